@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// Numbers from include/uapi/linux/bpf.h; the kernel never changes them.
+
+/** `enum bpf_map_type`, the types in common use. */
+export const MapType = {
+  HASH: 1,
+  ARRAY: 2,
+  PROG_ARRAY: 3,
+  PERF_EVENT_ARRAY: 4,
+  PERCPU_HASH: 5,
+  PERCPU_ARRAY: 6,
+  STACK_TRACE: 7,
+  CGROUP_ARRAY: 8,
+  LRU_HASH: 9,
+  LRU_PERCPU_HASH: 10,
+  LPM_TRIE: 11,
+  ARRAY_OF_MAPS: 12,
+  HASH_OF_MAPS: 13,
+  DEVMAP: 14,
+  SOCKMAP: 15,
+  CPUMAP: 16,
+  XSKMAP: 17,
+  SOCKHASH: 18,
+  PERCPU_CGROUP_STORAGE: 21,
+  QUEUE: 22,
+  STACK: 23,
+  RINGBUF: 27,
+} as const;
+
+/** Flags of BPF_MAP_CREATE. */
+export const MapFlag = {
+  /** BPF_F_NO_PREALLOC */
+  NO_PREALLOC: 1 << 0,
+  /** BPF_F_MMAPABLE: the array may be mapped into user space (Linux 5.5). */
+  MMAPABLE: 1 << 10,
+} as const;
+
+/** Flags of BPF_MAP_UPDATE_ELEM. */
+export const UpdateFlag = {
+  /** Create or replace. */
+  ANY: 0,
+  /** Only create. */
+  NOEXIST: 1,
+  /** Only replace. */
+  EXIST: 2,
+} as const;
+
+/** `enum bpf_attach_type`, those used here. */
+export const AttachType = {
+  TCX_INGRESS: 46,
+  TCX_EGRESS: 47,
+} as const;
+
+/** `enum bpf_link_type`, those used here. */
+export const LinkType = {
+  TCX: 11,
+} as const;
+
+/** `enum bpf_prog_type`, those used here. */
+export const ProgramType = {
+  SCHED_CLS: 3,
+} as const;
+
+/** What a TC program in direct-action mode may return (include/uapi/linux/pkt_cls.h). */
+export const TcAction = {
+  /** Next filter; on tcx also TC_ACT_STOLEN and others mean this. */
+  UNSPEC: -1,
+  OK: 0,
+  SHOT: 2,
+  REDIRECT: 7,
+} as const;

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+import { lackingCapabilities } from './capabilities';
+import type { Capability } from './capabilities';
+import { Errno, errnoName, errnoText } from './errno';
+import { summarizeLog } from './verifier-log';
+
+export interface BpfErrorDetails {
+  /** Stable code; `BPF_SYSCALL` unless something more precise is known. */
+  readonly code?: string;
+  /** Positive errno, 0 when no system call failed. */
+  readonly errno?: number;
+  /** The system call or library function, for example `bpf(BPF_MAP_CREATE)`. */
+  readonly operation: string;
+  readonly cause?: unknown;
+}
+
+/** Base of every error that this package throws for something that the kernel or libbpf refused. */
+export class BpfError extends Error {
+  override readonly name: string = 'BpfError';
+  /** Stable, for programs to decide on. */
+  readonly code: string;
+  /** Positive errno, 0 when no system call failed. */
+  readonly errno: number;
+  readonly errnoName: string;
+  /** The system call or library function that failed. */
+  readonly operation: string;
+
+  constructor(message: string, details: BpfErrorDetails) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = details.code ?? 'BPF_SYSCALL';
+    this.errno = details.errno ?? 0;
+    this.errnoName = this.errno === 0 ? '' : errnoName(this.errno);
+    this.operation = details.operation;
+  }
+}
+
+/** The kernel's verifier refused a program. */
+export class VerifierError extends BpfError {
+  override readonly name = 'VerifierError';
+  /** The whole verifier log. */
+  readonly log: string;
+  /** Name of the program that was refused. */
+  readonly program: string;
+
+  constructor(program: string, log: string, errno: number) {
+    super(`load program ${program}: ${summarizeLog(log)}`, {
+      code: 'BPF_VERIFIER',
+      errno,
+      operation: 'bpf(BPF_PROG_LOAD)',
+    });
+    this.program = program;
+    this.log = log;
+  }
+}
+
+/** The running kernel lacks a feature. */
+export class NotSupportedError extends BpfError {
+  override readonly name = 'NotSupportedError';
+  readonly feature: string;
+  /** The first release that has it, for example `6.6`. */
+  readonly minimumKernel: string;
+
+  constructor(feature: string, minimumKernel: string, details: BpfErrorDetails) {
+    super(`${feature} is not supported (requires Linux ${minimumKernel})`, { ...details, code: 'BPF_NOT_SUPPORTED' });
+    this.feature = feature;
+    this.minimumKernel = minimumKernel;
+  }
+}
+
+/** libbpf itself cannot be loaded. */
+export class LibraryError extends Error {
+  override readonly name = 'LibraryError';
+  readonly code = 'LIBBPF_MISSING';
+  /** What was given to dlopen(3). */
+  readonly library: string;
+
+  constructor(library: string, cause: unknown) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    super(
+      `cannot load ${library} (libbpf 1.0 or later): ${why}; on Debian and Ubuntu install the package libbpf1, ` +
+        'or set LIBBPF_TS_LIBRARY to its path',
+      { cause },
+    );
+    this.library = library;
+  }
+}
+
+/** A map, program, constant or type that does not exist; the message lists those that do. */
+export class UnknownNameError extends BpfError {
+  override readonly name = 'UnknownNameError';
+  readonly known: readonly string[];
+
+  constructor(kind: string, wanted: string, known: readonly string[]) {
+    const list = known.length === 0 ? `there is no ${kind}` : `there are: ${[...known].sort().join(', ')}`;
+    super(`no ${kind} is named "${wanted}"; ${list}`, { code: 'BPF_UNKNOWN_NAME', operation: `find ${kind}` });
+    this.known = known;
+  }
+}
+
+/** A BPF object file or BTF that is missing, unreadable or malformed. */
+export class UnreadableObjectError extends BpfError {
+  override readonly name = 'UnreadableObjectError';
+
+  constructor(object: string, why: string, details: Partial<BpfErrorDetails> = {}) {
+    super(`${object}: ${why}`, { operation: 'bpf_object__open', ...details, code: 'BPF_OBJECT' });
+  }
+}
+
+/** A map that is not laid out as expected. */
+export class IncompatibleMapError extends BpfError {
+  override readonly name = 'IncompatibleMapError';
+  readonly differences: readonly string[];
+
+  constructor(map: string, differences: readonly string[]) {
+    super(`map ${map} is not compatible: ${differences.join(', ')}`, {
+      code: 'BPF_MAP_INCOMPATIBLE',
+      operation: 'bpf(BPF_OBJ_GET_INFO_BY_FD)',
+    });
+    this.differences = differences;
+  }
+}
+
+/** A call that makes no sense now or with these arguments; nothing was asked of the kernel. */
+export class UsageError extends BpfError {
+  override readonly name = 'UsageError';
+
+  constructor(operation: string, why: string) {
+    super(`${operation}: ${why}`, { code: 'BPF_USAGE', operation });
+  }
+}
+
+/**
+ * The error for an errno, with the missing capability named when that is the reason.
+ *
+ * @param operation the system call or library function
+ * @param errno positive or negative errno
+ * @param capabilities what the operation needs; consulted on EPERM and EACCES only
+ */
+export function systemError(operation: string, errno: number, capabilities: readonly Capability[] = []): BpfError {
+  const positive = Math.abs(errno);
+  const what = `${operation}: ${errnoName(positive)} (${errnoText(positive)})`;
+  if (positive === Errno.EPERM || positive === Errno.EACCES) {
+    const lacking = lackingCapabilities(capabilities);
+    if (lacking.length > 0) {
+      return new BpfError(`${what}: this process lacks ${lacking.join(' and ')}`, {
+        code: 'BPF_PERMISSION',
+        errno: positive,
+        operation,
+      });
+    }
+  }
+  return new BpfError(what, { errno: positive, operation });
+}
+
+/** Returns a non-negative `result`, throws {@link systemError} for a negative errno. */
+export function check(result: number, operation: string, capabilities: readonly Capability[] = []): number {
+  if (result < 0) throw systemError(operation, result, capabilities);
+  return result;
+}

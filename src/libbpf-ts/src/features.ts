@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+import { existsSync, readFileSync } from 'node:fs';
+import { MapFlag, MapType, ProgramType } from './constants';
+import { Errno } from './errno';
+import { BpfError, NotSupportedError } from './errors';
+import { BpfMap } from './map';
+import { libbpf } from './native/libbpf';
+import { probeTcx } from './tcx-probe';
+
+/** bpf_ringbuf_reserve_dynptr in `enum bpf_func_id` */
+const BPF_FUNC_ringbuf_reserve_dynptr = 198;
+
+export type FeatureName =
+  | 'tcx'
+  | 'ringbuf'
+  | 'ringbuf-dynptr'
+  | 'btf-vmlinux'
+  | 'jit'
+  | 'mmapable-arrays'
+  | 'batch-lookup';
+
+export interface Feature {
+  readonly name: FeatureName;
+  /** In words. */
+  readonly title: string;
+  /** undefined when the probe could not tell, for example for want of a privilege. */
+  readonly supported: boolean | undefined;
+  /** First mainline release that has it. */
+  readonly minimumKernel: string;
+}
+
+interface Probe {
+  readonly title: string;
+  readonly minimumKernel: string;
+  run(): boolean | undefined;
+}
+
+const probes: Readonly<Record<FeatureName, Probe>> = {
+  tcx: { title: 'TCX attachment of TC programs', minimumKernel: '6.6', run: probeTcx },
+  ringbuf: {
+    title: 'BPF ring buffers',
+    minimumKernel: '5.8',
+    run: () => conclusive(libbpf.libbpf_probe_bpf_map_type(MapType.RINGBUF, null)),
+  },
+  'ringbuf-dynptr': {
+    title: 'ring buffer records of variable size (bpf_ringbuf_reserve_dynptr)',
+    minimumKernel: '5.19',
+    run: () =>
+      conclusive(libbpf.libbpf_probe_bpf_helper(ProgramType.SCHED_CLS, BPF_FUNC_ringbuf_reserve_dynptr, null)),
+  },
+  'btf-vmlinux': {
+    title: "the kernel's own BTF (CONFIG_DEBUG_INFO_BTF)",
+    minimumKernel: '5.4',
+    run: () => existsSync('/sys/kernel/btf/vmlinux'),
+  },
+  jit: {
+    title: 'BPF just-in-time compiler switched on',
+    minimumKernel: '4.1',
+    run: () => {
+      try {
+        return readFileSync('/proc/sys/net/core/bpf_jit_enable', 'latin1').trim() !== '0';
+      } catch {
+        return undefined;
+      }
+    },
+  },
+  'mmapable-arrays': { title: 'arrays mapped into user space', minimumKernel: '5.5', run: probeMmapableArray },
+  'batch-lookup': { title: 'batch look-up in maps', minimumKernel: '5.6', run: probeBatchLookup },
+};
+
+const known = new Map<FeatureName, boolean>();
+
+/** Names of all features that can be probed. */
+export const featureNames = Object.keys(probes) as FeatureName[];
+
+/** Probes one feature of the running kernel. Only conclusive answers are remembered. */
+export function probeFeature(name: FeatureName): Feature {
+  const { title, minimumKernel, run } = probes[name];
+  let supported = known.get(name);
+  if (supported === undefined) {
+    supported = run();
+    if (supported !== undefined && name !== 'jit') known.set(name, supported);
+  }
+  return { name, title, supported, minimumKernel };
+}
+
+/** Probes every feature. Needs CAP_BPF and CAP_NET_ADMIN to be conclusive; throws LibraryError without libbpf. */
+export function probeFeatures(): Feature[] {
+  return featureNames.map(probeFeature);
+}
+
+/** Throws NotSupportedError if the running kernel certainly lacks the feature. */
+export function requireFeature(name: FeatureName): void {
+  const { title, supported, minimumKernel } = probeFeature(name);
+  if (supported === false) throw new NotSupportedError(title, minimumKernel, { operation: `probe ${name}` });
+}
+
+/** Version of the libbpf in use, for example `v1.1`. */
+export function libbpfVersion(): string {
+  return libbpf.libbpf_version_string();
+}
+
+/** libbpf's probes give 1, 0 or a negative errno. */
+function conclusive(answer: number): boolean | undefined {
+  return answer < 0 ? undefined : answer === 1;
+}
+
+function probeMmapableArray(): boolean | undefined {
+  const layout = { type: MapType.ARRAY, keySize: 4, valueSize: 8, maxEntries: 1 };
+  return attempt(() => BpfMap.create({ ...layout, flags: MapFlag.MMAPABLE }).close());
+}
+
+function probeBatchLookup(): boolean | undefined {
+  return attempt(() => {
+    using map = BpfMap.create({ type: MapType.ARRAY, keySize: 4, valueSize: 8, maxEntries: 1 });
+    const [keys, values, next] = [new Uint8Array(4), new Uint8Array(8), new Uint8Array(8)];
+    const error = libbpf.bpf_map_lookup_batch(map.fd, null, next, keys, values, new Uint32Array([1]), null);
+    if (error !== 0 && error !== -Errno.ENOENT) throw new BpfError('', { errno: -error, operation: '' });
+  });
+}
+
+function attempt(probe: () => void): boolean | undefined {
+  try {
+    probe();
+    return true;
+  } catch (error) {
+    if (!(error instanceof BpfError)) throw error;
+    const { errno } = error;
+    return errno === Errno.EINVAL || errno === Errno.ENOTSUPP || errno === Errno.EOPNOTSUPP ? false : undefined;
+  }
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+export * from './constants';
+export {
+  BpfError,
+  IncompatibleMapError,
+  LibraryError,
+  NotSupportedError,
+  UnknownNameError,
+  UnreadableObjectError,
+  UsageError,
+  VerifierError,
+} from './errors';
+export type { BpfErrorDetails } from './errors';
+export { ConstantError } from './constant-value';
+export { BpffsError, isBpffs, requireBpffs } from './bpffs';
+export { Btf, BtfKind } from './btf';
+export type { BtfMember, BtfStruct, BtfType, BtfVariable } from './btf';
+export { possibleCpus } from './cpus';
+export { featureNames, libbpfVersion, probeFeature, probeFeatures, requireFeature } from './features';
+export type { Feature, FeatureName } from './features';
+export { kernelRelease } from './kernel';
+export type { KernelRelease } from './kernel';
+export { attachTc, openTcLink, restoreTcLink } from './link';
+export type { TcAttachTarget } from './link';
+export type { ClsactState, TcDirection, TcLink, TcLinkState, TcTarget, TcxState } from './tc-link';
+export { BpfMap } from './map';
+export type { CreateMapOptions } from './map';
+export type { MapInfo, MapLayout } from './map-info';
+export { MappedMemory, pageSize } from './mapped-memory';
+export type { MapOptions } from './mapped-memory';
+export { BpfObject } from './object';
+export type { OpenObjectOptions } from './object';
+export { BpfProgram } from './program';
+export type { TestRunOptions, TestRunResult } from './program';
+export { RingBuffer } from './ringbuf';
+export type { RingBufferOptions } from './ringbuf';
+export { RINGBUF_BUSY_BIT, RINGBUF_DISCARD_BIT, RINGBUF_HEADER_SIZE, RingReader } from './ring-reader';
+export type { RingMemory } from './ring-reader';
+export { RingWaiter, wakeWaiter } from './ring-waiter';
+export { summarizeLog } from './verifier-log';

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+import { release } from 'node:os';
+
+export interface KernelRelease {
+  readonly major: number;
+  readonly minor: number;
+  /** As `uname -r` has it. */
+  readonly text: string;
+}
+
+/** Pure part of {@link kernelRelease}. */
+export function parseRelease(text: string): KernelRelease {
+  const match = /^(\d+)\.(\d+)/.exec(text);
+  return { major: Number(match?.[1] ?? 0), minor: Number(match?.[2] ?? 0), text };
+}
+
+/** The running kernel. Features are to be probed; distributions carry them to older releases. */
+export function kernelRelease(): KernelRelease {
+  return parseRelease(release());
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+import { MapFlag, MapType } from './constants';
+import { possibleCpus } from './cpus';
+import { Errno } from './errno';
+import { check, systemError, UsageError } from './errors';
+import { OwnedFd } from './fd';
+import { lookupBatches } from './map-batch';
+import { checkLayout, isPerCpu, mapTypeName, readMapInfo } from './map-info';
+import type { MapInfo, MapLayout } from './map-info';
+import { MappedMemory } from './mapped-memory';
+import { CStruct } from './native/layout';
+import { libbpf } from './native/libbpf';
+import { openPinnedFd, pinFd } from './pinning';
+
+export interface CreateMapOptions {
+  /** {@link MapType} */
+  readonly type: number;
+  /** Bytes; 0 for ring buffers. */
+  readonly keySize: number;
+  /** Bytes; 0 for ring buffers. */
+  readonly valueSize: number;
+  /** Entries; bytes for ring buffers. */
+  readonly maxEntries: number;
+  /** At most 15 characters of `[A-Za-z0-9_.]`. */
+  readonly name?: string;
+  /** {@link MapFlag} */
+  readonly flags?: number;
+}
+
+/**
+ * A BPF map. It owns its file descriptor (close-on-exec): the map lives on in the kernel as long as a descriptor, a
+ * pin or a program holds it, and a BpfMap from a BpfObject outlives that object. Close it when done.
+ *
+ * Keys and values are bytes in the layout of the C types, in native byte order. Minimum kernel 4.13 (map info).
+ */
+export class BpfMap implements Disposable {
+  /** Name as the object file has it, else the kernel's, which is cut to 15 characters. */
+  readonly name: string;
+  readonly #info: MapInfo;
+  readonly #fd: OwnedFd;
+
+  private constructor(fd: OwnedFd, name?: string) {
+    this.#fd = fd;
+    try {
+      this.#info = readMapInfo(fd.value);
+    } catch (error) {
+      fd.close();
+      throw error;
+    }
+    this.name = name ?? this.#info.name;
+  }
+
+  /** Opens the map that is pinned at `path`. Throws BpfError: ENOENT; EINVAL if it is not a map. */
+  static openPinned(path: string): BpfMap {
+    return new BpfMap(openPinnedFd(path, `map ${path}`));
+  }
+
+  /** A new handle with a duplicate of `fd`, which stays the caller's. */
+  static fromFd(fd: number, name?: string): BpfMap {
+    return new BpfMap(OwnedFd.duplicate(fd, `map ${name ?? fd}`), name);
+  }
+
+  /** Creates a map. Needs CAP_BPF. */
+  static create(options: CreateMapOptions): BpfMap {
+    const { type, name = null, keySize, valueSize, maxEntries, flags = 0 } = options;
+    const more = new CStruct(48, true).setU32(28, flags);
+    const fd = libbpf.bpf_map_create(type, name, keySize, valueSize, maxEntries, more.bytes);
+    check(fd, `bpf(BPF_MAP_CREATE) ${mapTypeName(type)}`, ['CAP_BPF']);
+    return new BpfMap(new OwnedFd(fd, `map ${name ?? ''}`), name ?? undefined);
+  }
+
+  /** Owned by this object: do not close it. Throws `BPF_USAGE` after close(). */
+  get fd(): number {
+    return this.#fd.value;
+  }
+
+  /** {@link MapType} */
+  get type(): number {
+    return this.#info.type;
+  }
+
+  /** Bytes. */
+  get keySize(): number {
+    return this.#info.keySize;
+  }
+
+  /** Bytes; of one CPU's value in a per-CPU map. */
+  get valueSize(): number {
+    return this.#info.valueSize;
+  }
+
+  /** Entries; bytes of record space for a ring buffer. */
+  get maxEntries(): number {
+    return this.#info.maxEntries;
+  }
+
+  /** {@link MapFlag} and others. */
+  get flags(): number {
+    return this.#info.flags;
+  }
+
+  /** The kernel's number for the map, unique while it exists. */
+  get id(): number {
+    return this.#info.id;
+  }
+
+  /** Pins the map at a path on a bpffs, where nothing may be yet; unpin with fs.unlinkSync. */
+  pin(path: string): void {
+    pinFd(this.fd, path);
+  }
+
+  /** A copy of the value, or undefined if there is none for the key. */
+  get(key: Uint8Array): Uint8Array | undefined {
+    this.#requirePlain('get', 'getPerCpu');
+    const value = new Uint8Array(this.valueSize);
+    return this.#lookup(key, value) ? value : undefined;
+  }
+
+  /** Stores a value. @param flags {@link UpdateFlag}: EEXIST and ENOENT are thrown as BpfError */
+  set(key: Uint8Array, value: Uint8Array, flags = 0): void {
+    this.#requirePlain('set', 'setPerCpu');
+    this.#requireSize('value', value, this.valueSize);
+    this.#update(key, value, flags);
+  }
+
+  /** Removes an entry; false if there was none. Entries of arrays cannot be removed (EINVAL). */
+  delete(key: Uint8Array): boolean {
+    this.#requireSize('key', key, this.keySize);
+    const error = -libbpf.bpf_map_delete_elem(this.fd, key);
+    if (error === Errno.ENOENT) return false;
+    if (error !== 0) throw systemError(`delete from map ${this.name}`, error, ['CAP_BPF']);
+    return true;
+  }
+
+  /**
+   * Keys, one system call each. If an entry is removed meanwhile the kernel starts over, so a key may come twice;
+   * collect the keys first to remove while iterating.
+   */
+  *keys(): Generator<Uint8Array> {
+    let previous: Uint8Array | null = null;
+    for (;;) {
+      const key: Uint8Array = new Uint8Array(this.keySize);
+      const error = -libbpf.bpf_map_get_next_key(this.fd, previous, key);
+      if (error === Errno.ENOENT) return;
+      if (error !== 0) throw systemError(`iterate map ${this.name}`, error, ['CAP_BPF']);
+      // The caller may change what it is given.
+      yield key.slice();
+      previous = key;
+    }
+  }
+
+  /** Keys and values, two system calls each; entries removed meanwhile are left out. */
+  *entries(): Generator<[Uint8Array, Uint8Array]> {
+    for (const key of this.keys()) {
+      const value = this.get(key);
+      if (value) yield [key, value];
+    }
+  }
+
+  /**
+   * Keys and values, `batchSize` in a system call (Linux 5.6 for hashes and arrays); where the kernel or the map type
+   * has no batch look-up, as {@link entries}.
+   */
+  *entriesBatch(batchSize = 256): Generator<[Uint8Array, Uint8Array]> {
+    this.#requirePlain('entriesBatch', 'keys and getPerCpu');
+    const size = Math.max(1, Math.min(batchSize, this.maxEntries));
+    const done = yield* lookupBatches(this.fd, this.keySize, this.valueSize, size);
+    if (!done) yield* this.entries();
+  }
+
+  /** The value of each possible CPU, or undefined if there is none for the key. */
+  getPerCpu(key: Uint8Array): Uint8Array[] | undefined {
+    const stride = this.#requirePerCpu('getPerCpu');
+    const cpus = possibleCpus();
+    const values = new Uint8Array(stride * cpus);
+    if (!this.#lookup(key, values)) return undefined;
+    return Array.from({ length: cpus }, (_, cpu) => values.subarray(cpu * stride, cpu * stride + this.valueSize));
+  }
+
+  /** Stores one value for each possible CPU. */
+  setPerCpu(key: Uint8Array, values: readonly Uint8Array[], flags = 0): void {
+    const stride = this.#requirePerCpu('setPerCpu');
+    const cpus = possibleCpus();
+    if (values.length !== cpus) {
+      throw new UsageError('setPerCpu', `${values.length} values for ${cpus} possible CPUs`);
+    }
+    const bytes = new Uint8Array(stride * cpus);
+    values.forEach((value, cpu) => {
+      this.#requireSize('value', value, this.valueSize);
+      bytes.set(value, cpu * stride);
+    });
+    this.#update(key, bytes, flags);
+  }
+
+  /**
+   * Maps an array with BPF_F_MMAPABLE into memory (Linux 5.5): value i starts at i × value size rounded up to 8.
+   * The mapping is the caller's to close; it keeps the map alive.
+   *
+   * @param options.writable false for maps that are frozen, such as `.rodata`; true unless given
+   */
+  mmap(options: { readonly writable?: boolean } = {}): MappedMemory {
+    if (this.type !== MapType.ARRAY || (this.flags & MapFlag.MMAPABLE) === 0) {
+      throw new UsageError(`mmap of map ${this.name}`, 'only an ARRAY with BPF_F_MMAPABLE can be mapped');
+    }
+    const length = roundUp8(this.valueSize) * this.maxEntries;
+    return MappedMemory.map({ fd: this.fd, length, writable: options.writable ?? true });
+  }
+
+  /** Throws IncompatibleMapError (`BPF_MAP_INCOMPATIBLE`), which names every difference. */
+  checkCompatible(expected: MapLayout): void {
+    checkLayout(this.name, this.#info, expected);
+  }
+
+  close(): void {
+    this.#fd.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #lookup(key: Uint8Array, value: Uint8Array): boolean {
+    this.#requireSize('key', key, this.keySize);
+    const error = -libbpf.bpf_map_lookup_elem(this.fd, key, value);
+    if (error === Errno.ENOENT) return false;
+    if (error !== 0) throw systemError(`look up in map ${this.name}`, error, ['CAP_BPF']);
+    return true;
+  }
+
+  #update(key: Uint8Array, value: Uint8Array, flags: number): void {
+    this.#requireSize('key', key, this.keySize);
+    check(libbpf.bpf_map_update_elem(this.fd, key, value, flags), `update map ${this.name}`, ['CAP_BPF']);
+  }
+
+  #requireSize(what: string, bytes: Uint8Array, size: number): void {
+    if (bytes.byteLength !== size) {
+      throw new UsageError(`map ${this.name}`, `${what} has ${bytes.byteLength} bytes, not ${size}`);
+    }
+  }
+
+  #requirePlain(call: string, instead: string): void {
+    // The kernel would write one value per CPU past the end of the buffer.
+    if (isPerCpu(this.type)) throw new UsageError(`${call} of map ${this.name}`, `it is per-CPU; use ${instead}`);
+  }
+
+  #requirePerCpu(call: string): number {
+    if (!isPerCpu(this.type)) throw new UsageError(`${call} of map ${this.name}`, 'it is not per-CPU');
+    return roundUp8(this.valueSize);
+  }
+}
+
+function roundUp8(size: number): number {
+  return Math.ceil(size / 8) * 8;
+}

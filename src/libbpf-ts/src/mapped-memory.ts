@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+import { systemError, UsageError } from './errors';
+import { lastErrno, libc } from './native/libc';
+import { viewMemory } from './native/memory';
+
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const MAP_SHARED = 0x01;
+const MAP_PRIVATE = 0x02;
+const MAP_FIXED = 0x10;
+const MAP_ANONYMOUS = 0x20;
+const MAP_NORESERVE = 0x4000;
+
+interface Range {
+  readonly address: number;
+  readonly length: number;
+}
+
+/** Gives back the address range of a closed mapping once no view of it is left. */
+const abandoned = new FinalizationRegistry<Range>(({ address, length }) => {
+  libc.munmap(address, length);
+});
+
+export interface MapOptions {
+  /** Descriptor to map; it may be closed afterwards. Without one the memory is anonymous. */
+  readonly fd?: number;
+  /** Bytes to map; rounded up to whole pages by the kernel. */
+  readonly length: number;
+  /** Offset in the file, in bytes, a multiple of the page size; 0 unless given. */
+  readonly offset?: number;
+  /** Map for reading only when false; true unless given. Writing to a read-only mapping kills the process. */
+  readonly writable?: boolean;
+}
+
+/** Bytes in a memory page. */
+export function pageSize(): number {
+  return libc.getpagesize();
+}
+
+/**
+ * A memory mapping seen as an ArrayBuffer.
+ *
+ * The buffer does not own the memory and must not be used after close(). Should it be, nothing breaks: close() puts
+ * zero pages in the place of the mapping (which releases the kernel object behind it), and the addresses are given
+ * back only when the buffer has been collected. A worker that ends without close() leaves its mappings to the process.
+ */
+export class MappedMemory implements Disposable {
+  /** Address of the first byte; below 2^53. */
+  readonly address: number;
+  /** Bytes. */
+  readonly length: number;
+  /** View of the mapping. */
+  readonly buffer: ArrayBuffer;
+  #closed = false;
+
+  private constructor(address: number, length: number) {
+    this.address = address;
+    this.length = length;
+    this.buffer = viewMemory(address, length);
+  }
+
+  /** Maps memory. Throws BpfError with the errno of mmap(2). */
+  static map(options: MapOptions): MappedMemory {
+    const { fd = -1, length, offset = 0, writable = true } = options;
+    if (!Number.isSafeInteger(length) || length <= 0) throw new UsageError('mmap', `length ${length} is not positive`);
+    const flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED;
+    const address = libc.mmap(0, length, writable ? PROT_READ | PROT_WRITE : PROT_READ, flags, fd, offset);
+    if (address === -1) throw systemError('mmap', lastErrno());
+    return new MappedMemory(address, length);
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    const { address, length } = this;
+    const zeroes = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+    if (libc.mmap(address, length, PROT_READ | PROT_WRITE, zeroes, -1, 0) === address) {
+      abandoned.register(this.buffer, { address, length });
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

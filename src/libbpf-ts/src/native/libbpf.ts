@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+import { koffi } from './koffi';
+import type { LibraryHandle } from './koffi';
+import { LibraryError } from '../errors';
+import { bindLazily } from './lazy';
+import type { Address } from './libc';
+
+type Bytes = NodeJS.TypedArray | null;
+
+/**
+ * Every libbpf function this package calls (libbpf 1.0 and later).
+ *
+ * Functions that return `number` give a negative errno on failure; functions that return an {@link Address} give 0
+ * and set errno (libbpf 1.0 error conventions, `tools/lib/bpf/libbpf_legacy.h`).
+ */
+export interface Libbpf {
+  // objects
+  bpf_object__open_mem(image: Bytes, size: number, options: Bytes): Address;
+  bpf_object__load(object: Address): number;
+  bpf_object__close(object: Address): void;
+  bpf_object__btf(object: Address): Address;
+  bpf_object__next_program(object: Address, previous: Address): Address;
+  bpf_object__next_map(object: Address, previous: Address): Address;
+  btf__raw_data(btf: Address, size: Bytes): Address;
+  // programs of an object
+  bpf_program__name(program: Address): string;
+  bpf_program__fd(program: Address): number;
+  bpf_program__autoload(program: Address): boolean;
+  bpf_program__set_autoload(program: Address, on: boolean): number;
+  bpf_program__set_log_buf(program: Address, buffer: Address, size: number): number;
+  // maps of an object
+  bpf_map__name(map: Address): string;
+  bpf_map__fd(map: Address): number;
+  bpf_map__set_max_entries(map: Address, entries: number): number;
+  bpf_map__reuse_fd(map: Address, fd: number): number;
+  bpf_map__initial_value(map: Address, size: Bytes): Address;
+  // bpf(2)
+  bpf_map_create(
+    type: number, name: string | null, keySize: number, valueSize: number, maxEntries: number, options: Bytes): number;
+  bpf_map_lookup_elem(fd: number, key: Bytes, value: Bytes): number;
+  bpf_map_update_elem(fd: number, key: Bytes, value: Bytes, flags: number): number;
+  bpf_map_delete_elem(fd: number, key: Bytes): number;
+  bpf_map_get_next_key(fd: number, key: Bytes, next: Bytes): number;
+  bpf_map_lookup_batch(
+    fd: number, inBatch: Bytes, outBatch: Bytes, keys: Bytes, values: Bytes, count: Bytes, options: Bytes): number;
+  bpf_obj_pin(fd: number, path: string): number;
+  bpf_obj_get(path: string): number;
+  bpf_obj_get_info_by_fd(fd: number, info: Bytes, length: Bytes): number;
+  bpf_prog_test_run_opts(fd: number, options: Bytes): number;
+  bpf_prog_query(
+    target: number, type: number, flags: number, attachFlags: Bytes, ids: Bytes, count: Bytes): number;
+  bpf_link_create(programFd: number, target: number, type: number, options: Bytes): number;
+  bpf_link_detach(fd: number): number;
+  // tc
+  bpf_tc_hook_create(hook: Bytes): number;
+  bpf_tc_hook_destroy(hook: Bytes): number;
+  bpf_tc_attach(hook: Bytes, options: Bytes): number;
+  bpf_tc_detach(hook: Bytes, options: Bytes): number;
+  bpf_tc_query(hook: Bytes, options: Bytes): number;
+  // probes
+  libbpf_probe_bpf_map_type(type: number, options: Bytes): number;
+  libbpf_probe_bpf_helper(programType: number, helper: number, options: Bytes): number;
+  libbpf_version_string(): string;
+}
+
+let handle: LibraryHandle | undefined;
+
+function open(): LibraryHandle {
+  if (handle) return handle;
+  const path = process.env['LIBBPF_TS_LIBRARY'] || 'libbpf.so.1';
+  let library: LibraryHandle;
+  try {
+    library = koffi.load(path);
+    // With no print function libbpf writes nothing to stderr, and no native code calls back into JavaScript.
+    const setPrint = library.func('void *libbpf_set_print(void *fn)') as (fn: null) => unknown;
+    setPrint(null);
+  } catch (cause) {
+    throw new LibraryError(path, cause);
+  }
+  return (handle = library);
+}
+
+export const libbpf: Libbpf = bindLazily<Libbpf>(open, {
+  bpf_object__open_mem: 'uintptr_t bpf_object__open_mem(const void *image, size_t size, const void *opts)',
+  bpf_object__load: 'int bpf_object__load(uintptr_t object)',
+  bpf_object__close: 'void bpf_object__close(uintptr_t object)',
+  bpf_object__btf: 'uintptr_t bpf_object__btf(uintptr_t object)',
+  bpf_object__next_program: 'uintptr_t bpf_object__next_program(uintptr_t object, uintptr_t previous)',
+  bpf_object__next_map: 'uintptr_t bpf_object__next_map(uintptr_t object, uintptr_t previous)',
+  btf__raw_data: 'uintptr_t btf__raw_data(uintptr_t btf, void *size)',
+  bpf_program__name: 'const char *bpf_program__name(uintptr_t program)',
+  bpf_program__fd: 'int bpf_program__fd(uintptr_t program)',
+  bpf_program__autoload: 'bool bpf_program__autoload(uintptr_t program)',
+  bpf_program__set_autoload: 'int bpf_program__set_autoload(uintptr_t program, bool on)',
+  bpf_program__set_log_buf: 'int bpf_program__set_log_buf(uintptr_t program, uintptr_t buffer, size_t size)',
+  bpf_map__name: 'const char *bpf_map__name(uintptr_t map)',
+  bpf_map__fd: 'int bpf_map__fd(uintptr_t map)',
+  bpf_map__set_max_entries: 'int bpf_map__set_max_entries(uintptr_t map, uint32_t entries)',
+  bpf_map__reuse_fd: 'int bpf_map__reuse_fd(uintptr_t map, int fd)',
+  bpf_map__initial_value: 'uintptr_t bpf_map__initial_value(uintptr_t map, void *size)',
+  bpf_map_create:
+    'int bpf_map_create(int type, const char *name, uint32_t key, uint32_t value, uint32_t entries, const void *opts)',
+  bpf_map_lookup_elem: 'int bpf_map_lookup_elem(int fd, const void *key, void *value)',
+  bpf_map_update_elem: 'int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)',
+  bpf_map_delete_elem: 'int bpf_map_delete_elem(int fd, const void *key)',
+  bpf_map_get_next_key: 'int bpf_map_get_next_key(int fd, const void *key, void *next)',
+  bpf_map_lookup_batch:
+    'int bpf_map_lookup_batch(int fd, void *in, void *out, void *keys, void *values, void *count, const void *opts)',
+  bpf_obj_pin: 'int bpf_obj_pin(int fd, const char *path)',
+  bpf_obj_get: 'int bpf_obj_get(const char *path)',
+  bpf_obj_get_info_by_fd: 'int bpf_obj_get_info_by_fd(int fd, void *info, void *length)',
+  bpf_prog_test_run_opts: 'int bpf_prog_test_run_opts(int fd, void *opts)',
+  bpf_prog_query:
+    'int bpf_prog_query(int target, int type, uint32_t flags, void *attach_flags, void *ids, void *count)',
+  bpf_link_create: 'int bpf_link_create(int prog_fd, int target, int type, const void *opts)',
+  bpf_link_detach: 'int bpf_link_detach(int fd)',
+  bpf_tc_hook_create: 'int bpf_tc_hook_create(void *hook)',
+  bpf_tc_hook_destroy: 'int bpf_tc_hook_destroy(void *hook)',
+  bpf_tc_attach: 'int bpf_tc_attach(const void *hook, void *opts)',
+  bpf_tc_detach: 'int bpf_tc_detach(const void *hook, const void *opts)',
+  bpf_tc_query: 'int bpf_tc_query(const void *hook, void *opts)',
+  libbpf_probe_bpf_map_type: 'int libbpf_probe_bpf_map_type(int type, const void *opts)',
+  libbpf_probe_bpf_helper: 'int libbpf_probe_bpf_helper(int type, int helper, const void *opts)',
+  libbpf_version_string: 'const char *libbpf_version_string(void)',
+});

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { Btf } from './btf';
+import { encodeConstant } from './constant-value';
+import { Errno, errnoName, errnoText } from './errno';
+import { check, systemError, UnknownNameError, UnreadableObjectError, UsageError, VerifierError } from './errors';
+import { LogBuffers } from './log-buffers';
+import { BpfMap } from './map';
+import { lastErrno } from './native/libc';
+import type { Address } from './native/libc';
+import { CStruct } from './native/layout';
+import { libbpf } from './native/libbpf';
+import { copyMemory, viewMemory } from './native/memory';
+import { BpfProgram } from './program';
+
+export interface OpenObjectOptions {
+  /** Prefix of the names of internal maps such as `NAME.rodata`; the file's name up to the first dot unless given. */
+  readonly name?: string;
+}
+
+type State = 'open' | 'loaded' | 'failed' | 'closed';
+
+/**
+ * A BPF object file: opened, configured, loaded into the kernel once.
+ *
+ * The object is libbpf's book-keeping for loading; the maps and programs it hands out own descriptors of their own
+ * and outlive it. Minimum kernel: what the programs need.
+ */
+export class BpfObject implements Disposable {
+  readonly name: string;
+  readonly #handle: Address;
+  readonly #maps = new Map<string, Address>();
+  readonly #programs = new Map<string, Address>();
+  #btf: Btf | undefined;
+  #state: State = 'open';
+
+  private constructor(handle: Address, name: string) {
+    this.#handle = handle;
+    this.name = name;
+    for (let map = 0; (map = libbpf.bpf_object__next_map(handle, map)) !== 0; ) {
+      this.#maps.set(libbpf.bpf_map__name(map), map);
+    }
+    for (let program = 0; (program = libbpf.bpf_object__next_program(handle, program)) !== 0; ) {
+      this.#programs.set(libbpf.bpf_program__name(program), program);
+    }
+  }
+
+  /**
+   * Opens an object file without touching the kernel.
+   *
+   * @param source path of an ELF file made by `clang -target bpf -g`, or its bytes (not needed afterwards)
+   * @throws UnreadableObjectError (`BPF_OBJECT`) if it is missing or not a BPF object; LibraryError without libbpf
+   */
+  static open(source: string | Uint8Array, options: OpenObjectOptions = {}): BpfObject {
+    const what = typeof source === 'string' ? source : (options.name ?? 'BPF object');
+    const name = options.name ?? (typeof source === 'string' ? basename(source).split('.')[0]! : 'object');
+    const image = typeof source === 'string' ? readObject(source) : source;
+    const opts = new CStruct(80, true).setPointer(8, name);
+    const handle = libbpf.bpf_object__open_mem(image, image.length, opts.bytes);
+    if (handle === 0) {
+      const errno = lastErrno();
+      throw new UnreadableObjectError(what, `not a usable BPF object: ${errnoName(errno)} (${errnoText(errno)})`, {
+        errno,
+      });
+    }
+    return new BpfObject(handle, name);
+  }
+
+  /** The object's own types. Throws `BPF_OBJECT` if it was compiled without -g. */
+  get btf(): Btf {
+    this.#requireState('btf', 'open', 'loaded', 'failed');
+    if (!this.#btf) {
+      const btf = libbpf.bpf_object__btf(this.#handle);
+      const size = new Uint32Array(1);
+      const data = btf === 0 ? 0 : libbpf.btf__raw_data(btf, size);
+      if (data === 0) throw new UnreadableObjectError(this.name, 'has no BTF; compile it with -g');
+      this.#btf = new Btf(copyMemory(data, size[0]!), this.name);
+    }
+    return this.#btf;
+  }
+
+  /** Names of all maps; those of global variables are called `NAME.rodata`, `NAME.bss` and so on. */
+  get mapNames(): string[] {
+    return [...this.#maps.keys()];
+  }
+
+  get programNames(): string[] {
+    return [...this.#programs.keys()];
+  }
+
+  /**
+   * Sets `const volatile` global variables (integers, enums, bool) before load(); the verifier then treats them as
+   * known and removes dead branches.
+   *
+   * @throws UnknownNameError for a name that is no such variable; ConstantError (`BPF_CONSTANT`) for a value out of
+   *   range; nothing is set in either case
+   */
+  setConstants(values: Readonly<Record<string, number | bigint | boolean>>): void {
+    this.#requireState('setConstants', 'open');
+    const writes = Object.entries(values).map(([name, value]) => {
+      const variable = this.#constants().get(name);
+      if (!variable) throw new UnknownNameError('constant', name, [...this.#constants().keys()]);
+      const bytes = encodeConstant(name, this.btf.resolve(variable.type), value);
+      return { ...variable, bytes };
+    });
+    for (const { section, offset, bytes } of writes) {
+      const size = new BigUint64Array(1);
+      const memory = libbpf.bpf_map__initial_value(section, size);
+      if (memory === 0 || offset + bytes.length > Number(size[0])) {
+        throw new UnreadableObjectError(this.name, 'its BTF does not agree with its data section');
+      }
+      new Uint8Array(viewMemory(memory, Number(size[0]))).set(bytes, offset);
+    }
+  }
+
+  /**
+   * Changes the size of a map before load(): entries, or bytes for a ring buffer, which libbpf rounds up to a power of
+   * two of whole pages (read it back from {@link BpfMap.maxEntries}).
+   */
+  setMaxEntries(map: string, entries: number): void {
+    this.#requireState('setMaxEntries', 'open');
+    if (!Number.isInteger(entries) || entries < 0 || entries > 0xffffffff) {
+      throw new UsageError('setMaxEntries', `${entries} is not a 32-bit unsigned integer`);
+    }
+    check(libbpf.bpf_map__set_max_entries(this.#find('map', map), entries), `bpf_map__set_max_entries(${map})`);
+  }
+
+  /** Chooses before load() whether a program is loaded at all. */
+  setAutoload(program: string, on: boolean): void {
+    this.#requireState('setAutoload', 'open');
+    const handle = this.#find('program', program);
+    check(libbpf.bpf_program__set_autoload(handle, on), `bpf_program__set_autoload(${program})`);
+  }
+
+  /** Makes load() use an existing map in the place of `name`; `map` stays the caller's. */
+  reuseMap(name: string, map: BpfMap): void {
+    this.#requireState('reuseMap', 'open');
+    check(libbpf.bpf_map__reuse_fd(this.#find('map', name), map.fd), `bpf_map__reuse_fd(${name})`);
+  }
+
+  /**
+   * Creates the maps and loads the programs, once.
+   *
+   * @throws VerifierError with the whole log if the verifier refuses a program; BpfError otherwise, with code
+   *   `BPF_PERMISSION` and the capability named when one is missing
+   */
+  load(): void {
+    this.#requireState('load', 'open');
+    const wanted = [...this.#programs].filter(([, handle]) => libbpf.bpf_program__autoload(handle));
+    using logs = new LogBuffers(wanted.length);
+    wanted.forEach(([, handle], i) => libbpf.bpf_program__set_log_buf(handle, logs.address(i), logs.size));
+    // libbpf loads with log level 0 and repeats a refused program with level 1 into the program's buffer.
+    const error = -libbpf.bpf_object__load(this.#handle);
+    for (const [, handle] of wanted) libbpf.bpf_program__set_log_buf(handle, 0, 0);
+    if (error === 0) {
+      this.#state = 'loaded';
+      return;
+    }
+    this.#state = 'failed';
+    const refused = wanted.findIndex((_, i) => logs.text(i) !== '');
+    // With EPERM a log can only say that a privilege is missing; the capabilities say which.
+    if (refused >= 0 && error !== Errno.EPERM) throw new VerifierError(wanted[refused]![0], logs.text(refused), error);
+    throw systemError(`load ${this.name}`, error, ['CAP_BPF', 'CAP_NET_ADMIN', 'CAP_PERFMON']);
+  }
+
+  /** A new handle on a map of the loaded object, for the caller to close; it outlives the object. */
+  map(name: string): BpfMap {
+    const handle = this.#find('map', name);
+    this.#requireState(`map ${name}`, 'loaded');
+    return BpfMap.fromFd(libbpf.bpf_map__fd(handle), name);
+  }
+
+  /** A new handle on a program of the loaded object, for the caller to close; it outlives the object. */
+  program(name: string): BpfProgram {
+    const handle = this.#find('program', name);
+    this.#requireState(`program ${name}`, 'loaded');
+    const fd = libbpf.bpf_program__fd(handle);
+    if (fd < 0) throw new UsageError(`program ${name}`, 'was not loaded: autoload is off');
+    return BpfProgram.fromFd(fd, name);
+  }
+
+  /** Frees what load() needed. Maps and programs that were handed out stay. */
+  close(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    libbpf.bpf_object__close(this.#handle);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** `const volatile` variables by name. */
+  #constants(): Map<string, { section: Address; offset: number; type: number }> {
+    const found = new Map<string, { section: Address; offset: number; type: number }>();
+    for (const section of this.btf.sections) {
+      if (section !== '.rodata' && !section.startsWith('.rodata.')) continue;
+      // libbpf calls the map of `.rodata` "NAME.rodata" with NAME cut, that of `.rodata.x` by its full name.
+      const map = [...this.#maps].find(([name]) => name === section || (section === '.rodata' && name.endsWith(section)));
+      if (!map) continue;
+      for (const { name, offset, type } of this.btf.datasec(section)) found.set(name, { section: map[1], offset, type });
+    }
+    return found;
+  }
+
+  #find(kind: 'map' | 'program', name: string): Address {
+    this.#requireState(`${kind} ${name}`, 'open', 'loaded', 'failed');
+    const all = kind === 'map' ? this.#maps : this.#programs;
+    const handle = all.get(name);
+    if (handle === undefined) throw new UnknownNameError(kind, name, [...all.keys()]);
+    return handle;
+  }
+
+  #requireState(operation: string, ...states: State[]): void {
+    if (states.includes(this.#state)) return;
+    const why = { open: 'is not loaded yet', loaded: 'is loaded already', failed: 'failed to load', closed: 'is closed' };
+    throw new UsageError(operation, `the object ${this.name} ${why[this.#state]}`);
+  }
+}
+
+function readObject(path: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new UnreadableObjectError(path, why, { cause, operation: 'read' });
+  }
+}

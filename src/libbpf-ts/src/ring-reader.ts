@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+
+/** BPF_RINGBUF_BUSY_BIT: reserved, not yet submitted (include/uapi/linux/bpf.h). */
+export const RINGBUF_BUSY_BIT = 1 << 31;
+/** BPF_RINGBUF_DISCARD_BIT: given up by the producer; to be skipped. */
+export const RINGBUF_DISCARD_BIT = 1 << 30;
+/** BPF_RINGBUF_HDR_SZ: bytes of `u32 len; u32 pg_off` in front of every record. */
+export const RINGBUF_HEADER_SIZE = 8;
+
+const LENGTH_MASK = 0x3fffffff;
+
+/** The three parts of a ring buffer, as the kernel maps them. */
+export interface RingMemory {
+  /** The consumer's page: `unsigned long consumer_pos` first. Must be writable. */
+  readonly consumer: ArrayBuffer;
+  /** The producer's page: `unsigned long producer_pos` first. May be read-only. */
+  readonly producer: ArrayBuffer;
+  /** The records: 2 × size bytes, the second half mapping the same memory as the first. May be read-only. */
+  readonly data: ArrayBuffer;
+}
+
+/**
+ * Reads a BPF ring buffer in place: it hands out where records are and gives their space back later.
+ *
+ * ```
+ *   data:   0 ........ consumer_pos ................ producer_pos .... size | same memory again ... 2*size
+ *                      | hdr | payload | pad | hdr | payload | ...
+ *                              ^ offsets[0], lengths[0]  ^ offsets[1], lengths[1]
+ *           <- free -> <------ leased, then committed -----> <--- free ---->
+ * ```
+ *
+ * There is one consumer: exactly one RingReader may commit to a ring at a time. Neither lease() nor commit()
+ * allocates, throws or uses BigInt. Positions are 64 bits wide in memory; the distance between producer and consumer
+ * is at most 2^31, so the low halves decide everything and no torn read of the producer's position is possible.
+ *
+ * Layout and protocol: kernel/bpf/ringbuf.c. Requires a 64-bit little-endian CPU.
+ */
+export class RingReader {
+  /** Bytes of record space; a power of two. */
+  readonly size: number;
+  /** The most records that one lease can hold. */
+  readonly capacity: number;
+  /** Where the payload of each leased record starts, in bytes from the start of the data mapping (0 .. size + 8). */
+  readonly offsets: Uint32Array;
+  /** Payload bytes of each leased record; the payload is contiguous at its offset, even across the wrap. */
+  readonly lengths: Uint32Array;
+  /** Bytes from the consumer position to the end of each leased record: what committing it releases. */
+  readonly ends: Uint32Array;
+
+  readonly #consumer: Float64Array;
+  readonly #producer: Int32Array;
+  readonly #records: Int32Array;
+  readonly #mask: number;
+  readonly #scratch = new ArrayBuffer(16);
+  readonly #words = new Int32Array(this.#scratch);
+  readonly #double = new Float64Array(this.#scratch);
+  /** Consumer position, low and high half; what memory holds, as only this object writes it. */
+  #low: number;
+  #high: number;
+  /** Records in the current lease, and bytes that releasing all of it (with trailing discarded ones) gives back. */
+  #leased = 0;
+  #scanned = 0;
+
+  /**
+   * @param memory views of the ring; borrowed, not owned
+   * @param capacity the most records that one lease can hold
+   */
+  constructor(memory: RingMemory, capacity = 1024) {
+    this.size = memory.data.byteLength / 2;
+    if (this.size < 8 || this.size > 2 ** 31 || (this.size & (this.size - 1)) !== 0) {
+      throw new RangeError(`a ring of ${this.size} bytes: not a power of two from 8 to 2^31`);
+    }
+    this.capacity = capacity;
+    this.offsets = new Uint32Array(capacity);
+    this.lengths = new Uint32Array(capacity);
+    this.ends = new Uint32Array(capacity);
+    this.#mask = this.size - 1;
+    this.#consumer = new Float64Array(memory.consumer, 0, 1);
+    this.#producer = new Int32Array(memory.producer, 0, 2);
+    this.#records = new Int32Array(memory.data);
+    const position = new Int32Array(memory.consumer, 0, 2);
+    this.#low = Atomics.load(position, 0);
+    this.#high = Atomics.load(position, 1);
+  }
+
+  /**
+   * Finds complete records in order, from the consumer position on, and fills {@link offsets}, {@link lengths} and
+   * {@link ends}. It stops at a record that is still being written; discarded records are skipped. What is not
+   * committed is leased again by the next call.
+   *
+   * @param budget at most so many records; more than {@link capacity} is cut to it
+   * @returns how many records are leased
+   */
+  lease(budget: number): number {
+    const limit = budget < this.capacity ? budget | 0 : this.capacity;
+    const records = this.#records;
+    const mask = this.#mask;
+    const ready = (Atomics.load(this.#producer, 0) - this.#low) >>> 0;
+    const base = this.#low & mask;
+    const offsets = this.offsets;
+    const lengths = this.lengths;
+    const ends = this.ends;
+    let scanned = 0;
+    let count = 0;
+    while (count < limit && scanned < ready) {
+      const start = (base + scanned) & mask;
+      const header = Atomics.load(records, start >>> 2);
+      if (header < 0) break; // busy: bit 31
+      const length = header & LENGTH_MASK;
+      scanned += (length + 15) & ~7;
+      if ((header & RINGBUF_DISCARD_BIT) === 0) {
+        offsets[count] = start + RINGBUF_HEADER_SIZE;
+        lengths[count] = length;
+        ends[count] = scanned;
+        count++;
+      }
+    }
+    this.#leased = count;
+    this.#scanned = scanned;
+    return count;
+  }
+
+  /**
+   * Gives the first `n` leased records back to the producer, with the discarded ones between them, and, when all
+   * that was leased is committed (n may be 0 then), the discarded ones after them. It ends the lease.
+   *
+   * The release is one 8-byte store after a full fence: payload reads before it cannot drift behind it. A consumer
+   * that is about to sleep must call {@link isEmpty} after it has armed its wake-up.
+   */
+  commit(n: number): void {
+    const bytes = n >= this.#leased ? this.#scanned : n > 0 ? this.ends[n - 1]! : 0;
+    this.#leased = 0;
+    this.#scanned = 0;
+    if (bytes === 0) return;
+    const before = this.#low;
+    const after = (before + bytes) | 0;
+    this.#low = after;
+    // A carry out of the low half, compared as unsigned.
+    if (after >>> 0 < before >>> 0) this.#high = (this.#high + 1) | 0;
+    const words = this.#words;
+    words[0] = after;
+    words[1] = this.#high;
+    Atomics.add(words, 2, 1); // a locked read-modify-write is a full fence
+    // Positions stay below 2^62, so these bits are never a NaN that the engine might rewrite.
+    this.#consumer[0] = this.#double[0]!;
+  }
+
+  /** Bytes between consumer and producer: records with their headers, those still being written included. */
+  available(): number {
+    return (Atomics.load(this.#producer, 0) - this.#low) >>> 0;
+  }
+
+  /**
+   * True only if the producer has reserved nothing beyond the consumer position; a record still being written counts
+   * as not empty. A full fence comes first, so that "publish, arm, then look again" cannot miss a record.
+   */
+  isEmpty(): boolean {
+    Atomics.add(this.#words, 2, 1);
+    return Atomics.load(this.#producer, 0) === this.#low;
+  }
+
+  /** Bytes consumed since the ring was created; exact below 2^53. */
+  consumerPosition(): number {
+    return (this.#high >>> 0) * 2 ** 32 + (this.#low >>> 0);
+  }
+
+  /** Bytes produced since the ring was created; exact below 2^53. */
+  producerPosition(): number {
+    return this.consumerPosition() + this.available();
+  }
+}

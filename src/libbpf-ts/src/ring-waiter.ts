@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+import { Errno } from './errno';
+import { systemError } from './errors';
+import { OwnedFd } from './fd';
+import { lastErrno, libc } from './native/libc';
+import { littleEndian } from './native/layout';
+import type { BpfMap } from './map';
+
+const CLOEXEC = 0o2000000;
+const EFD_NONBLOCK = 0o4000;
+const EPOLL_CTL_ADD = 1;
+const EPOLLIN = 1;
+const MAX_EVENTS = 8;
+/** `struct epoll_event` is packed on x86-64 only (include/uapi/linux/eventpoll.h). */
+const EVENT_SIZE = process.arch === 'x64' ? 12 : 16;
+const EVENT_DATA = EVENT_SIZE - 8;
+
+const one = new BigUint64Array([1n]);
+
+/** Ends the wait() of the waiter whose {@link RingWaiter.wakeFd} this is; from any thread of the process. */
+export function wakeWaiter(wakeFd: number): void {
+  // EAGAIN means that 2^64 - 2 wake-ups are pending: it is awake.
+  libc.write(wakeFd, one, 8);
+}
+
+/**
+ * Sleeps until a ring has records or somebody calls.
+ *
+ * The kernel wakes a waiter when a record is submitted with BPF_RB_FORCE_WAKEUP, or, with default flags, when the
+ * consumer had caught up. A record submitted with BPF_RB_NO_WAKEUP wakes nobody: look at
+ * {@link RingReader.isEmpty} before waiting and again after a time-out.
+ */
+export class RingWaiter implements Disposable {
+  /** wait() flag: the ring has records. */
+  static readonly RING = 1;
+  /** wait() flag: {@link wakeWaiter} was called. */
+  static readonly WAKE = 2;
+
+  readonly #epoll: OwnedFd;
+  readonly #wake: OwnedFd;
+  readonly #events = new Uint8Array(new ArrayBuffer(MAX_EVENTS * EVENT_SIZE));
+  readonly #view = new DataView(this.#events.buffer);
+  readonly #drain = new BigUint64Array(new ArrayBuffer(8));
+
+  /** @param ring the ring's map or descriptor; it stays the caller's and must stay open */
+  constructor(ring?: BpfMap | number) {
+    this.#epoll = own(libc.epoll_create1(CLOEXEC), 'epoll_create1', 'waiter');
+    try {
+      this.#wake = own(libc.eventfd(0, CLOEXEC | EFD_NONBLOCK), 'eventfd', 'waiter');
+    } catch (error) {
+      this.#epoll.close();
+      throw error;
+    }
+    try {
+      this.add(this.#wake.value, RingWaiter.WAKE);
+      if (ring !== undefined) this.add(typeof ring === 'number' ? ring : ring.fd, RingWaiter.RING);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** Descriptor to hand to {@link wakeWaiter} in another thread; owned by this object. */
+  get wakeFd(): number {
+    return this.#wake.value;
+  }
+
+  /**
+   * Watches another descriptor for input, level-triggered; it stays the caller's and must stay open.
+   *
+   * @param bit the flag that wait() returns for it; several descriptors may share one
+   */
+  add(fd: number, bit: number): void {
+    const event = new Uint8Array(new ArrayBuffer(EVENT_SIZE));
+    const view = new DataView(event.buffer);
+    view.setUint32(0, EPOLLIN, littleEndian);
+    view.setUint32(EVENT_DATA, bit, littleEndian);
+    if (libc.epoll_ctl(this.#epoll.value, EPOLL_CTL_ADD, fd, event) < 0) {
+      throw systemError('epoll_ctl(EPOLL_CTL_ADD)', lastErrno());
+    }
+  }
+
+  /**
+   * Blocks the calling thread, its event loop included, so it belongs in a worker.
+   *
+   * @param timeoutMs milliseconds; 0 only looks, -1 waits for ever
+   * @returns flags of what is ready, 0 on time-out or when a signal came
+   */
+  wait(timeoutMs: number): number {
+    const ready = libc.epoll_wait(this.#epoll.value, this.#events, MAX_EVENTS, timeoutMs);
+    if (ready < 0) {
+      const errno = lastErrno();
+      if (errno === Errno.EINTR) return 0;
+      throw systemError('epoll_wait', errno);
+    }
+    let flags = 0;
+    for (let i = 0; i < ready; i++) flags |= this.#view.getUint32(i * EVENT_SIZE + EVENT_DATA, littleEndian);
+    if ((flags & RingWaiter.WAKE) !== 0) libc.read(this.#wake.value, this.#drain, 8);
+    return flags;
+  }
+
+  /** As {@link wakeWaiter}; harmless after close(). */
+  wake(): void {
+    if (!this.#wake.closed) wakeWaiter(this.#wake.value);
+  }
+
+  close(): void {
+    this.#wake.close();
+    this.#epoll.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+function own(fd: number, operation: string, what: string): OwnedFd {
+  if (fd < 0) throw systemError(operation, lastErrno());
+  return new OwnedFd(fd, what);
+}

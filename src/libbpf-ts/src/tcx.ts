@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+import { rmSync } from 'node:fs';
+import { AttachType, LinkType } from './constants';
+import { Errno } from './errno';
+import { check, systemError, UsageError } from './errors';
+import { OwnedFd } from './fd';
+import { CStruct } from './native/layout';
+import { libbpf } from './native/libbpf';
+import { openPinnedFd, pinFd } from './pinning';
+import type { BpfProgram } from './program';
+import type { TcLink, TcTarget, TcxState } from './tc-link';
+import { probeTcx } from './tcx-probe';
+
+const needed = ['CAP_BPF', 'CAP_NET_ADMIN'] as const;
+
+interface TcxInfo {
+  readonly type: number;
+  readonly id: number;
+  readonly progId: number;
+  /** 0 once the device is gone. */
+  readonly ifindex: number;
+  readonly attachType: number;
+}
+
+/** `struct bpf_link_info`; the tcx part is of Linux 6.6. */
+function readInfo(fd: number): TcxInfo {
+  const info = new CStruct(64);
+  const error = libbpf.bpf_obj_get_info_by_fd(fd, info.bytes, new Uint32Array([64]));
+  check(error, 'bpf(BPF_OBJ_GET_INFO_BY_FD)', ['CAP_BPF']);
+  return { type: info.u32(0), id: info.u32(4), progId: info.u32(8), ifindex: info.u32(16), attachType: info.u32(20) };
+}
+
+/** A TCX link: the attachment lasts as long as a descriptor or a pin of it (Linux 6.6). */
+class TcxLink implements TcLink {
+  readonly kind = 'tcx';
+  readonly id: number;
+  readonly target: TcTarget;
+  readonly progId: number;
+  readonly #fd: OwnedFd;
+  #pinPath: string | undefined;
+
+  constructor(fd: OwnedFd, pinPath?: string) {
+    this.#fd = fd;
+    this.#pinPath = pinPath;
+    const info = readInfo(fd.value);
+    if (info.type !== LinkType.TCX) throw new UsageError(`link ${pinPath ?? info.id}`, 'is not a tcx link');
+    this.id = info.id;
+    this.progId = info.progId;
+    const direction = info.attachType === AttachType.TCX_INGRESS ? 'ingress' : 'egress';
+    this.target = { ifindex: info.ifindex, direction };
+  }
+
+  get pinPath(): string | undefined {
+    return this.#pinPath;
+  }
+
+  pin(path: string): void {
+    if (this.#pinPath !== undefined) throw new UsageError('pin TC link', `is pinned already, at ${this.#pinPath}`);
+    pinFd(this.#fd.value, path);
+    this.#pinPath = path;
+  }
+
+  detach(): void {
+    if (this.#fd.closed) return;
+    // ENOLINK: detached before, or the device is gone (kernel/bpf/tcx.c, tcx_link_detach via tcx_link_release).
+    const error = -libbpf.bpf_link_detach(this.#fd.value);
+    if (error !== 0 && error !== Errno.ENOLINK && error !== Errno.ENODEV) {
+      throw systemError('bpf(BPF_LINK_DETACH)', error, needed);
+    }
+    if (this.#pinPath !== undefined) rmSync(this.#pinPath, { force: true });
+    this.#pinPath = undefined;
+    this.#fd.close();
+  }
+
+  toJSON(): TcxState {
+    const state: TcxState = { kind: this.kind, ...this.target, progId: this.progId, linkId: this.id };
+    return this.#pinPath === undefined ? state : { ...state, pinPath: this.#pinPath };
+  }
+
+  close(): void {
+    this.#fd.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/**
+ * Attaches through TCX, behind what is attached already.
+ *
+ * @returns undefined if the kernel has no TCX
+ */
+export function attachTcx(program: BpfProgram, target: TcTarget): TcLink | undefined {
+  const type = target.direction === 'ingress' ? AttachType.TCX_INGRESS : AttachType.TCX_EGRESS;
+  const fd = libbpf.bpf_link_create(program.fd, target.ifindex, type, null);
+  if (fd >= 0) return wrap(new OwnedFd(fd, 'tcx link'));
+  // EINVAL has many reasons; a kernel without TCX is one of them, and only that one is no error.
+  if (-fd === Errno.EINVAL && probeTcx() === false) return undefined;
+  throw systemError(`attach ${program.name} to ${target.direction} of device ${target.ifindex} (tcx)`, fd, needed);
+}
+
+/** Opens a pinned TCX link. */
+export function openTcxLink(path: string): TcLink {
+  return wrap(openPinnedFd(path, `link ${path}`), path);
+}
+
+function wrap(fd: OwnedFd, pinPath?: string): TcLink {
+  try {
+    return new TcxLink(fd, pinPath);
+  } catch (error) {
+    fd.close();
+    throw error;
+  }
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+
+/** Lines that close every log and explain nothing. */
+const epilogue = /^(processed \d+ insns|verification time|stack depth|insns processed|-- (BEGIN|END) |mark_precise)/;
+
+/** What Linux 7.3 adds behind the complaint: a report of several parts, with advice at its end. */
+const report = /^Verification failed:/;
+
+/**
+ * One line that says why the verifier refused a program: the last line that is neither a statistic nor part of a report,
+ * and how many others there are.
+ *
+ * @param log the verifier log as the kernel wrote it
+ */
+export function summarizeLog(log: string): string {
+  const lines = log
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
+  if (lines.length === 0) return 'refused without a log';
+  const reportAt = lines.findIndex((line) => report.test(line));
+  let index = (reportAt > 0 ? reportAt : lines.length) - 1;
+  while (index > 0 && epilogue.test(lines[index]!)) index--;
+  const omitted = lines.length - 1;
+  return omitted === 0 ? lines[index]! : `${lines[index]!} (${omitted} line${omitted === 1 ? '' : 's'} omitted)`;
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+
+/** For tap: the reason to skip a test of the real kernel, false when it must run. */
+export const skipUnlessRoot: string | false = process.getuid?.() === 0 ? false : 'needs root';
+
+/** A 4-byte key in native order. */
+export function u32(value: number): Uint8Array {
+  return new Uint8Array(new Uint32Array([value]).buffer);
+}
+
+/** A packet of `length` bytes that all TC programs accept. */
+export function packet(length = 64, first = 0): Uint8Array {
+  const bytes = new Uint8Array(length);
+  bytes[0] = first;
+  bytes[12] = 0x08;
+  return bytes;
+}
