@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Copies one skb into the ring as a record: virtio_net_hdr, then the frame.
+ *
+ * TC egress runs before validate_xmit_skb, so frames come with partial checksums, as GSO
+ * superpackets and with the VLAN tag outside the data, whatever `ethtool -k` says. The
+ * virtio_net_hdr carries the first two through user space; the tag goes back into the copy.
+ */
+#ifndef VNET_CAPTURE_H
+#define VNET_CAPTURE_H
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/virtio_net.h>
+#include <stdbool.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "kernel.h"
+#include "layout.h"
+
+#define VLAN_HLEN 4
+#define ADDRESSES (2 * ETH_ALEN) /* the VLAN tag's place in a frame is behind them */
+
+#define GSO_UDP_L4 5 /* VIRTIO_NET_HDR_GSO_UDP_L4, which the headers of 6.1 do not have */
+
+/* PACKET_VNET_HDR takes UDP superpackets: from Linux 6.2 on. Set by the controller before load. */
+const volatile bool gso_udp_l4 = true;
+
+/* Superpackets whose kind virtio_net_hdr can express; the rest of the bits only qualify them. */
+#define GSO_KINDS (SKB_GSO_TCPV4 | SKB_GSO_TCPV6 | SKB_GSO_UDP_L4)
+#define GSO_EXPRESSIBLE \
+	(GSO_KINDS | SKB_GSO_DODGY | SKB_GSO_TCP_ECN | SKB_GSO_TCP_FIXEDID | SKB_GSO_TCP_ACCECN)
+
+/*
+ * bpf_ringbuf_reserve wants a constant size, so records come in sizes. With the ring's own
+ * 8-byte header each is a multiple of a cache line, and none is more than 9/8 of what the frame
+ * and 104 bytes need: the credit of the waiting room counts on that (RING_BYTES_PER_CREDIT in
+ * src/datapath/credit.ts). 1592 holds a 1500-byte MTU, 9080 a 9000-byte one, 65592 the largest
+ * IP packet with an Ethernet header and two VLAN tags.
+ */
+#define RECORD_SIZES(SIZE) \
+	SIZE(120) SIZE(184) SIZE(248) SIZE(312) SIZE(376) SIZE(440) SIZE(504) SIZE(568) SIZE(632) \
+	SIZE(696) SIZE(760) SIZE(824) SIZE(888) SIZE(952) SIZE(1016) SIZE(1144) SIZE(1272) \
+	SIZE(1400) SIZE(1592) SIZE(1784) SIZE(1976) SIZE(2232) SIZE(2488) SIZE(2808) SIZE(3128) \
+	SIZE(3512) SIZE(3960) SIZE(4472) SIZE(5048) SIZE(5688) SIZE(6392) SIZE(7160) SIZE(8056) \
+	SIZE(9080) SIZE(10232) SIZE(11512) SIZE(12984) SIZE(14648) SIZE(16440) SIZE(18488) \
+	SIZE(20792) SIZE(23416) SIZE(26360) SIZE(29688) SIZE(33400) SIZE(37560) SIZE(42232) \
+	SIZE(47480) SIZE(53432) SIZE(60088) SIZE(65592)
+#define LARGEST_RECORD 65592
+
+/* Keeps the compiler from reasoning across this point about a value that the verifier tracks. */
+#ifndef barrier_var
+#define barrier_var(var) asm volatile("" : "+r"(var))
+#endif
+
+/* What capture() needs to know of a frame, found once. */
+struct frame {
+	struct vnet_hdr vnet;
+	__u32 skb_len; /* bytes in the skb */
+	__u32 len; /* bytes on the wire: skb_len and the tag */
+	__u32 tag; /* 802.1Q or 802.1ad tag in network order, or 0 */
+};
+
+static __always_inline void describe_checksum(struct __sk_buff *skb, struct frame *frame)
+{
+	struct sk_buff *kernel_skb = (struct sk_buff *)skb;
+	unsigned char *head, *data;
+
+	if (BPF_CORE_READ_BITFIELD_PROBED(kernel_skb, ip_summed) != CHECKSUM_PARTIAL)
+		return;
+	head = BPF_CORE_READ(kernel_skb, head);
+	data = BPF_CORE_READ(kernel_skb, data);
+	frame->vnet.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	frame->vnet.csum_start = BPF_CORE_READ(kernel_skb, csum_start) - (data - head);
+	frame->vnet.csum_offset = BPF_CORE_READ(kernel_skb, csum_offset);
+	if (frame->tag)
+		frame->vnet.csum_start += VLAN_HLEN;
+}
+
+/* False for a superpacket that virtio_net_hdr has no name for (tunnels, ESP, SCTP). */
+static __always_inline bool describe_gso(struct __sk_buff *skb, struct frame *frame)
+{
+	struct sk_buff *kernel_skb = (struct sk_buff *)skb;
+	struct skb_shared_info *shared;
+	unsigned int type;
+
+	if (!skb->gso_size)
+		return true;
+	shared = (void *)(BPF_CORE_READ(kernel_skb, head) + BPF_CORE_READ(kernel_skb, end));
+	type = BPF_CORE_READ(shared, gso_type);
+	if (type & ~GSO_EXPRESSIBLE)
+		return false;
+	switch (type & GSO_KINDS) {
+	case SKB_GSO_TCPV4:
+		frame->vnet.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+		break;
+	case SKB_GSO_TCPV6:
+		frame->vnet.gso_type = VIRTIO_NET_HDR_GSO_TCPV6;
+		break;
+	case SKB_GSO_UDP_L4:
+		if (!gso_udp_l4)
+			return false;
+		frame->vnet.gso_type = GSO_UDP_L4;
+		break;
+	default:
+		return false;
+	}
+	if (type & SKB_GSO_TCP_ECN)
+		frame->vnet.gso_type |= VIRTIO_NET_HDR_GSO_ECN;
+	frame->vnet.gso_size = skb->gso_size;
+	return true;
+}
+
+/*
+ * bpf_skb_load_bytes with a length that the verifiers of 5.10 and 6.1 accept: they take no lower
+ * bound from `len != 0`, so the bound is put on len - 1, out of the compiler's sight.
+ */
+static __always_inline long load_bytes(struct __sk_buff *skb, __u32 from, void *to, __u64 len,
+				       __u64 room)
+{
+	__u64 last = len - 1;
+
+	barrier_var(last);
+	if (last >= room)
+		return -1;
+	barrier_var(last);
+	return bpf_skb_load_bytes(skb, from, to, last + 1);
+}
+
+/* Copies the frame behind the record's header; `size` is the record's size. */
+static __always_inline long copy_frame(struct __sk_buff *skb, struct frame *frame,
+				       struct record *record, __u64 size)
+{
+	unsigned char *to = (unsigned char *)(record + 1);
+
+	record->frame_len = frame->len;
+	record->reserved = 0;
+	record->vnet = frame->vnet;
+	if (!frame->tag)
+		return load_bytes(skb, 0, to, frame->skb_len, size - sizeof(*record));
+	if (bpf_skb_load_bytes(skb, 0, to, ADDRESSES))
+		return -1;
+	__builtin_memcpy(to + ADDRESSES, &frame->tag, VLAN_HLEN);
+	return load_bytes(skb, ADDRESSES, to + ADDRESSES + VLAN_HLEN, frame->skb_len - ADDRESSES,
+			  size - sizeof(*record) - ADDRESSES - VLAN_HLEN);
+}
+
+/* Finds out what the frame is; an enum refusal, or -1 when it can be captured. */
+static __always_inline int describe(struct __sk_buff *skb, struct frame *frame)
+{
+	frame->skb_len = skb->len;
+	frame->len = skb->len;
+	if (skb->len < ETH_HLEN)
+		return REFUSED_RUNT;
+	if (skb->vlan_present) {
+		frame->tag = bpf_htonl(bpf_ntohs(skb->vlan_proto) << 16 | skb->vlan_tci);
+		frame->len += VLAN_HLEN;
+	}
+	if (frame->len + sizeof(struct record) > LARGEST_RECORD)
+		return REFUSED_OVERSIZE;
+	describe_checksum(skb, frame);
+	return describe_gso(skb, frame) ? -1 : REFUSED_GSO;
+}
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the BPF programs and the TypeScript side share. src/datapath/layout.ts holds the same
+ * offsets; test/unit/layout.test.ts compares the two through the object's BTF.
+ * Change anything here: raise STATE_VERSION in src/state/store.ts, so that a newer controller does
+ * not adopt what an older one pinned.
+ */
+#ifndef VNET_LAYOUT_H
+#define VNET_LAYOUT_H
+
+#include <linux/types.h>
+
+/* virtio_net_hdr without mergeable buffers: what PACKET_VNET_HDR expects before each frame. */
+struct vnet_hdr {
+	__u8 flags;
+	__u8 gso_type;
+	__u16 hdr_len;
+	__u16 gso_size;
+	__u16 csum_start;
+	__u16 csum_offset;
+};
+
+/* One ring record: this header, then the frame. vnet and the frame are contiguous, so that one
+ * iovec of the poller covers both. */
+struct record {
+	__u32 frame_len; /* bytes of the frame, a re-inserted VLAN tag included */
+	__u16 reserved;
+	struct vnet_hdr vnet;
+};
+
+/* Why a frame was refused, as counted by the programs; the poller has reasons of its own. */
+enum refusal {
+	REFUSED_FULL, /* queue stopped, or no room in the ring */
+	REFUSED_OVERSIZE, /* larger than the largest record, or than the ring */
+	REFUSED_RUNT, /* shorter than an Ethernet header */
+	REFUSED_GSO, /* a superpacket that virtio_net_hdr cannot describe, nor the kernel cut */
+	REFUSED_UNREADABLE, /* the kernel could not copy it out of the skb */
+	REFUSED_UNHOLDABLE, /* would have to wait, but the waiting room cannot take it whole */
+	REFUSED_REASONS
+};
+
+/* Per CPU, read on demand. */
+struct counters {
+	__u64 tx_packets; /* every frame that reached vnet0's egress, refused ones included */
+	__u64 tx_bytes;
+	__u64 refused[8]; /* by enum refusal */
+	__u64 stray; /* frames on the hidden peer that `tx` never saw */
+};
+
+/*
+ * One per interface, mapped by the poller. Each group has a cache line of its own, so that the
+ * sender's CPU and the poller's do not fight over one.
+ */
+struct control {
+	/* Written by `tx` for every frame, atomically. */
+	__u64 captured; /* frames ever put into the ring */
+	__u64 pad0[7];
+
+	/*
+	 * Written when the queue stops or wakes, and for every frame that has to wait. In `gate`,
+	 * bit 0 says that the queue is stopped and the rest counts the frames ever sent to the
+	 * waiting room, modulo 2^31: one compare-and-swap wakes the queue only if no frame has
+	 * gone to the room meanwhile.
+	 */
+	__u32 gate;
+	__u32 pad1;
+	__u64 stops;
+	__u64 wakes_tx; /* wakes decided by `tx` itself, right after a stop */
+	__u64 held_out; /* frames that came out of the room into the ring, or were refused there */
+	__u64 held_cost; /* bytes of credit used up: of each packet room_frame_cost and its length */
+	__u64 held_again; /* frames sent round the room once more: 0 unless credit was wrong */
+	__u64 kicks_out; /* the poller's own frames that came out of the room */
+	__u64 pad2;
+
+	/* Written by the poller. */
+	__u32 armed; /* 1: the poller sleeps or is about to, the next record must wake it */
+	__u32 pad3;
+	__u64 drained; /* frames ever taken out of the ring */
+	__u64 wakes_poller; /* wakes decided by the poller: the ring has drained */
+	__u64 rx_packets; /* frames reinjected */
+	__u64 rx_bytes;
+	__u64 largest_frame; /* bytes */
+	__u64 polls;
+	__u64 budget_exhausted;
+
+	__u64 sleeps;
+	__u64 wakeups; /* sleeps that a record ended */
+	__u64 lost_wakeups; /* records found by time-out that nobody had announced */
+	__u64 reinject_retries;
+	__u64 reinject_errors; /* frames the socket will never take: all refused_* below */
+	__u64 refused_toolong; /* EMSGSIZE: larger than the peer's MTU */
+	__u64 refused_invalid; /* EINVAL: the kernel rejects the frame or its virtio_net_hdr */
+	__u64 refused_down; /* vnet0 went down or away with frames still in the ring */
+
+	__u64 refused_error; /* any other error */
+	__u64 enobufs; /* ENOBUFS answers: the receiving backlog was full, the frame was retried */
+	__u64 held_dropped; /* frames lost in the waiting room */
+	__u64 credit; /* bytes of credit of the latest grant to the room */
+	__u64 credit_base; /* held_cost at that grant */
+	__u64 grants;
+	__u64 pad4[2];
+};
+
+/*
+ * What the poller is sending right now. The kernel writes msg_len of each mmsghdr as it sends it,
+ * so after a kill in the middle of a sendmmsg the next controller sees how far it came: no frame
+ * is reinjected twice, none is lost. The counters are those from before the batch.
+ */
+#define BATCH_MAX 1024 /* the largest --budget */
+struct batch {
+	__u32 count; /* 0: no batch under way */
+	__u32 pad0;
+	__u64 start; /* consumer position of its first record */
+	__u64 drained;
+	__u64 rx_packets;
+	__u64 rx_bytes;
+	__u64 pad1[3];
+	struct {
+		__u64 words[8]; /* struct mmsghdr on 64-bit */
+	} messages[BATCH_MAX];
+};
+
+#endif

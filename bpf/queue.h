@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The transmit queue: the ring buffer, its limits, and when it stops and wakes.
+ *
+ * As in a NIC driver, whoever fills the queue stops it and whoever drains it wakes it. Stop and
+ * wake meet in one word, `gate`, so that neither can overlook the other.
+ */
+#ifndef VNET_QUEUE_H
+#define VNET_QUEUE_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "capture.h"
+#include "layout.h"
+
+/* Set by the controller before load. */
+const volatile bool hold = false; /* --when-full hold */
+const volatile __u64 queue_packets = 0; /* --queue-packets; 0: only the ring's bytes limit */
+const volatile __u64 low_watermark_bytes = 0;
+const volatile __u64 low_watermark_packets = 0;
+/* Bytes that `tx` may fill; with hold, the rest of the ring is for frames from the waiting room. */
+const volatile __u64 tx_bytes_limit = 0;
+
+#define GATE_STOPPED 1U
+#define GATE_ONE_HELD 2U
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 23); /* --ring-size */
+} ring SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct control);
+} control SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct counters);
+} counters SEC(".maps");
+
+/* The poller's batch log; no program touches it, it is here to live and be pinned with the rest. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct batch);
+} batch SEC(".maps");
+
+static __always_inline bool is_stopped(struct control *ctl)
+{
+	return ctl->gate & GATE_STOPPED;
+}
+
+static __always_inline bool at_low_watermark(struct control *ctl)
+{
+	if (bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > low_watermark_bytes)
+		return false;
+	return !queue_packets || ctl->captured - ctl->drained <= low_watermark_packets;
+}
+
+/* Sets the stopped bit; whoever sets it counts the stop. */
+static __always_inline void close_gate(struct control *ctl)
+{
+	if (!(__sync_fetch_and_or(&ctl->gate, GATE_STOPPED) & GATE_STOPPED))
+		__sync_fetch_and_add(&ctl->stops, 1);
+}
+
+/*
+ * Stops the queue where frames are refused, then looks again: if the poller drained the ring
+ * meanwhile it may be asleep, and nobody else would wake the queue.
+ */
+static __always_inline void stop_and_look_again(struct control *ctl)
+{
+	__u32 gate;
+
+	close_gate(ctl);
+	gate = ctl->gate;
+	if ((gate & GATE_STOPPED) && at_low_watermark(ctl) &&
+	    __sync_val_compare_and_swap(&ctl->gate, gate, gate & ~GATE_STOPPED) == gate)
+		__sync_fetch_and_add(&ctl->wakes_tx, 1);
+}
+
+/* Wakes a sleeping poller with an empty record, for news that no frame carries. */
+static __always_inline void ring_doorbell(struct control *ctl)
+{
+	void *bell;
+
+	if (!ctl->armed)
+		return;
+	ctl->armed = 0;
+	bell = bpf_ringbuf_reserve(&ring, sizeof(__u64), 0);
+	if (bell)
+		bpf_ringbuf_discard(bell, BPF_RB_FORCE_WAKEUP);
+}
+
+/*
+ * Sends a frame to the waiting room: counts it in `gate`, where the poller's compare-and-swap
+ * sees it. If the poller woke the queue just before, the queue is stopped again, or a later frame
+ * could overtake this one.
+ */
+static __always_inline void hold_frame(struct control *ctl)
+{
+	if (!(__sync_fetch_and_add(&ctl->gate, GATE_ONE_HELD) & GATE_STOPPED))
+		close_gate(ctl);
+	ring_doorbell(ctl);
+}
+
+/*
+ * Takes a place in the queue. The atomic add counts the frame and, being a full barrier, orders
+ * the ring's producer position before the look at `armed` in wakeup_flag().
+ */
+static __always_inline bool take_place(struct control *ctl, bool limited)
+{
+	__u64 before = __sync_fetch_and_add(&ctl->captured, 1);
+
+	if (limited && queue_packets && before - ctl->drained >= queue_packets) {
+		__sync_fetch_and_add(&ctl->captured, -1);
+		return false;
+	}
+	return true;
+}
+
+/* NAPI's interrupt enable: a record wakes the poller only while the poller sleeps. */
+static __always_inline __u64 wakeup_flag(struct control *ctl)
+{
+	if (!ctl->armed)
+		return BPF_RB_NO_WAKEUP;
+	ctl->armed = 0;
+	return BPF_RB_FORCE_WAKEUP;
+}
+
+/* Reserves the smallest record that holds `need` bytes; `size` is then its size. */
+static __always_inline struct record *reserve(__u32 need, __u64 *size)
+{
+#define TRY_SIZE(bytes) \
+	if (need <= (bytes)) { \
+		*size = (bytes); \
+		return bpf_ringbuf_reserve(&ring, (bytes), 0); \
+	}
+	RECORD_SIZES(TRY_SIZE)
+#undef TRY_SIZE
+	return NULL; /* describe() has refused such a frame */
+}
+
+/*
+ * Puts a frame into the ring; an enum refusal, or -1 when it is in. `limited`: `tx` keeps to its
+ * part of the ring and to --queue-packets, what comes from the waiting room has its place granted.
+ */
+static __always_inline int enqueue(struct __sk_buff *skb, struct frame *frame, struct control *ctl,
+				   bool limited)
+{
+	__u32 need = sizeof(struct record) + frame->len;
+	struct record *record;
+	__u64 size = 0;
+
+	/* need / 8: what a record's size may be above the need. */
+	if (limited && hold &&
+	    bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) + need + need / 8 > tx_bytes_limit)
+		return REFUSED_FULL;
+	record = reserve(need, &size);
+	if (!record)
+		return REFUSED_FULL;
+	if (copy_frame(skb, frame, record, size)) {
+		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+		return REFUSED_UNREADABLE;
+	}
+	if (!take_place(ctl, limited)) {
+		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+		return REFUSED_FULL;
+	}
+	bpf_ringbuf_submit(record, wakeup_flag(ctl));
+	return -1;
+}
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * How long a qdisc takes a superpacket to be: as long as all its segments on the wire, each with
+ * headers of its own. The same sum as in qdisc_pkt_len_init (net/core/dev.c), because the waiting
+ * room's credit has to come out even with what its qdisc charged.
+ */
+#ifndef VNET_SUPERPACKET_H
+#define VNET_SUPERPACKET_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "kernel.h"
+
+#define NO_TRANSPORT_HEADER 0xffff /* skb_transport_header_was_set() */
+#define TCP_DATA_OFFSET 12
+#define UDP_HEADER 8
+
+/* Mac, network and transport headers of a superpacket in bytes, or 0 if nobody has set where they end. */
+static __always_inline __u32 header_bytes(struct __sk_buff *skb, unsigned int type)
+{
+	struct sk_buff *kernel_skb = (struct sk_buff *)skb;
+	__u16 transport = BPF_CORE_READ(kernel_skb, transport_header);
+	__u32 headers;
+	__u8 offset = 0;
+
+	if (transport == NO_TRANSPORT_HEADER)
+		return 0;
+	headers = transport - (__u32)(BPF_CORE_READ(kernel_skb, data) - BPF_CORE_READ(kernel_skb, head));
+	if (!(type & (SKB_GSO_TCPV4 | SKB_GSO_TCPV6)))
+		return type & SKB_GSO_UDP_L4 ? headers + UDP_HEADER : headers;
+	bpf_skb_load_bytes(skb, headers + TCP_DATA_OFFSET, &offset, sizeof(offset));
+	return headers + (offset >> 4) * 4;
+}
+
+/* Bytes by which the segments are longer than the superpacket. `tag`: bytes of headers that do not count. */
+static __always_inline __u32 repeated_headers(struct __sk_buff *skb, __u32 tag)
+{
+	struct sk_buff *kernel_skb = (struct sk_buff *)skb;
+	struct skb_shared_info *shared;
+	__u32 headers, segments = skb->gso_segs;
+	unsigned int type;
+
+	if (!skb->gso_size)
+		return 0;
+	shared = (void *)(BPF_CORE_READ(kernel_skb, head) + BPF_CORE_READ(kernel_skb, end));
+	type = BPF_CORE_READ(shared, gso_type);
+	headers = header_bytes(skb, type);
+	/* From a source that is not trusted (virtio_net_hdr): the kernel counts the segments itself, gso_segs is 0. */
+	if (type & SKB_GSO_DODGY)
+		segments = skb->len > headers ? (skb->len - headers + skb->gso_size - 1) / skb->gso_size : 1;
+	return segments > 1 && headers > tag ? (segments - 1) * (headers - tag) : 0;
+}
+
+#endif

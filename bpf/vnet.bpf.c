@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The kernel half of the loop, in the order a frame takes:
+ *
+ *   tx     on vnet0's egress: copies the frame into the ring, or says that it has to wait
+ *   sink   on the hidden peer, where there is one: drops what is in the ring, sends what has to wait to the room, and
+ *          captures what the kernel had to cut into frames first
+ *   retry  at the room's exit: copies the frame into the ring when its turn has come
+ *
+ * The original goes on to the peer because veth counts a transmitted packet in veth_xmit: a
+ * frame dropped on egress would leave `ip -s link` at 0.
+ */
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+
+#include "capture.h"
+#include "layout.h"
+#include "queue.h"
+#include "superpacket.h"
+
+/*
+ * How `sink` and `retry` know a frame: skb->mark is cleared when a packet crosses namespaces,
+ * skb->tc_index is not, provided that the program returns TC_ACT_UNSPEC (TC_ACT_OK overwrites
+ * it with the class: sch_handle_egress in net/core/dev.c, cls_bpf_classify in net/sched/cls_bpf.c).
+ */
+#define TAG_CAPTURED 0x564e
+#define TAG_HELD 0x564f
+#define TAG_CUT 0x5650 /* a superpacket that virtio_net_hdr cannot describe: the kernel cuts it up */
+
+/* The mark of the poller's socket where it sends on the looping interface itself (dummy); 0: it does not. */
+const volatile __u32 reinject_mark = 0;
+const volatile __u32 room_ifindex = 0; /* the waiting room's entry, in the peer's namespace */
+/* The largest packet that the room passes whole, as its qdisc counts: ROOM_FRAME_MAX in credit.ts. */
+const volatile __u32 room_frame_max = 0;
+/* What each frame costs of the room's credit besides its length: the overhead of its tbf. */
+const volatile __u32 room_frame_cost = 0;
+
+static __always_inline bool fits_into_room(struct __sk_buff *skb, struct frame *frame)
+{
+	return frame->len + repeated_headers(skb, 0) <= room_frame_max;
+}
+
+/* Counts a frame and takes it in: what becomes of it, as a tag, or 0 when it is refused. */
+static __always_inline __u16 transmit(struct __sk_buff *skb, struct counters *count,
+				      struct control *ctl, bool can_be_cut)
+{
+	struct frame frame = {};
+	int refusal;
+
+	refusal = describe(skb, &frame);
+	if (refusal == REFUSED_GSO && can_be_cut)
+		return TAG_CUT; /* counted in `sink`, frame by frame, as veth counts them */
+	count->tx_packets++;
+	count->tx_bytes += frame.len;
+	if (refusal < 0)
+		refusal = is_stopped(ctl) ? REFUSED_FULL : enqueue(skb, &frame, ctl, true);
+	if (refusal < 0)
+		return TAG_CAPTURED;
+	if (refusal == REFUSED_FULL && hold) {
+		if (fits_into_room(skb, &frame)) {
+			hold_frame(ctl);
+			return TAG_HELD;
+		}
+		refusal = REFUSED_UNHOLDABLE;
+	} else if (refusal == REFUSED_FULL && !is_stopped(ctl)) {
+		stop_and_look_again(ctl);
+	}
+	if (refusal < REFUSED_REASONS)
+		count->refused[refusal]++;
+	return 0;
+}
+
+SEC("tc")
+int tx(struct __sk_buff *skb)
+{
+	struct counters *count;
+	struct control *ctl;
+	__u32 zero = 0;
+	__u16 tag;
+
+	if (reinject_mark && skb->mark == reinject_mark) {
+		skb->mark = 0;
+		return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
+	}
+	count = bpf_map_lookup_elem(&counters, &zero);
+	ctl = bpf_map_lookup_elem(&control, &zero);
+	if (!count || !ctl)
+		return TC_ACT_SHOT;
+	tag = transmit(skb, count, ctl, !reinject_mark); /* only behind a veth there is `sink` */
+	if (!tag)
+		return TC_ACT_SHOT; /* dev_queue_xmit returns NET_XMIT_DROP, sendto ENOBUFS where it asks */
+	skb->tc_index = tag;
+	return TC_ACT_UNSPEC;
+}
+
+SEC("tc")
+int sink(struct __sk_buff *skb)
+{
+	struct counters *count;
+	struct control *ctl;
+	__u32 zero = 0;
+
+	if (skb->tc_index == TAG_CAPTURED)
+		return TC_ACT_SHOT;
+	if (hold && skb->tc_index == TAG_HELD)
+		return bpf_redirect(room_ifindex, 0);
+	count = bpf_map_lookup_elem(&counters, &zero);
+	ctl = bpf_map_lookup_elem(&control, &zero);
+	if (!count || !ctl)
+		return TC_ACT_SHOT;
+	if (skb->tc_index != TAG_CUT) {
+		count->stray++;
+	} else if (transmit(skb, count, ctl, false) == TAG_HELD) {
+		skb->tc_index = TAG_HELD;
+		return bpf_redirect(room_ifindex, 0);
+	}
+	return TC_ACT_SHOT;
+}
+
+/*
+ * What the room's qdisc has charged for the frame. A VLAN tag was outside the data then (every
+ * frame came through an ingress, which takes it out: skb_vlan_untag), and has been put in by the
+ * macvlan since.
+ */
+static __always_inline __u32 room_cost(struct __sk_buff *skb)
+{
+	__u32 tag = skb->protocol == bpf_htons(ETH_P_8021Q) || skb->protocol == bpf_htons(ETH_P_8021AD) ?
+			    VLAN_HLEN : 0;
+
+	return skb->len - tag + repeated_headers(skb, tag) + room_frame_cost;
+}
+
+SEC("tc")
+int retry(struct __sk_buff *skb)
+{
+	struct frame frame = {};
+	struct counters *count;
+	struct control *ctl;
+	__u32 zero = 0;
+	int refusal;
+
+	count = bpf_map_lookup_elem(&counters, &zero);
+	ctl = bpf_map_lookup_elem(&control, &zero);
+	if (!count || !ctl)
+		return TC_ACT_SHOT;
+	if (skb->tc_index != TAG_HELD) { /* the poller's own, sent to set the room's qdisc going */
+		__sync_fetch_and_add(&ctl->held_cost, skb->len + room_frame_cost);
+		__sync_fetch_and_add(&ctl->kicks_out, 1);
+		return TC_ACT_SHOT;
+	}
+
+	refusal = describe(skb, &frame);
+	if (refusal < 0)
+		refusal = enqueue(skb, &frame, ctl, false);
+	if (refusal == REFUSED_FULL) {
+		/* The room lets out only what the ring has place for; rather late than lost. */
+		__sync_fetch_and_add(&ctl->held_again, 1);
+		return bpf_redirect(room_ifindex, 0);
+	}
+	if (refusal >= 0 && refusal < REFUSED_REASONS)
+		count->refused[refusal]++;
+	__sync_fetch_and_add(&ctl->held_cost, room_cost(skb));
+	__sync_fetch_and_add(&ctl->held_out, 1);
+	return TC_ACT_SHOT;
+}
+
+char LICENSE[] SEC("license") = "GPL";
