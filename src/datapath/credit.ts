@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+/**
+ * How much the waiting room may let out. The room is a tbf qdisc that earns next to nothing by
+ * itself: each grant fills its bucket with so many bytes, which the frames that leave use up. A
+ * grant is at most what the ring has place for, so a frame that leaves the room always finds its
+ * place and none has to go round again: that is what keeps frames in order.
+ * docs/backpressure.md has the why.
+ */
+
+/** No record needs more ring than this for each byte of its frame and RECORD_COST (bpf/capture.h, sizes). */
+const RING_BYTES_PER_BYTE = 9 / 8;
+const RECORD_COST = 104;
+/** The largest packet that the room passes, and the least that its bucket can hold; bytes. */
+export const ROOM_FRAME_MAX = 96 << 10;
+/** Bytes that the room's queue may grow to; what comes on top is dropped, counted and announced. */
+export const ROOM_BYTES = 256 << 20;
+/** The most that a grant can say in its 32 bits, with room to spare. */
+const GRANT_MAX = 2 ** 31;
+
+/**
+ * What a frame costs of the credit besides its length: the overhead of the tbf. With
+ * --queue-packets it is so large that a grant is in effect one of frames; 65535 is the most that
+ * struct tc_ratespec can hold.
+ */
+export const roomFrameCost = (queuePackets: number): number => (queuePackets > 0 ? 65535 : RECORD_COST);
+
+/**
+ * Ring bytes that `tx` leaves free. The bucket cannot be emptied, so ROOM_FRAME_MAX may come out
+ * of the room before anybody grants it; in larger rings there is more, for the CPUs that pass the
+ * check in `tx` at the same moment.
+ */
+export function headroomBytes(ringBytes: number): number {
+  return Math.max(Math.ceil((ROOM_FRAME_MAX + 2 * RECORD_COST) * RING_BYTES_PER_BYTE), ringBytes >>> 3);
+}
+
+/** Bytes of the ring that `tx` may fill. */
+export function txBytesLimit(ringBytes: number, whenFull: 'hold' | 'drop'): number {
+  return whenFull === 'hold' ? ringBytes - headroomBytes(ringBytes) : ringBytes;
+}
+
+export interface QueueFill {
+  ringBytes: number;
+  usedBytes: number;
+  /** 0: only bytes limit the queue. */
+  queuePackets: number;
+  packets: number;
+}
+
+/**
+ * The next grant in bytes, or 0 if it has to wait.
+ *
+ * `outstanding` is what is left of the latest grant. It has to be nearly used up: then at most
+ * one largest frame is on its way, which the headroom that is left free takes.
+ */
+export function nextGrant({ ringBytes, usedBytes, queuePackets, packets }: QueueFill, outstanding: number): number {
+  const frameCost = roomFrameCost(queuePackets);
+  if (outstanding > ROOM_FRAME_MAX + frameCost) return 0;
+  const base = Math.ceil((ROOM_FRAME_MAX + 2 * RECORD_COST) * RING_BYTES_PER_BYTE);
+  const bytes = Math.floor((ringBytes - usedBytes - base) / RING_BYTES_PER_BYTE) - RECORD_COST;
+  if (queuePackets === 0) return bytes >= ROOM_FRAME_MAX ? Math.min(bytes, GRANT_MAX) : 0;
+  // The bucket holds the grant and one overhead: so many frames of 14 bytes and more leave for it.
+  const free = queuePackets - packets;
+  const frames = Math.min(free * (frameCost + 14) - frameCost, bytes - free * RECORD_COST, GRANT_MAX);
+  if (frames >= ROOM_FRAME_MAX) return frames;
+  // A queue of one or two: the least that a bucket can hold lets out two.
+  return packets === 0 && queuePackets < 3 && bytes >= ROOM_FRAME_MAX ? ROOM_FRAME_MAX : 0;
+}

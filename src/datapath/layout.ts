@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The offsets of bpf/layout.h, in bytes. test/unit/layout.test.ts compares them with the BTF of
+ * the built object.
+ */
+
+/** struct record: u32 frame_len, u16 reserved, then the 10 bytes of virtio_net_hdr. */
+export const RECORD = { frameLen: 0, vnet: 6, frame: 16 } as const;
+export const VNET_HDR_BYTES = RECORD.frame - RECORD.vnet;
+
+/** The largest record in bytes, LARGEST_RECORD of bpf/capture.h. */
+export const LARGEST_RECORD = 65592;
+
+/** struct counters, one per CPU; u64 each. */
+export const COUNTERS = {
+  txPackets: 0,
+  txBytes: 8,
+  refused: 16,
+  stray: 80,
+  size: 88,
+} as const;
+
+/** enum refusal: the index into `refused`, and the name in `stats --json`. */
+export const REFUSALS = ['full', 'oversize', 'runt', 'gso', 'unreadable', 'unholdable'] as const;
+
+/** struct control: what programs and poller share. */
+export const CONTROL = {
+  captured: 0,
+  gate: 64,
+  stops: 72,
+  wakesTx: 80,
+  heldOut: 88,
+  heldCost: 96,
+  heldAgain: 104,
+  kicksOut: 112,
+  armed: 128,
+  drained: 136,
+  wakesPoller: 144,
+  rxPackets: 152,
+  rxBytes: 160,
+  largestFrame: 168,
+  polls: 176,
+  budgetExhausted: 184,
+  sleeps: 192,
+  wakeups: 200,
+  lostWakeups: 208,
+  reinjectRetries: 216,
+  reinjectErrors: 224,
+  refusedToolong: 232,
+  refusedInvalid: 240,
+  refusedDown: 248,
+  refusedError: 256,
+  enobufs: 264,
+  heldDropped: 272,
+  credit: 280,
+  creditBase: 288,
+  grants: 296,
+  size: 320,
+} as const;
+
+/** struct batch: the poller's log of what it is sending. */
+export const BATCH = { count: 0, start: 8, drained: 16, rxPackets: 24, rxBytes: 32, messages: 64, max: 1024, messageBytes: 64 } as const;

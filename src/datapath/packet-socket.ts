@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The AF_PACKET socket on the hidden peer: what is sent on it arrives on vnet0 as received from
+ * the wire. PACKET_VNET_HDR hands over checksums and superpackets as they are,
+ * PACKET_QDISC_BYPASS goes straight to the peer's transmit function.
+ */
+import * as fs from 'node:fs';
+
+import { bindSocket, openSocket, sendMessages, setSocketOption } from '../native/libc';
+
+const AF_PACKET = 17;
+const SOCK_RAW = 3;
+const SOL_PACKET = 263;
+const PACKET_VNET_HDR = 15;
+const PACKET_QDISC_BYPASS = 20;
+const SOL_SOCKET = 1;
+const SO_SNDBUFFORCE = 32;
+const SO_MARK = 36;
+const MSG_DONTWAIT = 0x40;
+const SOCKADDR_LL_BYTES = 20;
+
+/** Room for a batch of superpackets; a frame's charge ends when vnet0's stack takes it. */
+const SEND_BUFFER_BYTES = 8 << 20;
+
+/** Takes frames for the poller; a unit test hands in a made-up one. */
+export interface FrameSender {
+  /** Sends `count` messages from `address` on; the number sent, or minus an errno. */
+  send(address: number, count: number): number;
+}
+
+export class PacketSocket implements FrameSender, Disposable {
+  private constructor(readonly fd: number) {}
+
+  /**
+   * Opens the socket on an interface of the calling thread's namespace. Needs CAP_NET_RAW. With a
+   * `mark` (not 0) frames carry it and pass the interface's egress hook, where `tx` turns them round.
+   */
+  static open(ifindex: number, mark: number): PacketSocket {
+    // Protocol 0: it only sends, nothing is ever delivered to it.
+    const fd = openSocket(AF_PACKET, SOCK_RAW, 0);
+    setSocketOption(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
+    if (mark === 0) setSocketOption(fd, SOL_PACKET, PACKET_QDISC_BYPASS, 1);
+    else setSocketOption(fd, SOL_SOCKET, SO_MARK, mark);
+    setSocketOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER_BYTES);
+    const address = new DataView(new ArrayBuffer(SOCKADDR_LL_BYTES));
+    address.setUint16(0, AF_PACKET, true);
+    address.setInt32(4, ifindex, true);
+    bindSocket(fd, new Uint8Array(address.buffer));
+    return new PacketSocket(fd);
+  }
+
+  /** The same socket in another thread; closing it is left to the one that opened it. */
+  static borrow(fd: number): FrameSender {
+    return { send: (address, count) => sendMessages(fd, address, count, MSG_DONTWAIT) };
+  }
+
+  send(address: number, count: number): number {
+    return sendMessages(this.fd, address, count, MSG_DONTWAIT);
+  }
+
+  private open = true;
+
+  close(): void {
+    if (!this.open) return;
+    this.open = false;
+    fs.closeSync(this.fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Wakes the transmit queue. `tx` stops it by setting bit 0 of the gate word and counts the
+ * frames that it sends to the waiting room in the bits above; the poller, which drains, wakes it.
+ *
+ * Without a waiting room that is one compare-and-swap at the low watermark. With one, the held
+ * frames come first: the room is granted credit until it is empty, closed again, and only then
+ * is the queue woken, by a compare-and-swap that fails if a frame went to the room meanwhile.
+ */
+import { nextGrant, roomFrameCost, ROOM_FRAME_MAX } from './credit';
+import { CONTROL } from './layout';
+import type { SharedWords } from './shared-memory';
+import type { Room } from './waiting-room';
+
+export const GATE_STOPPED = 1;
+const HELD_MASK = 0x7fffffff;
+
+/** Frames in the waiting room or on their way through it. */
+export function heldNow(control: SharedWords): number {
+  const gone = control.get64(CONTROL.heldOut) + control.get64(CONTROL.heldDropped);
+  return ((control.get32(CONTROL.gate) >>> 1) - (gone % 2147483648)) & HELD_MASK;
+}
+
+export interface GateLimits {
+  ringBytes: number;
+  /** 0: only bytes limit the queue. */
+  queuePackets: number;
+  lowWatermarkBytes: number;
+  /** Frames at which a queue limited by --queue-packets wakes; Infinity without that limit. */
+  lowWatermarkPackets: number;
+}
+
+/** So many looks that see only kicks come out are plausible; after that nothing else may be in there. */
+const FRUITLESS_MAX = 64;
+
+export class QueueGate {
+  /** Polls in a row that found the ring empty and the room silent though frames are held. */
+  stalled = 0;
+  private readonly frameCost: number;
+  private heldBefore = 0;
+  private kicksBefore = 0;
+  /** Looks in a row that saw nothing but kicks come out. */
+  private fruitless = 0;
+
+  constructor(
+    private readonly control: SharedWords,
+    private readonly ring: { available(): number },
+    private readonly limits: GateLimits,
+    private readonly room: Room | null,
+  ) {
+    this.frameCost = roomFrameCost(limits.queuePackets);
+    // A new room's bucket is as small as one can be, and full.
+    if (control.get64(CONTROL.credit) === 0) control.set64(CONTROL.credit, ROOM_FRAME_MAX);
+  }
+
+  get stopped(): boolean {
+    return (this.control.get32(CONTROL.gate) & GATE_STOPPED) !== 0;
+  }
+
+  /** Called after each poll; `drained` is the number of frames ever taken out of the ring. */
+  update(drained: number): void {
+    const { control, limits } = this;
+    const gate = control.get32(CONTROL.gate);
+    if ((gate & GATE_STOPPED) === 0) return;
+    const used = this.ring.available();
+    if (used > limits.lowWatermarkBytes) return;
+    const packets = control.get64(CONTROL.captured) - drained;
+    if (packets > limits.lowWatermarkPackets) return;
+    if (this.room && !this.releaseHeld(this.room, used, packets)) return;
+    if (control.replace32(CONTROL.gate, gate, gate & ~GATE_STOPPED)) {
+      control.set64(CONTROL.wakesPoller, control.get64(CONTROL.wakesPoller) + 1);
+    }
+  }
+
+  /** Lets held frames out as far as the ring has place; true once none is left and the room is closed. */
+  private releaseHeld(room: Room, used: number, packets: number): boolean {
+    const { control, limits } = this;
+    const credit = control.get64(CONTROL.credit);
+    if (heldNow(control) === 0) {
+      this.stalled = 0;
+      // As closed as a room can be: the headroom takes what may still come out.
+      return credit === ROOM_FRAME_MAX || this.grant(room, ROOM_FRAME_MAX);
+    }
+    const outstanding = credit + this.frameCost - (control.get64(CONTROL.heldCost) - control.get64(CONTROL.creditBase));
+    const { ringBytes, queuePackets } = limits;
+    const grant = nextGrant({ ringBytes, usedBytes: used, queuePackets, packets }, outstanding);
+    if (grant > 0) {
+      this.stalled = this.fruitless < FRUITLESS_MAX ? 0 : this.stalled + 1;
+      this.grant(room, grant);
+    } else {
+      this.stalled = used === 0 ? this.stalled + 1 : 0;
+    }
+    return false;
+  }
+
+  /**
+   * Whether anything has come out of the room since the last call. A grant may have let out only
+   * kicks, of which a queue limited to a few packets needs many: then the next is due at once.
+   */
+  roomMoved(): boolean {
+    const held = this.control.get64(CONTROL.heldOut);
+    const kicks = this.control.get64(CONTROL.kicksOut);
+    if (held !== this.heldBefore) this.fruitless = 0;
+    else if (kicks !== this.kicksBefore) this.fruitless++;
+    const has = held !== this.heldBefore || (kicks !== this.kicksBefore && this.fruitless < FRUITLESS_MAX);
+    this.heldBefore = held;
+    this.kicksBefore = kicks;
+    return has;
+  }
+
+  /** Grants again although the last grant seems unused: for a room that says nothing. */
+  unstall(): void {
+    if (!this.room) return;
+    this.grant(this.room, ROOM_FRAME_MAX);
+  }
+
+  private grant(room: Room, bytes: number): boolean {
+    const { control } = this;
+    // A kill in between must leave the larger of the two on record. The base is read first: what
+    // comes out meanwhile counts against the new grant, never for it.
+    const base = control.get64(CONTROL.heldCost);
+    if (bytes > control.get64(CONTROL.credit)) control.set64(CONTROL.credit, bytes);
+    if (!room.grant(bytes)) return false;
+    control.set64(CONTROL.credit, bytes);
+    control.set64(CONTROL.creditBase, base);
+    control.set64(CONTROL.grants, control.get64(CONTROL.grants) + 1);
+    return true;
+  }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+/**
+ * 64-bit counters in memory that the kernel reads too, without BigInt: a JavaScript number holds
+ * integers up to 2^53 exactly, and every counter here stays below that.
+ */
+export class SharedWords {
+  private readonly words: Uint32Array;
+  private readonly doubles: Float64Array;
+  /** Two u32 halves seen as one double: its bits are copied in a single 8-byte store. */
+  private readonly halves = new Uint32Array(2);
+  private readonly whole = new Float64Array(this.halves.buffer);
+
+  constructor(buffer: ArrayBufferLike, byteOffset: number, bytes: number) {
+    this.words = new Uint32Array(buffer, byteOffset, bytes >>> 2);
+    this.doubles = new Float64Array(buffer, byteOffset, bytes >>> 3);
+  }
+
+  /** Reads the u64 at a byte offset that is a multiple of 8. */
+  get64(offset: number): number {
+    return (this.words[(offset >>> 2) + 1] as number) * 4294967296 + (this.words[offset >>> 2] as number);
+  }
+
+  /** Writes the u64 at a byte offset that is a multiple of 8; readers never see half of it. */
+  set64(offset: number, value: number): void {
+    this.halves[0] = value >>> 0;
+    this.halves[1] = (value / 4294967296) >>> 0;
+    this.doubles[offset >>> 3] = this.whole[0] as number;
+  }
+
+  /** Reads a u32 with acquire semantics. */
+  get32(offset: number): number {
+    return Atomics.load(this.words, offset >>> 2);
+  }
+
+  /** Writes a u32; a full memory barrier. */
+  set32(offset: number, value: number): void {
+    Atomics.exchange(this.words, offset >>> 2, value);
+  }
+
+  /** Replaces `from` by `to`; true if `from` was there. A full memory barrier. */
+  replace32(offset: number, from: number, to: number): boolean {
+    return Atomics.compareExchange(this.words, offset >>> 2, from, to) === from;
+  }
+}

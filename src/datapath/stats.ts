@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+/** Reads the counters of an attachment from its pinned maps: works with or without a controller. */
+import * as path from 'node:path';
+
+import { BpfMap, MappedMemory, RingBuffer } from 'libbpf-ts';
+
+import { linkByName } from '../link/ip';
+import { netnsName } from '../link/netns';
+import { openPeerNetns } from '../link/peer-netns';
+import { pinDirectory } from '../state/bpffs';
+import { isControlled, type Attachment } from '../state/store';
+import { CONTROL, COUNTERS, REFUSALS } from './layout';
+import { GATE_STOPPED, heldNow } from './queue-gate';
+import { SharedWords } from './shared-memory';
+
+export type AttachmentStatus = 'running' | 'stopped' | 'detached' | 'crashed';
+
+/** The document of `vnet-bpf stats --json`; every number is an integer. */
+export interface Stats {
+  interface: string;
+  netns: string | null;
+  backend: 'veth' | 'dummy';
+  attach: 'tcx' | 'clsact';
+  state: AttachmentStatus;
+  pid: number;
+  tx: { packets: number; bytes: number };
+  rx: { packets: number; bytes: number };
+  queue: {
+    capacityBytes: number;
+    usedBytes: number;
+    packets: number;
+    capacityPackets: number | null;
+    lowWatermarkBytes: number;
+    stopped: boolean;
+    stops: number;
+    wakes: number;
+    largestFrame: number;
+  };
+  held: { now: number; total: number; dropped: number; again: number; grants: number };
+  refused: Record<Refusal, number>;
+  hooks: { dropped: number; injected: number; errors: number };
+  poll: { polls: number; budgetExhausted: number; sleeps: number; wakeups: number; lostWakeups: number };
+  reinject: { retries: number; errors: number };
+  /** Frames that reached the hidden peer without passing `tx`: senders that bypass the egress hook. */
+  stray: number;
+}
+
+export type Refusal = (typeof REFUSALS)[number] | 'toolong' | 'invalid' | 'down' | 'backlog' | 'error';
+
+/** Sums the per-CPU values of struct counters. */
+export function sumCounters(perCpu: readonly Uint8Array[]): { txPackets: number; txBytes: number; refused: number[]; stray: number } {
+  const sum = { txPackets: 0, txBytes: 0, refused: REFUSALS.map(() => 0), stray: 0 };
+  for (const cpu of perCpu) {
+    const words = new DataView(cpu.buffer, cpu.byteOffset, cpu.byteLength);
+    const at = (offset: number): number => Number(words.getBigUint64(offset, true));
+    sum.txPackets += at(COUNTERS.txPackets);
+    sum.txBytes += at(COUNTERS.txBytes);
+    sum.stray += at(COUNTERS.stray);
+    for (let i = 0; i < REFUSALS.length; i++) sum.refused[i] = (sum.refused[i] as number) + at(COUNTERS.refused + 8 * i);
+  }
+  return sum;
+}
+
+/**
+ * Frames that the socket took but that did not fit into the receiving CPU's backlog: before Linux
+ * 6.4 veth does not report that to the sender, it only leaves them out of the peer's TX. `sent`
+ * has to be read before.
+ */
+function backlogDrops(attachment: Attachment, sent: number): number {
+  const { peer: end } = attachment;
+  const peerNetns = end && openPeerNetns();
+  if (!end || !peerNetns) return 0;
+  try {
+    const delivered = peerNetns.run(() => linkByName(end.name))?.counters?.txPackets;
+    return delivered === undefined ? 0 : Math.max(0, sent - (delivered - attachment.baseline.peerTxPackets));
+  } finally {
+    peerNetns.close();
+  }
+}
+
+/** One reading of everything; at rest the law of the loop holds in it. */
+export function readStats(attachment: Attachment): Stats {
+  const pins = pinDirectory(attachment.id);
+  using control = BpfMap.openPinned(path.join(pins, 'control'));
+  using counters = BpfMap.openPinned(path.join(pins, 'counters'));
+  using ringMap = BpfMap.openPinned(path.join(pins, 'ring'));
+  using memory = MappedMemory.map({ fd: control.fd, length: CONTROL.size });
+  using ring = new RingBuffer(ringMap);
+  const words = new SharedWords(memory.buffer, 0, CONTROL.size);
+  const at = (offset: number): number => words.get64(offset);
+
+  const kernel = sumCounters(counters.getPerCpu(new Uint8Array(4)) ?? []);
+  const sent = at(CONTROL.rxPackets);
+  const backlog = backlogDrops(attachment, sent);
+  const stopped = (words.get32(CONTROL.gate) & GATE_STOPPED) !== 0;
+  const held = heldNow(words);
+  const controlled = isControlled(attachment);
+  const refused = Object.fromEntries(REFUSALS.map((name, i) => [name, kernel.refused[i]])) as Record<Refusal, number>;
+  refused.toolong = at(CONTROL.refusedToolong);
+  refused.invalid = at(CONTROL.refusedInvalid);
+  refused.down = at(CONTROL.refusedDown);
+  refused.backlog = backlog;
+  refused.error = at(CONTROL.refusedError);
+  return {
+    interface: attachment.iface,
+    netns: attachment.netns.name ?? netnsName(attachment.netns.inode),
+    backend: attachment.backend,
+    attach: attachment.attach,
+    state: !controlled ? 'crashed' : stopped ? 'stopped' : 'running',
+    pid: attachment.pid,
+    tx: { packets: kernel.txPackets, bytes: kernel.txBytes },
+    rx: { packets: sent - backlog, bytes: at(CONTROL.rxBytes) },
+    queue: {
+      capacityBytes: attachment.ringBytes,
+      usedBytes: ring.reader.available(),
+      packets: at(CONTROL.captured) - at(CONTROL.drained),
+      capacityPackets: attachment.queuePackets || null,
+      lowWatermarkBytes: attachment.lowWatermarkBytes,
+      stopped,
+      stops: at(CONTROL.stops),
+      wakes: at(CONTROL.wakesTx) + at(CONTROL.wakesPoller),
+      largestFrame: at(CONTROL.largestFrame),
+    },
+    held: {
+      now: held,
+      total: at(CONTROL.heldOut) + at(CONTROL.heldDropped) + held,
+      dropped: at(CONTROL.heldDropped),
+      again: at(CONTROL.heldAgain),
+      grants: at(CONTROL.grants),
+    },
+    refused,
+    hooks: { dropped: 0, injected: 0, errors: 0 },
+    poll: {
+      polls: at(CONTROL.polls),
+      budgetExhausted: at(CONTROL.budgetExhausted),
+      sleeps: at(CONTROL.sleeps),
+      wakeups: at(CONTROL.wakeups),
+      lostWakeups: at(CONTROL.lostWakeups),
+    },
+    reinject: { retries: at(CONTROL.reinjectRetries), errors: at(CONTROL.reinjectErrors) },
+    stray: kernel.stray,
+  };
+}
+
+const sum = (values: Record<string, number>): number => Object.values(values).reduce((a, b) => a + b, 0);
+
+/** What the law of the loop says of a reading: both sides, equal at rest. */
+export function law(stats: Stats): { in: number; out: number; balanced: boolean } {
+  const entered = stats.tx.packets + stats.hooks.injected;
+  const left =
+    stats.rx.packets + stats.queue.packets + stats.held.now + stats.held.dropped + sum(stats.refused) + stats.hooks.dropped;
+  return { in: entered, out: left, balanced: entered === left };
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Grants credit to the waiting room: one netlink message changes the burst of its tbf qdisc,
+ * which refills the bucket to exactly that (tbf_change in net/sched/sch_tbf.c), and one small
+ * frame sets the qdisc going, because a change by itself does not.
+ */
+import * as fs from 'node:fs';
+
+import { bindSocket, openSocket, receiveBytes, sendBytes, setSocketOption } from '../native/libc';
+import { ROOM_BYTES } from './credit';
+
+const AF_NETLINK = 16;
+const AF_PACKET = 17;
+const SOCK_RAW = 3;
+const RTM_NEWQDISC = 36;
+const NLM_F_REQUEST_ACK = 0x1 | 0x4;
+const NLMSG_ERROR = 2;
+const TC_H_ROOT = 0xffffffff;
+const TCA_KIND = 1;
+const TCA_OPTIONS = 2;
+const TCA_TBF_PARMS = 1;
+const TCA_TBF_BURST = 6;
+const TC_LINKLAYER_ETHERNET = 1;
+/** IEEE 802 local experimental EtherType 1. */
+const KICK_ETHERTYPE = 0x88b5;
+export const KICK_BYTES = 60;
+const SOL_SOCKET = 1;
+const SO_SNDBUFFORCE = 32;
+/**
+ * Kicks wait in the room behind the held frames. A queue of a few packets takes a grant for each
+ * frame, so there are as many of them: 80,000 fit, and with the buffer full a grant comes a
+ * millisecond later.
+ */
+const KICK_BUFFER_BYTES = 32 << 20;
+
+/** Descriptors of the room's two sockets; they are opened in the hidden namespace. */
+export interface RoomSockets {
+  netlinkFd: number;
+  packetFd: number;
+}
+
+/** Opens the sockets on the room's entry; runs in the hidden namespace. The caller closes them. */
+export function openRoomSockets(ifindex: number): RoomSockets {
+  const netlinkFd = openSocket(AF_NETLINK, SOCK_RAW, 0);
+  const packetFd = openSocket(AF_PACKET, SOCK_RAW, 0);
+  setSocketOption(packetFd, SOL_SOCKET, SO_SNDBUFFORCE, KICK_BUFFER_BYTES);
+  const address = new DataView(new ArrayBuffer(20));
+  address.setUint16(0, AF_PACKET, true);
+  address.setInt32(4, ifindex, true);
+  bindSocket(packetFd, new Uint8Array(address.buffer));
+  return { netlinkFd, packetFd };
+}
+
+export function closeRoomSockets(sockets: RoomSockets): void {
+  fs.closeSync(sockets.netlinkFd);
+  fs.closeSync(sockets.packetFd);
+}
+
+/** What the poller needs of a room; a unit test hands in a made-up one. */
+export interface Room {
+  /** Fills the bucket with `bytes`; false if the kernel refused. */
+  grant(bytes: number): boolean;
+}
+
+export class WaitingRoom implements Room {
+  private readonly message: Uint8Array;
+  private readonly burstAt: number;
+  private readonly reply = new Uint8Array(256);
+  private readonly replyView = new DataView(this.reply.buffer);
+  private readonly view: DataView;
+  private readonly kick = new Uint8Array(KICK_BYTES);
+
+  /** `sockets` are borrowed; `frameCost` is the overhead with which the qdisc was made. */
+  constructor(
+    private readonly sockets: RoomSockets,
+    ifindex: number,
+    frameCost: number,
+  ) {
+    ({ message: this.message, burstAt: this.burstAt } = changeMessage(ifindex, frameCost));
+    this.view = new DataView(this.message.buffer);
+    new DataView(this.kick.buffer).setUint16(12, KICK_ETHERTYPE);
+  }
+
+  grant(bytes: number): boolean {
+    this.view.setUint32(this.burstAt, bytes, true);
+    if (sendBytes(this.sockets.netlinkFd, this.message) < 0) return false;
+    const received = receiveBytes(this.sockets.netlinkFd, this.reply);
+    if (received < 20 || this.replyView.getUint16(4, true) !== NLMSG_ERROR || this.replyView.getInt32(16, true) !== 0) return false;
+    sendBytes(this.sockets.packetFd, this.kick);
+    return true;
+  }
+}
+
+/** RTM_NEWQDISC for the tbf at the root of an interface; the burst is filled in for each grant. */
+function changeMessage(ifindex: number, frameCost: number): { message: Uint8Array; burstAt: number } {
+  const parms = new DataView(new ArrayBuffer(36)); // struct tc_tbf_qopt
+  parms.setUint8(1, TC_LINKLAYER_ETHERNET);
+  parms.setUint16(2, frameCost, true); // rate.overhead
+  parms.setUint32(8, 1, true); // rate: a byte a second, as good as nothing
+  parms.setUint32(24, ROOM_BYTES, true); // limit
+  const options = [...attribute(TCA_TBF_PARMS, [...new Uint8Array(parms.buffer)]), ...attribute(TCA_TBF_BURST, [0, 0, 0, 0])];
+  const body = [...attribute(TCA_KIND, [...Buffer.from('tbf\0')]), ...attribute(TCA_OPTIONS, options)];
+  const HEADERS = 16 + 20; // struct nlmsghdr, struct tcmsg
+  const message = new Uint8Array(HEADERS + body.length);
+  message.set(body, HEADERS);
+  const view = new DataView(message.buffer);
+  view.setUint32(0, message.length, true);
+  view.setUint16(4, RTM_NEWQDISC, true);
+  view.setUint16(6, NLM_F_REQUEST_ACK, true);
+  view.setInt32(20, ifindex, true);
+  view.setUint32(24, ROOM_HANDLE, true);
+  view.setUint32(28, TC_H_ROOT, true);
+  return { message, burstAt: message.length - 4 };
+}
+
+/** `1:`, the handle with which the qdisc was made. */
+const ROOM_HANDLE = 0x10000;
+
+/** One netlink attribute, padded to 4 bytes. */
+function attribute(type: number, payload: readonly number[]): number[] {
+  const length = payload.length + 4;
+  const padding = new Array<number>((4 - (length & 3)) & 3).fill(0);
+  return [length & 0xff, length >> 8, type & 0xff, type >> 8, ...payload, ...padding];
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+/** Runs the few system programs we use. Arguments are passed as a list, never through a shell. */
+import { spawnSync } from 'node:child_process';
+
+import { VnetError } from '../errors';
+
+/** sbin is missing from the PATH of ordinary users and of some services. */
+const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/usr/bin:/sbin:/bin`, LC_ALL: 'C' };
+
+export interface CommandResult {
+  status: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs a program to its end; a failing status is the caller's to judge. */
+export function tryCommand(program: string, args: readonly string[], input = ''): CommandResult {
+  const result = spawnSync(program, args, { env, input, encoding: 'utf8', maxBuffer: 64 << 20 });
+  if (result.error) {
+    const missing = (result.error as NodeJS.ErrnoException).code === 'ENOENT';
+    throw new VnetError('COMMAND_FAILED', program, missing ? 'is not installed' : result.error.message, {
+      hint: missing ? 'apt-get install iproute2 util-linux' : 'vnet-bpf doctor looks for the cause',
+      cause: result.error,
+    });
+  }
+  return { status: result.status ?? -1, stdout: result.stdout, stderr: result.stderr };
+}
+
+/** Runs a program that has to succeed; returns its standard output. */
+export function command(program: string, args: readonly string[], input = ''): string {
+  const { status, stdout, stderr } = tryCommand(program, args, input);
+  if (status !== 0) {
+    const why = stderr.trim().split('\n')[0] ?? '';
+    throw new VnetError('COMMAND_FAILED', `${program} ${args.join(' ')}`, why || `exit status ${status}`);
+  }
+  return stdout;
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The system calls that Node lacks, each declared once. Nothing else in vnet-bpf calls koffi,
+ * and nothing untyped leaves this file. Failures are a SystemError with errno by name.
+ */
+
+// koffi declares its types as those of an ES module, while `require` gets its CommonJS build.
+type Koffi = typeof import('koffi', { with: { 'resolution-mode': 'import' } });
+// eslint-disable-next-line @typescript-eslint/no-require-imports
+const koffi = require('koffi') as Koffi;
+
+type Native = (...args: (number | string | Uint8Array | null)[]) => number;
+
+const libc = koffi.load('libc.so.6');
+const declare = (prototype: string): Native => libc.func(prototype) as unknown as Native;
+
+const c = {
+  setns: declare('int setns(int fd, int nstype)'),
+  unshare: declare('int unshare(int flags)'),
+  flock: declare('int flock(int fd, int operation)'),
+  socket: declare('int socket(int domain, int type, int protocol)'),
+  setsockopt: declare('int setsockopt(int fd, int level, int name, const uint8_t *value, unsigned int length)'),
+  bind: declare('int bind(int fd, const uint8_t *address, unsigned int length)'),
+  recv: declare('long recv(int fd, uint8_t *buffer, size_t length, int flags)'),
+  send: declare('long send(int fd, const uint8_t *buffer, size_t length, int flags)'),
+  ioctl: declare('int ioctl(int fd, unsigned long request, uint8_t *argument)'),
+  sched_getaffinity: declare('int sched_getaffinity(int pid, size_t size, uint8_t *mask)'),
+  sched_setaffinity: declare('int sched_setaffinity(int pid, size_t size, const uint8_t *mask)'),
+  // Addresses as numbers: the hot path passes memory that was set up once.
+  sendmmsg: declare('int sendmmsg(int fd, uintptr_t messages, unsigned int count, int flags)'),
+};
+
+const nameOf = new Map<number, string>(Object.entries(koffi.os.errno).map(([name, value]) => [value, name]));
+
+export const errnoOf = koffi.os.errno as Readonly<Record<string, number>>;
+
+/** The name of an errno value, such as `ENOBUFS`. */
+export function errnoName(errno: number): string {
+  return nameOf.get(errno) ?? `errno ${errno}`;
+}
+
+/** A system call failed. */
+export class SystemError extends Error {
+  readonly code: string;
+  constructor(
+    readonly operation: string,
+    readonly errno: number,
+  ) {
+    super(`${operation}: ${errnoName(errno)}`);
+    this.name = 'SystemError';
+    this.code = errnoName(errno);
+  }
+}
+
+function check(operation: string, result: number): number {
+  if (result < 0) throw new SystemError(operation, koffi.errno());
+  return result;
+}
+
+const CLONE_NEWNET = 0x40000000;
+const SOCK_CLOEXEC = 0o2000000;
+const SOCK_NONBLOCK = 0o4000;
+
+/** Moves the calling thread into the network namespace that `fd` refers to. */
+export function setNetns(fd: number): void {
+  check('setns', c.setns(fd, CLONE_NEWNET));
+}
+
+/** Gives the calling thread a new network namespace. */
+export function unshareNetns(): void {
+  check('unshare(CLONE_NEWNET)', c.unshare(CLONE_NEWNET));
+}
+
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
+/** Takes an exclusive lock on an open file without waiting; false if somebody else has it. */
+export function tryLock(fd: number): boolean {
+  if (c.flock(fd, LOCK_EX | LOCK_NB) === 0) return true;
+  const errno = koffi.errno();
+  if (errno === errnoOf['EWOULDBLOCK'] || errno === errnoOf['EAGAIN']) return false;
+  throw new SystemError('flock', errno);
+}
+
+/** Opens a socket, close-on-exec and non-blocking; the caller owns the descriptor. */
+export function openSocket(domain: number, type: number, protocol: number): number {
+  return check('socket', c.socket(domain, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
+}
+
+/** Sets a socket option whose value is an int. */
+export function setSocketOption(fd: number, level: number, name: number, value: number): void {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setInt32(0, value, true);
+  check('setsockopt', c.setsockopt(fd, level, name, bytes, 4));
+}
+
+/** Binds a socket to a raw sockaddr. */
+export function bindSocket(fd: number, address: Uint8Array): void {
+  check('bind', c.bind(fd, address, address.length));
+}
+
+const MSG_DONTWAIT = 0x40;
+
+/** Sends without waiting; the bytes sent, or minus the errno. */
+export function sendBytes(fd: number, bytes: Uint8Array): number {
+  const sent = c.send(fd, bytes, bytes.length, MSG_DONTWAIT);
+  return sent >= 0 ? sent : -koffi.errno();
+}
+
+/** Receives what is there without waiting; the bytes received, or minus the errno. */
+export function receiveBytes(fd: number, buffer: Uint8Array): number {
+  const received = c.recv(fd, buffer, buffer.length, MSG_DONTWAIT);
+  return received >= 0 ? received : -koffi.errno();
+}
+
+/**
+ * sendmmsg on memory set up by the caller: `messages` is the address of `count` mmsghdr.
+ * Returns the number sent, or minus the errno. Throws nothing: it is the hot path.
+ */
+export function sendMessages(fd: number, messages: number, count: number, flags: number): number {
+  const sent = c.sendmmsg(fd, messages, count, flags);
+  return sent >= 0 ? sent : -koffi.errno();
+}
+
+/**
+ * ioctl on a structure that holds a pointer: the address of `data` is written into `argument` at
+ * `pointerAt`. Both have to lie in an ArrayBuffer of their own, whose memory does not move.
+ */
+export function ioctlWith(fd: number, request: number, argument: Uint8Array, pointerAt: number, data: ArrayBuffer): void {
+  new DataView(argument.buffer).setBigUint64(pointerAt, koffi.address(data), true);
+  check('ioctl', c.ioctl(fd, request, argument));
+}
+
+/** Room for 8192 CPUs, more than any kernel is configured for. */
+const CPU_MASK_BYTES = 1024;
+
+/** The CPUs on which the calling thread may run, in order. */
+export function allowedCpus(): number[] {
+  const mask = new Uint8Array(CPU_MASK_BYTES);
+  check('sched_getaffinity', c.sched_getaffinity(0, mask.length, mask));
+  const cpus: number[] = [];
+  mask.forEach((byte, i) => {
+    for (let bit = 0; bit < 8; bit++) if (byte & (1 << bit)) cpus.push(i * 8 + bit);
+  });
+  return cpus;
+}
+
+/** Binds the calling thread to one CPU. */
+export function bindToCpu(cpu: number): void {
+  const mask = new Uint8Array(CPU_MASK_BYTES);
+  mask[cpu >> 3] = 1 << (cpu & 7);
+  check('sched_setaffinity', c.sched_setaffinity(0, mask.length, mask));
+}
+
+export interface FdWatch {
+  close(): void;
+}
+
+/** Calls back on the event loop while `fd` is readable; does not keep the process alive. */
+export function watchReadable(fd: number, onReadable: () => void): FdWatch {
+  const handle = koffi.node.poll(fd, { readable: true }, onReadable);
+  handle.unref();
+  return {
+    close: () => {
+      handle.stop();
+      handle.close();
+    },
+  };
+}
