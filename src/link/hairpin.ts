@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Makes packets for vnet0's own addresses leave through vnet0. Linux routes them over `lo`,
+ * because the rule that asks the `local` table comes first. So we put two rules before it:
+ *
+ *   10: iif vnet0             -> local    what comes back from the loop is delivered
+ *   20: iif lo, to ADDRESS    -> TABLE    what this machine sends to ADDRESS goes out on vnet0
+ *   30: everything            -> local    the old rule 0, moved down
+ *
+ * The moved rule is added before rule 0 is removed, and goes only when rule 0 is back: there is no
+ * moment without the local table. `protocol` marks the rules as ours.
+ * Everything here runs in vnet0's namespace, under the global lock.
+ */
+import * as fs from 'node:fs';
+
+import type { HairpinRecord } from '../state/store';
+import { VnetError } from '../errors';
+import { addresses, ipBatch, ipBatchIfPossible, rules, type Rule } from './ip';
+import { setInterfaceSysctl } from './veth';
+
+const FROM_LOOP = 10;
+const TO_LOOP = 20;
+const MOVED_LOCAL = 30;
+/** rtnetlink protocol of our rules and routes; 4 to 255 are free for routing daemons to choose. */
+const PROTOCOL = 86;
+const FAMILIES = [4, 6] as const;
+
+export interface HairpinAddress {
+  family: 4 | 6;
+  address: string;
+}
+
+const isOurs = (rule: Rule): boolean => rule.protocol === String(PROTOCOL);
+const full = (family: 4 | 6): number => (family === 4 ? 32 : 128);
+
+/** The routing table of an interface: one per ifindex, out of the way of the usual ones. */
+export const hairpinTable = (ifindex: number): number => 0x564e0000 + ifindex;
+
+/** Commands that move the rule for the local table below ours; none where that is done already. */
+function movingLocalRuleDown(family: 4 | 6, present: readonly Rule[]): string[] {
+  const first = present[0];
+  if (present.some((rule) => isOurs(rule) && rule.priority === MOVED_LOCAL)) return [];
+  if (first?.table !== 'local' || first.priority !== 0) {
+    // Not our own rule for `iif`, which asks the local table too.
+    const local = present.find((rule) => !isOurs(rule) && rule.table === 'local' && rule.src === 'all' && rule.iif === undefined);
+    if (local && local.priority > TO_LOOP) return []; // somebody moved it already: nothing to move
+    throw new VnetError('UNSUPPORTED', `hairpin for IPv${family}`, 'the rule for the local table is not where it should be', {
+      hint: `ip -${family} rule show: expected "0: from all lookup local"`,
+    });
+  }
+  return [
+    `rule add priority ${MOVED_LOCAL} from all lookup local protocol ${PROTOCOL}`,
+    'rule del priority 0 from all lookup local',
+  ];
+}
+
+/** Commands that put it back, unless another interface needs it where it is. `left` are the rules without those of this one. */
+function movingLocalRuleBack(left: readonly Rule[]): string[] {
+  if (!left.some((rule) => isOurs(rule) && rule.priority === MOVED_LOCAL)) return [];
+  if (left.some((rule) => isOurs(rule) && rule.priority !== MOVED_LOCAL)) return [];
+  const back = left.some((rule) => rule.priority === 0 && rule.table === 'local');
+  return [
+    ...(back ? [] : ['rule add priority 0 from all lookup local protocol kernel']),
+    `rule del priority ${MOVED_LOCAL} from all lookup local protocol ${PROTOCOL}`,
+  ];
+}
+
+/** Brings rules and routes in line with `wanted`; returns the record to keep for the way back. */
+export function syncHairpin(
+  iface: string,
+  ifindex: number,
+  wanted: readonly HairpinAddress[],
+  before: HairpinRecord | null,
+): HairpinRecord {
+  const table = hairpinTable(ifindex);
+  if ((before?.addresses.length ?? 0) === 0 && wanted.length > 0) {
+    setInterfaceSysctl(iface, 'accept_local', '1');
+    setInterfaceSysctl(iface, 'rp_filter', '0');
+  }
+  for (const family of FAMILIES) {
+    const had = (before?.addresses ?? []).filter((entry) => entry.family === family).map((entry) => entry.address);
+    const want = wanted.filter((entry) => entry.family === family).map((entry) => entry.address);
+    if (want.length > 0) {
+      const lines = had.length === 0 ? [`rule add priority ${FROM_LOOP} ${fromLoop(iface)}`] : [];
+      for (const address of want.filter((entry) => !had.includes(entry))) {
+        lines.push(route('replace', family, address, iface, table), `rule add priority ${TO_LOOP} ${toLoop(family, address, table)}`);
+      }
+      // Rules before the move: until the local rule is moved down they change nothing.
+      ipBatch([...lines, ...movingLocalRuleDown(family, rules(family))], family);
+    }
+    const gone = had.filter((entry) => !want.includes(entry));
+    if (gone.length > 0) remove(family, iface, table, (rule) => gone.includes(rule.dst ?? '') || want.length === 0);
+  }
+  return { addresses: [...wanted], table };
+}
+
+const fromLoop = (iface: string): string => `iif ${iface} lookup local protocol ${PROTOCOL}`;
+
+const toLoop = (family: 4 | 6, address: string, table: number): string =>
+  `iif lo to ${address}/${full(family)} lookup ${table} protocol ${PROTOCOL}`;
+
+const route = (verb: 'add' | 'replace', family: 4 | 6, address: string, iface: string, table: number): string =>
+  `route ${verb} ${address}/${full(family)} dev ${iface} src ${address} table ${table} protocol ${PROTOCOL}`;
+
+/**
+ * Puts back the routes that the kernel took when the interface was set down. Addresses of IPv6
+ * went with them; one that somebody gives it again is looped again.
+ */
+export function restoreRoutes(iface: string, { addresses: looped, table }: HairpinRecord): void {
+  const present = addresses(iface).map(({ address }) => address);
+  const lost = looped.filter(({ address }) => present.includes(address));
+  // `add` fails where the route is there, and leaves it alone: a route replaced under a blocked sender
+  // costs IPv6 its datagram. Should it be set down again meanwhile, its next up brings us back here.
+  ipBatchIfPossible(lost.map(({ family, address }) => route('add', family, address, iface, table)));
+}
+
+/**
+ * Takes away those of an interface's rules, with their routes, that are to go, and the local rule's
+ * move with the last of all. Looks at what the kernel has, rather than at what was recorded.
+ */
+function remove(family: 4 | 6, iface: string, table: number, goes: (rule: Rule) => boolean): void {
+  const present = rules(family);
+  const leaving = present.filter((rule) => {
+    const mine = rule.priority === TO_LOOP ? rule.table === String(table) : rule.priority === FROM_LOOP && rule.iif === iface;
+    return isOurs(rule) && mine && goes(rule);
+  });
+  const lines = leaving.flatMap(({ dst }) => {
+    if (dst === undefined) return [`rule del priority ${FROM_LOOP} ${fromLoop(iface)}`];
+    return [`rule del priority ${TO_LOOP} ${toLoop(family, dst, table)}`, `route del ${dst}/${full(family)} table ${table}`];
+  });
+  const left = present.filter((rule) => !leaving.includes(rule));
+  ipBatchIfPossible([...lines, ...movingLocalRuleBack(left)], family);
+}
+
+/**
+ * Takes away every rule and route of an interface: it mends what a killed controller left. `iface`
+ * is the name that the rules know, which is the one the interface had when they were made.
+ */
+export function removeHairpin(iface: string, table: number): void {
+  for (const family of FAMILIES) {
+    if (family === 6 && !fs.existsSync('/proc/sys/net/ipv6')) continue;
+    remove(family, iface, table, () => true);
+  }
+}

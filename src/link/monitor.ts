@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Tells when links or addresses change. The netlink message is only a trigger: what the state
+ * now is, the caller asks iproute2. The socket lives in the hidden namespace and listens to all
+ * namespaces it knows by id (NETLINK_LISTEN_ALL_NSID, Linux 4.2): a socket in the user's
+ * namespace would keep that alive after `ip netns del`.
+ */
+import * as fs from 'node:fs';
+
+import { bindSocket, openSocket, receiveBytes, setSocketOption, watchReadable } from '../native/libc';
+import type { Netns } from './netns';
+
+const AF_NETLINK = 16;
+const SOCK_RAW = 3;
+const NETLINK_ROUTE = 0;
+const SOL_NETLINK = 270;
+const NETLINK_LISTEN_ALL_NSID = 8;
+const RTMGRP_LINK = 0x1;
+const RTMGRP_IPV4_IFADDR = 0x10;
+const RTMGRP_IPV6_IFADDR = 0x100;
+
+/** Of struct nlmsghdr; struct ifinfomsg and struct ifaddrmsg, which follow it, have the ifindex in the same place. */
+const HEADER_BYTES = 16;
+const IFINDEX_AT = HEADER_BYTES + 4;
+const ENOBUFS = 105;
+
+/** Changes come in bursts; one look is enough for a burst. */
+const SETTLE_MS = 20;
+
+/**
+ * Reads what is there; true if any of it is about a link with one of these indexes, in whichever
+ * namespace. Other links of the machine may come and go by the hundred, and are no reason to look.
+ */
+function concerns(fd: number, indexes: readonly number[], buffer: Uint8Array): boolean {
+  const view = new DataView(buffer.buffer);
+  let found = false;
+  for (;;) {
+    const received = receiveBytes(fd, buffer);
+    if (received === -ENOBUFS) found = true; // some were lost, and may have been ours
+    else if (received <= 0) return found;
+    for (let at = 0; at + HEADER_BYTES + 8 <= received; ) {
+      if (indexes.includes(view.getUint32(at + IFINDEX_AT, true))) found = true;
+      at += Math.max(HEADER_BYTES, (view.getUint32(at, true) + 3) & ~3);
+    }
+  }
+}
+
+/** Calls `onChange` after a link with one of these indexes or its addresses changed, until closed. */
+export function watchLinks(peerNetns: Netns, indexes: readonly number[], onChange: () => void): Disposable & { close(): void } {
+  const fd = peerNetns.run(() => {
+    const socket = openSocket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+    setSocketOption(socket, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, 1);
+    const address = new DataView(new ArrayBuffer(12));
+    address.setUint16(0, AF_NETLINK, true);
+    address.setUint32(8, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR, true);
+    bindSocket(socket, new Uint8Array(address.buffer));
+    return socket;
+  });
+  let settling: NodeJS.Timeout | undefined;
+  const buffer = new Uint8Array(32768);
+  const watch = watchReadable(fd, () => {
+    if (!concerns(fd, indexes, buffer)) return;
+    settling ??= setTimeout(() => {
+      settling = undefined;
+      onChange();
+    }, SETTLE_MS);
+  });
+  let open = true;
+  const close = (): void => {
+    if (!open) return;
+    open = false;
+    clearTimeout(settling);
+    watch.close();
+    fs.closeSync(fd);
+  };
+  return { close, [Symbol.dispose]: close };
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Network namespaces. setns(2) works per thread, so the main thread enters one for the length of
+ * a synchronous function and comes back; children spawned inside inherit it.
+ */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+import { VnetError } from '../errors';
+import { setNetns, unshareNetns } from '../native/libc';
+
+const NAMED = '/run/netns';
+const OWN = '/proc/thread-self/ns/net';
+
+export class Netns implements Disposable {
+  private open = true;
+
+  private constructor(
+    /** An open descriptor of the namespace; owned. It keeps the namespace alive while open. */
+    readonly fd: number,
+    /** The inode of the namespace, its identity among those that live. */
+    readonly inode: number,
+  ) {}
+
+  /** The namespace of the calling thread. */
+  static current(): Netns {
+    return Netns.at(OWN);
+  }
+
+  /** A namespace by its file; throws the ENOENT of open(2) if there is none. */
+  static at(file: string): Netns {
+    const fd = fs.openSync(file, 'r');
+    return new Netns(fd, fs.fstatSync(fd).ino);
+  }
+
+  /** A namespace made with `ip netns add NAME`; null is the calling thread's. */
+  static named(name: string | null): Netns {
+    if (name === null) return Netns.current();
+    try {
+      return Netns.at(path.join(NAMED, name));
+    } catch (cause) {
+      throw new VnetError('NO_SUCH_NETNS', `network namespace ${name}`, 'there is none of that name', {
+        hint: 'ip netns list shows those that exist; ip netns add makes one',
+        cause,
+      });
+    }
+  }
+
+  /** A namespace that some process or name on this machine has, by inode; null if none is found. */
+  static byInode(inode: number, candidates: readonly string[]): Netns | null {
+    for (const file of candidates) {
+      try {
+        if (fs.statSync(file).ino === inode) return Netns.at(file);
+      } catch {
+        // gone meanwhile, or not ours to look at: not a candidate
+      }
+    }
+    return null;
+  }
+
+  /** The same namespace, to be closed on its own. */
+  duplicate(): Netns {
+    return Netns.at(`/proc/self/fd/${this.fd}`);
+  }
+
+  /** Runs `body` with the calling thread in this namespace. */
+  run<T>(body: () => T): T {
+    const home = Netns.current();
+    try {
+      if (home.inode === this.inode) return body();
+      setNetns(this.fd);
+      try {
+        return body();
+      } finally {
+        setNetns(home.fd);
+      }
+    } finally {
+      home.close();
+    }
+  }
+
+  close(): void {
+    if (!this.open) return;
+    this.open = false;
+    fs.closeSync(this.fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** Runs `body` with the calling thread in a namespace made for it, which dies unless kept. */
+export function inNewNetns<T>(body: () => T): T {
+  const home = Netns.current();
+  try {
+    unshareNetns();
+    try {
+      return body();
+    } finally {
+      setNetns(home.fd);
+    }
+  } finally {
+    home.close();
+  }
+}
+
+/** The files under which named namespaces are found. */
+export function namedNetnsFiles(): string[] {
+  try {
+    return fs.readdirSync(NAMED).map((name) => path.join(NAMED, name));
+  } catch {
+    return [];
+  }
+}
+
+/** The name that `ip netns` has for a namespace, or null. */
+export function netnsName(inode: number): string | null {
+  for (const file of namedNetnsFiles()) {
+    try {
+      if (fs.statSync(file).ino === inode) return path.basename(file);
+    } catch {
+      // gone meanwhile
+    }
+  }
+  return null;
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+/** What attach changes on an interface that was there before, so that detach can put it back. */
+import * as fs from 'node:fs';
+
+import { addresses, ipIfPossible, type Link } from './ip';
+
+/** How an interface was when it was taken. */
+export interface TakenRecord {
+  wasUp: boolean;
+  addresses: string[];
+  sysctls: Record<string, string>;
+}
+
+/** Those that hairpin sets. */
+const SYSCTLS = ['accept_local', 'rp_filter'] as const;
+
+const file = (iface: string, name: string): string => `/proc/sys/net/ipv4/conf/${iface}/${name}`;
+
+/** Reads it; runs in the interface's namespace. */
+export function recordTaken(link: Link): TakenRecord {
+  return {
+    wasUp: link.up,
+    addresses: addresses(link.name).map(({ address }) => address),
+    sysctls: Object.fromEntries(SYSCTLS.map((name) => [name, fs.readFileSync(file(link.name, name), 'utf8').trim()])),
+  };
+}
+
+/** Puts it back, except for addresses that attach did not add; runs in the interface's namespace. */
+export function restoreTaken(iface: string, taken: TakenRecord, added: readonly string[]): void {
+  for (const entry of addresses(iface)) {
+    if (!added.includes(entry.address) || taken.addresses.includes(entry.address)) continue;
+    ipIfPossible(['addr', 'del', `${entry.address}/${entry.prefix}`, 'dev', iface]);
+  }
+  for (const [name, value] of Object.entries(taken.sysctls)) {
+    if (fs.existsSync(file(iface, name))) fs.writeFileSync(file(iface, name), value);
+  }
+  if (!taken.wasUp) ipIfPossible(['link', 'set', 'dev', iface, 'down']);
+}

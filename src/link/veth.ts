@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+/** Makes the veth pair: vnet0 in the user's namespace, its other end in the hidden one. */
+import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs';
+
+import { VnetError } from '../errors';
+import { peerNetnsFile } from '../state/paths';
+import { command, tryCommand } from '../native/command';
+import type { Link } from './ip';
+import { ipIfPossible, linkByName } from './ip';
+import type { Netns } from './netns';
+
+/** The largest MTU of an Ethernet device (ETH_MAX_MTU): the peer takes whatever vnet0 can send. */
+export const MAX_MTU = 65535;
+export const MIN_MTU = 68;
+export const DEFAULT_MTU = 1500;
+/** The kernel's default (GSO_MAX_SEGS in include/linux/netdevice.h). */
+const GSO_MAX_SEGS = 65535;
+
+/**
+ * With a larger MTU even the smallest superpacket of TCP, two segments (net.ipv4.tcp_min_tso_segs),
+ * exceeds the 64 KiB of a record: such an interface gets one segment per packet.
+ */
+const MAX_MTU_OF_SUPERPACKETS = 32767;
+
+/**
+ * A random unicast, locally administered address. It is given at creation: udev replaces the
+ * address that the kernel makes up (systemd#21185), but leaves one that was set.
+ */
+export function randomMac(): string {
+  const bytes = randomBytes(6);
+  bytes[0] = ((bytes[0] as number) & 0xfc) | 0x02;
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
+}
+
+/** The name of the other end, unique in the hidden namespace. */
+export const peerName = (id: string): string => `vp${id}`;
+
+export interface VethRequest {
+  iface: string;
+  peer: string;
+  mac: string;
+  mtu: number;
+}
+
+/** How many segments a superpacket may have: with a large MTU two of them are more than a record holds. */
+function superpacketSegments(mtu: number): number {
+  return mtu > MAX_MTU_OF_SUPERPACKETS ? 1 : GSO_MAX_SEGS;
+}
+
+/** Follows a change of the MTU; runs in the interface's namespace. */
+export function followMtu(iface: string, mtu: number): void {
+  ipIfPossible(['link', 'set', 'dev', iface, 'gso_max_segs', String(superpacketSegments(mtu))]);
+}
+
+/** Makes the pair, vnet0 down and the peer up; returns both. Runs in vnet0's namespace. */
+export function createVeth(request: VethRequest, peerNetns: Netns): { link: Link; peer: Link } {
+  const { iface, peer, mac, mtu } = request;
+  // prettier-ignore
+  const { status, stderr } = tryCommand('ip', [
+    'link', 'add', 'name', iface, 'address', mac, 'mtu', String(mtu),
+    'gso_max_segs', String(superpacketSegments(mtu)), 'type', 'veth',
+    'peer', 'name', peer, 'mtu', String(MAX_MTU), 'netns', peerNetnsFile(),
+  ]);
+  if (status !== 0) {
+    throw new VnetError('COMMAND_FAILED', `interface ${iface}`, stderr.trim().replace(/^RTNETLINK answers: /, ''), {
+      hint: /not supported|Unknown device/i.test(stderr) ? 'this kernel has no veth: modprobe veth' : '',
+    });
+  }
+  const link = linkByName(iface);
+  if (!link) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody removed it while it was being made');
+  const peerLink = peerNetns.run(() => {
+    command('ip', ['link', 'set', 'dev', peer, 'up']);
+    return linkByName(peer);
+  });
+  if (!peerLink) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody removed it while it was being made');
+  return { link, peer: peerLink };
+}
+
+/** Writes a per-interface sysctl; runs in the interface's namespace. */
+export function setInterfaceSysctl(iface: string, name: string, value: string, family: 'ipv4' | 'ipv6' = 'ipv4'): void {
+  fs.writeFileSync(`/proc/sys/net/${family}/conf/${iface}/${name}`, value);
+}
