@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+/** The BPF file system: pins of one attachment live in /sys/fs/bpf/vnet-bpf/<id>. */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+import { isBpffs } from 'libbpf-ts';
+
+import { VnetError } from '../errors';
+import { hostMountCommand, hostPath, privateDirectory, requirePrivate } from './paths';
+
+const BPFFS = '/sys/fs/bpf';
+const OURS = 'vnet-bpf';
+
+/** Mounts the BPF file system where the machine expects it, as bpftool does, unless it is there. */
+function requireMounted(): string {
+  const bpffs = hostPath(BPFFS);
+  if (isBpffs(bpffs)) return bpffs;
+  const mend = `mount -t bpf bpf ${BPFFS}`;
+  try {
+    hostMountCommand('mount', ['-t', 'bpf', 'bpf', BPFFS]);
+  } catch (cause) {
+    throw new VnetError('BPFFS', `BPF file system on ${BPFFS}`, 'is not mounted and could not be', {
+      hint: `as root: ${mend}`,
+      cause,
+    });
+  }
+  if (!isBpffs(bpffs)) {
+    throw new VnetError('BPFFS', `BPF file system on ${BPFFS}`, 'another file system is mounted there', { hint: mend });
+  }
+  return bpffs;
+}
+
+/** Makes the directory for the pins of an attachment. */
+export function makePinDirectory(id: string): string {
+  const bpffs = requireMounted();
+  try {
+    fs.accessSync(bpffs, fs.constants.W_OK);
+  } catch (cause) {
+    throw new VnetError('BPFFS', `BPF file system on ${BPFFS}`, 'is read-only', {
+      hint: `as root: mount -o remount,rw ${BPFFS}`,
+      cause,
+    });
+  }
+  privateDirectory(path.join(bpffs, OURS));
+  privateDirectory(pinDirectory(id));
+  return pinDirectory(id);
+}
+
+/** The directory of an attachment's pins, whether it exists or not. */
+export function pinDirectory(id: string): string {
+  return path.join(hostPath(BPFFS), OURS, id);
+}
+
+/** The directory of pins that another process made, checked before what lies in it is trusted. */
+export function trustedPins(id: string): string {
+  const pins = pinDirectory(id);
+  requirePrivate(path.dirname(pins));
+  requirePrivate(pins);
+  return pins;
+}
+
+/** Unlinks an attachment's pins; what nothing else holds is freed by the kernel. */
+export function removePins(id: string): void {
+  fs.rmSync(pinDirectory(id), { recursive: true, force: true });
+  try {
+    fs.rmdirSync(path.dirname(pinDirectory(id)));
+  } catch {
+    // others still have pins there, or nobody ever had
+  }
+}

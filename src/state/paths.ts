@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Where state lives. `ip netns exec` gives its command a mount namespace of its own with a fresh
+ * /sys, which hides /sys/fs/bpf. All state therefore belongs to the mount namespace of pid 1,
+ * reached through /proc/1/root, so that every vnet-bpf on the machine sees the same.
+ */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+import { VnetError } from '../errors';
+import { command } from '../native/command';
+
+function sameMountNamespaceAsInit(): boolean {
+  try {
+    return fs.statSync('/proc/self/ns/mnt').ino === fs.statSync('/proc/1/ns/mnt').ino;
+  } catch {
+    return true; // not allowed to look: take the paths as they are
+  }
+}
+
+let cachedRoot: string | undefined;
+
+/** A path of the machine, whatever mount namespace this process is in. */
+export function hostPath(absolute: string): string {
+  cachedRoot ??= sameMountNamespaceAsInit() ? '' : '/proc/1/root';
+  return cachedRoot + absolute;
+}
+
+/** Runs a mount command where its effect is seen by the whole machine. */
+export function hostMountCommand(program: 'mount' | 'umount', args: readonly string[]): void {
+  if (hostPath('/') === '/') command(program, args);
+  else command('nsenter', ['--target', '1', '--mount', '--', program, ...args]);
+}
+
+const RUN = '/run/vnet-bpf';
+
+/** The directory of all state, as the host names it. */
+export const stateRoot = (): string => hostPath(RUN);
+/** The directory of one attachment. */
+export const stateDirectory = (id: string): string => path.join(stateRoot(), id);
+/** The file that keeps the hidden network namespace alive; mount commands want HOST_PEER_NETNS. */
+export const peerNetnsFile = (): string => hostPath(HOST_PEER_NETNS);
+export const HOST_PEER_NETNS = `${RUN}/netns`;
+
+/**
+ * Makes a directory that only root can enter, or checks that an existing one is: what lies in it
+ * is trusted by a root process, so somebody else's directory or a symbolic link is refused.
+ */
+export function privateDirectory(directory: string): void {
+  try {
+    fs.mkdirSync(directory, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
+      throw new VnetError('STATE', `state directory ${directory}`, (error as Error).message, { cause: error });
+    }
+  }
+  requirePrivate(directory);
+}
+
+/** Checks that a directory, if there is one, is root's alone. */
+export function requirePrivate(directory: string): void {
+  const stat = fs.lstatSync(directory, { throwIfNoEntry: false });
+  if (!stat) return;
+  if (!stat.isDirectory() || stat.uid !== 0 || (stat.mode & 0o077) !== 0) {
+    throw new VnetError('STATE', `state directory ${directory}`, "is not a directory of root's alone (mode 0700)", {
+      hint: `look at who made it, then remove it: rm -r ${directory}`,
+    });
+  }
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The record of each attachment, /run/vnet-bpf/<id>/state.json. It is written before anything is
+ * made, so that whatever a killed controller leaves behind can be found and removed.
+ */
+import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+import { VnetError } from '../errors';
+import { FileLock } from './lock';
+import { privateDirectory, stateDirectory, stateRoot } from './paths';
+import type { TakenRecord } from '../link/taken';
+import type { TcLinkState } from 'libbpf-ts';
+
+/** Raised with every change of this record or of bpf/layout.h. */
+export const STATE_VERSION = 2;
+
+/** What hairpin changed in the namespace, so that it can be put back. */
+export interface HairpinRecord {
+  addresses: { family: 4 | 6; address: string }[];
+  table: number;
+}
+
+export interface Attachment {
+  version: number;
+  id: string;
+  /** `attaching` until everything is in place, `detaching` once it is being removed. */
+  phase: 'attaching' | 'running' | 'detaching';
+  iface: string;
+  ifindex: number;
+  /** How the interface was if it was there before: then detach leaves it like that. Null if attach made it. */
+  taken: TakenRecord | null;
+  /** Addresses that attach added. */
+  added: string[];
+  netns: { name: string | null; inode: number };
+  backend: 'veth' | 'dummy';
+  /** The hidden end of a veth. */
+  peer: { name: string; ifindex: number } | null;
+  /** What marks reinjected frames where there is no peer; 0 where there is. */
+  reinjectMark: number;
+  /** The waiting room of --when-full hold: where held frames enter and leave it. */
+  room: { entry: { name: string; ifindex: number }; exit: { name: string; ifindex: number } } | null;
+  attach: 'tcx' | 'clsact';
+  links: { tx: TcLinkState; sink: TcLinkState | null; retry: TcLinkState | null } | null;
+  pid: number;
+  startedAt: string;
+  ringBytes: number;
+  queuePackets: number;
+  lowWatermarkBytes: number;
+  lowWatermarkPackets: number;
+  budget: number;
+  whenFull: 'hold' | 'drop';
+  /** The peer's counters at attach, for an interface that had a life before. */
+  baseline: { peerTxPackets: number };
+  hairpin: HairpinRecord | null;
+}
+
+const STATE = 'state.json';
+
+/** The lock that a controller holds for as long as it lives. */
+export const controllerLock = (id: string): string => path.join(stateDirectory(id), 'lock');
+/** The lock held while interfaces, rules or the hidden namespace are changed. */
+const globalLock = (): string => path.join(stateRoot(), 'lock');
+/** What `vnet-bpf log` shows. */
+export const logFile = (id: string): string => path.join(stateDirectory(id), 'log');
+
+/**
+ * Only one command changes things at a time. The last thing done under the lock is to remove the
+ * state directory if it is empty: earlier, the next command would make a lock of its own there.
+ */
+export function lockEverything(): Disposable {
+  const lock = FileLock.take(globalLock(), 15_000);
+  return {
+    [Symbol.dispose]: () => {
+      removeEmptyState();
+      lock.close();
+    },
+  };
+}
+
+/** An identity that bpffs and interface names both allow (bpffs forbids dots). */
+export function newId(): string {
+  return randomBytes(4).toString('hex');
+}
+
+/** Writes the record whole or not at all. */
+export function saveAttachment(attachment: Attachment): void {
+  const directory = stateDirectory(attachment.id);
+  privateDirectory(stateRoot());
+  privateDirectory(directory);
+  const temporary = path.join(directory, `${STATE}.new`);
+  fs.writeFileSync(temporary, JSON.stringify(attachment, null, 2) + '\n', { mode: 0o600 });
+  fs.renameSync(temporary, path.join(directory, STATE));
+}
+
+/** Every attachment on the machine, by name. */
+export function allAttachments(): Attachment[] {
+  let names: string[];
+  try {
+    names = fs.readdirSync(stateRoot());
+  } catch {
+    return [];
+  }
+  const found: Attachment[] = [];
+  for (const name of names) {
+    if (!/^[0-9a-f]{8}$/.test(name)) continue;
+    const attachment = readAttachment(name);
+    if (attachment) found.push(attachment);
+  }
+  return found.sort((a, b) => a.iface.localeCompare(b.iface) || a.netns.inode - b.netns.inode);
+}
+
+/** One attachment by identity, or null if it is gone. */
+export function readAttachment(id: string): Attachment | null {
+  const file = path.join(stateDirectory(id), STATE);
+  privateDirectory(stateRoot());
+  let text: string;
+  try {
+    text = fs.readFileSync(file, 'utf8');
+  } catch {
+    return null;
+  }
+  try {
+    return JSON.parse(text) as Attachment;
+  } catch (cause) {
+    throw new VnetError('STATE', `state file ${file}`, 'is damaged', {
+      hint: `remove the interface by hand, then: rm -r ${path.dirname(file)}`,
+      cause,
+    });
+  }
+}
+
+/** The attachment of an interface in the namespace with that inode, or null. */
+export function findAttachment(iface: string, netnsInode: number): Attachment | null {
+  return allAttachments().find((a) => a.iface === iface && a.netns.inode === netnsInode) ?? null;
+}
+
+/** Forgets an attachment. */
+export function forgetAttachment(id: string): void {
+  fs.rmSync(stateDirectory(id), { recursive: true, force: true });
+}
+
+/** Removes the state directory if there is nothing in it but the global lock, which the caller holds. */
+function removeEmptyState(): void {
+  const root = stateRoot();
+  if (!fs.existsSync(root) || fs.readdirSync(root).some((name) => name !== 'lock')) return;
+  fs.rmSync(globalLock(), { force: true });
+  try {
+    fs.rmdirSync(root); // not recursive: the next command may have made something in it already
+  } catch {
+    // then it needs the directory
+  }
+}
+
+/** Whether the controller of an attachment lives. */
+export function isControlled(attachment: Attachment): boolean {
+  return FileLock.isHeld(controllerLock(attachment.id));
+}
