@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Takes over what a killed controller left: interface, ring, counters and attachments live on in
+ * the kernel. Nothing is adopted that does not fit in full.
+ */
+import * as path from 'node:path';
+
+import { BpfError, BpfMap, MapType, MappedMemory, restoreTcLink, RingBuffer, type TcLink, type TcLinkState } from 'libbpf-ts';
+
+import { Datapath } from '../datapath/datapath';
+import { BATCH, CONTROL, COUNTERS } from '../datapath/layout';
+import { recoverBatch } from '../datapath/recover';
+import { SharedWords } from '../datapath/shared-memory';
+import { VnetError } from '../errors';
+import { linkByIndex, type Link } from '../link/ip';
+import type { Netns } from '../link/netns';
+import { trustedPins } from '../state/bpffs';
+import { STATE_VERSION, type Attachment } from '../state/store';
+import { DEFAULTS, type AttachOptions } from './options';
+
+/** Whether a crashed attachment got as far as looping, and its interface is still there. */
+export function isWhole(attachment: Attachment, netns: Netns, peerNetns: Netns | null): boolean {
+  if (attachment.phase !== 'running' || attachment.version !== STATE_VERSION) return false;
+  const link = netns.run(() => linkByIndex(attachment.ifindex));
+  if (link?.name !== attachment.iface) return false;
+  const { peer: end } = attachment;
+  if (!end) return link.kind === attachment.backend;
+  const peer = peerNetns?.run(() => linkByIndex(end.ifindex));
+  return link.peerIfindex === end.ifindex && peer?.name === end.name;
+}
+
+/** Refuses to adopt something that another version made: its layout may be another. */
+export function requireSameVersion(attachment: Attachment): void {
+  if (attachment.version === STATE_VERSION) return;
+  throw new VnetError('STATE', `interface ${attachment.iface}`, 'a crashed controller of another version left it', {
+    hint: `vnet-bpf detach ${attachment.iface}, or attach with --replace`,
+  });
+}
+
+/** Refuses options that a living ring cannot be given; those left at their defaults follow the ring. */
+export function requireSameOptions(attachment: Attachment, options: AttachOptions): void {
+  const conflicts: string[] = [];
+  const compare = (option: string, asked: number, fallback: number, is: number): void => {
+    if (asked !== fallback && asked !== is) conflicts.push(`--${option} ${is}`);
+  };
+  compare('ring-size', options.ringBytes, DEFAULTS.ringBytes, attachment.ringBytes);
+  compare('queue-packets', options.queuePackets, DEFAULTS.queuePackets, attachment.queuePackets);
+  if (options.type !== null && options.type !== attachment.backend) conflicts.push(`--type ${attachment.backend}`);
+  if (options.whenFull !== null && options.whenFull !== attachment.whenFull) conflicts.push(`--when-full ${attachment.whenFull}`);
+  if (conflicts.length === 0) return;
+  throw new VnetError('STATE', `interface ${attachment.iface}`, `a crashed controller left it with ${conflicts.join(', ')}`, {
+    hint: 'attach with the same options adopts it, attach with --replace makes a new one',
+  });
+}
+
+/** Opens what is pinned, checks it, and finishes what was under way. */
+export function adoptDatapath(attachment: Attachment, netns: Netns, wireNetns: Netns): Datapath {
+  const pins = trustedPins(attachment.id);
+  try {
+    const maps = {
+      ring: openMap(pins, 'ring', { type: MapType.RINGBUF, maxEntries: attachment.ringBytes }),
+      control: openMap(pins, 'control', { type: MapType.ARRAY, valueSize: CONTROL.size }),
+      counters: openMap(pins, 'counters', { type: MapType.PERCPU_ARRAY, valueSize: COUNTERS.size }),
+      batch: openMap(pins, 'batch', { type: MapType.ARRAY, valueSize: BATCH.messages + BATCH.max * BATCH.messageBytes }),
+    };
+    const { links } = attachment;
+    if (!links) throw new VnetError('STATE', `interface ${attachment.iface}`, 'its record names no attachments');
+    const datapath = new Datapath(maps, {
+      tx: netns.run(() => restoreTcLink(links.tx)),
+      sink: restoreIn(wireNetns, links.sink),
+      retry: restoreIn(wireNetns, links.retry),
+    });
+    finishBatch(datapath);
+    return datapath;
+  } catch (error) {
+    if (!(error instanceof BpfError)) throw error;
+    throw new VnetError('STATE', `interface ${attachment.iface}`, `what a crashed controller left does not fit: ${error.message}`, {
+      hint: `vnet-bpf detach ${attachment.iface}, or attach with --replace`,
+      cause: error,
+    });
+  }
+}
+
+function restoreIn(netns: Netns, state: TcLinkState | null): TcLink | null {
+  return state && netns.run(() => restoreTcLink(state));
+}
+
+function openMap(pins: string, name: string, expected: Parameters<BpfMap['checkCompatible']>[0]): BpfMap {
+  const map = BpfMap.openPinned(path.join(pins, name));
+  map.checkCompatible(expected);
+  return map;
+}
+
+function finishBatch({ maps }: Datapath): void {
+  using control = MappedMemory.map({ fd: maps.control.fd, length: CONTROL.size });
+  const batchBytes = BATCH.messages + BATCH.max * BATCH.messageBytes;
+  using batch = MappedMemory.map({ fd: maps.batch.fd, length: batchBytes });
+  using ring = new RingBuffer(maps.ring);
+  const words = new SharedWords(control.buffer, 0, CONTROL.size);
+  recoverBatch({ log: new SharedWords(batch.buffer, 0, batchBytes), control: words, ring: ring.reader });
+  // What the last poller had armed for itself; the new one arms when it sleeps.
+  words.set32(CONTROL.armed, 0);
+}
+
+/** The interface of an adopted attachment. */
+export function adoptedLink(attachment: Attachment, netns: Netns): Link {
+  const link = netns.run(() => linkByIndex(attachment.ifindex));
+  if (!link) throw new VnetError('INTERFACE_GONE', `interface ${attachment.iface}`, 'somebody removed it just now');
+  return link;
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+/** Attaches one interface: the steps in their order, undone in full if one of them fails. */
+import { randomInt } from 'node:crypto';
+
+import { openDatapath, type Datapath } from '../datapath/datapath';
+import { txBytesLimit } from '../datapath/credit';
+import { usageError, VnetError } from '../errors';
+import { linkByName, type Link } from '../link/ip';
+import { Netns } from '../link/netns';
+import { ensurePeerNetns, openPeerNetns } from '../link/peer-netns';
+import { recordTaken } from '../link/taken';
+import { peerName } from '../link/veth';
+import { FileLock } from '../state/lock';
+import { makePinDirectory } from '../state/bpffs';
+import {
+  controllerLock,
+  findAttachment,
+  isControlled,
+  lockEverything,
+  newId,
+  saveAttachment,
+  STATE_VERSION,
+  type Attachment,
+} from '../state/store';
+import { adoptDatapath, adoptedLink, isWhole, requireSameOptions, requireSameVersion } from './adopt';
+import { Controller } from './controller';
+import { detachAttachment } from './detach';
+import { step } from './fault';
+import { bringUp, makeInterface } from './make-interface';
+import type { AttachOptions } from './options';
+import { requireKernel, requirePrivileges } from './privileges';
+import { sweep } from './sweep';
+import { teardown } from './teardown';
+
+/** Attaches and starts the loop; the interface is up and has its addresses when this resolves. */
+export async function attach(iface: string, options: AttachOptions): Promise<Controller> {
+  requirePrivileges();
+  requireKernel();
+  using netns = Netns.named(options.netns);
+  if (options.replace) detachIfAttached(iface, netns);
+  using _lock = lockEverything();
+  const found = clearTheWay(iface, netns, options);
+  step('cleared');
+  if (found.crashed) return await adopt(found.crashed, netns, options);
+  const attachment = plan(iface, netns, options, found.existing);
+  saveAttachment(attachment);
+  step('planned');
+  try {
+    return await build(attachment, netns, options);
+  } catch (error) {
+    teardown(attachment);
+    throw error;
+  }
+}
+
+function detachIfAttached(iface: string, netns: Netns): void {
+  const previous = findAttachment(iface, netns.inode);
+  if (previous) detachAttachment(previous);
+}
+
+/**
+ * Looks at what is there under that name: a crashed attachment that is whole is returned, to be
+ * adopted, and so is an interface that may be taken; an attachment that is not whole is removed;
+ * a running one and what is not ours are refused.
+ */
+function clearTheWay(iface: string, netns: Netns, options: AttachOptions): { crashed?: Attachment; existing: Link | null } {
+  const previous = findAttachment(iface, netns.inode);
+  if (previous) {
+    if (isControlled(previous)) {
+      throw new VnetError('ALREADY_ATTACHED', `interface ${iface}`, `is attached already, by process ${previous.pid}`, {
+        hint: `vnet-bpf detach ${iface}, or attach with --replace`,
+      });
+    }
+    requireSameVersion(previous);
+    using peerNetns = openPeerNetns();
+    if (isWhole(previous, netns, peerNetns)) {
+      requireSameOptions(previous, options);
+      return { crashed: previous, existing: null };
+    }
+    teardown(previous);
+  }
+  sweep();
+  const existing = netns.run(() => linkByName(iface));
+  if (existing && (existing.kind !== 'dummy' || options.type === 'veth')) refuse(existing);
+  return { existing };
+}
+
+function refuse(link: Link): never {
+  const what = `interface ${link.name}`;
+  const kind = link.kind ?? (link.name === 'lo' ? 'the loopback device' : 'a physical device');
+  throw new VnetError('INTERFACE_REFUSED', what, `exists already, as ${link.kind ? `a ${kind}` : kind} that vnet-bpf did not make`, {
+    hint: 'choose another name: vnet-bpf attach vnet0',
+  });
+}
+
+/** Hold needs the hidden namespace behind a veth: a dummy has no place where frames could wait. */
+function whenFullOf(backend: 'veth' | 'dummy', options: AttachOptions): 'hold' | 'drop' {
+  if (backend === 'veth') return options.whenFull ?? 'hold';
+  if (options.whenFull === 'hold') {
+    throw new VnetError('UNSUPPORTED', '--when-full hold', 'a dummy has no place where frames could wait: it refuses them while its queue is full', {
+      hint: 'leave --when-full out, or use a veth',
+    });
+  }
+  return 'drop';
+}
+
+function plan(iface: string, netns: Netns, options: AttachOptions, existing: Link | null): Attachment {
+  const id = newId();
+  const backend = existing ? 'dummy' : (options.type ?? 'veth');
+  const whenFull = whenFullOf(backend, options);
+  if (existing && (options.mac !== null || options.mtu !== null)) {
+    throw usageError(`attach ${iface}`, 'the interface exists: its MAC and MTU are left alone', 'leave --mac and --mtu out');
+  }
+  return {
+    version: STATE_VERSION,
+    id,
+    phase: 'attaching',
+    iface,
+    ifindex: existing?.ifindex ?? 0,
+    taken: existing && netns.run(() => recordTaken(existing)),
+    added: [],
+    netns: { name: options.netns, inode: netns.inode },
+    backend,
+    peer: backend === 'veth' ? { name: peerName(id), ifindex: 0 } : null,
+    reinjectMark: backend === 'veth' ? 0 : randomInt(1, 2 ** 31),
+    room: null,
+    attach: 'tcx',
+    links: null,
+    pid: process.pid,
+    startedAt: new Date().toISOString(),
+    ringBytes: options.ringBytes,
+    queuePackets: options.queuePackets,
+    lowWatermarkBytes: Math.floor(txBytesLimit(options.ringBytes, whenFull) * options.lowWatermark),
+    lowWatermarkPackets: Math.floor(options.queuePackets * options.lowWatermark),
+    budget: options.budget,
+    whenFull,
+    baseline: { peerTxPackets: 0 },
+    hairpin: null,
+  };
+}
+
+/** Takes over a crashed attachment: drains what was queued and goes on. */
+async function adopt(attachment: Attachment, netns: Netns, options: AttachOptions): Promise<Controller> {
+  const lock = requireControllerLock(attachment);
+  const wireNetns = wireNetnsOf(attachment, netns);
+  let datapath: Datapath | undefined;
+  let controller: Controller | undefined;
+  try {
+    datapath = adoptDatapath(attachment, netns, wireNetns);
+    attachment.pid = process.pid;
+    attachment.budget = options.budget;
+    saveAttachment(attachment);
+    step('adopted');
+    controller = new Controller({ attachment, datapath, lock, wireNetns, hairpinAll: options.hairpin });
+    await controller.start();
+    const link = options.addresses.length > 0 ? netns.run(() => bringUp(attachment, options)) : adoptedLink(attachment, netns);
+    saveAttachment(attachment);
+    controller.watchLink(link, 'adopted');
+    return controller;
+  } catch (error) {
+    // What could not be adopted stays as it was: detach or --replace decide over it.
+    await controller?.abandon();
+    datapath?.close();
+    wireNetns.close();
+    lock.close();
+    throw error;
+  }
+}
+
+function requireControllerLock(attachment: Attachment): FileLock {
+  const lock = FileLock.tryTake(controllerLock(attachment.id));
+  if (!lock) throw new VnetError('BUSY', `interface ${attachment.iface}`, 'another process holds its lock');
+  return lock;
+}
+
+async function build(attachment: Attachment, netns: Netns, options: AttachOptions): Promise<Controller> {
+  const lock = requireControllerLock(attachment);
+  const wireNetns = wireNetnsOf(attachment, netns);
+  let datapath: Datapath | undefined;
+  let controller: Controller | undefined;
+  try {
+    step('peer-netns');
+    const pins = makePinDirectory(attachment.id);
+    step('pin-directory');
+    makeInterface(attachment, netns, wireNetns, options);
+
+    datapath = openDatapath(attachment, pins, netns, wireNetns);
+    attachment.attach = datapath.links.tx.kind;
+    const { tx, sink, retry } = datapath.links;
+    attachment.links = { tx: tx.toJSON(), sink: sink?.toJSON() ?? null, retry: retry?.toJSON() ?? null };
+    saveAttachment(attachment);
+    step('datapath');
+
+    controller = new Controller({ attachment, datapath, lock, wireNetns, hairpinAll: options.hairpin });
+    await controller.start();
+    step('started');
+    const up = netns.run(() => bringUp(attachment, options));
+    step('up');
+    attachment.phase = 'running';
+    saveAttachment(attachment);
+    step('running');
+    controller.watchLink(up, 'loaded');
+    return controller;
+  } catch (error) {
+    await controller?.abandon();
+    datapath?.close();
+    wireNetns.close();
+    lock.close();
+    throw error;
+  }
+}
+
+/** Where frames are reinjected; the caller closes it. */
+function wireNetnsOf(attachment: Attachment, netns: Netns): Netns {
+  return attachment.peer ? ensurePeerNetns() : netns.duplicate();
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: MIT
+/** A running interface: the loop's worker thread, the events, and what happens to the link. */
+import { EventEmitter } from 'node:events';
+import * as path from 'node:path';
+import { Worker } from 'node:worker_threads';
+
+import { MappedMemory, wakeWaiter } from 'libbpf-ts';
+
+import type { Datapath } from '../datapath/datapath';
+import { CONTROL } from '../datapath/layout';
+import { PacketSocket } from '../datapath/packet-socket';
+import { COMMAND } from '../datapath/poll-loop';
+import type { PollWorkerData, PollWorkerMessage } from '../datapath/poll-worker';
+import { GATE_STOPPED, heldNow } from '../datapath/queue-gate';
+import { SharedWords } from '../datapath/shared-memory';
+import { closeRoomSockets, openRoomSockets, type RoomSockets } from '../datapath/waiting-room';
+import { VnetError } from '../errors';
+import { removeHairpin, restoreRoutes, syncHairpin, type HairpinAddress } from '../link/hairpin';
+import { addresses, linkByIndex, type Link } from '../link/ip';
+import { watchLinks } from '../link/monitor';
+import { roomBacklog } from '../link/room';
+import { netnsName, type Netns } from '../link/netns';
+import { followMtu } from '../link/veth';
+import type { FileLock } from '../state/lock';
+import { lockEverything, logFile, saveAttachment, type Attachment } from '../state/store';
+import { EventLog, QueueAnnouncer } from './events';
+import { openAttachmentNetns, teardown } from './teardown';
+
+/** How long held frames must not move before they can be called lost. */
+const SETTLE_MS = 100;
+
+export interface ControllerParts {
+  attachment: Attachment;
+  datapath: Datapath;
+  lock: FileLock;
+  /** Where frames are reinjected: the hidden namespace of a veth's peer, or a dummy's own. Owned. */
+  wireNetns: Netns;
+  /** Loop whatever address appears on the interface. */
+  hairpinAll: boolean;
+}
+
+interface ControllerEvents {
+  /** The interface is gone; the controller detaches by itself. */
+  gone: [VnetError];
+}
+
+export class Controller extends EventEmitter<ControllerEvents> {
+  private readonly log: EventLog;
+  private readonly controlMemory: MappedMemory;
+  private readonly control: SharedWords;
+  private readonly socket: PacketSocket;
+  private readonly roomSockets: RoomSockets | null;
+  private readonly command = new Int32Array(new SharedArrayBuffer(COMMAND.words * 4));
+  private readonly announcer: QueueAnnouncer;
+  private worker: Worker | undefined;
+  /** The worker's wake-up descriptor, -1 while there is none. */
+  private wakeFd = -1;
+  private workerEnded: Promise<void> = Promise.resolve();
+  private watch: { close(): void } | undefined;
+  private link: Link | null = null;
+  private closing: Promise<void> | undefined;
+
+  constructor(private readonly parts: ControllerParts) {
+    super();
+    const { attachment, datapath, wireNetns } = parts;
+    this.log = new EventLog(logFile(attachment.id));
+    this.controlMemory = MappedMemory.map({ fd: datapath.maps.control.fd, length: CONTROL.size });
+    this.control = new SharedWords(this.controlMemory.buffer, 0, CONTROL.size);
+    const reinjectOn = attachment.peer?.ifindex ?? attachment.ifindex;
+    this.socket = wireNetns.run(() => PacketSocket.open(reinjectOn, attachment.reinjectMark));
+    const { room } = attachment;
+    this.roomSockets = room && wireNetns.run(() => openRoomSockets(room.entry.ifindex));
+    this.announcer = new QueueAnnouncer(
+      () => this.attachment.iface,
+      () => ({
+        stops: this.control.get64(CONTROL.stops),
+        wakes: this.control.get64(CONTROL.wakesTx) + this.control.get64(CONTROL.wakesPoller),
+        stopped: (this.control.get32(CONTROL.gate) & GATE_STOPPED) !== 0,
+      }),
+      (text) => this.log.write(text),
+    );
+  }
+
+  get attachment(): Attachment {
+    return this.parts.attachment;
+  }
+
+  /** Starts the loop; resolves when the worker polls. */
+  async start(): Promise<void> {
+    const { datapath, attachment } = this.parts;
+    const data: PollWorkerData = {
+      spread: parseInt(attachment.id, 16),
+      ringFd: datapath.maps.ring.fd,
+      controlFd: datapath.maps.control.fd,
+      batchFd: datapath.maps.batch.fd,
+      socketFd: this.socket.fd,
+      budget: attachment.budget,
+      limits: {
+        ringBytes: attachment.ringBytes,
+        queuePackets: attachment.queuePackets,
+        lowWatermarkBytes: attachment.lowWatermarkBytes,
+        lowWatermarkPackets: attachment.queuePackets > 0 ? attachment.lowWatermarkPackets : Infinity,
+      },
+      room: this.roomSockets && attachment.room && { ...this.roomSockets, ifindex: attachment.room.entry.ifindex },
+      command: this.command.buffer as SharedArrayBuffer,
+    };
+    // For tests only: a slow poller fills the queue at will. Microseconds after each batch.
+    this.command[COMMAND.pollDelayUs] = Number(process.env['VNET_BPF_TEST_POLL_DELAY_US'] ?? 0);
+    const worker = new Worker(path.join(__dirname, '..', 'datapath', 'poll-worker.js'), {
+      workerData: data,
+      // The loop allocates nothing per packet; a small heap keeps its pauses short.
+      resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 },
+    });
+    this.worker = worker;
+    this.workerEnded = new Promise((resolve) => worker.once('exit', () => resolve()));
+    await new Promise<void>((resolve, reject) => {
+      worker.on('message', (message: PollWorkerMessage) => {
+        if (message.kind === 'ready') {
+          this.wakeFd = message.wakeFd;
+          resolve();
+        }
+        if (message.kind === 'ended') this.wakeFd = -1;
+        if (message.kind === 'queue') this.announcer.update();
+        if (message.kind === 'stalled') this.lookIntoRoom();
+      });
+      worker.once('error', (cause) => {
+        const error = new VnetError('INTERNAL', `the poller of ${attachment.iface}`, (cause as Error).message, { cause });
+        reject(error);
+        this.emit('gone', error);
+      });
+    });
+  }
+
+  /** Begins to watch the link and says that the interface is there. */
+  watchLink(link: Link, how: 'loaded' | 'adopted'): void {
+    this.link = link;
+    const { iface, ifindex, peer, ringBytes, budget, netns } = this.attachment;
+    // The peer's end is told even where the namespace of the other is gone.
+    const indexes = peer ? [ifindex, peer.ifindex] : [ifindex];
+    this.watch = watchLinks(this.parts.wireNetns, indexes, () => this.linkMayHaveChanged());
+    const where = netns.name === null ? '' : ` in namespace ${netns.name}`;
+    this.log.write(`${how}: ${iface}${where}, ring ${ringBytes} bytes, budget ${budget}`);
+    this.linkMayHaveChanged();
+  }
+
+  /** Something happened to a link or an address: look at ours. */
+  private linkMayHaveChanged(): void {
+    if (this.closing) return;
+    const netns = openAttachmentNetns(this.attachment);
+    const link = netns?.run(() => linkByIndex(this.attachment.ifindex)) ?? null;
+    const { peer } = this.attachment;
+    if (!link || !netns || (peer && link.peerIfindex !== peer.ifindex)) {
+      netns?.close();
+      this.lost();
+      return;
+    }
+    try {
+      const before = this.link as Link;
+      this.link = link;
+      if (link.name !== before.name) this.renamed(before.name, link.name, netns);
+      if (link.up !== before.up) this.log.write(`${link.name} set ${link.up ? 'up' : 'down'}`);
+      if (link.mtu !== before.mtu) {
+        this.log.write(`${link.name} has mtu ${link.mtu}, was ${before.mtu}`);
+        if (!this.attachment.taken) netns.run(() => followMtu(link.name, link.mtu));
+      }
+      this.setCommand(COMMAND.linkDown, link.up ? 0 : 1);
+      if (this.parts.hairpinAll) this.followAddresses(netns);
+      const { hairpin } = this.attachment;
+      if (link.up && hairpin && hairpin.addresses.length > 0) netns.run(() => restoreRoutes(link.name, hairpin));
+    } finally {
+      netns.close();
+    }
+  }
+
+  private lost(): void {
+    const { iface } = this.attachment;
+    const error = new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody deleted it, or moved it to another namespace', {
+      hint: `vnet-bpf attach ${iface} makes a new one`,
+    });
+    this.setCommand(COMMAND.linkDown, 1);
+    this.log.write(`${iface} is gone: deleted or moved to another namespace`);
+    this.emit('gone', error);
+  }
+
+  private renamed(from: string, to: string, netns: Netns): void {
+    const { attachment } = this;
+    using _lock = lockEverything();
+    attachment.iface = to;
+    attachment.netns.name = netnsName(attachment.netns.inode);
+    const { hairpin } = attachment;
+    if (hairpin && hairpin.addresses.length > 0) {
+      // Rules know the interface by name, so they are made anew.
+      netns.run(() => {
+        removeHairpin(from, hairpin.table);
+        syncHairpin(to, attachment.ifindex, hairpin.addresses, null);
+      });
+    }
+    saveAttachment(attachment);
+    this.log.write(`${from} is called ${to} now`);
+  }
+
+  private followAddresses(netns: Netns): void {
+    const { attachment } = this;
+    const wanted: HairpinAddress[] = netns
+      .run(() => addresses(attachment.iface))
+      .filter((entry) => entry.scope === 'global')
+      .map(({ family, address }) => ({ family, address }));
+    const key = (list: readonly HairpinAddress[]): string => list.map((entry) => entry.address).sort().join();
+    if (key(wanted) === key(attachment.hairpin?.addresses ?? [])) return;
+    using _lock = lockEverything();
+    attachment.hairpin = netns.run(() => syncHairpin(attachment.iface, attachment.ifindex, wanted, attachment.hairpin));
+    saveAttachment(attachment);
+    this.log.write(`${attachment.iface} loops ${wanted.map((entry) => entry.address).join(', ') || 'no address'}`);
+  }
+
+  /**
+   * Held frames do not come out although they could: if the room is empty they are lost (it was
+   * full, or a CPU's backlog was). They are written off, so that the queue can wake.
+   */
+  private lookIntoRoom(): void {
+    const { attachment, wireNetns } = this.parts;
+    if (this.closing) return;
+    const look = (): string => [this.control.get32(CONTROL.gate), this.control.get64(CONTROL.heldOut)].join();
+    const before = look();
+    // Frames may still be on their way to the room: only what does not move at all is lost.
+    setTimeout(() => {
+      if (this.closing) return;
+      const waiting = wireNetns.run(() => roomBacklog(attachment.id)) ?? 0;
+      const lost = heldNow(this.control) - waiting;
+      if (lost <= 0 || look() !== before) return;
+      this.control.set64(CONTROL.heldDropped, this.control.get64(CONTROL.heldDropped) + lost);
+      this.log.write(`${attachment.iface} lost ${lost} held frames: the waiting room or a CPU's backlog was full`);
+    }, SETTLE_MS).unref();
+  }
+
+  private setCommand(word: number, value: number): void {
+    Atomics.store(this.command, word, value);
+    Atomics.notify(this.command, word);
+    if (this.wakeFd >= 0) wakeWaiter(this.wakeFd);
+  }
+
+  /** Ends the loop and removes everything; resolves when nothing is left. Idempotent. */
+  detach(): Promise<void> {
+    this.closing ??= this.close();
+    return this.closing;
+  }
+
+  private async close(): Promise<void> {
+    await this.stopLoop();
+    using _global = lockEverything();
+    this.log.write(`unloaded: ${this.attachment.iface}`);
+    this.release();
+    teardown(this.attachment);
+  }
+
+  /** Ends the loop and lets go of everything, but leaves what is in the kernel: attaching failed. */
+  async abandon(): Promise<void> {
+    this.closing ??= this.stopLoop().then(() => this.release());
+    await this.closing;
+  }
+
+  private async stopLoop(): Promise<void> {
+    this.watch?.close();
+    if (!this.worker) return;
+    this.setCommand(COMMAND.stop, 1);
+    await this.workerEnded;
+    this.announcer.flush();
+  }
+
+  private release(): void {
+    const { datapath, lock, wireNetns } = this.parts;
+    this.log.close();
+    this.socket.close();
+    if (this.roomSockets) closeRoomSockets(this.roomSockets);
+    this.controlMemory.close();
+    datapath.close();
+    wireNetns.close();
+    lock.close();
+  }
+}

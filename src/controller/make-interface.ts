@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+/** Makes the interface of an attachment and sets it up; what exists is recorded as soon as it does. */
+import * as fs from 'node:fs';
+
+import { roomFrameCost } from '../datapath/credit';
+import { passesUdpGso } from '../datapath/datapath';
+import { VnetError } from '../errors';
+import { createDummy, nameDummy } from '../link/dummy';
+import { keepLoopableOffloads } from '../link/features';
+import { hairpinTable, syncHairpin } from '../link/hairpin';
+import { addresses, ipBatch, linkByName, type Link } from '../link/ip';
+import type { Netns } from '../link/netns';
+import { createRoom } from '../link/room';
+import { createVeth, DEFAULT_MTU, randomMac, setInterfaceSysctl } from '../link/veth';
+import { saveAttachment, type Attachment } from '../state/store';
+import { step } from './fault';
+import type { AttachOptions } from './options';
+
+/** Makes the interface, unless it was there before. */
+export function makeInterface(attachment: Attachment, netns: Netns, wireNetns: Netns, options: AttachOptions): void {
+  if (attachment.peer) makeVeth(attachment, attachment.peer, netns, wireNetns, options);
+  else if (!attachment.taken) netns.run(() => makeDummy(attachment, options));
+}
+
+function makeVeth(
+  attachment: Attachment,
+  end: { name: string; ifindex: number },
+  netns: Netns,
+  peerNetns: Netns,
+  options: AttachOptions,
+): void {
+  const request = { iface: attachment.iface, peer: end.name, mac: options.mac ?? randomMac(), mtu: options.mtu ?? DEFAULT_MTU };
+  const { link, peer } = netns.run(() => createVeth(request, peerNetns));
+  netns.run(() => keepLoopableOffloads(link.name, passesUdpGso()));
+  step('veth');
+  attachment.ifindex = link.ifindex;
+  end.ifindex = peer.ifindex;
+  attachment.baseline.peerTxPackets = peer.counters?.txPackets ?? 0;
+  if (attachment.whenFull === 'hold') attachment.room = peerNetns.run(() => roomOf(attachment));
+  saveAttachment(attachment);
+  step('room');
+}
+
+function makeDummy(attachment: Attachment, options: AttachOptions): void {
+  const link = createDummy(attachment.id, options.mac ?? randomMac(), options.mtu ?? DEFAULT_MTU);
+  step('dummy');
+  attachment.ifindex = link.ifindex;
+  saveAttachment(attachment);
+  nameDummy(attachment.id, attachment.iface);
+  step('dummy-named');
+}
+
+function roomOf({ id, queuePackets }: Attachment): Attachment['room'] {
+  const { entry, exit } = createRoom(id, roomFrameCost(queuePackets));
+  return {
+    entry: { name: entry.name, ifindex: entry.ifindex },
+    exit: { name: exit.name, ifindex: exit.ifindex },
+  };
+}
+
+/**
+ * The only station on this wire is the interface itself, so no address can be taken already. Without
+ * detection every address is ready at once, the link-local one included, whose routes would change
+ * a second or two later otherwise: and a datagram whose sender is blocked while its route changes
+ * is discarded by the kernel (ip6_send_skb keeps the route it had found: dst_discard_out).
+ */
+function withoutAddressDetection(iface: string): void {
+  if (fs.existsSync(`/proc/sys/net/ipv6/conf/${iface}`)) setInterfaceSysctl(iface, 'accept_dad', '0', 'ipv6');
+}
+
+/** Sets the interface up and gives it its addresses; the loop runs already, so nothing it sends is lost. */
+export function bringUp(attachment: Attachment, options: AttachOptions): Link {
+  const { iface } = attachment;
+  const lines = [`link set dev ${iface} up`];
+  if (!attachment.taken) withoutAddressDetection(iface);
+  // What an adopted one has already is left alone, with the routes that belong to it.
+  const present = attachment.added.length > 0 ? addresses(iface) : [];
+  for (const { family, address, prefix } of options.addresses) {
+    if (present.some((had) => had.address === address && had.prefix === prefix)) continue;
+    // nodad: as above, also on an interface that was there before.
+    lines.push(`addr replace ${address}/${prefix} dev ${iface}${family === 6 ? ' nodad' : ''}`);
+  }
+  if (options.addresses.some(({ family }) => family === 6) && !fs.existsSync('/proc/sys/net/ipv6')) {
+    throw new VnetError('UNSUPPORTED', `interface ${iface}`, 'this kernel has no IPv6', { hint: 'give it IPv4 addresses only' });
+  }
+  // What is going to be done is recorded first, so that a kill in between is mended by teardown.
+  attachment.added = [...new Set([...attachment.added, ...options.addresses.map(({ address }) => address)])];
+  saveAttachment(attachment);
+  ipBatch(lines);
+  if (options.addresses.length > 0) {
+    const before = attachment.hairpin;
+    const added = options.addresses.filter(({ address }) => !before?.addresses.some((had) => had.address === address));
+    attachment.hairpin = { addresses: before?.addresses ?? [], table: hairpinTable(attachment.ifindex) };
+    saveAttachment(attachment);
+    attachment.hairpin = syncHairpin(iface, attachment.ifindex, [...(before?.addresses ?? []), ...added], before);
+    step('hairpin');
+  }
+  const link = linkByName(iface);
+  if (!link) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody removed it while it was being made');
+  return link;
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+/** What `attach` can be told, checked once; every option has a default that works. */
+import * as net from 'node:net';
+
+import { usageError } from '../errors';
+import { BATCH } from '../datapath/layout';
+import { MAX_MTU, MIN_MTU } from '../link/veth';
+
+export interface AttachOptions {
+  /** Null: a veth, or what the interface is if it is there already. */
+  type: 'veth' | 'dummy' | null;
+  /** A namespace of `ip netns`, or null for the caller's own. */
+  netns: string | null;
+  addresses: Cidr[];
+  /** Loop also addresses that others put on the interface later. */
+  hairpin: boolean;
+  mac: string | null;
+  /** Null: 1500, or what it is if the interface is there already. */
+  mtu: number | null;
+  ringBytes: number;
+  /** 0: only the ring's bytes limit the queue. */
+  queuePackets: number;
+  budget: number;
+  /** Null: hold where the back end can, which is veth. */
+  whenFull: 'hold' | 'drop' | null;
+  /** 0 to 1: the part of the queue that may still be filled when it wakes. */
+  lowWatermark: number;
+  replace: boolean;
+}
+
+export const DEFAULTS: AttachOptions = {
+  type: null,
+  netns: null,
+  addresses: [],
+  hairpin: false,
+  mac: null,
+  mtu: null,
+  ringBytes: 8 << 20,
+  queuePackets: 0,
+  budget: 64,
+  whenFull: null,
+  lowWatermark: 0.5,
+  replace: false,
+};
+
+/**
+ * The kernel's own rule for interface names (dev_valid_name in net/core/dev.c), less what `ip -batch`
+ * would read as a comment, a quote or an option.
+ */
+export function checkInterfaceName(name: string): string {
+  const what = `interface name "${name}"`;
+  const hint = '1 to 15 characters, without spaces, slashes and colons: vnet0';
+  if (name === '') throw usageError(what, 'is empty', hint);
+  if (Buffer.byteLength(name) > 15) throw usageError(what, `has ${Buffer.byteLength(name)} characters`, hint);
+  if (name === '.' || name === '..') throw usageError(what, 'is not allowed by the kernel', hint);
+  // eslint-disable-next-line no-control-regex
+  if (/[/:\s\0%#"'\\]|^-/.test(name)) throw usageError(what, 'has a character that is not allowed', hint);
+  return name;
+}
+
+/** A namespace name is a file name under /run/netns. */
+export function checkNetnsName(name: string): string {
+  if (name === '' || name.includes('/') || name === '.' || name === '..') {
+    throw usageError(`--netns "${name}"`, 'is not the name of a network namespace', 'ip netns list shows those that exist');
+  }
+  return name;
+}
+
+export interface Cidr {
+  family: 4 | 6;
+  address: string;
+  prefix: number;
+}
+
+/** 192.168.100.1/24 or fd00::1/64. */
+export function parseCidr(text: string): Cidr {
+  const what = `--addr "${text}"`;
+  const hint = 'an address and its prefix length: 192.168.100.1/24 or fd00::1/64';
+  const [address, prefix, ...rest] = text.split('/');
+  const family = net.isIP(address ?? '');
+  if (family === 0 || rest.length > 0 || (address ?? '').includes('%')) throw usageError(what, 'is not an address', hint);
+  const bits = family === 4 ? 32 : 128;
+  if (prefix === undefined) throw usageError(what, 'has no prefix length', hint);
+  if (!/^\d{1,3}$/.test(prefix) || Number(prefix) > bits || Number(prefix) === 0) {
+    throw usageError(what, `has a prefix length that is not between 1 and ${bits}`, hint);
+  }
+  const cidr: Cidr = { family: family as 4 | 6, address: canonical(family, address as string), prefix: Number(prefix) };
+  if (!isHostAddress(cidr)) throw usageError(what, 'is not an address that an interface can have', hint);
+  return cidr;
+}
+
+/** As the kernel and iproute2 write it, so that it can be compared with what they say. */
+function canonical(family: number, address: string): string {
+  return family === 6 ? new net.SocketAddress({ family: 'ipv6', address }).address : address;
+}
+
+function isHostAddress({ family, address }: Cidr): boolean {
+  if (family === 4) {
+    const first = Number(address.split('.')[0]);
+    return first !== 0 && first !== 127 && first < 224;
+  }
+  return !/^(::|::1|::ffff:.*|ff[0-9a-f]{2}:.*)$/.test(address);
+}
+
+/** A unicast address that is not all zero. */
+export function parseMac(text: string): string {
+  const what = `--mac "${text}"`;
+  const hint = 'six bytes, of a station: 02:00:00:00:00:01';
+  if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text)) throw usageError(what, 'is not an Ethernet address', hint);
+  const mac = text.toLowerCase();
+  if (parseInt(mac.slice(0, 2), 16) & 1) throw usageError(what, 'is a multicast address', hint);
+  if (mac === '00:00:00:00:00:00') throw usageError(what, 'is all zero', hint);
+  return mac;
+}
+
+/** A whole number within bounds. */
+export function parseInteger(option: string, text: string, min: number, max: number): number {
+  const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
+  if (!(value >= min && value <= max)) {
+    throw usageError(`--${option} "${text}"`, `is not a whole number from ${min} to ${max}`);
+  }
+  return value;
+}
+
+export const parseMtu = (text: string): number => parseInteger('mtu', text, MIN_MTU, MAX_MTU);
+export const parseBudget = (text: string): number => parseInteger('budget', text, 1, BATCH.max);
+export const parseQueuePackets = (text: string): number => parseInteger('queue-packets', text, 1, 1 << 24);
+
+/** The smallest ring takes the largest frame and the headroom of the waiting room; the kernel wants a power of two. */
+export const MIN_RING_BYTES = 256 << 10;
+export const MAX_RING_BYTES = 256 << 20;
+
+/** 8M, 256K, 1048576. */
+export function parseRingSize(text: string): number {
+  const what = `--ring-size "${text}"`;
+  const hint = 'a power of two from 256K to 256M, such as 8M';
+  const match = /^(\d{1,12})([KMG]?)i?B?$/i.exec(text);
+  if (!match) throw usageError(what, 'is not a size', hint);
+  const unit = { '': 1, K: 1 << 10, M: 1 << 20, G: 1 << 30 }[(match[2] as string).toUpperCase()] as number;
+  const bytes = Number(match[1]) * unit;
+  if (bytes < MIN_RING_BYTES) throw usageError(what, 'is too small', hint);
+  if (bytes > MAX_RING_BYTES) throw usageError(what, 'is too large', hint);
+  if ((bytes & (bytes - 1)) !== 0) throw usageError(what, 'is not a power of two', hint);
+  return bytes;
+}
+
+/** 50% as a fraction. */
+export function parseWatermark(text: string): number {
+  const match = /^(\d{1,3}(?:\.\d+)?)%$/.exec(text);
+  const percent = match ? Number(match[1]) : NaN;
+  if (!(percent >= 0 && percent <= 99)) {
+    throw usageError(`--low-watermark "${text}"`, 'is not a percentage from 0% to 99%', 'such as 50%');
+  }
+  return percent / 100;
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Removes everything that an attachment made, and nothing else. Each step looks at what is there,
+ * so it can be run on whatever a killed controller left, and run again. The caller holds the
+ * global lock, and no controller lives.
+ */
+import { BpfError, restoreTcLink, type TcLinkState } from 'libbpf-ts';
+
+import { removeHairpin } from '../link/hairpin';
+import { unnamedDummy } from '../link/dummy';
+import { ipBatchIfPossible, ipIfPossible, linkByIndex, linkByName, links, type Link } from '../link/ip';
+import { namedNetnsFiles, Netns } from '../link/netns';
+import { roomNames } from '../link/room';
+import { restoreTaken } from '../link/taken';
+import { peerName } from '../link/veth';
+import { openPeerNetns, removeEmptyPeerNetns } from '../link/peer-netns';
+import { removePins } from '../state/bpffs';
+import { step } from './fault';
+import { forgetAttachment, saveAttachment, type Attachment } from '../state/store';
+import { hostPath } from '../state/paths';
+
+/** The namespace of an attachment, if it still exists. */
+export function openAttachmentNetns(attachment: Attachment): Netns | null {
+  const { inode } = attachment.netns;
+  const own = Netns.current();
+  if (own.inode === inode) return own;
+  own.close();
+  const files = [...namedNetnsFiles(), hostPath(`/proc/${attachment.pid}/ns/net`), '/proc/1/ns/net'];
+  return Netns.byInode(inode, files);
+}
+
+export function teardown(attachment: Attachment): void {
+  if (attachment.phase !== 'detaching') saveAttachment({ ...attachment, phase: 'detaching' });
+  step('detaching');
+  removeFromUserNetns(attachment);
+  step('interface-removed');
+  removePeer(attachment);
+  step('peer-removed');
+  removePins(attachment.id);
+  step('pins-removed');
+  removeEmptyPeerNetns();
+  step('peer-netns-removed');
+  forgetAttachment(attachment.id);
+  step('forgotten');
+}
+
+function removeFromUserNetns(attachment: Attachment): void {
+  const netns = openAttachmentNetns(attachment);
+  if (!netns) return; // the namespace is gone, and the interface, rules and routes with it
+  try {
+    netns.run(() => {
+      if (attachment.hairpin) removeHairpin(attachment.iface, attachment.hairpin.table);
+      if (attachment.taken) {
+        if (attachment.links) detachLink(attachment.links.tx);
+        restoreTaken(attachment.iface, attachment.taken, attachment.added);
+      } else {
+        const link = attachment.ifindex > 0 ? linkByIndex(attachment.ifindex) : null;
+        if (link && isOurs(link, attachment)) ipIfPossible(['link', 'del', 'dev', link.name]);
+        const unnamed = unnamedDummy(attachment.id);
+        if (attachment.backend === 'dummy' && linkByName(unnamed)) ipIfPossible(['link', 'del', 'dev', unnamed]);
+      }
+    });
+  } finally {
+    netns.close();
+  }
+}
+
+/** Indexes are used again: a veth is ours if its other end is our peer, a dummy if it still has its name. */
+function isOurs(link: Link, { backend, peer, iface }: Attachment): boolean {
+  if (link.kind !== backend) return false;
+  return peer ? link.peerIfindex === peer.ifindex : link.name === iface;
+}
+
+/** Takes `tx` off an interface that stays; with one that goes, the kernel does it. */
+function detachLink(state: TcLinkState): void {
+  try {
+    restoreTcLink(state).detach();
+  } catch (error) {
+    if (!(error instanceof BpfError) || error.errnoName !== 'ENOENT') throw error; // ENOENT: gone already
+  }
+}
+
+/** The names there are unique to this attachment; deleting one end deletes the pair. */
+function removePeer(attachment: Attachment): void {
+  const peerNetns = openPeerNetns();
+  if (!peerNetns) return;
+  try {
+    peerNetns.run(() => {
+      const names = [peerName(attachment.id), roomNames(attachment.id).exit];
+      const left = links().filter(({ name }) => names.includes(name));
+      ipBatchIfPossible(left.map(({ name }) => `link del dev ${name}`));
+    });
+  } finally {
+    peerNetns.close();
+  }
+}
