@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+# make demo and make test set up whatever is missing; a second run finds it done.
+
+CLANG ?= clang
+NODE := $(shell command -v node)
+BIN := node_modules/.bin
+MULTIARCH := $(shell uname -m)-linux-gnu
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -I/usr/include/$(MULTIARCH)
+PREFIX ?= /usr/local
+
+# Debian packages: to build and run, and those that only tests use.
+PACKAGES := clang libbpf-dev libbpf1 iproute2 iputils-ping util-linux mount
+TEST_PACKAGES := $(PACKAGES) iperf3 tcpdump ethtool tcpreplay procps kmod bpftool?
+VM_PACKAGES := $(PACKAGES) qemu-system-x86 busybox-static bash xz-utils libc6-dev debian-archive-keyring
+# SETUP=no: take the machine as it is.
+SETUP ?= yes
+
+BPF_OBJECT := dist/bpf/vnet.bpf.o
+BUILT := dist/.built
+TOOLS := dist-test/.built
+TAP_BUILT := dist-test/.tap-built
+# Senders and receivers of the tests, compiled because tests start them by the dozen.
+TOOL_SOURCES := $(wildcard test/helpers/*.ts) test/helpers/tsconfig.json
+SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-unit test-kernel test-vm soak lint build compile compile-tests clean install uninstall setup setup-test setup-vm setup-build
+.DELETE_ON_ERROR:
+
+help: ## show this
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
+		printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+demo: setup ## show the loop at work in a throwaway network namespace
+	@$(MAKE) --no-print-directory compile
+	@src/setup/as-root.sh "$(NODE)" dist/cli/main.js demo
+
+test: setup-test ## run all tests; without root the kernel tests skip
+	@$(MAKE) --no-print-directory compile-tests
+	@$(NODE) -r ts-node/register/transpile-only test/run-tests.ts unit kernel kernel-alone
+
+test-unit: setup-build ## run the tests of pure logic
+	@$(MAKE) --no-print-directory compile-tests
+	@$(NODE) -r ts-node/register/transpile-only test/run-tests.ts unit
+
+test-kernel: setup-test ## run the tests that need root, in throwaway network namespaces
+	@$(MAKE) --no-print-directory compile-tests
+	@$(NODE) -r ts-node/register/transpile-only test/run-tests.ts kernel kernel-alone
+
+test-vm: setup-vm ## run the matrix of kernels under qemu, without root; KERNEL=6.1 for one, FULL=yes for every test
+	@$(MAKE) --no-print-directory compile-tests
+	@$(NODE) -r ts-node/register/transpile-only test/vm/run.ts $(if $(KERNEL),--kernel $(KERNEL)) $(if $(FULL),--full) $(VM_ARGS)
+
+soak: setup-test ## longer runs: mixed load, 50 kills, a million bad frames, hold against drop
+	@$(MAKE) --no-print-directory compile-tests
+	@VNET_BPF_TEST_KILLS=50 VNET_BPF_TEST_FRAMES=1000000 VNET_BPF_TEST_ALL_STEPS=1 $(BIN)/tap run --jobs=1 --timeout=3600 --reporter=tap \
+		test/kernel/crash-adopt.test.ts test/kernel/crash-steps.test.ts test/kernel/fuzz-frames.test.ts test/soak/hold-vs-drop.ts test/soak/mixed.ts
+
+lint: setup-build ## type checks, eslint, warnings of clang, no registry host in the tree
+	@$(MAKE) --no-print-directory compile
+	$(BIN)/tsc --noEmit -p tsconfig.json
+	$(BIN)/tsc --noEmit -p test/tsconfig.json
+	$(BIN)/eslint --config test/lint/eslint.config.mjs --max-warnings 0 src test
+	$(CLANG) $(BPF_CFLAGS) -fsyntax-only bpf/vnet.bpf.c
+	@$(NODE) -r ts-node/register/transpile-only test/lint/hosts.ts
+
+build: setup-build ## compile TypeScript and BPF into dist/
+	@$(MAKE) --no-print-directory compile
+
+compile: $(BUILT) $(BPF_OBJECT)
+	@:
+
+compile-tests: compile $(TOOLS) $(TAP_BUILT)
+	@:
+
+# The target that npm itself writes last: an interrupted npm ci is done again.
+node_modules/.package-lock.json: package-lock.json
+	@echo "setup: npm ci"
+	@npm ci --no-audit --no-fund --no-update-notifier --loglevel=error </dev/null >/dev/null
+	@touch $@
+
+$(BUILT): node_modules/.package-lock.json tsconfig.json src/libbpf-ts/tsconfig.json $(SOURCES)
+	@echo "build: TypeScript"
+	@$(BIN)/tsc -b
+	@chmod +x dist/cli/main.js
+	@touch $@
+
+$(TOOLS): $(BUILT) $(TOOL_SOURCES)
+	@echo "build: tools of the tests"
+	@$(BIN)/tsc -p test/helpers/tsconfig.json
+	@touch $@
+
+# tap builds itself with the plugins of .taprc; guests take it as it is.
+$(TAP_BUILT): .taprc node_modules/.package-lock.json
+	@mkdir -p $(@D)
+	@$(BIN)/tap build >/dev/null
+	@touch $@
+
+$(BPF_OBJECT): bpf/vnet.bpf.c $(wildcard bpf/*.h)
+	@echo "build: BPF"
+	@mkdir -p $(@D)
+	@$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+# Set-up is checked by looking at the machine, not by stamps: packages come and go.
+setup:
+	@src/setup/machine.sh --for-root
+	@[ "$(SETUP)" = no ] || src/setup/packages.sh $(PACKAGES)
+
+setup-build:
+	@src/setup/machine.sh
+	@[ "$(SETUP)" = no ] || src/setup/packages.sh $(PACKAGES)
+
+setup-test:
+	@src/setup/machine.sh
+	@[ "$(SETUP)" = no ] || src/setup/packages.sh $(TEST_PACKAGES)
+
+setup-vm:
+	@src/setup/machine.sh
+	@[ "$(SETUP)" = no ] || src/setup/packages.sh $(VM_PACKAGES)
+
+install: ## put the command vnet-bpf into $(PREFIX)/bin; it stays in this directory
+	@src/setup/as-root.sh mkdir -p "$(PREFIX)/bin"
+	@src/setup/as-root.sh ln -sf "$(CURDIR)/dist/cli/main.js" "$(PREFIX)/bin/vnet-bpf"
+
+uninstall: ## take it away again
+	@src/setup/as-root.sh rm -f "$(PREFIX)/bin/vnet-bpf"
+
+clean: ## remove what was built; node_modules stays
+	rm -rf dist dist-test src/libbpf-ts/dist .tap

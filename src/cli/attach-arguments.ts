@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+/** The options of `attach`: declared for yargs, and turned into AttachOptions. */
+import type { Argv } from 'yargs';
+
+import {
+  checkInterfaceName,
+  checkNetnsName,
+  DEFAULTS,
+  parseBudget,
+  parseCidr,
+  parseMac,
+  parseMtu,
+  parseQueuePackets,
+  parseRingSize,
+  parseWatermark,
+  type AttachOptions,
+} from '../controller/options';
+import { usageError } from '../errors';
+
+export interface AttachArguments {
+  iface: string;
+  type?: 'veth' | 'dummy';
+  netns?: string;
+  addr?: string[];
+  hairpin: boolean;
+  mac?: string;
+  mtu?: string;
+  ringSize?: string;
+  queuePackets?: string;
+  budget?: string;
+  whenFull?: 'hold' | 'drop';
+  lowWatermark?: string;
+  replace: boolean;
+  daemon: boolean;
+  json: boolean;
+}
+
+export function attachArguments(y: Argv): Argv {
+  const text = (describe: string) => ({ type: 'string', requiresArg: true, describe }) as const;
+  const flag = (describe: string) => ({ type: 'boolean', default: false, describe }) as const;
+  return y
+    .positional('iface', { type: 'string', demandOption: true, describe: 'the interface, such as vnet0' })
+    .option('type', { choices: ['veth', 'dummy'] as const, requiresArg: true, describe: 'kind of interface [veth]' })
+    .option('netns', text('network namespace to make it in'))
+    .option('addr', { ...text('address with prefix length, looped; may be repeated'), array: true, nargs: 1 })
+    .option('hairpin', flag('loop every address that the interface gets later, too'))
+    .option('mac', text('Ethernet address; random unless given'))
+    .option('mtu', text('MTU in bytes [1500]'))
+    .option('ring-size', text('size of the ring buffer, a power of two [8M]'))
+    .option('queue-packets', text('limit the queue to so many frames, as a descriptor ring'))
+    .option('budget', text('frames per poll, 1 to 1024 [64]'))
+    .option('when-full', { choices: ['hold', 'drop'] as const, requiresArg: true, describe: 'frames that find the queue full wait, or are refused [hold]' })
+    .option('low-watermark', text('part of the queue at which it wakes [50%]'))
+    .option('replace', flag('detach the interface first if it is attached'))
+    .option('daemon', flag('return when the interface is ready'))
+    .option('json', flag('print one JSON document when ready'))
+    .example('$0 attach vnet0 --addr 192.168.100.1/24', 'loop vnet0 until Ctrl-C')
+    .example('$0 attach vnet0 --daemon --netns lab', 'in the background, in a namespace');
+}
+
+/** Checks everything that can be checked without the kernel; throws usage errors. */
+export function toOptions(args: AttachArguments): AttachOptions {
+  checkInterfaceName(args.iface);
+  const addresses = (args.addr ?? []).map(parseCidr);
+  const seen = new Set<string>();
+  for (const { address } of addresses) {
+    if (seen.has(address)) throw usageError(`--addr ${address}`, 'is given twice');
+    seen.add(address);
+  }
+  const ipv6MinimumMtu = 1280;
+  const mtu = args.mtu === undefined ? DEFAULTS.mtu : parseMtu(args.mtu);
+  if (mtu !== null && mtu < ipv6MinimumMtu && addresses.some(({ family }) => family === 6)) {
+    throw usageError(`--mtu ${mtu}`, `is less than the ${ipv6MinimumMtu} that IPv6 needs`);
+  }
+  return {
+    type: args.type ?? null,
+    netns: args.netns === undefined ? null : checkNetnsName(args.netns),
+    addresses,
+    hairpin: args.hairpin,
+    mac: args.mac === undefined ? null : parseMac(args.mac),
+    mtu,
+    ringBytes: args.ringSize === undefined ? DEFAULTS.ringBytes : parseRingSize(args.ringSize),
+    queuePackets: args.queuePackets === undefined ? DEFAULTS.queuePackets : parseQueuePackets(args.queuePackets),
+    budget: args.budget === undefined ? DEFAULTS.budget : parseBudget(args.budget),
+    whenFull: args.whenFull ?? null,
+    lowWatermark: args.lowWatermark === undefined ? DEFAULTS.lowWatermark : parseWatermark(args.lowWatermark),
+    replace: args.replace,
+  };
+}

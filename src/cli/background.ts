@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+/** `--daemon`: starts the same command again in a session of its own and waits until it is ready. */
+import { spawn } from 'node:child_process';
+
+import { VnetError, type ErrorCode } from '../errors';
+
+/** Set in the background process. */
+export const IN_BACKGROUND = 'VNET_BPF_IN_BACKGROUND';
+
+interface Ready {
+  id: string;
+}
+
+/** Starts the background process; returns the attachment's id, or exits with what it printed. */
+export function startInBackground(): Promise<string> {
+  const child = spawn(process.execPath, process.argv.slice(1), {
+    detached: true,
+    cwd: '/',
+    env: { ...process.env, [IN_BACKGROUND]: '1' },
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  });
+  let stderr = '';
+  child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('message', (message) => {
+      child.stderr?.destroy();
+      child.disconnect();
+      child.unref();
+      resolve((message as Ready).id);
+    });
+    child.once('close', (code, signal) => reject(failure(stderr, code, signal)));
+  });
+}
+
+/** The background process has said in words why it failed: pass them on. */
+function failure(stderr: string, code: number | null, signal: string | null): VnetError {
+  const [first = '', ...rest] = stderr.trim().split('\n');
+  const match = /^vnet-bpf: (.*?): (.*)$/.exec(first);
+  const hint = rest.find((line) => line.startsWith('hint: '))?.slice('hint: '.length);
+  const kind: ErrorCode = code === 2 ? 'USAGE' : 'COMMAND_FAILED';
+  const [what, why] = match ? [match[1] as string, match[2] as string] : ['the background process', first || `ended with ${signal ?? code}`];
+  return new VnetError(kind, what, why, hint === undefined ? {} : { hint });
+}
+
+/** Tells the waiting command that the interface is ready. */
+export function reportReady(id: string): void {
+  process.send?.({ id } satisfies Ready, () => process.disconnect());
+  // Nobody reads it any more; a message there must not end the controller.
+  process.stderr.on('error', () => undefined);
+}

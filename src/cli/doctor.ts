@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+/** `vnet-bpf doctor`: a line per check, with the mend below what is wrong. Exit code 1 if something failed. */
+import type { Check, Group } from '../doctor/check';
+import { examine } from '../doctor/examine';
+import { print, printJson } from './output';
+
+/** The document of `doctor --json`. */
+export interface DoctorReport {
+  /** Whether nothing failed; warnings do not count. */
+  ok: boolean;
+  checks: (Check & { group: string })[];
+}
+
+export function doctorCommand(args: { json: boolean }): void {
+  const groups = examine();
+  const checks = groups.flatMap((group) => group.checks.map((check) => ({ group: group.name, ...check })));
+  const ok = checks.every(({ status }) => status !== 'fail');
+  if (args.json) printJson({ ok, checks } satisfies DoctorReport);
+  else print(`${asTree(groups)}\n\n${summary(checks)}`);
+  if (!ok) process.exitCode = 1;
+}
+
+function asTree(groups: readonly Group[]): string {
+  const width = Math.max(...groups.flatMap(({ checks }) => checks.map(({ name }) => name.length)));
+  const line = ({ name, status, found, mend }: Check): string => {
+    const mends = mend === null ? '' : `\n${' '.repeat(10 + width)}mend: ${mend}`;
+    return `  ${status.padEnd(4)}  ${name.padEnd(width)}  ${found}${mends}`;
+  };
+  return groups.map(({ name, checks }) => [name, ...checks.map(line)].join('\n')).join('\n');
+}
+
+function summary(checks: readonly Check[]): string {
+  const count = (status: string): number => checks.filter((check) => check.status === status).length;
+  const plural = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
+  const [failures, warnings] = [count('fail'), count('warn')];
+  if (failures > 0) return `vnet-bpf does not work here: ${plural(failures, 'failure')}, ${plural(warnings, 'warning')}`;
+  if (warnings > 0) return `nothing failed; ${plural(warnings, 'warning')}`;
+  return 'all is well';
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+/** `vnet-bpf list`. */
+import { requirePrivileges } from '../controller/privileges';
+import { netnsName } from '../link/netns';
+import { allAttachments, isControlled, type Attachment } from '../state/store';
+import { bytes, print, printJson, table } from './output';
+
+/** One entry of `list --json`, and what `attach --json` prints. */
+export interface AttachmentDescription {
+  interface: string;
+  netns: string | null;
+  ifindex: number;
+  backend: string;
+  attach: string;
+  state: 'running' | 'crashed';
+  pid: number;
+  startedAt: string;
+  ringBytes: number;
+  queuePackets: number | null;
+  budget: number;
+  whenFull: string;
+  addresses: string[];
+}
+
+export function describeAttachment(attachment: Attachment): AttachmentDescription {
+  return {
+    interface: attachment.iface,
+    netns: attachment.netns.name ?? netnsName(attachment.netns.inode),
+    ifindex: attachment.ifindex,
+    backend: attachment.backend,
+    attach: attachment.attach,
+    state: isControlled(attachment) ? 'running' : 'crashed',
+    pid: attachment.pid,
+    startedAt: attachment.startedAt,
+    ringBytes: attachment.ringBytes,
+    queuePackets: attachment.queuePackets || null,
+    budget: attachment.budget,
+    whenFull: attachment.whenFull,
+    addresses: (attachment.hairpin?.addresses ?? []).map(({ address }) => address),
+  };
+}
+
+export function listCommand(args: { json: boolean }): void {
+  requirePrivileges();
+  const entries = allAttachments().map(describeAttachment);
+  if (args.json) return printJson(entries);
+  if (entries.length === 0) return print('nothing is attached; vnet-bpf attach vnet0 does it');
+  const rows = entries.map((entry) => [
+    entry.interface,
+    entry.netns ?? '-',
+    entry.state,
+    String(entry.pid),
+    `${entry.backend}/${entry.attach}`,
+    bytes(entry.ringBytes),
+    entry.addresses.join(' ') || '-',
+  ]);
+  print(table([['INTERFACE', 'NETNS', 'STATE', 'PID', 'BACKEND', 'RING', 'LOOPED ADDRESSES'], ...rows]));
+}

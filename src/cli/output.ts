@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+/** What commands print: results on stdout, one line of error and perhaps a hint on stderr. */
+import { VnetError } from '../errors';
+
+export function print(text: string): void {
+  process.stdout.write(text + '\n');
+}
+
+/** One JSON document and nothing else. */
+export function printJson(document: unknown): void {
+  print(JSON.stringify(document, null, 2));
+}
+
+/** Columns as wide as their widest cell, two spaces apart. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = [];
+  for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
+  return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i] as number)).join('  ').trimEnd()).join('\n');
+}
+
+/** 8388608 as 8 MiB. */
+export function bytes(value: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let unit = 0;
+  let rest = value;
+  while (rest >= 1024 && unit < units.length - 1) {
+    rest /= 1024;
+    unit++;
+  }
+  return `${Number.isInteger(rest) ? rest : rest.toFixed(1)} ${units[unit]}`;
+}
+
+const oneLine = (text: string): string => text.replace(/\s*\n\s*/g, ' ').trim();
+
+/** Prints an error as the contract says, and returns the exit code. */
+export function reportError(error: unknown, debug: boolean): number {
+  const known = error instanceof VnetError;
+  const message = error instanceof Error ? error.message : String(error);
+  const line = known || message.includes(': ') ? message : `internal error: ${message}`;
+  process.stderr.write(`vnet-bpf: ${oneLine(line)}\n`);
+  if (known && error.hint) process.stderr.write(`hint: ${oneLine(error.hint)}\n`);
+  if (debug) process.stderr.write(stackOf(error));
+  return known ? error.exitCode : 1;
+}
+
+function stackOf(error: unknown): string {
+  if (!(error instanceof Error)) return '';
+  const log = 'log' in error && typeof error.log === 'string' ? `${error.log}\n` : '';
+  const cause = error.cause === undefined ? '' : `caused by ${stackOf(error.cause)}`;
+  return `${error.stack ?? error.message}\n${log}${cause}`;
+}

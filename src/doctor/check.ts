@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+/** The result of one check of `vnet-bpf doctor`. */
+
+/** `warn` is for what works less well, or what this user is not allowed to look at. */
+export type Status = 'ok' | 'warn' | 'fail';
+
+export interface Check {
+  /** What was looked at; stable. */
+  name: string;
+  status: Status;
+  /** What was found, in words. */
+  found: string;
+  /** What to do about it; null where there is nothing to do. */
+  mend: string | null;
+}
+
+export interface Group {
+  name: string;
+  checks: Check[];
+}
+
+export const ok = (name: string, found: string): Check => ({ name, status: 'ok', found, mend: null });
+export const warn = (name: string, found: string, mend: string): Check => ({ name, status: 'warn', found, mend });
+export const fail = (name: string, found: string, mend: string): Check => ({ name, status: 'fail', found, mend });
+
+export const isRoot = (): boolean => process.geteuid?.() === 0;
+
+/** For what only root can look at. */
+export const cannotCheck = (name: string): Check => ({ name, status: 'warn', found: 'not checked: this needs root', mend: null });
+
+/** Runs a check that may throw: that it does is then what was found. */
+export function attempt(name: string, mend: string, check: () => Check): Check {
+  try {
+    return check();
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    return fail(name, text.replace(/\s+/g, ' '), mend);
+  }
+}

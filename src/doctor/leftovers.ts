@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+/** Looks for what controllers that were killed have left: attachments, and pins that no attachment knows. */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+import { pinDirectory } from '../state/bpffs';
+import { allAttachments, isControlled, type Attachment } from '../state/store';
+import { attempt, cannotCheck, isRoot, ok, warn, type Check } from './check';
+
+function crashed(attachment: Attachment): Check {
+  const { iface, netns, pid } = attachment;
+  const where = netns.name === null ? '' : ` in namespace ${netns.name}`;
+  const option = netns.name === null ? '' : ` --netns ${netns.name}`;
+  return warn(
+    'leftovers',
+    `the controller of ${iface}${where}, process ${pid}, has ended without detaching`,
+    `vnet-bpf attach ${iface}${option} takes over, vnet-bpf detach ${iface}${option} removes it`,
+  );
+}
+
+function strayPins(known: readonly Attachment[]): Check[] {
+  const pins = path.dirname(pinDirectory('x'));
+  if (!fs.existsSync(pins)) return [];
+  const ids = new Set(known.map(({ id }) => id));
+  return fs
+    .readdirSync(pins)
+    .filter((name) => !ids.has(name))
+    .map((name) => warn('leftovers', `BPF pins that belong to no attachment: ${name}`, `as root: rm -r ${path.join(pins, name)}`));
+}
+
+export function leftoverChecks(): Check[] {
+  if (!isRoot()) return [cannotCheck('leftovers')];
+  let running = 0;
+  const found: Check[] = [];
+  const state = attempt('attachments', 'the error says which file; vnet-bpf detach --all removes the rest', () => {
+    const all = allAttachments();
+    for (const attachment of all) {
+      if (isControlled(attachment)) running++;
+      else found.push(crashed(attachment));
+    }
+    found.push(...strayPins(all));
+    return ok('attachments', running === 0 ? 'nothing is attached' : `${running} running`);
+  });
+  return [state, ...(found.length > 0 || state.status !== 'ok' ? found : [ok('leftovers', 'none')])];
+}
