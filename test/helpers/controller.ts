@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/** Looks at the process behind an attachment from outside. */
+import * as fs from 'node:fs';
+
+import type { AttachmentDescription } from '../../src/cli/list';
+import { cliOk, SLOW } from './cli';
+
+/** What `list --json` says of one interface; undefined if it lists none. */
+export function listed(netns: string, iface: string): AttachmentDescription | undefined {
+  const all = JSON.parse(cliOk(['list', '--json'])) as AttachmentDescription[];
+  return all.find((entry) => entry.netns === netns && entry.interface === iface);
+}
+
+/** The process that loops an interface. */
+export function controllerPid(netns: string, iface: string): number {
+  const entry = listed(netns, iface);
+  if (!entry) throw new Error(`${iface} in ${netns} is not listed`);
+  return entry.pid;
+}
+
+/** Whether a process runs; one that has ended and is not waited for does not. */
+export function lives(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+/** Waits until something holds; false if it never does. */
+export async function eventually(holds: () => boolean, ms = 5000): Promise<boolean> {
+  for (const end = Date.now() + ms * SLOW; !holds(); ) {
+    if (Date.now() > end) return false;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return true;
+}
+
+/** USER_HZ of every architecture that Node runs on. */
+const TICKS_PER_SECOND = 100;
+
+function cpuSeconds(pid: number): number {
+  // Behind the name, which may hold anything: field 14 and 15 of proc_pid_stat(5).
+  const fields = fs.readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
+/** The part of one CPU that a process uses for a second. */
+export async function cpuUse(pid: number): Promise<number> {
+  const before = cpuSeconds(pid);
+  const start = performance.now();
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  return (cpuSeconds(pid) - before) / ((performance.now() - start) / 1000);
+}

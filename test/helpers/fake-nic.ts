@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The poller with a ring and a socket that are made up: frames are put into the ring as `tx`
+ * does, and sent as sendmmsg does, out of memory whose addresses are invented.
+ */
+import { RingReader, type MappedMemory } from 'libbpf-ts';
+
+import { Batch, MSG_LEN } from '../../src/datapath/batch';
+import { BATCH, CONTROL, RECORD } from '../../src/datapath/layout';
+import { Poller } from '../../src/datapath/poller';
+import { QueueGate, type GateLimits } from '../../src/datapath/queue-gate';
+import { SharedWords } from '../../src/datapath/shared-memory';
+import type { Room } from '../../src/datapath/waiting-room';
+import { FakeRing, type RecordState } from '../../src/libbpf-ts/test/helpers/fake-ring';
+
+/** Beyond 2^32, as real ones are. */
+const BATCH_ADDRESS = 0x7f01_2345_6000;
+const IOVEC_ADDRESS = 0x7f02_3456_7000;
+const DATA_ADDRESS = 0x7f03_4567_8000;
+const IOVEC_BYTES = 16;
+
+export interface FakeNicOptions {
+  budget?: number;
+  ringBytes?: number;
+  limits?: Partial<GateLimits>;
+  room?: Room;
+}
+
+/** What one sendmmsg answers: a number of messages or minus an errno; `all` takes everything. */
+export type Answer = number | 'all';
+
+export class FakeNic {
+  readonly ring: FakeRing;
+  readonly reader: RingReader;
+  readonly control: SharedWords;
+  readonly batchWords: SharedWords;
+  readonly gate: QueueGate;
+  readonly budget: number;
+  /** What the socket took, in order. */
+  readonly sent: string[] = [];
+  /** What the next calls of sendmmsg answer; when there is nothing more, `all`. */
+  answers: Answer[] = [];
+  calls = 0;
+  poller: Poller;
+  private readonly batchMemory = new ArrayBuffer(BATCH.messages + BATCH.max * BATCH.messageBytes);
+  private readonly iovecMemory: ArrayBuffer;
+
+  constructor({ budget = 4, ringBytes = 4096, limits = {}, room }: FakeNicOptions = {}) {
+    this.budget = budget;
+    this.ring = new FakeRing(ringBytes);
+    this.reader = new RingReader(this.ring);
+    this.control = new SharedWords(new SharedArrayBuffer(CONTROL.size), 0, CONTROL.size);
+    this.batchWords = new SharedWords(this.batchMemory, 0, this.batchMemory.byteLength);
+    this.iovecMemory = new ArrayBuffer(budget * IOVEC_BYTES);
+    const all = { ringBytes, queuePackets: 0, lowWatermarkBytes: ringBytes / 2, lowWatermarkPackets: Infinity, ...limits };
+    this.gate = new QueueGate(this.control, this.reader, all, room ?? null);
+    this.poller = this.newPoller();
+  }
+
+  /** A poller that begins where the counters say the last one ended, as after a crash. */
+  newPoller(ring = this.reader): Poller {
+    const memory = (address: number, buffer: ArrayBuffer): MappedMemory => ({ address, buffer, length: buffer.byteLength }) as unknown as MappedMemory;
+    return (this.poller = new Poller(
+      {
+        ring,
+        data: new Uint8Array(this.ring.data),
+        dataAddress: DATA_ADDRESS,
+        control: this.control,
+        batch: new Batch(memory(BATCH_ADDRESS, this.batchMemory), memory(IOVEC_ADDRESS, this.iovecMemory), this.budget),
+        sender: { send: (address, count) => this.send(address, count) },
+        gate: this.gate,
+      },
+      this.budget,
+    ));
+  }
+
+  /** Puts a frame into the ring; false if there is no room. */
+  put(frame: string, state: RecordState = 'ready'): boolean {
+    const record = Buffer.alloc(RECORD.frame + frame.length);
+    record.writeUInt32LE(frame.length, RECORD.frameLen);
+    record.write('virtio-hdr', RECORD.vnet, 'latin1');
+    record.write(frame, RECORD.frame, 'latin1');
+    if (this.ring.produce(record, state) === undefined) return false;
+    if (state !== 'discarded') this.control.set64(CONTROL.captured, this.control.get64(CONTROL.captured) + 1);
+    return true;
+  }
+
+  counter(name: keyof typeof CONTROL): number {
+    return this.control.get64(CONTROL[name]);
+  }
+
+  /** sendmmsg: takes as many as the next answer says and marks them in msg_len, as the kernel does. */
+  private send(address: number, count: number): number {
+    this.calls++;
+    const answer = this.answers.shift() ?? 'all';
+    const taken = answer === 'all' ? count : answer;
+    for (let i = 0; i < taken; i++) {
+      const message = address - BATCH_ADDRESS + i * BATCH.messageBytes;
+      const iovec = this.batchWords.get64(message + 16) - IOVEC_ADDRESS;
+      const entry = new DataView(this.iovecMemory, iovec, IOVEC_BYTES);
+      const from = Number(entry.getBigUint64(0, true)) - DATA_ADDRESS;
+      const bytes = Number(entry.getBigUint64(8, true));
+      if (this.batchWords.get64(message + 24) !== 1) throw new Error('a message of more than one iovec');
+      const text = Buffer.from(this.ring.data, from, bytes).toString('latin1');
+      if (!text.startsWith('virtio-hdr')) throw new Error(`no virtio_net_hdr before the frame: ${text}`);
+      this.sent.push(text.slice('virtio-hdr'.length));
+      this.batchWords.set32(message + MSG_LEN, bytes);
+    }
+    return taken;
+  }
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+/** The counters of an attachment, mapped: a look costs nothing and starts no process. */
+import * as path from 'node:path';
+
+import { BpfMap, MappedMemory } from 'libbpf-ts';
+import type { Test } from 'tap';
+
+import { CONTROL } from '../../src/datapath/layout';
+import { GATE_STOPPED, heldNow } from '../../src/datapath/queue-gate';
+import { SharedWords } from '../../src/datapath/shared-memory';
+import { pinDirectory } from '../../src/state/bpffs';
+import { attachmentOf, SLOW, type Attached } from './cli';
+
+export class LiveCounters {
+  private readonly map: BpfMap;
+  private readonly memory: MappedMemory;
+  private readonly words: SharedWords;
+
+  /** Unmapped when the test ends. They go on to count through a crash and an adoption. */
+  constructor(t: Test, nic: Attached) {
+    this.map = BpfMap.openPinned(path.join(pinDirectory(attachmentOf(nic).id), 'control'));
+    this.memory = MappedMemory.map({ fd: this.map.fd, length: CONTROL.size });
+    this.words = new SharedWords(this.memory.buffer, 0, CONTROL.size);
+    t.teardown(() => {
+      this.memory.close();
+      this.map.close();
+    });
+  }
+
+  get(counter: keyof typeof CONTROL): number {
+    return this.words.get64(CONTROL[counter]);
+  }
+
+  get held(): number {
+    return heldNow(this.words);
+  }
+
+  get stopped(): boolean {
+    return (this.words.get32(CONTROL.gate) & GATE_STOPPED) !== 0;
+  }
+
+  /** Frames in the ring. */
+  get queued(): number {
+    return this.get('captured') - this.get('drained');
+  }
+
+  /** Waits until something is so; false if the time is up. */
+  async until(what: () => boolean, ms: number): Promise<boolean> {
+    for (const end = Date.now() + ms * SLOW; !what(); ) {
+      if (Date.now() > end) return false;
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    return true;
+  }
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+/**
+ * What a machine has that vnet-bpf could change, as lines of text under headings. A test takes
+ * one before and asks afterwards that nothing differs; the difference is the message. What other
+ * runs on the same machine have attached meanwhile is left out.
+ */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+import type { Test } from 'tap';
+
+import { bpfObjects } from './bpf-objects';
+import { SLOW } from './cli';
+import { controllers, foreignAttachments } from './neighbours';
+import { inside, run } from './netns';
+
+export type Snapshot = ReadonlyMap<string, readonly string[]>;
+
+const MARK = '@@';
+/** Heading and command, run inside a namespace; all in one shell. */
+const QUESTIONS: readonly [string, string][] = [
+  ['interfaces', 'ip -o -d link'],
+  ['addresses', 'ip -o addr'],
+  ['ip rule', 'ip -4 rule'],
+  ['ip -6 rule', 'ip -6 rule'],
+  ['routes', 'ip -4 route show table all'],
+  ['IPv6 routes', 'ip -6 route show table all'],
+  ['tc', 'tc qdisc show'],
+  // /proc/sys/net shows the namespace of the process that looks.
+  ['sysctls', 'grep -rs "" /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf'],
+];
+
+/** Life times of addresses and routes count down by themselves. */
+const steady = (line: string): string => line.replace(/(valid_lft|preferred_lft|expires) \d+sec/g, '$1').trim();
+
+function ofNamespace(name: string | null): [string, string[]][] {
+  const script = QUESTIONS.map(([, question]) => question).join(` 2>/dev/null; echo ${MARK}; `);
+  const command = ['sh', '-c', script];
+  const [program, ...args] = (name === null ? command : [...inside(name), ...command]) as [string, ...string[]];
+  const sections = run(program, args).stdout.split(`${MARK}\n`);
+  return QUESTIONS.map(([heading], i) => [
+    `${name ?? 'default namespace'}: ${heading}`,
+    (sections[i] ?? '').split('\n').filter(Boolean).map(steady),
+  ]);
+}
+
+function files(directory: string): string[] {
+  try {
+    return fs.readdirSync(directory, { recursive: true, encoding: 'utf8' }).map((name) => path.join(directory, name)).sort();
+  } catch {
+    return [];
+  }
+}
+
+const BPF = 'BPF objects';
+/** The hidden namespace, the lock and the directory of pins: with others there, theirs as well. */
+const SHARED = /^.run.vnet-bpf.(lock|netns)$|^.sys.fs.bpf.vnet-bpf$/;
+
+/** Every namespace that a snapshot was asked for: what is left of one that is gone is still ours. */
+const known = new Set<string>();
+
+/** The machine, its default network namespace and the named ones given, without what belongs to others. */
+export function snapshot(...namespaces: string[]): Snapshot {
+  for (const name of namespaces) known.add(name);
+  const begun = foreignAttachments(known);
+  const [state, pins] = [files('/run/vnet-bpf'), files('/sys/fs/bpf')];
+  const processes = controllers(known);
+  // Asked before and after: one may have come or gone while the files were listed.
+  const foreign = [...begun, ...foreignAttachments(known)];
+  const alone = foreign.length === 0 && !processes.some((process) => process.foreign);
+  const ours = (name: string): boolean => !SHARED.test(name) && !foreign.some((id) => name.includes(id));
+  const mounts = fs.readFileSync('/proc/self/mountinfo', 'utf8').split('\n').map((line) => line.split(' ')[4] ?? '');
+  const entries: [string, string[]][] = [
+    ...[null, ...namespaces].flatMap(ofNamespace),
+    ['mounts', mounts.filter((mount) => !mount.startsWith('/run/netns')).filter(ours).sort()],
+    ['state files', state.filter(ours)],
+    ['pins', pins.filter(ours)],
+    ['controllers', processes.filter((process) => !process.foreign).map(({ pid, args }) => `${pid} ${args.join(' ').trim()}`)],
+  ];
+  // Nothing says whose BPF objects are: they are looked at only while nobody else has any.
+  if (alone) entries.push([BPF, bpfObjects()], ['shared state', [...mounts, ...state, ...pins].filter((name) => SHARED.test(name))]);
+  return new Map(entries);
+}
+
+/** What differs, a line each with - or + in front, under the heading; empty if nothing does. */
+export function difference(before: Snapshot, after: Snapshot): string {
+  const parts: string[] = [];
+  for (const [heading, old] of before) {
+    const now = after.get(heading);
+    if (!now) continue; // could not be looked at
+    const lines = [
+      // Objects that others had and gave up meanwhile are no business of ours.
+      ...(heading === BPF ? [] : old.filter((line) => !now.includes(line)).map((line) => `  - ${line}`)),
+      ...now.filter((line) => !old.includes(line)).map((line) => `  + ${line}`),
+    ];
+    if (lines.length === 0 && heading !== BPF && old.join() !== now.join()) {
+      lines.push('  in another order:', ...now.map((line) => `    ${line}`));
+    }
+    if (lines.length > 0) parts.push(`${heading}:`, ...lines);
+  }
+  return parts.join('\n');
+}
+
+/** BPF objects are freed a little after their last user let go (RCU). */
+const SETTLE_MS = 2000;
+
+/** Fails unless everything is as it was, waiting for what the kernel frees in its own time. */
+export async function sameAs(t: Test, before: Snapshot, message: string, ...namespaces: string[]): Promise<void> {
+  const end = Date.now() + SETTLE_MS * SLOW;
+  for (;;) {
+    const differs = difference(before, snapshot(...namespaces));
+    if (differs === '' || Date.now() > end) return void t.equal(differs, '', message);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+/**
+ * What a test datagram holds: u32 flow, u32 sequence number, then a fixed pattern that depends on
+ * the place only, so that a sender writes eight bytes per packet and not all of them.
+ */
+export const PAYLOAD_HEADER_BYTES = 8;
+
+export function fillPattern(payload: Uint8Array): void {
+  for (let i = PAYLOAD_HEADER_BYTES; i < payload.length; i++) payload[i] = (i * 7) & 0xff;
+}
+
+/** The pattern of the longest datagram, to compare with. */
+export function pattern(bytes: number): Buffer {
+  const expected = Buffer.alloc(bytes);
+  fillPattern(expected);
+  return expected;
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+/** The BPF file system missing, read-only or hidden: on a machine of its own, which has another. */
+import t from 'tap';
+
+import { cannotRun } from '../helpers/cli';
+import { onOwnMachine } from '../helpers/machine';
+import { checkRefusal } from '../helpers/refusal';
+import { sameAs, snapshot } from '../helpers/snapshot';
+
+/** Tries to attach and compares what the machine has; its last line is `same` if nothing changed. */
+const attempt = (prepare: string): string => `
+ip netns add a
+${prepare}
+look() { find /run /sys/fs -mindepth 1 -maxdepth 3 ! -path '/run/mount*' ! -name before ! -name after | sort; cat /proc/mounts; ip -n a -o link; }
+look >/run/before
+status=0
+vnet_bpf attach vnet0 --netns a --daemon || status=$?
+look >/run/after
+diff /run/before /run/after || true
+exit $status
+`;
+
+t.test('read-only', { skip: cannotRun }, async (t) => {
+  const before = snapshot();
+  const result = onOwnMachine(attempt('mount -o remount,ro /sys/fs/bpf'));
+  checkRefusal(t, result, { args: [], status: 1, says: /\/sys\/fs\/bpf.*read-only/, hints: /remount,rw/ }, 'attach');
+  await sameAs(t, before, 'nothing has changed around');
+});
+
+t.test('another file system in its place', { skip: cannotRun }, async (t) => {
+  const before = snapshot();
+  // Mounting over it does work: what is asked for is a BPF file system, and then there is one.
+  const { status, stdout, stderr } = onOwnMachine(`
+    umount /sys/fs/bpf
+    mount -t tmpfs tmpfs /sys/fs/bpf
+    ip netns add a
+    vnet_bpf attach vnet0 --netns a --daemon >/dev/null
+    test -d /sys/fs/bpf/vnet-bpf
+    awk '$2 == "/sys/fs/bpf" { type = $3 } END { print type }' /proc/mounts
+    vnet_bpf detach vnet0 --netns a
+  `);
+  t.equal(status, 0, stderr);
+  t.same(stdout.trim().split('\n'), ['bpf', 'vnet0 detached'], 'a BPF file system is mounted and used');
+  await sameAs(t, before, 'nothing has changed around');
+});
+
+t.test('missing and not to be mounted', { skip: cannotRun }, async (t) => {
+  const before = snapshot();
+  // Without the directory there is nothing to mount it on.
+  const result = onOwnMachine(attempt('mount -t tmpfs tmpfs /sys/fs'));
+  checkRefusal(t, result, { args: [], status: 1, says: /\/sys\/fs\/bpf.*not mounted/, hints: /mount -t bpf/ }, 'attach');
+  await sameAs(t, before, 'nothing has changed around');
+});
+
+t.test('hidden by the mount namespace of ip netns exec', { skip: cannotRun }, async (t) => {
+  const before = snapshot();
+  const { status, stdout, stderr } = onOwnMachine(`
+    ip netns add a
+    ip netns exec a "$NODE" "$MAIN" attach vnet0 --daemon >/dev/null
+    ls /sys/fs/bpf
+    vnet_bpf list --json | grep -o '"netns": "a"'
+    ip netns exec a "$NODE" "$MAIN" detach vnet0
+    ls /sys/fs/bpf
+  `);
+  t.equal(status, 0, stderr);
+  const lines = stdout.trim().split('\n').filter((line) => !line.endsWith('.debug'));
+  t.same(lines, ['vnet-bpf', '"netns": "a"', 'vnet0 detached'], 'pins and state are where the whole machine sees them');
+  await sameAs(t, before, 'nothing has changed around');
+});

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+/** Interfaces that are not ours to take, or not there. */
+import * as fs from 'node:fs';
+
+import t from 'tap';
+
+import { attachedIn, cannotRun } from '../helpers/cli';
+import { eventually, listed } from '../helpers/controller';
+import { ok, testNetns } from '../helpers/netns';
+import { refused } from '../helpers/refusal';
+import { sameAs, snapshot } from '../helpers/snapshot';
+
+t.test('what others made is refused by name and left alone', { skip: cannotRun }, async (t) => {
+  const netns = testNetns(t);
+  ok('ip', ['-n', netns, 'link', 'add', 'br0', 'type', 'bridge']);
+  ok('ip', ['-n', netns, 'tuntap', 'add', 'tap0', 'mode', 'tap']);
+  const before = snapshot(netns);
+  const at = ['--netns', netns];
+  await refused(t, [
+    { args: ['attach', 'lo'], status: 1, says: /lo.*loopback/ },
+    // The namespace that the machine was started with; not every machine has an eth0 there.
+    ...(fs.existsSync('/sys/class/net/eth0') ? [{ args: ['attach', 'eth0'], status: 1, says: /eth0/ } as const] : []),
+    { args: ['attach', 'lo', ...at], status: 1, says: /lo.*loopback/ },
+    { args: ['attach', 'lo', ...at, '--replace'], status: 1, says: /lo.*loopback/ },
+    { args: ['attach', 'br0', ...at], status: 1, says: /br0.*bridge/, hints: /vnet0/ },
+    { args: ['attach', 'tap0', ...at, '--daemon'], status: 1, says: /tap0.*tun/, hints: /vnet0/ },
+  ]);
+  await sameAs(t, before, 'nothing has changed', netns);
+});
+
+t.test('what is not attached, and where there is no namespace', { skip: cannotRun }, async (t) => {
+  const netns = testNetns(t);
+  const before = snapshot(netns);
+  const at = ['--netns', netns];
+  const nowhere = ['--netns', 'no-such-netns'];
+  await refused(t, [
+    { args: ['detach', 'vnet0', ...at], status: 1, says: /vnet0.*not attached/ },
+    { args: ['detach', 'lo', ...at], status: 1, says: /lo.*not attached/ },
+    { args: ['stats', 'vnet0', ...at], status: 1, says: /vnet0.*not attached/ },
+    { args: ['stats', 'vnet0', ...at, '--json'], status: 1, says: /vnet0.*not attached/ },
+    { args: ['log', 'vnet0', ...at], status: 1, says: /vnet0.*not attached/ },
+    { args: ['attach', 'vnet0', ...nowhere], status: 1, says: /no-such-netns/, hints: /ip netns/ },
+    { args: ['detach', 'vnet0', ...nowhere], status: 1, says: /no-such-netns/ },
+    { args: ['stats', 'vnet0', ...nowhere], status: 1, says: /no-such-netns/ },
+  ]);
+  await sameAs(t, before, 'nothing has changed', netns);
+});
+
+t.test('what is attached already, and where', { skip: cannotRun }, async (t) => {
+  const netns = testNetns(t);
+  const elsewhere = testNetns(t);
+  attachedIn(t, netns, ['--addr', '10.77.0.1/24']);
+  const pid = listed(netns, 'vnet0')?.pid;
+  t.ok(await eventually(() => !ok('ip', ['-n', netns, 'addr']).includes('tentative')), 'duplicate address detection is over');
+  const before = snapshot(netns, elsewhere);
+  await refused(t, [
+    { args: ['attach', 'vnet0', '--netns', netns], status: 1, says: new RegExp(`vnet0.*already.*process ${pid}`), hints: /--replace/ },
+    { args: ['attach', 'vnet0', '--netns', netns, '--daemon', '--json'], status: 1, says: new RegExp(`already.*process ${pid}`) },
+    { args: ['detach', 'vnet0', '--netns', elsewhere], status: 1, says: /not attached/, hints: new RegExp(`vnet0.*${netns}`) },
+  ]);
+  await sameAs(t, before, 'it goes on as it was', netns, elsewhere);
+});

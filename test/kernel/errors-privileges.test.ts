@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+/** Without root, or with a root that lacks capabilities. */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+import t from 'tap';
+
+import { cannotRun, MAIN } from '../helpers/cli';
+import { testNetns } from '../helpers/netns';
+import { refused, type Refusal } from '../helpers/refusal';
+import { sameAs, snapshot } from '../helpers/snapshot';
+import { withoutTools } from '../helpers/traffic';
+
+const NOBODY = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', '--'];
+const lacking = (capability: string): string[] => ['setpriv', '--bounding-set', `-${capability}`, '--'];
+
+/** Somebody else must be able to reach the program at all: a checkout may lie in root's home. */
+function openToAll(file: string): boolean {
+  const may = (name: string, mode: number): boolean => (fs.statSync(name).mode & mode) === mode;
+  const above = (name: string): boolean => name === '/' || (may(path.dirname(name), 0o001) && above(path.dirname(name)));
+  return may(file, 0o004) && above(file);
+}
+
+t.test('not root', { skip: cannotRun || withoutTools('setpriv') }, async (t) => {
+  const before = snapshot();
+  const says = /root/;
+  const commands = [['attach', 'vnet0'], ['attach', 'vnet0', '--daemon'], ['detach', 'vnet0'], ['detach', '--all'], ['list', '--json'], ['stats'], ['log']];
+  if (!openToAll(MAIN)) t.comment('nobody but root can read the checkout: only root without capabilities is tested');
+  else {
+    await refused(t, commands.map((args): Refusal => ({ args, status: 1, says, hints: /sudo/, through: NOBODY })));
+    await refused(t, [{ args: ['attach', 'a/b'], status: 2, says: /"a\/b"/, through: NOBODY }]);
+  }
+  await sameAs(t, before, 'nothing has changed');
+});
+
+t.test('root without a capability', { skip: cannotRun || withoutTools('setpriv') }, async (t) => {
+  const netns = testNetns(t);
+  const before = snapshot(netns);
+  const attach = ['attach', 'vnet0', '--netns', netns];
+  const needed: [string, RegExp][] = [
+    ['net_admin', /CAP_NET_ADMIN/],
+    ['net_raw', /CAP_NET_RAW/],
+    ['sys_admin', /CAP_SYS_ADMIN/],
+    ['bpf', /CAP_BPF/],
+    ['perfmon', /CAP_PERFMON/],
+  ];
+  await refused(t, needed.map(([name, says]): Refusal => ({ args: attach, status: 1, says, hints: says, through: lacking(name) })));
+  await refused(t, [{ args: ['detach', '--all'], status: 1, says: /CAP_NET_ADMIN, CAP_NET_RAW/, through: lacking('net_admin,-net_raw') }]);
+  await sameAs(t, before, 'nothing has changed', netns);
+});

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+/** Commands that run at the same time wait for each other and do not undo each other's work. */
+import t from 'tap';
+
+import { cannotRun } from '../helpers/cli';
+import { onOwnMachine } from '../helpers/machine';
+import { sameAs, snapshot } from '../helpers/snapshot';
+
+t.test('attaching and detaching at once', { skip: cannotRun }, async (t) => {
+  const before = snapshot();
+  // First attach and last detach make and remove what all share: each round begins and ends with nothing.
+  const { status, stdout, stderr } = onOwnMachine(`
+    ip netns add a
+    for round in 1 2; do
+      for i in 1 2 3; do vnet_bpf attach vnet$i --netns a --addr 10.77.$i.1/24 --daemon >/dev/null & done
+      wait
+      ip -n a -o link | grep -c vnet
+      for i in 1 2 3; do vnet_bpf detach vnet$i --netns a & done
+      vnet_bpf stats --netns a >/dev/null 2>&1 || true
+      wait
+    done
+    ip -n a rule | head -n 1
+    ls -A /run/vnet-bpf /sys/fs/bpf/vnet-bpf 2>/dev/null || true
+  `);
+  t.equal(status, 0);
+  t.equal(stderr, '', 'nobody complains');
+  const lines = stdout.trim().split('\n').sort();
+  const detached = [1, 1, 2, 2, 3, 3].map((i) => `vnet${i} detached`);
+  t.same(lines, ['0:\tfrom all lookup local', '3', '3', ...detached], 'all came up, all went, and nothing is left');
+  await sameAs(t, before, 'nothing is left on the machine around it');
+});
+
+t.test('two commands for the same interface: one of them wins', { skip: cannotRun }, async (t) => {
+  const { status, stdout, stderr } = onOwnMachine(`
+    ip netns add a
+    for i in 1 2 3; do vnet_bpf attach vnet0 --netns a --daemon >/dev/null & done
+    wait
+    vnet_bpf list --json | grep -c '"interface"'
+    vnet_bpf detach vnet0 --netns a
+  `);
+  t.equal(status, 0);
+  t.equal((stderr.match(/already/g) ?? []).length, 2, 'the other two are told that it is attached already');
+  t.same(stdout.trim().split('\n'), ['1', 'vnet0 detached']);
+});
+
+t.test('detach while somebody has the hidden namespace open', { skip: cannotRun }, async (t) => {
+  const { status, stdout, stderr } = onOwnMachine(`
+    ip netns add a
+    vnet_bpf attach vnet0 --netns a --daemon >/dev/null
+    ls /run/vnet-bpf/lock
+    exec 3</run/vnet-bpf/netns
+    vnet_bpf detach vnet0 --netns a
+    exec 3<&-
+    ls -A /run/vnet-bpf 2>/dev/null || true
+  `);
+  t.equal(status, 0, stderr);
+  const [lock, ...rest] = stdout.trim().split('\n');
+  t.equal(lock, '/run/vnet-bpf/lock', 'attach has not taken away the lock that protected it');
+  t.same(rest, ['vnet0 detached'], 'it goes all the same');
+});

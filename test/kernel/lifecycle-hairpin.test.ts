@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+/** --hairpin: addresses that come later are looped, too, and forgotten when they go. */
+import t from 'tap';
+
+import { attachedIn, cannotRun, checkLaw, cliOk } from '../helpers/cli';
+import { eventually, listed } from '../helpers/controller';
+import { ok, okIn, testNetns } from '../helpers/netns';
+import { sameAs, snapshot } from '../helpers/snapshot';
+
+const rules = (netns: string): string => ok('ip', ['-n', netns, 'rule']) + ok('ip', ['-n', netns, '-6', 'rule']);
+
+t.test('follows the addresses of the interface', { skip: cannotRun }, async (t) => {
+  const netns = testNetns(t);
+  const before = snapshot(netns);
+  const nic = attachedIn(t, netns, ['--hairpin']);
+  const loops = (...addresses: string[]): boolean => String(listed(netns, 'vnet0')?.addresses) === String(addresses);
+
+  ok('ip', ['-n', netns, 'addr', 'add', '10.77.0.1/24', 'dev', 'vnet0']);
+  ok('ip', ['-n', netns, 'addr', 'add', 'fd77::1/64', 'dev', 'vnet0', 'nodad']);
+  t.ok(await eventually(() => loops('10.77.0.1', 'fd77::1')), 'list shows both');
+  const start = nic.stats().rx.packets;
+  for (const address of ['10.77.0.1', 'fd77::1']) {
+    t.match(okIn(netns, 'ping', ['-c', '2', '-i', '0.2', address]), / 2 received/, `${address} answers`);
+  }
+  const stats = await nic.atRest();
+  t.ok(stats.rx.packets - start >= 8, 'through the loop');
+  checkLaw(t, nic, stats);
+
+  ok('ip', ['-n', netns, 'addr', 'del', '10.77.0.1/24', 'dev', 'vnet0']);
+  t.ok(await eventually(() => loops('fd77::1')), 'the one that went is forgotten');
+  t.notMatch(rules(netns), '10.77.0.1', 'its rule is gone');
+  ok('ip', ['-n', netns, 'addr', 'flush', 'dev', 'vnet0', 'scope', 'global']);
+  t.ok(await eventually(() => loops()), 'and the other');
+  t.notMatch(rules(netns), 'proto 86', 'no rule is left while there is no address');
+  cliOk(['detach', 'vnet0', '--netns', netns]);
+  await sameAs(t, before, 'nothing is left', netns);
+});
+
+t.test('without it, the rules of the namespace are left alone', { skip: cannotRun }, async (t) => {
+  const netns = testNetns(t);
+  const before = rules(netns);
+  attachedIn(t, netns);
+  ok('ip', ['-n', netns, 'addr', 'add', '10.77.0.1/24', 'dev', 'vnet0']);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  t.equal(rules(netns), before, 'an address that somebody adds changes nothing');
+});

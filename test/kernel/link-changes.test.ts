@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+/** vnet0 changed under the controller while packets flow: it goes on looping, and does not spin. */
+import type { Test } from 'tap';
+import t from 'tap';
+
+import { law } from '../../src/datapath/stats';
+import { Background } from '../helpers/background';
+import { attachedIn, cannotRun, checkLaw, cliOk, SLOW, type Attached } from '../helpers/cli';
+import { controllerPid, cpuUse, eventually, listed, lives } from '../helpers/controller';
+import { kernelCounters, ok, okIn, testNetns } from '../helpers/netns';
+import { sameAs, snapshot } from '../helpers/snapshot';
+
+const ADDRESSES = ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64'];
+/** Part of a CPU that an idle controller may use. */
+const IDLE = 0.1;
+
+const nap = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms * SLOW));
+
+interface Busy {
+  netns: string;
+  pid: number;
+  /** Ends the traffic, and checks that the controller lives on and does nothing. */
+  calm: () => Promise<void>;
+}
+
+/** An attached vnet0 with pings under way. */
+async function busy(t: Test, netns = testNetns(t)): Promise<Busy> {
+  attachedIn(t, netns, ADDRESSES);
+  const pid = controllerPid(netns, 'vnet0');
+  const flood = Background.start(t, netns, 'ping', ['-q', '-i', '0.002', '10.77.0.1']);
+  await nap(200);
+  const calm = async (): Promise<void> => {
+    await flood.stop('SIGKILL');
+    await nap(300);
+    t.ok(lives(pid), 'the controller is still the same');
+    const use = await cpuUse(pid);
+    t.ok(use < IDLE, `it rests when there is nothing to do: ${(use * 100).toFixed(1)} % of a CPU`);
+  };
+  return { netns, pid, calm };
+}
+
+/** Pings cross the loop, and every frame is accounted for. */
+async function loops(t: Test, netns: string, iface: string, addresses = ['10.77.0.1', 'fd77::1']): Promise<void> {
+  const before = statsOf(netns, iface);
+  for (const address of addresses) {
+    t.match(okIn(netns, 'ping', ['-c', '2', '-i', '0.2', '-W', '5', address]), / 2 received/, `${address} answers`);
+  }
+  const after = await atRest(netns, iface);
+  t.ok(after.rx.packets - before.rx.packets >= 4 * addresses.length, 'through the loop');
+}
+
+const statsOf = (netns: string, iface: string): ReturnType<Attached['stats']> =>
+  JSON.parse(cliOk(['stats', iface, '--netns', netns, '--json'])) as ReturnType<Attached['stats']>;
+
+async function atRest(netns: string, iface: string): Promise<ReturnType<Attached['stats']>> {
+  const end = Date.now() + 5000 * SLOW;
+  for (let last = statsOf(netns, iface); ; ) {
+    await nap(50);
+    const now = statsOf(netns, iface);
+    if ((now.tx.packets === last.tx.packets && now.rx.packets === last.rx.packets) || Date.now() > end) return now;
+    last = now;
+  }
+}
+
+t.test('renamed', { skip: cannotRun }, async (t) => {
+  const { netns, pid, calm } = await busy(t);
+  // The old name is the one that detaches after the test; the new one is tried first.
+  ok('ip', ['-n', netns, 'link', 'set', 'vnet0', 'name', 'loop9']);
+  t.ok(await eventually(() => listed(netns, 'loop9')?.pid === pid), 'list shows the new name');
+  t.equal(listed(netns, 'vnet0'), undefined, 'and not the old one');
+  await calm();
+  await loops(t, netns, 'loop9');
+  t.equal(statsOf(netns, 'loop9').interface, 'loop9', 'stats know the new name');
+  cliOk(['detach', 'loop9', '--netns', netns]);
+  t.notMatch(ok('ip', ['-n', netns, 'link']), 'loop9', 'detach by the new name removes it');
+  t.same(
+    ok('ip', ['-n', netns, 'rule']).split('\n')[0],
+    '0:\tfrom all lookup local',
+    'and the rules that knew it by its name',
+  );
+});
+
+t.test('set down and up', { skip: cannotRun }, async (t) => {
+  const netns = testNetns(t);
+  const before = snapshot(netns);
+  const { calm } = await busy(t, netns);
+  for (let i = 0; i < 3; i++) {
+    ok('ip', ['-n', netns, 'link', 'set', 'vnet0', 'down']);
+    await nap(150);
+    ok('ip', ['-n', netns, 'link', 'set', 'vnet0', 'up']);
+    await nap(100);
+  }
+  await calm();
+  await loops(t, netns, 'vnet0', ['10.77.0.1']);
+  // IPv6 addresses go with an interface that is set down, and stay away: Linux does that to all of them.
+  ok('ip', ['-n', netns, 'addr', 'replace', 'fd77::1/64', 'dev', 'vnet0', 'nodad']);
+  await nap(300);
+  await loops(t, netns, 'vnet0', ['fd77::1']);
+  const stats = await atRest(netns, 'vnet0');
+  const sums = law(stats);
+  t.equal(sums.out, sums.in, 'the law of the loop balances');
+  // What was under way when it went down came out of vnet0, but had nowhere to go back to.
+  const kernel = kernelCounters(netns, 'vnet0');
+  t.equal(kernel.rx, stats.rx.packets, 'rx is what ip -s link says');
+  t.equal(kernel.tx - kernel.rx, stats.refused.down + stats.refused.backlog, 'and what TX has more was refused while it was down');
+  cliOk(['detach', 'vnet0', '--netns', netns]);
+  await sameAs(t, before, 'nothing is left', netns);
+});
+
+t.test('set down and left so', { skip: cannotRun }, async (t) => {
+  const { netns, calm } = await busy(t);
+  ok('ip', ['-n', netns, 'link', 'set', 'vnet0', 'down']);
+  await nap(200);
+  await calm();
+  t.equal(statsOf(netns, 'vnet0').queue.packets, 0, 'nothing waits in the ring for ever');
+});
+
+t.test('another MTU', { skip: cannotRun }, async (t) => {
+  const { netns, calm } = await busy(t);
+  for (const mtu of ['9000', '1280', '1500']) {
+    ok('ip', ['-n', netns, 'link', 'set', 'vnet0', 'mtu', mtu]);
+    await nap(100);
+    const size = String(Number(mtu) - 28);
+    t.match(okIn(netns, 'ping', ['-c', '2', '-i', '0.2', '-s', size, '-M', 'do', '10.77.0.1']), / 2 received/, `frames of ${mtu} bytes come back`);
+  }
+  await calm();
+  await loops(t, netns, 'vnet0');
+  const stats = await atRest(netns, 'vnet0');
+  checkLaw(t, { netns, iface: 'vnet0', stats: () => stats, atRest: async () => stats }, stats);
+});

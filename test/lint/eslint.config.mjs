@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// What tsc does not see: forgotten promises, `any` that creeps in, unused and unsafe code.
+// Style is left to the authors.
+import * as path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import tseslint from 'typescript-eslint';
+
+export default tseslint.config(
+  { ignores: ['**/dist/', '**/node_modules/', '**/*.mjs', '**/*.js'] },
+  ...tseslint.configs.recommendedTypeChecked,
+  {
+    languageOptions: {
+      parserOptions: {
+        tsconfigRootDir: path.join(path.dirname(fileURLToPath(import.meta.url)), '..', '..'),
+        project: ['tsconfig.json', 'src/libbpf-ts/tsconfig.json', 'test/tsconfig.json'],
+      },
+    },
+    linterOptions: { reportUnusedDisableDirectives: 'off' },
+    rules: {
+      eqeqeq: 'error',
+      'no-var': 'error',
+      'prefer-const': 'error',
+      'no-console': 'off',
+      '@typescript-eslint/no-explicit-any': 'error',
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
+      '@typescript-eslint/switch-exhaustiveness-check': 'error',
+      // Indexing gives no `undefined` here (noUncheckedIndexedAccess is off); saying what is meant does no harm.
+      '@typescript-eslint/no-unnecessary-type-assertion': 'off',
+      // Interfaces of plain functions are not classes.
+      '@typescript-eslint/unbound-method': 'off',
+      // koffi's types are those of an ES module; libbpf-ts/src/native says why `require` is right there.
+      '@typescript-eslint/no-require-imports': ['error', { allow: ['koffi', 'package\\.json$'] }],
+    },
+  },
+  {
+    files: ['test/**/*.ts', 'src/libbpf-ts/test/**/*.ts'],
+    rules: {
+      // tap's t.test() gives a promise that tap itself waits for.
+      '@typescript-eslint/no-floating-promises': 'off',
+      '@typescript-eslint/require-await': 'off',
+      // Documents that a test has just parsed are checked by the test itself.
+      '@typescript-eslint/no-unsafe-argument': 'off',
+      '@typescript-eslint/no-unsafe-assignment': 'off',
+      '@typescript-eslint/no-unsafe-call': 'off',
+      '@typescript-eslint/no-unsafe-member-access': 'off',
+      '@typescript-eslint/no-unsafe-return': 'off',
+    },
+  },
+  {
+    // The parser does not understand import types with a resolution mode, which koffi needs.
+    files: ['src/native/*.ts', 'src/libbpf-ts/src/native/*.ts'],
+    rules: { '@typescript-eslint/no-unsafe-assignment': 'off' },
+  },
+);

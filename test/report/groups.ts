@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+/** Which test files make up a group, and how it is run. */
+import { readdirSync } from 'node:fs';
+import { release } from 'node:os';
+import * as path from 'node:path';
+
+/** Tests of the real kernel: files in a directory `kernel`, or named kernel-*. */
+const KERNEL = /(^|\/)kernel(\/|-)/;
+/** They measure processor time, or compare all BPF objects of the machine before and after. */
+const ALONE = /(^|\/)kernel\/alone\//;
+/** Of test/vm only what needs no guest; test/bench measures. */
+const ROOTS = ['test/unit', 'test/kernel', 'test/report', 'test/vm/self', 'src/libbpf-ts/test'];
+const IN_A_GUEST = /^test\/vm\/.*guest/;
+
+export interface Group {
+  owns(file: string): boolean;
+  /** Test files that run at the same time. */
+  jobs: number;
+  /** Why the group cannot run on this machine at all, or null. */
+  obstacle(): string | null;
+  /** Seconds without output after which a file is ended. */
+  timeout: number;
+}
+
+export const groups = {
+  unit: { owns: (file) => !KERNEL.test(file), obstacle: () => null, jobs: 2, timeout: 60 },
+  // More than there are processors: most of the time of each is spent waiting for the kernel.
+  kernel: { owns: (file) => KERNEL.test(file) && !ALONE.test(file), obstacle: oldKernel, jobs: 4, timeout: 180 },
+  'kernel-alone': { owns: (file) => ALONE.test(file), obstacle: oldKernel, jobs: 1, timeout: 180 },
+} satisfies Record<string, Group>;
+
+/** Want of root is not an obstacle: the tests themselves say then that they skip. */
+function oldKernel(): string | null {
+  const [major = 0, minor = 0] = release().split('.', 2).map((part) => parseInt(part, 10));
+  return major > 6 || (major === 6 && minor >= 1) ? null : `Linux 6.1 or later is needed, this is ${release()}`;
+}
+
+export type GroupName = keyof typeof groups;
+
+export const isGroupName = (name: string): name is GroupName => Object.hasOwn(groups, name);
+
+function testFiles(directory: string): string[] {
+  let entries;
+  try {
+    entries = readdirSync(directory, { withFileTypes: true });
+  } catch {
+    return []; // none of that kind
+  }
+  return entries.flatMap((entry) => {
+    const file = path.join(directory, entry.name);
+    if (entry.isDirectory()) return testFiles(file);
+    return entry.name.endsWith('.test.ts') ? [file] : [];
+  });
+}
+
+/** The files of a group, in the order in which they run. */
+export function filesOf(name: GroupName): string[] {
+  return ROOTS.flatMap(testFiles).filter((file) => groups[name].owns(file) && !IN_A_GUEST.test(file)).sort();
+}

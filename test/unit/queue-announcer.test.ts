@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+/** Stops and wakes are announced, and storms of them added up: the kernel log takes ten lines in five seconds. */
+import t, { type Test } from 'tap';
+
+import { QueueAnnouncer, type QueueReading } from '../../src/controller/events';
+
+interface Setting {
+  announcer: QueueAnnouncer;
+  reading: QueueReading;
+  lines: string[];
+  /** Lets time pass, and runs the timers that are due. */
+  pass: (ms: number) => void;
+}
+
+/** An announcer in a world where time passes when the test says so. */
+function setting(t: Test): Setting {
+  let now = 1_000_000;
+  let timers: { due: number; run: () => void }[] = [];
+  const real = { now: Date.now, setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout };
+  Date.now = () => now;
+  globalThis.setTimeout = ((run: () => void, ms: number) => {
+    const timer = { due: now + ms, run, unref: () => timer };
+    timers.push(timer);
+    return timer;
+  }) as unknown as typeof setTimeout;
+  globalThis.clearTimeout = ((timer: object) => {
+    timers = timers.filter((other) => other !== timer);
+  }) as unknown as typeof clearTimeout;
+  t.teardown(() => {
+    Date.now = real.now;
+    globalThis.setTimeout = real.setTimeout;
+    globalThis.clearTimeout = real.clearTimeout;
+  });
+  const reading: QueueReading = { stops: 0, wakes: 0, stopped: false };
+  const lines: string[] = [];
+  const announcer = new QueueAnnouncer(() => 'vnet0', () => ({ ...reading }), (line) => lines.push(line));
+  const pass = (ms: number): void => {
+    now += ms;
+    const due = timers.filter((timer) => timer.due <= now);
+    timers = timers.filter((timer) => timer.due > now);
+    for (const timer of due) timer.run();
+  };
+  return { announcer, reading, lines, pass };
+}
+
+t.test('nothing new, nothing said', async (t) => {
+  const { announcer, lines } = setting(t);
+  announcer.update();
+  announcer.flush();
+  t.same(lines, []);
+});
+
+t.test('a stop and a wake are said at once', async (t) => {
+  const { announcer, reading, lines } = setting(t);
+  reading.stops = 1;
+  announcer.update();
+  reading.wakes = 1;
+  announcer.update();
+  t.same(lines, ['queue stopped on vnet0: ring full', 'queue woken on vnet0: drained to the low watermark']);
+});
+
+t.test('a storm is added up, nothing of it is lost', async (t) => {
+  const { announcer, reading, lines, pass } = setting(t);
+  const seconds = 60;
+  for (let i = 0; i < seconds * 100; i++) {
+    reading.stops++;
+    reading.wakes++;
+    announcer.update();
+    pass(10);
+  }
+  announcer.flush();
+  const said = (what: string): number =>
+    lines.filter((line) => line.startsWith(`queue ${what}`)).reduce((sum, line) => sum + Number(/, (\d+) times/.exec(line)?.[1] ?? 1), 0);
+  t.equal(said('stopped'), seconds * 100);
+  t.equal(said('woken'), seconds * 100);
+  t.ok(lines.length <= (seconds / 5) * 10, `${lines.length} lines in ${seconds} s: the kernel log takes ten in five seconds`);
+});
+
+t.test('what could not be said is said later, without another event', async (t) => {
+  const { announcer, reading, lines, pass } = setting(t);
+  for (let i = 0; i < 5; i++) {
+    reading.stops++;
+    announcer.update();
+  }
+  t.equal(lines.length, 2, 'two at once');
+  pass(2500);
+  t.same(lines.slice(2), ['queue stopped on vnet0: ring full, 3 times']);
+});
+
+t.test('flush says what is left, and no timer says it again', async (t) => {
+  const { announcer, reading, lines, pass } = setting(t);
+  for (let i = 0; i < 4; i++) {
+    reading.stops++;
+    announcer.update();
+  }
+  announcer.flush();
+  t.equal(lines.at(-1), 'queue stopped on vnet0: ring full, 2 times');
+  pass(10_000);
+  t.equal(lines.length, 3);
+});
+
+t.test('what happened before it began is no news', async (t) => {
+  const lines: string[] = [];
+  const announcer = new QueueAnnouncer(() => 'vnet0', () => ({ stops: 7, wakes: 6, stopped: true }), (line) => lines.push(line));
+  announcer.update();
+  t.same(lines, []);
+});

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// Compiles on the host what the guest runs: TypeScript to JavaScript, because ts-node would take half a minute
+// there (file by file without type checks, because those are the business of `make check`), and the BPF programs
+// of the tests, because the guest has no clang.
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import ts from 'typescript';
+import { run } from './command';
+import { cache } from './paths';
+
+export interface Compiled {
+  readonly path: string;
+  readonly text: string;
+}
+
+/** Every .ts file below a directory of the repository, under the same path with .js. */
+export function compileTree(repository: string, directory: string, skip: (file: string) => boolean = () => false): Compiled[] {
+  return sources(path.join(repository, directory), (name) => /\.ts$/.test(name) && !name.endsWith('.d.ts'))
+    .map((file) => path.relative(repository, file))
+    .filter((file) => !skip(file))
+    .map((file) => ({ path: file.replace(/\.ts$/, '.js'), text: compile(path.join(repository, file)) }));
+}
+
+/** The image of each kernel wants the same files again. */
+const done = new Map<string, string>();
+
+export function compile(file: string): string {
+  const source = readFileSync(file, 'utf8');
+  const key = `${file}\0${source}`;
+  const text = done.get(key) ?? transpile(file, source);
+  done.set(key, text);
+  return text;
+}
+
+function transpile(file: string, source: string): string {
+  return ts.transpileModule(source, {
+    fileName: file,
+    compilerOptions: {
+      target: ts.ScriptTarget.ES2022,
+      module: ts.ModuleKind.CommonJS,
+      esModuleInterop: true,
+      // Stack traces of the guest are read on the host: line numbers must be those of the source.
+      inlineSourceMap: true,
+    },
+  }).outputText;
+}
+
+/** Every .bpf.c file below a directory of the repository, under the same path with .bpf.o. */
+export function compileBpf(repository: string, directory: string): { path: string; content: Buffer }[] {
+  return sources(path.join(repository, directory), (name) => name.endsWith('.bpf.c')).map((file) => {
+    const include = `-I/usr/include/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`;
+    const scratch = mkdtempSync(path.join(cache('images'), 'bpf-'));
+    try {
+      const object = path.join(scratch, 'object.o');
+      run('clang', ['-target', 'bpf', '-g', '-O2', '-mcpu=v3', include, '-c', file, '-o', object]);
+      return { path: path.relative(repository, file).replace(/\.c$/, '.o'), content: readFileSync(object) };
+    } finally {
+      rmSync(scratch, { recursive: true });
+    }
+  });
+}
+
+function sources(directory: string, wanted: (name: string) => boolean): string[] {
+  let entries;
+  try {
+    entries = readdirSync(directory, { withFileTypes: true });
+  } catch {
+    return [];
+  }
+  return entries.flatMap((entry) => {
+    const file = path.join(directory, entry.name);
+    if (entry.isDirectory()) return ['node_modules', 'dist'].includes(entry.name) ? [] : sources(file, wanted);
+    return wanted(entry.name) ? [file] : [];
+  });
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+// The kernel matrix: which Debian kernels the tests run on, and what may be skipped on each, with the reason.
+
+/** A skip that is expected on a kernel. Anything skipped there without an entry fails the run. */
+export interface ExpectedSkip {
+  /** Matched against the name of the skipped test; left out: the whole file is not started on this kernel. */
+  readonly test?: RegExp;
+  /** Matched against the path of the test file, relative to the root of the repository. */
+  readonly file?: RegExp;
+  /** Why it cannot work there: printed in the report. */
+  readonly why: string;
+}
+
+export interface Kernel {
+  /** Name on the command line and in the report. */
+  readonly name: string;
+  /** Debian suites that may carry it; the newest matching package of all of them is taken. */
+  readonly suites: readonly string[];
+  /** Matches the name of the linux-image package; what it depends on (linux-binary, -modules) is found from it. */
+  readonly image: RegExp;
+  /** What is known to be different here, for readers of a failing run. */
+  readonly notes: string;
+  readonly skips: readonly ExpectedSkip[];
+}
+
+const noTcx = 'tcx came with Linux 6.6';
+const noNetkit = 'netkit came with Linux 6.7';
+const noBpfQdisc = 'BPF qdiscs (NET_SCH_BPF) came with Linux 6.16 and are built into Debian kernels from 6.17';
+
+const beforeTcx: readonly ExpectedSkip[] = [
+  { test: /\btcx\b/i, why: noTcx },
+  { test: /\bnetkit\b/i, why: noNetkit },
+  { test: /\bbpf qdisc\b/i, why: noBpfQdisc },
+];
+
+export const kernels: readonly Kernel[] = [
+  {
+    name: '5.10',
+    suites: ['bullseye-security'],
+    image: /^linux-image-5\.10\.0-\d+-cloud-amd64$/,
+    notes: 'oldest supported; no tcx, netkit, BPF qdisc or ring-buffer dynptr; the verifier takes no lower bound from len != 0',
+    skips: beforeTcx,
+  },
+  {
+    name: '6.1',
+    suites: ['bookworm', 'bookworm-security'],
+    image: /^linux-image-6\.1\.0-\d+-cloud-amd64$/,
+    notes: 'no tcx, netkit or BPF qdisc; the verifier takes no lower bound from len != 0',
+    skips: beforeTcx,
+  },
+  {
+    name: '6.12',
+    suites: ['bookworm-security'],
+    image: /^linux-image-6\.12\.\d+\+deb12-cloud-amd64$/,
+    notes: 'tcx and netkit; no BPF qdisc',
+    skips: [{ test: /\bbpf qdisc\b/i, why: noBpfQdisc }],
+  },
+  {
+    name: '6.18',
+    suites: ['trixie-backports'],
+    image: /^linux-image-6\.18\.\d+\+deb13-cloud-amd64$/,
+    notes: 'everything',
+    skips: [],
+  },
+  {
+    name: 'newest',
+    suites: ['trixie-backports'],
+    image: /^linux-image-\d+\.\d+\.\d+\+deb13-cloud-amd64$/,
+    notes: 'everything; 7.3 when this was written',
+    skips: [],
+  },
+];
+
+/**
+ * Modules put into the guest and loaded at its start, with what they depend on. A kernel that has one built in,
+ * or does not have it at all, boots without: the tests decide what they need.
+ */
+export const modules: readonly string[] = [
+  // Links.
+  'veth',
+  'dummy',
+  'netkit',
+  'tun',
+  'bridge',
+  '8021q',
+  'macvlan',
+  // Queueing: clsact hooks, the waiting room, impairments.
+  'sch_ingress',
+  'cls_bpf',
+  'cls_matchall',
+  'cls_u32',
+  'act_bpf',
+  'act_gact',
+  'act_mirred',
+  'act_skbedit',
+  'act_vlan',
+  'sch_tbf',
+  'sch_fq',
+  'sch_fq_codel',
+  'sch_netem',
+  'sch_plug',
+  'sch_prio',
+  'sch_htb',
+  'sch_multiq',
+  'sch_mqprio',
+  // Sockets and protocols of the traffic tests.
+  'af_packet',
+  'af_packet_diag',
+  'ipv6',
+  'sctp',
+  'tcp_diag',
+  'udp_diag',
+  'inet_diag',
+];

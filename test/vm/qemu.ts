@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+// One qemu process: started, watched and ended here. Nothing is judged here beyond "is it still alive".
+import { spawn, type ChildProcess } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { which } from './host-files';
+
+export interface Limits {
+  /** Until the guest's init speaks. */
+  readonly bootMs: number;
+  /** From the start to the end of qemu. */
+  readonly totalMs: number;
+  /** Between two lines on the result channel. */
+  readonly idleMs: number;
+}
+
+export type Ending =
+  | { readonly kind: 'exited'; readonly why: string }
+  | { readonly kind: 'no-user-space' | 'idle' | 'timeout'; readonly why: string }
+  | { readonly kind: 'interrupted'; readonly why: string };
+
+export interface Guest {
+  readonly vmlinuz: string;
+  readonly image: string;
+  readonly console: string;
+  readonly memoryMb: number;
+}
+
+const running = new Set<ChildProcess>();
+
+/** Ends every qemu that was started here, by its process id. */
+export function killAll(): void {
+  for (const child of running) child.kill('SIGKILL');
+}
+
+/** Runs qemu to its end; every line of the result channel is handed over as it comes. */
+export function runQemu(guest: Guest, limits: Limits, onLine: (line: string) => void, abort: AbortSignal): Promise<Ending> {
+  return new Promise((resolve, reject) => {
+    const [program, ...args] = commandLine(guest);
+    const child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    running.add(child);
+    let ending: Ending | undefined;
+    let complaints = '';
+    const end = (kind: 'no-user-space' | 'idle' | 'timeout' | 'interrupted', why: string) => () => {
+      ending ??= { kind, why };
+      child.kill('SIGKILL');
+    };
+    const seconds = (ms: number) => `${ms / 1000} s`;
+    const boot = setTimeout(end('no-user-space', `no user space within ${seconds(limits.bootMs)}`), limits.bootMs);
+    const total = setTimeout(end('timeout', `not finished within ${seconds(limits.totalMs)}`), limits.totalMs);
+    // Armed by the first line; until then the limit of the boot holds.
+    let idle: NodeJS.Timeout | undefined;
+    const interrupt = end('interrupted', 'interrupted');
+    abort.addEventListener('abort', interrupt, { once: true });
+    if (abort.aborted) interrupt();
+
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (complaints += text));
+    // utf8 in pieces is put together by readline; raw bytes that are not utf8 come out as U+FFFD.
+    createInterface({ input: child.stdout, crlfDelay: Infinity }).on('line', (line) => {
+      if (line.startsWith('@vm ready')) clearTimeout(boot);
+      clearTimeout(idle);
+      idle = setTimeout(end('idle', `no output for ${seconds(limits.idleMs)}`), limits.idleMs);
+      onLine(line);
+    });
+    child.on('error', (error) => reject(new Error(`qemu could not be run: ${error.message}`)));
+    // 'close' and not 'exit': the last lines may still be in the pipe.
+    child.on('close', (code, signal) => {
+      running.delete(child);
+      for (const timer of [boot, total, idle]) clearTimeout(timer);
+      abort.removeEventListener('abort', interrupt);
+      const how = `qemu ended (${signal ?? code})${complaints ? `: ${complaints.trim()}` : ''}`;
+      resolve(ending ?? { kind: 'exited', why: how });
+    });
+  });
+}
+
+function commandLine(guest: Guest): string[] {
+  const qemu = which('qemu-system-x86_64');
+  if (qemu === undefined) throw new Error('qemu-system-x86_64 is not installed: test/vm/README.md lists the packages');
+  // With us gone for whatever reason, SIGKILL included, qemu must go as well.
+  const leash = which('setpriv');
+  return [
+    ...(leash === undefined ? [] : [leash, '--pdeathsig', 'KILL']),
+    qemu,
+    // Never KVM: it hangs on nested hosts, and the times would not be comparable.
+    '-machine',
+    'q35',
+    '-accel',
+    'tcg',
+    '-cpu',
+    'max',
+    '-smp',
+    '2',
+    '-m',
+    String(guest.memoryMb),
+    '-nodefaults',
+    '-display',
+    'none',
+    '-no-reboot',
+    '-kernel',
+    guest.vmlinuz,
+    '-initrd',
+    guest.image,
+    // loglevel 5 shows warnings, which print at level 4. An oops ends the guest: -no-reboot turns panic=-1 into an exit.
+    '-append',
+    'console=ttyS0 panic=-1 oops=panic loglevel=5',
+    '-chardev',
+    `file,id=console,path=${guest.console}`,
+    '-serial',
+    'chardev:console',
+    '-chardev',
+    'stdio,id=results,signal=off',
+    '-serial',
+    'chardev:results',
+  ];
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+// Runs the kernel tests, or a command, inside the kernels of the table: README.md, or --help.
+import { existsSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { boot, type BootOptions, type BootResult } from './boot';
+import { fetchKernels, type FetchedKernel } from './fetch-kernel';
+import { FileJudge } from './file-verdict';
+import type { Kernel } from './kernels';
+import { parseOptions, usage, UsageError, type Options } from './options';
+import { cache, repository } from './paths';
+import { killAll } from './qemu';
+import { KernelReport, Report } from './report';
+import { commandScript, findTests, kernelTests, matrixTests, testScript, type TestUnit } from './tests';
+import { inTurns, type Turn } from './turns';
+
+const interrupt = new AbortController();
+
+async function main(args: readonly string[]): Promise<number> {
+  const options = parseOptions(args);
+  if (options === 'help') {
+    process.stdout.write(usage);
+    return 0;
+  }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interrupt.abort());
+  process.on('exit', killAll);
+  removeAbandoned();
+
+  const missing = new Map<Kernel, string>();
+  const fetched = fetchKernels(options.kernels, {
+    renew: options.renew,
+    announce,
+    missing: (kernel, why) => missing.set(kernel, why),
+  });
+  for (const [kernel, why] of missing) announce(`kernel ${kernel.name} is missing: ${why}`);
+  if (options.fetchOnly) return missing.size === 0 ? 0 : 1;
+  return options.command.length > 0 ? runCommand(options, fetched) : runTests(options, fetched, missing);
+}
+
+async function runCommand(options: Options, fetched: ReadonlyMap<string, FetchedKernel>): Promise<number> {
+  let worst = fetched.size === options.kernels.length ? 0 : 1;
+  for (const kernel of options.kernels) {
+    const image = fetched.get(kernel.name);
+    if (!image || interrupt.signal.aborted) continue;
+    announce(`kernel ${kernel.name} (${image.release}, ${image.version})`);
+    const payload = { script: commandScript(kernel, options.command), extra: extraFiles(options) };
+    const result = await boot(
+      image,
+      payload,
+      bootOptions(options, (line) => console.log(line)),
+    );
+    showConsole(options, result, result.problems.length > 0);
+    for (const problem of result.problems) announce(`kernel ${kernel.name}: ${problem}`);
+    announce(`kernel ${kernel.name}: exit code ${result.exitCode ?? 'unknown'}; ${times(result)}`);
+    worst = Math.max(worst, result.exitCode ?? 1, result.problems.length > 0 ? 1 : 0);
+  }
+  return interrupt.signal.aborted ? 130 : worst;
+}
+
+async function runTests(
+  options: Options,
+  fetched: ReadonlyMap<string, FetchedKernel>,
+  missing: ReadonlyMap<Kernel, string>,
+): Promise<number> {
+  const sets = options.directories.length > 0 ? options.directories.map((directory) => ({ directory, files: /\.test\.ts$/ })) : options.full ? kernelTests : matrixTests;
+  const units = findTests(repository, sets, options.match);
+  const report = new Report((line) => console.log(line));
+  const sums: string[] = [];
+  const jobs = options.kernels.map((kernel) => async (turn: Turn): Promise<void> => {
+    if (interrupt.signal.aborted) return;
+    const image = fetched.get(kernel.name);
+    if (image) return testKernel(kernel, image, units, new KernelReport(report, turn, sums), options);
+    const why = (missing.get(kernel) ?? '').replace(/\s+/g, ' ');
+    turn.say(() => (process.env['CI'] ? report.check(`${kernel.name} can be fetched`, [why]) : report.skip(`${kernel.name} can be fetched`, why)));
+  });
+  await inTurns(jobs, options.jobs);
+  if (units.length === 0) report.check('there are test files', [`none in ${sets.map((set) => set.directory).join(', ')} matches`]);
+  if (interrupt.signal.aborted) report.check('runs to its end', ['interrupted']);
+  for (const sum of sums) report.comment(sum);
+  const ok = report.end();
+  return interrupt.signal.aborted ? 130 : ok ? 0 : 1;
+}
+
+/** Runs all files in one boot. */
+async function testKernel(kernel: Kernel, image: FetchedKernel, units: readonly TestUnit[], report: KernelReport, options: Options): Promise<void> {
+  report.comment(`kernel ${kernel.name} (${image.release}, ${image.version}): ${kernel.notes}`);
+  const chosen = units.filter(({ name }) => {
+    const skip = kernel.skips.find((entry) => entry.test === undefined && entry.file?.test(name));
+    if (skip) report.skip(`${kernel.name} ${name}`, skip.why);
+    return !skip;
+  });
+  // Verdicts come asynchronously out of the parser; the report must keep the order of the lines.
+  let order = Promise.resolve();
+  let current: { file: string; judge: FileJudge } | undefined;
+  const finished = new Set<string>();
+  const finish = (exit: number | undefined) => {
+    if (!current) return;
+    const { file, judge } = current;
+    current = undefined;
+    finished.add(file);
+    order = order.then(async () => report.endFile(`${kernel.name} ${file}`, await judge.end(exit)));
+  };
+  const onLine = (line: string) => {
+    current?.judge.line(line);
+    order = order.then(() => report.line(line));
+  };
+  const onEvent = ([what, file, code]: readonly string[]) => {
+    if (what === 'done') finish(Number(code));
+    if (what !== 'file') return;
+    current = { file: file!, judge: new FileJudge(kernel, file!) };
+    order = order.then(() => report.startFile(`${kernel.name} ${file}`));
+  };
+  const payload = { script: testScript(kernel, chosen, options.fileTimeoutSeconds), extra: extraFiles(options) };
+  const result = await boot(image, payload, { ...bootOptions(options, onLine), onEvent });
+  finish(undefined);
+  await order;
+  const notRun = chosen.filter(({ name }) => !finished.has(name)).map(({ name }) => `not run: ${name}`);
+  const exit = result.exitCode === undefined || result.exitCode === 0 ? [] : [`the test script exited with ${result.exitCode}`];
+  report.check(`${kernel.name} boots, ends in order and has no complaints`, [...result.problems, ...exit, ...notRun]);
+  for (const allowance of result.allowances) report.comment(`allowed: ${allowance}`);
+  report.console(() => showConsole(options, result, result.problems.length > 0));
+  report.sum(`kernel ${kernel.name} (${image.version}): ${times(result)}`);
+}
+
+function bootOptions(options: Options, onLine: (line: string) => void): BootOptions {
+  return {
+    limits: { bootMs: 30_000, totalMs: options.timeoutMs, idleMs: options.idleMs },
+    memoryMb: options.memoryMb,
+    abort: interrupt.signal,
+    announce,
+    onLine,
+  };
+}
+
+function extraFiles(options: Options): Map<string, string> {
+  return new Map(
+    options.add.map((file) => {
+      if (!existsSync(file)) throw new UsageError(`--add ${file}: there is no such file`);
+      return [path.basename(file), path.resolve(file)];
+    }),
+  );
+}
+
+/** On stderr: standard output belongs to the report, or to the command. */
+function showConsole(options: Options, result: BootResult, failed: boolean): void {
+  if (!failed && !options.console) return;
+  const lines = readFileSync(result.consoleFile, 'latin1').split(/\r?\n/);
+  const shown = options.console ? lines : lines.slice(-60);
+  announce(`console (${shown.length} of ${lines.length} lines, all in ${result.consoleFile}):`);
+  for (const line of shown) process.stderr.write(`  | ${line}\n`);
+}
+
+function times({ times }: BootResult): string {
+  const seconds = (ms: number | undefined) => (ms === undefined ? 'never' : `${(ms / 1000).toFixed(1)} s`);
+  return (
+    `image ${seconds(times.imageMs)}, user space after ${seconds(times.userSpaceMs)}, ` +
+    `work ${seconds(times.scriptMs)}, total ${seconds(times.totalMs)}`
+  );
+}
+
+function announce(text: string): void {
+  process.stderr.write(`vm: ${text}\n`);
+}
+
+/** Images of runs that were killed outright: 150 MB each. */
+function removeAbandoned(): void {
+  for (const name of readdirSync(cache('run'))) {
+    if (!existsSync(`/proc/${name}`)) rmSync(path.join(cache('run'), name), { recursive: true, force: true });
+  }
+}
+
+main(process.argv.slice(2)).then(
+  (code) => process.exit(code),
+  (error: Error) => {
+    process.stderr.write(`vm: ${error instanceof UsageError ? error.message : error.stack}\n`);
+    process.exit(error instanceof UsageError ? 2 : 1);
+  },
+);

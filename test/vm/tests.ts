@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+// Which test files run in the guest, and the script that runs them there.
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+import type { Kernel } from './kernels';
+
+export interface TestSet {
+  /** Relative to the root of the repository; searched with all below it. */
+  readonly directory: string;
+  /** Matched against the path below the directory. */
+  readonly files: RegExp;
+  /** All of them in one process, under this name: loading tap takes two seconds in emulation. */
+  readonly together?: string;
+}
+
+/** What one process of the guest runs. */
+export interface TestUnit {
+  /** In the report: the path of the file, or the name of the set. */
+  readonly name: string;
+  /** Paths relative to the root of the repository. */
+  readonly files: readonly string[];
+}
+
+/**
+ * What every kernel of the matrix has to pass: all of libbpf-ts, and everything that the loop promises once through.
+ * The rest says more about load and about the machine than about the kernel, and takes an hour in emulation.
+ */
+export const matrixTests: readonly TestSet[] = [
+  { directory: 'test/kernel', files: /^matrix\.test\.ts$/ },
+  { directory: 'src/libbpf-ts/test', files: /(^|\/)kernel[-/].*\.test\.ts$/, together: 'src/libbpf-ts/test/kernel-*.test.ts' },
+];
+
+/** All tests that need a real kernel. */
+export const kernelTests: readonly TestSet[] = [
+  { directory: 'test/kernel', files: /\.test\.ts$/ },
+  { directory: 'src/libbpf-ts/test', files: /(^|\/)kernel[-/].*\.test\.ts$/ },
+];
+
+export function findTests(root: string, sets: readonly TestSet[], match: RegExp): TestUnit[] {
+  return sets.flatMap(({ directory, files, together }) => {
+    let names: string[];
+    try {
+      names = readdirSync(path.join(root, directory), { recursive: true, encoding: 'utf8' });
+    } catch {
+      return []; // Not there yet.
+    }
+    const found = names
+      .filter((name) => files.test(name))
+      .sort()
+      .map((name) => path.join(directory, name))
+      .filter((file) => match.test(file));
+    if (found.length === 0) return [];
+    return together === undefined ? found.map((file) => ({ name: file, files: [file] })) : [{ name: together, files: found }];
+  });
+}
+
+/** What test files and commands find in their environment: README.md explains it to their authors. */
+function environment(kernel: Kernel): string {
+  return [
+    `export VNET_BPF_VM='${kernel.name}'`,
+    'export VNET_BPF_ROOT=/work',
+    // Emulation is about ten times slower: whoever waits for something multiplies by this.
+    'export VNET_BPF_SLOW=10',
+    // tap's own limit of 30 s a file would end what is merely slow; ours is outside of the process.
+    'export TAP_TIMEOUT=0',
+    'export NODE_OPTIONS=--enable-source-maps',
+    '',
+  ].join('\n');
+}
+
+/** Runs each unit in a node of its own, between two lines of the protocol. */
+export function testScript(kernel: Kernel, units: readonly TestUnit[], fileTimeoutSeconds: number): string {
+  return `#!/usr/bin/bash
+${environment(kernel)}
+unit() {
+  name=$1
+  shift
+  printf '@vm file %s\\n' "$name"
+  timeout -s KILL ${fileTimeoutSeconds} node -e 'process.argv.slice(1).forEach((file) => require(file))' -- "$@"
+  printf '\\n@vm done %s %d\\n' "$name" $?
+}
+${units.map(({ name, files }) => `unit ${[name, ...files.map(compiledPath)].map(quote).join(' ')}\n`).join('')}
+exit 0
+`;
+}
+
+const compiledPath = (file: string): string => `./${file.replace(/\.ts$/, '.js')}`;
+
+/** One argument is a shell line, several are a command and its arguments, as they are. */
+export function commandScript(kernel: Kernel, command: readonly string[]): string {
+  const line = command.length === 1 ? command[0] : command.map(quote).join(' ');
+  return `#!/usr/bin/bash\n${environment(kernel)}\nexec 2>&1\n${line}\n`;
+}
+
+function quote(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
