@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** A running interface: the loop's worker thread, the events, and what happens to the link. */
 import { EventEmitter } from 'node:events';
-import * as path from 'node:path';
-import { Worker } from 'node:worker_threads';
 
-import { MappedMemory, wakeWaiter } from 'libbpf-ts';
+import { MappedMemory } from 'libbpf-ts';
 
 import type { Datapath } from '../datapath/datapath';
 import { CONTROL } from '../datapath/layout';
 import { PacketSocket } from '../datapath/packet-socket';
 import { COMMAND } from '../datapath/poll-loop';
-import type { PollWorkerData, PollWorkerMessage } from '../datapath/poll-worker';
+import { PollerThread, type Polled } from '../datapath/poller-thread';
 import { GATE_STOPPED, heldNow } from '../datapath/queue-gate';
 import { SharedWords } from '../datapath/shared-memory';
 import { closeRoomSockets, openRoomSockets, type RoomSockets } from '../datapath/waiting-room';
@@ -50,12 +48,8 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private readonly control: SharedWords;
   private readonly socket: PacketSocket;
   private readonly roomSockets: RoomSockets | null;
-  private readonly command = new Int32Array(new SharedArrayBuffer(COMMAND.words * 4));
   private readonly announcer: QueueAnnouncer;
-  private worker: Worker | undefined;
-  /** The worker's wake-up descriptor, -1 while there is none. */
-  private wakeFd = -1;
-  private workerEnded: Promise<void> = Promise.resolve();
+  private polled: Polled | undefined;
   private watch: { close(): void } | undefined;
   private link: Link | null = null;
   private closing: Promise<void> | undefined;
@@ -85,49 +79,27 @@ export class Controller extends EventEmitter<ControllerEvents> {
     return this.parts.attachment;
   }
 
-  /** Starts the loop; resolves when the worker polls. */
+  /** Starts the loop; resolves when the interface is polled. */
   async start(): Promise<void> {
     const { datapath, attachment } = this.parts;
-    const data: PollWorkerData = {
-      spread: parseInt(attachment.id, 16),
+    const { id, budget, ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets, room } = attachment;
+    const limits = { ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets: queuePackets > 0 ? lowWatermarkPackets : Infinity };
+    const request = {
+      key: id,
       ringFd: datapath.maps.ring.fd,
       controlFd: datapath.maps.control.fd,
       batchFd: datapath.maps.batch.fd,
       socketFd: this.socket.fd,
-      budget: attachment.budget,
-      limits: {
-        ringBytes: attachment.ringBytes,
-        queuePackets: attachment.queuePackets,
-        lowWatermarkBytes: attachment.lowWatermarkBytes,
-        lowWatermarkPackets: attachment.queuePackets > 0 ? attachment.lowWatermarkPackets : Infinity,
-      },
-      room: this.roomSockets && attachment.room && { ...this.roomSockets, ifindex: attachment.room.entry.ifindex },
-      command: this.command.buffer as SharedArrayBuffer,
+      budget,
+      limits,
+      room: this.roomSockets && room && { ...this.roomSockets, ifindex: room.entry.ifindex },
     };
     // For tests only: a slow poller fills the queue at will. Microseconds after each batch.
-    this.command[COMMAND.pollDelayUs] = Number(process.env['VNET_BPF_TEST_POLL_DELAY_US'] ?? 0);
-    const worker = new Worker(path.join(__dirname, '..', 'datapath', 'poll-worker.js'), {
-      workerData: data,
-      // The loop allocates nothing per packet; a small heap keeps its pauses short.
-      resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 },
-    });
-    this.worker = worker;
-    this.workerEnded = new Promise((resolve) => worker.once('exit', () => resolve()));
-    await new Promise<void>((resolve, reject) => {
-      worker.on('message', (message: PollWorkerMessage) => {
-        if (message.kind === 'ready') {
-          this.wakeFd = message.wakeFd;
-          resolve();
-        }
-        if (message.kind === 'ended') this.wakeFd = -1;
-        if (message.kind === 'queue') this.announcer.update();
-        if (message.kind === 'stalled') this.lookIntoRoom();
-      });
-      worker.once('error', (cause) => {
-        const error = new VnetError('INTERNAL', `the poller of ${attachment.iface}`, (cause as Error).message, { cause });
-        reject(error);
-        this.emit('gone', error);
-      });
+    const pollDelayUs = Number(process.env['VNET_BPF_TEST_POLL_DELAY_US'] ?? 0);
+    this.polled = await PollerThread.poll(request, pollDelayUs, parseInt(id, 16), {
+      queue: () => this.announcer.update(),
+      stalled: () => this.lookIntoRoom(),
+      died: (error) => this.emit('gone', error),
     });
   }
 
@@ -163,7 +135,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
         this.log.write(`${link.name} has mtu ${link.mtu}, was ${before.mtu}`);
         if (!this.attachment.taken) netns.run(() => followMtu(link.name, link.mtu));
       }
-      this.setCommand(COMMAND.linkDown, link.up ? 0 : 1);
+      this.polled?.command(COMMAND.linkDown, link.up ? 0 : 1);
       if (this.parts.hairpinAll) this.followAddresses(netns);
       const { hairpin } = this.attachment;
       if (link.up && hairpin && hairpin.addresses.length > 0) netns.run(() => restoreRoutes(link.name, hairpin));
@@ -177,7 +149,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     const error = new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody deleted it, or moved it to another namespace', {
       hint: `vnet-bpf attach ${iface} makes a new one`,
     });
-    this.setCommand(COMMAND.linkDown, 1);
+    this.polled?.command(COMMAND.linkDown, 1);
     this.log.write(`${iface} is gone: deleted or moved to another namespace`);
     this.emit('gone', error);
   }
@@ -233,12 +205,6 @@ export class Controller extends EventEmitter<ControllerEvents> {
     }, SETTLE_MS).unref();
   }
 
-  private setCommand(word: number, value: number): void {
-    Atomics.store(this.command, word, value);
-    Atomics.notify(this.command, word);
-    if (this.wakeFd >= 0) wakeWaiter(this.wakeFd);
-  }
-
   /** Ends the loop and removes everything; resolves when nothing is left. Idempotent. */
   detach(): Promise<void> {
     this.closing ??= this.close();
@@ -261,9 +227,8 @@ export class Controller extends EventEmitter<ControllerEvents> {
 
   private async stopLoop(): Promise<void> {
     this.watch?.close();
-    if (!this.worker) return;
-    this.setCommand(COMMAND.stop, 1);
-    await this.workerEnded;
+    if (!this.polled) return;
+    await this.polled.stop();
     this.announcer.flush();
   }
 
