@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** A running interface: the loop's worker thread, the events, and what happens to the link. */
 import { EventEmitter } from 'node:events';
+import * as fs from 'node:fs';
 
 import { MappedMemory } from 'libbpf-ts';
 
-import type { Datapath } from '../datapath/datapath';
+import { passesUdpGso, type Datapath } from '../datapath/datapath';
 import { CONTROL } from '../datapath/layout';
 import { PacketSocket } from '../datapath/packet-socket';
 import { COMMAND } from '../datapath/poll-loop';
@@ -18,6 +19,7 @@ import { addresses, linkByIndex, type Link } from '../link/ip';
 import { watchLinks } from '../link/monitor';
 import { roomBacklog } from '../link/room';
 import { netnsName, type Netns } from '../link/netns';
+import { openLinkSocket } from '../link/transmitted';
 import { followMtu } from '../link/veth';
 import type { FileLock } from '../state/lock';
 import { lockEverything, logFile, saveAttachment, type Attachment } from '../state/store';
@@ -47,6 +49,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private readonly controlMemory: MappedMemory;
   private readonly control: SharedWords;
   private readonly socket: PacketSocket;
+  private readonly linkSocket: number;
   private readonly roomSockets: RoomSockets | null;
   private readonly announcer: QueueAnnouncer;
   private polled: Polled | undefined;
@@ -62,6 +65,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.control = new SharedWords(this.controlMemory.buffer, 0, CONTROL.size);
     const reinjectOn = attachment.peer?.ifindex ?? attachment.ifindex;
     this.socket = wireNetns.run(() => PacketSocket.open(reinjectOn, attachment.reinjectMark));
+    this.linkSocket = wireNetns.run(openLinkSocket);
     const { room } = attachment;
     this.roomSockets = room && wireNetns.run(() => openRoomSockets(room.entry.ifindex));
     this.announcer = new QueueAnnouncer(
@@ -82,7 +86,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   /** Starts the loop; resolves when the interface is polled. */
   async start(): Promise<void> {
     const { datapath, attachment } = this.parts;
-    const { id, budget, ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets, room } = attachment;
+    const { id, budget, gro, ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets, room, peer } = attachment;
     const limits = { ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets: queuePackets > 0 ? lowWatermarkPackets : Infinity };
     const request = {
       key: id,
@@ -91,7 +95,9 @@ export class Controller extends EventEmitter<ControllerEvents> {
       batchFd: datapath.maps.batch.fd,
       socketFd: this.socket.fd,
       budget,
+      gro: gro && passesUdpGso(),
       limits,
+      wire: peer && { ifindex: peer.ifindex, socketFd: this.linkSocket },
       room: this.roomSockets && room && { ...this.roomSockets, ifindex: room.entry.ifindex },
     };
     // For tests only: a slow poller fills the queue at will. Microseconds after each batch.
@@ -236,6 +242,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     const { datapath, lock, wireNetns } = this.parts;
     this.log.close();
     this.socket.close();
+    fs.closeSync(this.linkSocket);
     if (this.roomSockets) closeRoomSockets(this.roomSockets);
     this.controlMemory.close();
     datapath.close();
