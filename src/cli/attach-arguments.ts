@@ -18,7 +18,7 @@ import {
 import { usageError } from '../errors';
 
 export interface AttachArguments {
-  iface: string;
+  iface: string[];
   type?: 'veth' | 'dummy';
   netns?: string;
   addr?: string[];
@@ -40,7 +40,7 @@ export function attachArguments(y: Argv): Argv {
   const text = (describe: string) => ({ type: 'string', requiresArg: true, describe }) as const;
   const flag = (describe: string) => ({ type: 'boolean', default: false, describe }) as const;
   return y
-    .positional('iface', { type: 'string', demandOption: true, describe: 'the interface, such as vnet0' })
+    .positional('iface', { type: 'string', array: true, demandOption: true, describe: 'the interface, such as vnet0; several are looped by one process' })
     .option('type', { choices: ['veth', 'dummy'] as const, requiresArg: true, describe: 'kind of interface [veth]' })
     .option('netns', text('network namespace to make it in'))
     .option('addr', { ...text('address with prefix length, looped; may be repeated'), array: true, nargs: 1 })
@@ -62,7 +62,12 @@ export function attachArguments(y: Argv): Argv {
 
 /** Checks everything that can be checked without the kernel; throws usage errors. */
 export function toOptions(args: AttachArguments): AttachOptions {
-  checkInterfaceName(args.iface);
+  args.iface.forEach(checkInterfaceName);
+  const twice = args.iface.find((name, i) => args.iface.indexOf(name) !== i);
+  if (twice !== undefined) throw usageError(`attach ${twice}`, 'is named twice');
+  if (args.iface.length > 1 && (args.addr || args.mac)) {
+    throw usageError('attach', 'several interfaces cannot share one address', 'use --hairpin, and give each its own with ip addr add');
+  }
   const addresses = (args.addr ?? []).map(parseCidr);
   const seen = new Set<string>();
   for (const { address } of addresses) {

@@ -37,7 +37,7 @@ export async function attach(iface: string, options: AttachOptions): Promise<Con
   requirePrivileges();
   requireKernel();
   using netns = Netns.named(options.netns);
-  if (options.replace) detachIfAttached(iface, netns);
+  if (options.replace) await detachIfAttached(iface, netns);
   using _lock = lockEverything();
   const found = clearTheWay(iface, netns, options);
   step('cleared');
@@ -53,9 +53,9 @@ export async function attach(iface: string, options: AttachOptions): Promise<Con
   }
 }
 
-function detachIfAttached(iface: string, netns: Netns): void {
+async function detachIfAttached(iface: string, netns: Netns): Promise<void> {
   const previous = findAttachment(iface, netns.inode);
-  if (previous) detachAttachment(previous);
+  if (previous) await detachAttachment(previous);
 }
 
 /**

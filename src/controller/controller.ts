@@ -22,7 +22,8 @@ import { netnsName, type Netns } from '../link/netns';
 import { openLinkSocket } from '../link/transmitted';
 import { followMtu } from '../link/veth';
 import type { FileLock } from '../state/lock';
-import { lockEverything, logFile, saveAttachment, type Attachment } from '../state/store';
+import { controlSocket, lockEverything, logFile, saveAttachment, type Attachment } from '../state/store';
+import { ControlServer } from './control-socket';
 import { EventLog, QueueAnnouncer } from './events';
 import { openAttachmentNetns, teardown } from './teardown';
 
@@ -40,8 +41,10 @@ export interface ControllerParts {
 }
 
 interface ControllerEvents {
-  /** The interface is gone; the controller detaches by itself. */
+  /** The interface is gone, or the poller is: there is nothing left to do but to detach. */
   gone: [VnetError];
+  /** Nothing is left of it. */
+  detached: [];
 }
 
 export class Controller extends EventEmitter<ControllerEvents> {
@@ -53,6 +56,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private readonly roomSockets: RoomSockets | null;
   private readonly announcer: QueueAnnouncer;
   private polled: Polled | undefined;
+  private orders: ControlServer | undefined;
   private watch: { close(): void } | undefined;
   private link: Link | null = null;
   private closing: Promise<void> | undefined;
@@ -107,6 +111,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
       stalled: () => this.lookIntoRoom(),
       died: (error) => this.emit('gone', error),
     });
+    this.orders = await ControlServer.listen(controlSocket(id), { detach: () => this.detach() });
   }
 
   /** Begins to watch the link and says that the interface is there. */
@@ -223,6 +228,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.log.write(`unloaded: ${this.attachment.iface}`);
     this.release();
     teardown(this.attachment);
+    this.emit('detached');
   }
 
   /** Ends the loop and lets go of everything, but leaves what is in the kernel: attaching failed. */
@@ -233,6 +239,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 
   private async stopLoop(): Promise<void> {
     this.watch?.close();
+    this.orders?.close();
     if (!this.polled) return;
     await this.polled.stop();
     this.announcer.flush();
