@@ -7,6 +7,7 @@ import {
   checkNetnsName,
   DEFAULTS,
   parseBudget,
+  parseBusyPoll,
   parseCidr,
   parseMac,
   parseMtu,
@@ -29,6 +30,7 @@ export interface AttachArguments {
   queuePackets?: string;
   budget?: string;
   gro?: 'on' | 'off';
+  busyPoll?: string;
   whenFull?: 'hold' | 'drop';
   lowWatermark?: string;
   replace: boolean;
@@ -51,6 +53,7 @@ export function attachArguments(y: Argv): Argv {
     .option('queue-packets', text('limit the queue to so many frames, as a descriptor ring'))
     .option('budget', text('frames per poll, 1 to 1024 [64]'))
     .option('gro', { choices: ['on', 'off'] as const, requiresArg: true, describe: 'merge neighbouring datagrams of a flow on their way back [on]' })
+    .option('busy-poll', text('microseconds for which the poller looks for frames before it sleeps [0]'))
     .option('when-full', { choices: ['hold', 'drop'] as const, requiresArg: true, describe: 'frames that find the queue full wait, or are refused [hold]' })
     .option('low-watermark', text('part of the queue at which it wakes [50%]'))
     .option('replace', flag('detach the interface first if it is attached'))
@@ -89,6 +92,7 @@ export function toOptions(args: AttachArguments): AttachOptions {
     ringBytes: args.ringSize === undefined ? DEFAULTS.ringBytes : parseRingSize(args.ringSize),
     queuePackets: args.queuePackets === undefined ? DEFAULTS.queuePackets : parseQueuePackets(args.queuePackets),
     budget: args.budget === undefined ? DEFAULTS.budget : parseBudget(args.budget),
+    busyPollUs: args.busyPoll === undefined ? DEFAULTS.busyPollUs : parseBusyPoll(args.busyPoll),
     gro: args.gro === undefined ? DEFAULTS.gro : args.gro === 'on',
     whenFull: args.whenFull ?? null,
     lowWatermark: args.lowWatermark === undefined ? DEFAULTS.lowWatermark : parseWatermark(args.lowWatermark),

@@ -134,6 +134,7 @@ function plan(iface: string, netns: Netns, options: AttachOptions, existing: Lin
     lowWatermarkPackets: Math.floor(options.queuePackets * options.lowWatermark),
     budget: options.budget,
     gro: options.gro,
+    busyPollUs: options.busyPollUs,
     whenFull,
     baseline: { peerTxPackets: 0 },
     hairpin: null,
@@ -151,6 +152,7 @@ async function adopt(attachment: Attachment, netns: Netns, options: AttachOption
     attachment.pid = process.pid;
     attachment.budget = options.budget;
     attachment.gro = options.gro;
+    attachment.busyPollUs = options.busyPollUs;
     saveAttachment(attachment);
     step('adopted');
     controller = new Controller({ attachment, datapath, lock, wireNetns, hairpinAll: options.hairpin });

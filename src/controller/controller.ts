@@ -90,7 +90,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   /** Starts the loop; resolves when the interface is polled. */
   async start(): Promise<void> {
     const { datapath, attachment } = this.parts;
-    const { id, budget, gro, ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets, room, peer } = attachment;
+    const { id, budget, gro, busyPollUs, ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets, room, peer } = attachment;
     const limits = { ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets: queuePackets > 0 ? lowWatermarkPackets : Infinity };
     const request = {
       key: id,
@@ -100,6 +100,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
       socketFd: this.socket.fd,
       budget,
       gro: gro && passesUdpGso(),
+      busyPollUs,
       limits,
       wire: peer && { ifindex: peer.ifindex, socketFd: this.linkSocket },
       room: this.roomSockets && room && { ...this.roomSockets, ifindex: room.entry.ifindex },

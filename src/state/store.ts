@@ -51,6 +51,7 @@ export interface Attachment {
   lowWatermarkPackets: number;
   budget: number;
   gro: boolean;
+  busyPollUs: number;
   whenFull: 'hold' | 'drop';
   /** The peer's counters at attach, for an interface that had a life before. */
   baseline: { peerTxPackets: number };
