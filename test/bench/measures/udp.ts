@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+/** Datagrams from a blocking sender at full speed to a real socket through the loop, counted at both ends. */
+import { ADDRESS } from '../namespace';
+import { runTool, startTool } from '../tool';
+import type { Stage } from '../systems/system';
+import { busySeconds } from './cpu';
+import type { Measure, Values } from './measure';
+
+const PORT = 20000;
+
+interface Sent {
+  sent: number;
+  refused: number;
+  seconds: number;
+}
+
+interface Received {
+  received: number;
+  seconds: number;
+  outOfOrder: number;
+  strange: number;
+  overflowed: number;
+}
+
+export interface UdpLoad {
+  bytes: number;
+  flows: number;
+  seconds: number;
+  /** Datagrams a second; 0: as fast as the socket takes them. */
+  rate?: number;
+}
+
+/** Sends for so long and waits until the last datagram has come. */
+export async function flood(stage: Stage, { bytes, flows, seconds, rate = 0 }: UdpLoad): Promise<Values> {
+  const receiver = startTool(stage.netns, 'udp-receive', [ADDRESS, PORT]);
+  await receiver.ready;
+  const busyBefore = busySeconds();
+  const sent = await runTool<Sent>(stage.netns, 'udp-send', [ADDRESS, PORT, bytes, flows, seconds, rate]);
+  receiver.stop();
+  const got = JSON.parse(await receiver.result) as Received;
+  const busy = busySeconds() - busyBefore;
+  return {
+    pps: got.received / got.seconds,
+    sent: sent.sent,
+    received: got.received,
+    lossPercent: (1 - got.received / sent.sent) * 100,
+    overflowed: got.overflowed,
+    outOfOrder: got.outOfOrder,
+    cpuPerMillion: (busy / got.received) * 1e6,
+  };
+}
+
+export function udp(load: UdpLoad): Measure {
+  const { bytes, flows } = load;
+  return {
+    id: `udp-${bytes}-${flows}`,
+    title: `UDP, ${bytes} bytes, ${flows === 1 ? 'one flow' : `${flows} flows`}`,
+    main: 'pps',
+    unit: 'delivered packets/s',
+    better: 'more',
+    columns: { lossPercent: 'lost, %', cpuPerMillion: 'CPU s per million' },
+    run: (stage) => flood(stage, load),
+  };
+}
