@@ -1,32 +1,46 @@
 // SPDX-License-Identifier: MIT
-/** `make bench`, `make bench-quick`: see --help. */
+/** `make bench` and `make bench-quick`: measures, prints tables, writes docs/benchmarks.*. --help says more. */
+import * as path from 'node:path';
+
+import { ROOT } from '../helpers/cli';
+import type { Sample } from './measures/measure';
 import { removeAll } from './open-things';
-import { tcp } from './measures/tcp';
-import { udp } from './measures/udp';
-import { interleave } from './rounds';
-import { MAIN } from '../helpers/cli';
-import { ours } from './systems/ours';
-import { redirect } from './systems/redirect';
-import { tap } from './systems/tap';
-import { twin } from './systems/twin';
-import { summary } from './report/statistics';
+import { parseOptions, usage, type Options } from './options';
+import { experiments, SECTIONS } from './plan';
+import { writeResults } from './report/document';
+import { describeMachine, load, machineText } from './report/machine';
+import { format, sectionTable } from './report/table';
+import { verdict } from './report/verdict';
+import { field } from './systems/field';
+
+function say({ section, load, system, round, values }: Sample): void {
+  const column = SECTIONS.find(({ id }) => id === section)?.value;
+  const value = column ? `${format(values[column.key] ?? NaN, column.digits)} ${column.heading}` : '';
+  console.error(`  ${round + 1}  ${section.padEnd(9)} ${load.padEnd(24)} ${system.padEnd(16)} ${value}`);
+}
+
+async function bench(options: Options): Promise<void> {
+  const start = performance.now();
+  const loadBefore = load();
+  if (loadBefore > 0.5) console.error(`bench: the machine is busy already (load average ${loadBefore}): figures will spread`);
+  const samples: Sample[] = [];
+  for (const experiment of experiments(options, field(options))) samples.push(...(await experiment.run(say)));
+  const machine = describeMachine(loadBefore, (performance.now() - start) / 1000);
+  console.log(machineText(machine));
+  for (const section of SECTIONS.filter(({ id }) => samples.some((sample) => sample.section === id))) {
+    console.log(`\n${section.title}\n\n${sectionTable(section, samples)}`);
+  }
+  console.log(`\nWhat was promised\n\n${verdict(samples)}`);
+  if (options.out === null) return;
+  writeResults(options.out, path.join(ROOT, 'docs', 'benchmarks.md'), SECTIONS, { machine, samples });
+  console.log(`\nwritten: ${options.out}/benchmarks.md, benchmarks.json, benchmarks-*.svg`);
+}
 
 async function main(): Promise<void> {
-  const rounds = Number(process.argv[2] ?? 3);
-  const systems = [ours('ours', '', MAIN, []), twin('twin', '', MAIN, []), tap, redirect];
-  const measures = [udp({ bytes: 64, flows: 1, seconds: 1 }), udp({ bytes: 1400, flows: 1, seconds: 1 }), tcp(1, 2)];
-  const samples = await interleave(systems, measures, rounds, (line) => console.error(line));
-  for (const measure of measures) {
-    console.log(measure.title);
-    for (const system of systems) {
-      const values = samples.filter((s) => s.measure === measure.id && s.system === system.name);
-      const of = (key: string): string => {
-        const s = summary(values.map((v) => v.values[key] as number));
-        return `${key} ${s.median.toPrecision(5)} (${s.min.toPrecision(4)}..${s.max.toPrecision(4)})`;
-      };
-      console.log(`  ${system.name.padEnd(10)} ${Object.keys(values[0]?.values ?? {}).map(of).join('  ')}`);
-    }
-  }
+  const options = parseOptions(process.argv.slice(2), ROOT);
+  if (options === 'help') return console.log(usage);
+  if (process.geteuid?.() !== 0) throw new Error('needs root: it makes network namespaces');
+  await bench(options);
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -36,11 +50,9 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 
-main().then(
-  () => removeAll(),
-  (error: Error) => {
+main()
+  .catch((error: Error) => {
     console.error(`bench: ${error.message}`);
-    removeAll();
     process.exitCode = 1;
-  },
-);
+  })
+  .finally(removeAll);

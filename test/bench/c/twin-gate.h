@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How the C twin wakes the queue and lets held frames out: src/datapath/queue-gate.ts, credit.ts and
- * waiting-room.ts without --queue-packets. docs/backpressure.md has the why.
+ * The sockets of the C twin, and how it wakes the queue and lets held frames out, as queue-gate.ts,
+ * credit.ts and waiting-room.ts in src/datapath do it without --queue-packets: docs/backpressure.md.
  */
 #ifndef BENCH_TWIN_GATE_H
 #define BENCH_TWIN_GATE_H
@@ -41,6 +41,20 @@ struct room {
 static inline struct sockaddr_ll link_address(int ifindex)
 {
 	return (struct sockaddr_ll){ .sll_family = AF_PACKET, .sll_ifindex = ifindex };
+}
+
+/* The socket that frames go back through: src/datapath/packet-socket.ts. */
+static inline int open_socket(int ifindex)
+{
+	int fd = socket(AF_PACKET, SOCK_RAW, 0), one = 1, buffer = 8 << 20;
+	struct sockaddr_ll at = link_address(ifindex);
+
+	if (fd < 0 || setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)) ||
+	    setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof(one)) ||
+	    setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof(buffer)) ||
+	    bind(fd, (struct sockaddr *)&at, sizeof(at)))
+		die("AF_PACKET socket");
+	return fd;
 }
 
 static inline void open_room(struct room *room, int ifindex)

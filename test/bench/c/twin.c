@@ -36,19 +36,6 @@ static const struct record *record(int index)
 	return (const struct record *)(ring.data + ring.offset[index]);
 }
 
-static int open_socket(int ifindex)
-{
-	int fd = socket(AF_PACKET, SOCK_RAW, 0), one = 1, buffer = 8 << 20;
-	struct sockaddr_ll at = link_address(ifindex);
-
-	if (fd < 0 || setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)) ||
-	    setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof(one)) ||
-	    setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof(buffer)) ||
-	    bind(fd, (struct sockaddr *)&at, sizeof(at)))
-		die("AF_PACKET socket");
-	return fd;
-}
-
 static void begin_batch(int leased)
 {
 	for (int i = 0; i < leased; i++) {

@@ -4,7 +4,7 @@ import { ADDRESS } from '../namespace';
 import { netnsFile, startIn } from '../tool';
 import type { Stage } from '../systems/system';
 import { busySeconds } from './cpu';
-import type { Measure, Values } from './measure';
+import type { Measure, Section, Values } from './measure';
 
 interface Report {
   error?: string;
@@ -33,12 +33,22 @@ function listening(output: NodeJS.ReadableStream | null): Promise<void> {
   return new Promise((resolve) => output?.on('data', (data: Buffer) => data.includes('listening') && resolve()));
 }
 
-export const tcp = (streams: number, seconds: number): Measure => ({
-  id: `tcp-${streams}`,
-  title: `TCP, ${streams === 1 ? 'one stream' : `${streams} streams`}`,
-  main: 'gbps',
-  unit: 'Gbit/s',
-  better: 'more',
-  columns: { retransmits: 'retransmits', cpuPerGigabyte: 'CPU s per GB' },
+export const TCP: Section = {
+  id: 'tcp',
+  title: 'TCP, as iperf3 measures it',
+  value: { key: 'gbps', heading: 'Gbit/s', digits: 4 },
+  more: [
+    { key: 'retransmits', heading: 'retransmits' },
+    { key: 'cpuPerGigabyte', heading: 'CPU s per GB', digits: 3 },
+  ],
+  baseline: 'tap',
+  plot: true,
+};
+
+export const tcpLoad = (streams: number): string => (streams === 1 ? 'one stream' : `${streams} streams`);
+
+export const tcp = (streams: number, seconds: number, section = TCP): Measure => ({
+  section,
+  load: tcpLoad(streams),
   run: (stage) => transfer(stage, streams, seconds),
 });

@@ -4,7 +4,7 @@ import { ADDRESS } from '../namespace';
 import { runTool, startTool } from '../tool';
 import type { Stage } from '../systems/system';
 import { busySeconds } from './cpu';
-import type { Measure, Values } from './measure';
+import type { Measure, Section, Values } from './measure';
 
 const PORT = 20000;
 
@@ -50,15 +50,20 @@ export async function flood(stage: Stage, { bytes, flows, seconds, rate = 0 }: U
   };
 }
 
-export function udp(load: UdpLoad): Measure {
-  const { bytes, flows } = load;
-  return {
-    id: `udp-${bytes}-${flows}`,
-    title: `UDP, ${bytes} bytes, ${flows === 1 ? 'one flow' : `${flows} flows`}`,
-    main: 'pps',
-    unit: 'delivered packets/s',
-    better: 'more',
-    columns: { lossPercent: 'lost, %', cpuPerMillion: 'CPU s per million' },
-    run: (stage) => flood(stage, load),
-  };
-}
+export const UDP: Section = {
+  id: 'udp',
+  title: 'UDP to a real socket',
+  value: { key: 'pps', heading: 'delivered packets/s', digits: 4 },
+  more: [
+    { key: 'lossPercent', heading: 'lost, %', digits: 3 },
+    { key: 'cpuPerMillion', heading: 'CPU s per million', digits: 3 },
+    { key: 'outOfOrder', heading: 'out of order' },
+  ],
+  baseline: 'tap',
+  plot: true,
+};
+
+/** The load in words, as tables have it. */
+export const udpLoad = ({ bytes, flows }: Pick<UdpLoad, 'bytes' | 'flows'>): string => `${bytes} B, ${flows === 1 ? 'one flow' : `${flows} flows`}`;
+
+export const udp = (load: UdpLoad, section = UDP): Measure => ({ section, load: udpLoad(load), run: (stage) => flood(stage, load) });

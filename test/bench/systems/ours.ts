@@ -26,6 +26,11 @@ export function attachProduct(main: string, netns: string, args: readonly string
   return { pid, detach };
 }
 
+/** At rest, every frame has to be accounted for: a system that loses count has no place in a comparison. */
+export function requireBalance(main: string, netns: string): void {
+  vnetBpf(main, ['stats', IFACE, '--netns', netns, '--check', '--json']);
+}
+
 /** Threads of a process that are bound to one CPU: its pollers. */
 export function boundThreads(pid: number): number[] {
   if (availableParallelism() === 1) return [];
@@ -42,10 +47,9 @@ function bindPoller(pid: number, cpu: number): void {
 }
 
 /** The product at `main` (its dist/cli/main.js) with these options of `attach`. */
-export function ours(name: string, about: string, main: string, args: readonly string[]): System {
+export function ours(name: string, main: string, args: readonly string[]): System {
   return {
     name,
-    about,
     open: async (cpu): Promise<Stage> => {
       const { netns, remove } = freshNetns();
       const { pid, detach } = attachProduct(main, netns, args);
@@ -55,6 +59,7 @@ export function ours(name: string, about: string, main: string, args: readonly s
         iface: IFACE,
         pid,
         close: async () => {
+          requireBalance(main, netns);
           detach();
           remove();
         },

@@ -9,7 +9,6 @@ const IFACE = 'veth0';
 
 export const redirect: System = {
   name: 'redirect',
-  about: 'veth whose egress turns frames round with bpf_redirect(BPF_F_INGRESS), without user space',
   open: async (): Promise<Stage> => {
     const { netns, remove } = freshNetns();
     ok('ip', ['-n', netns, 'link', 'add', IFACE, 'type', 'veth', 'peer', 'name', 'peer0']);

@@ -14,8 +14,6 @@ export interface Stage {
 export interface System {
   /** Short name, in tables and in --systems. */
   name: string;
-  /** What it is, in words. */
-  about: string;
   /** Sets up an instance. A looping thread that is bound to a CPU is bound to `cpu`. */
   open(cpu: number): Promise<Stage>;
 }

@@ -8,7 +8,6 @@ const IFACE = 'tap0';
 
 export const tap: System = {
   name: 'tap',
-  about: 'TAP device with IFF_VNET_HDR and all offloads, and a process in C that writes each frame back',
   open: async (): Promise<Stage> => {
     const { netns, remove } = freshNetns();
     const echo = startTool(netns, 'tap-echo', [IFACE]);

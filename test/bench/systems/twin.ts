@@ -10,7 +10,7 @@ import { Netns } from '../../../src/link/netns';
 import { lives } from '../../helpers/controller';
 import { freshNetns } from '../namespace';
 import { startIn, toolFile } from '../tool';
-import { attachProduct, IFACE } from './ours';
+import { attachProduct, IFACE, requireBalance } from './ours';
 import type { Stage, System } from './system';
 
 function attachmentIn(netns: string): Attachment {
@@ -26,10 +26,9 @@ async function kill(pid: number): Promise<void> {
 }
 
 /** The twin behind the product at `main`, attached with these options. */
-export function twin(name: string, about: string, main: string, args: readonly string[]): System {
+export function twin(main: string, args: readonly string[]): System {
   return {
-    name,
-    about,
+    name: 'twin',
     open: async (cpu): Promise<Stage> => {
       const { netns, remove } = freshNetns();
       const { pid, detach } = attachProduct(main, netns, args);
@@ -46,6 +45,7 @@ export function twin(name: string, about: string, main: string, args: readonly s
         close: async () => {
           tool.stop();
           await tool.result;
+          requireBalance(main, netns);
           detach();
           remove();
         },
