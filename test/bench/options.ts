@@ -53,7 +53,7 @@ export function parseOptions(args: readonly string[], root: string): Options | '
   });
   if (values.help) return 'help';
   const quick = values.quick ?? false;
-  const rounds = Number(values.rounds ?? (quick ? 2 : 5));
+  const rounds = Number(values.rounds ?? (quick ? 2 : 6));
   if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds ${values.rounds}: not a whole number above 0`);
   const whole = values.only === undefined && values.systems === undefined;
   return {

@@ -3,27 +3,59 @@
 import { availableParallelism } from 'node:os';
 
 import type { Measure, Sample, Section, Values } from './measures/measure';
-import type { System } from './systems/system';
+import { flood } from './measures/udp';
+import type { Stage, System } from './systems/system';
 
 export type Say = (sample: Sample) => void;
 
+const WARM_UP = { bytes: 512, flows: 1, seconds: 0.3 };
+
+/** Sets up all systems, each in a fresh namespace, and lets a first flood pass, which is not counted. */
+async function openAll(systems: readonly System[], cpu: number): Promise<(readonly [System, Stage])[]> {
+  const stages: (readonly [System, Stage])[] = [];
+  for (const system of systems) {
+    const stage = await system.open(cpu);
+    await flood(stage, WARM_UP);
+    stages.push([system, stage]);
+  }
+  return stages;
+}
+
+async function closeAll(stages: readonly (readonly [System, Stage])[]): Promise<void> {
+  for (const [, stage] of stages) await stage.close();
+}
+
 /**
- * Runs systems by turns, A B C D, A B C D, each in a fresh namespace every time. A looping thread has
- * the first CPU in one round, the next in the next.
+ * Runs systems by turns, A B C D, A B C D, for each measure. Each is set up anew for every half of the
+ * rounds; looping threads have the first CPU in one half and the last in the other.
  */
 export async function interleave(systems: readonly System[], measures: readonly Measure[], rounds: number, say: Say): Promise<Sample[]> {
   const samples: Sample[] = [];
-  for (let round = 0; round < rounds; round++) {
-    for (const system of systems) {
-      const stage = await system.open(round % availableParallelism());
+  const cpus = rounds === 1 ? [0] : [0, availableParallelism() - 1];
+  for (const [half, cpu] of cpus.entries()) {
+    const stages = await openAll(systems, cpu);
+    for (let round = half; round < rounds; round += cpus.length) {
       for (const { section, load, run } of measures) {
-        const sample = { section: section.id, load, system: system.name, round, values: await run(stage) };
-        samples.push(sample);
-        say(sample);
+        for (const [system, stage] of stages) {
+          const sample = { section: section.id, load, system: system.name, round, values: await run(stage) };
+          samples.push(sample);
+          say(sample);
+        }
       }
-      await stage.close();
     }
+    await closeAll(stages);
   }
+  return samples;
+}
+
+/** Measures all systems at the same time, for what takes long and disturbs nobody. */
+export async function together(systems: readonly System[], { section, load, run }: Measure, say: Say): Promise<Sample[]> {
+  const stages = await openAll(systems, 0);
+  const samples = await Promise.all(
+    stages.map(async ([system, stage]) => ({ section: section.id, load, system: system.name, round: 0, values: await run(stage) })),
+  );
+  samples.forEach(say);
+  await closeAll(stages);
   return samples;
 }
 

@@ -25,6 +25,9 @@ const LEFT = 70;
 const BAR = 22;
 const GAP = 26;
 const TICKS = 5;
+const LEGEND = 110;
+/** Of a letter, about: text is not measured here. */
+const LETTER = 6.5;
 
 const escape = (text: string): string => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 
@@ -56,26 +59,27 @@ function column({ median, min, max }: Bar, x: number, top: number, colour: strin
 export function svg({ title, unit, groups, series, bar }: Plot): string {
   const bars = groups.flatMap((group) => series.map((name) => bar(group, name))).filter((each) => each !== null);
   const top = roundUp(Math.max(...bars.map(({ max }) => max), Number.MIN_VALUE));
-  const groupWidth = series.length * BAR + GAP;
-  const width = Math.max(LEFT + groups.length * groupWidth, 90 * series.length + LEFT);
+  const heading = `${title}: ${unit}, medians and spread`;
+  const groupWidth = Math.max(series.length * BAR + GAP, LETTER * Math.max(...groups.map(({ length }) => length)));
+  const axisEnd = LEFT + groups.length * groupWidth;
+  const width = Math.ceil(Math.max(axisEnd, LEFT + series.length * LEGEND, LEFT + heading.length * LETTER * 1.3));
   const drawn = groups.flatMap((group, g) => {
-    const left = LEFT + g * groupWidth + GAP / 2;
+    const left = LEFT + (g + 0.5) * groupWidth - (series.length * BAR) / 2;
     const columns = series.map((name, s) => {
       const each = bar(group, name);
       return each ? column(each, left + s * BAR, top, COLOURS[s % COLOURS.length] as string) : '';
     });
-    return [...columns, text(left + (series.length * BAR) / 2, TOP + HEIGHT + 18, group, 'text-anchor="middle"')];
+    return [...columns, text(LEFT + (g + 0.5) * groupWidth, TOP + HEIGHT + 18, group, 'text-anchor="middle"')];
   });
   const legend = series.length < 2 ? [] : series.map((name, s) => {
-    const x = LEFT + s * 110;
+    const x = LEFT + s * LEGEND;
     return `<rect x="${x}" y="32" width="10" height="10" fill="${COLOURS[s % COLOURS.length]}"/>` + text(x + 14, 41, name);
-  }); // prettier-ignore
-  const whole = Math.max(width, LEFT + series.length * 110);
+  });
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${whole}" height="${TOP + HEIGHT + 30}" font-family="sans-serif" font-size="11">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${TOP + HEIGHT + 30}" font-family="sans-serif" font-size="11">`,
     `<rect width="100%" height="100%" fill="#fff"/>`,
-    text(LEFT, 18, `${title}: ${unit}, medians and spread`, 'font-size="13" font-weight="bold"'),
-    ...axis(top, width),
+    text(LEFT, 18, heading, 'font-size="13" font-weight="bold"'),
+    ...axis(top, axisEnd),
     ...drawn,
     ...legend,
     '</svg>',

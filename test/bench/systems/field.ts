@@ -16,6 +16,8 @@ export interface Field {
   defaults: readonly System[];
   throughput: readonly System[];
   latency: readonly System[];
+  /** Those whose highest rate without loss is looked for. */
+  lossy: readonly System[];
   /** Other processes whose idling is looked at. */
   resting: readonly System[];
 }
@@ -48,6 +50,7 @@ export function field({ product: where, others, variants, systems }: Options): F
       redirect,
     ]),
     latency: wanted([...defaults, ...variantsOf(product, [['busy-poll', 'ours, busy poll', '100']]), ...asked, ...twins, tap, redirect]),
+    lossy: wanted([...defaults, tap]),
     resting: wanted([...twins, tap]),
   };
 }
