@@ -21,7 +21,7 @@ export function product(name: string, where: string): Product {
   return {
     name,
     main,
-    attachesSeveral: /attach <iface\s*\.\.+|\[?iface\w*\.\.\]?|<ifaces?\.\.>/.test(help),
+    attachesSeveral: /^vnet-bpf attach .*\.\.[>\]]/m.test(help),
     has: (option) => help.includes(`--${option} `),
   };
 }

@@ -15,13 +15,14 @@ export interface Tool {
   ready: Promise<void>;
   /** What it printed last, when it has ended well. */
   result: Promise<string>;
-  /** SIGTERM: it ends and prints what it counted. */
-  stop(): void;
+  /** SIGTERM: it ends and prints what it counted. `word` is then on its standard input. */
+  stop(word?: number): void;
 }
 
 /** Starts a program in a network namespace, given by its file. */
 export function startIn(netnsFile: string, program: string, args: readonly (string | number)[]): Tool {
-  const child = spawn('nsenter', [`--net=${netnsFile}`, '--', program, ...args.map(String)], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn('nsenter', [`--net=${netnsFile}`, '--', program, ...args.map(String)], { stdio: ['pipe', 'pipe', 'pipe'] });
+  child.stdin.on('error', () => {}); // it ended without reading: its exit status tells
   const kill = removable(() => child.exitCode === null && child.signalCode === null && child.kill('SIGKILL'));
   let errors = '';
   let output = '';
@@ -38,7 +39,11 @@ export function startIn(netnsFile: string, program: string, args: readonly (stri
     });
   });
   result.catch(() => {}); // whoever awaits it hears
-  return { child, ready: Promise.race([said, result.then(() => {})]), result, stop: () => void child.kill('SIGTERM') };
+  return { child, ready: Promise.race([said, result.then(() => {})]), result, stop };
+
+  function stop(word?: number): void {
+    child.stdin.end(word === undefined ? '' : `${word}\n`, () => child.kill('SIGTERM'));
+  }
 }
 
 export const netnsFile = (name: string): string => `/run/netns/${name}`;

@@ -5,8 +5,8 @@ import type { Stage } from '../systems/system';
 import { runTool, startTool } from '../tool';
 import type { Measure, Section, Values } from './measure';
 
-const PORT = 21000;
-const BACKGROUND_PORT = 22000;
+const PORT = 11000;
+const BACKGROUND_PORT = 12000;
 /** Datagrams a second, and their size, that pass the loop besides. */
 const BACKGROUND = { rate: 20_000, bytes: 512 };
 
@@ -35,8 +35,7 @@ async function withBackground(stage: Stage, seconds: number): Promise<Values> {
   const sender = startTool(stage.netns, 'udp-send', [ADDRESS, BACKGROUND_PORT, bytes, 1, seconds + 60, rate]);
   const values = await pingPong(stage, seconds);
   sender.stop();
-  await sender.result;
-  receiver.stop();
+  receiver.stop((JSON.parse(await sender.result) as { sent: number }).sent);
   await receiver.result;
   return values;
 }

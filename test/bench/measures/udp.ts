@@ -6,7 +6,8 @@ import type { Stage } from '../systems/system';
 import { busySeconds } from './cpu';
 import type { Measure, Section, Values } from './measure';
 
-const PORT = 20000;
+/** Each run has a port of its own: what comes late must not be counted in the next one. */
+let port = 20000;
 
 interface Sent {
   sent: number;
@@ -32,11 +33,12 @@ export interface UdpLoad {
 
 /** Sends for so long and waits until the last datagram has come. */
 export async function flood(stage: Stage, { bytes, flows, seconds, rate = 0 }: UdpLoad): Promise<Values> {
-  const receiver = startTool(stage.netns, 'udp-receive', [ADDRESS, PORT]);
+  port = port === 59999 ? 20000 : port + 1;
+  const receiver = startTool(stage.netns, 'udp-receive', [ADDRESS, port]);
   await receiver.ready;
   const busyBefore = busySeconds();
-  const sent = await runTool<Sent>(stage.netns, 'udp-send', [ADDRESS, PORT, bytes, flows, seconds, rate]);
-  receiver.stop();
+  const sent = await runTool<Sent>(stage.netns, 'udp-send', [ADDRESS, port, bytes, flows, seconds, rate]);
+  receiver.stop(sent.sent);
   const got = JSON.parse(await receiver.result) as Received;
   const busy = busySeconds() - busyBefore;
   return {
