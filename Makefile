@@ -73,7 +73,8 @@ lint: setup-build ## type checks, eslint, warnings of clang, no registry host in
 	$(BIN)/tsc --noEmit -p tsconfig.json
 	$(BIN)/tsc --noEmit -p test/tsconfig.json
 	$(BIN)/eslint --config test/lint/eslint.config.mjs --max-warnings 0 src test
-	$(CLANG) $(BPF_CFLAGS) -fsyntax-only bpf/vnet.bpf.c
+	$(CLANG) $(BPF_CFLAGS) -fsyntax-only bpf/vnet.bpf.c test/bench/c/redirect.bpf.c
+	$(CLANG) -O2 -Wall -Wextra -Werror -fsyntax-only $(filter-out %.bpf.c,$(wildcard test/bench/c/*.c))
 	@$(NODE) -r ts-node/register/transpile-only test/lint/hosts.ts
 
 build: setup-build ## compile TypeScript and BPF into dist/

@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 export const usage = `usage: run.ts [options]
 
   --quick                  about a minute: fewer loads, shorter, fewer rounds; writes to dist-test/bench-quick
-  --rounds N               rounds of each comparison
+  --rounds N               rounds of each comparison (6); of sweeps a third
   --only ID,ID             only these sections
   --systems NAME,NAME      only these systems in comparisons
   --ours [NAME=]PATH       measure the product of another checkout, too (repeatable)

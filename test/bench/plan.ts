@@ -61,17 +61,17 @@ function product({ quick }: Options, { defaults, products, resting }: Field): Ex
 }
 
 /** Throughput of the product against its options, and at lower speed. */
-function sweeps({ product: { main }, lossy }: Field, seconds: number): Experiment[] {
+function sweeps({ product: { main }, lossy }: Field, seconds: number, rounds: number): Experiment[] {
   const variant = (name: string, args: string[]): System => ours(name, main, args);
   const rings = RINGS.map((size) => variant(size.replace('K', ' KiB').replace('M', ' MiB'), ['--ring-size', size]));
   const budgets = BUDGETS.map((budget) => variant(budget, ['--budget', budget]));
   const queues = Object.entries(QUEUES).map(([name, args]) => variant(name, args));
   const flow = { bytes: 64, flows: 1, seconds };
   return [
-    compare(lossy, [64, 1400].map((bytes) => lossless({ bytes, flows: 1, seconds: 0.4 })), 2),
-    compare(rings, [tcp(1, 1.2, RING_TCP), udp({ ...flow, bytes: 1400 }, RING_UDP)], 2),
-    compare(budgets, [udp(flow, BUDGET)], 2),
-    compare(queues, [storm(main, flow)], 2),
+    compare(lossy, [64, 1400].map((bytes) => lossless({ bytes, flows: 1, seconds: 0.4 })), rounds),
+    compare(rings, [tcp(1, 1.2, RING_TCP), udp({ ...flow, bytes: 1400 }, RING_UDP)], rounds),
+    compare(budgets, [udp(flow, BUDGET)], rounds),
+    compare(queues, [storm(main, flow)], rounds),
   ];
 }
 
@@ -89,6 +89,6 @@ export function experiments(options: Options, field: Field): Experiment[] {
     compare(field.throughput, [...floods, ...transfers].filter(({ section }) => wanted([section])), rounds),
     compare(field.latency, pings, rounds),
     ...product(options, field),
-    ...(quick && only === null ? [] : sweeps(field, seconds)),
+    ...(quick && only === null ? [] : sweeps(field, seconds, Math.ceil(rounds / 3))),
   ].filter(({ sections }) => sections.length > 0 && wanted(sections));
 }

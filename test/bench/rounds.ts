@@ -10,14 +10,10 @@ export type Say = (sample: Sample) => void;
 
 const WARM_UP = { bytes: 512, flows: 1, seconds: 0.3 };
 
-/** Sets up all systems, each in a fresh namespace, and lets a first flood pass, which is not counted. */
+/** Sets up all systems, each in a fresh namespace. */
 async function openAll(systems: readonly System[], cpu: number): Promise<(readonly [System, Stage])[]> {
   const stages: (readonly [System, Stage])[] = [];
-  for (const system of systems) {
-    const stage = await system.open(cpu);
-    await flood(stage, WARM_UP);
-    stages.push([system, stage]);
-  }
+  for (const system of systems) stages.push([system, await system.open(cpu)]);
   return stages;
 }
 
@@ -27,13 +23,15 @@ async function closeAll(stages: readonly (readonly [System, Stage])[]): Promise<
 
 /**
  * Runs systems by turns, A B C D, A B C D, for each measure. Each is set up anew for every half of the
- * rounds; looping threads have the first CPU in one half and the last in the other.
+ * rounds, and a first flood is not counted; looping threads have the first CPU in one half and the last
+ * in the other.
  */
 export async function interleave(systems: readonly System[], measures: readonly Measure[], rounds: number, say: Say): Promise<Sample[]> {
   const samples: Sample[] = [];
   const cpus = rounds === 1 ? [0] : [0, availableParallelism() - 1];
   for (const [half, cpu] of cpus.entries()) {
     const stages = await openAll(systems, cpu);
+    for (const [, stage] of stages) await flood(stage, WARM_UP);
     for (let round = half; round < rounds; round += cpus.length) {
       for (const { section, load, run } of measures) {
         for (const [system, stage] of stages) {

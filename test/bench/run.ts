@@ -30,7 +30,7 @@ async function bench(options: Options): Promise<void> {
   for (const section of SECTIONS.filter(({ id }) => samples.some((sample) => sample.section === id))) {
     console.log(`\n${section.title}\n\n${sectionTable(section, samples)}`);
   }
-  console.log(`\nWhat was promised\n\n${verdict(samples)}`);
+  console.log(`\nWhat was promised, as far as it was measured\n\n${verdict(samples)}`);
   if (options.out === null) return;
   writeResults(options.out, path.join(ROOT, 'docs', 'benchmarks.md'), SECTIONS, { machine, samples });
   console.log(`\nwritten: ${options.out}/benchmarks.md, benchmarks.json, benchmarks-*.svg`);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** How long the commands of the product take, from the start of the process to its end. */
-import { freshNetns } from '../namespace';
+import { ADDRESS, freshNetns } from '../namespace';
 import { removable } from '../open-things';
 import { IFACE, vnetBpf } from '../systems/ours';
 import { run } from '../../helpers/netns';
@@ -18,7 +18,7 @@ export function lifecycle(main: string): Values {
   const where = [IFACE, '--netns', netns];
   const detach = removable(() => void run(process.execPath, [main, 'detach', ...where]));
   const values = {
-    attachMs: milliseconds(() => vnetBpf(main, ['attach', ...where, '--addr', '10.77.0.1/24', '--daemon'])),
+    attachMs: milliseconds(() => vnetBpf(main, ['attach', ...where, '--addr', `${ADDRESS}/24`, '--daemon'])),
     statsMs: milliseconds(() => vnetBpf(main, ['stats', ...where, '--json'])),
     listMs: milliseconds(() => vnetBpf(main, ['list', '--json'])),
     detachMs: milliseconds(detach),
