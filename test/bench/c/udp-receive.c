@@ -82,7 +82,7 @@ int main(int argc, char **argv)
 	}
 	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, meminfo, &meminfo_bytes))
 		die("SO_MEMINFO");
-	printf("{\"received\":%lu,\"bytes\":%lu,\"seconds\":%.6f,\"outOfOrder\":%lu,\"strange\":%lu,\"overflowed\":%u}\n",
-	       received, bytes, (last - first) / 1e9, out_of_order, strange, meminfo[SK_MEMINFO_DROPS]);
+	printf("{\"received\":%lu,\"bytes\":%lu,\"seconds\":%.6f,\"lastNs\":%lu,\"outOfOrder\":%lu,\"strange\":%lu,\"overflowed\":%u}\n",
+	       received, bytes, (last - first) / 1e9, last, out_of_order, strange, meminfo[SK_MEMINFO_DROPS]);
 	return 0;
 }

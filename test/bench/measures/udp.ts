@@ -3,7 +3,7 @@
 import { ADDRESS } from '../namespace';
 import { runTool, startTool } from '../tool';
 import type { Stage } from '../systems/system';
-import { busySeconds } from './cpu';
+import { watchBusy } from './cpu';
 import type { Measure, Section, Values } from './measure';
 
 /** Each run has a port of its own: what comes late must not be counted in the next one. */
@@ -18,6 +18,7 @@ interface Sent {
 interface Received {
   received: number;
   seconds: number;
+  lastNs: number;
   outOfOrder: number;
   strange: number;
   overflowed: number;
@@ -36,11 +37,11 @@ export async function flood(stage: Stage, { bytes, flows, seconds, rate = 0 }: U
   port = port === 59999 ? 20000 : port + 1;
   const receiver = startTool(stage.netns, 'udp-receive', [ADDRESS, port]);
   await receiver.ready;
-  const busyBefore = busySeconds();
+  const busyUntil = watchBusy();
   const sent = await runTool<Sent>(stage.netns, 'udp-send', [ADDRESS, port, bytes, flows, seconds, rate]);
   receiver.stop(sent.sent);
   const got = JSON.parse(await receiver.result) as Received;
-  const busy = busySeconds() - busyBefore;
+  const busy = busyUntil(got.lastNs); // not the wait for what does not come
   return {
     pps: got.received / got.seconds,
     sent: sent.sent,
