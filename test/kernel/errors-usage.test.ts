@@ -12,7 +12,7 @@ const WRONG: [string[], RegExp][] = [
   [['frobnicate'], /frobnicate/],
   [['attach'], /Not enough/i],
   [['attach', 'vnet0', '--frob'], /frob/],
-  [['attach', 'vnet0', 'vnet1'], /vnet1/],
+  [['detach', 'vnet0', 'vnet1'], /vnet1/],
   [['list', '--all'], /all/],
   [['detach'], /which interface/],
   [['detach', 'vnet0', '--all'], /not both/],
