@@ -52,6 +52,9 @@ function files(directory: string): string[] {
   }
 }
 
+/** The kernel puts them there itself when a bpffs is mounted for the first time (populate_bpffs in kernel/bpf/inode.c). */
+const OF_THE_KERNEL = /^.sys.fs.bpf.(maps|progs).debug$/;
+
 const BPF = 'BPF objects';
 /** The hidden namespace, the lock and the directory of pins: with others there, theirs as well. */
 const SHARED = /^.run.vnet-bpf.(lock|netns)$|^.sys.fs.bpf.vnet-bpf$/;
@@ -63,7 +66,7 @@ const known = new Set<string>();
 export function snapshot(...namespaces: string[]): Snapshot {
   for (const name of namespaces) known.add(name);
   const begun = foreignAttachments(known);
-  const [state, pins] = [files('/run/vnet-bpf'), files('/sys/fs/bpf')];
+  const [state, pins] = [files('/run/vnet-bpf'), files('/sys/fs/bpf').filter((file) => !OF_THE_KERNEL.test(file))];
   const processes = controllers(known);
   // Asked before and after: one may have come or gone while the files were listed.
   const foreign = [...begun, ...foreignAttachments(known)];
