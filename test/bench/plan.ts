@@ -54,7 +54,7 @@ function product({ quick }: Options, { defaults, products, resting }: Field): Ex
   const counts = quick ? [1, 4] : [1, 4, 16, 64];
   return [
     { sections: [IDLE], run: (say) => together([...defaults, ...resting], idle(quick ? 3 : 30), say) },
-    inTurn(LIFECYCLE, forEach('one interface', ({ main }) => lifecycle(main)), quick ? 1 : 5),
+    inTurn(LIFECYCLE, forEach('one interface', ({ main }) => lifecycle(main)), quick ? 1 : 3),
     inTurn(GC, forEach('64 B, one flow', ({ main }) => gc(main, { bytes: 64, flows: 1, seconds: quick ? 1 : 3 })), 1),
     inTurn(MANY, counts.flatMap((count) => forEach(`${count}`, (each) => many(each, count))), 1),
   ];
@@ -69,7 +69,7 @@ function sweeps({ product: { main }, lossy }: Field, seconds: number, rounds: nu
   const flow = { bytes: 64, flows: 1, seconds };
   return [
     compare(lossy, [64, 1400].map((bytes) => lossless({ bytes, flows: 1, seconds: 0.4 })), rounds),
-    compare(rings, [tcp(1, 1.2, RING_TCP), udp({ ...flow, bytes: 1400 }, RING_UDP)], rounds),
+    compare(rings, [tcp(1, 1, RING_TCP), udp({ ...flow, bytes: 1400 }, RING_UDP)], rounds),
     compare(budgets, [udp(flow, BUDGET)], rounds),
     compare(queues, [storm(main, flow)], rounds),
   ];
@@ -80,7 +80,7 @@ export function experiments(options: Options, field: Field): Experiment[] {
   const { quick, rounds, only } = options;
   const unknown = only?.find((id) => !SECTIONS.some((section) => section.id === id));
   if (unknown !== undefined) throw new Error(`--only ${unknown}: there are ${SECTIONS.map(({ id }) => id).join(', ')}`);
-  const seconds = quick ? 0.4 : 0.6;
+  const seconds = quick ? 0.4 : 0.5;
   const floods = (quick ? QUICK_UDP_LOADS : UDP_LOADS).map((load) => udp({ ...load, seconds }));
   const transfers = (quick ? [1] : [1, 4]).map((streams) => tcp(streams, 1.2));
   const pings = [rttIdle, rttLoaded].map((measure) => measure(quick ? 0.4 : 1));

@@ -8,7 +8,7 @@ import { removeAll } from './open-things';
 import { parseOptions, usage, type Options } from './options';
 import { experiments, SECTIONS } from './plan';
 import { writeResults } from './report/document';
-import { describeMachine, load, machineText } from './report/machine';
+import { BUSY, describeMachine, load, machineText } from './report/machine';
 import { format, sectionTable } from './report/table';
 import { verdict } from './report/verdict';
 import { field } from './systems/field';
@@ -22,7 +22,7 @@ function say({ section, load, system, round, values }: Sample): void {
 async function bench(options: Options): Promise<void> {
   const start = performance.now();
   const loadBefore = load();
-  if (loadBefore > 0.5) console.error(`bench: the machine is busy already (load average ${loadBefore}): figures will spread`);
+  if (loadBefore > BUSY) console.error(`bench: the machine is busy already (load average ${loadBefore}): figures will spread`);
   const samples: Sample[] = [];
   for (const experiment of experiments(options, field(options))) samples.push(...(await experiment.run(say)));
   const machine = describeMachine(loadBefore, (performance.now() - start) / 1000);

@@ -88,6 +88,6 @@ int main(int argc, char **argv)
 		if (rate)
 			keep_to(rate, sent, start);
 	}
-	printf("{\"sent\":%lu,\"refused\":%lu,\"seconds\":%.6f}\n", sent, refused, (now - start) / 1e9);
+	printf("{\"sent\":%lu,\"refused\":%lu,\"startNs\":%lu}\n", sent, refused, start);
 	return 0;
 }

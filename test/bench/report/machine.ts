@@ -38,10 +38,15 @@ export function describeMachine(loadBefore: number, seconds: number): Machine {
   };
 }
 
+/** The load average from which on a run is no good. */
+export const BUSY = 0.7;
+
 export function machineText({ date, cpu, cpus, virtual, memoryGb, kernel, node, loadBefore, loadAfter, commit, seconds }: Machine): string {
   const kind = virtual ? 'a virtual machine' : 'a real machine';
+  // Senders, receivers and loop want every processor: whatever else runs takes from one of them.
+  const busy = loadBefore > BUSY ? ' **The machine was busy with other things: rely on nothing here but the method.**' : '';
   return (
     `Measured on ${date} in ${seconds} s on ${kind}: ${cpus} x ${cpu}, ${memoryGb} GB, Linux ${kernel}, Node ${node}, ` +
-    `commit ${commit || 'unknown'}; load average ${loadBefore} before and ${loadAfter} after.`
+    `commit ${commit || 'unknown'}; load average ${loadBefore} before and ${loadAfter} after.${busy}`
   );
 }
