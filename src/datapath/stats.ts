@@ -63,7 +63,7 @@ export function sumCounters(perCpu: readonly Uint8Array[]): { txPackets: number;
 
 /**
  * Frames that the socket took but that did not fit into the receiving CPU's backlog: before Linux
- * 6.4 veth does not report that to the sender, it only leaves them out of the peer's TX. `sent`
+ * 6.6 veth does not report that to the sender, it only leaves them out of the peer's TX. `sent`
  * has to be read before.
  */
 function backlogDrops(attachment: Attachment, sent: number): number {
