@@ -85,7 +85,7 @@ function commandLine(guest: Guest): string[] {
     '-machine',
     'q35',
     '-accel',
-    'tcg',
+    'tcg,thread=single',
     '-cpu',
     'max',
     '-smp',

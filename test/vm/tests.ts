@@ -11,6 +11,8 @@ export interface TestSet {
   readonly files: RegExp;
   /** All of them in one process, under this name: loading tap takes two seconds in emulation. */
   readonly together?: string;
+  /** Where the interfaces of the tests are to be made, if not on a veth. */
+  readonly backEnd?: 'dummy';
 }
 
 /** What one process of the guest runs. */
@@ -19,25 +21,31 @@ export interface TestUnit {
   readonly name: string;
   /** Paths relative to the root of the repository. */
   readonly files: readonly string[];
+  readonly backEnd: 'dummy' | undefined;
 }
+
+/** The tests of traffic, on the other back end: a host may have no dummy, each kernel of the table does. */
+const trafficOnDummy: TestSet = { directory: 'test/kernel', files: /^traffic-.*\.test\.ts$/, backEnd: 'dummy' };
 
 /**
  * What every kernel of the matrix has to pass: all of libbpf-ts, and everything that the loop promises once through.
  * The rest says more about load and about the machine than about the kernel, and takes an hour in emulation.
  */
 export const matrixTests: readonly TestSet[] = [
-  { directory: 'test/kernel', files: /^matrix\.test\.ts$/ },
+  { directory: 'test/kernel', files: /^matrix-.*\.test\.ts$/, together: 'test/kernel/matrix-*.test.ts' },
+  { ...trafficOnDummy, together: 'test/kernel/traffic-*.test.ts' },
   { directory: 'src/libbpf-ts/test', files: /(^|\/)kernel[-/].*\.test\.ts$/, together: 'src/libbpf-ts/test/kernel-*.test.ts' },
 ];
 
 /** All tests that need a real kernel. */
 export const kernelTests: readonly TestSet[] = [
   { directory: 'test/kernel', files: /\.test\.ts$/ },
+  trafficOnDummy,
   { directory: 'src/libbpf-ts/test', files: /(^|\/)kernel[-/].*\.test\.ts$/ },
 ];
 
 export function findTests(root: string, sets: readonly TestSet[], match: RegExp): TestUnit[] {
-  return sets.flatMap(({ directory, files, together }) => {
+  return sets.flatMap(({ directory, files, together, backEnd }) => {
     let names: string[];
     try {
       names = readdirSync(path.join(root, directory), { recursive: true, encoding: 'utf8' });
@@ -50,7 +58,9 @@ export function findTests(root: string, sets: readonly TestSet[], match: RegExp)
       .map((name) => path.join(directory, name))
       .filter((file) => match.test(file));
     if (found.length === 0) return [];
-    return together === undefined ? found.map((file) => ({ name: file, files: [file] })) : [{ name: together, files: found }];
+    const on = backEnd === undefined ? '' : ` on a ${backEnd}`;
+    if (together !== undefined) return [{ name: together + on, files: found, backEnd }];
+    return found.map((file) => ({ name: file + on, files: [file], backEnd }));
   });
 }
 
@@ -61,6 +71,8 @@ function environment(kernel: Kernel): string {
     'export VNET_BPF_ROOT=/work',
     // Emulation is about ten times slower: whoever waits for something multiplies by this.
     'export VNET_BPF_SLOW=10',
+    // Counts of packets and bytes: what takes a minute on a machine takes ten here, and says nothing more of the kernel.
+    'export VNET_BPF_TEST_SCALE=0.01',
     // tap's own limit of 30 s a file would end what is merely slow; ours is outside of the process.
     'export TAP_TIMEOUT=0',
     'export NODE_OPTIONS=--enable-source-maps',
@@ -73,13 +85,14 @@ export function testScript(kernel: Kernel, units: readonly TestUnit[], fileTimeo
   return `#!/usr/bin/bash
 ${environment(kernel)}
 unit() {
-  name=$1
-  shift
+  name=$1 VNET_BPF_TEST_TYPE=$2
+  export VNET_BPF_TEST_TYPE
+  shift 2
   printf '@vm file %s\\n' "$name"
   timeout -s KILL ${fileTimeoutSeconds} node -e 'process.argv.slice(1).forEach((file) => require(file))' -- "$@"
-  printf '\\n@vm done %s %d\\n' "$name" $?
+  printf '\\n@vm done %d %s\\n' $? "$name"
 }
-${units.map(({ name, files }) => `unit ${[name, ...files.map(compiledPath)].map(quote).join(' ')}\n`).join('')}
+${units.map(({ name, files, backEnd = 'veth' }) => `unit ${[name, backEnd, ...files.map(compiledPath)].map(quote).join(' ')}\n`).join('')}
 exit 0
 `;
 }
