@@ -28,7 +28,12 @@
 /* PACKET_VNET_HDR takes UDP superpackets: from Linux 6.2 on. Set by the controller before load. */
 const volatile bool gso_udp_l4 = true;
 
-/* Superpackets whose kind virtio_net_hdr can express; the rest of the bits only qualify them. */
+/*
+ * Superpackets whose kind virtio_net_hdr can express; the rest of the bits only qualify them.
+ * SKB_GSO_TCP_ECN is not passed on: it says that hardware must not repeat CWR, the kernel never does
+ * (tcp_gso_segment in net/ipv4/tcp_offload.c), and on the way back the bit has another use
+ * (src/datapath/gro.ts).
+ */
 #define GSO_KINDS (SKB_GSO_TCPV4 | SKB_GSO_TCPV6 | SKB_GSO_UDP_L4)
 #define GSO_EXPRESSIBLE \
 	(GSO_KINDS | SKB_GSO_DODGY | SKB_GSO_TCP_ECN | SKB_GSO_TCP_FIXEDID | SKB_GSO_TCP_ACCECN)
@@ -107,8 +112,6 @@ static __always_inline bool describe_gso(struct __sk_buff *skb, struct frame *fr
 	default:
 		return false;
 	}
-	if (type & SKB_GSO_TCP_ECN)
-		frame->vnet.gso_type |= VIRTIO_NET_HDR_GSO_ECN;
 	frame->vnet.gso_size = skb->gso_size;
 	return true;
 }

@@ -98,13 +98,15 @@ struct control {
 	__u64 credit; /* bytes of credit of the latest grant to the room */
 	__u64 credit_base; /* held_cost at that grant */
 	__u64 grants;
-	__u64 pad4[2];
+	__u64 merged; /* frames that were sent as part of another's packet */
+	__u64 pad4;
 };
 
 /*
  * What the poller is sending right now. The kernel writes msg_len of each mmsghdr as it sends it,
  * so after a kill in the middle of a sendmmsg the next controller sees how far it came: no frame
- * is reinjected twice, none is lost. The counters are those from before the batch.
+ * is reinjected twice, none is lost. The counters are those from before the batch. A message may
+ * be of several records: how many is in the padding behind its msg_len.
  */
 #define BATCH_MAX 1024 /* the largest --budget */
 struct batch {

@@ -28,6 +28,7 @@ export interface AttachArguments {
   ringSize?: string;
   queuePackets?: string;
   budget?: string;
+  gro?: 'on' | 'off';
   whenFull?: 'hold' | 'drop';
   lowWatermark?: string;
   replace: boolean;
@@ -49,6 +50,7 @@ export function attachArguments(y: Argv): Argv {
     .option('ring-size', text('size of the ring buffer, a power of two [8M]'))
     .option('queue-packets', text('limit the queue to so many frames, as a descriptor ring'))
     .option('budget', text('frames per poll, 1 to 1024 [64]'))
+    .option('gro', { choices: ['on', 'off'] as const, requiresArg: true, describe: 'merge neighbouring datagrams of a flow on their way back [on]' })
     .option('when-full', { choices: ['hold', 'drop'] as const, requiresArg: true, describe: 'frames that find the queue full wait, or are refused [hold]' })
     .option('low-watermark', text('part of the queue at which it wakes [50%]'))
     .option('replace', flag('detach the interface first if it is attached'))
@@ -82,6 +84,7 @@ export function toOptions(args: AttachArguments): AttachOptions {
     ringBytes: args.ringSize === undefined ? DEFAULTS.ringBytes : parseRingSize(args.ringSize),
     queuePackets: args.queuePackets === undefined ? DEFAULTS.queuePackets : parseQueuePackets(args.queuePackets),
     budget: args.budget === undefined ? DEFAULTS.budget : parseBudget(args.budget),
+    gro: args.gro === undefined ? DEFAULTS.gro : args.gro === 'on',
     whenFull: args.whenFull ?? null,
     lowWatermark: args.lowWatermark === undefined ? DEFAULTS.lowWatermark : parseWatermark(args.lowWatermark),
     replace: args.replace,

@@ -134,6 +134,7 @@ function plan(iface: string, netns: Netns, options: AttachOptions, existing: Lin
     lowWatermarkBytes: Math.floor(txBytesLimit(options.ringBytes, whenFull) * options.lowWatermark),
     lowWatermarkPackets: Math.floor(options.queuePackets * options.lowWatermark),
     budget: options.budget,
+    gro: options.gro,
     whenFull,
     baseline: { peerTxPackets: 0 },
     hairpin: null,
@@ -150,6 +151,7 @@ async function adopt(attachment: Attachment, netns: Netns, options: AttachOption
     datapath = adoptDatapath(attachment, netns, wireNetns);
     attachment.pid = process.pid;
     attachment.budget = options.budget;
+    attachment.gro = options.gro;
     saveAttachment(attachment);
     step('adopted');
     controller = new Controller({ attachment, datapath, lock, wireNetns, hairpinAll: options.hairpin });

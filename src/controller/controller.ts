@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MIT
 /** A running interface: the loop's worker thread, the events, and what happens to the link. */
 import { EventEmitter } from 'node:events';
-import * as path from 'node:path';
-import { Worker } from 'node:worker_threads';
+import * as fs from 'node:fs';
 
-import { MappedMemory, wakeWaiter } from 'libbpf-ts';
+import { MappedMemory } from 'libbpf-ts';
 
-import type { Datapath } from '../datapath/datapath';
+import { passesUdpGso, type Datapath } from '../datapath/datapath';
 import { CONTROL } from '../datapath/layout';
 import { PacketSocket } from '../datapath/packet-socket';
 import { COMMAND } from '../datapath/poll-loop';
-import type { PollWorkerData, PollWorkerMessage } from '../datapath/poll-worker';
+import { PollerThread, type Polled } from '../datapath/poller-thread';
 import { GATE_STOPPED, heldNow } from '../datapath/queue-gate';
 import { SharedWords } from '../datapath/shared-memory';
 import { closeRoomSockets, openRoomSockets, type RoomSockets } from '../datapath/waiting-room';
@@ -20,6 +19,7 @@ import { addresses, linkByIndex, type Link } from '../link/ip';
 import { watchLinks } from '../link/monitor';
 import { roomBacklog } from '../link/room';
 import { netnsName, type Netns } from '../link/netns';
+import { openLinkSocket } from '../link/transmitted';
 import { followMtu } from '../link/veth';
 import type { FileLock } from '../state/lock';
 import { lockEverything, logFile, saveAttachment, type Attachment } from '../state/store';
@@ -49,13 +49,10 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private readonly controlMemory: MappedMemory;
   private readonly control: SharedWords;
   private readonly socket: PacketSocket;
+  private readonly linkSocket: number;
   private readonly roomSockets: RoomSockets | null;
-  private readonly command = new Int32Array(new SharedArrayBuffer(COMMAND.words * 4));
   private readonly announcer: QueueAnnouncer;
-  private worker: Worker | undefined;
-  /** The worker's wake-up descriptor, -1 while there is none. */
-  private wakeFd = -1;
-  private workerEnded: Promise<void> = Promise.resolve();
+  private polled: Polled | undefined;
   private watch: { close(): void } | undefined;
   private link: Link | null = null;
   private closing: Promise<void> | undefined;
@@ -68,6 +65,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.control = new SharedWords(this.controlMemory.buffer, 0, CONTROL.size);
     const reinjectOn = attachment.peer?.ifindex ?? attachment.ifindex;
     this.socket = wireNetns.run(() => PacketSocket.open(reinjectOn, attachment.reinjectMark));
+    this.linkSocket = wireNetns.run(openLinkSocket);
     const { room } = attachment;
     this.roomSockets = room && wireNetns.run(() => openRoomSockets(room.entry.ifindex));
     this.announcer = new QueueAnnouncer(
@@ -85,49 +83,29 @@ export class Controller extends EventEmitter<ControllerEvents> {
     return this.parts.attachment;
   }
 
-  /** Starts the loop; resolves when the worker polls. */
+  /** Starts the loop; resolves when the interface is polled. */
   async start(): Promise<void> {
     const { datapath, attachment } = this.parts;
-    const data: PollWorkerData = {
-      spread: parseInt(attachment.id, 16),
+    const { id, budget, gro, ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets, room, peer } = attachment;
+    const limits = { ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets: queuePackets > 0 ? lowWatermarkPackets : Infinity };
+    const request = {
+      key: id,
       ringFd: datapath.maps.ring.fd,
       controlFd: datapath.maps.control.fd,
       batchFd: datapath.maps.batch.fd,
       socketFd: this.socket.fd,
-      budget: attachment.budget,
-      limits: {
-        ringBytes: attachment.ringBytes,
-        queuePackets: attachment.queuePackets,
-        lowWatermarkBytes: attachment.lowWatermarkBytes,
-        lowWatermarkPackets: attachment.queuePackets > 0 ? attachment.lowWatermarkPackets : Infinity,
-      },
-      room: this.roomSockets && attachment.room && { ...this.roomSockets, ifindex: attachment.room.entry.ifindex },
-      command: this.command.buffer as SharedArrayBuffer,
+      budget,
+      gro: gro && passesUdpGso(),
+      limits,
+      wire: peer && { ifindex: peer.ifindex, socketFd: this.linkSocket },
+      room: this.roomSockets && room && { ...this.roomSockets, ifindex: room.entry.ifindex },
     };
     // For tests only: a slow poller fills the queue at will. Microseconds after each batch.
-    this.command[COMMAND.pollDelayUs] = Number(process.env['VNET_BPF_TEST_POLL_DELAY_US'] ?? 0);
-    const worker = new Worker(path.join(__dirname, '..', 'datapath', 'poll-worker.js'), {
-      workerData: data,
-      // The loop allocates nothing per packet; a small heap keeps its pauses short.
-      resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 },
-    });
-    this.worker = worker;
-    this.workerEnded = new Promise((resolve) => worker.once('exit', () => resolve()));
-    await new Promise<void>((resolve, reject) => {
-      worker.on('message', (message: PollWorkerMessage) => {
-        if (message.kind === 'ready') {
-          this.wakeFd = message.wakeFd;
-          resolve();
-        }
-        if (message.kind === 'ended') this.wakeFd = -1;
-        if (message.kind === 'queue') this.announcer.update();
-        if (message.kind === 'stalled') this.lookIntoRoom();
-      });
-      worker.once('error', (cause) => {
-        const error = new VnetError('INTERNAL', `the poller of ${attachment.iface}`, (cause as Error).message, { cause });
-        reject(error);
-        this.emit('gone', error);
-      });
+    const pollDelayUs = Number(process.env['VNET_BPF_TEST_POLL_DELAY_US'] ?? 0);
+    this.polled = await PollerThread.poll(request, pollDelayUs, parseInt(id, 16), {
+      queue: () => this.announcer.update(),
+      stalled: () => this.lookIntoRoom(),
+      died: (error) => this.emit('gone', error),
     });
   }
 
@@ -163,7 +141,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
         this.log.write(`${link.name} has mtu ${link.mtu}, was ${before.mtu}`);
         if (!this.attachment.taken) netns.run(() => followMtu(link.name, link.mtu));
       }
-      this.setCommand(COMMAND.linkDown, link.up ? 0 : 1);
+      this.polled?.command(COMMAND.linkDown, link.up ? 0 : 1);
       if (this.parts.hairpinAll) this.followAddresses(netns);
       const { hairpin } = this.attachment;
       if (link.up && hairpin && hairpin.addresses.length > 0) netns.run(() => restoreRoutes(link.name, hairpin));
@@ -177,7 +155,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     const error = new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody deleted it, or moved it to another namespace', {
       hint: `vnet-bpf attach ${iface} makes a new one`,
     });
-    this.setCommand(COMMAND.linkDown, 1);
+    this.polled?.command(COMMAND.linkDown, 1);
     this.log.write(`${iface} is gone: deleted or moved to another namespace`);
     this.emit('gone', error);
   }
@@ -233,12 +211,6 @@ export class Controller extends EventEmitter<ControllerEvents> {
     }, SETTLE_MS).unref();
   }
 
-  private setCommand(word: number, value: number): void {
-    Atomics.store(this.command, word, value);
-    Atomics.notify(this.command, word);
-    if (this.wakeFd >= 0) wakeWaiter(this.wakeFd);
-  }
-
   /** Ends the loop and removes everything; resolves when nothing is left. Idempotent. */
   detach(): Promise<void> {
     this.closing ??= this.close();
@@ -261,9 +233,8 @@ export class Controller extends EventEmitter<ControllerEvents> {
 
   private async stopLoop(): Promise<void> {
     this.watch?.close();
-    if (!this.worker) return;
-    this.setCommand(COMMAND.stop, 1);
-    await this.workerEnded;
+    if (!this.polled) return;
+    await this.polled.stop();
     this.announcer.flush();
   }
 
@@ -271,6 +242,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     const { datapath, lock, wireNetns } = this.parts;
     this.log.close();
     this.socket.close();
+    fs.closeSync(this.linkSocket);
     if (this.roomSockets) closeRoomSockets(this.roomSockets);
     this.controlMemory.close();
     datapath.close();

@@ -6,7 +6,7 @@ import { roomFrameCost } from '../datapath/credit';
 import { VnetError } from '../errors';
 import { passesUdpGso } from '../kernel-features';
 import { createDummy, nameDummy } from '../link/dummy';
-import { keepLoopableOffloads } from '../link/features';
+import { cutMergedPackets, keepLoopableOffloads } from '../link/features';
 import { hairpinTable, syncHairpin } from '../link/hairpin';
 import { addresses, ipBatch, linkByName, type Link } from '../link/ip';
 import type { Netns } from '../link/netns';
@@ -32,6 +32,7 @@ function makeVeth(
   const request = { iface: attachment.iface, peer: end.name, mac: options.mac ?? randomMac(), mtu: options.mtu ?? DEFAULT_MTU };
   const { link, peer } = netns.run(() => createVeth(request, peerNetns));
   netns.run(() => keepLoopableOffloads(link.name, passesUdpGso()));
+  peerNetns.run(() => cutMergedPackets(peer.name));
   step('veth');
   attachment.ifindex = link.ifindex;
   end.ifindex = peer.ifindex;

@@ -21,6 +21,8 @@ export interface AttachOptions {
   /** 0: only the ring's bytes limit the queue. */
   queuePackets: number;
   budget: number;
+  /** Merge neighbouring datagrams of a flow on their way back. */
+  gro: boolean;
   /** Null: hold where the back end can, which is veth. */
   whenFull: 'hold' | 'drop' | null;
   /** 0 to 1: the part of the queue that may still be filled when it wakes. */
@@ -38,6 +40,7 @@ export const DEFAULTS: AttachOptions = {
   ringBytes: 8 << 20,
   queuePackets: 0,
   budget: 64,
+  gro: true,
   whenFull: null,
   lowWatermark: 0.5,
   replace: false,

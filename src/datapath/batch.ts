@@ -12,51 +12,78 @@ import { SharedWords } from './shared-memory';
 const MSG_IOV = 16;
 const MSG_IOVLEN = 24;
 export const MSG_LEN = 56;
+/** Padding of struct mmsghdr, ours: records in this message, and the header bytes that each of them had, in 16 bits each. */
+const MSG_RECORDS = 60;
 const IOVEC_BYTES = 16;
 /** In msg_len: the socket will never take this frame, it was counted as refused. */
 export const MARK_REFUSED = 0xffffffff;
+
+/** Iovecs that a batch of so many records can need: one a record, and one for the headers of each superpacket. */
+export const iovecBytes = (budget: number): number => 2 * budget * IOVEC_BYTES;
 
 export class Batch {
   private readonly messages: Uint32Array;
   private readonly iovecs: Uint32Array;
   private readonly messagesAddress: number;
+  private readonly iovecsAddress: number;
   private readonly log: SharedWords;
+  /** Iovecs used so far. */
+  private used = 0;
+  /** The first record of each message, and the one after the last. */
+  readonly records: Uint16Array;
+  /** Messages in the batch. */
+  count = 0;
 
   /**
-   * `memory` is struct batch mapped; `iovecMemory` is `budget` × 16 bytes that stay where they
-   * are while the batch is used. Both are borrowed.
+   * `memory` is struct batch mapped; `iovecMemory` is iovecBytes(budget) that stay where they are
+   * while the batch is used. Both are borrowed.
    */
   constructor(memory: MappedMemory, iovecMemory: MappedMemory, budget: number) {
     this.messages = new Uint32Array(memory.buffer, BATCH.messages, (budget * BATCH.messageBytes) >>> 2);
-    this.iovecs = new Uint32Array(iovecMemory.buffer, 0, (budget * IOVEC_BYTES) >>> 2);
+    this.iovecs = new Uint32Array(iovecMemory.buffer, 0, iovecBytes(budget) >>> 2);
     this.log = new SharedWords(memory.buffer, 0, BATCH.messages);
     this.messagesAddress = memory.address + BATCH.messages;
+    this.iovecsAddress = iovecMemory.address;
+    this.records = new Uint16Array(budget + 1);
     this.messages.fill(0);
-    for (let i = 0; i < budget; i++) {
-      const message = (i * BATCH.messageBytes) >>> 2;
-      const iovec = iovecMemory.address + i * IOVEC_BYTES;
-      this.messages[message + (MSG_IOV >>> 2)] = iovec >>> 0;
-      this.messages[message + (MSG_IOV >>> 2) + 1] = (iovec / 4294967296) >>> 0;
-      this.messages[message + (MSG_IOVLEN >>> 2)] = 1;
-    }
   }
 
-  /** Lets message `index` point at `bytes` bytes of memory. */
-  point(index: number, address: number, bytes: number): void {
-    const iovec = index * 4;
+  /** Makes it empty. */
+  clear(): void {
+    this.count = 0;
+    this.used = 0;
+  }
+
+  /** Adds a message of `records` records, each of which had `headerBytes` of headers if there is more than one. */
+  add(records: number, headerBytes: number): void {
+    const at = (this.count * BATCH.messageBytes) >>> 2;
+    const iovec = this.iovecsAddress + this.used * IOVEC_BYTES;
+    this.messages[at + (MSG_IOV >>> 2)] = iovec >>> 0;
+    this.messages[at + (MSG_IOV >>> 2) + 1] = (iovec / 4294967296) >>> 0;
+    this.messages[at + (MSG_IOVLEN >>> 2)] = 0;
+    this.messages[at + (MSG_LEN >>> 2)] = 0;
+    this.messages[at + (MSG_RECORDS >>> 2)] = (headerBytes << 16) | records;
+    this.records[this.count + 1] = (this.count === 0 ? 0 : (this.records[this.count] as number)) + records;
+    this.count++;
+  }
+
+  /** Adds `bytes` bytes of memory to the last message. */
+  append(address: number, bytes: number): void {
+    const iovec = this.used++ * 4;
     this.iovecs[iovec] = address >>> 0;
     this.iovecs[iovec + 1] = (address / 4294967296) >>> 0;
     this.iovecs[iovec + 2] = bytes;
-    this.messages[((index * BATCH.messageBytes) + MSG_LEN) >>> 2] = 0;
+    const at = ((this.count - 1) * BATCH.messageBytes + MSG_IOVLEN) >>> 2;
+    this.messages[at] = (this.messages[at] as number) + 1;
   }
 
   /** Says what is about to be sent, with the counters from before it; recoverBatch() reads it. */
-  begin(count: number, start: number, drained: number, rxPackets: number, rxBytes: number): void {
+  begin(start: number, drained: number, rxPackets: number, rxBytes: number): void {
     this.log.set64(BATCH.start, start);
     this.log.set64(BATCH.drained, drained);
     this.log.set64(BATCH.rxPackets, rxPackets);
     this.log.set64(BATCH.rxBytes, rxBytes);
-    this.log.set32(BATCH.count, count);
+    this.log.set32(BATCH.count, this.count);
   }
 
   /** Everything about the batch is counted. */
@@ -73,4 +100,11 @@ export class Batch {
   address(index: number): number {
     return this.messagesAddress + index * BATCH.messageBytes;
   }
+}
+
+/** What the batch log says of a message, for the one who finishes a killed poller's batch. */
+export function messageOf(log: SharedWords, index: number): { mark: number; records: number; headerBytes: number } {
+  const at = BATCH.messages + index * BATCH.messageBytes;
+  const records = log.get32(at + MSG_RECORDS);
+  return { mark: log.get32(at + MSG_LEN), records: records & 0xffff, headerBytes: records >>> 16 };
 }

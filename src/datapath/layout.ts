@@ -55,6 +55,7 @@ export const CONTROL = {
   credit: 280,
   creditBase: 288,
   grants: 296,
+  merged: 304,
   size: 320,
 } as const;
 

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 /**
  * The AF_PACKET socket on the hidden peer: what is sent on it arrives on vnet0 as received from
- * the wire. PACKET_VNET_HDR hands over checksums and superpackets as they are,
- * PACKET_QDISC_BYPASS goes straight to the peer's transmit function.
+ * the wire. PACKET_VNET_HDR hands over checksums and superpackets as they are.
+ *
+ * PACKET_QDISC_BYPASS is not used: a veth has no qdisc to bypass, the difference could not be
+ * measured, and with it the kernel would not cut the packets that we merge (gro.ts; __dev_direct_xmit
+ * in net/core/dev.c drops what validate_xmit_skb_list changes).
  */
 import * as fs from 'node:fs';
 
@@ -12,7 +15,6 @@ const AF_PACKET = 17;
 const SOCK_RAW = 3;
 const SOL_PACKET = 263;
 const PACKET_VNET_HDR = 15;
-const PACKET_QDISC_BYPASS = 20;
 const SOL_SOCKET = 1;
 const SO_SNDBUFFORCE = 32;
 const SO_MARK = 36;
@@ -39,8 +41,7 @@ export class PacketSocket implements FrameSender, Disposable {
     // Protocol 0: it only sends, nothing is ever delivered to it.
     const fd = openSocket(AF_PACKET, SOCK_RAW, 0);
     setSocketOption(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
-    if (mark === 0) setSocketOption(fd, SOL_PACKET, PACKET_QDISC_BYPASS, 1);
-    else setSocketOption(fd, SOL_SOCKET, SO_MARK, mark);
+    if (mark !== 0) setSocketOption(fd, SOL_SOCKET, SO_MARK, mark);
     setSocketOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER_BYTES);
     const address = new DataView(new ArrayBuffer(SOCKADDR_LL_BYTES));
     address.setUint16(0, AF_PACKET, true);

@@ -1,38 +1,20 @@
 // SPDX-License-Identifier: MIT
 /**
- * The loop around poll(budget), as NAPI runs a driver: poll again while the budget is used up;
- * when less was done, arm the wake-up, look again, and only then sleep. Runs in a worker thread.
+ * The loop around poll(budget) of one interface, as NAPI runs a driver: poll again while the budget
+ * is used up; when less was done, arm the wake-up, look again, and only then sleep. It does not
+ * block: each turn polls once and says how long the interface can be left alone (poll-group.ts).
  */
-import type { RingWaiter } from 'libbpf-ts';
-
 import { CONTROL } from './layout';
 import type { Poller } from './poller';
 import { GATE_STOPPED, type QueueGate } from './queue-gate';
 import type { SharedWords } from './shared-memory';
 
-/** Words of the shared array through which the main thread talks to the loop. */
-export const COMMAND = { stop: 0, linkDown: 1, pollDelayUs: 2, unused: 3, words: 4 } as const;
+/** Words of the shared array through which the main thread talks to the loop of an interface. */
+export const COMMAND = { stop: 0, linkDown: 1, pollDelayUs: 2, words: 4 } as const;
 
-/** A sleep ends after this long even without a wake-up: records are never stranded. */
-const WATCHDOG_MS = 1000;
 /** How long to leave a socket alone that takes nothing; grows to the second value. */
 const BACKOFF_MS = 1;
 const BACKOFF_MAX_MS = 50;
-
-export interface LoopParts {
-  poller: Poller;
-  gate: QueueGate;
-  ring: { isEmpty(): boolean };
-  control: SharedWords;
-  waiter: Pick<RingWaiter, 'wait'>;
-  /** COMMAND words, shared with the main thread. */
-  command: Int32Array;
-  /** Called at most every 50 ms when the queue has stopped or woken. */
-  onQueue: () => void;
-  /** Called when held frames seem to be lost: somebody has to look into the waiting room. */
-  onStalled: () => void;
-}
-
 /** How long to wait for a frame out of the waiting room. */
 const ROOM_WAIT_MS = 1;
 /** Empty polls before the room is granted credit anew, and such grants before it is looked into. */
@@ -41,94 +23,156 @@ const STALLS_BEFORE_LOOK = 3;
 /** How long the end of the loop may take to deliver what is still in the ring. */
 const DRAIN_MS = 200;
 const REPORT_MS = 50;
-const RING_READY = 1;
 
-/** Polls until the stop command; frames still in the ring are drained before it returns. */
-export function runPollLoop(parts: LoopParts): void {
-  const { poller, ring, control, waiter, command, gate, onQueue, onStalled } = parts;
-  const pollDelayUs = Atomics.load(command, COMMAND.pollDelayUs);
-  let backoff = BACKOFF_MS;
-  let stopsSeen = 0;
-  let wokenSeen = 0;
-  let lastReport = 0;
-  let stalls = 0;
+export interface LoopParts {
+  poller: Pick<Poller, 'poll' | 'budget' | 'blocked' | 'linkDown' | 'count'>;
+  gate: Pick<QueueGate, 'stopped' | 'stalled' | 'unstall' | 'roomMoved'>;
+  ring: { isEmpty(): boolean };
+  control: SharedWords;
+  /** COMMAND words, shared with the main thread. */
+  command: Int32Array;
+  /** Called at most every 50 ms when the queue has stopped or woken. */
+  onQueue: () => void;
+  /** Called when held frames seem to be lost: somebody has to look into the waiting room. */
+  onStalled: () => void;
+}
 
-  const report = (force: boolean): void => {
-    const stops = control.get64(CONTROL.stops);
-    const stopped = control.get32(CONTROL.gate) & GATE_STOPPED;
-    if (stops === stopsSeen && stopped === wokenSeen) return;
-    const now = Date.now();
-    if (!force && now - lastReport < REPORT_MS) return;
-    lastReport = now;
-    stopsSeen = stops;
-    wokenSeen = stopped;
-    onQueue();
-  };
+/** `asleep`: armed, the next record wakes it. `ending`: told to stop, delivers what is in the ring. */
+type State = 'awake' | 'asleep' | 'ending' | 'ended';
 
-  for (;;) {
-    poller.linkDown = Atomics.load(command, COMMAND.linkDown) !== 0;
-    const done = poller.poll();
-    if (done > 0) stalls = 0;
-    if (done > 0 && pollDelayUs > 0) pause(command, pollDelayUs / 1000);
-    report(false);
-    if (poller.blocked) {
-      pause(command, backoff);
-      backoff = Math.min(backoff * 2, BACKOFF_MAX_MS);
-    } else {
-      backoff = BACKOFF_MS;
-      if (done < poller.budget && sleepUnlessWork()) continue;
-    }
-    if (Atomics.load(command, COMMAND.stop) !== 0) break;
+export class PollLoop {
+  state: State = 'awake';
+  /** Not to be polled before; milliseconds of performance.now(). */
+  private restUntil = 0;
+  private endBy = Infinity;
+  private backoff = BACKOFF_MS;
+  private stalls = 0;
+  private stopsSeen = 0;
+  private stoppedSeen = 0;
+  private lastReport = -REPORT_MS;
+  private readonly pollDelayMs: number;
+
+  constructor(private readonly parts: LoopParts) {
+    this.pollDelayMs = Atomics.load(parts.command, COMMAND.pollDelayUs) / 1000;
   }
-  drain();
-  report(true);
 
-  /** napi_complete: arm, look again, sleep. True if the loop has to go on at once. */
-  function sleepUnlessWork(): boolean {
+  /** Polls once unless it rests or sleeps; returns for how many milliseconds it can be left alone, Infinity when asleep. */
+  turn(now: number): number {
+    if (this.isToldToStop()) return this.finish(now);
+    if (this.state === 'asleep' && !this.isWoken()) return Infinity;
+    if (now < this.restUntil) return this.restUntil - now;
+    const { poller } = this.parts;
+    const done = this.poll();
+    if (done > 0) this.stalls = 0;
+    this.report(now, false);
+    if (poller.blocked) {
+      const pause = this.backoff;
+      this.backoff = Math.min(pause * 2, BACKOFF_MAX_MS);
+      return this.rest(pause);
+    }
+    this.backoff = BACKOFF_MS;
+    if (done > 0 && this.pollDelayMs > 0) return this.rest(this.pollDelayMs);
+    return done < poller.budget ? this.complete(now) : 0;
+  }
+
+  private poll(): number {
+    const { poller, command } = this.parts;
+    poller.linkDown = Atomics.load(command, COMMAND.linkDown) !== 0;
+    return poller.poll();
+  }
+
+  /**
+   * Looks after a sleep that ended by its time-out: a record that nobody announced is counted. The
+   * record is looked for first: one that is there while we sleep was submitted by a `tx` that has
+   * looked at `armed` after we had set it, and clears it.
+   */
+  watchdog(): void {
+    const { ring, control, poller } = this.parts;
+    if (this.state !== 'asleep' || ring.isEmpty() || control.get32(CONTROL.armed) === 0) return;
+    poller.count(CONTROL.lostWakeups);
+    this.wake();
+  }
+
+  /** napi_complete: arm, look again, sleep. */
+  private complete(now: number): number {
+    const { control, gate, ring, poller } = this.parts;
     control.set32(CONTROL.armed, 1); // a full barrier: either tx sees it, or isEmpty() sees the record
     if (gate.stopped && ring.isEmpty()) {
       control.set32(CONTROL.armed, 0);
-      if (!gate.roomMoved()) waitForRoom();
-      return false;
+      return gate.roomMoved() ? 0 : this.waitForRoom();
     }
-    if (!ring.isEmpty() || Atomics.load(command, COMMAND.stop) !== 0) {
+    if (!ring.isEmpty() || this.isToldToStop()) {
       control.set32(CONTROL.armed, 0);
-      return Atomics.load(command, COMMAND.stop) === 0;
+      return 0;
     }
-    report(true);
+    this.report(now, true);
     poller.count(CONTROL.sleeps);
-    const woken = waiter.wait(WATCHDOG_MS);
-    const announced = control.get32(CONTROL.armed) === 0;
-    control.set32(CONTROL.armed, 0);
-    if ((woken & RING_READY) !== 0) poller.count(CONTROL.wakeups);
-    else if (woken === 0 && !announced && !ring.isEmpty()) poller.count(CONTROL.lostWakeups);
-    return false;
+    this.state = 'asleep';
+    return Infinity;
+  }
+
+  /** Whether a record has ended the sleep. */
+  private isWoken(): boolean {
+    if (this.parts.control.get32(CONTROL.armed) !== 0) return false;
+    this.parts.poller.count(CONTROL.wakeups);
+    this.wake();
+    return true;
+  }
+
+  private wake(): void {
+    this.parts.control.set32(CONTROL.armed, 0);
+    this.state = 'awake';
   }
 
   /**
    * The queue is stopped but the ring is empty: held frames are on their way out of the room.
    * They take microseconds; if nothing comes, grant again, and in the end have the room looked into.
    */
-  function waitForRoom(): void {
-    pause(command, ROOM_WAIT_MS);
-    if (gate.stalled < STALLED_POLLS) return;
-    gate.stalled = 0;
-    gate.unstall();
-    if (++stalls % STALLS_BEFORE_LOOK === 0) onStalled();
+  private waitForRoom(): number {
+    const { gate, onStalled } = this.parts;
+    if (gate.stalled >= STALLED_POLLS) {
+      gate.stalled = 0;
+      gate.unstall();
+      if (++this.stalls % STALLS_BEFORE_LOOK === 0) onStalled();
+    }
+    return this.rest(ROOM_WAIT_MS);
   }
 
   /** What was accepted before the end is delivered, within reason. */
-  function drain(): void {
-    const end = Date.now() + DRAIN_MS;
-    while (!ring.isEmpty() && Date.now() < end) {
-      poller.poll();
-      // The stop word is set, so pause() would return at once.
-      if (poller.blocked) Atomics.wait(command, COMMAND.unused, 0, BACKOFF_MS);
+  private finish(now: number): number {
+    const { ring, poller } = this.parts;
+    if (this.state !== 'ending') {
+      this.wake();
+      this.state = 'ending';
+      this.endBy = now + DRAIN_MS;
     }
+    if (!ring.isEmpty() && now < this.endBy) {
+      this.poll();
+      return poller.blocked ? BACKOFF_MS : 0;
+    }
+    this.report(now, true);
+    this.state = 'ended';
+    return 0;
   }
-}
 
-/** Sleeps, or returns early when the main thread changes the stop word. */
-function pause(command: Int32Array, ms: number): void {
-  Atomics.wait(command, COMMAND.stop, 0, ms);
+  private rest(ms: number): number {
+    this.restUntil = performance.now() + ms;
+    return ms;
+  }
+
+  private isToldToStop(): boolean {
+    return Atomics.load(this.parts.command, COMMAND.stop) !== 0;
+  }
+
+  private report(now: number, force: boolean): void {
+    const { control, onQueue } = this.parts;
+    const stops = control.get64(CONTROL.stops);
+    const stopped = control.get32(CONTROL.gate) & GATE_STOPPED;
+    if (stops === this.stopsSeen && stopped === this.stoppedSeen) return;
+    if (!force && now - this.lastReport < REPORT_MS) return;
+    this.lastReport = now;
+    this.stopsSeen = stops;
+    this.stoppedSeen = stopped;
+    onQueue();
+  }
 }

@@ -1,78 +1,74 @@
 // SPDX-License-Identifier: MIT
-/** The worker thread of one interface: maps what the main thread opened, and runs the loop. */
-import { parentPort, workerData } from 'node:worker_threads';
+/** The thread that polls: takes in interfaces that the main thread has opened, and runs them until the last has ended. */
+import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
 
-import { MappedMemory, RingBuffer, RingWaiter } from 'libbpf-ts';
+import { RingWaiter } from 'libbpf-ts';
 
 import { allowedCpus, bindToCpu } from '../native/libc';
-import { Batch } from './batch';
-import { roomFrameCost } from './credit';
-import { BATCH, CONTROL } from './layout';
-import { PacketSocket } from './packet-socket';
-import { runPollLoop } from './poll-loop';
-import { Poller } from './poller';
-import { QueueGate, type GateLimits } from './queue-gate';
-import { SharedWords } from './shared-memory';
-import { WaitingRoom, type RoomSockets } from './waiting-room';
+import { PollGroup } from './poll-group';
+import { openInterface, type PolledInterface, type PollRequest } from './polled-interface';
+import type { PollLoop } from './poll-loop';
 
 export interface PollWorkerData {
-  /** Any number that differs between interfaces: spreads the pollers over the CPUs. */
+  /** Any number that differs between threads: spreads them over the CPUs. */
   spread: number;
-  /** Descriptors of the main thread, which keeps them open until the worker has ended. */
-  ringFd: number;
-  controlFd: number;
-  batchFd: number;
-  socketFd: number;
-  budget: number;
-  limits: GateLimits;
-  /** Sockets and entry of the waiting room; null where frames are refused instead of held. */
-  room: (RoomSockets & { ifindex: number }) | null;
-  command: SharedArrayBuffer;
+  /** One word, changed and notified by the main thread after each message. */
+  bell: SharedArrayBuffer;
 }
 
-export type PollWorkerMessage = { kind: 'ready'; wakeFd: number } | { kind: 'queue' } | { kind: 'stalled' } | { kind: 'ended' };
+/** What the main thread says: poll this, too; or end, when nothing is polled any more. */
+export type PollOrder = PollRequest | 'quit';
 
-const IOVEC_BYTES = 16;
+export type PollWorkerMessage =
+  | { kind: 'started'; wakeFd: number }
+  | { kind: 'ready' | 'queue' | 'stalled' | 'ended'; key: string }
+  | { kind: 'failed'; key: string; error: Error };
 
-function main(data: PollWorkerData): void {
-  const port = parentPort;
-  if (!port) throw new Error('poll-worker runs as a worker thread');
-  using ring = new RingBuffer(data.ringFd);
-  using controlMemory = MappedMemory.map({ fd: data.controlFd, length: CONTROL.size });
-  using batchMemory = MappedMemory.map({ fd: data.batchFd, length: BATCH.messages + BATCH.max * BATCH.messageBytes });
-  using iovecs = MappedMemory.map({ length: data.budget * IOVEC_BYTES });
-  using waiter = new RingWaiter(data.ringFd);
-  const control = new SharedWords(controlMemory.buffer, 0, CONTROL.size);
+/** Flag of the waiter for every ring; which one it was, each loop sees by itself. */
+const RING_READY = RingWaiter.RING;
+
+function main(port: MessagePort, { spread, bell }: PollWorkerData): void {
   // As a NIC's interrupt is bound to a CPU: frames wait in the backlog of the CPU that sent them
   // (netif_rx), so a poller that moved in the middle of a flow would overtake its own frames.
   const cpus = allowedCpus();
-  bindToCpu(cpus[data.spread % cpus.length] as number);
-  const room = data.room && new WaitingRoom(data.room, data.room.ifindex, roomFrameCost(data.limits.queuePackets));
-  const gate = new QueueGate(control, ring.reader, data.limits, room);
-  const poller = new Poller(
-    {
-      ring: ring.reader,
-      data: ring.data,
-      dataAddress: ring.dataAddress,
-      control,
-      batch: new Batch(batchMemory, iovecs, data.budget),
-      sender: PacketSocket.borrow(data.socketFd),
-      gate,
-    },
-    data.budget,
-  );
-  port.postMessage({ kind: 'ready', wakeFd: waiter.wakeFd } satisfies PollWorkerMessage);
-  runPollLoop({
-    poller,
-    ring: ring.reader,
-    control,
-    waiter,
-    command: new Int32Array(data.command),
-    gate,
-    onQueue: () => port.postMessage({ kind: 'queue' } satisfies PollWorkerMessage),
-    onStalled: () => port.postMessage({ kind: 'stalled' } satisfies PollWorkerMessage),
-  });
-  port.postMessage({ kind: 'ended' } satisfies PollWorkerMessage);
+  bindToCpu(cpus[spread % cpus.length] as number);
+  using waiter = new RingWaiter();
+  const open = new Map<PollLoop, PolledInterface>();
+  const say = (message: PollWorkerMessage): void => port.postMessage(message);
+
+  const takeIn = (request: PollRequest): void => {
+    const { key } = request;
+    try {
+      const polled = openInterface(request, () => say({ kind: 'queue', key }), () => say({ kind: 'stalled', key }));
+      waiter.add(request.ringFd, RING_READY);
+      open.set(polled.loop, polled);
+      group.add(polled.loop);
+      say({ kind: 'ready', key });
+    } catch (error) {
+      say({ kind: 'failed', key, error: error as Error });
+    }
+  };
+  const onBell = (): void => {
+    // The thread never returns to its event loop, so messages are fetched.
+    for (let got = receiveMessageOnPort(port); got; got = receiveMessageOnPort(port)) {
+      const order = got.message as PollOrder;
+      if (order === 'quit') group.quit();
+      else takeIn(order);
+    }
+  };
+  const onEnded = (loop: PollLoop): void => {
+    const polled = open.get(loop) as PolledInterface;
+    open.delete(loop);
+    waiter.remove(polled.ringFd);
+    polled.close();
+    say({ kind: 'ended', key: polled.key });
+  };
+
+  const group = new PollGroup({ waiter, bell: new Int32Array(bell), onBell, onEnded });
+  say({ kind: 'started', wakeFd: waiter.wakeFd });
+  onBell();
+  group.run();
 }
 
-main(workerData as PollWorkerData);
+if (!parentPort) throw new Error('poll-worker runs as a worker thread');
+main(parentPort, workerData as PollWorkerData);

@@ -8,6 +8,7 @@ import { backlogDropsOfMachine } from './backlog';
 import type { Batch } from './batch';
 import { CONTROL, RECORD, VNET_HDR_BYTES } from './layout';
 import type { FrameSender } from './packet-socket';
+import type { Gro } from './gro';
 import type { QueueGate } from './queue-gate';
 import type { SharedWords } from './shared-memory';
 import { errnoOf } from '../native/libc';
@@ -29,6 +30,10 @@ export interface PollerParts {
   batch: Batch;
   sender: FrameSender;
   gate: QueueGate;
+  /** Merges neighbouring frames of a flow; null: each frame is sent by itself. */
+  gro: Gro | null;
+  /** Frames that the interface behind the socket has ever transmitted; null where it does not count them one by one. */
+  delivered: () => number | null;
 }
 
 /** How often one poll tries again what the socket cannot take now; then the frames stay in the ring. */
@@ -39,6 +44,9 @@ const TRIES_PER_POLL = 8;
  * answers ENOBUFS to both. The pauses between the polls are long enough for a backlog to empty.
  */
 const POLLS_UNTIL_SUSPECT = 4;
+
+/** So many polls merge nothing after the kernel refused a merged packet. */
+const PLAIN_POLLS = 16;
 
 const EINTR = -(errnoOf['EINTR'] as number);
 const EAGAIN = -(errnoOf['EAGAIN'] as number);
@@ -63,6 +71,10 @@ export class Poller {
   blocked = false;
   /** Polls in a row that were blocked by the same frame, the first in the ring. */
   private blockedPolls = 0;
+  /** What the interface had transmitted when rxPackets was 0. */
+  private readonly deliveredBefore: number;
+  /** Polls that are to merge nothing. */
+  private plainPolls = 0;
   /** Set while vnet0 is down or gone: frames that cannot be delivered are refused, not retried. */
   linkDown = false;
 
@@ -79,6 +91,7 @@ export class Poller {
     this.largestFrame = control.get64(CONTROL.largestFrame);
     this.polls = control.get64(CONTROL.polls);
     this.budgetExhausted = control.get64(CONTROL.budgetExhausted);
+    this.deliveredBefore = (parts.delivered() ?? 0) - this.rxPackets;
   }
 
   /** Drains up to `budget` records; returns how many left the ring. */
@@ -111,19 +124,25 @@ export class Poller {
   private send(leased: number): number {
     const { batch, ring, sender } = this.parts;
     this.fill(leased);
-    batch.begin(leased, ring.consumerPosition(), this.drained, this.rxPackets, this.rxBytes);
-    let done = 0;
+    batch.begin(ring.consumerPosition(), this.drained, this.rxPackets, this.rxBytes);
+    let done = 0; // messages
     let tries = 0;
+    let pieces = 0;
     const suspect = this.blockedPolls >= POLLS_UNTIL_SUSPECT;
     const dropsBefore = suspect ? backlogDropsOfMachine() : 0;
-    while (done < leased) {
-      const result = sender.send(batch.address(done), leased - done);
+    while (done < batch.count) {
+      const result = sender.send(batch.address(done), batch.count - done);
       if (result > 0) {
         this.received(done, done + result);
         done += result;
       } else if (this.canPassLater(result)) {
         if (this.linkDown) {
           this.refuse(done++, CONTROL.refusedDown);
+        } else if (this.isMerged(done)) {
+          pieces = this.piecesDelivered(done);
+          this.plainPolls = PLAIN_POLLS;
+          this.blocked = true;
+          break;
         } else if (++tries > TRIES_PER_POLL) {
           if (suspect && done === 0 && this.isImpossible(result) && backlogDropsOfMachine() === dropsBefore) {
             this.refuse(done++, CONTROL.refusedInvalid);
@@ -132,12 +151,28 @@ export class Poller {
           this.blocked = true;
           break;
         }
+      } else if (this.isMerged(done)) {
+        this.plainPolls = PLAIN_POLLS;
+        break; // the next poll sends them one by one, and says of each why not
       } else {
         this.refuse(done++, reasonFor(result));
       }
     }
     this.blockedPolls = done > 0 || !this.blocked ? 0 : this.blockedPolls + 1;
-    return done;
+    return (batch.records[done] as number) + pieces;
+  }
+
+  /**
+   * A merged packet that the backlog had no place for as a whole: the first frames of it may have
+   * got there. Only the interface's own counter knows how many; they are not sent again.
+   */
+  private piecesDelivered(message: number): number {
+    const { batch, delivered } = this.parts;
+    const from = batch.records[message] as number;
+    const pieces = (delivered() ?? 0) - this.deliveredBefore - this.rxPackets;
+    if (!(pieces > 0 && from + pieces < (batch.records[message + 1] as number))) return 0;
+    this.countFrames(from, from + pieces);
+    return pieces;
   }
 
   /**
@@ -151,25 +186,62 @@ export class Poller {
     return (result === ENOBUFS || result === ENOMEM) && ((at & 3) === 0 ? asks & 0xffff : asks >>> 16) !== 0;
   }
 
-  /** Points one message at each record: virtio_net_hdr and frame are one piece of the ring. */
+  private isMerged(message: number): boolean {
+    const { records } = this.parts.batch;
+    return (records[message + 1] as number) - (records[message] as number) > 1;
+  }
+
+  /** Makes messages of the records: virtio_net_hdr and frame are one piece of the ring, unless frames are merged. */
   private fill(leased: number): void {
     const { ring, batch, dataAddress } = this.parts;
-    for (let i = 0; i < leased; i++) {
+    const gro = this.plainPolls > 0 ? null : this.parts.gro;
+    if (this.plainPolls > 0) this.plainPolls--;
+    batch.clear();
+    for (let i = 0; i < leased; ) {
       const offset = ring.offsets[i] as number;
-      const length = this.words[offset >>> 2] as number;
-      batch.point(i, dataAddress + offset + RECORD.vnet, VNET_HDR_BYTES + length);
+      const count = gro === null ? 1 : gro.run(ring.offsets, i, leased);
+      if (count > 1) {
+        this.merge(gro as Gro, i, count);
+      } else {
+        batch.add(1, 0);
+        batch.append(dataAddress + offset + RECORD.vnet, VNET_HDR_BYTES + (this.words[offset >>> 2] as number));
+      }
+      i += count;
     }
   }
 
-  private received(from: number, to: number): void {
-    const { ring } = this.parts;
+  /** One message of several records: headers of its own, then the payload of each, where it is in the ring. */
+  private merge(gro: Gro, from: number, count: number): void {
+    const { ring, batch, dataAddress } = this.parts;
+    const { headerBytes, segmentBytes, lastBytes } = gro;
+    const headers = gro.writeHeaders(batch.count, ring.offsets[from] as number, count);
+    batch.add(count, headerBytes);
+    batch.append(headers, VNET_HDR_BYTES + headerBytes);
+    for (let i = 0; i < count; i++) {
+      const payload = (ring.offsets[from + i] as number) + RECORD.frame + headerBytes;
+      batch.append(dataAddress + payload, i === count - 1 ? lastBytes : segmentBytes);
+    }
+  }
+
+  /** Counts the frames of messages that were sent. */
+  private received(fromMessage: number, toMessage: number): void {
+    const { batch, control } = this.parts;
+    const from = batch.records[fromMessage] as number;
+    const to = batch.records[toMessage] as number;
+    this.countFrames(from, to);
+    const merged = to - from - (toMessage - fromMessage);
+    if (merged > 0) control.set64(CONTROL.merged, control.get64(CONTROL.merged) + merged);
+  }
+
+  private countFrames(from: number, to: number): void {
+    const { ring, control } = this.parts;
     let bytes = 0;
     for (let i = from; i < to; i++) {
       const length = this.words[(ring.offsets[i] as number) >>> 2] as number;
       bytes += length;
       if (length > this.largestFrame) {
         this.largestFrame = length;
-        this.parts.control.set64(CONTROL.largestFrame, length);
+        control.set64(CONTROL.largestFrame, length);
       }
     }
     this.rxPackets += to - from;
@@ -183,10 +255,12 @@ export class Poller {
     return true;
   }
 
-  private refuse(index: number, reason: number): void {
-    this.parts.batch.refused(index);
-    this.count(reason);
-    this.count(CONTROL.reinjectErrors);
+  private refuse(message: number, reason: number): void {
+    const { batch, control } = this.parts;
+    const records = (batch.records[message + 1] as number) - (batch.records[message] as number);
+    batch.refused(message);
+    control.set64(reason, control.get64(reason) + records);
+    control.set64(CONTROL.reinjectErrors, control.get64(CONTROL.reinjectErrors) + records);
   }
 }
 

@@ -4,7 +4,7 @@
  * as it sent it, so the marks in the pinned batch log say how far sendmmsg came. The counters are
  * set from those before the batch, not added to: done twice, it gives the same.
  */
-import { MARK_REFUSED, MSG_LEN } from './batch';
+import { MARK_REFUSED, messageOf } from './batch';
 import { BATCH, CONTROL, VNET_HDR_BYTES } from './layout';
 import type { SharedWords } from './shared-memory';
 
@@ -22,16 +22,17 @@ export function recoverBatch({ log, control, ring }: RecoverParts): number {
   let done = 0;
   let sent = 0;
   let bytes = 0;
-  for (; done < count; done++) {
-    const mark = log.get32(BATCH.messages + done * BATCH.messageBytes + MSG_LEN);
+  for (let i = 0; i < count; i++) {
+    const { mark, records, headerBytes } = messageOf(log, i);
     if (mark === 0) break;
+    done += records;
     if (mark === MARK_REFUSED) continue;
-    sent++;
-    // packet_snd (net/packet/af_packet.c) returns the length of the frame and its virtio_net_hdr.
-    bytes += mark - VNET_HDR_BYTES;
+    sent += records;
+    // packet_snd (net/packet/af_packet.c) returns the length of the packet and its virtio_net_hdr.
+    bytes += mark - VNET_HDR_BYTES + (records - 1) * headerBytes;
   }
   if (ring.consumerPosition() === log.get64(BATCH.start)) {
-    ring.lease(count);
+    ring.lease(BATCH.max);
     ring.commit(done);
   }
   control.set64(CONTROL.drained, log.get64(BATCH.drained) + done);

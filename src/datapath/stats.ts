@@ -4,9 +4,9 @@ import * as path from 'node:path';
 
 import { BpfMap, MappedMemory, RingBuffer } from 'libbpf-ts';
 
-import { linkByName } from '../link/ip';
 import { netnsName } from '../link/netns';
 import { openPeerNetns } from '../link/peer-netns';
+import { transmittedFramesOf } from '../link/transmitted';
 import { pinDirectory } from '../state/bpffs';
 import { isControlled, type Attachment } from '../state/store';
 import { CONTROL, COUNTERS, REFUSALS } from './layout';
@@ -39,7 +39,7 @@ export interface Stats {
   held: { now: number; total: number; dropped: number; again: number; grants: number };
   refused: Record<Refusal, number>;
   hooks: { dropped: number; injected: number; errors: number };
-  poll: { polls: number; budgetExhausted: number; sleeps: number; wakeups: number; lostWakeups: number };
+  poll: { polls: number; budgetExhausted: number; sleeps: number; wakeups: number; lostWakeups: number; merged: number };
   reinject: { retries: number; errors: number };
   /** Frames that reached the hidden peer without passing `tx`: senders that bypass the egress hook. */
   stray: number;
@@ -71,8 +71,8 @@ function backlogDrops(attachment: Attachment, sent: number): number {
   const peerNetns = end && openPeerNetns();
   if (!end || !peerNetns) return 0;
   try {
-    const delivered = peerNetns.run(() => linkByName(end.name))?.counters?.txPackets;
-    return delivered === undefined ? 0 : Math.max(0, sent - (delivered - attachment.baseline.peerTxPackets));
+    const delivered = peerNetns.run(() => transmittedFramesOf(end.ifindex));
+    return delivered === null ? 0 : Math.max(0, sent - (delivered - attachment.baseline.peerTxPackets));
   } finally {
     peerNetns.close();
   }
@@ -136,6 +136,7 @@ export function readStats(attachment: Attachment): Stats {
       sleeps: at(CONTROL.sleeps),
       wakeups: at(CONTROL.wakeups),
       lostWakeups: at(CONTROL.lostWakeups),
+      merged: at(CONTROL.merged),
     },
     reinject: { retries: at(CONTROL.reinjectRetries), errors: at(CONTROL.reinjectErrors) },
     stray: kernel.stray,

@@ -40,6 +40,14 @@ const VLAN_INSERTION = ['tx-vlan-hw-insert', 'tx-vlan-stag-hw-insert'];
 /** UDP superpackets pass whole from Linux 6.2 on (virtio_net_hdr_to_skb in include/linux/virtio_net.h). */
 const UDP_GSO = ['tx-udp-segmentation'];
 
+/** The feature that merged packets ask for, see gro.ts. */
+const MERGED = ['tx-tcp-ecn-segmentation'];
+
+/** Has the kernel cut merged packets into frames on their way through this interface. */
+export function cutMergedPackets(peer: string): void {
+  switchOff(peer, MERGED);
+}
+
 /** Leaves an interface with the offloads whose results the loop can carry. */
 export function keepLoopableOffloads(iface: string, udpGso: boolean): void {
   switchOff(iface, [...INEXPRESSIBLE_GSO, ...VLAN_INSERTION, ...(udpGso ? [] : UDP_GSO)]);

@@ -14,7 +14,7 @@ import type { TakenRecord } from '../link/taken';
 import type { TcLinkState } from 'libbpf-ts';
 
 /** Raised with every change of this record or of bpf/layout.h. */
-export const STATE_VERSION = 2;
+export const STATE_VERSION = 3;
 
 /** What hairpin changed in the namespace, so that it can be put back. */
 export interface HairpinRecord {
@@ -50,6 +50,7 @@ export interface Attachment {
   lowWatermarkBytes: number;
   lowWatermarkPackets: number;
   budget: number;
+  gro: boolean;
   whenFull: 'hold' | 'drop';
   /** The peer's counters at attach, for an interface that had a life before. */
   baseline: { peerTxPackets: number };

@@ -3,7 +3,7 @@
 import type { MappedMemory } from 'libbpf-ts';
 import t from 'tap';
 
-import { Batch, MARK_REFUSED } from '../../src/datapath/batch';
+import { Batch, iovecBytes, MARK_REFUSED } from '../../src/datapath/batch';
 import { BATCH } from '../../src/datapath/layout';
 
 const ADDRESS = 0x7fff_1234_5000;
@@ -11,7 +11,7 @@ const IOVECS = 0x7ffe_8765_4000;
 
 function made(budget: number): { batch: Batch; message: (index: number) => DataView; iovec: (index: number) => DataView; log: DataView } {
   const memory = new ArrayBuffer(BATCH.messages + budget * BATCH.messageBytes);
-  const iovecs = new ArrayBuffer(budget * 16);
+  const iovecs = new ArrayBuffer(iovecBytes(budget));
   new Uint8Array(memory).fill(0xee, BATCH.messages); // what a batch of another process has left
   const mapped = (address: number, buffer: ArrayBuffer): MappedMemory => ({ address, buffer }) as unknown as MappedMemory;
   return {
@@ -22,32 +22,58 @@ function made(budget: number): { batch: Batch; message: (index: number) => DataV
   };
 }
 
-t.test('each message has one iovec of its own and nothing else', async (t) => {
-  const { message } = made(3);
+t.test('a message of one record has one iovec of its own and nothing else', async (t) => {
+  const { batch, message, iovec } = made(3);
+  batch.clear();
+  for (let i = 0; i < 3; i++) {
+    batch.add(1, 0);
+    batch.append(0x7f00_ffff_fff8 + i, 1524 + i);
+  }
+  t.equal(batch.count, 3);
   for (let i = 0; i < 3; i++) {
     const words = Array.from({ length: 8 }, (_, word) => message(i).getBigUint64(word * 8, true));
-    // struct msghdr: name, namelen, iov, iovlen, control, controllen, flags; then msg_len.
-    t.same(words, [0n, 0n, BigInt(IOVECS + i * 16), 1n, 0n, 0n, 0n, 0n], `message ${i}`);
+    // struct msghdr: name, namelen, iov, iovlen, control, controllen, flags; then msg_len, and how many records.
+    t.same(words, [0n, 0n, BigInt(IOVECS + i * 16), 1n, 0n, 0n, 0n, 1n << 32n], `message ${i}`);
+    t.equal(iovec(i).getBigUint64(0, true), BigInt(0x7f00_ffff_fff8 + i));
+    t.equal(iovec(i).getBigUint64(8, true), BigInt(1524 + i));
   }
+  t.equal(batch.address(1), ADDRESS + BATCH.messages + BATCH.messageBytes);
 });
 
-t.test('point() sets the iovec and takes the mark away', async (t) => {
-  const { batch, message, iovec } = made(2);
-  const target = 0x7f00_ffff_fff8;
-  batch.refused(1);
-  t.equal(message(1).getUint32(56, true), MARK_REFUSED);
-  batch.point(1, target, 1524);
-  t.equal(message(1).getUint32(56, true), 0);
-  t.equal(iovec(1).getBigUint64(0, true), BigInt(target));
-  t.equal(iovec(1).getBigUint64(8, true), 1524n);
-  t.equal(iovec(0).getBigUint64(0, true), 0n, 'its neighbour is left alone');
-  t.equal(batch.address(1), ADDRESS + BATCH.messages + BATCH.messageBytes);
+t.test('a message of several records has an iovec for each piece, and the log knows of how many', async (t) => {
+  const { batch, message } = made(5);
+  batch.clear();
+  batch.add(1, 0);
+  batch.append(0x1000, 60);
+  batch.add(3, 42);
+  for (const piece of [52, 100, 100, 50]) batch.append(0x2000, piece);
+  batch.add(1, 0);
+  batch.append(0x3000, 60);
+  t.same([...batch.records.subarray(0, 4)], [0, 1, 4, 5], 'where the records of each message begin');
+  t.equal(message(1).getBigUint64(16, true), BigInt(IOVECS + 16), 'its iovecs are in a row');
+  t.equal(message(1).getBigUint64(24, true), 4n);
+  t.equal(message(2).getBigUint64(16, true), BigInt(IOVECS + 5 * 16));
+  t.equal(message(1).getUint32(60, true), (42 << 16) | 3);
+});
+
+t.test('a mark goes with the next batch', async (t) => {
+  const { batch, message } = made(2);
+  for (let i = 0; i < 2; i++) {
+    batch.clear();
+    batch.add(1, 0);
+    batch.append(0x1000, 60);
+    t.equal(message(0).getUint32(56, true), 0);
+    batch.refused(0);
+    t.equal(message(0).getUint32(56, true), MARK_REFUSED);
+  }
 });
 
 t.test('begin() and end() frame a batch', async (t) => {
   const { batch, log } = made(1);
-  batch.begin(5, 2 ** 40, 1000, 900, 2 ** 33);
-  t.equal(log.getUint32(BATCH.count, true), 5);
+  batch.clear();
+  batch.add(1, 0);
+  batch.begin(2 ** 40, 1000, 900, 2 ** 33);
+  t.equal(log.getUint32(BATCH.count, true), 1);
   t.equal(log.getBigUint64(BATCH.start, true), 2n ** 40n);
   t.equal(log.getBigUint64(BATCH.drained, true), 1000n);
   t.equal(log.getBigUint64(BATCH.rxPackets, true), 900n);

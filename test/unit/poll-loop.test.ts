@@ -3,9 +3,9 @@
 import t from 'tap';
 
 import { CONTROL } from '../../src/datapath/layout';
-import { COMMAND, runPollLoop } from '../../src/datapath/poll-loop';
+import { PollGroup } from '../../src/datapath/poll-group';
+import { COMMAND, PollLoop } from '../../src/datapath/poll-loop';
 import type { Poller } from '../../src/datapath/poller';
-import type { QueueGate } from '../../src/datapath/queue-gate';
 import { SharedWords } from '../../src/datapath/shared-memory';
 
 const RING_READY = 1;
@@ -44,9 +44,9 @@ class Stage {
     const poller = this.poller();
     let asked = false;
     const { stopped } = this;
-    runPollLoop({
-      poller: poller as unknown as Poller,
-      gate: { stopped, stalled: 0, unstall: () => {}, roomMoved: () => false } as unknown as QueueGate,
+    const loop = new PollLoop({
+      poller,
+      gate: { stopped, stalled: 0, unstall: () => {}, roomMoved: () => false },
       ring: {
         isEmpty: () => {
           // The first look after arming is the one that must not be missed.
@@ -56,6 +56,11 @@ class Stage {
         },
       },
       control: this.control,
+      command: this.command,
+      onQueue: () => this.events.push('announce'),
+      onStalled: () => this.events.push('stalled'),
+    });
+    const group = new PollGroup({
       waiter: {
         wait: () => {
           this.events.push(this.armed ? 'sleep' : 'sleep unarmed');
@@ -66,10 +71,12 @@ class Stage {
           return WAKE;
         },
       },
-      command: this.command,
-      onQueue: () => this.events.push('announce'),
-      onStalled: () => this.events.push('stalled'),
+      bell: new Int32Array(new SharedArrayBuffer(4)),
+      onBell: () => undefined,
+      onEnded: () => group.quit(),
     });
+    group.add(loop);
+    group.run();
     return this.events.join(', ');
   }
 
@@ -128,7 +135,8 @@ t.test('a record that comes between the last poll and the sleep is not slept ove
 t.test('a time-out with nothing in the ring is no wake-up', async (t) => {
   const stage = new Stage();
   stage.onSleep.push(() => 0);
-  t.equal(stage.run(), 'poll 0, sleep, poll 0, sleep');
+  t.equal(stage.run(), 'poll 0, sleep, sleep', 'it stays armed');
+  t.equal(stage.count('sleeps'), 1);
   t.equal(stage.count('wakeups'), 0);
   t.equal(stage.count('lostWakeups'), 0);
 });

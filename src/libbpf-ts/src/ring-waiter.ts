@@ -9,6 +9,7 @@ import type { BpfMap } from './map';
 const CLOEXEC = 0o2000000;
 const EFD_NONBLOCK = 0o4000;
 const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_DEL = 2;
 const EPOLLIN = 1;
 const MAX_EVENTS = 8;
 /** `struct epoll_event` is packed on x86-64 only (include/uapi/linux/eventpoll.h). */
@@ -78,6 +79,13 @@ export class RingWaiter implements Disposable {
     if (libc.epoll_ctl(this.#epoll.value, EPOLL_CTL_ADD, fd, event) < 0) {
       throw systemError('epoll_ctl(EPOLL_CTL_ADD)', lastErrno());
     }
+  }
+
+  /** Watches a descriptor no longer; does nothing if it was not watched. Call it before the descriptor is closed. */
+  remove(fd: number): void {
+    if (libc.epoll_ctl(this.#epoll.value, EPOLL_CTL_DEL, fd, null) >= 0) return;
+    const errno = lastErrno();
+    if (errno !== Errno.ENOENT) throw systemError('epoll_ctl(EPOLL_CTL_DEL)', errno);
   }
 
   /**

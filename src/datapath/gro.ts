@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Offload on the way back: neighbouring datagrams of one flow cross into the kernel as one packet,
+ * which it cuts up again: one system call, one buffer and one copy instead of up to 64. Only the
+ * headers are made anew; payload stays in the ring, an iovec for each piece.
+ *
+ * The rules are those of udp_gro_receive (net/ipv4/udp_offload.c): the same addresses, ports and
+ * header fields, the same length but for the last, which may be shorter. What is merged is next to
+ * each other in the ring, so nothing overtakes anything. Only frames whose checksum is still to be
+ * done qualify: those that this machine sent.
+ */
+import type { MappedMemory } from 'libbpf-ts';
+
+import { RECORD, VNET_HDR_BYTES } from './layout';
+
+/** Segments of one superpacket: UDP_MAX_SEGMENTS of older kernels (include/linux/udp.h). */
+export const GRO_MAX_SEGMENTS = 64;
+/** virtio_net_hdr, Ethernet, IPv6 and UDP. */
+const HEADER_ROOM = 72;
+/** The largest IP packet. */
+const IP_BYTES_MAX = 65535;
+
+const ETH_BYTES = 14;
+const UDP_BYTES = 8;
+/** As a little-endian machine reads the 16 bits on the wire. */
+const ETH_P_IP_SWAPPED = 0x0008;
+const ETH_P_IPV6_SWAPPED = 0xdd86;
+const DONT_FRAGMENT_SWAPPED = 0x0040;
+const VERSION_4_NO_OPTIONS = 0x45;
+const IPPROTO_UDP = 17;
+const NEEDS_CSUM = 1;
+const GSO_UDP_L4 = 5;
+/**
+ * VIRTIO_NET_HDR_GSO_ECN. It means nothing for UDP, but virtio_net_hdr_to_skb turns it into
+ * SKB_GSO_TCP_ECN all the same, and the peer lacks that feature (cutMergedPackets() in features.ts).
+ * So the kernel cuts the packet into frames right before the peer transmits them (validate_xmit_skb
+ * in net/core/dev.c): `ip -s link` counts frames, as it did on their way out, and everybody on vnet0
+ * sees frames. A superpacket that somebody sent as one has no such bit and stays whole.
+ */
+const CUT_ON_THE_WAY = 0x80;
+const UDP_CHECK_OFFSET = 6;
+
+const swap16 = (value: number): number => ((value & 0xff) << 8) | (value >>> 8);
+
+/** One's complement sum of 16-bit words, folded. */
+const fold = (sum: number): number => {
+  const once = (sum & 0xffff) + (sum >>> 16);
+  return (once & 0xffff) + (once >>> 16);
+};
+
+/** Memory for the headers of a batch of so many records. */
+export const groHeaderBytes = (budget: number): number => budget * HEADER_ROOM;
+
+export class Gro {
+  /** Of the last merge: bytes of the headers from the Ethernet one on. */
+  headerBytes = 0;
+  /** Payload of each frame in it, and of the last. */
+  segmentBytes = 0;
+  lastBytes = 0;
+
+  private readonly words: Uint32Array;
+  private readonly halves: Uint16Array;
+  private readonly bytes: Uint8Array;
+  private readonly headers: Uint8Array;
+  private readonly headersAddress: number;
+
+  /** `data` is the mapped ring, `headers` groHeaderBytes(budget) of memory that stays where it is. Both are borrowed. */
+  constructor(data: Uint8Array, headers: MappedMemory) {
+    this.bytes = data;
+    this.words = new Uint32Array(data.buffer, data.byteOffset, data.byteLength >>> 2);
+    this.halves = new Uint16Array(data.buffer, data.byteOffset, data.byteLength >>> 1);
+    this.headers = new Uint8Array(headers.buffer);
+    this.headersAddress = headers.address;
+  }
+
+  /**
+   * How many records from `from` on make one superpacket; 1 if it stays alone. For more than one,
+   * headerBytes, segmentBytes and lastBytes say what they have in common.
+   */
+  run(offsets: Uint32Array, from: number, leased: number): number {
+    const first = offsets[from] as number;
+    const headerBytes = this.headersOf(first);
+    if (headerBytes === 0) return 1;
+    const length = this.words[first >>> 2] as number;
+    const segment = length - headerBytes;
+    const most = Math.min(leased - from, GRO_MAX_SEGMENTS, Math.floor((IP_BYTES_MAX - headerBytes + ETH_BYTES) / segment));
+    let count = 1;
+    let last = segment;
+    while (count < most) {
+      const next = offsets[from + count] as number;
+      const payload = (this.words[next >>> 2] as number) - headerBytes;
+      if (payload > segment || payload <= 0 || !this.sameFlow(first, next, headerBytes)) break;
+      count++;
+      last = payload;
+      if (payload < segment) break;
+    }
+    this.headerBytes = headerBytes;
+    this.segmentBytes = segment;
+    this.lastBytes = last;
+    return count;
+  }
+
+  /** Writes virtio_net_hdr and headers of the superpacket that run() has just found into slot `slot`; returns their address. */
+  writeHeaders(slot: number, first: number, count: number): number {
+    const { headers, headerBytes, segmentBytes, lastBytes } = this;
+    const at = slot * HEADER_ROOM;
+    const from = first + RECORD.vnet;
+    for (let i = 0; i < VNET_HDR_BYTES + headerBytes; i++) headers[at + i] = this.bytes[from + i] as number;
+    const more = (count - 1) * segmentBytes + lastBytes - segmentBytes;
+    headers[at + 1] = GSO_UDP_L4 | CUT_ON_THE_WAY;
+    this.put16(at + 2, headerBytes); // hdr_len, native order
+    this.put16(at + 4, segmentBytes); // gso_size
+    const frame = at + VNET_HDR_BYTES;
+    if (headerBytes === ETH_BYTES + 20 + UDP_BYTES) {
+      const length = this.network16(frame + 16) + more;
+      // RFC 1624: a sum that has counted the old length.
+      const sum = fold((~this.network16(frame + 24) & 0xffff) + more);
+      this.putNetwork16(frame + 16, length);
+      this.putNetwork16(frame + 24, ~sum & 0xffff);
+    } else {
+      this.putNetwork16(frame + 18, this.network16(frame + 18) + more);
+    }
+    const udp = frame + headerBytes - UDP_BYTES;
+    this.putNetwork16(udp + 4, this.network16(udp + 4) + more);
+    // The sum over the pseudo header, which has the length in it.
+    this.putNetwork16(udp + UDP_CHECK_OFFSET, fold(this.network16(udp + UDP_CHECK_OFFSET) + more));
+    return this.headersAddress + at;
+  }
+
+  /** Bytes of Ethernet, IP and UDP header of a datagram that may be merged, or 0. */
+  private headersOf(record: number): number {
+    const { halves, bytes, words } = this;
+    const half = record >>> 1;
+    // flags and gso_type
+    if (halves[half + 3] !== NEEDS_CSUM) return 0;
+    const frame = half + (RECORD.frame >>> 1);
+    const length = words[record >>> 2] as number;
+    const type = halves[frame + 6] as number;
+    if (type === ETH_P_IP_SWAPPED) {
+      const at = record + RECORD.frame;
+      const headers = ETH_BYTES + 20 + UDP_BYTES;
+      if (bytes[at + 14] !== VERSION_4_NO_OPTIONS || bytes[at + 23] !== IPPROTO_UDP || halves[frame + 10] !== DONT_FRAGMENT_SWAPPED) return 0;
+      return this.isWhole(half, headers, length, swap16(halves[frame + 8] as number) + ETH_BYTES) ? headers : 0;
+    }
+    if (type === ETH_P_IPV6_SWAPPED) {
+      const headers = ETH_BYTES + 40 + UDP_BYTES;
+      if (bytes[record + RECORD.frame + 20] !== IPPROTO_UDP) return 0;
+      return this.isWhole(half, headers, length, swap16(halves[frame + 9] as number) + ETH_BYTES + 40) ? headers : 0;
+    }
+    return 0;
+  }
+
+  /** The frame is as long as its IP header says, has payload, and its checksum is that of UDP. */
+  private isWhole(half: number, headers: number, length: number, said: number): boolean {
+    const { halves } = this;
+    const udpLength = swap16(halves[half + ((RECORD.frame + headers - 4) >>> 1)] as number);
+    return (
+      length === said &&
+      length > headers &&
+      udpLength === length - headers + UDP_BYTES &&
+      halves[half + 6] === headers - UDP_BYTES &&
+      halves[half + 7] === UDP_CHECK_OFFSET
+    );
+  }
+
+  /** Whether two datagrams have the same headers but for lengths, checksums and the identification. */
+  private sameFlow(a: number, b: number, headerBytes: number): boolean {
+    const { words } = this;
+    if (this.headersOf(b) !== headerBytes) return false;
+    const x = (a + RECORD.frame) >>> 2;
+    const y = (b + RECORD.frame) >>> 2;
+    if (words[x] !== words[y] || words[x + 1] !== words[y + 1] || words[x + 2] !== words[y + 2] || words[x + 3] !== words[y + 3]) return false;
+    if (headerBytes === ETH_BYTES + 20 + UDP_BYTES) {
+      // 16: length, identification; 24: checksum, source; 36: destination port, length; 40: checksum
+      return (
+        words[x + 5] === words[y + 5] &&
+        (words[x + 6] as number) >>> 16 === (words[y + 6] as number) >>> 16 &&
+        words[x + 7] === words[y + 7] &&
+        words[x + 8] === words[y + 8] &&
+        ((words[x + 9] as number) & 0xffff) === ((words[y + 9] as number) & 0xffff)
+      );
+    }
+    // 16: flow label, length; 56: destination port, length; 60: checksum
+    if (((words[x + 4] as number) & 0xffff) !== ((words[y + 4] as number) & 0xffff)) return false;
+    for (let i = 5; i < 14; i++) if (words[x + i] !== words[y + i]) return false;
+    return ((words[x + 14] as number) & 0xffff) === ((words[y + 14] as number) & 0xffff);
+  }
+
+  private network16(at: number): number {
+    return ((this.headers[at] as number) << 8) | (this.headers[at + 1] as number);
+  }
+
+  private putNetwork16(at: number, value: number): void {
+    this.headers[at] = value >>> 8;
+    this.headers[at + 1] = value & 0xff;
+  }
+
+  private put16(at: number, value: number): void {
+    this.headers[at] = value & 0xff;
+    this.headers[at + 1] = value >>> 8;
+  }
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+/** One interface as the polling thread has it: what the main thread opened is mapped, and put together. */
+import { MappedMemory, RingBuffer } from 'libbpf-ts';
+
+import { transmittedFrames } from '../link/transmitted';
+import { Batch, iovecBytes } from './batch';
+import { roomFrameCost } from './credit';
+import { Gro, groHeaderBytes } from './gro';
+import { BATCH, CONTROL } from './layout';
+import { PacketSocket } from './packet-socket';
+import { PollLoop } from './poll-loop';
+import { Poller } from './poller';
+import { QueueGate, type GateLimits } from './queue-gate';
+import { SharedWords } from './shared-memory';
+import { WaitingRoom, type RoomSockets } from './waiting-room';
+
+/** What the main thread hands over. Descriptors stay its own, open until the loop has ended. */
+export interface PollRequest {
+  /** Tells interfaces apart in messages. */
+  key: string;
+  ringFd: number;
+  controlFd: number;
+  batchFd: number;
+  socketFd: number;
+  budget: number;
+  /** Whether neighbouring frames of a flow are merged. */
+  gro: boolean;
+  limits: GateLimits;
+  /** Sockets and entry of the waiting room; null where frames are refused instead of held. */
+  room: (RoomSockets & { ifindex: number }) | null;
+  /** The peer, and a socket to ask for its counters (transmitted.ts); null where there is none. */
+  wire: { ifindex: number; socketFd: number } | null;
+  /** COMMAND words of poll-loop.ts. */
+  command: SharedArrayBuffer;
+}
+
+export interface PolledInterface {
+  readonly key: string;
+  readonly ringFd: number;
+  readonly loop: PollLoop;
+  /** Unmaps everything; the loop must have ended. */
+  close(): void;
+}
+
+/** Throws a BpfError if something cannot be mapped; nothing stays open then. */
+export function openInterface(request: PollRequest, onQueue: () => void, onStalled: () => void): PolledInterface {
+  const mappings: { close(): void }[] = [];
+  const close = (): void => mappings.forEach((mapping) => mapping.close());
+  const own = <T extends { close(): void }>(mapping: T): T => {
+    mappings.push(mapping);
+    return mapping;
+  };
+  try {
+    return { key: request.key, ringFd: request.ringFd, loop: loopOf(request, own, onQueue, onStalled), close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+type Own = <T extends { close(): void }>(mapping: T) => T;
+
+function loopOf(request: PollRequest, own: Own, onQueue: () => void, onStalled: () => void): PollLoop {
+  const { ringFd, controlFd, batchFd, socketFd, budget, limits, wire } = request;
+  const { reader, data, dataAddress } = own(new RingBuffer(ringFd));
+  const controlMemory = own(MappedMemory.map({ fd: controlFd, length: CONTROL.size }));
+  const batchMemory = own(MappedMemory.map({ fd: batchFd, length: BATCH.messages + BATCH.max * BATCH.messageBytes }));
+  const iovecs = own(MappedMemory.map({ length: iovecBytes(budget) }));
+  const control = new SharedWords(controlMemory.buffer, 0, CONTROL.size);
+  const room = request.room && new WaitingRoom(request.room, request.room.ifindex, roomFrameCost(limits.queuePackets));
+  const gate = new QueueGate(control, reader, limits, room);
+  const batch = new Batch(batchMemory, iovecs, budget);
+  const sender = PacketSocket.borrow(socketFd);
+  const gro = request.gro ? new Gro(data, own(MappedMemory.map({ length: groHeaderBytes(budget) }))) : null;
+  const delivered = (): number | null => wire && transmittedFrames(wire.socketFd, wire.ifindex);
+  const poller = new Poller({ ring: reader, data, dataAddress, control, batch, sender, gate, gro, delivered }, budget);
+  return new PollLoop({ poller, gate, ring: reader, control, command: new Int32Array(request.command), onQueue, onStalled });
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+/** The polling thread, seen from the main thread: one for all interfaces of a process. */
+import * as path from 'node:path';
+import { Worker } from 'node:worker_threads';
+
+import { wakeWaiter } from 'libbpf-ts';
+
+import { VnetError } from '../errors';
+import { COMMAND } from './poll-loop';
+import type { PollOrder, PollWorkerData, PollWorkerMessage } from './poll-worker';
+import type { PollRequest } from './polled-interface';
+
+/** What happens to an interface while it is polled. */
+export interface PollEvents {
+  /** Its queue has stopped or woken. */
+  queue: () => void;
+  /** Held frames seem to be lost. */
+  stalled: () => void;
+  /** The thread died: nothing is polled any more. */
+  died: (error: VnetError) => void;
+}
+
+/** One interface that is being polled. */
+export interface Polled {
+  /** Sets a word of COMMAND. */
+  command(word: number, value: number): void;
+  /** Ends the loop, after it has delivered what is in the ring; resolves when it has. Idempotent. */
+  stop(): Promise<void>;
+}
+
+interface Entry {
+  events: PollEvents;
+  ready: () => void;
+  failed: (error: VnetError) => void;
+  ended: () => void;
+}
+
+export class PollerThread {
+  private static current: PollerThread | undefined;
+
+  private readonly worker: Worker;
+  private readonly bell = new Int32Array(new SharedArrayBuffer(4));
+  private readonly entries = new Map<string, Entry>();
+  /** The worker's wake-up descriptor, -1 while there is none. */
+  private wakeFd = -1;
+
+  private constructor(spread: number) {
+    this.worker = new Worker(path.join(__dirname, 'poll-worker.js'), {
+      workerData: { spread, bell: this.bell.buffer as SharedArrayBuffer } satisfies PollWorkerData,
+      // The loop allocates nothing per packet; a small heap keeps its pauses short.
+      resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 },
+    });
+    this.worker.on('message', (message: PollWorkerMessage) => this.receive(message));
+    this.worker.once('error', (cause) => this.died(cause as Error));
+    this.worker.once('exit', () => this.died(new Error('it ended')));
+  }
+
+  /**
+   * Has an interface polled, by the thread that polls the others of this process; starts it if there
+   * is none. `spread` differs between processes. Resolves when the interface is polled.
+   */
+  static poll(request: Omit<PollRequest, 'command'>, pollDelayUs: number, spread: number, events: PollEvents): Promise<Polled> {
+    PollerThread.current ??= new PollerThread(spread);
+    return PollerThread.current.add(request, pollDelayUs, events);
+  }
+
+  private async add(request: Omit<PollRequest, 'command'>, pollDelayUs: number, events: PollEvents): Promise<Polled> {
+    const command = new Int32Array(new SharedArrayBuffer(COMMAND.words * 4));
+    command[COMMAND.pollDelayUs] = pollDelayUs;
+    let stopping = false;
+    let ended = (): void => undefined;
+    const end = new Promise<void>((resolve) => (ended = resolve));
+    const ready = new Promise<void>((resolve, failed) => this.entries.set(request.key, { events, ready: resolve, failed, ended }));
+    this.worker.postMessage({ ...request, command: command.buffer as SharedArrayBuffer } satisfies PollOrder);
+    this.ring();
+    await ready;
+    const setCommand = (word: number, value: number): void => {
+      Atomics.store(command, word, value);
+      this.ring();
+    };
+    const stop = async (): Promise<void> => {
+      if (!stopping) setCommand(COMMAND.stop, 1);
+      stopping = true;
+      await end;
+    };
+    return { command: setCommand, stop };
+  }
+
+  /** Tells the thread that there is something to read. */
+  private ring(): void {
+    Atomics.add(this.bell, 0, 1);
+    Atomics.notify(this.bell, 0);
+    if (this.wakeFd >= 0) wakeWaiter(this.wakeFd);
+  }
+
+  private receive(message: PollWorkerMessage): void {
+    if (message.kind === 'started') {
+      this.wakeFd = message.wakeFd;
+      this.ring(); // it may sleep already, and have missed what was said before
+      return;
+    }
+    const { key } = message;
+    const entry = this.entries.get(key);
+    if (message.kind === 'queue') entry?.events.queue();
+    if (message.kind === 'stalled') entry?.events.stalled();
+    if (message.kind === 'ready') entry?.ready();
+    if (message.kind === 'failed' || message.kind === 'ended') this.entries.delete(key);
+    if (message.kind === 'failed') entry?.failed(new VnetError('INTERNAL', 'the poller', message.error.message, { cause: message.error }));
+    if (message.kind === 'ended') entry?.ended();
+    if (this.entries.size === 0 && PollerThread.current === this) this.quit();
+  }
+
+  /** The thread ends with its last interface; the next one gets a new thread. */
+  private quit(): void {
+    PollerThread.current = undefined;
+    this.worker.postMessage('quit' satisfies PollOrder);
+    this.ring();
+  }
+
+  private died(cause: Error): void {
+    this.wakeFd = -1;
+    if (PollerThread.current === this) PollerThread.current = undefined;
+    const error = new VnetError('INTERNAL', 'the poller', cause.message, { cause });
+    for (const { failed, ended, events } of this.entries.values()) {
+      failed(error);
+      ended();
+      events.died(error);
+    }
+    this.entries.clear();
+  }
+}
