@@ -93,7 +93,9 @@ export function readStats(attachment: Attachment): Stats {
   const sent = at(CONTROL.rxPackets);
   const backlog = backlogDrops(attachment, sent);
   const stopped = (words.get32(CONTROL.gate) & GATE_STOPPED) !== 0;
-  const held = heldNow(words);
+  const difference = heldNow(words);
+  const held = Math.max(0, difference);
+  const twice = at(CONTROL.heldTwice) + Math.max(0, -difference);
   const controlled = isControlled(attachment);
   const refused = Object.fromEntries(REFUSALS.map((name, i) => [name, kernel.refused[i]])) as Record<Refusal, number>;
   refused.toolong = at(CONTROL.refusedToolong);
@@ -108,7 +110,7 @@ export function readStats(attachment: Attachment): Stats {
     attach: attachment.attach,
     state: !controlled ? 'crashed' : stopped ? 'stopped' : 'running',
     pid: attachment.pid,
-    tx: { packets: kernel.txPackets, bytes: kernel.txBytes },
+    tx: { packets: kernel.txPackets + twice, bytes: kernel.txBytes },
     rx: { packets: sent - backlog, bytes: at(CONTROL.rxBytes) },
     queue: {
       capacityBytes: attachment.ringBytes,
