@@ -38,6 +38,7 @@ export async function together(t: Test, nic: Attached, others: Others, env: Node
 /** They are still attached when we have gone: they see what is sent. */
 export function checkStay(t: Test, netns: string, iface: string, others: Others): void {
   const before = Object.values(others).map((other) => other.seen());
+  ok('ip', ['-n', netns, 'link', 'set', 'dev', iface, 'up']);
   ok('ip', ['-n', netns, 'addr', 'add', '10.77.0.1/24', 'dev', iface]);
   const [nsenter, ...rest] = inside(netns) as [string, ...string[]];
   run(nsenter, [...rest, 'ping', '-c', '1', '-W', '1', '10.77.0.2']); // nobody answers

@@ -94,7 +94,8 @@ t.test('qdiscs on a veth', { skip: cannotLoop() }, async (t) => {
     ok('tc', ['-n', nic.netns, 'qdisc', 'del', 'dev', nic.iface, 'root']);
     ok('ip', ['-n', nic.netns, 'link', 'add', 'ifb0', 'type', 'ifb']);
     ok('ip', ['-n', nic.netns, 'link', 'set', 'ifb0', 'up']);
-    ok('tc', ['-n', nic.netns, 'qdisc', 'add', 'dev', nic.iface, 'clsact']);
+    // Where there is no tcx, our program hangs on it already.
+    if (look(nic).attach === 'tcx') ok('tc', ['-n', nic.netns, 'qdisc', 'add', 'dev', nic.iface, 'clsact']);
     // prettier-ignore
     ok('tc', ['-n', nic.netns, 'filter', 'add', 'dev', nic.iface, 'ingress', 'protocol', 'all', 'u32', 'match', 'u32', '0', '0',
       'action', 'mirred', 'egress', 'redirect', 'dev', 'ifb0']);

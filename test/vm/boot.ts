@@ -33,9 +33,9 @@ export interface BootResult {
 
 export async function boot(kernel: FetchedKernel, payload: Payload, options: BootOptions): Promise<BootResult> {
   const result = await bootOnce(kernel, payload, options);
-  // Seen once in some two hundred boots, before user space: emulation, not us. Once more; a second time is real.
-  if (result.ending.kind !== 'no-user-space') return result;
-  options.announce(`kernel ${kernel.name}: ${result.ending.why}, killed and booted again`);
+  // Seen once in some two hundred boots: emulation, not us. Once more; a second time is real. Never for what came later.
+  if (result.times.userSpaceMs !== undefined || result.ending.kind === 'interrupted') return result;
+  options.announce(`kernel ${kernel.name}: no user space (${result.problems.join('; ')}), booted again`);
   return bootOnce(kernel, payload, options);
 }
 
