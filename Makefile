@@ -11,6 +11,7 @@ PREFIX ?= /usr/local
 # Debian packages: to build and run, and those that only tests use.
 PACKAGES := clang libbpf-dev libbpf1 iproute2 iputils-ping util-linux mount
 TEST_PACKAGES := $(PACKAGES) iperf3 tcpdump ethtool tcpreplay procps kmod bpftool?
+BENCH_PACKAGES := $(TEST_PACKAGES) gcc libc6-dev
 VM_PACKAGES := $(TEST_PACKAGES) qemu-system-x86 busybox-static bash xz-utils libc6-dev debian-archive-keyring
 # SETUP=no: take the machine as it is.
 SETUP ?= yes
@@ -19,12 +20,15 @@ BPF_OBJECT := dist/bpf/vnet.bpf.o
 BUILT := dist/.built
 TOOLS := dist-test/.built
 TAP_BUILT := dist-test/.tap-built
+# What the benchmark compares with, and its senders and receivers.
+BENCH_PROGRAMS := $(patsubst test/bench/c/%.c,dist-test/bench/%,$(filter-out %.bpf.c,$(wildcard test/bench/c/*.c)))
+BENCH_BUILT := $(BENCH_PROGRAMS) dist-test/bench/redirect.bpf.o
 # Senders and receivers of the tests, compiled because tests start them by the dozen.
 TOOL_SOURCES := $(wildcard test/helpers/*.ts) test/helpers/tsconfig.json
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-kernel test-vm soak lint build compile compile-tests clean install uninstall setup setup-test setup-vm setup-build
+.PHONY: help demo test test-unit test-kernel test-vm soak bench bench-quick lint build compile compile-tests compile-bench clean install uninstall setup setup-test setup-bench setup-vm setup-build
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -53,15 +57,24 @@ test-vm: setup-vm ## run the matrix of kernels under qemu, without root; KERNEL=
 
 soak: setup-test ## longer runs: mixed load, 50 kills, a million bad frames, hold against drop
 	@$(MAKE) --no-print-directory compile-tests
-	@VNET_BPF_TEST_KILLS=50 VNET_BPF_TEST_FRAMES=1000000 VNET_BPF_TEST_ALL_STEPS=1 $(BIN)/tap run --jobs=1 --timeout=3600 --reporter=tap \
-		test/kernel/crash-adopt.test.ts test/kernel/crash-steps.test.ts test/kernel/fuzz-frames.test.ts test/soak/hold-vs-drop.ts test/soak/mixed.ts
+	@VNET_BPF_TEST_KILLS=50 VNET_BPF_TEST_FRAMES=1000000 VNET_BPF_TEST_ALL_STEPS=1 VNET_BPF_TEST_INTERFACES=64 $(BIN)/tap run --jobs=1 --timeout=3600 --reporter=tap \
+		test/kernel/many.test.ts test/kernel/crash-adopt.test.ts test/kernel/crash-steps.test.ts test/kernel/fuzz-frames.test.ts test/soak/hold-vs-drop.ts test/soak/mixed.ts
+
+bench: setup-bench ## compare with the same loop in C, with TAP and with the kernel's redirect; writes docs/benchmarks.md (BENCH_ARGS)
+	@$(MAKE) --no-print-directory compile-bench
+	@$(NODE) -r ts-node/register/transpile-only test/bench/run.ts $(BENCH_ARGS)
+
+bench-quick: setup-bench ## the same in a minute, less exact; writes nothing
+	@$(MAKE) --no-print-directory compile-bench
+	@$(NODE) -r ts-node/register/transpile-only test/bench/run.ts --quick $(BENCH_ARGS)
 
 lint: setup-build ## type checks, eslint, warnings of clang, no registry host in the tree
 	@$(MAKE) --no-print-directory compile
 	$(BIN)/tsc --noEmit -p tsconfig.json
 	$(BIN)/tsc --noEmit -p test/tsconfig.json
 	$(BIN)/eslint --config test/lint/eslint.config.mjs --max-warnings 0 src test
-	$(CLANG) $(BPF_CFLAGS) -fsyntax-only bpf/vnet.bpf.c
+	$(CLANG) $(BPF_CFLAGS) -fsyntax-only bpf/vnet.bpf.c test/bench/c/redirect.bpf.c
+	$(CLANG) -O2 -Wall -Wextra -Werror -fsyntax-only $(filter-out %.bpf.c,$(wildcard test/bench/c/*.c))
 	@$(NODE) -r ts-node/register/transpile-only test/lint/hosts.ts
 
 build: setup-build ## compile TypeScript and BPF into dist/
@@ -71,6 +84,9 @@ compile: $(BUILT) $(BPF_OBJECT)
 	@:
 
 compile-tests: compile $(TOOLS) $(TAP_BUILT)
+	@:
+
+compile-bench: compile-tests $(BENCH_BUILT)
 	@:
 
 # The target that npm itself writes last: an interrupted npm ci is done again.
@@ -101,6 +117,14 @@ $(BPF_OBJECT): bpf/vnet.bpf.c $(wildcard bpf/*.h)
 	@mkdir -p $(@D)
 	@$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
+dist-test/bench/%: test/bench/c/%.c $(wildcard test/bench/c/*.h) bpf/layout.h
+	@mkdir -p $(@D)
+	@$(CC) -O2 -Wall -Wextra -Werror -o $@ $< $(if $(filter twin,$*),-lbpf)
+
+dist-test/bench/%.bpf.o: test/bench/c/%.bpf.c
+	@mkdir -p $(@D)
+	@$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
 # Set-up is checked by looking at the machine, not by stamps: packages come and go.
 setup:
 	@src/setup/machine.sh --for-root
@@ -113,6 +137,10 @@ setup-build:
 setup-test:
 	@src/setup/machine.sh
 	@[ "$(SETUP)" = no ] || src/setup/packages.sh $(TEST_PACKAGES)
+
+setup-bench:
+	@src/setup/machine.sh --for-root
+	@[ "$(SETUP)" = no ] || src/setup/packages.sh $(BENCH_PACKAGES)
 
 setup-vm:
 	@src/setup/machine.sh

@@ -36,6 +36,12 @@ export class VnetError extends Error {
     this.hint = options.hint;
   }
 
+  /** An error that another process has put into words already. */
+  static received(code: ErrorCode, message: string, hint: string | undefined): VnetError {
+    const [what, ...why] = message.split(': ');
+    return new VnetError(code, what as string, why.join(': '), hint === undefined ? {} : { hint });
+  }
+
   /** 2 for wrong usage, 1 for what failed at run time. */
   get exitCode(): 1 | 2 {
     return this.code === 'USAGE' ? 2 : 1;

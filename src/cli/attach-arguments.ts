@@ -7,6 +7,7 @@ import {
   checkNetnsName,
   DEFAULTS,
   parseBudget,
+  parseBusyPoll,
   parseCidr,
   parseMac,
   parseMtu,
@@ -18,7 +19,7 @@ import {
 import { usageError } from '../errors';
 
 export interface AttachArguments {
-  iface: string;
+  iface: string[];
   type?: 'veth' | 'dummy';
   netns?: string;
   addr?: string[];
@@ -29,6 +30,7 @@ export interface AttachArguments {
   queuePackets?: string;
   budget?: string;
   gro?: 'on' | 'off';
+  busyPoll?: string;
   whenFull?: 'hold' | 'drop';
   lowWatermark?: string;
   replace: boolean;
@@ -40,7 +42,7 @@ export function attachArguments(y: Argv): Argv {
   const text = (describe: string) => ({ type: 'string', requiresArg: true, describe }) as const;
   const flag = (describe: string) => ({ type: 'boolean', default: false, describe }) as const;
   return y
-    .positional('iface', { type: 'string', demandOption: true, describe: 'the interface, such as vnet0' })
+    .positional('iface', { type: 'string', array: true, demandOption: true, describe: 'the interface, such as vnet0; several are looped by one process' })
     .option('type', { choices: ['veth', 'dummy'] as const, requiresArg: true, describe: 'kind of interface [veth]' })
     .option('netns', text('network namespace to make it in'))
     .option('addr', { ...text('address with prefix length, looped; may be repeated'), array: true, nargs: 1 })
@@ -51,6 +53,7 @@ export function attachArguments(y: Argv): Argv {
     .option('queue-packets', text('limit the queue to so many frames, as a descriptor ring'))
     .option('budget', text('frames per poll, 1 to 1024 [64]'))
     .option('gro', { choices: ['on', 'off'] as const, requiresArg: true, describe: 'merge neighbouring datagrams of a flow on their way back [on]' })
+    .option('busy-poll', text('microseconds for which the poller looks for frames before it sleeps [0]'))
     .option('when-full', { choices: ['hold', 'drop'] as const, requiresArg: true, describe: 'frames that find the queue full wait, or are refused [hold]' })
     .option('low-watermark', text('part of the queue at which it wakes [50%]'))
     .option('replace', flag('detach the interface first if it is attached'))
@@ -62,7 +65,12 @@ export function attachArguments(y: Argv): Argv {
 
 /** Checks everything that can be checked without the kernel; throws usage errors. */
 export function toOptions(args: AttachArguments): AttachOptions {
-  checkInterfaceName(args.iface);
+  args.iface.forEach(checkInterfaceName);
+  const twice = args.iface.find((name, i) => args.iface.indexOf(name) !== i);
+  if (twice !== undefined) throw usageError(`attach ${twice}`, 'is named twice');
+  if (args.iface.length > 1 && (args.addr || args.mac)) {
+    throw usageError('attach', 'several interfaces cannot share one address', 'use --hairpin, and give each its own with ip addr add');
+  }
   const addresses = (args.addr ?? []).map(parseCidr);
   const seen = new Set<string>();
   for (const { address } of addresses) {
@@ -84,6 +92,7 @@ export function toOptions(args: AttachArguments): AttachOptions {
     ringBytes: args.ringSize === undefined ? DEFAULTS.ringBytes : parseRingSize(args.ringSize),
     queuePackets: args.queuePackets === undefined ? DEFAULTS.queuePackets : parseQueuePackets(args.queuePackets),
     budget: args.budget === undefined ? DEFAULTS.budget : parseBudget(args.budget),
+    busyPollUs: args.busyPoll === undefined ? DEFAULTS.busyPollUs : parseBusyPoll(args.busyPoll),
     gro: args.gro === undefined ? DEFAULTS.gro : args.gro === 'on',
     whenFull: args.whenFull ?? null,
     lowWatermark: args.lowWatermark === undefined ? DEFAULTS.lowWatermark : parseWatermark(args.lowWatermark),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf attach`: in the foreground until a signal, or in the background. */
 import type { Controller } from '../controller/controller';
+import type { AttachOptions } from '../controller/options';
 import { VnetError } from '../errors';
 import { readAttachment } from '../state/store';
 import { toOptions, type AttachArguments } from './attach-arguments';
@@ -11,38 +12,59 @@ import { print, printJson, reportError } from './output';
 export async function attachCommand(args: AttachArguments): Promise<void> {
   const options = toOptions(args);
   if (args.daemon && !process.env[IN_BACKGROUND]) {
-    const id = await startInBackground();
-    ready(args, id);
+    ready(args, await startInBackground());
     return;
   }
   // Not loaded by the process that only waits for the one in the background.
-  const [{ attach }, { requirePrivileges }] = await Promise.all([import('../controller/attach.js'), import('../controller/privileges.js')]);
+  const { requirePrivileges } = await import('../controller/privileges.js');
   requirePrivileges();
   // Signals count from the start: what a half-done attach has made is removed by its end.
-  const signalled = new Promise<NodeJS.Signals>((resolve) => {
-    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => resolve(name));
+  const signalled = new Promise<void>((resolve) => {
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => resolve());
   });
-  const controller = await attach(args.iface, options);
-  if (process.env[IN_BACKGROUND]) reportReady(controller.attachment.id);
-  else ready(args, controller.attachment.id);
-  const gone = new Promise<VnetError>((resolve) => controller.once('gone', resolve));
-  const end = await Promise.race([signalled, gone]);
-  await finish(controller, end);
-}
-
-async function finish(controller: Controller, end: NodeJS.Signals | VnetError): Promise<void> {
-  await controller.detach();
-  if (end instanceof VnetError) process.exitCode = reportError(end, false);
+  const controllers = await attachAll(args.iface, options);
+  const ids = controllers.map(({ attachment }) => attachment.id);
+  if (process.env[IN_BACKGROUND]) reportReady(ids);
+  else ready(args, ids);
+  await Promise.race([signalled, Promise.all(controllers.map(untilDetached))]);
+  for (const controller of controllers) await controller.detach();
   // Nothing else keeps the process, but a library's timer must not either.
   process.exit();
 }
 
-function ready(args: AttachArguments, id: string): void {
-  const attachment = readAttachment(id);
-  if (!attachment) throw new VnetError('INTERFACE_GONE', `interface ${args.iface}`, 'was detached at once');
-  if (args.json) printJson(describeAttachment(attachment));
-  else {
-    const { iface, netns, pid } = attachment;
+/** All of them or none. */
+async function attachAll(names: readonly string[], options: AttachOptions): Promise<Controller[]> {
+  const { attach } = await import('../controller/attach.js');
+  const controllers: Controller[] = [];
+  try {
+    for (const name of names) controllers.push(await attach(name, options));
+    return controllers;
+  } catch (error) {
+    for (const controller of controllers) await controller.detach();
+    throw error;
+  }
+}
+
+/** Resolves when nothing is left of it: somebody asked for that, or took the interface away. */
+function untilDetached(controller: Controller): Promise<void> {
+  controller.once('gone', (why) => {
+    process.exitCode = reportError(why, false);
+    void controller.detach();
+  });
+  return new Promise((resolve) => controller.once('detached', resolve));
+}
+
+function ready(args: AttachArguments, ids: readonly string[]): void {
+  const attachments = ids.map((id) => {
+    const attachment = readAttachment(id);
+    if (!attachment) throw new VnetError('INTERFACE_GONE', `interface ${args.iface.join(', ')}`, 'was detached at once');
+    return attachment;
+  });
+  if (args.json) {
+    const documents = attachments.map(describeAttachment);
+    return printJson(documents.length === 1 ? documents[0] : documents);
+  }
+  for (const { iface, netns, pid } of attachments) {
     const how = args.daemon ? `by process ${pid}; vnet-bpf detach ${iface}${netns.name === null ? '' : ` --netns ${netns.name}`} ends it` : 'until Ctrl-C';
     print(`${iface}${netns.name === null ? '' : ` in namespace ${netns.name}`} loops, ${how}`);
   }

@@ -8,11 +8,11 @@ import { VnetError, type ErrorCode } from '../errors';
 export const IN_BACKGROUND = 'VNET_BPF_IN_BACKGROUND';
 
 interface Ready {
-  id: string;
+  ids: string[];
 }
 
-/** Starts the background process; returns the attachment's id, or exits with what it printed. */
-export function startInBackground(): Promise<string> {
+/** Starts the background process; returns the ids of what it attached, or throws what it printed. */
+export function startInBackground(): Promise<string[]> {
   const child = spawn(process.execPath, process.argv.slice(1), {
     detached: true,
     cwd: '/',
@@ -27,7 +27,7 @@ export function startInBackground(): Promise<string> {
       child.stderr?.destroy();
       child.disconnect();
       child.unref();
-      resolve((message as Ready).id);
+      resolve((message as Ready).ids);
     });
     child.once('close', (code, signal) => reject(failure(stderr, code, signal)));
   });
@@ -44,8 +44,8 @@ function failure(stderr: string, code: number | null, signal: string | null): Vn
 }
 
 /** Tells the waiting command that the interface is ready. */
-export function reportReady(id: string): void {
-  process.send?.({ id } satisfies Ready, () => process.disconnect());
+export function reportReady(ids: string[]): void {
+  process.send?.({ ids } satisfies Ready, () => process.disconnect());
   // Nobody reads it any more; a message there must not end the controller.
   process.stderr.on('error', () => undefined);
 }

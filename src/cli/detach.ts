@@ -7,12 +7,12 @@ import { usageError } from '../errors';
 import { allAttachments } from '../state/store';
 import { print } from './output';
 
-export function detachCommand(args: { iface?: string; netns?: string | undefined; all: boolean }): void {
+export async function detachCommand(args: { iface?: string; netns?: string | undefined; all: boolean }): Promise<void> {
   if (args.all) {
     if (args.iface !== undefined) throw usageError('detach', 'give an interface or --all, not both');
     requirePrivileges();
     for (const attachment of allAttachments()) {
-      detachAttachment(attachment);
+      await detachAttachment(attachment);
       print(`${attachment.iface} detached`);
     }
     sweepTraces();
@@ -20,6 +20,6 @@ export function detachCommand(args: { iface?: string; netns?: string | undefined
   }
   if (args.iface === undefined) throw usageError('detach', 'which interface?', 'vnet-bpf list shows those attached; --all takes them all');
   checkInterfaceName(args.iface);
-  detach(args.iface, args.netns === undefined ? null : checkNetnsName(args.netns));
+  await detach(args.iface, args.netns === undefined ? null : checkNetnsName(args.netns));
   print(`${args.iface} detached`);
 }

@@ -20,7 +20,7 @@ const jsonOption = { type: 'boolean', default: false, describe: 'print one JSON 
 /** Strings that users give once; a list means that they gave the option twice. */
 function once(argv: Record<string, unknown>): true {
   for (const [name, value] of Object.entries(argv)) {
-    if (Array.isArray(value) && name !== '_' && name !== 'addr') throw usageError(`--${name}`, 'is given twice');
+    if (Array.isArray(value) && name !== '_' && name !== 'addr' && name !== 'iface') throw usageError(`--${name}`, 'is given twice');
   }
   return true;
 }
@@ -29,7 +29,7 @@ const parser = yargs(process.argv.slice(2))
   .scriptName('vnet-bpf')
   .usage('$0 <command>\n\nA loopback NIC: what an interface transmits comes back as received.')
   .command(
-    'attach <iface>',
+    'attach <iface..>',
     'make an interface whose transmitted frames come back as received ones',
     (y) => attachArguments(y),
     async (argv) => (await import('./attach.js')).attachCommand(argv as unknown as AttachArguments),

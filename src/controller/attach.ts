@@ -38,7 +38,7 @@ export async function attach(iface: string, options: AttachOptions): Promise<Con
   requirePrivileges();
   requireKernel();
   using netns = Netns.named(options.netns);
-  if (options.replace) detachIfAttached(iface, netns);
+  if (options.replace) await detachIfAttached(iface, netns);
   using _lock = lockEverything();
   const found = clearTheWay(iface, netns, options);
   step('cleared');
@@ -54,9 +54,9 @@ export async function attach(iface: string, options: AttachOptions): Promise<Con
   }
 }
 
-function detachIfAttached(iface: string, netns: Netns): void {
+async function detachIfAttached(iface: string, netns: Netns): Promise<void> {
   const previous = findAttachment(iface, netns.inode);
-  if (previous) detachAttachment(previous);
+  if (previous) await detachAttachment(previous);
 }
 
 /**
@@ -135,6 +135,7 @@ function plan(iface: string, netns: Netns, options: AttachOptions, existing: Lin
     lowWatermarkPackets: Math.floor(options.queuePackets * options.lowWatermark),
     budget: options.budget,
     gro: options.gro,
+    busyPollUs: options.busyPollUs,
     whenFull,
     baseline: { peerTxPackets: 0 },
     hairpin: null,
@@ -152,6 +153,7 @@ async function adopt(attachment: Attachment, netns: Netns, options: AttachOption
     attachment.pid = process.pid;
     attachment.budget = options.budget;
     attachment.gro = options.gro;
+    attachment.busyPollUs = options.busyPollUs;
     saveAttachment(attachment);
     step('adopted');
     controller = new Controller({ attachment, datapath, lock, wireNetns, hairpinAll: options.hairpin });

@@ -24,7 +24,8 @@ import { netnsName, type Netns } from '../link/netns';
 import { openLinkSocket } from '../link/transmitted';
 import { followMtu } from '../link/veth';
 import type { FileLock } from '../state/lock';
-import { lockEverything, logFile, saveAttachment, type Attachment } from '../state/store';
+import { controlSocket, lockEverything, logFile, saveAttachment, type Attachment } from '../state/store';
+import { ControlServer } from './control-socket';
 import { EventLog, QueueAnnouncer } from './events';
 import { openAttachmentNetns, teardown } from './teardown';
 
@@ -42,8 +43,10 @@ export interface ControllerParts {
 }
 
 interface ControllerEvents {
-  /** The interface is gone; the controller detaches by itself. */
+  /** The interface is gone, or the poller is: there is nothing left to do but to detach. */
   gone: [VnetError];
+  /** Nothing is left of it. */
+  detached: [];
 }
 
 export class Controller extends EventEmitter<ControllerEvents> {
@@ -55,6 +58,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private readonly roomSockets: RoomSockets | null;
   private readonly announcer: QueueAnnouncer;
   private polled: Polled | undefined;
+  private orders: ControlServer | undefined;
   private watch: { close(): void } | undefined;
   private link: Link | null = null;
   private closing: Promise<void> | undefined;
@@ -88,7 +92,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   /** Starts the loop; resolves when the interface is polled. */
   async start(): Promise<void> {
     const { datapath, attachment } = this.parts;
-    const { id, budget, gro, ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets, room, peer } = attachment;
+    const { id, budget, gro, busyPollUs, ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets, room, peer } = attachment;
     const limits = { ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets: queuePackets > 0 ? lowWatermarkPackets : Infinity };
     const request = {
       key: id,
@@ -98,6 +102,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
       socketFd: this.socket.fd,
       budget,
       gro: gro && passesUdpGso(),
+      busyPollUs,
       limits,
       wire: peer && { ifindex: peer.ifindex, socketFd: this.linkSocket },
       room: this.roomSockets && room && { ...this.roomSockets, ifindex: room.entry.ifindex },
@@ -109,6 +114,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
       stalled: () => this.lookIntoRoom(),
       died: (error) => this.emit('gone', error),
     });
+    this.orders = await ControlServer.listen(controlSocket(id), { detach: () => this.detach() });
   }
 
   /** Begins to watch the link and says that the interface is there. */
@@ -231,6 +237,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.log.write(`unloaded: ${this.attachment.iface}`);
     this.release();
     teardown(this.attachment);
+    this.emit('detached');
   }
 
   /** Ends the loop and lets go of everything, but leaves what is in the kernel: attaching failed. */
@@ -241,6 +248,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 
   private async stopLoop(): Promise<void> {
     this.watch?.close();
+    this.orders?.close();
     if (!this.polled) return;
     await this.polled.stop();
     this.announcer.flush();

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** Detaches from another process: asks the controller to end, then removes what is left. */
 import * as fs from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { VnetError } from '../errors';
 import { Netns, netnsName } from '../link/netns';
 import { sleepSync } from '../state/lock';
-import { allAttachments, findAttachment, isControlled, lockEverything, type Attachment } from '../state/store';
+import { allAttachments, controlSocket, findAttachment, isControlled, lockEverything, type Attachment } from '../state/store';
 import { stateRoot } from '../state/paths';
+import { ControlClient, NoAnswer } from './control-socket';
 import { requirePrivileges } from './privileges';
 import { sweep } from './sweep';
 import { teardown } from './teardown';
@@ -23,6 +25,7 @@ function looksLikeController(pid: number): boolean {
   }
 }
 
+/** Whether the controller has ended within the time. */
 function waitUntilGone(attachment: Attachment, timeoutMs: number): boolean {
   const end = Date.now() + timeoutMs;
   while (isControlled(attachment)) {
@@ -32,48 +35,54 @@ function waitUntilGone(attachment: Attachment, timeoutMs: number): boolean {
   return true;
 }
 
-function signal(pid: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(pid, name);
-  } catch {
-    // it ended meanwhile
+/** Asks the controller to remove everything; returns when it has, or does not answer. One that is still attaching is given time. */
+async function askToDetach(attachment: Attachment): Promise<void> {
+  for (const end = Date.now() + STOP_TIMEOUT_MS; isControlled(attachment) && Date.now() < end; await sleep(20)) {
+    try {
+      using client = await ControlClient.connect(controlSocket(attachment.id));
+      return void (await client.ask({ order: 'detach' }, STOP_TIMEOUT_MS));
+    } catch (error) {
+      if (!(error instanceof NoAnswer)) throw error;
+    }
   }
 }
 
-/** Ends the controller of an attachment; what it leaves is for teardown. */
-export function stopController(attachment: Attachment): void {
-  if (!isControlled(attachment)) return;
+/** Kills the controller of an attachment that does not listen; what it leaves is for teardown. */
+function kill(attachment: Attachment): void {
   const { pid, iface } = attachment;
-  if (!looksLikeController(pid)) {
-    throw new VnetError('STATE', `interface ${iface}`, `its lock is held, but process ${pid} is not its controller`, {
-      hint: 'fuser on the lock file under /run/vnet-bpf tells who it is',
+  const others = allAttachments().filter((other) => other.id !== attachment.id && other.pid === pid && isControlled(other));
+  if (!looksLikeController(pid) || others.length > 0) {
+    const why = others.length > 0 ? `process ${pid} does not answer, and also loops ${others.map((other) => other.iface).join(', ')}` : `its lock is held, but process ${pid} is not its controller`;
+    throw new VnetError('STATE', `interface ${iface}`, why, {
+      hint: others.length > 0 ? `kill -KILL ${pid} ends it; vnet-bpf attach takes the others up again` : 'fuser on the lock file under /run/vnet-bpf tells who it is',
     });
   }
-  // SIGKILL leaves the rest to teardown, in this process, which holds the global lock.
-  signal(pid, 'SIGKILL');
+  try {
+    // It leaves the rest to teardown, in this process, which holds the global lock.
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // it ended meanwhile
+  }
   if (!waitUntilGone(attachment, KILL_TIMEOUT_MS)) {
     throw new VnetError('BUSY', `interface ${iface}`, `process ${pid} does not end`);
   }
 }
 
 /** Detaches one attachment, running or crashed. */
-export function detachAttachment(attachment: Attachment): void {
-  if (isControlled(attachment) && looksLikeController(attachment.pid)) {
-    signal(attachment.pid, 'SIGTERM');
-    waitUntilGone(attachment, STOP_TIMEOUT_MS);
-  }
+export async function detachAttachment(attachment: Attachment): Promise<void> {
+  if (isControlled(attachment)) await askToDetach(attachment);
   using _lock = lockEverything();
   const left = allAttachments().find((other) => other.id === attachment.id);
   if (!left) return; // the controller removed everything itself
-  stopController(left);
+  if (isControlled(left)) kill(left);
   teardown(left);
 }
 
 /** Detaches by name. */
-export function detach(iface: string, netnsName: string | null): void {
+export async function detach(iface: string, netnsName: string | null): Promise<void> {
   requirePrivileges();
   try {
-    detachAttachment(requireAttachment(iface, netnsName));
+    await detachAttachment(requireAttachment(iface, netnsName));
   } finally {
     sweepTraces();
   }

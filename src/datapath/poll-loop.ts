@@ -31,6 +31,8 @@ export interface LoopParts {
   control: SharedWords;
   /** COMMAND words, shared with the main thread. */
   command: Int32Array;
+  /** Goes on looking for so many milliseconds after the last frame, before it arms and sleeps; 0: sleeps at once. */
+  busyPollMs: number;
   /** Called at most every 50 ms when the queue has stopped or woken. */
   onQueue: () => void;
   /** Called when held frames seem to be lost: somebody has to look into the waiting room. */
@@ -47,6 +49,8 @@ export class PollLoop {
   private endBy = Infinity;
   private backoff = BACKOFF_MS;
   private stalls = 0;
+  /** When the last frame was found. */
+  private lastWork = -Infinity;
   private stopsSeen = 0;
   private stoppedSeen = 0;
   private lastReport = -REPORT_MS;
@@ -63,7 +67,10 @@ export class PollLoop {
     if (now < this.restUntil) return this.restUntil - now;
     const { poller } = this.parts;
     const done = this.poll();
-    if (done > 0) this.stalls = 0;
+    if (done > 0) {
+      this.stalls = 0;
+      this.lastWork = now;
+    }
     this.report(now, false);
     if (poller.blocked) {
       const pause = this.backoff;
@@ -72,7 +79,8 @@ export class PollLoop {
     }
     this.backoff = BACKOFF_MS;
     if (done > 0 && this.pollDelayMs > 0) return this.rest(this.pollDelayMs);
-    return done < poller.budget ? this.complete(now) : 0;
+    if (done === poller.budget || now - this.lastWork < this.parts.busyPollMs) return 0;
+    return this.complete(now);
   }
 
   private poll(): number {

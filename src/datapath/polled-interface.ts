@@ -25,6 +25,8 @@ export interface PollRequest {
   budget: number;
   /** Whether neighbouring frames of a flow are merged. */
   gro: boolean;
+  /** Microseconds for which an idle interface is looked at before the thread may sleep. */
+  busyPollUs: number;
   limits: GateLimits;
   /** Sockets and entry of the waiting room; null where frames are refused instead of held. */
   room: (RoomSockets & { ifindex: number }) | null;
@@ -74,5 +76,5 @@ function loopOf(request: PollRequest, own: Own, onQueue: () => void, onStalled: 
   const gro = request.gro ? new Gro(data, own(MappedMemory.map({ length: groHeaderBytes(budget) }))) : null;
   const delivered = (): number | null => wire && transmittedFrames(wire.socketFd, wire.ifindex);
   const poller = new Poller({ ring: reader, data, dataAddress, control, batch, sender, gate, gro, delivered }, budget);
-  return new PollLoop({ poller, gate, ring: reader, control, command: new Int32Array(request.command), onQueue, onStalled });
+  return new PollLoop({ poller, gate, ring: reader, control, command: new Int32Array(request.command), busyPollMs: request.busyPollUs / 1000, onQueue, onStalled });
 }

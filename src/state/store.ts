@@ -51,6 +51,7 @@ export interface Attachment {
   lowWatermarkPackets: number;
   budget: number;
   gro: boolean;
+  busyPollUs: number;
   whenFull: 'hold' | 'drop';
   /** The peer's counters at attach, for an interface that had a life before. */
   baseline: { peerTxPackets: number };
@@ -63,19 +64,28 @@ const STATE = 'state.json';
 export const controllerLock = (id: string): string => path.join(stateDirectory(id), 'lock');
 /** The lock held while interfaces, rules or the hidden namespace are changed. */
 const globalLock = (): string => path.join(stateRoot(), 'lock');
+/** The socket on which a controller takes orders. */
+export const controlSocket = (id: string): string => path.join(stateDirectory(id), 'control');
 /** What `vnet-bpf log` shows. */
 export const logFile = (id: string): string => path.join(stateDirectory(id), 'log');
 
+let held: { lock: FileLock; times: number } | null = null;
+
 /**
- * Only one command changes things at a time. The last thing done under the lock is to remove the
- * state directory if it is empty: earlier, the next command would make a lock of its own there.
+ * Only one process changes things at a time; one that has several interfaces may take the lock for
+ * one while it has it for another. The last thing done under the lock is to remove the state
+ * directory if it is empty: earlier, the next command would make a lock of its own there.
  */
 export function lockEverything(): Disposable {
-  const lock = FileLock.take(globalLock(), 15_000);
+  held ??= { lock: FileLock.take(globalLock(), 15_000), times: 0 };
+  const mine = held;
+  mine.times++;
   return {
     [Symbol.dispose]: () => {
+      if (--mine.times > 0) return;
+      held = null;
       removeEmptyState();
-      lock.close();
+      mine.lock.close();
     },
   };
 }

@@ -6,12 +6,12 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import * as path from 'node:path';
 
-/** Documentation that the text points to, and names reserved for examples (RFC 2606). */
+/** Documentation that the text points to, the namespace of SVG, and names reserved for examples (RFC 2606). */
 const ALLOWED =
-  /^(spdx\.org|(www\.|docs\.|git\.)?kernel\.org|github\.com|koffi\.dev|localhost|127\.0\.0\.1|([a-z0-9-]+\.)*(example(\.(com|net|org))?|test|invalid))$/;
+  /^(spdx\.org|www\.w3\.org|(www\.|docs\.|git\.)?kernel\.org|github\.com|koffi\.dev|localhost|127\.0\.0\.1|([a-z0-9-]+\.)*(example(\.(com|net|org))?|test|invalid))$/;
 const ADDRESS = /\b(?:https?|ftp|git\+ssh):\/\/([a-z0-9.-]+)/gi;
 /** What is built or downloaded, not written. */
-const SKIPPED = new Set(['node_modules', 'dist', '.git', '.cache', '.tap', 'coverage']);
+const SKIPPED = new Set(['node_modules', 'dist', 'dist-test', '.git', '.cache', '.tap', 'coverage']);
 const LARGEST = 1 << 20;
 
 function walk(directory: string): string[] {

@@ -8,8 +8,8 @@ import * as path from 'node:path';
 const KERNEL = /(^|\/)kernel(\/|-)/;
 /** They measure processor time, or compare all BPF objects of the machine before and after. */
 const ALONE = /(^|\/)kernel\/alone\//;
-/** Of test/vm only what needs no guest; test/bench measures. */
-const ROOTS = ['test/unit', 'test/kernel', 'test/report', 'test/vm/self', 'src/libbpf-ts/test'];
+/** Of test/vm only what needs no guest; of test/bench only its arithmetic. */
+const ROOTS = ['test/unit', 'test/kernel', 'test/report', 'test/bench/report', 'test/vm/self', 'src/libbpf-ts/test'];
 const IN_A_GUEST = /^test\/vm\/.*guest/;
 
 export interface Group {

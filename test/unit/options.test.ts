@@ -118,7 +118,7 @@ t.test('watermarks', async (t) => {
 });
 
 const args = (more: Partial<AttachArguments> = {}): AttachArguments =>
-  ({ iface: 'vnet0', hairpin: false, replace: false, daemon: false, json: false, ...more }) as AttachArguments;
+  ({ iface: ['vnet0'], hairpin: false, replace: false, daemon: false, json: false, ...more }) as AttachArguments;
 
 t.test('what is not given has a default that works', async (t) => {
   t.same(toOptions(args()), DEFAULTS);
@@ -129,6 +129,7 @@ t.test('what is given is what comes out', async (t) => {
   const options = toOptions(args({
     netns: 'lab', addr: ['10.0.0.1/24', 'fd77::1/64'], hairpin: true, mac: '02:00:00:00:00:01', mtu: '1280', ringSize: '1M',
     queuePackets: '256', budget: '32', whenFull: 'drop', lowWatermark: '25%', replace: true,
+    gro: 'off', busyPoll: '50',
   }));
   t.match(options, {
     netns: 'lab',
@@ -141,6 +142,8 @@ t.test('what is given is what comes out', async (t) => {
     whenFull: 'drop',
     lowWatermark: 0.25,
     replace: true,
+    gro: false,
+    busyPollUs: 50,
   });
   t.equal(options.addresses.length, 2);
 });

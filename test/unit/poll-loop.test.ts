@@ -27,6 +27,7 @@ class Stage {
   readonly onSleep: (() => number)[] = [];
   maxPolls = 1000;
   linkDown: boolean[] = [];
+  busyPollMs = 0;
 
   stop(): void {
     Atomics.store(this.command, COMMAND.stop, 1);
@@ -57,6 +58,7 @@ class Stage {
       },
       control: this.control,
       command: this.command,
+      busyPollMs: this.busyPollMs,
       onQueue: () => this.events.push('announce'),
       onStalled: () => this.events.push('stalled'),
     });
@@ -159,6 +161,18 @@ t.test('one that was announced while the time-out struck is not', async (t) => {
   });
   t.equal(stage.run(), 'poll 0, sleep, poll 2, sleep');
   t.equal(stage.count('lostWakeups'), 0);
+});
+
+t.test('with busy polling it looks on for a while after the last frame, and then sleeps', async (t) => {
+  const stage = new Stage();
+  stage.busyPollMs = 5;
+  stage.maxPolls = 1_000_000;
+  stage.inRing = 1;
+  const start = performance.now();
+  const events = stage.run();
+  t.ok(performance.now() - start >= 5, 'as long as it was told');
+  t.match(events, /^poll 1, poll 0, poll 0, .*poll 0, sleep$/);
+  t.equal(stage.count('sleeps'), 1);
 });
 
 t.test('the stop command ends it, and what is in the ring is delivered first', async (t) => {

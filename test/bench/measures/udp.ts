@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+/** Datagrams from a blocking sender at full speed to a real socket through the loop, counted at both ends. */
+import { ADDRESS } from '../namespace';
+import { runTool, startTool } from '../tool';
+import type { Stage } from '../systems/system';
+import { watchBusy } from './cpu';
+import type { Measure, Section, Values } from './measure';
+
+/** Each run has a port of its own: what comes late must not be counted in the next one. */
+let port = 20000;
+
+interface Sent {
+  sent: number;
+  refused: number;
+  seconds: number;
+}
+
+interface Received {
+  received: number;
+  seconds: number;
+  lastNs: number;
+  outOfOrder: number;
+  strange: number;
+  overflowed: number;
+}
+
+export interface UdpLoad {
+  bytes: number;
+  flows: number;
+  seconds: number;
+  /** Datagrams a second; 0: as fast as the socket takes them. */
+  rate?: number;
+}
+
+/** Sends for so long and waits until the last datagram has come. */
+export async function flood(stage: Stage, { bytes, flows, seconds, rate = 0 }: UdpLoad): Promise<Values> {
+  port = port === 59999 ? 20000 : port + 1;
+  const receiver = startTool(stage.netns, 'udp-receive', [ADDRESS, port]);
+  await receiver.ready;
+  const busyUntil = watchBusy();
+  const sent = await runTool<Sent>(stage.netns, 'udp-send', [ADDRESS, port, bytes, flows, seconds, rate]);
+  receiver.stop(sent.sent);
+  const got = JSON.parse(await receiver.result) as Received;
+  const busy = busyUntil(got.lastNs); // not the wait for what does not come
+  return {
+    pps: got.received / got.seconds,
+    sent: sent.sent,
+    received: got.received,
+    lossPercent: (1 - got.received / sent.sent) * 100,
+    overflowed: got.overflowed,
+    outOfOrder: got.outOfOrder,
+    cpuPerMillion: (busy / got.received) * 1e6,
+  };
+}
+
+export const UDP: Section = {
+  id: 'udp',
+  title: 'UDP to a real socket',
+  value: { key: 'pps', heading: 'delivered packets/s', digits: 4 },
+  more: [
+    { key: 'lossPercent', heading: 'lost, %', digits: 3 },
+    { key: 'cpuPerMillion', heading: 'CPU s per million', digits: 3 },
+    { key: 'outOfOrder', heading: 'out of order' },
+  ],
+  baseline: 'tap',
+  plot: true,
+};
+
+/** The load in words, as tables have it. */
+export const udpLoad = ({ bytes, flows }: Pick<UdpLoad, 'bytes' | 'flows'>): string => `${bytes} B, ${flows === 1 ? 'one flow' : `${flows} flows`}`;
+
+export const udp = (load: UdpLoad, section = UDP): Measure => ({ section, load: udpLoad(load), run: (stage) => flood(stage, load) });

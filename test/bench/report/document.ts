@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Puts generated parts into docs/benchmarks.md. What is written by hand around them stays; each part
+ * stands between `<!-- bench ID -->` and `<!-- end -->`.
+ */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+import type { Sample, Section } from '../measures/measure';
+import type { Machine } from './machine';
+import { machineText } from './machine';
+import { svg } from './plot';
+import { summary } from './statistics';
+import { distinct, sectionTable, valuesOf } from './table';
+import { verdict } from './verdict';
+
+export interface Results {
+  machine: Machine;
+  samples: Sample[];
+}
+
+/** Replaces the parts that are given; throws if the text has no place for one. */
+export function fillIn(text: string, parts: ReadonlyMap<string, string>): string {
+  let filled = text;
+  for (const [id, part] of parts) {
+    const place = new RegExp(`(<!-- bench ${id} -->\\n)[^]*?(<!-- end -->)`);
+    if (!place.test(filled)) throw new Error(`there is no place for "${id}": <!-- bench ${id} --> ... <!-- end -->`);
+    filled = filled.replace(place, (_, start: string, end: string) => `${start}${part}\n${end}`);
+  }
+  return filled;
+}
+
+function plotOf(section: Section, all: readonly Sample[]): string {
+  const samples = all.filter((sample) => sample.section === section.id);
+  const { title, value } = section;
+  const bar = (load: string, system: string) => {
+    const values = valuesOf(samples, load, system, value);
+    return values.length > 0 ? summary(values) : null;
+  };
+  const series = distinct(samples, 'system');
+  const groups = distinct(samples, 'load');
+  // One load and many variants: a bar each, named below it.
+  if (groups.length === 1) return svg({ title, unit: value.heading, groups: series, series: groups, bar: (system, load) => bar(load, system) });
+  return svg({ title, unit: value.heading, groups, series, bar });
+}
+
+/** One sample a line, six digits: to be read by programs, and compared by people. */
+function json({ machine, samples }: Results): string {
+  const round = (_: string, value: unknown): unknown => (typeof value === 'number' ? Number(value.toPrecision(6)) : value);
+  return `{"machine":${JSON.stringify(machine)},\n"samples":[\n${samples.map((sample) => JSON.stringify(sample, round)).join(',\n')}\n]}\n`;
+}
+
+/** Writes benchmarks.json, the plots and, from the text at `template`, benchmarks.md. */
+export function writeResults(directory: string, template: string, sections: readonly Section[], results: Results): void {
+  const { machine, samples } = results;
+  const measured = sections.filter(({ id }) => samples.some(({ section }) => section === id));
+  fs.mkdirSync(directory, { recursive: true });
+  fs.writeFileSync(path.join(directory, 'benchmarks.json'), json(results));
+  for (const section of measured.filter(({ plot }) => plot)) fs.writeFileSync(path.join(directory, `benchmarks-${section.id}.svg`), plotOf(section, samples));
+  const parts = new Map([
+    ['machine', machineText(machine)],
+    ['verdict', verdict(samples)],
+    ...measured.map((section) => [section.id, sectionTable(section, samples)] as const),
+  ]);
+  fs.writeFileSync(path.join(directory, 'benchmarks.md'), fillIn(fs.readFileSync(template, 'utf8'), parts));
+}
