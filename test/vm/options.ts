@@ -21,6 +21,7 @@ With a command: runs it in /work of the guest and shows its output; one argument
   --timeout SECONDS   of processor time for one guest (3600 for tests, 300 for a command)
   --file-timeout S    for one test file or set (600; for other sets 1200)
   --idle SECONDS      of processor time without any output (60; for other sets 240)
+  --kvm               on the host's processor; a guest that does not come up is emulated
   --memory MB         of the guest (768)
   --console           show the guest's console afterwards, also when all is well
   --renew             look for newer kernel packages
@@ -40,6 +41,7 @@ export interface Options {
   readonly timeoutMs: number;
   readonly fileTimeoutSeconds: number;
   readonly idleMs: number;
+  readonly kvm: boolean;
   readonly memoryMb: number;
   readonly console: boolean;
   readonly renew: boolean;
@@ -71,6 +73,7 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
         timeout: { type: 'string' },
         'file-timeout': { type: 'string' },
         idle: { type: 'string' },
+        kvm: { type: 'boolean' },
         memory: { type: 'string' },
         console: { type: 'boolean' },
         renew: { type: 'boolean' },
@@ -99,6 +102,7 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
     timeoutMs: number('--timeout', values.timeout, isCommand ? 300 : 3600) * 1000,
     fileTimeoutSeconds: number('--file-timeout', values['file-timeout'], slow ? 1200 : 600),
     idleMs: number('--idle', values.idle, slow ? 240 : 60) * 1000,
+    kvm: values.kvm ?? false,
     memoryMb: number('--memory', values.memory, 768),
     console: values.console ?? false,
     renew: values.renew ?? false,

@@ -144,6 +144,7 @@ function bootOptions(options: Options, onLine: (line: string) => void): BootOpti
   return {
     limits: { bootMs: 30_000, totalMs: options.timeoutMs, idleMs: options.idleMs },
     memoryMb: options.memoryMb,
+    kvm: options.kvm,
     abort: interrupt.signal,
     announce,
     onLine,
