@@ -92,6 +92,7 @@ export async function crash(
 ): Promise<void> {
   const { pid, id } = attachmentOf(nic);
   const before = look(nic);
+  const sentBefore = udp.sent;
   process.kill(pid, 'SIGKILL');
   for (const end = Date.now() + WAIT_MS; look(nic).state !== 'crashed' && Date.now() < end; ) await delay(5);
   t.equal(look(nic).state, 'crashed', 'stats says crashed');
@@ -100,7 +101,7 @@ export async function crash(
   t.ok(adopted.pid !== pid && attachmentOf(nic).id === id, 'the next attach adopts it');
   t.ok(await udp.takeUntil(udp.sent, WAIT_MS), `all ${udp.sent} came back`);
   t.same({ order: udp.outOfOrder, damaged: udp.damaged }, { order: 0, damaged: 0 }, 'in order and whole');
-  t.ok(look(nic).tx.packets >= before.tx.packets + udp.sent - meanwhile, 'the counters went on');
+  t.ok(look(nic).tx.packets >= before.tx.packets + udp.sent - sentBefore, 'the counters went on');
 }
 
 /** A full queue that does not hold. */
