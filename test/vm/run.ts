@@ -83,7 +83,7 @@ async function runTests(
   if (interrupt.signal.aborted) report.check('runs to its end', ['interrupted']);
   for (const sum of sums) report.comment(sum);
   const ok = report.end();
-  if (ok && options.table !== undefined) {
+  if (ok && options.table !== undefined && results.length === options.kernels.length) {
     const order = options.kernels.map(({ name }) => name);
     results.sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
     writeTable(options.table, resultTable(results));
