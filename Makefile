@@ -12,7 +12,7 @@ PREFIX ?= /usr/local
 PACKAGES := clang libbpf-dev libbpf1 iproute2 iputils-ping util-linux mount
 TEST_PACKAGES := $(PACKAGES) iperf3 tcpdump ethtool tcpreplay procps kmod bpftool?
 BENCH_PACKAGES := $(TEST_PACKAGES) gcc libc6-dev
-VM_PACKAGES := $(PACKAGES) qemu-system-x86 busybox-static bash xz-utils libc6-dev debian-archive-keyring
+VM_PACKAGES := $(TEST_PACKAGES) qemu-system-x86 busybox-static bash xz-utils libc6-dev debian-archive-keyring
 # SETUP=no: take the machine as it is.
 SETUP ?= yes
 
@@ -28,12 +28,12 @@ TOOL_SOURCES := $(wildcard test/helpers/*.ts) test/helpers/tsconfig.json
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-kernel test-vm soak bench bench-quick lint build compile compile-tests compile-bench clean install uninstall setup setup-test setup-bench setup-vm setup-build
+.PHONY: help demo demo-vm test test-unit test-kernel test-vm test-vm-dummy test-vm-self test-vm-table soak bench bench-quick lint build compile compile-tests compile-bench clean install uninstall setup setup-test setup-bench setup-vm setup-build
 .DELETE_ON_ERROR:
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
-		printf '  make %-12s %s\n' "$$name" "$$text"; done
+		printf '  make %-14s %s\n' "$$name" "$$text"; done
 
 demo: setup ## show the loop at work in a throwaway network namespace
 	@$(MAKE) --no-print-directory compile
@@ -51,9 +51,27 @@ test-kernel: setup-test ## run the tests that need root, in throwaway network na
 	@$(MAKE) --no-print-directory compile-tests
 	@$(NODE) -r ts-node/register/transpile-only test/run-tests.ts kernel kernel-alone
 
-test-vm: setup-vm ## run the matrix of kernels under qemu, without root; KERNEL=6.1 for one, FULL=yes for every test
+VM := $(NODE) -r ts-node/register/transpile-only test/vm/run.ts
+
+test-vm: setup-vm ## run the matrix of kernels under qemu, without root; KERNEL=6.1 for one
 	@$(MAKE) --no-print-directory compile-tests
-	@$(NODE) -r ts-node/register/transpile-only test/vm/run.ts $(if $(KERNEL),--kernel $(KERNEL)) $(if $(FULL),--full) $(VM_ARGS)
+	@$(VM) $(if $(KERNEL),--kernel $(KERNEL)) $(VM_ARGS)
+
+test-vm-dummy: setup-vm ## run the traffic tests on a dummy, under qemu; 10 minutes
+	@$(MAKE) --no-print-directory compile-tests
+	@$(VM) --set dummy --kernel $(or $(KERNEL),6.18) $(VM_ARGS)
+
+test-vm-self: setup-vm ## prove that each way in which a kernel can fail is noticed
+	@$(MAKE) --no-print-directory compile-tests
+	@$(BIN)/tap run --jobs=1 --timeout=900 --reporter=tap test/vm/self/*.test.ts
+
+test-vm-table: setup-vm ## run the matrix and write its results into docs/kernels.md
+	@$(MAKE) --no-print-directory compile-tests
+	@$(VM) --table docs/kernels.md $(VM_ARGS)
+
+demo-vm: setup-vm ## show the demo in a virtual machine, without root
+	@$(MAKE) --no-print-directory compile-tests
+	@$(VM) --kernel $(or $(KERNEL),6.18) -- node dist/cli/main.js demo
 
 soak: setup-test ## longer runs: mixed load, 50 kills, a million bad frames, hold against drop
 	@$(MAKE) --no-print-directory compile-tests

@@ -70,7 +70,7 @@ struct control {
 	__u64 held_cost; /* bytes of credit used up: of each packet room_frame_cost and its length */
 	__u64 held_again; /* frames sent round the room once more: 0 unless credit was wrong */
 	__u64 kicks_out; /* the poller's own frames that came out of the room */
-	__u64 pad2;
+	__u64 held_twice; /* by the poller: copies that a qdisc of the user's made of held frames */
 
 	/* Written by the poller. */
 	__u32 armed; /* 1: the poller sleeps or is about to, the next record must wake it */

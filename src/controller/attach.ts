@@ -5,6 +5,7 @@ import { randomInt } from 'node:crypto';
 import { openDatapath, type Datapath } from '../datapath/datapath';
 import { txBytesLimit } from '../datapath/credit';
 import { usageError, VnetError } from '../errors';
+import { requireKernel } from '../kernel-features';
 import { linkByName, type Link } from '../link/ip';
 import { Netns } from '../link/netns';
 import { ensurePeerNetns, openPeerNetns } from '../link/peer-netns';
@@ -28,7 +29,7 @@ import { detachAttachment } from './detach';
 import { step } from './fault';
 import { bringUp, makeInterface } from './make-interface';
 import type { AttachOptions } from './options';
-import { requireKernel, requirePrivileges } from './privileges';
+import { requirePrivileges } from './privileges';
 import { sweep } from './sweep';
 import { teardown } from './teardown';
 

@@ -5,7 +5,7 @@ import * as fs from 'node:fs';
 
 import { MappedMemory } from 'libbpf-ts';
 
-import { passesUdpGso, type Datapath } from '../datapath/datapath';
+import type { Datapath } from '../datapath/datapath';
 import { CONTROL } from '../datapath/layout';
 import { PacketSocket } from '../datapath/packet-socket';
 import { COMMAND } from '../datapath/poll-loop';
@@ -14,9 +14,11 @@ import { GATE_STOPPED, heldNow } from '../datapath/queue-gate';
 import { SharedWords } from '../datapath/shared-memory';
 import { closeRoomSockets, openRoomSockets, type RoomSockets } from '../datapath/waiting-room';
 import { VnetError } from '../errors';
+import { passesUdpGso } from '../kernel-features';
 import { removeHairpin, restoreRoutes, syncHairpin, type HairpinAddress } from '../link/hairpin';
 import { addresses, linkByIndex, type Link } from '../link/ip';
 import { watchLinks } from '../link/monitor';
+import { qdiscsOf } from '../link/qdisc';
 import { roomBacklog } from '../link/room';
 import { netnsName, type Netns } from '../link/netns';
 import { openLinkSocket } from '../link/transmitted';
@@ -211,10 +213,16 @@ export class Controller extends EventEmitter<ControllerEvents> {
       if (this.closing) return;
       const waiting = wireNetns.run(() => roomBacklog(attachment.id)) ?? 0;
       const lost = heldNow(this.control) - waiting;
-      if (lost <= 0 || look() !== before) return;
+      if (lost <= 0 || look() !== before || this.waitsOnInterface()) return;
       this.control.set64(CONTROL.heldDropped, this.control.get64(CONTROL.heldDropped) + lost);
       this.log.write(`${attachment.iface} lost ${lost} held frames: the waiting room or a CPU's backlog was full`);
     }, SETTLE_MS).unref();
+  }
+
+  /** Whether a qdisc of the user's on the interface holds frames back: then nothing is lost yet. */
+  private waitsOnInterface(): boolean {
+    using netns = openAttachmentNetns(this.attachment);
+    return netns?.run(() => qdiscsOf(this.attachment.iface).some(({ qlen = 0 }) => qlen > 0)) ?? false;
   }
 
   /** Ends the loop and removes everything; resolves when nothing is left. Idempotent. */

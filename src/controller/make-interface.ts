@@ -3,8 +3,8 @@
 import * as fs from 'node:fs';
 
 import { roomFrameCost } from '../datapath/credit';
-import { passesUdpGso } from '../datapath/datapath';
 import { VnetError } from '../errors';
+import { passesUdpGso } from '../kernel-features';
 import { createDummy, nameDummy } from '../link/dummy';
 import { cutMergedPackets, keepLoopableOffloads } from '../link/features';
 import { hairpinTable, syncHairpin } from '../link/hairpin';

@@ -2,8 +2,6 @@
 /** Checks what the kernel will ask for before anything is changed. */
 import * as fs from 'node:fs';
 
-import { kernelRelease } from 'libbpf-ts';
-
 import { VnetError } from '../errors';
 
 /** Capability numbers of include/uapi/linux/capability.h. */
@@ -39,13 +37,4 @@ export function requirePrivileges(): void {
       hint: `${name} is needed ${why}; in a container: --cap-add or --privileged`,
     });
   }
-}
-
-/** Throws on a kernel that cannot load the programs: BPF atomics that return a value came with Linux 5.12. */
-export function requireKernel(): void {
-  const { major, minor, text } = kernelRelease();
-  if (major > 5 || (major === 5 && minor >= 12)) return;
-  throw new VnetError('UNSUPPORTED', 'attach', `this kernel is ${text}, and BPF atomics came with Linux 5.12`, {
-    hint: 'vnet-bpf is tested from Linux 6.1 on (Debian 12, Ubuntu 24.04)',
-  });
 }

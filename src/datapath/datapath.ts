@@ -6,9 +6,10 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-import { attachTc, BpfError, BpfObject, kernelRelease, type BpfMap, LibraryError, type TcLink, VerifierError } from 'libbpf-ts';
+import { attachTc, BpfError, BpfObject, type BpfMap, LibraryError, type TcLink, VerifierError } from 'libbpf-ts';
 
 import { VnetError } from '../errors';
+import { passesUdpGso } from '../kernel-features';
 import type { Netns } from '../link/netns';
 import type { Attachment } from '../state/store';
 import { roomFrameCost, ROOM_FRAME_MAX, txBytesLimit } from './credit';
@@ -37,14 +38,6 @@ export class Datapath implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
-}
-
-/** Whether PACKET_VNET_HDR takes UDP superpackets (VIRTIO_NET_HDR_GSO_UDP_L4), which came with Linux 6.2. */
-// VNET_BPF_TEST_CUT_UDP_GSO=1: test on a newer kernel what happens on an older one.
-export function passesUdpGso(): boolean {
-  if (process.env['VNET_BPF_TEST_CUT_UDP_GSO']) return false;
-  const { major, minor } = kernelRelease();
-  return major > 6 || (major === 6 && minor >= 2);
 }
 
 function loadObject(attachment: Attachment): BpfObject {
@@ -109,11 +102,14 @@ function pinMap(object: BpfObject, name: string, file: string): void {
   map.pin(file);
 }
 
+/** VNET_BPF_TEST_ATTACH=clsact: tests see on a new kernel what an old one does. */
+const preferredAttachment = (): 'tcx' | 'clsact' => (process.env['VNET_BPF_TEST_ATTACH'] === 'clsact' ? 'clsact' : 'tcx');
+
 /** Attaches a program and pins the attachment, so that it outlives this process. */
 function attach(object: BpfObject, program: string, ifindex: number, direction: 'ingress' | 'egress', pins: string): TcLink {
   return explain(`program ${program}`, () => {
     using loaded = object.program(program);
-    const link = attachTc(loaded, { ifindex, direction });
+    const link = attachTc(loaded, { ifindex, direction, prefer: preferredAttachment() });
     link.pin(path.join(pins, `${program}_link`));
     return link;
   });

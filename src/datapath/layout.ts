@@ -33,6 +33,7 @@ export const CONTROL = {
   heldCost: 96,
   heldAgain: 104,
   kicksOut: 112,
+  heldTwice: 120,
   armed: 128,
   drained: 136,
   wakesPoller: 144,

@@ -13,12 +13,15 @@ import type { SharedWords } from './shared-memory';
 import type { Room } from './waiting-room';
 
 export const GATE_STOPPED = 1;
-const HELD_MASK = 0x7fffffff;
 
-/** Frames in the waiting room or on their way through it. */
+/**
+ * Frames in the waiting room or on their way through it. Below 0 if more came out than went in: a
+ * qdisc of the user's on vnet0 (netem duplicate) copies a held frame with its tag.
+ */
 export function heldNow(control: SharedWords): number {
-  const gone = control.get64(CONTROL.heldOut) + control.get64(CONTROL.heldDropped);
-  return ((control.get32(CONTROL.gate) >>> 1) - (gone % 2147483648)) & HELD_MASK;
+  const gone = control.get64(CONTROL.heldOut) + control.get64(CONTROL.heldDropped) - control.get64(CONTROL.heldTwice);
+  // The gate counts modulo 2^31: shifted up, the difference has its sign.
+  return (((control.get32(CONTROL.gate) >>> 1) - (gone % 2147483648)) << 1) >> 1;
 }
 
 export interface GateLimits {
@@ -76,7 +79,10 @@ export class QueueGate {
   private releaseHeld(room: Room, used: number, packets: number): boolean {
     const { control, limits } = this;
     const credit = control.get64(CONTROL.credit);
-    if (heldNow(control) === 0) {
+    const held = heldNow(control);
+    // From now on they count as if they had gone in, too.
+    if (held < 0) control.set64(CONTROL.heldTwice, control.get64(CONTROL.heldTwice) - held);
+    if (held <= 0) {
       this.stalled = 0;
       // As closed as a room can be: the headroom takes what may still come out.
       return credit === ROOM_FRAME_MAX || this.grant(room, ROOM_FRAME_MAX);

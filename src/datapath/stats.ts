@@ -63,7 +63,7 @@ export function sumCounters(perCpu: readonly Uint8Array[]): { txPackets: number;
 
 /**
  * Frames that the socket took but that did not fit into the receiving CPU's backlog: before Linux
- * 6.4 veth does not report that to the sender, it only leaves them out of the peer's TX. `sent`
+ * 6.6 veth does not report that to the sender, it only leaves them out of the peer's TX. `sent`
  * has to be read before.
  */
 function backlogDrops(attachment: Attachment, sent: number): number {
@@ -93,7 +93,9 @@ export function readStats(attachment: Attachment): Stats {
   const sent = at(CONTROL.rxPackets);
   const backlog = backlogDrops(attachment, sent);
   const stopped = (words.get32(CONTROL.gate) & GATE_STOPPED) !== 0;
-  const held = heldNow(words);
+  const difference = heldNow(words);
+  const held = Math.max(0, difference);
+  const twice = at(CONTROL.heldTwice) + Math.max(0, -difference);
   const controlled = isControlled(attachment);
   const refused = Object.fromEntries(REFUSALS.map((name, i) => [name, kernel.refused[i]])) as Record<Refusal, number>;
   refused.toolong = at(CONTROL.refusedToolong);
@@ -108,7 +110,7 @@ export function readStats(attachment: Attachment): Stats {
     attach: attachment.attach,
     state: !controlled ? 'crashed' : stopped ? 'stopped' : 'running',
     pid: attachment.pid,
-    tx: { packets: kernel.txPackets, bytes: kernel.txBytes },
+    tx: { packets: kernel.txPackets + twice, bytes: kernel.txBytes },
     rx: { packets: sent - backlog, bytes: at(CONTROL.rxBytes) },
     queue: {
       capacityBytes: attachment.ringBytes,

@@ -24,7 +24,7 @@ export async function detach(box: Sandbox, before: string): Promise<void> {
   await box.show(`ip -n ${box.netns} -brief link`);
   const after = await snapshot(box);
   proves(after === before, `interfaces, rules and routes are as before ${IFACE} was there`, 'they differ');
-  for (let tries = 0; tries < 20 && !hasEnded(pid); tries++) await box.sleep(50);
+  for (let tries = 0; tries < 200 && !hasEnded(pid); tries++) await box.sleep(50);
   const left = await box.attachments();
   proves(left.length === 0 && hasEnded(pid), `vnet-bpf list does not know it any more, and process ${pid} has ended`, 'something is left');
   showCommand(`ip netns del ${box.netns}`); // the sandbox does it

@@ -26,14 +26,14 @@ export async function fullQueue(box: Sandbox): Promise<void> {
   const send = `ip netns exec ${box.netns} node ${TOOL} ${ADDRESS} ${PORT} ${BURST}`;
   showCommand(`${send} &`);
   const burst = box.launch(send);
-  const full = await box.statsWhen((stats) => stats.queue.stopped, 3);
+  const full = await box.statsWhen((stats) => stats.queue.stopped, 15);
   proves(full.queue.stopped, `the queue has stopped: ${full.queue.packets} packets wait in ${bytes(full.queue.usedBytes)} of ${bytes(full.queue.capacityBytes)}`, 'it did not stop');
 
   say('Now the program may go on. It takes the packets out, and at half of the queue more may come in.');
   box.resume();
   burst.child.stdin?.end();
   const { sent, received } = JSON.parse(await burst.output) as { sent: number; received: number };
-  const rest = await box.statsWhen(atRest, 5);
+  const rest = await box.statsWhen(atRest, 20);
   await showLog(box);
   proves(rest.queue.stops > 0 && rest.queue.wakes === rest.queue.stops, `stopped ${times(rest.queue.stops)}, woken ${times(rest.queue.wakes)}`, JSON.stringify(rest.queue));
   say(whatBecameOfThem(sent, received, rest));

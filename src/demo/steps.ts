@@ -34,7 +34,7 @@ export async function ping(box: Sandbox): Promise<void> {
   const before = await box.stats();
   const output = await box.show(`ip netns exec ${box.netns} ping -c 4 -i 0.2 ${ADDRESS}`, (text) => text.replace(/\nrtt.*\n/, ''));
   proves(output.includes('4 received'), '4 of 4 came back', 'some are missing');
-  const after = await box.statsWhen((stats) => stats.tx.packets === stats.rx.packets, 2);
+  const after = await box.statsWhen((stats) => stats.tx.packets === stats.rx.packets, 10);
   const [sent, received] = [after.tx.packets - before.tx.packets, after.rx.packets - before.rx.packets];
   proves(sent >= 8 && sent === received, `${IFACE} transmitted ${sent} packets and received ${received}`, `${sent} sent, ${received} received`);
 }

@@ -2,6 +2,7 @@
 /** All checks, in the order in which one depends on the other. */
 import { fail, type Check, type Group } from './check';
 import { bpffs } from './bpffs';
+import { featureChecks } from './features';
 import { kernelChecks } from './kernel';
 import { leftoverChecks } from './leftovers';
 import { networkChecks } from './network';
@@ -19,10 +20,11 @@ function group(name: string, checks: () => Check[]): Group {
 }
 
 export function examine(): Group[] {
-  const kernel = group('kernel', kernelChecks);
-  const tcx = kernel.checks.some(({ name, found }) => name === 'attachment' && found === 'tcx');
+  const features = group('features', featureChecks);
+  const tcx = features.checks.some(({ name, status }) => name === 'tcx' && status === 'ok');
   return [
-    kernel,
+    group('kernel', kernelChecks),
+    features,
     group('privileges', privilegeChecks),
     group('software', softwareChecks),
     group('network', () => networkChecks(tcx)),

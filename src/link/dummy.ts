@@ -7,6 +7,7 @@
 import { VnetError } from '../errors';
 import { command, tryCommand } from '../native/command';
 import { linkByName, type Link } from './ip';
+import { superpacketSegments } from './veth';
 
 /** The name under which a dummy is made: unique, so that one that a kill left can be told from the user's. */
 export const unnamedDummy = (id: string): string => `vd${id}`;
@@ -14,7 +15,8 @@ export const unnamedDummy = (id: string): string => `vd${id}`;
 /** Makes a dummy under its unnamed name, down. */
 export function createDummy(id: string, mac: string, mtu: number): Link {
   const name = unnamedDummy(id);
-  const { status, stderr } = tryCommand('ip', ['link', 'add', 'name', name, 'address', mac, 'mtu', String(mtu), 'type', 'dummy']);
+  const segments = String(superpacketSegments(mtu));
+  const { status, stderr } = tryCommand('ip', ['link', 'add', 'name', name, 'address', mac, 'mtu', String(mtu), 'gso_max_segs', segments, 'type', 'dummy']);
   if (status !== 0) {
     const unknown = /not supported|Unknown device/i.test(stderr);
     throw new VnetError('UNSUPPORTED', '--type dummy', unknown ? 'this kernel has no dummy interfaces' : stderr.trim(), {

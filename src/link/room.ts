@@ -13,6 +13,7 @@ import { KICK_BYTES } from '../datapath/waiting-room';
 import { VnetError } from '../errors';
 import { command } from '../native/command';
 import { ipBatch, linkByName, links, type Link } from './ip';
+import { qdiscsOf } from './qdisc';
 import { MAX_MTU } from './veth';
 
 /** Names of the room's entry and exit, unique in the hidden namespace; a veth's exit has an unused end. */
@@ -50,16 +51,9 @@ export function createRoom(id: string, frameCost: number): { entry: Link; exit: 
  * of a kick they are taken for kicks: the caller makes sure that nothing else comes out any more.
  */
 export function roomBacklog(id: string): number | null {
-  interface RawQdisc {
-    kind: string;
-    handle: string;
-    qlen?: number;
-    backlog?: number;
-  }
   const { entry } = roomNames(id);
   if (!linkByName(entry)) return null;
-  const qdiscs = JSON.parse(command('tc', ['-json', '-statistics', 'qdisc', 'show', 'dev', entry])) as RawQdisc[];
-  const tbf = qdiscs.find((qdisc) => qdisc.kind === 'tbf');
+  const tbf = qdiscsOf(entry).find(({ kind }) => kind === 'tbf');
   if (tbf?.qlen === undefined) return null;
   return tbf.backlog === tbf.qlen * KICK_BYTES ? 0 : tbf.qlen;
 }

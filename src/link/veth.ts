@@ -44,7 +44,7 @@ export interface VethRequest {
 }
 
 /** How many segments a superpacket may have: with a large MTU two of them are more than a record holds. */
-function superpacketSegments(mtu: number): number {
+export function superpacketSegments(mtu: number): number {
   return mtu > MAX_MTU_OF_SUPERPACKETS ? 1 : GSO_MAX_SEGS;
 }
 

@@ -99,7 +99,7 @@ export async function udpRun(
   t: Test,
   netns: string,
   options: Omit<UdpSendOptions, 'port'>,
-  idleMs = 300 * SLOW,
+  idleMs = Math.max(1000, 300 * SLOW),
 ): Promise<UdpRun> {
   const port = freePort();
   const { to, bytes, packets } = options;

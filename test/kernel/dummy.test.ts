@@ -2,25 +2,13 @@
 /** The dummy back end: the same loop on an interface without a peer. TX is in ip -s link, RX in stats. */
 import t from 'tap';
 
-import { attached, attachedIn, cli, cliOk, SLOW, type Attached } from '../helpers/cli';
+import { attached, attachedIn, checkLaw, cli, cliOk, SLOW } from '../helpers/cli';
 import { withoutDummy } from '../helpers/dummy';
-import { kernelCounters, ok, okIn, testNetns } from '../helpers/netns';
-import { scaled, startTraffic, freePort, udpRun, withoutArp } from '../helpers/traffic';
-import { law } from '../../src/datapath/stats';
-import type { Test } from 'tap';
+import { kernelCounters, ok, okIn, quietNetns, testNetns } from '../helpers/netns';
+import { scaled, tcpRun, udpRun, withoutArp } from '../helpers/traffic';
 
 t.setTimeout(120_000 * SLOW);
 const skip = withoutDummy();
-
-async function checkDummy(t: Test, nic: Attached): Promise<void> {
-  const stats = await nic.atRest();
-  const sums = law(stats);
-  t.equal(sums.out, sums.in, 'the law of the loop balances');
-  t.equal(stats.queue.wakes, stats.queue.stops, 'as many wakes as stops');
-  t.equal(stats.poll.lostWakeups, 0, 'no wake-up was lost');
-  const refused = Object.values(stats.refused).reduce((a, b) => a + b, 0);
-  t.equal(kernelCounters(nic.netns, nic.iface).tx, stats.tx.packets - refused, 'ip -s link: TX is what was accepted');
-}
 
 t.test('ping, TCP and UDP through a dummy', { skip }, async (t) => {
   const nic = attached(t, ['--type', 'dummy', '--addr', '10.77.0.1/24', '--addr', 'fd77::1/64']);
@@ -30,11 +18,8 @@ t.test('ping, TCP and UDP through a dummy', { skip }, async (t) => {
     t.match(okIn(nic.netns, 'ping', ['-c', '4', '-i', '0.2', address]), /4 received, 0% packet loss/, `${address}: 4 of 4`);
     t.ok(kernelCounters(nic.netns, nic.iface).tx - before.tx >= 8, `${address}: requests and replies went through it`);
   }
-  const port = freePort();
-  const receiver = startTraffic(t, nic.netns, 'tcp-receive', { at: '10.77.0.1', port });
-  await receiver.ready;
-  const sent = await startTraffic(t, nic.netns, 'tcp-send', { to: '10.77.0.1', port, bytes: scaled(200 << 20) }).result;
-  t.equal((await receiver.result).sha256, sent.sha256, 'TCP: what arrived is what was sent');
+  const { sent, received } = await tcpRun(t, nic.netns, '10.77.0.1', scaled(200 << 20));
+  t.equal(received.sha256, sent.sha256, 'TCP: what arrived is what was sent');
   t.ok(nic.stats().queue.largestFrame > 9000, 'superpackets crossed whole');
 
   withoutArp(nic, '10.77.0.1');
@@ -42,21 +27,20 @@ t.test('ping, TCP and UDP through a dummy', { skip }, async (t) => {
   const udp = await udpRun(t, nic.netns, { to: '10.77.0.1', packets, bytes: 512, rate: 50_000 / SLOW });
   t.equal(udp.receiver.received, packets, 'UDP: all arrived');
   t.equal(udp.receiver.outOfOrder, 0, 'UDP: in order');
-  await checkDummy(t, nic);
+  checkLaw(t, nic, await nic.atRest());
 });
 
 t.test('a full queue refuses, and says so', { skip }, async (t) => {
-  process.env['VNET_BPF_TEST_POLL_DELAY_US'] = '5000';
-  t.teardown(() => delete process.env['VNET_BPF_TEST_POLL_DELAY_US']);
-  const nic = attached(t, ['--type', 'dummy', '--addr', '10.77.0.1/24', '--ring-size', '256K']);
+  const slow = { VNET_BPF_TEST_POLL_DELAY_US: String(5000 * SLOW) };
+  const nic = attachedIn(t, quietNetns(t), ['--type', 'dummy', '--addr', '10.77.0.1/24', '--ring-size', '256K'], 'vnet0', slow);
   withoutArp(nic, '10.77.0.1');
-  const packets = scaled(20_000);
+  const packets = 20_000;
   const { sender, receiver } = await udpRun(t, nic.netns, { to: '10.77.0.1', packets, bytes: 64, recvErr: true });
   const stats = await nic.atRest();
   t.ok(stats.queue.stops > 0, 'the queue stopped');
   t.equal(receiver.received + stats.refused.full, packets, 'every packet was received or counted as refused');
   t.equal(sender.enobufs, stats.refused.full, 'the sender was told of each');
-  await checkDummy(t, nic);
+  checkLaw(t, nic, await nic.atRest());
 });
 
 t.test('an existing dummy is used, and left as it was', { skip }, async (t) => {
@@ -71,7 +55,7 @@ t.test('an existing dummy is used, and left as it was', { skip }, async (t) => {
   const nic = attachedIn(t, netns, ['--addr', '10.78.0.1/24'], 'd0');
   t.equal(nic.stats().backend, 'dummy');
   t.match(okIn(netns, 'ping', ['-c', '2', '-i', '0.2', '10.78.0.1']), /2 received, 0% packet loss/);
-  await checkDummy(t, nic);
+  checkLaw(t, nic, await nic.atRest());
   cliOk(['detach', 'd0', '--netns', netns]);
   t.equal(state(), before, 'everything on it is as before');
 });

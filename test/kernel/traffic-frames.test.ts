@@ -4,10 +4,11 @@ import { randomBytes } from 'node:crypto';
 
 import t, { type Test } from 'tap';
 
-import { attachedIn, cannotRun, checkLaw, SLOW, type Attached } from '../helpers/cli';
+import { attachedIn, checkLaw, SLOW, type Attached } from '../helpers/cli';
 import { BROADCAST, differences, ethernet, ETH_HEADER_BYTES, frameOf, from, LOCAL_EXPERIMENT, macOf } from '../helpers/frames';
 import { quietNetns } from '../helpers/netns';
 import { RawSocket } from '../helpers/raw-socket';
+import { cannotCarry } from '../helpers/supported';
 
 t.setTimeout(60_000 * SLOW);
 
@@ -33,13 +34,13 @@ async function comeBack(t: Test, nic: Attached, frames: readonly Buffer[]): Prom
   checkLaw(t, nic, after);
 }
 
-t.test('frames of every size up to the MTU', { skip: cannotRun }, async (t) => {
+t.test('frames of every size up to the MTU', { skip: cannotCarry() }, async (t) => {
   const nic = attachedIn(t, quietNetns(t));
   const sizes = [...Array.from({ length: 1514 - ETH_HEADER_BYTES + 1 }, (_, i) => ETH_HEADER_BYTES + i)];
   await comeBack(t, nic, sizes.map((size) => frameOf(size)));
 });
 
-t.test('frames to anyone and of any kind', { skip: cannotRun }, async (t) => {
+t.test('frames to anyone and of any kind', { skip: cannotCarry() }, async (t) => {
   const nic = attachedIn(t, quietNetns(t));
   const own = macOf(nic.netns, nic.iface);
   const kinds: Buffer[] = [
@@ -64,7 +65,7 @@ t.test('frames to anyone and of any kind', { skip: cannotRun }, async (t) => {
   await comeBack(t, nic, kinds);
 });
 
-t.test('frames of up to 64 KiB, on both sides of every record size', { skip: cannotRun }, async (t) => {
+t.test('frames of up to 64 KiB, on both sides of every record size', { skip: cannotCarry() }, async (t) => {
   const nic = attachedIn(t, quietNetns(t), ['--mtu', '65535']);
   const records = [120, 184, 248, 376, 504, 760, 1016, 1592, 2040, 3064, 4600, 9208, 16376, 32760, 49144];
   const header = 16; // of a record; sizes a byte to each side of a step find an error by one
@@ -72,7 +73,7 @@ t.test('frames of up to 64 KiB, on both sides of every record size', { skip: can
   await comeBack(t, nic, [...sizes, 65535, 65548, 65549].map((size) => frameOf(size)));
 });
 
-t.test('IP packets of a protocol that nobody here speaks', { skip: cannotRun }, async (t) => {
+t.test('IP packets of a protocol that nobody here speaks', { skip: cannotCarry() }, async (t) => {
   const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24']);
   const SCTP = 132;
   const ipv4 = (protocol: number, payload: Buffer): Buffer => {

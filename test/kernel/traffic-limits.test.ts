@@ -3,8 +3,9 @@
 import t from 'tap';
 
 import { MIN_RING_BYTES } from '../../src/controller/options';
-import { attachedIn, cannotRun, checkLaw, SLOW } from '../helpers/cli';
+import { attachedIn, checkLaw, SLOW } from '../helpers/cli';
 import { quietNetns } from '../helpers/netns';
+import { cannotCarry } from '../helpers/supported';
 import { scaled, udpRun, withoutArp } from '../helpers/traffic';
 
 t.setTimeout(120_000 * SLOW);
@@ -30,7 +31,7 @@ const LIMITS: readonly Limit[] = [
 ];
 
 for (const { name, args, bytes } of LIMITS) {
-  t.test(`${name}: ${args.join(' ')}`, { skip: cannotRun }, async (t) => {
+  t.test(`${name}: ${args.join(' ')}`, { skip: cannotCarry() }, async (t) => {
     const nic = attachedIn(t, quietNetns(t), ['--addr', `${ADDRESS}/24`, '--when-full', 'drop', ...args]);
     withoutArp(nic, ADDRESS);
     const before = nic.stats().tx.packets;
@@ -47,7 +48,7 @@ for (const { name, args, bytes } of LIMITS) {
   });
 }
 
-t.test('the largest frames in the smallest ring, which holds three of them', { skip: cannotRun }, async (t) => {
+t.test('the largest frames in the smallest ring, which holds three of them', { skip: cannotCarry() }, async (t) => {
   const nic = attachedIn(t, quietNetns(t), ['--addr', `${ADDRESS}/24`, '--when-full', 'drop', ...SMALLEST_RING, '--mtu', '65535']);
   withoutArp(nic, ADDRESS);
   const { sender, receiver } = await udpRun(t, nic.netns, { to: ADDRESS, packets: 200, bytes: 65507, rate: 200 / SLOW });

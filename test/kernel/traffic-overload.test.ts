@@ -7,11 +7,12 @@ import { randomBytes } from 'node:crypto';
 
 import t, { type Test } from 'tap';
 
-import { attachedIn, cannotRun, checkLaw, SLOW, type Attached } from '../helpers/cli';
+import { attachedIn, checkLaw, SLOW, type Attached } from '../helpers/cli';
 import { frameOf, from } from '../helpers/frames';
 import { announced } from '../helpers/kernel-log';
 import { quietNetns } from '../helpers/netns';
 import { RawSocket } from '../helpers/raw-socket';
+import { cannotCarry } from '../helpers/supported';
 import { scaled, tcpRun, udpRun, withoutArp, type UdpRun } from '../helpers/traffic';
 
 t.setTimeout(120_000 * SLOW);
@@ -56,7 +57,7 @@ async function checkFlood(t: Test, nic: Attached, before: number, { sender, rece
   checkLaw(t, nic, after);
 }
 
-t.test('a flood: each packet is received or counted as refused; both logs tell', { skip: cannotRun }, async (t) => {
+t.test('a flood: each packet is received or counted as refused; both logs tell', { skip: cannotCarry() }, async (t) => {
   const nic = slowNic(t);
   const before = nic.stats().tx.packets;
   const run = await udpRun(t, nic.netns, { to: ADDRESS, packets: scaled(PACKETS), bytes: 200, flows: 2 });
@@ -66,7 +67,7 @@ t.test('a flood: each packet is received or counted as refused; both logs tell',
   t.equal(await announced(nic, 'queue woken'), null, '"VNET: queue woken" is in the kernel log and in vnet-bpf log');
 });
 
-t.test('a UDP sender that asks for errors is told: ENOBUFS', { skip: cannotRun }, async (t) => {
+t.test('a UDP sender that asks for errors is told: ENOBUFS', { skip: cannotCarry() }, async (t) => {
   const nic = slowNic(t);
   const before = nic.stats().tx.packets;
   const run = await udpRun(t, nic.netns, { to: ADDRESS, packets: scaled(PACKETS / 3), bytes: 200, recvErr: true });
@@ -75,7 +76,7 @@ t.test('a UDP sender that asks for errors is told: ENOBUFS', { skip: cannotRun }
   t.equal((await nic.atRest()).refused.full, run.sender.enobufs, 'as often as packets were refused');
 });
 
-t.test('so is a packet socket', { skip: cannotRun }, async (t) => {
+t.test('so is a packet socket', { skip: cannotCarry() }, async (t) => {
   const nic = slowNic(t, ['--queue-packets', '16']); // it sends frame by frame, which takes longer
   const receiver = RawSocket.open(t, nic.netns, nic.iface);
   const sender = RawSocket.open(t, nic.netns, nic.iface);
@@ -102,7 +103,7 @@ t.test('so is a packet socket', { skip: cannotRun }, async (t) => {
   checkLaw(t, nic, after);
 });
 
-t.test('TCP gets through a queue that is often full', { skip: cannotRun }, async (t) => {
+t.test('TCP gets through a queue that is often full', { skip: cannotCarry() }, async (t) => {
   const nic = slowNic(t, ['--queue-packets', '4']);
   const { sent, received } = await tcpRun(t, nic.netns, ADDRESS, scaled(16 << 20));
   t.equal(received.sha256, sent.sha256, 'equal SHA-256');

@@ -2,9 +2,11 @@
 /** TCP through the loop: whole, fast, and in superpackets. */
 import t, { type Test } from 'tap';
 
-import { attached, attachedIn, cannotRun, checkLaw, SLOW, type Attached } from '../helpers/cli';
+import type { Stats } from '../../src/datapath/stats';
+import { attached, attachedIn, BACK_END, checkLaw, SLOW, type Attached } from '../helpers/cli';
 import { ok, okIn, quietNetns } from '../helpers/netns';
 import { Background } from '../helpers/background';
+import { cannotCarry } from '../helpers/supported';
 import { scaled, tcpRun, withoutTools } from '../helpers/traffic';
 
 t.setTimeout(120_000 * SLOW);
@@ -12,6 +14,10 @@ t.setTimeout(120_000 * SLOW);
 const GIB = 1 << 30;
 /** Longer than any frame on a wire with a 9000-byte MTU: only a superpacket is. */
 const LONGEST_WIRE_FRAME = 9018;
+
+/** What was refused; without a waiting room TCP may be told that the queue is full, and sends it again. */
+const refusedOf = ({ refused }: Stats): [string, number][] =>
+  Object.entries(refused).filter(([why, count]) => count > 0 && !(BACK_END === 'dummy' && why === 'full'));
 
 async function transfer(t: Test, nic: Attached, address: string, bytes: number): Promise<void> {
   const before = nic.stats();
@@ -24,31 +30,31 @@ async function transfer(t: Test, nic: Attached, address: string, bytes: number):
   checkLaw(t, nic, after);
 }
 
-t.test('1 GiB over IPv4, in superpackets', { skip: cannotRun }, async (t) => {
+t.test('1 GiB over IPv4, in superpackets', { skip: cannotCarry() }, async (t) => {
   const nic = attached(t, ['--addr', '10.77.0.1/24']);
   await transfer(t, nic, '10.77.0.1', scaled(GIB));
   const stats = nic.stats();
   t.ok(stats.queue.largestFrame > LONGEST_WIRE_FRAME, `superpackets in the ring: the largest has ${stats.queue.largestFrame} bytes`);
-  t.same(Object.entries(stats.refused).filter(([, count]) => count > 0), [], 'nothing was refused');
+  t.same(refusedOf(stats), [], 'nothing was refused');
 });
 
-t.test('IPv6, in superpackets', { skip: cannotRun }, async (t) => {
+t.test('IPv6, in superpackets', { skip: cannotCarry() }, async (t) => {
   const nic = attached(t, ['--addr', 'fd77::1/64']);
   await transfer(t, nic, 'fd77::1', scaled(GIB / 4));
   const stats = nic.stats();
   t.ok(stats.queue.largestFrame > LONGEST_WIRE_FRAME, `superpackets in the ring: the largest has ${stats.queue.largestFrame} bytes`);
-  t.same(Object.entries(stats.refused).filter(([, count]) => count > 0), [], 'nothing was refused');
+  t.same(refusedOf(stats), [], 'nothing was refused');
 });
 
-t.test('MTUs from 9000 to 65535', { skip: cannotRun }, async (t) => {
+t.test('MTUs from 9000 to 65535', { skip: cannotCarry() }, async (t) => {
   for (const mtu of ['9000', '32767', '65535']) {
     const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24', '--mtu', mtu]);
     await transfer(t, nic, '10.77.0.1', scaled(GIB / 16));
-    t.same(Object.entries(nic.stats().refused).filter(([, count]) => count > 0), [], `${mtu}: nothing was refused`);
+    t.same(refusedOf(nic.stats()), [], `${mtu}: nothing was refused`);
   }
 });
 
-t.test('without superpackets', { skip: cannotRun }, async (t) => {
+t.test('without superpackets', { skip: cannotCarry() }, async (t) => {
   const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24']);
   // Not `ethtool -K`: the kernel would cut superpackets apart behind the egress hook, and TX would
   // count the pieces. This limit keeps TCP from making any.
@@ -58,7 +64,7 @@ t.test('without superpackets', { skip: cannotRun }, async (t) => {
   t.ok(largestFrame <= 1514, `no frame is longer than the MTU: the largest has ${largestFrame} bytes`);
 });
 
-t.test('iperf3 for 5 seconds', { skip: cannotRun || withoutTools('iperf3') }, async (t) => {
+t.test('iperf3 for 5 seconds', { skip: cannotCarry() || withoutTools('iperf3') }, async (t) => {
   const nic = attached(t, ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64']);
   for (const address of ['10.77.0.1', 'fd77::1']) {
     const server = Background.start(t, nic.netns, 'iperf3', ['--server', '--one-off', '--forceflush', '--bind', address]);

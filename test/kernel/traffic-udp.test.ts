@@ -2,8 +2,9 @@
 /** A million numbered datagrams at a pace that the poller holds: none lost, none out of order. */
 import t from 'tap';
 
-import { attachedIn, cannotRun, checkLaw, SLOW } from '../helpers/cli';
+import { attachedIn, BACK_END, checkLaw, SLOW } from '../helpers/cli';
 import { kernelCounters, quietNetns } from '../helpers/netns';
+import { cannotCarry } from '../helpers/supported';
 import { scaled, udpRun, withoutArp } from '../helpers/traffic';
 
 t.setTimeout(120_000 * SLOW);
@@ -11,7 +12,7 @@ t.setTimeout(120_000 * SLOW);
 /** Datagrams per second; see docs for what the loop can do at most. */
 const PACE = 100_000 / SLOW;
 
-t.test('every datagram of two flows comes back, in order', { skip: cannotRun }, async (t) => {
+t.test('every datagram of two flows comes back, in order', { skip: cannotCarry() }, async (t) => {
   // Nothing but the datagrams on the interface, so that the counters are exact.
   const netns = quietNetns(t);
   const nic = attachedIn(t, netns, ['--addr', '10.77.0.1/24']);
@@ -30,7 +31,7 @@ t.test('every datagram of two flows comes back, in order', { skip: cannotRun }, 
   t.equal(after.tx.packets - before.tx.packets, packets, 'TX counts them');
   t.equal(after.rx.packets - before.rx.packets, packets, 'RX counts them');
   t.equal(kernelAfter.tx - kernelBefore.tx, packets, 'ip -s link: TX counts them');
-  t.equal(kernelAfter.rx - kernelBefore.rx, packets, 'ip -s link: RX counts them');
+  if (BACK_END === 'veth') t.equal(kernelAfter.rx - kernelBefore.rx, packets, 'ip -s link: RX counts them');
   t.equal(receiver.flows, 2, 'in two flows');
   t.equal(receiver.outOfOrder, 0, 'in order');
   t.equal(receiver.largestGap, 0, 'without a gap');

@@ -99,6 +99,17 @@ t.test('held frames are counted modulo 2^31', async (t) => {
   t.equal(heldNow(nic.control), 0);
 });
 
+t.test('a qdisc of the user makes two of a held frame: both are counted, and the queue wakes', async (t) => {
+  const nic = new FakeNic({ ringBytes: 1 << 20, room: { grant: () => true } });
+  nic.control.set32(CONTROL.gate, GATE_STOPPED + 2 * 3); // three held
+  nic.control.set64(CONTROL.heldOut, 5); // and two copies
+  t.equal(heldNow(nic.control), -2);
+  nic.poller.poll();
+  t.equal(nic.counter('heldTwice'), 2);
+  t.equal(heldNow(nic.control), 0);
+  t.notOk(nic.gate.stopped);
+});
+
 t.test('a grant never lets out more than the ring has place for', async (t) => {
   for (const ringBytes of [256 << 10, 1 << 20, 8 << 20, 256 << 20]) {
     t.ok(txBytesLimit(ringBytes, 'hold') > 0 && txBytesLimit(ringBytes, 'hold') + headroomBytes(ringBytes) === ringBytes, `${ringBytes}: tx leaves headroom`);

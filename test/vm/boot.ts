@@ -12,6 +12,8 @@ import { findSplats } from './splats';
 export interface BootOptions {
   readonly limits: Limits;
   readonly memoryMb: number;
+  /** Tried, not trusted: it hangs on some nested hosts. A guest that does not come up is emulated. */
+  readonly kvm: boolean;
   readonly abort: AbortSignal;
   readonly announce: (text: string) => void;
   /** A line of the guest's output; those of the harness' own protocol are not handed over. */
@@ -32,14 +34,14 @@ export interface BootResult {
 }
 
 export async function boot(kernel: FetchedKernel, payload: Payload, options: BootOptions): Promise<BootResult> {
-  const result = await bootOnce(kernel, payload, options);
-  // Seen once in some two hundred boots, before user space: emulation, not us. Once more; a second time is real.
-  if (result.ending.kind !== 'no-user-space') return result;
-  options.announce(`kernel ${kernel.name}: ${result.ending.why}, killed and booted again`);
-  return bootOnce(kernel, payload, options);
+  const result = await bootOnce(kernel, payload, options, options.kvm);
+  // Seen once in some two hundred boots: emulation, not us. Once more; a second time is real. Never for what came later.
+  if (result.times.userSpaceMs !== undefined || result.ending.kind === 'interrupted') return result;
+  options.announce(`kernel ${kernel.name}: no user space (${result.problems.join('; ')}), booted again${options.kvm ? ' without KVM' : ''}`);
+  return bootOnce(kernel, payload, options, false);
 }
 
-async function bootOnce(kernel: FetchedKernel, payload: Payload, options: BootOptions): Promise<BootResult> {
+async function bootOnce(kernel: FetchedKernel, payload: Payload, options: BootOptions, kvm: boolean): Promise<BootResult> {
   const started = Date.now();
   // Kept after the run under a name that is easy to find; written elsewhere, because another run may be under way.
   const consoleFile = path.join(cache('consoles'), `${kernel.name}.log`);
@@ -72,7 +74,7 @@ async function bootOnce(kernel: FetchedKernel, payload: Payload, options: BootOp
       } else options.onEvent?.(event);
     };
     const ending = await runQemu(
-      { vmlinuz: kernel.vmlinuz, image, console, memoryMb: options.memoryMb },
+      { vmlinuz: kernel.vmlinuz, image, console, memoryMb: options.memoryMb, kvm },
       options.limits,
       onLine,
       options.abort,

@@ -4,13 +4,30 @@
 import { Parser, type FinalResults, type Result } from 'tap-parser';
 import type { Kernel } from './kernels';
 
+/** Counts of assertions that really ran, wherever they are; a subtest is not one. */
+export interface Count {
+  passed: number;
+  failed: number;
+  /** The reasons that were given. */
+  skips: { name: string; reason: string }[];
+}
+
+/** What the table in docs/kernels.md says of one test of a file. */
+export interface TestVerdict extends Count {
+  readonly name: string;
+}
+
 export interface FileVerdict {
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
   /** One line each; a file with problems has failed, even if each of its tests passed. */
   readonly problems: readonly string[];
+  /** Its tests of the top level. */
+  readonly tests: readonly TestVerdict[];
 }
+
+const nothing = (): Count => ({ passed: 0, failed: 0, skips: [] });
 
 export class FileJudge {
   readonly #kernel: Kernel;
@@ -18,13 +35,14 @@ export class FileJudge {
   readonly #parser = new Parser();
   readonly #results: Promise<FinalResults>;
   #silent = true;
-  readonly #skips: { name: string; reason: string }[] = [];
+  readonly #sum = nothing();
+  readonly #tests: TestVerdict[] = [];
 
   constructor(kernel: Kernel, file: string) {
     this.#kernel = kernel;
     this.#file = file;
     this.#results = new Promise((resolve) => this.#parser.on('complete', resolve));
-    this.#watch(this.#parser);
+    watch(this.#parser, this.#sum, (test) => this.#tests.push(test));
   }
 
   line(text: string): void {
@@ -44,32 +62,38 @@ export class FileJudge {
     for (const failure of results.failures) problems.push(describe(failure));
     // The parser takes silence for a plan of nothing, skipped.
     if (this.#silent) problems.push('no tests');
-    else if (results.plan.skipAll) this.#skips.push({ name: this.#file, reason: results.plan.skipReason });
+    else if (results.plan.skipAll) this.#sum.skips.push({ name: this.#file, reason: results.plan.skipReason });
     else if (results.count === 0 && problems.length === 0) problems.push('no tests');
     if (!results.ok && problems.length === 0) problems.push('not ok');
-    for (const { name, reason } of this.#skips) {
-      if (!this.#expected(name)) {
+    for (const { name, reason } of this.#sum.skips) {
+      if (!this.#kernel.skips.some(({ because }) => because.test(reason))) {
         problems.push(`skipped without a reason in test/vm/kernels.ts: ${name}${reason ? ` (${reason})` : ''}`);
       }
     }
-    const skipped = this.#skips.length + results.todo;
-    // The parser counts skipped ones as passed too.
-    const passed = Math.max(0, results.pass - results.skip);
-    const failed = results.fail === 0 && problems.length > 0 ? 1 : results.fail;
-    return { passed, failed, skipped, problems };
+    const skipped = this.#sum.skips.length + results.todo;
+    const failed = Math.max(this.#sum.failed, problems.length > 0 ? 1 : 0);
+    return { passed: this.#sum.passed, failed, skipped, problems, tests: this.#tests };
   }
+}
 
-  #expected(name: string): boolean {
-    return this.#kernel.skips.some((skip) => skip.test?.test(name) && (skip.file?.test(this.#file) ?? true));
-  }
-
-  /** Skips count wherever they are, also inside of tests that pass as a whole. */
-  #watch(parser: Parser): void {
-    parser.on('assert', (result: Result) => {
-      if (result.skip) this.#skips.push({ name: result.fullname, reason: result.skip === true ? '' : result.skip });
-    });
-    parser.on('child', (child: Parser) => this.#watch(child));
-  }
+/** Adds what the parser finds to `here`; `onTest` gets each test of this level with all that is in it. */
+function watch(parser: Parser, here: Count, onTest: (test: TestVerdict) => void = () => {}): void {
+  let inside: Count | undefined;
+  parser.on('child', (child: Parser) => {
+    inside = nothing();
+    watch(child, inside);
+  });
+  parser.on('assert', (result: Result) => {
+    const count = inside ?? nothing();
+    if (result.skip) count.skips.push({ name: result.fullname, reason: result.skip === true ? '' : result.skip });
+    else if (!result.ok && !result.todo && count.failed === 0) count.failed = 1;
+    else if (!inside && result.ok) count.passed = 1;
+    inside = undefined;
+    here.passed += count.passed;
+    here.failed += count.failed;
+    here.skips.push(...count.skips);
+    onTest({ name: result.name, ...count });
+  });
 }
 
 function describe(failure: FinalResults['failures'][number]): string {

@@ -15,6 +15,7 @@ export const usefulTools = [
   'bridge',
   'iperf3',
   'tcpdump',
+  'tcpreplay',
   'strace',
   'ps',
   'nc',

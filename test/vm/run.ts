@@ -4,13 +4,14 @@ import { existsSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { boot, type BootOptions, type BootResult } from './boot';
 import { fetchKernels, type FetchedKernel } from './fetch-kernel';
-import { FileJudge } from './file-verdict';
+import { FileJudge, type TestVerdict } from './file-verdict';
 import type { Kernel } from './kernels';
 import { parseOptions, usage, UsageError, type Options } from './options';
 import { cache, repository } from './paths';
 import { killAll } from './qemu';
 import { KernelReport, Report } from './report';
-import { commandScript, findTests, kernelTests, matrixTests, testScript, type TestUnit } from './tests';
+import { commandScript, findTests, sets, testScript, type TestUnit } from './tests';
+import { resultTable, writeTable, type KernelResult } from './table';
 import { inTurns, type Turn } from './turns';
 
 const interrupt = new AbortController();
@@ -42,7 +43,7 @@ async function runCommand(options: Options, fetched: ReadonlyMap<string, Fetched
     const image = fetched.get(kernel.name);
     if (!image || interrupt.signal.aborted) continue;
     announce(`kernel ${kernel.name} (${image.release}, ${image.version})`);
-    const payload = { script: commandScript(kernel, options.command), extra: extraFiles(options) };
+    const payload = { script: commandScript(kernel, options.command, options.environment), extra: extraFiles(options) };
     const result = await boot(
       image,
       payload,
@@ -61,33 +62,45 @@ async function runTests(
   fetched: ReadonlyMap<string, FetchedKernel>,
   missing: ReadonlyMap<Kernel, string>,
 ): Promise<number> {
-  const sets = options.directories.length > 0 ? options.directories.map((directory) => ({ directory, files: /\.test\.ts$/ })) : options.full ? kernelTests : matrixTests;
-  const units = findTests(repository, sets, options.match);
+  const wanted = options.directories.length > 0 ? options.directories.map((directory) => ({ directory, files: /\.test\.ts$/ })) : sets[options.set];
+  const units = findTests(repository, wanted, options.match);
   const report = new Report((line) => console.log(line));
   const sums: string[] = [];
+  const results: KernelResult[] = [];
   const jobs = options.kernels.map((kernel) => async (turn: Turn): Promise<void> => {
     if (interrupt.signal.aborted) return;
     const image = fetched.get(kernel.name);
-    if (image) return testKernel(kernel, image, units, new KernelReport(report, turn, sums), options);
+    if (image) {
+      const tests = await testKernel(kernel, image, units, new KernelReport(report, turn, sums), options);
+      results.push({ name: kernel.name, version: image.version, tests });
+      return;
+    }
     const why = (missing.get(kernel) ?? '').replace(/\s+/g, ' ');
     turn.say(() => (process.env['CI'] ? report.check(`${kernel.name} can be fetched`, [why]) : report.skip(`${kernel.name} can be fetched`, why)));
   });
   await inTurns(jobs, options.jobs);
-  if (units.length === 0) report.check('there are test files', [`none in ${sets.map((set) => set.directory).join(', ')} matches`]);
+  if (units.length === 0) report.check('there are test files', [`none in ${wanted.map((set) => set.directory).join(', ')} matches`]);
   if (interrupt.signal.aborted) report.check('runs to its end', ['interrupted']);
   for (const sum of sums) report.comment(sum);
   const ok = report.end();
+  if (ok && options.table !== undefined && results.length === options.kernels.length) {
+    const order = options.kernels.map(({ name }) => name);
+    results.sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
+    writeTable(options.table, resultTable(results));
+  }
   return interrupt.signal.aborted ? 130 : ok ? 0 : 1;
 }
 
-/** Runs all files in one boot. */
-async function testKernel(kernel: Kernel, image: FetchedKernel, units: readonly TestUnit[], report: KernelReport, options: Options): Promise<void> {
+/** Runs all files in one boot; what each test of them gave. */
+async function testKernel(
+  kernel: Kernel,
+  image: FetchedKernel,
+  units: readonly TestUnit[],
+  report: KernelReport,
+  options: Options,
+): Promise<TestVerdict[]> {
+  const tests: TestVerdict[] = [];
   report.comment(`kernel ${kernel.name} (${image.release}, ${image.version}): ${kernel.notes}`);
-  const chosen = units.filter(({ name }) => {
-    const skip = kernel.skips.find((entry) => entry.test === undefined && entry.file?.test(name));
-    if (skip) report.skip(`${kernel.name} ${name}`, skip.why);
-    return !skip;
-  });
   // Verdicts come asynchronously out of the parser; the report must keep the order of the lines.
   let order = Promise.resolve();
   let current: { file: string; judge: FileJudge } | undefined;
@@ -97,34 +110,41 @@ async function testKernel(kernel: Kernel, image: FetchedKernel, units: readonly 
     const { file, judge } = current;
     current = undefined;
     finished.add(file);
-    order = order.then(async () => report.endFile(`${kernel.name} ${file}`, await judge.end(exit)));
+    order = order.then(async () => {
+      const verdict = await judge.end(exit);
+      tests.push(...verdict.tests);
+      report.endFile(`${kernel.name} ${file}`, verdict);
+    });
   };
   const onLine = (line: string) => {
     current?.judge.line(line);
     order = order.then(() => report.line(line));
   };
-  const onEvent = ([what, file, code]: readonly string[]) => {
-    if (what === 'done') finish(Number(code));
+  const onEvent = ([what, ...words]: readonly string[]) => {
+    if (what === 'done') finish(Number(words[0]));
     if (what !== 'file') return;
-    current = { file: file!, judge: new FileJudge(kernel, file!) };
+    const file = words.join(' ');
+    current = { file, judge: new FileJudge(kernel, file) };
     order = order.then(() => report.startFile(`${kernel.name} ${file}`));
   };
-  const payload = { script: testScript(kernel, chosen, options.fileTimeoutSeconds), extra: extraFiles(options) };
+  const payload = { script: testScript(kernel, units, options.fileTimeoutSeconds, options.environment), extra: extraFiles(options) };
   const result = await boot(image, payload, { ...bootOptions(options, onLine), onEvent });
   finish(undefined);
   await order;
-  const notRun = chosen.filter(({ name }) => !finished.has(name)).map(({ name }) => `not run: ${name}`);
+  const notRun = units.filter(({ name }) => !finished.has(name)).map(({ name }) => `not run: ${name}`);
   const exit = result.exitCode === undefined || result.exitCode === 0 ? [] : [`the test script exited with ${result.exitCode}`];
   report.check(`${kernel.name} boots, ends in order and has no complaints`, [...result.problems, ...exit, ...notRun]);
   for (const allowance of result.allowances) report.comment(`allowed: ${allowance}`);
   report.console(() => showConsole(options, result, result.problems.length > 0));
   report.sum(`kernel ${kernel.name} (${image.version}): ${times(result)}`);
+  return tests;
 }
 
 function bootOptions(options: Options, onLine: (line: string) => void): BootOptions {
   return {
     limits: { bootMs: 30_000, totalMs: options.timeoutMs, idleMs: options.idleMs },
     memoryMb: options.memoryMb,
+    kvm: options.kvm,
     abort: interrupt.signal,
     announce,
     onLine,

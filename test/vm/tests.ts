@@ -11,6 +11,8 @@ export interface TestSet {
   readonly files: RegExp;
   /** All of them in one process, under this name: loading tap takes two seconds in emulation. */
   readonly together?: string;
+  /** Where the interfaces of the tests are to be made, if not on a veth. */
+  readonly backEnd?: 'dummy';
 }
 
 /** What one process of the guest runs. */
@@ -19,25 +21,32 @@ export interface TestUnit {
   readonly name: string;
   /** Paths relative to the root of the repository. */
   readonly files: readonly string[];
+  readonly backEnd: 'dummy' | undefined;
 }
 
-/**
- * What every kernel of the matrix has to pass: all of libbpf-ts, and everything that the loop promises once through.
- * The rest says more about load and about the machine than about the kernel, and takes an hour in emulation.
- */
-export const matrixTests: readonly TestSet[] = [
-  { directory: 'test/kernel', files: /^matrix\.test\.ts$/ },
-  { directory: 'src/libbpf-ts/test', files: /(^|\/)kernel[-/].*\.test\.ts$/, together: 'src/libbpf-ts/test/kernel-*.test.ts' },
-];
+/** The sets of tests by name. */
+export const sets = {
+  /**
+   * What every kernel has to pass: all of libbpf-ts, and everything that the loop promises once through. The rest says
+   * more about load and about the machine than about the kernel.
+   */
+  matrix: [
+    { directory: 'test/kernel', files: /^matrix-.*\.test\.ts$/, together: 'test/kernel/matrix-*.test.ts' },
+    { directory: 'src/libbpf-ts/test', files: /(^|\/)kernel[-/].*\.test\.ts$/, together: 'src/libbpf-ts/test/kernel-*.test.ts' },
+  ],
+  /** The tests of traffic on the other back end: a host may have no dummy, each kernel of the table does. */
+  dummy: [{ directory: 'test/kernel', files: /^(dummy|traffic-.*)\.test\.ts$/, backEnd: 'dummy' }],
+  /** All tests that need a real kernel. */
+  full: [
+    { directory: 'test/kernel', files: /\.test\.ts$/ },
+    { directory: 'src/libbpf-ts/test', files: /(^|\/)kernel[-/].*\.test\.ts$/ },
+  ],
+} as const satisfies Record<string, readonly TestSet[]>;
 
-/** All tests that need a real kernel. */
-export const kernelTests: readonly TestSet[] = [
-  { directory: 'test/kernel', files: /\.test\.ts$/ },
-  { directory: 'src/libbpf-ts/test', files: /(^|\/)kernel[-/].*\.test\.ts$/ },
-];
+export type SetName = keyof typeof sets;
 
-export function findTests(root: string, sets: readonly TestSet[], match: RegExp): TestUnit[] {
-  return sets.flatMap(({ directory, files, together }) => {
+export function findTests(root: string, wanted: readonly TestSet[], match: RegExp): TestUnit[] {
+  return wanted.flatMap(({ directory, files, together, backEnd }) => {
     let names: string[];
     try {
       names = readdirSync(path.join(root, directory), { recursive: true, encoding: 'utf8' });
@@ -50,36 +59,42 @@ export function findTests(root: string, sets: readonly TestSet[], match: RegExp)
       .map((name) => path.join(directory, name))
       .filter((file) => match.test(file));
     if (found.length === 0) return [];
-    return together === undefined ? found.map((file) => ({ name: file, files: [file] })) : [{ name: together, files: found }];
+    const on = backEnd === undefined ? '' : ` on a ${backEnd}`;
+    if (together !== undefined) return [{ name: together + on, files: found, backEnd }];
+    return found.map((file) => ({ name: file + on, files: [file], backEnd }));
   });
 }
 
 /** What test files and commands find in their environment: README.md explains it to their authors. */
-function environment(kernel: Kernel): string {
+function environment(kernel: Kernel, extra: readonly string[]): string {
   return [
     `export VNET_BPF_VM='${kernel.name}'`,
     'export VNET_BPF_ROOT=/work',
     // Emulation is about ten times slower: whoever waits for something multiplies by this.
     'export VNET_BPF_SLOW=10',
+    // Counts of packets and bytes: what takes a minute on a machine takes ten here, and says nothing more of the kernel.
+    'export VNET_BPF_TEST_SCALE=0.01',
     // tap's own limit of 30 s a file would end what is merely slow; ours is outside of the process.
     'export TAP_TIMEOUT=0',
     'export NODE_OPTIONS=--enable-source-maps',
+    ...extra.map((assignment) => `export ${quote(assignment)}`),
     '',
   ].join('\n');
 }
 
 /** Runs each unit in a node of its own, between two lines of the protocol. */
-export function testScript(kernel: Kernel, units: readonly TestUnit[], fileTimeoutSeconds: number): string {
+export function testScript(kernel: Kernel, units: readonly TestUnit[], fileTimeoutSeconds: number, extra: readonly string[]): string {
   return `#!/usr/bin/bash
-${environment(kernel)}
+${environment(kernel, extra)}
 unit() {
-  name=$1
-  shift
+  name=$1 VNET_BPF_TEST_TYPE=$2
+  export VNET_BPF_TEST_TYPE
+  shift 2
   printf '@vm file %s\\n' "$name"
   timeout -s KILL ${fileTimeoutSeconds} node -e 'process.argv.slice(1).forEach((file) => require(file))' -- "$@"
-  printf '\\n@vm done %s %d\\n' "$name" $?
+  printf '\\n@vm done %d %s\\n' $? "$name"
 }
-${units.map(({ name, files }) => `unit ${[name, ...files.map(compiledPath)].map(quote).join(' ')}\n`).join('')}
+${units.map(({ name, files, backEnd = 'veth' }) => `unit ${[name, backEnd, ...files.map(compiledPath)].map(quote).join(' ')}\n`).join('')}
 exit 0
 `;
 }
@@ -87,9 +102,9 @@ exit 0
 const compiledPath = (file: string): string => `./${file.replace(/\.ts$/, '.js')}`;
 
 /** One argument is a shell line, several are a command and its arguments, as they are. */
-export function commandScript(kernel: Kernel, command: readonly string[]): string {
+export function commandScript(kernel: Kernel, command: readonly string[], extra: readonly string[]): string {
   const line = command.length === 1 ? command[0] : command.map(quote).join(' ');
-  return `#!/usr/bin/bash\n${environment(kernel)}\nexec 2>&1\n${line}\n`;
+  return `#!/usr/bin/bash\n${environment(kernel, extra)}\nexec 2>&1\n${line}\n`;
 }
 
 function quote(text: string): string {

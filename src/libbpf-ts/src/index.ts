@@ -18,7 +18,7 @@ export type { BtfMember, BtfStruct, BtfType, BtfVariable } from './btf';
 export { possibleCpus } from './cpus';
 export { featureNames, libbpfVersion, probeFeature, probeFeatures, requireFeature } from './features';
 export type { Feature, FeatureName } from './features';
-export { kernelRelease } from './kernel';
+export { kernelIsAtLeast, kernelRelease } from './kernel';
 export type { KernelRelease } from './kernel';
 export { attachTc, openTcLink, restoreTcLink } from './link';
 export type { TcAttachTarget } from './link';

@@ -18,3 +18,9 @@ export function parseRelease(text: string): KernelRelease {
 export function kernelRelease(): KernelRelease {
   return parseRelease(release());
 }
+
+/** Whether a release (the running one unless given) is `version`, such as `6.6`, or later. */
+export function kernelIsAtLeast(version: string, { major, minor }: KernelRelease = kernelRelease()): boolean {
+  const wanted = parseRelease(version);
+  return major > wanted.major || (major === wanted.major && minor >= wanted.minor);
+}

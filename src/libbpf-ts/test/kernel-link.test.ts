@@ -2,11 +2,11 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import t from 'tap';
-import { attachTc, BpfObject, openTcLink, probeFeature, restoreTcLink } from '../src/index';
+import { attachTc, BpfObject, openTcLink, restoreTcLink } from '../src/index';
 import type { BpfProgram, TcLink } from '../src/index';
 import { TestBpffs } from './helpers/bpffs';
 import { compile } from './helpers/compile';
-import { skipUnlessRoot, u32 } from './helpers/kernel';
+import { skipUnlessRoot, skipUnlessSupported, u32 } from './helpers/kernel';
 import { TestNetns } from './helpers/netns';
 
 t.test('TC links', { skip: skipUnlessRoot }, async (t) => {
@@ -17,7 +17,7 @@ t.test('TC links', { skip: skipUnlessRoot }, async (t) => {
   const words = object.map('shared');
   t.teardown(() => [object, program, other, words].forEach((handle) => handle.close()));
   const seen = (): number => Buffer.from(words.get(u32(0))!).readUIntLE(0, 6);
-  const noTcx = probeFeature('tcx').supported === false ? 'this kernel has no tcx' : false;
+  const noTcx = skipUnlessSupported('tcx');
 
   /** Packets that the program sees while one broadcast ping is sent through d0. */
   const traffic = (netns: TestNetns): number => {

@@ -13,6 +13,8 @@ import { dependencies } from '../modules';
 import { parseOptions } from '../options';
 import { Report } from '../report';
 import { findSplats } from '../splats';
+import { resultTable } from '../table';
+import { Watchdog } from '../watchdog';
 
 t.test('apt sources in both formats', async (t) => {
   const deb822 = [
@@ -100,7 +102,8 @@ t.test('a file is judged by its TAP, its plan, its exit code and its skips', asy
     const verdict = await judge(tap, exit);
     t.ok(verdict.failed > 0 && verdict.problems.length > 0, `${JSON.stringify(tap)} with ${exit} fails: ${verdict.problems.join(', ')}`);
   }
-  t.match(await judge('ok 1 - tcx # SKIP no tcx\n1..1', 0), { passed: 0, skipped: 1, failed: 0, problems: [] });
+  t.match(await judge('ok 1 - tcx # SKIP TCX attachment is not supported: requires Linux 6.6\n1..1', 0), { passed: 0, skipped: 1, failed: 0, problems: [] });
+  t.match(await judge('    ok 1 - a\n    ok 2 - b\n    1..2\nok 1 - both\n1..1', 0), { passed: 2, failed: 0 }, 'a subtest is not counted itself');
   t.match(await judge('ok 1 - ping # SKIP lazy\n1..1', 0), { skipped: 1, failed: 1, problems: [/without a reason.*ping \(lazy\)/] });
   t.match(await judge('    ok 1 - deep # SKIP lazy\n    1..1\nok 1 - top\n1..1', 0), { failed: 1, problems: [/deep/] });
   t.match(await judge('1..0 # SKIP needs root', 0), { failed: 1, problems: [/needs root/] });
@@ -110,15 +113,64 @@ t.test('the report ends with the sum, and nothing run is no success', async (t) 
   const lines: string[] = [];
   const report = new Report((line) => lines.push(line));
   report.check('kernel', []);
-  report.endFile('a', { passed: 3, failed: 1, skipped: 2, problems: ['not ok: x'] });
+  report.endFile('a', { passed: 3, failed: 1, skipped: 2, problems: ['not ok: x'], tests: [] });
   t.equal(report.end(), false);
   t.strictSame(lines.slice(-2), ['1..2', '4 passed, 1 failed, 2 skipped']);
   t.equal(new Report(() => {}).end(), false);
 });
 
+t.test('the table of results', async (t) => {
+  const test = (name: string, passed: number, failed = 0, reasons: string[] = []) => ({ name, passed, failed, skips: reasons.map((reason) => ({ name, reason })) });
+  const table = resultTable([
+    { name: 'old', version: '5-1', tests: [test('a', 3), test('b', 0, 0, ['this kernel is 5-1, and x came with Linux 6'])] },
+    { name: 'new', version: '6-1', tests: [test('a', 2, 0, ['y']), test('b', 1, 1)] },
+  ]);
+  t.equal(
+    table,
+    [
+      '| test | old | new |',
+      '| --- | --- | --- |',
+      '| Debian package | 5-1 | 6-1 |',
+      '| a | 3 | 2 (1) |',
+      '| b | - (2) | **failed** |',
+      '',
+      '(1) skipped: y  ',
+      '(2) skipped: x came with Linux 6',
+    ].join('\n'),
+  );
+});
+
+t.test('a watchdog counts processor time, and waiting four times as long', async (t) => {
+  let [cpu, wall] = [0, 0];
+  const ended: string[] = [];
+  const dog = new Watchdog<'idle' | 'total'>(0, (_, why) => ended.push(why), () => cpu, () => wall, 1);
+  t.teardown(() => dog.close());
+  const look = () => new Promise((resolve) => setTimeout(resolve, 10));
+  dog.start('idle', 1000, 'no output for');
+  [cpu, wall] = [900, 3900];
+  await look();
+  t.same(ended, [], 'neither');
+  dog.start('idle', 1000, 'no output for');
+  [cpu, wall] = [1800, 7800];
+  await look();
+  t.same(ended, [], 'begun anew');
+  cpu = 2000;
+  await look();
+  t.equal(ended[0], 'no output for 1 s of processor time');
+  [cpu, wall] = [900, 8000];
+  ended.length = 0;
+  await look();
+  t.equal(ended[0], 'no output for 4 s');
+  dog.stop('idle');
+  await look();
+  ended.length = 0;
+  await look();
+  t.same(ended, [], 'stopped');
+});
+
 t.test('the command line', async (t) => {
   t.match(parseOptions(['--kernel', '5.10', '--', 'node', '--version']), { kernels: [{ name: '5.10' }], command: ['node', '--version'] });
-  for (const wrong of [['--kernel', '4.4'], ['--nonsense'], ['--timeout', '0'], ['--match', '('], ['stray']]) {
+  for (const wrong of [['--kernel', '4.4'], ['--nonsense'], ['--timeout', '0'], ['--match', '('], ['stray'], ['--set', 'x'], ['--env', 'x']]) {
     t.throws(() => parseOptions(wrong), { name: 'UsageError' }, wrong.join(' '));
   }
 });

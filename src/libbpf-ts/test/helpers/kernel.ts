@@ -1,7 +1,23 @@
 // SPDX-License-Identifier: MIT
+import { kernelIsAtLeast, NotSupportedError, requireFeature, type FeatureName } from '../../src/index';
 
 /** For tap: the reason to skip a test of the real kernel, false when it must run. */
 export const skipUnlessRoot: string | false = process.getuid?.() === 0 ? false : 'needs root';
+
+/**
+ * For tap: the reason to skip a test of a feature. Only the typed error counts, and only on a kernel that is older
+ * than the feature.
+ */
+export function skipUnlessSupported(name: FeatureName): string | false {
+  if (skipUnlessRoot) return skipUnlessRoot;
+  try {
+    requireFeature(name);
+    return false;
+  } catch (error) {
+    if (!(error instanceof NotSupportedError) || kernelIsAtLeast(error.minimumKernel)) throw error;
+    return error.message;
+  }
+}
 
 /** A 4-byte key in native order. */
 export function u32(value: number): Uint8Array {

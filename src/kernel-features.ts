@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+/**
+ * What the loop uses of the kernel, and since which release there is such a thing. `doctor` shows
+ * it, attach refuses without what is needed, docs/kernels.md has it as a table.
+ */
+import { kernelIsAtLeast, kernelRelease, type FeatureName } from 'libbpf-ts';
+
+import { VnetError } from './errors';
+
+export interface KernelFeature {
+  /** Stable: `doctor --json` has it. */
+  name: string;
+  /** First release that has it. */
+  since: string;
+  /** How the running kernel is asked; without it its release decides. */
+  probe?: FeatureName;
+  /** What becomes of the loop without it; null: it does not work at all. */
+  without: string | null;
+}
+
+/** Names and releases of the kernel's own change logs. */
+const features = {
+  mappedArrays: { name: 'mapped arrays', since: '5.5', probe: 'mmapable-arrays', without: null },
+  ringBuffers: { name: 'ring buffers', since: '5.8', probe: 'ringbuf', without: null },
+  /** Atomic instructions that return a value (BPF_FETCH, BPF_CMPXCHG): -mcpu=v3 of the compiler. */
+  atomics: { name: 'BPF atomics', since: '5.12', without: null },
+  /** VIRTIO_NET_HDR_GSO_UDP_L4 in include/linux/virtio_net.h. */
+  udpSuperpackets: {
+    name: 'UDP superpackets',
+    since: '6.2',
+    without: 'on a veth the kernel cuts them up before the ring; on a dummy they are refused (refused: gso)',
+  },
+  tcx: { name: 'tcx', since: '6.6', probe: 'tcx', without: 'attached through clsact and cls_bpf' },
+  /** "veth: Fixing transmit return status for dropped packets"; later stable releases of older kernels have it too. */
+  backlogReport: {
+    name: 'backlog reports',
+    since: '6.6',
+    without: 'a frame lost in a full backlog is counted (refused: backlog), not sent again',
+  },
+} as const satisfies Record<string, KernelFeature>;
+
+export const kernelFeatures: readonly KernelFeature[] = Object.values(features);
+
+/** Whether PACKET_VNET_HDR takes UDP superpackets. VNET_BPF_TEST_CUT_UDP_GSO=1: tests see on a new kernel what an old one does. */
+export function passesUdpGso(): boolean {
+  return !process.env['VNET_BPF_TEST_CUT_UDP_GSO'] && kernelIsAtLeast(features.udpSuperpackets.since);
+}
+
+/** Throws on a kernel that cannot load the programs. */
+export function requireKernel(): void {
+  const lacking = kernelFeatures.filter(({ since, without }) => without === null && !kernelIsAtLeast(since)).at(-1);
+  if (!lacking) return;
+  throw new VnetError('UNSUPPORTED', 'attach', `this kernel is ${kernelRelease().text}, and ${lacking.name} came with Linux ${lacking.since}`, {
+    hint: 'vnet-bpf is tested from Linux 6.1 on (Debian 12, Ubuntu 24.04)',
+  });
+}
