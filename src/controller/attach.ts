@@ -6,6 +6,7 @@ import { openDatapath, type Datapath } from '../datapath/datapath';
 import { txBytesLimit } from '../datapath/credit';
 import { usageError, VnetError } from '../errors';
 import { linkByName, type Link } from '../link/ip';
+import { trustedHookFile } from '../hooks/trust';
 import { Netns } from '../link/netns';
 import { ensurePeerNetns, openPeerNetns } from '../link/peer-netns';
 import { recordTaken } from '../link/taken';
@@ -28,6 +29,7 @@ import { detachAttachment } from './detach';
 import { step } from './fault';
 import { bringUp, makeInterface } from './make-interface';
 import type { AttachOptions } from './options';
+import type { HookChoice } from './polling';
 import { requireKernel, requirePrivileges } from './privileges';
 import { sweep } from './sweep';
 import { teardown } from './teardown';
@@ -36,6 +38,8 @@ import { teardown } from './teardown';
 export async function attach(iface: string, options: AttachOptions): Promise<Controller> {
   requirePrivileges();
   requireKernel();
+  // Before anything is made: the rest of what can be wrong with a hook is only known once it is loaded.
+  if (options.hook !== null) trustedHookFile(options.hook);
   using netns = Netns.named(options.netns);
   if (options.replace) await detachIfAttached(iface, netns);
   using _lock = lockEverything();
@@ -156,7 +160,7 @@ async function adopt(attachment: Attachment, netns: Netns, options: AttachOption
     saveAttachment(attachment);
     step('adopted');
     controller = new Controller({ attachment, datapath, lock, wireNetns, hairpinAll: options.hairpin });
-    await controller.start();
+    await controller.start(hookOf(options));
     const link = options.addresses.length > 0 ? netns.run(() => bringUp(attachment, options)) : adoptedLink(attachment, netns);
     saveAttachment(attachment);
     controller.watchLink(link, 'adopted');
@@ -170,6 +174,8 @@ async function adopt(attachment: Attachment, netns: Netns, options: AttachOption
     throw error;
   }
 }
+
+const hookOf = ({ hook, onHookError }: AttachOptions): HookChoice | null => (hook === null ? null : { file: hook, onError: onHookError });
 
 function requireControllerLock(attachment: Attachment): FileLock {
   const lock = FileLock.tryTake(controllerLock(attachment.id));
@@ -196,7 +202,7 @@ async function build(attachment: Attachment, netns: Netns, options: AttachOption
     step('datapath');
 
     controller = new Controller({ attachment, datapath, lock, wireNetns, hairpinAll: options.hairpin });
-    await controller.start();
+    await controller.start(hookOf(options));
     step('started');
     const up = netns.run(() => bringUp(attachment, options));
     step('up');
