@@ -58,7 +58,7 @@ test-vm: setup-vm ## run the matrix of kernels under qemu, without root; KERNEL=
 soak: setup-test ## longer runs: mixed load, 50 kills, a million bad frames, hold against drop
 	@$(MAKE) --no-print-directory compile-tests
 	@VNET_BPF_TEST_KILLS=50 VNET_BPF_TEST_FRAMES=1000000 VNET_BPF_TEST_ALL_STEPS=1 VNET_BPF_TEST_INTERFACES=64 $(BIN)/tap run --jobs=1 --timeout=3600 --reporter=tap \
-		test/kernel/many.test.ts test/kernel/crash-adopt.test.ts test/kernel/crash-steps.test.ts test/kernel/fuzz-frames.test.ts test/soak/hold-vs-drop.ts test/soak/mixed.ts
+		test/kernel/many.test.ts test/kernel/crash-adopt.test.ts test/kernel/crash-steps.test.ts test/kernel/fuzz-frames.test.ts test/soak/hold-vs-drop.ts test/soak/hook-cost.ts test/soak/mixed.ts
 
 bench: setup-bench ## compare with the same loop in C, with TAP and with the kernel's redirect; writes docs/benchmarks.md (BENCH_ARGS)
 	@$(MAKE) --no-print-directory compile-bench
