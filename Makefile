@@ -28,7 +28,7 @@ TOOL_SOURCES := $(wildcard test/helpers/*.ts) test/helpers/tsconfig.json
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-kernel test-vm soak bench bench-quick lint build compile compile-tests compile-bench clean install uninstall setup setup-test setup-bench setup-vm setup-build
+.PHONY: docs help demo test test-unit test-kernel test-vm soak bench bench-quick lint build compile compile-tests compile-bench clean install uninstall setup setup-test setup-bench setup-vm setup-build
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -76,6 +76,11 @@ lint: setup-build ## type checks, eslint, warnings of clang, no registry host in
 	$(CLANG) $(BPF_CFLAGS) -fsyntax-only bpf/vnet.bpf.c test/bench/c/redirect.bpf.c
 	$(CLANG) -O2 -Wall -Wextra -Werror -fsyntax-only $(filter-out %.bpf.c,$(wildcard test/bench/c/*.c))
 	@$(NODE) -r ts-node/register/transpile-only test/lint/hosts.ts
+
+docs: setup-build ## make pages of the library's types and comments, in dist/docs
+	@$(MAKE) --no-print-directory compile
+	@$(BIN)/typedoc --tsconfig tsconfig.json --entryPoints src/index.ts --entryPoints src/hooks/index.ts --entryPoints src/testing/index.ts \
+		--readme docs/hooks.md --excludeInternal --excludeProtected --excludeExternals --logLevel Error --out dist/docs
 
 build: setup-build ## compile TypeScript and BPF into dist/
 	@$(MAKE) --no-print-directory compile
