@@ -10,7 +10,7 @@ PREFIX ?= /usr/local
 
 # Debian packages: to build and run, and those that only tests use.
 PACKAGES := clang libbpf-dev libbpf1 iproute2 iputils-ping util-linux mount
-TEST_PACKAGES := $(PACKAGES) iperf3 tcpdump ethtool tcpreplay procps kmod bpftool?
+TEST_PACKAGES := $(PACKAGES) iperf3 tcpdump ethtool tcpreplay procps kmod dnsutils bpftool?
 BENCH_PACKAGES := $(TEST_PACKAGES) gcc libc6-dev
 VM_PACKAGES := $(TEST_PACKAGES) qemu-system-x86 busybox-static bash xz-utils libc6-dev debian-archive-keyring
 # SETUP=no: take the machine as it is.
@@ -28,7 +28,7 @@ TOOL_SOURCES := $(wildcard test/helpers/*.ts) test/helpers/tsconfig.json
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-vm test test-unit test-kernel test-vm test-vm-dummy test-vm-self test-vm-table soak bench bench-quick lint build compile compile-tests compile-bench clean install uninstall setup setup-test setup-bench setup-vm setup-build
+.PHONY: docs help demo demo-vm test test-unit test-kernel test-vm test-vm-dummy test-vm-self test-vm-table soak bench bench-quick lint build compile compile-tests compile-bench clean install uninstall setup setup-test setup-bench setup-vm setup-build
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -76,7 +76,7 @@ demo-vm: setup-vm ## show the demo in a virtual machine, without root
 soak: setup-test ## longer runs: mixed load, 50 kills, a million bad frames, hold against drop
 	@$(MAKE) --no-print-directory compile-tests
 	@VNET_BPF_TEST_KILLS=50 VNET_BPF_TEST_FRAMES=1000000 VNET_BPF_TEST_ALL_STEPS=1 VNET_BPF_TEST_INTERFACES=64 $(BIN)/tap run --jobs=1 --timeout=3600 --reporter=tap \
-		test/kernel/many.test.ts test/kernel/crash-adopt.test.ts test/kernel/crash-steps.test.ts test/kernel/fuzz-frames.test.ts test/soak/hold-vs-drop.ts test/soak/mixed.ts
+		test/kernel/many.test.ts test/kernel/crash-adopt.test.ts test/kernel/crash-steps.test.ts test/kernel/fuzz-frames.test.ts test/soak/hold-vs-drop.ts test/soak/hook-cost.ts test/soak/mixed.ts
 
 bench: setup-bench ## compare with the same loop in C, with TAP and with the kernel's redirect; writes docs/benchmarks.md (BENCH_ARGS)
 	@$(MAKE) --no-print-directory compile-bench
@@ -94,6 +94,11 @@ lint: setup-build ## type checks, eslint, warnings of clang, no registry host in
 	$(CLANG) $(BPF_CFLAGS) -fsyntax-only bpf/vnet.bpf.c test/bench/c/redirect.bpf.c
 	$(CLANG) -O2 -Wall -Wextra -Werror -fsyntax-only $(filter-out %.bpf.c,$(wildcard test/bench/c/*.c))
 	@$(NODE) -r ts-node/register/transpile-only test/lint/hosts.ts
+
+docs: setup-build ## make pages of the library's types and comments, in dist/docs
+	@$(MAKE) --no-print-directory compile
+	@$(BIN)/typedoc --tsconfig tsconfig.json --entryPoints src/index.ts --entryPoints src/hooks/index.ts --entryPoints src/testing/index.ts \
+		--readme docs/hooks.md --excludeInternal --excludeProtected --excludeExternals --logLevel Error --out dist/docs
 
 build: setup-build ## compile TypeScript and BPF into dist/
 	@$(MAKE) --no-print-directory compile

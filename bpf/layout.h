@@ -99,24 +99,39 @@ struct control {
 	__u64 credit_base; /* held_cost at that grant */
 	__u64 grants;
 	__u64 merged; /* frames that were sent as part of another's packet */
-	__u64 pad4;
+	__u64 hooks_dropped; /* frames that a hook ended */
+
+	__u64 hooks_injected; /* frames that a hook made, and pieces of superpackets beyond one */
+	__u64 hooks_errors; /* errors and wrong answers of hooks */
+	__u64 pad4[6];
 };
 
 /*
  * What the poller is sending right now. The kernel writes msg_len of each mmsghdr as it sends it,
  * so after a kill in the middle of a sendmmsg the next controller sees how far it came: no frame
- * is reinjected twice, none is lost. The counters are those from before the batch. A message may
- * be of several records: how many is in the padding behind its msg_len.
+ * is reinjected twice, none is lost. The counters are those from before the batch.
+ *
+ * The kernel does not look at padding, so more is written down there. Without a hook a message may
+ * be of several records: how many is behind its msg_len. With a hook messages and records have
+ * little to do with each other; three words of padding say how far the counting is once a message
+ * has been sent: records done with, frames dropped, frames injected, all since the batch began. The
+ * totals count what comes behind the last message, too.
  */
 #define BATCH_MAX 1024 /* the largest --budget */
+#define BATCH_HOOKED 2147483648 /* bit 31: a hook has judged the frames */
 struct batch {
-	__u32 count; /* 0: no batch under way */
+	__u32 count; /* messages, and BATCH_HOOKED; 0: no batch under way */
 	__u32 pad0;
 	__u64 start; /* consumer position of its first record */
 	__u64 drained;
 	__u64 rx_packets;
 	__u64 rx_bytes;
-	__u64 pad1[3];
+	__u64 hooks_dropped;
+	__u64 hooks_injected;
+	__u64 total_records;
+	__u64 total_dropped;
+	__u64 total_injected;
+	__u64 pad1[6];
 	struct {
 		__u64 words[8]; /* struct mmsghdr on 64-bit */
 	} messages[BATCH_MAX];

@@ -18,6 +18,8 @@ export type ErrorCode =
   | 'SYSCALL'
   | 'STATE'
   | 'INTERFACE_GONE'
+  | 'HOOK'
+  | 'EXPECTATION'
   | 'BUSY'
   | 'INTERNAL';
 

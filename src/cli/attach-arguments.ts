@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The options of `attach`: declared for yargs, and turned into AttachOptions. */
+import * as path from 'node:path';
+
 import type { Argv } from 'yargs';
 
 import {
@@ -17,6 +19,7 @@ import {
   type AttachOptions,
 } from '../controller/options';
 import { usageError } from '../errors';
+import { IN_BACKGROUND } from './background';
 
 export interface AttachArguments {
   iface: string[];
@@ -33,6 +36,8 @@ export interface AttachArguments {
   busyPoll?: string;
   whenFull?: 'hold' | 'drop';
   lowWatermark?: string;
+  hook?: string;
+  onHookError?: 'pass' | 'drop' | 'detach';
   replace: boolean;
   daemon: boolean;
   json: boolean;
@@ -56,6 +61,8 @@ export function attachArguments(y: Argv): Argv {
     .option('busy-poll', text('microseconds for which the poller looks for frames before it sleeps [0]'))
     .option('when-full', { choices: ['hold', 'drop'] as const, requiresArg: true, describe: 'frames that find the queue full wait, or are refused [hold]' })
     .option('low-watermark', text('part of the queue at which it wakes [50%]'))
+    .option('hook', text('file that sees each frame: TypeScript or JavaScript'))
+    .option('on-hook-error', { choices: ['pass', 'drop', 'detach'] as const, requiresArg: true, describe: 'what becomes of a frame whose hook fails [pass]' })
     .option('replace', flag('detach the interface first if it is attached'))
     .option('daemon', flag('return when the interface is ready'))
     .option('json', flag('print one JSON document when ready'))
@@ -97,5 +104,7 @@ export function toOptions(args: AttachArguments): AttachOptions {
     whenFull: args.whenFull ?? null,
     lowWatermark: args.lowWatermark === undefined ? DEFAULTS.lowWatermark : parseWatermark(args.lowWatermark),
     replace: args.replace,
+    hook: args.hook === undefined ? DEFAULTS.hook : path.resolve(process.env[IN_BACKGROUND] ?? '', args.hook),
+    onHookError: args.onHookError ?? DEFAULTS.onHookError,
   };
 }

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 
 import { VnetError, type ErrorCode } from '../errors';
 
-/** Set in the background process. */
+/** Set in the background process, to the directory that its files are named from. */
 export const IN_BACKGROUND = 'VNET_BPF_IN_BACKGROUND';
 
 interface Ready {
@@ -16,7 +16,7 @@ export function startInBackground(): Promise<string[]> {
   const child = spawn(process.execPath, process.argv.slice(1), {
     detached: true,
     cwd: '/',
-    env: { ...process.env, [IN_BACKGROUND]: '1' },
+    env: { ...process.env, [IN_BACKGROUND]: process.cwd() },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
   let stderr = '';

@@ -51,6 +51,24 @@ const parser = yargs(process.argv.slice(2))
     async (argv) => (await import('./list.js')).listCommand(argv),
   )
   .command(
+    'hook <iface> [file]',
+    'let a program see each frame, or another one, or none',
+    (y) =>
+      y
+        .positional('iface', { type: 'string', demandOption: true, describe: 'the interface' })
+        .positional('file', { type: 'string', describe: 'the hook: TypeScript or JavaScript' })
+        .option('none', { type: 'boolean', default: false, describe: 'take the hook off' })
+        .option('on-hook-error', { choices: ['pass', 'drop', 'detach'] as const, default: 'pass' as const, requiresArg: true, describe: 'what becomes of a frame whose hook fails' })
+        .option('netns', netnsOption),
+    async (argv) => (await import('./hook.js')).hookCommand(argv),
+  )
+  .command(
+    'step <iface>',
+    'stop the loop and look at each frame; senders wait',
+    (y) => y.positional('iface', { type: 'string', demandOption: true, describe: 'the interface' }).option('netns', netnsOption),
+    async (argv) => (await import('./step.js')).stepCommand(argv),
+  )
+  .command(
     'stats [iface]',
     'show the counters of an interface, or of all',
     (y) =>

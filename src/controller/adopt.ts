@@ -5,17 +5,16 @@
  */
 import * as path from 'node:path';
 
-import { BpfError, BpfMap, MapType, MappedMemory, restoreTcLink, RingBuffer, type TcLink, type TcLinkState } from 'libbpf-ts';
+import { BpfError, BpfMap, MapType, restoreTcLink, type TcLink, type TcLinkState } from 'libbpf-ts';
 
 import { Datapath } from '../datapath/datapath';
 import { BATCH, CONTROL, COUNTERS } from '../datapath/layout';
-import { recoverBatch } from '../datapath/recover';
-import { SharedWords } from '../datapath/shared-memory';
 import { VnetError } from '../errors';
 import { linkByIndex, type Link } from '../link/ip';
 import type { Netns } from '../link/netns';
 import { trustedPins } from '../state/bpffs';
 import { STATE_VERSION, type Attachment } from '../state/store';
+import { finishBatch } from './finish-batch';
 import { DEFAULTS, type AttachOptions } from './options';
 
 /** Whether a crashed attachment got as far as looping, and its interface is still there. */
@@ -89,17 +88,6 @@ function openMap(pins: string, name: string, expected: Parameters<BpfMap['checkC
   const map = BpfMap.openPinned(path.join(pins, name));
   map.checkCompatible(expected);
   return map;
-}
-
-function finishBatch({ maps }: Datapath): void {
-  using control = MappedMemory.map({ fd: maps.control.fd, length: CONTROL.size });
-  const batchBytes = BATCH.messages + BATCH.max * BATCH.messageBytes;
-  using batch = MappedMemory.map({ fd: maps.batch.fd, length: batchBytes });
-  using ring = new RingBuffer(maps.ring);
-  const words = new SharedWords(control.buffer, 0, CONTROL.size);
-  recoverBatch({ log: new SharedWords(batch.buffer, 0, batchBytes), control: words, ring: ring.reader });
-  // What the last poller had armed for itself; the new one arms when it sleeps.
-  words.set32(CONTROL.armed, 0);
 }
 
 /** The interface of an adopted attachment. */

@@ -7,6 +7,7 @@ import { txBytesLimit } from '../datapath/credit';
 import { usageError, VnetError } from '../errors';
 import { requireKernel } from '../kernel-features';
 import { linkByName, type Link } from '../link/ip';
+import { trustedHookFile } from '../hooks/trust';
 import { Netns } from '../link/netns';
 import { ensurePeerNetns, openPeerNetns } from '../link/peer-netns';
 import { recordTaken } from '../link/taken';
@@ -29,6 +30,7 @@ import { detachAttachment } from './detach';
 import { step } from './fault';
 import { bringUp, makeInterface } from './make-interface';
 import type { AttachOptions } from './options';
+import type { HookChoice } from './polling';
 import { requirePrivileges } from './privileges';
 import { sweep } from './sweep';
 import { teardown } from './teardown';
@@ -37,6 +39,8 @@ import { teardown } from './teardown';
 export async function attach(iface: string, options: AttachOptions): Promise<Controller> {
   requirePrivileges();
   requireKernel();
+  // Before anything is made: the rest of what can be wrong with a hook is only known once it is loaded.
+  if (options.hook !== null) trustedHookFile(options.hook);
   using netns = Netns.named(options.netns);
   if (options.replace) await detachIfAttached(iface, netns);
   using _lock = lockEverything();
@@ -157,7 +161,7 @@ async function adopt(attachment: Attachment, netns: Netns, options: AttachOption
     saveAttachment(attachment);
     step('adopted');
     controller = new Controller({ attachment, datapath, lock, wireNetns, hairpinAll: options.hairpin });
-    await controller.start();
+    await controller.start(hookOf(options));
     const link = options.addresses.length > 0 ? netns.run(() => bringUp(attachment, options)) : adoptedLink(attachment, netns);
     saveAttachment(attachment);
     controller.watchLink(link, 'adopted');
@@ -171,6 +175,8 @@ async function adopt(attachment: Attachment, netns: Netns, options: AttachOption
     throw error;
   }
 }
+
+const hookOf = ({ hook, onHookError }: AttachOptions): HookChoice | null => (hook === null ? null : { file: hook, onError: onHookError });
 
 function requireControllerLock(attachment: Attachment): FileLock {
   const lock = FileLock.tryTake(controllerLock(attachment.id));
@@ -197,7 +203,7 @@ async function build(attachment: Attachment, netns: Netns, options: AttachOption
     step('datapath');
 
     controller = new Controller({ attachment, datapath, lock, wireNetns, hairpinAll: options.hairpin });
-    await controller.start();
+    await controller.start(hookOf(options));
     step('started');
     const up = netns.run(() => bringUp(attachment, options));
     step('up');

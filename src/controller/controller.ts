@@ -8,8 +8,7 @@ import { MappedMemory } from 'libbpf-ts';
 import type { Datapath } from '../datapath/datapath';
 import { CONTROL } from '../datapath/layout';
 import { PacketSocket } from '../datapath/packet-socket';
-import { COMMAND } from '../datapath/poll-loop';
-import { PollerThread, type Polled } from '../datapath/poller-thread';
+import { increment } from '../datapath/poller';
 import { GATE_STOPPED, heldNow } from '../datapath/queue-gate';
 import { SharedWords } from '../datapath/shared-memory';
 import { closeRoomSockets, openRoomSockets, type RoomSockets } from '../datapath/waiting-room';
@@ -26,7 +25,10 @@ import { followMtu } from '../link/veth';
 import type { FileLock } from '../state/lock';
 import { controlSocket, lockEverything, logFile, saveAttachment, type Attachment } from '../state/store';
 import { ControlServer } from './control-socket';
-import { EventLog, QueueAnnouncer } from './events';
+import { EventLog, QueueAnnouncer, type QueueReading } from './events';
+import { finishBatch } from './finish-batch';
+import { loopOrders } from './loop-orders';
+import { Polling, type HookChoice } from './polling';
 import { openAttachmentNetns, teardown } from './teardown';
 
 /** How long held frames must not move before they can be called lost. */
@@ -45,6 +47,12 @@ export interface ControllerParts {
 interface ControllerEvents {
   /** The interface is gone, or the poller is: there is nothing left to do but to detach. */
   gone: [VnetError];
+  /** The queue has stopped or woken. */
+  queue: [];
+  /** Somebody set it up (true) or down. */
+  link: [boolean];
+  /** An error in a hook, or several added up. */
+  hookError: [string];
   /** Nothing is left of it. */
   detached: [];
 }
@@ -57,7 +65,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private readonly linkSocket: number;
   private readonly roomSockets: RoomSockets | null;
   private readonly announcer: QueueAnnouncer;
-  private polled: Polled | undefined;
+  private polling: Polling | undefined;
   private orders: ControlServer | undefined;
   private watch: { close(): void } | undefined;
   private link: Link | null = null;
@@ -76,13 +84,22 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.roomSockets = room && wireNetns.run(() => openRoomSockets(room.entry.ifindex));
     this.announcer = new QueueAnnouncer(
       () => this.attachment.iface,
-      () => ({
-        stops: this.control.get64(CONTROL.stops),
-        wakes: this.control.get64(CONTROL.wakesTx) + this.control.get64(CONTROL.wakesPoller),
-        stopped: (this.control.get32(CONTROL.gate) & GATE_STOPPED) !== 0,
-      }),
+      () => this.queueReading(),
       (text) => this.log.write(text),
     );
+  }
+
+  queueReading(): QueueReading {
+    return {
+      stops: this.control.get64(CONTROL.stops),
+      wakes: this.control.get64(CONTROL.wakesTx) + this.control.get64(CONTROL.wakesPoller),
+      stopped: (this.control.get32(CONTROL.gate) & GATE_STOPPED) !== 0,
+    };
+  }
+
+  /** Whether it is being detached, or has been. */
+  get isClosing(): boolean {
+    return this.closing !== undefined;
   }
 
   get attachment(): Attachment {
@@ -90,7 +107,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   }
 
   /** Starts the loop; resolves when the interface is polled. */
-  async start(): Promise<void> {
+  async start(hook: HookChoice | null): Promise<void> {
     const { datapath, attachment } = this.parts;
     const { id, budget, gro, busyPollUs, ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets, room, peer } = attachment;
     const limits = { ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets: queuePackets > 0 ? lowWatermarkPackets : Infinity };
@@ -107,14 +124,53 @@ export class Controller extends EventEmitter<ControllerEvents> {
       wire: peer && { ifindex: peer.ifindex, socketFd: this.linkSocket },
       room: this.roomSockets && room && { ...this.roomSockets, ifindex: room.entry.ifindex },
     };
-    // For tests only: a slow poller fills the queue at will. Microseconds after each batch.
-    const pollDelayUs = Number(process.env['VNET_BPF_TEST_POLL_DELAY_US'] ?? 0);
-    this.polled = await PollerThread.poll(request, pollDelayUs, parseInt(id, 16), {
-      queue: () => this.announcer.update(),
-      stalled: () => this.lookIntoRoom(),
-      died: (error) => this.emit('gone', error),
+    this.polling = new Polling({
+      interface: attachment.iface,
+      mac: () => this.lookAtLink()?.mac ?? '',
+      request,
+      // For tests only: a slow poller fills the queue at will. Microseconds after each batch.
+      pollDelayUs: Number(process.env['VNET_BPF_TEST_POLL_DELAY_US'] ?? 0),
+      spread: parseInt(id, 16),
+      events: {
+        queue: () => this.queueChanged(),
+        stalled: () => this.lookIntoRoom(),
+        died: (error) => this.emit('gone', error),
+        log: (text) => this.log.write(text),
+        error: (text) => this.hookFailed(text),
+      },
+      finishBatch: () => finishBatch(datapath),
+      countError: () => increment(this.control, CONTROL.hooksErrors),
     });
-    this.orders = await ControlServer.listen(controlSocket(id), { detach: () => this.detach() });
+    await this.polling.start(hook);
+    if (hook) this.log.write(`hook ${hook.file} on ${attachment.iface}`);
+    this.orders = await ControlServer.listen(controlSocket(id), { detach: () => this.detach(), ...loopOrders(this) });
+  }
+
+  /** What hooks and the debugger are told to do. */
+  get loop(): Polling {
+    if (!this.polling) throw new VnetError('STATE', `interface ${this.attachment.iface}`, 'is not looping yet');
+    return this.polling;
+  }
+
+  /** Puts a hook in the place of the one before, or none; if it cannot be loaded, everything stays as it was. */
+  async useHook(hook: HookChoice | null): Promise<void> {
+    await this.loop.use(hook);
+    this.log.write(hook ? `hook ${hook.file} on ${this.attachment.iface}` : `no hook on ${this.attachment.iface}`);
+  }
+
+  private queueChanged(): void {
+    this.announcer.update();
+    this.emit('queue');
+  }
+
+  private hookFailed(text: string): void {
+    this.log.write(text);
+    this.emit('hookError', text);
+  }
+
+  private lookAtLink(): Link | null {
+    using netns = openAttachmentNetns(this.attachment);
+    return netns?.run(() => linkByIndex(this.attachment.ifindex)) ?? null;
   }
 
   /** Begins to watch the link and says that the interface is there. */
@@ -144,12 +200,15 @@ export class Controller extends EventEmitter<ControllerEvents> {
       const before = this.link as Link;
       this.link = link;
       if (link.name !== before.name) this.renamed(before.name, link.name, netns);
-      if (link.up !== before.up) this.log.write(`${link.name} set ${link.up ? 'up' : 'down'}`);
+      if (link.up !== before.up) {
+        this.log.write(`${link.name} set ${link.up ? 'up' : 'down'}`);
+        this.emit('link', link.up);
+      }
       if (link.mtu !== before.mtu) {
         this.log.write(`${link.name} has mtu ${link.mtu}, was ${before.mtu}`);
         if (!this.attachment.taken) netns.run(() => followMtu(link.name, link.mtu));
       }
-      this.polled?.command(COMMAND.linkDown, link.up ? 0 : 1);
+      this.polling?.setLinkDown(!link.up);
       if (this.parts.hairpinAll) this.followAddresses(netns);
       const { hairpin } = this.attachment;
       if (link.up && hairpin && hairpin.addresses.length > 0) netns.run(() => restoreRoutes(link.name, hairpin));
@@ -163,7 +222,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     const error = new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody deleted it, or moved it to another namespace', {
       hint: `vnet-bpf attach ${iface} makes a new one`,
     });
-    this.polled?.command(COMMAND.linkDown, 1);
+    this.polling?.setLinkDown(true);
     this.log.write(`${iface} is gone: deleted or moved to another namespace`);
     this.emit('gone', error);
   }
@@ -249,8 +308,8 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private async stopLoop(): Promise<void> {
     this.watch?.close();
     this.orders?.close();
-    if (!this.polled) return;
-    await this.polled.stop();
+    if (!this.polling) return;
+    await this.polling.stop();
     this.announcer.flush();
   }
 

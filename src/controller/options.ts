@@ -4,6 +4,7 @@ import * as net from 'node:net';
 
 import { usageError } from '../errors';
 import { BATCH } from '../datapath/layout';
+import type { OnHookError } from '../hooks/contract';
 import { MAX_MTU, MIN_MTU } from '../link/veth';
 
 export interface AttachOptions {
@@ -30,6 +31,9 @@ export interface AttachOptions {
   /** 0 to 1: the part of the queue that may still be filled when it wakes. */
   lowWatermark: number;
   replace: boolean;
+  /** File of a hook, absolute, or null. */
+  hook: string | null;
+  onHookError: OnHookError;
 }
 
 export const DEFAULTS: AttachOptions = {
@@ -47,6 +51,8 @@ export const DEFAULTS: AttachOptions = {
   whenFull: null,
   lowWatermark: 0.5,
   replace: false,
+  hook: null,
+  onHookError: 'pass',
 };
 
 /**

@@ -5,21 +5,30 @@
  */
 import type { MappedMemory } from 'libbpf-ts';
 
-import { BATCH } from './layout';
+import { BATCH, BATCH_HOOKED, MESSAGE } from './layout';
 import { SharedWords } from './shared-memory';
 
 /** Offsets in struct mmsghdr and struct iovec on 64-bit Linux. */
 const MSG_IOV = 16;
 const MSG_IOVLEN = 24;
 export const MSG_LEN = 56;
-/** Padding of struct mmsghdr, ours: records in this message, and the header bytes that each of them had, in 16 bits each. */
-const MSG_RECORDS = 60;
 const IOVEC_BYTES = 16;
 /** In msg_len: the socket will never take this frame, it was counted as refused. */
 export const MARK_REFUSED = 0xffffffff;
 
 /** Iovecs that a batch of so many records can need: one a record, and one for the headers of each superpacket. */
 export const iovecBytes = (budget: number): number => 2 * budget * IOVEC_BYTES;
+
+/** The counters from before a batch of frames that a hook has judged. */
+export interface HookedCounters {
+  /** Consumer position of the first record. */
+  start: number;
+  drained: number;
+  rxPackets: number;
+  rxBytes: number;
+  dropped: number;
+  injected: number;
+}
 
 export class Batch {
   private readonly messages: Uint32Array;
@@ -62,7 +71,7 @@ export class Batch {
     this.messages[at + (MSG_IOV >>> 2) + 1] = (iovec / 4294967296) >>> 0;
     this.messages[at + (MSG_IOVLEN >>> 2)] = 0;
     this.messages[at + (MSG_LEN >>> 2)] = 0;
-    this.messages[at + (MSG_RECORDS >>> 2)] = (headerBytes << 16) | records;
+    this.messages[at + (MESSAGE.merged >>> 2)] = (headerBytes << 16) | records;
     this.records[this.count + 1] = (this.count === 0 ? 0 : (this.records[this.count] as number)) + records;
     this.count++;
   }
@@ -77,13 +86,31 @@ export class Batch {
     this.messages[at] = (this.messages[at] as number) + 1;
   }
 
+  /** Says of the last message, in a hooked batch, how far the counting is once it has been sent. */
+  tally(records: number, dropped: number, injected: number): void {
+    const message = (this.count - 1) * BATCH.messageBytes;
+    this.messages[(message + MESSAGE.records) >>> 2] = records;
+    this.messages[(message + MESSAGE.dropped) >>> 2] = dropped;
+    this.messages[(message + MESSAGE.injected) >>> 2] = injected;
+  }
+
   /** Says what is about to be sent, with the counters from before it; recoverBatch() reads it. */
-  begin(start: number, drained: number, rxPackets: number, rxBytes: number): void {
+  begin(start: number, drained: number, rxPackets: number, rxBytes: number, flags = 0): void {
     this.log.set64(BATCH.start, start);
     this.log.set64(BATCH.drained, drained);
     this.log.set64(BATCH.rxPackets, rxPackets);
     this.log.set64(BATCH.rxBytes, rxBytes);
-    this.log.set32(BATCH.count, this.count);
+    this.log.set32(BATCH.count, (this.count | flags) >>> 0);
+  }
+
+  /** The same for frames that a hook has judged; what comes behind the last message is in the totals. */
+  beginHooked(before: HookedCounters, total: { records: number; dropped: number; injected: number }): void {
+    this.log.set64(BATCH.hooksDropped, before.dropped);
+    this.log.set64(BATCH.hooksInjected, before.injected);
+    this.log.set64(BATCH.totalRecords, total.records);
+    this.log.set64(BATCH.totalDropped, total.dropped);
+    this.log.set64(BATCH.totalInjected, total.injected);
+    this.begin(before.start, before.drained, before.rxPackets, before.rxBytes, BATCH_HOOKED);
   }
 
   /** Everything about the batch is counted. */
@@ -105,6 +132,6 @@ export class Batch {
 /** What the batch log says of a message, for the one who finishes a killed poller's batch. */
 export function messageOf(log: SharedWords, index: number): { mark: number; records: number; headerBytes: number } {
   const at = BATCH.messages + index * BATCH.messageBytes;
-  const records = log.get32(at + MSG_RECORDS);
+  const records = log.get32(at + MESSAGE.merged);
   return { mark: log.get32(at + MSG_LEN), records: records & 0xffff, headerBytes: records >>> 16 };
 }

@@ -57,8 +57,34 @@ export const CONTROL = {
   creditBase: 288,
   grants: 296,
   merged: 304,
-  size: 320,
+  hooksDropped: 312,
+  hooksInjected: 320,
+  hooksErrors: 328,
+  size: 384,
 } as const;
 
 /** struct batch: the poller's log of what it is sending. */
-export const BATCH = { count: 0, start: 8, drained: 16, rxPackets: 24, rxBytes: 32, messages: 64, max: 1024, messageBytes: 64 } as const;
+export const BATCH = {
+  count: 0,
+  start: 8,
+  drained: 16,
+  rxPackets: 24,
+  rxBytes: 32,
+  hooksDropped: 40,
+  hooksInjected: 48,
+  totalRecords: 56,
+  totalDropped: 64,
+  totalInjected: 72,
+  messages: 128,
+  max: 1024,
+  messageBytes: 64,
+} as const;
+
+/** In BATCH.count, beside the number of messages: a hook has judged the frames. */
+export const BATCH_HOOKED = 0x80000000;
+
+/**
+ * Padding of struct mmsghdr, ours. In a plain batch `merged` has the records of this message and the header bytes that
+ * each of them had, in 16 bits each; in a hooked batch the others say how far the counting is.
+ */
+export const MESSAGE = { merged: 60, records: 12, dropped: 52, injected: 60 } as const;

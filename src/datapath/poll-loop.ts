@@ -12,6 +12,9 @@ import type { SharedWords } from './shared-memory';
 /** Words of the shared array through which the main thread talks to the loop of an interface. */
 export const COMMAND = { stop: 0, linkDown: 1, pollDelayUs: 2, words: 4 } as const;
 
+/** Values of the stop word: end when the ring has been delivered, or at once because another thread takes over. */
+export const STOP = { deliver: 1, leave: 2 } as const;
+
 /** How long to leave a socket alone that takes nothing; grows to the second value. */
 const BACKOFF_MS = 1;
 const BACKOFF_MAX_MS = 50;
@@ -101,6 +104,11 @@ export class PollLoop {
     this.wake();
   }
 
+  /** There is work that no record announces. */
+  nudge(): void {
+    if (this.state === 'asleep') this.wake();
+  }
+
   /** napi_complete: arm, look again, sleep. */
   private complete(now: number): number {
     const { control, gate, ring, poller } = this.parts;
@@ -152,7 +160,7 @@ export class PollLoop {
     if (this.state !== 'ending') {
       this.wake();
       this.state = 'ending';
-      this.endBy = now + DRAIN_MS;
+      this.endBy = Atomics.load(this.parts.command, COMMAND.stop) === STOP.leave ? now : now + DRAIN_MS;
     }
     if (!ring.isEmpty() && now < this.endBy) {
       this.poll();

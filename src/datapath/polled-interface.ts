@@ -60,21 +60,29 @@ export function openInterface(request: PollRequest, onQueue: () => void, onStall
   }
 }
 
-type Own = <T extends { close(): void }>(mapping: T) => T;
+/** Keeps what has to be closed in the end. */
+export type Own = <T extends { close(): void }>(mapping: T) => T;
 
-function loopOf(request: PollRequest, own: Own, onQueue: () => void, onStalled: () => void): PollLoop {
-  const { ringFd, controlFd, batchFd, socketFd, budget, limits, wire } = request;
+/** What every kind of poller needs, mapped. */
+export function mapParts(request: Omit<PollRequest, 'command'>, own: Own) {
+  const { ringFd, controlFd, batchFd, socketFd, limits, wire } = request;
   const { reader, data, dataAddress } = own(new RingBuffer(ringFd));
   const controlMemory = own(MappedMemory.map({ fd: controlFd, length: CONTROL.size }));
   const batchMemory = own(MappedMemory.map({ fd: batchFd, length: BATCH.messages + BATCH.max * BATCH.messageBytes }));
-  const iovecs = own(MappedMemory.map({ length: iovecBytes(budget) }));
   const control = new SharedWords(controlMemory.buffer, 0, CONTROL.size);
   const room = request.room && new WaitingRoom(request.room, request.room.ifindex, roomFrameCost(limits.queuePackets));
   const gate = new QueueGate(control, reader, limits, room);
-  const batch = new Batch(batchMemory, iovecs, budget);
   const sender = PacketSocket.borrow(socketFd);
-  const gro = request.gro ? new Gro(data, own(MappedMemory.map({ length: groHeaderBytes(budget) }))) : null;
   const delivered = (): number | null => wire && transmittedFrames(wire.socketFd, wire.ifindex);
-  const poller = new Poller({ ring: reader, data, dataAddress, control, batch, sender, gate, gro, delivered }, budget);
-  return new PollLoop({ poller, gate, ring: reader, control, command: new Int32Array(request.command), busyPollMs: request.busyPollUs / 1000, onQueue, onStalled });
+  const batchOf = (messages: number): Batch => new Batch(batchMemory, own(MappedMemory.map({ length: iovecBytes(messages) })), messages);
+  return { ring: reader, data, dataAddress, control, gate, sender, delivered, batchOf };
+}
+
+function loopOf(request: PollRequest, own: Own, onQueue: () => void, onStalled: () => void): PollLoop {
+  const { budget } = request;
+  const { batchOf, ...parts } = mapParts(request, own);
+  const { gate, ring, control, data } = parts;
+  const gro = request.gro ? new Gro(data, own(MappedMemory.map({ length: groHeaderBytes(budget) }))) : null;
+  const poller = new Poller({ ...parts, batch: batchOf(budget), gro }, budget);
+  return new PollLoop({ poller, gate, ring, control, command: new Int32Array(request.command), busyPollMs: request.busyPollUs / 1000, onQueue, onStalled });
 }

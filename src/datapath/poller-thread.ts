@@ -24,8 +24,8 @@ export interface PollEvents {
 export interface Polled {
   /** Sets a word of COMMAND. */
   command(word: number, value: number): void;
-  /** Ends the loop, after it has delivered what is in the ring; resolves when it has. Idempotent. */
-  stop(): Promise<void>;
+  /** Ends the loop, as a value of STOP says; resolves when it has ended. Idempotent. */
+  stop(how: number): Promise<void>;
 }
 
 interface Entry {
@@ -78,8 +78,8 @@ export class PollerThread {
       Atomics.store(command, word, value);
       this.ring();
     };
-    const stop = async (): Promise<void> => {
-      if (!stopping) setCommand(COMMAND.stop, 1);
+    const stop = async (how: number): Promise<void> => {
+      if (!stopping) setCommand(COMMAND.stop, how);
       stopping = true;
       await end;
     };

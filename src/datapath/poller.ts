@@ -37,13 +37,13 @@ export interface PollerParts {
 }
 
 /** How often one poll tries again what the socket cannot take now; then the frames stay in the ring. */
-const TRIES_PER_POLL = 8;
+export const TRIES_PER_POLL = 8;
 /**
  * After so many polls that came to nothing, a frame that the kernel says it has no buffers for is
  * suspected of being one that it cannot segment or checksum: dev_direct_xmit (net/core/dev.c)
  * answers ENOBUFS to both. The pauses between the polls are long enough for a backlog to empty.
  */
-const POLLS_UNTIL_SUSPECT = 4;
+export const POLLS_UNTIL_SUSPECT = 4;
 
 /** So many polls merge nothing after the kernel refused a merged packet. */
 const PLAIN_POLLS = 16;
@@ -117,7 +117,7 @@ export class Poller {
 
   /** Adds one to a counter of the poller's that is not on the hot path. */
   count(offset: number): void {
-    this.parts.control.set64(offset, this.parts.control.get64(offset) + 1);
+    increment(this.parts.control, offset);
   }
 
   /** Sends the leased records; returns how many are done with, sent or refused. */
@@ -135,7 +135,7 @@ export class Poller {
       if (result > 0) {
         this.received(done, done + result);
         done += result;
-      } else if (this.canPassLater(result)) {
+      } else if (canPassLater(result, this.parts.control)) {
         if (this.linkDown) {
           this.refuse(done++, CONTROL.refusedDown);
         } else if (this.isMerged(done)) {
@@ -183,7 +183,7 @@ export class Poller {
     const { ring } = this.parts;
     const at = (ring.offsets[0] as number) + RECORD.vnet;
     const asks = this.words[at >>> 2] as number;
-    return (result === ENOBUFS || result === ENOMEM) && ((at & 3) === 0 ? asks & 0xffff : asks >>> 16) !== 0;
+    return mayBeImpossible(result) && ((at & 3) === 0 ? asks & 0xffff : asks >>> 16) !== 0;
   }
 
   private isMerged(message: number): boolean {
@@ -248,24 +248,33 @@ export class Poller {
     this.rxBytes += bytes;
   }
 
-  private canPassLater(result: number): boolean {
-    if (result === ENOBUFS) this.count(CONTROL.enobufs);
-    else if (result !== EAGAIN && result !== ENOMEM && result !== EINTR && result !== 0) return false;
-    this.count(CONTROL.reinjectRetries);
-    return true;
-  }
-
   private refuse(message: number, reason: number): void {
     const { batch, control } = this.parts;
     const records = (batch.records[message + 1] as number) - (batch.records[message] as number);
     batch.refused(message);
-    control.set64(reason, control.get64(reason) + records);
-    control.set64(CONTROL.reinjectErrors, control.get64(CONTROL.reinjectErrors) + records);
+    increment(control, reason, records);
+    increment(control, CONTROL.reinjectErrors, records);
   }
 }
 
+/** Whether what the socket does not take now can pass later; then it is counted as a retry. */
+export function canPassLater(result: number, control: SharedWords): boolean {
+  if (result === ENOBUFS) increment(control, CONTROL.enobufs);
+  else if (result !== EAGAIN && result !== ENOMEM && result !== EINTR && result !== 0) return false;
+  increment(control, CONTROL.reinjectRetries);
+  return true;
+}
+
+/** Whether the kernel says so, too, of a frame that it can neither segment nor checksum. */
+export const mayBeImpossible = (result: number): boolean => result === ENOBUFS || result === ENOMEM;
+
+/** Adds to a counter of the poller's that is not on the hot path. */
+export function increment(control: SharedWords, offset: number, by = 1): void {
+  control.set64(offset, control.get64(offset) + by);
+}
+
 /** Where to count a frame that the socket will never take. */
-function reasonFor(result: number): number {
+export function reasonFor(result: number): number {
   switch (result) {
     case EMSGSIZE:
       return CONTROL.refusedToolong;

@@ -5,7 +5,7 @@
  * set from those before the batch, not added to: done twice, it gives the same.
  */
 import { MARK_REFUSED, messageOf } from './batch';
-import { BATCH, CONTROL, VNET_HDR_BYTES } from './layout';
+import { BATCH, BATCH_HOOKED, CONTROL, MESSAGE, VNET_HDR_BYTES } from './layout';
 import type { SharedWords } from './shared-memory';
 
 export interface RecoverParts {
@@ -15,29 +15,65 @@ export interface RecoverParts {
   ring: { lease(budget: number): number; commit(count: number): void; consumerPosition(): number };
 }
 
-/** Returns how many frames of the batch were done with, or 0 if none was under way. */
+/** Returns how many records of the batch were done with, or 0 if none was under way. */
 export function recoverBatch({ log, control, ring }: RecoverParts): number {
-  const count = log.get32(BATCH.count);
-  if (count === 0) return 0;
-  let done = 0;
-  let sent = 0;
-  let bytes = 0;
+  const underWay = log.get32(BATCH.count);
+  if (underWay === 0) return 0;
+  const done = underWay >= BATCH_HOOKED ? hookedProgress(log, underWay - BATCH_HOOKED) : progress(log, underWay);
+  if (ring.consumerPosition() === log.get64(BATCH.start)) {
+    ring.lease(BATCH.max);
+    ring.commit(done.records);
+  }
+  control.set64(CONTROL.drained, log.get64(BATCH.drained) + done.records);
+  control.set64(CONTROL.rxPackets, log.get64(BATCH.rxPackets) + done.sent);
+  control.set64(CONTROL.rxBytes, log.get64(BATCH.rxBytes) + done.bytes);
+  if (underWay >= BATCH_HOOKED) {
+    control.set64(CONTROL.hooksDropped, log.get64(BATCH.hooksDropped) + done.dropped);
+    control.set64(CONTROL.hooksInjected, log.get64(BATCH.hooksInjected) + done.injected);
+  }
+  log.set32(BATCH.count, 0);
+  return done.records;
+}
+
+/** How far a batch came: records done with, frames sent and their bytes, and what a hook did. */
+interface Progress {
+  records: number;
+  sent: number;
+  bytes: number;
+  dropped: number;
+  injected: number;
+}
+
+function progress(log: SharedWords, count: number): Progress {
+  const done = { records: 0, sent: 0, bytes: 0, dropped: 0, injected: 0 };
   for (let i = 0; i < count; i++) {
     const { mark, records, headerBytes } = messageOf(log, i);
     if (mark === 0) break;
-    done += records;
+    done.records += records;
     if (mark === MARK_REFUSED) continue;
-    sent += records;
+    done.sent += records;
     // packet_snd (net/packet/af_packet.c) returns the length of the packet and its virtio_net_hdr.
-    bytes += mark - VNET_HDR_BYTES + (records - 1) * headerBytes;
+    done.bytes += mark - VNET_HDR_BYTES + (records - 1) * headerBytes;
   }
-  if (ring.consumerPosition() === log.get64(BATCH.start)) {
-    ring.lease(BATCH.max);
-    ring.commit(done);
+  return done;
+}
+
+/** The same where a hook has judged: the last message that was sent says how far the counting is. */
+function hookedProgress(log: SharedWords, count: number): Progress {
+  const done = { records: 0, sent: 0, bytes: 0, dropped: 0, injected: 0 };
+  for (let i = 0; i < count; i++) {
+    const at = BATCH.messages + i * BATCH.messageBytes;
+    const { mark } = messageOf(log, i);
+    if (mark === 0) return done;
+    done.records = log.get32(at + MESSAGE.records);
+    done.dropped = log.get32(at + MESSAGE.dropped);
+    done.injected = log.get32(at + MESSAGE.injected);
+    if (mark === MARK_REFUSED) continue;
+    done.sent++;
+    done.bytes += mark - VNET_HDR_BYTES;
   }
-  control.set64(CONTROL.drained, log.get64(BATCH.drained) + done);
-  control.set64(CONTROL.rxPackets, log.get64(BATCH.rxPackets) + sent);
-  control.set64(CONTROL.rxBytes, log.get64(BATCH.rxBytes) + bytes);
-  log.set32(BATCH.count, 0);
+  done.records = log.get64(BATCH.totalRecords);
+  done.dropped = log.get64(BATCH.totalDropped);
+  done.injected = log.get64(BATCH.totalInjected);
   return done;
 }

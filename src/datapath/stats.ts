@@ -131,7 +131,7 @@ export function readStats(attachment: Attachment): Stats {
       grants: at(CONTROL.grants),
     },
     refused,
-    hooks: { dropped: 0, injected: 0, errors: 0 },
+    hooks: { dropped: at(CONTROL.hooksDropped), injected: at(CONTROL.hooksInjected), errors: at(CONTROL.hooksErrors) },
     poll: {
       polls: at(CONTROL.polls),
       budgetExhausted: at(CONTROL.budgetExhausted),

@@ -22,6 +22,7 @@ const c = {
   setsockopt: declare('int setsockopt(int fd, int level, int name, const uint8_t *value, unsigned int length)'),
   bind: declare('int bind(int fd, const uint8_t *address, unsigned int length)'),
   recv: declare('long recv(int fd, uint8_t *buffer, size_t length, int flags)'),
+  recvmsg: declare('long recvmsg(int fd, uintptr_t message, int flags)'),
   send: declare('long send(int fd, const uint8_t *buffer, size_t length, int flags)'),
   ioctl: declare('int ioctl(int fd, unsigned long request, uint8_t *argument)'),
   sched_getaffinity: declare('int sched_getaffinity(int pid, size_t size, uint8_t *mask)'),
@@ -110,6 +111,12 @@ export function sendBytes(fd: number, bytes: Uint8Array): number {
 /** Receives what is there without waiting; the bytes received, or minus the errno. */
 export function receiveBytes(fd: number, buffer: Uint8Array): number {
   const received = c.recv(fd, buffer, buffer.length, MSG_DONTWAIT);
+  return received >= 0 ? received : -koffi.errno();
+}
+
+/** recvmsg, without waiting, on a msghdr that lies at `message`; the bytes received, or minus the errno. */
+export function receiveMessage(fd: number, message: number): number {
+  const received = c.recvmsg(fd, message, MSG_DONTWAIT);
   return received >= 0 ? received : -koffi.errno();
 }
 

@@ -39,7 +39,7 @@ export const cliOk = (args: readonly string[], env: NodeJS.ProcessEnv = {}): str
 
 /** `vnet-bpf ...` in the background; killed when the test ends. */
 export function cliStart(t: Test, args: readonly string[]): ChildProcess {
-  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [MAIN, ...args], { stdio: 'pipe' });
   t.teardown(() => child.exitCode === null && child.kill('SIGKILL'));
   return child;
 }

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+/** `vnet-bpf hook`: another hook, or none, while traffic flows. */
+import * as path from 'node:path';
+
+import { ControlClient } from '../controller/control-socket';
+import { requireAttachment } from '../controller/detach';
+import { checkInterfaceName, checkNetnsName } from '../controller/options';
+import { requirePrivileges } from '../controller/privileges';
+import { usageError } from '../errors';
+import type { OnHookError } from '../hooks/contract';
+import { controlSocket } from '../state/store';
+import { print } from './output';
+
+interface HookArguments {
+  iface: string;
+  file: string | undefined;
+  none: boolean;
+  netns: string | undefined;
+  onHookError: OnHookError;
+}
+
+/** Compiling a hook may take its time. */
+const TIMEOUT_MS = 60_000;
+
+export async function hookCommand(args: HookArguments): Promise<void> {
+  checkInterfaceName(args.iface);
+  const netns = args.netns === undefined ? null : checkNetnsName(args.netns);
+  if (args.none === (args.file !== undefined)) throw usageError(`hook ${args.iface}`, 'give a file or --none', `vnet-bpf hook ${args.iface} ./hook.ts`);
+  requirePrivileges();
+  const attachment = requireAttachment(args.iface, netns);
+  const file = args.file === undefined ? null : path.resolve(args.file);
+  using client = await ControlClient.connect(controlSocket(attachment.id));
+  await client.ask({ order: 'hook', file, onError: args.onHookError }, TIMEOUT_MS);
+  print(file === null ? `${attachment.iface} has no hook` : `${attachment.iface} has the hook ${file}`);
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+/** `vnet-bpf step`: the debugger of a NIC. Whatever ends it, the loop goes on. */
+import { ControlClient } from '../controller/control-socket';
+import { requireAttachment } from '../controller/detach';
+import { checkInterfaceName, checkNetnsName } from '../controller/options';
+import { requirePrivileges } from '../controller/privileges';
+import { controlSocket } from '../state/store';
+import { remoteLoop } from '../step/remote-loop';
+import { Stepper } from '../step/stepper';
+import { TypedLines } from '../step/typed-lines';
+import { print } from './output';
+
+export async function stepCommand(args: { iface: string; netns: string | undefined }): Promise<void> {
+  checkInterfaceName(args.iface);
+  const netns = args.netns === undefined ? null : checkNetnsName(args.netns);
+  requirePrivileges();
+  const attachment = requireAttachment(args.iface, netns);
+  using client = await ControlClient.connect(controlSocket(attachment.id));
+  try {
+    await client.ask({ order: 'pause' });
+    await new Stepper(remoteLoop(client), new TypedLines(process.stdin), print).run();
+    await client.ask({ order: 'resume' });
+    print(`${attachment.iface} loops again`);
+  } finally {
+    process.stdin.destroy(); // it would keep the process
+  }
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Who polls an interface: the thread that polls all plain ones of this process, or, with a hook, a
+ * thread of its own. A change hands it over between two polls; meanwhile frames wait in the ring.
+ */
+import { COMMAND, STOP } from '../datapath/poll-loop';
+import type { PollRequest } from '../datapath/polled-interface';
+import { PollerThread, type Polled } from '../datapath/poller-thread';
+import type { OnHookError } from '../hooks/contract';
+import type { SteppedFrame } from '../hooks/hook-orders';
+import { HookThread, type HookEvents } from '../hooks/hook-thread';
+import { trustedHookFile } from '../hooks/trust';
+
+export interface HookChoice {
+  file: string;
+  onError: OnHookError;
+}
+
+export interface PollingParts {
+  interface: string;
+  /** The interface's Ethernet address. */
+  mac: () => string;
+  request: Omit<PollRequest, 'command'>;
+  pollDelayUs: number;
+  /** Differs between processes: spreads them over the CPUs. */
+  spread: number;
+  events: HookEvents;
+  /** Finishes a batch that a thread has left half-way. */
+  finishBatch: () => void;
+  /** Counts an error of a hook whose thread can no longer do it. */
+  countError: () => void;
+}
+
+export class Polling {
+  private plain: Polled | undefined;
+  private hooked: HookThread | undefined;
+  private choice: HookChoice | null = null;
+  private linkDown = false;
+  private stopping = false;
+  /** Changes happen one after the other. */
+  private last: Promise<unknown> = Promise.resolve();
+
+  constructor(private readonly parts: PollingParts) {}
+
+  /** The hook in place, or null. */
+  get hook(): HookChoice | null {
+    return this.choice;
+  }
+
+  /** Begins to poll; resolves when the interface is polled. */
+  async start(hook: HookChoice | null): Promise<void> {
+    if (hook) await this.use(hook);
+    else this.plain = await this.pollPlain();
+  }
+
+  /** Puts a hook in place, or none. If it cannot be loaded, everything stays as it was. */
+  use(hook: HookChoice | null): Promise<void> {
+    return this.inTurn(() => this.change(hook));
+  }
+
+  inject(frame: Uint8Array): Promise<void> {
+    return this.inTurn(async () => {
+      await (await this.thread()).order({ kind: 'inject', frame });
+    });
+  }
+
+  /** Lets frames wait in the ring until resume(). */
+  pause(): Promise<void> {
+    return this.inTurn(async () => {
+      await (await this.thread()).order({ kind: 'pause' });
+    });
+  }
+
+  /** The next frame in the ring, while paused; null if there is none. */
+  peek(): Promise<SteppedFrame | null> {
+    return this.inTurn(async () => (await this.thread()).order({ kind: 'peek' }));
+  }
+
+  /** Deals with it: 'pass' leaves it to the hook, bytes take its place. False if there is none. */
+  step(verdict: 'pass' | 'drop' | Uint8Array): Promise<boolean> {
+    return this.inTurn(async () => (await this.thread()).order({ kind: 'step', verdict }));
+  }
+
+  resume(): Promise<void> {
+    return this.inTurn(async () => {
+      await this.hooked?.order({ kind: 'resume' });
+      if (this.choice === null) await this.change(null);
+    });
+  }
+
+  setLinkDown(down: boolean): void {
+    this.linkDown = down;
+    (this.hooked ?? this.plain)?.command(COMMAND.linkDown, down ? 1 : 0);
+  }
+
+  /** Ends the loop, after it has delivered what is in the ring. It does not wait for its turn: a hook may hang. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    await (this.hooked ?? this.plain)?.stop(STOP.deliver);
+  }
+
+  private async change(hook: HookChoice | null): Promise<void> {
+    if (hook === null) return this.leaveThread();
+    const file = trustedHookFile(hook.file);
+    const use = (thread: HookThread): Promise<unknown> => thread.order({ kind: 'use', file, onError: hook.onError });
+    if (this.hooked) await use(this.hooked);
+    else await this.enterThread(use);
+    this.choice = { ...hook, file };
+  }
+
+  /** The interface's own thread; without a hook it lets all frames pass. */
+  private async thread(): Promise<HookThread> {
+    return this.hooked ?? (await this.enterThread(() => Promise.resolve()));
+  }
+
+  /** Only when the thread is prepared is the interface taken from whoever polls it. */
+  private async enterThread(prepare: (thread: HookThread) => Promise<unknown>): Promise<HookThread> {
+    const { interface: name, mac, spread, events, request, pollDelayUs } = this.parts;
+    const died = (error: Error): void => void this.inTurn(() => this.threadDied(thread, error));
+    const thread: HookThread = new HookThread({ interface: name, mac: mac(), spread }, { ...events, died });
+    try {
+      await prepare(thread);
+      await this.plain?.stop(STOP.leave);
+      this.plain = undefined;
+      await thread.poll(request, pollDelayUs, this.linkDown);
+      return (this.hooked = thread);
+    } catch (error) {
+      await thread.stop();
+      if (!this.plain) await this.leaveThread();
+      throw error;
+    }
+  }
+
+  private async leaveThread(): Promise<void> {
+    this.choice = null;
+    if (this.plain) return;
+    await this.hooked?.stop(STOP.leave);
+    this.hooked = undefined;
+    // A hook that did not return was ended with its thread, perhaps in the middle of a batch.
+    this.parts.finishBatch();
+    this.plain = await this.pollPlain();
+    this.setLinkDown(this.linkDown);
+  }
+
+  /** A hook has ended its own thread, or used up its memory: the loop goes on without it. */
+  private async threadDied(thread: HookThread, error: Error): Promise<void> {
+    if (this.hooked !== thread || this.stopping) return;
+    this.parts.countError();
+    this.parts.events.error(`hook ${this.choice?.file ?? ''}: ${error.message}; the loop goes on without it`);
+    await this.leaveThread();
+  }
+
+  private pollPlain(): Promise<Polled> {
+    const { request, pollDelayUs, spread, events } = this.parts;
+    return PollerThread.poll(request, pollDelayUs, spread, events);
+  }
+
+  private inTurn<T>(body: () => Promise<T>): Promise<T> {
+    const result = this.last.then(body, body);
+    this.last = result.catch(() => undefined);
+    return result;
+  }
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+/**
+ * chaos: a bad wire, the same one each time. What happens to frame number n depends on the seed and
+ * on n alone. CHAOS_LOG=FILE writes down what happened; CHAOS_REPLAY=FILE does that again.
+ *
+ *   CHAOS_SEED=7 CHAOS_LOG=/root/run.log vnet-bpf attach vnet0 --addr 10.77.0.1/24 --hook chaos.ts
+ */
+import * as fs from 'node:fs';
+
+import type { Frame, Hook, HookContext, Verdict } from 'vnet-bpf/hooks';
+
+/** How often each happens, in frames of a thousand. */
+const PER_MILLE = { lose: 20, delay: 50, duplicate: 10, reorder: 20, corrupt: 10, truncate: 5 } as const;
+const DELAY_MS_MAX = 20;
+
+type Fate = keyof typeof PER_MILLE | 'pass';
+
+const { CHAOS_SEED = '1', CHAOS_LOG, CHAOS_REPLAY } = process.env;
+
+/** 32 random bits (xorshift32). */
+let state = Number(CHAOS_SEED) >>> 0 || 1;
+function random(): number {
+  state ^= state << 13;
+  state ^= state >>> 17;
+  state ^= state << 5;
+  return (state >>>= 0);
+}
+
+/** Two numbers are drawn for each frame, whatever becomes of it, so that the n-th has always the same. */
+function draw(): [Fate, number] {
+  let dice = random() % 1000;
+  const number = random();
+  for (const [fate, share] of Object.entries(PER_MILLE)) {
+    if (dice < share) return [fate as Fate, number];
+    dice -= share;
+  }
+  return ['pass', number];
+}
+
+const replay = CHAOS_REPLAY === undefined ? null : fs.readFileSync(CHAOS_REPLAY, 'utf8').split('\n').filter(Boolean);
+let frames = 0;
+let lines: string[] = [];
+/** Waits for the next frame to pass it. */
+let held: Uint8Array | null = null;
+
+function nextFate(): [Fate, number] {
+  const said = replay?.[frames]?.split(' ');
+  const [fate, number] = replay === null ? draw() : [(said?.[1] ?? 'pass') as Fate, Number(said?.[2] ?? 0)];
+  lines.push(`${frames++} ${fate} ${number}`);
+  if (lines.length >= 1000) writeLog();
+  return [fate, number];
+}
+
+function writeLog(): void {
+  if (CHAOS_LOG !== undefined && lines.length > 0) fs.appendFileSync(CHAOS_LOG, `${lines.join('\n')}\n`);
+  lines = [];
+}
+
+function suffer(frame: Frame, nic: HookContext, fate: Fate, number: number): Verdict {
+  switch (fate) {
+    case 'pass':
+      return 'pass';
+    case 'lose':
+      return 'drop';
+    case 'delay': {
+      const late = frame.copy();
+      nic.after(1 + (number % DELAY_MS_MAX), () => nic.inject(late));
+      return 'drop';
+    }
+    case 'duplicate':
+      nic.inject(frame.bytes);
+      return 'pass';
+    case 'reorder':
+      if (held) return 'pass';
+      held = frame.copy();
+      return 'drop';
+    case 'corrupt': {
+      const { bytes } = frame;
+      const at = 14 + (number % (bytes.length - 13)); // behind the Ethernet header, if there is anything
+      if (at < bytes.length) bytes[at] = (bytes[at] as number) ^ (1 << (number >>> 29));
+      return bytes;
+    }
+    case 'truncate':
+      return frame.bytes.subarray(0, 14 + (number % (frame.length - 13)));
+  }
+}
+
+const chaos: Hook = {
+  frame(frame, nic) {
+    const overtaken = held;
+    const [fate, number] = nextFate();
+    const verdict = suffer(frame, nic, fate, number);
+    if (overtaken && held === overtaken) {
+      nic.inject(overtaken); // goes behind the frame that has come after it
+      held = null;
+    }
+    return verdict;
+  },
+  start(nic) {
+    if (CHAOS_LOG !== undefined) fs.writeFileSync(CHAOS_LOG, '', { mode: 0o600 });
+    // A held frame must not wait for ever if none comes after it.
+    nic.every(100, () => {
+      if (held) nic.inject(held);
+      held = null;
+      writeLog();
+    });
+  },
+  stop: writeLog,
+};
+
+export default chaos;

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Has the hook of one interface: calls it, and keeps its errors and wrong answers from the loop.
+ * What a hook answers is reduced to one of three numbers here, so that nothing is allocated per
+ * frame.
+ */
+import type { Frame } from '../packet/frame';
+import { describe, wrongFrame, type HookContext, type OnHookError } from './contract';
+import { errorText } from './error-text';
+import { HookTimers } from './hook-timers';
+import type { Injections } from './injections';
+import type { LoadedHook } from './load';
+
+export const PASS = 0;
+export const DROP = 1;
+export const REPLACE = 2;
+
+export interface HookHostParts {
+  interface: string;
+  mac: string;
+  injections: Injections;
+  /** Counts an error of the hook. */
+  count(): void;
+  /** Says what happened; often, if it happens often. */
+  report(text: string): void;
+  log(text: string): void;
+  /** Called when frames wait for a poll that nobody has asked for. */
+  wake(): void;
+}
+
+export class HookHost {
+  /** The bytes to send instead, after call() has returned REPLACE. */
+  replacement: Uint8Array | null = null;
+  private hook: LoadedHook | null = null;
+  private context: HookContext | null = null;
+  private timers: HookTimers | null = null;
+  private generation = 0;
+  onError: OnHookError = 'pass';
+
+  constructor(private readonly parts: HookHostParts) {}
+
+  get active(): LoadedHook | null {
+    return this.hook;
+  }
+
+  get wholeSuperpackets(): boolean {
+    return this.hook === null || this.hook.whole;
+  }
+
+  /** Puts a hook in the place of the one before it; null for none. */
+  use(hook: LoadedHook | null): void {
+    this.end();
+    if (hook === null) return;
+    const timers = new HookTimers((error) => this.failed(hook, error));
+    this.hook = hook;
+    this.timers = timers;
+    this.context = this.contextOf(hook, timers, this.generation++);
+    try {
+      hook.start?.(this.context);
+    } catch (error) {
+      this.failed(hook, error);
+    }
+  }
+
+  private end(): void {
+    const { hook, timers } = this;
+    this.hook = this.context = this.timers = null;
+    timers?.clear();
+    if (!hook) return;
+    try {
+      hook.stop?.();
+    } catch (error) {
+      this.failed(hook, error);
+    }
+  }
+
+  /** The verdict over a frame: PASS, DROP or REPLACE. Throws nothing. */
+  call(frame: Frame): number {
+    const { hook, context } = this;
+    if (hook === null || context === null) return PASS;
+    try {
+      const verdict = hook.frame(frame, context);
+      if (verdict === 'pass' || verdict === undefined) return PASS;
+      if (verdict === 'drop') return DROP;
+      const wrong = typeof verdict === 'object' && verdict instanceof Uint8Array ? wrongFrame(verdict) : describe(verdict);
+      if (wrong === null) {
+        this.replacement = verdict as Uint8Array;
+        return REPLACE;
+      }
+      return this.refuse(`${wrong}; an answer is 'pass', 'drop' or a frame`);
+    } catch (error) {
+      this.fault(hook, errorText(error, hook.file));
+      return this.verdictOfFault();
+    }
+  }
+
+  /** The hook's last answer is a wrong one; the verdict in its place. */
+  refuse(why: string): number {
+    const { hook } = this;
+    this.fault(hook, `${hook?.place ?? ''}: answered with ${why}`);
+    return this.verdictOfFault();
+  }
+
+  private verdictOfFault(): number {
+    return this.onError === 'drop' ? DROP : PASS;
+  }
+
+  /** Something that a hook left behind has failed: a timer, a promise. */
+  failedLater(error: unknown): void {
+    this.fault(this.hook, errorText(error, this.hook?.file ?? 'a hook that is gone'));
+  }
+
+  private failed(hook: LoadedHook, error: unknown): void {
+    this.fault(hook, errorText(error, hook.file));
+  }
+
+  private fault(hook: LoadedHook | null, what: string): void {
+    this.parts.count();
+    this.parts.report(`hook ${what}`);
+    if (this.onError !== 'detach' || hook === null || this.hook !== hook) return;
+    this.end();
+    this.parts.log(`hook ${hook.name} taken off after an error`);
+  }
+
+  private contextOf(hook: LoadedHook, timers: HookTimers, generation: number): HookContext {
+    const { parts } = this;
+    const present = (): void => {
+      if (this.hook !== hook) throw new Error(`hook ${hook.name} has been replaced, but something of it still runs: a timer that is not the context's?`);
+    };
+    return {
+      interface: parts.interface,
+      mac: parts.mac,
+      generation,
+      inject: (frame) => {
+        present();
+        parts.injections.add(frame);
+        parts.wake();
+      },
+      after: (milliseconds, callback) => {
+        present();
+        return timers.after(milliseconds, callback);
+      },
+      every: (milliseconds, callback) => {
+        present();
+        return timers.every(milliseconds, callback);
+      },
+      log: (text) => parts.log(`${hook.name}: ${String(text).replace(/\s*\n\s*/g, ' ')}`),
+    };
+  }
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Drives the poll loop of one interface from Node's event loop rather than by blocking: a hook may
+ * use timers and promises, and is told to make way for another one, between any two polls.
+ */
+import type { PollLoop } from '../datapath/poll-loop';
+import { watchReadable, type FdWatch } from '../native/libc';
+
+/** As in PollGroup. */
+const WATCHDOG_MS = 1000;
+
+export class HookLoop {
+  private paused = false;
+  private due: NodeJS.Immediate | undefined;
+  private rest: NodeJS.Timeout | undefined;
+  private sleep: FdWatch | undefined;
+  private readonly watchdog: NodeJS.Timeout;
+
+  constructor(
+    private readonly loop: PollLoop,
+    private readonly ringFd: number,
+    private readonly onEnded: () => void,
+    /** Something of ours failed, not of the hook: nothing can be trusted any more. */
+    private readonly onBroken: (error: unknown) => void,
+  ) {
+    this.watchdog = setInterval(() => this.lookAfterSleep(), WATCHDOG_MS);
+    this.look();
+  }
+
+  /** Polls soon, whatever it was waiting for. */
+  look(): void {
+    if (this.paused) return;
+    this.loop.nudge();
+    this.due ??= setImmediate(() => this.turn());
+  }
+
+  /** Frames stay in the ring; it fills, and then the kernel holds the senders. */
+  pause(): void {
+    this.paused = true;
+    this.stopWaiting();
+    this.loop.nudge();
+  }
+
+  resume(): void {
+    this.paused = false;
+    this.look();
+  }
+
+  private turn(): void {
+    this.stopWaiting();
+    const pause = this.poll();
+    if (this.loop.state === 'ended') {
+      clearInterval(this.watchdog);
+      this.onEnded();
+    } else if (pause === 0) {
+      this.due ??= setImmediate(() => this.turn());
+    } else if (pause === Infinity) {
+      this.sleep = watchReadable(this.ringFd, () => this.woken());
+    } else {
+      this.rest = setTimeout(() => this.turn(), pause);
+    }
+  }
+
+  private poll(): number {
+    try {
+      return this.loop.turn(performance.now());
+    } catch (error) {
+      this.onBroken(error);
+      return Infinity;
+    }
+  }
+
+  /**
+   * Not in the callback itself: koffi aborts the process if the thread is terminated while one runs,
+   * which is what happens to a hook that does not return.
+   */
+  private woken(): void {
+    this.stopWaiting();
+    this.due = setImmediate(() => this.turn());
+  }
+
+  private stopWaiting(): void {
+    clearImmediate(this.due);
+    clearTimeout(this.rest);
+    this.sleep?.close();
+    this.due = this.rest = this.sleep = undefined;
+  }
+
+  private lookAfterSleep(): void {
+    if (this.sleep === undefined) return;
+    this.loop.watchdog();
+    this.turn();
+  }
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+/** The thread of one hook, seen from the main thread. */
+import * as path from 'node:path';
+import { Worker } from 'node:worker_threads';
+
+import { VnetError } from '../errors';
+import { COMMAND, STOP } from '../datapath/poll-loop';
+import type { PollRequest } from '../datapath/polled-interface';
+import type { PollEvents, Polled } from '../datapath/poller-thread';
+import type { HookAnswers, HookOrder, HookReply, HookRequest, HookWorkerData, SentError } from './hook-orders';
+
+export interface HookEvents extends PollEvents {
+  /** A hook has something to say. */
+  log: (text: string) => void;
+  /** An error in a hook, or many added up. */
+  error: (text: string) => void;
+}
+
+interface Waiting {
+  resolve(value: unknown): void;
+  reject(error: VnetError): void;
+}
+
+/** How long a hook may take to let go of its interface. */
+const STOP_MS = 3000;
+/** How long one may take over anything else; loading it may mean compiling it on a slow machine. */
+const ANSWER_MS = 30_000;
+
+export class HookThread implements Polled {
+  private readonly worker: Worker;
+  private readonly command32 = new Int32Array(new SharedArrayBuffer(COMMAND.words * 4));
+  private readonly waiting = new Map<number, Waiting>();
+  private nextId = 1;
+  private readonly ended: Promise<void>;
+  private endedIs: () => void = () => undefined;
+  private polling = false;
+  private stopping = false;
+
+  constructor(
+    data: HookWorkerData,
+    private readonly events: HookEvents,
+  ) {
+    this.worker = new Worker(path.join(__dirname, 'hook-worker.js'), {
+      workerData: data,
+      // Nothing that a program has had loaded into itself.
+      execArgv: [],
+      env: { ...process.env, NODE_OPTIONS: '' },
+      // A small young generation keeps pauses short; a hook, and TypeScript's compiler, may need the rest.
+      resourceLimits: { maxOldGenerationSizeMb: 1024, maxYoungGenerationSizeMb: 16 },
+    });
+    this.ended = new Promise((resolve) => (this.endedIs = resolve));
+    this.worker.on('message', (reply: HookReply) => this.receive(reply));
+    this.worker.once('error', (cause) => this.died(cause as Error));
+    this.worker.once('exit', () => this.died(new Error('it ended')));
+  }
+
+  /** Begins to poll: nobody else polls the interface any more. */
+  async poll(request: Omit<PollRequest, 'command'>, pollDelayUs: number, linkDown: boolean): Promise<void> {
+    this.command32[COMMAND.pollDelayUs] = pollDelayUs;
+    this.command32[COMMAND.linkDown] = linkDown ? 1 : 0;
+    this.polling = true;
+    await this.order({ kind: 'poll', request: { ...request, command: this.command32.buffer as SharedArrayBuffer } });
+  }
+
+  /** Has something done. Rejects with what went wrong there. */
+  async order<O extends HookOrder>(order: O): Promise<HookAnswers[O['kind']]> {
+    const id = this.nextId++;
+    let late: NodeJS.Timeout | undefined;
+    try {
+      return await new Promise((resolve, reject) => {
+        this.waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
+        late = setTimeout(() => reject(new VnetError('BUSY', 'the hook', `has not returned for ${ANSWER_MS / 1000} s`)), ANSWER_MS);
+        this.post({ id, order });
+      });
+    } finally {
+      clearTimeout(late);
+      this.waiting.delete(id);
+    }
+  }
+
+  command(word: number, value: number): void {
+    Atomics.store(this.command32, word, value);
+    this.post('look');
+  }
+
+  /** A hook that does not let go in time is ended with its thread. */
+  async stop(how: number = STOP.deliver): Promise<void> {
+    if (!this.stopping) {
+      this.stopping = true;
+      this.command(COMMAND.stop, how);
+      this.post({ id: 0, order: { kind: 'resume' } });
+    }
+    let late: NodeJS.Timeout | undefined;
+    if (this.polling) await Promise.race([this.ended, new Promise((resolve) => (late = setTimeout(resolve, STOP_MS)))]);
+    clearTimeout(late);
+    await this.worker.terminate();
+  }
+
+  private post(request: HookRequest): void {
+    this.worker.postMessage(request);
+  }
+
+  private receive(reply: HookReply): void {
+    switch (reply.kind) {
+      case 'answer':
+        return this.waiting.get(reply.id)?.resolve(reply.value);
+      case 'failed':
+        return this.waiting.get(reply.id)?.reject(received(reply.error));
+      case 'log':
+      case 'error':
+        return this.events[reply.kind](reply.text);
+      case 'queue':
+      case 'stalled':
+        return this.events[reply.kind]();
+      case 'ended':
+        return this.endedIs();
+    }
+  }
+
+  private died(cause: Error): void {
+    this.endedIs();
+    const error = new VnetError('HOOK', "the hook's thread", cause.message, { cause });
+    for (const { reject } of this.waiting.values()) reject(error);
+    if (!this.stopping) this.events.died(error);
+    this.stopping = true;
+  }
+}
+
+/** `what: why` was made one text by the error's constructor. */
+function received({ code, message, hint, stack }: SentError): VnetError {
+  const [what = message, ...why] = message.split(': ');
+  const cause = new Error(message);
+  if (stack !== undefined) cause.stack = stack;
+  return new VnetError(code, what, why.join(': '), hint === undefined ? { cause } : { hint, cause });
+}

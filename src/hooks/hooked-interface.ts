@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+/** One interface with a hook, put together in the thread that polls it. */
+import { MappedMemory } from 'libbpf-ts';
+
+import { HookedPoller } from '../datapath/hooked-poller';
+import { BATCH, CONTROL } from '../datapath/layout';
+import { PollLoop } from '../datapath/poll-loop';
+import { mapParts, type Own, type PollRequest } from '../datapath/polled-interface';
+import { increment } from '../datapath/poller';
+import { Arena, ARENA_BYTES } from './arena';
+import type { HookHost } from './hook-host';
+import type { Injections } from './injections';
+import { Judge } from './judge';
+import { Plan } from './plan';
+
+export interface HookedInterface {
+  readonly loop: PollLoop;
+  readonly poller: HookedPoller;
+  /** Counts an error of the hook. */
+  countError(): void;
+  /** Unmaps everything; the loop must have ended. */
+  close(): void;
+}
+
+export interface HookedEvents {
+  queue: () => void;
+  stalled: () => void;
+}
+
+/** The plain poller of this interface must have ended. Throws a BpfError if something cannot be mapped. */
+export function openHookedInterface(request: PollRequest, host: HookHost, injections: Injections, events: HookedEvents): HookedInterface {
+  const mappings: { close(): void }[] = [];
+  const close = (): void => mappings.forEach((mapping) => mapping.close());
+  const own: Own = (mapping) => {
+    mappings.push(mapping);
+    return mapping;
+  };
+  try {
+    const { batchOf, data, dataAddress, ...parts } = mapParts(request, own);
+    const arena = new Arena(own(MappedMemory.map({ length: ARENA_BYTES })));
+    const plan = new Plan();
+    const judge = new Judge(data, dataAddress, arena, plan, host);
+    const poller = new HookedPoller({ ...parts, batch: batchOf(BATCH.max), arena, plan, judge, injections }, request.budget);
+    const { gate, ring, control } = parts;
+    const loop = new PollLoop({
+      poller,
+      gate,
+      ring: { isEmpty: () => ring.isEmpty() && !poller.hasMore },
+      control,
+      command: new Int32Array(request.command),
+      busyPollMs: request.busyPollUs / 1000,
+      onQueue: events.queue,
+      onStalled: events.stalled,
+    });
+    return { loop, poller, countError: () => increment(control, CONTROL.hooksErrors), close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}

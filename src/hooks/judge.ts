@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Shows the record of a frame to the hook and enters what it answers into the plan. A frame that
+ * passes goes out of the ring as it is, its virtio_net_hdr included; only what was changed, and
+ * superpackets that do not pass whole, are sent from the arena.
+ */
+import { RECORD, VNET_HDR_BYTES } from '../datapath/layout';
+import { completeChecksum, preparePartialChecksum } from '../packet/checksum';
+import { Frame } from '../packet/frame';
+import { FrameData } from '../packet/frame-data';
+import { MAX_PIECES, Segmenter } from '../packet/segmenter';
+import type { Arena } from './arena';
+import { DROP, PASS, REPLACE, type HookHost } from './hook-host';
+import type { Plan } from './plan';
+
+/** Offsets in virtio_net_hdr (include/uapi/linux/virtio_net.h). */
+const VNET = { flags: 0, gsoType: 1, gsoSize: 4, checksumStart: 6, checksumOffset: 8 } as const;
+const NEEDS_CSUM = 1;
+/** Kept of the arena while a superpacket is cut: its pieces, and copies of them. */
+const ARENA_FOR_PIECES = 256 << 10;
+
+export class Judge {
+  private readonly data = new FrameData((data) => this.writable(data));
+  private readonly frame = new Frame(this.data);
+  private readonly view: DataView;
+  private readonly segmenter = new Segmenter();
+  /** Of the superpacket that is being cut: its pieces, each as it will be sent or null. */
+  private readonly pieces: (Uint8Array | null)[] = Array<Uint8Array | null>(MAX_PIECES).fill(null);
+  /** Which of them are sent exactly as they are; the others lack their TCP or UDP checksum. */
+  private readonly answered = new Uint8Array(MAX_PIECES);
+  /** What the frame that is shown lacks: the place of its checksum, or nothing. */
+  private checksumStart = 0;
+  private checksumOffset = 0;
+  private lacksChecksum = false;
+  /** Where the virtio_net_hdr of a superpacket that is shown whole lies in the ring; -1 for other frames. */
+  private superpacketAt = -1;
+  /** The piece that is shown, null while it is a record of the ring. */
+  private piece: Uint8Array | null = null;
+
+  constructor(
+    /** The ring's data, mapped twice in a row, and its address. */
+    private readonly ring: Uint8Array,
+    private readonly ringAddress: number,
+    private readonly arena: Arena,
+    private readonly plan: Plan,
+    private readonly host: HookHost,
+  ) {
+    this.view = new DataView(ring.buffer, ring.byteOffset, ring.byteLength);
+  }
+
+  /** Messages that the record at `offset` may need. */
+  messagesFor(offset: number): number {
+    return this.isCut(offset) ? MAX_PIECES : 1;
+  }
+
+  private isCut(offset: number): boolean {
+    return this.view.getUint8(offset + RECORD.vnet + VNET.gsoType) !== 0 && !this.host.wholeSuperpackets;
+  }
+
+  /** Enters the record at `offset` into the plan. */
+  record(offset: number): void {
+    const { view, segmenter, ring } = this;
+    const length = view.getUint32(offset, true);
+    const header = offset + RECORD.vnet;
+    const gsoSize = view.getUint16(header + VNET.gsoSize, true);
+    const type = view.getUint8(header + VNET.gsoType);
+    const pieces = this.isCut(offset) ? segmenter.open(ring, offset + RECORD.frame, length, type, gsoSize) : 0;
+    if (pieces > 0) this.cut(offset, length, pieces);
+    else this.whole(offset, length, type !== 0);
+  }
+
+  /** Enters what somebody else has decided about the next record. */
+  decided(verdict: 'drop' | Uint8Array): void {
+    this.plan.recordDone();
+    if (verdict === 'drop') this.plan.countDropped();
+    else this.send(this.arena.copy(verdict));
+  }
+
+  /** The frame of a record as a copy, its checksum complete unless it is a superpacket. */
+  copyOf(offset: number): { bytes: Uint8Array; superpacket: boolean } {
+    const superpacket = this.view.getUint8(offset + RECORD.vnet + VNET.gsoType) !== 0;
+    this.show(offset, this.view.getUint32(offset, true), superpacket);
+    const bytes = this.frame.copy();
+    this.data.close();
+    return { bytes, superpacket };
+  }
+
+  private show(offset: number, length: number, superpacket: boolean): void {
+    const header = offset + RECORD.vnet;
+    this.piece = null;
+    this.superpacketAt = superpacket ? header : -1;
+    this.lacksChecksum = (this.view.getUint8(header + VNET.flags) & NEEDS_CSUM) !== 0;
+    this.checksumStart = this.view.getUint16(header + VNET.checksumStart, true);
+    this.checksumOffset = this.view.getUint16(header + VNET.checksumOffset, true);
+    this.data.open(this.ring, offset + RECORD.frame, length);
+  }
+
+  private whole(offset: number, length: number, superpacket: boolean): void {
+    this.show(offset, length, superpacket);
+    const verdict = this.host.call(this.frame);
+    this.plan.recordDone();
+    if (verdict === PASS) this.plan.send(this.ringAddress + offset + RECORD.vnet, VNET_HDR_BYTES + length);
+    else if (verdict === DROP) this.plan.countDropped();
+    else this.send(this.replacement());
+    this.data.close();
+  }
+
+  /** Shows the pieces one after the other; if all pass, the superpacket goes as it is. */
+  private cut(offset: number, length: number, count: number): void {
+    const { arena, plan } = this;
+    const mark = arena.mark();
+    let allPass = true;
+    for (let i = 0; i < count; i++) {
+      const verdict = this.fitting(this.showPiece(i));
+      if (verdict !== PASS) allPass = false;
+      this.answered[i] = verdict === REPLACE ? 1 : 0;
+      this.pieces[i] = verdict === DROP ? null : verdict === REPLACE ? this.replacement() : this.untouched(i);
+      this.data.close();
+    }
+    if (allPass) {
+      arena.release(mark);
+      plan.recordDone();
+      plan.send(this.ringAddress + offset + RECORD.vnet, VNET_HDR_BYTES + length);
+      return;
+    }
+    for (let i = 0; i < count; i++) this.enterPiece(i, i === count - 1);
+  }
+
+  private showPiece(i: number): number {
+    const { arena, segmenter } = this;
+    const piece = arena.take(segmenter.lengthOf(i));
+    segmenter.write(i, piece);
+    this.piece = piece;
+    this.superpacketAt = -1;
+    this.lacksChecksum = true;
+    this.checksumStart = segmenter.checksumStart;
+    this.checksumOffset = segmenter.checksumOffset;
+    this.data.open(arena.bytes, piece.byteOffset, piece.length);
+    return this.host.call(this.frame);
+  }
+
+  /** What takes the place of the pieces may be large, and there are many. */
+  private fitting(verdict: number): number {
+    const { host, arena } = this;
+    if (verdict !== REPLACE || arena.free > (host.replacement as Uint8Array).length + ARENA_FOR_PIECES) return verdict;
+    return host.refuse('more for one superpacket than there is memory for');
+  }
+
+  /** A piece that passes: if the hook has had its bytes it may have written into them. */
+  private untouched(i: number): Uint8Array {
+    const piece = this.piece as Uint8Array;
+    if (this.data.writable !== null) this.segmenter.write(i, piece);
+    return piece;
+  }
+
+  private enterPiece(i: number, last: boolean): void {
+    const { plan, pieces } = this;
+    const piece = pieces[i] as Uint8Array | null;
+    pieces[i] = null;
+    if (last) plan.recordDone();
+    else plan.countInjected();
+    if (piece === null) return plan.countDropped();
+    if (this.answered[i] === 0) completeChecksum(piece, this.segmenter.checksumStart, this.segmenter.checksumOffset);
+    this.send(piece);
+  }
+
+  /** What the hook answered with, in the arena. */
+  private replacement(): Uint8Array {
+    const answer = this.host.replacement as Uint8Array;
+    const own = this.data.writable;
+    if (own === null || answer.buffer !== own.buffer || answer.byteOffset !== own.byteOffset) return this.arena.copy(answer);
+    // Its virtio_net_hdr went with the copy; the hook may have changed addresses or length.
+    if (this.superpacketAt >= 0) preparePartialChecksum(answer);
+    return answer;
+  }
+
+  /** The copy that a hook may write to. */
+  private writable({ length, memory, start }: FrameData): Uint8Array {
+    const { arena } = this;
+    if (this.piece !== null) {
+      completeChecksum(this.piece, this.checksumStart, this.checksumOffset);
+      return this.piece;
+    }
+    const copy = arena.copy(memory.subarray(start, start + length));
+    if (this.superpacketAt >= 0) arena.headerOf(copy).set(this.ring.subarray(this.superpacketAt, this.superpacketAt + VNET_HDR_BYTES));
+    else if (this.lacksChecksum) completeChecksum(copy, this.checksumStart, this.checksumOffset);
+    return copy;
+  }
+
+  private send(frame: Uint8Array): void {
+    this.plan.send(this.arena.addressOf(frame), VNET_HDR_BYTES + frame.length);
+  }
+}

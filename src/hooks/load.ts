@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Loads a hook file, anew each time. TypeScript goes through ts-node, which only takes the types
+ * away; JavaScript is left to Node.
+ */
+import { createRequire } from 'node:module';
+import * as path from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+import { VnetError } from '../errors';
+import { describe, type Hook } from './contract';
+import { errorText } from './error-text';
+import { placeOfFunction } from './function-place';
+import { compileTypeScript, prepareModules } from './modules';
+
+export interface LoadedHook {
+  readonly name: string;
+  /** Its real path. */
+  readonly file: string;
+  /** Where its frame function is, as file:line. */
+  readonly place: string;
+  /** Whether it wants superpackets whole. */
+  readonly whole: boolean;
+  readonly frame: Hook['frame'];
+  readonly start: Hook['start'] | undefined;
+  readonly stop: Hook['stop'] | undefined;
+}
+
+const requireAnew = createRequire(__filename);
+const TYPESCRIPT = /\.[cm]?ts$/;
+
+/** What hooks have had loaded through require(): forgotten before the next is loaded. */
+const loaded = new Set<string>();
+let loads = 0;
+
+/** Loads a file that trustedHookFile() has found good. Throws a HOOK error that names the file and the line. */
+export async function loadHook(file: string): Promise<LoadedHook> {
+  prepareModules();
+  for (const name of loaded) delete require.cache[name];
+  loaded.clear();
+  const before = new Set(Object.keys(require.cache));
+  try {
+    if (TYPESCRIPT.test(file)) await compileTypeScript();
+    const exported = TYPESCRIPT.test(file) ? (requireAnew(file) as unknown) : await importJavaScript(file);
+    return checked(file, defaultOf(exported));
+  } catch (cause) {
+    if (cause instanceof VnetError) throw cause;
+    throw new VnetError('HOOK', `hook ${file}`, `cannot be loaded: ${errorText(cause, file)}`, { cause });
+  } finally {
+    for (const name of Object.keys(require.cache)) if (!before.has(name) && !name.includes('/node_modules/')) loaded.add(name);
+  }
+}
+
+/** Modules are kept for ever by their URL, so each load has one of its own. */
+const importJavaScript = (file: string): Promise<unknown> => import(`${pathToFileURL(file).href}?load=${++loads}`);
+
+/** `export default`, however deep a translation to CommonJS has put it. */
+function defaultOf(exported: unknown): unknown {
+  let value = exported;
+  for (let depth = 0; depth < 2 && typeof value === 'object' && value !== null && 'default' in value; depth++) value = value.default;
+  return value;
+}
+
+function checked(file: string, exported: unknown): LoadedHook {
+  const wrong = (why: string): never => {
+    throw new VnetError('HOOK', `hook ${file}`, why, { hint: "export default (frame) => 'pass' is the smallest one; docs/hooks.md" });
+  };
+  const hook = (typeof exported === 'function' ? { frame: exported } : exported) as Partial<Record<keyof Hook, unknown>> | null;
+  if (typeof hook !== 'object' || hook === null) return wrong(`exports ${describe(hook)} by default, which is neither a function nor a hook`);
+  for (const method of ['frame', 'start', 'stop'] as const) {
+    const has = hook[method];
+    if (typeof has !== 'function' && (method === 'frame' || has !== undefined)) return wrong(`has a ${method} that is no function: ${describe(has)}`);
+  }
+  const { superpackets = 'segmented', name = path.basename(file).replace(/\.[cm]?[jt]s$/, '') } = hook;
+  if (superpackets !== 'segmented' && superpackets !== 'whole') return wrong(`has superpackets ${describe(superpackets)}: 'segmented' or 'whole'`);
+  if (typeof name !== 'string') return wrong(`has a name that is no text: ${describe(name)}`);
+  const { frame, start, stop } = hook as Hook;
+  let place: string | undefined;
+  return {
+    name,
+    file,
+    get place() {
+      return (place ??= placeOfFunction(frame, file));
+    },
+    whole: superpackets === 'whole',
+    // Called with the hook as `this`, and without a property look-up per frame.
+    frame: frame.bind(hook) as Hook['frame'],
+    start: start?.bind(hook),
+    stop: stop?.bind(hook),
+  };
+}
+

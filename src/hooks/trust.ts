@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+/**
+ * A hook runs with the controller's rights, so its file must be one that only root can change: the
+ * file itself, and every directory on the way to it, in which somebody could put another one.
+ */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+import { VnetError } from '../errors';
+
+const WRITABLE_BY_OTHERS = 0o022;
+
+/** The real path of a hook file. Throws a HOOK error for one that is not there or is not root's alone. */
+export function trustedHookFile(file: string): string {
+  let real: string;
+  try {
+    real = fs.realpathSync(file);
+  } catch (cause) {
+    throw new VnetError('HOOK', `hook ${file}`, 'there is no such file', { cause });
+  }
+  if (!fs.statSync(real).isFile()) throw new VnetError('HOOK', `hook ${file}`, 'is not a file');
+  for (let at = real; ; at = path.dirname(at)) {
+    requireRoots(file, at);
+    if (path.dirname(at) === at) return real;
+  }
+}
+
+function requireRoots(file: string, at: string): void {
+  const { uid, mode } = fs.statSync(at);
+  const why = uid !== 0 ? 'does not belong to root' : (mode & WRITABLE_BY_OTHERS) !== 0 ? 'can be written by others than root' : null;
+  if (why === null) return;
+  throw new VnetError('HOOK', `hook ${file}`, `${at} ${why}, and a hook runs with the rights of root`, {
+    hint: 'put it where only root can write: install -D -m 644 HOOK /etc/vnet-bpf/HOOK',
+  });
+}

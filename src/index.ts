@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT
+/** The library: a NIC that loops, in a program of one's own. */
+export { attach } from './nic/attach';
+export type { Nic, NicEvents } from './nic/nic';
+export type { NicOptions } from './nic/nic-options';
+export { VnetError, type ErrorCode } from './errors';
+export { law, type Refusal, type Stats } from './datapath/stats';
+export type { Hook, HookContext, HookExport, HookTimer, OnHookError, Superpackets, Verdict } from './hooks/contract';

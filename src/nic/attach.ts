@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+/** attach() of the library. */
+import { attach as attachController } from '../controller/attach';
+import { Nic } from './nic';
+import { toAttachOptions, type NicOptions } from './nic-options';
+
+/**
+ * Makes an interface whose transmitted frames come back as received ones. Needs root, and Linux 6.1 or later. Resolves
+ * when it is up and has its addresses.
+ *
+ * @param iface its name, such as `vnet0`
+ * @throws VnetError with a stable `code`; nothing is left behind then
+ */
+export async function attach(iface: string, options: NicOptions = {}): Promise<Nic> {
+  const { signal } = options;
+  signal?.throwIfAborted();
+  const nic = new Nic(await attachController(iface, toAttachOptions(iface, options)));
+  const abort = (): void => void nic.detach();
+  signal?.addEventListener('abort', abort, { once: true });
+  nic.once('detached', () => signal?.removeEventListener('abort', abort));
+  if (!signal?.aborted) return nic;
+  await nic.detach();
+  throw signal.reason;
+}

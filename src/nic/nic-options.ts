@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+/** What attach() can be told; each option is one of `vnet-bpf attach`, with the same default. */
+import * as path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import {
+  checkInterfaceName,
+  checkNetnsName,
+  DEFAULTS,
+  parseBudget,
+  parseBusyPoll,
+  parseCidr,
+  parseMac,
+  parseMtu,
+  parseQueuePackets,
+  parseRingSize,
+  parseWatermark,
+  type AttachOptions,
+} from '../controller/options';
+import { usageError } from '../errors';
+import type { OnHookError } from '../hooks/contract';
+
+export interface NicOptions {
+  /** Kind of interface; `veth`, or what the interface is if it exists. */
+  type?: 'veth' | 'dummy';
+  /** Network namespace, as `ip netns` calls it; that of the process unless given. */
+  netns?: string;
+  /** Addresses with prefix length, such as `192.168.100.1/24`; put on the interface and routed through the loop. */
+  addresses?: readonly string[];
+  /** Also loop each address that the interface gets later. */
+  hairpin?: boolean;
+  /** Ethernet address; random unless given. */
+  mac?: string;
+  /** Bytes; 1500 unless given. */
+  mtu?: number;
+  /** Bytes, or with a unit such as `8M`; a power of two from 256 KiB to 256 MiB. */
+  ringSize?: number | string;
+  /** Limits the queue to so many frames. */
+  queuePackets?: number;
+  /** Frames per poll, 1 to 1024. */
+  budget?: number;
+  /** Merge neighbouring datagrams of a flow on their way back; on unless given. */
+  gro?: boolean;
+  /** Microseconds for which the poller looks for frames before it sleeps; 0 unless given. */
+  busyPoll?: number;
+  /** Frames that find the queue full wait, or are refused. */
+  whenFull?: 'hold' | 'drop';
+  /** Per cent of the queue at which it wakes, 0 to 99. */
+  lowWatermark?: number;
+  /** Detach the interface first if it is attached. */
+  replace?: boolean;
+  /** File of a hook: a path, or a file: URL such as `new URL('./hook.js', import.meta.url)`. */
+  hook?: string | URL;
+  /** What becomes of a frame whose hook fails. */
+  onHookError?: OnHookError;
+  /** Detaches when it is aborted. */
+  signal?: AbortSignal;
+}
+
+/** Checks everything that can be checked without the kernel. Throws a USAGE error. */
+export function toAttachOptions(iface: string, options: NicOptions): AttachOptions {
+  checkInterfaceName(iface);
+  const { netns, addresses = [], mac, mtu, ringSize, queuePackets, budget, lowWatermark, hook } = options;
+  const number = (value: number | undefined, parse: (text: string) => number): number | undefined =>
+    value === undefined ? undefined : parse(String(value));
+  return {
+    type: oneOf('type', options.type, ['veth', 'dummy']) ?? DEFAULTS.type,
+    netns: netns === undefined ? DEFAULTS.netns : checkNetnsName(netns),
+    addresses: addresses.map(parseCidr),
+    hairpin: options.hairpin ?? DEFAULTS.hairpin,
+    mac: mac === undefined ? DEFAULTS.mac : parseMac(mac),
+    mtu: number(mtu, parseMtu) ?? DEFAULTS.mtu,
+    ringBytes: ringSize === undefined ? DEFAULTS.ringBytes : parseRingSize(String(ringSize)),
+    queuePackets: number(queuePackets, parseQueuePackets) ?? DEFAULTS.queuePackets,
+    gro: options.gro ?? DEFAULTS.gro,
+    busyPollUs: number(options.busyPoll, parseBusyPoll) ?? DEFAULTS.busyPollUs,
+    budget: number(budget, parseBudget) ?? DEFAULTS.budget,
+    whenFull: oneOf('whenFull', options.whenFull, ['hold', 'drop']) ?? DEFAULTS.whenFull,
+    lowWatermark: lowWatermark === undefined ? DEFAULTS.lowWatermark : parseWatermark(`${lowWatermark}%`),
+    replace: options.replace ?? DEFAULTS.replace,
+    hook: hook === undefined ? DEFAULTS.hook : hookFile(hook),
+    onHookError: oneOf('onHookError', options.onHookError, ['pass', 'drop', 'detach']) ?? DEFAULTS.onHookError,
+  };
+}
+
+/** A hook's file as an absolute path. */
+export const hookFile = (hook: string | URL): string => path.resolve(hook instanceof URL ? fileURLToPath(hook) : hook);
+
+/** JavaScript can pass anything. */
+function oneOf<const T extends string>(name: string, value: T | undefined, allowed: readonly NoInfer<T>[]): T | undefined {
+  if (value === undefined || allowed.includes(value)) return value;
+  throw usageError(`${name} ${JSON.stringify(value)}`, `is not one of ${allowed.join(', ')}`);
+}

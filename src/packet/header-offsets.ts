@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+/** Where the headers of a frame lie. A header is found only if all of it is there. */
+import {
+  ARP_BYTES,
+  ETH_HEADER_BYTES,
+  ETHER_TYPE,
+  EXTENSION,
+  ICMP_HEADER_BYTES,
+  IPV4_HEADER_BYTES,
+  IPV6_HEADER_BYTES,
+  PROTOCOL,
+  TCP_HEADER_BYTES,
+  UDP_HEADER_BYTES,
+  VLAN_TAG_BYTES,
+} from './protocols';
+
+const TRANSPORT_BYTES: Readonly<Record<number, number>> = {
+  [PROTOCOL.tcp]: TCP_HEADER_BYTES,
+  [PROTOCOL.udp]: UDP_HEADER_BYTES,
+  [PROTOCOL.icmp]: ICMP_HEADER_BYTES,
+  [PROTOCOL.icmpv6]: ICMP_HEADER_BYTES,
+};
+
+/** All offsets count from the first byte of the frame; 0 means that there is no such header. */
+export class HeaderOffsets {
+  /** What follows the Ethernet header and its VLAN tags. */
+  etherType = 0;
+  vlan = 0;
+  arp = 0;
+  ip = 0;
+  v6 = false;
+  /** Behind the IPv4 header and its options, or the IPv6 header. */
+  ipPayload = 0;
+  /** Where the IP packet ends: what follows is padding. */
+  ipEnd = 0;
+  /** What the IP packet carries, behind any extension headers. */
+  protocol = 0;
+  /** Part of a packet only. */
+  fragment = false;
+  /** TCP, UDP, ICMP or ICMPv6; 0 in a fragment that is not the first. */
+  transport = 0;
+
+  /** Looks at the frame in `memory[start, start + length)`. */
+  find(memory: Uint8Array, start: number, length: number): this {
+    this.vlan = this.arp = this.ip = this.ipPayload = this.ipEnd = this.protocol = this.transport = this.etherType = 0;
+    this.fragment = this.v6 = false;
+    if (length < ETH_HEADER_BYTES) return this;
+    let at = ETH_HEADER_BYTES;
+    let type = u16(memory, start + 12);
+    while ((type === ETHER_TYPE.vlan || type === ETHER_TYPE.qinq) && at + VLAN_TAG_BYTES <= length) {
+      this.vlan ||= at;
+      type = u16(memory, start + at + 2);
+      at += VLAN_TAG_BYTES;
+    }
+    this.etherType = type;
+    if (type === ETHER_TYPE.ipv4) this.findIpv4(memory, start, length, at);
+    else if (type === ETHER_TYPE.ipv6) this.findIpv6(memory, start, length, at);
+    else if (type === ETHER_TYPE.arp && at + ARP_BYTES <= length) this.arp = at;
+    return this;
+  }
+
+  private findIpv4(memory: Uint8Array, start: number, length: number, at: number): void {
+    if (at + IPV4_HEADER_BYTES > length || (memory[start + at] as number) >>> 4 !== 4) return;
+    const header = ((memory[start + at] as number) & 15) * 4;
+    const total = u16(memory, start + at + 2);
+    if (header < IPV4_HEADER_BYTES || at + header > length) return;
+    this.ip = at;
+    this.ipPayload = at + header;
+    this.ipEnd = Math.min(length, at + Math.max(header, total));
+    this.protocol = memory[start + at + 9] as number;
+    const fragment = u16(memory, start + at + 6) & 0x3fff;
+    this.fragment = fragment !== 0;
+    if ((fragment & 0x1fff) === 0) this.findTransport(this.ipPayload);
+  }
+
+  private findIpv6(memory: Uint8Array, start: number, length: number, at: number): void {
+    if (at + IPV6_HEADER_BYTES > length || (memory[start + at] as number) >>> 4 !== 6) return;
+    this.ip = at;
+    this.v6 = true;
+    this.ipPayload = at + IPV6_HEADER_BYTES;
+    this.ipEnd = Math.min(length, this.ipPayload + u16(memory, start + at + 4));
+    let next = memory[start + at + 6] as number;
+    let header = this.ipPayload;
+    let first = true;
+    while (isExtension(next) && header + 8 <= this.ipEnd) {
+      const kind = next;
+      if (kind === EXTENSION.fragment) {
+        this.fragment = true;
+        first = u16(memory, start + header + 2) >>> 3 === 0;
+      }
+      next = memory[start + header] as number;
+      header += extensionBytes(kind, memory[start + header + 1] as number);
+    }
+    this.protocol = next;
+    if (first) this.findTransport(header);
+  }
+
+  private findTransport(at: number): void {
+    const bytes = TRANSPORT_BYTES[this.protocol];
+    if (bytes !== undefined && at + bytes <= this.ipEnd) this.transport = at;
+  }
+}
+
+const u16 = (memory: Uint8Array, at: number): number => ((memory[at] as number) << 8) | (memory[at + 1] as number);
+
+const isExtension = (kind: number): boolean =>
+  kind === EXTENSION.hopByHop ||
+  kind === EXTENSION.routing ||
+  kind === EXTENSION.fragment ||
+  kind === EXTENSION.destination ||
+  kind === EXTENSION.authentication;
+
+/** RFC 8200 counts in units of 8 bytes beyond the first, RFC 4302 in units of 4 beyond the second. */
+function extensionBytes(kind: number, units: number): number {
+  if (kind === EXTENSION.fragment) return 8;
+  return kind === EXTENSION.authentication ? (units + 2) * 4 : (units + 1) * 8;
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Cleans up after a test that cannot do it any more: a shell that waits for our end of a pipe to
+ * close, which happens however this process ends, SIGKILL included.
+ */
+import { spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
+import * as path from 'node:path';
+
+const MAIN = path.join(__dirname, '..', 'cli', 'main.js');
+const SCRIPT = `
+read -r dismissed && exit
+exec 2>/dev/null >/dev/null
+"$1" "$2" detach "$3" --netns "$4"
+ip netns del "$4"
+`;
+
+export interface Guardian {
+  /** There is nothing left to clean up. */
+  dismiss(): void;
+}
+
+export function guard(netns: string, iface: string): Guardian {
+  // A session of its own: Ctrl-C is for the test, not for who cleans up behind it.
+  const child = spawn('sh', ['-c', SCRIPT, 'guardian', process.execPath, MAIN, iface, netns], {
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+    env: { ...process.env, NODE_OPTIONS: '' },
+  });
+  const stdin = child.stdin as unknown as Socket;
+  stdin.on('error', () => undefined);
+  child.unref();
+  stdin.unref();
+  return { dismiss: () => void stdin.end('dismissed\n') };
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+/**
+ * A network namespace with a looping interface in it, for one test: frames go through the kernel's
+ * real stack. Everything is removed by `await using`, close(), or the end of the process, however it
+ * ends.
+ */
+import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+
+import { VnetError } from '../errors';
+import { ipIfPossible } from '../link/ip';
+import { Netns } from '../link/netns';
+import { command } from '../native/command';
+import { attach } from '../nic/attach';
+import type { Nic } from '../nic/nic';
+import type { NicOptions } from '../nic/nic-options';
+import { Frame } from '../packet/frame';
+import { summaryOf } from '../packet/summary';
+import { FrameSocket } from './frame-socket';
+import { guard, type Guardian } from './guardian';
+import { differences, type FrameMatcher } from './matcher';
+
+export interface LabOptions extends Omit<NicOptions, 'netns'> {
+  /** Name of the interface; `vnet0` unless given. */
+  interface?: string;
+  /** IPv6 in the namespace; off unless an address asks for it, so that only a test's own frames are there. */
+  ipv6?: boolean;
+}
+
+export interface ExpectOptions {
+  /** Milliseconds to wait; 1000 unless given. */
+  within?: number;
+}
+
+const LOOK_MS = 2;
+
+export class Lab implements AsyncDisposable {
+  /** Frames that were received and that nobody has expected yet. */
+  private waiting: Frame[] = [];
+  private open = true;
+
+  private constructor(
+    /** Name of the namespace, as `ip netns` has it. */
+    readonly netns: string,
+    readonly nic: Nic,
+    private readonly socket: FrameSocket,
+    private readonly guardian: Guardian,
+  ) {}
+
+  /** Makes namespace and interface. Needs root. */
+  static async create({ interface: iface = 'vnet0', ipv6, ...options }: LabOptions = {}): Promise<Lab> {
+    const name = `vl${randomBytes(4).toString('hex')}`;
+    command('ip', ['netns', 'add', name]);
+    const guardian = guard(name, iface);
+    try {
+      const wantsIpv6 = ipv6 ?? (options.addresses ?? []).some((address) => address.includes(':'));
+      using netns = Netns.named(name);
+      if (!wantsIpv6) netns.run(() => command('sysctl', ['-qw', 'net.ipv6.conf.default.disable_ipv6=1']));
+      netns.run(() => command('ip', ['link', 'set', 'dev', 'lo', 'up']));
+      // attach() leaves nothing behind when it fails, and is the last that can.
+      const nic = await attach(iface, { ...options, netns: name });
+      return new Lab(name, nic, FrameSocket.open(netns, iface), guardian);
+    } catch (error) {
+      guardian.dismiss();
+      ipIfPossible(['netns', 'del', name]);
+      throw error;
+    }
+  }
+
+  /** Lets the interface transmit a frame, as an application would. It passes the loop, and the hook. */
+  send(frame: Uint8Array): void {
+    this.socket.send(frame);
+  }
+
+  /** Waits for a received frame that fits, and takes it away. Rejects with what came instead, and how it differs. */
+  async expect(matcher: FrameMatcher, { within = 1000 }: ExpectOptions = {}): Promise<Frame> {
+    for (const end = performance.now() + within; ; ) {
+      this.receive();
+      const found = this.waiting.findIndex((frame) => differences(matcher, frame).length === 0);
+      if (found >= 0) return this.waiting.splice(found, 1)[0] as Frame;
+      if (performance.now() > end) throw new VnetError('EXPECTATION', 'the expected frame', `did not come within ${within} ms\n${this.explain(matcher)}`);
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+  }
+
+  /** Waits, and rejects if a frame that fits is received. */
+  async expectNone(matcher: FrameMatcher, { within = 100 }: ExpectOptions = {}): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, within));
+    this.receive();
+    const frame = this.waiting.find((candidate) => differences(matcher, candidate).length === 0);
+    if (frame) throw new VnetError('EXPECTATION', 'a frame that was not to come', `came\n${summaryOf(frame).join('\n')}`);
+  }
+
+  /** Forgets the frames that were received so far. */
+  forget(): void {
+    this.receive();
+    this.waiting = [];
+  }
+
+  /** Runs a program in the namespace to its end; what it printed. Throws if it fails. */
+  run(program: string, ...args: string[]): string {
+    return command('nsenter', [`--net=/run/netns/${this.netns}`, '--', program, ...args]);
+  }
+
+  private receive(): void {
+    for (let frame = this.socket.receive(); frame; frame = this.socket.receive()) this.waiting.push(Frame.of(frame));
+  }
+
+  /** The frames that came, those that differ least first. */
+  private explain(matcher: FrameMatcher): string {
+    if (this.waiting.length === 0) return 'no other frame came either';
+    const frames = this.waiting.map((frame) => ({ frame, wrong: differences(matcher, frame) })).sort((a, b) => a.wrong.length - b.wrong.length);
+    const shown = frames.slice(0, 5).map(({ frame, wrong }) => [...summaryOf(frame), ...wrong.map((line) => `- ${line}`)].join('\n'));
+    const more = frames.length > shown.length ? [`and ${frames.length - shown.length} more`] : [];
+    return [...shown, ...more].join('\n\n');
+  }
+
+  /** Removes everything. Idempotent. */
+  async close(): Promise<void> {
+    if (!this.open) return;
+    this.open = false;
+    this.socket.close();
+    try {
+      await this.nic.detach();
+    } finally {
+      ipIfPossible(['netns', 'del', this.netns]);
+      this.guardian.dismiss();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/** Whether kernel tests can run here; else the reason, for a test's `skip`. */
+export function cannotRun(): string | false {
+  if (process.geteuid?.() !== 0) return 'needs root';
+  return spawnSync('ip', ['-V']).status === 0 ? false : 'needs iproute2';
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Two interfaces that are compared: bursts into them by turns, with rings that take a whole burst.
+ * The sender has one processor and the pollers the other, and what came back is read between the
+ * bursts: anything else would measure the scheduler.
+ */
+import * as fs from 'node:fs';
+
+import type { Test } from 'tap';
+
+import { attachedIn, attachmentOf, checkLaw, type Attached } from './cli';
+import { LiveCounters } from './live-counters';
+import { Messages } from './messages';
+import * as native from './native-socket';
+import { ok, quietNetns } from './netns';
+import { withoutArp } from './traffic';
+
+const ADDRESS = '10.77.0.1';
+const PORT = 20000;
+const BYTES = 64;
+const MESSAGES = 64;
+/** Of 192 bytes each in the ring: less than it holds. */
+const PACKETS = 320 * MESSAGES;
+const RECEIVE_BUFFER_BYTES = 1 << 28;
+
+/** An interface and the two ends of a flow through it. */
+export class Contestant {
+  private readonly live: LiveCounters;
+  private readonly sender: number;
+  private readonly receiver: number;
+  private readonly nic: Attached;
+
+  constructor(t: Test, args: readonly string[]) {
+    const nic = attachedIn(t, quietNetns(t), ['--addr', `${ADDRESS}/24`, '--ring-size', '8M', ...args]);
+    withoutArp(nic, ADDRESS);
+    ok('taskset', ['--all-tasks', '--pid', '--cpu-list', '1', String(attachmentOf(nic).pid)]);
+    this.live = new LiveCounters(t, nic);
+    [this.sender, this.receiver] = [0, 0].map(() => native.openSocket(nic.netns, native.AF_INET, native.SOCK_DGRAM, 0)) as [number, number];
+    native.setOption(this.receiver, native.SOL_SOCKET, native.SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES);
+    native.bind(this.receiver, native.socketAddress(ADDRESS, PORT));
+    native.connect(this.sender, native.socketAddress(ADDRESS, PORT));
+    t.teardown(() => [this.sender, this.receiver].forEach((fd) => fs.closeSync(fd)));
+    this.nic = nic;
+  }
+
+  /** Packets per second of one burst, from the first send until the ring is empty again. */
+  burst(messages: Messages): number {
+    const end = this.live.get('drained') + PACKETS;
+    const start = performance.now();
+    for (let sent = 0; sent < PACKETS; ) {
+      const count = messages.send(this.sender, 0, MESSAGES);
+      if (count < 0) throw new Error(`sendmmsg: ${native.errnoName(-count)}`);
+      sent += count;
+    }
+    while (this.live.get('drained') < end) if (performance.now() > start + 10_000) throw new Error('the burst did not come back');
+    const seconds = (performance.now() - start) / 1000;
+    return PACKETS / seconds;
+  }
+
+  /** Reads what came back; how many. */
+  read(messages: Messages): number {
+    for (let total = 0; ; ) {
+      const count = messages.receive(this.receiver, native.MSG_DONTWAIT);
+      if (count < 0) return total;
+      total += count;
+    }
+  }
+
+  async check(t: Test): Promise<void> {
+    const after = await this.nic.atRest();
+    t.equal(after.queue.stops, 0, 'nothing was full');
+    checkLaw(t, this.nic, after);
+  }
+}
+
+export const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] ?? NaN;
+
+export interface Comparison {
+  /** Packets per second. */
+  first: number;
+  second: number;
+  /** The median of the ratios of each pair of bursts, first / second. */
+  ratio: number;
+}
+
+/** Lets both have so many bursts by turns, and checks that everything came back. */
+export async function compare(t: Test, pairs: number, first: Contestant, second: Contestant): Promise<Comparison> {
+  ok('taskset', ['--all-tasks', '--pid', '--cpu-list', '0', String(process.pid)]);
+  using messages = new Messages(MESSAGES, BYTES);
+  const rates: [number[], number[]] = [[], []];
+  let missing = 0;
+  for (let pair = -5; pair < pairs; pair++) {
+    const now: [number, number] = [NaN, NaN];
+    // Each goes first every other time: what drifts then cancels out.
+    for (const i of pair % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)) {
+      const contestant = [first, second][i] as Contestant;
+      now[i] = contestant.burst(messages);
+      missing += PACKETS - contestant.read(messages);
+    }
+    if (pair < 0) continue; // warms both up
+    rates[0].push(now[0]);
+    rates[1].push(now[1]);
+  }
+  t.equal(missing, 0, 'everything came back');
+  await first.check(t);
+  await second.check(t);
+  const ratio = median(rates[0].map((rate, i) => rate / (rates[1][i] as number)));
+  return { first: Math.round(median(rates[0])), second: Math.round(median(rates[1])), ratio };
+}

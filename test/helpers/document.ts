@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+/** The code of a document as a shell script that does what a reader would do: writes the files and types the commands. */
+import * as fs from 'node:fs';
+
+export interface Block {
+  language: string;
+  text: string;
+  /** Where it begins. */
+  line: number;
+}
+
+export function blocksOf(file: string): Block[] {
+  const blocks: Block[] = [];
+  let open: Block | null = null;
+  fs.readFileSync(file, 'utf8').split('\n').forEach((line, i) => {
+    if (!line.startsWith('```')) {
+      if (open) open.text += `${line}\n`;
+    } else if (open) {
+      blocks.push(open);
+      open = null;
+    } else open = { language: line.slice(3), text: '', line: i + 1 };
+  });
+  return blocks;
+}
+
+/** A block of code names its file in its first line, as `// host.ts`. */
+export function scriptOf(blocks: readonly Block[]): string {
+  return blocks
+    .map(({ language, text, line }) => {
+      const mark = `echo "@@ line ${line}"\n`;
+      if (language === 'sh') return mark + text;
+      const name = /^\/\/ (\S+)\n/.exec(text)?.[1];
+      if (name === undefined) throw new Error(`line ${line}: the code does not name its file`);
+      return `${mark}cat >'${name}' <<'END OF ${name}'\n${text}END OF ${name}\n`;
+    })
+    .join('');
+}

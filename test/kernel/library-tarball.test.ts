@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+/** The library from the packed tarball, in a plain ESM and a plain CommonJS project, with its types. */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+import t from 'tap';
+
+import { cannotRun, ROOT, SLOW } from '../helpers/cli';
+import { hookDirectory } from '../helpers/hook-file';
+import { ok, quietNetns } from '../helpers/netns';
+import { withoutTools } from '../helpers/traffic';
+
+t.setTimeout(240_000 * SLOW);
+
+/** Everything that the library promises, once; the last line says what happened. */
+const PROGRAM = `
+  const seen = [];
+  const abort = new AbortController();
+  const nic = await attach('vnet0', { netns: process.argv[2], addresses: ['10.77.0.1/24'], hook, signal: abort.signal });
+  nic.on('hookError', (text) => seen.push(text.includes('hook.ts:') ? 'hookError' : text));
+  nic.on('detached', () => seen.push('detached'));
+  const { status } = spawnSync('nsenter', ['--net=/run/netns/' + process.argv[2], '--', 'ping', '-c', '2', '-i', '0.1', '-W', '5', '10.77.0.1']);
+  await nic.inject(ethernet({ source: '02:00:00:00:00:01', destination: '02:00:00:00:00:02' }, ipv4({ source: '10.0.0.1', destination: '10.0.0.2' }, udp({ sourcePort: 1, destinationPort: 2 }))));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const { hooks } = nic.stats();
+  const again = await attach('vnet0', { netns: process.argv[2] }).catch((error) => error instanceof VnetError && error.code);
+  await nic.hook(null);
+  abort.abort();
+  await new Promise((resolve) => nic.once('detached', resolve));
+  const wrong = await attach('vnet0', { mtu: 5 }).catch((error) => error.code);
+  console.log(JSON.stringify({ status, hooks, seen: [...new Set(seen)], again, wrong, law: law(nic.stats()).balanced }));
+`;
+
+const ESM = `
+import { spawnSync } from 'node:child_process';
+import { attach, law, VnetError } from 'vnet-bpf';
+import { ethernet, ipv4, udp } from 'vnet-bpf/hooks';
+import { Lab } from 'vnet-bpf/testing';
+if (typeof Lab.create !== 'function') throw new Error('no fixture');
+const hook = new URL('./hook.ts', import.meta.url);
+${PROGRAM}`;
+
+const CJS = `
+const { spawnSync } = require('node:child_process');
+const { attach, law, VnetError } = require('vnet-bpf');
+const { ethernet, ipv4, udp } = require('vnet-bpf/hooks');
+if (typeof require('vnet-bpf/testing').Lab.create !== 'function') throw new Error('no fixture');
+const hook = require('node:path').join(__dirname, 'hook.ts');
+(async () => {${PROGRAM}})();`;
+
+const HOOK = `import { type Hook, PROTOCOL } from 'vnet-bpf/hooks';
+
+const hook: Hook = {
+  frame(frame) {
+    if (frame.ip?.protocol === PROTOCOL.icmp) throw new Error('on purpose');
+  },
+};
+export default hook;
+`;
+
+const TYPED = `import { attach, type Nic, type NicOptions } from 'vnet-bpf';
+import type { Frame, Hook } from 'vnet-bpf/hooks';
+import { Lab } from 'vnet-bpf/testing';
+
+const options: NicOptions = { addresses: ['10.0.0.1/24'], whenFull: 'hold', onHookError: 'drop' };
+export async function use(): Promise<number> {
+  await using nic: Nic = await attach('vnet0', options);
+  nic.on('stopped', ({ times }) => console.log(times.toFixed()));
+  nic.on('refused', ({ reason, frames }) => console.log(reason.length, frames.toFixed()));
+  // @ts-expect-error there is no such event
+  nic.on('exploded', () => undefined);
+  // @ts-expect-error hold or drop
+  await attach('vnet0', { whenFull: 'maybe' });
+  await using lab = await Lab.create(options);
+  const frame: Frame = await lab.expect({ udp: { destinationPort: 53, payload: Uint8Array.of(1) }, ipv4: { source: /^10/ } });
+  // @ts-expect-error a port is a number
+  await lab.expect({ udp: { destinationPort: '53' } });
+  return nic.stats().rx.packets + frame.length;
+}
+export const hook: Hook = { frame: (frame) => (frame.tcp?.syn ? 'drop' : 'pass') };
+`;
+
+t.test('npm pack, npm install', { skip: cannotRun || withoutTools('npm') }, async (t) => {
+  const directory = hookDirectory(t);
+  const write = (name: string, content: string): void => {
+    fs.mkdirSync(path.dirname(path.join(directory, name)), { recursive: true });
+    fs.writeFileSync(path.join(directory, name), content);
+  };
+  const npm = (cwd: string, ...args: string[]): string => ok('npm', args, { cwd, env: { ...process.env, NODE_OPTIONS: '' } });
+  npm(ROOT, 'pack', '--silent', '--pack-destination', directory);
+  const [tarball] = fs.readdirSync(directory).filter((name) => name.endsWith('.tgz')) as [string];
+  write('package.json', '{ "private": true }');
+  // What it depends on has just been installed for this project: it is in npm's cache.
+  npm(directory, 'install', '--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund', '--no-save', `./${tarball}`);
+
+  const expected = { status: 0, hooks: { dropped: 0, injected: 1, errors: 4 }, seen: ['hookError', 'detached'], again: 'ALREADY_ATTACHED', wrong: 'USAGE', law: true };
+  for (const [kind, file, source] of [
+    ['module', 'esm/main.js', ESM],
+    ['commonjs', 'cjs/main.js', CJS],
+  ] as const) {
+    t.test(kind, async (t) => {
+      write(path.join(path.dirname(file), 'package.json'), JSON.stringify({ type: kind }));
+      write(path.join(path.dirname(file), 'hook.ts'), HOOK);
+      write(file, source);
+      const output = ok(process.execPath, [path.join(directory, file), quietNetns(t)], { cwd: '/', env: { ...process.env, NODE_OPTIONS: '' } });
+      t.same(JSON.parse(output.trim().split('\n').at(-1) ?? ''), expected);
+    });
+  }
+
+  t.test('types', async (t) => {
+    const compilerOptions = { strict: true, noEmit: true, target: 'ES2022', lib: ['ES2022', 'ESNext.Disposable', 'DOM'], module: 'Node16', skipLibCheck: false, types: ['node'] };
+    write('types/tsconfig.json', JSON.stringify({ compilerOptions: { ...compilerOptions, typeRoots: [path.join(ROOT, 'node_modules', '@types')] }, files: ['use.mts', 'use.cts'] }));
+    write('types/use.mts', TYPED);
+    write('types/use.cts', TYPED);
+    t.equal(ok(process.execPath, [path.join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', path.join(directory, 'types')]), '', 'nothing to complain about');
+  });
+
+  t.test('the command, from the tarball', async (t) => {
+    const bin = path.join(directory, 'node_modules', '.bin', 'vnet-bpf');
+    t.match(ok(bin, ['--version'], { env: { ...process.env, NODE_OPTIONS: '' } }), /^0\.\d+\.\d+/);
+  });
+});
