@@ -98,7 +98,9 @@ export function attachedIn(
       await new Promise((resolve) => setTimeout(resolve, 50 * SLOW));
       const now = stats();
       const same = now.tx.packets === last.tx.packets && now.rx.packets === last.rx.packets;
-      if ((same && now.queue.packets === 0 && now.held.now === 0) || Date.now() > end) return now;
+      // A queue that has just become empty wakes a moment later: closing the waiting room takes the kernel's RTNL lock.
+      const empty = now.queue.packets === 0 && now.held.now === 0 && now.state !== 'stopped';
+      if ((same && empty) || Date.now() > end) return now;
       last = now;
     }
   };
