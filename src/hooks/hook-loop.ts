@@ -4,7 +4,7 @@
  * use timers and promises, and is told to make way for another one, between any two polls.
  */
 import type { PollLoop } from '../datapath/poll-loop';
-import { watchReadable, type FdWatch } from '../native/libc';
+import { BELL } from './ring-bell';
 
 /** As in PollGroup. */
 const WATCHDOG_MS = 1000;
@@ -13,12 +13,13 @@ export class HookLoop {
   private paused = false;
   private due: NodeJS.Immediate | undefined;
   private rest: NodeJS.Timeout | undefined;
-  private sleep: FdWatch | undefined;
+  private asleep = false;
   private readonly watchdog: NodeJS.Timeout;
 
   constructor(
     private readonly loop: PollLoop,
-    private readonly ringFd: number,
+    /** Words of BELL: rung, with a call of look(), when records come while it sleeps. */
+    private readonly bell: Int32Array,
     private readonly onEnded: () => void,
     /** Something of ours failed, not of the hook: nothing can be trusted any more. */
     private readonly onBroken: (error: unknown) => void,
@@ -55,7 +56,7 @@ export class HookLoop {
     } else if (pause === 0) {
       this.due ??= setImmediate(() => this.turn());
     } else if (pause === Infinity) {
-      this.sleep = watchReadable(this.ringFd, () => this.woken());
+      this.sleep();
     } else {
       this.rest = setTimeout(() => this.turn(), pause);
     }
@@ -70,24 +71,22 @@ export class HookLoop {
     }
   }
 
-  /**
-   * Not in the callback itself: koffi aborts the process if the thread is terminated while one runs,
-   * which is what happens to a hook that does not return.
-   */
-  private woken(): void {
-    this.stopWaiting();
-    this.due = setImmediate(() => this.turn());
+  private sleep(): void {
+    this.asleep = true;
+    Atomics.store(this.bell, BELL.armed, 1);
+    Atomics.notify(this.bell, BELL.armed);
   }
 
   private stopWaiting(): void {
     clearImmediate(this.due);
     clearTimeout(this.rest);
-    this.sleep?.close();
-    this.due = this.rest = this.sleep = undefined;
+    if (this.asleep) Atomics.store(this.bell, BELL.armed, 0);
+    this.asleep = false;
+    this.due = this.rest = undefined;
   }
 
   private lookAfterSleep(): void {
-    if (this.sleep === undefined) return;
+    if (!this.asleep) return;
     this.loop.watchdog();
     this.turn();
   }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** What the main thread and the thread of a hook say to each other. */
+import type { MessagePort } from 'node:worker_threads';
+
 import type { PollRequest } from '../datapath/polled-interface';
 import type { ErrorCode } from '../errors';
 import type { OnHookError } from './contract';
@@ -18,12 +20,19 @@ export interface SteppedFrame {
   superpacket: boolean;
 }
 
+/** The hook's end of the bell on its ring (ring-bell.ts). */
+export interface BellRope {
+  words: SharedArrayBuffer;
+  /** A message comes when the bell rings. */
+  port: MessagePort;
+}
+
 /** Each is answered once it is done. */
 export type HookOrder =
   /** Loads a hook and puts it in the place of the one before; null puts none there. */
   | { kind: 'use'; file: string | null; onError: OnHookError }
   /** Begins to poll; nobody else does. */
-  | { kind: 'poll'; request: PollRequest }
+  | { kind: 'poll'; request: PollRequest; bell: BellRope }
   | { kind: 'inject'; frame: Uint8Array }
   /** Frames stay in the ring from now on. */
   | { kind: 'pause' }

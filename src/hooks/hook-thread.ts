@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** The thread of one hook, seen from the main thread. */
 import * as path from 'node:path';
-import { Worker } from 'node:worker_threads';
+import { MessageChannel, Worker, type TransferListItem } from 'node:worker_threads';
 
 import { VnetError } from '../errors';
 import { COMMAND, STOP } from '../datapath/poll-loop';
 import type { PollRequest } from '../datapath/polled-interface';
 import type { PollEvents, Polled } from '../datapath/poller-thread';
 import type { HookAnswers, HookOrder, HookReply, HookRequest, HookWorkerData, SentError } from './hook-orders';
+import { BELL, RingBell } from './ring-bell';
 
 export interface HookEvents extends PollEvents {
   /** A hook has something to say. */
@@ -34,6 +35,7 @@ export class HookThread implements Polled {
   private readonly ended: Promise<void>;
   private endedIs: () => void = () => undefined;
   private polling = false;
+  private bell: RingBell | undefined;
   private stopping = false;
 
   constructor(
@@ -59,18 +61,22 @@ export class HookThread implements Polled {
     this.command32[COMMAND.pollDelayUs] = pollDelayUs;
     this.command32[COMMAND.linkDown] = linkDown ? 1 : 0;
     this.polling = true;
-    await this.order({ kind: 'poll', request: { ...request, command: this.command32.buffer as SharedArrayBuffer } });
+    const { port1, port2 } = new MessageChannel();
+    const words = new SharedArrayBuffer(BELL.words * 4);
+    this.bell = new RingBell({ ringFd: request.ringFd, words, sleeper: port1 });
+    const command = this.command32.buffer as SharedArrayBuffer;
+    await this.order({ kind: 'poll', request: { ...request, command }, bell: { words, port: port2 } }, [port2]);
   }
 
   /** Has something done. Rejects with what went wrong there. */
-  async order<O extends HookOrder>(order: O): Promise<HookAnswers[O['kind']]> {
+  async order<O extends HookOrder>(order: O, transfer: TransferListItem[] = []): Promise<HookAnswers[O['kind']]> {
     const id = this.nextId++;
     let late: NodeJS.Timeout | undefined;
     try {
       return await new Promise((resolve, reject) => {
         this.waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
         late = setTimeout(() => reject(new VnetError('BUSY', 'the hook', `has not returned for ${ANSWER_MS / 1000} s`)), ANSWER_MS);
-        this.post({ id, order });
+        this.post({ id, order }, transfer);
       });
     } finally {
       clearTimeout(late);
@@ -94,10 +100,11 @@ export class HookThread implements Polled {
     if (this.polling) await Promise.race([this.ended, new Promise((resolve) => (late = setTimeout(resolve, STOP_MS)))]);
     clearTimeout(late);
     await this.worker.terminate();
+    await this.bell?.close();
   }
 
-  private post(request: HookRequest): void {
-    this.worker.postMessage(request);
+  private post(request: HookRequest, transfer: TransferListItem[] = []): void {
+    this.worker.postMessage(request, transfer);
   }
 
   private receive(reply: HookReply): void {

@@ -2,11 +2,12 @@
 /** The thread of one hook: polls one interface, and lets the hook judge its frames. */
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
 
+import type { PollRequest } from '../datapath/polled-interface';
 import { VnetError } from '../errors';
 import { allowedCpus, bindToCpu } from '../native/libc';
 import { HookHost } from './hook-host';
 import { HookLoop } from './hook-loop';
-import type { HookAnswers, HookOrder, HookReply, HookRequest, HookWorkerData, SentError } from './hook-orders';
+import type { BellRope, HookAnswers, HookOrder, HookReply, HookRequest, HookWorkerData, SentError } from './hook-orders';
 import { openHookedInterface, type HookedInterface } from './hooked-interface';
 import { Injections } from './injections';
 import { loadHook } from './load';
@@ -59,7 +60,7 @@ class HookWorker {
         return hook?.name ?? null;
       }
       case 'poll':
-        this.poll(order.request);
+        this.poll(order.request, order.bell);
         return null;
       case 'inject':
         this.injections.add(order.frame);
@@ -78,22 +79,25 @@ class HookWorker {
     }
   }
 
-  private poll(request: Extract<HookOrder, { kind: 'poll' }>['request']): void {
+  private poll(request: PollRequest, bell: BellRope): void {
     const polled = openHookedInterface(request, this.host, this.injections, {
       queue: () => this.say({ kind: 'queue' }),
       stalled: () => this.say({ kind: 'stalled' }),
     });
     this.polled = polled;
     for (; this.uncounted > 0; this.uncounted--) polled.countError();
-    this.loop = new HookLoop(polled.loop, request.ringFd, () => this.end(polled), (error) => this.giveUp(error));
+    const loop = new HookLoop(polled.loop, new Int32Array(bell.words), () => this.end(polled, bell), (error) => this.giveUp(error));
+    bell.port.on('message', () => loop.look());
+    this.loop = loop;
   }
 
-  private end(polled: HookedInterface): void {
+  private end(polled: HookedInterface, bell: BellRope): void {
     this.host.use(null);
     this.polled = undefined;
     polled.close();
     this.reports.flush();
     this.say({ kind: 'ended' });
+    bell.port.close();
     this.port.close(); // nothing keeps the thread then but what the hook has left behind
   }
 

@@ -163,7 +163,10 @@ export interface FdWatch {
   close(): void;
 }
 
-/** Calls back on the event loop while `fd` is readable; does not keep the process alive. */
+/**
+ * Calls back on the event loop while `fd` is readable; does not keep the process alive. Not for a thread that may
+ * end before the watch is closed: koffi aborts the process then.
+ */
 export function watchReadable(fd: number, onReadable: () => void): FdWatch {
   const handle = koffi.node.poll(fd, { readable: true }, onReadable);
   handle.unref();

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+/** Sleeps on a ring for a thread that may not block: see ring-bell.ts. */
+import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
+
+import { RingWaiter } from 'libbpf-ts';
+
+import { BELL, type RingBellData } from './ring-bell';
+
+/** After this long it looks whether it is still wanted. */
+const LOOK_MS = 1000;
+
+function main(port: MessagePort, { ringFd, words, sleeper }: RingBellData): void {
+  const bell = new Int32Array(words);
+  using waiter = new RingWaiter(ringFd);
+  port.postMessage(waiter.wakeFd);
+  // It is asked to quit before it is armed for the last time, so it sees one or the other.
+  while (Atomics.load(bell, BELL.quit) === 0) {
+    if (Atomics.wait(bell, BELL.armed, 0, LOOK_MS) === 'timed-out') continue;
+    const ready = waiter.wait(LOOK_MS);
+    if ((ready & RingWaiter.RING) !== 0 && Atomics.compareExchange(bell, BELL.armed, 1, 0) === 1) sleeper.postMessage('look');
+  }
+  sleeper.close();
+}
+
+if (!parentPort) throw new Error('ring-bell-worker runs as a worker thread');
+main(parentPort, workerData as RingBellData);
