@@ -18,13 +18,13 @@ SETUP ?= yes
 
 BPF_OBJECT := dist/bpf/vnet.bpf.o
 BUILT := dist/.built
-TOOLS := dist-test/.built
+TESTS_BUILT := dist-test/.built
 TAP_BUILT := dist-test/.tap-built
 # What the benchmark compares with, and its senders and receivers.
 BENCH_PROGRAMS := $(patsubst test/bench/c/%.c,dist-test/bench/%,$(filter-out %.bpf.c,$(wildcard test/bench/c/*.c)))
 BENCH_BUILT := $(BENCH_PROGRAMS) dist-test/bench/redirect.bpf.o
-# Senders and receivers of the tests, compiled because tests start them by the dozen.
-TOOL_SOURCES := $(wildcard test/helpers/*.ts) test/helpers/tsconfig.json
+# Compiled because ts-node takes more than a second of each test file, and of each sender that a test starts.
+TEST_SOURCES := $(shell find test/unit test/kernel test/report test/helpers -name '*.ts') test/tsconfig.compile.json
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DEFAULT_GOAL := help
@@ -106,7 +106,7 @@ build: setup-build ## compile TypeScript and BPF into dist/
 compile: $(BUILT) $(BPF_OBJECT)
 	@:
 
-compile-tests: compile $(TOOLS) $(TAP_BUILT)
+compile-tests: compile $(TESTS_BUILT) $(TAP_BUILT)
 	@:
 
 compile-bench: compile-tests $(BENCH_BUILT)
@@ -124,9 +124,9 @@ $(BUILT): node_modules/.package-lock.json tsconfig.json src/libbpf-ts/tsconfig.j
 	@chmod +x dist/cli/main.js
 	@touch $@
 
-$(TOOLS): $(BUILT) $(TOOL_SOURCES)
-	@echo "build: tools of the tests"
-	@$(BIN)/tsc -p test/helpers/tsconfig.json
+$(TESTS_BUILT): $(BUILT) $(TEST_SOURCES)
+	@echo "build: tests"
+	@$(BIN)/tsc -p test/tsconfig.compile.json
 	@touch $@
 
 # tap builds itself with the plugins of .taprc; guests take it as it is.

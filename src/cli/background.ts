@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** `--daemon`: starts the same command again in a session of its own and waits until it is ready. */
+/**
+ * `--daemon`: starts the same command again in a session of its own and waits until it is ready. The process
+ * that waits loads nothing else: the other one looks at the arguments and says what is wrong with them.
+ */
 import { spawn } from 'node:child_process';
 
 import { VnetError, type ErrorCode } from '../errors';
@@ -8,11 +11,19 @@ import { VnetError, type ErrorCode } from '../errors';
 export const IN_BACKGROUND = 'VNET_BPF_IN_BACKGROUND';
 
 interface Ready {
-  ids: string[];
+  /** What the waiting process is to print. */
+  output: string;
 }
 
-/** Starts the background process; returns the ids of what it attached, or throws what it printed. */
-export function startInBackground(): Promise<string[]> {
+/** Whether these arguments ask for the background, and this is not yet the process there. */
+export function wantsBackground(args: readonly string[]): boolean {
+  if (process.env[IN_BACKGROUND] !== undefined || args[0] !== 'attach') return false;
+  const at = args.indexOf('--daemon');
+  return at > 0 && args[at + 1] !== 'false' && !args.includes('--help');
+}
+
+/** Starts the background process; returns what is to be printed, or throws what it printed. */
+export function startInBackground(): Promise<string> {
   const child = spawn(process.execPath, process.argv.slice(1), {
     detached: true,
     cwd: '/',
@@ -27,7 +38,7 @@ export function startInBackground(): Promise<string[]> {
       child.stderr?.destroy();
       child.disconnect();
       child.unref();
-      resolve((message as Ready).ids);
+      resolve((message as Ready).output);
     });
     child.once('close', (code, signal) => reject(failure(stderr, code, signal)));
   });
@@ -43,9 +54,9 @@ function failure(stderr: string, code: number | null, signal: string | null): Vn
   return new VnetError(kind, what, why, hint === undefined ? {} : { hint });
 }
 
-/** Tells the waiting command that the interface is ready. */
-export function reportReady(ids: string[]): void {
-  process.send?.({ ids } satisfies Ready, () => process.disconnect());
+/** Tells the waiting command that the interface is ready, and what to print. */
+export function reportReady(output: string): void {
+  process.send?.({ output } satisfies Ready, () => process.disconnect());
   // Nobody reads it any more; a message there must not end the controller.
   process.stderr.on('error', () => undefined);
 }

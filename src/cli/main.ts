@@ -1,131 +1,19 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: MIT
-/** The command line: each command's module is loaded only when it is used. */
-import yargs from 'yargs';
-
-import { usageError, VnetError } from '../errors';
-import { attachArguments, type AttachArguments } from './attach-arguments';
+/** The program: `attach --daemon` starts itself again at once, everything else goes to the commands. */
 import { reportError } from './output';
-
-const debug = process.argv.includes('--debug');
-
-interface InterfaceArguments {
-  iface: string;
-  netns: string | undefined;
-}
-
-const netnsOption = { type: 'string', requiresArg: true, describe: 'network namespace of the interface' } as const;
-const jsonOption = { type: 'boolean', default: false, describe: 'print one JSON document' } as const;
-
-/** Strings that users give once; a list means that they gave the option twice. */
-function once(argv: Record<string, unknown>): true {
-  for (const [name, value] of Object.entries(argv)) {
-    if (Array.isArray(value) && name !== '_' && name !== 'addr' && name !== 'iface') throw usageError(`--${name}`, 'is given twice');
-  }
-  return true;
-}
-
-const parser = yargs(process.argv.slice(2))
-  .scriptName('vnet-bpf')
-  .usage('$0 <command>\n\nA loopback NIC: what an interface transmits comes back as received.')
-  .command(
-    'attach <iface..>',
-    'make an interface whose transmitted frames come back as received ones',
-    (y) => attachArguments(y),
-    async (argv) => (await import('./attach.js')).attachCommand(argv as unknown as AttachArguments),
-  )
-  .command(
-    'detach [iface]',
-    'remove an interface and everything made for it',
-    (y) =>
-      y
-        .positional('iface', { type: 'string', describe: 'the interface' })
-        .option('netns', netnsOption)
-        .option('all', { type: 'boolean', default: false, describe: 'every interface, in every namespace' }),
-    async (argv) => (await import('./detach.js')).detachCommand(argv as unknown as Partial<InterfaceArguments> & { all: boolean }),
-  )
-  .command(
-    'list',
-    'show the attached interfaces',
-    (y) => y.option('json', jsonOption),
-    async (argv) => (await import('./list.js')).listCommand(argv),
-  )
-  .command(
-    'hook <iface> [file]',
-    'let a program see each frame, or another one, or none',
-    (y) =>
-      y
-        .positional('iface', { type: 'string', demandOption: true, describe: 'the interface' })
-        .positional('file', { type: 'string', describe: 'the hook: TypeScript or JavaScript' })
-        .option('none', { type: 'boolean', default: false, describe: 'take the hook off' })
-        .option('on-hook-error', { choices: ['pass', 'drop', 'detach'] as const, default: 'pass' as const, requiresArg: true, describe: 'what becomes of a frame whose hook fails' })
-        .option('netns', netnsOption),
-    async (argv) => (await import('./hook.js')).hookCommand(argv),
-  )
-  .command(
-    'step <iface>',
-    'stop the loop and look at each frame; senders wait',
-    (y) => y.positional('iface', { type: 'string', demandOption: true, describe: 'the interface' }).option('netns', netnsOption),
-    async (argv) => (await import('./step.js')).stepCommand(argv),
-  )
-  .command(
-    'stats [iface]',
-    'show the counters of an interface, or of all',
-    (y) =>
-      y
-        .positional('iface', { type: 'string', describe: 'the interface' })
-        .option('netns', netnsOption)
-        .option('json', jsonOption)
-        .option('check', { type: 'boolean', default: false, describe: 'fail unless the law of the loop balances' })
-        .option('watch', { type: 'string', describe: 'print again every SECONDS (1)' }),
-    async (argv) => (await import('./stats.js')).statsCommand(argv),
-  )
-  .command(
-    'log [iface]',
-    'show what happened: lifecycle, queue stopped, queue woken',
-    (y) =>
-      y
-        .positional('iface', { type: 'string', describe: 'the interface' })
-        .option('netns', netnsOption)
-        .option('follow', { alias: 'f', type: 'boolean', default: false, describe: 'wait for more' }),
-    async (argv) => (await import('./log.js')).logCommand(argv),
-  )
-  .command(
-    'doctor',
-    'check whether this machine has what vnet-bpf needs',
-    (y) => y.option('json', jsonOption),
-    async (argv) => (await import('./doctor.js')).doctorCommand(argv),
-  )
-  .command(
-    'demo',
-    'show the loop at work in a throwaway namespace',
-    (y) => y,
-    async () => (await import('./demo.js')).demoCommand(),
-  )
-  .option('debug', { type: 'boolean', default: false, describe: 'show stack traces and verifier logs' })
-  .demandCommand(1, 'say what to do')
-  .strict()
-  .check(once)
-  .parserConfiguration({ 'boolean-negation': false, 'parse-positional-numbers': false, 'parse-numbers': false })
-  .version()
-  .help()
-  .wrap(Math.min(100, process.stdout.columns || 100))
-  .exitProcess(false)
-  .fail((message, error) => {
-    throw error instanceof VnetError || (error && !message)
-      ? error
-      : usageError('command line', message, 'vnet-bpf --help shows the commands, vnet-bpf COMMAND --help its options');
-  });
+import { startInBackground, wantsBackground } from './background';
 
 // `vnet-bpf stats --watch | head`: the reader has seen enough.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 
-async function main(): Promise<void> {
+async function main(args: readonly string[]): Promise<void> {
   try {
-    await parser.parseAsync();
+    if (wantsBackground(args)) process.stdout.write(await startInBackground());
+    else await (await import('./commands.js')).runCommandLine();
   } catch (error) {
-    process.exitCode = reportError(error, debug);
+    process.exitCode = reportError(error, args.includes('--debug'));
   }
 }
 
-void main();
+void main(process.argv.slice(2));

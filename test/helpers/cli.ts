@@ -10,8 +10,8 @@ import { law, readStats, type Stats } from '../../src/datapath/stats';
 import { allAttachments, isControlled, type Attachment } from '../../src/state/store';
 import { kernelCounters, ok, run, testNetns, type Result } from './netns';
 
-/** The project's root, whether this runs from source or compiled inside a VM. */
-export const ROOT = process.env['VNET_BPF_ROOT'] ?? path.resolve(__dirname, '..', '..');
+/** The project's root, whether this runs from source, compiled in dist-test or compiled inside a VM. */
+export const ROOT = process.env['VNET_BPF_ROOT'] ?? path.resolve(__dirname, __dirname.includes('/dist-test/') ? '../../..' : '../..');
 export const MAIN = path.join(ROOT, 'dist', 'cli', 'main.js');
 
 /** Emulated kernels are slow: every time-out of a test is multiplied by this. */

@@ -37,7 +37,7 @@ function stepsOf(script: string): string[] {
 
 t.test('attach killed at each step', { skip: cannotRun }, async (t) => {
   const around = snapshot();
-  const steps = stepsOf(`timeout -s KILL 10 "$NODE" "$MAIN" attach $attach | head -n 1 >/dev/null & sleep ${2 * SLOW}`);
+  const steps = stepsOf(`timeout -s KILL 60 "$NODE" "$MAIN" attach $attach >/run/said & for i in $(seq ${300 * SLOW}); do grep -q loops /run/said && break; sleep 0.1; done`);
   t.ok(steps.length >= (SLOW === 1 ? 8 : 2), `steps: ${steps.join(', ')}`);
   const { stdout, stderr } = onOwnMachine(`${PREPARE}
     for step in ${steps.join(' ')}; do

@@ -8,6 +8,8 @@ import * as path from 'node:path';
 const KERNEL = /(^|\/)kernel(\/|-)/;
 /** They measure processor time, or compare all BPF objects of the machine before and after. */
 const ALONE = /(^|\/)kernel\/alone\//;
+/** What make has compiled: test/tsconfig.compile.json. */
+const COMPILED = /^test\/(unit|kernel|report)\//;
 /** Of test/vm only what needs no guest; of test/bench only its arithmetic. */
 const ROOTS = ['test/unit', 'test/kernel', 'test/report', 'test/bench/report', 'test/vm/self', 'src/libbpf-ts/test'];
 const IN_A_GUEST = /^test\/vm\/.*guest/;
@@ -57,3 +59,9 @@ function testFiles(directory: string): string[] {
 export function filesOf(name: GroupName): string[] {
   return ROOTS.flatMap(testFiles).filter((file) => groups[name].owns(file) && !IN_A_GUEST.test(file)).sort();
 }
+
+/** What is run for a test file: its JavaScript where make compiles it, else the source, through ts-node. */
+export const programOf = (file: string): string => (COMPILED.test(file) ? path.join('dist-test', file.replace(/\.ts$/, '.js')) : file);
+
+/** The test file that a program was made of; what follows the program's name is kept. */
+export const sourceOf = (program: string): string => program.replace(/^dist-test\/(\S*)\.js\b/, '$1.ts');

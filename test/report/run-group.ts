@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import * as path from 'node:path';
 import { inspect } from 'node:util';
 
-import { filesOf, groups, type GroupName } from './groups';
+import { filesOf, groups, programOf, sourceOf, type GroupName } from './groups';
 import { TapCounter, type Failure, type FileResult } from './tap-counter';
 import { nothing, type Tally } from './tally';
 
@@ -33,7 +33,7 @@ export async function runGroup(name: GroupName): Promise<Tally> {
 
 function runTap(name: GroupName, files: readonly string[], counter: TapCounter): Promise<number | string> {
   const { jobs, timeout } = groups[name];
-  const child = spawn(TAP, ['run', `--jobs=${jobs}`, `--timeout=${timeout}`, '--reporter=tap', ...files], {
+  const child = spawn(TAP, ['run', `--jobs=${jobs}`, `--timeout=${timeout}`, '--reporter=tap', ...files.map(programOf)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   child.stdout.setEncoding('utf8').on('data', (text: string) => counter.write(text));
@@ -46,17 +46,17 @@ function runTap(name: GroupName, files: readonly string[], counter: TapCounter):
 }
 
 function printFile(result: FileResult): void {
-  const { file, passed, failed, skipped, milliseconds, reasons } = result;
+  const { passed, failed, skipped, milliseconds, reasons } = result;
   const mark = failed > 0 ? 'FAIL' : passed > 0 ? 'ok  ' : 'skip';
   const counts = [`${passed} passed`];
   if (failed > 0) counts.push(`${failed} failed`);
   if (skipped > 0) counts.push(`${skipped} skipped${reasons.size > 0 ? ` (${[...reasons].join('; ')})` : ''}`);
-  console.log(`${mark} ${file}  ${counts.join(', ')}  ${(milliseconds / 1000).toFixed(1)} s`);
+  console.log(`${mark} ${sourceOf(result.file)}  ${counts.join(', ')}  ${(milliseconds / 1000).toFixed(1)} s`);
   for (const failure of result.failures) print(failure);
 }
 
 function print({ name, diagnostics }: Failure): void {
-  console.log(`     not ok: ${name}`);
+  console.log(`     not ok: ${sourceOf(name)}`);
   if (diagnostics === null || diagnostics === undefined) return;
   const text = typeof diagnostics === 'object' ? fields(diagnostics) : inspect(diagnostics);
   for (const line of text.split('\n')) console.log(`       ${line}`);
