@@ -3,7 +3,9 @@
  * Preloaded with every test file. Most are compiled before (test/tsconfig.compile.json), because ts-node takes
  * more than a second of each; it is loaded when something in TypeScript is.
  */
-const { register } = require('node:module');
+import { createRequire, register } from 'node:module';
+
+const require = createRequire(import.meta.url);
 
 require.extensions['.ts'] = (module, file) => {
   delete require.extensions['.ts'];
