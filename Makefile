@@ -127,6 +127,7 @@ $(BUILT): node_modules/.package-lock.json tsconfig.json src/libbpf-ts/tsconfig.j
 $(TESTS_BUILT): $(BUILT) $(TEST_SOURCES)
 	@echo "build: tests"
 	@$(BIN)/tsc -p test/tsconfig.compile.json
+	@cp -r src/libbpf-ts/test/bpf dist-test/src/libbpf-ts/test/
 	@touch $@
 
 # tap builds itself with the plugins of .taprc; guests take it as it is.

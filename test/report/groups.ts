@@ -27,7 +27,7 @@ export interface Group {
 export const groups = {
   unit: { owns: (file) => !KERNEL.test(file), obstacle: () => null, jobs: 2, timeout: 60 },
   // More than there are processors: most of the time of each is spent waiting for the kernel.
-  kernel: { owns: (file) => KERNEL.test(file) && !ALONE.test(file), obstacle: oldKernel, jobs: 4, timeout: 180 },
+  kernel: { owns: (file) => KERNEL.test(file) && !ALONE.test(file), obstacle: oldKernel, jobs: 3, timeout: 180 },
   'kernel-alone': { owns: (file) => ALONE.test(file), obstacle: oldKernel, jobs: 1, timeout: 180 },
 } satisfies Record<string, Group>;
 
