@@ -93,7 +93,7 @@ export function attachedIn(
   // In this process: starting the command for each look takes longer than most of what is looked at.
   const stats = (): Stats => readStats(attachmentOf({ netns, iface }));
   const atRest = async (): Promise<Stats> => {
-    const end = Date.now() + 5000 * SLOW;
+    const end = Date.now() + 15_000 * SLOW;
     for (let last = stats(); ; ) {
       await new Promise((resolve) => setTimeout(resolve, 50 * SLOW));
       const now = stats();

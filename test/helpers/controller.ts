@@ -28,7 +28,7 @@ export function lives(pid: number): boolean {
 }
 
 /** Waits until something holds; false if it never does. */
-export async function eventually(holds: () => boolean, ms = 5000): Promise<boolean> {
+export async function eventually(holds: () => boolean, ms = 30_000): Promise<boolean> {
   for (const end = Date.now() + ms * SLOW; !holds(); ) {
     if (Date.now() > end) return false;
     await new Promise((resolve) => setTimeout(resolve, 20));

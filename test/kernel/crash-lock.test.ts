@@ -5,7 +5,7 @@ import t from 'tap';
 import { cannotRun, MAIN, SLOW } from '../helpers/cli';
 import { PrivateMachine } from '../helpers/private-machine';
 
-t.setTimeout(120_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 const ATTACH = ['attach', 'vnet0', '--daemon'];
 

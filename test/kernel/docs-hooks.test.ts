@@ -9,7 +9,7 @@ import { blocksOf, scriptOf } from '../helpers/document';
 import { PrivateMachine } from '../helpers/private-machine';
 import { withoutTools } from '../helpers/traffic';
 
-t.setTimeout(180_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 /** What the reader has: the command in the PATH, the package where Node finds it, and a home. */
 const PREPARE = `

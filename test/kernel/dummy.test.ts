@@ -7,7 +7,7 @@ import { withoutDummy } from '../helpers/dummy';
 import { kernelCounters, ok, okIn, quietNetns, testNetns } from '../helpers/netns';
 import { scaled, tcpRun, udpRun, withoutArp } from '../helpers/traffic';
 
-t.setTimeout(120_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 const skip = withoutDummy();
 
 t.test('ping, TCP and UDP through a dummy', { skip }, async (t) => {

@@ -9,7 +9,7 @@ import { cannotRun, checkLaw, SLOW } from '../helpers/cli';
 import { slowNic } from '../helpers/slow-nic';
 import { scaled, udpRun } from '../helpers/traffic';
 
-t.setTimeout(60_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 t.test('superpackets that have to be cut up', { skip: cannotRun }, async (t) => {
   process.env['VNET_BPF_TEST_CUT_UDP_GSO'] = '1';

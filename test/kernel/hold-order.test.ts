@@ -6,7 +6,7 @@ import { cannotRun, checkLaw, SLOW } from '../helpers/cli';
 import { slowNic } from '../helpers/slow-nic';
 import { scaled, udpRun } from '../helpers/traffic';
 
-t.setTimeout(120_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 interface Case {
   name: string;

@@ -10,7 +10,7 @@ import { ok } from '../helpers/netns';
 import { slowNic } from '../helpers/slow-nic';
 import { scaled, udpRun } from '../helpers/traffic';
 
-t.setTimeout(60_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 t.test('blocked IPv6 senders lose nothing while the interface changes', { skip: cannotRun }, async (t) => {
   const nic = slowNic(t, { address: 'fd77::1', delayUs: 2_000, args: ['--ring-size', '256K'] });

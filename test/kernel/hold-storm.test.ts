@@ -16,7 +16,7 @@ import { Random } from '../helpers/random';
 import { scaled, withoutArp } from '../helpers/traffic';
 import { fillPattern } from '../helpers/udp-payload';
 
-t.setTimeout(120_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 const ADDRESS = '10.77.0.1';
 const BYTES = 600;

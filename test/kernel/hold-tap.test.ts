@@ -14,7 +14,7 @@ import type { TapResult } from '../helpers/tap-echo';
 import { startTool } from '../helpers/tool-process';
 import { scaled } from '../helpers/traffic';
 
-t.setTimeout(120_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 const ADDRESS = '10.77.0.1';
 const REST_US = 3_000;

@@ -7,7 +7,7 @@ import { slowNic } from '../helpers/slow-nic';
 import { snmpCounter } from '../helpers/snmp';
 import { scaled, tcpRun } from '../helpers/traffic';
 
-t.setTimeout(120_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 const ADDRESS = '10.77.0.1';
 const STREAMS = 4;

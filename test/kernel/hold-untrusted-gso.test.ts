@@ -12,7 +12,7 @@ import { quietNetns } from '../helpers/netns';
 import { RawSocket } from '../helpers/raw-socket';
 import { scaled } from '../helpers/traffic';
 
-t.setTimeout(60_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 const SLOW_POLLER = { VNET_BPF_TEST_POLL_DELAY_US: '2000' };
 /** Of many superpackets, so that one grant lets many of them out. */

@@ -65,7 +65,7 @@ async function pingThrough(t: Test, nic: Attached, lost: number, interval: strin
   const before = answers();
   okIn(nic.netns, 'sh', ['-c', `ping -q -c ${PINGS} -i ${interval} -W 1 ${ADDRESS} || true`]);
   const expected = lost === 100 ? 0 : PINGS;
-  t.ok(await eventually(() => answers() - before === expected, 5000), `${lost} % of the pings are lost: ${answers() - before} answers to ${PINGS}`);
+  t.ok(await eventually(() => answers() - before === expected), `${lost} % of the pings are lost: ${answers() - before} answers to ${PINGS}`);
 }
 
 const logOf = (nic: Attached): string => fs.readFileSync(logFile(attachmentOf(nic).id), 'utf8');
@@ -82,7 +82,7 @@ async function abused(t: Test, nic: Attached, file: string, abuse: Abuse, before
   await pingThrough(t, nic, lost, interval);
   const log = (): string => logOf(nic).slice(logged);
   const said = (): boolean => log().split('\n').some((line) => (line.includes(file) || line.includes('hook')) && says?.test(line));
-  if (says) t.ok(await eventually(said, 6000), `the log says ${says}: ${log()}`);
+  if (says) t.ok(await eventually(said), `the log says ${says}: ${log()}`);
   const stats = await nic.atRest();
   const counted = stats.hooks.errors - before.hooks.errors;
   if (errors === 'some') t.ok(counted > 0, `${counted} errors are counted`);

@@ -15,7 +15,7 @@ const FRAMES = Number(process.env['VNET_BPF_TEST_FRAMES'] ?? scaled(100_000));
 const ADDRESS = '10.77.0.1';
 const CHAOS = path.join(ROOT, 'dist', 'examples', 'chaos.js');
 
-t.setTimeout(120_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 /** Sends the datagrams through chaos; what it wrote down, and the counters. */
 async function run(t: Test, env: NodeJS.ProcessEnv): Promise<{ log: string[]; stats: Stats }> {

@@ -10,7 +10,7 @@ import { hookDirectory } from '../helpers/hook-file';
 import { okIn, quietNetns, run } from '../helpers/netns';
 import { withoutArp } from '../helpers/traffic';
 
-t.setTimeout(120_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 const ADDRESS = '10.77.0.1';
 

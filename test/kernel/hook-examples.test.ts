@@ -11,7 +11,7 @@ import { cannotRun, cliOk, ROOT, SLOW } from '../helpers/cli';
 import { eventually } from '../helpers/controller';
 import { okIn, quietNetns, testNetns } from '../helpers/netns';
 
-t.setTimeout(120_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 const example = (name: string): string => path.join(ROOT, 'dist', 'examples', `${name}.js`);
 const within = 1000 * SLOW;

@@ -14,7 +14,7 @@ const HOST = path.join(ROOT, 'dist', 'examples', 'host.js');
 const V4 = '10.77.0.2';
 const V6 = 'fd77::2';
 
-t.setTimeout(180_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 t.test('host', { skip: cannotRun }, async (t) => {
   const netns = testNetns(t);

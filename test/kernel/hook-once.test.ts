@@ -7,7 +7,7 @@ import { withoutDummy } from '../helpers/dummy';
 import { hookFile } from '../helpers/hook-file';
 import { okIn, quietNetns, run } from '../helpers/netns';
 
-t.setTimeout(120_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 /** Answers at 10.77.0.2, drops every third ping of 10.77.0.1, hands the others back as bytes, and has a timer. */
 const SOURCE = `import { askedAddress, echoReply, neighbourReply } from 'vnet-bpf/hooks';

@@ -10,7 +10,7 @@ import { checkReceived, startFlood } from '../helpers/flood';
 import { inside, okIn, quietNetns } from '../helpers/netns';
 import { withoutArp } from '../helpers/traffic';
 
-t.setTimeout(120_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 const ADDRESS = '10.77.0.1';
 const HELD_MS = 10_000;

@@ -12,7 +12,7 @@ import { quietNetns, testNetns } from '../helpers/netns';
 import { scaled, tcpRun, withoutArp } from '../helpers/traffic';
 import { UdpPair } from '../helpers/udp-pair';
 
-t.setTimeout(120_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 const V4 = '10.77.0.1';
 const V6 = 'fd77::1';

@@ -10,7 +10,7 @@ import { hookDirectory } from '../helpers/hook-file';
 import { ok, quietNetns } from '../helpers/netns';
 import { withoutTools } from '../helpers/traffic';
 
-t.setTimeout(240_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 /** Everything that the library promises, once; the last line says what happened. */
 const PROGRAM = `

@@ -9,7 +9,7 @@ import { attachmentOf, cannotRun, cli, cliOk, SLOW } from '../helpers/cli';
 import { eventually, listed, lives } from '../helpers/controller';
 import { ok, okIn, testNetns } from '../helpers/netns';
 
-t.setTimeout(120_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 const names = (count: number): string[] => Array.from({ length: count }, (_, i) => `vnet${i}`);
 const addressOf = (i: number): string => `10.${100 + i}.0.1`;

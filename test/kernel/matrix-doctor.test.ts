@@ -9,7 +9,7 @@ import { cannotRun, cli, SLOW } from '../helpers/cli';
 import { ok, testNetns } from '../helpers/netns';
 import { cannotLoop } from '../helpers/supported';
 
-t.setTimeout(60_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 t.test('doctor knows each feature of the kernel, and attach agrees', { skip: cannotRun }, (t) => {
   const { status, stdout } = cli(['doctor', '--json']);

@@ -16,7 +16,7 @@ import { checkStay, together } from '../helpers/others-together';
 import { OwnUdp } from '../helpers/own-sockets';
 import { cannotLoop, without } from '../helpers/supported';
 
-t.setTimeout(180_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 /** Down: once up, it says hello in IPv6, which its counter would count before we do. */
 function existingDummy(t: Test): { netns: string; iface: string } {

@@ -15,7 +15,7 @@ import { OwnUdp } from '../helpers/own-sockets';
 import { withoutQdisc } from '../helpers/qdisc';
 import { cannotLoop } from '../helpers/supported';
 
-t.setTimeout(180_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 const ARGUMENTS = ['--addr', '10.77.0.1/24', '--ring-size', '256K'];
 

@@ -9,7 +9,7 @@ import { ok, quietNetns, testNetns } from '../helpers/netns';
 import { OwnUdp } from '../helpers/own-sockets';
 import { cannotLoop, without } from '../helpers/supported';
 
-t.setTimeout(120_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 t.test('veth that holds', { skip: cannotLoop() }, async (t) => {
   const nic = attachedIn(t, testNetns(t), ARGUMENTS);

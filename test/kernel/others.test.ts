@@ -12,7 +12,7 @@ import { OtherProgram } from '../helpers/others';
 import { CLSACT, LOOP, together } from '../helpers/others-together';
 import { cannotLoop, without } from '../helpers/supported';
 
-t.setTimeout(120_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 t.test('tcx: a program that came later', { skip: without('tcx') }, async (t) => {
   const nic = attachedIn(t, quietNetns(t), LOOP);

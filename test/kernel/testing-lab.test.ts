@@ -12,7 +12,7 @@ import { eventually } from '../helpers/controller';
 import { hookFile } from '../helpers/hook-file';
 import { ok } from '../helpers/netns';
 
-t.setTimeout(60_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 const skip = cannotRun();
 const LINK = { source: '02:00:00:00:00:01', destination: '02:00:00:00:00:02' };

@@ -8,7 +8,7 @@ import { UdpPair } from '../helpers/udp-pair';
 import { RawSocket } from '../helpers/raw-socket';
 import { cannotCarry } from '../helpers/supported';
 
-t.setTimeout(60_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 const ADDRESSES = ['10.77.0.1', 'fd77::1'] as const;
 const BOTH = ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64'] as const;

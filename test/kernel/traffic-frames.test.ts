@@ -10,7 +10,7 @@ import { quietNetns } from '../helpers/netns';
 import { RawSocket } from '../helpers/raw-socket';
 import { cannotCarry } from '../helpers/supported';
 
-t.setTimeout(60_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 const SOURCE = '02:00:00:00:0e:01';
 const STRANGER = '02:00:00:00:0e:02';

@@ -8,7 +8,7 @@ import { quietNetns } from '../helpers/netns';
 import { cannotCarry } from '../helpers/supported';
 import { scaled, udpRun, withoutArp } from '../helpers/traffic';
 
-t.setTimeout(120_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 const ADDRESS = '10.77.0.1';
 

@@ -8,7 +8,7 @@ import { ok, okIn } from '../helpers/netns';
 import { RawSocket } from '../helpers/raw-socket';
 import { cannotCarry } from '../helpers/supported';
 
-t.setTimeout(60_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 interface Neighbour {
   dst: string;

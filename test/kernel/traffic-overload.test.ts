@@ -15,7 +15,7 @@ import { RawSocket } from '../helpers/raw-socket';
 import { cannotCarry } from '../helpers/supported';
 import { scaled, tcpRun, udpRun, withoutArp, type UdpRun } from '../helpers/traffic';
 
-t.setTimeout(120_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 const ADDRESS = '10.77.0.1';
 /** Slows the poller: at least so long between two batches of 64. */

@@ -9,7 +9,7 @@ import { Background } from '../helpers/background';
 import { cannotCarry } from '../helpers/supported';
 import { scaled, tcpRun, withoutTools } from '../helpers/traffic';
 
-t.setTimeout(120_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 const GIB = 1 << 30;
 /** Longer than any frame on a wire with a 9000-byte MTU: only a superpacket is. */

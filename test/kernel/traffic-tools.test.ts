@@ -15,7 +15,7 @@ import { RawSocket } from '../helpers/raw-socket';
 import { cannotCarry } from '../helpers/supported';
 import { withoutTools } from '../helpers/traffic';
 
-t.setTimeout(60_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 const SOURCE = '02:00:00:00:0e:01';
 

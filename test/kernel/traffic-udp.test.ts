@@ -7,7 +7,7 @@ import { kernelCounters, quietNetns } from '../helpers/netns';
 import { cannotCarry } from '../helpers/supported';
 import { scaled, udpRun, withoutArp } from '../helpers/traffic';
 
-t.setTimeout(120_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 /** Datagrams per second; see docs for what the loop can do at most. */
 const PACE = 100_000 / SLOW;

@@ -27,8 +27,8 @@ export interface Group {
 export const groups = {
   unit: { owns: (file) => !KERNEL.test(file), obstacle: () => null, jobs: 2, timeout: 60 },
   // More than there are processors: most of the time of each is spent waiting for the kernel.
-  kernel: { owns: (file) => KERNEL.test(file) && !ALONE.test(file), obstacle: oldKernel, jobs: 3, timeout: 180 },
-  'kernel-alone': { owns: (file) => ALONE.test(file), obstacle: oldKernel, jobs: 1, timeout: 180 },
+  kernel: { owns: (file) => KERNEL.test(file) && !ALONE.test(file), obstacle: oldKernel, jobs: 3, timeout: 300 },
+  'kernel-alone': { owns: (file) => ALONE.test(file), obstacle: oldKernel, jobs: 1, timeout: 300 },
 } satisfies Record<string, Group>;
 
 /** Want of root is not an obstacle: the tests themselves say then that they skip. */

@@ -14,7 +14,7 @@ import { cpuMs, machineSoftirqMs } from '../../helpers/process-times';
 import { scaled, withoutArp } from '../../helpers/traffic';
 import { fillPattern } from '../../helpers/udp-payload';
 
-t.setTimeout(120_000 * SLOW);
+t.setTimeout(300_000 * SLOW);
 
 const ADDRESS = '10.77.0.1';
 const PAUSE_MS = 5000;
