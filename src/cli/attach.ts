@@ -6,12 +6,13 @@ import type { AttachOptions } from '../controller/options';
 import { requirePrivileges } from '../controller/privileges';
 import type { Attachment } from '../state/store';
 import { toOptions, type AttachArguments } from './attach-arguments';
-import { IN_BACKGROUND, reportReady } from './background';
+import { inBackground, reportReady, startInBackground } from './background';
 import { describeAttachment } from './list';
-import { reportError } from './output';
+import { jsonText, print, reportError } from './output';
 
 export async function attachCommand(args: AttachArguments): Promise<void> {
   const options = toOptions(args);
+  if (args.daemon && !inBackground()) return print(await startInBackground());
   requirePrivileges();
   // Signals count from the start: what a half-done attach has made is removed by its end.
   const signalled = new Promise<void>((resolve) => {
@@ -19,8 +20,8 @@ export async function attachCommand(args: AttachArguments): Promise<void> {
   });
   const controllers = await attachAll(args.iface, options);
   const output = ready(args, controllers.map(({ attachment }) => attachment));
-  if (process.env[IN_BACKGROUND] === undefined) process.stdout.write(output);
-  else reportReady(output);
+  if (inBackground()) reportReady(output);
+  else print(output);
   await Promise.race([signalled, Promise.all(controllers.map(untilDetached))]);
   for (const controller of controllers) await controller.detach();
   // Nothing else keeps the process, but a library's timer must not either.
@@ -52,11 +53,11 @@ function untilDetached(controller: Controller): Promise<void> {
 function ready(args: AttachArguments, attachments: readonly Attachment[]): string {
   if (args.json) {
     const documents = attachments.map(describeAttachment);
-    return `${JSON.stringify(documents.length === 1 ? documents[0] : documents, null, 2)}\n`;
+    return jsonText(documents.length === 1 ? documents[0] : documents);
   }
   const lines = attachments.map(({ iface, netns, pid }) => {
     const how = args.daemon ? `by process ${pid}; vnet-bpf detach ${iface}${netns.name === null ? '' : ` --netns ${netns.name}`} ends it` : 'until Ctrl-C';
-    return `${iface}${netns.name === null ? '' : ` in namespace ${netns.name}`} loops, ${how}\n`;
+    return `${iface}${netns.name === null ? '' : ` in namespace ${netns.name}`} loops, ${how}`;
   });
-  return lines.join('');
+  return lines.join('\n');
 }

@@ -15,11 +15,16 @@ interface Ready {
   output: string;
 }
 
-/** Whether these arguments ask for the background, and this is not yet the process there. */
+export const inBackground = (): boolean => process.env[IN_BACKGROUND] !== undefined;
+
+/**
+ * Whether arguments that nobody has parsed yet ask for the background without doubt: the usual spelling. What
+ * this does not recognize, `attach` itself does, later.
+ */
 export function wantsBackground(args: readonly string[]): boolean {
-  if (process.env[IN_BACKGROUND] !== undefined || args[0] !== 'attach') return false;
+  if (inBackground() || args[0] !== 'attach') return false;
   const at = args.indexOf('--daemon');
-  return at > 0 && args[at + 1] !== 'false' && !args.includes('--help');
+  return at > 0 && args[at + 1] !== 'false' && !args.includes('--help') && !args.includes('--version');
 }
 
 /** Starts the background process; returns what is to be printed, or throws what it printed. */

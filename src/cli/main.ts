@@ -1,15 +1,15 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: MIT
 /** The program: `attach --daemon` starts itself again at once, everything else goes to the commands. */
-import { reportError } from './output';
 import { startInBackground, wantsBackground } from './background';
+import { print, reportError } from './output';
 
 // `vnet-bpf stats --watch | head`: the reader has seen enough.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 
 async function main(args: readonly string[]): Promise<void> {
   try {
-    if (wantsBackground(args)) process.stdout.write(await startInBackground());
+    if (wantsBackground(args)) print(await startInBackground());
     else await (await import('./commands.js')).runCommandLine();
   } catch (error) {
     process.exitCode = reportError(error, args.includes('--debug'));

@@ -6,9 +6,11 @@ export function print(text: string): void {
   process.stdout.write(text + '\n');
 }
 
+export const jsonText = (document: unknown): string => JSON.stringify(document, null, 2);
+
 /** One JSON document and nothing else. */
 export function printJson(document: unknown): void {
-  print(JSON.stringify(document, null, 2));
+  print(jsonText(document));
 }
 
 /** Columns as wide as their widest cell, two spaces apart. */

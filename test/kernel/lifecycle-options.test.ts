@@ -99,3 +99,14 @@ t.test('the MAC address stays when there is none given, and the MTU is 1500', { 
   okIn(netns, 'ip', ['addr', 'add', '10.77.0.1/24', 'dev', 'vnet0']);
   t.equal(read().address, first.address);
 });
+
+t.test('--daemon is understood wherever and however it is spelt', { skip: cannotRun }, (t) => {
+  const netns = testNetns(t);
+  t.teardown(() => cli(['detach', 'vnet0', '--netns', netns]));
+  for (const args of [['--debug', 'attach', 'vnet0', '--daemon'], ['attach', 'vnet0', '--daemon=true'], ['attach', '--daemon', 'vnet0']]) {
+    t.match(cliOk([...args, '--netns', netns]), /^vnet0 in namespace \S+ loops, by process \d+; /, args.join(' '));
+    cliOk(['detach', 'vnet0', '--netns', netns]);
+  }
+  t.match(cliOk(['attach', 'vnet0', '--daemon', '--version']), /^\d+\.\d+\.\d+\n$/, 'and --version is answered');
+  t.end();
+});
