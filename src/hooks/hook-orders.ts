@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** What the main thread and the thread of a hook say to each other. */
-import type { MessagePort } from 'node:worker_threads';
-
 import type { PollRequest } from '../datapath/polled-interface';
 import type { ErrorCode } from '../errors';
 import type { OnHookError } from './contract';
+import type { BellRope } from './ring-bell';
 
 export interface HookWorkerData {
   interface: string;
@@ -18,13 +17,6 @@ export interface SteppedFrame {
   bytes: Uint8Array;
   /** Not cut up yet: its TCP or UDP checksum means nothing. */
   superpacket: boolean;
-}
-
-/** The hook's end of the bell on its ring (ring-bell.ts). */
-export interface BellRope {
-  words: SharedArrayBuffer;
-  /** A message comes when the bell rings. */
-  port: MessagePort;
 }
 
 /** Each is answered once it is done. */

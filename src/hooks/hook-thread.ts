@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** The thread of one hook, seen from the main thread. */
 import * as path from 'node:path';
-import { MessageChannel, Worker, type TransferListItem } from 'node:worker_threads';
+import { Worker, type TransferListItem } from 'node:worker_threads';
 
 import { VnetError } from '../errors';
 import { COMMAND, STOP } from '../datapath/poll-loop';
 import type { PollRequest } from '../datapath/polled-interface';
 import type { PollEvents, Polled } from '../datapath/poller-thread';
 import type { HookAnswers, HookOrder, HookReply, HookRequest, HookWorkerData, SentError } from './hook-orders';
-import { BELL, RingBell } from './ring-bell';
+import { RingBell } from './ring-bell';
 
 export interface HookEvents extends PollEvents {
   /** A hook has something to say. */
@@ -61,11 +61,10 @@ export class HookThread implements Polled {
     this.command32[COMMAND.pollDelayUs] = pollDelayUs;
     this.command32[COMMAND.linkDown] = linkDown ? 1 : 0;
     this.polling = true;
-    const { port1, port2 } = new MessageChannel();
-    const words = new SharedArrayBuffer(BELL.words * 4);
-    this.bell = new RingBell({ ringFd: request.ringFd, words, sleeper: port1 });
+    this.bell = new RingBell(request.ringFd);
+    const { rope } = this.bell;
     const command = this.command32.buffer as SharedArrayBuffer;
-    await this.order({ kind: 'poll', request: { ...request, command }, bell: { words, port: port2 } }, [port2]);
+    await this.order({ kind: 'poll', request: { ...request, command }, bell: rope }, [rope.port]);
   }
 
   /** Has something done. Rejects with what went wrong there. */

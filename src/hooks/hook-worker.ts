@@ -7,11 +7,12 @@ import { VnetError } from '../errors';
 import { allowedCpus, bindToCpu } from '../native/libc';
 import { HookHost } from './hook-host';
 import { HookLoop } from './hook-loop';
-import type { BellRope, HookAnswers, HookOrder, HookReply, HookRequest, HookWorkerData, SentError } from './hook-orders';
+import type { HookAnswers, HookOrder, HookReply, HookRequest, HookWorkerData, SentError } from './hook-orders';
 import { openHookedInterface, type HookedInterface } from './hooked-interface';
 import { Injections } from './injections';
 import { loadHook } from './load';
 import { Reports } from './reports';
+import type { BellRope } from './ring-bell';
 
 class HookWorker {
   private readonly injections = new Injections();

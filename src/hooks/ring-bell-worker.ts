@@ -6,7 +6,7 @@ import { RingWaiter } from 'libbpf-ts';
 
 import { BELL, type RingBellData } from './ring-bell';
 
-/** After this long it looks whether it is still wanted. */
+/** Node waits for this thread when the process exits, and cannot interrupt a system call. */
 const LOOK_MS = 1000;
 
 function main(port: MessagePort, { ringFd, words, sleeper }: RingBellData): void {
@@ -15,7 +15,7 @@ function main(port: MessagePort, { ringFd, words, sleeper }: RingBellData): void
   port.postMessage(waiter.wakeFd);
   // It is asked to quit before it is armed for the last time, so it sees one or the other.
   while (Atomics.load(bell, BELL.quit) === 0) {
-    if (Atomics.wait(bell, BELL.armed, 0, LOOK_MS) === 'timed-out') continue;
+    Atomics.wait(bell, BELL.armed, 0);
     const ready = waiter.wait(LOOK_MS);
     if ((ready & RingWaiter.RING) !== 0 && Atomics.compareExchange(bell, BELL.armed, 1, 0) === 1) sleeper.postMessage('look');
   }

@@ -5,7 +5,7 @@
  * terminated, while its ring is readable. So a second thread sleeps on the ring, and sends a message.
  */
 import * as path from 'node:path';
-import { Worker, type MessagePort } from 'node:worker_threads';
+import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
 
 import { wakeWaiter } from 'libbpf-ts';
 
@@ -18,23 +18,33 @@ export const BELL = {
   words: 2,
 } as const;
 
+/** The end of the thread that sleeps. */
+export interface BellRope {
+  words: SharedArrayBuffer;
+  /** A message comes when records came while armed. Transferred to that thread. */
+  port: MessagePort;
+}
+
 export interface RingBellData {
   ringFd: number;
   words: SharedArrayBuffer;
-  /** Receives 'look' when records came while armed. */
+  /** The other end of the rope's port. */
   sleeper: MessagePort;
 }
 
 export class RingBell {
+  readonly rope: BellRope;
   private readonly worker: Worker;
   private readonly ended: Promise<void>;
   private readonly wakeFd: Promise<number>;
 
   /** `ringFd` stays the caller's and has to be open until close() has resolved. */
-  constructor(private readonly data: RingBellData) {
+  constructor(ringFd: number) {
+    const { port1: sleeper, port2: port } = new MessageChannel();
+    this.rope = { words: new SharedArrayBuffer(BELL.words * 4), port };
     this.worker = new Worker(path.join(__dirname, 'ring-bell-worker.js'), {
-      workerData: data,
-      transferList: [data.sleeper],
+      workerData: { ringFd, words: this.rope.words, sleeper } satisfies RingBellData,
+      transferList: [sleeper],
       resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1 },
     });
     this.worker.on('error', () => undefined); // the sleeper's watchdog goes on without it
@@ -47,7 +57,7 @@ export class RingBell {
 
   /** The sleeper must have ended. Idempotent. */
   async close(): Promise<void> {
-    const words = new Int32Array(this.data.words);
+    const words = new Int32Array(this.rope.words);
     Atomics.store(words, BELL.quit, 1);
     Atomics.store(words, BELL.armed, 1);
     Atomics.notify(words, BELL.armed);
