@@ -46,14 +46,14 @@ t.test('stats --watch prints again and again', { skip: cannotRun }, async (t) =>
   attachedIn(t, netns);
   const watch = cliStart(t, ['stats', 'vnet0', '--netns', netns, '--watch', '0.2']);
   const text = outputOf(watch);
-  t.ok(await eventually(() => (text().match(/^vnet0 in /gm) ?? []).length >= 3), 'three times in a few seconds');
+  t.ok(await eventually(() => (text().match(/^vnet0 in /gm) ?? []).length >= 3, 5000), 'three times in a few seconds');
   const ended = new Promise((resolve) => watch.once('exit', resolve));
   watch.kill('SIGINT');
   await ended;
 
   const json = cliStart(t, ['stats', 'vnet0', '--netns', netns, '--watch', '0.2', '--json']);
   const documents = outputOf(json);
-  t.ok(await eventually(() => (documents().match(/^\}$/gm) ?? []).length >= 2), 'a document each time with --json');
+  t.ok(await eventually(() => (documents().match(/^\}$/gm) ?? []).length >= 2, 5000), 'a document each time with --json');
   cliOk(['detach', 'vnet0', '--netns', netns]);
   t.ok(await eventually(() => json.exitCode === 1), 'it ends when the interface is gone');
 });
