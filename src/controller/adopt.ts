@@ -10,7 +10,7 @@ import { BpfError, BpfMap, MapType, restoreTcLink, type TcLink, type TcLinkState
 import { Datapath } from '../datapath/datapath';
 import { BATCH, CONTROL, COUNTERS } from '../datapath/layout';
 import { VnetError } from '../errors';
-import { linkByIndex, type Link } from '../link/ip';
+import { linkByIndex, type Link } from '../link/links';
 import type { Netns } from '../link/netns';
 import { trustedPins } from '../state/bpffs';
 import { STATE_VERSION, type Attachment } from '../state/store';

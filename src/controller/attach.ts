@@ -6,7 +6,7 @@ import { openDatapath, type Datapath } from '../datapath/datapath';
 import { txBytesLimit } from '../datapath/credit';
 import { usageError, VnetError } from '../errors';
 import { requireKernel } from '../kernel-features';
-import { linkByName, type Link } from '../link/ip';
+import { linkByName, type Link } from '../link/links';
 import { trustedHookFile } from '../hooks/trust';
 import { Netns } from '../link/netns';
 import { ensurePeerNetns, openPeerNetns } from '../link/peer-netns';

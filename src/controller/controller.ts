@@ -15,12 +15,13 @@ import { closeRoomSockets, openRoomSockets, type RoomSockets } from '../datapath
 import { VnetError } from '../errors';
 import { passesUdpGso } from '../kernel-features';
 import { removeHairpin, restoreRoutes, syncHairpin, type HairpinAddress } from '../link/hairpin';
-import { addresses, linkByIndex, type Link } from '../link/ip';
+import { addresses } from '../link/addresses';
+import { linkByIndex, type Link } from '../link/links';
 import { watchLinks } from '../link/monitor';
 import { qdiscsOf } from '../link/qdisc';
 import { roomBacklog } from '../link/room';
 import { netnsName, type Netns } from '../link/netns';
-import { openLinkSocket } from '../link/transmitted';
+import { openRtnetlink } from '../link/rtnetlink';
 import { followMtu } from '../link/veth';
 import type { FileLock } from '../state/lock';
 import { controlSocket, lockEverything, logFile, saveAttachment, type Attachment } from '../state/store';
@@ -79,7 +80,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.control = new SharedWords(this.controlMemory.buffer, 0, CONTROL.size);
     const reinjectOn = attachment.peer?.ifindex ?? attachment.ifindex;
     this.socket = wireNetns.run(() => PacketSocket.open(reinjectOn, attachment.reinjectMark));
-    this.linkSocket = wireNetns.run(openLinkSocket);
+    this.linkSocket = wireNetns.run(openRtnetlink);
     const { room } = attachment;
     this.roomSockets = room && wireNetns.run(() => openRoomSockets(room.entry.ifindex));
     this.announcer = new QueueAnnouncer(
@@ -248,7 +249,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     const { attachment } = this;
     const wanted: HairpinAddress[] = netns
       .run(() => addresses(attachment.iface))
-      .filter((entry) => entry.scope === 'global')
+      .filter((entry) => entry.global)
       .map(({ family, address }) => ({ family, address }));
     const key = (list: readonly HairpinAddress[]): string => list.map((entry) => entry.address).sort().join();
     if (key(wanted) === key(attachment.hairpin?.addresses ?? [])) return;
@@ -281,7 +282,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   /** Whether a qdisc of the user's on the interface holds frames back: then nothing is lost yet. */
   private waitsOnInterface(): boolean {
     using netns = openAttachmentNetns(this.attachment);
-    return netns?.run(() => qdiscsOf(this.attachment.iface).some(({ qlen = 0 }) => qlen > 0)) ?? false;
+    return netns?.run(() => qdiscsOf(this.attachment.iface).some(({ qlen }) => qlen > 0)) ?? false;
   }
 
   /** Ends the loop and removes everything; resolves when nothing is left. Idempotent. */

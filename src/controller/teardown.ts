@@ -8,7 +8,8 @@ import { BpfError, restoreTcLink, type TcLinkState } from 'libbpf-ts';
 
 import { removeHairpin } from '../link/hairpin';
 import { unnamedDummy } from '../link/dummy';
-import { ipBatchIfPossible, ipIfPossible, linkByIndex, linkByName, links, type Link } from '../link/ip';
+import { ipBatchIfPossible, ipIfPossible } from '../link/ip';
+import { linkByIndex, linkByName, links, type Link } from '../link/links';
 import { namedNetnsFiles, Netns } from '../link/netns';
 import { roomNames } from '../link/room';
 import { restoreTaken } from '../link/taken';

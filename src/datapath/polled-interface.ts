@@ -2,7 +2,7 @@
 /** One interface as the polling thread has it: what the main thread opened is mapped, and put together. */
 import { MappedMemory, RingBuffer } from 'libbpf-ts';
 
-import { transmittedFrames } from '../link/transmitted';
+import { transmittedFrames } from '../link/links';
 import { Batch, iovecBytes } from './batch';
 import { roomFrameCost } from './credit';
 import { Gro, groHeaderBytes } from './gro';

@@ -6,7 +6,7 @@ import { BpfMap, MappedMemory, RingBuffer } from 'libbpf-ts';
 
 import { netnsName } from '../link/netns';
 import { openPeerNetns } from '../link/peer-netns';
-import { transmittedFramesOf } from '../link/transmitted';
+import { transmittedFramesOf } from '../link/links';
 import { pinDirectory } from '../state/bpffs';
 import { isControlled, type Attachment } from '../state/store';
 import { CONTROL, COUNTERS, REFUSALS } from './layout';

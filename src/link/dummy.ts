@@ -6,7 +6,7 @@
  */
 import { VnetError } from '../errors';
 import { command, tryCommand } from '../native/command';
-import { linkByName, type Link } from './ip';
+import { linkByName, type Link } from './links';
 import { superpacketSegments } from './veth';
 
 /** The name under which a dummy is made: unique, so that one that a kill left can be told from the user's. */

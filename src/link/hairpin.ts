@@ -15,7 +15,9 @@ import * as fs from 'node:fs';
 
 import type { HairpinRecord } from '../state/store';
 import { VnetError } from '../errors';
-import { addresses, ipBatch, ipBatchIfPossible, rules, type Rule } from './ip';
+import { addresses } from './addresses';
+import { ipBatch, ipBatchIfPossible } from './ip';
+import { LOCAL_TABLE, rules, type Rule } from './rules';
 import { setInterfaceSysctl } from './veth';
 
 const FROM_LOOP = 10;
@@ -30,7 +32,7 @@ export interface HairpinAddress {
   address: string;
 }
 
-const isOurs = (rule: Rule): boolean => rule.protocol === String(PROTOCOL);
+const isOurs = (rule: Rule): boolean => rule.protocol === PROTOCOL;
 const full = (family: 4 | 6): number => (family === 4 ? 32 : 128);
 
 /** The routing table of an interface: one per ifindex, out of the way of the usual ones. */
@@ -40,9 +42,9 @@ export const hairpinTable = (ifindex: number): number => 0x564e0000 + ifindex;
 function movingLocalRuleDown(family: 4 | 6, present: readonly Rule[]): string[] {
   const first = present[0];
   if (present.some((rule) => isOurs(rule) && rule.priority === MOVED_LOCAL)) return [];
-  if (first?.table !== 'local' || first.priority !== 0) {
+  if (first?.table !== LOCAL_TABLE || first.priority !== 0) {
     // Not our own rule for `iif`, which asks the local table too.
-    const local = present.find((rule) => !isOurs(rule) && rule.table === 'local' && rule.src === 'all' && rule.iif === undefined);
+    const local = present.find((rule) => !isOurs(rule) && rule.table === LOCAL_TABLE && rule.fromAll && rule.iif === undefined);
     if (local && local.priority > TO_LOOP) return []; // somebody moved it already: nothing to move
     throw new VnetError('UNSUPPORTED', `hairpin for IPv${family}`, 'the rule for the local table is not where it should be', {
       hint: `ip -${family} rule show: expected "0: from all lookup local"`,
@@ -58,7 +60,7 @@ function movingLocalRuleDown(family: 4 | 6, present: readonly Rule[]): string[] 
 function movingLocalRuleBack(left: readonly Rule[]): string[] {
   if (!left.some((rule) => isOurs(rule) && rule.priority === MOVED_LOCAL)) return [];
   if (left.some((rule) => isOurs(rule) && rule.priority !== MOVED_LOCAL)) return [];
-  const back = left.some((rule) => rule.priority === 0 && rule.table === 'local');
+  const back = left.some((rule) => rule.priority === 0 && rule.table === LOCAL_TABLE);
   return [
     ...(back ? [] : ['rule add priority 0 from all lookup local protocol kernel']),
     `rule del priority ${MOVED_LOCAL} from all lookup local protocol ${PROTOCOL}`,
@@ -89,7 +91,7 @@ export function syncHairpin(
       ipBatch([...lines, ...movingLocalRuleDown(family, rules(family))], family);
     }
     const gone = had.filter((entry) => !want.includes(entry));
-    if (gone.length > 0) remove(family, iface, table, (rule) => gone.includes(rule.dst ?? '') || want.length === 0);
+    if (gone.length > 0) remove(family, iface, table, (rule) => gone.includes(rule.to ?? '') || want.length === 0);
   }
   return { addresses: [...wanted], table };
 }
@@ -121,12 +123,12 @@ export function restoreRoutes(iface: string, { addresses: looped, table }: Hairp
 function remove(family: 4 | 6, iface: string, table: number, goes: (rule: Rule) => boolean): void {
   const present = rules(family);
   const leaving = present.filter((rule) => {
-    const mine = rule.priority === TO_LOOP ? rule.table === String(table) : rule.priority === FROM_LOOP && rule.iif === iface;
+    const mine = rule.priority === TO_LOOP ? rule.table === table : rule.priority === FROM_LOOP && rule.iif === iface;
     return isOurs(rule) && mine && goes(rule);
   });
-  const lines = leaving.flatMap(({ dst }) => {
-    if (dst === undefined) return [`rule del priority ${FROM_LOOP} ${fromLoop(iface)}`];
-    return [`rule del priority ${TO_LOOP} ${toLoop(family, dst, table)}`, `route del ${dst}/${full(family)} table ${table}`];
+  const lines = leaving.flatMap(({ to }) => {
+    if (to === undefined) return [`rule del priority ${FROM_LOOP} ${fromLoop(iface)}`];
+    return [`rule del priority ${TO_LOOP} ${toLoop(family, to, table)}`, `route del ${to}/${full(family)} table ${table}`];
   });
   const left = present.filter((rule) => !leaving.includes(rule));
   ipBatchIfPossible([...lines, ...movingLocalRuleBack(left)], family);

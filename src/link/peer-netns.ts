@@ -7,7 +7,7 @@
 import * as fs from 'node:fs';
 
 import { HOST_PEER_NETNS, hostMountCommand, peerNetnsFile } from '../state/paths';
-import { links } from './ip';
+import { links } from './links';
 import { inNewNetns, Netns } from './netns';
 
 function isNetnsFile(file: string): boolean {

@@ -12,7 +12,8 @@ import { ROOM_BYTES, ROOM_FRAME_MAX } from '../datapath/credit';
 import { KICK_BYTES } from '../datapath/waiting-room';
 import { VnetError } from '../errors';
 import { command } from '../native/command';
-import { ipBatch, linkByName, links, type Link } from './ip';
+import { ipBatch } from './ip';
+import { links, type Link } from './links';
 import { qdiscsOf } from './qdisc';
 import { MAX_MTU } from './veth';
 
@@ -52,8 +53,7 @@ export function createRoom(id: string, frameCost: number): { entry: Link; exit: 
  */
 export function roomBacklog(id: string): number | null {
   const { entry } = roomNames(id);
-  if (!linkByName(entry)) return null;
   const tbf = qdiscsOf(entry).find(({ kind }) => kind === 'tbf');
-  if (tbf?.qlen === undefined) return null;
+  if (!tbf) return null;
   return tbf.backlog === tbf.qlen * KICK_BYTES ? 0 : tbf.qlen;
 }

@@ -2,7 +2,9 @@
 /** What attach changes on an interface that was there before, so that detach can put it back. */
 import * as fs from 'node:fs';
 
-import { addresses, ipIfPossible, type Link } from './ip';
+import { addresses } from './addresses';
+import { ipIfPossible } from './ip';
+import { type Link } from './links';
 
 /** How an interface was when it was taken. */
 export interface TakenRecord {

@@ -6,8 +6,8 @@ import * as fs from 'node:fs';
 import { VnetError } from '../errors';
 import { peerNetnsFile } from '../state/paths';
 import { command, tryCommand } from '../native/command';
-import type { Link } from './ip';
-import { ipIfPossible, linkByName } from './ip';
+import { ipIfPossible } from './ip';
+import { linkByName, type Link } from './links';
 import type { Netns } from './netns';
 
 /** The largest MTU of an Ethernet device (ETH_MAX_MTU): the peer takes whatever vnet0 can send. */

@@ -4,7 +4,7 @@ import * as fs from 'node:fs';
 
 import { MappedMemory } from 'libbpf-ts';
 
-import { linkByName } from '../link/ip';
+import { linkByName } from '../link/links';
 import type { Netns } from '../link/netns';
 import { VnetError } from '../errors';
 import { bindSocket, errnoName, errnoOf, openSocket, receiveMessage, sendBytes, setSocketOption } from '../native/libc';

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 
 import { syncHairpin } from '../../src/link/hairpin';
-import { linkByName } from '../../src/link/ip';
+import { linkByName } from '../../src/link/links';
 import { Netns } from '../../src/link/netns';
 import { ok, okIn, run } from '../helpers/netns';
 import { removable } from './open-things';

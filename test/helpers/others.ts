@@ -3,7 +3,7 @@
 import { attachTc, BpfObject, type BpfMap, type BpfProgram } from 'libbpf-ts';
 import type { Test } from 'tap';
 
-import { linkByName } from '../../src/link/ip';
+import { linkByName } from '../../src/link/links';
 import { Netns } from '../../src/link/netns';
 import { TestBpffs } from '../../src/libbpf-ts/test/helpers/bpffs';
 import { compile } from '../../src/libbpf-ts/test/helpers/compile';

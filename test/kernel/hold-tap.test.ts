@@ -3,7 +3,7 @@
 import t, { type Test } from 'tap';
 
 import { syncHairpin } from '../../src/link/hairpin';
-import { linkByName } from '../../src/link/ip';
+import { linkByName } from '../../src/link/links';
 import { Netns } from '../../src/link/netns';
 import { cannotRun, checkLaw, SLOW } from '../helpers/cli';
 import { checkReceived, startFlood, type FloodReceived, type FloodSent } from '../helpers/flood';

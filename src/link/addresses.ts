@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+/** The IP addresses of an interface of the calling thread's network namespace. */
+import { ipv4Text, ipv6Text } from '../packet/addresses';
+import { linkByName } from './links';
+import { askAll, attributesOf, bytesOf } from './rtnetlink';
+
+const RTM_GETADDR = 22;
+/** struct ifaddrmsg: family, prefix length, flags, scope, ifindex. */
+const IFADDR_BYTES = 8;
+const AF_INET = 2;
+const AF_INET6 = 10;
+const IFA_ADDRESS = 1;
+const IFA_LOCAL = 2;
+const RT_SCOPE_UNIVERSE = 0;
+
+export interface Address {
+  family: 4 | 6;
+  address: string;
+  prefix: number;
+  /** Of use beyond this link: its scope is `global`. */
+  global: boolean;
+}
+
+/** Those of IPv4 and IPv6; none if there is no such interface. */
+export function addresses(iface: string): Address[] {
+  const ifindex = linkByName(iface)?.ifindex;
+  if (ifindex === undefined) return [];
+  return askAll(RTM_GETADDR, new Uint8Array(IFADDR_BYTES)).flatMap((message) => {
+    const family = message.getUint8(0);
+    if (message.getUint32(4, true) !== ifindex || (family !== AF_INET && family !== AF_INET6)) return [];
+    const found = attributesOf(message, IFADDR_BYTES);
+    // With a peer (`ip addr add A peer B`) IFA_ADDRESS is the peer's.
+    const bytes = found.get(IFA_LOCAL) ?? found.get(IFA_ADDRESS);
+    if (!bytes) return [];
+    const text = family === AF_INET ? ipv4Text(bytesOf(bytes), 0) : ipv6Text(bytesOf(bytes), 0);
+    return [{ family: family === AF_INET ? 4 : 6, address: text, prefix: message.getUint8(1), global: message.getUint8(3) === RT_SCOPE_UNIVERSE }];
+  });
+}

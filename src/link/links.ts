@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+/** The links of the calling thread's network namespace: wrap calls in Netns.run(). */
+import * as fs from 'node:fs';
+
+import { errnoOf, SystemError } from '../native/libc';
+import { macText } from '../packet/addresses';
+import { askAll, askOne, attributesOf, bytesOf, openRtnetlink, textOf } from './rtnetlink';
+
+const RTM_GETLINK = 18;
+/** struct ifinfomsg: family, type, ifindex, flags, change. */
+const IFINFO_BYTES = 16;
+const IFINDEX_AT = 4;
+const FLAGS_AT = 8;
+const IFF_UP = 0x1;
+const ETH_ALEN = 6;
+
+// include/uapi/linux/if_link.h
+const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, LINK: 5, LINKINFO: 18, STATS64: 23 };
+const IFLA_INFO_KIND = 1;
+/** tx_packets in struct rtnl_link_stats64. */
+const TX_PACKETS = 8;
+
+export interface Link {
+  name: string;
+  ifindex: number;
+  /** ifindex of the other end of a veth, or null. */
+  peerIfindex: number | null;
+  /** The rtnl kind (`veth`, `dummy`, `tun`, `bridge`), or null for a physical one. */
+  kind: string | null;
+  up: boolean;
+  mac: string;
+  mtu: number;
+}
+
+function toLink(message: DataView): Link {
+  const found = attributesOf(message, IFINFO_BYTES);
+  const info = found.get(IFLA.LINKINFO);
+  const mac = found.get(IFLA.ADDRESS);
+  return {
+    name: textOf(found.get(IFLA.IFNAME)) ?? '',
+    ifindex: message.getInt32(IFINDEX_AT, true),
+    peerIfindex: found.get(IFLA.LINK)?.getUint32(0, true) ?? null,
+    kind: (info && textOf(attributesOf(info, 0).get(IFLA_INFO_KIND))) ?? null,
+    up: (message.getUint32(FLAGS_AT, true) & IFF_UP) !== 0,
+    mac: mac?.byteLength === ETH_ALEN ? macText(bytesOf(mac), 0) : '',
+    mtu: found.get(IFLA.MTU)?.getUint32(0, true) ?? 0,
+  };
+}
+
+/** Every link. */
+export const links = (): Link[] => askAll(RTM_GETLINK, new Uint8Array(IFINFO_BYTES)).map(toLink);
+
+/** One link by name, or null. */
+export function linkByName(name: string): Link | null {
+  const text = Buffer.from(name);
+  // The attribute is its header, the name and a zero; askOne() pads the message.
+  const body = new Uint8Array(IFINFO_BYTES + 4 + text.length + 1);
+  const view = new DataView(body.buffer);
+  view.setUint16(IFINFO_BYTES, 4 + text.length + 1, true);
+  view.setUint16(IFINFO_BYTES + 2, IFLA.IFNAME, true);
+  body.set(text, IFINFO_BYTES + 4);
+  return onSocket((socket) => linkOf(socket, body));
+}
+
+/** One link by ifindex, or null. */
+export const linkByIndex = (ifindex: number): Link | null => onSocket((socket) => linkOf(socket, about(ifindex)));
+
+/** Frames that the link has ever transmitted, or null if there is none of that index, asked on an rtnetlink socket. */
+export function transmittedFrames(socket: number, ifindex: number): number | null {
+  const answer = answerOf(socket, about(ifindex));
+  const stats = answer && attributesOf(answer, IFINFO_BYTES).get(IFLA.STATS64);
+  return stats ? Number(stats.getBigUint64(TX_PACKETS, true)) : null;
+}
+
+/** The same, in one go. */
+export const transmittedFramesOf = (ifindex: number): number | null => onSocket((socket) => transmittedFrames(socket, ifindex));
+
+function about(ifindex: number): Uint8Array {
+  const body = new Uint8Array(IFINFO_BYTES);
+  new DataView(body.buffer).setInt32(IFINDEX_AT, ifindex, true);
+  return body;
+}
+
+function linkOf(socket: number, body: Uint8Array): Link | null {
+  const answer = answerOf(socket, body);
+  return answer && toLink(answer);
+}
+
+function answerOf(socket: number, body: Uint8Array): DataView | null {
+  try {
+    return askOne(socket, RTM_GETLINK, body);
+  } catch (error) {
+    if (error instanceof SystemError && error.errno === errnoOf['ENODEV']) return null;
+    throw error;
+  }
+}
+
+function onSocket<T>(ask: (socket: number) => T): T {
+  const socket = openRtnetlink();
+  try {
+    return ask(socket);
+  } finally {
+    fs.closeSync(socket);
+  }
+}

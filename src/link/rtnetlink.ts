@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Asks the kernel about links, addresses, rules and qdiscs: a message and its answer, where starting `ip`
+ * takes 10 ms. What changes something is left to iproute2. Requests go to the network namespace in which
+ * the socket was opened.
+ */
+import * as fs from 'node:fs';
+
+import { errnoOf, openSocket, receiveBytes, sendBytes, SystemError } from '../native/libc';
+
+const AF_NETLINK = 16;
+const SOCK_RAW = 3;
+const NETLINK_ROUTE = 0;
+const NLM_F_REQUEST = 0x1;
+const NLM_F_DUMP_INTR = 0x10;
+const NLM_F_DUMP = 0x300;
+const NLMSG_ERROR = 2;
+const NLMSG_DONE = 3;
+/** struct nlmsghdr: length, type, flags, sequence number, port. */
+const HEADER_BYTES = 16;
+/** The most that the kernel puts into one datagram of a dump (netlink_recvmsg in net/netlink/af_netlink.c). */
+const BUFFER_BYTES = 32768;
+/** A list that changed while it was read is read again, as often as this. */
+const TRIES = 10;
+
+const aligned = (bytes: number): number => (bytes + 3) & ~3;
+
+/** A socket to ask on, of the calling thread's namespace; the caller closes the descriptor. */
+export const openRtnetlink = (): number => openSocket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+
+/** The answer to a request about one object: what follows the nlmsghdr. Throws SystemError. */
+export function askOne(socket: number, type: number, body: Uint8Array): DataView {
+  const answer = exchange(socket, type, 0, body).messages[0];
+  if (!answer) throw new SystemError('rtnetlink', errnoOf['ENODATA'] as number);
+  return answer;
+}
+
+/** Every object of a kind, in the calling thread's namespace. Throws SystemError. */
+export function askAll(type: number, body: Uint8Array): DataView[] {
+  const socket = openRtnetlink();
+  try {
+    for (let tries = 1; ; tries++) {
+      const { messages, changed } = exchange(socket, type, NLM_F_DUMP, body);
+      if (!changed || tries === TRIES) return messages;
+    }
+  } finally {
+    fs.closeSync(socket);
+  }
+}
+
+function exchange(socket: number, type: number, flags: number, body: Uint8Array): { messages: DataView[]; changed: boolean } {
+  const request = new DataView(new ArrayBuffer(aligned(HEADER_BYTES + body.length)));
+  request.setUint32(0, request.byteLength, true);
+  request.setUint16(4, type, true);
+  request.setUint16(6, NLM_F_REQUEST | flags, true);
+  const bytes = new Uint8Array(request.buffer);
+  bytes.set(body, HEADER_BYTES);
+  const sent = sendBytes(socket, bytes);
+  if (sent < 0) throw new SystemError('rtnetlink', -sent);
+  const messages: DataView[] = [];
+  let changed = false;
+  for (;;) {
+    // The kernel answers inside send() and recv(): there is nothing to wait for.
+    const buffer = new Uint8Array(BUFFER_BYTES);
+    const received = receiveBytes(socket, buffer);
+    if (received < 0) throw new SystemError('rtnetlink', -received);
+    for (let at = 0; at + HEADER_BYTES <= received; ) {
+      const view = new DataView(buffer.buffer, at);
+      const length = Math.max(HEADER_BYTES, view.getUint32(0, true));
+      const kind = view.getUint16(4, true);
+      changed ||= (view.getUint16(6, true) & NLM_F_DUMP_INTR) !== 0;
+      const content = new DataView(buffer.buffer, at + HEADER_BYTES, Math.min(length, received - at) - HEADER_BYTES);
+      if (kind === NLMSG_ERROR) throw new SystemError('rtnetlink', -content.getInt32(0, true));
+      if (kind === NLMSG_DONE) return { messages, changed };
+      messages.push(content);
+      at += aligned(length);
+    }
+    if ((flags & NLM_F_DUMP) === 0) return { messages, changed };
+  }
+}
+
+/** The attributes of a message, by type; they begin at `from`, behind the header of its kind. */
+export function attributesOf(message: DataView, from: number): Map<number, DataView> {
+  const found = new Map<number, DataView>();
+  for (let at = from; at + 4 <= message.byteLength; ) {
+    const length = message.getUint16(at, true);
+    // The two upper bits are flags: nested, and in network byte order.
+    found.set(message.getUint16(at + 2, true) & 0x3fff, new DataView(message.buffer, message.byteOffset + at + 4, Math.max(0, length - 4)));
+    at += Math.max(4, aligned(length));
+  }
+  return found;
+}
+
+/** An attribute that holds text, without its final zero. */
+export function textOf(attribute: DataView | undefined): string | undefined {
+  if (!attribute) return undefined;
+  const bytes = bytesOf(attribute);
+  return Buffer.from(bytes.subarray(0, bytes.indexOf(0) >>> 0)).toString();
+}
+
+/** An attribute's bytes, where they are. */
+export const bytesOf = (attribute: DataView): Uint8Array => new Uint8Array(attribute.buffer, attribute.byteOffset, attribute.byteLength);

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+/** The policy routing rules of the calling thread's network namespace. */
+import { ipv4Text, ipv6Text } from '../packet/addresses';
+import { askAll, attributesOf, bytesOf, textOf } from './rtnetlink';
+
+const RTM_GETRULE = 34;
+/** struct fib_rule_hdr: family, destination's and source's prefix length, tos, table, two reserved, action, flags. */
+const RULE_BYTES = 12;
+const FRA = { DST: 1, IIFNAME: 3, PRIORITY: 6, TABLE: 15, PROTOCOL: 21 };
+const AF_INET = 2;
+const AF_INET6 = 10;
+
+/** The table of the machine's own addresses (RT_TABLE_LOCAL). */
+export const LOCAL_TABLE = 255;
+
+export interface Rule {
+  priority: number;
+  table: number;
+  /** Who made it: 2 is the kernel, 0 that nobody said. */
+  protocol: number;
+  /** For packets from anywhere. */
+  fromAll: boolean;
+  /** For packets to this address, or of this prefix; undefined: to anywhere. */
+  to?: string;
+  /** For packets that came in by this interface. */
+  iif?: string;
+}
+
+function toRule(message: DataView): Rule {
+  const found = attributesOf(message, RULE_BYTES);
+  const to = found.get(FRA.DST);
+  return {
+    priority: found.get(FRA.PRIORITY)?.getUint32(0, true) ?? 0,
+    table: found.get(FRA.TABLE)?.getUint32(0, true) ?? message.getUint8(4),
+    protocol: found.get(FRA.PROTOCOL)?.getUint8(0) ?? 0,
+    fromAll: message.getUint8(2) === 0,
+    ...(to && { to: to.byteLength === 4 ? ipv4Text(bytesOf(to), 0) : ipv6Text(bytesOf(to), 0) }),
+    ...(found.has(FRA.IIFNAME) && { iif: textOf(found.get(FRA.IIFNAME)) ?? '' }),
+  };
+}
+
+/** Those of a family, in the order in which the kernel asks them. */
+export function rules(family: 4 | 6): Rule[] {
+  const body = new Uint8Array(RULE_BYTES);
+  body[0] = family === 4 ? AF_INET : AF_INET6;
+  return askAll(RTM_GETRULE, body).map(toRule);
+}
