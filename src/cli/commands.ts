@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The commands and their options: each command's module is loaded only when it is used. */
+/**
+ * The commands and their options: each command's module is loaded only when it is used. With `require`, because
+ * the first `import()` of a process starts Node's loader of ES modules, which takes 15 ms.
+ */
 import yargs from 'yargs';
 
 import { usageError, VnetError } from '../errors';
@@ -28,7 +31,7 @@ const parser = yargs(process.argv.slice(2))
     'attach <iface..>',
     'make an interface whose transmitted frames come back as received ones',
     (y) => attachArguments(y),
-    async (argv) => (await import('./attach.js')).attachCommand(argv as unknown as AttachArguments),
+    async (argv) => (require('./attach') as typeof import('./attach')).attachCommand(argv as unknown as AttachArguments),
   )
   .command(
     'detach [iface]',
@@ -38,13 +41,13 @@ const parser = yargs(process.argv.slice(2))
         .positional('iface', { type: 'string', describe: 'the interface' })
         .option('netns', netnsOption)
         .option('all', { type: 'boolean', default: false, describe: 'every interface, in every namespace' }),
-    async (argv) => (await import('./detach.js')).detachCommand(argv as unknown as Partial<InterfaceArguments> & { all: boolean }),
+    async (argv) => (require('./detach') as typeof import('./detach')).detachCommand(argv as unknown as Partial<InterfaceArguments> & { all: boolean }),
   )
   .command(
     'list',
     'show the attached interfaces',
     (y) => y.option('json', jsonOption),
-    async (argv) => (await import('./list.js')).listCommand(argv),
+    async (argv) => (require('./list') as typeof import('./list')).listCommand(argv),
   )
   .command(
     'hook <iface> [file]',
@@ -56,13 +59,13 @@ const parser = yargs(process.argv.slice(2))
         .option('none', { type: 'boolean', default: false, describe: 'take the hook off' })
         .option('on-hook-error', { choices: ['pass', 'drop', 'detach'] as const, default: 'pass' as const, requiresArg: true, describe: 'what becomes of a frame whose hook fails' })
         .option('netns', netnsOption),
-    async (argv) => (await import('./hook.js')).hookCommand(argv),
+    async (argv) => (require('./hook') as typeof import('./hook')).hookCommand(argv),
   )
   .command(
     'step <iface>',
     'stop the loop and look at each frame; senders wait',
     (y) => y.positional('iface', { type: 'string', demandOption: true, describe: 'the interface' }).option('netns', netnsOption),
-    async (argv) => (await import('./step.js')).stepCommand(argv),
+    async (argv) => (require('./step') as typeof import('./step')).stepCommand(argv),
   )
   .command(
     'stats [iface]',
@@ -74,7 +77,7 @@ const parser = yargs(process.argv.slice(2))
         .option('json', jsonOption)
         .option('check', { type: 'boolean', default: false, describe: 'fail unless the law of the loop balances' })
         .option('watch', { type: 'string', describe: 'print again every SECONDS (1)' }),
-    async (argv) => (await import('./stats.js')).statsCommand(argv),
+    async (argv) => (require('./stats') as typeof import('./stats')).statsCommand(argv),
   )
   .command(
     'log [iface]',
@@ -84,19 +87,19 @@ const parser = yargs(process.argv.slice(2))
         .positional('iface', { type: 'string', describe: 'the interface' })
         .option('netns', netnsOption)
         .option('follow', { alias: 'f', type: 'boolean', default: false, describe: 'wait for more' }),
-    async (argv) => (await import('./log.js')).logCommand(argv),
+    async (argv) => (require('./log') as typeof import('./log')).logCommand(argv),
   )
   .command(
     'doctor',
     'check whether this machine has what vnet-bpf needs',
     (y) => y.option('json', jsonOption),
-    async (argv) => (await import('./doctor.js')).doctorCommand(argv),
+    async (argv) => (require('./doctor') as typeof import('./doctor')).doctorCommand(argv),
   )
   .command(
     'demo',
     'show the loop at work in a throwaway namespace',
     (y) => y,
-    async () => (await import('./demo.js')).demoCommand(),
+    async () => (require('./demo') as typeof import('./demo')).demoCommand(),
   )
   .option('debug', { type: 'boolean', default: false, describe: 'show stack traces and verifier logs' })
   .demandCommand(1, 'say what to do')

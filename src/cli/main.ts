@@ -10,7 +10,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.
 async function main(args: readonly string[]): Promise<void> {
   try {
     if (wantsBackground(args)) print(await startInBackground());
-    else await (await import('./commands.js')).runCommandLine();
+    else await (require('./commands') as typeof import('./commands')).runCommandLine();
   } catch (error) {
     process.exitCode = reportError(error, args.includes('--debug'));
   }

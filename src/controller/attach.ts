@@ -4,6 +4,7 @@ import { randomInt } from 'node:crypto';
 
 import { openDatapath, type Datapath } from '../datapath/datapath';
 import { txBytesLimit } from '../datapath/credit';
+import { PollerThread } from '../datapath/poller-thread';
 import { usageError, VnetError } from '../errors';
 import { requireKernel } from '../kernel-features';
 import { linkByName, type Link } from '../link/links';
@@ -30,7 +31,7 @@ import { detachAttachment } from './detach';
 import { step } from './fault';
 import { bringUp, makeInterface } from './make-interface';
 import type { AttachOptions } from './options';
-import type { HookChoice } from './polling';
+import { spreadOf, type HookChoice } from './polling';
 import { requirePrivileges } from './privileges';
 import { sweep } from './sweep';
 import { teardown } from './teardown';
@@ -193,6 +194,8 @@ async function build(attachment: Attachment, netns: Netns, options: AttachOption
     step('peer-netns');
     const pins = makePinDirectory(attachment.id);
     step('pin-directory');
+    // It gets ready while the interface is made. A hook has a thread of its own.
+    if (options.hook === null) PollerThread.start(spreadOf(attachment));
     makeInterface(attachment, netns, wireNetns, options);
 
     datapath = openDatapath(attachment, pins, netns, wireNetns);
@@ -214,6 +217,7 @@ async function build(attachment: Attachment, netns: Netns, options: AttachOption
     return controller;
   } catch (error) {
     await controller?.abandon();
+    PollerThread.endIfUnused();
     datapath?.close();
     wireNetns.close();
     lock.close();

@@ -29,7 +29,7 @@ import { ControlServer } from './control-socket';
 import { EventLog, QueueAnnouncer, type QueueReading } from './events';
 import { finishBatch } from './finish-batch';
 import { loopOrders } from './loop-orders';
-import { Polling, type HookChoice } from './polling';
+import { Polling, spreadOf, type HookChoice } from './polling';
 import { openAttachmentNetns, teardown } from './teardown';
 
 /** How long held frames must not move before they can be called lost. */
@@ -131,7 +131,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
       request,
       // For tests only: a slow poller fills the queue at will. Microseconds after each batch.
       pollDelayUs: Number(process.env['VNET_BPF_TEST_POLL_DELAY_US'] ?? 0),
-      spread: parseInt(id, 16),
+      spread: spreadOf(attachment),
       events: {
         queue: () => this.queueChanged(),
         stalled: () => this.lookIntoRoom(),

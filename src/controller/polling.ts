@@ -31,6 +31,9 @@ export interface PollingParts {
   countError: () => void;
 }
 
+/** Any number that differs between attachments. */
+export const spreadOf = (attachment: { id: string }): number => parseInt(attachment.id, 16);
+
 export class Polling {
   private plain: Polled | undefined;
   private hooked: HookThread | undefined;

@@ -55,13 +55,24 @@ export class PollerThread {
     this.worker.once('exit', () => this.died(new Error('it ended')));
   }
 
+  /** Starts the thread ahead of the first interface: it takes as long as making one. */
+  static start(spread: number): void {
+    PollerThread.current ??= new PollerThread(spread);
+  }
+
+  /** Ends it again if no interface came. */
+  static endIfUnused(): void {
+    const { current } = PollerThread;
+    if (current?.entries.size === 0) current.quit();
+  }
+
   /**
    * Has an interface polled, by the thread that polls the others of this process; starts it if there
    * is none. `spread` differs between processes. Resolves when the interface is polled.
    */
   static poll(request: Omit<PollRequest, 'command'>, pollDelayUs: number, spread: number, events: PollEvents): Promise<Polled> {
-    PollerThread.current ??= new PollerThread(spread);
-    return PollerThread.current.add(request, pollDelayUs, events);
+    const thread = (PollerThread.current ??= new PollerThread(spread));
+    return thread.add(request, pollDelayUs, events);
   }
 
   private async add(request: Omit<PollRequest, 'command'>, pollDelayUs: number, events: PollEvents): Promise<Polled> {

@@ -2,12 +2,13 @@
 /** Looks at the process behind an attachment from outside. */
 import * as fs from 'node:fs';
 
-import type { AttachmentDescription } from '../../src/cli/list';
-import { cliOk, SLOW } from './cli';
+import { describeAttachment, type AttachmentDescription } from '../../src/cli/list';
+import { allAttachments } from '../../src/state/store';
+import { SLOW } from './cli';
 
-/** What `list --json` says of one interface; undefined if it lists none. */
+/** What `list --json` says of one interface; undefined if it lists none. In this process, which is quicker than a command. */
 export function listed(netns: string, iface: string): AttachmentDescription | undefined {
-  const all = JSON.parse(cliOk(['list', '--json'])) as AttachmentDescription[];
+  const all = allAttachments().map(describeAttachment);
   return all.find((entry) => entry.netns === netns && entry.interface === iface);
 }
 

@@ -80,13 +80,16 @@ export async function use(): Promise<number> {
 export const hook: Hook = { frame: (frame) => (frame.tcp?.syn ? 'drop' : 'pass') };
 `;
 
+/** Taken out of the environment by make. */
+const CERTIFICATES = process.env['VNET_BPF_CERTIFICATES'] ?? process.env['NODE_EXTRA_CA_CERTS'];
+
 t.test('npm pack, npm install', { skip: cannotRun || withoutTools('npm') }, async (t) => {
   const directory = hookDirectory(t);
   const write = (name: string, content: string): void => {
     fs.mkdirSync(path.dirname(path.join(directory, name)), { recursive: true });
     fs.writeFileSync(path.join(directory, name), content);
   };
-  const npm = (cwd: string, ...args: string[]): string => ok('npm', args, { cwd, env: { ...process.env, NODE_OPTIONS: '' } });
+  const npm = (cwd: string, ...args: string[]): string => ok('npm', args, { cwd, env: { ...process.env, NODE_OPTIONS: '', NODE_EXTRA_CA_CERTS: CERTIFICATES } });
   npm(ROOT, 'pack', '--silent', '--pack-destination', directory);
   const [tarball] = fs.readdirSync(directory).filter((name) => name.endsWith('.tgz')) as [string];
   write('package.json', '{ "private": true }');

@@ -20,7 +20,7 @@ export interface Group {
   jobs: number;
   /** Why the group cannot run on this machine at all, or null. */
   obstacle(): string | null;
-  /** Seconds without output after which a file is ended. */
+  /** Seconds after which a file is ended. */
   timeout: number;
 }
 

@@ -33,8 +33,6 @@ interface Level extends Tally {
 interface CounterEvents {
   /** A test file has ended. */
   file: [FileResult];
-  /** A test directly in a file has begun. */
-  test: [string];
 }
 
 const level = (): Level => ({ ...nothing(), failures: [], reasons: new Set() });
@@ -70,7 +68,6 @@ export class TapCounter extends EventEmitter<CounterEvents> {
     let child: Level | undefined;
     parser.on('child', (subtest: Parser) => {
       child = level();
-      if (depth === 1) this.emit('test', subtest.name);
       this.watch(subtest, child, depth + 1);
     });
     parser.on('assert', (result: Result) => {
