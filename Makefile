@@ -80,7 +80,7 @@ demo-vm: setup-vm ## show the demo in a virtual machine, without root
 soak: setup-test ## longer runs: mixed load, 50 kills, a million bad frames, hold against drop
 	@$(MAKE) --no-print-directory compile-tests
 	@VNET_BPF_TEST_KILLS=50 VNET_BPF_TEST_FRAMES=1000000 VNET_BPF_TEST_ALL_STEPS=1 VNET_BPF_TEST_INTERFACES=64 VNET_BPF_TEST_SWAPS=1000 $(BIN)/tap run --jobs=1 --timeout=3600 --reporter=tap \
-		test/kernel/many.test.ts test/kernel/crash-adopt.test.ts test/kernel/crash-steps.test.ts test/kernel/fuzz-frames.test.ts test/kernel/hook-swap.test.ts test/soak/hold-vs-drop.ts test/soak/hook-cost.ts test/soak/mixed.ts
+		test/kernel/many.test.ts test/kernel/crash-adopt.test.ts test/kernel/crash-steps.test.ts test/kernel/lifecycle-killed.test.ts test/kernel/fuzz-frames.test.ts test/kernel/hook-swap.test.ts test/soak/hold-vs-drop.ts test/soak/hook-cost.ts test/soak/mixed.ts
 
 bench: setup-bench ## compare with the same loop in C, with TAP and with the kernel's redirect; writes docs/benchmarks.md (BENCH_ARGS)
 	@$(MAKE) --no-print-directory compile-bench
@@ -125,6 +125,7 @@ node_modules/.package-lock.json: package-lock.json
 $(BUILT): node_modules/.package-lock.json tsconfig.json src/libbpf-ts/tsconfig.json $(SOURCES)
 	@echo "build: TypeScript"
 	@$(BIN)/tsc -b
+	@$(NODE) dist/setup/bundle.js
 	@chmod +x dist/cli/main.js
 	@touch $@
 

@@ -1,19 +1,29 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: MIT
-/** The program: `attach --daemon` starts itself again at once, everything else goes to the commands. */
-import { startInBackground, wantsBackground } from './background';
-import { print, reportError } from './output';
+/**
+ * Starts the program: from one file, with its bytecode, as src/setup/bundle.ts makes it, because finding, reading
+ * and compiling a hundred modules takes longer than most commands; or else from its modules.
+ */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import * as vm from 'node:vm';
 
-// `vnet-bpf stats --watch | head`: the reader has seen enough.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+const BUNDLE = path.join(__dirname, 'bundle.js');
 
-async function main(args: readonly string[]): Promise<void> {
+function read(file: string): Buffer | null {
   try {
-    if (wantsBackground(args)) print(await startInBackground());
-    else await (require('./commands') as typeof import('./commands')).runCommandLine();
-  } catch (error) {
-    process.exitCode = reportError(error, args.includes('--debug'));
+    return fs.readFileSync(file);
+  } catch {
+    return null; // not made
   }
 }
 
-void main(process.argv.slice(2));
+const source = read(BUNDLE);
+if (source === null) {
+  require('./program');
+} else {
+  const cachedData = read(`${BUNDLE}.cache`);
+  const script = new vm.Script(source.toString('latin1'), { filename: BUNDLE, ...(cachedData && { cachedData }) });
+  const run = script.runInThisContext() as (require: NodeJS.Require, module: NodeJS.Module, directory: string) => void;
+  run(require, module, __dirname);
+}

@@ -45,7 +45,7 @@ export class PollerThread {
   private wakeFd = -1;
 
   private constructor(spread: number) {
-    this.worker = new Worker(path.join(__dirname, 'poll-worker.js'), {
+    this.worker = new Worker(path.join(__dirname, '..', 'datapath', 'poll-worker.js'), {
       workerData: { spread, bell: this.bell.buffer as SharedArrayBuffer } satisfies PollWorkerData,
       // The loop allocates nothing per packet; a small heap keeps its pauses short.
       resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 },

@@ -9,7 +9,7 @@ import { proves, say, showCommand, showOutput, title } from './stage';
 
 const BURST = 600;
 const PORT = 9001;
-const TOOL = path.relative(process.cwd(), path.join(__dirname, 'burst.js')) || 'burst.js';
+const TOOL = path.relative(process.cwd(), path.join(__dirname, '..', 'demo', 'burst.js')) || 'burst.js';
 
 export async function fullQueue(box: Sandbox): Promise<void> {
   title('When the queue is full');

@@ -10,7 +10,7 @@ import { proves, say, showCommand, showOutput, title } from './stage';
 
 const SIZE = 64 << 20;
 const PORT = 9000;
-const TOOL = path.relative(process.cwd(), path.join(__dirname, 'transfer.js')) || 'transfer.js';
+const TOOL = path.relative(process.cwd(), path.join(__dirname, '..', 'demo', 'transfer.js')) || 'transfer.js';
 
 const sha256 = (file: string): string => createHash('sha256').update(fs.readFileSync(file)).digest('hex');
 

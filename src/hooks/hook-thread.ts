@@ -42,7 +42,7 @@ export class HookThread implements Polled {
     data: HookWorkerData,
     private readonly events: HookEvents,
   ) {
-    this.worker = new Worker(path.join(__dirname, 'hook-worker.js'), {
+    this.worker = new Worker(path.join(__dirname, '..', 'hooks', 'hook-worker.js'), {
       workerData: data,
       // Nothing that a program has had loaded into itself.
       execArgv: [],

@@ -119,7 +119,8 @@ export function allAttachments(): Attachment[] {
     const attachment = readAttachment(name);
     if (attachment) found.push(attachment);
   }
-  return found.sort((a, b) => a.iface.localeCompare(b.iface) || a.netns.inode - b.netns.inode);
+  // Not localeCompare(): its first call loads ICU's rules, for 10 ms.
+  return found.sort((a, b) => Number(a.iface > b.iface) - Number(a.iface < b.iface) || a.netns.inode - b.netns.inode);
 }
 
 /** One attachment by identity, or null if it is gone. */

@@ -142,7 +142,7 @@ function workFiles(): string[] {
   return [
     'package.json',
     'src/libbpf-ts/package.json',
-    ...list('dist', /\.(c?js|json|o)$/),
+    ...list('dist', /\.(c?js|json|o|cache)$/),
     ...list('src/libbpf-ts/dist', /\.(c?js|json|o)$/),
     ...list('bpf', /\.o$/),
     // Fixtures, objects of the tests, hook files in plain JavaScript.
