@@ -20,6 +20,8 @@ export interface AttachmentDescription {
   budget: number;
   whenFull: string;
   addresses: string[];
+  /** The hook's file. */
+  hook: string | null;
 }
 
 export function describeAttachment(attachment: Attachment): AttachmentDescription {
@@ -37,6 +39,8 @@ export function describeAttachment(attachment: Attachment): AttachmentDescriptio
     budget: attachment.budget,
     whenFull: attachment.whenFull,
     addresses: (attachment.hairpin?.addresses ?? []).map(({ address }) => address),
+    // A controller that is gone took its hook along.
+    hook: isControlled(attachment) ? attachment.hook : null,
   };
 }
 
@@ -53,6 +57,7 @@ export function listCommand(args: { json: boolean }): void {
     `${entry.backend}/${entry.attach}`,
     bytes(entry.ringBytes),
     entry.addresses.join(' ') || '-',
+    entry.hook ?? '-',
   ]);
-  print(table([['INTERFACE', 'NETNS', 'STATE', 'PID', 'BACKEND', 'RING', 'LOOPED ADDRESSES'], ...rows]));
+  print(table([['INTERFACE', 'NETNS', 'STATE', 'PID', 'BACKEND', 'RING', 'LOOPED ADDRESSES', 'HOOK'], ...rows]));
 }

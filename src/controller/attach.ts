@@ -143,6 +143,7 @@ function plan(iface: string, netns: Netns, options: AttachOptions, existing: Lin
     busyPollUs: options.busyPollUs,
     whenFull,
     baseline: { peerTxPackets: 0 },
+    hook: null,
     hairpin: null,
   };
 }

@@ -139,6 +139,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
         log: (text) => this.log.write(text),
         error: (text) => this.hookFailed(text),
       },
+      hookChanged: (file) => saveAttachment(Object.assign(attachment, { hook: file })),
       finishBatch: () => finishBatch(datapath),
       countError: () => increment(this.control, CONTROL.hooksErrors),
     });

@@ -25,6 +25,8 @@ export interface PollingParts {
   /** Differs between processes: spreads them over the CPUs. */
   spread: number;
   events: HookEvents;
+  /** Another hook is in place, or none. */
+  hookChanged: (file: string | null) => void;
   /** Finishes a batch that a thread has left half-way. */
   finishBatch: () => void;
   /** Counts an error of a hook whose thread can no longer do it. */
@@ -108,7 +110,7 @@ export class Polling {
     const use = (thread: HookThread): Promise<unknown> => thread.order({ kind: 'use', file, onError: hook.onError });
     if (this.hooked) await use(this.hooked);
     else await this.enterThread(use);
-    this.choice = { ...hook, file };
+    this.choose({ ...hook, file });
   }
 
   /** The interface's own thread; without a hook it lets all frames pass. */
@@ -135,7 +137,7 @@ export class Polling {
   }
 
   private async leaveThread(): Promise<void> {
-    this.choice = null;
+    this.choose(null);
     if (this.plain) return;
     await this.hooked?.stop(STOP.leave);
     this.hooked = undefined;
@@ -151,6 +153,11 @@ export class Polling {
     this.parts.countError();
     this.parts.events.error(`hook ${this.choice?.file ?? ''}: ${error.message}; the loop goes on without it`);
     await this.leaveThread();
+  }
+
+  private choose(hook: HookChoice | null): void {
+    if (hook?.file !== this.choice?.file) this.parts.hookChanged(hook?.file ?? null);
+    this.choice = hook;
   }
 
   private pollPlain(): Promise<Polled> {

@@ -61,7 +61,7 @@ export class HookThread implements Polled {
     this.command32[COMMAND.pollDelayUs] = pollDelayUs;
     this.command32[COMMAND.linkDown] = linkDown ? 1 : 0;
     this.polling = true;
-    this.bell = new RingBell(request.ringFd);
+    this.bell = new RingBell(request.ringFd, (error) => this.events.error(`nothing wakes the hook's thread: ${error.message}`));
     const { rope } = this.bell;
     const command = this.command32.buffer as SharedArrayBuffer;
     await this.order({ kind: 'poll', request: { ...request, command }, bell: rope }, [rope.port]);

@@ -10,7 +10,7 @@ import { VnetError } from '../errors';
 
 /** What a hook imports for values; wherever its file lies, it is this package that is meant. */
 const OURS: Readonly<Record<string, string>> = {
-  'vnet-bpf/hooks': path.join(__dirname, 'index.js'),
+  'vnet-bpf/hooks': path.join(__dirname, '..', 'hooks', 'index.js'),
 };
 
 let prepared = false;

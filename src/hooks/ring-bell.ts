@@ -38,16 +38,19 @@ export class RingBell {
   private readonly ended: Promise<void>;
   private readonly wakeFd: Promise<number>;
 
-  /** `ringFd` stays the caller's and has to be open until close() has resolved. */
-  constructor(ringFd: number) {
+  /**
+   * `ringFd` stays the caller's and has to be open until close() has resolved. Should the bell break, the sleeper
+   * goes on, at the pace of its watchdog.
+   */
+  constructor(ringFd: number, onBroken: (error: Error) => void) {
     const { port1: sleeper, port2: port } = new MessageChannel();
     this.rope = { words: new SharedArrayBuffer(BELL.words * 4), port };
-    this.worker = new Worker(path.join(__dirname, 'ring-bell-worker.js'), {
+    this.worker = new Worker(path.join(__dirname, '..', 'hooks', 'ring-bell-worker.js'), {
       workerData: { ringFd, words: this.rope.words, sleeper } satisfies RingBellData,
       transferList: [sleeper],
       resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1 },
     });
-    this.worker.on('error', () => undefined); // the sleeper's watchdog goes on without it
+    this.worker.on('error', onBroken);
     this.ended = new Promise((resolve) => this.worker.once('exit', () => resolve()));
     this.wakeFd = new Promise((resolve) => {
       this.worker.once('message', resolve);

@@ -40,6 +40,8 @@ function bundle(): void {
     minifySyntax: true,
     logLevel: 'warning',
   });
+  const wrong = /__dirname, *"(?!\.\.)[^"]*"/.exec(fs.readFileSync(BUNDLE, 'latin1'));
+  if (wrong) throw new Error(`a module names a file beside itself, which the bundle is not: (${wrong[0]})`);
 }
 
 /** Compiles it, runs what every command runs, and keeps the bytecode of both. */

@@ -53,6 +53,8 @@ export interface Attachment {
   gro: boolean;
   busyPollUs: number;
   whenFull: 'hold' | 'drop';
+  /** The file of the hook in place, or null. */
+  hook: string | null;
   /** The peer's counters at attach, for an interface that had a life before. */
   baseline: { peerTxPackets: number };
   hairpin: HairpinRecord | null;
