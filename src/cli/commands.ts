@@ -7,6 +7,7 @@ import yargs from 'yargs';
 
 import { usageError, VnetError } from '../errors';
 import { attachArguments, type AttachArguments } from './attach-arguments';
+import { splitCommand } from './split-command';
 
 interface InterfaceArguments {
   iface: string;
@@ -24,7 +25,10 @@ function once(argv: Record<string, unknown>): true {
   return true;
 }
 
-const parser = yargs(process.argv.slice(2))
+/** The command behind `--` is not ours to parse. */
+const { own, command } = splitCommand(process.argv.slice(2));
+
+const parser = yargs(own)
   .scriptName('vnet-bpf')
   .usage('$0 <command>\n\nA loopback NIC: what an interface transmits comes back as received.')
   .command(
@@ -32,6 +36,20 @@ const parser = yargs(process.argv.slice(2))
     'make an interface whose transmitted frames come back as received ones',
     (y) => attachArguments(y),
     async (argv) => (require('./attach') as typeof import('./attach')).attachCommand(argv as unknown as AttachArguments),
+  )
+  .command(
+    'run',
+    'run a command in a network of its own, with a looping vnet0; nothing is left when it ends',
+    (y) =>
+      y
+        .usage('$0 run [options] -- COMMAND [ARGS...]\n\nRuns a command in a network namespace of its own, with a looping vnet0 in it.')
+        .option('addr', { type: 'string', requiresArg: true, array: true, nargs: 1, describe: 'address with prefix length, looped; may be repeated [10.77.0.1/24 fd77::1/64]' })
+        .option('hook', { type: 'string', requiresArg: true, describe: 'file that sees each frame: TypeScript or JavaScript' })
+        .option('on-hook-error', { choices: ['pass', 'drop', 'detach'] as const, requiresArg: true, describe: 'what becomes of a frame whose hook fails [pass]' })
+        .option('stats', { type: 'string', requiresArg: true, describe: 'file for the counters, instead of standard error' })
+        .option('json', { type: 'boolean', default: false, describe: 'the counters as the JSON document of stats --json' })
+        .example('$0 run -- ping -c 3 10.77.0.1', 'three pings through the loop'),
+    async (argv) => (require('./run') as typeof import('./run')).runCommand(argv, command),
   )
   .command(
     'detach [iface]',

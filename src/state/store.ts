@@ -71,13 +71,16 @@ export const logFile = (id: string): string => path.join(stateDirectory(id), 'lo
 
 let held: { lock: FileLock; times: number } | null = null;
 
+/** Twenty commands started at once on a busy machine wait for each other; longer takes only one that hangs. */
+const LOCK_MS = 60_000;
+
 /**
  * Only one process changes things at a time; one that has several interfaces may take the lock for
  * one while it has it for another. The last thing done under the lock is to remove the state
  * directory if it is empty: earlier, the next command would make a lock of its own there.
  */
 export function lockEverything(): Disposable {
-  held ??= { lock: FileLock.take(globalLock(), 15_000), times: 0 };
+  held ??= { lock: FileLock.take(globalLock(), LOCK_MS), times: 0 };
   const mine = held;
   mine.times++;
   return {
