@@ -8,6 +8,7 @@ import { requirePrivileges } from '../controller/privileges';
 import { law, type Stats } from '../datapath/stats';
 import { usageError, VnetError } from '../errors';
 import type { OnHookError } from '../hooks/contract';
+import { parseImpairment } from '../impair/words';
 import { endProcesses, Netns } from '../link/netns';
 import type { Nic } from '../nic/nic';
 import { Throwaway, type ThrowawayOptions } from '../testing/throwaway';
@@ -20,6 +21,7 @@ interface RunArguments {
   addr: string[] | undefined;
   hook: string | undefined;
   onHookError: OnHookError | undefined;
+  impair: string | undefined;
   stats: string | undefined;
   json: boolean;
 }
@@ -35,6 +37,7 @@ export async function runCommand(args: RunArguments, command: readonly string[])
   const example = 'vnet-bpf run -- ping -c 3 10.77.0.1';
   if (command.length === 0) throw usageError('run', 'which command? It comes behind --', example);
   const options = toOptions(args);
+  if (args.impair !== undefined) parseImpairment(args.impair.split(' ').filter(Boolean));
   requirePrivileges();
   const report = openReport(args.stats);
   // Whoever reads our messages may go before the command ends.
@@ -43,6 +46,7 @@ export async function runCommand(args: RunArguments, command: readonly string[])
   const network = await Throwaway.create(PREFIX, options);
   let status: number;
   try {
+    if (args.impair !== undefined) await network.nic.impair(args.impair);
     await nextTurn(); // a signal that came meanwhile is heard now
     status = signals.early ? statusOf(signals.early) : await runIn(network, command, signals);
     if (!signals.early) fs.writeSync(report, (args.json ? jsonText : asText)(await statsAtRest(network.nic)) + '\n');

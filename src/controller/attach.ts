@@ -29,6 +29,7 @@ import { adoptDatapath, adoptedLink, isWhole, requireSameOptions, requireSameVer
 import { Controller } from './controller';
 import { detachAttachment } from './detach';
 import { step } from './fault';
+import { adoptImpairment } from './impairing';
 import { bringUp, makeInterface } from './make-interface';
 import type { AttachOptions } from './options';
 import { spreadOf, type HookChoice } from './polling';
@@ -144,6 +145,7 @@ function plan(iface: string, netns: Netns, options: AttachOptions, existing: Lin
     whenFull,
     baseline: { peerTxPackets: 0 },
     hairpin: null,
+    impairment: null,
   };
 }
 
@@ -159,6 +161,7 @@ async function adopt(attachment: Attachment, netns: Netns, options: AttachOption
     attachment.budget = options.budget;
     attachment.gro = options.gro;
     attachment.busyPollUs = options.busyPollUs;
+    adoptImpairment(attachment, wireNetns);
     saveAttachment(attachment);
     step('adopted');
     controller = new Controller({ attachment, datapath, lock, wireNetns, hairpinAll: options.hairpin });

@@ -14,12 +14,24 @@ import type { TakenRecord } from '../link/taken';
 import type { TcLinkState } from 'libbpf-ts';
 
 /** Raised with every change of this record or of bpf/layout.h. */
-export const STATE_VERSION = 4;
+export const STATE_VERSION = 5;
 
 /** What hairpin changed in the namespace, so that it can be put back. */
 export interface HairpinRecord {
   addresses: { family: 4 | 6; address: string }[];
   table: number;
+}
+
+/** What `vnet-bpf impair` has done to the way back, for whoever reads the counters. */
+export interface ImpairmentRecord {
+  /** Those of netem that are in place; null when it was taken away. */
+  words: string[] | null;
+  /** CONTROL.enobufs when they were put in place: what netem had no room for since then came a second time. */
+  enobufs: number;
+  /** Frames that earlier ones have dropped. */
+  lost: number;
+  /** refused.backlog from before the first. */
+  backlog: number;
 }
 
 export interface Attachment {
@@ -56,6 +68,8 @@ export interface Attachment {
   /** The peer's counters at attach, for an interface that had a life before. */
   baseline: { peerTxPackets: number };
   hairpin: HairpinRecord | null;
+  /** Null: never impaired. */
+  impairment: ImpairmentRecord | null;
 }
 
 const STATE = 'state.json';
