@@ -17,6 +17,7 @@ import {
   parseRingSize,
   parseWatermark,
   type AttachOptions,
+  type Cidr,
 } from '../controller/options';
 import { usageError } from '../errors';
 import { IN_BACKGROUND } from './background';
@@ -70,6 +71,17 @@ export function attachArguments(y: Argv): Argv {
     .example('$0 attach vnet0 --daemon --netns lab', 'in the background, in a namespace');
 }
 
+/** The addresses of `--addr`, each once. */
+export function parseAddresses(texts: readonly string[]): Cidr[] {
+  const addresses = texts.map(parseCidr);
+  const seen = new Set<string>();
+  for (const { address } of addresses) {
+    if (seen.has(address)) throw usageError(`--addr ${address}`, 'is given twice');
+    seen.add(address);
+  }
+  return addresses;
+}
+
 /** Checks everything that can be checked without the kernel; throws usage errors. */
 export function toOptions(args: AttachArguments): AttachOptions {
   args.iface.forEach(checkInterfaceName);
@@ -78,12 +90,7 @@ export function toOptions(args: AttachArguments): AttachOptions {
   if (args.iface.length > 1 && (args.addr || args.mac)) {
     throw usageError('attach', 'several interfaces cannot share one address', 'use --hairpin, and give each its own with ip addr add');
   }
-  const addresses = (args.addr ?? []).map(parseCidr);
-  const seen = new Set<string>();
-  for (const { address } of addresses) {
-    if (seen.has(address)) throw usageError(`--addr ${address}`, 'is given twice');
-    seen.add(address);
-  }
+  const addresses = parseAddresses(args.addr ?? []);
   const ipv6MinimumMtu = 1280;
   const mtu = args.mtu === undefined ? DEFAULTS.mtu : parseMtu(args.mtu);
   if (mtu !== null && mtu < ipv6MinimumMtu && addresses.some(({ family }) => family === 6)) {

@@ -7,6 +7,7 @@ import yargs from 'yargs';
 
 import { usageError, VnetError } from '../errors';
 import { attachArguments, type AttachArguments } from './attach-arguments';
+import { splitCommand } from './split-command';
 
 interface InterfaceArguments {
   iface: string;
@@ -16,15 +17,21 @@ interface InterfaceArguments {
 const netnsOption = { type: 'string', requiresArg: true, describe: 'network namespace of the interface' } as const;
 const jsonOption = { type: 'boolean', default: false, describe: 'print one JSON document' } as const;
 
+/** What may be given more than once. */
+const MANY = ['_', 'addr', 'iface', 'words'];
+
 /** Strings that users give once; a list means that they gave the option twice. */
 function once(argv: Record<string, unknown>): true {
   for (const [name, value] of Object.entries(argv)) {
-    if (Array.isArray(value) && name !== '_' && name !== 'addr' && name !== 'iface') throw usageError(`--${name}`, 'is given twice');
+    if (Array.isArray(value) && !MANY.includes(name)) throw usageError(`--${name}`, 'is given twice');
   }
   return true;
 }
 
-const parser = yargs(process.argv.slice(2))
+/** The command behind `--` is not ours to parse. */
+const { own, command } = splitCommand(process.argv.slice(2));
+
+const parser = yargs(own)
   .scriptName('vnet-bpf')
   .usage('$0 <command>\n\nA loopback NIC: what an interface transmits comes back as received.')
   .command(
@@ -32,6 +39,21 @@ const parser = yargs(process.argv.slice(2))
     'make an interface whose transmitted frames come back as received ones',
     (y) => attachArguments(y),
     async (argv) => (require('./attach') as typeof import('./attach')).attachCommand(argv as unknown as AttachArguments),
+  )
+  .command(
+    'run',
+    'run a command in a network of its own, with a looping vnet0; nothing is left when it ends',
+    (y) =>
+      y
+        .usage('$0 run [options] -- COMMAND [ARGS...]\n\nRuns a command in a network namespace of its own, with a looping vnet0 in it.')
+        .option('addr', { type: 'string', requiresArg: true, array: true, nargs: 1, describe: 'address with prefix length, looped; may be repeated [10.77.0.1/24 fd77::1/64]' })
+        .option('hook', { type: 'string', requiresArg: true, describe: 'file that sees each frame: TypeScript or JavaScript' })
+        .option('on-hook-error', { choices: ['pass', 'drop', 'detach'] as const, requiresArg: true, describe: 'what becomes of a frame whose hook fails [pass]' })
+        .option('impair', { type: 'string', requiresArg: true, describe: 'a bad wire, in the words of impair: "delay 20ms loss 1%"' })
+        .option('stats', { type: 'string', requiresArg: true, describe: 'file for the counters, instead of standard error' })
+        .option('json', { type: 'boolean', default: false, describe: 'the counters as the JSON document of stats --json' })
+        .example('$0 run -- ping -c 3 10.77.0.1', 'three pings through the loop'),
+    async (argv) => (require('./run') as typeof import('./run')).runCommand(argv, command),
   )
   .command(
     'detach [iface]',
@@ -60,6 +82,21 @@ const parser = yargs(process.argv.slice(2))
         .option('on-hook-error', { choices: ['pass', 'drop', 'detach'] as const, default: 'pass' as const, requiresArg: true, describe: 'what becomes of a frame whose hook fails' })
         .option('netns', netnsOption),
     async (argv) => (require('./hook') as typeof import('./hook')).hookCommand(argv),
+  )
+  .command(
+    'impair <iface> [words..]',
+    'delay, lose, duplicate, reorder, corrupt or slow down what comes back',
+    (y) =>
+      y
+        .positional('iface', { type: 'string', demandOption: true, describe: 'the interface' })
+        .positional('words', { type: 'string', array: true, describe: 'those of netem: delay 20ms loss 1%, or the name of a wire: 3g' })
+        .option('netns', netnsOption)
+        .option('clear', { type: 'boolean', default: false, describe: 'take the impairment away' })
+        .option('show', { type: 'boolean', default: false, describe: 'show what is in place' })
+        .option('dry-run', { type: 'boolean', default: false, describe: 'print the commands, do nothing' })
+        .option('json', { type: 'boolean', default: false, describe: 'with --show: print one JSON document' })
+        .example('$0 impair vnet0 delay 20ms 5ms loss 1%', 'a wire that is slow and loses frames'),
+    async (argv) => (require('./impair') as typeof import('./impair')).impairCommand(argv),
   )
   .command(
     'step <iface>',

@@ -76,7 +76,7 @@ function requireBalance(stats: Stats): void {
 
 /** The readable form: what went in, what came out, and why the rest did not. */
 export function asText(stats: Stats): string {
-  const { queue, held, refused, hooks, poll } = stats;
+  const { queue, held, refused, hooks, impair, poll } = stats;
   const sums = law(stats);
   const reasons = Object.entries(refused).filter(([, count]) => count > 0);
   const where = stats.netns === null ? '' : ` in ${stats.netns}`;
@@ -88,6 +88,7 @@ export function asText(stats: Stats): string {
     ['held', `${held.now} packets`, `${held.total} in all`, `${held.dropped} lost`],
     ['refused', reasons.length === 0 ? 'none' : reasons.map(([name, count]) => `${name} ${count}`).join(', ')],
     ...(hooks.dropped + hooks.injected + hooks.errors > 0 ? [['hooks', `${hooks.dropped} dropped`, `${hooks.injected} injected`, `${hooks.errors} errors`]] : []),
+    ...(impair.waiting + impair.lost + impair.duplicated > 0 ? [['impair', `${impair.waiting} waiting`, `${impair.lost} lost`, `${impair.duplicated} duplicated`]] : []),
     ...(stats.stray > 0 ? [['stray', `${stats.stray} packets`, 'sent past the egress hook, not looped']] : []),
     ['poll', `${poll.polls} polls`, `${poll.budgetExhausted} used the budget up`, `${poll.sleeps} sleeps, ${poll.wakeups} wake-ups`],
     ['law', `${sums.in} in`, `${sums.out} out`, sums.balanced ? 'balanced' : 'frames in flight, or lost'],

@@ -29,6 +29,7 @@ import { adoptDatapath, adoptedLink, isWhole, requireSameOptions, requireSameVer
 import { Controller } from './controller';
 import { detachAttachment } from './detach';
 import { step } from './fault';
+import { adoptImpairment } from './impairing';
 import { bringUp, makeInterface } from './make-interface';
 import type { AttachOptions } from './options';
 import { spreadOf, type HookChoice } from './polling';
@@ -145,6 +146,7 @@ function plan(iface: string, netns: Netns, options: AttachOptions, existing: Lin
     baseline: { peerTxPackets: 0 },
     hook: null,
     hairpin: null,
+    impairment: null,
   };
 }
 
@@ -160,6 +162,7 @@ async function adopt(attachment: Attachment, netns: Netns, options: AttachOption
     attachment.budget = options.budget;
     attachment.gro = options.gro;
     attachment.busyPollUs = options.busyPollUs;
+    adoptImpairment(attachment, wireNetns);
     saveAttachment(attachment);
     step('adopted');
     controller = new Controller({ attachment, datapath, lock, wireNetns, hairpinAll: options.hairpin });

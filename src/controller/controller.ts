@@ -28,6 +28,7 @@ import { controlSocket, lockEverything, logFile, saveAttachment, type Attachment
 import { ControlServer } from './control-socket';
 import { EventLog, QueueAnnouncer, type QueueReading } from './events';
 import { finishBatch } from './finish-batch';
+import { setImpairment } from './impairing';
 import { loopOrders } from './loop-orders';
 import { Polling, spreadOf, type HookChoice } from './polling';
 import { openAttachmentNetns, teardown } from './teardown';
@@ -131,6 +132,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
       request,
       // For tests only: a slow poller fills the queue at will. Microseconds after each batch.
       pollDelayUs: Number(process.env['VNET_BPF_TEST_POLL_DELAY_US'] ?? 0),
+      impaired: Boolean(attachment.impairment?.words),
       spread: spreadOf(attachment),
       events: {
         queue: () => this.queueChanged(),
@@ -163,6 +165,14 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private queueChanged(): void {
     this.announcer.update();
     this.emit('queue');
+  }
+
+  /** Puts what impairmentWords() says on the way back, or nothing. */
+  async impair(words: string[] | null): Promise<void> {
+    const { attachment, wireNetns } = this.parts;
+    const tellPoller = (impaired: boolean): Promise<void> => this.loop.setImpaired(impaired);
+    await setImpairment({ attachment, wireNetns, control: this.control, tellPoller, isClosing: () => this.isClosing }, words);
+    this.log.write(words ? `${attachment.iface} is impaired: ${words.join(' ')}` : `${attachment.iface} is not impaired any more`);
   }
 
   private hookFailed(text: string): void {

@@ -22,6 +22,8 @@ export interface PollingParts {
   mac: () => string;
   request: Omit<PollRequest, 'command'>;
   pollDelayUs: number;
+  /** Whether a qdisc stands between the socket and the interface from the beginning. */
+  impaired: boolean;
   /** Differs between processes: spreads them over the CPUs. */
   spread: number;
   events: HookEvents;
@@ -41,11 +43,14 @@ export class Polling {
   private hooked: HookThread | undefined;
   private choice: HookChoice | null = null;
   private linkDown = false;
+  private impaired: boolean;
   private stopping = false;
   /** Changes happen one after the other. */
   private last: Promise<unknown> = Promise.resolve();
 
-  constructor(private readonly parts: PollingParts) {}
+  constructor(private readonly parts: PollingParts) {
+    this.impaired = parts.impaired;
+  }
 
   /** The hook in place, or null. */
   get hook(): HookChoice | null {
@@ -98,6 +103,14 @@ export class Polling {
     (this.hooked ?? this.plain)?.command(COMMAND.linkDown, down ? 1 : 0);
   }
 
+  /** Whether a qdisc stands between the socket and the interface. */
+  setImpaired(impaired: boolean): Promise<void> {
+    return this.inTurn(async () => {
+      this.impaired = impaired;
+      (this.hooked ?? this.plain)?.command(COMMAND.impaired, impaired ? 1 : 0);
+    });
+  }
+
   /** Ends the loop, after it has delivered what is in the ring. It does not wait for its turn: a hook may hang. */
   async stop(): Promise<void> {
     this.stopping = true;
@@ -127,7 +140,7 @@ export class Polling {
       await prepare(thread);
       await this.plain?.stop(STOP.leave);
       this.plain = undefined;
-      await thread.poll(request, pollDelayUs, this.linkDown);
+      await thread.poll(request, { pollDelayUs, linkDown: this.linkDown, impaired: this.impaired });
       return (this.hooked = thread);
     } catch (error) {
       await thread.stop();
@@ -162,7 +175,7 @@ export class Polling {
 
   private pollPlain(): Promise<Polled> {
     const { request, pollDelayUs, spread, events } = this.parts;
-    return PollerThread.poll(request, pollDelayUs, spread, events);
+    return PollerThread.poll(request, { pollDelayUs, linkDown: this.linkDown, impaired: this.impaired }, spread, events);
   }
 
   private inTurn<T>(body: () => Promise<T>): Promise<T> {

@@ -39,6 +39,7 @@ export class HookedPoller {
   /** As in Poller. */
   blocked = false;
   linkDown = false;
+  impaired = false;
   private blockedPolls = 0;
   private polls: number;
   private budgetExhausted: number;
@@ -139,11 +140,12 @@ export class HookedPoller {
     const left = batch.count;
     let done = 0;
     let tries = 0;
-    const suspect = this.blockedPolls >= POLLS_UNTIL_SUSPECT;
+    const suspect = !this.impaired && this.blockedPolls >= POLLS_UNTIL_SUSPECT;
     const dropsBefore = suspect ? backlogDropsOfMachine() : 0;
     while (done < left) {
       const result = sender.send(batch.address(done), left - done);
       if (result > 0) {
+        if (this.impaired && result < left - done) this.count(CONTROL.enobufs); // as in the plain poller
         ledger.received(first + done, first + done + result);
         done += result;
       } else if (canPassLater(result, control)) {

@@ -10,7 +10,21 @@ import { GATE_STOPPED, type QueueGate } from './queue-gate';
 import type { SharedWords } from './shared-memory';
 
 /** Words of the shared array through which the main thread talks to the loop of an interface. */
-export const COMMAND = { stop: 0, linkDown: 1, pollDelayUs: 2, words: 4 } as const;
+export const COMMAND = { stop: 0, linkDown: 1, pollDelayUs: 2, impaired: 3, words: 4 } as const;
+
+/** What a loop is to know from its first poll on. */
+export interface Conditions {
+  /** Microseconds to rest after each batch; for tests. */
+  pollDelayUs: number;
+  linkDown: boolean;
+  impaired: boolean;
+}
+
+export function setConditions(command: Int32Array, { pollDelayUs, linkDown, impaired }: Conditions): void {
+  command[COMMAND.pollDelayUs] = pollDelayUs;
+  command[COMMAND.linkDown] = linkDown ? 1 : 0;
+  command[COMMAND.impaired] = impaired ? 1 : 0;
+}
 
 /** Values of the stop word: end when the ring has been delivered, or at once because another thread takes over. */
 export const STOP = { deliver: 1, leave: 2 } as const;
@@ -28,7 +42,7 @@ const DRAIN_MS = 200;
 const REPORT_MS = 50;
 
 export interface LoopParts {
-  poller: Pick<Poller, 'poll' | 'budget' | 'blocked' | 'linkDown' | 'count'>;
+  poller: Pick<Poller, 'poll' | 'budget' | 'blocked' | 'linkDown' | 'impaired' | 'count'>;
   gate: Pick<QueueGate, 'stopped' | 'stalled' | 'unstall' | 'roomMoved'>;
   ring: { isEmpty(): boolean };
   control: SharedWords;
@@ -75,6 +89,7 @@ export class PollLoop {
       this.lastWork = now;
     }
     this.report(now, false);
+    if (done > 0) this.backoff = BACKOFF_MS;
     if (poller.blocked) {
       const pause = this.backoff;
       this.backoff = Math.min(pause * 2, BACKOFF_MAX_MS);
@@ -89,6 +104,7 @@ export class PollLoop {
   private poll(): number {
     const { poller, command } = this.parts;
     poller.linkDown = Atomics.load(command, COMMAND.linkDown) !== 0;
+    poller.impaired = Atomics.load(command, COMMAND.impaired) !== 0;
     return poller.poll();
   }
 

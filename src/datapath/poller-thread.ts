@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { wakeWaiter } from 'libbpf-ts';
 
 import { VnetError } from '../errors';
-import { COMMAND } from './poll-loop';
+import { COMMAND, setConditions, type Conditions } from './poll-loop';
 import type { PollOrder, PollWorkerData, PollWorkerMessage } from './poll-worker';
 import type { PollRequest } from './polled-interface';
 
@@ -70,14 +70,14 @@ export class PollerThread {
    * Has an interface polled, by the thread that polls the others of this process; starts it if there
    * is none. `spread` differs between processes. Resolves when the interface is polled.
    */
-  static poll(request: Omit<PollRequest, 'command'>, pollDelayUs: number, spread: number, events: PollEvents): Promise<Polled> {
+  static poll(request: Omit<PollRequest, 'command'>, conditions: Conditions, spread: number, events: PollEvents): Promise<Polled> {
     const thread = (PollerThread.current ??= new PollerThread(spread));
-    return thread.add(request, pollDelayUs, events);
+    return thread.add(request, conditions, events);
   }
 
-  private async add(request: Omit<PollRequest, 'command'>, pollDelayUs: number, events: PollEvents): Promise<Polled> {
+  private async add(request: Omit<PollRequest, 'command'>, conditions: Conditions, events: PollEvents): Promise<Polled> {
     const command = new Int32Array(new SharedArrayBuffer(COMMAND.words * 4));
-    command[COMMAND.pollDelayUs] = pollDelayUs;
+    setConditions(command, conditions);
     let stopping = false;
     let ended = (): void => undefined;
     const end = new Promise<void>((resolve) => (ended = resolve));

@@ -72,11 +72,12 @@ export class Poller {
   /** Polls in a row that were blocked by the same frame, the first in the ring. */
   private blockedPolls = 0;
   /** What the interface had transmitted when rxPackets was 0. */
-  private readonly deliveredBefore: number;
+  private deliveredBefore: number;
   /** Polls that are to merge nothing. */
   private plainPolls = 0;
   /** Set while vnet0 is down or gone: frames that cannot be delivered are refused, not retried. */
   linkDown = false;
+  private behindQdisc = false;
 
   constructor(
     private readonly parts: PollerParts,
@@ -91,7 +92,21 @@ export class Poller {
     this.largestFrame = control.get64(CONTROL.largestFrame);
     this.polls = control.get64(CONTROL.polls);
     this.budgetExhausted = control.get64(CONTROL.budgetExhausted);
-    this.deliveredBefore = (parts.delivered() ?? 0) - this.rxPackets;
+    this.deliveredBefore = this.deliveredMeanwhile();
+  }
+
+  private deliveredMeanwhile(): number {
+    return (this.parts.delivered() ?? 0) - this.rxPackets;
+  }
+
+  /**
+   * Set while a qdisc of `vnet-bpf impair` stands between the socket and the interface. It says ENOBUFS while it is
+   * full, which is no fault of the frame, and the interface transmits later, less or more than was sent. Nothing is
+   * merged then, because it would take a merged packet for one frame.
+   */
+  set impaired(impaired: boolean) {
+    if (this.behindQdisc && !impaired) this.deliveredBefore = this.deliveredMeanwhile();
+    this.behindQdisc = impaired;
   }
 
   /** Drains up to `budget` records; returns how many left the ring. */
@@ -128,11 +143,13 @@ export class Poller {
     let done = 0; // messages
     let tries = 0;
     let pieces = 0;
-    const suspect = this.blockedPolls >= POLLS_UNTIL_SUSPECT;
+    const suspect = !this.behindQdisc && this.blockedPolls >= POLLS_UNTIL_SUSPECT;
     const dropsBefore = suspect ? backlogDropsOfMachine() : 0;
     while (done < batch.count) {
       const result = sender.send(batch.address(done), batch.count - done);
       if (result > 0) {
+        // sendmmsg does not say why it went no further; a qdisc has dropped the next one then, as it was full.
+        if (this.behindQdisc && result < batch.count - done) this.count(CONTROL.enobufs);
         this.received(done, done + result);
         done += result;
       } else if (canPassLater(result, this.parts.control)) {
@@ -194,7 +211,7 @@ export class Poller {
   /** Makes messages of the records: virtio_net_hdr and frame are one piece of the ring, unless frames are merged. */
   private fill(leased: number): void {
     const { ring, batch, dataAddress } = this.parts;
-    const gro = this.plainPolls > 0 ? null : this.parts.gro;
+    const gro = this.plainPolls > 0 || this.behindQdisc ? null : this.parts.gro;
     if (this.plainPolls > 0) this.plainPolls--;
     batch.clear();
     for (let i = 0; i < leased; ) {

@@ -5,13 +5,12 @@ import * as path from 'node:path';
 import { BpfMap, MappedMemory, RingBuffer } from 'libbpf-ts';
 
 import { netnsName } from '../link/netns';
-import { openPeerNetns } from '../link/peer-netns';
-import { transmittedFramesOf } from '../link/links';
 import { pinDirectory } from '../state/bpffs';
 import { isControlled, type Attachment } from '../state/store';
 import { CONTROL, COUNTERS, REFUSALS } from './layout';
 import { GATE_STOPPED, heldNow } from './queue-gate';
 import { SharedWords } from './shared-memory';
+import { readWayBack, type WayBack } from './way-back';
 
 export type AttachmentStatus = 'running' | 'stopped' | 'detached' | 'crashed';
 
@@ -41,6 +40,8 @@ export interface Stats {
   hooks: { dropped: number; injected: number; errors: number };
   poll: { polls: number; budgetExhausted: number; sleeps: number; wakeups: number; lostWakeups: number; merged: number };
   reinject: { retries: number; errors: number };
+  /** What `vnet-bpf impair` did to frames on their way back. */
+  impair: WayBack['impair'];
   /** Frames that reached the hidden peer without passing `tx`: senders that bypass the egress hook. */
   stray: number;
 }
@@ -61,23 +62,6 @@ export function sumCounters(perCpu: readonly Uint8Array[]): { txPackets: number;
   return sum;
 }
 
-/**
- * Frames that the socket took but that did not fit into the receiving CPU's backlog: before Linux
- * 6.6 veth does not report that to the sender, it only leaves them out of the peer's TX. `sent`
- * has to be read before.
- */
-function backlogDrops(attachment: Attachment, sent: number): number {
-  const { peer: end } = attachment;
-  const peerNetns = end && openPeerNetns();
-  if (!end || !peerNetns) return 0;
-  try {
-    const delivered = peerNetns.run(() => transmittedFramesOf(end.ifindex));
-    return delivered === null ? 0 : Math.max(0, sent - (delivered - attachment.baseline.peerTxPackets));
-  } finally {
-    peerNetns.close();
-  }
-}
-
 /** One reading of everything; at rest the law of the loop holds in it. */
 export function readStats(attachment: Attachment): Stats {
   const pins = pinDirectory(attachment.id);
@@ -91,7 +75,7 @@ export function readStats(attachment: Attachment): Stats {
 
   const kernel = sumCounters(counters.getPerCpu(new Uint8Array(4)) ?? []);
   const sent = at(CONTROL.rxPackets);
-  const backlog = backlogDrops(attachment, sent);
+  const { backlog, impair } = readWayBack(attachment, sent, at(CONTROL.enobufs));
   const stopped = (words.get32(CONTROL.gate) & GATE_STOPPED) !== 0;
   const difference = heldNow(words);
   const held = Math.max(0, difference);
@@ -111,7 +95,7 @@ export function readStats(attachment: Attachment): Stats {
     state: !controlled ? 'crashed' : stopped ? 'stopped' : 'running',
     pid: attachment.pid,
     tx: { packets: kernel.txPackets + twice, bytes: kernel.txBytes },
-    rx: { packets: sent - backlog, bytes: at(CONTROL.rxBytes) },
+    rx: { packets: sent + impair.duplicated - impair.waiting - impair.lost - backlog, bytes: at(CONTROL.rxBytes) },
     queue: {
       capacityBytes: attachment.ringBytes,
       usedBytes: ring.reader.available(),
@@ -141,6 +125,7 @@ export function readStats(attachment: Attachment): Stats {
       merged: at(CONTROL.merged),
     },
     reinject: { retries: at(CONTROL.reinjectRetries), errors: at(CONTROL.reinjectErrors) },
+    impair,
     stray: kernel.stray,
   };
 }
@@ -149,8 +134,8 @@ const sum = (values: Record<string, number>): number => Object.values(values).re
 
 /** What the law of the loop says of a reading: both sides, equal at rest. */
 export function law(stats: Stats): { in: number; out: number; balanced: boolean } {
-  const entered = stats.tx.packets + stats.hooks.injected;
-  const left =
-    stats.rx.packets + stats.queue.packets + stats.held.now + stats.held.dropped + sum(stats.refused) + stats.hooks.dropped;
+  const { tx, rx, queue, held, refused, hooks, impair } = stats;
+  const entered = tx.packets + hooks.injected + impair.duplicated;
+  const left = rx.packets + queue.packets + held.now + held.dropped + sum(refused) + hooks.dropped + impair.waiting + impair.lost;
   return { in: entered, out: left, balanced: entered === left };
 }

@@ -4,7 +4,7 @@ import * as path from 'node:path';
 import { Worker, type TransferListItem } from 'node:worker_threads';
 
 import { VnetError } from '../errors';
-import { COMMAND, STOP } from '../datapath/poll-loop';
+import { COMMAND, setConditions, STOP, type Conditions } from '../datapath/poll-loop';
 import type { PollRequest } from '../datapath/polled-interface';
 import type { PollEvents, Polled } from '../datapath/poller-thread';
 import type { HookAnswers, HookOrder, HookReply, HookRequest, HookWorkerData, SentError } from './hook-orders';
@@ -57,9 +57,8 @@ export class HookThread implements Polled {
   }
 
   /** Begins to poll: nobody else polls the interface any more. */
-  async poll(request: Omit<PollRequest, 'command'>, pollDelayUs: number, linkDown: boolean): Promise<void> {
-    this.command32[COMMAND.pollDelayUs] = pollDelayUs;
-    this.command32[COMMAND.linkDown] = linkDown ? 1 : 0;
+  async poll(request: Omit<PollRequest, 'command'>, conditions: Conditions): Promise<void> {
+    setConditions(this.command32, conditions);
     this.polling = true;
     this.bell = new RingBell(request.ringFd, (error) => this.events.error(`nothing wakes the hook's thread: ${error.message}`));
     const { rope } = this.bell;

@@ -5,8 +5,10 @@
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { VnetError } from '../errors';
+import { tryCommand } from '../native/command';
 import { setNetns, unshareNetns } from '../native/libc';
 
 const NAMED = '/run/netns';
@@ -124,4 +126,27 @@ export function netnsName(inode: number): string | null {
     }
   }
   return null;
+}
+
+/** How long processes may take to end when they are asked to, and when they are made to. */
+const END_MS = { SIGTERM: 1000, SIGKILL: 2000 } as const;
+
+/** Ends the processes that run in a namespace: SIGTERM, and after a second SIGKILL. */
+export async function endProcesses(name: string): Promise<void> {
+  const running = (): number[] => tryCommand('ip', ['netns', 'pids', name]).stdout.split('\n').filter(Boolean).map(Number);
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    for (const pid of running()) endProcess(pid, signal);
+    for (const end = Date.now() + END_MS[signal]; ; await delay(20)) {
+      if (running().length === 0) return;
+      if (Date.now() > end) break;
+    }
+  }
+}
+
+function endProcess(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // it has ended meanwhile
+  }
 }

@@ -18,6 +18,8 @@ export interface Qdisc {
   qlen: number;
   /** Their bytes. */
   backlog: number;
+  /** Frames that it has dropped. */
+  drops: number;
 }
 
 /** Those of an interface; none if there is no such interface. */
@@ -28,6 +30,6 @@ export function qdiscsOf(iface: string): Qdisc[] {
     const found = attributesOf(message, TC_BYTES);
     const stats = found.get(TCA_STATS2);
     const queue = stats && attributesOf(stats, 0).get(TCA_STATS_QUEUE);
-    return [{ kind: textOf(found.get(TCA_KIND)) ?? '', qlen: queue?.getUint32(0, true) ?? 0, backlog: queue?.getUint32(4, true) ?? 0 }];
+    return [{ kind: textOf(found.get(TCA_KIND)) ?? '', qlen: queue?.getUint32(0, true) ?? 0, backlog: queue?.getUint32(4, true) ?? 0, drops: queue?.getUint32(8, true) ?? 0 }];
   });
 }

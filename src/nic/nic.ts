@@ -6,6 +6,7 @@ import type { Controller } from '../controller/controller';
 import { readStats, type Stats } from '../datapath/stats';
 import type { VnetError } from '../errors';
 import { wrongFrame, type OnHookError } from '../hooks/contract';
+import { impairmentWords, parseImpairment } from '../impair/words';
 import { hookFile } from './nic-options';
 import { RefusalWatch } from './refusal-watch';
 
@@ -77,6 +78,14 @@ export class Nic extends EventEmitter<NicEvents> implements AsyncDisposable {
   /** Puts a hook in the place of the one before while traffic flows, or none. Rejects, and leaves everything, if it cannot be loaded. */
   async hook(file: string | URL | null, onError: OnHookError = 'pass'): Promise<void> {
     await this.controller.useHook(file === null ? null : { file: hookFile(file), onError });
+  }
+
+  /**
+   * Delays, loses, duplicates, reorders, corrupts or slows down what comes back, as `vnet-bpf impair` with the same
+   * words: `'delay 20ms loss 1%'`; null takes that away. Rejects with UNSUPPORTED where the kernel has no netem.
+   */
+  async impair(words: string | null): Promise<void> {
+    await this.controller.impair(words === null ? null : impairmentWords(parseImpairment(words.split(' ').filter(Boolean))));
   }
 
   /** Ends the loop and removes everything that was made; resolves when nothing is left. Idempotent. */

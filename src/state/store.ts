@@ -14,12 +14,24 @@ import type { TakenRecord } from '../link/taken';
 import type { TcLinkState } from 'libbpf-ts';
 
 /** Raised with every change of this record or of bpf/layout.h. */
-export const STATE_VERSION = 4;
+export const STATE_VERSION = 5;
 
 /** What hairpin changed in the namespace, so that it can be put back. */
 export interface HairpinRecord {
   addresses: { family: 4 | 6; address: string }[];
   table: number;
+}
+
+/** What `vnet-bpf impair` has done to the way back, for whoever reads the counters. */
+export interface ImpairmentRecord {
+  /** Those of netem that are in place; null when it was taken away. */
+  words: string[] | null;
+  /** CONTROL.enobufs when they were put in place: what netem had no room for since then came a second time. */
+  enobufs: number;
+  /** Frames that earlier ones have dropped. */
+  lost: number;
+  /** refused.backlog from before the first. */
+  backlog: number;
 }
 
 export interface Attachment {
@@ -58,6 +70,8 @@ export interface Attachment {
   /** The peer's counters at attach, for an interface that had a life before. */
   baseline: { peerTxPackets: number };
   hairpin: HairpinRecord | null;
+  /** Null: never impaired. */
+  impairment: ImpairmentRecord | null;
 }
 
 const STATE = 'state.json';
@@ -73,13 +87,16 @@ export const logFile = (id: string): string => path.join(stateDirectory(id), 'lo
 
 let held: { lock: FileLock; times: number } | null = null;
 
+/** Twenty commands started at once on a busy machine wait for each other; longer takes only one that hangs. */
+const LOCK_MS = 60_000;
+
 /**
  * Only one process changes things at a time; one that has several interfaces may take the lock for
  * one while it has it for another. The last thing done under the lock is to remove the state
  * directory if it is empty: earlier, the next command would make a lock of its own there.
  */
 export function lockEverything(): Disposable {
-  held ??= { lock: FileLock.take(globalLock(), 15_000), times: 0 };
+  held ??= { lock: FileLock.take(globalLock(), LOCK_MS), times: 0 };
   const mine = held;
   mine.times++;
   return {

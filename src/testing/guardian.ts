@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Cleans up after a test that cannot do it any more: a shell that waits for our end of a pipe to
- * close, which happens however this process ends, SIGKILL included.
+ * Cleans up after a test or a `vnet-bpf run` that cannot do it any more: a shell that waits for our end
+ * of a pipe to close, which happens however this process ends, SIGKILL included. Programs that were
+ * started in the namespace would keep it alive without a name, so they are ended first.
  */
 import { spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
@@ -11,6 +12,13 @@ const MAIN = path.join(__dirname, '..', 'cli', 'main.js');
 const SCRIPT = `
 read -r dismissed && exit
 exec 2>/dev/null >/dev/null
+for signal in TERM KILL KILL; do
+  for pid in $(ip netns pids "$4"); do kill -$signal $pid; done
+  for wait in 1 2 3 4 5 6 7 8 9 10; do
+    [ -z "$(ip netns pids "$4")" ] && break 2
+    sleep 0.1
+  done
+done
 "$1" "$2" detach "$3" --netns "$4"
 ip netns del "$4"
 `;

@@ -5,27 +5,18 @@
  * ends.
  */
 import { spawnSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 
 import { VnetError } from '../errors';
-import { ipIfPossible } from '../link/ip';
 import { Netns } from '../link/netns';
 import { command } from '../native/command';
-import { attach } from '../nic/attach';
 import type { Nic } from '../nic/nic';
-import type { NicOptions } from '../nic/nic-options';
 import { Frame } from '../packet/frame';
 import { summaryOf } from '../packet/summary';
 import { FrameSocket } from './frame-socket';
-import { guard, type Guardian } from './guardian';
 import { differences, type FrameMatcher } from './matcher';
+import { Throwaway, type ThrowawayOptions } from './throwaway';
 
-export interface LabOptions extends Omit<NicOptions, 'netns'> {
-  /** Name of the interface; `vnet0` unless given. */
-  interface?: string;
-  /** IPv6 in the namespace; off unless an address asks for it, so that only a test's own frames are there. */
-  ipv6?: boolean;
-}
+export type LabOptions = ThrowawayOptions;
 
 export interface ExpectOptions {
   /** Milliseconds to wait; 1000 unless given. */
@@ -40,31 +31,29 @@ export class Lab implements AsyncDisposable {
   private open = true;
 
   private constructor(
-    /** Name of the namespace, as `ip netns` has it. */
-    readonly netns: string,
-    readonly nic: Nic,
+    private readonly throwaway: Throwaway,
     private readonly socket: FrameSocket,
-    private readonly guardian: Guardian,
   ) {}
 
   /** Makes namespace and interface. Needs root. */
-  static async create({ interface: iface = 'vnet0', ipv6, ...options }: LabOptions = {}): Promise<Lab> {
-    const name = `vl${randomBytes(4).toString('hex')}`;
-    command('ip', ['netns', 'add', name]);
-    const guardian = guard(name, iface);
+  static async create(options: LabOptions = {}): Promise<Lab> {
+    const throwaway = await Throwaway.create('vl', options);
     try {
-      const wantsIpv6 = ipv6 ?? (options.addresses ?? []).some((address) => address.includes(':'));
-      using netns = Netns.named(name);
-      if (!wantsIpv6) netns.run(() => command('sysctl', ['-qw', 'net.ipv6.conf.default.disable_ipv6=1']));
-      netns.run(() => command('ip', ['link', 'set', 'dev', 'lo', 'up']));
-      // attach() leaves nothing behind when it fails, and is the last that can.
-      const nic = await attach(iface, { ...options, netns: name });
-      return new Lab(name, nic, FrameSocket.open(netns, iface), guardian);
+      using netns = Netns.named(throwaway.netns);
+      return new Lab(throwaway, FrameSocket.open(netns, throwaway.nic.name));
     } catch (error) {
-      guardian.dismiss();
-      ipIfPossible(['netns', 'del', name]);
+      await throwaway.close();
       throw error;
     }
+  }
+
+  /** Name of the namespace, as `ip netns` has it. */
+  get netns(): string {
+    return this.throwaway.netns;
+  }
+
+  get nic(): Nic {
+    return this.throwaway.nic;
   }
 
   /** Lets the interface transmit a frame, as an application would. It passes the loop, and the hook. */
@@ -120,12 +109,7 @@ export class Lab implements AsyncDisposable {
     if (!this.open) return;
     this.open = false;
     this.socket.close();
-    try {
-      await this.nic.detach();
-    } finally {
-      ipIfPossible(['netns', 'del', this.netns]);
-      this.guardian.dismiss();
-    }
+    await this.throwaway.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -155,3 +155,23 @@ t.test('a packet of which the first frames got into the backlog: the rest is sen
   t.same(nic.packets.map((packet) => packet[HDR + 42]), [4, 5, 6, 7, 8, 9]);
   t.equal(nic.counter('rxPackets'), 10);
 });
+
+t.test('behind a qdisc nothing is merged: it would take a packet for one frame; afterwards it is counted anew', async (t) => {
+  const nic = new FakeNic({ budget: 16, ringBytes: 1 << 16, gro: true });
+  const put = (): void => {
+    for (const one of of(10)) {
+      const { frame, vnetHeader } = datagram(one);
+      nic.put(frame, 'ready', vnetHeader);
+    }
+  };
+  put();
+  nic.poller.impaired = true;
+  nic.poller.poll();
+  t.equal(nic.packets.length, 10, 'one by one');
+  nic.delivered = 7; // three were lost on the way
+  nic.poller.impaired = false;
+  put();
+  nic.answers = [-(errnoOf['ENOBUFS'] as number)];
+  nic.delivered += 4;
+  t.equal(nic.poller.poll(), 4, 'of a merged packet four frames have got there');
+});

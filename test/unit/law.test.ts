@@ -15,13 +15,14 @@ function reading(): Stats {
     held: { now: 30, total: 99, dropped: 4, again: 5, grants: 6 },
     refused,
     hooks: { dropped: 50_000, injected: 0, errors: 77 },
+    impair: { waiting: 600_000, lost: 7_000_000, duplicated: 0 },
     reinject: { retries: 88, errors: 99 },
   } as unknown as Stats;
 }
 
 t.test('both sides, and whether they are equal', async (t) => {
   const stats = reading();
-  const out = 1000 + 200 + 30 + 4 + Object.keys(stats.refused).length + 50_000;
+  const out = 1000 + 200 + 30 + 4 + Object.keys(stats.refused).length + 50_000 + 600_000 + 7_000_000;
   t.same(law(stats), { in: 0, out, balanced: false });
   stats.tx.packets = out;
   t.same(law(stats), { in: out, out, balanced: true });

@@ -3,6 +3,7 @@
 import t, { type Test } from 'tap';
 
 import { BATCH, CONTROL } from '../../src/datapath/layout';
+import { POLLS_UNTIL_SUSPECT } from '../../src/datapath/poller';
 import { errnoOf } from '../../src/native/libc';
 import { FakeNic } from '../helpers/fake-nic';
 
@@ -100,6 +101,19 @@ t.test('while the link is down nothing waits for a socket that takes nothing', a
   t.equal(nic.poller.poll(), 4);
   t.equal(nic.counter('refusedDown'), 4);
   t.notOk(nic.poller.blocked);
+  checkBalance(t, nic);
+});
+
+t.test('behind a qdisc that is full: no frame is called impossible, and what it dropped is counted', async (t) => {
+  const { nic, put } = filled(4);
+  nic.poller.impaired = true;
+  nic.answers = [2, ...Array<number>(200).fill(minus('ENOBUFS'))];
+  for (let polls = 0; polls < 2 * POLLS_UNTIL_SUSPECT; polls++) nic.poller.poll();
+  t.equal(nic.counter('refusedInvalid'), 0);
+  t.equal(nic.counter('enobufs'), nic.calls, 'also where sendmmsg had sent some and did not say why it went no further');
+  nic.answers = [];
+  nic.poller.poll();
+  t.same(nic.sent, put, 'each frame once, in order');
   checkBalance(t, nic);
 });
 

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+/** `vnet-bpf impair`: delay, loss and the like on the way back, by the kernel's netem. */
+import { ControlClient } from '../controller/control-socket';
+import { requireAttachment } from '../controller/detach';
+import { impairableEnd } from '../controller/impairing';
+import { checkInterfaceName, checkNetnsName } from '../controller/options';
+import { requirePrivileges } from '../controller/privileges';
+import { readStats } from '../datapath/stats';
+import { usageError } from '../errors';
+import { impairmentWords, parseImpairment } from '../impair/words';
+import { netemCommands, readNetem } from '../link/netem';
+import { openPeerNetns } from '../link/peer-netns';
+import { controlSocket, type Attachment } from '../state/store';
+import { print, printJson } from './output';
+
+interface ImpairArguments {
+  iface: string;
+  words: string[] | undefined;
+  netns: string | undefined;
+  clear: boolean;
+  show: boolean;
+  dryRun: boolean;
+  json: boolean;
+}
+
+export async function impairCommand(args: ImpairArguments): Promise<void> {
+  checkInterfaceName(args.iface);
+  const netns = args.netns === undefined ? null : checkNetnsName(args.netns);
+  const words = checkWords(args);
+  requirePrivileges();
+  const attachment = requireAttachment(args.iface, netns);
+  const end = impairableEnd(attachment);
+  const present = wordsInPlace(attachment, end);
+  if (args.show) return show(attachment, present, args.json);
+  if (args.dryRun) {
+    const commands = netemCommands(end, present !== null, words);
+    return commands.forEach(print);
+  }
+  using client = await ControlClient.connect(controlSocket(attachment.id));
+  await client.ask({ order: 'impair', words });
+  print(sentence(attachment, words));
+}
+
+/** What is to be put in place, checked; null for nothing. */
+function checkWords({ iface, words = [], clear, show, json, dryRun }: ImpairArguments): string[] | null {
+  const what = `impair ${iface}`;
+  if ([words.length > 0, clear, show].filter(Boolean).length !== 1) {
+    throw usageError(what, 'give what to do to frames, or --clear, or --show', `vnet-bpf impair ${iface} delay 20ms loss 1%`);
+  }
+  if (json && !show) throw usageError('--json', 'goes with --show');
+  if (dryRun && show) throw usageError('--dry-run', '--show changes nothing');
+  return words.length > 0 ? impairmentWords(parseImpairment(words)) : null;
+}
+
+/** Those of the record, unless somebody has removed the qdisc. */
+function wordsInPlace({ impairment }: Attachment, end: string): string[] | null {
+  using netns = openPeerNetns();
+  return impairment?.words && netns?.run(() => readNetem(end)) ? impairment.words : null;
+}
+
+function show(attachment: Attachment, words: string[] | null, json: boolean): void {
+  if (!json) return print(sentence(attachment, words));
+  const { interface: name, netns, impair } = readStats(attachment);
+  printJson({ interface: name, netns, words: words?.join(' ') ?? null, ...impair });
+}
+
+const sentence = ({ iface }: Attachment, words: readonly string[] | null): string => (words ? `${iface} is impaired: ${words.join(' ')}` : `${iface} is not impaired`);

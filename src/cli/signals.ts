@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+/** Passes signals on to the command that `vnet-bpf run` has started, and remembers one that came before it. */
+import type { ChildProcess } from 'node:child_process';
+import * as fs from 'node:fs';
+import { constants } from 'node:os';
+
+/** What users send to processes. SIGUSR1 also so that Node does not start its debugger. */
+const PASSED_ON = ['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const;
+
+/** A terminal sends them to every process in the foreground. */
+const OF_THE_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT'];
+
+/**
+ * Whether a terminal's keys reach this process and, because it is in the same process group, the command as well. It
+ * must not get them twice: for many programs the second Ctrl-C means "at once".
+ */
+function inForeground(): boolean {
+  // Behind the name, which may hold anything: fields 5, 7 and 8 of proc_pid_stat(5).
+  const fields = fs.readFileSync('/proc/self/stat', 'utf8').replace(/^.*\) /s, '').split(' ');
+  const [group, terminal, foreground] = [fields[2], fields[4], fields[5]];
+  return terminal !== '0' && group === foreground;
+}
+
+/** The status of a process that a signal has ended, as shells have it. */
+export const statusOf = (signal: NodeJS.Signals): number => 128 + constants.signals[signal];
+
+export class SignalRelay {
+  private child: ChildProcess | undefined;
+  /** The first signal that came while there was no command. */
+  early: NodeJS.Signals | undefined;
+
+  /** From now on no signal ends this process: what it has made has to be removed first. */
+  constructor() {
+    for (const signal of PASSED_ON) process.on(signal, () => this.received(signal));
+  }
+
+  /** Signals are for this process from now on. */
+  to(child: ChildProcess): void {
+    this.child = child;
+  }
+
+  private received(signal: NodeJS.Signals): void {
+    if (!this.child) this.early ??= signal;
+    else if (!(OF_THE_TERMINAL.includes(signal) && inForeground())) this.child.kill(signal);
+  }
+}

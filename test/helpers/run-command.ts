@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+/** `vnet-bpf run` in the background, and whether anything of it is left. */
+import { spawn, type ChildProcess } from 'node:child_process';
+
+import type { Test } from 'tap';
+
+import { MAIN } from './cli';
+import { eventually } from './controller';
+import { ok, run } from './netns';
+
+/** Names of the namespaces that there are. */
+export const namespaces = (): string[] => ok('ip', ['netns', 'list']).split('\n').map((line) => line.split(' ')[0] as string);
+
+/** Whether a namespace is gone, and the record of what was attached in it. */
+export const isGone = (netns: string): boolean =>
+  netns !== '' && !namespaces().includes(netns) && run('grep', ['-rls', `"${netns}"`, '/run/vnet-bpf', '--include=state.json']).stdout === '';
+
+export interface StartedRun {
+  child: ChildProcess;
+  netns: string;
+  ended: Promise<number | null>;
+  /** What the command has printed behind the name of its namespace. */
+  output(): string;
+}
+
+/** `vnet-bpf run -- sh -c SCRIPT`, without a terminal; resolves when the script has printed a line, or has ended. */
+export async function startRun(t: Test, script: string): Promise<StartedRun> {
+  const args = [MAIN, 'run', '--stats', '/dev/null', '--', 'sh', '-c', `ip netns identify $$; ${script}`];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], detached: true, env: { ...process.env, NODE_OPTIONS: '' } });
+  t.teardown(() => child.exitCode === null && child.kill('SIGTERM'));
+  let output = '';
+  child.stdout?.on('data', (data: Buffer) => (output += data.toString()));
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+  await Promise.race([ended, eventually(() => output.split('\n').length > 2)]);
+  return { child, netns: output.split('\n')[0] ?? '', ended, output: () => output.replace(/^.*\n/, '') };
+}

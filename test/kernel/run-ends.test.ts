@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+/** How a `vnet-bpf run` ends: by signals, by a terminal's keys, killed; one of many. Nothing is left of any. */
+import { spawn } from 'node:child_process';
+import * as path from 'node:path';
+
+import t from 'tap';
+
+import { cannotRun, MAIN, SLOW } from '../helpers/cli';
+import { eventually, lives } from '../helpers/controller';
+import { isGone, startRun } from '../helpers/run-command';
+import { withoutTools } from '../helpers/traffic';
+
+t.setTimeout(300_000 * SLOW);
+
+const skip = cannotRun;
+
+t.test('signals reach the command', { skip }, async (t) => {
+  const names = ['INT', 'HUP', 'QUIT', 'USR1', 'TERM'];
+  const traps = names.map((name) => `trap 'echo got ${name}' ${name}`).join('; ');
+  const { child, netns, ended, output } = await startRun(t, `${traps}; trap 'echo got TERM; exit 9' TERM; echo ready; while :; do sleep 0.05; done`);
+  for (const name of names) {
+    child.kill(`SIG${name}` as NodeJS.Signals);
+    t.ok(await eventually(() => output().includes(`got ${name}`)), `SIG${name}`);
+  }
+  t.equal(await ended, 9, 'and it decides what to do about it');
+  t.ok(isGone(netns));
+});
+
+t.test('a terminal\'s Ctrl-C reaches it once', { skip: skip || withoutTools('script') }, async (t) => {
+  // Node, because a shell takes two signals that come close together for one.
+  const count = `let n = 0; process.on('SIGINT', () => n++); setTimeout(() => console.log('times ' + n), ${1000 * SLOW}); console.log('ready');`;
+  const file = path.join(t.testdir({ 'count.js': count }), 'count.js');
+  const command = `env -u NODE_OPTIONS '${process.execPath}' '${MAIN}' run --stats /dev/null -- '${process.execPath}' '${file}'`;
+  const child = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  let output = '';
+  child.stdout.on('data', (data: Buffer) => (output += data.toString()));
+  t.ok(await eventually(() => output.includes('ready')));
+  child.stdin.write('\x03');
+  await new Promise((resolve) => child.once('close', resolve));
+  t.match(output, 'times 1');
+});
+
+t.test('what it leaves running is ended, and what a kill of ours leaves too', { skip }, async (t) => {
+  const left = await startRun(t, `sleep 1000 >/dev/null & echo $!`);
+  t.equal(await left.ended, 0);
+  t.notOk(lives(Number(left.output())), 'a background process goes with its network');
+
+  const { child, netns, output } = await startRun(t, `trap '' TERM; echo $$; while :; do sleep 1; done`);
+  const pid = Number(output());
+  t.ok(lives(pid));
+  child.kill('SIGKILL');
+  t.ok(await eventually(() => isGone(netns) && !lives(pid)), 'namespace, interface and command go');
+});
+
+t.test('side by side', { skip }, async (t) => {
+  const count = Number(process.env['VNET_BPF_TEST_RUNS'] ?? (SLOW > 1 ? 2 : 5));
+  const runs = await Promise.all(Array.from({ length: count }, () => startRun(t, `echo ready; ping -q -c 2 -i 0.1 -W ${2 * SLOW} 10.77.0.1`)));
+  t.same(await Promise.all(runs.map(({ ended }) => ended)), Array(count).fill(0));
+  t.equal(new Set(runs.map(({ netns }) => netns)).size, count, 'each has its own');
+  t.ok(runs.every(({ output, netns }) => output().includes(' 0% packet loss') && isGone(netns)), 'all pings came back, and nothing is left');
+});
