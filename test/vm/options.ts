@@ -19,7 +19,7 @@ With a command: runs it in /work of the guest and shows its output; one argument
   --jobs N            kernels at a time (2)
   --env NAME=VALUE    in the environment of tests and command (repeatable)
   --timeout SECONDS   of processor time for one guest (3600 for tests, 300 for a command)
-  --file-timeout S    for one test file or set (600; for other sets 1200)
+  --file-timeout S    for one test file or set (900; for other sets 1200)
   --idle SECONDS      of processor time without any output (45; for other sets 240)
   --kvm               on the host's processor; a guest that does not come up is emulated
   --memory MB         of the guest (768)
@@ -100,7 +100,7 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
     environment: (values.env ?? []).map(assignment),
     jobs: number('--jobs', values.jobs, 2),
     timeoutMs: number('--timeout', values.timeout, isCommand ? 300 : 3600) * 1000,
-    fileTimeoutSeconds: number('--file-timeout', values['file-timeout'], slow ? 1200 : 600),
+    fileTimeoutSeconds: number('--file-timeout', values['file-timeout'], slow ? 1200 : 900),
     idleMs: number('--idle', values.idle, slow ? 240 : 45) * 1000,
     kvm: values.kvm ?? false,
     memoryMb: number('--memory', values.memory, 768),

@@ -63,7 +63,7 @@ async function runTests(
   missing: ReadonlyMap<Kernel, string>,
 ): Promise<number> {
   const wanted = options.directories.length > 0 ? options.directories.map((directory) => ({ directory, files: /\.test\.ts$/ })) : sets[options.set];
-  const units = findTests(repository, wanted, options.match);
+  const unitsOf = (kernel: Kernel): TestUnit[] => findTests(repository, wanted, options.match, kernel.name);
   const report = new Report((line) => console.log(line));
   const sums: string[] = [];
   const results: KernelResult[] = [];
@@ -71,7 +71,7 @@ async function runTests(
     if (interrupt.signal.aborted) return;
     const image = fetched.get(kernel.name);
     if (image) {
-      const tests = await testKernel(kernel, image, units, new KernelReport(report, turn, sums), options);
+      const tests = await testKernel(kernel, image, unitsOf(kernel), new KernelReport(report, turn, sums), options);
       results.push({ name: kernel.name, version: image.version, tests });
       return;
     }
@@ -79,7 +79,7 @@ async function runTests(
     turn.say(() => (process.env['CI'] ? report.check(`${kernel.name} can be fetched`, [why]) : report.skip(`${kernel.name} can be fetched`, why)));
   });
   await inTurns(jobs, options.jobs);
-  if (units.length === 0) report.check('there are test files', [`none in ${wanted.map((set) => set.directory).join(', ')} matches`]);
+  if (options.kernels.every((kernel) => unitsOf(kernel).length === 0)) report.check('there are test files', [`none in ${wanted.map((set) => set.directory).join(', ')} matches`]);
   if (interrupt.signal.aborted) report.check('runs to its end', ['interrupted']);
   for (const sum of sums) report.comment(sum);
   const ok = report.end();

@@ -9,8 +9,10 @@ export interface TestSet {
   readonly directory: string;
   /** Matched against the path below the directory. */
   readonly files: RegExp;
-  /** All of them in one process, under this name: loading tap takes two seconds in emulation. */
+  /** All of them in one process, under this name: loading tap takes seconds in emulation. Sets with one name share it. */
   readonly together?: string;
+  /** Only on these kernels, if not on all. */
+  readonly kernels?: readonly string[];
   /** Where the interfaces of the tests are to be made, if not on a veth. */
   readonly backEnd?: 'dummy';
 }
@@ -31,8 +33,10 @@ export const sets = {
    * more about load and about the machine than about the kernel.
    */
   matrix: [
-    { directory: 'test/kernel', files: /^matrix-.*\.test\.ts$/, together: 'test/kernel/matrix-*.test.ts' },
-    { directory: 'src/libbpf-ts/test', files: /(^|\/)kernel[-/].*\.test\.ts$/, together: 'src/libbpf-ts/test/kernel-*.test.ts' },
+    { directory: 'test/kernel', files: /^matrix-(doctor|dummy|veth)\.test\.ts$/, together: 'matrix' },
+    // What the kernel's qdiscs do has not changed for years: the oldest and the newest will do.
+    { directory: 'test/kernel', files: /^matrix-(qdisc|impair)\.test\.ts$/, together: 'matrix', kernels: ['6.1', 'newest'] },
+    { directory: 'src/libbpf-ts/test', files: /(^|\/)kernel[-/].*\.test\.ts$/, together: 'matrix' },
   ],
   /** The tests of traffic on the other back end: a host may have no dummy, each kernel of the table does. */
   dummy: [{ directory: 'test/kernel', files: /^(dummy|traffic-.*)\.test\.ts$/, backEnd: 'dummy' }],
@@ -45,24 +49,30 @@ export const sets = {
 
 export type SetName = keyof typeof sets;
 
-export function findTests(root: string, wanted: readonly TestSet[], match: RegExp): TestUnit[] {
-  return wanted.flatMap(({ directory, files, together, backEnd }) => {
+/** Those that run on a kernel. */
+export function findTests(root: string, wanted: readonly TestSet[], match: RegExp, kernel: string): TestUnit[] {
+  const units: TestUnit[] = [];
+  for (const { directory, files, together, kernels, backEnd } of wanted) {
+    if (kernels && !kernels.includes(kernel)) continue;
     let names: string[];
     try {
       names = readdirSync(path.join(root, directory), { recursive: true, encoding: 'utf8' });
     } catch {
-      return []; // Not there yet.
+      continue; // Not there yet.
     }
     const found = names
       .filter((name) => files.test(name))
       .sort()
       .map((name) => path.join(directory, name))
       .filter((file) => match.test(file));
-    if (found.length === 0) return [];
+    if (found.length === 0) continue;
     const on = backEnd === undefined ? '' : ` on a ${backEnd}`;
-    if (together !== undefined) return [{ name: together + on, files: found, backEnd }];
-    return found.map((file) => ({ name: file + on, files: [file], backEnd }));
-  });
+    const begun = units.findIndex(({ name }) => name === together);
+    if (together === undefined) units.push(...found.map((file) => ({ name: file + on, files: [file], backEnd })));
+    else if (begun < 0) units.push({ name: together + on, files: found, backEnd });
+    else units[begun] = { ...(units[begun] as TestUnit), files: [...(units[begun] as TestUnit).files, ...found] };
+  }
+  return units;
 }
 
 /** What test files and commands find in their environment: README.md explains it to their authors. */
