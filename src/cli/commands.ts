@@ -75,6 +75,7 @@ const parser = yargs(process.argv.slice(2))
         .positional('iface', { type: 'string', describe: 'the interface' })
         .option('netns', netnsOption)
         .option('json', jsonOption)
+        .option('prometheus', { type: 'boolean', default: false, describe: 'print metrics in the text format of Prometheus' })
         .option('check', { type: 'boolean', default: false, describe: 'fail unless the law of the loop balances' })
         .option('watch', { type: 'string', describe: 'print again every SECONDS (1)' }),
     async (argv) => (require('./stats') as typeof import('./stats')).statsCommand(argv),

@@ -20,16 +20,18 @@ export interface AttachmentDescription {
   budget: number;
   whenFull: string;
   addresses: string[];
+  metrics: string | null;
 }
 
 export function describeAttachment(attachment: Attachment): AttachmentDescription {
+  const lives = isControlled(attachment);
   return {
     interface: attachment.iface,
     netns: attachment.netns.name ?? netnsName(attachment.netns.inode),
     ifindex: attachment.ifindex,
     backend: attachment.backend,
     attach: attachment.attach,
-    state: isControlled(attachment) ? 'running' : 'crashed',
+    state: lives ? 'running' : 'crashed',
     pid: attachment.pid,
     startedAt: attachment.startedAt,
     ringBytes: attachment.ringBytes,
@@ -37,6 +39,7 @@ export function describeAttachment(attachment: Attachment): AttachmentDescriptio
     budget: attachment.budget,
     whenFull: attachment.whenFull,
     addresses: (attachment.hairpin?.addresses ?? []).map(({ address }) => address),
+    metrics: lives ? attachment.metrics : null,
   };
 }
 

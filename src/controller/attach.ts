@@ -144,6 +144,7 @@ function plan(iface: string, netns: Netns, options: AttachOptions, existing: Lin
     whenFull,
     baseline: { peerTxPackets: 0 },
     hairpin: null,
+    metrics: null,
   };
 }
 
@@ -159,6 +160,7 @@ async function adopt(attachment: Attachment, netns: Netns, options: AttachOption
     attachment.budget = options.budget;
     attachment.gro = options.gro;
     attachment.busyPollUs = options.busyPollUs;
+    attachment.metrics = null;
     saveAttachment(attachment);
     step('adopted');
     controller = new Controller({ attachment, datapath, lock, wireNetns, hairpinAll: options.hairpin });

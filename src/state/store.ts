@@ -14,7 +14,7 @@ import type { TakenRecord } from '../link/taken';
 import type { TcLinkState } from 'libbpf-ts';
 
 /** Raised with every change of this record or of bpf/layout.h. */
-export const STATE_VERSION = 4;
+export const STATE_VERSION = 5;
 
 /** What hairpin changed in the namespace, so that it can be put back. */
 export interface HairpinRecord {
@@ -56,6 +56,8 @@ export interface Attachment {
   /** The peer's counters at attach, for an interface that had a life before. */
   baseline: { peerTxPackets: number };
   hairpin: HairpinRecord | null;
+  /** URL of its metrics while its controller serves them. */
+  metrics: string | null;
 }
 
 const STATE = 'state.json';

@@ -54,6 +54,7 @@ const LIST = {
   budget: 'integer',
   whenFull: 'string',
   addresses: ['string', 'string'],
+  metrics: 'null',
 };
 
 t.test('options take effect, and JSON says so', { skip: cannotRun }, async (t) => {
