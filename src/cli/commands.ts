@@ -81,6 +81,16 @@ const parser = yargs(process.argv.slice(2))
     async (argv) => (require('./stats') as typeof import('./stats')).statsCommand(argv),
   )
   .command(
+    'top [iface]',
+    'watch interfaces live: rates, queue, stops and wakes, drops',
+    (y) =>
+      y
+        .positional('iface', { type: 'string', describe: 'the interface' })
+        .option('netns', netnsOption)
+        .option('interval', { type: 'string', default: '1', requiresArg: true, describe: 'seconds between two looks' }),
+    async (argv) => (require('./top') as typeof import('./top')).topCommand(argv),
+  )
+  .command(
     'log [iface]',
     'show what happened: lifecycle, queue stopped, queue woken',
     (y) =>

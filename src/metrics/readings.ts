@@ -2,9 +2,8 @@
 /** Readings of attachments, with the label that tells their namespaces apart. */
 import * as fs from 'node:fs';
 
-import { BpfError } from 'libbpf-ts';
-
-import { readStats, type Stats } from '../datapath/stats';
+import type { Stats } from '../datapath/stats';
+import { statsIfThere } from '../datapath/stats-if-there';
 import type { Attachment } from '../state/store';
 import type { Reading } from './samples';
 
@@ -22,11 +21,7 @@ export const readingOf = (attachment: Attachment, stats: Stats): Reading => ({
 /** Readings of those whose counters are still there. */
 export function readings(attachments: readonly Attachment[]): Reading[] {
   return attachments.flatMap((attachment) => {
-    try {
-      return [readingOf(attachment, readStats(attachment))];
-    } catch (error) {
-      if (error instanceof BpfError && error.errnoName === 'ENOENT') return []; // it is being detached
-      throw error;
-    }
+    const stats = statsIfThere(attachment);
+    return stats === null ? [] : [readingOf(attachment, stats)];
   });
 }
