@@ -47,7 +47,7 @@ const parser = yargs(process.argv.slice(2))
     'list',
     'show the attached interfaces',
     (y) => y.option('json', jsonOption),
-    async (argv) => (require('./list') as typeof import('./list')).listCommand(argv),
+    (argv) => (require('./list') as typeof import('./list')).listCommand(argv),
   )
   .command(
     'hook <iface> [file]',
@@ -104,7 +104,7 @@ const parser = yargs(process.argv.slice(2))
     'doctor',
     'check whether this machine has what vnet-bpf needs',
     (y) => y.option('json', jsonOption),
-    async (argv) => (require('./doctor') as typeof import('./doctor')).doctorCommand(argv),
+    (argv) => (require('./doctor') as typeof import('./doctor')).doctorCommand(argv),
   )
   .command(
     'demo',

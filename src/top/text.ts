@@ -18,8 +18,8 @@ export function short(value: number): string {
   const units = ['', 'k', 'M', 'G', 'T', 'P'];
   let rest = value;
   let unit = 0;
-  // 999.95 would be rounded to 1000.
-  while (rest >= (unit === 0 ? 999.5 : 999.95) && unit < units.length - 1) {
+  // 999.5 would be rounded to 1000.
+  while (rest >= 999.5 && unit < units.length - 1) {
     rest /= 1000;
     unit++;
   }

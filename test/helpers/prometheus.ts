@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Reads the Prometheus text format, and finds each number of `stats --json` in it. */
 import * as fs from 'node:fs';
+import * as os from 'node:os';
 import * as path from 'node:path';
 
 import { METRICS, type NumberPath } from '../../src/metrics/definitions';
@@ -69,3 +70,24 @@ export function promtoolSays(text: string): string {
   const { status, stdout, stderr } = run(promtool, ['check', 'metrics'], { input: text });
   return `${stdout}${stderr}${status === 0 ? '' : `status ${status}`}`.trim();
 }
+
+/** What promtool says of a file. */
+function promtoolChecks(what: 'rules' | 'config', text: string): string {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'vnet-bpf-test-'));
+  try {
+    const file = path.join(directory, 'file.yml');
+    fs.writeFileSync(file, text);
+    const { stdout, stderr } = run(promtool, ['check', what, file]);
+    return (stdout + stderr).replace(/^Checking .*\n/, '').trim();
+  } finally {
+    fs.rmSync(directory, { recursive: true });
+  }
+}
+
+/** What promtool says of expressions, as rules; JSON is YAML. */
+export function promtoolRules(expressions: readonly string[]): string {
+  const rules = expressions.map((expr, i) => ({ record: `test:${i}`, expr }));
+  return promtoolChecks('rules', JSON.stringify({ groups: [{ name: 'test', rules }] }));
+}
+
+export const promtoolConfig = (text: string): string => promtoolChecks('config', text);
