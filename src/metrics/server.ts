@@ -11,6 +11,8 @@ export type MetricsSource = () => Promise<string>;
 
 /** More than the scrapers of one machine need; a flood of others is not to take all descriptors of the controller. */
 const CONNECTIONS_MAX = 16;
+/** Who connects and says nothing has to go by then. */
+const REQUEST_MS = 10_000;
 
 export class MetricsServer implements Disposable {
   private constructor(
@@ -20,13 +22,15 @@ export class MetricsServer implements Disposable {
 
   /** Does not keep the process alive. Throws a VnetError that says why nobody can listen there. */
   static async listen(address: ListenAddress, contentType: string, source: MetricsSource): Promise<MetricsServer> {
-    const server = http.createServer((request, response) => void answer(request, response, contentType, source));
+    const server = http.createServer({ requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS }, (request, response) => void answer(request, response, contentType, source));
     server.maxConnections = CONNECTIONS_MAX;
     server.unref();
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error: NodeJS.ErrnoException) => reject(cannotListen(address, error)));
       server.listen({ ...address, ipv6Only: true }, resolve);
     });
+    // A connection that could not be accepted, for want of descriptors: the next may be.
+    server.on('error', () => undefined);
     const { port } = server.address() as AddressInfo;
     return new MetricsServer(server, `http://${addressText({ ...address, port })}/metrics`);
   }

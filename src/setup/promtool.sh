@@ -18,7 +18,7 @@ download() { (cd "$work" && apt-get download prometheus </dev/null >log 2>&1); }
 
 echo "setup: promtool"
 if ! download; then
-	as_root apt-get update </dev/null >"$work/log" 2>&1 || true
+	(as_root apt-get update </dev/null >"$work/log" 2>&1) || true
 	download || { echo "setup: could not download promtool; going on without it"; exit 0; }
 fi
 dpkg-deb --fsys-tarfile "$work"/prometheus_*.deb | tar -x -C "$work" ./usr/bin/promtool

@@ -7,7 +7,7 @@ import t from 'tap';
 
 import { METRICS } from '../../src/metrics/definitions';
 import { cannotRun, MAIN, ROOT, SLOW } from '../helpers/cli';
-import { blocksOf, scriptOf } from '../helpers/document';
+import { blocksOf, scriptOf, type Block } from '../helpers/document';
 import { PrivateMachine } from '../helpers/private-machine';
 import { parseMetrics, promtoolConfig, promtoolRules, promtoolSays, withoutPromtool } from '../helpers/prometheus';
 import { withoutTools } from '../helpers/traffic';
@@ -15,8 +15,7 @@ import { withoutTools } from '../helpers/traffic';
 t.setTimeout(120_000 * SLOW);
 
 const DOCUMENT = path.join(ROOT, 'docs', 'metrics.md');
-const blocks = blocksOf(DOCUMENT);
-const inLanguage = (language: string): typeof blocks => blocks.filter((block) => block.language === language);
+const inLanguage = (language: string): Block[] => blocksOf(DOCUMENT).filter((block) => block.language === language);
 
 const PREPARE = `
 set -e

@@ -9,6 +9,7 @@ import { attachedIn, cannotRun, cli, cliStart, MAIN, ROOT, SLOW, type Attached }
 import { eventually } from '../helpers/controller';
 import { startFlood } from '../helpers/flood';
 import { quietNetns } from '../helpers/netns';
+import { PrivateMachine } from '../helpers/private-machine';
 import { refused } from '../helpers/refusal';
 import { pictureIn, putPicture, shapeOf } from '../helpers/screenshot';
 import { Tmux } from '../helpers/tmux';
@@ -40,12 +41,13 @@ async function busy(t: Test): Promise<{ netns: string; vnet0: Attached; vnet1: A
 const top = (t: Test, netns: string): Tmux => new Tmux(t, [process.execPath, MAIN, 'top', '--netns', netns], SIZE);
 
 /** The program has ended, and the terminal is as it was: its own screen, a cursor, lines and echo. */
-async function restored(t: Test, terminal: Tmux, how: string): Promise<void> {
+async function restored(t: Test, terminal: Tmux, how: string, status = 0): Promise<string> {
   const text = (await terminal.shows(/ended with \d+[^]*echo/)).join('\n');
-  t.match(text, /ended with 0/, `${how}: exit code 0`);
+  t.match(text, `ended with ${status}`, `${how}: exit code ${status}`);
   t.notMatch(text, /vnet-bpf top/, 'the screen from before is back');
   t.match(text, / icanon[^]* echo /, 'with lines and echo');
   t.equal(terminal.ask('#{alternate_on} #{cursor_flag}'), '0 1', 'and a cursor');
+  return text;
 }
 
 t.test('what it shows, and what keys do', { skip: cannotRun || withoutTools('tmux') }, async (t) => {
@@ -116,6 +118,19 @@ t.test('however it ends, the terminal is given back', { skip: cannotRun || witho
   process.kill(Number(child), 'SIGTERM');
   await restored(t, byKey, 'Ctrl-C');
   await restored(t, bySignal, 'SIGTERM');
+});
+
+t.test('an error in the middle of it is read on the old screen', { skip: cannotRun || withoutTools('tmux') }, async (t) => {
+  // Of its own, because the record that is damaged would stop everybody else.
+  const machine = await PrivateMachine.start(t);
+  t.equal(machine.cli(['attach', 'vnet0', '--daemon']).status, 0);
+  const [program, args] = machine.inside(process.execPath, [MAIN, 'top']);
+  const terminal = new Tmux(t, [program, ...args], SIZE);
+  await terminal.shows(/> vnet0/);
+  machine.shell('cd /run/vnet-bpf/????????; cp state.json kept; echo damaged >state.json');
+  t.match(await restored(t, terminal, 'an error', 1), /vnet-bpf: state file .*: is damaged/, 'the error is there to be read');
+  machine.shell('cd /run/vnet-bpf/????????; mv kept state.json');
+  t.equal(machine.cli(['detach', 'vnet0']).status, 0);
 });
 
 t.test('without a terminal: lines; and what is refused', { skip: cannotRun }, async (t) => {
