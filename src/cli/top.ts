@@ -20,7 +20,7 @@ export async function topCommand(args: TopArguments): Promise<void> {
   requirePrivileges();
   selected(args); // an interface that is not there now is an error; one that goes later is not
   const look = (): Look[] => looks(args);
-  if (process.stdout.isTTY && process.stdin.isTTY) {
+  if (hasScreen()) {
     return (require('./top-screen') as typeof import('./top-screen')).showScreen(look, seconds);
   }
   const board = new Board();
@@ -31,6 +31,9 @@ export async function topCommand(args: TopArguments): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
   }
 }
+
+/** A terminal on both sides that can move its cursor. */
+const hasScreen = (): boolean => process.stdout.isTTY && process.stdin.isTTY && !['', 'dumb'].includes(process.env['TERM'] ?? '');
 
 function looks(selection: Selection): Look[] {
   return attachments(selection).flatMap((attachment) => {

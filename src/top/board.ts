@@ -44,7 +44,10 @@ export class Board {
   /** Takes in what there is now, at a time in milliseconds. Those that came and went are told, but for the first time. */
   update(looks: readonly Look[], now: number): { rows: Row[]; changes: Change[] } {
     const next = new Map<string, Known>();
-    const changes: Change[] = [];
+    const there = new Set(looks.map(({ id }) => id));
+    const gone = [...this.known].filter(([id]) => !there.has(id));
+    // First what went: an interface that was replaced has come.
+    const changes = gone.map(([, { stats }]): Change => ({ name: nameOf(stats), what: 'went' }));
     const rows = looks.map((look): Row => {
       const before = this.known.get(look.id);
       const timeline = before?.timeline ?? new Timeline();
@@ -54,7 +57,6 @@ export class Board {
       const rates = before ? ratesBetween(before.stats, look.stats, now - before.at) : null;
       return { ...look, rates, timeline: (width) => timeline.columns(now, width) };
     });
-    for (const [id, { stats }] of this.known) if (!next.has(id)) changes.push({ name: nameOf(stats), what: 'went' });
     this.known = next;
     this.first = false;
     return { rows, changes };

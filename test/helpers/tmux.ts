@@ -10,11 +10,14 @@ import { ok, run } from './netns';
 
 const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
+/** The smallest that `top` is made for. */
+export const SIZE = { width: 80, height: 24 };
+
 export class Tmux {
   private readonly socket = `vt${randomBytes(4).toString('hex')}`;
 
   /** Runs a command in a shell's place; tmux ends with the test, and the command with it. */
-  constructor(t: Test, command: readonly string[], { width, height }: { width: number; height: number }) {
+  constructor(t: Test, command: readonly string[], { width, height }: typeof SIZE) {
     t.teardown(() => run('tmux', ['-L', this.socket, 'kill-server']));
     const script = `env -u NODE_OPTIONS ${command.map(quote).join(' ')}; echo "ended with $?"; stty -a; exec cat`;
     // Not the user's configuration; windows keep their size though nobody is attached.

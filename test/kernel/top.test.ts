@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `top` in a terminal of 80x24, under traffic: what it shows, its keys, and that it gives the terminal back. */
-import * as fs from 'node:fs';
+/** `top` in a terminal of 80x24, under traffic: what it shows, and what keys do. */
 import * as path from 'node:path';
 
 import t, { type Test } from 'tap';
@@ -9,15 +8,13 @@ import { attachedIn, cannotRun, cli, cliStart, MAIN, ROOT, SLOW, type Attached }
 import { eventually } from '../helpers/controller';
 import { startFlood } from '../helpers/flood';
 import { quietNetns } from '../helpers/netns';
-import { PrivateMachine } from '../helpers/private-machine';
 import { refused } from '../helpers/refusal';
 import { pictureIn, putPicture, shapeOf } from '../helpers/screenshot';
-import { Tmux } from '../helpers/tmux';
+import { SIZE, Tmux } from '../helpers/tmux';
 import { withoutArp, withoutTools } from '../helpers/traffic';
 
 t.setTimeout(120_000 * SLOW);
 
-const SIZE = { width: 80, height: 24 };
 const README = path.join(ROOT, 'README.md');
 /** Set: the picture in the README is made anew. */
 const DRAW = process.env['VNET_BPF_TEST_DRAW'] !== undefined;
@@ -38,21 +35,9 @@ async function busy(t: Test): Promise<{ netns: string; vnet0: Attached; vnet1: A
   return { netns, vnet0: await attach('vnet0', '10.77.0.1'), vnet1: await attach('vnet1', '10.78.0.1', '--when-full', 'drop') };
 }
 
-const top = (t: Test, netns: string): Tmux => new Tmux(t, [process.execPath, MAIN, 'top', '--netns', netns], SIZE);
-
-/** The program has ended, and the terminal is as it was: its own screen, a cursor, lines and echo. */
-async function restored(t: Test, terminal: Tmux, how: string, status = 0): Promise<string> {
-  const text = (await terminal.shows(/ended with \d+[^]*echo/)).join('\n');
-  t.match(text, `ended with ${status}`, `${how}: exit code ${status}`);
-  t.notMatch(text, /vnet-bpf top/, 'the screen from before is back');
-  t.match(text, / icanon[^]* echo /, 'with lines and echo');
-  t.equal(terminal.ask('#{alternate_on} #{cursor_flag}'), '0 1', 'and a cursor');
-  return text;
-}
-
 t.test('what it shows, and what keys do', { skip: cannotRun || withoutTools('tmux') }, async (t) => {
   const { netns, vnet0, vnet1 } = await busy(t);
-  const terminal = top(t, netns);
+  const terminal = new Tmux(t, [process.execPath, MAIN, 'top', '--netns', netns], SIZE);
   const lines = await terminal.shows(/> vnet0[^]*tx +[1-9][^]*stops {2,}.*[+#] [^]*vnet1[^]*tx +[1-9][^]*drops full \d/);
   t.equal(lines.length, SIZE.height);
   t.match(lines[0], /^vnet-bpf top {2}2 interfaces, every 1 s, by name +\d\d:\d\d:\d\d$/);
@@ -101,36 +86,6 @@ t.test('what it shows, and what keys do', { skip: cannotRun || withoutTools('tmu
   t.match((await terminal.shows(/1 interface,[^]* went/)).at(-1), `vnet1 in ${netns} went`);
   attachedIn(t, netns, [], 'vnet2');
   await terminal.shows(/2 interfaces[^]*vnet2 in [^]*vnet2 in \S+ came/);
-  terminal.press('q');
-  await restored(t, terminal, 'q');
-});
-
-t.test('however it ends, the terminal is given back', { skip: cannotRun || withoutTools('tmux') }, async (t) => {
-  const netns = quietNetns(t);
-  attachedIn(t, netns);
-  const byKey = top(t, netns);
-  const bySignal = top(t, netns);
-  await byKey.shows(/> vnet0/);
-  byKey.press('C-c');
-  await bySignal.shows(/> vnet0/);
-  const shell = bySignal.pid();
-  const [child = ''] = fs.readFileSync(`/proc/${shell}/task/${shell}/children`, 'utf8').trim().split(' ');
-  process.kill(Number(child), 'SIGTERM');
-  await restored(t, byKey, 'Ctrl-C');
-  await restored(t, bySignal, 'SIGTERM');
-});
-
-t.test('an error in the middle of it is read on the old screen', { skip: cannotRun || withoutTools('tmux') }, async (t) => {
-  // Of its own, because the record that is damaged would stop everybody else.
-  const machine = await PrivateMachine.start(t);
-  t.equal(machine.cli(['attach', 'vnet0', '--daemon']).status, 0);
-  const [program, args] = machine.inside(process.execPath, [MAIN, 'top']);
-  const terminal = new Tmux(t, [program, ...args], SIZE);
-  await terminal.shows(/> vnet0/);
-  machine.shell('cd /run/vnet-bpf/????????; cp state.json kept; echo damaged >state.json');
-  t.match(await restored(t, terminal, 'an error', 1), /vnet-bpf: state file .*: is damaged/, 'the error is there to be read');
-  machine.shell('cd /run/vnet-bpf/????????; mv kept state.json');
-  t.equal(machine.cli(['detach', 'vnet0']).status, 0);
 });
 
 t.test('without a terminal: lines; and what is refused', { skip: cannotRun }, async (t) => {

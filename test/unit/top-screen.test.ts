@@ -1,100 +1,14 @@
 // SPDX-License-Identifier: MIT
-/** `top` without a terminal: rates, the minute, orders, keys, and what the screen shows. */
+/** What `top` shows, without a terminal: orders, keys, numbers, the screen, plain lines. */
 import t from 'tap';
 
-import type { Stats } from '../../src/datapath/stats';
-import { Board, type Look } from '../../src/top/board';
+import { Board } from '../../src/top/board';
 import { plainLines } from '../../src/top/plain';
-import { ratesBetween } from '../../src/top/rates';
 import { screen, type Scene } from '../../src/top/screen';
 import { sorted } from '../../src/top/sort';
 import { bar, bitRate, clip, packetRate, part, short, textOf } from '../../src/top/text';
-import { Timeline } from '../../src/top/timeline';
 import { FIRST_VIEW, press, type View } from '../../src/top/view';
-import { sampleStats } from '../helpers/sample-stats';
-
-/** A reading that differs from the sample in what is given. */
-function reading(change: (stats: Stats) => void = () => undefined): Stats {
-  const stats = sampleStats();
-  stats.state = 'running';
-  stats.queue = { ...stats.queue, capacityBytes: 1000, usedBytes: 0, packets: 0, capacityPackets: null, lowWatermarkBytes: 500, stopped: false };
-  change(stats);
-  return stats;
-}
-
-const look = (id: string, change?: (stats: Stats) => void): Look => ({ id, budget: 64, whenFull: 'hold', stats: reading(change) });
-
-t.test('rates from two readings', async (t) => {
-  const before = reading();
-  const after = reading((stats) => {
-    stats.tx.packets += 100;
-    stats.tx.bytes += 1000;
-    stats.rx.packets += 50;
-    stats.poll.polls += 20;
-    stats.poll.budgetExhausted += 5;
-    stats.queue.stops += 1;
-    stats.refused.full += 10;
-    stats.held.dropped += 2;
-    stats.hooks.dropped += 4;
-  });
-  const rates = ratesBetween(before, after, 2000);
-  t.match(rates, { txPackets: 50, txBits: 4000, rxPackets: 25, rxBits: 0, polls: 10, budgetUsedUp: 0.25, stops: 0.5, wakes: 0 });
-  t.same([...(rates?.drops ?? [])], [['full', 5], ['held', 1], ['hook', 2]], 'drops by reason, only those that there were');
-  t.equal(ratesBetween(after, before, 1000), null, 'counters that went back tell nothing');
-  t.equal(ratesBetween(before, after, 0), null);
-  t.match(ratesBetween(before, before, 1000), { polls: 0, budgetUsedUp: 0 }, 'nothing is divided by 0');
-});
-
-t.test('the last minute', async (t) => {
-  const timeline = new Timeline();
-  const queue = (stops: number, wakes: number, stopped: boolean): Stats['queue'] => ({ ...reading().queue, stops, wakes, stopped });
-  t.equal(timeline.columns(0, 4), '    ', 'nobody has looked');
-  timeline.add(0, 1000, queue(0, 0, false), queue(0, 0, false));
-  timeline.add(1000, 2000, queue(0, 0, false), queue(1, 0, true));
-  timeline.add(2000, 4000, queue(1, 0, true), queue(1, 0, true));
-  timeline.add(4000, 5000, queue(1, 0, true), queue(1, 1, false));
-  timeline.add(5000, 6000, queue(1, 1, false), queue(9, 9, false));
-  timeline.add(6000, 7000, queue(9, 9, false), queue(9, 9, false));
-  t.equal(timeline.columns(7000, 60), ' '.repeat(53) + '.###++.');
-  t.equal(timeline.columns(7000, 30).trim(), '.#++', 'half as many columns: the worst of each');
-  t.equal(timeline.columns(66_000, 60), '.' + ' '.repeat(59), 'what is older than a minute is left out');
-  t.equal(timeline.columns(68_000, 60), ' '.repeat(60));
-});
-
-t.test('interfaces come and go', async (t) => {
-  const board = new Board();
-  t.same(board.update([look('a')], 0).changes, [], 'what is there at first has not come');
-  const { rows, changes } = board.update([look('a', (s) => (s.tx.packets += 7)), look('b', (s) => (s.interface = 'vnet1'))], 1000);
-  t.same(changes, [{ name: 'vnet1 in lab', what: 'came' }]);
-  t.equal(rows[0]?.rates?.txPackets, 7);
-  t.equal(rows[1]?.rates, null, 'one reading makes no rate');
-  t.same(board.update([look('b')], 2000).changes, [{ name: 'vnet0 in lab', what: 'went' }]);
-  t.same(board.update([look('c', (s) => (s.interface = 'x\x1b[2J'))], 3000).changes[0]?.name, 'x?[2J in lab', 'names cannot command the terminal');
-});
-
-/** Rows of three interfaces with rates. */
-function rowsOfThree(): ReturnType<Board['update']>['rows'] {
-  const board = new Board();
-  const named = (name: string, change: (stats: Stats) => void = () => undefined): Look =>
-    look(name, (stats) => {
-      stats.interface = name;
-      change(stats);
-    });
-  board.update(['vnet2', 'vnet10', 'vnet1'].map((name) => named(name)), 0);
-  return board.update(
-    [
-      named('vnet2', (s) => (s.tx.packets += 5)),
-      named('vnet10', (s) => {
-        s.rx.packets += 9;
-        s.queue.usedBytes = 900;
-        s.queue.stopped = true;
-        s.state = 'stopped';
-      }),
-      named('vnet1', (s) => (s.refused.down += 3)),
-    ],
-    1000,
-  ).rows;
-}
+import { look, rowsOfThree } from '../helpers/top-rows';
 
 t.test('orders', async (t) => {
   const by = (order: Parameters<typeof sorted>[1]): string[] => sorted(rowsOfThree(), order).map(({ id }) => id);
