@@ -39,6 +39,7 @@ export interface AttachArguments {
   lowWatermark?: string;
   hook?: string;
   onHookError?: 'pass' | 'drop' | 'detach';
+  metrics?: string;
   replace: boolean;
   daemon: boolean;
   json: boolean;
@@ -64,6 +65,7 @@ export function attachArguments(y: Argv): Argv {
     .option('low-watermark', text('part of the queue at which it wakes [50%]'))
     .option('hook', text('file that sees each frame: TypeScript or JavaScript'))
     .option('on-hook-error', { choices: ['pass', 'drop', 'detach'] as const, requiresArg: true, describe: 'what becomes of a frame whose hook fails [pass]' })
+    .option('metrics', text('serve metrics at this address and port: 127.0.0.1:9100'))
     .option('replace', flag('detach the interface first if it is attached'))
     .option('daemon', flag('return when the interface is ready'))
     .option('json', flag('print one JSON document when ready'))

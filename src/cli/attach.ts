@@ -4,6 +4,8 @@ import { attach } from '../controller/attach';
 import type { Controller } from '../controller/controller';
 import type { AttachOptions } from '../controller/options';
 import { requirePrivileges } from '../controller/privileges';
+import { parseListenAddress, type ListenAddress } from '../metrics/address';
+import type { MetricsServer } from '../metrics/server';
 import type { Attachment } from '../state/store';
 import { toOptions, type AttachArguments } from './attach-arguments';
 import { inBackground, reportReady, startInBackground } from './background';
@@ -12,13 +14,15 @@ import { jsonText, print, reportError } from './output';
 
 export async function attachCommand(args: AttachArguments): Promise<void> {
   const options = toOptions(args);
+  const metricsAt = args.metrics === undefined ? null : parseListenAddress(args.metrics);
   if (args.daemon && !inBackground()) return print(await startInBackground());
   requirePrivileges();
   // Signals count from the start: what a half-done attach has made is removed by its end.
   const signalled = new Promise<void>((resolve) => {
     for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => resolve());
   });
-  const controllers = await attachAll(args.iface, options);
+  const controllers: Controller[] = [];
+  await attachAll(args.iface, options, metricsAt, controllers);
   const output = ready(args, controllers.map(({ attachment }) => attachment));
   if (inBackground()) reportReady(output);
   else print(output);
@@ -28,13 +32,22 @@ export async function attachCommand(args: AttachArguments): Promise<void> {
   process.exit();
 }
 
-/** All of them or none. */
-async function attachAll(names: readonly string[], options: AttachOptions): Promise<Controller[]> {
-  const controllers: Controller[] = [];
+/** All of them and the server of their metrics, or none. */
+async function attachAll(names: readonly string[], options: AttachOptions, metricsAt: ListenAddress | null, controllers: Controller[]): Promise<void> {
+  const listen = (): Promise<MetricsServer> | null =>
+    metricsAt && (require('./metrics') as typeof import('./metrics')).serveMetrics(metricsAt, controllers);
+  // Before anything is made; but one that is replaced may have the port.
+  let server = options.replace ? null : await listen();
   try {
     for (const name of names) controllers.push(await attach(name, options));
-    return controllers;
+    server ??= await listen();
+    const { url } = server ?? { url: null };
+    if (url !== null) for (const controller of controllers) controller.servesMetrics(url);
+    // Before whoever detached the last one is told so.
+    const endWithLast = (): void => (controllers.every(({ isClosing }) => isClosing) ? server?.close() : undefined);
+    for (const controller of controllers) controller.once('detached', endWithLast);
   } catch (error) {
+    server?.close();
     for (const controller of controllers) await controller.detach();
     throw error;
   }
@@ -59,5 +72,6 @@ function ready(args: AttachArguments, attachments: readonly Attachment[]): strin
     const how = args.daemon ? `by process ${pid}; vnet-bpf detach ${iface}${netns.name === null ? '' : ` --netns ${netns.name}`} ends it` : 'until Ctrl-C';
     return `${iface}${netns.name === null ? '' : ` in namespace ${netns.name}`} loops, ${how}`;
   });
-  return lines.join('\n');
+  const url = attachments[0]?.metrics ?? null;
+  return [...lines, ...(url === null ? [] : [`metrics at ${url}`])].join('\n');
 }

@@ -112,9 +112,20 @@ const parser = yargs(own)
         .positional('iface', { type: 'string', describe: 'the interface' })
         .option('netns', netnsOption)
         .option('json', jsonOption)
+        .option('prometheus', { type: 'boolean', default: false, describe: 'print metrics in the text format of Prometheus' })
         .option('check', { type: 'boolean', default: false, describe: 'fail unless the law of the loop balances' })
         .option('watch', { type: 'string', describe: 'print again every SECONDS (1)' }),
     async (argv) => (require('./stats') as typeof import('./stats')).statsCommand(argv),
+  )
+  .command(
+    'top [iface]',
+    'watch interfaces live: rates, queue, stops and wakes, drops',
+    (y) =>
+      y
+        .positional('iface', { type: 'string', describe: 'the interface' })
+        .option('netns', netnsOption)
+        .option('interval', { type: 'string', default: '1', requiresArg: true, describe: 'seconds between two looks' }),
+    async (argv) => (require('./top') as typeof import('./top')).topCommand(argv),
   )
   .command(
     'log [iface]',

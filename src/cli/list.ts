@@ -22,16 +22,18 @@ export interface AttachmentDescription {
   addresses: string[];
   /** The hook's file. */
   hook: string | null;
+  metrics: string | null;
 }
 
 export function describeAttachment(attachment: Attachment): AttachmentDescription {
+  const lives = isControlled(attachment);
   return {
     interface: attachment.iface,
     netns: attachment.netns.name ?? netnsName(attachment.netns.inode),
     ifindex: attachment.ifindex,
     backend: attachment.backend,
     attach: attachment.attach,
-    state: isControlled(attachment) ? 'running' : 'crashed',
+    state: lives ? 'running' : 'crashed',
     pid: attachment.pid,
     startedAt: attachment.startedAt,
     ringBytes: attachment.ringBytes,
@@ -40,7 +42,8 @@ export function describeAttachment(attachment: Attachment): AttachmentDescriptio
     whenFull: attachment.whenFull,
     addresses: (attachment.hairpin?.addresses ?? []).map(({ address }) => address),
     // A controller that is gone took its hook along.
-    hook: isControlled(attachment) ? attachment.hook : null,
+    hook: lives ? attachment.hook : null,
+    metrics: lives ? attachment.metrics : null,
   };
 }
 

@@ -1,31 +1,33 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf stats`. */
-import { BpfError } from 'libbpf-ts';
-
-import { requireAttachment } from '../controller/detach';
 import { checkInterfaceName, checkNetnsName } from '../controller/options';
 import { requirePrivileges } from '../controller/privileges';
-import { law, readStats, type Stats } from '../datapath/stats';
+import { law, type Stats } from '../datapath/stats';
 import { usageError, VnetError } from '../errors';
-import { allAttachments, type Attachment } from '../state/store';
-import { bytes, print, printJson, reportError, table } from './output';
+import { readingOf } from '../metrics/readings';
+import { bytes, print, printJson, table } from './output';
+import { readIfWhole, secondsOf, selected, type Read } from './selection';
 
 interface StatsArguments {
   iface: string | undefined;
   netns: string | undefined;
   json: boolean;
+  prometheus: boolean;
   check: boolean;
   watch: string | undefined;
 }
 
 export async function statsCommand(args: StatsArguments): Promise<void> {
-  const watchMs = args.watch === undefined ? 0 : watchInterval(args.watch);
+  if (args.json && args.prometheus) throw usageError('stats', '--json and --prometheus are two forms of the same', 'give one of them');
+  const watchMs = args.watch === undefined ? 0 : secondsOf('--watch', args.watch) * 1000;
   if (args.iface !== undefined) checkInterfaceName(args.iface);
   if (args.netns !== undefined) checkNetnsName(args.netns);
   requirePrivileges();
   for (;;) {
-    const readings = selected(args).flatMap((attachment) => readIfWhole(attachment, args));
+    const read = selected(args).flatMap((attachment) => readIfWhole(attachment, args));
+    const readings = read.map(({ stats }) => stats);
     if (args.json) printJson(args.iface === undefined ? readings : readings[0]);
+    else if (args.prometheus) await printMetrics(read);
     else print(readings.map(asText).join('\n\n') || 'nothing is attached; vnet-bpf attach vnet0 does it');
     if (args.check) readings.forEach(requireBalance);
     if (watchMs === 0) return;
@@ -34,33 +36,9 @@ export async function statsCommand(args: StatsArguments): Promise<void> {
   }
 }
 
-function selected(args: StatsArguments): Attachment[] {
-  if (args.iface !== undefined) return [requireAttachment(args.iface, args.netns ?? null)];
-  const all = allAttachments();
-  return args.netns === undefined ? all : all.filter((attachment) => attachment.netns.name === args.netns);
-}
-
-/** Among several, one whose pins are gone (killed half-way) must not hide the others. */
-function readIfWhole(attachment: Attachment, args: StatsArguments): Stats[] {
-  try {
-    return [readStats(attachment)];
-  } catch (cause) {
-    if (!(cause instanceof BpfError) || cause.errnoName !== 'ENOENT') throw cause;
-    const what = `stats of ${attachment.iface}`;
-    const why = 'its counters are not there: it is being attached or detached, or a killed command left it half-made';
-    const error = new VnetError('STATE', what, why, { hint: `vnet-bpf detach ${attachment.iface} removes what is left`, cause });
-    if (args.iface !== undefined) throw error;
-    process.exitCode = reportError(error, false);
-    return [];
-  }
-}
-
-function watchInterval(text: string): number {
-  const seconds = text === '' ? 1 : Number(text);
-  if (!(seconds >= 0.1 && seconds <= 86400)) {
-    throw usageError(`--watch "${text}"`, 'is not a number of seconds from 0.1 to 86400');
-  }
-  return seconds * 1000;
+async function printMetrics(read: readonly Read[]): Promise<void> {
+  const { metricsText } = require('./metrics') as typeof import('./metrics');
+  print((await metricsText(read.map(({ attachment, stats }) => readingOf(attachment, stats)))).trimEnd());
 }
 
 function requireBalance(stats: Stats): void {

@@ -147,6 +147,7 @@ function plan(iface: string, netns: Netns, options: AttachOptions, existing: Lin
     hook: null,
     hairpin: null,
     impairment: null,
+    metrics: null,
   };
 }
 
@@ -163,6 +164,7 @@ async function adopt(attachment: Attachment, netns: Netns, options: AttachOption
     attachment.gro = options.gro;
     attachment.busyPollUs = options.busyPollUs;
     adoptImpairment(attachment, wireNetns);
+    attachment.metrics = attachment.hook = null;
     saveAttachment(attachment);
     step('adopted');
     controller = new Controller({ attachment, datapath, lock, wireNetns, hairpinAll: options.hairpin });

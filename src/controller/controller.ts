@@ -162,6 +162,14 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.log.write(hook ? `hook ${hook.file} on ${this.attachment.iface}` : `no hook on ${this.attachment.iface}`);
   }
 
+  /** Its metrics are served at this URL from now on. */
+  servesMetrics(url: string): void {
+    using _lock = lockEverything();
+    this.attachment.metrics = url;
+    saveAttachment(this.attachment);
+    this.log.write(`metrics of ${this.attachment.iface} at ${url}`);
+  }
+
   private queueChanged(): void {
     this.announcer.update();
     this.emit('queue');

@@ -72,6 +72,8 @@ export interface Attachment {
   hairpin: HairpinRecord | null;
   /** Null: never impaired. */
   impairment: ImpairmentRecord | null;
+  /** URL of its metrics while its controller serves them. */
+  metrics: string | null;
 }
 
 const STATE = 'state.json';

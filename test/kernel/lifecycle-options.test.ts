@@ -55,6 +55,7 @@ const LIST = {
   whenFull: 'string',
   addresses: ['string', 'string'],
   hook: 'null',
+  metrics: 'null',
 };
 
 t.test('options take effect, and JSON says so', { skip: cannotRun }, async (t) => {

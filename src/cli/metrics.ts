@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+/** `stats --prometheus` and `attach --metrics`: loaded only when they are asked for, for the client's sake. */
+import type { Controller } from '../controller/controller';
+import type { ListenAddress } from '../metrics/address';
+import { CONTENT_TYPE, prometheusText } from '../metrics/prometheus';
+import { readings } from '../metrics/readings';
+import type { Reading } from '../metrics/samples';
+import { MetricsServer } from '../metrics/server';
+
+const { version } = require('../../package.json') as { version: string };
+
+export const metricsText = (of: readonly Reading[]): Promise<string> => prometheusText(of, version);
+
+/** Serves the interfaces of this process: whatever is in the list when it is asked. */
+export function serveMetrics(address: ListenAddress, controllers: readonly Controller[]): Promise<MetricsServer> {
+  const attachments = () => controllers.filter(({ isClosing }) => !isClosing).map(({ attachment }) => attachment);
+  return MetricsServer.listen(address, CONTENT_TYPE, () => metricsText(readings(attachments())));
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+/** What commands that look are asked to look at: one interface, those of a namespace, or all. */
+import { BpfError } from 'libbpf-ts';
+
+import { requireAttachment } from '../controller/detach';
+import { readStats, type Stats } from '../datapath/stats';
+import { usageError, VnetError } from '../errors';
+import { allAttachments, type Attachment } from '../state/store';
+import { reportError } from './output';
+
+export interface Selection {
+  iface: string | undefined;
+  netns: string | undefined;
+}
+
+export interface Read {
+  attachment: Attachment;
+  stats: Stats;
+}
+
+export function selected({ iface, netns }: Selection): Attachment[] {
+  if (iface !== undefined) return [requireAttachment(iface, netns ?? null)];
+  const all = allAttachments();
+  return netns === undefined ? all : all.filter((attachment) => attachment.netns.name === netns);
+}
+
+/** Among several, one whose pins are gone (killed half-way) must not hide the others. */
+export function readIfWhole(attachment: Attachment, { iface }: Selection): Read[] {
+  try {
+    return [{ attachment, stats: readStats(attachment) }];
+  } catch (cause) {
+    if (!(cause instanceof BpfError) || cause.errnoName !== 'ENOENT') throw cause;
+    const what = `stats of ${attachment.iface}`;
+    const why = 'its counters are not there: it is being attached or detached, or a killed command left it half-made';
+    const error = new VnetError('STATE', what, why, { hint: `vnet-bpf detach ${attachment.iface} removes what is left`, cause });
+    if (iface !== undefined) throw error;
+    process.exitCode = reportError(error, false);
+    return [];
+  }
+}
+
+/** An option that may be given without a number. */
+export function secondsOf(option: string, text: string): number {
+  const seconds = text === '' ? 1 : Number(text);
+  if (!(seconds >= 0.1 && seconds <= 86400)) {
+    throw usageError(`${option} "${text}"`, 'is not a number of seconds from 0.1 to 86400');
+  }
+  return seconds;
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+/** The live screen of `top`: loaded only where there is a terminal, for the library's sake. */
+import { Board, type Change, type Look, type Row } from '../top/board';
+import { screen } from '../top/screen';
+import { sorted } from '../top/sort';
+import { Screen } from '../top/terminal';
+import { FIRST_VIEW, press, type View } from '../top/view';
+
+/** How long it is told that an interface came or went. */
+const NEWS_MS = 10_000;
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** Resolves when the user has seen enough. */
+export async function showScreen(look: () => Look[], seconds: number): Promise<void> {
+  const inbox = new Inbox();
+  for (const name of SIGNALS) process.once(name, () => inbox.put('q'));
+  const board = new Board();
+  let view: View = FIRST_VIEW;
+  let rows: Row[] = [];
+  let news: { change: Change; until: number } | null = null;
+  let time = new Date();
+  using terminal = new Screen((key) => inbox.put(key));
+  for (let due = performance.now(); ; ) {
+    const now = performance.now();
+    if (now >= due) {
+      // It goes on looking while it is paused, so that the minute has no hole.
+      const seen = board.update(look(), now);
+      due = now + seconds * 1000;
+      const change = seen.changes.at(-1);
+      if (change) news = { change, until: now + NEWS_MS };
+      if (!view.paused) [rows, time] = [seen.rows, new Date()];
+    }
+    const shown = { rows, view, seconds, time, news: news !== null && now < news.until ? news.change : null };
+    terminal.draw(screen(shown, terminal.size));
+    for (const key of await inbox.take(due - performance.now())) {
+      const next = press(view, key, sorted(rows, view.order).map(({ id }) => id));
+      if (next === 'quit') return;
+      view = next;
+    }
+  }
+}
+
+/** Keys and signals, which are looked at between two drawings: an error there ends the command like any other. */
+class Inbox {
+  private keys: string[] = [];
+  private wake: (() => void) | undefined;
+
+  put(key: string): void {
+    this.keys.push(key);
+    this.wake?.();
+  }
+
+  /** What has come, waiting for the first at most so long. */
+  async take(ms: number): Promise<string[]> {
+    if (this.keys.length === 0 && ms > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, ms);
+        this.wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    return this.keys.splice(0);
+  }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/** `vnet-bpf top`: a live screen, or lines where standard output is not a terminal. */
+import { checkInterfaceName, checkNetnsName } from '../controller/options';
+import { requirePrivileges } from '../controller/privileges';
+import { statsIfThere } from '../datapath/stats-if-there';
+import { VnetError } from '../errors';
+import { Board, type Look } from '../top/board';
+import { plainLines } from '../top/plain';
+import { print } from './output';
+import { secondsOf, selected, type Selection } from './selection';
+
+interface TopArguments extends Selection {
+  interval: string;
+}
+
+export async function topCommand(args: TopArguments): Promise<void> {
+  const seconds = secondsOf('--interval', args.interval);
+  if (args.iface !== undefined) checkInterfaceName(args.iface);
+  if (args.netns !== undefined) checkNetnsName(args.netns);
+  requirePrivileges();
+  selected(args); // an interface that is not there now is an error; one that goes later is not
+  const look = (): Look[] => looks(args);
+  if (hasScreen()) {
+    return (require('./top-screen') as typeof import('./top-screen')).showScreen(look, seconds);
+  }
+  const board = new Board();
+  for (;;) {
+    const { rows, changes } = board.update(look(), performance.now());
+    const lines = plainLines(rows, changes);
+    if (lines.length > 0) print(lines.join('\n'));
+    await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+  }
+}
+
+/** A terminal on both sides that can move its cursor. */
+const hasScreen = (): boolean => process.stdout.isTTY && process.stdin.isTTY && !['', 'dumb'].includes(process.env['TERM'] ?? '');
+
+function looks(selection: Selection): Look[] {
+  return attachments(selection).flatMap((attachment) => {
+    const stats = statsIfThere(attachment);
+    const { id, budget, whenFull } = attachment;
+    return stats === null ? [] : [{ id, budget, whenFull, stats }];
+  });
+}
+
+/** The named one may go, and come again. */
+function attachments(selection: Selection): ReturnType<typeof selected> {
+  try {
+    return selected(selection);
+  } catch (error) {
+    if (error instanceof VnetError && (error.code === 'NOT_ATTACHED' || error.code === 'NO_SUCH_NETNS')) return [];
+    throw error;
+  }
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+/** Reads the Prometheus text format, and finds each number of `stats --json` in it. */
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import * as path from 'node:path';
+
+import { METRICS, type NumberPath } from '../../src/metrics/definitions';
+import { ROOT } from './cli';
+import { run } from './netns';
+
+/** Value by name and labels: `vnet_bpf_tx_packets_total{interface="vnet0",netns="lab"}`, labels sorted. */
+export type Values = ReadonlyMap<string, number>;
+
+const key = (name: string, labels: readonly string[]): string => `${name}{${[...labels].sort().join()}}`;
+
+/** Throws at a line that is not of the format, and at a series that is there twice. */
+export function parseMetrics(text: string): Values {
+  const values = new Map<string, number>();
+  for (const line of text.split('\n')) {
+    if (line === '' || line.startsWith('# HELP ') || line.startsWith('# TYPE ')) continue;
+    const match = /^([a-z_]+)\{((?:[a-z_]+="[^"]*",?)*)\} (\S+)$/.exec(line);
+    if (!match) throw new Error(`not a sample: ${line}`);
+    const series = key(match[1] as string, (match[2] as string).match(/[a-z_]+="[^"]*"/g) ?? []);
+    if (values.has(series)) throw new Error(`there twice: ${line}`);
+    values.set(series, Number(match[3]));
+  }
+  return values;
+}
+
+/** Each number and truth value of a document by its path: `tx.packets`, `refused.full`. */
+export function numbersOf(document: object, prefix = ''): [string, number][] {
+  return Object.entries(document).flatMap(([name, value]: [string, unknown]): [string, number][] => {
+    if (typeof value === 'object' && value !== null) return numbersOf(value, `${prefix}${name}.`);
+    return typeof value === 'number' || typeof value === 'boolean' ? [[prefix + name, Number(value)]] : [];
+  });
+}
+
+/** The series that has to have a number of `stats --json`; throws if no metric is defined for it. */
+export function seriesOf(pathOfNumber: string, who: { interface: string; netns: string }): string {
+  const [group, reason] = pathOfNumber.split('.');
+  const metric = METRICS[(group === 'refused' ? group : pathOfNumber) as NumberPath];
+  if (!metric) throw new Error(`${pathOfNumber} is in no metric`);
+  const labels = [`interface="${who.interface}"`, `netns="${who.netns}"`];
+  const because = group === 'refused' ? reason : metric.reason;
+  return key(metric.name, because === undefined ? labels : [...labels, `reason="${because}"`]);
+}
+
+/** Those numbers that the text does not have, or has otherwise. */
+export function missingFrom(values: Values, document: object, who: { interface: string; netns: string }): string[] {
+  return numbersOf(document)
+    .filter(([name, value]) => values.get(seriesOf(name, who)) !== value)
+    .map(([name, value]) => `${name} is ${value}, not ${values.get(seriesOf(name, who))}`);
+}
+
+/** Where make puts it, or the machine's. */
+const PROMTOOL = path.join(ROOT, '.cache', 'bin', 'promtool');
+const promtool = fs.existsSync(PROMTOOL) ? PROMTOOL : 'promtool';
+
+/** Why promtool cannot be asked, or false. */
+export function withoutPromtool(): string | false {
+  try {
+    return run(promtool, ['--version']).status === 0 ? false : 'promtool does not run';
+  } catch {
+    return 'there is no promtool: src/setup/promtool.sh could not download it';
+  }
+}
+
+/** What promtool says of a text; empty if it is as Prometheus wants it. */
+export function promtoolSays(text: string): string {
+  const { status, stdout, stderr } = run(promtool, ['check', 'metrics'], { input: text });
+  return `${stdout}${stderr}${status === 0 ? '' : `status ${status}`}`.trim();
+}
+
+/** What promtool says of a file. */
+function promtoolChecks(what: 'rules' | 'config', text: string): string {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'vnet-bpf-test-'));
+  try {
+    const file = path.join(directory, 'file.yml');
+    fs.writeFileSync(file, text);
+    const { stdout, stderr } = run(promtool, ['check', what, file]);
+    return (stdout + stderr).replace(/^Checking .*\n/, '').trim();
+  } finally {
+    fs.rmSync(directory, { recursive: true });
+  }
+}
+
+/** What promtool says of expressions, as rules; JSON is YAML. */
+export function promtoolRules(expressions: readonly string[]): string {
+  const rules = expressions.map((expr, i) => ({ record: `test:${i}`, expr }));
+  return promtoolChecks('rules', JSON.stringify({ groups: [{ name: 'test', rules }] }));
+}
+
+export const promtoolConfig = (text: string): string => promtoolChecks('config', text);

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+/** A made-up reading in which no two numbers are equal. */
+import { REFUSALS } from '../../src/datapath/layout';
+import type { Refusal, Stats } from '../../src/datapath/stats';
+
+export function sampleStats(): Stats {
+  let next = 1000;
+  const number = (): number => next++;
+  const refused = Object.fromEntries([...REFUSALS, 'toolong', 'invalid', 'down', 'backlog', 'error'].map((name) => [name, number()]));
+  return {
+    interface: 'vnet0',
+    netns: 'lab',
+    backend: 'veth',
+    attach: 'tcx',
+    state: 'stopped',
+    pid: number(),
+    tx: { packets: number(), bytes: number() },
+    rx: { packets: number(), bytes: number() },
+    queue: {
+      capacityBytes: number(),
+      usedBytes: number(),
+      packets: number(),
+      capacityPackets: number(),
+      lowWatermarkBytes: number(),
+      stopped: true,
+      stops: number(),
+      wakes: number(),
+      largestFrame: number(),
+    },
+    held: { now: number(), total: number(), dropped: number(), again: number(), grants: number() },
+    refused: refused as Record<Refusal, number>,
+    hooks: { dropped: number(), injected: number(), errors: number() },
+    poll: { polls: number(), budgetExhausted: number(), sleeps: number(), wakeups: number(), lostWakeups: number(), merged: number() },
+    reinject: { retries: number(), errors: number() },
+    impair: { waiting: number(), lost: number(), duplicated: number() },
+    stray: number(),
+  };
+}

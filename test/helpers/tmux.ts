@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+/** A terminal to run a program in, and to look at: tmux(1) on a socket of its own. */
+import { randomBytes } from 'node:crypto';
+
+import type { Test } from 'tap';
+
+import { SLOW } from './cli';
+import { eventually } from './controller';
+import { ok, run } from './netns';
+
+const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
+
+/** The smallest that `top` is made for. */
+export const SIZE = { width: 80, height: 24 };
+
+export class Tmux {
+  private readonly socket = `vt${randomBytes(4).toString('hex')}`;
+
+  /** Runs a command in a shell's place; tmux ends with the test, and the command with it. */
+  constructor(t: Test, command: readonly string[], { width, height }: typeof SIZE) {
+    t.teardown(() => run('tmux', ['-L', this.socket, 'kill-server']));
+    const script = `env -u NODE_OPTIONS ${command.map(quote).join(' ')}; echo "ended with $?"; stty -a; exec cat`;
+    // Not the user's configuration; windows keep their size though nobody is attached.
+    this.tmux('-f', '/dev/null', 'new-session', '-d', '-x', String(width), '-y', String(height), script);
+    this.tmux('set-option', '-g', 'window-size', 'manual');
+  }
+
+  private tmux(...args: string[]): string {
+    return ok('tmux', ['-L', this.socket, ...args]);
+  }
+
+  /** What is on the screen, a string a line. */
+  lines(): string[] {
+    return this.tmux('capture-pane', '-p').replace(/\n$/, '').split('\n');
+  }
+
+  /** Waits until the screen shows something; the lines, or all there is for the failure's message. */
+  async shows(what: RegExp): Promise<string[]> {
+    let lines: string[] = [];
+    if (await eventually(() => what.test((lines = this.lines()).join('\n')), 15_000)) return lines;
+    throw new Error(`the screen does not show ${what} within ${15 * SLOW} s:\n${lines.join('\n')}`);
+  }
+
+  press(...keys: string[]): void {
+    this.tmux('send-keys', ...keys);
+  }
+
+  resize(width: number, height: number): void {
+    this.tmux('resize-window', '-x', String(width), '-y', String(height));
+  }
+
+  /** The process in the pane: the shell, whose child the command is. */
+  pid(): number {
+    return Number(this.ask('#{pane_pid}'));
+  }
+
+  /** What tmux knows of the terminal: `#{alternate_on}`. */
+  ask(format: string): string {
+    return this.tmux('display-message', '-p', format).trim();
+  }
+}

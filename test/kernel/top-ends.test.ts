@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+/** However `top` ends, the terminal is given back as it was. */
+import * as fs from 'node:fs';
+
+import t, { type Test } from 'tap';
+
+import { attachedIn, cannotRun, MAIN, SLOW } from '../helpers/cli';
+import { quietNetns } from '../helpers/netns';
+import { PrivateMachine } from '../helpers/private-machine';
+import { SIZE, Tmux } from '../helpers/tmux';
+import { withoutTools } from '../helpers/traffic';
+
+t.setTimeout(120_000 * SLOW);
+
+const top = (t: Test, netns: string): Tmux => new Tmux(t, [process.execPath, MAIN, 'top', '--netns', netns], SIZE);
+
+/** The program has ended, and the terminal is as it was: its own screen, a cursor, lines and echo. */
+async function restored(t: Test, terminal: Tmux, how: string, status = 0): Promise<string> {
+  const text = (await terminal.shows(/ended with \d+[^]*echo/)).join('\n');
+  t.match(text, `ended with ${status}`, `${how}: exit code ${status}`);
+  t.notMatch(text, /vnet-bpf top/, 'the screen from before is back');
+  t.match(text, / icanon[^]* echo /, 'with lines and echo');
+  t.equal(terminal.ask('#{alternate_on} #{cursor_flag}'), '0 1', 'and a cursor');
+  return text;
+}
+
+t.test('however it ends', { skip: cannotRun || withoutTools('tmux') }, async (t) => {
+  const netns = quietNetns(t);
+  attachedIn(t, netns);
+  const [byKey, byInterrupt, bySignal] = [top(t, netns), top(t, netns), top(t, netns)];
+  await byKey.shows(/> vnet0/);
+  byKey.press('q');
+  await byInterrupt.shows(/> vnet0/);
+  byInterrupt.press('C-c');
+  await bySignal.shows(/> vnet0/);
+  const shell = bySignal.pid();
+  const [child = ''] = fs.readFileSync(`/proc/${shell}/task/${shell}/children`, 'utf8').trim().split(' ');
+  process.kill(Number(child), 'SIGTERM');
+  await restored(t, byKey, 'q');
+  await restored(t, byInterrupt, 'Ctrl-C');
+  await restored(t, bySignal, 'SIGTERM');
+});
+
+t.test('an error in the middle of it is read on the old screen', { skip: cannotRun || withoutTools('tmux') }, async (t) => {
+  // Of its own, because the record that is damaged would stop everybody else.
+  const machine = await PrivateMachine.start(t);
+  t.equal(machine.cli(['attach', 'vnet0', '--daemon']).status, 0);
+  const [program, args] = machine.inside(process.execPath, [MAIN, 'top']);
+  const terminal = new Tmux(t, [program, ...args], SIZE);
+  await terminal.shows(/> vnet0/);
+  machine.shell('cd /run/vnet-bpf/????????; cp state.json kept; echo damaged >state.json');
+  t.match(await restored(t, terminal, 'an error', 1), /vnet-bpf: state file .*: is damaged/, 'the error is there to be read');
+  machine.shell('cd /run/vnet-bpf/????????; mv kept state.json');
+  t.equal(machine.cli(['detach', 'vnet0']).status, 0);
+});

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+/** `top` in a terminal of 80x24, under traffic: what it shows, and what keys do. */
+import * as path from 'node:path';
+
+import t, { type Test } from 'tap';
+
+import { attachedIn, cannotRun, cli, cliStart, MAIN, ROOT, SLOW, type Attached } from '../helpers/cli';
+import { eventually } from '../helpers/controller';
+import { startFlood } from '../helpers/flood';
+import { quietNetns } from '../helpers/netns';
+import { refused } from '../helpers/refusal';
+import { pictureIn, putPicture, shapeOf } from '../helpers/screenshot';
+import { SIZE, Tmux } from '../helpers/tmux';
+import { withoutArp, withoutTools } from '../helpers/traffic';
+
+t.setTimeout(120_000 * SLOW);
+
+const README = path.join(ROOT, 'README.md');
+/** Set: the picture in the README is made anew. */
+const DRAW = process.env['VNET_BPF_TEST_DRAW'] !== undefined;
+/** 64 frames, then a rest: about 1600 frames a second. */
+const SLOW_POLLER = { VNET_BPF_TEST_POLL_DELAY_US: '40000' };
+/** Frames per second that are offered: more than it takes. */
+const RATE = 2500;
+
+/** Two interfaces whose queues are full most of the time: one holds frames, the other refuses them. */
+async function busy(t: Test): Promise<{ netns: string; vnet0: Attached; vnet1: Attached }> {
+  const netns = quietNetns(t);
+  const attach = async (iface: string, address: string, ...args: string[]): Promise<Attached> => {
+    const nic = attachedIn(t, netns, ['--addr', `${address}/24`, '--ring-size', '256K', ...args], iface, SLOW_POLLER);
+    withoutArp(nic, address);
+    await startFlood(t, netns, { address, bytes: 1000, rate: RATE });
+    return nic;
+  };
+  return { netns, vnet0: await attach('vnet0', '10.77.0.1'), vnet1: await attach('vnet1', '10.78.0.1', '--when-full', 'drop') };
+}
+
+t.test('what it shows, and what keys do', { skip: cannotRun || withoutTools('tmux') }, async (t) => {
+  const { netns, vnet0, vnet1 } = await busy(t);
+  const terminal = new Tmux(t, [process.execPath, MAIN, 'top', '--netns', netns], SIZE);
+  const lines = await terminal.shows(/> vnet0[^]*tx +[1-9][^]*stops {2,}.*[+#] [^]*vnet1[^]*tx +[1-9][^]*drops full \d/);
+  t.equal(lines.length, SIZE.height);
+  t.match(lines[0], /^vnet-bpf top {2}2 interfaces, every 1 s, by name +\d\d:\d\d:\d\d$/);
+  t.match(lines.at(-1), /^q quit/, 'the keys are in the last line');
+  t.match(lines[3], /queue \[[#.]+\|[#.]+\] +\d+ % of 256 KiB {3}held \d/, 'how full the queue is, with its low watermark');
+  t.match(lines[5], /poll +\d+(\.\d)? polls\/s, \d+ % over budget +drops none/);
+
+  const before = { at: performance.now(), tx: vnet1.stats().tx.packets };
+  const shown = (await terminal.shows(/vnet1[^]*tx +\d/))[7] ?? '';
+  await eventually(() => performance.now() - before.at > 1500);
+  const real = ((vnet1.stats().tx.packets - before.tx) * 1000) / (performance.now() - before.at);
+  const [, number = '0', unit] = /tx +([\d.]+)(k?) packets/.exec(shown) ?? [];
+  const rate = Number(number) * (unit === 'k' ? 1000 : 1);
+  t.ok(rate > real / 3 && rate < real * 3, `the rate shown, ${rate}, is about ${Math.round(real)}`);
+
+  terminal.press('s');
+  await terminal.shows(/by tx/);
+  terminal.press('s', 's', 's', 's');
+  await terminal.shows(/by name/);
+  terminal.press('Down');
+  await terminal.shows(/> vnet1/);
+  terminal.press('Enter');
+  await terminal.shows(/> vnet1[^]*law +\d+ in +\d+ out[^]*drops +full +\d+ +\S+\/s[^]*enter back/);
+  terminal.press('Escape');
+  await terminal.shows(/vnet0[^]*> vnet1/);
+  terminal.press('p');
+  const paused = await terminal.shows(/PAUSED/);
+  const { polls } = vnet0.stats().poll;
+  await eventually(() => vnet0.stats().poll.polls > polls + 40);
+  t.same(terminal.lines(), paused, 'while it is paused nothing changes');
+  terminal.press('Space');
+  await terminal.shows(/every 1 s, by name +\d/);
+
+  terminal.resize(100, 30);
+  t.ok(await eventually(() => /^q quit/.test(terminal.lines()[29] ?? '')), 'it follows the size of the terminal');
+  terminal.resize(SIZE.width, SIZE.height);
+  t.ok(await eventually(() => /^q quit/.test(terminal.lines()[23] ?? '')));
+
+  t.ok(await eventually(() => !DRAW || /[+#.]{30}/.test(terminal.lines()[4] ?? '')), 'for a picture: half a minute');
+  terminal.press('Up');
+  const picture = (await terminal.shows(/> vnet0[^]*\[#[^]*drops full/)).map((line) => line.replace(netns, 'lab'.padEnd(netns.length)));
+  if (DRAW) putPicture(README, picture);
+  t.same(shapeOf(pictureIn(README)), shapeOf(picture), 'the README shows a screen like this one');
+
+  cli(['detach', 'vnet1', '--netns', netns]);
+  t.match((await terminal.shows(/1 interface,[^]* went/)).at(-1), `vnet1 in ${netns} went`);
+  attachedIn(t, netns, [], 'vnet2');
+  await terminal.shows(/2 interfaces[^]*vnet2 in [^]*vnet2 in \S+ came/);
+});
+
+t.test('without a terminal: lines; and what is refused', { skip: cannotRun }, async (t) => {
+  const netns = quietNetns(t);
+  const nic = attachedIn(t, netns);
+  const child = cliStart(t, ['top', 'vnet0', '--netns', netns, '--interval', '0.2']);
+  let text = '';
+  child.stdout?.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+  const line = new RegExp(`^vnet0 in ${netns}: running, tx \\S+ packets/s \\S+ bit/s, rx .*, queue 0 %, held 0, .*polls/s, .*drops none$`, 'm');
+  t.ok(await eventually(() => (text.match(new RegExp(line, 'gm')) ?? []).length >= 3), 'a line each interval');
+  cli(['detach', nic.iface, '--netns', netns]);
+  t.ok(await eventually(() => text.endsWith(`vnet0 in ${netns}: went\n`)), 'it is told that it went');
+  attachedIn(t, netns);
+  t.ok(await eventually(() => text.includes(`vnet0 in ${netns}: came\n`)), 'and that it came again');
+  // eslint-disable-next-line no-control-regex
+  t.notMatch(text, /\x1b/, 'no escape codes');
+  await refused(t, [
+    { args: ['top', 'vnet0', '--netns', netns, '--interval', '0'], status: 2, says: /--interval "0"/ },
+    { args: ['top', 'abcdefghijklmnop'], status: 2, says: /16 characters/ },
+    { args: ['top', 'vnet9', '--netns', netns], status: 1, says: /is not attached/ },
+  ]);
+});
