@@ -32,7 +32,7 @@ TEST_SOURCES := $(shell find test/unit test/kernel test/report test/helpers -nam
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DEFAULT_GOAL := help
-.PHONY: docs help demo demo-vm test test-unit test-kernel test-vm test-vm-dummy test-vm-self test-vm-table soak bench bench-quick lint build compile compile-tests compile-bench clean install uninstall setup setup-test setup-bench setup-vm setup-build
+.PHONY: docs help demo demo-vm test test-unit test-kernel test-vm test-vm-dummy test-vm-self test-vm-table soak bench bench-quick lint build compile compile-tests compile-bench clean pack install uninstall setup setup-test setup-bench setup-vm setup-build
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -90,13 +90,14 @@ bench-quick: setup-bench ## the same in a minute, less exact; writes nothing
 	@$(MAKE) --no-print-directory compile-bench
 	@$(NODE) -r ts-node/register/transpile-only test/bench/run.ts --quick $(BENCH_ARGS)
 
-lint: setup-build ## type checks, eslint, warnings of clang, no registry host in the tree
+lint: setup-build ## type checks, eslint, warnings of clang, licence headers, no registry host in the tree
 	@$(MAKE) --no-print-directory compile
 	$(BIN)/tsc --noEmit -p tsconfig.json
 	$(BIN)/tsc --noEmit -p test/tsconfig.json
 	$(BIN)/eslint --config test/lint/eslint.config.mjs --max-warnings 0 src test
 	$(CLANG) $(BPF_CFLAGS) -fsyntax-only bpf/vnet.bpf.c test/bench/c/redirect.bpf.c
 	$(CLANG) -O2 -Wall -Wextra -Werror -fsyntax-only $(filter-out %.bpf.c,$(wildcard test/bench/c/*.c))
+	@$(NODE) -r ts-node/register/transpile-only test/lint/headers.ts
 	@$(NODE) -r ts-node/register/transpile-only test/lint/hosts.ts
 
 docs: setup-build ## make pages of the library's types and comments, in dist/docs
@@ -173,6 +174,10 @@ setup-bench:
 setup-vm:
 	@src/setup/machine.sh
 	@[ "$(SETUP)" = no ] || src/setup/packages.sh $(VM_PACKAGES)
+
+pack: setup-build ## make vnet-bpf-VERSION.tgz, for npm i -g: whoever installs it needs neither make nor a compiler
+	@$(MAKE) --no-print-directory compile
+	@npm pack --silent --pack-destination dist
 
 install: ## put the command vnet-bpf into $(PREFIX)/bin; it stays in this directory
 	@src/setup/as-root.sh mkdir -p "$(PREFIX)/bin"
