@@ -4,6 +4,7 @@ import { attach } from '../controller/attach';
 import type { Controller } from '../controller/controller';
 import type { AttachOptions } from '../controller/options';
 import { requirePrivileges } from '../controller/privileges';
+import { notifyService } from '../native/service-notify';
 import type { Attachment } from '../state/store';
 import { toOptions, type AttachArguments } from './attach-arguments';
 import { inBackground, reportReady, startInBackground } from './background';
@@ -19,11 +20,18 @@ export async function attachCommand(args: AttachArguments): Promise<void> {
     for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => resolve());
   });
   const controllers = await attachAll(args.iface, options);
-  const output = ready(args, controllers.map(({ attachment }) => attachment));
-  if (inBackground()) reportReady(output);
-  else print(output);
-  await Promise.race([signalled, Promise.all(controllers.map(untilDetached))]);
-  for (const controller of controllers) await controller.detach();
+  try {
+    const detached = Promise.all(controllers.map(untilDetached));
+    await notifyService('READY=1', `STATUS=${args.iface.join(', ')} loops`);
+    const output = ready(args, controllers.map(({ attachment }) => attachment));
+    if (inBackground()) reportReady(output);
+    else print(output);
+    await Promise.race([signalled, detached]);
+  } finally {
+    // A service manager that does not hear of it sees the process end.
+    await notifyService('STOPPING=1').catch(() => undefined);
+    for (const controller of controllers) await controller.detach();
+  }
   // Nothing else keeps the process, but a library's timer must not either.
   process.exit();
 }
