@@ -21,6 +21,8 @@ SETUP ?= yes
 
 BPF_OBJECT := dist/bpf/vnet.bpf.o
 BUILT := dist/.built
+# Help where shells and man look for it.
+HELP := dist/man/vnet-bpf.1 dist/completion/vnet-bpf.bash dist/completion/vnet-bpf.zsh dist/completion/vnet-bpf.fish
 TESTS_BUILT := dist-test/.built
 TAP_BUILT := dist-test/.tap-built
 # What the benchmark compares with, and its senders and receivers.
@@ -108,7 +110,7 @@ docs: setup-build ## make pages of the library's types and comments, in dist/doc
 build: setup-build ## compile TypeScript and BPF into dist/
 	@$(MAKE) --no-print-directory compile
 
-compile: $(BUILT) $(BPF_OBJECT)
+compile: $(BUILT) $(BPF_OBJECT) $(HELP)
 	@:
 
 compile-tests: compile $(TESTS_BUILT) $(TAP_BUILT)
@@ -128,6 +130,13 @@ $(BUILT): node_modules/.package-lock.json tsconfig.json src/libbpf-ts/tsconfig.j
 	@$(BIN)/tsc -b
 	@chmod +x dist/cli/main.js
 	@touch $@
+
+dist/man/vnet-bpf.1: $(BUILT) docs/cli.md package.json
+	@mkdir -p $(@D)
+	@$(NODE) dist/setup/man-page.js docs/cli.md >$@
+
+dist/completion/vnet-bpf.%: $(BUILT)
+	@$(NODE) dist/cli/main.js completion $* >$@
 
 $(TESTS_BUILT): $(BUILT) $(TEST_SOURCES)
 	@echo "build: tests"
@@ -179,12 +188,21 @@ pack: setup-build ## make vnet-bpf-VERSION.tgz, for npm i -g: whoever installs i
 	@$(MAKE) --no-print-directory compile
 	@npm pack --silent --pack-destination dist
 
-install: ## put the command vnet-bpf into $(PREFIX)/bin; it stays in this directory
+SHARE = $(PREFIX)/share
+# What install makes: a link in bin, the manual, and completion where each shell looks for it.
+INSTALLED = "$(PREFIX)/bin/vnet-bpf" "$(SHARE)/man/man1/vnet-bpf.1" "$(SHARE)/bash-completion/completions/vnet-bpf" \
+	"$(SHARE)/zsh/site-functions/_vnet-bpf" "$(SHARE)/fish/vendor_completions.d/vnet-bpf.fish"
+
+install: ## put the command vnet-bpf into $(PREFIX)/bin, with its manual and completion; it stays in this directory
 	@src/setup/as-root.sh mkdir -p "$(PREFIX)/bin"
 	@src/setup/as-root.sh ln -sf "$(CURDIR)/dist/cli/main.js" "$(PREFIX)/bin/vnet-bpf"
+	@src/setup/as-root.sh install -D -m 644 dist/man/vnet-bpf.1 "$(SHARE)/man/man1/vnet-bpf.1"
+	@src/setup/as-root.sh install -D -m 644 dist/completion/vnet-bpf.bash "$(SHARE)/bash-completion/completions/vnet-bpf"
+	@src/setup/as-root.sh install -D -m 644 dist/completion/vnet-bpf.zsh "$(SHARE)/zsh/site-functions/_vnet-bpf"
+	@src/setup/as-root.sh install -D -m 644 dist/completion/vnet-bpf.fish "$(SHARE)/fish/vendor_completions.d/vnet-bpf.fish"
 
 uninstall: ## take it away again
-	@src/setup/as-root.sh rm -f "$(PREFIX)/bin/vnet-bpf"
+	@src/setup/as-root.sh rm -f $(INSTALLED)
 
 clean: ## remove what was built; node_modules stays
 	rm -rf dist dist-test src/libbpf-ts/dist .tap

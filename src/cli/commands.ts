@@ -3,7 +3,7 @@
  * The commands and their options: each command's module is loaded only when it is used. With `require`, because
  * the first `import()` of a process starts Node's loader of ES modules, which takes 15 ms.
  */
-import yargs from 'yargs';
+import yargs, { type Argv } from 'yargs';
 
 import { usageError, VnetError } from '../errors';
 import { attachArguments, type AttachArguments } from './attach-arguments';
@@ -24,7 +24,8 @@ function once(argv: Record<string, unknown>): true {
   return true;
 }
 
-const parser = yargs(process.argv.slice(2))
+/** All that the command line understands; the manual and completion are made of it, too. */
+export const makeParser = (): Argv => yargs(process.argv.slice(2))
   .scriptName('vnet-bpf')
   .usage('$0 <command>\n\nA loopback NIC: what an interface transmits comes back as received.')
   .command(
@@ -101,6 +102,12 @@ const parser = yargs(process.argv.slice(2))
     (y) => y,
     async () => (require('./demo') as typeof import('./demo')).demoCommand(),
   )
+  .command(
+    'completion <shell>',
+    'print what makes a shell complete commands, options and names',
+    (y) => y.positional('shell', { choices: ['bash', 'zsh', 'fish'] as const, demandOption: true, describe: 'the shell' }),
+    (argv) => (require('./completion') as typeof import('./completion')).completionCommand(argv),
+  )
   .option('debug', { type: 'boolean', default: false, describe: 'show stack traces and verifier logs' })
   .demandCommand(1, 'say what to do')
   .strict()
@@ -118,5 +125,5 @@ const parser = yargs(process.argv.slice(2))
 
 /** Runs the command that the arguments name; rejects with what went wrong. */
 export async function runCommandLine(): Promise<void> {
-  await parser.parseAsync();
+  await makeParser().parseAsync();
 }

@@ -94,7 +94,8 @@ t.test('npm pack, npm install', { skip: cannotRun || withoutTools('npm') }, asyn
     const says = /installed, it takes (\d+) MB/.exec(fs.readFileSync(path.join(ROOT, 'README.md'), 'utf8'))?.[1];
     t.ok(Math.abs(Number(says) / (bytes / 1e6) - 1) < 0.2, `the README says ${says} MB, it is ${(bytes / 1e6).toFixed(1)} MB`);
     const has = (name: string): boolean => fs.existsSync(path.join(root, name));
-    t.same(['bpf/vnet.bpf.c', 'bpf/LICENSE', 'LICENSE', 'docs/cli.md', 'node_modules/libbpf-ts/LICENSE'].filter((name) => !has(name)), [], 'the source that the GPL asks for, licences and documents');
+    t.same(['bpf/vnet.bpf.c', 'bpf/LICENSE', 'LICENSE', 'docs/cli.md', 'docs/systemd/vnet-bpf@.service', 'dist/completion/vnet-bpf.bash', 'node_modules/libbpf-ts/LICENSE'].filter((name) => !has(name)), [], 'the source that the GPL asks for, licences and documents');
+    t.ok(fs.existsSync(path.join(prefix, 'share', 'man', 'man1', 'vnet-bpf.1')), 'the manual is where man looks for it');
     t.same(['src', 'test', 'dist/cli/main.js.map', 'node_modules/libbpf-ts/src'].filter(has), [], 'and nothing that only developers need');
   });
 
