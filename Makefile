@@ -92,7 +92,7 @@ bench-quick: setup-bench ## the same in a minute, less exact; writes nothing
 	@$(MAKE) --no-print-directory compile-bench
 	@$(NODE) -r ts-node/register/transpile-only test/bench/run.ts --quick $(BENCH_ARGS)
 
-lint: setup-build ## type checks, eslint, warnings of clang, licence headers, no registry host in the tree
+lint: setup-build ## type checks, eslint, warnings of clang, licence headers, a hint with each error, no registry host in the tree
 	@$(MAKE) --no-print-directory compile
 	$(BIN)/tsc --noEmit -p tsconfig.json
 	$(BIN)/tsc --noEmit -p test/tsconfig.json
@@ -100,6 +100,7 @@ lint: setup-build ## type checks, eslint, warnings of clang, licence headers, no
 	$(CLANG) $(BPF_CFLAGS) -fsyntax-only bpf/vnet.bpf.c test/bench/c/redirect.bpf.c
 	$(CLANG) -O2 -Wall -Wextra -Werror -fsyntax-only $(filter-out %.bpf.c,$(wildcard test/bench/c/*.c))
 	@$(NODE) -r ts-node/register/transpile-only test/lint/headers.ts
+	@$(NODE) -r ts-node/register/transpile-only test/lint/hints.ts
 	@$(NODE) -r ts-node/register/transpile-only test/lint/hosts.ts
 
 docs: setup-build ## make pages of the library's types and comments, in dist/docs

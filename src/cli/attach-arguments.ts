@@ -74,20 +74,20 @@ export function attachArguments(y: Argv): Argv {
 export function toOptions(args: AttachArguments): AttachOptions {
   args.iface.forEach(checkInterfaceName);
   const twice = args.iface.find((name, i) => args.iface.indexOf(name) !== i);
-  if (twice !== undefined) throw usageError(`attach ${twice}`, 'is named twice');
+  if (twice !== undefined) throw usageError(`attach ${twice}`, 'is named twice', 'name each interface once');
   if (args.iface.length > 1 && (args.addr || args.mac)) {
     throw usageError('attach', 'several interfaces cannot share one address', 'use --hairpin, and give each its own with ip addr add');
   }
   const addresses = (args.addr ?? []).map(parseCidr);
   const seen = new Set<string>();
   for (const { address } of addresses) {
-    if (seen.has(address)) throw usageError(`--addr ${address}`, 'is given twice');
+    if (seen.has(address)) throw usageError(`--addr ${address}`, 'is given twice', 'give each address once');
     seen.add(address);
   }
   const ipv6MinimumMtu = 1280;
   const mtu = args.mtu === undefined ? DEFAULTS.mtu : parseMtu(args.mtu);
   if (mtu !== null && mtu < ipv6MinimumMtu && addresses.some(({ family }) => family === 6)) {
-    throw usageError(`--mtu ${mtu}`, `is less than the ${ipv6MinimumMtu} that IPv6 needs`);
+    throw usageError(`--mtu ${mtu}`, `is less than the ${ipv6MinimumMtu} that IPv6 needs`, 'a larger --mtu, or IPv4 addresses only');
   }
   return {
     type: args.type ?? null,

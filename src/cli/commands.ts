@@ -19,7 +19,7 @@ const jsonOption = { type: 'boolean', default: false, describe: 'print one JSON 
 /** Strings that users give once; a list means that they gave the option twice. */
 function once(argv: Record<string, unknown>): true {
   for (const [name, value] of Object.entries(argv)) {
-    if (Array.isArray(value) && name !== '_' && name !== 'addr' && name !== 'iface') throw usageError(`--${name}`, 'is given twice');
+    if (Array.isArray(value) && name !== '_' && name !== 'addr' && name !== 'iface') throw usageError(`--${name}`, 'is given twice', 'give it once; of the options only --addr may be repeated');
   }
   return true;
 }

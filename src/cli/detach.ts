@@ -9,7 +9,7 @@ import { print } from './output';
 
 export async function detachCommand(args: { iface?: string; netns?: string | undefined; all: boolean }): Promise<void> {
   if (args.all) {
-    if (args.iface !== undefined) throw usageError('detach', 'give an interface or --all, not both');
+    if (args.iface !== undefined) throw usageError('detach', 'give an interface or --all, not both', 'vnet-bpf list shows those attached');
     requirePrivileges();
     for (const attachment of allAttachments()) {
       await detachAttachment(attachment);

@@ -58,7 +58,7 @@ function readIfWhole(attachment: Attachment, args: StatsArguments): Stats[] {
 function watchInterval(text: string): number {
   const seconds = text === '' ? 1 : Number(text);
   if (!(seconds >= 0.1 && seconds <= 86400)) {
-    throw usageError(`--watch "${text}"`, 'is not a number of seconds from 0.1 to 86400');
+    throw usageError(`--watch "${text}"`, 'is not a number of seconds from 0.1 to 86400', 'such as --watch 2; without a number it is 1');
   }
   return seconds * 1000;
 }

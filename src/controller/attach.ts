@@ -181,7 +181,7 @@ const hookOf = ({ hook, onHookError }: AttachOptions): HookChoice | null => (hoo
 
 function requireControllerLock(attachment: Attachment): FileLock {
   const lock = FileLock.tryTake(controllerLock(attachment.id));
-  if (!lock) throw new VnetError('BUSY', `interface ${attachment.iface}`, 'another process holds its lock');
+  if (!lock) throw new VnetError('BUSY', `interface ${attachment.iface}`, 'another process holds its lock', { hint: 'vnet-bpf list tells which process loops it; wait for it or detach' });
   return lock;
 }
 

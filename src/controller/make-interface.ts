@@ -3,7 +3,7 @@
 import * as fs from 'node:fs';
 
 import { roomFrameCost } from '../datapath/credit';
-import { VnetError } from '../errors';
+import { HINTS, VnetError } from '../errors';
 import { passesUdpGso } from '../kernel-features';
 import { createDummy, nameDummy } from '../link/dummy';
 import { cutMergedPackets, keepLoopableOffloads } from '../link/features';
@@ -99,6 +99,6 @@ export function bringUp(attachment: Attachment, options: AttachOptions): Link {
     step('hairpin');
   }
   const link = linkByName(iface);
-  if (!link) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody removed it while it was being made');
+  if (!link) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody removed it while it was being made', { hint: HINTS.removed });
   return link;
 }
