@@ -40,6 +40,7 @@ export interface AttachArguments {
   onHookError?: 'pass' | 'drop' | 'detach';
   replace: boolean;
   daemon: boolean;
+  dryRun: boolean;
   json: boolean;
 }
 
@@ -65,6 +66,7 @@ export function attachArguments(y: Argv): Argv {
     .option('on-hook-error', { choices: ['pass', 'drop', 'detach'] as const, requiresArg: true, describe: 'what becomes of a frame whose hook fails [pass]' })
     .option('replace', flag('detach the interface first if it is attached'))
     .option('daemon', flag('return when the interface is ready'))
+    .option('dry-run', flag('say what would be done, and do nothing'))
     .option('json', flag('print one JSON document when ready'))
     .example('$0 attach vnet0 --addr 192.168.100.1/24', 'loop vnet0 until Ctrl-C')
     .example('$0 attach vnet0 --daemon --netns lab', 'in the background, in a namespace');

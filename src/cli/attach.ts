@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf attach`: in the foreground until a signal, or in the background. */
 import { attach } from '../controller/attach';
+import { attachSteps } from '../controller/attach-steps';
 import type { Controller } from '../controller/controller';
 import type { AttachOptions } from '../controller/options';
 import { requirePrivileges } from '../controller/privileges';
@@ -9,10 +10,11 @@ import type { Attachment } from '../state/store';
 import { toOptions, type AttachArguments } from './attach-arguments';
 import { inBackground, reportReady, startInBackground } from './background';
 import { describeAttachment } from './list';
-import { jsonText, print, reportError } from './output';
+import { jsonText, print, printSteps, reportError } from './output';
 
 export async function attachCommand(args: AttachArguments): Promise<void> {
   const options = toOptions(args);
+  if (args.dryRun) return printSteps([...new Set(args.iface.flatMap((name) => attachSteps(name, options)))], args.json);
   if (args.daemon && !inBackground()) return print(await startInBackground());
   requirePrivileges();
   // Signals count from the start: what a half-done attach has made is removed by its end.

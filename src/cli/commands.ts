@@ -41,8 +41,9 @@ export const makeParser = (): Argv => yargs(process.argv.slice(2))
       y
         .positional('iface', { type: 'string', describe: 'the interface' })
         .option('netns', netnsOption)
-        .option('all', { type: 'boolean', default: false, describe: 'every interface, in every namespace' }),
-    async (argv) => (require('./detach') as typeof import('./detach')).detachCommand(argv as unknown as Partial<InterfaceArguments> & { all: boolean }),
+        .option('all', { type: 'boolean', default: false, describe: 'every interface, in every namespace' })
+        .option('dry-run', { type: 'boolean', default: false, describe: 'say what would be done, and do nothing' }),
+    async (argv) => (require('./detach') as typeof import('./detach')).detachCommand(argv as unknown as Partial<InterfaceArguments> & { all: boolean; dryRun: boolean }),
   )
   .command(
     'list',
