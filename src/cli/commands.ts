@@ -49,7 +49,7 @@ export const makeParser = (): Argv => yargs(process.argv.slice(2))
     'list',
     'show the attached interfaces',
     (y) => y.option('json', jsonOption),
-    async (argv) => (require('./list') as typeof import('./list')).listCommand(argv),
+    (argv) => (require('./list') as typeof import('./list')).listCommand(argv),
   )
   .command(
     'hook <iface> [file]',
@@ -95,7 +95,7 @@ export const makeParser = (): Argv => yargs(process.argv.slice(2))
     'doctor',
     'check whether this machine has what vnet-bpf needs',
     (y) => y.option('json', jsonOption),
-    async (argv) => (require('./doctor') as typeof import('./doctor')).doctorCommand(argv),
+    (argv) => (require('./doctor') as typeof import('./doctor')).doctorCommand(argv),
   )
   .command(
     'demo',
