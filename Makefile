@@ -13,7 +13,7 @@ PREFIX ?= /usr/local
 
 # Debian packages: to build and run, and those that only tests use.
 PACKAGES := clang libbpf-dev libbpf1 iproute2 iputils-ping util-linux mount
-TEST_PACKAGES := $(PACKAGES) iperf3 tcpdump ethtool tcpreplay procps kmod dnsutils tmux curl bpftool?
+TEST_PACKAGES := $(PACKAGES) iperf3 tcpdump ethtool tcpreplay procps kmod dnsutils tmux curl bpftool? zsh? fish? groff-base?
 BENCH_PACKAGES := $(TEST_PACKAGES) gcc libc6-dev
 VM_PACKAGES := $(TEST_PACKAGES) qemu-system-x86 busybox-static bash xz-utils libc6-dev debian-archive-keyring
 # SETUP=no: take the machine as it is.
@@ -21,6 +21,8 @@ SETUP ?= yes
 
 BPF_OBJECT := dist/bpf/vnet.bpf.o
 BUILT := dist/.built
+# Help where shells and man look for it.
+HELP := dist/man/vnet-bpf.1 dist/completion/vnet-bpf.bash dist/completion/vnet-bpf.zsh dist/completion/vnet-bpf.fish
 TESTS_BUILT := dist-test/.built
 TAP_BUILT := dist-test/.tap-built
 # What the benchmark compares with, and its senders and receivers.
@@ -32,7 +34,7 @@ TEST_SOURCES := $(shell find test/unit test/kernel test/report test/helpers -nam
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DEFAULT_GOAL := help
-.PHONY: docs help demo demo-vm test test-unit test-kernel test-vm test-vm-dummy test-vm-self test-vm-table soak bench bench-quick lint build compile compile-tests compile-bench clean install uninstall setup setup-test setup-bench setup-vm setup-build
+.PHONY: docs help demo demo-vm test test-unit test-kernel test-vm test-vm-dummy test-vm-self test-vm-table soak bench bench-quick lint build compile compile-tests compile-bench clean pack install uninstall setup setup-test setup-bench setup-vm setup-build
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -90,13 +92,15 @@ bench-quick: setup-bench ## the same in a minute, less exact; writes nothing
 	@$(MAKE) --no-print-directory compile-bench
 	@$(NODE) -r ts-node/register/transpile-only test/bench/run.ts --quick $(BENCH_ARGS)
 
-lint: setup-build ## type checks, eslint, warnings of clang, no registry host in the tree
+lint: setup-build ## type checks, eslint, warnings of clang, licence headers, a hint with each error, no registry host in the tree
 	@$(MAKE) --no-print-directory compile
 	$(BIN)/tsc --noEmit -p tsconfig.json
 	$(BIN)/tsc --noEmit -p test/tsconfig.json
 	$(BIN)/eslint --config test/lint/eslint.config.mjs --max-warnings 0 src test
 	$(CLANG) $(BPF_CFLAGS) -fsyntax-only bpf/vnet.bpf.c test/bench/c/redirect.bpf.c
 	$(CLANG) -O2 -Wall -Wextra -Werror -fsyntax-only $(filter-out %.bpf.c,$(wildcard test/bench/c/*.c))
+	@$(NODE) -r ts-node/register/transpile-only test/lint/headers.ts
+	@$(NODE) -r ts-node/register/transpile-only test/lint/hints.ts
 	@$(NODE) -r ts-node/register/transpile-only test/lint/hosts.ts
 
 docs: setup-build ## make pages of the library's types and comments, in dist/docs
@@ -107,7 +111,7 @@ docs: setup-build ## make pages of the library's types and comments, in dist/doc
 build: setup-build ## compile TypeScript and BPF into dist/
 	@$(MAKE) --no-print-directory compile
 
-compile: $(BUILT) $(BPF_OBJECT)
+compile: $(BUILT) $(BPF_OBJECT) $(HELP)
 	@:
 
 compile-tests: compile $(TESTS_BUILT) $(TAP_BUILT)
@@ -128,6 +132,13 @@ $(BUILT): node_modules/.package-lock.json tsconfig.json src/libbpf-ts/tsconfig.j
 	@$(NODE) dist/setup/bundle.js
 	@chmod +x dist/cli/main.js
 	@touch $@
+
+dist/man/vnet-bpf.1: $(BUILT) docs/cli.md package.json
+	@mkdir -p $(@D)
+	@$(NODE) dist/setup/man-page.js docs/cli.md >$@
+
+dist/completion/vnet-bpf.%: $(BUILT)
+	@$(NODE) dist/cli/main.js completion $* >$@
 
 $(TESTS_BUILT): $(BUILT) $(TEST_SOURCES)
 	@echo "build: tests"
@@ -176,12 +187,25 @@ setup-vm:
 	@src/setup/machine.sh
 	@[ "$(SETUP)" = no ] || src/setup/packages.sh $(VM_PACKAGES)
 
-install: ## put the command vnet-bpf into $(PREFIX)/bin; it stays in this directory
+pack: setup-build ## make vnet-bpf-VERSION.tgz, for npm i -g: whoever installs it needs neither make nor a compiler
+	@$(MAKE) --no-print-directory compile
+	@npm pack --silent --pack-destination dist
+
+SHARE = $(PREFIX)/share
+# What install makes: a link in bin, the manual, and completion where each shell looks for it.
+INSTALLED = "$(PREFIX)/bin/vnet-bpf" "$(SHARE)/man/man1/vnet-bpf.1" "$(SHARE)/bash-completion/completions/vnet-bpf" \
+	"$(SHARE)/zsh/site-functions/_vnet-bpf" "$(SHARE)/fish/vendor_completions.d/vnet-bpf.fish"
+
+install: ## put the command vnet-bpf into $(PREFIX)/bin, with its manual and completion; it stays in this directory
 	@src/setup/as-root.sh mkdir -p "$(PREFIX)/bin"
 	@src/setup/as-root.sh ln -sf "$(CURDIR)/dist/cli/main.js" "$(PREFIX)/bin/vnet-bpf"
+	@src/setup/as-root.sh install -D -m 644 dist/man/vnet-bpf.1 "$(SHARE)/man/man1/vnet-bpf.1"
+	@src/setup/as-root.sh install -D -m 644 dist/completion/vnet-bpf.bash "$(SHARE)/bash-completion/completions/vnet-bpf"
+	@src/setup/as-root.sh install -D -m 644 dist/completion/vnet-bpf.zsh "$(SHARE)/zsh/site-functions/_vnet-bpf"
+	@src/setup/as-root.sh install -D -m 644 dist/completion/vnet-bpf.fish "$(SHARE)/fish/vendor_completions.d/vnet-bpf.fish"
 
 uninstall: ## take it away again
-	@src/setup/as-root.sh rm -f "$(PREFIX)/bin/vnet-bpf"
+	@src/setup/as-root.sh rm -f $(INSTALLED)
 
 clean: ## remove what was built; node_modules stays
 	rm -rf dist dist-test src/libbpf-ts/dist .tap

@@ -54,3 +54,10 @@ export class VnetError extends Error {
 export function usageError(what: string, why: string, hint?: string): VnetError {
   return new VnetError('USAGE', what, why, hint === undefined ? {} : { hint });
 }
+
+/** What to do about errors of a kind, wherever they come from. */
+export const HINTS = {
+  doctor: 'vnet-bpf doctor looks for the cause',
+  removed: 'attach it again; if that goes on, some program on this machine removes interfaces',
+  bug: 'this is a bug in vnet-bpf: --debug shows where',
+} as const;

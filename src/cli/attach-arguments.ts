@@ -42,6 +42,7 @@ export interface AttachArguments {
   metrics?: string;
   replace: boolean;
   daemon: boolean;
+  dryRun: boolean;
   json: boolean;
 }
 
@@ -68,6 +69,7 @@ export function attachArguments(y: Argv): Argv {
     .option('metrics', text('serve metrics at this address and port: 127.0.0.1:9100'))
     .option('replace', flag('detach the interface first if it is attached'))
     .option('daemon', flag('return when the interface is ready'))
+    .option('dry-run', flag('say what would be done, and do nothing'))
     .option('json', flag('print one JSON document when ready'))
     .example('$0 attach vnet0 --addr 192.168.100.1/24', 'loop vnet0 until Ctrl-C')
     .example('$0 attach vnet0 --daemon --netns lab', 'in the background, in a namespace');
@@ -78,7 +80,7 @@ export function parseAddresses(texts: readonly string[]): Cidr[] {
   const addresses = texts.map(parseCidr);
   const seen = new Set<string>();
   for (const { address } of addresses) {
-    if (seen.has(address)) throw usageError(`--addr ${address}`, 'is given twice');
+    if (seen.has(address)) throw usageError(`--addr ${address}`, 'is given twice', 'give each address once');
     seen.add(address);
   }
   return addresses;
@@ -88,7 +90,7 @@ export function parseAddresses(texts: readonly string[]): Cidr[] {
 export function toOptions(args: AttachArguments): AttachOptions {
   args.iface.forEach(checkInterfaceName);
   const twice = args.iface.find((name, i) => args.iface.indexOf(name) !== i);
-  if (twice !== undefined) throw usageError(`attach ${twice}`, 'is named twice');
+  if (twice !== undefined) throw usageError(`attach ${twice}`, 'is named twice', 'name each interface once');
   if (args.iface.length > 1 && (args.addr || args.mac)) {
     throw usageError('attach', 'several interfaces cannot share one address', 'use --hairpin, and give each its own with ip addr add');
   }
@@ -96,7 +98,7 @@ export function toOptions(args: AttachArguments): AttachOptions {
   const ipv6MinimumMtu = 1280;
   const mtu = args.mtu === undefined ? DEFAULTS.mtu : parseMtu(args.mtu);
   if (mtu !== null && mtu < ipv6MinimumMtu && addresses.some(({ family }) => family === 6)) {
-    throw usageError(`--mtu ${mtu}`, `is less than the ${ipv6MinimumMtu} that IPv6 needs`);
+    throw usageError(`--mtu ${mtu}`, `is less than the ${ipv6MinimumMtu} that IPv6 needs`, 'a larger --mtu, or IPv4 addresses only');
   }
   return {
     type: args.type ?? null,

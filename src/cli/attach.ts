@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf attach`: in the foreground until a signal, or in the background. */
 import { attach } from '../controller/attach';
+import { attachSteps } from '../controller/attach-steps';
 import type { Controller } from '../controller/controller';
 import type { AttachOptions } from '../controller/options';
 import { requirePrivileges } from '../controller/privileges';
 import { parseListenAddress, type ListenAddress } from '../metrics/address';
 import type { MetricsServer } from '../metrics/server';
+import { notifyService } from '../native/service-notify';
 import type { Attachment } from '../state/store';
 import { toOptions, type AttachArguments } from './attach-arguments';
 import { inBackground, reportReady, startInBackground } from './background';
 import { describeAttachment } from './list';
-import { jsonText, print, reportError } from './output';
+import { jsonText, print, printSteps, reportError } from './output';
 
 export async function attachCommand(args: AttachArguments): Promise<void> {
   const options = toOptions(args);
   const metricsAt = args.metrics === undefined ? null : parseListenAddress(args.metrics);
+  if (args.dryRun) return printSteps([...new Set(args.iface.flatMap((name) => attachSteps(name, options)))], args.json);
   if (args.daemon && !inBackground()) return print(await startInBackground());
   requirePrivileges();
   // Signals count from the start: what a half-done attach has made is removed by its end.
@@ -23,11 +26,18 @@ export async function attachCommand(args: AttachArguments): Promise<void> {
   });
   const controllers: Controller[] = [];
   await attachAll(args.iface, options, metricsAt, controllers);
-  const output = ready(args, controllers.map(({ attachment }) => attachment));
-  if (inBackground()) reportReady(output);
-  else print(output);
-  await Promise.race([signalled, Promise.all(controllers.map(untilDetached))]);
-  for (const controller of controllers) await controller.detach();
+  try {
+    const detached = Promise.all(controllers.map(untilDetached));
+    await notifyService('READY=1', `STATUS=${args.iface.join(', ')} loops`);
+    const output = ready(args, controllers.map(({ attachment }) => attachment));
+    if (inBackground()) reportReady(output);
+    else print(output);
+    await Promise.race([signalled, detached]);
+  } finally {
+    // A service manager that does not hear of it sees the process end.
+    await notifyService('STOPPING=1').catch(() => undefined);
+    for (const controller of controllers) await controller.detach();
+  }
   // Nothing else keeps the process, but a library's timer must not either.
   process.exit();
 }

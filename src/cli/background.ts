@@ -24,7 +24,7 @@ export const inBackground = (): boolean => process.env[IN_BACKGROUND] !== undefi
 export function wantsBackground(args: readonly string[]): boolean {
   if (inBackground() || args[0] !== 'attach') return false;
   const at = args.indexOf('--daemon');
-  return at > 0 && args[at + 1] !== 'false' && !args.includes('--help') && !args.includes('--version');
+  return at > 0 && args[at + 1] !== 'false' && !args.includes('--help') && !args.some((arg) => arg.startsWith('--dry-run')) && !args.includes('--version');
 }
 
 /** Starts the background process; returns what is to be printed, or throws what it printed. */

@@ -3,7 +3,7 @@
  * The commands and their options: each command's module is loaded only when it is used. With `require`, because
  * the first `import()` of a process starts Node's loader of ES modules, which takes 15 ms.
  */
-import yargs from 'yargs';
+import yargs, { type Argv } from 'yargs';
 
 import { usageError, VnetError } from '../errors';
 import { attachArguments, type AttachArguments } from './attach-arguments';
@@ -23,7 +23,7 @@ const MANY = ['_', 'addr', 'iface', 'words'];
 /** Strings that users give once; a list means that they gave the option twice. */
 function once(argv: Record<string, unknown>): true {
   for (const [name, value] of Object.entries(argv)) {
-    if (Array.isArray(value) && !MANY.includes(name)) throw usageError(`--${name}`, 'is given twice');
+    if (Array.isArray(value) && !MANY.includes(name)) throw usageError(`--${name}`, 'is given twice', 'give it once; of the options only --addr may be repeated');
   }
   return true;
 }
@@ -31,7 +31,8 @@ function once(argv: Record<string, unknown>): true {
 /** The command behind `--` is not ours to parse. */
 const { own, command } = splitCommand(process.argv.slice(2));
 
-const parser = yargs(own)
+/** All that the command line understands; the manual and completion are made of it, too. */
+export const makeParser = (): Argv => yargs(own)
   .scriptName('vnet-bpf')
   .usage('$0 <command>\n\nA loopback NIC: what an interface transmits comes back as received.')
   .command(
@@ -62,8 +63,9 @@ const parser = yargs(own)
       y
         .positional('iface', { type: 'string', describe: 'the interface' })
         .option('netns', netnsOption)
-        .option('all', { type: 'boolean', default: false, describe: 'every interface, in every namespace' }),
-    async (argv) => (require('./detach') as typeof import('./detach')).detachCommand(argv as unknown as Partial<InterfaceArguments> & { all: boolean }),
+        .option('all', { type: 'boolean', default: false, describe: 'every interface, in every namespace' })
+        .option('dry-run', { type: 'boolean', default: false, describe: 'say what would be done, and do nothing' }),
+    async (argv) => (require('./detach') as typeof import('./detach')).detachCommand(argv as unknown as Partial<InterfaceArguments> & { all: boolean; dryRun: boolean }),
   )
   .command(
     'list',
@@ -149,6 +151,12 @@ const parser = yargs(own)
     (y) => y,
     async () => (require('./demo') as typeof import('./demo')).demoCommand(),
   )
+  .command(
+    'completion <shell>',
+    'print what makes a shell complete commands, options and names',
+    (y) => y.positional('shell', { choices: ['bash', 'zsh', 'fish'] as const, demandOption: true, describe: 'the shell' }),
+    (argv) => (require('./completion') as typeof import('./completion')).completionCommand(argv),
+  )
   .option('debug', { type: 'boolean', default: false, describe: 'show stack traces and verifier logs' })
   .demandCommand(1, 'say what to do')
   .strict()
@@ -166,5 +174,5 @@ const parser = yargs(own)
 
 /** Runs the command that the arguments name; rejects with what went wrong. */
 export async function runCommandLine(): Promise<void> {
-  await parser.parseAsync();
+  await makeParser().parseAsync();
 }

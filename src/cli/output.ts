@@ -13,6 +13,12 @@ export function printJson(document: unknown): void {
   print(jsonText(document));
 }
 
+/** What `--dry-run` prints: one step a line, or an array of them. */
+export function printSteps(steps: readonly string[], json: boolean): void {
+  if (json) printJson(steps);
+  else print(steps.join('\n'));
+}
+
 /** Columns as wide as their widest cell, two spaces apart. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];

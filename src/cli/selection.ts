@@ -43,7 +43,7 @@ export function readIfWhole(attachment: Attachment, { iface }: Selection): Read[
 export function secondsOf(option: string, text: string): number {
   const seconds = text === '' ? 1 : Number(text);
   if (!(seconds >= 0.1 && seconds <= 86400)) {
-    throw usageError(`${option} "${text}"`, 'is not a number of seconds from 0.1 to 86400');
+    throw usageError(`${option} "${text}"`, 'is not a number of seconds from 0.1 to 86400', `such as ${option} 2`);
   }
   return seconds;
 }

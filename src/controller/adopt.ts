@@ -63,7 +63,7 @@ export function adoptDatapath(attachment: Attachment, netns: Netns, wireNetns: N
       batch: openMap(pins, 'batch', { type: MapType.ARRAY, valueSize: BATCH.messages + BATCH.max * BATCH.messageBytes }),
     };
     const { links } = attachment;
-    if (!links) throw new VnetError('STATE', `interface ${attachment.iface}`, 'its record names no attachments');
+    if (!links) throw new VnetError('STATE', `interface ${attachment.iface}`, 'its record names no attachments', { hint: `vnet-bpf detach ${attachment.iface}, or attach with --replace` });
     const datapath = new Datapath(maps, {
       tx: netns.run(() => restoreTcLink(links.tx)),
       sink: restoreIn(wireNetns, links.sink),
@@ -93,6 +93,6 @@ function openMap(pins: string, name: string, expected: Parameters<BpfMap['checkC
 /** The interface of an adopted attachment. */
 export function adoptedLink(attachment: Attachment, netns: Netns): Link {
   const link = netns.run(() => linkByIndex(attachment.ifindex));
-  if (!link) throw new VnetError('INTERFACE_GONE', `interface ${attachment.iface}`, 'somebody removed it just now');
+  if (!link) throw new VnetError('INTERFACE_GONE', `interface ${attachment.iface}`, 'somebody removed it just now', { hint: `vnet-bpf attach ${attachment.iface} makes a new one` });
   return link;
 }

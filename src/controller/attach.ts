@@ -66,30 +66,39 @@ async function detachIfAttached(iface: string, netns: Netns): Promise<void> {
 }
 
 /**
- * Looks at what is there under that name: a crashed attachment that is whole is returned, to be
+ * Clears away what is under that name: a crashed attachment that is whole is returned, to be
  * adopted, and so is an interface that may be taken; an attachment that is not whole is removed;
  * a running one and what is not ours are refused.
  */
 function clearTheWay(iface: string, netns: Netns, options: AttachOptions): { crashed?: Attachment; existing: Link | null } {
-  const previous = findAttachment(iface, netns.inode);
-  if (previous) {
-    if (isControlled(previous)) {
-      throw new VnetError('ALREADY_ATTACHED', `interface ${iface}`, `is attached already, by process ${previous.pid}`, {
-        hint: `vnet-bpf detach ${iface}, or attach with --replace`,
-      });
-    }
-    requireSameVersion(previous);
-    using peerNetns = openPeerNetns();
-    if (isWhole(previous, netns, peerNetns)) {
-      requireSameOptions(previous, options);
-      return { crashed: previous, existing: null };
-    }
-    teardown(previous);
-  }
+  const { crashed, broken } = previousAttachment(iface, netns, options);
+  if (crashed) return { crashed, existing: null };
+  if (broken) teardown(broken);
   sweep();
+  return { existing: takeableLink(iface, netns, options) };
+}
+
+/** What an earlier attach left under that name, whole or broken; changes nothing. Throws if it runs or does not fit. */
+export function previousAttachment(iface: string, netns: Netns, options: AttachOptions): { crashed?: Attachment; broken?: Attachment } {
+  const previous = findAttachment(iface, netns.inode);
+  if (!previous) return {};
+  if (isControlled(previous)) {
+    throw new VnetError('ALREADY_ATTACHED', `interface ${iface}`, `is attached already, by process ${previous.pid}`, {
+      hint: `vnet-bpf detach ${iface}, or attach with --replace`,
+    });
+  }
+  requireSameVersion(previous);
+  using peerNetns = openPeerNetns();
+  if (!isWhole(previous, netns, peerNetns)) return { broken: previous };
+  requireSameOptions(previous, options);
+  return { crashed: previous };
+}
+
+/** The interface of that name, if there is one that may be taken; throws if there is another. */
+export function takeableLink(iface: string, netns: Netns, options: AttachOptions): Link | null {
   const existing = netns.run(() => linkByName(iface));
   if (existing && (existing.kind !== 'dummy' || options.type === 'veth')) refuse(existing);
-  return { existing };
+  return existing;
 }
 
 function refuse(link: Link): never {
@@ -111,7 +120,8 @@ function whenFullOf(backend: 'veth' | 'dummy', options: AttachOptions): 'hold' |
   return 'drop';
 }
 
-function plan(iface: string, netns: Netns, options: AttachOptions, existing: Link | null): Attachment {
+/** The record of what is to be made; changes nothing. */
+export function plan(iface: string, netns: Netns, options: AttachOptions, existing: Link | null): Attachment {
   const id = newId();
   const backend = existing ? 'dummy' : (options.type ?? 'veth');
   const whenFull = whenFullOf(backend, options);
@@ -187,7 +197,7 @@ const hookOf = ({ hook, onHookError }: AttachOptions): HookChoice | null => (hoo
 
 function requireControllerLock(attachment: Attachment): FileLock {
   const lock = FileLock.tryTake(controllerLock(attachment.id));
-  if (!lock) throw new VnetError('BUSY', `interface ${attachment.iface}`, 'another process holds its lock');
+  if (!lock) throw new VnetError('BUSY', `interface ${attachment.iface}`, 'another process holds its lock', { hint: 'vnet-bpf list tells which process loops it; wait for it or detach' });
   return lock;
 }
 

@@ -41,7 +41,7 @@ export class ControlServer implements Disposable {
     fs.rmSync(file, { force: true });
     const server = net.createServer((socket) => serve(socket, handlers));
     await new Promise<void>((resolve, reject) => {
-      server.once('error', (cause) => reject(new VnetError('STATE', `control socket ${file}`, cause.message, { cause })));
+      server.once('error', (cause) => reject(new VnetError('STATE', `control socket ${file}`, cause.message, { hint: 'look whether /run is full or read-only: df /run', cause })));
       server.listen(file, resolve);
     });
     fs.chmodSync(file, 0o600);

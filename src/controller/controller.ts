@@ -152,7 +152,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 
   /** What hooks and the debugger are told to do. */
   get loop(): Polling {
-    if (!this.polling) throw new VnetError('STATE', `interface ${this.attachment.iface}`, 'is not looping yet');
+    if (!this.polling) throw new VnetError('STATE', `interface ${this.attachment.iface}`, 'is not looping yet', { hint: 'wait until attach says that it loops' });
     return this.polling;
   }
 

@@ -64,7 +64,7 @@ function kill(attachment: Attachment): void {
     // it ended meanwhile
   }
   if (!waitUntilGone(attachment, KILL_TIMEOUT_MS)) {
-    throw new VnetError('BUSY', `interface ${iface}`, `process ${pid} does not end`);
+    throw new VnetError('BUSY', `interface ${iface}`, `process ${pid} does not end`, { hint: `cat /proc/${pid}/stack tells what it waits for; then vnet-bpf detach ${iface} again` });
   }
 }
 

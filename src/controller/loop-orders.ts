@@ -11,7 +11,7 @@ const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base6
 function frameOf(text: unknown): Uint8Array {
   const frame = Buffer.from(String(text), 'base64');
   const wrong = wrongFrame(frame);
-  if (wrong !== null) throw usageError('a frame', wrong);
+  if (wrong !== null) throw usageError('a frame', wrong, 'a frame begins with its Ethernet header, of 14 bytes');
   return frame;
 }
 
@@ -20,7 +20,7 @@ export function loopOrders(controller: Controller): Readonly<Record<string, Orde
   let debugger_: ControlSession | null = null;
 
   const pause = async (_order: Order, session: ControlSession): Promise<void> => {
-    if (debugger_) throw new VnetError('BUSY', `the loop of ${controller.attachment.iface}`, 'somebody is stepping through it already');
+    if (debugger_) throw new VnetError('BUSY', `the loop of ${controller.attachment.iface}`, 'somebody is stepping through it already', { hint: 'wait for the other vnet-bpf step, or end it' });
     debugger_ = session;
     // Whoever paused it and went away must not leave it so.
     session.onClose(() => void resume(session));
@@ -34,7 +34,7 @@ export function loopOrders(controller: Controller): Readonly<Record<string, Orde
   };
 
   const stepping = (session: ControlSession): void => {
-    if (debugger_ !== session) throw new VnetError('STATE', `the loop of ${controller.attachment.iface}`, 'is not paused by you');
+    if (debugger_ !== session) throw new VnetError('STATE', `the loop of ${controller.attachment.iface}`, 'is not paused by you', { hint: 'vnet-bpf step pauses it' });
   };
 
   return {

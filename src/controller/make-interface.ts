@@ -3,7 +3,7 @@
 import * as fs from 'node:fs';
 
 import { roomFrameCost } from '../datapath/credit';
-import { VnetError } from '../errors';
+import { HINTS, VnetError } from '../errors';
 import { passesUdpGso } from '../kernel-features';
 import { createDummy, nameDummy } from '../link/dummy';
 import { cutMergedPackets, keepLoopableOffloads } from '../link/features';
@@ -16,7 +16,7 @@ import { createRoom } from '../link/room';
 import { createVeth, DEFAULT_MTU, randomMac, setInterfaceSysctl } from '../link/veth';
 import { saveAttachment, type Attachment } from '../state/store';
 import { step } from './fault';
-import type { AttachOptions } from './options';
+import type { AttachOptions, Cidr } from './options';
 
 /** Makes the interface, unless it was there before. */
 export function makeInterface(attachment: Attachment, netns: Netns, wireNetns: Netns, options: AttachOptions): void {
@@ -71,6 +71,12 @@ function withoutAddressDetection(iface: string): void {
   if (fs.existsSync(`/proc/sys/net/ipv6/conf/${iface}`)) setInterfaceSysctl(iface, 'accept_dad', '0', 'ipv6');
 }
 
+/** Throws if there are addresses that the kernel does not know. */
+export function requireIpv6For(iface: string, wanted: readonly Cidr[]): void {
+  if (wanted.every(({ family }) => family === 4) || fs.existsSync('/proc/sys/net/ipv6')) return;
+  throw new VnetError('UNSUPPORTED', `interface ${iface}`, 'this kernel has no IPv6', { hint: 'give it IPv4 addresses only' });
+}
+
 /** Sets the interface up and gives it its addresses; the loop runs already, so nothing it sends is lost. */
 export function bringUp(attachment: Attachment, options: AttachOptions): Link {
   const { iface } = attachment;
@@ -83,9 +89,7 @@ export function bringUp(attachment: Attachment, options: AttachOptions): Link {
     // nodad: as above, also on an interface that was there before.
     lines.push(`addr replace ${address}/${prefix} dev ${iface}${family === 6 ? ' nodad' : ''}`);
   }
-  if (options.addresses.some(({ family }) => family === 6) && !fs.existsSync('/proc/sys/net/ipv6')) {
-    throw new VnetError('UNSUPPORTED', `interface ${iface}`, 'this kernel has no IPv6', { hint: 'give it IPv4 addresses only' });
-  }
+  requireIpv6For(iface, options.addresses);
   // What is going to be done is recorded first, so that a kill in between is mended by teardown.
   attachment.added = [...new Set([...attachment.added, ...options.addresses.map(({ address }) => address)])];
   saveAttachment(attachment);
@@ -99,6 +103,6 @@ export function bringUp(attachment: Attachment, options: AttachOptions): Link {
     step('hairpin');
   }
   const link = linkByName(iface);
-  if (!link) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody removed it while it was being made');
+  if (!link) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody removed it while it was being made', { hint: HINTS.removed });
   return link;
 }

@@ -129,7 +129,7 @@ export function parseMac(text: string): string {
 export function parseInteger(option: string, text: string, min: number, max: number): number {
   const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
   if (!(value >= min && value <= max)) {
-    throw usageError(`--${option} "${text}"`, `is not a whole number from ${min} to ${max}`);
+    throw usageError(`--${option} "${text}"`, `is not a whole number from ${min} to ${max}`, `a number in digits, such as --${option} ${Math.max(min, Math.min(max, 64))}`);
   }
   return value;
 }

@@ -6,7 +6,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-import { attachTc, BpfError, BpfObject, type BpfMap, LibraryError, type TcLink, VerifierError } from 'libbpf-ts';
+import { attachTc, BpfError, BpfObject, type BpfMap, libbpfVersion, LibraryError, type TcLink, VerifierError } from 'libbpf-ts';
 
 import { VnetError } from '../errors';
 import { passesUdpGso } from '../kernel-features';
@@ -40,12 +40,18 @@ export class Datapath implements Disposable {
   }
 }
 
-function loadObject(attachment: Attachment): BpfObject {
+/** The object's file; throws if it was never built. */
+export function requireObject(): string {
   const file = objectFile();
-  if (!fs.existsSync(file)) {
-    throw new VnetError('BPF_OBJECT', `BPF object ${file}`, 'there is no such file', { hint: 'make build compiles it' });
-  }
-  const object = BpfObject.open(file);
+  if (fs.existsSync(file)) return file;
+  throw new VnetError('BPF_OBJECT', `BPF object ${file}`, 'there is no such file', { hint: 'make build compiles it' });
+}
+
+/** Throws if libbpf cannot be loaded. */
+export const requireLibbpf = (): string => explain('libbpf', libbpfVersion);
+
+function loadObject(attachment: Attachment): BpfObject {
+  const object = BpfObject.open(requireObject());
   try {
     object.setMaxEntries('ring', attachment.ringBytes);
     object.setConstants({

@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads';
 
 import { wakeWaiter } from 'libbpf-ts';
 
-import { VnetError } from '../errors';
+import { HINTS, VnetError } from '../errors';
 import { COMMAND, setConditions, type Conditions } from './poll-loop';
 import type { PollOrder, PollWorkerData, PollWorkerMessage } from './poll-worker';
 import type { PollRequest } from './polled-interface';
@@ -116,7 +116,7 @@ export class PollerThread {
     if (message.kind === 'stalled') entry?.events.stalled();
     if (message.kind === 'ready') entry?.ready();
     if (message.kind === 'failed' || message.kind === 'ended') this.entries.delete(key);
-    if (message.kind === 'failed') entry?.failed(new VnetError('INTERNAL', 'the poller', message.error.message, { cause: message.error }));
+    if (message.kind === 'failed') entry?.failed(new VnetError('INTERNAL', 'the poller', message.error.message, { hint: HINTS.bug, cause: message.error }));
     if (message.kind === 'ended') entry?.ended();
     if (this.entries.size === 0 && PollerThread.current === this) this.quit();
   }
@@ -131,7 +131,7 @@ export class PollerThread {
   private died(cause: Error): void {
     this.wakeFd = -1;
     if (PollerThread.current === this) PollerThread.current = undefined;
-    const error = new VnetError('INTERNAL', 'the poller', cause.message, { cause });
+    const error = new VnetError('INTERNAL', 'the poller', cause.message, { hint: HINTS.bug, cause });
     for (const { failed, ended, events } of this.entries.values()) {
       failed(error);
       ended();

@@ -41,7 +41,7 @@ export class Sandbox {
   }
 
   private check(): void {
-    if (this.interrupt.signal.aborted) throw new VnetError('COMMAND_FAILED', 'demo', 'interrupted; everything it made is removed');
+    if (this.interrupt.signal.aborted) throw new VnetError('COMMAND_FAILED', 'demo', 'interrupted; everything it made is removed', { hint: 'vnet-bpf demo begins again' });
   }
 
   /** Makes the namespace. */

@@ -3,7 +3,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import * as path from 'node:path';
 
-import { VnetError } from '../errors';
+import { HINTS, VnetError } from '../errors';
 
 const MAIN = path.join(__dirname, '..', 'cli', 'main.js');
 const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/usr/bin:/sbin:/bin`, LC_ALL: 'C' };
@@ -35,11 +35,11 @@ export function outputOf(line: string, child: ChildProcess): Promise<string> {
   child.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text));
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
   return new Promise((resolve, reject) => {
-    child.once('error', (cause) => reject(new VnetError('COMMAND_FAILED', line, cause.message, { cause })));
+    child.once('error', (cause) => reject(new VnetError('COMMAND_FAILED', line, cause.message, { hint: HINTS.doctor, cause })));
     child.once('close', (code, signal) => {
       if (code === 0) return resolve(stdout);
       const why = (stderr || stdout).trim().split('\n')[0]?.replace(/^vnet-bpf: /, '');
-      reject(new VnetError('COMMAND_FAILED', line, why || `ended with ${signal ?? code}`));
+      reject(new VnetError('COMMAND_FAILED', line, why || `ended with ${signal ?? code}`, { hint: HINTS.doctor }));
     });
   });
 }

@@ -73,7 +73,7 @@ export class HookThread implements Polled {
     try {
       return await new Promise((resolve, reject) => {
         this.waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
-        late = setTimeout(() => reject(new VnetError('BUSY', 'the hook', `has not returned for ${ANSWER_MS / 1000} s`)), ANSWER_MS);
+        late = setTimeout(() => reject(new VnetError('BUSY', 'the hook', `has not returned for ${ANSWER_MS / 1000} s`, { hint: 'a hook answers at once; vnet-bpf log names the file, vnet-bpf hook --none takes it off' })), ANSWER_MS);
         this.post({ id, order }, transfer);
       });
     } finally {
@@ -124,7 +124,7 @@ export class HookThread implements Polled {
 
   private died(cause: Error): void {
     this.endedIs();
-    const error = new VnetError('HOOK', "the hook's thread", cause.message, { cause });
+    const error = new VnetError('HOOK', "the hook's thread", cause.message, { hint: 'vnet-bpf log tells where it happened; vnet-bpf hook --none takes the hook off', cause });
     for (const { reject } of this.waiting.values()) reject(error);
     if (!this.stopping) this.events.died(error);
     this.stopping = true;

@@ -45,7 +45,7 @@ export async function loadHook(file: string): Promise<LoadedHook> {
     return checked(file, defaultOf(exported));
   } catch (cause) {
     if (cause instanceof VnetError) throw cause;
-    throw new VnetError('HOOK', `hook ${file}`, `cannot be loaded: ${errorText(cause, file)}`, { cause });
+    throw new VnetError('HOOK', `hook ${file}`, `cannot be loaded: ${errorText(cause, file)}`, { hint: 'mend the file; docs/hooks.md shows what a hook looks like', cause });
   } finally {
     for (const name of Object.keys(require.cache)) if (!before.has(name) && !name.includes('/node_modules/')) loaded.add(name);
   }

@@ -19,9 +19,9 @@ export function trustedHookFile(file: string): string {
   try {
     real = fs.realpathSync(file);
   } catch (cause) {
-    throw new VnetError('HOOK', `hook ${file}`, 'there is no such file', { cause });
+    throw new VnetError('HOOK', `hook ${file}`, 'there is no such file', { hint: 'the name is relative to the directory that you are in', cause });
   }
-  if (!fs.statSync(real).isFile()) throw new VnetError('HOOK', `hook ${file}`, 'is not a file');
+  if (!fs.statSync(real).isFile()) throw new VnetError('HOOK', `hook ${file}`, 'is not a file', { hint: 'name the file of TypeScript or JavaScript itself' });
   for (let at = real; ; at = path.dirname(at)) {
     requireRoots(file, at, at !== real && at !== path.dirname(real));
     if (path.dirname(at) === at) return real;

@@ -4,7 +4,7 @@
  * what the poller sends on it, `tx` knows by its mark and turns round. Everything runs in the
  * interface's namespace.
  */
-import { VnetError } from '../errors';
+import { HINTS, VnetError } from '../errors';
 import { command, tryCommand } from '../native/command';
 import { linkByName, type Link } from './links';
 import { superpacketSegments } from './veth';
@@ -33,6 +33,6 @@ export function nameDummy(id: string, iface: string): Link {
 }
 
 function present(link: Link | null): Link {
-  if (!link) throw new VnetError('INTERFACE_GONE', '--type dummy', 'somebody removed the interface while it was being made');
+  if (!link) throw new VnetError('INTERFACE_GONE', '--type dummy', 'somebody removed the interface while it was being made', { hint: HINTS.removed });
   return link;
 }

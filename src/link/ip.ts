@@ -21,7 +21,7 @@ export function ipBatchIfPossible(lines: readonly string[], family?: 4 | 6): voi
 function batchInput(lines: readonly string[]): string {
   // What `ip -batch` reads as a comment, a quote or a new line could turn one command into another.
   const unsafe = lines.find((line) => /[#"'\\\n]/.test(line));
-  if (unsafe !== undefined) throw new VnetError('COMMAND_FAILED', 'ip -batch', `will not pass on: ${JSON.stringify(unsafe)}`);
+  if (unsafe !== undefined) throw new VnetError('COMMAND_FAILED', 'ip -batch', `will not pass on: ${JSON.stringify(unsafe)}`, { hint: 'give the interface another name' });
   return lines.join('\n') + '\n';
 }
 

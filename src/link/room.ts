@@ -10,7 +10,7 @@
  */
 import { ROOM_BYTES, ROOM_FRAME_MAX } from '../datapath/credit';
 import { KICK_BYTES } from '../datapath/waiting-room';
-import { VnetError } from '../errors';
+import { HINTS, VnetError } from '../errors';
 import { command } from '../native/command';
 import { ipBatch } from './ip';
 import { links, type Link } from './links';
@@ -43,7 +43,7 @@ export function createRoom(id: string, frameCost: number): { entry: Link; exit: 
   const made = links();
   const entry = made.find(({ name }) => name === names.entry);
   const exit = made.find(({ name }) => name === names.exit);
-  if (!entry || !exit) throw new VnetError('INTERFACE_GONE', 'the waiting room', 'somebody removed it while it was being made');
+  if (!entry || !exit) throw new VnetError('INTERFACE_GONE', 'the waiting room', 'somebody removed it while it was being made', { hint: HINTS.removed });
   return { entry, exit };
 }
 

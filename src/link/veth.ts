@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 
-import { VnetError } from '../errors';
+import { HINTS, VnetError } from '../errors';
 import { peerNetnsFile } from '../state/paths';
 import { command, tryCommand } from '../native/command';
 import { ipIfPossible } from './ip';
@@ -64,16 +64,16 @@ export function createVeth(request: VethRequest, peerNetns: Netns): { link: Link
   ]);
   if (status !== 0) {
     throw new VnetError('COMMAND_FAILED', `interface ${iface}`, stderr.trim().replace(/^RTNETLINK answers: /, ''), {
-      hint: /not supported|Unknown device/i.test(stderr) ? 'this kernel has no veth: modprobe veth' : '',
+      hint: /not supported|Unknown device/i.test(stderr) ? 'this kernel has no veth: modprobe veth' : HINTS.doctor,
     });
   }
   const link = linkByName(iface);
-  if (!link) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody removed it while it was being made');
+  if (!link) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody removed it while it was being made', { hint: HINTS.removed });
   const peerLink = peerNetns.run(() => {
     command('ip', ['link', 'set', 'dev', peer, 'up']);
     return linkByName(peer);
   });
-  if (!peerLink) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody removed it while it was being made');
+  if (!peerLink) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody removed it while it was being made', { hint: HINTS.removed });
   return { link, peer: peerLink };
 }
 

@@ -2,7 +2,7 @@
 /** Runs the few system programs we use. Arguments are passed as a list, never through a shell. */
 import { spawnSync } from 'node:child_process';
 
-import { VnetError } from '../errors';
+import { HINTS, VnetError } from '../errors';
 
 /** sbin is missing from the PATH of ordinary users and of some services. */
 const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/usr/bin:/sbin:/bin`, LC_ALL: 'C' };
@@ -19,7 +19,7 @@ export function tryCommand(program: string, args: readonly string[], input = '')
   if (result.error) {
     const missing = (result.error as NodeJS.ErrnoException).code === 'ENOENT';
     throw new VnetError('COMMAND_FAILED', program, missing ? 'is not installed' : result.error.message, {
-      hint: missing ? 'apt-get install iproute2 util-linux' : 'vnet-bpf doctor looks for the cause',
+      hint: missing ? 'apt-get install iproute2 util-linux' : HINTS.doctor,
       cause: result.error,
     });
   }
@@ -31,7 +31,7 @@ export function command(program: string, args: readonly string[], input = ''): s
   const { status, stdout, stderr } = tryCommand(program, args, input);
   if (status !== 0) {
     const why = stderr.trim().split('\n')[0] ?? '';
-    throw new VnetError('COMMAND_FAILED', `${program} ${args.join(' ')}`, why || `exit status ${status}`);
+    throw new VnetError('COMMAND_FAILED', `${program} ${args.join(' ')}`, why || `exit status ${status}`, { hint: HINTS.doctor });
   }
   return stdout;
 }

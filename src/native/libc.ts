@@ -21,6 +21,7 @@ const c = {
   socket: declare('int socket(int domain, int type, int protocol)'),
   setsockopt: declare('int setsockopt(int fd, int level, int name, const uint8_t *value, unsigned int length)'),
   bind: declare('int bind(int fd, const uint8_t *address, unsigned int length)'),
+  connect: declare('int connect(int fd, const uint8_t *address, unsigned int length)'),
   recv: declare('long recv(int fd, uint8_t *buffer, size_t length, int flags)'),
   recvmsg: declare('long recvmsg(int fd, uintptr_t message, int flags)'),
   send: declare('long send(int fd, const uint8_t *buffer, size_t length, int flags)'),
@@ -98,6 +99,11 @@ export function setSocketOption(fd: number, level: number, name: number, value: 
 /** Binds a socket to a raw sockaddr. */
 export function bindSocket(fd: number, address: Uint8Array): void {
   check('bind', c.bind(fd, address, address.length));
+}
+
+/** Connects a socket to a raw sockaddr. */
+export function connectSocket(fd: number, address: Uint8Array): void {
+  check('connect', c.connect(fd, address, address.length));
 }
 
 const MSG_DONTWAIT = 0x40;

@@ -89,5 +89,5 @@ export const hookFile = (hook: string | URL): string => path.resolve(hook instan
 /** JavaScript can pass anything. */
 function oneOf<const T extends string>(name: string, value: T | undefined, allowed: readonly NoInfer<T>[]): T | undefined {
   if (value === undefined || allowed.includes(value)) return value;
-  throw usageError(`${name} ${JSON.stringify(value)}`, `is not one of ${allowed.join(', ')}`);
+  throw usageError(`${name} ${JSON.stringify(value)}`, `is not one of ${allowed.join(', ')}`, `such as ${name}: '${allowed[0]}'`);
 }

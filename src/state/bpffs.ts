@@ -11,6 +11,9 @@ import { hostMountCommand, hostPath, privateDirectory, requirePrivate } from './
 const BPFFS = '/sys/fs/bpf';
 const OURS = 'vnet-bpf';
 
+/** Whether the BPF file system is where the machine expects it. */
+export const bpffsIsMounted = (): boolean => isBpffs(hostPath(BPFFS));
+
 /** Mounts the BPF file system where the machine expects it, as bpftool does, unless it is there. */
 function requireMounted(): string {
   const bpffs = hostPath(BPFFS);

@@ -51,7 +51,7 @@ export function privateDirectory(directory: string): void {
     fs.mkdirSync(directory, { mode: 0o700 });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
-      throw new VnetError('STATE', `state directory ${directory}`, (error as Error).message, { cause: error });
+      throw new VnetError('STATE', `state directory ${directory}`, (error as Error).message, { hint: 'look whether the file system below it is there, and can be written', cause: error });
     }
   }
   requirePrivate(directory);

@@ -45,11 +45,11 @@ const WORDS = { pass: 'pass', drop: 'drop', edit: 'edit', inject: 'inject', hex:
 
 function whole(text: string, min: number): number {
   if (/^(0x[0-9a-f]+|\d+)$/i.test(text) && Number(text) >= min) return Number(text);
-  throw usageError(`"${text}"`, `is not a whole number from ${min} on`);
+  throw usageError(`"${text}"`, `is not a whole number from ${min} on`, 'in digits, or in hexadecimal with 0x');
 }
 
 function hexBytes(text: string): Uint8Array {
   const digits = text.replaceAll(':', '');
-  if (digits === '' || digits.length % 2 !== 0 || !/^[0-9a-f]+$/i.test(digits)) throw usageError(`"${text}"`, 'is not bytes in hexadecimal');
+  if (digits === '' || digits.length % 2 !== 0 || !/^[0-9a-f]+$/i.test(digits)) throw usageError(`"${text}"`, 'is not bytes in hexadecimal', 'two digits a byte: 0800 or 08:00');
   return Buffer.from(digits, 'hex');
 }

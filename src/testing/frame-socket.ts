@@ -40,7 +40,7 @@ export class FrameSocket implements Disposable {
   /** Frames that the interface receives from now on wait in the socket. */
   static open(netns: Netns, iface: string): FrameSocket {
     const ifindex = netns.run(() => linkByName(iface))?.ifindex;
-    if (ifindex === undefined) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'is not there');
+    if (ifindex === undefined) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'is not there', { hint: 'it has to be attached before frames are sent or awaited' });
     // Protocol 0 until it is bound: nothing of other interfaces gets in.
     const fd = netns.run(() => openSocket(AF_PACKET, SOCK_RAW, 0));
     setSocketOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES);
@@ -57,7 +57,7 @@ export class FrameSocket implements Disposable {
   /** Lets the interface transmit a frame. */
   send(frame: Uint8Array): void {
     const sent = sendBytes(this.fd, frame);
-    if (sent < 0) throw new VnetError('SYSCALL', `send of a frame of ${frame.length} bytes`, errnoName(-sent));
+    if (sent < 0) throw new VnetError('SYSCALL', `send of a frame of ${frame.length} bytes`, errnoName(-sent), { hint: 'a frame has to fit the MTU, and the interface to be up' });
   }
 
   /** The next frame that was received; null if none waits. */
@@ -71,7 +71,7 @@ export class FrameSocket implements Disposable {
     view.setBigUint64(AT.message + 40, BigInt(CONTROL_BYTES), true);
     const length = receiveMessage(this.fd, memory.address + AT.message);
     if (length === EAGAIN) return null;
-    if (length < 0) throw new VnetError('SYSCALL', 'recvmsg', errnoName(-length));
+    if (length < 0) throw new VnetError('SYSCALL', 'recvmsg', errnoName(-length), { hint: 'the interface has to be there and up' });
     return this.withTag(new Uint8Array(memory.buffer, AT.frame, length));
   }
 

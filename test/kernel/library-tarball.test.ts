@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
-/** The library from the packed tarball, in a plain ESM and a plain CommonJS project, with its types. */
+/** The packed tarball, installed: the library in a plain ESM and a plain CommonJS project, with its types, and the command. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 import t from 'tap';
 
 import { cannotRun, ROOT, SLOW } from '../helpers/cli';
-import { hookDirectory } from '../helpers/hook-file';
 import { ok, quietNetns } from '../helpers/netns';
+import { PrivateMachine } from '../helpers/private-machine';
+import { HIDE_SOURCE, installTarball } from '../helpers/tarball';
 import { withoutTools } from '../helpers/traffic';
 
 t.setTimeout(300_000 * SLOW);
@@ -80,21 +81,42 @@ export async function use(): Promise<number> {
 export const hook: Hook = { frame: (frame) => (frame.tcp?.syn ? 'drop' : 'pass') };
 `;
 
-/** Taken out of the environment by make. */
-const CERTIFICATES = process.env['VNET_BPF_CERTIFICATES'] ?? process.env['NODE_EXTRA_CA_CERTS'];
-
 t.test('npm pack, npm install', { skip: cannotRun || withoutTools('npm') }, async (t) => {
-  const directory = hookDirectory(t);
+  const { prefix, root, bin, bytes } = installTarball(t);
+  // Projects beside node_modules/vnet-bpf find it as if it were their own.
+  const directory = path.join(prefix, 'lib');
   const write = (name: string, content: string): void => {
     fs.mkdirSync(path.dirname(path.join(directory, name)), { recursive: true });
     fs.writeFileSync(path.join(directory, name), content);
   };
-  const npm = (cwd: string, ...args: string[]): string => ok('npm', args, { cwd, env: { ...process.env, NODE_OPTIONS: '', NODE_EXTRA_CA_CERTS: CERTIFICATES } });
-  npm(ROOT, 'pack', '--silent', '--pack-destination', directory);
-  const [tarball] = fs.readdirSync(directory).filter((name) => name.endsWith('.tgz')) as [string];
-  write('package.json', '{ "private": true }');
-  // What it depends on has just been installed for this project: it is in npm's cache.
-  npm(directory, 'install', '--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund', '--no-save', `./${tarball}`);
+
+  t.test('what is installed', async (t) => {
+    const says = /installed, it takes (\d+) MB/.exec(fs.readFileSync(path.join(ROOT, 'README.md'), 'utf8'))?.[1];
+    t.ok(Math.abs(Number(says) / (bytes / 1e6) - 1) < 0.2, `the README says ${says} MB, it is ${(bytes / 1e6).toFixed(1)} MB`);
+    const has = (name: string): boolean => fs.existsSync(path.join(root, name));
+    t.same(['bpf/vnet.bpf.c', 'bpf/LICENSE', 'LICENSE', 'docs/cli.md', 'docs/systemd/vnet-bpf@.service', 'dist/completion/vnet-bpf.bash', 'node_modules/libbpf-ts/LICENSE'].filter((name) => !has(name)), [], 'the source that the GPL asks for, licences and documents');
+    t.ok(fs.existsSync(path.join(prefix, 'share', 'man', 'man1', 'vnet-bpf.1')), 'the manual is where man looks for it');
+    t.same(['src', 'test', 'dist/cli/main.js.map', 'node_modules/libbpf-ts/src'].filter(has), [], 'and nothing that only developers need');
+  });
+
+  t.test('the command, where there are neither sources nor a compiler', async (t) => {
+    const machine = await PrivateMachine.start(t);
+    machine.shell(HIDE_SOURCE);
+    for (const tool of ['clang', 'make', 'cc']) t.not(machine.run('sh', ['-c', `${tool} --version`]).status, 0, `no ${tool}`);
+    t.equal(machine.shell(`ls -A '${ROOT}'`), '', 'no sources');
+    const vnet = (...args: string[]): string => {
+      const { status, stdout, stderr } = machine.run(bin, args);
+      t.same({ status, stderr }, { status: 0, stderr: '' }, args.join(' '));
+      return stdout;
+    };
+    t.match(vnet('--version'), /^\d+\.\d+\.\d+\n$/);
+    machine.shell('ip netns add lab');
+    vnet('attach', 'vnet0', '--netns', 'lab', '--addr', '10.77.0.1/24', '--daemon');
+    t.match(machine.shell('ip netns exec lab ping -c 4 -i 0.1 -W 5 10.77.0.1'), '4 received');
+    t.match(vnet('stats', 'vnet0', '--netns', 'lab', '--check'), 'balanced');
+    vnet('detach', 'vnet0', '--netns', 'lab');
+    t.same(machine.residue(), ['/run/netns'], 'nothing is left but the directory of ip netns');
+  });
 
   const expected = { status: 0, hooks: { dropped: 0, injected: 1, errors: 4 }, seen: ['hookError', 'detached'], again: 'ALREADY_ATTACHED', wrong: 'USAGE', law: true };
   for (const [kind, file, source] of [
@@ -116,10 +138,5 @@ t.test('npm pack, npm install', { skip: cannotRun || withoutTools('npm') }, asyn
     write('types/use.mts', TYPED);
     write('types/use.cts', TYPED);
     t.equal(ok(process.execPath, [path.join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', path.join(directory, 'types')]), '', 'nothing to complain about');
-  });
-
-  t.test('the command, from the tarball', async (t) => {
-    const bin = path.join(directory, 'node_modules', '.bin', 'vnet-bpf');
-    t.match(ok(bin, ['--version'], { env: { ...process.env, NODE_OPTIONS: '' } }), /^0\.\d+\.\d+/);
   });
 });

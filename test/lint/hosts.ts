@@ -3,24 +3,16 @@
  * No registry or mirror is written into the tree: whoever builds uses those that the machine has.
  * Rather than naming what is forbidden, this lists the hosts that may appear in an address.
  */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import * as path from 'node:path';
+
+import { walk } from './tree';
 
 /** Documentation that the text points to, the namespace of SVG, and names reserved for examples (RFC 2606). */
 const ALLOWED =
   /^(spdx\.org|www\.w3\.org|(www\.|docs\.|git\.)?kernel\.org|github\.com|koffi\.dev|localhost|127\.0\.0\.1|([a-z0-9-]+\.)*(example(\.(com|net|org))?|test|invalid))$/;
 const ADDRESS = /\b(?:https?|ftp|git\+ssh):\/\/([a-z0-9.-]+)/gi;
-/** What is built or downloaded, not written. */
-const SKIPPED = new Set(['node_modules', 'dist', 'dist-test', '.git', '.cache', '.tap', 'coverage']);
 const LARGEST = 1 << 20;
-
-function walk(directory: string): string[] {
-  return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
-    const file = path.join(directory, entry.name);
-    if (entry.isDirectory()) return SKIPPED.has(entry.name) ? [] : walk(file);
-    return entry.isFile() && statSync(file).size < LARGEST ? [file] : [];
-  });
-}
 
 function foreignIn(line: string, isLock: boolean): string[] {
   // npm notes in the lock file whom to fund; only "resolved" is an address that it fetches from.
@@ -36,7 +28,7 @@ function problemsOf(file: string): string[] {
   return text.split('\n').flatMap((line, index) => foreignIn(line, isLock).map((what) => `${file}:${index + 1}: ${what}`));
 }
 
-const problems = walk('.').flatMap(problemsOf);
+const problems = walk('.').filter((file) => statSync(file).size < LARGEST).flatMap(problemsOf);
 for (const problem of problems) console.error(problem);
 if (problems.length > 0) {
   console.error('lint: addresses that do not belong into the tree; test/lint/hosts.ts says which do');

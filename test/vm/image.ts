@@ -142,7 +142,9 @@ function workFiles(): string[] {
   return [
     'package.json',
     'src/libbpf-ts/package.json',
-    ...list('dist', /\.(c?js|json|o|cache)$/),
+    ...list('dist', /\.(c?js|json|o|cache|bash|zsh|fish)$/),
+    // Tests hold them against the product.
+    ...list('docs', /\.(md|service|conf|network|link)$/),
     ...list('src/libbpf-ts/dist', /\.(c?js|json|o)$/),
     ...list('bpf', /\.o$/),
     // Fixtures, objects of the tests, hook files in plain JavaScript.

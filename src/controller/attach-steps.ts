@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+/** `attach --dry-run`: the checks of attach(), and its steps in words. */
+import * as fs from 'node:fs';
+
+import { kernelIsAtLeast } from 'libbpf-ts';
+
+import { objectFile, requireLibbpf, requireObject } from '../datapath/datapath';
+import { trustedHookFile } from '../hooks/trust';
+import { requireKernel } from '../kernel-features';
+import { Netns } from '../link/netns';
+import { openPeerNetns } from '../link/peer-netns';
+import { DEFAULT_MTU } from '../link/veth';
+import { bpffsIsMounted } from '../state/bpffs';
+import { HOST_PEER_NETNS } from '../state/paths';
+import { findAttachment, type Attachment } from '../state/store';
+import { plan, previousAttachment, takeableLink } from './attach';
+import { named, removal } from './detach-steps';
+import { requireIpv6For } from './make-interface';
+import type { AttachOptions } from './options';
+import { requirePrivileges } from './privileges';
+
+/** What attach would do; changes nothing. Throws what attach would throw before it makes anything. */
+export function attachSteps(iface: string, options: AttachOptions): string[] {
+  requirePrivileges();
+  requireKernel();
+  if (options.hook !== null) trustedHookFile(options.hook);
+  requireObject();
+  requireLibbpf();
+  requireIpv6For(iface, options.addresses);
+  using netns = Netns.named(options.netns);
+  const replaced = options.replace ? findAttachment(iface, netns.inode) : null;
+  if (replaced) return insteadOf(replaced, plan(iface, netns, options, null), options);
+  const { crashed, broken } = previousAttachment(iface, netns, options);
+  if (crashed) return adoptingSteps(crashed, options);
+  if (broken) return insteadOf(broken, plan(iface, netns, options, null), options);
+  using hidden = openPeerNetns();
+  return makingSteps(plan(iface, netns, options, takeableLink(iface, netns, options)), options, hidden !== null);
+}
+
+function insteadOf(old: Attachment, attachment: Attachment, options: AttachOptions): string[] {
+  const { steps, removesHidden } = removal([old]);
+  return [...steps, ...makingSteps(attachment, options, !removesHidden)];
+}
+
+function makingSteps(attachment: Attachment, options: AttachOptions, hasHidden: boolean): string[] {
+  const { iface, netns, backend, taken, whenFull, ringBytes, queuePackets } = attachment;
+  const where = named(iface, netns.name);
+  const kind = `${backend} ${where}, with ${options.mac === null ? 'a random Ethernet address' : `the Ethernet address ${options.mac}`} and an MTU of ${options.mtu ?? DEFAULT_MTU}`;
+  const programs = backend === 'veth' ? `tx to ${where}, sink to its other end${whenFull === 'hold' ? ', retry to the waiting room' : ''}` : `tx to ${where}`;
+  const limit = queuePackets > 0 ? `, a queue of ${queuePackets} frames` : '';
+  return [
+    ...(backend === 'veth' && !hasHidden ? [`make the hidden network namespace ${HOST_PEER_NETNS}`] : []),
+    ...(bpffsIsMounted() ? [] : ['mount the BPF file system on /sys/fs/bpf']),
+    taken ? `use the ${backend} ${where}, which is there already` : `make the ${kind}`,
+    ...(backend === 'veth' && whenFull === 'hold' ? [`make a waiting room, where frames of ${where} wait while its queue is full`] : []),
+    `load ${objectFile()}, with a ring of ${ringBytes} bytes${limit}`,
+    `attach ${programs}, through ${kernelIsAtLeast('6.6') ? 'tcx' : 'clsact'}`,
+    ...loopingSteps(where, attachment, options),
+  ];
+}
+
+function adoptingSteps(attachment: Attachment, options: AttachOptions): string[] {
+  const where = named(attachment.iface, attachment.netns.name);
+  return [`adopt ${where}, which process ${attachment.pid} left when it crashed, and deliver what is in its ring`, ...loopingSteps(where, attachment, options)];
+}
+
+function loopingSteps(where: string, { iface, budget, whenFull }: Attachment, options: AttachOptions): string[] {
+  const addresses = options.addresses.map(({ address, prefix }) => `${address}/${prefix}`).join(', ');
+  return [
+    ...(options.hook === null ? [] : [`load the hook ${fs.realpathSync(options.hook)}`]),
+    `poll ${where}, ${budget} frames at a time; while its queue is full, ${whenFull === 'hold' ? 'frames wait' : 'frames are refused'}`,
+    `set ${where} up${addresses === '' ? '' : `, with ${addresses}`}`,
+    ...(addresses === '' ? [] : [`route what is sent to ${options.addresses.map(({ address }) => address).join(', ')} through ${iface}: rules before the local table`]),
+    ...(options.hairpin ? [`route each address that ${where} gets later through it, too`] : []),
+  ];
+}

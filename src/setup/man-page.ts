@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+/**
+ * `man-page.js docs/cli.md`: prints vnet-bpf(1). Commands and options come from their declarations, exit codes and
+ * the environment from the tables of the document.
+ */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+import { declaredCommands, defaultOf, GLOBAL_OPTIONS, wordsOf, type Command, type Declared } from '../cli/declarations';
+import { bold, entry, example, fromMarkdown, italic, paragraph, plain, section, subsection } from './roff';
+
+/** The rows of the first table below a heading of a document, without its head. */
+export function tableBelow(document: string, heading: string): string[][] {
+  const lines = document.split('\n');
+  const start = lines.indexOf(heading);
+  const first = lines.findIndex((line, i) => i > start && line.startsWith('|'));
+  const end = lines.findIndex((line, i) => i > first && !line.startsWith('|'));
+  if (start < 0 || first < 0) throw new Error(`no table below ${heading}`);
+  return lines.slice(first + 2, end < 0 ? undefined : end).map((line) => line.split(/(?<!\\)\|/).slice(1, -1).map((cell) => cell.trim().replaceAll('\\|', '|')));
+}
+
+function optionTerm(name: string, declared: Declared): string {
+  const value = declared.choices ? declared.choices.map(bold).join('|') : declared.type === 'boolean' ? '' : italic(name === 'watch' ? '[SECONDS]' : name.toUpperCase());
+  const short = declared.alias === undefined ? '' : `${bold(`-${declared.alias}`)}, `;
+  return `${short}${bold(`--${name}`)}${value === '' ? '' : ` ${value}`}`;
+}
+
+function optionEntry([name, declared]: [string, Declared]): string {
+  const fallback = defaultOf(declared);
+  return entry(optionTerm(name, declared), `${plain(wordsOf(declared))}${fallback === null ? '' : `; default ${bold(fallback)}`}.`);
+}
+
+function commandPart(command: Command): string {
+  const [name = '', ...operands] = command.usage.split(' ');
+  const usage = [bold(name), ...operands.map(italic)].join(' ');
+  return subsection(usage, `${plain(command.describe)}.`, ...[...command.options].map(optionEntry));
+}
+
+export function manPage(version: string, cli: string): string {
+  const commands = declaredCommands();
+  const examples = commands.flatMap(({ examples }) => examples).map(({ command, describe }) => `${paragraph(plain(`${describe}:`))}\n${example(command)}`);
+  return [
+    '.\\" SPDX-License-Identifier: MIT',
+    `.TH VNET\\-BPF 1 "" "vnet\\-bpf ${plain(version)}" "User Commands"`,
+    section('NAME', 'vnet\\-bpf \\- a loopback NIC: what an interface transmits comes back as received'),
+    section('SYNOPSIS', ...commands.flatMap(({ usage }, i) => [...(i === 0 ? [] : ['.br']), `${bold('vnet-bpf')} ${plain(usage)} [${italic('options')}]`])),
+    section('DESCRIPTION', plain('Makes virtual Ethernet interfaces whose transmitted frames come back as received ones. A BPF program copies each frame into a ring buffer, a poller hands it back to the kernel; while the ring is full the transmit queue is stopped. An interface is named by its name and its network namespace (--netns); all commands but doctor and completion need root.')),
+    section('COMMANDS', ...commands.map(commandPart)),
+    section('OPTIONS OF EVERY COMMAND', ...[...GLOBAL_OPTIONS].map(optionEntry)),
+    section('EXIT STATUS', ...tableBelow(cli, '## Exit codes and errors').map(([code = '', means = '']) => entry(bold(code), fromMarkdown(means)))),
+    section('ENVIRONMENT', ...tableBelow(cli, '## Environment').map(([name = '', means = '']) => entry(fromMarkdown(name), fromMarkdown(means)))),
+    section('FILES', entry(bold('/run/vnet-bpf'), 'what is attached, and the hidden network namespace'), entry(bold('/sys/fs/bpf/vnet-bpf'), 'pinned maps and programs'), entry(bold('/etc/vnet-bpf/IFACE.conf'), 'options of a unit of systemd')),
+    section('EXAMPLES', ...examples),
+    section('SEE ALSO', `${bold('ip-link')}(8), ${bold('ip-netns')}(8), ${bold('veth')}(4), ${bold('bpf')}(2); docs/cli.md in the package`),
+    '',
+  ].join('\n');
+}
+
+if (require.main === module) {
+  const { version } = JSON.parse(fs.readFileSync(path.join(__dirname, '..', '..', 'package.json'), 'utf8')) as { version: string };
+  process.stdout.write(manPage(version, fs.readFileSync(process.argv[2] ?? '', 'utf8')));
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The project as its users get it: packed, and installed where neither its sources nor a compiler can be found.
+ * npm install is slow, so a test file does it once.
+ */
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import * as path from 'node:path';
+
+import type { Test } from 'tap';
+
+import { ROOT } from './cli';
+import { ok } from './netns';
+
+/** Taken out of the environment by make; npm needs it. */
+const CERTIFICATES = process.env['VNET_BPF_CERTIFICATES'] ?? process.env['NODE_EXTRA_CA_CERTS'];
+
+const npm = (cwd: string, program: string, ...args: string[]): string =>
+  ok(program, args, { cwd, env: { ...process.env, NODE_OPTIONS: '', NODE_EXTRA_CA_CERTS: CERTIFICATES } });
+
+/** For a mount namespace of one's own: the source directory is empty there, and what builds cannot be executed. */
+export const HIDE_SOURCE = `
+mount -t tmpfs -o mode=0755,ro tmpfs '${ROOT}'
+for name in clang gcc cc g++ c++ make cmake; do
+  if file=$(command -v "$name"); then mount --bind /dev/null "$(realpath "$file")"; fi
+done
+`;
+
+export interface Installed {
+  /** npm's prefix: bin/ and lib/node_modules/ lie in it. */
+  prefix: string;
+  /** The installed package. */
+  root: string;
+  bin: string;
+  /** Bytes of all its files. */
+  bytes: number;
+}
+
+function bytesOf(directory: string): number {
+  return fs.readdirSync(directory, { withFileTypes: true }).reduce((sum, entry) => {
+    const file = path.join(directory, entry.name);
+    return sum + (entry.isDirectory() ? bytesOf(file) : fs.lstatSync(file).size);
+  }, 0);
+}
+
+/** `npm pack`, and `npm i -g` into an empty prefix; all of it is removed when the test ends. */
+export function installTarball(t: Test): Installed {
+  // Not below /run: a machine of its own has another one.
+  const prefix = fs.mkdtempSync(path.join(os.tmpdir(), 'vnet-bpf-prefix-'));
+  t.teardown(() => fs.rmSync(prefix, { recursive: true, force: true }));
+  npm(ROOT, 'npm', 'pack', '--silent', '--pack-destination', prefix);
+  const [tarball] = fs.readdirSync(prefix).filter((name) => name.endsWith('.tgz')) as [string];
+  // What it depends on has just been installed for this project: it is in npm's cache.
+  const install = 'exec npm install --global --prefix "$1" --prefer-offline --no-audit --no-fund --no-update-notifier --loglevel=error "./$2"';
+  npm(prefix, 'unshare', '--mount', 'sh', '-ec', `${HIDE_SOURCE}${install}`, 'sh', prefix, tarball);
+  const root = path.join(prefix, 'lib', 'node_modules', 'vnet-bpf');
+  return { prefix, root, bin: path.join(prefix, 'bin', 'vnet-bpf'), bytes: bytesOf(root) };
+}
