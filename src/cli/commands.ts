@@ -7,6 +7,8 @@ import yargs, { type Argv } from 'yargs';
 
 import { usageError, VnetError } from '../errors';
 import { attachArguments, type AttachArguments } from './attach-arguments';
+import { impairOptions, type ImpairArguments } from './impair-arguments';
+import { runOptions, type RunArguments } from './run-arguments';
 import { splitCommand } from './split-command';
 
 interface InterfaceArguments {
@@ -44,17 +46,8 @@ export const makeParser = (): Argv => yargs(own)
   .command(
     'run',
     'run a command in a network of its own, with a looping vnet0; nothing is left when it ends',
-    (y) =>
-      y
-        .usage('$0 run [options] -- COMMAND [ARGS...]\n\nRuns a command in a network namespace of its own, with a looping vnet0 in it.')
-        .option('addr', { type: 'string', requiresArg: true, array: true, nargs: 1, describe: 'address with prefix length, looped; may be repeated [10.77.0.1/24 fd77::1/64]' })
-        .option('hook', { type: 'string', requiresArg: true, describe: 'file that sees each frame: TypeScript or JavaScript' })
-        .option('on-hook-error', { choices: ['pass', 'drop', 'detach'] as const, requiresArg: true, describe: 'what becomes of a frame whose hook fails [pass]' })
-        .option('impair', { type: 'string', requiresArg: true, describe: 'a bad wire, in the words of impair: "delay 20ms loss 1%"' })
-        .option('stats', { type: 'string', requiresArg: true, describe: 'file for the counters, instead of standard error' })
-        .option('json', { type: 'boolean', default: false, describe: 'the counters as the JSON document of stats --json' })
-        .example('$0 run -- ping -c 3 10.77.0.1', 'three pings through the loop'),
-    async (argv) => (require('./run') as typeof import('./run')).runCommand(argv, command),
+    (y) => runOptions(y),
+    async (argv) => (require('./run') as typeof import('./run')).runCommand(argv as unknown as RunArguments, command),
   )
   .command(
     'detach [iface]',
@@ -88,17 +81,8 @@ export const makeParser = (): Argv => yargs(own)
   .command(
     'impair <iface> [words..]',
     'delay, lose, duplicate, reorder, corrupt or slow down what comes back',
-    (y) =>
-      y
-        .positional('iface', { type: 'string', demandOption: true, describe: 'the interface' })
-        .positional('words', { type: 'string', array: true, describe: 'those of netem: delay 20ms loss 1%, or the name of a wire: 3g' })
-        .option('netns', netnsOption)
-        .option('clear', { type: 'boolean', default: false, describe: 'take the impairment away' })
-        .option('show', { type: 'boolean', default: false, describe: 'show what is in place' })
-        .option('dry-run', { type: 'boolean', default: false, describe: 'print the commands, do nothing' })
-        .option('json', { type: 'boolean', default: false, describe: 'with --show: print one JSON document' })
-        .example('$0 impair vnet0 delay 20ms 5ms loss 1%', 'a wire that is slow and loses frames'),
-    async (argv) => (require('./impair') as typeof import('./impair')).impairCommand(argv),
+    (y) => impairOptions(y),
+    async (argv) => (require('./impair') as typeof import('./impair')).impairCommand(argv as unknown as ImpairArguments),
   )
   .command(
     'step <iface>',

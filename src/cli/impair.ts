@@ -11,17 +11,8 @@ import { impairmentWords, parseImpairment } from '../impair/words';
 import { netemCommands, readNetem } from '../link/netem';
 import { openPeerNetns } from '../link/peer-netns';
 import { controlSocket, type Attachment } from '../state/store';
+import type { ImpairArguments } from './impair-arguments';
 import { print, printJson } from './output';
-
-interface ImpairArguments {
-  iface: string;
-  words: string[] | undefined;
-  netns: string | undefined;
-  clear: boolean;
-  show: boolean;
-  dryRun: boolean;
-  json: boolean;
-}
 
 export async function impairCommand(args: ImpairArguments): Promise<void> {
   checkInterfaceName(args.iface);

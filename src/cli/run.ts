@@ -7,24 +7,15 @@ import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promi
 import { requirePrivileges } from '../controller/privileges';
 import { law, type Stats } from '../datapath/stats';
 import { usageError, VnetError } from '../errors';
-import type { OnHookError } from '../hooks/contract';
 import { parseImpairment } from '../impair/words';
 import { endProcesses, Netns } from '../link/netns';
 import type { Nic } from '../nic/nic';
 import { Throwaway, type ThrowawayOptions } from '../testing/throwaway';
 import { parseAddresses } from './attach-arguments';
 import { jsonText, reportError } from './output';
+import type { RunArguments } from './run-arguments';
 import { SignalRelay, statusOf } from './signals';
 import { asText } from './stats';
-
-interface RunArguments {
-  addr: string[] | undefined;
-  hook: string | undefined;
-  onHookError: OnHookError | undefined;
-  impair: string | undefined;
-  stats: string | undefined;
-  json: boolean;
-}
 
 /** Of namespaces, for who sees one in `ip netns list`. */
 const PREFIX = 'vnet-run-';

@@ -105,9 +105,10 @@ export class Polling {
 
   /** Whether a qdisc stands between the socket and the interface. */
   setImpaired(impaired: boolean): Promise<void> {
-    return this.inTurn(async () => {
+    return this.inTurn(() => {
       this.impaired = impaired;
       (this.hooked ?? this.plain)?.command(COMMAND.impaired, impaired ? 1 : 0);
+      return Promise.resolve();
     });
   }
 

@@ -31,6 +31,7 @@ export async function startRun(t: Test, script: string): Promise<StartedRun> {
   let output = '';
   child.stdout?.on('data', (data: Buffer) => (output += data.toString()));
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
-  await Promise.race([ended, eventually(() => output.split('\n').length > 2)]);
+  // Of many at once the last waits for all others.
+  await Promise.race([ended, eventually(() => output.split('\n').length > 2, 120_000)]);
   return { child, netns: output.split('\n')[0] ?? '', ended, output: () => output.replace(/^.*\n/, '') };
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** How a `vnet-bpf run` ends: by signals, by a terminal's keys, killed; one of many. Nothing is left of any. */
 import { spawn } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as os from 'node:os';
 import * as path from 'node:path';
 
 import t from 'tap';
@@ -14,6 +16,12 @@ t.setTimeout(300_000 * SLOW);
 
 const skip = cannotRun;
 
+/** Whether a process has a handler of its own for a signal; Node has none for most. */
+function catches(pid: number, signal: NodeJS.Signals): boolean {
+  const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '0';
+  return ((BigInt(`0x${caught}`) >> BigInt(os.constants.signals[signal] - 1)) & 1n) === 1n;
+}
+
 t.test('signals reach the command', { skip }, async (t) => {
   const names = ['INT', 'HUP', 'QUIT', 'USR1', 'TERM'];
   const traps = names.map((name) => `trap 'echo got ${name}' ${name}`).join('; ');
@@ -24,6 +32,19 @@ t.test('signals reach the command', { skip }, async (t) => {
   }
   t.equal(await ended, 9, 'and it decides what to do about it');
   t.ok(isGone(netns));
+});
+
+t.test('a signal before the command has begun', { skip }, async (t) => {
+  const began = path.join(t.testdir({}), 'began');
+  const child = spawn(process.execPath, [MAIN, 'run', '--', 'touch', began], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, NODE_OPTIONS: '' } });
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  let said = '';
+  child.stderr.on('data', (data: Buffer) => (said += data.toString()));
+  t.ok(await eventually(() => catches(child.pid ?? 0, 'SIGUSR2')), 'it is prepared for signals before it makes anything');
+  child.kill('SIGTERM');
+  t.equal(await ended, 128 + os.constants.signals.SIGTERM);
+  t.notOk(fs.existsSync(began), 'the command was not started');
+  t.equal(said, '');
 });
 
 t.test('a terminal\'s Ctrl-C reaches it once', { skip: skip || withoutTools('script') }, async (t) => {
