@@ -38,8 +38,8 @@ function checkWords({ iface, words = [], clear, show, json, dryRun }: ImpairArgu
   if ([words.length > 0, clear, show].filter(Boolean).length !== 1) {
     throw usageError(what, 'give what to do to frames, or --clear, or --show', `vnet-bpf impair ${iface} delay 20ms loss 1%`);
   }
-  if (json && !show) throw usageError('--json', 'goes with --show');
-  if (dryRun && show) throw usageError('--dry-run', '--show changes nothing');
+  if (json && !show) throw usageError('--json', 'goes with --show', 'add --show, or leave --json out');
+  if (dryRun && show) throw usageError('--dry-run', '--show changes nothing', 'leave --dry-run out');
   return words.length > 0 ? impairmentWords(parseImpairment(words)) : null;
 }
 

@@ -65,7 +65,7 @@ function openReport(file: string | undefined): number {
   try {
     return fs.openSync(file, 'w');
   } catch (cause) {
-    throw usageError(`--stats "${file}"`, `cannot be written: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`);
+    throw usageError(`--stats "${file}"`, `cannot be written: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`, 'name a file in a directory that is there, or /dev/null');
   }
 }
 

@@ -38,7 +38,7 @@ export async function setImpairment(parts: Impairable, words: string[] | null): 
   if (!recorded && !words) return; // nothing to take away
   const before = recorded ?? firstRecord(parts);
   await tellPoller(true);
-  if (parts.isClosing()) throw new VnetError('INTERFACE_GONE', `interface ${attachment.iface}`, 'is being detached');
+  if (parts.isClosing()) throw new VnetError('INTERFACE_GONE', `interface ${attachment.iface}`, 'is being detached', { hint: `vnet-bpf attach ${attachment.iface} makes it again` });
   try {
     const lost = before.lost + wireNetns.run(() => takeAway(end, before, control));
     attachment.impairment = { ...before, lost, words, enobufs: control.get64(CONTROL.enobufs) };

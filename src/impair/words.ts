@@ -103,9 +103,9 @@ function readParameters(words: readonly string[]): Map<Parameter, string[]> {
   const found = new Map<Parameter, string[]>();
   for (let i = 0; i < words.length; ) {
     const name = words[i++] as string;
-    if (isProfile(name)) throw usageError(`"${name}"`, 'is a whole wire: it has to be the first word, and the only one of its kind');
+    if (isProfile(name)) throw usageError(`"${name}"`, 'is a whole wire: it has to be the first word, and the only one of its kind', `such as: ${name} loss 2%`);
     if (!isParameter(name)) throw usageError(`"${name}"`, 'is not something that can be done to frames', NAMES_HINT);
-    if (found.has(name)) throw usageError(`"${name}"`, 'is said twice');
+    if (found.has(name)) throw usageError(`"${name}"`, 'is said twice', 'say it once');
     const checks = GRAMMAR[name];
     const values: string[] = [];
     while (values.length < checks.length && i < words.length && !isParameter(words[i]) && !isProfile(words[i] as string)) {

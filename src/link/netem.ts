@@ -3,7 +3,7 @@
  * netem, the kernel's own impairments, as the root qdisc of the hidden peer: what comes back to vnet0 passes it. The
  * calling thread is in the hidden namespace.
  */
-import { VnetError } from '../errors';
+import { HINTS, VnetError } from '../errors';
 import { tryCommand } from '../native/command';
 import { HOST_PEER_NETNS } from '../state/paths';
 import { qdiscsOf } from './qdisc';
@@ -44,5 +44,5 @@ function tc(args: readonly string[]): void {
     });
   }
   const why = stderr.trim().split('\n')[0] ?? '';
-  throw new VnetError('COMMAND_FAILED', `tc ${args.join(' ')}`, why.replace(/^(RTNETLINK answers|Error): /, '') || `exit status ${status}`);
+  throw new VnetError('COMMAND_FAILED', `tc ${args.join(' ')}`, why.replace(/^(RTNETLINK answers|Error): /, '') || `exit status ${status}`, { hint: HINTS.doctor });
 }
