@@ -34,7 +34,7 @@ TEST_SOURCES := $(shell find test/unit test/kernel test/report test/helpers -nam
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DEFAULT_GOAL := help
-.PHONY: docs help demo demo-vm test test-unit test-kernel test-vm test-vm-dummy test-vm-self test-vm-table soak bench bench-quick lint build compile compile-tests compile-bench clean pack install uninstall setup setup-test setup-bench setup-vm setup-build
+.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-vm test-vm-dummy test-vm-self test-vm-table soak bench bench-quick lint build compile compile-tests compile-bench clean pack install uninstall setup setup-test setup-bench setup-vm setup-build
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -45,9 +45,13 @@ demo: setup ## show the loop at work in a throwaway network namespace
 	@$(MAKE) --no-print-directory compile
 	@src/setup/as-root.sh "$(NODE)" dist/cli/main.js demo
 
-test: setup-test ## run all tests; without root the kernel tests skip
+test: setup-test ## run the tests of all that is promised; without root the kernel tests skip
 	@$(MAKE) --no-print-directory compile-tests
 	@$(NODE) -r ts-node/register/transpile-only test/run-tests.ts unit kernel kernel-alone
+
+test-long: setup-test ## run those of load, abuse and crashes; minutes more
+	@$(MAKE) --no-print-directory compile-tests
+	@$(NODE) -r ts-node/register/transpile-only test/run-tests.ts kernel-long
 
 test-unit: setup-build ## run the tests of pure logic
 	@$(MAKE) --no-print-directory compile-tests
@@ -55,7 +59,7 @@ test-unit: setup-build ## run the tests of pure logic
 
 test-kernel: setup-test ## run the tests that need root, in throwaway network namespaces
 	@$(MAKE) --no-print-directory compile-tests
-	@$(NODE) -r ts-node/register/transpile-only test/run-tests.ts kernel kernel-alone
+	@$(NODE) -r ts-node/register/transpile-only test/run-tests.ts kernel kernel-long kernel-alone
 
 VM := $(NODE) -r ts-node/register/transpile-only test/vm/run.ts
 
@@ -82,7 +86,7 @@ demo-vm: setup-vm ## show the demo in a virtual machine, without root
 soak: setup-test ## longer runs: mixed load, 50 kills, a million bad frames, hold against drop
 	@$(MAKE) --no-print-directory compile-tests
 	@VNET_BPF_TEST_KILLS=50 VNET_BPF_TEST_FRAMES=1000000 VNET_BPF_TEST_ALL_STEPS=1 VNET_BPF_TEST_INTERFACES=64 VNET_BPF_TEST_SWAPS=1000 $(BIN)/tap run --jobs=1 --timeout=3600 --reporter=tap \
-		test/kernel/many.test.ts test/kernel/crash-adopt.test.ts test/kernel/crash-steps.test.ts test/kernel/lifecycle-killed.test.ts test/kernel/fuzz-frames.test.ts test/kernel/hook-swap.test.ts test/soak/hold-vs-drop.ts test/soak/hook-cost.ts test/soak/mixed.ts
+		test/kernel/long/many.test.ts test/kernel/long/crash-adopt.test.ts test/kernel/long/crash-steps.test.ts test/kernel/long/lifecycle-killed.test.ts test/kernel/long/fuzz-frames.test.ts test/kernel/long/hook-swap.test.ts test/soak/hold-vs-drop.ts test/soak/hook-cost.ts test/soak/mixed.ts
 
 bench: setup-bench ## compare with the same loop in C, with TAP and with the kernel's redirect; writes docs/benchmarks.md (BENCH_ARGS)
 	@$(MAKE) --no-print-directory compile-bench

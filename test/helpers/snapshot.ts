@@ -56,6 +56,8 @@ function files(directory: string): string[] {
 const OF_THE_KERNEL = /^.sys.fs.bpf.(maps|progs).debug$/;
 
 const BPF = 'BPF objects';
+/** Others may have some that cannot be told from ours yet: an attach that has only begun. */
+const SHARED_HEADINGS = [BPF, 'state files', 'pins'];
 /** The hidden namespace, the lock and the directory of pins: with others there, theirs as well. */
 const SHARED = /^.run.vnet-bpf.(lock|netns)$|^.sys.fs.bpf.vnet-bpf$/;
 
@@ -93,10 +95,10 @@ export function difference(before: Snapshot, after: Snapshot): string {
     if (!now) continue; // could not be looked at
     const lines = [
       // Objects that others had and gave up meanwhile are no business of ours.
-      ...(heading === BPF ? [] : old.filter((line) => !now.includes(line)).map((line) => `  - ${line}`)),
+      ...(SHARED_HEADINGS.includes(heading) ? [] : old.filter((line) => !now.includes(line)).map((line) => `  - ${line}`)),
       ...now.filter((line) => !old.includes(line)).map((line) => `  + ${line}`),
     ];
-    if (lines.length === 0 && heading !== BPF && old.join() !== now.join()) {
+    if (lines.length === 0 && !SHARED_HEADINGS.includes(heading) && old.join() !== now.join()) {
       lines.push('  in another order:', ...now.map((line) => `    ${line}`));
     }
     if (lines.length > 0) parts.push(`${heading}:`, ...lines);

@@ -8,6 +8,8 @@ import * as path from 'node:path';
 const KERNEL = /(^|\/)kernel(\/|-)/;
 /** They measure processor time, or compare all BPF objects of the machine before and after. */
 const ALONE = /(^|\/)kernel\/alone\//;
+/** Load, abuse and crashes, again and again: minutes. */
+const LONG = /(^|\/)kernel\/long\//;
 /** What make has compiled: test/tsconfig.compile.json. */
 const COMPILED = /^test\/(unit|kernel|report)\//;
 /** Of test/vm only what needs no guest; of test/bench only its arithmetic. */
@@ -27,7 +29,8 @@ export interface Group {
 export const groups = {
   unit: { owns: (file) => !KERNEL.test(file), obstacle: () => null, jobs: 2, timeout: 60 },
   // More than there are processors: most of the time of each is spent waiting for the kernel.
-  kernel: { owns: (file) => KERNEL.test(file) && !ALONE.test(file), obstacle: oldKernel, jobs: 3, timeout: 300 },
+  kernel: { owns: (file) => KERNEL.test(file) && !ALONE.test(file) && !LONG.test(file), obstacle: oldKernel, jobs: 3, timeout: 300 },
+  'kernel-long': { owns: (file) => LONG.test(file), obstacle: oldKernel, jobs: 3, timeout: 300 },
   'kernel-alone': { owns: (file) => ALONE.test(file), obstacle: oldKernel, jobs: 1, timeout: 300 },
 } satisfies Record<string, Group>;
 

@@ -2,10 +2,10 @@
 /** Four TCP streams at once through a poller slowed ten times: whole, with few retransmissions. */
 import t from 'tap';
 
-import { cannotRun, checkLaw, SLOW } from '../helpers/cli';
-import { slowNic } from '../helpers/slow-nic';
-import { snmpCounter } from '../helpers/snmp';
-import { scaled, tcpRun } from '../helpers/traffic';
+import { cannotRun, checkLaw, SLOW } from '../../helpers/cli';
+import { slowNic } from '../../helpers/slow-nic';
+import { snmpCounter } from '../../helpers/snmp';
+import { scaled, tcpRun } from '../../helpers/traffic';
 
 t.setTimeout(300_000 * SLOW);
 

@@ -5,14 +5,14 @@
  */
 import t, { type Test } from 'tap';
 
-import type { AttachmentDescription } from '../../src/cli/list';
-import type { Stats } from '../../src/datapath/stats';
-import { law, readStats } from '../../src/datapath/stats';
-import { attachmentOf, attachedIn, cannotRun, checkLaw, cli, cliOk, SLOW, type Attached } from '../helpers/cli';
-import { checkReceived, startFlood } from '../helpers/flood';
-import { ok, quietNetns } from '../helpers/netns';
-import { Random } from '../helpers/random';
-import { scaled, withoutArp } from '../helpers/traffic';
+import type { AttachmentDescription } from '../../../src/cli/list';
+import type { Stats } from '../../../src/datapath/stats';
+import { law, readStats } from '../../../src/datapath/stats';
+import { attachmentOf, attachedIn, cannotRun, checkLaw, cli, cliOk, SLOW, type Attached } from '../../helpers/cli';
+import { checkReceived, startFlood } from '../../helpers/flood';
+import { ok, quietNetns } from '../../helpers/netns';
+import { Random } from '../../helpers/random';
+import { scaled, withoutArp } from '../../helpers/traffic';
 
 const KILLS = Number(process.env['VNET_BPF_TEST_KILLS'] ?? scaled(12));
 const ADDRESS = '10.77.0.1';

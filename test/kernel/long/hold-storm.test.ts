@@ -7,14 +7,14 @@ import * as fs from 'node:fs';
 
 import t, { type Test } from 'tap';
 
-import { attachedIn, cannotRun, checkLaw, SLOW } from '../helpers/cli';
-import { checkReceived, startFloodReceiver } from '../helpers/flood';
-import { Messages } from '../helpers/messages';
-import * as native from '../helpers/native-socket';
-import { quietNetns } from '../helpers/netns';
-import { Random } from '../helpers/random';
-import { scaled, withoutArp } from '../helpers/traffic';
-import { fillPattern } from '../helpers/udp-payload';
+import { attachedIn, cannotRun, checkLaw, SLOW } from '../../helpers/cli';
+import { checkReceived, startFloodReceiver } from '../../helpers/flood';
+import { Messages } from '../../helpers/messages';
+import * as native from '../../helpers/native-socket';
+import { quietNetns } from '../../helpers/netns';
+import { Random } from '../../helpers/random';
+import { scaled, withoutArp } from '../../helpers/traffic';
+import { fillPattern } from '../../helpers/udp-payload';
 
 t.setTimeout(300_000 * SLOW);
 

@@ -2,17 +2,17 @@
 /** The same flat-out sender against the product and against a TAP device, both slowed alike: who lost what. */
 import t, { type Test } from 'tap';
 
-import { syncHairpin } from '../../src/link/hairpin';
-import { linkByName } from '../../src/link/links';
-import { Netns } from '../../src/link/netns';
-import { cannotRun, checkLaw, SLOW } from '../helpers/cli';
-import { checkReceived, startFlood, type FloodReceived, type FloodSent } from '../helpers/flood';
-import { macOf } from '../helpers/frames';
-import { kernelCounters, ok, quietNetns } from '../helpers/netns';
-import { slowNic } from '../helpers/slow-nic';
-import type { TapResult } from '../helpers/tap-echo';
-import { startTool } from '../helpers/tool-process';
-import { scaled } from '../helpers/traffic';
+import { syncHairpin } from '../../../src/link/hairpin';
+import { linkByName } from '../../../src/link/links';
+import { Netns } from '../../../src/link/netns';
+import { cannotRun, checkLaw, SLOW } from '../../helpers/cli';
+import { checkReceived, startFlood, type FloodReceived, type FloodSent } from '../../helpers/flood';
+import { macOf } from '../../helpers/frames';
+import { kernelCounters, ok, quietNetns } from '../../helpers/netns';
+import { slowNic } from '../../helpers/slow-nic';
+import type { TapResult } from '../../helpers/tap-echo';
+import { startTool } from '../../helpers/tool-process';
+import { scaled } from '../../helpers/traffic';
 
 t.setTimeout(300_000 * SLOW);
 

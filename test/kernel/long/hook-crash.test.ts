@@ -5,14 +5,14 @@
  */
 import t from 'tap';
 
-import { law, readStats } from '../../src/datapath/stats';
-import { attachedIn, attachmentOf, cannotRun, cli, cliOk, SLOW } from '../helpers/cli';
-import { eventually } from '../helpers/controller';
-import { startFlood } from '../helpers/flood';
-import { hookFile } from '../helpers/hook-file';
-import { quietNetns } from '../helpers/netns';
-import { Random } from '../helpers/random';
-import { scaled, withoutArp } from '../helpers/traffic';
+import { law, readStats } from '../../../src/datapath/stats';
+import { attachedIn, attachmentOf, cannotRun, cli, cliOk, SLOW } from '../../helpers/cli';
+import { eventually } from '../../helpers/controller';
+import { startFlood } from '../../helpers/flood';
+import { hookFile } from '../../helpers/hook-file';
+import { quietNetns } from '../../helpers/netns';
+import { Random } from '../../helpers/random';
+import { scaled, withoutArp } from '../../helpers/traffic';
 
 const KILLS = Number(process.env['VNET_BPF_TEST_KILLS'] ?? scaled(10));
 const ADDRESS = '10.77.0.1';

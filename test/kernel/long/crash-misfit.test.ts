@@ -2,8 +2,8 @@
 /** What does not fit is not adopted: one line says why, and what the crash left stays as it was. */
 import t from 'tap';
 
-import { cannotRun, SLOW } from '../helpers/cli';
-import { PrivateMachine } from '../helpers/private-machine';
+import { cannotRun, SLOW } from '../../helpers/cli';
+import { PrivateMachine } from '../../helpers/private-machine';
 
 t.setTimeout(300_000 * SLOW);
 

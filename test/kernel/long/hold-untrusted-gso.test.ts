@@ -6,11 +6,11 @@
  */
 import t from 'tap';
 
-import { attachedIn, cannotRun, checkLaw, SLOW } from '../helpers/cli';
-import { ethernet, from } from '../helpers/frames';
-import { quietNetns } from '../helpers/netns';
-import { RawSocket } from '../helpers/raw-socket';
-import { scaled } from '../helpers/traffic';
+import { attachedIn, cannotRun, checkLaw, SLOW } from '../../helpers/cli';
+import { ethernet, from } from '../../helpers/frames';
+import { quietNetns } from '../../helpers/netns';
+import { RawSocket } from '../../helpers/raw-socket';
+import { scaled } from '../../helpers/traffic';
 
 t.setTimeout(300_000 * SLOW);
 

@@ -9,8 +9,8 @@ import { spawn } from 'node:child_process';
 
 import t, { type Test } from 'tap';
 
-import { cannotRun, MAIN, SLOW } from '../helpers/cli';
-import { PrivateMachine } from '../helpers/private-machine';
+import { cannotRun, MAIN, SLOW } from '../../helpers/cli';
+import { PrivateMachine } from '../../helpers/private-machine';
 
 t.setTimeout(300_000 * SLOW);
 

@@ -7,16 +7,16 @@ import * as fs from 'node:fs';
 
 import t, { type Test } from 'tap';
 
-import { law, type Stats } from '../../src/datapath/stats';
-import { attachedIn, cannotRun, SLOW, type Attached } from '../helpers/cli';
-import { macBytes, macOf } from '../helpers/frames';
-import { FrameFuzzer, LARGEST_BYTES } from '../helpers/fuzz-frames';
-import { watchKernelWarnings } from '../helpers/kernel-warnings';
-import { Messages } from '../helpers/messages';
-import * as native from '../helpers/native-socket';
-import { kernelCounters, ok, okIn, quietNetns } from '../helpers/netns';
-import { Random } from '../helpers/random';
-import { scaled } from '../helpers/traffic';
+import { law, type Stats } from '../../../src/datapath/stats';
+import { attachedIn, cannotRun, SLOW, type Attached } from '../../helpers/cli';
+import { macBytes, macOf } from '../../helpers/frames';
+import { FrameFuzzer, LARGEST_BYTES } from '../../helpers/fuzz-frames';
+import { watchKernelWarnings } from '../../helpers/kernel-warnings';
+import { Messages } from '../../helpers/messages';
+import * as native from '../../helpers/native-socket';
+import { kernelCounters, ok, okIn, quietNetns } from '../../helpers/netns';
+import { Random } from '../../helpers/random';
+import { scaled } from '../../helpers/traffic';
 
 /** In all modes together. */
 const FRAMES = Number(process.env['VNET_BPF_TEST_FRAMES'] ?? scaled(100_000));

@@ -6,15 +6,15 @@ import * as path from 'node:path';
 
 import t, { type Test } from 'tap';
 
-import { readStats, type Stats } from '../../src/datapath/stats';
-import { attachmentOf, cannotRun, checkLaw, cli, cliOk, type Attached } from '../helpers/cli';
-import { eventually, listed } from '../helpers/controller';
-import { checkReceived, startFlood } from '../helpers/flood';
-import { hookDirectory } from '../helpers/hook-file';
-import { okIn, quietNetns, run } from '../helpers/netns';
-import { ServiceManager } from '../helpers/service-manager';
-import { sameAs, snapshot } from '../helpers/snapshot';
-import { withoutArp, withoutTools } from '../helpers/traffic';
+import { readStats, type Stats } from '../../../src/datapath/stats';
+import { attachmentOf, cannotRun, checkLaw, cli, cliOk, type Attached } from '../../helpers/cli';
+import { eventually, listed } from '../../helpers/controller';
+import { checkReceived, startFlood } from '../../helpers/flood';
+import { hookDirectory } from '../../helpers/hook-file';
+import { okIn, quietNetns, run } from '../../helpers/netns';
+import { ServiceManager } from '../../helpers/service-manager';
+import { sameAs, snapshot } from '../../helpers/snapshot';
+import { withoutArp, withoutTools } from '../../helpers/traffic';
 
 const ADDRESS = '10.77.0.1';
 const KILLS = 2;

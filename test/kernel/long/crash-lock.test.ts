@@ -2,8 +2,8 @@
 /** One controller per interface; and a state directory that is not root's alone is not trusted. */
 import t from 'tap';
 
-import { cannotRun, MAIN, SLOW } from '../helpers/cli';
-import { PrivateMachine } from '../helpers/private-machine';
+import { cannotRun, MAIN, SLOW } from '../../helpers/cli';
+import { PrivateMachine } from '../../helpers/private-machine';
 
 t.setTimeout(300_000 * SLOW);
 

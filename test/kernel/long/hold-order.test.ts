@@ -2,9 +2,9 @@
 /** A blocking sender faster than the poller: it is slowed to the poller's pace, and nothing is lost or reordered. */
 import t from 'tap';
 
-import { cannotRun, checkLaw, SLOW } from '../helpers/cli';
-import { slowNic } from '../helpers/slow-nic';
-import { scaled, udpRun } from '../helpers/traffic';
+import { cannotRun, checkLaw, SLOW } from '../../helpers/cli';
+import { slowNic } from '../../helpers/slow-nic';
+import { scaled, udpRun } from '../../helpers/traffic';
 
 t.setTimeout(300_000 * SLOW);
 

@@ -4,10 +4,10 @@ import * as fs from 'node:fs';
 
 import t from 'tap';
 
-import type { AttachmentDescription } from '../../src/cli/list';
-import { attachmentOf, cannotRun, cli, cliOk, SLOW } from '../helpers/cli';
-import { eventually, listed, lives } from '../helpers/controller';
-import { ok, okIn, testNetns } from '../helpers/netns';
+import type { AttachmentDescription } from '../../../src/cli/list';
+import { attachmentOf, cannotRun, cli, cliOk, SLOW } from '../../helpers/cli';
+import { eventually, listed, lives } from '../../helpers/controller';
+import { ok, okIn, testNetns } from '../../helpers/netns';
 
 t.setTimeout(300_000 * SLOW);
 

@@ -5,12 +5,12 @@
  */
 import t, { type Test } from 'tap';
 
-import { attachedIn, cannotRun, cliOk, SLOW, type Attached } from '../helpers/cli';
-import { hookFile } from '../helpers/hook-file';
-import { snmpCounter } from '../helpers/snmp';
-import { quietNetns, testNetns } from '../helpers/netns';
-import { scaled, tcpRun, withoutArp } from '../helpers/traffic';
-import { UdpPair } from '../helpers/udp-pair';
+import { attachedIn, cannotRun, cliOk, SLOW, type Attached } from '../../helpers/cli';
+import { hookFile } from '../../helpers/hook-file';
+import { snmpCounter } from '../../helpers/snmp';
+import { quietNetns, testNetns } from '../../helpers/netns';
+import { scaled, tcpRun, withoutArp } from '../../helpers/traffic';
+import { UdpPair } from '../../helpers/udp-pair';
 
 t.setTimeout(300_000 * SLOW);
 

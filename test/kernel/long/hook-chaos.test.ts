@@ -5,11 +5,11 @@ import * as path from 'node:path';
 
 import t, { type Test } from 'tap';
 
-import type { Stats } from '../../src/datapath/stats';
-import { attachedIn, cannotRun, cliOk, ROOT, SLOW } from '../helpers/cli';
-import { hookDirectory } from '../helpers/hook-file';
-import { quietNetns } from '../helpers/netns';
-import { scaled, udpRun, withoutArp } from '../helpers/traffic';
+import type { Stats } from '../../../src/datapath/stats';
+import { attachedIn, cannotRun, cliOk, ROOT, SLOW } from '../../helpers/cli';
+import { hookDirectory } from '../../helpers/hook-file';
+import { quietNetns } from '../../helpers/netns';
+import { scaled, udpRun, withoutArp } from '../../helpers/traffic';
 
 const FRAMES = Number(process.env['VNET_BPF_TEST_FRAMES'] ?? scaled(100_000));
 const ADDRESS = '10.77.0.1';

@@ -9,13 +9,13 @@ import * as path from 'node:path';
 import t, { type Test } from 'tap';
 import { attach, law } from 'vnet-bpf';
 
-import { cannotRun, SLOW } from '../helpers/cli';
-import { checkReceived, startFlood } from '../helpers/flood';
-import { macOf } from '../helpers/frames';
-import { hookDirectory } from '../helpers/hook-file';
-import { ok, quietNetns } from '../helpers/netns';
-import { Random } from '../helpers/random';
-import { scaled } from '../helpers/traffic';
+import { cannotRun, SLOW } from '../../helpers/cli';
+import { checkReceived, startFlood } from '../../helpers/flood';
+import { macOf } from '../../helpers/frames';
+import { hookDirectory } from '../../helpers/hook-file';
+import { ok, quietNetns } from '../../helpers/netns';
+import { Random } from '../../helpers/random';
+import { scaled } from '../../helpers/traffic';
 
 const SWAPS = Number(process.env['VNET_BPF_TEST_SWAPS'] ?? scaled(200));
 const ADDRESS = '10.77.0.1';

@@ -4,14 +4,14 @@ import * as fs from 'node:fs';
 
 import t, { type Test } from 'tap';
 
-import { ControlClient } from '../../src/controller/control-socket';
-import { controlSocket, logFile } from '../../src/state/store';
-import { attachedIn, attachmentOf, cannotRun, checkLaw, cliOk, SLOW, type Attached } from '../helpers/cli';
-import { eventually } from '../helpers/controller';
-import { hookFile } from '../helpers/hook-file';
-import { okIn, quietNetns } from '../helpers/netns';
-import { snmpCounter } from '../helpers/snmp';
-import { withoutArp } from '../helpers/traffic';
+import { ControlClient } from '../../../src/controller/control-socket';
+import { controlSocket, logFile } from '../../../src/state/store';
+import { attachedIn, attachmentOf, cannotRun, checkLaw, cliOk, SLOW, type Attached } from '../../helpers/cli';
+import { eventually } from '../../helpers/controller';
+import { hookFile } from '../../helpers/hook-file';
+import { okIn, quietNetns } from '../../helpers/netns';
+import { snmpCounter } from '../../helpers/snmp';
+import { withoutArp } from '../../helpers/traffic';
 
 t.setTimeout(300_000 * SLOW);
 

@@ -7,10 +7,10 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { cannotRun, MAIN, SLOW } from '../helpers/cli';
-import { eventually, lives } from '../helpers/controller';
-import { isGone, startRun } from '../helpers/run-command';
-import { withoutTools } from '../helpers/traffic';
+import { cannotRun, MAIN, SLOW } from '../../helpers/cli';
+import { eventually, lives } from '../../helpers/controller';
+import { isGone, startRun } from '../../helpers/run-command';
+import { withoutTools } from '../../helpers/traffic';
 
 t.setTimeout(300_000 * SLOW);
 
