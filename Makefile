@@ -49,7 +49,7 @@ test: setup-test ## run the tests of all that is promised; without root the kern
 	@$(MAKE) --no-print-directory compile-tests
 	@$(NODE) -r ts-node/register/transpile-only test/run-tests.ts unit kernel kernel-alone
 
-test-long: setup-test ## run those of load, abuse and crashes; minutes more
+test-long: setup-test ## run those that take long: load, abuse, crashes, installing
 	@$(MAKE) --no-print-directory compile-tests
 	@$(NODE) -r ts-node/register/transpile-only test/run-tests.ts kernel-long
 

@@ -8,7 +8,7 @@ import * as path from 'node:path';
 const KERNEL = /(^|\/)kernel(\/|-)/;
 /** They measure processor time, or compare all BPF objects of the machine before and after. */
 const ALONE = /(^|\/)kernel\/alone\//;
-/** Load, abuse and crashes, again and again: minutes. */
+/** What takes long: load, abuse and crashes again and again, installing, terminals. */
 const LONG = /(^|\/)kernel\/long\//;
 /** What make has compiled: test/tsconfig.compile.json. */
 const COMPILED = /^test\/(unit|kernel|report)\//;

@@ -4,14 +4,14 @@ import * as path from 'node:path';
 
 import t, { type Test } from 'tap';
 
-import { attachedIn, cannotRun, cli, cliStart, MAIN, ROOT, SLOW, type Attached } from '../helpers/cli';
-import { eventually } from '../helpers/controller';
-import { startFlood } from '../helpers/flood';
-import { quietNetns } from '../helpers/netns';
-import { refused } from '../helpers/refusal';
-import { pictureIn, putPicture, shapeOf } from '../helpers/screenshot';
-import { SIZE, Tmux } from '../helpers/tmux';
-import { withoutArp, withoutTools } from '../helpers/traffic';
+import { attachedIn, cannotRun, cli, cliStart, MAIN, ROOT, SLOW, type Attached } from '../../helpers/cli';
+import { eventually } from '../../helpers/controller';
+import { startFlood } from '../../helpers/flood';
+import { quietNetns } from '../../helpers/netns';
+import { refused } from '../../helpers/refusal';
+import { pictureIn, putPicture, shapeOf } from '../../helpers/screenshot';
+import { SIZE, Tmux } from '../../helpers/tmux';
+import { withoutArp, withoutTools } from '../../helpers/traffic';
 
 t.setTimeout(120_000 * SLOW);
 

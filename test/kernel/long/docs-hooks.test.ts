@@ -4,10 +4,10 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { cannotRun, MAIN, ROOT, SLOW } from '../helpers/cli';
-import { blocksOf, scriptOf } from '../helpers/document';
-import { PrivateMachine } from '../helpers/private-machine';
-import { withoutTools } from '../helpers/traffic';
+import { cannotRun, MAIN, ROOT, SLOW } from '../../helpers/cli';
+import { blocksOf, scriptOf } from '../../helpers/document';
+import { PrivateMachine } from '../../helpers/private-machine';
+import { withoutTools } from '../../helpers/traffic';
 
 t.setTimeout(300_000 * SLOW);
 

@@ -6,11 +6,11 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { law, type Stats } from '../../src/datapath/stats';
-import { cannotRun, cli, SLOW } from '../helpers/cli';
-import { hookFile } from '../helpers/hook-file';
-import { checkRefusal, refused, type Refusal } from '../helpers/refusal';
-import { isGone, namespaces } from '../helpers/run-command';
+import { law, type Stats } from '../../../src/datapath/stats';
+import { cannotRun, cli, SLOW } from '../../helpers/cli';
+import { hookFile } from '../../helpers/hook-file';
+import { checkRefusal, refused, type Refusal } from '../../helpers/refusal';
+import { isGone, namespaces } from '../../helpers/run-command';
 
 t.setTimeout(300_000 * SLOW);
 

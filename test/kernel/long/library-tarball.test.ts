@@ -5,11 +5,11 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { cannotRun, ROOT, SLOW } from '../helpers/cli';
-import { ok, quietNetns } from '../helpers/netns';
-import { PrivateMachine } from '../helpers/private-machine';
-import { HIDE_SOURCE, installTarball } from '../helpers/tarball';
-import { withoutTools } from '../helpers/traffic';
+import { cannotRun, ROOT, SLOW } from '../../helpers/cli';
+import { ok, quietNetns } from '../../helpers/netns';
+import { PrivateMachine } from '../../helpers/private-machine';
+import { HIDE_SOURCE, installTarball } from '../../helpers/tarball';
+import { withoutTools } from '../../helpers/traffic';
 
 t.setTimeout(300_000 * SLOW);
 

@@ -4,11 +4,11 @@ import * as http from 'node:http';
 
 import t from 'tap';
 
-import type { Stats } from '../../src/datapath/stats';
-import { attachedIn, cannotRun, cli, cliOk, SLOW, type Attached } from '../helpers/cli';
-import { controllerPid, eventually, listed } from '../helpers/controller';
-import { okIn, quietNetns } from '../helpers/netns';
-import { missingFrom, parseMetrics, promtoolSays, withoutPromtool } from '../helpers/prometheus';
+import type { Stats } from '../../../src/datapath/stats';
+import { attachedIn, cannotRun, cli, cliOk, SLOW, type Attached } from '../../helpers/cli';
+import { controllerPid, eventually, listed } from '../../helpers/controller';
+import { okIn, quietNetns } from '../../helpers/netns';
+import { missingFrom, parseMetrics, promtoolSays, withoutPromtool } from '../../helpers/prometheus';
 
 t.setTimeout(120_000 * SLOW);
 

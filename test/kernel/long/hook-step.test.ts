@@ -4,11 +4,11 @@ import { spawn } from 'node:child_process';
 
 import t, { type Test } from 'tap';
 
-import { attachedIn, cannotRun, checkLaw, cli, cliStart, SLOW, type Attached } from '../helpers/cli';
-import { eventually } from '../helpers/controller';
-import { checkReceived, startFlood } from '../helpers/flood';
-import { inside, okIn, quietNetns } from '../helpers/netns';
-import { withoutArp } from '../helpers/traffic';
+import { attachedIn, cannotRun, checkLaw, cli, cliStart, SLOW, type Attached } from '../../helpers/cli';
+import { eventually } from '../../helpers/controller';
+import { checkReceived, startFlood } from '../../helpers/flood';
+import { inside, okIn, quietNetns } from '../../helpers/netns';
+import { withoutArp } from '../../helpers/traffic';
 
 t.setTimeout(300_000 * SLOW);
 

@@ -7,10 +7,10 @@ import t from 'tap';
 import { ethernet, icmp, ipv4, udp } from 'vnet-bpf/hooks';
 import { cannotRun, Lab } from 'vnet-bpf/testing';
 
-import { ROOT, SLOW } from '../helpers/cli';
-import { eventually } from '../helpers/controller';
-import { hookFile } from '../helpers/hook-file';
-import { ok } from '../helpers/netns';
+import { ROOT, SLOW } from '../../helpers/cli';
+import { eventually } from '../../helpers/controller';
+import { hookFile } from '../../helpers/hook-file';
+import { ok } from '../../helpers/netns';
 
 t.setTimeout(300_000 * SLOW);
 
