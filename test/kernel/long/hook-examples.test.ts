@@ -7,9 +7,9 @@ import { attach, law } from 'vnet-bpf';
 import { ethernet, icmp, ipv4, tcp, TCP_FLAG, udp } from 'vnet-bpf/hooks';
 import { Lab } from 'vnet-bpf/testing';
 
-import { cannotRun, cliOk, ROOT, SLOW } from '../helpers/cli';
-import { eventually } from '../helpers/controller';
-import { okIn, quietNetns, testNetns } from '../helpers/netns';
+import { cannotRun, cliOk, ROOT, SLOW } from '../../helpers/cli';
+import { eventually } from '../../helpers/controller';
+import { okIn, quietNetns, testNetns } from '../../helpers/netns';
 
 t.setTimeout(300_000 * SLOW);
 

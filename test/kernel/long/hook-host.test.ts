@@ -4,10 +4,10 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { attachedIn, cannotRun, cliOk, ROOT, SLOW } from '../helpers/cli';
-import { okIn, testNetns } from '../helpers/netns';
-import { EchoClient } from '../helpers/echo-client';
-import { scaled, withoutTools } from '../helpers/traffic';
+import { attachedIn, cannotRun, cliOk, ROOT, SLOW } from '../../helpers/cli';
+import { okIn, testNetns } from '../../helpers/netns';
+import { EchoClient } from '../../helpers/echo-client';
+import { scaled, withoutTools } from '../../helpers/traffic';
 
 const PINGS = Number(process.env['VNET_BPF_TEST_PINGS'] ?? scaled(10_000));
 const HOST = path.join(ROOT, 'dist', 'examples', 'host.js');

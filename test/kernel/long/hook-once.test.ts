@@ -2,10 +2,10 @@
 /** What a hook can do, once through on each back end: for any kernel. */
 import t from 'tap';
 
-import { attachedIn, cannotRun, cliOk, SLOW } from '../helpers/cli';
-import { withoutDummy } from '../helpers/dummy';
-import { hookFile } from '../helpers/hook-file';
-import { okIn, quietNetns, run } from '../helpers/netns';
+import { attachedIn, cannotRun, cliOk, SLOW } from '../../helpers/cli';
+import { withoutDummy } from '../../helpers/dummy';
+import { hookFile } from '../../helpers/hook-file';
+import { okIn, quietNetns, run } from '../../helpers/netns';
 
 t.setTimeout(300_000 * SLOW);
 

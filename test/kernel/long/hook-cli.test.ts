@@ -5,11 +5,11 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { attachedIn, cannotRun, checkLaw, cli, cliOk, SLOW } from '../helpers/cli';
-import { listed } from '../helpers/controller';
-import { hookDirectory } from '../helpers/hook-file';
-import { okIn, quietNetns, run } from '../helpers/netns';
-import { withoutArp } from '../helpers/traffic';
+import { attachedIn, cannotRun, checkLaw, cli, cliOk, SLOW } from '../../helpers/cli';
+import { listed } from '../../helpers/controller';
+import { hookDirectory } from '../../helpers/hook-file';
+import { okIn, quietNetns, run } from '../../helpers/netns';
+import { withoutArp } from '../../helpers/traffic';
 
 t.setTimeout(300_000 * SLOW);
 
