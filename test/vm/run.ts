@@ -67,7 +67,10 @@ async function runTests(
   const report = new Report((line) => console.log(line));
   const sums: string[] = [];
   const results: KernelResult[] = [];
-  const jobs = options.kernels.map((kernel) => async (turn: Turn): Promise<void> => {
+  const filesOf = (kernel: Kernel): number => unitsOf(kernel).flatMap(({ files }) => files).length;
+  // The longest first, so that no guest is left to run by itself in the end; the oldest has little to do.
+  const inOrder = [...options.kernels].reverse().sort((a, b) => filesOf(b) - filesOf(a));
+  const jobs = inOrder.map((kernel) => async (turn: Turn): Promise<void> => {
     if (interrupt.signal.aborted) return;
     const image = fetched.get(kernel.name);
     if (image) {
