@@ -2,11 +2,11 @@
 /** The smallest queue and the smallest budget: slower, and just as exact. */
 import t from 'tap';
 
-import { MIN_RING_BYTES } from '../../src/controller/options';
-import { attachedIn, checkLaw, SLOW } from '../helpers/cli';
-import { quietNetns } from '../helpers/netns';
-import { cannotCarry } from '../helpers/supported';
-import { scaled, udpRun, withoutArp } from '../helpers/traffic';
+import { MIN_RING_BYTES } from '../../../src/controller/options';
+import { attachedIn, checkLaw, SLOW } from '../../helpers/cli';
+import { quietNetns } from '../../helpers/netns';
+import { cannotCarry } from '../../helpers/supported';
+import { scaled, udpRun, withoutArp } from '../../helpers/traffic';
 
 t.setTimeout(300_000 * SLOW);
 
