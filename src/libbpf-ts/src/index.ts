@@ -13,6 +13,10 @@ export {
 export type { BpfErrorDetails } from './errors';
 export { ConstantError } from './constant-value';
 export { BpffsError, isBpffs, requireBpffs } from './bpffs';
+export { attachCgroup, attachKprobe, attachTrace, attachTracepoint, attachXdp } from './attach';
+export type { CgroupTarget, KprobeTarget, TracepointTarget, XdpTarget } from './attach';
+export { Link } from './bpf-link';
+export type { LinkInfo } from './bpf-link';
 export { Btf, BtfKind } from './btf';
 export type { BtfMember, BtfStruct, BtfType, BtfVariable } from './btf';
 export { possibleCpus } from './cpus';
