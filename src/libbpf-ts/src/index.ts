@@ -41,4 +41,5 @@ export type { RingBufferOptions } from './ringbuf';
 export { RINGBUF_BUSY_BIT, RINGBUF_DISCARD_BIT, RINGBUF_HEADER_SIZE, RingReader } from './ring-reader';
 export type { RingMemory } from './ring-reader';
 export { RingWaiter, wakeWaiter } from './ring-waiter';
+export { declarationsOf } from './typescript';
 export { summarizeLog } from './verifier-log';
