@@ -26,6 +26,9 @@ export interface TestUnit {
   readonly backEnd: 'dummy' | undefined;
 }
 
+/** Those of libbpf-ts but what is in its directory `host`: a compiler, tracefs and cgroups are not in every guest. */
+const LIBBPF = /^(?!host\/)(.*\/)?kernel[-/].*\.test\.ts$/;
+
 /** The sets of tests by name. */
 export const sets = {
   /**
@@ -36,14 +39,14 @@ export const sets = {
     { directory: 'test/kernel', files: /^matrix-(doctor|dummy|veth)\.test\.ts$/, together: 'matrix' },
     // What the kernel's qdiscs do has not changed for years: the oldest and the newest will do.
     { directory: 'test/kernel', files: /^matrix-(qdisc|impair)\.test\.ts$/, together: 'matrix', kernels: ['6.1', 'newest'] },
-    { directory: 'src/libbpf-ts/test', files: /(^|\/)kernel[-/].*\.test\.ts$/, together: 'matrix' },
+    { directory: 'src/libbpf-ts/test', files: LIBBPF, together: 'matrix' },
   ],
   /** The tests of traffic on the other back end: a host may have no dummy, each kernel of the table does. */
   dummy: [{ directory: 'test/kernel', files: /^(dummy|traffic-.*)\.test\.ts$/, backEnd: 'dummy' }],
   /** All tests that need a real kernel. */
   full: [
     { directory: 'test/kernel', files: /\.test\.ts$/ },
-    { directory: 'src/libbpf-ts/test', files: /(^|\/)kernel[-/].*\.test\.ts$/ },
+    { directory: 'src/libbpf-ts/test', files: LIBBPF },
   ],
 } as const satisfies Record<string, readonly TestSet[]>;
 

@@ -170,6 +170,12 @@ export class Btf {
     throw this.#bad(`type ${id} is a chain without an end`);
   }
 
+  /** Id of the type that a pointer points to, with its typedefs and qualifiers; 0 for `void *` and what is no pointer. */
+  pointee(id: number): number {
+    const bare = this.strip(id);
+    return this.kind(bare) === BtfKind.PTR ? this.#u32(this.#at(bare) + 8) : 0;
+  }
+
   /** Bytes of a value of the type; pointers count 8, void and functions 0. */
   sizeOf(id: number): number {
     const type = this.resolve(id);

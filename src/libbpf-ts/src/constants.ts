@@ -53,6 +53,11 @@ export const AttachType = {
 
 /** `enum bpf_link_type`, those used here. */
 export const LinkType = {
+  RAW_TRACEPOINT: 1,
+  TRACING: 2,
+  CGROUP: 3,
+  XDP: 6,
+  PERF_EVENT: 7,
   TCX: 11,
 } as const;
 

@@ -41,6 +41,7 @@ export const Errno = {
   ENOENT: 2,
   EINTR: 4,
   E2BIG: 7,
+  EBADF: 9,
   EAGAIN: 11,
   EACCES: 13,
   EEXIST: 17,

@@ -13,6 +13,10 @@ export {
 export type { BpfErrorDetails } from './errors';
 export { ConstantError } from './constant-value';
 export { BpffsError, isBpffs, requireBpffs } from './bpffs';
+export { attachCgroup, attachKprobe, attachTrace, attachTracepoint, attachXdp } from './attach';
+export type { CgroupTarget, KprobeTarget, TracepointTarget, XdpTarget } from './attach';
+export { Link } from './bpf-link';
+export type { LinkInfo } from './bpf-link';
 export { Btf, BtfKind } from './btf';
 export type { BtfMember, BtfStruct, BtfType, BtfVariable } from './btf';
 export { possibleCpus } from './cpus';
@@ -37,4 +41,5 @@ export type { RingBufferOptions } from './ringbuf';
 export { RINGBUF_BUSY_BIT, RINGBUF_DISCARD_BIT, RINGBUF_HEADER_SIZE, RingReader } from './ring-reader';
 export type { RingMemory } from './ring-reader';
 export { RingWaiter, wakeWaiter } from './ring-waiter';
+export { declarationsOf } from './typescript';
 export { summarizeLog } from './verifier-log';

@@ -13,6 +13,7 @@ import { CStruct } from './native/layout';
 import { libbpf } from './native/libbpf';
 import { copyMemory, viewMemory } from './native/memory';
 import { BpfProgram } from './program';
+import { setHandle } from './program-handle';
 
 export interface OpenObjectOptions {
   /** Prefix of the names of internal maps such as `NAME.rodata`; the file's name up to the first dot unless given. */
@@ -177,7 +178,9 @@ export class BpfObject implements Disposable {
     this.#requireState(`program ${name}`, 'loaded');
     const fd = libbpf.bpf_program__fd(handle);
     if (fd < 0) throw new UsageError(`program ${name}`, 'was not loaded: autoload is off');
-    return BpfProgram.fromFd(fd, name);
+    const program = BpfProgram.fromFd(fd, name);
+    setHandle(program, () => this.#find('program', name));
+    return program;
   }
 
   /** Frees what load() needed. Maps and programs that were handed out stay. */

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+import { readlinkSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { requireBpffs } from './bpffs';
+import { Errno } from './errno';
+import { NotSupportedError, systemError, UsageError } from './errors';
+import { CStruct } from './native/layout';
+import { lastErrno, libc } from './native/libc';
+import type { Address } from './native/libc';
+import { libbpf } from './native/libbpf';
+
+/** The head of `struct bpf_link_info`. */
+export interface LinkInfo {
+  readonly type: number;
+  readonly id: number;
+  readonly progId: number;
+}
+
+/** What the kernel says of a link (Linux 5.8); undefined for what is no link of the kernel's, see {@link Link}. */
+function readInfo(fd: number): LinkInfo | undefined {
+  if (!/bpf.link/.test(readlinkSync(`/proc/self/fd/${fd}`))) return undefined;
+  const info = new CStruct(64);
+  const error = libbpf.bpf_obj_get_info_by_fd(fd, info.bytes, new Uint32Array([64]));
+  return error < 0 ? undefined : { type: info.u32(0), id: info.u32(4), progId: info.u32(8) };
+}
+
+/**
+ * An attachment of a program to something other than TC, made by attachXdp() and its like or opened from a pin.
+ *
+ * close() ends the attachment unless it is pinned; so does the end of the process. Before Linux 5.15 tracepoints and
+ * kprobes are attached without a link of the kernel's: they have no `info` and cannot be pinned.
+ */
+export class Link implements Disposable {
+  /** What the kernel says of the link: `enum bpf_link_type`, its number, and the number of the program. */
+  readonly info: LinkInfo | undefined;
+  #handle: Address;
+  #pinPath: string | undefined;
+
+  /** @internal Takes ownership of a `struct bpf_link *`. */
+  constructor(handle: Address, pinPath?: string) {
+    this.#handle = handle;
+    this.#pinPath = pinPath;
+    try {
+      this.info = readInfo(libbpf.bpf_link__fd(handle));
+      if (pinPath !== undefined && !this.info) throw new UsageError(`open pinned ${pinPath}`, 'is not a link');
+    } catch (error) {
+      libbpf.bpf_link__destroy(handle);
+      throw error;
+    }
+  }
+
+  /** Opens the link that is pinned at `path` (Linux 5.8). Throws BpfError, for example ENOENT; `BPF_USAGE` for a map. */
+  static openPinned(path: string): Link {
+    const handle = libbpf.bpf_link__open(path);
+    if (handle === 0) throw systemError(`open pinned ${path}`, lastErrno(), ['CAP_BPF']);
+    return new Link(handle, path);
+  }
+
+  /** Where the link is pinned, if it is. */
+  get pinPath(): string | undefined {
+    return this.#pinPath;
+  }
+
+  /**
+   * Makes the attachment outlive this object and the process, by a path on a bpffs where nothing may be yet (Linux 5.7;
+   * tracepoints and kprobes 5.15). One pin at most; detach() removes it.
+   *
+   * @throws NotSupportedError, BpffsError (`BPFFS_MISSING`), BpfError, for example EEXIST
+   */
+  pin(path: string): void {
+    const handle = this.#live('pin link');
+    if (this.#pinPath !== undefined) throw new UsageError('pin link', `is pinned already, at ${this.#pinPath}`);
+    if (!this.info) throw new NotSupportedError('pinning this attachment', '5.15', { operation: 'bpf_link__pin' });
+    // libbpf would make directories that are missing, and remove none of them.
+    requireBpffs(dirname(path));
+    const error = libbpf.bpf_link__pin(handle, path);
+    if (error < 0) throw systemError(`pin ${path}`, error, ['CAP_BPF']);
+    this.#pinPath = path;
+  }
+
+  /**
+   * Ends the attachment and removes its pin; nothing if it is closed.
+   *
+   * XDP and cgroup links end at once, whoever else holds them (Linux 5.9). The others end with their last holder: with
+   * this object, unless another process has opened the same pin.
+   */
+  detach(): void {
+    if (this.#handle === 0) return;
+    const error = -libbpf.bpf_link__detach(this.#handle);
+    // EOPNOTSUPP: this type has no detach; EBADF, EINVAL: no link of the kernel's, or it cannot detach any.
+    const harmless: number[] = [Errno.EOPNOTSUPP, Errno.EINVAL, Errno.ENOLINK, Errno.ENODEV, Errno.EBADF];
+    if (error > 0 && !harmless.includes(error)) throw systemError('bpf(BPF_LINK_DETACH)', error, ['CAP_BPF']);
+    if (this.#pinPath !== undefined) rmSync(this.#pinPath, { force: true });
+    this.#pinPath = undefined;
+    this.close();
+  }
+
+  close(): void {
+    const handle = this.#handle;
+    this.#handle = 0;
+    if (handle === 0) return;
+    if (this.#pinPath !== undefined) {
+      // libbpf would switch off the event of a tracepoint or kprobe, pinned or not. Disconnected it leaves everything
+      // as it is, so that the event's descriptor stays open until the process ends.
+      const fd = libbpf.bpf_link__fd(handle);
+      libbpf.bpf_link__disconnect(handle);
+      libc.close(fd);
+    }
+    libbpf.bpf_link__destroy(handle);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #live(operation: string): Address {
+    if (this.#handle === 0) throw new UsageError(operation, 'is closed');
+    return this.#handle;
+  }
+}

@@ -1,0 +1,31 @@
+#!/usr/bin/env node
+// SPDX-License-Identifier: MIT
+import { basename } from 'node:path';
+import { BpfError, LibraryError } from './errors';
+import { BpfObject } from './object';
+import { declarationsOf } from './typescript';
+
+const USAGE = 'usage: libbpf-ts types OBJECT.bpf.o';
+
+/** @returns exit code: 1 for an object that cannot be read, 2 for wrong usage */
+function main([command, path, ...rest]: readonly string[]): number {
+  if (command === '--help') {
+    console.log(USAGE);
+    return 0;
+  }
+  if (command !== 'types' || path === undefined || rest.length > 0) {
+    console.error(USAGE);
+    return 2;
+  }
+  try {
+    using object = BpfObject.open(path);
+    process.stdout.write(declarationsOf(object.btf, basename(path)));
+    return 0;
+  } catch (error) {
+    if (!(error instanceof BpfError) && !(error instanceof LibraryError)) throw error;
+    console.error(`libbpf-ts: ${error.message}`);
+    return 1;
+  }
+}
+
+process.exitCode = main(process.argv.slice(2));
