@@ -42,7 +42,7 @@ export const sets = {
     { directory: 'src/libbpf-ts/test', files: LIBBPF, together: 'matrix' },
   ],
   /** The tests of traffic on the other back end: a host may have no dummy, each kernel of the table does. */
-  dummy: [{ directory: 'test/kernel', files: /^(dummy|traffic-.*)\.test\.ts$/, backEnd: 'dummy' }],
+  dummy: [{ directory: 'test/kernel', files: /^(long\/)?(dummy|traffic-.*)\.test\.ts$/, backEnd: 'dummy' }],
   /** All tests that need a real kernel. */
   full: [
     { directory: 'test/kernel', files: /\.test\.ts$/ },
