@@ -4,11 +4,11 @@ import * as fs from 'node:fs';
 
 import t, { type Test } from 'tap';
 
-import { attachedIn, cannotRun, MAIN, SLOW } from '../helpers/cli';
-import { quietNetns } from '../helpers/netns';
-import { PrivateMachine } from '../helpers/private-machine';
-import { SIZE, Tmux } from '../helpers/tmux';
-import { withoutTools } from '../helpers/traffic';
+import { attachedIn, cannotRun, MAIN, SLOW } from '../../helpers/cli';
+import { quietNetns } from '../../helpers/netns';
+import { PrivateMachine } from '../../helpers/private-machine';
+import { SIZE, Tmux } from '../../helpers/tmux';
+import { withoutTools } from '../../helpers/traffic';
 
 t.setTimeout(120_000 * SLOW);
 

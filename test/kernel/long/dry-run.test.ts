@@ -4,12 +4,12 @@ import * as fs from 'node:fs';
 
 import t, { type Test } from 'tap';
 
-import { attachedIn, attachmentOf, cannotRun, cli, cliOk, SLOW } from '../helpers/cli';
-import { eventually, listed } from '../helpers/controller';
-import { withoutDummy } from '../helpers/dummy';
-import { ok, run, testNetns } from '../helpers/netns';
-import { PrivateMachine } from '../helpers/private-machine';
-import { sameAs, snapshot } from '../helpers/snapshot';
+import { attachedIn, attachmentOf, cannotRun, cli, cliOk, SLOW } from '../../helpers/cli';
+import { eventually, listed } from '../../helpers/controller';
+import { withoutDummy } from '../../helpers/dummy';
+import { ok, run, testNetns } from '../../helpers/netns';
+import { PrivateMachine } from '../../helpers/private-machine';
+import { sameAs, snapshot } from '../../helpers/snapshot';
 
 t.setTimeout(120_000 * SLOW);
 

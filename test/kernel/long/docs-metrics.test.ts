@@ -5,12 +5,12 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { METRICS } from '../../src/metrics/definitions';
-import { cannotRun, MAIN, ROOT, SLOW } from '../helpers/cli';
-import { blocksOf, scriptOf, type Block } from '../helpers/document';
-import { PrivateMachine } from '../helpers/private-machine';
-import { parseMetrics, promtoolConfig, promtoolRules, promtoolSays, withoutPromtool } from '../helpers/prometheus';
-import { withoutTools } from '../helpers/traffic';
+import { METRICS } from '../../../src/metrics/definitions';
+import { cannotRun, MAIN, ROOT, SLOW } from '../../helpers/cli';
+import { blocksOf, scriptOf, type Block } from '../../helpers/document';
+import { PrivateMachine } from '../../helpers/private-machine';
+import { parseMetrics, promtoolConfig, promtoolRules, promtoolSays, withoutPromtool } from '../../helpers/prometheus';
+import { withoutTools } from '../../helpers/traffic';
 
 t.setTimeout(120_000 * SLOW);
 

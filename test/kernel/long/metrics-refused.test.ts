@@ -6,11 +6,11 @@ import * as path from 'node:path';
 
 import t, { type Test } from 'tap';
 
-import { cannotRun, MAIN, SLOW } from '../helpers/cli';
-import { hookDirectory } from '../helpers/hook-file';
-import { quietNetns, run } from '../helpers/netns';
-import { refused } from '../helpers/refusal';
-import { sameAs, snapshot } from '../helpers/snapshot';
+import { cannotRun, MAIN, SLOW } from '../../helpers/cli';
+import { hookDirectory } from '../../helpers/hook-file';
+import { quietNetns, run } from '../../helpers/netns';
+import { refused } from '../../helpers/refusal';
+import { sameAs, snapshot } from '../../helpers/snapshot';
 
 t.setTimeout(120_000 * SLOW);
 

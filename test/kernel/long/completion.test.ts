@@ -4,13 +4,13 @@ import * as path from 'node:path';
 
 import t, { type Test } from 'tap';
 
-import { attachedIn, cannotRun, ROOT, SLOW } from '../helpers/cli';
-import { complete, type Shell } from '../helpers/complete';
-import { blocksOf } from '../helpers/document';
-import { hookDirectory } from '../helpers/hook-file';
-import { run, testNetns } from '../helpers/netns';
-import { PrivateMachine } from '../helpers/private-machine';
-import { withoutTools } from '../helpers/traffic';
+import { attachedIn, cannotRun, ROOT, SLOW } from '../../helpers/cli';
+import { complete, type Shell } from '../../helpers/complete';
+import { blocksOf } from '../../helpers/document';
+import { hookDirectory } from '../../helpers/hook-file';
+import { run, testNetns } from '../../helpers/netns';
+import { PrivateMachine } from '../../helpers/private-machine';
+import { withoutTools } from '../../helpers/traffic';
 
 t.setTimeout(120_000 * SLOW);
 

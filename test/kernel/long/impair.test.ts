@@ -4,11 +4,11 @@ import { spawnSync } from 'node:child_process';
 
 import t from 'tap';
 
-import { attachedIn, attachmentOf, cannotRun, checkLaw, cli, cliOk, SLOW } from '../helpers/cli';
-import { quietNetns } from '../helpers/netns';
-import { withoutQdisc } from '../helpers/qdisc';
-import { refused, type Refusal } from '../helpers/refusal';
-import { withoutDummy } from '../helpers/dummy';
+import { attachedIn, attachmentOf, cannotRun, checkLaw, cli, cliOk, SLOW } from '../../helpers/cli';
+import { quietNetns } from '../../helpers/netns';
+import { withoutQdisc } from '../../helpers/qdisc';
+import { refused, type Refusal } from '../../helpers/refusal';
+import { withoutDummy } from '../../helpers/dummy';
 
 t.setTimeout(300_000 * SLOW);
 

@@ -5,12 +5,12 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { PROFILES } from '../../src/impair/profiles';
-import { cannotRun, MAIN, ROOT, SLOW } from '../helpers/cli';
-import { blocksOf, scriptOf } from '../helpers/document';
-import { PrivateMachine } from '../helpers/private-machine';
-import { withoutQdisc } from '../helpers/qdisc';
-import { withoutTools } from '../helpers/traffic';
+import { PROFILES } from '../../../src/impair/profiles';
+import { cannotRun, MAIN, ROOT, SLOW } from '../../helpers/cli';
+import { blocksOf, scriptOf } from '../../helpers/document';
+import { PrivateMachine } from '../../helpers/private-machine';
+import { withoutQdisc } from '../../helpers/qdisc';
+import { withoutTools } from '../../helpers/traffic';
 
 t.setTimeout(300_000 * SLOW);
 
