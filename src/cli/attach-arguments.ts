@@ -21,6 +21,7 @@ import {
 } from '../controller/options';
 import { usageError } from '../errors';
 import { IN_BACKGROUND } from './background';
+import { flag, hookOptions, text } from './option-kinds';
 
 export interface AttachArguments {
   iface: string[];
@@ -47,8 +48,6 @@ export interface AttachArguments {
 }
 
 export function attachArguments(y: Argv): Argv {
-  const text = (describe: string) => ({ type: 'string', requiresArg: true, describe }) as const;
-  const flag = (describe: string) => ({ type: 'boolean', default: false, describe }) as const;
   return y
     .positional('iface', { type: 'string', array: true, demandOption: true, describe: 'the interface, such as vnet0; several are looped by one process' })
     .option('type', { choices: ['veth', 'dummy'] as const, requiresArg: true, describe: 'kind of interface [veth]' })
@@ -64,8 +63,7 @@ export function attachArguments(y: Argv): Argv {
     .option('busy-poll', text('microseconds for which the poller looks for frames before it sleeps [0]'))
     .option('when-full', { choices: ['hold', 'drop'] as const, requiresArg: true, describe: 'frames that find the queue full wait, or are refused [hold]' })
     .option('low-watermark', text('part of the queue at which it wakes [50%]'))
-    .option('hook', text('file that sees each frame: TypeScript or JavaScript'))
-    .option('on-hook-error', { choices: ['pass', 'drop', 'detach'] as const, requiresArg: true, describe: 'what becomes of a frame whose hook fails [pass]' })
+    .options(hookOptions)
     .option('metrics', text('serve metrics at this address and port: 127.0.0.1:9100'))
     .option('replace', flag('detach the interface first if it is attached'))
     .option('daemon', flag('return when the interface is ready'))

@@ -8,6 +8,7 @@ import { requirePrivileges } from '../controller/privileges';
 import { parseListenAddress, type ListenAddress } from '../metrics/address';
 import type { MetricsServer } from '../metrics/server';
 import { notifyService } from '../native/service-notify';
+import { named } from '../state/named';
 import type { Attachment } from '../state/store';
 import { toOptions, type AttachArguments } from './attach-arguments';
 import { inBackground, reportReady, startInBackground } from './background';
@@ -80,7 +81,7 @@ function ready(args: AttachArguments, attachments: readonly Attachment[]): strin
   }
   const lines = attachments.map(({ iface, netns, pid }) => {
     const how = args.daemon ? `by process ${pid}; vnet-bpf detach ${iface}${netns.name === null ? '' : ` --netns ${netns.name}`} ends it` : 'until Ctrl-C';
-    return `${iface}${netns.name === null ? '' : ` in namespace ${netns.name}`} loops, ${how}`;
+    return `${named(iface, netns.name)} loops, ${how}`;
   });
   const url = attachments[0]?.metrics ?? null;
   return [...lines, ...(url === null ? [] : [`metrics at ${url}`])].join('\n');

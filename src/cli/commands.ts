@@ -8,6 +8,7 @@ import yargs, { type Argv } from 'yargs';
 import { usageError, VnetError } from '../errors';
 import { attachArguments, type AttachArguments } from './attach-arguments';
 import { impairOptions, type ImpairArguments } from './impair-arguments';
+import { flag, jsonOption, netnsOption } from './option-kinds';
 import { runOptions, type RunArguments } from './run-arguments';
 import { splitCommand } from './split-command';
 
@@ -15,9 +16,6 @@ interface InterfaceArguments {
   iface: string;
   netns: string | undefined;
 }
-
-const netnsOption = { type: 'string', requiresArg: true, describe: 'network namespace of the interface' } as const;
-const jsonOption = { type: 'boolean', default: false, describe: 'print one JSON document' } as const;
 
 /** What may be given more than once. */
 const MANY = ['_', 'addr', 'iface', 'words'];
@@ -56,8 +54,8 @@ export const makeParser = (): Argv => yargs(own)
       y
         .positional('iface', { type: 'string', describe: 'the interface' })
         .option('netns', netnsOption)
-        .option('all', { type: 'boolean', default: false, describe: 'every interface, in every namespace' })
-        .option('dry-run', { type: 'boolean', default: false, describe: 'say what would be done, and do nothing' }),
+        .option('all', flag('every interface, in every namespace'))
+        .option('dry-run', flag('say what would be done, and do nothing')),
     async (argv) => (require('./detach') as typeof import('./detach')).detachCommand(argv as unknown as Partial<InterfaceArguments> & { all: boolean; dryRun: boolean }),
   )
   .command(
@@ -73,7 +71,7 @@ export const makeParser = (): Argv => yargs(own)
       y
         .positional('iface', { type: 'string', demandOption: true, describe: 'the interface' })
         .positional('file', { type: 'string', describe: 'the hook: TypeScript or JavaScript' })
-        .option('none', { type: 'boolean', default: false, describe: 'take the hook off' })
+        .option('none', flag('take the hook off'))
         .option('on-hook-error', { choices: ['pass', 'drop', 'detach'] as const, default: 'pass' as const, requiresArg: true, describe: 'what becomes of a frame whose hook fails' })
         .option('netns', netnsOption),
     async (argv) => (require('./hook') as typeof import('./hook')).hookCommand(argv),
@@ -98,8 +96,8 @@ export const makeParser = (): Argv => yargs(own)
         .positional('iface', { type: 'string', describe: 'the interface' })
         .option('netns', netnsOption)
         .option('json', jsonOption)
-        .option('prometheus', { type: 'boolean', default: false, describe: 'print metrics in the text format of Prometheus' })
-        .option('check', { type: 'boolean', default: false, describe: 'fail unless the law of the loop balances' })
+        .option('prometheus', flag('print metrics in the text format of Prometheus'))
+        .option('check', flag('fail unless the law of the loop balances'))
         .option('watch', { type: 'string', describe: 'print again every SECONDS (1)' }),
     async (argv) => (require('./stats') as typeof import('./stats')).statsCommand(argv),
   )
@@ -120,7 +118,7 @@ export const makeParser = (): Argv => yargs(own)
       y
         .positional('iface', { type: 'string', describe: 'the interface' })
         .option('netns', netnsOption)
-        .option('follow', { alias: 'f', type: 'boolean', default: false, describe: 'wait for more' }),
+        .option('follow', { alias: 'f', ...flag('wait for more') }),
     async (argv) => (require('./log') as typeof import('./log')).logCommand(argv),
   )
   .command(
@@ -141,7 +139,7 @@ export const makeParser = (): Argv => yargs(own)
     (y) => y.positional('shell', { choices: ['bash', 'zsh', 'fish'] as const, demandOption: true, describe: 'the shell' }),
     (argv) => (require('./completion') as typeof import('./completion')).completionCommand(argv),
   )
-  .option('debug', { type: 'boolean', default: false, describe: 'show stack traces and verifier logs' })
+  .option('debug', flag('show stack traces and verifier logs'))
   .demandCommand(1, 'say what to do')
   .strict()
   .check(once)

@@ -51,6 +51,11 @@ class Recorder {
     return this;
   }
 
+  options(declared: Record<string, Declared>): this {
+    for (const [name, each] of Object.entries(declared)) this.option(name, each);
+    return this;
+  }
+
   example(command: string, describe: string): this {
     this.command.examples.push({ command: command.replace('$0', 'vnet-bpf'), describe });
     return this;

@@ -2,6 +2,8 @@
 /** The options of `impair`, as yargs knows them. */
 import type { Argv } from 'yargs';
 
+import { flag, netnsOption } from './option-kinds';
+
 export interface ImpairArguments {
   iface: string;
   words: string[] | undefined;
@@ -13,11 +15,10 @@ export interface ImpairArguments {
 }
 
 export function impairOptions(y: Argv): Argv {
-  const flag = (describe: string) => ({ type: 'boolean', default: false, describe }) as const;
   return y
     .positional('iface', { type: 'string', demandOption: true, describe: 'the interface' })
     .positional('words', { type: 'string', array: true, describe: 'those of netem: delay 20ms loss 1%, or the name of a wire: 3g' })
-    .option('netns', { type: 'string', requiresArg: true, describe: 'network namespace of the interface' })
+    .option('netns', netnsOption)
     .option('clear', flag('take the impairment away'))
     .option('show', flag('show what is in place'))
     .option('dry-run', flag('print the commands, do nothing'))

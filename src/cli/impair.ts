@@ -7,7 +7,7 @@ import { checkInterfaceName, checkNetnsName } from '../controller/options';
 import { requirePrivileges } from '../controller/privileges';
 import { readStats } from '../datapath/stats';
 import { usageError } from '../errors';
-import { impairmentWords, parseImpairment } from '../impair/words';
+import { checkedWords } from '../impair/words';
 import { netemCommands, readNetem } from '../link/netem';
 import { openPeerNetns } from '../link/peer-netns';
 import { controlSocket, type Attachment } from '../state/store';
@@ -40,7 +40,7 @@ function checkWords({ iface, words = [], clear, show, json, dryRun }: ImpairArgu
   }
   if (json && !show) throw usageError('--json', 'goes with --show', 'add --show, or leave --json out');
   if (dryRun && show) throw usageError('--dry-run', '--show changes nothing', 'leave --dry-run out');
-  return words.length > 0 ? impairmentWords(parseImpairment(words)) : null;
+  return words.length > 0 ? checkedWords(words) : null;
 }
 
 /** Those of the record, unless somebody has removed the qdisc. */

@@ -3,10 +3,10 @@
 import * as fs from 'node:fs';
 
 import { requireAttachment } from '../controller/detach';
-import { checkInterfaceName, checkNetnsName } from '../controller/options';
 import { requirePrivileges } from '../controller/privileges';
 import { allAttachments, logFile } from '../state/store';
 import { print } from './output';
+import { checkSelection } from './selection';
 
 interface LogArguments {
   iface: string | undefined;
@@ -17,8 +17,7 @@ interface LogArguments {
 const FOLLOW_MS = 200;
 
 export async function logCommand(args: LogArguments): Promise<void> {
-  if (args.iface !== undefined) checkInterfaceName(args.iface);
-  if (args.netns !== undefined) checkNetnsName(args.netns);
+  checkSelection(args);
   requirePrivileges();
   const attachments = args.iface === undefined ? allAttachments() : [requireAttachment(args.iface, args.netns ?? null)];
   const files = attachments.map(({ id }) => logFile(id));

@@ -7,7 +7,7 @@ import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promi
 import { requirePrivileges } from '../controller/privileges';
 import { law, type Stats } from '../datapath/stats';
 import { usageError, VnetError } from '../errors';
-import { parseImpairment } from '../impair/words';
+import { checkedWords } from '../impair/words';
 import { endProcesses, Netns } from '../link/netns';
 import type { Nic } from '../nic/nic';
 import { Throwaway, type ThrowawayOptions } from '../testing/throwaway';
@@ -28,7 +28,7 @@ export async function runCommand(args: RunArguments, command: readonly string[])
   const example = 'vnet-bpf run -- ping -c 3 10.77.0.1';
   if (command.length === 0) throw usageError('run', 'which command? It comes behind --', example);
   const options = toOptions(args);
-  if (args.impair !== undefined) parseImpairment(args.impair.split(' ').filter(Boolean));
+  if (args.impair !== undefined) checkedWords(args.impair);
   requirePrivileges();
   const report = openReport(args.stats);
   // Whoever reads our messages may go before the command ends.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** What commands that look are asked to look at: one interface, those of a namespace, or all. */
-import { BpfError } from 'libbpf-ts';
-
 import { requireAttachment } from '../controller/detach';
+import { checkInterfaceName, checkNetnsName } from '../controller/options';
 import { readStats, type Stats } from '../datapath/stats';
+import { countersAreMissing } from '../datapath/stats-if-there';
 import { usageError, VnetError } from '../errors';
 import { allAttachments, type Attachment } from '../state/store';
 import { reportError } from './output';
@@ -18,6 +18,12 @@ export interface Read {
   stats: Stats;
 }
 
+/** Checks the names, before anything is looked at. */
+export function checkSelection({ iface, netns }: Selection): void {
+  if (iface !== undefined) checkInterfaceName(iface);
+  if (netns !== undefined) checkNetnsName(netns);
+}
+
 export function selected({ iface, netns }: Selection): Attachment[] {
   if (iface !== undefined) return [requireAttachment(iface, netns ?? null)];
   const all = allAttachments();
@@ -29,7 +35,7 @@ export function readIfWhole(attachment: Attachment, { iface }: Selection): Read[
   try {
     return [{ attachment, stats: readStats(attachment) }];
   } catch (cause) {
-    if (!(cause instanceof BpfError) || cause.errnoName !== 'ENOENT') throw cause;
+    if (!countersAreMissing(cause)) throw cause;
     const what = `stats of ${attachment.iface}`;
     const why = 'its counters are not there: it is being attached or detached, or a killed command left it half-made';
     const error = new VnetError('STATE', what, why, { hint: `vnet-bpf detach ${attachment.iface} removes what is left`, cause });

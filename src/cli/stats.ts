@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf stats`. */
-import { checkInterfaceName, checkNetnsName } from '../controller/options';
 import { requirePrivileges } from '../controller/privileges';
 import { law, type Stats } from '../datapath/stats';
 import { usageError, VnetError } from '../errors';
 import { readingOf } from '../metrics/readings';
 import { bytes, print, printJson, table } from './output';
-import { readIfWhole, secondsOf, selected, type Read } from './selection';
+import { checkSelection, readIfWhole, secondsOf, selected, type Read } from './selection';
 
 interface StatsArguments {
   iface: string | undefined;
@@ -20,8 +19,7 @@ interface StatsArguments {
 export async function statsCommand(args: StatsArguments): Promise<void> {
   if (args.json && args.prometheus) throw usageError('stats', '--json and --prometheus are two forms of the same', 'give one of them');
   const watchMs = args.watch === undefined ? 0 : secondsOf('--watch', args.watch) * 1000;
-  if (args.iface !== undefined) checkInterfaceName(args.iface);
-  if (args.netns !== undefined) checkNetnsName(args.netns);
+  checkSelection(args);
   requirePrivileges();
   for (;;) {
     const read = selected(args).flatMap((attachment) => readIfWhole(attachment, args));

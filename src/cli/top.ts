@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf top`: a live screen, or lines where standard output is not a terminal. */
-import { checkInterfaceName, checkNetnsName } from '../controller/options';
 import { requirePrivileges } from '../controller/privileges';
 import { statsIfThere } from '../datapath/stats-if-there';
 import { VnetError } from '../errors';
 import { Board, type Look } from '../top/board';
 import { plainLines } from '../top/plain';
 import { print } from './output';
-import { secondsOf, selected, type Selection } from './selection';
+import { checkSelection, secondsOf, selected, type Selection } from './selection';
 
 interface TopArguments extends Selection {
   interval: string;
@@ -15,8 +14,7 @@ interface TopArguments extends Selection {
 
 export async function topCommand(args: TopArguments): Promise<void> {
   const seconds = secondsOf('--interval', args.interval);
-  if (args.iface !== undefined) checkInterfaceName(args.iface);
-  if (args.netns !== undefined) checkNetnsName(args.netns);
+  checkSelection(args);
   requirePrivileges();
   selected(args); // an interface that is not there now is an error; one that goes later is not
   const look = (): Look[] => looks(args);

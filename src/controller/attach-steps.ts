@@ -5,25 +5,21 @@ import * as fs from 'node:fs';
 import { kernelIsAtLeast } from 'libbpf-ts';
 
 import { objectFile, requireLibbpf, requireObject } from '../datapath/datapath';
-import { trustedHookFile } from '../hooks/trust';
-import { requireKernel } from '../kernel-features';
 import { Netns } from '../link/netns';
 import { openPeerNetns } from '../link/peer-netns';
 import { DEFAULT_MTU } from '../link/veth';
 import { bpffsIsMounted } from '../state/bpffs';
+import { named } from '../state/named';
 import { HOST_PEER_NETNS } from '../state/paths';
 import { findAttachment, type Attachment } from '../state/store';
-import { plan, previousAttachment, takeableLink } from './attach';
-import { named, removal } from './detach-steps';
+import { plan, previousAttachment, requireAttachable, takeableLink } from './attach';
+import { removal } from './detach-steps';
 import { requireIpv6For } from './make-interface';
 import type { AttachOptions } from './options';
-import { requirePrivileges } from './privileges';
 
 /** What attach would do; changes nothing. Throws what attach would throw before it makes anything. */
 export function attachSteps(iface: string, options: AttachOptions): string[] {
-  requirePrivileges();
-  requireKernel();
-  if (options.hook !== null) trustedHookFile(options.hook);
+  requireAttachable(options);
   requireObject();
   requireLibbpf();
   requireIpv6For(iface, options.addresses);

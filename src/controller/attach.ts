@@ -37,12 +37,16 @@ import { requirePrivileges } from './privileges';
 import { sweep } from './sweep';
 import { teardown } from './teardown';
 
-/** Attaches and starts the loop; the interface is up and has its addresses when this resolves. */
-export async function attach(iface: string, options: AttachOptions): Promise<Controller> {
+/** What has to hold before anything is made or looked at. The rest of what can be wrong with a hook shows when it is loaded. */
+export function requireAttachable({ hook }: AttachOptions): void {
   requirePrivileges();
   requireKernel();
-  // Before anything is made: the rest of what can be wrong with a hook is only known once it is loaded.
-  if (options.hook !== null) trustedHookFile(options.hook);
+  if (hook !== null) trustedHookFile(hook);
+}
+
+/** Attaches and starts the loop; the interface is up and has its addresses when this resolves. */
+export async function attach(iface: string, options: AttachOptions): Promise<Controller> {
+  requireAttachable(options);
   using netns = Netns.named(options.netns);
   if (options.replace) await detachIfAttached(iface, netns);
   using _lock = lockEverything();

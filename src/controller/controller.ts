@@ -24,6 +24,7 @@ import { netnsName, type Netns } from '../link/netns';
 import { openRtnetlink } from '../link/rtnetlink';
 import { followMtu } from '../link/veth';
 import type { FileLock } from '../state/lock';
+import { named } from '../state/named';
 import { controlSocket, lockEverything, logFile, saveAttachment, type Attachment } from '../state/store';
 import { ControlServer } from './control-socket';
 import { EventLog, QueueAnnouncer, type QueueReading } from './events';
@@ -200,8 +201,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     // The peer's end is told even where the namespace of the other is gone.
     const indexes = peer ? [ifindex, peer.ifindex] : [ifindex];
     this.watch = watchLinks(this.parts.wireNetns, indexes, () => this.linkMayHaveChanged());
-    const where = netns.name === null ? '' : ` in namespace ${netns.name}`;
-    this.log.write(`${how}: ${iface}${where}, ring ${ringBytes} bytes, budget ${budget}`);
+    this.log.write(`${how}: ${named(iface, netns.name)}, ring ${ringBytes} bytes, budget ${budget}`);
     this.linkMayHaveChanged();
   }
 

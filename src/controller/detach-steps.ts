@@ -2,12 +2,10 @@
 /** `detach --dry-run`: the steps of teardown() in words. */
 import { openPeerNetns } from '../link/peer-netns';
 import { pinDirectory } from '../state/bpffs';
+import { named } from '../state/named';
 import { HOST_PEER_NETNS, stateDirectory } from '../state/paths';
 import { allAttachments, isControlled, type Attachment } from '../state/store';
 import { openAttachmentNetns } from './teardown';
-
-/** An interface as users name it. */
-export const named = (iface: string, netns: string | null): string => (netns === null ? iface : `${iface} in namespace ${netns}`);
 
 function stepsOf(attachment: Attachment): string[] {
   const { iface, netns, pid, backend, hairpin, taken, room, id } = attachment;

@@ -2,7 +2,7 @@
 /** What other processes may ask of a running loop: another hook, and what the debugger needs. Frames are in base64. */
 import { usageError, VnetError } from '../errors';
 import { wrongFrame, type OnHookError } from '../hooks/contract';
-import { impairmentWords, parseImpairment } from '../impair/words';
+import { checkedWords } from '../impair/words';
 import type { ControlSession, Order, OrderHandler } from './control-socket';
 import type { Controller } from './controller';
 
@@ -39,7 +39,7 @@ export function loopOrders(controller: Controller): Readonly<Record<string, Orde
 
   return {
     hook: ({ file, onError }) => controller.useHook(file === null ? null : { file: file as string, onError: onError as OnHookError }),
-    impair: ({ words }) => controller.impair(words === null ? null : impairmentWords(parseImpairment((words as unknown[]).map(String)))),
+    impair: ({ words }) => controller.impair(words === null ? null : checkedWords((words as unknown[]).map(String))),
     inject: ({ frame }) => controller.loop.inject(frameOf(frame)),
     pause,
     peek: async (_order, session) => {

@@ -5,12 +5,15 @@ import { BpfError } from 'libbpf-ts';
 import type { Attachment } from '../state/store';
 import { readStats, type Stats } from './stats';
 
-/** Null while the counters are not there: it is being attached or detached, or a killed command left it half-made. */
+/** Whether counters could not be read because they are not there: being attached or detached, or left half-made by a kill. */
+export const countersAreMissing = (error: unknown): boolean => error instanceof BpfError && error.errnoName === 'ENOENT';
+
+/** Null while they are not there. */
 export function statsIfThere(attachment: Attachment): Stats | null {
   try {
     return readStats(attachment);
   } catch (error) {
-    if (error instanceof BpfError && error.errnoName === 'ENOENT') return null;
+    if (countersAreMissing(error)) return null;
     throw error;
   }
 }

@@ -7,9 +7,9 @@
 import * as fs from 'node:fs';
 
 import { bindSocket, openSocket, receiveBytes, sendBytes, setSocketOption } from '../native/libc';
+import { openRtnetlink } from '../link/rtnetlink';
 import { ROOM_BYTES } from './credit';
 
-const AF_NETLINK = 16;
 const AF_PACKET = 17;
 const SOCK_RAW = 3;
 const RTM_NEWQDISC = 36;
@@ -41,7 +41,7 @@ export interface RoomSockets {
 
 /** Opens the sockets on the room's entry; runs in the hidden namespace. The caller closes them. */
 export function openRoomSockets(ifindex: number): RoomSockets {
-  const netlinkFd = openSocket(AF_NETLINK, SOCK_RAW, 0);
+  const netlinkFd = openRtnetlink();
   const packetFd = openSocket(AF_PACKET, SOCK_RAW, 0);
   setSocketOption(packetFd, SOL_SOCKET, SO_SNDBUFFORCE, KICK_BUFFER_BYTES);
   const address = new DataView(new ArrayBuffer(20));

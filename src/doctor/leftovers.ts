@@ -3,17 +3,17 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
+import { named } from '../state/named';
 import { pinDirectory } from '../state/bpffs';
 import { allAttachments, isControlled, type Attachment } from '../state/store';
 import { attempt, cannotCheck, isRoot, ok, warn, type Check } from './check';
 
 function crashed(attachment: Attachment): Check {
   const { iface, netns, pid } = attachment;
-  const where = netns.name === null ? '' : ` in namespace ${netns.name}`;
   const option = netns.name === null ? '' : ` --netns ${netns.name}`;
   return warn(
     'leftovers',
-    `the controller of ${iface}${where}, process ${pid}, has ended without detaching`,
+    `the controller of ${named(iface, netns.name)}, process ${pid}, has ended without detaching`,
     `vnet-bpf attach ${iface}${option} takes over, vnet-bpf detach ${iface}${option} removes it`,
   );
 }

@@ -125,6 +125,11 @@ function checkTogether(impairment: Impairment): void {
   if (impairment.has('distribution') && jitter === undefined) throw usageError('distribution', 'is that of a jitter, and there is none', 'delay 20ms 5ms distribution normal');
 }
 
+/** The words of a line or of a command line, checked, as netem takes them. Throws a USAGE error. */
+export function checkedWords(words: string | readonly string[]): string[] {
+  return impairmentWords(parseImpairment(typeof words === 'string' ? words.split(' ').filter(Boolean) : words));
+}
+
 /** In the order in which tc wants them. */
 export function impairmentWords(impairment: Impairment): string[] {
   return (Object.keys(GRAMMAR) as Parameter[]).flatMap((name) => {

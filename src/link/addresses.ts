@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** The IP addresses of an interface of the calling thread's network namespace. */
-import { ipv4Text, ipv6Text } from '../packet/addresses';
 import { linkByName } from './links';
-import { askAll, attributesOf, bytesOf } from './rtnetlink';
+import { AF_INET, AF_INET6, askAll, attributesOf, ipTextOf } from './rtnetlink';
 
 const RTM_GETADDR = 22;
 /** struct ifaddrmsg: family, prefix length, flags, scope, ifindex. */
 const IFADDR_BYTES = 8;
-const AF_INET = 2;
-const AF_INET6 = 10;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const RT_SCOPE_UNIVERSE = 0;
@@ -32,7 +29,6 @@ export function addresses(iface: string): Address[] {
     // With a peer (`ip addr add A peer B`) IFA_ADDRESS is the peer's.
     const bytes = found.get(IFA_LOCAL) ?? found.get(IFA_ADDRESS);
     if (!bytes) return [];
-    const text = family === AF_INET ? ipv4Text(bytesOf(bytes), 0) : ipv6Text(bytesOf(bytes), 0);
-    return [{ family: family === AF_INET ? 4 : 6, address: text, prefix: message.getUint8(1), global: message.getUint8(3) === RT_SCOPE_UNIVERSE }];
+    return [{ family: family === AF_INET ? 4 : 6, address: ipTextOf(bytes), prefix: message.getUint8(1), global: message.getUint8(3) === RT_SCOPE_UNIVERSE }];
   });
 }

@@ -7,12 +7,10 @@
  */
 import * as fs from 'node:fs';
 
-import { bindSocket, openSocket, receiveBytes, setSocketOption, watchReadable } from '../native/libc';
+import { bindSocket, receiveBytes, setSocketOption, watchReadable } from '../native/libc';
 import type { Netns } from './netns';
+import { AF_NETLINK, openRtnetlink } from './rtnetlink';
 
-const AF_NETLINK = 16;
-const SOCK_RAW = 3;
-const NETLINK_ROUTE = 0;
 const SOL_NETLINK = 270;
 const NETLINK_LISTEN_ALL_NSID = 8;
 const RTMGRP_LINK = 0x1;
@@ -48,7 +46,7 @@ function concerns(fd: number, indexes: readonly number[], buffer: Uint8Array): b
 /** Calls `onChange` after a link with one of these indexes or its addresses changed, until closed. */
 export function watchLinks(peerNetns: Netns, indexes: readonly number[], onChange: () => void): Disposable & { close(): void } {
   const fd = peerNetns.run(() => {
-    const socket = openSocket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+    const socket = openRtnetlink();
     setSocketOption(socket, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, 1);
     const address = new DataView(new ArrayBuffer(12));
     address.setUint16(0, AF_NETLINK, true);

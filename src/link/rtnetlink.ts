@@ -7,8 +7,11 @@
 import * as fs from 'node:fs';
 
 import { errnoOf, openSocket, receiveBytes, sendBytes, SystemError } from '../native/libc';
+import { ipv4Text, ipv6Text } from '../packet/addresses';
 
-const AF_NETLINK = 16;
+export const AF_NETLINK = 16;
+export const AF_INET = 2;
+export const AF_INET6 = 10;
 const SOCK_RAW = 3;
 const NETLINK_ROUTE = 0;
 const NLM_F_REQUEST = 0x1;
@@ -97,6 +100,9 @@ export function textOf(attribute: DataView | undefined): string | undefined {
   const bytes = bytesOf(attribute);
   return Buffer.from(bytes.subarray(0, bytes.indexOf(0) >>> 0)).toString();
 }
+
+/** An attribute that holds an address of IPv4 or IPv6. */
+export const ipTextOf = (attribute: DataView): string => (attribute.byteLength === 4 ? ipv4Text : ipv6Text)(bytesOf(attribute), 0);
 
 /** An attribute's bytes, where they are. */
 export const bytesOf = (attribute: DataView): Uint8Array => new Uint8Array(attribute.buffer, attribute.byteOffset, attribute.byteLength);

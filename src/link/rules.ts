@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** The policy routing rules of the calling thread's network namespace. */
-import { ipv4Text, ipv6Text } from '../packet/addresses';
-import { askAll, attributesOf, bytesOf, textOf } from './rtnetlink';
+import { AF_INET, AF_INET6, askAll, attributesOf, ipTextOf, textOf } from './rtnetlink';
 
 const RTM_GETRULE = 34;
 /** struct fib_rule_hdr: family, destination's and source's prefix length, tos, table, two reserved, action, flags. */
 const RULE_BYTES = 12;
 const FRA = { DST: 1, IIFNAME: 3, PRIORITY: 6, TABLE: 15, PROTOCOL: 21 };
-const AF_INET = 2;
-const AF_INET6 = 10;
 
 /** The table of the machine's own addresses (RT_TABLE_LOCAL). */
 export const LOCAL_TABLE = 255;
@@ -34,7 +31,7 @@ function toRule(message: DataView): Rule {
     table: found.get(FRA.TABLE)?.getUint32(0, true) ?? message.getUint8(4),
     protocol: found.get(FRA.PROTOCOL)?.getUint8(0) ?? 0,
     fromAll: message.getUint8(2) === 0,
-    ...(to && { to: to.byteLength === 4 ? ipv4Text(bytesOf(to), 0) : ipv6Text(bytesOf(to), 0) }),
+    ...(to && { to: ipTextOf(to) }),
     ...(found.has(FRA.IIFNAME) && { iif: textOf(found.get(FRA.IIFNAME)) ?? '' }),
   };
 }

@@ -6,7 +6,7 @@ import type { Controller } from '../controller/controller';
 import { readStats, type Stats } from '../datapath/stats';
 import type { VnetError } from '../errors';
 import { wrongFrame, type OnHookError } from '../hooks/contract';
-import { impairmentWords, parseImpairment } from '../impair/words';
+import { checkedWords } from '../impair/words';
 import { hookFile } from './nic-options';
 import { RefusalWatch } from './refusal-watch';
 
@@ -85,7 +85,7 @@ export class Nic extends EventEmitter<NicEvents> implements AsyncDisposable {
    * words: `'delay 20ms loss 1%'`; null takes that away. Rejects with UNSUPPORTED where the kernel has no netem.
    */
   async impair(words: string | null): Promise<void> {
-    await this.controller.impair(words === null ? null : impairmentWords(parseImpairment(words.split(' ').filter(Boolean))));
+    await this.controller.impair(words === null ? null : checkedWords(words));
   }
 
   /** Ends the loop and removes everything that was made; resolves when nothing is left. Idempotent. */

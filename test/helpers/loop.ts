@@ -24,7 +24,7 @@ export async function atRest(nic: Attached): Promise<Stats> {
   for (const end = Date.now() + WAIT_MS; ; await delay(20 * SLOW)) {
     const stats = look(nic);
     // A queue that has just become empty wakes a moment later: closing the waiting room takes the kernel's RTNL lock.
-    const empty = stats.queue.packets === 0 && stats.held.now === 0 && stats.state !== 'stopped';
+    const empty = stats.queue.packets === 0 && stats.held.now === 0 && stats.impair.waiting === 0 && stats.state !== 'stopped';
     if ((empty && law(stats).balanced) || Date.now() > end) return stats;
   }
 }

@@ -6,7 +6,7 @@ import { ControlClient } from '../../src/controller/control-socket';
 import { law, type Stats } from '../../src/datapath/stats';
 import { controlSocket } from '../../src/state/store';
 import { attachedIn, attachmentOf, cliOk, SLOW, type Attached } from '../helpers/cli';
-import { ADDRESSES, delay, exchange, look, WAIT_MS } from '../helpers/loop';
+import { ADDRESSES, atRest, delay, exchange, look, WAIT_MS } from '../helpers/loop';
 import { kernelCounters, okIn, quietNetns } from '../helpers/netns';
 import { OwnUdp } from '../helpers/own-sockets';
 import { withoutQdisc } from '../helpers/qdisc';
@@ -21,13 +21,6 @@ const COUNT = 200;
 async function impair(nic: Attached, words: string | null): Promise<void> {
   using client = await ControlClient.connect(controlSocket(attachmentOf(nic).id));
   await client.ask({ order: 'impair', words: words?.split(' ') ?? null }, 10_000 * SLOW);
-}
-
-async function atRest(nic: Attached): Promise<Stats> {
-  for (const end = Date.now() + WAIT_MS; ; await delay(20 * SLOW)) {
-    const stats = look(nic);
-    if ((stats.impair.waiting + stats.queue.packets === 0 && law(stats).balanced) || Date.now() > end) return stats;
-  }
 }
 
 /** Sends datagrams; how many came back, and the reading at rest afterwards, which has to balance. */

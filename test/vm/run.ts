@@ -63,18 +63,18 @@ async function runTests(
   missing: ReadonlyMap<Kernel, string>,
 ): Promise<number> {
   const wanted = options.directories.length > 0 ? options.directories.map((directory) => ({ directory, files: /\.test\.ts$/ })) : sets[options.set];
-  const unitsOf = (kernel: Kernel): TestUnit[] => findTests(repository, wanted, options.match, kernel.name);
+  const units = new Map(options.kernels.map((kernel) => [kernel, findTests(repository, wanted, options.match, kernel.name)]));
   const report = new Report((line) => console.log(line));
   const sums: string[] = [];
   const results: KernelResult[] = [];
-  const filesOf = (kernel: Kernel): number => unitsOf(kernel).flatMap(({ files }) => files).length;
+  const filesOf = (kernel: Kernel): number => units.get(kernel)!.flatMap(({ files }) => files).length;
   // The longest first, so that no guest is left to run by itself in the end; the oldest has little to do.
   const inOrder = [...options.kernels].reverse().sort((a, b) => filesOf(b) - filesOf(a));
   const jobs = inOrder.map((kernel) => async (turn: Turn): Promise<void> => {
     if (interrupt.signal.aborted) return;
     const image = fetched.get(kernel.name);
     if (image) {
-      const tests = await testKernel(kernel, image, unitsOf(kernel), new KernelReport(report, turn, sums), options);
+      const tests = await testKernel(kernel, image, units.get(kernel)!, new KernelReport(report, turn, sums), options);
       results.push({ name: kernel.name, version: image.version, tests });
       return;
     }
@@ -82,7 +82,7 @@ async function runTests(
     turn.say(() => (process.env['CI'] ? report.check(`${kernel.name} can be fetched`, [why]) : report.skip(`${kernel.name} can be fetched`, why)));
   });
   await inTurns(jobs, options.jobs);
-  if (options.kernels.every((kernel) => unitsOf(kernel).length === 0)) report.check('there are test files', [`none in ${wanted.map((set) => set.directory).join(', ')} matches`]);
+  if ([...units.values()].every((found) => found.length === 0)) report.check('there are test files', [`none in ${wanted.map((set) => set.directory).join(', ')} matches`]);
   if (interrupt.signal.aborted) report.check('runs to its end', ['interrupted']);
   for (const sum of sums) report.comment(sum);
   const ok = report.end();

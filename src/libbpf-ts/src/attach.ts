@@ -71,13 +71,13 @@ export function attachTracepoint(program: BpfProgram, { category, name }: Tracep
  */
 export function attachKprobe(program: BpfProgram, target: KprobeTarget): Link {
   const kind = tracing('tracing with kprobes (CONFIG_KPROBE_EVENTS)', '4.1');
-  const operation = `attach ${program.name} to ${target.function} (${target.onReturn ? 'kretprobe' : 'kprobe'})`;
+  const where = `to ${target.function} (${target.onReturn ? 'kretprobe' : 'kprobe'})`;
   // ENOENT would not say whether the function is missing or all of it.
   const tracefs = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'].map((directory) => `${directory}/kprobe_events`);
   if (!['/sys/bus/event_source/devices/kprobe', ...tracefs].some(existsSync)) {
-    throw new NotSupportedError(kind.feature, kind.minimumKernel, { operation, errno: Errno.ENOENT });
+    throw new NotSupportedError(kind.feature, kind.minimumKernel, { operation: operationOf(program, where), errno: Errno.ENOENT });
   }
-  return attach(program, `to ${target.function} (${target.onReturn ? 'kretprobe' : 'kprobe'})`, kind, (it) =>
+  return attach(program, where, kind, (it) =>
     libbpf.bpf_program__attach_kprobe(it, target.onReturn ?? false, target.function),
   );
 }
@@ -119,9 +119,11 @@ function openDirectory(path: string): number {
   }
 }
 
+const operationOf = (program: BpfProgram, where: string): string => `attach ${program.name} ${where}`;
+
 /** @param call gives a `struct bpf_link *`, or 0 and errno */
 function attach(program: BpfProgram, where: string, kind: Kind, call: (handle: Address) => Address): Link {
-  const operation = `attach ${program.name} ${where}`;
+  const operation = operationOf(program, where);
   const link = call(handleOf(program));
   if (link !== 0) return new Link(link);
   const errno = lastErrno();

@@ -11,6 +11,7 @@ import { ROOT, SLOW } from '../../helpers/cli';
 import { eventually } from '../../helpers/controller';
 import { hookFile } from '../../helpers/hook-file';
 import { ok } from '../../helpers/netns';
+import { namespaces } from '../../helpers/run-command';
 
 t.setTimeout(300_000 * SLOW);
 
@@ -66,7 +67,6 @@ t.test('a hook, the stack, and programs in the namespace', { skip }, async (t) =
   t.equal(lab.nic.stats().hooks.errors, 0);
 });
 
-const namespaces = (): string[] => ok('ip', ['netns', 'list']).split('\n').map((line) => line.split(' ')[0] as string);
 const state = (netns: string): string => ok('sh', ['-c', `grep -ls '"${netns}"' /run/vnet-bpf/*/state.json || true`]);
 
 t.test('nothing is left, whatever happens', { skip }, async (t) => {
