@@ -15,7 +15,9 @@ export interface CommandResult {
 
 /** Runs a program to its end; a failing status is the caller's to judge. */
 export function tryCommand(program: string, args: readonly string[], input = ''): CommandResult {
-  const result = spawnSync(program, args, { env, input, encoding: 'utf8', maxBuffer: 64 << 20 });
+  // In a session of its own: a terminal's Ctrl-C is for us, and must not end what we are in the middle of.
+  const options = { env, input, encoding: 'utf8', maxBuffer: 64 << 20, detached: true } as const;
+  const result = spawnSync(program, args, options);
   if (result.error) {
     const missing = (result.error as NodeJS.ErrnoException).code === 'ENOENT';
     throw new VnetError('COMMAND_FAILED', program, missing ? 'is not installed' : result.error.message, {
