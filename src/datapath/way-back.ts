@@ -31,11 +31,23 @@ export function judgeWayBack(sent: number, delivered: number, record: Impairment
   return { backlog: record.backlog, impair: { waiting, lost, duplicated: lost - missing } };
 }
 
+/** A frame that netem lets go between the two readings would be neither waiting nor delivered: then they are read again. */
+const READINGS = 8;
+
 /** Reads it in the kernel; `sent` and `enobufs` have to be read before. A dummy counts nothing on the way back. */
 export function readWayBack({ peer: end, impairment, baseline }: Attachment, sent: number, enobufs: number): WayBack {
   using netns = end && openPeerNetns();
-  const delivered = (end && netns?.run(() => transmittedFramesOf(end.ifindex))) ?? null;
-  if (!end || delivered === null) return judgeWayBack(sent, sent, null, null, enobufs);
-  const netem = impairment?.words ? (netns?.run(() => readNetem(end.name)) ?? null) : null;
-  return judgeWayBack(sent, delivered - baseline.peerTxPackets, impairment, netem, enobufs);
+  if (!end || !netns) return judgeWayBack(sent, sent, null, null, enobufs);
+  return netns.run(() => {
+    let delivered = transmittedFramesOf(end.ifindex);
+    let netem: NetemReading = null;
+    for (let reading = 0; impairment?.words && reading < READINGS; reading++) {
+      netem = readNetem(end.name);
+      const before = delivered;
+      delivered = transmittedFramesOf(end.ifindex);
+      if (delivered === before) break;
+    }
+    if (delivered === null) return judgeWayBack(sent, sent, null, null, enobufs);
+    return judgeWayBack(sent, delivered - baseline.peerTxPackets, impairment, netem, enobufs);
+  });
 }
