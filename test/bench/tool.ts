@@ -21,7 +21,9 @@ export interface Tool {
 
 /** Starts a program in a network namespace, given by its file. */
 export function startIn(netnsFile: string, program: string, args: readonly (string | number)[]): Tool {
-  const child = spawn('nsenter', [`--net=${netnsFile}`, '--', program, ...args.map(String)], { stdio: ['pipe', 'pipe', 'pipe'] });
+  // In a session of its own, as the product's daemon is: the scheduler shares the processor among sessions first
+  // (CONFIG_SCHED_AUTOGROUP, sched(7)), so a loop that shared ours with the sender would have less of it.
+  const child = spawn('nsenter', [`--net=${netnsFile}`, '--', program, ...args.map(String)], { stdio: ['pipe', 'pipe', 'pipe'], detached: true });
   child.stdin.on('error', () => {}); // it ended without reading: its exit status tells
   const kill = removable(() => child.exitCode === null && child.signalCode === null && child.kill('SIGKILL'));
   let errors = '';

@@ -38,7 +38,10 @@ export async function flood(stage: Stage, { bytes, flows, seconds, rate = 0 }: U
   const receiver = startTool(stage.netns, 'udp-receive', [ADDRESS, port]);
   await receiver.ready;
   const busyUntil = watchBusy();
-  const sent = await runTool<Sent>(stage.netns, 'udp-send', [ADDRESS, port, bytes, flows, seconds, rate]);
+  const endedEarly = receiver.result.then((said): never => {
+    throw new Error(`udp-receive has ended before the sender: ${said}`);
+  });
+  const sent = await Promise.race([runTool<Sent>(stage.netns, 'udp-send', [ADDRESS, port, bytes, flows, seconds, rate]), endedEarly]);
   receiver.stop(sent.sent);
   const got = JSON.parse(await receiver.result) as Received;
   const busy = busyUntil(got.lastNs); // not the wait for what does not come
