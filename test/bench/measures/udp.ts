@@ -7,7 +7,7 @@ import { watchBusy } from './cpu';
 import type { Measure, Section, Values } from './measure';
 
 /** Each run has a port of its own: what comes late must not be counted in the next one. */
-let port = 20000;
+let lastPort = 20000;
 
 interface Sent {
   sent: number;
@@ -34,7 +34,7 @@ export interface UdpLoad {
 
 /** Sends for so long and waits until the last datagram has come. */
 export async function flood(stage: Stage, { bytes, flows, seconds, rate = 0 }: UdpLoad): Promise<Values> {
-  port = port === 59999 ? 20000 : port + 1;
+  const port = (lastPort = lastPort === 59999 ? 20000 : lastPort + 1);
   const receiver = startTool(stage.netns, 'udp-receive', [ADDRESS, port]);
   await receiver.ready;
   const busyUntil = watchBusy();
