@@ -60,7 +60,7 @@ export function attachArguments(y: Argv): Argv {
     .option('queue-packets', text('limit the queue to so many frames, as a descriptor ring'))
     .option('budget', text('frames per poll, 1 to 1024 [64]'))
     .option('gro', { choices: ['on', 'off'] as const, requiresArg: true, describe: 'merge neighbouring datagrams of a flow on their way back [on]' })
-    .option('busy-poll', text('microseconds for which the poller looks for frames before it sleeps [0]'))
+    .option('busy-poll', text('microseconds for which the poller looks for frames before it sleeps [auto]'))
     .option('when-full', { choices: ['hold', 'drop'] as const, requiresArg: true, describe: 'frames that find the queue full wait, or are refused [hold]' })
     .option('low-watermark', text('part of the queue at which it wakes [50%]'))
     .options(hookOptions)

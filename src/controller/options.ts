@@ -24,8 +24,8 @@ export interface AttachOptions {
   budget: number;
   /** Merge neighbouring datagrams of a flow on their way back. */
   gro: boolean;
-  /** Microseconds for which the poller goes on looking after the last frame, before it sleeps. */
-  busyPollUs: number;
+  /** Microseconds for which the poller goes on looking after the last frame, before it sleeps; null: as the traffic is. */
+  busyPollUs: number | null;
   /** Null: hold where the back end can, which is veth. */
   whenFull: 'hold' | 'drop' | null;
   /** 0 to 1: the part of the queue that may still be filled when it wakes. */
@@ -47,7 +47,7 @@ export const DEFAULTS: AttachOptions = {
   queuePackets: 0,
   budget: 64,
   gro: true,
-  busyPollUs: 0,
+  busyPollUs: null,
   whenFull: null,
   lowWatermark: 0.5,
   replace: false,
@@ -136,7 +136,7 @@ export function parseInteger(option: string, text: string, min: number, max: num
 
 export const parseMtu = (text: string): number => parseInteger('mtu', text, MIN_MTU, MAX_MTU);
 export const parseBudget = (text: string): number => parseInteger('budget', text, 1, BATCH.max);
-export const parseBusyPoll = (text: string): number => parseInteger('busy-poll', text, 0, 1_000_000);
+export const parseBusyPoll = (text: string): number | null => (text === 'auto' ? null : parseInteger('busy-poll', text, 0, 1_000_000));
 export const parseQueuePackets = (text: string): number => parseInteger('queue-packets', text, 1, 1 << 24);
 
 /** The smallest ring takes the largest frame and the headroom of the waiting room; the kernel wants a power of two. */

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /**
  * The loop around poll(budget) of one interface, as NAPI runs a driver: poll again while the budget
- * is used up; when less was done, arm the wake-up, look again, and only then sleep. It does not
- * block: each turn polls once and says how long the interface can be left alone (poll-group.ts).
+ * is used up; when less was done, look on for a while (busy-poll.ts) or arm the wake-up, look again,
+ * and only then sleep. It does not block: each turn polls once and says how long the interface can be
+ * left alone (poll-group.ts).
  */
+import type { BusyPoll } from './busy-poll';
 import { CONTROL } from './layout';
 import type { Poller } from './poller';
 import { GATE_STOPPED, type QueueGate } from './queue-gate';
@@ -48,8 +50,8 @@ export interface LoopParts {
   control: SharedWords;
   /** COMMAND words, shared with the main thread. */
   command: Int32Array;
-  /** Goes on looking for so many milliseconds after the last frame, before it arms and sleeps; 0: sleeps at once. */
-  busyPollMs: number;
+  /** Whether to go on looking before it arms and sleeps. */
+  busyPoll: BusyPoll;
   /** Called at most every 50 ms when the queue has stopped or woken. */
   onQueue: () => void;
   /** Called when held frames seem to be lost: somebody has to look into the waiting room. */
@@ -66,8 +68,6 @@ export class PollLoop {
   private endBy = Infinity;
   private backoff = BACKOFF_MS;
   private stalls = 0;
-  /** When the last frame was found. */
-  private lastWork = -Infinity;
   private stopsSeen = 0;
   private stoppedSeen = 0;
   private lastReport = -REPORT_MS;
@@ -82,11 +82,11 @@ export class PollLoop {
     if (this.isToldToStop()) return this.finish(now);
     if (this.state === 'asleep' && !this.isWoken()) return Infinity;
     if (now < this.restUntil) return this.restUntil - now;
-    const { poller } = this.parts;
+    const { poller, busyPoll } = this.parts;
     const done = this.poll();
     if (done > 0) {
       this.stalls = 0;
-      this.lastWork = now;
+      busyPoll.found(now, performance.now());
     }
     this.report(now, false);
     if (done > 0) this.backoff = BACKOFF_MS;
@@ -97,7 +97,7 @@ export class PollLoop {
     }
     this.backoff = BACKOFF_MS;
     if (done > 0 && this.pollDelayMs > 0) return this.rest(this.pollDelayMs);
-    if (done === poller.budget || now - this.lastWork < this.parts.busyPollMs) return 0;
+    if (done === poller.budget || busyPoll.looksOn(now)) return 0;
     return this.complete(now);
   }
 

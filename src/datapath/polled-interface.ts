@@ -4,6 +4,7 @@ import { MappedMemory, RingBuffer } from 'libbpf-ts';
 
 import { transmittedFrames } from '../link/links';
 import { Batch, iovecBytes } from './batch';
+import { BusyPoll } from './busy-poll';
 import { roomFrameCost } from './credit';
 import { Gro, groHeaderBytes } from './gro';
 import { BATCH, CONTROL } from './layout';
@@ -25,8 +26,8 @@ export interface PollRequest {
   budget: number;
   /** Whether neighbouring frames of a flow are merged. */
   gro: boolean;
-  /** Microseconds for which an idle interface is looked at before the thread may sleep. */
-  busyPollUs: number;
+  /** Microseconds for which an idle interface is looked at before the thread may sleep; null: as the traffic is. */
+  busyPollUs: number | null;
   limits: GateLimits;
   /** Sockets and entry of the waiting room; null where frames are refused instead of held. */
   room: (RoomSockets & { ifindex: number }) | null;
@@ -78,11 +79,13 @@ export function mapParts(request: Omit<PollRequest, 'command'>, own: Own) {
   return { ring: reader, data, dataAddress, control, gate, sender, delivered, batchOf };
 }
 
+export const busyPollOf = ({ busyPollUs }: Pick<PollRequest, 'busyPollUs'>): BusyPoll => new BusyPoll(busyPollUs === null ? null : busyPollUs / 1000);
+
 function loopOf(request: PollRequest, own: Own, onQueue: () => void, onStalled: () => void): PollLoop {
   const { budget } = request;
   const { batchOf, ...parts } = mapParts(request, own);
   const { gate, ring, control, data } = parts;
   const gro = request.gro ? new Gro(data, own(MappedMemory.map({ length: groHeaderBytes(budget) }))) : null;
   const poller = new Poller({ ...parts, batch: batchOf(budget), gro }, budget);
-  return new PollLoop({ poller, gate, ring, control, command: new Int32Array(request.command), busyPollMs: request.busyPollUs / 1000, onQueue, onStalled });
+  return new PollLoop({ poller, gate, ring, control, command: new Int32Array(request.command), busyPoll: busyPollOf(request), onQueue, onStalled });
 }

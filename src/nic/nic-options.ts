@@ -41,8 +41,8 @@ export interface NicOptions {
   budget?: number;
   /** Merge neighbouring datagrams of a flow on their way back; on unless given. */
   gro?: boolean;
-  /** Microseconds for which the poller looks for frames before it sleeps; 0 unless given. */
-  busyPoll?: number;
+  /** Microseconds for which the poller looks for frames before it sleeps; as the traffic is unless given. */
+  busyPoll?: number | 'auto';
   /** Frames that find the queue full wait, or are refused. */
   whenFull?: 'hold' | 'drop';
   /** Per cent of the queue at which it wakes, 0 to 99. */
@@ -73,7 +73,7 @@ export function toAttachOptions(iface: string, options: NicOptions): AttachOptio
     ringBytes: ringSize === undefined ? DEFAULTS.ringBytes : parseRingSize(String(ringSize)),
     queuePackets: number(queuePackets, parseQueuePackets) ?? DEFAULTS.queuePackets,
     gro: options.gro ?? DEFAULTS.gro,
-    busyPollUs: number(options.busyPoll, parseBusyPoll) ?? DEFAULTS.busyPollUs,
+    busyPollUs: options.busyPoll === undefined ? DEFAULTS.busyPollUs : parseBusyPoll(String(options.busyPoll)),
     budget: number(budget, parseBudget) ?? DEFAULTS.budget,
     whenFull: oneOf('whenFull', options.whenFull, ['hold', 'drop']) ?? DEFAULTS.whenFull,
     lowWatermark: lowWatermark === undefined ? DEFAULTS.lowWatermark : parseWatermark(`${lowWatermark}%`),

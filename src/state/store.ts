@@ -63,7 +63,7 @@ export interface Attachment {
   lowWatermarkPackets: number;
   budget: number;
   gro: boolean;
-  busyPollUs: number;
+  busyPollUs: number | null;
   whenFull: 'hold' | 'drop';
   /** The file of the hook in place, or null. */
   hook: string | null;

@@ -2,6 +2,7 @@
 /** The loop around poll(): when it sleeps, and that nothing can slip past it while it falls asleep. */
 import t from 'tap';
 
+import { BusyPoll } from '../../src/datapath/busy-poll';
 import { CONTROL } from '../../src/datapath/layout';
 import { PollGroup } from '../../src/datapath/poll-group';
 import { COMMAND, PollLoop } from '../../src/datapath/poll-loop';
@@ -27,7 +28,7 @@ class Stage {
   readonly onSleep: (() => number)[] = [];
   maxPolls = 1000;
   linkDown: boolean[] = [];
-  busyPollMs = 0;
+  busyPollMs: number | null = 0;
 
   stop(): void {
     Atomics.store(this.command, COMMAND.stop, 1);
@@ -58,7 +59,7 @@ class Stage {
       },
       control: this.control,
       command: this.command,
-      busyPollMs: this.busyPollMs,
+      busyPoll: new BusyPoll(this.busyPollMs),
       onQueue: () => this.events.push('announce'),
       onStalled: () => this.events.push('stalled'),
     });

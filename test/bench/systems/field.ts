@@ -25,6 +25,10 @@ export interface Field {
 /** The name in tables of the product without GRO, which is what its C twin is compared with. */
 export const PLAIN = 'ours, gro off';
 
+/** The product that always looks on for 100 us before it sleeps, and the one that sleeps at once. */
+export const BUSY = 'ours, busy poll';
+export const SLEEPY = 'ours, busy poll 0';
+
 /** Variants of the product that exist only where it has the option. */
 function variantsOf({ main, has }: Product, all: readonly [option: string, name: string, value: string][]): System[] {
   return all.filter(([option]) => has(option)).map(([option, name, value]) => ours(name, main, [`--${option}`, value]));
@@ -49,7 +53,7 @@ export function field({ product: where, others, variants, systems }: Options): F
       tap,
       redirect,
     ]),
-    latency: wanted([...defaults, ...variantsOf(product, [['busy-poll', 'ours, busy poll', '100']]), ...asked, ...twins, tap, redirect]),
+    latency: wanted([...defaults, ...variantsOf(product, [['busy-poll', SLEEPY, '0'], ['busy-poll', BUSY, '100']]), ...asked, ...twins, tap, redirect]),
     lossy: wanted([...defaults, tap]),
     resting: wanted([...twins, tap]),
   };
