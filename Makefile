@@ -34,7 +34,7 @@ TEST_SOURCES := $(shell find test/unit test/kernel test/report test/helpers -nam
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DEFAULT_GOAL := help
-.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-vm test-vm-dummy test-vm-self test-vm-table soak bench bench-quick lint build compile compile-tests compile-bench clean pack install uninstall setup setup-test setup-bench setup-vm setup-build
+.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-vm fetch-vm test-vm-dummy test-vm-self test-vm-table soak bench bench-quick lint build compile compile-tests compile-bench clean pack install uninstall setup setup-test setup-bench setup-vm setup-build
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -66,6 +66,9 @@ VM := $(NODE) -r ts-node/register/transpile-only test/vm/run.ts
 test-vm: setup-vm ## run the matrix of kernels under qemu, without root; KERNEL=6.1 for one
 	@$(MAKE) --no-print-directory compile-tests
 	@$(VM) $(if $(KERNEL),--kernel $(KERNEL)) $(VM_ARGS)
+
+fetch-vm: setup-vm node_modules/.package-lock.json ## fetch the kernels of the matrix, so that it runs offline
+	@$(VM) --fetch
 
 test-vm-dummy: setup-vm ## run the traffic tests on a dummy, under qemu; 10 minutes
 	@$(MAKE) --no-print-directory compile-tests
