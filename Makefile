@@ -34,7 +34,7 @@ TEST_SOURCES := $(shell find test/unit test/kernel test/report test/helpers -nam
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DEFAULT_GOAL := help
-.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-vm fetch-vm test-vm-dummy test-vm-self test-vm-table soak bench bench-quick lint build compile compile-tests compile-bench clean pack install uninstall setup setup-test setup-bench setup-vm setup-build
+.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-vm fetch-vm test-vm-dummy test-vm-self test-vm-table soak bench bench-quick lint lint-style lint-types lint-c lint-texts build compile compile-tests compile-bench clean pack install uninstall setup setup-test setup-bench setup-vm setup-build
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -101,11 +101,20 @@ bench-quick: setup-bench ## the same in a minute, less exact; writes nothing
 
 lint: setup-build ## type checks, eslint, warnings of clang, licence headers, a hint with each error, no registry host in the tree
 	@$(MAKE) --no-print-directory compile
+	@$(MAKE) --no-print-directory -j2 --output-sync lint-style lint-types lint-c lint-texts
+
+lint-style:
+	$(BIN)/eslint --config test/lint/eslint.config.mjs --max-warnings 0 src test
+
+lint-types:
 	$(BIN)/tsc --noEmit -p tsconfig.json
 	$(BIN)/tsc --noEmit -p test/tsconfig.json
-	$(BIN)/eslint --config test/lint/eslint.config.mjs --max-warnings 0 src test
+
+lint-c:
 	$(CLANG) $(BPF_CFLAGS) -fsyntax-only bpf/vnet.bpf.c test/bench/c/redirect.bpf.c
 	$(CLANG) -O2 -Wall -Wextra -Werror -fsyntax-only $(filter-out %.bpf.c,$(wildcard test/bench/c/*.c))
+
+lint-texts:
 	@$(NODE) -r ts-node/register/transpile-only test/lint/headers.ts
 	@$(NODE) -r ts-node/register/transpile-only test/lint/hints.ts
 	@$(NODE) -r ts-node/register/transpile-only test/lint/hosts.ts
