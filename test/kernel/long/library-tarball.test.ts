@@ -6,9 +6,9 @@ import * as path from 'node:path';
 import t from 'tap';
 
 import { cannotRun, ROOT, SLOW } from '../../helpers/cli';
+import { installedWorks } from '../../helpers/installed';
 import { ok, quietNetns } from '../../helpers/netns';
-import { PrivateMachine } from '../../helpers/private-machine';
-import { HIDE_SOURCE, installTarball } from '../../helpers/tarball';
+import { installTarball } from '../../helpers/tarball';
 import { withoutTools } from '../../helpers/traffic';
 
 t.setTimeout(300_000 * SLOW);
@@ -99,23 +99,8 @@ t.test('npm pack, npm install', { skip: cannotRun || withoutTools('npm') }, asyn
     t.same(['src', 'test', 'dist/cli/main.js.map', 'node_modules/libbpf-ts/src'].filter(has), [], 'and nothing that only developers need');
   });
 
-  t.test('the command, where there are neither sources nor a compiler', async (t) => {
-    const machine = await PrivateMachine.start(t);
-    machine.shell(HIDE_SOURCE);
-    for (const tool of ['clang', 'make', 'cc']) t.not(machine.run('sh', ['-c', `${tool} --version`]).status, 0, `no ${tool}`);
-    t.equal(machine.shell(`ls -A '${ROOT}'`), '', 'no sources');
-    const vnet = (...args: string[]): string => {
-      const { status, stdout, stderr } = machine.run(bin, args);
-      t.same({ status, stderr }, { status: 0, stderr: '' }, args.join(' '));
-      return stdout;
-    };
-    t.match(vnet('--version'), /^\d+\.\d+\.\d+\n$/);
-    machine.shell('ip netns add lab');
-    vnet('attach', 'vnet0', '--netns', 'lab', '--addr', '10.77.0.1/24', '--daemon');
-    t.match(machine.shell('ip netns exec lab ping -c 4 -i 0.1 -W 5 10.77.0.1'), '4 received');
-    t.match(vnet('stats', 'vnet0', '--netns', 'lab', '--check'), 'balanced');
-    vnet('detach', 'vnet0', '--netns', 'lab');
-    t.same(machine.residue(), ['/run/netns'], 'nothing is left but the directory of ip netns');
+  t.test('the commands, where there are neither sources nor a compiler', async (t) => {
+    await installedWorks(t, { bin, root });
   });
 
   const expected = { status: 0, hooks: { dropped: 0, injected: 1, errors: 4 }, seen: ['hookError', 'detached'], again: 'ALREADY_ATTACHED', wrong: 'USAGE', law: true };
