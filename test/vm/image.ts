@@ -121,7 +121,8 @@ function writeWork(payload: Payload, file: string): void {
     ...compileTree(repository, 'test', harness),
   ];
   for (const { path: name, text } of compiled) writer.file(path.join('work', name), text);
-  for (const { path: name, content } of compileBpf(repository, 'src/libbpf-ts/test')) writer.file(path.join('work', name), content);
+  const objects = ['test', 'examples'].flatMap((name) => compileBpf(repository, `src/libbpf-ts/${name}`));
+  for (const { path: name, content } of objects) writer.file(path.join('work', name), content);
   // Tests that call a compiler themselves get what the host compiled.
   writer.file('crash', guest('crash'), 0o755);
   writer.file('usr/local/bin/clang', guest('clang'), 0o755);
@@ -145,6 +146,7 @@ function workFiles(): string[] {
   };
   return [
     'package.json',
+    'tsconfig.json',
     'src/libbpf-ts/package.json',
     ...list('dist', /\.(c?js|json|o|cache|bash|zsh|fish)$/),
     // Tests hold them against the product.

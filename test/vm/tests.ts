@@ -29,8 +29,9 @@ export interface TestUnit {
   readonly backEnd: 'dummy' | undefined;
 }
 
-/** Those of libbpf-ts but what is in its directory `host`: a compiler, tracefs and cgroups are not in every guest. */
-const LIBBPF = /^(?!host\/)(.*\/)?kernel[-/].*\.test\.ts$/;
+/** Those of libbpf-ts but what is in its directory `host`, which takes a real compiler, and its examples. */
+const LIBBPF = /^(?!host\/)(.*\/)?kernel[-/](?!examples).*\.test\.ts$/;
+const EXAMPLES = /^kernel-examples\.test\.ts$/;
 
 /** The sets of tests by name. */
 export const sets = {
@@ -45,6 +46,7 @@ export const sets = {
     // So has what npm makes of a tarball.
     { directory: 'test/vm/installed', files: /\.test\.ts$/, together: 'matrix', kernels: ['6.1', 'newest'], installed: true },
     { directory: 'src/libbpf-ts/test', files: LIBBPF, together: 'matrix' },
+    { directory: 'src/libbpf-ts/test', files: EXAMPLES, together: 'matrix', kernels: ['newest'] },
   ],
   /** The tests of traffic on the other back end: a host may have no dummy, each kernel of the table does. */
   dummy: [{ directory: 'test/kernel', files: /^(long\/)?(dummy|traffic-.*)\.test\.ts$/, backEnd: 'dummy' }],
@@ -52,6 +54,7 @@ export const sets = {
   full: [
     { directory: 'test/kernel', files: /\.test\.ts$/ },
     { directory: 'src/libbpf-ts/test', files: LIBBPF },
+    { directory: 'src/libbpf-ts/test', files: EXAMPLES },
   ],
 } as const satisfies Record<string, readonly TestSet[]>;
 
