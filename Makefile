@@ -34,7 +34,7 @@ TEST_SOURCES := $(shell find test/unit test/kernel test/report test/helpers -nam
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DEFAULT_GOAL := help
-.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-vm test-vm-dummy test-vm-self test-vm-table soak bench bench-quick lint build compile compile-tests compile-bench clean pack install uninstall setup setup-test setup-bench setup-vm setup-build
+.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-vm test-vm-dummy test-vm-self test-vm-table soak bench bench-quick lint build compile compile-tests compile-bench clean pack deb install uninstall setup setup-test setup-bench setup-vm setup-build
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -194,6 +194,10 @@ setup-vm:
 pack: setup-build ## make vnet-bpf-VERSION.tgz, for npm i -g: whoever installs it needs neither make nor a compiler
 	@$(MAKE) --no-print-directory compile
 	@npm pack --silent --pack-destination dist
+
+deb: setup-build ## make vnet-bpf_VERSION_ARCHITECTURE.deb of the same, with the unit, the manual and completion
+	@$(MAKE) --no-print-directory compile
+	@src/setup/deb.sh dist
 
 SHARE = $(PREFIX)/share
 # What install makes: a link in bin, the manual, and completion where each shell looks for it.

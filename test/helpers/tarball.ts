@@ -10,6 +10,7 @@ import * as path from 'node:path';
 import type { Test } from 'tap';
 
 import { ROOT } from './cli';
+import type { Installed } from './installed';
 import { ok } from './netns';
 import { installArguments, npmEnvironment, packArguments } from './npm';
 
@@ -23,12 +24,9 @@ for name in clang gcc cc g++ c++ make cmake; do
 done
 `;
 
-export interface Installed {
+export interface InstalledTarball extends Installed {
   /** npm's prefix: bin/ and lib/node_modules/ lie in it. */
   prefix: string;
-  /** The installed package. */
-  root: string;
-  bin: string;
   /** Bytes of all its files. */
   bytes: number;
 }
@@ -41,7 +39,7 @@ function bytesOf(directory: string): number {
 }
 
 /** `npm pack`, and `npm i -g` of vnet-bpf and libbpf-ts into an empty prefix; all of it is removed when the test ends. */
-export function installTarball(t: Test): Installed {
+export function installTarball(t: Test): InstalledTarball {
   // Not below /run: a machine of its own has another one.
   const prefix = fs.mkdtempSync(path.join(os.tmpdir(), 'vnet-bpf-prefix-'));
   t.teardown(() => fs.rmSync(prefix, { recursive: true, force: true }));

@@ -102,7 +102,7 @@ t.test('npm pack, npm install', { skip: cannotRun || withoutTools('npm') }, asyn
   });
 
   t.test('the commands, where there are neither sources nor a compiler', async (t) => {
-    await installedWorks(t, { bin, root });
+    await installedWorks(t, { bin, root, libbpf: path.join(prefix, 'bin', 'libbpf-ts') });
   });
 
   const expected = { status: 0, hooks: { dropped: 0, injected: 1, errors: 4 }, seen: ['hookError', 'detached'], metrics: true, gone: true, again: 'ALREADY_ATTACHED', wrong: ['USAGE', 'USAGE'], law: true };
