@@ -34,7 +34,7 @@ TEST_SOURCES := $(shell find test/unit test/kernel test/report test/helpers -nam
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DEFAULT_GOAL := help
-.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-vm test-vm-dummy test-vm-self test-vm-table soak bench bench-quick lint build compile compile-tests compile-bench clean pack deb install uninstall setup setup-test setup-bench setup-vm setup-build
+.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-vm test-vm-dummy test-vm-systemd test-vm-self test-vm-table soak bench bench-quick lint build compile compile-tests compile-bench clean pack deb install uninstall setup setup-test setup-bench setup-vm setup-build
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -70,6 +70,10 @@ test-vm: setup-vm ## run the matrix of kernels under qemu, without root; KERNEL=
 test-vm-dummy: setup-vm ## run the traffic tests on a dummy, under qemu; 10 minutes
 	@$(MAKE) --no-print-directory compile-tests
 	@$(VM) --set dummy --kernel $(or $(KERNEL),6.18) $(VM_ARGS)
+
+test-vm-systemd: setup-vm ## run the unit under a real systemd, the host's own, in a guest
+	@$(MAKE) --no-print-directory compile-tests
+	@$(VM) --set systemd --kernel $(or $(KERNEL),6.1) $(VM_ARGS)
 
 test-vm-self: setup-vm ## prove that each way in which a kernel can fail is noticed
 	@$(MAKE) --no-print-directory compile-tests

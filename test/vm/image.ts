@@ -16,6 +16,7 @@ import { collectModules } from './modules';
 import { packageFiles } from './node-packages';
 import { cached, fingerprint } from './parts';
 import { cache, repository } from './paths';
+import { systemdPart } from './systemd-part';
 
 /** What a boot adds to the image: its script, and files that are only wanted this time. */
 export interface Payload {
@@ -25,6 +26,8 @@ export interface Payload {
   readonly extra?: ReadonlyMap<string, string>;
   /** Whether the tarballs are installed in the guest. */
   readonly installed?: boolean;
+  /** Whether systemd is the guest's first process. */
+  readonly systemd?: boolean;
 }
 
 /** Writes the whole image for one boot. */
@@ -32,7 +35,7 @@ export function buildImage(kernel: FetchedKernel, payload: Payload, file: string
   const work = `${file}.work`;
   writeWork(payload, work);
   copyFileSync(basePart(), file);
-  for (const part of [modulesPart(kernel), ...(payload.installed ? [installedPart()] : []), work]) appendFileSync(file, readFileSync(part));
+  for (const part of [modulesPart(kernel), ...(payload.installed ? [installedPart()] : []), ...(payload.systemd ? [systemdPart()] : []), work]) appendFileSync(file, readFileSync(part));
   rmSync(work);
 }
 
@@ -110,11 +113,11 @@ function modulesPart(kernel: FetchedKernel): string {
 function writeWork(payload: Payload, file: string): void {
   const writer = new CpioWriter(file);
   const guest = (name: string) => readFileSync(path.join(__dirname, 'guest', name));
-  writer.file('init', guest('init'), 0o755);
+  for (const name of ['init', 'run-script']) writer.file(name, guest(name), 0o755);
   writer.file('script', payload.script, 0o755);
   for (const name of workFiles()) writer.file(path.join('work', name), readFileSync(path.join(repository, name)));
   // The harness itself stays on the host; what proves it does not.
-  const harness = (name: string) => /^test\/vm\/(?!smoke\/|fixtures\/|installed\/)/.test(name);
+  const harness = (name: string) => /^test\/vm\/(?!smoke\/|fixtures\/|installed\/|systemd\/)/.test(name);
   const compiled = [
     ...compileTree(repository, 'src', (name) => name.startsWith('src/libbpf-ts/')),
     ...compileTree(repository, 'src/libbpf-ts'),

@@ -15,6 +15,8 @@ export interface TestSet {
   readonly kernels?: readonly string[];
   /** They need the packed tarballs, installed in the guest. */
   readonly installed?: true;
+  /** They need systemd as the first process of the guest. */
+  readonly systemd?: true;
   /** Where the interfaces of the tests are to be made, if not on a veth. */
   readonly backEnd?: 'dummy';
 }
@@ -26,6 +28,7 @@ export interface TestUnit {
   /** Paths relative to the root of the repository. */
   readonly files: readonly string[];
   readonly installed: boolean;
+  readonly systemd: boolean;
   readonly backEnd: 'dummy' | undefined;
 }
 
@@ -50,6 +53,8 @@ export const sets = {
   ],
   /** The tests of traffic on the other back end: a host may have no dummy, each kernel of the table does. */
   dummy: [{ directory: 'test/kernel', files: /^(long\/)?(dummy|traffic-.*)\.test\.ts$/, backEnd: 'dummy' }],
+  /** The unit of docs/systemd, under the real systemd. */
+  systemd: [{ directory: 'test/vm/systemd', files: /\.test\.ts$/, installed: true, systemd: true }],
   /** All tests that need a real kernel. */
   full: [
     { directory: 'test/kernel', files: /\.test\.ts$/ },
@@ -63,7 +68,7 @@ export type SetName = keyof typeof sets;
 /** Those that run on a kernel. */
 export function findTests(root: string, wanted: readonly TestSet[], match: RegExp, kernel: string): TestUnit[] {
   const units: TestUnit[] = [];
-  for (const { directory, files, together, kernels, installed = false, backEnd } of wanted) {
+  for (const { directory, files, together, kernels, installed = false, systemd = false, backEnd } of wanted) {
     if (kernels && !kernels.includes(kernel)) continue;
     let names: string[];
     try {
@@ -79,11 +84,11 @@ export function findTests(root: string, wanted: readonly TestSet[], match: RegEx
     if (found.length === 0) continue;
     const on = backEnd === undefined ? '' : ` on a ${backEnd}`;
     const begun = units.findIndex(({ name }) => name === together);
-    if (together === undefined) units.push(...found.map((file) => ({ name: file + on, files: [file], installed, backEnd })));
-    else if (begun < 0) units.push({ name: together + on, files: found, installed, backEnd });
+    if (together === undefined) units.push(...found.map((file) => ({ name: file + on, files: [file], installed, systemd, backEnd })));
+    else if (begun < 0) units.push({ name: together + on, files: found, installed, systemd, backEnd });
     else {
       const unit = units[begun] as TestUnit;
-      units[begun] = { ...unit, files: [...unit.files, ...found], installed: unit.installed || installed };
+      units[begun] = { ...unit, files: [...unit.files, ...found], installed: unit.installed || installed, systemd: unit.systemd || systemd };
     }
   }
   return units;
