@@ -34,7 +34,7 @@ TEST_SOURCES := $(shell find test/unit test/kernel test/report test/helpers -nam
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DEFAULT_GOAL := help
-.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-vm fetch-vm test-vm-dummy test-vm-self test-vm-table soak bench bench-quick lint lint-style lint-types lint-c lint-texts build compile compile-tests compile-bench clean pack install uninstall setup setup-test setup-bench setup-vm setup-build
+.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-vm fetch-vm test-vm-dummy test-vm-systemd test-vm-self test-vm-table soak bench bench-quick lint lint-style lint-types lint-c lint-texts build compile compile-tests compile-bench clean pack deb install uninstall setup setup-test setup-bench setup-vm setup-build
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -73,6 +73,10 @@ fetch-vm: setup-vm node_modules/.package-lock.json ## fetch the kernels of the m
 test-vm-dummy: setup-vm ## run the traffic tests on a dummy, under qemu; 10 minutes
 	@$(MAKE) --no-print-directory compile-tests
 	@$(VM) --set dummy --kernel $(or $(KERNEL),6.18) $(VM_ARGS)
+
+test-vm-systemd: setup-vm ## run the unit under a real systemd, the host's own, in a guest
+	@$(MAKE) --no-print-directory compile-tests
+	@$(VM) --set systemd --kernel $(or $(KERNEL),6.1) $(VM_ARGS)
 
 test-vm-self: setup-vm ## prove that each way in which a kernel can fail is noticed
 	@$(MAKE) --no-print-directory compile-tests
@@ -206,6 +210,10 @@ setup-vm:
 pack: setup-build ## make vnet-bpf-VERSION.tgz, for npm i -g: whoever installs it needs neither make nor a compiler
 	@$(MAKE) --no-print-directory compile
 	@npm pack --silent --pack-destination dist
+
+deb: setup-build ## make vnet-bpf_VERSION_ARCHITECTURE.deb of the same, with the unit, the manual and completion
+	@$(MAKE) --no-print-directory compile
+	@src/setup/deb.sh dist
 
 SHARE = $(PREFIX)/share
 # What install makes: a link in bin, the manual, and completion where each shell looks for it.

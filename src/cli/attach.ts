@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf attach`: in the foreground until a signal, or in the background. */
-import { attach } from '../controller/attach';
+import { attachAll } from '../controller/attach-all';
 import { attachSteps } from '../controller/attach-steps';
 import type { Controller } from '../controller/controller';
-import type { AttachOptions } from '../controller/options';
 import { requirePrivileges } from '../controller/privileges';
-import { parseListenAddress, type ListenAddress } from '../metrics/address';
-import type { MetricsServer } from '../metrics/server';
+import { parseListenAddress } from '../metrics/address';
 import { notifyService } from '../native/service-notify';
 import { named } from '../state/named';
 import type { Attachment } from '../state/store';
@@ -41,27 +39,6 @@ export async function attachCommand(args: AttachArguments): Promise<void> {
   }
   // Nothing else keeps the process, but a library's timer must not either.
   process.exit();
-}
-
-/** All of them and the server of their metrics, or none. */
-async function attachAll(names: readonly string[], options: AttachOptions, metricsAt: ListenAddress | null, controllers: Controller[]): Promise<void> {
-  const listen = (): Promise<MetricsServer> | null =>
-    metricsAt && (require('./metrics') as typeof import('./metrics')).serveMetrics(metricsAt, controllers);
-  // Before anything is made; but one that is replaced may have the port.
-  let server = options.replace ? null : await listen();
-  try {
-    for (const name of names) controllers.push(await attach(name, options));
-    server ??= await listen();
-    const { url } = server ?? { url: null };
-    if (url !== null) for (const controller of controllers) controller.servesMetrics(url);
-    // Before whoever detached the last one is told so.
-    const endWithLast = (): void => (controllers.every(({ isClosing }) => isClosing) ? server?.close() : undefined);
-    for (const controller of controllers) controller.once('detached', endWithLast);
-  } catch (error) {
-    server?.close();
-    for (const controller of controllers) await controller.detach();
-    throw error;
-  }
 }
 
 /** Resolves when nothing is left of it: somebody asked for that, or took the interface away. */

@@ -8,7 +8,7 @@ import yargs, { type Argv } from 'yargs';
 import { usageError, VnetError } from '../errors';
 import { attachArguments, type AttachArguments } from './attach-arguments';
 import { impairOptions, type ImpairArguments } from './impair-arguments';
-import { flag, jsonOption, netnsOption } from './option-kinds';
+import { flag, jsonOption, netnsOption, PARSER } from './option-kinds';
 import { runOptions, type RunArguments } from './run-arguments';
 import { splitCommand } from './split-command';
 
@@ -143,7 +143,7 @@ export const makeParser = (): Argv => yargs(own)
   .demandCommand(1, 'say what to do')
   .strict()
   .check(once)
-  .parserConfiguration({ 'boolean-negation': false, 'parse-positional-numbers': false, 'parse-numbers': false })
+  .parserConfiguration(PARSER)
   .version()
   .help()
   .wrap(Math.min(100, process.stdout.columns || 100))

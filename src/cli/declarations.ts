@@ -56,6 +56,11 @@ class Recorder {
     return this;
   }
 
+  /** Not for readers. */
+  parserConfiguration(): this {
+    return this;
+  }
+
   example(command: string, describe: string): this {
     this.command.examples.push({ command: command.replace('$0', 'vnet-bpf'), describe });
     return this;

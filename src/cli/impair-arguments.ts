@@ -2,7 +2,7 @@
 /** The options of `impair`, as yargs knows them. */
 import type { Argv } from 'yargs';
 
-import { flag, netnsOption } from './option-kinds';
+import { flag, netnsOption, PARSER } from './option-kinds';
 
 export interface ImpairArguments {
   iface: string;
@@ -16,6 +16,8 @@ export interface ImpairArguments {
 
 export function impairOptions(y: Argv): Argv {
   return y
+    // `delay -5ms` is a wrong word, not four options.
+    .parserConfiguration({ ...PARSER, 'unknown-options-as-args': true })
     .positional('iface', { type: 'string', demandOption: true, describe: 'the interface' })
     .positional('words', { type: 'string', array: true, describe: 'those of netem: delay 20ms loss 1%, or the name of a wire: 3g' })
     .option('netns', netnsOption)

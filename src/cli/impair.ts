@@ -35,6 +35,8 @@ export async function impairCommand(args: ImpairArguments): Promise<void> {
 /** What is to be put in place, checked; null for nothing. */
 function checkWords({ iface, words = [], clear, show, json, dryRun }: ImpairArguments): string[] | null {
   const what = `impair ${iface}`;
+  const unknown = words.find((word) => word.startsWith('--'));
+  if (unknown !== undefined) throw usageError(unknown, 'is not an option of impair', 'vnet-bpf impair --help shows those that are');
   if ([words.length > 0, clear, show].filter(Boolean).length !== 1) {
     throw usageError(what, 'give what to do to frames, or --clear, or --show', `vnet-bpf impair ${iface} delay 20ms loss 1%`);
   }

@@ -13,3 +13,6 @@ export const hookOptions = {
   hook: text('file that sees each frame: TypeScript or JavaScript'),
   'on-hook-error': { choices: ['pass', 'drop', 'detach'] as const, requiresArg: true, describe: 'what becomes of a frame whose hook fails [pass]' },
 } as const;
+
+/** How yargs reads arguments: all of them are text, and there is no --no-OPTION. */
+export const PARSER = { 'boolean-negation': false, 'parse-positional-numbers': false, 'parse-numbers': false };

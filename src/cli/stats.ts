@@ -35,7 +35,7 @@ export async function statsCommand(args: StatsArguments): Promise<void> {
 }
 
 async function printMetrics(read: readonly Read[]): Promise<void> {
-  const { metricsText } = require('./metrics') as typeof import('./metrics');
+  const { metricsText } = require('../controller/serve-metrics') as typeof import('../controller/serve-metrics');
   print((await metricsText(read.map(({ attachment, stats }) => readingOf(attachment, stats)))).trimEnd());
 }
 

@@ -27,3 +27,13 @@ export function parseListenAddress(text: string): ListenAddress {
 
 /** As it is written in a URL. */
 export const addressText = ({ host, port }: ListenAddress): string => `${net.isIPv6(host) ? `[${host}]` : host}:${port}`;
+
+const WILDCARDS = ['0.0.0.0', '[::]'];
+
+/** Whether who serves at that URL is in the way of that address. */
+export function servedAt(url: string, { host, port }: ListenAddress): boolean {
+  const { hostname, port: taken } = new URL(url);
+  const wanted = new URL(`http://${addressText({ host, port })}`).hostname;
+  const sameFamily = hostname.startsWith('[') === wanted.startsWith('[');
+  return Number(taken || 80) === port && sameFamily && (hostname === wanted || [hostname, wanted].some((each) => WILDCARDS.includes(each)));
+}

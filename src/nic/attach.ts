@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** attach() of the library. */
-import { attach as attachController } from '../controller/attach';
+import { attachAll } from '../controller/attach-all';
+import type { Controller } from '../controller/controller';
+import { parseListenAddress } from '../metrics/address';
 import { Nic } from './nic';
 import { toAttachOptions, type NicOptions } from './nic-options';
 
@@ -14,7 +16,10 @@ import { toAttachOptions, type NicOptions } from './nic-options';
 export async function attach(iface: string, options: NicOptions = {}): Promise<Nic> {
   const { signal } = options;
   signal?.throwIfAborted();
-  const nic = new Nic(await attachController(iface, toAttachOptions(iface, options)));
+  const metricsAt = options.metrics === undefined ? null : parseListenAddress(options.metrics);
+  const controllers: Controller[] = [];
+  await attachAll([iface], toAttachOptions(iface, options), metricsAt, controllers);
+  const nic = new Nic(controllers[0] as Controller);
   const abort = (): void => void nic.detach();
   signal?.addEventListener('abort', abort, { once: true });
   nic.once('detached', () => signal?.removeEventListener('abort', abort));

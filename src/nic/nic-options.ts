@@ -53,6 +53,8 @@ export interface NicOptions {
   hook?: string | URL;
   /** What becomes of a frame whose hook fails. */
   onHookError?: OnHookError;
+  /** Serve metrics for Prometheus at this address and port: `127.0.0.1:9100`; port 0 takes any that is free, see `Nic.metrics`. */
+  metrics?: string;
   /** Detaches when it is aborted. */
   signal?: AbortSignal;
 }

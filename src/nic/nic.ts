@@ -59,6 +59,11 @@ export class Nic extends EventEmitter<NicEvents> implements AsyncDisposable {
     return this.controller.attachment.id;
   }
 
+  /** Where its metrics are served, if they were asked for. */
+  get metrics(): string | null {
+    return this.controller.attachment.metrics;
+  }
+
   /** The counters of `vnet-bpf stats --json`; those from before once detach() was called. */
   stats(): Stats {
     if (!this.controller.isClosing) this.last = readStats(this.controller.attachment);

@@ -10,13 +10,11 @@ import * as path from 'node:path';
 import type { Test } from 'tap';
 
 import { ROOT } from './cli';
+import type { Installed } from './installed';
 import { ok } from './netns';
+import { installArguments, npmEnvironment, packArguments } from './npm';
 
-/** Taken out of the environment by make; npm needs it. */
-const CERTIFICATES = process.env['VNET_BPF_CERTIFICATES'] ?? process.env['NODE_EXTRA_CA_CERTS'];
-
-const npm = (cwd: string, program: string, ...args: string[]): string =>
-  ok(program, args, { cwd, env: { ...process.env, NODE_OPTIONS: '', NODE_EXTRA_CA_CERTS: CERTIFICATES } });
+const npm = (cwd: string, program: string, ...args: string[]): string => ok(program, args, { cwd, env: npmEnvironment() });
 
 /** For a mount namespace of one's own: the source directory is empty there, and what builds cannot be executed. */
 export const HIDE_SOURCE = `
@@ -26,12 +24,9 @@ for name in clang gcc cc g++ c++ make cmake; do
 done
 `;
 
-export interface Installed {
+export interface InstalledTarball extends Installed {
   /** npm's prefix: bin/ and lib/node_modules/ lie in it. */
   prefix: string;
-  /** The installed package. */
-  root: string;
-  bin: string;
   /** Bytes of all its files. */
   bytes: number;
 }
@@ -43,16 +38,14 @@ function bytesOf(directory: string): number {
   }, 0);
 }
 
-/** `npm pack`, and `npm i -g` into an empty prefix; all of it is removed when the test ends. */
-export function installTarball(t: Test): Installed {
+/** `npm pack`, and `npm i -g` of vnet-bpf and libbpf-ts into an empty prefix; all of it is removed when the test ends. */
+export function installTarball(t: Test): InstalledTarball {
   // Not below /run: a machine of its own has another one.
   const prefix = fs.mkdtempSync(path.join(os.tmpdir(), 'vnet-bpf-prefix-'));
   t.teardown(() => fs.rmSync(prefix, { recursive: true, force: true }));
-  npm(ROOT, 'npm', 'pack', '--silent', '--pack-destination', prefix);
-  const [tarball] = fs.readdirSync(prefix).filter((name) => name.endsWith('.tgz')) as [string];
-  // What it depends on has just been installed for this project: it is in npm's cache.
-  const install = 'exec npm install --global --prefix "$1" --prefer-offline --no-audit --no-fund --no-update-notifier --loglevel=error "./$2"';
-  npm(prefix, 'unshare', '--mount', 'sh', '-ec', `${HIDE_SOURCE}${install}`, 'sh', prefix, tarball);
+  npm(ROOT, 'npm', ...packArguments(prefix));
+  const tarballs = fs.readdirSync(prefix).filter((name) => name.endsWith('.tgz')).map((name) => `./${name}`);
+  npm(prefix, 'unshare', '--mount', 'sh', '-ec', `${HIDE_SOURCE}exec npm "$@"`, 'sh', ...installArguments(prefix, ...tarballs));
   const root = path.join(prefix, 'lib', 'node_modules', 'vnet-bpf');
   return { prefix, root, bin: path.join(prefix, 'bin', 'vnet-bpf'), bytes: bytesOf(root) };
 }

@@ -31,7 +31,7 @@ export default tseslint.config(
       '@typescript-eslint/unbound-method': 'off',
       // koffi's types are those of an ES module; libbpf-ts/src/native says why `require` is right there.
       // src/cli/commands.ts says it of the modules of the commands.
-      '@typescript-eslint/no-require-imports': ['error', { allow: ['koffi', 'package\\.json$', '^\\./[a-z-]+$'] }],
+      '@typescript-eslint/no-require-imports': ['error', { allow: ['koffi', 'package\\.json$', '^\\.{1,2}/([a-z-]+/)*[a-z-]+$'] }],
     },
   },
   {

@@ -2,7 +2,7 @@
 /** Metrics: every number of a reading, the names of the field, the addresses that are understood. */
 import t from 'tap';
 
-import { addressText, parseListenAddress } from '../../src/metrics/address';
+import { addressText, parseListenAddress, servedAt } from '../../src/metrics/address';
 import { prometheusText } from '../../src/metrics/prometheus';
 import { missingFrom, numbersOf, parseMetrics, promtoolSays, withoutPromtool } from '../helpers/prometheus';
 import { sampleStats } from '../helpers/sample-stats';
@@ -66,5 +66,22 @@ t.test('addresses to listen at', async (t) => {
     ['127.0.0.1:123456', /port that is not a number/],
   ] as const) {
     t.throws(() => parseListenAddress(text), { code: 'USAGE', message: why }, JSON.stringify(text));
+  }
+});
+
+t.test('who is in the way of an address', async (t) => {
+  const any = [0, 0, 0, 0].join('.');
+  for (const [url, address, expected] of [
+    ['http://127.0.0.1:9100/metrics', '127.0.0.1:9100', true],
+    ['http://127.0.0.1:9100/metrics', '127.0.0.1:9101', false],
+    ['http://127.0.0.1:9100/metrics', '127.0.0.2:9100', false],
+    ['http://127.0.0.1:9100/metrics', `${any}:9100`, true],
+    [`http://${any}:9100/metrics`, '127.0.0.1:9100', true],
+    [`http://${any}:9100/metrics`, '[::1]:9100', false],
+    ['http://[::]:9100/metrics', '[::1]:9100', true],
+    ['http://[::1]:80/metrics', '[0:0::1]:80', true],
+    ['http://127.0.0.1:9100/metrics', '127.0.0.1:0', false],
+  ] as const) {
+    t.equal(servedAt(url, parseListenAddress(address)), expected, `${url} and ${address}`);
   }
 });

@@ -2,13 +2,13 @@
 // Runs a host tool and returns what it printed; its failure becomes an error that names the tool and its complaint.
 import { spawnSync } from 'node:child_process';
 
-export function run(tool: string, args: readonly string[], options: { cwd?: string } = {}): string {
+export function run(tool: string, args: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): string {
   const result = spawnSync(tool, args, {
     ...options,
     encoding: 'utf8',
     maxBuffer: 256 << 20,
     // Output is parsed: no translations. LC_ALL, because it wins over everything else.
-    env: { ...process.env, LC_ALL: 'C' },
+    env: { ...(options.env ?? process.env), LC_ALL: 'C' },
   });
   if (result.error) throw new Error(`${tool} could not be run: ${result.error.message}`);
   if (result.status !== 0) {

@@ -4,8 +4,8 @@ import { accessSync, constants, existsSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { run } from './command';
 
-/** Without these no test can run. */
-export const neededTools = ['node', 'busybox', 'bash', 'ip', 'tc', 'ping', 'mount', 'umount', 'nsenter', 'unshare'] as const;
+/** Without these no test can run. busybox's own env starts busybox's own tools, wherever the real ones are. */
+export const neededTools = ['node', 'busybox', 'bash', 'env', 'ip', 'tc', 'ping', 'mount', 'umount', 'nsenter', 'unshare'] as const;
 
 /** Taken along where the host has them. */
 export const usefulTools = [

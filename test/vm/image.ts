@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: MIT
-// Builds the guest's initramfs in three parts, which the kernel unpacks one after the other: the base (node,
+// Builds the guest's initramfs in parts, which the kernel unpacks one after the other: the base (node,
 // tools, libraries, packages), cached until a file in it changes; the modules of a kernel, cached until the
-// kernel changes; and the work tree with init, made anew for every boot.
+// kernel changes; the installed tarballs, where they are tested; and the work tree with init, made anew for every boot.
 import { createHash } from 'node:crypto';
-import { appendFileSync, copyFileSync, existsSync, readFileSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { appendFileSync, copyFileSync, existsSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { run } from './command';
 import { compileBpf, compileTree } from './compile';
 import { CpioWriter } from './cpio';
 import type { FetchedKernel } from './fetch-kernel';
 import { canonicalPath, library, mergedLinks, neededLibraries, neededTools, sharedLibraries, usefulTools, which } from './host-files';
+import { installedPart } from './installed-part';
 import { modules } from './kernels';
 import { collectModules } from './modules';
 import { packageFiles } from './node-packages';
+import { cached, fingerprint } from './parts';
 import { cache, repository } from './paths';
+import { systemdPart } from './systemd-part';
 
 /** What a boot adds to the image: its script, and files that are only wanted this time. */
 export interface Payload {
@@ -21,6 +24,10 @@ export interface Payload {
   readonly script: string;
   /** Host files to put into /work, by name there. */
   readonly extra?: ReadonlyMap<string, string>;
+  /** Whether the tarballs are installed in the guest. */
+  readonly installed?: boolean;
+  /** Whether systemd is the guest's first process. */
+  readonly systemd?: boolean;
 }
 
 /** Writes the whole image for one boot. */
@@ -28,7 +35,7 @@ export function buildImage(kernel: FetchedKernel, payload: Payload, file: string
   const work = `${file}.work`;
   writeWork(payload, work);
   copyFileSync(basePart(), file);
-  for (const part of [modulesPart(kernel), work]) appendFileSync(file, readFileSync(part));
+  for (const part of [modulesPart(kernel), ...(payload.installed ? [installedPart()] : []), ...(payload.systemd ? [systemdPart()] : []), work]) appendFileSync(file, readFileSync(part));
   rmSync(work);
 }
 
@@ -106,18 +113,19 @@ function modulesPart(kernel: FetchedKernel): string {
 function writeWork(payload: Payload, file: string): void {
   const writer = new CpioWriter(file);
   const guest = (name: string) => readFileSync(path.join(__dirname, 'guest', name));
-  writer.file('init', guest('init'), 0o755);
+  for (const name of ['init', 'run-script']) writer.file(name, guest(name), 0o755);
   writer.file('script', payload.script, 0o755);
   for (const name of workFiles()) writer.file(path.join('work', name), readFileSync(path.join(repository, name)));
   // The harness itself stays on the host; what proves it does not.
-  const harness = (name: string) => /^test\/vm\/(?!smoke\/|fixtures\/)/.test(name);
+  const harness = (name: string) => /^test\/vm\/(?!smoke\/|fixtures\/|installed\/|systemd\/)/.test(name);
   const compiled = [
     ...compileTree(repository, 'src', (name) => name.startsWith('src/libbpf-ts/')),
     ...compileTree(repository, 'src/libbpf-ts'),
     ...compileTree(repository, 'test', harness),
   ];
   for (const { path: name, text } of compiled) writer.file(path.join('work', name), text);
-  for (const { path: name, content } of compileBpf(repository, 'src/libbpf-ts/test')) writer.file(path.join('work', name), content);
+  const objects = ['test', 'examples'].flatMap((name) => compileBpf(repository, `src/libbpf-ts/${name}`));
+  for (const { path: name, content } of objects) writer.file(path.join('work', name), content);
   // Tests that call a compiler themselves get what the host compiled.
   writer.file('crash', guest('crash'), 0o755);
   writer.file('usr/local/bin/clang', guest('clang'), 0o755);
@@ -141,6 +149,7 @@ function workFiles(): string[] {
   };
   return [
     'package.json',
+    'tsconfig.json',
     'src/libbpf-ts/package.json',
     ...list('dist', /\.(c?js|json|o|cache|bash|zsh|fish)$/),
     // Tests hold them against the product.
@@ -151,30 +160,4 @@ function workFiles(): string[] {
     ...list('test', /\.(c?js|json|o|pcap)$/),
     ...list('src/libbpf-ts/test', /\.(c?js|json|o)$/),
   ].filter((name) => existsSync(path.join(repository, name)));
-}
-
-/** A part from the cache, or made and put there; older versions of it are removed. */
-function cached(name: string, key: string, make: (file: string) => void): string {
-  const directory = cache('images');
-  const file = path.join(directory, `${name}-${key}.cpio`);
-  if (existsSync(file)) return file;
-  const fresh = `${file}.${process.pid}`;
-  try {
-    make(fresh);
-    renameSync(fresh, file);
-  } finally {
-    rmSync(fresh, { force: true });
-  }
-  const stale = readdirSync(directory).filter((other) => other.startsWith(`${name}-`) && other !== path.basename(file));
-  for (const other of stale) rmSync(path.join(directory, other), { force: true });
-  return file;
-}
-
-function fingerprint(files: readonly string[]): string {
-  const hash = createHash('sha256');
-  for (const file of files) {
-    const { size, mtimeMs } = statSync(file);
-    hash.update(`${file}\0${size}\0${mtimeMs}\n`);
-  }
-  return hash.digest('hex').slice(0, 16);
 }

@@ -11,7 +11,7 @@ With a command: runs it in /work of the guest and shows its output; one argument
 
   --kernel NAME       of ${kernels.map((kernel) => kernel.name).join(', ')} (repeatable)
   --all               all of them (the default for tests; a command runs on 6.1 unless told otherwise)
-  --set NAME          matrix (the default), dummy: traffic on a dummy, full: all kernel tests, an hour a kernel
+  --set NAME          matrix (the default), dummy: traffic on a dummy, systemd: the unit, full: all kernel tests, an hour a kernel
   --match REGEX       only test files whose path matches
   --tests DIR         look for *.test.ts there instead (repeatable)
   --table FILE        when all is well, put the results into the table of this document

@@ -130,7 +130,7 @@ async function testKernel(
     current = { file, judge: new FileJudge(kernel, file) };
     order = order.then(() => report.startFile(`${kernel.name} ${file}`));
   };
-  const payload = { script: testScript(kernel, units, options.fileTimeoutSeconds, options.environment), extra: extraFiles(options) };
+  const payload = { script: testScript(kernel, units, options.fileTimeoutSeconds, options.environment), extra: extraFiles(options), installed: units.some(({ installed }) => installed), systemd: units.some(({ systemd }) => systemd) };
   const result = await boot(image, payload, { ...bootOptions(options, onLine), onEvent });
   finish(undefined);
   await order;

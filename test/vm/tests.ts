@@ -13,6 +13,10 @@ export interface TestSet {
   readonly together?: string;
   /** Only on these kernels, if not on all. */
   readonly kernels?: readonly string[];
+  /** They need the packed tarballs, installed in the guest. */
+  readonly installed?: true;
+  /** They need systemd as the first process of the guest. */
+  readonly systemd?: true;
   /** Where the interfaces of the tests are to be made, if not on a veth. */
   readonly backEnd?: 'dummy';
 }
@@ -23,11 +27,14 @@ export interface TestUnit {
   readonly name: string;
   /** Paths relative to the root of the repository. */
   readonly files: readonly string[];
+  readonly installed: boolean;
+  readonly systemd: boolean;
   readonly backEnd: 'dummy' | undefined;
 }
 
-/** Those of libbpf-ts but what is in its directory `host`: a compiler, tracefs and cgroups are not in every guest. */
-const LIBBPF = /^(?!host\/)(.*\/)?kernel[-/].*\.test\.ts$/;
+/** Those of libbpf-ts but what is in its directory `host`, which takes a real compiler, and its examples. */
+const LIBBPF = /^(?!host\/)(.*\/)?kernel[-/](?!examples).*\.test\.ts$/;
+const EXAMPLES = /^kernel-examples\.test\.ts$/;
 
 /** The sets of tests by name. */
 export const sets = {
@@ -39,14 +46,20 @@ export const sets = {
     { directory: 'test/kernel', files: /^matrix-(doctor|dummy|veth)\.test\.ts$/, together: 'matrix' },
     // What the kernel's qdiscs do has not changed for years: the oldest and the newest will do.
     { directory: 'test/kernel', files: /^matrix-(qdisc|impair)\.test\.ts$/, together: 'matrix', kernels: ['6.1', 'newest'] },
+    // So has what npm makes of a tarball.
+    { directory: 'test/vm/installed', files: /\.test\.ts$/, together: 'matrix', kernels: ['6.1', 'newest'], installed: true },
     { directory: 'src/libbpf-ts/test', files: LIBBPF, together: 'matrix' },
+    { directory: 'src/libbpf-ts/test', files: EXAMPLES, together: 'matrix', kernels: ['newest'] },
   ],
   /** The tests of traffic on the other back end: a host may have no dummy, each kernel of the table does. */
   dummy: [{ directory: 'test/kernel', files: /^(long\/)?(dummy|traffic-.*)\.test\.ts$/, backEnd: 'dummy' }],
+  /** The unit of docs/systemd, under the real systemd. */
+  systemd: [{ directory: 'test/vm/systemd', files: /\.test\.ts$/, installed: true, systemd: true }],
   /** All tests that need a real kernel. */
   full: [
     { directory: 'test/kernel', files: /\.test\.ts$/ },
     { directory: 'src/libbpf-ts/test', files: LIBBPF },
+    { directory: 'src/libbpf-ts/test', files: EXAMPLES },
   ],
 } as const satisfies Record<string, readonly TestSet[]>;
 
@@ -55,7 +68,7 @@ export type SetName = keyof typeof sets;
 /** Those that run on a kernel. */
 export function findTests(root: string, wanted: readonly TestSet[], match: RegExp, kernel: string): TestUnit[] {
   const units: TestUnit[] = [];
-  for (const { directory, files, together, kernels, backEnd } of wanted) {
+  for (const { directory, files, together, kernels, installed = false, systemd = false, backEnd } of wanted) {
     if (kernels && !kernels.includes(kernel)) continue;
     let names: string[];
     try {
@@ -71,9 +84,12 @@ export function findTests(root: string, wanted: readonly TestSet[], match: RegEx
     if (found.length === 0) continue;
     const on = backEnd === undefined ? '' : ` on a ${backEnd}`;
     const begun = units.findIndex(({ name }) => name === together);
-    if (together === undefined) units.push(...found.map((file) => ({ name: file + on, files: [file], backEnd })));
-    else if (begun < 0) units.push({ name: together + on, files: found, backEnd });
-    else units[begun] = { ...(units[begun] as TestUnit), files: [...(units[begun] as TestUnit).files, ...found] };
+    if (together === undefined) units.push(...found.map((file) => ({ name: file + on, files: [file], installed, systemd, backEnd })));
+    else if (begun < 0) units.push({ name: together + on, files: found, installed, systemd, backEnd });
+    else {
+      const unit = units[begun] as TestUnit;
+      units[begun] = { ...unit, files: [...unit.files, ...found], installed: unit.installed || installed, systemd: unit.systemd || systemd };
+    }
   }
   return units;
 }

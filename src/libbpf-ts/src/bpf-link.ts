@@ -82,7 +82,7 @@ export class Link implements Disposable {
    * Ends the attachment and removes its pin; nothing if it is closed.
    *
    * XDP and cgroup links end at once, whoever else holds them (Linux 5.9). The others end with their last holder: with
-   * this object, unless another process has opened the same pin.
+   * this object, unless another process has opened the same pin; older kernels (5.10) let go of a removed pin a moment later.
    */
   detach(): void {
     if (this.#handle === 0) return;

@@ -47,6 +47,9 @@ export const UpdateFlag = {
 
 /** `enum bpf_attach_type`, those used here. */
 export const AttachType = {
+  TRACE_FENTRY: 24,
+  TRACE_FEXIT: 25,
+  MODIFY_RETURN: 26,
   TCX_INGRESS: 46,
   TCX_EGRESS: 47,
 } as const;
@@ -64,6 +67,7 @@ export const LinkType = {
 /** `enum bpf_prog_type`, those used here. */
 export const ProgramType = {
   SCHED_CLS: 3,
+  TRACING: 26,
 } as const;
 
 /** What a TC program in direct-action mode may return (include/uapi/linux/pkt_cls.h). */

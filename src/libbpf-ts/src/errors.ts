@@ -2,6 +2,7 @@
 import { lackingCapabilities } from './capabilities';
 import type { Capability } from './capabilities';
 import { Errno, errnoName, errnoText } from './errno';
+import { kernelIsAtLeast } from './kernel';
 import { summarizeLog } from './verifier-log';
 
 export interface BpfErrorDetails {
@@ -53,7 +54,7 @@ export class VerifierError extends BpfError {
   }
 }
 
-/** The running kernel lacks a feature. */
+/** The running kernel lacks a feature: it is older, or was built or configured without it. */
 export class NotSupportedError extends BpfError {
   override readonly name = 'NotSupportedError';
   readonly feature: string;
@@ -61,7 +62,8 @@ export class NotSupportedError extends BpfError {
   readonly minimumKernel: string;
 
   constructor(feature: string, minimumKernel: string, details: BpfErrorDetails) {
-    super(`${feature} is not supported (requires Linux ${minimumKernel})`, { ...details, code: 'BPF_NOT_SUPPORTED' });
+    const why = kernelIsAtLeast(minimumKernel) ? `Linux ${minimumKernel} can have it, but this one was built or configured without` : `requires Linux ${minimumKernel}`;
+    super(`${feature} is not supported (${why})`, { ...details, code: 'BPF_NOT_SUPPORTED' });
     this.feature = feature;
     this.minimumKernel = minimumKernel;
   }

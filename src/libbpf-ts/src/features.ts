@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { existsSync, readFileSync } from 'node:fs';
+import { lackingCapabilities } from './capabilities';
 import { MapFlag, MapType, ProgramType } from './constants';
 import { Errno } from './errno';
 import { BpfError, NotSupportedError } from './errors';
@@ -17,7 +18,8 @@ export type FeatureName =
   | 'btf-vmlinux'
   | 'jit'
   | 'mmapable-arrays'
-  | 'batch-lookup';
+  | 'batch-lookup'
+  | 'trampolines';
 
 export interface Feature {
   readonly name: FeatureName;
@@ -66,6 +68,7 @@ const probes: Readonly<Record<FeatureName, Probe>> = {
   },
   'mmapable-arrays': { title: 'arrays mapped into user space', minimumKernel: '5.5', run: probeMmapableArray },
   'batch-lookup': { title: 'batch look-up in maps', minimumKernel: '5.6', run: probeBatchLookup },
+  trampolines: { title: 'tracing through BPF trampolines (fentry, fexit)', minimumKernel: '5.5', run: probeTrampolines },
 };
 
 const known = new Map<FeatureName, boolean>();
@@ -117,6 +120,12 @@ function probeBatchLookup(): boolean | undefined {
     const error = libbpf.bpf_map_lookup_batch(map.fd, null, next, keys, values, new Uint32Array([1]), null);
     if (error !== 0 && error !== -Errno.ENOENT) throw new BpfError('', { errno: -error, operation: '' });
   });
+}
+
+/** libbpf asks for a function that does not exist; a kernel that refuses before it looks refuses every program of the kind. */
+function probeTrampolines(): boolean | undefined {
+  if (lackingCapabilities(['CAP_BPF', 'CAP_PERFMON']).length > 0) return undefined;
+  return conclusive(libbpf.libbpf_probe_bpf_prog_type(ProgramType.TRACING, null));
 }
 
 function attempt(probe: () => void): boolean | undefined {

@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { Btf } from './btf';
 import { encodeConstant } from './constant-value';
-import { Errno, errnoName, errnoText } from './errno';
-import { check, systemError, UnknownNameError, UnreadableObjectError, UsageError, VerifierError } from './errors';
+import { errnoName, errnoText } from './errno';
+import { check, UnknownNameError, UnreadableObjectError, UsageError } from './errors';
+import { loadError } from './load-error';
 import { LogBuffers } from './log-buffers';
 import { BpfMap } from './map';
 import { lastErrno } from './native/libc';
@@ -143,8 +144,8 @@ export class BpfObject implements Disposable {
   /**
    * Creates the maps and loads the programs, once.
    *
-   * @throws VerifierError with the whole log if the verifier refuses a program; BpfError otherwise, with code
-   *   `BPF_PERMISSION` and the capability named when one is missing
+   * @throws VerifierError with the whole log if the verifier refuses a program; NotSupportedError if the kernel takes no
+   *   programs on trampolines; BpfError otherwise, with code `BPF_PERMISSION` and the capability named when one is missing
    */
   load(): void {
     this.#requireState('load', 'open');
@@ -159,10 +160,7 @@ export class BpfObject implements Disposable {
       return;
     }
     this.#state = 'failed';
-    const refused = wanted.findIndex((_, i) => logs.text(i) !== '');
-    // With EPERM a log can only say that a privilege is missing; the capabilities say which.
-    if (refused >= 0 && error !== Errno.EPERM) throw new VerifierError(wanted[refused]![0], logs.text(refused), error);
-    throw systemError(`load ${this.name}`, error, ['CAP_BPF', 'CAP_NET_ADMIN', 'CAP_PERFMON']);
+    throw loadError(this.name, wanted.map(([name, handle], i) => ({ name, handle, log: logs.text(i) })), error);
   }
 
   /** A new handle on a map of the loaded object, for the caller to close; it outlives the object. */

@@ -6,7 +6,8 @@ import * as path from 'node:path';
 
 import t, { type Test } from 'tap';
 
-import { cannotRun, MAIN, SLOW } from '../../helpers/cli';
+import { cannotRun, cli, cliOk, MAIN, SLOW } from '../../helpers/cli';
+import { listed } from '../../helpers/controller';
 import { hookDirectory } from '../../helpers/hook-file';
 import { quietNetns, run } from '../../helpers/netns';
 import { refused } from '../../helpers/refusal';
@@ -38,6 +39,27 @@ t.test('what cannot be served is refused, and nothing stays behind', { skip: can
     { args: [...attach, '--metrics', '192.0.2.1:0'], status: 1, says: /no such address/ },
   ]);
   await sameAs(t, before, 'nothing has changed', netns);
+});
+
+t.test('a port that somebody else has does not cost the interface that was to be replaced', { skip: cannotRun }, async (t) => {
+  const netns = quietNetns(t);
+  const taken = await occupied(t);
+  t.teardown(() => ['vnet0', 'vnet1', 'vnet2'].forEach((iface) => cli(['detach', iface, '--netns', netns])));
+  cliOk(['attach', 'vnet0', '--netns', netns, '--daemon']);
+  cliOk(['attach', 'vnet1', 'vnet2', '--netns', netns, '--metrics', '127.0.0.1:0', '--daemon']);
+  const ours = new URL(listed(netns, 'vnet1')?.metrics ?? '').host;
+  const pids = (): unknown[] => ['vnet0', 'vnet1', 'vnet2'].map((iface) => listed(netns, iface)?.pid);
+  const before = pids();
+  const replace = (...args: string[]): string[] => ['attach', '--netns', netns, '--replace', '--daemon', ...args];
+  await refused(t, [
+    { args: replace('vnet0', '--metrics', taken), status: 1, says: /port is in use/, hints: /another port/ },
+    // The process that serves vnet1 loops vnet2, too, and goes on.
+    { args: replace('vnet1', '--metrics', ours), status: 1, says: /port is in use/ },
+    { args: replace('vnet0', '--metrics', ours), status: 1, says: /port is in use/ },
+  ]);
+  t.same(pids(), before, 'all are looped as before');
+  cliOk(replace('vnet1', 'vnet2', '--metrics', ours));
+  t.equal(new URL(listed(netns, 'vnet2')?.metrics ?? '').host, ours, 'who is replaced altogether gives the port away');
 });
 
 t.test('who does not ask for it does not load it', { skip: cannotRun }, async (t) => {

@@ -27,6 +27,7 @@ export interface Libbpf {
   bpf_program__fd(program: Address): number;
   bpf_program__autoload(program: Address): boolean;
   bpf_program__set_autoload(program: Address, on: boolean): number;
+  bpf_program__expected_attach_type(program: Address): number;
   bpf_program__set_log_buf(program: Address, buffer: Address, size: number): number;
   // maps of an object
   bpf_map__name(map: Address): string;
@@ -71,6 +72,7 @@ export interface Libbpf {
   bpf_tc_query(hook: Bytes, options: Bytes): number;
   // probes
   libbpf_probe_bpf_map_type(type: number, options: Bytes): number;
+  libbpf_probe_bpf_prog_type(type: number, options: Bytes): number;
   libbpf_probe_bpf_helper(programType: number, helper: number, options: Bytes): number;
   libbpf_version_string(): string;
 }
@@ -104,6 +106,7 @@ export const libbpf: Libbpf = bindLazily<Libbpf>(open, {
   bpf_program__fd: 'int bpf_program__fd(uintptr_t program)',
   bpf_program__autoload: 'bool bpf_program__autoload(uintptr_t program)',
   bpf_program__set_autoload: 'int bpf_program__set_autoload(uintptr_t program, bool on)',
+  bpf_program__expected_attach_type: 'int bpf_program__expected_attach_type(uintptr_t program)',
   bpf_program__set_log_buf: 'int bpf_program__set_log_buf(uintptr_t program, uintptr_t buffer, size_t size)',
   bpf_map__name: 'const char *bpf_map__name(uintptr_t map)',
   bpf_map__fd: 'int bpf_map__fd(uintptr_t map)',
@@ -144,6 +147,7 @@ export const libbpf: Libbpf = bindLazily<Libbpf>(open, {
   bpf_tc_attach: 'int bpf_tc_attach(const void *hook, void *opts)',
   bpf_tc_detach: 'int bpf_tc_detach(const void *hook, const void *opts)',
   bpf_tc_query: 'int bpf_tc_query(const void *hook, void *opts)',
+  libbpf_probe_bpf_prog_type: 'int libbpf_probe_bpf_prog_type(int type, const void *opts)',
   libbpf_probe_bpf_map_type: 'int libbpf_probe_bpf_map_type(int type, const void *opts)',
   libbpf_probe_bpf_helper: 'int libbpf_probe_bpf_helper(int type, int helper, const void *opts)',
   libbpf_version_string: 'const char *libbpf_version_string(void)',

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** `stats --prometheus` and `attach --metrics`: loaded only when they are asked for, for the client's sake. */
-import type { Controller } from '../controller/controller';
 import type { ListenAddress } from '../metrics/address';
 import { CONTENT_TYPE, prometheusText } from '../metrics/prometheus';
 import { readings } from '../metrics/readings';
 import type { Reading } from '../metrics/samples';
 import { MetricsServer } from '../metrics/server';
+import type { Controller } from './controller';
 
 const { version } = require('../../package.json') as { version: string };
 

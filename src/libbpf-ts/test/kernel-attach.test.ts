@@ -2,15 +2,16 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import {
-  attachCgroup, attachKprobe, attachTrace, attachTracepoint, attachXdp, BpfError, BpfObject, BpfProgram, Link, LinkType, NotSupportedError,
-} from '../../src/index';
-import { TestBpffs } from '../helpers/bpffs';
-import { TestCgroup } from '../helpers/cgroup';
-import { compile } from '../helpers/compile';
-import { skipUnlessRoot, u32 } from '../helpers/kernel';
-import { TestNetns } from '../helpers/netns';
+  attachCgroup, attachKprobe, attachTrace, attachTracepoint, attachXdp, BpfObject, BpfProgram, kernelIsAtLeast, Link, LinkType, NotSupportedError,
+} from '../src/index';
+import { TestBpffs } from './helpers/bpffs';
+import { TestCgroup } from './helpers/cgroup';
+import { compile } from './helpers/compile';
+import { skipUnlessRoot, u32 } from './helpers/kernel';
+import { TestNetns } from './helpers/netns';
 
 const keys = { xdp: 0, tracepoint: 1, kprobe: 2, kretprobe: 3, fentry: 4, fexit: 5, cgroup: 6, tp_btf: 7 } as const;
 type Name = keyof typeof keys;
@@ -94,11 +95,16 @@ t.test('attachments', { skip: skipUnlessRoot }, async (t) => {
 
     const pin = bpffs.file('tracepoint');
     const pinned = attachTracepoint(it.program, everySyscall);
-    pinned.pin(pin);
+    const why = orUnsupported(() => pinned.pin(pin));
     pinned.close();
-    t.ok(it.during(stat) >= 1, 'a pinned one stays');
-    Link.openPinned(pin).detach();
-    t.notOk(existsSync(pin));
+    if (typeof why === 'string') {
+      t.notOk(kernelIsAtLeast('5.15'), 'only an older kernel may say so');
+      t.pass('can be pinned', { skip: why });
+    } else {
+      t.ok(it.during(stat) >= 1, 'a pinned one stays');
+      Link.openPinned(pin).detach();
+      t.notOk(existsSync(pin));
+    }
 
     const none = { category: 'sched', name: 'no_such_thing' };
     t.throws(() => attachTracepoint(it.program, none), { code: 'BPF_SYSCALL', errnoName: 'ENOENT', message: /to tracepoint sched:no_such_thing: ENOENT/ });
@@ -108,12 +114,10 @@ t.test('attachments', { skip: skipUnlessRoot }, async (t) => {
     t.test(name, async (t) => {
       using it = new Loaded(image, name);
       const target = { function: 'vfs_statx', onReturn: name === 'kretprobe' };
-      let link: Link;
-      try {
-        link = attachKprobe(it.program, target);
-      } catch (error) {
-        if (!(error instanceof NotSupportedError) || existsSync('/sys/kernel/tracing/kprobe_events')) throw error;
-        return void t.pass('attaches', { skip: error.message });
+      const link = orUnsupported(() => attachKprobe(it.program, target));
+      if (typeof link === 'string') {
+        t.notOk(existsSync('/sys/kernel/tracing/kprobe_events'), 'it says so because there are none');
+        return void t.pass('attaches', { skip: link });
       }
       t.ok(it.during(stat) >= 1);
       link.close();
@@ -124,7 +128,7 @@ t.test('attachments', { skip: skipUnlessRoot }, async (t) => {
 
   for (const name of ['fentry', 'fexit', 'tp_btf'] as const) {
     t.test(name, async (t) => {
-      const loaded = name === 'tp_btf' ? new Loaded(image, name) : loadTrampoline(image, name);
+      const loaded = orUnsupported(() => new Loaded(image, name));
       if (typeof loaded === 'string') return void t.pass('loads', { skip: loaded });
       using it = loaded;
       using bpffs = new TestBpffs();
@@ -137,6 +141,8 @@ t.test('attachments', { skip: skipUnlessRoot }, async (t) => {
       link.close();
       t.ok(it.during(run) >= 1, 'a pinned one stays');
       Link.openPinned(bpffs.file(name)).detach();
+      // Linux 5.10 lets go of a removed pin a little later.
+      for (const end = Date.now() + 10_000; it.during(run) > 0 && Date.now() < end; ) await sleep(20);
       t.equal(it.during(run), 0, 'detach() ends it');
     });
   }
@@ -168,22 +174,22 @@ t.test('attachments', { skip: skipUnlessRoot }, async (t) => {
     t.throws(() => Link.openPinned(bpffs.file('none')), { code: 'BPF_SYSCALL', errnoName: 'ENOENT' });
     using copy = BpfProgram.fromFd(it.program.fd, 'copy');
     t.throws(() => attachXdp(copy, { ifindex: 1 }), { code: 'BPF_USAGE' });
-    using tracing = new Loaded(image, 'tracepoint');
-    using link = attachTracepoint(tracing.program, everySyscall);
+    using cgroup = new TestCgroup();
+    using other = new Loaded(image, 'cgroup');
+    using link = attachCgroup(other.program, { path: cgroup.path });
     t.throws(() => link.pin('/tmp/libbpf-ts-no-bpffs'), { code: 'BPFFS_MISSING' });
     it.object.close();
     t.throws(() => attachXdp(it.program, { ifindex: 1 }), { code: 'BPF_USAGE', message: /is closed/ });
   });
 });
 
-/** Or what the kernel said: some machines refuse these programs even to root with every capability that they need. */
-function loadTrampoline(image: string, name: Name): Loaded | string {
+/** The result, or the message of the error that says that this kernel cannot. */
+function orUnsupported<T>(action: () => T): T | string {
   try {
-    return new Loaded(image, name);
+    return action();
   } catch (error) {
-    // Were it for want of a capability, the code would be BPF_PERMISSION; were it the verifier, BPF_VERIFIER.
-    if (!(error instanceof BpfError) || error.code !== 'BPF_SYSCALL' || error.errnoName !== 'EPERM') throw error;
-    return `${name} is refused here: ${error.message}`;
+    if (!(error instanceof NotSupportedError)) throw error;
+    return error.message;
   }
 }
 

@@ -4,12 +4,12 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
-import { compile } from '../helpers/compile';
-import { Example } from '../helpers/example';
-import { skipUnlessRoot } from '../helpers/kernel';
-import { TestNetns } from '../helpers/netns';
+import { compile } from './helpers/compile';
+import { Example } from './helpers/example';
+import { skipUnlessRoot } from './helpers/kernel';
+import { TestNetns } from './helpers/netns';
 
-const examples = join(__dirname, '..', '..', 'examples');
+const examples = join(__dirname, '..', 'examples');
 
 function start(name: string, args: readonly string[] = [], wrapper: readonly string[] = []): Example {
   return new Example(dirname(compile(name, examples)), join(examples, `${name}.ts`), args, wrapper);
