@@ -8,8 +8,8 @@ import * as path from 'node:path';
 const KERNEL = /(^|\/)kernel(\/|-)/;
 /** They measure processor time, or compare all BPF objects of the machine before and after. */
 const ALONE = /(^|\/)kernel\/alone\//;
-/** What takes long: load, abuse and crashes again and again, installing, terminals. */
-const LONG = /(^|\/)kernel\/long\//;
+/** What takes long: load, abuse and crashes again and again, installing, terminals, examples. */
+const LONG = /(^|\/)kernel\/long\/|^src\/libbpf-ts\/test\/(host\/|kernel-examples)/;
 /** What make has compiled: test/tsconfig.compile.json. */
 const COMPILED = /^test\/(unit|kernel|report)\//;
 /** Of test/vm only what needs no guest; of test/bench only its arithmetic. */
