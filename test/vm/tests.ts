@@ -32,8 +32,9 @@ export interface TestUnit {
   readonly backEnd: 'dummy' | undefined;
 }
 
-/** Those of libbpf-ts but what is in its directory `host`, which takes a real compiler, and its examples. */
-const LIBBPF = /^(?!host\/)(.*\/)?kernel[-/](?!examples).*\.test\.ts$/;
+/** Those of libbpf-ts but what is in its directory `host`, which takes a real compiler, and those that one or two kernels run. */
+const LIBBPF = /^(?!host\/)(.*\/)?kernel[-/](?!attach|examples).*\.test\.ts$/;
+const ATTACH = /^kernel-attach\.test\.ts$/;
 const EXAMPLES = /^kernel-examples\.test\.ts$/;
 
 /** The sets of tests by name. */
@@ -44,12 +45,14 @@ export const sets = {
    */
   matrix: [
     { directory: 'test/kernel', files: /^matrix-(doctor|dummy|veth)\.test\.ts$/, together: 'matrix' },
-    // What the kernel's qdiscs do has not changed for years: the oldest and the newest will do.
-    { directory: 'test/kernel', files: /^matrix-(qdisc|impair)\.test\.ts$/, together: 'matrix', kernels: ['6.1', 'newest'] },
-    // So has what npm makes of a tarball.
-    { directory: 'test/vm/installed', files: /\.test\.ts$/, together: 'matrix', kernels: ['6.1', 'newest'], installed: true },
+    // What the kernel's qdiscs do has not changed for years: an old one and a new one will do.
+    { directory: 'test/kernel', files: /^matrix-qdisc\.test\.ts$/, together: 'matrix', kernels: ['6.1', 'newest'] },
+    { directory: 'test/kernel', files: /^matrix-impair\.test\.ts$/, together: 'matrix', kernels: ['6.1', '6.18'] },
+    // What npm makes of a tarball does not depend on the kernel.
+    { directory: 'test/vm/installed', files: /\.test\.ts$/, together: 'matrix', kernels: ['6.12'], installed: true },
     { directory: 'src/libbpf-ts/test', files: LIBBPF, together: 'matrix' },
-    { directory: 'src/libbpf-ts/test', files: EXAMPLES, together: 'matrix', kernels: ['newest'] },
+    { directory: 'src/libbpf-ts/test', files: ATTACH, together: 'matrix', kernels: ['5.10', 'newest'] },
+    { directory: 'src/libbpf-ts/test', files: EXAMPLES, together: 'matrix', kernels: ['6.18'] },
   ],
   /** The tests of traffic on the other back end: a host may have no dummy, each kernel of the table does. */
   dummy: [{ directory: 'test/kernel', files: /^(long\/)?(dummy|traffic-.*)\.test\.ts$/, backEnd: 'dummy' }],
@@ -59,6 +62,7 @@ export const sets = {
   full: [
     { directory: 'test/kernel', files: /\.test\.ts$/ },
     { directory: 'src/libbpf-ts/test', files: LIBBPF },
+    { directory: 'src/libbpf-ts/test', files: ATTACH },
     { directory: 'src/libbpf-ts/test', files: EXAMPLES },
   ],
 } as const satisfies Record<string, readonly TestSet[]>;
