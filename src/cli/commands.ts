@@ -9,6 +9,7 @@ import { usageError, VnetError } from '../errors';
 import { attachArguments, type AttachArguments } from './attach-arguments';
 import { impairOptions, type ImpairArguments } from './impair-arguments';
 import { flag, jsonOption, netnsOption, PARSER } from './option-kinds';
+import { recordOptions, type RecordArguments } from './record-arguments';
 import { runOptions, type RunArguments } from './run-arguments';
 import { splitCommand } from './split-command';
 
@@ -110,6 +111,12 @@ export const makeParser = (): Argv => yargs(own)
         .option('netns', netnsOption)
         .option('interval', { type: 'string', default: '1', requiresArg: true, describe: 'seconds between two looks' }),
     async (argv) => (require('./top') as typeof import('./top')).topCommand(argv),
+  )
+  .command(
+    'record <iface>',
+    'write what the loop does to each frame into a file for Wireshark',
+    (y) => recordOptions(y),
+    async (argv) => (require('./record') as typeof import('./record')).recordCommand(argv as unknown as RecordArguments),
   )
   .command(
     'log [iface]',

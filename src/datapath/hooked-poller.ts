@@ -11,6 +11,7 @@ import { Ledger } from '../hooks/ledger';
 import type { Plan } from '../hooks/plan';
 import { backlogDropsOfMachine } from './backlog';
 import type { Batch } from './batch';
+import type { Fates } from './fates';
 import { BATCH, CONTROL, VNET_HDR_BYTES } from './layout';
 import type { FrameSender } from './packet-socket';
 import { canPassLater, increment, mayBeImpossible, POLLS_UNTIL_SUSPECT, reasonFor, TRIES_PER_POLL, type Ring } from './poller';
@@ -40,6 +41,7 @@ export class HookedPoller {
   blocked = false;
   linkDown = false;
   impaired = false;
+  fates: Fates | null = null;
   private blockedPolls = 0;
   private polls: number;
   private budgetExhausted: number;

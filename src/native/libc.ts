@@ -18,6 +18,7 @@ const c = {
   setns: declare('int setns(int fd, int nstype)'),
   unshare: declare('int unshare(int flags)'),
   flock: declare('int flock(int fd, int operation)'),
+  fcntl: declare('int fcntl(int fd, int command, int argument)'),
   socket: declare('int socket(int domain, int type, int protocol)'),
   setsockopt: declare('int setsockopt(int fd, int level, int name, const uint8_t *value, unsigned int length)'),
   bind: declare('int bind(int fd, const uint8_t *address, unsigned int length)'),
@@ -71,6 +72,13 @@ export function setNetns(fd: number): void {
 /** Gives the calling thread a new network namespace. */
 export function unshareNetns(): void {
   check('unshare(CLONE_NEWNET)', c.unshare(CLONE_NEWNET));
+}
+
+const F_DUPFD_CLOEXEC = 1030;
+
+/** Another descriptor of what `fd` refers to, close-on-exec and never 0; the caller owns it. */
+export function duplicateFd(fd: number): number {
+  return check('fcntl(F_DUPFD_CLOEXEC)', c.fcntl(fd, F_DUPFD_CLOEXEC, 3));
 }
 
 const LOCK_EX = 2;

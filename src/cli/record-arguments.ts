@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+/** The options of `record` and `replay`, as yargs knows them. */
+import type { Argv } from 'yargs';
+
+import { netnsOption, text } from './option-kinds';
+
+export interface RecordArguments {
+  iface: string;
+  netns: string | undefined;
+  write: string;
+  snaplen: string;
+  count: string | undefined;
+  duration: string | undefined;
+  buffer: string;
+}
+
+/** A frame's headers; the largest frame of the loop. */
+export const MIN_SNAPLEN = 64;
+export const MAX_SNAPLEN = 65576;
+
+export function recordOptions(y: Argv): Argv {
+  return y
+    .positional('iface', { type: 'string', demandOption: true, describe: 'the interface' })
+    .option('netns', netnsOption)
+    .option('write', { alias: 'w', ...text('file to write, in pcapng; - is standard output'), demandOption: true })
+    .option('snaplen', { ...text('most bytes of each frame, 64 to 65576'), default: String(MAX_SNAPLEN) })
+    .option('count', { alias: 'c', ...text('end after so many frames') })
+    .option('duration', text('end after so many seconds'))
+    .option('buffer', { ...text('frames wait in it for the recorder: a power of two from 256K to 1G'), default: '32M' })
+    .example('$0 record vnet0 -w run.pcapng', 'what the loop does to each frame, for Wireshark');
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Brings together what the tape says of a frame, when it came out of the waiting room, and what the poller says of its
+ * end. Frames come out in the order in which they were captured, each once its end is known.
+ */
+import type { RecordedFrame } from './recorded-frame';
+import type { TapeListener } from './tape-reader';
+import { Waiting } from './waiting';
+
+/** The bits of a held frame's number that come out of the room with it; the top one of the tag is always set. */
+const ROOM_BITS = 0x7fff;
+/** By how much CPUs may disagree about which frame was first. */
+const DISORDER = 64;
+
+/** How far the loop was before the tape and the fates were read. */
+export interface Progress {
+  /** Frames ever put into the ring, and taken out of it. */
+  captured: number;
+  drained: number;
+  roomIsEmpty: boolean;
+}
+
+export class FrameLog implements TapeListener {
+  /** In the order of capture, from `first` on. */
+  private queue: RecordedFrame[] = [];
+  private first = 0;
+  /** In the ring, by number among the captured. */
+  private readonly inRing = new Waiting();
+  /** In the waiting room, by what is left there of their number. */
+  private readonly inRoom = new Waiting();
+  /** Memory of the frames that wait here for their end. */
+  bytes = 0;
+
+  captured(frame: RecordedFrame): void {
+    this.append(frame);
+    this.inRing.put(frame.number, frame);
+  }
+
+  held(frame: RecordedFrame): void {
+    this.append(frame);
+    this.inRoom.put(frame.number & ROOM_BITS, frame);
+  }
+
+  refused(frame: RecordedFrame, reason: number): void {
+    this.append(frame);
+    frame.refuse(reason, frame.time);
+  }
+
+  released(tag: number, number: number, time: number): void {
+    const frame = this.inRoom.take(tag & ROOM_BITS);
+    if (!frame) return; // held before the recording began, missed, or a copy that a qdisc on the interface made
+    frame.release(number, time);
+    this.inRing.put(number, frame);
+  }
+
+  roomRefused(tag: number, reason: number, time: number): void {
+    this.inRoom.take(tag & ROOM_BITS)?.refuse(reason, time);
+  }
+
+  /** What the poller says; null if it is of a frame captured before the recording began, or missed. */
+  told(number: number, fate: number, detail: number, time: number): void {
+    this.inRing.take(number)?.end(fate, detail, time);
+  }
+
+  /** Frames whose end will not be told any more, after everything that was told until `progress` has been read. */
+  settle({ captured, drained, roomIsEmpty }: Progress): void {
+    for (let frame = this.head; frame?.ending === 'open'; frame = this.head) {
+      const behind = (drained - frame.number) | 0;
+      const gone = frame.inRoom ? roomIsEmpty : behind > DISORDER || (behind > 0 && drained === captured);
+      if (!gone) return;
+      this.giveUp(frame, frame.inRoom ? 'lost' : 'untold');
+    }
+  }
+
+  /** The next frame, once its end is known; with `force` as it is. */
+  shift(force: boolean): RecordedFrame | null {
+    const frame = this.head;
+    if (!frame || (frame.ending === 'open' && !force)) return null;
+    if (frame.ending === 'open') this.giveUp(frame, 'open');
+    this.bytes -= frame.size;
+    this.first++;
+    if (this.first >= 4096 && this.first * 2 >= this.queue.length) {
+      this.queue = this.queue.slice(this.first);
+      this.first = 0;
+    }
+    return frame;
+  }
+
+  private get head(): RecordedFrame | undefined {
+    return this.queue[this.first];
+  }
+
+  private append(frame: RecordedFrame): void {
+    this.queue.push(frame);
+    this.bytes += frame.size;
+  }
+
+  private giveUp(frame: RecordedFrame, ending: RecordedFrame['ending']): void {
+    if (frame.inRoom) this.inRoom.remove(frame.number & ROOM_BITS, frame);
+    else this.inRing.remove(frame.number, frame);
+    frame.ending = ending;
+  }
+}
