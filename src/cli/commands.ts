@@ -119,6 +119,12 @@ export const makeParser = (): Argv => yargs(own)
     async (argv) => (require('./record') as typeof import('./record')).recordCommand(argv as unknown as RecordArguments),
   )
   .command(
+    'replay <file>',
+    'send the frames of a capture file on an interface',
+    (y) => replayOptions(y),
+    async (argv) => (require('./replay') as typeof import('./replay')).replayCommand(argv as unknown as ReplayArguments),
+  )
+  .command(
     'log [iface]',
     'show what happened: lifecycle, queue stopped, queue woken',
     (y) =>

@@ -29,3 +29,19 @@ export function recordOptions(y: Argv): Argv {
     .option('buffer', { ...text('frames wait in it for the recorder: a power of two from 256K to 1G'), default: '32M' })
     .example('$0 record vnet0 -w run.pcapng', 'what the loop does to each frame, for Wireshark');
 }
+
+export interface ReplayArguments {
+  file: string;
+  into: string;
+  netns: string | undefined;
+  timing: 'original' | 'max';
+}
+
+export function replayOptions(y: Argv): Argv {
+  return y
+    .positional('file', { type: 'string', demandOption: true, describe: 'in pcapng or pcap; - is standard input' })
+    .option('into', { ...text('the interface to send on'), demandOption: true })
+    .option('netns', netnsOption)
+    .option('timing', { choices: ['original', 'max'] as const, default: 'max' as const, requiresArg: true, describe: 'as far apart as they were captured, or as fast as the loop takes them' })
+    .example('$0 replay run.pcapng --into vnet0', 'the same frames once more');
+}

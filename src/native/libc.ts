@@ -97,6 +97,11 @@ export function openSocket(domain: number, type: number, protocol: number): numb
   return check('socket', c.socket(domain, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
 }
 
+/** The same, but what it cannot do at once it waits for. */
+export function openBlockingSocket(domain: number, type: number, protocol: number): number {
+  return check('socket', c.socket(domain, type | SOCK_CLOEXEC, protocol));
+}
+
 /** Sets a socket option whose value is an int. */
 export function setSocketOption(fd: number, level: number, name: number, value: number): void {
   const bytes = new Uint8Array(4);
