@@ -15,8 +15,8 @@ export const PAGE = 4096;
 /** Offsets in the first page, a cache line each. */
 export const FATE_HEADER = { head: 0, tail: 64, missed: 128 } as const;
 export const SLOT_BYTES = 16;
-/** A power of two; at half a million frames a second they last half a second. */
-export const SLOTS = 1 << 18;
+/** A power of two; at half a million frames a second they last a second. */
+export const SLOTS = 1 << 19;
 
 /** What became of a captured frame. `detail` is explained beside each that has one. */
 export const FATE = {

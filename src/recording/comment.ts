@@ -9,8 +9,8 @@ import { parseVirtioNetHeader, VIRTIO_PREFIX } from './virtio-net-header';
 /** Such as: `captured, held for 1.234 ms, reinjected after 0.087 ms; superpacket of 3 segments of 1448 bytes`. */
 export function commentOf(frame: RecordedFrame): string {
   const way = wayOf(frame);
+  if (!frame.hasVirtioNetHeader) return way;
   const { virtioNetHeader: header } = frame;
-  if (header.every((byte) => byte === 0)) return way;
   const { needsChecksum, gsoType, gsoSize } = parseVirtioNetHeader(header);
   const kinds: string[] = [];
   if (gsoType !== 0) {

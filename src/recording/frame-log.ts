@@ -9,6 +9,8 @@ import { Waiting } from './waiting';
 
 /** The bits of a held frame's number that come out of the room with it; the top one of the tag is always set. */
 const ROOM_BITS = 0x7fff;
+/** As many frames may be in the ring without meeting; more only take longer. */
+const RING_SLOTS = 1 << 18;
 /** By how much CPUs may disagree about which frame was first. */
 const DISORDER = 64;
 
@@ -25,20 +27,22 @@ export class FrameLog implements TapeListener {
   private queue: RecordedFrame[] = [];
   private first = 0;
   /** In the ring, by number among the captured. */
-  private readonly inRing = new Waiting();
+  private readonly inRing = new Waiting(RING_SLOTS);
   /** In the waiting room, by what is left there of their number. */
-  private readonly inRoom = new Waiting();
+  private readonly inRoom = new Waiting(ROOM_BITS + 1);
+  /** As it was before what has been read was written. */
+  progress: Progress = { captured: 0, drained: 0, roomIsEmpty: false };
   /** Memory of the frames that wait here for their end. */
   bytes = 0;
 
   captured(frame: RecordedFrame): void {
     this.append(frame);
-    this.inRing.put(frame.number, frame);
+    this.inRing.put(frame);
   }
 
   held(frame: RecordedFrame): void {
     this.append(frame);
-    this.inRoom.put(frame.number & ROOM_BITS, frame);
+    this.inRoom.put(frame);
   }
 
   refused(frame: RecordedFrame, reason: number): void {
@@ -47,14 +51,14 @@ export class FrameLog implements TapeListener {
   }
 
   released(tag: number, number: number, time: number): void {
-    const frame = this.inRoom.take(tag & ROOM_BITS);
+    const frame = this.inRoom.take(tag, ROOM_BITS);
     if (!frame) return; // held before the recording began, missed, or a copy that a qdisc on the interface made
     frame.release(number, time);
-    this.inRing.put(number, frame);
+    this.inRing.put(frame);
   }
 
   roomRefused(tag: number, reason: number, time: number): void {
-    this.inRoom.take(tag & ROOM_BITS)?.refuse(reason, time);
+    this.inRoom.take(tag, ROOM_BITS)?.refuse(reason, time);
   }
 
   /** What the poller says; null if it is of a frame captured before the recording began, or missed. */
@@ -62,21 +66,15 @@ export class FrameLog implements TapeListener {
     this.inRing.take(number)?.end(fate, detail, time);
   }
 
-  /** Frames whose end will not be told any more, after everything that was told until `progress` has been read. */
-  settle({ captured, drained, roomIsEmpty }: Progress): void {
-    for (let frame = this.head; frame?.ending === 'open'; frame = this.head) {
-      const behind = (drained - frame.number) | 0;
-      const gone = frame.inRoom ? roomIsEmpty : behind > DISORDER || (behind > 0 && drained === captured);
-      if (!gone) return;
-      this.giveUp(frame, frame.inRoom ? 'lost' : 'untold');
-    }
-  }
-
-  /** The next frame, once its end is known; with `force` as it is. */
+  /** The next frame, once its end is known or will not be told any more; with `force` as it is. */
   shift(force: boolean): RecordedFrame | null {
-    const frame = this.head;
-    if (!frame || (frame.ending === 'open' && !force)) return null;
-    if (frame.ending === 'open') this.giveUp(frame, 'open');
+    const frame = this.queue[this.first];
+    if (!frame) return null;
+    if (frame.ending === 'open') {
+      if (this.isGone(frame)) this.giveUp(frame, frame.inRoom ? 'lost' : 'untold');
+      else if (force) this.giveUp(frame, 'open');
+      else return null;
+    }
     this.bytes -= frame.size;
     this.first++;
     if (this.first >= 4096 && this.first * 2 >= this.queue.length) {
@@ -86,8 +84,12 @@ export class FrameLog implements TapeListener {
     return frame;
   }
 
-  private get head(): RecordedFrame | undefined {
-    return this.queue[this.first];
+  /** Whether the loop is done with it, although nobody has said how. */
+  private isGone(frame: RecordedFrame): boolean {
+    const { captured, drained, roomIsEmpty } = this.progress;
+    if (frame.inRoom) return roomIsEmpty;
+    const behind = (drained - frame.number) | 0;
+    return behind > DISORDER || (behind > 0 && drained === captured);
   }
 
   private append(frame: RecordedFrame): void {
@@ -96,8 +98,8 @@ export class FrameLog implements TapeListener {
   }
 
   private giveUp(frame: RecordedFrame, ending: RecordedFrame['ending']): void {
-    if (frame.inRoom) this.inRoom.remove(frame.number & ROOM_BITS, frame);
-    else this.inRing.remove(frame.number, frame);
+    if (frame.inRoom) this.inRoom.remove(frame);
+    else this.inRing.remove(frame);
     frame.ending = ending;
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Writes one section of pcapng with one interface: frames with comments, and statistics at the end. */
 import { BlockBuffer } from './block-buffer';
+import type { Block } from './copy';
 import { BLOCK, BYTE_ORDER_MAGIC, LINKTYPE_ETHERNET, OPTION, OUTBOUND } from './pcapng';
 
 export interface Section {
@@ -18,7 +19,11 @@ export interface RecordedPacket {
   low: number;
   /** Bytes on the wire. */
   length: number;
-  bytes: Uint8Array;
+  /** Where those are that are kept; `at` is a multiple of 4. */
+  block: Block;
+  at: number;
+  captured: number;
+  /** In ASCII. */
   comment: string;
 }
 
@@ -45,8 +50,7 @@ export class PcapngWriter {
   begin(section: Section): void {
     this.block(BLOCK.sectionHeader, () => {
       this.out.u32(BYTE_ORDER_MAGIC);
-      this.out.u16(1);
-      this.out.u16(0);
+      this.out.pair16(1, 0); // version
       this.out.u32(0xffffffff); // length of the section: not known
       this.out.u32(0xffffffff);
       this.text(OPTION.section.os, section.os);
@@ -54,8 +58,7 @@ export class PcapngWriter {
       this.endOfOptions();
     });
     this.block(BLOCK.interfaceDescription, () => {
-      this.out.u16(LINKTYPE_ETHERNET);
-      this.out.u16(0);
+      this.out.pair16(LINKTYPE_ETHERNET, 0);
       this.out.u32(section.snapLen);
       this.text(OPTION.interface.name, section.interface);
       this.text(OPTION.interface.description, section.description);
@@ -65,18 +68,18 @@ export class PcapngWriter {
     });
   }
 
-  packet({ high, low, length, bytes, comment }: RecordedPacket): void {
+  packet({ high, low, length, block, at: from, captured, comment }: RecordedPacket): void {
     const { out } = this;
     const at = this.open(BLOCK.enhancedPacket);
     out.u32(0); // interface
     out.u32(high);
     out.u32(low);
-    out.u32(bytes.length);
+    out.u32(captured);
     out.u32(length);
-    out.padded(bytes);
-    this.text(OPTION.comment, comment);
-    out.u16(OPTION.packet.flags);
-    out.u16(4);
+    out.copied(block, from, captured);
+    out.pair16(OPTION.comment, comment.length);
+    out.ascii(comment);
+    out.pair16(OPTION.packet.flags, 4);
     out.u32(OUTBOUND);
     this.endOfOptions();
     this.close(at);
@@ -118,22 +121,17 @@ export class PcapngWriter {
   }
 
   private option(code: number, value: Uint8Array): void {
-    this.out.u16(code);
-    this.out.u16(value.length);
+    this.out.pair16(code, value.length);
     this.out.padded(value);
   }
 
   private text(code: number, value: string): void {
-    const length = Buffer.byteLength(value);
-    this.out.u16(code);
-    this.out.u16(length);
-    this.out.paddedText(value, length);
+    this.option(code, Buffer.from(value));
   }
 
   /** A time stamp: the high half first, whatever the byte order. */
   private pair(code: number, high: number, low: number): void {
-    this.out.u16(code);
-    this.out.u16(8);
+    this.out.pair16(code, 8);
     this.out.u32(high);
     this.out.u32(low);
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** One frame of a recording: what the tape said of it, and what has become known since. Times are ns of CLOCK_MONOTONIC. */
 import { VNET_HDR_BYTES } from '../datapath/layout';
+import type { Block } from './copy';
 
 /** How a frame's way ended, as far as it is known. */
 export type Ending =
@@ -17,6 +18,7 @@ export type Ending =
 
 /** Between the virtio_net_hdr and the frame, in a record of the tape. */
 const PAD_BYTES = 2;
+export const HEADER_BYTES = VNET_HDR_BYTES + PAD_BYTES;
 
 export class RecordedFrame {
   ending: Ending = 'open';
@@ -31,14 +33,16 @@ export class RecordedFrame {
 
   constructor(
     readonly time: number,
-    /** Bytes on the wire; `data` may have fewer. */
+    /** Bytes on the wire. */
     readonly length: number,
     /** It had to wait. */
     readonly held: boolean,
     /** Among the captured ones; until it comes out of the room, among the held ones. Cut to 32 bits. */
     public number: number,
-    /** The virtio_net_hdr, padding, the frame. */
-    private readonly data: Uint8Array,
+    /** Where its virtio_net_hdr, padding and the frame are, and of how many bytes of the frame there are. */
+    readonly block: Block,
+    readonly at: number,
+    readonly captured: number,
   ) {}
 
   /** Whether it is still in the waiting room, as far as is known. */
@@ -66,16 +70,28 @@ export class RecordedFrame {
     this.endedAt = time;
   }
 
+  /** Where the frame itself begins. */
+  get frameAt(): number {
+    return this.at + HEADER_BYTES;
+  }
+
   get bytes(): Uint8Array {
-    return this.data.subarray(VNET_HDR_BYTES + PAD_BYTES);
+    return this.block.bytes.subarray(this.frameAt, this.frameAt + this.captured);
   }
 
   get virtioNetHeader(): Uint8Array {
-    return this.data.subarray(0, VNET_HDR_BYTES);
+    return this.block.bytes.subarray(this.at, this.at + VNET_HDR_BYTES);
+  }
+
+  /** Whether the header says anything. */
+  get hasVirtioNetHeader(): boolean {
+    const { words } = this.block;
+    const first = this.at >>> 2;
+    return ((words[first] as number) | (words[first + 1] as number) | ((words[first + 2] as number) & 0xffff)) !== 0;
   }
 
   /** Memory that it takes. */
   get size(): number {
-    return this.data.length;
+    return HEADER_BYTES + this.captured;
   }
 }

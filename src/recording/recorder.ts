@@ -151,7 +151,7 @@ export class Recorder implements Disposable {
       if (taken % 8192 < count) await this.drain(false);
     }
     taken += this.fates.takeUntil(told, (number, fate, detail, time) => this.log.told(number, fate, detail, time));
-    this.log.settle(progress);
+    this.log.progress = progress;
     await this.drain(force);
     return taken;
   }
@@ -168,7 +168,7 @@ export class Recorder implements Disposable {
       const frame = log.shift(all || log.bytes > OPEN_BYTES_MAX);
       if (!frame) break;
       const { high, low } = this.clock.stamp(frame.time);
-      writer.packet({ high, low, length: frame.length, bytes: frame.bytes, comment: commentOf(frame) });
+      writer.packet({ high, low, length: frame.length, block: frame.block, at: frame.frameAt, captured: frame.captured, comment: commentOf(frame) });
       this.frames++;
       if (frame.ending === 'untold') this.untold++;
       if (writer.out.length >= CHUNK_BYTES) await this.flush();

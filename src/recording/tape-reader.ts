@@ -4,7 +4,8 @@ import type { BpfMap } from 'libbpf-ts';
 import { RingBuffer } from 'libbpf-ts';
 
 import { TAPE, TAPE_RECORD } from '../datapath/layout';
-import { RecordedFrame } from './recorded-frame';
+import { blockOf, copyWords, FrameMemory, type Block } from './copy';
+import { HEADER_BYTES, RecordedFrame } from './recorded-frame';
 
 /** Numbers are cut to 32 bits. */
 export interface TapeListener {
@@ -19,12 +20,15 @@ export interface TapeListener {
 export class TapeReader implements Disposable {
   private readonly ring: RingBuffer;
   private readonly view: DataView;
+  private readonly source: Block;
+  private readonly memory = new FrameMemory();
 
   /** The map may be closed afterwards. */
   constructor(tape: BpfMap) {
     this.ring = new RingBuffer(tape);
     const { data } = this.ring;
     this.view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+    this.source = blockOf(data);
   }
 
   /** How far it has been written, in bytes since the beginning. */
@@ -68,8 +72,11 @@ export class TapeReader implements Disposable {
   private frame(at: number, time: number, held: boolean, number: number): RecordedFrame {
     const { view } = this;
     const copied = view.getUint32(at + TAPE_RECORD.copied, true);
-    const data = this.ring.data.slice(at + TAPE_RECORD.vnet, at + TAPE_RECORD.frame + copied);
-    return new RecordedFrame(time, view.getUint32(at + TAPE_RECORD.frameLen, true), held, number, data);
+    const bytes = HEADER_BYTES + copied;
+    const to = this.memory.reserve(bytes);
+    const { block } = this.memory;
+    copyWords(this.source, at + TAPE_RECORD.vnet, block, to, bytes);
+    return new RecordedFrame(time, view.getUint32(at + TAPE_RECORD.frameLen, true), held, number, block, to, copied);
   }
 
   close(): void {
