@@ -7,6 +7,7 @@ import yargs, { type Argv } from 'yargs';
 
 import { usageError, VnetError } from '../errors';
 import { attachArguments, type AttachArguments } from './attach-arguments';
+import { extcapOptions, type ExtcapArguments } from './extcap-arguments';
 import { impairOptions, type ImpairArguments } from './impair-arguments';
 import { flag, jsonOption, netnsOption, PARSER } from './option-kinds';
 import { recordOptions, type RecordArguments } from './record-arguments';
@@ -123,6 +124,12 @@ export const makeParser = (): Argv => yargs(own)
     'send the frames of a capture file on an interface',
     (y) => replayOptions(y),
     async (argv) => (require('./replay') as typeof import('./replay')).replayCommand(argv as unknown as ReplayArguments),
+  )
+  .command(
+    'extcap',
+    'let Wireshark record: it calls this',
+    (y) => extcapOptions(y),
+    async (argv) => (require('./extcap') as typeof import('./extcap')).extcapCommand(argv as unknown as ExtcapArguments),
   )
   .command(
     'log [iface]',

@@ -17,6 +17,7 @@ export interface RecordArguments {
 /** A frame's headers; the largest frame of the loop. */
 export const MIN_SNAPLEN = 64;
 export const MAX_SNAPLEN = 65576;
+export const DEFAULT_BUFFER = '32M';
 
 export function recordOptions(y: Argv): Argv {
   return y
@@ -26,7 +27,7 @@ export function recordOptions(y: Argv): Argv {
     .option('snaplen', { ...text('most bytes of each frame, 64 to 65576'), default: String(MAX_SNAPLEN) })
     .option('count', { alias: 'c', ...text('end after so many frames') })
     .option('duration', text('end after so many seconds'))
-    .option('buffer', { ...text('frames wait in it for the recorder: a power of two from 256K to 1G'), default: '32M' })
+    .option('buffer', { ...text('frames wait in it for the recorder: a power of two from 256K to 1G'), default: DEFAULT_BUFFER })
     .example('$0 record vnet0 -w run.pcapng', 'what the loop does to each frame, for Wireshark');
 }
 

@@ -10,12 +10,12 @@ import type { Attachment } from '../state/store';
 import { MAX_SNAPLEN, MIN_SNAPLEN, type RecordArguments } from './record-arguments';
 import { secondsOf } from './selection';
 
-const { version } = require('../../package.json') as { version: string };
+export const { version } = require('../../package.json') as { version: string };
 
 export async function recordCommand(args: RecordArguments): Promise<void> {
   checkInterfaceName(args.iface);
   const netns = args.netns === undefined ? null : checkNetnsName(args.netns);
-  const options = optionsOf(args);
+  const options = recorderOptions(args);
   const seconds = args.duration === undefined ? Infinity : secondsOf('--duration', args.duration);
   if (args.write === '-' && process.stdout.isTTY) throw usageError('-w -', 'standard output is a terminal', 'such as: vnet-bpf record vnet0 -w - | tshark -r -');
   requirePrivileges();
@@ -27,7 +27,7 @@ export async function recordCommand(args: RecordArguments): Promise<void> {
   process.exit(); // a pipe whose reader is slow must not keep it
 }
 
-function optionsOf({ snaplen, count, buffer }: RecordArguments): RecorderOptions {
+export function recorderOptions({ snaplen, count, buffer }: Pick<RecordArguments, 'snaplen' | 'count' | 'buffer'>): RecorderOptions {
   return {
     snapLen: parseInteger('snaplen', snaplen, MIN_SNAPLEN, MAX_SNAPLEN),
     count: count === undefined ? Infinity : parseInteger('count', count, 1, Number.MAX_SAFE_INTEGER),

@@ -85,7 +85,8 @@ export class PcapngWriter {
     this.close(at);
   }
 
-  end({ start, end, received, dropped, delivered, comment }: Statistics): void {
+  /** The latest counts. */
+  statistics({ start, end, received, dropped, delivered, comment }: Statistics): void {
     this.block(BLOCK.interfaceStatistics, () => {
       this.out.u32(0);
       this.out.u32(end.high);

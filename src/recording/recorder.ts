@@ -44,6 +44,8 @@ export interface Recorded {
 const LOOK_MS = 5;
 /** Written when so much has come together. */
 const CHUNK_BYTES = 128 << 10;
+/** A pipe is written to at least so often: only then does it say that nobody reads it any more. */
+const HEARTBEAT_MS = 2000;
 /** Memory for frames whose end is not known yet; above it the oldest are written without. */
 const OPEN_BYTES_MAX = 256 << 20;
 /** How long the end waits for the end of frames that are still in the loop. */
@@ -60,6 +62,7 @@ export class Recorder implements Disposable {
   private readonly control: SharedWords;
   /** The write that is under way. */
   private writing: Promise<void> = Promise.resolve();
+  private flushedAt = 0;
   private frames = 0;
   /** Written without their end, although it was told or will be. */
   private untold = 0;
@@ -123,7 +126,11 @@ export class Recorder implements Disposable {
     const { application, snapLen } = this.options;
     this.writer.begin({ application, os: `${os.type()} ${os.release()}`, interface: iface, description, snapLen });
     await this.flush();
-    while (!this.stopping && this.frames < this.options.count) if ((await this.look(false)) === 0) await this.pause(LOOK_MS);
+    while (!this.stopping && this.frames < this.options.count) {
+      if ((await this.look(false)) > 0) continue;
+      if (this.sink.live && performance.now() - this.flushedAt > HEARTBEAT_MS) await this.writeStatistics();
+      await this.pause(LOOK_MS);
+    }
     await this.finish();
     return this.recorded;
   }
@@ -182,6 +189,7 @@ export class Recorder implements Disposable {
     const bytes = this.writer.out.take();
     await this.writing;
     this.writing = this.sink.write(bytes);
+    this.flushedAt = performance.now();
     this.writing.catch(() => undefined); // thrown by the next one that waits
   }
 
@@ -194,7 +202,13 @@ export class Recorder implements Disposable {
     }
     await this.look(true);
     this.client.close();
-    this.writer.end({
+    await this.writeStatistics();
+    await this.writing;
+    await this.sink.close();
+  }
+
+  private async writeStatistics(): Promise<void> {
+    this.writer.statistics({
       start: this.clock.stamp(this.startedAt),
       end: this.clock.stamp(monotonicNow()),
       received: this.frames + this.missed,
@@ -203,8 +217,6 @@ export class Recorder implements Disposable {
       comment: this.summary(),
     });
     await this.flush();
-    await this.writing;
-    await this.sink.close();
   }
 
   private summary(): string {

@@ -6,6 +6,8 @@ import * as net from 'node:net';
 import { VnetError } from '../errors';
 
 export interface Sink {
+  /** Somebody may be looking: then it is written to now and then, which also tells whether he still does. */
+  readonly live: boolean;
   /** Resolves when the bytes are on their way; rejects with ReaderGone, or a VnetError. */
   write(bytes: Uint8Array): Promise<void>;
   close(): Promise<void>;
@@ -33,6 +35,8 @@ const failed = (file: string, cause: unknown): VnetError =>
   new VnetError('SYSCALL', `recording ${file}`, cause instanceof Error ? cause.message : String(cause), { hint: 'is the directory there, and the disk not full?', cause });
 
 class FileSink implements Sink {
+  readonly live = false;
+
   constructor(
     private readonly fd: number,
     private readonly file: string,
@@ -54,6 +58,7 @@ class FileSink implements Sink {
 
 /** Not blocking: while a reader is slow this process still hears signals. */
 class PipeSink implements Sink {
+  readonly live = true;
   private readonly socket: net.Socket;
   private gone = false;
 
