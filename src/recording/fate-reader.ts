@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** The recorder's end of src/datapath/fates.ts. */
-import { MappedMemory, type BpfMap } from 'libbpf-ts';
+import { MappedMemory } from 'libbpf-ts';
 
 import { FATE_HEADER, PAGE, SLOTS, SLOT_BYTES } from '../datapath/fates';
 
@@ -13,7 +13,7 @@ export class FateReader implements Disposable {
   private readonly doubles: Float64Array;
   private tail: number;
 
-  constructor(fates: BpfMap) {
+  constructor(fates: { fd: number }) {
     this.memory = MappedMemory.map({ fd: fates.fd, length: PAGE + SLOTS * SLOT_BYTES });
     this.words = new Uint32Array(this.memory.buffer);
     this.doubles = new Float64Array(this.memory.buffer);

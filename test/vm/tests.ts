@@ -44,6 +44,8 @@ export const sets = {
    */
   matrix: [
     { directory: 'test/kernel', files: /^matrix-(doctor|dummy|veth)\.test\.ts$/, together: 'matrix' },
+    // A map in a map, and a second ring.
+    { directory: 'test/kernel', files: /^matrix-record\.test\.ts$/, together: 'matrix', kernels: ['6.1', 'newest'] },
     // What the kernel's qdiscs do has not changed for years: the oldest and the newest will do.
     { directory: 'test/kernel', files: /^matrix-(qdisc|impair)\.test\.ts$/, together: 'matrix', kernels: ['6.1', 'newest'] },
     // So has what npm makes of a tarball.
