@@ -44,7 +44,7 @@ export async function record(attachment: Attachment, open: () => Sink, options: 
   using recorder = await Recorder.begin(attachment, open, options);
   const stop = (): void => {
     recorder.stop();
-    setTimeout(() => process.exit(1), GRACE_MS).unref();
+    setInterval(() => recorder.blockedFor > GRACE_MS && process.exit(1), GRACE_MS / 10).unref();
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, stop);
   if (seconds !== Infinity) setTimeout(stop, seconds * 1000).unref();

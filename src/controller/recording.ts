@@ -9,7 +9,7 @@ import * as path from 'node:path';
 import { BpfError, BpfMap, MappedMemory, MapType } from 'libbpf-ts';
 
 import type { Datapath } from '../datapath/datapath';
-import { createFates } from '../datapath/fates';
+import { createFates, slotsFor } from '../datapath/fates';
 import { CONTROL } from '../datapath/layout';
 import { SharedWords } from '../datapath/shared-memory';
 import { VnetError } from '../errors';
@@ -58,7 +58,7 @@ export class Recording {
     const tape = explain(iface, bufferBytes, () => BpfMap.create({ type: MapType.RINGBUF, name: 'tape', keySize: 0, valueSize: 0, maxEntries: bufferBytes }));
     const recording = new Recording(parts, tape);
     try {
-      const fates = (recording.fates = explain(iface, bufferBytes, createFates));
+      const fates = (recording.fates = explain(iface, bufferBytes, () => createFates(slotsFor(bufferBytes))));
       const pins = pinDirectory(id);
       forgetPins(pins);
       tape.pin(path.join(pins, RECORDING_PINS.tape));

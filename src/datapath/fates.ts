@@ -4,7 +4,7 @@
  * ring of one writer and one reader in a BPF array that both map. When it is full, fates are counted as missed: the
  * poller never waits, and allocates nothing.
  *
- *   page 0   head (words told, by the poller) | tail (words read, by the recorder) | missed
+ *   page 0   head (slots written, by the poller) | tail (slots read, by the recorder) | missed | how many slots there are
  *   pages    slot: u32 number | u32 outcome, detail << 8 | double: CLOCK_MONOTONIC in ns
  */
 import * as fs from 'node:fs';
@@ -13,10 +13,11 @@ import { BpfMap, MapFlag, MappedMemory, MapType } from 'libbpf-ts';
 
 export const PAGE = 4096;
 /** Offsets in the first page, a cache line each. */
-export const FATE_HEADER = { head: 0, tail: 64, missed: 128 } as const;
+export const FATE_HEADER = { head: 0, tail: 64, missed: 128, slots: 192 } as const;
 export const SLOT_BYTES = 16;
-/** A power of two; at half a million frames a second they last a second. */
-export const SLOTS = 1 << 19;
+
+/** For a tape of that size, a power of two: its smallest records, and as many frames that it misses. At most 64 MiB. */
+export const slotsFor = (tapeBytes: number): number => Math.min(tapeBytes >>> 6, 1 << 22);
 
 /** What became of a captured frame. `detail` is explained beside each that has one. */
 export const FATE = {
@@ -32,8 +33,24 @@ export const FATE = {
   cut: 8,
 } as const;
 
-export function createFates(): BpfMap {
-  return BpfMap.create({ type: MapType.ARRAY, name: 'fates', keySize: 4, valueSize: PAGE, maxEntries: 1 + (SLOTS * SLOT_BYTES) / PAGE, flags: MapFlag.MMAPABLE });
+/** The first page of a new one. */
+export function fatesHeader(slots: number): Uint8Array {
+  const page = new Uint8Array(PAGE);
+  new DataView(page.buffer).setUint32(FATE_HEADER.slots, slots, true);
+  return page;
+}
+
+export function createFates(slots: number): BpfMap {
+  const map = BpfMap.create({ type: MapType.ARRAY, name: 'fates', keySize: 4, valueSize: PAGE, maxEntries: 1 + (slots * SLOT_BYTES) / PAGE, flags: MapFlag.MMAPABLE });
+  map.set(new Uint8Array(4), fatesHeader(slots));
+  return map;
+}
+
+/** Maps all of it; the descriptor stays the caller's. */
+export function mapFates(fd: number): MappedMemory {
+  using first = MappedMemory.map({ fd, length: PAGE });
+  const slots = new Uint32Array(first.buffer)[FATE_HEADER.slots >>> 2] as number;
+  return MappedMemory.map({ fd, length: PAGE + slots * SLOT_BYTES });
 }
 
 /** CLOCK_MONOTONIC in nanoseconds, less what performance.now() says: that one allocates nothing. */
@@ -47,18 +64,20 @@ export class Fates {
   private readonly words: Uint32Array;
   private readonly doubles: Float64Array;
   private readonly offset = clockOffset();
+  private readonly slots: number;
   private head: number;
 
   private constructor(private readonly memory: MappedMemory) {
     this.words = new Uint32Array(memory.buffer);
     this.doubles = new Float64Array(memory.buffer);
     this.head = this.words[FATE_HEADER.head >>> 2] as number;
+    this.slots = this.words[FATE_HEADER.slots >>> 2] as number;
   }
 
   /** Maps the array and closes the descriptor. Null if it cannot be mapped: then fates are unknown, and the loop goes on. */
   static take(fd: number): Fates | null {
     try {
-      return new Fates(MappedMemory.map({ fd, length: PAGE + SLOTS * SLOT_BYTES }));
+      return new Fates(mapFates(fd));
     } catch {
       return null;
     } finally {
@@ -77,11 +96,11 @@ export class Fates {
    */
   note(position: number, stamp: number, outcome: number, detail: number, time: number): void {
     const { words } = this;
-    if ((this.head - Atomics.load(words, FATE_HEADER.tail >>> 2)) >>> 0 >= SLOTS) {
+    if ((this.head - Atomics.load(words, FATE_HEADER.tail >>> 2)) >>> 0 >= this.slots) {
       words[FATE_HEADER.missed >>> 2] = (words[FATE_HEADER.missed >>> 2] as number) + 1;
       return;
     }
-    const slot = PAGE + (this.head & (SLOTS - 1)) * SLOT_BYTES;
+    const slot = PAGE + (this.head & (this.slots - 1)) * SLOT_BYTES;
     words[slot >>> 2] = position + (((stamp - position) << 16) >> 16);
     words[(slot >>> 2) + 1] = (detail << 8) | outcome;
     this.doubles[(slot >>> 3) + 1] = time;

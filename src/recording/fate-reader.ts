@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** The recorder's end of src/datapath/fates.ts. */
-import { MappedMemory } from 'libbpf-ts';
+import type { MappedMemory } from 'libbpf-ts';
 
-import { FATE_HEADER, PAGE, SLOTS, SLOT_BYTES } from '../datapath/fates';
+import { FATE_HEADER, mapFates, PAGE, SLOT_BYTES } from '../datapath/fates';
 
 /** `number` is cut to 32 bits; `time` is CLOCK_MONOTONIC in ns. */
 export type FateListener = (number: number, fate: number, detail: number, time: number) => void;
@@ -11,12 +11,14 @@ export class FateReader implements Disposable {
   private readonly memory: MappedMemory;
   private readonly words: Uint32Array;
   private readonly doubles: Float64Array;
+  private readonly slots: number;
   private tail: number;
 
   constructor(fates: { fd: number }) {
-    this.memory = MappedMemory.map({ fd: fates.fd, length: PAGE + SLOTS * SLOT_BYTES });
+    this.memory = mapFates(fates.fd);
     this.words = new Uint32Array(this.memory.buffer);
     this.doubles = new Float64Array(this.memory.buffer);
+    this.slots = this.words[FATE_HEADER.slots >>> 2] as number;
     this.tail = this.words[FATE_HEADER.tail >>> 2] as number;
   }
 
@@ -35,7 +37,7 @@ export class FateReader implements Disposable {
     const { words, doubles } = this;
     const count = (written - this.tail) >>> 0;
     for (let i = 0; i < count; i++) {
-      const slot = PAGE + ((this.tail + i) & (SLOTS - 1)) * SLOT_BYTES;
+      const slot = PAGE + ((this.tail + i) & (this.slots - 1)) * SLOT_BYTES;
       const what = words[(slot >>> 2) + 1] as number;
       listener(words[slot >>> 2] as number, what & 0xff, what >>> 8, doubles[(slot >>> 3) + 1] as number);
     }

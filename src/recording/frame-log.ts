@@ -14,6 +14,9 @@ const RING_SLOTS = 1 << 18;
 /** By how much CPUs may disagree about which frame was first. */
 const DISORDER = 64;
 
+/** By how many others a frame in the room cannot be overtaken; far fewer than numbers come round. */
+const OVERTAKEN = 1024;
+
 /** How far the loop was before the tape and the fates were read. */
 export interface Progress {
   /** Frames ever put into the ring, and taken out of it. */
@@ -32,6 +35,8 @@ export class FrameLog implements TapeListener {
   private readonly inRoom = new Waiting(ROOM_BITS + 1);
   /** As it was before what has been read was written. */
   progress: Progress = { captured: 0, drained: 0, roomIsEmpty: false };
+  /** The number in the room of the frame that came out of it last. */
+  private lastReleased = 0;
   /** Memory of the frames that wait here for their end. */
   bytes = 0;
 
@@ -53,6 +58,7 @@ export class FrameLog implements TapeListener {
   released(tag: number, number: number, time: number): void {
     const frame = this.inRoom.take(tag, ROOM_BITS);
     if (!frame) return; // held before the recording began, missed, or a copy that a qdisc on the interface made
+    this.lastReleased = frame.number;
     frame.release(number, time);
     this.inRing.put(frame);
   }
@@ -87,7 +93,8 @@ export class FrameLog implements TapeListener {
   /** Whether the loop is done with it, although nobody has said how. */
   private isGone(frame: RecordedFrame): boolean {
     const { captured, drained, roomIsEmpty } = this.progress;
-    if (frame.inRoom) return roomIsEmpty;
+    // First in, first out: one that many others have overtaken came out, and that was missed.
+    if (frame.inRoom) return roomIsEmpty || ((this.lastReleased - frame.number) << 1) >> 1 > OVERTAKEN;
     const behind = (drained - frame.number) | 0;
     return behind > DISORDER || (behind > 0 && drained === captured);
   }

@@ -63,8 +63,9 @@ export class Recorder implements Disposable {
   /** The write that is under way. */
   private writing: Promise<void> = Promise.resolve();
   private flushedAt = 0;
+  private writes = 0;
   private frames = 0;
-  /** Written without their end, although it was told or will be. */
+  /** Written without an end that they had. */
   private untold = 0;
   private stopping = false;
   /** The controller has ended the recording: the interface goes away. */
@@ -135,6 +136,11 @@ export class Recorder implements Disposable {
     return this.recorded;
   }
 
+  /** For how many milliseconds a pipe has not been read. */
+  get blockedFor(): number {
+    return this.sink.live && this.writes > 0 ? performance.now() - this.flushedAt : 0;
+  }
+
   /** What has come out so far. */
   get recorded(): Recorded {
     return { frames: this.frames, missed: this.missed };
@@ -177,7 +183,7 @@ export class Recorder implements Disposable {
       const { high, low } = this.clock.stamp(frame.time);
       writer.packet({ high, low, length: frame.length, block: frame.block, at: frame.frameAt, captured: frame.captured, comment: commentOf(frame) });
       this.frames++;
-      if (frame.ending === 'untold') this.untold++;
+      if (frame.ending === 'untold' || frame.ending === 'lost') this.untold++;
       if (writer.out.length >= CHUNK_BYTES) await this.flush();
     }
     await this.flush();
@@ -188,8 +194,9 @@ export class Recorder implements Disposable {
     if (this.writer.out.length === 0) return;
     const bytes = this.writer.out.take();
     await this.writing;
-    this.writing = this.sink.write(bytes);
     this.flushedAt = performance.now();
+    this.writes++;
+    this.writing = this.sink.write(bytes).finally(() => this.writes--);
     this.writing.catch(() => undefined); // thrown by the next one that waits
   }
 

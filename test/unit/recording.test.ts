@@ -6,7 +6,7 @@ import * as path from 'node:path';
 
 import t, { type Test } from 'tap';
 
-import { FATE, Fates, PAGE, SLOTS, SLOT_BYTES } from '../../src/datapath/fates';
+import { FATE, Fates, fatesHeader, PAGE, slotsFor, SLOT_BYTES } from '../../src/datapath/fates';
 import { WallClock } from '../../src/recording/clock';
 import { commentOf } from '../../src/recording/comment';
 import { newBlock } from '../../src/recording/copy';
@@ -91,6 +91,12 @@ t.test('what nobody will tell any more is not waited for', async (t) => {
   t.same(written(log), []);
   log.progress = { captured: 0, drained: 0, roomIsEmpty: true };
   t.match(written(log), [/lost in the waiting room/]);
+  log.progress = { captured: 0, drained: 0, roomIsEmpty: false };
+  for (const number of [0x7ffffff0, 0x7fffffff, 1, 1100]) log.held(frame(number, 1, true)); // of 31 bits
+  log.released(TAG | 1, 5, 2 * MS);
+  t.same(written(log), [], 'a few may be overtaken');
+  log.released(TAG | 1100, 6, 2 * MS);
+  t.match(written(log), [/lost in the waiting room/, /lost in the waiting room/], 'not by a thousand');
 });
 
 t.test('what is in the loop at the end', async (t) => {
@@ -132,12 +138,14 @@ t.test('the clock, to the nanosecond', async (t) => {
   }
 });
 
+const SLOTS = slotsFor(256 << 10);
+
 /** The map is an ordinary file here. */
 function fates(t: Test): { writer: Fates; reader: FateReader } {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'vnet-bpf-test-'));
   t.teardown(() => fs.rmSync(directory, { recursive: true }));
   const file = path.join(directory, 'fates');
-  fs.writeFileSync(file, '');
+  fs.writeFileSync(file, fatesHeader(SLOTS));
   fs.truncateSync(file, PAGE + SLOTS * SLOT_BYTES);
   const writer = Fates.take(fs.openSync(file, 'r+'));
   const fd = fs.openSync(file, 'r+');
