@@ -10,7 +10,7 @@ import { attachArguments, type AttachArguments } from './attach-arguments';
 import { extcapOptions, type ExtcapArguments } from './extcap-arguments';
 import { impairOptions, type ImpairArguments } from './impair-arguments';
 import { flag, jsonOption, netnsOption, PARSER } from './option-kinds';
-import { recordOptions, type RecordArguments } from './record-arguments';
+import { recordOptions, replayOptions, type RecordArguments, type ReplayArguments } from './record-arguments';
 import { runOptions, type RunArguments } from './run-arguments';
 import { splitCommand } from './split-command';
 
