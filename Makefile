@@ -13,7 +13,7 @@ PREFIX ?= /usr/local
 
 # Debian packages: to build and run, and those that only tests use.
 PACKAGES := clang libbpf-dev libbpf1 iproute2 iputils-ping util-linux mount
-TEST_PACKAGES := $(PACKAGES) iperf3 tcpdump ethtool tcpreplay procps kmod dnsutils tmux curl bpftool? zsh? fish? groff-base?
+TEST_PACKAGES := $(PACKAGES) iperf3 tcpdump ethtool tcpreplay procps kmod dnsutils tmux curl tshark? bpftool? zsh? fish? groff-base?
 BENCH_PACKAGES := $(TEST_PACKAGES) gcc libc6-dev
 VM_PACKAGES := $(TEST_PACKAGES) qemu-system-x86 busybox-static bash xz-utils libc6-dev debian-archive-keyring
 # SETUP=no: take the machine as it is.

@@ -132,22 +132,27 @@ static __always_inline long load_bytes(struct __sk_buff *skb, __u32 from, void *
 	return bpf_skb_load_bytes(skb, from, to, last + 1);
 }
 
+/* Copies the first `len` bytes of the frame, where there is place for `room`. */
+static __always_inline long copy_bytes(struct __sk_buff *skb, struct frame *frame,
+				       unsigned char *to, __u32 len, __u64 room)
+{
+	if (!frame->tag)
+		return load_bytes(skb, 0, to, len, room);
+	if (bpf_skb_load_bytes(skb, 0, to, ADDRESSES))
+		return -1;
+	__builtin_memcpy(to + ADDRESSES, &frame->tag, VLAN_HLEN);
+	return load_bytes(skb, ADDRESSES, to + ADDRESSES + VLAN_HLEN, len - ADDRESSES - VLAN_HLEN,
+			  room - ADDRESSES - VLAN_HLEN);
+}
+
 /* Copies the frame behind the record's header; `size` is the record's size. */
 static __always_inline long copy_frame(struct __sk_buff *skb, struct frame *frame,
 				       struct record *record, __u64 size)
 {
-	unsigned char *to = (unsigned char *)(record + 1);
-
 	record->frame_len = frame->len;
-	record->reserved = 0;
 	record->vnet = frame->vnet;
-	if (!frame->tag)
-		return load_bytes(skb, 0, to, frame->skb_len, size - sizeof(*record));
-	if (bpf_skb_load_bytes(skb, 0, to, ADDRESSES))
-		return -1;
-	__builtin_memcpy(to + ADDRESSES, &frame->tag, VLAN_HLEN);
-	return load_bytes(skb, ADDRESSES, to + ADDRESSES + VLAN_HLEN, frame->skb_len - ADDRESSES,
-			  size - sizeof(*record) - ADDRESSES - VLAN_HLEN);
+	return copy_bytes(skb, frame, (unsigned char *)(record + 1), frame->len,
+			  size - sizeof(*record));
 }
 
 /* Finds out what the frame is; an enum refusal, or -1 when it can be captured. */

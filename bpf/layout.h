@@ -24,7 +24,7 @@ struct vnet_hdr {
  * iovec of the poller covers both. */
 struct record {
 	__u32 frame_len; /* bytes of the frame, a re-inserted VLAN tag included */
-	__u16 reserved;
+	__u16 stamp; /* low half of its number among all that were captured */
 	struct vnet_hdr vnet;
 };
 
@@ -37,6 +37,28 @@ enum refusal {
 	REFUSED_UNREADABLE, /* the kernel could not copy it out of the skb */
 	REFUSED_UNHOLDABLE, /* would have to wait, but the waiting room cannot take it whole */
 	REFUSED_REASONS
+};
+
+/* What the tape is told (tape.h). */
+enum tape_kind {
+	TAPE_CAPTURED, /* number: how many were captured before it */
+	TAPE_REFUSED, /* number: enum refusal */
+	TAPE_HELD, /* number: how many were held before it */
+	TAPE_LAST_WITH_BYTES = TAPE_HELD,
+	TAPE_RELEASED, /* came out of the room; number as of TAPE_CAPTURED */
+	TAPE_ROOM_REFUSED, /* came out of the room, number: enum refusal */
+};
+
+/* One record of the tape: this, then the frame. */
+struct tape_record {
+	__u64 time; /* CLOCK_MONOTONIC in ns */
+	__u64 number;
+	__u32 frame_len; /* bytes of the frame, a re-inserted VLAN tag included */
+	__u32 copied; /* bytes of it that follow */
+	__u16 kind;
+	__u16 room_tag; /* of what came out of the room: as what it had gone in */
+	struct vnet_hdr vnet;
+	__u16 pad;
 };
 
 /* Per CPU, read on demand. */
@@ -54,7 +76,11 @@ struct counters {
 struct control {
 	/* Written by `tx` for every frame, atomically. */
 	__u64 captured; /* frames ever put into the ring */
-	__u64 pad0[7];
+	__u32 recording; /* by the controller: somebody records (tape.h) */
+	__u32 snap_len; /* by the controller: bytes of each frame that are recorded */
+	__u64 tape_missed; /* frames that found no place on the tape */
+	__u64 tape_notes_missed; /* releases from the room that found none */
+	__u64 pad0[4];
 
 	/*
 	 * Written when the queue stops or wakes, and for every frame that has to wait. In `gate`,

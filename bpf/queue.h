@@ -13,6 +13,8 @@
 
 #include "capture.h"
 #include "layout.h"
+#include "maps.h"
+#include "tape.h"
 
 /* Set by the controller before load. */
 const volatile bool hold = false; /* --when-full hold */
@@ -24,35 +26,6 @@ const volatile __u64 tx_bytes_limit = 0;
 
 #define GATE_STOPPED 1U
 #define GATE_ONE_HELD 2U
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 23); /* --ring-size */
-} ring SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct control);
-} control SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct counters);
-} counters SEC(".maps");
-
-/* The poller's batch log; no program touches it, it is here to live and be pinned with the rest. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct batch);
-} batch SEC(".maps");
 
 static __always_inline bool is_stopped(struct control *ctl)
 {
@@ -104,24 +77,26 @@ static __always_inline void ring_doorbell(struct control *ctl)
 /*
  * Sends a frame to the waiting room: counts it in `gate`, where the poller's compare-and-swap
  * sees it. If the poller woke the queue just before, the queue is stopped again, or a later frame
- * could overtake this one.
+ * could overtake this one. Returns the number of frames that were sent there before.
  */
-static __always_inline void hold_frame(struct control *ctl)
+static __always_inline __u32 hold_frame(struct control *ctl)
 {
-	if (!(__sync_fetch_and_add(&ctl->gate, GATE_ONE_HELD) & GATE_STOPPED))
+	__u32 gate = __sync_fetch_and_add(&ctl->gate, GATE_ONE_HELD);
+
+	if (!(gate & GATE_STOPPED))
 		close_gate(ctl);
 	ring_doorbell(ctl);
+	return gate / GATE_ONE_HELD;
 }
 
 /*
- * Takes a place in the queue. The atomic add counts the frame and, being a full barrier, orders
+ * Takes a place in the queue, behind `before` others since the beginning. The atomic add counts the frame and, being a full barrier, orders
  * the ring's producer position before the look at `armed` in wakeup_flag().
  */
-static __always_inline bool take_place(struct control *ctl, bool limited)
+static __always_inline bool take_place(struct control *ctl, bool limited, __u64 *before)
 {
-	__u64 before = __sync_fetch_and_add(&ctl->captured, 1);
-
-	if (limited && queue_packets && before - ctl->drained >= queue_packets) {
+	*before = __sync_fetch_and_add(&ctl->captured, 1);
+	if (limited && queue_packets && *before - ctl->drained >= queue_packets) {
 		__sync_fetch_and_add(&ctl->captured, -1);
 		return false;
 	}
@@ -153,13 +128,14 @@ static __always_inline struct record *reserve(__u32 need, __u64 *size)
 /*
  * Puts a frame into the ring; an enum refusal, or -1 when it is in. `limited`: `tx` keeps to its
  * part of the ring and to --queue-packets, what comes from the waiting room has its place granted.
+ * `event` is what the tape is told of it, before the poller can have it.
  */
 static __always_inline int enqueue(struct __sk_buff *skb, struct frame *frame, struct control *ctl,
-				   bool limited)
+				   bool limited, __u32 event)
 {
 	__u32 need = sizeof(struct record) + frame->len;
 	struct record *record;
-	__u64 size = 0;
+	__u64 size = 0, before;
 
 	/* need / 8: what a record's size may be above the need. */
 	if (limited && hold &&
@@ -172,10 +148,12 @@ static __always_inline int enqueue(struct __sk_buff *skb, struct frame *frame, s
 		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 		return REFUSED_UNREADABLE;
 	}
-	if (!take_place(ctl, limited)) {
+	if (!take_place(ctl, limited, &before)) {
 		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 		return REFUSED_FULL;
 	}
+	record->stamp = before;
+	record_event(ctl, skb, event, before);
 	bpf_ringbuf_submit(record, wakeup_flag(ctl));
 	return -1;
 }

@@ -19,6 +19,7 @@
 #include "layout.h"
 #include "queue.h"
 #include "superpacket.h"
+#include "tape.h"
 
 /*
  * How `sink` and `retry` know a frame: skb->mark is cleared when a packet crosses namespaces,
@@ -26,8 +27,9 @@
  * it with the class: sch_handle_egress in net/core/dev.c, cls_bpf_classify in net/sched/cls_bpf.c).
  */
 #define TAG_CAPTURED 0x564e
-#define TAG_HELD 0x564f
 #define TAG_CUT 0x5650 /* a superpacket that virtio_net_hdr cannot describe: the kernel cuts it up */
+#define TAG_HELD 0x8000 /* and, in the other bits, the low ones of its number in the room: for the tape */
+#define HELD_NUMBER 0x7fff
 
 /* The mark of the poller's socket where it sends on the looping interface itself (dummy); 0: it does not. */
 const volatile __u32 reinject_mark = 0;
@@ -47,6 +49,7 @@ static __always_inline __u16 transmit(struct __sk_buff *skb, struct counters *co
 				      struct control *ctl, bool can_be_cut)
 {
 	struct frame frame = {};
+	__u32 number;
 	int refusal;
 
 	refusal = describe(skb, &frame);
@@ -55,13 +58,14 @@ static __always_inline __u16 transmit(struct __sk_buff *skb, struct counters *co
 	count->tx_packets++;
 	count->tx_bytes += frame.len;
 	if (refusal < 0)
-		refusal = is_stopped(ctl) ? REFUSED_FULL : enqueue(skb, &frame, ctl, true);
+		refusal = is_stopped(ctl) ? REFUSED_FULL : enqueue(skb, &frame, ctl, true, TAPE_CAPTURED);
 	if (refusal < 0)
 		return TAG_CAPTURED;
 	if (refusal == REFUSED_FULL && hold) {
 		if (fits_into_room(skb, &frame)) {
-			hold_frame(ctl);
-			return TAG_HELD;
+			number = hold_frame(ctl);
+			record_event(ctl, skb, TAPE_HELD, number);
+			return TAG_HELD | (number & HELD_NUMBER);
 		}
 		refusal = REFUSED_UNHOLDABLE;
 	} else if (refusal == REFUSED_FULL && !is_stopped(ctl)) {
@@ -69,6 +73,7 @@ static __always_inline __u16 transmit(struct __sk_buff *skb, struct counters *co
 	}
 	if (refusal < REFUSED_REASONS)
 		count->refused[refusal]++;
+	record_event(ctl, skb, TAPE_REFUSED, refusal);
 	return 0;
 }
 
@@ -101,10 +106,11 @@ int sink(struct __sk_buff *skb)
 	struct counters *count;
 	struct control *ctl;
 	__u32 zero = 0;
+	__u16 tag;
 
 	if (skb->tc_index == TAG_CAPTURED)
 		return TC_ACT_SHOT;
-	if (hold && skb->tc_index == TAG_HELD)
+	if (hold && (skb->tc_index & TAG_HELD))
 		return bpf_redirect(room_ifindex, 0);
 	count = bpf_map_lookup_elem(&counters, &zero);
 	ctl = bpf_map_lookup_elem(&control, &zero);
@@ -112,11 +118,13 @@ int sink(struct __sk_buff *skb)
 		return TC_ACT_SHOT;
 	if (skb->tc_index != TAG_CUT) {
 		count->stray++;
-	} else if (transmit(skb, count, ctl, false) == TAG_HELD) {
-		skb->tc_index = TAG_HELD;
-		return bpf_redirect(room_ifindex, 0);
+		return TC_ACT_SHOT;
 	}
-	return TC_ACT_SHOT;
+	tag = transmit(skb, count, ctl, false);
+	if (!(tag & TAG_HELD))
+		return TC_ACT_SHOT;
+	skb->tc_index = tag;
+	return bpf_redirect(room_ifindex, 0);
 }
 
 /*
@@ -145,7 +153,7 @@ int retry(struct __sk_buff *skb)
 	ctl = bpf_map_lookup_elem(&control, &zero);
 	if (!count || !ctl)
 		return TC_ACT_SHOT;
-	if (skb->tc_index != TAG_HELD) { /* the poller's own, sent to set the room's qdisc going */
+	if (!(skb->tc_index & TAG_HELD)) { /* the poller's own, sent to set the room's qdisc going */
 		__sync_fetch_and_add(&ctl->held_cost, skb->len + room_frame_cost);
 		__sync_fetch_and_add(&ctl->kicks_out, 1);
 		return TC_ACT_SHOT;
@@ -153,14 +161,17 @@ int retry(struct __sk_buff *skb)
 
 	refusal = describe(skb, &frame);
 	if (refusal < 0)
-		refusal = enqueue(skb, &frame, ctl, false);
+		refusal = enqueue(skb, &frame, ctl, false, TAPE_RELEASED | (__u32)skb->tc_index << 16);
 	if (refusal == REFUSED_FULL) {
 		/* The room lets out only what the ring has place for; rather late than lost. */
 		__sync_fetch_and_add(&ctl->held_again, 1);
 		return bpf_redirect(room_ifindex, 0);
 	}
-	if (refusal >= 0 && refusal < REFUSED_REASONS)
-		count->refused[refusal]++;
+	if (refusal >= 0) {
+		if (refusal < REFUSED_REASONS)
+			count->refused[refusal]++;
+		record_event(ctl, skb, TAPE_ROOM_REFUSED | (__u32)skb->tc_index << 16, refusal);
+	}
 	__sync_fetch_and_add(&ctl->held_cost, room_cost(skb));
 	__sync_fetch_and_add(&ctl->held_out, 1);
 	return TC_ACT_SHOT;

@@ -7,8 +7,10 @@ import yargs, { type Argv } from 'yargs';
 
 import { usageError, VnetError } from '../errors';
 import { attachArguments, type AttachArguments } from './attach-arguments';
+import { extcapOptions, type ExtcapArguments } from './extcap-arguments';
 import { impairOptions, type ImpairArguments } from './impair-arguments';
 import { flag, jsonOption, netnsOption, PARSER } from './option-kinds';
+import { recordOptions, replayOptions, type RecordArguments, type ReplayArguments } from './record-arguments';
 import { runOptions, type RunArguments } from './run-arguments';
 import { splitCommand } from './split-command';
 
@@ -110,6 +112,24 @@ export const makeParser = (): Argv => yargs(own)
         .option('netns', netnsOption)
         .option('interval', { type: 'string', default: '1', requiresArg: true, describe: 'seconds between two looks' }),
     async (argv) => (require('./top') as typeof import('./top')).topCommand(argv),
+  )
+  .command(
+    'record <iface>',
+    'write what the loop does to each frame into a file for Wireshark',
+    (y) => recordOptions(y),
+    async (argv) => (require('./record') as typeof import('./record')).recordCommand(argv as unknown as RecordArguments),
+  )
+  .command(
+    'replay <file>',
+    'send the frames of a capture file on an interface',
+    (y) => replayOptions(y),
+    async (argv) => (require('./replay') as typeof import('./replay')).replayCommand(argv as unknown as ReplayArguments),
+  )
+  .command(
+    'extcap',
+    'let Wireshark record: it calls this',
+    (y) => extcapOptions(y),
+    async (argv) => (require('./extcap') as typeof import('./extcap')).extcapCommand(argv as unknown as ExtcapArguments),
   )
   .command(
     'log [iface]',

@@ -15,6 +15,7 @@ import type { Netns } from '../link/netns';
 import { trustedPins } from '../state/bpffs';
 import { STATE_VERSION, type Attachment } from '../state/store';
 import { finishBatch } from './finish-batch';
+import { forgetCrashedRecording } from './recording';
 import { DEFAULTS, type AttachOptions } from './options';
 
 /** Whether a crashed attachment got as far as looping, and its interface is still there. */
@@ -61,6 +62,7 @@ export function adoptDatapath(attachment: Attachment, netns: Netns, wireNetns: N
       control: openMap(pins, 'control', { type: MapType.ARRAY, valueSize: CONTROL.size }),
       counters: openMap(pins, 'counters', { type: MapType.PERCPU_ARRAY, valueSize: COUNTERS.size }),
       batch: openMap(pins, 'batch', { type: MapType.ARRAY, valueSize: BATCH.messages + BATCH.max * BATCH.messageBytes }),
+      tape: openMap(pins, 'tape', { type: MapType.ARRAY_OF_MAPS, maxEntries: 1 }),
     };
     const { links } = attachment;
     if (!links) throw new VnetError('STATE', `interface ${attachment.iface}`, 'its record names no attachments', { hint: `vnet-bpf detach ${attachment.iface}, or attach with --replace` });
@@ -70,6 +72,7 @@ export function adoptDatapath(attachment: Attachment, netns: Netns, wireNetns: N
       retry: restoreIn(wireNetns, links.retry),
     });
     finishBatch(datapath);
+    forgetCrashedRecording(datapath, pins);
     return datapath;
   } catch (error) {
     if (!(error instanceof BpfError)) throw error;

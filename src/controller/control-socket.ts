@@ -18,8 +18,10 @@ export interface Order {
 
 /** One connection, for orders that belong together. */
 export interface ControlSession {
-  /** Called when the other side is gone. */
+  /** Called when the other side is gone, or close() was called. */
   onClose(body: () => void): void;
+  /** Ends the connection. */
+  close(): void;
 }
 
 /** Does what is asked; what it returns, or resolves to, is the answer. Throws a VnetError to say why not. */
@@ -72,7 +74,7 @@ function onLine(socket: net.Socket, body: (line: string) => void): void {
 function serve(socket: net.Socket, handlers: Readonly<Record<string, OrderHandler>>): void {
   socket.unref();
   socket.on('error', () => socket.destroy()); // the other side went without a word
-  const session: ControlSession = { onClose: (body) => void socket.once('close', body) };
+  const session: ControlSession = { onClose: (body) => void (socket.closed ? body() : socket.once('close', body)), close: () => socket.destroy() };
   // One after the other: the answers have the order of the questions.
   let before: Promise<void> = Promise.resolve();
   onLine(socket, (line) => {
@@ -138,6 +140,11 @@ export class ControlClient implements Disposable {
     if ('done' in answer) return answer.done;
     const { code, message, hint } = answer.error;
     throw VnetError.received(code, message, hint);
+  }
+
+  /** Calls back when the controller is gone, or has ended the connection. */
+  onGone(body: () => void): void {
+    this.socket.once('close', body);
   }
 
   private fail(why: string): void {

@@ -31,6 +31,8 @@ import { EventLog, QueueAnnouncer, type QueueReading } from './events';
 import { finishBatch } from './finish-batch';
 import { setImpairment } from './impairing';
 import { loopOrders } from './loop-orders';
+import { Recording, type RecordingRequest } from './recording';
+import { RecorderOrders } from './recorder-orders';
 import { Polling, spreadOf, type HookChoice } from './polling';
 import { openAttachmentNetns, teardown } from './teardown';
 
@@ -68,6 +70,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private readonly linkSocket: number;
   private readonly roomSockets: RoomSockets | null;
   private readonly announcer: QueueAnnouncer;
+  private readonly recorder: RecorderOrders;
   private polling: Polling | undefined;
   private orders: ControlServer | undefined;
   private watch: { close(): void } | undefined;
@@ -85,6 +88,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.linkSocket = wireNetns.run(openRtnetlink);
     const { room } = attachment;
     this.roomSockets = room && wireNetns.run(() => openRoomSockets(room.entry.ifindex));
+    this.recorder = new RecorderOrders(() => this.attachment.iface, this.control, (request) => this.record(request));
     this.announcer = new QueueAnnouncer(
       () => this.attachment.iface,
       () => this.queueReading(),
@@ -148,7 +152,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     });
     await this.polling.start(hook);
     if (hook) this.log.write(`hook ${hook.file} on ${attachment.iface}`);
-    this.orders = await ControlServer.listen(controlSocket(id), { detach: () => this.detach(), ...loopOrders(this) });
+    this.orders = await ControlServer.listen(controlSocket(id), { detach: () => this.detach(), ...loopOrders(this), ...this.recorder.orders });
   }
 
   /** What hooks and the debugger are told to do. */
@@ -182,6 +186,15 @@ export class Controller extends EventEmitter<ControllerEvents> {
     const tellPoller = (impaired: boolean): Promise<void> => this.loop.setImpaired(impaired);
     await setImpairment({ attachment, wireNetns, control: this.control, tellPoller, isClosing: () => this.isClosing }, words);
     this.log.write(words ? `${attachment.iface} is impaired: ${words.join(' ')}` : `${attachment.iface} is not impaired any more`);
+  }
+
+  private async record(request: RecordingRequest): Promise<Recording> {
+    const { datapath, attachment } = this.parts;
+    const { id, iface } = attachment;
+    if (this.closing) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'is being detached', { hint: `vnet-bpf attach ${iface} makes it again` });
+    const recording = await Recording.begin({ id, iface, datapath, control: this.control, tellPoller: (fates) => this.loop.setFates(fates) }, request);
+    this.log.write(`${iface} is recorded`);
+    return recording;
   }
 
   private hookFailed(text: string): void {
@@ -330,6 +343,8 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.orders?.close();
     if (!this.polling) return;
     await this.polling.stop();
+    // After the loop has delivered what is in the ring, which the recorder is still told.
+    await this.recorder.end();
     this.announcer.flush();
   }
 

@@ -144,15 +144,19 @@ export const MIN_RING_BYTES = 256 << 10;
 export const MAX_RING_BYTES = 256 << 20;
 
 /** 8M, 256K, 1048576. */
-export function parseRingSize(text: string): number {
-  const what = `--ring-size "${text}"`;
-  const hint = 'a power of two from 256K to 256M, such as 8M';
+export const parseRingSize = (text: string): number => parsePowerOfTwo('ring-size', text, { min: MIN_RING_BYTES, max: MAX_RING_BYTES, hint: 'a power of two from 256K to 256M, such as 8M' });
+
+/** Of the tape of `record`, a ring as well. */
+export const parseBuffer = (text: string): number => parsePowerOfTwo('buffer', text, { min: MIN_RING_BYTES, max: 1 << 30, hint: 'a power of two from 256K to 1G, such as 32M' });
+
+function parsePowerOfTwo(option: string, text: string, { min, max, hint }: { min: number; max: number; hint: string }): number {
+  const what = `--${option} "${text}"`;
   const match = /^(\d{1,12})([KMG]?)i?B?$/i.exec(text);
   if (!match) throw usageError(what, 'is not a size', hint);
   const unit = { '': 1, K: 1 << 10, M: 1 << 20, G: 1 << 30 }[(match[2] as string).toUpperCase()] as number;
   const bytes = Number(match[1]) * unit;
-  if (bytes < MIN_RING_BYTES) throw usageError(what, 'is too small', hint);
-  if (bytes > MAX_RING_BYTES) throw usageError(what, 'is too large', hint);
+  if (bytes < min) throw usageError(what, 'is too small', hint);
+  if (bytes > max) throw usageError(what, 'is too large', hint);
   if ((bytes & (bytes - 1)) !== 0) throw usageError(what, 'is not a power of two', hint);
   return bytes;
 }

@@ -3,6 +3,8 @@
  * Who polls an interface: the thread that polls all plain ones of this process, or, with a hook, a
  * thread of its own. A change hands it over between two polls; meanwhile frames wait in the ring.
  */
+import type { BpfMap } from 'libbpf-ts';
+
 import { COMMAND, STOP } from '../datapath/poll-loop';
 import type { PollRequest } from '../datapath/polled-interface';
 import { PollerThread, type Polled } from '../datapath/poller-thread';
@@ -10,6 +12,7 @@ import type { OnHookError } from '../hooks/contract';
 import type { SteppedFrame } from '../hooks/hook-orders';
 import { HookThread, type HookEvents } from '../hooks/hook-thread';
 import { trustedHookFile } from '../hooks/trust';
+import { duplicateFd } from '../native/libc';
 
 export interface HookChoice {
   file: string;
@@ -44,6 +47,7 @@ export class Polling {
   private choice: HookChoice | null = null;
   private linkDown = false;
   private impaired: boolean;
+  private fates: BpfMap | null = null;
   private stopping = false;
   /** Changes happen one after the other. */
   private last: Promise<unknown> = Promise.resolve();
@@ -112,6 +116,20 @@ export class Polling {
     });
   }
 
+  /** Has whoever polls tell a recorder what becomes of each frame: through a map of createFates(), borrowed; null ends it. */
+  setFates(fates: BpfMap | null): Promise<void> {
+    return this.inTurn(() => {
+      this.fates = fates;
+      this.tell(this.hooked ?? this.plain);
+      return Promise.resolve();
+    });
+  }
+
+  /** The poller gets a descriptor of its own, which it closes. */
+  private tell(polled: Polled | undefined): void {
+    polled?.tell(this.fates ? duplicateFd(this.fates.fd) : 0);
+  }
+
   /** Ends the loop, after it has delivered what is in the ring. It does not wait for its turn: a hook may hang. */
   async stop(): Promise<void> {
     this.stopping = true;
@@ -142,6 +160,7 @@ export class Polling {
       await this.plain?.stop(STOP.leave);
       this.plain = undefined;
       await thread.poll(request, { pollDelayUs, linkDown: this.linkDown, impaired: this.impaired });
+      if (this.fates) this.tell(thread);
       return (this.hooked = thread);
     } catch (error) {
       await thread.stop();
@@ -174,9 +193,11 @@ export class Polling {
     this.choice = hook;
   }
 
-  private pollPlain(): Promise<Polled> {
+  private async pollPlain(): Promise<Polled> {
     const { request, pollDelayUs, spread, events } = this.parts;
-    return PollerThread.poll(request, { pollDelayUs, linkDown: this.linkDown, impaired: this.impaired }, spread, events);
+    const polled = await PollerThread.poll(request, { pollDelayUs, linkDown: this.linkDown, impaired: this.impaired }, spread, events);
+    if (this.fates) this.tell(polled);
+    return polled;
   }
 
   private inTurn<T>(body: () => Promise<T>): Promise<T> {

@@ -19,7 +19,7 @@ export function objectFile(): string {
   return process.env['VNET_BPF_OBJECT'] ?? path.join(__dirname, '..', 'bpf', 'vnet.bpf.o');
 }
 
-const MAPS = ['ring', 'control', 'counters', 'batch'] as const;
+const MAPS = ['ring', 'control', 'counters', 'batch', 'tape'] as const;
 
 export type DatapathMaps = Record<(typeof MAPS)[number], BpfMap>;
 
@@ -94,6 +94,7 @@ export function openDatapath(attachment: Attachment, pins: string, netns: Netns,
       control: object.map('control'),
       counters: object.map('counters'),
       batch: object.map('batch'),
+      tape: object.map('tape'),
     };
     object.close();
     return new Datapath(maps, { tx, sink, retry });

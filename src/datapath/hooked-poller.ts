@@ -11,9 +11,10 @@ import { Ledger } from '../hooks/ledger';
 import type { Plan } from '../hooks/plan';
 import { backlogDropsOfMachine } from './backlog';
 import type { Batch } from './batch';
+import type { Fates } from './fates';
 import { BATCH, CONTROL, VNET_HDR_BYTES } from './layout';
 import type { FrameSender } from './packet-socket';
-import { canPassLater, increment, mayBeImpossible, POLLS_UNTIL_SUSPECT, reasonFor, TRIES_PER_POLL, type Ring } from './poller';
+import { canPassLater, fateOf, increment, mayBeImpossible, POLLS_UNTIL_SUSPECT, reasonFor, TRIES_PER_POLL, type Ring } from './poller';
 import type { QueueGate } from './queue-gate';
 import type { SharedWords } from './shared-memory';
 
@@ -40,6 +41,8 @@ export class HookedPoller {
   blocked = false;
   linkDown = false;
   impaired = false;
+  /** As in Poller. */
+  fates: Fates | null = null;
   private blockedPolls = 0;
   private polls: number;
   private budgetExhausted: number;
@@ -94,8 +97,11 @@ export class HookedPoller {
     if (ledger.hasMore) ring.lease(ledger.recordsLeft);
     else this.compose(ring.lease(budget), verdict);
     const records = ledger.recordsLeft;
+    const { drained } = ledger;
+    const first = this.parts.plan.total.records - records;
     this.blocked = false;
     const done = records > 0 || ledger.hasMore ? this.send() : 0;
+    if (this.fates !== null && done > 0) this.tell(this.fates, first, done, drained);
     ring.commit(done); // with 0: lets go of discarded records
     if (records > 0) control.set64(CONTROL.polls, ++this.polls);
     ledger.publish();
@@ -126,7 +132,7 @@ export class HookedPoller {
     for (let frame = injections.peek(); frame; frame = injections.peek()) {
       if (plan.room <= leave || arena.free < ARENA_PER_RECORD) return;
       plan.countInjected();
-      plan.send(arena.addressOf(arena.copy(frame)), VNET_HDR_BYTES + frame.length);
+      plan.send(arena.addressOf(arena.copy(frame)), VNET_HDR_BYTES + frame.length, true);
       injections.shift();
     }
   }
@@ -150,26 +156,39 @@ export class HookedPoller {
         done += result;
       } else if (canPassLater(result, control)) {
         if (this.linkDown) {
-          this.refuse(done++, CONTROL.refusedDown);
+          this.refuse(first, done++, CONTROL.refusedDown);
         } else if (++tries > TRIES_PER_POLL) {
           // As in the plain poller; it knows which frames ask for something, here any may be one.
           if (suspect && done === 0 && mayBeImpossible(result) && backlogDropsOfMachine() === dropsBefore) {
-            this.refuse(done++, CONTROL.refusedInvalid);
+            this.refuse(first, done++, CONTROL.refusedInvalid);
           } else {
             this.blocked = true;
           }
           break;
         }
       } else {
-        this.refuse(done++, reasonFor(result));
+        this.refuse(first, done++, reasonFor(result));
       }
     }
     this.blockedPolls = done > 0 || !this.blocked ? 0 : this.blockedPolls + 1;
     return ledger.settle(first + done);
   }
 
-  private refuse(index: number, reason: number): void {
+  /** Of so many records of the plan, from `first` on, the first that are leased. */
+  private tell(fates: Fates, first: number, done: number, drained: number): void {
+    const { ring, plan, judge } = this.parts;
+    const now = fates.now();
+    for (let i = 0; i < done; i++) {
+      const stamp = judge.stampOf(ring.offsets[i] as number);
+      fates.note(drained + i, stamp, plan.fates[first + i] as number, plan.pieces[first + i] as number, now);
+    }
+    fates.publish();
+  }
+
+  /** Message `index` of the batch, which begins with message `first` of the plan. */
+  private refuse(first: number, index: number, reason: number): void {
     this.parts.batch.refused(index);
+    this.parts.plan.refused(first + index, fateOf(reason));
     this.count(reason);
     this.count(CONTROL.reinjectErrors);
   }

@@ -4,8 +4,8 @@
  * the built object.
  */
 
-/** struct record: u32 frame_len, u16 reserved, then the 10 bytes of virtio_net_hdr. */
-export const RECORD = { frameLen: 0, vnet: 6, frame: 16 } as const;
+/** struct record: u32 frame_len, u16 stamp, then the 10 bytes of virtio_net_hdr. */
+export const RECORD = { frameLen: 0, stamp: 4, vnet: 6, frame: 16 } as const;
 export const VNET_HDR_BYTES = RECORD.frame - RECORD.vnet;
 
 /** The largest record in bytes, LARGEST_RECORD of bpf/capture.h. */
@@ -26,6 +26,10 @@ export const REFUSALS = ['full', 'oversize', 'runt', 'gso', 'unreadable', 'unhol
 /** struct control: what programs and poller share. */
 export const CONTROL = {
   captured: 0,
+  recording: 8,
+  snapLen: 12,
+  tapeMissed: 16,
+  tapeNotesMissed: 24,
   gate: 64,
   stops: 72,
   wakesTx: 80,
@@ -88,3 +92,9 @@ export const BATCH_HOOKED = 0x80000000;
  * each of them had, in 16 bits each; in a hooked batch the others say how far the counting is.
  */
 export const MESSAGE = { merged: 60, records: 12, dropped: 52, injected: 60 } as const;
+
+/** struct tape_record; the frame follows it. */
+export const TAPE_RECORD = { time: 0, number: 8, frameLen: 16, copied: 20, kind: 24, roomTag: 26, vnet: 28, frame: 40 } as const;
+
+/** enum tape_kind. */
+export const TAPE = { captured: 0, refused: 1, held: 2, released: 3, roomRefused: 4 } as const;

@@ -6,13 +6,14 @@
  * left alone (poll-group.ts).
  */
 import type { BusyPoll } from './busy-poll';
+import { Fates, TAKEN } from './fates';
 import { CONTROL } from './layout';
 import type { Poller } from './poller';
 import { GATE_STOPPED, type QueueGate } from './queue-gate';
 import type { SharedWords } from './shared-memory';
 
 /** Words of the shared array through which the main thread talks to the loop of an interface. */
-export const COMMAND = { stop: 0, linkDown: 1, pollDelayUs: 2, impaired: 3, words: 4 } as const;
+export const COMMAND = { stop: 0, linkDown: 1, pollDelayUs: 2, impaired: 3, fates: 4, words: 5 } as const;
 
 /** What a loop is to know from its first poll on. */
 export interface Conditions {
@@ -44,7 +45,7 @@ const DRAIN_MS = 200;
 const REPORT_MS = 50;
 
 export interface LoopParts {
-  poller: Pick<Poller, 'poll' | 'budget' | 'blocked' | 'linkDown' | 'impaired' | 'count'>;
+  poller: Pick<Poller, 'poll' | 'budget' | 'blocked' | 'linkDown' | 'impaired' | 'fates' | 'count'>;
   gate: Pick<QueueGate, 'stopped' | 'stalled' | 'unstall' | 'roomMoved'>;
   ring: { isEmpty(): boolean };
   control: SharedWords;
@@ -69,6 +70,8 @@ export class PollLoop {
   private backoff = BACKOFF_MS;
   private stalls = 0;
   private stopsSeen = 0;
+  /** COMMAND.fates as it was acted upon. */
+  private fatesSeen = 0;
   private stoppedSeen = 0;
   private lastReport = -REPORT_MS;
   private readonly pollDelayMs: number;
@@ -79,6 +82,7 @@ export class PollLoop {
 
   /** Polls once unless it rests or sleeps; returns for how many milliseconds it can be left alone, Infinity when asleep. */
   turn(now: number): number {
+    if (Atomics.load(this.parts.command, COMMAND.fates) !== this.fatesSeen) this.followRecorder();
     if (this.isToldToStop()) return this.finish(now);
     if (this.state === 'asleep' && !this.isWoken()) return Infinity;
     if (now < this.restUntil) return this.restUntil - now;
@@ -99,6 +103,24 @@ export class PollLoop {
     if (done > 0 && this.pollDelayMs > 0) return this.rest(this.pollDelayMs);
     if (done === poller.budget || busyPoll.looksOn(now)) return 0;
     return this.complete(now);
+  }
+
+  /** A recorder has come or gone: COMMAND.fates is a descriptor to take over, or 0. */
+  private followRecorder(): void {
+    const { poller, command } = this.parts;
+    const fd = Atomics.load(command, COMMAND.fates);
+    this.stopTelling();
+    if (fd === 0) return;
+    // Unless the main thread has taken it back.
+    if (Atomics.compareExchange(command, COMMAND.fates, fd, TAKEN) !== fd) return;
+    poller.fates = Fates.take(fd);
+    this.fatesSeen = TAKEN;
+  }
+
+  private stopTelling(): void {
+    this.parts.poller.fates?.close();
+    this.parts.poller.fates = null;
+    this.fatesSeen = 0;
   }
 
   private poll(): number {
@@ -183,6 +205,7 @@ export class PollLoop {
       return poller.blocked ? BACKOFF_MS : 0;
     }
     this.report(now, true);
+    this.stopTelling();
     this.state = 'ended';
     return 0;
   }

@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { wakeWaiter } from 'libbpf-ts';
 
 import { HINTS, VnetError } from '../errors';
+import { handOver } from './fates';
 import { COMMAND, setConditions, type Conditions } from './poll-loop';
 import type { PollOrder, PollWorkerData, PollWorkerMessage } from './poll-worker';
 import type { PollRequest } from './polled-interface';
@@ -24,6 +25,8 @@ export interface PollEvents {
 export interface Polled {
   /** Sets a word of COMMAND. */
   command(word: number, value: number): void;
+  /** Has it tell a recorder, through a descriptor of createFates() that is handed over; 0: nobody any more. */
+  tell(fatesFd: number): void;
   /** Ends the loop, as a value of STOP says; resolves when it has ended. Idempotent. */
   stop(how: number): Promise<void>;
 }
@@ -89,12 +92,17 @@ export class PollerThread {
       Atomics.store(command, word, value);
       this.ring();
     };
+    const tell = (fatesFd: number): void => {
+      handOver(command, COMMAND.fates, fatesFd);
+      this.ring();
+    };
     const stop = async (how: number): Promise<void> => {
       if (!stopping) setCommand(COMMAND.stop, how);
       stopping = true;
       await end;
+      handOver(command, COMMAND.fates, 0);
     };
-    return { command: setCommand, stop };
+    return { command: setCommand, tell, stop };
   }
 
   /** Tells the thread that there is something to read. */

@@ -6,6 +6,7 @@
  */
 import { backlogDropsOfMachine } from './backlog';
 import type { Batch } from './batch';
+import { FATE, type Fates } from './fates';
 import { CONTROL, RECORD, VNET_HDR_BYTES } from './layout';
 import type { FrameSender } from './packet-socket';
 import type { Gro } from './gro';
@@ -77,6 +78,8 @@ export class Poller {
   private plainPolls = 0;
   /** Set while vnet0 is down or gone: frames that cannot be delivered are refused, not retried. */
   linkDown = false;
+  /** Told of each frame while somebody records. */
+  fates: Fates | null = null;
   private behindQdisc = false;
 
   constructor(
@@ -115,6 +118,7 @@ export class Poller {
     const leased = ring.lease(this.budget);
     this.blocked = false;
     const done = leased === 0 ? 0 : this.send(leased);
+    if (this.fates !== null) this.fates.publish();
     ring.commit(done); // with 0: lets go of discarded records
     if (leased > 0) {
       this.drained += done;
@@ -189,6 +193,7 @@ export class Poller {
     const pieces = (delivered() ?? 0) - this.deliveredBefore - this.rxPackets;
     if (!(pieces > 0 && from + pieces < (batch.records[message + 1] as number))) return 0;
     this.countFrames(from, from + pieces);
+    if (this.fates !== null) this.tell(this.fates, from, from + pieces, FATE.reinjected, pieces, this.fates.now());
     return pieces;
   }
 
@@ -248,6 +253,7 @@ export class Poller {
     this.countFrames(from, to);
     const merged = to - from - (toMessage - fromMessage);
     if (merged > 0) control.set64(CONTROL.merged, control.get64(CONTROL.merged) + merged);
+    if (this.fates !== null) this.tellSent(this.fates, fromMessage, toMessage);
   }
 
   private countFrames(from: number, to: number): void {
@@ -271,6 +277,27 @@ export class Poller {
     batch.refused(message);
     increment(control, reason, records);
     increment(control, CONTROL.reinjectErrors, records);
+    const from = batch.records[message] as number;
+    if (this.fates !== null) this.tell(this.fates, from, from + records, fateOf(reason), 0, this.fates.now());
+  }
+
+  private tellSent(fates: Fates, fromMessage: number, toMessage: number): void {
+    const { records } = this.parts.batch;
+    const now = fates.now();
+    for (let message = fromMessage; message < toMessage; message++) {
+      const from = records[message] as number;
+      const to = records[message + 1] as number;
+      this.tell(fates, from, to, FATE.reinjected, to - from, now);
+    }
+  }
+
+  /** Of the leased records `from` to `to`. */
+  private tell(fates: Fates, from: number, to: number, fate: number, detail: number, now: number): void {
+    const { offsets } = this.parts.ring;
+    for (let i = from; i < to; i++) {
+      const stamp = (this.words[((offsets[i] as number) + RECORD.stamp) >>> 2] as number) & 0xffff;
+      fates.note(this.drained + i, stamp, fate, detail, now);
+    }
   }
 }
 
@@ -288,6 +315,20 @@ export const mayBeImpossible = (result: number): boolean => result === ENOBUFS |
 /** Adds to a counter of the poller's that is not on the hot path. */
 export function increment(control: SharedWords, offset: number, by = 1): void {
   control.set64(offset, control.get64(offset) + by);
+}
+
+/** The same for a recorder: how a frame ends that is counted there. */
+export function fateOf(reason: number): number {
+  switch (reason) {
+    case CONTROL.refusedToolong:
+      return FATE.refusedToolong;
+    case CONTROL.refusedInvalid:
+      return FATE.refusedInvalid;
+    case CONTROL.refusedDown:
+      return FATE.refusedDown;
+    default:
+      return FATE.refusedError;
+  }
 }
 
 /** Where to count a frame that the socket will never take. */

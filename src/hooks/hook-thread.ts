@@ -4,6 +4,7 @@ import * as path from 'node:path';
 import { Worker, type TransferListItem } from 'node:worker_threads';
 
 import { VnetError } from '../errors';
+import { handOver } from '../datapath/fates';
 import { COMMAND, setConditions, STOP, type Conditions } from '../datapath/poll-loop';
 import type { PollRequest } from '../datapath/polled-interface';
 import type { PollEvents, Polled } from '../datapath/poller-thread';
@@ -87,6 +88,11 @@ export class HookThread implements Polled {
     this.post('look');
   }
 
+  tell(fatesFd: number): void {
+    handOver(this.command32, COMMAND.fates, fatesFd);
+    this.post('look');
+  }
+
   /** A hook that does not let go in time is ended with its thread. */
   async stop(how: number = STOP.deliver): Promise<void> {
     if (!this.stopping) {
@@ -98,6 +104,7 @@ export class HookThread implements Polled {
     if (this.polling) await Promise.race([this.ended, new Promise((resolve) => (late = setTimeout(resolve, STOP_MS)))]);
     clearTimeout(late);
     await this.worker.terminate();
+    handOver(this.command32, COMMAND.fates, 0);
     await this.bell?.close();
   }
 

@@ -4,6 +4,7 @@
  * passes goes out of the ring as it is, its virtio_net_hdr included; only what was changed, and
  * superpackets that do not pass whole, are sent from the arena.
  */
+import { FATE } from '../datapath/fates';
 import { RECORD, VNET_HDR_BYTES } from '../datapath/layout';
 import { completeChecksum, preparePartialChecksum } from '../packet/checksum';
 import { Frame } from '../packet/frame';
@@ -48,6 +49,11 @@ export class Judge {
     this.view = new DataView(ring.buffer, ring.byteOffset, ring.byteLength);
   }
 
+  /** The stamp of the record at `offset`. */
+  stampOf(offset: number): number {
+    return this.view.getUint16(offset + RECORD.stamp, true);
+  }
+
   /** Messages that the record at `offset` may need. */
   messagesFor(offset: number): number {
     return this.isCut(offset) ? MAX_PIECES : 1;
@@ -71,7 +77,7 @@ export class Judge {
 
   /** Enters what somebody else has decided about the next record. */
   decided(verdict: 'drop' | Uint8Array): void {
-    this.plan.recordDone();
+    this.plan.recordDone(verdict === 'drop' ? FATE.dropped : FATE.changed);
     if (verdict === 'drop') this.plan.countDropped();
     else this.send(this.arena.copy(verdict));
   }
@@ -98,7 +104,7 @@ export class Judge {
   private whole(offset: number, length: number, superpacket: boolean): void {
     this.show(offset, length, superpacket);
     const verdict = this.host.call(this.frame);
-    this.plan.recordDone();
+    this.plan.recordDone(verdict === PASS ? FATE.reinjected : verdict === DROP ? FATE.dropped : FATE.changed, 1);
     if (verdict === PASS) this.plan.send(this.ringAddress + offset + RECORD.vnet, VNET_HDR_BYTES + length);
     else if (verdict === DROP) this.plan.countDropped();
     else this.send(this.replacement());
@@ -119,11 +125,13 @@ export class Judge {
     }
     if (allPass) {
       arena.release(mark);
-      plan.recordDone();
+      plan.recordDone(FATE.reinjected, 1);
       plan.send(this.ringAddress + offset + RECORD.vnet, VNET_HDR_BYTES + length);
       return;
     }
-    for (let i = 0; i < count; i++) this.enterPiece(i, i === count - 1);
+    let kept = 0;
+    for (let i = 0; i < count; i++) if (this.pieces[i] !== null) kept++;
+    for (let i = 0; i < count; i++) this.enterPiece(i, i === count - 1, kept);
   }
 
   private showPiece(i: number): number {
@@ -153,15 +161,15 @@ export class Judge {
     return piece;
   }
 
-  private enterPiece(i: number, last: boolean): void {
+  private enterPiece(i: number, last: boolean, kept: number): void {
     const { plan, pieces } = this;
     const piece = pieces[i] as Uint8Array | null;
     pieces[i] = null;
-    if (last) plan.recordDone();
+    if (last) plan.recordDone(kept > 0 ? FATE.cut : FATE.dropped, kept);
     else plan.countInjected();
     if (piece === null) return plan.countDropped();
     if (this.answered[i] === 0) completeChecksum(piece, this.segmenter.checksumStart, this.segmenter.checksumOffset);
-    this.send(piece);
+    this.send(piece, true);
   }
 
   /** What the hook answered with, in the arena. */
@@ -187,7 +195,7 @@ export class Judge {
     return copy;
   }
 
-  private send(frame: Uint8Array): void {
-    this.plan.send(this.arena.addressOf(frame), VNET_HDR_BYTES + frame.length);
+  private send(frame: Uint8Array, isPiece = false): void {
+    this.plan.send(this.arena.addressOf(frame), VNET_HDR_BYTES + frame.length, isPiece);
   }
 }

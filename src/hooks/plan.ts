@@ -29,8 +29,14 @@ export class Plan {
   readonly records = new Uint32Array(BATCH.max);
   readonly dropped = new Uint32Array(BATCH.max);
   readonly injected = new Uint32Array(BATCH.max);
+  /** The record that message i is of, -1 for what a hook injected. */
+  readonly recordOf = new Int32Array(BATCH.max);
+  /** What became of each record, as a value of FATE, and of how many of its pieces; for whoever records. */
+  readonly fates = new Uint8Array(BATCH.max);
+  readonly pieces = new Uint32Array(BATCH.max);
   /** Messages. */
   length = 0;
+  private judged = 0;
   /** Everything, the records behind the last message included. */
   readonly total: Tally = { records: 0, dropped: 0, injected: 0 };
 
@@ -44,19 +50,28 @@ export class Plan {
     this.total.records = this.total.dropped = this.total.injected = 0;
   }
 
-  /** One more message; call the counting methods for it before. */
-  send(address: number, bytes: number): void {
+  /** One more message; call the counting methods for it before. It is of the record that is being judged, or injected. */
+  send(address: number, bytes: number, injected = false): void {
     const i = this.length++;
     this.addresses[i] = address;
     this.bytes[i] = bytes;
     this.records[i] = this.total.records;
     this.dropped[i] = this.total.dropped;
     this.injected[i] = this.total.injected;
+    this.recordOf[i] = injected ? -1 : this.judged;
   }
 
-  /** A record is done with, by the next message or without one. */
-  recordDone(): void {
-    this.total.records++;
+  /** A record is done with, by the next message or without one; `fate` is what becomes of it if that message is sent. */
+  recordDone(fate: number, pieces = 0): void {
+    this.judged = this.total.records++;
+    this.fates[this.judged] = fate;
+    this.pieces[this.judged] = pieces;
+  }
+
+  /** Message i was refused. */
+  refused(i: number, fate: number): void {
+    const record = this.recordOf[i] as number;
+    if (record >= 0) this.fates[record] = fate;
   }
 
   countDropped(): void {

@@ -18,6 +18,7 @@ const c = {
   setns: declare('int setns(int fd, int nstype)'),
   unshare: declare('int unshare(int flags)'),
   flock: declare('int flock(int fd, int operation)'),
+  fcntl: declare('int fcntl(int fd, int command, int argument)'),
   socket: declare('int socket(int domain, int type, int protocol)'),
   setsockopt: declare('int setsockopt(int fd, int level, int name, const uint8_t *value, unsigned int length)'),
   bind: declare('int bind(int fd, const uint8_t *address, unsigned int length)'),
@@ -73,6 +74,13 @@ export function unshareNetns(): void {
   check('unshare(CLONE_NEWNET)', c.unshare(CLONE_NEWNET));
 }
 
+const F_DUPFD_CLOEXEC = 1030;
+
+/** Another descriptor of what `fd` refers to, close-on-exec and never 0; the caller owns it. */
+export function duplicateFd(fd: number): number {
+  return check('fcntl(F_DUPFD_CLOEXEC)', c.fcntl(fd, F_DUPFD_CLOEXEC, 3));
+}
+
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
@@ -87,6 +95,11 @@ export function tryLock(fd: number): boolean {
 /** Opens a socket, close-on-exec and non-blocking; the caller owns the descriptor. */
 export function openSocket(domain: number, type: number, protocol: number): number {
   return check('socket', c.socket(domain, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
+}
+
+/** The same, but what it cannot do at once it waits for. */
+export function openBlockingSocket(domain: number, type: number, protocol: number): number {
+  return check('socket', c.socket(domain, type | SOCK_CLOEXEC, protocol));
 }
 
 /** Sets a socket option whose value is an int. */

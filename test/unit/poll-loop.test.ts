@@ -83,12 +83,13 @@ class Stage {
     return this.events.join(', ');
   }
 
-  private poller(): Pick<Poller, 'budget' | 'blocked' | 'linkDown' | 'impaired' | 'poll' | 'count'> {
+  private poller(): Pick<Poller, 'budget' | 'blocked' | 'linkDown' | 'impaired' | 'fates' | 'poll' | 'count'> {
     const made = {
       budget: BUDGET,
       blocked: false,
       linkDown: false,
       impaired: false,
+      fates: null,
       poll: (): number => {
         if (this.maxPolls-- === 0) throw new Error('the loop spins');
         this.linkDown.push(made.linkDown);

@@ -45,6 +45,8 @@ export const sets = {
    */
   matrix: [
     { directory: 'test/kernel', files: /^matrix-(doctor|dummy|veth)\.test\.ts$/, together: 'matrix' },
+    // A map in a map, and a second ring.
+    { directory: 'test/kernel', files: /^matrix-record\.test\.ts$/, together: 'matrix', kernels: ['6.1', 'newest'] },
     // What the kernel's qdiscs do has not changed for years: an old one and a new one will do.
     { directory: 'test/kernel', files: /^matrix-qdisc\.test\.ts$/, together: 'matrix', kernels: ['6.1', 'newest'] },
     { directory: 'test/kernel', files: /^matrix-impair\.test\.ts$/, together: 'matrix', kernels: ['6.1', '6.18'] },

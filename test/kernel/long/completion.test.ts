@@ -15,7 +15,7 @@ import { withoutTools } from '../../helpers/traffic';
 t.setTimeout(120_000 * SLOW);
 
 const SHELLS: readonly Shell[] = ['bash', 'zsh', 'fish'];
-const COMMANDS = ['attach', 'completion', 'demo', 'detach', 'doctor', 'hook', 'impair', 'list', 'log', 'run', 'stats', 'step', 'top'];
+const COMMANDS = ['attach', 'completion', 'demo', 'detach', 'doctor', 'extcap', 'hook', 'impair', 'list', 'log', 'record', 'replay', 'run', 'stats', 'step', 'top'];
 
 /** bash is everywhere; the others are tested where they are. */
 const without = (shell: Shell): string | false => (run('sh', ['-c', `command -v ${shell}`]).status === 0 ? false : shell === 'bash' ? withoutTools('bash') : `there is no ${shell}`);

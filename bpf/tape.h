@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The tape: a second ring, for `vnet-bpf record`, that is told what happens to each frame while
+ * somebody records. Nothing waits for its reader; what finds no place on it is counted as missed.
+ *
+ * It is a map in a map, empty unless somebody records: the recorder chooses its size (from Linux
+ * 5.10 on, inner rings may differ in it), and its memory goes with the recorder.
+ */
+#ifndef VNET_TAPE_H
+#define VNET_TAPE_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "capture.h"
+#include "layout.h"
+#include "maps.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct {
+		__uint(type, BPF_MAP_TYPE_RINGBUF);
+		__uint(max_entries, 1 << 16);
+	});
+} tape SEC(".maps");
+
+#define LARGEST_TAPE_RECORD 65656 /* LARGEST_RECORD, and its header is longer */
+
+static __always_inline struct tape_record *reserve_on_tape(void *reel, __u32 need, __u64 *size)
+{
+#define TRY_SIZE(bytes) \
+	if (need <= (bytes)) { \
+		*size = (bytes); \
+		return bpf_ringbuf_reserve(reel, (bytes), 0); \
+	}
+	RECORD_SIZES(TRY_SIZE)
+	TRY_SIZE(LARGEST_TAPE_RECORD)
+#undef TRY_SIZE
+	return NULL;
+}
+
+/*
+ * Tells the tape; `event` is an enum tape_kind, and for one that came out of the waiting room, in
+ * the upper half, its tag there. `number` is as in struct tape_record. Always 0.
+ *
+ * A global function: the verifier looks at it once, and not once for each size of record with which
+ * the ring may have been left.
+ */
+__attribute__((noinline)) int tell_tape(struct __sk_buff *skb, __u32 event, __u64 number)
+{
+	bool with_bytes = (event & 0xffff) <= TAPE_LAST_WITH_BYTES;
+	struct tape_record *record;
+	struct frame frame = {};
+	struct control *ctl;
+	__u32 zero = 0, copied = 0;
+	__u64 size = 0;
+	void *reel;
+
+	ctl = bpf_map_lookup_elem(&control, &zero);
+	reel = bpf_map_lookup_elem(&tape, &zero);
+	if (!ctl || !reel)
+		return 0;
+	describe(skb, &frame); /* what cannot be captured can be recorded */
+	if (with_bytes) {
+		copied = frame.len < ctl->snap_len ? frame.len : ctl->snap_len;
+		if (copied > LARGEST_TAPE_RECORD - sizeof(*record))
+			copied = LARGEST_TAPE_RECORD - sizeof(*record);
+	}
+	record = reserve_on_tape(reel, sizeof(*record) + copied, &size);
+	if (!record) {
+		__sync_fetch_and_add(with_bytes ? &ctl->tape_missed : &ctl->tape_notes_missed, 1);
+		return 0;
+	}
+	record->time = bpf_ktime_get_ns();
+	record->number = number;
+	record->frame_len = frame.len;
+	record->kind = event & 0xffff;
+	record->room_tag = event >> 16;
+	record->vnet = frame.vnet;
+	record->pad = 0;
+	if (copied && copy_bytes(skb, &frame, (unsigned char *)(record + 1), copied, size - sizeof(*record)))
+		copied = 0;
+	record->copied = copied;
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP); /* its reader looks by itself */
+	return 0;
+}
+
+/* One load while nobody records. */
+static __always_inline void record_event(struct control *ctl, struct __sk_buff *skb, __u32 event,
+					 __u64 number)
+{
+	if (ctl->recording)
+		tell_tape(skb, event, number);
+}
+
+#endif

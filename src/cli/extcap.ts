@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+/**
+ * `vnet-bpf extcap`: how Wireshark finds the attached interfaces and records one (its man page extcap(4)). Lists are
+ * sentences of a word and `{name=value}`, one a line.
+ */
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import * as path from 'node:path';
+
+import { requirePrivileges } from '../controller/privileges';
+import { usageError, VnetError } from '../errors';
+import { openSink } from '../recording/sink';
+import { named } from '../state/named';
+import { allAttachments, isControlled, type Attachment } from '../state/store';
+import type { ExtcapArguments } from './extcap-arguments';
+import { print } from './output';
+import { record, recorderOptions, version } from './record';
+import { DEFAULT_BUFFER, MAX_SNAPLEN, MIN_SNAPLEN } from './record-arguments';
+
+const PROGRAM = 'vnet-bpf';
+
+export async function extcapCommand(args: ExtcapArguments): Promise<void> {
+  if (args.install !== undefined) return install(args.install);
+  if (args.extcapInterfaces) return listInterfaces();
+  if (args.extcapInterface === undefined) throw usageError('extcap', 'is for Wireshark, which says what it wants', 'vnet-bpf extcap --install lets it find the interfaces: docs/recording.md');
+  if (args.extcapDlts) return print('dlt {number=1}{name=EN10MB}{display=Ethernet}');
+  if (args.extcapConfig) return listOptions();
+  // Asked without --capture, Wireshark takes what is printed as the reason why the filter is wrong.
+  if (!args.capture) return args.extcapCaptureFilter ? print(NO_FILTERS) : undefined;
+  if (args.extcapCaptureFilter) throw usageError('capture filter', NO_FILTERS, 'leave it empty, and filter what is shown');
+  if (args.fifo === undefined) throw usageError('--capture', 'needs --fifo', 'Wireshark gives it');
+  await capture(args.extcapInterface, args.fifo, args);
+}
+
+const NO_FILTERS = 'vnet-bpf has no capture filters; use a display filter';
+
+/** As it is chosen in Wireshark, and by `tshark -i`: a name that no interface of the machine has. */
+const nameOf = ({ iface, netns }: Attachment): string => `${PROGRAM}-${iface}${netns.name === null ? '' : `@${netns.name}`}`;
+
+/** Without root nothing can be seen, and nothing is listed: Wireshark asks each time that it starts. */
+const running = (): Attachment[] => (process.geteuid?.() === 0 ? allAttachments().filter(isControlled) : []);
+
+function listInterfaces(): void {
+  print(`extcap {version=${version}}{display=vnet-bpf}`);
+  for (const attachment of running()) print(`interface {value=${nameOf(attachment)}}{display=What vnet-bpf does to ${named(attachment.iface, attachment.netns.name)}}`);
+}
+
+function listOptions(): void {
+  print(`arg {number=0}{call=--snaplen}{display=Bytes of each frame}{type=unsigned}{range=${MIN_SNAPLEN},${MAX_SNAPLEN}}{default=${MAX_SNAPLEN}}`);
+  print(`arg {number=1}{call=--buffer}{display=Buffer}{tooltip=Where frames wait for Wireshark: a power of two}{type=string}{default=${DEFAULT_BUFFER}}`);
+}
+
+async function capture(name: string, fifo: string, args: Pick<ExtcapArguments, 'snaplen' | 'buffer'>): Promise<void> {
+  const options = recorderOptions({ ...args, count: undefined });
+  requirePrivileges();
+  const attachment = running().find((each) => nameOf(each) === name);
+  if (!attachment) throw new VnetError('NOT_ATTACHED', `interface ${name}`, 'is not attached any more', { hint: 'refresh the list of interfaces (F5)' });
+  await record(attachment, () => openSink(fifo), options, Infinity);
+  process.exit();
+}
+
+const quoted = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
+
+/** Where Wireshark looks besides its own directory: before 4.2, and since. */
+const personalDirectories = (): string[] => {
+  const { XDG_CONFIG_HOME } = process.env;
+  return [path.join(XDG_CONFIG_HOME ?? path.join(os.homedir(), '.config'), 'wireshark', 'extcap'), path.join(os.homedir(), '.local', 'lib', 'wireshark', 'extcap')];
+};
+
+/** A program that calls this one: through sudo, unless Wireshark is root's. */
+function install(directory: string): void {
+  const command = [process.execPath, fs.realpathSync(process.argv[1] as string)].map(quoted).join(' ');
+  const script = `#!/bin/sh\n# Made by vnet-bpf extcap --install: how Wireshark finds looping interfaces.\n[ "$(id -u)" = 0 ] && exec ${command} extcap "$@"\nexec sudo -n ${command} extcap "$@"\n`;
+  for (const each of directory === '' ? personalDirectories() : [directory]) {
+    const file = path.join(each, PROGRAM);
+    try {
+      if (directory === '') fs.mkdirSync(each, { recursive: true });
+      fs.writeFileSync(file, script);
+      fs.chmodSync(file, 0o755);
+    } catch (cause) {
+      throw new VnetError('SYSCALL', `extcap program ${file}`, cause instanceof Error ? cause.message : String(cause), { hint: 'a directory of yours that is there; tshark -G folders names those of Wireshark', cause });
+    }
+    print(`${file} lets Wireshark see looping interfaces`);
+  }
+}

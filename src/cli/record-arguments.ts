@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+/** The options of `record` and `replay`, as yargs knows them. */
+import type { Argv } from 'yargs';
+
+import { netnsOption, text } from './option-kinds';
+
+export interface RecordArguments {
+  iface: string;
+  netns: string | undefined;
+  write: string;
+  snaplen: string;
+  count: string | undefined;
+  duration: string | undefined;
+  buffer: string;
+}
+
+/** A frame's headers; the largest frame of the loop. */
+export const MIN_SNAPLEN = 64;
+export const MAX_SNAPLEN = 65576;
+export const DEFAULT_BUFFER = '32M';
+
+export function recordOptions(y: Argv): Argv {
+  return y
+    .positional('iface', { type: 'string', demandOption: true, describe: 'the interface' })
+    .option('netns', netnsOption)
+    .option('write', { alias: 'w', ...text('file to write, in pcapng; - is standard output'), demandOption: true })
+    .option('snaplen', { ...text('most bytes of each frame, 64 to 65576'), default: String(MAX_SNAPLEN) })
+    .option('count', { alias: 'c', ...text('end after so many frames') })
+    .option('duration', text('end after so many seconds'))
+    .option('buffer', { ...text('frames wait in it for the recorder: a power of two from 256K to 1G'), default: DEFAULT_BUFFER })
+    .example('$0 record vnet0 -w run.pcapng', 'what the loop does to each frame, for Wireshark');
+}
+
+export interface ReplayArguments {
+  file: string;
+  into: string;
+  netns: string | undefined;
+  timing: 'original' | 'max';
+}
+
+export function replayOptions(y: Argv): Argv {
+  return y
+    .positional('file', { type: 'string', demandOption: true, describe: 'in pcapng or pcap; - is standard input' })
+    .option('into', { ...text('the interface to send on'), demandOption: true })
+    .option('netns', netnsOption)
+    .option('timing', { choices: ['original', 'max'] as const, default: 'max' as const, requiresArg: true, describe: 'as far apart as they were captured, or as fast as the loop takes them' })
+    .example('$0 replay run.pcapng --into vnet0', 'the same frames once more');
+}

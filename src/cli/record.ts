@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+/** `vnet-bpf record`: what the loop does to each frame, in a file that Wireshark reads. */
+import { requireAttachment } from '../controller/detach';
+import { checkInterfaceName, checkNetnsName, parseBuffer, parseInteger } from '../controller/options';
+import { requirePrivileges } from '../controller/privileges';
+import { usageError } from '../errors';
+import { Recorder, type Recorded, type RecorderOptions } from '../recording/recorder';
+import { openSink, ReaderGone, type Sink } from '../recording/sink';
+import type { Attachment } from '../state/store';
+import { MAX_SNAPLEN, MIN_SNAPLEN, type RecordArguments } from './record-arguments';
+import { secondsOf } from './selection';
+
+export const { version } = require('../../package.json') as { version: string };
+
+export async function recordCommand(args: RecordArguments): Promise<void> {
+  checkInterfaceName(args.iface);
+  const netns = args.netns === undefined ? null : checkNetnsName(args.netns);
+  const options = recorderOptions(args);
+  const seconds = args.duration === undefined ? Infinity : secondsOf('--duration', args.duration);
+  if (args.write === '-' && process.stdout.isTTY) throw usageError('-w -', 'standard output is a terminal', 'such as: vnet-bpf record vnet0 -w - | tshark -r -');
+  requirePrivileges();
+  const attachment = requireAttachment(args.iface, netns);
+  const { frames, missed } = await record(attachment, () => openSink(args.write), options, seconds);
+  const where = args.write === '-' ? '' : ` in ${args.write}`;
+  const line = `${frames} frames of ${attachment.iface}${where}${missed === 0 ? '' : `, ${missed} missed: a larger --buffer may help`}\n`;
+  (args.write === '-' ? process.stderr : process.stdout).write(line);
+  process.exit(); // a pipe whose reader is slow must not keep it
+}
+
+export function recorderOptions({ snaplen, count, buffer }: Pick<RecordArguments, 'snaplen' | 'count' | 'buffer'>): RecorderOptions {
+  return {
+    snapLen: parseInteger('snaplen', snaplen, MIN_SNAPLEN, MAX_SNAPLEN),
+    count: count === undefined ? Infinity : parseInteger('count', count, 1, Number.MAX_SAFE_INTEGER),
+    bufferBytes: parseBuffer(buffer),
+    application: `vnet-bpf ${version}`,
+  };
+}
+
+/** How long a reader that does not read may keep a recording from ending. */
+const GRACE_MS = 2000;
+
+/** Until a signal, the end of its time, or of the interface. A reader that has seen enough is no error. */
+export async function record(attachment: Attachment, open: () => Sink, options: RecorderOptions, seconds: number): Promise<Recorded> {
+  using recorder = await Recorder.begin(attachment, open, options);
+  const stop = (): void => {
+    recorder.stop();
+    setInterval(() => recorder.blockedFor > GRACE_MS && process.exit(1), GRACE_MS / 10).unref();
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, stop);
+  if (seconds !== Infinity) setTimeout(stop, seconds * 1000).unref();
+  try {
+    return await recorder.run();
+  } catch (error) {
+    if (!(error instanceof ReaderGone)) throw error;
+    return recorder.recorded;
+  }
+}

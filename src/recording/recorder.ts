@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Records one interface: asks its controller for a tape, reads it, and writes what becomes of each frame. A process
+ * of its own does this: whatever happens to it, the loop goes on.
+ *
+ * The order of reading matters: first how far the poller has told, then how far the tape is written, because a frame
+ * is on the tape before the poller can have it.
+ */
+import * as os from 'node:os';
+import * as path from 'node:path';
+
+import { BpfMap, MappedMemory } from 'libbpf-ts';
+
+import { ControlClient } from '../controller/control-socket';
+import { RECORDING_PINS, type RecordingAnswer } from '../controller/recording';
+import { CONTROL } from '../datapath/layout';
+import { heldNow } from '../datapath/queue-gate';
+import { SharedWords } from '../datapath/shared-memory';
+import { pinDirectory } from '../state/bpffs';
+import { controlSocket, type Attachment } from '../state/store';
+import { WallClock, monotonicNow } from './clock';
+import { commentOf } from './comment';
+import { FateReader } from './fate-reader';
+import { FrameLog, type Progress } from './frame-log';
+import { PcapngWriter } from './pcapng-writer';
+import type { Sink } from './sink';
+import { TapeReader } from './tape-reader';
+
+export interface RecorderOptions {
+  bufferBytes: number;
+  /** Bytes of each frame. */
+  snapLen: number;
+  /** Frames after which it ends; Infinity: never. */
+  count: number;
+  application: string;
+}
+
+export interface Recorded {
+  frames: number;
+  missed: number;
+}
+
+/** How often it looks at the tape: nobody wakes it, so that it costs the loop nothing. */
+const LOOK_MS = 5;
+/** Written when so much has come together. */
+const CHUNK_BYTES = 128 << 10;
+/** A pipe is written to at least so often: only then does it say that nobody reads it any more. */
+const HEARTBEAT_MS = 2000;
+/** Memory for frames whose end is not known yet; above it the oldest are written without. */
+const OPEN_BYTES_MAX = 256 << 20;
+/** How long the end waits for the end of frames that are still in the loop. */
+const LINGER_MS = 200;
+
+export class Recorder implements Disposable {
+  private readonly clock = new WallClock();
+  private readonly log = new FrameLog();
+  private readonly writer = new PcapngWriter();
+  private readonly startedAt = monotonicNow();
+  private readonly owned: Disposable[] = [];
+  private readonly tape: TapeReader;
+  private readonly fates: FateReader;
+  private readonly control: SharedWords;
+  /** The write that is under way. */
+  private writing: Promise<void> = Promise.resolve();
+  private flushedAt = 0;
+  private writes = 0;
+  private frames = 0;
+  /** Written without an end that they had. */
+  private untold = 0;
+  private stopping = false;
+  /** The controller has ended the recording: the interface goes away. */
+  private over = false;
+  private wake: () => void = () => undefined;
+
+  private constructor(
+    private readonly client: ControlClient,
+    private readonly before: RecordingAnswer,
+    private readonly attachment: Attachment,
+    private readonly sink: Sink,
+    private readonly options: RecorderOptions,
+  ) {
+    const pins = pinDirectory(attachment.id);
+    using tape = BpfMap.openPinned(path.join(pins, RECORDING_PINS.tape));
+    using fates = BpfMap.openPinned(path.join(pins, RECORDING_PINS.fates));
+    using control = BpfMap.openPinned(path.join(pins, 'control'));
+    this.tape = this.own(new TapeReader(tape));
+    this.fates = this.own(new FateReader(fates));
+    const memory = this.own(MappedMemory.map({ fd: control.fd, length: CONTROL.size }));
+    this.control = new SharedWords(memory.buffer, 0, CONTROL.size);
+  }
+
+  private own<T extends Disposable>(resource: T): T {
+    this.owned.push(resource);
+    return resource;
+  }
+
+  /** Throws a VnetError: nobody loops the interface, or somebody records it already; then nothing is opened. */
+  static async begin(attachment: Attachment, open: () => Sink, options: RecorderOptions): Promise<Recorder> {
+    const client = await ControlClient.connect(controlSocket(attachment.id));
+    try {
+      const { bufferBytes, snapLen } = options;
+      const before = (await client.ask({ order: 'record', bufferBytes, snapLen })) as RecordingAnswer;
+      const recorder = new Recorder(client, before, attachment, open(), options);
+      client.onGone(() => recorder.end());
+      return recorder;
+    } catch (error) {
+      client.close();
+      throw error;
+    }
+  }
+
+  /** Ends it soon: run() then resolves. */
+  stop(): void {
+    this.stopping = true;
+    this.wake();
+  }
+
+  private end(): void {
+    this.over = true;
+    this.stop();
+  }
+
+  /** Records until stop(), until enough frames are written, or until the interface is gone. */
+  async run(): Promise<Recorded> {
+    const { iface, netns } = this.attachment;
+    const description = `frames that ${iface}${netns.name === null ? '' : ` in ${netns.name}`} transmits, looped by vnet-bpf`;
+    const { application, snapLen } = this.options;
+    this.writer.begin({ application, os: `${os.type()} ${os.release()}`, interface: iface, description, snapLen });
+    await this.flush();
+    while (!this.stopping && this.frames < this.options.count) {
+      if ((await this.look(false)) > 0) continue;
+      if (this.sink.live && performance.now() - this.flushedAt > HEARTBEAT_MS) await this.writeStatistics();
+      await this.pause(LOOK_MS);
+    }
+    await this.finish();
+    return this.recorded;
+  }
+
+  /** For how many milliseconds a pipe has not been read. */
+  get blockedFor(): number {
+    return this.sink.live && this.writes > 0 ? performance.now() - this.flushedAt : 0;
+  }
+
+  /** What has come out so far. */
+  get recorded(): Recorded {
+    return { frames: this.frames, missed: this.missed };
+  }
+
+  /** Frames that were not recorded. */
+  private get missed(): number {
+    return this.control.get64(CONTROL.tapeMissed) - this.before.missed;
+  }
+
+  /** Takes in what there is; how much that was. */
+  private async look(force: boolean): Promise<number> {
+    const progress = this.progress();
+    const told = this.fates.written;
+    const written = this.tape.written;
+    let taken = 0;
+    while (this.tape.read < written) {
+      const count = this.tape.take(this.log);
+      taken += count;
+      if (count === 0) await this.pause(0); // one is being written just now
+      if (taken % 8192 < count) await this.drain(false);
+    }
+    taken += this.fates.takeUntil(told, (number, fate, detail, time) => this.log.told(number, fate, detail, time));
+    this.log.progress = progress;
+    await this.drain(force);
+    return taken;
+  }
+
+  private progress(): Progress {
+    const { control } = this;
+    return { captured: control.get64(CONTROL.captured), drained: control.get64(CONTROL.drained), roomIsEmpty: heldNow(control) === 0 };
+  }
+
+  /** Writes the frames whose end is known, or all. */
+  private async drain(all: boolean): Promise<void> {
+    const { log, writer, options } = this;
+    while (this.frames < options.count) {
+      const frame = log.shift(all || log.bytes > OPEN_BYTES_MAX);
+      if (!frame) break;
+      const { high, low } = this.clock.stamp(frame.time);
+      writer.packet({ high, low, length: frame.length, block: frame.block, at: frame.frameAt, captured: frame.captured, comment: commentOf(frame) });
+      this.frames++;
+      if (frame.ending === 'untold' || frame.ending === 'lost') this.untold++;
+      if (writer.out.length >= CHUNK_BYTES) await this.flush();
+    }
+    await this.flush();
+  }
+
+  /** Hands over what was written; waits for the write before, not for this one. */
+  private async flush(): Promise<void> {
+    if (this.writer.out.length === 0) return;
+    const bytes = this.writer.out.take();
+    await this.writing;
+    this.flushedAt = performance.now();
+    this.writes++;
+    this.writing = this.sink.write(bytes).finally(() => this.writes--);
+    this.writing.catch(() => undefined); // thrown by the next one that waits
+  }
+
+  /** No more frames; those that are in the loop are waited for, within reason. */
+  private async finish(): Promise<void> {
+    if (!this.over) await this.client.ask({ order: 'record-stop' }).catch(() => undefined);
+    for (const end = Date.now() + LINGER_MS; ; await this.pause(LOOK_MS)) {
+      await this.look(false);
+      if (this.over || this.log.bytes === 0 || Date.now() > end || this.frames >= this.options.count) break;
+    }
+    await this.look(true);
+    this.client.close();
+    await this.writeStatistics();
+    await this.writing;
+    await this.sink.close();
+  }
+
+  private async writeStatistics(): Promise<void> {
+    this.writer.statistics({
+      start: this.clock.stamp(this.startedAt),
+      end: this.clock.stamp(monotonicNow()),
+      received: this.frames + this.missed,
+      dropped: this.missed,
+      delivered: this.frames,
+      comment: this.summary(),
+    });
+    await this.flush();
+  }
+
+  private summary(): string {
+    const { missed, untold } = this;
+    const ends = untold === 0 ? '' : `; of ${untold} more the end was missed`;
+    return missed === 0 ? `no frame was missed${ends}` : `${missed} frames were missed: the recorder was too slow for --buffer ${this.options.bufferBytes}${ends}`;
+  }
+
+  private pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.client.close();
+    for (const resource of this.owned.splice(0)) resource[Symbol.dispose]();
+  }
+}

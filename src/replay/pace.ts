@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+/** When the frames of a capture are due, if they are sent as far apart as they were captured. */
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** What a timer of Node's may be late by. */
+const TIMER_MS = 2;
+
+const word = new Int32Array(new SharedArrayBuffer(4));
+
+export class Pace {
+  private first: bigint | null = null;
+  private startedAt = 0;
+
+  /** Milliseconds until a frame of this time is due; 0 or less: now. One without a time is due at once. */
+  dueIn(time: bigint | null): number {
+    if (time === null) return 0;
+    if (this.first === null) {
+      this.first = time;
+      this.startedAt = performance.now();
+    }
+    return Number(time - this.first) / 1e6 - (performance.now() - this.startedAt);
+  }
+
+  /** Waits; the last of it without the event loop, whose timers are not exact. */
+  async wait(ms: number): Promise<void> {
+    const end = performance.now() + ms;
+    if (ms > TIMER_MS) await delay(ms - TIMER_MS);
+    const rest = end - performance.now();
+    if (rest > 0) Atomics.wait(word, 0, 0, rest);
+  }
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+/** docs/recording.md: its examples, as written, on a machine of its own. */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+import t from 'tap';
+
+import { cannotRun, MAIN, ROOT, SLOW } from '../../helpers/cli';
+import { blocksOf, scriptOf } from '../../helpers/document';
+import { PrivateMachine } from '../../helpers/private-machine';
+import { withoutTshark } from '../../helpers/recording';
+
+t.setTimeout(120_000 * SLOW);
+
+const FILE = path.join(ROOT, 'docs', 'recording.md');
+
+const PREPARE = `
+mkdir -p /run/home/bin && cd /run/home
+export HOME=/run/home XDG_CONFIG_HOME=/run/home/.config
+printf '#!/bin/sh\\nexec "%s" "%s" "$@"\\n' "$NODE" "$MAIN" >bin/vnet-bpf
+chmod +x bin/vnet-bpf
+PATH=/run/home/bin:$PATH
+set -e
+`;
+
+t.test('the examples do what they say', { skip: cannotRun || withoutTshark() }, async (t) => {
+  const blocks = blocksOf(FILE).filter(({ language }) => language === 'sh');
+  t.equal(blocks.length, 2);
+  const machine = await PrivateMachine.start(t);
+  const { status, stdout, stderr } = machine.run('bash', ['-c', PREPARE + scriptOf(blocks)], { NODE: process.execPath, MAIN });
+  t.equal(status, 0, stderr);
+  const requests = stdout.split('\n').filter((line) => /^\d+\tEcho \(ping\) request .*\tcaptured, reinjected after \d+\.\d{3} ms/.test(line));
+  t.equal(requests.length, 3, 'three pings with their comments');
+  t.match(stdout, /^(\d+) frames of vnet0 in run\.pcapng$/m);
+  t.equal(/^(\d+) frames sent on vnet0/m.exec(stdout)?.[1], /^(\d+) frames of vnet0/m.exec(stdout)?.[1], 'as many are replayed');
+  t.match(stdout, /wireshark\/extcap\/vnet-bpf lets Wireshark see/);
+  t.same(machine.residue().filter((line) => !['/run/netns', '/run/home'].includes(line)), [], 'nothing is left');
+});
+
+t.test('the comments of the table are those that are made', async (t) => {
+  const text = fs.readFileSync(FILE, 'utf8');
+  const source = fs.readFileSync(path.join(ROOT, 'src', 'recording', 'comment.ts'), 'utf8');
+  for (const words of ['dropped by the hook', 'changed by the hook and reinjected', 'still in the queue when the recording ended', 'refused on the way back (toolong)', 'what became of it was missed', 'as one packet', 'still waiting']) {
+    t.ok(text.includes(words) && source.includes(words), words);
+  }
+});

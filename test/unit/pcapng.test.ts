@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+/** Capture files: what the writer writes the reader reads, and what others write in every form of the formats. */
+import { Readable } from 'node:stream';
+
+import t from 'tap';
+
+import { newBlock } from '../../src/recording/copy';
+import { PcapngWriter } from '../../src/recording/pcapng-writer';
+import { framesOf } from '../../src/replay/capture-file';
+
+interface Read {
+  time: bigint | null;
+  length: number;
+  bytes: string;
+  comments: readonly string[];
+}
+
+/** In pieces of that many bytes: whatever a pipe makes of it. */
+async function read(file: Buffer, piece = 1 << 20): Promise<Read[]> {
+  const pieces = Array.from({ length: Math.ceil(file.length / piece) }, (_, i) => file.subarray(i * piece, (i + 1) * piece));
+  const found: Read[] = [];
+  for await (const frames of framesOf(Readable.from(pieces))) {
+    for (const { time, length, bytes, comments } of frames) found.push({ time, length, bytes: Buffer.from(bytes).toString('hex'), comments });
+  }
+  return found;
+}
+
+/** Blocks with numbers in the byte order of `little`. */
+class Blocks {
+  constructor(private readonly little: boolean) {}
+
+  u16(...values: number[]): Buffer {
+    return Buffer.concat(values.map((value) => this.number(value, 2)));
+  }
+
+  u32(...values: number[]): Buffer {
+    return Buffer.concat(values.map((value) => this.number(value, 4)));
+  }
+
+  block(type: number, ...body: Buffer[]): Buffer {
+    const length = 12 + body.reduce((sum, part) => sum + part.length, 0);
+    return Buffer.concat([this.u32(type, length), ...body, this.u32(length)]);
+  }
+
+  option(code: number, value: Buffer): Buffer {
+    return Buffer.concat([this.u16(code, value.length), padded(value)]);
+  }
+
+  section(): Buffer {
+    return this.block(0x0a0d0d0a, this.u32(0x1a2b3c4d), this.u16(1, 0), this.u32(0xffffffff, 0xffffffff));
+  }
+
+  interface(linkType: number, ...options: Buffer[]): Buffer {
+    return this.block(1, this.u16(linkType, 0), this.u32(0), ...options);
+  }
+
+  packet(high: number, low: number, frame: Buffer, ...options: Buffer[]): Buffer {
+    return this.block(6, this.u32(0, high, low, frame.length, frame.length), padded(frame), ...options);
+  }
+
+  private number(value: number, bytes: 2 | 4): Buffer {
+    const buffer = Buffer.alloc(bytes);
+    if (this.little) buffer.writeUIntLE(value, 0, bytes);
+    else buffer.writeUIntBE(value, 0, bytes);
+    return buffer;
+  }
+}
+
+const padded = (value: Buffer): Buffer => Buffer.concat([value, Buffer.alloc((4 - (value.length % 4)) % 4)]);
+const FRAME = Buffer.from('ffffffffffff02000000000188b50102030405', 'hex');
+
+t.test('what is written is read, in pieces of any size', async (t) => {
+  const writer = new PcapngWriter();
+  writer.begin({ application: 'a', os: 'b', interface: 'vnet0', description: 'c', snapLen: 0 });
+  const block = newBlock(4096);
+  block.bytes.forEach((_, i) => (block.bytes[i] = i * 7));
+  const lengths = [14, 15, 16, 17, 60, 511, 512, 513, 1514, 4000];
+  for (const length of lengths) writer.packet({ high: 0x18000000, low: length, length, block, at: 8, captured: length, comment: `of ${length} bytes` });
+  writer.statistics({ start: { high: 1, low: 2 }, end: { high: 3, low: 4 }, received: 2 ** 33, dropped: 1, delivered: 9, comment: 'end' });
+  const file = Buffer.from(writer.out.take());
+  const expected = lengths.map((length) => ({
+    time: (0x18000000n << 32n) + BigInt(length),
+    length,
+    bytes: Buffer.from(block.bytes.subarray(8, 8 + length)).toString('hex'),
+    comments: [`of ${length} bytes`],
+  }));
+  for (const piece of [1, 7, 4096, 1 << 20]) t.same(await read(file, piece), expected, `${piece} bytes at a time`);
+});
+
+for (const little of [true, false]) {
+  const blocks = new Blocks(little);
+  t.test(`pcapng, ${little ? 'little' : 'big'}-endian`, async (t) => {
+    const bytes = FRAME.toString('hex');
+    const file = Buffer.concat([
+      blocks.section(),
+      blocks.interface(1),
+      blocks.packet(0, 1_500_000, FRAME),
+      blocks.block(0x0bad, Buffer.alloc(8)), // of a kind that nobody knows
+      blocks.packet(0, 2_000_000, FRAME, blocks.option(1, Buffer.from('one')), blocks.option(2, Buffer.alloc(4)), blocks.option(1, Buffer.from('two')), blocks.u32(0)),
+      blocks.block(3, blocks.u32(FRAME.length), padded(FRAME)),
+      // Another section: interfaces anew, with nanoseconds, with 2^-10 seconds from an hour on.
+      blocks.section(),
+      blocks.interface(1, blocks.option(9, Buffer.from([9])), blocks.u32(0)),
+      blocks.packet(1, 5, FRAME),
+      blocks.section(),
+      blocks.interface(1, blocks.option(9, Buffer.from([0x8a])), blocks.option(14, little ? blocks.u32(3600, 0) : blocks.u32(0, 3600)), blocks.u32(0)),
+      blocks.packet(0, 512, FRAME),
+    ]);
+    const length = FRAME.length;
+    t.same(await read(file), [
+      { time: 1_500_000_000n, length, bytes, comments: [] },
+      { time: 2_000_000_000n, length, bytes, comments: ['one', 'two'] },
+      { time: null, length, bytes, comments: [] },
+      { time: 4_294_967_301n, length, bytes, comments: [] },
+      { time: 3_600_500_000_000n, length, bytes, comments: [] },
+    ]);
+    await t.rejects(read(Buffer.concat([blocks.section(), blocks.interface(113), blocks.packet(0, 0, FRAME)])), { code: 'UNSUPPORTED' }, 'not of Ethernet');
+  });
+
+  for (const [name, magic, factor] of [['microseconds', 0xa1b2c3d4, 1000n], ['nanoseconds', 0xa1b23c4d, 1n]] as const) {
+    t.test(`pcap, ${little ? 'little' : 'big'}-endian, ${name}`, async (t) => {
+      const header = (linkType: number): Buffer => Buffer.concat([blocks.u32(magic), blocks.u16(2, 4), blocks.u32(0, 0, 65535, linkType)]);
+      const record = Buffer.concat([blocks.u32(10, 20, FRAME.length, 100), FRAME]);
+      const expected = { time: 10_000_000_000n + 20n * factor, length: 100, bytes: FRAME.toString('hex'), comments: [] };
+      t.same(await read(Buffer.concat([header(1), record, record]), 5), [expected, expected]);
+      await t.rejects(read(Buffer.concat([header(101), record])), { code: 'UNSUPPORTED' }, 'not of Ethernet');
+    });
+  }
+}
+
+t.test('damaged files and others say what they are', async (t) => {
+  const blocks = new Blocks(true);
+  const start = Buffer.concat([blocks.section(), blocks.interface(1)]);
+  const packet = blocks.packet(0, 0, FRAME);
+  const patched = (at: number, value: number): Buffer => {
+    const copy = Buffer.from(packet);
+    copy.writeUInt32LE(value, at);
+    return Buffer.concat([start, copy]);
+  };
+  const cases: [string, Buffer, { code: string; message?: RegExp }][] = [
+    ['empty', Buffer.alloc(0), { code: 'UNSUPPORTED', message: /empty/ }],
+    ['text', Buffer.from('no capture at all'), { code: 'UNSUPPORTED', message: /neither/ }],
+    ['compressed', Buffer.from('1f8b080000', 'hex'), { code: 'UNSUPPORTED', message: /compressed/ }],
+    ['cut off', Buffer.concat([start, packet.subarray(0, 30)]), { code: 'STATE', message: /in the middle/ }],
+    ['a block of 13 bytes', patched(4, 13), { code: 'STATE', message: /block of 13/ }],
+    ['a block of a gigabyte', patched(4, 1 << 30), { code: 'STATE' }],
+    ['a block that ends otherwise', patched(packet.length - 4, 99), { code: 'STATE', message: /ends otherwise/ }],
+    ['a frame longer than its block', patched(20, 5000), { code: 'STATE' }],
+    ['an interface that is not there', patched(8, 3), { code: 'STATE', message: /interface 3/ }],
+  ];
+  for (const [name, file, error] of cases) await t.rejects(read(file), error, name);
+});
