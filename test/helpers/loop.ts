@@ -50,10 +50,10 @@ export async function checkRest(t: Test, nic: Attached, tries = 5): Promise<Stat
   return stats;
 }
 
-/** Sends so many, and takes what comes back meanwhile. */
-export async function exchange(udp: OwnUdp, count: number): Promise<void> {
+/** Sends so many, not more than `underWay` ahead of what has come back, and takes that. */
+export async function exchange(udp: OwnUdp, count: number, underWay = Infinity): Promise<void> {
   for (const end = Date.now() + WAIT_MS; udp.sent < count && Date.now() < end; await delay(1)) {
-    udp.offer(Math.min(50, count - udp.sent));
+    udp.offer(Math.min(50, count - udp.sent, underWay - (udp.sent - udp.received)));
     udp.take();
   }
 }
