@@ -90,8 +90,9 @@ static __always_inline __u32 hold_frame(struct control *ctl)
 }
 
 /*
- * Takes a place in the queue, behind `before` others since the beginning. The atomic add counts the frame and, being a full barrier, orders
- * the ring's producer position before the look at `armed` in wakeup_flag().
+ * Takes a place in the queue, behind `before` others since the beginning. The atomic add counts
+ * the frame and, being a full barrier, orders the ring's producer position before the look at
+ * `armed` in wakeup_flag().
  */
 static __always_inline bool take_place(struct control *ctl, bool limited, __u64 *before)
 {
