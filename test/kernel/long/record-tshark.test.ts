@@ -6,10 +6,10 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { attachedIn, cannotRun, cli, cliOk, MAIN, SLOW } from '../helpers/cli';
-import { controllerPid, eventually, lives } from '../helpers/controller';
-import { ok, okIn, quietNetns, run } from '../helpers/netns';
-import { directoryOf, startRecording, tapePin, withoutTshark } from '../helpers/recording';
+import { attachedIn, cannotRun, cli, cliOk, MAIN, SLOW } from '../../helpers/cli';
+import { controllerPid, eventually, lives } from '../../helpers/controller';
+import { ok, okIn, quietNetns, run } from '../../helpers/netns';
+import { directoryOf, startRecording, tapePin, withoutTshark } from '../../helpers/recording';
 
 t.setTimeout(120_000 * SLOW);
 
