@@ -9,10 +9,10 @@ import { BATCH, BATCH_HOOKED, MESSAGE } from './layout';
 import { SharedWords } from './shared-memory';
 
 /** Offsets in struct mmsghdr and struct iovec on 64-bit Linux. */
-const MSG_IOV = 16;
-const MSG_IOVLEN = 24;
+export const MSG_IOV = 16;
+export const MSG_IOVLEN = 24;
 export const MSG_LEN = 56;
-const IOVEC_BYTES = 16;
+export const IOVEC_BYTES = 16;
 /** In msg_len: the socket will never take this frame, it was counted as refused. */
 export const MARK_REFUSED = 0xffffffff;
 

@@ -9,17 +9,13 @@
  */
 import * as fs from 'node:fs';
 
-import { bindSocket, openSocket, sendMessages, setSocketOption } from '../native/libc';
+import { sendMessages, setSocketOption } from '../native/libc';
+import { bindToLink, openLinkSocket, PACKET_VNET_HDR, SOL_PACKET } from '../native/link-socket';
 
-const AF_PACKET = 17;
-const SOCK_RAW = 3;
-const SOL_PACKET = 263;
-const PACKET_VNET_HDR = 15;
 const SOL_SOCKET = 1;
 const SO_SNDBUFFORCE = 32;
 const SO_MARK = 36;
 const MSG_DONTWAIT = 0x40;
-const SOCKADDR_LL_BYTES = 20;
 
 /** Room for a batch of superpackets; a frame's charge ends when vnet0's stack takes it. */
 const SEND_BUFFER_BYTES = 8 << 20;
@@ -38,15 +34,11 @@ export class PacketSocket implements FrameSender, Disposable {
    * `mark` (not 0) frames carry it and pass the interface's egress hook, where `tx` turns them round.
    */
   static open(ifindex: number, mark: number): PacketSocket {
-    // Protocol 0: it only sends, nothing is ever delivered to it.
-    const fd = openSocket(AF_PACKET, SOCK_RAW, 0);
+    const fd = openLinkSocket();
     setSocketOption(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
     if (mark !== 0) setSocketOption(fd, SOL_SOCKET, SO_MARK, mark);
     setSocketOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER_BYTES);
-    const address = new DataView(new ArrayBuffer(SOCKADDR_LL_BYTES));
-    address.setUint16(0, AF_PACKET, true);
-    address.setInt32(4, ifindex, true);
-    bindSocket(fd, new Uint8Array(address.buffer));
+    bindToLink(fd, ifindex);
     return new PacketSocket(fd);
   }
 

@@ -6,12 +6,11 @@
  */
 import * as fs from 'node:fs';
 
-import { bindSocket, openSocket, receiveBytes, sendBytes, setSocketOption } from '../native/libc';
+import { receiveBytes, sendBytes, setSocketOption } from '../native/libc';
+import { bindToLink, openLinkSocket } from '../native/link-socket';
 import { openRtnetlink } from '../link/rtnetlink';
 import { ROOM_BYTES } from './credit';
 
-const AF_PACKET = 17;
-const SOCK_RAW = 3;
 const RTM_NEWQDISC = 36;
 const NLM_F_REQUEST_ACK = 0x1 | 0x4;
 const NLMSG_ERROR = 2;
@@ -42,12 +41,9 @@ export interface RoomSockets {
 /** Opens the sockets on the room's entry; runs in the hidden namespace. The caller closes them. */
 export function openRoomSockets(ifindex: number): RoomSockets {
   const netlinkFd = openRtnetlink();
-  const packetFd = openSocket(AF_PACKET, SOCK_RAW, 0);
+  const packetFd = openLinkSocket();
   setSocketOption(packetFd, SOL_SOCKET, SO_SNDBUFFORCE, KICK_BUFFER_BYTES);
-  const address = new DataView(new ArrayBuffer(20));
-  address.setUint16(0, AF_PACKET, true);
-  address.setInt32(4, ifindex, true);
-  bindSocket(packetFd, new Uint8Array(address.buffer));
+  bindToLink(packetFd, ifindex);
   return { netlinkFd, packetFd };
 }
 

@@ -8,27 +8,22 @@ import * as fs from 'node:fs';
 
 import { MappedMemory } from 'libbpf-ts';
 
-import { VNET_HDR_BYTES } from '../datapath/layout';
+import { IOVEC_BYTES, MSG_IOV, MSG_IOVLEN } from '../datapath/batch';
+import { BATCH, VNET_HDR_BYTES } from '../datapath/layout';
 import { VnetError } from '../errors';
 import type { Netns } from '../link/netns';
-import { bindSocket, errnoName, errnoOf, openBlockingSocket, sendMessages, setSocketOption } from '../native/libc';
+import { errnoName, errnoOf, sendMessages, setSocketOption } from '../native/libc';
+import { bindToLink, openBlockingLinkSocket, PACKET_VNET_HDR, SOL_PACKET } from '../native/link-socket';
 
-const AF_PACKET = 17;
-const SOCK_RAW = 3;
-const SOL_PACKET = 263;
-const PACKET_VNET_HDR = 15;
-const SOCKADDR_LL_BYTES = 20;
-
-/** struct mmsghdr and struct iovec on 64-bit. */
-const MESSAGE = { bytes: 64, iov: 16, iovlen: 24 } as const;
-const IOVEC_BYTES = 16;
-const BATCH = 32;
+const MESSAGE_BYTES = BATCH.messageBytes;
+/** Frames that are sent together. */
+const TOGETHER = 32;
 /** An Ethernet header, two tags, the largest IP packet, and the virtio_net_hdr; in whole cache lines. */
 const FRAME_BYTES = 65728;
-const FRAMES = BATCH * (MESSAGE.bytes + IOVEC_BYTES);
+const FRAMES = TOGETHER * (MESSAGE_BYTES + IOVEC_BYTES);
 
 export class FrameSender implements Disposable {
-  private readonly memory = MappedMemory.map({ length: FRAMES + BATCH * FRAME_BYTES });
+  private readonly memory = MappedMemory.map({ length: FRAMES + TOGETHER * FRAME_BYTES });
   private readonly bytes = new Uint8Array(this.memory.buffer);
   private readonly view = new DataView(this.memory.buffer);
   private waiting = 0;
@@ -42,21 +37,18 @@ export class FrameSender implements Disposable {
     private readonly iface: string,
   ) {
     const { view, memory } = this;
-    for (let i = 0; i < BATCH; i++) {
-      const iovec = BATCH * MESSAGE.bytes + i * IOVEC_BYTES;
+    for (let i = 0; i < TOGETHER; i++) {
+      const iovec = TOGETHER * MESSAGE_BYTES + i * IOVEC_BYTES;
       view.setBigUint64(iovec, BigInt(memory.address + FRAMES + i * FRAME_BYTES), true);
-      view.setBigUint64(i * MESSAGE.bytes + MESSAGE.iov, BigInt(memory.address + iovec), true);
-      view.setBigUint64(i * MESSAGE.bytes + MESSAGE.iovlen, 1n, true);
+      view.setBigUint64(i * MESSAGE_BYTES + MSG_IOV, BigInt(memory.address + iovec), true);
+      view.setBigUint64(i * MESSAGE_BYTES + MSG_IOVLEN, 1n, true);
     }
   }
 
   static open(netns: Netns, iface: string, ifindex: number): FrameSender {
-    const fd = netns.run(() => openBlockingSocket(AF_PACKET, SOCK_RAW, 0));
+    const fd = netns.run(openBlockingLinkSocket);
     setSocketOption(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
-    const address = new DataView(new ArrayBuffer(SOCKADDR_LL_BYTES));
-    address.setUint16(0, AF_PACKET, true);
-    address.setInt32(4, ifindex, true);
-    bindSocket(fd, new Uint8Array(address.buffer));
+    bindToLink(fd, ifindex);
     return new FrameSender(fd, iface);
   }
 
@@ -69,14 +61,14 @@ export class FrameSender implements Disposable {
     if (virtioNetHeader) this.bytes.set(virtioNetHeader, at);
     else this.bytes.fill(0, at, at + VNET_HDR_BYTES);
     this.bytes.set(frame, at + VNET_HDR_BYTES);
-    this.view.setUint32(BATCH * MESSAGE.bytes + this.waiting * IOVEC_BYTES + 8, VNET_HDR_BYTES + frame.length, true);
-    if (++this.waiting === BATCH) this.flush();
+    this.view.setUint32(TOGETHER * MESSAGE_BYTES + this.waiting * IOVEC_BYTES + 8, VNET_HDR_BYTES + frame.length, true);
+    if (++this.waiting === TOGETHER) this.flush();
   }
 
   /** Sends what has been taken. Throws a VnetError if the interface is gone. */
   flush(): void {
     for (let done = 0; done < this.waiting; ) {
-      const result = sendMessages(this.fd, this.memory.address + done * MESSAGE.bytes, this.waiting - done, 0);
+      const result = sendMessages(this.fd, this.memory.address + done * MESSAGE_BYTES, this.waiting - done, 0);
       if (result > 0) {
         this.sent += result;
         done += result;

@@ -7,15 +7,13 @@ import { MappedMemory } from 'libbpf-ts';
 import { linkByName } from '../link/links';
 import type { Netns } from '../link/netns';
 import { VnetError } from '../errors';
-import { bindSocket, errnoName, errnoOf, openSocket, receiveMessage, sendBytes, setSocketOption } from '../native/libc';
+import { errnoName, errnoOf, receiveMessage, sendBytes, setSocketOption } from '../native/libc';
+import { bindToLink, openLinkSocket, SOL_PACKET } from '../native/link-socket';
 import { VLAN_TAG_BYTES } from '../packet/protocols';
 
-const AF_PACKET = 17;
-const SOCK_RAW = 3;
 const ETH_P_ALL = 3;
 const SOL_SOCKET = 1;
 const SO_RCVBUFFORCE = 33;
-const SOL_PACKET = 263;
 const PACKET_AUXDATA = 8;
 const PACKET_IGNORE_OUTGOING = 23;
 const RECEIVE_BUFFER_BYTES = 32 << 20;
@@ -41,16 +39,11 @@ export class FrameSocket implements Disposable {
   static open(netns: Netns, iface: string): FrameSocket {
     const ifindex = netns.run(() => linkByName(iface))?.ifindex;
     if (ifindex === undefined) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'is not there', { hint: 'it has to be attached before frames are sent or awaited' });
-    // Protocol 0 until it is bound: nothing of other interfaces gets in.
-    const fd = netns.run(() => openSocket(AF_PACKET, SOCK_RAW, 0));
+    const fd = netns.run(openLinkSocket);
     setSocketOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES);
     setSocketOption(fd, SOL_PACKET, PACKET_AUXDATA, 1);
     setSocketOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
-    const address = new DataView(new ArrayBuffer(20));
-    address.setUint16(0, AF_PACKET, true);
-    address.setUint16(2, ETH_P_ALL);
-    address.setInt32(4, ifindex, true);
-    bindSocket(fd, new Uint8Array(address.buffer));
+    bindToLink(fd, ifindex, ETH_P_ALL);
     return new FrameSocket(fd);
   }
 
