@@ -7,6 +7,7 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 
+import { quoted } from '../completion/words';
 import { requirePrivileges } from '../controller/privileges';
 import { usageError, VnetError } from '../errors';
 import { openSink } from '../recording/sink';
@@ -58,8 +59,6 @@ async function capture(name: string, fifo: string, args: Pick<ExtcapArguments, '
   await record(attachment, () => openSink(fifo), options, Infinity);
   process.exit();
 }
-
-const quoted = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
 
 /** Where Wireshark looks besides its own directory: before 4.2, and since. */
 const personalDirectories = (): string[] => {

@@ -1,25 +1,24 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf record`: what the loop does to each frame, in a file that Wireshark reads. */
 import { requireAttachment } from '../controller/detach';
-import { checkInterfaceName, checkNetnsName, parseBuffer, parseInteger } from '../controller/options';
+import { parseBuffer, parseInteger } from '../controller/options';
 import { requirePrivileges } from '../controller/privileges';
 import { usageError } from '../errors';
 import { Recorder, type Recorded, type RecorderOptions } from '../recording/recorder';
 import { openSink, ReaderGone, type Sink } from '../recording/sink';
 import type { Attachment } from '../state/store';
 import { MAX_SNAPLEN, MIN_SNAPLEN, type RecordArguments } from './record-arguments';
-import { secondsOf } from './selection';
+import { checkSelection, secondsOf } from './selection';
 
 export const { version } = require('../../package.json') as { version: string };
 
 export async function recordCommand(args: RecordArguments): Promise<void> {
-  checkInterfaceName(args.iface);
-  const netns = args.netns === undefined ? null : checkNetnsName(args.netns);
+  checkSelection(args);
   const options = recorderOptions(args);
   const seconds = args.duration === undefined ? Infinity : secondsOf('--duration', args.duration);
   if (args.write === '-' && process.stdout.isTTY) throw usageError('-w -', 'standard output is a terminal', 'such as: vnet-bpf record vnet0 -w - | tshark -r -');
   requirePrivileges();
-  const attachment = requireAttachment(args.iface, netns);
+  const attachment = requireAttachment(args.iface, args.netns ?? null);
   const { frames, missed } = await record(attachment, () => openSink(args.write), options, seconds);
   const where = args.write === '-' ? '' : ` in ${args.write}`;
   const line = `${frames} frames of ${attachment.iface}${where}${missed === 0 ? '' : `, ${missed} missed: a larger --buffer may help`}\n`;

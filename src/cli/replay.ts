@@ -2,7 +2,6 @@
 /** `vnet-bpf replay`: sends the frames of a capture file on an interface. */
 import { openAttachmentNetns } from '../controller/teardown';
 import { requireAttachment } from '../controller/detach';
-import { checkInterfaceName, checkNetnsName } from '../controller/options';
 import { requirePrivileges } from '../controller/privileges';
 import { VnetError } from '../errors';
 import { virtioNetHeaderOf } from '../recording/virtio-net-header';
@@ -12,12 +11,12 @@ import { FrameSender } from '../replay/frame-sender';
 import { Pace } from '../replay/pace';
 import { print } from './output';
 import type { ReplayArguments } from './record-arguments';
+import { checkSelection } from './selection';
 
 export async function replayCommand({ file, into, netns: name, timing }: ReplayArguments): Promise<void> {
-  checkInterfaceName(into);
-  const wanted = name === undefined ? null : checkNetnsName(name);
+  checkSelection({ iface: into, netns: name });
   requirePrivileges();
-  const attachment = requireAttachment(into, wanted);
+  const attachment = requireAttachment(into, name ?? null);
   using netns = openAttachmentNetns(attachment);
   if (!netns) throw new VnetError('NO_SUCH_NETNS', `interface ${into}`, 'its network namespace is gone', { hint: `vnet-bpf detach ${into} removes what is left` });
   const input = openCapture(file);

@@ -11,6 +11,8 @@ import * as fs from 'node:fs';
 
 import { BpfMap, MapFlag, MappedMemory, MapType } from 'libbpf-ts';
 
+import { monotonicNow } from '../native/clock';
+
 export const PAGE = 4096;
 /** Offsets in the first page, a cache line each. */
 export const FATE_HEADER = { head: 0, tail: 64, missed: 128, slots: 192 } as const;
@@ -54,10 +56,7 @@ export function mapFates(fd: number): MappedMemory {
 }
 
 /** CLOCK_MONOTONIC in nanoseconds, less what performance.now() says: that one allocates nothing. */
-function clockOffset(): number {
-  const [seconds, nanoseconds] = process.hrtime();
-  return seconds * 1e9 + nanoseconds - performance.now() * 1e6;
-}
+const clockOffset = (): number => monotonicNow() - performance.now() * 1e6;
 
 /** The poller's end. */
 export class Fates {

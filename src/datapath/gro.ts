@@ -11,7 +11,7 @@
  */
 import type { MappedMemory } from 'libbpf-ts';
 
-import { RECORD, VNET_HDR_BYTES } from './layout';
+import { GSO_UDP_L4, NEEDS_CSUM, RECORD, VNET_HDR_BYTES } from './layout';
 
 /** Segments of one superpacket: UDP_MAX_SEGMENTS of older kernels (include/linux/udp.h). */
 export const GRO_MAX_SEGMENTS = 64;
@@ -28,8 +28,6 @@ const ETH_P_IPV6_SWAPPED = 0xdd86;
 const DONT_FRAGMENT_SWAPPED = 0x0040;
 const VERSION_4_NO_OPTIONS = 0x45;
 const IPPROTO_UDP = 17;
-const NEEDS_CSUM = 1;
-const GSO_UDP_L4 = 5;
 /**
  * VIRTIO_NET_HDR_GSO_ECN. It means nothing for UDP, but virtio_net_hdr_to_skb turns it into
  * SKB_GSO_TCP_ECN all the same, and the peer lacks that feature (cutMergedPackets() in features.ts).

@@ -7,6 +7,10 @@
 /** struct record: u32 frame_len, u16 stamp, then the 10 bytes of virtio_net_hdr. */
 export const RECORD = { frameLen: 0, stamp: 4, vnet: 6, frame: 16 } as const;
 export const VNET_HDR_BYTES = RECORD.frame - RECORD.vnet;
+/** Offsets in it, and values of its flags and its gso_type (include/uapi/linux/virtio_net.h). */
+export const VNET = { flags: 0, gsoType: 1, gsoSize: 4, checksumStart: 6, checksumOffset: 8 } as const;
+export const NEEDS_CSUM = 1;
+export const GSO_UDP_L4 = 5;
 
 /** The largest record in bytes, LARGEST_RECORD of bpf/capture.h. */
 export const LARGEST_RECORD = 65592;

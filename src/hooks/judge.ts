@@ -5,7 +5,7 @@
  * superpackets that do not pass whole, are sent from the arena.
  */
 import { FATE } from '../datapath/fates';
-import { RECORD, VNET_HDR_BYTES } from '../datapath/layout';
+import { NEEDS_CSUM, RECORD, VNET, VNET_HDR_BYTES } from '../datapath/layout';
 import { completeChecksum, preparePartialChecksum } from '../packet/checksum';
 import { Frame } from '../packet/frame';
 import { FrameData } from '../packet/frame-data';
@@ -14,9 +14,6 @@ import type { Arena } from './arena';
 import { DROP, PASS, REPLACE, type HookHost } from './hook-host';
 import type { Plan } from './plan';
 
-/** Offsets in virtio_net_hdr (include/uapi/linux/virtio_net.h). */
-const VNET = { flags: 0, gsoType: 1, gsoSize: 4, checksumStart: 6, checksumOffset: 8 } as const;
-const NEEDS_CSUM = 1;
 /** Kept of the arena while a superpacket is cut: its pieces, and copies of them. */
 const ARENA_FOR_PIECES = 256 << 10;
 

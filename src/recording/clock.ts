@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** From the kernel's monotonic clock to time stamps of 64 bits, without BigInt: one for each frame. */
+import { monotonicNow } from '../native/clock';
 import type { Stamp } from './pcapng-writer';
-
-/** CLOCK_MONOTONIC now, in nanoseconds. */
-export function monotonicNow(): number {
-  const [seconds, nanoseconds] = process.hrtime();
-  return seconds * 1e9 + nanoseconds;
-}
 
 export class WallClock {
   private readonly seconds: number;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** Where the payload of a superpacket begins. */
+import { GSO_UDP_L4 } from '../datapath/layout';
 import { parseVirtioNetHeader } from './virtio-net-header';
 
-/** VIRTIO_NET_HDR_GSO_UDP_L4 */
-const GSO_UDP_L4 = 5;
 const UDP_BYTES = 8;
 const TCP_DATA_OFFSET = 12;
 

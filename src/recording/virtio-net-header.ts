@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** struct virtio_net_hdr (include/uapi/linux/virtio_net.h), which is beside a frame's bytes, in a comment. */
-import { VNET_HDR_BYTES } from '../datapath/layout';
+import { NEEDS_CSUM, VNET, VNET_HDR_BYTES } from '../datapath/layout';
 
 /** In a comment, with the header in hexadecimal behind it; replay reads it. */
 export const VIRTIO_PREFIX = 'virtio_net_hdr ';
-
-const NEEDS_CSUM = 1;
 
 export interface VirtioNetHeader {
   needsChecksum: boolean;
@@ -16,7 +14,12 @@ export interface VirtioNetHeader {
 
 export function parseVirtioNetHeader(header: Uint8Array): VirtioNetHeader {
   const view = new DataView(header.buffer, header.byteOffset, header.length);
-  return { needsChecksum: (view.getUint8(0) & NEEDS_CSUM) !== 0, gsoType: view.getUint8(1), gsoSize: view.getUint16(4, true), checksumStart: view.getUint16(6, true) };
+  return {
+    needsChecksum: (view.getUint8(VNET.flags) & NEEDS_CSUM) !== 0,
+    gsoType: view.getUint8(VNET.gsoType),
+    gsoSize: view.getUint16(VNET.gsoSize, true),
+    checksumStart: view.getUint16(VNET.checksumStart, true),
+  };
 }
 
 const IN_COMMENT = new RegExp(`(?:^|[\\s;])${VIRTIO_PREFIX}([0-9a-f]{${2 * VNET_HDR_BYTES}})(?![0-9a-f])`);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** A frame of a capture file, and what can be wrong with such a file. */
 import { VnetError } from '../errors';
+import { LINKTYPE_ETHERNET } from '../recording/pcapng';
 
 export interface CapturedFrame {
   /** Nanoseconds since 1970, or since whatever; null if the file does not say. */
@@ -19,8 +20,6 @@ export interface CaptureParser {
 }
 
 export const damaged = (why: string): VnetError => new VnetError('STATE', 'the capture file', why, { hint: 'frames before this place were sent; capinfos or editcap may tell more' });
-
-const LINKTYPE_ETHERNET = 1;
 
 export function requireEthernet(linkType: number): void {
   if (linkType === LINKTYPE_ETHERNET) return;
