@@ -21,19 +21,8 @@ export function compileTree(repository: string, directory: string, skip: (file: 
     .map((file) => ({ path: file.replace(/\.ts$/, '.js'), text: compile(path.join(repository, file)) }));
 }
 
-/** The image of each kernel wants the same files again. */
-const done = new Map<string, string>();
-
-export function compile(file: string): string {
-  const source = readFileSync(file, 'utf8');
-  const key = `${file}\0${source}`;
-  const text = done.get(key) ?? transpile(file, source);
-  done.set(key, text);
-  return text;
-}
-
-function transpile(file: string, source: string): string {
-  return ts.transpileModule(source, {
+function compile(file: string): string {
+  return ts.transpileModule(readFileSync(file, 'utf8'), {
     fileName: file,
     compilerOptions: {
       target: ts.ScriptTarget.ES2022,
@@ -59,6 +48,9 @@ export function compileBpf(repository: string, directory: string): { path: strin
     }
   });
 }
+
+/** What compiled files are made of, and what makes them. */
+export const sourcesIn = (directory: string): string[] => sources(directory, (name) => /\.(ts|c|h)$/.test(name));
 
 function sources(directory: string, wanted: (name: string) => boolean): string[] {
   let entries;

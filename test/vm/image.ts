@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Builds the guest's initramfs in parts, which the kernel unpacks one after the other: the base (node,
-// tools, libraries, packages), cached until a file in it changes; the modules of a kernel, cached until the
-// kernel changes; the installed tarballs, where they are tested; and the work tree with init, made anew for every boot.
+// tools, libraries, packages) and the work tree, cached until a file in them changes; the modules of a kernel, cached
+// until the kernel changes; the installed tarballs, where they are tested; and init with its script, for every boot.
 import { createHash } from 'node:crypto';
 import { appendFileSync, copyFileSync, existsSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { run } from './command';
-import { compileBpf, compileTree } from './compile';
+import { compileBpf, compileTree, sourcesIn } from './compile';
 import { CpioWriter } from './cpio';
 import type { FetchedKernel } from './fetch-kernel';
 import { canonicalPath, library, mergedLinks, neededLibraries, neededTools, sharedLibraries, usefulTools, which } from './host-files';
@@ -32,11 +32,11 @@ export interface Payload {
 
 /** Writes the whole image for one boot. */
 export function buildImage(kernel: FetchedKernel, payload: Payload, file: string): void {
-  const work = `${file}.work`;
-  writeWork(payload, work);
+  const own = `${file}.payload`;
+  writePayload(payload, own);
   copyFileSync(basePart(), file);
-  for (const part of [modulesPart(kernel), ...(payload.installed ? [installedPart()] : []), ...(payload.systemd ? [systemdPart()] : []), work]) appendFileSync(file, readFileSync(part));
-  rmSync(work);
+  for (const part of [modulesPart(kernel), workPart(), ...(payload.installed ? [installedPart()] : []), ...(payload.systemd ? [systemdPart()] : []), own]) appendFileSync(file, readFileSync(part));
+  rmSync(own);
 }
 
 function basePart(): string {
@@ -110,28 +110,41 @@ function modulesPart(kernel: FetchedKernel): string {
   });
 }
 
-function writeWork(payload: Payload, file: string): void {
+/** The repository in /work: kept until a file of it changes. */
+function workPart(): string {
+  const files = workFiles();
+  const programs = ['test', 'examples'].map((name) => `src/libbpf-ts/${name}`);
+  const sources = ['src', 'test', 'bpf'].flatMap((name) => sourcesIn(path.join(repository, name)));
+  const key = fingerprint([...files.map((name) => path.join(repository, name)), ...sources]);
+  return cached('work', key, (file) => {
+    const writer = new CpioWriter(file);
+    for (const name of files) writer.file(path.join('work', name), readFileSync(path.join(repository, name)));
+    // The harness itself stays on the host; what proves it does not.
+    const harness = (name: string) => /^test\/vm\/(?!smoke\/|fixtures\/|installed\/|systemd\/)/.test(name);
+    const compiled = [
+      ...compileTree(repository, 'src', (name) => name.startsWith('src/libbpf-ts/')),
+      ...compileTree(repository, 'src/libbpf-ts'),
+      ...compileTree(repository, 'test', harness),
+    ];
+    for (const { path: name, text } of compiled) writer.file(path.join('work', name), text);
+    const objects = programs.flatMap((name) => compileBpf(repository, name));
+    for (const { path: name, content } of objects) writer.file(path.join('work', name), content);
+    // As npm's workspaces have it.
+    writer.link('work/node_modules/libbpf-ts', '../src/libbpf-ts');
+    writer.close();
+  });
+}
+
+/** What this boot runs, and what starts it. */
+function writePayload(payload: Payload, file: string): void {
   const writer = new CpioWriter(file);
   const guest = (name: string) => readFileSync(path.join(__dirname, 'guest', name));
   for (const name of ['init', 'run-script']) writer.file(name, guest(name), 0o755);
   writer.file('script', payload.script, 0o755);
-  for (const name of workFiles()) writer.file(path.join('work', name), readFileSync(path.join(repository, name)));
-  // The harness itself stays on the host; what proves it does not.
-  const harness = (name: string) => /^test\/vm\/(?!smoke\/|fixtures\/|installed\/|systemd\/)/.test(name);
-  const compiled = [
-    ...compileTree(repository, 'src', (name) => name.startsWith('src/libbpf-ts/')),
-    ...compileTree(repository, 'src/libbpf-ts'),
-    ...compileTree(repository, 'test', harness),
-  ];
-  for (const { path: name, text } of compiled) writer.file(path.join('work', name), text);
-  const objects = ['test', 'examples'].flatMap((name) => compileBpf(repository, `src/libbpf-ts/${name}`));
-  for (const { path: name, content } of objects) writer.file(path.join('work', name), content);
-  // Tests that call a compiler themselves get what the host compiled.
   writer.file('crash', guest('crash'), 0o755);
+  // Tests that call a compiler themselves get what the host compiled.
   writer.file('usr/local/bin/clang', guest('clang'), 0o755);
   for (const name of ['register', 'register/transpile-only']) writer.file(`work/node_modules/ts-node/${name}.js`, guest('ts-node.js'));
-  // As npm's workspaces have it.
-  writer.link('work/node_modules/libbpf-ts', '../src/libbpf-ts');
   for (const [name, source] of payload.extra ?? []) {
     writer.file(path.join('work', name), readFileSync(source), statSync(source).mode & 0o777);
   }

@@ -29,6 +29,12 @@ export interface Guest {
   readonly kvm: boolean;
 }
 
+/**
+ * All that qemu can emulate, less what it does slowly: `rep movsb`, which the kernel and libc copy with where there is
+ * ERMS, goes byte by byte (a copy takes half the time without), and AVX through a function call for each instruction.
+ */
+const EMULATED_CPU = 'max,-erms,-fsrm,-avx,-avx2';
+
 const running = new Set<ChildProcess>();
 
 /** Ends every qemu that was started here, by its process id. */
@@ -93,7 +99,7 @@ function commandLine(guest: Guest): string[] {
     // dies now and then (QEMU 7.2, "Oops: int3" in sched_clock_cpu).
     guest.kvm ? 'kvm' : 'tcg,thread=single',
     '-cpu',
-    guest.kvm ? 'host' : 'max',
+    guest.kvm ? 'host' : EMULATED_CPU,
     '-smp',
     '2',
     '-m',
