@@ -33,6 +33,19 @@ function once(argv: Record<string, unknown>): true {
 /** The command behind `--` is not ours to parse. */
 const { own, command } = splitCommand(process.argv.slice(2));
 
+/**
+ * The command that was chosen. Not given to yargs, which for a promise lays out the help text before anything else:
+ * 5 ms.
+ */
+let underWay: Promise<void> = Promise.resolve();
+
+function start(command: () => Promise<void> | void): void {
+  underWay = (async () => command())();
+}
+
+/** Help is as wide as the terminal; to look at it takes 8 ms. */
+const width = (): number => Math.min(100, (own.includes('--help') && process.stdout.columns) || 100);
+
 /** All that the command line understands; the manual and completion are made of it, too. */
 export const makeParser = (): Argv => yargs(own)
   .scriptName('vnet-bpf')
@@ -41,13 +54,13 @@ export const makeParser = (): Argv => yargs(own)
     'attach <iface..>',
     'make an interface whose transmitted frames come back as received ones',
     (y) => attachArguments(y),
-    async (argv) => (require('./attach') as typeof import('./attach')).attachCommand(argv as unknown as AttachArguments),
+    (argv) => start(() => (require('./attach') as typeof import('./attach')).attachCommand(argv as unknown as AttachArguments)),
   )
   .command(
     'run',
     'run a command in a network of its own, with a looping vnet0; nothing is left when it ends',
     (y) => runOptions(y),
-    async (argv) => (require('./run') as typeof import('./run')).runCommand(argv as unknown as RunArguments, command),
+    (argv) => start(() => (require('./run') as typeof import('./run')).runCommand(argv as unknown as RunArguments, command)),
   )
   .command(
     'detach [iface]',
@@ -58,13 +71,13 @@ export const makeParser = (): Argv => yargs(own)
         .option('netns', netnsOption)
         .option('all', flag('every interface, in every namespace'))
         .option('dry-run', flag('say what would be done, and do nothing')),
-    async (argv) => (require('./detach') as typeof import('./detach')).detachCommand(argv as unknown as Partial<InterfaceArguments> & { all: boolean; dryRun: boolean }),
+    (argv) => start(() => (require('./detach') as typeof import('./detach')).detachCommand(argv as unknown as Partial<InterfaceArguments> & { all: boolean; dryRun: boolean })),
   )
   .command(
     'list',
     'show the attached interfaces',
     (y) => y.option('json', jsonOption),
-    (argv) => (require('./list') as typeof import('./list')).listCommand(argv),
+    (argv) => start(() => (require('./list') as typeof import('./list')).listCommand(argv)),
   )
   .command(
     'hook <iface> [file]',
@@ -76,19 +89,19 @@ export const makeParser = (): Argv => yargs(own)
         .option('none', flag('take the hook off'))
         .option('on-hook-error', { choices: ['pass', 'drop', 'detach'] as const, default: 'pass' as const, requiresArg: true, describe: 'what becomes of a frame whose hook fails' })
         .option('netns', netnsOption),
-    async (argv) => (require('./hook') as typeof import('./hook')).hookCommand(argv),
+    (argv) => start(() => (require('./hook') as typeof import('./hook')).hookCommand(argv)),
   )
   .command(
     'impair <iface> [words..]',
     'delay, lose, duplicate, reorder, corrupt or slow down what comes back',
     (y) => impairOptions(y),
-    async (argv) => (require('./impair') as typeof import('./impair')).impairCommand(argv as unknown as ImpairArguments),
+    (argv) => start(() => (require('./impair') as typeof import('./impair')).impairCommand(argv as unknown as ImpairArguments)),
   )
   .command(
     'step <iface>',
     'stop the loop and look at each frame; senders wait',
     (y) => y.positional('iface', { type: 'string', demandOption: true, describe: 'the interface' }).option('netns', netnsOption),
-    async (argv) => (require('./step') as typeof import('./step')).stepCommand(argv),
+    (argv) => start(() => (require('./step') as typeof import('./step')).stepCommand(argv)),
   )
   .command(
     'stats [iface]',
@@ -101,7 +114,7 @@ export const makeParser = (): Argv => yargs(own)
         .option('prometheus', flag('print metrics in the text format of Prometheus'))
         .option('check', flag('fail unless the law of the loop balances'))
         .option('watch', { type: 'string', describe: 'print again every SECONDS (1)' }),
-    async (argv) => (require('./stats') as typeof import('./stats')).statsCommand(argv),
+    (argv) => start(() => (require('./stats') as typeof import('./stats')).statsCommand(argv)),
   )
   .command(
     'top [iface]',
@@ -111,25 +124,25 @@ export const makeParser = (): Argv => yargs(own)
         .positional('iface', { type: 'string', describe: 'the interface' })
         .option('netns', netnsOption)
         .option('interval', { type: 'string', default: '1', requiresArg: true, describe: 'seconds between two looks' }),
-    async (argv) => (require('./top') as typeof import('./top')).topCommand(argv),
+    (argv) => start(() => (require('./top') as typeof import('./top')).topCommand(argv)),
   )
   .command(
     'record <iface>',
     'write what the loop does to each frame into a file for Wireshark',
     (y) => recordOptions(y),
-    async (argv) => (require('./record') as typeof import('./record')).recordCommand(argv as unknown as RecordArguments),
+    (argv) => start(() => (require('./record') as typeof import('./record')).recordCommand(argv as unknown as RecordArguments)),
   )
   .command(
     'replay <file>',
     'send the frames of a capture file on an interface',
     (y) => replayOptions(y),
-    async (argv) => (require('./replay') as typeof import('./replay')).replayCommand(argv as unknown as ReplayArguments),
+    (argv) => start(() => (require('./replay') as typeof import('./replay')).replayCommand(argv as unknown as ReplayArguments)),
   )
   .command(
     'extcap',
     'let Wireshark record: it calls this',
     (y) => extcapOptions(y),
-    async (argv) => (require('./extcap') as typeof import('./extcap')).extcapCommand(argv as unknown as ExtcapArguments),
+    (argv) => start(() => (require('./extcap') as typeof import('./extcap')).extcapCommand(argv as unknown as ExtcapArguments)),
   )
   .command(
     'log [iface]',
@@ -139,25 +152,25 @@ export const makeParser = (): Argv => yargs(own)
         .positional('iface', { type: 'string', describe: 'the interface' })
         .option('netns', netnsOption)
         .option('follow', { alias: 'f', ...flag('wait for more') }),
-    async (argv) => (require('./log') as typeof import('./log')).logCommand(argv),
+    (argv) => start(() => (require('./log') as typeof import('./log')).logCommand(argv)),
   )
   .command(
     'doctor',
     'check whether this machine has what vnet-bpf needs',
     (y) => y.option('json', jsonOption),
-    (argv) => (require('./doctor') as typeof import('./doctor')).doctorCommand(argv),
+    (argv) => start(() => (require('./doctor') as typeof import('./doctor')).doctorCommand(argv)),
   )
   .command(
     'demo',
     'show the loop at work in a throwaway namespace',
     (y) => y,
-    async () => (require('./demo') as typeof import('./demo')).demoCommand(),
+    () => start(() => (require('./demo') as typeof import('./demo')).demoCommand()),
   )
   .command(
     'completion <shell>',
     'print what makes a shell complete commands, options and names',
     (y) => y.positional('shell', { choices: ['bash', 'zsh', 'fish'] as const, demandOption: true, describe: 'the shell' }),
-    (argv) => (require('./completion') as typeof import('./completion')).completionCommand(argv),
+    (argv) => start(() => (require('./completion') as typeof import('./completion')).completionCommand(argv)),
   )
   .option('debug', flag('show stack traces and verifier logs'))
   .demandCommand(1, 'say what to do')
@@ -166,7 +179,7 @@ export const makeParser = (): Argv => yargs(own)
   .parserConfiguration(PARSER)
   .version()
   .help()
-  .wrap(Math.min(100, process.stdout.columns || 100))
+  .wrap(width())
   .exitProcess(false)
   .fail((message, error) => {
     throw error instanceof VnetError || (error && !message)
@@ -176,5 +189,6 @@ export const makeParser = (): Argv => yargs(own)
 
 /** Runs the command that the arguments name; rejects with what went wrong. */
 export async function runCommandLine(): Promise<void> {
-  await makeParser().parseAsync();
+  makeParser().parseSync();
+  await underWay;
 }

@@ -8,7 +8,7 @@ import { wakeWaiter } from 'libbpf-ts';
 import { HINTS, VnetError } from '../errors';
 import { handOver } from './fates';
 import { COMMAND, setConditions, type Conditions } from './poll-loop';
-import type { PollOrder, PollWorkerData, PollWorkerMessage } from './poll-worker';
+import type { PollOrder, PollWorkerData, PollWorkerMessage } from './poll-thread';
 import type { PollRequest } from './polled-interface';
 
 /** What happens to an interface while it is polled. */

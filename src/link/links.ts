@@ -4,13 +4,15 @@ import * as fs from 'node:fs';
 
 import { errnoOf, SystemError } from '../native/libc';
 import { macText } from '../packet/addresses';
-import { askAll, askOne, attributesOf, bytesOf, openRtnetlink, textOf } from './rtnetlink';
+import { askAll, askOne, attributesOf, bytesOf, change, openRtnetlink, textOf } from './rtnetlink';
 
+const RTM_NEWLINK = 16;
 const RTM_GETLINK = 18;
 /** struct ifinfomsg: family, type, ifindex, flags, change. */
 const IFINFO_BYTES = 16;
 const IFINDEX_AT = 4;
 const FLAGS_AT = 8;
+const CHANGE_AT = 12;
 const IFF_UP = 0x1;
 const ETH_ALEN = 6;
 
@@ -65,6 +67,15 @@ export function linkByName(name: string): Link | null {
 /** One link by ifindex, or null. */
 export const linkByIndex = (ifindex: number): Link | null => onSocket((socket) => linkOf(socket, about(ifindex)));
 
+/** Sets a link up. Throws SystemError. */
+export function setUp(ifindex: number): void {
+  const body = about(ifindex);
+  const view = new DataView(body.buffer);
+  view.setUint32(FLAGS_AT, IFF_UP, true);
+  view.setUint32(CHANGE_AT, IFF_UP, true);
+  change(RTM_NEWLINK, body);
+}
+
 /** Frames that the link has ever transmitted, or null if there is none of that index, asked on an rtnetlink socket. */
 export function transmittedFrames(socket: number, ifindex: number): number | null {
   const answer = answerOf(socket, about(ifindex));
@@ -75,7 +86,7 @@ export function transmittedFrames(socket: number, ifindex: number): number | nul
 /** The same, in one go. */
 export const transmittedFramesOf = (ifindex: number): number | null => onSocket((socket) => transmittedFrames(socket, ifindex));
 
-function about(ifindex: number): Uint8Array {
+function about(ifindex: number): Uint8Array<ArrayBuffer> {
   const body = new Uint8Array(IFINFO_BYTES);
   new DataView(body.buffer).setInt32(IFINDEX_AT, ifindex, true);
   return body;

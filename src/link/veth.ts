@@ -5,9 +5,9 @@ import * as fs from 'node:fs';
 
 import { HINTS, VnetError } from '../errors';
 import { peerNetnsFile } from '../state/paths';
-import { command, tryCommand } from '../native/command';
+import { tryCommand } from '../native/command';
 import { ipIfPossible } from './ip';
-import { linkByName, type Link } from './links';
+import { linkByName, setUp, type Link } from './links';
 import type { Netns } from './netns';
 
 /** The largest MTU of an Ethernet device (ETH_MAX_MTU): the peer takes whatever vnet0 can send. */
@@ -70,8 +70,9 @@ export function createVeth(request: VethRequest, peerNetns: Netns): { link: Link
   const link = linkByName(iface);
   if (!link) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody removed it while it was being made', { hint: HINTS.removed });
   const peerLink = peerNetns.run(() => {
-    command('ip', ['link', 'set', 'dev', peer, 'up']);
-    return linkByName(peer);
+    const made = linkByName(peer);
+    if (made) setUp(made.ifindex);
+    return made;
   });
   if (!peerLink) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody removed it while it was being made', { hint: HINTS.removed });
   return { link, peer: peerLink };

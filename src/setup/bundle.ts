@@ -1,63 +1,109 @@
 // SPDX-License-Identifier: MIT
 /**
- * Makes dist/cli/bundle.js, the command line in one file, and its bytecode (V8's code cache), for main.ts to start.
- * Run by make after the compiler. Packages stay outside, but for yargs, which every command needs: its twenty files
- * take 30 ms. A cache that another version of Node would not take is ignored by it.
+ * Makes a bundle of each entry, all of it in one file, and its bytecode (V8's code cache), for src/native/bytecode.ts
+ * to start. Run by make after the compiler. Packages stay outside, but for yargs, which every command needs: its
+ * twenty files take 30 ms.
  *
- * In the bundle `__dirname` is dist/cli for every module: what names a file of dist starts at `..`.
+ * In a bundle `__dirname` is that of its entry for every module: what names a file of dist starts at `..`.
  */
 import * as fs from 'node:fs';
-import { createRequire } from 'node:module';
+import { builtinModules, createRequire } from 'node:module';
 import * as path from 'node:path';
 import * as vm from 'node:vm';
 
-import { buildSync } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 
-const CLI = path.resolve(__dirname, '..', 'cli');
-const BUNDLE = path.join(CLI, 'bundle.js');
-const ROOT = path.resolve(__dirname, '..', '..');
+import { bundleOf, bytecodeOf, type Bundle } from '../native/bytecode';
+
+const DIST = path.resolve(__dirname, '..');
+const ROOT = path.resolve(DIST, '..');
 const BUNDLED = ['yargs', 'libbpf-ts'];
 
-/** Functions that these commands have called are in the cache, too. */
-const WARM_UP = [['--help'], ['stats', '--help'], ['attach', '--help']];
+/** Modules of Node that everything uses, or that are loaded at its start anyway. */
+const EAGER = ['fs', 'path', 'events', 'util', 'vm', 'module', 'buffer'];
 
-function bundle(): void {
+/**
+ * Node's other modules are loaded when something of them is used. TypeScript names what it imports through the module
+ * (`crypto.randomBytes`), so an object that loads it then can stand for it. `crypto` alone takes 10 ms.
+ */
+const lazily: Plugin = {
+  name: 'lazily',
+  setup({ onResolve, onLoad }) {
+    const names = builtinModules.filter((name) => !EAGER.includes(name) && !name.startsWith('_'));
+    onResolve({ filter: new RegExp(`^(node:)?(${names.join('|')})$`) }, ({ path: name, namespace }) => (namespace === 'lazily' ? { path: name, external: true } : { path: name, namespace: 'lazily' }));
+    onLoad({ filter: /.*/, namespace: 'lazily' }, ({ path: name }) => ({
+      contents: `
+        let loaded;
+        const get = () => (loaded ??= require(${JSON.stringify(name)}));
+        module.exports = new Proxy({}, {
+          get: (_, key) => (key === '__esModule' ? undefined : get()[key]),
+          has: (_, key) => key in get(),
+          ownKeys: () => Reflect.ownKeys(get()),
+          getOwnPropertyDescriptor: (_, key) => ({ configurable: true, enumerable: true, get: () => get()[key] }),
+        });`,
+    }));
+  },
+};
+
+async function bundle(entry: string): Promise<void> {
   const { dependencies } = JSON.parse(fs.readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as { dependencies: Record<string, string> };
-  const external = Object.keys(dependencies).filter((name) => !BUNDLED.includes(name));
-  buildSync({
-    entryPoints: [path.join(CLI, 'program.js')],
-    outfile: BUNDLE,
+  const outfile = bundleOf(entry);
+  await build({
+    entryPoints: [`${entry}.js`],
+    outfile,
     bundle: true,
     platform: 'node',
     target: 'node20',
-    external,
+    external: Object.keys(dependencies).filter((name) => !BUNDLED.includes(name)),
+    plugins: [lazily],
     sourcemap: 'linked',
-    // main.ts calls it; latin1 is read faster than UTF-8.
-    banner: { js: '(function (require, module, __dirname) { const exports = module.exports, __filename = __dirname + "/bundle.js";' },
+    // runEntry() calls it; latin1 is read faster than UTF-8.
+    banner: { js: `(function (require, module, __dirname) { const exports = module.exports, __filename = __dirname + "/${path.basename(outfile)}";` },
     footer: { js: '})' },
     charset: 'ascii',
     minifyWhitespace: true,
     minifySyntax: true,
     logLevel: 'warning',
   });
-  const wrong = /__dirname, *"(?!\.\.)[^"]*"/.exec(fs.readFileSync(BUNDLE, 'latin1'));
-  if (wrong) throw new Error(`a module names a file beside itself, which the bundle is not: (${wrong[0]})`);
+  const wrong = /__dirname, *"(?!\.\.)[^"]*"/.exec(fs.readFileSync(outfile, 'latin1'));
+  if (wrong) throw new Error(`${outfile}: a module names a file beside itself, which the bundle is not: (${wrong[0]})`);
 }
 
-/** Compiles it, runs what every command runs, and keeps the bytecode of both. */
-async function cache(): Promise<void> {
-  const script = new vm.Script(fs.readFileSync(BUNDLE, 'latin1'), { filename: BUNDLE });
-  const run = script.runInThisContext() as (require: NodeJS.Require, module: { exports: object }, directory: string) => void;
+/**
+ * Compiles it, runs it with each of some arguments, and keeps the bytecode of all functions that were called. What
+ * fails here (for want of root, or of a library) has no bytecode, no more.
+ */
+async function cache(entry: string, commands: readonly string[][]): Promise<void> {
+  const file = bundleOf(entry);
+  const script = new vm.Script(fs.readFileSync(file, 'latin1'), { filename: file });
+  const run = script.runInThisContext() as Bundle;
+  const node = createRequire(__filename)('node:fs') as { writeSync: (...args: never[]) => number };
+  const { writeSync } = node;
   const write = process.stdout.write.bind(process.stdout);
   process.stdout.write = () => true;
-  for (const args of WARM_UP) {
-    process.argv = [process.execPath, path.join(CLI, 'main.js'), ...args];
-    run(createRequire(path.join(CLI, 'main.js')), { exports: {} }, CLI);
+  node.writeSync = (fd: number, bytes: Buffer, ...rest: never[]) => (fd < 3 ? bytes.length : writeSync(fd as never, bytes as never, ...rest));
+  for (const args of commands) {
+    process.argv = [process.execPath, path.join(DIST, 'cli', 'main.js'), ...args];
+    try {
+      run(createRequire(`${entry}.js`), { exports: {} }, path.dirname(entry));
+    } catch {
+      // A thread's entry wants a thread.
+    }
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
+  node.writeSync = writeSync;
   process.stdout.write = write;
-  fs.writeFileSync(`${BUNDLE}.cache`, script.createCachedData());
+  process.exitCode = 0;
+  fs.writeFileSync(bytecodeOf(file), script.createCachedData());
 }
 
-bundle();
-void cache();
+async function main(): Promise<void> {
+  const program = path.join(DIST, 'cli', 'program');
+  await bundle(program);
+  await cache(program, [['--help'], ['attach', '--help'], ['list'], ['stats'], ['attach', 'vnet0', '--dry-run']]);
+  const thread = path.join(DIST, 'datapath', 'poll-thread');
+  await bundle(thread);
+  await cache(thread, [[]]);
+}
+
+void main();

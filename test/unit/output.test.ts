@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** What commands print. */
-import t, { type Test } from 'tap';
+import t from 'tap';
 
-import { bytes, reportError, table } from '../../src/cli/output';
+import { bytes, errorText, exitCodeOf, table } from '../../src/cli/output';
 import { usageError, VnetError } from '../../src/errors';
 
 t.test('sizes', async (t) => {
@@ -17,36 +17,25 @@ t.test('tables', async (t) => {
 });
 
 /** What reportError prints and returns. */
-function reported(t: Test, error: unknown, debug = false): { code: number; text: string } {
-  const write = process.stderr.write.bind(process.stderr);
-  let text = '';
-  t.teardown(() => (process.stderr.write = write));
-  process.stderr.write = ((chunk: string) => {
-    text += chunk;
-    return true;
-  }) as typeof process.stderr.write;
-  const code = reportError(error, debug);
-  process.stderr.write = write;
-  return { code, text };
-}
+const reported = (error: unknown, debug = false): { code: number; text: string } => ({ code: exitCodeOf(error), text: errorText(error, debug) });
 
 t.test('errors: one line, and a hint where there is one', async (t) => {
-  t.same(reported(t, new VnetError('STATE', 'interface vnet0', 'is odd', { hint: 'look at it' })), {
+  t.same(reported(new VnetError('STATE', 'interface vnet0', 'is odd', { hint: 'look at it' })), {
     code: 1,
     text: 'vnet-bpf: interface vnet0: is odd\nhint: look at it\n',
   });
-  t.same(reported(t, usageError('--mtu "x"', 'is not a number')), { code: 2, text: 'vnet-bpf: --mtu "x": is not a number\n' });
-  t.equal(reported(t, new VnetError('STATE', 'a', 'first\n  second\nthird', { hint: 'do\nthis' })).text, 'vnet-bpf: a: first second third\nhint: do this\n', 'however many lines there were');
+  t.same(reported(usageError('--mtu "x"', 'is not a number')), { code: 2, text: 'vnet-bpf: --mtu "x": is not a number\n' });
+  t.equal(reported(new VnetError('STATE', 'a', 'first\n  second\nthird', { hint: 'do\nthis' })).text, 'vnet-bpf: a: first second third\nhint: do this\n', 'however many lines there were');
 });
 
 t.test('what nobody foresaw says so, and has no stack without --debug', async (t) => {
-  t.same(reported(t, new TypeError('x is not a function')), { code: 1, text: 'vnet-bpf: internal error: x is not a function\n' });
-  t.same(reported(t, 'just a string'), { code: 1, text: 'vnet-bpf: internal error: just a string\n' });
+  t.same(reported(new TypeError('x is not a function')), { code: 1, text: 'vnet-bpf: internal error: x is not a function\n' });
+  t.same(reported('just a string'), { code: 1, text: 'vnet-bpf: internal error: just a string\n' });
 });
 
 t.test('--debug shows stacks, causes and the verifier log', async (t) => {
   const cause = Object.assign(new Error('rejected'), { log: 'R0 !read_ok' });
-  const { text } = reported(t, new VnetError('VERIFIER', 'programs', 'refused', { cause }), true);
+  const { text } = reported(new VnetError('VERIFIER', 'programs', 'refused', { cause }), true);
   t.match(text, /^vnet-bpf: programs: refused\n/);
   t.match(text, /at .*output\.test/);
   t.match(text, /caused by Error: rejected/);
