@@ -10,6 +10,8 @@
 
 #include <linux/types.h>
 
+#define QUEUES_MAX 16 /* the largest --queues */
+
 /* virtio_net_hdr without mergeable buffers: what PACKET_VNET_HDR expects before each frame. */
 struct vnet_hdr {
 	__u8 flags;
@@ -70,13 +72,13 @@ struct counters {
 };
 
 /*
- * One per interface, mapped by the poller. Each group has a cache line of its own, so that the
+ * One per queue, mapped by its poller. Each group has a cache line of its own, so that the
  * sender's CPU and the poller's do not fight over one.
  */
 struct control {
 	/* Written by `tx` for every frame, atomically. */
 	__u64 captured; /* frames ever put into the ring */
-	__u32 recording; /* by the controller: somebody records (tape.h) */
+	__u32 recording; /* by the controller: somebody records (tape.h); only in the first queue's */
 	__u32 snap_len; /* by the controller: bytes of each frame that are recorded */
 	__u64 tape_missed; /* frames that found no place on the tape */
 	__u64 tape_notes_missed; /* releases from the room that found none */

@@ -8,15 +8,21 @@
 
 #include "layout.h"
 
+/* One ring per queue, made by the controller: --ring-size. From Linux 5.10 on, inner rings may differ in size. */
 struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 23); /* --ring-size */
-} ring SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__type(key, __u32);
+	__uint(max_entries, 1); /* --queues */
+	__array(values, struct {
+		__uint(type, BPF_MAP_TYPE_RINGBUF);
+		__uint(max_entries, 1 << 16);
+	});
+} rings SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
+	__uint(max_entries, 1); /* --queues */
 	__type(key, __u32);
 	__type(value, struct control);
 } control SEC(".maps");
@@ -28,11 +34,11 @@ struct {
 	__type(value, struct counters);
 } counters SEC(".maps");
 
-/* The poller's batch log; no program touches it, it is here to live and be pinned with the rest. */
+/* The pollers' batch logs; no program touches them, they are here to live and be pinned with the rest. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
+	__uint(max_entries, 1); /* --queues */
 	__type(key, __u32);
 	__type(value, struct batch);
 } batch SEC(".maps");

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The transmit queue: the ring buffer, its limits, and when it stops and wakes.
+ * A transmit queue: the ring buffer, its limits, and when it stops and wakes. With --queues an
+ * interface has several; each is the whole loop once more, with a ring, a gate, a waiting room and
+ * a poller of its own, and the frames of a flow keep to one.
  *
  * As in a NIC driver, whoever fills the queue stops it and whoever drains it wakes it. Stop and
  * wake meet in one word, `gate`, so that neither can overlook the other.
@@ -23,18 +25,39 @@ const volatile __u64 low_watermark_bytes = 0;
 const volatile __u64 low_watermark_packets = 0;
 /* Bytes that `tx` may fill; with hold, the rest of the ring is for frames from the waiting room. */
 const volatile __u64 tx_bytes_limit = 0;
+const volatile __u32 queues = 1; /* --queues; the limits above are each one's */
 
 #define GATE_STOPPED 1U
 #define GATE_ONE_HELD 2U
+
+struct queue {
+	void *ring;
+	struct control *ctl;
+};
+
+/* By the flow, as a NIC with several queues does: its frames stay in order. What is no flow has the hash 0. */
+static __always_inline __u32 queue_of(struct __sk_buff *skb)
+{
+	return queues > 1 ? bpf_get_hash_recalc(skb) % queues : 0;
+}
+
+static __always_inline bool find_queue(__u32 index, struct queue *queue)
+{
+	queue->ctl = bpf_map_lookup_elem(&control, &index);
+	queue->ring = bpf_map_lookup_elem(&rings, &index);
+	return queue->ctl && queue->ring;
+}
 
 static __always_inline bool is_stopped(struct control *ctl)
 {
 	return ctl->gate & GATE_STOPPED;
 }
 
-static __always_inline bool at_low_watermark(struct control *ctl)
+static __always_inline bool at_low_watermark(struct queue *queue)
 {
-	if (bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > low_watermark_bytes)
+	struct control *ctl = queue->ctl;
+
+	if (bpf_ringbuf_query(queue->ring, BPF_RB_AVAIL_DATA) > low_watermark_bytes)
 		return false;
 	return !queue_packets || ctl->captured - ctl->drained <= low_watermark_packets;
 }
@@ -50,26 +73,27 @@ static __always_inline void close_gate(struct control *ctl)
  * Stops the queue where frames are refused, then looks again: if the poller drained the ring
  * meanwhile it may be asleep, and nobody else would wake the queue.
  */
-static __always_inline void stop_and_look_again(struct control *ctl)
+static __always_inline void stop_and_look_again(struct queue *queue)
 {
+	struct control *ctl = queue->ctl;
 	__u32 gate;
 
 	close_gate(ctl);
 	gate = ctl->gate;
-	if ((gate & GATE_STOPPED) && at_low_watermark(ctl) &&
+	if ((gate & GATE_STOPPED) && at_low_watermark(queue) &&
 	    __sync_val_compare_and_swap(&ctl->gate, gate, gate & ~GATE_STOPPED) == gate)
 		__sync_fetch_and_add(&ctl->wakes_tx, 1);
 }
 
 /* Wakes a sleeping poller with an empty record, for news that no frame carries. */
-static __always_inline void ring_doorbell(struct control *ctl)
+static __always_inline void ring_doorbell(struct queue *queue)
 {
 	void *bell;
 
-	if (!ctl->armed)
+	if (!queue->ctl->armed)
 		return;
-	ctl->armed = 0;
-	bell = bpf_ringbuf_reserve(&ring, sizeof(__u64), 0);
+	queue->ctl->armed = 0;
+	bell = bpf_ringbuf_reserve(queue->ring, sizeof(__u64), 0);
 	if (bell)
 		bpf_ringbuf_discard(bell, BPF_RB_FORCE_WAKEUP);
 }
@@ -79,13 +103,13 @@ static __always_inline void ring_doorbell(struct control *ctl)
  * sees it. If the poller woke the queue just before, the queue is stopped again, or a later frame
  * could overtake this one. Returns the number of frames that were sent there before.
  */
-static __always_inline __u32 hold_frame(struct control *ctl)
+static __always_inline __u32 hold_frame(struct queue *queue)
 {
-	__u32 gate = __sync_fetch_and_add(&ctl->gate, GATE_ONE_HELD);
+	__u32 gate = __sync_fetch_and_add(&queue->ctl->gate, GATE_ONE_HELD);
 
 	if (!(gate & GATE_STOPPED))
-		close_gate(ctl);
-	ring_doorbell(ctl);
+		close_gate(queue->ctl);
+	ring_doorbell(queue);
 	return gate / GATE_ONE_HELD;
 }
 
@@ -114,12 +138,12 @@ static __always_inline __u64 wakeup_flag(struct control *ctl)
 }
 
 /* Reserves the smallest record that holds `need` bytes; `size` is then its size. */
-static __always_inline struct record *reserve(__u32 need, __u64 *size)
+static __always_inline struct record *reserve(void *ring, __u32 need, __u64 *size)
 {
 #define TRY_SIZE(bytes) \
 	if (need <= (bytes)) { \
 		*size = (bytes); \
-		return bpf_ringbuf_reserve(&ring, (bytes), 0); \
+		return bpf_ringbuf_reserve(ring, (bytes), 0); \
 	}
 	RECORD_SIZES(TRY_SIZE)
 #undef TRY_SIZE
@@ -131,18 +155,19 @@ static __always_inline struct record *reserve(__u32 need, __u64 *size)
  * part of the ring and to --queue-packets, what comes from the waiting room has its place granted.
  * `event` is what the tape is told of it, before the poller can have it.
  */
-static __always_inline int enqueue(struct __sk_buff *skb, struct frame *frame, struct control *ctl,
+static __always_inline int enqueue(struct __sk_buff *skb, struct frame *frame, struct queue *queue,
 				   bool limited, __u32 event)
 {
+	struct control *ctl = queue->ctl;
 	__u32 need = sizeof(struct record) + frame->len;
 	struct record *record;
 	__u64 size = 0, before;
 
 	/* need / 8: what a record's size may be above the need. */
 	if (limited && hold &&
-	    bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) + need + need / 8 > tx_bytes_limit)
+	    bpf_ringbuf_query(queue->ring, BPF_RB_AVAIL_DATA) + need + need / 8 > tx_bytes_limit)
 		return REFUSED_FULL;
-	record = reserve(need, &size);
+	record = reserve(queue->ring, need, &size);
 	if (!record)
 		return REFUSED_FULL;
 	if (copy_frame(skb, frame, record, size)) {

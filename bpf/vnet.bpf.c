@@ -27,13 +27,21 @@
  * it with the class: sch_handle_egress in net/core/dev.c, cls_bpf_classify in net/sched/cls_bpf.c).
  */
 #define TAG_CAPTURED 0x564e
-#define TAG_CUT 0x5650 /* a superpacket that virtio_net_hdr cannot describe: the kernel cuts it up */
-#define TAG_HELD 0x8000 /* and, in the other bits, the low ones of its number in the room: for the tape */
-#define HELD_NUMBER 0x7fff
+/*
+ * A superpacket that virtio_net_hdr cannot describe: the kernel cuts it up. The low bits are its
+ * queue, since the hash of what it is cut into may be another.
+ */
+#define TAG_CUT 0x5650
+#define TAG_CUT_QUEUE (QUEUES_MAX - 1)
+/* In the other bits its queue; where there is but one, the low ones of its number in the room: for the tape. */
+#define TAG_HELD 0x8000
+#define TAG_HELD_NUMBER 0x7fff
 
 /* The mark of the poller's socket where it sends on the looping interface itself (dummy); 0: it does not. */
 const volatile __u32 reinject_mark = 0;
-const volatile __u32 room_ifindex = 0; /* the waiting room's entry, in the peer's namespace */
+/* Entry and exit of each queue's waiting room, in the peer's namespace. */
+const volatile __u32 room_entries[QUEUES_MAX] = {};
+const volatile __u32 room_exits[QUEUES_MAX] = {};
 /* The largest packet that the room passes whole, as its qdisc counts: ROOM_FRAME_MAX in credit.ts. */
 const volatile __u32 room_frame_max = 0;
 /* What each frame costs of the room's credit besides its length: the overhead of its tbf. */
@@ -45,31 +53,36 @@ static __always_inline bool fits_into_room(struct __sk_buff *skb, struct frame *
 }
 
 /* Counts a frame and takes it in: what becomes of it, as a tag, or 0 when it is refused. */
-static __always_inline __u16 transmit(struct __sk_buff *skb, struct counters *count,
-				      struct control *ctl, bool can_be_cut)
+static __always_inline __u16 transmit(struct __sk_buff *skb, struct counters *count, __u32 index,
+				      bool can_be_cut)
 {
 	struct frame frame = {};
+	struct control *ctl;
+	struct queue queue;
 	__u32 number;
 	int refusal;
 
+	if (!find_queue(index, &queue))
+		return 0;
+	ctl = queue.ctl;
 	refusal = describe(skb, &frame);
 	if (refusal == REFUSED_GSO && can_be_cut)
-		return TAG_CUT; /* counted in `sink`, frame by frame, as veth counts them */
+		return TAG_CUT | index; /* counted in `sink`, frame by frame, as veth counts them */
 	count->tx_packets++;
 	count->tx_bytes += frame.len;
 	if (refusal < 0)
-		refusal = is_stopped(ctl) ? REFUSED_FULL : enqueue(skb, &frame, ctl, true, TAPE_CAPTURED);
+		refusal = is_stopped(ctl) ? REFUSED_FULL : enqueue(skb, &frame, &queue, true, TAPE_CAPTURED);
 	if (refusal < 0)
 		return TAG_CAPTURED;
 	if (refusal == REFUSED_FULL && hold) {
 		if (fits_into_room(skb, &frame)) {
-			number = hold_frame(ctl);
+			number = hold_frame(&queue);
 			record_event(ctl, skb, TAPE_HELD, number);
-			return TAG_HELD | (number & HELD_NUMBER);
+			return TAG_HELD | (queues > 1 ? index : number & TAG_HELD_NUMBER);
 		}
 		refusal = REFUSED_UNHOLDABLE;
 	} else if (refusal == REFUSED_FULL && !is_stopped(ctl)) {
-		stop_and_look_again(ctl);
+		stop_and_look_again(&queue);
 	}
 	if (refusal < REFUSED_REASONS)
 		count->refused[refusal]++;
@@ -81,7 +94,6 @@ SEC("tc")
 int tx(struct __sk_buff *skb)
 {
 	struct counters *count;
-	struct control *ctl;
 	__u32 zero = 0;
 	__u16 tag;
 
@@ -90,41 +102,46 @@ int tx(struct __sk_buff *skb)
 		return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
 	}
 	count = bpf_map_lookup_elem(&counters, &zero);
-	ctl = bpf_map_lookup_elem(&control, &zero);
-	if (!count || !ctl)
+	if (!count)
 		return TC_ACT_SHOT;
-	tag = transmit(skb, count, ctl, !reinject_mark); /* only behind a veth there is `sink` */
+	tag = transmit(skb, count, queue_of(skb), !reinject_mark); /* only behind a veth there is `sink` */
 	if (!tag)
 		return TC_ACT_SHOT; /* dev_queue_xmit returns NET_XMIT_DROP, sendto ENOBUFS where it asks */
 	skb->tc_index = tag;
 	return TC_ACT_UNSPEC;
 }
 
+/* Into the waiting room of the queue that its tag names. */
+static __always_inline int send_to_room(__u16 tag)
+{
+	__u32 index = queues > 1 ? tag & ~TAG_HELD : 0;
+
+	return bpf_redirect(room_entries[index & (QUEUES_MAX - 1)], 0);
+}
+
 SEC("tc")
 int sink(struct __sk_buff *skb)
 {
 	struct counters *count;
-	struct control *ctl;
 	__u32 zero = 0;
 	__u16 tag;
 
 	if (skb->tc_index == TAG_CAPTURED)
 		return TC_ACT_SHOT;
 	if (hold && (skb->tc_index & TAG_HELD))
-		return bpf_redirect(room_ifindex, 0);
+		return send_to_room(skb->tc_index);
 	count = bpf_map_lookup_elem(&counters, &zero);
-	ctl = bpf_map_lookup_elem(&control, &zero);
-	if (!count || !ctl)
+	if (!count)
 		return TC_ACT_SHOT;
-	if (skb->tc_index != TAG_CUT) {
+	if ((skb->tc_index & ~TAG_CUT_QUEUE) != TAG_CUT) {
 		count->stray++;
 		return TC_ACT_SHOT;
 	}
-	tag = transmit(skb, count, ctl, false);
+	tag = transmit(skb, count, skb->tc_index & TAG_CUT_QUEUE, false);
 	if (!(tag & TAG_HELD))
 		return TC_ACT_SHOT;
 	skb->tc_index = tag;
-	return bpf_redirect(room_ifindex, 0);
+	return send_to_room(tag);
 }
 
 /*
@@ -140,19 +157,32 @@ static __always_inline __u32 room_cost(struct __sk_buff *skb)
 	return skb->len - tag + repeated_headers(skb, tag) + room_frame_cost;
 }
 
+static __always_inline __u32 queue_of_exit(__u32 ifindex)
+{
+	__u32 index;
+
+	if (queues == 1)
+		return 0;
+	for (index = 0; index < QUEUES_MAX - 1; index++)
+		if (room_exits[index] == ifindex)
+			break;
+	return index;
+}
+
 SEC("tc")
 int retry(struct __sk_buff *skb)
 {
+	__u32 zero = 0, index = queue_of_exit(skb->ifindex);
 	struct frame frame = {};
 	struct counters *count;
 	struct control *ctl;
-	__u32 zero = 0;
+	struct queue queue;
 	int refusal;
 
 	count = bpf_map_lookup_elem(&counters, &zero);
-	ctl = bpf_map_lookup_elem(&control, &zero);
-	if (!count || !ctl)
+	if (!count || !find_queue(index, &queue))
 		return TC_ACT_SHOT;
+	ctl = queue.ctl;
 	if (!(skb->tc_index & TAG_HELD)) { /* the poller's own, sent to set the room's qdisc going */
 		__sync_fetch_and_add(&ctl->held_cost, skb->len + room_frame_cost);
 		__sync_fetch_and_add(&ctl->kicks_out, 1);
@@ -161,11 +191,11 @@ int retry(struct __sk_buff *skb)
 
 	refusal = describe(skb, &frame);
 	if (refusal < 0)
-		refusal = enqueue(skb, &frame, ctl, false, TAPE_RELEASED | (__u32)skb->tc_index << 16);
+		refusal = enqueue(skb, &frame, &queue, false, TAPE_RELEASED | (__u32)skb->tc_index << 16);
 	if (refusal == REFUSED_FULL) {
 		/* The room lets out only what the ring has place for; rather late than lost. */
 		__sync_fetch_and_add(&ctl->held_again, 1);
-		return bpf_redirect(room_ifindex, 0);
+		return bpf_redirect(room_entries[index], 0);
 	}
 	if (refusal >= 0) {
 		if (refusal < REFUSED_REASONS)

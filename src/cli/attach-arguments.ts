@@ -14,8 +14,10 @@ import {
   parseMac,
   parseMtu,
   parseQueuePackets,
+  parseQueues,
   parseRingSize,
   parseWatermark,
+  requireOneQueueFor,
   type AttachOptions,
   type Cidr,
 } from '../controller/options';
@@ -31,6 +33,7 @@ export interface AttachArguments {
   hairpin: boolean;
   mac?: string;
   mtu?: string;
+  queues?: string;
   ringSize?: string;
   queuePackets?: string;
   budget?: string;
@@ -56,8 +59,9 @@ export function attachArguments(y: Argv): Argv {
     .option('hairpin', flag('loop every address that the interface gets later, too'))
     .option('mac', text('Ethernet address; random unless given'))
     .option('mtu', text('MTU in bytes [1500]'))
-    .option('ring-size', text('size of the ring buffer, a power of two [8M]'))
-    .option('queue-packets', text('limit the queue to so many frames, as a descriptor ring'))
+    .option('queues', text('queues, each with a ring and a thread of its own; a flow keeps to one [1]'))
+    .option('ring-size', text('size of the ring buffer of each queue, a power of two [8M]'))
+    .option('queue-packets', text('limit each queue to so many frames, as a descriptor ring'))
     .option('budget', text('frames per poll, 1 to 1024 [64]'))
     .option('gro', { choices: ['on', 'off'] as const, requiresArg: true, describe: 'merge neighbouring datagrams of a flow on their way back [on]' })
     .option('busy-poll', text('microseconds for which the poller looks for frames before it sleeps [auto]'))
@@ -98,13 +102,14 @@ export function toOptions(args: AttachArguments): AttachOptions {
   if (mtu !== null && mtu < ipv6MinimumMtu && addresses.some(({ family }) => family === 6)) {
     throw usageError(`--mtu ${mtu}`, `is less than the ${ipv6MinimumMtu} that IPv6 needs`, 'a larger --mtu, or IPv4 addresses only');
   }
-  return {
+  const options = {
     type: args.type ?? null,
     netns: args.netns === undefined ? null : checkNetnsName(args.netns),
     addresses,
     hairpin: args.hairpin,
     mac: args.mac === undefined ? null : parseMac(args.mac),
     mtu,
+    queues: args.queues === undefined ? DEFAULTS.queues : parseQueues(args.queues),
     ringBytes: args.ringSize === undefined ? DEFAULTS.ringBytes : parseRingSize(args.ringSize),
     queuePackets: args.queuePackets === undefined ? DEFAULTS.queuePackets : parseQueuePackets(args.queuePackets),
     budget: args.budget === undefined ? DEFAULTS.budget : parseBudget(args.budget),
@@ -116,4 +121,6 @@ export function toOptions(args: AttachArguments): AttachOptions {
     hook: args.hook === undefined ? DEFAULTS.hook : path.resolve(process.env[IN_BACKGROUND] ?? '', args.hook),
     onHookError: args.onHookError ?? DEFAULTS.onHookError,
   };
+  requireOneQueueFor(options);
+  return options;
 }

@@ -15,6 +15,8 @@ export interface AttachmentDescription {
   state: 'running' | 'crashed';
   pid: number;
   startedAt: string;
+  queues: number;
+  /** Of each queue. */
   ringBytes: number;
   queuePackets: number | null;
   budget: number;
@@ -36,6 +38,7 @@ export function describeAttachment(attachment: Attachment): AttachmentDescriptio
     state: lives ? 'running' : 'crashed',
     pid: attachment.pid,
     startedAt: attachment.startedAt,
+    queues: attachment.queues,
     ringBytes: attachment.ringBytes,
     queuePackets: attachment.queuePackets || null,
     budget: attachment.budget,

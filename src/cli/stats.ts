@@ -59,7 +59,7 @@ export function asText(stats: Stats): string {
   const rows = [
     ['tx', `${stats.tx.packets} packets`, `${stats.tx.bytes} bytes`],
     ['rx', `${stats.rx.packets} packets`, `${stats.rx.bytes} bytes`, `largest frame ${queue.largestFrame} bytes`],
-    ['queue', `${queue.packets} packets`, `${bytes(queue.usedBytes)} of ${bytes(queue.capacityBytes)}`, `wakes at ${bytes(queue.lowWatermarkBytes)}`],
+    [queue.queues > 1 ? `${queue.queues} queues` : 'queue', `${queue.packets} packets`, `${bytes(queue.usedBytes)} of ${bytes(queue.capacityBytes)}`, `wakes at ${bytes(queue.lowWatermarkBytes)}`],
     ['', `${queue.stops} stops`, `${queue.wakes} wakes`, queue.stopped ? 'stopped now' : 'running'],
     ['held', `${held.now} packets`, `${held.total} in all`, `${held.dropped} lost`],
     ['refused', reasons.length === 0 ? 'none' : reasons.map(([name, count]) => `${name} ${count}`).join(', ')],

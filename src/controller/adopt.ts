@@ -12,9 +12,9 @@ import { BATCH, CONTROL, COUNTERS } from '../datapath/layout';
 import { VnetError } from '../errors';
 import { linkByIndex, type Link } from '../link/links';
 import type { Netns } from '../link/netns';
-import { trustedPins } from '../state/bpffs';
+import { ringPin, trustedPins } from '../state/bpffs';
 import { STATE_VERSION, type Attachment } from '../state/store';
-import { finishBatch } from './finish-batch';
+import { finishBatches } from './finish-batch';
 import { forgetCrashedRecording } from './recording';
 import { DEFAULTS, type AttachOptions } from './options';
 
@@ -43,6 +43,7 @@ export function requireSameOptions(attachment: Attachment, options: AttachOption
   const compare = (option: string, asked: number, fallback: number, is: number): void => {
     if (asked !== fallback && asked !== is) conflicts.push(`--${option} ${is}`);
   };
+  compare('queues', options.queues, DEFAULTS.queues, attachment.queues);
   compare('ring-size', options.ringBytes, DEFAULTS.ringBytes, attachment.ringBytes);
   compare('queue-packets', options.queuePackets, DEFAULTS.queuePackets, attachment.queuePackets);
   if (options.type !== null && options.type !== attachment.backend) conflicts.push(`--type ${attachment.backend}`);
@@ -57,21 +58,22 @@ export function requireSameOptions(attachment: Attachment, options: AttachOption
 export function adoptDatapath(attachment: Attachment, netns: Netns, wireNetns: Netns): Datapath {
   const pins = trustedPins(attachment.id);
   try {
+    const { queues, ringBytes } = attachment;
     const maps = {
-      ring: openMap(pins, 'ring', { type: MapType.RINGBUF, maxEntries: attachment.ringBytes }),
-      control: openMap(pins, 'control', { type: MapType.ARRAY, valueSize: CONTROL.size }),
+      rings: Array.from({ length: queues }, (_, queue) => openMap(pins, ringPin(queue), { type: MapType.RINGBUF, maxEntries: ringBytes })),
+      control: openMap(pins, 'control', { type: MapType.ARRAY, valueSize: CONTROL.size, maxEntries: queues }),
       counters: openMap(pins, 'counters', { type: MapType.PERCPU_ARRAY, valueSize: COUNTERS.size }),
-      batch: openMap(pins, 'batch', { type: MapType.ARRAY, valueSize: BATCH.messages + BATCH.max * BATCH.messageBytes }),
+      batch: openMap(pins, 'batch', { type: MapType.ARRAY, valueSize: BATCH.size, maxEntries: queues }),
       tape: openMap(pins, 'tape', { type: MapType.ARRAY_OF_MAPS, maxEntries: 1 }),
     };
     const { links } = attachment;
     if (!links) throw new VnetError('STATE', `interface ${attachment.iface}`, 'its record names no attachments', { hint: `vnet-bpf detach ${attachment.iface}, or attach with --replace` });
     const datapath = new Datapath(maps, {
       tx: netns.run(() => restoreTcLink(links.tx)),
-      sink: restoreIn(wireNetns, links.sink),
-      retry: restoreIn(wireNetns, links.retry),
+      sink: links.sink && restoreIn(wireNetns, links.sink),
+      retry: links.retry.map((state) => restoreIn(wireNetns, state)),
     });
-    finishBatch(datapath);
+    finishBatches(datapath);
     forgetCrashedRecording(datapath, pins);
     return datapath;
   } catch (error) {
@@ -83,8 +85,8 @@ export function adoptDatapath(attachment: Attachment, netns: Netns, wireNetns: N
   }
 }
 
-function restoreIn(netns: Netns, state: TcLinkState | null): TcLink | null {
-  return state && netns.run(() => restoreTcLink(state));
+function restoreIn(netns: Netns, state: TcLinkState): TcLink {
+  return netns.run(() => restoreTcLink(state));
 }
 
 function openMap(pins: string, name: string, expected: Parameters<BpfMap['checkCompatible']>[0]): BpfMap {

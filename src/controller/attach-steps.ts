@@ -39,7 +39,7 @@ function insteadOf(old: Attachment, attachment: Attachment, options: AttachOptio
 }
 
 function makingSteps(attachment: Attachment, options: AttachOptions, hasHidden: boolean): string[] {
-  const { iface, netns, backend, taken, whenFull, ringBytes, queuePackets } = attachment;
+  const { iface, netns, backend, taken, whenFull, queues, ringBytes, queuePackets } = attachment;
   const where = named(iface, netns.name);
   const kind = `${backend} ${where}, with ${options.mac === null ? 'a random Ethernet address' : `the Ethernet address ${options.mac}`} and an MTU of ${options.mtu ?? DEFAULT_MTU}`;
   const programs = backend === 'veth' ? `tx to ${where}, sink to its other end${whenFull === 'hold' ? ', retry to the waiting room' : ''}` : `tx to ${where}`;
@@ -48,8 +48,8 @@ function makingSteps(attachment: Attachment, options: AttachOptions, hasHidden: 
     ...(backend === 'veth' && !hasHidden ? [`make the hidden network namespace ${HOST_PEER_NETNS}`] : []),
     ...(bpffsIsMounted() ? [] : ['mount the BPF file system on /sys/fs/bpf']),
     taken ? `use the ${backend} ${where}, which is there already` : `make the ${kind}`,
-    ...(backend === 'veth' && whenFull === 'hold' ? [`make a waiting room, where frames of ${where} wait while its queue is full`] : []),
-    `load ${objectFile()}, with a ring of ${ringBytes} bytes${limit}`,
+    ...(backend === 'veth' && whenFull === 'hold' ? [`make ${queues > 1 ? `${queues} waiting rooms` : 'a waiting room'}, where frames of ${where} wait while its queue is full`] : []),
+    `load ${objectFile()}, with a ring of ${ringBytes} bytes${limit}${queues > 1 ? `, for each of ${queues} queues` : ''}`,
     `attach ${programs}, through ${kernelIsAtLeast('6.6') ? 'tcx' : 'clsact'}`,
     ...loopingSteps(where, attachment, options),
   ];

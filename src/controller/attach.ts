@@ -144,11 +144,12 @@ export function plan(iface: string, netns: Netns, options: AttachOptions, existi
     backend,
     peer: backend === 'veth' ? { name: peerName(id), ifindex: 0 } : null,
     reinjectMark: backend === 'veth' ? 0 : randomInt(1, 2 ** 31),
-    room: null,
+    rooms: [],
     attach: 'tcx',
     links: null,
     pid: process.pid,
     startedAt: new Date().toISOString(),
+    queues: options.queues,
     ringBytes: options.ringBytes,
     queuePackets: options.queuePackets,
     lowWatermarkBytes: Math.floor(txBytesLimit(options.ringBytes, whenFull) * options.lowWatermark),
@@ -215,13 +216,13 @@ async function build(attachment: Attachment, netns: Netns, options: AttachOption
     const pins = makePinDirectory(attachment.id);
     step('pin-directory');
     // It gets ready while the interface is made. A hook has a thread of its own.
-    if (options.hook === null) PollerThread.start(spreadOf(attachment));
+    if (options.hook === null) PollerThread.start(attachment.queues, spreadOf(attachment));
     makeInterface(attachment, netns, wireNetns, options);
 
     datapath = openDatapath(attachment, pins, netns, wireNetns);
     attachment.attach = datapath.links.tx.kind;
     const { tx, sink, retry } = datapath.links;
-    attachment.links = { tx: tx.toJSON(), sink: sink?.toJSON() ?? null, retry: retry?.toJSON() ?? null };
+    attachment.links = { tx: tx.toJSON(), sink: sink?.toJSON() ?? null, retry: retry.map((link) => link.toJSON()) };
     saveAttachment(attachment);
     step('datapath');
 

@@ -3,14 +3,13 @@
 import { EventEmitter } from 'node:events';
 import * as fs from 'node:fs';
 
-import { MappedMemory } from 'libbpf-ts';
-
-import type { Datapath } from '../datapath/datapath';
+import { queuesOf, type Datapath } from '../datapath/datapath';
 import { CONTROL } from '../datapath/layout';
 import { PacketSocket } from '../datapath/packet-socket';
 import { increment } from '../datapath/poller';
-import { GATE_STOPPED, heldNow } from '../datapath/queue-gate';
-import { SharedWords } from '../datapath/shared-memory';
+import { QueueControls } from '../datapath/queue-controls';
+import { heldNow } from '../datapath/queue-gate';
+import type { SharedWords } from '../datapath/shared-memory';
 import { closeRoomSockets, openRoomSockets, type RoomSockets } from '../datapath/waiting-room';
 import { VnetError } from '../errors';
 import { passesUdpGso } from '../kernel-features';
@@ -28,7 +27,7 @@ import { named } from '../state/named';
 import { controlSocket, lockEverything, logFile, saveAttachment, type Attachment } from '../state/store';
 import { ControlServer } from './control-socket';
 import { EventLog, QueueAnnouncer, type QueueReading } from './events';
-import { finishBatch } from './finish-batch';
+import { finishBatches } from './finish-batch';
 import { setImpairment } from './impairing';
 import { loopOrders } from './loop-orders';
 import { Recording, type RecordingRequest } from './recording';
@@ -64,11 +63,12 @@ interface ControllerEvents {
 
 export class Controller extends EventEmitter<ControllerEvents> {
   private readonly log: EventLog;
-  private readonly controlMemory: MappedMemory;
-  private readonly control: SharedWords;
-  private readonly socket: PacketSocket;
+  private readonly controls: QueueControls;
+  /** One for each queue. */
+  private readonly sockets: readonly PacketSocket[];
   private readonly linkSocket: number;
-  private readonly roomSockets: RoomSockets | null;
+  /** One pair for each queue's waiting room; empty where frames are refused instead of held. */
+  private readonly roomSockets: readonly RoomSockets[];
   private readonly announcer: QueueAnnouncer;
   private readonly recorder: RecorderOrders;
   private polling: Polling | undefined;
@@ -81,14 +81,12 @@ export class Controller extends EventEmitter<ControllerEvents> {
     super();
     const { attachment, datapath, wireNetns } = parts;
     this.log = new EventLog(logFile(attachment.id));
-    this.controlMemory = MappedMemory.map({ fd: datapath.maps.control.fd, length: CONTROL.size });
-    this.control = new SharedWords(this.controlMemory.buffer, 0, CONTROL.size);
+    this.controls = new QueueControls(datapath.maps.control);
     const reinjectOn = attachment.peer?.ifindex ?? attachment.ifindex;
-    this.socket = wireNetns.run(() => PacketSocket.open(reinjectOn, attachment.reinjectMark));
+    this.sockets = wireNetns.run(() => this.controls.queues.map(() => PacketSocket.open(reinjectOn, attachment.reinjectMark)));
     this.linkSocket = wireNetns.run(openRtnetlink);
-    const { room } = attachment;
-    this.roomSockets = room && wireNetns.run(() => openRoomSockets(room.entry.ifindex));
-    this.recorder = new RecorderOrders(() => this.attachment.iface, this.control, (request) => this.record(request));
+    this.roomSockets = wireNetns.run(() => attachment.rooms.map(({ entry }) => openRoomSockets(entry.ifindex)));
+    this.recorder = new RecorderOrders(() => this.attachment.iface, this.controls.first, (request) => this.record(request));
     this.announcer = new QueueAnnouncer(
       () => this.attachment.iface,
       () => this.queueReading(),
@@ -98,9 +96,9 @@ export class Controller extends EventEmitter<ControllerEvents> {
 
   queueReading(): QueueReading {
     return {
-      stops: this.control.get64(CONTROL.stops),
-      wakes: this.control.get64(CONTROL.wakesTx) + this.control.get64(CONTROL.wakesPoller),
-      stopped: (this.control.get32(CONTROL.gate) & GATE_STOPPED) !== 0,
+      stops: this.controls.sum(CONTROL.stops),
+      wakes: this.controls.sum(CONTROL.wakesTx) + this.controls.sum(CONTROL.wakesPoller),
+      stopped: this.controls.stopped,
     };
   }
 
@@ -116,39 +114,43 @@ export class Controller extends EventEmitter<ControllerEvents> {
   /** Starts the loop; resolves when the interface is polled. */
   async start(hook: HookChoice | null): Promise<void> {
     const { datapath, attachment } = this.parts;
-    const { id, budget, gro, busyPollUs, ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets, room, peer } = attachment;
+    const { id, budget, gro, busyPollUs, ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets, rooms, peer } = attachment;
     const limits = { ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets: queuePackets > 0 ? lowWatermarkPackets : Infinity };
-    const request = {
+    const queues = queuesOf(datapath.maps);
+    // Of a merged packet that did not fit in whole, the peer's counter tells how much did: with several queues it is not one's own.
+    const alone = queues.length === 1;
+    const requests = queues.map(({ queue, ring, control, batch }) => ({
       key: id,
-      ringFd: datapath.maps.ring.fd,
-      controlFd: datapath.maps.control.fd,
-      batchFd: datapath.maps.batch.fd,
-      socketFd: this.socket.fd,
+      queue,
+      ringFd: ring.fd,
+      controlFd: control.fd,
+      batchFd: batch.fd,
+      socketFd: (this.sockets[queue] as PacketSocket).fd,
       budget,
-      gro: gro && passesUdpGso(),
+      gro: gro && alone && passesUdpGso(),
       busyPollUs,
       limits,
-      wire: peer && { ifindex: peer.ifindex, socketFd: this.linkSocket },
-      room: this.roomSockets && room && { ...this.roomSockets, ifindex: room.entry.ifindex },
-    };
+      wire: alone && peer ? { ifindex: peer.ifindex, socketFd: this.linkSocket } : null,
+      room: rooms.length > 0 ? { ...(this.roomSockets[queue] as RoomSockets), ifindex: (rooms[queue] as (typeof rooms)[number]).entry.ifindex } : null,
+    }));
     this.polling = new Polling({
       interface: attachment.iface,
       mac: () => this.lookAtLink()?.mac ?? '',
-      request,
+      requests,
       // For tests only: a slow poller fills the queue at will. Microseconds after each batch.
       pollDelayUs: Number(process.env['VNET_BPF_TEST_POLL_DELAY_US'] ?? 0),
       impaired: Boolean(attachment.impairment?.words),
       spread: spreadOf(attachment),
       events: {
         queue: () => this.queueChanged(),
-        stalled: () => this.lookIntoRoom(),
+        stalled: (queue) => this.lookIntoRoom(queue),
         died: (error) => this.emit('gone', error),
         log: (text) => this.log.write(text),
         error: (text) => this.hookFailed(text),
       },
       hookChanged: (file) => saveAttachment(Object.assign(attachment, { hook: file })),
-      finishBatch: () => finishBatch(datapath),
-      countError: () => increment(this.control, CONTROL.hooksErrors),
+      finishBatches: () => finishBatches(datapath),
+      countError: () => increment(this.controls.first, CONTROL.hooksErrors),
     });
     await this.polling.start(hook);
     if (hook) this.log.write(`hook ${hook.file} on ${attachment.iface}`);
@@ -184,7 +186,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   async impair(words: string[] | null): Promise<void> {
     const { attachment, wireNetns } = this.parts;
     const tellPoller = (impaired: boolean): Promise<void> => this.loop.setImpaired(impaired);
-    await setImpairment({ attachment, wireNetns, control: this.control, tellPoller, isClosing: () => this.isClosing }, words);
+    await setImpairment({ attachment, wireNetns, controls: this.controls, tellPoller, isClosing: () => this.isClosing }, words);
     this.log.write(words ? `${attachment.iface} is impaired: ${words.join(' ')}` : `${attachment.iface} is not impaired any more`);
   }
 
@@ -192,7 +194,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     const { datapath, attachment } = this.parts;
     const { id, iface } = attachment;
     if (this.closing) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'is being detached', { hint: `vnet-bpf attach ${iface} makes it again` });
-    const recording = await Recording.begin({ id, iface, datapath, control: this.control, tellPoller: (fates) => this.loop.setFates(fates) }, request);
+    const recording = await Recording.begin({ id, iface, datapath, control: this.controls.first, tellPoller: (fates) => this.loop.setFates(fates) }, request);
     this.log.write(`${iface} is recorded`);
     return recording;
   }
@@ -215,7 +217,8 @@ export class Controller extends EventEmitter<ControllerEvents> {
     const indexes = peer ? [ifindex, peer.ifindex] : [ifindex];
     this.watch = watchLinks(this.parts.wireNetns, indexes, () => this.linkMayHaveChanged());
     this.log.write(`${how}: ${named(iface, netns.name)}, ring ${ringBytes} bytes, budget ${budget}`);
-    this.linkMayHaveChanged();
+    // What happened before the watch began; whoever waits for the interface need not wait for that.
+    setImmediate(() => this.linkMayHaveChanged());
   }
 
   /** Something happened to a link or an address: look at ours. */
@@ -295,18 +298,19 @@ export class Controller extends EventEmitter<ControllerEvents> {
    * Held frames do not come out although they could: if the room is empty they are lost (it was
    * full, or a CPU's backlog was). They are written off, so that the queue can wake.
    */
-  private lookIntoRoom(): void {
+  private lookIntoRoom(queue: number): void {
     const { attachment, wireNetns } = this.parts;
     if (this.closing) return;
-    const look = (): string => [this.control.get32(CONTROL.gate), this.control.get64(CONTROL.heldOut)].join();
+    const control = this.controls.queues[queue] as SharedWords;
+    const look = (): string => [control.get32(CONTROL.gate), control.get64(CONTROL.heldOut)].join();
     const before = look();
     // Frames may still be on their way to the room: only what does not move at all is lost.
     setTimeout(() => {
       if (this.closing) return;
-      const waiting = wireNetns.run(() => roomBacklog(attachment.id)) ?? 0;
-      const lost = heldNow(this.control) - waiting;
+      const waiting = wireNetns.run(() => roomBacklog(attachment.id, queue)) ?? 0;
+      const lost = heldNow(control) - waiting;
       if (lost <= 0 || look() !== before || this.waitsOnInterface()) return;
-      this.control.set64(CONTROL.heldDropped, this.control.get64(CONTROL.heldDropped) + lost);
+      increment(control, CONTROL.heldDropped, lost);
       this.log.write(`${attachment.iface} lost ${lost} held frames: the waiting room or a CPU's backlog was full`);
     }, SETTLE_MS).unref();
   }
@@ -351,10 +355,10 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private release(): void {
     const { datapath, lock, wireNetns } = this.parts;
     this.log.close();
-    this.socket.close();
+    for (const socket of this.sockets) socket.close();
     fs.closeSync(this.linkSocket);
-    if (this.roomSockets) closeRoomSockets(this.roomSockets);
-    this.controlMemory.close();
+    this.roomSockets.forEach(closeRoomSockets);
+    this.controls.close();
     datapath.close();
     wireNetns.close();
     lock.close();

@@ -8,7 +8,7 @@ import { allAttachments, isControlled, type Attachment } from '../state/store';
 import { openAttachmentNetns } from './teardown';
 
 function stepsOf(attachment: Attachment): string[] {
-  const { iface, netns, pid, backend, hairpin, taken, room, id } = attachment;
+  const { iface, netns, pid, backend, hairpin, taken, rooms, id } = attachment;
   const where = named(iface, netns.name);
   using open = openAttachmentNetns(attachment);
   const inNamespace = [
@@ -18,7 +18,7 @@ function stepsOf(attachment: Attachment): string[] {
   return [
     isControlled(attachment) ? `ask process ${pid} to deliver what is in the ring of ${where}, and to end` : `discard what is in the ring of ${where}: process ${pid} has crashed`,
     ...(open ? inNamespace : [`the namespace of ${iface} is gone: nothing to remove there`]),
-    ...(room ? [`delete the waiting room of ${where}`] : []),
+    ...(rooms.length > 0 ? [`delete the waiting room of ${where}`] : []),
     `remove the pins ${pinDirectory(id)}`,
     `remove the record ${stateDirectory(id)}`,
   ];

@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: MIT
-/** Finishes what a poller had under way when it was killed, so that another can begin. */
+/** Finishes what pollers had under way when they were killed, so that others can begin. */
 import { MappedMemory, RingBuffer } from 'libbpf-ts';
 
-import type { Datapath } from '../datapath/datapath';
+import { queuesOf, type Datapath, type QueueMaps } from '../datapath/datapath';
 import { BATCH, CONTROL } from '../datapath/layout';
+import { QueueControls } from '../datapath/queue-controls';
 import { recoverBatch } from '../datapath/recover';
 import { SharedWords } from '../datapath/shared-memory';
 
-export function finishBatch({ maps }: Datapath): void {
-  using control = MappedMemory.map({ fd: maps.control.fd, length: CONTROL.size });
-  const batchBytes = BATCH.messages + BATCH.max * BATCH.messageBytes;
-  using batch = MappedMemory.map({ fd: maps.batch.fd, length: batchBytes });
-  using ring = new RingBuffer(maps.ring);
-  const words = new SharedWords(control.buffer, 0, CONTROL.size);
-  recoverBatch({ log: new SharedWords(batch.buffer, 0, batchBytes), control: words, ring: ring.reader });
+export function finishBatches({ maps }: Datapath): void {
+  using controls = new QueueControls(maps.control);
+  for (const maps_ of queuesOf(maps)) finishBatch(maps_, controls.queues[maps_.queue] as SharedWords);
+}
+
+function finishBatch({ queue, ring: map, batch }: QueueMaps, control: SharedWords): void {
+  using memory = MappedMemory.map({ fd: batch.fd, length: (queue + 1) * BATCH.size });
+  using ring = new RingBuffer(map);
+  recoverBatch({ log: new SharedWords(memory.buffer, queue * BATCH.size, BATCH.size), control, ring: ring.reader });
   // What the last poller had armed for itself; the new one arms when it sleeps.
-  words.set32(CONTROL.armed, 0);
+  control.set32(CONTROL.armed, 0);
 }

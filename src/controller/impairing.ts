@@ -2,7 +2,7 @@
 /** Puts an impairment on the way back of a running interface, or takes it away. */
 import { VnetError } from '../errors';
 import { CONTROL } from '../datapath/layout';
-import type { SharedWords } from '../datapath/shared-memory';
+import type { QueueControls } from '../datapath/queue-controls';
 import { netemLosses, readWayBack } from '../datapath/way-back';
 import { addNetem, readNetem, removeNetem } from '../link/netem';
 import type { Netns } from '../link/netns';
@@ -18,7 +18,7 @@ export function impairableEnd({ iface, peer }: Attachment): string {
 
 export interface Impairable {
   attachment: Attachment;
-  control: SharedWords;
+  controls: QueueControls;
   wireNetns: Netns;
   /** Tells the poller that a qdisc stands between its socket and the interface. */
   tellPoller(impaired: boolean): Promise<void>;
@@ -32,7 +32,7 @@ export interface Impairable {
  * there is no qdisc where there is one.
  */
 export async function setImpairment(parts: Impairable, words: string[] | null): Promise<void> {
-  const { attachment, control, wireNetns, tellPoller } = parts;
+  const { attachment, controls, wireNetns, tellPoller } = parts;
   const end = impairableEnd(attachment);
   const recorded = attachment.impairment;
   if (!recorded && !words) return; // nothing to take away
@@ -40,8 +40,8 @@ export async function setImpairment(parts: Impairable, words: string[] | null): 
   await tellPoller(true);
   if (parts.isClosing()) throw new VnetError('INTERFACE_GONE', `interface ${attachment.iface}`, 'is being detached', { hint: `vnet-bpf attach ${attachment.iface} makes it again` });
   try {
-    const lost = before.lost + wireNetns.run(() => takeAway(end, before, control));
-    attachment.impairment = { ...before, lost, words, enobufs: control.get64(CONTROL.enobufs) };
+    const lost = before.lost + wireNetns.run(() => takeAway(end, before, controls));
+    attachment.impairment = { ...before, lost, words, enobufs: controls.sum(CONTROL.enobufs) };
     saveAttachment(attachment);
     if (words) wireNetns.run(() => addNetem(end, words));
   } catch (error) {
@@ -54,16 +54,16 @@ export async function setImpairment(parts: Impairable, words: string[] | null): 
   }
 }
 
-function firstRecord({ attachment, control }: Impairable): ImpairmentRecord {
-  const { backlog } = readWayBack(attachment, control.get64(CONTROL.rxPackets), 0);
+function firstRecord({ attachment, controls }: Impairable): ImpairmentRecord {
+  const { backlog } = readWayBack(attachment, controls.sum(CONTROL.rxPackets), 0);
   return { words: null, enobufs: 0, lost: 0, backlog };
 }
 
 /** Removes what stands there; returns the frames that it has dropped and takes along. */
-function takeAway(end: string, record: ImpairmentRecord, control: SharedWords): number {
+function takeAway(end: string, record: ImpairmentRecord, controls: QueueControls): number {
   const netem = readNetem(end);
   if (!netem) return 0;
-  const lost = netemLosses(netem, record, control.get64(CONTROL.enobufs)) + netem.waiting;
+  const lost = netemLosses(netem, record, controls.sum(CONTROL.enobufs)) + netem.waiting;
   removeNetem(end);
   return lost;
 }

@@ -39,7 +39,7 @@ function makeVeth(
   attachment.ifindex = link.ifindex;
   end.ifindex = peer.ifindex;
   attachment.baseline.peerTxPackets = peerNetns.run(() => transmittedFramesOf(peer.ifindex)) ?? 0;
-  if (attachment.whenFull === 'hold') attachment.room = peerNetns.run(() => roomOf(attachment));
+  if (attachment.whenFull === 'hold') attachment.rooms = peerNetns.run(() => roomsOf(attachment));
   saveAttachment(attachment);
   step('room');
 }
@@ -53,12 +53,14 @@ function makeDummy(attachment: Attachment, options: AttachOptions): void {
   step('dummy-named');
 }
 
-function roomOf({ id, queuePackets }: Attachment): Attachment['room'] {
-  const { entry, exit } = createRoom(id, roomFrameCost(queuePackets));
-  return {
-    entry: { name: entry.name, ifindex: entry.ifindex },
-    exit: { name: exit.name, ifindex: exit.ifindex },
-  };
+function roomsOf({ id, queues, queuePackets }: Attachment): Attachment['rooms'] {
+  return Array.from({ length: queues }, (_, queue) => {
+    const { entry, exit } = createRoom(id, queue, roomFrameCost(queuePackets));
+    return {
+      entry: { name: entry.name, ifindex: entry.ifindex },
+      exit: { name: exit.name, ifindex: exit.ifindex },
+    };
+  });
 }
 
 /**

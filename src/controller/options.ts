@@ -3,7 +3,7 @@
 import * as net from 'node:net';
 
 import { usageError } from '../errors';
-import { BATCH } from '../datapath/layout';
+import { BATCH, QUEUES_MAX } from '../datapath/layout';
 import type { OnHookError } from '../hooks/contract';
 import { MAX_MTU, MIN_MTU } from '../link/veth';
 
@@ -18,6 +18,9 @@ export interface AttachOptions {
   mac: string | null;
   /** Null: 1500, or what it is if the interface is there already. */
   mtu: number | null;
+  /** Each with a ring and a poller of its own; the frames of a flow keep to one. */
+  queues: number;
+  /** This and what follows, of each queue. */
   ringBytes: number;
   /** 0: only the ring's bytes limit the queue. */
   queuePackets: number;
@@ -43,6 +46,7 @@ export const DEFAULTS: AttachOptions = {
   hairpin: false,
   mac: null,
   mtu: null,
+  queues: 1,
   ringBytes: 8 << 20,
   queuePackets: 0,
   budget: 64,
@@ -136,8 +140,14 @@ export function parseInteger(option: string, text: string, min: number, max: num
 
 export const parseMtu = (text: string): number => parseInteger('mtu', text, MIN_MTU, MAX_MTU);
 export const parseBudget = (text: string): number => parseInteger('budget', text, 1, BATCH.max);
+export const parseQueues = (text: string): number => parseInteger('queues', text, 1, QUEUES_MAX);
 export const parseBusyPoll = (text: string): number | null => (text === 'auto' ? null : parseInteger('busy-poll', text, 0, 1_000_000));
 export const parseQueuePackets = (text: string): number => parseInteger('queue-packets', text, 1, 1 << 24);
+
+/** What needs to see all frames in one place has one queue. */
+export function requireOneQueueFor({ hook, queues }: Pick<AttachOptions, 'hook' | 'queues'>): void {
+  if (hook !== null && queues > 1) throw usageError(`--queues ${queues}`, 'a hook takes one queue', 'leave --queues or --hook out');
+}
 
 /** The smallest ring takes the largest frame and the headroom of the waiting room; the kernel wants a power of two. */
 export const MIN_RING_BYTES = 256 << 10;

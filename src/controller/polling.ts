@@ -5,6 +5,7 @@
  */
 import type { BpfMap } from 'libbpf-ts';
 
+import { VnetError } from '../errors';
 import { COMMAND, STOP } from '../datapath/poll-loop';
 import type { PollRequest } from '../datapath/polled-interface';
 import { PollerThread, type Polled } from '../datapath/poller-thread';
@@ -23,17 +24,18 @@ export interface PollingParts {
   interface: string;
   /** The interface's Ethernet address. */
   mac: () => string;
-  request: Omit<PollRequest, 'command'>;
+  /** Of each queue. */
+  requests: readonly Omit<PollRequest, 'command'>[];
   pollDelayUs: number;
   /** Whether a qdisc stands between the socket and the interface from the beginning. */
   impaired: boolean;
   /** Differs between processes: spreads them over the CPUs. */
   spread: number;
-  events: HookEvents;
+  events: Omit<HookEvents, 'stalled'> & { stalled: (queue: number) => void };
   /** Another hook is in place, or none. */
   hookChanged: (file: string | null) => void;
   /** Finishes a batch that a thread has left half-way. */
-  finishBatch: () => void;
+  finishBatches: () => void;
   /** Counts an error of a hook whose thread can no longer do it. */
   countError: () => void;
 }
@@ -119,6 +121,7 @@ export class Polling {
   /** Has whoever polls tell a recorder what becomes of each frame: through a map of createFates(), borrowed; null ends it. */
   setFates(fates: BpfMap | null): Promise<void> {
     return this.inTurn(() => {
+      if (fates) this.onlyQueue('a recording');
       this.fates = fates;
       this.tell(this.hooked ?? this.plain);
       return Promise.resolve();
@@ -152,9 +155,10 @@ export class Polling {
 
   /** Only when the thread is prepared is the interface taken from whoever polls it. */
   private async enterThread(prepare: (thread: HookThread) => Promise<unknown>): Promise<HookThread> {
-    const { interface: name, mac, spread, events, request, pollDelayUs } = this.parts;
+    const { interface: name, mac, spread, events, pollDelayUs } = this.parts;
+    const request = this.onlyQueue('a hook');
     const died = (error: Error): void => void this.inTurn(() => this.threadDied(thread, error));
-    const thread: HookThread = new HookThread({ interface: name, mac: mac(), spread }, { ...events, died });
+    const thread: HookThread = new HookThread({ interface: name, mac: mac(), spread }, { ...events, stalled: () => events.stalled(0), died });
     try {
       await prepare(thread);
       await this.plain?.stop(STOP.leave);
@@ -175,7 +179,7 @@ export class Polling {
     await this.hooked?.stop(STOP.leave);
     this.hooked = undefined;
     // A hook that did not return was ended with its thread, perhaps in the middle of a batch.
-    this.parts.finishBatch();
+    this.parts.finishBatches();
     this.plain = await this.pollPlain();
     this.setLinkDown(this.linkDown);
   }
@@ -194,10 +198,27 @@ export class Polling {
   }
 
   private async pollPlain(): Promise<Polled> {
-    const { request, pollDelayUs, spread, events } = this.parts;
-    const polled = await PollerThread.poll(request, { pollDelayUs, linkDown: this.linkDown, impaired: this.impaired }, spread, events);
+    const { requests, pollDelayUs, spread, events } = this.parts;
+    const conditions = { pollDelayUs, linkDown: this.linkDown, impaired: this.impaired };
+    const begun = await Promise.allSettled(
+      requests.map((request) => PollerThread.poll(request, conditions, spread, { ...events, stalled: () => events.stalled(request.queue) })),
+    );
+    const queues = begun.filter((result) => result.status === 'fulfilled').map(({ value }) => value);
+    const failed = begun.find((result) => result.status === 'rejected');
+    const polled = allOf(queues);
+    if (failed) {
+      await polled.stop(STOP.leave);
+      throw failed.reason;
+    }
     if (this.fates) this.tell(polled);
     return polled;
+  }
+
+  /** Throws if there are several: what has to see all frames, one after the other, works with one alone. */
+  private onlyQueue(what: string): Omit<PollRequest, 'command'> {
+    const { requests, interface: name } = this.parts;
+    if (requests.length > 1) throw new VnetError('UNSUPPORTED', `${what} on ${name}`, `it has ${requests.length} queues, and ${what} takes one`, { hint: `vnet-bpf attach ${name} --replace, without --queues` });
+    return requests[0] as Omit<PollRequest, 'command'>;
   }
 
   private inTurn<T>(body: () => Promise<T>): Promise<T> {
@@ -205,4 +226,13 @@ export class Polling {
     this.last = result.catch(() => undefined);
     return result;
   }
+}
+
+/** The queues of an interface as one. Only a single one tells a recorder. */
+function allOf(queues: readonly Polled[]): Polled {
+  return {
+    command: (word, value) => queues.forEach((queue) => queue.command(word, value)),
+    tell: (fatesFd) => queues.forEach((queue) => queue.tell(fatesFd)),
+    stop: async (how) => void (await Promise.all(queues.map((queue) => queue.stop(how)))),
+  };
 }

@@ -11,7 +11,7 @@ import { unnamedDummy } from '../link/dummy';
 import { ipBatchIfPossible, ipIfPossible } from '../link/ip';
 import { linkByIndex, linkByName, links, type Link } from '../link/links';
 import { namedNetnsFiles, Netns } from '../link/netns';
-import { roomNames } from '../link/room';
+import { roomExits } from '../link/room';
 import { restoreTaken } from '../link/taken';
 import { peerName } from '../link/veth';
 import { openPeerNetns, removeEmptyPeerNetns } from '../link/peer-netns';
@@ -87,8 +87,8 @@ function removePeer(attachment: Attachment): void {
   if (!peerNetns) return;
   try {
     peerNetns.run(() => {
-      const names = [peerName(attachment.id), roomNames(attachment.id).exit];
-      const left = links().filter(({ name }) => names.includes(name));
+      const { id } = attachment;
+      const left = links().filter(({ name }) => name === peerName(id) || name.startsWith(roomExits(id)));
       ipBatchIfPossible(left.map(({ name }) => `link del dev ${name}`));
     });
   } finally {

@@ -44,14 +44,14 @@ export class Batch {
   count = 0;
 
   /**
-   * `memory` is struct batch mapped; `iovecMemory` is iovecBytes(budget) that stay where they are
+   * `memory` has struct batch mapped, `at` bytes from its beginning; `iovecMemory` is iovecBytes(budget) that stay where they are
    * while the batch is used. Both are borrowed.
    */
-  constructor(memory: MappedMemory, iovecMemory: MappedMemory, budget: number) {
-    this.messages = new Uint32Array(memory.buffer, BATCH.messages, (budget * BATCH.messageBytes) >>> 2);
+  constructor(memory: MappedMemory, iovecMemory: MappedMemory, budget: number, at = 0) {
+    this.messages = new Uint32Array(memory.buffer, at + BATCH.messages, (budget * BATCH.messageBytes) >>> 2);
     this.iovecs = new Uint32Array(iovecMemory.buffer, 0, iovecBytes(budget) >>> 2);
-    this.log = new SharedWords(memory.buffer, 0, BATCH.messages);
-    this.messagesAddress = memory.address + BATCH.messages;
+    this.log = new SharedWords(memory.buffer, at, BATCH.messages);
+    this.messagesAddress = memory.address + at + BATCH.messages;
     this.iovecsAddress = iovecMemory.address;
     this.records = new Uint16Array(budget + 1);
     this.messages.fill(0);

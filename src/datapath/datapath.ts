@@ -6,11 +6,12 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-import { attachTc, BpfError, BpfObject, type BpfMap, libbpfVersion, LibraryError, type TcLink, VerifierError } from 'libbpf-ts';
+import { attachTc, BpfError, BpfMap, BpfObject, libbpfVersion, LibraryError, MapType, type TcLink, VerifierError } from 'libbpf-ts';
 
 import { VnetError } from '../errors';
 import { passesUdpGso } from '../kernel-features';
 import type { Netns } from '../link/netns';
+import { ringPin } from '../state/bpffs';
 import type { Attachment } from '../state/store';
 import { roomFrameCost, ROOM_FRAME_MAX, txBytesLimit } from './credit';
 
@@ -19,20 +20,34 @@ export function objectFile(): string {
   return process.env['VNET_BPF_OBJECT'] ?? path.join(__dirname, '..', 'bpf', 'vnet.bpf.o');
 }
 
-const MAPS = ['ring', 'control', 'counters', 'batch', 'tape'] as const;
+const MAPS = ['control', 'counters', 'batch', 'tape'] as const;
 
-export type DatapathMaps = Record<(typeof MAPS)[number], BpfMap>;
+/** One ring per queue; `control` and `batch` have an entry for each. */
+export type DatapathMaps = Record<(typeof MAPS)[number], BpfMap> & { rings: readonly BpfMap[] };
+
+/** The maps that one queue's poller works on, and its place in those that it shares. */
+export interface QueueMaps {
+  queue: number;
+  ring: BpfMap;
+  control: BpfMap;
+  batch: BpfMap;
+}
+
+export const queuesOf = ({ rings, control, batch }: DatapathMaps): QueueMaps[] => rings.map((ring, queue) => ({ queue, ring, control, batch }));
 
 /** The maps and attachments of one interface, owned; closing leaves what is pinned. */
 export class Datapath implements Disposable {
   constructor(
     readonly maps: DatapathMaps,
-    readonly links: { tx: TcLink; sink: TcLink | null; retry: TcLink | null },
+    /** `retry` is attached to the exit of each queue's waiting room. */
+    readonly links: { tx: TcLink; sink: TcLink | null; retry: readonly TcLink[] },
   ) {}
 
   close(): void {
-    for (const link of Object.values(this.links)) link?.close();
-    for (const map of Object.values(this.maps)) map.close();
+    const { tx, sink, retry } = this.links;
+    const { rings, ...maps } = this.maps;
+    for (const link of [tx, sink, ...retry]) link?.close();
+    for (const map of [...rings, ...Object.values(maps)]) map.close();
   }
 
   [Symbol.dispose](): void {
@@ -53,8 +68,10 @@ export const requireLibbpf = (): string => explain('libbpf', libbpfVersion);
 function loadObject(attachment: Attachment): BpfObject {
   const object = BpfObject.open(requireObject());
   try {
-    object.setMaxEntries('ring', attachment.ringBytes);
+    const { queues, rooms } = attachment;
+    for (const map of ['rings', 'control', 'batch']) object.setMaxEntries(map, queues);
     object.setConstants({
+      queues,
       queue_packets: attachment.queuePackets,
       low_watermark_bytes: attachment.lowWatermarkBytes,
       low_watermark_packets: attachment.lowWatermarkPackets,
@@ -62,12 +79,13 @@ function loadObject(attachment: Attachment): BpfObject {
       hold: attachment.whenFull === 'hold',
       tx_bytes_limit: txBytesLimit(attachment.ringBytes, attachment.whenFull),
       reinject_mark: attachment.reinjectMark,
-      room_ifindex: attachment.room?.entry.ifindex ?? 0,
+      room_entries: rooms.map(({ entry }) => entry.ifindex),
+      room_exits: rooms.map(({ exit }) => exit.ifindex),
       room_frame_max: ROOM_FRAME_MAX,
       room_frame_cost: roomFrameCost(attachment.queuePackets),
     });
     object.setAutoload('sink', attachment.peer !== null);
-    object.setAutoload('retry', attachment.room !== null);
+    object.setAutoload('retry', rooms.length > 0);
     object.load();
     return object;
   } catch (error) {
@@ -82,15 +100,17 @@ function loadObject(attachment: Attachment): BpfObject {
  */
 export function openDatapath(attachment: Attachment, pins: string, netns: Netns, wireNetns: Netns): Datapath {
   const object = explain('the BPF programs', () => loadObject(attachment));
+  const rings: BpfMap[] = [];
   try {
     for (const name of MAPS) pinMap(object, name, path.join(pins, name));
+    for (let queue = 0; queue < attachment.queues; queue++) rings.push(makeRing(object, queue, attachment.ringBytes, pins));
     // Against the direction of the frames: what tx lets go must meet sink, and what sink sends on, retry.
-    const { room, peer } = attachment;
-    const retry = room && wireNetns.run(() => attach(object, 'retry', room.exit.ifindex, 'egress', pins));
-    const sink = peer && wireNetns.run(() => attach(object, 'sink', peer.ifindex, 'ingress', pins));
-    const tx = netns.run(() => attach(object, 'tx', attachment.ifindex, 'egress', pins));
+    const { rooms, peer } = attachment;
+    const retry = rooms.map(({ exit }, queue) => wireNetns.run(() => attach(object, 'retry', exit.ifindex, 'egress', path.join(pins, `retry${queue}_link`))));
+    const sink = peer && wireNetns.run(() => attach(object, 'sink', peer.ifindex, 'ingress', path.join(pins, 'sink_link')));
+    const tx = netns.run(() => attach(object, 'tx', attachment.ifindex, 'egress', path.join(pins, 'tx_link')));
     const maps = {
-      ring: object.map('ring'),
+      rings,
       control: object.map('control'),
       counters: object.map('counters'),
       batch: object.map('batch'),
@@ -99,10 +119,29 @@ export function openDatapath(attachment: Attachment, pins: string, netns: Netns,
     object.close();
     return new Datapath(maps, { tx, sink, retry });
   } catch (error) {
+    for (const ring of rings) ring.close();
     object.close();
     throw error;
   }
 }
+
+/** A queue's ring, pinned, and handed to the programs: a map in a map is stored as its descriptor. */
+function makeRing(object: BpfObject, queue: number, bytes: number, pins: string): BpfMap {
+  return explain(`a ring of ${bytes} bytes`, () => {
+    const ring = BpfMap.create({ type: MapType.RINGBUF, name: 'ring', keySize: 0, valueSize: 0, maxEntries: bytes });
+    try {
+      ring.pin(path.join(pins, ringPin(queue)));
+      using rings = object.map('rings');
+      rings.set(u32(queue), u32(ring.fd));
+      return ring;
+    } catch (error) {
+      ring.close();
+      throw error;
+    }
+  });
+}
+
+const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
 
 function pinMap(object: BpfObject, name: string, file: string): void {
   using map = object.map(name);
@@ -113,11 +152,11 @@ function pinMap(object: BpfObject, name: string, file: string): void {
 const preferredAttachment = (): 'tcx' | 'clsact' => (process.env['VNET_BPF_TEST_ATTACH'] === 'clsact' ? 'clsact' : 'tcx');
 
 /** Attaches a program and pins the attachment, so that it outlives this process. */
-function attach(object: BpfObject, program: string, ifindex: number, direction: 'ingress' | 'egress', pins: string): TcLink {
+function attach(object: BpfObject, program: string, ifindex: number, direction: 'ingress' | 'egress', pin: string): TcLink {
   return explain(`program ${program}`, () => {
     using loaded = object.program(program);
     const link = attachTc(loaded, { ifindex, direction, prefer: preferredAttachment() });
-    link.pin(path.join(pins, `${program}_link`));
+    link.pin(pin);
     return link;
   });
 }

@@ -12,6 +12,9 @@ export const VNET = { flags: 0, gsoType: 1, gsoSize: 4, checksumStart: 6, checks
 export const NEEDS_CSUM = 1;
 export const GSO_UDP_L4 = 5;
 
+/** The largest --queues, QUEUES_MAX of bpf/layout.h. */
+export const QUEUES_MAX = 16;
+
 /** The largest record in bytes, LARGEST_RECORD of bpf/capture.h. */
 export const LARGEST_RECORD = 65592;
 
@@ -27,7 +30,7 @@ export const COUNTERS = {
 /** enum refusal: the index into `refused`, and the name in `stats --json`. */
 export const REFUSALS = ['full', 'oversize', 'runt', 'gso', 'unreadable', 'unholdable'] as const;
 
-/** struct control: what programs and poller share. */
+/** struct control, one per queue: what programs and poller share. */
 export const CONTROL = {
   captured: 0,
   recording: 8,
@@ -71,7 +74,7 @@ export const CONTROL = {
   size: 384,
 } as const;
 
-/** struct batch: the poller's log of what it is sending. */
+/** struct batch, one per queue: the poller's log of what it is sending. */
 export const BATCH = {
   count: 0,
   start: 8,
@@ -86,6 +89,7 @@ export const BATCH = {
   messages: 128,
   max: 1024,
   messageBytes: 64,
+  size: 128 + 1024 * 64,
 } as const;
 
 /** In BATCH.count, beside the number of messages: a hook has judged the frames. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** One interface as the polling thread has it: what the main thread opened is mapped, and put together. */
+/** One queue of an interface as the polling thread has it: what the main thread opened is mapped, and put together. */
 import { MappedMemory, RingBuffer } from 'libbpf-ts';
 
 import { transmittedFrames } from '../link/links';
@@ -19,6 +19,8 @@ import { WaitingRoom, type RoomSockets } from './waiting-room';
 export interface PollRequest {
   /** Tells interfaces apart in messages. */
   key: string;
+  /** Which of its queues: a poller's own entry in `control` and `batch`. */
+  queue: number;
   ringFd: number;
   controlFd: number;
   batchFd: number;
@@ -31,7 +33,7 @@ export interface PollRequest {
   limits: GateLimits;
   /** Sockets and entry of the waiting room; null where frames are refused instead of held. */
   room: (RoomSockets & { ifindex: number }) | null;
-  /** The peer, and a socket to ask for its counters (transmitted.ts); null where there is none. */
+  /** The peer, and a socket to ask for its counters (transmitted.ts); null where there is none, or where they count other queues, too. */
   wire: { ifindex: number; socketFd: number } | null;
   /** COMMAND words of poll-loop.ts. */
   command: SharedArrayBuffer;
@@ -66,16 +68,16 @@ export type Own = <T extends { close(): void }>(mapping: T) => T;
 
 /** What every kind of poller needs, mapped. */
 export function mapParts(request: Omit<PollRequest, 'command'>, own: Own) {
-  const { ringFd, controlFd, batchFd, socketFd, limits, wire } = request;
+  const { queue, ringFd, controlFd, batchFd, socketFd, limits, wire } = request;
   const { reader, data, dataAddress } = own(new RingBuffer(ringFd));
-  const controlMemory = own(MappedMemory.map({ fd: controlFd, length: CONTROL.size }));
-  const batchMemory = own(MappedMemory.map({ fd: batchFd, length: BATCH.messages + BATCH.max * BATCH.messageBytes }));
-  const control = new SharedWords(controlMemory.buffer, 0, CONTROL.size);
+  const controlMemory = own(MappedMemory.map({ fd: controlFd, length: (queue + 1) * CONTROL.size }));
+  const batchMemory = own(MappedMemory.map({ fd: batchFd, length: (queue + 1) * BATCH.size }));
+  const control = new SharedWords(controlMemory.buffer, queue * CONTROL.size, CONTROL.size);
   const room = request.room && new WaitingRoom(request.room, request.room.ifindex, roomFrameCost(limits.queuePackets));
   const gate = new QueueGate(control, reader, limits, room);
   const sender = PacketSocket.borrow(socketFd);
   const delivered = (): number | null => wire && transmittedFrames(wire.socketFd, wire.ifindex);
-  const batchOf = (messages: number): Batch => new Batch(batchMemory, own(MappedMemory.map({ length: iovecBytes(messages) })), messages);
+  const batchOf = (messages: number): Batch => new Batch(batchMemory, own(MappedMemory.map({ length: iovecBytes(messages) })), messages, queue * BATCH.size);
   return { ring: reader, data, dataAddress, control, gate, sender, delivered, batchOf };
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The polling thread, seen from the main thread: one for all interfaces of a process. */
+/** The polling threads, seen from the main thread: one for the first queues of all interfaces of a process, one for the second ... */
 import * as path from 'node:path';
 import { Worker } from 'node:worker_threads';
 
@@ -21,7 +21,7 @@ export interface PollEvents {
   died: (error: VnetError) => void;
 }
 
-/** One interface that is being polled. */
+/** A queue that is being polled, or all of an interface. */
 export interface Polled {
   /** Sets a word of COMMAND. */
   command(word: number, value: number): void;
@@ -39,7 +39,7 @@ interface Entry {
 }
 
 export class PollerThread {
-  private static current: PollerThread | undefined;
+  private static readonly threads: (PollerThread | undefined)[] = [];
 
   private readonly worker: Worker;
   private readonly bell = new Int32Array(new SharedArrayBuffer(4));
@@ -47,9 +47,12 @@ export class PollerThread {
   /** The worker's wake-up descriptor, -1 while there is none. */
   private wakeFd = -1;
 
-  private constructor(spread: number) {
+  private constructor(
+    private readonly queue: number,
+    spread: number,
+  ) {
     this.worker = new Worker(path.join(__dirname, '..', 'datapath', 'poll-worker.js'), {
-      workerData: { spread, bell: this.bell.buffer as SharedArrayBuffer } satisfies PollWorkerData,
+      workerData: { spread: spread + queue, bell: this.bell.buffer as SharedArrayBuffer } satisfies PollWorkerData,
       // The loop allocates nothing per packet; a small heap keeps its pauses short.
       resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 },
     });
@@ -58,23 +61,22 @@ export class PollerThread {
     this.worker.once('exit', () => this.died(new Error('it ended')));
   }
 
-  /** Starts the thread ahead of the first interface: it takes as long as making one. */
-  static start(spread: number): void {
-    PollerThread.current ??= new PollerThread(spread);
+  /** Starts the threads ahead of the first interface: they take as long as making one. `spread` differs between processes. */
+  static start(queues: number, spread: number): void {
+    for (let queue = 0; queue < queues; queue++) PollerThread.threads[queue] ??= new PollerThread(queue, spread);
   }
 
-  /** Ends it again if no interface came. */
+  /** Ends them again if no interface came. */
   static endIfUnused(): void {
-    const { current } = PollerThread;
-    if (current?.entries.size === 0) current.quit();
+    for (const thread of PollerThread.threads) if (thread?.entries.size === 0) thread.quit();
   }
 
   /**
-   * Has an interface polled, by the thread that polls the others of this process; starts it if there
-   * is none. `spread` differs between processes. Resolves when the interface is polled.
+   * Has a queue polled, by the thread that polls those of the process's other interfaces; starts it if
+   * there is none. Resolves when the queue is polled.
    */
   static poll(request: Omit<PollRequest, 'command'>, conditions: Conditions, spread: number, events: PollEvents): Promise<Polled> {
-    const thread = (PollerThread.current ??= new PollerThread(spread));
+    const thread = (PollerThread.threads[request.queue] ??= new PollerThread(request.queue, spread));
     return thread.add(request, conditions, events);
   }
 
@@ -126,19 +128,19 @@ export class PollerThread {
     if (message.kind === 'failed' || message.kind === 'ended') this.entries.delete(key);
     if (message.kind === 'failed') entry?.failed(new VnetError('INTERNAL', 'the poller', message.error.message, { hint: HINTS.bug, cause: message.error }));
     if (message.kind === 'ended') entry?.ended();
-    if (this.entries.size === 0 && PollerThread.current === this) this.quit();
+    if (this.entries.size === 0 && PollerThread.threads[this.queue] === this) this.quit();
   }
 
   /** The thread ends with its last interface; the next one gets a new thread. */
   private quit(): void {
-    PollerThread.current = undefined;
+    PollerThread.threads[this.queue] = undefined;
     this.worker.postMessage('quit' satisfies PollOrder);
     this.ring();
   }
 
   private died(cause: Error): void {
     this.wakeFd = -1;
-    if (PollerThread.current === this) PollerThread.current = undefined;
+    if (PollerThread.threads[this.queue] === this) PollerThread.threads[this.queue] = undefined;
     const error = new VnetError('INTERNAL', 'the poller', cause.message, { hint: HINTS.bug, cause });
     for (const { failed, ended, events } of this.entries.values()) {
       failed(error);

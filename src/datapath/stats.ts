@@ -2,19 +2,18 @@
 /** Reads the counters of an attachment from its pinned maps: works with or without a controller. */
 import * as path from 'node:path';
 
-import { BpfMap, MappedMemory, RingBuffer } from 'libbpf-ts';
+import { BpfMap, RingBuffer } from 'libbpf-ts';
 
 import { netnsName } from '../link/netns';
-import { pinDirectory } from '../state/bpffs';
+import { pinDirectory, ringPin } from '../state/bpffs';
 import { isControlled, type Attachment } from '../state/store';
 import { CONTROL, COUNTERS, REFUSALS } from './layout';
-import { GATE_STOPPED, heldNow } from './queue-gate';
-import { SharedWords } from './shared-memory';
+import { QueueControls } from './queue-controls';
 import { readWayBack, type WayBack } from './way-back';
 
 export type AttachmentStatus = 'running' | 'stopped' | 'detached' | 'crashed';
 
-/** The document of `vnet-bpf stats --json`; every number is an integer. */
+/** The document of `vnet-bpf stats --json`; every number is an integer, and the sum of all queues where there are several. */
 export interface Stats {
   interface: string;
   netns: string | null;
@@ -25,6 +24,7 @@ export interface Stats {
   tx: { packets: number; bytes: number };
   rx: { packets: number; bytes: number };
   queue: {
+    queues: number;
     capacityBytes: number;
     usedBytes: number;
     packets: number;
@@ -62,24 +62,29 @@ export function sumCounters(perCpu: readonly Uint8Array[]): { txPackets: number;
   return sum;
 }
 
+function usedBytes({ queues }: Attachment, pins: string): number {
+  let bytes = 0;
+  for (let queue = 0; queue < queues; queue++) {
+    using map = BpfMap.openPinned(path.join(pins, ringPin(queue)));
+    using ring = new RingBuffer(map);
+    bytes += ring.reader.available();
+  }
+  return bytes;
+}
+
 /** One reading of everything; at rest the law of the loop holds in it. */
 export function readStats(attachment: Attachment): Stats {
   const pins = pinDirectory(attachment.id);
   using control = BpfMap.openPinned(path.join(pins, 'control'));
   using counters = BpfMap.openPinned(path.join(pins, 'counters'));
-  using ringMap = BpfMap.openPinned(path.join(pins, 'ring'));
-  using memory = MappedMemory.map({ fd: control.fd, length: CONTROL.size });
-  using ring = new RingBuffer(ringMap);
-  const words = new SharedWords(memory.buffer, 0, CONTROL.size);
-  const at = (offset: number): number => words.get64(offset);
+  using queues = new QueueControls(control);
+  const at = (offset: number): number => queues.sum(offset);
 
   const kernel = sumCounters(counters.getPerCpu(new Uint8Array(4)) ?? []);
   const sent = at(CONTROL.rxPackets);
   const { backlog, impair } = readWayBack(attachment, sent, at(CONTROL.enobufs));
-  const stopped = (words.get32(CONTROL.gate) & GATE_STOPPED) !== 0;
-  const difference = heldNow(words);
-  const held = Math.max(0, difference);
-  const twice = at(CONTROL.heldTwice) + Math.max(0, -difference);
+  const { stopped, held } = queues;
+  const twice = at(CONTROL.heldTwice) + held.twice;
   const controlled = isControlled(attachment);
   const refused = Object.fromEntries(REFUSALS.map((name, i) => [name, kernel.refused[i]])) as Record<Refusal, number>;
   refused.toolong = at(CONTROL.refusedToolong);
@@ -97,19 +102,20 @@ export function readStats(attachment: Attachment): Stats {
     tx: { packets: kernel.txPackets + twice, bytes: kernel.txBytes },
     rx: { packets: sent + impair.duplicated - impair.waiting - impair.lost - backlog, bytes: at(CONTROL.rxBytes) },
     queue: {
-      capacityBytes: attachment.ringBytes,
-      usedBytes: ring.reader.available(),
+      queues: attachment.queues,
+      capacityBytes: attachment.queues * attachment.ringBytes,
+      usedBytes: usedBytes(attachment, pins),
       packets: at(CONTROL.captured) - at(CONTROL.drained),
-      capacityPackets: attachment.queuePackets || null,
-      lowWatermarkBytes: attachment.lowWatermarkBytes,
+      capacityPackets: attachment.queues * attachment.queuePackets || null,
+      lowWatermarkBytes: attachment.queues * attachment.lowWatermarkBytes,
       stopped,
       stops: at(CONTROL.stops),
       wakes: at(CONTROL.wakesTx) + at(CONTROL.wakesPoller),
-      largestFrame: at(CONTROL.largestFrame),
+      largestFrame: queues.max(CONTROL.largestFrame),
     },
     held: {
-      now: held,
-      total: at(CONTROL.heldOut) + at(CONTROL.heldDropped) + held,
+      now: held.now,
+      total: at(CONTROL.heldOut) + at(CONTROL.heldDropped) + held.now,
       dropped: at(CONTROL.heldDropped),
       again: at(CONTROL.heldAgain),
       grants: at(CONTROL.grants),

@@ -9,11 +9,12 @@ import * as fs from 'node:fs';
 import { receiveBytes, sendBytes, setSocketOption } from '../native/libc';
 import { bindToLink, openLinkSocket } from '../native/link-socket';
 import { openRtnetlink } from '../link/rtnetlink';
-import { ROOM_BYTES } from './credit';
+import { ROOM_BYTES, ROOM_FRAME_MAX } from './credit';
 
-const RTM_NEWQDISC = 36;
+export const RTM_NEWQDISC = 36;
 const NLM_F_REQUEST_ACK = 0x1 | 0x4;
 const NLMSG_ERROR = 2;
+const NLMSG_BYTES = 16; // struct nlmsghdr
 const TC_H_ROOT = 0xffffffff;
 const TCA_KIND = 1;
 const TCA_OPTIONS = 2;
@@ -72,8 +73,14 @@ export class WaitingRoom implements Room {
     ifindex: number,
     frameCost: number,
   ) {
-    ({ message: this.message, burstAt: this.burstAt } = changeMessage(ifindex, frameCost));
+    const { body, burstAt } = roomQdisc(ifindex, frameCost);
+    this.message = new Uint8Array(NLMSG_BYTES + body.length);
+    this.message.set(body, NLMSG_BYTES);
+    this.burstAt = NLMSG_BYTES + burstAt;
     this.view = new DataView(this.message.buffer);
+    this.view.setUint32(0, this.message.length, true);
+    this.view.setUint16(4, RTM_NEWQDISC, true);
+    this.view.setUint16(6, NLM_F_REQUEST_ACK, true);
     new DataView(this.kick.buffer).setUint16(12, KICK_ETHERTYPE);
   }
 
@@ -87,29 +94,31 @@ export class WaitingRoom implements Room {
   }
 }
 
-/** RTM_NEWQDISC for the tbf at the root of an interface; the burst is filled in for each grant. */
-function changeMessage(ifindex: number, frameCost: number): { message: Uint8Array; burstAt: number } {
+/**
+ * What RTM_NEWQDISC is told of the tbf at the root of an interface, to make or to change it: behind the nlmsghdr. A new
+ * one has the smallest burst; each grant fills in another.
+ */
+export function roomQdisc(ifindex: number, frameCost: number): { body: Uint8Array; burstAt: number } {
   const parms = new DataView(new ArrayBuffer(36)); // struct tc_tbf_qopt
   parms.setUint8(1, TC_LINKLAYER_ETHERNET);
   parms.setUint16(2, frameCost, true); // rate.overhead
-  parms.setUint32(8, 1, true); // rate: a byte a second, as good as nothing
+  parms.setUint32(8, 1, true); // rate: a byte a second, the least there is: grants are what lets frames out
   parms.setUint32(24, ROOM_BYTES, true); // limit
   const options = [...attribute(TCA_TBF_PARMS, [...new Uint8Array(parms.buffer)]), ...attribute(TCA_TBF_BURST, [0, 0, 0, 0])];
-  const body = [...attribute(TCA_KIND, [...Buffer.from('tbf\0')]), ...attribute(TCA_OPTIONS, options)];
-  const HEADERS = 16 + 20; // struct nlmsghdr, struct tcmsg
-  const message = new Uint8Array(HEADERS + body.length);
-  message.set(body, HEADERS);
-  const view = new DataView(message.buffer);
-  view.setUint32(0, message.length, true);
-  view.setUint16(4, RTM_NEWQDISC, true);
-  view.setUint16(6, NLM_F_REQUEST_ACK, true);
-  view.setInt32(20, ifindex, true);
-  view.setUint32(24, ROOM_HANDLE, true);
-  view.setUint32(28, TC_H_ROOT, true);
-  return { message, burstAt: message.length - 4 };
+  const attributes = [...attribute(TCA_KIND, [...Buffer.from('tbf\0')]), ...attribute(TCA_OPTIONS, options)];
+  const TCMSG_BYTES = 20; // struct tcmsg
+  const body = new Uint8Array(TCMSG_BYTES + attributes.length);
+  body.set(attributes, TCMSG_BYTES);
+  const view = new DataView(body.buffer);
+  view.setInt32(4, ifindex, true);
+  view.setUint32(8, ROOM_HANDLE, true);
+  view.setUint32(12, TC_H_ROOT, true);
+  const burstAt = body.length - 4;
+  view.setUint32(burstAt, ROOM_FRAME_MAX, true);
+  return { body, burstAt };
 }
 
-/** `1:`, the handle with which the qdisc was made. */
+/** `1:` */
 const ROOM_HANDLE = 0x10000;
 
 /** One netlink attribute, padded to 4 bytes. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Makes the waiting room of one interface, in the hidden namespace: a macvlan with a tbf qdisc,
+ * Makes the waiting room of one queue, in the hidden namespace: a macvlan with a tbf qdisc,
  * where held frames queue until the poller grants them credit, on top of a veth whose egress hook
  * puts them into the ring.
  *
@@ -8,25 +8,28 @@
  * so a frame goes from the qdisc to the hook in one piece, on one CPU. With a plain veth it would
  * pass a per-CPU backlog in between, where frames that two CPUs dequeue overtake each other.
  */
-import { ROOM_BYTES, ROOM_FRAME_MAX } from '../datapath/credit';
-import { KICK_BYTES } from '../datapath/waiting-room';
+import { KICK_BYTES, roomQdisc, RTM_NEWQDISC } from '../datapath/waiting-room';
 import { HINTS, VnetError } from '../errors';
-import { command } from '../native/command';
+import { SystemError } from '../native/libc';
 import { ipBatch } from './ip';
-import { links, type Link } from './links';
+import { linkByName, type Link } from './links';
 import { qdiscsOf } from './qdisc';
+import { change, NLM_F_CREATE, NLM_F_REPLACE } from './rtnetlink';
 import { MAX_MTU } from './veth';
 
 /** Names of the room's entry and exit, unique in the hidden namespace; a veth's exit has an unused end. */
-export const roomNames = (id: string): { entry: string; exit: string; unused: string } => ({
-  entry: `vr${id}`,
-  exit: `vx${id}`,
-  unused: `vy${id}`,
+export const roomNames = (id: string, queue: number): { entry: string; exit: string; unused: string } => ({
+  entry: `vr${id}q${queue}`,
+  exit: `vx${id}q${queue}`,
+  unused: `vy${id}q${queue}`,
 });
 
+/** How the names of all exits of an attachment begin. */
+export const roomExits = (id: string): string => `vx${id}`;
+
 /** Makes entry and exit, both up; runs in the hidden namespace. `frameCost` is what credit.ts says. */
-export function createRoom(id: string, frameCost: number): { entry: Link; exit: Link } {
-  const names = roomNames(id);
+export function createRoom(id: string, queue: number, frameCost: number): { entry: Link; exit: Link } {
+  const names = roomNames(id, queue);
   ipBatch([
     `link add name ${names.exit} mtu ${MAX_MTU} type veth peer name ${names.unused} mtu ${MAX_MTU}`,
     `link set dev ${names.unused} up`,
@@ -34,25 +37,29 @@ export function createRoom(id: string, frameCost: number): { entry: Link; exit: 
     `link add link ${names.exit} name ${names.entry} mtu ${MAX_MTU} type macvlan mode private`,
     `link set dev ${names.entry} up`,
   ]);
-  // 8bit: a byte a second, the least there is. The poller's grants are what lets frames out.
-  // prettier-ignore
-  command('tc', [
-    'qdisc', 'replace', 'dev', names.entry, 'root', 'handle', '1:', 'tbf', 'rate', '8bit',
-    'burst', String(ROOM_FRAME_MAX), 'limit', String(ROOM_BYTES), 'overhead', String(frameCost), 'linklayer', 'ethernet',
-  ]);
-  const made = links();
-  const entry = made.find(({ name }) => name === names.entry);
-  const exit = made.find(({ name }) => name === names.exit);
+  const entry = linkByName(names.entry);
+  const exit = linkByName(names.exit);
   if (!entry || !exit) throw new VnetError('INTERFACE_GONE', 'the waiting room', 'somebody removed it while it was being made', { hint: HINTS.removed });
+  makeQdisc(entry.ifindex, frameCost);
   return { entry, exit };
+}
+
+function makeQdisc(ifindex: number, frameCost: number): void {
+  try {
+    change(RTM_NEWQDISC, roomQdisc(ifindex, frameCost).body, NLM_F_CREATE | NLM_F_REPLACE);
+  } catch (cause) {
+    if (!(cause instanceof SystemError)) throw cause;
+    const why = cause.code === 'ENOENT' ? 'this kernel has no tbf qdisc' : cause.message;
+    throw new VnetError('COMMAND_FAILED', 'the waiting room', why, { hint: 'modprobe sch_tbf, or attach with --when-full drop', cause });
+  }
 }
 
 /**
  * Frames that wait in the room, as its qdisc counts them; null if it is gone. If all have the size
  * of a kick they are taken for kicks: the caller makes sure that nothing else comes out any more.
  */
-export function roomBacklog(id: string): number | null {
-  const { entry } = roomNames(id);
+export function roomBacklog(id: string, queue: number): number | null {
+  const { entry } = roomNames(id, queue);
   const tbf = qdiscsOf(entry).find(({ kind }) => kind === 'tbf');
   if (!tbf) return null;
   return tbf.backlog === tbf.qlen * KICK_BYTES ? 0 : tbf.qlen;

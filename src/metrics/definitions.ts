@@ -42,6 +42,7 @@ export const METRICS: Readonly<Record<NumberPath, Metric>> = {
   'queue.stopped': gauge('queue_stopped', 'Whether the queue is stopped now.'),
   'queue.stops': counter('queue_stops', 'How often the queue stopped.'),
   'queue.wakes': counter('queue_wakes', 'How often the queue woke.'),
+  'queue.queues': gauge('queues', 'Queues that the interface has.'),
   'queue.largestFrame': gauge('largest_frame_bytes', 'Largest frame seen.'),
   'held.now': gauge('held_now_packets', 'Frames that wait for room now.'),
   'held.total': counter('held_packets', 'Frames that ever had to wait for room.'),

@@ -13,8 +13,10 @@ import {
   parseMac,
   parseMtu,
   parseQueuePackets,
+  parseQueues,
   parseRingSize,
   parseWatermark,
+  requireOneQueueFor,
   type AttachOptions,
 } from '../controller/options';
 import { usageError } from '../errors';
@@ -33,9 +35,11 @@ export interface NicOptions {
   mac?: string;
   /** Bytes; 1500 unless given. */
   mtu?: number;
-  /** Bytes, or with a unit such as `8M`; a power of two from 256 KiB to 256 MiB. */
+  /** Queues, each with a ring and a thread of its own, 1 to 16; a flow keeps to one. 1 unless given, and with a hook. */
+  queues?: number;
+  /** Of each queue, in bytes or with a unit such as `8M`; a power of two from 256 KiB to 256 MiB. */
   ringSize?: number | string;
-  /** Limits the queue to so many frames. */
+  /** Limits each queue to so many frames. */
   queuePackets?: number;
   /** Frames per poll, 1 to 1024. */
   budget?: number;
@@ -62,16 +66,17 @@ export interface NicOptions {
 /** Checks everything that can be checked without the kernel. Throws a USAGE error. */
 export function toAttachOptions(iface: string, options: NicOptions): AttachOptions {
   checkInterfaceName(iface);
-  const { netns, addresses = [], mac, mtu, ringSize, queuePackets, budget, lowWatermark, hook } = options;
+  const { netns, addresses = [], mac, mtu, queues, ringSize, queuePackets, budget, lowWatermark, hook } = options;
   const number = (value: number | undefined, parse: (text: string) => number): number | undefined =>
     value === undefined ? undefined : parse(String(value));
-  return {
+  const checked = {
     type: oneOf('type', options.type, ['veth', 'dummy']) ?? DEFAULTS.type,
     netns: netns === undefined ? DEFAULTS.netns : checkNetnsName(netns),
     addresses: addresses.map(parseCidr),
     hairpin: options.hairpin ?? DEFAULTS.hairpin,
     mac: mac === undefined ? DEFAULTS.mac : parseMac(mac),
     mtu: number(mtu, parseMtu) ?? DEFAULTS.mtu,
+    queues: number(queues, parseQueues) ?? DEFAULTS.queues,
     ringBytes: ringSize === undefined ? DEFAULTS.ringBytes : parseRingSize(String(ringSize)),
     queuePackets: number(queuePackets, parseQueuePackets) ?? DEFAULTS.queuePackets,
     gro: options.gro ?? DEFAULTS.gro,
@@ -83,6 +88,8 @@ export function toAttachOptions(iface: string, options: NicOptions): AttachOptio
     hook: hook === undefined ? DEFAULTS.hook : hookFile(hook),
     onHookError: oneOf('onHookError', options.onHookError, ['pass', 'drop', 'detach']) ?? DEFAULTS.onHookError,
   };
+  requireOneQueueFor(checked);
+  return checked;
 }
 
 /** A hook's file as an absolute path. */

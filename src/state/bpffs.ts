@@ -54,6 +54,9 @@ export function pinDirectory(id: string): string {
   return path.join(hostPath(BPFFS), OURS, id);
 }
 
+/** The name in it of a queue's ring. */
+export const ringPin = (queue: number): string => `ring${queue}`;
+
 /** The directory of pins that another process made, checked before what lies in it is trusted. */
 export function trustedPins(id: string): string {
   const pins = pinDirectory(id);

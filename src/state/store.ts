@@ -14,7 +14,7 @@ import type { TakenRecord } from '../link/taken';
 import type { TcLinkState } from 'libbpf-ts';
 
 /** Raised with every change of this record or of bpf/layout.h. */
-export const STATE_VERSION = 6;
+export const STATE_VERSION = 7;
 
 /** What hairpin changed in the namespace, so that it can be put back. */
 export interface HairpinRecord {
@@ -51,12 +51,14 @@ export interface Attachment {
   peer: { name: string; ifindex: number } | null;
   /** What marks reinjected frames where there is no peer; 0 where there is. */
   reinjectMark: number;
-  /** The waiting room of --when-full hold: where held frames enter and leave it. */
-  room: { entry: { name: string; ifindex: number }; exit: { name: string; ifindex: number } } | null;
+  /** The waiting room of each queue, with --when-full hold: where held frames enter and leave it. */
+  rooms: { entry: { name: string; ifindex: number }; exit: { name: string; ifindex: number } }[];
   attach: 'tcx' | 'clsact';
-  links: { tx: TcLinkState; sink: TcLinkState | null; retry: TcLinkState | null } | null;
+  links: { tx: TcLinkState; sink: TcLinkState | null; retry: TcLinkState[] } | null;
   pid: number;
   startedAt: string;
+  queues: number;
+  /** This and what follows, of each queue. */
   ringBytes: number;
   queuePackets: number;
   lowWatermarkBytes: number;

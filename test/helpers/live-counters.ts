@@ -16,11 +16,11 @@ export class LiveCounters {
   private readonly memory: MappedMemory;
   private readonly words: SharedWords;
 
-  /** Unmapped when the test ends. They go on to count through a crash and an adoption. */
-  constructor(t: Test, nic: Attached) {
+  /** Of one queue; unmapped when the test ends. They go on to count through a crash and an adoption. */
+  constructor(t: Test, nic: Attached, queue = 0) {
     this.map = BpfMap.openPinned(path.join(pinDirectory(attachmentOf(nic).id), 'control'));
-    this.memory = MappedMemory.map({ fd: this.map.fd, length: CONTROL.size });
-    this.words = new SharedWords(this.memory.buffer, 0, CONTROL.size);
+    this.memory = MappedMemory.map({ fd: this.map.fd, length: (queue + 1) * CONTROL.size });
+    this.words = new SharedWords(this.memory.buffer, queue * CONTROL.size, CONTROL.size);
     t.teardown(() => {
       this.memory.close();
       this.map.close();

@@ -25,6 +25,7 @@ export function sampleStats(): Stats {
       stopped: true,
       stops: number(),
       wakes: number(),
+      queues: number(),
       largestFrame: number(),
     },
     held: { now: number(), total: number(), dropped: number(), again: number(), grants: number() },

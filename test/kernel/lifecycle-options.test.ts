@@ -49,6 +49,7 @@ const LIST = {
   state: 'string',
   pid: 'integer',
   startedAt: 'string',
+  queues: 'integer',
   ringBytes: 'integer',
   queuePackets: 'integer',
   budget: 'integer',
@@ -75,7 +76,7 @@ t.test('options take effect, and JSON says so', { skip: cannotRun }, async (t) =
 
   t.same(shape(printed), LIST, 'attach --json prints what the contract names');
   t.same(listed(netns, 'vnet0'), printed, 'as list --json does');
-  t.match(printed, { interface: 'vnet0', netns, ringBytes: 512 << 10, queuePackets: 100, budget: 16, whenFull: 'drop', addresses: ['10.77.0.1', 'fd77::1'] });
+  t.match(printed, { interface: 'vnet0', netns, queues: 1, ringBytes: 512 << 10, queuePackets: 100, budget: 16, whenFull: 'drop', addresses: ['10.77.0.1', 'fd77::1'] });
   t.ok(Math.abs(Date.now() - Date.parse(printed['startedAt'] as string)) < 600_000, 'startedAt is a time');
 
   const stats = JSON.parse(cliOk(['stats', ...where, '--json'])) as Record<string, Record<string, unknown>>;

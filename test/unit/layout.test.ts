@@ -6,7 +6,7 @@ import * as path from 'node:path';
 import { Btf } from 'libbpf-ts';
 import t from 'tap';
 
-import { BATCH, CONTROL, COUNTERS, LARGEST_RECORD, RECORD, REFUSALS, VNET_HDR_BYTES } from '../../src/datapath/layout';
+import { BATCH, CONTROL, COUNTERS, LARGEST_RECORD, QUEUES_MAX, RECORD, REFUSALS, VNET_HDR_BYTES } from '../../src/datapath/layout';
 import { OBJECT } from '../helpers/bad-object';
 import { ROOT } from '../helpers/cli';
 import { sectionOf } from '../helpers/elf';
@@ -35,7 +35,7 @@ t.test('struct counters', async (t) => {
 });
 
 t.test('struct batch: the log and its messages', async (t) => {
-  const { messages: _, max, messageBytes, ...rest } = BATCH;
+  const { messages: _, max, messageBytes, size: bytes, ...rest } = BATCH;
   const { size, ...offsets } = offsetsOf('batch');
   t.same(offsets, { ...rest, messages: BATCH.messages });
   const messages = btf.struct('batch').members.find(({ name }) => name === 'messages');
@@ -43,6 +43,8 @@ t.test('struct batch: the log and its messages', async (t) => {
   t.equal(array.length, max);
   t.equal(btf.sizeOf(array.element), messageBytes);
   t.equal(size, BATCH.messages + max * messageBytes);
+  t.equal(bytes, size);
+  t.equal(bytes % 8, 0, 'so that of the second queue it is aligned, too');
 });
 
 /** `#define NAME number` in the headers that BTF does not keep. */
@@ -73,6 +75,7 @@ t.test('struct record, which BTF does not keep: from the source', { skip: noSour
   t.equal(RECORD.vnet + VNET_HDR_BYTES, RECORD.frame, 'with its virtio_net_hdr right before it');
   t.equal(defined('capture.h', 'LARGEST_RECORD'), LARGEST_RECORD);
   t.equal(defined('layout.h', 'BATCH_MAX'), BATCH.max);
+  t.equal(defined('layout.h', 'QUEUES_MAX'), QUEUES_MAX);
 });
 
 t.test('record sizes keep what the credit of the waiting room counts on', { skip: noSources }, async (t) => {

@@ -127,7 +127,7 @@ t.test('what is not given has a default that works', async (t) => {
 t.test('what is given is what comes out', async (t) => {
   // prettier-ignore
   const options = toOptions(args({
-    netns: 'lab', addr: ['10.0.0.1/24', 'fd77::1/64'], hairpin: true, mac: '02:00:00:00:00:01', mtu: '1280', ringSize: '1M',
+    netns: 'lab', addr: ['10.0.0.1/24', 'fd77::1/64'], hairpin: true, mac: '02:00:00:00:00:01', mtu: '1280', queues: '2', ringSize: '1M',
     queuePackets: '256', budget: '32', whenFull: 'drop', lowWatermark: '25%', replace: true,
     gro: 'off', busyPoll: '50',
   }));
@@ -136,6 +136,7 @@ t.test('what is given is what comes out', async (t) => {
     hairpin: true,
     mac: '02:00:00:00:00:01',
     mtu: 1280,
+    queues: 2,
     ringBytes: 1 << 20,
     queuePackets: 256,
     budget: 32,

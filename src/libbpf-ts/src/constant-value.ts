@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { BtfKind } from './btf';
-import type { BtfType } from './btf';
+import type { Btf, BtfType } from './btf';
 import { BpfError } from './errors';
 import { littleEndian } from './native/layout';
 
@@ -13,6 +13,27 @@ export class ConstantError extends BpfError {
   }
 }
 
+/** A C integer, enum or bool. */
+export type Scalar = number | bigint | boolean;
+
+/** What a constant can be set to: of an array, its first elements. */
+export type ConstantValue = Scalar | readonly Scalar[];
+
+/**
+ * Encodes a value as the variable's type wants it.
+ *
+ * @param type id of the variable's type in `btf`
+ * @throws ConstantError if the type takes no such value, or an array has fewer elements
+ */
+export function encodeConstant(variable: string, btf: Btf, type: number, value: ConstantValue): Uint8Array {
+  const resolved = btf.resolve(type);
+  if (typeof value !== 'object') return encodeScalar(variable, resolved, value);
+  if (resolved.kind !== BtfKind.ARRAY) throw new ConstantError(variable, `${value.length} values for what is not an array`);
+  if (value.length > resolved.length) throw new ConstantError(variable, `${value.length} values for an array of ${resolved.length}`);
+  const element = btf.resolve(resolved.element);
+  return Buffer.concat(value.map((one, i) => encodeScalar(`${variable}[${i}]`, element, one)));
+}
+
 /**
  * Encodes a value as a C integer, enum or bool of a BTF type, in native byte order.
  *
@@ -20,9 +41,9 @@ export class ConstantError extends BpfError {
  * @param type resolved type of the variable
  * @throws ConstantError if the type is none of these or the value is out of its range
  */
-export function encodeConstant(variable: string, type: BtfType, value: number | bigint | boolean): Uint8Array {
+export function encodeScalar(variable: string, type: BtfType, value: Scalar): Uint8Array {
   if (type.kind !== BtfKind.INT && type.kind !== BtfKind.ENUM && type.kind !== BtfKind.ENUM64) {
-    throw new ConstantError(variable, `only integers, enums and bool can be set, not a ${kindName(type.kind)}`);
+    throw new ConstantError(variable, `only integers, enums, bool and arrays of such can be set, an array from several values; its type is ${kindName(type.kind)}`);
   }
   if (typeof value === 'number' && !Number.isSafeInteger(value)) {
     throw new ConstantError(variable, `${value} is not a safe integer`);

@@ -12,6 +12,7 @@ export {
 } from './errors';
 export type { BpfErrorDetails } from './errors';
 export { ConstantError } from './constant-value';
+export type { ConstantValue } from './constant-value';
 export { BpffsError, isBpffs, requireBpffs } from './bpffs';
 export { attachCgroup, attachKprobe, attachTrace, attachTracepoint, attachXdp } from './attach';
 export type { CgroupTarget, KprobeTarget, TracepointTarget, XdpTarget } from './attach';

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { Btf } from './btf';
-import { encodeConstant } from './constant-value';
+import { encodeConstant, type ConstantValue } from './constant-value';
 import { errnoName, errnoText } from './errno';
 import { check, UnknownNameError, UnreadableObjectError, UsageError } from './errors';
 import { loadError } from './load-error';
@@ -92,18 +92,18 @@ export class BpfObject implements Disposable {
   }
 
   /**
-   * Sets `const volatile` global variables (integers, enums, bool) before load(); the verifier then treats them as
-   * known and removes dead branches.
+   * Sets `const volatile` global variables (integers, enums, bool, and arrays of such, from their first element on)
+   * before load(); the verifier then treats them as known and removes dead branches.
    *
-   * @throws UnknownNameError for a name that is no such variable; ConstantError (`BPF_CONSTANT`) for a value out of
-   *   range; nothing is set in either case
+   * @throws UnknownNameError for a name that is no such variable; ConstantError (`BPF_CONSTANT`) for a value that
+   *   does not fit; nothing is set in either case
    */
-  setConstants(values: Readonly<Record<string, number | bigint | boolean>>): void {
+  setConstants(values: Readonly<Record<string, ConstantValue>>): void {
     this.#requireState('setConstants', 'open');
     const writes = Object.entries(values).map(([name, value]) => {
       const variable = this.#constants().get(name);
       if (!variable) throw new UnknownNameError('constant', name, [...this.#constants().keys()]);
-      const bytes = encodeConstant(name, this.btf.resolve(variable.type), value);
+      const bytes = encodeConstant(name, this.btf, variable.type, value);
       return { ...variable, bytes };
     });
     for (const { section, offset, bytes } of writes) {

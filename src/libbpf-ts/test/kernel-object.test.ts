@@ -20,10 +20,14 @@ t.test('objects', { skip: skipUnlessRoot }, async (t) => {
     });
     t.throws(() => object.setConstants({ small: 256 }), { code: 'BPF_CONSTANT' });
     t.throws(() => object.setConstants({ several: 1 }), { code: 'BPF_CONSTANT', message: /array/ });
+    t.throws(() => object.setConstants({ several: [1, 2, 3, 4, 5] }), { code: 'BPF_CONSTANT', message: /5 values for an array of 4/ });
+    t.throws(() => object.setConstants({ several: [1, -1] }), { code: 'BPF_CONSTANT', message: /several\[1\]: -1 is out of range/ });
+    t.throws(() => object.setConstants({ small: [1] }), { code: 'BPF_CONSTANT', message: /not an array/ });
+    object.setConstants({ several: [5, 20000] });
     object.setConstants({ small: 2, negative: -3, wide: 1n << 32n, flag: true, mode: 1000 });
     object.load();
     using program = object.program('constants');
-    t.equal(program.testRun({ data: packet() }).retval, 7 + 2 - 3 + 1 + 1 + 1000);
+    t.equal(program.testRun({ data: packet() }).retval, 7 + 2 - 3 + 1 + 1 + 1000 + 20000);
     t.throws(() => object.setConstants({ small: 1 }), { code: 'BPF_USAGE', message: /loaded already/ });
     t.throws(() => object.load(), { code: 'BPF_USAGE' });
   });

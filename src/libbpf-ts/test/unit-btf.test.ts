@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import t from 'tap';
 import { Btf, BtfKind } from '../src/btf';
-import { encodeConstant } from '../src/constant-value';
+import { encodeScalar } from '../src/constant-value';
 
 /** Writes raw BTF type by type; ids start at 1. */
 class BtfWriter {
@@ -123,10 +123,10 @@ t.test('constants are checked and encoded', async (t) => {
   const int = (size: number, signed = false, bool = false) => ({
     id: 1, kind: BtfKind.INT, name: 'x', size, signed, bool, element: 0, length: 0,
   });
-  t.same([...encodeConstant('x', int(4), 0x01020304)], [4, 3, 2, 1]);
-  t.same([...encodeConstant('x', int(2, true), -2)], [0xfe, 0xff]);
-  t.same([...encodeConstant('x', int(8), 2n ** 64n - 1n)], new Array(8).fill(255));
-  t.same([...encodeConstant('x', int(1, false, true), true)], [1]);
+  t.same([...encodeScalar('x', int(4), 0x01020304)], [4, 3, 2, 1]);
+  t.same([...encodeScalar('x', int(2, true), -2)], [0xfe, 0xff]);
+  t.same([...encodeScalar('x', int(8), 2n ** 64n - 1n)], new Array(8).fill(255));
+  t.same([...encodeScalar('x', int(1, false, true), true)], [1]);
   for (const [type, value] of [
     [int(1), 256],
     [int(1), -1],
@@ -137,6 +137,6 @@ t.test('constants are checked and encoded', async (t) => {
     [int(8), 2 ** 60],
     [{ ...int(8), kind: BtfKind.ARRAY }, 1],
   ] as const) {
-    t.throws(() => encodeConstant('x', type, value), { code: 'BPF_CONSTANT' });
+    t.throws(() => encodeScalar('x', type, value), { code: 'BPF_CONSTANT' });
   }
 });

@@ -61,7 +61,7 @@ static inline void open_ring(struct ring *ring, const char *directory)
 	uint32_t size;
 	char *records;
 
-	ring->fd = open_pin(directory, "ring", 0, &size);
+	ring->fd = open_pin(directory, "ring0", 0, &size);
 	ring->size = size;
 	ring->mask = ring->size - 1;
 	ring->consumer = map_or_die(ring->fd, page, PROT_READ | PROT_WRITE, 0);

@@ -32,10 +32,10 @@ export function twin(main: string, args: readonly string[]): System {
     open: async (cpu): Promise<Stage> => {
       const { netns, remove } = freshNetns();
       const { pid, detach } = attachProduct(main, netns, args);
-      const { id, peer, room, lowWatermarkBytes, budget } = attachmentIn(netns);
+      const { id, peer, rooms, lowWatermarkBytes, budget } = attachmentIn(netns);
       await kill(pid);
       const tool = startIn(peerNetnsFile(), toolFile('twin'), [
-        pinDirectory(id), peer?.ifindex ?? 0, room?.entry.ifindex ?? 0, lowWatermarkBytes, budget, cpu,
+        pinDirectory(id), peer?.ifindex ?? 0, rooms[0]?.entry.ifindex ?? 0, lowWatermarkBytes, budget, cpu,
       ]); // prettier-ignore
       await tool.ready;
       return {

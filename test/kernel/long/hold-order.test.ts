@@ -27,6 +27,7 @@ const cases: Case[] = [
   { name: '60 KiB GSO in the smallest ring', bytes: 1400, segments: 43, packets: 43 * 300, delayUs: 3_000, args: ['--ring-size', '256K'] },
   { name: '8 sockets', bytes: 64, flows: 8, packets: 40_000, delayUs: 3_000, args: ['--ring-size', '256K'] },
   { name: '200 sockets over IPv6', to: 'fd77::1', bytes: 64, flows: 200, packets: 60_000, delayUs: 2_000, args: ['--ring-size', '256K'] },
+  { name: '32 sockets over two queues', bytes: 64, flows: 32, packets: 40_000, delayUs: 3_000, args: ['--ring-size', '256K', '--queues', '2'] },
   { name: '--queue-packets 1', bytes: 64, packets: 2_000, delayUs: 0, args: ['--queue-packets', '1'] },
   { name: '--queue-packets 16 --budget 1', bytes: 64, packets: 10_000, delayUs: 0, args: ['--queue-packets', '16', '--budget', '1'] },
   { name: 'a ring of 256 MiB', bytes: 1400, packets: 50_000, delayUs: 1_000, args: ['--ring-size', '256M'] },
