@@ -33,15 +33,16 @@ export interface TestUnit {
 }
 
 /** Those of libbpf-ts but what is in its directory `host`, which takes a real compiler, and those that one or two kernels run. */
-const LIBBPF = /^(?!host\/)(.*\/)?kernel[-/](?!attach|examples).*\.test\.ts$/;
+const LIBBPF = /^(?!host\/)(.*\/)?kernel[-/](?!attach|examples|features).*\.test\.ts$/;
+const FEATURES = /^kernel-features\.test\.ts$/;
 const ATTACH = /^kernel-attach\.test\.ts$/;
 const EXAMPLES = /^kernel-examples\.test\.ts$/;
 
 /** The sets of tests by name. */
 export const sets = {
   /**
-   * What every kernel has to pass: all of libbpf-ts, and everything that the loop promises once through. The rest says
-   * more about load and about the machine than about the kernel.
+   * What every kernel has to pass: everything that the loop promises, once through. The rest says more about load and
+   * about the machine than about the kernel.
    */
   matrix: [
     { directory: 'test/kernel', files: /^matrix-(doctor|dummy|veth)\.test\.ts$/, together: 'matrix' },
@@ -54,7 +55,9 @@ export const sets = {
     { directory: 'test/kernel', files: /^matrix-queues\.test\.ts$/, together: 'matrix', kernels: ['6.1'] },
     // What npm makes of a tarball does not depend on the kernel.
     { directory: 'test/vm/installed', files: /\.test\.ts$/, together: 'matrix', kernels: ['6.12'], installed: true },
-    { directory: 'src/libbpf-ts/test', files: LIBBPF, together: 'matrix' },
+    { directory: 'src/libbpf-ts/test', files: FEATURES, together: 'matrix' },
+    // The oldest, the newest, and the last one without tcx: what the binding asks of a kernel came before or with these.
+    { directory: 'src/libbpf-ts/test', files: LIBBPF, together: 'matrix', kernels: ['5.10', '6.1', 'newest'] },
     { directory: 'src/libbpf-ts/test', files: ATTACH, together: 'matrix', kernels: ['5.10', 'newest'] },
   ],
   /** The tests of traffic on the other back end: a host may have no dummy, each kernel of the table does. */
@@ -64,6 +67,7 @@ export const sets = {
   /** All tests that need a real kernel. */
   full: [
     { directory: 'test/kernel', files: /\.test\.ts$/ },
+    { directory: 'src/libbpf-ts/test', files: FEATURES },
     { directory: 'src/libbpf-ts/test', files: LIBBPF },
     { directory: 'src/libbpf-ts/test', files: ATTACH },
     { directory: 'src/libbpf-ts/test', files: EXAMPLES },
