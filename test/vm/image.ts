@@ -16,6 +16,7 @@ import { collectModules } from './modules';
 import { packageFiles } from './node-packages';
 import { cached, fingerprint } from './parts';
 import { cache, repository } from './paths';
+import { tapBundle, tapStamps } from './tap-bundle';
 import { systemdPart } from './systemd-part';
 
 /** What a boot adds to the image: its script, and files that are only wanted this time. */
@@ -58,7 +59,7 @@ function basePart(): string {
   const needed = [...tools, ...libraries, ...addons].flatMap(sharedLibraries);
   const system = [...new Set([...tools, ...libraries, ...needed].map(canonicalPath))].sort();
 
-  const key = fingerprint([...system, ...packages, __filename, require.resolve('./cpio')]);
+  const key = fingerprint([...system, ...packages, ...tapStamps(repository), __filename, require.resolve('./cpio'), require.resolve('./tap-bundle')]);
   return cached('base', key, (file) => {
     const writer = new CpioWriter(file);
     for (const directory of [
@@ -92,6 +93,7 @@ function basePart(): string {
     if (!existsSync('/bin') || !applets.includes('sh')) throw new Error('this busybox has no sh');
     writer.link('usr/bin/sh', 'bash');
     for (const name of packages) writer.file(path.join('work', path.relative(repository, name)), readFileSync(name));
+    writer.file('work/node_modules/tap/index.js', tapBundle(repository));
     writer.close();
   });
 }

@@ -4,24 +4,14 @@ import { existsSync, readFileSync, readdirSync, realpathSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import path from 'node:path';
 
-/** What the project and its tests load at run time. */
-const roots = ['koffi', '@koromix/koffi-linux-x64', 'yargs', 'tap'];
-
-/** tap's command line and compilers (the guest runs test files directly, compiled on the host), and a peer that it never loads. */
-const leftOut = new Set([
-  '@tapjs/run',
-  '@tapjs/typescript',
-  '@isaacs/ts-node-temp-fork-for-pr-2009',
-  'typescript',
-  '@typescript/native-preview',
-  'react-dom',
-]);
+/** What the project and its tests load at run time; tap comes in one piece: tap-bundle.ts. */
+const roots = ['koffi', '@koromix/koffi-linux-x64', 'yargs'];
 
 /** Files of the packages and all that they depend on, as paths relative to the repository. */
 export function packageFiles(repository: string): string[] {
   const found = new Set<string>();
   const visit = (name: string, from: string, optional: boolean): void => {
-    if (leftOut.has(name) || builtinModules.includes(name)) return;
+    if (builtinModules.includes(name)) return;
     const directory = resolve(name, from, repository);
     if (directory === undefined) {
       if (optional) return;
