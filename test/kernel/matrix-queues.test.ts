@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 /** An interface with two queues: all that the loop promises, and that a flow keeps to one queue. */
-import * as path from 'node:path';
-
 import t, { type Test } from 'tap';
 
 import { allTraffic } from '../helpers/all-traffic';
-import { attachedIn, attachmentOf, cli, cliOk, ROOT, SLOW, type Attached } from '../helpers/cli';
-import { ADDRESSES, ARGUMENTS, atRest, checkGone, checkRest, delay, look, refusals, refuses, stopped, WAIT_MS } from '../helpers/loop';
+import { attachedIn, attachmentOf, cli, cliOk, SLOW, type Attached } from '../helpers/cli';
+import { ADDRESSES, ARGUMENTS, checkGone, checkRest, delay, look, refusals, stopped, WAIT_MS } from '../helpers/loop';
+import { checkFlows, TWO_QUEUES } from '../helpers/flows';
 import { LiveCounters } from '../helpers/live-counters';
-import { quietNetns, testNetns } from '../helpers/netns';
+import { testNetns } from '../helpers/netns';
 import { OwnUdp } from '../helpers/own-sockets';
 import { cannotLoop, without } from '../helpers/supported';
 
@@ -16,16 +15,9 @@ t.setTimeout(300_000 * SLOW);
 
 /** So many that not all fall to one queue, but for once in 30,000 runs. */
 const FLOWS = 16;
-const TWO = ['--queues', '2'];
 
 /** Offers so much that both queues are full. */
 const offerAll = (flows: readonly OwnUdp[]): void => flows.forEach((flow) => flow.offer(200));
-
-async function checkFlows(t: Test, flows: readonly OwnUdp[]): Promise<void> {
-  for (const flow of flows) await flow.takeUntil(flow.sent, WAIT_MS);
-  t.same(flows.map(({ received }) => received), flows.map(({ sent }) => sent), 'all came back');
-  t.same(flows.map(({ outOfOrder, damaged }) => ({ outOfOrder, damaged })), flows.map(() => ({ outOfOrder: 0, damaged: 0 })), 'each flow in order and whole');
-}
 
 async function crashed(t: Test, nic: Attached, flows: readonly OwnUdp[]): Promise<void> {
   const { pid, id } = attachmentOf(nic);
@@ -36,12 +28,12 @@ async function crashed(t: Test, nic: Attached, flows: readonly OwnUdp[]): Promis
   const other = cli(['attach', ...where, '--queues', '3']);
   t.equal(other.status, 1, 'another number of queues does not fit');
   t.match(other.stderr, /left it with --queues 2/);
-  cliOk(['attach', ...where, '--daemon', ...TWO]);
+  cliOk(['attach', ...where, '--daemon', ...TWO_QUEUES]);
   t.equal(attachmentOf(nic).id, id, 'the next attach adopts it');
 }
 
 t.test('two queues that hold', { skip: cannotLoop() }, async (t) => {
-  const nic = attachedIn(t, testNetns(t), [...ARGUMENTS, ...TWO]);
+  const nic = attachedIn(t, testNetns(t), [...ARGUMENTS, ...TWO_QUEUES]);
   t.equal(attachmentOf(nic).attach, without('tcx') ? 'clsact' : 'tcx', 'attached as the kernel can do it best');
   t.equal(look(nic).queue.queues, 2, 'stats says so');
   await allTraffic(t, nic, 'unordered');
@@ -70,35 +62,4 @@ t.test('two queues that hold', { skip: cannotLoop() }, async (t) => {
   await checkFlows(t, flows);
   t.same(refusals(await checkRest(t, nic)), [], 'nothing was refused');
   checkGone(t, nic);
-});
-
-t.test('two queues that drop', { skip: cannotLoop() }, async (t) => {
-  const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24', '--ring-size', '256K', '--when-full', 'drop', ...TWO]);
-  const udp = new OwnUdp(t, nic.netns, ADDRESSES[0], 200);
-  udp.offer(1);
-  t.ok(await udp.takeUntil(1, WAIT_MS), 'one comes back');
-  await refuses(t, nic, udp);
-});
-
-t.test('what takes one queue says so, and changes nothing', { skip: cannotLoop() }, async (t) => {
-  const nic = attachedIn(t, testNetns(t), [...ARGUMENTS, ...TWO]);
-  const where = [nic.iface, '--netns', nic.netns];
-  for (const [args, says] of [
-    [['hook', ...where, path.join(ROOT, 'dist/examples/counter.js')], /a hook on vnet0: it has 2 queues.*hint: vnet-bpf attach vnet0 --replace/s],
-    [['record', ...where, '--write', '-'], /a recording on vnet0: it has 2 queues/],
-    [['step', ...where], /it has 2 queues/],
-  ] as const) {
-    const { status, stderr } = cli(args);
-    t.equal(status, 1, `${args[0]} is refused`);
-    t.match(stderr, says);
-  }
-  const flows = [0, 1].map(() => new OwnUdp(t, nic.netns, ADDRESSES[0], 200));
-  for (const flow of flows) {
-    // Frames that wait for the neighbour's address are overtaken by those that come once it is known.
-    flow.offer(1);
-    await flow.takeUntil(1, WAIT_MS);
-    flow.offer(100);
-  }
-  await checkFlows(t, flows);
-  t.equal((await atRest(nic)).state, 'running', 'and it loops on');
 });
