@@ -7,6 +7,7 @@ import { queuesOf, type Datapath } from '../datapath/datapath';
 import { CONTROL } from '../datapath/layout';
 import { PacketSocket } from '../datapath/packet-socket';
 import { increment } from '../datapath/poller';
+import type { PollRequest } from '../datapath/polled-interface';
 import { QueueControls } from '../datapath/queue-controls';
 import { heldNow } from '../datapath/queue-gate';
 import type { SharedWords } from '../datapath/shared-memory';
@@ -114,7 +115,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   /** Starts the loop; resolves when the interface is polled. */
   async start(hook: HookChoice | null): Promise<void> {
     const { datapath, attachment } = this.parts;
-    const { id, budget, gro, busyPollUs, ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets, rooms, peer } = attachment;
+    const { id, budget, gro, busyPollUs, ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets, peer } = attachment;
     const limits = { ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets: queuePackets > 0 ? lowWatermarkPackets : Infinity };
     const queues = queuesOf(datapath.maps);
     // Of a merged packet that did not fit in whole, the peer's counter tells how much did: with several queues it is not one's own.
@@ -131,7 +132,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
       busyPollUs,
       limits,
       wire: alone && peer ? { ifindex: peer.ifindex, socketFd: this.linkSocket } : null,
-      room: rooms.length > 0 ? { ...(this.roomSockets[queue] as RoomSockets), ifindex: (rooms[queue] as (typeof rooms)[number]).entry.ifindex } : null,
+      room: this.roomOf(queue),
     }));
     this.polling = new Polling({
       interface: attachment.iface,
@@ -155,6 +156,13 @@ export class Controller extends EventEmitter<ControllerEvents> {
     await this.polling.start(hook);
     if (hook) this.log.write(`hook ${hook.file} on ${attachment.iface}`);
     this.orders = await ControlServer.listen(controlSocket(id), { detach: () => this.detach(), ...loopOrders(this), ...this.recorder.orders });
+  }
+
+  /** A queue's waiting room; null where frames are refused instead of held. */
+  private roomOf(queue: number): PollRequest['room'] {
+    const room = this.attachment.rooms[queue];
+    const sockets = this.roomSockets[queue];
+    return room && sockets ? { ...sockets, ifindex: room.entry.ifindex } : null;
   }
 
   /** What hooks and the debugger are told to do. */

@@ -10,7 +10,7 @@ import { SharedWords } from '../datapath/shared-memory';
 
 export function finishBatches({ maps }: Datapath): void {
   using controls = new QueueControls(maps.control);
-  for (const maps_ of queuesOf(maps)) finishBatch(maps_, controls.queues[maps_.queue] as SharedWords);
+  for (const each of queuesOf(maps)) finishBatch(each, controls.queues[each.queue] as SharedWords);
 }
 
 function finishBatch({ queue, ring: map, batch }: QueueMaps, control: SharedWords): void {

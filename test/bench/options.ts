@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 export const usage = `usage: run.ts [options]
 
   --quick                  about a minute: fewer loads, shorter, fewer rounds; writes to dist-test/bench-quick
-  --rounds N               rounds of each comparison (6); of sweeps a third
+  --rounds N               rounds of each comparison (5); of sweeps a third
   --only ID,ID             only these sections
   --systems NAME,NAME      only these systems in comparisons
   --ours [NAME=]PATH       measure the product of another checkout, too (repeatable)
@@ -53,7 +53,7 @@ export function parseOptions(args: readonly string[], root: string): Options | '
   });
   if (values.help) return 'help';
   const quick = values.quick ?? false;
-  const rounds = Number(values.rounds ?? (quick ? 2 : 6));
+  const rounds = Number(values.rounds ?? (quick ? 2 : 5));
   if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds ${values.rounds}: not a whole number above 0`);
   const whole = values.only === undefined && values.systems === undefined;
   return {
