@@ -5,14 +5,7 @@ import * as path from 'node:path';
 
 import { runEntry } from '../native/bytecode';
 import { startInBackground, wantsBackground } from './background';
-import { print, reportError } from './output';
-import { splitCommand } from './split-command';
+import { fail, print } from './output';
 
-const args = process.argv.slice(2);
-
-function fail(error: unknown): void {
-  process.exitCode = reportError(error, splitCommand(args).own.includes('--debug'));
-}
-
-if (wantsBackground(args)) startInBackground().then(print, fail);
+if (wantsBackground(process.argv.slice(2))) startInBackground().then(print, fail);
 else runEntry(path.join(__dirname, 'program'), require, module);

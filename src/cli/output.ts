@@ -3,6 +3,7 @@
 import * as fs from 'node:fs';
 
 import { VnetError } from '../errors';
+import { splitCommand } from './split-command';
 
 /** Not through process.stdout, whose streams take 8 ms to load. Ends the process when nobody reads any more: `vnet-bpf stats | head`. */
 export function print(text: string): void {
@@ -62,6 +63,11 @@ const oneLine = (text: string): string => text.replace(/\s*\n\s*/g, ' ').trim();
 export function reportError(error: unknown, debug: boolean): number {
   write(2, errorText(error, debug));
   return exitCodeOf(error);
+}
+
+/** What this command line comes to when it fails: the error, in full where the user asked for `--debug`. */
+export function fail(error: unknown): void {
+  process.exitCode = reportError(error, splitCommand(process.argv.slice(2)).own.includes('--debug'));
 }
 
 /** One line and perhaps a hint, and with `debug` all that is known. */

@@ -10,6 +10,7 @@ import { BpfError, BpfMap, MappedMemory, MapType } from 'libbpf-ts';
 
 import type { Datapath } from '../datapath/datapath';
 import { createFates, slotsFor } from '../datapath/fates';
+import { setInner, u32 } from '../datapath/inner-map';
 import { CONTROL } from '../datapath/layout';
 import { SharedWords } from '../datapath/shared-memory';
 import { VnetError } from '../errors';
@@ -40,7 +41,7 @@ export interface RecordingAnswer {
   notesMissed: number;
 }
 
-const FIRST = new Uint8Array(4);
+const FIRST = u32(0);
 
 export class Recording {
   private open = true;
@@ -63,7 +64,7 @@ export class Recording {
       forgetPins(pins);
       tape.pin(path.join(pins, RECORDING_PINS.tape));
       fates.pin(path.join(pins, RECORDING_PINS.fates));
-      datapath.maps.tape.set(FIRST, fdValue(tape));
+      setInner(datapath.maps.tape, 0, tape);
       await parts.tellPoller(fates);
       control.set32(CONTROL.snapLen, snapLen);
       control.set32(CONTROL.recording, 1);
@@ -106,13 +107,6 @@ export function forgetCrashedRecording(datapath: Datapath, pins: string): void {
 
 function forgetPins(pins: string): void {
   for (const name of Object.values(RECORDING_PINS)) fs.rmSync(path.join(pins, name), { force: true });
-}
-
-/** A map in a map is stored as the descriptor of the inner one. */
-function fdValue(map: BpfMap): Uint8Array {
-  const value = new Uint8Array(4);
-  new DataView(value.buffer).setInt32(0, map.fd, true);
-  return value;
 }
 
 function explain<T>(iface: string, bytes: number, body: () => T): T {

@@ -14,6 +14,7 @@ import type { Netns } from '../link/netns';
 import { ringPin } from '../state/bpffs';
 import type { Attachment } from '../state/store';
 import { roomFrameCost, ROOM_FRAME_MAX, txBytesLimit } from './credit';
+import { setInner } from './inner-map';
 
 /** The built object; VNET_BPF_OBJECT overrides it, for tests and for people who try their own. */
 export function objectFile(): string {
@@ -125,14 +126,14 @@ export function openDatapath(attachment: Attachment, pins: string, netns: Netns,
   }
 }
 
-/** A queue's ring, pinned, and handed to the programs: a map in a map is stored as its descriptor. */
+/** A queue's ring, pinned, and handed to the programs. */
 function makeRing(object: BpfObject, queue: number, bytes: number, pins: string): BpfMap {
   return explain(`a ring of ${bytes} bytes`, () => {
     const ring = BpfMap.create({ type: MapType.RINGBUF, name: 'ring', keySize: 0, valueSize: 0, maxEntries: bytes });
     try {
       ring.pin(path.join(pins, ringPin(queue)));
       using rings = object.map('rings');
-      rings.set(u32(queue), u32(ring.fd));
+      setInner(rings, queue, ring);
       return ring;
     } catch (error) {
       ring.close();
@@ -140,8 +141,6 @@ function makeRing(object: BpfObject, queue: number, bytes: number, pins: string)
     }
   });
 }
-
-const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
 
 function pinMap(object: BpfObject, name: string, file: string): void {
   using map = object.map(name);

@@ -17,15 +17,15 @@ import { qdiscsOf } from './qdisc';
 import { change, NLM_F_CREATE, NLM_F_REPLACE } from './rtnetlink';
 import { MAX_MTU } from './veth';
 
+/** How the names of all exits of an attachment begin. */
+export const roomExits = (id: string): string => `vx${id}`;
+
 /** Names of the room's entry and exit, unique in the hidden namespace; a veth's exit has an unused end. */
 export const roomNames = (id: string, queue: number): { entry: string; exit: string; unused: string } => ({
   entry: `vr${id}q${queue}`,
-  exit: `vx${id}q${queue}`,
+  exit: `${roomExits(id)}q${queue}`,
   unused: `vy${id}q${queue}`,
 });
-
-/** How the names of all exits of an attachment begin. */
-export const roomExits = (id: string): string => `vx${id}`;
 
 /** Makes entry and exit, both up; runs in the hidden namespace. `frameCost` is what credit.ts says. */
 export function createRoom(id: string, queue: number, frameCost: number): { entry: Link; exit: Link } {

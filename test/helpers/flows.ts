@@ -13,4 +13,3 @@ export async function checkFlows(t: Test, flows: readonly OwnUdp[]): Promise<voi
   t.same(flows.map(({ received }) => received), flows.map(({ sent }) => sent), 'all came back');
   t.same(flows.map(({ outOfOrder, damaged }) => ({ outOfOrder, damaged })), flows.map(() => ({ outOfOrder: 0, damaged: 0 })), 'each flow in order and whole');
 }
-

@@ -82,6 +82,12 @@ export async function holds(t: Test, nic: Attached, udp: OwnUdp): Promise<void> 
   t.same({ order: udp.outOfOrder, damaged: udp.damaged }, { order: 0, damaged: 0 }, 'in order and whole');
 }
 
+/** Kills the controller; returns when it is seen to be gone, or the time is up. */
+export async function kill(nic: Attached): Promise<void> {
+  process.kill(attachmentOf(nic).pid, 'SIGKILL');
+  for (const end = Date.now() + WAIT_MS; look(nic).state !== 'crashed' && Date.now() < end; ) await delay(5);
+}
+
 /** Kills the controller; what is sent meanwhile comes back after the next attach. */
 export async function crash(
   t: Test,
@@ -94,8 +100,7 @@ export async function crash(
   const { pid, id } = attachmentOf(nic);
   const before = look(nic);
   const sentBefore = udp.sent;
-  process.kill(pid, 'SIGKILL');
-  for (const end = Date.now() + WAIT_MS; look(nic).state !== 'crashed' && Date.now() < end; ) await delay(5);
+  await kill(nic);
   t.equal(look(nic).state, 'crashed', 'stats says crashed');
   t.ok(udp.offer(meanwhile) > 0, 'the kernel goes on taking frames');
   const adopted = JSON.parse(cliOk(['attach', nic.iface, '--netns', nic.netns, '--daemon', '--json', ...args], env)) as { pid: number };

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap';
 
 import { allTraffic } from '../helpers/all-traffic';
 import { attachedIn, attachmentOf, cli, cliOk, SLOW, type Attached } from '../helpers/cli';
-import { ADDRESSES, ARGUMENTS, checkGone, checkRest, delay, look, refusals, stopped, WAIT_MS } from '../helpers/loop';
+import { ADDRESSES, ARGUMENTS, checkGone, checkRest, kill, look, refusals, stopped } from '../helpers/loop';
 import { checkFlows, TWO_QUEUES } from '../helpers/flows';
 import { LiveCounters } from '../helpers/live-counters';
 import { testNetns } from '../helpers/netns';
@@ -20,9 +20,8 @@ const FLOWS = 16;
 const offerAll = (flows: readonly OwnUdp[]): void => flows.forEach((flow) => flow.offer(200));
 
 async function crashed(t: Test, nic: Attached, flows: readonly OwnUdp[]): Promise<void> {
-  const { pid, id } = attachmentOf(nic);
-  process.kill(pid, 'SIGKILL');
-  for (const end = Date.now() + WAIT_MS; look(nic).state !== 'crashed' && Date.now() < end; ) await delay(5);
+  const { id } = attachmentOf(nic);
+  await kill(nic);
   offerAll(flows);
   const where = [nic.iface, '--netns', nic.netns];
   const other = cli(['attach', ...where, '--queues', '3']);
