@@ -3,8 +3,6 @@
  * `--daemon`: starts the same command again in a session of its own and waits until it is ready. The process
  * that waits loads nothing else: the other one looks at the arguments and says what is wrong with them.
  */
-import { spawn } from 'node:child_process';
-
 import { VnetError, type ErrorCode } from '../errors';
 
 /** Set in the background process, to the directory that its files are named from. */
@@ -29,6 +27,8 @@ export function wantsBackground(args: readonly string[]): boolean {
 
 /** Starts the background process; returns what is to be printed, or throws what it printed. */
 export function startInBackground(): Promise<string> {
+  // Loaded here: it takes 12 ms, and every command asks `wantsBackground`.
+  const { spawn } = require('node:child_process') as typeof import('node:child_process');
   const child = spawn(process.execPath, process.argv.slice(1), {
     detached: true,
     cwd: '/',

@@ -3,7 +3,9 @@
  * The commands and their options: each command's module is loaded only when it is used. With `require`, because
  * the first `import()` of a process starts Node's loader of ES modules, which takes 15 ms.
  */
-import yargs, { type Argv } from 'yargs';
+import type { Argv } from 'yargs';
+// Not from `yargs`, which makes a parser of its own when it is loaded: 5 ms.
+import yargs from 'yargs/yargs';
 
 import { usageError, VnetError } from '../errors';
 import { attachArguments, type AttachArguments } from './attach-arguments';
@@ -33,18 +35,21 @@ function once(argv: Record<string, unknown>): true {
 /** The command behind `--` is not ours to parse. */
 const { own, command } = splitCommand(process.argv.slice(2));
 
-/**
- * The command that was chosen. Not given to yargs, which for a promise lays out the help text before anything else:
- * 5 ms.
- */
-let underWay: Promise<void> = Promise.resolve();
+/** The command that was chosen, and what its handler throws: yargs would lay out the help text after it, which takes 5 ms. */
+let chosen: () => Promise<void> | void = () => undefined;
+const CHOSEN = new Error('a command was chosen');
 
 function start(command: () => Promise<void> | void): void {
-  underWay = (async () => command())();
+  chosen = command;
+  throw CHOSEN;
 }
 
 /** Help is as wide as the terminal; to look at it takes 8 ms. */
-const width = (): number => Math.min(100, (own.includes('--help') && process.stdout.columns) || 100);
+function width(): number {
+  if (!own.includes('--help')) return 100;
+  const { columns } = process.stdout;
+  return Math.min(100, columns || 100);
+}
 
 /** All that the command line understands; the manual and completion are made of it, too. */
 export const makeParser = (): Argv => yargs(own)
@@ -189,6 +194,10 @@ export const makeParser = (): Argv => yargs(own)
 
 /** Runs the command that the arguments name; rejects with what went wrong. */
 export async function runCommandLine(): Promise<void> {
-  makeParser().parseSync();
-  await underWay;
+  try {
+    makeParser().parseSync();
+  } catch (error) {
+    if (error !== CHOSEN) throw error;
+  }
+  await chosen();
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf detach`. */
-import { detach, detachAttachment, requireAttachment, sweepTraces } from '../controller/detach';
+import { detach, detachAttachment, sweepTraces } from '../controller/detach';
+import { requireAttachment } from '../controller/find-attachment';
 import { detachSteps } from '../controller/detach-steps';
 import { checkInterfaceName, checkNetnsName } from '../controller/options';
 import { requirePrivileges } from '../controller/privileges';

@@ -3,7 +3,7 @@
 import * as path from 'node:path';
 
 import { ControlClient } from '../controller/control-socket';
-import { requireAttachment } from '../controller/detach';
+import { requireAttachment } from '../controller/find-attachment';
 import { checkInterfaceName, checkNetnsName } from '../controller/options';
 import { requirePrivileges } from '../controller/privileges';
 import { usageError } from '../errors';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf impair`: delay, loss and the like on the way back, by the kernel's netem. */
 import { ControlClient } from '../controller/control-socket';
-import { requireAttachment } from '../controller/detach';
+import { requireAttachment } from '../controller/find-attachment';
 import { impairableEnd } from '../controller/impairing';
 import { checkInterfaceName, checkNetnsName } from '../controller/options';
 import { requirePrivileges } from '../controller/privileges';

@@ -2,7 +2,7 @@
 /** `vnet-bpf log`: the lines that also went to the kernel log, with their times. */
 import * as fs from 'node:fs';
 
-import { requireAttachment } from '../controller/detach';
+import { requireAttachment } from '../controller/find-attachment';
 import { requirePrivileges } from '../controller/privileges';
 import { allAttachments, logFile } from '../state/store';
 import { print } from './output';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf record`: what the loop does to each frame, in a file that Wireshark reads. */
-import { requireAttachment } from '../controller/detach';
+import { requireAttachment } from '../controller/find-attachment';
 import { parseBuffer, parseInteger } from '../controller/options';
 import { requirePrivileges } from '../controller/privileges';
 import { usageError } from '../errors';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf replay`: sends the frames of a capture file on an interface. */
 import { openAttachmentNetns } from '../controller/teardown';
-import { requireAttachment } from '../controller/detach';
+import { requireAttachment } from '../controller/find-attachment';
 import { requirePrivileges } from '../controller/privileges';
 import { VnetError } from '../errors';
 import { virtioNetHeaderOf } from '../recording/virtio-net-header';

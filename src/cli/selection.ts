@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** What commands that look are asked to look at: one interface, those of a namespace, or all. */
-import { requireAttachment } from '../controller/detach';
+import { requireAttachment } from '../controller/find-attachment';
 import { checkInterfaceName, checkNetnsName } from '../controller/options';
 import { readStats, type Stats } from '../datapath/stats';
 import { countersAreMissing } from '../datapath/stats-if-there';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf step`: the debugger of a NIC. Whatever ends it, the loop goes on. */
 import { ControlClient } from '../controller/control-socket';
-import { requireAttachment } from '../controller/detach';
+import { requireAttachment } from '../controller/find-attachment';
 import { checkInterfaceName, checkNetnsName } from '../controller/options';
 import { requirePrivileges } from '../controller/privileges';
 import { controlSocket } from '../state/store';

@@ -4,11 +4,11 @@ import * as fs from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { VnetError } from '../errors';
-import { Netns, netnsName } from '../link/netns';
 import { sleepSync } from '../state/lock';
-import { allAttachments, controlSocket, findAttachment, isControlled, lockEverything, type Attachment } from '../state/store';
+import { allAttachments, controlSocket, isControlled, lockEverything, type Attachment } from '../state/store';
 import { stateRoot } from '../state/paths';
 import { ControlClient, NoAnswer } from './control-socket';
+import { requireAttachment } from './find-attachment';
 import { requirePrivileges } from './privileges';
 import { sweep } from './sweep';
 import { teardown } from './teardown';
@@ -93,32 +93,4 @@ export function sweepTraces(): void {
   if (!fs.existsSync(stateRoot())) return;
   using _lock = lockEverything();
   sweep();
-}
-
-/** What a crashed controller left in a namespace that has been deleted since: only the name it had tells. */
-function orphan(iface: string, name: string | null): Attachment | null {
-  if (name === null) return null;
-  const isIt = (a: Attachment): boolean => a.iface === iface && a.netns.name === name && netnsName(a.netns.inode) === null;
-  return allAttachments().find((a) => isIt(a) && !isControlled(a)) ?? null;
-}
-
-function findByName(iface: string, name: string | null): Attachment | null {
-  try {
-    using netns = Netns.named(name);
-    return findAttachment(iface, netns.inode) ?? orphan(iface, name);
-  } catch (error) {
-    const left = orphan(iface, name);
-    if (left) return left;
-    throw error;
-  }
-}
-
-/** Finds an attachment by name; a NOT_ATTACHED error says which there are. */
-export function requireAttachment(iface: string, name: string | null): Attachment {
-  const attachment = findByName(iface, name);
-  if (attachment) return attachment;
-  const others = allAttachments().map((a) => (a.netns.name === null ? a.iface : `${a.iface} (--netns ${a.netns.name})`));
-  throw new VnetError('NOT_ATTACHED', `interface ${iface}`, 'is not attached', {
-    hint: others.length > 0 ? `attached are: ${others.join(', ')}` : 'nothing is attached; vnet-bpf attach vnet0 does it',
-  });
 }

@@ -2,7 +2,7 @@
 /** Reads the counters of an attachment from its pinned maps: works with or without a controller. */
 import * as path from 'node:path';
 
-import { BpfMap, RingBuffer } from 'libbpf-ts';
+import { BpfMap, ringUsage } from 'libbpf-ts';
 
 import { netnsName } from '../link/netns';
 import { pinDirectory, ringPin } from '../state/bpffs';
@@ -66,8 +66,7 @@ function usedBytes({ queues }: Attachment, pins: string): number {
   let bytes = 0;
   for (let queue = 0; queue < queues; queue++) {
     using map = BpfMap.openPinned(path.join(pins, ringPin(queue)));
-    using ring = new RingBuffer(map);
-    bytes += ring.reader.available();
+    bytes += ringUsage(map);
   }
   return bytes;
 }

@@ -17,10 +17,15 @@ import { bundleOf, bytecodeOf, type Bundle } from '../native/bytecode';
 
 const DIST = path.resolve(__dirname, '..');
 const ROOT = path.resolve(DIST, '..');
-const BUNDLED = ['yargs', 'libbpf-ts'];
+const BUNDLED = ['yargs', 'libbpf-ts', 'koffi'];
 
 /** Modules of Node that everything uses, or that are loaded at its start anyway. */
 const EAGER = ['fs', 'path', 'events', 'util', 'vm', 'module', 'buffer'];
+
+/** What yargs calls of such a module whenever it starts, without the module where that says nothing. */
+const OWN: Record<string, string> = {
+  assert: 'strictEqual: (...args) => Object.is(args[0], args[1]) || get().strictEqual(...args), notStrictEqual: (...args) => !Object.is(args[0], args[1]) || get().notStrictEqual(...args)',
+};
 
 /**
  * Node's other modules are loaded when something of them is used. TypeScript names what it imports through the module
@@ -31,12 +36,14 @@ const lazily: Plugin = {
   setup({ onResolve, onLoad }) {
     const names = builtinModules.filter((name) => !EAGER.includes(name) && !name.startsWith('_'));
     onResolve({ filter: new RegExp(`^(node:)?(${names.join('|')})$`) }, ({ path: name, namespace }) => (namespace === 'lazily' ? { path: name, external: true } : { path: name, namespace: 'lazily' }));
+    // An ES module for TypeScript's `import *`, which would copy every property of another kind, and so load it.
     onLoad({ filter: /.*/, namespace: 'lazily' }, ({ path: name }) => ({
       contents: `
         let loaded;
         const get = () => (loaded ??= require(${JSON.stringify(name)}));
-        module.exports = new Proxy({}, {
-          get: (_, key) => (key === '__esModule' ? undefined : get()[key]),
+        const own = { __esModule: true, get default() { return get(); }, ${OWN[name] ?? ''} };
+        module.exports = new Proxy(own, {
+          get: (_, key) => (key in own ? own[key] : get()[key]),
           has: (_, key) => key in get(),
           ownKeys: () => Reflect.ownKeys(get()),
           getOwnPropertyDescriptor: (_, key) => ({ configurable: true, enumerable: true, get: () => get()[key] }),
@@ -45,7 +52,17 @@ const lazily: Plugin = {
   },
 };
 
-async function bundle(entry: string): Promise<void> {
+/** Leaves the commands that are not named outside of the bundle; the program finds them there. */
+const commandsOnly = (kept: readonly string[]): Plugin => ({
+  name: 'commands-only',
+  setup({ onResolve }) {
+    const from = path.join(DIST, 'cli', 'commands.js');
+    const commands = [...fs.readFileSync(from, 'utf8').matchAll(/start\(\(\) => require\('(\.\/[\w-]+)'\)/g)].map(([, name]) => name);
+    onResolve({ filter: /^\.\// }, ({ path: name, importer }) => (importer === from && commands.includes(name) && !kept.includes(name) ? { path: name, external: true } : undefined));
+  },
+});
+
+async function bundle(entry: string, ...plugins: readonly Plugin[]): Promise<void> {
   const { dependencies } = JSON.parse(fs.readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as { dependencies: Record<string, string> };
   const outfile = bundleOf(entry);
   await build({
@@ -54,8 +71,10 @@ async function bundle(entry: string): Promise<void> {
     bundle: true,
     platform: 'node',
     target: 'node20',
-    external: Object.keys(dependencies).filter((name) => !BUNDLED.includes(name)),
-    plugins: [lazily],
+    external: [...Object.keys(dependencies).filter((name) => !BUNDLED.includes(name)), '@koromix/*'],
+    plugins: [lazily, ...plugins],
+    // yargs would ask for it when it is loaded, which loads the streams: 6 ms.
+    define: { 'process.stdout.columns': 'undefined' },
     sourcemap: 'linked',
     // runEntry() calls it; latin1 is read faster than UTF-8.
     banner: { js: `(function (require, module, __dirname) { const exports = module.exports, __filename = __dirname + "/${path.basename(outfile)}";` },
@@ -101,6 +120,9 @@ async function main(): Promise<void> {
   const program = path.join(DIST, 'cli', 'program');
   await bundle(program);
   await cache(program, [['--help'], ['attach', '--help'], ['list'], ['stats'], ['attach', 'vnet0', '--dry-run']]);
+  const look = path.join(DIST, 'cli', 'look');
+  await bundle(look, commandsOnly(['./stats', './list']));
+  await cache(look, [['list'], ['stats']]);
   const thread = path.join(DIST, 'datapath', 'poll-thread');
   await bundle(thread);
   await cache(thread, [[]]);

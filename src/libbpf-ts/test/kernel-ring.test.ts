@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import t from 'tap';
 import { Worker } from 'node:worker_threads';
-import { BpfMap, BpfObject, MapType, RingBuffer, RingWaiter, wakeWaiter } from '../src/index';
+import { BpfMap, BpfObject, MapType, RingBuffer, ringUsage, RingWaiter, wakeWaiter } from '../src/index';
 import { compile } from './helpers/compile';
 import { packet, skipUnlessRoot } from './helpers/kernel';
 
@@ -117,6 +117,16 @@ t.test('ring buffers', { skip: skipUnlessRoot }, async (t) => {
     await worker.terminate();
   });
 
+  t.test('a look from outside', async (t) => {
+    using ring = new RingBuffer(map);
+    t.equal(ringUsage(map), 0);
+    send(100);
+    t.equal(ringUsage(map), ring.reader.available());
+    t.equal(ringUsage(map.fd), 8 + 64, 'with the header');
+    ring.reader.commit(ring.reader.lease(8));
+    t.equal(ringUsage(map), 0);
+  });
+
   t.test('a big ring', async (t) => {
     const size = 256 * 1024 * 1024;
     using big = BpfMap.create({ type: MapType.RINGBUF, keySize: 0, valueSize: 0, maxEntries: size });
@@ -128,6 +138,7 @@ t.test('ring buffers', { skip: skipUnlessRoot }, async (t) => {
   t.test('only ring buffers are taken', async (t) => {
     using hash = object.map('hash');
     t.throws(() => new RingBuffer(hash), { code: 'BPF_MAP_INCOMPATIBLE' });
+    t.throws(() => ringUsage(hash), { code: 'BPF_MAP_INCOMPATIBLE' });
     t.throws(() => new RingBuffer(-1), { code: 'BPF_SYSCALL', errnoName: /^EBADFD?$/ });
   });
 });
