@@ -2,15 +2,16 @@
 /** Attaches one interface: the steps in their order, undone in full if one of them fails. */
 import { randomInt } from 'node:crypto';
 
-import { openDatapath, type Datapath } from '../datapath/datapath';
+import { loadPrograms, openDatapath, type Datapath } from '../datapath/datapath';
 import { txBytesLimit } from '../datapath/credit';
 import { PollerThread } from '../datapath/poller-thread';
 import { usageError, VnetError } from '../errors';
 import { requireKernel } from '../kernel-features';
-import { linkByName, type Link } from '../link/links';
+import { linkByName, links, type Link } from '../link/links';
 import { trustedHookFile } from '../hooks/trust';
 import { Netns } from '../link/netns';
 import { ensurePeerNetns, openPeerNetns } from '../link/peer-netns';
+import { planRooms } from '../link/room';
 import { recordTaken } from '../link/taken';
 import { peerName } from '../link/veth';
 import { FileLock } from '../state/lock';
@@ -144,7 +145,7 @@ export function plan(iface: string, netns: Netns, options: AttachOptions, existi
     backend,
     peer: backend === 'veth' ? { name: peerName(id), ifindex: 0 } : null,
     reinjectMark: backend === 'veth' ? 0 : randomInt(1, 2 ** 31),
-    rooms: [],
+    rooms: whenFull === 'hold' ? planRooms(id, options.queues, hiddenLinks()) : [],
     attach: 'tcx',
     links: null,
     pid: process.pid,
@@ -164,6 +165,11 @@ export function plan(iface: string, netns: Netns, options: AttachOptions, existi
     impairment: null,
     metrics: null,
   };
+}
+
+function hiddenLinks(): Link[] {
+  using hidden = openPeerNetns();
+  return hidden?.run(links) ?? [];
 }
 
 /** Takes over a crashed attachment: drains what was queued and goes on. */
@@ -208,10 +214,14 @@ function requireControllerLock(attachment: Attachment): FileLock {
 
 async function build(attachment: Attachment, netns: Netns, options: AttachOptions): Promise<Controller> {
   const lock = requireControllerLock(attachment);
-  const wireNetns = wireNetnsOf(attachment, netns);
+  // On another thread, while the interface is made. What goes wrong there shows when it is waited for.
+  const loading = loadPrograms(attachment);
+  loading.catch(() => undefined);
+  let wireNetns: Netns | undefined;
   let datapath: Datapath | undefined;
   let controller: Controller | undefined;
   try {
+    wireNetns = wireNetnsOf(attachment, netns);
     step('peer-netns');
     const pins = makePinDirectory(attachment.id);
     step('pin-directory');
@@ -219,7 +229,7 @@ async function build(attachment: Attachment, netns: Netns, options: AttachOption
     if (options.hook === null) PollerThread.start(attachment.queues, spreadOf(attachment));
     makeInterface(attachment, netns, wireNetns, options);
 
-    datapath = openDatapath(attachment, pins, netns, wireNetns);
+    datapath = openDatapath(attachment, await loading, pins, netns, wireNetns);
     attachment.attach = datapath.links.tx.kind;
     const { tx, sink, retry } = datapath.links;
     attachment.links = { tx: tx.toJSON(), sink: sink?.toJSON() ?? null, retry: retry.map((link) => link.toJSON()) };
@@ -239,8 +249,9 @@ async function build(attachment: Attachment, netns: Netns, options: AttachOption
   } catch (error) {
     await controller?.abandon();
     PollerThread.endIfUnused();
+    await loading.then((object) => object.close(), () => undefined);
     datapath?.close();
-    wireNetns.close();
+    wireNetns?.close();
     lock.close();
     throw error;
   }

@@ -39,7 +39,8 @@ function makeVeth(
   attachment.ifindex = link.ifindex;
   end.ifindex = peer.ifindex;
   attachment.baseline.peerTxPackets = peerNetns.run(() => transmittedFramesOf(peer.ifindex)) ?? 0;
-  if (attachment.whenFull === 'hold') attachment.rooms = peerNetns.run(() => roomsOf(attachment));
+  const { id, rooms, queuePackets } = attachment;
+  peerNetns.run(() => rooms.forEach((room, queue) => createRoom(id, queue, room, roomFrameCost(queuePackets))));
   saveAttachment(attachment);
   step('room');
 }
@@ -51,16 +52,6 @@ function makeDummy(attachment: Attachment, options: AttachOptions): void {
   saveAttachment(attachment);
   nameDummy(attachment.id, attachment.iface);
   step('dummy-named');
-}
-
-function roomsOf({ id, queues, queuePackets }: Attachment): Attachment['rooms'] {
-  return Array.from({ length: queues }, (_, queue) => {
-    const { entry, exit } = createRoom(id, queue, roomFrameCost(queuePackets));
-    return {
-      entry: { name: entry.name, ifindex: entry.ifindex },
-      exit: { name: exit.name, ifindex: exit.ifindex },
-    };
-  });
 }
 
 /**

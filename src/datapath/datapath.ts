@@ -66,7 +66,19 @@ export function requireObject(): string {
 /** Throws if libbpf cannot be loaded. */
 export const requireLibbpf = (): string => explain('libbpf', libbpfVersion);
 
-function loadObject(attachment: Attachment): BpfObject {
+/**
+ * Loads the programs for an attachment that is planned, which takes as long as all the rest: on another thread, so
+ * that the interface can be made meanwhile. The caller closes the object. Rejects with a VnetError.
+ */
+export async function loadPrograms(attachment: Attachment): Promise<BpfObject> {
+  try {
+    return await load(attachment);
+  } catch (error) {
+    throw explained('the BPF programs', error);
+  }
+}
+
+async function load(attachment: Attachment): Promise<BpfObject> {
   const object = BpfObject.open(requireObject());
   try {
     const { queues, rooms } = attachment;
@@ -87,7 +99,7 @@ function loadObject(attachment: Attachment): BpfObject {
     });
     object.setAutoload('sink', attachment.peer !== null);
     object.setAutoload('retry', rooms.length > 0);
-    object.load();
+    await object.loadAsync();
     return object;
   } catch (error) {
     object.close();
@@ -96,11 +108,10 @@ function loadObject(attachment: Attachment): BpfObject {
 }
 
 /**
- * Loads, pins and attaches. `pins` is an empty directory on bpffs. What was attached stays when
- * this process ends: the links are pinned. Throws a VnetError that says which step failed.
+ * Pins and attaches what is loaded. `pins` is an empty directory on bpffs. What was attached stays when
+ * this process ends: the links are pinned. The object is closed. Throws a VnetError that says which step failed.
  */
-export function openDatapath(attachment: Attachment, pins: string, netns: Netns, wireNetns: Netns): Datapath {
-  const object = explain('the BPF programs', () => loadObject(attachment));
+export function openDatapath(attachment: Attachment, object: BpfObject, pins: string, netns: Netns, wireNetns: Netns): Datapath {
   const rings: BpfMap[] = [];
   try {
     for (const name of MAPS) pinMap(object, name, path.join(pins, name));
@@ -165,21 +176,25 @@ function explain<T>(what: string, body: () => T): T {
   try {
     return body();
   } catch (error) {
-    if (error instanceof VerifierError) {
-      throw new VnetError('VERIFIER', what, error.message, {
-        hint: 'this is a bug in vnet-bpf or an unsupported kernel; --debug shows the verifier log',
-        cause: error,
-      });
-    }
-    if (error instanceof LibraryError) {
-      throw new VnetError('LIBBPF_MISSING', error.library, 'this library, libbpf 1.0 or later, cannot be loaded', {
-        hint: 'apt-get install libbpf1, or set LIBBPF_TS_LIBRARY to its path',
-        cause: error,
-      });
-    }
-    if (error instanceof BpfError) {
-      throw new VnetError('BPF_OBJECT', what, error.message, { hint: 'vnet-bpf doctor looks for the cause', cause: error });
-    }
-    throw error;
+    throw explained(what, error);
   }
+}
+
+function explained(what: string, error: unknown): unknown {
+  if (error instanceof VerifierError) {
+    return new VnetError('VERIFIER', what, error.message, {
+      hint: 'this is a bug in vnet-bpf or an unsupported kernel; --debug shows the verifier log',
+      cause: error,
+    });
+  }
+  if (error instanceof LibraryError) {
+    return new VnetError('LIBBPF_MISSING', error.library, 'this library, libbpf 1.0 or later, cannot be loaded', {
+      hint: 'apt-get install libbpf1, or set LIBBPF_TS_LIBRARY to its path',
+      cause: error,
+    });
+  }
+  if (error instanceof BpfError) {
+    return new VnetError('BPF_OBJECT', what, error.message, { hint: 'vnet-bpf doctor looks for the cause', cause: error });
+  }
+  return error;
 }

@@ -9,10 +9,10 @@
  * pass a per-CPU backlog in between, where frames that two CPUs dequeue overtake each other.
  */
 import { KICK_BYTES, roomQdisc, RTM_NEWQDISC } from '../datapath/waiting-room';
-import { HINTS, VnetError } from '../errors';
+import { VnetError } from '../errors';
 import { SystemError } from '../native/libc';
 import { ipBatch } from './ip';
-import { linkByName, type Link } from './links';
+import type { Link } from './links';
 import { qdiscsOf } from './qdisc';
 import { change, NLM_F_CREATE, NLM_F_REPLACE } from './rtnetlink';
 import { MAX_MTU } from './veth';
@@ -27,21 +27,37 @@ export const roomNames = (id: string, queue: number): { entry: string; exit: str
   unused: `vy${id}q${queue}`,
 });
 
-/** Makes entry and exit, both up; runs in the hidden namespace. `frameCost` is what credit.ts says. */
-export function createRoom(id: string, queue: number, frameCost: number): { entry: Link; exit: Link } {
+export interface Room {
+  entry: { name: string; ifindex: number };
+  exit: { name: string; ifindex: number };
+}
+
+/** Far above the indexes that the kernel gives, which are small and in their order. */
+const FIRST_INDEX = 1 << 20;
+
+/**
+ * The rooms of an attachment that are to be made, with their indexes: the programs that know them are loaded
+ * meanwhile. `present` are the links of the hidden namespace; nobody else makes any while the caller has the global lock.
+ */
+export function planRooms(id: string, queues: number, present: readonly Link[]): Room[] {
+  const first = Math.max(FIRST_INDEX, ...present.map(({ ifindex }) => ifindex + 1));
+  return Array.from({ length: queues }, (_, queue) => {
+    const { entry, exit } = roomNames(id, queue);
+    return { entry: { name: entry, ifindex: first + 2 * queue }, exit: { name: exit, ifindex: first + 2 * queue + 1 } };
+  });
+}
+
+/** Makes a room as planned, entry and exit up; runs in the hidden namespace. `frameCost` is what credit.ts says. */
+export function createRoom(id: string, queue: number, { entry, exit }: Room, frameCost: number): void {
   const names = roomNames(id, queue);
   ipBatch([
-    `link add name ${names.exit} mtu ${MAX_MTU} type veth peer name ${names.unused} mtu ${MAX_MTU}`,
+    `link add name ${names.exit} index ${exit.ifindex} mtu ${MAX_MTU} type veth peer name ${names.unused} mtu ${MAX_MTU}`,
     `link set dev ${names.unused} up`,
     `link set dev ${names.exit} up`,
-    `link add link ${names.exit} name ${names.entry} mtu ${MAX_MTU} type macvlan mode private`,
+    `link add link ${names.exit} name ${names.entry} index ${entry.ifindex} mtu ${MAX_MTU} type macvlan mode private`,
     `link set dev ${names.entry} up`,
   ]);
-  const entry = linkByName(names.entry);
-  const exit = linkByName(names.exit);
-  if (!entry || !exit) throw new VnetError('INTERFACE_GONE', 'the waiting room', 'somebody removed it while it was being made', { hint: HINTS.removed });
   makeQdisc(entry.ifindex, frameCost);
-  return { entry, exit };
 }
 
 function makeQdisc(ifindex: number, frameCost: number): void {

@@ -10,6 +10,7 @@ import * as path from 'node:path';
 import { VnetError } from '../errors';
 import { FileLock } from './lock';
 import { privateDirectory, stateDirectory, stateRoot } from './paths';
+import type { Room } from '../link/room';
 import type { TakenRecord } from '../link/taken';
 import type { TcLinkState } from 'libbpf-ts';
 
@@ -52,7 +53,7 @@ export interface Attachment {
   /** What marks reinjected frames where there is no peer; 0 where there is. */
   reinjectMark: number;
   /** The waiting room of each queue, with --when-full hold: where held frames enter and leave it. */
-  rooms: { entry: { name: string; ifindex: number }; exit: { name: string; ifindex: number } }[];
+  rooms: Room[];
   attach: 'tcx' | 'clsact';
   links: { tx: TcLinkState; sink: TcLinkState | null; retry: TcLinkState[] } | null;
   pid: number;

@@ -11,6 +11,7 @@ import { BpfMap } from './map';
 import { lastErrno } from './native/libc';
 import type { Address } from './native/libc';
 import { CStruct } from './native/layout';
+import { callOnThread } from './native/lazy';
 import { libbpf } from './native/libbpf';
 import { copyMemory, viewMemory } from './native/memory';
 import { BpfProgram } from './program';
@@ -21,7 +22,12 @@ export interface OpenObjectOptions {
   readonly name?: string;
 }
 
-type State = 'open' | 'loaded' | 'failed' | 'closed';
+type State = 'open' | 'loading' | 'loaded' | 'failed' | 'closed';
+
+interface Logs extends Disposable {
+  readonly wanted: [name: string, handle: Address][];
+  readonly buffers: LogBuffers;
+}
 
 /**
  * A BPF object file: opened, configured, loaded into the kernel once.
@@ -148,19 +154,34 @@ export class BpfObject implements Disposable {
    *   programs on trampolines; BpfError otherwise, with code `BPF_PERMISSION` and the capability named when one is missing
    */
   load(): void {
+    using logs = this.#logged();
+    this.#finishLoad(logs, libbpf.bpf_object__load(this.#handle));
+  }
+
+  /**
+   * The same on another thread: reading the kernel's types and verifying take a tenth of a second or more. The object is
+   * not to be used until it is done.
+   */
+  async loadAsync(): Promise<void> {
+    using logs = this.#logged();
+    this.#state = 'loading';
+    this.#finishLoad(logs, await callOnThread(libbpf.bpf_object__load, this.#handle));
+  }
+
+  /** Gives each program that is to be loaded a place for the verifier's log. */
+  #logged(): Logs {
     this.#requireState('load', 'open');
     const wanted = [...this.#programs].filter(([, handle]) => libbpf.bpf_program__autoload(handle));
-    using logs = new LogBuffers(wanted.length);
-    wanted.forEach(([, handle], i) => libbpf.bpf_program__set_log_buf(handle, logs.address(i), logs.size));
+    const buffers = new LogBuffers(wanted.length);
     // libbpf loads with log level 0 and repeats a refused program with level 1 into the program's buffer.
-    const error = -libbpf.bpf_object__load(this.#handle);
+    wanted.forEach(([, handle], i) => libbpf.bpf_program__set_log_buf(handle, buffers.address(i), buffers.size));
+    return { wanted, buffers, [Symbol.dispose]: () => buffers[Symbol.dispose]() };
+  }
+
+  #finishLoad({ wanted, buffers }: Logs, result: number): void {
     for (const [, handle] of wanted) libbpf.bpf_program__set_log_buf(handle, 0, 0);
-    if (error === 0) {
-      this.#state = 'loaded';
-      return;
-    }
-    this.#state = 'failed';
-    throw loadError(this.name, wanted.map(([name, handle], i) => ({ name, handle, log: logs.text(i) })), error);
+    this.#state = result === 0 ? 'loaded' : 'failed';
+    if (result !== 0) throw loadError(this.name, wanted.map(([name, handle], i) => ({ name, handle, log: buffers.text(i) })), -result);
   }
 
   /** A new handle on a map of the loaded object, for the caller to close; it outlives the object. */
@@ -181,9 +202,10 @@ export class BpfObject implements Disposable {
     return program;
   }
 
-  /** Frees what load() needed. Maps and programs that were handed out stay. */
+  /** Frees what load() needed. Maps and programs that were handed out stay. Throws UsageError while loadAsync() is under way. */
   close(): void {
     if (this.#state === 'closed') return;
+    this.#requireState('close', 'open', 'loaded', 'failed');
     this.#state = 'closed';
     libbpf.bpf_object__close(this.#handle);
   }
@@ -215,7 +237,7 @@ export class BpfObject implements Disposable {
 
   #requireState(operation: string, ...states: State[]): void {
     if (states.includes(this.#state)) return;
-    const why = { open: 'is not loaded yet', loaded: 'is loaded already', failed: 'failed to load', closed: 'is closed' };
+    const why = { open: 'is not loaded yet', loading: 'is being loaded', loaded: 'is loaded already', failed: 'failed to load', closed: 'is closed' };
     throw new UsageError(operation, `the object ${this.name} ${why[this.#state]}`);
   }
 }

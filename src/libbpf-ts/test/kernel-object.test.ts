@@ -84,6 +84,20 @@ t.test('objects', { skip: skipUnlessRoot }, async (t) => {
     t.equal(good.testRun({ data: packet() }).retval, 0);
   });
 
+  t.test('loading on another thread', async (t) => {
+    using object = BpfObject.open(basic);
+    const loading = object.loadAsync();
+    t.throws(() => object.map('hash'), { code: 'BPF_USAGE', message: /being loaded/ });
+    t.throws(() => object.close(), { code: 'BPF_USAGE', message: /being loaded/ });
+    await loading;
+    using program = object.program('constants');
+    t.type(program.testRun({ data: packet() }).retval, 'number');
+    await t.rejects(object.loadAsync(), { code: 'BPF_USAGE', message: /loaded already/ });
+
+    using without = BpfObject.open(refused);
+    await t.rejects(without.loadAsync(), { code: 'BPF_VERIFIER', program: 'bad', log: /return \*value/ });
+  });
+
   t.test('what is no object is BPF_OBJECT', async (t) => {
     t.throws(() => BpfObject.open('/nonexistent.bpf.o'), { code: 'BPF_OBJECT', message: /ENOENT/ });
     t.throws(() => BpfObject.open(Buffer.from('garbage')), { code: 'BPF_OBJECT' });

@@ -25,3 +25,9 @@ export function bindLazily<Functions extends object>(
   }
   return bound as Functions;
 }
+
+/** A function of such an object, called on a thread of libuv's pool; what its arguments point to must stay. */
+export function callOnThread<Arguments extends unknown[], Result>(bound: (...args: Arguments) => Result, ...args: Arguments): Promise<Result> {
+  const native = bound as unknown as { async: (...args: [...Arguments, (error: Error | null, result: Result) => void]) => void };
+  return new Promise((resolve, reject) => native.async(...args, (error, result) => (error ? reject(error) : resolve(result))));
+}
