@@ -255,7 +255,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
       this.polling?.setLinkDown(!link.up);
       if (this.parts.hairpinAll) this.followAddresses(netns);
       const { hairpin } = this.attachment;
-      if (link.up && hairpin && hairpin.addresses.length > 0) netns.run(() => restoreRoutes(link.name, hairpin));
+      if (link.up && hairpin && hairpin.addresses.length > 0) netns.run(() => restoreRoutes(link, hairpin));
     } finally {
       netns.close();
     }

@@ -8,9 +8,9 @@ import { passesUdpGso } from '../kernel-features';
 import { createDummy, nameDummy } from '../link/dummy';
 import { cutMergedPackets, keepLoopableOffloads } from '../link/features';
 import { hairpinTable, syncHairpin } from '../link/hairpin';
-import { addresses } from '../link/addresses';
-import { ipBatch } from '../link/ip';
-import { linkByName, transmittedFramesOf, type Link } from '../link/links';
+import { addresses, setAddress } from '../link/addresses';
+import { linkByName, setUp, transmittedFramesOf, type Link } from '../link/links';
+import { refused } from '../link/refused';
 import type { Netns } from '../link/netns';
 import { createRoom } from '../link/room';
 import { createVeth, DEFAULT_MTU, randomMac, setInterfaceSysctl } from '../link/veth';
@@ -72,27 +72,27 @@ export function requireIpv6For(iface: string, wanted: readonly Cidr[]): void {
 
 /** Sets the interface up and gives it its addresses; the loop runs already, so nothing it sends is lost. */
 export function bringUp(attachment: Attachment, options: AttachOptions): Link {
-  const { iface } = attachment;
-  const lines = [`link set dev ${iface} up`];
+  const { iface, ifindex } = attachment;
   if (!attachment.taken) withoutAddressDetection(iface);
   // What an adopted one has already is left alone, with the routes that belong to it.
   const present = attachment.added.length > 0 ? addresses(iface) : [];
-  for (const { family, address, prefix } of options.addresses) {
-    if (present.some((had) => had.address === address && had.prefix === prefix)) continue;
-    // nodad: as above, also on an interface that was there before.
-    lines.push(`addr replace ${address}/${prefix} dev ${iface}${family === 6 ? ' nodad' : ''}`);
-  }
+  const missing = options.addresses.filter(({ address, prefix }) => !present.some((had) => had.address === address && had.prefix === prefix));
   requireIpv6For(iface, options.addresses);
   // What is going to be done is recorded first, so that a kill in between is mended by teardown.
   attachment.added = [...new Set([...attachment.added, ...options.addresses.map(({ address }) => address)])];
   saveAttachment(attachment);
-  ipBatch(lines);
+  try {
+    setUp(ifindex);
+    for (const address of missing) setAddress(ifindex, address);
+  } catch (cause) {
+    throw refused(`interface ${iface}`, cause, 'ENODEV', 'somebody removed it while it was being made', HINTS.removed);
+  }
   if (options.addresses.length > 0) {
     const before = attachment.hairpin;
     const added = options.addresses.filter(({ address }) => !before?.addresses.some((had) => had.address === address));
-    attachment.hairpin = { addresses: before?.addresses ?? [], table: hairpinTable(attachment.ifindex) };
+    attachment.hairpin = { addresses: before?.addresses ?? [], table: hairpinTable(ifindex) };
     saveAttachment(attachment);
-    attachment.hairpin = syncHairpin(iface, attachment.ifindex, [...(before?.addresses ?? []), ...added], before);
+    attachment.hairpin = syncHairpin(iface, ifindex, [...(before?.addresses ?? []), ...added], before);
     step('hairpin');
   }
   const link = linkByName(iface);

@@ -8,8 +8,9 @@ import { BpfError, restoreTcLink, type TcLinkState } from 'libbpf-ts';
 
 import { removeHairpin } from '../link/hairpin';
 import { unnamedDummy } from '../link/dummy';
-import { ipBatchIfPossible, ipIfPossible } from '../link/ip';
+import { ifPossible } from '../link/if-possible';
 import { linkByIndex, linkByName, links, type Link } from '../link/links';
+import { removeLink } from '../link/make-links';
 import { namedNetnsFiles, Netns } from '../link/netns';
 import { roomExits } from '../link/room';
 import { restoreTaken } from '../link/taken';
@@ -56,9 +57,9 @@ function removeFromUserNetns(attachment: Attachment): void {
         restoreTaken(attachment.iface, attachment.taken, attachment.added);
       } else {
         const link = attachment.ifindex > 0 ? linkByIndex(attachment.ifindex) : null;
-        if (link && isOurs(link, attachment)) ipIfPossible(['link', 'del', 'dev', link.name]);
-        const unnamed = unnamedDummy(attachment.id);
-        if (attachment.backend === 'dummy' && linkByName(unnamed)) ipIfPossible(['link', 'del', 'dev', unnamed]);
+        if (link && isOurs(link, attachment)) ifPossible(() => removeLink(link.ifindex));
+        const unnamed = attachment.backend === 'dummy' ? linkByName(unnamedDummy(attachment.id)) : null;
+        if (unnamed) ifPossible(() => removeLink(unnamed.ifindex));
       }
     });
   } finally {
@@ -89,7 +90,7 @@ function removePeer(attachment: Attachment): void {
     peerNetns.run(() => {
       const { id } = attachment;
       const left = links().filter(({ name }) => name === peerName(id) || name.startsWith(roomExits(id)));
-      ipBatchIfPossible(left.map(({ name }) => `link del dev ${name}`));
+      for (const { ifindex } of left) ifPossible(() => removeLink(ifindex));
     });
   } finally {
     peerNetns.close();

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MIT
-/** The IP addresses of an interface of the calling thread's network namespace. */
+/** The IP addresses of an interface of the calling thread's network namespace. What fails is a SystemError. */
 import { linkByName } from './links';
-import { AF_INET, AF_INET6, askAll, attributesOf, ipTextOf } from './rtnetlink';
+import { attribute, message } from './message';
+import { AF_INET, AF_INET6, askAll, attributesOf, change, familyOf, ipBytes, ipTextOf, NLM_F_CREATE, NLM_F_REPLACE } from './rtnetlink';
 
+const RTM_NEWADDR = 20;
 const RTM_GETADDR = 22;
 /** struct ifaddrmsg: family, prefix length, flags, scope, ifindex. */
 const IFADDR_BYTES = 8;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const RT_SCOPE_UNIVERSE = 0;
+const RT_SCOPE_HOST = 254;
+const IFA_F_NODAD = 0x02;
 
 export interface Address {
   family: 4 | 6;
@@ -31,4 +35,14 @@ export function addresses(iface: string): Address[] {
     if (!bytes) return [];
     return [{ family: family === AF_INET ? 4 : 6, address: ipTextOf(bytes), prefix: message.getUint8(1), global: message.getUint8(3) === RT_SCOPE_UNIVERSE }];
   });
+}
+
+/** Gives an interface an address, or sets one that it has already. One of IPv6 is ready at once, without detection of duplicates. */
+export function setAddress(ifindex: number, { family, address, prefix }: Omit<Address, 'global'>): void {
+  const bytes = ipBytes(family, address);
+  const header = new Uint8Array(IFADDR_BYTES);
+  const scope = family === 4 && bytes[0] === 127 ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE;
+  header.set([familyOf(family), prefix, family === 6 ? IFA_F_NODAD : 0, scope]);
+  new DataView(header.buffer).setInt32(4, ifindex, true);
+  change(RTM_NEWADDR, message(header, attribute(IFA_LOCAL, bytes), attribute(IFA_ADDRESS, bytes)), NLM_F_CREATE | NLM_F_REPLACE);
 }

@@ -16,8 +16,10 @@ import * as fs from 'node:fs';
 import type { HairpinRecord } from '../state/store';
 import { VnetError } from '../errors';
 import { addresses } from './addresses';
-import { ipBatch, ipBatchIfPossible } from './ip';
-import { LOCAL_TABLE, rules, type Rule } from './rules';
+import { ifPossible } from './if-possible';
+import type { Link } from './links';
+import { removeRoute, setRoute } from './routes';
+import { addRule, LOCAL_TABLE, removeRule, rules, type Rule } from './rules';
 import { setInterfaceSysctl } from './veth';
 
 const FROM_LOOP = 10;
@@ -25,6 +27,7 @@ const TO_LOOP = 20;
 const MOVED_LOCAL = 30;
 /** rtnetlink protocol of our rules and routes; 4 to 255 are free for routing daemons to choose. */
 const PROTOCOL = 86;
+const RTPROT_KERNEL = 2;
 const FAMILIES = [4, 6] as const;
 
 export interface HairpinAddress {
@@ -33,38 +36,37 @@ export interface HairpinAddress {
 }
 
 const isOurs = (rule: Rule): boolean => rule.protocol === PROTOCOL;
-const full = (family: 4 | 6): number => (family === 4 ? 32 : 128);
+const rule = (priority: number, table: number, more: Partial<Rule> = {}): Rule => ({ priority, table, protocol: PROTOCOL, fromAll: true, ...more });
+const movedLocal = rule(MOVED_LOCAL, LOCAL_TABLE);
+/** As the kernel makes it itself. */
+const local = rule(0, LOCAL_TABLE, { protocol: RTPROT_KERNEL });
 
 /** The routing table of an interface: one per ifindex, out of the way of the usual ones. */
 export const hairpinTable = (ifindex: number): number => 0x564e0000 + ifindex;
 
-/** Commands that move the rule for the local table below ours; none where that is done already. */
-function movingLocalRuleDown(family: 4 | 6, present: readonly Rule[]): string[] {
+/** Moves the rule for the local table below ours, where that is not done already. */
+function moveLocalRuleDown(family: 4 | 6): void {
+  const present = rules(family);
   const first = present[0];
-  if (present.some((rule) => isOurs(rule) && rule.priority === MOVED_LOCAL)) return [];
+  if (present.some((rule) => isOurs(rule) && rule.priority === MOVED_LOCAL)) return;
   if (first?.table !== LOCAL_TABLE || first.priority !== 0) {
     // Not our own rule for `iif`, which asks the local table too.
-    const local = present.find((rule) => !isOurs(rule) && rule.table === LOCAL_TABLE && rule.fromAll && rule.iif === undefined);
-    if (local && local.priority > TO_LOOP) return []; // somebody moved it already: nothing to move
+    const other = present.find((rule) => !isOurs(rule) && rule.table === LOCAL_TABLE && rule.fromAll && rule.iif === undefined);
+    if (other && other.priority > TO_LOOP) return; // somebody moved it already: nothing to move
     throw new VnetError('UNSUPPORTED', `hairpin for IPv${family}`, 'the rule for the local table is not where it should be', {
       hint: `ip -${family} rule show: expected "0: from all lookup local"`,
     });
   }
-  return [
-    `rule add priority ${MOVED_LOCAL} from all lookup local protocol ${PROTOCOL}`,
-    'rule del priority 0 from all lookup local',
-  ];
+  addRule(family, movedLocal);
+  removeRule(family, first);
 }
 
-/** Commands that put it back, unless another interface needs it where it is. `left` are the rules without those of this one. */
-function movingLocalRuleBack(left: readonly Rule[]): string[] {
-  if (!left.some((rule) => isOurs(rule) && rule.priority === MOVED_LOCAL)) return [];
-  if (left.some((rule) => isOurs(rule) && rule.priority !== MOVED_LOCAL)) return [];
-  const back = left.some((rule) => rule.priority === 0 && rule.table === LOCAL_TABLE);
-  return [
-    ...(back ? [] : ['rule add priority 0 from all lookup local protocol kernel']),
-    `rule del priority ${MOVED_LOCAL} from all lookup local protocol ${PROTOCOL}`,
-  ];
+/** Puts it back, unless another interface needs it where it is. `left` are the rules without those of this one. */
+function moveLocalRuleBack(family: 4 | 6, left: readonly Rule[]): void {
+  if (!left.some((rule) => isOurs(rule) && rule.priority === MOVED_LOCAL)) return;
+  if (left.some((rule) => isOurs(rule) && rule.priority !== MOVED_LOCAL)) return;
+  if (!left.some((rule) => rule.priority === 0 && rule.table === LOCAL_TABLE)) ifPossible(() => addRule(family, local));
+  ifPossible(() => removeRule(family, movedLocal));
 }
 
 /** Brings rules and routes in line with `wanted`; returns the record to keep for the way back. */
@@ -83,12 +85,13 @@ export function syncHairpin(
     const had = (before?.addresses ?? []).filter((entry) => entry.family === family).map((entry) => entry.address);
     const want = wanted.filter((entry) => entry.family === family).map((entry) => entry.address);
     if (want.length > 0) {
-      const lines = had.length === 0 ? [`rule add priority ${FROM_LOOP} ${fromLoop(iface)}`] : [];
+      if (had.length === 0) addRule(family, rule(FROM_LOOP, LOCAL_TABLE, { iif: iface }));
       for (const address of want.filter((entry) => !had.includes(entry))) {
-        lines.push(route('replace', family, address, iface, table), `rule add priority ${TO_LOOP} ${toLoop(family, address, table)}`);
+        setRoute('replace', { family, address, table }, ifindex, PROTOCOL);
+        addRule(family, rule(TO_LOOP, table, { iif: 'lo', to: address }));
       }
       // Rules before the move: until the local rule is moved down they change nothing.
-      ipBatch([...lines, ...movingLocalRuleDown(family, rules(family))], family);
+      moveLocalRuleDown(family);
     }
     const gone = had.filter((entry) => !want.includes(entry));
     if (gone.length > 0) remove(family, iface, table, (rule) => gone.includes(rule.to ?? '') || want.length === 0);
@@ -96,24 +99,16 @@ export function syncHairpin(
   return { addresses: [...wanted], table };
 }
 
-const fromLoop = (iface: string): string => `iif ${iface} lookup local protocol ${PROTOCOL}`;
-
-const toLoop = (family: 4 | 6, address: string, table: number): string =>
-  `iif lo to ${address}/${full(family)} lookup ${table} protocol ${PROTOCOL}`;
-
-const route = (verb: 'add' | 'replace', family: 4 | 6, address: string, iface: string, table: number): string =>
-  `route ${verb} ${address}/${full(family)} dev ${iface} src ${address} table ${table} protocol ${PROTOCOL}`;
-
 /**
  * Puts back the routes that the kernel took when the interface was set down. Addresses of IPv6
  * went with them; one that somebody gives it again is looped again.
  */
-export function restoreRoutes(iface: string, { addresses: looped, table }: HairpinRecord): void {
-  const present = addresses(iface).map(({ address }) => address);
+export function restoreRoutes({ name, ifindex }: Link, { addresses: looped, table }: HairpinRecord): void {
+  const present = addresses(name).map(({ address }) => address);
   const lost = looped.filter(({ address }) => present.includes(address));
   // `add` fails where the route is there, and leaves it alone: a route replaced under a blocked sender
   // costs IPv6 its datagram. Should it be set down again meanwhile, its next up brings us back here.
-  ipBatchIfPossible(lost.map(({ family, address }) => route('add', family, address, iface, table)));
+  for (const { family, address } of lost) ifPossible(() => setRoute('add', { family, address, table }, ifindex, PROTOCOL));
 }
 
 /**
@@ -126,12 +121,12 @@ function remove(family: 4 | 6, iface: string, table: number, goes: (rule: Rule) 
     const mine = rule.priority === TO_LOOP ? rule.table === table : rule.priority === FROM_LOOP && rule.iif === iface;
     return isOurs(rule) && mine && goes(rule);
   });
-  const lines = leaving.flatMap(({ to }) => {
-    if (to === undefined) return [`rule del priority ${FROM_LOOP} ${fromLoop(iface)}`];
-    return [`rule del priority ${TO_LOOP} ${toLoop(family, to, table)}`, `route del ${to}/${full(family)} table ${table}`];
-  });
-  const left = present.filter((rule) => !leaving.includes(rule));
-  ipBatchIfPossible([...lines, ...movingLocalRuleBack(left)], family);
+  for (const rule of leaving) {
+    ifPossible(() => removeRule(family, rule));
+    const { to } = rule;
+    if (to !== undefined) ifPossible(() => removeRoute({ family, address: to, table }));
+  }
+  moveLocalRuleBack(family, present.filter((rule) => !leaving.includes(rule)));
 }
 
 /**

@@ -6,7 +6,8 @@
  */
 import * as fs from 'node:fs';
 
-import { HOST_PEER_NETNS, hostMountCommand, peerNetnsFile } from '../state/paths';
+import { bindMount, unmountLazily } from '../native/libc';
+import { HOST_PEER_NETNS, onHostMounts, peerNetnsFile } from '../state/paths';
 import { links } from './links';
 import { inNewNetns, Netns } from './netns';
 
@@ -33,8 +34,8 @@ export function ensurePeerNetns(): Netns {
       const sysctl = `/proc/sys/net/ipv6/conf/${scope}/disable_ipv6`;
       if (fs.existsSync(sysctl)) fs.writeFileSync(sysctl, '1');
     }
-    // The mount command inherits this thread's network namespace: that is the one it binds.
-    hostMountCommand('mount', ['--bind', '/proc/self/ns/net', HOST_PEER_NETNS]);
+    // The namespace of this thread; a command inherits it.
+    onHostMounts(() => bindMount('/proc/thread-self/ns/net', HOST_PEER_NETNS), 'mount', ['--bind', '/proc/self/ns/net', HOST_PEER_NETNS]);
   });
   return Netns.at(file);
 }
@@ -47,7 +48,7 @@ export function removeEmptyPeerNetns(): void {
     netns.close();
     if (inUse) return;
     // Lazily, as ip netns del: `vnet-bpf stats` may have it open just now.
-    hostMountCommand('umount', ['-l', HOST_PEER_NETNS]);
+    onHostMounts(() => unmountLazily(HOST_PEER_NETNS), 'umount', ['-l', HOST_PEER_NETNS]);
   }
   fs.rmSync(peerNetnsFile(), { force: true });
 }

@@ -9,11 +9,10 @@
  * pass a per-CPU backlog in between, where frames that two CPUs dequeue overtake each other.
  */
 import { KICK_BYTES, roomQdisc, RTM_NEWQDISC } from '../datapath/waiting-room';
-import { VnetError } from '../errors';
-import { SystemError } from '../native/libc';
-import { ipBatch } from './ip';
-import type { Link } from './links';
+import { setUp, type Link } from './links';
+import { addMacvlan, addVeth } from './make-links';
 import { qdiscsOf } from './qdisc';
+import { refused } from './refused';
 import { change, NLM_F_CREATE, NLM_F_REPLACE } from './rtnetlink';
 import { MAX_MTU } from './veth';
 
@@ -43,30 +42,26 @@ export function planRooms(id: string, queues: number, present: readonly Link[]):
   const first = Math.max(FIRST_INDEX, ...present.map(({ ifindex }) => ifindex + 1));
   return Array.from({ length: queues }, (_, queue) => {
     const { entry, exit } = roomNames(id, queue);
-    return { entry: { name: entry, ifindex: first + 2 * queue }, exit: { name: exit, ifindex: first + 2 * queue + 1 } };
+    // The third is that of the exit's unused end.
+    return { entry: { name: entry, ifindex: first + 3 * queue }, exit: { name: exit, ifindex: first + 3 * queue + 1 } };
   });
 }
 
 /** Makes a room as planned, entry and exit up; runs in the hidden namespace. `frameCost` is what credit.ts says. */
 export function createRoom(id: string, queue: number, { entry, exit }: Room, frameCost: number): void {
-  const names = roomNames(id, queue);
-  ipBatch([
-    `link add name ${names.exit} index ${exit.ifindex} mtu ${MAX_MTU} type veth peer name ${names.unused} mtu ${MAX_MTU}`,
-    `link set dev ${names.unused} up`,
-    `link set dev ${names.exit} up`,
-    `link add link ${names.exit} name ${names.entry} index ${entry.ifindex} mtu ${MAX_MTU} type macvlan mode private`,
-    `link set dev ${names.entry} up`,
-  ]);
-  makeQdisc(entry.ifindex, frameCost);
-}
-
-function makeQdisc(ifindex: number, frameCost: number): void {
+  const { unused } = roomNames(id, queue);
+  const up = { mtu: MAX_MTU, up: true };
   try {
-    change(RTM_NEWQDISC, roomQdisc(ifindex, frameCost).body, NLM_F_CREATE | NLM_F_REPLACE);
+    addVeth({ ...exit, ...up }, { name: unused, mtu: MAX_MTU, ifindex: exit.ifindex + 1 });
+    setUp(exit.ifindex + 1);
+    addMacvlan({ ...entry, ...up }, exit.ifindex);
   } catch (cause) {
-    if (!(cause instanceof SystemError)) throw cause;
-    const why = cause.code === 'ENOENT' ? 'this kernel has no tbf qdisc' : cause.message;
-    throw new VnetError('COMMAND_FAILED', 'the waiting room', why, { hint: 'modprobe sch_tbf, or attach with --when-full drop', cause });
+    throw refused('the waiting room', cause, 'EOPNOTSUPP', 'this kernel has no macvlan', 'modprobe macvlan, or attach with --when-full drop');
+  }
+  try {
+    change(RTM_NEWQDISC, roomQdisc(entry.ifindex, frameCost).body, NLM_F_CREATE | NLM_F_REPLACE);
+  } catch (cause) {
+    throw refused('the waiting room', cause, 'ENOENT', 'this kernel has no tbf qdisc', 'modprobe sch_tbf, or attach with --when-full drop');
   }
 }
 

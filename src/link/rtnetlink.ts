@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /**
- * Asks the kernel about links, addresses, rules and qdiscs: a message and its answer, where starting `ip`
- * takes 16 ms. What changes something is left to iproute2, but for what is one message anyway. Requests go to the
- * network namespace in which the socket was opened.
+ * Asks the kernel about links, addresses, routes, rules and qdiscs, and tells it what every attach and detach changes
+ * of them: a message and its answer, where starting `ip` takes 16 ms. What is rare is left to iproute2. Requests go
+ * to the network namespace in which the socket was opened.
  */
 import * as fs from 'node:fs';
 
 import { errnoOf, openSocket, receiveBytes, sendBytes, SystemError } from '../native/libc';
-import { ipv4Text, ipv6Text } from '../packet/addresses';
+import { ipv4Bytes, ipv4Text, ipv6Bytes, ipv6Text } from '../packet/addresses';
 
 export const AF_NETLINK = 16;
 export const AF_INET = 2;
@@ -17,6 +17,7 @@ const NETLINK_ROUTE = 0;
 const NLM_F_REQUEST = 0x1;
 const NLM_F_ACK = 0x4;
 export const NLM_F_REPLACE = 0x100;
+export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
 const NLM_F_DUMP_INTR = 0x10;
 const NLM_F_DUMP = 0x300;
@@ -118,6 +119,11 @@ export function textOf(attribute: DataView | undefined): string | undefined {
 
 /** An attribute that holds an address of IPv4 or IPv6. */
 export const ipTextOf = (attribute: DataView): string => (attribute.byteLength === 4 ? ipv4Text : ipv6Text)(bytesOf(attribute), 0);
+
+export const familyOf = (family: 4 | 6): number => (family === 4 ? AF_INET : AF_INET6);
+
+/** An address as an attribute holds it. */
+export const ipBytes = (family: 4 | 6, address: string): Uint8Array => (family === 4 ? ipv4Bytes : ipv6Bytes)(address);
 
 /** An attribute's bytes, where they are. */
 export const bytesOf = (attribute: DataView): Uint8Array => new Uint8Array(attribute.buffer, attribute.byteOffset, attribute.byteLength);

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
-/** The policy routing rules of the calling thread's network namespace. */
-import { AF_INET, AF_INET6, askAll, attributesOf, ipTextOf, textOf } from './rtnetlink';
+/** The policy routing rules of the calling thread's network namespace. What fails is a SystemError. */
+import { attribute, message, numberAttribute, textAttribute } from './message';
+import { askAll, attributesOf, change, familyOf, ipBytes, ipTextOf, NLM_F_CREATE, NLM_F_EXCL, textOf } from './rtnetlink';
 
+const RTM_NEWRULE = 32;
+const RTM_DELRULE = 33;
 const RTM_GETRULE = 34;
+const FR_ACT_TO_TBL = 1;
 /** struct fib_rule_hdr: family, destination's and source's prefix length, tos, table, two reserved, action, flags. */
 const RULE_BYTES = 12;
 const FRA = { DST: 1, IIFNAME: 3, PRIORITY: 6, TABLE: 15, PROTOCOL: 21 };
@@ -36,9 +40,29 @@ function toRule(message: DataView): Rule {
   };
 }
 
+function described(family: 4 | 6, { priority, table, protocol, to, iif }: Rule): Uint8Array {
+  const header = new Uint8Array(RULE_BYTES);
+  header.set([familyOf(family), to === undefined ? 0 : family === 4 ? 32 : 128]);
+  header[7] = FR_ACT_TO_TBL;
+  return message(
+    header,
+    numberAttribute(FRA.PRIORITY, priority),
+    numberAttribute(FRA.TABLE, table),
+    attribute(FRA.PROTOCOL, Uint8Array.of(protocol)),
+    ...(to === undefined ? [] : [attribute(FRA.DST, ipBytes(family, to))]),
+    ...(iif === undefined ? [] : [textAttribute(FRA.IIFNAME, iif)]),
+  );
+}
+
+/** Adds a rule; EEXIST if there is one like it. `to` is a single address. */
+export const addRule = (family: 4 | 6, rule: Rule): void => change(RTM_NEWRULE, described(family, rule), NLM_F_CREATE | NLM_F_EXCL);
+
+/** Removes a rule that is just like this one; ENOENT if there is none. */
+export const removeRule = (family: 4 | 6, rule: Rule): void => change(RTM_DELRULE, described(family, rule));
+
 /** Those of a family, in the order in which the kernel asks them. */
 export function rules(family: 4 | 6): Rule[] {
   const body = new Uint8Array(RULE_BYTES);
-  body[0] = family === 4 ? AF_INET : AF_INET6;
+  body[0] = familyOf(family);
   return askAll(RTM_GETRULE, body).map(toRule);
 }

@@ -4,11 +4,11 @@ import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 
 import { HINTS, VnetError } from '../errors';
-import { peerNetnsFile } from '../state/paths';
-import { tryCommand } from '../native/command';
 import { ipIfPossible } from './ip';
 import { linkByName, setUp, type Link } from './links';
+import { addVeth } from './make-links';
 import type { Netns } from './netns';
+import { refused } from './refused';
 
 /** The largest MTU of an Ethernet device (ETH_MAX_MTU): the peer takes whatever vnet0 can send. */
 export const MAX_MTU = 65535;
@@ -56,16 +56,10 @@ export function followMtu(iface: string, mtu: number): void {
 /** Makes the pair, vnet0 down and the peer up; returns both. Runs in vnet0's namespace. */
 export function createVeth(request: VethRequest, peerNetns: Netns): { link: Link; peer: Link } {
   const { iface, peer, mac, mtu } = request;
-  // prettier-ignore
-  const { status, stderr } = tryCommand('ip', [
-    'link', 'add', 'name', iface, 'address', mac, 'mtu', String(mtu),
-    'gso_max_segs', String(superpacketSegments(mtu)), 'type', 'veth',
-    'peer', 'name', peer, 'mtu', String(MAX_MTU), 'netns', peerNetnsFile(),
-  ]);
-  if (status !== 0) {
-    throw new VnetError('COMMAND_FAILED', `interface ${iface}`, stderr.trim().replace(/^RTNETLINK answers: /, ''), {
-      hint: /not supported|Unknown device/i.test(stderr) ? 'this kernel has no veth: modprobe veth' : HINTS.doctor,
-    });
+  try {
+    addVeth({ name: iface, mac, mtu, gsoMaxSegs: superpacketSegments(mtu) }, { name: peer, mtu: MAX_MTU, netnsFd: peerNetns.fd });
+  } catch (cause) {
+    throw refused(`interface ${iface}`, cause, 'EOPNOTSUPP', 'this kernel has no veth', 'modprobe veth');
   }
   const link = linkByName(iface);
   if (!link) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody removed it while it was being made', { hint: HINTS.removed });

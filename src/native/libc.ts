@@ -17,6 +17,8 @@ const declare = (prototype: string): Native => libc.func(prototype) as unknown a
 const c = {
   setns: declare('int setns(int fd, int nstype)'),
   unshare: declare('int unshare(int flags)'),
+  mount: declare('int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)'),
+  umount2: declare('int umount2(const char *target, int flags)'),
   flock: declare('int flock(int fd, int operation)'),
   fcntl: declare('int fcntl(int fd, int command, int argument)'),
   socket: declare('int socket(int domain, int type, int protocol)'),
@@ -72,6 +74,24 @@ export function setNetns(fd: number): void {
 /** Gives the calling thread a new network namespace. */
 export function unshareNetns(): void {
   check('unshare(CLONE_NEWNET)', c.unshare(CLONE_NEWNET));
+}
+
+const MS_BIND = 0x1000;
+const MNT_DETACH = 2;
+
+/** Binds a file to another place. */
+export function bindMount(source: string, target: string): void {
+  check('mount(MS_BIND)', c.mount(source, target, null, MS_BIND, null));
+}
+
+/** Mounts a file system that needs no device. */
+export function mountFileSystem(type: string, target: string): void {
+  check('mount', c.mount(type, target, type, 0, null));
+}
+
+/** Unmounts as soon as nobody uses it any more; out of sight at once. */
+export function unmountLazily(target: string): void {
+  check('umount2(MNT_DETACH)', c.umount2(target, MNT_DETACH));
 }
 
 const F_DUPFD_CLOEXEC = 1030;

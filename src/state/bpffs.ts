@@ -6,7 +6,8 @@ import * as path from 'node:path';
 import { isBpffs } from 'libbpf-ts';
 
 import { VnetError } from '../errors';
-import { hostMountCommand, hostPath, privateDirectory, requirePrivate } from './paths';
+import { mountFileSystem } from '../native/libc';
+import { hostPath, onHostMounts, privateDirectory, requirePrivate } from './paths';
 
 const BPFFS = '/sys/fs/bpf';
 const OURS = 'vnet-bpf';
@@ -20,7 +21,7 @@ function requireMounted(): string {
   if (isBpffs(bpffs)) return bpffs;
   const mend = `mount -t bpf bpf ${BPFFS}`;
   try {
-    hostMountCommand('mount', ['-t', 'bpf', 'bpf', BPFFS]);
+    onHostMounts(() => mountFileSystem('bpf', BPFFS), 'mount', ['-t', 'bpf', 'bpf', BPFFS]);
   } catch (cause) {
     throw new VnetError('BPFFS', `BPF file system on ${BPFFS}`, 'is not mounted and could not be', {
       hint: `as root: ${mend}`,

@@ -26,9 +26,9 @@ export function hostPath(absolute: string): string {
   return cachedRoot + absolute;
 }
 
-/** Runs a mount command where its effect is seen by the whole machine. */
-export function hostMountCommand(program: 'mount' | 'umount', args: readonly string[]): void {
-  if (hostPath('/') === '/') command(program, args);
+/** Mounts, or unmounts, where it is seen by the whole machine: by a call, or else by a command in the machine's mount namespace. */
+export function onHostMounts(call: () => void, program: 'mount' | 'umount', args: readonly string[]): void {
+  if (hostPath('/') === '/') call();
   else command('nsenter', ['--target', '1', '--mount', '--', program, ...args]);
 }
 

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+/** Makes and removes links, in the calling thread's network namespace. What fails is a SystemError. */
+import { macBytes } from '../packet/addresses';
+import { attribute, message, numberAttribute, textAttribute } from './message';
+import { change, NLM_F_CREATE, NLM_F_EXCL } from './rtnetlink';
+
+const RTM_NEWLINK = 16;
+const RTM_DELLINK = 17;
+const IFF_UP = 0x1;
+
+// include/uapi/linux/if_link.h, and veth.h
+const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, LINK: 5, LINKINFO: 18, NET_NS_FD: 28, GSO_MAX_SEGS: 40 };
+const IFLA_INFO = { KIND: 1, DATA: 2 };
+const VETH_INFO_PEER = 1;
+const IFLA_MACVLAN_MODE = 1;
+const MACVLAN_MODE_PRIVATE = 1;
+
+export interface NewLink {
+  name: string;
+  mtu: number;
+  /** The kernel chooses one unless it is given. */
+  ifindex?: number;
+  /** Down unless true. */
+  up?: boolean;
+  mac?: string;
+  /** The most segments that a superpacket may have. */
+  gsoMaxSegs?: number;
+  /** A descriptor of the namespace in which it is made; for the other end of a veth. */
+  netnsFd?: number;
+}
+
+/** struct ifinfomsg: family, type, ifindex, flags, change. */
+function ifinfo({ ifindex = 0, up = false }: { ifindex?: number; up?: boolean }): Uint8Array {
+  const bytes = new Uint8Array(16);
+  const view = new DataView(bytes.buffer);
+  view.setInt32(4, ifindex, true);
+  view.setUint32(8, up ? IFF_UP : 0, true);
+  view.setUint32(12, up ? IFF_UP : 0, true);
+  return bytes;
+}
+
+const described = (link: NewLink): Uint8Array[] => [
+  ifinfo(link),
+  textAttribute(IFLA.IFNAME, link.name),
+  numberAttribute(IFLA.MTU, link.mtu),
+  ...(link.mac === undefined ? [] : [attribute(IFLA.ADDRESS, macBytes(link.mac))]),
+  ...(link.gsoMaxSegs === undefined ? [] : [numberAttribute(IFLA.GSO_MAX_SEGS, link.gsoMaxSegs)]),
+  ...(link.netnsFd === undefined ? [] : [numberAttribute(IFLA.NET_NS_FD, link.netnsFd)]),
+];
+
+const add = (kind: string, data: Uint8Array, ...parts: Uint8Array[]): void =>
+  change(RTM_NEWLINK, message(...parts, attribute(IFLA.LINKINFO, textAttribute(IFLA_INFO.KIND, kind), attribute(IFLA_INFO.DATA, data))), NLM_F_CREATE | NLM_F_EXCL);
+
+/** A pair of Ethernet interfaces: what one sends, the other receives. The peer cannot be made up (veth_open in drivers/net/veth.c looks for its own peer). */
+export const addVeth = (link: NewLink, peer: NewLink): void => add('veth', attribute(VETH_INFO_PEER, ...described(peer)), ...described(link));
+
+/** A macvlan that keeps to itself, on top of the link `lower`. */
+export const addMacvlan = (link: NewLink, lower: number): void =>
+  add('macvlan', numberAttribute(IFLA_MACVLAN_MODE, MACVLAN_MODE_PRIVATE), ...described(link), numberAttribute(IFLA.LINK, lower));
+
+/** Removes a link, the other end of a veth with it. */
+export const removeLink = (ifindex: number): void => change(RTM_DELLINK, ifinfo({ ifindex }));
