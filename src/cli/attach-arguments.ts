@@ -22,7 +22,7 @@ import {
   type Cidr,
 } from '../controller/options';
 import { usageError } from '../errors';
-import { IN_BACKGROUND } from './background';
+import { IN_BACKGROUND } from './in-background';
 import { flag, hookOptions, text } from './option-kinds';
 
 export interface AttachArguments {

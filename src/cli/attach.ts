@@ -9,7 +9,8 @@ import { notifyService } from '../native/service-notify';
 import { named } from '../state/named';
 import type { Attachment } from '../state/store';
 import { toOptions, type AttachArguments } from './attach-arguments';
-import { inBackground, reportReady, startInBackground } from './background';
+import { startInBackground } from './background';
+import { inBackground, reportReady } from './in-background';
 import { describeAttachment } from './list';
 import { jsonText, print, printSteps, reportError } from './output';
 

@@ -8,17 +8,23 @@ import * as path from 'node:path';
 
 import { runEntry } from '../native/bytecode';
 
+/** Commands with a bundle of their own, without the others (src/setup/bundle.ts). */
+const ENTRIES: Partial<Record<string, string>> = { stats: 'look', list: 'look', attach: 'loop', detach: 'loop' };
+
 const args = process.argv.slice(2);
 const [command = ''] = args;
 
 // Loaded where they are used: each file takes a millisecond.
-const background = (): typeof import('./background') => require('./background');
-const output = (): typeof import('./output') => require('./output');
+const inBackground = () => require('./in-background') as typeof import('./in-background');
+const background = () => require('./background') as typeof import('./background');
+const output = () => require('./output') as typeof import('./output');
 
-if (command === 'attach' && background().wantsBackground(args)) {
+if (command === 'attach' && inBackground().wantsBackground(args)) {
   background()
     .startInBackground()
-    .then((text) => output().print(text), (error) => output().fail(error));
+    .then((text) => output().print(text))
+    .catch((error) => output().fail(error))
+    .finally(() => process.exit());
 } else {
-  runEntry(path.join(__dirname, ['stats', 'list'].includes(command) ? 'look' : 'program'), require, module);
+  runEntry(path.join(__dirname, ENTRIES[command] ?? 'program'), require, module);
 }

@@ -2,7 +2,9 @@
 /** Attaches one interface: the steps in their order, undone in full if one of them fails. */
 import { randomInt } from 'node:crypto';
 
-import { loadPrograms, openDatapath, type Datapath } from '../datapath/datapath';
+import type { BpfMap } from 'libbpf-ts';
+
+import { loadPrograms, makeRings, openDatapath, type Datapath } from '../datapath/datapath';
 import { txBytesLimit } from '../datapath/credit';
 import { PollerThread } from '../datapath/poller-thread';
 import { usageError, VnetError } from '../errors';
@@ -218,6 +220,7 @@ async function build(attachment: Attachment, netns: Netns, options: AttachOption
   const loading = loadPrograms(attachment);
   loading.catch(() => undefined);
   let wireNetns: Netns | undefined;
+  let rings: BpfMap[] = [];
   let datapath: Datapath | undefined;
   let controller: Controller | undefined;
   try {
@@ -228,8 +231,9 @@ async function build(attachment: Attachment, netns: Netns, options: AttachOption
     // It gets ready while the interface is made. A hook has a thread of its own.
     if (options.hook === null) PollerThread.start(attachment.queues, spreadOf(attachment));
     makeInterface(attachment, netns, wireNetns, options);
+    rings = makeRings(attachment, pins);
 
-    datapath = openDatapath(attachment, await loading, pins, netns, wireNetns);
+    datapath = openDatapath(attachment, await loading, rings, pins, netns, wireNetns);
     attachment.attach = datapath.links.tx.kind;
     const { tx, sink, retry } = datapath.links;
     attachment.links = { tx: tx.toJSON(), sink: sink?.toJSON() ?? null, retry: retry.map((link) => link.toJSON()) };
@@ -250,6 +254,7 @@ async function build(attachment: Attachment, netns: Netns, options: AttachOption
     await controller?.abandon();
     PollerThread.endIfUnused();
     await loading.then((object) => object.close(), () => undefined);
+    for (const ring of rings) ring.close();
     datapath?.close();
     wireNetns?.close();
     lock.close();

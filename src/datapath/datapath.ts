@@ -107,15 +107,26 @@ async function load(attachment: Attachment): Promise<BpfObject> {
   }
 }
 
-/**
- * Pins and attaches what is loaded. `pins` is an empty directory on bpffs. What was attached stays when
- * this process ends: the links are pinned. The object is closed. Throws a VnetError that says which step failed.
- */
-export function openDatapath(attachment: Attachment, object: BpfObject, pins: string, netns: Netns, wireNetns: Netns): Datapath {
+/** The rings of an attachment, pinned; made while the programs are being loaded. The caller closes them. Throws a VnetError. */
+export function makeRings({ queues, ringBytes }: Attachment, pins: string): BpfMap[] {
   const rings: BpfMap[] = [];
   try {
+    for (let queue = 0; queue < queues; queue++) rings.push(makeRing(queue, ringBytes, pins));
+    return rings;
+  } catch (error) {
+    for (const ring of rings) ring.close();
+    throw error;
+  }
+}
+
+/**
+ * Pins and attaches what is loaded, and hands it the rings. `pins` is a directory on bpffs. What was attached stays when
+ * this process ends: the links are pinned. Takes the rings over, and closes the object. Throws a VnetError that says which step failed.
+ */
+export function openDatapath(attachment: Attachment, object: BpfObject, rings: readonly BpfMap[], pins: string, netns: Netns, wireNetns: Netns): Datapath {
+  try {
     for (const name of MAPS) pinMap(object, name, path.join(pins, name));
-    for (let queue = 0; queue < attachment.queues; queue++) rings.push(makeRing(object, queue, attachment.ringBytes, pins));
+    handOver(object, rings);
     // Against the direction of the frames: what tx lets go must meet sink, and what sink sends on, retry.
     const { rooms, peer } = attachment;
     const retry = rooms.map(({ exit }, queue) => wireNetns.run(() => attach(object, 'retry', exit.ifindex, 'egress', path.join(pins, `retry${queue}_link`))));
@@ -128,29 +139,28 @@ export function openDatapath(attachment: Attachment, object: BpfObject, pins: st
       batch: object.map('batch'),
       tape: object.map('tape'),
     };
-    object.close();
     return new Datapath(maps, { tx, sink, retry });
-  } catch (error) {
-    for (const ring of rings) ring.close();
+  } finally {
     object.close();
-    throw error;
   }
 }
 
-/** A queue's ring, pinned, and handed to the programs. */
-function makeRing(object: BpfObject, queue: number, bytes: number, pins: string): BpfMap {
+function makeRing(queue: number, bytes: number, pins: string): BpfMap {
   return explain(`a ring of ${bytes} bytes`, () => {
     const ring = BpfMap.create({ type: MapType.RINGBUF, name: 'ring', keySize: 0, valueSize: 0, maxEntries: bytes });
     try {
       ring.pin(path.join(pins, ringPin(queue)));
-      using rings = object.map('rings');
-      setInner(rings, queue, ring);
       return ring;
     } catch (error) {
       ring.close();
       throw error;
     }
   });
+}
+
+function handOver(object: BpfObject, rings: readonly BpfMap[]): void {
+  using map = object.map('rings');
+  explain('the rings', () => rings.forEach((ring, queue) => setInner(map, queue, ring)));
 }
 
 function pinMap(object: BpfObject, name: string, file: string): void {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** Makes the veth pair: vnet0 in the user's namespace, its other end in the hidden one. */
-import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 
 import { HINTS, VnetError } from '../errors';
+import { randomBytes } from '../native/random';
 import { ipIfPossible } from './ip';
 import { linkByName, setUp, type Link } from './links';
 import { addVeth } from './make-links';

@@ -123,6 +123,9 @@ async function main(): Promise<void> {
   const look = path.join(DIST, 'cli', 'look');
   await bundle(look, commandsOnly(['./stats', './list']));
   await cache(look, [['list'], ['stats']]);
+  const loop = path.join(DIST, 'cli', 'loop');
+  await bundle(loop, commandsOnly(['./attach', './detach']));
+  await cache(loop, [['attach', 'vnet0', '--dry-run'], ['detach', 'vnet0', '--dry-run']]);
   const thread = path.join(DIST, 'datapath', 'poll-thread');
   await bundle(thread);
   await cache(thread, [[]]);

@@ -3,11 +3,11 @@
  * The record of each attachment, /run/vnet-bpf/<id>/state.json. It is written before anything is
  * made, so that whatever a killed controller leaves behind can be found and removed.
  */
-import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 import { VnetError } from '../errors';
+import { randomBytes } from '../native/random';
 import { FileLock } from './lock';
 import { privateDirectory, stateDirectory, stateRoot } from './paths';
 import type { Room } from '../link/room';

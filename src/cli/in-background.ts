@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+/** `--daemon`: who is asked for the background, and the process that is there. */
+import * as fs from 'node:fs';
+
+/** Set in the background process, to the directory that its files are named from. */
+export const IN_BACKGROUND = 'VNET_BPF_IN_BACKGROUND';
+
+/** The descriptor on which the background process says what is to be printed, once it is ready. A pipe: Node's own channel is one more thing to load, on both sides. */
+export const READY_FD = 3;
+
+export const inBackground = (): boolean => process.env[IN_BACKGROUND] !== undefined;
+
+/**
+ * Whether arguments that nobody has parsed yet ask for the background without doubt: the usual spelling. What
+ * this does not recognize, `attach` itself does, later.
+ */
+export function wantsBackground(args: readonly string[]): boolean {
+  if (inBackground() || args[0] !== 'attach') return false;
+  const at = args.indexOf('--daemon');
+  return at > 0 && args[at + 1] !== 'false' && !args.includes('--help') && !args.some((arg) => arg.startsWith('--dry-run')) && !args.includes('--version');
+}
+
+/** Tells the waiting command that the interface is ready, and what to print. */
+export function reportReady(output: string): void {
+  try {
+    fs.writeFileSync(READY_FD, output);
+    fs.closeSync(READY_FD);
+  } catch {
+    // Whoever waited has gone.
+  }
+  // Nobody reads it any more; a message there must not end the controller.
+  process.stderr.on('error', () => undefined);
+}
