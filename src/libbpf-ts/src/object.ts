@@ -8,7 +8,7 @@ import { check, UnknownNameError, UnreadableObjectError, UsageError } from './er
 import { loadError } from './load-error';
 import { LogBuffers } from './log-buffers';
 import { BpfMap } from './map';
-import { lastErrno } from './native/libc';
+import { lastErrno, libc } from './native/libc';
 import type { Address } from './native/libc';
 import { CStruct } from './native/layout';
 import { callOnThread } from './native/lazy';
@@ -165,7 +165,10 @@ export class BpfObject implements Disposable {
   async loadAsync(): Promise<void> {
     using logs = this.#logged();
     this.#state = 'loading';
-    this.#finishLoad(logs, await callOnThread(libbpf.bpf_object__load, this.#handle));
+    const result = await callOnThread(libbpf.bpf_object__load, this.#handle);
+    // Each thread of the pool would keep, in its malloc arena, the 10 MB into which libbpf had read the kernel's types.
+    void callOnThread(libc.malloc_trim, 0);
+    this.#finishLoad(logs, result);
   }
 
   /** Gives each program that is to be loaded a place for the verifier's log. */

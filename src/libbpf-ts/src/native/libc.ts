@@ -12,6 +12,7 @@ export interface Libc {
   close(fd: number): number;
   fcntl(fd: number, command: number, type: 'int', argument: number): number;
   getpagesize(): number;
+  malloc_trim(pad: number): number;
   mmap(address: Address, length: number, protection: number, flags: number, fd: number, offset: number): Address;
   munmap(address: Address, length: number): number;
   epoll_create1(flags: number): number;
@@ -31,6 +32,7 @@ export const libc: Libc = bindLazily<Libc>(() => (handle ??= koffi.load('libc.so
   close: 'int close(int fd)',
   fcntl: 'int fcntl(int fd, int command, ...)',
   getpagesize: 'int getpagesize(void)',
+  malloc_trim: 'int malloc_trim(size_t pad)',
   mmap: 'intptr_t mmap(uintptr_t address, size_t length, int protection, int flags, int fd, int64_t offset)',
   munmap: 'int munmap(uintptr_t address, size_t length)',
   epoll_create1: 'int epoll_create1(int flags)',
