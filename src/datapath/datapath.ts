@@ -107,7 +107,7 @@ async function load(attachment: Attachment): Promise<BpfObject> {
   }
 }
 
-/** The rings of an attachment, pinned; made while the programs are being loaded. The caller closes them. Throws a VnetError. */
+/** The rings of an attachment, pinned; made while the programs are being loaded. The caller closes them, unless a Datapath has them. Throws a VnetError. */
 export function makeRings({ queues, ringBytes }: Attachment, pins: string): BpfMap[] {
   const rings: BpfMap[] = [];
   try {
@@ -121,7 +121,7 @@ export function makeRings({ queues, ringBytes }: Attachment, pins: string): BpfM
 
 /**
  * Pins and attaches what is loaded, and hands it the rings. `pins` is a directory on bpffs. What was attached stays when
- * this process ends: the links are pinned. Takes the rings over, and closes the object. Throws a VnetError that says which step failed.
+ * this process ends: the links are pinned. Closes the object; the Datapath has the rings. Throws a VnetError that says which step failed.
  */
 export function openDatapath(attachment: Attachment, object: BpfObject, rings: readonly BpfMap[], pins: string, netns: Netns, wireNetns: Netns): Datapath {
   try {

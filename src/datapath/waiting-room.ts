@@ -8,6 +8,7 @@ import * as fs from 'node:fs';
 
 import { receiveBytes, sendBytes, setSocketOption } from '../native/libc';
 import { bindToLink, openLinkSocket } from '../native/link-socket';
+import { attribute, message, numberAttribute, textAttribute } from '../link/message';
 import { openRtnetlink } from '../link/rtnetlink';
 import { ROOM_BYTES, ROOM_FRAME_MAX } from './credit';
 
@@ -104,26 +105,15 @@ export function roomQdisc(ifindex: number, frameCost: number): { body: Uint8Arra
   parms.setUint16(2, frameCost, true); // rate.overhead
   parms.setUint32(8, 1, true); // rate: a byte a second, the least there is: grants are what lets frames out
   parms.setUint32(24, ROOM_BYTES, true); // limit
-  const options = [...attribute(TCA_TBF_PARMS, [...new Uint8Array(parms.buffer)]), ...attribute(TCA_TBF_BURST, [0, 0, 0, 0])];
-  const attributes = [...attribute(TCA_KIND, [...Buffer.from('tbf\0')]), ...attribute(TCA_OPTIONS, options)];
+  const options = attribute(TCA_OPTIONS, attribute(TCA_TBF_PARMS, new Uint8Array(parms.buffer)), numberAttribute(TCA_TBF_BURST, ROOM_FRAME_MAX));
   const TCMSG_BYTES = 20; // struct tcmsg
-  const body = new Uint8Array(TCMSG_BYTES + attributes.length);
-  body.set(attributes, TCMSG_BYTES);
+  const body = message(new Uint8Array(TCMSG_BYTES), textAttribute(TCA_KIND, 'tbf'), options);
   const view = new DataView(body.buffer);
   view.setInt32(4, ifindex, true);
   view.setUint32(8, ROOM_HANDLE, true);
   view.setUint32(12, TC_H_ROOT, true);
-  const burstAt = body.length - 4;
-  view.setUint32(burstAt, ROOM_FRAME_MAX, true);
-  return { body, burstAt };
+  return { body, burstAt: body.length - 4 };
 }
 
 /** `1:` */
 const ROOM_HANDLE = 0x10000;
-
-/** One netlink attribute, padded to 4 bytes. */
-function attribute(type: number, payload: readonly number[]): number[] {
-  const length = payload.length + 4;
-  const padding = new Array<number>((4 - (length & 3)) & 3).fill(0);
-  return [length & 0xff, length >> 8, type & 0xff, type >> 8, ...payload, ...padding];
-}

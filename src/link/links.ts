@@ -4,9 +4,10 @@ import * as fs from 'node:fs';
 
 import { errnoOf, SystemError } from '../native/libc';
 import { macText } from '../packet/addresses';
+import { message, textAttribute } from './message';
 import { askAll, askOne, attributesOf, bytesOf, change, openRtnetlink, textOf } from './rtnetlink';
 
-const RTM_NEWLINK = 16;
+export const RTM_NEWLINK = 16;
 const RTM_GETLINK = 18;
 /** struct ifinfomsg: family, type, ifindex, flags, change. */
 const IFINFO_BYTES = 16;
@@ -17,8 +18,8 @@ const IFF_UP = 0x1;
 const ETH_ALEN = 6;
 
 // include/uapi/linux/if_link.h
-const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, LINK: 5, LINKINFO: 18, STATS64: 23 };
-const IFLA_INFO_KIND = 1;
+export const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, LINK: 5, LINKINFO: 18, STATS64: 23, NET_NS_FD: 28, GSO_MAX_SEGS: 40 };
+export const IFLA_INFO = { KIND: 1, DATA: 2 };
 /** tx_packets in struct rtnl_link_stats64. */
 const TX_PACKETS = 8;
 
@@ -34,16 +35,16 @@ export interface Link {
   mtu: number;
 }
 
-function toLink(message: DataView): Link {
-  const found = attributesOf(message, IFINFO_BYTES);
+function toLink(answer: DataView): Link {
+  const found = attributesOf(answer, IFINFO_BYTES);
   const info = found.get(IFLA.LINKINFO);
   const mac = found.get(IFLA.ADDRESS);
   return {
     name: textOf(found.get(IFLA.IFNAME)) ?? '',
-    ifindex: message.getInt32(IFINDEX_AT, true),
+    ifindex: answer.getInt32(IFINDEX_AT, true),
     peerIfindex: found.get(IFLA.LINK)?.getUint32(0, true) ?? null,
-    kind: (info && textOf(attributesOf(info, 0).get(IFLA_INFO_KIND))) ?? null,
-    up: (message.getUint32(FLAGS_AT, true) & IFF_UP) !== 0,
+    kind: (info && textOf(attributesOf(info, 0).get(IFLA_INFO.KIND))) ?? null,
+    up: (answer.getUint32(FLAGS_AT, true) & IFF_UP) !== 0,
     mac: mac?.byteLength === ETH_ALEN ? macText(bytesOf(mac), 0) : '',
     mtu: found.get(IFLA.MTU)?.getUint32(0, true) ?? 0,
   };
@@ -53,32 +54,17 @@ function toLink(message: DataView): Link {
 export const links = (): Link[] => askAll(RTM_GETLINK, new Uint8Array(IFINFO_BYTES)).map(toLink);
 
 /** One link by name, or null. */
-export function linkByName(name: string): Link | null {
-  const text = Buffer.from(name);
-  // The attribute is its header, the name and a zero; askOne() pads the message.
-  const body = new Uint8Array(IFINFO_BYTES + 4 + text.length + 1);
-  const view = new DataView(body.buffer);
-  view.setUint16(IFINFO_BYTES, 4 + text.length + 1, true);
-  view.setUint16(IFINFO_BYTES + 2, IFLA.IFNAME, true);
-  body.set(text, IFINFO_BYTES + 4);
-  return onSocket((socket) => linkOf(socket, body));
-}
+export const linkByName = (name: string): Link | null => onSocket((socket) => linkOf(socket, message(ifinfo({}), textAttribute(IFLA.IFNAME, name))));
 
 /** One link by ifindex, or null. */
-export const linkByIndex = (ifindex: number): Link | null => onSocket((socket) => linkOf(socket, about(ifindex)));
+export const linkByIndex = (ifindex: number): Link | null => onSocket((socket) => linkOf(socket, ifinfo({ ifindex })));
 
 /** Sets a link up. Throws SystemError. */
-export function setUp(ifindex: number): void {
-  const body = about(ifindex);
-  const view = new DataView(body.buffer);
-  view.setUint32(FLAGS_AT, IFF_UP, true);
-  view.setUint32(CHANGE_AT, IFF_UP, true);
-  change(RTM_NEWLINK, body);
-}
+export const setUp = (ifindex: number): void => change(RTM_NEWLINK, ifinfo({ ifindex, up: true }));
 
 /** Frames that the link has ever transmitted, or null if there is none of that index, asked on an rtnetlink socket. */
 export function transmittedFrames(socket: number, ifindex: number): number | null {
-  const answer = answerOf(socket, about(ifindex));
+  const answer = answerOf(socket, ifinfo({ ifindex }));
   const stats = answer && attributesOf(answer, IFINFO_BYTES).get(IFLA.STATS64);
   return stats ? Number(stats.getBigUint64(TX_PACKETS, true)) : null;
 }
@@ -86,10 +72,14 @@ export function transmittedFrames(socket: number, ifindex: number): number | nul
 /** The same, in one go. */
 export const transmittedFramesOf = (ifindex: number): number | null => onSocket((socket) => transmittedFrames(socket, ifindex));
 
-function about(ifindex: number): Uint8Array<ArrayBuffer> {
-  const body = new Uint8Array(IFINFO_BYTES);
-  new DataView(body.buffer).setInt32(IFINDEX_AT, ifindex, true);
-  return body;
+/** A struct ifinfomsg: names a link by its index, if at all; with `up` it is to be set up. */
+export function ifinfo({ ifindex = 0, up = false }: { ifindex?: number; up?: boolean }): Uint8Array {
+  const bytes = new Uint8Array(IFINFO_BYTES);
+  const view = new DataView(bytes.buffer);
+  view.setInt32(IFINDEX_AT, ifindex, true);
+  view.setUint32(FLAGS_AT, up ? IFF_UP : 0, true);
+  view.setUint32(CHANGE_AT, up ? IFF_UP : 0, true);
+  return bytes;
 }
 
 function linkOf(socket: number, body: Uint8Array): Link | null {

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: MIT
 /** Makes and removes links, in the calling thread's network namespace. What fails is a SystemError. */
 import { macBytes } from '../packet/addresses';
+import { IFLA, IFLA_INFO, ifinfo, RTM_NEWLINK } from './links';
 import { attribute, message, numberAttribute, textAttribute } from './message';
 import { change, NLM_F_CREATE, NLM_F_EXCL } from './rtnetlink';
 
-const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
-const IFF_UP = 0x1;
 
-// include/uapi/linux/if_link.h, and veth.h
-const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, LINK: 5, LINKINFO: 18, NET_NS_FD: 28, GSO_MAX_SEGS: 40 };
-const IFLA_INFO = { KIND: 1, DATA: 2 };
+// include/uapi/linux/veth.h, and if_link.h
 const VETH_INFO_PEER = 1;
 const IFLA_MACVLAN_MODE = 1;
 const MACVLAN_MODE_PRIVATE = 1;
@@ -27,16 +24,6 @@ export interface NewLink {
   gsoMaxSegs?: number;
   /** A descriptor of the namespace in which it is made; for the other end of a veth. */
   netnsFd?: number;
-}
-
-/** struct ifinfomsg: family, type, ifindex, flags, change. */
-function ifinfo({ ifindex = 0, up = false }: { ifindex?: number; up?: boolean }): Uint8Array {
-  const bytes = new Uint8Array(16);
-  const view = new DataView(bytes.buffer);
-  view.setInt32(4, ifindex, true);
-  view.setUint32(8, up ? IFF_UP : 0, true);
-  view.setUint32(12, up ? IFF_UP : 0, true);
-  return bytes;
 }
 
 const described = (link: NewLink): Uint8Array[] => [

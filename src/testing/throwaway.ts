@@ -3,12 +3,12 @@
  * A network namespace with a looping interface in it, for as long as something needs it. Everything is removed by
  * close() or by the end of the process, however it ends.
  */
-import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 
 import { ipIfPossible } from '../link/ip';
 import { Netns } from '../link/netns';
 import { command } from '../native/command';
+import { randomBytes } from '../native/random';
 import { attach } from '../nic/attach';
 import type { Nic } from '../nic/nic';
 import type { NicOptions } from '../nic/nic-options';

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-import { MapType } from './constants';
-import { checkLayout, readMapInfo } from './map-info';
 import { MappedMemory, pageSize } from './mapped-memory';
 import type { BpfMap } from './map';
+import { requireRing } from './ringbuf';
 
 /**
  * Bytes of a ring buffer (Linux 5.8) that wait for its consumer, headers and padding included. For a look from
@@ -12,9 +11,7 @@ import type { BpfMap } from './map';
  * @throws IncompatibleMapError if it is not a ring buffer; BpfError with the errno of mmap(2)
  */
 export function ringUsage(map: BpfMap | number): number {
-  const fd = typeof map === 'number' ? map : map.fd;
-  const info = readMapInfo(fd);
-  checkLayout(typeof map === 'number' ? info.name : map.name, info, { type: MapType.RINGBUF });
+  const { fd } = requireRing(map);
   const page = pageSize();
   using positions = MappedMemory.map({ fd, length: 2 * page, writable: false });
   const lowHalf = (offset: number): number => Atomics.load(new Int32Array(positions.buffer, offset, 1), 0);

@@ -10,6 +10,14 @@ export interface RingBufferOptions {
   readonly capacity?: number;
 }
 
+/** A ring's descriptor, borrowed, and its bytes of record space; throws IncompatibleMapError if it is not a ring buffer. */
+export function requireRing(map: BpfMap | number): { fd: number; size: number } {
+  const fd = typeof map === 'number' ? map : map.fd;
+  const info = readMapInfo(fd);
+  checkLayout(typeof map === 'number' ? info.name : map.name, info, { type: MapType.RINGBUF });
+  return { fd, size: info.maxEntries };
+}
+
 /**
  * A BPF_MAP_TYPE_RINGBUF map in memory (Linux 5.8), read in place through {@link reader}.
  *
@@ -32,10 +40,8 @@ export class RingBuffer implements Disposable {
    * @throws IncompatibleMapError if it is not a ring buffer; BpfError with the errno of mmap(2)
    */
   constructor(map: BpfMap | number, options: RingBufferOptions = {}) {
-    const fd = typeof map === 'number' ? map : map.fd;
-    const info = readMapInfo(fd);
-    checkLayout(typeof map === 'number' ? info.name : map.name, info, { type: MapType.RINGBUF });
-    this.size = info.maxEntries;
+    const { fd, size } = requireRing(map);
+    this.size = size;
     const page = pageSize();
     const mappings: MappedMemory[] = [];
     const add = (offset: number, length: number, writable: boolean): MappedMemory => {
