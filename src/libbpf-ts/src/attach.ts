@@ -3,7 +3,7 @@ import { closeSync, existsSync, openSync } from 'node:fs';
 import { Link } from './bpf-link';
 import type { Capability } from './capabilities';
 import { Errno } from './errno';
-import { NotSupportedError, systemError } from './errors';
+import { BpfError, NotSupportedError, systemError } from './errors';
 import { kernelIsAtLeast } from './kernel';
 import { lastErrno } from './native/libc';
 import type { Address } from './native/libc';
@@ -56,10 +56,18 @@ export function attachXdp(program: BpfProgram, { ifindex }: XdpTarget): Link {
   return attach(program, `to device ${ifindex} (XDP)`, kind, (it) => libbpf.bpf_program__attach_xdp(it, ifindex));
 }
 
-/** Attaches to a tracepoint (Linux 4.7). Throws BpfError: ENOENT for no such tracepoint or no tracefs. */
+/** Where tracefs is mounted, as a rule and in older systems; libbpf looks there. */
+const TRACEFS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
+
+/** Attaches to a tracepoint (Linux 4.7). Throws BpfError: ENOENT for no such tracepoint, and where no tracefs is mounted. */
 export function attachTracepoint(program: BpfProgram, { category, name }: TracepointTarget): Link {
   const kind = tracing('tracepoints', '4.7');
-  return attach(program, `to tracepoint ${category}:${name}`, kind, (it) =>
+  const where = `to tracepoint ${category}:${name}`;
+  if (!TRACEFS.some((directory) => existsSync(`${directory}/events`))) {
+    const operation = operationOf(program, where);
+    throw new BpfError(`${operation}: there is no tracefs; mount -t tracefs tracefs ${TRACEFS[0]}`, { errno: Errno.ENOENT, operation });
+  }
+  return attach(program, where, kind, (it) =>
     libbpf.bpf_program__attach_tracepoint(it, category, name),
   );
 }
@@ -73,7 +81,7 @@ export function attachKprobe(program: BpfProgram, target: KprobeTarget): Link {
   const kind = tracing('tracing with kprobes (CONFIG_KPROBE_EVENTS)', '4.1');
   const where = `to ${target.function} (${target.onReturn ? 'kretprobe' : 'kprobe'})`;
   // ENOENT would not say whether the function is missing or all of it.
-  const tracefs = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'].map((directory) => `${directory}/kprobe_events`);
+  const tracefs = TRACEFS.map((directory) => `${directory}/kprobe_events`);
   if (!['/sys/bus/event_source/devices/kprobe', ...tracefs].some(existsSync)) {
     throw new NotSupportedError(kind.feature, kind.minimumKernel, { operation: operationOf(program, where), errno: Errno.ENOENT });
   }

@@ -12,6 +12,7 @@ import { TestCgroup } from './helpers/cgroup';
 import { compile } from './helpers/compile';
 import { skipUnlessRoot, u32 } from './helpers/kernel';
 import { TestNetns } from './helpers/netns';
+import { TestTracefs } from './helpers/tracefs';
 
 const keys = { xdp: 0, tracepoint: 1, kprobe: 2, kretprobe: 3, fentry: 4, fexit: 5, cgroup: 6, tp_btf: 7 } as const;
 type Name = keyof typeof keys;
@@ -86,6 +87,7 @@ t.test('attachments', { skip: skipUnlessRoot }, async (t) => {
 
   t.test('tracepoint', async (t) => {
     using bpffs = new TestBpffs();
+    using _tracefs = new TestTracefs();
     using it = new Loaded(image, 'tracepoint');
     const link = attachTracepoint(it.program, everySyscall);
     t.ok(it.during(stat) >= 1);

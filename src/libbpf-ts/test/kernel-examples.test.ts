@@ -8,6 +8,7 @@ import { compile } from './helpers/compile';
 import { Example } from './helpers/example';
 import { skipUnlessRoot } from './helpers/kernel';
 import { TestNetns } from './helpers/netns';
+import { TestTracefs } from './helpers/tracefs';
 
 const examples = join(__dirname, '..', 'examples');
 
@@ -17,6 +18,7 @@ function start(name: string, args: readonly string[] = [], wrapper: readonly str
 
 t.test('examples', { skip: skipUnlessRoot }, async (t) => {
   t.test('syscall-counter', async (t) => {
+    using _tracefs = new TestTracefs();
     await using example = start('syscall-counter', ['dd', 'if=/dev/zero', 'of=/dev/null', 'bs=1', 'count=5000', 'status=none']);
     t.equal(await example.end(), 0);
     const counts = [...example.output.matchAll(/^system call (\d+): (\d+)$/gm)].map(([, , count]) => Number(count));
@@ -56,6 +58,7 @@ t.test('examples', { skip: skipUnlessRoot }, async (t) => {
   });
 
   t.test('execs', async (t) => {
+    using _tracefs = new TestTracefs();
     await using example = start('execs');
     await example.prints(/^link \d+ is attached$/m);
     for (const user of [0, 65534]) {
