@@ -179,7 +179,7 @@ $(BPF_OBJECT): bpf/vnet.bpf.c $(wildcard bpf/*.h)
 
 dist-test/bench/%: test/bench/c/%.c $(wildcard test/bench/c/*.h) bpf/layout.h
 	@mkdir -p $(@D)
-	@$(CC) -O2 -Wall -Wextra -Werror -o $@ $< $(if $(filter twin,$*),-lbpf)
+	@$(CC) -O2 -Wall -Wextra -Werror -o $@ $< $(if $(filter twin,$*),-lbpf) -pthread
 
 dist-test/bench/%.bpf.o: test/bench/c/%.bpf.c
 	@mkdir -p $(@D)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Which experiments a run consists of, on which systems, how long and how often. */
+import { DUEL, duels } from './measures/duel';
 import { GC, gc } from './measures/gc';
 import { IDLE, idle } from './measures/idle';
 import { LIFECYCLE, lifecycle } from './measures/lifecycle';
@@ -13,13 +14,13 @@ import { TCP, tcp } from './measures/tcp';
 import { UDP, udp } from './measures/udp';
 import type { Options } from './options';
 import type { Product } from './product';
-import { interleave, takeTurns, together, type Say, type Trial } from './rounds';
+import { cpusOf, interleave, takeTurns, together, type Say, type Trial } from './rounds';
 import type { Field } from './systems/field';
 import { ours } from './systems/ours';
 import type { System } from './systems/system';
 
 /** In the order of the report. */
-export const SECTIONS: readonly Section[] = [UDP, LOSSLESS, TCP, RTT, RING_TCP, RING_UDP, BUDGET, STORM, IDLE, MANY, LIFECYCLE, GC];
+export const SECTIONS: readonly Section[] = [UDP, DUEL, LOSSLESS, TCP, RTT, RING_TCP, RING_UDP, BUDGET, STORM, IDLE, MANY, LIFECYCLE, GC];
 
 export interface Experiment {
   sections: readonly Section[];
@@ -46,6 +47,14 @@ const inTurn = (section: Section, trials: readonly Trial[], rounds: number): Exp
   sections: [section],
   run: (say) => takeTurns(section, trials, rounds, say),
 });
+
+/** The poller and its twin; nothing if one of them does not take part. */
+function duel({ quick, rounds }: Options, { duelists }: Field): Experiment[] {
+  const [ours, twin] = duelists;
+  if (!ours || !twin) return [];
+  const loads = quick ? UDP_LOADS.filter(({ bytes, flows }) => bytes === 64 && flows === 1) : UDP_LOADS;
+  return [{ sections: [DUEL], run: (say) => duels([ours, twin], loads, cpusOf(rounds), Math.ceil(rounds / 2), quick ? 10 : 30, say) }];
+}
 
 /** The product itself: at rest, commands, pauses, many interfaces. */
 function product({ quick }: Options, { defaults, products, resting }: Field): Experiment[] {
@@ -87,6 +96,7 @@ export function experiments(options: Options, field: Field): Experiment[] {
   const wanted = (sections: readonly Section[]): boolean => only === null || sections.some(({ id }) => only.includes(id));
   return [
     compare(field.throughput, [...floods, ...transfers].filter(({ section }) => wanted([section])), rounds),
+    ...duel(options, field),
     compare(field.latency, pings, rounds),
     ...product(options, field),
     ...(quick && only === null ? [] : sweeps(field, seconds, Math.ceil(rounds / 3))),

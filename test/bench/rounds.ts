@@ -21,6 +21,9 @@ async function closeAll(stages: readonly (readonly [System, Stage])[]): Promise<
   for (const [, stage] of stages) await stage.close();
 }
 
+/** Where looping threads are bound in each half of so many rounds: to the first CPU, then to the last. */
+export const cpusOf = (rounds: number): number[] => (rounds === 1 ? [0] : [0, availableParallelism() - 1]);
+
 /**
  * Runs systems by turns, A B C D, A B C D, for each measure. Each is set up anew for every half of the
  * rounds, and a first flood is not counted; looping threads have the first CPU in one half and the last
@@ -28,7 +31,7 @@ async function closeAll(stages: readonly (readonly [System, Stage])[]): Promise<
  */
 export async function interleave(systems: readonly System[], measures: readonly Measure[], rounds: number, say: Say): Promise<Sample[]> {
   const samples: Sample[] = [];
-  const cpus = rounds === 1 ? [0] : [0, availableParallelism() - 1];
+  const cpus = cpusOf(rounds);
   for (const [half, cpu] of cpus.entries()) {
     const stages = await openAll(systems, cpu);
     for (const [, stage] of stages) await flood(stage, WARM_UP);

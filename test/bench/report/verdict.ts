@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The ratios that were promised, and whether they hold in this run. */
 import type { Sample, Section } from '../measures/measure';
+import { DUEL } from '../measures/duel';
 import { IDLE } from '../measures/idle';
 import { RTT, RTT_IDLE, RTT_LOADED } from '../measures/rtt';
 import { TCP, tcpLoad } from '../measures/tcp';
@@ -8,7 +9,7 @@ import { UDP, udpLoad } from '../measures/udp';
 import { LIFECYCLE } from '../measures/lifecycle';
 import { BUSY, PLAIN, SLEEPY } from '../systems/field';
 import { median } from './statistics';
-import { format, markdown, valuesOf } from './table';
+import { distinct, format, markdown, valuesOf } from './table';
 
 interface Promised {
   what: string;
@@ -30,9 +31,10 @@ const most = { atLeast: false } as const;
 
 /** `plain` is the product without GRO, which the twin has not either. */
 function promises(plain: string, samples: readonly Sample[]): Promised[] {
-  const loads = [...new Set(samples.filter(({ section }) => section === UDP.id).map(({ load }) => load))];
+  const loads = distinct(samples.filter(({ section }) => section === UDP.id), 'load');
+  const duels = distinct(samples.filter(({ section }) => section === DUEL.id), 'load');
   return [
-    ...loads.map((load) => ({ what: `UDP ${load}: our poller / its C twin`, section: UDP, load, ours: plain, by: 'twin', bound: 0.97, ...least })),
+    ...duels.map((load) => ({ what: `UDP ${load}: our poller / its C twin`, section: DUEL, load, key: 'ratio', ours: plain, by: null, bound: 0.97, ...least })),
     ...[small, large].map((load) => ({ what: `UDP ${load}: ours / TAP`, section: UDP, load, ours: 'ours', by: 'tap', bound: 2, ...least })),
     ...[small, large].map((load) => ({ what: `UDP ${load}: ours without GRO / TAP`, section: UDP, load, ours: plain, by: 'tap', bound: 1.1, ...least })),
     ...loads.map((load) => ({ what: `UDP ${load}: lost in ours, %`, section: UDP, load, key: 'lossPercent', ours: 'ours', by: null, bound: 0, ...most })),

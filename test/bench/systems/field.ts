@@ -16,6 +16,8 @@ export interface Field {
   defaults: readonly System[];
   throughput: readonly System[];
   latency: readonly System[];
+  /** The product without GRO and its twin, as far as they take part. */
+  duelists: readonly System[];
   /** Those whose highest rate without loss is looked for. */
   lossy: readonly System[];
   /** Other processes whose idling is looked at. */
@@ -41,10 +43,12 @@ export function field({ product: where, others, variants, systems }: Options): F
   const asked = variants.map(([name, args]) => ours(name, product.main, args));
   const twins = [twin(product.main, product.has('gro') ? ['--gro', 'off'] : [])];
   const wanted = (all: System[]): System[] => (systems === null ? all : all.filter(({ name }) => systems.includes(name)));
+  const plain = product.has('gro') ? variantsOf(product, [['gro', PLAIN, 'off']]) : defaults.slice(0, 1);
   return {
     product,
     products,
     defaults: wanted(defaults),
+    duelists: wanted([...plain, ...twins]),
     throughput: wanted([
       ...defaults,
       ...variantsOf(product, [['gro', PLAIN, 'off'], ['queues', 'ours, 2 queues', '2']]), // prettier-ignore
