@@ -36,6 +36,8 @@ export class Batch {
   private readonly messagesAddress: number;
   private readonly iovecsAddress: number;
   private readonly log: SharedWords;
+  /** The iovec of each message that is one record, as it was written; -1: it is something else. */
+  private readonly plain: Int32Array;
   /** Iovecs used so far. */
   private used = 0;
   /** The first record of each message, and the one after the last. */
@@ -54,6 +56,7 @@ export class Batch {
     this.messagesAddress = memory.address + at + BATCH.messages;
     this.iovecsAddress = iovecMemory.address;
     this.records = new Uint16Array(budget + 1);
+    this.plain = new Int32Array(budget).fill(-1);
     this.messages.fill(0);
   }
 
@@ -63,27 +66,47 @@ export class Batch {
     this.used = 0;
   }
 
-  /** Adds a message of `records` records, each of which had `headerBytes` of headers if there is more than one. */
+  /** Adds a message of one record, `bytes` bytes of memory. Most of it is what the batch before had there. */
+  addRecord(address: number, bytes: number): void {
+    const index = this.count++;
+    const iovec = this.used++;
+    if (this.plain[index] !== iovec) this.writeMessage(index, iovec, 1, 1);
+    this.plain[index] = iovec;
+    this.messages[(index * BATCH.messageBytes + MSG_LEN) >>> 2] = 0;
+    this.records[index + 1] = (this.records[index] as number) + 1;
+    this.writeIovec(iovec, address, bytes);
+  }
+
+  /** Adds a message of `records` records, each of which had `headerBytes` of headers if there is more than one; append() its memory. */
   add(records: number, headerBytes: number): void {
-    const at = (this.count * BATCH.messageBytes) >>> 2;
-    const iovec = this.iovecsAddress + this.used * IOVEC_BYTES;
-    this.messages[at + (MSG_IOV >>> 2)] = iovec >>> 0;
-    this.messages[at + (MSG_IOV >>> 2) + 1] = (iovec / 4294967296) >>> 0;
-    this.messages[at + (MSG_IOVLEN >>> 2)] = 0;
-    this.messages[at + (MSG_LEN >>> 2)] = 0;
-    this.messages[at + (MESSAGE.merged >>> 2)] = (headerBytes << 16) | records;
-    this.records[this.count + 1] = (this.count === 0 ? 0 : (this.records[this.count] as number)) + records;
-    this.count++;
+    const index = this.count++;
+    this.writeMessage(index, this.used, 0, (headerBytes << 16) | records);
+    this.plain[index] = -1;
+    this.messages[(index * BATCH.messageBytes + MSG_LEN) >>> 2] = 0;
+    this.records[index + 1] = (this.records[index] as number) + records;
   }
 
   /** Adds `bytes` bytes of memory to the last message. */
   append(address: number, bytes: number): void {
-    const iovec = this.used++ * 4;
-    this.iovecs[iovec] = address >>> 0;
-    this.iovecs[iovec + 1] = (address / 4294967296) >>> 0;
-    this.iovecs[iovec + 2] = bytes;
+    this.writeIovec(this.used++, address, bytes);
     const at = ((this.count - 1) * BATCH.messageBytes + MSG_IOVLEN) >>> 2;
     this.messages[at] = (this.messages[at] as number) + 1;
+  }
+
+  private writeMessage(index: number, iovec: number, iovecs: number, merged: number): void {
+    const at = (index * BATCH.messageBytes) >>> 2;
+    const address = this.iovecsAddress + iovec * IOVEC_BYTES;
+    this.messages[at + (MSG_IOV >>> 2)] = address >>> 0;
+    this.messages[at + (MSG_IOV >>> 2) + 1] = (address / 4294967296) >>> 0;
+    this.messages[at + (MSG_IOVLEN >>> 2)] = iovecs;
+    this.messages[at + (MESSAGE.merged >>> 2)] = merged;
+  }
+
+  private writeIovec(index: number, address: number, bytes: number): void {
+    const at = (index * IOVEC_BYTES) >>> 2;
+    this.iovecs[at] = address >>> 0;
+    this.iovecs[at + 1] = (address / 4294967296) >>> 0;
+    this.iovecs[at + 2] = bytes;
   }
 
   /** Says of the last message, in a hooked batch, how far the counting is once it has been sent. */

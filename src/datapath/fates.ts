@@ -11,7 +11,7 @@ import * as fs from 'node:fs';
 
 import { BpfMap, MapFlag, MappedMemory, MapType } from 'libbpf-ts';
 
-import { monotonicNow } from '../native/clock';
+import { clock, monotonicNow } from '../native/clock';
 
 export const PAGE = 4096;
 /** Offsets in the first page, a cache line each. */
@@ -55,8 +55,8 @@ export function mapFates(fd: number): MappedMemory {
   return MappedMemory.map({ fd, length: PAGE + slots * SLOT_BYTES });
 }
 
-/** CLOCK_MONOTONIC in nanoseconds, less what performance.now() says: that one allocates nothing. */
-const clockOffset = (): number => monotonicNow() - performance.now() * 1e6;
+/** CLOCK_MONOTONIC in nanoseconds, less what the polling threads' clock says: that one allocates nothing. */
+const clockOffset = (): number => monotonicNow() - clock.now() * 1e6;
 
 /** The poller's end. */
 export class Fates {
@@ -86,7 +86,7 @@ export class Fates {
 
   /** Now, for note(). */
   now(): number {
-    return performance.now() * 1e6 + this.offset;
+    return clock.now() * 1e6 + this.offset;
   }
 
   /**

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 /** All interfaces of one thread: each in turn polls once; when none has work, the thread sleeps. */
-import type { RingWaiter } from 'libbpf-ts';
+import { loadAcquire, type RingWaiter } from 'libbpf-ts';
 
+import { clock } from '../native/clock';
 import type { PollLoop } from './poll-loop';
+
+/** Looking it up in the module each time takes longer than the load. */
+const load = loadAcquire;
 
 /** A sleep ends after this long even without a wake-up: records are never stranded. */
 const WATCHDOG_MS = 1000;
@@ -25,7 +29,7 @@ export class PollGroup {
   private quitting = false;
 
   constructor(private readonly parts: GroupParts) {
-    this.heard = Atomics.load(parts.bell, 0);
+    this.heard = load(parts.bell, 0);
   }
 
   add(loop: PollLoop): void {
@@ -39,7 +43,7 @@ export class PollGroup {
   /** Polls until it is told to quit and no interface is left. */
   run(): void {
     while (!this.quitting || this.loops.length > 0) {
-      const pause = this.turn(performance.now());
+      const pause = this.turn(clock.now());
       if (pause > 0) this.sleep(pause);
     }
   }
@@ -72,7 +76,7 @@ export class PollGroup {
 
   /** True if the main thread has said something since the last time. */
   private listen(): boolean {
-    const said = Atomics.load(this.parts.bell, 0);
+    const said = load(this.parts.bell, 0);
     if (said === this.heard) return false;
     this.heard = said;
     this.parts.onBell();

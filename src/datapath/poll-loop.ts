@@ -5,12 +5,18 @@
  * and only then sleep. It does not block: each turn polls once and says how long the interface can be
  * left alone (poll-group.ts).
  */
+import { loadAcquire, type RingReader } from 'libbpf-ts';
+
+import { clock } from '../native/clock';
 import type { BusyPoll } from './busy-poll';
 import { Fates, TAKEN } from './fates';
 import { CONTROL } from './layout';
 import type { Poller } from './poller';
 import { GATE_STOPPED, type QueueGate } from './queue-gate';
 import type { SharedWords } from './shared-memory';
+
+/** Looking it up in the module each time takes longer than the load. */
+const load = loadAcquire;
 
 /** Words of the shared array through which the main thread talks to the loop of an interface. */
 export const COMMAND = { stop: 0, linkDown: 1, pollDelayUs: 2, impaired: 3, fates: 4, words: 5 } as const;
@@ -47,7 +53,7 @@ const REPORT_MS = 50;
 export interface LoopParts {
   poller: Pick<Poller, 'poll' | 'budget' | 'blocked' | 'linkDown' | 'impaired' | 'fates' | 'count'>;
   gate: Pick<QueueGate, 'stopped' | 'stalled' | 'unstall' | 'roomMoved'>;
-  ring: { isEmpty(): boolean };
+  ring: Pick<RingReader, 'isEmpty' | 'consumerPosition'>;
   control: SharedWords;
   /** COMMAND words, shared with the main thread. */
   command: Int32Array;
@@ -64,7 +70,7 @@ type State = 'awake' | 'asleep' | 'ending' | 'ended';
 
 export class PollLoop {
   state: State = 'awake';
-  /** Not to be polled before; milliseconds of performance.now(). */
+  /** Not to be polled before; milliseconds of its clock. */
   private restUntil = 0;
   private endBy = Infinity;
   private backoff = BACKOFF_MS;
@@ -75,25 +81,24 @@ export class PollLoop {
   private stoppedSeen = 0;
   private lastReport = -REPORT_MS;
   private readonly pollDelayMs: number;
+  /** The ring's consumer position after the latest frames. */
+  private position: number;
 
   constructor(private readonly parts: LoopParts) {
-    this.pollDelayMs = Atomics.load(parts.command, COMMAND.pollDelayUs) / 1000;
+    this.pollDelayMs = load(parts.command, COMMAND.pollDelayUs) / 1000;
+    this.position = parts.ring.consumerPosition();
   }
 
   /** Polls once unless it rests or sleeps; returns for how many milliseconds it can be left alone, Infinity when asleep. */
   turn(now: number): number {
-    if (Atomics.load(this.parts.command, COMMAND.fates) !== this.fatesSeen) this.followRecorder();
+    if (load(this.parts.command, COMMAND.fates) !== this.fatesSeen) this.followRecorder();
     if (this.isToldToStop()) return this.finish(now);
     if (this.state === 'asleep' && !this.isWoken()) return Infinity;
     if (now < this.restUntil) return this.restUntil - now;
     const { poller, busyPoll } = this.parts;
     const done = this.poll();
-    if (done > 0) {
-      this.stalls = 0;
-      busyPoll.found(now, performance.now());
-    }
+    if (done > 0) this.found(now, done);
     this.report(now, false);
-    if (done > 0) this.backoff = BACKOFF_MS;
     if (poller.blocked) {
       const pause = this.backoff;
       this.backoff = Math.min(pause * 2, BACKOFF_MAX_MS);
@@ -105,10 +110,19 @@ export class PollLoop {
     return this.complete(now);
   }
 
+  /** A poll that began at `now` has taken frames out of the ring. */
+  private found(now: number, frames: number): void {
+    const position = this.parts.ring.consumerPosition();
+    this.parts.busyPoll.found(now, frames, position - this.position);
+    this.position = position;
+    this.stalls = 0;
+    this.backoff = BACKOFF_MS;
+  }
+
   /** A recorder has come or gone: COMMAND.fates is a descriptor to take over, or 0. */
   private followRecorder(): void {
     const { poller, command } = this.parts;
-    const fd = Atomics.load(command, COMMAND.fates);
+    const fd = load(command, COMMAND.fates);
     this.stopTelling();
     if (fd === 0) return;
     // Unless the main thread has taken it back.
@@ -125,8 +139,8 @@ export class PollLoop {
 
   private poll(): number {
     const { poller, command } = this.parts;
-    poller.linkDown = Atomics.load(command, COMMAND.linkDown) !== 0;
-    poller.impaired = Atomics.load(command, COMMAND.impaired) !== 0;
+    poller.linkDown = load(command, COMMAND.linkDown) !== 0;
+    poller.impaired = load(command, COMMAND.impaired) !== 0;
     return poller.poll();
   }
 
@@ -149,7 +163,7 @@ export class PollLoop {
 
   /** napi_complete: arm, look again, sleep. */
   private complete(now: number): number {
-    const { control, gate, ring, poller } = this.parts;
+    const { control, gate, ring, poller, busyPoll } = this.parts;
     control.set32(CONTROL.armed, 1); // a full barrier: either tx sees it, or isEmpty() sees the record
     if (gate.stopped && ring.isEmpty()) {
       control.set32(CONTROL.armed, 0);
@@ -161,6 +175,7 @@ export class PollLoop {
     }
     this.report(now, true);
     poller.count(CONTROL.sleeps);
+    busyPoll.worked(clock.now());
     this.state = 'asleep';
     return Infinity;
   }
@@ -198,7 +213,7 @@ export class PollLoop {
     if (this.state !== 'ending') {
       this.wake();
       this.state = 'ending';
-      this.endBy = Atomics.load(this.parts.command, COMMAND.stop) === STOP.leave ? now : now + DRAIN_MS;
+      this.endBy = load(this.parts.command, COMMAND.stop) === STOP.leave ? now : now + DRAIN_MS;
     }
     if (!ring.isEmpty() && now < this.endBy) {
       this.poll();
@@ -211,21 +226,23 @@ export class PollLoop {
   }
 
   private rest(ms: number): number {
-    this.restUntil = performance.now() + ms;
+    const now = clock.now();
+    this.parts.busyPoll.worked(now);
+    this.restUntil = now + ms;
     return ms;
   }
 
   private isToldToStop(): boolean {
-    return Atomics.load(this.parts.command, COMMAND.stop) !== 0;
+    return load(this.parts.command, COMMAND.stop) !== 0;
   }
 
   private report(now: number, force: boolean): void {
+    if (!force && now - this.lastReport < REPORT_MS) return;
+    this.lastReport = now;
     const { control, onQueue } = this.parts;
     const stops = control.get64(CONTROL.stops);
     const stopped = control.get32(CONTROL.gate) & GATE_STOPPED;
     if (stops === this.stopsSeen && stopped === this.stoppedSeen) return;
-    if (!force && now - this.lastReport < REPORT_MS) return;
-    this.lastReport = now;
     this.stopsSeen = stops;
     this.stoppedSeen = stopped;
     onQueue();

@@ -65,6 +65,10 @@ export class Poller {
   private rxPackets: number;
   private rxBytes: number;
   private largestFrame: number;
+  /** Of the frames that fill() has made messages of: how many, their bytes, and those of the largest. */
+  private filled = 0;
+  private filledBytes = 0;
+  private filledLargest = 0;
   private polls: number;
   private budgetExhausted: number;
 
@@ -219,21 +223,28 @@ export class Poller {
     const gro = this.plainPolls > 0 || this.behindQdisc ? null : this.parts.gro;
     if (this.plainPolls > 0) this.plainPolls--;
     batch.clear();
+    let bytes = 0;
+    let largest = 0;
     for (let i = 0; i < leased; ) {
       const offset = ring.offsets[i] as number;
+      const length = this.words[offset >>> 2] as number;
+      if (length > largest) largest = length; // of frames that are merged, the first is the largest
       const count = gro === null ? 1 : gro.run(ring.offsets, i, leased);
       if (count > 1) {
-        this.merge(gro as Gro, i, count);
+        bytes += this.merge(gro as Gro, i, count);
       } else {
-        batch.add(1, 0);
-        batch.append(dataAddress + offset + RECORD.vnet, VNET_HDR_BYTES + (this.words[offset >>> 2] as number));
+        batch.addRecord(dataAddress + offset + RECORD.vnet, VNET_HDR_BYTES + length);
+        bytes += length;
       }
       i += count;
     }
+    this.filled = leased;
+    this.filledBytes = bytes;
+    this.filledLargest = largest;
   }
 
-  /** One message of several records: headers of its own, then the payload of each, where it is in the ring. */
-  private merge(gro: Gro, from: number, count: number): void {
+  /** One message of several records: headers of its own, then the payload of each, where it is in the ring. Returns the frames' bytes. */
+  private merge(gro: Gro, from: number, count: number): number {
     const { ring, batch, dataAddress } = this.parts;
     const { headerBytes, segmentBytes, lastBytes } = gro;
     const headers = gro.writeHeaders(batch.count, ring.offsets[from] as number, count);
@@ -243,6 +254,7 @@ export class Poller {
       const payload = (ring.offsets[from + i] as number) + RECORD.frame + headerBytes;
       batch.append(dataAddress + payload, i === count - 1 ? lastBytes : segmentBytes);
     }
+    return count * headerBytes + (count - 1) * segmentBytes + lastBytes;
   }
 
   /** Counts the frames of messages that were sent. */
@@ -257,18 +269,23 @@ export class Poller {
   }
 
   private countFrames(from: number, to: number): void {
-    const { ring, control } = this.parts;
-    let bytes = 0;
+    this.rxPackets += to - from;
+    if (to - from === this.filled) {
+      this.countBytes(this.filledBytes, this.filledLargest);
+      return;
+    }
+    const { ring } = this.parts;
     for (let i = from; i < to; i++) {
       const length = this.words[(ring.offsets[i] as number) >>> 2] as number;
-      bytes += length;
-      if (length > this.largestFrame) {
-        this.largestFrame = length;
-        control.set64(CONTROL.largestFrame, length);
-      }
+      this.countBytes(length, length);
     }
-    this.rxPackets += to - from;
+  }
+
+  private countBytes(bytes: number, largest: number): void {
     this.rxBytes += bytes;
+    if (largest <= this.largestFrame) return;
+    this.largestFrame = largest;
+    this.parts.control.set64(CONTROL.largestFrame, largest);
   }
 
   private refuse(message: number, reason: number): void {

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: MIT
+import { loadAcquire } from 'libbpf-ts';
+
+/** Looking it up in the module each time takes longer than the load. */
+const load = loadAcquire;
+
 /**
  * 64-bit counters in memory that the kernel reads too, without BigInt: a JavaScript number holds
  * integers up to 2^53 exactly, and every counter here stays below that.
  */
 export class SharedWords {
   private readonly words: Uint32Array;
+  private readonly signed: Int32Array;
   private readonly doubles: Float64Array;
   /** Two u32 halves seen as one double: its bits are copied in a single 8-byte store. */
   private readonly halves = new Uint32Array(2);
@@ -12,6 +18,7 @@ export class SharedWords {
 
   constructor(buffer: ArrayBufferLike, byteOffset: number, bytes: number) {
     this.words = new Uint32Array(buffer, byteOffset, bytes >>> 2);
+    this.signed = new Int32Array(buffer, byteOffset, bytes >>> 2);
     this.doubles = new Float64Array(buffer, byteOffset, bytes >>> 3);
   }
 
@@ -22,14 +29,20 @@ export class SharedWords {
 
   /** Writes the u64 at a byte offset that is a multiple of 8; readers never see half of it. */
   set64(offset: number, value: number): void {
+    const at = offset >>> 2;
+    const high = (value / 4294967296) >>> 0;
+    if (this.words[at + 1] === high) {
+      this.words[at] = value >>> 0; // one store is all of it
+      return;
+    }
     this.halves[0] = value >>> 0;
-    this.halves[1] = (value / 4294967296) >>> 0;
+    this.halves[1] = high;
     this.doubles[offset >>> 3] = this.whole[0] as number;
   }
 
   /** Reads a u32 with acquire semantics. */
   get32(offset: number): number {
-    return Atomics.load(this.words, offset >>> 2);
+    return load(this.signed, offset >>> 2) >>> 0;
   }
 
   /** Writes a u32; a full memory barrier. */

@@ -4,6 +4,7 @@
  * use timers and promises, and is told to make way for another one, between any two polls.
  */
 import type { PollLoop } from '../datapath/poll-loop';
+import { clock } from '../native/clock';
 import { BELL } from './ring-bell';
 
 /** As in PollGroup. */
@@ -64,7 +65,7 @@ export class HookLoop {
 
   private poll(): number {
     try {
-      return this.loop.turn(performance.now());
+      return this.loop.turn(clock.now());
     } catch (error) {
       this.onBroken(error);
       return Infinity;

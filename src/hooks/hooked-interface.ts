@@ -45,7 +45,7 @@ export function openHookedInterface(request: PollRequest, host: HookHost, inject
     const loop = new PollLoop({
       poller,
       gate,
-      ring: { isEmpty: () => ring.isEmpty() && !poller.hasMore },
+      ring: { isEmpty: () => ring.isEmpty() && !poller.hasMore, consumerPosition: () => ring.consumerPosition() },
       control,
       command: new Int32Array(request.command),
       busyPoll: busyPollOf(request),

@@ -56,6 +56,42 @@ t.test('a message of several records has an iovec for each piece, and the log kn
   t.equal(message(1).getUint32(60, true), (42 << 16) | 3);
 });
 
+t.test('a message of one record is the same whatever the batch before had there', async (t) => {
+  const one = made(3);
+  const other = made(3);
+  const words = ({ message, iovec }: typeof one, index: number) => [0, 1, 2, 3, 4, 5, 6, 7].map((word) => message(index).getBigUint64(word * 8, true)).concat(iovec(index).getBigUint64(0, true), iovec(index).getBigUint64(8, true));
+  const fill = ({ batch }: typeof one, add: (address: number, bytes: number) => void) => {
+    batch.clear();
+    for (let i = 0; i < 3; i++) add(0x7f00_ffff_fff8 + i, 1524 + i);
+  };
+  for (const before of ['nothing', 'the same', 'merged frames', 'refused ones', 'frames that a hook has judged']) {
+    for (const { batch } of [one, other]) {
+      if (before === 'merged frames') {
+        batch.clear();
+        batch.add(2, 42);
+        for (const piece of [52, 100, 50]) batch.append(0x2000, piece);
+        batch.addRecord(0x3000, 60);
+      }
+      if (before === 'refused ones') for (let i = 0; i < 3; i++) batch.refused(i);
+      if (before === 'frames that a hook has judged') {
+        batch.clear();
+        for (let i = 0; i < 3; i++) {
+          batch.add(1, 0);
+          batch.append(0x4000, 70);
+          batch.tally(1, 0, 5);
+        }
+      }
+    }
+    fill(one, (address, bytes) => one.batch.addRecord(address, bytes));
+    fill(other, (address, bytes) => {
+      other.batch.add(1, 0);
+      other.batch.append(address, bytes);
+    });
+    for (let i = 0; i < 3; i++) t.same(words(one, i), words(other, i), `after ${before}, message ${i}`);
+    t.same([...one.batch.records], [0, 1, 2, 3]);
+  }
+});
+
 t.test('a mark goes with the next batch', async (t) => {
   const { batch, message } = made(2);
   for (let i = 0; i < 2; i++) {

@@ -56,6 +56,7 @@ class Stage {
           asked = this.armed;
           return this.inRing === 0;
         },
+        consumerPosition: () => 0,
       },
       control: this.control,
       command: this.command,

@@ -40,6 +40,7 @@ export type { TestRunOptions, TestRunResult } from './program';
 export { RingBuffer } from './ringbuf';
 export type { RingBufferOptions } from './ringbuf';
 export { ringUsage } from './ring-usage';
+export { loadAcquire } from './load-acquire';
 export { RINGBUF_BUSY_BIT, RINGBUF_DISCARD_BIT, RINGBUF_HEADER_SIZE, RingReader } from './ring-reader';
 export type { RingMemory } from './ring-reader';
 export { RingWaiter, wakeWaiter } from './ring-waiter';

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { loadAcquire } from './load-acquire';
 
 /** BPF_RINGBUF_BUSY_BIT: reserved, not yet submitted (include/uapi/linux/bpf.h). */
 export const RINGBUF_BUSY_BIT = 1 << 31;
@@ -95,7 +96,7 @@ export class RingReader {
     const limit = budget < this.capacity ? budget | 0 : this.capacity;
     const records = this.#records;
     const mask = this.#mask;
-    const ready = (Atomics.load(this.#producer, 0) - this.#low) >>> 0;
+    const ready = (loadAcquire(this.#producer, 0) - this.#low) >>> 0;
     const base = this.#low & mask;
     const offsets = this.offsets;
     const lengths = this.lengths;
@@ -104,7 +105,7 @@ export class RingReader {
     let count = 0;
     while (count < limit && scanned < ready) {
       const start = (base + scanned) & mask;
-      const header = Atomics.load(records, start >>> 2);
+      const header = loadAcquire(records, start >>> 2);
       if (header < 0) break; // busy: bit 31
       const length = header & LENGTH_MASK;
       scanned += (length + 15) & ~7;
@@ -147,7 +148,7 @@ export class RingReader {
 
   /** Bytes between consumer and producer: records with their headers, those still being written included. */
   available(): number {
-    return (Atomics.load(this.#producer, 0) - this.#low) >>> 0;
+    return (loadAcquire(this.#producer, 0) - this.#low) >>> 0;
   }
 
   /**
@@ -156,7 +157,7 @@ export class RingReader {
    */
   isEmpty(): boolean {
     Atomics.add(this.#words, 2, 1);
-    return Atomics.load(this.#producer, 0) === this.#low;
+    return loadAcquire(this.#producer, 0) === this.#low;
   }
 
   /** Bytes consumed since the ring was created; exact below 2^53. */
