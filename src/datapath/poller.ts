@@ -46,8 +46,9 @@ export const TRIES_PER_POLL = 8;
  */
 export const POLLS_UNTIL_SUSPECT = 4;
 
-/** So many polls merge nothing after the kernel refused a merged packet. */
+/** So many polls merge nothing after a merged packet that the kernel did not take; twice as many after each that it refuses in a row, so often. */
 const PLAIN_POLLS = 16;
+const PLAIN_DOUBLINGS = 12;
 
 const EINTR = -(errnoOf['EINTR'] as number);
 const EAGAIN = -(errnoOf['EAGAIN'] as number);
@@ -80,6 +81,8 @@ export class Poller {
   private deliveredBefore: number;
   /** Polls that are to merge nothing. */
   private plainPolls = 0;
+  /** Merged packets in a row that the kernel has refused: some refuse them all (docs/architecture.md). */
+  private mergesRefused = 0;
   /** Set while vnet0 is down or gone: frames that cannot be delivered are refused, not retried. */
   linkDown = false;
   /** Told of each frame while somebody records. */
@@ -177,7 +180,7 @@ export class Poller {
           break;
         }
       } else if (this.isMerged(done)) {
-        this.plainPolls = PLAIN_POLLS;
+        this.plainPolls = PLAIN_POLLS << Math.min(this.mergesRefused++, PLAIN_DOUBLINGS);
         break; // the next poll sends them one by one, and says of each why not
       } else {
         this.refuse(done++, reasonFor(result));
@@ -264,7 +267,10 @@ export class Poller {
     const to = batch.records[toMessage] as number;
     this.countFrames(from, to);
     const merged = to - from - (toMessage - fromMessage);
-    if (merged > 0) control.set64(CONTROL.merged, control.get64(CONTROL.merged) + merged);
+    if (merged > 0) {
+      control.set64(CONTROL.merged, control.get64(CONTROL.merged) + merged);
+      this.mergesRefused = 0;
+    }
     if (this.fates !== null) this.tellSent(this.fates, fromMessage, toMessage);
   }
 

@@ -53,7 +53,7 @@ function duel({ quick, rounds }: Options, { duelists }: Field): Experiment[] {
   const [ours, twin] = duelists;
   if (!ours || !twin) return [];
   const loads = quick ? UDP_LOADS.filter(({ bytes, flows }) => bytes === 64 && flows === 1) : UDP_LOADS;
-  return [{ sections: [DUEL], run: (say) => duels([ours, twin], loads, cpusOf(rounds), Math.ceil(rounds / 2), quick ? 10 : 30, say) }];
+  return [{ sections: [DUEL], run: (say) => duels([ours, twin], loads, cpusOf(rounds), Math.ceil(rounds / 2), quick ? 10 : 45, say) }];
 }
 
 /** The product itself: at rest, commands, pauses, many interfaces. */

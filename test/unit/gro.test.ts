@@ -139,6 +139,18 @@ t.test('a packet that the kernel will not have is sent frame by frame', async (t
   t.equal(nic.counter('refusedInvalid'), 0);
 });
 
+t.test('a kernel that refuses every merged packet is asked less and less often', async (t) => {
+  const nic = new FakeNic({ budget: 4, ringBytes: 1 << 16, gro: true });
+  const asked: number[] = [];
+  for (let poll = 0; poll < 200; poll++) {
+    if (nic.reader.isEmpty()) for (const { frame, vnetHeader } of of(4).map(datagram)) nic.put(frame, 'ready', vnetHeader);
+    // A merged packet stays in the ring, to be sent frame by frame; of single frames this refuses the first.
+    nic.answers = [-(errnoOf['EINVAL'] as number)];
+    if (nic.poller.poll() === 0) asked.push(poll);
+  }
+  t.same(asked, [0, 17, 50, 115], 'after 16 polls that merge nothing, 32, 64 ...');
+});
+
 t.test('a packet of which the first frames got into the backlog: the rest is sent, and no more', async (t) => {
   const nic = new FakeNic({ budget: 16, ringBytes: 1 << 16, gro: true });
   for (const one of of(10)) {
