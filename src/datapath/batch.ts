@@ -68,22 +68,20 @@ export class Batch {
 
   /** Adds a message of one record, `bytes` bytes of memory. Most of it is what the batch before had there. */
   addRecord(address: number, bytes: number): void {
-    const index = this.count++;
+    const index = this.next(1);
     const iovec = this.used++;
-    if (this.plain[index] !== iovec) this.writeMessage(index, iovec, 1, 1);
-    this.plain[index] = iovec;
-    this.messages[(index * BATCH.messageBytes + MSG_LEN) >>> 2] = 0;
-    this.records[index + 1] = (this.records[index] as number) + 1;
+    if (this.plain[index] !== iovec) {
+      this.writeMessage(index, iovec, 1, 1);
+      this.plain[index] = iovec;
+    }
     this.writeIovec(iovec, address, bytes);
   }
 
   /** Adds a message of `records` records, each of which had `headerBytes` of headers if there is more than one; append() its memory. */
   add(records: number, headerBytes: number): void {
-    const index = this.count++;
+    const index = this.next(records);
     this.writeMessage(index, this.used, 0, (headerBytes << 16) | records);
     this.plain[index] = -1;
-    this.messages[(index * BATCH.messageBytes + MSG_LEN) >>> 2] = 0;
-    this.records[index + 1] = (this.records[index] as number) + records;
   }
 
   /** Adds `bytes` bytes of memory to the last message. */
@@ -91,6 +89,14 @@ export class Batch {
     this.writeIovec(this.used++, address, bytes);
     const at = ((this.count - 1) * BATCH.messageBytes + MSG_IOVLEN) >>> 2;
     this.messages[at] = (this.messages[at] as number) + 1;
+  }
+
+  /** The next message, of so many records, which nobody has sent or refused. */
+  private next(records: number): number {
+    const index = this.count++;
+    this.messages[(index * BATCH.messageBytes + MSG_LEN) >>> 2] = 0;
+    this.records[index + 1] = (this.records[index] as number) + records;
+    return index;
   }
 
   private writeMessage(index: number, iovec: number, iovecs: number, merged: number): void {

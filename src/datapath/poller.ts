@@ -66,8 +66,7 @@ export class Poller {
   private rxPackets: number;
   private rxBytes: number;
   private largestFrame: number;
-  /** Of the frames that fill() has made messages of: how many, their bytes, and those of the largest. */
-  private filled = 0;
+  /** Of the frames in the batch: their bytes, and those of the largest. */
   private filledBytes = 0;
   private filledLargest = 0;
   private polls: number;
@@ -241,7 +240,6 @@ export class Poller {
       }
       i += count;
     }
-    this.filled = leased;
     this.filledBytes = bytes;
     this.filledLargest = largest;
   }
@@ -276,11 +274,11 @@ export class Poller {
 
   private countFrames(from: number, to: number): void {
     this.rxPackets += to - from;
-    if (to - from === this.filled) {
+    const { ring, batch } = this.parts;
+    if (to - from === batch.records[batch.count]) {
       this.countBytes(this.filledBytes, this.filledLargest);
       return;
     }
-    const { ring } = this.parts;
     for (let i = from; i < to; i++) {
       const length = this.words[(ring.offsets[i] as number) >>> 2] as number;
       this.countBytes(length, length);

@@ -14,7 +14,7 @@ import { TCP, tcp } from './measures/tcp';
 import { UDP, udp } from './measures/udp';
 import type { Options } from './options';
 import type { Product } from './product';
-import { cpusOf, interleave, takeTurns, together, type Say, type Trial } from './rounds';
+import { interleave, takeTurns, together, type Say, type Trial } from './rounds';
 import type { Field } from './systems/field';
 import { ours } from './systems/ours';
 import type { System } from './systems/system';
@@ -50,10 +50,10 @@ const inTurn = (section: Section, trials: readonly Trial[], rounds: number): Exp
 
 /** The poller and its twin; nothing if one of them does not take part. */
 function duel({ quick, rounds }: Options, { duelists }: Field): Experiment[] {
-  const [ours, twin] = duelists;
-  if (!ours || !twin) return [];
+  const [plain, twin] = duelists;
+  if (!plain || !twin) return [];
   const loads = quick ? UDP_LOADS.filter(({ bytes, flows }) => bytes === 64 && flows === 1) : UDP_LOADS;
-  return [{ sections: [DUEL], run: (say) => duels([ours, twin], loads, cpusOf(rounds), Math.ceil(rounds / 2), quick ? 10 : 45, say) }];
+  return [{ sections: [DUEL], run: (say) => duels([plain, twin], loads, rounds, quick ? 10 : 45, say) }];
 }
 
 /** The product itself: at rest, commands, pauses, many interfaces. */

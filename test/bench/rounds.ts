@@ -11,13 +11,13 @@ export type Say = (sample: Sample) => void;
 const WARM_UP = { bytes: 512, flows: 1, seconds: 0.3 };
 
 /** Sets up all systems, each in a fresh namespace. */
-async function openAll(systems: readonly System[], cpu: number): Promise<(readonly [System, Stage])[]> {
+export async function openAll(systems: readonly System[], cpu: number): Promise<(readonly [System, Stage])[]> {
   const stages: (readonly [System, Stage])[] = [];
   for (const system of systems) stages.push([system, await system.open(cpu)]);
   return stages;
 }
 
-async function closeAll(stages: readonly (readonly [System, Stage])[]): Promise<void> {
+export async function closeAll(stages: readonly (readonly [System, Stage])[]): Promise<void> {
   for (const [, stage] of stages) await stage.close();
 }
 

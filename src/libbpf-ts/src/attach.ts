@@ -63,13 +63,14 @@ const TRACEFS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
 export function attachTracepoint(program: BpfProgram, { category, name }: TracepointTarget): Link {
   const kind = tracing('tracepoints', '4.7');
   const where = `to tracepoint ${category}:${name}`;
-  if (!TRACEFS.some((directory) => existsSync(`${directory}/events`))) {
+  try {
+    return attach(program, where, kind, (it) => libbpf.bpf_program__attach_tracepoint(it, category, name));
+  } catch (error) {
+    // Only then: who may not look into tracefs is refused by EACCES, though for him there is none either.
+    if (!(error instanceof BpfError && error.errno === Errno.ENOENT) || TRACEFS.some((directory) => existsSync(`${directory}/events`))) throw error;
     const operation = operationOf(program, where);
     throw new BpfError(`${operation}: there is no tracefs; mount -t tracefs tracefs ${TRACEFS[0]}`, { errno: Errno.ENOENT, operation });
   }
-  return attach(program, where, kind, (it) =>
-    libbpf.bpf_program__attach_tracepoint(it, category, name),
-  );
 }
 
 /**

@@ -7,20 +7,13 @@
  * nanoseconds each burst took from the first send to the last receipt, those of each namespace in a row.
  */
 #define _GNU_SOURCE
-#include "common.h"
+#include "messages.h"
 
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 
-#define MAX_BYTES 65507
 #define BUFFER_BYTES (64 << 20)
-
-struct messages {
-	struct mmsghdr headers[BATCH];
-	struct iovec iovecs[BATCH];
-	char payloads[BATCH][65536];
-};
 
 static struct side {
 	int receiver, senders[MAX_FLOWS];
@@ -35,14 +28,6 @@ static int bytes, flows, count, bursts;
 static struct side *side_of(int burst)
 {
 	return &sides[(burst & 1) ^ (burst >> 1 & 1)];
-}
-
-static void prepare(struct messages *messages, size_t length)
-{
-	for (int i = 0; i < BATCH; i++) {
-		messages->iovecs[i] = (struct iovec){ messages->payloads[i], length };
-		messages->headers[i].msg_hdr = (struct msghdr){ .msg_iov = &messages->iovecs[i], .msg_iovlen = 1 };
-	}
 }
 
 /* The sockets of one side; they stay in the namespace that the thread was in when it made them. */

@@ -8,16 +8,14 @@
  * order, and what the kernel dropped because this socket's buffer was full.
  */
 #define _GNU_SOURCE
-#include "common.h"
+#include "messages.h"
 
 #include <linux/sock_diag.h>
 
 #define BUFFER_BYTES (256 << 20)
 #define PATIENCE 20 /* half seconds without a datagram though frames are under way */
 
-static char payloads[BATCH][65536];
-static struct iovec iovecs[BATCH];
-static struct mmsghdr messages[BATCH];
+static struct messages messages;
 static uint64_t expected[MAX_FLOWS];
 static uint64_t received, bytes, out_of_order, strange;
 
@@ -76,13 +74,10 @@ int main(int argc, char **argv)
 		die("SO_RCVTIMEO");
 	if (bind(fd, (struct sockaddr *)&at, sizeof(at)))
 		die("bind");
-	for (int i = 0; i < BATCH; i++) {
-		iovecs[i] = (struct iovec){ payloads[i], sizeof(payloads[i]) };
-		messages[i].msg_hdr = (struct msghdr){ .msg_iov = &iovecs[i], .msg_iovlen = 1 };
-	}
+	prepare(&messages, sizeof(messages.payloads[0]));
 	say_ready();
 	while (received < sent) {
-		int got = recvmmsg(fd, messages, BATCH, MSG_WAITFORONE, NULL);
+		int got = recvmmsg(fd, messages.headers, BATCH, MSG_WAITFORONE, NULL);
 
 		if (got < 0 && errno != EAGAIN && errno != EINTR)
 			die("recvmmsg");
@@ -94,7 +89,7 @@ int main(int argc, char **argv)
 			continue;
 		last = now_ns();
 		for (int i = 0; i < got; i++)
-			count(payloads[i], messages[i].msg_len);
+			count(messages.payloads[i], messages.headers[i].msg_len);
 	}
 	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, meminfo, &meminfo_bytes))
 		die("SO_MEMINFO");

@@ -7,24 +7,17 @@
  * in the queue belong to different flows. Prints what it sent as a line of JSON.
  */
 #define _GNU_SOURCE
-#include "common.h"
+#include "messages.h"
 
-#define MAX_BYTES 65507
-
-static char payloads[BATCH][MAX_BYTES];
-static struct iovec iovecs[BATCH];
-static struct mmsghdr messages[BATCH];
+static struct messages messages;
 static int sockets[MAX_FLOWS];
 static uint64_t next_number[MAX_FLOWS];
 
-static void prepare(size_t bytes)
+static void fill(size_t bytes)
 {
-	for (int i = 0; i < BATCH; i++) {
+	for (int i = 0; i < BATCH; i++)
 		for (size_t at = 0; at < bytes; at++)
-			payloads[i][at] = at;
-		iovecs[i] = (struct iovec){ payloads[i], bytes };
-		messages[i].msg_hdr = (struct msghdr){ .msg_iov = &iovecs[i], .msg_iovlen = 1 };
-	}
+			messages.payloads[i][at] = at;
 }
 
 /* Sends `count` datagrams of one flow; how many the kernel took. */
@@ -35,9 +28,9 @@ static int send_some(int flow, int count)
 	for (int i = 0; i < count; i++) {
 		struct stamp stamp = { .flow = flow, .number = next_number[flow] + i };
 
-		memcpy(payloads[i], &stamp, sizeof(stamp));
+		memcpy(messages.payloads[i], &stamp, sizeof(stamp));
 	}
-	sent = sendmmsg(sockets[flow], messages, count, 0);
+	sent = sendmmsg(sockets[flow], messages.headers, count, 0);
 	if (sent < 0 && errno != ENOBUFS && errno != EINTR)
 		die("sendmmsg");
 	if (sent < 0)
@@ -71,7 +64,8 @@ int main(int argc, char **argv)
 	}
 	to = address(argv[1], argv[2]);
 	stop_on_sigterm();
-	prepare(bytes);
+	fill(bytes);
+	prepare(&messages, bytes);
 	for (int i = 0; i < flows; i++) {
 		sockets[i] = socket(AF_INET, SOCK_DGRAM, 0);
 		if (sockets[i] < 0 || connect(sockets[i], (struct sockaddr *)&to, sizeof(to)))

@@ -5,7 +5,7 @@
  */
 import { ADDRESS } from '../namespace';
 import { median } from '../report/statistics';
-import type { Say } from '../rounds';
+import { closeAll, cpusOf, openAll, type Say } from '../rounds';
 import type { Stage, System } from '../systems/system';
 import { netnsFile, startIn, toolFile } from '../tool';
 import type { Sample, Section, Values } from './measure';
@@ -23,7 +23,7 @@ export const DUEL: Section = {
 const PORT = 13000;
 const DATAGRAMS = 8192;
 
-export type DuelLoad = Pick<UdpLoad, 'bytes' | 'flows'>;
+type DuelLoad = Pick<UdpLoad, 'bytes' | 'flows'>;
 
 interface Round {
   load: DuelLoad;
@@ -43,24 +43,27 @@ async function duel([a, b]: readonly [Stage, Stage], { load, bursts, port }: Rou
   ];
 }
 
-/** So many rounds of each load in each half, where the pollers have the first CPU or the last; the first round is not counted. */
-export async function duels(systems: readonly [System, System], loads: readonly DuelLoad[], cpus: readonly number[], rounds: number, bursts: number, say: Say): Promise<Sample[]> {
+/** Rounds of each load, as many in each half, where the pollers have the first CPU or the last; the first of a half is not counted. */
+export async function duels(systems: readonly [System, System], loads: readonly DuelLoad[], rounds: number, bursts: number, say: Say): Promise<Sample[]> {
   const samples: Sample[] = [];
+  const cpus = cpusOf(rounds);
+  const perHalf = Math.ceil(rounds / cpus.length);
   let port = PORT;
   for (const [half, cpu] of cpus.entries()) {
-    const stages = [await systems[0].open(cpu), await systems[1].open(cpu)] as const;
-    await duel(stages, { load: loads[0] as DuelLoad, bursts, port: port++ });
-    for (let i = 0; i < rounds; i++) {
+    const stages = await openAll(systems, cpu);
+    const [a, b] = stages.map(([, stage]) => stage) as [Stage, Stage];
+    await duel([a, b], { load: loads[0] as DuelLoad, bursts, port: port++ });
+    for (let i = 0; i < perHalf; i++) {
       for (const load of loads) {
-        const values = await duel(stages, { load, bursts, port: port++ });
+        const values = await duel([a, b], { load, bursts, port: port++ });
         for (const [index, { name: system }] of systems.entries()) {
-          const sample = { section: DUEL.id, load: udpLoad(load), system, round: half * rounds + i, values: values[index] as Values };
+          const sample = { section: DUEL.id, load: udpLoad(load), system, round: half * perHalf + i, values: values[index] as Values };
           samples.push(sample);
           say(sample);
         }
       }
     }
-    for (const stage of stages) await stage.close();
+    await closeAll(stages);
   }
   return samples;
 }

@@ -43,15 +43,16 @@ export function field({ product: where, others, variants, systems }: Options): F
   const asked = variants.map(([name, args]) => ours(name, product.main, args));
   const twins = [twin(product.main, product.has('gro') ? ['--gro', 'off'] : [])];
   const wanted = (all: System[]): System[] => (systems === null ? all : all.filter(({ name }) => systems.includes(name)));
-  const plain = product.has('gro') ? variantsOf(product, [['gro', PLAIN, 'off']]) : defaults.slice(0, 1);
+  const plain = variantsOf(product, [['gro', PLAIN, 'off']]);
   return {
     product,
     products,
     defaults: wanted(defaults),
-    duelists: wanted([...plain, ...twins]),
+    duelists: wanted([...(plain.length > 0 ? plain : defaults.slice(0, 1)), ...twins]),
     throughput: wanted([
       ...defaults,
-      ...variantsOf(product, [['gro', PLAIN, 'off'], ['queues', 'ours, 2 queues', '2']]), // prettier-ignore
+      ...plain,
+      ...variantsOf(product, [['queues', 'ours, 2 queues', '2']]),
       ...asked,
       ...twins,
       tap,
