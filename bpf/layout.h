@@ -12,6 +12,9 @@
 
 #define QUEUES_MAX 16 /* the largest --queues */
 
+/* skb->mark of a packet that the poller has merged, on its way to `cut`. */
+#define MERGED_MARK 22094
+
 /* virtio_net_hdr without mergeable buffers: what PACKET_VNET_HDR expects before each frame. */
 struct vnet_hdr {
 	__u8 flags;

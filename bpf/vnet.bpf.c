@@ -6,6 +6,7 @@
  *   sink   on the hidden peer, where there is one: drops what is in the ring, sends what has to wait to the room, and
  *          captures what the kernel had to cut into frames first
  *   retry  at the room's exit: copies the frame into the ring when its turn has come
+ *   cut    on the peer's egress, on the way back: has the kernel cut up what the poller has merged
  *
  * The original goes on to the peer because veth counts a transmitted packet in veth_xmit: a
  * frame dropped on egress would leave `ip -s link` at 0.
@@ -205,6 +206,26 @@ int retry(struct __sk_buff *skb)
 	__sync_fetch_and_add(&ctl->held_cost, room_cost(skb));
 	__sync_fetch_and_add(&ctl->held_out, 1);
 	return TC_ACT_SHOT;
+}
+
+/*
+ * The kernel cuts a superpacket up right before the device that lacks an offload for it (validate_xmit_skb). The peer
+ * lacks those for IP in IP (features.ts), so here a merged packet becomes a tunnel's: bpf_skb_adjust_room opens a tunnel
+ * with an outer header of no bytes, which leaves the packet as it is and sets SKB_GSO_IPXIP4 or 6. Its segments are plain
+ * datagrams: only the kinds with a UDP or GRE header are taken apart otherwise (udp4_ufo_fragment, inet_gso_segment).
+ */
+SEC("tc")
+int cut(struct __sk_buff *skb)
+{
+	__u64 tunnel = skb->protocol == bpf_htons(ETH_P_IP) ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 :
+							      BPF_F_ADJ_ROOM_ENCAP_L3_IPV6;
+
+	if (skb->mark != MERGED_MARK)
+		return TC_ACT_UNSPEC;
+	skb->mark = 0;
+	if (bpf_skb_adjust_room(skb, 0, BPF_ADJ_ROOM_MAC, tunnel | BPF_F_ADJ_ROOM_FIXED_GSO))
+		return TC_ACT_SHOT; /* ENOBUFS to the poller, which sends single frames then */
+	return TC_ACT_UNSPEC;
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -7,7 +7,7 @@ import * as path from 'node:path';
 
 import { BpfError, BpfMap, MapType, restoreTcLink, type TcLink, type TcLinkState } from 'libbpf-ts';
 
-import { Datapath } from '../datapath/datapath';
+import { attachCut, Datapath } from '../datapath/datapath';
 import { BATCH, CONTROL, COUNTERS } from '../datapath/layout';
 import { VnetError } from '../errors';
 import { linkByIndex, type Link } from '../link/links';
@@ -71,6 +71,7 @@ export function adoptDatapath(attachment: Attachment, netns: Netns, wireNetns: N
     const datapath = new Datapath(maps, {
       tx: netns.run(() => restoreTcLink(links.tx)),
       sink: links.sink && restoreIn(wireNetns, links.sink),
+      cut: links.cut ? restoreIn(wireNetns, links.cut) : attachCut(attachment, pins, wireNetns),
       retry: links.retry.map((state) => restoreIn(wireNetns, state)),
     });
     finishBatches(datapath);

@@ -4,7 +4,7 @@ import * as fs from 'node:fs';
 
 import { kernelIsAtLeast } from 'libbpf-ts';
 
-import { objectFile, requireLibbpf, requireObject } from '../datapath/datapath';
+import { merges, objectFile, requireLibbpf, requireObject } from '../datapath/datapath';
 import { Netns } from '../link/netns';
 import { openPeerNetns } from '../link/peer-netns';
 import { DEFAULT_MTU } from '../link/veth';
@@ -42,7 +42,7 @@ function makingSteps(attachment: Attachment, options: AttachOptions, hasHidden: 
   const { iface, netns, backend, taken, whenFull, queues, ringBytes, queuePackets } = attachment;
   const where = named(iface, netns.name);
   const kind = `${backend} ${where}, with ${options.mac === null ? 'a random Ethernet address' : `the Ethernet address ${options.mac}`} and an MTU of ${options.mtu ?? DEFAULT_MTU}`;
-  const programs = backend === 'veth' ? `tx to ${where}, sink to its other end${whenFull === 'hold' ? ', retry to the waiting room' : ''}` : `tx to ${where}`;
+  const programs = backend === 'veth' ? `tx to ${where}, sink ${merges(attachment) ? 'and cut ' : ''}to its other end${whenFull === 'hold' ? ', retry to the waiting room' : ''}` : `tx to ${where}`;
   const limit = queuePackets > 0 ? `, a queue of ${queuePackets} frames` : '';
   return [
     ...(backend === 'veth' && !hasHidden ? [`make the hidden network namespace ${HOST_PEER_NETNS}`] : []),

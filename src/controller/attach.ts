@@ -181,11 +181,12 @@ async function adopt(attachment: Attachment, netns: Netns, options: AttachOption
   let datapath: Datapath | undefined;
   let controller: Controller | undefined;
   try {
-    datapath = adoptDatapath(attachment, netns, wireNetns);
     attachment.pid = process.pid;
     attachment.budget = options.budget;
     attachment.gro = options.gro;
     attachment.busyPollUs = options.busyPollUs;
+    datapath = adoptDatapath(attachment, netns, wireNetns);
+    attachment.links = datapath.linkStates();
     adoptImpairment(attachment, wireNetns);
     attachment.metrics = attachment.hook = null;
     saveAttachment(attachment);
@@ -235,8 +236,7 @@ async function build(attachment: Attachment, netns: Netns, options: AttachOption
 
     datapath = openDatapath(attachment, await loading, rings, pins, netns, wireNetns);
     attachment.attach = datapath.links.tx.kind;
-    const { tx, sink, retry } = datapath.links;
-    attachment.links = { tx: tx.toJSON(), sink: sink?.toJSON() ?? null, retry: retry.map((link) => link.toJSON()) };
+    attachment.links = datapath.linkStates();
     saveAttachment(attachment);
     step('datapath');
 

@@ -3,7 +3,7 @@
 import { EventEmitter } from 'node:events';
 import * as fs from 'node:fs';
 
-import { queuesOf, type Datapath } from '../datapath/datapath';
+import { merges, queuesOf, type Datapath } from '../datapath/datapath';
 import { CONTROL } from '../datapath/layout';
 import { PacketSocket } from '../datapath/packet-socket';
 import { increment } from '../datapath/poller';
@@ -13,7 +13,6 @@ import { heldNow } from '../datapath/queue-gate';
 import type { SharedWords } from '../datapath/shared-memory';
 import { closeRoomSockets, openRoomSockets, type RoomSockets } from '../datapath/waiting-room';
 import { VnetError } from '../errors';
-import { passesUdpGso } from '../kernel-features';
 import { removeHairpin, restoreRoutes, syncHairpin, type HairpinAddress } from '../link/hairpin';
 import { addresses } from '../link/addresses';
 import { linkByIndex, type Link } from '../link/links';
@@ -115,11 +114,9 @@ export class Controller extends EventEmitter<ControllerEvents> {
   /** Starts the loop; resolves when the interface is polled. */
   async start(hook: HookChoice | null): Promise<void> {
     const { datapath, attachment } = this.parts;
-    const { id, budget, gro, busyPollUs, ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets, peer } = attachment;
+    const { id, budget, busyPollUs, ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets, peer } = attachment;
     const limits = { ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets: queuePackets > 0 ? lowWatermarkPackets : Infinity };
     const queues = queuesOf(datapath.maps);
-    // Of a merged packet that did not fit in whole, the peer's counter tells how much did: with several queues it is not one's own.
-    const alone = queues.length === 1;
     const requests = queues.map(({ queue, ring, control, batch }) => ({
       key: id,
       queue,
@@ -128,10 +125,10 @@ export class Controller extends EventEmitter<ControllerEvents> {
       batchFd: batch.fd,
       socketFd: (this.sockets[queue] as PacketSocket).fd,
       budget,
-      gro: gro && alone && passesUdpGso(),
+      gro: merges(attachment),
       busyPollUs,
       limits,
-      wire: alone && peer ? { ifindex: peer.ifindex, socketFd: this.linkSocket } : null,
+      wire: queues.length === 1 && peer ? { ifindex: peer.ifindex, socketFd: this.linkSocket } : null,
       room: this.roomOf(queue),
     }));
     this.polling = new Polling({

@@ -5,12 +5,15 @@
  */
 import type { MappedMemory } from 'libbpf-ts';
 
+import { CONTROL_BYTES } from './gro';
 import { BATCH, BATCH_HOOKED, MESSAGE } from './layout';
 import { SharedWords } from './shared-memory';
 
 /** Offsets in struct mmsghdr and struct iovec on 64-bit Linux. */
 export const MSG_IOV = 16;
 export const MSG_IOVLEN = 24;
+export const MSG_CONTROL = 32;
+export const MSG_CONTROLLEN = 40;
 export const MSG_LEN = 56;
 export const IOVEC_BYTES = 16;
 /** In msg_len: the socket will never take this frame, it was counted as refused. */
@@ -71,16 +74,19 @@ export class Batch {
     const index = this.next(1);
     const iovec = this.used++;
     if (this.plain[index] !== iovec) {
-      this.writeMessage(index, iovec, 1, 1);
+      this.writeMessage(index, iovec, 1, 1, 0);
       this.plain[index] = iovec;
     }
     this.writeIovec(iovec, address, bytes);
   }
 
-  /** Adds a message of `records` records, each of which had `headerBytes` of headers if there is more than one; append() its memory. */
-  add(records: number, headerBytes: number): void {
+  /**
+   * Adds a message of `records` records, each of which had `headerBytes` of headers if there is more than one; append() its
+   * memory. `control` is the address of CONTROL_BYTES of a control message, or 0.
+   */
+  add(records: number, headerBytes: number, control: number): void {
     const index = this.next(records);
-    this.writeMessage(index, this.used, 0, (headerBytes << 16) | records);
+    this.writeMessage(index, this.used, 0, (headerBytes << 16) | records, control);
     this.plain[index] = -1;
   }
 
@@ -99,12 +105,15 @@ export class Batch {
     return index;
   }
 
-  private writeMessage(index: number, iovec: number, iovecs: number, merged: number): void {
+  private writeMessage(index: number, iovec: number, iovecs: number, merged: number, control: number): void {
     const at = (index * BATCH.messageBytes) >>> 2;
     const address = this.iovecsAddress + iovec * IOVEC_BYTES;
     this.messages[at + (MSG_IOV >>> 2)] = address >>> 0;
     this.messages[at + (MSG_IOV >>> 2) + 1] = (address / 4294967296) >>> 0;
     this.messages[at + (MSG_IOVLEN >>> 2)] = iovecs;
+    this.messages[at + (MSG_CONTROL >>> 2)] = control >>> 0;
+    this.messages[at + (MSG_CONTROL >>> 2) + 1] = (control / 4294967296) >>> 0;
+    this.messages[at + (MSG_CONTROLLEN >>> 2)] = control === 0 ? 0 : CONTROL_BYTES;
     this.messages[at + (MESSAGE.merged >>> 2)] = merged;
   }
 

@@ -6,7 +6,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-import { attachTc, BpfError, BpfMap, BpfObject, libbpfVersion, LibraryError, MapType, type TcLink, VerifierError } from 'libbpf-ts';
+import { attachTc, BpfError, BpfMap, BpfObject, BpfProgram, libbpfVersion, LibraryError, MapType, type TcLink, VerifierError } from 'libbpf-ts';
 
 import { VnetError } from '../errors';
 import { passesUdpGso } from '../kernel-features';
@@ -22,6 +22,15 @@ export function objectFile(): string {
 }
 
 const MAPS = ['control', 'counters', 'batch', 'tape'] as const;
+
+/** The pin of `cut`, for whoever adopts the attachment and is to merge where nothing was merged before. */
+const CUT_PIN = 'cut';
+
+/**
+ * Whether neighbouring frames of a flow are merged on the way back. Of a merged packet that did not fit in whole, the peer's
+ * counter tells how much did: with several queues it is not one's own.
+ */
+export const merges = ({ gro, queues }: Attachment): boolean => gro && queues === 1 && passesUdpGso();
 
 /** One ring per queue; `control` and `batch` have an entry for each. */
 export type DatapathMaps = Record<(typeof MAPS)[number], BpfMap> & { rings: readonly BpfMap[] };
@@ -40,14 +49,20 @@ export const queuesOf = ({ rings, control, batch }: DatapathMaps): QueueMaps[] =
 export class Datapath implements Disposable {
   constructor(
     readonly maps: DatapathMaps,
-    /** `retry` is attached to the exit of each queue's waiting room. */
-    readonly links: { tx: TcLink; sink: TcLink | null; retry: readonly TcLink[] },
+    /** `retry` is attached to the exit of each queue's waiting room, `cut` only where there is something to cut. */
+    readonly links: { tx: TcLink; sink: TcLink | null; cut: TcLink | null; retry: readonly TcLink[] },
   ) {}
 
+  /** The attachments as an attachment's record has them. */
+  linkStates(): NonNullable<Attachment['links']> {
+    const { tx, sink, cut, retry } = this.links;
+    return { tx: tx.toJSON(), sink: sink?.toJSON() ?? null, cut: cut?.toJSON() ?? null, retry: retry.map((link) => link.toJSON()) };
+  }
+
   close(): void {
-    const { tx, sink, retry } = this.links;
+    const { tx, sink, cut, retry } = this.links;
     const { rings, ...maps } = this.maps;
-    for (const link of [tx, sink, ...retry]) link?.close();
+    for (const link of [tx, sink, cut, ...retry]) link?.close();
     for (const map of [...rings, ...Object.values(maps)]) map.close();
   }
 
@@ -98,6 +113,7 @@ async function load(attachment: Attachment): Promise<BpfObject> {
       room_frame_cost: roomFrameCost(attachment.queuePackets),
     });
     object.setAutoload('sink', attachment.peer !== null);
+    object.setAutoload('cut', attachment.peer !== null);
     object.setAutoload('retry', rooms.length > 0);
     await object.loadAsync();
     return object;
@@ -131,6 +147,8 @@ export function openDatapath(attachment: Attachment, object: BpfObject, rings: r
     const { rooms, peer } = attachment;
     const retry = rooms.map(({ exit }, queue) => wireNetns.run(() => attach(object, 'retry', exit.ifindex, 'egress', path.join(pins, `retry${queue}_link`))));
     const sink = peer && wireNetns.run(() => attach(object, 'sink', peer.ifindex, 'ingress', path.join(pins, 'sink_link')));
+    if (peer) pinProgram(object, 'cut', path.join(pins, CUT_PIN));
+    const cut = attachCut(attachment, pins, wireNetns);
     const tx = netns.run(() => attach(object, 'tx', attachment.ifindex, 'egress', path.join(pins, 'tx_link')));
     const maps = {
       rings,
@@ -139,7 +157,7 @@ export function openDatapath(attachment: Attachment, object: BpfObject, rings: r
       batch: object.map('batch'),
       tape: object.map('tape'),
     };
-    return new Datapath(maps, { tx, sink, retry });
+    return new Datapath(maps, { tx, sink, cut, retry });
   } finally {
     object.close();
   }
@@ -168,13 +186,26 @@ function pinMap(object: BpfObject, name: string, file: string): void {
   map.pin(file);
 }
 
+function pinProgram(object: BpfObject, name: string, file: string): void {
+  using program = object.program(name);
+  program.pin(file);
+}
+
+/** Attaches the pinned `cut` to the peer if there is something to cut, and a peer. Throws a VnetError. */
+export function attachCut(attachment: Attachment, pins: string, wireNetns: Netns): TcLink | null {
+  const { peer } = attachment;
+  if (!peer || !merges(attachment)) return null;
+  const pinned = { program: () => BpfProgram.openPinned(path.join(pins, CUT_PIN)) };
+  return wireNetns.run(() => attach(pinned, 'cut', peer.ifindex, 'egress', path.join(pins, 'cut_link')));
+}
+
 /** VNET_BPF_TEST_ATTACH=clsact: tests see on a new kernel what an old one does. */
 const preferredAttachment = (): 'tcx' | 'clsact' => (process.env['VNET_BPF_TEST_ATTACH'] === 'clsact' ? 'clsact' : 'tcx');
 
 /** Attaches a program and pins the attachment, so that it outlives this process. */
-function attach(object: BpfObject, program: string, ifindex: number, direction: 'ingress' | 'egress', pin: string): TcLink {
+function attach(from: Pick<BpfObject, 'program'>, program: string, ifindex: number, direction: 'ingress' | 'egress', pin: string): TcLink {
   return explain(`program ${program}`, () => {
-    using loaded = object.program(program);
+    using loaded = from.program(program);
     const link = attachTc(loaded, { ifindex, direction, prefer: preferredAttachment() });
     link.pin(pin);
     return link;

@@ -2,7 +2,10 @@
 /**
  * Offload on the way back: neighbouring datagrams of one flow cross into the kernel as one packet,
  * which it cuts up again: one system call, one buffer and one copy instead of up to 64. Only the
- * headers are made anew; payload stays in the ring, an iovec for each piece.
+ * headers are made anew; payload stays in the ring, an iovec for each piece. Behind a veth a mark tells
+ * such a packet from one that an application sent as one (UDP_SEGMENT), which stays whole: `cut` on the
+ * peer's egress sees to it that the peer transmits frames (bpf/vnet.bpf.c). So `ip -s link` counts frames,
+ * as it did on their way out, and everybody on vnet0 sees frames.
  *
  * The rules are those of udp_gro_receive (net/ipv4/udp_offload.c): the same addresses, ports and
  * header fields, the same length but for the last, which may be shorter. What is merged is next to
@@ -11,7 +14,7 @@
  */
 import type { MappedMemory } from 'libbpf-ts';
 
-import { GSO_UDP_L4, NEEDS_CSUM, RECORD, VNET_HDR_BYTES } from './layout';
+import { GSO_UDP_L4, MERGED_MARK, NEEDS_CSUM, RECORD, VNET_HDR_BYTES } from './layout';
 
 /** Segments of one superpacket: UDP_MAX_SEGMENTS of older kernels (include/linux/udp.h). */
 export const GRO_MAX_SEGMENTS = 64;
@@ -28,14 +31,6 @@ const ETH_P_IPV6_SWAPPED = 0xdd86;
 const DONT_FRAGMENT_SWAPPED = 0x0040;
 const VERSION_4_NO_OPTIONS = 0x45;
 const IPPROTO_UDP = 17;
-/**
- * VIRTIO_NET_HDR_GSO_ECN. It means nothing for UDP, but virtio_net_hdr_to_skb turns it into
- * SKB_GSO_TCP_ECN all the same, and the peer lacks that feature (cutMergedPackets() in features.ts).
- * So the kernel cuts the packet into frames right before the peer transmits them (validate_xmit_skb
- * in net/core/dev.c): `ip -s link` counts frames, as it did on their way out, and everybody on vnet0
- * sees frames. A superpacket that somebody sent as one has no such bit and stays whole.
- */
-const CUT_ON_THE_WAY = 0x80;
 const UDP_CHECK_OFFSET = 6;
 
 const swap16 = (value: number): number => ((value & 0xff) << 8) | (value >>> 8);
@@ -46,8 +41,25 @@ const fold = (sum: number): number => {
   return (once & 0xffff) + (once >>> 16);
 };
 
-/** Memory for the headers of a batch of so many records. */
-export const groHeaderBytes = (budget: number): number => budget * HEADER_ROOM;
+/** A control message of one int, with its padding: CMSG_SPACE(sizeof(int)). */
+export const CONTROL_BYTES = 24;
+const CONTROL_LENGTH = 20;
+const SOL_SOCKET = 1;
+const SO_MARK = 36;
+
+/** Memory for the headers of a batch of so many records, and for the control message. */
+export const groHeaderBytes = (budget: number): number => budget * HEADER_ROOM + CONTROL_BYTES;
+
+/** Puts the control message behind the headers; returns its address. */
+function writeMark({ buffer, address }: MappedMemory): number {
+  const at = buffer.byteLength - CONTROL_BYTES;
+  const message = new DataView(buffer, at);
+  message.setUint32(0, CONTROL_LENGTH, true);
+  message.setUint32(8, SOL_SOCKET, true);
+  message.setUint32(12, SO_MARK, true);
+  message.setUint32(16, MERGED_MARK, true);
+  return address + at;
+}
 
 export class Gro {
   /** Of the last merge: bytes of the headers from the Ethernet one on. */
@@ -61,14 +73,20 @@ export class Gro {
   private readonly bytes: Uint8Array;
   private readonly headers: Uint8Array;
   private readonly headersAddress: number;
+  /** Where the control message of each merged packet is: its mark (SO_MARK, packet_snd in net/packet/af_packet.c). 0: there is none. */
+  readonly controlAddress: number;
 
-  /** `data` is the mapped ring, `headers` groHeaderBytes(budget) of memory that stays where it is. Both are borrowed. */
-  constructor(data: Uint8Array, headers: MappedMemory) {
+  /**
+   * `data` is the mapped ring, `headers` groHeaderBytes(budget) of memory that stays where it is. Both are borrowed.
+   * `cut`: whether the kernel is to cut up what is merged, or delivers it whole.
+   */
+  constructor(data: Uint8Array, headers: MappedMemory, cut: boolean) {
     this.bytes = data;
     this.words = new Uint32Array(data.buffer, data.byteOffset, data.byteLength >>> 2);
     this.halves = new Uint16Array(data.buffer, data.byteOffset, data.byteLength >>> 1);
     this.headers = new Uint8Array(headers.buffer);
     this.headersAddress = headers.address;
+    this.controlAddress = cut ? writeMark(headers) : 0;
   }
 
   /**
@@ -105,7 +123,7 @@ export class Gro {
     const from = first + RECORD.vnet;
     for (let i = 0; i < VNET_HDR_BYTES + headerBytes; i++) headers[at + i] = this.bytes[from + i] as number;
     const more = (count - 1) * segmentBytes + lastBytes - segmentBytes;
-    headers[at + 1] = GSO_UDP_L4 | CUT_ON_THE_WAY;
+    headers[at + 1] = GSO_UDP_L4;
     this.put16(at + 2, headerBytes); // hdr_len, native order
     this.put16(at + 4, segmentBytes); // gso_size
     const frame = at + VNET_HDR_BYTES;

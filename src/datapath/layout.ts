@@ -15,6 +15,9 @@ export const GSO_UDP_L4 = 5;
 /** The largest --queues, QUEUES_MAX of bpf/layout.h. */
 export const QUEUES_MAX = 16;
 
+/** skb->mark of a merged packet, MERGED_MARK of bpf/layout.h. */
+export const MERGED_MARK = 22094;
+
 /** The largest record in bytes, LARGEST_RECORD of bpf/capture.h. */
 export const LARGEST_RECORD = 65592;
 

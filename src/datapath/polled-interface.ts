@@ -87,7 +87,7 @@ function loopOf(request: PollRequest, own: Own, onQueue: () => void, onStalled: 
   const { budget } = request;
   const { batchOf, ...parts } = mapParts(request, own);
   const { gate, ring, control, data } = parts;
-  const gro = request.gro ? new Gro(data, own(MappedMemory.map({ length: groHeaderBytes(budget) }))) : null;
+  const gro = request.gro ? new Gro(data, own(MappedMemory.map({ length: groHeaderBytes(budget) })), request.wire !== null) : null;
   const poller = new Poller({ ...parts, batch: batchOf(budget), gro }, budget);
   return new PollLoop({ poller, gate, ring, control, command: new Int32Array(request.command), busyPoll: busyPollOf(request), onQueue, onStalled });
 }

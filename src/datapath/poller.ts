@@ -249,7 +249,7 @@ export class Poller {
     const { ring, batch, dataAddress } = this.parts;
     const { headerBytes, segmentBytes, lastBytes } = gro;
     const headers = gro.writeHeaders(batch.count, ring.offsets[from] as number, count);
-    batch.add(count, headerBytes);
+    batch.add(count, headerBytes, gro.controlAddress);
     batch.append(headers, VNET_HDR_BYTES + headerBytes);
     for (let i = 0; i < count; i++) {
       const payload = (ring.offsets[from + i] as number) + RECORD.frame + headerBytes;

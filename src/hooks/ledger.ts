@@ -56,7 +56,7 @@ export class Ledger {
     const { plan, counted, left } = this;
     batch.clear();
     for (let i = this.sent; i < plan.length; i++) {
-      batch.add(1, 0);
+      batch.add(1, 0, 0);
       batch.append(plan.addresses[i] as number, plan.bytes[i] as number);
       batch.tally(
         (plan.records[i] as number) - counted.records,

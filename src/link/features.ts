@@ -40,8 +40,8 @@ const VLAN_INSERTION = ['tx-vlan-hw-insert', 'tx-vlan-stag-hw-insert'];
 /** UDP superpackets pass whole from Linux 6.2 on (virtio_net_hdr_to_skb in include/linux/virtio_net.h). */
 const UDP_GSO = ['tx-udp-segmentation'];
 
-/** The feature that merged packets ask for, see gro.ts. */
-const MERGED = ['tx-tcp-ecn-segmentation'];
+/** What `cut` makes merged packets ask for (bpf/vnet.bpf.c). */
+const MERGED = ['tx-ipxip4-segmentation', 'tx-ipxip6-segmentation'];
 
 /** Has the kernel cut merged packets into frames on their way through this interface. */
 export function cutMergedPackets(peer: string): void {

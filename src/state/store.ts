@@ -15,7 +15,7 @@ import type { TakenRecord } from '../link/taken';
 import type { TcLinkState } from 'libbpf-ts';
 
 /** Raised with every change of this record or of bpf/layout.h. */
-export const STATE_VERSION = 7;
+export const STATE_VERSION = 8;
 
 /** What hairpin changed in the namespace, so that it can be put back. */
 export interface HairpinRecord {
@@ -55,7 +55,7 @@ export interface Attachment {
   /** The waiting room of each queue, with --when-full hold: where held frames enter and leave it. */
   rooms: Room[];
   attach: 'tcx' | 'clsact';
-  links: { tx: TcLinkState; sink: TcLinkState | null; retry: TcLinkState[] } | null;
+  links: { tx: TcLinkState; sink: TcLinkState | null; cut: TcLinkState | null; retry: TcLinkState[] } | null;
   pid: number;
   startedAt: string;
   queues: number;

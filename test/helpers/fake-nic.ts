@@ -5,7 +5,7 @@
  */
 import { RingReader, type MappedMemory } from 'libbpf-ts';
 
-import { Batch, iovecBytes, MSG_LEN } from '../../src/datapath/batch';
+import { Batch, iovecBytes, MSG_CONTROL, MSG_CONTROLLEN, MSG_LEN } from '../../src/datapath/batch';
 import { Gro, groHeaderBytes } from '../../src/datapath/gro';
 import { BATCH, CONTROL, RECORD } from '../../src/datapath/layout';
 import { Poller } from '../../src/datapath/poller';
@@ -20,6 +20,8 @@ const IOVEC_ADDRESS = 0x7f02_3456_7000;
 const DATA_ADDRESS = 0x7f03_4567_8000;
 const HEADERS_ADDRESS = 0x7f05_6789_a000;
 const IOVEC_BYTES = 16;
+const SOL_SOCKET = 1;
+const SO_MARK = 36;
 
 export interface FakeNicOptions {
   budget?: number;
@@ -27,6 +29,8 @@ export interface FakeNicOptions {
   limits?: Partial<GateLimits>;
   room?: Room;
   gro?: boolean;
+  /** Whether what is merged is to be cut up again. */
+  cut?: boolean;
 }
 
 /** What one sendmmsg answers: a number of messages or minus an errno; `all` takes everything. */
@@ -43,6 +47,8 @@ export class FakeNic {
   readonly sent: string[] = [];
   /** The same with their virtio_net_hdr. */
   readonly packets: Buffer[] = [];
+  /** The skb->mark that a control message gave each of them, or null. */
+  readonly marks: (number | null)[] = [];
   /** What the next calls of sendmmsg answer; when there is nothing more, `all`. */
   answers: Answer[] = [];
   calls = 0;
@@ -51,10 +57,11 @@ export class FakeNic {
   private readonly iovecMemory: ArrayBuffer;
   private readonly headerMemory: ArrayBuffer;
   private readonly gro: boolean;
+  private readonly cut: boolean;
   /** Frames that the interface behind the socket has transmitted, merged packets cut up; the test says of those that failed. */
   delivered = 0;
 
-  constructor({ budget = 4, ringBytes = 4096, limits = {}, room, gro = false }: FakeNicOptions = {}) {
+  constructor({ budget = 4, ringBytes = 4096, limits = {}, room, gro = false, cut = true }: FakeNicOptions = {}) {
     this.budget = budget;
     this.ring = new FakeRing(ringBytes);
     this.reader = new RingReader(this.ring);
@@ -63,6 +70,7 @@ export class FakeNic {
     this.iovecMemory = new ArrayBuffer(iovecBytes(budget));
     this.headerMemory = new ArrayBuffer(groHeaderBytes(budget));
     this.gro = gro;
+    this.cut = cut;
     const all = { ringBytes, queuePackets: 0, lowWatermarkBytes: ringBytes / 2, lowWatermarkPackets: Infinity, ...limits };
     this.gate = new QueueGate(this.control, this.reader, all, room ?? null);
     this.poller = this.newPoller();
@@ -80,7 +88,7 @@ export class FakeNic {
         batch: new Batch(memory(BATCH_ADDRESS, this.batchMemory), memory(IOVEC_ADDRESS, this.iovecMemory), this.budget),
         sender: { send: (address, count) => this.send(address, count) },
         gate: this.gate,
-        gro: this.gro ? new Gro(new Uint8Array(this.ring.data), memory(HEADERS_ADDRESS, this.headerMemory)) : null,
+        gro: this.gro ? new Gro(new Uint8Array(this.ring.data), memory(HEADERS_ADDRESS, this.headerMemory), this.cut) : null,
         delivered: () => this.delivered,
       },
       this.budget,
@@ -111,11 +119,21 @@ export class FakeNic {
       const message = address - BATCH_ADDRESS + i * BATCH.messageBytes;
       const packet = this.gather(this.batchWords.get64(message + 16) - IOVEC_ADDRESS, this.batchWords.get64(message + 24));
       this.packets.push(packet);
+      this.marks.push(this.markOf(message));
       this.sent.push(packet.toString('latin1', 'virtio-hdr'.length));
       this.delivered += this.batchWords.get32(message + MSG_LEN + 4) & 0xffff;
       this.batchWords.set32(message + MSG_LEN, packet.length);
     }
     return taken;
+  }
+
+  /** As sock_cmsg_send reads it. */
+  private markOf(message: number): number | null {
+    if (this.batchWords.get64(message + MSG_CONTROLLEN) === 0) return null;
+    const control = new DataView(this.headerMemory, this.batchWords.get64(message + MSG_CONTROL) - HEADERS_ADDRESS, this.batchWords.get64(message + MSG_CONTROLLEN));
+    const [length, level, type] = [control.getBigUint64(0, true), control.getInt32(8, true), control.getInt32(12, true)];
+    if (length !== 20n || level !== SOL_SOCKET || type !== SO_MARK) throw new Error(`a control message of ${length} bytes, level ${level}, type ${type}`);
+    return control.getUint32(16, true);
   }
 
   /** What the iovecs of a message point to. */

@@ -3,21 +3,23 @@
 import t, { type Test } from 'tap';
 
 import { GRO_MAX_SEGMENTS } from '../../src/datapath/gro';
+import { MERGED_MARK } from '../../src/datapath/layout';
 import { errnoOf } from '../../src/native/libc';
 import { checksum, datagram, type Datagram } from '../helpers/datagrams';
 import { FakeNic } from '../helpers/fake-nic';
 
-const UDP_L4_TO_BE_CUT = 5 | 0x80;
+const UDP_L4 = 5;
 const HDR = 10;
 
 interface Packet {
+  mark: number | null;
   gsoType: number;
   gsoSize: number;
   frame: Buffer;
 }
 
 function packetsOf(nic: FakeNic): Packet[] {
-  return nic.packets.map((packet) => ({ gsoType: packet[1] as number, gsoSize: packet.readUInt16LE(4), frame: packet.subarray(HDR) }));
+  return nic.packets.map((packet, i) => ({ mark: nic.marks[i] ?? null, gsoType: packet[1] as number, gsoSize: packet.readUInt16LE(4), frame: packet.subarray(HDR) }));
 }
 
 const ipv6 = (frame: Buffer): boolean => frame.readUInt16BE(12) === 0x86dd;
@@ -56,8 +58,9 @@ function looped(t: Test, flow: readonly Datagram[], expectedPackets: number, ans
   for (let polls = 0; polls < 200 && nic.counter('drained') < flow.length; polls++) nic.poller.poll();
   const packets = packetsOf(nic);
   t.equal(packets.length, expectedPackets, `${flow.length} frames in ${expectedPackets} packets`);
-  for (const { gsoType, frame } of packets) {
-    t.ok(gsoType === 0 || gsoType === UDP_L4_TO_BE_CUT);
+  for (const { mark, gsoType, frame } of packets) {
+    t.ok(gsoType === 0 || gsoType === UDP_L4);
+    t.equal(mark, gsoType === 0 ? null : MERGED_MARK, 'who is merged is marked, and nobody else');
     if (gsoType !== 0 && !ipv6(frame)) t.equal(checksum(frame.subarray(14, 34)), 0, 'the IP checksum is right');
   }
   t.same(packets.flatMap(cut).map((frame) => frame.toString('hex')), frames.map(({ frame }) => frame.toString('hex')), 'cut up, they are what they were');
@@ -126,7 +129,14 @@ t.test('superpackets are left alone', async (t) => {
     nic.put(frame, 'ready', vnetHeader);
   }
   nic.poller.poll();
-  t.same(packetsOf(nic).map(({ gsoType }) => gsoType), [5, 5, 5], 'each as it was');
+  t.same(packetsOf(nic).map(({ mark, gsoType }) => [mark, gsoType]), [[null, UDP_L4], [null, UDP_L4], [null, UDP_L4]], 'each as it was');
+});
+
+t.test('where nobody cuts them up they keep the mark of their socket', async (t) => {
+  const nic = new FakeNic({ budget: 16, ringBytes: 1 << 16, gro: true, cut: false });
+  for (const { frame, vnetHeader } of of(3).map(datagram)) nic.put(frame, 'ready', vnetHeader);
+  nic.poller.poll();
+  t.same(packetsOf(nic).map(({ mark, gsoType }) => [mark, gsoType]), [[null, UDP_L4]]);
 });
 
 t.test('flows by turns keep their order', async (t) => {

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+/** Datagrams that are merged on the way back: nobody on the interface can tell, but by the counter. */
+import t, { type Test } from 'tap';
+
+import { passesUdpGso } from '../../src/kernel-features';
+import { attachedIn, attachmentOf, BACK_END, checkLaw, cliOk, SLOW, type Attached } from '../helpers/cli';
+import { quietNetns, testNetns } from '../helpers/netns';
+import { OwnUdp } from '../helpers/own-sockets';
+import { RawSocket } from '../helpers/raw-socket';
+import { cannotLoop } from '../helpers/supported';
+
+t.setTimeout(120_000 * SLOW);
+
+const BURST = 200;
+/** A poller that rests so long after each batch finds the next burst whole. */
+const SLOW_POLLER = { VNET_BPF_TEST_POLL_DELAY_US: '2000' };
+const skip = cannotLoop() || (BACK_END === 'dummy' && 'a dummy delivers merged packets whole') || (!passesUdpGso() && 'this kernel takes no UDP superpackets');
+
+const ADDRESSES = ['10.77.0.1', 'fd77::1'] as const;
+const BOTH = ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64'] as const;
+const ETHERNET = 14;
+const headers = (address: string): number => ETHERNET + 8 + (address.includes(':') ? 40 : 20);
+
+const merged = (nic: Attached): number => nic.stats().poll.merged;
+
+/** Sends a burst and receives it. */
+async function burst(t: Test, udp: OwnUdp, count = BURST): Promise<void> {
+  const until = udp.received + count;
+  while (udp.sent < until) udp.offer(until - udp.sent);
+  t.ok(await udp.takeUntil(until, 5_000 * SLOW), `${udp.received} of ${until} came back`);
+  t.same({ order: udp.outOfOrder, damaged: udp.damaged }, { order: 0, damaged: 0 }, 'in order, each with its own bytes');
+}
+
+t.test('datagrams of one flow are merged, and received one by one', { skip }, async (t) => {
+  const nic = attachedIn(t, testNetns(t), BOTH, 'vnet0', SLOW_POLLER);
+  const raw = RawSocket.open(t, nic.netns, nic.iface);
+  for (const address of ADDRESSES) {
+    for (const bytes of [9, 64, 1400]) {
+      const udp = new OwnUdp(t, nic.netns, address, bytes);
+      await burst(t, udp, 1); // a neighbour is found
+      raw.captured();
+      const before = merged(nic);
+      await burst(t, udp);
+      const most = Math.max(...raw.captured().map(({ frame }) => frame.length));
+      t.equal(most, bytes + headers(address), `${address}, ${bytes} bytes: who listens on the interface sees frames`);
+      t.ok(merged(nic) - before > BURST / 2, `${merged(nic) - before} of ${BURST} were merged into others' packets`);
+    }
+  }
+  checkLaw(t, nic, await nic.atRest());
+});
+
+t.test('between them a superpacket of the sender stays whole', { skip }, async (t) => {
+  const nic = attachedIn(t, quietNetns(t), BOTH.slice(0, 2), 'vnet0', SLOW_POLLER);
+  const udp = new OwnUdp(t, nic.netns, ADDRESSES[0], 500);
+  await burst(t, udp, 1);
+  const raw = RawSocket.open(t, nic.netns, nic.iface);
+  const tx = nic.stats().tx.packets;
+  udp.offer(50);
+  udp.sendSuperpacket(40);
+  udp.offer(50);
+  t.ok(await udp.takeUntil(141, 5_000 * SLOW), `${udp.received} of 141 came back`);
+  t.same({ order: udp.outOfOrder, damaged: udp.damaged }, { order: 0, damaged: 0 }, 'in order and whole');
+  const received = raw.captured().filter(({ direction }) => direction !== 'outgoing').map(({ frame }) => frame.length);
+  const one = 500 + headers(ADDRESSES[0]);
+  t.same(received, [...Array<number>(50).fill(one), 40 * 500 + headers(ADDRESSES[0]), ...Array<number>(50).fill(one)], 'frames, a superpacket, frames');
+  const stats = await nic.atRest();
+  t.equal(stats.tx.packets - tx, 101);
+  t.ok(stats.poll.merged > 50, `${stats.poll.merged} were merged`);
+  checkLaw(t, nic, stats);
+});
+
+t.test('--gro off merges nothing; who adopts the interface may choose anew', { skip }, async (t) => {
+  const netns = quietNetns(t);
+  const nic = attachedIn(t, netns, [...BOTH.slice(0, 2), '--gro', 'off'], 'vnet0', SLOW_POLLER);
+  const udp = new OwnUdp(t, netns, ADDRESSES[0], 100);
+  const crashAndAttach = (gro: string): void => {
+    process.kill(attachmentOf(nic).pid, 'SIGKILL');
+    cliOk(['attach', nic.iface, '--netns', netns, '--daemon', '--gro', gro], SLOW_POLLER);
+  };
+  for (const [gro, merges] of [['off', false], ['on', true], ['off', false], ['on', true]] as const) {
+    if (udp.sent > 0) crashAndAttach(gro);
+    const before = merged(nic);
+    await burst(t, udp);
+    t.equal(merged(nic) - before > 0, merges, `--gro ${gro}: ${merged(nic) - before} were merged`);
+    checkLaw(t, nic, await nic.atRest());
+  }
+});
