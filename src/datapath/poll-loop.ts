@@ -11,6 +11,7 @@ import { clock } from '../native/clock';
 import type { BusyPoll } from './busy-poll';
 import { Fates, TAKEN } from './fates';
 import { CONTROL } from './layout';
+import type { Moderation } from './moderation';
 import type { Poller } from './poller';
 import { GATE_STOPPED, type QueueGate } from './queue-gate';
 import type { SharedWords } from './shared-memory';
@@ -59,6 +60,8 @@ export interface LoopParts {
   command: Int32Array;
   /** Whether to go on looking before it arms and sleeps. */
   busyPoll: BusyPoll;
+  /** Whether to rest although there may be frames already. */
+  moderation: Moderation;
   /** Called at most every 50 ms when the queue has stopped or woken. */
   onQueue: () => void;
   /** Called when held frames seem to be lost: somebody has to look into the waiting room. */
@@ -95,8 +98,10 @@ export class PollLoop {
     if (this.isToldToStop()) return this.finish(now);
     if (this.state === 'asleep' && !this.isWoken()) return Infinity;
     if (now < this.restUntil) return this.restUntil - now;
-    const { poller, busyPoll } = this.parts;
+    const { poller, busyPoll, moderation, gate } = this.parts;
     const done = this.poll();
+    const full = done === poller.budget;
+    const rest = moderation.after(now, done, full || gate.stopped);
     if (done > 0) this.found(now, done);
     this.report(now, false);
     if (poller.blocked) {
@@ -106,7 +111,8 @@ export class PollLoop {
     }
     this.backoff = BACKOFF_MS;
     if (done > 0 && this.pollDelayMs > 0) return this.rest(this.pollDelayMs);
-    if (done === poller.budget || busyPoll.looksOn(now)) return 0;
+    if (rest > 0) return this.rest(rest);
+    if (full || busyPoll.looksOn(now)) return 0;
     return this.complete(now);
   }
 

@@ -8,12 +8,16 @@ import { BusyPoll } from './busy-poll';
 import { roomFrameCost } from './credit';
 import { Gro, groHeaderBytes } from './gro';
 import { BATCH, CONTROL } from './layout';
+import { BATCH as MODERATED, Moderation } from './moderation';
 import { PacketSocket } from './packet-socket';
 import { PollLoop } from './poll-loop';
 import { Poller } from './poller';
 import { QueueGate, type GateLimits } from './queue-gate';
 import { SharedWords } from './shared-memory';
 import { WaitingRoom, type RoomSockets } from './waiting-room';
+
+/** Four times BATCH frames of 1514 bytes. */
+const MODERATED_RING_BYTES = 256 << 10;
 
 /** What the main thread hands over. Descriptors stay its own, open until the loop has ended. */
 export interface PollRequest {
@@ -81,7 +85,12 @@ export function mapParts(request: Omit<PollRequest, 'command'>, own: Own) {
   return { ring: reader, data, dataAddress, control, gate, sender, delivered, batchOf };
 }
 
-export const busyPollOf = ({ busyPollUs }: Pick<PollRequest, 'busyPollUs'>): BusyPoll => new BusyPoll(busyPollUs === null ? null : busyPollUs / 1000);
+/** How the loop spends its time: looks on, or rests. Who says how long to look on has decided against rests, and a short queue has no place for what comes in one. */
+export function paceOf({ busyPollUs, limits }: Pick<PollRequest, 'busyPollUs' | 'limits'>): { busyPoll: BusyPoll; moderation: Moderation } {
+  const { ringBytes, queuePackets } = limits;
+  const roomy = ringBytes >= MODERATED_RING_BYTES && (queuePackets === 0 || queuePackets >= 4 * MODERATED);
+  return { busyPoll: new BusyPoll(busyPollUs === null ? null : busyPollUs / 1000), moderation: new Moderation(busyPollUs === null && roomy) };
+}
 
 function loopOf(request: PollRequest, own: Own, onQueue: () => void, onStalled: () => void): PollLoop {
   const { budget } = request;
@@ -89,5 +98,5 @@ function loopOf(request: PollRequest, own: Own, onQueue: () => void, onStalled: 
   const { gate, ring, control, data } = parts;
   const gro = request.gro ? new Gro(data, own(MappedMemory.map({ length: groHeaderBytes(budget) })), request.wire !== null) : null;
   const poller = new Poller({ ...parts, batch: batchOf(budget), gro }, budget);
-  return new PollLoop({ poller, gate, ring, control, command: new Int32Array(request.command), busyPoll: busyPollOf(request), onQueue, onStalled });
+  return new PollLoop({ poller, gate, ring, control, command: new Int32Array(request.command), ...paceOf(request), onQueue, onStalled });
 }

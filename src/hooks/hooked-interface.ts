@@ -5,7 +5,7 @@ import { MappedMemory } from 'libbpf-ts';
 import { HookedPoller } from '../datapath/hooked-poller';
 import { BATCH, CONTROL } from '../datapath/layout';
 import { PollLoop } from '../datapath/poll-loop';
-import { busyPollOf, mapParts, type Own, type PollRequest } from '../datapath/polled-interface';
+import { mapParts, paceOf, type Own, type PollRequest } from '../datapath/polled-interface';
 import { increment } from '../datapath/poller';
 import { Arena, ARENA_BYTES } from './arena';
 import type { HookHost } from './hook-host';
@@ -48,7 +48,7 @@ export function openHookedInterface(request: PollRequest, host: HookHost, inject
       ring: { isEmpty: () => ring.isEmpty() && !poller.hasMore, consumerPosition: () => ring.consumerPosition() },
       control,
       command: new Int32Array(request.command),
-      busyPoll: busyPollOf(request),
+      ...paceOf(request),
       onQueue: events.queue,
       onStalled: events.stalled,
     });

@@ -4,6 +4,7 @@ import t from 'tap';
 
 import { BusyPoll } from '../../src/datapath/busy-poll';
 import { CONTROL } from '../../src/datapath/layout';
+import { Moderation } from '../../src/datapath/moderation';
 import { PollGroup } from '../../src/datapath/poll-group';
 import { COMMAND, PollLoop } from '../../src/datapath/poll-loop';
 import type { Poller } from '../../src/datapath/poller';
@@ -29,6 +30,7 @@ class Stage {
   maxPolls = 1000;
   linkDown: boolean[] = [];
   busyPollMs: number | null = 0;
+  moderated = false;
 
   stop(): void {
     Atomics.store(this.command, COMMAND.stop, 1);
@@ -61,6 +63,7 @@ class Stage {
       control: this.control,
       command: this.command,
       busyPoll: new BusyPoll(this.busyPollMs),
+      moderation: new Moderation(this.moderated),
       onQueue: () => this.events.push('announce'),
       onStalled: () => this.events.push('stalled'),
     });

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Interrupt moderation, as a NIC's rx-usecs: in a stream of many small frames the poller rests until some more have
+ * come, although there may be work already. A poll costs what it costs, for two frames as for sixty; frames that
+ * follow each other are merged; and a receiver that is woken for every other frame keeps the sender from its
+ * processor. In that time nothing has to wake the poller, for its interrupt stays disabled.
+ *
+ *   poll  rest.......  poll  rest.......        one rest: the time in which BATCH frames come
+ *
+ * Whether there is a stream, a rest shows: if those who send wait for what the poller delivers, fewer come in it. Then
+ * it has only cost time, and the next is tried later and later.
+ */
+
+/** Frames worth a rest. */
+export const BATCH = 32;
+/** The longest rest in milliseconds; BATCH frames have to come in it: 128,000 frames a second. A timer adds up to 50 us. */
+const REST_MAX_MS = 0.25;
+/** A longer pause between polls that find frames ends a stream. */
+const PERIOD_MAX_MS = 1;
+/** Weight of the latest in the means. */
+const WEIGHT = 1 / 8;
+/** After a rest that did not pay, none for so long; twice as long after the next in a row, at most the second value. */
+const HOLD_OFF_MS = 10;
+const HOLD_OFF_MAX_MS = 1280;
+
+export class Moderation {
+  private foundAt = -Infinity;
+  private meanFrames = 0;
+  private meanPeriod = PERIOD_MAX_MS;
+  /** It has rested since the last poll. */
+  private rested = false;
+  private holdOff = HOLD_OFF_MS;
+  private holdOffUntil = -Infinity;
+
+  /** `on`: whether it may rest at all. */
+  constructor(private readonly on: boolean) {}
+
+  /**
+   * A poll that began at `now`, in milliseconds of the turn's clock, has taken so many frames out of the ring.
+   * Returns for how many milliseconds to rest before the next; 0 if it is due, as it is said to be with `due`.
+   */
+  after(now: number, frames: number, due: boolean): number {
+    if (!this.on) return 0;
+    if (this.rested) this.judge(now, frames);
+    if (frames === 0) return 0;
+    const period = now - this.foundAt;
+    this.foundAt = now;
+    if (period > PERIOD_MAX_MS) {
+      this.meanFrames = frames;
+      this.meanPeriod = PERIOD_MAX_MS;
+      return 0;
+    }
+    this.meanFrames += (frames - this.meanFrames) * WEIGHT;
+    this.meanPeriod += (period - this.meanPeriod) * WEIGHT;
+    if (due || now < this.holdOffUntil) return 0;
+    const rest = (BATCH * this.meanPeriod) / this.meanFrames;
+    if (rest > REST_MAX_MS) return 0;
+    this.rested = true;
+    return rest;
+  }
+
+  /** Whether the last rest brought half of what it was for. */
+  private judge(now: number, frames: number): void {
+    this.rested = false;
+    if (frames >= BATCH / 2) {
+      this.holdOff = HOLD_OFF_MS;
+      return;
+    }
+    this.holdOffUntil = now + this.holdOff;
+    this.holdOff = Math.min(this.holdOff * 2, HOLD_OFF_MAX_MS);
+  }
+}
