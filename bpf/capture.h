@@ -70,16 +70,11 @@ struct frame {
 
 static __always_inline void describe_checksum(struct __sk_buff *skb, struct frame *frame)
 {
-	struct sk_buff *kernel_skb = (struct sk_buff *)skb;
-	unsigned char *head, *data;
-
-	if (BPF_CORE_READ_BITFIELD_PROBED(kernel_skb, ip_summed) != CHECKSUM_PARTIAL)
+	if (ip_summed_of(skb) != CHECKSUM_PARTIAL)
 		return;
-	head = BPF_CORE_READ(kernel_skb, head);
-	data = BPF_CORE_READ(kernel_skb, data);
 	frame->vnet.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-	frame->vnet.csum_start = BPF_CORE_READ(kernel_skb, csum_start) - (data - head);
-	frame->vnet.csum_offset = BPF_CORE_READ(kernel_skb, csum_offset);
+	frame->vnet.csum_start = SKB_READ(skb, csum_start) - (SKB_READ(skb, data) - SKB_READ(skb, head));
+	frame->vnet.csum_offset = SKB_READ(skb, csum_offset);
 	if (frame->tag)
 		frame->vnet.csum_start += VLAN_HLEN;
 }
@@ -87,13 +82,12 @@ static __always_inline void describe_checksum(struct __sk_buff *skb, struct fram
 /* False for a superpacket that virtio_net_hdr has no name for (tunnels, ESP, SCTP). */
 static __always_inline bool describe_gso(struct __sk_buff *skb, struct frame *frame)
 {
-	struct sk_buff *kernel_skb = (struct sk_buff *)skb;
 	struct skb_shared_info *shared;
 	unsigned int type;
 
 	if (!skb->gso_size)
 		return true;
-	shared = (void *)(BPF_CORE_READ(kernel_skb, head) + BPF_CORE_READ(kernel_skb, end));
+	shared = (void *)(SKB_READ(skb, head) + SKB_READ(skb, end));
 	type = BPF_CORE_READ(shared, gso_type);
 	if (type & ~GSO_EXPRESSIBLE)
 		return false;

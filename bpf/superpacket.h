@@ -20,14 +20,13 @@
 /* Mac, network and transport headers of a superpacket in bytes, or 0 if nobody has set where they end. */
 static __always_inline __u32 header_bytes(struct __sk_buff *skb, unsigned int type)
 {
-	struct sk_buff *kernel_skb = (struct sk_buff *)skb;
-	__u16 transport = BPF_CORE_READ(kernel_skb, transport_header);
+	__u16 transport = SKB_READ(skb, transport_header);
 	__u32 headers;
 	__u8 offset = 0;
 
 	if (transport == NO_TRANSPORT_HEADER)
 		return 0;
-	headers = transport - (__u32)(BPF_CORE_READ(kernel_skb, data) - BPF_CORE_READ(kernel_skb, head));
+	headers = transport - (__u32)(SKB_READ(skb, data) - SKB_READ(skb, head));
 	if (!(type & (SKB_GSO_TCPV4 | SKB_GSO_TCPV6)))
 		return type & SKB_GSO_UDP_L4 ? headers + UDP_HEADER : headers;
 	bpf_skb_load_bytes(skb, headers + TCP_DATA_OFFSET, &offset, sizeof(offset));
@@ -37,14 +36,13 @@ static __always_inline __u32 header_bytes(struct __sk_buff *skb, unsigned int ty
 /* Bytes by which the segments are longer than the superpacket. `tag`: bytes of headers that do not count. */
 static __always_inline __u32 repeated_headers(struct __sk_buff *skb, __u32 tag)
 {
-	struct sk_buff *kernel_skb = (struct sk_buff *)skb;
 	struct skb_shared_info *shared;
 	__u32 headers, segments = skb->gso_segs;
 	unsigned int type;
 
 	if (!skb->gso_size)
 		return 0;
-	shared = (void *)(BPF_CORE_READ(kernel_skb, head) + BPF_CORE_READ(kernel_skb, end));
+	shared = (void *)(SKB_READ(skb, head) + SKB_READ(skb, end));
 	type = BPF_CORE_READ(shared, gso_type);
 	headers = header_bytes(skb, type);
 	/* From a source that is not trusted (virtio_net_hdr): the kernel counts the segments itself, gso_segs is 0. */

@@ -30,6 +30,8 @@ const features = {
     since: '6.2',
     without: 'on a veth the kernel cuts them up before the ring; on a dummy they are refused (refused: gso)',
   },
+  /** bpf_cast_to_kern_ctx in kernel/bpf/helpers.c. */
+  directReads: { name: 'direct reads of skbs', since: '6.2', without: 'read by probes: a few per cent slower' },
   tcx: { name: 'tcx', since: '6.6', probe: 'tcx', without: 'attached through clsact and cls_bpf' },
   /** "veth: Fixing transmit return status for dropped packets"; later stable releases of older kernels have it too. */
   backlogReport: {
@@ -45,6 +47,9 @@ export const kernelFeatures: readonly KernelFeature[] = Object.values(features);
 export function passesUdpGso(): boolean {
   return !process.env['VNET_BPF_TEST_CUT_UDP_GSO'] && kernelIsAtLeast(features.udpSuperpackets.since);
 }
+
+/** Whether a program can read the skb behind its context without probes. */
+export const readsSkbsDirectly = (): boolean => kernelIsAtLeast(features.directReads.since);
 
 /** Throws on a kernel that cannot load the programs. */
 export function requireKernel(): void {

@@ -9,7 +9,7 @@ import * as path from 'node:path';
 import { attachTc, BpfError, BpfMap, BpfObject, BpfProgram, libbpfVersion, LibraryError, MapType, type TcLink, VerifierError } from 'libbpf-ts';
 
 import { VnetError } from '../errors';
-import { passesUdpGso } from '../kernel-features';
+import { passesUdpGso, readsSkbsDirectly } from '../kernel-features';
 import type { Netns } from '../link/netns';
 import { ringPin } from '../state/bpffs';
 import type { Attachment } from '../state/store';
@@ -104,6 +104,7 @@ async function load(attachment: Attachment): Promise<BpfObject> {
       low_watermark_bytes: attachment.lowWatermarkBytes,
       low_watermark_packets: attachment.lowWatermarkPackets,
       gso_udp_l4: passesUdpGso(),
+      direct_reads: readsSkbsDirectly(),
       hold: attachment.whenFull === 'hold',
       tx_bytes_limit: txBytesLimit(attachment.ringBytes, attachment.whenFull),
       reinject_mark: attachment.reinjectMark,

@@ -20,8 +20,8 @@ const PERIOD_MAX_MS = 1;
 /** Weight of the latest in the means. */
 const WEIGHT = 1 / 8;
 /** After a rest that did not pay, none for so long; twice as long after the next in a row, at most the second value. */
-const HOLD_OFF_MS = 10;
-const HOLD_OFF_MAX_MS = 1280;
+const HOLD_OFF_MS = 1;
+const HOLD_OFF_MAX_MS = 1024;
 
 export class Moderation {
   private foundAt = -Infinity;
