@@ -15,7 +15,7 @@
 export const BATCH = 32;
 /** The longest rest in milliseconds; BATCH frames have to come in it: 128,000 frames a second. A timer adds up to 50 us. */
 const REST_MAX_MS = 0.25;
-/** A longer pause between polls that find frames ends a stream. */
+/** After a longer time the means begin anew, as if it had been so long. */
 const PERIOD_MAX_MS = 1;
 /** Weight of the latest in the means. */
 const WEIGHT = 1 / 8;
@@ -24,10 +24,12 @@ const HOLD_OFF_MS = 1;
 const HOLD_OFF_MAX_MS = 1024;
 
 export class Moderation {
-  private foundAt = -Infinity;
+  /** When the last poll that was not followed by another at once began, and the frames of all since then. */
+  private since = -Infinity;
+  private frames = 0;
   private meanFrames = 0;
   private meanPeriod = PERIOD_MAX_MS;
-  /** It has rested since the last poll. */
+  /** It has rested since then. */
   private rested = false;
   private holdOff = HOLD_OFF_MS;
   private holdOffUntil = -Infinity;
@@ -36,27 +38,35 @@ export class Moderation {
   constructor(private readonly on: boolean) {}
 
   /**
-   * A poll that began at `now`, in milliseconds of the turn's clock, has taken so many frames out of the ring.
-   * Returns for how many milliseconds to rest before the next; 0 if it is due, as it is said to be with `due`.
+   * A poll that began at `now`, in milliseconds of the turn's clock, has taken so many frames out of the ring. Returns
+   * for how many milliseconds to rest before the next; 0 if it is due, as it is said to be with `due`.
    */
   after(now: number, frames: number, due: boolean): number {
-    if (!this.on) return 0;
-    if (this.rested) this.judge(now, frames);
-    if (frames === 0) return 0;
-    const period = now - this.foundAt;
-    this.foundAt = now;
-    if (period > PERIOD_MAX_MS) {
-      this.meanFrames = frames;
-      this.meanPeriod = PERIOD_MAX_MS;
-      return 0;
-    }
-    this.meanFrames += (frames - this.meanFrames) * WEIGHT;
-    this.meanPeriod += (period - this.meanPeriod) * WEIGHT;
-    if (due || now < this.holdOffUntil) return 0;
+    this.frames += frames;
+    if (due || !this.on) return 0;
+    this.measure(now);
+    if (frames === 0 || now < this.holdOffUntil) return 0;
     const rest = (BATCH * this.meanPeriod) / this.meanFrames;
     if (rest > REST_MAX_MS) return 0;
     this.rested = true;
     return rest;
+  }
+
+  /** Takes what came since the last time into the means. */
+  private measure(now: number): void {
+    const { frames } = this;
+    if (this.rested) this.judge(now, frames);
+    if (frames === 0) return;
+    const period = now - this.since;
+    this.since = now;
+    this.frames = 0;
+    if (period > PERIOD_MAX_MS) {
+      this.meanFrames = (frames * PERIOD_MAX_MS) / period;
+      this.meanPeriod = PERIOD_MAX_MS;
+    } else {
+      this.meanFrames += (frames - this.meanFrames) * WEIGHT;
+      this.meanPeriod += (period - this.meanPeriod) * WEIGHT;
+    }
   }
 
   /** Whether the last rest brought half of what it was for. */
