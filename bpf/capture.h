@@ -31,8 +31,7 @@ const volatile bool gso_udp_l4 = true;
 /*
  * Superpackets whose kind virtio_net_hdr can express; the rest of the bits only qualify them.
  * SKB_GSO_TCP_ECN is not passed on: it says that hardware must not repeat CWR, the kernel never does
- * (tcp_gso_segment in net/ipv4/tcp_offload.c), and on the way back the bit has another use
- * (src/datapath/gro.ts).
+ * (tcp_gso_segment in net/ipv4/tcp_offload.c).
  */
 #define GSO_KINDS (SKB_GSO_TCPV4 | SKB_GSO_TCPV6 | SKB_GSO_UDP_L4)
 #define GSO_EXPRESSIBLE \

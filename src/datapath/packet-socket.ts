@@ -4,8 +4,8 @@
  * the wire. PACKET_VNET_HDR hands over checksums and superpackets as they are.
  *
  * PACKET_QDISC_BYPASS is not used: a veth has no qdisc to bypass but that of `vnet-bpf impair`,
- * the difference could not be measured, and with it the kernel would not cut the packets that we merge (gro.ts; __dev_direct_xmit
- * in net/core/dev.c drops what validate_xmit_skb_list changes).
+ * the difference could not be measured, and with it the kernel would not cut the packets that we merge (gro.ts): there would
+ * be no egress hook for `cut`, and __dev_direct_xmit (net/core/dev.c) drops what validate_xmit_skb_list changes.
  */
 import * as fs from 'node:fs';
 

@@ -80,7 +80,7 @@ export class Poller {
   private deliveredBefore: number;
   /** Polls that are to merge nothing. */
   private plainPolls = 0;
-  /** Merged packets in a row that the kernel has refused: some refuse them all (docs/architecture.md). */
+  /** Merged packets in a row that the kernel has refused, for a reason that may be one of all of them. */
   private mergesRefused = 0;
   /** Set while vnet0 is down or gone: frames that cannot be delivered are refused, not retried. */
   linkDown = false;

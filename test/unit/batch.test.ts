@@ -4,10 +4,13 @@ import type { MappedMemory } from 'libbpf-ts';
 import t from 'tap';
 
 import { Batch, iovecBytes, MARK_REFUSED } from '../../src/datapath/batch';
+import { CONTROL_BYTES } from '../../src/datapath/gro';
 import { BATCH } from '../../src/datapath/layout';
 
 const ADDRESS = 0x7fff_1234_5000;
 const IOVECS = 0x7ffe_8765_4000;
+/** Of a control message. */
+const CONTROL = 0x7ffd_1357_9000;
 
 function made(budget: number): { batch: Batch; message: (index: number) => DataView; iovec: (index: number) => DataView; log: DataView } {
   const memory = new ArrayBuffer(BATCH.messages + budget * BATCH.messageBytes);
@@ -26,7 +29,7 @@ t.test('a message of one record has one iovec of its own and nothing else', asyn
   const { batch, message, iovec } = made(3);
   batch.clear();
   for (let i = 0; i < 3; i++) {
-    batch.add(1, 0);
+    batch.add(1, 0, 0);
     batch.append(0x7f00_ffff_fff8 + i, 1524 + i);
   }
   t.equal(batch.count, 3);
@@ -43,17 +46,19 @@ t.test('a message of one record has one iovec of its own and nothing else', asyn
 t.test('a message of several records has an iovec for each piece, and the log knows of how many', async (t) => {
   const { batch, message } = made(5);
   batch.clear();
-  batch.add(1, 0);
+  batch.add(1, 0, 0);
   batch.append(0x1000, 60);
-  batch.add(3, 42);
+  batch.add(3, 42, CONTROL);
   for (const piece of [52, 100, 100, 50]) batch.append(0x2000, piece);
-  batch.add(1, 0);
+  batch.add(1, 0, 0);
   batch.append(0x3000, 60);
   t.same([...batch.records.subarray(0, 4)], [0, 1, 4, 5], 'where the records of each message begin');
   t.equal(message(1).getBigUint64(16, true), BigInt(IOVECS + 16), 'its iovecs are in a row');
   t.equal(message(1).getBigUint64(24, true), 4n);
   t.equal(message(2).getBigUint64(16, true), BigInt(IOVECS + 5 * 16));
   t.equal(message(1).getUint32(60, true), (42 << 16) | 3);
+  t.same([32, 40].map((at) => message(1).getBigUint64(at, true)), [BigInt(CONTROL), BigInt(CONTROL_BYTES)], 'and a control message');
+  t.same([32, 40].map((at) => message(2).getBigUint64(at, true)), [0n, 0n], 'the next has none');
 });
 
 t.test('a message of one record is the same whatever the batch before had there', async (t) => {
@@ -68,7 +73,7 @@ t.test('a message of one record is the same whatever the batch before had there'
     for (const { batch } of [one, other]) {
       if (before === 'merged frames') {
         batch.clear();
-        batch.add(2, 42);
+        batch.add(2, 42, CONTROL);
         for (const piece of [52, 100, 50]) batch.append(0x2000, piece);
         batch.addRecord(0x3000, 60);
       }
@@ -76,7 +81,7 @@ t.test('a message of one record is the same whatever the batch before had there'
       if (before === 'frames that a hook has judged') {
         batch.clear();
         for (let i = 0; i < 3; i++) {
-          batch.add(1, 0);
+          batch.add(1, 0, 0);
           batch.append(0x4000, 70);
           batch.tally(1, 0, 5);
         }
@@ -84,7 +89,7 @@ t.test('a message of one record is the same whatever the batch before had there'
     }
     fill(one, (address, bytes) => one.batch.addRecord(address, bytes));
     fill(other, (address, bytes) => {
-      other.batch.add(1, 0);
+      other.batch.add(1, 0, 0);
       other.batch.append(address, bytes);
     });
     for (let i = 0; i < 3; i++) t.same(words(one, i), words(other, i), `after ${before}, message ${i}`);
@@ -96,7 +101,7 @@ t.test('a mark goes with the next batch', async (t) => {
   const { batch, message } = made(2);
   for (let i = 0; i < 2; i++) {
     batch.clear();
-    batch.add(1, 0);
+    batch.add(1, 0, 0);
     batch.append(0x1000, 60);
     t.equal(message(0).getUint32(56, true), 0);
     batch.refused(0);
@@ -107,7 +112,7 @@ t.test('a mark goes with the next batch', async (t) => {
 t.test('begin() and end() frame a batch', async (t) => {
   const { batch, log } = made(1);
   batch.clear();
-  batch.add(1, 0);
+  batch.add(1, 0, 0);
   batch.begin(2 ** 40, 1000, 900, 2 ** 33);
   t.equal(log.getUint32(BATCH.count, true), 1);
   t.equal(log.getBigUint64(BATCH.start, true), 2n ** 40n);
