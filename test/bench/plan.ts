@@ -53,7 +53,7 @@ function duel({ quick, rounds }: Options, { duelists }: Field): Experiment[] {
   const [plain, twin] = duelists;
   if (!plain || !twin) return [];
   const loads = quick ? UDP_LOADS.filter(({ bytes, flows }) => bytes === 64 && flows === 1) : UDP_LOADS;
-  return [{ sections: [DUEL], run: (say) => duels([plain, twin], loads, rounds, quick ? 10 : 45, say) }];
+  return [{ sections: [DUEL], run: (say) => duels([plain, twin], loads, rounds, quick ? 10 : 28, say) }];
 }
 
 /** The product itself: at rest, commands, pauses, many interfaces. */
@@ -92,7 +92,7 @@ export function experiments(options: Options, field: Field): Experiment[] {
   const seconds = quick ? 0.4 : 0.5;
   const floods = (quick ? QUICK_UDP_LOADS : UDP_LOADS).map((load) => udp({ ...load, seconds }));
   const transfers = (quick ? [1] : [1, 4]).map((streams) => tcp(streams, 1.2));
-  const pings = [rttIdle, rttLoaded].map((measure) => measure(quick ? 0.4 : 1));
+  const pings = [rttIdle, rttLoaded].map((measure) => measure(quick ? 0.4 : 0.8));
   const wanted = (sections: readonly Section[]): boolean => only === null || sections.some(({ id }) => only.includes(id));
   return [
     compare(field.throughput, [...floods, ...transfers].filter(({ section }) => wanted([section])), rounds),
