@@ -20,6 +20,19 @@ const LONGEST_WIRE_FRAME = 9018;
 /** Datagrams for which the smallest ring has place: a dummy refuses what a poller that waits for a processor is late for. */
 const UNDER_WAY = 200;
 
+/**
+ * TCP makes superpackets of what it may send in a millisecond (tcp_tso_autosize in net/ipv4/tcp_output.c). With the round trips
+ * of an emulated machine that can be two segments in one connection, and many in the next.
+ */
+const MORE_TRANSFERS = 8;
+
+async function transfer(t: Test, netns: string, address: string): Promise<void> {
+  const bytes = 2 << 20;
+  const { sent, received } = await ownTcp(netns, address, bytes);
+  t.equal(received.bytes, bytes, `TCP to ${address}: all bytes`);
+  t.equal(received.sha256, sent.sha256, `TCP to ${address}: equal SHA-256`);
+}
+
 /** On an interface whose queue is not full. With several queues, different flows may overtake each other. */
 export async function allTraffic(t: Test, nic: Attached, order: 'ordered' | 'unordered' = 'ordered'): Promise<void> {
   const { netns, iface } = nic;
@@ -38,13 +51,10 @@ export async function allTraffic(t: Test, nic: Attached, order: 'ordered' | 'uno
   for (const address of neighbours ? ADDRESSES : []) {
     t.equal(neighbours?.find(({ dst }) => dst === address)?.lladdr, mac, `the neighbour ${address} was found through the loop`);
   }
-  for (const address of ADDRESSES) {
-    const bytes = 2 << 20;
-    const { sent, received } = await ownTcp(netns, address, bytes);
-    t.equal(received.bytes, bytes, `TCP to ${address}: all bytes`);
-    t.equal(received.sha256, sent.sha256, `TCP to ${address}: equal SHA-256`);
-  }
-  t.ok(look(nic).queue.largestFrame > LONGEST_WIRE_FRAME, 'superpackets crossed the ring whole');
+  for (const address of ADDRESSES) await transfer(t, netns, address);
+  const largest = (): number => look(nic).queue.largestFrame;
+  for (let more = 0; more < MORE_TRANSFERS && largest() <= LONGEST_WIRE_FRAME; more++) await transfer(t, netns, ADDRESSES[0]);
+  t.ok(largest() > LONGEST_WIRE_FRAME, `superpackets crossed the ring whole: the largest frame has ${largest()} bytes`);
 
   for (const address of ADDRESSES) {
     const udp = new OwnUdp(t, netns, address, 500);
