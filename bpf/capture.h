@@ -81,13 +81,11 @@ static __always_inline void describe_checksum(struct __sk_buff *skb, struct fram
 /* False for a superpacket that virtio_net_hdr has no name for (tunnels, ESP, SCTP). */
 static __always_inline bool describe_gso(struct __sk_buff *skb, struct frame *frame)
 {
-	struct skb_shared_info *shared;
 	unsigned int type;
 
 	if (!skb->gso_size)
 		return true;
-	shared = (void *)(SKB_READ(skb, head) + SKB_READ(skb, end));
-	type = BPF_CORE_READ(shared, gso_type);
+	type = gso_type_of(skb);
 	if (type & ~GSO_EXPRESSIBLE)
 		return false;
 	switch (type & GSO_KINDS) {

@@ -60,4 +60,12 @@ static __always_inline __u8 ip_summed_of(struct __sk_buff *skb)
 	return BPF_CORE_READ_BITFIELD(kernel_skb, ip_summed);
 }
 
+/* Of a superpacket. Its skb_shared_info lies behind the data, where only a probe reads. */
+static __always_inline unsigned int gso_type_of(struct __sk_buff *skb)
+{
+	struct skb_shared_info *shared = (void *)(SKB_READ(skb, head) + SKB_READ(skb, end));
+
+	return BPF_CORE_READ(shared, gso_type);
+}
+
 #endif

@@ -36,14 +36,12 @@ static __always_inline __u32 header_bytes(struct __sk_buff *skb, unsigned int ty
 /* Bytes by which the segments are longer than the superpacket. `tag`: bytes of headers that do not count. */
 static __always_inline __u32 repeated_headers(struct __sk_buff *skb, __u32 tag)
 {
-	struct skb_shared_info *shared;
 	__u32 headers, segments = skb->gso_segs;
 	unsigned int type;
 
 	if (!skb->gso_size)
 		return 0;
-	shared = (void *)(SKB_READ(skb, head) + SKB_READ(skb, end));
-	type = BPF_CORE_READ(shared, gso_type);
+	type = gso_type_of(skb);
 	headers = header_bytes(skb, type);
 	/* From a source that is not trusted (virtio_net_hdr): the kernel counts the segments itself, gso_segs is 0. */
 	if (type & SKB_GSO_DODGY)

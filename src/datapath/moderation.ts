@@ -5,15 +5,15 @@
  * follow each other are merged; and a receiver that is woken for every other frame keeps the sender from its
  * processor. In that time nothing has to wake the poller, for its interrupt stays disabled.
  *
- *   poll  rest.......  poll  rest.......        one rest: the time in which BATCH frames come
+ *   poll  rest.......  poll  rest.......        one rest: the time in which REST_FRAMES come
  *
  * Whether there is a stream, a rest shows: if those who send wait for what the poller delivers, fewer come in it. Then
  * it has only cost time, and the next is tried later and later.
  */
 
 /** Frames worth a rest. */
-export const BATCH = 32;
-/** The longest rest in milliseconds; BATCH frames have to come in it: 128,000 frames a second. A timer adds up to 50 us. */
+export const REST_FRAMES = 32;
+/** The longest rest in milliseconds; REST_FRAMES have to come in it: 128,000 frames a second. A timer adds up to 50 us. */
 const REST_MAX_MS = 0.25;
 /** After a longer time the means begin anew, as if it had been so long. */
 const PERIOD_MAX_MS = 1;
@@ -46,7 +46,7 @@ export class Moderation {
     if (due || !this.on) return 0;
     this.measure(now);
     if (frames === 0 || now < this.holdOffUntil) return 0;
-    const rest = (BATCH * this.meanPeriod) / this.meanFrames;
+    const rest = (REST_FRAMES * this.meanPeriod) / this.meanFrames;
     if (rest > REST_MAX_MS) return 0;
     this.rested = true;
     return rest;
@@ -72,7 +72,7 @@ export class Moderation {
   /** Whether the last rest brought half of what it was for. */
   private judge(now: number, frames: number): void {
     this.rested = false;
-    if (frames >= BATCH / 2) {
+    if (frames >= REST_FRAMES / 2) {
       this.holdOff = HOLD_OFF_MS;
       return;
     }

@@ -8,7 +8,7 @@ import { BusyPoll } from './busy-poll';
 import { roomFrameCost } from './credit';
 import { Gro, groHeaderBytes } from './gro';
 import { BATCH, CONTROL } from './layout';
-import { BATCH as MODERATED, Moderation } from './moderation';
+import { Moderation, REST_FRAMES } from './moderation';
 import { PacketSocket } from './packet-socket';
 import { PollLoop } from './poll-loop';
 import { Poller } from './poller';
@@ -16,7 +16,7 @@ import { QueueGate, type GateLimits } from './queue-gate';
 import { SharedWords } from './shared-memory';
 import { WaitingRoom, type RoomSockets } from './waiting-room';
 
-/** Four times BATCH frames of 1514 bytes. */
+/** Four times REST_FRAMES of 1514 bytes. */
 const MODERATED_RING_BYTES = 256 << 10;
 
 /** What the main thread hands over. Descriptors stay its own, open until the loop has ended. */
@@ -88,7 +88,7 @@ export function mapParts(request: Omit<PollRequest, 'command'>, own: Own) {
 /** How the loop spends its time: looks on, or rests. Who says how long to look on has decided against rests, and a short queue has no place for what comes in one. */
 export function paceOf({ busyPollUs, limits }: Pick<PollRequest, 'busyPollUs' | 'limits'>): { busyPoll: BusyPoll; moderation: Moderation } {
   const { ringBytes, queuePackets } = limits;
-  const roomy = ringBytes >= MODERATED_RING_BYTES && (queuePackets === 0 || queuePackets >= 4 * MODERATED);
+  const roomy = ringBytes >= MODERATED_RING_BYTES && (queuePackets === 0 || queuePackets >= 4 * REST_FRAMES);
   return { busyPoll: new BusyPoll(busyPollUs === null ? null : busyPollUs / 1000), moderation: new Moderation(busyPollUs === null && roomy) };
 }
 

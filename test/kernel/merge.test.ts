@@ -21,6 +21,9 @@ const BOTH = ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64'] as const;
 const ETHERNET = 14;
 const headers = (address: string): number => ETHERNET + 8 + (address.includes(':') ? 40 : 20);
 
+/** UDP: IPv6 has messages of its own to send at times, which are longer than the smallest of these. */
+const isDatagram = (frame: Buffer): boolean => frame[frame.readUInt16BE(12) === 0x86dd ? 20 : 23] === 17;
+
 const merged = (nic: Attached): number => nic.stats().poll.merged;
 
 /** Sends a burst and receives it. */
@@ -41,7 +44,7 @@ t.test('datagrams of one flow are merged, and received one by one', { skip }, as
       raw.captured();
       const before = merged(nic);
       await burst(t, udp);
-      const most = Math.max(...raw.captured().map(({ frame }) => frame.length));
+      const most = Math.max(...raw.captured().map(({ frame }) => frame).filter(isDatagram).map(({ length }) => length));
       t.equal(most, bytes + headers(address), `${address}, ${bytes} bytes: who listens on the interface sees frames`);
       t.ok(merged(nic) - before > BURST / 2, `${merged(nic) - before} of ${BURST} were merged into others' packets`);
     }

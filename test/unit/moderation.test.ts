@@ -2,7 +2,11 @@
 /** When the poller rests in a stream. Times are in milliseconds. */
 import t from 'tap';
 
-import { BATCH, Moderation } from '../../src/datapath/moderation';
+import { Moderation, REST_FRAMES } from '../../src/datapath/moderation';
+
+/** What a poll costs, and how much later than asked a rest ends. */
+const POLL_MS = 0.01;
+const LATE_MS = 0.05;
 
 /** Traffic that does not care when it is polled: frames come at this rate in thousands a second. */
 class Stream {
@@ -11,18 +15,14 @@ class Stream {
   readonly rests: number[] = [];
   private taken = 0;
 
-  constructor(
-    private readonly moderation: Moderation,
-    /** In milliseconds: what a poll costs, and how much later than asked a rest ends. */
-    private readonly costs = { poll: 0.01, late: 0.05 },
-  ) {}
+  constructor(private readonly moderation: Moderation) {}
 
   run(rate: number, ms: number): this {
     for (const start = this.now; this.now < start + ms; ) {
       const began = this.now;
       const frames = Math.min(64, Math.floor(this.now * rate) - this.taken);
       this.taken += frames;
-      this.now += this.costs.poll + 0.001 * frames;
+      this.now += POLL_MS + 0.001 * frames;
       this.rest(this.moderation.after(began, frames, frames === 64));
     }
     return this;
@@ -32,7 +32,7 @@ class Stream {
   answers(senders: number, think: number, ms: number): this {
     for (const start = this.now; this.now < start + ms; ) {
       const began = this.now;
-      this.now += this.costs.poll + 0.001 * senders;
+      this.now += POLL_MS + 0.001 * senders;
       this.rest(this.moderation.after(began, senders, false));
       this.now += think;
     }
@@ -42,7 +42,7 @@ class Stream {
   private rest(rest: number): void {
     if (rest === 0) return;
     this.rests.push(rest);
-    this.now += rest + this.costs.late;
+    this.now += rest + LATE_MS;
   }
 }
 
@@ -51,7 +51,7 @@ t.test('a stream of small frames: it rests for as long as a batch takes to come'
   const rests = stream.rests.length;
   t.ok(rests > 20, `${rests} times in 10 ms`);
   const last = stream.rests.at(-1) as number;
-  t.ok(last > 0.1 && last < 0.2, `${BATCH} frames in ${last} ms`);
+  t.ok(last > 0.1 && last < 0.2, `${REST_FRAMES} frames in ${last} ms`);
 });
 
 t.test('a slower one is polled as it comes', async (t) => {
