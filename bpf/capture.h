@@ -25,8 +25,9 @@
 
 #define GSO_UDP_L4 5 /* VIRTIO_NET_HDR_GSO_UDP_L4, which the headers of 6.1 do not have */
 
-/* PACKET_VNET_HDR takes UDP superpackets: from Linux 6.2 on. Set by the controller before load. */
-const volatile bool gso_udp_l4 = true;
+/* Set by the controller before load. */
+const volatile bool gso_udp_l4 = true; /* PACKET_VNET_HDR takes UDP superpackets: from Linux 6.2 on */
+const volatile __u32 superpacket_bytes = 0; /* of TCP over IPv4: gso_ipv4_max_size of vnet0 (big-tcp.ts) */
 
 /*
  * Superpackets whose kind virtio_net_hdr can express; the rest of the bits only qualify them.
@@ -42,7 +43,7 @@ const volatile bool gso_udp_l4 = true;
  * 8-byte header each is a multiple of a cache line, and none is more than 9/8 of what the frame
  * and 104 bytes need: the credit of the waiting room counts on that (RING_BYTES_PER_CREDIT in
  * src/datapath/credit.ts). 1592 holds a 1500-byte MTU, 9080 a 9000-byte one, 65592 the largest
- * IP packet with an Ethernet header and two VLAN tags.
+ * IP packet with an Ethernet header and two VLAN tags, 262200 the largest superpacket of BIG TCP.
  */
 #define RECORD_SIZES(SIZE) \
 	SIZE(120) SIZE(184) SIZE(248) SIZE(312) SIZE(376) SIZE(440) SIZE(504) SIZE(568) SIZE(632) \
@@ -51,8 +52,12 @@ const volatile bool gso_udp_l4 = true;
 	SIZE(3512) SIZE(3960) SIZE(4472) SIZE(5048) SIZE(5688) SIZE(6392) SIZE(7160) SIZE(8056) \
 	SIZE(9080) SIZE(10232) SIZE(11512) SIZE(12984) SIZE(14648) SIZE(16440) SIZE(18488) \
 	SIZE(20792) SIZE(23416) SIZE(26360) SIZE(29688) SIZE(33400) SIZE(37560) SIZE(42232) \
-	SIZE(47480) SIZE(53432) SIZE(60088) SIZE(65592)
-#define LARGEST_RECORD 65592
+	SIZE(47480) SIZE(53432) SIZE(60088) SIZE(65592) SIZE(73784) SIZE(83000) SIZE(93368) \
+	SIZE(105016) SIZE(118136) SIZE(132856) SIZE(149432) SIZE(168056) SIZE(189048) SIZE(212664) \
+	SIZE(239224) SIZE(262200)
+#define LARGEST_RECORD 262200
+/* The largest IP packet whose header can say how long it is, with an Ethernet header and two VLAN tags. */
+#define LARGEST_PACKET 65576
 
 /* Keeps the compiler from reasoning across this point about a value that the verifier tracks. */
 #ifndef barrier_var
@@ -78,9 +83,13 @@ static __always_inline void describe_checksum(struct __sk_buff *skb, struct fram
 		frame->vnet.csum_start += VLAN_HLEN;
 }
 
-/* False for a superpacket that virtio_net_hdr has no name for (tunnels, ESP, SCTP). */
+/*
+ * False for a superpacket that virtio_net_hdr has no name for (tunnels, ESP, SCTP), and for one that is larger
+ * than vnet0 may have: it was forwarded from an interface with more, and the kernel cuts it up, too.
+ */
 static __always_inline bool describe_gso(struct __sk_buff *skb, struct frame *frame)
 {
+	__u32 largest = LARGEST_PACKET;
 	unsigned int type;
 
 	if (!skb->gso_size)
@@ -91,6 +100,8 @@ static __always_inline bool describe_gso(struct __sk_buff *skb, struct frame *fr
 	switch (type & GSO_KINDS) {
 	case SKB_GSO_TCPV4:
 		frame->vnet.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+		if (largest < superpacket_bytes)
+			largest = superpacket_bytes;
 		break;
 	case SKB_GSO_TCPV6:
 		frame->vnet.gso_type = VIRTIO_NET_HDR_GSO_TCPV6;
@@ -104,7 +115,7 @@ static __always_inline bool describe_gso(struct __sk_buff *skb, struct frame *fr
 		return false;
 	}
 	frame->vnet.gso_size = skb->gso_size;
-	return true;
+	return frame->len <= largest;
 }
 
 /*
@@ -157,10 +168,10 @@ static __always_inline int describe(struct __sk_buff *skb, struct frame *frame)
 		frame->tag = bpf_htonl(bpf_ntohs(skb->vlan_proto) << 16 | skb->vlan_tci);
 		frame->len += VLAN_HLEN;
 	}
-	if (frame->len + sizeof(struct record) > LARGEST_RECORD)
-		return REFUSED_OVERSIZE;
 	describe_checksum(skb, frame);
-	return describe_gso(skb, frame) ? -1 : REFUSED_GSO;
+	if (!describe_gso(skb, frame))
+		return REFUSED_GSO;
+	return frame->len + sizeof(struct record) > LARGEST_RECORD ? REFUSED_OVERSIZE : -1;
 }
 
 #endif

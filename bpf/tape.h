@@ -26,7 +26,7 @@ struct {
 	});
 } tape SEC(".maps");
 
-#define LARGEST_TAPE_RECORD 65656 /* LARGEST_RECORD, and its header is longer */
+#define LARGEST_TAPE_RECORD 262264 /* LARGEST_RECORD, and its header is longer */
 
 static __always_inline struct tape_record *reserve_on_tape(void *reel, __u32 need, __u64 *size)
 {

@@ -43,7 +43,7 @@ const volatile __u32 reinject_mark = 0;
 /* Entry and exit of each queue's waiting room, in the peer's namespace. */
 const volatile __u32 room_entries[QUEUES_MAX] = {};
 const volatile __u32 room_exits[QUEUES_MAX] = {};
-/* The largest packet that the room passes whole, as its qdisc counts: ROOM_FRAME_MAX in credit.ts. */
+/* The largest packet that the room passes whole, as its qdisc counts: roomFrameMax() in credit.ts. */
 const volatile __u32 room_frame_max = 0;
 /* What each frame costs of the room's credit besides its length: the overhead of its tbf. */
 const volatile __u32 room_frame_cost = 0;

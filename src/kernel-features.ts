@@ -32,6 +32,8 @@ const features = {
   },
   /** bpf_cast_to_kern_ctx in kernel/bpf/helpers.c. */
   directReads: { name: 'direct reads of skbs', since: '6.2', without: 'read by probes: a few per cent slower' },
+  /** The socket's buffers are of pages of a higher order: packet_alloc_skb in net/packet/af_packet.c. The limits of an interface are of 6.3. */
+  bigTcp: { name: 'BIG TCP', since: '6.6', without: 'a superpacket of TCP has at most 64 KiB: a quarter slower' },
   tcx: { name: 'tcx', since: '6.6', probe: 'tcx', without: 'attached through clsact and cls_bpf' },
   /** "veth: Fixing transmit return status for dropped packets"; later stable releases of older kernels have it too. */
   backlogReport: {
@@ -47,6 +49,9 @@ export const kernelFeatures: readonly KernelFeature[] = Object.values(features);
 export function passesUdpGso(): boolean {
   return !process.env['VNET_BPF_TEST_CUT_UDP_GSO'] && kernelIsAtLeast(features.udpSuperpackets.since);
 }
+
+/** Whether a superpacket of TCP over IPv4 may be larger than 64 KiB. VNET_BPF_TEST_SMALL_TCP=1: as on an old kernel. */
+export const passesBigTcp = (): boolean => !process.env['VNET_BPF_TEST_SMALL_TCP'] && kernelIsAtLeast(features.bigTcp.since);
 
 /** Whether a program can read the skb behind its context without probes. */
 export const readsSkbsDirectly = (): boolean => kernelIsAtLeast(features.directReads.since);

@@ -5,10 +5,11 @@ import { randomInt } from 'node:crypto';
 import type { BpfMap } from 'libbpf-ts';
 
 import { loadPrograms, makeRings, openDatapath, type Datapath } from '../datapath/datapath';
-import { txBytesLimit } from '../datapath/credit';
+import { roomFrameMax, txBytesLimit } from '../datapath/credit';
 import { PollerThread } from '../datapath/poller-thread';
 import { usageError, VnetError } from '../errors';
 import { requireKernel } from '../kernel-features';
+import { superpacketBytesOf } from '../link/big-tcp';
 import { linkByName, links, type Link } from '../link/links';
 import { trustedHookFile } from '../hooks/trust';
 import { Netns } from '../link/netns';
@@ -132,6 +133,8 @@ export function plan(iface: string, netns: Netns, options: AttachOptions, existi
   const id = newId();
   const backend = existing ? 'dummy' : (options.type ?? 'veth');
   const whenFull = whenFullOf(backend, options);
+  const { ringBytes } = options;
+  const superpacketBytes = superpacketBytesOf(backend, ringBytes);
   if (existing && (options.mac !== null || options.mtu !== null)) {
     throw usageError(`attach ${iface}`, 'the interface exists: its MAC and MTU are left alone', 'leave --mac and --mtu out');
   }
@@ -152,10 +155,11 @@ export function plan(iface: string, netns: Netns, options: AttachOptions, existi
     links: null,
     pid: process.pid,
     startedAt: new Date().toISOString(),
+    superpacketBytes,
     queues: options.queues,
-    ringBytes: options.ringBytes,
+    ringBytes,
     queuePackets: options.queuePackets,
-    lowWatermarkBytes: Math.floor(txBytesLimit(options.ringBytes, whenFull) * options.lowWatermark),
+    lowWatermarkBytes: Math.floor(txBytesLimit({ ringBytes, frameMax: roomFrameMax(superpacketBytes) }, whenFull) * options.lowWatermark),
     lowWatermarkPackets: Math.floor(options.queuePackets * options.lowWatermark),
     budget: options.budget,
     gro: options.gro,

@@ -3,6 +3,7 @@
 import { EventEmitter } from 'node:events';
 import * as fs from 'node:fs';
 
+import { roomFrameMax } from '../datapath/credit';
 import { merges, queuesOf, type Datapath } from '../datapath/datapath';
 import { CONTROL } from '../datapath/layout';
 import { PacketSocket } from '../datapath/packet-socket';
@@ -115,7 +116,8 @@ export class Controller extends EventEmitter<ControllerEvents> {
   async start(hook: HookChoice | null): Promise<void> {
     const { datapath, attachment } = this.parts;
     const { id, budget, busyPollUs, ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets, peer } = attachment;
-    const limits = { ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets: queuePackets > 0 ? lowWatermarkPackets : Infinity };
+    const frameMax = roomFrameMax(attachment.superpacketBytes);
+    const limits = { ringBytes, frameMax, queuePackets, lowWatermarkBytes, lowWatermarkPackets: queuePackets > 0 ? lowWatermarkPackets : Infinity };
     const queues = queuesOf(datapath.maps);
     const requests = queues.map(({ queue, ring, control, batch }) => ({
       key: id,

@@ -31,7 +31,8 @@ function makeVeth(
   peerNetns: Netns,
   options: AttachOptions,
 ): void {
-  const request = { iface: attachment.iface, peer: end.name, mac: options.mac ?? randomMac(), mtu: options.mtu ?? DEFAULT_MTU };
+  const { id, iface, rooms, queuePackets, superpacketBytes } = attachment;
+  const request = { iface, peer: end.name, mac: options.mac ?? randomMac(), mtu: options.mtu ?? DEFAULT_MTU, superpacketBytes };
   const { link, peer } = netns.run(() => createVeth(request, peerNetns));
   netns.run(() => keepLoopableOffloads(link.name, passesUdpGso()));
   peerNetns.run(() => cutMergedPackets(peer.name));
@@ -39,8 +40,7 @@ function makeVeth(
   attachment.ifindex = link.ifindex;
   end.ifindex = peer.ifindex;
   attachment.baseline.peerTxPackets = peerNetns.run(() => transmittedFramesOf(peer.ifindex)) ?? 0;
-  const { id, rooms, queuePackets } = attachment;
-  peerNetns.run(() => rooms.forEach((room, queue) => createRoom(id, queue, room, roomFrameCost(queuePackets))));
+  peerNetns.run(() => rooms.forEach((room, queue) => createRoom(id, queue, room, roomFrameCost(queuePackets), superpacketBytes)));
   saveAttachment(attachment);
   step('room');
 }

@@ -13,7 +13,7 @@ import { passesUdpGso, readsSkbsDirectly } from '../kernel-features';
 import type { Netns } from '../link/netns';
 import { ringPin } from '../state/bpffs';
 import type { Attachment } from '../state/store';
-import { roomFrameCost, ROOM_FRAME_MAX, txBytesLimit } from './credit';
+import { roomFrameCost, roomFrameMax, txBytesLimit } from './credit';
 import { setInner } from './inner-map';
 
 /** The built object; VNET_BPF_OBJECT overrides it, for tests and for people who try their own. */
@@ -96,7 +96,8 @@ export async function loadPrograms(attachment: Attachment): Promise<BpfObject> {
 async function load(attachment: Attachment): Promise<BpfObject> {
   const object = BpfObject.open(requireObject());
   try {
-    const { queues, rooms } = attachment;
+    const { queues, rooms, ringBytes, superpacketBytes } = attachment;
+    const frameMax = roomFrameMax(superpacketBytes);
     for (const map of ['rings', 'control', 'batch']) object.setMaxEntries(map, queues);
     object.setConstants({
       queues,
@@ -104,13 +105,14 @@ async function load(attachment: Attachment): Promise<BpfObject> {
       low_watermark_bytes: attachment.lowWatermarkBytes,
       low_watermark_packets: attachment.lowWatermarkPackets,
       gso_udp_l4: passesUdpGso(),
+      superpacket_bytes: superpacketBytes,
       direct_reads: readsSkbsDirectly(),
       hold: attachment.whenFull === 'hold',
-      tx_bytes_limit: txBytesLimit(attachment.ringBytes, attachment.whenFull),
+      tx_bytes_limit: txBytesLimit({ ringBytes, frameMax }, attachment.whenFull),
       reinject_mark: attachment.reinjectMark,
       room_entries: rooms.map(({ entry }) => entry.ifindex),
       room_exits: rooms.map(({ exit }) => exit.ifindex),
-      room_frame_max: ROOM_FRAME_MAX,
+      room_frame_max: frameMax,
       room_frame_cost: roomFrameCost(attachment.queuePackets),
     });
     object.setAutoload('sink', attachment.peer !== null);

@@ -32,7 +32,7 @@ export interface HookedPollerParts {
 }
 
 /** What judging one record may take of the arena: copies of its pieces, of it, and what takes their place. */
-const ARENA_PER_RECORD = 1 << 20;
+const ARENA_PER_RECORD = 2 << 20;
 /** Kept for records when many injected frames wait. */
 const HALF_OF_PLAN = BATCH.max / 2;
 

@@ -19,7 +19,7 @@ export const QUEUES_MAX = 16;
 export const MERGED_MARK = 22094;
 
 /** The largest record in bytes, LARGEST_RECORD of bpf/capture.h. */
-export const LARGEST_RECORD = 65592;
+export const LARGEST_RECORD = 262200;
 
 /** struct counters, one per CPU; u64 each. */
 export const COUNTERS = {

@@ -7,7 +7,7 @@
  * frames come first: the room is granted credit until it is empty, closed again, and only then
  * is the queue woken, by a compare-and-swap that fails if a frame went to the room meanwhile.
  */
-import { nextGrant, roomFrameCost, ROOM_FRAME_MAX } from './credit';
+import { nextGrant, roomFrameCost } from './credit';
 import { CONTROL } from './layout';
 import type { SharedWords } from './shared-memory';
 import type { Room } from './waiting-room';
@@ -26,6 +26,8 @@ export function heldNow(control: SharedWords): number {
 
 export interface GateLimits {
   ringBytes: number;
+  /** The largest packet that the waiting room passes (credit.ts). */
+  frameMax: number;
   /** 0: only bytes limit the queue. */
   queuePackets: number;
   lowWatermarkBytes: number;
@@ -53,7 +55,7 @@ export class QueueGate {
   ) {
     this.frameCost = roomFrameCost(limits.queuePackets);
     // A new room's bucket is as small as one can be, and full.
-    if (control.get64(CONTROL.credit) === 0) control.set64(CONTROL.credit, ROOM_FRAME_MAX);
+    if (control.get64(CONTROL.credit) === 0) control.set64(CONTROL.credit, limits.frameMax);
   }
 
   get stopped(): boolean {
@@ -85,11 +87,11 @@ export class QueueGate {
     if (held <= 0) {
       this.stalled = 0;
       // As closed as a room can be: the headroom takes what may still come out.
-      return credit === ROOM_FRAME_MAX || this.grant(room, ROOM_FRAME_MAX);
+      return credit === limits.frameMax || this.grant(room, limits.frameMax);
     }
     const outstanding = credit + this.frameCost - (control.get64(CONTROL.heldCost) - control.get64(CONTROL.creditBase));
-    const { ringBytes, queuePackets } = limits;
-    const grant = nextGrant({ ringBytes, usedBytes: used, queuePackets, packets }, outstanding);
+    const { ringBytes, frameMax, queuePackets } = limits;
+    const grant = nextGrant({ ringBytes, frameMax, usedBytes: used, queuePackets, packets }, outstanding);
     if (grant > 0) {
       this.stalled = this.fruitless < FRUITLESS_MAX ? 0 : this.stalled + 1;
       this.grant(room, grant);
@@ -117,7 +119,7 @@ export class QueueGate {
   /** Grants again although the last grant seems unused: for a room that says nothing. */
   unstall(): void {
     if (!this.room) return;
-    this.grant(this.room, ROOM_FRAME_MAX);
+    this.grant(this.room, this.limits.frameMax);
   }
 
   private grant(room: Room, bytes: number): boolean {

@@ -10,7 +10,7 @@ import { receiveBytes, sendBytes, setSocketOption } from '../native/libc';
 import { bindToLink, openLinkSocket } from '../native/link-socket';
 import { attribute, message, numberAttribute, textAttribute } from '../link/message';
 import { openRtnetlink } from '../link/rtnetlink';
-import { ROOM_BYTES, ROOM_FRAME_MAX } from './credit';
+import { ROOM_BYTES } from './credit';
 
 export const RTM_NEWQDISC = 36;
 const NLM_F_REQUEST_ACK = 0x1 | 0x4;
@@ -74,7 +74,7 @@ export class WaitingRoom implements Room {
     ifindex: number,
     frameCost: number,
   ) {
-    const { body, burstAt } = roomQdisc(ifindex, frameCost);
+    const { body, burstAt } = roomQdisc(ifindex, frameCost, 0);
     this.message = new Uint8Array(NLMSG_BYTES + body.length);
     this.message.set(body, NLMSG_BYTES);
     this.burstAt = NLMSG_BYTES + burstAt;
@@ -97,15 +97,15 @@ export class WaitingRoom implements Room {
 
 /**
  * What RTM_NEWQDISC is told of the tbf at the root of an interface, to make or to change it: behind the nlmsghdr. A new
- * one has the smallest burst; each grant fills in another.
+ * one has the smallest burst, roomFrameMax(); each grant fills in another.
  */
-export function roomQdisc(ifindex: number, frameCost: number): { body: Uint8Array; burstAt: number } {
+export function roomQdisc(ifindex: number, frameCost: number, burst: number): { body: Uint8Array; burstAt: number } {
   const parms = new DataView(new ArrayBuffer(36)); // struct tc_tbf_qopt
   parms.setUint8(1, TC_LINKLAYER_ETHERNET);
   parms.setUint16(2, frameCost, true); // rate.overhead
   parms.setUint32(8, 1, true); // rate: a byte a second, the least there is: grants are what lets frames out
   parms.setUint32(24, ROOM_BYTES, true); // limit
-  const options = attribute(TCA_OPTIONS, attribute(TCA_TBF_PARMS, new Uint8Array(parms.buffer)), numberAttribute(TCA_TBF_BURST, ROOM_FRAME_MAX));
+  const options = attribute(TCA_OPTIONS, attribute(TCA_TBF_PARMS, new Uint8Array(parms.buffer)), numberAttribute(TCA_TBF_BURST, burst));
   const TCMSG_BYTES = 20; // struct tcmsg
   const body = message(new Uint8Array(TCMSG_BYTES), textAttribute(TCA_KIND, 'tbf'), options);
   const view = new DataView(body.buffer);

@@ -9,7 +9,7 @@ import type { Frame } from '../packet/frame';
 export type Verdict = 'pass' | 'drop' | Uint8Array | undefined | void;
 
 /**
- * Superpackets are what the kernel has not cut up yet: up to 64 KiB of TCP or UDP with one header. `'segmented'`, the
+ * Superpackets are what the kernel has not cut up yet: up to 64 KiB of UDP or 256 KiB of TCP with one header. `'segmented'`, the
  * default, shows the frames that a wire would carry. `'whole'` shows superpackets as they are, which costs less; the
  * TCP or UDP checksum of one means nothing and is filled in by the kernel, frame by frame.
  */
@@ -54,14 +54,15 @@ export interface HookTimer {
 /** What becomes of a frame whose hook threw an error or gave a wrong answer; `detach` also takes the hook off. */
 export type OnHookError = 'pass' | 'drop' | 'detach';
 
-/** The shortest and the longest frame that the loop carries. */
+/** The shortest and the longest frame that the loop carries, superpackets of TCP aside. */
 export const FRAME_BYTES = { min: 14, max: 65576 } as const;
 
-/** Why something cannot be a frame, or null. */
-export function wrongFrame(frame: unknown): string | null {
+/** Why something cannot be a frame, or null. `longest`: of the superpacket whose place it takes. */
+export function wrongFrame(frame: unknown, longest = 0): string | null {
   if (!(frame instanceof Uint8Array)) return `a frame is a Uint8Array, not ${describe(frame)}`;
-  if (frame.length >= FRAME_BYTES.min && frame.length <= FRAME_BYTES.max) return null;
-  return `a frame of ${frame.length} bytes: it has ${FRAME_BYTES.min} to ${FRAME_BYTES.max}`;
+  const max = Math.max(FRAME_BYTES.max, longest);
+  if (frame.length >= FRAME_BYTES.min && frame.length <= max) return null;
+  return `a frame of ${frame.length} bytes: it has ${FRAME_BYTES.min} to ${max}`;
 }
 
 /** A value in a few words. */

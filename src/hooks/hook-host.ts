@@ -82,7 +82,7 @@ export class HookHost {
       const verdict = hook.frame(frame, context);
       if (verdict === 'pass' || verdict === undefined) return PASS;
       if (verdict === 'drop') return DROP;
-      const wrong = typeof verdict === 'object' && verdict instanceof Uint8Array ? wrongFrame(verdict) : describe(verdict);
+      const wrong = typeof verdict === 'object' && verdict instanceof Uint8Array ? wrongFrame(verdict, frame.length) : describe(verdict);
       if (wrong === null) {
         this.replacement = verdict as Uint8Array;
         return REPLACE;

@@ -15,7 +15,7 @@ import { DROP, PASS, REPLACE, type HookHost } from './hook-host';
 import type { Plan } from './plan';
 
 /** Kept of the arena while a superpacket is cut: its pieces, and copies of them. */
-const ARENA_FOR_PIECES = 256 << 10;
+const ARENA_FOR_PIECES = 768 << 10;
 
 export class Judge {
   private readonly data = new FrameData((data) => this.writable(data));
@@ -53,7 +53,9 @@ export class Judge {
 
   /** Messages that the record at `offset` may need. */
   messagesFor(offset: number): number {
-    return this.isCut(offset) ? MAX_PIECES : 1;
+    if (!this.isCut(offset)) return 1;
+    const gsoSize = this.view.getUint16(offset + RECORD.vnet + VNET.gsoSize, true);
+    return Math.min(Math.ceil(this.view.getUint32(offset, true) / (gsoSize || 1)), MAX_PIECES);
   }
 
   private isCut(offset: number): boolean {

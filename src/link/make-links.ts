@@ -22,6 +22,8 @@ export interface NewLink {
   mac?: string;
   /** The most segments that a superpacket may have. */
   gsoMaxSegs?: number;
+  /** The largest superpacket of TCP over IPv4, if not 64 KiB; bytes. */
+  gsoIpv4MaxSize?: number;
   /** A descriptor of the namespace in which it is made; for the other end of a veth. */
   netnsFd?: number;
 }
@@ -32,6 +34,7 @@ const described = (link: NewLink): Uint8Array[] => [
   numberAttribute(IFLA.MTU, link.mtu),
   ...(link.mac === undefined ? [] : [attribute(IFLA.ADDRESS, macBytes(link.mac))]),
   ...(link.gsoMaxSegs === undefined ? [] : [numberAttribute(IFLA.GSO_MAX_SEGS, link.gsoMaxSegs)]),
+  ...(link.gsoIpv4MaxSize === undefined ? [] : [numberAttribute(IFLA.GSO_IPV4_MAX_SIZE, link.gsoIpv4MaxSize)]),
   ...(link.netnsFd === undefined ? [] : [numberAttribute(IFLA.NET_NS_FD, link.netnsFd)]),
 ];
 

@@ -8,7 +8,9 @@
  * so a frame goes from the qdisc to the hook in one piece, on one CPU. With a plain veth it would
  * pass a per-CPU backlog in between, where frames that two CPUs dequeue overtake each other.
  */
+import { roomFrameMax } from '../datapath/credit';
 import { KICK_BYTES, roomQdisc, RTM_NEWQDISC } from '../datapath/waiting-room';
+import { allowBigTcp } from './big-tcp';
 import { setUp, type Link } from './links';
 import { addMacvlan, addVeth } from './make-links';
 import { qdiscsOf } from './qdisc';
@@ -48,18 +50,19 @@ export function planRooms(id: string, queues: number, present: readonly Link[]):
 }
 
 /** Makes a room as planned, entry and exit up; runs in the hidden namespace. `frameCost` is what credit.ts says. */
-export function createRoom(id: string, queue: number, { entry, exit }: Room, frameCost: number): void {
+export function createRoom(id: string, queue: number, { entry, exit }: Room, frameCost: number, superpacketBytes: number): void {
   const { unused } = roomNames(id, queue);
   const up = { mtu: MAX_MTU, up: true };
   try {
     addVeth({ ...exit, ...up }, { name: unused, mtu: MAX_MTU, ifindex: exit.ifindex + 1 });
     setUp(exit.ifindex + 1);
     addMacvlan({ ...entry, ...up }, exit.ifindex);
+    allowBigTcp(entry.ifindex, superpacketBytes);
   } catch (cause) {
     throw refused('the waiting room', cause, 'EOPNOTSUPP', 'this kernel has no macvlan', 'modprobe macvlan, or attach with --when-full drop');
   }
   try {
-    change(RTM_NEWQDISC, roomQdisc(entry.ifindex, frameCost).body, NLM_F_CREATE | NLM_F_REPLACE);
+    change(RTM_NEWQDISC, roomQdisc(entry.ifindex, frameCost, roomFrameMax(superpacketBytes)).body, NLM_F_CREATE | NLM_F_REPLACE);
   } catch (cause) {
     throw refused('the waiting room', cause, 'ENOENT', 'this kernel has no tbf qdisc', 'modprobe sch_tbf, or attach with --when-full drop');
   }

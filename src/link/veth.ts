@@ -4,6 +4,7 @@ import * as fs from 'node:fs';
 
 import { HINTS, VnetError } from '../errors';
 import { randomBytes } from '../native/random';
+import { bigTcp } from './big-tcp';
 import { ipIfPossible } from './ip';
 import { linkByName, setUp, type Link } from './links';
 import { addVeth } from './make-links';
@@ -41,6 +42,8 @@ export interface VethRequest {
   peer: string;
   mac: string;
   mtu: number;
+  /** The largest superpacket of TCP over IPv4. */
+  superpacketBytes: number;
 }
 
 /** How many segments a superpacket may have: with a large MTU two of them are more than a record holds. */
@@ -56,8 +59,9 @@ export function followMtu(iface: string, mtu: number): void {
 /** Makes the pair, vnet0 down and the peer up; returns both. Runs in vnet0's namespace. */
 export function createVeth(request: VethRequest, peerNetns: Netns): { link: Link; peer: Link } {
   const { iface, peer, mac, mtu } = request;
+  const big = bigTcp(request.superpacketBytes);
   try {
-    addVeth({ name: iface, mac, mtu, gsoMaxSegs: superpacketSegments(mtu) }, { name: peer, mtu: MAX_MTU, netnsFd: peerNetns.fd });
+    addVeth({ name: iface, mac, mtu, gsoMaxSegs: superpacketSegments(mtu), ...big }, { name: peer, mtu: MAX_MTU, netnsFd: peerNetns.fd, ...big });
   } catch (cause) {
     throw refused(`interface ${iface}`, cause, 'EOPNOTSUPP', 'this kernel has no veth', 'modprobe veth');
   }

@@ -62,7 +62,8 @@ export class HeaderOffsets {
   private findIpv4(memory: Uint8Array, start: number, length: number, at: number): void {
     if (at + IPV4_HEADER_BYTES > length || (memory[start + at] as number) >>> 4 !== 4) return;
     const header = ((memory[start + at] as number) & 15) * 4;
-    const total = u16(memory, start + at + 2);
+    // 0: a superpacket of more than the field can say (iph_totlen in include/linux/ip.h).
+    const total = u16(memory, start + at + 2) || length - at;
     if (header < IPV4_HEADER_BYTES || at + header > length) return;
     this.ip = at;
     this.ipPayload = at + header;

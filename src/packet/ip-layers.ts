@@ -53,7 +53,7 @@ export class Ipv4 extends Ip {
   get headerLength(): number {
     return (this.u8(0) & 15) * 4;
   }
-  /** Bytes of the packet as its header says. */
+  /** Bytes of the packet as its header says; 0 in a superpacket of more than 64 KiB. */
   get totalLength(): number {
     return this.u16(2);
   }

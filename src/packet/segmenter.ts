@@ -12,8 +12,8 @@ import { PROTOCOL, TCP_FLAG, UDP_HEADER_BYTES } from './protocols';
 /** VIRTIO_NET_HDR_GSO_* of include/uapi/linux/virtio_net.h. */
 export const GSO = { none: 0, tcpv4: 1, tcpv6: 4, udpL4: 5, ecn: 0x80 } as const;
 
-/** More pieces than this the kernel makes of no packet of 64 KiB with a sensible segment size. */
-export const MAX_PIECES = 512;
+/** More pieces than this the kernel makes of no superpacket of 256 KiB with a sensible segment size. */
+export const MAX_PIECES = 1024;
 
 const CHECKSUM_AT = { tcp: 16, udp: 6 } as const;
 

@@ -9,7 +9,7 @@ import * as fs from 'node:fs';
 import { MappedMemory } from 'libbpf-ts';
 
 import { IOVEC_BYTES, MSG_IOV, MSG_IOVLEN } from '../datapath/batch';
-import { BATCH, VNET_HDR_BYTES } from '../datapath/layout';
+import { BATCH, LARGEST_RECORD, VNET_HDR_BYTES } from '../datapath/layout';
 import { VnetError } from '../errors';
 import type { Netns } from '../link/netns';
 import { errnoName, errnoOf, sendMessages, setSocketOption } from '../native/libc';
@@ -18,8 +18,8 @@ import { bindToLink, openBlockingLinkSocket, PACKET_VNET_HDR, SOL_PACKET } from 
 const MESSAGE_BYTES = BATCH.messageBytes;
 /** Frames that are sent together. */
 const TOGETHER = 32;
-/** An Ethernet header, two tags, the largest IP packet, and the virtio_net_hdr; in whole cache lines. */
-const FRAME_BYTES = 65728;
+/** A frame and its virtio_net_hdr; in whole cache lines. */
+const FRAME_BYTES = LARGEST_RECORD + 8;
 const FRAMES = TOGETHER * (MESSAGE_BYTES + IOVEC_BYTES);
 
 export class FrameSender implements Disposable {

@@ -15,7 +15,7 @@ import type { TakenRecord } from '../link/taken';
 import type { TcLinkState } from 'libbpf-ts';
 
 /** Raised with every change of this record or of bpf/layout.h. */
-export const STATE_VERSION = 8;
+export const STATE_VERSION = 9;
 
 /** What hairpin changed in the namespace, so that it can be put back. */
 export interface HairpinRecord {
@@ -59,6 +59,8 @@ export interface Attachment {
   pid: number;
   startedAt: string;
   queues: number;
+  /** The largest superpacket of TCP over IPv4. */
+  superpacketBytes: number;
   /** This and what follows, of each queue. */
   ringBytes: number;
   queuePackets: number;

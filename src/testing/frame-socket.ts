@@ -4,6 +4,7 @@ import * as fs from 'node:fs';
 
 import { MappedMemory } from 'libbpf-ts';
 
+import { LARGEST_RECORD } from '../datapath/layout';
 import { linkByName } from '../link/links';
 import type { Netns } from '../link/netns';
 import { VnetError } from '../errors';
@@ -23,7 +24,7 @@ const EAGAIN = -(errnoOf['EAGAIN'] as number);
 /** Our memory: struct msghdr, an iovec, ancillary data, and the frame. */
 const AT = { message: 0, iovec: 64, control: 128, frame: 256 } as const;
 const CONTROL_BYTES = AT.frame - AT.control;
-const FRAME_BYTES = 70_000;
+const FRAME_BYTES = LARGEST_RECORD;
 /** struct cmsghdr, then struct tpacket_auxdata: u32 status, len, snaplen, u16 mac, net, vlan_tci, vlan_tpid. */
 const AUXDATA = AT.control + 16;
 const TP_STATUS_VLAN_VALID = 1 << 4;

@@ -71,7 +71,7 @@ export class FakeNic {
     this.headerMemory = new ArrayBuffer(groHeaderBytes(budget));
     this.gro = gro;
     this.cut = cut;
-    const all = { ringBytes, queuePackets: 0, lowWatermarkBytes: ringBytes / 2, lowWatermarkPackets: Infinity, ...limits };
+    const all = { ringBytes, frameMax: 96 << 10, queuePackets: 0, lowWatermarkBytes: ringBytes / 2, lowWatermarkPackets: Infinity, ...limits };
     this.gate = new QueueGate(this.control, this.reader, all, room ?? null);
     this.poller = this.newPoller();
   }

@@ -4,6 +4,7 @@ import * as fs from 'node:fs';
 
 import type { Test } from 'tap';
 
+import { LARGEST_RECORD } from '../../src/datapath/layout';
 import { SLOW } from './cli';
 import { Messages } from './messages';
 import * as native from './native-socket';
@@ -16,8 +17,8 @@ const VNET_HDR_BYTES = 10;
 const TP_STATUS_VLAN_VALID = 1 << 4;
 const TP_STATUS_VLAN_TPID_VALID = 1 << 6;
 const ADDRESSES_BYTES = 12;
-/** An Ethernet header, two VLAN tags, and the largest IP packet. */
-const MAX_FRAME_BYTES = 14 + 8 + 65535;
+/** The largest superpacket. */
+const MAX_FRAME_BYTES = LARGEST_RECORD;
 
 /** sll_pkttype; `outgoing` is what the interface was given to transmit, the rest it received. */
 const DIRECTIONS = ['host', 'broadcast', 'multicast', 'otherhost', 'outgoing'] as const;

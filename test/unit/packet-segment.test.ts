@@ -58,6 +58,21 @@ for (const [name, type, superpacket] of [
   });
 }
 
+t.test('TCP of more than the length field can say', async (t) => {
+  const large = randomBytes(200_000);
+  const superpacket = ethernet(LINK, ipv4(V4, tcp(TCP, payload)));
+  const headers = superpacket.length - payload.length;
+  const big = Buffer.concat([superpacket.subarray(0, headers), large]);
+  big.writeUInt16BE(0, 16);
+  const frame = Frame.of(big);
+  t.equal(frame.ipv4?.totalLength, 0);
+  t.ok(Buffer.from(frame.tcp?.payload ?? []).equals(large), 'the payload goes to the end of the frame');
+  const pieces = cut(big, GSO.tcpv4, SIZE);
+  t.equal(pieces.length, 200);
+  t.ok(Buffer.concat(pieces.map((piece) => Frame.of(piece).tcp?.payload ?? new Uint8Array(0))).equals(large), 'together they carry what it carried');
+  t.ok(pieces.every((piece) => Frame.of(piece).ipv4?.totalLength === SIZE + headers - 14 && onesComplement(piece) === 0xffff), 'each with its own length and checksum');
+});
+
 t.test('what is not what its header says is not cut', async (t) => {
   const udp4 = ethernet(LINK, ipv4(V4, udp(PORTS, payload)));
   t.same(cut(udp4, GSO.tcpv4, SIZE), [], 'UDP that says TCP');

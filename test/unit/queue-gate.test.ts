@@ -2,11 +2,12 @@
 /** When the stopped queue is woken, without a waiting room and with one. */
 import t from 'tap';
 
-import { nextGrant, ROOM_FRAME_MAX, roomFrameCost, txBytesLimit, headroomBytes } from '../../src/datapath/credit';
+import { nextGrant, roomFrameCost, roomFrameMax, txBytesLimit, headroomBytes } from '../../src/datapath/credit';
 import { CONTROL } from '../../src/datapath/layout';
 import { GATE_STOPPED, heldNow } from '../../src/datapath/queue-gate';
 import { FakeNic } from '../helpers/fake-nic';
 
+const FRAME_MAX = roomFrameMax(64 << 10);
 const stop = (nic: FakeNic): void => nic.control.set32(CONTROL.gate, nic.control.get32(CONTROL.gate) | GATE_STOPPED);
 const frame = 'z'.repeat(104); // a record of 128 bytes with its header
 
@@ -46,10 +47,10 @@ t.test('a frame that goes to the room at that moment keeps it stopped', async (t
       },
     },
   });
-  nic.control.set64(CONTROL.credit, ROOM_FRAME_MAX + 1); // the room has more than it should: it has to be closed first
+  nic.control.set64(CONTROL.credit, FRAME_MAX + 1); // the room has more than it should: it has to be closed first
   stop(nic);
   nic.poller.poll();
-  t.same(grants, [ROOM_FRAME_MAX], 'the room was closed');
+  t.same(grants, [FRAME_MAX], 'the room was closed');
   t.ok(nic.gate.stopped, 'and the queue not woken');
   t.equal(nic.counter('wakesPoller'), 0);
 });
@@ -68,7 +69,7 @@ t.test('held frames come out before the queue is woken', async (t) => {
   t.equal(heldNow(nic.control), 3);
   nic.poller.poll();
   t.equal(grants.length, 1, 'credit is granted');
-  t.ok((grants[0] as number) > ROOM_FRAME_MAX && (grants[0] as number) < ringBytes, 'no more than the ring has place for');
+  t.ok((grants[0] as number) > FRAME_MAX && (grants[0] as number) < ringBytes, 'no more than the ring has place for');
   nic.poller.poll();
   t.equal(grants.length, 1, 'and not twice while the first is not used up');
   t.ok(nic.gate.stopped);
@@ -76,14 +77,14 @@ t.test('held frames come out before the queue is woken', async (t) => {
   nic.control.set64(CONTROL.heldOut, 3); // they have come out
   nic.control.set64(CONTROL.heldCost, 3 * (100 + roomFrameCost(0)));
   nic.poller.poll();
-  t.same(grants.slice(1), [ROOM_FRAME_MAX], 'the room is closed');
+  t.same(grants.slice(1), [FRAME_MAX], 'the room is closed');
   t.notOk(nic.gate.stopped, 'and then the queue woken');
   t.equal(nic.counter('wakesPoller'), 1);
 });
 
 t.test('a room that refuses a grant keeps the queue stopped', async (t) => {
   const nic = new FakeNic({ ringBytes: 1 << 20, room: { grant: () => false } });
-  nic.control.set64(CONTROL.credit, ROOM_FRAME_MAX + 1);
+  nic.control.set64(CONTROL.credit, FRAME_MAX + 1);
   stop(nic);
   nic.poller.poll();
   t.ok(nic.gate.stopped);
@@ -111,16 +112,20 @@ t.test('a qdisc of the user makes two of a held frame: both are counted, and the
 });
 
 t.test('a grant never lets out more than the ring has place for', async (t) => {
-  for (const ringBytes of [256 << 10, 1 << 20, 8 << 20, 256 << 20]) {
-    t.ok(txBytesLimit(ringBytes, 'hold') > 0 && txBytesLimit(ringBytes, 'hold') + headroomBytes(ringBytes) === ringBytes, `${ringBytes}: tx leaves headroom`);
-    t.equal(txBytesLimit(ringBytes, 'drop'), ringBytes);
+  const sizes = [256 << 10, 1 << 20, 8 << 20, 256 << 20].map((ringBytes) => ({ ringBytes, frameMax: FRAME_MAX }));
+  for (const queue of [...sizes, { ringBytes: 4 << 20, frameMax: roomFrameMax(256 << 10) }]) {
+    const { ringBytes, frameMax } = queue;
+    const name = `${ringBytes} for frames of ${frameMax}`;
+    t.ok(txBytesLimit(queue, 'hold') > 0 && txBytesLimit(queue, 'hold') + headroomBytes(queue) === ringBytes, `${name}: tx leaves headroom`);
+    t.equal(txBytesLimit(queue, 'drop'), ringBytes);
     for (const part of [0, 0.1, 0.3, 0.5, 0.9, 1]) {
       const usedBytes = Math.floor(ringBytes * part);
-      const grant = nextGrant({ ringBytes, usedBytes, queuePackets: 0, packets: 0 }, 0);
+      const grant = nextGrant({ ...queue, usedBytes, queuePackets: 0, packets: 0 }, 0);
       // 9/8 is the most ring that a byte of credit can need.
-      t.ok(grant === 0 || usedBytes + ((grant + roomFrameCost(0)) * 9) / 8 <= ringBytes, `${ringBytes}, ${part} used: ${grant}`);
+      t.ok(grant === 0 || usedBytes + ((grant + roomFrameCost(0)) * 9) / 8 <= ringBytes, `${name}, ${part} used: ${grant}`);
     }
-    t.ok(nextGrant({ ringBytes, usedBytes: 0, queuePackets: 0, packets: 0 }, 0) >= ROOM_FRAME_MAX, `${ringBytes}: an empty ring takes the largest frame`);
-    t.equal(nextGrant({ ringBytes, usedBytes: 0, queuePackets: 0, packets: 0 }, ROOM_FRAME_MAX * 2), 0, 'a grant under way is waited for');
+    const empty = { ...queue, usedBytes: 0, queuePackets: 0, packets: 0 };
+    t.ok(nextGrant(empty, 0) >= frameMax, `${name}: an empty ring takes the largest frame`);
+    t.equal(nextGrant(empty, frameMax * 2), 0, 'a grant under way is waited for');
   }
 });

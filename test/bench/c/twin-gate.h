@@ -14,9 +14,7 @@
 #include "twin-ring.h"
 
 #define GATE_STOPPED 1U
-#define ROOM_FRAME_MAX (96LL << 10)
 #define RECORD_COST 104
-#define BASE_HEADROOM ((ROOM_FRAME_MAX + 2 * RECORD_COST) * 9 / 8)
 #define ROOM_BYTES (256U << 20)
 #define KICK_ETHERTYPE 0x88b5
 
@@ -35,6 +33,7 @@ struct grant_message {
 
 struct room {
 	int ifindex, netlink, packet; /* ifindex 0: there is no room, frames are refused */
+	int64_t frame_max; /* roomFrameMax() of credit.ts */
 	struct grant_message message;
 };
 
@@ -57,12 +56,13 @@ static inline int open_socket(int ifindex)
 	return fd;
 }
 
-static inline void open_room(struct room *room, int ifindex)
+static inline void open_room(struct room *room, int ifindex, int64_t frame_max)
 {
 	struct sockaddr_ll at = link_address(ifindex);
 	int buffer = 32 << 20;
 
 	room->ifindex = ifindex;
+	room->frame_max = frame_max;
 	if (!ifindex)
 		return;
 	room->netlink = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
@@ -112,13 +112,13 @@ static inline uint32_t held_now(const struct control *ctl)
 /* Lets held frames out as far as the ring has place; true once none is left and the room is closed. */
 static inline bool release_held(struct room *room, struct control *ctl, uint64_t ring_bytes, uint64_t used)
 {
-	int64_t outstanding, bytes;
+	int64_t outstanding, bytes, frame_max = room->frame_max, headroom = (frame_max + 2 * RECORD_COST) * 9 / 8;
 
 	if (!held_now(ctl))
-		return ctl->credit == ROOM_FRAME_MAX || grant(room, ctl, ROOM_FRAME_MAX);
+		return ctl->credit == (uint64_t)frame_max || grant(room, ctl, frame_max);
 	outstanding = ctl->credit + RECORD_COST - (__atomic_load_n(&ctl->held_cost, __ATOMIC_SEQ_CST) - ctl->credit_base);
-	bytes = ((int64_t)ring_bytes - (int64_t)used - BASE_HEADROOM) * 8 / 9 - RECORD_COST;
-	if (outstanding <= ROOM_FRAME_MAX + RECORD_COST && bytes >= ROOM_FRAME_MAX)
+	bytes = ((int64_t)ring_bytes - (int64_t)used - headroom) * 8 / 9 - RECORD_COST;
+	if (outstanding <= frame_max + RECORD_COST && bytes >= frame_max)
 		grant(room, ctl, bytes);
 	return false;
 }

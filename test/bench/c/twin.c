@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * twin PINS PEER-IFINDEX ROOM-IFINDEX LOW-WATERMARK BUDGET CPU
+ * twin PINS PEER-IFINDEX ROOM-IFINDEX LOW-WATERMARK BUDGET CPU ROOM-FRAME-MAX
  *
  * The poller of src/datapath in C, to the same design: the same BPF programs and maps (those of an
  * attachment whose controller was killed), the same batch log and counters, sendmmsg from the mapped
@@ -160,8 +160,8 @@ int main(int argc, char **argv)
 	int epoll = epoll_create1(0);
 	cpu_set_t cpus;
 
-	if (argc != 7) {
-		fprintf(stderr, "usage: twin PINS PEER-IFINDEX ROOM-IFINDEX LOW-WATERMARK BUDGET CPU\n");
+	if (argc != 8) {
+		fprintf(stderr, "usage: twin PINS PEER-IFINDEX ROOM-IFINDEX LOW-WATERMARK BUDGET CPU ROOM-FRAME-MAX\n");
 		return 2;
 	}
 	stop_on_sigterm();
@@ -169,7 +169,7 @@ int main(int argc, char **argv)
 	ctl = map_or_die(open_pin(argv[1], "control", sizeof(*ctl), NULL), sizeof(*ctl), PROT_READ | PROT_WRITE, 0);
 	batch = map_or_die(open_pin(argv[1], "batch", sizeof(*batch), NULL), sizeof(*batch), PROT_READ | PROT_WRITE, 0);
 	packet_socket = open_socket(atoi(argv[2]));
-	open_room(&room, atoi(argv[3]));
+	open_room(&room, atoi(argv[3]), atoi(argv[7]));
 	low_watermark = strtoull(argv[4], NULL, 10);
 	budget = atoi(argv[5]);
 	CPU_ZERO(&cpus);

@@ -3,6 +3,7 @@
  * The C twin of our poller. The product attaches, so that the kernel half is the same to the byte;
  * then its controller is killed and the twin takes its place on the pinned maps.
  */
+import { roomFrameMax } from '../../../src/datapath/credit';
 import { findAttachment, type Attachment } from '../../../src/state/store';
 import { pinDirectory } from '../../../src/state/bpffs';
 import { peerNetnsFile } from '../../../src/state/paths';
@@ -32,10 +33,10 @@ export function twin(main: string, args: readonly string[]): System {
     open: async (cpu): Promise<Stage> => {
       const { netns, remove } = freshNetns();
       const { pid, detach } = attachProduct(main, netns, args);
-      const { id, peer, rooms, lowWatermarkBytes, budget } = attachmentIn(netns);
+      const { id, peer, rooms, lowWatermarkBytes, budget, superpacketBytes } = attachmentIn(netns);
       await kill(pid);
       const tool = startIn(peerNetnsFile(), toolFile('twin'), [
-        pinDirectory(id), peer?.ifindex ?? 0, rooms[0]?.entry.ifindex ?? 0, lowWatermarkBytes, budget, cpu,
+        pinDirectory(id), peer?.ifindex ?? 0, rooms[0]?.entry.ifindex ?? 0, lowWatermarkBytes, budget, cpu, roomFrameMax(superpacketBytes),
       ]); // prettier-ignore
       await tool.ready;
       return {

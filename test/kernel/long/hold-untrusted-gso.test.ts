@@ -6,10 +6,12 @@
  */
 import t from 'tap';
 
+import { passesBigTcp } from '../../../src/kernel-features';
 import { attachedIn, cannotRun, checkLaw, SLOW } from '../../helpers/cli';
-import { ethernet, from } from '../../helpers/frames';
+import { from } from '../../helpers/frames';
 import { quietNetns } from '../../helpers/netns';
 import { RawSocket } from '../../helpers/raw-socket';
+import { numberOf, PROBE_MAC, tcpSuperpacket, type Tags } from '../../helpers/tcp-superpacket';
 import { scaled } from '../../helpers/traffic';
 
 t.setTimeout(300_000 * SLOW);
@@ -17,40 +19,17 @@ t.setTimeout(300_000 * SLOW);
 const SLOW_POLLER = { VNET_BPF_TEST_POLL_DELAY_US: '2000' };
 /** Of many superpackets, so that one grant lets many of them out. */
 const SEND_BUFFER_BYTES = 64 << 20;
-const SOURCE = '02:00:00:00:0e:05';
-const PROTOCOL_TCP = 6;
 const TAG = [0x8100, 7] as const;
-const NEEDS_CSUM = 1;
-const GSO_TCPV4 = 1;
-const [ETH, IP, TCP] = [14, 20, 20];
-
-/** A virtio_net_hdr and a TCP superpacket that carries its number. */
-function superpacket(number: number, payload: number, segment: number, tags: readonly (readonly [number, number])[]): Buffer {
-  const packet = Buffer.alloc(IP + TCP + payload, number & 0xff);
-  packet.fill(0, 0, IP + TCP);
-  packet[0] = 0x45;
-  packet.writeUInt16BE(packet.length, 2);
-  packet[8] = 64;
-  packet[9] = PROTOCOL_TCP;
-  packet.set([10, 77, 0, 2, 10, 77, 0, 3], 12);
-  packet.writeUInt32BE(number, IP + 4); // the sequence number
-  packet[IP + 12] = (TCP / 4) << 4;
-  const mac = ETH + 4 * tags.length;
-  const header = Buffer.alloc(10);
-  header[0] = NEEDS_CSUM;
-  header[1] = GSO_TCPV4;
-  header.writeUInt16LE(mac + IP + TCP, 2);
-  header.writeUInt16LE(segment, 4);
-  header.writeUInt16LE(mac + IP, 6);
-  header.writeUInt16LE(16, 8);
-  return Buffer.concat([header, ethernet({ destination: '02:00:00:00:0e:06', source: SOURCE, type: 0x0800, tags, payload: packet })]);
-}
 
 interface Case {
   name: string;
   payload: number;
   segment: number;
-  tags?: readonly (readonly [number, number])[];
+  tags?: Tags;
+  /** Of the ring, if not 2 MiB. */
+  ring?: string;
+  /** Of the poller, if not 4. */
+  budget?: string;
   /** With its headers once for each segment it is longer than what the room takes. */
   unholdable?: boolean;
 }
@@ -58,13 +37,14 @@ interface Case {
 const CASES: readonly Case[] = [
   { name: 'many small segments', payload: 40_000, segment: 100 },
   { name: 'a few large ones', payload: 60_000, segment: 1448 },
+  ...(passesBigTcp() ? [{ name: 'above 64 KiB', payload: 200_000, segment: 1448, ring: '4M', budget: '1' }] : []),
   { name: 'with a VLAN tag', payload: 40_000, segment: 100, tags: [TAG] },
-  { name: 'too many for the room', payload: 60_000, segment: 40, unholdable: true },
+  { name: 'too many for the room', payload: 60_000, segment: 20, unholdable: true },
 ];
 
-for (const { name, payload, segment, tags = [], unholdable = false } of CASES) {
+for (const { name, payload, segment, tags = [], ring = '2M', budget = '4', unholdable = false } of CASES) {
   t.test(name, { skip: cannotRun }, async (t) => {
-    const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24', '--ring-size', '2M', '--budget', '4'], 'vnet0', SLOW_POLLER);
+    const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24', '--ring-size', ring, '--budget', budget], 'vnet0', SLOW_POLLER);
     const receiver = RawSocket.open(t, nic.netns, nic.iface);
     const sender = RawSocket.open(t, nic.netns, nic.iface, { vnetHeader: true, sendBufferBytes: SEND_BUFFER_BYTES });
     const before = nic.stats();
@@ -72,12 +52,12 @@ for (const { name, payload, segment, tags = [], unholdable = false } of CASES) {
     const sent: number[] = [];
     const numbers: number[] = [];
     const look = (frames: readonly { frame: Buffer }[]): void => {
-      for (const { frame } of frames) numbers.push(frame.readUInt32BE(ETH + 4 * tags.length + IP + 4));
+      for (const { frame } of frames) numbers.push(numberOf(frame, tags));
     };
-    const ours = from(SOURCE);
+    const ours = from(PROBE_MAC);
     for (let number = 0; number < count; number++) {
       // Blocks while too many wait.
-      if (sender.trySend(superpacket(number, payload, segment, tags)) === 0) sent.push(number);
+      if (sender.trySend(tcpSuperpacket(number, payload, segment, tags)) === 0) sent.push(number);
       if (number % 16 === 0) look(await receiver.received(0, ours));
     }
     look(await receiver.received(sent.length - numbers.length, ours, 10_000));

@@ -191,7 +191,7 @@ t.test('superpackets and tags: replayed, they are the same', { skip: cannotRun }
   t.match(superpackets.at(-1)?.comment, 'superpacket of 21 segments of 1400 bytes');
   t.ok(frames.some(({ bytes }) => bytes.readUInt16BE(12) === 0x8100) && frames.some(({ bytes }) => bytes.readUInt16BE(12) === 0x88a8), 'and tags');
 
-  const there = attachedIn(t, quietNetns(t), ['--ring-size', '256K']);
+  const there = attachedIn(t, quietNetns(t), []);
   const again = await startRecording(t, there);
   t.match(cliOk(['replay', recording.file, '--into', there.iface, '--netns', there.netns, '--timing', 'original']), `${frames.length} frames sent`);
   const rest = await there.atRest();
