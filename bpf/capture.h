@@ -157,9 +157,16 @@ static __always_inline long copy_frame(struct __sk_buff *skb, struct frame *fram
 			  size - sizeof(*record));
 }
 
-/* Finds out what the frame is; an enum refusal, or -1 when it can be captured. */
-static __always_inline int describe(struct __sk_buff *skb, struct frame *frame)
+/*
+ * Finds out what the frame is; an enum refusal, or -1 when it can be captured.
+ *
+ * A global function: the verifier looks at it once, and knows nothing of the frame afterwards. Inline it would go
+ * through all sizes of records for each of the ways in which this can end.
+ */
+__attribute__((noinline)) int describe(struct __sk_buff *skb, struct frame *frame)
 {
+	if (!frame)
+		return REFUSED_UNREADABLE;
 	frame->skb_len = skb->len;
 	frame->len = skb->len;
 	if (skb->len < ETH_HLEN)

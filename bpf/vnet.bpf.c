@@ -53,6 +53,14 @@ static __always_inline bool fits_into_room(struct __sk_buff *skb, struct frame *
 	return frame->len + repeated_headers(skb, 0) <= room_frame_max;
 }
 
+/* The compiler knows what describe() can return, the verifier does not: it wants to see the bound. */
+static __always_inline void count_refused(struct counters *count, __u32 refusal)
+{
+	barrier_var(refusal);
+	if (refusal < REFUSED_REASONS)
+		count->refused[refusal]++;
+}
+
 /* Counts a frame and takes it in: what becomes of it, as a tag, or 0 when it is refused. */
 static __always_inline __u16 transmit(struct __sk_buff *skb, struct counters *count, __u32 index,
 				      bool can_be_cut)
@@ -85,8 +93,7 @@ static __always_inline __u16 transmit(struct __sk_buff *skb, struct counters *co
 	} else if (refusal == REFUSED_FULL && !is_stopped(ctl)) {
 		stop_and_look_again(&queue);
 	}
-	if (refusal < REFUSED_REASONS)
-		count->refused[refusal]++;
+	count_refused(count, refusal);
 	record_event(ctl, skb, TAPE_REFUSED, refusal);
 	return 0;
 }
@@ -199,8 +206,7 @@ int retry(struct __sk_buff *skb)
 		return bpf_redirect(room_entries[index], 0);
 	}
 	if (refusal >= 0) {
-		if (refusal < REFUSED_REASONS)
-			count->refused[refusal]++;
+		count_refused(count, refusal);
 		record_event(ctl, skb, TAPE_ROOM_REFUSED | (__u32)skb->tc_index << 16, refusal);
 	}
 	__sync_fetch_and_add(&ctl->held_cost, room_cost(skb));

@@ -24,6 +24,8 @@ const features = {
   ringBuffers: { name: 'ring buffers', since: '5.8', probe: 'ringbuf', without: null },
   /** Atomic instructions that return a value (BPF_FETCH, BPF_CMPXCHG): -mcpu=v3 of the compiler. */
   atomics: { name: 'BPF atomics', since: '5.12', without: null },
+  /** Arguments of a function that the verifier looks at once: describe() in bpf/capture.h. */
+  globalPointers: { name: 'pointers to global BPF functions', since: '5.13', without: null },
   /** VIRTIO_NET_HDR_GSO_UDP_L4 in include/linux/virtio_net.h. */
   udpSuperpackets: {
     name: 'UDP superpackets',

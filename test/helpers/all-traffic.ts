@@ -5,7 +5,6 @@
  */
 import type { Test } from 'tap';
 
-import { VNET_HDR_BYTES } from '../../src/datapath/layout';
 import { passesUdpGso } from '../../src/kernel-features';
 import { attachmentOf, SLOW, type Attached } from './cli';
 import { differences, frameOf, from, macOf } from './frames';
@@ -13,11 +12,8 @@ import { ADDRESSES, exchange, look, WAIT_MS } from './loop';
 import { inside, ok, run } from './netns';
 import { OwnUdp, ownTcp } from './own-sockets';
 import { RawSocket } from './raw-socket';
-import { PROBE_MAC, tcpSuperpacket } from './tcp-superpacket';
 
 const SOURCE = '02:00:00:00:0e:01';
-/** More than the length field of an IP header can say. */
-const BIG = 100_000;
 /** Longer than any frame of a 9000-byte MTU: only a superpacket is. */
 const LONGEST_WIRE_FRAME = 9018;
 
@@ -46,7 +42,7 @@ export async function allTraffic(t: Test, nic: Attached, order: 'ordered' | 'uno
     const { stdout } = run(nsenter, [...rest, 'ping', '-c', '3', '-i', '0.2', '-W', String(2 * SLOW), address]);
     t.match(stdout, /3 received, 0% packet loss/, `ping ${address}: 3 of 3`);
   }
-  const { backend, superpacketBytes } = attachmentOf(nic);
+  const { backend } = attachmentOf(nic);
   // PACKET_VNET_HDR takes UDP superpackets from 6.2 on. Before, a veth cuts them up; nothing does on a dummy.
   const superpackets = backend === 'veth' || passesUdpGso();
   // A dummy has IFF_NOARP: its neighbours need no address.
@@ -83,15 +79,6 @@ export async function allTraffic(t: Test, nic: Attached, order: 'ordered' | 'uno
   const received = back.map(({ frame }) => frame);
   if (order === 'unordered') [frames, received].forEach((list) => list.sort((a, b) => Buffer.compare(a, b)));
   t.same(differences(frames, received), [], 'raw frames, tagged ones and multicast: byte for byte');
-
-  if (superpacketBytes > 2 * BIG) {
-    const sender = RawSocket.open(t, netns, iface, { vnetHeader: true });
-    const big = [BIG, 2 * BIG].map((payload, number) => tcpSuperpacket(number, payload, 1448));
-    for (const each of big) sender.send(each);
-    const whole = (await socket.received(big.length, from(PROBE_MAC))).map(({ frame }) => frame);
-    if (order === 'unordered') whole.sort((a, b) => a.length - b.length);
-    t.same(differences(big.map((each) => each.subarray(VNET_HDR_BYTES)), whole), [], 'superpackets of TCP above 64 KiB: byte for byte');
-  }
 
   ok('ip', ['-n', netns, 'link', 'set', 'dev', iface, 'mtu', '9000']);
   const jumbo = new OwnUdp(t, netns, ADDRESSES[0], 8900);

@@ -51,6 +51,8 @@ export const sets = {
     { directory: 'test/kernel', files: /^matrix-qdisc\.test\.ts$/, together: 'matrix', kernels: ['newest'] },
     // Before Linux 6.6 a veth does not say what its peer has no room for.
     { directory: 'test/kernel', files: /^matrix-impair\.test\.ts$/, together: 'matrix', kernels: ['6.1'] },
+    // The kernels that have it.
+    { directory: 'test/kernel', files: /^matrix-big-tcp\.test\.ts$/, together: 'matrix', kernels: ['6.12', '6.18', 'newest'] },
     // Through clsact; the machine's own kernel has tcx.
     { directory: 'test/kernel', files: /^matrix-queues\.test\.ts$/, together: 'matrix', kernels: ['6.1'] },
     // What npm makes of a tarball does not depend on the kernel.
