@@ -131,5 +131,5 @@ t.test('another MTU', { skip: cannotRun }, async (t) => {
   await calm();
   await loops(t, netns, 'vnet0');
   const stats = await atRest(netns, 'vnet0');
-  checkLaw(t, { netns, iface: 'vnet0', stats: () => stats, atRest: async () => stats }, stats);
+  checkLaw(t, { netns, iface: 'vnet0', stats: () => statsOf(netns, 'vnet0'), atRest: async () => stats }, stats);
 });
