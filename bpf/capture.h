@@ -41,7 +41,7 @@ const volatile __u32 superpacket_bytes = 0; /* of TCP over IPv4: gso_ipv4_max_si
 /*
  * bpf_ringbuf_reserve wants a constant size, so records come in sizes. With the ring's own
  * 8-byte header each is a multiple of a cache line, and none is more than 9/8 of what the frame
- * and 104 bytes need: the credit of the waiting room counts on that (RING_BYTES_PER_CREDIT in
+ * and 104 bytes need: the credit of the waiting room counts on that (RING_BYTES_PER_BYTE in
  * src/datapath/credit.ts). 1592 holds a 1500-byte MTU, 9080 a 9000-byte one, 65592 the largest
  * IP packet with an Ethernet header and two VLAN tags, 262200 the largest superpacket of BIG TCP.
  */

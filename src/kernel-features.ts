@@ -52,8 +52,8 @@ export function passesUdpGso(): boolean {
   return !process.env['VNET_BPF_TEST_CUT_UDP_GSO'] && kernelIsAtLeast(features.udpSuperpackets.since);
 }
 
-/** Whether a superpacket of TCP over IPv4 may be larger than 64 KiB. VNET_BPF_TEST_SMALL_TCP=1: as on an old kernel. */
-export const passesBigTcp = (): boolean => !process.env['VNET_BPF_TEST_SMALL_TCP'] && kernelIsAtLeast(features.bigTcp.since);
+/** Whether a superpacket of TCP over IPv4 may be larger than 64 KiB. */
+export const passesBigTcp = (): boolean => kernelIsAtLeast(features.bigTcp.since);
 
 /** Whether a program can read the skb behind its context without probes. */
 export const readsSkbsDirectly = (): boolean => kernelIsAtLeast(features.directReads.since);

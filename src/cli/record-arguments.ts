@@ -24,7 +24,7 @@ export function recordOptions(y: Argv): Argv {
     .positional('iface', { type: 'string', demandOption: true, describe: 'the interface' })
     .option('netns', netnsOption)
     .option('write', { alias: 'w', ...text('file to write, in pcapng; - is standard output'), demandOption: true })
-    .option('snaplen', { ...text('most bytes of each frame, 64 to 262144'), default: String(MAX_SNAPLEN) })
+    .option('snaplen', { ...text(`most bytes of each frame, ${MIN_SNAPLEN} to ${MAX_SNAPLEN}`), default: String(MAX_SNAPLEN) })
     .option('count', { alias: 'c', ...text('end after so many frames') })
     .option('duration', text('end after so many seconds'))
     .option('buffer', { ...text('frames wait in it for the recorder: a power of two from 256K to 1G'), default: DEFAULT_BUFFER })

@@ -9,11 +9,10 @@
  * stays at 64 KiB: of larger ones, which have a hop-by-hop header, hardly any came back (Linux 6.18).
  */
 import { passesBigTcp } from '../kernel-features';
-import { IFLA, ifinfo } from './links';
+import { IFLA, ifinfo, RTM_NEWLINK } from './links';
 import { message, numberAttribute } from './message';
 import { change } from './rtnetlink';
 
-const RTM_SETLINK = 19;
 const SUPERPACKET_BYTES = 64 << 10;
 /** The longest frame that libpcap and Wireshark read (MAXIMUM_SNAPLEN, WTAP_MAX_PACKET_SIZE_STANDARD). */
 const BIG_TCP_BYTES = 256 << 10;
@@ -33,5 +32,5 @@ export const bigTcp = (superpacketBytes: number): { gsoIpv4MaxSize?: number } =>
 /** The same for an interface that takes its limits from another one when it is made. */
 export function allowBigTcp(ifindex: number, superpacketBytes: number): void {
   const { gsoIpv4MaxSize } = bigTcp(superpacketBytes);
-  if (gsoIpv4MaxSize !== undefined) change(RTM_SETLINK, message(ifinfo({ ifindex }), numberAttribute(IFLA.GSO_IPV4_MAX_SIZE, gsoIpv4MaxSize)));
+  if (gsoIpv4MaxSize !== undefined) change(RTM_NEWLINK, message(ifinfo({ ifindex }), numberAttribute(IFLA.GSO_IPV4_MAX_SIZE, gsoIpv4MaxSize)));
 }

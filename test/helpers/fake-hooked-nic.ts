@@ -3,6 +3,7 @@
 import { RingReader, type MappedMemory } from 'libbpf-ts';
 
 import { Batch, MSG_LEN } from '../../src/datapath/batch';
+import { roomFrameMax } from '../../src/datapath/credit';
 import { HookedPoller } from '../../src/datapath/hooked-poller';
 import { BATCH, CONTROL, RECORD, VNET_HDR_BYTES } from '../../src/datapath/layout';
 import { increment } from '../../src/datapath/poller';
@@ -73,7 +74,7 @@ export class FakeHookedNic {
     const arena = new Arena(memory(ARENA_ADDRESS, this.arenaMemory));
     const plan = new Plan();
     const judge = new Judge(new Uint8Array(this.ring.data), DATA_ADDRESS, arena, plan, this.host);
-    const limits = { ringBytes: RING_BYTES, frameMax: 96 << 10, queuePackets: 0, lowWatermarkBytes: RING_BYTES / 2, lowWatermarkPackets: Infinity };
+    const limits = { ringBytes: RING_BYTES, frameMax: roomFrameMax(64 << 10), queuePackets: 0, lowWatermarkBytes: RING_BYTES / 2, lowWatermarkPackets: Infinity };
     const batch = new Batch(memory(BATCH_ADDRESS, this.batchMemory), memory(IOVEC_ADDRESS, this.iovecMemory), BATCH.max);
     const gate = new QueueGate(this.control, reader, limits, null);
     const sender = { send: (address: number, count: number) => this.send(address, count) };

@@ -6,6 +6,7 @@
 import { RingReader, type MappedMemory } from 'libbpf-ts';
 
 import { Batch, iovecBytes, MSG_CONTROL, MSG_CONTROLLEN, MSG_LEN } from '../../src/datapath/batch';
+import { roomFrameMax } from '../../src/datapath/credit';
 import { Gro, groHeaderBytes } from '../../src/datapath/gro';
 import { BATCH, CONTROL, RECORD } from '../../src/datapath/layout';
 import { Poller } from '../../src/datapath/poller';
@@ -71,7 +72,7 @@ export class FakeNic {
     this.headerMemory = new ArrayBuffer(groHeaderBytes(budget));
     this.gro = gro;
     this.cut = cut;
-    const all = { ringBytes, frameMax: 96 << 10, queuePackets: 0, lowWatermarkBytes: ringBytes / 2, lowWatermarkPackets: Infinity, ...limits };
+    const all = { ringBytes, frameMax: roomFrameMax(64 << 10), queuePackets: 0, lowWatermarkBytes: ringBytes / 2, lowWatermarkPackets: Infinity, ...limits };
     this.gate = new QueueGate(this.control, this.reader, all, room ?? null);
     this.poller = this.newPoller();
   }
