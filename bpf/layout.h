@@ -89,9 +89,10 @@ struct control {
 
 	/*
 	 * Written when the queue stops or wakes, and for every frame that has to wait. In `gate`,
-	 * bit 0 says that the queue is stopped and the rest counts the frames ever sent to the
-	 * waiting room, modulo 2^31: one compare-and-swap wakes the queue only if no frame has
-	 * gone to the room meanwhile.
+	 * bit 0 says that the queue is stopped and the rest counts the segments ever sent to the
+	 * waiting room, modulo 2^31: one compare-and-swap wakes the queue only if nothing has been
+	 * sent there meanwhile. Segments, because the kernel may cut up a superpacket behind `tx`:
+	 * whatever it makes of it, as many segments arrive as were sent.
 	 */
 	__u32 gate;
 	__u32 pad1;
@@ -101,11 +102,20 @@ struct control {
 	__u64 held_cost; /* bytes of credit used up: of each packet room_frame_cost and its length */
 	__u64 held_again; /* frames sent round the room once more: 0 unless credit was wrong */
 	__u64 kicks_out; /* the poller's own frames that came out of the room */
-	__u64 held_twice; /* by the poller: copies that a qdisc of the user's made of held frames */
+	__u64 pad2;
+
+	/* Frames on their way to the room. */
+	__u64 held_sent; /* frames that `tx` sent there */
+	__u64 held_in; /* frames that `sink` let in: more where the kernel has cut some up */
+	__u64 held_arrived; /* segments of those */
+	__u64 held_twice; /* by the poller: segments of copies that a qdisc of the user's has made */
+	__u64 held_missing; /* by the controller: segments that were lost before they arrived */
+	__u64 held_missing_frames; /* as frames of the accounting */
+	__u64 pad3[2];
 
 	/* Written by the poller. */
 	__u32 armed; /* 1: the poller sleeps or is about to, the next record must wake it */
-	__u32 pad3;
+	__u32 pad4;
 	__u64 drained; /* frames ever taken out of the ring */
 	__u64 wakes_poller; /* wakes decided by the poller: the ring has drained */
 	__u64 rx_packets; /* frames reinjected */
@@ -125,7 +135,7 @@ struct control {
 
 	__u64 refused_error; /* any other error */
 	__u64 enobufs; /* ENOBUFS answers: the receiving backlog was full, the frame was retried */
-	__u64 held_dropped; /* frames lost in the waiting room */
+	__u64 held_dropped; /* by the controller: frames lost in the waiting room */
 	__u64 credit; /* bytes of credit of the latest grant to the room */
 	__u64 credit_base; /* held_cost at that grant */
 	__u64 grants;
@@ -134,7 +144,7 @@ struct control {
 
 	__u64 hooks_injected; /* frames that a hook made, and pieces of superpackets beyond one */
 	__u64 hooks_errors; /* errors and wrong answers of hooks */
-	__u64 pad4[6];
+	__u64 pad5[6];
 };
 
 /*

@@ -99,18 +99,38 @@ static __always_inline void ring_doorbell(struct queue *queue)
 }
 
 /*
- * Sends a frame to the waiting room: counts it in `gate`, where the poller's compare-and-swap
- * sees it. If the poller woke the queue just before, the queue is stopped again, or a later frame
- * could overtake this one. Returns the number of frames that were sent there before.
+ * Sends a frame of so many segments to the waiting room: counts them in `gate`, where the poller's
+ * compare-and-swap sees them. If the poller woke the queue just before, the queue is stopped again,
+ * or a later frame could overtake this one. Returns the number of frames that were sent there before.
  */
-static __always_inline __u32 hold_frame(struct queue *queue)
+static __always_inline __u64 hold_frame(struct queue *queue, __u32 segments)
 {
-	__u32 gate = __sync_fetch_and_add(&queue->ctl->gate, GATE_ONE_HELD);
+	struct control *ctl = queue->ctl;
+	__u64 before = __sync_fetch_and_add(&ctl->held_sent, 1);
 
-	if (!(gate & GATE_STOPPED))
-		close_gate(queue->ctl);
+	if (!(__sync_fetch_and_add(&ctl->gate, segments * GATE_ONE_HELD) & GATE_STOPPED))
+		close_gate(ctl);
 	ring_doorbell(queue);
-	return gate / GATE_ONE_HELD;
+	return before;
+}
+
+/*
+ * Lets a frame into the waiting room: all of one that was sent there, or a piece of it. It is in
+ * `held_in` before it can come out, and before its segments are no longer on their way, so the
+ * poller never takes a room for empty that is not (room_is_empty() in queue-gate.ts). If the queue
+ * has been woken already, because this is a copy that nobody expected, it is stopped again: the
+ * poller counts what is in the room after it has woken the queue, so one of the two sees the other.
+ */
+static __always_inline void enter_room(struct queue *queue, __u32 segments)
+{
+	struct control *ctl = queue->ctl;
+
+	__sync_fetch_and_add(&ctl->held_in, 1);
+	__sync_fetch_and_add(&ctl->held_arrived, segments);
+	if (is_stopped(ctl))
+		return;
+	close_gate(ctl);
+	ring_doorbell(queue);
 }
 
 /*

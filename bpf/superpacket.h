@@ -33,6 +33,21 @@ static __always_inline __u32 header_bytes(struct __sk_buff *skb, unsigned int ty
 	return headers + (offset >> 4) * 4;
 }
 
+/* Frames of `gso_size` bytes and `headers` that the payload takes (skb_segment in net/core/skbuff.c). */
+static __always_inline __u32 segments_behind(struct __sk_buff *skb, __u32 headers)
+{
+	return skb->len > headers ? (skb->len - headers + skb->gso_size - 1) / skb->gso_size : 1;
+}
+
+/*
+ * Frames that the kernel cuts it into if it does, 1 of what is no superpacket. Not gso_segs, which is 0 if the source is
+ * not trusted: the sum over the pieces has to be that of the whole, wherever it is cut.
+ */
+static __always_inline __u32 segments_of(struct __sk_buff *skb)
+{
+	return skb->gso_size ? segments_behind(skb, header_bytes(skb, gso_type_of(skb))) : 1;
+}
+
 /* Bytes by which the segments are longer than the superpacket. `tag`: bytes of headers that do not count. */
 static __always_inline __u32 repeated_headers(struct __sk_buff *skb, __u32 tag)
 {
@@ -45,7 +60,7 @@ static __always_inline __u32 repeated_headers(struct __sk_buff *skb, __u32 tag)
 	headers = header_bytes(skb, type);
 	/* From a source that is not trusted (virtio_net_hdr): the kernel counts the segments itself, gso_segs is 0. */
 	if (type & SKB_GSO_DODGY)
-		segments = skb->len > headers ? (skb->len - headers + skb->gso_size - 1) / skb->gso_size : 1;
+		segments = segments_behind(skb, headers);
 	return segments > 1 && headers > tag ? (segments - 1) * (headers - tag) : 0;
 }
 

@@ -68,7 +68,7 @@ static __always_inline __u16 transmit(struct __sk_buff *skb, struct counters *co
 	struct frame frame = {};
 	struct control *ctl;
 	struct queue queue;
-	__u32 number;
+	__u64 number;
 	int refusal;
 
 	if (!find_queue(index, &queue))
@@ -85,7 +85,7 @@ static __always_inline __u16 transmit(struct __sk_buff *skb, struct counters *co
 		return TAG_CAPTURED;
 	if (refusal == REFUSED_FULL && hold) {
 		if (fits_into_room(skb, &frame)) {
-			number = hold_frame(&queue);
+			number = hold_frame(&queue, segments_of(skb));
 			record_event(ctl, skb, TAPE_HELD, number);
 			return TAG_HELD | (queues > 1 ? index : number & TAG_HELD_NUMBER);
 		}
@@ -120,11 +120,15 @@ int tx(struct __sk_buff *skb)
 }
 
 /* Into the waiting room of the queue that its tag names. */
-static __always_inline int send_to_room(__u16 tag)
+static __always_inline int send_to_room(struct __sk_buff *skb, __u16 tag)
 {
-	__u32 index = queues > 1 ? tag & ~TAG_HELD : 0;
+	__u32 index = queues > 1 ? tag & (QUEUES_MAX - 1) : 0;
+	struct queue queue;
 
-	return bpf_redirect(room_entries[index & (QUEUES_MAX - 1)], 0);
+	if (!find_queue(index, &queue))
+		return TC_ACT_SHOT;
+	enter_room(&queue, segments_of(skb));
+	return bpf_redirect(room_entries[index], 0);
 }
 
 SEC("tc")
@@ -137,7 +141,7 @@ int sink(struct __sk_buff *skb)
 	if (skb->tc_index == TAG_CAPTURED)
 		return TC_ACT_SHOT;
 	if (hold && (skb->tc_index & TAG_HELD))
-		return send_to_room(skb->tc_index);
+		return send_to_room(skb, skb->tc_index);
 	count = bpf_map_lookup_elem(&counters, &zero);
 	if (!count)
 		return TC_ACT_SHOT;
@@ -149,7 +153,7 @@ int sink(struct __sk_buff *skb)
 	if (!(tag & TAG_HELD))
 		return TC_ACT_SHOT;
 	skb->tc_index = tag;
-	return send_to_room(tag);
+	return send_to_room(skb, tag);
 }
 
 /*

@@ -10,7 +10,6 @@ import { PacketSocket } from '../datapath/packet-socket';
 import { increment } from '../datapath/poller';
 import type { PollRequest } from '../datapath/polled-interface';
 import { QueueControls } from '../datapath/queue-controls';
-import { heldNow } from '../datapath/queue-gate';
 import type { SharedWords } from '../datapath/shared-memory';
 import { closeRoomSockets, openRoomSockets, type RoomSockets } from '../datapath/waiting-room';
 import { VnetError } from '../errors';
@@ -18,7 +17,6 @@ import { removeHairpin, restoreRoutes, syncHairpin, type HairpinAddress } from '
 import { addresses } from '../link/addresses';
 import { linkByIndex, type Link } from '../link/links';
 import { watchLinks } from '../link/monitor';
-import { qdiscsOf } from '../link/qdisc';
 import { roomBacklog } from '../link/room';
 import { netnsName, type Netns } from '../link/netns';
 import { openRtnetlink } from '../link/rtnetlink';
@@ -29,15 +27,13 @@ import { controlSocket, lockEverything, logFile, saveAttachment, type Attachment
 import { ControlServer } from './control-socket';
 import { EventLog, QueueAnnouncer, type QueueReading } from './events';
 import { finishBatches } from './finish-batch';
+import { lookForLostFrames, waitsOnInterface } from './lost-frames';
 import { setImpairment } from './impairing';
 import { loopOrders } from './loop-orders';
 import { Recording, type RecordingRequest } from './recording';
 import { RecorderOrders } from './recorder-orders';
 import { Polling, spreadOf, type HookChoice } from './polling';
 import { openAttachmentNetns, teardown } from './teardown';
-
-/** How long held frames must not move before they can be called lost. */
-const SETTLE_MS = 100;
 
 export interface ControllerParts {
   attachment: Attachment;
@@ -301,31 +297,17 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.log.write(`${attachment.iface} loops ${wanted.map((entry) => entry.address).join(', ') || 'no address'}`);
   }
 
-  /**
-   * Held frames do not come out although they could: if the room is empty they are lost (it was
-   * full, or a CPU's backlog was). They are written off, so that the queue can wake.
-   */
   private lookIntoRoom(queue: number): void {
     const { attachment, wireNetns } = this.parts;
-    if (this.closing) return;
-    const control = this.controls.queues[queue] as SharedWords;
-    const look = (): string => [control.get32(CONTROL.gate), control.get64(CONTROL.heldOut)].join();
-    const before = look();
-    // Frames may still be on their way to the room: only what does not move at all is lost.
-    setTimeout(() => {
-      if (this.closing) return;
-      const waiting = wireNetns.run(() => roomBacklog(attachment.id, queue)) ?? 0;
-      const lost = heldNow(control) - waiting;
-      if (lost <= 0 || look() !== before || this.waitsOnInterface()) return;
-      increment(control, CONTROL.heldDropped, lost);
-      this.log.write(`${attachment.iface} lost ${lost} held frames: the waiting room or a CPU's backlog was full`);
-    }, SETTLE_MS).unref();
-  }
-
-  /** Whether a qdisc of the user's on the interface holds frames back: then nothing is lost yet. */
-  private waitsOnInterface(): boolean {
-    using netns = openAttachmentNetns(this.attachment);
-    return netns?.run(() => qdiscsOf(this.attachment.iface).some(({ qlen }) => qlen > 0)) ?? false;
+    lookForLostFrames(
+      {
+        control: this.controls.queues[queue] as SharedWords,
+        waiting: () => wireNetns.run(() => roomBacklog(attachment.id, queue)),
+        waitsOnInterface: () => waitsOnInterface(attachment),
+        isClosing: () => this.isClosing,
+      },
+      (lost) => this.log.write(`${attachment.iface} lost ${lost} held frames: the waiting room, a qdisc on the interface or a CPU's backlog dropped them`),
+    );
   }
 
   /** Ends the loop and removes everything; resolves when nothing is left. Idempotent. */

@@ -3,7 +3,7 @@
 import { MappedMemory, type BpfMap } from 'libbpf-ts';
 
 import { CONTROL } from './layout';
-import { GATE_STOPPED, heldNow } from './queue-gate';
+import { GATE_STOPPED, heldFrames, type HeldFrames } from './queue-gate';
 import { SharedWords } from './shared-memory';
 
 export class QueueControls implements Disposable {
@@ -35,11 +35,15 @@ export class QueueControls implements Disposable {
     return this.queues.some((queue) => (queue.get32(CONTROL.gate) & GATE_STOPPED) !== 0);
   }
 
-  /** Frames in the waiting rooms, or on their way through them; and copies that a qdisc of the user's made of such, not yet counted. */
-  get held(): { now: number; twice: number } {
-    const differences = this.queues.map(heldNow);
-    const sum = (values: number[]): number => values.reduce((a, b) => a + b, 0);
-    return { now: sum(differences.map((held) => Math.max(0, held))), twice: sum(differences.map((held) => Math.max(0, -held))) };
+  /** Held frames, in all waiting rooms and on the way to them. */
+  get held(): HeldFrames {
+    const total = { now: 0, dropped: 0, added: 0 };
+    for (const { now, dropped, added } of this.queues.map(heldFrames)) {
+      total.now += now;
+      total.dropped += dropped;
+      total.added += added;
+    }
+    return total;
   }
 
   close(): void {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Wakes the transmit queue. `tx` stops it by setting bit 0 of the gate word and counts the
- * frames that it sends to the waiting room in the bits above; the poller, which drains, wakes it.
+ * Wakes the transmit queue. `tx` stops it by setting bit 0 of the gate word and counts what it
+ * sends to the waiting room in the bits above; the poller, which drains, wakes it.
  *
  * Without a waiting room that is one compare-and-swap at the low watermark. With one, the held
  * frames come first: the room is granted credit until it is empty, closed again, and only then
@@ -15,13 +15,39 @@ import type { Room } from './waiting-room';
 export const GATE_STOPPED = 1;
 
 /**
- * Frames in the waiting room or on their way through it. Below 0 if more came out than went in: a
- * qdisc of the user's on vnet0 (netem duplicate) copies a held frame with its tag.
+ * Segments that `tx` has sent to the waiting room and that have not arrived there: on the interface, in a qdisc of the
+ * user's on it, or between two CPUs. Segments because the kernel may cut a superpacket up behind `tx`. Below 0 if more
+ * arrived than were sent: such a qdisc (netem duplicate) copies a held frame with its tag.
+ *
+ * What has arrived is read before what was sent, so the difference is never too small. The gate counts modulo 2^31:
+ * shifted up, the difference has its sign.
  */
-export function heldNow(control: SharedWords): number {
-  const gone = control.get64(CONTROL.heldOut) + control.get64(CONTROL.heldDropped) - control.get64(CONTROL.heldTwice);
-  // The gate counts modulo 2^31: shifted up, the difference has its sign.
-  return (((control.get32(CONTROL.gate) >>> 1) - (gone % 2147483648)) << 1) >> 1;
+export function segmentsOnTheWay(control: SharedWords): number {
+  const arrived = control.get32(CONTROL.heldArrived) + control.get64(CONTROL.heldMissing) - control.get64(CONTROL.heldTwice);
+  return (((control.get32(CONTROL.gate) >>> 1) - (arrived % 2147483648)) << 1) >> 1;
+}
+
+/** Frames in the waiting room. What came out is read before what went in, so they are never too few. */
+export function framesInRoom(control: SharedWords): number {
+  const gone = control.get32(CONTROL.heldOut) + control.get64(CONTROL.heldDropped);
+  return (control.get32(CONTROL.heldIn) - gone) | 0;
+}
+
+/** Held frames as the frame accounting has them: those on the way to the room as they were sent, those in it as they are. */
+export interface HeldFrames {
+  now: number;
+  dropped: number;
+  /** Frames that the kernel or a qdisc of the user's has made of others behind `tx`: transmitted, but not counted there. */
+  added: number;
+}
+
+export function heldFrames(control: SharedWords): HeldFrames {
+  const dropped = control.get64(CONTROL.heldDropped) + control.get64(CONTROL.heldMissingFrames);
+  const gone = control.get64(CONTROL.heldOut) + dropped;
+  const known = control.get64(CONTROL.heldIn) + control.get64(CONTROL.heldMissingFrames);
+  const sent = control.get64(CONTROL.heldSent);
+  const added = Math.max(0, known - sent);
+  return { now: sent + added - gone, dropped, added };
 }
 
 export interface GateLimits {
@@ -72,19 +98,26 @@ export class QueueGate {
     const packets = control.get64(CONTROL.captured) - drained;
     if (packets > limits.lowWatermarkPackets) return;
     if (this.room && !this.releaseHeld(this.room, used, packets)) return;
-    if (control.replace32(CONTROL.gate, gate, gate & ~GATE_STOPPED)) {
-      control.set64(CONTROL.wakesPoller, control.get64(CONTROL.wakesPoller) + 1);
-    }
+    if (!control.replace32(CONTROL.gate, gate, gate & ~GATE_STOPPED)) return;
+    control.set64(CONTROL.wakesPoller, control.get64(CONTROL.wakesPoller) + 1);
+    // A copy of a held frame, which nobody expected, may have come just before: enter_room() in bpf/queue.h saw a stopped queue.
+    if (this.room && framesInRoom(control) > 0) this.stop();
+  }
+
+  /** Stops the queue, as close_gate() in bpf/queue.h does: whoever sets the bit counts the stop. */
+  private stop(): void {
+    const { control } = this;
+    if ((control.or32(CONTROL.gate, GATE_STOPPED) & GATE_STOPPED) === 0) control.increment64(CONTROL.stops);
   }
 
   /** Lets held frames out as far as the ring has place; true once none is left and the room is closed. */
   private releaseHeld(room: Room, used: number, packets: number): boolean {
     const { control, limits } = this;
     const credit = control.get64(CONTROL.credit);
-    const held = heldNow(control);
-    // From now on they count as if they had gone in, too.
-    if (held < 0) control.set64(CONTROL.heldTwice, control.get64(CONTROL.heldTwice) - held);
-    if (held <= 0) {
+    const onTheWay = segmentsOnTheWay(control);
+    // From now on the copies count as if they had been sent, too.
+    if (onTheWay < 0) control.set64(CONTROL.heldTwice, control.get64(CONTROL.heldTwice) - onTheWay);
+    if (onTheWay <= 0 && framesInRoom(control) <= 0) {
       this.stalled = 0;
       // As closed as a room can be: the headroom takes what may still come out.
       return credit === limits.frameMax || this.grant(room, limits.frameMax);

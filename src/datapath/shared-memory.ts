@@ -50,6 +50,16 @@ export class SharedWords {
     Atomics.exchange(this.words, offset >>> 2, value);
   }
 
+  /** Sets bits of a u32; returns what it was before. A full memory barrier. */
+  or32(offset: number, bits: number): number {
+    return Atomics.or(this.words, offset >>> 2, bits);
+  }
+
+  /** Adds one to a u64 that others count in, too, at the same time. It makes a BigInt: for what is rare. */
+  increment64(offset: number): void {
+    Atomics.add(new BigUint64Array(this.words.buffer, this.words.byteOffset + offset, 1), 0, 1n);
+  }
+
   /** Replaces `from` by `to`; true if `from` was there. A full memory barrier. */
   replace32(offset: number, from: number, to: number): boolean {
     return Atomics.compareExchange(this.words, offset >>> 2, from, to) === from;

@@ -83,7 +83,6 @@ export function readStats(attachment: Attachment): Stats {
   const sent = at(CONTROL.rxPackets);
   const { backlog, impair } = readWayBack(attachment, sent, at(CONTROL.enobufs));
   const { stopped, held } = queues;
-  const twice = at(CONTROL.heldTwice) + held.twice;
   const controlled = isControlled(attachment);
   const refused = Object.fromEntries(REFUSALS.map((name, i) => [name, kernel.refused[i]])) as Record<Refusal, number>;
   refused.toolong = at(CONTROL.refusedToolong);
@@ -98,7 +97,7 @@ export function readStats(attachment: Attachment): Stats {
     attach: attachment.attach,
     state: !controlled ? 'crashed' : stopped ? 'stopped' : 'running',
     pid: attachment.pid,
-    tx: { packets: kernel.txPackets + twice, bytes: kernel.txBytes },
+    tx: { packets: kernel.txPackets + held.added, bytes: kernel.txBytes },
     rx: { packets: sent + impair.duplicated - impair.waiting - impair.lost - backlog, bytes: at(CONTROL.rxBytes) },
     queue: {
       queues: attachment.queues,
@@ -114,8 +113,8 @@ export function readStats(attachment: Attachment): Stats {
     },
     held: {
       now: held.now,
-      total: at(CONTROL.heldOut) + at(CONTROL.heldDropped) + held.now,
-      dropped: at(CONTROL.heldDropped),
+      total: at(CONTROL.heldOut) + held.dropped + held.now,
+      dropped: held.dropped,
       again: at(CONTROL.heldAgain),
       grants: at(CONTROL.grants),
     },

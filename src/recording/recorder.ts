@@ -14,7 +14,7 @@ import { BpfMap, MappedMemory } from 'libbpf-ts';
 import { ControlClient } from '../controller/control-socket';
 import { RECORDING_PINS, type RecordingAnswer } from '../controller/recording';
 import { CONTROL } from '../datapath/layout';
-import { heldNow } from '../datapath/queue-gate';
+import { heldFrames } from '../datapath/queue-gate';
 import { SharedWords } from '../datapath/shared-memory';
 import { monotonicNow } from '../native/clock';
 import { pinDirectory } from '../state/bpffs';
@@ -172,7 +172,7 @@ export class Recorder implements Disposable {
 
   private progress(): Progress {
     const { control } = this;
-    return { captured: control.get64(CONTROL.captured), drained: control.get64(CONTROL.drained), roomIsEmpty: heldNow(control) === 0 };
+    return { captured: control.get64(CONTROL.captured), drained: control.get64(CONTROL.drained), roomIsEmpty: heldFrames(control).now === 0 };
   }
 
   /** Writes the frames whose end is known, or all. */

@@ -15,7 +15,7 @@ import type { TakenRecord } from '../link/taken';
 import type { TcLinkState } from 'libbpf-ts';
 
 /** Raised with every change of this record or of bpf/layout.h. */
-export const STATE_VERSION = 9;
+export const STATE_VERSION = 10;
 
 /** What hairpin changed in the namespace, so that it can be put back. */
 export interface HairpinRecord {

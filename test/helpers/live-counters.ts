@@ -6,7 +6,7 @@ import { BpfMap, MappedMemory } from 'libbpf-ts';
 import type { Test } from 'tap';
 
 import { CONTROL } from '../../src/datapath/layout';
-import { GATE_STOPPED, heldNow } from '../../src/datapath/queue-gate';
+import { GATE_STOPPED, heldFrames } from '../../src/datapath/queue-gate';
 import { SharedWords } from '../../src/datapath/shared-memory';
 import { pinDirectory } from '../../src/state/bpffs';
 import { attachmentOf, SLOW, type Attached } from './cli';
@@ -32,7 +32,7 @@ export class LiveCounters {
   }
 
   get held(): number {
-    return heldNow(this.words);
+    return heldFrames(this.words).now;
   }
 
   get stopped(): boolean {

@@ -4,12 +4,30 @@ import t from 'tap';
 
 import { nextGrant, roomFrameCost, roomFrameMax, txBytesLimit, headroomBytes } from '../../src/datapath/credit';
 import { CONTROL } from '../../src/datapath/layout';
-import { GATE_STOPPED, heldNow } from '../../src/datapath/queue-gate';
+import { framesInRoom, GATE_STOPPED, heldFrames, segmentsOnTheWay } from '../../src/datapath/queue-gate';
 import { FakeNic } from '../helpers/fake-nic';
 
 const FRAME_MAX = roomFrameMax(64 << 10);
 const stop = (nic: FakeNic): void => nic.control.set32(CONTROL.gate, nic.control.get32(CONTROL.gate) | GATE_STOPPED);
 const frame = 'z'.repeat(104); // a record of 128 bytes with its header
+
+/** What `tx` does to a frame of so many segments that has to wait. */
+function sendToRoom(nic: FakeNic, segments = 1): void {
+  nic.control.set32(CONTROL.gate, (nic.control.get32(CONTROL.gate) + 2 * segments) | GATE_STOPPED);
+  nic.control.set64(CONTROL.heldSent, nic.counter('heldSent') + 1);
+}
+
+/** What `sink` does to a frame that comes in. */
+function arrive(nic: FakeNic, segments = 1): void {
+  nic.control.set64(CONTROL.heldIn, nic.counter('heldIn') + 1);
+  nic.control.set64(CONTROL.heldArrived, nic.counter('heldArrived') + segments);
+}
+
+/** What `retry` does to frames that come out. */
+function comeOut(nic: FakeNic, frames: number): void {
+  nic.control.set64(CONTROL.heldOut, nic.counter('heldOut') + frames);
+  nic.control.set64(CONTROL.heldCost, nic.counter('heldCost') + frames * (100 + roomFrameCost(0)));
+}
 
 t.test('wakes at the low watermark, once', async (t) => {
   const nic = new FakeNic({ budget: 1, limits: { lowWatermarkBytes: 256 } });
@@ -65,8 +83,9 @@ t.test('held frames come out before the queue is woken', async (t) => {
     },
   };
   const nic = new FakeNic({ ringBytes, room, limits: { lowWatermarkBytes: ringBytes / 2 } });
-  nic.control.set32(CONTROL.gate, GATE_STOPPED + 2 * 3); // three held
-  t.equal(heldNow(nic.control), 3);
+  for (let i = 0; i < 3; i++) sendToRoom(nic);
+  for (let i = 0; i < 3; i++) arrive(nic);
+  t.equal(heldFrames(nic.control).now, 3);
   nic.poller.poll();
   t.equal(grants.length, 1, 'credit is granted');
   t.ok((grants[0] as number) > FRAME_MAX && (grants[0] as number) < ringBytes, 'no more than the ring has place for');
@@ -74,8 +93,7 @@ t.test('held frames come out before the queue is woken', async (t) => {
   t.equal(grants.length, 1, 'and not twice while the first is not used up');
   t.ok(nic.gate.stopped);
 
-  nic.control.set64(CONTROL.heldOut, 3); // they have come out
-  nic.control.set64(CONTROL.heldCost, 3 * (100 + roomFrameCost(0)));
+  comeOut(nic, 3);
   nic.poller.poll();
   t.same(grants.slice(1), [FRAME_MAX], 'the room is closed');
   t.notOk(nic.gate.stopped, 'and then the queue woken');
@@ -91,24 +109,75 @@ t.test('a room that refuses a grant keeps the queue stopped', async (t) => {
   t.equal(nic.counter('grants'), 0);
 });
 
-t.test('held frames are counted modulo 2^31', async (t) => {
+t.test('the gate counts modulo 2^31, and so do those who compare with it', async (t) => {
   const nic = new FakeNic();
-  nic.control.set64(CONTROL.heldOut, 2 ** 31 * 5 + 2 ** 31 - 2);
+  nic.control.set64(CONTROL.heldArrived, 2 ** 31 * 5 + 2 ** 31 - 2);
   nic.control.set32(CONTROL.gate, ((3 << 1) | GATE_STOPPED) >>> 0); // has wrapped: 3 is 2^31 + 3
-  t.equal(heldNow(nic.control), 5);
-  nic.control.set64(CONTROL.heldDropped, 5);
-  t.equal(heldNow(nic.control), 0);
+  t.equal(segmentsOnTheWay(nic.control), 5);
+  nic.control.set64(CONTROL.heldMissing, 5);
+  t.equal(segmentsOnTheWay(nic.control), 0);
+  nic.control.set64(CONTROL.heldIn, 2 ** 33 + 1);
+  nic.control.set64(CONTROL.heldOut, 2 ** 33 - 4);
+  t.equal(framesInRoom(nic.control), 5);
+});
+
+t.test('a superpacket that the kernel cuts up behind tx keeps the room open until its last piece is out', async (t) => {
+  const nic = new FakeNic({ ringBytes: 1 << 20, room: { grant: () => true } });
+  sendToRoom(nic, 3);
+  t.same(heldFrames(nic.control), { now: 1, dropped: 0, added: 0 }, 'it is sent as one frame');
+  for (let piece = 0; piece < 3; piece++) {
+    t.ok(segmentsOnTheWay(nic.control) > 0);
+    arrive(nic);
+    comeOut(nic, 1);
+    t.ok(nic.gate.stopped, `piece ${piece} alone does not wake the queue`);
+    nic.poller.poll();
+  }
+  t.notOk(nic.gate.stopped, 'the last one does');
+  t.same(heldFrames(nic.control), { now: 0, dropped: 0, added: 2 }, 'two more frames were transmitted than tx counted');
+});
+
+t.test('one that arrives whole is one frame', async (t) => {
+  const nic = new FakeNic({ ringBytes: 1 << 20, room: { grant: () => true } });
+  sendToRoom(nic, 3);
+  arrive(nic, 3);
+  nic.poller.poll();
+  t.ok(nic.gate.stopped, 'it is in the room');
+  comeOut(nic, 1);
+  nic.poller.poll();
+  t.notOk(nic.gate.stopped);
+  t.same(heldFrames(nic.control), { now: 0, dropped: 0, added: 0 });
 });
 
 t.test('a qdisc of the user makes two of a held frame: both are counted, and the queue wakes', async (t) => {
   const nic = new FakeNic({ ringBytes: 1 << 20, room: { grant: () => true } });
-  nic.control.set32(CONTROL.gate, GATE_STOPPED + 2 * 3); // three held
-  nic.control.set64(CONTROL.heldOut, 5); // and two copies
-  t.equal(heldNow(nic.control), -2);
+  for (let i = 0; i < 3; i++) sendToRoom(nic);
+  for (let i = 0; i < 5; i++) arrive(nic); // and two copies
+  t.equal(segmentsOnTheWay(nic.control), -2);
+  nic.poller.poll();
+  t.ok(nic.gate.stopped, 'all five are in the room');
+  comeOut(nic, 5);
   nic.poller.poll();
   t.equal(nic.counter('heldTwice'), 2);
-  t.equal(heldNow(nic.control), 0);
+  t.same(heldFrames(nic.control), { now: 0, dropped: 0, added: 2 });
   t.notOk(nic.gate.stopped);
+});
+
+t.test('a copy that comes while the queue is being woken stops it again', async (t) => {
+  const nic = new FakeNic({ ringBytes: 1 << 20, room: { grant: () => true } });
+  sendToRoom(nic);
+  arrive(nic);
+  comeOut(nic, 1);
+  const replace = nic.control.replace32.bind(nic.control);
+  nic.control.replace32 = (...args) => {
+    arrive(nic); // `sink` has seen a queue that is stopped still
+    nic.control.replace32 = replace;
+    return replace(...args);
+  };
+  nic.poller.poll();
+  t.same({ stopped: nic.gate.stopped, wakes: nic.counter('wakesPoller'), stops: nic.counter('stops') }, { stopped: true, wakes: 1, stops: 1 });
+  comeOut(nic, 1);
+  nic.poller.poll();
+  t.notOk(nic.gate.stopped, 'until it is out');
 });
 
 t.test('a grant never lets out more than the ring has place for', async (t) => {
