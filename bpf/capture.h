@@ -25,9 +25,11 @@
 
 #define GSO_UDP_L4 5 /* VIRTIO_NET_HDR_GSO_UDP_L4, which the headers of 6.1 do not have */
 
+#define GSO_MAX_SIZE 65536 /* bytes from which on the kernel cuts a superpacket up: GSO_LEGACY_MAX_SIZE */
+
 /* Set by the controller before load. */
 const volatile bool gso_udp_l4 = true; /* PACKET_VNET_HDR takes UDP superpackets: from Linux 6.2 on */
-const volatile __u32 superpacket_bytes = 0; /* of TCP over IPv4: gso_ipv4_max_size of vnet0 (big-tcp.ts) */
+const volatile __u32 superpacket_bytes = GSO_MAX_SIZE; /* the same for all but IPv6: gso_ipv4_max_size of vnet0 (big-tcp.ts) */
 
 /*
  * Superpackets whose kind virtio_net_hdr can express; the rest of the bits only qualify them.
@@ -56,8 +58,6 @@ const volatile __u32 superpacket_bytes = 0; /* of TCP over IPv4: gso_ipv4_max_si
 	SIZE(105016) SIZE(118136) SIZE(132856) SIZE(149432) SIZE(168056) SIZE(189048) SIZE(212664) \
 	SIZE(239224) SIZE(262200)
 #define LARGEST_RECORD 262200
-/* The largest IP packet whose header can say how long it is, with an Ethernet header and two VLAN tags. */
-#define LARGEST_PACKET 65576
 
 /* Keeps the compiler from reasoning across this point about a value that the verifier tracks. */
 #ifndef barrier_var
@@ -84,12 +84,15 @@ static __always_inline void describe_checksum(struct __sk_buff *skb, struct fram
 }
 
 /*
- * False for a superpacket that virtio_net_hdr has no name for (tunnels, ESP, SCTP), and for one that is larger
- * than vnet0 may have: it was forwarded from an interface with more, and the kernel cuts it up, too.
+ * False for a superpacket that virtio_net_hdr has no name for (tunnels, ESP, SCTP), and for one that the kernel cuts up in
+ * any case: one that is larger than vnet0 may have, or whose checksum the stack has not left to the device
+ * (netif_needs_gso in include/linux/netdevice.h). UDP is such where a device has no checksum offload, or the datagram
+ * has IPv6 extension headers.
  */
 static __always_inline bool describe_gso(struct __sk_buff *skb, struct frame *frame)
 {
-	__u32 largest = LARGEST_PACKET;
+	bool partial = frame->vnet.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	__u32 limit = skb->protocol == bpf_htons(ETH_P_IPV6) ? GSO_MAX_SIZE : superpacket_bytes; /* netif_get_gso_max_size */
 	unsigned int type;
 
 	if (!skb->gso_size)
@@ -100,14 +103,12 @@ static __always_inline bool describe_gso(struct __sk_buff *skb, struct frame *fr
 	switch (type & GSO_KINDS) {
 	case SKB_GSO_TCPV4:
 		frame->vnet.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
-		if (largest < superpacket_bytes)
-			largest = superpacket_bytes;
 		break;
 	case SKB_GSO_TCPV6:
 		frame->vnet.gso_type = VIRTIO_NET_HDR_GSO_TCPV6;
 		break;
 	case SKB_GSO_UDP_L4:
-		if (!gso_udp_l4)
+		if (!gso_udp_l4 || !partial)
 			return false;
 		frame->vnet.gso_type = GSO_UDP_L4;
 		break;
@@ -115,7 +116,7 @@ static __always_inline bool describe_gso(struct __sk_buff *skb, struct frame *fr
 		return false;
 	}
 	frame->vnet.gso_size = skb->gso_size;
-	return frame->len <= largest;
+	return frame->skb_len < limit && (partial || ip_summed_of(skb) == CHECKSUM_UNNECESSARY);
 }
 
 /*

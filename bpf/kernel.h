@@ -13,6 +13,8 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+/* skb->ip_summed (include/linux/skbuff.h). */
+#define CHECKSUM_UNNECESSARY 1
 #define CHECKSUM_PARTIAL 3
 
 /* Bits of skb_shared_info.gso_type (include/linux/skbuff.h). */
