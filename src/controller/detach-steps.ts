@@ -16,7 +16,7 @@ function stepsOf(attachment: Attachment): string[] {
     taken ? `take the programs off ${where}, and leave the ${backend} as it was` : `delete the ${backend} ${where}`,
   ];
   return [
-    isControlled(attachment) ? `ask process ${pid} to deliver what is in the ring of ${where}, and to end` : `discard what is in the ring of ${where}: process ${pid} has crashed`,
+    isControlled(attachment) ? `ask process ${pid} to deliver what is in the ring of ${where}, and to end` : `discard what is in the ring of ${where}: ${pid > 0 ? `process ${pid}` : 'its controller'} has crashed`,
     ...(open ? inNamespace : [`the namespace of ${iface} is gone: nothing to remove there`]),
     ...(rooms.length > 0 ? [`delete the waiting room of ${where}`] : []),
     `remove the pins ${pinDirectory(id)}`,
