@@ -20,6 +20,7 @@ import { recordTaken } from '../link/taken';
 import { peerName } from '../link/veth';
 import { FileLock } from '../state/lock';
 import { makePinDirectory } from '../state/bpffs';
+import { SpareDescriptors } from '../state/spare-descriptors';
 import {
   controllerLock,
   isControlled,
@@ -55,6 +56,7 @@ export async function attach(iface: string, options: AttachOptions): Promise<Con
   requireAttachable(options);
   using netns = Netns.named(options.netns);
   if (options.replace) await detachIfAttached(iface, netns, options.netns);
+  using spare = new SpareDescriptors();
   using _lock = lockEverything();
   const found = clearTheWay(iface, netns, options);
   step('cleared');
@@ -65,6 +67,7 @@ export async function attach(iface: string, options: AttachOptions): Promise<Con
     step('planned');
     return await build(attachment, netns, options);
   } catch (error) {
+    spare.close();
     teardown(attachment);
     throw error;
   }
