@@ -3,7 +3,6 @@
 import t, { type Test } from 'tap';
 
 import { cannotRun, MAIN, SLOW } from '../../helpers/cli';
-import { hookFile } from '../../helpers/hook-file';
 import { PrivateMachine } from '../../helpers/private-machine';
 
 t.setTimeout(300_000 * SLOW);
@@ -19,12 +18,13 @@ const SCARCITIES: Record<string, Scarcity> = {
   'a read-only /run': { begins: 'mount -o remount,ro /run', ends: 'mount -o remount,rw /run' },
 };
 
+const HOOK = '/run/hooks/h.js';
 const VNET0 = ['vnet0', '--netns', 'lab'];
 const ONE_LINE_AND_HINT = /^vnet-bpf: [^\n]+\nhint: [^\n]+\n$/;
 
 async function machineWithLab(t: Test): Promise<PrivateMachine> {
   const machine = await PrivateMachine.start(t);
-  machine.shell('mount -o remount,size=256k /run; ip netns add lab');
+  machine.shell(`mount -o remount,size=256k /run; ip netns add lab; mkdir -m 700 /run/hooks; echo 'module.exports = () => "pass";' >${HOOK}`);
   return machine;
 }
 
@@ -36,7 +36,6 @@ for (const [name, { begins, ends }] of Object.entries(SCARCITIES)) {
   for (const crashed of [false, true]) {
     t.test(`${name}: ${crashed ? 'a crashed' : 'a running'} interface`, { skip: cannotRun }, async (t) => {
       const machine = await machineWithLab(t);
-      const hook = hookFile(t, 'export default { onFrame: () => "pass" };');
       t.equal(attach(machine).status, 0, 'attach');
       if (crashed) machine.shell(`kill -KILL ${pidOf(machine)}; sleep 0.2`);
       machine.shell(begins);
@@ -44,7 +43,7 @@ for (const [name, { begins, ends }] of Object.entries(SCARCITIES)) {
       t.equal(machine.cli(['stats', ...VNET0]).status, 0, 'stats');
       t.match(machine.cli(['log', ...VNET0]).stdout, /loaded/, 'log');
       if (!crashed) {
-        t.equal(machine.cli(['hook', ...VNET0.slice(0, 1), hook, ...VNET0.slice(1)]).status, 0, 'a hook is put in place');
+        t.equal(machine.cli(['hook', 'vnet0', HOOK, '--netns', 'lab']).status, 0, 'a hook is put in place');
         t.equal(machine.cli(['hook', ...VNET0, '--none']).status, 0, 'and taken off');
         t.match(machine.cli(['impair', ...VNET0, 'delay', '1ms']), { status: 1, stderr: ONE_LINE_AND_HINT }, 'an impairment, which has to be recorded, is refused');
         machine.shell('for up in down up; do ip -n lab link set vnet0 $up; done');
@@ -58,7 +57,7 @@ for (const [name, { begins, ends }] of Object.entries(SCARCITIES)) {
       else t.match(detached, { status: 0, stderr: '' }, 'and the record');
       machine.shell(ends);
       t.equal(machine.cli(['detach', '--all']).status, 0, 'the rest goes with the next');
-      t.equal(machine.shell('ls -A /run | grep -v ^mount$').trim(), 'netns', 'nothing is left');
+      t.equal(machine.shell('ls -A /run | grep -v ^mount$').trim(), 'hooks\nnetns', 'nothing is left');
     });
   }
 }
@@ -70,7 +69,7 @@ t.test('attach on a machine where /run is full', { skip: cannotRun }, async (t) 
     t.match(attach(machine), { status: 1, stdout: '', stderr: ONE_LINE_AND_HINT }, begins);
     t.equal(inKernel(machine), '', 'nothing is made');
     machine.shell(ends);
-    t.equal(machine.shell('ls -A /run | grep -v ^mount$').trim(), 'netns', 'nothing is left');
+    t.equal(machine.shell('ls -A /run | grep -v ^mount$').trim(), 'hooks\nnetns', 'nothing is left');
   }
 });
 
