@@ -6,18 +6,19 @@ import { balance, detach } from '../demo/step-balance';
 import { fullQueue } from '../demo/step-full-queue';
 import { transfer } from '../demo/step-transfer';
 import { attach, look, ping } from '../demo/steps';
+import { clock } from '../native/clock';
 import { print } from './output';
 
 export async function demoCommand(): Promise<void> {
   requirePrivileges();
-  const start = Date.now();
+  const start = clock.now();
   const box = new Sandbox();
   try {
     await show(box);
   } finally {
     await box.close();
   }
-  print(`\nAll steps hold, in ${((Date.now() - start) / 1000).toFixed(1)} s. Next: vnet-bpf attach vnet0, and README.md.`);
+  print(`\nAll steps hold, in ${((clock.now() - start) / 1000).toFixed(1)} s. Next: vnet-bpf attach vnet0, and README.md.`);
 }
 
 async function show(box: Sandbox): Promise<void> {

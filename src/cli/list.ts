@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf list`. */
 import { requirePrivileges } from '../controller/privileges';
-import { netnsName } from '../link/netns';
-import { allAttachments, isControlled, type Attachment } from '../state/store';
+import { locate } from '../controller/broken';
+import { netnsText, shownNetns } from '../link/netns-record';
+import { allAttachments, brokenAttachments, isControlled, type Attachment, type BrokenAttachment } from '../state/store';
 import { bytes, print, printJson, table } from './output';
 
 /** One entry of `list --json`, and what `attach --json` prints. */
 export interface AttachmentDescription {
   interface: string;
   netns: string | null;
+  /** Its namespace is gone, and the interface with it: only its record and its pins are left. */
+  netnsGone: boolean;
   ifindex: number;
   backend: string;
   attach: string;
@@ -27,11 +30,29 @@ export interface AttachmentDescription {
   metrics: string | null;
 }
 
+/** An entry of `list --json` for an attachment whose record is damaged. */
+export interface BrokenDescription {
+  /** Its name, or its identity where nothing tells the name; `detach` takes either. */
+  interface: string;
+  netns: string | null;
+  state: 'broken';
+  id: string;
+  /** What is wrong with the record. */
+  error: string;
+}
+
+export function describeBroken(broken: BrokenAttachment): BrokenDescription {
+  const { iface, netns } = locate(broken).attachment;
+  return { interface: iface, netns: netns.name, state: 'broken', id: broken.id, error: broken.why };
+}
+
 export function describeAttachment(attachment: Attachment): AttachmentDescription {
   const lives = isControlled(attachment);
+  const { name, gone } = shownNetns(attachment.netns, attachment.pid);
   return {
     interface: attachment.iface,
-    netns: attachment.netns.name ?? netnsName(attachment.netns.inode),
+    netns: name,
+    netnsGone: gone,
     ifindex: attachment.ifindex,
     backend: attachment.backend,
     attach: attachment.attach,
@@ -53,11 +74,12 @@ export function describeAttachment(attachment: Attachment): AttachmentDescriptio
 export function listCommand(args: { json: boolean }): void {
   requirePrivileges();
   const entries = allAttachments().map(describeAttachment);
-  if (args.json) return printJson(entries);
-  if (entries.length === 0) return print('nothing is attached; vnet-bpf attach vnet0 does it');
+  const broken = brokenAttachments().map(describeBroken);
+  if (args.json) return printJson([...entries, ...broken]);
+  if (entries.length + broken.length === 0) return print('nothing is attached; vnet-bpf attach vnet0 does it');
   const rows = entries.map((entry) => [
     entry.interface,
-    entry.netns ?? '-',
+    netnsText({ name: entry.netns, gone: entry.netnsGone }) ?? '-',
     entry.state,
     String(entry.pid),
     `${entry.backend}/${entry.attach}`,
@@ -65,5 +87,6 @@ export function listCommand(args: { json: boolean }): void {
     entry.addresses.join(' ') || '-',
     entry.hook ?? '-',
   ]);
-  print(table([['INTERFACE', 'NETNS', 'STATE', 'PID', 'BACKEND', 'RING', 'LOOPED ADDRESSES', 'HOOK'], ...rows]));
+  const brokenRows = broken.map((entry) => [entry.interface, entry.netns ?? '-', entry.state, '-', '-', '-', '-', entry.error]);
+  print(table([['INTERFACE', 'NETNS', 'STATE', 'PID', 'BACKEND', 'RING', 'LOOPED ADDRESSES', 'HOOK'], ...rows, ...brokenRows]));
 }

@@ -3,6 +3,7 @@
 import * as fs from 'node:fs';
 
 import { VnetError } from '../errors';
+import { exhaustion } from '../state/exhaustion';
 import { splitCommand } from './split-command';
 
 /** Not through process.stdout, whose streams take 8 ms to load. Ends the process when nobody reads any more: `vnet-bpf stats | head`. */
@@ -71,7 +72,8 @@ export function fail(error: unknown): void {
 }
 
 /** One line and perhaps a hint, and with `debug` all that is known. */
-export function errorText(error: unknown, debug: boolean): string {
+export function errorText(thrown: unknown, debug: boolean): string {
+  const error = exhaustion(thrown) ?? thrown;
   const known = error instanceof VnetError;
   const message = error instanceof Error ? error.message : String(error);
   const line = known || message.includes(': ') ? message : `internal error: ${message}`;

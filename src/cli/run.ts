@@ -9,6 +9,7 @@ import { law, type Stats } from '../datapath/stats';
 import { usageError, VnetError } from '../errors';
 import { checkedWords } from '../impair/words';
 import { endProcesses, Netns } from '../link/netns';
+import { clock } from '../native/clock';
 import type { Nic } from '../nic/nic';
 import { Throwaway, type ThrowawayOptions } from '../testing/throwaway';
 import { parseAddresses } from './attach-arguments';
@@ -99,6 +100,6 @@ async function runIn({ netns: name, nic }: Throwaway, [program = '', ...args]: r
 
 /** The counters once what the command has sent has come back. */
 async function statsAtRest(nic: Nic): Promise<Stats> {
-  for (const end = Date.now() + REST_MS; !law(nic.stats()).balanced && Date.now() < end; ) await delay(5);
+  for (const end = clock.now() + REST_MS; !law(nic.stats()).balanced && clock.now() < end; ) await delay(5);
   return nic.stats();
 }

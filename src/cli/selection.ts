@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** What commands that look are asked to look at: one interface, those of a namespace, or all. */
-import { requireAttachment } from '../controller/find-attachment';
+import { attachmentsOfNetns, brokenError, brokenOnes, requireAttachment } from '../controller/find-attachment';
 import { checkInterfaceName, checkNetnsName } from '../controller/options';
 import { readStats, type Stats } from '../datapath/stats';
 import { countersAreMissing } from '../datapath/stats-if-there';
@@ -26,8 +26,13 @@ export function checkSelection({ iface, netns }: Selection): void {
 
 export function selected({ iface, netns }: Selection): Attachment[] {
   if (iface !== undefined) return [requireAttachment(iface, netns ?? null)];
-  const all = allAttachments();
-  return netns === undefined ? all : all.filter((attachment) => attachment.netns.name === netns);
+  return netns === undefined ? allAttachments() : attachmentsOfNetns(netns);
+}
+
+/** Of several, says which are broken and fails in the end, but shows the others. One that was asked for by its name is an error of selected(). */
+export function reportBroken({ iface, netns }: Selection): void {
+  if (iface !== undefined) return;
+  for (const broken of brokenOnes(null, netns)) process.exitCode = reportError(brokenError(broken), false);
 }
 
 /** Among several, one whose pins are gone (killed half-way) must not hide the others. */

@@ -5,7 +5,7 @@ import { law, type Stats } from '../datapath/stats';
 import { usageError, VnetError } from '../errors';
 import { readingOf } from '../metrics/readings';
 import { bytes, print, printJson, table } from './output';
-import { checkSelection, readIfWhole, secondsOf, selected, type Read } from './selection';
+import { checkSelection, readIfWhole, reportBroken, secondsOf, selected, type Read } from './selection';
 
 interface StatsArguments {
   iface: string | undefined;
@@ -23,6 +23,7 @@ export async function statsCommand(args: StatsArguments): Promise<void> {
   requirePrivileges();
   for (;;) {
     const read = selected(args).flatMap((attachment) => readIfWhole(attachment, args));
+    reportBroken(args);
     const readings = read.map(({ stats }) => stats);
     if (args.json) printJson(args.iface === undefined ? readings : readings[0]);
     else if (args.prometheus) await printMetrics(read);

@@ -5,6 +5,7 @@ import { servedAt, type ListenAddress } from '../metrics/address';
 import type { MetricsServer } from '../metrics/server';
 import { allAttachments, isControlled } from '../state/store';
 import { attach } from './attach';
+import { isIn } from './attachment-netns';
 import type { Controller } from './controller';
 import type { AttachOptions } from './options';
 
@@ -33,5 +34,5 @@ export async function attachAll(names: readonly string[], options: AttachOptions
 function isFreedByReplacing(names: readonly string[], { netns: name }: AttachOptions, address: ListenAddress): boolean {
   using netns = Netns.named(name);
   const served = allAttachments().filter((each) => each.metrics !== null && servedAt(each.metrics, address) && isControlled(each));
-  return served.length > 0 && served.every((each) => each.netns.inode === netns.inode && names.includes(each.iface));
+  return served.length > 0 && served.every((each) => isIn(netns)(each) && names.includes(each.iface));
 }

@@ -11,9 +11,12 @@ import { DEFAULT_MTU } from '../link/veth';
 import { bpffsIsMounted } from '../state/bpffs';
 import { named } from '../state/named';
 import { HOST_PEER_NETNS } from '../state/paths';
-import { findAttachment, type Attachment } from '../state/store';
+import type { Attachment } from '../state/store';
+import { attachmentIn } from './attachment-netns';
 import { plan, previousAttachment, requireAttachable, takeableLink } from './attach';
+import { locate } from './broken';
 import { removal } from './detach-steps';
+import { brokenOnes } from './find-attachment';
 import { requireIpv6For } from './make-interface';
 import type { AttachOptions } from './options';
 
@@ -24,7 +27,7 @@ export function attachSteps(iface: string, options: AttachOptions): string[] {
   requireLibbpf();
   requireIpv6For(iface, options.addresses);
   using netns = Netns.named(options.netns);
-  const replaced = options.replace ? findAttachment(iface, netns.inode) : null;
+  const replaced = options.replace ? (attachmentIn(iface, netns) ?? brokenOnes(iface, options.netns).map((each) => locate(each).attachment)[0]) : null;
   if (replaced) return insteadOf(replaced, plan(iface, netns, options, null), options);
   const { crashed, broken } = previousAttachment(iface, netns, options);
   if (crashed) return adoptingSteps(crashed, options);

@@ -13,15 +13,16 @@ import { superpacketBytesOf } from '../link/big-tcp';
 import { linkByName, links, type Link } from '../link/links';
 import { trustedHookFile } from '../hooks/trust';
 import { Netns } from '../link/netns';
+import { recordNetns } from '../link/netns-record';
 import { ensurePeerNetns, openPeerNetns } from '../link/peer-netns';
 import { planRooms } from '../link/room';
 import { recordTaken } from '../link/taken';
 import { peerName } from '../link/veth';
 import { FileLock } from '../state/lock';
 import { makePinDirectory } from '../state/bpffs';
+import { SpareDescriptors } from '../state/spare-descriptors';
 import {
   controllerLock,
-  findAttachment,
   isControlled,
   lockEverything,
   newId,
@@ -30,9 +31,11 @@ import {
   type Attachment,
 } from '../state/store';
 import { adoptDatapath, adoptedLink, isWhole, requireSameOptions, requireSameVersion } from './adopt';
+import { attachmentIn } from './attachment-netns';
 import { Controller } from './controller';
 import { detachAttachment } from './detach';
 import { step } from './fault';
+import { brokenError, brokenOnes } from './find-attachment';
 import { adoptImpairment } from './impairing';
 import { bringUp, makeInterface } from './make-interface';
 import type { AttachOptions } from './options';
@@ -52,24 +55,26 @@ export function requireAttachable({ hook }: AttachOptions): void {
 export async function attach(iface: string, options: AttachOptions): Promise<Controller> {
   requireAttachable(options);
   using netns = Netns.named(options.netns);
-  if (options.replace) await detachIfAttached(iface, netns);
+  if (options.replace) await detachIfAttached(iface, netns, options.netns);
+  using spare = new SpareDescriptors();
   using _lock = lockEverything();
   const found = clearTheWay(iface, netns, options);
   step('cleared');
   if (found.crashed) return await adopt(found.crashed, netns, options);
   const attachment = plan(iface, netns, options, found.existing);
-  saveAttachment(attachment);
-  step('planned');
   try {
+    saveAttachment(attachment);
+    step('planned');
     return await build(attachment, netns, options);
   } catch (error) {
+    spare.close();
     teardown(attachment);
     throw error;
   }
 }
 
-async function detachIfAttached(iface: string, netns: Netns): Promise<void> {
-  const previous = findAttachment(iface, netns.inode);
+async function detachIfAttached(iface: string, netns: Netns, netnsName: string | null): Promise<void> {
+  const previous = attachmentIn(iface, netns) ?? brokenOnes(iface, netnsName)[0];
   if (previous) await detachAttachment(previous);
 }
 
@@ -88,7 +93,9 @@ function clearTheWay(iface: string, netns: Netns, options: AttachOptions): { cra
 
 /** What an earlier attach left under that name, whole or broken; changes nothing. Throws if it runs or does not fit. */
 export function previousAttachment(iface: string, netns: Netns, options: AttachOptions): { crashed?: Attachment; broken?: Attachment } {
-  const previous = findAttachment(iface, netns.inode);
+  const [damaged] = brokenOnes(iface, options.netns);
+  if (damaged) throw brokenError(damaged);
+  const previous = attachmentIn(iface, netns);
   if (!previous) return {};
   if (isControlled(previous)) {
     throw new VnetError('ALREADY_ATTACHED', `interface ${iface}`, `is attached already, by process ${previous.pid}`, {
@@ -146,7 +153,7 @@ export function plan(iface: string, netns: Netns, options: AttachOptions, existi
     ifindex: existing?.ifindex ?? 0,
     taken: existing && netns.run(() => recordTaken(existing)),
     added: [],
-    netns: { name: options.netns, inode: netns.inode },
+    netns: recordNetns(netns, options.netns),
     backend,
     peer: backend === 'veth' ? { name: peerName(id), ifindex: 0 } : null,
     reinjectMark: backend === 'veth' ? 0 : randomInt(1, 2 ** 31),

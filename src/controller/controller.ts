@@ -18,12 +18,13 @@ import { addresses } from '../link/addresses';
 import { linkByIndex, type Link } from '../link/links';
 import { watchLinks } from '../link/monitor';
 import { roomBacklog } from '../link/room';
-import { netnsName, type Netns } from '../link/netns';
+import type { Netns } from '../link/netns';
+import { netnsName } from '../link/netns-record';
 import { openRtnetlink } from '../link/rtnetlink';
 import { followMtu } from '../link/veth';
 import type { FileLock } from '../state/lock';
 import { named } from '../state/named';
-import { controlSocket, lockEverything, logFile, saveAttachment, type Attachment } from '../state/store';
+import { controlSocket, lockEverything, logFile, saveIfPossible, type Attachment } from '../state/store';
 import { ControlServer } from './control-socket';
 import { EventLog, QueueAnnouncer, type QueueReading } from './events';
 import { finishBatches } from './finish-batch';
@@ -144,7 +145,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
         log: (text) => this.log.write(text),
         error: (text) => this.hookFailed(text),
       },
-      hookChanged: (file) => saveAttachment(Object.assign(attachment, { hook: file })),
+      hookChanged: (file) => this.save(Object.assign(attachment, { hook: file })),
       finishBatches: () => finishBatches(datapath),
       countError: () => increment(this.controls.first, CONTROL.hooksErrors),
     });
@@ -176,8 +177,14 @@ export class Controller extends EventEmitter<ControllerEvents> {
   servesMetrics(url: string): void {
     using _lock = lockEverything();
     this.attachment.metrics = url;
-    saveAttachment(this.attachment);
+    this.save();
     this.log.write(`metrics of ${this.attachment.iface} at ${url}`);
+  }
+
+  /** Writes the record. What cannot be written is said, and written with the next change. */
+  private save(attachment: Attachment = this.attachment): void {
+    const why = saveIfPossible(attachment);
+    if (why !== null) this.log.write(`the record of ${attachment.iface} is not up to date: ${why}`);
   }
 
   private queueChanged(): void {
@@ -270,7 +277,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     const { attachment } = this;
     using _lock = lockEverything();
     attachment.iface = to;
-    attachment.netns.name = netnsName(attachment.netns.inode);
+    attachment.netns.name = netnsName(attachment.netns);
     const { hairpin } = attachment;
     if (hairpin && hairpin.addresses.length > 0) {
       // Rules know the interface by name, so they are made anew.
@@ -279,7 +286,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
         syncHairpin(to, attachment.ifindex, hairpin.addresses, null);
       });
     }
-    saveAttachment(attachment);
+    this.save();
     this.log.write(`${from} is called ${to} now`);
   }
 
@@ -293,7 +300,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     if (key(wanted) === key(attachment.hairpin?.addresses ?? [])) return;
     using _lock = lockEverything();
     attachment.hairpin = netns.run(() => syncHairpin(attachment.iface, attachment.ifindex, wanted, attachment.hairpin));
-    saveAttachment(attachment);
+    this.save();
     this.log.write(`${attachment.iface} loops ${wanted.map((entry) => entry.address).join(', ') || 'no address'}`);
   }
 

@@ -4,7 +4,7 @@ import { openPeerNetns } from '../link/peer-netns';
 import { pinDirectory } from '../state/bpffs';
 import { named } from '../state/named';
 import { HOST_PEER_NETNS, stateDirectory } from '../state/paths';
-import { allAttachments, isControlled, type Attachment } from '../state/store';
+import { everyAttachment, isBroken, isControlled, type Attachment } from '../state/store';
 import { openAttachmentNetns } from './teardown';
 
 function stepsOf(attachment: Attachment): string[] {
@@ -16,7 +16,7 @@ function stepsOf(attachment: Attachment): string[] {
     taken ? `take the programs off ${where}, and leave the ${backend} as it was` : `delete the ${backend} ${where}`,
   ];
   return [
-    isControlled(attachment) ? `ask process ${pid} to deliver what is in the ring of ${where}, and to end` : `discard what is in the ring of ${where}: process ${pid} has crashed`,
+    isControlled(attachment) ? `ask process ${pid} to deliver what is in the ring of ${where}, and to end` : `discard what is in the ring of ${where}: ${pid > 0 ? `process ${pid}` : 'its controller'} has crashed`,
     ...(open ? inNamespace : [`the namespace of ${iface} is gone: nothing to remove there`]),
     ...(rooms.length > 0 ? [`delete the waiting room of ${where}`] : []),
     `remove the pins ${pinDirectory(id)}`,
@@ -28,7 +28,7 @@ function stepsOf(attachment: Attachment): string[] {
 export function removal(attachments: readonly Attachment[]): { steps: string[]; removesHidden: boolean } {
   const ids = new Set(attachments.map(({ id }) => id));
   using hidden = openPeerNetns();
-  const removesHidden = hidden !== null && allAttachments().every(({ id, peer }) => ids.has(id) || peer === null);
+  const removesHidden = hidden !== null && everyAttachment().every((each) => ids.has(each.id) || (!isBroken(each) && each.peer === null));
   return { steps: [...attachments.flatMap(stepsOf), ...(removesHidden ? [`remove the hidden network namespace ${HOST_PEER_NETNS}`] : [])], removesHidden };
 }
 

@@ -4,11 +4,14 @@ import * as fs from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { VnetError } from '../errors';
-import { sleepSync } from '../state/lock';
-import { allAttachments, controlSocket, isControlled, lockEverything, type Attachment } from '../state/store';
-import { stateRoot } from '../state/paths';
+import { clock } from '../native/clock';
+import { messageOf } from '../state/exhaustion';
+import { FileLock, sleepSync } from '../state/lock';
+import { allAttachments, controllerLock, controlSocket, isBroken, isControlled, lockEverything, readAttachment, type Attachment, type BrokenAttachment } from '../state/store';
+import { stateDirectory, stateRoot } from '../state/paths';
+import { locate } from './broken';
 import { ControlClient, NoAnswer } from './control-socket';
-import { requireAttachment } from './find-attachment';
+import { requireNamed } from './find-attachment';
 import { requirePrivileges } from './privileges';
 import { sweep } from './sweep';
 import { teardown } from './teardown';
@@ -16,28 +19,29 @@ import { teardown } from './teardown';
 const STOP_TIMEOUT_MS = 5000;
 const KILL_TIMEOUT_MS = 2000;
 
-/** Whether the process is a vnet-bpf controller: its lock is held and its command line says so. */
-function looksLikeController(pid: number): boolean {
+/** The process that holds the lock of an attachment, if its command line is that of a controller. The number in the record may be another process's by now. */
+function controllerOf({ id }: { id: string }): number | null {
+  const pid = FileLock.holder(controllerLock(id));
   try {
-    return fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('attach');
+    return pid !== null && fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('attach') ? pid : null;
   } catch {
-    return false;
+    return null;
   }
 }
 
 /** Whether the controller has ended within the time. */
-function waitUntilGone(attachment: Attachment, timeoutMs: number): boolean {
-  const end = Date.now() + timeoutMs;
+function waitUntilGone(attachment: { id: string }, timeoutMs: number): boolean {
+  const end = clock.now() + timeoutMs;
   while (isControlled(attachment)) {
-    if (Date.now() > end) return false;
+    if (clock.now() > end) return false;
     sleepSync(10);
   }
   return true;
 }
 
 /** Asks the controller to remove everything; returns when it has, or does not answer. One that is still attaching is given time. */
-async function askToDetach(attachment: Attachment): Promise<void> {
-  for (const end = Date.now() + STOP_TIMEOUT_MS; isControlled(attachment) && Date.now() < end; await sleep(20)) {
+async function askToDetach(attachment: { id: string }): Promise<void> {
+  for (const end = clock.now() + STOP_TIMEOUT_MS; isControlled(attachment) && clock.now() < end; await sleep(20)) {
     try {
       using client = await ControlClient.connect(controlSocket(attachment.id));
       return void (await client.ask({ order: 'detach' }, STOP_TIMEOUT_MS));
@@ -49,12 +53,17 @@ async function askToDetach(attachment: Attachment): Promise<void> {
 
 /** Kills the controller of an attachment that does not listen; what it leaves is for teardown. */
 function kill(attachment: Attachment): void {
-  const { pid, iface } = attachment;
-  const others = allAttachments().filter((other) => other.id !== attachment.id && other.pid === pid && isControlled(other));
-  if (!looksLikeController(pid) || others.length > 0) {
-    const why = others.length > 0 ? `process ${pid} does not answer, and also loops ${others.map((other) => other.iface).join(', ')}` : `its lock is held, but process ${pid} is not its controller`;
-    throw new VnetError('STATE', `interface ${iface}`, why, {
-      hint: others.length > 0 ? `kill -KILL ${pid} ends it; vnet-bpf attach takes the others up again` : 'fuser on the lock file under /run/vnet-bpf tells who it is',
+  const { id, iface } = attachment;
+  const pid = controllerOf(attachment);
+  if (pid === null) {
+    throw new VnetError('STATE', `interface ${iface}`, `its lock is held by ${FileLock.holder(controllerLock(id)) ?? 'a process'} that is not its controller`, {
+      hint: `fuser ${controllerLock(id)} tells who it is`,
+    });
+  }
+  const others = allAttachments().filter((other) => other.id !== id && controllerOf(other) === pid);
+  if (others.length > 0) {
+    throw new VnetError('STATE', `interface ${iface}`, `process ${pid} does not answer, and also loops ${others.map((other) => other.iface).join(', ')}`, {
+      hint: `kill -KILL ${pid} ends it; vnet-bpf attach takes the others up again`,
     });
   }
   try {
@@ -68,21 +77,36 @@ function kill(attachment: Attachment): void {
   }
 }
 
-/** Detaches one attachment, running or crashed. */
-export async function detachAttachment(attachment: Attachment): Promise<void> {
-  if (isControlled(attachment)) await askToDetach(attachment);
+/** Detaches one attachment: running, crashed or broken. */
+export async function detachAttachment({ id }: Attachment | BrokenAttachment): Promise<void> {
+  if (isControlled({ id })) await askToDetach({ id });
   using _lock = lockEverything();
-  const left = allAttachments().find((other) => other.id === attachment.id);
-  if (!left) return; // the controller removed everything itself
-  if (isControlled(left)) kill(left);
-  teardown(left);
+  // The controller may have removed everything itself, or all but the record.
+  const record = readAttachment(id);
+  if (record) {
+    const left = isBroken(record) ? locate(record).attachment : record;
+    if (isControlled(left)) kill(left);
+    teardown(left);
+  }
+  requireForgotten(id);
+}
+
+/** Where nothing can be removed from /run, the record outlives what it tells of. */
+function requireForgotten(id: string): void {
+  const directory = stateDirectory(id);
+  if (!fs.lstatSync(directory, { throwIfNoEntry: false })) return;
+  try {
+    fs.rmSync(directory, { recursive: true });
+  } catch (cause) {
+    throw new VnetError('STATE', `state directory ${directory}`, `cannot be removed; all else of the interface is: ${messageOf(cause)}`, { hint: 'make /run writable, then detach it again', cause });
+  }
 }
 
 /** Detaches by name. */
 export async function detach(iface: string, netnsName: string | null): Promise<void> {
   requirePrivileges();
   try {
-    await detachAttachment(requireAttachment(iface, netnsName));
+    await detachAttachment(requireNamed(iface, netnsName));
   } finally {
     sweepTraces();
   }

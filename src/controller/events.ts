@@ -6,14 +6,17 @@
  */
 import * as fs from 'node:fs';
 
+import { clock } from '../native/clock';
+import { LogFile } from '../state/log-file';
+
 const KMSG_INFO = '<6>';
-/** The log of an interface is cut in half when it has grown to this. */
-const LOG_BYTES_MAX = 1 << 20;
 
 export class EventLog implements Disposable {
+  private readonly log: LogFile;
   private kmsg: number;
 
-  constructor(private readonly file: string) {
+  constructor(file: string) {
+    this.log = new LogFile(file);
     try {
       this.kmsg = fs.openSync('/dev/kmsg', 'w');
     } catch {
@@ -21,7 +24,7 @@ export class EventLog implements Disposable {
     }
   }
 
-  /** Writes one line to both logs. */
+  /** Writes one line to both logs. Throws nothing. */
   write(text: string): void {
     if (this.kmsg >= 0) {
       try {
@@ -30,19 +33,7 @@ export class EventLog implements Disposable {
         // the kernel log may be closed to us; the file has the line
       }
     }
-    this.append(`${new Date().toISOString()} VNET: ${text}\n`);
-  }
-
-  private append(line: string): void {
-    try {
-      fs.appendFileSync(this.file, line, { mode: 0o600 });
-      if (fs.statSync(this.file).size > LOG_BYTES_MAX) {
-        const text = fs.readFileSync(this.file, 'utf8');
-        fs.writeFileSync(this.file, text.slice(text.indexOf('\n', text.length >> 1) + 1));
-      }
-    } catch {
-      // a full disk must not stop the loop
-    }
+    this.log.append(`${new Date().toISOString()} VNET: ${text}`);
   }
 
   close(): void {
@@ -70,7 +61,7 @@ const INTERVAL_MS = 2500;
 export class QueueAnnouncer {
   private announced: QueueReading = { stops: 0, wakes: 0, stopped: false };
   private tokens = BURST;
-  private refilled = Date.now();
+  private refilled = clock.now();
   private timer: NodeJS.Timeout | undefined;
 
   constructor(
@@ -83,7 +74,7 @@ export class QueueAnnouncer {
 
   /** Looks at the queue and says what is new, now or when the limit allows. */
   update(): void {
-    const now = Date.now();
+    const now = clock.now();
     this.tokens = Math.min(BURST, this.tokens + (now - this.refilled) / INTERVAL_MS);
     this.refilled = now;
     const reading = this.read();

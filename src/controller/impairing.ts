@@ -6,7 +6,7 @@ import type { QueueControls } from '../datapath/queue-controls';
 import { netemLosses, readWayBack } from '../datapath/way-back';
 import { addNetem, readNetem, removeNetem } from '../link/netem';
 import type { Netns } from '../link/netns';
-import { saveAttachment, type Attachment, type ImpairmentRecord } from '../state/store';
+import { saveAttachment, saveIfPossible, type Attachment, type ImpairmentRecord } from '../state/store';
 
 /** The name of the hidden peer, where netem stands; a dummy has none. */
 export function impairableEnd({ iface, peer }: Attachment): string {
@@ -42,12 +42,13 @@ export async function setImpairment(parts: Impairable, words: string[] | null): 
   try {
     const lost = before.lost + wireNetns.run(() => takeAway(end, before, controls));
     attachment.impairment = { ...before, lost, words, enobufs: controls.sum(CONTROL.enobufs) };
-    saveAttachment(attachment);
+    if (words) saveAttachment(attachment);
+    else saveIfPossible(attachment);
     if (words) wireNetns.run(() => addNetem(end, words));
   } catch (error) {
     // A first one that could not be put in place has changed nothing; an earlier one is gone.
     attachment.impairment = recorded && attachment.impairment && { ...attachment.impairment, words: null };
-    saveAttachment(attachment);
+    saveIfPossible(attachment);
     throw error;
   } finally {
     await tellPoller(Boolean(attachment.impairment?.words));

@@ -11,28 +11,20 @@ import { unnamedDummy } from '../link/dummy';
 import { ifPossible } from '../link/if-possible';
 import { linkByIndex, linkByName, links, type Link } from '../link/links';
 import { removeLink } from '../link/make-links';
-import { namedNetnsFiles, Netns } from '../link/netns';
 import { roomExits } from '../link/room';
 import { restoreTaken } from '../link/taken';
 import { peerName } from '../link/veth';
 import { openPeerNetns, removeEmptyPeerNetns } from '../link/peer-netns';
 import { removePins } from '../state/bpffs';
 import { step } from './fault';
-import { forgetAttachment, saveAttachment, type Attachment } from '../state/store';
-import { hostPath } from '../state/paths';
+import { forgetAttachment, saveIfPossible, type Attachment } from '../state/store';
+import { openAttachmentNetns } from './attachment-netns';
 
-/** The namespace of an attachment, if it still exists. */
-export function openAttachmentNetns(attachment: Attachment): Netns | null {
-  const { inode } = attachment.netns;
-  const own = Netns.current();
-  if (own.inode === inode) return own;
-  own.close();
-  const files = [...namedNetnsFiles(), hostPath(`/proc/${attachment.pid}/ns/net`), '/proc/1/ns/net'];
-  return Netns.byInode(inode, files);
-}
+export { openAttachmentNetns };
 
 export function teardown(attachment: Attachment): void {
-  if (attachment.phase !== 'detaching') saveAttachment({ ...attachment, phase: 'detaching' });
+  // For list, should this be killed; it is removed whether that can be written or not.
+  if (attachment.phase !== 'detaching') saveIfPossible({ ...attachment, phase: 'detaching' });
   step('detaching');
   removeFromUserNetns(attachment);
   step('interface-removed');

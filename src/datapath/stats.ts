@@ -4,7 +4,7 @@ import * as path from 'node:path';
 
 import { BpfMap, ringUsage } from 'libbpf-ts';
 
-import { netnsName } from '../link/netns';
+import { shownNetns } from '../link/netns-record';
 import { pinDirectory, ringPin } from '../state/bpffs';
 import { isControlled, type Attachment } from '../state/store';
 import { CONTROL, COUNTERS, REFUSALS } from './layout';
@@ -92,7 +92,7 @@ export function readStats(attachment: Attachment): Stats {
   refused.error = at(CONTROL.refusedError);
   return {
     interface: attachment.iface,
-    netns: attachment.netns.name ?? netnsName(attachment.netns.inode),
+    netns: shownNetns(attachment.netns, attachment.pid).name,
     backend: attachment.backend,
     attach: attachment.attach,
     state: !controlled ? 'crashed' : stopped ? 'stopped' : 'running',

@@ -11,10 +11,10 @@ const QUIET_MS = 300;
 
 const socket = dgram.createSocket('udp4');
 let received = 0;
-let last = Date.now();
+let last = performance.now();
 socket.on('message', () => {
   received++;
-  last = Date.now();
+  last = performance.now();
 });
 socket.bind(Number(port), address, () => {
   // Room for all that the small queue can hold, whenever this program gets to read it.
@@ -23,9 +23,9 @@ socket.bind(Number(port), address, () => {
 });
 
 process.stdin.resume().once('end', () => {
-  last = Date.now();
+  last = performance.now();
   const timer = setInterval(() => {
-    if (Date.now() - last < QUIET_MS) return;
+    if (performance.now() - last < QUIET_MS) return;
     clearInterval(timer);
     socket.close();
     process.stdout.write(JSON.stringify({ sent: Number(count), received }) + '\n');

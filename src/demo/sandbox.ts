@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { AttachmentDescription } from '../cli/list';
 import type { Stats } from '../datapath/stats';
 import { VnetError } from '../errors';
+import { clock } from '../native/clock';
 import { outputOf, run, start } from './shell';
 import { showCommand, showOutput } from './stage';
 import type { ChildProcess } from 'node:child_process';
@@ -94,10 +95,10 @@ export class Sandbox {
 
   /** Reads the counters until `done` says so, for `seconds` at most; returns the last reading. */
   async statsWhen(done: (stats: Stats) => boolean, seconds: number): Promise<Stats> {
-    const end = Date.now() + seconds * 1000;
+    const end = clock.now() + seconds * 1000;
     for (;;) {
       const stats = await this.stats();
-      if (done(stats) || Date.now() > end) return stats;
+      if (done(stats) || clock.now() > end) return stats;
       await this.sleep(50);
     }
   }

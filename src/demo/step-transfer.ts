@@ -5,6 +5,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 import { bytes } from '../cli/output';
+import { clock } from '../native/clock';
 import { ADDRESS, IFACE, type Sandbox } from './sandbox';
 import { proves, say, showCommand, showOutput, title } from './stage';
 
@@ -29,9 +30,9 @@ export async function transfer(box: Sandbox): Promise<void> {
   await Promise.race([new Promise((resolve) => receiver.child.stdout?.once('data', resolve)), receiver.output]);
   const send = `${tool} send ${ADDRESS} ${PORT} ${original}`;
   showCommand(send);
-  const start = Date.now();
+  const start = clock.now();
   await Promise.all([box.launch(send).output, receiver.output]);
-  const seconds = (Date.now() - start) / 1000;
+  const seconds = (clock.now() - start) / 1000;
 
   showCommand(`sha256sum ${original} ${copy}`);
   const [sent, received] = [sha256(original), sha256(copy)];

@@ -5,7 +5,7 @@ import * as path from 'node:path';
 
 import { named } from '../state/named';
 import { pinDirectory } from '../state/bpffs';
-import { allAttachments, isControlled, type Attachment } from '../state/store';
+import { allAttachments, brokenAttachments, isControlled, type Attachment, type BrokenAttachment } from '../state/store';
 import { attempt, cannotCheck, isRoot, ok, warn, type Check } from './check';
 
 function crashed(attachment: Attachment): Check {
@@ -18,7 +18,9 @@ function crashed(attachment: Attachment): Check {
   );
 }
 
-function strayPins(known: readonly Attachment[]): Check[] {
+const damaged = ({ id, why }: BrokenAttachment): Check => warn('leftovers', why, `vnet-bpf list tells which interface that is, vnet-bpf detach ${id} removes it`);
+
+function strayPins(known: readonly (Attachment | BrokenAttachment)[]): Check[] {
   const pins = path.dirname(pinDirectory('x'));
   if (!fs.existsSync(pins)) return [];
   const ids = new Set(known.map(({ id }) => id));
@@ -38,7 +40,8 @@ export function leftoverChecks(): Check[] {
       if (isControlled(attachment)) running++;
       else found.push(crashed(attachment));
     }
-    found.push(...strayPins(all));
+    const broken = brokenAttachments();
+    found.push(...broken.map(damaged), ...strayPins([...all, ...broken]));
     return ok('attachments', running === 0 ? 'nothing is attached' : `${running} running`);
   });
   return [state, ...(found.length > 0 || state.status !== 'ok' ? found : [ok('leftovers', 'none')])];

@@ -22,7 +22,7 @@ type Send = (flags: number, sequence: number, acknowledgment: number, window: nu
 const NOTHING = new Uint8Array(0);
 
 class Connection {
-  lastHeard = Date.now();
+  lastHeard = performance.now();
   /** What we expect next, and have said we have room for. */
   private expected: number;
   private offered = 0;
@@ -44,7 +44,7 @@ class Connection {
 
   /** Takes a segment; false once the connection is over. */
   receive(flags: number, sequence: number, acknowledgment: number, window: number, payload: Uint8Array): boolean {
-    this.lastHeard = Date.now();
+    this.lastHeard = performance.now();
     if ((flags & rst) !== 0) return false;
     if ((flags & syn) !== 0) this.say(syn | ack, 0); // our answer was lost
     this.theirWindow = window;
@@ -108,7 +108,7 @@ export class TcpEcho {
   start(nic: HookContext): void {
     nic.every(AGAIN_MS, () => {
       for (const [key, connection] of this.connections) {
-        const idle = Date.now() - connection.lastHeard;
+        const idle = performance.now() - connection.lastHeard;
         if (idle > IDLE_MS) this.connections.delete(key);
         else if (idle > AGAIN_MS) connection.again();
       }

@@ -8,11 +8,16 @@ import * as path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { VnetError } from '../errors';
+import { clock } from '../native/clock';
 import { tryCommand } from '../native/command';
-import { setNetns, unshareNetns } from '../native/libc';
+import { openSocket, setNetns, socketOption64, unshareNetns } from '../native/libc';
 
 const NAMED = '/run/netns';
 const OWN = '/proc/thread-self/ns/net';
+const AF_UNIX = 1;
+const SOCK_DGRAM = 2;
+const SOL_SOCKET = 1;
+const SO_NETNS_COOKIE = 71;
 
 export class Netns implements Disposable {
   private open = true;
@@ -20,7 +25,7 @@ export class Netns implements Disposable {
   private constructor(
     /** An open descriptor of the namespace; owned. It keeps the namespace alive while open. */
     readonly fd: number,
-    /** The inode of the namespace, its identity among those that live. */
+    /** The inode of the namespace: its identity among those that live. A namespace made later may get the inode of one that is gone. */
     readonly inode: number,
   ) {}
 
@@ -39,25 +44,13 @@ export class Netns implements Disposable {
   static named(name: string | null): Netns {
     if (name === null) return Netns.current();
     try {
-      return Netns.at(path.join(NAMED, name));
+      return Netns.at(namedNetnsFile(name));
     } catch (cause) {
       throw new VnetError('NO_SUCH_NETNS', `network namespace ${name}`, 'there is none of that name', {
         hint: 'ip netns list shows those that exist; ip netns add makes one',
         cause,
       });
     }
-  }
-
-  /** A namespace that some process or name on this machine has, by inode; null if none is found. */
-  static byInode(inode: number, candidates: readonly string[]): Netns | null {
-    for (const file of candidates) {
-      try {
-        if (fs.statSync(file).ino === inode) return Netns.at(file);
-      } catch {
-        // gone meanwhile, or not ours to look at: not a candidate
-      }
-    }
-    return null;
   }
 
   /** The same namespace, to be closed on its own. */
@@ -79,6 +72,18 @@ export class Netns implements Disposable {
     } finally {
       home.close();
     }
+  }
+
+  /** The number that no other namespace of this boot has or had, in decimal; null before Linux 5.14. */
+  cookie(): string | null {
+    return this.run(() => {
+      const socket = openSocket(AF_UNIX, SOCK_DGRAM, 0);
+      try {
+        return socketOption64(socket, SOL_SOCKET, SO_NETNS_COOKIE)?.toString() ?? null;
+      } finally {
+        fs.closeSync(socket);
+      }
+    });
   }
 
   close(): void {
@@ -107,25 +112,16 @@ export function inNewNetns<T>(body: () => T): T {
   }
 }
 
-/** The files under which named namespaces are found. */
+/** The file of a named namespace, whether there is one or not. */
+export const namedNetnsFile = (name: string): string => path.join(NAMED, name);
+
+/** The files of named namespaces. */
 export function namedNetnsFiles(): string[] {
   try {
-    return fs.readdirSync(NAMED).map((name) => path.join(NAMED, name));
+    return fs.readdirSync(NAMED).map(namedNetnsFile);
   } catch {
     return [];
   }
-}
-
-/** The name that `ip netns` has for a namespace, or null. */
-export function netnsName(inode: number): string | null {
-  for (const file of namedNetnsFiles()) {
-    try {
-      if (fs.statSync(file).ino === inode) return path.basename(file);
-    } catch {
-      // gone meanwhile
-    }
-  }
-  return null;
 }
 
 /** How long processes may take to end when they are asked to, and when they are made to. */
@@ -136,9 +132,9 @@ export async function endProcesses(name: string): Promise<void> {
   const running = (): number[] => tryCommand('ip', ['netns', 'pids', name]).stdout.split('\n').filter(Boolean).map(Number);
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     for (const pid of running()) endProcess(pid, signal);
-    for (const end = Date.now() + END_MS[signal]; ; await delay(20)) {
+    for (const end = clock.now() + END_MS[signal]; ; await delay(20)) {
       if (running().length === 0) return;
-      if (Date.now() > end) break;
+      if (clock.now() > end) break;
     }
   }
 }

@@ -50,5 +50,9 @@ export function removeEmptyPeerNetns(): void {
     // Lazily, as ip netns del: `vnet-bpf stats` may have it open just now.
     onHostMounts(() => unmountLazily(HOST_PEER_NETNS), 'umount', ['-l', HOST_PEER_NETNS]);
   }
-  fs.rmSync(peerNetnsFile(), { force: true });
+  try {
+    fs.rmSync(peerNetnsFile(), { force: true });
+  } catch {
+    // /run is read-only: a file that nothing is mounted on does no harm
+  }
 }

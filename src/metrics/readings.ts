@@ -4,19 +4,18 @@ import * as fs from 'node:fs';
 
 import type { Stats } from '../datapath/stats';
 import { statsIfThere } from '../datapath/stats-if-there';
+import { shownNetns } from '../link/netns-record';
 import type { Attachment } from '../state/store';
 import type { Reading } from './samples';
 
-/** Its name; nothing for the namespace that the machine began with; `net:[4026532281]` for others without a name. */
-function netnsLabel(stats: Stats, inode: number): string {
-  if (stats.netns !== null) return stats.netns;
-  return fs.statSync('/proc/1/ns/net').ino === inode ? '' : `net:[${inode}]`;
+/** Its name; nothing for the namespace that the machine began with; `net:[4026532281]` for others without a name. Two that are gone may have had the same. */
+function netnsLabel({ id, netns, pid }: Attachment): string {
+  const { name, gone } = shownNetns(netns, pid);
+  const label = name ?? (fs.statSync('/proc/1/ns/net').ino === netns.inode && !gone ? '' : `net:[${netns.inode}]`);
+  return gone ? `${label} (gone, ${id})` : label;
 }
 
-export const readingOf = (attachment: Attachment, stats: Stats): Reading => ({
-  stats,
-  netns: netnsLabel(stats, attachment.netns.inode),
-});
+export const readingOf = (attachment: Attachment, stats: Stats): Reading => ({ stats, netns: netnsLabel(attachment) });
 
 /** Readings of those whose counters are still there. */
 export function readings(attachments: readonly Attachment[]): Reading[] {

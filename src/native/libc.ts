@@ -9,7 +9,7 @@ type Koffi = typeof import('koffi', { with: { 'resolution-mode': 'import' } });
 // eslint-disable-next-line @typescript-eslint/no-require-imports
 const koffi = require('koffi') as Koffi;
 
-type Native = (...args: (number | string | Uint8Array | null)[]) => number;
+type Native = (...args: (number | string | Uint8Array | Uint32Array | null)[]) => number;
 
 const libc = koffi.load('libc.so.6');
 const declare = (prototype: string): Native => libc.func(prototype) as unknown as Native;
@@ -23,6 +23,7 @@ const c = {
   fcntl: declare('int fcntl(int fd, int command, int argument)'),
   socket: declare('int socket(int domain, int type, int protocol)'),
   setsockopt: declare('int setsockopt(int fd, int level, int name, const uint8_t *value, unsigned int length)'),
+  getsockopt: declare('int getsockopt(int fd, int level, int name, _Out_ uint8_t *value, _Inout_ uint32_t *length)'),
   bind: declare('int bind(int fd, const uint8_t *address, unsigned int length)'),
   connect: declare('int connect(int fd, const uint8_t *address, unsigned int length)'),
   recv: declare('long recv(int fd, uint8_t *buffer, size_t length, int flags)'),
@@ -127,6 +128,15 @@ export function setSocketOption(fd: number, level: number, name: number, value: 
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setInt32(0, value, true);
   check('setsockopt', c.setsockopt(fd, level, name, bytes, 4));
+}
+
+/** The value of a socket option that is a u64; null where the kernel does not know the option. */
+export function socketOption64(fd: number, level: number, name: number): bigint | null {
+  const value = new Uint8Array(8);
+  const result = c.getsockopt(fd, level, name, value, Uint32Array.of(value.length));
+  if (result < 0 && koffi.errno() === errnoOf['ENOPROTOOPT']) return null;
+  check('getsockopt', result);
+  return new DataView(value.buffer).getBigUint64(0, true);
 }
 
 /** Binds a socket to a raw sockaddr. */

@@ -7,6 +7,7 @@ import * as fs from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { VnetError } from '../errors';
+import { clock } from './clock';
 import { connectSocket, errnoName, errnoOf, openSocket, sendBytes, SystemError } from './libc';
 
 export const AF_UNIX = 1;
@@ -39,7 +40,7 @@ export async function notifyService(...lines: string[]): Promise<void> {
     connectSocket(fd, address);
     const bytes = Buffer.from(lines.join('\n'));
     let sent = sendBytes(fd, bytes);
-    for (const end = Date.now() + PATIENCE_MS; sent === -(errnoOf['EAGAIN'] as number) && Date.now() < end; sent = sendBytes(fd, bytes)) await sleep(20);
+    for (const end = clock.now() + PATIENCE_MS; sent === -(errnoOf['EAGAIN'] as number) && clock.now() < end; sent = sendBytes(fd, bytes)) await sleep(20);
     if (sent < 0) throw new SystemError('send', -sent);
   } catch (cause) {
     const why = cause instanceof SystemError ? `${cause.operation}: ${errnoName(cause.errno)}` : String(cause);

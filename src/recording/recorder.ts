@@ -16,7 +16,7 @@ import { RECORDING_PINS, type RecordingAnswer } from '../controller/recording';
 import { CONTROL } from '../datapath/layout';
 import { heldFrames } from '../datapath/queue-gate';
 import { SharedWords } from '../datapath/shared-memory';
-import { monotonicNow } from '../native/clock';
+import { clock, monotonicNow } from '../native/clock';
 import { pinDirectory } from '../state/bpffs';
 import { controlSocket, type Attachment } from '../state/store';
 import { WallClock } from './clock';
@@ -204,9 +204,9 @@ export class Recorder implements Disposable {
   /** No more frames; those that are in the loop are waited for, within reason. */
   private async finish(): Promise<void> {
     if (!this.over) await this.client.ask({ order: 'record-stop' }).catch(() => undefined);
-    for (const end = Date.now() + LINGER_MS; ; await this.pause(LOOK_MS)) {
+    for (const end = clock.now() + LINGER_MS; ; await this.pause(LOOK_MS)) {
       await this.look(false);
-      if (this.over || this.log.bytes === 0 || Date.now() > end || this.frames >= this.options.count) break;
+      if (this.over || this.log.bytes === 0 || clock.now() > end || this.frames >= this.options.count) break;
     }
     await this.look(true);
     this.client.close();

@@ -1,18 +1,26 @@
 // SPDX-License-Identifier: MIT
-/** File locks: the kernel releases them when their holder ends, however it ends. */
+/** File locks: the kernel releases them when their holder ends, however it ends. To take one that is there already needs no space. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 import { VnetError } from '../errors';
+import { clock } from '../native/clock';
 import { tryLock } from '../native/libc';
+import { exhaustion } from './exhaustion';
 import { privateDirectory } from './paths';
+
+/** flock(2) asks for no write access, which a read-only file system would not give. A FIFO in its place must not block. */
+const FLAGS = fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK;
 
 export class FileLock implements Disposable {
   private constructor(private fd: number) {}
 
-  /** Takes the lock, or returns null while somebody else has it. */
+  /** Takes the lock, making its file if need be, or returns null while somebody else has it. */
   static tryTake(file: string): FileLock | null {
-    const flags = fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_NOFOLLOW;
+    return FileLock.tryOpen(file, FLAGS | fs.constants.O_CREAT);
+  }
+
+  private static tryOpen(file: string, flags: number): FileLock | null {
     const fd = fs.openSync(file, flags, 0o600);
     if (!tryLock(fd)) {
       fs.closeSync(fd);
@@ -21,21 +29,22 @@ export class FileLock implements Disposable {
     // Its last holder may have removed the file while we opened it: such a lock protects nothing.
     if (fs.statSync(file, { throwIfNoEntry: false })?.ino === fs.fstatSync(fd).ino) return new FileLock(fd);
     fs.closeSync(fd);
-    return FileLock.tryTake(file);
+    return FileLock.tryOpen(file, flags);
   }
 
   /** Takes the lock, making its directory if need be and waiting up to `timeoutMs`; a BUSY error after that. */
   static take(file: string, timeoutMs: number): FileLock {
-    const end = Date.now() + timeoutMs;
+    const end = clock.now() + timeoutMs;
     for (;;) {
       privateDirectory(path.dirname(file));
       try {
         const lock = FileLock.tryTake(file);
         if (lock) return lock;
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error; // the directory went just now
+        // ENOENT: the directory went just now
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw exhaustion(error, `lock ${file}`) ?? error;
       }
-      if (Date.now() >= end) {
+      if (clock.now() >= end) {
         throw new VnetError('BUSY', 'lock', 'another vnet-bpf command is changing something right now', {
           hint: `wait for it to end; its lock is ${file}`,
         });
@@ -44,12 +53,31 @@ export class FileLock implements Disposable {
     }
   }
 
-  /** Whether somebody holds the lock. */
+  /** Whether somebody holds the lock. Makes no file. */
   static isHeld(file: string): boolean {
-    if (!fs.existsSync(file)) return false;
-    const lock = FileLock.tryTake(file);
-    lock?.close();
-    return lock === null;
+    try {
+      const lock = FileLock.tryOpen(file, FLAGS);
+      lock?.close();
+      return lock === null;
+    } catch (error) {
+      const cannot = exhaustion(error, `lock ${file}`);
+      if (cannot) throw cannot;
+      return false; // there is none, or something that nobody can lock
+    }
+  }
+
+  /** The process that holds the lock, as the kernel tells it; null if none does that is to be seen from here. */
+  static holder(file: string): number | null {
+    const stat = fs.statSync(file, { throwIfNoEntry: false });
+    if (!stat) return null;
+    // 1: FLOCK  ADVISORY  WRITE 1234 00:1b:5678 0 EOF
+    for (const line of fs.readFileSync('/proc/locks', 'utf8').split('\n')) {
+      const [, kind, , , pid, where = ''] = line.split(/\s+/);
+      const [major = '', minor = '', inode] = where.split(':');
+      const device = deviceOf(parseInt(major, 16), parseInt(minor, 16));
+      if (kind === 'FLOCK' && Number(pid) > 0 && Number(inode) === stat.ino && device === stat.dev) return Number(pid);
+    }
+    return null;
   }
 
   close(): void {
@@ -62,6 +90,9 @@ export class FileLock implements Disposable {
     this.close();
   }
 }
+
+/** As stat(2) has the two numbers of a device in one (gnu_dev_makedev). */
+const deviceOf = (major: number, minor: number): number => (minor & 0xff) + (major & 0xfff) * 0x100 + (minor >>> 8) * 0x100000;
 
 const never = new Int32Array(new SharedArrayBuffer(4));
 

@@ -9,6 +9,7 @@ import * as path from 'node:path';
 
 import { VnetError } from '../errors';
 import { command } from '../native/command';
+import { exhaustion } from './exhaustion';
 
 function sameMountNamespaceAsInit(): boolean {
   try {
@@ -51,7 +52,7 @@ export function privateDirectory(directory: string): void {
     fs.mkdirSync(directory, { mode: 0o700 });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
-      throw new VnetError('STATE', `state directory ${directory}`, (error as Error).message, { hint: 'look whether the file system below it is there, and can be written', cause: error });
+      throw exhaustion(error, `state directory ${directory}`) ?? new VnetError('STATE', `state directory ${directory}`, (error as Error).message, { hint: 'look whether the file system below it is there, and can be written', cause: error });
     }
   }
   requirePrivate(directory);

@@ -1,84 +1,30 @@
 // SPDX-License-Identifier: MIT
 /**
  * The record of each attachment, /run/vnet-bpf/<id>/state.json. It is written before anything is
- * made, so that whatever a killed controller leaves behind can be found and removed.
+ * made, so that whatever a killed controller leaves behind can be found and removed. A record that
+ * is damaged makes its attachment a broken one, and concerns no other.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-import { VnetError } from '../errors';
 import { randomBytes } from '../native/random';
+import { exhaustion, isExhaustion, messageOf } from './exhaustion';
 import { FileLock } from './lock';
-import { privateDirectory, stateDirectory, stateRoot } from './paths';
-import type { Room } from '../link/room';
-import type { TakenRecord } from '../link/taken';
-import type { TcLinkState } from 'libbpf-ts';
+import { privateDirectory, requirePrivate, stateDirectory, stateRoot } from './paths';
+import { parseRecord, type Attachment } from './record';
 
-/** Raised with every change of this record or of bpf/layout.h. */
+export type { Attachment, HairpinRecord, ImpairmentRecord } from './record';
+
+/** Raised with every change of the record or of bpf/layout.h. */
 export const STATE_VERSION = 10;
 
-/** What hairpin changed in the namespace, so that it can be put back. */
-export interface HairpinRecord {
-  addresses: { family: 4 | 6; address: string }[];
-  table: number;
-}
-
-/** What `vnet-bpf impair` has done to the way back, for whoever reads the counters. */
-export interface ImpairmentRecord {
-  /** Those of netem that are in place; null when it was taken away. */
-  words: string[] | null;
-  /** CONTROL.enobufs when they were put in place: what netem had no room for since then came a second time. */
-  enobufs: number;
-  /** Frames that earlier ones have dropped. */
-  lost: number;
-  /** refused.backlog from before the first. */
-  backlog: number;
-}
-
-export interface Attachment {
-  version: number;
+/** An attachment whose record cannot be relied on. */
+export interface BrokenAttachment {
   id: string;
-  /** `attaching` until everything is in place, `detaching` once it is being removed. */
-  phase: 'attaching' | 'running' | 'detaching';
-  iface: string;
-  ifindex: number;
-  /** How the interface was if it was there before: then detach leaves it like that. Null if attach made it. */
-  taken: TakenRecord | null;
-  /** Addresses that attach added. */
-  added: string[];
-  netns: { name: string | null; inode: number };
-  backend: 'veth' | 'dummy';
-  /** The hidden end of a veth. */
-  peer: { name: string; ifindex: number } | null;
-  /** What marks reinjected frames where there is no peer; 0 where there is. */
-  reinjectMark: number;
-  /** The waiting room of each queue, with --when-full hold: where held frames enter and leave it. */
-  rooms: Room[];
-  attach: 'tcx' | 'clsact';
-  links: { tx: TcLinkState; sink: TcLinkState | null; cut: TcLinkState | null; retry: TcLinkState[] } | null;
-  pid: number;
-  startedAt: string;
-  queues: number;
-  /** The largest superpacket of TCP over IPv4. */
-  superpacketBytes: number;
-  /** This and what follows, of each queue. */
-  ringBytes: number;
-  queuePackets: number;
-  lowWatermarkBytes: number;
-  lowWatermarkPackets: number;
-  budget: number;
-  gro: boolean;
-  busyPollUs: number | null;
-  whenFull: 'hold' | 'drop';
-  /** The file of the hook in place, or null. */
-  hook: string | null;
-  /** The peer's counters at attach, for an interface that had a life before. */
-  baseline: { peerTxPackets: number };
-  hairpin: HairpinRecord | null;
-  /** Null: never impaired. */
-  impairment: ImpairmentRecord | null;
-  /** URL of its metrics while its controller serves them. */
-  metrics: string | null;
+  /** What is wrong with the record: `it is empty`. */
+  why: string;
+  /** The fields that have their types nevertheless. */
+  sound: Partial<Attachment>;
 }
 
 const STATE = 'state.json';
@@ -121,77 +67,118 @@ export function newId(): string {
   return randomBytes(4).toString('hex');
 }
 
-/** Writes the record whole or not at all. */
+/** Writes the record whole or not at all: what fails leaves the one before. */
 export function saveAttachment(attachment: Attachment): void {
   const directory = stateDirectory(attachment.id);
   privateDirectory(stateRoot());
   privateDirectory(directory);
   const temporary = path.join(directory, `${STATE}.new`);
-  fs.writeFileSync(temporary, JSON.stringify(attachment, null, 2) + '\n', { mode: 0o600 });
-  fs.renameSync(temporary, path.join(directory, STATE));
+  try {
+    fs.writeFileSync(temporary, JSON.stringify(attachment, null, 2) + '\n', { mode: 0o600 });
+    fs.renameSync(temporary, path.join(directory, STATE));
+  } catch (error) {
+    removeIfPossible(temporary);
+    throw exhaustion(error, `state file ${path.join(directory, STATE)}`) ?? error;
+  }
 }
 
-/** Every attachment on the machine, by name. */
-export function allAttachments(): Attachment[] {
+/** The same, for those who have to go on whether it can be written or not; returns why it could not. */
+export function saveIfPossible(attachment: Attachment): string | null {
+  try {
+    saveAttachment(attachment);
+    return null;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+/** No record is nearly as large. */
+const STATE_BYTES_MAX = 1 << 20;
+
+/** Reads a file of ours; a reason instead where something else lies in its place. Null if there is none. */
+function readState(id: string): { content: string } | { why: string } | null {
+  const directory = stateDirectory(id);
+  const file = path.join(directory, STATE);
+  try {
+    requirePrivate(directory);
+    const stat = fs.lstatSync(file, { throwIfNoEntry: false });
+    if (!stat) return null;
+    if (!stat.isFile()) return { why: 'it is not a regular file' };
+    const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK);
+    try {
+      const { size } = fs.fstatSync(fd);
+      return size > STATE_BYTES_MAX ? { why: `it has ${size} bytes` } : { content: fs.readFileSync(fd, 'utf8') };
+    } finally {
+      fs.closeSync(fd);
+    }
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return null; // gone just now
+    if (isExhaustion(error)) throw exhaustion(error, `state file ${file}`) ?? error;
+    return { why: messageOf(error) };
+  }
+}
+
+/** One attachment by identity, whole or broken; null if it is gone. */
+export function readAttachment(id: string): Attachment | BrokenAttachment | null {
+  requirePrivate(stateRoot());
+  const state = readState(id);
+  if (state === null) return null;
+  const parsed = 'content' in state ? parseRecord(id, state.content) : { why: state.why, sound: {} };
+  return 'attachment' in parsed ? parsed.attachment : { id, why: `state file ${path.join(stateDirectory(id), STATE)} is damaged: ${parsed.why}`, sound: parsed.sound };
+}
+
+export const isBroken = (attachment: Attachment | BrokenAttachment): attachment is BrokenAttachment => 'why' in attachment;
+
+/** Every attachment on the machine, whole or broken. */
+export function everyAttachment(): (Attachment | BrokenAttachment)[] {
   let names: string[];
   try {
     names = fs.readdirSync(stateRoot());
-  } catch {
+  } catch (error) {
+    if (isExhaustion(error)) throw exhaustion(error, `state directory ${stateRoot()}`) ?? error;
     return [];
   }
-  const found: Attachment[] = [];
-  for (const name of names) {
-    if (!/^[0-9a-f]{8}$/.test(name)) continue;
-    const attachment = readAttachment(name);
-    if (attachment) found.push(attachment);
-  }
+  return names.filter((name) => /^[0-9a-f]{8}$/.test(name)).flatMap((id) => readAttachment(id) ?? []);
+}
+
+/** Every attachment on the machine that is whole, by name. */
+export function allAttachments(): Attachment[] {
+  const found = everyAttachment().filter((each): each is Attachment => !isBroken(each));
   // Not localeCompare(): its first call loads ICU's rules, for 10 ms.
   return found.sort((a, b) => Number(a.iface > b.iface) - Number(a.iface < b.iface) || a.netns.inode - b.netns.inode);
 }
 
-/** One attachment by identity, or null if it is gone. */
-export function readAttachment(id: string): Attachment | null {
-  const file = path.join(stateDirectory(id), STATE);
-  privateDirectory(stateRoot());
-  let text: string;
-  try {
-    text = fs.readFileSync(file, 'utf8');
-  } catch {
-    return null;
-  }
-  try {
-    return JSON.parse(text) as Attachment;
-  } catch (cause) {
-    throw new VnetError('STATE', `state file ${file}`, 'is damaged', {
-      hint: `remove the interface by hand, then: rm -r ${path.dirname(file)}`,
-      cause,
-    });
-  }
-}
+/** The first of that name that `holds` is true of. */
+export const findAttachment = (iface: string, holds: (attachment: Attachment) => boolean): Attachment | null => allAttachments().find((each) => each.iface === iface && holds(each)) ?? null;
 
-/** The attachment of an interface in the namespace with that inode, or null. */
-export function findAttachment(iface: string, netnsInode: number): Attachment | null {
-  return allAttachments().find((a) => a.iface === iface && a.netns.inode === netnsInode) ?? null;
-}
+export const brokenAttachments = (): BrokenAttachment[] => everyAttachment().filter(isBroken);
 
-/** Forgets an attachment. */
+/** Forgets an attachment. Where its record cannot be removed, as on a read-only file system, it stays; all else has been done by then. */
 export function forgetAttachment(id: string): void {
-  fs.rmSync(stateDirectory(id), { recursive: true, force: true });
+  removeIfPossible(stateDirectory(id));
+}
+
+function removeIfPossible(file: string): void {
+  try {
+    fs.rmSync(file, { recursive: true, force: true });
+  } catch {
+    // whoever has to know looks whether it is still there
+  }
 }
 
 /** Removes the state directory if there is nothing in it but the global lock, which the caller holds. */
 function removeEmptyState(): void {
   const root = stateRoot();
-  if (!fs.existsSync(root) || fs.readdirSync(root).some((name) => name !== 'lock')) return;
-  fs.rmSync(globalLock(), { force: true });
   try {
+    if (fs.readdirSync(root).some((name) => name !== 'lock')) return;
+    fs.rmSync(globalLock(), { force: true });
     fs.rmdirSync(root); // not recursive: the next command may have made something in it already
   } catch {
-    // then it needs the directory
+    // then it needs the directory, or nobody can remove it
   }
 }
 
 /** Whether the controller of an attachment lives. */
-export function isControlled(attachment: Attachment): boolean {
-  return FileLock.isHeld(controllerLock(attachment.id));
+export function isControlled({ id }: { id: string }): boolean {
+  return FileLock.isHeld(controllerLock(id));
 }

@@ -44,6 +44,35 @@ t.test('detach --all with two interfaces in two namespaces', { skip: cannotRun }
   await sameAs(t, before, 'nothing is left on the machine around it');
 });
 
+const ONLY_ONE_NAMESPACE = `
+ip netns add a; ip netns add b
+vnet_bpf attach vnet0 vnet1 --netns a --daemon >/dev/null
+vnet_bpf attach vnet0 --netns b --daemon >/dev/null
+# Made inside, so that its record has no name of a namespace.
+ip netns exec a "$NODE" "$MAIN" attach vnet2 --daemon >/dev/null
+count() { grep -c "$1" || true; }
+echo "stats: $(vnet_bpf stats --netns a | count '^vnet. in a') $(vnet_bpf stats --netns b | count '^vnet')"
+echo "log: $(vnet_bpf log --netns a | count loaded) $(vnet_bpf log --netns b | count loaded)"
+echo "top: $(timeout 3 "$NODE" "$MAIN" top --netns b --interval 0.5 | grep -c ' in a' || true)"
+echo "dry: $(vnet_bpf detach --all --netns b --dry-run | count 'delete the veth')"
+for command in 'detach --all' stats log top; do vnet_bpf $command --netns c 2>&1 | head -1; done
+vnet_bpf detach --all --netns a
+echo left: $(vnet_bpf list --json | grep '"netns"')
+vnet_bpf detach --all --netns a && echo 'nothing there is no error'
+vnet_bpf detach --all
+`;
+
+t.test('--all, stats, log and top with --netns mean that namespace and no other', { skip: cannotRun }, async (t) => {
+  const { status, stdout, stderr } = onOwnMachine(ONLY_ONE_NAMESPACE);
+  t.equal(status, 0, stderr);
+  const none = 'vnet-bpf: network namespace c: there is none of that name';
+  t.same(
+    stdout.trim().split('\n'),
+    ['stats: 3 1', 'log: 3 1', 'top: 0', 'dry: 1', none, none, none, none, 'vnet0 detached', 'vnet1 detached', 'vnet2 detached', 'left: "netns": "b",', 'nothing there is no error', 'vnet0 detached'],
+    'by whatever way their interfaces came there',
+  );
+});
+
 t.test('two interfaces in one namespace: the other one goes on looping', { skip: cannotRun }, async (t) => {
   const netns = testNetns(t);
   const before = snapshot(netns);

@@ -35,6 +35,13 @@ export default tseslint.config(
     },
   },
   {
+    files: ['src/**/*.ts'],
+    rules: {
+      // Durations are measured by clocks that nobody can set: src/native/clock.ts.
+      'no-restricted-properties': ['error', { object: 'Date', property: 'now', message: 'clock.now() of src/native/clock.ts does not go back' }],
+    },
+  },
+  {
     files: ['test/**/*.ts', 'src/libbpf-ts/test/**/*.ts'],
     rules: {
       // tap's t.test() gives a promise that tap itself waits for.

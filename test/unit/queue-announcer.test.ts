@@ -3,6 +3,7 @@
 import t, { type Test } from 'tap';
 
 import { QueueAnnouncer, type QueueReading } from '../../src/controller/events';
+import { clock } from '../../src/native/clock';
 
 interface Setting {
   announcer: QueueAnnouncer;
@@ -16,8 +17,8 @@ interface Setting {
 function setting(t: Test): Setting {
   let now = 1_000_000;
   let timers: { due: number; run: () => void }[] = [];
-  const real = { now: Date.now, setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout };
-  Date.now = () => now;
+  const real = { setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout };
+  clock.now = () => now;
   globalThis.setTimeout = ((run: () => void, ms: number) => {
     const timer = { due: now + ms, run, unref: () => timer };
     timers.push(timer);
@@ -27,7 +28,7 @@ function setting(t: Test): Setting {
     timers = timers.filter((other) => other !== timer);
   }) as unknown as typeof clearTimeout;
   t.teardown(() => {
-    Date.now = real.now;
+    delete (clock as Partial<typeof clock>).now; // that of the prototype is back
     globalThis.setTimeout = real.setTimeout;
     globalThis.clearTimeout = real.clearTimeout;
   });
@@ -104,4 +105,19 @@ t.test('what happened before it began is no news', async (t) => {
   const announcer = new QueueAnnouncer(() => 'vnet0', () => ({ stops: 7, wakes: 6, stopped: true }), (line) => lines.push(line));
   announcer.update();
   t.same(lines, []);
+});
+
+t.test('when somebody sets the clock back an hour, stops and wakes are said as before', async (t) => {
+  const { announcer, reading, lines, pass } = setting(t);
+  const { now } = Date;
+  t.teardown(() => (Date.now = now));
+  announcer.update();
+  Date.now = () => now() - 3_600_000;
+  for (let i = 0; i < 10; i++) {
+    pass(2500);
+    reading.stops++;
+    reading.wakes++;
+    announcer.update();
+  }
+  t.equal(lines.length, 20, 'each at once');
 });

@@ -4,7 +4,8 @@
  * then its controller is killed and the twin takes its place on the pinned maps.
  */
 import { roomFrameMax } from '../../../src/datapath/credit';
-import { findAttachment, type Attachment } from '../../../src/state/store';
+import { attachmentIn } from '../../../src/controller/attachment-netns';
+import type { Attachment } from '../../../src/state/store';
 import { pinDirectory } from '../../../src/state/bpffs';
 import { peerNetnsFile } from '../../../src/state/paths';
 import { Netns } from '../../../src/link/netns';
@@ -14,9 +15,9 @@ import { startIn, toolFile } from '../tool';
 import { attachProduct, IFACE, requireBalance } from './ours';
 import type { Stage, System } from './system';
 
-function attachmentIn(netns: string): Attachment {
+function attachmentOf(netns: string): Attachment {
   using inside = Netns.named(netns);
-  const found = findAttachment(IFACE, inside.inode);
+  const found = attachmentIn(IFACE, inside);
   if (!found) throw new Error(`${IFACE} in ${netns} is not attached`);
   return found;
 }
@@ -33,7 +34,7 @@ export function twin(main: string, args: readonly string[]): System {
     open: async (cpu): Promise<Stage> => {
       const { netns, remove } = freshNetns();
       const { pid, detach } = attachProduct(main, netns, args);
-      const { id, peer, rooms, lowWatermarkBytes, budget, superpacketBytes } = attachmentIn(netns);
+      const { id, peer, rooms, lowWatermarkBytes, budget, superpacketBytes } = attachmentOf(netns);
       await kill(pid);
       const tool = startIn(peerNetnsFile(), toolFile('twin'), [
         pinDirectory(id), peer?.ifindex ?? 0, rooms[0]?.entry.ifindex ?? 0, lowWatermarkBytes, budget, cpu, roomFrameMax(superpacketBytes),

@@ -33,7 +33,7 @@ const misfits: Misfit[] = [
   {
     name: 'a damaged state',
     first: `sed -i.kept 's/}/!/' ${STATE}`,
-    says: /is damaged\nhint: /,
+    says: /is damaged: it is not JSON\nhint: /,
     undo: 'cd /run/vnet-bpf/????????; mv state.json.kept state.json',
   },
   {

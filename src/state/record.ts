@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+/** The record of an attachment as its file has it, and the check that a file has one: each field is checked by type before anything reads it. */
+import * as net from 'node:net';
+
+import type { TcLinkState } from 'libbpf-ts';
+
+import type { Room } from '../link/room';
+import type { TakenRecord } from '../link/taken';
+import { boolean, type Check, type Fields, integer, isObject, listOf, nullable, nullIfMissing, object, oneOf, partial, ShapeError, text } from './shape';
+
+/**
+ * A network namespace. The inode of a namespace that is gone is given to a new one; a cookie is not, until the next
+ * boot. Both are null in records of older versions, the cookie also before Linux 5.14.
+ */
+export interface NetnsRecord {
+  /** As `ip netns` called it at attach. */
+  name: string | null;
+  inode: number;
+  /** SO_NETNS_COOKIE of the sockets in it, in decimal. */
+  cookie: string | null;
+  /** /proc/sys/kernel/random/boot_id at attach. */
+  boot: string | null;
+}
+
+/** What hairpin changed in the namespace, so that it can be put back. */
+export interface HairpinRecord {
+  addresses: { family: 4 | 6; address: string }[];
+  table: number;
+}
+
+/** What `vnet-bpf impair` has done to the way back, for whoever reads the counters. */
+export interface ImpairmentRecord {
+  /** Those of netem that are in place; null when it was taken away. */
+  words: string[] | null;
+  /** CONTROL.enobufs when they were put in place: what netem had no room for since then came a second time. */
+  enobufs: number;
+  /** Frames that earlier ones have dropped. */
+  lost: number;
+  /** refused.backlog from before the first. */
+  backlog: number;
+}
+
+export interface Attachment {
+  version: number;
+  id: string;
+  /** `attaching` until everything is in place, `detaching` once it is being removed. */
+  phase: 'attaching' | 'running' | 'detaching';
+  iface: string;
+  ifindex: number;
+  /** How the interface was if it was there before: then detach leaves it like that. Null if attach made it. */
+  taken: TakenRecord | null;
+  /** Addresses that attach added. */
+  added: string[];
+  netns: NetnsRecord;
+  backend: 'veth' | 'dummy';
+  /** The hidden end of a veth. */
+  peer: { name: string; ifindex: number } | null;
+  /** What marks reinjected frames where there is no peer; 0 where there is. */
+  reinjectMark: number;
+  /** The waiting room of each queue, with --when-full hold: where held frames enter and leave it. */
+  rooms: Room[];
+  attach: 'tcx' | 'clsact';
+  links: { tx: TcLinkState; sink: TcLinkState | null; cut: TcLinkState | null; retry: TcLinkState[] } | null;
+  pid: number;
+  startedAt: string;
+  queues: number;
+  /** The largest superpacket of TCP over IPv4. */
+  superpacketBytes: number;
+  /** This and what follows, of each queue. */
+  ringBytes: number;
+  queuePackets: number;
+  lowWatermarkBytes: number;
+  lowWatermarkPackets: number;
+  budget: number;
+  gro: boolean;
+  busyPollUs: number | null;
+  whenFull: 'hold' | 'drop';
+  /** The file of the hook in place, or null. */
+  hook: string | null;
+  /** The peer's counters at attach, for an interface that had a life before. */
+  baseline: { peerTxPackets: number };
+  hairpin: HairpinRecord | null;
+  /** Null: never impaired. */
+  impairment: ImpairmentRecord | null;
+  /** URL of its metrics while its controller serves them. */
+  metrics: string | null;
+}
+
+/** The kernel's rule for names of interfaces (dev_valid_name in net/core/dev.c): they become parts of paths in /proc. */
+// eslint-disable-next-line no-control-regex
+const isInterfaceName = (name: string): boolean => Buffer.byteLength(name) <= 15 && !/^\.{0,2}$|[/:\s\0]/.test(name);
+// eslint-disable-next-line no-control-regex
+const isFileName = (name: string): boolean => name.length <= 255 && !/^\.{0,2}$|[/\0]/.test(name);
+/** Longer than any path, so that nothing that is shown or passed on is huge. */
+const TEXT_MAX = 4096;
+const LIST_MAX = 4096;
+
+const count = integer(0);
+const index = integer(0, 2 ** 31 - 1);
+const anyText = text('text', (value) => value.length <= TEXT_MAX);
+const interfaceName = text('the name of an interface', isInterfaceName);
+const address = text('an address', (value) => net.isIP(value) !== 0);
+const decimal = text('a number in digits', (value) => /^\d{1,20}$/.test(value));
+const end = object<{ name: string; ifindex: number }>({ name: interfaceName, ifindex: index });
+const few = <T>(check: Check<T>): Check<T[]> => (value, at) => {
+  const list = listOf(check)(value, at);
+  if (list.length > LIST_MAX) throw new ShapeError(`${at} has more than ${LIST_MAX} entries`);
+  return list;
+};
+
+/** Those that are written back into /proc/sys, by their names. */
+const sysctls: Check<Record<string, string>> = (value, at) => {
+  if (!isObject(value)) throw new ShapeError(`${at} is not an object`);
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [oneOf('accept_local', 'rp_filter')(name, at), text('a digit', (digit) => /^\d$/.test(digit))(each, `${at}.${name}`)]));
+};
+
+const target = { ifindex: index, direction: oneOf('ingress', 'egress'), progId: integer(0, 2 ** 32 - 1) } as const;
+const pinned = { ...target, pinPath: anyText } as const;
+const tcx = { kind: oneOf('tcx'), linkId: integer(0, 2 ** 32 - 1) } as const;
+const clsact = { kind: oneOf('clsact'), handle: integer(0, 2 ** 32 - 1), priority: integer(0, 65535), createdQdisc: boolean } as const;
+
+const tcLink: Check<TcLinkState> = (value, at) => {
+  if (!isObject(value)) throw new ShapeError(`${at} is not an object`);
+  const common = value['pinPath'] === undefined ? target : pinned;
+  const fields: object = value['kind'] === 'tcx' ? { ...common, ...tcx } : { ...common, ...clsact };
+  return object<TcLinkState>(fields as Fields<TcLinkState>)(value, at);
+};
+
+const FIELDS: Fields<Attachment> = {
+  version: count,
+  id: text('eight hexadecimal digits', (value) => /^[0-9a-f]{8}$/.test(value)),
+  phase: oneOf('attaching', 'running', 'detaching'),
+  iface: interfaceName,
+  ifindex: index,
+  taken: nullable(object<TakenRecord>({ wasUp: boolean, addresses: few(address), sysctls })),
+  added: few(address),
+  netns: object<NetnsRecord>({
+    name: nullable(text('the name of a namespace', isFileName)),
+    inode: count,
+    cookie: nullIfMissing(decimal),
+    boot: nullIfMissing(text('a boot id', (value) => /^[0-9a-f-]{36}$/.test(value))),
+  }),
+  backend: oneOf('veth', 'dummy'),
+  peer: nullable(end),
+  reinjectMark: integer(0, 2 ** 32 - 1),
+  rooms: few(object<Room>({ entry: end, exit: end })),
+  attach: oneOf('tcx', 'clsact'),
+  links: nullable(object<NonNullable<Attachment['links']>>({ tx: tcLink, sink: nullable(tcLink), cut: nullable(tcLink), retry: few(tcLink) })),
+  pid: integer(1, 2 ** 31 - 1),
+  startedAt: text('a time', (value) => value.length <= TEXT_MAX && !Number.isNaN(Date.parse(value))),
+  queues: integer(1, 1024),
+  superpacketBytes: count,
+  ringBytes: integer(1, 2 ** 31),
+  queuePackets: count,
+  lowWatermarkBytes: count,
+  lowWatermarkPackets: count,
+  budget: integer(1),
+  gro: boolean,
+  busyPollUs: nullable(count),
+  whenFull: oneOf('hold', 'drop'),
+  hook: nullable(anyText),
+  baseline: object<Attachment['baseline']>({ peerTxPackets: count }),
+  hairpin: nullable(object<HairpinRecord>({ addresses: few(object<HairpinRecord['addresses'][number]>({ family: oneOf(4, 6), address })), table: integer(0, 2 ** 32 - 1) })),
+  impairment: nullable(object<ImpairmentRecord>({ words: nullable(few(anyText)), enobufs: count, lost: count, backlog: count })),
+  metrics: nullable(anyText),
+};
+
+/** What a file says of an attachment, or why it says nothing that can be relied on, with those of its fields that are sound. */
+export type Parsed = { attachment: Attachment } | { why: string; sound: Partial<Attachment> };
+
+/** Reads the text of the file of the attachment `id`. Throws nothing. */
+export function parseRecord(id: string, content: string): Parsed {
+  let value: unknown;
+  try {
+    value = JSON.parse(content);
+  } catch {
+    return { why: content.trim() === '' ? 'it is empty' : 'it is not JSON', sound: {} };
+  }
+  try {
+    const attachment = object(FIELDS)(value, '');
+    const { queues, rooms, whenFull } = attachment;
+    if (attachment.id !== id) throw new ShapeError(`id is not ${id}`);
+    if (rooms.length !== (whenFull === 'hold' ? queues : 0)) throw new ShapeError('rooms are not one for each queue');
+    if ((attachment.backend === 'veth') !== (attachment.peer !== null)) throw new ShapeError('peer does not go with backend');
+    return { attachment };
+  } catch (error) {
+    if (!(error instanceof ShapeError)) throw error;
+    return { why: error.message.replace(/^ /, 'it '), sound: partial(FIELDS, value) };
+  }
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+import * as fs from 'node:fs';
+
+/** As many as teardown has open at once: locks, namespaces, and a socket or a directory. */
+const SPARE = 12;
+
+/** Descriptors that are kept back, so that there are enough to undo what failed for want of them. */
+export class SpareDescriptors implements Disposable {
+  private readonly fds: number[] = [];
+
+  /** Throws where there are not so many: then nothing is begun. */
+  constructor() {
+    try {
+      while (this.fds.length < SPARE) this.fds.push(fs.openSync('/dev/null', 'r'));
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  close(): void {
+    for (const fd of this.fds.splice(0)) fs.closeSync(fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
