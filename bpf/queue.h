@@ -35,6 +35,16 @@ struct queue {
 	struct control *ctl;
 };
 
+/*
+ * An atomic add that others see in its order. The result is used: without that it becomes an instruction that arm64 may
+ * reorder (stadd; a fetch is a full barrier).
+ */
+#define ADD_IN_ORDER(word, by) \
+	do { \
+		__u64 before_add = __sync_fetch_and_add(word, by); \
+		barrier_var(before_add); \
+	} while (0)
+
 /* By the flow, as a NIC with several queues does: its frames stay in order. What is no flow has the hash 0. */
 static __always_inline __u32 queue_of(struct __sk_buff *skb)
 {
@@ -125,8 +135,8 @@ static __always_inline void enter_room(struct queue *queue, __u32 segments)
 {
 	struct control *ctl = queue->ctl;
 
-	__sync_fetch_and_add(&ctl->held_in, 1);
-	__sync_fetch_and_add(&ctl->held_arrived, segments);
+	ADD_IN_ORDER(&ctl->held_in, 1);
+	ADD_IN_ORDER(&ctl->held_arrived, segments);
 	if (is_stopped(ctl))
 		return;
 	close_gate(ctl);

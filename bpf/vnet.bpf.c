@@ -213,8 +213,9 @@ int retry(struct __sk_buff *skb)
 		count_refused(count, refusal);
 		record_event(ctl, skb, TAPE_ROOM_REFUSED | (__u32)skb->tc_index << 16, refusal);
 	}
-	__sync_fetch_and_add(&ctl->held_cost, room_cost(skb));
-	__sync_fetch_and_add(&ctl->held_out, 1);
+	/* Behind the frame's place in the ring: the poller reads them in the opposite order (queue-gate.ts). */
+	ADD_IN_ORDER(&ctl->held_cost, room_cost(skb));
+	ADD_IN_ORDER(&ctl->held_out, 1);
 	return TC_ACT_SHOT;
 }
 

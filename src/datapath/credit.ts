@@ -61,12 +61,14 @@ export interface QueueFill extends QueueSize {
  * The next grant in bytes, or 0 if it has to wait.
  *
  * `outstanding` is what is left of the latest grant. It has to be nearly used up: then at most
- * one largest frame is on its way, which the headroom that is left free takes.
+ * one largest frame is on its way, which the headroom that is left free takes. The rest of the headroom is for what
+ * nobody has counted yet: a sender that looked at the gate just before the queue stopped, and a frame between the room's
+ * qdisc and `retry`. Where the headroom is no more than the least (rings below 1 MiB), such a frame may go round.
  */
 export function nextGrant({ ringBytes, frameMax, usedBytes, queuePackets, packets }: QueueFill, outstanding: number): number {
   const frameCost = roomFrameCost(queuePackets);
   if (outstanding > frameMax + frameCost) return 0;
-  const bytes = Math.floor((ringBytes - usedBytes - leastGrantBytes(frameMax)) / RING_BYTES_PER_BYTE) - RECORD_COST;
+  const bytes = Math.floor((ringBytes - usedBytes - headroomBytes({ ringBytes, frameMax })) / RING_BYTES_PER_BYTE) - RECORD_COST;
   if (queuePackets === 0) return bytes >= frameMax ? Math.min(bytes, GRANT_MAX) : 0;
   // The bucket holds the grant and one overhead: so many frames of 14 bytes and more leave for it.
   const free = queuePackets - packets;

@@ -93,11 +93,10 @@ export class QueueGate {
     const { control, limits } = this;
     const gate = control.get32(CONTROL.gate);
     if ((gate & GATE_STOPPED) === 0) return;
-    const used = this.ring.available();
-    if (used > limits.lowWatermarkBytes) return;
+    if (this.ring.available() > limits.lowWatermarkBytes) return;
     const packets = control.get64(CONTROL.captured) - drained;
     if (packets > limits.lowWatermarkPackets) return;
-    if (this.room && !this.releaseHeld(this.room, used, packets)) return;
+    if (this.room && !this.releaseHeld(this.room, packets)) return;
     if (!control.replace32(CONTROL.gate, gate, gate & ~GATE_STOPPED)) return;
     control.set64(CONTROL.wakesPoller, control.get64(CONTROL.wakesPoller) + 1);
     // A copy of a held frame, which nobody expected, may have come just before: enter_room() in bpf/queue.h saw a stopped queue.
@@ -111,27 +110,35 @@ export class QueueGate {
   }
 
   /** Lets held frames out as far as the ring has place; true once none is left and the room is closed. */
-  private releaseHeld(room: Room, used: number, packets: number): boolean {
-    const { control, limits } = this;
-    const credit = control.get64(CONTROL.credit);
+  private releaseHeld(room: Room, packets: number): boolean {
+    const { control, limits, ring } = this;
     const onTheWay = segmentsOnTheWay(control);
     // From now on the copies count as if they had been sent, too.
     if (onTheWay < 0) control.set64(CONTROL.heldTwice, control.get64(CONTROL.heldTwice) - onTheWay);
+    const account = this.readAccount();
     if (onTheWay <= 0 && framesInRoom(control) <= 0) {
       this.stalled = 0;
       // As closed as a room can be: the headroom takes what may still come out.
-      return credit === limits.frameMax || this.grant(room, limits.frameMax);
+      return control.get64(CONTROL.credit) === limits.frameMax || this.grant(room, limits.frameMax, account);
     }
-    const outstanding = credit + this.frameCost - (control.get64(CONTROL.heldCost) - control.get64(CONTROL.creditBase));
+    // Read after the account: what has left the room meanwhile is in both, never in neither.
+    const usedBytes = ring.available();
     const { ringBytes, frameMax, queuePackets } = limits;
-    const grant = nextGrant({ ringBytes, frameMax, usedBytes: used, queuePackets, packets }, outstanding);
+    const grant = nextGrant({ ringBytes, frameMax, usedBytes, queuePackets, packets }, account.outstanding);
     if (grant > 0) {
       this.stalled = this.fruitless < FRUITLESS_MAX ? 0 : this.stalled + 1;
-      this.grant(room, grant);
+      this.grant(room, grant, account);
     } else {
-      this.stalled = used === 0 ? this.stalled + 1 : 0;
+      this.stalled = usedBytes === 0 ? this.stalled + 1 : 0;
     }
     return false;
+  }
+
+  /** What the room has used of the latest grant. */
+  private readAccount(): Account {
+    const { control } = this;
+    const used = control.get64InOrder(CONTROL.heldCost);
+    return { used, outstanding: control.get64(CONTROL.credit) + this.frameCost - (used - control.get64(CONTROL.creditBase)) };
   }
 
   /**
@@ -152,19 +159,28 @@ export class QueueGate {
   /** Grants again although the last grant seems unused: for a room that says nothing. */
   unstall(): void {
     if (!this.room) return;
-    this.grant(this.room, this.limits.frameMax);
+    this.grant(this.room, this.limits.frameMax, this.readAccount());
   }
 
-  private grant(room: Room, bytes: number): boolean {
+  private grant(room: Room, bytes: number, { used, outstanding }: Account): boolean {
     const { control } = this;
-    // A kill in between must leave the larger of the two on record. The base is read first: what
-    // comes out meanwhile counts against the new grant, never for it.
-    const base = control.get64(CONTROL.heldCost);
+    // A kill in between must leave the larger of the two on record.
     if (bytes > control.get64(CONTROL.credit)) control.set64(CONTROL.credit, bytes);
-    if (!room.grant(bytes)) return false;
+    if (!room.fill(bytes)) return false;
+    // What came out since the account was read is of the old grant as far as that reaches, and counts against the new one beyond.
+    const since = control.get64(CONTROL.heldCost) - used;
+    control.set64(CONTROL.creditBase, used + Math.min(since, Math.max(0, outstanding)));
     control.set64(CONTROL.credit, bytes);
-    control.set64(CONTROL.creditBase, base);
     control.set64(CONTROL.grants, control.get64(CONTROL.grants) + 1);
+    room.kick();
     return true;
   }
+}
+
+/** How far the latest grant is used up, as of one reading. */
+interface Account {
+  /** CONTROL.heldCost then. */
+  used: number;
+  /** Bytes that may still leave the room for it. */
+  outstanding: number;
 }

@@ -27,6 +27,12 @@ export class SharedWords {
     return (this.words[(offset >>> 2) + 1] as number) * 4294967296 + (this.words[offset >>> 2] as number);
   }
 
+  /** The same with acquire semantics: what is read afterwards is no older. */
+  get64InOrder(offset: number): number {
+    const at = offset >>> 2;
+    return (load(this.signed, at + 1) >>> 0) * 4294967296 + (load(this.signed, at) >>> 0);
+  }
+
   /** Writes the u64 at a byte offset that is a multiple of 8; readers never see half of it. */
   set64(offset: number, value: number): void {
     const at = offset >>> 2;

@@ -57,7 +57,9 @@ export function closeRoomSockets(sockets: RoomSockets): void {
 /** What the poller needs of a room; a unit test hands in a made-up one. */
 export interface Room {
   /** Fills the bucket with `bytes`; false if the kernel refused. */
-  grant(bytes: number): boolean;
+  fill(bytes: number): boolean;
+  /** Sets the qdisc going: what the bucket pays for leaves. */
+  kick(): void;
 }
 
 export class WaitingRoom implements Room {
@@ -66,7 +68,7 @@ export class WaitingRoom implements Room {
   private readonly reply = new Uint8Array(256);
   private readonly replyView = new DataView(this.reply.buffer);
   private readonly view: DataView;
-  private readonly kick = new Uint8Array(KICK_BYTES);
+  private readonly kickFrame = new Uint8Array(KICK_BYTES);
 
   /** `sockets` are borrowed; `frameCost` is the overhead with which the qdisc was made. */
   constructor(
@@ -82,16 +84,18 @@ export class WaitingRoom implements Room {
     this.view.setUint32(0, this.message.length, true);
     this.view.setUint16(4, RTM_NEWQDISC, true);
     this.view.setUint16(6, NLM_F_REQUEST_ACK, true);
-    new DataView(this.kick.buffer).setUint16(12, KICK_ETHERTYPE);
+    new DataView(this.kickFrame.buffer).setUint16(12, KICK_ETHERTYPE);
   }
 
-  grant(bytes: number): boolean {
+  fill(bytes: number): boolean {
     this.view.setUint32(this.burstAt, bytes, true);
     if (sendBytes(this.sockets.netlinkFd, this.message) < 0) return false;
     const received = receiveBytes(this.sockets.netlinkFd, this.reply);
-    if (received < 20 || this.replyView.getUint16(4, true) !== NLMSG_ERROR || this.replyView.getInt32(16, true) !== 0) return false;
-    sendBytes(this.sockets.packetFd, this.kick);
-    return true;
+    return received >= 20 && this.replyView.getUint16(4, true) === NLMSG_ERROR && this.replyView.getInt32(16, true) === 0;
+  }
+
+  kick(): void {
+    sendBytes(this.sockets.packetFd, this.kickFrame);
   }
 }
 

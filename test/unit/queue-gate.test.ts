@@ -9,6 +9,7 @@ import { FakeNic } from '../helpers/fake-nic';
 
 const FRAME_MAX = roomFrameMax(64 << 10);
 const stop = (nic: FakeNic): void => nic.control.set32(CONTROL.gate, nic.control.get32(CONTROL.gate) | GATE_STOPPED);
+const OPEN = { fill: (): boolean => true, kick: (): void => undefined };
 const frame = 'z'.repeat(104); // a record of 128 bytes with its header
 
 /** What `tx` does to a frame of so many segments that has to wait. */
@@ -57,7 +58,8 @@ t.test('a frame that goes to the room at that moment keeps it stopped', async (t
   const grants: number[] = [];
   const nic = new FakeNic({
     room: {
-      grant: (bytes) => {
+      ...OPEN,
+      fill: (bytes) => {
         grants.push(bytes);
         // `tx` holds one more while the poller looks the other way.
         nic.control.set32(CONTROL.gate, nic.control.get32(CONTROL.gate) + 2);
@@ -77,7 +79,8 @@ t.test('held frames come out before the queue is woken', async (t) => {
   const grants: number[] = [];
   const ringBytes = 1 << 20;
   const room = {
-    grant: (bytes: number): boolean => {
+    ...OPEN,
+    fill: (bytes: number): boolean => {
       grants.push(bytes);
       return true;
     },
@@ -101,7 +104,7 @@ t.test('held frames come out before the queue is woken', async (t) => {
 });
 
 t.test('a room that refuses a grant keeps the queue stopped', async (t) => {
-  const nic = new FakeNic({ ringBytes: 1 << 20, room: { grant: () => false } });
+  const nic = new FakeNic({ ringBytes: 1 << 20, room: { ...OPEN, fill: () => false } });
   nic.control.set64(CONTROL.credit, FRAME_MAX + 1);
   stop(nic);
   nic.poller.poll();
@@ -122,7 +125,7 @@ t.test('the gate counts modulo 2^31, and so do those who compare with it', async
 });
 
 t.test('a superpacket that the kernel cuts up behind tx keeps the room open until its last piece is out', async (t) => {
-  const nic = new FakeNic({ ringBytes: 1 << 20, room: { grant: () => true } });
+  const nic = new FakeNic({ ringBytes: 1 << 20, room: OPEN });
   sendToRoom(nic, 3);
   t.same(heldFrames(nic.control), { now: 1, dropped: 0, added: 0 }, 'it is sent as one frame');
   for (let piece = 0; piece < 3; piece++) {
@@ -137,7 +140,7 @@ t.test('a superpacket that the kernel cuts up behind tx keeps the room open unti
 });
 
 t.test('one that arrives whole is one frame', async (t) => {
-  const nic = new FakeNic({ ringBytes: 1 << 20, room: { grant: () => true } });
+  const nic = new FakeNic({ ringBytes: 1 << 20, room: OPEN });
   sendToRoom(nic, 3);
   arrive(nic, 3);
   nic.poller.poll();
@@ -149,7 +152,7 @@ t.test('one that arrives whole is one frame', async (t) => {
 });
 
 t.test('a qdisc of the user makes two of a held frame: both are counted, and the queue wakes', async (t) => {
-  const nic = new FakeNic({ ringBytes: 1 << 20, room: { grant: () => true } });
+  const nic = new FakeNic({ ringBytes: 1 << 20, room: OPEN });
   for (let i = 0; i < 3; i++) sendToRoom(nic);
   for (let i = 0; i < 5; i++) arrive(nic); // and two copies
   t.equal(segmentsOnTheWay(nic.control), -2);
@@ -163,7 +166,7 @@ t.test('a qdisc of the user makes two of a held frame: both are counted, and the
 });
 
 t.test('a copy that comes while the queue is being woken stops it again', async (t) => {
-  const nic = new FakeNic({ ringBytes: 1 << 20, room: { grant: () => true } });
+  const nic = new FakeNic({ ringBytes: 1 << 20, room: OPEN });
   sendToRoom(nic);
   arrive(nic);
   comeOut(nic, 1);
