@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Keeps Node from opening its inspector, through which any user of the machine could run code in this process: it
+ * listens on 127.0.0.1:9229 after a SIGUSR1, which log rotation and operators send to daemons.
+ */
+
+/** From now on SIGUSR1 does nothing: Node leaves the signal to a listener where there is one. */
+export function ignoreInspectorSignal(): void {
+  process.on('SIGUSR1', () => undefined);
+}
+
+/** Versions of Node that know --disable-sigusr1: 22.14, and 23.7 on. */
+function canDisable(): boolean {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  return major > 23 || (major === 23 && minor >= 7) || (major === 22 && minor >= 14);
+}
+
+/**
+ * Options for a Node that is started: for the time until its first line runs. Where it cannot be told so, the inspector
+ * is given an address that no machine has (0.0.0.0/8 is no place to listen), so that it says so and does not open.
+ */
+export const withoutInspector = (): string[] => [canDisable() ? '--disable-sigusr1' : '--inspect-port=0.0.0.1:9229'];
