@@ -48,7 +48,7 @@ export class HookThread implements Polled {
       workerData: data,
       // Nothing that a program has had loaded into itself.
       execArgv: [],
-      env: { ...programEnvironment(), NODE_OPTIONS: '' },
+      env: programEnvironment(),
       // A small young generation keeps pauses short; a hook, and TypeScript's compiler, may need the rest.
       resourceLimits: { maxOldGenerationSizeMb: 1024, maxYoungGenerationSizeMb: 16 },
     });

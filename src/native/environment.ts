@@ -25,5 +25,6 @@ function absolutePath(PATH: string | undefined): string {
 /** The environment of what runs this program's code without a user in front of it: a daemon, the hooks' threads. */
 export function programEnvironment(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => !STEERING.test(name));
-  return { ...Object.fromEntries(kept), PATH: absolutePath(process.env['PATH']) };
+  // Empty, for Node gives a child its own if there is none.
+  return { ...Object.fromEntries(kept), PATH: absolutePath(process.env['PATH']), NODE_OPTIONS: '', NODE_V8_COVERAGE: '' };
 }

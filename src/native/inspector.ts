@@ -4,9 +4,21 @@
  * listens on 127.0.0.1:9229 after a SIGUSR1, which log rotation and operators send to daemons.
  */
 
-/** From now on SIGUSR1 does nothing: Node leaves the signal to a listener where there is one. */
+/** When to look whether a signal came before our first line: a short command has ended by then, and pays nothing. */
+const LOOK_MS = 300;
+
+/** Whether whoever started this process wants to debug it. */
+const isWanted = (): boolean => [...process.execArgv, ...(process.env['NODE_OPTIONS'] ?? '').split(' ')].some((option) => /^--inspect(-brk|-wait)?(=|$)/.test(option));
+
+/** From now on SIGUSR1 does nothing: Node leaves the signal to a listener where there is one. One that came before is undone. */
 export function ignoreInspectorSignal(): void {
   process.on('SIGUSR1', () => undefined);
+  if (isWanted()) return;
+  setTimeout(() => {
+    // eslint-disable-next-line @typescript-eslint/no-require-imports -- takes a millisecond, which most commands need not pay
+    const inspector = require('node:inspector') as typeof import('node:inspector');
+    if (inspector.url() !== undefined) inspector.close();
+  }, LOOK_MS).unref();
 }
 
 /** Versions of Node that know --disable-sigusr1: 22.14, and 23.7 on. */
