@@ -15,11 +15,12 @@ import { record, recorderOptions, version } from './record';
 import { DEFAULT_BUFFER, MAX_SNAPLEN, MIN_SNAPLEN } from './record-arguments';
 
 const PROGRAM = 'vnet-bpf';
+const OF_WIRESHARK = /^(extcap|capture$|fifo$)/;
 
 export async function extcapCommand(args: ExtcapArguments): Promise<void> {
   if (args.install !== undefined) {
     // So that a rule in sudoers for what Wireshark asks does not allow this, whatever stands behind.
-    if (args.extcapInterfaces || args.capture || args.extcapDlts || args.extcapConfig || args.extcapInterface !== undefined || args.fifo !== undefined) {
+    if (Object.entries(args).some(([name, value]) => OF_WIRESHARK.test(name) && value !== undefined && value !== false)) {
       throw usageError('--install', 'goes with no option of Wireshark', 'vnet-bpf extcap --install');
     }
     return install(args.install);

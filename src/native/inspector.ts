@@ -4,8 +4,11 @@
  * listens on 127.0.0.1:9229 after a SIGUSR1, which log rotation and operators send to daemons.
  */
 
-/** When to look whether a signal came before our first line: a short command has ended by then, and pays nothing. */
-const LOOK_MS = 300;
+/**
+ * When to look whether a signal came before our first line: a short command has ended by then, and pays nothing. Node
+ * carries such a signal out in three ways, the last of them in the event loop: what was closed before that opens again.
+ */
+const LOOK_MS = [300, 3000] as const;
 
 /** Whether whoever started this process wants to debug it. */
 const isWanted = (): boolean => [...process.execArgv, ...(process.env['NODE_OPTIONS'] ?? '').split(' ')].some((option) => /^--inspect(-brk|-wait)?(=|$)/.test(option));
@@ -14,11 +17,13 @@ const isWanted = (): boolean => [...process.execArgv, ...(process.env['NODE_OPTI
 export function ignoreInspectorSignal(): void {
   process.on('SIGUSR1', () => undefined);
   if (isWanted()) return;
-  setTimeout(() => {
-    // eslint-disable-next-line @typescript-eslint/no-require-imports -- takes a millisecond, which most commands need not pay
-    const inspector = require('node:inspector') as typeof import('node:inspector');
-    if (inspector.url() !== undefined) inspector.close();
-  }, LOOK_MS).unref();
+  for (const ms of LOOK_MS) setTimeout(() => setImmediate(closeInspector), ms).unref();
+}
+
+function closeInspector(): void {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- takes a millisecond, which most commands need not pay
+  const inspector = require('node:inspector') as typeof import('node:inspector');
+  if (inspector.url() !== undefined) inspector.close();
 }
 
 /** Versions of Node that know --disable-sigusr1: 22.14, and 23.7 on. */

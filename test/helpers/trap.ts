@@ -3,6 +3,11 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
+import { MAIN } from './cli';
+
+/** `vnet-bpf ...` without what tap has had loaded into its children: a command to run, and its first arguments. */
+export const PLAIN: readonly [string, ...string[]] = ['/usr/bin/env', '-u', 'NODE_OPTIONS', process.execPath, MAIN];
+
 /** A user who is neither root nor anybody on this machine. */
 export const SOMEBODY = 54_321;
 

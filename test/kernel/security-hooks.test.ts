@@ -8,11 +8,11 @@ import t, { type Test } from 'tap';
 import { ControlClient } from '../../src/controller/control-socket';
 import { VnetError } from '../../src/errors';
 import { controlSocket } from '../../src/state/store';
-import { attachedIn, attachmentOf, cannotRun, MAIN, SLOW } from '../helpers/cli';
+import { attachedIn, attachmentOf, cannotRun, SLOW } from '../helpers/cli';
 import { listed } from '../helpers/controller';
 import { hookDirectory } from '../helpers/hook-file';
 import { quietNetns, run } from '../helpers/netns';
-import { SOMEBODY, Trap } from '../helpers/trap';
+import { PLAIN, SOMEBODY, Trap } from '../helpers/trap';
 
 t.setTimeout(300_000 * SLOW);
 
@@ -247,9 +247,9 @@ t.test('R6: the compiler comes from the installation, whatever directory one is 
     TS_NODE_COMPILER: path.join(theirs, 'evil.js'), TS_NODE_PROJECT: path.join(theirs, 'tsconfig.json'), TS_NODE_CWD: theirs, TS_NODE_COMPILER_OPTIONS: '{"module":"ESNext"}',
     TS_NODE_IGNORE: '.*', TS_NODE_TYPE_CHECK: 'true', TS_ETW_MODULE_PATH: path.join(theirs, 'evil.js'),
   };
-  const { NODE_OPTIONS: _, ...env } = process.env;
+  const [program, ...plain] = PLAIN;
   for (const more of [{}, variables]) {
-    const { status, stderr } = run(process.execPath, [MAIN, 'run', '--hook', hook, '--stats', '/dev/null', '--', '/bin/true'], { cwd: theirs, env: { ...env, ...more } });
+    const { status, stderr } = run(program, [...plain, 'run', '--hook', hook, '--stats', '/dev/null', '--', '/bin/true'], { cwd: theirs, env: { ...process.env, ...more } });
     t.equal(status, 0, stderr);
     t.same(trap.sprung(), [], `nothing of somebody else's has run, with ${Object.keys(more).length} variables`);
   }
