@@ -7,14 +7,16 @@ import { spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 
 import { VnetError, type ErrorCode } from '../errors';
+import { programEnvironment } from '../native/environment';
+import { withoutInspector } from '../native/inspector';
 import { IN_BACKGROUND, READY_FD } from './in-background';
 
 /** Starts the background process; returns what is to be printed, or throws what it printed. */
 export function startInBackground(): Promise<string> {
-  const child = spawn(process.execPath, process.argv.slice(1), {
+  const child = spawn(process.execPath, [...withoutInspector(), ...process.argv.slice(1)], {
     detached: true,
     cwd: '/',
-    env: { ...process.env, [IN_BACKGROUND]: process.cwd() },
+    env: { ...programEnvironment(), [IN_BACKGROUND]: process.cwd() },
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
   });
   let stderr = '';

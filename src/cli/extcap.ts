@@ -3,25 +3,28 @@
  * `vnet-bpf extcap`: how Wireshark finds the attached interfaces and records one (its man page extcap(4)). Lists are
  * sentences of a word and `{name=value}`, one a line.
  */
-import * as fs from 'node:fs';
-import * as os from 'node:os';
-import * as path from 'node:path';
-
-import { quoted } from '../completion/words';
 import { requirePrivileges } from '../controller/privileges';
 import { usageError, VnetError } from '../errors';
-import { openSink } from '../recording/sink';
+import { openPipeSink } from '../recording/sink';
 import { named } from '../state/named';
 import { allAttachments, isControlled, type Attachment } from '../state/store';
 import type { ExtcapArguments } from './extcap-arguments';
+import { install } from './extcap-install';
 import { print } from './output';
 import { record, recorderOptions, version } from './record';
 import { DEFAULT_BUFFER, MAX_SNAPLEN, MIN_SNAPLEN } from './record-arguments';
 
 const PROGRAM = 'vnet-bpf';
+const OF_WIRESHARK = /^(extcap|capture$|fifo$)/;
 
 export async function extcapCommand(args: ExtcapArguments): Promise<void> {
-  if (args.install !== undefined) return install(args.install);
+  if (args.install !== undefined) {
+    // So that a rule in sudoers for what Wireshark asks does not allow this, whatever stands behind.
+    if (Object.entries(args).some(([name, value]) => OF_WIRESHARK.test(name) && value !== undefined && value !== false)) {
+      throw usageError('--install', 'goes with no option of Wireshark', 'vnet-bpf extcap --install');
+    }
+    return install(args.install);
+  }
   if (args.extcapInterfaces) return listInterfaces();
   if (args.extcapInterface === undefined) throw usageError('extcap', 'is for Wireshark, which says what it wants', 'vnet-bpf extcap --install lets it find the interfaces: docs/recording.md');
   if (args.extcapDlts) return print('dlt {number=1}{name=EN10MB}{display=Ethernet}');
@@ -56,29 +59,6 @@ async function capture(name: string, fifo: string, args: Pick<ExtcapArguments, '
   requirePrivileges();
   const attachment = running().find((each) => nameOf(each) === name);
   if (!attachment) throw new VnetError('NOT_ATTACHED', `interface ${name}`, 'is not attached any more', { hint: 'refresh the list of interfaces (F5)' });
-  await record(attachment, () => openSink(fifo), options, Infinity);
+  await record(attachment, () => openPipeSink(fifo), options, Infinity);
   process.exit();
-}
-
-/** Where Wireshark looks besides its own directory: before 4.2, and since. */
-const personalDirectories = (): string[] => {
-  const { XDG_CONFIG_HOME } = process.env;
-  return [path.join(XDG_CONFIG_HOME ?? path.join(os.homedir(), '.config'), 'wireshark', 'extcap'), path.join(os.homedir(), '.local', 'lib', 'wireshark', 'extcap')];
-};
-
-/** A program that calls this one: through sudo, unless Wireshark is root's. */
-function install(directory: string): void {
-  const command = [process.execPath, fs.realpathSync(process.argv[1] as string)].map(quoted).join(' ');
-  const script = `#!/bin/sh\n# Made by vnet-bpf extcap --install: how Wireshark finds looping interfaces.\n[ "$(id -u)" = 0 ] && exec ${command} extcap "$@"\nexec sudo -n ${command} extcap "$@"\n`;
-  for (const each of directory === '' ? personalDirectories() : [directory]) {
-    const file = path.join(each, PROGRAM);
-    try {
-      if (directory === '') fs.mkdirSync(each, { recursive: true });
-      fs.writeFileSync(file, script);
-      fs.chmodSync(file, 0o755);
-    } catch (cause) {
-      throw new VnetError('SYSCALL', `extcap program ${file}`, cause instanceof Error ? cause.message : String(cause), { hint: 'a directory of yours that is there; tshark -G folders names those of Wireshark', cause });
-    }
-    print(`${file} lets Wireshark see looping interfaces`);
-  }
 }

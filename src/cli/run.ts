@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf run`: a command in a network of its own with a looping vnet0, of which nothing is left when it ends. */
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import * as fs from 'node:fs';
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 
@@ -10,6 +10,7 @@ import { usageError, VnetError } from '../errors';
 import { checkedWords } from '../impair/words';
 import { endProcesses, Netns } from '../link/netns';
 import { clock } from '../native/clock';
+import { openOutput } from '../native/output-file';
 import type { Nic } from '../nic/nic';
 import { Throwaway, type ThrowawayOptions } from '../testing/throwaway';
 import { parseAddresses } from './attach-arguments';
@@ -64,9 +65,9 @@ function toOptions({ addr, hook, onHookError }: RunArguments): ThrowawayOptions 
 function openReport(file: string | undefined): number {
   if (file === undefined) return process.stderr.fd;
   try {
-    return fs.openSync(file, 'w');
+    return openOutput(file);
   } catch (cause) {
-    throw usageError(`--stats "${file}"`, `cannot be written: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`, 'name a file in a directory that is there, or /dev/null');
+    throw usageError(`--stats "${file}"`, `cannot be written: ${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message}`, 'name a file in a directory that is there, or /dev/null');
   }
 }
 
@@ -80,6 +81,15 @@ class CannotExecute extends VnetError {
   }
 }
 
+/** Looks the command up as its user would, in his PATH and with his environment. */
+function startCommand(program: string, args: readonly string[]): ChildProcess {
+  try {
+    return spawn(program, args, { stdio: 'inherit' });
+  } catch (error) {
+    throw new CannotExecute(program, error as NodeJS.ErrnoException); // of some errors Node makes no event
+  }
+}
+
 /** Runs the command to its end; the status that a shell would have for it. */
 async function runIn({ netns: name, nic }: Throwaway, [program = '', ...args]: readonly string[], signals: SignalRelay): Promise<number> {
   nic.on('error', (error) => void reportError(error, false));
@@ -87,7 +97,7 @@ async function runIn({ netns: name, nic }: Throwaway, [program = '', ...args]: r
   if (program === '') throw new CannotExecute('""', Object.assign(new Error(), { code: 'ENOENT' }));
   using netns = Netns.named(name);
   // Not through `ip netns exec`, which would hide /sys/fs/bpf from it.
-  const child = netns.run(() => spawn(program, args, { stdio: 'inherit' }));
+  const child = netns.run(() => startCommand(program, args));
   signals.to(child);
   const status = await new Promise<number>((resolve, reject) => {
     child.once('error', (error) => reject(new CannotExecute(program, error)));

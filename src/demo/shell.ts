@@ -4,9 +4,10 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import * as path from 'node:path';
 
 import { HINTS, VnetError } from '../errors';
+import { programEnvironment, SYSTEM_PATH } from '../native/environment';
 
 const MAIN = path.join(__dirname, '..', 'cli', 'main.js');
-const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/usr/bin:/sbin:/bin`, LC_ALL: 'C' };
+const env = { ...programEnvironment(), PATH: SYSTEM_PATH, LC_ALL: 'C' };
 
 /** A command line, of which `vnet-bpf` and `node` stand for this very build and this very Node. */
 export function argvOf(line: string): [string, string[]] {

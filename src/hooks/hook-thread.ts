@@ -8,6 +8,7 @@ import { handOver } from '../datapath/fates';
 import { COMMAND, setConditions, STOP, type Conditions } from '../datapath/poll-loop';
 import type { PollRequest } from '../datapath/polled-interface';
 import type { PollEvents, Polled } from '../datapath/poller-thread';
+import { programEnvironment } from '../native/environment';
 import type { HookAnswers, HookOrder, HookReply, HookRequest, HookWorkerData, SentError } from './hook-orders';
 import { RingBell } from './ring-bell';
 
@@ -47,7 +48,7 @@ export class HookThread implements Polled {
       workerData: data,
       // Nothing that a program has had loaded into itself.
       execArgv: [],
-      env: { ...process.env, NODE_OPTIONS: '' },
+      env: programEnvironment(),
       // A small young generation keeps pauses short; a hook, and TypeScript's compiler, may need the rest.
       resourceLimits: { maxOldGenerationSizeMb: 1024, maxYoungGenerationSizeMb: 16 },
     });

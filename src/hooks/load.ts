@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Loads a hook file, anew each time. TypeScript goes through ts-node, which only takes the types
- * away; JavaScript is left to Node.
+ * Loads a hook file, anew each time. Of TypeScript only the types are taken away; JavaScript is left to Node.
  */
 import { createRequire } from 'node:module';
 import * as path from 'node:path';
@@ -12,6 +11,7 @@ import { describe, type Hook } from './contract';
 import { errorText } from './error-text';
 import { placeOfFunction } from './function-place';
 import { compileTypeScript, prepareModules } from './modules';
+import { notTrusted } from './trust';
 
 export interface LoadedHook {
   readonly name: string;
@@ -26,7 +26,6 @@ export interface LoadedHook {
   readonly stop: Hook['stop'] | undefined;
 }
 
-const requireAnew = createRequire(__filename);
 const TYPESCRIPT = /\.[cm]?ts$/;
 
 /** What hooks have had loaded through require(): forgotten before the next is loaded. */
@@ -40,16 +39,21 @@ export async function loadHook(file: string): Promise<LoadedHook> {
   loaded.clear();
   const before = new Set(Object.keys(require.cache));
   try {
-    if (TYPESCRIPT.test(file)) await compileTypeScript();
-    const exported = TYPESCRIPT.test(file) ? (requireAnew(file) as unknown) : await importJavaScript(file);
+    if (TYPESCRIPT.test(file)) compileTypeScript();
+    // As required by itself: what the program requires is not checked.
+    const exported = TYPESCRIPT.test(file) ? (createRequire(file)(file) as unknown) : await importJavaScript(file);
     return checked(file, defaultOf(exported));
   } catch (cause) {
     if (cause instanceof VnetError) throw cause;
+    if (isNotTrusted(cause)) throw notTrusted(file, cause);
     throw new VnetError('HOOK', `hook ${file}`, `cannot be loaded: ${errorText(cause, file)}`, { hint: 'mend the file; docs/hooks.md shows what a hook looks like', cause });
   } finally {
     for (const name of Object.keys(require.cache)) if (!before.has(name) && !name.includes('/node_modules/')) loaded.add(name);
   }
 }
+
+/** Also one from the thread of Node's module hooks, which keeps an error's name and words only. */
+const isNotTrusted = (cause: unknown): cause is Error => cause instanceof Error && cause.name === 'NotTrusted';
 
 /** Modules are kept for ever by their URL, so each load has one of its own. */
 const importJavaScript = (file: string): Promise<unknown> => import(`${pathToFileURL(file).href}?load=${++loads}`);

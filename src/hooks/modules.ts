@@ -1,17 +1,30 @@
 // SPDX-License-Identifier: MIT
-/** How modules are found and compiled in the thread that loads hooks. */
-import Module, { register } from 'node:module';
+/** How modules are found, checked and compiled in the thread that loads hooks. */
+import Module, { isBuiltin, register } from 'node:module';
 import * as path from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-import type { RegisterOptions } from 'ts-node';
+import type TypeScript from 'typescript';
 
 import { VnetError } from '../errors';
+import { checkFile, checkRequest, compilerFile, isProgram, OURS, readModule } from './lookup';
 
-/** What a hook imports for values; wherever its file lies, it is this package that is meant. */
-const OURS: Readonly<Record<string, string>> = {
-  'vnet-bpf/hooks': path.join(__dirname, '..', 'hooks', 'index.js'),
-};
+/** What Node has no public way for; every tool that changes how modules are found does it here. */
+interface Internals {
+  _resolveFilename(request: string, parent: { filename?: string | null } | null | undefined, ...rest: unknown[]): string;
+  _extensions: Record<string, (module: CompilingModule, file: string) => void>;
+}
+
+interface CompilingModule {
+  exports: unknown;
+  _compile(source: string, file: string, ...rest: unknown[]): unknown;
+}
+
+const node = Module as unknown as Internals;
+
+/** Packages that the program itself has loaded. */
+const ours = new Set<string>();
+const isOurs = (file: string): boolean => isProgram(file) || ours.has(file);
 
 let prepared = false;
 
@@ -19,45 +32,83 @@ export function prepareModules(): void {
   if (prepared) return;
   prepared = true;
   process.setSourceMapsEnabled(true);
-  findOursForRequire();
-  findOursForImport();
+  guardRequests();
+  guardFiles();
+  register(pathToFileURL(path.join(__dirname, 'import-guard.js')));
 }
 
-/** Node has no public way to do this for require(); every tool that does it does it here. */
-function findOursForRequire(): void {
-  const resolver = Module as unknown as { _resolveFilename(request: string, ...rest: unknown[]): string };
-  const original = resolver._resolveFilename;
-  resolver._resolveFilename = function (request, ...rest) {
-    return OURS[request] ?? original.call(this, request, ...rest);
+function guardRequests(): void {
+  const original = node._resolveFilename.bind(Module);
+  node._resolveFilename = (request, parent, ...rest) => {
+    const file = OURS[request];
+    if (file !== undefined) return file;
+    const from = parent?.filename;
+    if (isBuiltin(request) || typeof from !== 'string') return original(request, parent, ...rest);
+    if (!isOurs(from)) checkRequest(request, path.dirname(from));
+    const found = original(request, parent, ...rest);
+    if (isOurs(from)) ours.add(found);
+    return found;
   };
 }
 
-function findOursForImport(): void {
-  const urls = Object.fromEntries(Object.entries(OURS).map(([name, file]) => [name, pathToFileURL(file).href]));
-  const source = `const ours = ${JSON.stringify(urls)};
-    export const resolve = (name, context, next) => name in ours ? { url: ours[name], shortCircuit: true } : next(name, context);`;
-  register(`data:text/javascript,${encodeURIComponent(source)}`);
+/** Each kind of file is read through its descriptor, and Node is given what was read. */
+function guardFiles(): void {
+  for (const [ending, original] of Object.entries(node._extensions)) {
+    node._extensions[ending] = (module, file) => {
+      if (isOurs(file)) return original(module, file);
+      if (ending === '.node') checkFile(file);
+      else if (ending === '.json') return void (module.exports = JSON.parse(readModule(file)));
+      else compileAs(module, readModule(file));
+      original(module, file);
+    };
+  }
+}
+
+/** Lets Node decide what kind of module it is, and compile `source` instead of what it has read itself. */
+function compileAs(module: CompilingModule, source: string): void {
+  const { _compile } = module;
+  module._compile = (_read, file, ...rest) => {
+    module._compile = _compile;
+    return module._compile(source, file, ...rest);
+  };
 }
 
 let compiles = false;
 
-/** From now on require() takes TypeScript. Throws a HOOK error where ts-node is not installed. */
-export async function compileTypeScript(): Promise<void> {
+/** From now on require() takes TypeScript. Throws a HOOK error where the compiler is not installed. */
+export function compileTypeScript(): void {
   if (compiles) return;
-  const options: RegisterOptions = {
-    transpileOnly: true,
-    skipProject: true,
-    // Whatever package.json is near: require() takes CommonJS.
-    moduleTypes: { '**': 'cjs' },
-    compilerOptions: { module: 'CommonJS', moduleResolution: 'Node10', target: 'ES2022', esModuleInterop: true },
-  };
-  try {
-    (await import('ts-node')).register(options);
-    compiles = true;
-  } catch (cause) {
-    throw new VnetError('HOOK', 'hooks in TypeScript', `ts-node cannot be loaded: ${(cause as Error).message}`, {
-      hint: 'npm install ts-node typescript, or write the hook in JavaScript',
-      cause,
-    });
+  const compiler = compilerFile();
+  if (compiler === null) {
+    throw new VnetError('HOOK', 'hooks in TypeScript', 'the compiler is not installed', { hint: 'install the package typescript with vnet-bpf, or write the hook in JavaScript' });
   }
+  ours.add(compiler);
+  const typescript = require(compiler) as typeof TypeScript;
+  for (const ending of ['.ts', '.cts', '.mts']) {
+    node._extensions[ending] = (module, file) => void module._compile(withoutTypes(typescript, readModule(file), file), file);
+  }
+  compiles = true;
+}
+
+/** Only the types are taken away: no tsconfig.json is looked for, and whatever package.json is near, it becomes CommonJS. */
+function withoutTypes(typescript: typeof TypeScript, source: string, fileName: string): string {
+  const { ModuleKind, ModuleResolutionKind, ScriptTarget } = typescript;
+  const { outputText, diagnostics = [] } = typescript.transpileModule(source, {
+    fileName,
+    reportDiagnostics: true,
+    compilerOptions: {
+      module: ModuleKind.CommonJS,
+      moduleResolution: ModuleResolutionKind.Node10,
+      target: ScriptTarget.ES2022,
+      esModuleInterop: true,
+      inlineSourceMap: true,
+      inlineSources: true,
+    },
+  });
+  const [wrong] = diagnostics;
+  if (!wrong) return outputText;
+  const error = new SyntaxError(typescript.flattenDiagnosticMessageText(wrong.messageText, ' '));
+  const { line } = wrong.file?.getLineAndCharacterOfPosition(wrong.start ?? 0) ?? { line: 0 };
+  error.stack = `${String(error)}\n    at ${fileName}:${line + 1}:1`;
+  throw error;
 }

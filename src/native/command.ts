@@ -3,9 +3,7 @@
 import { spawnSync } from 'node:child_process';
 
 import { HINTS, VnetError } from '../errors';
-
-/** sbin is missing from the PATH of ordinary users and of some services. */
-const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/usr/bin:/sbin:/bin`, LC_ALL: 'C' };
+import { systemEnvironment } from './environment';
 
 export interface CommandResult {
   status: number;
@@ -13,10 +11,10 @@ export interface CommandResult {
   stderr: string;
 }
 
-/** Runs a program to its end; a failing status is the caller's to judge. */
-export function tryCommand(program: string, args: readonly string[], input = ''): CommandResult {
+/** Runs a program to its end; a failing status is the caller's to judge. It is looked up in `env`: a program of the system, unless told otherwise. */
+export function tryCommand(program: string, args: readonly string[], env = systemEnvironment()): CommandResult {
   // In a session of its own: a terminal's Ctrl-C is for us, and must not end what we are in the middle of.
-  const options = { env, input, encoding: 'utf8', maxBuffer: 64 << 20, detached: true } as const;
+  const options = { env, input: '', encoding: 'utf8', maxBuffer: 64 << 20, detached: true } as const;
   const result = spawnSync(program, args, options);
   if (result.error) {
     const missing = (result.error as NodeJS.ErrnoException).code === 'ENOENT';
@@ -29,8 +27,8 @@ export function tryCommand(program: string, args: readonly string[], input = '')
 }
 
 /** Runs a program that has to succeed; returns its standard output. */
-export function command(program: string, args: readonly string[], input = ''): string {
-  const { status, stdout, stderr } = tryCommand(program, args, input);
+export function command(program: string, args: readonly string[], env = systemEnvironment()): string {
+  const { status, stdout, stderr } = tryCommand(program, args, env);
   if (status !== 0) {
     const why = stderr.trim().split('\n')[0] ?? '';
     throw new VnetError('COMMAND_FAILED', `${program} ${args.join(' ')}`, why || `exit status ${status}`, { hint: HINTS.doctor });

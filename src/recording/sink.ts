@@ -4,6 +4,8 @@ import * as fs from 'node:fs';
 import * as net from 'node:net';
 
 import { VnetError } from '../errors';
+import { openCallersFifo, openOutput } from '../native/output-file';
+import { NotTrusted } from '../native/trusted';
 
 export interface Sink {
   /** Somebody may be looking: then it is written to now and then, which also tells whether he still does. */
@@ -18,21 +20,30 @@ export class ReaderGone extends Error {}
 
 /** `file` is a path, or `-` for standard output. A pipe must have a reader: opening one waits for it. */
 export function openSink(file: string): Sink {
-  const fd = file === '-' ? 1 : openFile(file);
+  return sinkOf(file === '-' ? 1 : opened(openOutput, file), file);
+}
+
+/** A pipe that whoever called has made. */
+export const openPipeSink = (file: string): Sink => sinkOf(opened(openCallersFifo, file), file);
+
+function sinkOf(fd: number, file: string): Sink {
   const kind = fs.fstatSync(fd);
   return kind.isFIFO() || kind.isSocket() ? new PipeSink(fd) : new FileSink(fd, file);
 }
 
-function openFile(file: string): number {
+function opened(open: (file: string) => number, file: string): number {
   try {
-    return fs.openSync(file, 'w');
+    return open(file);
   } catch (cause) {
     throw failed(file, cause);
   }
 }
 
 const failed = (file: string, cause: unknown): VnetError =>
-  new VnetError('SYSCALL', `recording ${file}`, cause instanceof Error ? cause.message : String(cause), { hint: 'is the directory there, and the disk not full?', cause });
+  new VnetError('SYSCALL', `recording ${file}`, cause instanceof Error ? cause.message : String(cause), {
+    hint: cause instanceof NotTrusted ? 'name a file of your own, in a directory of your own' : 'is the directory there, and the disk not full?',
+    cause,
+  });
 
 class FileSink implements Sink {
   readonly live = false;

@@ -8,6 +8,8 @@ import { spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import * as path from 'node:path';
 
+import { programEnvironment, SYSTEM_PATH } from '../native/environment';
+
 const MAIN = path.join(__dirname, '..', 'cli', 'main.js');
 const SCRIPT = `
 read -r dismissed && exit
@@ -30,11 +32,13 @@ export interface Guardian {
 
 export function guard(netns: string, iface: string): Guardian {
   // A session of its own: Ctrl-C is for the test, not for who cleans up behind it.
-  const child = spawn('sh', ['-c', SCRIPT, 'guardian', process.execPath, MAIN, iface, netns], {
+  const child = spawn('/bin/sh', ['-c', SCRIPT, 'guardian', process.execPath, MAIN, iface, netns], {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
-    env: { ...process.env, NODE_OPTIONS: '' },
+    env: { ...programEnvironment(), PATH: SYSTEM_PATH },
   });
+  // No process, or no descriptor, was free: then this process cleans up, unless it is killed.
+  child.on('error', () => undefined);
   const stdin = child.stdin as unknown as Socket;
   stdin.on('error', () => undefined);
   child.unref();

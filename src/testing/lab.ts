@@ -9,6 +9,7 @@ import { spawnSync } from 'node:child_process';
 import { VnetError } from '../errors';
 import { Netns } from '../link/netns';
 import { command } from '../native/command';
+import { systemEnvironment } from '../native/environment';
 import type { Nic } from '../nic/nic';
 import { Frame } from '../packet/frame';
 import { summaryOf } from '../packet/summary';
@@ -90,7 +91,8 @@ export class Lab implements AsyncDisposable {
 
   /** Runs a program in the namespace to its end; what it printed. Throws if it fails. */
   run(program: string, ...args: string[]): string {
-    return command('nsenter', [`--net=/run/netns/${this.netns}`, '--', program, ...args]);
+    using netns = Netns.named(this.netns);
+    return netns.run(() => command(program, args, process.env));
   }
 
   private receive(): void {
@@ -122,5 +124,5 @@ export class Lab implements AsyncDisposable {
 /** Whether kernel tests can run here; else the reason, for a test's `skip`. */
 export function cannotRun(): string | false {
   if (process.geteuid?.() !== 0) return 'needs root';
-  return spawnSync('ip', ['-V']).status === 0 ? false : 'needs iproute2';
+  return spawnSync('ip', ['-V'], { env: systemEnvironment() }).status === 0 ? false : 'needs iproute2';
 }

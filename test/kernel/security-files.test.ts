@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+/** docs/SECURITY.md, of files that are written for somebody: by Wireshark's extcap through sudo, by -w and --stats. */
+import { spawn } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+import t, { type Test } from 'tap';
+
+import { attachedIn, cannotRun, cli, SLOW } from '../helpers/cli';
+import { hookDirectory } from '../helpers/hook-file';
+import { ok, quietNetns, type Result } from '../helpers/netns';
+import { PLAIN, SOMEBODY } from '../helpers/trap';
+
+t.setTimeout(300_000 * SLOW);
+
+const SECRET = 'root:x:0:0\n';
+
+/** A directory of somebody's, with a file of root's beside it that he would like to be written. */
+function theirs(t: Test): { directory: string; victim: string; at(name: string): string } {
+  const root = hookDirectory(t);
+  fs.chmodSync(root, 0o755);
+  const directory = path.join(root, 'theirs');
+  fs.mkdirSync(directory);
+  fs.chownSync(directory, SOMEBODY, SOMEBODY);
+  const victim = path.join(root, 'victim');
+  fs.writeFileSync(victim, SECRET, { mode: 0o600 });
+  return { directory, victim, at: (name) => path.join(directory, name) };
+}
+
+/** A link, or whatever it is, that is his. */
+const give = (file: string): void => fs.lchownSync(file, SOMEBODY, SOMEBODY);
+
+t.test('W1: extcap writes to a pipe that its caller has made, and to nothing else', { skip: cannotRun }, async (t) => {
+  const nic = attachedIn(t, quietNetns(t));
+  const { directory, victim, at } = theirs(t);
+  const sudo = { SUDO_UID: String(SOMEBODY) };
+  const capture = (fifo: string): Result => cli(['extcap', '--capture', '--extcap-interface', `vnet-bpf-vnet0@${nic.netns}`, '--fifo', fifo], sudo);
+  fs.symlinkSync(victim, at('link'));
+  give(at('link'));
+  ok('mkfifo', [at('foreign')]); // root's own
+  ok('mkfifo', [at('pipe')]);
+  give(at('pipe'));
+  fs.symlinkSync('pipe', at('linked-pipe'));
+  fs.writeFileSync(at('file'), 'text');
+  for (const [name, says] of [['link', /is not a pipe/], ['file', /is not a pipe/], ['foreign', /pipe of somebody else/], ['linked-pipe', /is not a pipe/], ['.', /is not a pipe/], ['none', /ENOENT/]] as const) {
+    t.match(capture(at(name)), { status: 1, stderr: says }, name);
+  }
+  for (const file of [victim, '/dev/null']) t.match(capture(file), { status: 1, stderr: /is not a pipe/ }, file);
+  t.equal(fs.readFileSync(victim, 'utf8'), SECRET, "root's file is as it was");
+  t.same(fs.readdirSync(directory).includes('none'), false, 'nothing was made');
+  t.equal(fs.readFileSync(at('file'), 'utf8'), 'text');
+
+  const reader = spawn('head', ['-c', '4', at('pipe')], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let magic = Buffer.alloc(0);
+  reader.stdout.on('data', (data: Buffer) => (magic = Buffer.concat([magic, data])));
+  const ended = new Promise((resolve) => reader.once('close', resolve));
+  t.equal(capture(at('pipe')).status, 0, 'his own pipe is written to, until he goes');
+  await ended;
+  t.equal(magic.toString('hex'), '0a0d0d0a', 'a pcapng file');
+});
+
+t.test('W2, W3: --install follows no links of others, and overwrites nothing that it has not made', { skip: cannotRun }, async (t) => {
+  const { directory, victim, at } = theirs(t);
+  const mine = hookDirectory(t);
+  const install = (...args: string[]): Result => cli(['extcap', '--install', ...args]);
+  t.match(install(directory), { status: 1, stderr: /theirs does not belong to root/ }, "W2: somebody else's directory");
+  fs.symlinkSync(mine, at('link'));
+  give(at('link'));
+  t.match(install(at('link')), { status: 1, stderr: /theirs does not belong to root/ }, 'W2: his link to a directory of root\'s');
+  t.same(fs.readdirSync(mine), []);
+  const home = cli(['extcap', '--install'], { HOME: directory, XDG_CONFIG_HOME: '' });
+  t.match(home, { status: 1, stderr: /theirs does not belong to root/ }, 'W2: his home');
+  t.notOk(fs.existsSync(at('.config')), 'nothing was made there');
+
+  fs.symlinkSync(victim, path.join(mine, 'vnet-bpf'));
+  t.match(install(mine), { status: 1, stderr: /was not made by this command/ }, 'W3: a link in its place');
+  fs.rmSync(path.join(mine, 'vnet-bpf'));
+  fs.writeFileSync(path.join(mine, 'vnet-bpf'), 'a program');
+  t.match(install(mine), { status: 1, stderr: /was not made by this command/ }, 'W3: another program');
+  t.equal(fs.readFileSync(path.join(mine, 'vnet-bpf'), 'utf8'), 'a program');
+  fs.rmSync(path.join(mine, 'vnet-bpf'));
+  for (const times of ['once', 'again']) t.equal(install(mine).status, 0, times);
+  t.same(fs.readdirSync(mine), ['vnet-bpf'], 'one file');
+  t.equal(fs.statSync(path.join(mine, 'vnet-bpf')).mode & 0o777, 0o755);
+  t.equal(fs.readFileSync(victim, 'utf8'), SECRET);
+});
+
+t.test('W4: a rule in sudoers for what Wireshark asks does not allow --install', { skip: cannotRun }, async (t) => {
+  const mine = hookDirectory(t);
+  for (const args of [['--extcap-interfaces'], ['--extcap-interface', 'x'], ['--extcap-interface=x', '--extcap-config'], ['--capture', '--fifo', 'x'], ['--extcap-version=4.2'], ['--extcap-capture-filter', 'x']]) {
+    t.match(cli(['extcap', ...args, '--install', mine]), { status: 2, stderr: /--install: goes with no option of Wireshark/ }, args.join(' '));
+  }
+  t.same(fs.readdirSync(mine), []);
+});
+
+t.test('R8: record -w and run --stats write where their user says, and nobody else', { skip: cannotRun }, async (t) => {
+  const nic = attachedIn(t, quietNetns(t));
+  const { directory, victim, at } = theirs(t);
+  const commands: ((file: string) => Result)[] = [
+    (file) => cli(['record', nic.iface, '--netns', nic.netns, '-w', file, '--duration', '0.1']),
+    (file) => cli(['run', '--stats', file, '--', '/bin/true']),
+  ];
+  fs.chmodSync(directory, 0o1777);
+  fs.symlinkSync(victim, at('link'));
+  give(at('link'));
+  fs.symlinkSync(path.dirname(victim), at('way'));
+  give(at('way'));
+  fs.symlinkSync('link', at('through')); // root's own, to his
+  fs.writeFileSync(at('waiting'), '', { mode: 0o666 }); // made by him, to read what root will write
+  give(at('waiting'));
+  fs.linkSync(victim, at('name'));
+  const mine = path.join(hookDirectory(t), 'mine');
+  for (const [which, write] of commands.entries()) {
+    for (const name of ['link', 'way/victim', 'through', 'waiting', 'name']) t.match(write(at(name)), { status: which === 0 ? 1 : 2, stderr: /somebody else|does not belong to root|other names/ }, name);
+    t.equal(fs.readFileSync(victim, 'utf8'), SECRET, "root's file is as it was");
+    t.equal(fs.statSync(at('waiting')).size, 0);
+    for (const times of ['made', 'written anew']) {
+      t.equal(write(mine).status, 0, times);
+      t.equal(fs.statSync(mine).mode & 0o777, 0o600, 'for its owner alone');
+    }
+    t.equal(write(at(`new${which}`)).status, 0, 'a new file where others can write, too');
+    t.equal(fs.statSync(at(`new${which}`)).uid, 0);
+    t.equal(write('/dev/null').status, 0, 'a device');
+    fs.rmSync(mine);
+  }
+  const piped = ok('sh', ['-c', '"$@" run --json --stats /dev/stdout -- /bin/true | cat', 'sh', ...PLAIN]);
+  t.match(piped, /"interface": "vnet0"/, 'standard output by its name');
+});
