@@ -17,7 +17,7 @@ export async function demoCommand(): Promise<void> {
   } finally {
     await box.close();
   }
-  print(`\nAll steps hold, in ${((Date.now() - start) / 1000).toFixed(1)} s. Next: vnet-bpf attach vnet0, and README.md.`);
+  print('', `All steps hold, in ${((Date.now() - start) / 1000).toFixed(1)} s. Next: vnet-bpf attach vnet0, and README.md.`);
 }
 
 async function show(box: Sandbox): Promise<void> {

@@ -65,5 +65,5 @@ export function listCommand(args: { json: boolean }): void {
     entry.addresses.join(' ') || '-',
     entry.hook ?? '-',
   ]);
-  print(table([['INTERFACE', 'NETNS', 'STATE', 'PID', 'BACKEND', 'RING', 'LOOPED ADDRESSES', 'HOOK'], ...rows]));
+  print(...table([['INTERFACE', 'NETNS', 'STATE', 'PID', 'BACKEND', 'RING', 'LOOPED ADDRESSES', 'HOOK'], ...rows]));
 }

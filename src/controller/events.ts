@@ -6,6 +6,8 @@
  */
 import * as fs from 'node:fs';
 
+import { printable } from '../printable';
+
 const KMSG_INFO = '<6>';
 /** The log of an interface is cut in half when it has grown to this. */
 const LOG_BYTES_MAX = 1 << 20;
@@ -22,7 +24,8 @@ export class EventLog implements Disposable {
   }
 
   /** Writes one line to both logs. */
-  write(text: string): void {
+  write(message: string): void {
+    const text = printable(message);
     if (this.kmsg >= 0) {
       try {
         fs.writeSync(this.kmsg, `${KMSG_INFO}VNET: ${text}\n`);
