@@ -209,7 +209,7 @@ setup-vm:
 
 pack: setup-build ## make vnet-bpf-VERSION.tgz, for npm i -g: whoever installs it needs neither make nor a compiler
 	@$(MAKE) --no-print-directory compile
-	@npm pack --silent --pack-destination dist
+	@src/setup/pack.sh dist
 
 deb: setup-build ## make vnet-bpf_VERSION_ARCHITECTURE.deb of the same, with the unit, the manual and completion
 	@$(MAKE) --no-print-directory compile

@@ -6,19 +6,20 @@ import type { Controller } from '../controller/controller';
 import { requirePrivileges } from '../controller/privileges';
 import { parseListenAddress } from '../metrics/address';
 import { notifyService } from '../native/service-notify';
+import { printable } from '../printable';
 import { named } from '../state/named';
 import type { Attachment } from '../state/store';
 import { toOptions, type AttachArguments } from './attach-arguments';
 import { startInBackground } from './background';
 import { inBackground, reportReady } from './in-background';
 import { describeAttachment } from './list';
-import { jsonText, print, printSteps, reportError } from './output';
+import { jsonText, printMade, printSteps, reportError } from './output';
 
 export async function attachCommand(args: AttachArguments): Promise<void> {
   const options = toOptions(args);
   const metricsAt = args.metrics === undefined ? null : parseListenAddress(args.metrics);
   if (args.dryRun) return printSteps([...new Set(args.iface.flatMap((name) => attachSteps(name, options)))], args.json);
-  if (args.daemon && !inBackground()) return print(await startInBackground());
+  if (args.daemon && !inBackground()) return printMade(await startInBackground());
   requirePrivileges();
   // Signals count from the start: what a half-done attach has made is removed by its end.
   const signalled = new Promise<void>((resolve) => {
@@ -28,10 +29,10 @@ export async function attachCommand(args: AttachArguments): Promise<void> {
   await attachAll(args.iface, options, metricsAt, controllers);
   try {
     const detached = Promise.all(controllers.map(untilDetached));
-    await notifyService('READY=1', `STATUS=${args.iface.join(', ')} loops`);
+    await notifyService('READY=1', `STATUS=${printable(args.iface.join(', '))} loops`);
     const output = ready(args, controllers.map(({ attachment }) => attachment));
     if (inBackground()) reportReady(output);
-    else print(output);
+    else printMade(output);
     await Promise.race([signalled, detached]);
   } finally {
     // A service manager that does not hear of it sees the process end.
@@ -57,10 +58,11 @@ function ready(args: AttachArguments, attachments: readonly Attachment[]): strin
     const documents = attachments.map(describeAttachment);
     return jsonText(documents.length === 1 ? documents[0] : documents);
   }
+  // The command that waits for the background prints it as it is.
   const lines = attachments.map(({ iface, netns, pid }) => {
     const how = args.daemon ? `by process ${pid}; vnet-bpf detach ${iface}${netns.name === null ? '' : ` --netns ${netns.name}`} ends it` : 'until Ctrl-C';
     return `${named(iface, netns.name)} loops, ${how}`;
   });
   const url = attachments[0]?.metrics ?? null;
-  return [...lines, ...(url === null ? [] : [`metrics at ${url}`])].join('\n');
+  return [...lines, ...(url === null ? [] : [`metrics at ${url}`])].map(printable).join('\n');
 }

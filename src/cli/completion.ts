@@ -4,10 +4,10 @@ import { bashScript } from '../completion/bash';
 import { fishScript } from '../completion/fish';
 import { zshScript } from '../completion/zsh';
 import { declaredCommands, GLOBAL_OPTIONS } from './declarations';
-import { print } from './output';
+import { printMade } from './output';
 
 const SCRIPTS = { bash: bashScript, fish: fishScript, zsh: zshScript };
 
 export function completionCommand({ shell }: { shell: keyof typeof SCRIPTS }): void {
-  print(SCRIPTS[shell](declaredCommands(), GLOBAL_OPTIONS).trimEnd());
+  printMade(SCRIPTS[shell](declaredCommands(), GLOBAL_OPTIONS).trimEnd());
 }

@@ -18,7 +18,7 @@ export async function demoCommand(): Promise<void> {
   } finally {
     await box.close();
   }
-  print(`\nAll steps hold, in ${((clock.now() - start) / 1000).toFixed(1)} s. Next: vnet-bpf attach vnet0, and README.md.`);
+  print('', `All steps hold, in ${((clock.now() - start) / 1000).toFixed(1)} s. Next: vnet-bpf attach vnet0, and README.md.`);
 }
 
 async function show(box: Sandbox): Promise<void> {

@@ -16,17 +16,17 @@ export function doctorCommand(args: { json: boolean }): void {
   const checks = groups.flatMap((group) => group.checks.map((check) => ({ group: group.name, ...check })));
   const ok = checks.every(({ status }) => status !== 'fail');
   if (args.json) printJson({ ok, checks } satisfies DoctorReport);
-  else print(`${asTree(groups)}\n\n${summary(checks)}`);
+  else print(...asTree(groups), '', summary(checks));
   if (!ok) process.exitCode = 1;
 }
 
-function asTree(groups: readonly Group[]): string {
+function asTree(groups: readonly Group[]): string[] {
   const width = Math.max(...groups.flatMap(({ checks }) => checks.map(({ name }) => name.length)));
-  const line = ({ name, status, found, mend }: Check): string => {
-    const mends = mend === null ? '' : `\n${' '.repeat(10 + width)}mend: ${mend}`;
-    return `  ${status.padEnd(4)}  ${name.padEnd(width)}  ${found}${mends}`;
+  const lines = ({ name, status, found, mend }: Check): string[] => {
+    const mends = mend === null ? [] : [`${' '.repeat(10 + width)}mend: ${mend}`];
+    return [`  ${status.padEnd(4)}  ${name.padEnd(width)}  ${found}`, ...mends];
   };
-  return groups.map(({ name, checks }) => [name, ...checks.map(line)].join('\n')).join('\n');
+  return groups.flatMap(({ name, checks }) => [name, ...checks.flatMap(lines)]);
 }
 
 function summary(checks: readonly Check[]): string {

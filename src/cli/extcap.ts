@@ -5,6 +5,7 @@
  */
 import { requirePrivileges } from '../controller/privileges';
 import { usageError, VnetError } from '../errors';
+import { printable } from '../printable';
 import { openPipeSink } from '../recording/sink';
 import { named } from '../state/named';
 import { allAttachments, isControlled, type Attachment } from '../state/store';
@@ -39,14 +40,17 @@ export async function extcapCommand(args: ExtcapArguments): Promise<void> {
 const NO_FILTERS = 'vnet-bpf has no capture filters; use a display filter';
 
 /** As it is chosen in Wireshark, and by `tshark -i`: a name that no interface of the machine has. */
-const nameOf = ({ iface, netns }: Attachment): string => `${PROGRAM}-${iface}${netns.name === null ? '' : `@${netns.name}`}`;
+const nameOf = ({ iface, netns }: Attachment): string => inBraces(`${PROGRAM}-${iface}${netns.name === null ? '' : `@${netns.name}`}`);
+
+/** What ends a value of such a sentence, or its line, is shown instead. */
+const inBraces = (text: string): string => printable(text).replace(/[{}]/g, (brace) => `\\x${brace.charCodeAt(0).toString(16)}`);
 
 /** Without root nothing can be seen, and nothing is listed: Wireshark asks each time that it starts. */
 const running = (): Attachment[] => (process.geteuid?.() === 0 ? allAttachments().filter(isControlled) : []);
 
 function listInterfaces(): void {
   print(`extcap {version=${version}}{display=vnet-bpf}`);
-  for (const attachment of running()) print(`interface {value=${nameOf(attachment)}}{display=What vnet-bpf does to ${named(attachment.iface, attachment.netns.name)}}`);
+  for (const attachment of running()) print(`interface {value=${nameOf(attachment)}}{display=What vnet-bpf does to ${inBraces(named(attachment.iface, attachment.netns.name))}}`);
 }
 
 function listOptions(): void {

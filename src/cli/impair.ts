@@ -25,7 +25,7 @@ export async function impairCommand(args: ImpairArguments): Promise<void> {
   if (args.show) return show(attachment, present, args.json);
   if (args.dryRun) {
     const commands = netemCommands(end, present !== null, words);
-    return commands.forEach(print);
+    return print(...commands);
   }
   using client = await ControlClient.connect(controlSocket(attachment.id));
   await client.ask({ order: 'impair', words });

@@ -88,5 +88,5 @@ export function listCommand(args: { json: boolean }): void {
     entry.hook ?? '-',
   ]);
   const brokenRows = broken.map((entry) => [entry.interface, entry.netns ?? '-', entry.state, '-', '-', '-', '-', entry.error]);
-  print(table([['INTERFACE', 'NETNS', 'STATE', 'PID', 'BACKEND', 'RING', 'LOOPED ADDRESSES', 'HOOK'], ...rows, ...brokenRows]));
+  print(...table([['INTERFACE', 'NETNS', 'STATE', 'PID', 'BACKEND', 'RING', 'LOOPED ADDRESSES', 'HOOK'], ...rows, ...brokenRows]));
 }

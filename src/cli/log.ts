@@ -23,7 +23,7 @@ export async function logCommand(args: LogArguments): Promise<void> {
   const shown = new Map<string, number>();
   for (;;) {
     const lines = inTurn(files.map((file) => linesSince(file, shown)));
-    if (lines.length > 0) print(lines.join('\n'));
+    if (lines.length > 0) print(...lines);
     if (!args.follow || !files.some((file) => fs.existsSync(file))) return;
     await new Promise((resolve) => setTimeout(resolve, FOLLOW_MS));
   }

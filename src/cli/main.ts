@@ -25,7 +25,7 @@ const output = () => require('./output') as typeof import('./output');
 if (command === 'attach' && inBackground().wantsBackground(args)) {
   background()
     .startInBackground()
-    .then((text) => output().print(text))
+    .then((text) => output().printMade(text))
     .catch((error) => output().fail(error))
     .finally(() => process.exit());
 } else {

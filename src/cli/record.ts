@@ -8,7 +8,7 @@ import { Recorder, type Recorded, type RecorderOptions } from '../recording/reco
 import { openSink, ReaderGone, type Sink } from '../recording/sink';
 import type { Attachment } from '../state/store';
 import { MAX_SNAPLEN, MIN_SNAPLEN, type RecordArguments } from './record-arguments';
-import { print } from './output';
+import { print, printNotice } from './output';
 import { checkSelection, secondsOf } from './selection';
 
 export const { version } = require('../../package.json') as { version: string };
@@ -23,7 +23,7 @@ export async function recordCommand(args: RecordArguments): Promise<void> {
   const { frames, missed } = await record(attachment, () => openSink(args.write), options, seconds);
   const where = args.write === '-' ? '' : ` in ${args.write}`;
   const line = `${frames} frames of ${attachment.iface}${where}${missed === 0 ? '' : `, ${missed} missed: a larger --buffer may help`}`;
-  if (args.write === '-') process.stderr.write(`${line}\n`);
+  if (args.write === '-') printNotice(line);
   else print(line);
   process.exit(); // a pipe whose reader is slow must not keep it
 }

@@ -4,11 +4,10 @@ import { openAttachmentNetns } from '../controller/teardown';
 import { requireAttachment } from '../controller/find-attachment';
 import { requirePrivileges } from '../controller/privileges';
 import { VnetError } from '../errors';
-import { virtioNetHeaderOf } from '../recording/virtio-net-header';
 import { framesOf, openCapture } from '../replay/capture-file';
-import type { CapturedFrame } from '../replay/captured-frame';
 import { FrameSender } from '../replay/frame-sender';
 import { Pace } from '../replay/pace';
+import { Replay } from '../replay/replay';
 import { print } from './output';
 import type { ReplayArguments } from './record-arguments';
 import { checkSelection } from './selection';
@@ -33,40 +32,6 @@ export async function replayCommand({ file, into, netns: name, timing }: ReplayA
   if (replay.cut > 0) throw new VnetError('STATE', `${replay.cut} frames of ${file}`, 'are not there whole and were not sent', { hint: 'record or capture without a --snaplen' });
   const wrong = [...sender.refused].filter(([error]) => error !== 'ENOBUFS').map(([error, count]) => `${count} with ${error}`);
   if (wrong.length > 0) throw new VnetError('SYSCALL', `frames of ${file}`, `the kernel did not take ${wrong.join(', ')}`, { hint: `EMSGSIZE: ip link set ${into} mtu 9000; EINVAL: they are no Ethernet frames` });
-}
-
-class Replay {
-  /** Frames of which the file has only a part. */
-  cut = 0;
-
-  constructor(
-    private readonly sender: FrameSender,
-    private readonly pace: Pace | null,
-  ) {}
-
-  async send(frames: Iterable<CapturedFrame>): Promise<void> {
-    for (const { time, length, bytes, comments } of frames) {
-      if (bytes.length < length || length > FrameSender.MAX_BYTES) {
-        this.cut++;
-        continue;
-      }
-      const wait = this.pace?.dueIn(time) ?? 0;
-      if (wait > 0) {
-        this.sender.flush();
-        await this.pace?.wait(wait);
-      }
-      this.sender.add(bytes, headerOf(comments));
-    }
-    this.sender.flush();
-  }
-}
-
-function headerOf(comments: readonly string[]): Uint8Array | null {
-  for (const comment of comments) {
-    const header = virtioNetHeaderOf(comment);
-    if (header) return header;
-  }
-  return null;
 }
 
 function report({ sent, refused }: FrameSender, into: string, seconds: number): string {

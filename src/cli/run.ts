@@ -14,10 +14,10 @@ import { openOutput } from '../native/output-file';
 import type { Nic } from '../nic/nic';
 import { Throwaway, type ThrowawayOptions } from '../testing/throwaway';
 import { parseAddresses } from './attach-arguments';
-import { jsonText, reportError } from './output';
+import { jsonText, printNotice, reportError } from './output';
 import type { RunArguments } from './run-arguments';
 import { SignalRelay, statusOf } from './signals';
-import { asText } from './stats';
+import { asLines } from './stats';
 
 /** Of namespaces, for who sees one in `ip netns list`. */
 const PREFIX = 'vnet-run-';
@@ -42,7 +42,10 @@ export async function runCommand(args: RunArguments, command: readonly string[])
     if (args.impair !== undefined) await network.nic.impair(args.impair);
     await nextTurn(); // a signal that came meanwhile is heard now
     status = signals.early ? statusOf(signals.early) : await runIn(network, command, signals);
-    if (!signals.early) fs.writeSync(report, (args.json ? jsonText : asText)(await statsAtRest(network.nic)) + '\n');
+    if (!signals.early) {
+      const stats = await statsAtRest(network.nic);
+      fs.writeSync(report, (args.json ? jsonText(stats) : asLines(stats).join('\n')) + '\n');
+    }
   } catch (error) {
     if (!(error instanceof CannotExecute)) throw error;
     reportError(error, false);
@@ -93,7 +96,7 @@ function startCommand(program: string, args: readonly string[]): ChildProcess {
 /** Runs the command to its end; the status that a shell would have for it. */
 async function runIn({ netns: name, nic }: Throwaway, [program = '', ...args]: readonly string[], signals: SignalRelay): Promise<number> {
   nic.on('error', (error) => void reportError(error, false));
-  nic.on('hookError', (text) => void process.stderr.write(`vnet-bpf: ${text}\n`));
+  nic.on('hookError', (text) => printNotice(`vnet-bpf: ${text}`));
   if (program === '') throw new CannotExecute('""', Object.assign(new Error(), { code: 'ENOENT' }));
   using netns = Netns.named(name);
   // Not through `ip netns exec`, which would hide /sys/fs/bpf from it.

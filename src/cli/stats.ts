@@ -4,7 +4,8 @@ import { requirePrivileges } from '../controller/privileges';
 import { law, type Stats } from '../datapath/stats';
 import { usageError, VnetError } from '../errors';
 import { readingOf } from '../metrics/readings';
-import { bytes, print, printJson, table } from './output';
+import { printable } from '../printable';
+import { bytes, print, printJson, printMade, table } from './output';
 import { checkSelection, readIfWhole, reportBroken, secondsOf, selected, type Read } from './selection';
 
 interface StatsArguments {
@@ -26,8 +27,9 @@ export async function statsCommand(args: StatsArguments): Promise<void> {
     reportBroken(args);
     const readings = read.map(({ stats }) => stats);
     if (args.json) printJson(args.iface === undefined ? readings : readings[0]);
-    else if (args.prometheus) await printMetrics(read);
-    else print(readings.map(asText).join('\n\n') || 'nothing is attached; vnet-bpf attach vnet0 does it');
+    else if (args.prometheus) printMetrics(read);
+    else if (readings.length === 0) print('nothing is attached; vnet-bpf attach vnet0 does it');
+    else print(...readings.flatMap((stats, i) => (i === 0 ? asLines(stats) : ['', ...asLines(stats)])));
     if (args.check) readings.forEach(requireBalance);
     if (watchMs === 0) return;
     await new Promise((resolve) => setTimeout(resolve, watchMs));
@@ -35,9 +37,9 @@ export async function statsCommand(args: StatsArguments): Promise<void> {
   }
 }
 
-async function printMetrics(read: readonly Read[]): Promise<void> {
+function printMetrics(read: readonly Read[]): void {
   const { metricsText } = require('../controller/serve-metrics') as typeof import('../controller/serve-metrics');
-  print((await metricsText(read.map(({ attachment, stats }) => readingOf(attachment, stats)))).trimEnd());
+  printMade(metricsText(read.map(({ attachment, stats }) => readingOf(attachment, stats))).trimEnd());
 }
 
 function requireBalance(stats: Stats): void {
@@ -52,7 +54,7 @@ function requireBalance(stats: Stats): void {
 }
 
 /** The readable form: what went in, what came out, and why the rest did not. */
-export function asText(stats: Stats): string {
+export function asLines(stats: Stats): string[] {
   const { queue, held, refused, hooks, impair, poll } = stats;
   const sums = law(stats);
   const reasons = Object.entries(refused).filter(([, count]) => count > 0);
@@ -70,5 +72,5 @@ export function asText(stats: Stats): string {
     ['poll', `${poll.polls} polls`, `${poll.budgetExhausted} used the budget up`, `${poll.sleeps} sleeps, ${poll.wakeups} wake-ups`],
     ['law', `${sums.in} in`, `${sums.out} out`, sums.balanced ? 'balanced' : 'frames in flight, or lost'],
   ];
-  return `${stats.interface}${where}: ${stats.state}, ${stats.backend} through ${stats.attach}, process ${stats.pid}\n${table(rows.map((row) => ['  ' + row[0], ...row.slice(1)]))}`;
+  return [`${printable(stats.interface + where)}: ${stats.state}, ${stats.backend} through ${stats.attach}, process ${stats.pid}`, ...table(rows.map((row) => ['  ' + row[0], ...row.slice(1)]))];
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The live screen of `top`: loaded only where there is a terminal, for the library's sake. */
+/** The live screen of `top`: loaded only where there is a terminal. */
 import { Board, type Change, type Look, type Row } from '../top/board';
 import { screen } from '../top/screen';
 import { sorted } from '../top/sort';

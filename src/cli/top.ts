@@ -25,7 +25,7 @@ export async function topCommand(args: TopArguments): Promise<void> {
   for (;;) {
     const { rows, changes } = board.update(look(), performance.now());
     const lines = plainLines(rows, changes);
-    if (lines.length > 0) print(lines.join('\n'));
+    if (lines.length > 0) print(...lines);
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
   }
 }

@@ -7,6 +7,7 @@
 import * as fs from 'node:fs';
 
 import { clock } from '../native/clock';
+import { printable } from '../printable';
 import { LogFile } from '../state/log-file';
 
 const KMSG_INFO = '<6>';
@@ -25,7 +26,8 @@ export class EventLog implements Disposable {
   }
 
   /** Writes one line to both logs. Throws nothing. */
-  write(text: string): void {
+  write(message: string): void {
+    const text = printable(message);
     if (this.kmsg >= 0) {
       try {
         fs.writeSync(this.kmsg, `${KMSG_INFO}VNET: ${text}\n`);

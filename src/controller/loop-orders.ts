@@ -1,18 +1,36 @@
 // SPDX-License-Identifier: MIT
 /** What other processes may ask of a running loop: another hook, and what the debugger needs. Frames are in base64. */
+import * as path from 'node:path';
+
 import { usageError, VnetError } from '../errors';
-import { wrongFrame, type OnHookError } from '../hooks/contract';
+import { wrongFrame } from '../hooks/contract';
 import { checkedWords } from '../impair/words';
 import type { ControlSession, Order, OrderHandler } from './control-socket';
 import type { Controller } from './controller';
+import type { HookChoice } from './polling';
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
 
+const wrongArgument = (name: string, why: string): VnetError => usageError(`argument "${name}" of an order`, why, 'the command of the same name gives it rightly');
+
+/** Base64 of a frame. */
 function frameOf(text: unknown): Uint8Array {
-  const frame = Buffer.from(String(text), 'base64');
+  if (typeof text !== 'string') throw wrongArgument('frame', 'is no text');
+  const frame = Buffer.from(text, 'base64');
   const wrong = wrongFrame(frame);
   if (wrong !== null) throw usageError('a frame', wrong, 'a frame begins with its Ethernet header, of 14 bytes');
   return frame;
+}
+
+function hookOf(file: unknown, onError: unknown): HookChoice {
+  if (typeof file !== 'string' || !path.isAbsolute(file) || file.includes('\0')) throw wrongArgument('file', 'is not the whole path of a file');
+  if (onError !== 'pass' && onError !== 'drop' && onError !== 'detach') throw wrongArgument('onError', 'is neither pass, drop nor detach');
+  return { file, onError };
+}
+
+function textsOf(words: unknown): string[] {
+  if (!Array.isArray(words)) throw wrongArgument('words', 'is no list');
+  return words.map(String);
 }
 
 export function loopOrders(controller: Controller): Readonly<Record<string, OrderHandler>> {
@@ -38,8 +56,8 @@ export function loopOrders(controller: Controller): Readonly<Record<string, Orde
   };
 
   return {
-    hook: ({ file, onError }) => controller.useHook(file === null ? null : { file: file as string, onError: onError as OnHookError }),
-    impair: ({ words }) => controller.impair(words === null ? null : checkedWords((words as unknown[]).map(String))),
+    hook: ({ file, onError }) => controller.useHook(file === null ? null : hookOf(file, onError)),
+    impair: ({ words }) => controller.impair(words === null ? null : checkedWords(textsOf(words))),
     inject: ({ frame }) => controller.loop.inject(frameOf(frame)),
     pause,
     peek: async (_order, session) => {
@@ -49,7 +67,8 @@ export function loopOrders(controller: Controller): Readonly<Record<string, Orde
     },
     step: async ({ verdict, frame }, session) => {
       stepping(session);
-      await controller.loop.step(verdict === 'replace' ? frameOf(frame) : verdict === 'drop' ? 'drop' : 'pass');
+      if (verdict !== 'replace' && verdict !== 'drop' && verdict !== 'pass') throw wrongArgument('verdict', 'is neither pass, drop nor replace');
+      await controller.loop.step(verdict === 'replace' ? frameOf(frame) : verdict);
     },
     resume: (_order, session) => resume(session),
   };

@@ -52,7 +52,8 @@ export class RecorderOrders {
   }
 }
 
+/** A whole number that the kernel's 32 bits hold. */
 function count(value: unknown): number {
-  if (typeof value === 'number' && Number.isInteger(value) && value > 0) return value;
+  if (typeof value === 'number' && Number.isInteger(value) && value > 0 && value <= 0x7fffffff) return value;
   throw usageError('a recording', 'the order lacks a number', 'vnet-bpf record gives it');
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `stats --prometheus` and `attach --metrics`: loaded only when they are asked for, for the client's sake. */
+/** `stats --prometheus` and `attach --metrics`: loaded only when they are asked for. */
 import type { ListenAddress } from '../metrics/address';
 import { CONTENT_TYPE, prometheusText } from '../metrics/prometheus';
 import { readings } from '../metrics/readings';
@@ -9,7 +9,7 @@ import type { Controller } from './controller';
 
 const { version } = require('../../package.json') as { version: string };
 
-export const metricsText = (of: readonly Reading[]): Promise<string> => prometheusText(of, version);
+export const metricsText = (of: readonly Reading[]): string => prometheusText(of, version);
 
 /** Serves the interfaces of this process: whatever is in the list when it is asked. */
 export function serveMetrics(address: ListenAddress, controllers: readonly Controller[]): Promise<MetricsServer> {

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
 /** What the audience sees: a sentence before each step, the commands, their output, what it proves. */
-import { print } from '../cli/output';
+import { print, printMade } from '../cli/output';
 import { VnetError } from '../errors';
+import { printable } from '../printable';
 
 const WIDTH = 92;
-const bold = (text: string): string => (process.stdout.isTTY && !process.env['NO_COLOR'] ? `\x1b[1m${text}\x1b[0m` : text);
+const bold = (text: string): string => (process.stdout.isTTY && !process.env['NO_COLOR'] ? `\x1b[1m${printable(text)}\x1b[0m` : printable(text));
 
 let step = 0;
 
 /** Begins a step. */
 export function title(text: string): void {
-  print(`\n${bold(`${++step}. ${text}`)}`);
+  printMade(`\n${bold(`${++step}. ${text}`)}`);
 }
 
 /** Says what happens and why it matters. */
@@ -24,7 +25,7 @@ export function say(text: string): void {
     }
     line += line === '' ? word : ` ${word}`;
   }
-  print(`   ${[...lines, line].join('\n   ')}`);
+  print(...[...lines, line].map((each) => `   ${each}`));
 }
 
 export function showCommand(line: string): void {
@@ -39,5 +40,5 @@ export function showOutput(text: string): void {
 /** Goes on if `holds`; otherwise the demo has failed. */
 export function proves(holds: boolean, claim: string, otherwise: string): void {
   if (!holds) throw new VnetError('STATE', 'demo', `this does not hold: ${claim} (${otherwise})`, { hint: 'vnet-bpf doctor looks for the cause' });
-  print(`   ${bold('=>')} ${claim}`);
+  printMade(`   ${bold('=>')} ${printable(claim)}`);
 }

@@ -1,32 +1,25 @@
 // SPDX-License-Identifier: MIT
-/** The Prometheus text format. The client is loaded with this module, so only where metrics are asked for. */
-import { Counter, Gauge, Registry } from 'prom-client';
-
+/** The Prometheus text format, version 0.0.4. */
+import { printable } from '../printable';
 import { INFO, METRICS, STATE } from './definitions';
-import { samples, type Reading } from './samples';
+import { samples, type Reading, type Sample } from './samples';
 
-export const CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
+export const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
-/** The labels of each metric by its name; a client has to be told before. */
-function labelsOf(name: string): string[] {
-  const who = ['interface', 'netns'];
-  if (name === INFO.name) return [...who, 'version', 'backend', 'attach'];
-  if (name === STATE.name) return [...who, 'state'];
-  const byReason = name === METRICS.refused.name || Object.values(METRICS).some((metric) => metric.name === name && metric.reason !== undefined);
-  return byReason ? [...who, 'reason'] : who;
+/** What a terminal would obey is made visible first; then the format's own escapes. */
+const escaped = (value: string): string => printable(value).replace(/[\\"]/g, '\\$&');
+
+function line({ metric, labels, value }: Sample): string {
+  const pairs = Object.entries(labels).map(([name, text]) => `${name}="${escaped(text)}"`);
+  return `${metric.name}{${pairs.join()}} ${value}`;
 }
 
-/** Readings are absolute, and a counter of the client can only be added to: each text has a registry of its own. */
-export function prometheusText(readings: readonly Reading[], version: string): Promise<string> {
-  const registry = new Registry();
-  const known = new Map<string, Counter | Gauge>();
+/** Each metric with its head, whether or not there are samples of it. */
+export function prometheusText(readings: readonly Reading[], version: string): string {
+  const blocks = new Map<string, string[]>();
   for (const { name, help, kind } of [INFO, STATE, ...Object.values(METRICS)]) {
-    if (known.has(name)) continue;
-    const configuration = { name, help, labelNames: labelsOf(name), registers: [registry] };
-    known.set(name, kind === 'counter' ? new Counter(configuration) : new Gauge(configuration));
+    if (!blocks.has(name)) blocks.set(name, [`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`]);
   }
-  for (const reading of readings) {
-    for (const { metric, labels, value } of samples(reading, version)) known.get(metric.name)?.inc(labels, value);
-  }
-  return registry.metrics();
+  for (const sample of readings.flatMap((reading) => samples(reading, version))) blocks.get(sample.metric.name)?.push(line(sample));
+  return [...blocks.values()].map((lines) => `${lines.join('\n')}\n`).join('\n');
 }

@@ -3,16 +3,20 @@
 import * as http from 'node:http';
 import type { AddressInfo } from 'node:net';
 
+import { Connections } from '../connections';
 import { VnetError } from '../errors';
-import { addressText, type ListenAddress } from './address';
+import { printable } from '../printable';
+import { addressText, isNamedBy, type ListenAddress } from './address';
 
 /** What is answered: called for each request. */
-export type MetricsSource = () => Promise<string>;
+export type MetricsSource = () => string | Promise<string>;
 
 /** More than the scrapers of one machine need; a flood of others is not to take all descriptors of the controller. */
-const CONNECTIONS_MAX = 16;
-/** Who connects and says nothing has to go by then. */
-const REQUEST_MS = 10_000;
+const CONNECTIONS_MAX = 64;
+/** A connection serves one request, and all of it has to be over by then: saying what is wanted, and reading the answer. */
+const DEADLINE_MS = 10_000;
+/** A scraper sends some hundred bytes. */
+const HEADER_BYTES_MAX = 8192;
 
 export class MetricsServer implements Disposable {
   private constructor(
@@ -21,13 +25,16 @@ export class MetricsServer implements Disposable {
   ) {}
 
   /** Does not keep the process alive. Throws a VnetError that says why nobody can listen there. */
-  static async listen(address: ListenAddress, contentType: string, source: MetricsSource): Promise<MetricsServer> {
-    const server = http.createServer({ requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS }, (request, response) => void answer(request, response, contentType, source));
-    server.maxConnections = CONNECTIONS_MAX;
+  static async listen(address: ListenAddress, contentType: string, source: MetricsSource, { deadlineMs = DEADLINE_MS } = {}): Promise<MetricsServer> {
+    // Node's own time-outs are looked at every 30 s, and a slow reader meets none of them.
+    const server = http.createServer({ requestTimeout: 0, headersTimeout: 0, maxHeaderSize: HEADER_BYTES_MAX });
+    const connections = new Connections(CONNECTIONS_MAX, deadlineMs);
+    const handle = (request: http.IncomingMessage, response: http.ServerResponse): void => void answer(request, response, address, contentType, source);
+    server.on('connection', (socket) => connections.add(socket)).on('request', handle).on('checkContinue', handle);
     server.unref();
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error: NodeJS.ErrnoException) => reject(cannotListen(address, error)));
-      server.listen({ ...address, ipv6Only: true }, resolve);
+      server.listen({ host: address.host, port: address.port, ipv6Only: true }, resolve);
     });
     // A connection that could not be accepted, for want of descriptors: the next may be.
     server.on('error', () => undefined);
@@ -46,17 +53,22 @@ export class MetricsServer implements Disposable {
   }
 }
 
-async function answer(request: http.IncomingMessage, response: http.ServerResponse, contentType: string, source: MetricsSource): Promise<void> {
+async function answer(request: http.IncomingMessage, response: http.ServerResponse, address: ListenAddress, contentType: string, source: MetricsSource): Promise<void> {
   const say = (status: number, text: string, headers: http.OutgoingHttpHeaders = {}): void => {
-    response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', ...headers }).end(text);
+    // The connection ends with the answer: none waits for a next request, and what else was sent is not read.
+    response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', 'x-content-type-options': 'nosniff', connection: 'close', ...headers }).end(text);
   };
+  const { host, 'content-length': length = '0', 'transfer-encoding': coding } = request.headers;
+  // HTTP/1.0 knows no Host; a browser always sends one.
+  if (host !== undefined && !isNamedBy(address, host)) return say(421, 'this server has another name: docs/metrics.md\n');
   if (request.url?.split('?')[0] !== '/metrics') return say(404, 'there is only /metrics\n');
   if (request.method !== 'GET' && request.method !== 'HEAD') return say(405, 'only GET\n', { allow: 'GET, HEAD' });
+  if (length !== '0' || coding !== undefined) return say(413, 'a request has no body\n');
   try {
     say(200, await source(), { 'content-type': contentType });
   } catch (error) {
     // A scraper shows the status; a reading that fails once must not end the loop.
-    say(500, `${error instanceof Error ? error.message : String(error)}\n`);
+    say(500, `${printable(error instanceof Error ? error.message : typeof error)}\n`);
   }
 }
 

@@ -17,6 +17,7 @@ import { CONTROL } from '../datapath/layout';
 import { heldFrames } from '../datapath/queue-gate';
 import { SharedWords } from '../datapath/shared-memory';
 import { clock, monotonicNow } from '../native/clock';
+import { printable } from '../printable';
 import { pinDirectory } from '../state/bpffs';
 import { controlSocket, type Attachment } from '../state/store';
 import { WallClock } from './clock';
@@ -124,9 +125,9 @@ export class Recorder implements Disposable {
   /** Records until stop(), until enough frames are written, or until the interface is gone. */
   async run(): Promise<Recorded> {
     const { iface, netns } = this.attachment;
-    const description = `frames that ${iface}${netns.name === null ? '' : ` in ${netns.name}`} transmits, looped by vnet-bpf`;
+    const description = printable(`frames that ${iface}${netns.name === null ? '' : ` in ${netns.name}`} transmits, looped by vnet-bpf`);
     const { application, snapLen } = this.options;
-    this.writer.begin({ application, os: `${os.type()} ${os.release()}`, interface: iface, description, snapLen });
+    this.writer.begin({ application, os: `${os.type()} ${os.release()}`, interface: printable(iface), description, snapLen });
     await this.flush();
     while (!this.stopping && this.frames < this.options.count) {
       if ((await this.look(false)) > 0) continue;

@@ -1,23 +1,38 @@
 // SPDX-License-Identifier: MIT
-/** Bytes that come in pieces and are taken in other pieces. */
+/** Bytes that come in pieces and are taken in other pieces. Each is copied at most twice, however small the pieces are. */
 export class ByteQueue {
+  /** What can be looked at; behind it lies what has come since. */
   private bytes: Buffer = Buffer.alloc(0);
   private at = 0;
+  private later: Buffer[] = [];
+  private laterBytes = 0;
 
   push(chunk: Buffer): void {
-    this.bytes = this.at === this.bytes.length ? chunk : Buffer.concat([this.bytes.subarray(this.at), chunk]);
-    this.at = 0;
+    this.later.push(chunk);
+    this.laterBytes += chunk.length;
   }
 
   get length(): number {
-    return this.bytes.length - this.at;
+    return this.bytes.length - this.at + this.laterBytes;
   }
 
   /** The next bytes, which stay; null if there are not as many. */
   peek(count: number): Buffer | null {
-    return this.length < count ? null : this.bytes.subarray(this.at, this.at + count);
+    if (this.length < count) return null;
+    if (this.bytes.length - this.at < count) this.gather();
+    return this.bytes.subarray(this.at, this.at + count);
   }
 
+  private gather(): void {
+    const rest = this.bytes.subarray(this.at);
+    const [first] = this.later;
+    this.bytes = rest.length === 0 && first && this.later.length === 1 ? first : Buffer.concat([rest, ...this.later]);
+    this.at = 0;
+    this.later = [];
+    this.laterBytes = 0;
+  }
+
+  /** Takes bytes that peek() has shown. */
   skip(count: number): void {
     this.at += count;
   }

@@ -23,11 +23,11 @@ export function openCapture(file: string): Readable {
 }
 
 /** Frames as they can be read: those of each piece of the file in a row, for a promise for each would take longer than to send it. */
-export async function* framesOf(input: Readable): AsyncGenerator<Iterable<CapturedFrame>> {
+export async function* framesOf(input: AsyncIterable<Buffer> | Iterable<Buffer>): AsyncGenerator<Iterable<CapturedFrame>> {
   const queue = new ByteQueue();
   let parser: CaptureParser | null = null;
   for await (const chunk of input) {
-    queue.push(chunk as Buffer);
+    queue.push(chunk);
     parser ??= parserFor(queue);
     if (parser) yield ready(parser);
   }

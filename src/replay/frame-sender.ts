@@ -57,6 +57,7 @@ export class FrameSender implements Disposable {
 
   /** Takes a frame, and sends when enough have come together. Without a header the frame is complete as it is. */
   add(frame: Uint8Array, virtioNetHeader: Uint8Array | null): void {
+    if (frame.length > FrameSender.MAX_BYTES) throw new RangeError(`a frame of ${frame.length} bytes`); // it would lie over the next one
     const at = FRAMES + this.waiting * FRAME_BYTES;
     if (virtioNetHeader) this.bytes.set(virtioNetHeader, at);
     else this.bytes.fill(0, at, at + VNET_HDR_BYTES);

@@ -4,6 +4,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 /** What a timer of Node's may be late by. */
 const TIMER_MS = 2;
+/** Below the longest that a timer of Node's can be set to, 24.8 days: a longer one ends at once. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
 
 const word = new Int32Array(new SharedArrayBuffer(4));
 
@@ -24,7 +26,7 @@ export class Pace {
   /** Waits; the last of it without the event loop, whose timers are not exact. */
   async wait(ms: number): Promise<void> {
     const end = performance.now() + ms;
-    if (ms > TIMER_MS) await delay(ms - TIMER_MS);
+    for (let left = ms; left > TIMER_MS; left = end - performance.now()) await delay(Math.min(left - TIMER_MS, TIMER_MAX_MS));
     const rest = end - performance.now();
     if (rest > 0) Atomics.wait(word, 0, 0, rest);
   }

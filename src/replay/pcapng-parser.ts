@@ -17,6 +17,10 @@ interface Interface {
 const BLOCK_BYTES_MIN = 12;
 const BLOCK_BYTES_MAX = 64 << 20;
 const TIME_OFFSET = 14;
+/** More than any recorder describes; each takes memory until its section ends. */
+const INTERFACES_MAX = 65_536;
+/** Of a frame; ours has one. */
+const COMMENTS_MAX = 64;
 const NONE: readonly string[] = [];
 const NANOSECONDS = 1_000_000_000n;
 
@@ -61,6 +65,7 @@ export class PcapngParser implements CaptureParser {
   private frameOf(block: Buffer): CapturedFrame | null {
     switch (this.u32(block, 0)) {
       case BLOCK.interfaceDescription:
+        if (this.interfaces.length === INTERFACES_MAX) throw damaged(`describes more than ${INTERFACES_MAX} interfaces`);
         this.interfaces.push(this.interfaceOf(block));
         return null;
       case BLOCK.enhancedPacket:
@@ -90,7 +95,10 @@ export class PcapngParser implements CaptureParser {
     this.atLeast(block, end + 4);
     const units = BigInt(this.u32(block, 12)) * 0x100000000n + BigInt(this.u32(block, 16));
     const comments: string[] = [];
-    for (const [code, value] of this.options(block, end)) if (code === OPTION.comment) comments.push(value.toString('utf8'));
+    for (const [code, value] of this.options(block, end)) {
+      if (code === OPTION.comment) comments.push(value.toString('utf8'));
+      if (comments.length > COMMENTS_MAX) throw damaged(`has more than ${COMMENTS_MAX} comments on a frame`);
+    }
     return { time: (units * NANOSECONDS) / perSecond + offset * NANOSECONDS, length: this.u32(block, 24), bytes: block.subarray(28, 28 + captured), comments };
   }
 

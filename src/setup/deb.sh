@@ -18,8 +18,8 @@ share=$root/usr/share
 npm() { NODE_EXTRA_CA_CERTS=${VNET_BPF_CERTIFICATES-${NODE_EXTRA_CA_CERTS-}} command npm "$@" --silent --no-update-notifier </dev/null; }
 
 echo "deb: npm install"
-npm pack --pack-destination "$work" >"$work/log" || fail "npm pack" "failed" "make build, then npm pack shows why"
-npm install --global --prefix "$work/npm" --prefer-offline --no-audit --no-fund "$work"/*.tgz >"$work/log" 2>&1 ||
+src/setup/pack.sh "$work"
+npm install --global --ignore-scripts --prefix "$work/npm" --prefer-offline --no-audit --no-fund "$work"/*.tgz >"$work/log" 2>&1 ||
 	{ cat "$work/log" >&2; fail "npm install" "failed" "it needs the packages of package.json, from the network or from npm's cache"; }
 
 mkdir -p "$root/usr/lib" "$root/usr/bin" "$root/DEBIAN"

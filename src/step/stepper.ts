@@ -42,7 +42,7 @@ export class Stepper {
   constructor(
     private readonly loop: SteppedLoop,
     private readonly lines: Lines,
-    private readonly print: (text: string) => void,
+    private readonly print: (...lines: string[]) => void,
   ) {}
 
   /** Goes on until somebody says resume, or nothing more is typed. */
@@ -74,7 +74,7 @@ export class Stepper {
   private show(): void {
     const { bytes, superpacket } = this.current as ShownFrame;
     const what = superpacket ? ', a superpacket that is not cut up yet' : '';
-    this.print([`frame ${this.number}${what}${this.edited ? ', edited' : ''}`, ...summaryOf(Frame.of(bytes)).map((line) => `  ${line}`)].join('\n'));
+    this.print(`frame ${this.number}${what}${this.edited ? ', edited' : ''}`, ...summaryOf(Frame.of(bytes)).map((line) => `  ${line}`));
   }
 
   /** Does what a line says; false when it says to leave. */
@@ -92,7 +92,7 @@ export class Stepper {
 
   private async carryOut(command: StepCommand): Promise<void> {
     const { current } = this;
-    if (command.kind === 'help' || command.kind === 'resume') return this.print(HELP.join('\n'));
+    if (command.kind === 'help' || command.kind === 'resume') return this.print(...HELP);
     if (command.kind === 'inject') {
       const frame = command.frame ?? current?.bytes;
       if (!frame) return this.print('no frame waits that could be copied');
@@ -100,7 +100,7 @@ export class Stepper {
       return this.print('injected');
     }
     if (!current) return this.print('no frame waits');
-    if (command.kind === 'hex') return this.print(hexDump(current.bytes).join('\n'));
+    if (command.kind === 'hex') return this.print(...hexDump(current.bytes));
     if (command.kind === 'edit') return this.edit(current, command.at, command.bytes);
     this.repeat = { verdict: command.kind, left: command.count };
     await this.decide(command.kind);

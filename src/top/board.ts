@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The interfaces that are looked at: what is known of each from one reading to the next. */
 import type { Stats } from '../datapath/stats';
+import { printable } from '../printable';
 import { ratesBetween, type Rates } from './rates';
 import { Timeline } from './timeline';
 
@@ -32,10 +33,6 @@ interface Known {
 
 /** `vnet0 in lab`. */
 export const nameOf = ({ interface: iface, netns }: Stats): string => printable(netns === null ? iface : `${iface} in ${netns}`);
-
-/** The kernel allows control characters in names; a terminal would obey them. */
-// eslint-disable-next-line no-control-regex
-const printable = (text: string): string => text.replace(/[\x00-\x1f\x7f-\x9f]/g, '?');
 
 export class Board {
   private known = new Map<string, Known>();

@@ -1,58 +1,68 @@
 // SPDX-License-Identifier: MIT
 /** The terminal: draws lines, tells keys, and is given back as it was however the process ends. */
-import { ScreenBuffer, terminal } from 'terminal-kit';
+import * as fs from 'node:fs';
+import * as readline from 'node:readline';
 
+import { printable } from '../printable';
 import type { Size } from './screen';
 import type { Line, Style } from './text';
 
-const ATTRIBUTES: Readonly<Record<Style, ScreenBuffer.Attributes>> = {
-  plain: {},
-  title: { bold: true },
-  chosen: { bold: true, inverse: true },
-  good: { color: 'green' },
-  warning: { color: 'yellow' },
-  bad: { color: 'red', bold: true },
-  faint: { dim: true },
-};
+/** Parameters of SGR (ECMA-48, 8.3.117). */
+const ATTRIBUTES: Readonly<Record<Style, string>> = { plain: '', title: '1', chosen: '1;7', good: '32', warning: '33', bad: '1;31', faint: '2' };
+
+/** The other screen, no cursor, no wrapping at the right edge; and back, as terminfo has it for xterm and those like it. */
+const ENTER = '\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J';
+const LEAVE = '\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l';
+const CLEAR = '\x1b[2J';
+
+/** Overwrites a row, from the top one, 0, on. It is erased first: behind a full row the cursor is still in it. */
+export function drawnRow(row: number, line: Line): string {
+  const parts = line.map(({ text, style }) => (ATTRIBUTES[style] === '' ? printable(text) : `\x1b[${ATTRIBUTES[style]}m${printable(text)}\x1b[0m`));
+  return `\x1b[${row + 1};1H\x1b[2K${parts.join('')}`;
+}
+
+const NAMES: Readonly<Partial<Record<string, string>>> = { return: 'ENTER', enter: 'ENTER', up: 'UP', down: 'DOWN', left: 'LEFT', right: 'RIGHT', escape: 'ESCAPE', backspace: 'BACKSPACE' };
+
+/** A key of Node's as press() wants it: a name, or the character. */
+export function keyName(text: string | undefined, { name, ctrl }: readline.Key): string {
+  if (ctrl) return name === 'c' ? 'CTRL_C' : '';
+  return NAMES[name ?? ''] ?? text ?? '';
+}
 
 export class Screen implements Disposable {
-  private buffer: ScreenBuffer;
+  private drawn: string[] = [];
   private open = true;
   private readonly close_ = (): void => this.close();
+  private readonly pressed = (text: string | undefined, key: readline.Key): void => this.onKey(keyName(text, key));
+  /** The terminal has gone, and with it who would press a key. */
+  private readonly gone = (): void => this.onKey('CTRL_C');
 
-  /** @param onKey called with the library's name of each key, and with `RESIZE` */
+  /** @param onKey called with the name of each key, and with `RESIZE` */
   constructor(private readonly onKey: (key: string) => void) {
     // Whatever ends the process: an error that nobody catches, too.
     process.on('exit', this.close_);
-    terminal.fullscreen(true);
-    terminal.hideCursor();
-    terminal.grabInput(true);
-    terminal.on('key', this.onKey);
-    terminal.on('resize', this.resized);
-    this.buffer = new ScreenBuffer({ dst: terminal });
+    process.stdout.on('resize', this.resized).on('error', this.gone);
+    readline.emitKeypressEvents(process.stdin);
+    process.stdin.on('keypress', this.pressed).on('end', this.gone).on('error', this.gone).setRawMode(true).resume();
+    process.stdout.write(ENTER);
   }
 
   get size(): Size {
-    return { width: terminal.width, height: terminal.height };
+    const { columns, rows } = process.stdout;
+    return { width: columns || 80, height: rows || 24 };
   }
 
-  /** Only what differs from the last time is sent. */
+  /** Only rows that differ from the last time are sent. */
   draw(lines: readonly Line[]): void {
-    this.buffer.fill({ attr: {}, char: ' ' });
-    lines.forEach((line, y) => {
-      let x = 0;
-      for (const { text, style } of line) {
-        // The text is an argument, not the format: it may hold per cent signs.
-        this.buffer.put({ x, y, attr: ATTRIBUTES[style], wrap: false, dx: 1, dy: 0 }, '%s', text);
-        x += text.length;
-      }
-    });
-    this.buffer.draw({ delta: true });
+    const rows = lines.map((line, row) => drawnRow(row, line));
+    const changed = rows.filter((text, row) => text !== this.drawn[row]);
+    this.drawn = rows;
+    if (changed.length > 0) process.stdout.write(changed.join(''));
   }
 
   private readonly resized = (): void => {
-    terminal.clear();
-    this.buffer = new ScreenBuffer({ dst: terminal });
+    process.stdout.write(CLEAR);
+    this.drawn = [];
     this.onKey('RESIZE');
   };
 
@@ -61,12 +71,14 @@ export class Screen implements Disposable {
     if (!this.open) return;
     this.open = false;
     process.off('exit', this.close_);
-    terminal.off('key', this.onKey);
-    terminal.off('resize', this.resized);
-    terminal.styleReset();
-    terminal.hideCursor(false);
-    terminal.grabInput(false);
-    terminal.fullscreen(false);
+    process.stdout.off('resize', this.resized);
+    process.stdin.off('keypress', this.pressed);
+    try {
+      process.stdin.setRawMode(false).pause();
+      fs.writeSync(1, LEAVE);
+    } catch {
+      // the terminal has gone
+    }
   }
 
   [Symbol.dispose](): void {

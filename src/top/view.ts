@@ -13,7 +13,7 @@ export interface View {
 
 export const FIRST_VIEW: View = { order: 'name', paused: false, chosen: null, detail: false };
 
-/** The names that the terminal library gives keys; `ids` are the interfaces in the order shown. */
+/** Keys by their names, as terminal.ts tells them; `ids` are the interfaces in the order shown. */
 export function press(view: View, key: string, ids: readonly string[]): View | 'quit' {
   const move = (by: number): View => {
     const at = Math.max(0, ids.indexOf(view.chosen ?? ''));

@@ -12,7 +12,7 @@ import type { Test } from 'tap';
 import { ROOT } from './cli';
 import type { Installed } from './installed';
 import { ok } from './netns';
-import { installArguments, npmEnvironment, packArguments } from './npm';
+import { installArguments, npmEnvironment, packCommands } from './npm';
 
 const npm = (cwd: string, program: string, ...args: string[]): string => ok(program, args, { cwd, env: npmEnvironment() });
 
@@ -43,7 +43,7 @@ export function installTarball(t: Test): InstalledTarball {
   // Not below /run: a machine of its own has another one.
   const prefix = fs.mkdtempSync(path.join(os.tmpdir(), 'vnet-bpf-prefix-'));
   t.teardown(() => fs.rmSync(prefix, { recursive: true, force: true }));
-  npm(ROOT, 'npm', ...packArguments(prefix));
+  for (const [program, args] of packCommands(prefix)) npm(ROOT, program, ...args);
   const tarballs = fs.readdirSync(prefix).filter((name) => name.endsWith('.tgz')).map((name) => `./${name}`);
   npm(prefix, 'unshare', '--mount', 'sh', '-ec', `${HIDE_SOURCE}exec npm "$@"`, 'sh', ...installArguments(prefix, ...tarballs));
   const root = path.join(prefix, 'lib', 'node_modules', 'vnet-bpf');

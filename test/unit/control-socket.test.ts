@@ -56,7 +56,7 @@ t.test('garbage is answered, and hurts nobody', async (t) => {
   t.teardown(() => socket.destroy());
   socket.write('{"order":\n');
   const [line] = await new Promise<string[]>((resolve) => socket.once('data', (data) => resolve(data.toString().split('\n'))));
-  t.match(JSON.parse(line ?? ''), { error: { code: 'INTERNAL' } });
+  t.match(JSON.parse(line ?? ''), { error: { code: 'USAGE', message: /is not JSON/ } });
   using client = await ControlClient.connect(file);
   t.equal(await client.ask({ order: 'ping' }), 'pong');
 });

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** GET /metrics whatever happens: a reading that fails, a client that talks nonsense, a port in use. */
+/** GET /metrics whatever happens: a reading that fails, clients that talk nonsense, say nothing or do not listen, a port in use. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import * as http from 'node:http';
 import * as net from 'node:net';
 
@@ -49,6 +51,83 @@ t.test('nonsense ends a connection, not the server', async (t) => {
   t.match(await say(server.url, '\x00\x01\x02\r\n\r\n'), /^HTTP\/1\.1 400 /);
   t.match(await say(server.url, 'GET http://[ HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 404 /);
   t.match(await get(server.url), { status: 200 });
+});
+
+t.test('only what a scraper of this server asks is answered', async (t) => {
+  let read = 0;
+  using server = await MetricsServer.listen(HERE, 'text/plain', () => `a ${++read}\n`);
+  const { host } = new URL(server.url);
+  for (const [request, status] of [
+    ['GET /metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n', 421],
+    ['GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n', 421],
+    [`GET http://evil.example/metrics HTTP/1.1\r\nHost: ${host}\r\n\r\n`, 404],
+    ['GET /metrics HTTP/1.1\r\n\r\n', 400],
+    [`POST /metrics HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 0\r\n\r\n`, 405],
+    [`DELETE /metrics HTTP/1.1\r\nHost: ${host}\r\n\r\n`, 405],
+    [`GET /metrics HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 1\r\n\r\nx`, 413],
+    [`GET /metrics HTTP/1.1\r\nHost: ${host}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`, 413],
+    [`GET /metrics HTTP/1.1\r\nHost: ${host}\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n`, 413],
+    [`GET /metrics HTTP/1.1\r\nHost: ${host}\r\nX: ${'x'.repeat(8192)}\r\n\r\n`, 431],
+    [`GET /metrics?${'x'.repeat(8192)} HTTP/1.1\r\nHost: ${host}\r\n\r\n`, 431],
+  ] as const) {
+    t.match((await say(server.url, request)).split('\r\n')[0], `HTTP/1.1 ${status} `, request.slice(0, 70).split('\r\n').join(' | '));
+  }
+  t.equal(read, 0, 'nothing was read for any of them');
+  const twice = `GET /metrics HTTP/1.1\r\nHost: ${host}\r\n\r\n`.repeat(2);
+  t.match(await say(server.url, twice), /^HTTP\/1\.1 200 .*\r\n(?:.*\r\n)*connection: close\r\n(?:(?!HTTP\/)[^])*a 1\n(?:(?!HTTP\/)[^])*$/i, 'one request a connection');
+  t.match(await say(server.url, 'GET /metrics HTTP/1.0\r\n\r\n'), 'HTTP/1.1 200 ', 'old clients name no host');
+  t.match(await say(server.url, `HEAD /metrics HTTP/1.1\r\nHost: ${host}\r\n\r\n`), /^HTTP\/1\.1 200 [^]*\r\n\r\n$/, 'HEAD has no body');
+});
+
+/** Another process, with 500 connections that say something; it says when they are there, and leaves when it is told to. */
+const CROWD = `
+const [port, host, text] = process.argv.slice(1);
+const socket = () => new Promise((resolve) => {
+  const made = require('node:net').connect(port, host, () => resolve(text && made.write(text))).on('error', () => undefined);
+});
+Promise.all(Array.from({ length: 500 }, socket)).then(() => console.log('there'));
+process.stdin.resume().on('end', () => process.exit());
+`;
+
+t.test('idle and slow connections, however many, neither stay nor keep a scrape waiting', async (t) => {
+  const DEADLINE_MS = 700;
+  let repeat = 1 << 22; // more than the kernel keeps for somebody who does not read
+  using server = await MetricsServer.listen(HERE, 'text/plain', () => 'a 1\n'.repeat(repeat), { deadlineMs: DEADLINE_MS });
+  const { hostname, port, host } = new URL(server.url);
+  const opened = performance.now();
+  const connect = (text: string): { socket: net.Socket; closed: Promise<number> } => {
+    const socket = net.connect(Number(port), hostname, () => text && socket.write(text)).on('error', () => undefined);
+    t.teardown(() => socket.destroy());
+    // What is not read hides that the other side has gone: it is written to, as a keep-alive would be.
+    const closed = new Promise<number>((resolve) => socket.once('close', () => resolve(performance.now() - opened)));
+    return { socket, closed };
+  };
+  const quick = async (what: string): Promise<void> => {
+    const start = performance.now();
+    t.match(await say(server.url, `HEAD /metrics HTTP/1.1\r\nHost: ${host}\r\n\r\n`), 'HTTP/1.1 200 ', what);
+    t.ok(performance.now() - start < 2000, `at once: ${(performance.now() - start).toFixed()} ms`);
+  };
+  const GET = `GET /metrics HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
+  const few = [...Array.from({ length: 16 }, () => connect('')), ...Array.from({ length: 8 }, () => connect(GET.slice(0, 30)))];
+  const drips = few.slice(16).map(({ socket }) => setInterval(() => socket.writable && socket.write('x'), 50));
+  t.teardown(() => drips.forEach(clearInterval));
+  const reader = connect(GET);
+  reader.socket.once('data', () => reader.socket.pause());
+  const readers = [setInterval(() => reader.socket.read(1), 50), setInterval(() => reader.socket.writable && reader.socket.write('x'), 50)];
+  t.teardown(() => readers.forEach(clearInterval));
+  await quick('beside 16 that say nothing, 8 slow ones and one that does not read');
+  const took = await Promise.all([...few, reader].map(({ closed }) => closed));
+  t.ok(took.every((ms) => ms < 4 * DEADLINE_MS), `all are ended in time: ${Math.max(...took).toFixed()} ms`);
+  repeat = 1;
+  for (const text of ['', GET.slice(0, 30), GET]) {
+    const crowd = spawn(process.execPath, ['-e', CROWD, port, hostname, text], { stdio: ['pipe', 'pipe', 'inherit'] });
+    t.teardown(() => crowd.kill());
+    await once(crowd.stdout, 'data');
+    await quick(`beside 500 that said ${JSON.stringify(text)}`);
+    crowd.stdin.end();
+    await once(crowd, 'close');
+  }
+  await quick('and afterwards');
 });
 
 t.test('it ends with what is open, twice if need be', async (t) => {

@@ -12,8 +12,9 @@ t.test('sizes', async (t) => {
 });
 
 t.test('tables', async (t) => {
-  t.equal(table([['A', 'LONG'], ['wider', 'x'], ['', 'yy', 'z']]), 'A      LONG\nwider  x\n       yy    z');
-  t.equal(table([]), '');
+  t.same(table([['A', 'LONG'], ['wider', 'x'], ['', 'yy', 'z']]), ['A      LONG', 'wider  x', '       yy    z']);
+  t.same(table([]), []);
+  t.same(table([['a\nb', 'x'], ['\x1b[2J', 'y']]), ['a\\nb     x', '\\x1b[2J  y'], 'a cell is a cell, whatever it says');
 });
 
 /** What reportError prints and returns. */

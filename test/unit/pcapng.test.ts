@@ -7,6 +7,7 @@ import t from 'tap';
 import { newBlock } from '../../src/recording/copy';
 import { PcapngWriter } from '../../src/recording/pcapng-writer';
 import { framesOf } from '../../src/replay/capture-file';
+import { Blocks, padded } from '../helpers/capture-blocks';
 
 interface Read {
   time: bigint | null;
@@ -25,48 +26,6 @@ async function read(file: Buffer, piece = 1 << 20): Promise<Read[]> {
   return found;
 }
 
-/** Blocks with numbers in the byte order of `little`. */
-class Blocks {
-  constructor(private readonly little: boolean) {}
-
-  u16(...values: number[]): Buffer {
-    return Buffer.concat(values.map((value) => this.number(value, 2)));
-  }
-
-  u32(...values: number[]): Buffer {
-    return Buffer.concat(values.map((value) => this.number(value, 4)));
-  }
-
-  block(type: number, ...body: Buffer[]): Buffer {
-    const length = 12 + body.reduce((sum, part) => sum + part.length, 0);
-    return Buffer.concat([this.u32(type, length), ...body, this.u32(length)]);
-  }
-
-  option(code: number, value: Buffer): Buffer {
-    return Buffer.concat([this.u16(code, value.length), padded(value)]);
-  }
-
-  section(): Buffer {
-    return this.block(0x0a0d0d0a, this.u32(0x1a2b3c4d), this.u16(1, 0), this.u32(0xffffffff, 0xffffffff));
-  }
-
-  interface(linkType: number, ...options: Buffer[]): Buffer {
-    return this.block(1, this.u16(linkType, 0), this.u32(0), ...options);
-  }
-
-  packet(high: number, low: number, frame: Buffer, ...options: Buffer[]): Buffer {
-    return this.block(6, this.u32(0, high, low, frame.length, frame.length), padded(frame), ...options);
-  }
-
-  private number(value: number, bytes: 2 | 4): Buffer {
-    const buffer = Buffer.alloc(bytes);
-    if (this.little) buffer.writeUIntLE(value, 0, bytes);
-    else buffer.writeUIntBE(value, 0, bytes);
-    return buffer;
-  }
-}
-
-const padded = (value: Buffer): Buffer => Buffer.concat([value, Buffer.alloc((4 - (value.length % 4)) % 4)]);
 const FRAME = Buffer.from('ffffffffffff02000000000188b50102030405', 'hex');
 
 t.test('what is written is read, in pieces of any size', async (t) => {

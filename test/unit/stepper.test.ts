@@ -26,7 +26,7 @@ async function session(frames: (Uint8Array | ShownFrame)[], typed: string[]): Pr
     },
     inject: async (frame: Uint8Array) => void happened.push(`injected ${frame.length}`),
   };
-  await new Stepper(loop, { next: async () => lines.shift() ?? null, ready: true }, (text) => printed.push(text)).run();
+  await new Stepper(loop, { next: async () => lines.shift() ?? null, ready: true }, (...texts) => void printed.push(...texts)).run();
   return { printed: printed.join('\n'), happened };
 }
 

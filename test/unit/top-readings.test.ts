@@ -54,5 +54,5 @@ t.test('interfaces come and go', async (t) => {
   t.equal(rows[1]?.rates, null, 'one reading makes no rate');
   t.same(board.update([look('b')], 2000).changes, [{ name: 'vnet0 in lab', what: 'went' }]);
   t.same(board.update([look('again')], 2500).changes.map(({ what }) => what), ['went', 'came'], 'a replaced one has come');
-  t.same(board.update([look('c', (s) => (s.interface = 'x\x1b[2J'))], 3000).changes[1]?.name, 'x?[2J in lab', 'names cannot command the terminal');
+  t.same(board.update([look('c', (s) => (s.interface = 'x\x1b[2J'))], 3000).changes[1]?.name, 'x\\x1b[2J in lab', 'names cannot command the terminal');
 });

@@ -3,25 +3,25 @@
 // where `npm i -g` puts it. npm is asked only when something that is packed has changed.
 import { existsSync, lstatSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { installArguments, npmEnvironment, packArguments } from '../helpers/npm';
+import { installArguments, npmEnvironment, packCommands } from '../helpers/npm';
 import { run } from './command';
 import { CpioWriter } from './cpio';
 import { cached, fingerprint } from './parts';
 import { cache, repository } from './paths';
 
 /** All that npm packs, or goes by when it installs. */
-const sources = ['package.json', 'package-lock.json', 'LICENSE', 'dist', 'bpf', 'docs', ...['package.json', 'dist', 'examples'].map((name) => `src/libbpf-ts/${name}`)];
+const sources = ['package.json', 'package-lock.json', 'LICENSE', 'src/setup/pack.sh', 'dist', 'bpf', 'docs', ...['package.json', 'dist', 'examples'].map((name) => `src/libbpf-ts/${name}`)];
 
 export function installedPart(): string {
   const files = sources.map((name) => path.join(repository, name)).filter(existsSync).flatMap(walk).sort();
   return cached('installed', fingerprint([...files, process.execPath, __filename]), (file) => {
     const scratch = mkdtempSync(path.join(cache('images'), 'npm-'));
     try {
-      const npm = (...args: string[]): string => run('npm', args, { cwd: repository, env: npmEnvironment() });
-      npm(...packArguments(scratch));
+      const inRepository = (program: string, args: string[]): string => run(program, args, { cwd: repository, env: npmEnvironment() });
+      for (const [program, args] of packCommands(scratch)) inRepository(program, args);
       const tarballs = readdirSync(scratch).map((name) => path.join(scratch, name));
       const prefix = path.join(scratch, 'prefix');
-      npm(...installArguments(prefix, ...tarballs));
+      inRepository('npm', installArguments(prefix, ...tarballs));
       write(prefix, file);
     } finally {
       rmSync(scratch, { recursive: true });

@@ -101,6 +101,19 @@ t.test('npm pack, npm install', { skip: cannotRun || withoutTools('npm') }, asyn
     t.same(['src', 'test', 'dist/cli/main.js.map', 'node_modules/libbpf-ts/src'].filter(has), [], 'and nothing that only developers need');
   });
 
+  t.test('the very packages of the lock file, without a script at installation', async (t) => {
+    const { packages } = JSON.parse(fs.readFileSync(path.join(ROOT, 'package-lock.json'), 'utf8')) as { packages: Record<string, { version?: string }> };
+    const locked = new Map(Object.entries(packages).map(([place, { version }]) => [place.split('node_modules/').at(-1), version]));
+    const modules = path.join(root, 'node_modules');
+    const names = fs.readdirSync(modules).filter((name) => !name.startsWith('.')).flatMap((name) => (name.startsWith('@') ? fs.readdirSync(path.join(modules, name)).map((each) => `${name}/${each}`) : [name]));
+    t.ok(names.length > 10 && names.length <= 23, `${names.length} packages: ${names.join(', ')}`);
+    for (const name of names) {
+      const { version, scripts = {} } = JSON.parse(fs.readFileSync(path.join(modules, name, 'package.json'), 'utf8')) as { version: string; scripts?: Record<string, string> };
+      t.equal(version, name === 'libbpf-ts' ? '0.1.0' : locked.get(name), `${name} ${version}`);
+      t.same(Object.keys(scripts).filter((script) => ['preinstall', 'install', 'postinstall'].includes(script)), [], `${name} runs nothing`);
+    }
+  });
+
   t.test('the commands, where there are neither sources nor a compiler', async (t) => {
     await installedWorks(t, { bin, root, libbpf: path.join(prefix, 'bin', 'libbpf-ts') });
   });

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: MIT
-/** Metrics that cannot be served leave nothing behind; who does not ask for them does not pay for them. */
-import * as fs from 'node:fs';
+/** Metrics that cannot be served leave nothing behind. */
 import * as net from 'node:net';
-import * as path from 'node:path';
 
 import t, { type Test } from 'tap';
 
-import { cannotRun, cli, cliOk, MAIN, SLOW } from '../../helpers/cli';
+import { cannotRun, cli, cliOk, SLOW } from '../../helpers/cli';
 import { listed } from '../../helpers/controller';
-import { hookDirectory } from '../../helpers/hook-file';
-import { quietNetns, run } from '../../helpers/netns';
+import { quietNetns } from '../../helpers/netns';
 import { refused } from '../../helpers/refusal';
 import { sameAs, snapshot } from '../../helpers/snapshot';
 
@@ -60,12 +57,4 @@ t.test('a port that somebody else has does not cost the interface that was to be
   t.same(pids(), before, 'all are looped as before');
   cliOk(replace('vnet1', 'vnet2', '--metrics', ours));
   t.equal(new URL(listed(netns, 'vnet2')?.metrics ?? '').host, ours, 'who is replaced altogether gives the port away');
-});
-
-t.test('who does not ask for it does not load it', { skip: cannotRun }, async (t) => {
-  const spy = path.join(hookDirectory(t), 'spy.cjs');
-  fs.writeFileSync(spy, "process.on('exit', () => console.error(Object.keys(require.cache).filter((file) => /prom-client|terminal-kit/.test(file)).length));\n");
-  const loaded = (...args: string[]): number => Number(run('env', ['-u', 'NODE_OPTIONS', process.execPath, '-r', spy, MAIN, ...args]).stderr.trim().split('\n').at(-1));
-  for (const args of [['list'], ['stats', '--json']]) t.equal(loaded(...args), 0, args.join(' '));
-  t.ok(loaded('stats', '--prometheus') > 0, 'this one does');
 });
