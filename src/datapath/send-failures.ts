@@ -38,9 +38,7 @@ const BEYOND_MTU = ETH_HLEN + VLAN_HLEN;
 /** virtio_net_hdr: the ECN flag of gso_type, and its kinds for UDP. */
 const GSO_ECN = 0x80;
 const GSO_UDP = 3;
-/** The shortest headers in front of what a superpacket has to send. */
-const SHORTEST_HEADERS = 42;
-/** With these the kernel says at least where a payload begins, in a frame without a protocol (virtio_net_hdr_to_skb). */
+/** The least that the kernel takes off a superpacket as headers, whatever is in it (virtio_net_hdr_to_skb). */
 const LEAST_OFFSET = 20;
 
 const minus = (name: string): number => -(errnoOf[name] as number);
@@ -120,13 +118,13 @@ export class SendFailures {
     if (!this.look(false)) return LATER;
     const { up, mtu } = this.farEnd as FarEnd;
     if (!up) return CONTROL.refusedDown;
-    if (longestPiece(frame) > mtu + BEYOND_MTU) return CONTROL.refusedToolong;
-    return isUncertain(frame) && this.neverArrives() ? CONTROL.refusedToolong : LATER;
+    if (comparedLength(frame) > mtu + BEYOND_MTU) return CONTROL.refusedToolong;
+    return isUncertain(frame) && frame.length > mtu + BEYOND_MTU && this.neverArrives() ? CONTROL.refusedToolong : LATER;
   }
 
   /**
-   * Whether vnet0 has dropped the frame since the last failure though no backlog was full: the kernel segments it, and
-   * only the kernel knows into what. The ring of vnet0's NAPI, which may be full too, is not counted in rx_dropped.
+   * Whether vnet0 has dropped the frame since the last failure though no backlog was full. The ring of vnet0's NAPI,
+   * which may be full too, is not counted in rx_dropped.
    */
   private neverArrives(): boolean {
     const before = this.streak > 1 ? this.rxDropped : Infinity;
@@ -207,10 +205,10 @@ const asks = (frame: UnsentFrame): boolean => needsChecksum(frame) || gsoTypeOf(
 const isCheckedOnly = (frame: UnsentFrame): boolean => gsoTypeOf(frame) !== 0 && needsChecksum(frame);
 
 /**
- * What of the frame vnet0 compares with its MTU, at the least; 0 for a superpacket, which passes whole. One that is no
- * longer than its gso_size is none (virtio_net_hdr_to_skb); one without a partial checksum is segmented on the way.
+ * What vnet0 compares with its MTU, bytes; 0 for a superpacket, which passes whole. One that is no longer than its
+ * gso_size is none (virtio_net_hdr_to_skb).
  */
-function longestPiece(frame: UnsentFrame): number {
+function comparedLength(frame: UnsentFrame): number {
   const { memory, at, length } = frame;
   const type = gsoTypeOf(frame);
   if (type === 0) return length;
@@ -219,8 +217,8 @@ function longestPiece(frame: UnsentFrame): number {
     const headers = read16(memory, at + VNET.checksumStart) + (type === GSO_UDP ? 0 : type === GSO_UDP_L4 ? 8 : 20);
     return length - headers > size ? 0 : length;
   }
-  return length - LEAST_OFFSET <= size ? length : Math.min(length, size + SHORTEST_HEADERS);
+  return length - LEAST_OFFSET <= size ? length : 0;
 }
 
-/** Whether longestPiece() is only what it is at the least. */
+/** Whether only the kernel knows where the payload begins, and so whether it is a superpacket. */
 const isUncertain = (frame: UnsentFrame): boolean => gsoTypeOf(frame) !== 0 && !needsChecksum(frame);
