@@ -7,10 +7,9 @@ import { roomFrameMax } from '../datapath/credit';
 import { merges, queuesOf, type Datapath } from '../datapath/datapath';
 import { CONTROL } from '../datapath/layout';
 import { PacketSocket } from '../datapath/packet-socket';
-import { increment } from '../datapath/poller';
 import type { PollRequest } from '../datapath/polled-interface';
 import { QueueControls } from '../datapath/queue-controls';
-import type { SharedWords } from '../datapath/shared-memory';
+import { increment, type SharedWords } from '../datapath/shared-memory';
 import { closeRoomSockets, openRoomSockets, type RoomSockets } from '../datapath/waiting-room';
 import { VnetError } from '../errors';
 import { removeHairpin, restoreRoutes, syncHairpin, type HairpinAddress } from '../link/hairpin';
@@ -64,7 +63,8 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private readonly controls: QueueControls;
   /** One for each queue. */
   private readonly sockets: readonly PacketSocket[];
-  private readonly linkSocket: number;
+  /** Each queue's, to ask about the peer and what is behind it. */
+  private readonly linkSockets: readonly number[];
   /** One pair for each queue's waiting room; empty where frames are refused instead of held. */
   private readonly roomSockets: readonly RoomSockets[];
   private readonly announcer: QueueAnnouncer;
@@ -82,7 +82,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.controls = new QueueControls(datapath.maps.control);
     const reinjectOn = attachment.peer?.ifindex ?? attachment.ifindex;
     this.sockets = wireNetns.run(() => this.controls.queues.map(() => PacketSocket.open(reinjectOn, attachment.reinjectMark)));
-    this.linkSocket = wireNetns.run(openRtnetlink);
+    this.linkSockets = wireNetns.run(() => this.controls.queues.map(openRtnetlink));
     this.roomSockets = wireNetns.run(() => attachment.rooms.map(({ entry }) => openRoomSockets(entry.ifindex)));
     this.recorder = new RecorderOrders(() => this.attachment.iface, this.controls.first, (request) => this.record(request));
     this.announcer = new QueueAnnouncer(
@@ -127,7 +127,8 @@ export class Controller extends EventEmitter<ControllerEvents> {
       gro: merges(attachment),
       busyPollUs,
       limits,
-      wire: queues.length === 1 && peer ? { ifindex: peer.ifindex, socketFd: this.linkSocket } : null,
+      peer: peer && { ifindex: peer.ifindex, socketFd: this.linkSockets[queue] as number },
+      countsAlone: queues.length === 1,
       room: this.roomOf(queue),
     }));
     this.polling = new Polling({
@@ -352,7 +353,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     const { datapath, lock, wireNetns } = this.parts;
     this.log.close();
     for (const socket of this.sockets) socket.close();
-    fs.closeSync(this.linkSocket);
+    this.linkSockets.forEach((socket) => fs.closeSync(socket));
     this.roomSockets.forEach(closeRoomSockets);
     this.controls.close();
     datapath.close();

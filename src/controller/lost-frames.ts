@@ -5,9 +5,8 @@
  * written off once nothing moves and neither qdisc has them.
  */
 import { CONTROL } from '../datapath/layout';
-import { increment } from '../datapath/poller';
 import { framesInRoom, segmentsOnTheWay } from '../datapath/queue-gate';
-import type { SharedWords } from '../datapath/shared-memory';
+import { increment, type SharedWords } from '../datapath/shared-memory';
 import { qdiscsOf } from '../link/qdisc';
 import type { Attachment } from '../state/store';
 import { openAttachmentNetns } from './teardown';

@@ -68,6 +68,14 @@ export class Gro {
   segmentBytes = 0;
   lastBytes = 0;
 
+  /**
+   * Longer frames are not merged: of a merged packet that is cut up again the kernel says only what became of the last
+   * frame, and a short last one passes behind others that are too long for vnet0.
+   */
+  frameMax = Infinity;
+  /** Set when a frame was passed over for its length: frameMax may have grown since. */
+  passedOver = false;
+
   private readonly words: Uint32Array;
   private readonly halves: Uint16Array;
   private readonly bytes: Uint8Array;
@@ -98,6 +106,10 @@ export class Gro {
     const headerBytes = this.headersOf(first);
     if (headerBytes === 0) return 1;
     const length = this.words[first >>> 2] as number;
+    if (length > this.frameMax) {
+      this.passedOver = true;
+      return 1;
+    }
     const segment = length - headerBytes;
     const most = Math.min(leased - from, GRO_MAX_SEGMENTS, Math.floor((IP_BYTES_MAX - headerBytes + ETH_BYTES) / segment));
     let count = 1;

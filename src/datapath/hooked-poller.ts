@@ -9,14 +9,15 @@ import type { Injections } from '../hooks/injections';
 import type { Judge } from '../hooks/judge';
 import { Ledger } from '../hooks/ledger';
 import type { Plan } from '../hooks/plan';
-import { backlogDropsOfMachine } from './backlog';
 import type { Batch } from './batch';
 import type { Fates } from './fates';
 import { BATCH, CONTROL, VNET_HDR_BYTES } from './layout';
 import type { FrameSender } from './packet-socket';
-import { canPassLater, fateOf, increment, mayBeImpossible, POLLS_UNTIL_SUSPECT, reasonFor, TRIES_PER_POLL, type Ring } from './poller';
+import { TRIES_PER_POLL, type Ring } from './poller';
 import type { QueueGate } from './queue-gate';
-import type { SharedWords } from './shared-memory';
+import { fateOf, LATER, SendFailures, type UnsentFrame } from './send-failures';
+import { increment, type SharedWords } from './shared-memory';
+import type { FarEnd } from '../link/far-end';
 
 export interface HookedPollerParts {
   ring: Ring;
@@ -29,6 +30,11 @@ export interface HookedPollerParts {
   plan: Plan;
   judge: Judge;
   injections: Injections;
+  /** The ring's data, mapped twice in a row, and its address. */
+  data: Uint8Array;
+  dataAddress: number;
+  /** As in PollerParts. */
+  farEnd: FarEnd | null;
 }
 
 /** What judging one record may take of the arena: copies of its pieces, of it, and what takes their place. */
@@ -43,7 +49,8 @@ export class HookedPoller {
   impaired = false;
   /** As in Poller. */
   fates: Fates | null = null;
-  private blockedPolls = 0;
+  private readonly failures: SendFailures;
+  private readonly unsent: UnsentFrame;
   private polls: number;
   private budgetExhausted: number;
   private readonly ledger: Ledger;
@@ -58,6 +65,8 @@ export class HookedPoller {
     plan.clear();
     arena.reset();
     this.ledger = new Ledger(control, plan);
+    this.failures = new SendFailures(control, parts.farEnd);
+    this.unsent = { memory: parts.data, at: 0, length: 0 };
   }
 
   /** Frames wait that are not in the ring: planned or injected ones. */
@@ -139,39 +148,46 @@ export class HookedPoller {
 
   /** Sends what is left of the plan; returns how many records are done with. */
   private send(): number {
-    const { batch, ring, sender, control } = this.parts;
-    const { ledger } = this;
+    const { batch, ring, sender } = this.parts;
+    const { ledger, failures } = this;
     const first = ledger.sent;
     ledger.begin(batch, ring.consumerPosition());
     const left = batch.count;
     let done = 0;
     let tries = 0;
-    const suspect = !this.impaired && this.blockedPolls >= POLLS_UNTIL_SUSPECT;
-    const dropsBefore = suspect ? backlogDropsOfMachine() : 0;
     while (done < left) {
       const result = sender.send(batch.address(done), left - done);
       if (result > 0) {
-        if (this.impaired && result < left - done) this.count(CONTROL.enobufs); // as in the plain poller
+        const stopped = result < left - done;
+        if (this.impaired && stopped) this.count(CONTROL.enobufs); // as in the plain poller
+        failures.passed(stopped);
         ledger.received(first + done, first + done + result);
         done += result;
-      } else if (canPassLater(result, control)) {
-        if (this.linkDown) {
-          this.refuse(first, done++, CONTROL.refusedDown);
-        } else if (++tries > TRIES_PER_POLL) {
-          // As in the plain poller; it knows which frames ask for something, here any may be one.
-          if (suspect && done === 0 && mayBeImpossible(result) && backlogDropsOfMachine() === dropsBefore) {
-            this.refuse(first, done++, CONTROL.refusedInvalid);
-          } else {
-            this.blocked = true;
-          }
-          break;
-        }
-      } else {
-        this.refuse(first, done++, reasonFor(result));
+        continue;
       }
+      const reason = failures.judge(result, this.unsentFrame(first + done), this);
+      if (reason === LATER) {
+        if (++tries <= TRIES_PER_POLL) continue;
+        this.blocked = true;
+        break;
+      }
+      this.refuse(first, done++, reason);
+      failures.passed(false);
+      tries = 0;
     }
-    this.blockedPolls = done > 0 || !this.blocked ? 0 : this.blockedPolls + 1;
     return ledger.settle(first + done);
+  }
+
+  /** Message `index` of the plan, which the socket did not take: in the ring or in the arena. */
+  private unsentFrame(index: number): UnsentFrame {
+    const { plan, arena, data, dataAddress } = this.parts;
+    const { unsent } = this;
+    const address = plan.addresses[index] as number;
+    const inRing = address >= dataAddress && address < dataAddress + data.length;
+    unsent.memory = inRing ? data : arena.bytes;
+    unsent.at = inRing ? address - dataAddress : arena.offsetOf(address);
+    unsent.length = (plan.bytes[index] as number) - VNET_HDR_BYTES;
+    return unsent;
   }
 
   /** Of so many records of the plan, from `first` on, the first that are leased. */

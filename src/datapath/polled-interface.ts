@@ -2,6 +2,7 @@
 /** One queue of an interface as the polling thread has it: what the main thread opened is mapped, and put together. */
 import { MappedMemory, RingBuffer } from 'libbpf-ts';
 
+import { PeerFarEnd } from '../link/far-end';
 import { transmittedFrames } from '../link/links';
 import { Batch, iovecBytes } from './batch';
 import { BusyPoll } from './busy-poll';
@@ -37,8 +38,10 @@ export interface PollRequest {
   limits: GateLimits;
   /** Sockets and entry of the waiting room; null where frames are refused instead of held. */
   room: (RoomSockets & { ifindex: number }) | null;
-  /** The peer, and a socket to ask for its counters (transmitted.ts); null where there is none, or where they count other queues, too. */
-  wire: { ifindex: number; socketFd: number } | null;
+  /** The peer, and a socket of its namespace on which only this queue's poller asks; null where there is none. */
+  peer: { ifindex: number; socketFd: number } | null;
+  /** Whether what the peer transmits is what this queue sends, and no other. */
+  countsAlone: boolean;
   /** COMMAND words of poll-loop.ts. */
   command: SharedArrayBuffer;
 }
@@ -70,9 +73,13 @@ export function openInterface(request: PollRequest, onQueue: () => void, onStall
 /** Keeps what has to be closed in the end. */
 export type Own = <T extends { close(): void }>(mapping: T) => T;
 
+/** Whether merged packets are cut up again: only where the peer's counter tells how many of their frames got there. */
+const isCut = ({ peer, countsAlone }: Pick<PollRequest, 'peer' | 'countsAlone'>): boolean => peer !== null && countsAlone;
+
 /** What every kind of poller needs, mapped. */
 export function mapParts(request: Omit<PollRequest, 'command'>, own: Own) {
-  const { queue, ringFd, controlFd, batchFd, socketFd, limits, wire } = request;
+  const { queue, ringFd, controlFd, batchFd, socketFd, limits, peer } = request;
+  const wire = isCut(request) ? peer : null;
   const { reader, data, dataAddress } = own(new RingBuffer(ringFd));
   const controlMemory = own(MappedMemory.map({ fd: controlFd, length: (queue + 1) * CONTROL.size }));
   const batchMemory = own(MappedMemory.map({ fd: batchFd, length: (queue + 1) * BATCH.size }));
@@ -82,7 +89,8 @@ export function mapParts(request: Omit<PollRequest, 'command'>, own: Own) {
   const sender = PacketSocket.borrow(socketFd);
   const delivered = (): number | null => wire && transmittedFrames(wire.socketFd, wire.ifindex);
   const batchOf = (messages: number): Batch => new Batch(batchMemory, own(MappedMemory.map({ length: iovecBytes(messages) })), messages, queue * BATCH.size);
-  return { ring: reader, data, dataAddress, control, gate, sender, delivered, batchOf };
+  const farEnd = peer && new PeerFarEnd(peer.socketFd, peer.ifindex);
+  return { ring: reader, data, dataAddress, control, gate, sender, delivered, farEnd, batchOf };
 }
 
 /** How the loop spends its time: looks on, or rests. Who says how long to look on has decided against rests, and a short queue has no place for what comes in one. */
@@ -96,7 +104,7 @@ function loopOf(request: PollRequest, own: Own, onQueue: () => void, onStalled: 
   const { budget } = request;
   const { batchOf, ...parts } = mapParts(request, own);
   const { gate, ring, control, data } = parts;
-  const gro = request.gro ? new Gro(data, own(MappedMemory.map({ length: groHeaderBytes(budget) })), request.wire !== null) : null;
+  const gro = request.gro ? new Gro(data, own(MappedMemory.map({ length: groHeaderBytes(budget) })), isCut(request)) : null;
   const poller = new Poller({ ...parts, batch: batchOf(budget), gro }, budget);
   return new PollLoop({ poller, gate, ring, control, command: new Int32Array(request.command), ...paceOf(request), onQueue, onStalled });
 }

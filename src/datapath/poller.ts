@@ -4,15 +4,15 @@
  * them with one sendmmsg straight from the mapped ring. Nothing is allocated here, whatever the
  * traffic: fields are numbers, memory is mapped once.
  */
-import { backlogDropsOfMachine } from './backlog';
 import type { Batch } from './batch';
 import { FATE, type Fates } from './fates';
 import { CONTROL, RECORD, VNET_HDR_BYTES } from './layout';
 import type { FrameSender } from './packet-socket';
 import type { Gro } from './gro';
 import type { QueueGate } from './queue-gate';
-import type { SharedWords } from './shared-memory';
-import { errnoOf } from '../native/libc';
+import { fateOf, LATER, SendFailures, type UnsentFrame } from './send-failures';
+import { increment, type SharedWords } from './shared-memory';
+import type { FarEnd } from '../link/far-end';
 
 /** What the poller needs of a ring: RingBuffer of libbpf-ts, or a made-up one in a test. */
 export interface Ring {
@@ -35,30 +35,15 @@ export interface PollerParts {
   gro: Gro | null;
   /** Frames that the interface behind the socket has ever transmitted; null where it does not count them one by one. */
   delivered: () => number | null;
+  /** vnet0, behind the socket; null where the socket is on the looping interface itself. */
+  farEnd: FarEnd | null;
 }
 
 /** How often one poll tries again what the socket cannot take now; then the frames stay in the ring. */
 export const TRIES_PER_POLL = 8;
-/**
- * After so many polls that came to nothing, a frame that the kernel says it has no buffers for is
- * suspected of being one that it cannot segment or checksum: dev_direct_xmit (net/core/dev.c)
- * answers ENOBUFS to both. The pauses between the polls are long enough for a backlog to empty.
- */
-export const POLLS_UNTIL_SUSPECT = 4;
-
 /** So many polls merge nothing after a merged packet that the kernel did not take; twice as many after each that it refuses in a row, so often. */
 const PLAIN_POLLS = 16;
 const PLAIN_DOUBLINGS = 12;
-
-const EINTR = -(errnoOf['EINTR'] as number);
-const EAGAIN = -(errnoOf['EAGAIN'] as number);
-const ENOBUFS = -(errnoOf['ENOBUFS'] as number);
-const ENOMEM = -(errnoOf['ENOMEM'] as number);
-const EMSGSIZE = -(errnoOf['EMSGSIZE'] as number);
-const EINVAL = -(errnoOf['EINVAL'] as number);
-const ENETDOWN = -(errnoOf['ENETDOWN'] as number);
-const ENXIO = -(errnoOf['ENXIO'] as number);
-const ENODEV = -(errnoOf['ENODEV'] as number);
 
 export class Poller {
   private readonly words: Uint32Array;
@@ -74,8 +59,8 @@ export class Poller {
 
   /** True after a poll that had to leave frames in the ring because the socket did not take them. */
   blocked = false;
-  /** Polls in a row that were blocked by the same frame, the first in the ring. */
-  private blockedPolls = 0;
+  private readonly failures: SendFailures;
+  private readonly unsent: UnsentFrame;
   /** What the interface had transmitted when rxPackets was 0. */
   private deliveredBefore: number;
   /** Polls that are to merge nothing. */
@@ -95,6 +80,9 @@ export class Poller {
   ) {
     const { control, data } = parts;
     this.words = new Uint32Array(data.buffer, data.byteOffset, data.byteLength >>> 2);
+    this.failures = new SendFailures(control, parts.farEnd);
+    this.unsent = { memory: data, at: 0, length: 0 };
+    if (parts.gro) this.readFrameMax(parts.gro);
     this.drained = control.get64(CONTROL.drained);
     this.rxPackets = control.get64(CONTROL.rxPackets);
     this.rxBytes = control.get64(CONTROL.rxBytes);
@@ -113,6 +101,10 @@ export class Poller {
    * full, which is no fault of the frame, and the interface transmits later, less or more than was sent. Nothing is
    * merged then, because it would take a merged packet for one frame.
    */
+  get impaired(): boolean {
+    return this.behindQdisc;
+  }
+
   set impaired(impaired: boolean) {
     if (this.behindQdisc && !impaired) this.deliveredBefore = this.deliveredMeanwhile();
     this.behindQdisc = impaired;
@@ -148,45 +140,63 @@ export class Poller {
   /** Sends the leased records; returns how many are done with, sent or refused. */
   private send(leased: number): number {
     const { batch, ring, sender } = this.parts;
+    const { failures } = this;
     this.fill(leased);
     batch.begin(ring.consumerPosition(), this.drained, this.rxPackets, this.rxBytes);
     let done = 0; // messages
     let tries = 0;
     let pieces = 0;
-    const suspect = !this.behindQdisc && this.blockedPolls >= POLLS_UNTIL_SUSPECT;
-    const dropsBefore = suspect ? backlogDropsOfMachine() : 0;
     while (done < batch.count) {
       const result = sender.send(batch.address(done), batch.count - done);
       if (result > 0) {
         // sendmmsg does not say why it went no further; a qdisc has dropped the next one then, as it was full.
-        if (this.behindQdisc && result < batch.count - done) this.count(CONTROL.enobufs);
+        const stopped = result < batch.count - done;
+        if (this.behindQdisc && stopped) this.count(CONTROL.enobufs);
+        failures.passed(stopped);
         this.received(done, done + result);
         done += result;
-      } else if (canPassLater(result, this.parts.control)) {
-        if (this.linkDown) {
-          this.refuse(done++, CONTROL.refusedDown);
-        } else if (this.isMerged(done)) {
-          pieces = this.piecesDelivered(done);
-          this.plainPolls = PLAIN_POLLS;
-          this.blocked = true;
-          break;
-        } else if (++tries > TRIES_PER_POLL) {
-          if (suspect && done === 0 && this.isImpossible(result) && backlogDropsOfMachine() === dropsBefore) {
-            this.refuse(done++, CONTROL.refusedInvalid);
-            break; // the next poll goes on behind it
-          }
-          this.blocked = true;
-          break;
-        }
-      } else if (this.isMerged(done)) {
-        this.plainPolls = PLAIN_POLLS << Math.min(this.mergesRefused++, PLAIN_DOUBLINGS);
-        break; // the next poll sends them one by one, and says of each why not
-      } else {
-        this.refuse(done++, reasonFor(result));
+        continue;
       }
+      const reason = failures.judge(result, this.unsentFrame(done), this);
+      if (this.isMerged(done) && reason !== CONTROL.refusedDown) {
+        pieces = this.unmerge(done, reason);
+        break;
+      }
+      if (reason === LATER) {
+        if (++tries <= TRIES_PER_POLL) continue;
+        this.blocked = true;
+        break;
+      }
+      this.refuse(done++, reason);
+      failures.passed(false);
+      tries = 0;
     }
-    this.blockedPolls = done > 0 || !this.blocked ? 0 : this.blockedPolls + 1;
     return (batch.records[done] as number) + pieces;
+  }
+
+  /** The first frame of message `message`, which the socket did not take. */
+  private unsentFrame(message: number): UnsentFrame {
+    const { ring, batch } = this.parts;
+    const offset = ring.offsets[batch.records[message] as number] as number;
+    this.unsent.at = offset + RECORD.vnet;
+    this.unsent.length = this.words[offset >>> 2] as number;
+    return this.unsent;
+  }
+
+  /** Has the frames of a merged packet that the kernel did not take sent one by one, which says of each why not. Returns how many got there. */
+  private unmerge(message: number, reason: number): number {
+    if (reason === LATER) {
+      this.plainPolls = PLAIN_POLLS;
+      this.blocked = true;
+      return this.piecesDelivered(message);
+    }
+    if (reason === CONTROL.refusedToolong) {
+      this.readFrameMax(this.parts.gro as Gro);
+      this.plainPolls = 1;
+    } else {
+      this.plainPolls = PLAIN_POLLS << Math.min(this.mergesRefused++, PLAIN_DOUBLINGS);
+    }
+    return 0;
   }
 
   /**
@@ -203,17 +213,6 @@ export class Poller {
     return pieces;
   }
 
-  /**
-   * Whether the first frame can be one that the kernel will never take: it asks for a checksum or
-   * for segments, which only a frame made by hand or by a guest asks for wrongly.
-   */
-  private isImpossible(result: number): boolean {
-    const { ring } = this.parts;
-    const at = (ring.offsets[0] as number) + RECORD.vnet;
-    const asks = this.words[at >>> 2] as number;
-    return mayBeImpossible(result) && ((at & 3) === 0 ? asks & 0xffff : asks >>> 16) !== 0;
-  }
-
   private isMerged(message: number): boolean {
     const { records } = this.parts.batch;
     return (records[message + 1] as number) - (records[message] as number) > 1;
@@ -224,6 +223,7 @@ export class Poller {
     const { ring, batch, dataAddress } = this.parts;
     const gro = this.plainPolls > 0 || this.behindQdisc ? null : this.parts.gro;
     if (this.plainPolls > 0) this.plainPolls--;
+    if (gro !== null && gro.passedOver) this.readFrameMax(gro);
     batch.clear();
     let bytes = 0;
     let largest = 0;
@@ -242,6 +242,11 @@ export class Poller {
     }
     this.filledBytes = bytes;
     this.filledLargest = largest;
+  }
+
+  private readFrameMax(gro: Gro): void {
+    gro.passedOver = false;
+    gro.frameMax = this.failures.longestFrame();
   }
 
   /** One message of several records: headers of its own, then the payload of each, where it is in the ring. Returns the frames' bytes. */
@@ -319,51 +324,5 @@ export class Poller {
       const stamp = (this.words[((offsets[i] as number) + RECORD.stamp) >>> 2] as number) & 0xffff;
       fates.note(this.drained + i, stamp, fate, detail, now);
     }
-  }
-}
-
-/** Whether what the socket does not take now can pass later; then it is counted as a retry. */
-export function canPassLater(result: number, control: SharedWords): boolean {
-  if (result === ENOBUFS) increment(control, CONTROL.enobufs);
-  else if (result !== EAGAIN && result !== ENOMEM && result !== EINTR && result !== 0) return false;
-  increment(control, CONTROL.reinjectRetries);
-  return true;
-}
-
-/** Whether the kernel says so, too, of a frame that it can neither segment nor checksum. */
-export const mayBeImpossible = (result: number): boolean => result === ENOBUFS || result === ENOMEM;
-
-/** Adds to a counter of the poller's that is not on the hot path. */
-export function increment(control: SharedWords, offset: number, by = 1): void {
-  control.set64(offset, control.get64(offset) + by);
-}
-
-/** The same for a recorder: how a frame ends that is counted there. */
-export function fateOf(reason: number): number {
-  switch (reason) {
-    case CONTROL.refusedToolong:
-      return FATE.refusedToolong;
-    case CONTROL.refusedInvalid:
-      return FATE.refusedInvalid;
-    case CONTROL.refusedDown:
-      return FATE.refusedDown;
-    default:
-      return FATE.refusedError;
-  }
-}
-
-/** Where to count a frame that the socket will never take. */
-export function reasonFor(result: number): number {
-  switch (result) {
-    case EMSGSIZE:
-      return CONTROL.refusedToolong;
-    case EINVAL:
-      return CONTROL.refusedInvalid;
-    case ENETDOWN:
-    case ENXIO:
-    case ENODEV:
-      return CONTROL.refusedDown;
-    default:
-      return CONTROL.refusedError;
   }
 }

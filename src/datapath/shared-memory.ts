@@ -71,3 +71,8 @@ export class SharedWords {
     return Atomics.compareExchange(this.words, offset >>> 2, from, to) === from;
   }
 }
+
+/** Adds to a 64-bit counter of which this thread is the only writer. */
+export function increment(words: SharedWords, offset: number, by = 1): void {
+  words.set64(offset, words.get64(offset) + by);
+}

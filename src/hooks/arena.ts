@@ -57,6 +57,11 @@ export class Arena {
     return this.memory.address + frame.byteOffset - VNET_HDR_BYTES;
   }
 
+  /** Where in `bytes` an address of here is. */
+  offsetOf(address: number): number {
+    return address - this.memory.address;
+  }
+
   /** Where the next frame begins; release() gives back what was taken since. */
   mark(): number {
     return this.used;

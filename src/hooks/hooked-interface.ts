@@ -6,7 +6,7 @@ import { HookedPoller } from '../datapath/hooked-poller';
 import { BATCH, CONTROL } from '../datapath/layout';
 import { PollLoop } from '../datapath/poll-loop';
 import { mapParts, paceOf, type Own, type PollRequest } from '../datapath/polled-interface';
-import { increment } from '../datapath/poller';
+import { increment } from '../datapath/shared-memory';
 import { Arena, ARENA_BYTES } from './arena';
 import type { HookHost } from './hook-host';
 import type { Injections } from './injections';
@@ -40,7 +40,7 @@ export function openHookedInterface(request: PollRequest, host: HookHost, inject
     const arena = new Arena(own(MappedMemory.map({ length: ARENA_BYTES })));
     const plan = new Plan();
     const judge = new Judge(data, dataAddress, arena, plan, host);
-    const poller = new HookedPoller({ ...parts, batch: batchOf(BATCH.max), arena, plan, judge, injections }, request.budget);
+    const poller = new HookedPoller({ ...parts, data, dataAddress, batch: batchOf(BATCH.max), arena, plan, judge, injections }, request.budget);
     const { gate, ring, control } = parts;
     const loop = new PollLoop({
       poller,

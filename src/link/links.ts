@@ -8,20 +8,21 @@ import { message, textAttribute } from './message';
 import { askAll, askOne, attributesOf, bytesOf, change, openRtnetlink, textOf } from './rtnetlink';
 
 export const RTM_NEWLINK = 16;
-const RTM_GETLINK = 18;
+export const RTM_GETLINK = 18;
 /** struct ifinfomsg: family, type, ifindex, flags, change. */
-const IFINFO_BYTES = 16;
+export const IFINFO_BYTES = 16;
 const IFINDEX_AT = 4;
-const FLAGS_AT = 8;
+export const FLAGS_AT = 8;
 const CHANGE_AT = 12;
-const IFF_UP = 0x1;
+export const IFF_UP = 0x1;
 const ETH_ALEN = 6;
 
 // include/uapi/linux/if_link.h
-export const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, LINK: 5, LINKINFO: 18, STATS64: 23, NET_NS_FD: 28, GSO_MAX_SEGS: 40, GSO_IPV4_MAX_SIZE: 63 };
+export const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, LINK: 5, LINKINFO: 18, STATS64: 23, NET_NS_FD: 28, LINK_NETNSID: 37, GSO_MAX_SEGS: 40, TARGET_NETNSID: 46, GSO_IPV4_MAX_SIZE: 63 };
 export const IFLA_INFO = { KIND: 1, DATA: 2 };
-/** tx_packets in struct rtnl_link_stats64. */
+/** tx_packets and rx_dropped in struct rtnl_link_stats64. */
 const TX_PACKETS = 8;
+export const RX_DROPPED = 48;
 
 export interface Link {
   name: string;

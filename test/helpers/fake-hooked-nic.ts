@@ -6,11 +6,11 @@ import { Batch, MSG_LEN } from '../../src/datapath/batch';
 import { roomFrameMax } from '../../src/datapath/credit';
 import { HookedPoller } from '../../src/datapath/hooked-poller';
 import { BATCH, CONTROL, RECORD, VNET_HDR_BYTES } from '../../src/datapath/layout';
-import { increment } from '../../src/datapath/poller';
 import { QueueGate } from '../../src/datapath/queue-gate';
 import { recoverBatch } from '../../src/datapath/recover';
-import { SharedWords } from '../../src/datapath/shared-memory';
+import { increment, SharedWords } from '../../src/datapath/shared-memory';
 import { Arena, ARENA_BYTES } from '../../src/hooks/arena';
+import type { FarEnd } from '../../src/link/far-end';
 import type { Hook } from '../../src/hooks/contract';
 import { HookHost } from '../../src/hooks/hook-host';
 import { Injections } from '../../src/hooks/injections';
@@ -42,6 +42,7 @@ export class FakeHookedNic {
   readonly host: HookHost;
   readonly sent: Sent[] = [];
   answers: Answer[] = [];
+  farEnd: FarEnd | null = null;
   poller: HookedPoller;
   private readonly batchMemory = new ArrayBuffer(BATCH.messages + BATCH.max * BATCH.messageBytes);
   private readonly iovecMemory = new ArrayBuffer(2 * BATCH.max * 16);
@@ -78,7 +79,7 @@ export class FakeHookedNic {
     const batch = new Batch(memory(BATCH_ADDRESS, this.batchMemory), memory(IOVEC_ADDRESS, this.iovecMemory), BATCH.max);
     const gate = new QueueGate(this.control, reader, limits, null);
     const sender = { send: (address: number, count: number) => this.send(address, count) };
-    return (this.poller = new HookedPoller({ ring: reader, control: this.control, batch, sender, gate, arena, plan, judge, injections: this.injections }, this.budget));
+    return (this.poller = new HookedPoller({ ring: reader, control: this.control, batch, sender, gate, arena, plan, judge, injections: this.injections, data: new Uint8Array(this.ring.data), dataAddress: DATA_ADDRESS, farEnd: this.farEnd }, this.budget));
   }
 
   /** Puts a frame into the ring as `tx` does. */

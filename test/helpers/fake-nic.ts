@@ -8,6 +8,7 @@ import { RingReader, type MappedMemory } from 'libbpf-ts';
 import { Batch, iovecBytes, MSG_CONTROL, MSG_CONTROLLEN, MSG_LEN } from '../../src/datapath/batch';
 import { roomFrameMax } from '../../src/datapath/credit';
 import { Gro, groHeaderBytes } from '../../src/datapath/gro';
+import type { FarEnd } from '../../src/link/far-end';
 import { BATCH, CONTROL, RECORD } from '../../src/datapath/layout';
 import { Poller } from '../../src/datapath/poller';
 import { QueueGate, type GateLimits } from '../../src/datapath/queue-gate';
@@ -32,6 +33,7 @@ export interface FakeNicOptions {
   gro?: boolean;
   /** Whether what is merged is to be cut up again. */
   cut?: boolean;
+  farEnd?: FarEnd;
 }
 
 /** What one sendmmsg answers: a number of messages or minus an errno; `all` takes everything. */
@@ -59,10 +61,12 @@ export class FakeNic {
   private readonly headerMemory: ArrayBuffer;
   private readonly gro: boolean;
   private readonly cut: boolean;
+  /** What the poller is told of vnet0; null: nothing. */
+  readonly farEnd: FarEnd | null;
   /** Frames that the interface behind the socket has transmitted, merged packets cut up; the test says of those that failed. */
   delivered = 0;
 
-  constructor({ budget = 4, ringBytes = 4096, limits = {}, room, gro = false, cut = true }: FakeNicOptions = {}) {
+  constructor({ budget = 4, ringBytes = 4096, limits = {}, room, gro = false, cut = true, farEnd }: FakeNicOptions = {}) {
     this.budget = budget;
     this.ring = new FakeRing(ringBytes);
     this.reader = new RingReader(this.ring);
@@ -72,6 +76,7 @@ export class FakeNic {
     this.headerMemory = new ArrayBuffer(groHeaderBytes(budget));
     this.gro = gro;
     this.cut = cut;
+    this.farEnd = farEnd ?? null;
     const all = { ringBytes, frameMax: roomFrameMax(64 << 10), queuePackets: 0, lowWatermarkBytes: ringBytes / 2, lowWatermarkPackets: Infinity, ...limits };
     this.gate = new QueueGate(this.control, this.reader, all, room ?? null);
     this.poller = this.newPoller();
@@ -91,6 +96,7 @@ export class FakeNic {
         gate: this.gate,
         gro: this.gro ? new Gro(new Uint8Array(this.ring.data), memory(HEADERS_ADDRESS, this.headerMemory), this.cut) : null,
         delivered: () => this.delivered,
+        farEnd: this.farEnd,
       },
       this.budget,
     ));

@@ -6,14 +6,21 @@
 import type { Random } from './random';
 
 export const VNET_HDR_BYTES = 10;
-/** The virtio_net_hdr, the largest IP packet, its Ethernet header and one more byte. */
-export const LARGEST_BYTES = VNET_HDR_BYTES + 65550;
+/** The largest frame without GSO: the largest IP packet, its Ethernet header and one more byte. */
+const LARGEST_PLAIN = 65550;
+/** The largest superpacket of BIG TCP. */
+const LARGEST_SUPERPACKET = 256 << 10;
+export const LARGEST_BYTES = VNET_HDR_BYTES + LARGEST_SUPERPACKET;
 
 const ETH_HEADER_BYTES = 14;
 const ETHERTYPES = [0x0800, 0x86dd, 0x0806, 0x8100, 0x88a8, 0x8847, 0x8863, 0x8864, 0x88cc, 0x88e5, 0x22f3, 0x894f, 0x88b5, 0x0000, 0xffff];
 const PROTOCOLS = [0, 1, 2, 4, 6, 17, 41, 43, 44, 47, 50, 51, 58, 59, 60, 132, 135, 136, 255];
 const VLAN_TPIDS = [0x8100, 0x88a8];
 const GSO_TYPES = [0, 1, 3, 4, 5, 0x81, 0x84, 2, 0x7f, 0xff];
+const GSO = { tcp4: 1, udp: 3, tcp6: 4, udpL4: 5, ecn: 0x80 };
+const PROTOCOL = { hopByHop: 0, tcp: 6, udp: 17, routing: 43, fragment: 44, destination: 60 };
+const EXTENSIONS = [PROTOCOL.hopByHop, PROTOCOL.routing, PROTOCOL.fragment, PROTOCOL.destination];
+const EXTENSION_BYTES = 8;
 
 export class FrameFuzzer {
   constructor(
@@ -25,6 +32,10 @@ export class FrameFuzzer {
 
   /** Writes a virtio_net_hdr and a frame; the bytes of both. */
   write(to: Buffer): number {
+    return this.random.chance(50) ? this.lyingSuperpacket(to) : this.anything(to);
+  }
+
+  private anything(to: Buffer): number {
     const { random } = this;
     const length = this.length();
     const end = VNET_HDR_BYTES + length;
@@ -36,9 +47,85 @@ export class FrameFuzzer {
     return end;
   }
 
+  /**
+   * A superpacket that is right but for one lie or two, or for none: what passes the first checks of the kernel comes
+   * further. Its length is any: a gso_size beyond its end makes it a plain frame, however long.
+   */
+  private lyingSuperpacket(to: Buffer): number {
+    const { random, mac } = this;
+    const tcp = random.chance(60);
+    const v4 = random.chance(60);
+    const length = random.chance(2) ? random.between(200, LARGEST_SUPERPACKET) : random.chance(20) ? random.between(1400, 9100) : random.between(150, 1700);
+    to.fill(0x41, VNET_HDR_BYTES, VNET_HDR_BYTES + Math.min(length, 300));
+    let at = VNET_HDR_BYTES;
+    mac.copy(to, at);
+    to.fill(0x02, at + 6, at + 12);
+    at += 12;
+    for (let tags = random.chance(20) ? random.between(1, 2) : 0; tags > 0; tags--, at += 4) {
+      to.writeUInt16BE(random.pick(VLAN_TPIDS), at);
+      to.writeUInt16BE(random.between(0, 4095), at + 2);
+    }
+    to.writeUInt16BE(v4 ? 0x0800 : 0x86dd, at);
+    at += 2;
+    const protocol = tcp ? PROTOCOL.tcp : PROTOCOL.udp;
+    const transport = v4 ? this.ipv4Header(to, at, VNET_HDR_BYTES + length, protocol) : this.ipv6Headers(to, at, VNET_HDR_BYTES + length, protocol);
+    if (tcp) to[transport + 12] = (random.chance(60) ? 5 : random.between(0, 15)) << 4;
+    else to.writeUInt16BE(this.lie(10, VNET_HDR_BYTES + length - transport) & 0xffff, transport + 4);
+    const headers = transport + (tcp ? 20 : 8) - VNET_HDR_BYTES;
+    const kind = tcp ? (v4 ? GSO.tcp4 : GSO.tcp6) | (random.chance(10) ? GSO.ecn : 0) : random.chance(80) ? GSO.udpL4 : GSO.udp;
+    to[0] = random.chance(75) ? 1 : random.pick([0, 2, 3, 4, 0xff]);
+    to[1] = random.chance(85) ? kind : random.pick(GSO_TYPES);
+    to.writeUInt16LE(this.lie(20, headers), 2);
+    to.writeUInt16LE(random.chance(60) ? random.between(1, 1448) : random.pick([0, 1, length - headers, length - headers - 1, 60_000, 0xffff]) & 0xffff, 4);
+    to.writeUInt16LE(this.lie(15, transport - VNET_HDR_BYTES), 6);
+    to.writeUInt16LE(this.lie(15, tcp ? 16 : 6), 8);
+    return VNET_HDR_BYTES + length;
+  }
+
+  /** The truth, or in so many of a hundred cases something near it, or anything. */
+  private lie(percent: number, truth: number): number {
+    const { random } = this;
+    if (!random.chance(percent)) return truth & 0xffff;
+    return (random.chance(50) ? truth + random.between(0, 40) - 20 : random.bits()) & 0xffff;
+  }
+
+  /** Where what it carries begins. A third of the few fragments are what GSO forbids: more are to come. */
+  private ipv4Header(to: Buffer, at: number, end: number, protocol: number): number {
+    const { random, address } = this;
+    to.fill(0, at, at + 20);
+    to[at] = random.chance(90) ? 0x45 : 0x40 | random.between(0, 15);
+    to.writeUInt16BE(this.lie(15, end - at), at + 2);
+    to.writeUInt16BE(random.chance(85) ? 0x4000 : random.pick([0x2000, 0x2001, 0x0010]), at + 6);
+    to[at + 8] = 64;
+    to[at + 9] = random.chance(95) ? protocol : random.pick(PROTOCOLS);
+    to.set([10, 77, 0, 2, ...address], at + 12);
+    to.writeUInt16BE(checksum(to.subarray(at, at + 20)), at + 10);
+    return at + 20;
+  }
+
+  /** The same, behind a chain of extension headers, which may be one that ends nowhere. */
+  private ipv6Headers(to: Buffer, at: number, end: number, protocol: number): number {
+    const { random } = this;
+    to.fill(0, at, at + 40);
+    to[at] = 0x60;
+    to.writeUInt16BE(this.lie(15, end - at - 40), at + 4);
+    to[at + 7] = 64;
+    to[at + 8] = to[at + 24] = 0xfd;
+    let next = at + 6; // where the next header is named
+    let place = at + 40;
+    for (let chain = random.chance(40) ? random.between(1, 6) : 0; chain > 0; chain--, place += EXTENSION_BYTES) {
+      to[next] = random.pick(EXTENSIONS);
+      to.fill(0, place, place + EXTENSION_BYTES);
+      to[place + 1] = random.chance(95) ? 0 : random.bits() & 0xff; // its length in units of 8 bytes, less one
+      next = place;
+    }
+    to[next] = random.chance(95) ? protocol : random.pick(PROTOCOLS);
+    return place;
+  }
+
   private length(): number {
     const { random } = this;
-    if (random.chance(5)) return random.between(14, 65550);
+    if (random.chance(5)) return random.between(14, LARGEST_PLAIN);
     if (random.chance(10)) return random.between(1400, 1530);
     return random.between(14, 400);
   }

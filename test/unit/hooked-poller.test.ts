@@ -235,6 +235,32 @@ t.test('step: one record at a time, judged by somebody else', async (t) => {
   t.equal(nic.poller.peek(), null);
 });
 
+t.test('frames that never pass: longer than the MTU out of a hook or injected, and superpackets that cannot be segmented', async (t) => {
+  const nic = new FakeHookedNic();
+  nic.farEnd = { look: () => true, up: true, mtu: 1500, rxDropped: 0 };
+  nic.newPoller();
+  const long = Buffer.alloc(1519);
+  nic.use({ frame: (frame: Frame) => (numberOf(Buffer.from(frame.bytes)) === 1 ? long : 'pass') });
+  for (let i = 0; i < 4; i++) nic.put(numbered(i));
+  nic.injections.add(long);
+  const enobufs = minus('ENOBUFS');
+  nic.answers = [enobufs, 1, enobufs, 'all']; // the injected one goes first
+  nic.poller.poll();
+  t.notOk(nic.poller.blocked);
+  t.equal(nic.counter('refusedToolong'), 2);
+  t.same(nic.sent.map(({ frame }) => numberOf(frame)), [0, 2, 3]);
+  const { frame, vnet } = superpacket(3500);
+  nic.use({ frame: () => 'pass', whole: true });
+  nic.put(frame, vnet);
+  nic.put(numbered(4));
+  nic.answers = [minus('ENOMEM'), 'all'];
+  nic.poller.poll();
+  t.equal(nic.counter('refusedInvalid'), 1);
+  t.equal(nic.sent.length, 4);
+  const { in: entered, out } = nic.law();
+  t.equal(entered, out);
+});
+
 t.test('killed anywhere, the next one goes on and the law holds', async (t) => {
   const random = Random.announced(t);
   const wrong: string[] = [];

@@ -10,10 +10,13 @@ import { FakeNic } from '../helpers/fake-nic';
 const minus = (name: string): number => -(errnoOf[name] as number);
 const frames = (count: number): string[] => Array.from({ length: count }, (_, i) => `frame ${i} ${'x'.repeat(i)}`);
 
+/** A virtio_net_hdr that asks for nothing. */
+const PLAIN = '\0'.repeat(10);
+
 function filled(count: number, budget = 4): { nic: FakeNic; put: string[] } {
   const nic = new FakeNic({ budget });
   const put = frames(count);
-  for (const frame of put) if (!nic.put(frame)) throw new Error('the ring is too small for this test');
+  for (const frame of put) if (!nic.put(frame, 'ready', PLAIN)) throw new Error('the ring is too small for this test');
   return { nic, put };
 }
 
@@ -107,13 +110,43 @@ t.test('while the link is down nothing waits for a socket that takes nothing', a
 t.test('behind a qdisc that is full: no frame is called impossible, and what it dropped is counted', async (t) => {
   const { nic, put } = filled(4);
   nic.poller.impaired = true;
-  nic.answers = [2, ...Array<number>(200).fill(minus('ENOBUFS'))];
-  for (let polls = 0; polls < 2 * POLLS_UNTIL_SUSPECT; polls++) nic.poller.poll();
+  nic.answers = [2, ...Array<number>(400).fill(minus('ENOBUFS'))];
+  for (let polls = 0; polls < 20; polls++) nic.poller.poll();
   t.equal(nic.counter('refusedInvalid'), 0);
   t.equal(nic.counter('enobufs'), nic.calls, 'also where sendmmsg had sent some and did not say why it went no further');
   nic.answers = [];
   nic.poller.poll();
   t.same(nic.sent, put, 'each frame once, in order');
+  checkBalance(t, nic);
+});
+
+/** As frames/bad-gso-rate.py makes them: a superpacket of TCP with a partial checksum. */
+const SUPERPACKET = '\x01\x01\x36\0\x64\0\x22\0\x10\0';
+
+t.test('superpackets that the kernel cannot segment cost one call each, and those between them pass in the same poll', async (t) => {
+  const nic = new FakeNic({ budget: 64 });
+  const good = frames(12);
+  for (const frame of good) {
+    nic.put(`bad ${frame}`, 'ready', SUPERPACKET);
+    nic.put(frame, 'ready', PLAIN);
+  }
+  nic.answers = good.flatMap(() => [minus('ENOMEM'), 1]);
+  t.equal(nic.poller.poll(), 24);
+  t.notOk(nic.poller.blocked);
+  t.same(nic.sent, good);
+  t.equal(nic.counter('refusedInvalid'), 12);
+  t.equal(nic.calls, 24);
+  checkBalance(t, nic);
+});
+
+t.test('frames longer than the MTU are refused one by one, more of them in a poll than it has tries', async (t) => {
+  const nic = new FakeNic({ budget: 64, farEnd: { look: () => true, up: true, mtu: 100, rxDropped: 0 } });
+  for (let i = 0; i < 20; i++) nic.put('x'.repeat(119), 'ready', PLAIN);
+  nic.put('y'.repeat(118), 'ready', PLAIN);
+  nic.answers = Array<number>(20).fill(minus('ENOBUFS'));
+  t.equal(nic.poller.poll(), 21);
+  t.equal(nic.counter('refusedToolong'), 20);
+  t.same(nic.sent, ['y'.repeat(118)]);
   checkBalance(t, nic);
 });
 
