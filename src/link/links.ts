@@ -18,7 +18,7 @@ const IFF_UP = 0x1;
 const ETH_ALEN = 6;
 
 // include/uapi/linux/if_link.h
-export const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, LINK: 5, LINKINFO: 18, STATS64: 23, NET_NS_FD: 28, GSO_MAX_SEGS: 40, GSO_IPV4_MAX_SIZE: 63 };
+export const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, LINK: 5, LINKINFO: 18, STATS64: 23, GROUP: 27, NET_NS_FD: 28, GSO_MAX_SEGS: 40, GSO_IPV4_MAX_SIZE: 63 };
 export const IFLA_INFO = { KIND: 1, DATA: 2 };
 /** tx_packets in struct rtnl_link_stats64. */
 const TX_PACKETS = 8;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** Runs the few system programs we use. Arguments are passed as a list, never through a shell. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 
 import { HINTS, VnetError } from '../errors';
+import { childHasEnded } from './libc';
 
 /** sbin is missing from the PATH of ordinary users and of some services. */
 const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/usr/bin:/sbin:/bin`, LC_ALL: 'C' };
@@ -36,4 +37,20 @@ export function command(program: string, args: readonly string[], input = ''): s
     throw new VnetError('COMMAND_FAILED', `${program} ${args.join(' ')}`, why || `exit status ${status}`, { hint: HINTS.doctor });
   }
   return stdout;
+}
+
+const never = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * Runs a program that may hang in the kernel, where not even SIGKILL ends it. Blocks until it has ended, or for `ms`;
+ * false if it runs on, by itself. It inherits no descriptor, so it holds none of our locks. What became of its work, the caller has to look at.
+ */
+export function commandWithin(ms: number, program: string, args: readonly string[]): boolean {
+  const child = spawn(program, args, { env, cwd: '/', stdio: 'ignore', detached: true });
+  child.on('error', () => undefined); // not started: its work is not done
+  child.unref();
+  const { pid } = child;
+  if (pid === undefined) return true;
+  for (const end = performance.now() + ms; !childHasEnded(pid); Atomics.wait(never, 0, 0, 1)) if (performance.now() > end) return false;
+  return true;
 }
