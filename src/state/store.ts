@@ -169,6 +169,15 @@ export function readAttachment(id: string): Attachment | null {
   }
 }
 
+/** The record as it lies there, without the white space that saveAttachment() puts in; null if it cannot be read, or is none. */
+export function readRecord(id: string): string | null {
+  try {
+    return JSON.stringify(JSON.parse(fs.readFileSync(path.join(stateDirectory(id), STATE), 'utf8')));
+  } catch {
+    return null;
+  }
+}
+
 /** The attachment of an interface in the namespace with that inode, or null. */
 export function findAttachment(iface: string, netnsInode: number): Attachment | null {
   return allAttachments().find((a) => a.iface === iface && a.netns.inode === netnsInode) ?? null;
