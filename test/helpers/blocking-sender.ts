@@ -21,6 +21,8 @@ interface SenderOptions {
   /** ... until its buffer is used up, and then on this one. */
   then?: number;
   address: string;
+  /** What fails is tried again: the interface may be down, or not there for a while. */
+  persistent?: boolean;
 }
 
 export interface SenderEnd {
@@ -43,6 +45,10 @@ export async function startBlockingSender(t: Test, netns: string, kind: SenderKi
   if (!(await eventually(() => isBlocked(sender.pid), 10_000))) throw new Error(`${kind}: the sender is not blocked: ${stackOf(sender.pid)}`);
   return sender;
 }
+
+/** Starts one that sends for as long as the test lasts. */
+export const startPersistentSender = (t: Test, netns: string, options: SenderOptions): ToolProcess<SenderEnd> =>
+  startTool<SenderEnd>(t, netns, 'blocking-sender', 'udp', { ...options, persistent: true });
 
 const stackOf = (pid: number): string => fs.readFileSync(`/proc/${pid}/stack`, 'utf8');
 export const isBlocked = (pid: number, where = BLOCKED): boolean => where.test(stackOf(pid));
@@ -82,6 +88,7 @@ async function main([kind, json]: string[]): Promise<void> {
   for (;;) {
     const result = messages.send(fd, 0, 1);
     if (result > 0) sent++;
+    else if (options.persistent) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     // Nobody listens on that port, so UDP is told that now and then.
     else if (result !== -native.EINTR && native.errnoName(-result) !== 'ECONNREFUSED') {
       process.stdout.write(`${JSON.stringify({ sent, error: native.errnoName(-result) } satisfies SenderEnd)}\n`);
