@@ -35,6 +35,7 @@ import { setImpairment } from './impairing';
 import { LinkFollower } from './link-follower';
 import { loopOrders } from './loop-orders';
 import { partsOf, type Supervised } from './parts';
+import { RefusalNews } from './refusal-news';
 import { Recording, type RecordingRequest } from './recording';
 import { RecorderOrders } from './recorder-orders';
 import { Polling, spreadOf, type HookChoice } from './polling';
@@ -85,6 +86,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private follower: LinkFollower | undefined;
   private supervisor: Supervisor | undefined;
   private readonly attempts: Attempts;
+  private readonly refusalNews: RefusalNews;
   /** In the place of one that somebody removed. */
   private readonly moreLocks: FileLock[] = [];
   private readonly cut: BpfProgram | null;
@@ -102,6 +104,10 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.roomSockets = wireNetns.run(() => attachment.rooms.map(({ entry }) => openRoomSockets(entry.ifindex)));
     this.attempts = new Attempts((text) => this.log.write(text));
     this.cut = openCut(attachment);
+    this.refusalNews = new RefusalNews(
+      () => this.controls.sum(CONTROL.refusedDown) + this.controls.sum(CONTROL.refusedToolong),
+      (frames) => this.log.write(`${this.attachment.iface} refused ${frames} frames: it was down, or they were longer than its MTU`),
+    );
     this.recorder = new RecorderOrders(() => this.attachment.iface, this.controls.first, (request) => this.record(request));
     this.announcer = new QueueAnnouncer(
       () => this.attachment.iface,
@@ -282,6 +288,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   /** For messages that never came, steps that failed, and a watch that has ended. */
   private lookAfterLink(): Finding | null {
     this.linkMayHaveChanged();
+    this.refusalNews.look();
     if (this.watch || this.closing) return null;
     return { what: `the watch over ${this.attachment.iface} has ended`, repair: () => (this.watch = this.openWatch()) };
   }
@@ -304,8 +311,9 @@ export class Controller extends EventEmitter<ControllerEvents> {
     const error = new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody deleted it, or moved it to another namespace', {
       hint: `vnet-bpf attach ${iface} makes a new one`,
     });
+    const onTheWay = this.controls.sum(CONTROL.captured) - this.controls.sum(CONTROL.drained) + this.controls.held.now;
     this.polling?.setLinkDown(true);
-    this.log.write(`${iface} is gone: deleted or moved to another namespace`);
+    this.log.write(`${iface} is gone: deleted or moved to another namespace${onTheWay > 0 ? `, and ${onTheWay} frames with it` : ''}`);
     this.endWith(error);
   }
 

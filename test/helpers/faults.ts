@@ -126,12 +126,12 @@ export const FAULTS: readonly Fault[] = [
   { name: 'netlink socket of the watch closed', outcome: 'goesOn', act: (target) => inside(target, 'watch') },
   { name: 'netlink socket of the watch overrun', outcome: 'goesOn', act: overflowWatch },
   { name: 'no descriptors for a while', outcome: 'goesOn', act: withoutDescriptors },
-  { name: 'log removed', outcome: 'goesOn', act: (target) => fs.rmSync(stateFile(target, 'log')) },
+  { name: 'log removed', outcome: 'goesOn', act: (target) => fs.rmSync(stateFile(target, 'log'), { recursive: true, force: true }) },
   {
     name: 'log is a directory',
     outcome: 'goesOn',
     act: (target) => {
-      fs.rmSync(stateFile(target, 'log'));
+      fs.rmSync(stateFile(target, 'log'), { recursive: true, force: true });
       fs.mkdirSync(stateFile(target, 'log'));
     },
   },

@@ -110,7 +110,10 @@ t.test(`${ROUNDS} faults`, { skip: cannotRun }, async (t) => {
       nic = attachedIn(t, netns, ATTACH, 'vnet0', ENV);
       withoutArp(nic, ADDRESS);
     }
-    sender ??= startPersistentSender(t, netns, { ifindex: 0, address: ADDRESS });
+    if (!sender) {
+      sender = startPersistentSender(t, netns, { ifindex: 0, address: ADDRESS });
+      await sender.ready;
+    }
     const before = attachmentOf(nic);
     await new Promise((resolve) => setTimeout(resolve, random.between(50, 600)));
     const what = `${round}: ${fault.name}`;
