@@ -15,6 +15,7 @@ import type { PollRequest } from '../datapath/polled-interface';
 import { QueueControls } from '../datapath/queue-controls';
 import { heldNow } from '../datapath/queue-gate';
 import type { SharedWords } from '../datapath/shared-memory';
+import { readWayBack } from '../datapath/way-back';
 import { closeRoomSockets, openRoomSockets, type RoomSockets } from '../datapath/waiting-room';
 import { VnetError } from '../errors';
 import { linkByIndex, type Link } from '../link/links';
@@ -35,7 +36,7 @@ import { setImpairment } from './impairing';
 import { LinkFollower } from './link-follower';
 import { loopOrders } from './loop-orders';
 import { partsOf, type Supervised } from './parts';
-import { RefusalNews } from './refusal-news';
+import { RefusalNews, type Refused } from './refusal-news';
 import { Recording, type RecordingRequest } from './recording';
 import { RecorderOrders } from './recorder-orders';
 import { Polling, spreadOf, type HookChoice } from './polling';
@@ -104,16 +105,18 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.roomSockets = wireNetns.run(() => attachment.rooms.map(({ entry }) => openRoomSockets(entry.ifindex)));
     this.attempts = new Attempts((text) => this.log.write(text));
     this.cut = openCut(attachment);
-    this.refusalNews = new RefusalNews(
-      () => this.controls.sum(CONTROL.refusedDown) + this.controls.sum(CONTROL.refusedToolong),
-      (frames) => this.log.write(`${this.attachment.iface} refused ${frames} frames: it was down, or they were longer than its MTU`),
-    );
+    this.refusalNews = new RefusalNews(() => this.refusedOnTheWayBack(), (what) => this.log.write(`${this.attachment.iface} refused ${what}`));
     this.recorder = new RecorderOrders(() => this.attachment.iface, this.controls.first, (request) => this.record(request));
     this.announcer = new QueueAnnouncer(
       () => this.attachment.iface,
       () => this.queueReading(),
       (text) => this.log.write(text),
     );
+  }
+
+  private refusedOnTheWayBack(): Refused {
+    const [down, toolong, sent, enobufs] = [CONTROL.refusedDown, CONTROL.refusedToolong, CONTROL.rxPackets, CONTROL.enobufs].map((offset) => this.controls.sum(offset)) as [number, number, number, number];
+    return { down, toolong, backlog: readWayBack(this.attachment, sent, enobufs).backlog };
   }
 
   queueReading(): QueueReading {
@@ -252,6 +255,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
         hairpinAll: this.parts.hairpinAll,
         attempts,
         log: (text) => this.log.write(text),
+        changed: () => this.refusalNews.changed(),
         turned: (up) => {
           this.polling?.setLinkDown(!up);
           this.emit('link', up);

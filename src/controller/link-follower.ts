@@ -21,6 +21,8 @@ export interface Followed {
   hairpinAll: boolean;
   attempts: Attempts;
   log: (text: string) => void;
+  /** It is up or down, or has another MTU: frames may have been lost by it. */
+  changed: () => void;
   /** Somebody set it up (true) or down. */
   turned: (up: boolean) => void;
   /** It was deleted, or moved to another namespace. Called once. */
@@ -53,10 +55,11 @@ export class LinkFollower {
   }
 
   private follow(link: Link, netns: Netns): void {
-    const { attachment, attempts, hairpinAll, log, turned } = this.followed;
+    const { attachment, attempts, hairpinAll, log, changed, turned } = this.followed;
     const before = this.link;
     this.link = link;
     if (link.name !== attachment.iface) this.renamed(attachment.iface, link.name);
+    if (link.up !== before.up || link.mtu !== before.mtu) changed();
     if (link.up !== before.up) {
       log(`${link.name} set ${link.up ? 'up' : 'down'}`);
       turned(link.up);
