@@ -37,17 +37,24 @@ export async function attachCommand(args: AttachArguments): Promise<void> {
   } finally {
     // A service manager that does not hear of it sees the process end.
     await notifyService('STOPPING=1').catch(() => undefined);
-    for (const controller of controllers) await controller.detach();
+    await detachAll(controllers);
   }
   // Nothing else keeps the process, but a library's timer must not either.
   process.exit();
+}
+
+/** One that cannot be removed in full does not keep the others; what it says is thrown in the end. */
+async function detachAll(controllers: readonly Controller[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const controller of controllers) await controller.detach().catch((error: unknown) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
 }
 
 /** Resolves when nothing is left of it: somebody asked for that, or took the interface away. */
 function untilDetached(controller: Controller): Promise<void> {
   controller.once('gone', (why) => {
     process.exitCode = reportError(why, false);
-    void controller.detach();
+    controller.detach().catch(() => undefined); // detachAll() hears of it
   });
   return new Promise((resolve) => controller.once('detached', resolve));
 }

@@ -25,8 +25,8 @@ export function isWhole(attachment: Attachment, netns: Netns, peerNetns: Netns |
   if (link?.name !== attachment.iface) return false;
   const { peer: end } = attachment;
   if (!end) return link.kind === attachment.backend;
-  const peer = peerNetns?.run(() => linkByIndex(end.ifindex));
-  return link.peerIfindex === end.ifindex && peer?.name === end.name;
+  const isThere = ({ name, ifindex }: { name: string; ifindex: number }): boolean => peerNetns?.run(() => linkByIndex(ifindex))?.name === name;
+  return link.peerIfindex === end.ifindex && isThere(end) && attachment.rooms.every(({ entry, exit }) => isThere(entry) && isThere(exit));
 }
 
 /** Refuses to adopt something that another version made: its layout may be another. */
@@ -69,7 +69,7 @@ export function adoptDatapath(attachment: Attachment, netns: Netns, wireNetns: N
     const { links } = attachment;
     if (!links) throw new VnetError('STATE', `interface ${attachment.iface}`, 'its record names no attachments', { hint: `vnet-bpf detach ${attachment.iface}, or attach with --replace` });
     const datapath = new Datapath(maps, {
-      tx: netns.run(() => restoreTcLink(links.tx)),
+      tx: restoreIn(netns, links.tx),
       sink: links.sink && restoreIn(wireNetns, links.sink),
       cut: links.cut ? restoreIn(wireNetns, links.cut) : attachCut(attachment, pins, wireNetns),
       retry: links.retry.map((state) => restoreIn(wireNetns, state)),
@@ -86,8 +86,15 @@ export function adoptDatapath(attachment: Attachment, netns: Netns, wireNetns: N
   }
 }
 
+/** Throws if somebody has detached it meanwhile. */
 function restoreIn(netns: Netns, state: TcLinkState): TcLink {
-  return netns.run(() => restoreTcLink(state));
+  const { link, attached } = netns.run(() => {
+    const restored = restoreTcLink(state);
+    return { link: restored, attached: restored.isAttached() };
+  });
+  if (attached) return link;
+  link.close();
+  throw new VnetError('STATE', 'what a crashed controller left', 'one of its programs is not attached any more', { hint: 'vnet-bpf detach, or attach with --replace' });
 }
 
 function openMap(pins: string, name: string, expected: Parameters<BpfMap['checkCompatible']>[0]): BpfMap {

@@ -3,37 +3,46 @@
 import { EventEmitter } from 'node:events';
 import * as fs from 'node:fs';
 
+import type { BpfProgram } from 'libbpf-ts';
+
 import { roomFrameMax } from '../datapath/credit';
-import { merges, queuesOf, type Datapath } from '../datapath/datapath';
+import { merges, openCut, queuesOf, type Datapath } from '../datapath/datapath';
 import { CONTROL } from '../datapath/layout';
 import { PacketSocket } from '../datapath/packet-socket';
+import { PollerThread } from '../datapath/poller-thread';
 import type { PollRequest } from '../datapath/polled-interface';
 import { QueueControls } from '../datapath/queue-controls';
 import { increment, type SharedWords } from '../datapath/shared-memory';
+import { readWayBack } from '../datapath/way-back';
 import { closeRoomSockets, openRoomSockets, type RoomSockets } from '../datapath/waiting-room';
 import { VnetError } from '../errors';
-import { removeHairpin, restoreRoutes, syncHairpin, type HairpinAddress } from '../link/hairpin';
-import { addresses } from '../link/addresses';
 import { linkByIndex, type Link } from '../link/links';
 import { watchLinks } from '../link/monitor';
 import { roomBacklog } from '../link/room';
 import type { Netns } from '../link/netns';
-import { netnsName } from '../link/netns-record';
 import { openRtnetlink } from '../link/rtnetlink';
-import { followMtu } from '../link/veth';
 import type { FileLock } from '../state/lock';
 import { named } from '../state/named';
 import { controlSocket, lockEverything, logFile, saveIfPossible, type Attachment } from '../state/store';
+import { Attempts } from './attempts';
 import { ControlServer } from './control-socket';
 import { EventLog, QueueAnnouncer, type QueueReading } from './events';
 import { finishBatches } from './finish-batch';
+import { failLater, faultOrders } from './fault';
 import { lookForLostFrames, waitsOnInterface } from './lost-frames';
 import { setImpairment } from './impairing';
+import { LinkFollower } from './link-follower';
 import { loopOrders } from './loop-orders';
+import { partsOf, type Supervised } from './parts';
+import { RefusalNews, type Refused } from './refusal-news';
 import { Recording, type RecordingRequest } from './recording';
 import { RecorderOrders } from './recorder-orders';
 import { Polling, spreadOf, type HookChoice } from './polling';
+import { Supervisor, type Finding } from './supervisor';
 import { openAttachmentNetns, teardown } from './teardown';
+
+/** How long the loop may take to end, which needs 200 ms for what is in the ring. */
+const STOP_MS = 2000;
 
 export interface ControllerParts {
   attachment: Attachment;
@@ -72,7 +81,14 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private polling: Polling | undefined;
   private orders: ControlServer | undefined;
   private watch: { close(): void } | undefined;
-  private link: Link | null = null;
+  private follower: LinkFollower | undefined;
+  private supervisor: Supervisor | undefined;
+  private readonly attempts: Attempts;
+  private readonly refusalNews: RefusalNews;
+  /** In the place of one that somebody removed. */
+  private readonly moreLocks: FileLock[] = [];
+  private readonly cut: BpfProgram | null;
+  private ending = false;
   private closing: Promise<void> | undefined;
 
   constructor(private readonly parts: ControllerParts) {
@@ -84,12 +100,20 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.sockets = wireNetns.run(() => this.controls.queues.map(() => PacketSocket.open(reinjectOn, attachment.reinjectMark)));
     this.linkSockets = wireNetns.run(() => this.controls.queues.map(openRtnetlink));
     this.roomSockets = wireNetns.run(() => attachment.rooms.map(({ entry }) => openRoomSockets(entry.ifindex)));
+    this.attempts = new Attempts((text) => this.log.write(text));
+    this.cut = openCut(attachment);
+    this.refusalNews = new RefusalNews(() => this.refusedOnTheWayBack(), (what) => this.log.write(`${this.attachment.iface} refused ${what}`));
     this.recorder = new RecorderOrders(() => this.attachment.iface, this.controls.first, (request) => this.record(request));
     this.announcer = new QueueAnnouncer(
       () => this.attachment.iface,
       () => this.queueReading(),
       (text) => this.log.write(text),
     );
+  }
+
+  private refusedOnTheWayBack(): Refused {
+    const [down, toolong, sent, enobufs] = [CONTROL.refusedDown, CONTROL.refusedToolong, CONTROL.rxPackets, CONTROL.enobufs].map((offset) => this.controls.sum(offset)) as [number, number, number, number];
+    return { down, toolong, backlog: readWayBack(this.attachment, sent, enobufs).backlog };
   }
 
   queueReading(): QueueReading {
@@ -142,7 +166,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
       events: {
         queue: () => this.queueChanged(),
         stalled: (queue) => this.lookIntoRoom(queue),
-        died: (error) => this.emit('gone', error),
+        died: (error) => this.endWith(error),
         log: (text) => this.log.write(text),
         error: (text) => this.hookFailed(text),
       },
@@ -152,7 +176,12 @@ export class Controller extends EventEmitter<ControllerEvents> {
     });
     await this.polling.start(hook);
     if (hook) this.log.write(`hook ${hook.file} on ${attachment.iface}`);
-    this.orders = await ControlServer.listen(controlSocket(id), { detach: () => this.detach(), ...loopOrders(this), ...this.recorder.orders });
+    this.orders = await this.listen();
+  }
+
+  private listen(): Promise<ControlServer> {
+    const faults = { 'polling-thread': () => PollerThread.terminate(), watch: () => this.watchFailed(), 'main-thread': failLater };
+    return ControlServer.listen(controlSocket(this.attachment.id), { detach: () => this.detach(), ...loopOrders(this), ...this.recorder.orders, ...faultOrders(faults) });
   }
 
   /** A queue's waiting room; null where frames are refused instead of held. */
@@ -220,48 +249,69 @@ export class Controller extends EventEmitter<ControllerEvents> {
     return netns?.run(() => linkByIndex(this.attachment.ifindex)) ?? null;
   }
 
-  /** Begins to watch the link and says that the interface is there. */
+  /** Begins to watch the link and all other parts, and says that the interface is there. */
   watchLink(link: Link, how: 'loaded' | 'adopted'): void {
-    this.link = link;
-    const { iface, ifindex, peer, ringBytes, budget, netns } = this.attachment;
-    // The peer's end is told even where the namespace of the other is gone.
-    const indexes = peer ? [ifindex, peer.ifindex] : [ifindex];
-    this.watch = watchLinks(this.parts.wireNetns, indexes, () => this.linkMayHaveChanged());
+    const { attachment, attempts } = this;
+    const { iface, ringBytes, budget, netns } = attachment;
+    this.follower = new LinkFollower(
+      {
+        attachment,
+        hairpinAll: this.parts.hairpinAll,
+        attempts,
+        log: (text) => this.log.write(text),
+        changed: () => this.refusalNews.changed(),
+        turned: (up) => {
+          this.polling?.setLinkDown(!up);
+          this.emit('link', up);
+        },
+        lost: () => this.lost(),
+      },
+      link,
+    );
+    this.polling?.setLinkDown(!link.up);
+    this.watch = this.openWatch();
     this.log.write(`${how}: ${named(iface, netns.name)}, ring ${ringBytes} bytes, budget ${budget}`);
+    this.supervisor = new Supervisor({
+      parts: [...partsOf(this.supervised()), { name: 'the link', look: () => this.lookAfterLink() }],
+      attempts,
+      log: (text) => this.log.write(text),
+      broken: (what) => this.endWith(new VnetError('STATE', `interface ${attachment.iface}`, what, { hint: `vnet-bpf attach ${attachment.iface} makes a new one` })),
+    });
     // What happened before the watch began; whoever waits for the interface need not wait for that.
     setImmediate(() => this.linkMayHaveChanged());
   }
 
-  /** Something happened to a link or an address: look at ours. */
+  private openWatch(): { close(): void } {
+    const { ifindex, peer } = this.attachment;
+    // The peer's end is told even where the namespace of the other is gone.
+    return watchLinks(this.parts.wireNetns, peer ? [ifindex, peer.ifindex] : [ifindex], () => this.linkMayHaveChanged(), () => this.watchFailed());
+  }
+
+  /** The supervisor's looks follow the link meanwhile, and open another. */
+  private watchFailed(): void {
+    this.watch?.close();
+    this.watch = undefined;
+  }
+
+  /** For messages that never came, steps that failed, and a watch that has ended. */
+  private lookAfterLink(): Finding | null {
+    this.linkMayHaveChanged();
+    this.refusalNews.look();
+    if (this.watch || this.closing) return null;
+    return { what: `the watch over ${this.attachment.iface} has ended`, repair: () => (this.watch = this.openWatch()) };
+  }
+
+  private supervised(): Supervised {
+    const { attachment, datapath, wireNetns } = this.parts;
+    const listenAgain = async (): Promise<void> => {
+      this.orders?.close();
+      this.orders = await this.listen();
+    };
+    return { attachment, datapath, wireNetns, cut: this.cut, listenAgain, own: (lock) => this.moreLocks.push(lock) };
+  }
+
   private linkMayHaveChanged(): void {
-    if (this.closing) return;
-    const netns = openAttachmentNetns(this.attachment);
-    const link = netns?.run(() => linkByIndex(this.attachment.ifindex)) ?? null;
-    const { peer } = this.attachment;
-    if (!link || !netns || (peer && link.peerIfindex !== peer.ifindex)) {
-      netns?.close();
-      this.lost();
-      return;
-    }
-    try {
-      const before = this.link as Link;
-      this.link = link;
-      if (link.name !== before.name) this.renamed(before.name, link.name, netns);
-      if (link.up !== before.up) {
-        this.log.write(`${link.name} set ${link.up ? 'up' : 'down'}`);
-        this.emit('link', link.up);
-      }
-      if (link.mtu !== before.mtu) {
-        this.log.write(`${link.name} has mtu ${link.mtu}, was ${before.mtu}`);
-        if (!this.attachment.taken) netns.run(() => followMtu(link.name, link.mtu));
-      }
-      this.polling?.setLinkDown(!link.up);
-      if (this.parts.hairpinAll) this.followAddresses(netns);
-      const { hairpin } = this.attachment;
-      if (link.up && hairpin && hairpin.addresses.length > 0) netns.run(() => restoreRoutes(link, hairpin));
-    } finally {
-      netns.close();
-    }
+    if (!this.closing) this.follower?.look();
   }
 
   private lost(): void {
@@ -269,42 +319,23 @@ export class Controller extends EventEmitter<ControllerEvents> {
     const error = new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody deleted it, or moved it to another namespace', {
       hint: `vnet-bpf attach ${iface} makes a new one`,
     });
+    const onTheWay = this.controls.sum(CONTROL.captured) - this.controls.sum(CONTROL.drained) + this.controls.held.now;
     this.polling?.setLinkDown(true);
-    this.log.write(`${iface} is gone: deleted or moved to another namespace`);
+    this.log.write(`${iface} is gone: deleted or moved to another namespace${onTheWay > 0 ? `, and ${onTheWay} frames with it` : ''}`);
+    this.endWith(error);
+  }
+
+  /** There is nothing left to do but to detach. The first reason is the one that is told. */
+  private endWith(error: VnetError): void {
+    if (this.ending || this.closing) return;
+    this.ending = true;
     this.emit('gone', error);
   }
 
-  private renamed(from: string, to: string, netns: Netns): void {
-    const { attachment } = this;
-    using _lock = lockEverything();
-    attachment.iface = to;
-    attachment.netns.name = netnsName(attachment.netns);
-    const { hairpin } = attachment;
-    if (hairpin && hairpin.addresses.length > 0) {
-      // Rules know the interface by name, so they are made anew.
-      netns.run(() => {
-        removeHairpin(from, hairpin.table);
-        syncHairpin(to, attachment.ifindex, hairpin.addresses, null);
-      });
-    }
-    this.save();
-    this.log.write(`${from} is called ${to} now`);
-  }
-
-  private followAddresses(netns: Netns): void {
-    const { attachment } = this;
-    const wanted: HairpinAddress[] = netns
-      .run(() => addresses(attachment.iface))
-      .filter((entry) => entry.global)
-      .map(({ family, address }) => ({ family, address }));
-    const key = (list: readonly HairpinAddress[]): string => list.map((entry) => entry.address).sort().join();
-    if (key(wanted) === key(attachment.hairpin?.addresses ?? [])) return;
-    using _lock = lockEverything();
-    attachment.hairpin = netns.run(() => syncHairpin(attachment.iface, attachment.ifindex, wanted, attachment.hairpin));
-    this.save();
-    this.log.write(`${attachment.iface} loops ${wanted.map((entry) => entry.address).join(', ') || 'no address'}`);
-  }
-
+  /**
+   * Held frames do not come out although they could: if the room is empty they are lost (it was
+   * full, or a CPU's backlog was). They are written off, so that the queue can wake.
+   */
   private lookIntoRoom(queue: number): void {
     const { attachment, wireNetns } = this.parts;
     lookForLostFrames(
@@ -325,39 +356,61 @@ export class Controller extends EventEmitter<ControllerEvents> {
   }
 
   private async close(): Promise<void> {
-    await this.stopLoop();
-    using _global = lockEverything();
-    this.log.write(`unloaded: ${this.attachment.iface}`);
-    this.release();
-    teardown(this.attachment);
-    this.emit('detached');
+    const stopped = await this.stopLoop();
+    try {
+      using _global = lockEverything();
+      this.log.write(`unloaded: ${this.attachment.iface}`);
+      this.release(stopped);
+      teardown(this.attachment);
+    } finally {
+      this.emit('detached');
+    }
   }
 
   /** Ends the loop and lets go of everything, but leaves what is in the kernel: attaching failed. */
   async abandon(): Promise<void> {
-    this.closing ??= this.stopLoop().then(() => this.release());
+    this.closing ??= this.stopLoop().then((stopped) => this.release(stopped));
     await this.closing;
   }
 
-  private async stopLoop(): Promise<void> {
+  /** False if the loop does not end: whatever it waits for, we do not. */
+  private async stopLoop(): Promise<boolean> {
+    this.supervisor?.close();
     this.watch?.close();
     this.orders?.close();
-    if (!this.polling) return;
-    await this.polling.stop();
+    if (!this.polling) return true;
+    const stopped = await within(STOP_MS, this.polling.stop());
     // After the loop has delivered what is in the ring, which the recorder is still told.
-    await this.recorder.end();
+    const ended = await within(STOP_MS, this.recorder.end());
+    if (!stopped) this.log.write(`the loop of ${this.attachment.iface} does not end; it is left behind`);
     this.announcer.flush();
+    return stopped && ended;
   }
 
-  private release(): void {
+  /** A loop that has not `stopped` keeps its descriptors, until the process ends with it. */
+  private release(stopped: boolean): void {
     const { datapath, lock, wireNetns } = this.parts;
     this.log.close();
+    for (const each of [lock, ...this.moreLocks]) each.close();
+    this.cut?.close();
+    if (!stopped) return;
     for (const socket of this.sockets) socket.close();
     this.linkSockets.forEach((socket) => fs.closeSync(socket));
     this.roomSockets.forEach(closeRoomSockets);
     this.controls.close();
     datapath.close();
     wireNetns.close();
-    lock.close();
   }
+}
+
+/** Whether something has ended in time; an error is an end, too. */
+function within(ms: number, work: Promise<unknown>): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), ms);
+    const end = (): void => {
+      clearTimeout(timer);
+      resolve(true);
+    };
+    work.then(end, end);
+  });
 }

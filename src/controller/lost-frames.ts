@@ -9,7 +9,7 @@ import { framesInRoom, segmentsOnTheWay } from '../datapath/queue-gate';
 import { increment, type SharedWords } from '../datapath/shared-memory';
 import { qdiscsOf } from '../link/qdisc';
 import type { Attachment } from '../state/store';
-import { openAttachmentNetns } from './teardown';
+import { openAttachmentNetns } from './attachment-netns';
 
 /** How long held frames must not move before they can be called lost; ms. */
 const SETTLE_MS = 100;

@@ -6,11 +6,11 @@
  */
 import { BpfError, restoreTcLink, type TcLinkState } from 'libbpf-ts';
 
+import { VnetError } from '../errors';
 import { removeHairpin } from '../link/hairpin';
 import { unnamedDummy } from '../link/dummy';
-import { ifPossible } from '../link/if-possible';
 import { linkByIndex, linkByName, links, type Link } from '../link/links';
-import { removeLink } from '../link/make-links';
+import { linkGroup, removeLinks, type Removal } from '../link/remove-links';
 import { roomExits } from '../link/room';
 import { restoreTaken } from '../link/taken';
 import { peerName } from '../link/veth';
@@ -22,41 +22,75 @@ import { openAttachmentNetns } from './attachment-netns';
 
 export { openAttachmentNetns };
 
+/**
+ * Nothing here waits for what comes later, and nothing waits without a bound: a record that cannot be written does not keep
+ * us, and links that the kernel cannot let go of do not either. Then it throws when all else is gone.
+ */
 export function teardown(attachment: Attachment): void {
   // For list, should this be killed; it is removed whether that can be written or not.
   if (attachment.phase !== 'detaching') saveIfPossible({ ...attachment, phase: 'detaching' });
   step('detaching');
-  removeFromUserNetns(attachment);
+  removeRules(attachment);
+  step('rules-removed');
+  const removal = removeHidden(attachment);
+  step('links-removed');
+  const left = removeInterface(attachment);
   step('interface-removed');
-  removePeer(attachment);
-  step('peer-removed');
+  if (removal === 'there' || left === 'there') throw stillThere(attachment);
   removePins(attachment.id);
   step('pins-removed');
   removeEmptyPeerNetns();
   step('peer-netns-removed');
   forgetAttachment(attachment.id);
   step('forgotten');
+  if (removal === 'held' || left === 'held') throw held(attachment);
 }
 
-function removeFromUserNetns(attachment: Attachment): void {
-  const netns = openAttachmentNetns(attachment);
-  if (!netns) return; // the namespace is gone, and the interface, rules and routes with it
-  try {
-    netns.run(() => {
-      if (attachment.hairpin) removeHairpin(attachment.iface, attachment.hairpin.table);
-      if (attachment.taken) {
-        if (attachment.links) detachLink(attachment.links.tx);
-        restoreTaken(attachment.iface, attachment.taken, attachment.added);
-      } else {
-        const link = attachment.ifindex > 0 ? linkByIndex(attachment.ifindex) : null;
-        if (link && isOurs(link, attachment)) ifPossible(() => removeLink(link.ifindex));
-        const unnamed = attachment.backend === 'dummy' ? linkByName(unnamedDummy(attachment.id)) : null;
-        if (unnamed) ifPossible(() => removeLink(unnamed.ifindex));
-      }
-    });
-  } finally {
-    netns.close();
-  }
+const stillThere = ({ iface }: Attachment): VnetError =>
+  new VnetError('BUSY', `interface ${iface}`, 'the kernel does not remove it', { hint: `vnet-bpf detach ${iface} tries again; dmesg may tell why` });
+
+const held = ({ iface }: Attachment): VnetError =>
+  new VnetError('BUSY', `interface ${iface}`, 'is gone, but the kernel waits for a process that is blocked while it sends on it', {
+    hint: "grep -l packet_snd /proc/[0-9]*/stack tells which process; the kernel is done when that ends",
+  });
+
+/** Rules and routes, and what was changed on an interface that stays. */
+function removeRules(attachment: Attachment): void {
+  inItsNetns(attachment, () => {
+    if (attachment.hairpin) removeHairpin(attachment.iface, attachment.hairpin.table);
+    if (!attachment.taken) return;
+    if (attachment.links) detachLink(attachment.links.tx);
+    restoreTaken(attachment.iface, attachment.taken, attachment.added);
+  });
+}
+
+/** The peer, and so vnet0, and the waiting rooms with what lies in them. The names there are unique to this attachment. */
+function removeHidden({ id }: Attachment): Removal {
+  using peerNetns = openPeerNetns();
+  if (!peerNetns) return 'removed';
+  return peerNetns.run(() => {
+    const ours = links().filter(({ name }) => name === peerName(id) || name.startsWith(roomExits(id)));
+    return removeLinks(ours.map(({ ifindex }) => ifindex), linkGroup(id));
+  });
+}
+
+/** An interface that has no peer in the hidden namespace: a dummy, or a veth whose hidden namespace somebody has let go of. */
+function removeInterface(attachment: Attachment): Removal {
+  const { taken, ifindex, backend, id } = attachment;
+  if (taken) return 'removed';
+  const remove = (): Removal => {
+    const link = ifindex > 0 ? linkByIndex(ifindex) : null;
+    const unnamed = backend === 'dummy' ? linkByName(unnamedDummy(id)) : null;
+    const ours = [link && isOurs(link, attachment) ? link.ifindex : 0, unnamed?.ifindex ?? 0].filter((index) => index > 0);
+    return removeLinks([...new Set(ours)], linkGroup(id));
+  };
+  return inItsNetns(attachment, remove) ?? 'removed';
+}
+
+/** Undefined if the namespace is gone, and the interface, rules and routes with it. */
+function inItsNetns<T>(attachment: Attachment, body: () => T): T | undefined {
+  using netns = openAttachmentNetns(attachment);
+  return netns?.run(body);
 }
 
 /** Indexes are used again: a veth is ours if its other end is our peer, a dummy if it still has its name. */
@@ -71,20 +105,5 @@ function detachLink(state: TcLinkState): void {
     restoreTcLink(state).detach();
   } catch (error) {
     if (!(error instanceof BpfError) || error.errnoName !== 'ENOENT') throw error; // ENOENT: gone already
-  }
-}
-
-/** The names there are unique to this attachment; deleting one end deletes the pair. */
-function removePeer(attachment: Attachment): void {
-  const peerNetns = openPeerNetns();
-  if (!peerNetns) return;
-  try {
-    peerNetns.run(() => {
-      const { id } = attachment;
-      const left = links().filter(({ name }) => name === peerName(id) || name.startsWith(roomExits(id)));
-      for (const { ifindex } of left) ifPossible(() => removeLink(ifindex));
-    });
-  } finally {
-    peerNetns.close();
   }
 }

@@ -11,7 +11,7 @@ import { attachTc, BpfError, BpfMap, BpfObject, BpfProgram, libbpfVersion, Libra
 import { VnetError } from '../errors';
 import { passesUdpGso, readsSkbsDirectly } from '../kernel-features';
 import type { Netns } from '../link/netns';
-import { ringPin } from '../state/bpffs';
+import { pinDirectory, ringPin } from '../state/bpffs';
 import type { Attachment } from '../state/store';
 import { roomFrameCost, roomFrameMax, txBytesLimit } from './credit';
 import { setInner } from './inner-map';
@@ -200,6 +200,12 @@ export function attachCut(attachment: Attachment, pins: string, wireNetns: Netns
   if (!peer || !merges(attachment)) return null;
   const pinned = { program: () => BpfProgram.openPinned(path.join(pins, CUT_PIN)) };
   return wireNetns.run(() => attach(pinned, 'cut', peer.ifindex, 'egress', path.join(pins, 'cut_link')));
+}
+
+/** The pinned `cut` of an attachment, which the caller closes; null where there is none. */
+export function openCut({ id, peer }: Attachment): BpfProgram | null {
+  const pin = path.join(pinDirectory(id), CUT_PIN);
+  return peer && fs.existsSync(pin) ? BpfProgram.openPinned(pin) : null;
 }
 
 /** VNET_BPF_TEST_ATTACH=clsact: tests see on a new kernel what an old one does. */

@@ -15,9 +15,10 @@ import * as fs from 'node:fs';
 
 import type { HairpinRecord } from '../state/store';
 import { VnetError } from '../errors';
+import { SystemError } from '../native/libc';
 import { addresses } from './addresses';
 import { ifPossible } from './if-possible';
-import type { Link } from './links';
+import { linkByName, type Link } from './links';
 import { removeRoute, setRoute } from './routes';
 import { addRule, LOCAL_TABLE, removeRule, rules, type Rule } from './rules';
 import { setInterfaceSysctl } from './veth';
@@ -44,6 +45,15 @@ const local = rule(0, LOCAL_TABLE, { protocol: RTPROT_KERNEL });
 /** The routing table of an interface: one per ifindex, out of the way of the usual ones. */
 export const hairpinTable = (ifindex: number): number => 0x564e0000 + ifindex;
 
+/** A rule that an earlier run has made already is as good. */
+function addOnce(family: 4 | 6, rule: Rule): void {
+  try {
+    addRule(family, rule);
+  } catch (error) {
+    if (!(error instanceof SystemError) || error.code !== 'EEXIST') throw error;
+  }
+}
+
 /** Moves the rule for the local table below ours, where that is not done already. */
 function moveLocalRuleDown(family: 4 | 6): void {
   const present = rules(family);
@@ -69,13 +79,18 @@ function moveLocalRuleBack(family: 4 | 6, left: readonly Rule[]): void {
   ifPossible(() => removeRule(family, movedLocal));
 }
 
-/** Brings rules and routes in line with `wanted`; returns the record to keep for the way back. */
+/**
+ * Brings rules and routes in line with `wanted`; returns the record to keep for the way back. Can be run again after it
+ * has thrown. An interface that is down has no routes: `whenUp` leaves those that the kernel refuses to restoreRoutes().
+ */
 export function syncHairpin(
   iface: string,
   ifindex: number,
   wanted: readonly HairpinAddress[],
   before: HairpinRecord | null,
+  routes: 'now' | 'whenUp' = 'now',
 ): HairpinRecord {
+  const route = routes === 'now' ? (make: () => void) => make() : ifPossible;
   const table = hairpinTable(ifindex);
   if ((before?.addresses.length ?? 0) === 0 && wanted.length > 0) {
     setInterfaceSysctl(iface, 'accept_local', '1');
@@ -85,10 +100,10 @@ export function syncHairpin(
     const had = (before?.addresses ?? []).filter((entry) => entry.family === family).map((entry) => entry.address);
     const want = wanted.filter((entry) => entry.family === family).map((entry) => entry.address);
     if (want.length > 0) {
-      if (had.length === 0) addRule(family, rule(FROM_LOOP, LOCAL_TABLE, { iif: iface }));
+      if (had.length === 0) addOnce(family, rule(FROM_LOOP, LOCAL_TABLE, { iif: iface }));
       for (const address of want.filter((entry) => !had.includes(entry))) {
-        setRoute('replace', { family, address, table }, ifindex, PROTOCOL);
-        addRule(family, rule(TO_LOOP, table, { iif: 'lo', to: address }));
+        route(() => setRoute('replace', { family, address, table }, ifindex, PROTOCOL));
+        addOnce(family, rule(TO_LOOP, table, { iif: 'lo', to: address }));
       }
       // Rules before the move: until the local rule is moved down they change nothing.
       moveLocalRuleDown(family);
@@ -117,9 +132,12 @@ export function restoreRoutes({ name, ifindex }: Link, { addresses: looped, tabl
  */
 function remove(family: 4 | 6, iface: string, table: number, goes: (rule: Rule) => boolean): void {
   const present = rules(family);
+  // A name that nobody has is one that an interface of ours had when it was renamed: whoever follows it makes the rule anew.
+  const isStale = ({ iif = '' }: Rule): boolean => linkByName(iif) === null;
   const leaving = present.filter((rule) => {
-    const mine = rule.priority === TO_LOOP ? rule.table === table : rule.priority === FROM_LOOP && rule.iif === iface;
-    return isOurs(rule) && mine && goes(rule);
+    if (!isOurs(rule)) return false;
+    if (rule.priority === TO_LOOP) return rule.table === table && goes(rule);
+    return rule.priority === FROM_LOOP && ((rule.iif === iface && goes(rule)) || isStale(rule));
   });
   for (const rule of leaving) {
     ifPossible(() => removeRule(family, rule));

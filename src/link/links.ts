@@ -18,7 +18,7 @@ export const IFF_UP = 0x1;
 const ETH_ALEN = 6;
 
 // include/uapi/linux/if_link.h
-export const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, LINK: 5, LINKINFO: 18, STATS64: 23, NET_NS_FD: 28, LINK_NETNSID: 37, GSO_MAX_SEGS: 40, TARGET_NETNSID: 46, GSO_IPV4_MAX_SIZE: 63 };
+export const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, LINK: 5, QDISC: 6, LINKINFO: 18, STATS64: 23, GROUP: 27, NET_NS_FD: 28, LINK_NETNSID: 37, GSO_MAX_SEGS: 40, TARGET_NETNSID: 46, GSO_IPV4_MAX_SIZE: 63 };
 export const IFLA_INFO = { KIND: 1, DATA: 2 };
 /** tx_packets and rx_dropped in struct rtnl_link_stats64. */
 const TX_PACKETS = 8;
@@ -34,6 +34,8 @@ export interface Link {
   up: boolean;
   mac: string;
   mtu: number;
+  /** The kind of its root qdisc; `noqueue` and `noop` are none. */
+  qdisc: string;
 }
 
 function toLink(answer: DataView): Link {
@@ -48,6 +50,7 @@ function toLink(answer: DataView): Link {
     up: (answer.getUint32(FLAGS_AT, true) & IFF_UP) !== 0,
     mac: mac?.byteLength === ETH_ALEN ? macText(bytesOf(mac), 0) : '',
     mtu: found.get(IFLA.MTU)?.getUint32(0, true) ?? 0,
+    qdisc: textOf(found.get(IFLA.QDISC)) ?? '',
   };
 }
 

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
-/** Makes and removes links, in the calling thread's network namespace. What fails is a SystemError. */
+/** Makes links, in the calling thread's network namespace. What fails is a SystemError. */
 import { macBytes } from '../packet/addresses';
 import { IFLA, IFLA_INFO, ifinfo, RTM_NEWLINK } from './links';
 import { attribute, message, numberAttribute, textAttribute } from './message';
 import { change, NLM_F_CREATE, NLM_F_EXCL } from './rtnetlink';
-
-const RTM_DELLINK = 17;
 
 // include/uapi/linux/veth.h, and if_link.h
 const VETH_INFO_PEER = 1;
@@ -47,6 +45,3 @@ export const addVeth = (link: NewLink, peer: NewLink): void => add('veth', attri
 /** A macvlan that keeps to itself, on top of the link `lower`. */
 export const addMacvlan = (link: NewLink, lower: number): void =>
   add('macvlan', numberAttribute(IFLA_MACVLAN_MODE, MACVLAN_MODE_PRIVATE), ...described(link), numberAttribute(IFLA.LINK, lower));
-
-/** Removes a link, the other end of a veth with it. */
-export const removeLink = (ifindex: number): void => change(RTM_DELLINK, ifinfo({ ifindex }));

@@ -7,7 +7,7 @@
  */
 import * as fs from 'node:fs';
 
-import { bindSocket, receiveBytes, setSocketOption, watchReadable } from '../native/libc';
+import { bindSocket, receiveBytes, setSocketOption, SystemError, watchReadable } from '../native/libc';
 import type { Netns } from './netns';
 import { AF_NETLINK, openRtnetlink } from './rtnetlink';
 
@@ -21,6 +21,8 @@ const RTMGRP_IPV6_IFADDR = 0x100;
 const HEADER_BYTES = 16;
 const IFINDEX_AT = HEADER_BYTES + 4;
 const ENOBUFS = 105;
+const EAGAIN = 11;
+const EINTR = 4;
 
 /** Changes come in bursts; one look is enough for a burst. */
 const SETTLE_MS = 20;
@@ -35,7 +37,8 @@ function concerns(fd: number, indexes: readonly number[], buffer: Uint8Array): b
   for (;;) {
     const received = receiveBytes(fd, buffer);
     if (received === -ENOBUFS) found = true; // some were lost, and may have been ours
-    else if (received <= 0) return found;
+    else if (received === -EAGAIN || received === -EINTR) return found;
+    else if (received <= 0) throw new SystemError('recv', -received);
     for (let at = 0; at + HEADER_BYTES + 8 <= received; ) {
       if (indexes.includes(view.getUint32(at + IFINDEX_AT, true))) found = true;
       at += Math.max(HEADER_BYTES, (view.getUint32(at, true) + 3) & ~3);
@@ -43,21 +46,33 @@ function concerns(fd: number, indexes: readonly number[], buffer: Uint8Array): b
   }
 }
 
-/** Calls `onChange` after a link with one of these indexes or its addresses changed, until closed. */
-export function watchLinks(peerNetns: Netns, indexes: readonly number[], onChange: () => void): Disposable & { close(): void } {
+/**
+ * Calls `onChange` after a link with one of these indexes or its addresses changed, until closed. If the socket fails it calls
+ * `onFailed` instead, and the caller closes it.
+ */
+export function watchLinks(peerNetns: Netns, indexes: readonly number[], onChange: () => void, onFailed: () => void): Disposable & { close(): void } {
   const fd = peerNetns.run(() => {
     const socket = openRtnetlink();
-    setSocketOption(socket, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, 1);
-    const address = new DataView(new ArrayBuffer(12));
-    address.setUint16(0, AF_NETLINK, true);
-    address.setUint32(8, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR, true);
-    bindSocket(socket, new Uint8Array(address.buffer));
-    return socket;
+    try {
+      setSocketOption(socket, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, 1);
+      const address = new DataView(new ArrayBuffer(12));
+      address.setUint16(0, AF_NETLINK, true);
+      address.setUint32(8, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR, true);
+      bindSocket(socket, new Uint8Array(address.buffer));
+      return socket;
+    } catch (error) {
+      fs.closeSync(socket);
+      throw error;
+    }
   });
   let settling: NodeJS.Timeout | undefined;
   const buffer = new Uint8Array(32768);
   const watch = watchReadable(fd, () => {
-    if (!concerns(fd, indexes, buffer)) return;
+    try {
+      if (!concerns(fd, indexes, buffer)) return;
+    } catch {
+      return onFailed();
+    }
     settling ??= setTimeout(() => {
       settling = undefined;
       onChange();

@@ -40,6 +40,13 @@ export function ensurePeerNetns(): Netns {
   return Netns.at(file);
 }
 
+/** Mounts the hidden namespace again, which somebody has unmounted while the caller has it open. The caller holds the global lock. */
+export function keepPeerNetns(netns: Netns): void {
+  fs.writeFileSync(peerNetnsFile(), '', { mode: 0o600 });
+  const source = `/proc/${process.pid}/fd/${netns.fd}`;
+  onHostMounts(() => bindMount(source, HOST_PEER_NETNS), 'mount', ['--bind', source, HOST_PEER_NETNS]);
+}
+
 /** Lets go of the hidden namespace if no peer is left in it. The caller holds the global lock. */
 export function removeEmptyPeerNetns(): void {
   const netns = openPeerNetns();

@@ -62,10 +62,15 @@ export function createRoom(id: string, queue: number, { entry, exit }: Room, fra
     throw refused('the waiting room', cause, 'EOPNOTSUPP', 'this kernel has no macvlan', 'modprobe macvlan, or attach with --when-full drop');
   }
   try {
-    change(RTM_NEWQDISC, roomQdisc(entry.ifindex, frameCost, roomFrameMax(superpacketBytes)).body, NLM_F_CREATE | NLM_F_REPLACE);
+    makeTbf(entry.ifindex, frameCost, superpacketBytes);
   } catch (cause) {
     throw refused('the waiting room', cause, 'ENOENT', 'this kernel has no tbf qdisc', 'modprobe sch_tbf, or attach with --when-full drop');
   }
+}
+
+/** Gives the room's entry its tbf, closed, or closes the one that it has. `frameCost` is what credit.ts says. */
+export function makeTbf(entry: number, frameCost: number, superpacketBytes: number): void {
+  change(RTM_NEWQDISC, roomQdisc(entry, frameCost, roomFrameMax(superpacketBytes)).body, NLM_F_CREATE | NLM_F_REPLACE);
 }
 
 /**

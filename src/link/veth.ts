@@ -5,11 +5,12 @@ import * as fs from 'node:fs';
 import { HINTS, VnetError } from '../errors';
 import { randomBytes } from '../native/random';
 import { bigTcp } from './big-tcp';
-import { ipIfPossible } from './ip';
-import { linkByName, setUp, type Link } from './links';
+import { IFLA, ifinfo, linkByName, RTM_NEWLINK, setUp, type Link } from './links';
 import { addVeth } from './make-links';
+import { message, numberAttribute } from './message';
 import type { Netns } from './netns';
 import { refused } from './refused';
+import { change } from './rtnetlink';
 
 /** The largest MTU of an Ethernet device (ETH_MAX_MTU): the peer takes whatever vnet0 can send. */
 export const MAX_MTU = 65535;
@@ -51,9 +52,10 @@ export function superpacketSegments(mtu: number): number {
   return mtu > MAX_MTU_OF_SUPERPACKETS ? 1 : GSO_MAX_SEGS;
 }
 
-/** Follows a change of the MTU; runs in the interface's namespace. */
-export function followMtu(iface: string, mtu: number): void {
-  ipIfPossible(['link', 'set', 'dev', iface, 'gso_max_segs', String(superpacketSegments(mtu))]);
+/** Follows a change of the MTU; runs in the interface's namespace. What it need not change is the user's to set. */
+export function followMtu(ifindex: number, before: number, now: number): void {
+  const segments = superpacketSegments(now);
+  if (segments !== superpacketSegments(before)) change(RTM_NEWLINK, message(ifinfo({ ifindex }), numberAttribute(IFLA.GSO_MAX_SEGS, segments)));
 }
 
 /** Makes the pair, vnet0 down and the peer up; returns both. Runs in vnet0's namespace. */

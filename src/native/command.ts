@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** Runs the few system programs we use. Arguments are passed as a list, never through a shell. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 
 import { HINTS, VnetError } from '../errors';
 import { systemEnvironment } from './environment';
+import { childHasEnded } from './libc';
 
 export interface CommandResult {
   status: number;
@@ -34,4 +35,20 @@ export function command(program: string, args: readonly string[], env = systemEn
     throw new VnetError('COMMAND_FAILED', `${program} ${args.join(' ')}`, why || `exit status ${status}`, { hint: HINTS.doctor });
   }
   return stdout;
+}
+
+const never = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * Runs a program that may hang in the kernel, where not even SIGKILL ends it. Blocks until it has ended, or for `ms`;
+ * false if it runs on, by itself. It inherits no descriptor, so it holds none of our locks. What became of its work, the caller has to look at.
+ */
+export function commandWithin(ms: number, program: string, args: readonly string[]): boolean {
+  const child = spawn(program, args, { env: systemEnvironment(), cwd: '/', stdio: 'ignore', detached: true });
+  child.on('error', () => undefined); // not started: its work is not done
+  child.unref();
+  const { pid } = child;
+  if (pid === undefined) return true;
+  for (const end = performance.now() + ms; !childHasEnded(pid); Atomics.wait(never, 0, 0, 1)) if (performance.now() > end) return false;
+  return true;
 }

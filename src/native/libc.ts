@@ -20,6 +20,7 @@ const c = {
   mount: declare('int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)'),
   umount2: declare('int umount2(const char *target, int flags)'),
   flock: declare('int flock(int fd, int operation)'),
+  waitid: declare('int waitid(int type, unsigned int id, uint8_t *info, int options)'),
   fcntl: declare('int fcntl(int fd, int command, int argument)'),
   socket: declare('int socket(int domain, int type, int protocol)'),
   setsockopt: declare('int setsockopt(int fd, int level, int name, const uint8_t *value, unsigned int length)'),
@@ -206,6 +207,21 @@ export function bindToCpu(cpu: number): void {
   const mask = new Uint8Array(CPU_MASK_BYTES);
   mask[cpu >> 3] = 1 << (cpu & 7);
   check('sched_setaffinity', c.sched_setaffinity(0, mask.length, mask));
+}
+
+const P_PID = 1;
+const WNOHANG = 0x1;
+const WEXITED = 0x4;
+const WNOWAIT = 0x1000000;
+/** Bytes of siginfo_t, and where si_pid is in it. */
+const SIGINFO_BYTES = 128;
+const SI_PID_AT = 16;
+
+/** Whether a child of this process has ended. It is left for Node to reap. */
+export function childHasEnded(pid: number): boolean {
+  const info = new DataView(new ArrayBuffer(SIGINFO_BYTES));
+  const result = c.waitid(P_PID, pid, new Uint8Array(info.buffer), WEXITED | WNOHANG | WNOWAIT);
+  return result < 0 || info.getInt32(SI_PID_AT, true) !== 0; // an error: it has been reaped
 }
 
 export interface FdWatch {

@@ -153,6 +153,16 @@ export const findAttachment = (iface: string, holds: (attachment: Attachment) =>
 
 export const brokenAttachments = (): BrokenAttachment[] => everyAttachment().filter(isBroken);
 
+/** The record as it lies there, without the white space that saveAttachment() puts in; null if it cannot be read, or is none. */
+export function readRecord(id: string): string | null {
+  try {
+    const state = readState(id);
+    return state && 'content' in state ? JSON.stringify(JSON.parse(state.content)) : null;
+  } catch {
+    return null;
+  }
+}
+
 /** Forgets an attachment. Where its record cannot be removed, as on a read-only file system, it stays; all else has been done by then. */
 export function forgetAttachment(id: string): void {
   removeIfPossible(stateDirectory(id));

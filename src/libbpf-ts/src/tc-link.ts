@@ -51,9 +51,11 @@ export interface TcLink extends Disposable {
   readonly pinPath: string | undefined;
   /**
    * Makes the attachment outlive this object: pins the link (TCX), or the program as a mark of it (clsact), on a bpffs.
-   * One pin at most.
+   * One pin at most; one that somebody has removed can be made again.
    */
   pin(path: string): void;
+  /** Whether it is still attached: others may detach it, and it ends with its device. */
+  isAttached(): boolean;
   /**
    * Removes this attachment, its pin, and a qdisc that was created for it and has nothing else on it. Does nothing if
    * that was done already, by whomever, or if the device is gone. Others' attachments stay.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { AttachType, LinkType } from './constants';
 import { Errno } from './errno';
 import { check, systemError, UsageError } from './errors';
@@ -55,9 +55,13 @@ class TcxLink implements TcLink {
   }
 
   pin(path: string): void {
-    if (this.#pinPath !== undefined) throw new UsageError('pin TC link', `is pinned already, at ${this.#pinPath}`);
+    if (this.#pinPath !== undefined && existsSync(this.#pinPath)) throw new UsageError('pin TC link', `is pinned already, at ${this.#pinPath}`);
     pinFd(this.#fd.value, path);
     this.#pinPath = path;
+  }
+
+  isAttached(): boolean {
+    return !this.#fd.closed && readInfo(this.#fd.value).ifindex !== 0;
   }
 
   detach(): void {

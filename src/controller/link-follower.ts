@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Follows what happens to vnet0: its name, whether it is up, its MTU, its addresses, and whether it is there at all. A look
+ * asks how things are and acts on what differs. Between the two they may change once more, the kernel may refuse, descriptors
+ * or space may be used up: a step that fails is said in the log, and taken again with the next look, which comes within a second.
+ */
+import * as fs from 'node:fs';
+
+import { addresses } from '../link/addresses';
+import { removeHairpin, restoreRoutes, syncHairpin, type HairpinAddress } from '../link/hairpin';
+import { linkByIndex, type Link } from '../link/links';
+import type { Netns } from '../link/netns';
+import { netnsName } from '../link/netns-record';
+import { followMtu } from '../link/veth';
+import { lockEverything, saveAttachment, type Attachment } from '../state/store';
+import type { Attempts } from './attempts';
+import { openAttachmentNetns } from './attachment-netns';
+
+export interface Followed {
+  attachment: Attachment;
+  /** Loop whatever address appears on the interface. */
+  hairpinAll: boolean;
+  attempts: Attempts;
+  log: (text: string) => void;
+  /** It is up or down, or has another MTU: frames may have been lost by it. */
+  changed: () => void;
+  /** Somebody set it up (true) or down. */
+  turned: (up: boolean) => void;
+  /** It was deleted, or moved to another namespace. Called once. */
+  lost: () => void;
+}
+
+export class LinkFollower {
+  /** Names that rules may know it by, besides the one in the record. */
+  private readonly oldNames = new Set<string>();
+  private isLost = false;
+
+  /** `link` is how it was when the attachment was made or adopted. */
+  constructor(
+    private readonly followed: Followed,
+    private link: Link,
+  ) {}
+
+  /** Looks at the interface and acts on what has changed. Never throws. */
+  look(): void {
+    if (this.isLost) return;
+    const { attempts, attachment } = this.followed;
+    attempts.try(`looking at ${attachment.iface}`, () => {
+      using netns = openAttachmentNetns(attachment);
+      const link = netns?.run(() => linkByIndex(attachment.ifindex)) ?? null;
+      if (netns && link && (!attachment.peer || link.peerIfindex === attachment.peer.ifindex)) return this.follow(link, netns);
+      requireDescriptors();
+      this.isLost = true;
+      this.followed.lost();
+    });
+  }
+
+  private follow(link: Link, netns: Netns): void {
+    const { attachment, attempts, hairpinAll, log, changed, turned } = this.followed;
+    const before = this.link;
+    this.link = link;
+    if (link.name !== attachment.iface) this.renamed(attachment.iface, link.name);
+    if (link.up !== before.up || link.mtu !== before.mtu) changed();
+    if (link.up !== before.up) {
+      log(`${link.name} set ${link.up ? 'up' : 'down'}`);
+      turned(link.up);
+    }
+    if (link.mtu !== before.mtu) {
+      log(`${link.name} has mtu ${link.mtu}, was ${before.mtu}`);
+      if (!attachment.taken) attempts.try(`following the MTU of ${link.name}`, () => netns.run(() => followMtu(link.ifindex, before.mtu, link.mtu)));
+    }
+    if (this.oldNames.size > 0) attempts.try(`renaming the rules of ${link.name}`, () => this.renewRules(link, netns));
+    if (hairpinAll) attempts.try(`following the addresses of ${link.name}`, () => this.followAddresses(link, netns));
+    const { hairpin } = attachment;
+    if (link.up && hairpin && hairpin.addresses.length > 0) attempts.try(`routes of ${link.name}`, () => netns.run(() => restoreRoutes(link, hairpin)));
+  }
+
+  private renamed(from: string, to: string): void {
+    const { attachment, log } = this.followed;
+    this.oldNames.add(from);
+    attachment.iface = to;
+    attachment.netns.name = netnsName(attachment.netns);
+    log(`${from} is called ${to} now`);
+    this.save();
+  }
+
+  /**
+   * Rules know the interface by name, so they are made anew. Those of old names go first, then the record has the new one:
+   * a kill in between leaves none that detach would not find.
+   */
+  private renewRules(link: Link, netns: Netns): void {
+    const { hairpin } = this.followed.attachment;
+    if (hairpin && hairpin.addresses.length > 0) {
+      using _lock = lockEverything();
+      netns.run(() => {
+        for (const name of [...this.oldNames, link.name]) removeHairpin(name, hairpin.table);
+        syncHairpin(link.name, link.ifindex, hairpin.addresses, null, 'whenUp');
+      });
+    }
+    this.oldNames.clear();
+  }
+
+  private followAddresses(link: Link, netns: Netns): void {
+    const { attachment, log } = this.followed;
+    const wanted: HairpinAddress[] = netns
+      .run(() => addresses(link.name))
+      .filter((entry) => entry.global)
+      .map(({ family, address }) => ({ family, address }));
+    const key = (list: readonly HairpinAddress[]): string => list.map((entry) => entry.address).sort().join();
+    if (key(wanted) === key(attachment.hairpin?.addresses ?? [])) return;
+    // The name may be another's meanwhile; then these are not our addresses, and the next look is on its way.
+    if (netns.run(() => linkByIndex(link.ifindex))?.name !== link.name) return;
+    using _lock = lockEverything();
+    attachment.hairpin = netns.run(() => syncHairpin(link.name, link.ifindex, wanted, attachment.hairpin, 'whenUp'));
+    this.save();
+    log(`${link.name} loops ${wanted.map((entry) => entry.address).join(', ') || 'no address'}`);
+  }
+
+  /** What cannot be written now, the supervisor writes later. */
+  private save(): void {
+    const { attachment, attempts } = this.followed;
+    attempts.try(`the record of ${attachment.iface}`, () => saveAttachment(attachment));
+  }
+}
+
+/** Throws while this process can open nothing: then that something is not found does not mean that it is gone. */
+function requireDescriptors(): void {
+  for (const fd of [fs.openSync('/dev/null', 'r'), fs.openSync('/proc/thread-self/ns/net', 'r')]) fs.closeSync(fd);
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+/** The parts of an attachment that its supervisor looks at: how to see that somebody has taken one away, and how to put it back. */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+import type { BpfProgram, TcLink } from 'libbpf-ts';
+
+import { roomFrameCost } from '../datapath/credit';
+import type { Datapath } from '../datapath/datapath';
+import { linkByIndex, setUp } from '../link/links';
+import type { Netns } from '../link/netns';
+import { keepPeerNetns, openPeerNetns } from '../link/peer-netns';
+import { makeTbf, type Room } from '../link/room';
+import { makePinDirectory, pinDirectory, ringPin } from '../state/bpffs';
+import { controllerLock, controlSocket, lockEverything, readRecord, saveAttachment, type Attachment } from '../state/store';
+import { FileLock } from '../state/lock';
+import type { Finding, Part } from './supervisor';
+import { openAttachmentNetns } from './teardown';
+
+export interface Supervised {
+  attachment: Attachment;
+  datapath: Datapath;
+  wireNetns: Netns;
+  /** `cut`, which adoption needs; null where there is none. */
+  cut: BpfProgram | null;
+  listenAgain: () => Promise<void>;
+  /** Takes a lock over, to be released with the others. */
+  own: (lock: FileLock) => void;
+}
+
+export function partsOf(supervised: Supervised): Part[] {
+  const { attachment, wireNetns } = supervised;
+  return [
+    ...(attachment.peer ? [peerNetnsPart(supervised), peerPart(supervised)] : []),
+    ...attachment.rooms.map((room, queue) => roomPart(attachment, room, queue, wireNetns)),
+    ...programParts(supervised),
+    pinsPart(supervised),
+    recordPart(attachment),
+    lockPart(supervised),
+    socketPart(supervised),
+  ];
+}
+
+function peerNetnsPart({ wireNetns }: Supervised): Part {
+  const look = (): Finding | null => {
+    using mounted = openPeerNetns();
+    if (mounted) return null; // one that is not ours is another's to keep
+    const repair = (): void => {
+      using _lock = lockEverything();
+      keepPeerNetns(wireNetns);
+    };
+    return { what: 'somebody unmounted the peer namespace', repair };
+  };
+  return { name: 'the mount of the peer namespace', look };
+}
+
+function peerPart({ attachment, wireNetns }: Supervised): Part {
+  const look = (): Finding | null => {
+    const { peer, iface } = attachment;
+    const link = peer && wireNetns.run(() => linkByIndex(peer.ifindex));
+    if (!link || link.up) return null; // one that is gone took vnet0 with it, which link-follower.ts sees
+    return { what: `somebody set the peer of ${iface} down`, repair: () => wireNetns.run(() => setUp(link.ifindex)) };
+  };
+  return { name: 'the peer', look };
+}
+
+function roomPart(attachment: Attachment, { entry, exit }: Room, queue: number, wireNetns: Netns): Part {
+  const inside = <T>(body: () => T): T => wireNetns.run(body);
+  const look = (): Finding | null => {
+    const { iface, queuePackets, superpacketBytes } = attachment;
+    const ends = [entry, exit].map(({ ifindex }) => inside(() => linkByIndex(ifindex)));
+    // Its frames are lost with it, and the programs know it by its index.
+    if (ends.includes(null)) return { what: `somebody removed the waiting room of ${iface}` };
+    const down = ends.flatMap((link) => (link && !link.up ? [link.ifindex] : []));
+    if (down.length > 0) return { what: `somebody set the waiting room of ${iface} down`, repair: () => inside(() => down.forEach(setUp)) };
+    if (ends[0]?.qdisc === 'tbf') return null;
+    return { what: `somebody removed the tbf of the waiting room of ${iface}`, repair: () => inside(() => makeTbf(entry.ifindex, roomFrameCost(queuePackets), superpacketBytes)) };
+  };
+  return { name: `waiting room ${queue}`, look };
+}
+
+/** A program that somebody detached is one that he does not want there. */
+function programParts({ attachment, datapath, wireNetns }: Supervised): Part[] {
+  const { tx, sink, cut, retry } = datapath.links;
+  const part = (name: string, isAttached: () => boolean): Part => ({
+    name: `program ${name}`,
+    look: () => (isAttached() ? null : { what: `somebody detached the program ${name} of ${attachment.iface}` }),
+  });
+  const onWire = (name: string, link: TcLink | null): Part[] => (link ? [part(name, () => wireNetns.run(() => link.isAttached()))] : []);
+  const onInterface = (): boolean => {
+    using netns = openAttachmentNetns(attachment);
+    return netns?.run(() => tx.isAttached()) ?? true; // without its namespace the interface is gone
+  };
+  return [part('tx', onInterface), ...onWire('sink', sink), ...onWire('cut', cut), ...retry.flatMap((link) => onWire('retry', link))];
+}
+
+function pinsPart({ attachment, datapath, cut }: Supervised): Part {
+  const { rings, control, counters, batch, tape } = datapath.maps;
+  const { links } = datapath;
+  const pins = pinDirectory(attachment.id);
+  const at = (name: string): string => path.join(pins, name);
+  const all: readonly (readonly [string, { pin(path: string): void }])[] = [
+    ...rings.map((ring, queue) => [at(ringPin(queue)), ring] as const),
+    ...Object.entries({ control, counters, batch, tape }).map(([name, map]) => [at(name), map] as const),
+    // A filter of clsact lives on its own: its pin is but a mark.
+    ...[links.tx, links.sink, links.cut, ...links.retry].flatMap((link) => (link?.kind === 'tcx' && link.pinPath !== undefined ? [[link.pinPath, link] as const] : [])),
+    ...(cut ? [[at('cut'), cut] as const] : []),
+  ];
+  const look = (): Finding | null => {
+    const missing = all.filter(([file]) => !fs.existsSync(file));
+    if (missing.length === 0) return null;
+    const repair = (): void => {
+      makePinDirectory(attachment.id);
+      for (const [file, object] of missing) object.pin(file);
+    };
+    return { what: `somebody removed pins of ${attachment.iface} (${missing.map(([file]) => path.basename(file)).join(', ')})`, repair };
+  };
+  return { name: 'the pins', look };
+}
+
+/** The record is what the controller knows: also what it could not write when the disk was full. */
+function recordPart(attachment: Attachment): Part {
+  const look = (): Finding | null => {
+    if (readRecord(attachment.id) === JSON.stringify(attachment)) return null;
+    return { what: `the record of ${attachment.iface} is not there, or not as it was written`, repair: () => saveAttachment(attachment) };
+  };
+  return { name: 'the record', look };
+}
+
+/** Without it others take the controller for crashed. */
+function lockPart({ attachment, own }: Supervised): Part {
+  const file = controllerLock(attachment.id);
+  const look = (): Finding | null => {
+    if (FileLock.isHeld(file)) return null;
+    const repair = (): void => {
+      saveAttachment(attachment); // makes the directory where that is gone
+      const lock = FileLock.tryTake(file);
+      if (lock) own(lock);
+    };
+    return { what: `somebody removed the lock of ${attachment.iface}`, repair };
+  };
+  return { name: 'the lock', look };
+}
+
+function socketPart({ attachment, listenAgain }: Supervised): Part {
+  const file = controlSocket(attachment.id);
+  const look = (): Finding | null => (fs.existsSync(file) ? null : { what: `somebody removed the control socket of ${attachment.iface}`, repair: listenAgain });
+  return { name: 'the control socket', look };
+}

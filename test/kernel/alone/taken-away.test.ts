@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+/** Somebody takes a part of an attachment away: it is noticed, said in the log, and put back, or the attachment ends and leaves nothing. */
+import * as fs from 'node:fs';
+
+import t from 'tap';
+
+import { pinDirectory } from '../../../src/state/bpffs';
+import { stateDirectory } from '../../../src/state/paths';
+import { attachedIn, attachmentOf, cannotRun, cli, SLOW } from '../../helpers/cli';
+import { eventually, lives } from '../../helpers/controller';
+import { FAULTS } from '../../helpers/faults';
+import { kernelLog } from '../../helpers/kernel-log';
+import { okIn, testNetns } from '../../helpers/netns';
+import { Random } from '../../helpers/random';
+import { sameAs, snapshot } from '../../helpers/snapshot';
+
+t.setTimeout(300_000 * SLOW);
+
+const ADDRESSES = ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64'];
+
+/** By the names in helpers/faults.ts, and what the log says of each. IFACE stands for the interface. */
+const PUT_BACK: Readonly<Record<string, RegExp>> = {
+  "waiting room's tbf removed": /somebody removed the tbf of the waiting room of IFACE: put back/,
+  "waiting room's entry set down": /somebody set the waiting room of IFACE down: put back/,
+  'peer set down': /somebody set the peer of IFACE down: put back/,
+  'peer namespace unmounted': /somebody unmounted the peer namespace: put back/,
+  'all pins removed': /somebody removed pins of IFACE \(ring0, .*\): put back/,
+  'record damaged': /the record of IFACE is not there, or not as it was written: put back/,
+  'lock removed': /somebody removed the lock of IFACE: put back/,
+  'state directory removed': /somebody removed the control socket of IFACE: put back/,
+  'netlink socket of the watch closed': /the watch over IFACE has ended: put back/,
+};
+
+const ENDS: Readonly<Record<string, RegExp>> = {
+  'program tx detached': /somebody detached the program tx of IFACE: it cannot go on without/,
+  'program sink detached': /somebody detached the program sink of IFACE/,
+  'program cut detached': /somebody detached the program cut of IFACE/,
+  'program retry detached': /somebody detached the program retry of IFACE/,
+  'waiting room removed': /somebody removed the waiting room of IFACE: it cannot go on without/,
+  'peer removed': /IFACE is gone: deleted or moved to another namespace/,
+};
+
+const lineOf = (pattern: RegExp, iface: string): RegExp => new RegExp(`VNET: ${pattern.source.replaceAll('IFACE', iface)}`);
+
+t.test('put back while it loops on; what is killed then is adopted', { skip: cannotRun }, async (t) => {
+  const netns = testNetns(t);
+  const before = snapshot(netns);
+  const iface = `v${netns.slice(2)}`;
+  const nic = attachedIn(t, netns, ADDRESSES, iface, { VNET_BPF_TEST_FAULTS: '1' });
+  const attachment = attachmentOf(nic);
+  const files = (): string[] => [stateDirectory(attachment.id), pinDirectory(attachment.id)].flatMap((directory) => fs.readdirSync(directory).filter((name) => name !== 'log').sort());
+  const whole = files();
+  const random = Random.announced(t);
+  for (const [name, pattern] of Object.entries(PUT_BACK)) {
+    const fault = FAULTS.find((each) => each.name === name);
+    if (!fault) throw new Error(`no fault is called ${name}`);
+    await fault.act({ attachment, netns, random, dyingHook: '' });
+    t.ok(await eventually(() => kernelLog().slice(-200).some((line) => lineOf(pattern, iface).test(line)), 5000), `${name}: said in the log`);
+    t.ok(await eventually(() => files().join() === whole.join(), 5000), `${name}: all files are there again`);
+    t.match(okIn(netns, 'ping', ['-c', '1', '-W', '5', '10.77.0.1']), / 1 received/, `${name}: it loops`);
+  }
+  t.equal(attachmentOf(nic).pid, attachment.pid, 'the same controller');
+  t.equal(cli(['stats', iface, '--netns', netns, '--check']).status, 0, 'the accounting balances');
+  process.kill(attachment.pid, 'SIGKILL');
+  t.ok(await eventually(() => !lives(attachment.pid)), 'its controller is dead');
+  t.match(cli(['attach', iface, '--netns', netns, '--daemon', ...ADDRESSES]), { status: 0, stderr: '' }, 'another takes over');
+  t.equal(attachmentOf(nic).id, attachment.id, 'with what was put back');
+  t.match(okIn(netns, 'ping', ['-c', '1', '-W', '5', '10.77.0.1']), / 1 received/, 'and it loops');
+  t.equal(cli(['detach', iface, '--netns', netns]).status, 0);
+  await sameAs(t, before, 'nothing is left', netns);
+});
+
+for (const [name, pattern] of Object.entries(ENDS)) {
+  t.test(`it ends: ${name}`, { skip: cannotRun }, async (t) => {
+    const netns = testNetns(t);
+    const before = snapshot(netns);
+    const iface = `v${netns.slice(2)}`;
+    const attachment = attachmentOf(attachedIn(t, netns, ADDRESSES, iface));
+    FAULTS.find((each) => each.name === name)?.act({ attachment, netns, random: new Random(1), dyingHook: '' });
+    t.ok(await eventually(() => !lives(attachment.pid), 8000), 'the controller ends by itself');
+    const lines = kernelLog().filter((line) => line.includes(iface));
+    t.ok(lines.some((line) => lineOf(pattern, iface).test(line)), `the log says why: ${lines.slice(-3).join(' | ')}`);
+    await sameAs(t, before, 'nothing is left', netns);
+  });
+}
+
+t.test('taken away after a crash: what is not whole is made anew', { skip: cannotRun }, async (t) => {
+  for (const name of ['waiting room removed', 'peer removed']) {
+    const netns = testNetns(t);
+    const before = snapshot(netns);
+    const nic = attachedIn(t, netns, ADDRESSES);
+    const attachment = attachmentOf(nic);
+    process.kill(attachment.pid, 'SIGKILL');
+    await eventually(() => !lives(attachment.pid));
+    FAULTS.find((each) => each.name === name)?.act({ attachment, netns, random: new Random(1), dyingHook: '' });
+    t.match(cli(['attach', 'vnet0', '--netns', netns, '--daemon', ...ADDRESSES]), { status: 0, stderr: '' }, `${name}: attach works`);
+    t.not(attachmentOf(nic).id, attachment.id, `${name}: it is another one`);
+    t.match(okIn(netns, 'ping', ['-c', '1', '-W', '5', '10.77.0.1']), / 1 received/, `${name}: it loops`);
+    t.equal(cli(['detach', 'vnet0', '--netns', netns]).status, 0);
+    await sameAs(t, before, `${name}: nothing is left`, netns);
+  }
+});
+
+t.test('a program detached after a crash: attach says so, and changes nothing', { skip: cannotRun }, async (t) => {
+  const netns = testNetns(t);
+  const attachment = attachmentOf(attachedIn(t, netns, ADDRESSES));
+  process.kill(attachment.pid, 'SIGKILL');
+  await eventually(() => !lives(attachment.pid));
+  FAULTS.find((each) => each.name === 'program tx detached')?.act({ attachment, netns, random: new Random(1), dyingHook: '' });
+  const { status, stderr } = cli(['attach', 'vnet0', '--netns', netns, '--daemon', ...ADDRESSES]);
+  t.equal(status, 1);
+  t.match(stderr, /^vnet-bpf: [^\n]*what a crashed controller left[^\n]*\nhint: [^\n]*--replace\n$/, 'in one line, with a hint');
+  t.equal(cli(['attach', 'vnet0', '--netns', netns, '--daemon', '--replace', ...ADDRESSES]).status, 0, 'which helps');
+});
