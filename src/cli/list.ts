@@ -24,11 +24,16 @@ export interface AttachmentDescription {
   addresses: string[];
   /** The hook's file. */
   hook: string | null;
+  /** What becomes of a frame over which the hook fails. */
+  onHookError: string | null;
+  /** Why nothing passes while the thread of a hook that decides over traffic is gone. */
+  hookDown: string | null;
   metrics: string | null;
 }
 
 export function describeAttachment(attachment: Attachment): AttachmentDescription {
   const lives = isControlled(attachment);
+  const decides = attachment.onHookError === 'drop';
   return {
     interface: attachment.iface,
     netns: attachment.netns.name ?? netnsName(attachment.netns.inode),
@@ -44,8 +49,10 @@ export function describeAttachment(attachment: Attachment): AttachmentDescriptio
     budget: attachment.budget,
     whenFull: attachment.whenFull,
     addresses: (attachment.hairpin?.addresses ?? []).map(({ address }) => address),
-    // A controller that is gone took its hook along.
-    hook: lives ? attachment.hook : null,
+    // A controller that is gone took its hook along; what it decided over waits for another.
+    hook: lives || decides ? attachment.hook : null,
+    onHookError: lives || decides ? attachment.onHookError : null,
+    hookDown: lives ? attachment.hookDown : null,
     metrics: lives ? attachment.metrics : null,
   };
 }
@@ -63,7 +70,7 @@ export function listCommand(args: { json: boolean }): void {
     `${entry.backend}/${entry.attach}`,
     bytes(entry.ringBytes),
     entry.addresses.join(' ') || '-',
-    entry.hook ?? '-',
+    entry.hook === null ? '-' : entry.hookDown === null ? entry.hook : `${entry.hook} (down)`,
   ]);
   print(table([['INTERFACE', 'NETNS', 'STATE', 'PID', 'BACKEND', 'RING', 'LOOPED ADDRESSES', 'HOOK'], ...rows]));
 }

@@ -29,14 +29,14 @@ import {
   STATE_VERSION,
   type Attachment,
 } from '../state/store';
-import { adoptDatapath, adoptedLink, isWhole, requireSameOptions, requireSameVersion } from './adopt';
+import { adoptDatapath, adoptedLink, isWhole, requireJudge, requireSameOptions, requireSameVersion } from './adopt';
 import { Controller } from './controller';
 import { detachAttachment } from './detach';
 import { step } from './fault';
 import { adoptImpairment } from './impairing';
 import { bringUp, makeInterface } from './make-interface';
 import type { AttachOptions } from './options';
-import { spreadOf, type HookChoice } from './polling';
+import { spreadOf, type HookWish } from './polling';
 import { requirePrivileges } from './privileges';
 import { sweep } from './sweep';
 import { teardown } from './teardown';
@@ -99,6 +99,7 @@ export function previousAttachment(iface: string, netns: Netns, options: AttachO
   using peerNetns = openPeerNetns();
   if (!isWhole(previous, netns, peerNetns)) return { broken: previous };
   requireSameOptions(previous, options);
+  requireJudge(previous, options);
   return { crashed: previous };
 }
 
@@ -167,6 +168,8 @@ export function plan(iface: string, netns: Netns, options: AttachOptions, existi
     whenFull,
     baseline: { peerTxPackets: 0 },
     hook: null,
+    onHookError: null,
+    hookDown: null,
     hairpin: null,
     impairment: null,
     metrics: null,
@@ -192,11 +195,12 @@ async function adopt(attachment: Attachment, netns: Netns, options: AttachOption
     datapath = adoptDatapath(attachment, netns, wireNetns);
     attachment.links = datapath.linkStates();
     adoptImpairment(attachment, wireNetns);
-    attachment.metrics = attachment.hook = null;
+    attachment.metrics = attachment.hookDown = null;
     saveAttachment(attachment);
     step('adopted');
     controller = new Controller({ attachment, datapath, lock, wireNetns, hairpinAll: options.hairpin });
-    await controller.start(hookOf(options));
+    await controller.start(hookOf(options, attachment));
+    if (options.hook === null) attachment.hook = attachment.onHookError = null;
     const link = options.addresses.length > 0 ? netns.run(() => bringUp(attachment, options)) : adoptedLink(attachment, netns);
     saveAttachment(attachment);
     controller.watchLink(link, 'adopted');
@@ -211,7 +215,9 @@ async function adopt(attachment: Attachment, netns: Netns, options: AttachOption
   }
 }
 
-const hookOf = ({ hook, onHookError }: AttachOptions): HookChoice | null => (hook === null ? null : { file: hook, onError: onHookError });
+/** What becomes of frames over which the hook fails stays as a crashed controller had it, unless told otherwise. */
+const hookOf = ({ hook, onHookError }: AttachOptions, before: Attachment): HookWish | null =>
+  hook === null ? null : { file: hook, onError: onHookError ?? before.onHookError };
 
 function requireControllerLock(attachment: Attachment): FileLock {
   const lock = FileLock.tryTake(controllerLock(attachment.id));
@@ -245,7 +251,7 @@ async function build(attachment: Attachment, netns: Netns, options: AttachOption
     step('datapath');
 
     controller = new Controller({ attachment, datapath, lock, wireNetns, hairpinAll: options.hairpin });
-    await controller.start(hookOf(options));
+    await controller.start(hookOf(options, attachment));
     step('started');
     const up = netns.run(() => bringUp(attachment, options));
     step('up');

@@ -38,7 +38,7 @@ export function loopOrders(controller: Controller): Readonly<Record<string, Orde
   };
 
   return {
-    hook: ({ file, onError }) => controller.useHook(file === null ? null : { file: file as string, onError: onError as OnHookError }),
+    hook: ({ file, onError }) => controller.useHook(file === null ? null : { file: file as string, onError: onError as OnHookError | null }),
     impair: ({ words }) => controller.impair(words === null ? null : checkedWords((words as unknown[]).map(String))),
     inject: ({ frame }) => controller.loop.inject(frameOf(frame)),
     pause,

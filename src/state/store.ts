@@ -15,7 +15,7 @@ import type { TakenRecord } from '../link/taken';
 import type { TcLinkState } from 'libbpf-ts';
 
 /** Raised with every change of this record or of bpf/layout.h. */
-export const STATE_VERSION = 9;
+export const STATE_VERSION = 10;
 
 /** What hairpin changed in the namespace, so that it can be put back. */
 export interface HairpinRecord {
@@ -72,6 +72,10 @@ export interface Attachment {
   whenFull: 'hold' | 'drop';
   /** The file of the hook in place, or null. */
   hook: string | null;
+  /** What becomes of a frame over which it fails; null without a hook. */
+  onHookError: 'pass' | 'drop' | 'detach' | null;
+  /** Why nothing passes: the thread of a hook that decides over traffic has ended, and was not started again yet. */
+  hookDown: string | null;
   /** The peer's counters at attach, for an interface that had a life before. */
   baseline: { peerTxPackets: number };
   hairpin: HairpinRecord | null;
