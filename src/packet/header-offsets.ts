@@ -34,6 +34,8 @@ export class HeaderOffsets {
   ipPayload = 0;
   /** Where the IP packet ends: what follows is padding. */
   ipEnd = 0;
+  /** The IP packet ends where the frame does, as its own header says. */
+  fillsFrame = false;
   /** What the IP packet carries, behind any extension headers. */
   protocol = 0;
   /** Part of a packet only. */
@@ -46,7 +48,7 @@ export class HeaderOffsets {
   /** Looks at the frame in `memory[start, start + length)`. */
   find(memory: Uint8Array, start: number, length: number): this {
     this.vlan = this.arp = this.ip = this.ipPayload = this.ipEnd = this.protocol = this.payload = this.transport = this.etherType = 0;
-    this.fragment = this.v6 = false;
+    this.fragment = this.v6 = this.fillsFrame = false;
     if (length < ETH_HEADER_BYTES) return this;
     let at = ETH_HEADER_BYTES;
     let type = u16(memory, start + 12);
@@ -72,6 +74,7 @@ export class HeaderOffsets {
     this.ip = at;
     this.ipPayload = this.payload = at + header;
     this.ipEnd = Math.min(length, at + Math.max(header, total));
+    this.fillsFrame = at + total === length;
     this.protocol = memory[start + at + 9] as number;
     const fragment = u16(memory, start + at + 6) & 0x3fff;
     this.fragment = fragment !== 0;
@@ -88,6 +91,7 @@ export class HeaderOffsets {
     // The kernel takes all of it then, a jumbo payload or not (ip6_rcv_core in net/ipv6/ip6_input.c).
     const toTheEnd = bytes === 0 && next === EXTENSION.hopByHop;
     this.ipEnd = toTheEnd ? length : Math.min(length, this.ipPayload + bytes);
+    this.fillsFrame = toTheEnd || this.ipPayload + bytes === length;
     let header = this.ipPayload;
     let first = true;
     // What stands behind the header of a later fragment is not a header.

@@ -50,7 +50,7 @@ export class Segmenter {
     const isUdp = kind === GSO.udpL4;
     const expected = isUdp ? PROTOCOL.udp : PROTOCOL.tcp;
     if (!isUdp && kind !== (headers.v6 ? GSO.tcpv6 : GSO.tcpv4)) return 0;
-    if (headers.transport === 0 || headers.protocol !== expected || headers.fragment || headers.ipEnd !== length || gsoSize === 0) return 0;
+    if (headers.transport === 0 || headers.protocol !== expected || headers.fragment || !headers.fillsFrame || gsoSize === 0) return 0;
     const transportBytes = isUdp ? UDP_HEADER_BYTES : ((memory[start + headers.transport + 12] as number) >>> 4) * 4;
     const payloadBytes = length - headers.transport - transportBytes;
     if (payloadBytes <= 0 || (!isUdp && transportBytes < TCP_HEADER_BYTES)) return 0;
