@@ -92,7 +92,7 @@ export const makeParser = (): Argv => yargs(own)
         .positional('iface', { type: 'string', demandOption: true, describe: 'the interface' })
         .positional('file', { type: 'string', describe: 'the hook: TypeScript or JavaScript' })
         .option('none', flag('take the hook off'))
-        .option('on-hook-error', { choices: ['pass', 'drop', 'detach'] as const, default: 'pass' as const, requiresArg: true, describe: 'what becomes of a frame whose hook fails' })
+        .option('on-hook-error', { choices: ['pass', 'drop', 'detach'] as const, requiresArg: true, describe: 'what becomes of a frame whose hook fails [as before, or pass]' })
         .option('netns', netnsOption),
     (argv) => start(() => (require('./hook') as typeof import('./hook')).hookCommand(argv)),
   )

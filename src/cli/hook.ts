@@ -16,7 +16,7 @@ interface HookArguments {
   file: string | undefined;
   none: boolean;
   netns: string | undefined;
-  onHookError: OnHookError;
+  onHookError: OnHookError | undefined;
 }
 
 /** Compiling a hook may take its time. */
@@ -30,6 +30,6 @@ export async function hookCommand(args: HookArguments): Promise<void> {
   const attachment = requireAttachment(args.iface, netns);
   const file = args.file === undefined ? null : path.resolve(args.file);
   using client = await ControlClient.connect(controlSocket(attachment.id));
-  await client.ask({ order: 'hook', file, onError: args.onHookError }, TIMEOUT_MS);
+  await client.ask({ order: 'hook', file, onError: args.onHookError ?? null }, TIMEOUT_MS);
   print(file === null ? `${attachment.iface} has no hook` : `${attachment.iface} has the hook ${file}`);
 }

@@ -27,6 +27,10 @@ export interface AttachmentDescription {
   addresses: string[];
   /** The hook's file. */
   hook: string | null;
+  /** What becomes of a frame over which the hook fails. */
+  onHookError: string | null;
+  /** Why nothing passes while the thread of a hook that decides over traffic is gone. */
+  hookDown: string | null;
   metrics: string | null;
 }
 
@@ -49,6 +53,7 @@ export function describeBroken(broken: BrokenAttachment): BrokenDescription {
 export function describeAttachment(attachment: Attachment): AttachmentDescription {
   const lives = isControlled(attachment);
   const { name, gone } = shownNetns(attachment.netns, attachment.pid);
+  const decides = attachment.onHookError === 'drop';
   return {
     interface: attachment.iface,
     netns: name,
@@ -65,8 +70,10 @@ export function describeAttachment(attachment: Attachment): AttachmentDescriptio
     budget: attachment.budget,
     whenFull: attachment.whenFull,
     addresses: (attachment.hairpin?.addresses ?? []).map(({ address }) => address),
-    // A controller that is gone took its hook along.
-    hook: lives ? attachment.hook : null,
+    // A controller that is gone took its hook along; what it decided over waits for another.
+    hook: lives || decides ? attachment.hook : null,
+    onHookError: lives || decides ? attachment.onHookError : null,
+    hookDown: lives ? attachment.hookDown : null,
     metrics: lives ? attachment.metrics : null,
   };
 }
@@ -85,7 +92,7 @@ export function listCommand(args: { json: boolean }): void {
     `${entry.backend}/${entry.attach}`,
     bytes(entry.ringBytes),
     entry.addresses.join(' ') || '-',
-    entry.hook ?? '-',
+    entry.hook === null ? '-' : entry.hookDown === null ? entry.hook : `${entry.hook} (down)`,
   ]);
   const brokenRows = broken.map((entry) => [entry.interface, entry.netns ?? '-', entry.state, '-', '-', '-', '-', entry.error]);
   print(...table([['INTERFACE', 'NETNS', 'STATE', 'PID', 'BACKEND', 'RING', 'LOOPED ADDRESSES', 'HOOK'], ...rows, ...brokenRows]));

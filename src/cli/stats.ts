@@ -28,8 +28,8 @@ export async function statsCommand(args: StatsArguments): Promise<void> {
     const readings = read.map(({ stats }) => stats);
     if (args.json) printJson(args.iface === undefined ? readings : readings[0]);
     else if (args.prometheus) printMetrics(read);
-    else if (readings.length === 0) print('nothing is attached; vnet-bpf attach vnet0 does it');
-    else print(...readings.flatMap((stats, i) => (i === 0 ? asLines(stats) : ['', ...asLines(stats)])));
+    else if (read.length === 0) print('nothing is attached; vnet-bpf attach vnet0 does it');
+    else print(...read.map(({ attachment, stats }) => asLines(stats, attachment.hookDown)).flatMap((lines, i) => (i === 0 ? lines : ['', ...lines])));
     if (args.check) readings.forEach(requireBalance);
     if (watchMs === 0) return;
     await new Promise((resolve) => setTimeout(resolve, watchMs));
@@ -53,8 +53,8 @@ function requireBalance(stats: Stats): void {
   );
 }
 
-/** The readable form: what went in, what came out, and why the rest did not. */
-export function asLines(stats: Stats): string[] {
+/** The readable form: what went in, what came out, and why the rest did not. `hookDown`: as in Attachment. */
+export function asLines(stats: Stats, hookDown: string | null = null): string[] {
   const { queue, held, refused, hooks, impair, poll } = stats;
   const sums = law(stats);
   const reasons = Object.entries(refused).filter(([, count]) => count > 0);
@@ -67,6 +67,7 @@ export function asLines(stats: Stats): string[] {
     ['held', `${held.now} packets`, `${held.total} in all`, `${held.dropped} lost`],
     ['refused', reasons.length === 0 ? 'none' : reasons.map(([name, count]) => `${name} ${count}`).join(', ')],
     ...(hooks.dropped + hooks.injected + hooks.errors > 0 ? [['hooks', `${hooks.dropped} dropped`, `${hooks.injected} injected`, `${hooks.errors} errors`]] : []),
+    ...(hookDown === null ? [] : [['', 'down', `nothing passes until the hook has started again: ${hookDown}`]]),
     ...(impair.waiting + impair.lost + impair.duplicated > 0 ? [['impair', `${impair.waiting} waiting`, `${impair.lost} lost`, `${impair.duplicated} duplicated`]] : []),
     ...(stats.stray > 0 ? [['stray', `${stats.stray} packets`, 'sent past the egress hook, not looped']] : []),
     ['poll', `${poll.polls} polls`, `${poll.budgetExhausted} used the budget up`, `${poll.sleeps} sleeps, ${poll.wakeups} wake-ups`],

@@ -54,6 +54,14 @@ export function requireSameOptions(attachment: Attachment, options: AttachOption
   });
 }
 
+/** Refuses to let frames pass that a hook was to decide over: whoever adopts them names a hook, or has them removed. */
+export function requireJudge({ iface, hook, onHookError }: Attachment, options: AttachOptions): void {
+  if (options.hook !== null || hook === null || onHookError !== 'drop') return;
+  throw new VnetError('STATE', `interface ${iface}`, `a crashed controller left it with a hook that decides over its frames, ${hook} (--on-hook-error drop)`, {
+    hint: `attach with --hook ${hook} adopts it; attach with --replace makes a new one, without what waits in its queue`,
+  });
+}
+
 /** Opens what is pinned, checks it, and finishes what was under way. */
 export function adoptDatapath(attachment: Attachment, netns: Netns, wireNetns: Netns): Datapath {
   const pins = trustedPins(attachment.id);

@@ -30,7 +30,7 @@ import {
   STATE_VERSION,
   type Attachment,
 } from '../state/store';
-import { adoptDatapath, adoptedLink, isWhole, requireSameOptions, requireSameVersion } from './adopt';
+import { adoptDatapath, adoptedLink, isWhole, requireJudge, requireSameOptions, requireSameVersion } from './adopt';
 import { attachmentIn } from './attachment-netns';
 import { Controller } from './controller';
 import { detachAttachment } from './detach';
@@ -39,7 +39,7 @@ import { brokenError, brokenOnes } from './find-attachment';
 import { adoptImpairment } from './impairing';
 import { bringUp, makeInterface } from './make-interface';
 import type { AttachOptions } from './options';
-import { spreadOf, type HookChoice } from './polling';
+import { spreadOf, type HookWish } from './polling';
 import { requirePrivileges } from './privileges';
 import { sweep } from './sweep';
 import { teardown } from './teardown';
@@ -106,6 +106,7 @@ export function previousAttachment(iface: string, netns: Netns, options: AttachO
   using peerNetns = openPeerNetns();
   if (!isWhole(previous, netns, peerNetns)) return { broken: previous };
   requireSameOptions(previous, options);
+  requireJudge(previous, options);
   return { crashed: previous };
 }
 
@@ -174,6 +175,8 @@ export function plan(iface: string, netns: Netns, options: AttachOptions, existi
     whenFull,
     baseline: { peerTxPackets: 0 },
     hook: null,
+    onHookError: null,
+    hookDown: null,
     hairpin: null,
     impairment: null,
     metrics: null,
@@ -199,11 +202,12 @@ async function adopt(attachment: Attachment, netns: Netns, options: AttachOption
     datapath = adoptDatapath(attachment, netns, wireNetns);
     attachment.links = datapath.linkStates();
     adoptImpairment(attachment, wireNetns);
-    attachment.metrics = attachment.hook = null;
+    attachment.metrics = attachment.hookDown = null;
     saveAttachment(attachment);
     step('adopted');
     controller = new Controller({ attachment, datapath, lock, wireNetns, hairpinAll: options.hairpin });
-    await controller.start(hookOf(options));
+    await controller.start(hookOf(options, attachment));
+    if (options.hook === null) attachment.hook = attachment.onHookError = null;
     const link = options.addresses.length > 0 ? netns.run(() => bringUp(attachment, options)) : adoptedLink(attachment, netns);
     saveAttachment(attachment);
     controller.watchLink(link, 'adopted');
@@ -218,7 +222,9 @@ async function adopt(attachment: Attachment, netns: Netns, options: AttachOption
   }
 }
 
-const hookOf = ({ hook, onHookError }: AttachOptions): HookChoice | null => (hook === null ? null : { file: hook, onError: onHookError });
+/** What becomes of frames over which the hook fails stays as a crashed controller had it, unless told otherwise. */
+const hookOf = ({ hook, onHookError }: AttachOptions, before: Attachment): HookWish | null =>
+  hook === null ? null : { file: hook, onError: onHookError ?? before.onHookError };
 
 function requireControllerLock(attachment: Attachment): FileLock {
   const lock = FileLock.tryTake(controllerLock(attachment.id));
@@ -252,7 +258,7 @@ async function build(attachment: Attachment, netns: Netns, options: AttachOption
     step('datapath');
 
     controller = new Controller({ attachment, datapath, lock, wireNetns, hairpinAll: options.hairpin });
-    await controller.start(hookOf(options));
+    await controller.start(hookOf(options, attachment));
     step('started');
     const up = netns.run(() => bringUp(attachment, options));
     step('up');

@@ -52,6 +52,8 @@ const unknown = (id: string): Attachment => ({
   busyPollUs: null,
   whenFull: 'drop',
   hook: null,
+  onHookError: null,
+  hookDown: null,
   baseline: { peerTxPackets: 0 },
   hairpin: null,
   impairment: null,

@@ -37,7 +37,7 @@ import { partsOf, type Supervised } from './parts';
 import { RefusalNews, type Refused } from './refusal-news';
 import { Recording, type RecordingRequest } from './recording';
 import { RecorderOrders } from './recorder-orders';
-import { Polling, spreadOf, type HookChoice } from './polling';
+import { Polling, spreadOf, type HookWish } from './polling';
 import { Supervisor, type Finding } from './supervisor';
 import { openAttachmentNetns, teardown } from './teardown';
 
@@ -134,7 +134,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   }
 
   /** Starts the loop; resolves when the interface is polled. */
-  async start(hook: HookChoice | null): Promise<void> {
+  async start(hook: HookWish | null): Promise<void> {
     const { datapath, attachment } = this.parts;
     const { id, budget, busyPollUs, ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets, peer } = attachment;
     const frameMax = roomFrameMax(attachment.superpacketBytes);
@@ -170,7 +170,8 @@ export class Controller extends EventEmitter<ControllerEvents> {
         log: (text) => this.log.write(text),
         error: (text) => this.hookFailed(text),
       },
-      hookChanged: (file) => this.save(Object.assign(attachment, { hook: file })),
+      hookChanged: (hook) => this.noteHook({ hook: hook?.file ?? null, onHookError: hook?.onError ?? null }),
+      hookDown: (why) => this.noteHook({ hookDown: why }),
       finishBatches: () => finishBatches(datapath),
       countError: () => increment(this.controls.first, CONTROL.hooksErrors),
     });
@@ -198,7 +199,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   }
 
   /** Puts a hook in the place of the one before, or none; if it cannot be loaded, everything stays as it was. */
-  async useHook(hook: HookChoice | null): Promise<void> {
+  async useHook(hook: HookWish | null): Promise<void> {
     await this.loop.use(hook);
     this.log.write(hook ? `hook ${hook.file} on ${this.attachment.iface}` : `no hook on ${this.attachment.iface}`);
   }
@@ -242,6 +243,11 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private hookFailed(text: string): void {
     this.log.write(text);
     this.emit('hookError', text);
+  }
+
+  /** For `list`, `stats` and whoever adopts the interface. Where it cannot be written down the log says so. */
+  private noteHook(fields: Partial<Pick<Attachment, 'hook' | 'onHookError' | 'hookDown'>>): void {
+    this.save(Object.assign(this.attachment, fields));
   }
 
   private lookAtLink(): Link | null {

@@ -7,7 +7,7 @@ import { wrongFrame } from '../hooks/contract';
 import { checkedWords } from '../impair/words';
 import type { ControlSession, Order, OrderHandler } from './control-socket';
 import type { Controller } from './controller';
-import type { HookChoice } from './polling';
+import type { HookWish } from './polling';
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
 
@@ -22,9 +22,9 @@ function frameOf(text: unknown): Uint8Array {
   return frame;
 }
 
-function hookOf(file: unknown, onError: unknown): HookChoice {
+function hookOf(file: unknown, onError: unknown): HookWish {
   if (typeof file !== 'string' || !path.isAbsolute(file) || file.includes('\0')) throw wrongArgument('file', 'is not the whole path of a file');
-  if (onError !== 'pass' && onError !== 'drop' && onError !== 'detach') throw wrongArgument('onError', 'is neither pass, drop nor detach');
+  if (onError !== null && onError !== 'pass' && onError !== 'drop' && onError !== 'detach') throw wrongArgument('onError', 'is neither pass, drop nor detach');
   return { file, onError };
 }
 

@@ -36,7 +36,8 @@ export interface AttachOptions {
   replace: boolean;
   /** File of a hook, absolute, or null. */
   hook: string | null;
-  onHookError: OnHookError;
+  /** Null: pass, or what a crashed controller had. */
+  onHookError: OnHookError | null;
 }
 
 export const DEFAULTS: AttachOptions = {
@@ -56,7 +57,7 @@ export const DEFAULTS: AttachOptions = {
   lowWatermark: 0.5,
   replace: false,
   hook: null,
-  onHookError: 'pass',
+  onHookError: null,
 };
 
 /**

@@ -2,10 +2,14 @@
 /**
  * Who polls an interface: the thread that polls all plain ones of this process, or, with a hook, a
  * thread of its own. A change hands it over between two polls; meanwhile frames wait in the ring.
+ *
+ * With `--on-hook-error drop` a hook decides over traffic, and no frame passes that it has not judged. When its thread
+ * dies nobody polls until it has started again: frames wait in the ring, and behind it in the kernel.
  */
 import type { BpfMap } from 'libbpf-ts';
 
 import { VnetError } from '../errors';
+import { BATCH } from '../datapath/layout';
 import { COMMAND, STOP } from '../datapath/poll-loop';
 import type { PollRequest } from '../datapath/polled-interface';
 import { PollerThread, type Polled } from '../datapath/poller-thread';
@@ -13,11 +17,18 @@ import type { OnHookError } from '../hooks/contract';
 import type { SteppedFrame } from '../hooks/hook-orders';
 import { HookThread, type HookEvents } from '../hooks/hook-thread';
 import { trustedHookFile } from '../hooks/trust';
+import { clock } from '../native/clock';
 import { duplicateFd } from '../native/libc';
 
 export interface HookChoice {
   file: string;
   onError: OnHookError;
+}
+
+/** A hook that is asked for; `onError` null: as with the hook before it, `pass` without one. */
+export interface HookWish {
+  file: string;
+  onError: OnHookError | null;
 }
 
 export interface PollingParts {
@@ -33,7 +44,9 @@ export interface PollingParts {
   spread: number;
   events: Omit<HookEvents, 'stalled'> & { stalled: (queue: number) => void };
   /** Another hook is in place, or none. */
-  hookChanged: (file: string | null) => void;
+  hookChanged: (hook: HookChoice | null) => void;
+  /** Why nothing passes: the thread of a hook that decides over traffic is gone; null: it has started again. */
+  hookDown: (why: string | null) => void;
   /** Finishes a batch that a thread has left half-way. */
   finishBatches: () => void;
   /** Counts an error of a hook whose thread can no longer do it. */
@@ -43,6 +56,12 @@ export interface PollingParts {
 /** Any number that differs between attachments. */
 export const spreadOf = (attachment: { id: string }): number => parseInt(attachment.id, 16);
 
+/** How long to wait before a thread is started that ended soon after its start; doubles to the second value. */
+const PAUSE_MS = 100;
+const PAUSE_MAX_MS = 5000;
+/** A thread that has lived for so long was well; the next one is started at once. */
+const WELL_MS = 10_000;
+
 export class Polling {
   private plain: Polled | undefined;
   private hooked: HookThread | undefined;
@@ -51,6 +70,13 @@ export class Polling {
   private impaired: boolean;
   private fates: BpfMap | null = null;
   private stopping = false;
+  /** Why the hook's thread is gone while nobody may poll in its place. */
+  private down: string | null = null;
+  private revival: NodeJS.Timeout | undefined;
+  private pauseMs = 0;
+  private startedAt = 0;
+  /** HookThread.deadly of the threads that died over a frame, the latest: those frames may still be in the ring. */
+  private deadly: number[] = [];
   /** Changes happen one after the other. */
   private last: Promise<unknown> = Promise.resolve();
 
@@ -64,13 +90,13 @@ export class Polling {
   }
 
   /** Begins to poll; resolves when the interface is polled. */
-  async start(hook: HookChoice | null): Promise<void> {
+  async start(hook: HookWish | null): Promise<void> {
     if (hook) await this.use(hook);
     else this.plain = await this.pollPlain();
   }
 
   /** Puts a hook in place, or none. If it cannot be loaded, everything stays as it was. */
-  use(hook: HookChoice | null): Promise<void> {
+  use(hook: HookWish | null): Promise<void> {
     return this.inTurn(() => this.change(hook));
   }
 
@@ -136,65 +162,125 @@ export class Polling {
   /** Ends the loop, after it has delivered what is in the ring. It does not wait for its turn: a hook may hang. */
   async stop(): Promise<void> {
     this.stopping = true;
+    clearTimeout(this.revival);
     await (this.hooked ?? this.plain)?.stop(STOP.deliver);
   }
 
-  private async change(hook: HookChoice | null): Promise<void> {
+  private async change(hook: HookWish | null): Promise<void> {
     if (hook === null) return this.leaveThread();
-    const file = trustedHookFile(hook.file);
-    const use = (thread: HookThread): Promise<unknown> => thread.order({ kind: 'use', file, onError: hook.onError });
-    if (this.hooked) await use(this.hooked);
-    else await this.enterThread(use);
-    this.choose({ ...hook, file });
+    const choice = { file: trustedHookFile(hook.file), onError: hook.onError ?? this.choice?.onError ?? 'pass' };
+    if (this.hooked) await useIn(this.hooked, choice);
+    else await this.enterThread((thread) => useIn(thread, choice));
+    this.choose(choice);
+    this.isUp();
   }
 
   /** The interface's own thread; without a hook it lets all frames pass. */
   private async thread(): Promise<HookThread> {
+    if (this.down !== null) {
+      throw new VnetError('STATE', `hook ${this.choice?.file ?? ''}`, `nothing passes until its thread has started again: ${this.down}`, {
+        hint: 'vnet-bpf log tells why it ended; vnet-bpf hook puts another in its place, or none',
+      });
+    }
     return this.hooked ?? (await this.enterThread(() => Promise.resolve()));
   }
 
   /** Only when the thread is prepared is the interface taken from whoever polls it. */
   private async enterThread(prepare: (thread: HookThread) => Promise<unknown>): Promise<HookThread> {
-    const { interface: name, mac, spread, events, pollDelayUs } = this.parts;
+    const { interface: name, mac, spread, events, pollDelayUs, finishBatches } = this.parts;
     const request = this.onlyQueue('a hook');
-    const died = (error: Error): void => void this.inTurn(() => this.threadDied(thread, error));
+    const died = (error: Error): void => void this.inTurn(() => this.threadDied(thread, error)).catch((cause: unknown) => events.died(cause as VnetError));
     const thread: HookThread = new HookThread({ interface: name, mac: mac(), spread }, { ...events, stalled: () => events.stalled(0), died });
+    const wasPlain = this.plain !== undefined;
     try {
       await prepare(thread);
       await this.plain?.stop(STOP.leave);
       this.plain = undefined;
-      await thread.poll(request, { pollDelayUs, linkDown: this.linkDown, impaired: this.impaired });
+      await thread.poll(request, { pollDelayUs, linkDown: this.linkDown, impaired: this.impaired }, this.deadly);
       if (this.fates) this.tell(thread);
+      this.startedAt = clock.now();
+      thread.endsWhenStuck = this.choice?.onError === 'drop';
       return (this.hooked = thread);
     } catch (error) {
       await thread.stop();
-      if (!this.plain) await this.leaveThread();
+      if (wasPlain && !this.plain) {
+        finishBatches();
+        this.plain = await this.pollPlain();
+      }
       throw error;
     }
   }
 
   private async leaveThread(): Promise<void> {
     this.choose(null);
+    this.isUp();
     if (this.plain) return;
     await this.hooked?.stop(STOP.leave);
     this.hooked = undefined;
+    this.deadly = [];
     // A hook that did not return was ended with its thread, perhaps in the middle of a batch.
     this.parts.finishBatches();
     this.plain = await this.pollPlain();
     this.setLinkDown(this.linkDown);
   }
 
-  /** A hook has ended its own thread, or used up its memory: the loop goes on without it. */
-  private async threadDied(thread: HookThread, error: Error): Promise<void> {
+  /** A hook has ended its own thread, used up its memory, or does not return. */
+  private async threadDied(thread: HookThread, { message }: Error): Promise<void> {
     if (this.hooked !== thread || this.stopping) return;
-    this.parts.countError();
-    this.parts.events.error(`hook ${this.choice?.file ?? ''}: ${error.message}; the loop goes on without it`);
-    await this.leaveThread();
+    const { countError, events, finishBatches } = this.parts;
+    const what = `hook ${this.choice?.file ?? ''}: ${message}`;
+    countError();
+    if (this.choice?.onError !== 'drop') {
+      events.error(`${what}; the loop goes on without it: all frames pass unjudged`);
+      return this.leaveThread();
+    }
+    const { deadly } = thread;
+    if (deadly !== 0) this.deadly = [...this.deadly, deadly].slice(-BATCH.max);
+    await thread.stop();
+    this.hooked = undefined;
+    finishBatches();
+    const overFrame = deadly === 0 ? '' : ', and the frame that it was judging is dropped';
+    events.error(`${what}; nothing passes until it has started again${overFrame}`);
+    this.pauseMs = clock.now() - this.startedAt > WELL_MS ? 0 : this.nextPause();
+    this.isDown(message);
+  }
+
+  private nextPause(): number {
+    return Math.min(Math.max(PAUSE_MS, this.pauseMs * 2), PAUSE_MAX_MS);
+  }
+
+  private isDown(why: string): void {
+    if (this.down !== why) this.parts.hookDown(why);
+    this.down = why;
+    this.revival = setTimeout(() => void this.inTurn(() => this.revive()), this.pauseMs);
+  }
+
+  private isUp(): void {
+    clearTimeout(this.revival);
+    if (this.down !== null) this.parts.hookDown(null);
+    this.down = null;
+  }
+
+  private async revive(): Promise<void> {
+    const { choice, stopping, down } = this;
+    if (down === null || choice === null || stopping) return;
+    try {
+      trustedHookFile(choice.file);
+      await this.enterThread((thread) => useIn(thread, choice));
+      this.isUp();
+      this.parts.events.log(`hook ${choice.file} has started again`);
+    } catch (error) {
+      const { message } = error as Error;
+      if (message !== down) this.parts.events.error(`${message}; nothing passes until it has started again`);
+      this.pauseMs = this.nextPause();
+      this.isDown(message);
+    }
   }
 
   private choose(hook: HookChoice | null): void {
-    if (hook?.file !== this.choice?.file) this.parts.hookChanged(hook?.file ?? null);
+    if (hook?.file !== this.choice?.file || hook?.onError !== this.choice?.onError) this.parts.hookChanged(hook);
     this.choice = hook;
+    if (this.hooked) this.hooked.endsWhenStuck = hook?.onError === 'drop';
   }
 
   private async pollPlain(): Promise<Polled> {
@@ -226,6 +312,11 @@ export class Polling {
     this.last = result.catch(() => undefined);
     return result;
   }
+}
+
+/** Has a thread load the hook and put it in the place of the one before. */
+async function useIn(thread: HookThread, { file, onError }: HookChoice): Promise<void> {
+  await thread.order({ kind: 'use', file, onError });
 }
 
 /** The queues of an interface as one. Only a single one tells a recorder. */

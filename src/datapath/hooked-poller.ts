@@ -9,6 +9,7 @@ import type { Injections } from '../hooks/injections';
 import type { Judge } from '../hooks/judge';
 import { Ledger } from '../hooks/ledger';
 import type { Plan } from '../hooks/plan';
+import { frameMark, VITALS } from '../hooks/vitals';
 import type { Batch } from './batch';
 import type { Fates } from './fates';
 import { BATCH, CONTROL, VNET_HDR_BYTES } from './layout';
@@ -35,6 +36,10 @@ export interface HookedPollerParts {
   dataAddress: number;
   /** As in PollerParts. */
   farEnd: FarEnd | null;
+  /** Words of VITALS. */
+  vitals: Int32Array;
+  /** frameMark() of frames that no hook is shown any more: threads ended over them. */
+  deadly: readonly number[];
 }
 
 /** What judging one record may take of the arena: copies of its pieces, of it, and what takes their place. */
@@ -122,15 +127,20 @@ export class HookedPoller {
 
   /** Judges records until the budget is used up, or the plan or the arena is full. */
   private compose(leased: number, verdict: 'pass' | 'drop' | Uint8Array | null): void {
-    const { ring, plan, arena, judge } = this.parts;
+    const { ring, plan, arena, judge, vitals, deadly } = this.parts;
     this.ledger.startAnew();
     arena.reset();
     this.takeInjections(HALF_OF_PLAN);
     for (let i = 0; i < leased; i++) {
       const offset = ring.offsets[i] as number;
       if (plan.room < judge.messagesFor(offset) || arena.free < ARENA_PER_RECORD) return;
-      if (verdict === null || verdict === 'pass') judge.record(offset);
-      else judge.decided(verdict);
+      const mark = frameMark(this.ledger.drained + i);
+      if (deadly.length > 0 && deadly.includes(mark)) judge.decided('drop');
+      else if (verdict === null || verdict === 'pass') {
+        vitals[VITALS.judging] = mark;
+        judge.record(offset);
+        vitals[VITALS.judging] = 0;
+      } else judge.decided(verdict);
       this.takeInjections(0);
     }
   }

@@ -2,7 +2,7 @@
 /** The thread that polls: takes in interfaces that the main thread has opened, and runs them until the last has ended. */
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
 
-import { RingWaiter } from 'libbpf-ts';
+import { RingWaiter, trackMappings } from 'libbpf-ts';
 
 import { allowedCpus, bindToCpu } from '../native/libc';
 import { PollGroup } from './poll-group';
@@ -14,6 +14,8 @@ export interface PollWorkerData {
   spread: number;
   /** One word, changed and notified by the main thread after each message. */
   bell: SharedArrayBuffer;
+  /** Where the thread writes down what it maps, for whoever outlives it. */
+  mappings: SharedArrayBuffer;
 }
 
 /** What the main thread says: poll this, too; or end, when nothing is polled any more. */
@@ -27,7 +29,8 @@ export type PollWorkerMessage =
 /** Flag of the waiter for every ring; which one it was, each loop sees by itself. */
 const RING_READY = RingWaiter.RING;
 
-function main(port: MessagePort, { spread, bell }: PollWorkerData): void {
+function main(port: MessagePort, { spread, bell, mappings }: PollWorkerData): void {
+  trackMappings(mappings);
   // As a NIC's interrupt is bound to a CPU: frames wait in the backlog of the CPU that sent them
   // (netif_rx), so a poller that moved in the middle of a flow would overtake its own frames.
   const cpus = allowedCpus();

@@ -3,7 +3,7 @@
 import * as path from 'node:path';
 import { Worker } from 'node:worker_threads';
 
-import { wakeWaiter } from 'libbpf-ts';
+import { newMappingTable, releaseMappings, wakeWaiter } from 'libbpf-ts';
 
 import { HINTS, VnetError } from '../errors';
 import { handOver } from './fates';
@@ -51,14 +51,18 @@ export class PollerThread {
     private readonly queue: number,
     spread: number,
   ) {
+    const mappings = newMappingTable();
     this.worker = new Worker(path.join(__dirname, '..', 'datapath', 'poll-worker.js'), {
-      workerData: { spread: spread + queue, bell: this.bell.buffer as SharedArrayBuffer } satisfies PollWorkerData,
+      workerData: { spread: spread + queue, bell: this.bell.buffer as SharedArrayBuffer, mappings } satisfies PollWorkerData,
       // The loop allocates nothing per packet; a small heap keeps its pauses short.
       resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 },
     });
     this.worker.on('message', (message: PollWorkerMessage) => this.receive(message));
     this.worker.once('error', (cause) => this.died(cause as Error));
-    this.worker.once('exit', () => this.died(new Error('it ended')));
+    this.worker.once('exit', () => {
+      releaseMappings(mappings);
+      this.died(new Error('it ended'));
+    });
   }
 
   /** Starts the threads ahead of the first interface: they take as long as making one. `spread` differs between processes. */

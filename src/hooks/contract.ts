@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** What a hook is, what it is given and what it may answer. */
+import { types } from 'node:util';
+
 import type { Frame } from '../packet/frame';
 
 /**
@@ -59,15 +61,19 @@ export const FRAME_BYTES = { min: 14, max: 65576 } as const;
 
 /** Why something cannot be a frame, or null. `longest`: of the superpacket whose place it takes. */
 export function wrongFrame(frame: unknown, longest = 0): string | null {
-  if (!(frame instanceof Uint8Array)) return `a frame is a Uint8Array, not ${describe(frame)}`;
+  if (!types.isUint8Array(frame)) return `a frame is a Uint8Array, not ${describe(frame)}`;
   const max = Math.max(FRAME_BYTES.max, longest);
   if (frame.length >= FRAME_BYTES.min && frame.length <= max) return null;
   return `a frame of ${frame.length} bytes: it has ${FRAME_BYTES.min} to ${max}`;
 }
 
-/** A value in a few words. */
+/** A value in a few words. Throws nothing, whatever its getters do. */
 export function describe(value: unknown): string {
-  if (value instanceof Promise) return 'a promise (answer at once, and inject later)';
-  if (typeof value === 'object' && value !== null) return `an object (${value.constructor?.name ?? 'without a class'})`;
-  return typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : String(value as number).slice(0, 40);
+  try {
+    if (types.isPromise(value)) return 'a promise (answer at once, and inject later)';
+    if (typeof value === 'object' && value !== null) return `an object (${value.constructor?.name ?? 'without a class'})`.slice(0, 80);
+    return typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : String(value as number).slice(0, 40);
+  } catch {
+    return 'something that cannot be shown';
+  }
 }

@@ -7,11 +7,19 @@ const ROOT = path.resolve(__dirname, '..', '..');
 /** The program itself, compiled or as the source maps say; its examples are hooks as any other. */
 const isOurs = (file: string): boolean => /^\/(src|dist)\/(?!examples\/)/.test(file.slice(ROOT.length)) && file.startsWith(ROOT);
 
-/** `host.ts:12: TypeError: x is not a function`: the innermost line that is not ours. */
+/** Bytes of an error's text, and of its stack, that are looked at: a hook may throw anything. */
+const TEXT_MAX = 500;
+const STACK_MAX = 20_000;
+
+/** `host.ts:12: TypeError: x is not a function`: the innermost line that is not ours. Throws nothing, whatever was thrown. */
 export function errorText(error: unknown, file: string): string {
-  if (!(error instanceof Error)) return `${file}: threw ${String(error).slice(0, 200)}`;
-  const what = `${error.name}: ${error.message}`.split('\n')[0] as string;
-  return `${placeOf(error.stack ?? '', file) ?? file}: ${what}`;
+  try {
+    if (!(error instanceof Error)) return `${file}: threw ${String(error).slice(0, 200)}`;
+    const what = `${error.name}: ${error.message}`.slice(0, TEXT_MAX).split('\n')[0] as string;
+    return `${placeOf(String(error.stack ?? '').slice(0, STACK_MAX), file) ?? file}: ${what}`;
+  } catch {
+    return `${file}: threw something that cannot be shown`;
+  }
 }
 
 /** The first line of the stack in the hook's file, else the first in any file but the program's own. */

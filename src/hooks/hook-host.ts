@@ -4,6 +4,8 @@
  * What a hook answers is reduced to one of three numbers here, so that nothing is allocated per
  * frame.
  */
+import { types } from 'node:util';
+
 import type { Frame } from '../packet/frame';
 import { describe, wrongFrame, type HookContext, type OnHookError } from './contract';
 import { errorText } from './error-text';
@@ -35,6 +37,8 @@ export class HookHost {
   private context: HookContext | null = null;
   private timers: HookTimers | null = null;
   private generation = 0;
+  /** Its start() failed, and it decides over traffic: it has no say over any frame. */
+  private unready = false;
   onError: OnHookError = 'pass';
 
   constructor(private readonly parts: HookHostParts) {}
@@ -59,12 +63,16 @@ export class HookHost {
       hook.start?.(this.context);
     } catch (error) {
       this.failed(hook, error);
+      if (this.onError !== 'drop') return;
+      this.unready = true;
+      this.parts.log(`hook ${hook.name} has not started: all frames are dropped until another takes over`);
     }
   }
 
   private end(): void {
     const { hook, timers } = this;
     this.hook = this.context = this.timers = null;
+    this.unready = false;
     timers?.clear();
     if (!hook) return;
     try {
@@ -78,31 +86,39 @@ export class HookHost {
   call(frame: Frame): number {
     const { hook, context } = this;
     if (hook === null || context === null) return PASS;
+    if (this.unready) return DROP;
     try {
       const verdict = hook.frame(frame, context);
       if (verdict === 'pass' || verdict === undefined) return PASS;
       if (verdict === 'drop') return DROP;
-      const wrong = typeof verdict === 'object' && verdict instanceof Uint8Array ? wrongFrame(verdict, frame.length) : describe(verdict);
+      const wrong = types.isUint8Array(verdict) ? wrongFrame(verdict, frame.length) : describe(verdict);
       if (wrong === null) {
         this.replacement = verdict as Uint8Array;
         return REPLACE;
       }
       return this.refuse(`${wrong}; an answer is 'pass', 'drop' or a frame`);
     } catch (error) {
-      this.fault(hook, errorText(error, hook.file));
-      return this.verdictOfFault();
+      return this.fail(hook, errorText(error, hook.file));
     }
   }
 
   /** The hook's last answer is a wrong one; the verdict in its place. */
   refuse(why: string): number {
     const { hook } = this;
-    this.fault(hook, `${hook?.place ?? ''}: answered with ${why}`);
-    return this.verdictOfFault();
+    return this.fail(hook, `${hook?.place ?? ''}: answered with ${why}`);
   }
 
-  private verdictOfFault(): number {
-    return this.onError === 'drop' ? DROP : PASS;
+  /** A frame could not be shown to the hook, or its answer not be carried out; the verdict in its place. */
+  unjudged(error: unknown): number {
+    const { hook } = this;
+    return this.fail(hook, errorText(error, hook?.file ?? 'no hook'));
+  }
+
+  /** The hook has failed over a frame; what becomes of that. */
+  private fail(hook: LoadedHook | null, what: string): number {
+    const verdict = this.onError === 'drop' ? DROP : PASS;
+    this.fault(hook, `${what}; the frame ${verdict === DROP ? 'is dropped' : 'passes unjudged'}`);
+    return verdict;
   }
 
   /** Something that a hook left behind has failed: a timer, a promise. */
@@ -119,7 +135,7 @@ export class HookHost {
     this.parts.report(`hook ${what}`);
     if (this.onError !== 'detach' || hook === null || this.hook !== hook) return;
     this.end();
-    this.parts.log(`hook ${hook.name} taken off after an error`);
+    this.parts.log(`hook ${hook.name} taken off after an error: all frames pass unjudged`);
   }
 
   private contextOf(hook: LoadedHook, timers: HookTimers, generation: number): HookContext {

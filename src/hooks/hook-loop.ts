@@ -6,6 +6,7 @@
 import type { PollLoop } from '../datapath/poll-loop';
 import { clock } from '../native/clock';
 import { BELL } from './ring-bell';
+import { VITALS } from './vitals';
 
 /** As in PollGroup. */
 const WATCHDOG_MS = 1000;
@@ -21,11 +22,15 @@ export class HookLoop {
     private readonly loop: PollLoop,
     /** Words of BELL: rung, with a call of look(), when records come while it sleeps. */
     private readonly bell: Int32Array,
+    private readonly vitals: Int32Array,
     private readonly onEnded: () => void,
     /** Something of ours failed, not of the hook: nothing can be trusted any more. */
     private readonly onBroken: (error: unknown) => void,
   ) {
-    this.watchdog = setInterval(() => this.lookAfterSleep(), WATCHDOG_MS);
+    this.watchdog = setInterval(() => {
+      this.beat();
+      this.lookAfterSleep();
+    }, WATCHDOG_MS);
     this.look();
   }
 
@@ -48,7 +53,12 @@ export class HookLoop {
     this.look();
   }
 
+  private beat(): void {
+    Atomics.add(this.vitals, VITALS.beat, 1);
+  }
+
   private turn(): void {
+    this.beat();
     this.stopWaiting();
     const pause = this.poll();
     if (this.loop.state === 'ended') {

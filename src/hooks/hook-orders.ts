@@ -10,6 +10,10 @@ export interface HookWorkerData {
   mac: string;
   /** As in PollWorkerData. */
   spread: number;
+  /** Words of VITALS. */
+  vitals: SharedArrayBuffer;
+  /** Where the thread writes down what it maps, for whoever outlives it. */
+  mappings: SharedArrayBuffer;
 }
 
 /** A frame that the debugger looks at. */
@@ -23,8 +27,8 @@ export interface SteppedFrame {
 export type HookOrder =
   /** Loads a hook and puts it in the place of the one before; null puts none there. */
   | { kind: 'use'; file: string | null; onError: OnHookError }
-  /** Begins to poll; nobody else does. */
-  | { kind: 'poll'; request: PollRequest; bell: BellRope }
+  /** Begins to poll; nobody else does. `deadly`: frameMark() of frames that are dropped unseen, as threads ended over them. */
+  | { kind: 'poll'; request: PollRequest; bell: BellRope; deadly: readonly number[] }
   | { kind: 'inject'; frame: Uint8Array }
   /** Frames stay in the ring from now on. */
   | { kind: 'pause' }

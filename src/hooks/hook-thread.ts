@@ -3,6 +3,8 @@
 import * as path from 'node:path';
 import { Worker, type TransferListItem } from 'node:worker_threads';
 
+import { newMappingTable, releaseMappings } from 'libbpf-ts';
+
 import { VnetError } from '../errors';
 import { handOver } from '../datapath/fates';
 import { COMMAND, setConditions, STOP, type Conditions } from '../datapath/poll-loop';
@@ -11,6 +13,7 @@ import type { PollEvents, Polled } from '../datapath/poller-thread';
 import { programEnvironment } from '../native/environment';
 import type { HookAnswers, HookOrder, HookReply, HookRequest, HookWorkerData, SentError } from './hook-orders';
 import { RingBell } from './ring-bell';
+import { newVitals, VITALS } from './vitals';
 
 export interface HookEvents extends PollEvents {
   /** A hook has something to say. */
@@ -28,12 +31,20 @@ interface Waiting {
 const STOP_MS = 3000;
 /** How long one may take over anything else; loading it may mean compiling it on a slow machine. */
 const ANSWER_MS = 30_000;
+/** How often the thread is looked at, and after how many looks without a sign of life it is stuck: 10 s. */
+const LOOK_MS = 2000;
+const LOOKS_UNTIL_STUCK = 5;
 
 export class HookThread implements Polled {
   private readonly worker: Worker;
   private readonly command32 = new Int32Array(new SharedArrayBuffer(COMMAND.words * 4));
   private readonly waiting = new Map<number, Waiting>();
   private nextId = 1;
+  private readonly vitals = newVitals();
+  private readonly looks: NodeJS.Timeout;
+  /** Whether a thread that is stuck dies; else it waits for somebody to take the hook off. */
+  endsWhenStuck = false;
+  private readonly exited: Promise<void>;
   private readonly ended: Promise<void>;
   private endedIs: () => void = () => undefined;
   private polling = false;
@@ -41,11 +52,12 @@ export class HookThread implements Polled {
   private stopping = false;
 
   constructor(
-    data: HookWorkerData,
+    data: Omit<HookWorkerData, 'vitals' | 'mappings'>,
     private readonly events: HookEvents,
   ) {
+    const mappings = newMappingTable();
     this.worker = new Worker(path.join(__dirname, '..', 'hooks', 'hook-worker.js'), {
-      workerData: data,
+      workerData: { ...data, vitals: this.vitals.buffer as SharedArrayBuffer, mappings } satisfies HookWorkerData,
       // Nothing that a program has had loaded into itself.
       execArgv: [],
       env: programEnvironment(),
@@ -53,19 +65,32 @@ export class HookThread implements Polled {
       resourceLimits: { maxOldGenerationSizeMb: 1024, maxYoungGenerationSizeMb: 16 },
     });
     this.ended = new Promise((resolve) => (this.endedIs = resolve));
-    this.worker.on('message', (reply: HookReply) => this.receive(reply));
-    this.worker.once('error', (cause) => this.died(cause as Error));
-    this.worker.once('exit', () => this.died(new Error('it ended')));
+    // A hook can get at the port, too, and send anything.
+    this.worker.on('message', (reply: HookReply | null) => reply && this.receive(reply));
+    this.worker.once('error', (cause: unknown) => this.died(reasonOf(cause), cause));
+    this.exited = new Promise((resolve) => {
+      this.worker.once('exit', () => {
+        releaseMappings(mappings);
+        this.died('it ended');
+        resolve();
+      });
+    });
+    this.looks = this.lookForLife();
   }
 
-  /** Begins to poll: nobody else polls the interface any more. */
-  async poll(request: Omit<PollRequest, 'command'>, conditions: Conditions): Promise<void> {
+  /** frameMark() of the frame that the hook was judging when its thread died; 0: none. */
+  get deadly(): number {
+    return Atomics.load(this.vitals, VITALS.judging);
+  }
+
+  /** Begins to poll: nobody else polls the interface any more. Frames of a mark in `deadly` are dropped unseen. */
+  async poll(request: Omit<PollRequest, 'command'>, conditions: Conditions, deadly: readonly number[]): Promise<void> {
     setConditions(this.command32, conditions);
     this.polling = true;
     this.bell = new RingBell(request.ringFd, (error) => this.events.error(`nothing wakes the hook's thread: ${error.message}`));
     const { rope } = this.bell;
     const command = this.command32.buffer as SharedArrayBuffer;
-    await this.order({ kind: 'poll', request: { ...request, command }, bell: rope }, [rope.port]);
+    await this.order({ kind: 'poll', request: { ...request, command }, bell: rope, deadly }, [rope.port]);
   }
 
   /** Has something done. Rejects with what went wrong there. */
@@ -104,9 +129,32 @@ export class HookThread implements Polled {
     let late: NodeJS.Timeout | undefined;
     if (this.polling) await Promise.race([this.ended, new Promise((resolve) => (late = setTimeout(resolve, STOP_MS)))]);
     clearTimeout(late);
-    await this.worker.terminate();
+    await this.terminate();
     handOver(this.command32, COMMAND.fates, 0);
     await this.bell?.close();
+  }
+
+  /** From then on none of its JavaScript runs. A system call that it waits in may last, and is not waited for. */
+  private async terminate(): Promise<void> {
+    clearInterval(this.looks);
+    void this.worker.terminate();
+    let late: NodeJS.Timeout | undefined;
+    await Promise.race([this.exited, new Promise((resolve) => (late = setTimeout(resolve, STOP_MS)))]);
+    clearTimeout(late);
+  }
+
+  private lookForLife(): NodeJS.Timeout {
+    let beat = 0;
+    let looks = 0;
+    const look = (): void => {
+      const now = Atomics.load(this.vitals, VITALS.beat);
+      // Loading another hook may mean compiling it, which takes as long as that takes.
+      const busy = this.waiting.size > 0 && this.deadly === 0;
+      looks = now !== beat || busy || !this.polling ? 0 : looks + 1;
+      beat = now;
+      if (looks >= LOOKS_UNTIL_STUCK && this.endsWhenStuck) this.died(`it has not returned for ${(LOOKS_UNTIL_STUCK * LOOK_MS) / 1000} s`);
+    };
+    return setInterval(look, LOOK_MS).unref();
   }
 
   private post(request: HookRequest, transfer: TransferListItem[] = []): void {
@@ -130,12 +178,22 @@ export class HookThread implements Polled {
     }
   }
 
-  private died(cause: Error): void {
+  private died(why: string, cause?: unknown): void {
+    clearInterval(this.looks);
     this.endedIs();
-    const error = new VnetError('HOOK', "the hook's thread", cause.message, { hint: 'vnet-bpf log tells where it happened; vnet-bpf hook --none takes the hook off', cause });
+    const error = new VnetError('HOOK', "the hook's thread", why, { hint: 'vnet-bpf log tells where it happened; vnet-bpf hook --none takes the hook off', cause });
     for (const { reject } of this.waiting.values()) reject(error);
     if (!this.stopping) this.events.died(error);
     this.stopping = true;
+  }
+}
+
+/** Of an uncaught error: whatever it is, in a line. */
+function reasonOf(cause: unknown): string {
+  try {
+    return (cause instanceof Error ? cause.message : String(cause)).slice(0, 200).replace(/\s*\n\s*/g, ' ');
+  } catch {
+    return 'an error that cannot be shown';
   }
 }
 

@@ -2,7 +2,8 @@
 /** The thread of one hook: polls one interface, and lets the hook judge its frames. */
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
 
-import type { PollRequest } from '../datapath/polled-interface';
+import { trackMappings } from 'libbpf-ts';
+
 import { VnetError } from '../errors';
 import { allowedCpus, bindToCpu } from '../native/libc';
 import { HookHost } from './hook-host';
@@ -22,11 +23,13 @@ class HookWorker {
   private loop: HookLoop | undefined;
   /** Errors from before there was a counter. */
   private uncounted = 0;
+  private readonly vitals: Int32Array;
 
   constructor(
     private readonly port: MessagePort,
     data: HookWorkerData,
   ) {
+    this.vitals = new Int32Array(data.vitals);
     this.host = new HookHost({
       interface: data.interface,
       mac: data.mac,
@@ -61,7 +64,7 @@ class HookWorker {
         return hook?.name ?? null;
       }
       case 'poll':
-        this.poll(order.request, order.bell);
+        this.poll(order);
         return null;
       case 'inject':
         this.injections.add(order.frame);
@@ -80,14 +83,14 @@ class HookWorker {
     }
   }
 
-  private poll(request: PollRequest, bell: BellRope): void {
-    const polled = openHookedInterface(request, this.host, this.injections, {
+  private poll({ request, bell, deadly }: HookOrder & { kind: 'poll' }): void {
+    const polled = openHookedInterface(request, { host: this.host, injections: this.injections, vitals: this.vitals, deadly }, {
       queue: () => this.say({ kind: 'queue' }),
       stalled: () => this.say({ kind: 'stalled' }),
     });
     this.polled = polled;
     for (; this.uncounted > 0; this.uncounted--) polled.countError();
-    const loop = new HookLoop(polled.loop, new Int32Array(bell.words), () => this.end(polled, bell), (error) => this.giveUp(error));
+    const loop = new HookLoop(polled.loop, new Int32Array(bell.words), this.vitals, () => this.end(polled, bell), (error) => this.giveUp(error));
     bell.port.on('message', () => loop.look());
     this.loop = loop;
   }
@@ -121,6 +124,7 @@ function sendable(error: unknown): SentError {
 
 if (!parentPort) throw new Error('hook-worker runs as a worker thread');
 const data = workerData as HookWorkerData;
+trackMappings(data.mappings);
 // As the plain poller: on the CPU on which it would be.
 const cpus = allowedCpus();
 bindToCpu(cpus[data.spread % cpus.length] as number);

@@ -27,8 +27,17 @@ export interface HookedEvents {
   stalled: () => void;
 }
 
+export interface HookedParts {
+  host: HookHost;
+  injections: Injections;
+  /** Words of VITALS. */
+  vitals: Int32Array;
+  /** As in HookOrder. */
+  deadly: readonly number[];
+}
+
 /** The plain poller of this interface must have ended. Throws a BpfError if something cannot be mapped. */
-export function openHookedInterface(request: PollRequest, host: HookHost, injections: Injections, events: HookedEvents): HookedInterface {
+export function openHookedInterface(request: PollRequest, { host, injections, vitals, deadly }: HookedParts, events: HookedEvents): HookedInterface {
   const mappings: { close(): void }[] = [];
   const close = (): void => mappings.forEach((mapping) => mapping.close());
   const own: Own = (mapping) => {
@@ -40,7 +49,7 @@ export function openHookedInterface(request: PollRequest, host: HookHost, inject
     const arena = new Arena(own(MappedMemory.map({ length: ARENA_BYTES })));
     const plan = new Plan();
     const judge = new Judge(data, dataAddress, arena, plan, host);
-    const poller = new HookedPoller({ ...parts, data, dataAddress, batch: batchOf(BATCH.max), arena, plan, judge, injections }, request.budget);
+    const poller = new HookedPoller({ ...parts, data, dataAddress, batch: batchOf(BATCH.max), arena, plan, judge, injections, vitals, deadly }, request.budget);
     const { gate, ring, control } = parts;
     const loop = new PollLoop({
       poller,

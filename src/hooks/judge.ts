@@ -3,10 +3,13 @@
  * Shows the record of a frame to the hook and enters what it answers into the plan. A frame that
  * passes goes out of the ring as it is, its virtio_net_hdr included; only what was changed, and
  * superpackets that do not pass whole, are sent from the arena.
+ *
+ * A virtio_net_hdr may lie: whoever may open a packet socket in vnet0's namespace writes it. What the frame does not
+ * bear out is left out, and the frame is judged and sent as plain bytes: what the hook saw is what is received.
  */
 import { FATE } from '../datapath/fates';
 import { NEEDS_CSUM, RECORD, VNET, VNET_HDR_BYTES } from '../datapath/layout';
-import { completeChecksum, preparePartialChecksum } from '../packet/checksum';
+import { completeChecksum, isChecksumPlace, preparePartialChecksum } from '../packet/checksum';
 import { Frame } from '../packet/frame';
 import { FrameData } from '../packet/frame-data';
 import { MAX_PIECES, Segmenter } from '../packet/segmenter';
@@ -30,6 +33,8 @@ export class Judge {
   private checksumStart = 0;
   private checksumOffset = 0;
   private lacksChecksum = false;
+  /** Whether that place is not the one in the transport header that the hook sees: a tunnel's. */
+  private checksumIsInside = false;
   /** Where the virtio_net_hdr of a superpacket that is shown whole lies in the ring; -1 for other frames. */
   private superpacketAt = -1;
   /** The piece that is shown, null while it is a record of the ring. */
@@ -62,16 +67,34 @@ export class Judge {
     return this.view.getUint8(offset + RECORD.vnet + VNET.gsoType) !== 0 && !this.host.wholeSuperpackets;
   }
 
-  /** Enters the record at `offset` into the plan. */
+  /** Enters the record at `offset` into the plan. Throws nothing, whatever the frame is and the hook does. */
   record(offset: number): void {
+    const mark = this.arena.mark();
+    try {
+      this.judge(offset);
+    } catch (error) {
+      // Nothing of it is in the plan yet.
+      this.arena.release(mark);
+      this.data.close();
+      this.enter(offset, this.view.getUint32(offset, true), this.host.unjudged(error), null);
+    }
+  }
+
+  private judge(offset: number): void {
     const { view, segmenter, ring } = this;
     const length = view.getUint32(offset, true);
-    const header = offset + RECORD.vnet;
-    const gsoSize = view.getUint16(header + VNET.gsoSize, true);
-    const type = view.getUint8(header + VNET.gsoType);
-    const pieces = this.isCut(offset) ? segmenter.open(ring, offset + RECORD.frame, length, type, gsoSize) : 0;
-    if (pieces > 0) this.cut(offset, length, pieces);
-    else this.whole(offset, length, type !== 0);
+    const type = view.getUint8(offset + RECORD.vnet + VNET.gsoType);
+    this.show(offset, length, type !== 0);
+    const headers = this.lacksChecksum || type !== 0 ? this.data.offsets() : null;
+    if (headers === null) return this.whole(offset, length, true);
+    const placed = !this.lacksChecksum || isChecksumPlace(headers, length, this.checksumStart, this.checksumOffset);
+    this.checksumIsInside = this.lacksChecksum && this.checksumStart !== headers.transport;
+    // Of what is not IP nobody here can say how it would be cut.
+    if (type === 0 || headers.ip === 0) return this.whole(offset, length, placed);
+    const pieces = segmenter.open(ring, offset + RECORD.frame, length, type, view.getUint16(offset + RECORD.vnet + VNET.gsoSize, true));
+    const isTrue = placed && pieces > 0 && !this.checksumIsInside;
+    if (isTrue && segmenter.fits && !this.host.wholeSuperpackets) this.cut(offset, length, pieces);
+    else this.whole(offset, length, isTrue);
   }
 
   /** Enters what somebody else has decided about the next record. */
@@ -95,41 +118,68 @@ export class Judge {
     this.piece = null;
     this.superpacketAt = superpacket ? header : -1;
     this.lacksChecksum = (this.view.getUint8(header + VNET.flags) & NEEDS_CSUM) !== 0;
+    this.checksumIsInside = false;
     this.checksumStart = this.view.getUint16(header + VNET.checksumStart, true);
     this.checksumOffset = this.view.getUint16(header + VNET.checksumOffset, true);
     this.data.open(this.ring, offset + RECORD.frame, length);
   }
 
-  private whole(offset: number, length: number, superpacket: boolean): void {
-    this.show(offset, length, superpacket);
+  /** Shows the frame as it lies there; `isTrue`: its virtio_net_hdr fits it. */
+  private whole(offset: number, length: number, isTrue: boolean): void {
+    if (!isTrue) {
+      this.superpacketAt = -1;
+      this.lacksChecksum = false;
+    }
     const verdict = this.host.call(this.frame);
-    this.plan.recordDone(verdict === PASS ? FATE.reinjected : verdict === DROP ? FATE.dropped : FATE.changed, 1);
-    if (verdict === PASS) this.plan.send(this.ringAddress + offset + RECORD.vnet, VNET_HDR_BYTES + length);
-    else if (verdict === DROP) this.plan.countDropped();
-    else this.send(this.replacement());
+    let frame: Uint8Array | null = null;
+    if (verdict === REPLACE) frame = this.replacement();
+    else if (verdict === PASS && !isTrue) frame = this.plain(offset, length);
+    // Two bytes of what the hook has read are not in the ring as it saw them.
+    else if (verdict === PASS && this.data.writable !== null && this.checksumIsInside && this.superpacketAt < 0) frame = this.completed(offset, length);
     this.data.close();
+    this.enter(offset, length, verdict, frame);
+  }
+
+  /** The frame without its virtio_net_hdr. */
+  private plain(offset: number, length: number): Uint8Array {
+    const at = offset + RECORD.frame;
+    return this.arena.copy(this.ring.subarray(at, at + length));
+  }
+
+  private completed(offset: number, length: number): Uint8Array {
+    const frame = this.plain(offset, length);
+    if (this.lacksChecksum) completeChecksum(frame, this.checksumStart, this.checksumOffset);
+    return frame;
+  }
+
+  /** Enters the verdict over a record as a whole; `frame` is sent in its place unless null. */
+  private enter(offset: number, length: number, verdict: number, frame: Uint8Array | null): void {
+    const { plan } = this;
+    plan.recordDone(verdict === PASS ? FATE.reinjected : verdict === DROP ? FATE.dropped : FATE.changed, 1);
+    if (verdict === DROP) plan.countDropped();
+    else if (frame !== null) this.send(frame);
+    else plan.send(this.ringAddress + offset + RECORD.vnet, VNET_HDR_BYTES + length);
   }
 
   /** Shows the pieces one after the other; if all pass, the superpacket goes as it is. */
   private cut(offset: number, length: number, count: number): void {
-    const { arena, plan } = this;
+    const { arena } = this;
     const mark = arena.mark();
     let allPass = true;
+    let kept = 0;
     for (let i = 0; i < count; i++) {
       const verdict = this.fitting(this.showPiece(i));
       if (verdict !== PASS) allPass = false;
+      if (verdict !== DROP) kept++;
       this.answered[i] = verdict === REPLACE ? 1 : 0;
       this.pieces[i] = verdict === DROP ? null : verdict === REPLACE ? this.replacement() : this.untouched(i);
       this.data.close();
     }
     if (allPass) {
       arena.release(mark);
-      plan.recordDone(FATE.reinjected, 1);
-      plan.send(this.ringAddress + offset + RECORD.vnet, VNET_HDR_BYTES + length);
+      this.enter(offset, length, PASS, null);
       return;
     }
-    let kept = 0;
-    for (let i = 0; i < count; i++) if (this.pieces[i] !== null) kept++;
     for (let i = 0; i < count; i++) this.enterPiece(i, i === count - 1, kept);
   }
 

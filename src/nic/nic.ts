@@ -80,9 +80,12 @@ export class Nic extends EventEmitter<NicEvents> implements AsyncDisposable {
     await this.controller.loop.inject(new Uint8Array(frame));
   }
 
-  /** Puts a hook in the place of the one before while traffic flows, or none. Rejects, and leaves everything, if it cannot be loaded. */
-  async hook(file: string | URL | null, onError: OnHookError = 'pass'): Promise<void> {
-    await this.controller.useHook(file === null ? null : { file: hookFile(file), onError });
+  /**
+   * Puts a hook in the place of the one before while traffic flows, or none. What becomes of a frame over which it fails
+   * stays as it was unless given. Rejects, and leaves everything, if it cannot be loaded.
+   */
+  async hook(file: string | URL | null, onError?: OnHookError): Promise<void> {
+    await this.controller.useHook(file === null ? null : { file: hookFile(file), onError: onError ?? null });
   }
 
   /**

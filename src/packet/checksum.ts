@@ -3,7 +3,7 @@
  * The Internet checksum (RFC 1071): a ones' complement sum of 16-bit words. Words are added as
  * the machine has them, little end first, two at a time; only the result is turned round.
  */
-import { HeaderOffsets } from './header-offsets';
+import { HeaderOffsets, TRANSPORT_BYTES } from './header-offsets';
 import { PROTOCOL } from './protocols';
 
 /** The sum over `bytes[from, to)` on top of `sum`, not yet folded. Exact for more than 64 KiB. */
@@ -42,6 +42,17 @@ export function completeChecksum(frame: Uint8Array, start: number, offset: numbe
   // 0 means "no checksum" in UDP; 0xffff is the same number in ones' complement.
   view.setUint16(at, finish(addWords(view, start, frame.length)) || 0xffff);
   return true;
+}
+
+/**
+ * Whether a checksum that was left to the hardware can lie there: in the transport header that the frame has, or in
+ * what its headers carry, as with tunnels. A frame made by hand may name an address or a port instead.
+ */
+export function isChecksumPlace(headers: HeaderOffsets, length: number, start: number, offset: number): boolean {
+  const { transport, protocol, payload } = headers;
+  if (start + offset + 2 > length) return false;
+  if (transport === 0) return start >= payload;
+  return start === transport ? offset === CHECKSUM_AT[protocol] : start >= transport + (TRANSPORT_BYTES[protocol] as number);
 }
 
 /** The sum of the pseudo-header of an IP packet (RFC 768, RFC 8200). */

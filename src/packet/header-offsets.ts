@@ -14,7 +14,8 @@ import {
   VLAN_TAG_BYTES,
 } from './protocols';
 
-const TRANSPORT_BYTES: Readonly<Record<number, number>> = {
+/** The shortest header of each transport protocol. */
+export const TRANSPORT_BYTES: Readonly<Record<number, number>> = {
   [PROTOCOL.tcp]: TCP_HEADER_BYTES,
   [PROTOCOL.udp]: UDP_HEADER_BYTES,
   [PROTOCOL.icmp]: ICMP_HEADER_BYTES,
@@ -33,17 +34,21 @@ export class HeaderOffsets {
   ipPayload = 0;
   /** Where the IP packet ends: what follows is padding. */
   ipEnd = 0;
+  /** The IP packet ends where the frame does, as its own header says. */
+  fillsFrame = false;
   /** What the IP packet carries, behind any extension headers. */
   protocol = 0;
   /** Part of a packet only. */
   fragment = false;
+  /** Where what these headers carry begins: a transport header, or whatever is not known here. */
+  payload = 0;
   /** TCP, UDP, ICMP or ICMPv6; 0 in a fragment that is not the first. */
   transport = 0;
 
   /** Looks at the frame in `memory[start, start + length)`. */
   find(memory: Uint8Array, start: number, length: number): this {
-    this.vlan = this.arp = this.ip = this.ipPayload = this.ipEnd = this.protocol = this.transport = this.etherType = 0;
-    this.fragment = this.v6 = false;
+    this.vlan = this.arp = this.ip = this.ipPayload = this.ipEnd = this.protocol = this.payload = this.transport = this.etherType = 0;
+    this.fragment = this.v6 = this.fillsFrame = false;
     if (length < ETH_HEADER_BYTES) return this;
     let at = ETH_HEADER_BYTES;
     let type = u16(memory, start + 12);
@@ -53,6 +58,7 @@ export class HeaderOffsets {
       at += VLAN_TAG_BYTES;
     }
     this.etherType = type;
+    this.payload = at;
     if (type === ETHER_TYPE.ipv4) this.findIpv4(memory, start, length, at);
     else if (type === ETHER_TYPE.ipv6) this.findIpv6(memory, start, length, at);
     else if (type === ETHER_TYPE.arp && at + ARP_BYTES <= length) this.arp = at;
@@ -66,8 +72,9 @@ export class HeaderOffsets {
     const total = u16(memory, start + at + 2) || length - at;
     if (header < IPV4_HEADER_BYTES || at + header > length) return;
     this.ip = at;
-    this.ipPayload = at + header;
+    this.ipPayload = this.payload = at + header;
     this.ipEnd = Math.min(length, at + Math.max(header, total));
+    this.fillsFrame = at + total === length;
     this.protocol = memory[start + at + 9] as number;
     const fragment = u16(memory, start + at + 6) & 0x3fff;
     this.fragment = fragment !== 0;
@@ -79,11 +86,16 @@ export class HeaderOffsets {
     this.ip = at;
     this.v6 = true;
     this.ipPayload = at + IPV6_HEADER_BYTES;
-    this.ipEnd = Math.min(length, this.ipPayload + u16(memory, start + at + 4));
     let next = memory[start + at + 6] as number;
+    const bytes = u16(memory, start + at + 4);
+    // The kernel takes all of it then, a jumbo payload or not (ip6_rcv_core in net/ipv6/ip6_input.c).
+    const toTheEnd = bytes === 0 && next === EXTENSION.hopByHop;
+    this.ipEnd = toTheEnd ? length : Math.min(length, this.ipPayload + bytes);
+    this.fillsFrame = toTheEnd || this.ipPayload + bytes === length;
     let header = this.ipPayload;
     let first = true;
-    while (isExtension(next) && header + 8 <= this.ipEnd) {
+    // What stands behind the header of a later fragment is not a header.
+    while (first && isExtension(next) && header + 8 <= this.ipEnd) {
       const kind = next;
       if (kind === EXTENSION.fragment) {
         this.fragment = true;
@@ -93,6 +105,7 @@ export class HeaderOffsets {
       header += extensionBytes(kind, memory[start + header + 1] as number);
     }
     this.protocol = next;
+    this.payload = header;
     if (first) this.findTransport(header);
   }
 

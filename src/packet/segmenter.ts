@@ -7,13 +7,15 @@
  */
 import { fixIpv4Header, finish, pseudoHeader } from './checksum';
 import { HeaderOffsets } from './header-offsets';
-import { PROTOCOL, TCP_FLAG, UDP_HEADER_BYTES } from './protocols';
+import { PROTOCOL, TCP_FLAG, TCP_HEADER_BYTES, UDP_HEADER_BYTES } from './protocols';
 
 /** VIRTIO_NET_HDR_GSO_* of include/uapi/linux/virtio_net.h. */
 export const GSO = { none: 0, tcpv4: 1, tcpv6: 4, udpL4: 5, ecn: 0x80 } as const;
 
-/** More pieces than this the kernel makes of no superpacket of 256 KiB with a sensible segment size. */
+/** The most pieces that a hook is shown: what the kernel makes of 256 KiB with a segment size of 256 bytes. */
 export const MAX_PIECES = 1024;
+/** Bytes of all pieces together: of 256 KiB of payload, and of headers with all options for each piece. */
+export const MAX_PIECES_BYTES = 512 << 10;
 
 const CHECKSUM_AT = { tcp: 16, udp: 6 } as const;
 
@@ -39,23 +41,31 @@ export class Segmenter {
   }
 
   /**
-   * Takes the superpacket in `memory[start, start + length)`. Returns into how many pieces it is
-   * to be cut; 0 if it is not what its virtio_net_hdr says, which only a frame made by hand is.
+   * Takes the superpacket in `memory[start, start + length)`. Returns how many pieces it has; 0 if it is not what its
+   * virtio_net_hdr says, which only a frame made by hand is.
    */
   open(memory: Uint8Array, start: number, length: number, gsoType: number, gsoSize: number): number {
     const headers = this.headers.find(memory, start, length);
     const kind = gsoType & ~GSO.ecn;
-    const expected = kind === GSO.udpL4 ? PROTOCOL.udp : PROTOCOL.tcp;
-    const v6 = kind === GSO.udpL4 ? headers.v6 : kind === GSO.tcpv6;
-    if (headers.transport === 0 || headers.protocol !== expected || headers.v6 !== v6 || headers.fragment || gsoSize === 0) return 0;
+    const isUdp = kind === GSO.udpL4;
+    const expected = isUdp ? PROTOCOL.udp : PROTOCOL.tcp;
+    if (!isUdp && kind !== (headers.v6 ? GSO.tcpv6 : GSO.tcpv4)) return 0;
+    if (headers.transport === 0 || headers.protocol !== expected || headers.fragment || !headers.fillsFrame || gsoSize === 0) return 0;
+    const transportBytes = isUdp ? UDP_HEADER_BYTES : ((memory[start + headers.transport + 12] as number) >>> 4) * 4;
+    const payloadBytes = length - headers.transport - transportBytes;
+    if (payloadBytes <= 0 || (!isUdp && transportBytes < TCP_HEADER_BYTES)) return 0;
     this.memory = memory;
     this.start = start;
-    const tcpHeader = ((memory[start + headers.transport + 12] as number) >>> 4) * 4;
-    this.headerBytes = headers.transport + (kind === GSO.udpL4 ? UDP_HEADER_BYTES : tcpHeader);
-    this.payloadBytes = length - this.headerBytes;
+    this.headerBytes = headers.transport + transportBytes;
+    this.payloadBytes = payloadBytes;
     this.size = gsoSize;
-    this.pieces = Math.ceil(this.payloadBytes / gsoSize);
-    return this.payloadBytes > 0 && this.pieces <= MAX_PIECES ? this.pieces : 0;
+    this.pieces = Math.ceil(payloadBytes / gsoSize);
+    return this.pieces;
+  }
+
+  /** Whether the pieces are so few, and so small, that they can be shown one by one. */
+  get fits(): boolean {
+    return this.pieces <= MAX_PIECES && this.pieces * this.headerBytes + this.payloadBytes <= MAX_PIECES_BYTES;
   }
 
   /** Bytes of piece `index`. */

@@ -77,6 +77,10 @@ export interface Attachment {
   whenFull: 'hold' | 'drop';
   /** The file of the hook in place, or null. */
   hook: string | null;
+  /** What becomes of a frame over which it fails; null without a hook. */
+  onHookError: 'pass' | 'drop' | 'detach' | null;
+  /** Why nothing passes: the thread of a hook that decides over traffic has ended, and was not started again yet. */
+  hookDown: string | null;
   /** The peer's counters at attach, for an interface that had a life before. */
   baseline: { peerTxPackets: number };
   hairpin: HairpinRecord | null;
@@ -159,6 +163,8 @@ const FIELDS: Fields<Attachment> = {
   busyPollUs: nullable(count),
   whenFull: oneOf('hold', 'drop'),
   hook: nullable(anyText),
+  onHookError: nullable(oneOf('pass', 'drop', 'detach')),
+  hookDown: nullable(anyText),
   baseline: object<Attachment['baseline']>({ peerTxPackets: count }),
   hairpin: nullable(object<HairpinRecord>({ addresses: few(object<HairpinRecord['addresses'][number]>({ family: oneOf(4, 6), address })), table: integer(0, 2 ** 32 - 1) })),
   impairment: nullable(object<ImpairmentRecord>({ words: nullable(few(anyText)), enobufs: count, lost: count, backlog: count })),

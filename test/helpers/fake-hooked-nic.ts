@@ -17,6 +17,7 @@ import { Injections } from '../../src/hooks/injections';
 import { Judge } from '../../src/hooks/judge';
 import type { LoadedHook } from '../../src/hooks/load';
 import { Plan } from '../../src/hooks/plan';
+import { newVitals } from '../../src/hooks/vitals';
 import { FakeRing } from '../../src/libbpf-ts/test/helpers/fake-ring';
 import type { Answer } from './fake-nic';
 
@@ -39,6 +40,8 @@ export class FakeHookedNic {
   readonly control = new SharedWords(new SharedArrayBuffer(CONTROL.size), 0, CONTROL.size);
   readonly injections = new Injections();
   readonly reports: string[] = [];
+  readonly vitals = newVitals();
+  deadly: readonly number[] = [];
   readonly host: HookHost;
   readonly sent: Sent[] = [];
   answers: Answer[] = [];
@@ -79,7 +82,7 @@ export class FakeHookedNic {
     const batch = new Batch(memory(BATCH_ADDRESS, this.batchMemory), memory(IOVEC_ADDRESS, this.iovecMemory), BATCH.max);
     const gate = new QueueGate(this.control, reader, limits, null);
     const sender = { send: (address: number, count: number) => this.send(address, count) };
-    return (this.poller = new HookedPoller({ ring: reader, control: this.control, batch, sender, gate, arena, plan, judge, injections: this.injections, data: new Uint8Array(this.ring.data), dataAddress: DATA_ADDRESS, farEnd: this.farEnd }, this.budget));
+    return (this.poller = new HookedPoller({ ring: reader, control: this.control, batch, sender, gate, arena, plan, judge, injections: this.injections, data: new Uint8Array(this.ring.data), dataAddress: DATA_ADDRESS, farEnd: this.farEnd, vitals: this.vitals, deadly: this.deadly }, this.budget));
   }
 
   /** Puts a frame into the ring as `tx` does. */

@@ -77,7 +77,7 @@ t.test('what is not what its header says is not cut', async (t) => {
   const udp4 = ethernet(LINK, ipv4(V4, udp(PORTS, payload)));
   t.same(cut(udp4, GSO.tcpv4, SIZE), [], 'UDP that says TCP');
   t.same(cut(udp4, GSO.udpL4, 0), [], 'a segment size of 0');
-  t.same(cut(udp4, GSO.udpL4, 1), [], 'thousands of pieces');
+  t.equal(new Segmenter().open(udp4, 0, udp4.length, GSO.udpL4, 1), payload.length, 'thousands of pieces are counted');
   t.same(cut(udp4.subarray(0, 40), GSO.udpL4, SIZE), [], 'cut off');
   t.same(cut(ethernet(LINK, ipv6(V6, tcp(TCP, payload))), GSO.tcpv4, SIZE), [], 'IPv6 that says IPv4');
   t.same(cut(ethernet(LINK, ipv4(V4, udp(PORTS))), GSO.udpL4, SIZE), [], 'nothing in it');

@@ -33,6 +33,7 @@ export type { CreateMapOptions } from './map';
 export type { MapInfo, MapLayout } from './map-info';
 export { MappedMemory, pageSize } from './mapped-memory';
 export type { MapOptions } from './mapped-memory';
+export { newMappingTable, releaseMappings, trackMappings } from './mapping-table';
 export { BpfObject } from './object';
 export type { OpenObjectOptions } from './object';
 export { BpfProgram } from './program';

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { systemError, UsageError } from './errors';
+import { noteMapped, noteUnmapped } from './mapping-table';
 import { lastErrno, libc } from './native/libc';
 import { viewMemory } from './native/memory';
 
@@ -18,6 +19,7 @@ interface Range {
 
 /** Gives back the address range of a closed mapping once no view of it is left. */
 const abandoned = new FinalizationRegistry<Range>(({ address, length }) => {
+  noteUnmapped(address);
   libc.munmap(address, length);
 });
 
@@ -42,7 +44,7 @@ export function pageSize(): number {
  *
  * The buffer does not own the memory and must not be used after close(). Should it be, nothing breaks: close() puts
  * zero pages in the place of the mapping (which releases the kernel object behind it), and the addresses are given
- * back only when the buffer has been collected. A worker that ends without close() leaves its mappings to the process.
+ * back only when the buffer has been collected. A worker that ends leaves its mappings to the process, closed or not; see trackMappings().
  */
 export class MappedMemory implements Disposable {
   /** Address of the first byte; below 2^53. */
@@ -66,6 +68,7 @@ export class MappedMemory implements Disposable {
     const flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED;
     const address = libc.mmap(0, length, writable ? PROT_READ | PROT_WRITE : PROT_READ, flags, fd, offset);
     if (address === -1) throw systemError('mmap', lastErrno());
+    noteMapped(address, length);
     return new MappedMemory(address, length);
   }
 

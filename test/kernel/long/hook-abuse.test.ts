@@ -37,6 +37,7 @@ interface Abuse {
 const ABUSES: readonly Abuse[] = [
   { name: 'throws', source: `export default () => {\n  throw new TypeError('on purpose');\n};`, says: /:2: TypeError: on purpose/, errors: FRAMES },
   { name: 'throws no error', source: `export default () => {\n  throw 'text';\n};`, says: /: threw text/, errors: FRAMES },
+  { name: 'throws what cannot be shown', source: `export default () => {\n  throw Object.create(null);\n};`, says: /threw something that cannot be shown; the frame passes unjudged/, errors: FRAMES },
   { name: 'answers a number', source: `\nexport default (frame) => 42;`, says: /:2: answered with 42/, errors: FRAMES },
   { name: 'answers a promise', source: `export default async () => 'pass';`, says: /:1: answered with a promise/, errors: FRAMES },
   { name: 'answers 0 bytes', source: `export default () => new Uint8Array(0);`, says: /:1: answered with a frame of 0 bytes/, errors: FRAMES },
@@ -54,7 +55,7 @@ const ABUSES: readonly Abuse[] = [
   { name: 'fails in a timer of Node', source: `setInterval(() => {\n  throw new Error('later');\n}, 20);\nexport default () => 'pass';`, says: /:2: Error: later/, errors: 'some' },
   { name: 'fails in a promise', source: `export default () => {\n  void Promise.reject(new Error('rejected'));\n};`, says: /:2: Error: rejected/, errors: FRAMES },
   { name: 'fails in start', source: `export default { frame: () => 'pass', start() {\n  throw new Error('at once');\n} };`, says: /:2: Error: at once/, errors: 1 },
-  { name: 'ends its thread', source: `setTimeout(() => process.exit(1), 100);\nexport default () => 'pass';`, says: /it ended; the loop goes on without it/, errors: 1 },
+  { name: 'ends its thread', source: `setTimeout(() => process.exit(1), 100);\nexport default () => 'pass';`, says: /it ended; the loop goes on without it: all frames pass unjudged/, errors: 1 },
   { name: 'injects for each frame, which loop for ever if they are echoed', source: `export default (frame, nic) => {\n  for (let i = 0; i < 50; i++) nic.inject(new Uint8Array(60));\n};`, says: null, errors: 0, injected: true },
 ];
 

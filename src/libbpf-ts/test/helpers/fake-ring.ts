@@ -34,7 +34,7 @@ export class FakeRing {
     const total = (payload.length + 8 + 7) & ~7;
     if (position + BigInt(total) - this.consumerPosition > BigInt(this.#size)) return undefined;
     this.setState(position, payload.length, state);
-    payload.forEach((byte, i) => this.#poke(position + 8n + BigInt(i), byte));
+    this.#write(position + 8n, payload);
     new BigUint64Array(this.producer)[0] = position + BigInt(total);
     return position;
   }
@@ -43,13 +43,16 @@ export class FakeRing {
   setState(position: bigint, length: number, state: RecordState): void {
     const bit = state === 'busy' ? RINGBUF_BUSY_BIT : state === 'discarded' ? RINGBUF_DISCARD_BIT : 0;
     const header = new Uint8Array(new Uint32Array([length | bit]).buffer);
-    header.forEach((byte, i) => this.#poke(position + BigInt(i), byte));
+    this.#write(position, header);
   }
 
-  #poke(position: bigint, byte: number): void {
+  /** Into both views of the records, of which the second begins where the first ends. */
+  #write(position: bigint, bytes: Uint8Array): void {
     const offset = Number(position % BigInt(this.#size));
-    const bytes = new Uint8Array(this.data);
-    bytes[offset] = byte;
-    bytes[offset + this.#size] = byte;
+    const before = Math.min(bytes.length, this.#size - offset);
+    const data = new Uint8Array(this.data);
+    data.set(bytes, offset);
+    data.set(bytes.subarray(0, before), offset + this.#size);
+    data.set(bytes.subarray(before), 0);
   }
 }
