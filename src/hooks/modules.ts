@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** How modules are found, checked and compiled in the thread that loads hooks. */
-import Module, { isBuiltin, register } from 'node:module';
+import Module, { createRequire, isBuiltin, register } from 'node:module';
 import * as path from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -83,7 +83,7 @@ export function compileTypeScript(): void {
     throw new VnetError('HOOK', 'hooks in TypeScript', 'the compiler is not installed', { hint: 'install the package typescript with vnet-bpf, or write the hook in JavaScript' });
   }
   ours.add(compiler);
-  const typescript = require(compiler) as typeof TypeScript;
+  const typescript = createRequire(compiler)(compiler) as typeof TypeScript;
   for (const ending of ['.ts', '.cts', '.mts']) {
     node._extensions[ending] = (module, file) => void module._compile(withoutTypes(typescript, readModule(file), file), file);
   }

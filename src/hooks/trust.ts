@@ -21,6 +21,6 @@ export function trustedHookFile(file: string): string {
 /** What is said of a hook of which a part is not trusted. */
 export function notTrusted(file: string, { message }: Pick<NotTrusted, 'message'>): VnetError {
   return new VnetError('HOOK', `hook ${file}`, `${message}, and a hook runs with the rights of root`, {
-    hint: 'put it, and all that it imports, where only root can write: install -D -m 644 HOOK /etc/vnet-bpf/HOOK',
+    hint: 'put it where only root can write, with all that it imports: install -D -m 644 HOOK /etc/vnet-bpf/HOOK',
   });
 }

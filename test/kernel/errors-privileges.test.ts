@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Without root, or with a root that lacks capabilities. */
+/** Without root, or with a root that lacks capabilities: R1 of docs/SECURITY.md. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
@@ -21,7 +21,7 @@ function openToAll(file: string): boolean {
   return may(file, 0o004) && above(file);
 }
 
-t.test('not root', { skip: cannotRun || withoutTools('setpriv') }, async (t) => {
+t.test('R1: not root', { skip: cannotRun || withoutTools('setpriv') }, async (t) => {
   const before = snapshot();
   const says = /root/;
   const commands = [['attach', 'vnet0'], ['attach', 'vnet0', '--daemon'], ['detach', 'vnet0'], ['detach', '--all'], ['list', '--json'], ['stats'], ['log']];
@@ -33,7 +33,7 @@ t.test('not root', { skip: cannotRun || withoutTools('setpriv') }, async (t) => 
   await sameAs(t, before, 'nothing has changed');
 });
 
-t.test('root without a capability', { skip: cannotRun || withoutTools('setpriv') }, async (t) => {
+t.test('R1: root without a capability', { skip: cannotRun || withoutTools('setpriv') }, async (t) => {
   const netns = testNetns(t);
   const before = snapshot(netns);
   const attach = ['attach', 'vnet0', '--netns', netns];

@@ -8,6 +8,7 @@ import t from 'tap';
 
 import { attachedIn, cannotRun, cli, cliOk, MAIN, SLOW } from '../../helpers/cli';
 import { controllerPid, eventually, lives } from '../../helpers/controller';
+import { hookDirectory } from '../../helpers/hook-file';
 import { ok, okIn, quietNetns, run } from '../../helpers/netns';
 import { directoryOf, startRecording, tapePin, withoutTshark } from '../../helpers/recording';
 
@@ -58,7 +59,7 @@ t.test('-w - pipes; --count and --snaplen', { skip }, async (t) => {
 
 t.test('extcap: Wireshark finds it and records', { skip }, async (t) => {
   const nic = attachedIn(t, quietNetns(t), ARGUMENTS);
-  const home = directoryOf(t);
+  const home = hookDirectory(t); // root's alone, as its home is
   const env = { ...process.env, HOME: home, XDG_CONFIG_HOME: path.join(home, '.config'), NODE_OPTIONS: '' };
   t.match(cliOk(['extcap', '--install'], env), /lets Wireshark see looping interfaces/);
   const name = `vnet-bpf-vnet0@${nic.netns}`;
