@@ -87,13 +87,19 @@ async function* linesOf(socket: net.Socket): AsyncGenerator<string | null> {
   for await (const chunk of socket as AsyncIterable<Buffer>) {
     let from = 0;
     for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
-      if (bytes + end - from > LINE_BYTES_MAX) return yield null;
+      if (bytes + end - from > LINE_BYTES_MAX) {
+        yield null;
+        return;
+      }
       yield Buffer.concat([...pieces, chunk.subarray(from, end)]).toString();
       [pieces, bytes, from] = [[], 0, end + 1];
     }
     if (from < chunk.length) pieces.push(chunk.subarray(from));
     bytes += chunk.length - from;
-    if (bytes > LINE_BYTES_MAX) return yield null;
+    if (bytes > LINE_BYTES_MAX) {
+      yield null;
+      return;
+    }
   }
 }
 

@@ -109,7 +109,7 @@ t.test('10,000 mutated capture files', async (t) => {
     const { sent, error } = await replayed(file, random.chance(3) ? 7 : random.pick([400, 1 << 20]));
     const say = (what: string): void => void wrong.push(`file ${i}: ${what}`);
     if (performance.now() - start > 1000) say(`took ${(performance.now() - start).toFixed()} ms`);
-    if (error !== null && !(error instanceof VnetError && ['STATE', 'UNSUPPORTED'].includes(error.code))) say(String(error));
+    if (error !== null && !(error instanceof VnetError && ['STATE', 'UNSUPPORTED'].includes(error.code))) say(error instanceof Error ? (error.stack ?? error.message) : typeof error);
     counts[error === null ? 'whole' : 'refused']++;
     counts.frames += sent.length;
     if (sent.some(({ bytes }) => bytes.length > FrameSender.MAX_BYTES || !file.includes(bytes))) say('sent what is not in it');

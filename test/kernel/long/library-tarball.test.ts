@@ -5,6 +5,7 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
+import { productionOf, type Lock } from '../../../src/setup/published';
 import { cannotRun, ROOT, SLOW } from '../../helpers/cli';
 import { installedWorks } from '../../helpers/installed';
 import { ok, quietNetns } from '../../helpers/netns';
@@ -102,8 +103,8 @@ t.test('npm pack, npm install', { skip: cannotRun || withoutTools('npm') }, asyn
   });
 
   t.test('the very packages of the lock file, without a script at installation', async (t) => {
-    const { packages } = JSON.parse(fs.readFileSync(path.join(ROOT, 'package-lock.json'), 'utf8')) as { packages: Record<string, { version?: string }> };
-    const locked = new Map(Object.entries(packages).map(([place, { version }]) => [place.split('node_modules/').at(-1), version]));
+    const lock = JSON.parse(fs.readFileSync(path.join(ROOT, 'package-lock.json'), 'utf8')) as Lock;
+    const locked = new Map(productionOf(lock).map(([place, { version }]) => [place.split('node_modules/').at(-1), version]));
     const modules = path.join(root, 'node_modules');
     const names = fs.readdirSync(modules).filter((name) => !name.startsWith('.')).flatMap((name) => (name.startsWith('@') ? fs.readdirSync(path.join(modules, name)).map((each) => `${name}/${each}`) : [name]));
     t.ok(names.length > 10 && names.length <= 23, `${names.length} packages: ${names.join(', ')}`);
