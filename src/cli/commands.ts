@@ -74,7 +74,7 @@ export const makeParser = (): Argv => yargs(own)
       y
         .positional('iface', { type: 'string', describe: 'the interface' })
         .option('netns', netnsOption)
-        .option('all', flag('every interface, in every namespace'))
+        .option('all', flag('every interface, with --netns those of that namespace'))
         .option('dry-run', flag('say what would be done, and do nothing')),
     (argv) => start(() => (require('./detach') as typeof import('./detach')).detachCommand(argv as unknown as Partial<InterfaceArguments> & { all: boolean; dryRun: boolean })),
   )

@@ -26,6 +26,6 @@ export function exhaustion(cause: unknown, what?: string): VnetError | null {
   const reason = REASONS[errnoNameOf(cause)];
   if (!reason || cause instanceof VnetError) return null;
   const { path, operation } = cause as { path?: unknown; operation?: unknown };
-  const named = [path, operation].find((each) => typeof each === 'string' && each !== '') ?? messageOf(cause).split(': ')[0];
-  return new VnetError('STATE', what ?? String(named), `${reason.why} (${errnoNameOf(cause)})`, { hint: reason.hint, cause });
+  const named = [path, operation].find((each): each is string => typeof each === 'string' && each !== '') ?? messageOf(cause).replace(/: .*/s, '');
+  return new VnetError('STATE', what ?? named, `${reason.why} (${errnoNameOf(cause)})`, { hint: reason.hint, cause });
 }
