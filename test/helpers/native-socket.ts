@@ -34,6 +34,7 @@ const SOCK_CLOEXEC = 0o2000000;
 
 export const SOL_IP = 0;
 export const SOL_SOCKET = 1;
+export const SOL_TCP = 6;
 export const SOL_UDP = 17;
 export const SOL_IPV6 = 41;
 export const SOL_PACKET = 263;

@@ -17,6 +17,7 @@ import { fillPattern, pattern, PAYLOAD_HEADER_BYTES } from './udp-payload';
 const BATCH = 16;
 const RECEIVE_BUFFER_BYTES = 1 << 28;
 const UDP_SEGMENT = 103;
+const TCP_MAXSEG = 2;
 
 const familyOf = (address: string): number => (address.includes(':') ? native.AF_INET6 : native.AF_INET);
 
@@ -123,15 +124,36 @@ export class OwnUdp {
   }
 }
 
+export interface OwnTcpOptions {
+  /** The most payload that a segment may have, whatever the MTU allows; bytes. */
+  segment?: number;
+  /** Fails if it takes longer. */
+  ms?: number;
+}
+
 /** Moves bytes over one connection to an address of the namespace, through the loop. */
-export async function ownTcp(netns: string, address: string, bytes: number): Promise<{ sent: TcpResult; received: TcpResult }> {
+export async function ownTcp(netns: string, address: string, bytes: number, options: OwnTcpOptions = {}): Promise<{ sent: TcpResult; received: TcpResult }> {
   const port = freePort();
   const [listening, connecting] = [0, 0].map(() => native.openSocket(netns, familyOf(address), native.SOCK_STREAM, 0)) as [number, number];
+  if (options.segment !== undefined) [listening, connecting].forEach((fd) => native.setOption(fd, native.SOL_TCP, TCP_MAXSEG, options.segment as number));
   native.bind(listening, native.socketAddress(address, port));
   const server = net.createServer();
   const received = receiveFrom(server);
+  received.catch(() => {}); // whoever awaits it hears; if sending has failed before, nobody does
   server.listen({ fd: listening }); // listens before it returns: the descriptor is bound already
   native.connect(connecting, native.socketAddress(address, port));
-  const sent = await sendOver(new net.Socket({ fd: connecting, readable: true, writable: true }), bytes);
-  return { sent, received: await received };
+  const socket = new net.Socket({ fd: connecting, readable: true, writable: true });
+  const late = (): void => {
+    const error = new Error(`TCP to ${address} has not moved ${bytes} bytes in ${options.ms} ms`);
+    socket.destroy(error);
+    server.emit('error', error);
+    server.close();
+  };
+  const timer = options.ms === undefined ? undefined : setTimeout(late, options.ms);
+  try {
+    const sent = await sendOver(socket, bytes);
+    return { sent, received: await received };
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: MIT
-/** A made-up reading in which no two numbers are equal. */
+/** Made-up readings. */
 import { REFUSALS } from '../../src/datapath/layout';
 import type { Refusal, Stats } from '../../src/datapath/stats';
 
+/** One of an interface that nothing has passed yet. */
+export const idleStats = (): Stats => statsOf(() => 0);
+
+/** One in which no two numbers are equal. */
 export function sampleStats(): Stats {
   let next = 1000;
-  const number = (): number => next++;
+  return statsOf(() => next++);
+}
+
+function statsOf(number: () => number): Stats {
   const refused = Object.fromEntries([...REFUSALS, 'toolong', 'invalid', 'down', 'backlog', 'error'].map((name) => [name, number()]));
   return {
     interface: 'vnet0',

@@ -6,29 +6,12 @@ import { nextGrant, roomFrameCost, roomFrameMax, txBytesLimit, headroomBytes } f
 import { CONTROL } from '../../src/datapath/layout';
 import { framesInRoom, GATE_STOPPED, heldFrames, segmentsOnTheWay } from '../../src/datapath/queue-gate';
 import { FakeNic } from '../helpers/fake-nic';
+import { arrive, comeOut, sendToRoom } from '../helpers/held-frames';
 
 const FRAME_MAX = roomFrameMax(64 << 10);
 const stop = (nic: FakeNic): void => nic.control.set32(CONTROL.gate, nic.control.get32(CONTROL.gate) | GATE_STOPPED);
 const OPEN = { fill: (): boolean => true, kick: (): void => undefined };
 const frame = 'z'.repeat(104); // a record of 128 bytes with its header
-
-/** What `tx` does to a frame of so many segments that has to wait. */
-function sendToRoom(nic: FakeNic, segments = 1): void {
-  nic.control.set32(CONTROL.gate, (nic.control.get32(CONTROL.gate) + 2 * segments) | GATE_STOPPED);
-  nic.control.set64(CONTROL.heldSent, nic.counter('heldSent') + 1);
-}
-
-/** What `sink` does to a frame that comes in. */
-function arrive(nic: FakeNic, segments = 1): void {
-  nic.control.set64(CONTROL.heldIn, nic.counter('heldIn') + 1);
-  nic.control.set64(CONTROL.heldArrived, nic.counter('heldArrived') + segments);
-}
-
-/** What `retry` does to frames that come out. */
-function comeOut(nic: FakeNic, frames: number): void {
-  nic.control.set64(CONTROL.heldOut, nic.counter('heldOut') + frames);
-  nic.control.set64(CONTROL.heldCost, nic.counter('heldCost') + frames * (100 + roomFrameCost(0)));
-}
 
 t.test('wakes at the low watermark, once', async (t) => {
   const nic = new FakeNic({ budget: 1, limits: { lowWatermarkBytes: 256 } });

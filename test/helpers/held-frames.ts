@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+/** What the programs do to the control words when a frame is held (bpf/queue.h, bpf/vnet.bpf.c), for unit tests. */
+import { roomFrameCost } from '../../src/datapath/credit';
+import { CONTROL } from '../../src/datapath/layout';
+import { GATE_STOPPED } from '../../src/datapath/queue-gate';
+import type { SharedWords } from '../../src/datapath/shared-memory';
+
+interface Controlled {
+  control: SharedWords;
+}
+
+const add = ({ control }: Controlled, counter: keyof typeof CONTROL, by: number): void => control.set64(CONTROL[counter], control.get64(CONTROL[counter]) + by);
+
+/** What `tx` does to a frame of so many segments that has to wait. */
+export function sendToRoom(nic: Controlled, segments = 1): void {
+  nic.control.set32(CONTROL.gate, ((nic.control.get32(CONTROL.gate) + 2 * segments) | GATE_STOPPED) >>> 0);
+  add(nic, 'heldSent', 1);
+}
+
+/** What `sink` does to a frame that comes in. */
+export function arrive(nic: Controlled, segments = 1): void {
+  add(nic, 'heldIn', 1);
+  add(nic, 'heldArrived', segments);
+}
+
+/** What `retry` does to frames that come out. */
+export function comeOut(nic: Controlled, frames: number): void {
+  add(nic, 'heldOut', frames);
+  add(nic, 'heldCost', frames * (100 + roomFrameCost(0)));
+}

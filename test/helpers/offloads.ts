@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+/** What a user can change about the way in which the kernel cuts up superpackets of an interface. */
+import { bigTcp, superpacketBytesOf } from '../../src/link/big-tcp';
+import { IFLA, ifinfo, linkByName, RTM_NEWLINK } from '../../src/link/links';
+import { message, numberAttribute } from '../../src/link/message';
+import { Netns } from '../../src/link/netns';
+import { change } from '../../src/link/rtnetlink';
+import { passesBigTcp } from '../../src/kernel-features';
+import { attachmentOf, type Attached } from './cli';
+import { ok, okIn, run } from './netns';
+
+/** What `ethtool -K` can switch of a veth, in an order in which each can be switched on again. */
+const SWITCHES = [
+  'sg',
+  'tx',
+  'tso',
+  'tx-tcp-segmentation',
+  'tx-tcp6-segmentation',
+  'tx-tcp-ecn-segmentation',
+  'tx-tcp-mangleid-segmentation',
+  'tx-udp-segmentation',
+  'tx-scatter-gather-fraglist',
+  'gso',
+];
+
+export interface GsoLimits {
+  size?: number;
+  segments?: number;
+  ipv4Size?: number;
+}
+
+const DEFAULT_SEGMENTS = 65535;
+const DEFAULT_SIZE = 65536;
+
+/** Leaves an interface with all that vnet-bpf lets it have but for the features named. */
+export function setFeatures({ netns, iface }: Attached, off: readonly string[]): void {
+  okIn(netns, 'ethtool', ['-K', iface, ...SWITCHES.flatMap((name) => [name, 'on'])]);
+  if (off.length > 0) okIn(netns, 'ethtool', ['-K', iface, ...off.flatMap((name) => [name, 'off'])]);
+}
+
+/** Gives an interface limits; those not named are as they were made. */
+export function setGsoLimits(nic: Attached, { size = DEFAULT_SIZE, segments = DEFAULT_SEGMENTS, ipv4Size }: GsoLimits): void {
+  ok('ip', ['-n', nic.netns, 'link', 'set', 'dev', nic.iface, 'gso_max_size', String(size), 'gso_max_segs', String(segments)]);
+  // Up to 64 KiB, the kernel gives IPv4 what `gso_max_size` says (netif_set_gso_max_size).
+  const { ringBytes, backend } = attachmentOf(nic);
+  const ipv4 = ipv4Size ?? (size === DEFAULT_SIZE ? bigTcp(superpacketBytesOf(backend, ringBytes)).gsoIpv4MaxSize : undefined);
+  if (ipv4 === undefined || !passesBigTcp()) return;
+  using netns = Netns.named(nic.netns);
+  netns.run(() => change(RTM_NEWLINK, message(ifinfo({ ifindex: linkByName(nic.iface)?.ifindex ?? 0 }), numberAttribute(IFLA.GSO_IPV4_MAX_SIZE, ipv4))));
+}
+
+/** Gives an interface a root qdisc, or null: the one that it was made with. */
+export function setRootQdisc({ netns, iface }: Attached, qdisc: string | null): void {
+  run('tc', ['-n', netns, 'qdisc', 'del', 'dev', iface, 'root']); // fails if there is none
+  if (qdisc !== null) ok('tc', ['-n', netns, 'qdisc', 'replace', 'dev', iface, 'root', ...qdisc.split(' ')]);
+}
+
+export function setMtu({ netns, iface }: Attached, mtu: number): void {
+  ok('ip', ['-n', netns, 'link', 'set', 'dev', iface, 'mtu', String(mtu)]);
+}

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+/**
+ * `hold` whatever the kernel makes of a superpacket behind `tx`: features (ethtool -K), GSO limits, the MTU and a qdisc of the
+ * user's, with TCP and UDP superpackets over IPv4 and IPv6, small and large rings, one queue and two. Nothing is stranded,
+ * and all that was sent is received or counted.
+ *
+ * `make test` runs the combinations that once went wrong, and others in which each value occurs; `make soak` all of them.
+ */
+import t, { type Test } from 'tap';
+
+import { backlogDropsOfMachine } from '../../../src/datapath/backlog';
+import { law, type Stats } from '../../../src/datapath/stats';
+import { passesBigTcp } from '../../../src/kernel-features';
+import { openPeerNetns } from '../../../src/link/peer-netns';
+import { qdiscsOf } from '../../../src/link/qdisc';
+import { Netns } from '../../../src/link/netns';
+import { roomBacklog } from '../../../src/link/room';
+import { attachedIn, attachmentOf, SLOW, type Attached } from '../../helpers/cli';
+import { watchKernelWarnings } from '../../helpers/kernel-warnings';
+import { ADDRESSES, delay, look } from '../../helpers/loop';
+import { setFeatures, setGsoLimits, setMtu, setRootQdisc, type GsoLimits } from '../../helpers/offloads';
+import { ownTcp } from '../../helpers/own-sockets';
+import { quietNetns, testNetns } from '../../helpers/netns';
+import { withoutQdisc } from '../../helpers/qdisc';
+import { Random } from '../../helpers/random';
+import { cannotLoop } from '../../helpers/supported';
+import { scaled, withoutTools } from '../../helpers/traffic';
+import { EXTENSION_HEADER_BYTES, UdpSuperpackets, type ExtensionHeader, type SuperpacketShape } from '../../helpers/udp-superpackets';
+
+const ALL = process.env['VNET_BPF_TEST_ALL_OFFLOADS'] === '1';
+t.setTimeout((ALL ? 3_600_000 : 300_000) * SLOW);
+
+const WAIT_MS = 20_000 * SLOW;
+
+/** Features that are off. */
+const FEATURES: readonly (readonly string[])[] = [
+  [],
+  ['tso'],
+  ['gso'],
+  ['sg'],
+  ['tx'],
+  ['tx-udp-segmentation'],
+  ['tx-tcp-segmentation'],
+  ['tx-tcp6-segmentation'],
+  ['tx-tcp-mangleid-segmentation'],
+  ['tx-tcp-segmentation', 'tx-udp-segmentation'],
+  ['tx-scatter-gather-fraglist'],
+];
+const LIMITS: readonly GsoLimits[] = [
+  {},
+  { size: 20_000 },
+  { segments: 1 },
+  { segments: 7, size: 40_000 },
+  // Of IPv4 alone; and larger than the loop carries them: from Linux 6.6 on.
+  ...(passesBigTcp() ? [{ ipv4Size: 65_536 }, { ipv4Size: 20_000 }, { ipv4Size: 300_000 }, { size: 200_000 }] : []),
+];
+const QDISCS = [null, 'tbf rate 2gbit burst 40k latency 400ms', 'htb default 1', 'pfifo limit 1000', 'fq_codel', 'netem delay 2ms limit 10000'] as const;
+type Qdisc = (typeof QDISCS)[number];
+
+/** The MTU: the first before anything is sent, the rest under load. Below 1280, the kernel takes IPv6 away. */
+const MTUS: readonly (readonly number[])[] = [
+  [1500],
+  [1500, 40_000],
+  [1280, 1500, 9000, 32_768, 65_535],
+  [65_535, 1500, 40_000],
+  [9000, 1280, 32_768],
+];
+const SMALL_MTUS: readonly (readonly number[])[] = [
+  [68, 576, 1280, 65_535],
+  [576, 1500, 9000],
+];
+const IPV6_MINIMUM_MTU = 1280;
+
+interface Group {
+  ring: string;
+  queues: number;
+  queuePackets: number;
+  /** Rest of the poller after each batch, us. */
+  delayUs: number;
+}
+
+interface Scenario {
+  off: readonly string[];
+  limits: GsoLimits;
+  qdisc: Qdisc;
+  mtus: readonly number[];
+}
+
+const plain: Scenario = { off: [], limits: {}, qdisc: null, mtus: [1500] };
+const TBF = QDISCS[1];
+
+/** What once left frames in the waiting room, or refused them, with the rings that it took. */
+const KNOWN: readonly (Partial<Scenario> & { rings: readonly string[] })[] = [
+  { rings: ['256K', '8M'], off: ['tso'] },
+  { rings: ['256K', '1M'], off: ['tx'] },
+  { rings: ['1M'], off: ['sg'] },
+  { rings: ['1M'], mtus: [1500, 40_000] },
+  { rings: ['8M'], off: ['tx-udp-segmentation'] },
+  { rings: ['256K'], limits: { segments: 1 } },
+  ...(passesBigTcp() ? [{ rings: ['1M'], limits: { size: 200_000, ipv4Size: 200_000 } }] : []),
+  { rings: ['8M'], limits: { size: 20_000 } },
+  { rings: ['256K'], qdisc: TBF },
+];
+
+const text = ({ off, limits, qdisc, mtus }: Scenario): string =>
+  `${off.join(' and ') || 'nothing'} off, limits ${JSON.stringify(limits)}, ${qdisc ?? 'no qdisc'}, MTU ${mtus.join(', ')}`;
+
+function shuffled<T>(random: Random, list: readonly T[]): T[] {
+  const left = [...list];
+  return list.map(() => left.splice(random.between(0, left.length - 1), 1)[0] as T);
+}
+
+/** Each value with others that chance picks, as often as the longest list takes. */
+function sample(random: Random, qdiscs: readonly Qdisc[], mtus: readonly (readonly number[])[]): Scenario[] {
+  const [off, limits, qdisc, mtu] = [shuffled(random, FEATURES), shuffled(random, LIMITS), shuffled(random, qdiscs), shuffled(random, mtus)];
+  const at = <T>(list: readonly T[], i: number): T => list[i % list.length] as T;
+  const length = Math.max(off.length, limits.length, qdisc.length, mtu.length);
+  return Array.from({ length }, (_, i) => ({ off: at(off, i), limits: at(limits, i), qdisc: at(qdisc, i), mtus: at(mtu, i) }));
+}
+
+/** Every one with every other, in any order; of the walks of the MTU, one each. */
+function product(random: Random, qdiscs: readonly Qdisc[], mtus: readonly (readonly number[])[]): Scenario[] {
+  const every = FEATURES.flatMap((off) => LIMITS.flatMap((limits) => qdiscs.map((qdisc) => ({ off, limits, qdisc, mtus: random.pick(mtus) }))));
+  return shuffled(random, every);
+}
+
+const ETHERNET_UDP = { 4: 14 + 20 + 8, 6: 14 + 40 + 8 } as const;
+const CUT_FROM_BYTES = 65_536;
+/** UDP_MAX_SEGMENTS before Linux 6.9. */
+const SEGMENTS_MAX = 64;
+
+/** A superpacket whose frame is as long as that, or as so many segments fit into the MTU. */
+function shape(family: 4 | 6, mtu: number, frame: number, extension?: ExtensionHeader): SuperpacketShape {
+  const headers = ETHERNET_UDP[family] + (extension ? EXTENSION_HEADER_BYTES : 0);
+  const segment = Math.min(1424, mtu + 14 - headers);
+  return { payload: Math.min(frame - headers, segment * SEGMENTS_MAX), segment, ...(extension && { extension }) };
+}
+
+function flowsOf(t: Test, { netns }: Attached, mtus: readonly number[], families: readonly (4 | 6)[]): UdpSuperpackets[] {
+  const mtu = Math.min(...mtus);
+  const open = (family: 4 | 6, of: SuperpacketShape): UdpSuperpackets => new UdpSuperpackets(t, netns, ADDRESSES[family === 4 ? 0 : 1], of);
+  return families.flatMap((family) => [
+    open(family, shape(family, mtu, CUT_FROM_BYTES - 1)),
+    open(family, shape(family, mtu, CUT_FROM_BYTES)),
+    open(family, shape(family, mtu, ETHERNET_UDP[family] + 46 * 1424)),
+    ...(family === 6 ? [open(6, shape(6, mtu, 40_000, 'hop-by-hop')), open(6, shape(6, mtu, CUT_FROM_BYTES - 1, 'destination'))] : []),
+  ]);
+}
+
+const isHeld = (stats: Stats): boolean => stats.queue.stopped && stats.held.now > 0;
+
+/** The controller stands still until the queue is full and each flow has to wait. */
+async function fill(nic: Attached, flows: readonly UdpSuperpackets[]): Promise<boolean> {
+  const { pid } = attachmentOf(nic);
+  process.kill(pid, 'SIGSTOP');
+  try {
+    for (const end = Date.now() + 2_000 * SLOW; Date.now() < end; await delay(1)) {
+      for (let waiting = 0; waiting < flows.length; ) {
+        waiting = 0;
+        for (const flow of flows) {
+          const error = flow.offer();
+          if (error === 'EAGAIN') waiting++;
+          else if (error !== null) throw new Error(`a superpacket was refused: ${error}`);
+        }
+      }
+      if (isHeld(look(nic))) return true;
+    }
+    return false;
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+}
+
+async function load(t: Test, nic: Attached, scenario: Scenario, families: readonly (4 | 6)[], flows: readonly UdpSuperpackets[]): Promise<void> {
+  const bytes = scaled(1 << 20);
+  const segment = Math.min(...scenario.mtus) < Math.max(...scenario.mtus.slice(0, 1)) ? Math.min(...scenario.mtus) - 80 : undefined;
+  const transfers = families.map((family) => ownTcp(nic.netns, ADDRESSES[family === 4 ? 0 : 1], bytes, { ms: WAIT_MS, ...(segment && { segment }) }));
+  transfers.forEach((transfer) => transfer.catch(() => {}));
+  t.ok(await fill(nic, flows), 'frames are held');
+  // Features, too, change while frames are on their way.
+  setFeatures(nic, []);
+  setFeatures(nic, scenario.off);
+  for (const mtu of scenario.mtus.slice(1)) {
+    setMtu(nic, mtu);
+    for (let turn = 0; turn < 4; turn++) {
+      for (const flow of flows) flow.offer();
+      for (const flow of flows) flow.take();
+      await delay(2);
+    }
+  }
+  const results = await Promise.all(transfers);
+  t.ok(results.every(({ sent, received }) => sent.sha256 === received.sha256 && received.bytes === bytes), 'TCP: every byte has arrived');
+}
+
+async function settle(nic: Attached, flows: readonly UdpSuperpackets[]): Promise<Stats> {
+  const missing = (): number => flows.reduce((sum, flow) => sum + flow.sent - flow.received, 0);
+  for (const end = Date.now() + WAIT_MS; ; await delay(10)) {
+    flows.forEach((flow) => flow.take());
+    const stats = look(nic);
+    const rests = stats.queue.packets === 0 && stats.held.now === 0 && stats.state !== 'stopped' && law(stats).balanced;
+    if ((rests && (missing() === 0 || stats.held.dropped > 0)) || Date.now() > end) return stats;
+  }
+}
+
+function roomsOf(nic: Attached): (number | null)[] {
+  const { id, queues } = attachmentOf(nic);
+  using netns = openPeerNetns();
+  return Array.from({ length: queues }, (_, queue) => netns?.run(() => roomBacklog(id, queue)) ?? null);
+}
+
+/** Frames that a qdisc on the interface or a backlog has dropped. */
+function droppedByOthers(nic: Attached): number {
+  using netns = Netns.named(nic.netns);
+  return netns.run(() => qdiscsOf(nic.iface)).reduce((sum, { drops }) => sum + drops, 0) + backlogDropsOfMachine();
+}
+
+async function runScenario(t: Test, nic: Attached, scenario: Scenario, families: readonly (4 | 6)[]): Promise<void> {
+  setMtu(nic, scenario.mtus[0] as number);
+  setFeatures(nic, scenario.off);
+  setGsoLimits(nic, scenario.limits);
+  setRootQdisc(nic, scenario.qdisc);
+  const before = look(nic);
+  const droppedBefore = droppedByOthers(nic);
+  const flows = flowsOf(t, nic, scenario.mtus, families);
+  await load(t, nic, scenario, families, flows);
+  const after = await settle(nic, flows);
+  const sums = law(after);
+  const dropped = after.held.dropped - before.held.dropped;
+  const refused = Object.entries(after.refused).filter(([name, count]) => count !== before.refused[name as keyof Stats['refused']]);
+  t.same(refused, [], 'nothing was refused');
+  t.equal(sums.out, sums.in, 'the accounting balances');
+  t.same(roomsOf(nic), Array(after.queue.queues).fill(0), 'the waiting rooms are empty');
+  t.same(
+    { held: after.held.now, again: after.held.again, wakes: after.queue.wakes, lostWakeups: after.poll.lostWakeups, stray: after.stray, state: after.state },
+    { held: 0, again: 0, wakes: after.queue.stops, lostWakeups: 0, stray: 0, state: 'running' },
+    'nothing is held, none went round again, as many wakes as stops',
+  );
+  const missing = flows.map((flow) => flow.sent - flow.received);
+  if (dropped === 0) {
+    t.same(missing, flows.map(() => 0), `UDP: all ${flows.reduce((sum, { sent }) => sum + sent, 0)} datagrams came back`);
+  } else {
+    // Only a qdisc of the user's or a full backlog may have done that.
+    t.ok(droppedByOthers(nic) > droppedBefore, `${dropped} held frames were lost on their way: somebody else has dropped them`);
+    t.ok(missing.reduce((a, b) => a + b) <= dropped * SEGMENTS_MAX, 'UDP: those that are missing are among them');
+  }
+  t.equal(flows.reduce((sum, { damaged }) => sum + damaged, 0), 0, 'UDP: whole');
+  if (scenario.qdisc === null) t.equal(flows.reduce((sum, { outOfOrder }) => sum + outOfOrder, 0), 0, 'UDP: in order');
+  flows.forEach((flow) => flow.close());
+}
+
+const argumentsOf = ({ ring, queues, queuePackets }: Group): string[] => ['--ring-size', ring, '--queues', String(queues), ...(queuePackets > 0 ? ['--queue-packets', String(queuePackets)] : [])];
+
+/** An interface with both families; with small MTUs IPv4 alone, and nothing else on it. */
+async function runGroup(t: Test, group: Group, scenarios: readonly Scenario[]): Promise<void> {
+  const small = (scenario: Scenario): boolean => Math.min(...scenario.mtus) < IPV6_MINIMUM_MTU;
+  for (const families of [[4, 6], [4]] as const) {
+    const chosen = scenarios.filter((scenario) => small(scenario) === (families.length === 1));
+    if (chosen.length === 0) continue;
+    const netns = families.length === 1 ? quietNetns(t) : testNetns(t);
+    const addresses = families.map((family) => ['--addr', family === 4 ? `${ADDRESSES[0]}/24` : `${ADDRESSES[1]}/64`]).flat();
+    const nic = attachedIn(t, netns, [...addresses, ...argumentsOf(group)], 'vnet0', { VNET_BPF_TEST_POLL_DELAY_US: String(group.delayUs) });
+    for (const scenario of chosen) {
+      const start = performance.now();
+      await t.test(text(scenario), (t) => runScenario(t, nic, scenario, families));
+      t.comment(`${Math.round(performance.now() - start)} ms`);
+    }
+  }
+}
+
+t.test('hold under every combination', { skip: cannotLoop() || withoutTools('ethtool') }, async (t) => {
+  const warnings = watchKernelWarnings();
+  const random = Random.announced(t);
+  const qdiscs = QDISCS.filter((qdisc) => {
+    const missing = qdisc !== null && withoutQdisc(qdisc);
+    if (missing) t.comment(missing);
+    return !missing;
+  });
+  const mtus = [...MTUS, ...SMALL_MTUS];
+  const rings = ['256K', '1M', '8M'];
+  const all: readonly Group[] = rings.flatMap((ring) =>
+    [1, 2].flatMap((queues) => [0, 64].map((queuePackets) => ({ ring, queues, queuePackets, delayUs: random.pick([0, 2000]) }))),
+  );
+  const chosen: readonly Group[] = ALL
+    ? all
+    : [
+        { ring: '256K', queues: 1, queuePackets: 0, delayUs: 0 },
+        { ring: '1M', queues: 2, queuePackets: 0, delayUs: 2000 },
+        { ring: '8M', queues: 1, queuePackets: 64, delayUs: 0 },
+      ];
+  const others = sample(random, qdiscs, mtus);
+  for (const [i, group] of (ALL ? shuffled(random, chosen) : chosen).entries()) {
+    const known = KNOWN.filter((each) => each.rings.includes(group.ring)).map(({ rings: _, ...changed }): Scenario => ({ ...plain, ...changed }));
+    const more = ALL ? product(random, qdiscs, mtus) : others.filter((_, number) => number % chosen.length === i);
+    await t.test(JSON.stringify(group), (t) => runGroup(t, group, [...known, ...more]));
+  }
+  t.same(warnings(), [], 'the kernel has not complained');
+});
