@@ -11,6 +11,7 @@ import { cannotRun, MAIN, SLOW } from '../../helpers/cli';
 import { eventually, lives } from '../../helpers/controller';
 import { isGone, startRun } from '../../helpers/run-command';
 import { withoutTools } from '../../helpers/traffic';
+import { PLAIN } from '../../helpers/trap';
 
 t.setTimeout(300_000 * SLOW);
 
@@ -36,7 +37,9 @@ t.test('signals reach the command', { skip }, async (t) => {
 
 t.test('a signal before the command has begun', { skip }, async (t) => {
   const began = path.join(t.testdir({}), 'began');
-  const child = spawn(process.execPath, [MAIN, 'run', '--', 'touch', began], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, NODE_OPTIONS: '' } });
+  // Without tap's loader, which catches signals before the command does.
+  const [program, ...plain] = PLAIN;
+  const child = spawn(program, [...plain, 'run', '--', 'touch', began], { stdio: ['ignore', 'ignore', 'pipe'] });
   const ended = new Promise((resolve) => child.once('close', resolve));
   let said = '';
   child.stderr.on('data', (data: Buffer) => (said += data.toString()));
