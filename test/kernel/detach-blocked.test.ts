@@ -98,7 +98,7 @@ const CASES: Case[] = [
   { name: 'by a move to another namespace', then: taken('link', 'set', 'vnet0', 'netns', '1') },
 ];
 
-for (const { name, args = [], senders: kinds = ['packet', 'udp'], prepare, act, then } of CASES) {
+for (const { name, args = [], senders: kinds = ['packet', 'udp'] as readonly SenderKind[], prepare, act, then } of CASES) {
   t.test(`an interface goes while a sender is blocked: ${name}`, { skip: cannotRun }, async (t) => {
     const netns = quietNetns(t);
     const before = snapshot(netns);

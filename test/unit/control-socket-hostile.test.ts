@@ -189,7 +189,7 @@ t.test('50,000 mutated orders', async (t) => {
     inject: async (frame: unknown) => void seen.push(frame instanceof Uint8Array && frame.length >= 14 ? null : frame),
     step: async (verdict: unknown) => void seen.push(verdict === 'pass' || verdict === 'drop' || verdict instanceof Uint8Array ? null : verdict),
   };
-  const isHook = (hook: { file: unknown; onError: unknown } | null): boolean => hook === null || (typeof hook.file === 'string' && hook.file.startsWith('/') && ['pass', 'drop', 'detach'].includes(String(hook.onError)));
+  const isHook = (hook: { file: unknown; onError: unknown } | null): boolean => hook === null || (typeof hook.file === 'string' && hook.file.startsWith('/') && [null, 'pass', 'drop', 'detach'].includes(hook.onError as string | null));
   const controller = {
     attachment: { iface: 'vnet0' }, loop,
     useHook: async (hook: { file: unknown; onError: unknown } | null) => void seen.push(isHook(hook) ? null : hook),

@@ -25,7 +25,7 @@ const expressions = [
 const filledIn = (expression: string): string => expression.replaceAll('$__rate_interval', '1m').replace(/\$(interface|netns)/g, '.*');
 
 t.test('every metric and label in it is served', async (t) => {
-  const text = await prometheusText([{ stats: sampleStats(), netns: 'lab' }], '1.2.3');
+  const text = prometheusText([{ stats: sampleStats(), netns: 'lab' }], '1.2.3');
   const served = [...parseMetrics(text).keys()];
   const used = [...new Set(expressions.flatMap((expression) => expression.match(/vnet_bpf_\w+/g) ?? []))];
   t.ok(used.length >= 15, 'it uses many');

@@ -29,7 +29,7 @@ t.test('each field is checked by its type, and named', async (t) => {
   for (const name of Object.keys(RECORD)) {
     for (const wrong of [undefined, { a: 1 }, [[]], 'x/../y', -1, 1.5, 2 ** 60]) {
       const why = whyOf({ ...RECORD, [name]: wrong });
-      if (why === 'nothing') t.ok(['hook', 'metrics'].includes(name) && typeof wrong === 'string', `${name}: ${JSON.stringify(wrong)} has its type`);
+      if (why === 'nothing') t.ok(['hook', 'hookDown', 'metrics'].includes(name) && typeof wrong === 'string', `${name}: ${JSON.stringify(wrong)} has its type`);
       else t.ok(why.startsWith(name), `${name}: ${JSON.stringify(wrong)}: ${why}`);
     }
   }

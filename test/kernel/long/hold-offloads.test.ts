@@ -175,7 +175,7 @@ async function load(t: Test, nic: Attached, scenario: Scenario, families: readon
   const bytes = scaled(1 << 20);
   const segment = Math.min(...scenario.mtus) < Math.max(...scenario.mtus.slice(0, 1)) ? Math.min(...scenario.mtus) - 80 : undefined;
   const transfers = families.map((family) => ownTcp(nic.netns, ADDRESSES[family === 4 ? 0 : 1], bytes, { ms: WAIT_MS, ...(segment && { segment }) }));
-  transfers.forEach((transfer) => transfer.catch(() => {}));
+  for (const transfer of transfers) transfer.catch(() => undefined);
   t.ok(await fill(nic, flows), 'frames are held');
   // Features, too, change while frames are on their way.
   setFeatures(nic, []);
