@@ -8,7 +8,7 @@ import { kernelIsAtLeast } from 'libbpf-ts';
 
 import { law, type Stats } from '../../src/datapath/stats';
 import { attachedIn, attachmentOf, cliOk, SLOW, type Attached } from '../helpers/cli';
-import { differences, ethernet, frameOf, from, macOf } from '../helpers/frames';
+import { differences, frameOf, from, macOf } from '../helpers/frames';
 import { hookFile } from '../helpers/hook-file';
 import { Messages } from '../helpers/messages';
 import * as native from '../helpers/native-socket';

@@ -3,7 +3,6 @@
 import t, { type Test } from 'tap';
 
 import { BATCH, CONTROL } from '../../src/datapath/layout';
-import { POLLS_UNTIL_SUSPECT } from '../../src/datapath/poller';
 import { errnoOf } from '../../src/native/libc';
 import { FakeNic } from '../helpers/fake-nic';
 
