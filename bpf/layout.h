@@ -14,6 +14,8 @@
 
 /* skb->mark of a packet that the poller has merged, on its way to `cut`. */
 #define MERGED_MARK 22094
+/* The mark of a poller's socket behind a veth. A packet loses it on its way to vnet0, the socket that it is charged to has it. */
+#define POLLER_MARK 22095
 
 /* virtio_net_hdr without mergeable buffers: what PACKET_VNET_HDR expects before each frame. */
 struct vnet_hdr {

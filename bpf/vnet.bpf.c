@@ -136,7 +136,25 @@ int tx(struct __sk_buff *skb)
 	return TC_ACT_UNSPEC;
 }
 
-/* Into the waiting room of the queue that its tag names. */
+/*
+ * Whether it is charged to a poller's socket: a frame that was received and has been sent on by a bridge or by mirred, which
+ * leave the charge on it.
+ */
+static __always_inline bool is_charged_to_poller(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	if (!sk)
+		return false;
+	sk = bpf_sk_fullsock(sk);
+	return sk && sk->mark == POLLER_MARK;
+}
+
+/*
+ * Into the waiting room of the queue that its tag names. A poller must not wait for what waits for it: with its socket's
+ * buffer full of held frames it could send no more, and nothing would leave the room. So the room gets a clone of such a
+ * frame, which is charged to nobody, as forwarded traffic is.
+ */
 static __always_inline int send_to_room(struct __sk_buff *skb, __u16 tag)
 {
 	__u32 index = queues > 1 ? tag & (QUEUES_MAX - 1) : 0;
@@ -145,7 +163,10 @@ static __always_inline int send_to_room(struct __sk_buff *skb, __u16 tag)
 	if (!find_queue(index, &queue))
 		return TC_ACT_SHOT;
 	enter_room(&queue, segments_of(skb));
-	return bpf_redirect(room_entries[index], 0);
+	if (!is_charged_to_poller(skb))
+		return bpf_redirect(room_entries[index], 0);
+	bpf_clone_redirect(skb, room_entries[index], 0);
+	return TC_ACT_SHOT;
 }
 
 SEC("tc")

@@ -7,7 +7,7 @@ import type { BpfProgram } from 'libbpf-ts';
 
 import { roomFrameMax } from '../datapath/credit';
 import { merges, openCut, queuesOf, type Datapath } from '../datapath/datapath';
-import { CONTROL } from '../datapath/layout';
+import { CONTROL, POLLER_MARK } from '../datapath/layout';
 import { PacketSocket } from '../datapath/packet-socket';
 import { PollerThread } from '../datapath/poller-thread';
 import type { PollRequest } from '../datapath/polled-interface';
@@ -97,7 +97,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.log = new EventLog(logFile(attachment.id));
     this.controls = new QueueControls(datapath.maps.control);
     const reinjectOn = attachment.peer?.ifindex ?? attachment.ifindex;
-    this.sockets = wireNetns.run(() => this.controls.queues.map(() => PacketSocket.open(reinjectOn, attachment.reinjectMark)));
+    this.sockets = wireNetns.run(() => this.controls.queues.map(() => PacketSocket.open(reinjectOn, attachment.reinjectMark || POLLER_MARK)));
     this.linkSockets = wireNetns.run(() => this.controls.queues.map(openRtnetlink));
     this.roomSockets = wireNetns.run(() => attachment.rooms.map(({ entry }) => openRoomSockets(entry.ifindex)));
     this.attempts = new Attempts((text) => this.log.write(text));

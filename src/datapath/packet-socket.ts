@@ -30,13 +30,13 @@ export class PacketSocket implements FrameSender, Disposable {
   private constructor(readonly fd: number) {}
 
   /**
-   * Opens the socket on an interface of the calling thread's namespace. Needs CAP_NET_RAW. With a
-   * `mark` (not 0) frames carry it and pass the interface's egress hook, where `tx` turns them round.
+   * Opens the socket on an interface of the calling thread's namespace. Needs CAP_NET_RAW. Frames carry its `mark`: on the
+   * looping interface itself `tx` knows them by it and turns them round; of a peer's socket it is POLLER_MARK.
    */
   static open(ifindex: number, mark: number): PacketSocket {
     const fd = openLinkSocket();
     setSocketOption(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
-    if (mark !== 0) setSocketOption(fd, SOL_SOCKET, SO_MARK, mark);
+    setSocketOption(fd, SOL_SOCKET, SO_MARK, mark);
     setSocketOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER_BYTES);
     bindToLink(fd, ifindex);
     return new PacketSocket(fd);

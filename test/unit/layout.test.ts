@@ -6,7 +6,7 @@ import * as path from 'node:path';
 import { Btf } from 'libbpf-ts';
 import t from 'tap';
 
-import { BATCH, CONTROL, COUNTERS, LARGEST_RECORD, MERGED_MARK, QUEUES_MAX, RECORD, REFUSALS, VNET_HDR_BYTES } from '../../src/datapath/layout';
+import { BATCH, CONTROL, COUNTERS, LARGEST_RECORD, MERGED_MARK, POLLER_MARK, QUEUES_MAX, RECORD, REFUSALS, VNET_HDR_BYTES } from '../../src/datapath/layout';
 import { OBJECT } from '../helpers/bad-object';
 import { ROOT } from '../helpers/cli';
 import { sectionOf } from '../helpers/elf';
@@ -77,6 +77,7 @@ t.test('struct record, which BTF does not keep: from the source', { skip: noSour
   t.equal(defined('layout.h', 'BATCH_MAX'), BATCH.max);
   t.equal(defined('layout.h', 'QUEUES_MAX'), QUEUES_MAX);
   t.equal(defined('layout.h', 'MERGED_MARK'), MERGED_MARK);
+  t.equal(defined('layout.h', 'POLLER_MARK'), POLLER_MARK);
 });
 
 t.test('record sizes keep what the credit of the waiting room counts on', { skip: noSources }, async (t) => {
