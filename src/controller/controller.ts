@@ -166,7 +166,10 @@ export class Controller extends EventEmitter<ControllerEvents> {
       events: {
         queue: () => this.queueChanged(),
         stalled: (queue) => this.lookIntoRoom(queue),
-        died: (error) => this.endWith(error),
+        died: (error) => {
+          this.log.write(`${attachment.iface} ends: ${error.message}`);
+          this.endWith(error);
+        },
         log: (text) => this.log.write(text),
         error: (text) => this.hookFailed(text),
       },

@@ -37,6 +37,7 @@ const ENDS: Readonly<Record<string, RegExp>> = {
   'program cut detached': /somebody detached the program cut of IFACE/,
   'program retry detached': /somebody detached the program retry of IFACE/,
   'waiting room removed': /somebody removed the waiting room of IFACE: it cannot go on without/,
+  'polling thread ended': /IFACE ends: the poller: /,
   'peer removed': /IFACE is gone: deleted or moved to another namespace/,
 };
 
@@ -75,7 +76,7 @@ for (const [name, pattern] of Object.entries(ENDS)) {
     const netns = testNetns(t);
     const before = snapshot(netns);
     const iface = `v${netns.slice(2)}`;
-    const attachment = attachmentOf(attachedIn(t, netns, ADDRESSES, iface));
+    const attachment = attachmentOf(attachedIn(t, netns, ADDRESSES, iface, { VNET_BPF_TEST_FAULTS: '1' }));
     FAULTS.find((each) => each.name === name)?.act({ attachment, netns, random: new Random(1), dyingHook: '' });
     t.ok(await eventually(() => !lives(attachment.pid), 8000), 'the controller ends by itself');
     const lines = kernelLog().filter((line) => line.includes(iface));
