@@ -73,7 +73,7 @@ class Explorer {
   private readonly firsts = new Ints();
   private readonly targets = new Ints();
   private readonly movers = new Ints();
-  private readonly resting: boolean[] = [];
+  private readonly resting = new Ints();
 
   constructor(private readonly model: Model) {
     this.words = Math.ceil(model.bytes / 4);
@@ -121,7 +121,7 @@ class Explorer {
       model.next(fromBytes, step);
       flush();
       const rest = model.atRest(fromBytes);
-      this.resting.push(rest);
+      this.resting.push(rest ? 1 : 0);
       if (!rest && this.targets.length === this.firsts.at(current)) return { property: DEADLOCK, trace: this.traceTo(current) };
     }
     this.firsts.push(this.targets.length);
@@ -135,7 +135,7 @@ class Explorer {
     const met = new Uint8Array(count);
     const queue = new Int32Array(count);
     let end = 0;
-    for (let i = 0; i < count; i++) if (this.resting[i]) (met[i] = 1), (queue[end++] = i);
+    for (let i = 0; i < count; i++) if (this.resting.at(i) === 1) (met[i] = 1), (queue[end++] = i);
     for (let at = 0; at < end; at++) {
       const state = queue[at] as number;
       for (let edge = heads[state] as number; edge < (heads[state + 1] as number); edge++) {
@@ -209,7 +209,7 @@ class Explorer {
     let time = 0;
     let components = 0;
     for (let root = 0; root < count; root++) {
-      if (order[root] !== -1 || this.resting[root]) continue;
+      if (order[root] !== -1 || this.resting.at(root) === 1) continue;
       path.push(root);
       while (path.length > 0) {
         const state = path[path.length - 1] as number;
@@ -221,7 +221,7 @@ class Explorer {
         let deeper = false;
         while ((edges[state] as number) < this.firsts.at(state + 1)) {
           const target = this.targets.at(edges[state]!++);
-          if (this.resting[target]) continue;
+          if (this.resting.at(target) === 1) continue;
           if (order[target] === -1) {
             edges[state]!--;
             path.push(target);

@@ -30,6 +30,9 @@ export type RoomMutation =
   | 'ring read before held_cost'
   | 'room left open'
   | 'no kick'
+  | 'grant noted afterwards'
+  | 'no look at the room when adopted'
+  | 'wakes left as they are'
   | 'retry counts out first'
   | 'lost without a look'
   | 'look between the readings'
@@ -62,6 +65,8 @@ export interface RoomSetting {
   drops?: number;
   copies?: number;
   roomDrops?: number;
+  /** How often the poller is killed. */
+  crashes?: number;
   mutation?: RoomMutation;
 }
 
@@ -119,6 +124,7 @@ const COPIED = field();
 const DROPS_LEFT = field();
 const COPIES_LEFT = field();
 const ROOM_DROPS_LEFT = field();
+const CRASHES = field();
 
 /** A frame, or a piece of one: 1, its sender, its number, the piece (0: whole; 1, 2), and whether it is a copy. */
 const PIECE = 16;
@@ -134,17 +140,18 @@ const PATH = 2;
 const EXIT = 4;
 const POLLER = 5;
 const CLOCK = 6;
+const KILL = 7;
 
 const TX = { look: 0, check: 1, reserve: 2, submit: 3, count: 4, close: 5, leave: 6, done: 7 };
 const SINKS = { idle: 0, arrive: 1, in: 2, look: 3, close: 4, bell: 5, enter: 6, late: 7 };
 const EXITS = { idle: 0, enqueue: 1, cost: 2, out: 3 };
 const P = {
-  poll: 0, gate: 1, arrived: 2, again: 3, out: 4, in: 5, close: 6, swap: 7, lookOut: 8,
-  lookIn: 9, reclose: 10, cost: 13, fill: 14, netlink: 15, granted: 16, arm: 17, seeGate: 18, seeRing: 19, asleep: 20,
+  poll: 0, gate: 1, arrived: 2, again: 3, out: 4, in: 5, close: 6, swap: 7, lookOut: 8, count: 9, lookIn: 10, reclose: 11,
+  cost: 12, fill: 13, note: 14, netlink: 15, base: 16, granted: 17, arm: 18, seeGate: 19, seeRing: 20, asleep: 21, adopt: 22,
 };
 
 /** Properties, beside those of every model (checker.ts). */
-export const FAULTS = {
+export const ROOM_PROPERTIES = {
   place: 'a frame from the room finds its place in the ring',
   order: 'a flow keeps its order',
   once: 'a frame is delivered once',
@@ -160,11 +167,12 @@ const NO_PLACE = 1;
 const ORDER = 2;
 const TWICE_DELIVERED = 3;
 const OVERDRAWN = 4;
-const BY_NUMBER = ['', FAULTS.place, FAULTS.order, FAULTS.once, FAULTS.overdrawn];
+const BY_NUMBER = ['', ROOM_PROPERTIES.place, ROOM_PROPERTIES.order, ROOM_PROPERTIES.once, ROOM_PROPERTIES.overdrawn];
 
 export class Room implements Model {
   readonly bytes = size();
-  readonly processes = ['sender A', 'sender B', 'path A', 'path B', 'retry', 'poller', 'clock'];
+  readonly processes = ['sender A', 'sender B', 'path A', 'path B', 'retry', 'poller', 'clock', 'kill'];
+  readonly idle = [KILL];
   /** What the poller reads once the queue is stopped, in this order. */
   private readonly readings: readonly number[];
   private readonly clocked: boolean;
@@ -175,9 +183,10 @@ export class Room implements Model {
   }
 
   start(s: Uint8Array): void {
-    const { drops = 0, copies = 0, roomDrops = 0, filled = false, waiting = 0, unused = 0, frames } = this.setting;
+    const { drops = 0, copies = 0, roomDrops = 0, filled = false, waiting = 0, unused = 0, crashes = 0, frames } = this.setting;
     s[TOKENS] = LEAST;
     s[CREDIT] = LEAST;
+    s[CRASHES] = crashes;
     s[DROPS_LEFT] = drops;
     s[COPIES_LEFT] = copies;
     s[ROOM_DROPS_LEFT] = roomDrops;
@@ -204,6 +213,16 @@ export class Room implements Model {
     this.retry(s, step);
     this.poller(s, step);
     this.clock(s, step);
+    if (s[CRASHES]) this.kill(step);
+  }
+
+  /** The poller is gone with what it knew, and another one takes over. */
+  private kill(step: Step): void {
+    const n = step(KILL, 'the poller is killed');
+    n[CRASHES]!--;
+    n[QUIET] = n[SUM] = n[STALL] = n[CLOSING] = 0;
+    turn(n);
+    n[PC] = P.adopt;
   }
 
   /** Of the counters only differences matter, as long as the poller has no readings of them. */
@@ -215,7 +234,7 @@ export class Room implements Model {
     n[ROOM_IN]! -= n[ROOM_OUT] as number;
     n[ROOM_OUT] = 0;
     n[COST]! -= n[BASE] as number;
-    n[NOTED]! -= pc === P.netlink || pc === P.granted || pc === P.fill ? (n[BASE] as number) : 0;
+    if (pc >= P.fill && pc <= P.base) n[NOTED]! -= n[BASE] as number;
     n[BASE] = 0;
   }
 
@@ -463,7 +482,7 @@ export class Room implements Model {
         if (signed(n[LEFT] as number) <= LEAST || this.is('grant before the old one is used up')) return;
         if (s[STALL] === 2) {
           n[WANT] = LEAST;
-          n[PC] = P.netlink;
+          n[PC] = P.note;
           return;
         }
         n[STALL] = 1;
@@ -473,23 +492,36 @@ export class Room implements Model {
       case P.fill: {
         const used = this.is('ring read before held_cost') ? 0 : length(s, RING, RING_MAX);
         const grant = this.setting.ring - used - LEAST - this.setting.spare;
-        const n = go('reads how full the ring is', P.netlink);
+        const n = go('reads how full the ring is', P.note);
         n[WANT] = Math.max(grant, 0);
         if (grant < LEAST) turn(n);
         return;
       }
+      case P.note: {
+        // Whatever happens next, no less may be left: a kill leaves this for the next poller.
+        const n = go('notes the most that may be left', P.netlink);
+        const used = signed((s[NOTED] as number) - (s[BASE] as number));
+        const least = this.is('grant noted afterwards') ? (s[CREDIT] as number) : 0;
+        n[CREDIT] = least || (s[WANT] as number) + used + Math.max(signed(s[LEFT] as number), 0);
+        return;
+      }
       case P.netlink:
         if (this.setting.prompt && s[OUT_PC] !== EXITS.idle && s[OUT_PC] !== EXITS.out) return;
-        go('grants %', P.granted, 2 * (s[WANT] as number))[TOKENS] = s[WANT] as number;
+        go('grants %', P.base, 2 * (s[WANT] as number))[TOKENS] = s[WANT] as number;
         return;
-      case P.granted: {
-        const n = go('reads held_cost again, sends a kick', P.swap);
+      case P.base: {
+        const n = go('reads held_cost again, notes the base', P.granted);
         const moved = signed((s[COST] as number) - (s[NOTED] as number));
         // What came out meanwhile may have been of the old grant, as far as there was one.
         const old = this.is('old credit forgotten') ? 0 : Math.min(moved, Math.max(signed(s[LEFT] as number), 0));
-        n[CREDIT] = s[WANT] as number;
         n[BASE] = (s[NOTED] as number) + old;
-        n[WANT] = n[NOTED] = n[LEFT] = n[CLOSING] = n[STALL] = 0;
+        n[NOTED] = n[LEFT] = 0;
+        return;
+      }
+      case P.granted: {
+        const n = go('notes the grant, sends a kick', P.swap);
+        n[CREDIT] = s[WANT] as number;
+        n[WANT] = n[CLOSING] = n[STALL] = 0;
         if (!this.is('no kick')) n[RUN] = 1;
         if (!s[CLOSING]) turn(n);
         return;
@@ -501,17 +533,27 @@ export class Room implements Model {
         n[LEFT] = this.left(s);
         n[WANT] = LEAST;
         n[CLOSING] = 1;
-        n[PC] = P.netlink;
+        n[PC] = P.note;
         return;
       }
       case P.swap: {
         const same = s[S] === 1 && (s[G] === s[GATE] || this.is('no compare-and-swap'));
-        const n = go(same ? 'wakes the queue' : 'finds the gate changed', P.lookIn);
+        const n = go(same ? 'wakes the queue' : 'finds the gate changed', P.count);
         n[G] = 0;
-        if (!same || this.is('no second look at the room')) turn(n);
-        if (!same) return;
-        n[S] = 0;
+        if (same) n[S] = 0;
+        else turn(n);
+        return;
+      }
+      case P.count: {
+        const n = go('counts the wake', P.lookIn);
         n[OPEN_STOPS]!--;
+        if (this.is('no second look at the room')) turn(n);
+        return;
+      }
+      case P.adopt: {
+        const n = go(s[S] ? 'another poller finds the queue stopped, wakes are stops - 1' : 'another poller finds the queue running, wakes are stops', P.lookIn);
+        if (s[S] || this.is('no look at the room when adopted')) n[PC] = P.poll;
+        if (!this.is('wakes left as they are')) n[OPEN_STOPS] = s[S] as number;
         return;
       }
       case P.lookIn:
@@ -631,14 +673,14 @@ export class Room implements Model {
   broken(s: Uint8Array): string | null {
     if (s[FAULT]) return BY_NUMBER[s[FAULT] as number] as string;
     if (!this.atRest(s)) return null;
-    if (s[OPEN_STOPS] !== 0) return FAULTS.stops;
-    if (this.delivered(s) + (s[DROPPED] as number) < this.sent()) return FAULTS.lost;
-    if ((s[TWICE] as number) > (s[COPIED] as number)) return FAULTS.copy;
-    if ((s[LOST] as number) > (s[DROPPED] as number)) return FAULTS.dropped;
+    if (s[OPEN_STOPS] !== 0) return ROOM_PROPERTIES.stops;
+    if (this.delivered(s) + (s[DROPPED] as number) < this.sent()) return ROOM_PROPERTIES.lost;
+    if ((s[TWICE] as number) > (s[COPIED] as number)) return ROOM_PROPERTIES.copy;
+    if ((s[LOST] as number) > (s[DROPPED] as number)) return ROOM_PROPERTIES.dropped;
     const held = signed((s[GATE] as number) - (s[ARRIVED] as number) - (s[LOST] as number) + (s[TWICE] as number));
     // Copies that came while the queue was woken: the next stop counts them.
-    if (held > 0 || (held < 0 && s[COPIED] === 0)) return FAULTS.transit;
-    if (signed((s[ROOM_IN] as number) - (s[ROOM_OUT] as number) - (s[ROOM_LOST] as number)) !== 0) return FAULTS.room;
+    if (held > 0 || (held < 0 && s[COPIED] === 0)) return ROOM_PROPERTIES.transit;
+    if (signed((s[ROOM_IN] as number) - (s[ROOM_OUT] as number) - (s[ROOM_LOST] as number)) !== 0) return ROOM_PROPERTIES.room;
     return null;
   }
 
