@@ -29,7 +29,7 @@ TAP_BUILT := dist-test/.tap-built
 BENCH_PROGRAMS := $(patsubst test/bench/c/%.c,dist-test/bench/%,$(filter-out %.bpf.c,$(wildcard test/bench/c/*.c)))
 BENCH_BUILT := $(BENCH_PROGRAMS) dist-test/bench/redirect.bpf.o
 # Compiled because ts-node takes more than a second of each test file, and of each sender that a test starts.
-TEST_SOURCES := $(shell find test/unit test/kernel test/report test/helpers -name '*.ts') \
+TEST_SOURCES := $(shell find test/unit test/kernel test/report test/helpers test/model -name '*.ts') \
 	$(wildcard src/libbpf-ts/test/helpers/*.ts src/libbpf-ts/test/bpf/*) test/tsconfig.compile.json
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
