@@ -61,6 +61,20 @@ static __always_inline void count_refused(struct counters *count, __u32 refusal)
 		count->refused[refusal]++;
 }
 
+/*
+ * Has the kernel cut a superpacket up right before the device that lacks an offload for it (validate_xmit_skb). vnet0 and
+ * the peer lack those for IP in IP (features.ts), so here the packet becomes a tunnel's: bpf_skb_adjust_room opens a tunnel
+ * with an outer header of no bytes, which leaves the packet as it is and sets SKB_GSO_IPXIP4 or 6. Its segments are plain
+ * frames: only the kinds with a UDP or GRE header are taken apart otherwise (udp4_ufo_fragment, inet_gso_segment).
+ */
+static __always_inline long have_cut(struct __sk_buff *skb)
+{
+	__u64 tunnel = skb->protocol == bpf_htons(ETH_P_IP) ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 :
+							      BPF_F_ADJ_ROOM_ENCAP_L3_IPV6;
+
+	return bpf_skb_adjust_room(skb, 0, BPF_ADJ_ROOM_MAC, tunnel | BPF_F_ADJ_ROOM_FIXED_GSO);
+}
+
 /* Counts a frame and takes it in: what becomes of it, as a tag, or 0 when it is refused. */
 static __always_inline __u16 transmit(struct __sk_buff *skb, struct counters *count, __u32 index,
 				      bool can_be_cut)
@@ -75,8 +89,11 @@ static __always_inline __u16 transmit(struct __sk_buff *skb, struct counters *co
 		return 0;
 	ctl = queue.ctl;
 	refusal = describe(skb, &frame);
-	if (refusal == REFUSED_GSO && can_be_cut)
+	if (refusal == REFUSED_GSO && can_be_cut) {
+		if (frame.skb_len >= GSO_MAX_SIZE)
+			have_cut(skb); /* the user may have raised gso_max_size: then nothing else does it */
 		return TAG_CUT | index; /* counted in `sink`, frame by frame, as veth counts them */
+	}
 	count->tx_packets++;
 	count->tx_bytes += frame.len;
 	if (refusal < 0)
@@ -218,22 +235,14 @@ int retry(struct __sk_buff *skb)
 	return TC_ACT_SHOT;
 }
 
-/*
- * The kernel cuts a superpacket up right before the device that lacks an offload for it (validate_xmit_skb). The peer
- * lacks those for IP in IP (features.ts), so here a merged packet becomes a tunnel's: bpf_skb_adjust_room opens a tunnel
- * with an outer header of no bytes, which leaves the packet as it is and sets SKB_GSO_IPXIP4 or 6. Its segments are plain
- * datagrams: only the kinds with a UDP or GRE header are taken apart otherwise (udp4_ufo_fragment, inet_gso_segment).
- */
+/* What the poller has merged. */
 SEC("tc")
 int cut(struct __sk_buff *skb)
 {
-	__u64 tunnel = skb->protocol == bpf_htons(ETH_P_IP) ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 :
-							      BPF_F_ADJ_ROOM_ENCAP_L3_IPV6;
-
 	if (skb->mark != MERGED_MARK)
 		return TC_ACT_UNSPEC;
 	skb->mark = 0;
-	if (bpf_skb_adjust_room(skb, 0, BPF_ADJ_ROOM_MAC, tunnel | BPF_F_ADJ_ROOM_FIXED_GSO))
+	if (have_cut(skb))
 		return TC_ACT_SHOT; /* ENOBUFS to the poller, which sends single frames then */
 	return TC_ACT_UNSPEC;
 }
