@@ -135,12 +135,16 @@ class Explorer {
     const met = new Uint8Array(count);
     const queue = new Int32Array(count);
     let end = 0;
-    for (let i = 0; i < count; i++) if (this.resting.at(i) === 1) (met[i] = 1), (queue[end++] = i);
+    const meet = (state: number): void => {
+      if (met[state] !== 0) return;
+      met[state] = 1;
+      queue[end++] = state;
+    };
+    for (let i = 0; i < count; i++) if (this.resting.at(i) === 1) meet(i);
     for (let at = 0; at < end; at++) {
       const state = queue[at] as number;
       for (let edge = heads[state] as number; edge < (heads[state + 1] as number); edge++) {
-        const source = sources[edge] as number;
-        if (met[source] === 0) (met[source] = 1), (queue[end++] = source);
+        meet(sources[edge] as number);
       }
     }
     const lost = met.indexOf(0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** In which settings the waiting room is searched: small ones, each for one thing that can happen. */
-import type { RoomSetting } from './room';
+import type { RoomSetting } from './room-state';
 
 const ring = { ring: 4, limit: 1, spare: 2 };
 /** As small as it can be, where no frame is between the room and the ring for as long as a grant takes. */

@@ -4,8 +4,9 @@ import t from 'tap';
 
 import { DEADLOCK, NO_WAY } from '../model/checker';
 import { isCaught } from '../model/expect';
-import { Room, ROOM_PROPERTIES, type RoomMutation, type RoomSetting } from '../model/room';
+import { Room } from '../model/room';
 import { ROOM_SETTINGS } from '../model/room-settings';
+import { ROOM_PROPERTIES, type RoomMutation, type RoomSetting } from '../model/room-state';
 
 const { order, place, overdrawn, copy, stops } = ROOM_PROPERTIES;
 const superpacket = ROOM_SETTINGS['a superpacket between plain frames, whole or cut up'];
