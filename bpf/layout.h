@@ -91,8 +91,7 @@ struct control {
 	 * Written when the queue stops or wakes, and for every frame that has to wait. In `gate`,
 	 * bit 0 says that the queue is stopped and the rest counts the segments ever sent to the
 	 * waiting room, modulo 2^31: one compare-and-swap wakes the queue only if nothing has been
-	 * sent there meanwhile. Segments, because the kernel may cut up a superpacket behind `tx`:
-	 * whatever it makes of it, as many segments arrive as were sent.
+	 * sent there meanwhile.
 	 */
 	__u32 gate;
 	__u32 pad1;
@@ -111,7 +110,13 @@ struct control {
 	__u64 held_twice; /* by the poller: segments of copies that a qdisc of the user's has made */
 	__u64 held_missing; /* by the controller: segments that were lost before they arrived */
 	__u64 held_missing_frames; /* as frames of the accounting */
-	__u64 pad3[2];
+	/*
+	 * Segments that `tx` sent there, because the kernel may cut up a superpacket behind it: whatever it makes of it, as
+	 * many segments arrive as were sent. In full, because they may never arrive: frames that the kernel drops in between
+	 * reach 2^31 segments within seconds.
+	 */
+	__u64 held_segments;
+	__u64 pad3;
 
 	/* Written by the poller. */
 	__u32 armed; /* 1: the poller sleeps or is about to, the next record must wake it */

@@ -120,6 +120,8 @@ static __always_inline __u64 hold_frame(struct queue *queue, __u32 segments)
 	struct control *ctl = queue->ctl;
 	__u64 before = __sync_fetch_and_add(&ctl->held_sent, 1);
 
+	/* Before the gate: who sees the gate changed sees them, too. */
+	ADD_IN_ORDER(&ctl->held_segments, segments);
 	if (!(__sync_fetch_and_add(&ctl->gate, segments * GATE_ONE_HELD) & GATE_STOPPED))
 		close_gate(ctl);
 	ring_doorbell(queue);

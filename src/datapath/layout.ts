@@ -53,6 +53,7 @@ export const CONTROL = {
   heldTwice: 152,
   heldMissing: 160,
   heldMissingFrames: 168,
+  heldSegments: 176,
   armed: 192,
   drained: 200,
   wakesPoller: 208,

@@ -19,12 +19,12 @@ export const GATE_STOPPED = 1;
  * user's on it, or between two CPUs. Segments because the kernel may cut a superpacket up behind `tx`. Below 0 if more
  * arrived than were sent: such a qdisc (netem duplicate) copies a held frame with its tag.
  *
- * What has arrived is read before what was sent, so the difference is never too small. The gate counts modulo 2^31:
- * shifted up, the difference has its sign.
+ * What has arrived is read before what was sent, so the difference is never too small. It may be of any size: frames that
+ * the kernel drops before they arrive count until they are written off.
  */
 export function segmentsOnTheWay(control: SharedWords): number {
-  const arrived = control.get32(CONTROL.heldArrived) + control.get64(CONTROL.heldMissing) - control.get64(CONTROL.heldTwice);
-  return (((control.get32(CONTROL.gate) >>> 1) - (arrived % 2147483648)) << 1) >> 1;
+  const arrived = control.get64InOrder(CONTROL.heldArrived) + control.get64(CONTROL.heldMissing) - control.get64(CONTROL.heldTwice);
+  return control.get64InOrder(CONTROL.heldSegments) - arrived;
 }
 
 /** Frames in the waiting room. What came out is read before what went in, so they are never too few. */

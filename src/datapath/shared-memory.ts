@@ -27,10 +27,18 @@ export class SharedWords {
     return (this.words[(offset >>> 2) + 1] as number) * 4294967296 + (this.words[offset >>> 2] as number);
   }
 
-  /** The same with acquire semantics: what is read afterwards is no older. */
+  /**
+   * The same of a counter that others count in, with acquire semantics: what is read afterwards is no older. Never half of
+   * a value and half of the next.
+   */
   get64InOrder(offset: number): number {
     const at = offset >>> 2;
-    return (load(this.signed, at + 1) >>> 0) * 4294967296 + (load(this.signed, at) >>> 0);
+    for (let high = load(this.signed, at + 1); ; ) {
+      const low = load(this.signed, at) >>> 0;
+      const before = high;
+      high = load(this.signed, at + 1);
+      if (high === before) return (high >>> 0) * 4294967296 + low;
+    }
   }
 
   /** Writes the u64 at a byte offset that is a multiple of 8; readers never see half of it. */

@@ -15,6 +15,7 @@ const add = ({ control }: Controlled, counter: keyof typeof CONTROL, by: number)
 export function sendToRoom(nic: Controlled, segments = 1): void {
   nic.control.set32(CONTROL.gate, ((nic.control.get32(CONTROL.gate) + 2 * segments) | GATE_STOPPED) >>> 0);
   add(nic, 'heldSent', 1);
+  add(nic, 'heldSegments', segments);
 }
 
 /** What `sink` does to a frame that comes in. */
