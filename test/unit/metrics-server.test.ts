@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** GET /metrics whatever happens: a reading that fails, clients that talk nonsense, say nothing or do not listen, a port in use. */
+/** GET /metrics whatever happens: a reading that fails, clients that talk nonsense, say nothing or do not listen, a port in use. M1 and M2 of docs/SECURITY.md. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import * as http from 'node:http';
@@ -53,7 +53,7 @@ t.test('nonsense ends a connection, not the server', async (t) => {
   t.match(await get(server.url), { status: 200 });
 });
 
-t.test('only what a scraper of this server asks is answered', async (t) => {
+t.test('M1: only what a scraper of this server asks is answered', async (t) => {
   let read = 0;
   using server = await MetricsServer.listen(HERE, 'text/plain', () => `a ${++read}\n`);
   const { host } = new URL(server.url);
@@ -90,7 +90,7 @@ Promise.all(Array.from({ length: 500 }, socket)).then(() => console.log('there')
 process.stdin.resume().on('end', () => process.exit());
 `;
 
-t.test('idle and slow connections, however many, neither stay nor keep a scrape waiting', async (t) => {
+t.test('M2: idle and slow connections, however many, neither stay nor keep a scrape waiting', async (t) => {
   const DEADLINE_MS = 700;
   let repeat = 1 << 22; // more than the kernel keeps for somebody who does not read
   using server = await MetricsServer.listen(HERE, 'text/plain', () => 'a 1\n'.repeat(repeat), { deadlineMs: DEADLINE_MS });
@@ -131,7 +131,7 @@ t.test('idle and slow connections, however many, neither stay nor keep a scrape 
   await quick('and afterwards');
 });
 
-t.test('connections that ask without end and do not read take a bounded amount of memory', async (t) => {
+t.test('M2: connections that ask without end and do not read take a bounded amount of memory', async (t) => {
   let read = 0;
   using server = await MetricsServer.listen(HERE, 'text/plain', async () => `a ${++read}\n`.repeat(10_000), { deadlineMs: 2000 });
   const { hostname, port, host } = new URL(server.url);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
  * Random and mutated frames into vnet0: each is looped or counted by reason, a ping beside them is answered, and the
- * kernel has nothing to complain about. VNET_BPF_TEST_FRAMES=1000000 for the full run.
+ * kernel has nothing to complain about: N1 of docs/SECURITY.md. VNET_BPF_TEST_FRAMES=1000000 for the full run.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -190,12 +190,12 @@ async function fuzz(t: Test, { args, share, pauses = false, pingMs = 50 }: Mode)
 const SMALL_RING = ['--ring-size', '256K'];
 const LARGE_MTU = ['--mtu', '65535', ...SMALL_RING];
 
-t.test('plain', { skip: cannotRun }, (t) => fuzz(t, { args: [], share: 20 }));
+t.test('N1: plain', { skip: cannotRun }, (t) => fuzz(t, { args: [], share: 20 }));
 for (const superpackets of ['segmented', 'whole'] as const) {
-  t.test(`with a hook that looks at everything, superpackets: ${superpackets}`, { skip: cannotRun }, (t) => fuzz(t, { args: ['--hook', hookFile(t, 'look.mjs', looks(superpackets))], share: 15 }));
+  t.test(`N1: with a hook that looks at everything, superpackets: ${superpackets}`, { skip: cannotRun }, (t) => fuzz(t, { args: ['--hook', hookFile(t, 'look.mjs', looks(superpackets))], share: 15 }));
 }
-t.test('hold, with a poller that pauses', { skip: cannotRun }, (t) => fuzz(t, { args: SMALL_RING, share: 15, pauses: true }));
-t.test('hold, with a large MTU', { skip: cannotRun }, (t) => fuzz(t, { args: LARGE_MTU, share: 10 }));
-t.test('two queues', { skip: cannotRun }, (t) => fuzz(t, { args: ['--queues', '2'], share: 15 }));
-t.test('drop', { skip: cannotRun }, (t) => fuzz(t, { args: [...LARGE_MTU, '--when-full', 'drop'], share: 5 }));
-t.test('hold with a queue of a few packets', { skip: cannotRun }, (t) => fuzz(t, { args: [...LARGE_MTU, '--queue-packets', '4', '--budget', '2'], share: 5, pingMs: 500 }));
+t.test('N1: hold, with a poller that pauses', { skip: cannotRun }, (t) => fuzz(t, { args: SMALL_RING, share: 15, pauses: true }));
+t.test('N1: hold, with a large MTU', { skip: cannotRun }, (t) => fuzz(t, { args: LARGE_MTU, share: 10 }));
+t.test('N1: two queues', { skip: cannotRun }, (t) => fuzz(t, { args: ['--queues', '2'], share: 15 }));
+t.test('N1: drop', { skip: cannotRun }, (t) => fuzz(t, { args: [...LARGE_MTU, '--when-full', 'drop'], share: 5 }));
+t.test('N1: hold with a queue of a few packets', { skip: cannotRun }, (t) => fuzz(t, { args: [...LARGE_MTU, '--queue-packets', '4', '--budget', '2'], share: 5, pingMs: 500 }));
