@@ -351,7 +351,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
         waitsOnInterface: () => waitsOnInterface(attachment),
         isClosing: () => this.isClosing,
       },
-      (lost) => this.log.write(`${attachment.iface} lost ${lost} held frames: the waiting room, a qdisc on the interface or a CPU's backlog dropped them`),
+      (lost) => this.log.write(`${attachment.iface} lost ${lost} held frames: the waiting room, a qdisc or filter on the interface, a CPU's backlog or the kernel's checks dropped them`),
     );
   }
 

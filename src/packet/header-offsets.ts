@@ -40,6 +40,8 @@ export class HeaderOffsets {
   protocol = 0;
   /** Part of a packet only. */
   fragment = false;
+  /** Where in the packet that part begins, bytes. */
+  fragmentOffset = 0;
   /** Where what these headers carry begins: a transport header, or whatever is not known here. */
   payload = 0;
   /** TCP, UDP, ICMP or ICMPv6; 0 in a fragment that is not the first. */
@@ -47,7 +49,7 @@ export class HeaderOffsets {
 
   /** Looks at the frame in `memory[start, start + length)`. */
   find(memory: Uint8Array, start: number, length: number): this {
-    this.vlan = this.arp = this.ip = this.ipPayload = this.ipEnd = this.protocol = this.payload = this.transport = this.etherType = 0;
+    this.vlan = this.arp = this.ip = this.ipPayload = this.ipEnd = this.protocol = this.payload = this.transport = this.etherType = this.fragmentOffset = 0;
     this.fragment = this.v6 = this.fillsFrame = false;
     if (length < ETH_HEADER_BYTES) return this;
     let at = ETH_HEADER_BYTES;
@@ -78,7 +80,8 @@ export class HeaderOffsets {
     this.protocol = memory[start + at + 9] as number;
     const fragment = u16(memory, start + at + 6) & 0x3fff;
     this.fragment = fragment !== 0;
-    if ((fragment & 0x1fff) === 0) this.findTransport(this.ipPayload);
+    this.fragmentOffset = (fragment & 0x1fff) * 8;
+    if (this.fragmentOffset === 0) this.findTransport(this.ipPayload);
   }
 
   private findIpv6(memory: Uint8Array, start: number, length: number, at: number): void {
@@ -99,7 +102,8 @@ export class HeaderOffsets {
       const kind = next;
       if (kind === EXTENSION.fragment) {
         this.fragment = true;
-        first = u16(memory, start + header + 2) >>> 3 === 0;
+        this.fragmentOffset = u16(memory, start + header + 2) & 0xfff8;
+        first = this.fragmentOffset === 0;
       }
       next = memory[start + header] as number;
       header += extensionBytes(kind, memory[start + header + 1] as number);

@@ -15,6 +15,10 @@ abstract class Ip extends Layer {
   get isFragment(): boolean {
     return this.data.offsets().fragment;
   }
+  /** Where in the packet this part begins, bytes: 0 in the first, and in a packet that is whole. */
+  get fragmentOffset(): number {
+    return this.data.offsets().fragmentOffset;
+  }
   /** Behind the header; a copy that may be written to, as `frame.bytes`. */
   get payload(): Uint8Array {
     const { ipPayload, ipEnd } = this.data.offsets();

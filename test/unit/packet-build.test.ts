@@ -98,3 +98,29 @@ t.test('IPv6 extension headers are passed over; later fragments have no ports', 
   t.equal(withHeader(44, [0, 0, 1, 0, 0, 0, 1]).udp?.destinationPort, 53, 'the first fragment');
   t.equal(withHeader(44, [0, 0x05, 0xa8, 0, 0, 0, 1]).udp, null, 'a later one');
 });
+
+t.test('where a fragment begins, and whether the first one hides its ports', async (t) => {
+  const v4 = (units: number, bytes: number): Frame => {
+    const frame = ethernet(LINK, ipv4(V4, tcp({ ...PORTS, sequence: 1, flags: 2 }))).slice(0, 34 + bytes);
+    frame[17] = 20 + bytes;
+    frame.set([0x20 | (units >>> 8), units & 255], 20);
+    return Frame.of(frame);
+  };
+  const v6 = (units: number, next: number, payload: number[]): Frame => {
+    const header = [next, 0, units >>> 5, ((units << 3) & 0xff) | 1, 0, 0, 0, 1];
+    return Frame.of(ethernet(LINK, ipv6(V6, { protocol: 44, bytes: Uint8Array.from([...header, ...payload]) })));
+  };
+  const routing = [60, 1, 253, 0, ...Array<number>(12).fill(0)];
+  for (const [what, frame, offset, port] of [
+    ['a whole packet', Frame.of(ethernet(LINK, ipv4(V4, udp(PORTS, text('hello'))))), 0, 53],
+    ['IPv4, all of TCP', v4(0, 20), 0, 53],
+    ['IPv4, 8 bytes of TCP', v4(0, 8), 0, undefined],
+    ['IPv4, the last there can be', v4(0x1fff, 20), 65528, undefined],
+    ['IPv6, among the extension headers', v6(0, 43, routing), 0, undefined],
+    ['IPv6, the second', v6(2, 43, routing), 16, undefined],
+    ['IPv6, the last there can be', v6(0x1fff, 17, routing), 65528, undefined],
+  ] as const) {
+    t.equal(frame.ip?.fragmentOffset, offset, what);
+    t.equal((frame.udp ?? frame.tcp)?.destinationPort, port, what);
+  }
+});
