@@ -111,7 +111,7 @@ static __always_inline void ring_doorbell(struct queue *queue)
 }
 
 /*
- * Sends a frame of so many segments to the waiting room: counts them in `gate`, where the poller's
+ * Sends a frame of `segments` segments to the waiting room: counts them in `gate`, where the poller's
  * compare-and-swap sees them. If the poller woke the queue just before, the queue is stopped again,
  * or a later frame could overtake this one. Returns the number of frames that were sent there before.
  */

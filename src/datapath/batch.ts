@@ -157,7 +157,7 @@ export class Batch {
   }
 
   /**
-   * Marks message `index`, of so many frames, as one that was refused, and counts it in `reason`, an offset in CONTROL. What
+   * Marks message `index`, of `frames` frames, as one that was refused, and counts it in `reason`, an offset in CONTROL. What
    * the counters have to be is written down before the mark: wherever this is cut off, recoverBatch() sets them or sends it again.
    */
   refuse(index: number, reason: number, frames: number, control: SharedWords): void {
