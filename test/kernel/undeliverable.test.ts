@@ -108,7 +108,8 @@ for (const [name, args] of [['one queue', []], ['two queues', ['--queues', '2']]
     isTooLong(t, long, 100);
     checkBalance(t, nic, long);
     const bad = await goodComeBack(t, nic, Array.from({ length: 300 }, (_, i) => badSuperpacket(i % 5)));
-    t.equal(bad.refused.invalid, 300);
+    // One that has to wait is thrown away on its way to the room, where the kernel looks whether it can cut it up.
+    t.equal(bad.refused.invalid + bad.held.dropped, 300, `${bad.held.dropped} of them had to wait`);
     t.equal(bad.state, 'running');
     t.equal(bad.tx.packets, bad.rx.packets + long.refused.toolong + long.refused.backlog + 300);
   });
