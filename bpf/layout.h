@@ -179,7 +179,12 @@ struct batch {
 	__u64 total_records;
 	__u64 total_dropped;
 	__u64 total_injected;
-	__u64 pad1[6];
+	/* The message that was refused last and, once it is marked as refused, what its counters have to be. */
+	__u64 refused_message; /* its index and 1; 0: none yet */
+	__u64 refused_reason; /* offset of its counter in struct control */
+	__u64 refused_count;
+	__u64 refused_errors; /* reinject_errors */
+	__u64 pad1[2];
 	struct {
 		__u64 words[8]; /* struct mmsghdr on 64-bit */
 	} messages[BATCH_MAX];

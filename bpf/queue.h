@@ -102,14 +102,16 @@ static __always_inline void ring_doorbell(struct queue *queue)
 
 	if (!queue->ctl->armed)
 		return;
-	queue->ctl->armed = 0;
+	/* Before `armed` is cleared: a poller that arms again in between then sees that the ring is not empty. */
 	bell = bpf_ringbuf_reserve(queue->ring, sizeof(__u64), 0);
-	if (bell)
-		bpf_ringbuf_discard(bell, BPF_RB_FORCE_WAKEUP);
+	if (!bell)
+		return; /* a full ring is not empty either */
+	queue->ctl->armed = 0;
+	bpf_ringbuf_discard(bell, BPF_RB_FORCE_WAKEUP);
 }
 
 /*
- * Sends a frame of so many segments to the waiting room: counts them in `gate`, where the poller's
+ * Sends a frame of `segments` segments to the waiting room: counts them in `gate`, where the poller's
  * compare-and-swap sees them. If the poller woke the queue just before, the queue is stopped again,
  * or a later frame could overtake this one. Returns the number of frames that were sent there before.
  */

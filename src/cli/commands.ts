@@ -182,6 +182,8 @@ export const makeParser = (): Argv => yargs(own)
   .strict()
   .check(once)
   .parserConfiguration(PARSER)
+  // Reads the file that LC_ALL or LANG names, wherever that is.
+  .detectLocale(false)
   .version()
   .help()
   .wrap(width())

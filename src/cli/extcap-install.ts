@@ -5,7 +5,7 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 
 import { quoted } from '../completion/words';
-import { VnetError } from '../errors';
+import { usageError, VnetError } from '../errors';
 import { trustedPath, withoutForeignLinks } from '../native/trusted';
 import { print } from './output';
 
@@ -26,7 +26,7 @@ function script(): string {
 }
 
 /** Root writes where nobody else can; everybody else where no link of somebody else leads. */
-const checkedDirectory = (directory: string): string => (process.geteuid?.() === 0 ? trustedPath(directory) : withoutForeignLinks(directory));
+const checkedDirectory = (directory: string): string => (process.geteuid?.() === 0 ? trustedPath(directory) : withoutForeignLinks(directory).real);
 
 /** The directory itself, or the last one above it that is there. */
 function existing(directory: string): string {
@@ -64,6 +64,11 @@ function put(file: string, text: string): void {
   } finally {
     fs.closeSync(fd);
   }
+}
+
+/** Throws for other options, whatever their values, so that a rule in sudoers that demands one allows no installing. */
+export function requireInstallAlone(args: readonly string[]): void {
+  if (args.some((arg) => arg.startsWith('-') && !/^--install(=|$)/.test(arg))) throw usageError('--install', 'goes with no other option', 'vnet-bpf extcap --install');
 }
 
 /** Makes the program in a directory, or in those of the user's Wireshark if none is named. */

@@ -10,20 +10,16 @@ import { openPipeSink } from '../recording/sink';
 import { named } from '../state/named';
 import { allAttachments, isControlled, type Attachment } from '../state/store';
 import type { ExtcapArguments } from './extcap-arguments';
-import { install } from './extcap-install';
+import { install, requireInstallAlone } from './extcap-install';
 import { print } from './output';
 import { record, recorderOptions, version } from './record';
 import { DEFAULT_BUFFER, MAX_SNAPLEN, MIN_SNAPLEN } from './record-arguments';
 
 const PROGRAM = 'vnet-bpf';
-const OF_WIRESHARK = /^(extcap|capture$|fifo$)/;
 
 export async function extcapCommand(args: ExtcapArguments): Promise<void> {
   if (args.install !== undefined) {
-    // So that a rule in sudoers for what Wireshark asks does not allow this, whatever stands behind.
-    if (Object.entries(args).some(([name, value]) => OF_WIRESHARK.test(name) && value !== undefined && value !== false)) {
-      throw usageError('--install', 'goes with no option of Wireshark', 'vnet-bpf extcap --install');
-    }
+    requireInstallAlone(process.argv.slice(2));
     return install(args.install);
   }
   if (args.extcapInterfaces) return listInterfaces();

@@ -5,12 +5,21 @@ import { MappedMemory, RingBuffer } from 'libbpf-ts';
 import { queuesOf, type Datapath, type QueueMaps } from '../datapath/datapath';
 import { BATCH, CONTROL } from '../datapath/layout';
 import { QueueControls } from '../datapath/queue-controls';
-import { recoverBatch } from '../datapath/recover';
+import { countLostWake, queueTurns, recoverBatch, type QueueTurns } from '../datapath/recover';
 import { SharedWords } from '../datapath/shared-memory';
+
+/** Longer than a program takes from one change of the shared words to the next. */
+const PROGRAM_MS = 1;
 
 export function finishBatches({ maps }: Datapath): void {
   using controls = new QueueControls(maps.control);
-  for (const each of queuesOf(maps)) finishBatch(each, controls.queues[each.queue] as SharedWords);
+  const before = controls.queues.map(queueTurns);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PROGRAM_MS);
+  for (const each of queuesOf(maps)) {
+    const control = controls.queues[each.queue] as SharedWords;
+    countLostWake(control, before[each.queue] as QueueTurns);
+    finishBatch(each, control);
+  }
 }
 
 function finishBatch({ queue, ring: map, batch }: QueueMaps, control: SharedWords): void {

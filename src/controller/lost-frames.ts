@@ -54,7 +54,7 @@ function writeOff(queue: HeldQueue, before: string): number {
 }
 
 /**
- * How many frames so many missing segments were. Those that `tx` has sent and that never arrived; if as many or more
+ * How many frames the missing segments were. Those that `tx` has sent and that never arrived; if as many or more
  * arrived, the kernel has cut some up, and each segment was a frame.
  */
 function missingFrames(control: SharedWords, segments: number): number {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Says in the log how many frames were refused on their way back because somebody changed the interface under them: set it
+ * Says in the log how many frames were refused on the reinject path because somebody changed the interface under them: set it
  * down, or lowered its MTU. Looks once a second; what is refused while nothing has changed is for `stats` alone.
  */
 

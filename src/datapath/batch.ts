@@ -6,7 +6,7 @@
 import type { MappedMemory } from 'libbpf-ts';
 
 import { CONTROL_BYTES } from './gro';
-import { BATCH, BATCH_HOOKED, MESSAGE } from './layout';
+import { BATCH, BATCH_HOOKED, CONTROL, MESSAGE } from './layout';
 import { SharedWords } from './shared-memory';
 
 /** Offsets in struct mmsghdr and struct iovec on 64-bit Linux. */
@@ -156,9 +156,21 @@ export class Batch {
     this.log.set32(BATCH.count, 0);
   }
 
-  /** Marks message `index` as one that was refused. */
-  refused(index: number): void {
+  /**
+   * Marks message `index`, of `frames` frames, as one that was refused, and counts it in `reason`, an offset in CONTROL. What
+   * the counters have to be is written down before the mark: wherever this is cut off, recoverBatch() sets them or sends it again.
+   */
+  refuse(index: number, reason: number, frames: number, control: SharedWords): void {
+    const { log } = this;
+    const count = control.get64(reason) + frames;
+    const errors = control.get64(CONTROL.reinjectErrors) + frames;
+    log.set64(BATCH.refusedReason, reason);
+    log.set64(BATCH.refusedCount, count);
+    log.set64(BATCH.refusedErrors, errors);
+    log.set64(BATCH.refusedMessage, index + 1);
     this.messages[(index * BATCH.messageBytes + MSG_LEN) >>> 2] = MARK_REFUSED;
+    control.set64(reason, count);
+    control.set64(CONTROL.reinjectErrors, errors);
   }
 
   /** The address of message `index`, for sendmmsg. */

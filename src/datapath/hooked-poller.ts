@@ -213,9 +213,8 @@ export class HookedPoller {
 
   /** Message `index` of the batch, which begins with message `first` of the plan. */
   private refuse(first: number, index: number, reason: number): void {
-    this.parts.batch.refused(index);
-    this.parts.plan.refused(first + index, fateOf(reason));
-    this.count(reason);
-    this.count(CONTROL.reinjectErrors);
+    const { batch, plan, control } = this.parts;
+    batch.refuse(index, reason, 1, control);
+    plan.refused(first + index, fateOf(reason));
   }
 }

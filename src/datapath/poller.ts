@@ -300,9 +300,7 @@ export class Poller {
   private refuse(message: number, reason: number): void {
     const { batch, control } = this.parts;
     const records = (batch.records[message + 1] as number) - (batch.records[message] as number);
-    batch.refused(message);
-    increment(control, reason, records);
-    increment(control, CONTROL.reinjectErrors, records);
+    batch.refuse(message, reason, records, control);
     const from = batch.records[message] as number;
     if (this.fates !== null) this.tell(this.fates, from, from + records, fateOf(reason), 0, this.fates.now());
   }

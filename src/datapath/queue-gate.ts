@@ -82,6 +82,8 @@ export class QueueGate {
     this.frameCost = roomFrameCost(limits.queuePackets);
     // A new room's bucket is as small as one can be, and full.
     if (control.get64(CONTROL.credit) === 0) control.set64(CONTROL.credit, limits.frameMax);
+    // The poller before may have been killed between waking the queue and its second look.
+    if (room && !this.stopped && framesInRoom(control) > 0) this.stop();
   }
 
   get stopped(): boolean {
@@ -164,9 +166,13 @@ export class QueueGate {
 
   private grant(room: Room, bytes: number, { used, outstanding }: Account): boolean {
     const { control } = this;
-    // A kill in between must leave the larger of the two on record.
-    if (bytes > control.get64(CONTROL.credit)) control.set64(CONTROL.credit, bytes);
-    if (!room.fill(bytes)) return false;
+    const credit = control.get64(CONTROL.credit);
+    // A kill in between must leave no less on record than may still come out, of the old grant and the new one.
+    control.set64(CONTROL.credit, bytes + used - control.get64(CONTROL.creditBase) + Math.max(0, outstanding));
+    if (!room.fill(bytes)) {
+      control.set64(CONTROL.credit, credit);
+      return false;
+    }
     // What came out since the account was read is of the old grant as far as that reaches, and counts against the new one beyond.
     const since = control.get64(CONTROL.heldCost) - used;
     control.set64(CONTROL.creditBase, used + Math.min(since, Math.max(0, outstanding)));

@@ -6,7 +6,11 @@
  */
 import { MARK_REFUSED, messageOf } from './batch';
 import { BATCH, BATCH_HOOKED, CONTROL, MESSAGE, VNET_HDR_BYTES } from './layout';
+import { GATE_STOPPED } from './queue-gate';
 import type { SharedWords } from './shared-memory';
+
+/** The counters of what is refused on the reinject path. */
+const REASONS: readonly number[] = [CONTROL.refusedToolong, CONTROL.refusedInvalid, CONTROL.refusedDown, CONTROL.refusedError];
 
 export interface RecoverParts {
   /** struct batch, mapped. */
@@ -20,6 +24,7 @@ export function recoverBatch({ log, control, ring }: RecoverParts): number {
   const underWay = log.get32(BATCH.count);
   if (underWay === 0) return 0;
   const done = underWay >= BATCH_HOOKED ? hookedProgress(log, underWay - BATCH_HOOKED) : progress(log, underWay);
+  countLastRefused(log, control);
   if (ring.consumerPosition() === log.get64(BATCH.start)) {
     ring.lease(BATCH.max);
     ring.commit(done.records);
@@ -42,6 +47,40 @@ interface Progress {
   bytes: number;
   dropped: number;
   injected: number;
+}
+
+/**
+ * A poller that was killed between waking the queue and counting that has left one stop more than there were wakes.
+ * `before` is an earlier reading of the same: what differs from it is a program at work, which counts right behind its change.
+ */
+export function countLostWake(control: SharedWords, before: QueueTurns): void {
+  const now = queueTurns(control);
+  if (now.stopped !== before.stopped || now.stops !== before.stops || now.wakes !== before.wakes) return;
+  const missing = now.stops - now.wakes - (now.stopped ? 1 : 0);
+  if (missing > 0) control.set64(CONTROL.wakesPoller, control.get64(CONTROL.wakesPoller) + missing);
+}
+
+/** How often the queue has stopped and woken, and which of the two it is now. */
+export interface QueueTurns {
+  stopped: boolean;
+  stops: number;
+  wakes: number;
+}
+
+export const queueTurns = (control: SharedWords): QueueTurns => ({
+  stopped: (control.get32(CONTROL.gate) & GATE_STOPPED) !== 0,
+  stops: control.get64(CONTROL.stops),
+  wakes: control.get64(CONTROL.wakesTx) + control.get64(CONTROL.wakesPoller),
+});
+
+/** The poller may have been killed between the mark of a refused message and its counters. */
+function countLastRefused(log: SharedWords, control: SharedWords): void {
+  const message = log.get64(BATCH.refusedMessage) - 1;
+  if (message < 0 || message >= BATCH.max || messageOf(log, message).mark !== MARK_REFUSED) return;
+  const reason = log.get64(BATCH.refusedReason);
+  if (!REASONS.includes(reason)) return;
+  control.set64(reason, log.get64(BATCH.refusedCount));
+  control.set64(CONTROL.reinjectErrors, log.get64(BATCH.refusedErrors));
 }
 
 function progress(log: SharedWords, count: number): Progress {

@@ -24,7 +24,7 @@ export async function resolve<C extends { parentURL?: string }>(name: string, co
   if (ours !== undefined) return { url: pathToFileURL(ours).href, shortCircuit: true };
   if (isBuiltin(name) || name.startsWith('data:')) return next(name, context);
   const importer = fileOf(context.parentURL);
-  if (importer !== null && !isProgram(importer)) checkRequest(fileOf(name) ?? withoutQuery(name), path.dirname(importer));
+  if (importer === null || !isProgram(importer)) checkRequest(pathOrName(name, context.parentURL), importer === null ? '/' : path.dirname(importer));
   const resolved = await next(name, context);
   const file = fileOf(resolved.url);
   if (file !== null && !isProgram(file)) checkFile(file);
@@ -40,4 +40,8 @@ export async function load<C>(url: string, context: C, next: (url: string, conte
   return { ...loaded, source: loaded.format === 'commonjs' ? null : source };
 }
 
-const withoutQuery = (name: string): string => name.replace(/[?#].*$/, '') || name;
+/** What a URL or a path leads to, or else the name of a package. */
+function pathOrName(name: string, parent: string | undefined): string {
+  if (!/^(\.{0,2}\/|\.{1,2}$|file:)/i.test(name)) return name;
+  return fileOf(URL.canParse(name, parent) ? new URL(name, parent).href : undefined) ?? name;
+}

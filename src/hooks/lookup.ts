@@ -18,45 +18,117 @@ export const OURS: Readonly<Record<string, string>> = {
 
 export const isProgram = (file: string): boolean => file.startsWith(PROGRAM);
 
+/** Endings that require() tries, where a name has none. */
+const ENDINGS = ['.js', '.json', '.node', '.ts', '.cts', '.mts'];
+
 /** Checks a path, and what it is a link to, if it is there. Node itself says what is missing. */
 function checkIfThere(file: string): fs.Stats | undefined {
-  // No ENOENT for a name below a file.
-  let stat: fs.Stats | undefined;
   try {
-    stat = fs.lstatSync(file, { throwIfNoEntry: false });
-  } catch {
-    return undefined;
+    fs.lstatSync(file);
+    return fs.lstatSync(trustedPath(file));
+  } catch (error) {
+    // ENOTDIR: a name below a file.
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw error;
   }
-  return stat && fs.lstatSync(trustedPath(file));
 }
 
 /** Checks the package.json of a directory and of each one above: they say how a file is read, and where names lead. */
 function checkScopes(directory: string): void {
+  for (const at of upwards(directory)) checkIfThere(path.join(at, 'package.json'));
+}
+
+function* upwards(directory: string): Generator<string> {
   for (let at = directory; ; at = path.dirname(at)) {
-    checkIfThere(path.join(at, 'package.json'));
+    yield at;
     if (path.dirname(at) === at) return;
   }
+}
+
+/** What a package.json says of where names lead. */
+interface Description {
+  name?: unknown;
+  main?: unknown;
+  exports?: unknown;
+  imports?: unknown;
+}
+
+/** The package.json of a directory, checked; null where there is none. What is no JSON, Node says itself. */
+function descriptionOf(directory: string): Description | null {
+  const file = path.join(directory, 'package.json');
+  if (!checkIfThere(file)?.isFile()) return null;
+  try {
+    return (JSON.parse(readTrusted(file).toString('utf8').replace(/^\uFEFF/, '')) ?? {}) as Description;
+  } catch (error) {
+    if (error instanceof SyntaxError) return {};
+    throw error;
+  }
+}
+
+/** All that a name may lead to by `exports` or `imports`, under whatever condition: `*` is what stands there in the name. */
+function* targetsOf(map: unknown, name: string): Generator<string> {
+  if (typeof map === 'string') yield map;
+  if (typeof map !== 'object' || map === null) return;
+  for (const [key, value] of Object.entries(map)) {
+    const [before = '', after] = key.split('*');
+    if (!/^[.#]/.test(key) || key === name) yield* targetsOf(value, name);
+    else if (after !== undefined && name.startsWith(before) && name.endsWith(after)) {
+      const middle = name.slice(before.length, name.length - after.length);
+      for (const target of targetsOf(value, name)) yield target.replaceAll('*', middle);
+    }
+  }
+}
+
+/** Checks a file, or what stands for a directory of that name. */
+function checkFileOrIndex(target: string): void {
+  if (checkIfThere(target)?.isDirectory()) for (const ending of ENDINGS) checkIfThere(path.join(target, `index${ending}`));
+  for (const ending of ENDINGS) checkIfThere(target + ending);
 }
 
 /** Checks what may be looked at for a file or directory that is asked for by its path. */
 function checkTarget(target: string): void {
   checkIfThere(path.dirname(target));
-  if (checkIfThere(target)?.isDirectory()) checkIfThere(path.join(target, 'package.json'));
+  checkFileOrIndex(target);
+  const main = descriptionOf(target)?.main;
+  if (typeof main === 'string') checkFileOrIndex(path.resolve(target, main));
 }
 
-/** Checks what Node looks at for `request`, made by a module in `directory`. Throws NotTrusted. */
-export function checkRequest(request: string, directory: string): void {
-  if (/^(\.{0,2}\/|\.{1,2}$)/.test(request)) return checkTarget(path.resolve(directory, request));
-  // A name of the package itself is found in its package.json, which was checked with the module.
-  if (request.startsWith('#')) return;
-  const [name] = /^(?:@[^/]+\/)?[^/]+/.exec(request) ?? [request];
-  for (let at = directory; ; at = path.dirname(at)) {
-    const packages = path.join(at, 'node_modules');
-    if (checkIfThere(packages) && checkIfThere(path.join(packages, name))) {
-      checkIfThere(path.join(packages, name, 'package.json'));
-      checkTarget(path.join(packages, request));
+/** Checks what a package's package.json makes of a name in it: `.`, `./part`. */
+function checkPackage(directory: string, name: string): void {
+  const { exports = null } = descriptionOf(directory) ?? {};
+  for (const target of targetsOf(exports, name)) checkFileOrIndex(path.join(directory, target));
+  checkTarget(path.join(directory, name));
+}
+
+/** Checks `#name`, or the name of the package that the asking module is in. */
+function checkOwnNames(request: string, packageName: string, directory: string): void {
+  for (const at of upwards(directory)) {
+    const description = descriptionOf(at);
+    if (description === null) continue;
+    if (description.name === packageName) checkPackage(at, `.${request.slice(packageName.length)}`);
+    if (request.startsWith('#')) {
+      for (const target of targetsOf(description.imports, request)) {
+        if (target.startsWith('./')) checkFileOrIndex(path.join(at, target));
+        else if (!target.startsWith('#')) checkRequest(target, at);
+      }
     }
-    if (path.dirname(at) === at) return;
+    return;
+  }
+}
+
+/**
+ * Checks what Node looks at for `request`, made by a module in `directory`: every place where it may look, and not only
+ * the one where it finds it. `more` are directories of packages besides those above. Throws NotTrusted.
+ */
+export function checkRequest(request: string, directory: string, more: readonly string[] = []): void {
+  if (/^(\.{0,2}\/|\.{1,2}$)/.test(request)) return checkTarget(path.resolve(directory, request));
+  const [name] = /^(?:@[^/]+\/)?[^/]+/.exec(request) ?? [request];
+  checkOwnNames(request, name, directory);
+  if (request.startsWith('#')) return;
+  for (const packages of [...[...upwards(directory)].map((at) => path.join(at, 'node_modules')), ...more]) {
+    if (checkIfThere(packages) && checkIfThere(path.join(packages, name))) checkPackage(path.join(packages, name), `.${request.slice(name.length)}`);
+    // A file beside packages: require('part') finds node_modules/part.js.
+    else checkFileOrIndex(path.join(packages, request));
   }
 }
 

@@ -13,6 +13,8 @@ import { checkFile, checkRequest, compilerFile, isProgram, OURS, readModule } fr
 interface Internals {
   _resolveFilename(request: string, parent: { filename?: string | null } | null | undefined, ...rest: unknown[]): string;
   _extensions: Record<string, (module: CompilingModule, file: string) => void>;
+  /** Where packages are looked for last: ~/.node_modules, and what NODE_PATH says. */
+  globalPaths: readonly string[];
 }
 
 interface CompilingModule {
@@ -44,7 +46,7 @@ function guardRequests(): void {
     if (file !== undefined) return file;
     const from = parent?.filename;
     if (isBuiltin(request) || typeof from !== 'string') return original(request, parent, ...rest);
-    if (!isOurs(from)) checkRequest(request, path.dirname(from));
+    if (!isOurs(from)) checkRequest(request, path.dirname(from), node.globalPaths);
     const found = original(request, parent, ...rest);
     if (isOurs(from)) ours.add(found);
     return found;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** GET /metrics, for as long as the interfaces of this process are there. It runs in the main thread, the loop in another. */
 import * as http from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 
 import { Connections } from '../connections';
 import { VnetError } from '../errors';
@@ -29,7 +29,14 @@ export class MetricsServer implements Disposable {
     // Node's own time-outs are looked at every 30 s, and a slow reader meets none of them.
     const server = http.createServer({ requestTimeout: 0, headersTimeout: 0, maxHeaderSize: HEADER_BYTES_MAX });
     const connections = new Connections(CONNECTIONS_MAX, deadlineMs);
-    const handle = (request: http.IncomingMessage, response: http.ServerResponse): void => void answer(request, response, address, contentType, source);
+    const asked = new WeakSet<Socket>();
+    const handle = (request: http.IncomingMessage, response: http.ServerResponse): void => {
+      const { socket } = request;
+      // Node hands over every request of a piece of 64 KiB, more than a thousand: reading them all would keep others waiting.
+      if (asked.has(socket)) return void socket.pause();
+      asked.add(socket);
+      void answer(request, response, address, contentType, source);
+    };
     server.on('connection', (socket) => connections.add(socket)).on('request', handle).on('checkContinue', handle);
     server.unref();
     await new Promise<void>((resolve, reject) => {

@@ -8,7 +8,7 @@ const SPARE = 12;
 export class SpareDescriptors implements Disposable {
   private readonly fds: number[] = [];
 
-  /** Throws where there are not so many: then nothing is begun. */
+  /** Throws if there are fewer: then nothing is begun. */
   constructor() {
     try {
       while (this.fds.length < SPARE) this.fds.push(fs.openSync('/dev/null', 'r'));

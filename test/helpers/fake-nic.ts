@@ -44,7 +44,7 @@ export class FakeNic {
   readonly reader: RingReader;
   readonly control: SharedWords;
   readonly batchWords: SharedWords;
-  readonly gate: QueueGate;
+  gate: QueueGate;
   readonly budget: number;
   /** What the socket took, in order. */
   readonly sent: string[] = [];
@@ -56,6 +56,8 @@ export class FakeNic {
   answers: Answer[] = [];
   calls = 0;
   poller: Poller;
+  /** A gate of another poller, as after a crash. */
+  readonly newGate: () => QueueGate;
   private readonly batchMemory = new ArrayBuffer(BATCH.messages + BATCH.max * BATCH.messageBytes);
   private readonly iovecMemory: ArrayBuffer;
   private readonly headerMemory: ArrayBuffer;
@@ -78,7 +80,8 @@ export class FakeNic {
     this.cut = cut;
     this.farEnd = farEnd ?? null;
     const all = { ringBytes, frameMax: roomFrameMax(64 << 10), queuePackets: 0, lowWatermarkBytes: ringBytes / 2, lowWatermarkPackets: Infinity, ...limits };
-    this.gate = new QueueGate(this.control, this.reader, all, room ?? null);
+    this.newGate = () => (this.gate = new QueueGate(this.control, this.reader, all, room ?? null));
+    this.gate = this.newGate();
     this.poller = this.newPoller();
   }
 

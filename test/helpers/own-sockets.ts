@@ -138,15 +138,17 @@ export async function ownTcp(netns: string, address: string, bytes: number, opti
   if (options.segment !== undefined) [listening, connecting].forEach((fd) => native.setOption(fd, native.SOL_TCP, TCP_MAXSEG, options.segment as number));
   native.bind(listening, native.socketAddress(address, port));
   const server = net.createServer();
+  const sockets: net.Socket[] = [];
+  server.on('connection', (socket) => sockets.push(socket));
   const received = receiveFrom(server);
   received.catch(() => {}); // whoever awaits it hears; if sending has failed before, nobody does
   server.listen({ fd: listening }); // listens before it returns: the descriptor is bound already
   native.connect(connecting, native.socketAddress(address, port));
   const socket = new net.Socket({ fd: connecting, readable: true, writable: true });
+  sockets.push(socket);
   const late = (): void => {
     const error = new Error(`TCP to ${address} has not moved ${bytes} bytes in ${options.ms} ms`);
-    socket.destroy(error);
-    server.emit('error', error);
+    sockets.forEach((each) => each.destroy(error));
     server.close();
   };
   const timer = options.ms === undefined ? undefined : setTimeout(late, options.ms);

@@ -4,7 +4,6 @@
  * npm install is slow, so a test file does it once.
  */
 import * as fs from 'node:fs';
-import * as os from 'node:os';
 import * as path from 'node:path';
 
 import type { Test } from 'tap';
@@ -41,7 +40,7 @@ function bytesOf(directory: string): number {
 /** `npm pack`, and `npm i -g` of vnet-bpf and libbpf-ts into an empty prefix; all of it is removed when the test ends. */
 export function installTarball(t: Test): InstalledTarball {
   // Not below /run: a machine of its own has another one.
-  const prefix = fs.mkdtempSync(path.join(os.tmpdir(), 'vnet-bpf-prefix-'));
+  const prefix = fs.mkdtempSync('/srv/vnet-bpf-prefix-');
   t.teardown(() => fs.rmSync(prefix, { recursive: true, force: true }));
   for (const [program, args] of packCommands(prefix)) npm(ROOT, program, ...args);
   const tarballs = fs.readdirSync(prefix).filter((name) => name.endsWith('.tgz')).map((name) => `./${name}`);

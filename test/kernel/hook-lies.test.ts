@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
  * Frames whose headers and virtio_net_hdr lie, sent as anybody with CAP_NET_RAW can, through a hook that decides over
- * traffic: its thread lives, and nothing forbidden is received.
+ * traffic: its thread lives, and nothing forbidden is received: N2 of docs/SECURITY.md.
  */
 import t from 'tap';
 
@@ -61,7 +61,7 @@ function lies(port: Port): [string, Buffer, Buffer][] {
 }
 
 for (const superpackets of ['segmented', 'whole']) {
-  t.test(`a hook that sees superpackets ${superpackets}`, { skip: cannotRun }, async (t) => {
+  t.test(`N2: a hook that sees superpackets ${superpackets}`, { skip: cannotRun }, async (t) => {
     const nic = attachedIn(t, quietNetns(t), ['--hook', hookFile(t, 'firewall.mjs', source(superpackets)), '--on-hook-error', 'drop']);
     const sender = RawSocket.open(t, nic.netns, nic.iface, { vnetHeader: true });
     const receiver = RawSocket.open(t, nic.netns, nic.iface);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Names that would command a terminal, or forge lines of a list or a log: every command shows them escaped. */
+/** Names that would command a terminal, or forge lines of a list or a log: every command shows them escaped: S1 of docs/SECURITY.md. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
@@ -19,7 +19,7 @@ const ESCAPED_IFACE = 'v\\x1b[7m\\x9b';
 // eslint-disable-next-line no-control-regex
 const OBEYED = /[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/;
 
-t.test('list, stats, log, doctor, errors: nothing that a terminal obeys, no line too many', { skip: cannotRun }, async (t) => {
+t.test('S1: list, stats, log, doctor, errors: nothing that a terminal obeys, no line too many', { skip: cannotRun }, async (t) => {
   if (run('ip', ['netns', 'add', NETNS]).status !== 0) throw new Error('ip takes no such name');
   t.teardown(() => run('ip', ['netns', 'del', NETNS]));
   const where = [IFACE, '--netns', NETNS];

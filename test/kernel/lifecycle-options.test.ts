@@ -43,6 +43,7 @@ const STATS = {
 const LIST = {
   interface: 'string',
   netns: 'string',
+  netnsGone: 'boolean',
   ifindex: 'integer',
   backend: 'string',
   attach: 'string',
@@ -56,6 +57,8 @@ const LIST = {
   whenFull: 'string',
   addresses: ['string', 'string'],
   hook: 'null',
+  onHookError: 'null',
+  hookDown: 'null',
   metrics: 'null',
 };
 

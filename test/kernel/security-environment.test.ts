@@ -66,6 +66,7 @@ t.test('R4: a daemon is steered by no variable of Node, the linker, OpenSSL or a
   const steering = {
     NODE_OPTIONS: `--require ${preloaded}`, NODE_PATH: directory, NODE_V8_COVERAGE: path.join(directory, 'coverage'), NODE_EXTRA_CA_CERTS: preloaded, NODE_DEBUG: 'fs', NODE_REDIRECT_WARNINGS: preloaded,
     TS_NODE_COMPILER: preloaded, LD_LIBRARY_PATH: directory, LD_BIND_NOW: '1', OPENSSL_CONF: '/dev/null', BASH_ENV: preloaded, ENV: preloaded, GLIBC_TUNABLES: 'glibc.malloc.check=0', TC_LIB_DIR: directory,
+    HOSTALIASES: preloaded, LOCALDOMAIN: 'example', RES_OPTIONS: 'debug', TZDIR: directory, CTLOG_FILE: preloaded,
   };
   const netns = quietNetns(t);
   const variables = Object.entries({ ...steering, CHAOS_SEED: '7' }).map(([name, value]) => `${name}=${value}`);
@@ -95,6 +96,16 @@ t.test('R4: neither is what cleans up behind a run', { skip: cannotRun }, async 
   child.kill('SIGKILL');
   t.ok(await eventually(() => isGone(output.trim())), 'nothing is left');
   t.same(trap.sprung(), []);
+});
+
+t.test('no file is read that LC_ALL or LANG names', { skip: cannotRun }, async (t) => {
+  const directory = hookDirectory(t);
+  fs.writeFileSync(path.join(directory, 'x.json'), '{"Unknown argument: %s":{"one":"translated %s","other":"translated"}}');
+  const { LC_ALL: _, LC_MESSAGES: __, ...env } = ENV;
+  for (const name of ['LC_ALL', 'LANG']) {
+    const { stderr } = run(ENV_PROGRAM, [...VNET_BPF, 'list', '--none'], { env: { ...env, PATH: USUAL_PATH, [name]: path.join(directory, 'x') } });
+    t.match(stderr, /^vnet-bpf: command line: Unknown argument: none\n/, name);
+  }
 });
 
 t.test("R7: the command of a run has its user's environment, and is found in his PATH", { skip: cannotRun }, async (t) => {

@@ -87,8 +87,9 @@ t.test('W2, W3: --install follows no links of others, and overwrites nothing tha
 
 t.test('W4: a rule in sudoers for what Wireshark asks does not allow --install', { skip: cannotRun }, async (t) => {
   const mine = hookDirectory(t);
-  for (const args of [['--extcap-interfaces'], ['--extcap-interface', 'x'], ['--extcap-interface=x', '--extcap-config'], ['--capture', '--fifo', 'x'], ['--extcap-version=4.2'], ['--extcap-capture-filter', 'x']]) {
-    t.match(cli(['extcap', ...args, '--install', mine]), { status: 2, stderr: /--install: goes with no option of Wireshark/ }, args.join(' '));
+  for (const args of [['--extcap-interfaces'], ['--extcap-interface', 'x'], ['--extcap-interface=x', '--extcap-config'], ['--capture', '--fifo', 'x'], ['--extcap-version=4.2'], ['--extcap-capture-filter', 'x'], ['--extcap-interfaces=false'], ['--extcap-dlts', 'false'], ['--capture', 'false'], ['--snaplen', '100'], ['--debug']]) {
+    t.match(cli(['extcap', ...args, '--install', mine]), { status: 2, stderr: /--install: goes with no other option/ }, args.join(' '));
+    t.match(cli(['extcap', `--install=${mine}`, ...args]), { status: 2, stderr: /--install: goes with no other option/ }, args.join(' '));
   }
   t.same(fs.readdirSync(mine), []);
 });

@@ -51,6 +51,18 @@ interface Case {
   says: RegExp | null;
 }
 
+/** Lays out a good module, and root's link to it that leads through a directory of somebody else, who could turn it. */
+function turnable(tree: Tree, link: string): void {
+  const ending = path.extname(link);
+  tree.write(`good/m${ending}`, ending === '.mjs' ? tree.trap.module : tree.trap.commonJs);
+  fs.mkdirSync(tree.at('theirs'), { recursive: true });
+  fs.symlinkSync(tree.at(`good/m${ending}`), tree.at(`theirs/l${ending}`));
+  tree.give(`theirs/l${ending}`);
+  tree.give('theirs');
+  fs.mkdirSync(path.dirname(tree.at(link)), { recursive: true });
+  fs.symlinkSync(tree.at(`theirs/l${ending}`), tree.at(link));
+}
+
 const FOREIGN = 'does not belong to root';
 const WRITABLE = 'can be written by others than root';
 
@@ -109,6 +121,26 @@ const CASES: readonly (Case & { sentence: string })[] = [
     sentence: 'H4', name: "root's own links", says: null,
     make: (tree) => { tree.write('good/h.mjs', PASS); fs.symlinkSync('good', tree.at('l')); fs.symlinkSync(tree.at('l/h.mjs'), tree.at('link.mjs')); return 'link.mjs'; },
   },
+  ...([
+    ['helper.js', `require('./helper');`, 'an ending that is left out'],
+    ['helper.ts', `require('./helper');`, 'an ending that is left out, of TypeScript'],
+    ['part/index.js', `require('./part');`, 'the index of a directory'],
+    ['node_modules/single.js', `require('single');`, 'a module that is no package'],
+    ['node_modules/dep/a.js', `require('dep');`, "a package's main", '{"main":"./a"}'],
+    ['node_modules/dep/a.js', `require('dep/part/x');`, "a package's exports", '{"exports":{"./part/*":{"import":"./b.js","default":["./*.js","./a.js"]}}}'],
+    ['helper.mjs', `import 'data:text/javascript,import "file://HERE/helper.mjs"';`, 'an import in a data: URL'],
+    ['helper.mjs', `import './hel%70er.mjs';`, 'a name with a percent sign'],
+    ['node_modules/dep/a.mjs', `import 'dep';`, "a package's exports, imported", '{"exports":"./a.mjs"}'],
+  ] as const).map(([link, asks, what, description]) => ({
+    sentence: 'H4', name: `a helper behind such a link: ${what}`, says: new RegExp(`theirs ${FOREIGN}`),
+    make: (tree: Tree): string => {
+      turnable(tree, link);
+      if (description) tree.write('node_modules/dep/package.json', description);
+      const hook = asks.startsWith('import') ? 'h.mjs' : 'h.ts';
+      tree.write(hook, `${asks.replace('HERE', tree.root)} ${hook === 'h.mjs' ? PASS : `module.exports = () => 'pass';`}`);
+      return hook;
+    },
+  })),
   ...(['ts', 'mjs', 'cjs', 'js', 'json'] as const).map((ending) => ({
     sentence: 'H5', name: `a helper file that others can write: .${ending}`, says: new RegExp(`helper\\.${ending} ${WRITABLE}`),
     make: (tree: Tree): string => {
@@ -178,6 +210,18 @@ const CASES: readonly (Case & { sentence: string })[] = [
       tree.give('up/package.json');
       tree.write(`up/d/${hook}`, PASS);
       return `up/d/${hook}`;
+    },
+  })),
+  ...(['h.ts', 'h.mjs', 'h.cjs'] as const).map((hook) => ({
+    sentence: 'H6', name: `a package of somebody else that imports of ${hook}'s own package.json lead to`, says: /dep does not belong/,
+    make: (tree: Tree): string => {
+      tree.write('package.json', '{"imports":{"#x/*":{"node":"dep/*"}}}');
+      tree.write('node_modules/dep/package.json', '{"name":"dep"}');
+      tree.write('node_modules/dep/part/package.json', '{"main":"../../../mine.cjs"}');
+      tree.write('mine.cjs', tree.trap.commonJs);
+      tree.give('node_modules/dep');
+      tree.write(hook, hook === 'h.cjs' ? `require('#x/part'); module.exports = () => 'pass';` : `import '#x/part${hook === 'h.mjs' ? '/../../../mine.cjs' : ''}'; ${PASS}`);
+      return hook;
     },
   })),
   {
@@ -253,6 +297,22 @@ t.test('R6: the compiler comes from the installation, whatever directory one is 
     t.equal(status, 0, stderr);
     t.same(trap.sprung(), [], `nothing of somebody else's has run, with ${Object.keys(more).length} variables`);
   }
+});
+
+t.test('H6: nor a package of somebody else in ~/.node_modules', { skip: cannotRun }, async (t) => {
+  const directory = hookDirectory(t);
+  const trap = new Trap(directory);
+  const home = path.join(directory, 'home');
+  fs.mkdirSync(path.join(home, '.node_modules', 'dep'), { recursive: true });
+  fs.writeFileSync(path.join(directory, 'mine.js'), trap.commonJs);
+  fs.writeFileSync(path.join(home, '.node_modules', 'dep', 'package.json'), '{"main":"../../../mine.js"}');
+  fs.chownSync(home, SOMEBODY, SOMEBODY);
+  const hook = path.join(directory, 'h.cjs');
+  fs.writeFileSync(hook, `require('dep'); module.exports = () => 'pass';`);
+  const [program, ...plain] = PLAIN;
+  const { status, stderr } = run(program, [...plain, 'run', '--hook', hook, '--stats', '/dev/null', '--', '/bin/true'], { env: { ...process.env, HOME: home } });
+  t.match({ status, stderr }, { status: 1, stderr: /home does not belong to root/ });
+  t.same(trap.sprung(), []);
 });
 
 t.test('H1: a hook has the rights of root', { skip: cannotRun }, async (t) => {

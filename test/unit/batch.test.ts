@@ -5,7 +5,8 @@ import t from 'tap';
 
 import { Batch, iovecBytes, MARK_REFUSED } from '../../src/datapath/batch';
 import { CONTROL_BYTES } from '../../src/datapath/gro';
-import { BATCH } from '../../src/datapath/layout';
+import { BATCH, CONTROL as COUNTERS } from '../../src/datapath/layout';
+import { SharedWords } from '../../src/datapath/shared-memory';
 
 const ADDRESS = 0x7fff_1234_5000;
 const IOVECS = 0x7ffe_8765_4000;
@@ -61,6 +62,9 @@ t.test('a message of several records has an iovec for each piece, and the log kn
   t.same([32, 40].map((at) => message(2).getBigUint64(at, true)), [0n, 0n], 'the next has none');
 });
 
+const counters = new SharedWords(new SharedArrayBuffer(COUNTERS.size), 0, COUNTERS.size);
+const refuse = (batch: Batch, index: number): void => batch.refuse(index, COUNTERS.refusedInvalid, 1, counters);
+
 t.test('a message of one record is the same whatever the batch before had there', async (t) => {
   const one = made(3);
   const other = made(3);
@@ -77,7 +81,7 @@ t.test('a message of one record is the same whatever the batch before had there'
         for (const piece of [52, 100, 50]) batch.append(0x2000, piece);
         batch.addRecord(0x3000, 60);
       }
-      if (before === 'refused ones') for (let i = 0; i < 3; i++) batch.refused(i);
+      if (before === 'refused ones') for (let i = 0; i < 3; i++) refuse(batch, i);
       if (before === 'frames that a hook has judged') {
         batch.clear();
         for (let i = 0; i < 3; i++) {
@@ -104,7 +108,7 @@ t.test('a mark goes with the next batch', async (t) => {
     batch.add(1, 0, 0);
     batch.append(0x1000, 60);
     t.equal(message(0).getUint32(56, true), 0);
-    batch.refused(0);
+    refuse(batch, 0);
     t.equal(message(0).getUint32(56, true), MARK_REFUSED);
   }
 });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Capture files that are damaged, or were made to do harm, through the parsers and as far as replay's sender. */
+/** Capture files that are damaged, or were made to do harm, through the parsers and as far as replay's sender: C1 of docs/SECURITY.md. */
 import { spawnSync } from 'node:child_process';
 
 import t from 'tap';
@@ -98,7 +98,7 @@ async function replayed(file: Buffer, piece: number): Promise<{ sent: { bytes: B
   }
 }
 
-t.test('10,000 mutated capture files', async (t) => {
+t.test('C1: 10,000 mutated capture files', async (t) => {
   const random = Random.announced(t);
   const wrong: string[] = [];
   const counts = { whole: 0, refused: 0, frames: 0 };
@@ -120,7 +120,7 @@ t.test('10,000 mutated capture files', async (t) => {
   t.ok(process.memoryUsage.rss() - before < 300e6, 'memory is bounded');
 });
 
-t.test('sizes that lie', async (t) => {
+t.test('C1: sizes that lie', async (t) => {
   const blocks = new Blocks(true);
   const start = Buffer.concat([blocks.section(), blocks.interface(1)]);
   const large = padded(Buffer.alloc(FrameSender.MAX_BYTES + 1));
@@ -133,7 +133,7 @@ t.test('sizes that lie', async (t) => {
   t.match(await replayed(Buffer.concat([start, comments]), 1 << 20), { error: { code: 'STATE', message: /more than 64 comments/ } });
 });
 
-t.test('a large block in small pieces is not copied once for each', async (t) => {
+t.test('C1: a large block in small pieces is not copied once for each', async (t) => {
   const blocks = new Blocks(true);
   const file = Buffer.concat([blocks.section(), blocks.interface(1), blocks.block(0x0bad, Buffer.alloc(48 << 20)), blocks.packet(0, 0, padded(frame(60)))]);
   const begin = process.cpuUsage();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** GET /metrics whatever happens: a reading that fails, clients that talk nonsense, say nothing or do not listen, a port in use. */
+/** GET /metrics whatever happens: a reading that fails, clients that talk nonsense, say nothing or do not listen, a port in use. M1 and M2 of docs/SECURITY.md. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import * as http from 'node:http';
@@ -53,7 +53,7 @@ t.test('nonsense ends a connection, not the server', async (t) => {
   t.match(await get(server.url), { status: 200 });
 });
 
-t.test('only what a scraper of this server asks is answered', async (t) => {
+t.test('M1: only what a scraper of this server asks is answered', async (t) => {
   let read = 0;
   using server = await MetricsServer.listen(HERE, 'text/plain', () => `a ${++read}\n`);
   const { host } = new URL(server.url);
@@ -75,6 +75,7 @@ t.test('only what a scraper of this server asks is answered', async (t) => {
   t.equal(read, 0, 'nothing was read for any of them');
   const twice = `GET /metrics HTTP/1.1\r\nHost: ${host}\r\n\r\n`.repeat(2);
   t.match(await say(server.url, twice), /^HTTP\/1\.1 200 .*\r\n(?:.*\r\n)*connection: close\r\n(?:(?!HTTP\/)[^])*a 1\n(?:(?!HTTP\/)[^])*$/i, 'one request a connection');
+  t.equal(read, 1, 'and nothing is read for the second');
   t.match(await say(server.url, 'GET /metrics HTTP/1.0\r\n\r\n'), 'HTTP/1.1 200 ', 'old clients name no host');
   t.match(await say(server.url, `HEAD /metrics HTTP/1.1\r\nHost: ${host}\r\n\r\n`), /^HTTP\/1\.1 200 [^]*\r\n\r\n$/, 'HEAD has no body');
 });
@@ -89,7 +90,7 @@ Promise.all(Array.from({ length: 500 }, socket)).then(() => console.log('there')
 process.stdin.resume().on('end', () => process.exit());
 `;
 
-t.test('idle and slow connections, however many, neither stay nor keep a scrape waiting', async (t) => {
+t.test('M2: idle and slow connections, however many, neither stay nor keep a scrape waiting', async (t) => {
   const DEADLINE_MS = 700;
   let repeat = 1 << 22; // more than the kernel keeps for somebody who does not read
   using server = await MetricsServer.listen(HERE, 'text/plain', () => 'a 1\n'.repeat(repeat), { deadlineMs: DEADLINE_MS });
@@ -128,6 +129,28 @@ t.test('idle and slow connections, however many, neither stay nor keep a scrape 
     await once(crowd, 'close');
   }
   await quick('and afterwards');
+});
+
+t.test('M2: connections that ask without end and do not read take a bounded amount of memory', async (t) => {
+  let read = 0;
+  using server = await MetricsServer.listen(HERE, 'text/plain', async () => `a ${++read}\n`.repeat(10_000), { deadlineMs: 2000 });
+  const { hostname, port, host } = new URL(server.url);
+  const before = process.memoryUsage.rss();
+  const asks = `
+const asks = Buffer.from(${JSON.stringify(`GET /metrics HTTP/1.1\r\nHost: ${host}\r\n\r\n`)}.repeat(1400));
+for (let i = 0; i < 8; i++) {
+  const socket = require('node:net').connect(${port}, '${hostname}').on('error', () => undefined).pause();
+  const ask = () => { while (socket.writable && socket.write(asks)); };
+  socket.on('connect', ask).on('drain', ask);
+}
+setTimeout(() => process.exit(), 1500);
+`;
+  const crowd = spawn(process.execPath, ['-e', asks], { stdio: 'inherit' });
+  t.teardown(() => crowd.kill());
+  await once(crowd, 'close');
+  t.ok(read <= 8, `${read} of them are answered, one a connection`);
+  const grown = process.memoryUsage.rss() - before;
+  t.ok(grown < 300e6, `${(grown / 1e6).toFixed()} MB`);
 });
 
 t.test('it ends with what is open, twice if need be', async (t) => {

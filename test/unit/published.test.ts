@@ -13,7 +13,7 @@ const lock = read('package-lock.json') as Lock;
 const own = read('package.json');
 
 /** Besides those for one kind of machine. A new one has to be worth it: each is somebody else's code, run as root. */
-const PACKAGES_MAX = 22;
+const PACKAGES_MAX = 3;
 
 t.test('no more packages than it needs', async (t) => {
   const names = productionOf(lock).slice(1).filter(([, { optional }]) => !optional).map(([place]) => place.replace('node_modules/', ''));

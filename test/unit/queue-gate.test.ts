@@ -180,6 +180,28 @@ t.test('a copy that comes while the queue is being woken stops it again', async 
   t.notOk(nic.gate.stopped, 'until it is out');
 });
 
+t.test('whoever takes over a queue that runs, with a frame in the room, stops it', async (t) => {
+  const nic = new FakeNic({ ringBytes: 1 << 20, room: OPEN });
+  arrive(nic); // a copy; the poller was killed between waking the queue and its second look
+  nic.newGate();
+  t.same({ stopped: nic.gate.stopped, stops: nic.counter('stops') }, { stopped: true, stops: 1 });
+});
+
+t.test('a kill while a grant is made leaves no less on record than may come out', async (t) => {
+  const killed = (): never => {
+    throw new Error('killed');
+  };
+  const nic = new FakeNic({ ringBytes: 1 << 20, room: { ...OPEN, fill: killed } });
+  nic.control.set64(CONTROL.credit, 50_000);
+  nic.control.set64(CONTROL.creditBase, 1_000);
+  nic.control.set64(CONTROL.heldCost, 31_000); // 20,000 are left, and what a frame costs
+  sendToRoom(nic);
+  arrive(nic);
+  t.throws(() => nic.poller.poll(), { message: 'killed' });
+  const left = nic.counter('credit') - (nic.counter('heldCost') - nic.counter('creditBase'));
+  t.ok(left >= FRAME_MAX + 20_000, `${left} bytes`);
+});
+
 t.test('a grant never lets out more than the ring has place for', async (t) => {
   const sizes = [256 << 10, 1 << 20, 8 << 20, 256 << 20].map((ringBytes) => ({ ringBytes, frameMax: FRAME_MAX }));
   for (const queue of [...sizes, { ringBytes: 4 << 20, frameMax: roomFrameMax(256 << 10) }]) {

@@ -3,8 +3,10 @@
 import { RingReader } from 'libbpf-ts';
 import t from 'tap';
 
-import { BATCH } from '../../src/datapath/layout';
-import { recoverBatch } from '../../src/datapath/recover';
+import { BATCH, CONTROL } from '../../src/datapath/layout';
+import { GATE_STOPPED } from '../../src/datapath/queue-gate';
+import { countLostWake, queueTurns, recoverBatch } from '../../src/datapath/recover';
+import { SharedWords } from '../../src/datapath/shared-memory';
 import { errnoOf } from '../../src/native/libc';
 import { FakeNic, type Answer } from '../helpers/fake-nic';
 
@@ -73,4 +75,48 @@ t.test('killed after the ring was told, before the counters were', async (t) => 
   t.equal(nic.counter('rxPackets'), 6);
   t.equal(nic.newPoller(ring).poll(), 0, 'nothing is sent again');
   t.same(nic.sent, put);
+});
+
+const REFUSE_COUNTS: readonly number[] = [CONTROL.refusedInvalid, CONTROL.reinjectErrors];
+
+t.test('killed while it refused a frame: it is counted once, wherever that was cut off', async (t) => {
+  // Each store of refuse() in turn is the last: of the log, the mark, the two counters.
+  for (let stores = 0; stores <= 6; stores++) {
+    const { nic, put } = killedAfter([1, EINVAL]);
+    let left = stores;
+    const { set64 } = SharedWords.prototype;
+    SharedWords.prototype.set64 = function (this: SharedWords, offset, value) {
+      const refusing = this === nic.control ? REFUSE_COUNTS.includes(offset) : offset >= BATCH.refusedMessage && offset <= BATCH.refusedErrors;
+      if (refusing && left-- === 0) throw new Error('killed');
+      set64.call(this, offset, value);
+    };
+    if (stores < 6) t.throws(() => nic.poller.poll(), KILLED);
+    else nic.poller.poll();
+    SharedWords.prototype.set64 = set64;
+    const ring = new RingReader(nic.ring);
+    recoverBatch({ log: nic.batchWords, control: nic.control, ring });
+    nic.answers = [EINVAL];
+    const refusedBefore = nic.counter('refusedInvalid');
+    nic.newPoller(ring).poll();
+    t.equal(nic.counter('rxPackets') + nic.counter('refusedInvalid'), 6, `after ${stores} stores: ${refusedBefore} refused by then, all accounted for`);
+    t.equal(nic.counter('refusedInvalid'), nic.counter('reinjectErrors'));
+    t.equal(nic.sent.length, put.length - nic.counter('refusedInvalid'), 'each of the others once');
+  }
+});
+
+t.test('a poller killed between waking the queue and counting it', async (t) => {
+  const { nic } = killedAfter([]);
+  const { control } = nic;
+  control.set64(CONTROL.stops, 5);
+  control.set64(CONTROL.wakesTx, 1);
+  control.set64(CONTROL.wakesPoller, 3);
+  countLostWake(control, queueTurns(control));
+  t.equal(nic.counter('wakesPoller'), 4, 'one is missing');
+  control.set32(CONTROL.gate, GATE_STOPPED);
+  control.set64(CONTROL.stops, 6);
+  countLostWake(control, queueTurns(control));
+  t.equal(nic.counter('wakesPoller'), 4, 'a queue that is stopped is woken later');
+  control.set32(CONTROL.gate, 0);
+  countLostWake(control, { stopped: false, stops: 5, wakes: 5 });
+  t.equal(nic.counter('wakesPoller'), 4, 'a program is at work: it counts by itself');
 });

@@ -13,6 +13,9 @@ t.setTimeout(300_000 * SLOW);
 
 /** What the reader has: the command in the PATH, the package where Node finds it, and a home. */
 const PREPARE = `
+# A checkout below /root would be hidden, one below /tmp is not trusted.
+mount --bind "$ROOT" /mnt
+MAIN=/mnt/\${MAIN#"$ROOT/"} ROOT=/mnt
 mount -t tmpfs -o mode=0700 tmpfs /root
 mkdir -p /root/bin /root/nic/node_modules
 printf '#!/bin/sh\\nexec "%s" "%s" "$@"\\n' "$NODE" "$MAIN" >/root/bin/vnet-bpf

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * The thread of a hook dies in every way under load. With --on-hook-error drop nothing passes unjudged: what was sent
+ * The thread of a hook dies in every way under load. With --on-hook-error drop nothing passes unjudged (N2 of docs/SECURITY.md): what was sent
  * meanwhile waits, and is judged by the next thread. With pass the log says that frames pass.
  */
 import * as fs from 'node:fs';
@@ -31,7 +31,7 @@ async function load(traffic: FirewallTraffic, ms = LOAD_MS): Promise<void> {
   }
 }
 
-t.test('with --on-hook-error drop', { skip: cannotRun }, async (t) => {
+t.test('N2: with --on-hook-error drop', { skip: cannotRun }, async (t) => {
   const hook = hookFile(t, 'firewall.mjs', FIREWALL);
   const nic = attachedIn(t, quietNetns(t), ['--hook', hook, '--on-hook-error', 'drop']);
   const traffic = new FirewallTraffic(t, nic);
@@ -63,7 +63,7 @@ t.test('with --on-hook-error drop', { skip: cannotRun }, async (t) => {
   t.match(cliOk(['stats', nic.iface, '--netns', nic.netns, '--check']), 'balanced');
 });
 
-t.test('a hook whose file cannot be loaded any more', { skip: cannotRun }, async (t) => {
+t.test('N2: a hook whose file cannot be loaded any more', { skip: cannotRun }, async (t) => {
   const hook = hookFile(t, 'firewall.mjs', FIREWALL);
   const nic = attachedIn(t, quietNetns(t), ['--hook', hook, '--on-hook-error', 'drop', '--ring-size', '256K']);
   const where = [nic.iface, '--netns', nic.netns];
@@ -101,7 +101,7 @@ t.test('with pass the log says that frames pass unjudged', { skip: cannotRun }, 
   t.ok(await eventually(() => traffic.take() === PROBE && traffic.forbidden > 0));
 });
 
-t.test('the controller is killed', { skip: cannotRun }, async (t) => {
+t.test('N2: the controller is killed', { skip: cannotRun }, async (t) => {
   const hook = hookFile(t, 'firewall.mjs', FIREWALL);
   const nic = attachedIn(t, quietNetns(t), ['--hook', hook, '--on-hook-error', 'drop']);
   const again = ['attach', nic.iface, '--netns', nic.netns, '--daemon'];
