@@ -15,6 +15,13 @@ export const namespaces = (): string[] => ok('ip', ['netns', 'list']).split('\n'
 export const isGone = (netns: string): boolean =>
   netns !== '' && !namespaces().includes(netns) && run('grep', ['-rls', `"${netns}"`, '/run/vnet-bpf', '--include=state.json']).stdout === '';
 
+/** Asserts that every namespace of a run that has come since `before` goes: ours, and those of tests beside this one. */
+export async function runsGo(t: Test, before: readonly string[]): Promise<void> {
+  const came = namespaces().filter((name) => name.startsWith('vnet-run-') && !before.includes(name));
+  await eventually(() => !namespaces().some((name) => came.includes(name)), 60_000);
+  t.same(namespaces().filter((name) => came.includes(name)), [], 'no namespace is left');
+}
+
 export interface StartedRun {
   child: ChildProcess;
   netns: string;

@@ -10,7 +10,7 @@ import { attachedIn, cannotRun, MAIN, SLOW } from '../helpers/cli';
 import { controllerPid, eventually } from '../helpers/controller';
 import { hookDirectory } from '../helpers/hook-file';
 import { quietNetns, run } from '../helpers/netns';
-import { isGone, namespaces } from '../helpers/run-command';
+import { isGone, namespaces, runsGo } from '../helpers/run-command';
 import { PLAIN, Trap } from '../helpers/trap';
 
 t.setTimeout(300_000 * SLOW);
@@ -41,7 +41,7 @@ t.test('R3: no program is taken from the current directory or from PATH', { skip
     t.equal(product('detach', 'vnet0', '--netns', netns).status, 0);
     t.same(trap.sprung(), [], 'none of theirs has run');
   }
-  t.ok(await eventually(() => namespaces().filter((name) => name.startsWith('vnet-run-') && !before.includes(name)).length === 0, 5000), 'no namespace is left');
+  await runsGo(t, before);
 });
 
 t.test('R3: a command that cannot be started leaves nothing behind', { skip: cannotRun }, async (t) => {
@@ -54,7 +54,7 @@ t.test('R3: a command that cannot be started leaves nothing behind', { skip: can
     t.equal(result.status, status, command.slice(0, 20));
     t.match(result.stderr, /^vnet-bpf: command .*: [^\n]*\n$/);
   }
-  t.same(namespaces().filter((name) => name.startsWith('vnet-run-') && !before.includes(name)), []);
+  await runsGo(t, before);
 });
 
 t.test('R4: a daemon is steered by no variable of Node, the linker, OpenSSL or a shell', { skip: cannotRun }, async (t) => {
