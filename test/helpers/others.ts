@@ -55,6 +55,12 @@ export class OtherProgram {
     return new OtherProgram(words, detach);
   }
 
+  /** Behind ours, through what ours is attached through. */
+  static behind(t: Test, nic: Attached, choice: OtherChoice): OtherProgram {
+    const { netns, iface } = nic;
+    return attachmentOf(nic).attach === 'tcx' ? OtherProgram.tcx(t, netns, iface, choice) : OtherProgram.filter(t, netns, iface, 'behind', choice);
+  }
+
   private static load(t: Test, there: Netns, { program: name = 'counts', elsewhere }: OtherChoice): { program: BpfProgram; words: BpfMap } {
     compiled ??= compile('others', path.join(ROOT, 'test', 'bpf'));
     const object = BpfObject.open(compiled);

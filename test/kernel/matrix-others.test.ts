@@ -9,10 +9,11 @@ import * as fs from 'node:fs';
 import t, { type Test } from 'tap';
 
 import { law, lostBehind, type Stats } from '../../src/datapath/stats';
+import { passesUdpGso } from '../../src/kernel-features';
 import { attachedIn, attachmentOf, cliOk, SLOW, type Attached } from '../helpers/cli';
 import { withoutDummy } from '../helpers/dummy';
 import { checkFlows, TWO_QUEUES } from '../helpers/flows';
-import { ADDRESSES, atRest, checkGone, delay, exchange, holds, look, stopped, WAIT_MS } from '../helpers/loop';
+import { ADDRESSES, atRest, delay, exchange, holds, look, stopped, WAIT_MS } from '../helpers/loop';
 import { Messages } from '../helpers/messages';
 import * as native from '../helpers/native-socket';
 import { ok, quietNetns, testNetns } from '../helpers/netns';
@@ -30,8 +31,11 @@ const ARGUMENTS = ['--addr', '10.77.0.1/24', '--ring-size', '256K'];
 /** Where others send copies, and what they redirect: there at the end of a veth pair. */
 const ELSEWHERE = 'other0';
 
+/** In an emulated machine, one of each kind: what they do to a frame is the same on each kernel, what the kernel notes of it may differ. */
+const BRIEF = SLOW > 1;
+
 /** They answer for the frame, or change what is noted of it; it goes on. */
-const HARMLESS: readonly OtherName[] = ['accepts', 'classifies', 'marks', 'hashes', 'unhashes', 'edits', 'mirrors'];
+const HARMLESS: readonly OtherName[] = BRIEF ? ['accepts', 'marks', 'unhashes'] : ['accepts', 'classifies', 'marks', 'hashes', 'unhashes', 'edits', 'mirrors'];
 
 const U32 = ['u32', 'match', 'u32', '0', '0'];
 const FILTERS: readonly (readonly string[])[] = [
@@ -58,10 +62,7 @@ async function flowOf(t: Test, nic: Attached, bytes = 200): Promise<OwnUdp> {
   return udp;
 }
 
-const put = (t: Test, nic: Attached, program: OtherName): OtherProgram => {
-  const choice = { program, elsewhere: ELSEWHERE };
-  return attachmentOf(nic).attach === 'tcx' ? OtherProgram.tcx(t, nic.netns, nic.iface, choice) : OtherProgram.filter(t, nic.netns, nic.iface, 'behind', choice);
-};
+const put = (t: Test, nic: Attached, program: OtherName): OtherProgram => OtherProgram.behind(t, nic, { program, elsewhere: ELSEWHERE });
 
 /** Frames that wait, with somebody behind ours who lets them go on: as if there was nobody. */
 async function changesNothing(t: Test, nic: Attached, udp: OwnUdp): Promise<void> {
@@ -132,6 +133,7 @@ async function behindOurs(t: Test, nic: Attached): Promise<void> {
       remove();
     });
   }
+  if (BRIEF) return isNamed(t, nic, udp, 'erases');
   await t.test('a program that tags: they come back tagged', async (t) => {
     const { before, after, sent, received } = await takesAway(t, nic, udp, 'tags');
     t.equal(after.rx.packets - before.rx.packets, sent, `all came back, ${sent - received} of them tagged`);
@@ -145,13 +147,13 @@ t.test('behind tcx', { skip: without('tcx') }, async (t) => {
   const nic = attachedIn(t, namespace(t), ARGUMENTS);
   t.equal(attachmentOf(nic).attach, 'tcx');
   await behindOurs(t, nic);
-  checkGone(t, nic);
 });
 
-t.test('behind clsact', { skip: cannotLoop() }, async (t) => {
+t.test('behind clsact', { skip: cannotLoop() || (BRIEF && !without('tcx') && 'the machine itself has tried it') }, async (t) => {
   const nic = attachedIn(t, namespace(t), ARGUMENTS, 'vnet0', CLSACT);
   t.equal(attachmentOf(nic).attach, 'clsact');
   await behindOurs(t, nic);
+  if (BRIEF) return;
   await t.test('before ours, a program that hashes', async (t) => {
     const udp = await flowOf(t, nic);
     const before = look(nic);
@@ -169,10 +171,9 @@ t.test('behind clsact', { skip: cannotLoop() }, async (t) => {
     other.detach();
     t.equal((await atRest(nic)).stray - before.stray, other.seen(), 'each is counted as stray');
   });
-  checkGone(t, nic);
 });
 
-t.test('two queues', { skip: cannotLoop() }, async (t) => {
+t.test('two queues', { skip: cannotLoop() || (BRIEF && 'what is marked does not depend on the kernel') }, async (t) => {
   const nic = attachedIn(t, namespace(t), [...ARGUMENTS, ...TWO_QUEUES]);
   const flows = await Promise.all(Array.from({ length: 8 }, () => flowOf(t, nic, 400)));
   for (const program of ['accepts', 'unhashes'] as const) {
@@ -190,7 +191,8 @@ t.test('two queues', { skip: cannotLoop() }, async (t) => {
 
 t.test('superpackets that the kernel cuts up', { skip: cannotLoop() }, async (t) => {
   const nic = attachedIn(t, namespace(t, testNetns), ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64', '--ring-size', '256K']);
-  const udp = new UdpSuperpackets(t, nic.netns, ADDRESSES[1], { payload: 30_000, segment: 1400, extension: 'hop-by-hop' });
+  // Those of UDP without an extension header are described in virtio_net_hdr where the kernel knows them.
+  const udp = new UdpSuperpackets(t, nic.netns, ADDRESSES[1], { payload: 30_000, segment: 1400, ...(passesUdpGso() && { extension: 'hop-by-hop' as const }) });
   const allBack = async (): Promise<void> => {
     for (const end = Date.now() + WAIT_MS; udp.received < udp.sent && Date.now() < end; await delay(5)) udp.take();
   };

@@ -55,6 +55,7 @@ t.test('counters of all CPUs are added up', async (t) => {
   t.equal(sum.txPackets, factor);
   t.equal(sum.txBytes, factor * 2);
   t.same(sum.refused, REFUSALS.map((_, i) => factor * (COUNTERS.refused / 8 + i + 1)));
+  t.same(REFUSALS, ['full', 'oversize', 'runt', 'gso', 'unreadable', 'unholdable'], 'in this order');
   for (const name of ['stray', 'originalsSent', 'originalsArrived', 'cutSent', 'cutArrived'] as const) t.equal(sum[name], factor * (COUNTERS[name] / 8 + 1), name);
   t.same(sumCounters([]), { txPackets: 0, txBytes: 0, refused: REFUSALS.map(() => 0), stray: 0, originalsSent: 0, originalsArrived: 0, cutSent: 0, cutArrived: 0 });
 });

@@ -76,6 +76,7 @@ export const modules: readonly string[] = [
   'bridge',
   '8021q',
   'macvlan',
+  'vxlan',
   // Queueing: clsact hooks, the waiting room, impairments.
   'ifb',
   'sch_ingress',
