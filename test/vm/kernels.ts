@@ -76,7 +76,6 @@ export const modules: readonly string[] = [
   'bridge',
   '8021q',
   'macvlan',
-  'vxlan',
   // Queueing: clsact hooks, the waiting room, impairments.
   'ifb',
   'sch_ingress',
