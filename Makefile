@@ -119,7 +119,7 @@ lint-types:
 	$(BIN)/tsc --noEmit -p test/tsconfig.json
 
 lint-c:
-	$(CLANG) $(BPF_CFLAGS) -fsyntax-only bpf/vnet.bpf.c test/bench/c/redirect.bpf.c
+	$(CLANG) $(BPF_CFLAGS) -fsyntax-only bpf/vnet.bpf.c test/bench/c/redirect.bpf.c test/bpf/others.bpf.c
 	$(CLANG) -O2 -Wall -Wextra -Werror -fsyntax-only $(filter-out %.bpf.c,$(wildcard test/bench/c/*.c))
 
 lint-texts:

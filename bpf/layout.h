@@ -17,6 +17,42 @@
 /* The mark of a poller's socket behind a veth. A packet loses it on its way to vnet0, the socket that it is charged to has it. */
 #define POLLER_MARK 22095
 
+/*
+ * The mark: what `tx` tells `sink` of a frame, which finds nothing else out. It has to pass what others do in between:
+ * programs and filters behind `tx`, qdiscs, the kernel's segmentation, and the change of network namespaces, which clears
+ * skb->mark, skb->priority and skb->tstamp (skb_scrub_packet, ____dev_forward_skb).
+ *
+ *    31                    17 16            6 5    4 3     0
+ *   +------------------------+---------------+------+-------+
+ *   | value                  | MARK_MAGIC    | kind | queue |    skb->hash
+ *   +------------------------+-+-------------+------+-------+
+ *                              | the same 16 bits           |    skb->tc_index
+ *                              +----------------------------+
+ *
+ * Either field is enough. TC_ACT_OK, flowid and tcindex overwrite tc_index; what edits the flow clears the hash
+ * (bpf_skb_change_proto, BPF_F_INVALIDATE_HASH, bpf_set_hash_invalid). Both are copied to the pieces of a superpacket and
+ * to clones. tc_index counts first: a class is a constant, and none that people choose looks like a mark, while the
+ * hash of one flow in 32,768 does (131,072 over the kinds; more with several queues).
+ *
+ * The value is in the upper bits, by which qdiscs, RPS and multiqueue devices choose (reciprocal_scale): those of the
+ * flow's hash, so that they go on to tell flows apart and to keep each in order.
+ */
+#define MARK_MAGIC 0x1d6c0U
+#define MARK_QUEUE (QUEUES_MAX - 1)
+#define MARK_KIND 0x30U
+#define MARK_CAPTURED 0x00U /* it is in the ring */
+#define MARK_HELD 0x10U /* it has to wait */
+#define MARK_NUMBERED 0x20U /* the same, while somebody records: the value is its number in the room */
+#define MARK_CUT 0x30U /* a superpacket that virtio_net_hdr cannot describe: the kernel cuts it up */
+#define MARK_VALUE_SHIFT 17
+
+/*
+ * skb->tc_index of a frame in the waiting room, where nobody else is: never 0, as it is of the poller's kicks. The lower
+ * bits of what has a number are that.
+ */
+#define ROOM_NUMBERED 0x8000U
+#define ROOM_PLAIN 0x4000U
+
 /* virtio_net_hdr without mergeable buffers: what PACKET_VNET_HDR expects before each frame. */
 struct vnet_hdr {
 	__u8 flags;
@@ -63,7 +99,7 @@ struct tape_record {
 	__u32 frame_len; /* bytes of the frame, a re-inserted VLAN tag included */
 	__u32 copied; /* bytes of it that follow */
 	__u16 kind;
-	__u16 room_tag; /* of what came out of the room: as what it had gone in */
+	__u16 room_tag; /* of what came out of the room: ROOM_NUMBERED and the low bits of its number, or ROOM_PLAIN */
 	struct vnet_hdr vnet;
 	__u16 pad;
 };
@@ -73,7 +109,12 @@ struct counters {
 	__u64 tx_packets; /* every frame that reached vnet0's egress, refused ones included */
 	__u64 tx_bytes;
 	__u64 refused[8]; /* by enum refusal */
-	__u64 stray; /* frames on the hidden peer that `tx` never saw */
+	__u64 stray; /* frames on the hidden peer without a mark */
+	/* Segments (segments_of()) on their way from `tx` to `sink`: those of held frames are in struct control. */
+	__u64 originals_sent; /* by `tx`, of captured frames */
+	__u64 originals_arrived; /* at `sink` */
+	__u64 cut_sent; /* by `tx`, of superpackets that the kernel cuts up: they are captured in `sink` */
+	__u64 cut_arrived; /* at `sink` */
 };
 
 /*

@@ -48,6 +48,14 @@ static __always_inline __u32 segments_of(struct __sk_buff *skb)
 	return skb->gso_size ? segments_behind(skb, header_bytes(skb, gso_type_of(skb))) : 1;
 }
 
+/* The same of a superpacket of a kind that segments_behind() does not know, a tunnel's, where the stack has counted them. */
+static __always_inline __u32 pieces_of(struct __sk_buff *skb)
+{
+	__u32 segments = skb->gso_segs;
+
+	return segments ? segments : segments_of(skb);
+}
+
 /* Bytes by which the segments are longer than the superpacket. `tag`: bytes of headers that do not count. */
 static __always_inline __u32 repeated_headers(struct __sk_buff *skb, __u32 tag)
 {

@@ -18,25 +18,10 @@
 
 #include "capture.h"
 #include "layout.h"
+#include "mark.h"
 #include "queue.h"
 #include "superpacket.h"
 #include "tape.h"
-
-/*
- * How `sink` and `retry` know a frame: skb->mark is cleared when a packet crosses namespaces,
- * skb->tc_index is not, provided that the program returns TC_ACT_UNSPEC (TC_ACT_OK overwrites
- * it with the class: sch_handle_egress in net/core/dev.c, cls_bpf_classify in net/sched/cls_bpf.c).
- */
-#define TAG_CAPTURED 0x564e
-/*
- * A superpacket that virtio_net_hdr cannot describe: the kernel cuts it up. The low bits are its
- * queue, since the hash of what it is cut into may be another.
- */
-#define TAG_CUT 0x5650
-#define TAG_CUT_QUEUE (QUEUES_MAX - 1)
-/* In the other bits its queue; where there is but one, the low ones of its number in the room: for the tape. */
-#define TAG_HELD 0x8000
-#define TAG_HELD_NUMBER 0x7fff
 
 /* The mark of the poller's socket where it sends on the looping interface itself (dummy); 0: it does not. */
 const volatile __u32 reinject_mark = 0;
@@ -75,10 +60,11 @@ static __always_inline long have_cut(struct __sk_buff *skb)
 	return bpf_skb_adjust_room(skb, 0, BPF_ADJ_ROOM_MAC, tunnel | BPF_F_ADJ_ROOM_FIXED_GSO);
 }
 
-/* Counts a frame and takes it in: what becomes of it, as a tag, or 0 when it is refused. */
-static __always_inline __u16 transmit(struct __sk_buff *skb, struct counters *count, __u32 index,
-				      bool can_be_cut)
+/* Counts a frame and takes it in: its mark, or 0 when it is refused. `to_peer`: it goes on to `sink`, where it is not yet. */
+static __always_inline __u32 transmit(struct __sk_buff *skb, struct counters *count, __u32 index,
+				      bool to_peer)
 {
+	__u32 flow = flow_of(skb), segments;
 	struct frame frame = {};
 	struct control *ctl;
 	struct queue queue;
@@ -89,22 +75,27 @@ static __always_inline __u16 transmit(struct __sk_buff *skb, struct counters *co
 		return 0;
 	ctl = queue.ctl;
 	refusal = describe(skb, &frame);
-	if (refusal == REFUSED_GSO && can_be_cut) {
+	if (refusal == REFUSED_GSO && to_peer) {
+		count->cut_sent += pieces_of(skb);
 		if (frame.skb_len >= GSO_MAX_SIZE)
 			have_cut(skb); /* the user may have raised gso_max_size: then nothing else does it */
-		return TAG_CUT | index; /* counted in `sink`, frame by frame, as veth counts them */
+		return mark(MARK_CUT, index, flow); /* counted in `sink`, frame by frame, as veth counts them */
 	}
+	segments = segments_of(skb);
 	count->tx_packets++;
 	count->tx_bytes += frame.len;
 	if (refusal < 0)
 		refusal = is_stopped(ctl) ? REFUSED_FULL : enqueue(skb, &frame, &queue, true, TAPE_CAPTURED);
-	if (refusal < 0)
-		return TAG_CAPTURED;
+	if (refusal < 0) {
+		if (to_peer)
+			count->originals_sent += segments;
+		return mark(MARK_CAPTURED, index, flow);
+	}
 	if (refusal == REFUSED_FULL && hold) {
 		if (fits_into_room(skb, &frame)) {
-			number = hold_frame(&queue, segments_of(skb));
+			number = hold_frame(&queue, segments);
 			record_event(ctl, skb, TAPE_HELD, number);
-			return TAG_HELD | (queues > 1 ? index : number & TAG_HELD_NUMBER);
+			return ctl->recording ? mark(MARK_NUMBERED, index, number) : mark(MARK_HELD, index, flow);
 		}
 		refusal = REFUSED_UNHOLDABLE;
 	} else if (refusal == REFUSED_FULL && !is_stopped(ctl)) {
@@ -119,8 +110,7 @@ SEC("tc")
 int tx(struct __sk_buff *skb)
 {
 	struct counters *count;
-	__u32 zero = 0;
-	__u16 tag;
+	__u32 zero = 0, mark;
 
 	if (reinject_mark && skb->mark == reinject_mark) {
 		skb->mark = 0;
@@ -129,11 +119,12 @@ int tx(struct __sk_buff *skb)
 	count = bpf_map_lookup_elem(&counters, &zero);
 	if (!count)
 		return TC_ACT_SHOT;
-	tag = transmit(skb, count, queue_of(skb), !reinject_mark); /* only behind a veth there is `sink` */
-	if (!tag)
+	mark = transmit(skb, count, queue_of(skb), !reinject_mark); /* only behind a veth there is `sink` */
+	if (!mark)
 		return TC_ACT_SHOT; /* dev_queue_xmit returns NET_XMIT_DROP, sendto ENOBUFS where it asks */
-	skb->tc_index = tag;
-	return TC_ACT_UNSPEC;
+	if (!reinject_mark)
+		set_mark(skb, mark);
+	return TC_ACT_UNSPEC; /* whoever is behind us sees it, too */
 }
 
 /*
@@ -151,17 +142,18 @@ static __always_inline bool is_charged_to_poller(struct __sk_buff *skb)
 }
 
 /*
- * Into the waiting room of the queue that its tag names. A poller must not wait for what waits for it: with its socket's
+ * Into the waiting room of the queue that its mark names. A poller must not wait for what waits for it: with its socket's
  * buffer full of held frames it could send no more, and nothing would leave the room. So the room gets a clone of such a
  * frame, which is charged to nobody, as forwarded traffic is.
  */
-static __always_inline int send_to_room(struct __sk_buff *skb, __u16 tag)
+static __always_inline int send_to_room(struct __sk_buff *skb, __u32 mark)
 {
-	__u32 index = queues > 1 ? tag & (QUEUES_MAX - 1) : 0;
+	__u32 index = queues > 1 ? mark & MARK_QUEUE : 0;
 	struct queue queue;
 
 	if (!find_queue(index, &queue))
 		return TC_ACT_SHOT;
+	skb->tc_index = room_tag(mark);
 	enter_room(&queue, segments_of(skb));
 	if (!is_charged_to_poller(skb))
 		return bpf_redirect(room_entries[index], 0);
@@ -173,25 +165,24 @@ SEC("tc")
 int sink(struct __sk_buff *skb)
 {
 	struct counters *count;
-	__u32 zero = 0;
-	__u16 tag;
+	__u32 zero = 0, mark = mark_of(skb);
 
-	if (skb->tc_index == TAG_CAPTURED)
-		return TC_ACT_SHOT;
-	if (hold && (skb->tc_index & TAG_HELD))
-		return send_to_room(skb, skb->tc_index);
 	count = bpf_map_lookup_elem(&counters, &zero);
 	if (!count)
 		return TC_ACT_SHOT;
-	if ((skb->tc_index & ~TAG_CUT_QUEUE) != TAG_CUT) {
+	if (!mark) {
 		count->stray++;
 		return TC_ACT_SHOT;
 	}
-	tag = transmit(skb, count, skb->tc_index & TAG_CUT_QUEUE, false);
-	if (!(tag & TAG_HELD))
+	if (is_kind(mark, MARK_CAPTURED)) {
+		count->originals_arrived += segments_of(skb);
 		return TC_ACT_SHOT;
-	skb->tc_index = tag;
-	return send_to_room(skb, tag);
+	}
+	if (is_kind(mark, MARK_CUT)) {
+		count->cut_arrived += pieces_of(skb);
+		mark = transmit(skb, count, mark & MARK_QUEUE, false);
+	}
+	return hold && must_wait(mark) ? send_to_room(skb, mark) : TC_ACT_SHOT;
 }
 
 /*
@@ -233,7 +224,7 @@ int retry(struct __sk_buff *skb)
 	if (!count || !find_queue(index, &queue))
 		return TC_ACT_SHOT;
 	ctl = queue.ctl;
-	if (!(skb->tc_index & TAG_HELD)) { /* the poller's own, sent to set the room's qdisc going */
+	if (!skb->tc_index) { /* the poller's own, sent to set the room's qdisc going */
 		__sync_fetch_and_add(&ctl->held_cost, skb->len + room_frame_cost);
 		__sync_fetch_and_add(&ctl->kicks_out, 1);
 		return TC_ACT_SHOT;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf stats`. */
 import { requirePrivileges } from '../controller/privileges';
-import { law, type Stats } from '../datapath/stats';
+import { law, lostBehind, type Stats } from '../datapath/stats';
 import { usageError, VnetError } from '../errors';
 import { readingOf } from '../metrics/readings';
 import { printable } from '../printable';
-import { bytes, print, printJson, printMade, table } from './output';
+import { bytes, print, printJson, printMade, printNotice, table } from './output';
 import { checkSelection, readIfWhole, reportBroken, secondsOf, selected, type Read } from './selection';
 
 interface StatsArguments {
@@ -44,6 +44,8 @@ function printMetrics(read: readonly Read[]): void {
 
 function requireBalance(stats: Stats): void {
   const sums = law(stats);
+  const lost = lostBehind(stats);
+  if (sums.balanced && lost.length > 0) printNotice(`${stats.interface}: every frame is accounted for, but not all came back: ${listed(lost)}`);
   if (sums.balanced) return;
   throw new VnetError(
     'STATE',
@@ -53,9 +55,18 @@ function requireBalance(stats: Stats): void {
   );
 }
 
+const listed = (counts: readonly (readonly [string, number])[]): string => counts.map(([name, count]) => `${name} ${count}`).join(', ');
+
+/** "balanced" alone only if nothing was lost. */
+function verdict(stats: Stats): string {
+  if (!law(stats).balanced) return 'frames in flight, or lost';
+  const lost = lostBehind(stats);
+  return lost.length === 0 ? 'balanced' : `balanced, but not all came back: ${listed(lost)}`;
+}
+
 /** The readable form: what went in, what came out, and why the rest did not. `hookDown`: as in Attachment. */
 export function asLines(stats: Stats, hookDown: string | null = null): string[] {
-  const { queue, held, refused, hooks, impair, poll } = stats;
+  const { queue, held, refused, hooks, impair, poll, behind } = stats;
   const sums = law(stats);
   const reasons = Object.entries(refused).filter(([, count]) => count > 0);
   const where = stats.netns === null ? '' : ` in ${stats.netns}`;
@@ -65,13 +76,14 @@ export function asLines(stats: Stats, hookDown: string | null = null): string[] 
     [queue.queues > 1 ? `${queue.queues} queues` : 'queue', `${queue.packets} packets`, `${bytes(queue.usedBytes)} of ${bytes(queue.capacityBytes)}`, `wakes at ${bytes(queue.lowWatermarkBytes)}`],
     ['', `${queue.stops} stops`, `${queue.wakes} wakes`, queue.stopped ? 'stopped now' : 'running'],
     ['held', `${held.now} packets`, `${held.total} in all`, `${held.dropped} lost`],
-    ['refused', reasons.length === 0 ? 'none' : reasons.map(([name, count]) => `${name} ${count}`).join(', ')],
+    ['refused', reasons.length === 0 ? 'none' : listed(reasons)],
     ...(hooks.dropped + hooks.injected + hooks.errors > 0 ? [['hooks', `${hooks.dropped} dropped`, `${hooks.injected} injected`, `${hooks.errors} errors`]] : []),
     ...(hookDown === null ? [] : [['', 'down', `nothing passes until the hook has started again: ${hookDown}`]]),
     ...(impair.waiting + impair.lost + impair.duplicated > 0 ? [['impair', `${impair.waiting} waiting`, `${impair.lost} lost`, `${impair.duplicated} duplicated`]] : []),
-    ...(stats.stray > 0 ? [['stray', `${stats.stray} packets`, 'sent past the egress hook, not looped']] : []),
+    ...(behind.missing + behind.copies > 0 ? [['behind', `${behind.missing} missing`, `${behind.copies} copies`, `${behind.lost} lost`]] : []),
+    ...(stats.stray > 0 ? [['stray', `${stats.stray} packets`, 'sent past the egress hook, or unmarked behind it: not looped']] : []),
     ['poll', `${poll.polls} polls`, `${poll.budgetExhausted} used the budget up`, `${poll.sleeps} sleeps, ${poll.wakeups} wake-ups`],
-    ['law', `${sums.in} in`, `${sums.out} out`, sums.balanced ? 'balanced' : 'frames in flight, or lost'],
+    ['law', `${sums.in} in`, `${sums.out} out`, verdict(stats)],
   ];
   return [`${printable(stats.interface + where)}: ${stats.state}, ${stats.backend} through ${stats.attach}, process ${stats.pid}`, ...table(rows.map((row) => ['  ' + row[0], ...row.slice(1)]))];
 }

@@ -354,7 +354,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
         waitsOnInterface: () => waitsOnInterface(attachment),
         isClosing: () => this.isClosing,
       },
-      (lost) => this.log.write(`${attachment.iface} lost ${lost} held frames: the waiting room, a qdisc or filter on the interface, a CPU's backlog or the kernel's checks dropped them`),
+      (lost) => this.log.write(`${attachment.iface} lost ${lost} held frames: the waiting room, a qdisc, a filter or a program on the interface, a CPU's backlog or the kernel's checks dropped them`),
     );
   }
 

@@ -30,7 +30,11 @@ export const COUNTERS = {
   txBytes: 8,
   refused: 16,
   stray: 80,
-  size: 88,
+  originalsSent: 88,
+  originalsArrived: 96,
+  cutSent: 104,
+  cutArrived: 112,
+  size: 120,
 } as const;
 
 /** enum refusal: the index into `refused`, and the name in `stats --json`. */
@@ -116,6 +120,9 @@ export const BATCH_HOOKED = 0x80000000;
  * each of them had, in 16 bits each; in a hooked batch the others say how far the counting is.
  */
 export const MESSAGE = { merged: 60, records: 12, dropped: 52, injected: 60 } as const;
+
+/** In TAPE_RECORD.roomTag: the lower bits are those of its number in the room. ROOM_NUMBERED of bpf/layout.h. */
+export const ROOM_NUMBERED = 0x8000;
 
 /** struct tape_record; the frame follows it. */
 export const TAPE_RECORD = { time: 0, number: 8, frameLen: 16, copied: 20, kind: 24, roomTag: 26, vnet: 28, frame: 40 } as const;

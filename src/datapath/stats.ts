@@ -42,24 +42,55 @@ export interface Stats {
   reinject: { retries: number; errors: number };
   /** What `vnet-bpf impair` did to frames on their way back. */
   impair: WayBack['impair'];
-  /** Frames that reached the hidden peer without passing `tx`: senders that bypass the egress hook. */
+  /** What became of the frames that `tx` let go on to the hidden peer; in segments, where the kernel may have cut them up. */
+  behind: BehindTx;
+  /** Frames that reached the hidden peer without our mark: from senders that bypass the egress hook, or others erased it. */
   stray: number;
 }
 
 export type Refusal = (typeof REFUSALS)[number] | 'toolong' | 'invalid' | 'down' | 'backlog' | 'error';
 
+/** Those of struct counters that are one number. */
+const PLAIN_COUNTERS = ['txPackets', 'txBytes', 'stray', 'originalsSent', 'originalsArrived', 'cutSent', 'cutArrived'] as const;
+
+export interface BehindTx {
+  /** Not seen by the peer: on their way, or dropped or sent elsewhere by somebody's program, filter or qdisc, or by the kernel. */
+  missing: number;
+  /** Seen by the peer beyond what `tx` let go: copies. */
+  copies: number;
+  /** Of the missing, those that `tx` had not captured: superpackets to be cut up. Held ones are in `held`. */
+  lost: number;
+}
+
+export interface KernelCounters {
+  txPackets: number;
+  txBytes: number;
+  refused: number[];
+  stray: number;
+  originalsSent: number;
+  originalsArrived: number;
+  cutSent: number;
+  cutArrived: number;
+}
+
 /** Sums the per-CPU values of struct counters. */
-export function sumCounters(perCpu: readonly Uint8Array[]): { txPackets: number; txBytes: number; refused: number[]; stray: number } {
-  const sum = { txPackets: 0, txBytes: 0, refused: REFUSALS.map(() => 0), stray: 0 };
+export function sumCounters(perCpu: readonly Uint8Array[]): KernelCounters {
+  const sum = { txPackets: 0, txBytes: 0, refused: REFUSALS.map(() => 0), stray: 0, originalsSent: 0, originalsArrived: 0, cutSent: 0, cutArrived: 0 };
   for (const cpu of perCpu) {
     const words = new DataView(cpu.buffer, cpu.byteOffset, cpu.byteLength);
     const at = (offset: number): number => Number(words.getBigUint64(offset, true));
-    sum.txPackets += at(COUNTERS.txPackets);
-    sum.txBytes += at(COUNTERS.txBytes);
-    sum.stray += at(COUNTERS.stray);
+    for (const name of PLAIN_COUNTERS) sum[name] += at(COUNTERS[name]);
     for (let i = 0; i < REFUSALS.length; i++) sum.refused[i] = (sum.refused[i] as number) + at(COUNTERS.refused + 8 * i);
   }
   return sum;
+}
+
+/** By what `tx` has sent and `sink` has seen of each kind: captured, to be cut, held. */
+export function judgeBehind(kernel: Pick<KernelCounters, 'originalsSent' | 'originalsArrived' | 'cutSent' | 'cutArrived'>, heldSent: number, heldArrived: number): BehindTx {
+  const cut = kernel.cutSent - kernel.cutArrived;
+  const missing = [kernel.originalsSent - kernel.originalsArrived, cut, heldSent - heldArrived];
+  const sumOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + Math.max(0, value), 0);
+  return { missing: sumOf(missing), copies: sumOf(missing.map((value) => -value)), lost: Math.max(0, cut) };
 }
 
 function usedBytes({ queues }: Attachment, pins: string): number {
@@ -83,6 +114,7 @@ export function readStats(attachment: Attachment): Stats {
   const sent = at(CONTROL.rxPackets);
   const { backlog, impair } = readWayBack(attachment, sent, at(CONTROL.enobufs));
   const { stopped, held } = queues;
+  const behind = judgeBehind(kernel, at(CONTROL.heldSegments), at(CONTROL.heldArrived));
   const controlled = isControlled(attachment);
   const refused = Object.fromEntries(REFUSALS.map((name, i) => [name, kernel.refused[i]])) as Record<Refusal, number>;
   refused.toolong = at(CONTROL.refusedToolong);
@@ -97,7 +129,7 @@ export function readStats(attachment: Attachment): Stats {
     attach: attachment.attach,
     state: !controlled ? 'crashed' : stopped ? 'stopped' : 'running',
     pid: attachment.pid,
-    tx: { packets: kernel.txPackets + held.added, bytes: kernel.txBytes },
+    tx: { packets: kernel.txPackets + held.added + behind.lost, bytes: kernel.txBytes },
     rx: { packets: sent + impair.duplicated - impair.waiting - impair.lost - backlog, bytes: at(CONTROL.rxBytes) },
     queue: {
       queues: attachment.queues,
@@ -130,6 +162,7 @@ export function readStats(attachment: Attachment): Stats {
     },
     reinject: { retries: at(CONTROL.reinjectRetries), errors: at(CONTROL.reinjectErrors) },
     impair,
+    behind,
     stray: kernel.stray,
   };
 }
@@ -138,8 +171,18 @@ const sum = (values: Record<string, number>): number => Object.values(values).re
 
 /** What the law of the loop says of a reading: both sides, equal at rest. */
 export function law(stats: Stats): { in: number; out: number; balanced: boolean } {
-  const { tx, rx, queue, held, refused, hooks, impair } = stats;
+  const { tx, rx, queue, held, refused, hooks, impair, behind } = stats;
   const entered = tx.packets + hooks.injected + impair.duplicated;
-  const left = rx.packets + queue.packets + held.now + held.dropped + sum(refused) + hooks.dropped + impair.waiting + impair.lost;
+  const left = rx.packets + queue.packets + held.now + held.dropped + behind.lost + sum(refused) + hooks.dropped + impair.waiting + impair.lost;
   return { in: entered, out: left, balanced: entered === left };
+}
+
+/** Frames that ended behind `tx` though the loop refused none of them, by the counter that has them; only those that there are. */
+export function lostBehind({ held, behind, stray }: Stats): [string, number][] {
+  const counts: [string, number][] = [
+    ['held.dropped', held.dropped],
+    ['behind.lost', behind.lost],
+    ['stray', stray],
+  ];
+  return counts.filter(([, count]) => count > 0);
 }

@@ -64,7 +64,10 @@ export const METRICS: Readonly<Record<NumberPath, Metric>> = {
   'impair.lost': counter('dropped_packets', LOST_ON_THE_WAY, 'impair'),
   'impair.waiting': gauge('impair_waiting_packets', 'Frames that an impairment delays now.'),
   'impair.duplicated': counter('impair_duplicated_packets', 'Frames that came back more often than they were sent.'),
-  stray: counter('stray_packets', 'Frames that reached the hidden peer without passing the transmit hook.'),
+  'behind.missing': gauge('behind_missing_segments', 'Frames that the transmit hook let go and that the hidden peer has not seen: on their way, dropped or sent elsewhere by others.'),
+  'behind.copies': gauge('behind_copied_segments', 'Frames that the hidden peer saw beyond those that the transmit hook let go.'),
+  'behind.lost': gauge('behind_lost_packets', 'Of the missing, those that do not come back: superpackets that the kernel was to cut up.'),
+  stray: counter('stray_packets', 'Frames that reached the hidden peer without our mark: sent past the transmit hook, or others erased it.'),
   pid: gauge('controller_pid', 'Process of the controller.'),
 };
 

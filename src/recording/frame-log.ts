@@ -3,12 +3,13 @@
  * Brings together what the tape says of a frame, when it came out of the waiting room, and what the poller says of its
  * end. Frames come out in the order in which they were captured, each once its end is known.
  */
+import { ROOM_NUMBERED } from '../datapath/layout';
 import type { RecordedFrame } from './recorded-frame';
 import type { TapeListener } from './tape-reader';
 import { Waiting } from './waiting';
 
-/** The bits of a held frame's number that come out of the room with it; the top one of the tag is always set. */
-const ROOM_BITS = 0x7fff;
+/** The bits of a held frame's number that come out of the room with it. */
+const ROOM_BITS = ROOM_NUMBERED - 1;
 /** As many frames may be in the ring without meeting; more only take longer. */
 const RING_SLOTS = 1 << 18;
 /** By how much CPUs may disagree about which frame was first. */
@@ -56,7 +57,7 @@ export class FrameLog implements TapeListener {
   }
 
   released(tag: number, number: number, time: number): void {
-    const frame = this.inRoom.take(tag, ROOM_BITS);
+    const frame = this.takeFromRoom(tag);
     if (!frame) return; // held before the recording began, missed, or a copy that a qdisc on the interface made
     this.lastReleased = frame.number;
     frame.release(number, time);
@@ -64,7 +65,11 @@ export class FrameLog implements TapeListener {
   }
 
   roomRefused(tag: number, reason: number, time: number): void {
-    this.inRoom.take(tag, ROOM_BITS)?.refuse(reason, time);
+    this.takeFromRoom(tag)?.refuse(reason, time);
+  }
+
+  private takeFromRoom(tag: number): RecordedFrame | null {
+    return (tag & ROOM_NUMBERED) === 0 ? null : this.inRoom.take(tag, ROOM_BITS);
   }
 
   /** What the poller says; null if it is of a frame captured before the recording began, or missed. */

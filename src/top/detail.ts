@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** One interface with all its counters: what the card has, and what there was in all. */
 import { bytes } from '../cli/output';
-import { law } from '../datapath/stats';
+import { law, lostBehind } from '../datapath/stats';
 import type { Row } from './board';
 import { card } from './card';
 import { dropsOf } from './rates';
@@ -26,9 +26,15 @@ export function detail(row: Row): Line[] {
     line('poll', many(poll.polls, 'polls'), many(poll.budgetExhausted, 'over budget'), many(poll.merged, 'merged')),
     line('', many(poll.sleeps, 'sleeps'), many(poll.wakeups, 'wake-ups'), many(poll.lostWakeups, 'lost wake-ups')),
     line('hooks', many(hooks.injected, 'injected'), many(hooks.errors, 'errors'), `${reinject.retries} send retries`),
-    line('law', many(sums.in, 'in'), many(sums.out, 'out'), sums.balanced ? 'balanced' : 'frames in flight'),
+    line('law', many(sums.in, 'in'), many(sums.out, 'out'), verdict(stats)),
     ...dropLines(row),
   ];
+}
+
+/** `balanced` alone only if nothing was lost: what was is among the drops. */
+function verdict(stats: Row['stats']): string {
+  if (!law(stats).balanced) return 'frames in flight';
+  return lostBehind(stats).length === 0 ? 'balanced' : 'balanced, with losses';
 }
 
 /** The reasons that there ever were, the most frequent first. */

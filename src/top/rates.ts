@@ -17,8 +17,8 @@ export interface Rates {
 }
 
 /** All that ends a frame, by reason, since the interface is there. */
-export function dropsOf({ refused, held, hooks, impair, stray }: Stats): Map<string, number> {
-  return new Map([...Object.entries(refused), ['held', held.dropped], ['hook', hooks.dropped], ['impair', impair.lost], ['stray', stray]]);
+export function dropsOf({ refused, held, hooks, impair, behind, stray }: Stats): Map<string, number> {
+  return new Map([...Object.entries(refused), ['held', held.dropped], ['hook', hooks.dropped], ['impair', impair.lost], ['behind', behind.lost], ['stray', stray]]);
 }
 
 /** Null if they say nothing about a time: counters went back, or no time has passed. */

@@ -13,6 +13,7 @@ import { ok } from './netns';
 const ETH_P_ALL = 3;
 const PACKET_AUXDATA = 8;
 const PACKET_VNET_HDR = 15;
+const PACKET_QDISC_BYPASS = 20;
 const VNET_HDR_BYTES = 10;
 const TP_STATUS_VLAN_VALID = 1 << 4;
 const TP_STATUS_VLAN_TPID_VALID = 1 << 6;
@@ -41,14 +42,15 @@ export class RawSocket {
     this.messages = new Messages(16, MAX_FRAME_BYTES + VNET_HDR_BYTES, 64);
   }
 
-  /** Opens a socket on an interface; closed when the test ends. With `vnetHeader` frames sent start with a virtio_net_hdr. */
-  static open(t: Test, netns: string, iface: string, options: { vnetHeader?: boolean; sendBufferBytes?: number } = {}): RawSocket {
+  /** Opens a socket on an interface; closed when the test ends. With `vnetHeader` frames sent start with a virtio_net_hdr; with `bypass` they pass no egress hook. */
+  static open(t: Test, netns: string, iface: string, options: { vnetHeader?: boolean; bypass?: boolean; sendBufferBytes?: number } = {}): RawSocket {
     const [link] = JSON.parse(ok('ip', ['-n', netns, '-json', 'link', 'show', 'dev', iface])) as [{ ifindex: number }];
     // Protocol 0 until bound: nothing of other interfaces gets in.
     const fd = native.openSocket(netns, native.AF_PACKET, native.SOCK_RAW, 0);
     const socket = new RawSocket(fd, options.vnetHeader ?? false);
     t.teardown(() => socket.close());
     if (options.vnetHeader) native.setOption(fd, native.SOL_PACKET, PACKET_VNET_HDR, 1);
+    if (options.bypass) native.setOption(fd, native.SOL_PACKET, PACKET_QDISC_BYPASS, 1);
     if (options.sendBufferBytes) native.setOption(fd, native.SOL_SOCKET, native.SO_SNDBUFFORCE, options.sendBufferBytes);
     native.setOption(fd, native.SOL_PACKET, PACKET_AUXDATA, 1);
     native.setOption(fd, native.SOL_SOCKET, native.SO_RCVBUFFORCE, 64 << 20);

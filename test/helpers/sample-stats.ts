@@ -41,6 +41,7 @@ function statsOf(number: () => number): Stats {
     poll: { polls: number(), budgetExhausted: number(), sleeps: number(), wakeups: number(), lostWakeups: number(), merged: number() },
     reinject: { retries: number(), errors: number() },
     impair: { waiting: number(), lost: number(), duplicated: number() },
+    behind: { missing: number(), copies: number(), lost: number() },
     stray: number(),
   };
 }

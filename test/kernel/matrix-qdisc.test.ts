@@ -79,6 +79,7 @@ t.test('qdiscs on a veth', { skip: cannotLoop() }, async (t) => {
     const { sent, received, dropped } = await fillQueue(nic, udp);
     t.ok(dropped > 0, 'held frames pass it: some are lost');
     t.equal(received + dropped, sent, `${dropped} of ${sent}, each is counted`);
+    t.ok(look(nic).behind.missing > dropped, 'and with them the originals of those that came back');
     checkLaw(t, nic);
   });
 
@@ -87,6 +88,8 @@ t.test('qdiscs on a veth', { skip: cannotLoop() }, async (t) => {
     await loops(t, udp, 200);
     const { sent, received } = await fillQueue(nic, udp);
     t.ok(received > sent, `held frames pass it: ${received - sent} of ${sent} came back twice`);
+    const { copies } = look(nic).behind;
+    t.ok(copies >= received - sent, `the peer saw ${copies} copies`);
     checkLaw(t, nic);
   });
 

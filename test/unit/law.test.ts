@@ -3,7 +3,7 @@
 import t from 'tap';
 
 import { COUNTERS, REFUSALS } from '../../src/datapath/layout';
-import { law, sumCounters, type Refusal, type Stats } from '../../src/datapath/stats';
+import { judgeBehind, law, lostBehind, sumCounters, type Refusal, type Stats } from '../../src/datapath/stats';
 
 /** A reading in which every count that the law knows has another power of ten. */
 function reading(): Stats {
@@ -17,12 +17,14 @@ function reading(): Stats {
     hooks: { dropped: 50_000, injected: 0, errors: 77 },
     impair: { waiting: 600_000, lost: 7_000_000, duplicated: 0 },
     reinject: { retries: 88, errors: 99 },
+    behind: { missing: 66, copies: 55, lost: 80_000_000 },
+    stray: 44,
   } as unknown as Stats;
 }
 
 t.test('both sides, and whether they are equal', async (t) => {
   const stats = reading();
-  const out = 1000 + 200 + 30 + 4 + Object.keys(stats.refused).length + 50_000 + 600_000 + 7_000_000;
+  const out = 1000 + 200 + 30 + 4 + Object.keys(stats.refused).length + 50_000 + 600_000 + 7_000_000 + 80_000_000;
   t.same(law(stats), { in: 0, out, balanced: false });
   stats.tx.packets = out;
   t.same(law(stats), { in: out, out, balanced: true });
@@ -53,6 +55,20 @@ t.test('counters of all CPUs are added up', async (t) => {
   t.equal(sum.txPackets, factor);
   t.equal(sum.txBytes, factor * 2);
   t.same(sum.refused, REFUSALS.map((_, i) => factor * (COUNTERS.refused / 8 + i + 1)));
-  t.equal(sum.stray, factor * (COUNTERS.stray / 8 + 1));
-  t.same(sumCounters([]), { txPackets: 0, txBytes: 0, refused: REFUSALS.map(() => 0), stray: 0 });
+  t.same(REFUSALS, ['full', 'oversize', 'runt', 'gso', 'unreadable', 'unholdable'], 'in this order');
+  for (const name of ['stray', 'originalsSent', 'originalsArrived', 'cutSent', 'cutArrived'] as const) t.equal(sum[name], factor * (COUNTERS[name] / 8 + 1), name);
+  t.same(sumCounters([]), { txPackets: 0, txBytes: 0, refused: REFUSALS.map(() => 0), stray: 0, originalsSent: 0, originalsArrived: 0, cutSent: 0, cutArrived: 0 });
+});
+
+t.test('what tx let go and the peer has not seen', async (t) => {
+  const kernel = { originalsSent: 100, originalsArrived: 90, cutSent: 50, cutArrived: 43 };
+  t.same(judgeBehind(kernel, 20, 19), { missing: 10 + 7 + 1, copies: 0, lost: 7 }, 'of each kind; captured frames come back all the same, held ones are in `held`');
+  t.same(judgeBehind({ ...kernel, cutArrived: 55 }, 20, 23), { missing: 10, copies: 5 + 3, lost: 0 }, 'copies of one kind do not hide what is missing of another');
+});
+
+t.test('lost frames have a name, although the law balances', async (t) => {
+  const stats = reading();
+  t.same(lostBehind(stats), [['held.dropped', 4], ['behind.lost', 80_000_000], ['stray', 44]]);
+  stats.held.dropped = stats.behind.lost = stats.stray = 0;
+  t.same(lostBehind(stats), []);
 });

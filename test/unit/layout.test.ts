@@ -6,7 +6,7 @@ import * as path from 'node:path';
 import { Btf } from 'libbpf-ts';
 import t from 'tap';
 
-import { BATCH, CONTROL, COUNTERS, LARGEST_RECORD, MERGED_MARK, POLLER_MARK, QUEUES_MAX, RECORD, REFUSALS, VNET_HDR_BYTES } from '../../src/datapath/layout';
+import { BATCH, CONTROL, COUNTERS, LARGEST_RECORD, MERGED_MARK, POLLER_MARK, QUEUES_MAX, RECORD, REFUSALS, ROOM_NUMBERED, VNET_HDR_BYTES } from '../../src/datapath/layout';
 import { OBJECT } from '../helpers/bad-object';
 import { ROOT } from '../helpers/cli';
 import { sectionOf } from '../helpers/elf';
@@ -49,7 +49,7 @@ t.test('struct batch: the log and its messages', async (t) => {
 
 /** `#define NAME number` in the headers that BTF does not keep. */
 function defined(header: string, name: string): number {
-  const value = new RegExp(`^#define ${name} (\\d+)`, 'm').exec(fs.readFileSync(path.join(ROOT, 'bpf', header), 'utf8'))?.[1];
+  const value = new RegExp(`^#define ${name} (0x[\\da-f]+|\\d+)`, 'm').exec(fs.readFileSync(path.join(ROOT, 'bpf', header), 'utf8'))?.[1];
   if (value === undefined) throw new Error(`${header} does not define ${name}`);
   return Number(value);
 }
@@ -78,6 +78,8 @@ t.test('struct record, which BTF does not keep: from the source', { skip: noSour
   t.equal(defined('layout.h', 'QUEUES_MAX'), QUEUES_MAX);
   t.equal(defined('layout.h', 'MERGED_MARK'), MERGED_MARK);
   t.equal(defined('layout.h', 'POLLER_MARK'), POLLER_MARK);
+  t.equal(defined('layout.h', 'ROOM_NUMBERED'), ROOM_NUMBERED);
+  t.equal(defined('layout.h', 'ROOM_PLAIN') & ROOM_NUMBERED, 0, 'a frame without a number in the room cannot be taken for one that has it');
 });
 
 t.test('record sizes keep what the credit of the waiting room counts on', { skip: noSources }, async (t) => {

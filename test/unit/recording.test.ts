@@ -7,6 +7,7 @@ import * as path from 'node:path';
 import t, { type Test } from 'tap';
 
 import { FATE, Fates, fatesHeader, PAGE, slotsFor, SLOT_BYTES } from '../../src/datapath/fates';
+import { ROOM_NUMBERED } from '../../src/datapath/layout';
 import { WallClock } from '../../src/recording/clock';
 import { commentOf } from '../../src/recording/comment';
 import { newBlock } from '../../src/recording/copy';
@@ -16,7 +17,7 @@ import { RecordedFrame } from '../../src/recording/recorded-frame';
 import { virtioNetHeaderOf } from '../../src/recording/virtio-net-header';
 
 const MS = 1e6;
-const TAG = 0x8000;
+const TAG = ROOM_NUMBERED;
 
 /** A frame of 60 bytes, captured at that millisecond. */
 function frame(number: number, atMs: number, held = false, header = ''): RecordedFrame {
@@ -69,6 +70,8 @@ t.test('numbers: shared by two, come round, unknown', async (t) => {
   // The room has 15 bits of a number: the one that has waited longest is meant.
   log.held(frame(3, 1, true));
   log.held(frame(3 + 0x8000, 2, true));
+  log.released(0x4000 | 3, 9, 5 * MS); // held before the recording began: it has no number
+  log.roomRefused(0x4000 | 3, 4, 5 * MS);
   log.released(TAG | 3, 10, 5 * MS);
   log.released(TAG | 3, 11, 6 * MS);
   log.released(TAG | 3, 12, 6 * MS);

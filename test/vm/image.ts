@@ -115,7 +115,7 @@ function modulesPart(kernel: FetchedKernel): string {
 /** The repository in /work: kept until a file of it changes. */
 function workPart(): string {
   const files = workFiles();
-  const programs = ['test', 'examples'].map((name) => `src/libbpf-ts/${name}`);
+  const programs = ['src/libbpf-ts/test', 'src/libbpf-ts/examples', 'test/bpf'];
   const sources = ['src', 'test', 'bpf'].flatMap((name) => sourcesIn(path.join(repository, name)));
   const key = fingerprint([...files.map((name) => path.join(repository, name)), ...sources]);
   return cached('work', key, (file) => {

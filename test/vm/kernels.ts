@@ -85,6 +85,7 @@ export const modules: readonly string[] = [
   'act_bpf',
   'act_gact',
   'act_mirred',
+  'act_pedit',
   'act_skbedit',
   'act_vlan',
   'sch_tbf',

@@ -49,6 +49,8 @@ export const sets = {
     // Every kernel loads all programs; for what they do besides looping, and for qdiscs, one will do.
     { directory: 'test/kernel', files: /^matrix-record\.test\.ts$/, together: 'matrix', kernels: ['6.18'] },
     { directory: 'test/kernel', files: /^matrix-qdisc\.test\.ts$/, together: 'matrix', kernels: ['newest'] },
+    // Through clsact, and through tcx of the newest.
+    { directory: 'test/kernel', files: /^matrix-others\.test\.ts$/, together: 'matrix', kernels: ['6.1', 'newest'] },
     // Before Linux 6.6 a veth does not say what its peer has no room for.
     { directory: 'test/kernel', files: /^matrix-impair\.test\.ts$/, together: 'matrix', kernels: ['6.1'] },
     // The kernels that have it.
