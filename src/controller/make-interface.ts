@@ -7,13 +7,15 @@ import { HINTS, VnetError } from '../errors';
 import { passesUdpGso } from '../kernel-features';
 import { createDummy, nameDummy } from '../link/dummy';
 import { cutMergedPackets, keepLoopableOffloads } from '../link/features';
-import { hairpinTable, syncHairpin } from '../link/hairpin';
+import { syncHairpin } from '../link/hairpin';
 import { addresses, setAddress } from '../link/addresses';
+import { withoutAddressDetection } from '../link/detection';
 import { linkByName, setUp, transmittedFramesOf, type Link } from '../link/links';
+import { loopTable } from '../link/loop-rules';
 import { refused } from '../link/refused';
 import type { Netns } from '../link/netns';
 import { createRoom } from '../link/room';
-import { createVeth, DEFAULT_MTU, randomMac, setInterfaceSysctl } from '../link/veth';
+import { createVeth, DEFAULT_MTU, randomMac } from '../link/veth';
 import { saveAttachment, type Attachment } from '../state/store';
 import { step } from './fault';
 import type { AttachOptions, Cidr } from './options';
@@ -54,16 +56,6 @@ function makeDummy(attachment: Attachment, options: AttachOptions): void {
   step('dummy-named');
 }
 
-/**
- * The only station on this wire is the interface itself, so no address can be taken already. Without
- * detection every address is ready at once, the link-local one included, whose routes would change
- * a second or two later otherwise: and a datagram whose sender is blocked while its route changes
- * is discarded by the kernel (ip6_send_skb keeps the route it had found: dst_discard_out).
- */
-function withoutAddressDetection(iface: string): void {
-  if (fs.existsSync(`/proc/sys/net/ipv6/conf/${iface}`)) setInterfaceSysctl(iface, 'accept_dad', '0', 'ipv6');
-}
-
 /** Throws if there are addresses that the kernel does not know. */
 export function requireIpv6For(iface: string, wanted: readonly Cidr[]): void {
   if (wanted.every(({ family }) => family === 4) || fs.existsSync('/proc/sys/net/ipv6')) return;
@@ -90,7 +82,7 @@ export function bringUp(attachment: Attachment, options: AttachOptions): Link {
   if (options.addresses.length > 0) {
     const before = attachment.hairpin;
     const added = options.addresses.filter(({ address }) => !before?.addresses.some((had) => had.address === address));
-    attachment.hairpin = { addresses: before?.addresses ?? [], table: hairpinTable(ifindex) };
+    attachment.hairpin = { addresses: before?.addresses ?? [], table: loopTable(ifindex) };
     saveAttachment(attachment);
     attachment.hairpin = syncHairpin(iface, ifindex, [...(before?.addresses ?? []), ...added], before);
     step('hairpin');
