@@ -9,9 +9,11 @@ import { setGroup, type Link } from '../link/links';
 import { LOOP_GROUP, type Change } from '../link/loop-rules';
 import type { HairpinRecord } from '../state/store';
 
-/** So many repairs within that time are a fight. wg-quick and its like need two for each family. */
-const REPAIRS_MAX = 10;
-const WITHIN_MS = 60_000;
+/** More repairs within a minute, or within an hour, are a fight. wg-quick and its like need two for each family. */
+const FIGHTS = [
+  { repairs: 20, withinMs: 60_000 },
+  { repairs: 60, withinMs: 3_600_000 },
+] as const;
 /** After a fight the loop is tried again, the second time after twice as long. */
 const PAUSE_MS = 60_000;
 const PAUSE_MAX_MS = 3_600_000;
@@ -25,6 +27,7 @@ export interface Kept {
 }
 
 export class RuleKeeper {
+  /** When there was one. */
   private readonly repairs: number[] = [];
   /** Why its addresses are not looped at the moment. */
   private off: string | null = null;
@@ -61,8 +64,7 @@ export class RuleKeeper {
   private isFight(): boolean {
     const now = this.kept.now();
     this.repairs.push(now);
-    while ((this.repairs[0] as number) < now - WITHIN_MS) this.repairs.shift();
-    if (this.repairs.length <= REPAIRS_MAX) return false;
+    if (!FIGHTS.some(({ repairs, withinMs }) => this.repairs.filter((time) => time > now - withinMs).length > repairs)) return false;
     this.repairs.length = 0;
     return true;
   }

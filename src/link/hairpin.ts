@@ -16,7 +16,7 @@ import { linkByIndex, linkByName, setGroup, type Link } from './links';
 import { changesFor, changesWithout, ifindexOf, isOldLoop, LOOP_GROUP, loopTable, NET, type Change } from './loop-rules';
 import { permanentNeighbour, removeNeighbour, setNeighbour } from './neighbours';
 import { removeRoute, setRoute } from './routes';
-import { addRule, LOCAL_TABLE, removeRule, rules, type Rule } from './rules';
+import { addRule, LOCAL_TABLE, moveBehind, removeRule, rules, type Rule } from './rules';
 import { setInterfaceSysctl } from './veth';
 
 /** rtnetlink protocol of our routes; 4 to 255 are free for routing daemons to choose. */
@@ -160,6 +160,7 @@ function removeRules(family: 4 | 6, iface: string, table: number): void {
     const change = changesWithout(table, rules(family), isStale);
     if (change.add.length + change.remove.length === 0) return;
     for (const rule of change.add) ifPossible(() => addRule(family, rule));
+    for (const rule of change.behindAdded ?? []) ifPossible(() => moveBehind(rule));
     for (const rule of change.remove) ifPossible(() => removeRule(family, rule));
   }
 }

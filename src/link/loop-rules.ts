@@ -67,6 +67,8 @@ function movedBySomebody(present: readonly Rule[]): number | undefined {
 /** What has to change, in this order; each addition makes nothing worse, and each removal finds what takes over in place. */
 export interface Change {
   add: Rule[];
+  /** Rules of others that what is added belongs before: to be moved behind it. */
+  behindAdded?: Rule[];
   remove: Rule[];
   /** The rule of others that ours were behind. */
   behind?: Rule;
@@ -130,5 +132,5 @@ export function changesWithout(table: number, present: readonly Rule[], isStale:
   const others = left.some((rule) => isPlainLocal(rule) && !shared.includes(rule) && !oldMoved.includes(rule) && (isOthers(rule) ? !left.some(isNet) : true));
   const restored = anyNew || anyOld || others ? [] : [LOCAL];
   // NET first: while it is there its removal is exact, and LOCAL is asked.
-  return { add: restored, remove: [...shared.filter(isNet), ...shared.filter(isBehind), ...oldMoved, ...leaving] };
+  return { add: restored, behindAdded: left.filter((rule) => restored.length > 0 && isOthers(rule) && rule.priority === 0), remove: [...shared.filter(isNet), ...shared.filter(isBehind), ...oldMoved, ...leaving] };
 }

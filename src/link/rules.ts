@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The policy routing rules of the calling thread's network namespace. What fails is a SystemError. */
 import { attribute, message, numberAttribute, textAttribute } from './message';
-import { askAll, attributesOf, change, familyOf, ipBytes, ipTextOf, NLM_F_CREATE, NLM_F_EXCL, textOf } from './rtnetlink';
+import { askAll, attributesOf, bytesOf, change, familyOf, ipBytes, ipTextOf, NLM_F_CREATE, NLM_F_EXCL, textOf } from './rtnetlink';
 
 const RTM_NEWRULE = 32;
 const RTM_DELRULE = 33;
@@ -31,6 +31,8 @@ export interface Rule {
   exceptGroup?: number;
   /** It has other conditions, or does something else than to ask a table. */
   special?: boolean;
+  /** As the kernel has it, where it was asked. */
+  raw?: Uint8Array;
 }
 
 const KNOWN = new Set(Object.values(FRA));
@@ -57,6 +59,7 @@ function toRule(message: DataView): Rule {
     ...(iif !== undefined && { iif }),
     ...(exceptGroup !== NOTHING_SUPPRESSED && { exceptGroup }),
     ...(special && { special }),
+    raw: bytesOf(message),
   };
 }
 
@@ -83,6 +86,13 @@ export const addRule = (family: 4 | 6, rule: Rule): void => change(RTM_NEWRULE, 
  * one without `exceptGroup` may be removed in the place of one that has it (rule_find in net/core/fib_rules.c).
  */
 export const removeRule = (family: 4 | 6, rule: Rule): void => change(RTM_DELRULE, described(family, rule));
+
+/** Moves a rule behind all others of its priority; it is there all the time. */
+export function moveBehind({ raw }: Rule): void {
+  if (!raw) return;
+  change(RTM_NEWRULE, raw, NLM_F_CREATE);
+  change(RTM_DELRULE, raw);
+}
 
 /** Those of a family, in the order in which the kernel asks them. */
 export function rules(family: 4 | 6): Rule[] {
