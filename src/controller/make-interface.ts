@@ -18,7 +18,7 @@ import { createRoom } from '../link/room';
 import { createVeth, DEFAULT_MTU, randomMac } from '../link/veth';
 import { saveAttachment, type Attachment } from '../state/store';
 import { step } from './fault';
-import type { AttachOptions, Cidr } from './options';
+import type { AttachOptions } from './options';
 
 /** Makes the interface, unless it was there before. */
 export function makeInterface(attachment: Attachment, netns: Netns, wireNetns: Netns, options: AttachOptions): void {
@@ -56,10 +56,26 @@ function makeDummy(attachment: Attachment, options: AttachOptions): void {
   step('dummy-named');
 }
 
-/** Throws if there are addresses that the kernel does not know. */
-export function requireIpv6For(iface: string, wanted: readonly Cidr[]): void {
-  if (wanted.every(({ family }) => family === 4) || fs.existsSync('/proc/sys/net/ipv6')) return;
-  throw new VnetError('UNSUPPORTED', `interface ${iface}`, 'this kernel has no IPv6', { hint: 'give it IPv4 addresses only' });
+/** The least that IPv6 takes (IPV6_MIN_MTU). */
+const IPV6_MIN_MTU = 1280;
+
+/** Throws if there are addresses of IPv6, and the interface cannot have one. Runs in its namespace, before it is made or after. */
+export function requireIpv6For(iface: string, { addresses: wanted, mtu, replace }: Pick<AttachOptions, 'addresses' | 'mtu' | 'replace'>): void {
+  if (wanted.every(({ family }) => family === 4)) return;
+  const cannot = (why: string, hint: string): VnetError => new VnetError('UNSUPPORTED', `interface ${iface}`, why, { hint });
+  if (!fs.existsSync('/proc/sys/net/ipv6')) throw cannot('this kernel has no IPv6', 'give it IPv4 addresses only');
+  const present = replace ? null : linkByName(iface);
+  const size = mtu ?? present?.mtu ?? DEFAULT_MTU;
+  if (size < IPV6_MIN_MTU) throw cannot(`IPv6 needs an MTU of ${IPV6_MIN_MTU} or more, and this one is ${size}`, 'choose a larger one, or give it IPv4 addresses only');
+  const isOff = (scope: string): boolean => {
+    const file = `/proc/sys/net/ipv6/conf/${scope}/disable_ipv6`;
+    return fs.existsSync(file) && fs.readFileSync(file, 'utf8').trim() !== '0';
+  };
+  // Its own counts where it is there; it is made with the value of `default`, which `all` sets, too.
+  const scope = present && fs.existsSync(`/proc/sys/net/ipv6/conf/${iface}`) ? iface : 'default';
+  if (!isOff(scope)) return;
+  const named = `net.ipv6.conf.${isOff('all') ? 'all' : scope}.disable_ipv6`;
+  throw cannot(`IPv6 is switched off in its namespace (${named} is 1)`, `sysctl -w ${named}=0 there, or give it IPv4 addresses only`);
 }
 
 /** Sets the interface up and gives it its addresses; the loop runs already, so nothing it sends is lost. */
@@ -69,7 +85,7 @@ export function bringUp(attachment: Attachment, options: AttachOptions): Link {
   // What an adopted one has already is left alone, with the routes that belong to it.
   const present = attachment.added.length > 0 ? addresses(iface) : [];
   const missing = options.addresses.filter(({ address, prefix }) => !present.some((had) => had.address === address && had.prefix === prefix));
-  requireIpv6For(iface, options.addresses);
+  requireIpv6For(iface, { ...options, replace: false });
   // What is going to be done is recorded first, so that a kill in between is mended by teardown.
   attachment.added = [...new Set([...attachment.added, ...options.addresses.map(({ address }) => address)])];
   saveAttachment(attachment);
