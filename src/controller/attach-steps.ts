@@ -25,8 +25,8 @@ export function attachSteps(iface: string, options: AttachOptions): string[] {
   requireAttachable(options);
   requireObject();
   requireLibbpf();
-  requireIpv6For(iface, options.addresses);
   using netns = Netns.named(options.netns);
+  netns.run(() => requireIpv6For(iface, options));
   const replaced = options.replace ? (attachmentIn(iface, netns) ?? brokenOnes(iface, options.netns).map((each) => locate(each).attachment)[0]) : null;
   if (replaced) return insteadOf(replaced, plan(iface, netns, options, null), options);
   const { crashed, broken } = previousAttachment(iface, netns, options);

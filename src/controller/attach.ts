@@ -37,7 +37,7 @@ import { detachAttachment } from './detach';
 import { step } from './fault';
 import { brokenError, brokenOnes } from './find-attachment';
 import { adoptImpairment } from './impairing';
-import { bringUp, makeInterface } from './make-interface';
+import { bringUp, makeInterface, requireIpv6For } from './make-interface';
 import type { AttachOptions } from './options';
 import { spreadOf, type HookWish } from './polling';
 import { requirePrivileges } from './privileges';
@@ -55,6 +55,7 @@ export function requireAttachable({ hook }: AttachOptions): void {
 export async function attach(iface: string, options: AttachOptions): Promise<Controller> {
   requireAttachable(options);
   using netns = Netns.named(options.netns);
+  netns.run(() => requireIpv6For(iface, options));
   if (options.replace) await detachIfAttached(iface, netns, options.netns);
   using spare = new SpareDescriptors();
   using _lock = lockEverything();

@@ -3,7 +3,7 @@
  * What can be known of an attachment whose record is damaged: its identity is in the names of its peer and its pins,
  * and the peer's other end is the interface. Fields of the record that are sound say the rest.
  */
-import { hairpinTable } from '../link/hairpin';
+import { loopTable } from '../link/loop-rules';
 import { linkByName, type Link } from '../link/links';
 import { netnsFiles, netnsName, recordNetns } from '../link/netns-record';
 import { otherEnd } from '../link/netns-id';
@@ -30,7 +30,7 @@ const unknown = (id: string): Attachment => ({
   iface: id,
   ifindex: 0,
   // An interface that may have been there before is left.
-  taken: { wasUp: true, addresses: [], sysctls: {} },
+  taken: { wasUp: true, addresses: [], sysctls: {}, group: null },
   added: [],
   netns: NOWHERE,
   backend: 'veth',
@@ -68,8 +68,8 @@ export function locate({ id, sound }: BrokenAttachment): Located {
   const attachment: Attachment = {
     ...recorded,
     ...(found && { iface: found.link.name, ifindex, netns: found.netns, backend: 'veth', peer: found.peer, taken: null }),
-    // Rules are known by the interface's name and its table: teardown looks for them in the kernel.
-    hairpin: ifindex > 0 ? { addresses: [], table: hairpinTable(ifindex) } : null,
+    // Rules are known by the interface's table: teardown looks for them in the kernel.
+    hairpin: ifindex > 0 ? { addresses: [], table: loopTable(ifindex) } : null,
     links: recorded.backend === 'dummy' ? (sound.links ?? null) : null,
   };
   return { attachment, located: found !== null || sound.netns !== undefined };

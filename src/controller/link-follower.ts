@@ -6,15 +6,18 @@
  */
 import * as fs from 'node:fs';
 
-import { addresses } from '../link/addresses';
-import { removeHairpin, restoreRoutes, syncHairpin, type HairpinAddress } from '../link/hairpin';
+import { addresses, type Address } from '../link/addresses';
+import { followIpv6 } from '../link/detection';
+import { restoreLoop, syncHairpin, type HairpinAddress } from '../link/hairpin';
 import { linkByIndex, type Link } from '../link/links';
 import type { Netns } from '../link/netns';
 import { netnsName } from '../link/netns-record';
 import { followMtu } from '../link/veth';
+import { clock } from '../native/clock';
 import { lockEverything, saveAttachment, type Attachment } from '../state/store';
 import type { Attempts } from './attempts';
 import { openAttachmentNetns } from './attachment-netns';
+import { RuleKeeper } from './rule-keeper';
 
 export interface Followed {
   attachment: Attachment;
@@ -31,15 +34,20 @@ export interface Followed {
 }
 
 export class LinkFollower {
-  /** Names that rules may know it by, besides the one in the record. */
-  private readonly oldNames = new Set<string>();
+  private readonly rules: RuleKeeper;
+  /** Ethernet addresses that it had before. */
+  private readonly oldMacs = new Set<string>();
+  /** Its global addresses of IPv6, as they were when IPv6 last worked on it. */
+  private ipv6: readonly Address[] = [];
   private isLost = false;
 
   /** `link` is how it was when the attachment was made or adopted. */
   constructor(
     private readonly followed: Followed,
     private link: Link,
-  ) {}
+  ) {
+    this.rules = new RuleKeeper({ usualGroup: followed.attachment.taken?.group ?? 0, log: followed.log, now: () => clock.now() });
+  }
 
   /** Looks at the interface and acts on what has changed. Never throws. */
   look(): void {
@@ -69,35 +77,29 @@ export class LinkFollower {
       log(`${link.name} has mtu ${link.mtu}, was ${before.mtu}`);
       if (!attachment.taken) attempts.try(`following the MTU of ${link.name}`, () => netns.run(() => followMtu(link.ifindex, before.mtu, link.mtu)));
     }
-    if (this.oldNames.size > 0) attempts.try(`renaming the rules of ${link.name}`, () => this.renewRules(link, netns));
-    if (hairpinAll) attempts.try(`following the addresses of ${link.name}`, () => this.followAddresses(link, netns));
+    if (link.mac !== before.mac) this.oldMacs.add(before.mac);
+    this.oldMacs.delete(link.mac);
+    if (!attachment.taken) attempts.try(`IPv6 of ${link.name}`, () => netns.run(() => this.followIpv6(link)));
     const { hairpin } = attachment;
-    if (link.up && hairpin && hairpin.addresses.length > 0) attempts.try(`routes of ${link.name}`, () => netns.run(() => restoreRoutes(link, hairpin)));
+    if (hairpin) attempts.try(`the routing rules of ${link.name}`, () => netns.run(() => this.rules.look(link, hairpin)));
+    if (hairpinAll) attempts.try(`following the addresses of ${link.name}`, () => this.followAddresses(link, netns));
+    const looped = attachment.hairpin;
+    if (link.up && looped && looped.addresses.length > 0) attempts.try(`routes of ${link.name}`, () => netns.run(() => restoreLoop(link, looped, this.oldMacs)));
+  }
+
+  private followIpv6(link: Link): void {
+    const found = followIpv6(link, this.ipv6);
+    if (!found) return;
+    this.ipv6 = found.addresses;
+    if (found.wasReset) this.followed.log(`${link.name}: detection of duplicate addresses was on, which comes with a new start of IPv6: it is off again`);
   }
 
   private renamed(from: string, to: string): void {
     const { attachment, log } = this.followed;
-    this.oldNames.add(from);
     attachment.iface = to;
     attachment.netns.name = netnsName(attachment.netns);
     log(`${from} is called ${to} now`);
     this.save();
-  }
-
-  /**
-   * Rules know the interface by name, so they are made anew. Those of old names go first, then the record has the new one:
-   * a kill in between leaves none that detach would not find.
-   */
-  private renewRules(link: Link, netns: Netns): void {
-    const { hairpin } = this.followed.attachment;
-    if (hairpin && hairpin.addresses.length > 0) {
-      using _lock = lockEverything();
-      netns.run(() => {
-        for (const name of [...this.oldNames, link.name]) removeHairpin(name, hairpin.table);
-        syncHairpin(link.name, link.ifindex, hairpin.addresses, null, 'whenUp');
-      });
-    }
-    this.oldNames.clear();
   }
 
   private followAddresses(link: Link, netns: Netns): void {

@@ -7,16 +7,18 @@ import { HINTS, VnetError } from '../errors';
 import { passesUdpGso } from '../kernel-features';
 import { createDummy, nameDummy } from '../link/dummy';
 import { cutMergedPackets, keepLoopableOffloads } from '../link/features';
-import { hairpinTable, syncHairpin } from '../link/hairpin';
+import { syncHairpin } from '../link/hairpin';
 import { addresses, setAddress } from '../link/addresses';
+import { withoutAddressDetection } from '../link/detection';
 import { linkByName, setUp, transmittedFramesOf, type Link } from '../link/links';
+import { loopTable } from '../link/loop-rules';
 import { refused } from '../link/refused';
 import type { Netns } from '../link/netns';
 import { createRoom } from '../link/room';
-import { createVeth, DEFAULT_MTU, randomMac, setInterfaceSysctl } from '../link/veth';
+import { createVeth, DEFAULT_MTU, randomMac } from '../link/veth';
 import { saveAttachment, type Attachment } from '../state/store';
 import { step } from './fault';
-import type { AttachOptions, Cidr } from './options';
+import type { AttachOptions } from './options';
 
 /** Makes the interface, unless it was there before. */
 export function makeInterface(attachment: Attachment, netns: Netns, wireNetns: Netns, options: AttachOptions): void {
@@ -54,20 +56,26 @@ function makeDummy(attachment: Attachment, options: AttachOptions): void {
   step('dummy-named');
 }
 
-/**
- * The only station on this wire is the interface itself, so no address can be taken already. Without
- * detection every address is ready at once, the link-local one included, whose routes would change
- * a second or two later otherwise: and a datagram whose sender is blocked while its route changes
- * is discarded by the kernel (ip6_send_skb keeps the route it had found: dst_discard_out).
- */
-function withoutAddressDetection(iface: string): void {
-  if (fs.existsSync(`/proc/sys/net/ipv6/conf/${iface}`)) setInterfaceSysctl(iface, 'accept_dad', '0', 'ipv6');
-}
+/** The least that IPv6 takes (IPV6_MIN_MTU). */
+const IPV6_MIN_MTU = 1280;
 
-/** Throws if there are addresses that the kernel does not know. */
-export function requireIpv6For(iface: string, wanted: readonly Cidr[]): void {
-  if (wanted.every(({ family }) => family === 4) || fs.existsSync('/proc/sys/net/ipv6')) return;
-  throw new VnetError('UNSUPPORTED', `interface ${iface}`, 'this kernel has no IPv6', { hint: 'give it IPv4 addresses only' });
+/** Throws if there are addresses of IPv6, and the interface cannot have one. Runs in its namespace, before it is made or after. */
+export function requireIpv6For(iface: string, { addresses: wanted, mtu, replace }: Pick<AttachOptions, 'addresses' | 'mtu' | 'replace'>): void {
+  if (wanted.every(({ family }) => family === 4)) return;
+  const cannot = (why: string, hint: string): VnetError => new VnetError('UNSUPPORTED', `interface ${iface}`, why, { hint });
+  if (!fs.existsSync('/proc/sys/net/ipv6')) throw cannot('this kernel has no IPv6', 'give it IPv4 addresses only');
+  const present = replace ? null : linkByName(iface);
+  const size = mtu ?? present?.mtu ?? DEFAULT_MTU;
+  if (size < IPV6_MIN_MTU) throw cannot(`IPv6 needs an MTU of ${IPV6_MIN_MTU} or more, and this one is ${size}`, 'choose a larger one, or give it IPv4 addresses only');
+  const isOff = (scope: string): boolean => {
+    const file = `/proc/sys/net/ipv6/conf/${scope}/disable_ipv6`;
+    return fs.existsSync(file) && fs.readFileSync(file, 'utf8').trim() !== '0';
+  };
+  // Its own counts where it is there; it is made with the value of `default`, which `all` sets, too.
+  const scope = present && fs.existsSync(`/proc/sys/net/ipv6/conf/${iface}`) ? iface : 'default';
+  if (!isOff(scope)) return;
+  const named = `net.ipv6.conf.${isOff('all') ? 'all' : scope}.disable_ipv6`;
+  throw cannot(`IPv6 is switched off in its namespace (${named} is 1)`, `sysctl -w ${named}=0 there, or give it IPv4 addresses only`);
 }
 
 /** Sets the interface up and gives it its addresses; the loop runs already, so nothing it sends is lost. */
@@ -77,7 +85,7 @@ export function bringUp(attachment: Attachment, options: AttachOptions): Link {
   // What an adopted one has already is left alone, with the routes that belong to it.
   const present = attachment.added.length > 0 ? addresses(iface) : [];
   const missing = options.addresses.filter(({ address, prefix }) => !present.some((had) => had.address === address && had.prefix === prefix));
-  requireIpv6For(iface, options.addresses);
+  requireIpv6For(iface, { ...options, replace: false });
   // What is going to be done is recorded first, so that a kill in between is mended by teardown.
   attachment.added = [...new Set([...attachment.added, ...options.addresses.map(({ address }) => address)])];
   saveAttachment(attachment);
@@ -90,7 +98,7 @@ export function bringUp(attachment: Attachment, options: AttachOptions): Link {
   if (options.addresses.length > 0) {
     const before = attachment.hairpin;
     const added = options.addresses.filter(({ address }) => !before?.addresses.some((had) => had.address === address));
-    attachment.hairpin = { addresses: before?.addresses ?? [], table: hairpinTable(ifindex) };
+    attachment.hairpin = { addresses: before?.addresses ?? [], table: loopTable(ifindex) };
     saveAttachment(attachment);
     attachment.hairpin = syncHairpin(iface, ifindex, [...(before?.addresses ?? []), ...added], before);
     step('hairpin');

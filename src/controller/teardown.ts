@@ -57,7 +57,7 @@ const held = ({ iface }: Attachment): VnetError =>
 /** Rules and routes, and what was changed on an interface that stays. */
 function removeRules(attachment: Attachment): void {
   inItsNetns(attachment, () => {
-    if (attachment.hairpin) removeHairpin(attachment.iface, attachment.hairpin.table);
+    if (attachment.hairpin) removeHairpin(attachment.iface, attachment.hairpin);
     if (!attachment.taken) return;
     if (attachment.links) detachLink(attachment.links.tx);
     restoreTaken(attachment.iface, attachment.taken, attachment.added);

@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: MIT
 /**
- * Makes packets for vnet0's own addresses leave through vnet0. Linux routes them over `lo`,
- * because the rule that asks the `local` table comes first. So we put two rules before it:
- *
- *   10: iif vnet0             -> local    what comes back from the loop is delivered
- *   20: iif lo, to ADDRESS    -> TABLE    what this machine sends to ADDRESS goes out on vnet0
- *   30: everything            -> local    the old rule 0, moved down
- *
- * The moved rule is added before rule 0 is removed, and goes only when rule 0 is back: there is no
- * moment without the local table. `protocol` marks the rules as ours.
- * Everything here runs in vnet0's namespace, under the global lock.
+ * Makes packets for vnet0's own addresses leave through vnet0: rules (loop-rules.ts), a route for each address, and a
+ * neighbour for each, so that the first frame needs no resolution. The kernel does not resolve an address of its own over
+ * IPv6 at all: it ignores an advertisement for it (ndisc_recv_na in net/ipv6/ndisc.c).
+ * Everything here runs in vnet0's namespace.
  */
 import * as fs from 'node:fs';
 
@@ -18,70 +12,80 @@ import { VnetError } from '../errors';
 import { SystemError } from '../native/libc';
 import { addresses } from './addresses';
 import { ifPossible } from './if-possible';
-import { linkByName, type Link } from './links';
+import { linkByIndex, linkByName, setGroup, type Link } from './links';
+import { changesFor, changesWithout, ifindexOf, isOldLoop, LOOP_GROUP, loopTable, NET, type Change } from './loop-rules';
+import { permanentNeighbour, removeNeighbour, setNeighbour } from './neighbours';
 import { removeRoute, setRoute } from './routes';
-import { addRule, LOCAL_TABLE, removeRule, rules, type Rule } from './rules';
+import { addRule, LOCAL_TABLE, moveBehind, removeRule, rules, type Rule } from './rules';
 import { setInterfaceSysctl } from './veth';
 
-const FROM_LOOP = 10;
-const TO_LOOP = 20;
-const MOVED_LOCAL = 30;
-/** rtnetlink protocol of our rules and routes; 4 to 255 are free for routing daemons to choose. */
+/** rtnetlink protocol of our routes; 4 to 255 are free for routing daemons to choose. */
 const PROTOCOL = 86;
-const RTPROT_KERNEL = 2;
 const FAMILIES = [4, 6] as const;
+/** Removing one rule may take another that is like it: what is there is then looked at again. */
+const ROUNDS = 4;
 
 export interface HairpinAddress {
   family: 4 | 6;
   address: string;
 }
 
-const isOurs = (rule: Rule): boolean => rule.protocol === PROTOCOL;
-const rule = (priority: number, table: number, more: Partial<Rule> = {}): Rule => ({ priority, table, protocol: PROTOCOL, fromAll: true, ...more });
-const movedLocal = rule(MOVED_LOCAL, LOCAL_TABLE);
-/** As the kernel makes it itself. */
-const local = rule(0, LOCAL_TABLE, { protocol: RTPROT_KERNEL });
-
-/** The routing table of an interface: one per ifindex, out of the way of the usual ones. */
-export const hairpinTable = (ifindex: number): number => 0x564e0000 + ifindex;
-
-/** A rule that an earlier run has made already is as good. */
-function addOnce(family: 4 | 6, rule: Rule): void {
+/** Does what the kernel may find done already. */
+function unless(code: string, change: () => void): void {
   try {
-    addRule(family, rule);
+    change();
   } catch (error) {
-    if (!(error instanceof SystemError) || error.code !== 'EEXIST') throw error;
+    if (!(error instanceof SystemError) || error.code !== code) throw error;
   }
 }
 
-/** Moves the rule for the local table below ours, where that is not done already. */
-function moveLocalRuleDown(family: 4 | 6): void {
-  const present = rules(family);
-  const first = present[0];
-  if (present.some((rule) => isOurs(rule) && rule.priority === MOVED_LOCAL)) return;
-  if (first?.table !== LOCAL_TABLE || first.priority !== 0) {
-    // Not our own rule for `iif`, which asks the local table too.
-    const other = present.find((rule) => !isOurs(rule) && rule.table === LOCAL_TABLE && rule.fromAll && rule.iif === undefined);
-    if (other && other.priority > TO_LOOP) return; // somebody moved it already: nothing to move
-    throw new VnetError('UNSUPPORTED', `hairpin for IPv${family}`, 'the rule for the local table is not where it should be', {
-      hint: `ip -${family} rule show: expected "0: from all lookup local"`,
-    });
-  }
-  addRule(family, movedLocal);
-  removeRule(family, first);
+function apply(family: 4 | 6, { add, remove }: Change): void {
+  for (const rule of add) unless('EEXIST', () => addRule(family, rule));
+  for (const rule of remove) unless('ENOENT', () => removeRule(family, rule));
 }
 
-/** Puts it back, unless another interface needs it where it is. `left` are the rules without those of this one. */
-function moveLocalRuleBack(family: 4 | 6, left: readonly Rule[]): void {
-  if (!left.some((rule) => isOurs(rule) && rule.priority === MOVED_LOCAL)) return;
-  if (left.some((rule) => isOurs(rule) && rule.priority !== MOVED_LOCAL)) return;
-  if (!left.some((rule) => rule.priority === 0 && rule.table === LOCAL_TABLE)) ifPossible(() => addRule(family, local));
-  ifPossible(() => removeRule(family, movedLocal));
+/** Puts the rules for a table where they belong, and says what had to be done. */
+function keepFamily(family: 4 | 6, table: number): Change {
+  const kept: Change = { add: [], remove: [] };
+  for (let round = 0; round < ROUNDS; round++) {
+    const present = rules(family);
+    bringOldOnes(present);
+    const change = changesFor([table], present);
+    if (change.blocked) kept.blocked = change.blocked;
+    if (change.add.length + change.remove.length === 0) return kept;
+    apply(family, change);
+    kept.add.push(...change.add);
+    kept.remove.push(...change.remove);
+    if (change.behind) kept.behind ??= change.behind;
+  }
+  return kept;
+}
+
+/** Those that an older version loops would not be any more, with our first rule before theirs. */
+function bringOldOnes(present: readonly Rule[]): void {
+  for (const { table } of present.filter(isOldLoop)) {
+    const link = linkByIndex(ifindexOf(table));
+    if (link && link.group !== LOOP_GROUP) ifPossible(() => setGroup(link.ifindex, LOOP_GROUP));
+  }
+}
+
+const familiesOf = (looped: readonly HairpinAddress[]): (4 | 6)[] => FAMILIES.filter((family) => looped.some((entry) => entry.family === family));
+
+/** Puts the rules of looped addresses where they belong, and says what had to be done. */
+export function keepRules({ addresses: looped, table }: HairpinRecord): (Change & { family: 4 | 6 })[] {
+  return familiesOf(looped).map((family) => ({ family, ...keepFamily(family, table) }));
+}
+
+/** At least the first rule, where nothing asks the local table first. */
+export function keepLocalTable({ addresses: looped }: HairpinRecord): void {
+  for (const family of familiesOf(looped)) {
+    if (!rules(family).some((rule) => rule.table === LOCAL_TABLE && rule.iif === undefined && rule.to === undefined && !rule.special)) unless('EEXIST', () => addRule(family, NET));
+  }
 }
 
 /**
- * Brings rules and routes in line with `wanted`; returns the record to keep for the way back. Can be run again after it
- * has thrown. An interface that is down has no routes: `whenUp` leaves those that the kernel refuses to restoreRoutes().
+ * Brings rules, routes and neighbours in line with `wanted`; returns the record to keep for the way back. Can be run again
+ * after it has thrown. An interface that is down has no routes: `whenUp` leaves those that the kernel refuses to restoreLoop().
  */
 export function syncHairpin(
   iface: string,
@@ -90,70 +94,90 @@ export function syncHairpin(
   before: HairpinRecord | null,
   routes: 'now' | 'whenUp' = 'now',
 ): HairpinRecord {
-  const route = routes === 'now' ? (make: () => void) => make() : ifPossible;
-  const table = hairpinTable(ifindex);
-  if ((before?.addresses.length ?? 0) === 0 && wanted.length > 0) {
+  const attempt = routes === 'now' ? (make: () => void) => make() : ifPossible;
+  const table = loopTable(ifindex);
+  const had = before?.addresses ?? [];
+  const link = linkByIndex(ifindex);
+  if (had.length === 0 && wanted.length > 0) {
     setInterfaceSysctl(iface, 'accept_local', '1');
     setInterfaceSysctl(iface, 'rp_filter', '0');
   }
-  for (const family of FAMILIES) {
-    const had = (before?.addresses ?? []).filter((entry) => entry.family === family).map((entry) => entry.address);
-    const want = wanted.filter((entry) => entry.family === family).map((entry) => entry.address);
-    if (want.length > 0) {
-      if (had.length === 0) addOnce(family, rule(FROM_LOOP, LOCAL_TABLE, { iif: iface }));
-      for (const address of want.filter((entry) => !had.includes(entry))) {
-        route(() => setRoute('replace', { family, address, table }, ifindex, PROTOCOL));
-        addOnce(family, rule(TO_LOOP, table, { iif: 'lo', to: address }));
-      }
-      // Rules before the move: until the local rule is moved down they change nothing.
-      moveLocalRuleDown(family);
-    }
-    const gone = had.filter((entry) => !want.includes(entry));
-    if (gone.length > 0) remove(family, iface, table, (rule) => gone.includes(rule.to ?? '') || want.length === 0);
+  const isIn = (list: readonly HairpinAddress[], { address }: HairpinAddress): boolean => list.some((entry) => entry.address === address);
+  for (const entry of wanted.filter((entry) => !isIn(had, entry))) {
+    attempt(() => setRoute('replace', { ...entry, table }, ifindex, PROTOCOL));
+    if (link) ifPossible(() => keepNeighbour(link, entry));
   }
+  // An interface that is not in the group yet is not looped: the first rule answers for it.
+  for (const { family, blocked } of keepRules({ addresses: [...wanted], table })) {
+    if (blocked) throw noPlace(family, blocked);
+  }
+  if (wanted.length > 0 && link && link.group !== LOOP_GROUP) setGroup(ifindex, LOOP_GROUP);
+  for (const entry of had.filter((entry) => !isIn(wanted, entry))) {
+    ifPossible(() => removeRoute({ ...entry, table }));
+    if (link) forgetNeighbour(link, entry);
+  }
+  for (const family of familiesOf(had).filter((family) => !familiesOf(wanted).includes(family))) removeRules(family, iface, table);
   return { addresses: [...wanted], table };
 }
 
-/**
- * Puts back the routes that the kernel took when the interface was set down. Addresses of IPv6
- * went with them; one that somebody gives it again is looped again.
- */
-export function restoreRoutes({ name, ifindex }: Link, { addresses: looped, table }: HairpinRecord): void {
-  const present = addresses(name).map(({ address }) => address);
-  const lost = looped.filter(({ address }) => present.includes(address));
-  // `add` fails where the route is there, and leaves it alone: a route replaced under a blocked sender
-  // costs IPv6 its datagram. Should it be set down again meanwhile, its next up brings us back here.
-  for (const { family, address } of lost) ifPossible(() => setRoute('add', { family, address, table }, ifindex, PROTOCOL));
-}
-
-/**
- * Takes away those of an interface's rules, with their routes, that are to go, and the local rule's
- * move with the last of all. Looks at what the kernel has, rather than at what was recorded.
- */
-function remove(family: 4 | 6, iface: string, table: number, goes: (rule: Rule) => boolean): void {
-  const present = rules(family);
-  // A name that nobody has is one that an interface of ours had when it was renamed: whoever follows it makes the rule anew.
-  const isStale = ({ iif = '' }: Rule): boolean => linkByName(iif) === null;
-  const leaving = present.filter((rule) => {
-    if (!isOurs(rule)) return false;
-    if (rule.priority === TO_LOOP) return rule.table === table && goes(rule);
-    return rule.priority === FROM_LOOP && ((rule.iif === iface && goes(rule)) || isStale(rule));
+export const noPlace = (family: 4 | 6, rule: Rule): VnetError =>
+  new VnetError('UNSUPPORTED', `routing rules of IPv${family}`, `there is no place before the one of priority ${rule.priority}`, {
+    hint: `ip -${family} rule show; give it a priority of 3 or more`,
   });
-  for (const rule of leaving) {
-    ifPossible(() => removeRule(family, rule));
-    const { to } = rule;
-    if (to !== undefined) ifPossible(() => removeRoute({ family, address: to, table }));
+
+/**
+ * Puts back the routes that the kernel took when the interface was set down, and the neighbours, which also go when its
+ * Ethernet address changes. Addresses of IPv6 went with them; one that somebody gives it again is looped again.
+ */
+export function restoreLoop(link: Link, { addresses: looped, table }: HairpinRecord, oldMacs: ReadonlySet<string> = new Set()): void {
+  const present = addresses(link.name).map(({ address }) => address);
+  const lost = looped.filter(({ address }) => present.includes(address));
+  for (const entry of lost) {
+    // `add` fails where the route is there, and leaves it alone: a route replaced under a blocked sender
+    // costs IPv6 its datagram. Should it be set down again meanwhile, its next up brings us back here.
+    ifPossible(() => setRoute('add', { ...entry, table }, link.ifindex, PROTOCOL));
+    ifPossible(() => keepNeighbour(link, entry, oldMacs));
   }
-  moveLocalRuleBack(family, present.filter((rule) => !leaving.includes(rule)));
+}
+
+/** A permanent one that is not of our making, with another Ethernet address, is left. */
+function keepNeighbour(link: Link, address: HairpinAddress, oldMacs: ReadonlySet<string> = new Set()): void {
+  if (!link.resolves || link.mac === '') return;
+  const known = permanentNeighbour(link.ifindex, address);
+  if (known === null || (known !== link.mac && oldMacs.has(known))) setNeighbour(link.ifindex, address, link.mac);
+}
+
+function forgetNeighbour(link: Link, address: HairpinAddress): void {
+  ifPossible(() => {
+    if (permanentNeighbour(link.ifindex, address) === link.mac) removeNeighbour(link.ifindex, address);
+  });
+}
+
+/** A name that nobody has is one that an interface of an older version had when it was renamed. */
+function removeRules(family: 4 | 6, iface: string, table: number): void {
+  const isStale = (name: string): boolean => name === iface || linkByName(name) === null;
+  for (let round = 0; round < ROUNDS; round++) {
+    const change = changesWithout(table, rules(family), isStale);
+    if (change.add.length + change.remove.length === 0) return;
+    for (const rule of change.add) ifPossible(() => addRule(family, rule));
+    for (const rule of change.behindAdded ?? []) ifPossible(() => moveBehind(rule));
+    for (const rule of change.remove) ifPossible(() => removeRule(family, rule));
+  }
 }
 
 /**
- * Takes away every rule and route of an interface: it mends what a killed controller left. `iface`
- * is the name that the rules know, which is the one the interface had when they were made.
+ * Takes away every rule, route and neighbour of an interface and puts the rules back as they were: it looks at what the
+ * kernel has, rather than at what was recorded, and so repairs what a killed controller left. `iface` is the name that
+ * rules of older versions know.
  */
-export function removeHairpin(iface: string, table: number): void {
+export function removeHairpin(iface: string, { addresses: looped, table }: HairpinRecord): void {
   for (const family of FAMILIES) {
     if (family === 6 && !fs.existsSync('/proc/sys/net/ipv6')) continue;
-    remove(family, iface, table, () => true);
+    const old = rules(family).flatMap((rule) => (isOldLoop(rule) && rule.table === table && rule.to !== undefined ? [{ family, address: rule.to }] : []));
+    removeRules(family, iface, table);
+    for (const entry of [...looped.filter((entry) => entry.family === family), ...old]) ifPossible(() => removeRoute({ ...entry, table }));
   }
+  const link = linkByIndex(ifindexOf(table));
+  if (link?.name !== iface) return;
+  for (const entry of looped) forgetNeighbour(link, entry);
 }

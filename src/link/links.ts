@@ -4,7 +4,7 @@ import * as fs from 'node:fs';
 
 import { errnoOf, SystemError } from '../native/libc';
 import { macText } from '../packet/addresses';
-import { message, textAttribute } from './message';
+import { message, numberAttribute, textAttribute } from './message';
 import { askAll, askOne, attributesOf, bytesOf, change, openRtnetlink, textOf } from './rtnetlink';
 
 export const RTM_NEWLINK = 16;
@@ -15,6 +15,7 @@ const IFINDEX_AT = 4;
 export const FLAGS_AT = 8;
 const CHANGE_AT = 12;
 export const IFF_UP = 0x1;
+const IFF_NOARP = 0x80;
 const ETH_ALEN = 6;
 
 // include/uapi/linux/if_link.h
@@ -32,6 +33,10 @@ export interface Link {
   /** The rtnl kind (`veth`, `dummy`, `tun`, `bridge`), or null for a physical one. */
   kind: string | null;
   up: boolean;
+  /** It resolves addresses to Ethernet addresses: with ARP and neighbour discovery. */
+  resolves: boolean;
+  /** The group of links that it is in; 0 unless somebody put it into another. */
+  group: number;
   mac: string;
   mtu: number;
   /** The kind of its root qdisc; `noqueue` and `noop` are none. */
@@ -48,6 +53,8 @@ function toLink(answer: DataView): Link {
     peerIfindex: found.get(IFLA.LINK)?.getUint32(0, true) ?? null,
     kind: (info && textOf(attributesOf(info, 0).get(IFLA_INFO.KIND))) ?? null,
     up: (answer.getUint32(FLAGS_AT, true) & IFF_UP) !== 0,
+    resolves: (answer.getUint32(FLAGS_AT, true) & IFF_NOARP) === 0,
+    group: found.get(IFLA.GROUP)?.getUint32(0, true) ?? 0,
     mac: mac?.byteLength === ETH_ALEN ? macText(bytesOf(mac), 0) : '',
     mtu: found.get(IFLA.MTU)?.getUint32(0, true) ?? 0,
     qdisc: textOf(found.get(IFLA.QDISC)) ?? '',
@@ -65,6 +72,9 @@ export const linkByIndex = (ifindex: number): Link | null => onSocket((socket) =
 
 /** Sets a link up. Throws SystemError. */
 export const setUp = (ifindex: number): void => change(RTM_NEWLINK, ifinfo({ ifindex, up: true }));
+
+/** Puts a link into a group. Throws SystemError. */
+export const setGroup = (ifindex: number, group: number): void => change(RTM_NEWLINK, message(ifinfo({ ifindex }), numberAttribute(IFLA.GROUP, group)));
 
 /** Frames that the link has ever transmitted, or null if there is none of that index, asked on an rtnetlink socket. */
 export function transmittedFrames(socket: number, ifindex: number): number | null {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Tells when links or addresses change. The netlink message is only a trigger: what the state
+ * Tells when links, addresses or routing rules change. The netlink message is only a trigger: what the state
  * now is, the caller asks (links.ts, addresses.ts). The socket lives in the hidden namespace and listens to all
  * namespaces it knows by id (NETLINK_LISTEN_ALL_NSID, Linux 4.2): a socket in the user's
  * namespace would keep that alive after `ip netns del`.
@@ -16,7 +16,13 @@ const NETLINK_LISTEN_ALL_NSID = 8;
 const RTMGRP_LINK = 0x1;
 const RTMGRP_IPV4_IFADDR = 0x10;
 const RTMGRP_IPV6_IFADDR = 0x100;
+const RTMGRP_IPV4_RULE = 0x80;
+/** RTNLGRP_IPV6_RULE is the 19th group. */
+const RTMGRP_IPV6_RULE = 1 << 18;
+const RTM_NEWRULE = 32;
+const RTM_DELRULE = 33;
 
+const TYPE_AT = 4;
 /** Of struct nlmsghdr; struct ifinfomsg and struct ifaddrmsg, which follow it, have the ifindex in the same place. */
 const HEADER_BYTES = 16;
 const IFINDEX_AT = HEADER_BYTES + 4;
@@ -24,12 +30,12 @@ const ENOBUFS = 105;
 const EAGAIN = 11;
 const EINTR = 4;
 
-/** Changes come in bursts; one look is enough for a burst. */
+/** Changes come in bursts: there is a look at the first, and one at all the others. */
 const SETTLE_MS = 20;
 
 /**
  * Reads what is there; true if any of it is about a link with one of these indexes, in whichever
- * namespace. Other links of the machine may come and go by the hundred, and are no reason to look.
+ * namespace, or about rules. Other links of the machine may come and go by the hundred, and are no reason to look.
  */
 function concerns(fd: number, indexes: readonly number[], buffer: Uint8Array): boolean {
   const view = new DataView(buffer.buffer);
@@ -40,14 +46,15 @@ function concerns(fd: number, indexes: readonly number[], buffer: Uint8Array): b
     else if (received === -EAGAIN || received === -EINTR) return found;
     else if (received <= 0) throw new SystemError('recv', -received);
     for (let at = 0; at + HEADER_BYTES + 8 <= received; ) {
-      if (indexes.includes(view.getUint32(at + IFINDEX_AT, true))) found = true;
+      const type = view.getUint16(at + TYPE_AT, true);
+      if (type === RTM_NEWRULE || type === RTM_DELRULE || indexes.includes(view.getUint32(at + IFINDEX_AT, true))) found = true;
       at += Math.max(HEADER_BYTES, (view.getUint32(at, true) + 3) & ~3);
     }
   }
 }
 
 /**
- * Calls `onChange` after a link with one of these indexes or its addresses changed, until closed. If the socket fails it calls
+ * Calls `onChange` after a link with one of these indexes or its addresses changed, or a rule, until closed. If the socket fails it calls
  * `onFailed` instead, and the caller closes it.
  */
 export function watchLinks(peerNetns: Netns, indexes: readonly number[], onChange: () => void, onFailed: () => void): Disposable & { close(): void } {
@@ -57,7 +64,7 @@ export function watchLinks(peerNetns: Netns, indexes: readonly number[], onChang
       setSocketOption(socket, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, 1);
       const address = new DataView(new ArrayBuffer(12));
       address.setUint16(0, AF_NETLINK, true);
-      address.setUint32(8, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR, true);
+      address.setUint32(8, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_RULE | RTMGRP_IPV6_RULE, true);
       bindSocket(socket, new Uint8Array(address.buffer));
       return socket;
     } catch (error) {
@@ -66,6 +73,17 @@ export function watchLinks(peerNetns: Netns, indexes: readonly number[], onChang
     }
   });
   let settling: NodeJS.Timeout | undefined;
+  let more = false;
+  const settled = (): void => {
+    settling = undefined;
+    if (more) changed();
+  };
+  const changed = (): void => {
+    more = settling !== undefined;
+    if (more) return;
+    settling = setTimeout(settled, SETTLE_MS);
+    onChange();
+  };
   const buffer = new Uint8Array(32768);
   const watch = watchReadable(fd, () => {
     try {
@@ -73,10 +91,7 @@ export function watchLinks(peerNetns: Netns, indexes: readonly number[], onChang
     } catch {
       return onFailed();
     }
-    settling ??= setTimeout(() => {
-      settling = undefined;
-      onChange();
-    }, SETTLE_MS);
+    changed();
   });
   let open = true;
   const close = (): void => {

@@ -11,9 +11,7 @@
  */
 import { commandWithin } from '../native/command';
 import { ifPossible } from './if-possible';
-import { IFLA, ifinfo, linkByIndex, RTM_NEWLINK } from './links';
-import { message, numberAttribute } from './message';
-import { change } from './rtnetlink';
+import { linkByIndex, setGroup } from './links';
 
 /** How long the kernel may take; milliseconds. It needs 20 to 200, and answers to `detach` are awaited for 5 s. */
 const REMOVAL_MS = 3000;
@@ -27,7 +25,7 @@ export const linkGroup = (id: string): number => (parseInt(id, 16) & 0x7fffffff)
 /** Removes links by their indexes, the other ends of veths and what is on top of them with them. `group` is theirs alone. */
 export function removeLinks(ifindexes: readonly number[], group: number): Removal {
   if (ifindexes.length === 0) return 'removed';
-  for (const ifindex of ifindexes) ifPossible(() => change(RTM_NEWLINK, message(ifinfo({ ifindex }), numberAttribute(IFLA.GROUP, group))));
+  for (const ifindex of ifindexes) ifPossible(() => setGroup(ifindex, group));
   const ended = commandWithin(REMOVAL_MS, 'ip', ['link', 'delete', 'group', String(group)]);
   if (ifindexes.some((ifindex) => linkByIndex(ifindex) !== null)) return 'there';
   return ended ? 'removed' : 'held';

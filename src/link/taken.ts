@@ -4,13 +4,15 @@ import * as fs from 'node:fs';
 
 import { addresses } from './addresses';
 import { ipIfPossible } from './ip';
-import { type Link } from './links';
+import { linkByName, setGroup, type Link } from './links';
 
 /** How an interface was when it was taken. */
 export interface TakenRecord {
   wasUp: boolean;
   addresses: string[];
   sysctls: Record<string, string>;
+  /** The group of links that it was in; null in records of older versions. */
+  group: number | null;
 }
 
 /** Those that hairpin sets. */
@@ -24,6 +26,7 @@ export function recordTaken(link: Link): TakenRecord {
     wasUp: link.up,
     addresses: addresses(link.name).map(({ address }) => address),
     sysctls: Object.fromEntries(SYSCTLS.map((name) => [name, fs.readFileSync(file(link.name, name), 'utf8').trim()])),
+    group: link.group,
   };
 }
 
@@ -36,5 +39,7 @@ export function restoreTaken(iface: string, taken: TakenRecord, added: readonly 
   for (const [name, value] of Object.entries(taken.sysctls)) {
     if (fs.existsSync(file(iface, name))) fs.writeFileSync(file(iface, name), value);
   }
+  const link = linkByName(iface);
+  if (link && taken.group !== null && link.group !== taken.group) setGroup(link.ifindex, taken.group);
   if (!taken.wasUp) ipIfPossible(['link', 'set', 'dev', iface, 'down']);
 }

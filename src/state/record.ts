@@ -136,7 +136,7 @@ const FIELDS: Fields<Attachment> = {
   phase: oneOf('attaching', 'running', 'detaching'),
   iface: interfaceName,
   ifindex: index,
-  taken: nullable(object<TakenRecord>({ wasUp: boolean, addresses: few(address), sysctls })),
+  taken: nullable(object<TakenRecord>({ wasUp: boolean, addresses: few(address), sysctls, group: nullIfMissing(count) })),
   added: few(address),
   netns: object<NetnsRecord>({
     name: nullable(text('the name of a namespace', isFileName)),

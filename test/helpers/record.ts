@@ -8,7 +8,7 @@ export const RECORD: Attachment = {
   phase: 'running',
   iface: 'vnet0',
   ifindex: 2,
-  taken: { wasUp: true, addresses: ['10.0.0.1'], sysctls: { accept_local: '0', rp_filter: '2' } },
+  taken: { wasUp: true, addresses: ['10.0.0.1'], sysctls: { accept_local: '0', rp_filter: '2' }, group: 0 },
   added: ['10.77.0.1', 'fd77::1'],
   netns: { name: 'lab', inode: 4026532281, cookie: '4097', boot: '01234567-89ab-cdef-0123-456789abcdef' },
   backend: 'veth',

@@ -6,7 +6,7 @@ import t from 'tap';
 
 import { attachedIn, cannotRun } from '../helpers/cli';
 import { eventually, listed } from '../helpers/controller';
-import { ok, testNetns } from '../helpers/netns';
+import { ok, okIn, testNetns } from '../helpers/netns';
 import { refused } from '../helpers/refusal';
 import { sameAs, snapshot } from '../helpers/snapshot';
 
@@ -26,6 +26,22 @@ t.test('what others made is refused by name and left alone', { skip: cannotRun }
     { args: ['attach', 'tap0', ...at, '--daemon'], status: 1, says: /tap0.*tun/, hints: /vnet0/ },
   ]);
   await sameAs(t, before, 'nothing has changed', netns);
+});
+
+t.test('an address of IPv6 where there is no IPv6', { skip: cannotRun }, async (t) => {
+  const netns = testNetns(t);
+  const sysctl = (name: string, value: number): string => okIn(netns, 'sysctl', ['-qw', `net.ipv6.conf.${name}.disable_ipv6=${value}`]);
+  const args = ['attach', 'vnet0', '--netns', netns, '--addr', 'fd77::1/64'];
+  for (const scope of ['all', 'default']) {
+    sysctl(scope, 1);
+    const expected = { status: 1, says: new RegExp(`IPv6 is switched off in its namespace \\(net.ipv6.conf.${scope}.disable_ipv6 is 1\\)`), hints: new RegExp(`sysctl -w net.ipv6.conf.${scope}.disable_ipv6=0`) } as const;
+    const before = snapshot(netns);
+    await refused(t, [{ args, ...expected }, { args: [...args, '--dry-run'], ...expected }]);
+    await sameAs(t, before, `${scope}: nothing has changed`, netns);
+    sysctl('all', 0);
+  }
+  sysctl('default', 0);
+  attachedIn(t, netns, ['--addr', 'fd77::1/64']);
 });
 
 t.test('what is not attached, and where there is no namespace', { skip: cannotRun }, async (t) => {

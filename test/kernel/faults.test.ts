@@ -17,6 +17,7 @@ import { attachmentOf, attachedIn, cannotRun, cli, SLOW, type Attached } from '.
 import { eventually, listed, lives } from '../helpers/controller';
 import { FAULTS, type Fault } from '../helpers/faults';
 import { hookFile } from '../helpers/hook-file';
+import { LOOP_RULES } from '../helpers/looped-rules';
 import { ok, quietNetns, run } from '../helpers/netns';
 import { Random } from '../helpers/random';
 import type { ToolProcess } from '../helpers/tool-process';
@@ -92,7 +93,7 @@ function residue(netns: string, { id, pid }: Attachment): string | null {
   if (left.length > 0) return left.join(', ');
   if (/vnet0|other/.test(ok('ip', ['-n', netns, '-o', 'link']))) return 'the interface';
   if (run('ip', ['-o', 'link', 'show', 'dev', 'vnet0']).status === 0) return 'the interface, where it was moved to';
-  if (/proto 86|lookup 1448/.test(ok('ip', ['-n', netns, 'rule']))) return 'rules';
+  if (LOOP_RULES.test(ok('ip', ['-n', netns, 'rule']))) return 'rules';
   if (hiddenLinks().includes(id)) return 'links in the peer namespace';
   return lives(pid) ? `process ${pid}` : null;
 }

@@ -10,6 +10,7 @@ import { startPersistentSender } from '../helpers/blocking-sender';
 import { attachedIn, attachmentOf, cannotRun, cliOk, SLOW } from '../helpers/cli';
 import { controllerPid, eventually, listed, lives } from '../helpers/controller';
 import { kernelLog } from '../helpers/kernel-log';
+import { LOOP_RULES } from '../helpers/looped-rules';
 import { ok, okIn, testNetns } from '../helpers/netns';
 
 t.setTimeout(240_000 * SLOW);
@@ -48,7 +49,7 @@ t.test('set down, then renamed, then set up', { skip: cannotRun }, async (t) => 
   loops(t, netns, 'x');
   t.equal(controllerPid(netns, 'x'), pid, 'the controller is still the same');
   cliOk(['detach', 'x', '--netns', netns]);
-  t.notMatch(ip('rule'), /proto 86/, 'its rules are gone');
+  t.notMatch(ip('rule'), LOOP_RULES, 'its rules are gone');
 });
 
 t.test('--hairpin, set down, an address, set up', { skip: cannotRun }, async (t) => {
@@ -73,7 +74,7 @@ t.test('renamed to and fro, while another interface takes its names', { skip: ca
   t.ok(await eventually(() => listed(netns, 'vnet0')?.pid === pid), 'it has its name again');
   loops(t, netns, 'vnet0');
   cliOk(['detach', 'vnet0', '--netns', netns]);
-  t.notMatch(ip('rule') + ip('-6', 'rule'), /proto 86/, 'no rule is left');
+  t.notMatch(ip('rule') + ip('-6', 'rule'), LOOP_RULES, 'no rule is left');
   t.match(ip('link'), 'other', 'the other one is still there');
 });
 
@@ -106,7 +107,7 @@ for (const [name, begin] of Object.entries(STANDSTILLS)) {
     t.ok(await eventually(() => /x has mtu 9000, was 1500/.test(log()) || name !== 'no descriptor is free'), 'and says so');
     loops(t, netns, 'x');
     cliOk(['detach', 'x', '--netns', netns]);
-    t.notMatch(ip('rule'), /proto 86/, 'nothing is left');
+    t.notMatch(ip('rule'), LOOP_RULES, 'nothing is left');
   });
 }
 

@@ -30,7 +30,7 @@ async function machineWithLab(t: Test): Promise<PrivateMachine> {
 
 const attach = (machine: PrivateMachine, iface = 'vnet0'): ReturnType<PrivateMachine['cli']> => machine.cli(['attach', iface, '--netns', 'lab', '--addr', '10.77.0.1/24', '--daemon']);
 const pidOf = (machine: PrivateMachine): number => (JSON.parse(machine.cli(['list', '--json']).stdout) as [{ pid: number }])[0].pid;
-const inKernel = (machine: PrivateMachine): string => machine.shell('ip -n lab -o link | grep -v " lo:" || true; ip -n lab rule | grep "proto 86" || true; ls -A /sys/fs/bpf | grep -v debug$ || true').trim();
+const inKernel = (machine: PrivateMachine): string => machine.shell('ip -n lab -o link | grep -v " lo:" || true; ip -n lab rule | grep "suppress_ifgroup 22094\\|lookup 1447" || true; ls -A /sys/fs/bpf | grep -v debug$ || true').trim();
 
 for (const [name, { begins, ends }] of Object.entries(SCARCITIES)) {
   for (const crashed of [false, true]) {

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Keeps the routing rules of looped addresses where they belong while others add, remove and flush rules, and the interface
+ * in the group of links that they go by. Every repair is said in the log. Against somebody who undoes each of them there is
+ * no fight: then the interface leaves the group, and its addresses are answered at once, as those of any other.
+ */
+import { keepLocalTable, keepRules } from '../link/hairpin';
+import { setGroup, type Link } from '../link/links';
+import { LOOP_GROUP, type Change } from '../link/loop-rules';
+import type { HairpinRecord } from '../state/store';
+
+/** More repairs within a minute, or within an hour, are a fight. wg-quick and its like need two for each family. */
+const FIGHTS = [
+  { repairs: 20, withinMs: 60_000 },
+  { repairs: 60, withinMs: 3_600_000 },
+] as const;
+/** After a fight the loop is tried again, the second time after twice as long. */
+const PAUSE_MS = 60_000;
+const PAUSE_MAX_MS = 3_600_000;
+
+export interface Kept {
+  /** The interface's group when it is not looped. */
+  usualGroup: number;
+  log: (text: string) => void;
+  /** Milliseconds of a clock that does not jump. */
+  now: () => number;
+}
+
+export class RuleKeeper {
+  /** When there was one. */
+  private readonly repairs: number[] = [];
+  /** Why its addresses are not looped at the moment. */
+  private off: string | null = null;
+  private pausedUntil = 0;
+  private pauseMs = PAUSE_MS;
+
+  constructor(private readonly kept: Kept) {}
+
+  /** Looks and repairs; runs in the interface's namespace. */
+  look(link: Link, hairpin: HairpinRecord): void {
+    if (hairpin.addresses.length === 0) return;
+    const { now } = this.kept;
+    if (now() < this.pausedUntil) {
+      keepLocalTable(hairpin);
+      return this.stop(link, this.off ?? '');
+    }
+    const families = keepRules(hairpin);
+    const blocked = families.find((each) => each.blocked)?.blocked;
+    if (blocked) return this.stop(link, `there is no place before the routing rule of priority ${blocked.priority}`);
+    const done = families.flatMap((each) => repairOf(each));
+    if (this.off === null && link.group !== LOOP_GROUP) done.push(`somebody put it into link group ${link.group}: it is in ${LOOP_GROUP} again`);
+    if (done.length > 0 && this.isFight()) {
+      this.pausedUntil = now() + this.pauseMs;
+      this.stop(link, `somebody keeps changing its routing rules or its link group; the next try is in ${this.pauseMs / 60_000} min`);
+      this.pauseMs = Math.min(this.pauseMs * 2, PAUSE_MAX_MS);
+      return;
+    }
+    if (link.group !== LOOP_GROUP) setGroup(link.ifindex, LOOP_GROUP);
+    for (const what of new Set(done)) this.kept.log(`${link.name}: ${what}`);
+    if (this.off !== null) this.kept.log(`${link.name}: its addresses are looped again`);
+    this.off = null;
+  }
+
+  private isFight(): boolean {
+    const now = this.kept.now();
+    this.repairs.push(now);
+    if (!FIGHTS.some(({ repairs, withinMs }) => this.repairs.filter((time) => time > now - withinMs).length > repairs)) return false;
+    this.repairs.length = 0;
+    return true;
+  }
+
+  private stop(link: Link, why: string): void {
+    if (link.group === LOOP_GROUP) setGroup(link.ifindex, this.kept.usualGroup);
+    if (this.off !== why) this.kept.log(`${link.name}: its addresses are not looped any more: ${why}`);
+    this.off = why;
+  }
+}
+
+/** What was done about the rules of a family, in words. */
+function repairOf({ family, add, remove, behind }: Change & { family: 4 | 6 }): string[] {
+  const of = `IPv${family}`;
+  if (behind) return [`somebody's rule of priority ${behind.priority} came before its routing rules of ${of}: they are before it again`];
+  if (add.length > 0 && remove.length === 0) return [`somebody removed routing rules of ${of}: they are there again`];
+  if (add.length + remove.length > 0) return [`its routing rules of ${of} are where they belong again`];
+  return [];
+}
