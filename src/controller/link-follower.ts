@@ -11,19 +11,21 @@ import { removeHairpin, restoreRoutes, syncHairpin, type HairpinAddress } from '
 import { linkByIndex, type Link } from '../link/links';
 import type { Netns } from '../link/netns';
 import { netnsName } from '../link/netns-record';
-import { followMtu } from '../link/veth';
 import { lockEverything, saveAttachment, type Attachment } from '../state/store';
 import type { Attempts } from './attempts';
 import { openAttachmentNetns } from './attachment-netns';
+import { LinkSettingsKeeper } from './link-settings';
 
 export interface Followed {
   attachment: Attachment;
+  /** Of the peer. */
+  wireNetns: Netns;
   /** Loop whatever address appears on the interface. */
   hairpinAll: boolean;
   attempts: Attempts;
   log: (text: string) => void;
-  /** It is up or down, or has another MTU: frames may have been lost by it. */
-  changed: () => void;
+  /** Frames may have been lost: it is or was down, or has a smaller MTU, for which they are too long. */
+  changed: (reason: 'down' | 'toolong') => void;
   /** Somebody set it up (true) or down. */
   turned: (up: boolean) => void;
   /** It was deleted, or moved to another namespace. Called once. */
@@ -34,12 +36,20 @@ export class LinkFollower {
   /** Names that rules may know it by, besides the one in the record. */
   private readonly oldNames = new Set<string>();
   private isLost = false;
+  private readonly settings: LinkSettingsKeeper;
 
   /** `link` is how it was when the attachment was made or adopted. */
   constructor(
     private readonly followed: Followed,
     private link: Link,
-  ) {}
+  ) {
+    this.settings = new LinkSettingsKeeper(followed);
+  }
+
+  /** As of the last look. */
+  get mtu(): number {
+    return this.link.mtu;
+  }
 
   /** Looks at the interface and acts on what has changed. Never throws. */
   look(): void {
@@ -60,15 +70,15 @@ export class LinkFollower {
     const before = this.link;
     this.link = link;
     if (link.name !== attachment.iface) this.renamed(attachment.iface, link.name);
-    if (link.up !== before.up || link.mtu !== before.mtu) changed();
+    // Down and up between two looks: the carrier went with it.
+    if (link.up !== before.up || link.settings.carrierDowns !== before.settings.carrierDowns) changed('down');
+    if (link.mtu < before.mtu) changed('toolong');
     if (link.up !== before.up) {
       log(`${link.name} set ${link.up ? 'up' : 'down'}`);
       turned(link.up);
     }
-    if (link.mtu !== before.mtu) {
-      log(`${link.name} has mtu ${link.mtu}, was ${before.mtu}`);
-      if (!attachment.taken) attempts.try(`following the MTU of ${link.name}`, () => netns.run(() => followMtu(link.ifindex, before.mtu, link.mtu)));
-    }
+    if (link.mtu !== before.mtu) log(`${link.name} has mtu ${link.mtu}, was ${before.mtu}`);
+    this.settings.look(link, before, netns);
     if (this.oldNames.size > 0) attempts.try(`renaming the rules of ${link.name}`, () => this.renewRules(link, netns));
     if (hairpinAll) attempts.try(`following the addresses of ${link.name}`, () => this.followAddresses(link, netns));
     const { hairpin } = attachment;
