@@ -25,7 +25,7 @@ export class LinkSettingsKeeper {
   private peerFollows = false;
   /** The user's gso_max_segs while the MTU asks for another. */
   private segments = DEFAULT_GSO_MAX_SEGS;
-  private noted = { master: 0, xdp: 'none' };
+  private noted = { master: 0, xdp: 'none', qdisc: NO_QDISC };
 
   constructor(private readonly parts: SettingsParts) {}
 
@@ -99,16 +99,24 @@ export class LinkSettingsKeeper {
   }
 
   private note(link: Link, inside: Inside): void {
-    const { log } = this.parts;
+    const { attachment, log } = this.parts;
     const { master, xdp } = link.settings;
     if (master !== this.noted.master) {
       const name = master > 0 ? inside(() => linkByIndex(master))?.name : undefined;
       log(name === undefined ? `${link.name} has no master any more` : `${link.name} belongs to ${name} now, which takes what comes back`);
     }
     if (xdp !== this.noted.xdp) log(XDP_NOTES[xdp](link.name));
-    this.noted = { master, xdp };
+    // Without a carrier it is noop.
+    const qdisc = link.qdisc === 'noop' ? this.noted.qdisc : link.qdisc;
+    if (qdisc !== this.noted.qdisc && attachment.peer) {
+      log(qdisc === NO_QDISC ? `${link.name} has no qdisc any more` : `${link.name} has the qdisc ${qdisc} now: it slows senders down, but frames are looped before it, also those that it drops; TCP may stall then`);
+    }
+    this.noted = { master, xdp, qdisc };
   }
 }
+
+/** A veth's own. */
+const NO_QDISC = 'noqueue';
 
 type Inside = <T>(body: () => T) => T;
 

@@ -6,9 +6,8 @@ import * as path from 'node:path';
 import t, { type Test } from 'tap';
 
 import { law, type Stats } from '../../src/datapath/stats';
-import { HOST_PEER_NETNS } from '../../src/state/paths';
 import { tableBelow } from '../../src/setup/man-page';
-import { stateDirectory } from '../../src/state/paths';
+import { HOST_PEER_NETNS, stateDirectory } from '../../src/state/paths';
 import { Background } from '../helpers/background';
 import { attachedIn, attachmentOf, ROOT, SLOW, type Attached } from '../helpers/cli';
 import { eventually, listed } from '../helpers/controller';
@@ -52,7 +51,7 @@ const UNDO: readonly (readonly [string, string])[] = [
   ['ethtool -K vnet0 tx-udp-segmentation', 'ethtool -K vnet0 tx-udp-segmentation on'],
   ['ethtool -K vnet0 rx ', 'ethtool -K vnet0 rx on'],
   ['ethtool -K vnet0 rx-udp', 'ethtool -K vnet0 rx-udp-gro-forwarding off'],
-  ['ethtool -K vnet0 gro on; echo', 'echo 0 > /sys/class/net/vnet0/threaded; ethtool -K vnet0 gro off'],
+  ['ethtool -K vnet0 gro on rx-udp', 'echo 0 > /sys/class/net/vnet0/threaded; ethtool -K vnet0 gro off rx-udp-gro-forwarding off'],
   ['ethtool -K vnet0 gro', 'ethtool -K vnet0 gro off'],
   ['ip link set dev vnet0 xdpgeneric', 'ip link set dev vnet0 xdpgeneric off'],
   ['ip link set dev vnet0 xdp', 'ip link set dev vnet0 xdp off; ethtool -K vnet0 gro off'],
@@ -75,7 +74,7 @@ const UNDO: readonly (readonly [string, string])[] = [
 
 /** Of what no setting may cost: a part of the speed without it. */
 const LEAST = { full: 1 / 4, slower: 1 / 50 } as const;
-const BYTES = '24M';
+const BYTES = '8M';
 
 class Place {
   private readonly object: string;
@@ -93,10 +92,11 @@ class Place {
   /** Commands as the table has them: those about the peer and the room in their namespace. */
   do(commands: string): void {
     const { peer, rooms, id } = attachmentOf(this.nic);
-    const hidden = /PEER|ROOM/.test(commands);
+    const netns = /PEER|ROOM/.test(commands) ? HOST_PEER_NETNS : `/run/netns/${this.nic.netns}`;
     const text = commands.replaceAll('PEER', peer?.name ?? '').replaceAll('ROOM', rooms[0]?.entry.name ?? id).replace('x.o', this.object);
-    if (hidden) ok('nsenter', [`--net=${HOST_PEER_NETNS}`, 'sh', '-ec', text]);
-    else ok('ip', ['netns', 'exec', this.nic.netns, 'sh', '-ec', text]);
+    // A /sys of the namespace's own has no BPF file system, which `ip` wants for XDP.
+    if (text.includes('/sys/class/net')) ok('ip', ['netns', 'exec', this.nic.netns, 'sh', '-ec', text]);
+    else ok('nsenter', [`--net=${netns}`, '--', 'sh', '-ec', text]);
   }
 
   log(): string {
@@ -112,9 +112,13 @@ class Place {
 
   async datagrams(t: Test, count: number): Promise<void> {
     const { udp } = this;
+    // One alone first: what waits for a neighbour to be found is overtaken by what is sent when it has been.
+    await exchange(udp, udp.sent + 1);
+    await udp.takeUntil(udp.sent, WAIT_MS);
+    const before = { order: udp.outOfOrder, damaged: udp.damaged };
     await exchange(udp, udp.sent + count);
     t.ok(await udp.takeUntil(udp.sent, WAIT_MS), `of ${udp.sent} datagrams ${udp.received} came back`);
-    t.same({ order: udp.outOfOrder, damaged: udp.damaged }, { order: 0, damaged: 0 }, 'in order and whole');
+    t.same({ order: udp.outOfOrder, damaged: udp.damaged }, before, 'in order and whole');
   }
 }
 
@@ -138,27 +142,31 @@ const faults = ({ refused, held, poll }: Stats): Record<string, number> => ({
   lostWakeups: poll.lostWakeups,
 });
 
+/** Lines about the queue, and about what was undone before. */
+const OTHER_NEWS = /^.*(queue .*(stopped|woken) on|mtu 1500, was|any more).*\n/gm;
+
 async function walk(t: Test, place: Place, row: Row, baseline: readonly number[]): Promise<void> {
-  const { nic } = place;
+  const undo = UNDO.find(([commands]) => row.commands.startsWith(commands))?.[1];
+  t.ok(undo !== undefined || row.outcome === 'put back' || row.outcome === 'limited', 'it can be undone');
   const said = place.log().length;
+  const news = (): string => place.log().slice(said);
   place.do(row.commands);
-  if (row.log !== '') {
-    t.ok(await eventually(() => place.log().slice(said).includes(row.log)), `the log: ${row.log}`);
+  try {
+    if (row.log !== '') t.ok(await eventually(() => news().includes(row.log), 5000), `the log: ${row.log}`);
+    const before = faults(look(place.nic));
+    if (row.outcome !== 'diverted') {
+      await place.datagrams(t, 300);
+      ADDRESSES.forEach((address, i) => isFast(t, place, address, (baseline[i] as number) * (row.slower ? LEAST.slower : LEAST.full)));
+    }
+    const stats = await atRest(place.nic);
+    const sums = law(stats);
+    t.equal(sums.out, sums.in, 'the accounting balances');
+    t.equal(stats.queue.wakes, stats.queue.stops, 'as many wakes as stops');
+    t.same(faults(stats), before, 'nothing was refused for it');
+    if (row.log === '') t.equal(news().replace(OTHER_NEWS, ''), '', 'the log has nothing to say');
+  } finally {
+    if (undo !== undefined) place.do(undo);
   }
-  const before = faults(look(nic));
-  if (row.outcome !== 'diverted') {
-    await place.datagrams(t, 300);
-    ADDRESSES.forEach((address, i) => isFast(t, place, address, (baseline[i] as number) * (row.slower ? LEAST.slower : LEAST.full)));
-  }
-  const stats = await atRest(nic);
-  const sums = law(stats);
-  t.equal(sums.out, sums.in, 'the accounting balances');
-  t.equal(stats.queue.wakes, stats.queue.stops, 'as many wakes as stops');
-  t.same(faults(stats), before, 'nothing was refused for it');
-  if (row.log === '') t.equal(place.log().slice(said).replace(/^.*queue (stopped|woken).*\n/gm, ''), '', 'nothing to be said about it');
-  const undo = UNDO.find(([commands]) => row.commands.startsWith(commands));
-  if (undo) place.do(undo[1]);
-  else t.ok(row.outcome === 'put back' || row.outcome === 'limited', 'nothing to undo');
 }
 
 t.test('each setting of the table', { skip: cannotLoop() }, async (t) => {
