@@ -96,7 +96,7 @@ export class SendFailures {
 
   /** Counts a failed send. Returns what to count the frame as, an offset in CONTROL, or LATER. */
   judge(result: number, frame: UnsentFrame, { linkDown, impaired }: { linkDown: boolean; impaired: boolean }): number {
-    if (!canPassLater(result) && !(result === EMSGSIZE && this.peerLags(frame))) return reasonFor(result);
+    if (!canPassLater(result)) return reasonFor(result);
     if (result === ENOBUFS) increment(this.control, CONTROL.enobufs);
     const reason = linkDown ? CONTROL.refusedDown : impaired ? LATER : this.reasonOf(result, frame);
     if (reason === LATER) increment(this.control, CONTROL.reinjectRetries);
@@ -111,11 +111,6 @@ export class SendFailures {
       if (reason !== LATER) return reason;
     } else if (result !== ENOMEM) return LATER;
     return this.isHopeless() ? CONTROL.refusedError : LATER;
-  }
-
-  /** Whether vnet0 takes the frame, and only the peer has not got the larger MTU yet (link-settings.ts): that passes soon. */
-  private peerLags(frame: UnsentFrame): boolean {
-    return frame.length <= this.longestFrame() && this.longestFrame() < Infinity && !this.isHopeless();
   }
 
   /** ENOBUFS, by what vnet0 is like. */

@@ -24,7 +24,7 @@ const ENOBUFS = 105;
 const EAGAIN = 11;
 const EINTR = 4;
 
-/** Changes come in bursts; one look is enough for a burst. */
+/** Changes come in bursts: a look at the first, and one at what the burst has come to. */
 const SETTLE_MS = 20;
 
 /**
@@ -66,6 +66,16 @@ export function watchLinks(peerNetns: Netns, indexes: readonly number[], onChang
     }
   });
   let settling: NodeJS.Timeout | undefined;
+  let more = false;
+  const look = (): void => {
+    settling = setTimeout(() => {
+      settling = undefined;
+      if (!more) return;
+      more = false;
+      look();
+    }, SETTLE_MS);
+    onChange();
+  };
   const buffer = new Uint8Array(32768);
   const watch = watchReadable(fd, () => {
     try {
@@ -73,10 +83,8 @@ export function watchLinks(peerNetns: Netns, indexes: readonly number[], onChang
     } catch {
       return onFailed();
     }
-    settling ??= setTimeout(() => {
-      settling = undefined;
-      onChange();
-    }, SETTLE_MS);
+    if (settling === undefined) look();
+    else more = true;
   });
   let open = true;
   const close = (): void => {

@@ -6,13 +6,15 @@ import * as path from 'node:path';
 import t, { type Test } from 'tap';
 
 import { law, type Stats } from '../../src/datapath/stats';
+import { passesBigTcp } from '../../src/kernel-features';
 import { tableBelow } from '../../src/setup/man-page';
 import { HOST_PEER_NETNS, stateDirectory } from '../../src/state/paths';
 import { Background } from '../helpers/background';
-import { attachedIn, attachmentOf, ROOT, SLOW, type Attached } from '../helpers/cli';
+import { attachedIn, attachmentOf, cliOk, ROOT, SLOW, type Attached } from '../helpers/cli';
 import { eventually, listed } from '../helpers/controller';
-import { ADDRESSES, atRest, exchange, look, WAIT_MS } from '../helpers/loop';
+import { ADDRESSES, atRest, exchange, kill, look, WAIT_MS } from '../helpers/loop';
 import { ok, run, testNetns } from '../helpers/netns';
+import { setGsoLimits } from '../helpers/offloads';
 import { OwnUdp } from '../helpers/own-sockets';
 import { cannotLoop } from '../helpers/supported';
 import { xdpObject } from '../helpers/xdp';
@@ -77,7 +79,7 @@ const LEAST = { full: 1 / 4, slower: 1 / 50 } as const;
 const BYTES = '8M';
 
 class Place {
-  private readonly object: string;
+  readonly object: string;
   readonly nic: Attached;
   readonly udp: OwnUdp;
 
@@ -181,4 +183,61 @@ t.test('each setting of the table', { skip: cannotLoop() }, async (t) => {
     await t.test(row.commands, async (t) => walk(t, place, row, baseline));
   }
   t.equal(listed(place.nic.netns, 'vnet0')?.pid, pid, 'the same controller all the time');
+});
+
+t.test('native XDP and a larger MTU: vnet0 keeps what the program takes, and gets more when the program has gone', { skip: cannotLoop() }, async (t) => {
+  const place = new Place(t);
+  const mtu = (): number => (JSON.parse(ok('ip', ['-n', place.nic.netns, '-json', 'link', 'show', 'dev', 'vnet0'])) as [{ mtu: number }])[0].mtu;
+  place.do('ip link set dev vnet0 xdp obj x.o sec xdp');
+  place.do('ip link set vnet0 mtu 9000');
+  t.ok(await eventually(() => /vnet0 has mtu (\d+) again, not 9000: the native XDP program/.test(place.log())), 'the log');
+  t.ok(mtu() > 3000 && mtu() < 4096, `mtu ${mtu()}`);
+  await place.datagrams(t, 100);
+  place.do('ip link set dev vnet0 xdp off');
+  place.do('ip link set vnet0 mtu 9000');
+  await place.datagrams(t, 100);
+  t.equal(mtu(), 9000);
+  t.match(run('nsenter', [`--net=/run/netns/${place.nic.netns}`, '--', 'ip', 'link', 'set', 'dev', 'vnet0', 'xdp', 'obj', place.object, 'sec', 'xdp']), { stderr: /MTU is too large/ }, 'then the kernel refuses a program');
+  t.same(faults(await atRest(place.nic)), { gso: 0, invalid: 0, oversize: 0, error: 0, toolong: 0, again: 0, lostWakeups: 0 });
+});
+
+t.test('what was set while the controller was dead is seen by the next', { skip: cannotLoop() }, async (t) => {
+  const place = new Place(t);
+  await kill(place.nic);
+  place.do('ip link set vnet0 gso_max_size 190000 gso_max_segs 20');
+  place.do('ip link set PEER gso_max_segs 3');
+  place.do('sysctl -w net.ipv4.conf.vnet0.accept_local=0');
+  cliOk(['attach', 'vnet0', '--netns', place.nic.netns, '--daemon']);
+  for (const line of [/gso_max_size 65536, not 190000/, /accept_local is 1 again/, /somebody changed the peer of vnet0 \(gso_max_segs 3\): put back/]) {
+    t.ok(await eventually(() => line.test(place.log())), String(line));
+  }
+  await place.datagrams(t, 100);
+  t.match(ok('ip', ['-n', place.nic.netns, '-details', 'link', 'show', 'vnet0']), / gso_max_segs 20 /, 'what is the user\'s to set stays');
+});
+
+t.test('the limit of TCP over IPv4 is what the ring is made for', { skip: cannotLoop() || (!passesBigTcp() && 'this kernel has no BIG TCP') }, async (t) => {
+  const nic = attachedIn(t, testNetns(t), ['--addr', `${ADDRESSES[0]}/24`, '--ring-size', '256K']);
+  setGsoLimits(nic, { ipv4Size: 200_000 });
+  const log = (): string => fs.readFileSync(path.join(stateDirectory(attachmentOf(nic).id), 'log'), 'utf8');
+  t.ok(await eventually(() => log().includes('vnet0 has gso_ipv4_max_size 65536, not 200000')), 'said and done');
+});
+
+t.test('an impairment that somebody removes is put back', { skip: cannotLoop() }, async (t) => {
+  const place = new Place(t);
+  cliOk(['impair', 'vnet0', '--netns', place.nic.netns, 'delay', '5ms']);
+  place.do('tc qdisc del dev PEER root');
+  t.ok(await eventually(() => place.log().includes('somebody removed the impairment of vnet0: put back')), 'the log');
+  t.match(cliOk(['impair', 'vnet0', '--netns', place.nic.netns, '--show']), 'delay 5ms');
+  t.match(ok('nsenter', [`--net=${HOST_PEER_NETNS}`, '--', 'tc', 'qdisc']), 'netem');
+  const sums = law(await atRest(place.nic));
+  t.equal(sums.out, sums.in, 'the accounting balances');
+});
+
+t.test('a vnet0 that a bridge lets go loops again', { skip: cannotLoop() }, async (t) => {
+  const place = new Place(t);
+  place.do('ip link add br0 type bridge; ip link set vnet0 master br0');
+  t.ok(await eventually(() => place.log().includes('vnet0 belongs to br0 now')));
+  place.do('ip link set vnet0 nomaster');
+  t.ok(await eventually(() => place.log().includes('vnet0 has no master any more')));
+  await place.datagrams(t, 100);
 });
