@@ -222,17 +222,6 @@ t.test('the limit of TCP over IPv4 is what the ring is made for', { skip: cannot
   t.ok(await eventually(() => log().includes('vnet0 has gso_ipv4_max_size 65536, not 200000')), 'said and done');
 });
 
-t.test('an impairment that somebody removes is put back', { skip: cannotLoop() }, async (t) => {
-  const place = new Place(t);
-  cliOk(['impair', 'vnet0', '--netns', place.nic.netns, 'delay', '5ms']);
-  place.do('tc qdisc del dev PEER root');
-  t.ok(await eventually(() => place.log().includes('somebody removed the impairment of vnet0: put back')), 'the log');
-  t.match(cliOk(['impair', 'vnet0', '--netns', place.nic.netns, '--show']), 'delay 5ms');
-  t.match(ok('nsenter', [`--net=${HOST_PEER_NETNS}`, '--', 'tc', 'qdisc']), 'netem');
-  const sums = law(await atRest(place.nic));
-  t.equal(sums.out, sums.in, 'the accounting balances');
-});
-
 t.test('a vnet0 that a bridge lets go loops again', { skip: cannotLoop() }, async (t) => {
   const place = new Place(t);
   place.do('ip link add br0 type bridge; ip link set vnet0 master br0');

@@ -14,6 +14,7 @@ import { exchange, kill } from '../helpers/loop';
 import { mtuFollowed, setMtu } from '../helpers/offloads';
 import { OwnUdp } from '../helpers/own-sockets';
 import { sameAs, snapshot } from '../helpers/snapshot';
+import { withoutArp } from '../helpers/traffic';
 
 t.setTimeout(240_000 * SLOW);
 
@@ -125,11 +126,15 @@ t.test('set down and left so', { skip: cannotRun }, async (t) => {
   t.equal(statsOf(netns, 'vnet0').queue.packets, 0, 'nothing waits in the ring for ever');
 });
 
+/** There is always something in the ring then. */
+const SLOW_POLLER = { VNET_BPF_TEST_POLL_DELAY_US: '1000' };
+
 /** Two flows of datagrams while `turn` is done again and again; the counters at rest. */
 async function changing(t: Test, nic: Attached, bytes: number, turn: (number: number) => Promise<void>): Promise<Stats> {
+  withoutArp(nic, '10.77.0.1');
   const flows = [0, 1].map(() => new OwnUdp(t, nic.netns, '10.77.0.1', bytes));
   for (let i = 0; i < 25; i++) {
-    flows.forEach((udp) => udp.offer(200));
+    flows.forEach((udp) => udp.offer(1000));
     await turn(i);
     flows.forEach((udp) => udp.take());
   }
@@ -140,7 +145,7 @@ async function changing(t: Test, nic: Attached, bytes: number, turn: (number: nu
 }
 
 t.test('set down and up in quick turns: what that costs counts as down', { skip: cannotRun }, async (t) => {
-  const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24']);
+  const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24'], 'vnet0', SLOW_POLLER);
   const stats = await changing(t, nic, 200, async (turn) => {
     ok('ip', ['-n', nic.netns, '-batch', '-'], { input: 'link set vnet0 down\nlink set vnet0 up\n' });
     await nap(turn % 10);
@@ -153,7 +158,7 @@ t.test('set down and up in quick turns: what that costs counts as down', { skip:
 });
 
 t.test('a smaller and a larger MTU in quick turns: frames are too long or come back', { skip: cannotRun }, async (t) => {
-  const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24', '--mtu', '9000']);
+  const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24', '--mtu', '9000'], 'vnet0', SLOW_POLLER);
   const stats = await changing(t, nic, 1400, async (turn) => {
     for (const mtu of [600, 9000, 1500, 9000]) {
       ok('ip', ['-n', nic.netns, 'link', 'set', 'vnet0', 'mtu', String(mtu)]);
@@ -169,6 +174,7 @@ t.test('a smaller and a larger MTU in quick turns: frames are too long or come b
 
 t.test('frames of a larger MTU come back as soon as the peer has followed, also if the controller was dead meanwhile', { skip: cannotRun }, async (t) => {
   const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24']);
+  withoutArp(nic, '10.77.0.1');
   const udp = new OwnUdp(t, nic.netns, '10.77.0.1', 8900);
   const comeBack = async (): Promise<void> => {
     await exchange(udp, udp.sent + 100);
