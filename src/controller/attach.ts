@@ -180,6 +180,7 @@ export function plan(iface: string, netns: Netns, options: AttachOptions, existi
     hookDown: null,
     hairpin: null,
     impairment: null,
+    lostByChange: { down: 0, toolong: 0 },
     metrics: null,
   };
 }

@@ -57,6 +57,7 @@ const unknown = (id: string): Attachment => ({
   baseline: { peerTxPackets: 0 },
   hairpin: null,
   impairment: null,
+  lostByChange: { down: 0, toolong: 0 },
   metrics: null,
 });
 

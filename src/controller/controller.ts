@@ -32,6 +32,7 @@ import { failLater, faultOrders } from './fault';
 import { lookForLostFrames, waitsOnInterface } from './lost-frames';
 import { setImpairment } from './impairing';
 import { LinkFollower } from './link-follower';
+import { LinkLosses } from './link-losses';
 import { loopOrders } from './loop-orders';
 import { partsOf, type Supervised } from './parts';
 import { RefusalNews, type Refused } from './refusal-news';
@@ -85,6 +86,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private supervisor: Supervisor | undefined;
   private readonly attempts: Attempts;
   private readonly refusalNews: RefusalNews;
+  private readonly linkLosses: LinkLosses;
   /** In the place of one that somebody removed. */
   private readonly moreLocks: FileLock[] = [];
   private readonly cut: BpfProgram | null;
@@ -102,6 +104,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.roomSockets = wireNetns.run(() => attachment.rooms.map(({ entry }) => openRoomSockets(entry.ifindex)));
     this.attempts = new Attempts((text) => this.log.write(text));
     this.cut = openCut(attachment);
+    this.linkLosses = new LinkLosses(attachment.lostByChange, () => this.refusedOnTheWayBack().backlog, () => this.save());
     this.refusalNews = new RefusalNews(() => this.refusedOnTheWayBack(), (what) => this.log.write(`${this.attachment.iface} refused ${what}`));
     this.recorder = new RecorderOrders(() => this.attachment.iface, this.controls.first, (request) => this.record(request));
     this.announcer = new QueueAnnouncer(
@@ -111,9 +114,10 @@ export class Controller extends EventEmitter<ControllerEvents> {
     );
   }
 
-  private refusedOnTheWayBack(): Refused {
+  private refusedOnTheWayBack(): Refused & { backlog: number } {
     const [down, toolong, sent, enobufs] = [CONTROL.refusedDown, CONTROL.refusedToolong, CONTROL.rxPackets, CONTROL.enobufs].map((offset) => this.controls.sum(offset)) as [number, number, number, number];
-    return { down, toolong, backlog: readWayBack(this.attachment, sent, enobufs).backlog };
+    const { lostByChange, backlog } = readWayBack(this.attachment, sent, enobufs);
+    return { down: down + lostByChange.down, toolong: toolong + lostByChange.toolong, backlog };
   }
 
   queueReading(): QueueReading {
@@ -265,10 +269,14 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.follower = new LinkFollower(
       {
         attachment,
+        wireNetns: this.parts.wireNetns,
         hairpinAll: this.parts.hairpinAll,
         attempts,
         log: (text) => this.log.write(text),
-        changed: () => this.refusalNews.changed(),
+        changed: (reason) => {
+          this.refusalNews.changed();
+          this.linkLosses.changed(reason);
+        },
         turned: (up) => {
           this.polling?.setLinkDown(!up);
           this.emit('link', up);
@@ -305,6 +313,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   /** For messages that never came, steps that failed, and a watch that has ended. */
   private lookAfterLink(): Finding | null {
     this.linkMayHaveChanged();
+    this.linkLosses.look();
     this.refusalNews.look();
     if (this.watch || this.closing) return null;
     return { what: `the watch over ${this.attachment.iface} has ended`, repair: () => (this.watch = this.openWatch()) };
@@ -316,7 +325,17 @@ export class Controller extends EventEmitter<ControllerEvents> {
       this.orders?.close();
       this.orders = await this.listen();
     };
-    return { attachment, datapath, wireNetns, cut: this.cut, listenAgain, own: (lock) => this.moreLocks.push(lock) };
+    return {
+      attachment,
+      datapath,
+      wireNetns,
+      cut: this.cut,
+      mtu: () => this.follower?.mtu ?? 0,
+      log: (text) => this.log.write(text),
+      listenAgain,
+      impairAgain: () => this.impair(attachment.impairment?.words ?? null),
+      own: (lock) => this.moreLocks.push(lock),
+    };
   }
 
   private linkMayHaveChanged(): void {

@@ -12,21 +12,23 @@ import { restoreLoop, syncHairpin, type HairpinAddress } from '../link/hairpin';
 import { linkByIndex, type Link } from '../link/links';
 import type { Netns } from '../link/netns';
 import { netnsName } from '../link/netns-record';
-import { followMtu } from '../link/veth';
 import { clock } from '../native/clock';
 import { lockEverything, saveAttachment, type Attachment } from '../state/store';
 import type { Attempts } from './attempts';
 import { openAttachmentNetns } from './attachment-netns';
+import { LinkSettingsKeeper } from './link-settings';
 import { RuleKeeper } from './rule-keeper';
 
 export interface Followed {
   attachment: Attachment;
+  /** Of the peer. */
+  wireNetns: Netns;
   /** Loop whatever address appears on the interface. */
   hairpinAll: boolean;
   attempts: Attempts;
   log: (text: string) => void;
-  /** It is up or down, or has another MTU: frames may have been lost by it. */
-  changed: () => void;
+  /** Frames may have been lost: it is or was down, or has a smaller MTU, for which they are too long. */
+  changed: (reason: 'down' | 'toolong') => void;
   /** Somebody set it up (true) or down. */
   turned: (up: boolean) => void;
   /** It was deleted, or moved to another namespace. Called once. */
@@ -40,6 +42,7 @@ export class LinkFollower {
   /** Its global addresses of IPv6, as they were when IPv6 last worked on it. */
   private ipv6: readonly Address[] = [];
   private isLost = false;
+  private readonly settings: LinkSettingsKeeper;
 
   /** `link` is how it was when the attachment was made or adopted. */
   constructor(
@@ -47,6 +50,12 @@ export class LinkFollower {
     private link: Link,
   ) {
     this.rules = new RuleKeeper({ usualGroup: followed.attachment.taken?.group ?? 0, log: followed.log, now: () => clock.now() });
+    this.settings = new LinkSettingsKeeper(followed);
+  }
+
+  /** As of the last look. */
+  get mtu(): number {
+    return this.link.mtu;
   }
 
   /** Looks at the interface and acts on what has changed. Never throws. */
@@ -68,15 +77,15 @@ export class LinkFollower {
     const before = this.link;
     this.link = link;
     if (link.name !== attachment.iface) this.renamed(attachment.iface, link.name);
-    if (link.up !== before.up || link.mtu !== before.mtu) changed();
+    // Down and up between two looks: the carrier went with it.
+    if (link.up !== before.up || link.settings.carrierDowns !== before.settings.carrierDowns) changed('down');
+    if (link.mtu < before.mtu) changed('toolong');
     if (link.up !== before.up) {
       log(`${link.name} set ${link.up ? 'up' : 'down'}`);
       turned(link.up);
     }
-    if (link.mtu !== before.mtu) {
-      log(`${link.name} has mtu ${link.mtu}, was ${before.mtu}`);
-      if (!attachment.taken) attempts.try(`following the MTU of ${link.name}`, () => netns.run(() => followMtu(link.ifindex, before.mtu, link.mtu)));
-    }
+    if (link.mtu !== before.mtu) log(`${link.name} has mtu ${link.mtu}, was ${before.mtu}`);
+    this.settings.look(link, before, netns);
     if (link.mac !== before.mac) this.oldMacs.add(before.mac);
     this.oldMacs.delete(link.mac);
     if (!attachment.taken) attempts.try(`IPv6 of ${link.name}`, () => netns.run(() => this.followIpv6(link)));

@@ -10,10 +10,12 @@ import type { Datapath } from '../datapath/datapath';
 import { linkByIndex, setUp } from '../link/links';
 import type { Netns } from '../link/netns';
 import { keepPeerNetns, openPeerNetns } from '../link/peer-netns';
+import { readNetem } from '../link/netem';
 import { makeTbf, type Room } from '../link/room';
 import { makePinDirectory, pinDirectory, ringPin } from '../state/bpffs';
 import { controllerLock, controlSocket, lockEverything, readRecord, saveAttachment, type Attachment } from '../state/store';
 import { FileLock } from '../state/lock';
+import { hiddenLinkParts } from './hidden-links';
 import type { Finding, Part } from './supervisor';
 import { openAttachmentNetns } from './teardown';
 
@@ -23,6 +25,11 @@ export interface Supervised {
   wireNetns: Netns;
   /** `cut`, which adoption needs; null where there is none. */
   cut: BpfProgram | null;
+  /** Of vnet0. */
+  mtu: () => number;
+  log: (text: string) => void;
+  /** Puts the impairment in place once more. */
+  impairAgain: () => Promise<void>;
   listenAgain: () => Promise<void>;
   /** Takes a lock over, to be released with the others. */
   own: (lock: FileLock) => void;
@@ -32,6 +39,8 @@ export function partsOf(supervised: Supervised): Part[] {
   const { attachment, wireNetns } = supervised;
   return [
     ...(attachment.peer ? [peerNetnsPart(supervised), peerPart(supervised)] : []),
+    ...hiddenLinkParts(supervised),
+    ...(attachment.peer ? [impairmentPart(supervised)] : []),
     ...attachment.rooms.map((room, queue) => roomPart(attachment, room, queue, wireNetns)),
     ...programParts(supervised),
     pinsPart(supervised),
@@ -62,6 +71,15 @@ function peerPart({ attachment, wireNetns }: Supervised): Part {
     return { what: `somebody set the peer of ${iface} down`, repair: () => wireNetns.run(() => setUp(link.ifindex)) };
   };
   return { name: 'the peer', look };
+}
+
+function impairmentPart({ attachment, wireNetns, impairAgain }: Supervised): Part {
+  const look = (): Finding | null => {
+    const { iface, impairment, peer } = attachment;
+    if (!impairment?.words || !peer || wireNetns.run(() => readNetem(peer.name))) return null;
+    return { what: `somebody removed the impairment of ${iface}`, repair: impairAgain };
+  };
+  return { name: 'the impairment', look };
 }
 
 function roomPart(attachment: Attachment, { entry, exit }: Room, queue: number, wireNetns: Netns): Part {

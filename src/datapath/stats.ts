@@ -112,14 +112,14 @@ export function readStats(attachment: Attachment): Stats {
 
   const kernel = sumCounters(counters.getPerCpu(new Uint8Array(4)) ?? []);
   const sent = at(CONTROL.rxPackets);
-  const { backlog, impair } = readWayBack(attachment, sent, at(CONTROL.enobufs));
+  const { lostByChange, backlog, impair } = readWayBack(attachment, sent, at(CONTROL.enobufs));
   const { stopped, held } = queues;
   const behind = judgeBehind(kernel, at(CONTROL.heldSegments), at(CONTROL.heldArrived));
   const controlled = isControlled(attachment);
   const refused = Object.fromEntries(REFUSALS.map((name, i) => [name, kernel.refused[i]])) as Record<Refusal, number>;
-  refused.toolong = at(CONTROL.refusedToolong);
+  refused.toolong = at(CONTROL.refusedToolong) + lostByChange.toolong;
   refused.invalid = at(CONTROL.refusedInvalid);
-  refused.down = at(CONTROL.refusedDown);
+  refused.down = at(CONTROL.refusedDown) + lostByChange.down;
   refused.backlog = backlog;
   refused.error = at(CONTROL.refusedError);
   return {
@@ -130,7 +130,7 @@ export function readStats(attachment: Attachment): Stats {
     state: !controlled ? 'crashed' : stopped ? 'stopped' : 'running',
     pid: attachment.pid,
     tx: { packets: kernel.txPackets + held.added + behind.lost, bytes: kernel.txBytes },
-    rx: { packets: sent + impair.duplicated - impair.waiting - impair.lost - backlog, bytes: at(CONTROL.rxBytes) },
+    rx: { packets: sent + impair.duplicated - impair.waiting - impair.lost - backlog - lostByChange.down - lostByChange.toolong, bytes: at(CONTROL.rxBytes) },
     queue: {
       queues: attachment.queues,
       capacityBytes: attachment.queues * attachment.ringBytes,

@@ -9,11 +9,10 @@
  * stays at 64 KiB: of larger ones, which have a hop-by-hop header, hardly any came back (Linux 6.18).
  */
 import { passesBigTcp } from '../kernel-features';
-import { IFLA, ifinfo, RTM_NEWLINK } from './links';
-import { message, numberAttribute } from './message';
-import { change } from './rtnetlink';
+import { setNumbers, type LinkNumbers, type LinkSettings } from './links';
 
-const SUPERPACKET_BYTES = 64 << 10;
+/** The largest superpacket of anything but TCP over IPv4, and of a kernel without BIG TCP; bytes. */
+export const SUPERPACKET_BYTES = 64 << 10;
 /** The longest frame that libpcap and Wireshark read (MAXIMUM_SNAPLEN, WTAP_MAX_PACKET_SIZE_STANDARD). */
 const BIG_TCP_BYTES = 256 << 10;
 /** A ring for fewer of them is full with a single burst. */
@@ -31,6 +30,13 @@ export const bigTcp = (superpacketBytes: number): { gsoIpv4MaxSize?: number } =>
 
 /** The same for an interface that takes its limits from another one when it is made. */
 export function allowBigTcp(ifindex: number, superpacketBytes: number): void {
-  const { gsoIpv4MaxSize } = bigTcp(superpacketBytes);
-  if (gsoIpv4MaxSize !== undefined) change(RTM_NEWLINK, message(ifinfo({ ifindex }), numberAttribute(IFLA.GSO_IPV4_MAX_SIZE, gsoIpv4MaxSize)));
+  const numbers = bigTcp(superpacketBytes);
+  if (numbers.gsoIpv4MaxSize !== undefined) setNumbers(ifindex, numbers);
+}
+
+/** What has to be set so that an interface's limits are not above what the loop carries; null if they are not. Lower ones are the user's to set. */
+export function loopableLimits({ gsoMaxSize, gsoIpv4MaxSize }: LinkSettings, superpacketBytes: number): LinkNumbers | null {
+  if (gsoMaxSize <= SUPERPACKET_BYTES && (gsoIpv4MaxSize ?? 0) <= superpacketBytes) return null;
+  const size = Math.min(gsoMaxSize, SUPERPACKET_BYTES);
+  return { gsoMaxSize: size, ...(gsoIpv4MaxSize === null ? {} : { gsoIpv4MaxSize: Math.min(gsoIpv4MaxSize, superpacketBytes) }) };
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Switches offload features of an interface off, through the ethtool ioctl: the `ethtool` program
+ * The offload features of an interface, asked for and switched through the ethtool ioctl: the `ethtool` program
  * need not be installed. Runs in the interface's namespace.
  */
 import * as fs from 'node:fs';
@@ -12,6 +12,7 @@ const SOCK_DGRAM = 2;
 const SIOCETHTOOL = 0x8946;
 const ETHTOOL_GSTRINGS = 0x1b;
 const ETHTOOL_GSSET_INFO = 0x37;
+const ETHTOOL_GFEATURES = 0x3a;
 const ETHTOOL_SFEATURES = 0x3b;
 const ETH_SS_FEATURES = 4;
 const ETH_GSTRING_LEN = 32;
@@ -43,38 +44,96 @@ const UDP_GSO = ['tx-udp-segmentation'];
 /** What `cut` makes merged packets ask for (bpf/vnet.bpf.c). */
 const MERGED = ['tx-ipxip4-segmentation', 'tx-ipxip6-segmentation'];
 
+/** Features whose state the loop relies on: to be `off`, and to be `on` where the interface can have them. */
+export interface Wanted {
+  off: readonly string[];
+  on: readonly string[];
+}
+
+/** What the interface may not have, because the loop cannot carry its results. The rest is the user's to choose. */
+export const loopable = (udpGso: boolean): Wanted => ({ off: [...INEXPRESSIBLE_GSO, ...VLAN_INSERTION, ...(udpGso ? [] : UDP_GSO)], on: [] });
+
+/** Without these the kernel cuts up on the way what the loop counts as one frame. */
+const WHOLE = [
+  'tx-scatter-gather',
+  'tx-checksum-ip-generic',
+  'tx-tcp-segmentation',
+  'tx-tcp-ecn-segmentation',
+  'tx-tcp6-segmentation',
+  'tx-udp-segmentation',
+  'tx-generic-segmentation',
+];
+
+/** What the hidden peer has: superpackets pass whole, those that the poller has merged are cut up. */
+export const PEER_FEATURES: Wanted = { off: MERGED, on: WHOLE };
+
+/** What the waiting room has. */
+export const ROOM_FEATURES: Wanted = { off: [], on: WHOLE };
+
 /** Has the kernel cut merged packets into frames on their way through this interface. */
 export function cutMergedPackets(peer: string): void {
-  switchOff(peer, MERGED);
+  correctFeatures(peer, { off: MERGED, on: [] });
 }
 
 /** Leaves an interface with the offloads whose results the loop can carry. */
 export function keepLoopableOffloads(iface: string, udpGso: boolean): void {
-  switchOff(iface, [...INEXPRESSIBLE_GSO, ...VLAN_INSERTION, ...(udpGso ? [] : UDP_GSO)]);
+  correctFeatures(iface, loopable(udpGso));
 }
 
-function switchOff(iface: string, features: readonly string[]): void {
-  const fd = openSocket(AF_INET, SOCK_DGRAM, 0);
-  try {
-    const names = featureNames(fd, iface);
-    const blocks = Math.ceil(names.length / 32);
+/** Names of those features that are not as wanted. */
+export const deviantFeatures = (iface: string, wanted: Wanted): string[] => onSocket((fd) => deviants(fd, iface, wanted).map(({ name }) => name));
+
+/** Makes them so. */
+export function correctFeatures(iface: string, wanted: Wanted): void {
+  onSocket((fd) => {
+    const found = deviants(fd, iface, wanted);
+    if (found.length === 0) return;
+    const blocks = Math.ceil(featureNames(fd, iface).length / 32);
     const request = new DataView(new ArrayBuffer(8 + blocks * 8));
     request.setUint32(0, ETHTOOL_SFEATURES, true);
     request.setUint32(4, blocks, true);
-    for (const feature of features) {
-      const bit = names.indexOf(feature); // -1: this kernel does not know it, so no frame has it
-      if (bit < 0) continue;
+    for (const { bit, on } of found) {
       const valid = 8 + Math.floor(bit / 32) * 8;
-      request.setUint32(valid, (request.getUint32(valid, true) | (1 << bit % 32)) >>> 0, true);
+      const mask = 1 << bit % 32;
+      request.setUint32(valid, (request.getUint32(valid, true) | mask) >>> 0, true);
+      if (on) request.setUint32(valid + 4, (request.getUint32(valid + 4, true) | mask) >>> 0, true);
     }
     ethtool(fd, iface, request);
+  });
+}
+
+function deviants(fd: number, iface: string, wanted: Wanted): { name: string; bit: number; on: boolean }[] {
+  const names = featureNames(fd, iface);
+  const blocks = Math.ceil(names.length / 32);
+  // struct ethtool_get_features_block for each: available, requested, active, never changed.
+  const state = new DataView(new ArrayBuffer(8 + blocks * 16));
+  state.setUint32(0, ETHTOOL_GFEATURES, true);
+  state.setUint32(4, blocks, true);
+  ethtool(fd, iface, state);
+  const has = (bit: number, word: number): boolean => ((state.getUint32(8 + Math.floor(bit / 32) * 16 + 4 * word, true) >>> bit % 32) & 1) !== 0;
+  const [AVAILABLE, ACTIVE] = [0, 2];
+  const known = (list: readonly string[], on: boolean): { name: string; bit: number; on: boolean }[] =>
+    list.map((name) => ({ name, bit: names.indexOf(name), on })).filter(({ bit }) => bit >= 0); // -1: this kernel does not know it, so no frame has it
+  return [...known(wanted.off, false), ...known(wanted.on, true)].filter(({ bit, on }) => has(bit, AVAILABLE) && has(bit, ACTIVE) !== on);
+}
+
+function onSocket<T>(body: (fd: number) => T): T {
+  const fd = openSocket(AF_INET, SOCK_DGRAM, 0);
+  try {
+    return body(fd);
   } finally {
     fs.closeSync(fd);
   }
 }
 
-/** The kernel's names of all features, by bit. */
+let names: string[] | undefined;
+
+/** The kernel's names of all features, by bit: those of any interface. */
 function featureNames(fd: number, iface: string): string[] {
+  return (names ??= readFeatureNames(fd, iface));
+}
+
+function readFeatureNames(fd: number, iface: string): string[] {
   const info = new DataView(new ArrayBuffer(20));
   info.setUint32(0, ETHTOOL_GSSET_INFO, true);
   info.setUint32(8, 1 << ETH_SS_FEATURES, true);

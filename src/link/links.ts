@@ -5,7 +5,7 @@ import * as fs from 'node:fs';
 import { errnoOf, SystemError } from '../native/libc';
 import { macText } from '../packet/addresses';
 import { message, numberAttribute, textAttribute } from './message';
-import { askAll, askOne, attributesOf, bytesOf, change, openRtnetlink, textOf } from './rtnetlink';
+import { AF_INET, askAll, askOne, attributesOf, bytesOf, change, openRtnetlink, textOf } from './rtnetlink';
 
 export const RTM_NEWLINK = 16;
 export const RTM_GETLINK = 18;
@@ -19,8 +19,32 @@ const IFF_NOARP = 0x80;
 const ETH_ALEN = 6;
 
 // include/uapi/linux/if_link.h
-export const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, LINK: 5, QDISC: 6, LINKINFO: 18, STATS64: 23, GROUP: 27, NET_NS_FD: 28, LINK_NETNSID: 37, GSO_MAX_SEGS: 40, TARGET_NETNSID: 46, GSO_IPV4_MAX_SIZE: 63 };
+export const IFLA = {
+  ADDRESS: 1,
+  IFNAME: 3,
+  MTU: 4,
+  LINK: 5,
+  QDISC: 6,
+  MASTER: 10,
+  LINKINFO: 18,
+  STATS64: 23,
+  AF_SPEC: 26,
+  GROUP: 27,
+  NET_NS_FD: 28,
+  LINK_NETNSID: 37,
+  GSO_MAX_SEGS: 40,
+  GSO_MAX_SIZE: 41,
+  XDP: 43,
+  TARGET_NETNSID: 46,
+  CARRIER_DOWN_COUNT: 48,
+  MAX_MTU: 51,
+  GSO_IPV4_MAX_SIZE: 63,
+};
 export const IFLA_INFO = { KIND: 1, DATA: 2 };
+const IFLA_XDP_ATTACHED = 2;
+const IFLA_INET_CONF = 1;
+/** IPV4_DEVCONF_ACCEPT_LOCAL (include/uapi/linux/ip.h), which counts from 1. */
+const ACCEPT_LOCAL_AT = 4 * (23 - 1);
 /** tx_packets and rx_dropped in struct rtnl_link_stats64. */
 const TX_PACKETS = 8;
 export const RX_DROPPED = 48;
@@ -41,7 +65,31 @@ export interface Link {
   mtu: number;
   /** The kind of its root qdisc; `noqueue` and `noop` are none. */
   qdisc: string;
+  /** What others may set: see docs/coexistence.md. */
+  settings: LinkSettings;
 }
+
+export interface LinkSettings {
+  /** The largest superpacket, bytes; of IPv4 too where the kernel has no limit of its own for that. */
+  gsoMaxSize: number;
+  /** Of IPv4; null before Linux 6.3. */
+  gsoIpv4MaxSize: number | null;
+  gsoMaxSegs: number;
+  /** The largest MTU that it may get just now. */
+  maxMtu: number;
+  /** ifindex of the bridge, bond or VRF that it belongs to, or 0. */
+  master: number;
+  xdp: Xdp;
+  /** How often it has lost its carrier. */
+  carrierDowns: number;
+  /** The sysctl of IPv4; false as well where there is no IPv4. */
+  acceptLocal: boolean;
+}
+
+/** How an XDP program is attached; `several` at once, at different places. */
+export type Xdp = 'none' | 'native' | 'generic' | 'offloaded' | 'several';
+/** By XDP_ATTACHED_* of include/uapi/linux/if_link.h. */
+const XDP_MODES: readonly Xdp[] = ['none', 'native', 'generic', 'offloaded', 'several'];
 
 function toLink(answer: DataView): Link {
   const found = attributesOf(answer, IFINFO_BYTES);
@@ -58,6 +106,25 @@ function toLink(answer: DataView): Link {
     mac: mac?.byteLength === ETH_ALEN ? macText(bytesOf(mac), 0) : '',
     mtu: found.get(IFLA.MTU)?.getUint32(0, true) ?? 0,
     qdisc: textOf(found.get(IFLA.QDISC)) ?? '',
+    settings: toSettings(found),
+  };
+}
+
+function toSettings(found: ReadonlyMap<number, DataView>): LinkSettings {
+  const number = (type: number): number | undefined => found.get(type)?.getUint32(0, true);
+  const xdp = found.get(IFLA.XDP);
+  const families = found.get(IFLA.AF_SPEC);
+  const inet = families && attributesOf(families, 0).get(AF_INET);
+  const conf = inet && attributesOf(inet, 0).get(IFLA_INET_CONF);
+  return {
+    gsoMaxSize: number(IFLA.GSO_MAX_SIZE) ?? 0,
+    gsoIpv4MaxSize: number(IFLA.GSO_IPV4_MAX_SIZE) ?? null,
+    gsoMaxSegs: number(IFLA.GSO_MAX_SEGS) ?? 0,
+    maxMtu: number(IFLA.MAX_MTU) || Infinity,
+    master: number(IFLA.MASTER) ?? 0,
+    xdp: XDP_MODES[(xdp && attributesOf(xdp, 0).get(IFLA_XDP_ATTACHED)?.getUint8(0)) ?? 0] ?? 'several',
+    carrierDowns: number(IFLA.CARRIER_DOWN_COUNT) ?? 0,
+    acceptLocal: conf !== undefined && conf.byteLength > ACCEPT_LOCAL_AT && conf.getUint32(ACCEPT_LOCAL_AT, true) !== 0,
   };
 }
 
@@ -75,6 +142,25 @@ export const setUp = (ifindex: number): void => change(RTM_NEWLINK, ifinfo({ ifi
 
 /** Puts a link into a group. Throws SystemError. */
 export const setGroup = (ifindex: number, group: number): void => change(RTM_NEWLINK, message(ifinfo({ ifindex }), numberAttribute(IFLA.GROUP, group)));
+
+/** Numbers of a link that can be set. */
+export interface LinkNumbers {
+  mtu?: number;
+  gsoMaxSize?: number;
+  gsoMaxSegs?: number;
+  /** Where the kernel has it. */
+  gsoIpv4MaxSize?: number;
+}
+
+/** In this order: up to 64 KiB the kernel gives IPv4, too, what gso_max_size says (netif_set_gso_max_size). */
+const NUMBERS = { mtu: IFLA.MTU, gsoMaxSize: IFLA.GSO_MAX_SIZE, gsoMaxSegs: IFLA.GSO_MAX_SEGS, gsoIpv4MaxSize: IFLA.GSO_IPV4_MAX_SIZE } as const;
+
+/** As attributes of a message. */
+export const linkNumbers = (numbers: LinkNumbers): Uint8Array[] =>
+  (Object.keys(NUMBERS) as (keyof LinkNumbers)[]).flatMap((name) => (numbers[name] === undefined ? [] : [numberAttribute(NUMBERS[name], numbers[name])]));
+
+/** Sets some of them. Throws SystemError. */
+export const setNumbers = (ifindex: number, numbers: LinkNumbers): void => change(RTM_NEWLINK, message(ifinfo({ ifindex }), ...linkNumbers(numbers)));
 
 /** Frames that the link has ever transmitted, or null if there is none of that index, asked on an rtnetlink socket. */
 export function transmittedFrames(socket: number, ifindex: number): number | null {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Makes links, in the calling thread's network namespace. What fails is a SystemError. */
 import { macBytes } from '../packet/addresses';
-import { IFLA, IFLA_INFO, ifinfo, RTM_NEWLINK } from './links';
+import { IFLA, IFLA_INFO, ifinfo, linkNumbers, RTM_NEWLINK, type LinkNumbers } from './links';
 import { attribute, message, numberAttribute, textAttribute } from './message';
 import { change, NLM_F_CREATE, NLM_F_EXCL } from './rtnetlink';
 
@@ -10,7 +10,7 @@ const VETH_INFO_PEER = 1;
 const IFLA_MACVLAN_MODE = 1;
 const MACVLAN_MODE_PRIVATE = 1;
 
-export interface NewLink {
+export interface NewLink extends LinkNumbers {
   name: string;
   mtu: number;
   /** The kernel chooses one unless it is given. */
@@ -18,10 +18,6 @@ export interface NewLink {
   /** Down unless true. */
   up?: boolean;
   mac?: string;
-  /** The most segments that a superpacket may have. */
-  gsoMaxSegs?: number;
-  /** The largest superpacket of TCP over IPv4, if not 64 KiB; bytes. */
-  gsoIpv4MaxSize?: number;
   /** A descriptor of the namespace in which it is made; for the other end of a veth. */
   netnsFd?: number;
 }
@@ -29,10 +25,8 @@ export interface NewLink {
 const described = (link: NewLink): Uint8Array[] => [
   ifinfo(link),
   textAttribute(IFLA.IFNAME, link.name),
-  numberAttribute(IFLA.MTU, link.mtu),
+  ...linkNumbers(link),
   ...(link.mac === undefined ? [] : [attribute(IFLA.ADDRESS, macBytes(link.mac))]),
-  ...(link.gsoMaxSegs === undefined ? [] : [numberAttribute(IFLA.GSO_MAX_SEGS, link.gsoMaxSegs)]),
-  ...(link.gsoIpv4MaxSize === undefined ? [] : [numberAttribute(IFLA.GSO_IPV4_MAX_SIZE, link.gsoIpv4MaxSize)]),
   ...(link.netnsFd === undefined ? [] : [numberAttribute(IFLA.NET_NS_FD, link.netnsFd)]),
 ];
 

@@ -5,19 +5,32 @@ import * as fs from 'node:fs';
 import { HINTS, VnetError } from '../errors';
 import { randomBytes } from '../native/random';
 import { bigTcp } from './big-tcp';
-import { IFLA, ifinfo, linkByName, RTM_NEWLINK, setUp, type Link } from './links';
+import { linkByName, setUp, type Link } from './links';
 import { addVeth } from './make-links';
-import { message, numberAttribute } from './message';
 import type { Netns } from './netns';
 import { refused } from './refused';
-import { change } from './rtnetlink';
 
-/** The largest MTU of an Ethernet device (ETH_MAX_MTU): the peer takes whatever vnet0 can send. */
+/** The largest MTU of an Ethernet device (ETH_MAX_MTU). */
 export const MAX_MTU = 65535;
 export const MIN_MTU = 68;
 export const DEFAULT_MTU = 1500;
 /** The kernel's default (GSO_MAX_SEGS in include/linux/netdevice.h). */
-const GSO_MAX_SEGS = 65535;
+export const DEFAULT_GSO_MAX_SEGS = 65535;
+
+/**
+ * veth takes a native XDP program only while a frame of the other end's MTU fits into a page, with the program's headroom
+ * and the skb_shared_info behind it (veth_xdp_set in drivers/net/veth.c); bytes, on x86-64. With a larger one, as without
+ * any program, it would be refused on vnet0.
+ */
+const XDP_MTU = 3506;
+/** What the peer has at least, so that most changes of vnet0's MTU need none of the peer's. */
+const PEER_MTU = 3072;
+
+/** The MTU of the peer, which has to take whatever vnet0 sends; `max` is what the peer may have. It is above that if vnet0's is. */
+export function peerMtu(mtu: number, max = MAX_MTU): number {
+  const wanted = mtu > XDP_MTU ? MAX_MTU : Math.max(PEER_MTU, mtu);
+  return Math.min(wanted, Math.max(mtu, max));
+}
 
 /**
  * With a larger MTU even the smallest superpacket of TCP, two segments (net.ipv4.tcp_min_tso_segs),
@@ -49,13 +62,7 @@ export interface VethRequest {
 
 /** How many segments a superpacket may have: with a large MTU two of them are more than a record holds. */
 export function superpacketSegments(mtu: number): number {
-  return mtu > MAX_MTU_OF_SUPERPACKETS ? 1 : GSO_MAX_SEGS;
-}
-
-/** Follows a change of the MTU; runs in the interface's namespace. What it need not change is the user's to set. */
-export function followMtu(ifindex: number, before: number, now: number): void {
-  const segments = superpacketSegments(now);
-  if (segments !== superpacketSegments(before)) change(RTM_NEWLINK, message(ifinfo({ ifindex }), numberAttribute(IFLA.GSO_MAX_SEGS, segments)));
+  return mtu > MAX_MTU_OF_SUPERPACKETS ? 1 : DEFAULT_GSO_MAX_SEGS;
 }
 
 /** Makes the pair, vnet0 down and the peer up; returns both. Runs in vnet0's namespace. */
@@ -63,7 +70,7 @@ export function createVeth(request: VethRequest, peerNetns: Netns): { link: Link
   const { iface, peer, mac, mtu } = request;
   const big = bigTcp(request.superpacketBytes);
   try {
-    addVeth({ name: iface, mac, mtu, gsoMaxSegs: superpacketSegments(mtu), ...big }, { name: peer, mtu: MAX_MTU, netnsFd: peerNetns.fd, ...big });
+    addVeth({ name: iface, mac, mtu, gsoMaxSegs: superpacketSegments(mtu), ...big }, { name: peer, mtu: peerMtu(mtu), netnsFd: peerNetns.fd, ...big });
   } catch (cause) {
     throw refused(`interface ${iface}`, cause, 'EOPNOTSUPP', 'this kernel has no veth', 'modprobe veth');
   }

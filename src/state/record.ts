@@ -86,6 +86,8 @@ export interface Attachment {
   hairpin: HairpinRecord | null;
   /** Null: never impaired. */
   impairment: ImpairmentRecord | null;
+  /** Frames that the reinject path lost because vnet0 was down, or had a smaller MTU by then. */
+  lostByChange: { down: number; toolong: number };
   /** URL of its metrics while its controller serves them. */
   metrics: string | null;
 }
@@ -168,6 +170,7 @@ const FIELDS: Fields<Attachment> = {
   baseline: object<Attachment['baseline']>({ peerTxPackets: count }),
   hairpin: nullable(object<HairpinRecord>({ addresses: few(object<HairpinRecord['addresses'][number]>({ family: oneOf(4, 6), address })), table: integer(0, 2 ** 32 - 1) })),
   impairment: nullable(object<ImpairmentRecord>({ words: nullable(few(anyText)), enobufs: count, lost: count, backlog: count })),
+  lostByChange: object<Attachment['lostByChange']>({ down: count, toolong: count }),
   metrics: nullable(anyText),
 };
 

@@ -10,6 +10,7 @@ import { attachmentOf, SLOW, type Attached } from './cli';
 import { differences, frameOf, from, macOf } from './frames';
 import { ADDRESSES, exchange, look, WAIT_MS } from './loop';
 import { inside, ok, run } from './netns';
+import { setMtu } from './offloads';
 import { OwnUdp, ownTcp } from './own-sockets';
 import { RawSocket } from './raw-socket';
 
@@ -80,7 +81,7 @@ export async function allTraffic(t: Test, nic: Attached, order: 'ordered' | 'uno
   if (order === 'unordered') [frames, received].forEach((list) => list.sort((a, b) => Buffer.compare(a, b)));
   t.same(differences(frames, received), [], 'raw frames, tagged ones and multicast: byte for byte');
 
-  ok('ip', ['-n', netns, 'link', 'set', 'dev', iface, 'mtu', '9000']);
+  await setMtu(nic, 9000);
   const jumbo = new OwnUdp(t, netns, ADDRESSES[0], 8900);
   await exchange(jumbo, 20);
   t.ok(await jumbo.takeUntil(20, WAIT_MS), 'jumbo frames come back');

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** What a user can change about the way in which the kernel cuts up superpackets of an interface. */
 import { bigTcp, superpacketBytesOf } from '../../src/link/big-tcp';
-import { IFLA, ifinfo, linkByName, RTM_NEWLINK } from '../../src/link/links';
+import { IFLA, ifinfo, linkByIndex, linkByName, RTM_NEWLINK } from '../../src/link/links';
 import { message, numberAttribute } from '../../src/link/message';
 import { Netns } from '../../src/link/netns';
+import { openPeerNetns } from '../../src/link/peer-netns';
 import { change } from '../../src/link/rtnetlink';
 import { passesBigTcp } from '../../src/kernel-features';
 import { attachmentOf, type Attached } from './cli';
+import { eventually } from './controller';
 import { ok, okIn, run } from './netns';
 
 /** What `ethtool -K` can switch of a veth, in an order in which each can be switched on again. */
@@ -55,6 +57,19 @@ export function setRootQdisc({ netns, iface }: Attached, qdisc: string | null): 
   if (qdisc !== null) ok('tc', ['-n', netns, 'qdisc', 'replace', 'dev', iface, 'root', ...qdisc.split(' ')]);
 }
 
-export function setMtu({ netns, iface }: Attached, mtu: number): void {
-  ok('ip', ['-n', netns, 'link', 'set', 'dev', iface, 'mtu', String(mtu)]);
+/** Returns when the controller has given the peer the MTU that goes with it. */
+export async function setMtu(nic: Attached, mtu: number): Promise<void> {
+  ok('ip', ['-n', nic.netns, 'link', 'set', 'dev', nic.iface, 'mtu', String(mtu)]);
+  await mtuFollowed(nic, mtu);
+}
+
+/** Waits until the peer takes frames of such an MTU; a dummy has none. */
+export async function mtuFollowed(nic: Attached, mtu: number): Promise<void> {
+  const { peer } = attachmentOf(nic);
+  if (!peer) return;
+  const takes = (): boolean => {
+    using hidden = openPeerNetns();
+    return (hidden?.run(() => linkByIndex(peer.ifindex))?.mtu ?? 0) >= mtu;
+  };
+  if (!(await eventually(takes, 5000))) throw new Error(`the peer of ${nic.iface} does not get an MTU of ${mtu}`);
 }

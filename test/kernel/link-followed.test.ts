@@ -120,6 +120,14 @@ t.test('a limit that the user has set survives a change of the MTU', { skip: can
   t.equal(segments(), 7, 'as the user set it');
   ip('link', 'set', 'vnet0', 'mtu', '40000');
   t.ok(await eventually(() => segments() === 1), 'two segments of such an MTU are more than a record holds');
+  ip('link', 'set', 'vnet0', 'mtu', '1500');
+  t.ok(await eventually(() => segments() === 7), 'and then as the user set it again');
+  ip('link', 'set', 'vnet0', 'mtu', '40000');
+  t.ok(await eventually(() => segments() === 1));
+  ip('link', 'set', 'vnet0', 'gso_max_segs', '9');
+  ip('link', 'set', 'vnet0', 'mtu', '1500');
+  t.ok(await eventually(() => /vnet0 has mtu 1500, was 40000(?![^]*40000, was)/.test(log())));
+  t.equal(segments(), 9, 'what the user sets meanwhile stays, too');
 });
 
 t.test('frames that were on the wire when it was set down or deleted are named in the log', { skip: cannotRun }, async (t) => {

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf impair` with the kernel's own netem: each impairment does what it says, and no frame is unaccounted for. */
+import * as fs from 'node:fs';
+
 import t, { type Test } from 'tap';
 
 import { ControlClient } from '../../src/controller/control-socket';
 import { law, type Stats } from '../../src/datapath/stats';
-import { controlSocket } from '../../src/state/store';
+import { HOST_PEER_NETNS } from '../../src/state/paths';
+import { controlSocket, logFile } from '../../src/state/store';
 import { attachedIn, attachmentOf, cliOk, SLOW, type Attached } from '../helpers/cli';
+import { eventually } from '../helpers/controller';
 import { ADDRESSES, atRest, delay, exchange, look, WAIT_MS } from '../helpers/loop';
-import { kernelCounters, okIn, quietNetns } from '../helpers/netns';
+import { kernelCounters, ok, okIn, quietNetns } from '../helpers/netns';
 import { OwnUdp } from '../helpers/own-sockets';
 import { withoutQdisc } from '../helpers/qdisc';
 import { cannotLoop } from '../helpers/supported';
@@ -105,4 +109,16 @@ t.test('impaired', { skip: cannotLoop() || withoutQdisc('netem') }, async (t) =>
     t.equal(received, COUNT, 'all came back');
     t.same(stats.impair, last, 'what was counted stays');
   });
+});
+
+t.test('an impairment that somebody removes is put back', { skip: cannotLoop() || withoutQdisc('netem') }, async (t) => {
+  const nic = attachedIn(t, quietNetns(t), ARGUMENTS);
+  await impair(nic, 'delay 5ms');
+  const { id, peer } = attachmentOf(nic);
+  ok('nsenter', [`--net=${HOST_PEER_NETNS}`, '--', 'tc', 'qdisc', 'del', 'dev', peer?.name ?? '', 'root']);
+  const log = (): string => fs.readFileSync(logFile(id), 'utf8');
+  t.ok(await eventually(() => log().includes('somebody removed the impairment of vnet0: put back')), 'the log');
+  t.match(ok('nsenter', [`--net=${HOST_PEER_NETNS}`, '--', 'tc', 'qdisc']), /netem .* delay 5ms/);
+  const sums = law(await atRest(nic));
+  t.equal(sums.out, sums.in, 'the law of the loop balances');
 });

@@ -211,7 +211,7 @@ async function load(t: Test, nic: Attached, scenario: Scenario, families: readon
   setFeatures(nic, []);
   setFeatures(nic, scenario.off);
   for (const mtu of scenario.mtus.slice(1)) {
-    setMtu(nic, mtu);
+    await setMtu(nic, mtu);
     for (let turn = 0; turn < 4; turn++) {
       for (const flow of flows) flow.offer();
       for (const flow of flows) flow.take();
@@ -245,7 +245,7 @@ function droppedByOthers(nic: Attached): number {
 }
 
 async function runScenario(t: Test, nic: Attached, scenario: Scenario, families: readonly (4 | 6)[]): Promise<void> {
-  setMtu(nic, scenario.mtus[0] as number);
+  await setMtu(nic, scenario.mtus[0] as number);
   ok('ip', ['-n', nic.netns, 'route', 'flush', 'cache']); // TCP learns path MTUs with the small ones
   setFeatures(nic, scenario.off);
   setGsoLimits(nic, scenario.limits);

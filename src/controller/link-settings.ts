@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+/**
+ * What others set on vnet0: tolerated, or corrected where the loop could not go on as before. Either is said in the log
+ * if it changes what frames meet. docs/coexistence.md has a table of all settings.
+ */
+import { passesUdpGso } from '../kernel-features';
+import { loopableLimits } from '../link/big-tcp';
+import { correctFeatures, deviantFeatures, loopable } from '../link/features';
+import { linkByIndex, setNumbers, type Link } from '../link/links';
+import type { Netns } from '../link/netns';
+import { DEFAULT_GSO_MAX_SEGS, peerMtu, setInterfaceSysctl, superpacketSegments } from '../link/veth';
+import type { Attachment } from '../state/store';
+import type { Attempts } from './attempts';
+
+export interface SettingsParts {
+  attachment: Attachment;
+  /** Of the peer. */
+  wireNetns: Netns;
+  attempts: Attempts;
+  log: (text: string) => void;
+}
+
+export class LinkSettingsKeeper {
+  /** Whether the peer has been given the MTU that goes with vnet0's. */
+  private peerFollows = false;
+  /** The user's gso_max_segs while the MTU asks for another. */
+  private segments = DEFAULT_GSO_MAX_SEGS;
+  private noted = { master: 0, xdp: 'none', qdisc: NO_QDISC };
+
+  constructor(private readonly parts: SettingsParts) {}
+
+  /** Acts on what has changed since the look before. `netns` is the interface's. */
+  look(link: Link, before: Link, netns: Netns): void {
+    const { attempts, attachment } = this.parts;
+    const inside = <T>(body: () => T): T => netns.run(body);
+    this.peerFollows &&= link.mtu === before.mtu;
+    if (attachment.peer && !this.peerFollows) {
+      this.peerFollows = attempts.try(`following the MTU of ${link.name}`, () => this.followMtu(link, inside));
+    }
+    this.note(link, inside);
+    if (attachment.taken) return; // it is another's, who may set it as he likes
+    attempts.try(`gso_max_segs of ${link.name}`, () => this.followSegments(link, before, inside));
+    attempts.try(`gso_max_size of ${link.name}`, () => this.limitSuperpackets(link, inside));
+    attempts.try(`offloads of ${link.name}`, () => this.correctOffloads(link, inside));
+    attempts.try(`accept_local of ${link.name}`, () => this.acceptLocal(link, inside));
+  }
+
+  /** The peer has to take what vnet0 sends. Where it may not, because of XDP, vnet0 gets the MTU that the peer may have. */
+  private followMtu(link: Link, inside: Inside): void {
+    const { wireNetns, attachment, log } = this.parts;
+    const peer = wireNetns.run(() => linkByIndex(attachment.peer?.ifindex ?? 0));
+    if (!peer) return;
+    const { maxMtu } = peer.settings;
+    const wanted = peerMtu(link.mtu, maxMtu);
+    if (wanted > maxMtu) {
+      log(`${link.name} has mtu ${maxMtu} again, not ${link.mtu}: the native XDP program on it takes no longer frames`);
+      return inside(() => setNumbers(link.ifindex, { mtu: maxMtu }));
+    }
+    if (peer.mtu !== wanted) wireNetns.run(() => setNumbers(peer.ifindex, { mtu: wanted }));
+  }
+
+  /** What need not be changed is the user's to set, and comes back when the need has gone. */
+  private followSegments(link: Link, before: Link, inside: Inside): void {
+    const wanted = superpacketSegments(link.mtu);
+    if (wanted === superpacketSegments(before.mtu)) return;
+    const { gsoMaxSegs } = link.settings;
+    if (wanted === 1) this.segments = gsoMaxSegs;
+    else if (gsoMaxSegs !== 1) return; // somebody has chosen another meanwhile
+    const now = wanted === 1 ? 1 : this.segments;
+    if (now !== gsoMaxSegs) inside(() => setNumbers(link.ifindex, { gsoMaxSegs: now }));
+  }
+
+  private limitSuperpackets(link: Link, inside: Inside): void {
+    const { attachment, log } = this.parts;
+    const { gsoMaxSize, gsoIpv4MaxSize } = link.settings;
+    const limits = loopableLimits(link.settings, attachment.superpacketBytes);
+    if (!limits) return;
+    inside(() => setNumbers(link.ifindex, limits));
+    const changes = [
+      ...(limits.gsoMaxSize === gsoMaxSize ? [] : [`gso_max_size ${limits.gsoMaxSize}, not ${gsoMaxSize}`]),
+      ...(limits.gsoIpv4MaxSize === (gsoIpv4MaxSize ?? undefined) ? [] : [`gso_ipv4_max_size ${limits.gsoIpv4MaxSize}, not ${gsoIpv4MaxSize}`]),
+    ];
+    log(`${link.name} has ${changes.join(', and ')}: the loop carries no larger superpackets`);
+  }
+
+  private correctOffloads(link: Link, inside: Inside): void {
+    const wanted = loopable(passesUdpGso());
+    const found = inside(() => deviantFeatures(link.name, wanted));
+    if (found.length === 0) return;
+    inside(() => correctFeatures(link.name, wanted));
+    this.parts.log(`${link.name} has ${found.join(', ')} off again: the loop cannot carry the results`);
+  }
+
+  private acceptLocal(link: Link, inside: Inside): void {
+    const { attachment, log } = this.parts;
+    if (link.settings.acceptLocal || !attachment.hairpin?.addresses.some(({ family }) => family === 4)) return;
+    inside(() => setInterfaceSysctl(link.name, 'accept_local', '1'));
+    log(`net.ipv4.conf.${link.name}.accept_local is 1 again: without it the kernel drops what comes back to a looped address`);
+  }
+
+  private note(link: Link, inside: Inside): void {
+    const { attachment, log } = this.parts;
+    const { master, xdp } = link.settings;
+    if (master !== this.noted.master) {
+      const name = master > 0 ? inside(() => linkByIndex(master))?.name : undefined;
+      log(name === undefined ? `${link.name} has no master any more` : `${link.name} belongs to ${name} now, which takes what comes back`);
+    }
+    if (xdp !== this.noted.xdp) log(XDP_NOTES[xdp](link.name));
+    // Without a carrier it is noop.
+    const qdisc = link.qdisc === 'noop' ? this.noted.qdisc : link.qdisc;
+    if (qdisc !== this.noted.qdisc && attachment.peer) {
+      log(qdisc === NO_QDISC ? `${link.name} has no qdisc any more` : `${link.name} has the qdisc ${qdisc} now: it slows senders down, but frames are looped before it, also those that it drops; TCP may stall then`);
+    }
+    this.noted = { master, xdp, qdisc };
+  }
+}
+
+/** A veth's own. */
+const NO_QDISC = 'noqueue';
+
+type Inside = <T>(body: () => T) => T;
+
+const XDP_NOTES: Readonly<Record<Link['settings']['xdp'], (name: string) => string>> = {
+  none: (name) => `${name} has no XDP program any more`,
+  native: (name) => `${name} has a native XDP program: superpackets come back as frames, and its mtu is limited`,
+  generic: (name) => `${name} has a generic XDP program`,
+  offloaded: (name) => `${name} has an offloaded XDP program`,
+  several: (name) => `${name} has several XDP programs: superpackets come back as frames, and its mtu is limited`,
+};

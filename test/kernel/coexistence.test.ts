@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+/** docs/coexistence.md: each setting of its table is made as written, and what the table says of it comes true. */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+import t, { type Test } from 'tap';
+
+import { law, type Stats } from '../../src/datapath/stats';
+import { passesBigTcp } from '../../src/kernel-features';
+import { tableBelow } from '../../src/setup/man-page';
+import { HOST_PEER_NETNS, stateDirectory } from '../../src/state/paths';
+import { Background } from '../helpers/background';
+import { attachedIn, attachmentOf, cliOk, ROOT, SLOW, type Attached } from '../helpers/cli';
+import { eventually, listed } from '../helpers/controller';
+import { ADDRESSES, atRest, exchange, kill, look, WAIT_MS } from '../helpers/loop';
+import { ok, run, testNetns } from '../helpers/netns';
+import { setGsoLimits } from '../helpers/offloads';
+import { OwnUdp } from '../helpers/own-sockets';
+import { cannotLoop } from '../helpers/supported';
+import { xdpObject } from '../helpers/xdp';
+
+t.setTimeout(600_000 * SLOW);
+
+const DOCUMENT = path.join(ROOT, 'docs', 'coexistence.md');
+const OUTCOMES = ['tolerated', 'limited', 'put back', 'diverted'] as const;
+type Outcome = (typeof OUTCOMES)[number];
+
+interface Row {
+  setting: string;
+  commands: string;
+  outcome: Outcome;
+  slower: boolean;
+  log: string;
+}
+
+const unquoted = (cell: string): string => /^`(.*)`$/.exec(cell)?.[1] ?? cell;
+
+function rowOf([setting = '', example = '', happens = '', log = '']: string[]): Row {
+  const outcome = OUTCOMES.find((each) => happens.startsWith(each));
+  if (!outcome) throw new Error(`what happens: ${happens}`);
+  return { setting, commands: unquoted(example), outcome, slower: happens.startsWith('tolerated, slower'), log: unquoted(log) };
+}
+
+/** What undoes a setting that is not put back; the loop is as before then. By the beginning of the commands. */
+const UNDO: readonly (readonly [string, string])[] = [
+  ['ip link set vnet0 gso_max_s', 'ip link set vnet0 gso_max_size 65536 gso_max_segs 65535'],
+  ['ip link set vnet0 gro_max_size', 'ip link set vnet0 gro_max_size 65536'],
+  ['ip link set vnet0 mtu', 'ip link set vnet0 mtu 1500'],
+  ['ethtool -K vnet0 tso', 'ethtool -K vnet0 tso on'],
+  ['ethtool -K vnet0 tx off', 'ethtool -K vnet0 tx on sg on tso on'],
+  ['ethtool -K vnet0 sg', 'ethtool -K vnet0 sg on tx-scatter-gather-fraglist on tso on gso on'],
+  ['ethtool -K vnet0 gso', 'ethtool -K vnet0 gso on'],
+  ['ethtool -K vnet0 tx-udp-segmentation', 'ethtool -K vnet0 tx-udp-segmentation on'],
+  ['ethtool -K vnet0 rx ', 'ethtool -K vnet0 rx on'],
+  ['ethtool -K vnet0 rx-udp', 'ethtool -K vnet0 rx-udp-gro-forwarding off'],
+  ['ethtool -K vnet0 gro on rx-udp', 'echo 0 > /sys/class/net/vnet0/threaded; ethtool -K vnet0 gro off rx-udp-gro-forwarding off'],
+  ['ethtool -K vnet0 gro', 'ethtool -K vnet0 gro off'],
+  ['ip link set dev vnet0 xdpgeneric', 'ip link set dev vnet0 xdpgeneric off'],
+  ['ip link set dev vnet0 xdp', 'ip link set dev vnet0 xdp off; ethtool -K vnet0 gro off'],
+  ['ethtool -L', 'ethtool -L vnet0 rx 1 tx 1'],
+  ['echo 3 > /sys/class/net/vnet0/queues/rx-0', 'echo 0 > /sys/class/net/vnet0/queues/rx-0/rps_cpus'],
+  ['ip link set vnet0 txqueuelen', 'ip link set vnet0 txqueuelen 1000'],
+  ['tc qdisc replace dev vnet0', 'tc qdisc del dev vnet0 root'],
+  ['tc qdisc add dev vnet0 clsact', 'true'],
+  ['ip link set vnet0 promisc', 'ip link set vnet0 promisc off allmulticast off'],
+  ['ip link set vnet0 arp', 'ip link set vnet0 arp on'],
+  ['ip link set vnet0 address', 'true'],
+  ['ip link set vnet0 alias', 'true'],
+  ['ip link add br0', 'ip link del br0'],
+  ['sysctl -w net.ipv4.conf.all.rp_filter', 'sysctl -w net.ipv4.conf.all.rp_filter=0'],
+  ['sysctl -w net.ipv4.conf.vnet0.arp', 'sysctl -w net.ipv4.conf.vnet0.arp_ignore=0 net.ipv4.conf.vnet0.arp_announce=0'],
+  ['tc qdisc add dev PEER', 'tc qdisc del dev PEER root'],
+  ['ip link set dev PEER xdpgeneric', 'ip link set dev PEER xdpgeneric off'],
+  ['ip link set dev PEER xdp', 'ip link set dev PEER xdp off; ethtool -K PEER gro off'],
+];
+
+/** Of what no setting may cost: a part of the speed without it. */
+const LEAST = { full: 1 / 4, slower: 1 / 50 } as const;
+const BYTES = '8M';
+
+class Place {
+  readonly object: string;
+  readonly nic: Attached;
+  readonly udp: OwnUdp;
+
+  constructor(t: Test) {
+    this.object = xdpObject(t);
+    const netns = testNetns(t);
+    this.nic = attachedIn(t, netns, ['--addr', `${ADDRESSES[0]}/24`, '--addr', `${ADDRESSES[1]}/64`]);
+    Background.start(t, netns, 'iperf3', ['-s']);
+    this.udp = new OwnUdp(t, netns, ADDRESSES[0], 1000);
+  }
+
+  /** Commands as the table has them: those about the peer and the room in their namespace. */
+  do(commands: string): void {
+    const { peer, rooms, id } = attachmentOf(this.nic);
+    const netns = /PEER|ROOM/.test(commands) ? HOST_PEER_NETNS : `/run/netns/${this.nic.netns}`;
+    const text = commands.replaceAll('PEER', peer?.name ?? '').replaceAll('ROOM', rooms[0]?.entry.name ?? id).replace('x.o', this.object);
+    // A /sys of the namespace's own has no BPF file system, which `ip` wants for XDP.
+    if (text.includes('/sys/class/net')) ok('ip', ['netns', 'exec', this.nic.netns, 'sh', '-ec', text]);
+    else ok('nsenter', [`--net=${netns}`, '--', 'sh', '-ec', text]);
+  }
+
+  log(): string {
+    return fs.readFileSync(path.join(stateDirectory(attachmentOf(this.nic).id), 'log'), 'utf8');
+  }
+
+  /** Bits per second of one TCP stream. */
+  speed(address: string): number {
+    const { status, stdout, stderr } = run('ip', ['netns', 'exec', this.nic.netns, 'timeout', String(30 * SLOW), 'iperf3', '-J', '-n', BYTES, '-c', address]);
+    if (status !== 0) throw new Error(`iperf3: status ${status}: ${stderr}${stdout.slice(-200)}`);
+    return (JSON.parse(stdout) as { end: { sum_received: { bits_per_second: number } } }).end.sum_received.bits_per_second;
+  }
+
+  async datagrams(t: Test, count: number): Promise<void> {
+    const { udp } = this;
+    // One alone first: what waits for a neighbour to be found is overtaken by what is sent when it has been.
+    await exchange(udp, udp.sent + 1);
+    await udp.takeUntil(udp.sent, WAIT_MS);
+    const before = { order: udp.outOfOrder, damaged: udp.damaged };
+    await exchange(udp, udp.sent + count);
+    t.ok(await udp.takeUntil(udp.sent, WAIT_MS), `of ${udp.sent} datagrams ${udp.received} came back`);
+    t.same({ order: udp.outOfOrder, damaged: udp.damaged }, before, 'in order and whole');
+  }
+}
+
+const mbit = (bits: number): string => `${(bits / 1e6).toFixed(0)} Mbit/s`;
+
+/** As fast as it has to be, in one of a few runs: others need the processors, too. */
+function isFast(t: Test, place: Place, address: string, least: number): void {
+  let best = 0;
+  for (let runs = 0; runs < 4 && best < least; runs++) best = Math.max(best, place.speed(address));
+  t.ok(best >= least, `TCP to ${address}: ${mbit(best)}, at least ${mbit(least)}`);
+}
+
+/** What no setting is a reason for. */
+const faults = ({ refused, held, poll }: Stats): Record<string, number> => ({
+  gso: refused.gso,
+  invalid: refused.invalid,
+  oversize: refused.oversize,
+  error: refused.error,
+  toolong: refused.toolong,
+  again: held.again,
+  lostWakeups: poll.lostWakeups,
+});
+
+/** Lines about the queue, and about what was undone before. */
+const OTHER_NEWS = /^.*(queue .*(stopped|woken) on|mtu 1500, was|any more).*\n/gm;
+
+async function walk(t: Test, place: Place, row: Row, baseline: readonly number[]): Promise<void> {
+  const undo = UNDO.find(([commands]) => row.commands.startsWith(commands))?.[1];
+  t.ok(undo !== undefined || row.outcome === 'put back' || row.outcome === 'limited', 'it can be undone');
+  const said = place.log().length;
+  const news = (): string => place.log().slice(said);
+  place.do(row.commands);
+  try {
+    if (row.log !== '') t.ok(await eventually(() => news().includes(row.log), 5000), `the log: ${row.log}`);
+    const before = faults(look(place.nic));
+    if (row.outcome !== 'diverted') {
+      await place.datagrams(t, 300);
+      ADDRESSES.forEach((address, i) => isFast(t, place, address, (baseline[i] as number) * (row.slower ? LEAST.slower : LEAST.full)));
+    }
+    const stats = await atRest(place.nic);
+    const sums = law(stats);
+    t.equal(sums.out, sums.in, 'the accounting balances');
+    t.equal(stats.queue.wakes, stats.queue.stops, 'as many wakes as stops');
+    t.same(faults(stats), before, 'nothing was refused for it');
+    if (row.log === '') t.equal(news().replace(OTHER_NEWS, ''), '', 'the log has nothing to say');
+  } finally {
+    if (undo !== undefined) place.do(undo);
+  }
+}
+
+t.test('each setting of the table', { skip: cannotLoop() }, async (t) => {
+  const rows = tableBelow(fs.readFileSync(DOCUMENT, 'utf8'), '## Settings of interfaces').map(rowOf);
+  t.ok(rows.length > 40, `${rows.length} rows`);
+  const place = new Place(t);
+  const { pid } = attachmentOf(place.nic);
+  await place.datagrams(t, 10);
+  place.speed(ADDRESSES[0]);
+  const baseline = ADDRESSES.map((address) => place.speed(address));
+  for (const row of rows) {
+    await t.test(row.commands, async (t) => walk(t, place, row, baseline));
+  }
+  t.equal(listed(place.nic.netns, 'vnet0')?.pid, pid, 'the same controller all the time');
+});
+
+t.test('native XDP and a larger MTU: vnet0 keeps what the program takes, and gets more when the program has gone', { skip: cannotLoop() }, async (t) => {
+  const place = new Place(t);
+  const mtu = (): number => (JSON.parse(ok('ip', ['-n', place.nic.netns, '-json', 'link', 'show', 'dev', 'vnet0'])) as [{ mtu: number }])[0].mtu;
+  place.do('ip link set dev vnet0 xdp obj x.o sec xdp');
+  place.do('ip link set vnet0 mtu 9000');
+  t.ok(await eventually(() => /vnet0 has mtu (\d+) again, not 9000: the native XDP program/.test(place.log())), 'the log');
+  t.ok(mtu() > 3000 && mtu() < 4096, `mtu ${mtu()}`);
+  await place.datagrams(t, 100);
+  place.do('ip link set dev vnet0 xdp off');
+  place.do('ip link set vnet0 mtu 9000');
+  await place.datagrams(t, 100);
+  t.equal(mtu(), 9000);
+  t.match(run('nsenter', [`--net=/run/netns/${place.nic.netns}`, '--', 'ip', 'link', 'set', 'dev', 'vnet0', 'xdp', 'obj', place.object, 'sec', 'xdp']), { stderr: /MTU is too large/ }, 'then the kernel refuses a program');
+  t.same(faults(await atRest(place.nic)), { gso: 0, invalid: 0, oversize: 0, error: 0, toolong: 0, again: 0, lostWakeups: 0 });
+});
+
+t.test('what was set while the controller was dead is seen by the next', { skip: cannotLoop() }, async (t) => {
+  const place = new Place(t);
+  await kill(place.nic);
+  place.do('ip link set vnet0 gso_max_size 190000 gso_max_segs 20');
+  place.do('ip link set PEER gso_max_segs 3');
+  place.do('sysctl -w net.ipv4.conf.vnet0.accept_local=0');
+  cliOk(['attach', 'vnet0', '--netns', place.nic.netns, '--daemon']);
+  for (const line of [/gso_max_size 65536, not 190000/, /accept_local is 1 again/, /somebody changed the peer of vnet0 \(gso_max_segs 3\): put back/]) {
+    t.ok(await eventually(() => line.test(place.log())), String(line));
+  }
+  await place.datagrams(t, 100);
+  t.match(ok('ip', ['-n', place.nic.netns, '-details', 'link', 'show', 'vnet0']), / gso_max_segs 20 /, 'what is the user\'s to set stays');
+});
+
+t.test('the limit of TCP over IPv4 is what the ring is made for', { skip: cannotLoop() || (!passesBigTcp() && 'this kernel has no BIG TCP') }, async (t) => {
+  const nic = attachedIn(t, testNetns(t), ['--addr', `${ADDRESSES[0]}/24`, '--ring-size', '256K']);
+  setGsoLimits(nic, { ipv4Size: 200_000 });
+  const log = (): string => fs.readFileSync(path.join(stateDirectory(attachmentOf(nic).id), 'log'), 'utf8');
+  t.ok(await eventually(() => log().includes('vnet0 has gso_ipv4_max_size 65536, not 200000')), 'said and done');
+});
+
+t.test('a vnet0 that a bridge lets go loops again', { skip: cannotLoop() }, async (t) => {
+  const place = new Place(t);
+  place.do('ip link add br0 type bridge; ip link set vnet0 master br0');
+  t.ok(await eventually(() => place.log().includes('vnet0 belongs to br0 now')));
+  place.do('ip link set vnet0 nomaster');
+  t.ok(await eventually(() => place.log().includes('vnet0 has no master any more')));
+  await place.datagrams(t, 100);
+});
