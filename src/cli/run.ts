@@ -11,6 +11,7 @@ import { checkedWords } from '../impair/words';
 import { endProcesses, Netns } from '../link/netns';
 import { clock } from '../native/clock';
 import { inheritedDescriptors } from '../native/inherited';
+import { setCloseOnExec } from '../native/libc';
 import { openOutput } from '../native/output-file';
 import { allNewsIsOut, news } from '../native/standard-streams';
 import { withCallersUmask } from '../native/umask';
@@ -37,6 +38,8 @@ export async function runCommand(args: RunArguments, command: readonly string[])
   if (args.impair !== undefined) checkedWords(args.impair);
   requirePrivileges();
   const descriptors = inheritedDescriptors();
+  // For the command, and not for what cleans up behind it: somebody may wait for the last of them to be closed.
+  descriptors.forEach(setCloseOnExec);
   const report = openReport(args.stats);
   leaveRemovedDirectory();
   const signals = new SignalRelay();

@@ -104,6 +104,14 @@ export function duplicateFd(fd: number): number {
   return check('fcntl(F_DUPFD_CLOEXEC)', c.fcntl(fd, F_DUPFD_CLOEXEC, 3));
 }
 
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
+
+/** Keeps a descriptor from programs that this process starts, unless it is handed to them. */
+export function setCloseOnExec(fd: number): void {
+  check('fcntl(F_SETFD)', c.fcntl(fd, F_SETFD, FD_CLOEXEC));
+}
+
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
