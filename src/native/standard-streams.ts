@@ -23,6 +23,7 @@ const NAMES = { 1: 'standard output', 2: 'standard error' } as const;
 
 const REASONS: Readonly<Record<string, string>> = {
   EPIPE: 'nobody reads it any more',
+  ECONNRESET: 'nobody reads it any more',
   ENOSPC: 'no space is left',
   EDQUOT: 'the quota is used up',
   EFBIG: 'the file may grow no larger',
@@ -143,10 +144,11 @@ function reopened(fd: StandardStream): number {
 
 function sent(fd: StandardStream, bytes: Buffer): number {
   // Loaded only here: a command that has no socket may have no use for it.
-  const { errnoName, sendBytes } = require('./libc') as typeof import('./libc');
+  const { errnoName, errnoOf, sendBytes } = require('./libc') as typeof import('./libc');
   const count = sendBytes(fd, bytes);
   if (count >= 0) return count;
-  throw Object.assign(new Error('send'), { code: errnoName(-count) });
+  // Which has another name, too.
+  throw Object.assign(new Error('send'), { code: -count === errnoOf['EAGAIN'] ? 'EAGAIN' : errnoName(-count) });
 }
 
 const streams = { 1: new Output(1), 2: new Output(2) } as const;
