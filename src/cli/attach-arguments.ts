@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 /** The options of `attach`: declared for yargs, and turned into AttachOptions. */
-import * as path from 'node:path';
-
 import type { Argv } from 'yargs';
 
 import {
@@ -22,7 +20,8 @@ import {
   type Cidr,
 } from '../controller/options';
 import { usageError } from '../errors';
-import { IN_BACKGROUND } from './in-background';
+import { absolutePath } from '../native/working-directory';
+import { userDirectory } from './in-background';
 import { flag, hookOptions, text } from './option-kinds';
 
 export interface AttachArguments {
@@ -118,7 +117,7 @@ export function toOptions(args: AttachArguments): AttachOptions {
     whenFull: args.whenFull ?? null,
     lowWatermark: args.lowWatermark === undefined ? DEFAULTS.lowWatermark : parseWatermark(args.lowWatermark),
     replace: args.replace,
-    hook: args.hook === undefined ? DEFAULTS.hook : path.resolve(process.env[IN_BACKGROUND] ?? '', args.hook),
+    hook: args.hook === undefined ? DEFAULTS.hook : absolutePath(args.hook, userDirectory()),
     onHookError: args.onHookError ?? DEFAULTS.onHookError,
   };
   requireOneQueueFor(options);

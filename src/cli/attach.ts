@@ -6,6 +6,7 @@ import type { Controller } from '../controller/controller';
 import { requirePrivileges } from '../controller/privileges';
 import { parseListenAddress } from '../metrics/address';
 import { notifyService } from '../native/service-notify';
+import { leaveRemovedDirectory } from '../native/working-directory';
 import { printable } from '../printable';
 import { named } from '../state/named';
 import type { Attachment } from '../state/store';
@@ -13,17 +14,19 @@ import { toOptions, type AttachArguments } from './attach-arguments';
 import { startInBackground } from './background';
 import { inBackground, reportReady } from './in-background';
 import { describeAttachment } from './list';
-import { jsonText, printMade, printSteps, reportError } from './output';
+import { jsonText, printSteps, reportError, tellMade } from './output';
+import { endSignals } from './signals';
 
 export async function attachCommand(args: AttachArguments): Promise<void> {
   const options = toOptions(args);
   const metricsAt = args.metrics === undefined ? null : parseListenAddress(args.metrics);
   if (args.dryRun) return printSteps([...new Set(args.iface.flatMap((name) => attachSteps(name, options)))], args.json);
-  if (args.daemon && !inBackground()) return printMade(await startInBackground());
+  if (args.daemon && !inBackground()) return tellMade(await startInBackground());
   requirePrivileges();
+  leaveRemovedDirectory();
   // Signals count from the start: what a half-done attach has made is removed by its end.
   const signalled = new Promise<void>((resolve) => {
-    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => resolve());
+    for (const name of endSignals()) process.on(name, () => resolve());
   });
   const controllers: Controller[] = [];
   await attachAll(args.iface, options, metricsAt, controllers);
@@ -32,14 +35,14 @@ export async function attachCommand(args: AttachArguments): Promise<void> {
     await notifyService('READY=1', `STATUS=${printable(args.iface.join(', '))} loops`);
     const output = ready(args, controllers.map(({ attachment }) => attachment));
     if (inBackground()) reportReady(output);
-    else printMade(output);
+    else tellMade(output);
     await Promise.race([signalled, detached]);
   } finally {
     // A service manager that does not hear of it sees the process end.
     await notifyService('STOPPING=1').catch(() => undefined);
     await detachAll(controllers);
   }
-  // Nothing else keeps the process, but a library's timer must not either.
+  // Nothing else keeps the process, but neither must a library's timer, nor a reader that does not read.
   process.exit();
 }
 

@@ -9,24 +9,29 @@ import type { Readable } from 'node:stream';
 import { VnetError, type ErrorCode } from '../errors';
 import { programEnvironment } from '../native/environment';
 import { withoutInspector } from '../native/inspector';
+import { workingDirectory } from '../native/working-directory';
+import { exhaustion } from '../state/exhaustion';
 import { IN_BACKGROUND, READY_FD } from './in-background';
 
+const WHAT = 'the background process';
+
 /** Starts the background process; returns what is to be printed, or throws what it printed. */
-export function startInBackground(): Promise<string> {
+export async function startInBackground(): Promise<string> {
   const child = spawn(process.execPath, [...withoutInspector(), ...process.argv.slice(1)], {
     detached: true,
     cwd: '/',
-    env: { ...programEnvironment(), [IN_BACKGROUND]: process.cwd() },
+    env: { ...programEnvironment(), [IN_BACKGROUND]: workingDirectory() ?? '' },
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
   });
   let stderr = '';
   let output = '';
-  const ready = child.stdio[READY_FD] as Readable;
   child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-  ready.on('data', (chunk: Buffer) => (output += chunk.toString()));
   return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    ready.once('end', () => {
+    child.once('error', (error: NodeJS.ErrnoException) => reject(notStarted(error)));
+    // Without a descriptor for them, the child has no streams.
+    const ready = (child.stdio as typeof child.stdio | undefined)?.[READY_FD] as Readable | undefined;
+    ready?.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    ready?.once('end', () => {
       if (output === '') return; // it has failed, and ends
       child.stderr?.destroy();
       child.unref();
@@ -36,12 +41,16 @@ export function startInBackground(): Promise<string> {
   });
 }
 
+function notStarted(error: NodeJS.ErrnoException): VnetError {
+  return exhaustion(error, WHAT) ?? new VnetError('COMMAND_FAILED', WHAT, `could not be started: ${error.code ?? error.message}`, { hint: 'look at the limits of this shell, with ulimit -a, and of its control group', cause: error });
+}
+
 /** The background process has said in words why it failed: pass them on. */
 function failure(stderr: string, code: number | null, signal: string | null): VnetError {
   const [first = '', ...rest] = stderr.trim().split('\n');
   const match = /^vnet-bpf: (.*?): (.*)$/.exec(first);
   const hint = rest.find((line) => line.startsWith('hint: '))?.slice('hint: '.length);
   const kind: ErrorCode = code === 2 ? 'USAGE' : 'COMMAND_FAILED';
-  const [what, why] = match ? [match[1] as string, match[2] as string] : ['the background process', first || `ended with ${signal ?? code}`];
+  const [what, why] = match ? [match[1] as string, match[2] as string] : [WHAT, first || `ended with ${signal ?? code}`];
   return new VnetError(kind, what, why, hint === undefined ? {} : { hint });
 }

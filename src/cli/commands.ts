@@ -3,6 +3,8 @@
  * The commands and their options: each command's module is loaded only when it is used. With `require`, because
  * the first `import()` of a process starts Node's loader of ES modules, which takes 15 ms.
  */
+import { isatty } from 'node:tty';
+
 import type { Argv } from 'yargs';
 // Not from `yargs`, which makes a parser of its own when it is loaded: 5 ms.
 import yargs from 'yargs/yargs';
@@ -12,6 +14,7 @@ import { attachArguments, type AttachArguments } from './attach-arguments';
 import { extcapOptions, type ExtcapArguments } from './extcap-arguments';
 import { impairOptions, type ImpairArguments } from './impair-arguments';
 import { flag, jsonOption, netnsOption, PARSER } from './option-kinds';
+import { printMade } from './output';
 import { recordOptions, replayOptions, type RecordArguments, type ReplayArguments } from './record-arguments';
 import { runOptions, type RunArguments } from './run-arguments';
 import { splitCommand } from './split-command';
@@ -46,13 +49,13 @@ function start(command: () => Promise<void> | void): void {
 
 /** Help is as wide as the terminal; to look at it takes 8 ms. */
 function width(): number {
-  if (!own.includes('--help')) return 100;
+  if (!own.includes('--help') || !isatty(1)) return 100;
   const { columns } = process.stdout;
   return Math.min(100, columns || 100);
 }
 
-/** All that the command line understands; the manual and completion are made of it, too. */
-export const makeParser = (): Argv => yargs(own)
+/** All that the command line understands; the manual and completion are made of it, too. The directory is for yargs, which would ask for the working directory. */
+export const makeParser = (): Argv => yargs(own, __dirname)
   .scriptName('vnet-bpf')
   .usage('$0 <command>\n\nA loopback NIC: what an interface transmits comes back as received.')
   .command(
@@ -196,10 +199,13 @@ export const makeParser = (): Argv => yargs(own)
 
 /** Runs the command that the arguments name; rejects with what went wrong. */
 export async function runCommandLine(): Promise<void> {
+  let help = '';
   try {
-    makeParser().parseSync();
+    // With a callback yargs leaves it to us to print help and version.
+    makeParser().parseSync(own, {}, (_error, _arguments, output) => void (help = output));
   } catch (error) {
     if (error !== CHOSEN) throw error;
   }
+  if (help !== '') printMade(help);
   await chosen();
 }

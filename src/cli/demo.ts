@@ -7,7 +7,7 @@ import { fullQueue } from '../demo/step-full-queue';
 import { transfer } from '../demo/step-transfer';
 import { attach, look, ping } from '../demo/steps';
 import { clock } from '../native/clock';
-import { print } from './output';
+import { tell } from './output';
 
 export async function demoCommand(): Promise<void> {
   requirePrivileges();
@@ -18,12 +18,12 @@ export async function demoCommand(): Promise<void> {
   } finally {
     await box.close();
   }
-  print('', `All steps hold, in ${((clock.now() - start) / 1000).toFixed(1)} s. Next: vnet-bpf attach vnet0, and README.md.`);
+  tell('', `All steps hold, in ${((clock.now() - start) / 1000).toFixed(1)} s. Next: vnet-bpf attach vnet0, and README.md.`);
 }
 
 async function show(box: Sandbox): Promise<void> {
-  print('vnet-bpf: what this network card transmits comes back as received.');
-  print('Lines with # are commands, as root would type them; make install puts vnet-bpf into the PATH.');
+  tell('vnet-bpf: what this network card transmits comes back as received.');
+  tell('Lines with # are commands, as root would type them; make install puts vnet-bpf into the PATH.');
   const before = await attach(box);
   await look(box);
   await ping(box);

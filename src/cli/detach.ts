@@ -8,7 +8,7 @@ import { checkInterfaceName, checkNetnsName } from '../controller/options';
 import { requirePrivileges } from '../controller/privileges';
 import { usageError } from '../errors';
 import { everyAttachment, isBroken, type Attachment, type BrokenAttachment } from '../state/store';
-import { print, printSteps, reportError } from './output';
+import { printSteps, reportError, tell } from './output';
 
 export async function detachCommand(args: { iface?: string; netns?: string | undefined; all: boolean; dryRun: boolean }): Promise<void> {
   const netns = args.netns === undefined ? null : checkNetnsName(args.netns);
@@ -25,7 +25,7 @@ export async function detachCommand(args: { iface?: string; netns?: string | und
     return printSteps(detachSteps([known(requireNamed(args.iface, netns))]), false);
   }
   await detach(args.iface, netns);
-  print(`${args.iface} detached`);
+  tell(`${args.iface} detached`);
 }
 
 const known = (attachment: Attachment | BrokenAttachment): Attachment => (isBroken(attachment) ? locate(attachment).attachment : attachment);
@@ -36,7 +36,7 @@ async function detachAll(all: readonly (Attachment | BrokenAttachment)[]): Promi
   for (const { attachment, iface } of named) {
     try {
       await detachAttachment(attachment);
-      print(`${iface} detached`);
+      tell(`${iface} detached`);
     } catch (error) {
       process.exitCode = reportError(error, false);
     }

@@ -7,7 +7,7 @@ import * as path from 'node:path';
 import { quoted } from '../completion/words';
 import { usageError, VnetError } from '../errors';
 import { trustedPath, withoutForeignLinks } from '../native/trusted';
-import { print } from './output';
+import { tell } from './output';
 
 const PROGRAM = 'vnet-bpf';
 const MADE_HERE = '# Made by vnet-bpf extcap --install: how Wireshark finds looping interfaces.';
@@ -15,8 +15,9 @@ const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
 
 /** Where Wireshark looks besides its own directory: before 4.2, and since. */
 const personalDirectories = (): string[] => {
-  const { XDG_CONFIG_HOME = '' } = process.env;
-  return [path.join(path.isAbsolute(XDG_CONFIG_HOME) ? XDG_CONFIG_HOME : path.join(os.homedir(), '.config'), 'wireshark', 'extcap'), path.join(os.homedir(), '.local', 'lib', 'wireshark', 'extcap')];
+  const { XDG_CONFIG_HOME = '', HOME = '' } = process.env;
+  const home = path.isAbsolute(HOME) ? HOME : os.userInfo().homedir;
+  return [path.join(path.isAbsolute(XDG_CONFIG_HOME) ? XDG_CONFIG_HOME : path.join(home, '.config'), 'wireshark', 'extcap'), path.join(home, '.local', 'lib', 'wireshark', 'extcap')];
 };
 
 /** A program that calls this one: through sudo, unless Wireshark is root's. */
@@ -86,6 +87,6 @@ export function install(directory: string): void {
     } catch (cause) {
       throw new VnetError('SYSCALL', `extcap program ${file}`, cause instanceof Error ? cause.message : String(cause), { hint: 'a directory of yours that is there; tshark -G folders names those of Wireshark', cause });
     }
-    print(`${file} lets Wireshark see looping interfaces`);
+    tell(`${file} lets Wireshark see looping interfaces`);
   }
 }

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf hook`: another hook, or none, while traffic flows. */
-import * as path from 'node:path';
-
 import { ControlClient } from '../controller/control-socket';
 import { requireAttachment } from '../controller/find-attachment';
 import { checkInterfaceName, checkNetnsName } from '../controller/options';
 import { requirePrivileges } from '../controller/privileges';
 import { usageError } from '../errors';
 import type { OnHookError } from '../hooks/contract';
+import { absolutePath } from '../native/working-directory';
 import { controlSocket } from '../state/store';
-import { print } from './output';
+import { tell } from './output';
 
 interface HookArguments {
   iface: string;
@@ -28,8 +27,8 @@ export async function hookCommand(args: HookArguments): Promise<void> {
   if (args.none === (args.file !== undefined)) throw usageError(`hook ${args.iface}`, 'give a file or --none', `vnet-bpf hook ${args.iface} ./hook.ts`);
   requirePrivileges();
   const attachment = requireAttachment(args.iface, netns);
-  const file = args.file === undefined ? null : path.resolve(args.file);
+  const file = args.file === undefined ? null : absolutePath(args.file);
   using client = await ControlClient.connect(controlSocket(attachment.id));
   await client.ask({ order: 'hook', file, onError: args.onHookError ?? null }, TIMEOUT_MS);
-  print(file === null ? `${attachment.iface} has no hook` : `${attachment.iface} has the hook ${file}`);
+  tell(file === null ? `${attachment.iface} has no hook` : `${attachment.iface} has the hook ${file}`);
 }

@@ -12,7 +12,7 @@ import { netemCommands, readNetem } from '../link/netem';
 import { openPeerNetns } from '../link/peer-netns';
 import { controlSocket, type Attachment } from '../state/store';
 import type { ImpairArguments } from './impair-arguments';
-import { print, printJson } from './output';
+import { print, printJson, tell } from './output';
 
 export async function impairCommand(args: ImpairArguments): Promise<void> {
   checkInterfaceName(args.iface);
@@ -29,7 +29,7 @@ export async function impairCommand(args: ImpairArguments): Promise<void> {
   }
   using client = await ControlClient.connect(controlSocket(attachment.id));
   await client.ask({ order: 'impair', words });
-  print(sentence(attachment, words));
+  tell(sentence(attachment, words));
 }
 
 /** What is to be put in place, checked; null for nothing. */

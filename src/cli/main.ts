@@ -21,13 +21,20 @@ const [command = ''] = args;
 const inBackground = () => require('./in-background') as typeof import('./in-background');
 const background = () => require('./background') as typeof import('./background');
 const output = () => require('./output') as typeof import('./output');
+const streams = () => require('../native/standard-streams') as typeof import('../native/standard-streams');
+const inherited = () => require('../native/inherited') as typeof import('../native/inherited');
+const argumentsModule = () => require('./arguments') as typeof import('./arguments');
 
-if (command === 'attach' && inBackground().wantsBackground(args)) {
+if (args.some((arg) => arg.includes('\ufffd')) && !argumentsModule().areUtf8(args)) {
+  output().fail(argumentsModule().notUtf8());
+} else if (command === 'attach' && inBackground().wantsBackground(args)) {
   background()
     .startInBackground()
-    .then((text) => output().printMade(text))
+    .then((text) => output().tellMade(text))
     .catch((error) => output().fail(error))
+    .then(() => streams().allNewsIsOut())
     .finally(() => process.exit());
 } else {
+  if (command === 'attach' && inBackground().inBackground()) inherited().closeInherited(inBackground().READY_FD);
   runEntry(path.join(__dirname, ENTRIES[command] ?? 'program'), require, module);
 }

@@ -1,44 +1,34 @@
 // SPDX-License-Identifier: MIT
 /**
- * What commands print: results on stdout, one line of error and perhaps a hint on stderr. Lines are made printable
- * here, whoever named what is in them; a newline within one is shown as `\\n`.
+ * What commands print: reports and news on stdout (src/native/standard-streams.ts tells what sets them apart), one line
+ * of error and perhaps a hint on stderr. Lines are made printable here, whoever named what is in them; a newline within
+ * one is shown as `\\n`.
  */
-import * as fs from 'node:fs';
-
 import { VnetError } from '../errors';
+import { news, report } from '../native/standard-streams';
 import { printable, printableJson, printableLines } from '../printable';
 import { exhaustion } from '../state/exhaustion';
 import { splitCommand } from './split-command';
 
-/** Not through process.stdout, whose streams take 8 ms to load. Ends the process when nobody reads any more: `vnet-bpf stats | head`. */
-export function print(...lines: readonly string[]): void {
-  write(1, lines.map((line) => `${printable(line)}\n`).join(''));
-}
+const asText = (lines: readonly string[]): string => lines.map((line) => `${printable(line)}\n`).join('');
+
+/** Prints lines of a report. Throws a VnetError if they cannot be written. */
+export const print = (...lines: readonly string[]): void => report(1, asText(lines));
 
 /** The same on stderr. */
-export function printNotice(...lines: readonly string[]): void {
-  write(2, lines.map((line) => `${printable(line)}\n`).join(''));
-}
+export const printNotice = (...lines: readonly string[]): void => report(2, asText(lines));
 
-/** Prints a text that is printable as it is: made of our own words, or of what has been through printable(). */
-export function printMade(text: string): void {
-  write(1, `${text}\n`);
-}
+/** Prints a report that is printable as it is: made of our own words, or of what has been through printable(). */
+export const printMade = (text: string): void => report(1, `${text}\n`);
 
-function write(fd: number, text: string): void {
-  const bytes = Buffer.from(text);
-  for (let written = 0; written < bytes.length; ) {
-    try {
-      written += fs.writeSync(fd, bytes, written);
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      // The other end of a pipe may have made it one that does not block.
-      if (code === 'EAGAIN') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
-      else if (fd === 1) process.exit(code === 'EPIPE' ? 0 : 1);
-      else return; // nobody to tell
-    }
-  }
-}
+/** Prints news, line by line: what was done. Throws nothing, and waits for no reader. */
+export const tell = (...lines: readonly string[]): void => news(1, asText(lines));
+
+/** The same on stderr. */
+export const tellNotice = (...lines: readonly string[]): void => news(2, asText(lines));
+
+/** Prints news that are printable as they are. */
+export const tellMade = (text: string): void => news(1, `${text}\n`);
 
 export const jsonText = printableJson;
 
@@ -77,7 +67,7 @@ const oneLine = (text: string): string => text.replace(/\s*\n\s*/g, ' ').trim();
 
 /** Prints an error as the contract says, and returns the exit code. */
 export function reportError(error: unknown, debug: boolean): number {
-  write(2, errorText(error, debug));
+  news(2, errorText(error, debug));
   return exitCodeOf(error);
 }
 

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf record`: what the loop does to each frame, in a file that Wireshark reads. */
+import { isatty } from 'node:tty';
+
 import { requireAttachment } from '../controller/find-attachment';
 import { parseBuffer, parseInteger } from '../controller/options';
 import { requirePrivileges } from '../controller/privileges';
 import { usageError } from '../errors';
+import { allNewsIsOut, cannotBeWritten } from '../native/standard-streams';
 import { Recorder, type Recorded, type RecorderOptions } from '../recording/recorder';
-import { openSink, ReaderGone, type Sink } from '../recording/sink';
+import { openSink, ReaderGone, STDOUT, type Sink } from '../recording/sink';
 import type { Attachment } from '../state/store';
 import { MAX_SNAPLEN, MIN_SNAPLEN, type RecordArguments } from './record-arguments';
-import { print, printNotice } from './output';
+import { printNotice, tell } from './output';
 import { checkSelection, secondsOf } from './selection';
+import { endSignals } from './signals';
 
 export const { version } = require('../../package.json') as { version: string };
 
@@ -17,14 +21,17 @@ export async function recordCommand(args: RecordArguments): Promise<void> {
   checkSelection(args);
   const options = recorderOptions(args);
   const seconds = args.duration === undefined ? Infinity : secondsOf('--duration', args.duration);
-  if (args.write === '-' && process.stdout.isTTY) throw usageError('-w -', 'standard output is a terminal', 'such as: vnet-bpf record vnet0 -w - | tshark -r -');
+  if (args.write === STDOUT && isatty(1)) throw usageError('-w -', 'standard output is a terminal', 'such as: vnet-bpf record vnet0 -w - | tshark -r -');
   requirePrivileges();
   const attachment = requireAttachment(args.iface, args.netns ?? null);
-  const { frames, missed } = await record(attachment, () => openSink(args.write), options, seconds);
-  const where = args.write === '-' ? '' : ` in ${args.write}`;
+  const { frames, missed, readerGone } = await record(attachment, () => openSink(args.write), options, seconds);
+  // A pipe that was named is somebody's who may have seen enough; what goes to standard output is a report.
+  if (args.write === STDOUT && readerGone) throw cannotBeWritten(1, 'EPIPE');
+  const where = args.write === STDOUT ? '' : ` in ${args.write}`;
   const line = `${frames} frames of ${attachment.iface}${where}${missed === 0 ? '' : `, ${missed} missed: a larger --buffer may help`}`;
-  if (args.write === '-') printNotice(line);
-  else print(line);
+  if (args.write === STDOUT) printNotice(line);
+  else tell(line);
+  await allNewsIsOut();
   process.exit(); // a pipe whose reader is slow must not keep it
 }
 
@@ -40,19 +47,19 @@ export function recorderOptions({ snaplen, count, buffer }: Pick<RecordArguments
 /** How long a reader that does not read may keep a recording from ending. */
 const GRACE_MS = 2000;
 
-/** Until a signal, the end of its time, or of the interface. A reader that has seen enough is no error. */
-export async function record(attachment: Attachment, open: () => Sink, options: RecorderOptions, seconds: number): Promise<Recorded> {
+/** Until a signal, the end of its time, of the interface, or of the one who reads it. */
+export async function record(attachment: Attachment, open: () => Sink, options: RecorderOptions, seconds: number): Promise<Recorded & { readerGone: boolean }> {
   using recorder = await Recorder.begin(attachment, open, options);
   const stop = (): void => {
     recorder.stop();
     setInterval(() => recorder.blockedFor > GRACE_MS && process.exit(1), GRACE_MS / 10).unref();
   };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, stop);
+  for (const signal of endSignals()) process.once(signal, stop);
   if (seconds !== Infinity) setTimeout(stop, seconds * 1000).unref();
   try {
-    return await recorder.run();
+    return { ...(await recorder.run()), readerGone: false };
   } catch (error) {
     if (!(error instanceof ReaderGone)) throw error;
-    return recorder.recorded;
+    return { ...recorder.recorded, readerGone: true };
   }
 }

@@ -8,7 +8,7 @@ import { framesOf, openCapture } from '../replay/capture-file';
 import { FrameSender } from '../replay/frame-sender';
 import { Pace } from '../replay/pace';
 import { Replay } from '../replay/replay';
-import { print } from './output';
+import { tell } from './output';
 import type { ReplayArguments } from './record-arguments';
 import { checkSelection } from './selection';
 
@@ -27,7 +27,7 @@ export async function replayCommand({ file, into, netns: name, timing }: ReplayA
   } finally {
     input.destroy();
     sender.flush();
-    print(report(sender, into, (performance.now() - start) / 1000));
+    tell(report(sender, into, (performance.now() - start) / 1000));
   }
   if (replay.cut > 0) throw new VnetError('STATE', `${replay.cut} frames of ${file}`, 'are not there whole and were not sent', { hint: 'record or capture without a --snaplen' });
   const wrong = [...sender.refused].filter(([error]) => error !== 'ENOBUFS').map(([error, count]) => `${count} with ${error}`);

@@ -10,11 +10,16 @@ import { usageError, VnetError } from '../errors';
 import { checkedWords } from '../impair/words';
 import { endProcesses, Netns } from '../link/netns';
 import { clock } from '../native/clock';
+import { inheritedDescriptors } from '../native/inherited';
+import { setCloseOnExec } from '../native/libc';
 import { openOutput } from '../native/output-file';
+import { allNewsIsOut, news } from '../native/standard-streams';
+import { withCallersUmask } from '../native/umask';
+import { absolutePath, callersDirectory, leaveRemovedDirectory } from '../native/working-directory';
 import type { Nic } from '../nic/nic';
 import { Throwaway, type ThrowawayOptions } from '../testing/throwaway';
 import { parseAddresses } from './attach-arguments';
-import { jsonText, printNotice, reportError } from './output';
+import { jsonText, reportError, tellNotice } from './output';
 import type { RunArguments } from './run-arguments';
 import { SignalRelay, statusOf } from './signals';
 import { asLines } from './stats';
@@ -32,20 +37,20 @@ export async function runCommand(args: RunArguments, command: readonly string[])
   const options = toOptions(args);
   if (args.impair !== undefined) checkedWords(args.impair);
   requirePrivileges();
+  const descriptors = inheritedDescriptors();
+  // For the command, and not for what cleans up behind it: somebody may wait for the last of them to be closed.
+  descriptors.forEach(setCloseOnExec);
   const report = openReport(args.stats);
-  // Whoever reads our messages may go before the command ends.
-  process.stderr.on('error', () => undefined);
+  leaveRemovedDirectory();
   const signals = new SignalRelay();
   const network = await Throwaway.create(PREFIX, options);
   let status: number;
+  let stats: Stats | undefined;
   try {
     if (args.impair !== undefined) await network.nic.impair(args.impair);
     await nextTurn(); // a signal that came meanwhile is heard now
-    status = signals.early ? statusOf(signals.early) : await runIn(network, command, signals);
-    if (!signals.early) {
-      const stats = await statsAtRest(network.nic);
-      fs.writeSync(report, (args.json ? jsonText(stats) : asLines(stats).join('\n')) + '\n');
-    }
+    status = signals.early ? statusOf(signals.early) : await runIn(network, command, descriptors, signals);
+    if (!signals.early) stats = await statsAtRest(network.nic);
   } catch (error) {
     if (!(error instanceof CannotExecute)) throw error;
     reportError(error, false);
@@ -53,6 +58,8 @@ export async function runCommand(args: RunArguments, command: readonly string[])
   } finally {
     await network.close();
   }
+  if (stats) writeReport(report, args, stats);
+  await allNewsIsOut();
   // Nothing else keeps the process, but a library's timer must not either.
   process.exit(status);
 }
@@ -61,16 +68,28 @@ function toOptions({ addr, hook, onHookError }: RunArguments): ThrowawayOptions 
   const hasIpv6 = fs.existsSync('/proc/sys/net/ipv6');
   const addresses = addr ?? ['10.77.0.1/24', ...(hasIpv6 ? ['fd77::1/64'] : [])];
   parseAddresses(addresses);
-  return { addresses, ...(hook !== undefined && { hook }), ...(onHookError && { onHookError }) };
+  return { addresses, ...(hook !== undefined && { hook: absolutePath(hook) }), ...(onHookError && { onHookError }) };
 }
 
-/** A file for the counters, made before anything else is; standard error where none is named. */
-function openReport(file: string | undefined): number {
-  if (file === undefined) return process.stderr.fd;
+/** A file for the counters, made before anything else is; null for standard error, where none is named. */
+function openReport(file: string | undefined): number | null {
+  if (file === undefined) return null;
   try {
     return openOutput(file);
   } catch (cause) {
+    if (cause instanceof VnetError) throw cause;
     throw usageError(`--stats "${file}"`, `cannot be written: ${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message}`, 'name a file in a directory that is there, or /dev/null');
+  }
+}
+
+/** The exit code stays the command's, whether they can be written or not. */
+function writeReport(report: number | null, args: RunArguments, stats: Stats): void {
+  const text = args.json ? jsonText(stats) : asLines(stats).join('\n');
+  if (report === null) return news(2, `${text}\n`);
+  try {
+    fs.writeFileSync(report, `${text}\n`);
+  } catch (error) {
+    tellNotice(`vnet-bpf: --stats ${args.stats}: cannot be written: ${(error as NodeJS.ErrnoException).code ?? (error as Error).message}`);
   }
 }
 
@@ -84,23 +103,26 @@ class CannotExecute extends VnetError {
   }
 }
 
-/** Looks the command up as its user would, in his PATH and with his environment. */
-function startCommand(program: string, args: readonly string[]): ChildProcess {
+/** Looks the command up as its user would, in his PATH and with his environment. It has what this process was given: descriptors by their numbers, and the umask. */
+function startCommand(program: string, args: readonly string[], descriptors: readonly number[]): ChildProcess {
+  const stdio: ('inherit' | 'ignore' | number)[] = ['inherit', 'inherit', 'inherit'];
+  // Ignored are those that the command does not have: of the rest none survives its start.
+  for (const fd of descriptors) while (stdio.length <= fd) stdio.push(stdio.length === fd ? fd : 'ignore');
   try {
-    return spawn(program, args, { stdio: 'inherit' });
+    return withCallersUmask(() => spawn(program, args, { stdio, cwd: callersDirectory() }));
   } catch (error) {
     throw new CannotExecute(program, error as NodeJS.ErrnoException); // of some errors Node makes no event
   }
 }
 
 /** Runs the command to its end; the status that a shell would have for it. */
-async function runIn({ netns: name, nic }: Throwaway, [program = '', ...args]: readonly string[], signals: SignalRelay): Promise<number> {
+async function runIn({ netns: name, nic }: Throwaway, [program = '', ...args]: readonly string[], descriptors: readonly number[], signals: SignalRelay): Promise<number> {
   nic.on('error', (error) => void reportError(error, false));
-  nic.on('hookError', (text) => printNotice(`vnet-bpf: ${text}`));
+  nic.on('hookError', (text) => tellNotice(`vnet-bpf: ${text}`));
   if (program === '') throw new CannotExecute('""', Object.assign(new Error(), { code: 'ENOENT' }));
   using netns = Netns.named(name);
   // Not through `ip netns exec`, which would hide /sys/fs/bpf from it.
-  const child = netns.run(() => startCommand(program, args));
+  const child = netns.run(() => startCommand(program, args, descriptors));
   signals.to(child);
   const status = await new Promise<number>((resolve, reject) => {
     child.once('error', (error) => reject(new CannotExecute(program, error)));

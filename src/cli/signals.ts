@@ -1,8 +1,25 @@
 // SPDX-License-Identifier: MIT
-/** Passes signals on to the command that `vnet-bpf run` has started, and remembers one that came before it. */
+/** Signals: those that end a command, and those that `vnet-bpf run` passes on to the command that it has started. */
 import type { ChildProcess } from 'node:child_process';
 import * as fs from 'node:fs';
 import { constants } from 'node:os';
+
+import { hasTerminal } from '../native/terminal';
+
+/**
+ * Whether a SIGHUP is for this process: it says that a terminal has gone, and means nothing to a process that has none
+ * on its standard streams, as nohup(1) leaves it. Whether the caller had it ignored cannot be asked: Node.js makes all
+ * signals count again when it starts.
+ */
+const mindsHangup = hasTerminal();
+
+/** Signals that ask this process to end. */
+export const endSignals = (): readonly NodeJS.Signals[] => ['SIGINT', 'SIGTERM', ...(mindsHangup ? (['SIGHUP'] as const) : [])];
+
+/** From now on a SIGHUP that is not for this process does not end it. */
+export function ignoreHangup(): void {
+  if (!mindsHangup) process.on('SIGHUP', () => undefined);
+}
 
 /** What users send to processes. SIGUSR1 also so that Node does not start its debugger. */
 const PASSED_ON = ['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const;

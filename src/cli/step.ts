@@ -8,7 +8,7 @@ import { controlSocket } from '../state/store';
 import { remoteLoop } from '../step/remote-loop';
 import { Stepper } from '../step/stepper';
 import { TypedLines } from '../step/typed-lines';
-import { print } from './output';
+import { tell } from './output';
 
 export async function stepCommand(args: { iface: string; netns: string | undefined }): Promise<void> {
   checkInterfaceName(args.iface);
@@ -18,9 +18,9 @@ export async function stepCommand(args: { iface: string; netns: string | undefin
   using client = await ControlClient.connect(controlSocket(attachment.id));
   try {
     await client.ask({ order: 'pause' });
-    await new Stepper(remoteLoop(client), new TypedLines(process.stdin), print).run();
+    await new Stepper(remoteLoop(client), new TypedLines(process.stdin), tell).run();
     await client.ask({ order: 'resume' });
-    print(`${attachment.iface} loops again`);
+    tell(`${attachment.iface} loops again`);
   } finally {
     process.stdin.destroy(); // it would keep the process
   }

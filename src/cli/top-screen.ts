@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: MIT
 /** The live screen of `top`: loaded only where there is a terminal. */
+import { cannotBeWritten } from '../native/standard-streams';
 import { Board, type Change, type Look, type Row } from '../top/board';
 import { screen } from '../top/screen';
 import { sorted } from '../top/sort';
 import { Screen } from '../top/terminal';
 import { FIRST_VIEW, press, type View } from '../top/view';
+import { endSignals } from './signals';
 
 /** How long it is told that an interface came or went. */
 const NEWS_MS = 10_000;
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** Resolves when the user has seen enough. */
 export async function showScreen(look: () => Look[], seconds: number): Promise<void> {
   const inbox = new Inbox();
-  for (const name of SIGNALS) process.once(name, () => inbox.put('q'));
+  for (const name of endSignals()) process.once(name, () => inbox.put('q'));
   const board = new Board();
   let view: View = FIRST_VIEW;
   let rows: Row[] = [];
@@ -33,6 +34,7 @@ export async function showScreen(look: () => Look[], seconds: number): Promise<v
     const shown = { rows, view, seconds, time, news: news !== null && now < news.until ? news.change : null };
     terminal.draw(screen(shown, terminal.size));
     for (const key of await inbox.take(due - performance.now())) {
+      if (terminal.lost !== null) throw cannotBeWritten(1, terminal.lost);
       const next = press(view, key, sorted(rows, view.order).map(({ id }) => id));
       if (next === 'quit') return;
       view = next;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf top`: a live screen, or lines where standard output is not a terminal. */
+import { isatty } from 'node:tty';
+
 import { requirePrivileges } from '../controller/privileges';
 import { statsIfThere } from '../datapath/stats-if-there';
 import { VnetError } from '../errors';
@@ -31,7 +33,7 @@ export async function topCommand(args: TopArguments): Promise<void> {
 }
 
 /** A terminal on both sides that can move its cursor. */
-const hasScreen = (): boolean => process.stdout.isTTY && process.stdin.isTTY && !['', 'dumb'].includes(process.env['TERM'] ?? '');
+const hasScreen = (): boolean => isatty(0) && isatty(1) && !['', 'dumb'].includes(process.env['TERM'] ?? '');
 
 function looks(selection: Selection): Look[] {
   return attachments(selection).flatMap((attachment) => {

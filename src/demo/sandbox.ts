@@ -6,6 +6,7 @@ import * as path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import type { AttachmentDescription } from '../cli/list';
+import { endSignals } from '../cli/signals';
 import type { Stats } from '../datapath/stats';
 import { VnetError } from '../errors';
 import { clock } from '../native/clock';
@@ -31,9 +32,7 @@ export class Sandbox {
     this.netns = fs.existsSync('/run/netns/vnet-demo') ? `vnet-demo-${process.pid}` : 'vnet-demo';
     this.where = `${IFACE} --netns ${this.netns}`;
     this.directory = fs.mkdtempSync(path.join(os.tmpdir(), 'vnet-demo-'));
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => this.stop());
-    // The reader of `make demo | head` goes before the demo has ended.
-    process.stdout.on('error', () => this.stop());
+    for (const signal of endSignals()) process.on(signal, () => this.stop());
   }
 
   private stop(): void {

@@ -1,17 +1,27 @@
 // SPDX-License-Identifier: MIT
 /** What the audience sees: a sentence before each step, the commands, their output, what it proves. */
-import { print, printMade } from '../cli/output';
+import * as path from 'node:path';
+import { isatty } from 'node:tty';
+
+import { tell, tellMade } from '../cli/output';
 import { VnetError } from '../errors';
+import { workingDirectory } from '../native/working-directory';
 import { printable } from '../printable';
 
 const WIDTH = 92;
-const bold = (text: string): string => (process.stdout.isTTY && !process.env['NO_COLOR'] ? `\x1b[1m${printable(text)}\x1b[0m` : printable(text));
+const bold = (text: string): string => (isatty(1) && !process.env['NO_COLOR'] ? `\x1b[1m${printable(text)}\x1b[0m` : printable(text));
+
+/** A file of ours as a user of this directory would name it. */
+export function shownPath(file: string): string {
+  const directory = workingDirectory();
+  return directory === null ? file : path.relative(directory, file) || path.basename(file);
+}
 
 let step = 0;
 
 /** Begins a step. */
 export function title(text: string): void {
-  printMade(`\n${bold(`${++step}. ${text}`)}`);
+  tellMade(`\n${bold(`${++step}. ${text}`)}`);
 }
 
 /** Says what happens and why it matters. */
@@ -25,20 +35,20 @@ export function say(text: string): void {
     }
     line += line === '' ? word : ` ${word}`;
   }
-  print(...[...lines, line].map((each) => `   ${each}`));
+  tell(...[...lines, line].map((each) => `   ${each}`));
 }
 
 export function showCommand(line: string): void {
-  print(`   # ${line}`);
+  tell(`   # ${line}`);
 }
 
 export function showOutput(text: string): void {
   const lines = text.trimEnd().split('\n').filter((line) => line.trim() !== '');
-  for (const line of lines) print(`   | ${line}`);
+  for (const line of lines) tell(`   | ${line}`);
 }
 
 /** Goes on if `holds`; otherwise the demo has failed. */
 export function proves(holds: boolean, claim: string, otherwise: string): void {
   if (!holds) throw new VnetError('STATE', 'demo', `this does not hold: ${claim} (${otherwise})`, { hint: 'vnet-bpf doctor looks for the cause' });
-  printMade(`   ${bold('=>')} ${printable(claim)}`);
+  tellMade(`   ${bold('=>')} ${printable(claim)}`);
 }

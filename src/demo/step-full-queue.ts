@@ -5,11 +5,11 @@ import * as path from 'node:path';
 import { bytes } from '../cli/output';
 import { law, type Stats } from '../datapath/stats';
 import { ADDRESS, IFACE, type Sandbox } from './sandbox';
-import { proves, say, showCommand, showOutput, title } from './stage';
+import { proves, say, showCommand, shownPath, showOutput, title } from './stage';
 
 const BURST = 600;
 const PORT = 9001;
-const TOOL = path.relative(process.cwd(), path.join(__dirname, '..', 'demo', 'burst.js')) || 'burst.js';
+const TOOL = shownPath(path.join(__dirname, '..', 'demo', 'burst.js'));
 
 export async function fullQueue(box: Sandbox): Promise<void> {
   title('When the queue is full');

@@ -7,11 +7,11 @@ import * as path from 'node:path';
 import { bytes } from '../cli/output';
 import { clock } from '../native/clock';
 import { ADDRESS, IFACE, type Sandbox } from './sandbox';
-import { proves, say, showCommand, showOutput, title } from './stage';
+import { proves, say, showCommand, shownPath, showOutput, title } from './stage';
 
 const SIZE = 64 << 20;
 const PORT = 9000;
-const TOOL = path.relative(process.cwd(), path.join(__dirname, '..', 'demo', 'transfer.js')) || 'transfer.js';
+const TOOL = shownPath(path.join(__dirname, '..', 'demo', 'transfer.js'));
 
 const sha256 = (file: string): string => createHash('sha256').update(fs.readFileSync(file)).digest('hex');
 

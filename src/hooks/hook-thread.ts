@@ -11,6 +11,7 @@ import { COMMAND, setConditions, STOP, type Conditions } from '../datapath/poll-
 import type { PollRequest } from '../datapath/polled-interface';
 import type { PollEvents, Polled } from '../datapath/poller-thread';
 import { programEnvironment } from '../native/environment';
+import { news } from '../native/standard-streams';
 import type { HookAnswers, HookOrder, HookReply, HookRequest, HookWorkerData, SentError } from './hook-orders';
 import { RingBell } from './ring-bell';
 import { newVitals, VITALS } from './vitals';
@@ -63,7 +64,12 @@ export class HookThread implements Polled {
       env: programEnvironment(),
       // A small young generation keeps pauses short; a hook, and TypeScript's compiler, may need the rest.
       resourceLimits: { maxOldGenerationSizeMb: 1024, maxYoungGenerationSizeMb: 16 },
+      stdout: true,
+      stderr: true,
     });
+    // What a hook prints. Node's own way ends the process when nobody reads it.
+    this.worker.stdout.on('data', (bytes: Buffer) => news(1, bytes));
+    this.worker.stderr.on('data', (bytes: Buffer) => news(2, bytes));
     this.ended = new Promise((resolve) => (this.endedIs = resolve));
     // A hook can get at the port, too, and send anything.
     this.worker.on('message', (reply: HookReply | null) => reply && this.receive(reply));

@@ -33,6 +33,7 @@ const c = {
   ioctl: declare('int ioctl(int fd, unsigned long request, uint8_t *argument)'),
   sched_getaffinity: declare('int sched_getaffinity(int pid, size_t size, uint8_t *mask)'),
   sched_setaffinity: declare('int sched_setaffinity(int pid, size_t size, const uint8_t *mask)'),
+  _exit: declare('void _exit(int status)'),
   // Addresses as numbers: the hot path passes memory that was set up once.
   sendmmsg: declare('int sendmmsg(int fd, uintptr_t messages, unsigned int count, int flags)'),
 };
@@ -101,6 +102,14 @@ const F_DUPFD_CLOEXEC = 1030;
 /** Another descriptor of what `fd` refers to, close-on-exec and never 0; the caller owns it. */
 export function duplicateFd(fd: number): number {
   return check('fcntl(F_DUPFD_CLOEXEC)', c.fcntl(fd, F_DUPFD_CLOEXEC, 3));
+}
+
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
+
+/** Keeps a descriptor from programs that this process starts, unless it is handed to them. */
+export function setCloseOnExec(fd: number): void {
+  check('fcntl(F_SETFD)', c.fcntl(fd, F_SETFD, FD_CLOEXEC));
 }
 
 const LOCK_EX = 2;
@@ -207,6 +216,11 @@ export function bindToCpu(cpu: number): void {
   const mask = new Uint8Array(CPU_MASK_BYTES);
   mask[cpu >> 3] = 1 << (cpu & 7);
   check('sched_setaffinity', c.sched_setaffinity(0, mask.length, mask));
+}
+
+/** Ends the process, and nothing else: neither handlers nor what libraries do at its end. */
+export function exitAtOnce(status: number): void {
+  c._exit(status);
 }
 
 const P_PID = 1;

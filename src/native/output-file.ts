@@ -7,6 +7,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 import { isTrustedUser, NotTrusted, withoutForeignLinks } from './trusted';
+import { absolutePath } from './working-directory';
 
 const { O_WRONLY, O_CREAT, O_EXCL, O_TRUNC, O_DIRECTORY, O_NOFOLLOW, O_NOCTTY } = fs.constants;
 /** Of Linux, which Node does not name: a descriptor that can only be looked at. */
@@ -22,8 +23,9 @@ const isTheUsers = (uid: number): boolean => isTrustedUser(uid) || uid === sudoU
 
 /** Opens a file that only its owner can read, made or emptied; or a pipe, waiting for its reader, or a device. */
 export function openOutput(file: string): number {
-  const way = withoutForeignLinks(path.dirname(path.resolve(file)));
-  const name = path.basename(path.resolve(file));
+  const absolute = absolutePath(file);
+  const way = withoutForeignLinks(path.dirname(absolute));
+  const name = path.basename(absolute);
   const real = path.join(way.real, name);
   // What a descriptor refers to, as /dev/stdout: it has no name to be followed to.
   if (/^\/proc\/(\d+|thread-self)\//.test(real)) return fs.openSync(real, 'w', 0o600);

@@ -5,6 +5,7 @@ import * as net from 'node:net';
 
 import { VnetError } from '../errors';
 import { openCallersFifo, openOutput } from '../native/output-file';
+import { cannotBeWritten } from '../native/standard-streams';
 import { NotTrusted } from '../native/trusted';
 
 export interface Sink {
@@ -18,9 +19,12 @@ export interface Sink {
 /** Nobody reads the pipe any more. */
 export class ReaderGone extends Error {}
 
-/** `file` is a path, or `-` for standard output. A pipe must have a reader: opening one waits for it. */
+/** The name of standard output. */
+export const STDOUT = '-';
+
+/** `file` is a path, or STDOUT. A pipe must have a reader: opening one waits for it. */
 export function openSink(file: string): Sink {
-  return sinkOf(file === '-' ? 1 : opened(openOutput, file), file);
+  return sinkOf(file === STDOUT ? 1 : opened(openOutput, file), file);
 }
 
 /** A pipe that whoever called has made. */
@@ -39,11 +43,14 @@ function opened(open: (file: string) => number, file: string): number {
   }
 }
 
-const failed = (file: string, cause: unknown): VnetError =>
-  new VnetError('SYSCALL', `recording ${file}`, cause instanceof Error ? cause.message : String(cause), {
+function failed(file: string, cause: unknown): VnetError {
+  if (cause instanceof VnetError) return cause;
+  if (file === STDOUT) return cannotBeWritten(1, (cause as NodeJS.ErrnoException).code ?? 'EIO');
+  return new VnetError('SYSCALL', `recording ${file}`, cause instanceof Error ? cause.message : String(cause), {
     hint: cause instanceof NotTrusted ? 'name a file of your own, in a directory of your own' : 'is the directory there, and the disk not full?',
     cause,
   });
+}
 
 class FileSink implements Sink {
   readonly live = false;

@@ -6,6 +6,7 @@ const REASONS: Readonly<Record<string, { why: string; hint: string }>> = {
   ENOSPC: { why: 'no space is left', hint: 'df -h and df -i tell which file system is full: /run has to have space and inodes' },
   EDQUOT: { why: 'the quota is used up', hint: 'quota -v tells which' },
   EROFS: { why: 'the file system is read-only', hint: 'as root: mount -o remount,rw /run' },
+  EFBIG: { why: 'this process may write no larger files', hint: 'ulimit -f unlimited' },
   EMFILE: { why: 'this process may open no more files', hint: 'ulimit -n 1024' },
   ENFILE: { why: 'this machine may open no more files', hint: 'sysctl fs.file-nr tells how many are open; sysctl -w fs.file-max=N allows more' },
 };

@@ -10,16 +10,20 @@ export class TypedLines implements Lines {
   private wake: () => void = () => undefined;
 
   constructor(input: NodeJS.ReadableStream) {
+    // A terminal that has gone types no more.
+    input.on('error', () => this.end());
     readline
       .createInterface({ input })
       .on('line', (line) => {
         this.waiting.push(line);
         this.wake();
       })
-      .on('close', () => {
-        this.ended = true;
-        this.wake();
-      });
+      .on('close', () => this.end());
+  }
+
+  private end(): void {
+    this.ended = true;
+    this.wake();
   }
 
   get ready(): boolean {

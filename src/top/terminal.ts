@@ -36,12 +36,17 @@ export class Screen implements Disposable {
   private readonly pressed = (text: string | undefined, key: readline.Key): void => this.onKey(keyName(text, key));
   /** The terminal has gone, and with it who would press a key. */
   private readonly gone = (): void => this.onKey('CTRL_C');
+  /** Why nothing can be drawn any more: the name of the errno. */
+  lost: string | null = null;
 
   /** @param onKey called with the name of each key, and with `RESIZE` */
   constructor(private readonly onKey: (key: string) => void) {
     // Whatever ends the process: an error that nobody catches, too.
     process.on('exit', this.close_);
-    process.stdout.on('resize', this.resized).on('error', this.gone);
+    process.stdout.on('resize', this.resized).on('error', (error: NodeJS.ErrnoException) => {
+      this.lost = error.code ?? 'EIO';
+      this.gone();
+    });
     readline.emitKeypressEvents(process.stdin);
     process.stdin.on('keypress', this.pressed).on('end', this.gone).on('error', this.gone).setRawMode(true).resume();
     process.stdout.write(ENTER);

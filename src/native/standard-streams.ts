@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Standard output and standard error. Everything that this program prints goes through here, by one rule: a line that
+ * cannot be printed decides nothing about the network.
+ *
+ * - A report is what a command was asked for. If it cannot be written, the command ends with one line on standard error
+ *   and exit code 1. It waits for a slow reader.
+ * - News is what a command says about its work. If it cannot be written, one line on standard error says so; the work
+ *   goes on, and its exit code stays. News waits for no reader: what a full pipe does not take is kept, and written
+ *   when the pipe has room again, or at the end of the command.
+ *
+ * Not through process.stdout: its streams take 8 ms to load, make pipes non-blocking for whoever shares them, and end
+ * the process by an event when nobody reads.
+ */
+import * as fs from 'node:fs';
+
+import { VnetError } from '../errors';
+import { isTerminal } from './terminal';
+
+export type StandardStream = 1 | 2;
+
+const NAMES = { 1: 'standard output', 2: 'standard error' } as const;
+
+const REASONS: Readonly<Record<string, string>> = {
+  EPIPE: 'nobody reads it any more',
+  ECONNRESET: 'nobody reads it any more',
+  ENOSPC: 'no space is left',
+  EDQUOT: 'the quota is used up',
+  EFBIG: 'the file may grow no larger',
+  EIO: 'the terminal has gone, or the disk has failed',
+  EBADF: 'it is not open for writing',
+  EAGAIN: 'nobody reads what is there already',
+};
+
+/** Bytes of news that wait for a reader; who prints more than that while nobody reads it is a hook gone wild. */
+const KEPT_MAX = 1 << 20;
+/** How often a stream that was full is tried again. */
+const RETRY_MS = 20;
+const SIGNALS = ['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP'] as const;
+
+const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = fs.constants;
+const never = new Int32Array(new SharedArrayBuffer(4));
+const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'EIO';
+
+class Output {
+  private kept: Buffer[] = [];
+  private keptBytes = 0;
+  /** Why nothing can be written any more; null while it can. */
+  private lost: string | null = null;
+  private writeSome: ((bytes: Buffer) => number) | undefined;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(private readonly fd: StandardStream) {}
+
+  /** Writes all of it, waiting for the reader. Throws a VnetError if it cannot. */
+  report(text: string): void {
+    const bytes = [...this.kept.splice(0), Buffer.from(text)];
+    this.keptBytes = 0;
+    try {
+      for (const each of bytes) if (this.lost === null) writeWhole(this.fd, each);
+    } catch (error) {
+      this.lost = codeOf(error);
+    }
+    if (this.lost !== null) throw cannotBeWritten(this.fd, this.lost);
+  }
+
+  /** Writes what can be written at once and keeps the rest. Throws nothing. */
+  news(text: string | Buffer): void {
+    if (this.lost !== null) return;
+    const bytes = Buffer.from(text as string);
+    this.kept.push(bytes);
+    this.keptBytes += bytes.length;
+    this.tryKept();
+    if (this.keptBytes > KEPT_MAX) this.lose('EAGAIN');
+  }
+
+  /** Whether news still waits for a reader. */
+  get waits(): boolean {
+    return this.kept.length > 0;
+  }
+
+  tryKept(): void {
+    try {
+      this.writeSome ??= withoutWaiting(this.fd);
+      for (let first = this.kept[0]; first !== undefined; first = this.kept[0]) {
+        const written = this.writeSome(first);
+        this.keptBytes -= written;
+        if (written === first.length) this.kept.shift();
+        else this.kept[0] = first.subarray(written);
+      }
+    } catch (error) {
+      if (codeOf(error) !== 'EAGAIN') return this.lose(codeOf(error));
+      this.timer ??= setTimeout(() => {
+        this.timer = undefined;
+        this.tryKept();
+      }, RETRY_MS).unref();
+    }
+  }
+
+  private lose(code: string): void {
+    this.lost = code;
+    this.kept = [];
+    this.keptBytes = 0;
+    if (this.fd === 1) streams[2].news(`vnet-bpf: ${cannotBeWritten(1, code).message}\n`);
+  }
+}
+
+/** The error of a report; `code` names the errno. */
+export function cannotBeWritten(stream: StandardStream, code: string): VnetError {
+  // no hint: the reason says it all, in one line
+  return new VnetError('SYSCALL', NAMES[stream], `cannot be written: ${REASONS[code] ?? 'the kernel refuses it'} (${code})`);
+}
+
+function writeWhole(fd: number, bytes: Buffer): void {
+  for (let written = 0; written < bytes.length; ) {
+    try {
+      written += fs.writeSync(fd, bytes, written);
+    } catch (error) {
+      // Whoever shares the pipe may have made it one that does not block.
+      if (codeOf(error) !== 'EAGAIN') throw error;
+      Atomics.wait(never, 0, 0, 1);
+    }
+  }
+}
+
+/**
+ * What writes to a descriptor without waiting; throws EAGAIN instead. A pipe or a terminal is opened once more for
+ * that: O_NONBLOCK would be set for everybody who shares it. What is neither takes everything at once.
+ */
+function withoutWaiting(fd: StandardStream): (bytes: Buffer) => number {
+  const stat = fs.fstatSync(fd);
+  if (stat.isSocket()) return (bytes) => sent(fd, bytes);
+  const own = stat.isFIFO() || isTerminal(stat) ? reopened(fd) : fd;
+  return (bytes) => fs.writeSync(own, bytes);
+}
+
+function reopened(fd: StandardStream): number {
+  try {
+    return fs.openSync(`/proc/self/fd/${fd}`, O_WRONLY | O_NONBLOCK | O_NOCTTY);
+  } catch {
+    return fd; // its error is met again when it is written to
+  }
+}
+
+function sent(fd: StandardStream, bytes: Buffer): number {
+  // Loaded only here: a command that has no socket may have no use for it.
+  const { errnoName, errnoOf, sendBytes } = require('./libc') as typeof import('./libc');
+  const count = sendBytes(fd, bytes);
+  if (count >= 0) return count;
+  // Which has another name, too.
+  throw Object.assign(new Error('send'), { code: -count === errnoOf['EAGAIN'] ? 'EAGAIN' : errnoName(-count) });
+}
+
+const streams = { 1: new Output(1), 2: new Output(2) } as const;
+
+/** Prints what the command was asked for. Throws a VnetError if it cannot be written. */
+export const report = (stream: StandardStream, text: string): void => streams[stream].report(text);
+
+/** Prints what the command says about its work. Throws nothing and waits for nobody. */
+export const news = (stream: StandardStream, text: string | Buffer): void => streams[stream].news(text);
+
+/** Resolves when all news has been read, or cannot be. For when the work is done: signals end the process again. */
+export async function allNewsIsOut(): Promise<void> {
+  const waiting = (): Output[] => Object.values(streams).filter(({ waits }) => waits);
+  if (waiting().length === 0) return;
+  for (const signal of SIGNALS) process.removeAllListeners(signal);
+  for (; waiting().length > 0; await new Promise((resolve) => setTimeout(resolve, RETRY_MS))) for (const each of waiting()) each.tryKept();
+}

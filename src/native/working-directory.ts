@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+/** The directory that users name files from. It may have been removed: then only names from the root mean anything. */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+import { VnetError } from '../errors';
+
+/** A descriptor of the directory that was removed, once this process has left it. */
+let left: number | null = null;
+
+/** Null if it has been removed. */
+export function workingDirectory(): string | null {
+  try {
+    return left === null ? process.cwd() : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Goes to / if the working directory has been removed: Node.js starts no thread there. */
+export function leaveRemovedDirectory(): void {
+  if (workingDirectory() !== null || left !== null) return;
+  left = fs.openSync('.', fs.constants.O_DIRECTORY);
+  process.chdir('/');
+}
+
+/** The caller's working directory, removed or not, for a process that is started. */
+export const callersDirectory = (): string => (left === null ? '.' : `/proc/self/fd/${left}`);
+
+/** The absolute path of a file that a user has named. Throws a VnetError if its name depends on a directory that is gone. */
+export function absolutePath(file: string, directory = workingDirectory()): string {
+  if (path.isAbsolute(file)) return path.resolve(file);
+  if (directory !== null) return path.resolve(directory, file);
+  throw new VnetError('STATE', `file ${file}`, 'the working directory has been removed', { hint: 'cd to one that is there, or name the file from /' });
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+/** Every command, where what it prints cannot be written: a report fails with one line, and work is done all the same. */
+import * as path from 'node:path';
+
+import t from 'tap';
+
+import { declaredCommands, type Command } from '../../src/cli/declarations';
+import { cannotRun, MAIN, SLOW } from '../helpers/cli';
+import type { Result } from '../helpers/netns';
+import { PrivateMachine } from '../helpers/private-machine';
+
+t.setTimeout(300_000 * SLOW);
+
+interface Invocation {
+  /** Besides its operands. */
+  options: string[];
+  /** What it says is news about its work: the exit code is that of the work. */
+  acts?: boolean;
+}
+
+const OPERANDS: Readonly<Record<string, string>> = { iface: 'vnet0', shell: 'bash' };
+
+/** Commands that need more than their operands, or that do not just show something. All others are reports. */
+const INVOCATIONS: Readonly<Record<string, Invocation>> = {
+  attach: { options: ['--replace', '--daemon', '--addr', '10.77.0.1/24'], acts: true },
+  run: { options: ['--', 'sh', '-c', 'exit 7'], acts: true },
+  detach: { options: [], acts: true },
+  hook: { options: ['--none'], acts: true },
+  impair: { options: ['--show'] },
+  step: { options: [], acts: true },
+  record: { options: ['--write', '-', '--duration', '0.1'] },
+  replay: { options: ['--into', 'vnet0'], acts: true },
+  extcap: { options: ['--extcap-interfaces'] },
+};
+
+/** It has a test of its own in test/kernel/long: twelve seconds. */
+const ELSEWHERE = ['demo'];
+
+const LOST = /^vnet-bpf: standard output: cannot be written: [^\n]+ \((ENOSPC|EPIPE)\)\n?$/;
+/** Descriptor 5 is a pipe that nobody reads. */
+const NOBODY_READS = 'rm -f pipe; mkfifo pipe; exec 4<>pipe 5>pipe 4<&-';
+
+/** Arguments that do what the command is for. */
+function argumentsOf(command: Command, files: Readonly<Record<string, string>>): string[] {
+  const operands = [...command.positionals].filter(([, { type, demandOption, choices }]) => (type === 'string' && demandOption) || choices).map(([name]) => name);
+  const optional = ['detach', 'stats', 'log', 'top'].includes(command.name) ? ['vnet0'] : [];
+  const values = operands.map((name) => files[name] ?? OPERANDS[name] ?? `no-${name}`);
+  return [command.name, ...values, ...optional, ...(INVOCATIONS[command.name]?.options ?? [])];
+}
+
+const quoted = (args: readonly string[]): string => args.map((arg) => `'${arg}'`).join(' ');
+
+t.test('every command', { skip: cannotRun }, async (t) => {
+  const machine = await PrivateMachine.start(t);
+  const directory = t.testdir({});
+  const capture = path.join(directory, 'capture.pcapng');
+  const shell = (script: string): Result => machine.run('sh', ['-c', `cd '${directory}'; ${script}`]);
+  const command = quoted([process.execPath, MAIN]);
+  const isAttached = (): boolean => shell('ip -br link').stdout.includes('vnet0');
+  t.match(machine.cli(['attach', 'vnet0', '--daemon']), { status: 0 });
+  t.match(machine.cli(['record', 'vnet0', '-w', capture, '--duration', '0.1']), { status: 0 });
+
+  for (const each of declaredCommands().filter(({ name }) => !ELSEWHERE.includes(name))) {
+    const args = argumentsOf(each, { file: each.name === 'replay' ? capture : '' });
+    const acts = INVOCATIONS[each.name]?.acts ?? false;
+    const done = each.name === 'run' ? 7 : 0;
+    t.test(`${each.name}: ${acts ? 'works on' : 'fails with one line'}`, async (t) => {
+      if (each.name !== 'attach' && !isAttached()) machine.cli(['attach', 'vnet0', '--daemon']);
+      const full = shell(`${command} ${quoted(args)} </dev/null >/dev/full`);
+      t.equal(full.status, acts ? done : 1, `a full disk: exit code (${full.stderr.trim()})`);
+      const lines = full.stderr.split('\n').filter((line) => line.startsWith('vnet-bpf: '));
+      if (each.name === 'run') t.same(lines, [], 'its own standard output is the command\'s');
+      else t.match(lines, [LOST], 'one line');
+      if (!acts) t.match(full.stderr, /^[^\n]+\n$/, 'and no more');
+      t.equal(isAttached(), each.name !== 'detach', 'the network is what the command makes of it');
+
+      if (each.name === 'detach') machine.cli(['attach', 'vnet0', '--daemon']);
+      const nobody = shell(`${NOBODY_READS}; ${command} ${quoted(args)} </dev/null >&5 2>&5`);
+      t.equal(nobody.status, acts ? done : 1, 'nobody reads what it says, nor what it complains of: exit code');
+      t.equal(isAttached(), each.name !== 'detach', 'the network, again');
+      t.end();
+    });
+  }
+  for (const args of [['--help'], ['--version'], ['attach', '--help'], ['run', '--help', '--', 'true'], ['attach', 'vnet9', '--dry-run'], ['detach', '--all', '--dry-run'], ['list', '--json'], ['stats', '--prometheus'], ['doctor', '--json']]) {
+    const { status, stderr } = shell(`${command} ${quoted(args)} >/dev/full`);
+    t.equal(status, 1, `${args.join(' ')}: exit code`);
+    t.match(stderr, LOST, 'one line');
+  }
+  machine.cli(['detach', '--all']);
+});
+
+t.test('several interfaces are detached, whoever reads of the first', { skip: cannotRun }, async (t) => {
+  const machine = await PrivateMachine.start(t);
+  t.match(machine.run('sh', ['-c', `'${process.execPath}' '${MAIN}' attach vnet0 vnet1 vnet2 --daemon >/dev/full`]), { status: 0, stderr: LOST });
+  t.match(machine.run('sh', ['-c', `'${process.execPath}' '${MAIN}' detach --all >/dev/full`]), { status: 0, stderr: LOST });
+  t.same(machine.residue(), [], 'nothing is left');
+});
+
+t.test('the counters of a run', { skip: cannotRun }, async (t) => {
+  const machine = await PrivateMachine.start(t);
+  const { status, stderr } = machine.cli(['run', '--stats', '/dev/full', '--', 'sh', '-c', 'exit 7']);
+  t.equal(status, 7, 'the exit code is the command\'s');
+  t.match(stderr, /^vnet-bpf: --stats \/dev\/full: cannot be written: ENOSPC\n$/);
+  t.same(machine.residue().filter((line) => line !== '/run/netns'), [], 'nothing is left');
+});
