@@ -15,6 +15,7 @@ PREFIX ?= /usr/local
 PACKAGES := clang libbpf-dev libbpf1 iproute2 iputils-ping util-linux mount
 TEST_PACKAGES := $(PACKAGES) iperf3 tcpdump ethtool tcpreplay procps kmod dnsutils tmux curl tshark? bpftool? zsh? fish? groff-base?
 BENCH_PACKAGES := $(TEST_PACKAGES) gcc libc6-dev
+SELFTEST_PACKAGES := $(BENCH_PACKAGES) xz-utils debian-archive-keyring
 VM_PACKAGES := $(TEST_PACKAGES) qemu-system-x86 busybox-static bash xz-utils libc6-dev debian-archive-keyring
 # SETUP=no: take the machine as it is.
 SETUP ?= yes
@@ -34,7 +35,7 @@ TEST_SOURCES := $(shell find test/unit test/kernel test/report test/helpers test
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DEFAULT_GOAL := help
-.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-beside-others test-vm fetch-vm test-vm-dummy test-vm-systemd test-vm-self test-vm-table soak bench bench-quick lint lint-style lint-types lint-c lint-texts build compile compile-tests compile-bench clean pack deb install uninstall setup setup-test setup-bench setup-vm setup-build
+.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-beside-others test-vm fetch-vm test-vm-dummy test-vm-systemd test-vm-self test-vm-table test-selftests soak bench bench-quick lint lint-style lint-types lint-c lint-texts build compile compile-tests compile-bench clean pack deb install uninstall setup setup-test setup-bench setup-vm setup-selftests setup-build
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -89,6 +90,10 @@ test-vm-self: setup-vm ## prove that each way in which a kernel can fail is noti
 test-vm-table: setup-vm ## run the matrix and write its results into docs/kernels.md
 	@$(MAKE) --no-print-directory compile-tests
 	@$(VM) --table docs/kernels.md $(VM_ARGS)
+
+test-selftests: setup-selftests ## run the kernel's own selftests on vnet0, beside a veth; fetches their source (150 MB); as root, 5 minutes
+	@$(MAKE) --no-print-directory compile
+	@$(NODE) -r ts-node/register/transpile-only test/selftests/run.ts $(SELFTEST_ARGS)
 
 demo-vm: setup-vm ## show the demo in a virtual machine, without root
 	@$(MAKE) --no-print-directory compile-tests
@@ -210,6 +215,10 @@ setup-bench:
 setup-vm:
 	@src/setup/machine.sh
 	@[ "$(SETUP)" = no ] || src/setup/packages.sh $(VM_PACKAGES)
+
+setup-selftests:
+	@src/setup/machine.sh --for-root
+	@[ "$(SETUP)" = no ] || src/setup/packages.sh $(SELFTEST_PACKAGES)
 
 pack: setup-build ## make vnet-bpf-VERSION.tgz, for npm i -g: whoever installs it needs neither make nor a compiler
 	@$(MAKE) --no-print-directory compile

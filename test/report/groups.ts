@@ -12,8 +12,8 @@ const ALONE = /(^|\/)kernel\/alone\//;
 const LONG = /(^|\/)kernel\/long\/|^src\/libbpf-ts\/test\/(host\/|kernel-examples)/;
 /** What make has compiled: test/tsconfig.compile.json. */
 const COMPILED = /^test\/(unit|kernel|report)\//;
-/** Of test/vm only what needs no guest; of test/bench only its arithmetic. */
-const ROOTS = ['test/unit', 'test/kernel', 'test/report', 'test/bench/report', 'test/vm/self', 'src/libbpf-ts/test'];
+/** Of test/vm only what needs no guest; of test/bench and test/selftests only what runs nothing. */
+const ROOTS = ['test/unit', 'test/kernel', 'test/report', 'test/bench/report', 'test/vm/self', 'test/selftests/self', 'src/libbpf-ts/test'];
 const IN_A_GUEST = /^test\/vm\/.*guest/;
 
 /** libbpf-ts leaves nothing on a machine that others could see, and asks the kernel what only the first pid namespace is told. */
