@@ -39,18 +39,27 @@ export function hiddenLinkParts(hidden: HiddenLinks): Part[] {
 
 function settingsPart({ attachment, wireNetns }: HiddenLinks, { name, ifindex, features, mtu, bigTcp }: HiddenLink): Part {
   const inside = <T>(body: () => T): T => wireNetns.run(body);
+  /** What no repair has changed: this kernel has it so. */
+  let given: readonly string[] = [];
+  const wantedOf = (link: Link): LinkNumbers => ({
+    mtu: mtu(link),
+    gsoMaxSegs: DEFAULT_GSO_MAX_SEGS,
+    gsoMaxSize: SUPERPACKET_BYTES,
+    ...ipv4Limit(link, bigTcp ? attachment.superpacketBytes : null),
+  });
+  const deviations = (link: Link): string[] => [...differences(link, wantedOf(link)), ...inside(() => deviantFeatures(link.name, features))];
   const look = (): Finding | null => {
     const link = inside(() => linkByIndex(ifindex));
     if (!link) return null; // other parts see that
-    const wanted: LinkNumbers = { mtu: mtu(link), gsoMaxSegs: DEFAULT_GSO_MAX_SEGS, gsoMaxSize: SUPERPACKET_BYTES, ...ipv4Limit(link, bigTcp ? attachment.superpacketBytes : null) };
-    const different = [...differences(link, wanted), ...inside(() => deviantFeatures(link.name, features))];
-    if (different.length === 0) return null;
-    const repair = (): void =>
-      inside(() => {
-        setNumbers(ifindex, wanted);
-        correctFeatures(link.name, features);
-      });
-    return { what: `somebody changed ${name} of ${attachment.iface} (${different.join(', ')})`, repair };
+    const found = deviations(link).filter((each) => !given.includes(each));
+    if (found.length === 0) return null;
+    const repair = (): void => {
+      inside(() => setNumbers(ifindex, wantedOf(link)));
+      inside(() => correctFeatures(link.name, features));
+      const now = inside(() => linkByIndex(ifindex));
+      if (now) given = deviations(now);
+    };
+    return { what: `somebody changed ${name} of ${attachment.iface} (${found.join(', ')})`, repair };
   };
   return { name: `the settings of ${name} (${ifindex})`, look };
 }

@@ -88,7 +88,7 @@ export class LinkSettingsKeeper {
     const found = inside(() => deviantFeatures(link.name, wanted));
     if (found.length === 0) return;
     inside(() => correctFeatures(link.name, wanted));
-    this.parts.log(`${link.name} has ${found.join(', ')} off again: the loop cannot carry the results`);
+    this.parts.log(`${link.name} has ${found.join(', ')} off again: with that the loop would refuse, reorder or count frames otherwise`);
   }
 
   private acceptLocal(link: Link, inside: Inside): void {

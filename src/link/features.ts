@@ -50,8 +50,15 @@ export interface Wanted {
   on: readonly string[];
 }
 
+/**
+ * With these a veth takes frames that are charged to a socket through its NAPI, others through a backlog
+ * (veth_skb_is_eligible_for_gro in drivers/net/veth.c). Of a merged packet that is cut up only the last frame is charged, and
+ * would come at another time than the rest.
+ */
+const RX_BY_CHARGE = ['rx-gro-list', 'rx-udp-gro-forwarding'];
+
 /** What the interface may not have, because the loop cannot carry its results. The rest is the user's to choose. */
-export const loopable = (udpGso: boolean): Wanted => ({ off: [...INEXPRESSIBLE_GSO, ...VLAN_INSERTION, ...(udpGso ? [] : UDP_GSO)], on: [] });
+export const loopable = (udpGso: boolean): Wanted => ({ off: [...INEXPRESSIBLE_GSO, ...VLAN_INSERTION, ...RX_BY_CHARGE, ...(udpGso ? [] : UDP_GSO)], on: [] });
 
 /** Without these the kernel cuts up on the way what the loop counts as one frame. */
 const WHOLE = [
