@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: MIT
 /**
- * The BPF programs, maps and links of the product that the kernel has, by id, whether they are pinned or not: those
- * with a name that the product gives. Through libbpf itself: bpftool is not everywhere.
+ * Every BPF program, map and link that the kernel has, by id, whether it is pinned or not, without those of others.
+ * Through libbpf itself: bpftool is not everywhere.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-import { ROOT } from './cli';
+import { OUTSIDE } from '../report/sandbox';
 
 // koffi declares its types as those of an ES module, while `require` gets its CommonJS build.
 type Koffi = typeof import('koffi', { with: { 'resolution-mode': 'import' } });
 // eslint-disable-next-line @typescript-eslint/no-require-imports
 const koffi = require('koffi') as Koffi;
 
-type Native = (...args: (number | Uint8Array | Uint32Array)[]) => number;
+type Native = (...args: (number | string | Uint8Array | Uint32Array)[]) => number;
 
 const libbpf = koffi.load('libbpf.so.1');
 const declare = (prototype: string): Native => libbpf.func(prototype) as unknown as Native;
 const infoOf = declare('int bpf_obj_get_info_by_fd(int fd, uint8_t *info, uint32_t *length)');
+const openPin = declare('int bpf_obj_get(const char *path)');
 
-/** Offsets of the name in struct bpf_prog_info and bpf_map_info; a link has none, but a program. */
+/** Offsets of the name in struct bpf_prog_info and bpf_map_info; a link has none. */
 const KINDS = [
   { kind: 'prog', name: 64 },
   { kind: 'map', name: 24 },
@@ -31,26 +32,19 @@ const KINDS = [
   open: declare(`int bpf_${kind}_get_fd_by_id(uint32_t id)`),
 }));
 
-/** Of the maps that the controller makes itself. */
-const MADE_NAMES = ['ring', 'tape', 'fates'];
-/** Offset of prog_id in struct bpf_link_info. */
-const LINK_PROGRAM = 8;
-
-/** Whether the product's object has something of that name: it is in the object's table of strings. */
-function isOurs(name: string): boolean {
-  object ??= fs.readFileSync(path.join(ROOT, 'dist/bpf/vnet.bpf.o'), 'latin1');
-  return MADE_NAMES.includes(name) || object.includes(`\0${name}\0`);
-}
-let object: string | undefined;
-
+/** Programs of control groups: systemd's, which come and go as it likes (BPF_PROG_TYPE_CGROUP_*). */
+const CGROUP_PROGRAMS = [8, 9, 15, 18, 23, 25];
 /** Enough for the fields that are read; the kernel fills in as much as there is room for. */
 const INFO_BYTES = 128;
 const NAME_BYTES = 16;
+/** nr_map_ids and map_ids in struct bpf_prog_info. */
+const MAP_COUNT = 52;
+const MAP_IDS = 56;
+const MAPS_MAX = 64;
 
 /** One line each, such as `prog 12 tx`. */
 export function bpfObjects(): string[] {
   const lines: string[] = [];
-  const programs = new Set<number>();
   const id = new Uint32Array(1);
   for (const { kind, name, next, open } of KINDS) {
     for (id[0] = 0; next(id[0], id) === 0; ) {
@@ -59,11 +53,74 @@ export function bpfObjects(): string[] {
       const info = Buffer.alloc(INFO_BYTES);
       infoOf(fd, info, Uint32Array.of(INFO_BYTES));
       fs.closeSync(fd);
-      const called = name === null ? '' : info.toString('latin1', name, name + NAME_BYTES).replace(/\0.*$/s, '');
-      if (!(name === null ? programs.has(info.readUInt32LE(LINK_PROGRAM)) : isOurs(called))) continue;
-      if (kind === 'prog') programs.add(id[0] as number);
-      lines.push(`${kind} ${id[0]} ${called}`.trimEnd());
+      if (kind === 'prog' && CGROUP_PROGRAMS.includes(info.readUInt32LE(0))) continue;
+      const called = name === null ? '' : ` ${info.toString('latin1', name, name + NAME_BYTES).replace(/\0.*$/s, '')}`;
+      lines.push(`${kind} ${id[0]}${called}`);
     }
   }
-  return lines;
+  if (!fs.existsSync(OUTSIDE)) return lines;
+  // In a sandbox: an object is somebody else's if a process or a pin outside has it, or a program that it has.
+  const theirs = new Set(outside().flatMap(withMaps));
+  return lines.filter((line) => !theirs.has(line.split(' ', 2).join(' ')));
+}
+
+/** `prog 12` and the like, for what processes outside have descriptors of, and for the pins that they see. */
+function outside(): string[] {
+  const ours = read('/proc/self/ns/pid', fs.readlinkSync);
+  const processes = entries(`${OUTSIDE}/proc`).filter((pid) => /^\d+$/.test(pid) && read(`${OUTSIDE}/proc/${pid}/ns/pid`, fs.readlinkSync) !== ours);
+  // Each mount namespace may have a bpffs of its own: other sandboxes do.
+  const viewers = new Map(processes.map((pid) => [read(`${OUTSIDE}/proc/${pid}/ns/mnt`, fs.readlinkSync), pid]));
+  const files = processes.flatMap((pid) => entries(`${OUTSIDE}/proc/${pid}/fdinfo`).map((fd) => `${OUTSIDE}/proc/${pid}/fdinfo/${fd}`));
+  const pins = [...viewers.values()].flatMap((pid) => pinsBelow(`${OUTSIDE}/proc/${pid}/root/sys/fs/bpf`));
+  return [...files.flatMap(idsOf), ...pins.flatMap(idsOfPin)];
+}
+
+function idsOfPin(pin: string): string[] {
+  const fd = openPin(pin);
+  if (fd < 0) return []; // gone meanwhile
+  try {
+    return idsOf(`/proc/self/fdinfo/${fd}`);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function read(file: string, how: (file: string) => string): string {
+  try {
+    return how(file);
+  } catch {
+    return ''; // gone meanwhile
+  }
+}
+
+function entries(directory: string): string[] {
+  try {
+    return fs.readdirSync(directory);
+  } catch {
+    return []; // gone meanwhile
+  }
+}
+
+/** Of another mount namespace: directories may go while they are walked. */
+const pinsBelow = (directory: string): string[] =>
+  entries(directory).map((name) => path.join(directory, name)).flatMap((file) => (fs.statSync(file, { throwIfNoEntry: false })?.isDirectory() ? pinsBelow(file) : [file]));
+
+/** What the kernel says of a descriptor of a BPF object; a link names its program, too. */
+const idsOf = (fdinfo: string): string[] =>
+  [...read(fdinfo, (file) => fs.readFileSync(file, 'latin1')).matchAll(/^(prog|map|link)_id:\s*(\d+)$/gm)].map(([, kind, id]) => `${kind} ${id}`);
+
+/** A program keeps its maps. */
+function withMaps(object: string): string[] {
+  const [kind, id] = object.split(' ');
+  const fd = kind === 'prog' ? (KINDS[0] as (typeof KINDS)[0]).open(Number(id)) : -1;
+  if (fd < 0) return [object];
+  // Memory that V8 does not move, because its address is written into the structure.
+  const ids = new Uint32Array(new ArrayBuffer(4 * MAPS_MAX));
+  const info = Buffer.alloc(INFO_BYTES);
+  info.writeUInt32LE(MAPS_MAX, MAP_COUNT);
+  info.writeBigUInt64LE(BigInt(koffi.address(ids)), MAP_IDS);
+  const failed = infoOf(fd, info, Uint32Array.of(INFO_BYTES));
+  fs.closeSync(fd);
+  const count = failed ? 0 : info.readUInt32LE(MAP_COUNT);
+  return [object, ...Array.from(ids.subarray(0, count), (map) => `map ${map}`)];
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * A machine of its own for a test: pid, mount and network namespaces with /run and /sys/fs/bpf that nobody
+ * A machine of its own for a test: pid and mount namespaces with /run and /sys/fs/bpf that nobody
  * else uses. vnet-bpf keeps its state where pid 1 of its machine sees it, so here it finds only
  * what the test attached. Everything ends with the script: its processes, namespaces, interfaces.
  */
@@ -15,7 +15,6 @@ awk '$2 ~ "^/run/" { print $2 }' /proc/mounts | while read -r mount; do umount -
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/netns
 mount -t bpf bpf /sys/fs/bpf
-ip link set dev lo up
 vnet_bpf() { "$NODE" "$MAIN" "$@"; }
 `;
 
@@ -23,7 +22,7 @@ vnet_bpf() { "$NODE" "$MAIN" "$@"; }
 export function onOwnMachine(script: string, env: NodeJS.ProcessEnv = {}): Result {
   // prettier-ignore
   return run('unshare', [
-    '--mount', '--pid', '--net', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private',
+    '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private',
     'sh', '-c', PREPARE + script,
   ], { env: { ...process.env, NODE: process.execPath, MAIN, ...env } });
 }
