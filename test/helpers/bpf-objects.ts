@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 /**
- * The BPF programs, maps and links of the product that the kernel has, by id, whether they are pinned or not: those with a
- * name that the product gives, without what others have. Through libbpf itself: bpftool is not everywhere.
+ * Every BPF program, map and link that the kernel has, by id, whether it is pinned or not, without those of others.
+ * Through libbpf itself: bpftool is not everywhere.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 import { OUTSIDE } from '../report/sandbox';
-import { ROOT } from './cli';
 
 // koffi declares its types as those of an ES module, while `require` gets its CommonJS build.
 type Koffi = typeof import('koffi', { with: { 'resolution-mode': 'import' } });
@@ -21,7 +20,7 @@ const declare = (prototype: string): Native => libbpf.func(prototype) as unknown
 const infoOf = declare('int bpf_obj_get_info_by_fd(int fd, uint8_t *info, uint32_t *length)');
 const openPin = declare('int bpf_obj_get(const char *path)');
 
-/** Offsets of the name in struct bpf_prog_info and bpf_map_info; a link has none, but a program. */
+/** Offsets of the name in struct bpf_prog_info and bpf_map_info; a link has none. */
 const KINDS = [
   { kind: 'prog', name: 64 },
   { kind: 'map', name: 24 },
@@ -33,18 +32,8 @@ const KINDS = [
   open: declare(`int bpf_${kind}_get_fd_by_id(uint32_t id)`),
 }));
 
-/** Of the maps that the controller makes itself. */
-const MADE_NAMES = ['ring', 'tape', 'fates'];
-/** Offset of prog_id in struct bpf_link_info. */
-const LINK_PROGRAM = 8;
-
-/** Whether the product's object has something of that name: it is in the object's table of strings. */
-function isOurs(name: string): boolean {
-  object ??= fs.readFileSync(path.join(ROOT, 'dist/bpf/vnet.bpf.o'), 'latin1');
-  return MADE_NAMES.includes(name) || object.includes(`\0${name}\0`);
-}
-let object: string | undefined;
-
+/** Programs of control groups: systemd's, which come and go as it likes (BPF_PROG_TYPE_CGROUP_*). */
+const CGROUP_PROGRAMS = [8, 9, 15, 18, 23, 25];
 /** Enough for the fields that are read; the kernel fills in as much as there is room for. */
 const INFO_BYTES = 128;
 const NAME_BYTES = 16;
@@ -56,7 +45,6 @@ const MAPS_MAX = 64;
 /** One line each, such as `prog 12 tx`. */
 export function bpfObjects(): string[] {
   const lines: string[] = [];
-  const programs = new Set<number>();
   const id = new Uint32Array(1);
   for (const { kind, name, next, open } of KINDS) {
     for (id[0] = 0; next(id[0], id) === 0; ) {
@@ -65,10 +53,9 @@ export function bpfObjects(): string[] {
       const info = Buffer.alloc(INFO_BYTES);
       infoOf(fd, info, Uint32Array.of(INFO_BYTES));
       fs.closeSync(fd);
-      const called = name === null ? '' : info.toString('latin1', name, name + NAME_BYTES).replace(/\0.*$/s, '');
-      if (!(name === null ? programs.has(info.readUInt32LE(LINK_PROGRAM)) : isOurs(called))) continue;
-      if (kind === 'prog') programs.add(id[0] as number);
-      lines.push(`${kind} ${id[0]} ${called}`.trimEnd());
+      if (kind === 'prog' && CGROUP_PROGRAMS.includes(info.readUInt32LE(0))) continue;
+      const called = name === null ? '' : ` ${info.toString('latin1', name, name + NAME_BYTES).replace(/\0.*$/s, '')}`;
+      lines.push(`${kind} ${id[0]}${called}`);
     }
   }
   if (!fs.existsSync(OUTSIDE)) return lines;

@@ -40,7 +40,7 @@ function ofNamespace(name: string | null): [string, string[]][] {
   const sections = run(program, args).stdout.split(`${MARK}\n`);
   return QUESTIONS.map(([heading], i) => [
     `${name ?? 'default namespace'}: ${heading}`,
-    (sections[i] ?? '').split('\n').filter((line) => (name === null ? MAYBE_OURS.test(line) : line !== '')).map(steady),
+    (sections[i] ?? '').split('\n').filter(Boolean).map(steady),
   ]);
 }
 
@@ -52,13 +52,8 @@ function files(directory: string): string[] {
   }
 }
 
-/**
- * Lines of the default namespace that may be ours; in it others make and remove what they like. Those of our links, and
- * of vnet0 and its like; rules and routes of our protocol or tables (0x564e0000 and above), and whatever concerns the local table.
- */
-const MAYBE_OURS = /\bvnet|\bv[prx][0-9a-f]{8}\b|\bproto 86\b|\b14479\d{5}\b|\blookup local\b/;
-/** Pins of ours; a bpffs belongs to everybody. */
-const OUR_PIN = /^.sys.fs.bpf.vnet-bpf/;
+/** The kernel puts them there itself when a bpffs is mounted for the first time (populate_bpffs in kernel/bpf/inode.c). */
+const OF_THE_KERNEL = /^.sys.fs.bpf.(maps|progs).debug$/;
 
 const BPF = 'BPF objects';
 /** Others may have some that cannot be told from ours yet: an attach that has only begun. */
@@ -73,7 +68,7 @@ const known = new Set<string>();
 export function snapshot(...namespaces: string[]): Snapshot {
   for (const name of namespaces) known.add(name);
   const begun = foreignAttachments(known);
-  const [state, pins] = [files('/run/vnet-bpf'), files('/sys/fs/bpf').filter((file) => OUR_PIN.test(file))];
+  const [state, pins] = [files('/run/vnet-bpf'), files('/sys/fs/bpf').filter((file) => !OF_THE_KERNEL.test(file))];
   const processes = controllers(known);
   // Asked before and after: one may have come or gone while the files were listed.
   const foreign = [...begun, ...foreignAttachments(known)];
@@ -82,7 +77,7 @@ export function snapshot(...namespaces: string[]): Snapshot {
   const mounts = fs.readFileSync('/proc/self/mountinfo', 'utf8').split('\n').map((line) => line.split(' ')[4] ?? '');
   const entries: [string, string[]][] = [
     ...[null, ...namespaces].flatMap(ofNamespace),
-    ['mounts', mounts.filter((mount) => mount.includes('vnet-bpf') && !mount.startsWith('/run/netns')).filter(ours).sort()],
+    ['mounts', mounts.filter((mount) => !mount.startsWith('/run/netns')).filter(ours).sort()],
     ['state files', state.filter(ours)],
     ['pins', pins.filter(ours)],
     ['controllers', processes.filter((process) => !process.foreign).map(({ pid, args }) => `${pid} ${args.join(' ').trim()}`)],

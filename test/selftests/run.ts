@@ -30,6 +30,7 @@ async function main(): Promise<number> {
     process.stdout.write(usage);
     return 0;
   }
+  if (!values.fetch && process.geteuid?.() !== 0) throw new Error('root is needed to make interfaces: run as root, or with --fetch');
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interrupt.abort());
   const chosen = selftests.filter(({ name }) => new RegExp(values.only ?? '').test(name));
   const source = fetchSource((text) => console.log(`selftests: ${text}`));
