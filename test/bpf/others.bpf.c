@@ -28,14 +28,14 @@ static __always_inline void see(void)
 }
 
 SEC("tc")
-int counts(struct __sk_buff *skb)
+int counts(struct __sk_buff *skb __attribute__((unused)))
 {
 	see();
 	return TC_ACT_UNSPEC;
 }
 
 SEC("tc")
-int accepts(struct __sk_buff *skb)
+int accepts(struct __sk_buff *skb __attribute__((unused)))
 {
 	see();
 	return TC_ACT_OK;
@@ -114,14 +114,14 @@ int erases(struct __sk_buff *skb)
 }
 
 SEC("tc")
-int drops(struct __sk_buff *skb)
+int drops(struct __sk_buff *skb __attribute__((unused)))
 {
 	see();
 	return TC_ACT_SHOT;
 }
 
 SEC("tc")
-int redirects(struct __sk_buff *skb)
+int redirects(struct __sk_buff *skb __attribute__((unused)))
 {
 	see();
 	return bpf_redirect(elsewhere, 0);
