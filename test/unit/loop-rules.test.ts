@@ -68,6 +68,7 @@ function settle(rules: Rules, changes: (present: readonly Rule[]) => Change, loo
     const change = changes(rules.list);
     if (change.add.length + change.remove.length === 0) return change;
     for (const rule of change.add) (rules.add(rule), look());
+    for (const rule of change.behindAdded ?? []) (rules.add(rule), rules.remove(rule), look());
     for (const rule of change.remove) (rules.remove(rule), look());
   }
   throw new Error(`no end: ${JSON.stringify(rules.list)}`);
@@ -99,6 +100,16 @@ t.test('own addresses answer in every state, looped ones loop after each repair,
     if (left !== JSON.stringify([LOCAL, ...others])) t.equal(left, JSON.stringify([LOCAL, ...others]), `${story.join(', ')}: nothing is left`);
   }
   t.pass('300 stories');
+  t.end();
+});
+
+t.test('what others added after a flush is not before the local table at the end', (t) => {
+  const rules = new Rules();
+  loop(rules, 2);
+  OTHERS['ip rule flush']?.(rules);
+  rules.addWithoutPriority({ ...MAIN, priority: 0 });
+  unloop(rules, 2, () => t.equal(rules.way(OWN), 'local'));
+  t.strictSame(rules.list, [LOCAL, { ...MAIN, priority: 0 }]);
   t.end();
 });
 
