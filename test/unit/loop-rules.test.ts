@@ -67,9 +67,15 @@ function settle(rules: Rules, changes: (present: readonly Rule[]) => Change, loo
   for (let round = 0; round < 5; round++) {
     const change = changes(rules.list);
     if (change.add.length + change.remove.length === 0) return change;
-    for (const rule of change.add) (rules.add(rule), look());
-    for (const rule of change.behindAdded ?? []) (rules.add(rule), rules.remove(rule), look());
-    for (const rule of change.remove) (rules.remove(rule), look());
+    const steps = [
+      ...change.add.map((rule) => () => rules.add(rule)),
+      ...(change.behindAdded ?? []).flatMap((rule) => [() => rules.add(rule), () => rules.remove(rule)]),
+      ...change.remove.map((rule) => () => rules.remove(rule)),
+    ];
+    for (const step of steps) {
+      step();
+      look();
+    }
   }
   throw new Error(`no end: ${JSON.stringify(rules.list)}`);
 }
