@@ -88,12 +88,13 @@ export class LinkFollower {
     this.settings.look(link, before, netns);
     if (link.mac !== before.mac) this.oldMacs.add(before.mac);
     this.oldMacs.delete(link.mac);
+    // New addresses first: somebody may be sending to one already.
+    if (hairpinAll) attempts.try(`following the addresses of ${link.name}`, () => this.followAddresses(link, netns));
     if (!attachment.taken) attempts.try(`IPv6 of ${link.name}`, () => netns.run(() => this.followIpv6(link)));
     const { hairpin } = attachment;
-    if (hairpin) attempts.try(`the routing rules of ${link.name}`, () => netns.run(() => this.rules.look(link, hairpin)));
-    if (hairpinAll) attempts.try(`following the addresses of ${link.name}`, () => this.followAddresses(link, netns));
-    const looped = attachment.hairpin;
-    if (link.up && looped && looped.addresses.length > 0) attempts.try(`routes of ${link.name}`, () => netns.run(() => restoreLoop(link, looped, this.oldMacs)));
+    if (!hairpin || hairpin.addresses.length === 0) return;
+    attempts.try(`the routing rules of ${link.name}`, () => netns.run(() => this.rules.look(link.ifindex, hairpin)));
+    if (link.up) attempts.try(`routes of ${link.name}`, () => netns.run(() => restoreLoop(link, hairpin, this.oldMacs)));
   }
 
   private followIpv6(link: Link): void {

@@ -5,7 +5,7 @@
  * no fight: then the interface leaves the group, and its addresses are answered at once, as those of any other.
  */
 import { keepLocalTable, keepRules } from '../link/hairpin';
-import { setGroup, type Link } from '../link/links';
+import { linkByIndex, setGroup, type Link } from '../link/links';
 import { LOOP_GROUP, type Change } from '../link/loop-rules';
 import type { HairpinRecord } from '../state/store';
 
@@ -37,9 +37,10 @@ export class RuleKeeper {
   constructor(private readonly kept: Kept) {}
 
   /** Looks and repairs; runs in the interface's namespace. */
-  look(link: Link, hairpin: HairpinRecord): void {
-    if (hairpin.addresses.length === 0) return;
+  look(ifindex: number, hairpin: HairpinRecord): void {
     const { now } = this.kept;
+    const link = linkByIndex(ifindex);
+    if (!link) return;
     if (now() < this.pausedUntil) {
       keepLocalTable(hairpin);
       return this.stop(link, this.off ?? '');

@@ -85,7 +85,7 @@ export function changesFor(tables: readonly number[], present: readonly Rule[]):
   const all = [...new Set([...loops.map(({ table }) => table), ...tables])];
   const moved = movedBySomebody(present);
   if (moved !== undefined) return difference(present, all.map((table) => loopRule(table, moved - 1)));
-  const first = present.find((rule) => isOthers(rule) && rule.priority <= USUAL + 1);
+  const first = present.find((rule) => (isOthers(rule) || isOldMoved(rule)) && rule.priority <= USUAL + 1);
   const place = placeBefore(first, present);
   if (place === null) return { add: [], remove: [], ...(first && { blocked: first }) };
   const wanted = [...all.map((table) => loopRule(table, place)), { ...LOCAL, priority: place + 1 }, NET];

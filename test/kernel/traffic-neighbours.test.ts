@@ -2,10 +2,11 @@
 /** Looped addresses are permanent neighbours; ARP and IPv6 neighbour discovery resolve through the loop, too: vnet0 answers itself. */
 import t from 'tap';
 
-import { attached, BACK_END, checkLaw, SLOW } from '../helpers/cli';
+import { attached, attachedIn, BACK_END, checkLaw, SLOW } from '../helpers/cli';
 import { eventually } from '../helpers/controller';
 import { macBytes, macOf } from '../helpers/frames';
-import { ok, okIn } from '../helpers/netns';
+import { ok, okIn, testNetns } from '../helpers/netns';
+import { OwnUdp } from '../helpers/own-sockets';
 import { RawSocket } from '../helpers/raw-socket';
 import { cannotCarry } from '../helpers/supported';
 
@@ -52,6 +53,16 @@ t.test('looped addresses are known before the first frame, and stay so', { skip:
   ip('neigh', 'replace', '10.77.0.1', 'lladdr', '02:00:00:00:77:02', 'nud', 'permanent', 'dev', iface);
   await new Promise((resolve) => setTimeout(resolve, 1500));
   t.ok(isPermanent(netns, iface, '10.77.0.1', '02:00:00:00:77:02'), 'one that the user has set is left');
+});
+
+t.test('the first datagrams of all arrive, however long a resolution would take', { skip: cannotCarry() }, async (t) => {
+  const COUNT = 400; // the kernel keeps about 90 of this size for a neighbour that it does not know yet
+  for (const address of ['10.77.0.1', 'fd77::1']) {
+    const nic = attachedIn(t, testNetns(t), ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64'], 'vnet0', { VNET_BPF_TEST_POLL_DELAY_US: '20000' });
+    const udp = new OwnUdp(t, nic.netns, address, 1400);
+    while (udp.sent < COUNT) udp.offer(COUNT - udp.sent);
+    t.ok(await eventually(() => (udp.take(), udp.received === COUNT), 5000), `${address}: ${udp.received} of ${COUNT}`);
+  }
 });
 
 t.test('both resolve, where somebody has deleted the neighbour', { skip: cannotCarry() }, async (t) => {
