@@ -6,7 +6,7 @@ import * as path from 'node:path';
 
 import t, { type Test } from 'tap';
 
-import { attachedIn, cannotRun, cli, MAIN, SLOW } from '../helpers/cli';
+import { attachedIn, cannotRun, cli, SLOW } from '../helpers/cli';
 import { controllerPid, eventually, listed, lives } from '../helpers/controller';
 import { run, testNetns } from '../helpers/netns';
 import { isGone, namespaces } from '../helpers/run-command';
