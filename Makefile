@@ -34,7 +34,7 @@ TEST_SOURCES := $(shell find test/unit test/kernel test/report test/helpers test
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DEFAULT_GOAL := help
-.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-vm fetch-vm test-vm-dummy test-vm-systemd test-vm-self test-vm-table soak bench bench-quick lint lint-style lint-types lint-c lint-texts build compile compile-tests compile-bench clean pack deb install uninstall setup setup-test setup-bench setup-vm setup-build
+.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-beside-others test-vm fetch-vm test-vm-dummy test-vm-systemd test-vm-self test-vm-table soak bench bench-quick lint lint-style lint-types lint-c lint-texts build compile compile-tests compile-bench clean pack deb install uninstall setup setup-test setup-bench setup-vm setup-build
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -60,6 +60,10 @@ test-unit: setup-build ## run the tests of pure logic
 test-kernel: setup-test ## run the tests that need root, in throwaway network namespaces
 	@$(MAKE) --no-print-directory compile-tests
 	@$(NODE) -r ts-node/register/transpile-only test/run-tests.ts kernel kernel-long kernel-alone
+
+test-beside-others: setup-test ## run the tests while another process makes and deletes namespaces, interfaces, rules and pins
+	@$(MAKE) --no-print-directory compile-tests
+	@$(NODE) -r ts-node/register/transpile-only test/soak/beside-others.ts unit kernel kernel-alone
 
 VM := $(NODE) -r ts-node/register/transpile-only test/vm/run.ts
 
@@ -93,7 +97,7 @@ demo-vm: setup-vm ## show the demo in a virtual machine, without root
 soak: setup-test ## longer runs: mixed load, 50 kills, 500 faults, a million bad frames, hold against drop
 	@$(MAKE) --no-print-directory compile-tests
 	@VNET_BPF_TEST_KILLS=50 VNET_BPF_TEST_FRAMES=1000000 VNET_BPF_TEST_ALL_STEPS=1 VNET_BPF_TEST_INTERFACES=64 VNET_BPF_TEST_SWAPS=1000 VNET_BPF_TEST_FAULT_ROUNDS=500 VNET_BPF_TEST_ALL_OFFLOADS=1 $(BIN)/tap run --jobs=1 --timeout=3600 --reporter=tap \
-		test/kernel/long/many.test.ts test/kernel/long/crash-adopt.test.ts test/kernel/long/crash-steps.test.ts test/kernel/long/lifecycle-killed.test.ts test/kernel/alone/fuzz-frames.test.ts test/kernel/long/hook-swap.test.ts test/kernel/long/record.test.ts test/kernel/alone/faults.test.ts test/kernel/long/hold-offloads.test.ts test/soak/hold-vs-drop.ts test/soak/hook-cost.ts test/soak/mixed.ts
+		test/kernel/long/many.test.ts test/kernel/long/crash-adopt.test.ts test/kernel/long/crash-steps.test.ts test/kernel/long/lifecycle-killed.test.ts test/kernel/alone/fuzz-frames.test.ts test/kernel/long/hook-swap.test.ts test/kernel/long/record.test.ts test/kernel/faults.test.ts test/kernel/long/hold-offloads.test.ts test/soak/hold-vs-drop.ts test/soak/hook-cost.ts test/soak/mixed.ts
 
 bench: setup-bench ## compare with the same loop in C, with TAP and with the kernel's redirect; writes docs/benchmarks.md (BENCH_ARGS)
 	@$(MAKE) --no-print-directory compile-bench

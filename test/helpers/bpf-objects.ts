@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: MIT
 /**
- * Every BPF program, map and link that the kernel has, by id, whoever made it and whether it is
- * pinned or not. Through libbpf itself: bpftool is not everywhere.
+ * Every BPF program, map and link that the kernel has, by id, whether it is pinned or not, without those of others.
+ * Through libbpf itself: bpftool is not everywhere.
  */
 import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+import { OUTSIDE } from '../report/sandbox';
 
 // koffi declares its types as those of an ES module, while `require` gets its CommonJS build.
 type Koffi = typeof import('koffi', { with: { 'resolution-mode': 'import' } });
 // eslint-disable-next-line @typescript-eslint/no-require-imports
 const koffi = require('koffi') as Koffi;
 
-type Native = (...args: (number | Uint8Array | Uint32Array)[]) => number;
+type Native = (...args: (number | string | Uint8Array | Uint32Array)[]) => number;
 
 const libbpf = koffi.load('libbpf.so.1');
 const declare = (prototype: string): Native => libbpf.func(prototype) as unknown as Native;
 const infoOf = declare('int bpf_obj_get_info_by_fd(int fd, uint8_t *info, uint32_t *length)');
+const openPin = declare('int bpf_obj_get(const char *path)');
 
 /** Offsets of the name in struct bpf_prog_info and bpf_map_info; a link has none. */
 const KINDS = [
@@ -33,6 +37,10 @@ const CGROUP_PROGRAMS = [8, 9, 15, 18, 23, 25];
 /** Enough for the fields that are read; the kernel fills in as much as there is room for. */
 const INFO_BYTES = 128;
 const NAME_BYTES = 16;
+/** nr_map_ids and map_ids in struct bpf_prog_info. */
+const MAP_COUNT = 52;
+const MAP_IDS = 56;
+const MAPS_MAX = 64;
 
 /** One line each, such as `prog 12 tx`. */
 export function bpfObjects(): string[] {
@@ -50,5 +58,69 @@ export function bpfObjects(): string[] {
       lines.push(`${kind} ${id[0]}${called}`);
     }
   }
-  return lines;
+  if (!fs.existsSync(OUTSIDE)) return lines;
+  // In a sandbox: an object is somebody else's if a process or a pin outside has it, or a program that it has.
+  const theirs = new Set(outside().flatMap(withMaps));
+  return lines.filter((line) => !theirs.has(line.split(' ', 2).join(' ')));
+}
+
+/** `prog 12` and the like, for what processes outside have descriptors of, and for the pins that they see. */
+function outside(): string[] {
+  const ours = read('/proc/self/ns/pid', fs.readlinkSync);
+  const processes = entries(`${OUTSIDE}/proc`).filter((pid) => /^\d+$/.test(pid) && read(`${OUTSIDE}/proc/${pid}/ns/pid`, fs.readlinkSync) !== ours);
+  // Each mount namespace may have a bpffs of its own: other sandboxes do.
+  const viewers = new Map(processes.map((pid) => [read(`${OUTSIDE}/proc/${pid}/ns/mnt`, fs.readlinkSync), pid]));
+  const files = processes.flatMap((pid) => entries(`${OUTSIDE}/proc/${pid}/fdinfo`).map((fd) => `${OUTSIDE}/proc/${pid}/fdinfo/${fd}`));
+  const pins = [...viewers.values()].flatMap((pid) => pinsBelow(`${OUTSIDE}/proc/${pid}/root/sys/fs/bpf`));
+  return [...files.flatMap(idsOf), ...pins.flatMap(idsOfPin)];
+}
+
+function idsOfPin(pin: string): string[] {
+  const fd = openPin(pin);
+  if (fd < 0) return []; // gone meanwhile
+  try {
+    return idsOf(`/proc/self/fdinfo/${fd}`);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function read(file: string, how: (file: string) => string): string {
+  try {
+    return how(file);
+  } catch {
+    return ''; // gone meanwhile
+  }
+}
+
+function entries(directory: string): string[] {
+  try {
+    return fs.readdirSync(directory);
+  } catch {
+    return []; // gone meanwhile
+  }
+}
+
+/** Of another mount namespace: directories may go while they are walked. */
+const pinsBelow = (directory: string): string[] =>
+  entries(directory).map((name) => path.join(directory, name)).flatMap((file) => (fs.statSync(file, { throwIfNoEntry: false })?.isDirectory() ? pinsBelow(file) : [file]));
+
+/** What the kernel says of a descriptor of a BPF object; a link names its program, too. */
+const idsOf = (fdinfo: string): string[] =>
+  [...read(fdinfo, (file) => fs.readFileSync(file, 'latin1')).matchAll(/^(prog|map|link)_id:\s*(\d+)$/gm)].map(([, kind, id]) => `${kind} ${id}`);
+
+/** A program keeps its maps. */
+function withMaps(object: string): string[] {
+  const [kind, id] = object.split(' ');
+  const fd = kind === 'prog' ? (KINDS[0] as (typeof KINDS)[0]).open(Number(id)) : -1;
+  if (fd < 0) return [object];
+  // Memory that V8 does not move, because its address is written into the structure.
+  const ids = new Uint32Array(new ArrayBuffer(4 * MAPS_MAX));
+  const info = Buffer.alloc(INFO_BYTES);
+  info.writeUInt32LE(MAPS_MAX, MAP_COUNT);
+  info.writeBigUInt64LE(BigInt(koffi.address(ids)), MAP_IDS);
+  const failed = infoOf(fd, info, Uint32Array.of(INFO_BYTES));
+  fs.closeSync(fd);
+  const count = failed ? 0 : info.readUInt32LE(MAP_COUNT);
+  return [object, ...Array.from(ids.subarray(0, count), (map) => `map ${map}`)];
 }

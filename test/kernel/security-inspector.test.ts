@@ -22,9 +22,9 @@ const REST_MS = 700 * SLOW;
 /** After which the product does not look any more whether it is open. */
 const LAST_LOOK_MS = 3500 * SLOW;
 
-function start(t: Test, args: readonly string[]): ChildProcess {
+function start(t: Test, args: readonly string[], stderr: 'ignore' | 'pipe' = 'ignore'): ChildProcess {
   const [program, ...plain] = PLAIN;
-  const child = spawn(program, [...plain, ...args], { stdio: 'ignore' });
+  const child = spawn(program, [...plain, ...args], { stdio: ['ignore', 'ignore', stderr] });
   t.teardown(() => child.exitCode === null && child.kill('SIGTERM'));
   return child;
 }
@@ -63,7 +63,9 @@ t.test('R5: a controller in the foreground, and a run', { skip: cannotRun }, asy
 t.test('R5: a daemon that is just starting', { skip: cannotRun }, async (t) => {
   const netns = quietNetns(t);
   // A signal each millisecond to each process of the command, from its first on.
-  const command = start(t, ['attach', 'vnet0', '--netns', netns, '--daemon']);
+  const command = start(t, ['attach', 'vnet0', '--netns', netns, '--daemon'], 'pipe');
+  let messages = '';
+  command.stderr?.on('data', (data: Buffer) => (messages += data.toString()));
   const ended = new Promise((resolve) => command.once('exit', resolve));
   let daemon = 0;
   for (let listens = false; command.exitCode === null && !listens; await delay(1)) {
@@ -73,7 +75,7 @@ t.test('R5: a daemon that is just starting', { skip: cannotRun }, async (t) => {
     if (listens) t.fail('it listens');
   }
   await ended;
-  t.equal(command.exitCode, 0);
+  t.equal(command.exitCode, 0, `exit code 0 ${messages}`);
   t.ok(daemon > 0 && lives(daemon), 'it was hit, and lives');
   await delay(REST_MS);
   t.same(portsOf(daemon), []);

@@ -6,7 +6,7 @@ import * as path from 'node:path';
 
 /** Tests of the real kernel: files in a directory `kernel`, or named kernel-*. */
 const KERNEL = /(^|\/)kernel(\/|-)/;
-/** They measure processor time, or compare all BPF objects of the machine before and after. */
+/** They measure time: processor time, or how soon something happens. */
 const ALONE = /(^|\/)kernel\/alone\//;
 /** What takes long: load, abuse and crashes again and again, installing, terminals, examples. */
 const LONG = /(^|\/)kernel\/long\/|^src\/libbpf-ts\/test\/(host\/|kernel-examples)/;
@@ -16,8 +16,13 @@ const COMPILED = /^test\/(unit|kernel|report)\//;
 const ROOTS = ['test/unit', 'test/kernel', 'test/report', 'test/bench/report', 'test/vm/self', 'src/libbpf-ts/test'];
 const IN_A_GUEST = /^test\/vm\/.*guest/;
 
+/** libbpf-ts leaves nothing on a machine that others could see, and asks the kernel what only the first pid namespace is told. */
+const sandbox = (file: string): boolean => file.startsWith('test/kernel/');
+
 export interface Group {
   owns(file: string): boolean;
+  /** Whether a file runs in a sandbox: sandbox.ts. */
+  sandbox(file: string): boolean;
   /** Test files that run at the same time. */
   jobs: number;
   /** Why the group cannot run on this machine at all, or null. */
@@ -27,11 +32,11 @@ export interface Group {
 }
 
 export const groups = {
-  unit: { owns: (file) => !KERNEL.test(file), obstacle: () => null, jobs: 2, timeout: 60 },
+  unit: { owns: (file) => !KERNEL.test(file), sandbox: () => false, obstacle: () => null, jobs: 2, timeout: 60 },
   // More than there are processors: most of the time of each is spent waiting for the kernel.
-  kernel: { owns: (file) => KERNEL.test(file) && !ALONE.test(file) && !LONG.test(file), obstacle: oldKernel, jobs: 3, timeout: 300 },
-  'kernel-long': { owns: (file) => LONG.test(file), obstacle: oldKernel, jobs: 3, timeout: 300 },
-  'kernel-alone': { owns: (file) => ALONE.test(file), obstacle: oldKernel, jobs: 1, timeout: 300 },
+  kernel: { owns: (file) => KERNEL.test(file) && !ALONE.test(file) && !LONG.test(file), sandbox, obstacle: oldKernel, jobs: 3, timeout: 300 },
+  'kernel-long': { owns: (file) => LONG.test(file), sandbox, obstacle: oldKernel, jobs: 3, timeout: 300 },
+  'kernel-alone': { owns: (file) => ALONE.test(file), sandbox, obstacle: oldKernel, jobs: 1, timeout: 300 },
 } satisfies Record<string, Group>;
 
 /** Want of root is not an obstacle: the tests themselves say then that they skip. */

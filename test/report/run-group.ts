@@ -4,6 +4,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { inspect } from 'node:util';
 
 import { filesOf, groups, programOf, sourceOf, type GroupName } from './groups';
+import { sandboxed, signalSandboxed } from './sandbox';
 import { TapCounter, type Failure, type FileResult } from './tap-counter';
 import { nothing, type Tally } from './tally';
 
@@ -36,21 +37,21 @@ export async function runGroup(name: GroupName): Promise<Tally> {
  * two seconds of processor time for each.
  */
 async function runFiles(name: GroupName, files: readonly string[], counter: TapCounter): Promise<void> {
-  const { jobs, timeout } = groups[name];
+  const { jobs, timeout, sandbox } = groups[name];
   const running = new Set<ChildProcess>();
   // A test ends itself, and cleans up, when it is interrupted.
   let interrupted = false;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
       interrupted = true;
-      for (const child of running) child.kill(signal);
+      for (const child of running) signalSandboxed(child, signal);
     });
   }
   let next = 0;
   let number = 0;
   const worker = async (): Promise<void> => {
     for (let file = files[next++]; file !== undefined && !interrupted; file = files[next++]) {
-      const { lines, ok, milliseconds } = await runFile(file, timeout, running);
+      const { lines, ok, milliseconds } = await runFile(file, timeout, sandbox, running);
       counter.write(`# Subtest: ${file}\n${lines.map((line) => `    ${line}\n`).join('')}`);
       counter.write(`${ok ? 'ok' : 'not ok'} ${++number} - ${file} # time=${milliseconds}ms\n`);
     }
@@ -63,9 +64,10 @@ async function runFiles(name: GroupName, files: readonly string[], counter: TapC
 /** Seconds that a file has to clean up after its time is over. */
 const GRACE = 60;
 
-function runFile(file: string, timeout: number, running: Set<ChildProcess>): Promise<{ lines: string[]; ok: boolean; milliseconds: number }> {
+function runFile(file: string, timeout: number, sandbox: (file: string) => boolean, running: Set<ChildProcess>): Promise<{ lines: string[]; ok: boolean; milliseconds: number }> {
   const start = performance.now();
-  const child = spawn(process.execPath, ['--enable-source-maps', '-r', './test/helpers/ts-node-lazily.cjs', programOf(file)], {
+  const args = ['--enable-source-maps', '-r', './test/helpers/ts-node-lazily.cjs', programOf(file)];
+  const child = spawn(...(sandbox(file) ? sandboxed(process.execPath, args) : ([process.execPath, args] as const)), {
     stdio: ['ignore', 'pipe', 'inherit'],
     // Of the tests directly in the file; 0 would be none.
     env: { ...process.env, TAP_TIMEOUT: String(timeout) },

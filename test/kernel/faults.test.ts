@@ -8,19 +8,19 @@ import * as fs from 'node:fs';
 
 import t, { type Test } from 'tap';
 
-import { law, type Stats } from '../../../src/datapath/stats';
-import { pinDirectory } from '../../../src/state/bpffs';
-import { stateDirectory } from '../../../src/state/paths';
-import { controlSocket, type Attachment } from '../../../src/state/store';
-import { startPersistentSender } from '../../helpers/blocking-sender';
-import { attachmentOf, attachedIn, cannotRun, cli, SLOW, type Attached } from '../../helpers/cli';
-import { eventually, listed, lives } from '../../helpers/controller';
-import { FAULTS, type Fault } from '../../helpers/faults';
-import { hookFile } from '../../helpers/hook-file';
-import { ok, quietNetns, run } from '../../helpers/netns';
-import { Random } from '../../helpers/random';
-import type { ToolProcess } from '../../helpers/tool-process';
-import { scaled, withoutArp } from '../../helpers/traffic';
+import { law, type Stats } from '../../src/datapath/stats';
+import { pinDirectory } from '../../src/state/bpffs';
+import { stateDirectory } from '../../src/state/paths';
+import { controlSocket, type Attachment } from '../../src/state/store';
+import { startPersistentSender } from '../helpers/blocking-sender';
+import { attachmentOf, attachedIn, cannotRun, cli, SLOW, type Attached } from '../helpers/cli';
+import { eventually, listed, lives } from '../helpers/controller';
+import { FAULTS, type Fault } from '../helpers/faults';
+import { hookFile } from '../helpers/hook-file';
+import { ok, quietNetns, run } from '../helpers/netns';
+import { Random } from '../helpers/random';
+import type { ToolProcess } from '../helpers/tool-process';
+import { scaled, withoutArp } from '../helpers/traffic';
 
 const ROUNDS = Number(process.env['VNET_BPF_TEST_FAULT_ROUNDS'] ?? scaled(30));
 const ADDRESS = '10.77.0.1';

@@ -5,12 +5,12 @@ import * as path from 'node:path';
 
 import t, { type Test } from 'tap';
 
-import { stateDirectory } from '../../../src/state/paths';
-import { startPersistentSender } from '../../helpers/blocking-sender';
-import { attachedIn, attachmentOf, cannotRun, cliOk, SLOW } from '../../helpers/cli';
-import { controllerPid, eventually, listed, lives } from '../../helpers/controller';
-import { kernelLog } from '../../helpers/kernel-log';
-import { ok, okIn, testNetns } from '../../helpers/netns';
+import { stateDirectory } from '../../src/state/paths';
+import { startPersistentSender } from '../helpers/blocking-sender';
+import { attachedIn, attachmentOf, cannotRun, cliOk, SLOW } from '../helpers/cli';
+import { controllerPid, eventually, listed, lives } from '../helpers/controller';
+import { kernelLog } from '../helpers/kernel-log';
+import { ok, okIn, testNetns } from '../helpers/netns';
 
 t.setTimeout(240_000 * SLOW);
 

@@ -4,15 +4,15 @@ import * as fs from 'node:fs';
 
 import t from 'tap';
 
-import { pinDirectory } from '../../../src/state/bpffs';
-import { stateDirectory } from '../../../src/state/paths';
-import { attachedIn, attachmentOf, cannotRun, cli, SLOW } from '../../helpers/cli';
-import { eventually, lives } from '../../helpers/controller';
-import { FAULTS } from '../../helpers/faults';
-import { kernelLog } from '../../helpers/kernel-log';
-import { okIn, testNetns } from '../../helpers/netns';
-import { Random } from '../../helpers/random';
-import { sameAs, snapshot } from '../../helpers/snapshot';
+import { pinDirectory } from '../../src/state/bpffs';
+import { stateDirectory } from '../../src/state/paths';
+import { attachedIn, attachmentOf, cannotRun, cli, SLOW } from '../helpers/cli';
+import { eventually, lives } from '../helpers/controller';
+import { FAULTS } from '../helpers/faults';
+import { kernelLog } from '../helpers/kernel-log';
+import { okIn, testNetns } from '../helpers/netns';
+import { Random } from '../helpers/random';
+import { sameAs, snapshot } from '../helpers/snapshot';
 
 t.setTimeout(300_000 * SLOW);
 

@@ -2,10 +2,10 @@
 /** However an attachment ends, the machine is as it was. */
 import t from 'tap';
 
-import { attachedIn, cannotRun, checkLaw, cli, cliOk, cliStart } from '../../helpers/cli';
-import { eventually, listed, lives } from '../../helpers/controller';
-import { okIn, testNetns } from '../../helpers/netns';
-import { sameAs, snapshot } from '../../helpers/snapshot';
+import { attachedIn, cannotRun, checkLaw, cli, cliOk, cliStart } from '../helpers/cli';
+import { eventually, listed, lives } from '../helpers/controller';
+import { okIn, testNetns } from '../helpers/netns';
+import { sameAs, snapshot } from '../helpers/snapshot';
 
 const ADDRESSES = ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64'];
 

@@ -6,14 +6,14 @@
  */
 import t, { type Test } from 'tap';
 
-import { allAttachments } from '../../../src/state/store';
-import { isBlocked, startBlockingSender, type SenderEnd, type SenderKind } from '../../helpers/blocking-sender';
-import { attachedIn, attachmentOf, cannotRun, cli, cliOk, SLOW, type Attached } from '../../helpers/cli';
-import { controllerPid, eventually, lives } from '../../helpers/controller';
-import { ok, quietNetns, run } from '../../helpers/netns';
-import { sameAs, snapshot } from '../../helpers/snapshot';
-import type { ToolProcess } from '../../helpers/tool-process';
-import { withoutArp } from '../../helpers/traffic';
+import { allAttachments } from '../../src/state/store';
+import { isBlocked, startBlockingSender, type SenderEnd, type SenderKind } from '../helpers/blocking-sender';
+import { attachedIn, attachmentOf, cannotRun, cli, cliOk, SLOW, type Attached } from '../helpers/cli';
+import { controllerPid, eventually, lives } from '../helpers/controller';
+import { ok, quietNetns, run } from '../helpers/netns';
+import { sameAs, snapshot } from '../helpers/snapshot';
+import type { ToolProcess } from '../helpers/tool-process';
+import { withoutArp } from '../helpers/traffic';
 
 t.setTimeout(240_000 * SLOW);
 
