@@ -67,8 +67,8 @@ t.test('SIGHUP without a terminal is for nobody', { skip: cannotRun }, async (t)
 /** Starts a command on a terminal of its own; the exit code comes in a file. */
 function onTerminal(t: Test, args: readonly string[]): { child: ChildProcess; code: () => string } {
   const file = path.join(t.testdir({}), 'code');
-  // The shell that writes the exit code outlives its terminal; Node.js minds signals again.
-  const command = `trap "" HUP; ${[...PLAIN, ...args].map((arg) => `'${arg}'`).join(' ')}; echo $? >'${file}'`;
+  // The shell, which the kernel tells of the terminal's end, outlives it for the exit code; its first wait is interrupted.
+  const command = `trap 'kill -HUP $p' HUP; ${[...PLAIN, ...args].map((arg) => `'${arg}'`).join(' ')} & p=$!; wait $p; wait $p; echo $? >'${file}'`;
   const child = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'ignore', 'ignore'] });
   t.teardown(() => child.kill('SIGKILL'));
   return { child, code: () => (fs.existsSync(file) ? fs.readFileSync(file, 'utf8').trim() : '') };
