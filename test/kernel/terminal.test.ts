@@ -65,8 +65,8 @@ t.test('SIGHUP without a terminal is for nobody', { skip: cannotRun }, async (t)
 });
 
 /** Starts a command on a terminal of its own; the exit code comes in a file. */
-function onTerminal(t: Test, args: readonly string[]): { child: ChildProcess; code: () => string } {
-  const file = path.join(t.testdir({}), 'code');
+function onTerminal(t: Test, directory: string, args: readonly string[]): { child: ChildProcess; code: () => string } {
+  const file = path.join(directory, 'code');
   // The shell, which the kernel tells of the terminal's end, outlives it for the exit code; its first wait is interrupted.
   const command = `trap 'kill -HUP $p' HUP; ${[...PLAIN, ...args].map((arg) => `'${arg}'`).join(' ')} & p=$!; wait $p; wait $p; echo $? >'${file}'`;
   const child = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'ignore', 'ignore'] });
@@ -77,7 +77,7 @@ function onTerminal(t: Test, args: readonly string[]): { child: ChildProcess; co
 t.test('a terminal that goes away', { skip: cannotRun || withoutTools('script') }, async (t) => {
   const netns = testNetns(t);
   t.teardown(() => cli(['detach', 'vnet0', '--netns', netns]));
-  const { child, code } = onTerminal(t, [...ATTACH, '--netns', netns]);
+  const { child, code } = onTerminal(t, t.testdir({}), [...ATTACH, '--netns', netns]);
   t.ok(await loops(netns), 'it loops');
   await new Promise((resolve) => setTimeout(resolve, 500 * SLOW));
   const pid = controllerPid(netns, 'vnet0');
@@ -94,7 +94,7 @@ t.test('a terminal that goes away under run', { skip: cannotRun || withoutTools(
   const mark = path.join(directory, 'netns');
   const file = path.join(directory, 'script.sh');
   fs.writeFileSync(file, `trap "" HUP; ip netns identify $$ >"${mark}"; sleep 2; exit 7`);
-  const { child, code } = onTerminal(t, ['run', '--', 'sh', file]);
+  const { child, code } = onTerminal(t, directory, ['run', '--', 'sh', file]);
   t.ok(await eventually(() => fs.existsSync(mark) && fs.readFileSync(mark, 'utf8').trim() !== '', 20_000));
   child.kill('SIGKILL');
   t.ok(await eventually(() => code() !== '', 20_000));
