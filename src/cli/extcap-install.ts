@@ -14,8 +14,7 @@ const MADE_HERE = '# Made by vnet-bpf extcap --install: how Wireshark finds loop
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
 
 /** Where Wireshark looks besides its own directory: before 4.2, and since. */
-const personalDirectories = (): string[] => {
-  const { XDG_CONFIG_HOME = '', HOME = '' } = process.env;
+export const personalDirectories = ({ XDG_CONFIG_HOME = '', HOME = '' } = process.env): string[] => {
   const home = path.isAbsolute(HOME) ? HOME : os.userInfo().homedir;
   return [path.join(path.isAbsolute(XDG_CONFIG_HOME) ? XDG_CONFIG_HOME : path.join(home, '.config'), 'wireshark', 'extcap'), path.join(home, '.local', 'lib', 'wireshark', 'extcap')];
 };

@@ -28,7 +28,7 @@ const argumentsModule = () => require('./arguments') as typeof import('./argumen
 if (args.some((arg) => arg.includes('\ufffd')) && !argumentsModule().areUtf8(args)) {
   output().fail(argumentsModule().notUtf8());
 } else if (command === 'attach' && inBackground().wantsBackground(args)) {
-  background()
+  void background()
     .startInBackground()
     .then((text) => output().tellMade(text))
     .catch((error) => output().fail(error))

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+/** The terminal of a controller, and a SIGHUP: nothing is left when the terminal goes, and who has none goes on. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+import t, { type Test } from 'tap';
+
+import { attachedIn, cannotRun, cli, SLOW } from '../helpers/cli';
+import { controllerPid, eventually, listed, lives } from '../helpers/controller';
+import { run, testNetns } from '../helpers/netns';
+import { isGone, namespaces } from '../helpers/run-command';
+import { withoutTools } from '../helpers/traffic';
+import { PLAIN } from '../helpers/trap';
+
+t.setTimeout(120_000 * SLOW);
+
+const ATTACH = ['attach', 'vnet0', '--addr', '10.77.0.1/24'];
+/** Whether it loops, as soon as it has its addresses. */
+const loops = (netns: string): Promise<boolean> => eventually(() => run('ip', ['netns', 'exec', netns, 'ping', '-c', '1', '-W', '5', '10.77.0.1']).status === 0, 20_000);
+
+/** A controller in the foreground, under a shell line in which `"$@"` stands for it. */
+function foreground(t: Test, netns: string, line: string): ChildProcess {
+  const child = spawn('sh', ['-c', line, 'sh', ...PLAIN, ...ATTACH, '--netns', netns], { stdio: ['ignore', 'pipe', 'pipe'] });
+  t.teardown(() => cli(['detach', 'vnet0', '--netns', netns]));
+  return child;
+}
+
+const ended = (child: ChildProcess): Promise<number | null> => new Promise((resolve) => child.once('close', resolve));
+
+for (const [name, line] of Object.entries({
+  'a full disk': 'exec "$@" >/dev/full 2>/dev/full',
+  'a full disk, as JSON': 'exec "$@" --json >/dev/full',
+  'a pipe that nobody reads': 'd=$(mktemp -d); mkfifo "$d/p"; exec 4<>"$d/p" 5>"$d/p" 4<&-; rm -r "$d"; exec "$@" >&5 2>&5',
+  'a pipe that is full': 'd=$(mktemp -d); mkfifo "$d/p"; exec 5<>"$d/p"; rm -r "$d"; timeout 1 cat /dev/zero >&5; exec "$@" >&5 2>&5',
+  'streams that are closed': 'exec "$@" <&- >&- 2>&-',
+})) {
+  t.test(`a controller goes on, and ends when it is asked to: ${name}`, { skip: cannotRun }, async (t) => {
+    const netns = testNetns(t);
+    const child = foreground(t, netns, line);
+    t.ok(await loops(netns), 'it loops');
+    // By now it has said so, or tried to.
+    await new Promise((resolve) => setTimeout(resolve, 500 * SLOW));
+    t.ok(await loops(netns), 'and loops on');
+    process.kill(controllerPid(netns, 'vnet0'), 'SIGTERM');
+    t.equal(await ended(child), 0, 'it detaches and ends well');
+    t.equal(listed(netns, 'vnet0'), undefined, 'nothing is left');
+  });
+}
+
+t.test('SIGHUP without a terminal is for nobody', { skip: cannotRun }, async (t) => {
+  const netns = testNetns(t);
+  const child = foreground(t, netns, 'exec nohup "$@"');
+  t.ok(await loops(netns), 'it loops');
+  const pids = [controllerPid(netns, 'vnet0')];
+  const other = testNetns(t);
+  attachedIn(t, other, ['--addr', '10.77.0.1/24']);
+  pids.push(controllerPid(other, 'vnet0'));
+  for (const pid of pids) process.kill(pid, 'SIGHUP');
+  await new Promise((resolve) => setTimeout(resolve, 500 * SLOW));
+  t.ok(pids.every(lives), 'under nohup in the foreground, and a daemon: they go on');
+  t.ok((await loops(netns)) && (await loops(other)), 'and loop');
+  child.kill('SIGTERM');
+  t.equal(await ended(child), 0);
+});
+
+/** Starts a command on a terminal of its own; the exit code comes in a file. */
+function onTerminal(t: Test, directory: string, args: readonly string[]): { child: ChildProcess; code: () => string } {
+  const file = path.join(directory, 'code');
+  // The shell, which the kernel tells of the terminal's end, outlives it for the exit code; its first wait is interrupted.
+  const command = `trap 'kill -HUP $p' HUP; ${[...PLAIN, ...args].map((arg) => `'${arg}'`).join(' ')} & p=$!; wait $p; wait $p; echo $? >'${file}'`;
+  const child = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'ignore', 'ignore'] });
+  t.teardown(() => child.kill('SIGKILL'));
+  return { child, code: () => (fs.existsSync(file) ? fs.readFileSync(file, 'utf8').trim() : '') };
+}
+
+t.test('a terminal that goes away', { skip: cannotRun || withoutTools('script') }, async (t) => {
+  const netns = testNetns(t);
+  t.teardown(() => cli(['detach', 'vnet0', '--netns', netns]));
+  const { child, code } = onTerminal(t, t.testdir({}), [...ATTACH, '--netns', netns]);
+  t.ok(await loops(netns), 'it loops');
+  await new Promise((resolve) => setTimeout(resolve, 500 * SLOW));
+  const pid = controllerPid(netns, 'vnet0');
+  child.kill('SIGKILL');
+  t.ok(await eventually(() => !lives(pid), 20_000), 'the controller ends');
+  t.equal(listed(netns, 'vnet0'), undefined, 'and leaves nothing');
+  t.ok(await eventually(() => code() !== ''));
+  t.equal(code(), '0', 'without an abort of Node.js');
+});
+
+t.test('a terminal that goes away under run', { skip: cannotRun || withoutTools('script') }, async (t) => {
+  const before = namespaces();
+  const directory = t.testdir({});
+  const mark = path.join(directory, 'netns');
+  const file = path.join(directory, 'script.sh');
+  fs.writeFileSync(file, `trap "" HUP; ip netns identify $$ >"${mark}"; sleep 2; exit 7`);
+  const { child, code } = onTerminal(t, directory, ['run', '--', 'sh', file]);
+  t.ok(await eventually(() => fs.existsSync(mark) && fs.readFileSync(mark, 'utf8').trim() !== '', 20_000));
+  child.kill('SIGKILL');
+  t.ok(await eventually(() => code() !== '', 20_000));
+  t.equal(code(), '7', 'the exit code is the command\'s');
+  const netns = fs.readFileSync(mark, 'utf8').trim();
+  t.notOk(before.includes(netns));
+  t.ok(isGone(netns), 'nothing is left');
+});
