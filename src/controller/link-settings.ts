@@ -3,6 +3,7 @@
  * What others set on vnet0: tolerated, or corrected where the loop could not go on as before. Either is said in the log
  * if it changes what frames meet. docs/coexistence.md has a table of all settings.
  */
+import { merges } from '../datapath/datapath';
 import { passesUdpGso } from '../kernel-features';
 import { loopableLimits } from '../link/big-tcp';
 import { correctFeatures, deviantFeatures, loopable } from '../link/features';
@@ -84,7 +85,7 @@ export class LinkSettingsKeeper {
   }
 
   private correctOffloads(link: Link, inside: Inside): void {
-    const wanted = loopable(passesUdpGso());
+    const wanted = loopable({ udpGso: passesUdpGso(), merges: merges(this.parts.attachment) });
     const found = inside(() => deviantFeatures(link.name, wanted));
     if (found.length === 0) return;
     inside(() => correctFeatures(link.name, wanted));

@@ -3,10 +3,11 @@
 import * as fs from 'node:fs';
 
 import { roomFrameCost } from '../datapath/credit';
+import { merges } from '../datapath/datapath';
 import { HINTS, VnetError } from '../errors';
 import { passesUdpGso } from '../kernel-features';
 import { createDummy, nameDummy } from '../link/dummy';
-import { cutMergedPackets, keepLoopableOffloads } from '../link/features';
+import { correctFeatures, cutMergedPackets, loopable } from '../link/features';
 import { syncHairpin } from '../link/hairpin';
 import { addresses, setAddress } from '../link/addresses';
 import { withoutAddressDetection } from '../link/detection';
@@ -36,7 +37,7 @@ function makeVeth(
   const { id, iface, rooms, queuePackets, superpacketBytes } = attachment;
   const request = { iface, peer: end.name, mac: options.mac ?? randomMac(), mtu: options.mtu ?? DEFAULT_MTU, superpacketBytes };
   const { link, peer } = netns.run(() => createVeth(request, peerNetns));
-  netns.run(() => keepLoopableOffloads(link.name, passesUdpGso()));
+  netns.run(() => correctFeatures(link.name, loopable({ udpGso: passesUdpGso(), merges: merges(attachment) })));
   peerNetns.run(() => cutMergedPackets(peer.name));
   step('veth');
   attachment.ifindex = link.ifindex;

@@ -57,8 +57,14 @@ export interface Wanted {
  */
 const RX_BY_CHARGE = ['rx-gro-list', 'rx-udp-gro-forwarding'];
 
-/** What the interface may not have, because the loop cannot carry its results. The rest is the user's to choose. */
-export const loopable = (udpGso: boolean): Wanted => ({ off: [...INEXPRESSIBLE_GSO, ...VLAN_INSERTION, ...RX_BY_CHARGE, ...(udpGso ? [] : UDP_GSO)], on: [] });
+/**
+ * What the interface may not have, because the loop cannot carry its results: `udpGso` says whether UDP superpackets pass
+ * whole, `merges` whether the poller merges frames. The rest is the user's to choose.
+ */
+export const loopable = ({ udpGso, merges }: { udpGso: boolean; merges: boolean }): Wanted => ({
+  off: [...INEXPRESSIBLE_GSO, ...VLAN_INSERTION, ...(merges ? RX_BY_CHARGE : []), ...(udpGso ? [] : UDP_GSO)],
+  on: [],
+});
 
 /** Without these the kernel cuts up on the way what the loop counts as one frame. */
 const WHOLE = [
@@ -80,11 +86,6 @@ export const ROOM_FEATURES: Wanted = { off: [], on: WHOLE };
 /** Has the kernel cut merged packets into frames on their way through this interface. */
 export function cutMergedPackets(peer: string): void {
   correctFeatures(peer, { off: MERGED, on: [] });
-}
-
-/** Leaves an interface with the offloads whose results the loop can carry. */
-export function keepLoopableOffloads(iface: string, udpGso: boolean): void {
-  correctFeatures(iface, loopable(udpGso));
 }
 
 /** Names of those features that are not as wanted. */

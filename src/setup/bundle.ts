@@ -96,11 +96,13 @@ async function cache(entry: string, commands: readonly string[][]): Promise<void
   const file = bundleOf(entry);
   const script = new vm.Script(fs.readFileSync(file, 'latin1'), { filename: file });
   const run = script.runInThisContext() as Bundle;
-  const node = createRequire(__filename)('node:fs') as { writeSync: (...args: never[]) => number };
-  const { writeSync } = node;
+  const node = createRequire(__filename)('node:fs') as Record<'writeSync' | 'openSync', (...args: never[]) => number>;
+  const { writeSync, openSync } = node;
   const write = process.stdout.write.bind(process.stdout);
   process.stdout.write = () => true;
   node.writeSync = (fd: number, bytes: Buffer, ...rest: never[]) => (fd < 3 ? bytes.length : writeSync(fd as never, bytes as never, ...rest));
+  // src/native/standard-streams.ts opens pipes once more.
+  node.openSync = (file: string, ...rest: never[]) => (/^\/proc\/self\/fd\/[12]$/.test(file) ? Number(file.slice(-1)) : openSync(file as never, ...rest));
   for (const args of commands) {
     process.argv = [process.execPath, path.join(DIST, 'cli', 'main.js'), ...args];
     try {
@@ -110,7 +112,7 @@ async function cache(entry: string, commands: readonly string[][]): Promise<void
     }
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  node.writeSync = writeSync;
+  Object.assign(node, { writeSync, openSync });
   process.stdout.write = write;
   process.exitCode = 0;
   fs.writeFileSync(bytecodeOf(file), script.createCachedData());

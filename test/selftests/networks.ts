@@ -36,6 +36,8 @@ export interface Settings {
   readonly farTso: boolean;
   /** Whether it has the addresses, which are reached through it. */
   readonly looped: boolean;
+  /** More options of `attach`. */
+  readonly attachOptions: readonly string[];
 }
 
 export function makeNetwork(kind: Network['kind'], settings: Settings): Network {
@@ -48,10 +50,10 @@ export function makeNetwork(kind: Network['kind'], settings: Settings): Network 
   return { kind, netns, iface, ...made };
 }
 
-function attach(netns: string, { iface, mtu, looped }: Settings): Pick<Network, 'unbalanced' | 'remove'> {
+function attach(netns: string, { iface, mtu, looped, attachOptions }: Settings): Pick<Network, 'unbalanced' | 'remove'> {
   const where = [iface, '--netns', netns];
   const addresses = looped ? all.flatMap((address) => ['--addr', prefixed(address)]) : [];
-  const { status, stderr } = vnetBpf(['attach', ...where, '--daemon', '--mac', MAC, '--mtu', String(mtu), ...addresses]);
+  const { status, stderr } = vnetBpf(['attach', ...where, '--daemon', '--mac', MAC, '--mtu', String(mtu), ...attachOptions, ...addresses]);
   if (status !== 0) throw new Error(stderr.trim());
   return {
     unbalanced: () => unbalanced(where),

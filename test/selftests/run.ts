@@ -69,7 +69,7 @@ async function main(): Promise<number> {
 
 /** Each step in turn, in a fresh network. */
 async function runOn(kind: Network['kind'], test: Selftest): Promise<{ results: Result[]; unbalanced: string | undefined }> {
-  const network = makeNetwork(kind, { iface: test.iface ?? 'vnet0', mtu: test.mtu ?? 1500, farTso: test.farTso ?? true, looped: test.addresses ?? true });
+  const network = makeNetwork(kind, { iface: test.iface ?? 'vnet0', mtu: test.mtu ?? 1500, farTso: test.farTso ?? true, looped: test.addresses ?? true, attachOptions: test.attachOptions ?? [] });
   try {
     const results: Result[] = [];
     for (const step of test.steps) {
