@@ -87,8 +87,8 @@ export function bindMount(source: string, target: string): void {
 }
 
 /** Mounts a file system that needs no device. */
-export function mountFileSystem(type: string, target: string): void {
-  check('mount', c.mount(type, target, type, 0, null));
+export function mountFileSystem(type: string, target: string, options: string): void {
+  check('mount', c.mount(type, target, type, 0, options));
 }
 
 /** Unmounts as soon as nobody uses it any more; out of sight at once. */
