@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { AttachmentDescription } from '../cli/list';
 import type { Stats } from '../datapath/stats';
 import { VnetError } from '../errors';
+import { addNamedNetns } from '../link/named-netns';
 import { clock } from '../native/clock';
 import { outputOf, run, start } from './shell';
 import { showCommand, showOutput } from './stage';
@@ -46,10 +47,9 @@ export class Sandbox {
   }
 
   /** Makes the namespace. */
-  async open(): Promise<void> {
-    const command = `ip netns add ${this.netns}`;
-    showCommand(command);
-    await run(command);
+  open(): void {
+    showCommand(`ip netns add ${this.netns}`);
+    addNamedNetns(this.netns);
     this.made = true; // before an interruption is looked at, and only if it was us who made it
     this.check();
   }
