@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The BPF file system missing, read-only or hidden: on a machine of its own, which has another. */
+/** The BPF file system missing, read-only, hidden or open to others (docs/SECURITY.md): on a machine of its own, which has another. */
 import t from 'tap';
 
 import { cannotRun } from '../helpers/cli';
@@ -46,7 +46,7 @@ t.test('another file system in its place', { skip: cannotRun }, async (t) => {
   await sameAs(t, before, 'nothing has changed around');
 });
 
-t.test('a name in it that another user has taken', { skip: cannotRun }, async (t) => {
+t.test('R9: a name in it that another user has taken', { skip: cannotRun }, async (t) => {
   for (const [what, take] of [
     ['a directory', 'mkdir -p /sys/fs/bpf/vnet-bpf/full'],
     ['a link', 'ln -s /run/theirs /sys/fs/bpf/vnet-bpf'],
