@@ -9,6 +9,7 @@ import type { AttachmentDescription } from '../cli/list';
 import { endSignals } from '../cli/signals';
 import type { Stats } from '../datapath/stats';
 import { VnetError } from '../errors';
+import { addNamedNetns } from '../link/named-netns';
 import { clock } from '../native/clock';
 import { outputOf, run, start } from './shell';
 import { showCommand, showOutput } from './stage';
@@ -45,10 +46,9 @@ export class Sandbox {
   }
 
   /** Makes the namespace. */
-  async open(): Promise<void> {
-    const command = `ip netns add ${this.netns}`;
-    showCommand(command);
-    await run(command);
+  open(): void {
+    showCommand(`ip netns add ${this.netns}`);
+    addNamedNetns(this.netns);
     this.made = true; // before an interruption is looked at, and only if it was us who made it
     this.check();
   }

@@ -11,7 +11,7 @@ export async function attach(box: Sandbox): Promise<string> {
     Then vnet-bpf makes ${IFACE} in it, a network card without hardware. What it transmits comes back as received:
     a small BPF program, checked and run by the kernel, puts each transmitted packet into a queue; a program in
     TypeScript takes it out and hands it back to the kernel as if it had come in from the network.`);
-  await box.open();
+  box.open();
   const before = await snapshot(box);
   await box.show(`vnet-bpf attach ${box.where} --addr ${ADDRESS}/24 --daemon`);
   return before;

@@ -37,7 +37,9 @@ export class MetricsServer implements Disposable {
       asked.add(socket);
       void answer(request, response, address, contentType, source);
     };
-    server.on('connection', (socket) => connections.add(socket)).on('request', handle).on('checkContinue', handle);
+    server.on('connection', (socket) => connections.add(socket)).on('request', handle);
+    // Requests with an Expect header; those that expect the unheard-of Node would answer itself, one after the other without end.
+    server.on('checkContinue', handle).on('checkExpectation', handle);
     server.unref();
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error: NodeJS.ErrnoException) => reject(cannotListen(address, error)));

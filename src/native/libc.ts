@@ -80,16 +80,23 @@ export function unshareNetns(): void {
 }
 
 const MS_BIND = 0x1000;
+const MS_REC = 0x4000;
+const MS_SHARED = 0x100000;
 const MNT_DETACH = 2;
 
-/** Binds a file to another place. */
+/** Binds a file, or a directory with what is mounted in it, to another place. */
 export function bindMount(source: string, target: string): void {
-  check('mount(MS_BIND)', c.mount(source, target, null, MS_BIND, null));
+  check('mount(MS_BIND)', c.mount(source, target, null, MS_BIND | MS_REC, null));
 }
 
 /** Mounts a file system that needs no device. */
-export function mountFileSystem(type: string, target: string): void {
-  check('mount', c.mount(type, target, type, 0, null));
+export function mountFileSystem(type: string, target: string, options: string): void {
+  check('mount', c.mount(type, target, type, 0, options));
+}
+
+/** Has the mounts below a mount point seen in all mount namespaces that have it. Throws EINVAL where nothing is mounted. */
+export function shareMount(target: string): void {
+  check('mount(MS_SHARED)', c.mount(null, target, null, MS_SHARED | MS_REC, null));
 }
 
 /** Unmounts as soon as nobody uses it any more; out of sight at once. */

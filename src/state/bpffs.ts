@@ -7,10 +7,15 @@ import { isBpffs } from 'libbpf-ts';
 
 import { VnetError } from '../errors';
 import { mountFileSystem } from '../native/libc';
-import { hostPath, onHostMounts, privateDirectory, requirePrivate } from './paths';
+import { randomBytes } from '../native/random';
+import { hostPath, isPrivate, onHostMounts, privateDirectory, requirePrivate } from './paths';
 
 const BPFFS = '/sys/fs/bpf';
 const OURS = 'vnet-bpf';
+/** As bpftool and iproute2 mount it. The kernel's own default lets every user make files there. */
+const MODE = 'mode=0700';
+/** Somebody who makes the directory again and again is faster than we are some of the times. */
+const ATTEMPTS = 20;
 
 /** Whether the BPF file system is where the machine expects it. */
 export const bpffsIsMounted = (): boolean => isBpffs(hostPath(BPFFS));
@@ -21,7 +26,7 @@ function requireMounted(): string {
   if (isBpffs(bpffs)) return bpffs;
   const mend = `mount -t bpf bpf ${BPFFS}`;
   try {
-    onHostMounts(() => mountFileSystem('bpf', BPFFS), 'mount', ['-t', 'bpf', 'bpf', BPFFS]);
+    onHostMounts(() => mountFileSystem('bpf', BPFFS, MODE), 'mount', ['-t', 'bpf', '-o', MODE, 'bpf', BPFFS]);
   } catch (cause) {
     throw new VnetError('BPFFS', `BPF file system on ${BPFFS}`, 'is not mounted and could not be', {
       hint: `as root: ${mend}`,
@@ -32,6 +37,23 @@ function requireMounted(): string {
     throw new VnetError('BPFFS', `BPF file system on ${BPFFS}`, 'another file system is mounted there', { hint: mend });
   }
   return bpffs;
+}
+
+/**
+ * Makes the directory of all pins. Where everybody may write to the BPF file system, another user may have taken its
+ * name: what is his gets another one, and stays his. Nothing in it is touched.
+ */
+function makeOurDirectory(bpffs: string): void {
+  const ours = path.join(bpffs, OURS);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return privateDirectory(ours);
+    } catch (error) {
+      const owner = fs.lstatSync(ours, { throwIfNoEntry: false })?.uid ?? 0;
+      if (owner === 0 || attempt === ATTEMPTS) throw error;
+      fs.renameSync(ours, `${ours}-of-user-${owner}-${randomBytes(4).toString('hex')}`);
+    }
+  }
 }
 
 /** Makes the directory for the pins of an attachment. */
@@ -45,7 +67,7 @@ export function makePinDirectory(id: string): string {
       cause,
     });
   }
-  privateDirectory(path.join(bpffs, OURS));
+  makeOurDirectory(bpffs);
   privateDirectory(pinDirectory(id));
   return pinDirectory(id);
 }
@@ -68,6 +90,7 @@ export function trustedPins(id: string): string {
 
 /** Unlinks an attachment's pins; what nothing else holds is freed by the kernel. */
 export function removePins(id: string): void {
+  if (!isPrivate(path.dirname(pinDirectory(id)))) return; // there are none, or it is somebody else's: he could lead us elsewhere
   fs.rmSync(pinDirectory(id), { recursive: true, force: true });
   try {
     fs.rmdirSync(path.dirname(pinDirectory(id)));

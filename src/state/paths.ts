@@ -58,11 +58,15 @@ export function privateDirectory(directory: string): void {
   requirePrivate(directory);
 }
 
+/** Whether there is a directory that is root's alone; null if there is nothing of that name. */
+export function isPrivate(directory: string): boolean | null {
+  const stat = fs.lstatSync(directory, { throwIfNoEntry: false });
+  return stat ? stat.isDirectory() && stat.uid === 0 && (stat.mode & 0o077) === 0 : null;
+}
+
 /** Checks that a directory, if there is one, is root's alone. */
 export function requirePrivate(directory: string): void {
-  const stat = fs.lstatSync(directory, { throwIfNoEntry: false });
-  if (!stat) return;
-  if (!stat.isDirectory() || stat.uid !== 0 || (stat.mode & 0o077) !== 0) {
+  if (isPrivate(directory) === false) {
     throw new VnetError('STATE', `state directory ${directory}`, "is not a directory of root's alone (mode 0700)", {
       hint: `look at who made it, then remove it: rm -r ${directory}`,
     });

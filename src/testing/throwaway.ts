@@ -6,6 +6,7 @@
 import * as fs from 'node:fs';
 
 import { ipIfPossible } from '../link/ip';
+import { addNamedNetns } from '../link/named-netns';
 import { Netns } from '../link/netns';
 import { command } from '../native/command';
 import { randomBytes } from '../native/random';
@@ -36,7 +37,7 @@ export class Throwaway implements AsyncDisposable {
     const name = prefix + randomBytes(4).toString('hex');
     const guardian = guard(name, iface);
     try {
-      command('ip', ['netns', 'add', name]);
+      addNamedNetns(name);
       const wantsIpv6 = ipv6 ?? (options.addresses ?? []).some((address) => address.includes(':'));
       using netns = Netns.named(name);
       if (!wantsIpv6 && fs.existsSync('/proc/sys/net/ipv6')) netns.run(() => command('sysctl', ['-qw', 'net.ipv6.conf.default.disable_ipv6=1']));

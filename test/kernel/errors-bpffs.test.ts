@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-/** The BPF file system missing, read-only or hidden: on a machine of its own, which has another. */
+/** The BPF file system missing, read-only, hidden or open to others (docs/SECURITY.md): on a machine of its own, which has another. */
 import t from 'tap';
 
 import { cannotRun } from '../helpers/cli';
 import { onOwnMachine } from '../helpers/machine';
 import { checkRefusal } from '../helpers/refusal';
 import { sameAs, snapshot } from '../helpers/snapshot';
+import { SOMEBODY } from '../helpers/trap';
 
 /** Tries to attach and compares what the machine has; its last line is `same` if nothing changed. */
 const attempt = (prepare: string): string => `
@@ -37,11 +38,31 @@ t.test('another file system in its place', { skip: cannotRun }, async (t) => {
     vnet_bpf attach vnet0 --netns a --daemon >/dev/null
     test -d /sys/fs/bpf/vnet-bpf
     awk '$2 == "/sys/fs/bpf" { type = $3 } END { print type }' /proc/mounts
+    stat -c %a /sys/fs/bpf
     vnet_bpf detach vnet0 --netns a
   `);
   t.equal(status, 0, stderr);
-  t.same(stdout.trim().split('\n'), ['bpf', 'vnet0 detached'], 'a BPF file system is mounted and used');
+  t.same(stdout.trim().split('\n'), ['bpf', '1700', 'vnet0 detached'], 'a BPF file system is mounted, for root alone, and used');
   await sameAs(t, before, 'nothing has changed around');
+});
+
+t.test('R9: a name in it that another user has taken', { skip: cannotRun }, async (t) => {
+  for (const [what, take] of [
+    ['a directory', 'mkdir -p /sys/fs/bpf/vnet-bpf/full'],
+    ['a link', 'ln -s /run/theirs /sys/fs/bpf/vnet-bpf'],
+  ] as const) {
+    const { status, stdout, stderr } = onOwnMachine(`
+      chmod 1777 /sys/fs/bpf
+      setpriv --reuid=${SOMEBODY} --regid=${SOMEBODY} --clear-groups sh -c '${take}'
+      ip netns add a
+      vnet_bpf attach vnet0 --netns a --daemon >/dev/null
+      stat -c '%U %a %F' /sys/fs/bpf/vnet-bpf
+      stat -c '%u' /sys/fs/bpf/vnet-bpf-of-user-*
+      vnet_bpf detach vnet0 --netns a
+    `);
+    t.equal(status, 0, `${what}: ${stderr}`);
+    t.same(stdout.trim().split('\n'), ['root 700 directory', String(SOMEBODY), 'vnet0 detached'], `${what} is in nobody's way, and stays his`);
+  }
 });
 
 t.test('missing and not to be mounted', { skip: cannotRun }, async (t) => {

@@ -76,6 +76,9 @@ t.test('M1: only what a scraper of this server asks is answered', async (t) => {
   const twice = `GET /metrics HTTP/1.1\r\nHost: ${host}\r\n\r\n`.repeat(2);
   t.match(await say(server.url, twice), /^HTTP\/1\.1 200 .*\r\n(?:.*\r\n)*connection: close\r\n(?:(?!HTTP\/)[^])*a 1\n(?:(?!HTTP\/)[^])*$/i, 'one request a connection');
   t.equal(read, 1, 'and nothing is read for the second');
+  const expecting = `GET /metrics HTTP/1.1\r\nHost: ${host}\r\nExpect: the unexpected\r\n\r\n`.repeat(100);
+  t.equal((await say(server.url, expecting)).match(/^HTTP\/1\.1 /gm)?.length, 1, 'so it is where each request expects something');
+  t.equal(read, 2);
   t.match(await say(server.url, 'GET /metrics HTTP/1.0\r\n\r\n'), 'HTTP/1.1 200 ', 'old clients name no host');
   t.match(await say(server.url, `HEAD /metrics HTTP/1.1\r\nHost: ${host}\r\n\r\n`), /^HTTP\/1\.1 200 [^]*\r\n\r\n$/, 'HEAD has no body');
 });
