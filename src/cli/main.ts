@@ -7,11 +7,9 @@
 import * as path from 'node:path';
 
 import { runEntry } from '../native/bytecode';
-import { leaveMissingDirectory } from '../native/current-directory';
 import { ignoreInspectorSignal } from '../native/inspector';
 
 ignoreInspectorSignal();
-leaveMissingDirectory();
 
 /** Commands with a bundle of their own, without the others (src/setup/bundle.ts). */
 const ENTRIES: Partial<Record<string, string>> = { stats: 'look', list: 'look', attach: 'loop', detach: 'loop' };
