@@ -35,7 +35,7 @@ TEST_SOURCES := $(shell find test/unit test/kernel test/report test/helpers test
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DEFAULT_GOAL := help
-.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-beside-others test-vm fetch-vm test-vm-dummy test-vm-systemd test-vm-self test-vm-table test-selftests soak bench bench-quick lint lint-style lint-types lint-c lint-texts build compile compile-tests compile-bench clean pack deb install uninstall setup setup-test setup-bench setup-vm setup-selftests setup-build
+.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-beside-others test-vm fetch-vm test-vm-dummy test-vm-systemd test-vm-self test-vm-table test-selftests soak bench bench-quick lint lint-types lint-c lint-texts build compile compile-tests compile-bench clean pack deb install uninstall setup setup-test setup-bench setup-vm setup-selftests setup-build
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -114,10 +114,11 @@ bench-quick: setup-bench ## the same in a minute, less exact; writes nothing
 
 lint: setup-build ## type checks, eslint, warnings of clang, licence headers, a hint with each error, no registry host in the tree
 	@$(MAKE) --no-print-directory compile
-	@$(MAKE) --no-print-directory -j2 --output-sync lint-style lint-types lint-c lint-texts
+	@$(MAKE) --no-print-directory -j2 --output-sync lint-style-of-test lint-style-of-src lint-types lint-c lint-texts
 
-lint-style:
-	$(BIN)/eslint --config test/lint/eslint.config.mjs --max-warnings 0 src test
+# Apart, because eslint has one thread.
+lint-style-of-%:
+	$(BIN)/eslint --config test/lint/eslint.config.mjs --max-warnings 0 $*
 
 # Those of src were checked by `compile`.
 lint-types:
@@ -176,9 +177,10 @@ $(TESTS_BUILT): $(BUILT) $(TEST_SOURCES)
 	@touch $@
 
 # tap builds itself with the plugins of .taprc; guests take it as it is.
-$(TAP_BUILT): .taprc node_modules/.package-lock.json
+$(TAP_BUILT): .taprc node_modules/.package-lock.json test/vm/tap-bundle.ts
 	@mkdir -p $(@D)
 	@$(BIN)/tap build >/dev/null
+	@$(NODE) -r ts-node/register/transpile-only test/vm/tap-bundle.ts $(@D)/tap.cjs
 	@touch $@
 
 $(BPF_OBJECT): bpf/vnet.bpf.c $(wildcard bpf/*.h)

@@ -330,7 +330,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
       datapath,
       wireNetns,
       cut: this.cut,
-      mtu: () => this.follower?.mtu ?? 0,
+      mtu: () => this.follower?.mtuToTake ?? 0,
       log: (text) => this.log.write(text),
       listenAgain,
       impairAgain: () => this.impair(attachment.impairment?.words ?? null),

@@ -53,9 +53,9 @@ export class LinkFollower {
     this.settings = new LinkSettingsKeeper(followed);
   }
 
-  /** As of the last look. */
-  get mtu(): number {
-    return this.link.mtu;
+  /** The MTU of the frames that the peer has to take, as of the last look. */
+  get mtuToTake(): number {
+    return this.settings.mtuToTake(this.link);
   }
 
   /** Looks at the interface and acts on what has changed. Never throws. */

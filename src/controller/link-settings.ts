@@ -10,6 +10,7 @@ import { correctFeatures, deviantFeatures, loopable } from '../link/features';
 import { linkByIndex, setNumbers, type Link } from '../link/links';
 import type { Netns } from '../link/netns';
 import { DEFAULT_GSO_MAX_SEGS, peerMtu, setInterfaceSysctl, superpacketSegments } from '../link/veth';
+import { clock } from '../native/clock';
 import type { Attachment } from '../state/store';
 import type { Attempts } from './attempts';
 
@@ -21,23 +22,33 @@ export interface SettingsParts {
   log: (text: string) => void;
 }
 
+/** How long the peer goes on taking frames of a larger MTU that was lowered: some may be in a qdisc still. */
+const ON_THE_WAY_MS = 1000;
+
 export class LinkSettingsKeeper {
-  /** Whether the peer has been given the MTU that goes with vnet0's. */
-  private peerFollows = false;
+  /** The MTU that the peer has been given its own for; 0 before the first look. */
+  private followed = 0;
+  /** A larger MTU that vnet0 had, and until when frames of that length count as on their way. */
+  private earlier = { mtu: 0, until: 0 };
   /** The user's gso_max_segs while the MTU asks for another. */
   private segments = DEFAULT_GSO_MAX_SEGS;
   private noted = { master: 0, xdp: 'none', qdisc: NO_QDISC };
 
   constructor(private readonly parts: SettingsParts) {}
 
+  /** The MTU of the frames that the peer has to take now. */
+  mtuToTake(link: Link): number {
+    return Math.max(link.mtu, clock.now() < this.earlier.until ? this.earlier.mtu : 0);
+  }
+
   /** Acts on what has changed since the look before. `netns` is the interface's. */
   look(link: Link, before: Link, netns: Netns): void {
     const { attempts, attachment } = this.parts;
     const inside = <T>(body: () => T): T => netns.run(body);
-    this.peerFollows &&= link.mtu === before.mtu;
-    if (attachment.peer && !this.peerFollows) {
-      this.peerFollows = attempts.try(`following the MTU of ${link.name}`, () => this.followMtu(link, inside));
-    }
+    if (link.mtu < before.mtu) this.earlier = { mtu: this.mtuToTake(before), until: clock.now() + ON_THE_WAY_MS };
+    const mtu = this.mtuToTake(link);
+    if (link.mtu !== before.mtu) this.followed = 0;
+    if (attachment.peer && this.followed !== mtu && attempts.try(`following the MTU of ${link.name}`, () => this.followMtu(link, mtu, inside))) this.followed = mtu;
     this.note(link, inside);
     if (attachment.taken) return; // it is another's, who may set it as he likes
     attempts.try(`gso_max_segs of ${link.name}`, () => this.followSegments(link, before, inside));
@@ -47,16 +58,16 @@ export class LinkSettingsKeeper {
   }
 
   /** The peer has to take what vnet0 sends. Where it may not, because of XDP, vnet0 gets the MTU that the peer may have. */
-  private followMtu(link: Link, inside: Inside): void {
+  private followMtu(link: Link, mtu: number, inside: Inside): void {
     const { wireNetns, attachment, log } = this.parts;
     const peer = wireNetns.run(() => linkByIndex(attachment.peer?.ifindex ?? 0));
     if (!peer) return;
     const { maxMtu } = peer.settings;
-    const wanted = peerMtu(link.mtu, maxMtu);
-    if (wanted > maxMtu) {
+    if (link.mtu > maxMtu) {
       log(`${link.name} has mtu ${maxMtu} again, not ${link.mtu}: the native XDP program on it takes no longer frames`);
       return inside(() => setNumbers(link.ifindex, { mtu: maxMtu }));
     }
+    const wanted = peerMtu(mtu, maxMtu);
     if (peer.mtu !== wanted) wireNetns.run(() => setNumbers(peer.ifindex, { mtu: wanted }));
   }
 

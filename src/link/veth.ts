@@ -26,10 +26,10 @@ const XDP_MTU = 3506;
 /** What the peer has at least, so that most changes of vnet0's MTU need none of the peer's. */
 const PEER_MTU = 3072;
 
-/** The MTU of the peer, which has to take whatever vnet0 sends; `max` is what the peer may have. It is above that if vnet0's is. */
+/** The MTU of the peer, which has to take whatever vnet0 sends; `max` is the most that the peer may have. */
 export function peerMtu(mtu: number, max = MAX_MTU): number {
   const wanted = mtu > XDP_MTU ? MAX_MTU : Math.max(PEER_MTU, mtu);
-  return Math.min(wanted, Math.max(mtu, max));
+  return Math.min(wanted, max);
 }
 
 /**
