@@ -21,10 +21,14 @@
 #define GOLDEN_RATIO_32 0x61c88647U
 
 /*
+ * The functions that are not inlined are verified by themselves, once, instead of along each path through their callers.
+ */
+
+/*
  * Upper bits by which flows can be told apart: those of the hash that the stack has made (TCP has one), or addresses and
  * ports, mixed: bpf_get_hash_recalc takes ten times as long.
  */
-static __always_inline __u32 flow_of(struct __sk_buff *skb)
+__attribute__((noinline)) __u32 flow_of(struct __sk_buff *skb)
 {
 	void *data = (void *)(unsigned long)skb->data, *end = (void *)(unsigned long)skb->data_end;
 	__u32 hash = skb->hash, *words;
@@ -75,7 +79,7 @@ static __always_inline bool is_mark(__u32 word)
 }
 
 /* The mark of a frame, or 0 where it has none. */
-static __always_inline __u32 mark_of(struct __sk_buff *skb)
+__attribute__((noinline)) __u32 mark_of(struct __sk_buff *skb)
 {
 	__u32 hash = skb->hash, code = (MARK_MAGIC & ~0xffffU) | skb->tc_index;
 

@@ -43,7 +43,7 @@ static __always_inline __u32 segments_behind(struct __sk_buff *skb, __u32 header
  * Frames that the kernel cuts it into if it does, 1 of what is no superpacket. Not gso_segs, which is 0 if the source is
  * not trusted: the sum over the pieces has to be that of the whole, wherever it is cut.
  */
-static __always_inline __u32 segments_of(struct __sk_buff *skb)
+__attribute__((noinline)) __u32 segments_of(struct __sk_buff *skb)
 {
 	return skb->gso_size ? segments_behind(skb, header_bytes(skb, gso_type_of(skb))) : 1;
 }
