@@ -2,7 +2,6 @@
 /** `--daemon`: who is asked for the background, and the process that is there. */
 import * as fs from 'node:fs';
 
-import { workingDirectory } from '../native/working-directory';
 
 /** Set in the background process, to the directory that its files are named from; empty if that is gone. */
 export const IN_BACKGROUND = 'VNET_BPF_IN_BACKGROUND';
@@ -13,7 +12,7 @@ export const READY_FD = 3;
 export const inBackground = (): boolean => process.env[IN_BACKGROUND] !== undefined;
 
 /** The directory that the user names files from; null if it is gone. */
-export const userDirectory = (): string | null => (inBackground() ? process.env[IN_BACKGROUND] || null : workingDirectory());
+export const userDirectory = (): string | null => (inBackground() ? process.env[IN_BACKGROUND] || null : (require('../native/working-directory') as typeof import('../native/working-directory')).workingDirectory());
 
 /**
  * Whether arguments that nobody has parsed yet ask for the background without doubt: the usual spelling. What

@@ -22,19 +22,20 @@ const inBackground = () => require('./in-background') as typeof import('./in-bac
 const background = () => require('./background') as typeof import('./background');
 const output = () => require('./output') as typeof import('./output');
 const streams = () => require('../native/standard-streams') as typeof import('../native/standard-streams');
-const inherited = () => require('../native/inherited') as typeof import('../native/inherited');
 const argumentsModule = () => require('./arguments') as typeof import('./arguments');
 
 if (args.some((arg) => arg.includes('\ufffd')) && !argumentsModule().areUtf8(args)) {
   output().fail(argumentsModule().notUtf8());
 } else if (command === 'attach' && inBackground().wantsBackground(args)) {
-  void background()
-    .startInBackground()
+  const started = background().startInBackground();
+  // It takes a while, in which what is printed with can be loaded.
+  output();
+  streams();
+  void started
     .then((text) => output().tellMade(text))
     .catch((error) => output().fail(error))
     .then(() => streams().allNewsIsOut())
     .finally(() => process.exit());
 } else {
-  if (command === 'attach' && inBackground().inBackground()) inherited().closeInherited(inBackground().READY_FD);
   runEntry(path.join(__dirname, ENTRIES[command] ?? 'program'), require, module);
 }

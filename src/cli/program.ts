@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 /** The program: main.ts runs it, from one file that has all of it. */
+import { closeInherited } from '../native/inherited';
 import { allNewsIsOut } from '../native/standard-streams';
 import { endWithoutTerminal } from '../native/terminal';
 import { leaveOwnerAlone } from '../native/umask';
 import { runCommandLine } from './commands';
+import { inBackground, READY_FD } from './in-background';
 import { fail } from './output';
 import { ignoreHangup } from './signals';
 
+if (inBackground()) closeInherited(READY_FD);
 ignoreHangup();
 endWithoutTerminal();
 leaveOwnerAlone();
