@@ -57,7 +57,7 @@ export async function attach(iface: string, options: AttachOptions): Promise<Con
   using netns = Netns.named(options.netns);
   netns.run(() => requireIpv6For(iface, options));
   if (options.replace) await detachIfAttached(iface, netns, options.netns);
-  using spare = new SpareDescriptors();
+  using spare = new SpareDescriptors(DESCRIPTORS + options.queues * DESCRIPTORS_OF_QUEUE);
   using _lock = lockEverything();
   const found = clearTheWay(iface, netns, options);
   step('cleared');
@@ -136,6 +136,10 @@ function whenFullOf(backend: 'veth' | 'dummy', options: AttachOptions): 'hold' |
   }
   return 'drop';
 }
+
+/** Descriptors that making or adopting an attachment takes at most. */
+const DESCRIPTORS = 40;
+const DESCRIPTORS_OF_QUEUE = 8;
 
 /** The record of what is to be made; changes nothing. */
 export function plan(iface: string, netns: Netns, options: AttachOptions, existing: Link | null): Attachment {

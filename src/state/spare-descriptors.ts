@@ -8,14 +8,18 @@ const SPARE = 12;
 export class SpareDescriptors implements Disposable {
   private readonly fds: number[] = [];
 
-  /** Throws if there are fewer: then nothing is begun. */
-  constructor() {
+  /**
+   * Throws if there are fewer than those and `needed` more: then nothing is begun. Not every step could say that it was
+   * this that it lacked: libbpf takes it for a kernel without some feature.
+   */
+  constructor(needed: number) {
     try {
-      while (this.fds.length < SPARE) this.fds.push(fs.openSync('/dev/null', 'r'));
+      while (this.fds.length < SPARE + needed) this.fds.push(fs.openSync('/dev/null', 'r'));
     } catch (error) {
       this.close();
       throw error;
     }
+    for (const fd of this.fds.splice(SPARE)) fs.closeSync(fd);
   }
 
   close(): void {

@@ -45,7 +45,7 @@ ip -6 rule show | grep -vE 'lookup (local|main)' || true
 ip -6 rule show | grep 'lookup local' | grep -v '^0:' || true
 ip -4 rule show | grep suppress_ifgroup || true
 ip -6 rule show | grep suppress_ifgroup || true
-grep vnet-bpf /proc/self/mounts || true
+awk '$2 ~ "^/(run|sys/fs/bpf)/.*vnet-bpf"' /proc/self/mounts
 `;
 
 export class PrivateMachine {
