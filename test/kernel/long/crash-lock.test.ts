@@ -47,7 +47,6 @@ const intruders = [
   { name: 'state that others may enter', make: 'mkdir -m 0755 /run/vnet-bpf', where: '/run/vnet-bpf' },
   { name: 'a symbolic link instead of state', make: 'mkdir -m 0700 /run/other; ln -s /run/other /run/vnet-bpf', where: '/run/vnet-bpf' },
   { name: 'a file instead of state', make: 'touch /run/vnet-bpf', where: '/run/vnet-bpf' },
-  { name: 'pins of another owner', make: 'mkdir -p -m 0700 /sys/fs/bpf/vnet-bpf/theirs; chown 1000 /sys/fs/bpf/vnet-bpf', where: '/sys/fs/bpf/vnet-bpf' },
   { name: 'pins that others may enter', make: 'mkdir -p /sys/fs/bpf/vnet-bpf/theirs; chmod 0755 /sys/fs/bpf/vnet-bpf', where: '/sys/fs/bpf/vnet-bpf' },
 ];
 
