@@ -168,16 +168,14 @@ function removeRules(family: 4 | 6, iface: string, table: number): void {
 /**
  * Takes away every rule, route and neighbour of an interface and puts the rules back as they were: it looks at what the
  * kernel has, rather than at what was recorded, and so repairs what a killed controller left. `iface` is the name that
- * rules of older versions know.
+ * rules of older versions know, `link` the interface, if it is still there.
  */
-export function removeHairpin(iface: string, { addresses: looped, table }: HairpinRecord): void {
+export function removeHairpin(iface: string, { addresses: looped, table }: HairpinRecord, link: Link | null = null): void {
   for (const family of FAMILIES) {
     if (family === 6 && !fs.existsSync('/proc/sys/net/ipv6')) continue;
     const old = rules(family).flatMap((rule) => (isOldLoop(rule) && rule.table === table && rule.to !== undefined ? [{ family, address: rule.to }] : []));
     removeRules(family, iface, table);
     for (const entry of [...looped.filter((entry) => entry.family === family), ...old]) ifPossible(() => removeRoute({ ...entry, table }));
   }
-  const link = linkByIndex(ifindexOf(table));
-  if (link?.name !== iface) return;
-  for (const entry of looped) forgetNeighbour(link, entry);
+  if (link) for (const entry of looped) forgetNeighbour(link, entry);
 }
