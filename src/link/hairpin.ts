@@ -15,7 +15,7 @@ import { ifPossible } from './if-possible';
 import { linkByIndex, linkByName, setGroup, type Link } from './links';
 import { changesFor, changesWithout, ifindexOf, isOldLoop, LOOP_GROUP, loopTable, NET, type Change } from './loop-rules';
 import { permanentNeighbour, removeNeighbour, setNeighbour } from './neighbours';
-import { removeRoute, setRoute } from './routes';
+import { removeRoute, routesOf, setRoute } from './routes';
 import { addRule, LOCAL_TABLE, moveBehind, removeRule, rules, type Rule } from './rules';
 import { setInterfaceSysctl } from './veth';
 
@@ -173,9 +173,10 @@ function removeRules(family: 4 | 6, iface: string, table: number): void {
 export function removeHairpin(iface: string, { addresses: looped, table }: HairpinRecord, link: Link | null = null): void {
   for (const family of FAMILIES) {
     if (family === 6 && !fs.existsSync('/proc/sys/net/ipv6')) continue;
-    const old = rules(family).flatMap((rule) => (isOldLoop(rule) && rule.table === table && rule.to !== undefined ? [{ family, address: rule.to }] : []));
     removeRules(family, iface, table);
-    for (const entry of [...looped.filter((entry) => entry.family === family), ...old]) ifPossible(() => removeRoute({ ...entry, table }));
+    const routes = routesOf(family, table, PROTOCOL);
+    for (const route of routes) ifPossible(() => removeRoute(route));
+    const known = new Set([...routes, ...looped.filter((entry) => entry.family === family)].map(({ address }) => address));
+    if (link) for (const address of known) forgetNeighbour(link, { family, address });
   }
-  if (link) for (const entry of looped) forgetNeighbour(link, entry);
 }

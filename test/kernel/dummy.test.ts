@@ -109,6 +109,23 @@ for (const was of ['there before', 'made by attach'] as const) {
   });
 }
 
+t.test('an address that came while there was no place for the rules leaves no route behind', { skip }, async (t) => {
+  const netns = quietNetns(t);
+  const ip = (...args: string[]): string => ok('ip', ['-n', netns, ...args]);
+  const routes = (): string => ip('route', 'show', 'table', 'all') + ip('neigh', 'show', 'nud', 'permanent');
+  ip('link', 'add', 'd0', 'type', 'dummy');
+  ip('link', 'set', 'd0', 'up');
+  const before = routes();
+  attachedIn(t, netns, ['--hairpin'], 'd0');
+  const rule = ['pref', '1', 'from', '10.1.1.1', 'table', '99'];
+  ip('rule', 'add', ...rule);
+  ip('addr', 'add', '10.78.0.1/24', 'dev', 'd0');
+  t.ok(await eventually(() => /there is no place before the one of priority 1/.test(cliOk(['log', 'd0', '--netns', netns]))), 'the log says why it is not looped');
+  ip('addr', 'del', '10.78.0.1/24', 'dev', 'd0');
+  cliOk(['detach', 'd0', '--netns', netns]);
+  t.equal(routes(), before, 'routes and neighbours are as before');
+});
+
 t.test('hold on a dummy is refused with the reason', { skip }, async (t) => {
   const netns = testNetns(t);
   const { status, stderr } = cli(['attach', 'vnet0', '--netns', netns, '--type', 'dummy', '--when-full', 'hold', '--daemon']);
