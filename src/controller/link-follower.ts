@@ -13,7 +13,7 @@ import { linkByIndex, type Link } from '../link/links';
 import type { Netns } from '../link/netns';
 import { netnsName } from '../link/netns-record';
 import { clock } from '../native/clock';
-import { lockEverything, saveAttachment, type Attachment } from '../state/store';
+import { lockEverything, saveAttachment, type Attachment, type HairpinRecord } from '../state/store';
 import type { Attempts } from './attempts';
 import { openAttachmentNetns } from './attachment-netns';
 import { LinkSettingsKeeper } from './link-settings';
@@ -42,6 +42,8 @@ export class LinkFollower {
   /** Its global addresses of IPv6, as they were when IPv6 last worked on it. */
   private ipv6: readonly Address[] = [];
   private isLost = false;
+  /** At the last look. */
+  private routesWereMissing = false;
   private readonly settings: LinkSettingsKeeper;
 
   /** `link` is how it was when the attachment was made or adopted. */
@@ -94,7 +96,15 @@ export class LinkFollower {
     const { hairpin } = attachment;
     if (!hairpin || hairpin.addresses.length === 0) return;
     attempts.try(`the routing rules of ${link.name}`, () => netns.run(() => this.rules.look(link.ifindex, hairpin)));
-    if (link.up) attempts.try(`routes of ${link.name}`, () => netns.run(() => restoreLoop(link, hairpin, this.oldMacs)));
+    const stayedUp = before.up && link.settings.carrierDowns === before.settings.carrierDowns;
+    if (link.up) attempts.try(`routes of ${link.name}`, () => this.restoreLoop(link, hairpin, netns, stayedUp));
+  }
+
+  /** Where nobody has set it down, somebody has removed the routes. He may do so again and again: that is one line. */
+  private restoreLoop(link: Link, hairpin: HairpinRecord, netns: Netns, stayedUp: boolean): void {
+    const wereMissing = netns.run(() => restoreLoop(link, hairpin, this.oldMacs));
+    if (wereMissing && stayedUp && !this.routesWereMissing) this.followed.log(`${link.name}: somebody removed routes of looped addresses, which were not looped meanwhile: they are there again`);
+    this.routesWereMissing = wereMissing;
   }
 
   private followIpv6(link: Link): void {

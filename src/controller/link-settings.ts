@@ -13,6 +13,7 @@ import { DEFAULT_GSO_MAX_SEGS, peerMtu, setInterfaceSysctl, superpacketSegments 
 import { clock } from '../native/clock';
 import type { Attachment } from '../state/store';
 import type { Attempts } from './attempts';
+import { Fights } from './fights';
 
 export interface SettingsParts {
   attachment: Attachment;
@@ -32,6 +33,8 @@ export class LinkSettingsKeeper {
   private earlier = { mtu: 0, until: 0 };
   /** The user's gso_max_segs while the MTU asks for another. */
   private segments = DEFAULT_GSO_MAX_SEGS;
+  /** Others are told of each change of the offloads, and may answer it at once. */
+  private readonly offloadFights = new Fights(() => clock.now());
   private noted = { master: 0, xdp: 'none', qdisc: NO_QDISC };
 
   constructor(private readonly parts: SettingsParts) {}
@@ -98,7 +101,11 @@ export class LinkSettingsKeeper {
   private correctOffloads(link: Link, inside: Inside): void {
     const wanted = loopable({ udpGso: passesUdpGso(), merges: merges(this.parts.attachment) });
     const found = inside(() => deviantFeatures(link.name, wanted));
-    if (found.length === 0) return;
+    if (found.length === 0 || this.offloadFights.isPaused) return;
+    const pause = this.offloadFights.repair();
+    if (pause !== null) {
+      return this.parts.log(`somebody keeps switching ${found.join(', ')} of ${link.name} on: frames may be refused (gso), reordered or counted otherwise; the next try is in ${pause} min`);
+    }
     inside(() => correctFeatures(link.name, wanted));
     this.parts.log(`${link.name} has ${found.join(', ')} off again: with that the loop would refuse, reorder or count frames otherwise`);
   }

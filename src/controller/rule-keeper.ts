@@ -8,15 +8,7 @@ import { keepLocalTable, keepRules } from '../link/hairpin';
 import { linkByIndex, setGroup, type Link } from '../link/links';
 import { LOOP_GROUP, type Change } from '../link/loop-rules';
 import type { HairpinRecord } from '../state/store';
-
-/** More repairs within a minute, or within an hour, are a fight. wg-quick and its like need two for each family. */
-const FIGHTS = [
-  { repairs: 20, withinMs: 60_000 },
-  { repairs: 60, withinMs: 3_600_000 },
-] as const;
-/** After a fight the loop is tried again, the second time after twice as long. */
-const PAUSE_MS = 60_000;
-const PAUSE_MAX_MS = 3_600_000;
+import { Fights } from './fights';
 
 export interface Kept {
   /** The interface's group when it is not looped. */
@@ -27,21 +19,19 @@ export interface Kept {
 }
 
 export class RuleKeeper {
-  /** When there was one. */
-  private readonly repairs: number[] = [];
+  private readonly fights: Fights;
   /** Why its addresses are not looped at the moment. */
   private off: string | null = null;
-  private pausedUntil = 0;
-  private pauseMs = PAUSE_MS;
 
-  constructor(private readonly kept: Kept) {}
+  constructor(private readonly kept: Kept) {
+    this.fights = new Fights(kept.now);
+  }
 
   /** Looks and repairs; runs in the interface's namespace. */
   look(ifindex: number, hairpin: HairpinRecord): void {
-    const { now } = this.kept;
     const link = linkByIndex(ifindex);
     if (!link) return;
-    if (now() < this.pausedUntil) {
+    if (this.fights.isPaused) {
       keepLocalTable(hairpin);
       return this.stop(link, this.off ?? '');
     }
@@ -50,24 +40,12 @@ export class RuleKeeper {
     if (blocked) return this.stop(link, `there is no place before the routing rule of priority ${blocked.priority}`);
     const done = families.flatMap((each) => repairOf(each));
     if (this.off === null && link.group !== LOOP_GROUP) done.push(`somebody put it into link group ${link.group}: it is in ${LOOP_GROUP} again`);
-    if (done.length > 0 && this.isFight()) {
-      this.pausedUntil = now() + this.pauseMs;
-      this.stop(link, `somebody keeps changing its routing rules or its link group; the next try is in ${this.pauseMs / 60_000} min`);
-      this.pauseMs = Math.min(this.pauseMs * 2, PAUSE_MAX_MS);
-      return;
-    }
+    const pause = done.length > 0 ? this.fights.repair() : null;
+    if (pause !== null) return this.stop(link, `somebody keeps changing its routing rules or its link group; the next try is in ${pause} min`);
     if (link.group !== LOOP_GROUP) setGroup(link.ifindex, LOOP_GROUP);
     for (const what of new Set(done)) this.kept.log(`${link.name}: ${what}`);
     if (this.off !== null) this.kept.log(`${link.name}: its addresses are looped again`);
     this.off = null;
-  }
-
-  private isFight(): boolean {
-    const now = this.kept.now();
-    this.repairs.push(now);
-    if (!FIGHTS.some(({ repairs, withinMs }) => this.repairs.filter((time) => time > now - withinMs).length > repairs)) return false;
-    this.repairs.length = 0;
-    return true;
   }
 
   private stop(link: Link, why: string): void {

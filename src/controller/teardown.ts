@@ -57,10 +57,12 @@ const held = ({ iface }: Attachment): VnetError =>
 /** Rules and routes, and what was changed on an interface that stays. */
 function removeRules(attachment: Attachment): void {
   inItsNetns(attachment, () => {
-    if (attachment.hairpin) removeHairpin(attachment.iface, attachment.hairpin);
-    if (!attachment.taken) return;
-    if (attachment.links) detachLink(attachment.links.tx);
-    restoreTaken(attachment.iface, attachment.taken, attachment.added);
+    const { hairpin, iface, taken, links, added } = attachment;
+    const link = itsLink(attachment);
+    if (hairpin) removeHairpin(iface, hairpin, link);
+    if (!taken) return;
+    if (links) detachLink(links.tx);
+    if (link) restoreTaken(link, taken, added);
   });
 }
 
@@ -76,12 +78,12 @@ function removeHidden({ id }: Attachment): Removal {
 
 /** An interface that has no peer in the hidden namespace: a dummy, or a veth whose hidden namespace somebody has let go of. */
 function removeInterface(attachment: Attachment): Removal {
-  const { taken, ifindex, backend, id } = attachment;
+  const { taken, backend, id } = attachment;
   if (taken) return 'removed';
   const remove = (): Removal => {
-    const link = ifindex > 0 ? linkByIndex(ifindex) : null;
+    const link = itsLink(attachment);
     const unnamed = backend === 'dummy' ? linkByName(unnamedDummy(id)) : null;
-    const ours = [link && isOurs(link, attachment) ? link.ifindex : 0, unnamed?.ifindex ?? 0].filter((index) => index > 0);
+    const ours = [link, unnamed].flatMap((each) => each?.ifindex ?? []);
     return removeLinks([...new Set(ours)], linkGroup(id));
   };
   return inItsNetns(attachment, remove) ?? 'removed';
@@ -93,17 +95,35 @@ function inItsNetns<T>(attachment: Attachment, body: () => T): T | undefined {
   return netns?.run(body);
 }
 
-/** Indexes are used again: a veth is ours if its other end is our peer, a dummy if it still has its name. */
-function isOurs(link: Link, { backend, peer, iface }: Attachment): boolean {
-  if (link.kind !== backend) return false;
-  return peer ? link.peerIfindex === peer.ifindex : link.name === iface;
+/**
+ * The interface, whatever it is called by now; null if it is not in its namespace any more. Indexes and names are used again: a
+ * veth is ours if its other end is our peer, a dummy if it still has its name, or `tx` on it.
+ */
+function itsLink({ backend, peer, iface, ifindex, links: programs }: Attachment): Link | null {
+  const link = ifindex > 0 ? linkByIndex(ifindex) : null;
+  if (link?.kind !== backend) return null;
+  const isOurs = peer ? link.peerIfindex === peer.ifindex : link.name === iface || (programs !== null && isAttached(programs.tx));
+  return isOurs ? link : null;
+}
+
+function isAttached(state: TcLinkState): boolean {
+  return ifThere(() => {
+    using link = restoreTcLink(state);
+    return link.isAttached();
+  }) ?? false;
 }
 
 /** Takes `tx` off an interface that stays; with one that goes, the kernel does it. */
 function detachLink(state: TcLinkState): void {
+  ifThere(() => restoreTcLink(state).detach());
+}
+
+/** Undefined if the pin or the link is gone already. */
+function ifThere<T>(body: () => T): T | undefined {
   try {
-    restoreTcLink(state).detach();
+    return body();
   } catch (error) {
-    if (!(error instanceof BpfError) || error.errnoName !== 'ENOENT') throw error; // ENOENT: gone already
+    if (!(error instanceof BpfError) || error.errnoName !== 'ENOENT') throw error;
+    return undefined;
   }
 }

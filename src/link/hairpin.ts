@@ -14,8 +14,8 @@ import { addresses } from './addresses';
 import { ifPossible } from './if-possible';
 import { linkByIndex, linkByName, setGroup, type Link } from './links';
 import { changesFor, changesWithout, ifindexOf, isOldLoop, LOOP_GROUP, loopTable, NET, type Change } from './loop-rules';
-import { permanentNeighbour, removeNeighbour, setNeighbour } from './neighbours';
-import { removeRoute, setRoute } from './routes';
+import { permanentNeighbour, permanentNeighbours, removeNeighbour, setNeighbour } from './neighbours';
+import { removeRoute, routesOf, setRoute } from './routes';
 import { addRule, LOCAL_TABLE, moveBehind, removeRule, rules, type Rule } from './rules';
 import { setInterfaceSysctl } from './veth';
 
@@ -105,7 +105,7 @@ export function syncHairpin(
   const isIn = (list: readonly HairpinAddress[], { address }: HairpinAddress): boolean => list.some((entry) => entry.address === address);
   for (const entry of wanted.filter((entry) => !isIn(had, entry))) {
     attempt(() => setRoute('replace', { ...entry, table }, ifindex, PROTOCOL));
-    if (link) ifPossible(() => keepNeighbour(link, entry));
+    if (link) ifPossible(() => keepNeighbour(link, entry, permanentNeighbour(link.ifindex, entry)));
   }
   // An interface that is not in the group yet is not looped: the first rule answers for it.
   for (const { family, blocked } of keepRules({ addresses: [...wanted], table })) {
@@ -127,23 +127,33 @@ export const noPlace = (family: 4 | 6, rule: Rule): VnetError =>
 
 /**
  * Puts back the routes that the kernel took when the interface was set down, and the neighbours, which also go when its
- * Ethernet address changes. Addresses of IPv6 went with them; one that somebody gives it again is looped again.
+ * Ethernet address changes. Addresses of IPv6 went with them; one that somebody gives it again is looped again. True if a
+ * route was missing.
  */
-export function restoreLoop(link: Link, { addresses: looped, table }: HairpinRecord, oldMacs: ReadonlySet<string> = new Set()): void {
-  const present = addresses(link.name).map(({ address }) => address);
-  const lost = looped.filter(({ address }) => present.includes(address));
-  for (const entry of lost) {
-    // `add` fails where the route is there, and leaves it alone: a route replaced under a blocked sender
-    // costs IPv6 its datagram. Should it be set down again meanwhile, its next up brings us back here.
-    ifPossible(() => setRoute('add', { ...entry, table }, link.ifindex, PROTOCOL));
-    ifPossible(() => keepNeighbour(link, entry, oldMacs));
+export function restoreLoop(link: Link, { addresses: looped, table }: HairpinRecord, oldMacs: ReadonlySet<string> = new Set()): boolean {
+  const present = new Set(addresses(link.name).map(({ address }) => address));
+  let wasMissing = false;
+  for (const family of familiesOf(looped)) {
+    const routed = new Set(routesOf(family, table, PROTOCOL).map(({ address }) => address));
+    const known = permanentNeighbours(link.ifindex, family);
+    for (const entry of looped.filter((entry) => entry.family === family && present.has(entry.address))) {
+      // `add` fails where there is another route, and leaves it alone: a route replaced under a blocked sender
+      // costs IPv6 its datagram. Should it be set down again meanwhile, its next up brings us back here.
+      if (!routed.has(entry.address)) {
+        ifPossible(() => {
+          setRoute('add', { ...entry, table }, link.ifindex, PROTOCOL);
+          wasMissing = true;
+        });
+      }
+      ifPossible(() => keepNeighbour(link, entry, known.get(entry.address) ?? null, oldMacs));
+    }
   }
+  return wasMissing;
 }
 
-/** A permanent one that is not of our making, with another Ethernet address, is left. */
-function keepNeighbour(link: Link, address: HairpinAddress, oldMacs: ReadonlySet<string> = new Set()): void {
+/** `known` is the permanent one. One that is not of our making, with another Ethernet address, is left. */
+function keepNeighbour(link: Link, address: HairpinAddress, known: string | null, oldMacs: ReadonlySet<string> = new Set()): void {
   if (!link.resolves || link.mac === '') return;
-  const known = permanentNeighbour(link.ifindex, address);
   if (known === null || (known !== link.mac && oldMacs.has(known))) setNeighbour(link.ifindex, address, link.mac);
 }
 
@@ -168,16 +178,15 @@ function removeRules(family: 4 | 6, iface: string, table: number): void {
 /**
  * Takes away every rule, route and neighbour of an interface and puts the rules back as they were: it looks at what the
  * kernel has, rather than at what was recorded, and so repairs what a killed controller left. `iface` is the name that
- * rules of older versions know.
+ * rules of older versions know, `link` the interface, if it is still there.
  */
-export function removeHairpin(iface: string, { addresses: looped, table }: HairpinRecord): void {
+export function removeHairpin(iface: string, { addresses: looped, table }: HairpinRecord, link: Link | null = null): void {
   for (const family of FAMILIES) {
     if (family === 6 && !fs.existsSync('/proc/sys/net/ipv6')) continue;
-    const old = rules(family).flatMap((rule) => (isOldLoop(rule) && rule.table === table && rule.to !== undefined ? [{ family, address: rule.to }] : []));
     removeRules(family, iface, table);
-    for (const entry of [...looped.filter((entry) => entry.family === family), ...old]) ifPossible(() => removeRoute({ ...entry, table }));
+    const routes = routesOf(family, table, PROTOCOL);
+    for (const route of routes) ifPossible(() => removeRoute(route));
+    const known = new Set([...routes, ...looped.filter((entry) => entry.family === family)].map(({ address }) => address));
+    if (link) for (const address of known) forgetNeighbour(link, { family, address });
   }
-  const link = linkByIndex(ifindexOf(table));
-  if (link?.name !== iface) return;
-  for (const entry of looped) forgetNeighbour(link, entry);
 }

@@ -6,7 +6,7 @@
  */
 import * as fs from 'node:fs';
 
-import { errnoOf, openSocket, receiveBytes, sendBytes, SystemError } from '../native/libc';
+import { errnoOf, openSocket, receiveBytes, sendBytes, setSocketOption, SystemError } from '../native/libc';
 import { ipv4Bytes, ipv4Text, ipv6Bytes, ipv6Text } from '../packet/addresses';
 
 export const AF_NETLINK = 16;
@@ -14,6 +14,9 @@ export const AF_INET = 2;
 export const AF_INET6 = 10;
 const SOCK_RAW = 3;
 const NETLINK_ROUTE = 0;
+const SOL_NETLINK = 270;
+/** The kernel goes by what is asked for in a dump (Linux 4.20). */
+const NETLINK_GET_STRICT_CHK = 12;
 const NLM_F_REQUEST = 0x1;
 const NLM_F_ACK = 0x4;
 export const NLM_F_REPLACE = 0x100;
@@ -52,10 +55,11 @@ export function change(type: number, body: Uint8Array, flags = 0): void {
   }
 }
 
-/** Every object of a kind, in the calling thread's namespace. Throws SystemError. */
-export function askAll(type: number, body: Uint8Array): DataView[] {
+/** Every object of a kind, in the calling thread's namespace; those that `body` asks for, where `strict`. Throws SystemError. */
+export function askAll(type: number, body: Uint8Array, strict = false): DataView[] {
   const socket = openRtnetlink();
   try {
+    if (strict) setSocketOption(socket, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
     for (let tries = 1; ; tries++) {
       const { messages, changed } = exchange(socket, type, NLM_F_DUMP, body);
       if (!changed || tries === TRIES) return messages;

@@ -4,7 +4,7 @@ import * as fs from 'node:fs';
 
 import { addresses } from './addresses';
 import { ipIfPossible } from './ip';
-import { linkByName, setGroup, type Link } from './links';
+import { setGroup, type Link } from './links';
 
 /** How an interface was when it was taken. */
 export interface TakenRecord {
@@ -31,15 +31,14 @@ export function recordTaken(link: Link): TakenRecord {
 }
 
 /** Puts it back, except for addresses that attach did not add; runs in the interface's namespace. */
-export function restoreTaken(iface: string, taken: TakenRecord, added: readonly string[]): void {
-  for (const entry of addresses(iface)) {
+export function restoreTaken({ name, ifindex, group }: Link, taken: TakenRecord, added: readonly string[]): void {
+  for (const entry of addresses(name)) {
     if (!added.includes(entry.address) || taken.addresses.includes(entry.address)) continue;
-    ipIfPossible(['addr', 'del', `${entry.address}/${entry.prefix}`, 'dev', iface]);
+    ipIfPossible(['addr', 'del', `${entry.address}/${entry.prefix}`, 'dev', name]);
   }
-  for (const [name, value] of Object.entries(taken.sysctls)) {
-    if (fs.existsSync(file(iface, name))) fs.writeFileSync(file(iface, name), value);
+  for (const [sysctl, value] of Object.entries(taken.sysctls)) {
+    if (fs.existsSync(file(name, sysctl))) fs.writeFileSync(file(name, sysctl), value);
   }
-  const link = linkByName(iface);
-  if (link && taken.group !== null && link.group !== taken.group) setGroup(link.ifindex, taken.group);
-  if (!taken.wasUp) ipIfPossible(['link', 'set', 'dev', iface, 'down']);
+  if (taken.group !== null && group !== taken.group) setGroup(ifindex, taken.group);
+  if (!taken.wasUp) ipIfPossible(['link', 'set', 'dev', name, 'down']);
 }

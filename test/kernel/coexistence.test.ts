@@ -13,7 +13,7 @@ import { Background } from '../helpers/background';
 import { attachedIn, attachmentOf, cliOk, ROOT, SLOW, type Attached } from '../helpers/cli';
 import { eventually, listed } from '../helpers/controller';
 import { ADDRESSES, atRest, exchange, kill, look, WAIT_MS } from '../helpers/loop';
-import { ok, run, testNetns } from '../helpers/netns';
+import { ok, okIn, run, testNetns } from '../helpers/netns';
 import { setGsoLimits } from '../helpers/offloads';
 import { OwnUdp } from '../helpers/own-sockets';
 import { cannotLoop } from '../helpers/supported';
@@ -228,4 +228,21 @@ t.test('a vnet0 that a bridge lets go loops again', { skip: cannotLoop() }, asyn
   place.do('ip link set vnet0 nomaster');
   t.ok(await eventually(() => place.log().includes('vnet0 has no master any more')));
   await place.datagrams(t, 100);
+});
+
+t.test('there is no fight with somebody who switches an offload on as often as it is switched off', { skip: cannotLoop() }, async (t) => {
+  const nic = attachedIn(t, testNetns(t), ['--addr', `${ADDRESSES[0]}/24`]);
+  const log = (): string => cliOk(['log', 'vnet0', '--netns', nic.netns]);
+  const switchOn = (): string => okIn(nic.netns, 'ethtool', ['-K', 'vnet0', 'tx-vlan-hw-insert', 'on']);
+  const gaveUp = await eventually(() => {
+    for (let times = 0; times < 10; times++) switchOn();
+    return /somebody keeps switching tx-vlan-hw-insert of vnet0 on: .*; the next try is in 1 min/.test(log());
+  });
+  t.ok(gaveUp, 'it gives up, and says so');
+  t.equal(log().match(/tx-vlan-hw-insert off again/g)?.length, 20, 'after as many repairs as are no fight');
+  const said = log().length;
+  for (let times = 0; times < 20; times++) switchOn();
+  t.equal(log().length, said, 'then it says nothing more');
+  t.match(okIn(nic.netns, 'ethtool', ['-k', 'vnet0']), 'tx-vlan-offload: on', 'and leaves it');
+  t.match(okIn(nic.netns, 'ping', ['-c', '2', '-i', '0.2', ADDRESSES[0]]), / 2 received/, 'the address answers');
 });

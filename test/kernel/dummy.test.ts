@@ -3,6 +3,7 @@
 import t from 'tap';
 
 import { attached, attachedIn, checkLaw, cli, cliOk, SLOW } from '../helpers/cli';
+import { controllerPid, eventually, listed, lives } from '../helpers/controller';
 import { withoutDummy } from '../helpers/dummy';
 import { kernelCounters, ok, okIn, quietNetns, testNetns } from '../helpers/netns';
 import { scaled, tcpRun, udpRun, withoutArp } from '../helpers/traffic';
@@ -58,6 +59,71 @@ t.test('an existing dummy is used, and left as it was', { skip }, async (t) => {
   checkLaw(t, nic, await nic.atRest());
   cliOk(['detach', 'd0', '--netns', netns]);
   t.equal(state(), before, 'everything on it is as before');
+});
+
+/** What detach could put back on a dummy that is there. */
+const settings = (netns: string, iface: string): string =>
+  ok('ip', ['-n', netns, '-d', 'addr', 'show', 'dev', iface]) + okIn(netns, 'sysctl', ['accept_local', 'rp_filter'].map((name) => `net.ipv4.conf.${iface}.${name}`));
+
+/** Another's d0, as different as it can be from one that attach has found down and without addresses. */
+function makeAnother(netns: string): void {
+  ok('ip', ['-n', netns, 'link', 'add', 'd0', 'type', 'dummy']);
+  ok('ip', ['-n', netns, 'link', 'set', 'd0', 'up', 'group', '5']);
+  ok('ip', ['-n', netns, 'addr', 'add', '10.78.0.1/24', 'dev', 'd0']);
+  okIn(netns, 'sysctl', ['-w', 'net.ipv4.conf.d0.accept_local=1', 'net.ipv4.conf.d0.rp_filter=2']);
+}
+
+t.test('an existing dummy that is deleted: another that gets its name is left alone', { skip }, async (t) => {
+  const netns = quietNetns(t);
+  ok('ip', ['-n', netns, 'link', 'add', 'd0', 'type', 'dummy']);
+  attachedIn(t, netns, ['--addr', '10.78.0.1/24'], 'd0');
+  const pid = controllerPid(netns, 'd0');
+  // It does not notice before the other is there.
+  process.kill(pid, 'SIGSTOP');
+  ok('ip', ['-n', netns, 'link', 'del', 'd0']);
+  makeAnother(netns);
+  const before = settings(netns, 'd0');
+  process.kill(pid, 'SIGCONT');
+  t.ok(await eventually(() => !lives(pid) && !listed(netns, 'd0')), 'the attachment ends');
+  t.equal(settings(netns, 'd0'), before, 'the other is as it was');
+});
+
+for (const was of ['there before', 'made by attach'] as const) {
+  t.test(`a dummy that was ${was}, renamed after a crash: detach finds it, and leaves another that got its name alone`, { skip }, async (t) => {
+    const netns = quietNetns(t);
+    const isTaken = was === 'there before';
+    if (isTaken) ok('ip', ['-n', netns, 'link', 'add', 'd0', 'type', 'dummy']);
+    const addresses = ok('ip', ['-n', netns, '-br', 'addr', 'show']);
+    attachedIn(t, netns, ['--type', 'dummy', '--addr', '10.78.0.1/24'], 'd0');
+    process.kill(controllerPid(netns, 'd0'), 'SIGKILL');
+    ok('ip', ['-n', netns, 'link', 'set', 'd0', 'name', 'd1']);
+    makeAnother(netns);
+    const before = settings(netns, 'd0');
+    cliOk(['detach', 'd0', '--netns', netns]);
+    t.equal(settings(netns, 'd0'), before, 'the other is as it was');
+    ok('ip', ['-n', netns, 'link', 'del', 'd0']);
+    t.equal(ok('ip', ['-n', netns, '-br', 'addr', 'show']), addresses.replace(/^d0/m, 'd1'), isTaken ? 'ours is as before' : 'ours is gone');
+    if (!isTaken) return;
+    t.match(settings(netns, 'd1'), /accept_local = 0\n.*rp_filter = 0\n/, 'its sysctls, too');
+    t.notMatch(settings(netns, 'd1'), / group 22094 /, 'and its group');
+  });
+}
+
+t.test('an address that came while there was no place for the rules leaves no route behind', { skip }, async (t) => {
+  const netns = quietNetns(t);
+  const ip = (...args: string[]): string => ok('ip', ['-n', netns, ...args]);
+  const routes = (): string => ip('route', 'show', 'table', 'all') + ip('neigh', 'show', 'nud', 'permanent');
+  ip('link', 'add', 'd0', 'type', 'dummy');
+  ip('link', 'set', 'd0', 'up');
+  const before = routes();
+  attachedIn(t, netns, ['--hairpin'], 'd0');
+  const rule = ['pref', '1', 'from', '10.1.1.1', 'table', '99'];
+  ip('rule', 'add', ...rule);
+  ip('addr', 'add', '10.78.0.1/24', 'dev', 'd0');
+  t.ok(await eventually(() => /there is no place before the one of priority 1/.test(cliOk(['log', 'd0', '--netns', netns]))), 'the log says why it is not looped');
+  ip('addr', 'del', '10.78.0.1/24', 'dev', 'd0');
+  cliOk(['detach', 'd0', '--netns', netns]);
+  t.equal(routes(), before, 'routes and neighbours are as before');
 });
 
 t.test('hold on a dummy is refused with the reason', { skip }, async (t) => {

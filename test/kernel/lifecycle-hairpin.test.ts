@@ -46,3 +46,20 @@ t.test('without it, the rules of the namespace are left alone', { skip: cannotRu
   await new Promise((resolve) => setTimeout(resolve, 300));
   t.equal(rules(netns), before, 'an address that somebody adds changes nothing');
 });
+
+t.test('routes that somebody removes are put back, and the log says it once', { skip: cannotRun }, async (t) => {
+  const netns = testNetns(t);
+  const nic = attachedIn(t, netns, ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64']);
+  const log = (): string => cliOk(['log', 'vnet0', '--netns', netns]);
+  for (const family of ['-4', '-6']) ok('ip', ['-n', netns, family, 'route', 'flush', 'table', 'all', 'proto', '86']);
+  t.ok(await eventually(() => /vnet0: somebody removed routes of looped addresses, which were not looped meanwhile: they are there again/.test(log())));
+  for (const address of ['10.77.0.1', 'fd77::1']) {
+    const before = nic.stats().rx.packets;
+    t.match(okIn(netns, 'ping', ['-c', '1', '-W', '1', address]), / 1 received/, `${address} answers`);
+    t.ok((await nic.atRest()).rx.packets >= before + 2, 'through the loop');
+  }
+  ok('ip', ['-n', netns, 'link', 'set', 'vnet0', 'down']);
+  ok('ip', ['-n', netns, 'link', 'set', 'vnet0', 'up']);
+  t.ok(await eventually(() => /dev vnet0/.test(ok('ip', ['-n', netns, 'route', 'show', 'table', 'all', 'proto', '86']))), 'those that went with the link, too');
+  t.equal(log().match(/somebody removed routes/g)?.length, 1, 'without a line');
+});

@@ -78,9 +78,9 @@ t.test('two of them, taken away in either order', { skip: cannotRun }, (t) => {
     t.strictSame(netns.run(() => keepRules(records.one)).map(({ add }) => add.length), [2], 'after a flush each sees to its own');
     netns.run(() => keepRules(records.two));
     for (const [address, link] of [['10.77.0.1', 'one'], ['10.78.0.1', 'two']] as const) t.match(ip('route', 'get', address), `dev ${link}`, `${address} loops`);
-    netns.run(() => removeHairpin(first, records[first]));
+    netns.run(() => removeHairpin(first, records[first], linkByName(first)));
     t.match(ip('route', 'get', last === 'one' ? '10.77.0.1' : '10.78.0.1'), `dev ${last}`, `${last} loops without ${first}`);
-    netns.run(() => removeHairpin(last, records[last]));
+    netns.run(() => removeHairpin(last, records[last], linkByName(last)));
     t.equal(ip('rule'), '0:\tfrom all lookup local\n32766:\tfrom all lookup main\n', 'nothing is left');
     t.equal(ip('neigh'), '', 'no neighbour either');
   }
