@@ -9,7 +9,7 @@ import type { Readable } from 'node:stream';
 import { VnetError, type ErrorCode } from '../errors';
 import { programEnvironment } from '../native/environment';
 import { withoutInspector } from '../native/inspector';
-import { workingDirectory } from '../native/working-directory';
+import { namesBeginAt } from '../native/working-directory';
 import { exhaustion } from '../state/exhaustion';
 import { IN_BACKGROUND, READY_FD } from './in-background';
 
@@ -20,7 +20,7 @@ export async function startInBackground(): Promise<string> {
   const child = spawn(process.execPath, [...withoutInspector(), ...process.argv.slice(1)], {
     detached: true,
     cwd: '/',
-    env: { ...programEnvironment(), [IN_BACKGROUND]: workingDirectory() ?? '' },
+    env: { ...programEnvironment(), [IN_BACKGROUND]: namesBeginAt() },
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
   });
   let stderr = '';

@@ -7,6 +7,7 @@ import * as path from 'node:path';
 import { quoted } from '../completion/words';
 import { usageError, VnetError } from '../errors';
 import { trustedPath, withoutForeignLinks } from '../native/trusted';
+import { absolutePath } from '../native/working-directory';
 import { tell } from './output';
 
 const PROGRAM = 'vnet-bpf';
@@ -80,7 +81,7 @@ export function install(directory: string): void {
         checkedDirectory(existing(each));
         fs.mkdirSync(each, { recursive: true });
       }
-      file = path.join(checkedDirectory(each), PROGRAM);
+      file = path.join(checkedDirectory(absolutePath(each)), PROGRAM);
       requireOurs(file);
       put(file, script());
     } catch (cause) {

@@ -59,6 +59,7 @@ async function capture(name: string, fifo: string, args: Pick<ExtcapArguments, '
   requirePrivileges();
   const attachment = running().find((each) => nameOf(each) === name);
   if (!attachment) throw new VnetError('NOT_ATTACHED', `interface ${name}`, 'is not attached any more', { hint: 'refresh the list of interfaces (F5)' });
-  await record(attachment, () => openPipeSink(fifo), options, Infinity);
+  // Wireshark does not read what it has stopped, and would show what is said about that.
+  await record(attachment, () => openPipeSink(fifo), options, Infinity, () => undefined);
   process.exit();
 }

@@ -3,7 +3,7 @@
 import * as fs from 'node:fs';
 
 
-/** Set in the background process, to the directory that its files are named from; empty if that is gone. */
+/** Set in the background process, to the directory that its files are named from. */
 export const IN_BACKGROUND = 'VNET_BPF_IN_BACKGROUND';
 
 /** The descriptor on which the background process says what is to be printed, once it is ready. A pipe: Node's own channel is one more thing to load, on both sides. */
@@ -11,8 +11,8 @@ export const READY_FD = 3;
 
 export const inBackground = (): boolean => process.env[IN_BACKGROUND] !== undefined;
 
-/** The directory that the user names files from; null if it is gone. */
-export const userDirectory = (): string | null => (inBackground() ? process.env[IN_BACKGROUND] || null : (require('../native/working-directory') as typeof import('../native/working-directory')).workingDirectory());
+/** The directory that the user names files from, or why none can be named: as namesBeginAt() has it. */
+export const userDirectory = (): string => process.env[IN_BACKGROUND] ?? (require('../native/working-directory') as typeof import('../native/working-directory')).namesBeginAt();
 
 /**
  * Whether arguments that nobody has parsed yet ask for the background without doubt: the usual spelling. What

@@ -4,6 +4,7 @@ import * as fs from 'node:fs';
 
 import { attachmentsOfNetns, brokenOnes, requireNamed } from '../controller/find-attachment';
 import { requirePrivileges } from '../controller/privileges';
+import { requireReader } from '../native/standard-streams';
 import { everyAttachment, logFile } from '../state/store';
 import { print } from './output';
 import { checkSelection } from './selection';
@@ -26,6 +27,7 @@ export async function logCommand(args: LogArguments): Promise<void> {
     if (lines.length > 0) print(...lines);
     if (!args.follow || !files.some((file) => fs.existsSync(file))) return;
     await new Promise((resolve) => setTimeout(resolve, FOLLOW_MS));
+    requireReader();
   }
 }
 

@@ -2,7 +2,7 @@
 /** The program: main.ts runs it, from one file that has all of it. */
 import { closeInherited } from '../native/inherited';
 import { allNewsIsOut } from '../native/standard-streams';
-import { endWithoutTerminal } from '../native/terminal';
+import { leaveTerminalOfOthers } from '../native/terminal';
 import { leaveOwnerAlone } from '../native/umask';
 import { runCommandLine } from './commands';
 import { inBackground, READY_FD } from './in-background';
@@ -11,6 +11,6 @@ import { ignoreHangup } from './signals';
 
 if (inBackground()) closeInherited(READY_FD);
 ignoreHangup();
-endWithoutTerminal();
+leaveTerminalOfOthers();
 leaveOwnerAlone();
 void runCommandLine().catch(fail).then(allNewsIsOut);

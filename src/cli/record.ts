@@ -5,13 +5,13 @@ import { isatty } from 'node:tty';
 import { requireAttachment } from '../controller/find-attachment';
 import { parseBuffer, parseInteger } from '../controller/options';
 import { requirePrivileges } from '../controller/privileges';
-import { usageError } from '../errors';
+import { usageError, VnetError } from '../errors';
 import { allNewsIsOut, cannotBeWritten } from '../native/standard-streams';
 import { Recorder, type Recorded, type RecorderOptions } from '../recording/recorder';
 import { openSink, ReaderGone, STDOUT, type Sink } from '../recording/sink';
 import type { Attachment } from '../state/store';
 import { MAX_SNAPLEN, MIN_SNAPLEN, type RecordArguments } from './record-arguments';
-import { printNotice, tell } from './output';
+import { printNotice, reportError, tell } from './output';
 import { checkSelection, secondsOf } from './selection';
 import { endSignals } from './signals';
 
@@ -24,7 +24,7 @@ export async function recordCommand(args: RecordArguments): Promise<void> {
   if (args.write === STDOUT && isatty(1)) throw usageError('-w -', 'standard output is a terminal', 'such as: vnet-bpf record vnet0 -w - | tshark -r -');
   requirePrivileges();
   const attachment = requireAttachment(args.iface, args.netns ?? null);
-  const { frames, missed, readerGone } = await record(attachment, () => openSink(args.write), options, seconds);
+  const { frames, missed, readerGone } = await record(attachment, () => openSink(args.write), options, seconds, () => void reportError(unread(args.write), false));
   // A pipe that was named is somebody's who may have seen enough; what goes to standard output is a report.
   if (args.write === STDOUT && readerGone) throw cannotBeWritten(1, 'EPIPE');
   const where = args.write === STDOUT ? '' : ` in ${args.write}`;
@@ -47,12 +47,25 @@ export function recorderOptions({ snaplen, count, buffer }: Pick<RecordArguments
 /** How long a reader that does not read may keep a recording from ending. */
 const GRACE_MS = 2000;
 
-/** Until a signal, the end of its time, of the interface, or of the one who reads it. */
-export async function record(attachment: Attachment, open: () => Sink, options: RecorderOptions, seconds: number): Promise<Recorded & { readerGone: boolean }> {
+function unread(file: string): VnetError {
+  if (file === STDOUT) return cannotBeWritten(1, 'EAGAIN');
+  return new VnetError('SYSCALL', `recording ${file}`, 'ends early: nobody reads what is in the pipe already', { hint: 'read the pipe until its end' });
+}
+
+/**
+ * Until a signal, the end of its time, of the interface, or of the one who reads it. One who does not read ends the
+ * process with exit code 1, after `beforeExit`.
+ */
+export async function record(attachment: Attachment, open: () => Sink, options: RecorderOptions, seconds: number, beforeExit: () => void): Promise<Recorded & { readerGone: boolean }> {
   using recorder = await Recorder.begin(attachment, open, options);
+  const endUnread = (): void => {
+    if (recorder.blockedFor <= GRACE_MS) return;
+    beforeExit();
+    process.exit(1);
+  };
   const stop = (): void => {
     recorder.stop();
-    setInterval(() => recorder.blockedFor > GRACE_MS && process.exit(1), GRACE_MS / 10).unref();
+    setInterval(endUnread, GRACE_MS / 10).unref();
   };
   for (const signal of endSignals()) process.once(signal, stop);
   if (seconds !== Infinity) setTimeout(stop, seconds * 1000).unref();

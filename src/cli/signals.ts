@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** Signals: those that end a command, and those that `vnet-bpf run` passes on to the command that it has started. */
 import type { ChildProcess } from 'node:child_process';
-import * as fs from 'node:fs';
 import { constants } from 'node:os';
 
-import { hasTerminal } from '../native/terminal';
+import { hasTerminal, inForeground } from '../native/terminal';
 
 /**
  * Whether a SIGHUP is for this process: it says that a terminal has gone, and means nothing to a process that has none
@@ -27,17 +26,6 @@ const PASSED_ON = ['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2
 /** A terminal sends them to every process in the foreground. */
 const OF_THE_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT'];
 
-/**
- * Whether a terminal's keys reach this process and, because it is in the same process group, the command as well. It
- * must not get them twice: for many programs the second Ctrl-C means "at once".
- */
-function inForeground(): boolean {
-  // Behind the name, which may hold anything: fields 5, 7 and 8 of proc_pid_stat(5).
-  const fields = fs.readFileSync('/proc/self/stat', 'utf8').replace(/^.*\) /s, '').split(' ');
-  const [group, terminal, foreground] = [fields[2], fields[4], fields[5]];
-  return terminal !== '0' && group === foreground;
-}
-
 /** The status of a process that a signal has ended, as shells have it. */
 export const statusOf = (signal: NodeJS.Signals): number => 128 + constants.signals[signal];
 
@@ -58,6 +46,7 @@ export class SignalRelay {
 
   private received(signal: NodeJS.Signals): void {
     if (!this.child) this.early ??= signal;
+    // It must not get them twice: for many programs the second Ctrl-C means "at once".
     else if (!(OF_THE_TERMINAL.includes(signal) && inForeground())) this.child.kill(signal);
   }
 }

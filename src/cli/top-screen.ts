@@ -14,7 +14,8 @@ const NEWS_MS = 10_000;
 /** Resolves when the user has seen enough. */
 export async function showScreen(look: () => Look[], seconds: number): Promise<void> {
   const inbox = new Inbox();
-  for (const name of endSignals()) process.once(name, () => inbox.put('q'));
+  // SIGQUIT, too: whatever ends it, the terminal is given back.
+  for (const name of [...endSignals(), 'SIGQUIT'] as const) process.once(name, () => inbox.put('q'));
   const board = new Board();
   let view: View = FIRST_VIEW;
   let rows: Row[] = [];
@@ -35,6 +36,9 @@ export async function showScreen(look: () => Look[], seconds: number): Promise<v
     terminal.draw(screen(shown, terminal.size));
     for (const key of await inbox.take(due - performance.now())) {
       if (terminal.lost !== null) throw cannotBeWritten(1, terminal.lost);
+      if (key === 'CTRL_Z') terminal.suspend(0);
+      if (key === 'SIGTSTP') terminal.suspend(process.pid);
+      if (key === 'SIGCONT') terminal.continued();
       const next = press(view, key, sorted(rows, view.order).map(({ id }) => id));
       if (next === 'quit') return;
       view = next;

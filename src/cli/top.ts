@@ -5,6 +5,7 @@ import { isatty } from 'node:tty';
 import { requirePrivileges } from '../controller/privileges';
 import { statsIfThere } from '../datapath/stats-if-there';
 import { VnetError } from '../errors';
+import { requireReader } from '../native/standard-streams';
 import { Board, type Look } from '../top/board';
 import { plainLines } from '../top/plain';
 import { print } from './output';
@@ -29,6 +30,7 @@ export async function topCommand(args: TopArguments): Promise<void> {
     const lines = plainLines(rows, changes);
     if (lines.length > 0) print(...lines);
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+    requireReader();
   }
 }
 

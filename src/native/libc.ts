@@ -33,6 +33,8 @@ const c = {
   ioctl: declare('int ioctl(int fd, unsigned long request, uint8_t *argument)'),
   sched_getaffinity: declare('int sched_getaffinity(int pid, size_t size, uint8_t *mask)'),
   sched_setaffinity: declare('int sched_setaffinity(int pid, size_t size, const uint8_t *mask)'),
+  poll: declare('int poll(_Inout_ uint8_t *descriptors, unsigned long count, int timeout)'),
+  signal: declare('uintptr_t signal(int number, uintptr_t handler)'),
   _exit: declare('void _exit(int status)'),
   // Addresses as numbers: the hot path passes memory that was set up once.
   sendmmsg: declare('int sendmmsg(int fd, uintptr_t messages, unsigned int count, int flags)'),
@@ -228,6 +230,27 @@ export function bindToCpu(cpu: number): void {
 /** Ends the process, and nothing else: neither handlers nor what libraries do at its end. */
 export function exitAtOnce(status: number): void {
   c._exit(status);
+}
+
+/** Bytes of struct pollfd, and where its revents are. */
+const POLLFD_BYTES = 8;
+const REVENTS_AT = 6;
+const POLLERR = 0x8;
+const POLLHUP = 0x10;
+
+/** Whether a pipe that is written to has no reader any more, a socket no peer, or a terminal has gone. */
+export function hasLostItsReader(fd: number): boolean {
+  const descriptors = new DataView(new ArrayBuffer(POLLFD_BYTES));
+  descriptors.setInt32(0, fd, true);
+  check('poll', c.poll(new Uint8Array(descriptors.buffer), 1, 0));
+  return (descriptors.getUint16(REVENTS_AT, true) & (POLLERR | POLLHUP)) !== 0;
+}
+
+const SIG_IGN = 1;
+
+/** Has the kernel ignore a signal of this process from now on. Not for one that Node.js listens to. */
+export function ignoreSignal(number: number): void {
+  c.signal(number, SIG_IGN);
 }
 
 const P_PID = 1;

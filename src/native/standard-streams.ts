@@ -13,9 +13,10 @@
  * the process by an event when nobody reads.
  */
 import * as fs from 'node:fs';
+import { constants } from 'node:os';
 
 import { VnetError } from '../errors';
-import { isTerminal } from './terminal';
+import { inForeground, isTerminal } from './terminal';
 
 export type StandardStream = 1 | 2;
 
@@ -130,9 +131,17 @@ function writeWhole(fd: number, bytes: Buffer): void {
 function withoutWaiting(fd: StandardStream): (bytes: Buffer) => number {
   const stat = fs.fstatSync(fd);
   if (stat.isSocket()) return (bytes) => sent(fd, bytes);
-  const own = stat.isFIFO() || isTerminal(stat) ? reopened(fd) : fd;
-  return (bytes) => fs.writeSync(own, bytes);
+  if (stat.isFIFO()) return writer(reopened(fd));
+  if (!isTerminal(stat)) return writer(fd);
+  const write = writer(reopened(fd));
+  return (bytes) => {
+    // Of who writes to it from the background, a terminal may stop all threads (stty tostop), those that loop, too.
+    if (!inForeground()) (require('./libc') as typeof import('./libc')).ignoreSignal(constants.signals.SIGTTOU);
+    return write(bytes);
+  };
 }
+
+const writer = (fd: number) => (bytes: Buffer): number => fs.writeSync(fd, bytes);
 
 function reopened(fd: StandardStream): number {
   try {
@@ -155,6 +164,11 @@ const streams = { 1: new Output(1), 2: new Output(2) } as const;
 
 /** Prints what the command was asked for. Throws a VnetError if it cannot be written. */
 export const report = (stream: StandardStream, text: string): void => streams[stream].report(text);
+
+/** Throws a VnetError if nobody reads standard output any more: for a report that goes on and has nothing to say at the moment. */
+export function requireReader(): void {
+  if ((require('./libc') as typeof import('./libc')).hasLostItsReader(1)) throw cannotBeWritten(1, isTerminal(fs.fstatSync(1)) ? 'EIO' : 'EPIPE');
+}
 
 /** Prints what the command says about its work. Throws nothing and waits for nobody. */
 export const news = (stream: StandardStream, text: string | Buffer): void => streams[stream].news(text);

@@ -30,10 +30,27 @@ function hasHungUp(fd: number): boolean {
   }
 }
 
-/** Lets this process end with its exit code, too, where its terminal has gone: Node.js gives the terminal its modes back, and aborts if it cannot. */
-export function endWithoutTerminal(): void {
+/**
+ * Whether the terminal of this process is at its disposal: its process group is the one in the foreground. Keys then
+ * reach every process of the group. Elsewhere, as in the background of a shell, others have the terminal.
+ */
+export function inForeground(): boolean {
+  // Behind the name, which may hold anything: fields 5, 7 and 8 of proc_pid_stat(5).
+  const fields = fs.readFileSync('/proc/self/stat', 'utf8').replace(/^.*\) /s, '').split(' ');
+  const [group, terminal, foreground] = [fields[2], fields[4], fields[5]];
+  return terminal !== '0' && group === foreground;
+}
+
+/**
+ * Lets this process end and leave the terminal alone where that has gone or is at the disposal of others: at its end
+ * Node.js gives the terminal the modes that it had at the start, whoever has changed them since, and aborts if it cannot.
+ */
+export function leaveTerminalOfOthers(): void {
   if (!hasTerminal()) return;
-  process.once('exit', (code) => {
-    if (terminals().some(hasHungUp)) (require('./libc') as typeof import('./libc')).exitAtOnce(code);
-  });
+  const last = (code: number): void => {
+    if (inForeground() && !terminals().some(hasHungUp)) return;
+    for (const listener of process.listeners('exit')) if (listener !== last) listener.call(process, code);
+    (require('./libc') as typeof import('./libc')).exitAtOnce(code);
+  };
+  process.on('exit', last);
 }

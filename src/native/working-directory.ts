@@ -17,6 +17,15 @@ export function workingDirectory(): string | null {
   }
 }
 
+/** The directory that files are named from, or why none can be named: such a text does not begin with a slash. */
+export function namesBeginAt(): string {
+  const directory = workingDirectory();
+  if (directory === null) return 'the working directory has been removed';
+  // Node.js has U+FFFD in place of bytes that are no UTF-8: another directory may be called so.
+  const isUtf8 = !directory.includes('\ufffd') || fs.readlinkSync('/proc/self/cwd', 'buffer').equals(Buffer.from(directory));
+  return isUtf8 ? directory : 'the name of the working directory is not UTF-8';
+}
+
 /** Goes to / if the working directory has been removed: Node.js starts no thread there. */
 export function leaveRemovedDirectory(): void {
   if (workingDirectory() !== null || left !== null) return;
@@ -27,9 +36,9 @@ export function leaveRemovedDirectory(): void {
 /** The caller's working directory, removed or not, for a process that is started. */
 export const callersDirectory = (): string => (left === null ? '.' : `/proc/self/fd/${left}`);
 
-/** The absolute path of a file that a user has named. Throws a VnetError if its name depends on a directory that is gone. */
-export function absolutePath(file: string, directory = workingDirectory()): string {
+/** The absolute path of a file that a user has named. Throws a VnetError if its name depends on a directory from which nothing can be named. */
+export function absolutePath(file: string, directory = namesBeginAt()): string {
   if (path.isAbsolute(file)) return path.resolve(file);
-  if (directory !== null) return path.resolve(directory, file);
-  throw new VnetError('STATE', `file ${file}`, 'the working directory has been removed', { hint: 'cd to one that is there, or name the file from /' });
+  if (path.isAbsolute(directory)) return path.resolve(directory, file);
+  throw new VnetError('STATE', `file ${file}`, directory, { hint: 'cd to another directory, or name the file from /' });
 }

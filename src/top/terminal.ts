@@ -25,7 +25,7 @@ const NAMES: Readonly<Partial<Record<string, string>>> = { return: 'ENTER', ente
 
 /** A key of Node's as press() wants it: a name, or the character. */
 export function keyName(text: string | undefined, { name, ctrl }: readline.Key): string {
-  if (ctrl) return name === 'c' ? 'CTRL_C' : '';
+  if (ctrl) return name === 'c' || name === 'z' ? `CTRL_${name.toUpperCase()}` : '';
   return NAMES[name ?? ''] ?? text ?? '';
 }
 
@@ -39,7 +39,7 @@ export class Screen implements Disposable {
   /** Why nothing can be drawn any more: the name of the errno. */
   lost: string | null = null;
 
-  /** @param onKey called with the name of each key, and with `RESIZE` */
+  /** @param onKey called with the name of each key, with `RESIZE`, and with the signals `SIGTSTP` and `SIGCONT` */
   constructor(private readonly onKey: (key: string) => void) {
     // Whatever ends the process: an error that nobody catches, too.
     process.on('exit', this.close_);
@@ -48,8 +48,39 @@ export class Screen implements Disposable {
       this.gone();
     });
     readline.emitKeypressEvents(process.stdin);
-    process.stdin.on('keypress', this.pressed).on('end', this.gone).on('error', this.gone).setRawMode(true).resume();
+    process.stdin.on('keypress', this.pressed).on('end', this.gone).on('error', this.gone);
+    this.enter();
+  }
+
+  private enter(): void {
+    process.on('SIGTSTP', this.onKey).on('SIGCONT', this.onKey);
+    process.stdin.setRawMode(true).resume();
     process.stdout.write(ENTER);
+    this.drawn = [];
+  }
+
+  private leave(): void {
+    process.off('SIGTSTP', this.onKey).off('SIGCONT', this.onKey);
+    try {
+      process.stdin.setRawMode(false).pause();
+      fs.writeSync(1, LEAVE);
+    } catch {
+      // the terminal has gone
+    }
+  }
+
+  /** Gives the terminal back while this process stands still, or with 0 its process group, as Ctrl-Z has it. Returns when it goes on. */
+  suspend(pid: number): void {
+    this.leave();
+    process.kill(pid, 'SIGTSTP'); // does nothing where no shell would let it go on
+    this.continued();
+  }
+
+  /** Takes the terminal again, of which others have made what they like. */
+  continued(): void {
+    this.leave();
+    this.enter();
+    process.emit('SIGWINCH', 'SIGWINCH'); // its size may be another: Node.js looks
   }
 
   get size(): Size {
@@ -78,12 +109,7 @@ export class Screen implements Disposable {
     process.off('exit', this.close_);
     process.stdout.off('resize', this.resized);
     process.stdin.off('keypress', this.pressed);
-    try {
-      process.stdin.setRawMode(false).pause();
-      fs.writeSync(1, LEAVE);
-    } catch {
-      // the terminal has gone
-    }
+    this.leave();
   }
 
   [Symbol.dispose](): void {

@@ -86,6 +86,21 @@ t.test('a working directory that has been removed', { skip }, async (t) => {
   t.same(machine.residue().filter((line) => line !== '/run/netns'), []);
 });
 
+t.test('a working directory whose name is not UTF-8', { skip }, async (t) => {
+  const { machine, bash } = await start(t);
+  // Node.js takes its name for that of the other one.
+  const odd = "mkdir -p $'odd\\xff' $'odd\\ufffd'; cd $'odd\\xff';";
+  t.match(bash(`${odd} V attach vnet0 --daemon && V list && V run --stats /dev/null -- ls -d ../odd?`), { status: 0, stderr: '' });
+  for (const command of ['attach vnet1 --daemon --hook hook.js', 'hook vnet0 hook.js', 'record vnet0 -w file', 'run --stats file -- true', 'extcap --install .']) {
+    const result = bash(`${odd} echo 'export default () => "pass"' >../$'odd\\ufffd'/hook.js; echo >file; V ${command}`);
+    t.match(result, { status: /^[12]$/, stdout: '' }, command);
+    t.match(result.stderr, ONE_LINE_AND_HINT, 'one line and a hint');
+  }
+  t.equal(bash(`ls $'odd\\ufffd'`).stdout, 'hook.js\n', 'nothing is made in another directory');
+  bash('V detach --all');
+  t.same(machine.residue().filter((line) => line !== '/run/netns'), []);
+});
+
 t.test('limits', { skip }, async (t) => {
   const { machine, bash } = await start(t);
   const starts = (descriptors: number): boolean => bash(`ulimit -n ${descriptors}; '${process.execPath}' -e ''`).status === 0;

@@ -103,3 +103,23 @@ t.test('the counters of a run', { skip: cannotRun }, async (t) => {
   t.match(stderr, /^vnet-bpf: --stats \/dev\/full: cannot be written: ENOSPC\n$/);
   t.same(machine.residue().filter((line) => line !== '/run/netns'), [], 'nothing is left');
 });
+
+t.test('a report that goes on ends with its reader, though it has nothing to say', { skip: cannotRun }, async (t) => {
+  const machine = await PrivateMachine.start(t);
+  const goesOn = (args: string): Result => machine.run('bash', ['-c', `timeout ${10 * SLOW} '${process.execPath}' '${MAIN}' ${args} | true; exit "$PIPESTATUS"`]);
+  t.match(goesOn('top --interval 0.1'), { status: 1, stderr: LOST }, 'top, while nothing is attached');
+  t.equal(machine.cli(['attach', 'vnet0', '--daemon']).status, 0);
+  t.match(goesOn('stats --watch 0.1'), { status: 1, stderr: LOST });
+  const { status, stderr } = machine.run('bash', ['-c', `timeout ${10 * SLOW} '${process.execPath}' '${MAIN}' log vnet0 --follow | head -n 1 >/dev/null; exit "$PIPESTATUS"`]);
+  t.match({ status, stderr }, { status: 1, stderr: LOST }, 'log, while nothing happens');
+  machine.cli(['detach', '--all']);
+});
+
+t.test('a recording that nobody reads ends in time, and says why', { skip: cannotRun }, async (t) => {
+  const machine = await PrivateMachine.start(t);
+  t.equal(machine.cli(['attach', 'vnet0', '--daemon']).status, 0);
+  const full = `cd '${t.testdir({})}'; mkfifo pipe; exec 5<>pipe; timeout 1 cat /dev/zero >&5; timeout ${20 * SLOW} '${process.execPath}' '${MAIN}' record vnet0 --duration 0.1`;
+  t.match(machine.run('sh', ['-c', `${full} -w - >&5`]), { status: 1, stderr: /^vnet-bpf: standard output: cannot be written: nobody reads what is there already \(EAGAIN\)\n$/ }, 'standard output');
+  t.match(machine.run('sh', ['-c', full.replace('mkfifo pipe; ', '') + ' -w pipe']), { status: 1, stderr: /^vnet-bpf: recording pipe: ends early: [^\n]+\nhint: [^\n]+\n$/ }, 'a pipe by its name');
+  machine.cli(['detach', '--all']);
+});

@@ -88,6 +88,27 @@ t.test('a terminal that goes away', { skip: cannotRun || withoutTools('script') 
   t.equal(code(), '0', 'without an abort of Node.js');
 });
 
+/** Runs a script of bash on a terminal of its own, where the command is called V; resolves when it has ended. */
+async function scriptOnTerminal(directory: string, script: string): Promise<void> {
+  const file = path.join(directory, 'script.sh');
+  fs.writeFileSync(file, `V() { ${PLAIN.map((arg) => `'${arg}'`).join(' ')} "$@"; }; cd '${directory}'; set -m; ${script}`);
+  await ended(spawn('script', ['-qec', `bash '${file}'`, '/dev/null'], { stdio: ['pipe', 'ignore', 'ignore'] }));
+}
+
+t.test('a controller in the background of a terminal', { skip: cannotRun || withoutTools('script') }, async (t) => {
+  const netns = testNetns(t);
+  t.teardown(() => cli(['detach', 'vnet0', '--netns', netns]));
+  const directory = t.testdir({});
+  const attach = `V ${[...ATTACH, '--netns', netns].join(' ')} & until V list | grep -q '${netns}.*running'; do sleep 0.1; done`;
+  const modes = path.join(directory, 'modes');
+  await scriptOnTerminal(directory, `${attach}; stty raw -echo; V detach vnet0 --netns ${netns} >/dev/null; wait; stty -a >modes`);
+  t.match(fs.readFileSync(modes, 'utf8'), / -icanon[^]* -echo /, 'its end leaves the modes that others have given the terminal meanwhile');
+
+  const output = path.join(directory, 'output');
+  await scriptOnTerminal(directory, `stty tostop; ${attach}; sleep 0.5; ip netns exec ${netns} ping -c 1 -W 5 10.77.0.1 >output; kill %1; wait`);
+  t.match(fs.readFileSync(output, 'utf8'), /, 0% packet loss/, 'what it says stops nothing, though the terminal stops those that write from there');
+});
+
 t.test('a terminal that goes away under run', { skip: cannotRun || withoutTools('script') }, async (t) => {
   const before = namespaces();
   const directory = t.testdir({});

@@ -19,10 +19,10 @@ t.test('keys, as terminals send them', async (t) => {
   const names: string[] = [];
   readline.emitKeypressEvents(input);
   input.on('keypress', (text: string | undefined, key: readline.Key) => names.push(keyName(text, key)));
-  const sent = ['q', 'Q', ' ', '\x03', '\x04', '\r', '\n', '\x7f', '\b', '\x1b[A', '\x1b[B', '\x1b[C', '\x1b[D', '\x1bOA', '\x1bOB', '\x1b[Z', 'ü'];
+  const sent = ['q', 'Q', ' ', '\x03', '\x1a', '\x04', '\r', '\n', '\x7f', '\b', '\x1b[A', '\x1b[B', '\x1b[C', '\x1b[D', '\x1bOA', '\x1bOB', '\x1b[Z', 'ü'];
   for (const keys of sent) input.write(keys);
   await new Promise((resolve) => setImmediate(resolve));
-  t.same(names.map((name) => name || 'nothing'), ['q', 'Q', ' ', 'CTRL_C', 'nothing', 'ENTER', 'ENTER', 'BACKSPACE', 'BACKSPACE', 'UP', 'DOWN', 'RIGHT', 'LEFT', 'UP', 'DOWN', 'nothing', 'ü']);
+  t.same(names.map((name) => name || 'nothing'), ['q', 'Q', ' ', 'CTRL_C', 'CTRL_Z', 'nothing', 'ENTER', 'ENTER', 'BACKSPACE', 'BACKSPACE', 'UP', 'DOWN', 'RIGHT', 'LEFT', 'UP', 'DOWN', 'nothing', 'ü']);
   names.length = 0;
   input.write('\x1b');
   await new Promise((resolve) => setTimeout(resolve, 700));

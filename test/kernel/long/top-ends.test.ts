@@ -24,21 +24,58 @@ async function restored(t: Test, terminal: Tmux, how: string, status = 0): Promi
   return text;
 }
 
+const childOf = (pid: number): number => Number(fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')[0]);
+
 t.test('however it ends', { skip: cannotRun || withoutTools('tmux') }, async (t) => {
   const netns = quietNetns(t);
   attachedIn(t, netns);
-  const [byKey, byInterrupt, bySignal] = [top(t, netns), top(t, netns), top(t, netns)];
+  const [byKey, byInterrupt] = [top(t, netns), top(t, netns)];
   await byKey.shows(/> vnet0/);
   byKey.press('q');
   await byInterrupt.shows(/> vnet0/);
   byInterrupt.press('C-c');
-  await bySignal.shows(/> vnet0/);
-  const shell = bySignal.pid();
-  const [child = ''] = fs.readFileSync(`/proc/${shell}/task/${shell}/children`, 'utf8').trim().split(' ');
-  process.kill(Number(child), 'SIGTERM');
+  for (const signal of ['SIGTERM', 'SIGQUIT']) {
+    const terminal = top(t, netns);
+    await terminal.shows(/> vnet0/);
+    process.kill(childOf(terminal.pid()), signal);
+    await restored(t, terminal, signal);
+  }
   await restored(t, byKey, 'q');
   await restored(t, byInterrupt, 'Ctrl-C');
-  await restored(t, bySignal, 'SIGTERM');
+});
+
+t.test('it is suspended like any other', { skip: cannotRun || withoutTools('tmux') }, async (t) => {
+  const netns = quietNetns(t);
+  attachedIn(t, netns);
+  const jobs = 'set -m; "$0" "$@"; echo suspended; stty -a; read key; fg >/dev/null';
+  const ways: [string, (terminal: Tmux) => void][] = [
+    ['Ctrl-Z', (terminal) => terminal.press('C-z')],
+    ['SIGTSTP', (terminal) => process.kill(childOf(childOf(terminal.pid())), 'SIGTSTP')],
+  ];
+  for (const [how, suspend] of ways) {
+    const terminal = new Tmux(t, ['bash', '-c', jobs, process.execPath, MAIN, 'top', '--netns', netns], SIZE);
+    await terminal.shows(/> vnet0/);
+    suspend(terminal);
+    t.match((await terminal.shows(/suspended[^]*echo/)).join('\n'), / icanon[^]* echo /, `${how}: with lines and echo`);
+    t.equal(terminal.ask('#{alternate_on} #{cursor_flag}'), '0 1', 'on the old screen, and with a cursor');
+    terminal.press('Enter');
+    await terminal.shows(/> vnet0/);
+    t.equal(terminal.ask('#{alternate_on} #{cursor_flag}'), '1 0', 'and goes on');
+    terminal.press('q');
+    await restored(t, terminal, 'q');
+  }
+});
+
+t.test('where no shell would let it go on, it is not suspended', { skip: cannotRun || withoutTools('tmux') }, async (t) => {
+  const netns = quietNetns(t);
+  attachedIn(t, netns);
+  const terminal = top(t, netns);
+  await terminal.shows(/> vnet0/);
+  terminal.press('C-z');
+  await new Promise((resolve) => setTimeout(resolve, 500 * SLOW));
+  await terminal.shows(/> vnet0/);
+  terminal.press('q');
+  await restored(t, terminal, 'q');
 });
 
 t.test('an error in the middle of it is read on the old screen', { skip: cannotRun || withoutTools('tmux') }, async (t) => {
