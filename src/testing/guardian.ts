@@ -8,7 +8,6 @@ import { spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import * as path from 'node:path';
 
-import { inNewNetns } from '../link/netns';
 import { programEnvironment, SYSTEM_PATH } from '../native/environment';
 
 const MAIN = path.join(__dirname, '..', 'cli', 'main.js');
@@ -32,13 +31,12 @@ export interface Guardian {
 }
 
 export function guard(netns: string, iface: string): Guardian {
-  // A session of its own: Ctrl-C is for the test, not for who cleans up behind it. A namespace of its own: one guardian
-  // ends all that runs in the namespace which it looks after, but not another that was started there.
-  const child = inNewNetns(() => spawn('/bin/sh', ['-c', SCRIPT, 'guardian', process.execPath, MAIN, iface, netns], {
+  // A session of its own: Ctrl-C is for the test, not for who cleans up behind it.
+  const child = spawn('/bin/sh', ['-c', SCRIPT, 'guardian', process.execPath, MAIN, iface, netns], {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
     env: { ...programEnvironment(), PATH: SYSTEM_PATH },
-  }));
+  });
   // No process, or no descriptor, was free: then this process cleans up, unless it is killed.
   child.on('error', () => undefined);
   const stdin = child.stdin as unknown as Socket;

@@ -76,18 +76,6 @@ t.test('what it leaves running is ended, and what a kill of ours leaves too', { 
   t.ok(await eventually(() => isGone(netns) && !lives(pid)), 'namespace, interface and command go');
 });
 
-t.test('a run in a run: what is left of it when the outer one ends it, or is killed', { skip }, async (t) => {
-  const inner = `'${process.execPath}' '${MAIN}' run --stats /dev/null -- sh -c 'trap "" TERM; ip netns identify $$; while :; do sleep 0.1; done'`;
-  const left = await startRun(t, `${inner} & sleep ${2 * SLOW}`);
-  t.equal(await left.ended, 0);
-  const killed = await startRun(t, inner);
-  killed.child.kill('SIGKILL');
-  for (const { netns, output } of [left, killed]) {
-    t.match(output(), /^vnet-run-/, 'the inner one ran');
-    t.ok(await eventually(() => isGone(netns) && isGone(output().trim()), 20_000), 'both namespaces go, though the command of the inner one ignores SIGTERM');
-  }
-});
-
 t.test('side by side', { skip }, async (t) => {
   const count = Number(process.env['VNET_BPF_TEST_RUNS'] ?? (SLOW > 1 ? 2 : 5));
   // One ping each: of several, ping waits for the last no longer than twice what an earlier one took, and calls it lost then.
