@@ -116,7 +116,8 @@ export class Controller extends EventEmitter<ControllerEvents> {
 
   private refusedOnTheWayBack(): Refused & { backlog: number } {
     const [down, toolong, sent, enobufs] = [CONTROL.refusedDown, CONTROL.refusedToolong, CONTROL.rxPackets, CONTROL.enobufs].map((offset) => this.controls.sum(offset)) as [number, number, number, number];
-    const { lostByChange, backlog } = readWayBack(this.attachment, sent, enobufs);
+    const { backlog } = readWayBack(this.attachment, sent, enobufs);
+    const { lostByChange } = this.attachment;
     return { down: down + lostByChange.down, toolong: toolong + lostByChange.toolong, backlog };
   }
 

@@ -16,6 +16,7 @@ import { clock } from '../native/clock';
 import { lockEverything, saveAttachment, type Attachment, type HairpinRecord } from '../state/store';
 import type { Attempts } from './attempts';
 import { openAttachmentNetns } from './attachment-netns';
+import type { LossReason } from './link-losses';
 import { LinkSettingsKeeper } from './link-settings';
 import { RuleKeeper } from './rule-keeper';
 
@@ -28,7 +29,7 @@ export interface Followed {
   attempts: Attempts;
   log: (text: string) => void;
   /** Frames may have been lost: it is or was down, or has a smaller MTU, for which they are too long. */
-  changed: (reason: 'down' | 'toolong') => void;
+  changed: (reason: LossReason) => void;
   /** Somebody set it up (true) or down. */
   turned: (up: boolean) => void;
   /** It was deleted, or moved to another namespace. Called once. */

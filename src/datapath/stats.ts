@@ -62,20 +62,12 @@ export interface BehindTx {
   lost: number;
 }
 
-export interface KernelCounters {
-  txPackets: number;
-  txBytes: number;
-  refused: number[];
-  stray: number;
-  originalsSent: number;
-  originalsArrived: number;
-  cutSent: number;
-  cutArrived: number;
-}
+type KernelCounters = Record<(typeof PLAIN_COUNTERS)[number], number> & { refused: number[] };
 
 /** Sums the per-CPU values of struct counters. */
 export function sumCounters(perCpu: readonly Uint8Array[]): KernelCounters {
-  const sum = { txPackets: 0, txBytes: 0, refused: REFUSALS.map(() => 0), stray: 0, originalsSent: 0, originalsArrived: 0, cutSent: 0, cutArrived: 0 };
+  const zeros = Object.fromEntries(PLAIN_COUNTERS.map((name) => [name, 0])) as Record<(typeof PLAIN_COUNTERS)[number], number>;
+  const sum: KernelCounters = { ...zeros, refused: REFUSALS.map(() => 0) };
   for (const cpu of perCpu) {
     const words = new DataView(cpu.buffer, cpu.byteOffset, cpu.byteLength);
     const at = (offset: number): number => Number(words.getBigUint64(offset, true));
@@ -112,7 +104,8 @@ export function readStats(attachment: Attachment): Stats {
 
   const kernel = sumCounters(counters.getPerCpu(new Uint8Array(4)) ?? []);
   const sent = at(CONTROL.rxPackets);
-  const { lostByChange, backlog, impair } = readWayBack(attachment, sent, at(CONTROL.enobufs));
+  const { backlog, impair } = readWayBack(attachment, sent, at(CONTROL.enobufs));
+  const { lostByChange } = attachment;
   const { stopped, held } = queues;
   const behind = judgeBehind(kernel, at(CONTROL.heldSegments), at(CONTROL.heldArrived));
   const controlled = isControlled(attachment);

@@ -6,9 +6,7 @@ import { transmittedFramesOf } from '../link/links';
 import type { Attachment, ImpairmentRecord } from '../state/store';
 
 export interface WayBack {
-  /** Did not come to the interface, because it was down or had another MTU by then. */
-  lostByChange: Attachment['lostByChange'];
-  /** Did not come to it for another reason: did not fit into the receiving CPU's backlog. */
+  /** Did not come to the interface, though it was up and large enough: did not fit into the receiving CPU's backlog. */
   backlog: number;
   /** Of `vnet-bpf impair`: in its qdisc now, lost there, and received more often than sent. */
   impair: { waiting: number; lost: number; duplicated: number };
@@ -25,13 +23,7 @@ export const netemLosses = ({ drops }: { drops: number }, record: ImpairmentReco
  * peer's TX. Behind netem no kernel does, and what it drops, duplicates, or takes along when it is removed is not in
  * that TX either. So the sum is what the counters leave, and netem's own counter says how much of it are losses.
  */
-export function judgeWayBack(
-  sent: number,
-  delivered: number,
-  record: ImpairmentRecord | null,
-  netem: NetemReading,
-  enobufs: number,
-): Omit<WayBack, 'lostByChange'> {
+export function judgeWayBack(sent: number, delivered: number, record: ImpairmentRecord | null, netem: NetemReading, enobufs: number): WayBack {
   if (!record) return { backlog: Math.max(0, sent - delivered), impair: { waiting: 0, lost: 0, duplicated: 0 } };
   const waiting = netem?.waiting ?? 0;
   const missing = sent - delivered - waiting - record.backlog;
@@ -42,11 +34,11 @@ export function judgeWayBack(
 /** A frame that netem lets go between the two readings would be neither waiting nor delivered: then they are read again. */
 const READINGS = 8;
 
-/** Reads it in the kernel; `sent` and `enobufs` have to be read before. A dummy counts nothing on the way back. */
+/** Reads it in the kernel, without what is lost by a change of the link; `taken` and `enobufs` have to be read before. A dummy counts nothing there. */
 export function readWayBack({ peer: end, impairment, baseline, lostByChange }: Attachment, taken: number, enobufs: number): WayBack {
   const sent = taken - lostByChange.down - lostByChange.toolong;
   using netns = end && openPeerNetns();
-  if (!end || !netns) return { lostByChange, ...judgeWayBack(sent, sent, null, null, enobufs) };
+  if (!end || !netns) return judgeWayBack(sent, sent, null, null, enobufs);
   return netns.run(() => {
     let delivered = transmittedFramesOf(end.ifindex);
     let netem: NetemReading = null;
@@ -56,7 +48,7 @@ export function readWayBack({ peer: end, impairment, baseline, lostByChange }: A
       delivered = transmittedFramesOf(end.ifindex);
       if (delivered === before) break;
     }
-    if (delivered === null) return { lostByChange, ...judgeWayBack(sent, sent, null, null, enobufs) };
-    return { lostByChange, ...judgeWayBack(sent, delivered - baseline.peerTxPackets, impairment, netem, enobufs) };
+    if (delivered === null) return judgeWayBack(sent, sent, null, null, enobufs);
+    return judgeWayBack(sent, delivered - baseline.peerTxPackets, impairment, netem, enobufs);
   });
 }

@@ -84,7 +84,7 @@ export function keepLocalTable({ addresses: looped }: HairpinRecord): void {
 }
 
 /**
- * Brings rules, routes and neighbours in line with `wanted`; returns the record to keep for the way back. Can be run again
+ * Brings rules, routes and neighbours in line with `wanted`; returns the record that removeHairpin() needs. Can be run again
  * after it has thrown. An interface that is down has no routes: `whenUp` leaves those that the kernel refuses to restoreLoop().
  */
 export function syncHairpin(

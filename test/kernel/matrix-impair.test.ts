@@ -35,7 +35,7 @@ async function pass(t: Test, nic: Attached, udp: OwnUdp): Promise<{ received: nu
   await delay(10 * SLOW);
   udp.take();
   const sums = law(stats);
-  t.equal(sums.out, sums.in, 'the law of the loop balances');
+  t.equal(sums.out, sums.in, 'the frame accounting balances');
   t.equal(stats.refused.backlog + stats.refused.invalid, 0, 'and nothing is put down to something else');
   // A neighbour's frame may pass between the two readings.
   const counts = (): { kernel: object; ours: object } => {
@@ -120,5 +120,5 @@ t.test('an impairment that somebody removes is put back', { skip: cannotLoop() |
   t.ok(await eventually(() => log().includes('somebody removed the impairment of vnet0: put back')), 'the log');
   t.match(ok('nsenter', [`--net=${HOST_PEER_NETNS}`, '--', 'tc', 'qdisc']), /netem .* delay 5ms/);
   const sums = law(await atRest(nic));
-  t.equal(sums.out, sums.in, 'the law of the loop balances');
+  t.equal(sums.out, sums.in, 'the frame accounting balances');
 });

@@ -70,7 +70,7 @@ async function changesNothing(t: Test, nic: Attached, udp: OwnUdp): Promise<void
   const stats = await atRest(nic);
   t.same(stats.behind, { missing: 0, copies: 0, lost: 0 }, 'the peer saw what tx let go');
   t.same(lostBehind(stats), [], 'nothing was lost, and nothing had no mark');
-  t.ok(law(stats).balanced, 'the law of the loop balances');
+  t.ok(law(stats).balanced, 'the frame accounting balances');
 }
 
 interface Taken {
@@ -213,12 +213,12 @@ t.test('superpackets that the kernel cuts up', { skip: cannotLoop() }, async (t)
   t.equal(udp.offer(), null, 'one more is taken');
   const stats = await atRest(nic);
   taker.detach();
-  t.ok(law(stats).balanced, 'the law of the loop balances');
+  t.ok(law(stats).balanced, 'the frame accounting balances');
   t.ok(stats.behind.lost >= udp.sent - sent, `dropped behind ours, its ${udp.sent - sent} frames are lost: ${stats.behind.lost}`);
   t.match(cliOk(['stats', nic.iface, '--netns', nic.netns, '--check']), /balanced, but not all came back: behind.lost/, 'which the accounting says');
 });
 
-/** Sends so many to an address where nobody listens; the datagrams that each is made of. */
+/** Sends `count` of them to an address where nobody listens; returns the datagrams that each is made of. */
 function sendSuperpackets(netns: string, address: string, count: number): number {
   const [segments, bytes] = [10, 1400];
   const socket = native.openSocket(netns, native.AF_INET, native.SOCK_DGRAM, 0);

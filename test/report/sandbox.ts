@@ -13,16 +13,15 @@ import { readFileSync } from 'node:fs';
  */
 export const OUTSIDE = '/run/vnet-bpf-test-outside';
 
-const PREPARE = `
+/** Shell commands that give a mount and a network namespace what a machine has of its own. */
+export const OWN_FILE_SYSTEMS = `
 set -e
 # Mounts of namespaces outside would live on in here after their owners removed them.
 while read -r _ _ _ _ where rest; do
   case "$where" in /run/*) umount -l "$where" 2>/dev/null || true ;; esac
 done </proc/self/mountinfo
 mount -t tmpfs -o mode=0755 tmpfs /run
-mkdir -p /run/netns /run/lock ${OUTSIDE}/proc
-mount --bind /proc ${OUTSIDE}/proc
-mount -t proc proc /proc
+mkdir -p /run/netns /run/lock
 # /sys/class/net shows the network namespace of whoever mounted it.
 mount -t sysfs sysfs /sys
 mount -t bpf bpf /sys/fs/bpf
@@ -30,6 +29,12 @@ for one in tracefs:/sys/kernel/tracing debugfs:/sys/kernel/debug cgroup2:/sys/fs
   mount -t "\${one%%:*}" "\${one%%:*}" "\${one#*:}" 2>/dev/null || true
 done
 ip link set dev lo up
+`;
+
+const PREPARE = `${OWN_FILE_SYSTEMS}
+mkdir -p ${OUTSIDE}/proc
+mount --bind /proc ${OUTSIDE}/proc
+mount -t proc proc /proc
 # As pid 1 it also reaps what daemons leave.
 "$@" &
 trap "kill -TERM $! 2>/dev/null || true" INT TERM

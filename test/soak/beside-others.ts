@@ -9,20 +9,9 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { BpfMap, BpfObject, MapType } from '../../src/libbpf-ts/src/index';
+import { OWN_FILE_SYSTEMS } from '../report/sandbox';
 
-const PREPARE = `
-set -e
-while read -r _ _ _ _ where rest; do
-  case "$where" in /run/*) umount -l "$where" 2>/dev/null || true ;; esac
-done </proc/self/mountinfo
-mount -t tmpfs -o mode=0755 tmpfs /run
-mkdir -p /run/netns /run/lock
-mount -t sysfs sysfs /sys
-mount -t bpf bpf /sys/fs/bpf
-mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null || true
-mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null || true
-ip link set dev lo up
-exec "$@"
+const PREPARE = `${OWN_FILE_SYSTEMS}exec "$@"
 `;
 const PINS = '/sys/fs/bpf/others';
 const OBJECT = 'dist/bpf/vnet.bpf.o';
