@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The command line of run.ts.
+import { release } from 'node:os';
 import { parseArgs } from 'node:util';
 import { kernels, type Kernel } from './kernels';
 import { sets, type SetName } from './tests';
@@ -11,6 +12,7 @@ With a command: runs it in /work of the guest and shows its output; one argument
 
   --kernel NAME       of ${kernels.map((kernel) => kernel.name).join(', ')} (repeatable)
   --all               all of them (the default for tests; a command runs on 6.1 unless told otherwise)
+  --but-own           not that of the release that runs here, on which the tests run without a guest
   --set NAME          matrix (the default), dummy: traffic on a dummy, systemd: the unit, full: all kernel tests, an hour a kernel
   --match REGEX       only test files whose path matches
   --tests DIR         look for *.test.ts there instead (repeatable)
@@ -63,6 +65,7 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
       options: {
         kernel: { type: 'string', multiple: true },
         all: { type: 'boolean' },
+        'but-own': { type: 'boolean' },
         set: { type: 'string' },
         table: { type: 'string' },
         match: { type: 'string' },
@@ -90,7 +93,7 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
   const slow = set !== 'matrix';
   const names = values.kernel ?? (isCommand && !values.all ? ['6.1'] : kernels.map((kernel) => kernel.name));
   return {
-    kernels: values.all ? kernels : names.map(kernelNamed),
+    kernels: (values.all ? kernels : names.map(kernelNamed)).filter(({ name }) => !values['but-own'] || name !== ownRelease()),
     command,
     set,
     table: values.table,
@@ -109,6 +112,9 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
     fetchOnly: values.fetch ?? false,
   };
 }
+
+/** Such as 6.18, as kernels are called here. */
+const ownRelease = (): string => release().split('.', 2).join('.');
 
 function kernelNamed(name: string): Kernel {
   const found = kernels.find((kernel) => kernel.name === name);

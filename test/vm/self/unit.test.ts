@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The parts of the harness that need no guest.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { release, tmpdir } from 'node:os';
 import path from 'node:path';
 import t from 'tap';
 import { CpioWriter } from '../cpio';
@@ -10,7 +10,7 @@ import { FileJudge } from '../file-verdict';
 import { kernels } from '../kernels';
 import { mirrorOf, parseDeb822, parseOneLine } from '../mirrors';
 import { dependencies } from '../modules';
-import { parseOptions } from '../options';
+import { parseOptions, type Options } from '../options';
 import { Report } from '../report';
 import { findSplats } from '../splats';
 import { resultTable } from '../table';
@@ -170,6 +170,9 @@ t.test('a watchdog counts processor time, and waiting four times as long', async
 
 t.test('the command line', async (t) => {
   t.match(parseOptions(['--kernel', '5.10', '--', 'node', '--version']), { kernels: [{ name: '5.10' }], command: ['node', '--version'] });
+  const butOwn = (args: string[]): string[] => (parseOptions([...args, '--but-own']) as Options).kernels.map(({ name }) => name);
+  const others = kernels.map(({ name }) => name).filter((name) => !release().startsWith(`${name}.`));
+  t.same([butOwn([]), butOwn(['--all'])], [others, others], 'without the release that runs here');
   for (const wrong of [['--kernel', '4.4'], ['--nonsense'], ['--timeout', '0'], ['--match', '('], ['stray'], ['--set', 'x'], ['--env', 'x']]) {
     t.throws(() => parseOptions(wrong), { name: 'UsageError' }, wrong.join(' '));
   }
