@@ -110,17 +110,20 @@ export function attachedIn(
 /**
  * The law of the loop, and what has to hold with it at rest. A namespace with IPv6 is never quite
  * at rest: when a packet passed between two readings, they are taken anew. A dummy has no RX counter
- * in the kernel, and what `tx` refuses it never sees.
+ * in the kernel, and what `tx` refuses it never sees. On a busy machine the backlog of a CPU may have no room for what a
+ * veth hands to its peer; it comes back all the same, from the ring, but the kernel does not count it as sent.
  */
 export function checkLaw(t: Test, where: Attached, reading: Stats): void {
   let stats = reading;
   let kernel = kernelCounters(where.netns, where.iface);
-  const expected = (): { tx: number; rx: number } => {
-    const { rx, tx, refused, backend } = stats;
-    if (backend === 'veth') return { tx: rx.packets, rx: rx.packets };
-    return { tx: tx.packets - Object.values(refused).reduce((sum, count) => sum + count, 0), rx: 0 };
+  // TX: at most, and how much less it may be; a superpacket is one frame of several segments.
+  const expected = (): { tx: number; less: number; rx: number } => {
+    const { rx, tx, refused, backend, behind } = stats;
+    if (backend === 'veth') return { tx: rx.packets, less: behind.missing, rx: rx.packets };
+    return { tx: tx.packets - Object.values(refused).reduce((sum, count) => sum + count, 0), less: 0, rx: 0 };
   };
-  const consistent = (): boolean => law(stats).balanced && kernel.tx === expected().tx && kernel.rx === expected().rx;
+  const isTx = (): boolean => kernel.tx <= expected().tx && kernel.tx >= expected().tx - expected().less;
+  const consistent = (): boolean => law(stats).balanced && isTx() && kernel.rx === expected().rx;
   for (let tries = 0; tries < 5 && !consistent(); tries++) {
     stats = where.stats();
     kernel = kernelCounters(where.netns, where.iface);
@@ -129,6 +132,6 @@ export function checkLaw(t: Test, where: Attached, reading: Stats): void {
   t.equal(sums.out, sums.in, 'the law of the loop balances');
   t.equal(stats.queue.wakes, stats.queue.stops, 'as many wakes as stops');
   t.equal(stats.poll.lostWakeups, 0, 'no wake-up was lost');
-  t.equal(kernel.tx, expected().tx, `ip -s link: TX is what ${stats.backend === 'veth' ? 'came back' : 'was accepted'}`);
+  t.ok(isTx(), `ip -s link: TX, ${kernel.tx}, is what ${stats.backend === 'veth' ? 'came back' : 'was accepted'}, ${expected().tx}, less what is missing behind tx, ${expected().less}`);
   t.equal(kernel.rx, expected().rx, 'ip -s link: RX is what came back, on a veth');
 }

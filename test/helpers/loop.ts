@@ -39,14 +39,16 @@ export async function checkRest(t: Test, nic: Attached, tries = 5): Promise<Stat
   const kernel = kernelCounters(nic.netns, nic.iface);
   const accepted = acceptedOf(stats);
   // With IPv6 it is never quite at rest: what passed between the two readings is in the next one.
-  if (kernel.tx !== accepted && tries > 1) return checkRest(t, nic, tries - 1);
+  const { missing } = stats.behind;
+  const isTx = kernel.tx <= accepted && kernel.tx >= accepted - missing;
+  if (!isTx && tries > 1) return checkRest(t, nic, tries - 1);
   const sums = law(stats);
   t.equal(sums.out, sums.in, 'the law of the loop balances');
   t.equal(stats.queue.wakes, stats.queue.stops, 'as many wakes as stops');
   t.equal(stats.poll.lostWakeups, 0, 'no wake-up was lost');
   t.equal(stats.held.dropped + stats.held.again, 0, 'the waiting room lost nothing');
-  t.equal(kernel.tx, accepted, 'ip -s link: TX is what was accepted');
-  if (stats.backend === 'veth') t.equal(kernel.rx, kernel.tx, 'ip -s link: RX = TX');
+  t.ok(isTx, `ip -s link: TX, ${kernel.tx}, is what was accepted, ${accepted}, less what is missing behind tx, ${missing}`);
+  if (stats.backend === 'veth') t.equal(kernel.rx, accepted, 'ip -s link: RX is what was accepted');
   return stats;
 }
 

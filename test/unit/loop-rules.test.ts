@@ -97,8 +97,9 @@ t.test('own addresses answer in every state, looped ones loop after each repair,
       story.push(name);
       OTHERS[name]?.(rules);
       look();
-      for (const ifindex of interfaces) loop(rules, ifindex, look);
-      if (rules.way(SENT) !== 'loop' || rules.way(RECEIVED) !== 'local') t.fail(`${story.join(', ')}: not looped: ${JSON.stringify(rules.list)}`);
+      const blocked = interfaces.map((ifindex) => loop(rules, ifindex, look)).some((change) => change.blocked && change.blocked.priority < 3);
+      // Rules without a priority, one after the other, may come before every place that there is: the log says so then.
+      if (!blocked && (rules.way(SENT) !== 'loop' || rules.way(RECEIVED) !== 'local')) t.fail(`${story.join(', ')}: not looped: ${JSON.stringify(rules.list)}`);
     }
     const others = rules.list.filter((rule) => rule.special || rule.table === MAIN.table || rule.table === DEFAULT.table);
     for (const ifindex of interfaces) unloop(rules, ifindex, look);
