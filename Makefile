@@ -29,9 +29,10 @@ TAP_BUILT := dist-test/.tap-built
 # What the benchmark compares with, and its senders and receivers.
 BENCH_PROGRAMS := $(patsubst test/bench/c/%.c,dist-test/bench/%,$(filter-out %.bpf.c,$(wildcard test/bench/c/*.c)))
 BENCH_BUILT := $(BENCH_PROGRAMS) dist-test/bench/redirect.bpf.o
-# Compiled because ts-node takes more than a second of each test file, and of each sender that a test starts.
+# Compiled because ts-node takes more than a second of each test file, and of each sender that a test starts; without type
+# checks, which are lint's.
 TEST_SOURCES := $(shell find test/unit test/kernel test/report test/helpers test/model -name '*.ts') \
-	$(wildcard src/libbpf-ts/test/helpers/*.ts src/libbpf-ts/test/bpf/*) test/tsconfig.compile.json
+	$(wildcard src/libbpf-ts/test/helpers/*.ts src/libbpf-ts/test/bpf/*)
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DEFAULT_GOAL := help
@@ -172,7 +173,7 @@ dist/completion/vnet-bpf.%: $(BUILT)
 
 $(TESTS_BUILT): $(BUILT) $(TEST_SOURCES)
 	@echo "build: tests"
-	@$(BIN)/tsc -p test/tsconfig.compile.json
+	@$(BIN)/esbuild $(filter %.ts,$(TEST_SOURCES)) $(SOURCES) --outdir=dist-test --outbase=. --format=cjs --platform=node --target=node20 --sourcemap --log-level=warning
 	@cp -r src/libbpf-ts/test/bpf dist-test/src/libbpf-ts/test/
 	@touch $@
 

@@ -15,17 +15,32 @@ export const ADDRESSES = ['10.77.0.1', 'fd77::1'] as const;
 export const ARGUMENTS = ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64', '--ring-size', '256K'];
 export const WAIT_MS = 5_000 * SLOW;
 
+type Named = Pick<Attached, 'netns' | 'iface'>;
+
 export const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** A reading in this process; the command takes long to start. */
-export const look = (nic: Attached): Stats => readStats(attachmentOf(nic));
+export const look = (nic: Named): Stats => readStats(attachmentOf(nic));
 
-export async function atRest(nic: Attached): Promise<Stats> {
+export async function atRest(nic: Named): Promise<Stats> {
   for (const end = Date.now() + WAIT_MS; ; await delay(20 * SLOW)) {
     const stats = look(nic);
     // A queue that has just become empty wakes a moment later: closing the waiting room takes the kernel's RTNL lock.
     const empty = stats.queue.packets === 0 && stats.held.now === 0 && stats.impair.waiting === 0 && stats.state !== 'stopped';
     if ((empty && law(stats).balanced) || Date.now() > end) return stats;
+  }
+}
+
+/**
+ * What we count and what the kernel counts, at rest, of the same moment: somebody may still look for a neighbour, and IPv6
+ * sends packets of its own for some seconds after an interface came up.
+ */
+export async function countersAtRest(nic: Named): Promise<{ stats: Stats; kernel: ReturnType<typeof kernelCounters> }> {
+  for (let before = kernelCounters(nic.netns, nic.iface); ; ) {
+    const stats = await atRest(nic);
+    const kernel = kernelCounters(nic.netns, nic.iface);
+    if (kernel.tx === before.tx && kernel.rx === before.rx) return { stats, kernel };
+    before = kernel;
   }
 }
 

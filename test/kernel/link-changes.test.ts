@@ -10,7 +10,7 @@ import { Background } from '../helpers/background';
 import { attachedIn, attachmentOf, cannotRun, checkLaw, cliOk, SLOW, type Attached } from '../helpers/cli';
 import { controllerPid, cpuUse, eventually, listed, lives } from '../helpers/controller';
 import { kernelCounters, ok, okIn, quietNetns, testNetns } from '../helpers/netns';
-import { exchange, kill } from '../helpers/loop';
+import { countersAtRest, exchange, kill } from '../helpers/loop';
 import { mtuFollowed, setMtu } from '../helpers/offloads';
 import { OwnUdp } from '../helpers/own-sockets';
 import { sameAs, snapshot } from '../helpers/snapshot';
@@ -105,13 +105,7 @@ t.test('set down and up', { skip: cannotRun }, async (t) => {
   ok('ip', ['-n', netns, 'addr', 'replace', 'fd77::1/64', 'dev', 'vnet0', 'nodad']);
   await nap(300);
   await loops(t, netns, 'vnet0', ['fd77::1']);
-  // IPv6 sends packets of its own for some seconds after the interface came up: one of them between the two readings is in one of them alone.
-  let kernel = kernelCounters(netns, 'vnet0');
-  let stats = await atRest(netns, 'vnet0');
-  for (let now = kernelCounters(netns, 'vnet0'); now.tx !== kernel.tx || now.rx !== kernel.rx; now = kernelCounters(netns, 'vnet0')) {
-    kernel = now;
-    stats = await atRest(netns, 'vnet0');
-  }
+  const { stats, kernel } = await countersAtRest({ netns, iface: 'vnet0' });
   const sums = law(stats);
   t.equal(sums.out, sums.in, 'the law of the loop balances');
   // What was under way when it went down came out of vnet0, but had nowhere to go back to.

@@ -11,14 +11,15 @@ import { setTimeout } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 
 import { law, type Stats } from '../../../src/datapath/stats';
-import { attachedIn, attachmentOf, cannotRun, SLOW, type Attached } from '../../helpers/cli';
+import { attachedIn, attachmentOf, cannotRun, SLOW } from '../../helpers/cli';
 import { macBytes, macOf } from '../../helpers/frames';
 import { FrameFuzzer, LARGEST_BYTES } from '../../helpers/fuzz-frames';
 import { hookFile } from '../../helpers/hook-file';
 import { watchKernelWarnings } from '../../helpers/kernel-warnings';
+import { countersAtRest } from '../../helpers/loop';
 import { Messages } from '../../helpers/messages';
 import * as native from '../../helpers/native-socket';
-import { inside, kernelCounters, ok, okIn, quietNetns } from '../../helpers/netns';
+import { inside, ok, okIn, quietNetns } from '../../helpers/netns';
 import { Random } from '../../helpers/random';
 import { scaled } from '../../helpers/traffic';
 
@@ -99,12 +100,11 @@ async function sendAll(fd: number, fuzzer: FrameFuzzer, frames: number, tally: T
  * the room and is written off there, as held.dropped. A hook sees it as the bytes that it is, and
  * lets it pass as such: then it is in RX alone.
  */
-function checkBalance(t: Test, nic: Attached, stats: Stats, hooked: boolean): void {
+function checkBalance(t: Test, stats: Stats, kernel: { rx: number; tx: number }, hooked: boolean): void {
   const sums = law(stats);
   t.equal(sums.out, sums.in, 'each frame was looped or is counted by reason');
   t.equal(stats.queue.wakes, stats.queue.stops, 'as many wakes as stops');
   t.equal(stats.poll.lostWakeups, 0, 'no wake-up was lost');
-  const kernel = kernelCounters(nic.netns, nic.iface);
   t.equal(kernel.rx, stats.rx.packets, 'rx here is what ip -s link says');
   t.ok((hooked || kernel.tx >= kernel.rx) && kernel.tx <= stats.tx.packets, `TX of ip -s link, ${kernel.tx}, is between rx, ${kernel.rx}, and tx, ${stats.tx.packets}`);
 }
@@ -173,7 +173,7 @@ async function fuzz(t: Test, { args, share, pauses = false, pingMs = 50 }: Mode)
   const seconds = (performance.now() - start) / 1000;
   await endPauses();
   const { median, answers, requests } = await endPing();
-  const after = await nic.atRest();
+  const { stats: after, kernel } = await countersAtRest(nic);
   const errors = [...tally.refused].map(([name, count]) => `${name} ${count}`).join(', ');
   const reasons = Object.entries(after.refused).filter(([, count]) => count > 0).map(([name, count]) => `${name} ${count}`).join(', ');
   t.comment(`${frames} frames in ${seconds.toFixed(1)} s: ${tally.taken} taken by the kernel, not ${errors}`);
@@ -184,7 +184,7 @@ async function fuzz(t: Test, { args, share, pauses = false, pingMs = 50 }: Mode)
   t.ok(median < pingMs * SLOW, 'a ping beside them is answered in good time');
   t.equal(after.held.now, 0, 'nothing waits any more');
   t.equal(after.queue.stopped, false, 'the queue is awake');
-  checkBalance(t, nic, after, args.includes('--hook'));
+  checkBalance(t, after, kernel, args.includes('--hook'));
   t.same(warnings(), [], 'the kernel does not complain');
 }
 
