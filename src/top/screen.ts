@@ -72,7 +72,7 @@ function foot({ news, view, glyphs }: Scene, width: number): Line {
     [glyphs.arrows, 'choose'],
     ['enter', view.detail ? 'back' : 'detail'],
     ['s', 'sort'],
-    ['p', view.paused ? 'go on' : 'pause'],
+    ['p', view.paused ? 'resume' : 'pause'],
   ];
   return apart(keys.map(([key, word]) => [part(key, 'title'), part(` ${word}`, 'faint')]), news === null ? [] : [part(`${news.name} ${news.what}`, 'warning')], width);
 }

