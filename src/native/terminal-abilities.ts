@@ -13,7 +13,7 @@ const terminalOf = (environment: Environment): string => environment['TERM'] ?? 
 /** Whether the cursor can be moved. */
 export const movesCursor = (environment: Environment): boolean => !['', 'dumb', 'unknown'].includes(terminalOf(environment));
 
-/** Whether colours may be used: NO_COLOR forbids them unless it is empty (https://no-color.org). */
+/** Whether colours may be used: NO_COLOR forbids them unless it is empty (no-color.org). */
 export const showsColours = (environment: Environment): boolean =>
   !environment['NO_COLOR'] && movesCursor(environment) && !MONOCHROME.test(terminalOf(environment));
 

@@ -73,7 +73,7 @@ const placed = (text: string, { width, left }: Column): string => (left ? fitted
 /** The heads of the columns, then the rows; `all` have their say in the widths, so that scrolling moves no column. */
 export function table(rows: readonly Row[], all: readonly Row[], chosen: string | undefined, width: number, seconds: number, glyphs: Glyphs): Line[] {
   const { name, columns, chart: chartWidth } = layoutOf(all, width);
-  const over = `TX, LAST ${short(chartWidth * seconds)} S`;
+  const over = `TX, LAST ${short(chartWidth * seconds)} s`;
   const heads = [`  ${fitted('INTERFACE', name)}`, ...columns.map((column) => placed(column.heading, column)), chartWidth > over.length ? over : ''];
   const lines = rows.map((row): Line => {
     const isChosen = row.id === chosen;
