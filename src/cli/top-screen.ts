@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** The live screen of `top`: loaded only where there is a terminal. */
 import { cannotBeWritten } from '../native/standard-streams';
+import { showsBlocks, showsColours } from '../native/terminal-abilities';
 import { Board, type Change, type Look, type Row } from '../top/board';
+import { ASCII, BLOCKS } from '../top/glyphs';
 import { screen } from '../top/screen';
 import { sorted } from '../top/sort';
 import { Screen } from '../top/terminal';
@@ -16,12 +18,13 @@ export async function showScreen(look: () => Look[], seconds: number): Promise<v
   const inbox = new Inbox();
   // SIGQUIT, too: whatever ends it, the terminal is given back.
   for (const name of [...endSignals(), 'SIGQUIT'] as const) process.once(name, () => inbox.put('q'));
-  const board = new Board();
+  const board = new Board(seconds * 1000);
   let view: View = FIRST_VIEW;
   let rows: Row[] = [];
   let news: { change: Change; until: number } | null = null;
   let time = new Date();
-  using terminal = new Screen((key) => inbox.put(key));
+  const blocks = showsBlocks(process.env);
+  using terminal = new Screen({ colours: showsColours(process.env), ascii: !blocks }, (key) => inbox.put(key));
   for (let due = performance.now(); ; ) {
     const now = performance.now();
     if (now >= due) {
@@ -32,7 +35,7 @@ export async function showScreen(look: () => Look[], seconds: number): Promise<v
       if (change) news = { change, until: now + NEWS_MS };
       if (!view.paused) [rows, time] = [seen.rows, new Date()];
     }
-    const shown = { rows, view, seconds, time, news: news !== null && now < news.until ? news.change : null };
+    const shown = { rows, view, seconds, time, glyphs: blocks ? BLOCKS : ASCII, news: news !== null && now < news.until ? news.change : null };
     terminal.draw(screen(shown, terminal.size));
     for (const key of await inbox.take(due - performance.now())) {
       if (terminal.lost !== null) throw cannotBeWritten(1, terminal.lost);

@@ -6,6 +6,7 @@ import { requirePrivileges } from '../controller/privileges';
 import { statsIfThere } from '../datapath/stats-if-there';
 import { VnetError } from '../errors';
 import { requireReader } from '../native/standard-streams';
+import { movesCursor } from '../native/terminal-abilities';
 import { Board, type Look } from '../top/board';
 import { plainLines } from '../top/plain';
 import { print } from './output';
@@ -24,7 +25,7 @@ export async function topCommand(args: TopArguments): Promise<void> {
   if (hasScreen()) {
     return (require('./top-screen') as typeof import('./top-screen')).showScreen(look, seconds);
   }
-  const board = new Board();
+  const board = new Board(seconds * 1000);
   for (;;) {
     const { rows, changes } = board.update(look(), performance.now());
     const lines = plainLines(rows, changes);
@@ -35,7 +36,7 @@ export async function topCommand(args: TopArguments): Promise<void> {
 }
 
 /** A terminal on both sides that can move its cursor. */
-const hasScreen = (): boolean => isatty(0) && isatty(1) && !['', 'dumb'].includes(process.env['TERM'] ?? '');
+const hasScreen = (): boolean => isatty(0) && isatty(1) && movesCursor(process.env);
 
 function looks(selection: Selection): Look[] {
   return attachments(selection).flatMap((attachment) => {

@@ -11,6 +11,9 @@ const REASONS: Readonly<Record<string, { why: string; hint: string }>> = {
   ENFILE: { why: 'this machine may open no more files', hint: 'sysctl fs.file-nr tells how many are open; sysctl -w fs.file-max=N allows more' },
 };
 
+/** Where /proc/sys is read-only. */
+const IN_A_CONTAINER = 'containers have /proc/sys read-only: docker run --privileged, or with --security-opt systempaths=unconfined';
+
 /** The name of the errno, whether Node, koffi or libbpf-ts has thrown. */
 function errnoNameOf(error: unknown): string {
   if (!(error instanceof Error)) return '';
@@ -28,5 +31,6 @@ export function exhaustion(cause: unknown, what?: string): VnetError | null {
   if (!reason || cause instanceof VnetError) return null;
   const { path, operation } = cause as { path?: unknown; operation?: unknown };
   const named = [path, operation].find((each): each is string => typeof each === 'string' && each !== '') ?? messageOf(cause).replace(/: .*/s, '');
-  return new VnetError('STATE', what ?? named, `${reason.why} (${errnoNameOf(cause)})`, { hint: reason.hint, cause });
+  const hint = named.startsWith('/proc/sys/') ? IN_A_CONTAINER : reason.hint;
+  return new VnetError('STATE', what ?? named, `${reason.why} (${errnoNameOf(cause)})`, { hint, cause });
 }

@@ -2,8 +2,9 @@
 /** The interfaces that are looked at: what is known of each from one reading to the next. */
 import type { Stats } from '../datapath/stats';
 import { printable } from '../printable';
+import { extended, sampleOf, type History } from './history';
 import { ratesBetween, type Rates } from './rates';
-import { Timeline } from './timeline';
+import { standingAfter, type Standing } from './standing';
 
 /** One interface as it is now. */
 export interface Look {
@@ -16,8 +17,8 @@ export interface Look {
 export interface Row extends Look {
   /** Null until there are two readings. */
   rates: Rates | null;
-  /** The last minute in that many columns. */
-  timeline(width: number): string;
+  history: History;
+  standing: Standing;
 }
 
 export interface Change {
@@ -27,8 +28,7 @@ export interface Change {
 
 interface Known {
   at: number;
-  stats: Stats;
-  timeline: Timeline;
+  row: Row;
 }
 
 /** `vnet0 in lab`. */
@@ -38,24 +38,31 @@ export class Board {
   private known = new Map<string, Known>();
   private first = true;
 
+  /** @param intervalMs how often it is looked, in milliseconds: what one entry of a history stands for */
+  constructor(private readonly intervalMs = 1000) {}
+
   /** Takes in what there is now, at a time in milliseconds. Those that came and went are told, but for the first time. */
   update(looks: readonly Look[], now: number): { rows: Row[]; changes: Change[] } {
-    const next = new Map<string, Known>();
     const there = new Set(looks.map(({ id }) => id));
     const gone = [...this.known].filter(([id]) => !there.has(id));
     // First what went: an interface that was replaced has come.
-    const changes = gone.map(([, { stats }]): Change => ({ name: nameOf(stats), what: 'went' }));
+    const changes = gone.map(([, { row }]): Change => ({ name: nameOf(row.stats), what: 'went' }));
     const rows = looks.map((look): Row => {
       const before = this.known.get(look.id);
-      const timeline = before?.timeline ?? new Timeline();
-      if (before) timeline.add(before.at, now, before.stats.queue, look.stats.queue);
-      else if (!this.first) changes.push({ name: nameOf(look.stats), what: 'came' });
-      next.set(look.id, { at: now, stats: look.stats, timeline });
-      const rates = before ? ratesBetween(before.stats, look.stats, now - before.at) : null;
-      return { ...look, rates, timeline: (width) => timeline.columns(now, width) };
+      if (!before && !this.first) changes.push({ name: nameOf(look.stats), what: 'came' });
+      return before ? this.continued(before, look, now) : { ...look, rates: null, history: [], standing: standingAfter(null, look.stats, null, 0) };
     });
-    this.known = next;
+    this.known = new Map(rows.map((row) => [row.id, { at: now, row }]));
     this.first = false;
     return { rows, changes };
+  }
+
+  private continued({ at, row }: Known, look: Look, now: number): Row {
+    const ms = now - at;
+    const rates = ratesBetween(row.stats, look.stats, ms);
+    const sample = rates && sampleOf(rates, row.stats.queue, look.stats.queue);
+    // The first rates say more than the nothing before them.
+    const standing = standingAfter(row.rates ? row.standing : null, look.stats, rates, ms);
+    return { ...look, rates, history: extended(row.history, sample, ms / this.intervalMs), standing };
   }
 }

@@ -3,32 +3,52 @@
 import { bytes } from '../cli/output';
 import { law, lostBehind } from '../datapath/stats';
 import type { Row } from './board';
-import { card } from './card';
+import { card, chartRows, head } from './card';
+import type { Glyphs } from './glyphs';
 import { dropsOf } from './rates';
-import { part, short, type Line } from './text';
+import { fitted, part, short, type Line, type Style } from './text';
 
-const SHOWN_REASONS = 6;
+const LABEL = 10;
+const CELL = 22;
+/** The place of a reason with its count and rate. */
+const DROPS_CELL = 33;
 
-export function detail(row: Row): Line[] {
-  const { stats } = row;
+type Cell = readonly [text: string, style?: Style];
+
+/** Charts above the counters as far as there is place; where there is none for the counters, how many lines are missing. */
+export function detail(row: Row, { width, height }: { width: number; height: number }, glyphs: Glyphs): Line[] {
+  const counters = [...counterLines(row, width), ...dropLines(row, width)];
+  const rows = Math.min(8, chartRows(height - counters.length - 1));
+  const above = rows > 0 ? [...card(row, true, rows, width, glyphs), []] : [head(row, true, width)];
+  const lines = [...above, ...counters];
+  if (lines.length <= height || height < 2) return lines;
+  return [...lines.slice(0, height - 1), [part(`  ${lines.length - height + 1} more lines do not fit`, 'faint')]];
+}
+
+/** A label and cells behind it, in as many lines as the width asks for. */
+function group(label: string, cells: readonly Cell[], cellWidth: number, width: number): Line[] {
+  const each = Math.max(1, Math.floor((width - LABEL) / cellWidth));
+  const starts = Array.from({ length: Math.ceil(cells.length / each) }, (_, i) => i * each);
+  return starts.map((start, i) => [
+    part(`  ${(i === 0 ? label : '').padEnd(LABEL - 2)}`, 'faint'),
+    ...cells.slice(start, start + each).map(([text, style]) => part(fitted(text, cellWidth), style)),
+  ]);
+}
+
+function counterLines({ stats }: Row, width: number): Line[] {
   const { tx, rx, queue, held, hooks, poll, reinject } = stats;
   const sums = law(stats);
-  const line = (name: string, ...cells: string[]): Line => [part(`    ${name.padEnd(9)} ${cells.map((cell) => cell.padEnd(21)).join(' ').trimEnd()}`)];
-  const many = (count: number, what: string): string => `${count} ${what}`;
-  return [
-    ...card(row, true),
-    [],
-    line('tx', many(tx.packets, 'packets'), bytes(tx.bytes)),
-    line('rx', many(rx.packets, 'packets'), bytes(rx.bytes), `largest ${queue.largestFrame} B`),
-    line('queue', many(queue.packets, 'packets'), bytes(queue.usedBytes), `wakes at ${bytes(queue.lowWatermarkBytes)}`),
-    line('', many(queue.stops, 'stops'), many(queue.wakes, 'wakes'), queue.capacityPackets === null ? '' : `limit ${queue.capacityPackets} packets`),
-    line('held', many(held.now, 'now'), many(held.total, 'in all'), many(held.dropped, 'lost')),
-    line('poll', many(poll.polls, 'polls'), many(poll.budgetExhausted, 'over budget'), many(poll.merged, 'merged')),
-    line('', many(poll.sleeps, 'sleeps'), many(poll.wakeups, 'wake-ups'), many(poll.lostWakeups, 'lost wake-ups')),
-    line('hooks', many(hooks.injected, 'injected'), many(hooks.errors, 'errors'), `${reinject.retries} send retries`),
-    line('law', many(sums.in, 'in'), many(sums.out, 'out'), verdict(stats)),
-    ...dropLines(row),
+  const limit: Cell[] = queue.capacityPackets === null ? [] : [[`limit ${queue.capacityPackets} packets`]];
+  const groups: readonly (readonly [string, Cell[]])[] = [
+    ['tx', [[`${tx.packets} packets`], [bytes(tx.bytes)]]],
+    ['rx', [[`${rx.packets} packets`], [bytes(rx.bytes)], [`largest ${queue.largestFrame} B`]]],
+    ['queue', [[`${queue.packets} packets`], [bytes(queue.usedBytes)], [`wakes at ${bytes(queue.lowWatermarkBytes)}`], [`${queue.stops} stops`], [`${queue.wakes} wakes`], ...limit]],
+    ['held', [[`${held.now} now`], [`${held.total} in all`], [`${held.dropped} lost`]]],
+    ['poll', [[`${poll.polls} polls`], [`${poll.budgetExhausted} over budget`], [`${poll.merged} merged`], [`${poll.sleeps} sleeps`], [`${poll.wakeups} wake-ups`], [`${poll.lostWakeups} lost wake-ups`]]],
+    ['hooks', [[`${hooks.injected} injected`], [`${hooks.errors} errors`], [`${reinject.retries} send retries`]]],
+    ['frames', [[`${sums.in} in`], [`${sums.out} out`], [verdict(stats)]]],
   ];
+  return groups.flatMap(([label, cells]) => group(label, cells, CELL, width));
 }
 
 /** `balanced` alone only if nothing was lost: what was is among the drops. */
@@ -38,12 +58,12 @@ function verdict(stats: Row['stats']): string {
 }
 
 /** The reasons that there ever were, the most frequent first. */
-function dropLines({ stats, rates }: Row): Line[] {
+function dropLines({ stats, rates }: Row, width: number): Line[] {
   const reasons = [...dropsOf(stats)].filter(([, count]) => count > 0).sort(([, a], [, b]) => b - a);
-  if (reasons.length === 0) return [[part('    drops     none')]];
-  return reasons.slice(0, SHOWN_REASONS).map(([reason, count], i) => {
+  if (reasons.length === 0) return group('drops', [['none']], DROPS_CELL, width);
+  const cells = reasons.map(([reason, count]): Cell => {
     const perSecond = rates?.drops.get(reason) ?? 0;
-    const text = `    ${(i === 0 ? 'drops' : '').padEnd(9)} ${reason.padEnd(12)} ${String(count).padStart(14)} ${`${short(perSecond)}/s`.padStart(10)}`;
-    return [part(text, perSecond > 0 ? 'bad' : 'plain')];
+    return [`${reason.padEnd(10)} ${String(count).padStart(10)} ${`${short(perSecond)}/s`.padStart(8)}`, perSecond > 0 ? 'bad' : 'plain'];
   });
+  return group('drops', cells, Math.min(DROPS_CELL, Math.max(30, width - LABEL)), width);
 }

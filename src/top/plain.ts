@@ -3,7 +3,8 @@
 import { nameOf, type Change, type Row } from './board';
 import { dropsText } from './card';
 import { dropsOf, sumOf } from './rates';
-import { fillOf, sorted } from './sort';
+import { sorted } from './sort';
+import { fillOf } from './standing';
 import { bitRate, packetRate, percent, short } from './text';
 
 export function plainLines(rows: readonly Row[], changes: readonly Change[]): string[] {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-/** The whole screen as lines: a head, the interfaces or one in detail, the keys. */
+/** The whole screen as lines, a pure function of what is known and of the size: a head, the interfaces, the keys. */
 import type { Change, Row } from './board';
-import { card, CARD_LINES } from './card';
+import { card, cardLines, chartRows, intervalsShown } from './card';
 import { detail } from './detail';
+import type { Glyphs } from './glyphs';
 import { sorted } from './sort';
-import { apart, clip, part, type Line } from './text';
+import { table } from './table';
+import { clip, part, short, widthOf, type Line, type Part } from './text';
 import type { View } from './view';
 
 export interface Size {
@@ -19,38 +21,88 @@ export interface Scene {
   /** The newest of those that came or went, for a while. */
   news: Change | null;
   time: Date;
+  glyphs: Glyphs;
 }
 
-export const KEYS = 'q quit  s sort  p pause  up/down choose  enter detail';
+const STANDARD: Size = { width: 80, height: 24 };
+/** More than any screen has: whatever a terminal says, a picture has an end. */
+const LARGEST: Size = { width: 1000, height: 500 };
 
-/** Exactly as many lines as the terminal has, none longer than it is wide. */
+/** The size to draw for. A terminal that does not know its own, as a serial line, says 0. */
+export const usableSize = (columns: number | undefined, rows: number | undefined): Size => ({
+  width: Math.min(columns || STANDARD.width, LARGEST.width),
+  height: Math.min(rows || STANDARD.height, LARGEST.height),
+});
+
+/** More rows make no chart easier to read. */
+const CHART_ROWS_MAX = 12;
+
+/** Exactly as many lines as the terminal has, none wider than it. */
 export function screen(scene: Scene, { width, height }: Size): Line[] {
   const rows = sorted(scene.rows, scene.view.order);
-  const room = Math.max(0, height - 2);
-  const body = rows.length === 0 ? [[], [part('  nothing is attached; vnet-bpf attach vnet0 does it')]] : interfaces(rows, scene.view, room);
-  const filled = [...body.slice(0, room), ...Array.from({ length: Math.max(0, room - body.length) }, (): Line => [])];
+  const place = Math.max(0, height - 2);
+  const body = rows.length === 0 ? [[], [part('  nothing is attached; vnet-bpf attach vnet0 does it')]] : interfaces(rows, scene, { width, height: place });
+  const filled = [...body.slice(0, place), ...Array.from({ length: Math.max(0, place - body.length) }, (): Line => [])];
   return [head(scene, width), ...filled, foot(scene, width)].slice(0, height).map((line) => clip(line, width));
+}
+
+/** As many of the parts, two spaces apart, as fit beside what stands on the right; the first ones count most. */
+function apart(left: readonly (readonly Part[])[], right: Line, width: number): Line {
+  const cells = (line: Line): number => line.reduce((sum, { text }) => sum + widthOf(text), 0);
+  const place = width - cells(right) - (right.length > 0 ? 1 : 0);
+  const line: Part[] = [];
+  for (const parts of left) {
+    const gap = line.length === 0 ? [] : [part('  ')];
+    if (cells(line) + cells(gap) + cells(parts) > place) break;
+    line.push(...gap, ...parts);
+  }
+  return right.length === 0 ? line : [...line, part(' '.repeat(Math.max(0, width - cells(line) - cells(right)))), ...right];
 }
 
 function head({ rows, view, seconds, time }: Scene, width: number): Line {
   const count = `${rows.length} interface${rows.length === 1 ? '' : 's'}`;
-  const left = `vnet-bpf top  ${count}, every ${seconds} s, by ${view.order}`;
-  const clock = time.toTimeString().slice(0, 8);
-  return [part(apart(left, view.paused ? `PAUSED  ${clock}` : clock, width), 'title')];
+  const left = ['vnet-bpf top', count, `by ${view.order}`, `every ${seconds} s`, `last ${short(intervalsShown(width) * seconds)} s`];
+  const clock = part(time.toTimeString().slice(0, 8), 'title');
+  return apart(left.map((text, i) => [part(text, i === 0 ? 'title' : 'plain')]), view.paused ? [part('PAUSED', 'warning'), part(' '), clock] : [clock], width);
 }
 
-function foot({ news, view }: Scene, width: number): Line {
-  const keys = view.detail ? KEYS.replace('enter detail', 'enter back') : KEYS;
-  return [part(apart(keys, news === null ? '' : `${news.name} ${news.what}`, width), 'faint')];
+function foot({ news, view, glyphs }: Scene, width: number): Line {
+  const keys: readonly [string, string][] = [
+    ['q', 'quit'],
+    [glyphs.arrows, 'choose'],
+    ['enter', view.detail ? 'back' : 'detail'],
+    ['s', 'sort'],
+    ['p', view.paused ? 'resume' : 'pause'],
+  ];
+  return apart(keys.map(([key, word]) => [part(key, 'title'), part(` ${word}`, 'faint')]), news === null ? [] : [part(`${news.name} ${news.what}`, 'warning')], width);
 }
 
-function interfaces(rows: readonly Row[], view: View, room: number): Line[] {
+function interfaces(rows: readonly Row[], scene: Scene, { width, height }: Size): Line[] {
+  const { view, glyphs } = scene;
   const at = Math.max(0, rows.findIndex(({ id }) => id === view.chosen));
-  if (view.detail) return detail(rows[at] as Row);
-  const fit = Math.max(1, Math.floor(room / CARD_LINES));
-  const first = Math.min(Math.max(0, rows.length - fit), Math.max(0, at - fit + 1));
-  const lines = rows.slice(first, first + fit).flatMap((row, i) => card(row, first + i === at));
-  const [above, below] = [first, Math.max(0, rows.length - first - fit)];
-  if (above + below === 0) return lines;
-  return [...lines, [part(`  ${above} more above, ${below} more below`, 'faint')]];
+  const chosen = rows[at] as Row;
+  if (view.detail) return detail(chosen, { width, height }, glyphs);
+  return cards(rows, chosen, { width, height }, glyphs) ?? list(rows, at, scene, { width, height });
+}
+
+/** A card each, an empty line between them; null if not all fit. */
+function cards(rows: readonly Row[], chosen: Row, { width, height }: Size, glyphs: Glyphs): Line[] | null {
+  const chartHeight = Math.min(CHART_ROWS_MAX, chartRows(Math.floor((height - rows.length + 1) / rows.length)));
+  if (chartHeight === 0) return null;
+  return rows.flatMap((row, i) => [...(i > 0 ? [[]] : []), ...card(row, row === chosen, chartHeight, width, glyphs)]);
+}
+
+/** A line each; then the card of the chosen one, if there is place, or how many lines there would be more. */
+function list(rows: readonly Row[], at: number, { glyphs, seconds }: Scene, { width, height }: Size): Line[] {
+  const lines = (from: number, to: number): Line[] => table(rows.slice(from, to), rows, rows[at]?.id, width, seconds, glyphs);
+  if (rows.length + 1 > height) {
+    const fit = Math.max(1, height - 2);
+    const first = Math.min(rows.length - fit, Math.max(0, at - Math.floor(fit / 2)));
+    return [...lines(first, first + fit), [part(`  ${first} more above, ${rows.length - first - fit} more below`, 'faint')]];
+  }
+  const left = height - rows.length - 1;
+  const chartHeight = Math.min(CHART_ROWS_MAX, chartRows(left - 1) || chartRows(left));
+  if (chartHeight === 0) return lines(0, rows.length);
+  const gap = Math.min(1, left - cardLines(chartHeight));
+  return [...lines(0, rows.length), ...Array.from({ length: gap }, (): Line => []), ...card(rows[at] as Row, true, chartHeight, width, glyphs)];
 }

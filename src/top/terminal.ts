@@ -1,23 +1,41 @@
 // SPDX-License-Identifier: MIT
 /** The terminal: draws lines, tells keys, and is given back as it was however the process ends. */
-import * as fs from 'node:fs';
 import * as readline from 'node:readline';
 
 import { printable } from '../printable';
-import type { Size } from './screen';
-import type { Line, Style } from './text';
+import { usableSize, type Size } from './screen';
+import { TerminalOutput } from './terminal-output';
+import { widthOf, type Line, type Style } from './text';
 
-/** Parameters of SGR (ECMA-48, 8.3.117). */
-const ATTRIBUTES: Readonly<Record<Style, string>> = { plain: '', title: '1', chosen: '1;7', good: '32', warning: '33', bad: '1;31', faint: '2' };
+/** Parameters of SGR (ECMA-48, 8.3.117): with colours, which are those of the user's palette, and without. */
+type Attributes = Readonly<Record<Style, string>>;
+const COLOURED: Attributes = { plain: '', title: '1', chosen: '1;7', good: '32', warning: '33', bad: '1;31', faint: '2', tx: '36', rx: '32' };
+const MONOCHROME: Attributes = { plain: '', title: '1', chosen: '1;7', good: '', warning: '1', bad: '1;7', faint: '2', tx: '', rx: '' };
+
+/** How a terminal is written to. */
+export interface Look {
+  colours: boolean;
+  /** Names may have any characters: where the locale knows only ASCII, others are shown as question marks. */
+  ascii: boolean;
+}
 
 /** The other screen, no cursor, no wrapping at the right edge; and back, as terminfo has it for xterm and those like it. */
 const ENTER = '\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J';
 const LEAVE = '\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l';
 const CLEAR = '\x1b[2J';
+/** Terminals that know synchronized output show what is between them at once; others ignore them. */
+const BEGIN_UPDATE = '\x1b[?2026h';
+const END_UPDATE = '\x1b[?2026l';
+
+const onlyAscii = (text: string): string => text.replace(/[^\x20-\x7e]/gu, (char) => '?'.repeat(widthOf(char)));
 
 /** Overwrites a row, from the top one, 0, on. It is erased first: behind a full row the cursor is still in it. */
-export function drawnRow(row: number, line: Line): string {
-  const parts = line.map(({ text, style }) => (ATTRIBUTES[style] === '' ? printable(text) : `\x1b[${ATTRIBUTES[style]}m${printable(text)}\x1b[0m`));
+export function drawnRow(row: number, line: Line, { colours, ascii }: Look): string {
+  const attributes = colours ? COLOURED : MONOCHROME;
+  const parts = line.map(({ text, style }) => {
+    const shown = ascii ? onlyAscii(printable(text)) : printable(text);
+    return attributes[style] === '' ? shown : `\x1b[${attributes[style]}m${shown}\x1b[0m`;
+  });
   return `\x1b[${row + 1};1H\x1b[2K${parts.join('')}`;
 }
 
@@ -32,6 +50,7 @@ export function keyName(text: string | undefined, { name, ctrl }: readline.Key):
 export class Screen implements Disposable {
   private drawn: string[] = [];
   private open = true;
+  private output: TerminalOutput | null = null;
   private readonly close_ = (): void => this.close();
   private readonly pressed = (text: string | undefined, key: readline.Key): void => this.onKey(keyName(text, key));
   /** The terminal has gone, and with it who would press a key. */
@@ -40,13 +59,11 @@ export class Screen implements Disposable {
   lost: string | null = null;
 
   /** @param onKey called with the name of each key, with `RESIZE`, and with the signals `SIGTSTP` and `SIGCONT` */
-  constructor(private readonly onKey: (key: string) => void) {
+  constructor(private readonly look: Look, private readonly onKey: (key: string) => void) {
     // Whatever ends the process: an error that nobody catches, too.
     process.on('exit', this.close_);
-    process.stdout.on('resize', this.resized).on('error', (error: NodeJS.ErrnoException) => {
-      this.lost = error.code ?? 'EIO';
-      this.gone();
-    });
+    // Which is asked for the size, and never written to: it would wait for a terminal that nobody reads.
+    process.stdout.on('resize', this.resized);
     readline.emitKeypressEvents(process.stdin);
     process.stdin.on('keypress', this.pressed).on('end', this.gone).on('error', this.gone);
     this.enter();
@@ -55,7 +72,11 @@ export class Screen implements Disposable {
   private enter(): void {
     process.on('SIGTSTP', this.onKey).on('SIGCONT', this.onKey);
     process.stdin.setRawMode(true).resume();
-    process.stdout.write(ENTER);
+    this.output = new TerminalOutput(1, (code) => {
+      this.lost = code;
+      this.gone();
+    });
+    this.output.send(ENTER);
     this.drawn = [];
   }
 
@@ -63,10 +84,11 @@ export class Screen implements Disposable {
     process.off('SIGTSTP', this.onKey).off('SIGCONT', this.onKey);
     try {
       process.stdin.setRawMode(false).pause();
-      fs.writeSync(1, LEAVE);
     } catch {
       // the terminal has gone
     }
+    this.output?.end(LEAVE);
+    this.output = null;
   }
 
   /** Gives the terminal back while this process stands still, or with 0 its process group, as Ctrl-Z has it. Returns when it goes on. */
@@ -84,20 +106,22 @@ export class Screen implements Disposable {
   }
 
   get size(): Size {
+    // Taken apart, because src/setup/bundle.ts replaces the name process.stdout.columns.
     const { columns, rows } = process.stdout;
-    return { width: columns || 80, height: rows || 24 };
+    return usableSize(columns, rows);
   }
 
-  /** Only rows that differ from the last time are sent. */
+  /** Only rows that differ from the last time are sent; nothing while the terminal does not take what it has been sent. */
   draw(lines: readonly Line[]): void {
-    const rows = lines.map((line, row) => drawnRow(row, line));
+    if (!this.output || this.output.waits) return;
+    const rows = lines.map((line, row) => drawnRow(row, line, this.look));
     const changed = rows.filter((text, row) => text !== this.drawn[row]);
+    const clear = this.drawn.length === 0 ? CLEAR : '';
     this.drawn = rows;
-    if (changed.length > 0) process.stdout.write(changed.join(''));
+    if (changed.length > 0) this.output.send(BEGIN_UPDATE + clear + changed.join('') + END_UPDATE);
   }
 
   private readonly resized = (): void => {
-    process.stdout.write(CLEAR);
     this.drawn = [];
     this.onKey('RESIZE');
   };

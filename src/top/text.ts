@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/** Numbers and lines as text. A line is made of parts in a style; only characters that every terminal has. */
-export type Style = 'plain' | 'title' | 'chosen' | 'good' | 'warning' | 'bad' | 'faint';
+/** Numbers and lines as text. A line is made of parts in a style; widths are in cells of a terminal. */
+export type Style = 'plain' | 'title' | 'chosen' | 'good' | 'warning' | 'bad' | 'faint' | 'tx' | 'rx';
 
 export interface Part {
   text: string;
@@ -12,6 +12,59 @@ export type Line = readonly Part[];
 export const part = (text: string, style: Style = 'plain'): Part => ({ text, style });
 
 export const textOf = (line: Line): string => line.map(({ text }) => text).join('');
+
+/** Wide characters of East Asian scripts and emoji: two cells. */
+const WIDE = /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
+/** What is written over the character before it: no cell of its own. */
+const COMBINING = /\p{M}/u;
+/** Most texts: a cell for each character. */
+const NARROW = /^[\x20-\x7e\u2500-\u259f]*$/;
+
+const cellsOf = (char: string): number => (COMBINING.test(char) ? 0 : WIDE.test(char) ? 2 : 1);
+
+/** How many cells a text takes. */
+export const widthOf = (text: string): number => (NARROW.test(text) ? text.length : [...text].reduce((cells, char) => cells + cellsOf(char), 0));
+
+/** As much of the beginning of a text as has place in so many cells. */
+function beginningOf(text: string, width: number): string {
+  if (NARROW.test(text)) return text.slice(0, Math.max(0, width));
+  let left = width;
+  let end = 0;
+  for (const char of text) {
+    left -= cellsOf(char);
+    if (left < 0) break;
+    end += char.length;
+  }
+  return text.slice(0, end);
+}
+
+/** A text in exactly so many cells: filled up, or cut, with a mark where something is missing. */
+export function fitted(text: string, width: number): string {
+  const shown = widthOf(text) <= width ? text : `${beginningOf(text, width - 1)}~`.slice(0, Math.max(0, width));
+  return shown + ' '.repeat(Math.max(0, width - widthOf(shown)));
+}
+
+/** Cuts a line, so that it fits. */
+export function clip(line: Line, width: number): Line {
+  let left = width;
+  return line.flatMap(({ text, style }) => {
+    const shown = beginningOf(text, left);
+    // Where a wide character does not fit, what follows must not take its place.
+    left = shown === text ? left - widthOf(shown) : 0;
+    return shown === '' ? [] : [{ text: shown, style }];
+  });
+}
+
+/** Neighbours of one style as one part. */
+export function merged(parts: readonly Part[]): Line {
+  const line: Part[] = [];
+  for (const { text, style } of parts) {
+    const last = line.at(-1);
+    if (last?.style === style) last.text += text;
+    else line.push({ text, style });
+  }
+  return line;
+}
 
 /** 12345 as 12.3k: at most five characters. */
 export function short(value: number): string {
@@ -37,26 +90,3 @@ export function bitRate(value: number | undefined): string {
 }
 
 export const percent = (part_: number): string => `${Math.round(part_ * 100)} %`;
-
-/** `[####|....]`: how full, and where the mark is. */
-export function bar(fill: number, mark: number, width: number): string {
-  const filled = fill > 0 ? Math.max(1, Math.round(fill * width)) : 0;
-  const at = Math.min(width - 1, Math.floor(mark * width));
-  return `[${Array.from({ length: width }, (_, i) => (i === at ? '|' : i < filled ? '#' : '.')).join('')}]`;
-}
-
-/** Cuts a line, so that it fits. */
-export function clip(line: Line, width: number): Line {
-  let left = width;
-  return line.flatMap(({ text, style }) => {
-    const shown = text.slice(0, left);
-    left -= shown.length;
-    return shown === '' ? [] : [{ text: shown, style }];
-  });
-}
-
-/** Text at both ends of a line. */
-export function apart(left: string, right: string, width: number): string {
-  const space = width - right.length;
-  return `${left.slice(0, Math.max(0, space - 1)).padEnd(Math.max(0, space))}${right}`.slice(0, width);
-}

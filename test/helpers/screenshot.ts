@@ -12,13 +12,11 @@ const withoutEmpty = (lines: readonly string[]): string[] => lines.map((line) =>
 export const shapeOf = (lines: readonly string[]): string[] =>
   withoutEmpty(lines).map((line) =>
     line
-      .replace(/\[[#.|]+\]/, '[bar]')
-      .replace(/^( +stops +)[.#+ ]{60}/, '$1minute')
+      .replace(/[▁-▟┃]/g, ' ')
       .replace(/drops .*/, 'drops')
       .replace(/running|stopped/, 'state')
       .replace(/\d\d:\d\d:\d\d/, 'time')
-      .replace(/\d[\d.]*\s?[kMG]?(?=\s?(packets|bit|polls|%|\/s))/g, 'N ')
-      .replace(/held \S+/, 'held N')
+      .replace(/\d[\d.]*\s?[kMG]?(?=\s?(pkt|bit|%|held|\/s))/g, 'N ')
       .replace(/\s+/g, ' ')
       .trim(),
   );

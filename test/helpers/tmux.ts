@@ -10,7 +10,7 @@ import { ok, run } from './netns';
 
 const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
-/** The smallest that `top` is made for. */
+/** What most terminals begin with. */
 export const SIZE = { width: 80, height: 24 };
 
 export class Tmux {
@@ -19,19 +19,24 @@ export class Tmux {
   /** Runs a command in a shell's place; tmux ends with the test, and the command with it. */
   constructor(t: Test, command: readonly string[], { width, height }: typeof SIZE) {
     t.teardown(() => run('tmux', ['-L', this.socket, 'kill-server']));
-    const script = `env -u NODE_OPTIONS ${command.map(quote).join(' ')}; echo "ended with $?"; stty -a; exec cat`;
+    const script = `env -u NODE_OPTIONS -u NO_COLOR LC_ALL=C.UTF-8 ${command.map(quote).join(' ')}; echo "ended with $?"; stty -a; exec cat`;
     // Not the user's configuration; windows keep their size though nobody is attached.
     this.tmux('-f', '/dev/null', 'new-session', '-d', '-x', String(width), '-y', String(height), script);
     this.tmux('set-option', '-g', 'window-size', 'manual');
   }
 
   private tmux(...args: string[]): string {
-    return ok('tmux', ['-L', this.socket, ...args]);
+    return ok('tmux', ['-u', '-L', this.socket, ...args]);
   }
 
   /** What is on the screen, a string a line. */
   lines(): string[] {
     return this.tmux('capture-pane', '-p').replace(/\n$/, '').split('\n');
+  }
+
+  /** The same with escape sequences for colours and the like. */
+  styled(): string {
+    return this.tmux('capture-pane', '-p', '-e');
   }
 
   /** Waits until the screen shows something; the lines, or all there is for the failure's message. */

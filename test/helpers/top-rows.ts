@@ -13,6 +13,28 @@ export function reading(change: (stats: Stats) => void = () => undefined): Stats
   return stats;
 }
 
+/** A row with a history of that many intervals, whose rates go up and down and whose queue stops and wakes. */
+export function rowWithHistory(id: string, intervals: number, change: (stats: Stats) => void = () => undefined): Row {
+  const board = new Board(1000);
+  let rows: Row[] = [];
+  let bytes = 0;
+  for (let i = 0; i <= intervals; i++) {
+    bytes += (i % 7) * 1000;
+    rows = board.update(
+      [
+        look(id, (stats) => {
+          stats.interface = id;
+          for (const side of [stats.tx, stats.rx]) [side.bytes, side.packets] = [side.bytes + bytes, side.packets + i];
+          [stats.queue.stops, stats.queue.wakes, stats.queue.stopped] = [Math.ceil(i / 3), Math.floor(i / 3), i % 3 !== 0];
+          change(stats);
+        }),
+      ],
+      i * 1000,
+    ).rows;
+  }
+  return rows[0] as Row;
+}
+
 export const look = (id: string, change?: (stats: Stats) => void): Look => ({ id, budget: 64, whenFull: 'hold', stats: reading(change) });
 
 /** Rows of three interfaces with rates. */

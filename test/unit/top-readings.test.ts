@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-/** What `top` knows of interfaces: rates, the last minute, who came and went. */
+/** What `top` knows of interfaces: rates, what they were over time, who came and went. */
 import t from 'tap';
 
 import type { Stats } from '../../src/datapath/stats';
 import { Board } from '../../src/top/board';
-import { ratesBetween } from '../../src/top/rates';
-import { Timeline } from '../../src/top/timeline';
+import { extended, newest, sampleOf, type History, type QueueActivity } from '../../src/top/history';
+import { ratesBetween, type Rates } from '../../src/top/rates';
+import { sorted } from '../../src/top/sort';
 import { look, reading } from '../helpers/top-rows';
 
 t.test('rates from two readings', async (t) => {
@@ -29,20 +30,54 @@ t.test('rates from two readings', async (t) => {
   t.match(ratesBetween(before, before, 1000), { polls: 0, budgetUsedUp: 0 }, 'nothing is divided by 0');
 });
 
-t.test('the last minute', async (t) => {
-  const timeline = new Timeline();
+t.test('what the queue did between two readings', async (t) => {
   const queue = (stops: number, wakes: number, stopped: boolean): Stats['queue'] => ({ ...reading().queue, stops, wakes, stopped });
-  t.equal(timeline.columns(0, 4), '    ', 'nobody has looked');
-  timeline.add(0, 1000, queue(0, 0, false), queue(0, 0, false));
-  timeline.add(1000, 2000, queue(0, 0, false), queue(1, 0, true));
-  timeline.add(2000, 4000, queue(1, 0, true), queue(1, 0, true));
-  timeline.add(4000, 5000, queue(1, 0, true), queue(1, 1, false));
-  timeline.add(5000, 6000, queue(1, 1, false), queue(9, 9, false));
-  timeline.add(6000, 7000, queue(9, 9, false), queue(9, 9, false));
-  t.equal(timeline.columns(7000, 60), ' '.repeat(53) + '.###++.');
-  t.equal(timeline.columns(7000, 30).trim(), '.#++', 'half as many columns: the worst of each');
-  t.equal(timeline.columns(66_000, 60), '.' + ' '.repeat(59), 'what is older than a minute is left out');
-  t.equal(timeline.columns(68_000, 60), ' '.repeat(60));
+  const between = (before: Stats['queue'], after: Stats['queue']): QueueActivity => sampleOf(ratesBetween(reading(), reading(), 1000) as Rates, before, after).queue;
+  t.equal(between(queue(0, 0, false), queue(0, 0, false)), 'ran');
+  t.equal(between(queue(0, 0, false), queue(1, 0, true)), 'stopped');
+  t.equal(between(queue(1, 0, true), queue(1, 0, true)), 'stopped');
+  t.equal(between(queue(1, 0, true), queue(1, 1, false)), 'woke');
+  t.equal(between(queue(1, 1, false), queue(9, 9, false)), 'woke');
+});
+
+t.test('a history has an entry for each interval, and the newest is on the right', async (t) => {
+  const sample = (tx: number): History[number] => ({ tx, rx: 0, queue: 'ran' });
+  const of = (history: History): (number | null)[] => history.map((each) => each && each.tx);
+  const history = [1, 2, 3].reduce<History>((before, tx) => extended(before, sample(tx), 1.2), []);
+  t.same(of(newest(history, 2)), [2, 3], 'what is older goes first');
+  t.same(of(newest(history, 5)), [null, null, 1, 2, 3]);
+  t.same(newest(history, 0), []);
+  t.same(of(newest(extended(history, sample(9), 3), 4)), [3, 9, 9, 9], 'a reading that comes late stands for all that passed');
+  t.same(of(newest(extended(history, null, 0), 2)), [3, null], 'one that says nothing is a gap');
+  t.equal(extended(history, sample(1), 1e9).length, 1000, 'it has an end, however long nobody looked');
+});
+
+t.test('a screen that stands still keeps its history', async (t) => {
+  const board = new Board(1000);
+  board.update([look('a')], 0);
+  const [before] = board.update([look('a')], 1000).rows;
+  board.update([look('a', (s) => (s.tx.bytes += 100))], 2000);
+  t.equal(before?.history.length, 1);
+});
+
+t.test('rows do not change places because of noise', async (t) => {
+  const board = new Board(1000);
+  let [a, b, at] = [0, 0, 0];
+  const orderAfter = (seconds: number, ratesAt: (second: number) => [number, number]): string[] => {
+    const orders: string[] = [];
+    for (let second = 0; second < seconds; second++, at += 1000) {
+      const [of_a, of_b] = ratesAt(second);
+      [a, b] = [a + of_a, b + of_b];
+      const { rows } = board.update([look('a', (s) => ((s.interface = 'a'), (s.tx.packets += a))), look('b', (s) => ((s.interface = 'b'), (s.tx.packets += b)))], at);
+      const order = sorted(rows, 'tx').map(({ id }) => id).join('');
+      if (order !== orders.at(-1)) orders.push(order);
+    }
+    return orders;
+  };
+  orderAfter(3, () => [1000, 1000]);
+  t.same(orderAfter(60, (second) => (second % 2 ? [1150, 900] : [900, 1150])), ['ab'], 'they take turns in being faster');
+  t.same(orderAfter(40, () => [1000, 2000]), ['ab', 'ba'], 'one that is faster for some seconds goes up, once');
+  t.same(orderAfter(60, () => [0, 0]).at(-1), 'ab', 'at rest they stand by name again');
 });
 
 t.test('interfaces come and go', async (t) => {

@@ -2,13 +2,16 @@
 /** What `top` shows, without a terminal: orders, keys, numbers, the screen, plain lines. */
 import t from 'tap';
 
-import { Board } from '../../src/top/board';
+import { Board, type Row } from '../../src/top/board';
+import { bar, chart, queueStrip, roundScale } from '../../src/top/chart';
+import { ASCII, BLOCKS } from '../../src/top/glyphs';
+import { newest } from '../../src/top/history';
 import { plainLines } from '../../src/top/plain';
-import { screen, type Scene } from '../../src/top/screen';
+import { screen, usableSize, type Scene } from '../../src/top/screen';
 import { sorted } from '../../src/top/sort';
-import { bar, bitRate, clip, packetRate, part, short, textOf } from '../../src/top/text';
+import { bitRate, clip, fitted, packetRate, part, short, textOf, widthOf } from '../../src/top/text';
 import { FIRST_VIEW, press, type View } from '../../src/top/view';
-import { look, rowsOfThree } from '../helpers/top-rows';
+import { look, rowsOfThree, rowWithHistory } from '../helpers/top-rows';
 
 t.test('orders', async (t) => {
   const by = (order: Parameters<typeof sorted>[1]): string[] => sorted(rowsOfThree(), order).map(({ id }) => id);
@@ -41,32 +44,133 @@ t.test('numbers', async (t) => {
   t.same([0, 0.5, 1, 9.96, 999, 999.6, 1234, 99_940, 99_960, 999_400, 999_600, 2.5e9].map(short), ['0', '0.5', '1', '10', '999', '1.0k', '1.2k', '99.9k', '100k', '999k', '1.0M', '2.5G']);
   t.equal(packetRate(undefined), '- packets/s');
   t.same([0, 1500, 2e9].map(bitRate), ['0 bit/s', '1.5 kbit/s', '2.0 Gbit/s']);
-  t.equal(bar(0, 0.5, 10), '[.....|....]');
-  t.equal(bar(0.001, 0.5, 10), '[#....|....]', 'not empty');
-  t.equal(bar(1, 0.5, 10), '[#####|####]');
-  t.equal(bar(1, 1, 4), '[###|]');
   t.equal(textOf(clip([part('abc'), part('def')], 4)), 'abcd');
 });
 
+t.test('texts take cells, not characters', async (t) => {
+  t.same(['abc', '网卡', 'e\u0301', '🦀x', '▁█'].map(widthOf), [3, 4, 1, 3, 2]);
+  t.equal(fitted('abcdef', 4), 'abc~');
+  t.equal(fitted('网卡口', 5), '网卡~');
+  t.equal(fitted('网卡口', 4), '网~ ', 'never half a character, always the width asked for');
+  t.equal(fitted('ab', 4), 'ab  ');
+  t.equal(fitted('ab', 0), '');
+  t.equal(textOf(clip([part('网卡'), part('x')], 3)), '网', 'what follows a character that does not fit is cut, too');
+});
+
+t.test('charts', async (t) => {
+  const drawn = (values: (number | null)[], rows: number, glyphs = BLOCKS): string[] => chart(values, 8, rows, 'tx', glyphs).map(textOf);
+  t.same(drawn([null, 0, 0.01, 3, 4, 8], 1), [' ▁▂▃▄█'], 'nothing known, nothing, more than nothing');
+  t.same(drawn([null, 0, 0.01, 4, 6, 8], 2), ['    ▄█', ' ▁▂███']);
+  t.same(drawn([null, 0, 0.01, 4, 8], 1, ASCII), [' _:=#']);
+  const barOf = (fill: number, mark: number, width: number, glyphs = ASCII): string => textOf(bar(fill, mark, width, 'good', glyphs));
+  t.equal(barOf(0, 0.5, 12), '[.....|....]');
+  t.equal(barOf(0.001, 0.5, 12), '[#....|....]', 'not empty');
+  t.equal(barOf(0.999, 0.5, 12), '[#####|###.]', 'not full');
+  t.equal(barOf(1, 0.5, 12), '[#####|####]');
+  t.equal(barOf(1, 1, 6), '[###|]');
+  t.equal(barOf(0.25, 0.5, 10, BLOCKS), '██▌░░┃░░░░', 'parts of a cell');
+  t.same([0, 1, 2, 3, 20].map((width) => barOf(0.5, 0.5, width).length), [0, 1, 2, 3, 20], 'as wide as it is asked for');
+  t.same([0, 0.3, 1, 11.7e6, 12.2e6, 21e6, 99e6, 1e9].map(roundScale), [1, 1, 1, 15e6, 15e6, 30e6, 100e6, 1e9], 'a scale that stays');
+  const { history } = rowWithHistory('a', 7);
+  t.equal(textOf(queueStrip(newest(history, 9), BLOCKS)), '  ██▄██▄█');
+  t.equal(textOf(queueStrip(newest(history, 4), ASCII)), '##+#', 'the newest side is whole');
+});
+
+const sceneOf = (rows: readonly Row[], view: Partial<View> = {}, more: Partial<Scene> = {}): Scene => ({
+  rows,
+  view: { ...FIRST_VIEW, ...view },
+  seconds: 1,
+  news: null,
+  time: new Date(0),
+  glyphs: BLOCKS,
+  ...more,
+});
+const shown = (scene: Scene, width: number, height: number): string[] => screen(scene, { width, height }).map(textOf);
+
 t.test('the screen fits, whatever its size', async (t) => {
-  const scene = (view: Partial<View> = {}): Scene => ({ rows: rowsOfThree(), view: { ...FIRST_VIEW, ...view }, seconds: 1, news: null, time: new Date(0) });
-  for (const [width, height] of [[80, 24], [200, 60], [40, 10], [80, 1], [1, 1], [3, 7]] as const) {
-    for (const view of [{}, { detail: true }, { chosen: 'vnet10' }]) {
-      const lines = screen(scene(view), { width, height }).map(textOf);
-      t.ok(lines.length === height && lines.every((line) => line.length <= width), `${width}x${height} ${JSON.stringify(view)}`);
+  const many = Array.from({ length: 20 }, (_, i) => rowWithHistory(`vnet${i}`, 5, (s) => (s.netns = i % 2 ? null : '网络-with-a-name-that-has-no-end-and-goes-on')));
+  for (const [width, height] of [[140, 40], [80, 24], [60, 15], [40, 10], [200, 60], [80, 1], [1, 1], [3, 7], [30, 200]] as const) {
+    for (const rows of [[], rowsOfThree().slice(0, 1), rowsOfThree(), many.slice(0, 6), many]) {
+      for (const view of [{}, { detail: true }, { chosen: 'vnet10' }]) {
+        for (const glyphs of [BLOCKS, ASCII]) {
+          const lines = shown(sceneOf(rows, view, { glyphs, news: { name: 'vnet9', what: 'came' } }), width, height);
+          if (lines.length === height && lines.every((line) => widthOf(line) <= width)) continue;
+          t.fail(`${width}x${height}, ${rows.length} interfaces, ${JSON.stringify(view)}`, { lines });
+        }
+      }
     }
   }
-  const full = screen(scene(), { width: 80, height: 24 }).map(textOf).join('\n');
-  t.match(full, /> vnet1 in lab[^]*vnet2 in lab[^]*vnet10 in lab/);
+  t.equal(shown(sceneOf(many), 1000, 500).length, 500);
+  t.same(usableSize(0, 0), { width: 80, height: 24 }, 'a terminal without a size');
+  t.same(usableSize(undefined, 10), { width: 80, height: 10 });
+  t.same(usableSize(65535, 65535), { width: 1000, height: 500 }, 'one that cannot be');
+});
+
+t.test('at each size: cards while all fit, else a line each and the card of the chosen one', async (t) => {
+  const rows = (count: number): Row[] => Array.from({ length: count }, (_, i) => rowWithHistory(`vnet${i}`, 110, (s) => (s.netns = null)));
+  const layout = (count: number, width: number, height: number): { cards: number; lines: number; chartRows: number } => {
+    const lines = shown(sceneOf(rows(count)), width, height);
+    const starts = lines.flatMap((line, i) => (/^ {2}tx /.test(line) ? [i] : []));
+    return {
+      cards: starts.length,
+      lines: lines.filter((line) => /^[> ] vnet\d+ +(running|stopped)/.test(line)).length - starts.length,
+      chartRows: lines.findIndex((line) => /^ {2}rx /.test(line)) - (starts[0] ?? 0),
+    };
+  };
+  t.same(layout(1, 40, 10), { cards: 1, lines: 0, chartRows: 2 });
+  t.same(layout(1, 80, 24), { cards: 1, lines: 0, chartRows: 9 });
+  t.same(layout(2, 60, 15), { cards: 2, lines: 0, chartRows: 1 });
+  t.same(layout(3, 80, 24), { cards: 3, lines: 0, chartRows: 1 });
+  t.same(layout(1, 140, 40), { cards: 1, lines: 0, chartRows: 12 });
+  t.same(layout(6, 60, 15), { cards: 1, lines: 6, chartRows: 1 });
+  t.same(layout(6, 80, 24), { cards: 1, lines: 6, chartRows: 5 });
+  t.same(layout(20, 140, 40), { cards: 1, lines: 20, chartRows: 6 });
+  t.match(layout(20, 80, 24), { cards: 0, lines: 20 });
+  t.match(layout(20, 60, 15), { cards: 0, lines: 11 });
+  t.match(layout(20, 40, 10), { cards: 0, lines: 6 });
+});
+
+t.test('charts reach the edge, and their newest side is never cut', async (t) => {
+  const row = rowWithHistory('vnet0', 300);
+  for (const [width, height] of [[140, 40], [80, 24], [60, 15], [40, 10]] as const) {
+    const lines = shown(sceneOf([row]), width, height);
+    for (const label of ['tx', 'rx', 'queue', 'stops']) {
+      const found = lines.findIndex((line) => line.startsWith(`  ${label} `));
+      const bottom = label === 'tx' ? lines.findIndex((line) => line.startsWith('  rx ')) - 1 : label === 'rx' ? lines.findIndex((line) => line.startsWith('  queue ')) - 1 : found;
+      t.equal(widthOf(lines[bottom]?.trimEnd() ?? ''), width, `${width}x${height}: ${label}`);
+    }
+    const strip = lines.find((line) => line.startsWith('  stops')) ?? '';
+    t.ok(strip.endsWith('▄██▄'), `${width}x${height}: the newest state of the queue is on the right`);
+    t.notMatch(lines.join('\n'), /[▁-█] +$/m);
+  }
+});
+
+t.test('what is on it', async (t) => {
+  const full = shown(sceneOf(rowsOfThree()), 80, 24).join('\n');
+  t.match(full, /> vnet1 in lab +running[^]* vnet2 in lab +running[^]* vnet10 in lab +stopped/);
   t.match(full, 'drops down 3/s');
-  t.match(full, /stopped[^]*\[#{15}\|#{11}\.{3}\] +90 %/);
-  t.equal(Math.max(...full.split('\n').map((line) => line.length)), 80);
-  const small = screen(scene({ chosen: 'vnet10' }), { width: 80, height: 9 }).map(textOf).join('\n');
+  t.match(full, /queue +90 % of 1000 B █+┃█+[▉-▏]?░+$/m);
+  const small = shown(sceneOf(rowsOfThree(), { chosen: 'vnet10' }), 80, 5).join('\n');
   t.match(small, '> vnet10 in lab', 'the chosen one is seen');
   t.match(small, '2 more above, 0 more below');
-  t.match(textOf(screen(scene({ paused: true }), { width: 80, height: 24 })[0] ?? []), 'PAUSED');
-  t.match(textOf(screen({ ...scene(), news: { name: 'vnet9', what: 'went' } }, { width: 80, height: 24 }).at(-1) ?? []), /vnet9 went$/);
-  t.match(screen({ ...scene(), rows: [] }, { width: 80, height: 24 }).map(textOf).join(), 'nothing is attached');
+  t.match(shown(sceneOf(rowsOfThree(), { paused: true }), 80, 24)[0], /PAUSED \d\d:\d\d:\d\d$/);
+  const told = shown(sceneOf(rowsOfThree(), {}, { news: { name: 'vnet9', what: 'went' } }), 40, 24).at(-1);
+  t.match(told, /^q quit {2}↑↓ choose.* vnet9 went$/, 'whole keys, beside what is told');
+  t.match(shown(sceneOf([]), 80, 24).join(), 'nothing is attached');
+  const crashed = rowWithHistory('vnet0', 3, (s) => (s.state = 'crashed'));
+  t.match(shown(sceneOf(Array.from({ length: 9 }, () => crashed)), 40, 24).join('\n'), / crashed /, 'a state is never left out');
+  const whole = shown(sceneOf(rowsOfThree(), { detail: true }), 80, 24).join('\n');
+  t.match(whole, /> vnet1 in lab[^]*frames +\d+ in +\d+ out[^]*drops +\w+ +\d+ +\S+\/s[^]*enter back/);
+  t.match(shown(sceneOf(rowsOfThree(), { detail: true }), 40, 10).join('\n'), /^ {2}\d+ more lines do not fit$/m);
+});
+
+t.test('without block characters it is ASCII', async (t) => {
+  for (const view of [{}, { detail: true }]) {
+    for (const [width, height] of [[80, 24], [40, 10]] as const) {
+      const text = shown(sceneOf(rowsOfThree(), view, { glyphs: ASCII }), width, height).join('\n');
+      t.match(text, /^[\n\x20-\x7e]+$/);
+    }
+  }
 });
 
 t.test('plain lines', async (t) => {

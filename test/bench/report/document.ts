@@ -7,6 +7,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 import type { Sample, Section } from '../measures/measure';
+import { headline } from './headline';
 import type { Machine } from './machine';
 import { machineText } from './machine';
 import { svg } from './plot';
@@ -59,6 +60,7 @@ export function writeResults(directory: string, template: string, sections: read
   for (const section of measured.filter(({ plot }) => plot)) fs.writeFileSync(path.join(directory, `benchmarks-${section.id}.svg`), plotOf(section, samples));
   const parts = new Map([
     ['machine', machineText(machine)],
+    ['headline', headline(samples)],
     ['verdict', verdict(samples)],
     ...measured.map((section) => [section.id, sectionTable(section, samples)] as const),
   ]);

@@ -38,18 +38,20 @@ async function busy(t: Test): Promise<{ netns: string; vnet0: Attached; vnet1: A
 t.test('what it shows, and what keys do', { skip: cannotRun || withoutTools('tmux') }, async (t) => {
   const { netns, vnet0, vnet1 } = await busy(t);
   const terminal = new Tmux(t, [process.execPath, MAIN, 'top', '--netns', netns], SIZE);
-  const lines = await terminal.shows(/> vnet0[^]*tx +[1-9][^]*stops {2,}.*[+#] [^]*vnet1[^]*tx +[1-9][^]*drops full \d/);
+  const lines = await terminal.shows(/> vnet0[^]*tx +[1-9][^]*stops .*[▄█]$[^]*vnet1[^]*tx +[1-9][^]*drops full \d/m);
   t.equal(lines.length, SIZE.height);
-  t.match(lines[0], /^vnet-bpf top {2}2 interfaces, every 1 s, by name +\d\d:\d\d:\d\d$/);
+  t.match(lines[0], /^vnet-bpf top {2}2 interfaces {2}by name {2}every 1 s {2}last \d+ s +\d\d:\d\d:\d\d$/);
   t.match(lines.at(-1), /^q quit/, 'the keys are in the last line');
-  t.match(lines[3], /queue \[[#.]+\|[#.]+\] +\d+ % of 256 KiB {3}held \d/, 'how full the queue is, with its low watermark');
-  t.match(lines[5], /poll +\d+(\.\d)? polls\/s, \d+ % over budget +drops none/);
+  t.match(lines.join('\n'), /queue +\d+ % of 256 KiB [█-▏]+┃[█-▏░]+$/m, 'how full the queue is, with its low watermark');
+  t.match(lines.join('\n'), /poll +\d+(\.\d)?\/s, \d+ % over budget +drops none/);
+  // eslint-disable-next-line no-control-regex
+  t.match(terminal.styled(), /\x1b\[36m *[▁-█]/, 'charts are coloured');
 
   const before = { at: performance.now(), tx: vnet1.stats().tx.packets };
-  const shown = (await terminal.shows(/vnet1[^]*tx +\d/))[7] ?? '';
+  const shown = (await terminal.shows(/vnet1[^]*tx +\d/)).filter((line) => /^ +tx /.test(line))[1] ?? '';
   await eventually(() => performance.now() - before.at > 1500);
   const real = ((vnet1.stats().tx.packets - before.tx) * 1000) / (performance.now() - before.at);
-  const [, number = '0', unit] = /tx +([\d.]+)(k?) packets/.exec(shown) ?? [];
+  const [, number = '0', unit] = /tx +([\d.]+)(k?) pkt/.exec(shown) ?? [];
   const rate = Number(number) * (unit === 'k' ? 1000 : 1);
   t.ok(rate > real / 3 && rate < real * 3, `the rate shown, ${rate}, is about ${Math.round(real)}`);
 
@@ -60,7 +62,7 @@ t.test('what it shows, and what keys do', { skip: cannotRun || withoutTools('tmu
   terminal.press('Down');
   await terminal.shows(/> vnet1/);
   terminal.press('Enter');
-  await terminal.shows(/> vnet1[^]*law +\d+ in +\d+ out[^]*drops +full +\d+ +\S+\/s[^]*enter back/);
+  await terminal.shows(/> vnet1[^]*frames +\d+ in +\d+ out[^]*drops +full +\d+ +\S+\/s[^]*enter back/);
   terminal.press('Escape');
   await terminal.shows(/vnet0[^]*> vnet1/);
   terminal.press('p');
@@ -69,17 +71,18 @@ t.test('what it shows, and what keys do', { skip: cannotRun || withoutTools('tmu
   await eventually(() => vnet0.stats().poll.polls > polls + 40);
   t.same(terminal.lines(), paused, 'while it is paused nothing changes');
   terminal.press('Space');
-  await terminal.shows(/every 1 s, by name +\d/);
+  await terminal.shows(/last \d+ s +\d\d:/);
 
-  terminal.resize(100, 30);
-  t.ok(await eventually(() => /^q quit/.test(terminal.lines()[29] ?? '')), 'it follows the size of the terminal');
-  terminal.resize(SIZE.width, SIZE.height);
-  t.ok(await eventually(() => /^q quit/.test(terminal.lines()[23] ?? '')));
+  for (const [width, height] of [[140, 40], [40, 10], [100, 30], [SIZE.width, SIZE.height]] as const) {
+    terminal.resize(width, height);
+    const fits = (seen: string[]): boolean => seen.length === height && /^q quit/.test(seen.at(-1) ?? '') && /\d\d:\d\d:\d\d$/.test(seen[0] ?? '') && seen[0]?.length === width;
+    t.ok(await eventually(() => fits(terminal.lines())), `it follows the size of the terminal: ${width}x${height}`);
+  }
 
-  t.ok(await eventually(() => !DRAW || /[+#.]{30}/.test(terminal.lines()[4] ?? '')), 'for a picture: half a minute');
+  t.ok(await eventually(() => !DRAW || /stops .*[▁-█]{46}$/m.test(terminal.lines().join('\n')), 60_000), 'for a picture: most of a minute');
   terminal.press('Up');
   const picture = async (): Promise<string[]> =>
-    (await terminal.shows(/> vnet0[^]*\[#[^]*drops full/)).map((line) => line.replace(netns, 'lab'.padEnd(netns.length)));
+    (await terminal.shows(/> vnet0[^]*% of [^]*drops full/)).map((line) => line.replace(netns, 'lab'.padEnd(netns.length)));
   if (DRAW) putPicture(README, await picture());
   const wanted = shapeOf(pictureIn(README));
   let shape = shapeOf(await picture());
@@ -91,7 +94,7 @@ t.test('what it shows, and what keys do', { skip: cannotRun || withoutTools('tmu
   t.same(wanted, shape, 'the README shows a screen like this one');
 
   cli(['detach', 'vnet1', '--netns', netns]);
-  t.match((await terminal.shows(/1 interface,[^]* went/)).at(-1), `vnet1 in ${netns} went`);
+  t.match((await terminal.shows(/1 interface [^]* went/)).at(-1), `vnet1 in ${netns} went`);
   attachedIn(t, netns, [], 'vnet2');
   await terminal.shows(/2 interfaces[^]*vnet2 in [^]*vnet2 in \S+ came/);
 });
