@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-/** The options of `record` and `replay`, as yargs knows them. */
-import type { Argv } from 'yargs';
-
+/** The options of `record` and `replay`. */
+import type { Argv } from './command-table';
 import { netnsOption, text } from './option-kinds';
 
 export interface RecordArguments {
