@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** What can stand in a place of a command line. */
+import { COMMANDS } from '../cli/commands';
 import type { Command, Declared } from '../cli/declarations';
 
 export type Words =
@@ -18,6 +19,7 @@ export function valueOf(option: string, declared: Declared): Words | null {
 export function operandsOf({ positionals }: Command): Words[] {
   return [...positionals].map(([name, { choices }]): Words => {
     if (choices) return { kind: 'choices', choices };
+    if (name === 'command') return { kind: 'choices', choices: COMMANDS.names };
     return { kind: name === 'iface' ? 'interfaces' : name === 'file' ? 'files' : 'anything' };
   });
 }
