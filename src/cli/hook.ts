@@ -7,6 +7,7 @@ import { requirePrivileges } from '../controller/privileges';
 import { usageError } from '../errors';
 import type { OnHookError } from '../hooks/contract';
 import { absolutePath } from '../native/working-directory';
+import { commandFor } from '../state/named';
 import { controlSocket } from '../state/store';
 import { tell } from './output';
 
@@ -24,7 +25,7 @@ const TIMEOUT_MS = 60_000;
 export async function hookCommand(args: HookArguments): Promise<void> {
   checkInterfaceName(args.iface);
   const netns = args.netns === undefined ? null : checkNetnsName(args.netns);
-  if (args.none === (args.file !== undefined)) throw usageError(`hook ${args.iface}`, 'give a file or --none', `vnet-bpf hook ${args.iface} ./hook.ts`);
+  if (args.none === (args.file !== undefined)) throw usageError(`hook ${args.iface}`, 'give a file or --none', commandFor('hook', args.iface, netns, './hook.ts'));
   requirePrivileges();
   const attachment = requireAttachment(args.iface, netns);
   const file = args.file === undefined ? null : absolutePath(args.file);

@@ -8,6 +8,7 @@ import { framesOf, openCapture } from '../replay/capture-file';
 import { FrameSender } from '../replay/frame-sender';
 import { Pace } from '../replay/pace';
 import { Replay } from '../replay/replay';
+import { commandAbout } from '../state/named';
 import { tell } from './output';
 import type { ReplayArguments } from './record-arguments';
 import { checkSelection } from './selection';
@@ -17,7 +18,7 @@ export async function replayCommand({ file, into, netns: name, timing }: ReplayA
   requirePrivileges();
   const attachment = requireAttachment(into, name ?? null);
   using netns = openAttachmentNetns(attachment);
-  if (!netns) throw new VnetError('NO_SUCH_NETNS', `interface ${into}`, 'its network namespace is gone', { hint: `vnet-bpf detach ${into} removes what is left` });
+  if (!netns) throw new VnetError('NO_SUCH_NETNS', `interface ${into}`, 'its network namespace is gone', { hint: `${commandAbout('detach', attachment)} removes what is left` });
   const input = openCapture(file);
   using sender = FrameSender.open(netns, into, attachment.ifindex);
   const replay = new Replay(sender, timing === 'original' ? new Pace() : null);

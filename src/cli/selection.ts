@@ -5,6 +5,7 @@ import { checkInterfaceName, checkNetnsName } from '../controller/options';
 import { readStats, type Stats } from '../datapath/stats';
 import { countersAreMissing } from '../datapath/stats-if-there';
 import { usageError, VnetError } from '../errors';
+import { commandAbout } from '../state/named';
 import { allAttachments, type Attachment } from '../state/store';
 import { reportError } from './output';
 
@@ -43,7 +44,7 @@ export function readIfWhole(attachment: Attachment, { iface }: Selection): Read[
     if (!countersAreMissing(cause)) throw cause;
     const what = `stats of ${attachment.iface}`;
     const why = 'its counters are not there: it is being attached or detached, or a killed command left it half-made';
-    const error = new VnetError('STATE', what, why, { hint: `vnet-bpf detach ${attachment.iface} removes what is left`, cause });
+    const error = new VnetError('STATE', what, why, { hint: `${commandAbout('detach', attachment)} removes what is left`, cause });
     if (iface !== undefined) throw error;
     process.exitCode = reportError(error, false);
     return [];
