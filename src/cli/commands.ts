@@ -4,7 +4,7 @@ import { attachArguments } from './attach-arguments';
 import { CommandTable } from './command-table';
 import { extcapOptions } from './extcap-arguments';
 import { impairOptions } from './impair-arguments';
-import { flag, jsonOption, netnsOption } from './option-kinds';
+import { flag, jsonOption, netnsOption, text } from './option-kinds';
 import { recordOptions, replayOptions } from './record-arguments';
 import { runOptions } from './run-arguments';
 
@@ -43,15 +43,18 @@ export const COMMANDS = new CommandTable()
     () => (require('./list') as typeof import('./list')).listCommand,
   )
   .command(
-    'hook <iface> [file]',
+    'hook [iface] [file]',
     'let a program see each frame, or another one, or none',
     (y) =>
       y
-        .positional('iface', { type: 'string', demandOption: true, describe: 'the interface' })
+        .positional('iface', { type: 'string', describe: 'the interface' })
         .positional('file', { type: 'string', describe: 'the hook: TypeScript or JavaScript' })
         .option('none', flag('take the hook off'))
+        .option('init', text('write a hook to begin with, and what an editor needs to know its types', 'FILE'))
         .option('on-hook-error', { choices: ['pass', 'drop', 'detach'] as const, requiresArg: true, describe: 'what becomes of a frame whose hook fails [as before, or pass]' })
-        .option('netns', netnsOption),
+        .option('netns', netnsOption)
+        .example('$0 hook vnet0 ./hook.ts', 'another hook, while traffic flows')
+        .example('$0 hook --init /etc/vnet-bpf/hook.ts', 'one to begin with'),
     () => (require('./hook') as typeof import('./hook')).hookCommand,
   )
   .command(

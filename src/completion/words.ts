@@ -12,7 +12,7 @@ export function valueOf(option: string, declared: Declared): Words | null {
   if (declared.type === 'boolean') return null;
   if (declared.choices) return { kind: 'choices', choices: declared.choices };
   if (option === 'netns') return { kind: 'namespaces' };
-  return { kind: option === 'hook' ? 'files' : 'anything' };
+  return { kind: ['hook', 'init', 'write'].includes(option) ? 'files' : 'anything' };
 }
 
 /** The operands of a command, in their order; the last one may be repeated. */

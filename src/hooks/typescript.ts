@@ -50,9 +50,10 @@ export function isModuleText(source: string, file: string): boolean {
 export function needsImport(source: string, file: string): boolean {
   if (!/\bawait\b|\bimport\s*\.\s*meta\b/.test(source)) return false;
   const ts = typescript();
+  const AWAIT_USING = Number(ts.NodeFlags.AwaitUsing);
   const has = (node: TypeScript.Node, inFunction: boolean): boolean => {
     if (ts.isMetaProperty(node) && node.keywordToken === ts.SyntaxKind.ImportKeyword) return true;
-    const awaits = ts.isAwaitExpression(node) || (ts.isForOfStatement(node) && node.awaitModifier !== undefined) || (ts.isVariableDeclarationList(node) && (node.flags & ts.NodeFlags.AwaitUsing) === ts.NodeFlags.AwaitUsing);
+    const awaits = ts.isAwaitExpression(node) || (ts.isForOfStatement(node) && node.awaitModifier !== undefined) || (ts.isVariableDeclarationList(node) && Number(node.flags & AWAIT_USING) === AWAIT_USING);
     if (awaits && !inFunction) return true;
     return ts.forEachChild(node, (child) => has(child, inFunction || ts.isFunctionLike(node))) ?? false;
   };
