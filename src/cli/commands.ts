@@ -33,7 +33,8 @@ export const COMMANDS = new CommandTable()
         .positional('iface', { type: 'string', describe: 'the interface' })
         .option('netns', netnsOption)
         .option('all', flag('every interface, with --netns those of that namespace'))
-        .option('dry-run', flag('say what would be done, and do nothing')),
+        .option('dry-run', flag('say what would be done, and do nothing'))
+        .option('json', jsonOption),
     () => (require('./detach') as typeof import('./detach')).detachCommand,
   )
   .command(
@@ -117,7 +118,8 @@ export const COMMANDS = new CommandTable()
       y
         .positional('iface', { type: 'string', describe: 'the interface' })
         .option('netns', netnsOption)
-        .option('follow', { alias: 'f', ...flag('wait for more') }),
+        .option('follow', { alias: 'f', ...flag('wait for more') })
+        .option('json', flag('print one JSON document; with --follow one a line')),
     () => (require('./log') as typeof import('./log')).logCommand,
   )
   .command(

@@ -38,6 +38,11 @@ export function printJson(document: unknown): void {
   printMade(jsonText(document));
 }
 
+/** One JSON document in a line, for reports that go on. */
+export function printJsonLine(document: unknown): void {
+  printMade(jsonText(document, 0));
+}
+
 /** What `--dry-run` prints: one step a line, or an array of them. */
 export function printSteps(steps: readonly string[], json: boolean): void {
   if (json) printJson(steps);
