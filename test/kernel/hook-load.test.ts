@@ -7,7 +7,9 @@ import * as path from 'node:path';
 import t from 'tap';
 
 import { cannotRun, ROOT } from '../helpers/cli';
-import { hookDirectory } from '../helpers/hook-file';
+import { hookDirectory, hookFile } from '../helpers/hook-file';
+import { okIn, testNetns } from '../helpers/netns';
+import { refused } from '../helpers/refusal';
 
 /** Loads the files that it is given, one after the other, and prints what came of each as JSON. */
 const LOADER = `
@@ -87,4 +89,17 @@ t.test('hook files', { skip: cannotRun }, async (t) => {
   }
   for (const [name, { name: called, line }] of Object.entries(GOOD)) t.same(results.get(name), { name: called, place: `${path.join(directory, name)}:${line}` }, name);
   t.match(results.get('pass.mjs'), { name: 'object' }, 'one that imports what others failed to');
+});
+
+t.test('whoever loads it, one line says where it is wrong', { skip: cannotRun }, async (t) => {
+  const netns = testNetns(t);
+  const hook = hookFile(t, 'bad.ts', "export default (frame: unknown) => {\n  const x = (1 2);\n};\n");
+  const module_ = hookFile(t, 'bad.mjs', 'export default () => {\n  const x = ;\n};\n');
+  const says = /bad\.ts:2:16: SyntaxError: '\)' expected: const x = \(1 2\);$/;
+  await refused(t, [
+    { args: ['attach', 'vnet0', '--netns', netns, '--daemon', '--hook', hook], status: 1, says, hints: /fix the file/ },
+    { args: ['attach', 'vnet0', '--netns', netns, '--hook', module_], status: 1, says: /bad\.mjs:2:13: SyntaxError: Unexpected token ';': const x = ;$/ },
+    { args: ['run', '--hook', hook, '--', 'true'], status: 1, says },
+  ]);
+  t.notMatch(okIn(netns, 'ip', ['-br', 'link']), /vnet0/, 'nothing is left');
 });
