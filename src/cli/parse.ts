@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MIT
 /**
- * Reads a command line by what the commands declare (command-table.ts). Node's parseArgs() takes the words apart; what
- * they may be, and what is said of a wrong one, is decided here.
+ * Reads a command line by what the commands declare (command-table.ts). yargs takes the words apart (words.ts); what they
+ * may be, and what is said of a wrong one, is decided here.
  */
-import { parseArgs } from 'node:util';
-
 import { usageError, type VnetError } from '../errors';
 import { oneOf, onCommandLine } from '../options/place';
 import { shellWord } from '../state/named';
 import { didYouMean } from '../suggest';
 import type { Command, CommandTable, Declared, Operand } from './command-table';
 import { GLOBAL_OPTIONS } from './option-kinds';
+import { firstWordAt, looksLikeOption, MissingValue, takeApart, takesValue, type Given, type Options, type Words } from './words';
 
 export type Arguments = Record<string, unknown>;
 
@@ -21,36 +20,12 @@ export type Request =
   | { kind: 'help'; command: Command | null }
   | { kind: 'version' };
 
-type Options = ReadonlyMap<string, Declared>;
-
-interface OptionToken {
-  kind: 'option';
-  index: number;
-  name: string;
-  rawName: string;
-  value: string | undefined;
-  inlineValue: boolean | undefined;
-}
-
-type Token = OptionToken | { kind: 'positional'; index: number; value: string } | { kind: 'option-terminator'; index: number };
-
-const takesValue = ({ type }: Declared): boolean => type !== 'boolean';
 const camelCase = (name: string): string => name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
-
-function tokensOf(args: readonly string[], options: Options): Token[] {
-  const config = [...options].map(([name, { alias, ...declared }]) => {
-    const type = takesValue(declared) && declared.requiresArg ? ('string' as const) : ('boolean' as const);
-    return [name, { type, multiple: true, ...(alias !== undefined && { short: alias }) }] as const;
-  });
-  return parseArgs({ args: [...args], options: Object.fromEntries(config), strict: false, allowPositionals: true, tokens: true }).tokens as Token[];
-}
 
 /** Where the command's name is: the first word that is neither an option nor the value of one. -1 if there is none. */
 function commandAt(table: CommandTable, args: readonly string[]): number {
-  const first = args.findIndex((arg) => !arg.startsWith('-') || arg === '-');
-  if (first <= 0) return first;
-  const all = new Map([...GLOBAL_OPTIONS, ...table.all().flatMap(({ options }) => [...options])]);
-  return tokensOf(args, all).find(({ kind }) => kind === 'positional')?.index ?? -1;
+  if (!looksLikeOption(args[0] as string)) return 0;
+  return firstWordAt(args, new Map([...GLOBAL_OPTIONS, ...table.all().flatMap(({ options }) => [...options])]));
 }
 
 export function unknownCommand(name: string, table: CommandTable): VnetError {
@@ -69,34 +44,37 @@ export function parseCommandLine(table: CommandTable, args: readonly string[]): 
 }
 
 function withoutCommand(args: readonly string[]): Request {
-  const reader = new Reader('vnet-bpf', GLOBAL_OPTIONS, args, false);
-  reader.read();
-  if (reader.found.has('help')) return { kind: 'help', command: null };
-  if (reader.found.has('version')) return { kind: 'version' };
+  const { given, words } = read('vnet-bpf', GLOBAL_OPTIONS, args);
+  if (given.has('help')) return { kind: 'help', command: null };
+  if (given.has('version')) return { kind: 'version' };
+  const [unknown] = words;
+  if (unknown !== undefined) throw unknownOption('vnet-bpf', GLOBAL_OPTIONS, unknown);
   throw usageError('vnet-bpf', 'which command?', 'vnet-bpf --help shows the commands');
 }
 
 function parseFor(command: Command, args: readonly string[]): Request {
   const { name, takesUnknown } = command;
   const options = new Map([...command.options, ...GLOBAL_OPTIONS]);
-  const reader = new Reader(name, options, args, takesUnknown);
-  // Somebody who asks for help need not be right in all else.
-  if (reader.asksFor('help')) return { kind: 'help', command };
-  if (reader.asksFor('version')) return { kind: 'version' };
-  requireDashes(command, args, reader.firstWord);
-  reader.read();
+  const { given, words } = readOrHelp(name, options, args);
+  if (given.has('help')) return { kind: 'help', command };
+  if (given.has('version')) return { kind: 'version' };
+  requireDashes(command, args, options);
+  const end = args.indexOf('--');
+  const unknown = words.slice(0, end < 0 ? undefined : words.length - (args.length - end - 1)).find(looksLikeOption);
+  if (unknown !== undefined && !takesUnknown) throw unknownOption(name, options, unknown);
   const parsed: Arguments = {};
   for (const [option, declared] of options) {
-    const value = reader.found.get(option) ?? declared.default;
+    const value = valueOf(option, declared, given.get(option));
     if (value === undefined && declared.demandOption) throw usageError(name, `--${option} is missing`, `${command.examples[0]?.command ?? `vnet-bpf ${name}`}; vnet-bpf ${name} --help shows the options`);
     parsed[camelCase(option)] = value;
   }
-  return { kind: 'run', command, args: { ...parsed, ...operandValues(command, reader.words) } };
+  return { kind: 'run', command, args: { ...parsed, ...operandValues(command, words) } };
 }
 
 /** Of `run`, the command stands behind `--`: without, its options could not be told from ours. */
-function requireDashes({ name, usage }: Command, args: readonly string[], at: number): void {
-  if (!usage.includes(' -- ') || at < 0) return;
+function requireDashes({ name, usage }: Command, args: readonly string[], options: Options): void {
+  const at = usage.includes(' -- ') ? firstWordAt(args, options) : -1;
+  if (at < 0) return;
   const typed = [...args.slice(0, at), '--', ...args.slice(at)].map(shellWord).join(' ');
   throw usageError(name, 'its command comes behind --', `vnet-bpf ${name} ${typed}`);
 }
@@ -122,99 +100,45 @@ function missing({ name, usage }: Command, operand: Operand, declared: Declared 
   return usageError(name, `<${operand.name}> is missing${what}`, `usage: vnet-bpf ${usage}; vnet-bpf ${name} --help says more`);
 }
 
-function checkChoice(option: string, value: string, { choices }: Declared): void {
-  if (choices) oneOf(value, choices, onCommandLine(option, value));
+/** What is said of values that are missing, or where none belongs. */
+function read(command: string, options: Options, args: readonly string[]): Words {
+  for (const arg of args.slice(0, args.includes('--') ? args.indexOf('--') : undefined)) {
+    const [, name = '', value] = /^--([^=]+)=(.*)$/s.exec(arg) ?? [];
+    const declared = options.get(name);
+    if (declared && !takesValue(declared) && value !== 'true' && value !== 'false') throw usageError(`--${name}="${value}"`, 'takes no value', `give --${name} alone, or leave it out`);
+  }
+  try {
+    return takeApart(args, options);
+  } catch (error) {
+    if (!(error instanceof MissingValue)) throw error;
+    const { option, typed } = error;
+    const declared = options.get(option);
+    throw usageError(typed, 'takes a value, and there is none', `${typed} ${declared?.choices?.join('|') ?? declared?.value ?? option.toUpperCase()}: ${declared?.describe ?? `vnet-bpf ${command} --help`}`);
+  }
 }
 
-class Reader {
-  readonly found = new Map<string, string | boolean | string[]>();
-  readonly words: string[] = [];
-  private readonly tokens: readonly Token[];
-
-  constructor(
-    private readonly command: string,
-    private readonly options: Options,
-    private readonly args: readonly string[],
-    private readonly takesUnknown: boolean,
-  ) {
-    this.tokens = tokensOf(args, options);
+/** Somebody who asks for help need not be right in all else. */
+function readOrHelp(command: string, options: Options, args: readonly string[]): Words {
+  try {
+    return read(command, options, args);
+  } catch (error) {
+    const asked = takeApart(args, options, 'may be missing');
+    if (asked.given.has('help') || asked.given.has('version')) return asked;
+    throw error;
   }
+}
 
-  /** Where the first operand is; -1 if there is none. */
-  get firstWord(): number {
-    return this.tokens.find(({ kind }) => kind === 'positional')?.index ?? -1;
-  }
+function valueOf(option: string, declared: Declared, given: Given | undefined): unknown {
+  if (given === undefined) return declared.default;
+  if (declared.array) return Array.isArray(given) ? given : [given];
+  if (Array.isArray(given)) throw usageError(`--${option}`, 'is given twice', 'give it once; of the options only --addr may be repeated');
+  if (declared.choices && typeof given === 'string') oneOf(given, declared.choices, onCommandLine(option, given));
+  return given;
+}
 
-  asksFor(flag: string): boolean {
-    return this.tokens.some((token, i) => token.kind === 'option' && token.name === flag && !this.isUnknownBefore(i));
-  }
-
-  /** Of `-5h`, the h is no option if the 5 is none. */
-  private isUnknownBefore(i: number): boolean {
-    const { index } = this.tokens[i] as Token;
-    return this.tokens.slice(0, i).some((token) => token.index === index && token.kind === 'option' && !this.options.has(token.name));
-  }
-
-  read(): void {
-    for (let i = 0; i < this.tokens.length; i++) {
-      const token = this.tokens[i] as Token;
-      if (token.kind === 'positional') this.words.push(token.value);
-      if (token.kind !== 'option') continue;
-      const declared = this.options.get(token.name);
-      if (declared) i += this.readOption(token, declared, this.tokens[i + 1]);
-      else {
-        if (!this.takesUnknown) throw this.unknownOption(token);
-        this.words.push(this.args[token.index] as string);
-        while (this.tokens[i + 1]?.index === token.index) i++;
-      }
-    }
-  }
-
-  /** Returns how many of the tokens that follow belong to it. */
-  private readOption(token: OptionToken, declared: Declared, next: Token | undefined): 0 | 1 {
-    const { name, rawName } = token;
-    if (takesValue(declared) && declared.requiresArg) {
-      this.put(name, declared, this.valueOf(token, declared));
-      return 0;
-    }
-    const following = next?.kind === 'positional' && next.index === token.index + 1 && token.value === undefined ? next.value : undefined;
-    if (takesValue(declared)) {
-      this.put(name, declared, token.value ?? following ?? '');
-      return following === undefined ? 0 : 1;
-    }
-    const isSaid = following === 'true' || following === 'false';
-    const said = token.value ?? (isSaid ? following : 'true');
-    if (said !== 'true' && said !== 'false') throw usageError(`${rawName}="${said}"`, 'takes no value', `give ${rawName} alone, or leave it out`);
-    this.put(name, declared, said === 'true');
-    return isSaid && token.value === undefined ? 1 : 0;
-  }
-
-  private valueOf({ name, rawName, value, inlineValue }: OptionToken, declared: Declared): string {
-    // `--netns --json` has forgotten the name; `--queue-packets -1` has a wrong number.
-    const isOption = !inlineValue && value !== undefined && /^-(-|[a-z])/i.test(value) && this.isKnown(value);
-    if (value === undefined || isOption) throw usageError(rawName, 'takes a value, and there is none', `${rawName} ${declared.choices?.join('|') ?? declared.value ?? name.toUpperCase()}: ${declared.describe}`);
-    const text = inlineValue && !rawName.startsWith('--') ? value.replace(/^=/, '') : value;
-    checkChoice(name, text, declared);
-    return text;
-  }
-
-  private isKnown(word: string): boolean {
-    const [name = ''] = word.replace(/^-+/, '').split('=');
-    if (word.startsWith('--')) return this.options.has(name);
-    return [...this.options.values()].some(({ alias }) => alias === name[0]);
-  }
-
-  private put(name: string, declared: Declared, value: string | boolean): void {
-    const before = this.found.get(name);
-    if (declared.array) this.found.set(name, [...((before as string[] | undefined) ?? []), value as string]);
-    else if (before === undefined || typeof value === 'boolean') this.found.set(name, value);
-    else throw usageError(`--${name}`, 'is given twice', 'give it once; of the options only --addr may be repeated');
-  }
-
-  private unknownOption({ rawName, name, index }: OptionToken): VnetError {
-    const shown = rawName.startsWith('--') ? rawName : (this.args[index] as string);
-    const of = this.command === 'vnet-bpf' ? '' : ` of ${this.command}`;
-    const known = rawName.startsWith('--') ? this.options.keys() : [];
-    return usageError(shown, `is not an option${of}`, didYouMean(name, known, `vnet-bpf ${this.command === 'vnet-bpf' ? '' : `${this.command} `}--help shows the options`, (option) => `--${option}`));
-  }
+function unknownOption(command: string, options: Options, word: string): VnetError {
+  const shown = word.startsWith('--') ? (word.split('=')[0] as string) : word;
+  const [of, help] = command === 'vnet-bpf' ? ['', ''] : [` of ${command}`, `${command} `];
+  const known = word.startsWith('--') ? options.keys() : [];
+  return usageError(shown, `is not an option${of}`, didYouMean(shown.slice(2), known, `vnet-bpf ${help}--help shows the options`, (option) => `--${option}`));
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
  * Makes a bundle of each entry, all of it in one file, and its bytecode (V8's code cache), for src/native/bytecode.ts
- * to start. Run by make after the compiler. Packages stay outside, but for those that every command needs.
+ * to start. Run by make after the compiler. Packages stay outside, but for those that every command needs: the
+ * twenty files of yargs alone take 30 ms.
  *
  * In a bundle `__dirname` is that of its entry for every module: what names a file of dist starts at `..`.
  */
@@ -16,10 +17,15 @@ import { bundleOf, bytecodeOf, type Bundle } from '../native/bytecode';
 
 const DIST = path.resolve(__dirname, '..');
 const ROOT = path.resolve(DIST, '..');
-const BUNDLED = ['libbpf-ts', 'koffi'];
+const BUNDLED = ['yargs', 'libbpf-ts', 'koffi'];
 
 /** Modules of Node that everything uses, or that are loaded at its start anyway. */
 const EAGER = ['fs', 'path', 'events', 'util', 'vm', 'module', 'buffer'];
+
+/** What yargs calls of such a module whenever it starts, without the module where that says nothing. */
+const OWN: Record<string, string> = {
+  assert: 'strictEqual: (...args) => Object.is(args[0], args[1]) || get().strictEqual(...args), notStrictEqual: (...args) => !Object.is(args[0], args[1]) || get().notStrictEqual(...args)',
+};
 
 /**
  * Node's other modules are loaded when something of them is used. TypeScript names what it imports through the module
@@ -35,7 +41,7 @@ const lazily: Plugin = {
       contents: `
         let loaded;
         const get = () => (loaded ??= require(${JSON.stringify(name)}));
-        const own = { __esModule: true, get default() { return get(); } };
+        const own = { __esModule: true, get default() { return get(); }, ${OWN[name] ?? ''} };
         module.exports = new Proxy(own, {
           get: (_, key) => (key in own ? own[key] : get()[key]),
           has: (_, key) => key in get(),
@@ -67,6 +73,8 @@ async function bundle(entry: string, ...plugins: readonly Plugin[]): Promise<voi
     target: 'node20',
     external: [...Object.keys(dependencies).filter((name) => !BUNDLED.includes(name)), '@koromix/*'],
     plugins: [lazily, ...plugins],
+    // yargs would ask for it when it is loaded, which loads the streams: 6 ms.
+    define: { 'process.stdout.columns': 'undefined' },
     sourcemap: 'linked',
     // runEntry() calls it; latin1 is read faster than UTF-8.
     banner: { js: `(function (require, module, __dirname) { const exports = module.exports, __filename = __dirname + "/${path.basename(outfile)}";` },

@@ -5,7 +5,7 @@ import { builtinModules } from 'node:module';
 import path from 'node:path';
 
 /** What the project and its tests load at run time; tap comes in one piece: tap-bundle.ts. */
-const roots = ['koffi', '@koromix/koffi-linux-x64'];
+const roots = ['koffi', '@koromix/koffi-linux-x64', 'yargs'];
 
 /** Files of the packages and all that they depend on, as paths relative to the repository. */
 export function packageFiles(repository: string): string[] {
