@@ -24,9 +24,9 @@ export const printable = (text: string): string => text.replace(UNPRINTABLE, esc
 /** The same of a text that has several lines on purpose. */
 export const printableLines = (text: string): string => text.split('\n').map(printable).join('\n');
 
-/** JSON in which what JSON itself leaves as it is (DEL, C1, bidirectional controls) is escaped, too. */
-export function printableJson(document: unknown): string {
+/** JSON in which what JSON itself leaves as it is (DEL, C1, bidirectional controls) is escaped, too. With an indent of 0 it is one line. */
+export function printableJson(document: unknown, indent = 2): string {
   const unit = (char: string): string => [...Array(char.length).keys()].map((i) => `\\u${char.charCodeAt(i).toString(16).padStart(4, '0')}`).join('');
   // Between strings JSON has newlines of its own, in them none.
-  return JSON.stringify(document, null, 2).replace(UNPRINTABLE, (char) => (char === '\n' ? char : unit(char)));
+  return JSON.stringify(document, null, indent).replace(UNPRINTABLE, (char) => (char === '\n' ? char : unit(char)));
 }

@@ -8,7 +8,7 @@ import { parseListenAddress } from '../metrics/address';
 import { notifyService } from '../native/service-notify';
 import { leaveRemovedDirectory } from '../native/working-directory';
 import { printable } from '../printable';
-import { named } from '../state/named';
+import { commandAbout, named } from '../state/named';
 import type { Attachment } from '../state/store';
 import { toOptions, type AttachArguments } from './attach-arguments';
 import { startInBackground } from './background';
@@ -69,8 +69,9 @@ function ready(args: AttachArguments, attachments: readonly Attachment[]): strin
     return jsonText(documents.length === 1 ? documents[0] : documents);
   }
   // The command that waits for the background prints it as it is.
-  const lines = attachments.map(({ iface, netns, pid }) => {
-    const how = args.daemon ? `by process ${pid}; vnet-bpf detach ${iface}${netns.name === null ? '' : ` --netns ${netns.name}`} ends it` : 'until Ctrl-C';
+  const lines = attachments.map((attachment) => {
+    const { iface, netns, pid } = attachment;
+    const how = args.daemon ? `by process ${pid}; ${commandAbout('detach', attachment)} ends it` : 'until Ctrl-C';
     return `${named(iface, netns.name)} loops, ${how}`;
   });
   const url = attachments[0]?.metrics ?? null;

@@ -47,10 +47,10 @@ function notStarted(error: NodeJS.ErrnoException): VnetError {
 
 /** The background process has said in words why it failed: pass them on. */
 function failure(stderr: string, code: number | null, signal: string | null): VnetError {
-  const [first = '', ...rest] = stderr.trim().split('\n');
-  const match = /^vnet-bpf: (.*?): (.*)$/.exec(first);
-  const hint = rest.find((line) => line.startsWith('hint: '))?.slice('hint: '.length);
+  const lines = stderr.trim().split('\n');
+  const match = lines.map((line) => /^vnet-bpf: (.*?): (.*)$/.exec(line)).find((found) => found !== null);
+  const hint = lines.find((line) => line.startsWith('hint: '))?.slice('hint: '.length);
   const kind: ErrorCode = code === 2 ? 'USAGE' : 'COMMAND_FAILED';
-  const [what, why] = match ? [match[1] as string, match[2] as string] : [WHAT, first || `ended with ${signal ?? code}`];
+  const [what, why] = match ? [match[1] as string, match[2] as string] : [WHAT, lines[0] || `ended with ${signal ?? code}`];
   return new VnetError(kind, what, why, hint === undefined ? {} : { hint });
 }

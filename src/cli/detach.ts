@@ -7,39 +7,62 @@ import { detachSteps } from '../controller/detach-steps';
 import { checkInterfaceName, checkNetnsName } from '../controller/options';
 import { requirePrivileges } from '../controller/privileges';
 import { usageError } from '../errors';
+import { messageOf } from '../state/exhaustion';
 import { everyAttachment, isBroken, type Attachment, type BrokenAttachment } from '../state/store';
-import { printSteps, reportError, tell } from './output';
+import { jsonText, printSteps, reportError, tell, tellMade } from './output';
 
-export async function detachCommand(args: { iface?: string; netns?: string | undefined; all: boolean; dryRun: boolean }): Promise<void> {
+interface DetachArguments {
+  iface: string | undefined;
+  netns: string | undefined;
+  all: boolean;
+  dryRun: boolean;
+  json: boolean;
+}
+
+/** What `detach --json` prints of an interface; with `--all` an array of them. */
+export interface Detached {
+  interface: string;
+  netns: string | null;
+  detached: boolean;
+  /** Why it is not. */
+  error: string | null;
+}
+
+export async function detachCommand(args: DetachArguments): Promise<void> {
   const netns = args.netns === undefined ? null : checkNetnsName(args.netns);
   if (args.all) {
     if (args.iface !== undefined) throw usageError('detach', 'give an interface or --all, not both', 'vnet-bpf list shows those attached');
     requirePrivileges();
     const all = netns === null ? everyAttachment() : [...attachmentsOfNetns(netns), ...brokenOnes(null, netns)];
-    return args.dryRun ? printSteps(detachSteps(all.map(known)), false) : detachAll(all);
+    return args.dryRun ? printSteps(detachSteps(all.map(known)), args.json) : detachAll(all, args.json);
   }
   if (args.iface === undefined) throw usageError('detach', 'which interface?', 'vnet-bpf list shows those attached; --all takes them all');
   checkInterfaceName(args.iface);
   if (args.dryRun) {
     requirePrivileges();
-    return printSteps(detachSteps([known(requireNamed(args.iface, netns))]), false);
+    return printSteps(detachSteps([known(requireNamed(args.iface, netns))]), args.json);
   }
   await detach(args.iface, netns);
-  tell(`${args.iface} detached`);
+  if (args.json) tellMade(jsonText({ interface: args.iface, netns, detached: true, error: null } satisfies Detached));
+  else tell(`${args.iface} detached`);
 }
 
 const known = (attachment: Attachment | BrokenAttachment): Attachment => (isBroken(attachment) ? locate(attachment).attachment : attachment);
 
 /** Each of them: one that cannot be detached does not keep the others. */
-async function detachAll(all: readonly (Attachment | BrokenAttachment)[]): Promise<void> {
+async function detachAll(all: readonly (Attachment | BrokenAttachment)[], json: boolean): Promise<void> {
+  const done: Detached[] = [];
   const named = all.map((attachment) => ({ attachment, ...known(attachment) })).sort((a, b) => Number(a.iface > b.iface) - Number(a.iface < b.iface));
-  for (const { attachment, iface } of named) {
+  for (const { attachment, iface, netns } of named) {
     try {
       await detachAttachment(attachment);
-      tell(`${iface} detached`);
+      done.push({ interface: iface, netns: netns.name, detached: true, error: null });
+      if (!json) tell(`${iface} detached`);
     } catch (error) {
       process.exitCode = reportError(error, false);
+      done.push({ interface: iface, netns: netns.name, detached: false, error: messageOf(error) });
     }
   }
   sweepTraces();
+  if (json) tellMade(jsonText(done));
 }

@@ -1,32 +1,42 @@
 // SPDX-License-Identifier: MIT
-/** `vnet-bpf doctor`: a line per check, with the mend below what is wrong. Exit code 1 if something failed. */
-import type { Check, Group } from '../doctor/check';
+/** `vnet-bpf doctor`: a line per check, with the fix below what is wrong. Exit code 1 if something failed. */
+import { coloured, type Look } from '../colours';
+import type { Check, Group, Status } from '../doctor/check';
 import { examine } from '../doctor/examine';
-import { print, printJson } from './output';
+import { printable } from '../printable';
+import { printJson, printMade } from './output';
 
 /** The document of `doctor --json`. */
 export interface DoctorReport {
   /** Whether nothing failed; warnings do not count. */
   ok: boolean;
-  checks: (Check & { group: string })[];
+  checks: CheckReport[];
+}
+
+/** `mend` is the former name of `fix`. */
+interface CheckReport extends Check {
+  group: string;
+  fix: string | null;
 }
 
 export function doctorCommand(args: { json: boolean }): void {
   const groups = examine();
-  const checks = groups.flatMap((group) => group.checks.map((check) => ({ group: group.name, ...check })));
+  const checks = groups.flatMap((group) => group.checks.map((check) => ({ group: group.name, ...check, fix: check.mend })));
   const ok = checks.every(({ status }) => status !== 'fail');
   if (args.json) printJson({ ok, checks } satisfies DoctorReport);
-  else print(...asTree(groups), '', summary(checks));
+  else printMade([...asTree(groups), '', summary(checks)].join('\n'));
   if (!ok) process.exitCode = 1;
 }
+
+const LOOKS: Readonly<Record<Status, Look>> = { ok: 'good', warn: 'warning', fail: 'bad' };
 
 function asTree(groups: readonly Group[]): string[] {
   const width = Math.max(...groups.flatMap(({ checks }) => checks.map(({ name }) => name.length)));
   const lines = ({ name, status, found, mend }: Check): string[] => {
-    const mends = mend === null ? [] : [`${' '.repeat(10 + width)}mend: ${mend}`];
-    return [`  ${status.padEnd(4)}  ${name.padEnd(width)}  ${found}`, ...mends];
+    const mends = mend === null ? [] : [`${' '.repeat(10 + width)}fix: ${printable(mend)}`];
+    return [`  ${coloured(LOOKS[status], status.padEnd(4), 1)}  ${name.padEnd(width)}  ${printable(found)}`, ...mends];
   };
-  return groups.flatMap(({ name, checks }) => [name, ...checks.flatMap(lines)]);
+  return groups.flatMap(({ name, checks }) => [coloured('bold', name, 1), ...checks.flatMap(lines)]);
 }
 
 function summary(checks: readonly Check[]): string {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-/** The options of `extcap`: those that Wireshark calls such a program with, as yargs knows them. */
-import type { Argv } from 'yargs';
-
+/** The options of `extcap`: those that Wireshark calls such a program with. */
+import type { Argv } from './command-table';
 import { flag, text } from './option-kinds';
 import { DEFAULT_BUFFER, MAX_SNAPLEN } from './record-arguments';
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** The options of `impair`, as yargs knows them. */
-import type { Argv } from 'yargs';
-
-import { flag, netnsOption, PARSER } from './option-kinds';
+/** The options of `impair`. */
+import type { Argv } from './command-table';
+import { flag, netnsOption } from './option-kinds';
 
 export interface ImpairArguments {
   iface: string;
@@ -17,7 +16,7 @@ export interface ImpairArguments {
 export function impairOptions(y: Argv): Argv {
   return y
     // `delay -5ms` is a wrong word, not four options.
-    .parserConfiguration({ ...PARSER, 'unknown-options-as-args': true })
+    .unknownOptionsAreWords()
     .positional('iface', { type: 'string', demandOption: true, describe: 'the interface' })
     .positional('words', { type: 'string', array: true, describe: 'those of netem: delay 20ms loss 1%, or the name of a wire: 3g' })
     .option('netns', netnsOption)

@@ -10,6 +10,7 @@ import { usageError } from '../errors';
 import { checkedWords } from '../impair/words';
 import { netemCommands, readNetem } from '../link/netem';
 import { openPeerNetns } from '../link/peer-netns';
+import { commandFor } from '../state/named';
 import { controlSocket, type Attachment } from '../state/store';
 import type { ImpairArguments } from './impair-arguments';
 import { print, printJson, tell } from './output';
@@ -33,12 +34,12 @@ export async function impairCommand(args: ImpairArguments): Promise<void> {
 }
 
 /** What is to be put in place, checked; null for nothing. */
-function checkWords({ iface, words = [], clear, show, json, dryRun }: ImpairArguments): string[] | null {
+function checkWords({ iface, netns, words = [], clear, show, json, dryRun }: ImpairArguments): string[] | null {
   const what = `impair ${iface}`;
   const unknown = words.find((word) => word.startsWith('--'));
   if (unknown !== undefined) throw usageError(unknown, 'is not an option of impair', 'vnet-bpf impair --help shows those that are');
   if ([words.length > 0, clear, show].filter(Boolean).length !== 1) {
-    throw usageError(what, 'give what to do to frames, or --clear, or --show', `vnet-bpf impair ${iface} delay 20ms loss 1%`);
+    throw usageError(what, 'give what to do to frames, or --clear, or --show', commandFor('impair', iface, netns ?? null, 'delay 20ms loss 1%'));
   }
   if (json && !show) throw usageError('--json', 'goes with --show', 'add --show, or leave --json out');
   if (dryRun && show) throw usageError('--dry-run', '--show changes nothing', 'leave --dry-run out');

@@ -21,7 +21,8 @@ export const userDirectory = (): string => process.env[IN_BACKGROUND] ?? (requir
 export function wantsBackground(args: readonly string[]): boolean {
   if (inBackground() || args[0] !== 'attach') return false;
   const at = args.indexOf('--daemon');
-  return at > 0 && args[at + 1] !== 'false' && !args.includes('--help') && !args.some((arg) => arg.startsWith('--dry-run')) && !args.includes('--version');
+  const asksOnly = (arg: string): boolean => ['--help', '-h', '--version', '-V'].includes(arg) || arg.startsWith('--dry-run');
+  return at > 0 && args[at + 1] !== 'false' && !args.some(asksOnly);
 }
 
 /** Tells the waiting command that the interface is ready, and what to print. */

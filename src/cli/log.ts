@@ -2,17 +2,38 @@
 /** `vnet-bpf log`: the lines that also went to the kernel log, with their times. */
 import * as fs from 'node:fs';
 
+import { locate } from '../controller/broken';
 import { attachmentsOfNetns, brokenOnes, requireNamed } from '../controller/find-attachment';
 import { requirePrivileges } from '../controller/privileges';
 import { requireReader } from '../native/standard-streams';
-import { everyAttachment, logFile } from '../state/store';
-import { print } from './output';
+import { everyAttachment, isBroken, logFile, type Attachment, type BrokenAttachment } from '../state/store';
+import { print, printJson, printJsonLine } from './output';
 import { checkSelection } from './selection';
 
 interface LogArguments {
   iface: string | undefined;
   netns: string | undefined;
   follow: boolean;
+  json: boolean;
+}
+
+/** A line, as `log --json` has it. */
+export interface LogEntry {
+  /** ISO 8601, UTC. */
+  time: string;
+  interface: string;
+  netns: string | null;
+  text: string;
+}
+
+/** The log of one interface, and whose it is. */
+interface Log extends Pick<LogEntry, 'interface' | 'netns'> {
+  file: string;
+}
+
+interface Line {
+  log: Log;
+  line: string;
 }
 
 const FOLLOW_MS = 200;
@@ -20,31 +41,49 @@ const FOLLOW_MS = 200;
 export async function logCommand(args: LogArguments): Promise<void> {
   checkSelection(args);
   requirePrivileges();
-  const files = selectedIds(args).map(logFile);
+  const logs = selectedLogs(args);
   const shown = new Map<string, number>();
   for (;;) {
-    const lines = inTurn(files.map((file) => linesSince(file, shown)));
-    if (lines.length > 0) print(...lines);
-    if (!args.follow || !files.some((file) => fs.existsSync(file))) return;
+    const lines = inTurn(logs.map((log) => linesSince(log.file, shown).map((line) => ({ log, line }))), ({ line }) => line);
+    show(lines, args);
+    if (!args.follow || !logs.some(({ file }) => fs.existsSync(file))) return;
     await new Promise((resolve) => setTimeout(resolve, FOLLOW_MS));
     requireReader();
   }
 }
 
-/** A log is shown of one whose record is damaged, too. */
-function selectedIds({ iface, netns }: LogArguments): string[] {
-  if (iface !== undefined) return [requireNamed(iface, netns ?? null).id];
-  const all = netns === undefined ? everyAttachment() : [...attachmentsOfNetns(netns), ...brokenOnes(null, netns)];
-  return all.map(({ id }) => id);
+/** One document; of a log that is followed, one a line. */
+function show(lines: readonly Line[], { json, follow }: LogArguments): void {
+  if (json && !follow) printJson(lines.map(entryOf));
+  else if (json) lines.forEach((line) => printJsonLine(entryOf(line)));
+  else if (lines.length > 0) print(...lines.map(({ line }) => line));
 }
 
-/** The lines of several logs by their times. Those of one log stay as they were written: a wall clock may go back. */
-export function inTurn(logs: readonly (readonly string[])[]): string[] {
+/** `2026-01-31T12:00:00.000Z VNET: queue stopped on vnet0: ring full`. */
+function entryOf({ log: { interface: name, netns }, line }: Line): LogEntry {
+  const [, time = '', text = line] = /^(\S+) VNET: (.*)$/s.exec(line) ?? [];
+  return { time, interface: name, netns, text };
+}
+
+/** A log is shown of one whose record is damaged, too. */
+function selectedLogs({ iface, netns }: LogArguments): Log[] {
+  if (iface !== undefined) return [logOf(requireNamed(iface, netns ?? null))];
+  const all = netns === undefined ? everyAttachment() : [...attachmentsOfNetns(netns), ...brokenOnes(null, netns)];
+  return all.map(logOf);
+}
+
+function logOf(named: Attachment | BrokenAttachment): Log {
+  const { iface, netns } = isBroken(named) ? locate(named).attachment : named;
+  return { file: logFile(named.id), interface: iface, netns: netns.name };
+}
+
+/** Lines of several logs by their times, with which their text begins. Those of one log stay as they were written: a wall clock may go back. */
+export function inTurn<T>(logs: readonly (readonly T[])[], textOf: (line: T) => string): T[] {
   const left = logs.map((lines) => [...lines]).filter((lines) => lines.length > 0);
-  const merged: string[] = [];
+  const merged: T[] = [];
   while (left.length > 0) {
-    const next = left.reduce((a, b) => ((b[0] as string) < (a[0] as string) ? b : a));
-    merged.push(next.shift() as string);
+    const next = left.reduce((a, b) => (textOf(b[0] as T) < textOf(a[0] as T) ? b : a));
+    merged.push(next.shift() as T);
     if (next.length === 0) left.splice(left.indexOf(next), 1);
   }
   return merged;

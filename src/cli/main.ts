@@ -8,8 +8,10 @@ import * as path from 'node:path';
 
 import { runEntry } from '../native/bytecode';
 import { ignoreInspectorSignal } from '../native/inspector';
+import { keepNodeQuiet } from '../native/node-warnings';
 
 ignoreInspectorSignal();
+keepNodeQuiet();
 
 /** Commands with a bundle of their own, without the others (src/setup/bundle.ts). */
 const ENTRIES: Partial<Record<string, string>> = { stats: 'look', list: 'look', attach: 'loop', detach: 'loop' };

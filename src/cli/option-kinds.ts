@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: MIT
-/** Options that several commands have, and the kinds that most are of, as yargs wants them. */
+/** Options that several commands have, and the kinds that most are of. */
+import type { Declared } from './command-table';
 
-/** Takes a value. */
-export const text = (describe: string) => ({ type: 'string', requiresArg: true, describe }) as const;
+/** Takes a value, which help calls so. */
+export const text = (describe: string, value?: string) => ({ type: 'string', requiresArg: true, describe, ...(value !== undefined && { value }) }) as const;
 /** Is given or not. */
 export const flag = (describe: string) => ({ type: 'boolean', default: false, describe }) as const;
 
-export const netnsOption = text('network namespace of the interface');
+export const netnsOption = text('network namespace of the interface', 'NAME');
 export const jsonOption = flag('print one JSON document');
 /** Of commands that put a hook on what they make. */
 export const hookOptions = {
-  hook: text('file that sees each frame: TypeScript or JavaScript'),
+  hook: text('file that sees each frame: TypeScript or JavaScript', 'FILE'),
   'on-hook-error': { choices: ['pass', 'drop', 'detach'] as const, requiresArg: true, describe: 'what becomes of a frame whose hook fails [pass]' },
 } as const;
 
-/** How yargs reads arguments: all of them are text, and there is no --no-OPTION. */
-export const PARSER = { 'boolean-negation': false, 'parse-positional-numbers': false, 'parse-numbers': false };
+/** Every command takes these. */
+export const GLOBAL_OPTIONS: ReadonlyMap<string, Declared> = new Map<string, Declared>([
+  ['debug', flag('show stack traces and verifier logs')],
+  ['help', { type: 'boolean', alias: 'h', describe: 'show help' }],
+  ['version', { type: 'boolean', alias: 'V', describe: 'show the version' }],
+]);

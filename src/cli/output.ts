@@ -4,6 +4,7 @@
  * of error and perhaps a hint on stderr. Lines are made printable here, whoever named what is in them; a newline within
  * one is shown as `\\n`.
  */
+import { coloured, type Look } from '../colours';
 import { VnetError } from '../errors';
 import { news, report } from '../native/standard-streams';
 import { printable, printableJson, printableLines } from '../printable';
@@ -37,6 +38,11 @@ export function printJson(document: unknown): void {
   printMade(jsonText(document));
 }
 
+/** One JSON document in a line, for reports that go on. */
+export function printJsonLine(document: unknown): void {
+  printMade(jsonText(document, 0));
+}
+
 /** What `--dry-run` prints: one step a line, or an array of them. */
 export function printSteps(steps: readonly string[], json: boolean): void {
   if (json) printJson(steps);
@@ -67,7 +73,7 @@ const oneLine = (text: string): string => text.replace(/\s*\n\s*/g, ' ').trim();
 
 /** Prints an error as the contract says, and returns the exit code. */
 export function reportError(error: unknown, debug: boolean): number {
-  news(2, errorText(error, debug));
+  news(2, errorText(error, debug, (look, text) => coloured(look, text, 2)));
   return exitCodeOf(error);
 }
 
@@ -86,13 +92,13 @@ function textOf(thrown: unknown): string {
 }
 
 /** One line and perhaps a hint, and with `debug` all that is known. */
-export function errorText(thrown: unknown, debug: boolean): string {
+export function errorText(thrown: unknown, debug: boolean, paint: (look: Look, text: string) => string = (_, text) => text): string {
   const error = exhaustion(thrown) ?? thrown;
   const known = error instanceof VnetError;
   const message = error instanceof Error ? error.message : textOf(error);
   const line = known || message.includes(': ') ? message : `internal error: ${message}`;
-  const hint = known && error.hint ? `hint: ${printable(oneLine(error.hint))}\n` : '';
-  return `vnet-bpf: ${printable(oneLine(line))}\n${hint}${debug ? printableLines(stackOf(error)) : ''}`;
+  const hint = known && error.hint ? `${paint('bold', 'hint:')} ${printable(oneLine(error.hint))}\n` : '';
+  return `${paint('bad', 'vnet-bpf:')} ${printable(oneLine(line))}\n${hint}${debug ? printableLines(stackOf(error)) : ''}`;
 }
 
 export const exitCodeOf = (error: unknown): number => (error instanceof VnetError ? error.exitCode : 1);

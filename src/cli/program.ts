@@ -4,7 +4,7 @@ import { closeInherited } from '../native/inherited';
 import { allNewsIsOut } from '../native/standard-streams';
 import { leaveTerminalOfOthers } from '../native/terminal';
 import { leaveOwnerAlone } from '../native/umask';
-import { runCommandLine } from './commands';
+import { runCommandLine } from './command-line';
 import { inBackground, READY_FD } from './in-background';
 import { fail } from './output';
 import { ignoreHangup } from './signals';

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** The options of `record` and `replay`, as yargs knows them. */
-import type { Argv } from 'yargs';
-
-import { netnsOption, text } from './option-kinds';
+/** The options of `record` and `replay`. */
+import type { Argv } from './command-table';
+import { jsonOption, netnsOption, text } from './option-kinds';
 
 export interface RecordArguments {
   iface: string;
@@ -12,6 +11,7 @@ export interface RecordArguments {
   count: string | undefined;
   duration: string | undefined;
   buffer: string;
+  json: boolean;
 }
 
 /** A frame's headers; the largest frame of the loop. */
@@ -28,6 +28,7 @@ export function recordOptions(y: Argv): Argv {
     .option('count', { alias: 'c', ...text('end after so many frames') })
     .option('duration', text('end after so many seconds'))
     .option('buffer', { ...text('frames wait in it for the recorder: a power of two from 256K to 1G'), default: DEFAULT_BUFFER })
+    .option('json', jsonOption)
     .example('$0 record vnet0 -w run.pcapng', 'what the loop does to each frame, for Wireshark');
 }
 
@@ -36,6 +37,7 @@ export interface ReplayArguments {
   into: string;
   netns: string | undefined;
   timing: 'original' | 'max';
+  json: boolean;
 }
 
 export function replayOptions(y: Argv): Argv {
@@ -44,5 +46,6 @@ export function replayOptions(y: Argv): Argv {
     .option('into', { ...text('the interface to send on'), demandOption: true })
     .option('netns', netnsOption)
     .option('timing', { choices: ['original', 'max'] as const, default: 'max' as const, requiresArg: true, describe: 'as far apart as they were captured, or as fast as the loop takes them' })
+    .option('json', jsonOption)
     .example('$0 replay run.pcapng --into vnet0', 'the same frames once more');
 }

@@ -11,7 +11,7 @@ import { Recorder, type Recorded, type RecorderOptions } from '../recording/reco
 import { openSink, ReaderGone, STDOUT, type Sink } from '../recording/sink';
 import type { Attachment } from '../state/store';
 import { MAX_SNAPLEN, MIN_SNAPLEN, type RecordArguments } from './record-arguments';
-import { printNotice, reportError, tell } from './output';
+import { jsonText, printNotice, reportError, tell, tellMade } from './output';
 import { checkSelection, secondsOf } from './selection';
 import { endSignals } from './signals';
 
@@ -21,6 +21,7 @@ export async function recordCommand(args: RecordArguments): Promise<void> {
   checkSelection(args);
   const options = recorderOptions(args);
   const seconds = args.duration === undefined ? Infinity : secondsOf('--duration', args.duration);
+  if (args.write === STDOUT && args.json) throw usageError('--json', 'standard output is for the recording', 'leave --json out, or name a file: -w run.pcapng');
   if (args.write === STDOUT && isatty(1)) throw usageError('-w -', 'standard output is a terminal', 'such as: vnet-bpf record vnet0 -w - | tshark -r -');
   requirePrivileges();
   const attachment = requireAttachment(args.iface, args.netns ?? null);
@@ -29,7 +30,9 @@ export async function recordCommand(args: RecordArguments): Promise<void> {
   if (args.write === STDOUT && readerGone) throw cannotBeWritten(1, 'EPIPE');
   const where = args.write === STDOUT ? '' : ` in ${args.write}`;
   const line = `${frames} frames of ${attachment.iface}${where}${missed === 0 ? '' : `, ${missed} missed: a larger --buffer may help`}`;
-  if (args.write === STDOUT) printNotice(line);
+  const { iface, netns } = attachment;
+  if (args.json) tellMade(jsonText({ interface: iface, netns: netns.name, file: args.write, frames, missed }));
+  else if (args.write === STDOUT) printNotice(line);
   else tell(line);
   await allNewsIsOut();
   process.exit(); // a pipe whose reader is slow must not keep it

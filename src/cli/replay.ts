@@ -8,16 +8,17 @@ import { framesOf, openCapture } from '../replay/capture-file';
 import { FrameSender } from '../replay/frame-sender';
 import { Pace } from '../replay/pace';
 import { Replay } from '../replay/replay';
-import { tell } from './output';
+import { commandAbout } from '../state/named';
+import { jsonText, tell, tellMade } from './output';
 import type { ReplayArguments } from './record-arguments';
 import { checkSelection } from './selection';
 
-export async function replayCommand({ file, into, netns: name, timing }: ReplayArguments): Promise<void> {
+export async function replayCommand({ file, into, netns: name, timing, json }: ReplayArguments): Promise<void> {
   checkSelection({ iface: into, netns: name });
   requirePrivileges();
   const attachment = requireAttachment(into, name ?? null);
   using netns = openAttachmentNetns(attachment);
-  if (!netns) throw new VnetError('NO_SUCH_NETNS', `interface ${into}`, 'its network namespace is gone', { hint: `vnet-bpf detach ${into} removes what is left` });
+  if (!netns) throw new VnetError('NO_SUCH_NETNS', `interface ${into}`, 'its network namespace is gone', { hint: `${commandAbout('detach', attachment)} removes what is left` });
   const input = openCapture(file);
   using sender = FrameSender.open(netns, into, attachment.ifindex);
   const replay = new Replay(sender, timing === 'original' ? new Pace() : null);
@@ -27,7 +28,9 @@ export async function replayCommand({ file, into, netns: name, timing }: ReplayA
   } finally {
     input.destroy();
     sender.flush();
-    tell(report(sender, into, (performance.now() - start) / 1000));
+    const seconds = (performance.now() - start) / 1000;
+    if (json) tellMade(jsonText({ interface: into, netns: attachment.netns.name, file, sent: sender.sent, refused: Object.fromEntries(sender.refused), cut: replay.cut, seconds }));
+    else tell(report(sender, into, seconds));
   }
   if (replay.cut > 0) throw new VnetError('STATE', `${replay.cut} frames of ${file}`, 'are not there whole and were not sent', { hint: 'record or capture without a --snaplen' });
   const wrong = [...sender.refused].filter(([error]) => error !== 'ENOBUFS').map(([error, count]) => `${count} with ${error}`);

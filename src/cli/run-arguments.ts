@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** The options of `run`, as yargs knows them. */
-import type { Argv } from 'yargs';
-
+/** The options of `run`. */
 import type { OnHookError } from '../hooks/contract';
+import type { Argv } from './command-table';
 import { flag, hookOptions, text } from './option-kinds';
 
 export interface RunArguments {

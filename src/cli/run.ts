@@ -17,8 +17,8 @@ import { allNewsIsOut, news } from '../native/standard-streams';
 import { withCallersUmask } from '../native/umask';
 import { absolutePath, callersDirectory, leaveRemovedDirectory } from '../native/working-directory';
 import type { Nic } from '../nic/nic';
+import { readFlags } from '../options/read-options';
 import { Throwaway, type ThrowawayOptions } from '../testing/throwaway';
-import { parseAddresses } from './attach-arguments';
 import { jsonText, reportError, tellNotice } from './output';
 import type { RunArguments } from './run-arguments';
 import { SignalRelay, statusOf } from './signals';
@@ -67,7 +67,7 @@ export async function runCommand(args: RunArguments, command: readonly string[])
 function toOptions({ addr, hook, onHookError }: RunArguments): ThrowawayOptions {
   const hasIpv6 = fs.existsSync('/proc/sys/net/ipv6');
   const addresses = addr ?? ['10.77.0.1/24', ...(hasIpv6 ? ['fd77::1/64'] : [])];
-  parseAddresses(addresses);
+  readFlags({ addr: addresses }, absolutePath);
   return { addresses, ...(hook !== undefined && { hook: absolutePath(hook) }), ...(onHookError && { onHookError }) };
 }
 

@@ -5,7 +5,9 @@ import { checkInterfaceName, checkNetnsName } from '../controller/options';
 import { readStats, type Stats } from '../datapath/stats';
 import { countersAreMissing } from '../datapath/stats-if-there';
 import { usageError, VnetError } from '../errors';
-import { allAttachments, type Attachment } from '../state/store';
+import { commandAbout } from '../state/named';
+import { machineIsOutOfSight } from '../state/paths';
+import { allAttachments, isControlled, type Attachment } from '../state/store';
 import { reportError } from './output';
 
 export interface Selection {
@@ -41,13 +43,21 @@ export function readIfWhole(attachment: Attachment, { iface }: Selection): Read[
     return [{ attachment, stats: readStats(attachment) }];
   } catch (cause) {
     if (!countersAreMissing(cause)) throw cause;
-    const what = `stats of ${attachment.iface}`;
-    const why = 'its counters are not there: it is being attached or detached, or a killed command left it half-made';
-    const error = new VnetError('STATE', what, why, { hint: `vnet-bpf detach ${attachment.iface} removes what is left`, cause });
+    const error = withoutCounters(attachment, cause);
     if (iface !== undefined) throw error;
     process.exitCode = reportError(error, false);
     return [];
   }
+}
+
+function withoutCounters(attachment: Attachment, cause: unknown): VnetError {
+  const what = `stats of ${attachment.iface}`;
+  if (machineIsOutOfSight() && isControlled(attachment)) {
+    const why = 'its counters are out of sight: this process may look neither at the mount namespace of process 1 nor at that of its controller';
+    return new VnetError('STATE', what, why, { hint: `outside of ip netns exec, unshare and the like: ${commandAbout('stats', attachment)}`, cause });
+  }
+  const why = 'its counters are not there: it is being attached or detached, or a killed command left it half-made';
+  return new VnetError('STATE', what, why, { hint: `${commandAbout('detach', attachment)} removes what is left`, cause });
 }
 
 /** An option that may be given without a number. */

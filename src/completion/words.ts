@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** What can stand in a place of a command line. */
+import { COMMANDS } from '../cli/commands';
 import type { Command, Declared } from '../cli/declarations';
 
 export type Words =
@@ -11,13 +12,14 @@ export function valueOf(option: string, declared: Declared): Words | null {
   if (declared.type === 'boolean') return null;
   if (declared.choices) return { kind: 'choices', choices: declared.choices };
   if (option === 'netns') return { kind: 'namespaces' };
-  return { kind: option === 'hook' ? 'files' : 'anything' };
+  return { kind: ['hook', 'init', 'write'].includes(option) ? 'files' : 'anything' };
 }
 
 /** The operands of a command, in their order; the last one may be repeated. */
 export function operandsOf({ positionals }: Command): Words[] {
   return [...positionals].map(([name, { choices }]): Words => {
     if (choices) return { kind: 'choices', choices };
+    if (name === 'command') return { kind: 'choices', choices: COMMANDS.names };
     return { kind: name === 'iface' ? 'interfaces' : name === 'file' ? 'files' : 'anything' };
   });
 }

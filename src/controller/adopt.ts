@@ -13,6 +13,7 @@ import { VnetError } from '../errors';
 import { linkByIndex, type Link } from '../link/links';
 import type { Netns } from '../link/netns';
 import { ringPin, trustedPins } from '../state/bpffs';
+import { commandAbout } from '../state/named';
 import { STATE_VERSION, type Attachment } from '../state/store';
 import { finishBatches } from './finish-batch';
 import { forgetCrashedRecording } from './recording';
@@ -33,7 +34,7 @@ export function isWhole(attachment: Attachment, netns: Netns, peerNetns: Netns |
 export function requireSameVersion(attachment: Attachment): void {
   if (attachment.version === STATE_VERSION) return;
   throw new VnetError('STATE', `interface ${attachment.iface}`, 'a crashed controller of another version left it', {
-    hint: `vnet-bpf detach ${attachment.iface}, or attach with --replace`,
+    hint: `${commandAbout('detach', attachment)}, or attach with --replace`,
   });
 }
 
@@ -75,7 +76,7 @@ export function adoptDatapath(attachment: Attachment, netns: Netns, wireNetns: N
       tape: openMap(pins, 'tape', { type: MapType.ARRAY_OF_MAPS, maxEntries: 1 }),
     };
     const { links } = attachment;
-    if (!links) throw new VnetError('STATE', `interface ${attachment.iface}`, 'its record names no attachments', { hint: `vnet-bpf detach ${attachment.iface}, or attach with --replace` });
+    if (!links) throw new VnetError('STATE', `interface ${attachment.iface}`, 'its record names no attachments', { hint: `${commandAbout('detach', attachment)}, or attach with --replace` });
     const datapath = new Datapath(maps, {
       tx: restoreIn(netns, links.tx),
       sink: links.sink && restoreIn(wireNetns, links.sink),
@@ -88,7 +89,7 @@ export function adoptDatapath(attachment: Attachment, netns: Netns, wireNetns: N
   } catch (error) {
     if (!(error instanceof BpfError)) throw error;
     throw new VnetError('STATE', `interface ${attachment.iface}`, `what a crashed controller left does not fit: ${error.message}`, {
-      hint: `vnet-bpf detach ${attachment.iface}, or attach with --replace`,
+      hint: `${commandAbout('detach', attachment)}, or attach with --replace`,
       cause: error,
     });
   }
@@ -102,7 +103,7 @@ function restoreIn(netns: Netns, state: TcLinkState): TcLink {
   });
   if (attached) return link;
   link.close();
-  throw new VnetError('STATE', 'what a crashed controller left', 'one of its programs is not attached any more', { hint: 'vnet-bpf detach, or attach with --replace' });
+  throw new VnetError('STATE', 'what a crashed controller left', 'one of its programs is not attached any more', { hint: 'vnet-bpf list shows it; vnet-bpf detach removes it, attach with --replace makes a new one' });
 }
 
 function openMap(pins: string, name: string, expected: Parameters<BpfMap['checkCompatible']>[0]): BpfMap {
@@ -114,6 +115,6 @@ function openMap(pins: string, name: string, expected: Parameters<BpfMap['checkC
 /** The interface of an adopted attachment. */
 export function adoptedLink(attachment: Attachment, netns: Netns): Link {
   const link = netns.run(() => linkByIndex(attachment.ifindex));
-  if (!link) throw new VnetError('INTERFACE_GONE', `interface ${attachment.iface}`, 'somebody removed it just now', { hint: `vnet-bpf attach ${attachment.iface} makes a new one` });
+  if (!link) throw new VnetError('INTERFACE_GONE', `interface ${attachment.iface}`, 'somebody removed it just now', { hint: `${commandAbout('attach', attachment)} makes a new one` });
   return link;
 }

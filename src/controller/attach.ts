@@ -19,6 +19,7 @@ import { planRooms } from '../link/room';
 import { recordTaken } from '../link/taken';
 import { peerName } from '../link/veth';
 import { FileLock } from '../state/lock';
+import { commandAbout, commandFor } from '../state/named';
 import { makePinDirectory } from '../state/bpffs';
 import { SpareDescriptors } from '../state/spare-descriptors';
 import {
@@ -100,7 +101,7 @@ export function previousAttachment(iface: string, netns: Netns, options: AttachO
   if (!previous) return {};
   if (isControlled(previous)) {
     throw new VnetError('ALREADY_ATTACHED', `interface ${iface}`, `is attached already, by process ${previous.pid}`, {
-      hint: `vnet-bpf detach ${iface}, or attach with --replace`,
+      hint: `${commandFor('detach', iface, options.netns ?? previous.netns.name)}, or attach with --replace`,
     });
   }
   requireSameVersion(previous);
@@ -114,15 +115,15 @@ export function previousAttachment(iface: string, netns: Netns, options: AttachO
 /** The interface of that name, if there is one that may be taken; throws if there is another. */
 export function takeableLink(iface: string, netns: Netns, options: AttachOptions): Link | null {
   const existing = netns.run(() => linkByName(iface));
-  if (existing && (existing.kind !== 'dummy' || options.type === 'veth')) refuse(existing);
+  if (existing && (existing.kind !== 'dummy' || options.type === 'veth')) refuse(existing, options.netns);
   return existing;
 }
 
-function refuse(link: Link): never {
+function refuse(link: Link, netns: string | null): never {
   const what = `interface ${link.name}`;
   const kind = link.kind ?? (link.name === 'lo' ? 'the loopback device' : 'a physical device');
   throw new VnetError('INTERFACE_REFUSED', what, `exists already, as ${link.kind ? `a ${kind}` : kind} that vnet-bpf did not make`, {
-    hint: 'choose another name: vnet-bpf attach vnet0',
+    hint: `choose another name: ${commandFor('attach', 'vnet0', netns)}`,
   });
 }
 
@@ -234,7 +235,7 @@ const hookOf = ({ hook, onHookError }: AttachOptions, before: Attachment): HookW
 
 function requireControllerLock(attachment: Attachment): FileLock {
   const lock = FileLock.tryTake(controllerLock(attachment.id));
-  if (!lock) throw new VnetError('BUSY', `interface ${attachment.iface}`, 'another process holds its lock', { hint: 'vnet-bpf list tells which process loops it; wait for it or detach' });
+  if (!lock) throw new VnetError('BUSY', `interface ${attachment.iface}`, 'another process holds its lock', { hint: `vnet-bpf list tells which process loops it; wait for it, or ${commandAbout('detach', attachment)}` });
   return lock;
 }
 

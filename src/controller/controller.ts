@@ -22,7 +22,7 @@ import { roomBacklog } from '../link/room';
 import type { Netns } from '../link/netns';
 import { openRtnetlink } from '../link/rtnetlink';
 import type { FileLock } from '../state/lock';
-import { named } from '../state/named';
+import { commandAbout, named } from '../state/named';
 import { controlSocket, lockEverything, logFile, saveIfPossible, type Attachment } from '../state/store';
 import { Attempts } from './attempts';
 import { ControlServer } from './control-socket';
@@ -162,6 +162,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     }));
     this.polling = new Polling({
       interface: attachment.iface,
+      netns: attachment.netns.name,
       mac: () => this.lookAtLink()?.mac ?? '',
       requests,
       // For tests only: a slow poller fills the queue at will. Microseconds after each batch.
@@ -242,7 +243,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private async record(request: RecordingRequest): Promise<Recording> {
     const { datapath, attachment } = this.parts;
     const { id, iface } = attachment;
-    if (this.closing) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'is being detached', { hint: `vnet-bpf attach ${iface} makes it again` });
+    if (this.closing) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'is being detached', { hint: `${commandAbout('attach', attachment)} makes it again` });
     const recording = await Recording.begin({ id, iface, datapath, control: this.controls.first, tellPoller: (fates) => this.loop.setFates(fates) }, request);
     this.log.write(`${iface} is recorded`);
     return recording;
@@ -293,7 +294,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
       parts: [...partsOf(this.supervised()), { name: 'the link', look: () => this.lookAfterLink() }],
       attempts,
       log: (text) => this.log.write(text),
-      broken: (what) => this.endWith(new VnetError('STATE', `interface ${attachment.iface}`, what, { hint: `vnet-bpf attach ${attachment.iface} makes a new one` })),
+      broken: (what) => this.endWith(new VnetError('STATE', `interface ${attachment.iface}`, what, { hint: `${commandAbout('attach', attachment)} makes a new one` })),
     });
     // What happened before the watch began; whoever waits for the interface need not wait for that.
     setImmediate(() => this.linkMayHaveChanged());
@@ -346,7 +347,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private lost(): void {
     const { iface } = this.attachment;
     const error = new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody deleted it, or moved it to another namespace', {
-      hint: `vnet-bpf attach ${iface} makes a new one`,
+      hint: `${commandAbout('attach', this.attachment)} makes a new one`,
     });
     const onTheWay = this.controls.sum(CONTROL.captured) - this.controls.sum(CONTROL.drained) + this.controls.held.now;
     this.polling?.setLinkDown(true);

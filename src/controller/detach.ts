@@ -7,6 +7,7 @@ import { VnetError } from '../errors';
 import { clock } from '../native/clock';
 import { messageOf } from '../state/exhaustion';
 import { FileLock, sleepSync } from '../state/lock';
+import { commandAbout } from '../state/named';
 import { allAttachments, controllerLock, controlSocket, isBroken, isControlled, lockEverything, readAttachment, type Attachment, type BrokenAttachment } from '../state/store';
 import { stateDirectory, stateRoot } from '../state/paths';
 import { locate } from './broken';
@@ -63,7 +64,7 @@ function kill(attachment: Attachment): void {
   const others = allAttachments().filter((other) => other.id !== id && controllerOf(other) === pid);
   if (others.length > 0) {
     throw new VnetError('STATE', `interface ${iface}`, `process ${pid} does not answer, and also loops ${others.map((other) => other.iface).join(', ')}`, {
-      hint: `kill -KILL ${pid} ends it; vnet-bpf attach takes the others up again`,
+      hint: `kill -KILL ${pid} ends it; ${others.map((other) => commandAbout('attach', other)).join(', ')} takes up what it looped besides`,
     });
   }
   try {
@@ -73,7 +74,7 @@ function kill(attachment: Attachment): void {
     // it ended meanwhile
   }
   if (!waitUntilGone(attachment, KILL_TIMEOUT_MS)) {
-    throw new VnetError('BUSY', `interface ${iface}`, `process ${pid} does not end`, { hint: `cat /proc/${pid}/stack tells what it waits for; then vnet-bpf detach ${iface} again` });
+    throw new VnetError('BUSY', `interface ${iface}`, `process ${pid} does not end`, { hint: `cat /proc/${pid}/stack tells what it waits for; then ${commandAbout('detach', attachment)} again` });
   }
 }
 

@@ -3,7 +3,9 @@
 import { VnetError } from '../errors';
 import { isNetns } from '../link/netns-record';
 import { Netns } from '../link/netns';
+import { commandAbout, commandFor, operandFor } from '../state/named';
 import { allAttachments, brokenAttachments, isBroken, isControlled, type Attachment, type BrokenAttachment } from '../state/store';
+import { closest } from '../suggest';
 import { isIn, openAttachmentNetns } from './attachment-netns';
 import { locate } from './broken';
 
@@ -59,10 +61,21 @@ export function requireNamed(iface: string, name: string | null): Attachment | B
   const found = (netns && allAttachments().filter(isIn(netns)).find(mine)) ?? formerly(name, netns).find(mine) ?? brokenOnes(iface, name)[0];
   if (found) return found;
   if (!netns) Netns.named(name).close(); // throws: there is no namespace of that name
-  const others = allAttachments().map((a) => (a.netns.name === null ? a.iface : `${a.iface} (--netns ${a.netns.name})`));
-  throw new VnetError('NOT_ATTACHED', `interface ${iface}`, 'is not attached', {
-    hint: others.length > 0 ? `attached are: ${others.join(', ')}` : 'nothing is attached; vnet-bpf attach vnet0 does it',
-  });
+  throw new VnetError('NOT_ATTACHED', `interface ${iface}`, 'is not attached', { hint: whatIsAttached(iface, name, allAttachments()) });
+}
+
+type Named = Pick<Attachment, 'iface'> & { netns: { name: string | null } };
+
+/** What may have been meant by a name that nothing has there, of what is attached. */
+export function whatIsAttached(iface: string, netns: string | null, all: readonly Named[]): string {
+  if (all.length === 0) return `nothing is attached; ${commandFor('attach', 'vnet0', netns)} does it`;
+  const typed = (each: Named): string => operandFor(each.iface, each.netns.name);
+  const elsewhere = all.find((each) => each.iface === iface);
+  const here = all.filter((each) => each.netns.name === netns).map((each) => each.iface);
+  const near = closest(iface, here) ?? closest(iface, all.map((each) => each.iface));
+  const meant = elsewhere ?? all.find((each) => each.iface === near && each.netns.name === netns) ?? all.find((each) => each.iface === near);
+  const list = `attached are: ${all.map(typed).join(', ')}`;
+  return meant ? `did you mean ${typed(meant)}? ${list}` : list;
 }
 
 /** The same, whole: what is to be done with it needs its record. */
@@ -75,6 +88,5 @@ export function requireAttachment(iface: string, name: string | null): Attachmen
 /** Why nothing but detach can be done with a broken attachment. */
 export function brokenError(broken: BrokenAttachment): VnetError {
   const { attachment } = locate(broken);
-  const { iface, netns } = attachment;
-  return new VnetError('STATE', `interface ${iface}`, broken.why, { hint: `vnet-bpf detach ${iface}${netns.name === null ? '' : ` --netns ${netns.name}`} removes it` });
+  return new VnetError('STATE', `interface ${attachment.iface}`, broken.why, { hint: `${commandAbout('detach', attachment)} removes it` });
 }

@@ -6,6 +6,7 @@ import type { QueueControls } from '../datapath/queue-controls';
 import { netemLosses, readWayBack } from '../datapath/way-back';
 import { addNetem, readNetem, removeNetem } from '../link/netem';
 import type { Netns } from '../link/netns';
+import { commandAbout } from '../state/named';
 import { saveAttachment, saveIfPossible, type Attachment, type ImpairmentRecord } from '../state/store';
 
 /** The name of the hidden peer, where netem stands; a dummy has none. */
@@ -38,7 +39,7 @@ export async function setImpairment(parts: Impairable, words: string[] | null): 
   if (!recorded && !words) return; // nothing to take away
   const before = recorded ?? firstRecord(parts);
   await tellPoller(true);
-  if (parts.isClosing()) throw new VnetError('INTERFACE_GONE', `interface ${attachment.iface}`, 'is being detached', { hint: `vnet-bpf attach ${attachment.iface} makes it again` });
+  if (parts.isClosing()) throw new VnetError('INTERFACE_GONE', `interface ${attachment.iface}`, 'is being detached', { hint: `${commandAbout('attach', attachment)} makes it again` });
   try {
     const lost = before.lost + wireNetns.run(() => takeAway(end, before, controls));
     attachment.impairment = { ...before, lost, words, enobufs: controls.sum(CONTROL.enobufs) };

@@ -3,6 +3,7 @@
 import * as net from 'node:net';
 
 import { usageError } from '../errors';
+import { onCommandLine, type Place } from '../options/place';
 import { BATCH, QUEUES_MAX } from '../datapath/layout';
 import type { OnHookError } from '../hooks/contract';
 import { MAX_MTU, MIN_MTU } from '../link/veth';
@@ -76,9 +77,9 @@ export function checkInterfaceName(name: string): string {
 }
 
 /** A namespace name is a file name under /run/netns. */
-export function checkNetnsName(name: string): string {
-  if (name === '' || name.includes('/') || name === '.' || name === '..') {
-    throw usageError(`--netns "${name}"`, 'is not the name of a network namespace', 'ip netns list shows those that exist');
+export function checkNetnsName(name: string, { what }: Place = onCommandLine('netns', name)): string {
+  if (name === '' || name.includes('/') || name.includes('\0') || name === '.' || name === '..') {
+    throw usageError(what, 'is not the name of a network namespace', 'ip netns list shows those that exist');
   }
   return name;
 }
@@ -90,8 +91,7 @@ export interface Cidr {
 }
 
 /** 192.168.100.1/24 or fd00::1/64. */
-export function parseCidr(text: string): Cidr {
-  const what = `--addr "${text}"`;
+export function parseCidr(text: string, { what }: Place = onCommandLine('addr', text)): Cidr {
   const hint = 'an address and its prefix length: 192.168.100.1/24 or fd00::1/64';
   const [address, prefix, ...rest] = text.split('/');
   const family = net.isIP(address ?? '');
@@ -120,8 +120,7 @@ function isHostAddress({ family, address }: Cidr): boolean {
 }
 
 /** A unicast address that is not all zero. */
-export function parseMac(text: string): string {
-  const what = `--mac "${text}"`;
+export function parseMac(text: string, { what }: Place = onCommandLine('mac', text)): string {
   const hint = 'six bytes, of a station: 02:00:00:00:00:01';
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text)) throw usageError(what, 'is not an Ethernet address', hint);
   const mac = text.toLowerCase();
@@ -131,37 +130,31 @@ export function parseMac(text: string): string {
 }
 
 /** A whole number within bounds. */
-export function parseInteger(option: string, text: string, min: number, max: number): number {
+export function parseInteger(option: string, text: string, min: number, max: number, { what, example }: Place = onCommandLine(option, text)): number {
   const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
   if (!(value >= min && value <= max)) {
-    throw usageError(`--${option} "${text}"`, `is not a whole number from ${min} to ${max}`, `a number in digits, such as --${option} ${Math.max(min, Math.min(max, 64))}`);
+    throw usageError(what, `is not a whole number from ${min} to ${max}`, `a number in digits, ${example(String(Math.max(min, Math.min(max, 64))))}`);
   }
   return value;
 }
 
-export const parseMtu = (text: string): number => parseInteger('mtu', text, MIN_MTU, MAX_MTU);
-export const parseBudget = (text: string): number => parseInteger('budget', text, 1, BATCH.max);
-export const parseQueues = (text: string): number => parseInteger('queues', text, 1, QUEUES_MAX);
-export const parseBusyPoll = (text: string): number | null => (text === 'auto' ? null : parseInteger('busy-poll', text, 0, 1_000_000));
-export const parseQueuePackets = (text: string): number => parseInteger('queue-packets', text, 1, 1 << 24);
-
-/** What needs to see all frames in one place has one queue. */
-export function requireOneQueueFor({ hook, queues }: Pick<AttachOptions, 'hook' | 'queues'>): void {
-  if (hook !== null && queues > 1) throw usageError(`--queues ${queues}`, 'a hook takes one queue', 'leave --queues or --hook out');
-}
+export const parseMtu = (text: string, place?: Place): number => parseInteger('mtu', text, MIN_MTU, MAX_MTU, place);
+export const parseBudget = (text: string, place?: Place): number => parseInteger('budget', text, 1, BATCH.max, place);
+export const parseQueues = (text: string, place?: Place): number => parseInteger('queues', text, 1, QUEUES_MAX, place);
+export const parseBusyPoll = (text: string, place?: Place): number | null => (text === 'auto' ? null : parseInteger('busy-poll', text, 0, 1_000_000, place));
+export const parseQueuePackets = (text: string, place?: Place): number => parseInteger('queue-packets', text, 1, 1 << 24, place);
 
 /** The smallest ring takes the largest frame and the headroom of the waiting room; the kernel wants a power of two. */
 export const MIN_RING_BYTES = 256 << 10;
 export const MAX_RING_BYTES = 256 << 20;
 
 /** 8M, 256K, 1048576. */
-export const parseRingSize = (text: string): number => parsePowerOfTwo('ring-size', text, { min: MIN_RING_BYTES, max: MAX_RING_BYTES, hint: 'a power of two from 256K to 256M, such as 8M' });
+export const parseRingSize = (text: string, place: Place = onCommandLine('ring-size', text)): number => parsePowerOfTwo(text, place, { min: MIN_RING_BYTES, max: MAX_RING_BYTES, hint: 'a power of two from 256K to 256M, such as 8M' });
 
 /** Of the tape of `record`, a ring as well. */
-export const parseBuffer = (text: string): number => parsePowerOfTwo('buffer', text, { min: MIN_RING_BYTES, max: 1 << 30, hint: 'a power of two from 256K to 1G, such as 32M' });
+export const parseBuffer = (text: string): number => parsePowerOfTwo(text, onCommandLine('buffer', text), { min: MIN_RING_BYTES, max: 1 << 30, hint: 'a power of two from 256K to 1G, such as 32M' });
 
-function parsePowerOfTwo(option: string, text: string, { min, max, hint }: { min: number; max: number; hint: string }): number {
-  const what = `--${option} "${text}"`;
+function parsePowerOfTwo(text: string, { what }: Place, { min, max, hint }: { min: number; max: number; hint: string }): number {
   const match = /^(\d{1,12})([KMG]?)i?B?$/i.exec(text);
   if (!match) throw usageError(what, 'is not a size', hint);
   const unit = { '': 1, K: 1 << 10, M: 1 << 20, G: 1 << 30 }[(match[2] as string).toUpperCase()] as number;
@@ -173,11 +166,11 @@ function parsePowerOfTwo(option: string, text: string, { min, max, hint }: { min
 }
 
 /** 50% as a fraction. */
-export function parseWatermark(text: string): number {
+export function parseWatermark(text: string, { what, example }: Place = onCommandLine('low-watermark', text)): number {
   const match = /^(\d{1,3}(?:\.\d+)?)%$/.exec(text);
   const percent = match ? Number(match[1]) : NaN;
   if (!(percent >= 0 && percent <= 99)) {
-    throw usageError(`--low-watermark "${text}"`, 'is not a percentage from 0% to 99%', 'such as 50%');
+    throw usageError(what, 'is not a percentage from 0% to 99%', example('50%'));
   }
   return percent / 100;
 }

@@ -19,6 +19,7 @@ import { HookThread, type HookEvents } from '../hooks/hook-thread';
 import { trustedHookFile } from '../hooks/trust';
 import { clock } from '../native/clock';
 import { duplicateFd } from '../native/libc';
+import { commandFor } from '../state/named';
 
 export interface HookChoice {
   file: string;
@@ -33,6 +34,7 @@ export interface HookWish {
 
 export interface PollingParts {
   interface: string;
+  netns: string | null;
   /** The interface's Ethernet address. */
   mac: () => string;
   /** Of each queue. */
@@ -179,7 +181,7 @@ export class Polling {
   private async thread(): Promise<HookThread> {
     if (this.down !== null) {
       throw new VnetError('STATE', `hook ${this.choice?.file ?? ''}`, `nothing passes until its thread has started again: ${this.down}`, {
-        hint: 'vnet-bpf log tells why it ended; vnet-bpf hook puts another in its place, or none',
+        hint: `${commandFor('log', this.parts.interface, this.parts.netns)} tells why it ended; vnet-bpf hook puts another in its place, or none`,
       });
     }
     return this.hooked ?? (await this.enterThread(() => Promise.resolve()));
@@ -187,10 +189,10 @@ export class Polling {
 
   /** Only when the thread is prepared is the interface taken from whoever polls it. */
   private async enterThread(prepare: (thread: HookThread) => Promise<unknown>): Promise<HookThread> {
-    const { interface: name, mac, spread, events, pollDelayUs, finishBatches } = this.parts;
+    const { interface: name, netns, mac, spread, events, pollDelayUs, finishBatches } = this.parts;
     const request = this.onlyQueue('a hook');
     const died = (error: Error): void => void this.inTurn(() => this.threadDied(thread, error)).catch((cause: unknown) => events.died(cause as VnetError));
-    const thread: HookThread = new HookThread({ interface: name, mac: mac(), spread }, { ...events, stalled: () => events.stalled(0), died });
+    const thread: HookThread = new HookThread({ interface: name, netns, mac: mac(), spread }, { ...events, stalled: () => events.stalled(0), died });
     const wasPlain = this.plain !== undefined;
     try {
       await prepare(thread);
@@ -302,8 +304,8 @@ export class Polling {
 
   /** Throws if there are several: what has to see all frames, one after the other, works with one alone. */
   private onlyQueue(what: string): Omit<PollRequest, 'command'> {
-    const { requests, interface: name } = this.parts;
-    if (requests.length > 1) throw new VnetError('UNSUPPORTED', `${what} on ${name}`, `it has ${requests.length} queues, and ${what} takes one`, { hint: `vnet-bpf attach ${name} --replace, without --queues` });
+    const { requests, interface: name, netns } = this.parts;
+    if (requests.length > 1) throw new VnetError('UNSUPPORTED', `${what} on ${name}`, `it has ${requests.length} queues, and ${what} takes one`, { hint: `${commandFor('attach', name, netns, '--replace')}, without --queues` });
     return requests[0] as Omit<PollRequest, 'command'>;
   }
 

@@ -16,6 +16,7 @@ import { restoreTaken } from '../link/taken';
 import { peerName } from '../link/veth';
 import { openPeerNetns, removeEmptyPeerNetns } from '../link/peer-netns';
 import { removePins } from '../state/bpffs';
+import { commandAbout } from '../state/named';
 import { step } from './fault';
 import { forgetAttachment, saveIfPossible, type Attachment } from '../state/store';
 import { openAttachmentNetns } from './attachment-netns';
@@ -46,8 +47,8 @@ export function teardown(attachment: Attachment): void {
   if (removal === 'held' || left === 'held') throw held(attachment);
 }
 
-const stillThere = ({ iface }: Attachment): VnetError =>
-  new VnetError('BUSY', `interface ${iface}`, 'the kernel does not remove it', { hint: `vnet-bpf detach ${iface} tries again; dmesg may tell why` });
+const stillThere = (attachment: Attachment): VnetError =>
+  new VnetError('BUSY', `interface ${attachment.iface}`, 'the kernel does not remove it', { hint: `${commandAbout('detach', attachment)} tries again; dmesg may tell why` });
 
 const held = ({ iface }: Attachment): VnetError =>
   new VnetError('BUSY', `interface ${iface}`, 'is gone, but the kernel waits for a process that is blocked while it sends on it', {

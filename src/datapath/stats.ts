@@ -5,7 +5,7 @@ import * as path from 'node:path';
 import { BpfMap, ringUsage } from 'libbpf-ts';
 
 import { shownNetns } from '../link/netns-record';
-import { pinDirectory, ringPin } from '../state/bpffs';
+import { ringPin, visiblePins } from '../state/bpffs';
 import { isControlled, type Attachment } from '../state/store';
 import { CONTROL, COUNTERS, REFUSALS } from './layout';
 import { QueueControls } from './queue-controls';
@@ -96,7 +96,7 @@ function usedBytes({ queues }: Attachment, pins: string): number {
 
 /** One reading of everything; at rest the law of the loop holds in it. */
 export function readStats(attachment: Attachment): Stats {
-  const pins = pinDirectory(attachment.id);
+  const pins = visiblePins(attachment);
   using control = BpfMap.openPinned(path.join(pins, 'control'));
   using counters = BpfMap.openPinned(path.join(pins, 'counters'));
   using queues = new QueueControls(control);

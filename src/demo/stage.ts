@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 /** What the audience sees: a sentence before each step, the commands, their output, what it proves. */
 import * as path from 'node:path';
-import { isatty } from 'node:tty';
 
 import { tell, tellMade } from '../cli/output';
+import { coloured } from '../colours';
 import { VnetError } from '../errors';
 import { workingDirectory } from '../native/working-directory';
 import { printable } from '../printable';
 
 const WIDTH = 92;
-const bold = (text: string): string => (isatty(1) && !process.env['NO_COLOR'] ? `\x1b[1m${printable(text)}\x1b[0m` : printable(text));
+const bold = (text: string): string => coloured('bold', printable(text), 1);
 
 /** A file of ours as a user of this directory would name it. */
 export function shownPath(file: string): string {

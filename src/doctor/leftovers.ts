@@ -3,22 +3,21 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-import { named } from '../state/named';
+import { commandAbout, commandFor, named } from '../state/named';
 import { pinDirectory } from '../state/bpffs';
 import { allAttachments, brokenAttachments, isControlled, type Attachment, type BrokenAttachment } from '../state/store';
 import { attempt, cannotCheck, isRoot, ok, warn, type Check } from './check';
 
 function crashed(attachment: Attachment): Check {
   const { iface, netns, pid } = attachment;
-  const option = netns.name === null ? '' : ` --netns ${netns.name}`;
   return warn(
     'leftovers',
     `the controller of ${named(iface, netns.name)}, process ${pid}, has ended without detaching`,
-    `vnet-bpf attach ${iface}${option} takes over, vnet-bpf detach ${iface}${option} removes it`,
+    `${commandAbout('attach', attachment)} takes over, ${commandAbout('detach', attachment)} removes it`,
   );
 }
 
-const damaged = ({ id, why }: BrokenAttachment): Check => warn('leftovers', why, `vnet-bpf list tells which interface that is, vnet-bpf detach ${id} removes it`);
+const damaged = ({ id, why }: BrokenAttachment): Check => warn('leftovers', why, `vnet-bpf list tells which interface that is, ${commandFor('detach', id, null)} removes it`);
 
 function strayPins(known: readonly (Attachment | BrokenAttachment)[]): Check[] {
   const pins = path.dirname(pinDirectory('x'));

@@ -54,7 +54,8 @@ export interface HookTimer {
 }
 
 /** What becomes of a frame whose hook threw an error or gave a wrong answer; `detach` also takes the hook off. */
-export type OnHookError = 'pass' | 'drop' | 'detach';
+export const ON_HOOK_ERROR = ['pass', 'drop', 'detach'] as const;
+export type OnHookError = (typeof ON_HOOK_ERROR)[number];
 
 /** The shortest and the longest frame that the loop carries, superpackets of TCP aside. */
 export const FRAME_BYTES = { min: 14, max: 65576 } as const;

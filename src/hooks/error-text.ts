@@ -3,6 +3,8 @@
 import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import type { Place } from './source-line';
+
 const ROOT = path.resolve(__dirname, '..', '..');
 /** The program itself, compiled or as the source maps say; its examples are hooks as any other. */
 const isOurs = (file: string): boolean => /^\/(src|dist)\/(?!examples\/)/.test(file.slice(ROOT.length)) && file.startsWith(ROOT);
@@ -23,13 +25,18 @@ export function errorText(error: unknown, file: string): string {
 }
 
 /** The first line of the stack in the hook's file, else the first in any file but the program's own. */
-function placeOf(stack: string, file: string): string | undefined {
-  const places = [...stack.matchAll(/(?:\(|at )((?:file:\/\/)?\/[^()\n]*?):(\d+):\d+\)?$/gm)].map(([, where, line]) => ({
-    where: plain(where as string),
-    line: line as string,
+export function placeInStack(stack: string, file: string): Place | undefined {
+  const places = [...stack.matchAll(/(?:\(|at )((?:file:\/\/)?\/[^()\n]*?):(\d+):(\d+)\)?$/gm)].map(([, where, line, column]) => ({
+    file: plain(where as string),
+    line: Number(line),
+    column: Number(column),
   }));
-  const place = places.find(({ where }) => where === file) ?? places.find(({ where }) => !isOurs(where) && !where.includes('/node_modules/'));
-  return place && `${place.where}:${place.line}`;
+  return places.find((place) => place.file === file) ?? places.find((place) => !isOurs(place.file) && !place.file.includes('/node_modules/'));
+}
+
+function placeOf(stack: string, file: string): string | undefined {
+  const place = placeInStack(stack, file);
+  return place && `${place.file}:${place.line}`;
 }
 
 /** Modules are named by their URL, with the number of the load behind. */

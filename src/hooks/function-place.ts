@@ -5,8 +5,8 @@ import { findSourceMap } from 'node:module';
 
 const NAME = '__vnetBpfFunction';
 
-/** `host.ts:12`, or the file alone if the engine does not say. */
-export function placeOfFunction(fn: unknown, file: string): string {
+/** `host.ts:12`, or the file alone if the engine does not say. `loadedAs` is the path or the URL by which the engine knows the file. */
+export function placeOfFunction(fn: unknown, file: string, loadedAs: string): string {
   const session = new Session();
   const shared = globalThis as Record<string, unknown>;
   shared[NAME] = fn;
@@ -19,7 +19,7 @@ export function placeOfFunction(fn: unknown, file: string): string {
       if (objectId === undefined) return;
       session.post('Runtime.getProperties', { objectId }, (_failed, { internalProperties = [] }) => {
         const found = internalProperties.find(({ name }) => name === '[[FunctionLocation]]')?.value as Runtime.RemoteObject | undefined;
-        line = lineOf(found?.value as { lineNumber: number; columnNumber: number } | undefined, file);
+        line = lineOf(found?.value as { lineNumber: number; columnNumber: number } | undefined, loadedAs);
       });
     });
     return line === undefined ? file : `${file}:${line}`;
@@ -30,8 +30,8 @@ export function placeOfFunction(fn: unknown, file: string): string {
 }
 
 /** Counted from 1, in the source if it was compiled. */
-function lineOf(at: { lineNumber: number; columnNumber: number } | undefined, file: string): number | undefined {
+function lineOf(at: { lineNumber: number; columnNumber: number } | undefined, loadedAs: string): number | undefined {
   if (at === undefined) return undefined;
-  const entry = findSourceMap(file)?.findEntry(at.lineNumber, at.columnNumber);
+  const entry = findSourceMap(loadedAs)?.findEntry(at.lineNumber, at.columnNumber);
   return (entry && 'originalLine' in entry ? (entry.originalLine as number) : at.lineNumber) + 1;
 }

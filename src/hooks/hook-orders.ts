@@ -7,6 +7,8 @@ import type { BellRope } from './ring-bell';
 
 export interface HookWorkerData {
   interface: string;
+  /** Its namespace's name, for hints. */
+  netns: string | null;
   mac: string;
   /** As in PollWorkerData. */
   spread: number;

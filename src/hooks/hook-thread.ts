@@ -12,6 +12,7 @@ import type { PollRequest } from '../datapath/polled-interface';
 import type { PollEvents, Polled } from '../datapath/poller-thread';
 import { programEnvironment } from '../native/environment';
 import { news } from '../native/standard-streams';
+import { commandFor } from '../state/named';
 import type { HookAnswers, HookOrder, HookReply, HookRequest, HookWorkerData, SentError } from './hook-orders';
 import { RingBell } from './ring-bell';
 import { newVitals, VITALS } from './vitals';
@@ -53,7 +54,7 @@ export class HookThread implements Polled {
   private stopping = false;
 
   constructor(
-    data: Omit<HookWorkerData, 'vitals' | 'mappings'>,
+    private readonly data: Omit<HookWorkerData, 'vitals' | 'mappings'>,
     private readonly events: HookEvents,
   ) {
     const mappings = newMappingTable();
@@ -106,13 +107,17 @@ export class HookThread implements Polled {
     try {
       return await new Promise((resolve, reject) => {
         this.waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
-        late = setTimeout(() => reject(new VnetError('BUSY', 'the hook', `has not returned for ${ANSWER_MS / 1000} s`, { hint: 'a hook answers at once; vnet-bpf log names the file, vnet-bpf hook --none takes it off' })), ANSWER_MS);
+        late = setTimeout(() => reject(new VnetError('BUSY', 'the hook', `has not returned for ${ANSWER_MS / 1000} s`, { hint: `a hook answers at once; ${this.typed('log')} names the file, ${this.typed('hook', '--none')} takes it off` })), ANSWER_MS);
         this.post({ id, order }, transfer);
       });
     } finally {
       clearTimeout(late);
       this.waiting.delete(id);
     }
+  }
+
+  private typed(verb: string, ...more: readonly string[]): string {
+    return commandFor(verb, this.data.interface, this.data.netns, ...more);
   }
 
   command(word: number, value: number): void {
@@ -187,7 +192,7 @@ export class HookThread implements Polled {
   private died(why: string, cause?: unknown): void {
     clearInterval(this.looks);
     this.endedIs();
-    const error = new VnetError('HOOK', "the hook's thread", why, { hint: 'vnet-bpf log tells where it happened; vnet-bpf hook --none takes the hook off', cause });
+    const error = new VnetError('HOOK', "the hook's thread", why, { hint: `${this.typed('log')} tells where it happened; ${this.typed('hook', '--none')} takes the hook off`, cause });
     for (const { reject } of this.waiting.values()) reject(error);
     if (!this.stopping) this.events.died(error);
     this.stopping = true;

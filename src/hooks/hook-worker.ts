@@ -6,6 +6,7 @@ import { trackMappings } from 'libbpf-ts';
 
 import { VnetError } from '../errors';
 import { allowedCpus, bindToCpu } from '../native/libc';
+import { keepNodeQuiet } from '../native/node-warnings';
 import { HookHost } from './hook-host';
 import { HookLoop } from './hook-loop';
 import type { HookAnswers, HookOrder, HookReply, HookRequest, HookWorkerData, SentError } from './hook-orders';
@@ -123,6 +124,7 @@ function sendable(error: unknown): SentError {
 }
 
 if (!parentPort) throw new Error('hook-worker runs as a worker thread');
+keepNodeQuiet();
 const data = workerData as HookWorkerData;
 trackMappings(data.mappings);
 // As the plain poller: on the CPU on which it would be.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Loads a hook file, anew each time. Of TypeScript only the types are taken away; JavaScript is left to Node.
+ * Loads a hook file, anew each time, with the files that it imports. JavaScript is left to Node.
  */
 import { createRequire } from 'node:module';
 import * as path from 'node:path';
@@ -8,10 +8,13 @@ import { pathToFileURL } from 'node:url';
 
 import { VnetError } from '../errors';
 import { describe, type Hook } from './contract';
-import { errorText } from './error-text';
 import { placeOfFunction } from './function-place';
+import { takeNewModules } from './import-guard';
+import { loadErrorText } from './load-error';
+import { isProgram } from './lookup';
 import { compileTypeScript, prepareModules } from './modules';
 import { notTrusted } from './trust';
+import { NeedsImport } from './typescript';
 
 export interface LoadedHook {
   readonly name: string;
@@ -32,31 +35,57 @@ const TYPESCRIPT = /\.[cm]?ts$/;
 const loaded = new Set<string>();
 let loads = 0;
 
+const STACK_LINES = 50;
+
 /** Loads a file that trustedHookFile() has found good. Throws a HOOK error that names the file and the line. */
 export async function loadHook(file: string): Promise<LoadedHook> {
   prepareModules();
   for (const name of loaded) delete require.cache[name];
   loaded.clear();
   const before = new Set(Object.keys(require.cache));
+  // The line that imports something is below many of Node's own.
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = STACK_LINES;
   try {
-    if (TYPESCRIPT.test(file)) compileTypeScript();
-    // As required by itself: what the program requires is not checked.
-    const exported = TYPESCRIPT.test(file) ? (createRequire(file)(file) as unknown) : await importJavaScript(file);
-    return checked(file, defaultOf(exported));
+    takeNewModules();
+    const { exported, loadedAs } = TYPESCRIPT.test(file) ? await loadTypeScript(file) : await importModule(file);
+    return checked(file, defaultOf(exported), loadedAs);
   } catch (cause) {
     if (cause instanceof VnetError) throw cause;
     if (isNotTrusted(cause)) throw notTrusted(file, cause);
-    throw new VnetError('HOOK', `hook ${file}`, `cannot be loaded: ${errorText(cause, file)}`, { hint: 'mend the file; docs/hooks.md shows what a hook looks like', cause });
+    throw new VnetError('HOOK', `hook ${file}`, `cannot be loaded: ${loadErrorText(cause, file, takeNewModules())}`, { hint: 'fix the file; docs/hooks.md shows what a hook looks like', cause });
   } finally {
-    for (const name of Object.keys(require.cache)) if (!before.has(name) && !name.includes('/node_modules/')) loaded.add(name);
+    Error.stackTraceLimit = limit;
+    for (const name of Object.keys(require.cache)) if (!before.has(name) && !name.includes('/node_modules/') && !isProgram(name)) loaded.add(name);
   }
 }
 
 /** Also one from the thread of Node's module hooks, which keeps an error's name and words only. */
 const isNotTrusted = (cause: unknown): cause is Error => cause instanceof Error && cause.name === 'NotTrusted';
 
+interface Exported {
+  exported: unknown;
+  /** The path or the URL by which Node knows it. */
+  loadedAs: string;
+}
+
+/** As CommonJS, which finds modules in more places, and as an ES module if it, or what it loads, is one. */
+async function loadTypeScript(file: string): Promise<Exported> {
+  compileTypeScript();
+  try {
+    // As required by itself: what the program requires is not checked.
+    return { exported: createRequire(file)(file) as unknown, loadedAs: file };
+  } catch (error) {
+    if (!(error instanceof NeedsImport)) throw error;
+    return importModule(file);
+  }
+}
+
 /** Modules are kept for ever by their URL, so each load has one of its own. */
-const importJavaScript = (file: string): Promise<unknown> => import(`${pathToFileURL(file).href}?load=${++loads}`);
+async function importModule(file: string): Promise<Exported> {
+  const loadedAs = `${pathToFileURL(file).href}?load=${++loads}`;
+  return { exported: (await import(loadedAs)) as unknown, loadedAs };
+}
 
 /** `export default`, however deep a translation to CommonJS has put it. */
 function defaultOf(exported: unknown): unknown {
@@ -65,7 +94,7 @@ function defaultOf(exported: unknown): unknown {
   return value;
 }
 
-function checked(file: string, exported: unknown): LoadedHook {
+function checked(file: string, exported: unknown, loadedAs: string): LoadedHook {
   const wrong = (why: string): never => {
     throw new VnetError('HOOK', `hook ${file}`, why, { hint: "export default (frame) => 'pass' is the smallest one; docs/hooks.md" });
   };
@@ -84,7 +113,7 @@ function checked(file: string, exported: unknown): LoadedHook {
     name,
     file,
     get place() {
-      return (place ??= placeOfFunction(frame, file));
+      return (place ??= placeOfFunction(frame, file, loadedAs));
     },
     whole: superpackets === 'whole',
     // Called with the hook as `this`, and without a property look-up per frame.

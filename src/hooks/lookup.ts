@@ -21,6 +21,40 @@ export const isProgram = (file: string): boolean => file.startsWith(PROGRAM);
 /** Endings that require() tries, where a name has none. */
 const ENDINGS = ['.js', '.json', '.node', '.ts', '.cts', '.mts'];
 
+/** What a file of TypeScript is called by those who import it: by what it becomes. */
+const BECOMES = [
+  ['.js', '.ts'],
+  ['.mjs', '.mts'],
+  ['.cjs', '.cts'],
+] as const;
+
+/**
+ * The file of TypeScript that a path of JavaScript means, as `./helper.js` does where there is only helper.ts: modules
+ * are named so for Node's own resolution (TypeScript's `nodenext`). Null if there is none, or the path is there itself.
+ */
+export function sourceOf(target: string): string | null {
+  const [, ending] = BECOMES.find(([becomes]) => target.endsWith(becomes)) ?? [];
+  if (ending === undefined || fs.existsSync(target)) return null;
+  const source = target.slice(0, -ending.length) + ending;
+  return fs.existsSync(source) ? source : null;
+}
+
+/** The file that a path without an ending means, as require() would find it; null if there is none, or the path is there itself. */
+export function withEnding(target: string): string | null {
+  if (fs.statSync(target, { throwIfNoEntry: false })?.isFile()) return null;
+  const tried = [target, path.join(target, 'index')].flatMap((each) => ENDINGS.map((ending) => each + ending));
+  return tried.find((each) => fs.statSync(each, { throwIfNoEntry: false })?.isFile()) ?? null;
+}
+
+/** Whether the package.json that is nearest says that .js means an ES module. */
+export function isInModuleScope(file: string): boolean {
+  for (const at of upwards(path.dirname(file))) {
+    const description = descriptionOf(at);
+    if (description !== null) return description.type === 'module';
+  }
+  return false;
+}
+
 /** Checks a path, and what it is a link to, if it is there. Node itself says what is missing. */
 function checkIfThere(file: string): fs.Stats | undefined {
   try {
@@ -48,6 +82,7 @@ function* upwards(directory: string): Generator<string> {
 /** What a package.json says of where names lead. */
 interface Description {
   name?: unknown;
+  type?: unknown;
   main?: unknown;
   exports?: unknown;
   imports?: unknown;

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
-/** How modules are found, checked and compiled in the thread that loads hooks. */
-import Module, { createRequire, isBuiltin, register } from 'node:module';
+/** How modules are found, checked and compiled in the thread that loads hooks, as far as require() loads them. */
+import Module, { isBuiltin } from 'node:module';
 import * as path from 'node:path';
-import { pathToFileURL } from 'node:url';
 
-import type TypeScript from 'typescript';
-
-import { VnetError } from '../errors';
-import { checkFile, checkRequest, compilerFile, isProgram, OURS, readModule } from './lookup';
+import { guardImports } from './import-guard';
+import { checkFile, checkRequest, compilerFile, isInModuleScope, isProgram, OURS, readModule, sourceOf } from './lookup';
+import { isModuleText, NeedsImport, needsImport, typescript, withoutTypes } from './typescript';
 
 /** What Node has no public way for; every tool that changes how modules are found does it here. */
 interface Internals {
@@ -36,7 +34,7 @@ export function prepareModules(): void {
   process.setSourceMapsEnabled(true);
   guardRequests();
   guardFiles();
-  register(pathToFileURL(path.join(__dirname, 'import-guard.js')));
+  guardImports();
 }
 
 function guardRequests(): void {
@@ -47,7 +45,8 @@ function guardRequests(): void {
     const from = parent?.filename;
     if (isBuiltin(request) || typeof from !== 'string') return original(request, parent, ...rest);
     if (!isOurs(from)) checkRequest(request, path.dirname(from), node.globalPaths);
-    const found = original(request, parent, ...rest);
+    const source = isOurs(from) || !/^\.{0,2}\//.test(request) ? null : sourceOf(path.resolve(path.dirname(from), request));
+    const found = original(source ?? request, parent, ...rest);
     if (isOurs(from)) ours.add(found);
     return found;
   };
@@ -60,6 +59,7 @@ function guardFiles(): void {
       if (isOurs(file)) return original(module, file);
       if (ending === '.node') checkFile(file);
       else if (ending === '.json') return void (module.exports = JSON.parse(readModule(file)));
+      else if (compiles && isModule(file)) throw new NeedsImport(file);
       else compileAs(module, readModule(file));
       original(module, file);
     };
@@ -80,37 +80,21 @@ let compiles = false;
 /** From now on require() takes TypeScript. Throws a HOOK error where the compiler is not installed. */
 export function compileTypeScript(): void {
   if (compiles) return;
-  const compiler = compilerFile();
-  if (compiler === null) {
-    throw new VnetError('HOOK', 'hooks in TypeScript', 'the compiler is not installed', { hint: 'install the package typescript with vnet-bpf, or write the hook in JavaScript' });
-  }
-  ours.add(compiler);
-  const typescript = createRequire(compiler)(compiler) as typeof TypeScript;
+  const file = compilerFile();
+  if (file !== null) ours.add(file);
+  typescript();
   for (const ending of ['.ts', '.cts', '.mts']) {
-    node._extensions[ending] = (module, file) => void module._compile(withoutTypes(typescript, readModule(file), file), file);
+    node._extensions[ending] = (module, file) => {
+      const source = readModule(file);
+      if (ending !== '.cts' && needsImport(source, file)) throw new NeedsImport(file);
+      void module._compile(withoutTypes(source, file, 'commonjs'), file);
+    };
   }
   compiles = true;
 }
 
-/** Only the types are taken away: no tsconfig.json is looked for, and whatever package.json is near, it becomes CommonJS. */
-function withoutTypes(typescript: typeof TypeScript, source: string, fileName: string): string {
-  const { ModuleKind, ModuleResolutionKind, ScriptTarget } = typescript;
-  const { outputText, diagnostics = [] } = typescript.transpileModule(source, {
-    fileName,
-    reportDiagnostics: true,
-    compilerOptions: {
-      module: ModuleKind.CommonJS,
-      moduleResolution: ModuleResolutionKind.Node10,
-      target: ScriptTarget.ES2022,
-      esModuleInterop: true,
-      inlineSourceMap: true,
-      inlineSources: true,
-    },
-  });
-  const [wrong] = diagnostics;
-  if (!wrong) return outputText;
-  const error = new SyntaxError(typescript.flattenDiagnosticMessageText(wrong.messageText, ' '));
-  const { line } = wrong.file?.getLineAndCharacterOfPosition(wrong.start ?? 0) ?? { line: 0 };
-  error.stack = `${String(error)}\n    at ${fileName}:${line + 1}:1`;
-  throw error;
+/** Whether require() of a file of JavaScript would have to load an ES module, which not every version of Node does without a word. */
+function isModule(file: string): boolean {
+  if (file.endsWith('.mjs')) return true;
+  return file.endsWith('.js') && (isInModuleScope(file) || isModuleText(readModule(file), file));
 }

@@ -5,6 +5,7 @@
  * microseconds, for instance.
  */
 import { usageError, type VnetError } from '../errors';
+import { didYouMean } from '../suggest';
 import { PROFILES } from './profiles';
 
 /** Parameters by name, each with its values as netem takes them. */
@@ -68,7 +69,7 @@ const frames: Check = (parameter, text) => {
 
 const DISTRIBUTIONS = ['normal', 'pareto', 'paretonormal'];
 const distribution: Check = (parameter, text) => {
-  if (!DISTRIBUTIONS.includes(text)) throw wrong(parameter, text, 'is not a distribution', DISTRIBUTIONS.join(', '));
+  if (!DISTRIBUTIONS.includes(text)) throw wrong(parameter, text, 'is not a distribution', didYouMean(text, DISTRIBUTIONS, DISTRIBUTIONS.join(', ')));
   return text;
 };
 
@@ -104,7 +105,7 @@ function readParameters(words: readonly string[]): Map<Parameter, string[]> {
   for (let i = 0; i < words.length; ) {
     const name = words[i++] as string;
     if (isProfile(name)) throw usageError(`"${name}"`, 'is a whole wire: it has to be the first word, and the only one of its kind', `such as: ${name} loss 2%`);
-    if (!isParameter(name)) throw usageError(`"${name}"`, 'is not something that can be done to frames', NAMES_HINT);
+    if (!isParameter(name)) throw usageError(`"${name}"`, 'is not something that can be done to frames', didYouMean(name, [...Object.keys(GRAMMAR), ...Object.keys(PROFILES)], NAMES_HINT));
     if (found.has(name)) throw usageError(`"${name}"`, 'is said twice', 'say it once');
     const checks = GRAMMAR[name];
     const values: string[] = [];

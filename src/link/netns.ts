@@ -10,6 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { VnetError } from '../errors';
 import { clock } from '../native/clock';
 import { tryCommand } from '../native/command';
+import { didYouMean } from '../suggest';
 import { openSocket, setNetns, socketOption64, unshareNetns } from '../native/libc';
 
 const NAMED = '/run/netns';
@@ -47,7 +48,7 @@ export class Netns implements Disposable {
       return Netns.at(namedNetnsFile(name));
     } catch (cause) {
       throw new VnetError('NO_SUCH_NETNS', `network namespace ${name}`, 'there is none of that name', {
-        hint: 'ip netns list shows those that exist; ip netns add makes one',
+        hint: didYouMean(name, namedNetnsFiles().map((file) => path.basename(file)), 'ip netns list shows those that exist; ip netns add makes one', (near) => `--netns ${near}`),
         cause,
       });
     }

@@ -4,6 +4,7 @@ import * as net from 'node:net';
 import * as os from 'node:os';
 
 import { usageError } from '../errors';
+import { onCommandLine, type Place } from '../options/place';
 
 export interface ListenAddress {
   host: string;
@@ -18,8 +19,7 @@ type HostAndPort = Pick<ListenAddress, 'host' | 'port'>;
 const NAME = /^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/;
 
 /** 127.0.0.1:9100, [::1]:9100; with names behind it: 192.0.2.7:9100,web1.example.com. */
-export function parseListenAddress(text: string): ListenAddress {
-  const what = `--metrics "${text}"`;
+export function parseListenAddress(text: string, { what }: Place = onCommandLine('metrics', text)): ListenAddress {
   const hint = 'an address of this machine and a port: 127.0.0.1:9100 or [::1]:9100; port 0 takes any that is free';
   const [place = '', ...given] = text.split(',');
   const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):(\d*)$/.exec(place);

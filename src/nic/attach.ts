@@ -3,6 +3,7 @@
 import { attachAll } from '../controller/attach-all';
 import type { Controller } from '../controller/controller';
 import { parseListenAddress } from '../metrics/address';
+import { inLibrary } from '../options/place';
 import { Nic } from './nic';
 import { toAttachOptions, type NicOptions } from './nic-options';
 
@@ -14,11 +15,12 @@ import { toAttachOptions, type NicOptions } from './nic-options';
  * @throws VnetError with a stable `code`; nothing is left behind then
  */
 export async function attach(iface: string, options: NicOptions = {}): Promise<Nic> {
-  const { signal } = options;
+  const checked = toAttachOptions(iface, options);
+  const { signal, metrics } = options;
+  const metricsAt = metrics === undefined ? null : parseListenAddress(metrics, inLibrary('metrics', metrics, String));
   signal?.throwIfAborted();
-  const metricsAt = options.metrics === undefined ? null : parseListenAddress(options.metrics);
   const controllers: Controller[] = [];
-  await attachAll([iface], toAttachOptions(iface, options), metricsAt, controllers);
+  await attachAll([iface], checked, metricsAt, controllers);
   const nic = new Nic(controllers[0] as Controller);
   const abort = (): void => void nic.detach();
   signal?.addEventListener('abort', abort, { once: true });

@@ -1,26 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** What attach() can be told; each option is one of `vnet-bpf attach`, with the same default. */
-import * as path from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-import {
-  checkInterfaceName,
-  checkNetnsName,
-  DEFAULTS,
-  parseBudget,
-  parseBusyPoll,
-  parseCidr,
-  parseMac,
-  parseMtu,
-  parseQueuePackets,
-  parseQueues,
-  parseRingSize,
-  parseWatermark,
-  requireOneQueueFor,
-  type AttachOptions,
-} from '../controller/options';
-import { usageError } from '../errors';
+import type { AttachOptions } from '../controller/options';
 import type { OnHookError } from '../hooks/contract';
+import { readLibraryOptions } from '../options/read-options';
 
 export interface NicOptions {
   /** Kind of interface; `veth`, or what the interface is if it exists. */
@@ -64,39 +46,4 @@ export interface NicOptions {
 }
 
 /** Checks everything that can be checked without the kernel. Throws a USAGE error. */
-export function toAttachOptions(iface: string, options: NicOptions): AttachOptions {
-  checkInterfaceName(iface);
-  const { netns, addresses = [], mac, mtu, queues, ringSize, queuePackets, budget, lowWatermark, hook } = options;
-  const number = (value: number | undefined, parse: (text: string) => number): number | undefined =>
-    value === undefined ? undefined : parse(String(value));
-  const checked = {
-    type: oneOf('type', options.type, ['veth', 'dummy']) ?? DEFAULTS.type,
-    netns: netns === undefined ? DEFAULTS.netns : checkNetnsName(netns),
-    addresses: addresses.map(parseCidr),
-    hairpin: options.hairpin ?? DEFAULTS.hairpin,
-    mac: mac === undefined ? DEFAULTS.mac : parseMac(mac),
-    mtu: number(mtu, parseMtu) ?? DEFAULTS.mtu,
-    queues: number(queues, parseQueues) ?? DEFAULTS.queues,
-    ringBytes: ringSize === undefined ? DEFAULTS.ringBytes : parseRingSize(String(ringSize)),
-    queuePackets: number(queuePackets, parseQueuePackets) ?? DEFAULTS.queuePackets,
-    gro: options.gro ?? DEFAULTS.gro,
-    busyPollUs: options.busyPoll === undefined ? DEFAULTS.busyPollUs : parseBusyPoll(String(options.busyPoll)),
-    budget: number(budget, parseBudget) ?? DEFAULTS.budget,
-    whenFull: oneOf('whenFull', options.whenFull, ['hold', 'drop']) ?? DEFAULTS.whenFull,
-    lowWatermark: lowWatermark === undefined ? DEFAULTS.lowWatermark : parseWatermark(`${lowWatermark}%`),
-    replace: options.replace ?? DEFAULTS.replace,
-    hook: hook === undefined ? DEFAULTS.hook : hookFile(hook),
-    onHookError: oneOf('onHookError', options.onHookError, ['pass', 'drop', 'detach']) ?? DEFAULTS.onHookError,
-  };
-  requireOneQueueFor(checked);
-  return checked;
-}
-
-/** A hook's file as an absolute path. */
-export const hookFile = (hook: string | URL): string => path.resolve(hook instanceof URL ? fileURLToPath(hook) : hook);
-
-/** JavaScript can pass anything. */
-function oneOf<const T extends string>(name: string, value: T | undefined, allowed: readonly NoInfer<T>[]): T | undefined {
-  if (value === undefined || allowed.includes(value)) return value;
-  throw usageError(`${name} ${JSON.stringify(value)}`, `is not one of ${allowed.join(', ')}`, `such as ${name}: '${allowed[0]}'`);
-}
+export const toAttachOptions = (iface: string, options: NicOptions): AttachOptions => readLibraryOptions(iface, options);

@@ -5,9 +5,10 @@ import { EventEmitter } from 'node:events';
 import type { Controller } from '../controller/controller';
 import { readStats, type Stats } from '../datapath/stats';
 import type { VnetError } from '../errors';
-import { wrongFrame, type OnHookError } from '../hooks/contract';
+import { ON_HOOK_ERROR, wrongFrame, type OnHookError } from '../hooks/contract';
 import { checkedWords } from '../impair/words';
-import { hookFile } from './nic-options';
+import { inLibrary, oneOf } from '../options/place';
+import { hookFile, requireKind } from '../options/read-options';
 import { RefusalWatch } from './refusal-watch';
 
 export interface NicEvents {
@@ -85,6 +86,7 @@ export class Nic extends EventEmitter<NicEvents> implements AsyncDisposable {
    * stays as it was unless given. Rejects, and leaves everything, if it cannot be loaded.
    */
   async hook(file: string | URL | null, onError?: OnHookError): Promise<void> {
+    if (onError !== undefined) oneOf(onError, ON_HOOK_ERROR, inLibrary('onError', onError, (good) => `'${good}'`));
     await this.controller.useHook(file === null ? null : { file: hookFile(file), onError: onError ?? null });
   }
 
@@ -93,6 +95,7 @@ export class Nic extends EventEmitter<NicEvents> implements AsyncDisposable {
    * words: `'delay 20ms loss 1%'`; null takes that away. Rejects with UNSUPPORTED where the kernel has no netem.
    */
   async impair(words: string | null): Promise<void> {
+    if (words !== null) requireKind('what impair() is given', words, 'string');
     await this.controller.impair(words === null ? null : checkedWords(words));
   }
 

@@ -18,7 +18,7 @@ import { heldFrames } from '../datapath/queue-gate';
 import { SharedWords } from '../datapath/shared-memory';
 import { clock, monotonicNow } from '../native/clock';
 import { printable } from '../printable';
-import { pinDirectory } from '../state/bpffs';
+import { visiblePins } from '../state/bpffs';
 import { controlSocket, type Attachment } from '../state/store';
 import { WallClock } from './clock';
 import { commentOf } from './comment';
@@ -81,7 +81,7 @@ export class Recorder implements Disposable {
     private readonly sink: Sink,
     private readonly options: RecorderOptions,
   ) {
-    const pins = pinDirectory(attachment.id);
+    const pins = visiblePins(attachment);
     using tape = BpfMap.openPinned(path.join(pins, RECORDING_PINS.tape));
     using fates = BpfMap.openPinned(path.join(pins, RECORDING_PINS.fates));
     using control = BpfMap.openPinned(path.join(pins, 'control'));

@@ -6,7 +6,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-import { declaredCommands, defaultOf, GLOBAL_OPTIONS, wordsOf, type Command, type Declared } from '../cli/declarations';
+import { declaredCommands, defaultOf, GLOBAL_OPTIONS, valueName, wordsOf, type Command, type Declared } from '../cli/declarations';
 import { bold, entry, example, fromMarkdown, italic, paragraph, plain, section, subsection } from './roff';
 
 /** The rows of the first table below a heading of a document, without its head. */
@@ -20,7 +20,7 @@ export function tableBelow(document: string, heading: string): string[][] {
 }
 
 function optionTerm(name: string, declared: Declared): string {
-  const value = declared.choices ? declared.choices.map(bold).join('|') : declared.type === 'boolean' ? '' : italic(name === 'watch' ? '[SECONDS]' : name.toUpperCase());
+  const value = declared.choices ? declared.choices.map(bold).join('|') : declared.type === 'boolean' ? '' : italic(plain(valueName(name, declared)));
   const short = declared.alias === undefined ? '' : `${bold(`-${declared.alias}`)}, `;
   return `${short}${bold(`--${name}`)}${value === '' ? '' : ` ${value}`}`;
 }
@@ -44,7 +44,7 @@ export function manPage(version: string, cli: string): string {
     `.TH VNET\\-BPF 1 "" "vnet\\-bpf ${plain(version)}" "User Commands"`,
     section('NAME', 'vnet\\-bpf \\- a loopback NIC: what an interface transmits comes back as received'),
     section('SYNOPSIS', ...commands.flatMap(({ usage }, i) => [...(i === 0 ? [] : ['.br']), `${bold('vnet-bpf')} ${plain(usage)} [${italic('options')}]`])),
-    section('DESCRIPTION', plain('Makes virtual Ethernet interfaces whose transmitted frames come back as received ones. A BPF program copies each frame into a ring buffer, a poller hands it back to the kernel; while the ring is full the transmit queue is stopped. An interface is named by its name and its network namespace (--netns); all commands but doctor and completion need root.')),
+    section('DESCRIPTION', plain('Makes virtual Ethernet interfaces whose transmitted frames come back as received ones. A BPF program copies each frame into a ring buffer, a poller hands it back to the kernel; while the ring is full the transmit queue is stopped. An interface is named by its name and its network namespace (--netns); all commands but doctor, completion, help and version need root.')),
     section('COMMANDS', ...commands.map(commandPart)),
     section('OPTIONS OF EVERY COMMAND', ...[...GLOBAL_OPTIONS].map(optionEntry)),
     section('EXIT STATUS', ...tableBelow(cli, '## Exit codes and errors').map(([code = '', means = '']) => entry(bold(code), fromMarkdown(means)))),

@@ -8,7 +8,7 @@ import { isBpffs } from 'libbpf-ts';
 import { VnetError } from '../errors';
 import { mountFileSystem } from '../native/libc';
 import { randomBytes } from '../native/random';
-import { hostPath, isPrivate, onHostMounts, privateDirectory, requirePrivate } from './paths';
+import { hostPath, isPrivate, machineIsOutOfSight, onHostMounts, privateDirectory, requirePrivate } from './paths';
 
 const BPFFS = '/sys/fs/bpf';
 const OURS = 'vnet-bpf';
@@ -75,6 +75,17 @@ export function makePinDirectory(id: string): string {
 /** The directory of an attachment's pins, whether it exists or not. */
 export function pinDirectory(id: string): string {
   return path.join(hostPath(BPFFS), OURS, id);
+}
+
+/**
+ * Where the pins of an attachment can be read. What may not look at the machine's mount namespace sees with the eyes of
+ * the controller, if it may.
+ */
+export function visiblePins({ id, pid }: { id: string; pid: number }): string {
+  const pins = pinDirectory(id);
+  if (!machineIsOutOfSight() || fs.existsSync(pins)) return pins;
+  const seen = `/proc/${pid}/root${pins}`;
+  return isPrivate(seen) ? seen : pins;
 }
 
 /** The name in it of a queue's ring. */

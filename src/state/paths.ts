@@ -15,8 +15,17 @@ function sameMountNamespaceAsInit(): boolean {
   try {
     return fs.statSync('/proc/self/ns/mnt').ino === fs.statSync('/proc/1/ns/mnt').ino;
   } catch {
+    unknown = true;
     return true; // not allowed to look: take the paths as they are
   }
+}
+
+/** Whether this process may not look at the machine's mount namespace, and so cannot know whether its own is another. */
+let unknown = false;
+
+export function machineIsOutOfSight(): boolean {
+  hostPath('/');
+  return unknown;
 }
 
 let cachedRoot: string | undefined;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** What can be typed into the debugger. */
 import { usageError } from '../errors';
+import { didYouMean } from '../suggest';
 
 export type StepCommand =
   | { kind: 'pass' | 'drop'; count: number }
@@ -36,7 +37,7 @@ export function parseCommand(line: string): StepCommand {
     case 'help':
       return { kind };
     case undefined:
-      throw usageError(`"${word}"`, 'is no command', 'help shows those that there are');
+      throw usageError(`"${word}"`, 'is no command', didYouMean(word, Object.keys(WORDS), 'help shows those that there are'));
   }
 }
 

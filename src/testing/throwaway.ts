@@ -12,7 +12,7 @@ import { command } from '../native/command';
 import { randomBytes } from '../native/random';
 import { attach } from '../nic/attach';
 import type { Nic } from '../nic/nic';
-import type { NicOptions } from '../nic/nic-options';
+import { toAttachOptions, type NicOptions } from '../nic/nic-options';
 import { guard, type Guardian } from './guardian';
 
 export interface ThrowawayOptions extends Omit<NicOptions, 'netns'> {
@@ -34,6 +34,7 @@ export class Throwaway implements AsyncDisposable {
 
   /** Makes namespace, called `prefix` and a random number, and interface. Needs root. Nothing is left if it fails. */
   static async create(prefix: string, { interface: iface = 'vnet0', ipv6, ...options }: ThrowawayOptions): Promise<Throwaway> {
+    toAttachOptions(iface, options);
     const name = prefix + randomBytes(4).toString('hex');
     const guardian = guard(name, iface);
     try {

@@ -76,3 +76,22 @@ t.test('what is attached already, and where', { skip: cannotRun }, async (t) => 
   ]);
   await sameAs(t, before, 'it goes on as it was', netns, elsewhere);
 });
+
+t.test('a hint is about the interface that was meant, where it is', { skip: cannotRun }, async (t) => {
+  const netns = testNetns(t);
+  attachedIn(t, netns, ['--queues', '2']);
+  const at = ['--netns', netns];
+  const here = new RegExp(`vnet0 --netns ${netns}`);
+  await refused(t, [
+    { args: ['attach', 'vnet0', ...at], status: 1, says: /attached already/, hints: new RegExp(`^hint: vnet-bpf detach vnet0 --netns ${netns}, or attach with --replace$`) },
+    { args: ['attach', 'vnet0', ...at, '--daemon'], status: 1, says: /attached already/, hints: here },
+    { args: ['hook', 'vnet0', ...at], status: 2, says: /give a file or --none/, hints: here },
+    { args: ['impair', 'vnet0', ...at], status: 2, says: /--clear/, hints: here },
+    { args: ['step', 'vnet0', ...at], status: 1, says: /it has 2 queues/, hints: new RegExp(`^hint: vnet-bpf attach vnet0 --netns ${netns} --replace, `) },
+    // A name that nothing has there.
+    { args: ['stats', 'vnet0'], status: 1, says: /not attached/, hints: new RegExp(`did you mean vnet0 --netns ${netns}\\?`) },
+    { args: ['detach', 'vnte0', ...at], status: 1, says: /not attached/, hints: new RegExp(`did you mean vnet0 --netns ${netns}\\?`) },
+    { args: ['log', 'vnet0', '--netns', `${netns}x`], status: 1, says: /there is none of that name/, hints: new RegExp(`did you mean --netns ${netns.slice(0, -1)}`) },
+    { args: ['impair', 'vnet0', ...at, 'satelite'], status: 2, says: /"satelite": is not something/, hints: /did you mean satellite\?/ },
+  ]);
+});

@@ -5,8 +5,8 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { cannotRun, MAIN } from '../helpers/cli';
-import { testNetns } from '../helpers/netns';
+import { attachedIn, attachmentOf, cannotRun, MAIN } from '../helpers/cli';
+import { run, testNetns, type Result } from '../helpers/netns';
 import { refused, type Refusal } from '../helpers/refusal';
 import { sameAs, snapshot } from '../helpers/snapshot';
 import { withoutTools } from '../helpers/traffic';
@@ -47,4 +47,20 @@ t.test('R1: root without a capability', { skip: cannotRun || withoutTools('setpr
   await refused(t, needed.map(([name, says]): Refusal => ({ args: attach, status: 1, says, hints: says, through: lacking(name) })));
   await refused(t, [{ args: ['detach', '--all'], status: 1, says: /CAP_NET_ADMIN, CAP_NET_RAW/, through: lacking('net_admin,-net_raw') }]);
   await sameAs(t, before, 'nothing has changed', netns);
+});
+
+t.test('counters where process 1 is out of sight', { skip: cannotRun }, async (t) => {
+  const netns = testNetns(t);
+  const nic = attachedIn(t, netns);
+  const { pid } = attachmentOf(nic);
+  /** In a mount namespace with a /sys of its own, as ip netns exec makes it. */
+  const within = (hidden: readonly number[], ...args: readonly string[]): Result =>
+    run('ip', ['netns', 'exec', netns, 'sh', '-c', `${hidden.map((each) => `mount -t tmpfs none /proc/${each} && `).join('')}exec "$@"`, 'sh', 'env', '-u', 'NODE_OPTIONS', process.execPath, MAIN, ...args]);
+  t.match(within([1], 'stats', 'vnet0', '--json', '--check'), { status: 0, stdout: /"interface": "vnet0"/, stderr: '' }, 'they are seen as the controller sees them');
+  const { status, stdout, stderr } = within([1, pid], 'stats', 'vnet0', '--netns', netns);
+  t.equal(status, 1);
+  t.equal(stdout, '');
+  t.match(stderr, /^vnet-bpf: stats of vnet0: its counters are out of sight: .*process 1/);
+  t.match(stderr, new RegExp(`\nhint: outside .*: vnet-bpf stats vnet0 --netns ${netns}\n$`));
+  t.notMatch(stderr, /half-made|detach/, 'nothing is said against an interface that is well');
 });

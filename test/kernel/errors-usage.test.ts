@@ -8,9 +8,8 @@ import { sameAs, snapshot } from '../helpers/snapshot';
 
 /** One of each kind; test/unit/options.test.ts has the many ways to get a value wrong. */
 const WRONG: [string[], RegExp][] = [
-  [[], /say what to do/],
   [['frobnicate'], /frobnicate/],
-  [['attach'], /Not enough/i],
+  [['attach'], /<iface> is missing/],
   [['attach', 'vnet0', '--frob'], /frob/],
   [['detach', 'vnet0', 'vnet1'], /vnet1/],
   [['list', '--all'], /all/],

@@ -100,11 +100,11 @@ t.test('R4: neither is what cleans up behind a run', { skip: cannotRun }, async 
 
 t.test('no file is read that LC_ALL or LANG names', { skip: cannotRun }, async (t) => {
   const directory = hookDirectory(t);
-  fs.writeFileSync(path.join(directory, 'x.json'), '{"Unknown argument: %s":{"one":"translated %s","other":"translated"}}');
+  fs.writeFileSync(path.join(directory, 'x.json'), '{"--none: is not an option of list":"translated"}');
   const { LC_ALL: _, LC_MESSAGES: __, ...env } = ENV;
   for (const name of ['LC_ALL', 'LANG']) {
     const { stderr } = run(ENV_PROGRAM, [...VNET_BPF, 'list', '--none'], { env: { ...env, PATH: USUAL_PATH, [name]: path.join(directory, 'x') } });
-    t.match(stderr, /^vnet-bpf: command line: Unknown argument: none\n/, name);
+    t.match(stderr, /^vnet-bpf: --none: is not an option of list\n/, name);
   }
 });
 

@@ -50,6 +50,6 @@ t.test('a symbolic link in its place is not followed, and a FIFO does not block'
 });
 
 t.test('the lines of one log stay in their order when the clock went back, those of several are merged by time', async (t) => {
-  t.same(inTurn([['12:00 a', '11:00 b', '11:01 c'], ['11:30 d', '12:30 e']]), ['11:30 d', '12:00 a', '11:00 b', '11:01 c', '12:30 e']);
-  t.same(inTurn([[], []]), []);
+  t.same(inTurn([['12:00 a', '11:00 b', '11:01 c'], ['11:30 d', '12:30 e']], (line) => line), ['11:30 d', '12:00 a', '11:00 b', '11:01 c', '12:30 e']);
+  t.same(inTurn<string>([[], []], (line) => line), []);
 });

@@ -113,7 +113,7 @@ t.test('ring sizes', async (t) => {
 });
 
 t.test('watermarks', async (t) => {
-  t.same(['0%', '50%', '99%', '12.5%'].map(parseWatermark), [0, 0.5, 0.99, 0.125]);
+  t.same(['0%', '50%', '99%', '12.5%'].map((text) => parseWatermark(text)), [0, 0.5, 0.99, 0.125]);
   refuses(t, parseWatermark, ['', '%', '50', '0.5', '100%', '99.5%', '-1%', '50 %', '5e1%', '50%%', '.5%']);
 });
 

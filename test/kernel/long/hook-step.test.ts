@@ -57,6 +57,18 @@ function quietNic(t: Test, args: readonly string[] = []): Attached {
   return nic;
 }
 
+t.test('a debugger that is there before the first frame', { skip: cannotRun }, async (t) => {
+  const nic = attachedIn(t, quietNetns(t), ['--addr', `${ADDRESS}/24`]);
+  const session = new Session(t, nic);
+  await session.says(/stands still/);
+  const pinging = ping(nic, 3);
+  // The ping itself: nobody is asked for a looped address.
+  await session.says(/frame 1\n.*\n.*10\.77\.0\.1 > 10\.77\.0\.1.*\n.*echo request/);
+  session.type('resume');
+  await pinging.ended;
+  t.match(pinging.output(), /3 packets transmitted, 3 received/);
+});
+
 t.test(`a ping whose question is looked at for ${HELD_MS / 1000} s`, { skip: cannotRun }, async (t) => {
   const nic = quietNic(t);
   const session = new Session(t, nic);

@@ -47,7 +47,7 @@ t.test('a kernel without netem says so, and nothing has changed', { skip: skip |
 
 t.test('what cannot be', { skip }, async (t) => {
   const wrong: [string[], RegExp, (1 | 2)?][] = [
-    [['impair'], /Not enough/i],
+    [['impair'], /<iface> is missing/],
     [['impair', 'vnet0'], /give what to do to frames, or --clear, or --show/],
     [['impair', 'vnet0', '--show', '--clear'], /or --clear, or --show/],
     [['impair', 'vnet0', '--clear', 'loss', '1%'], /or --clear, or --show/],

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+/** `vnet-bpf help [command]`, `--help` and `--version`: laid out from what the commands declare. */
+import { isatty } from 'node:tty';
+
+import { coloured } from '../colours';
+import type { Command } from './command-table';
+import { COMMANDS } from './commands';
+import { declaredCommands, defaultOf, GLOBAL_OPTIONS, valueName, wordsOf, type Declared } from './declarations';
+import { printMade } from './output';
+import { unknownCommand } from './parse';
+
+const ABOUT = 'A loopback NIC: what an interface transmits comes back as received.';
+const WIDTH_MAX = 100;
+const WIDTH_MIN = 40;
+/** Terms longer than this have their text in the next line. */
+const TERM_MAX = 30;
+
+type Entry = readonly [term: string, text: string];
+
+/** Words as lines of that width. */
+function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = '';
+    }
+    line += line === '' ? word : ` ${word}`;
+  }
+  return [...lines, line];
+}
+
+/** Terms with their texts beside them. */
+function listed(heading: string, entries: readonly Entry[], width: number): string[] {
+  if (entries.length === 0) return [];
+  const column = Math.min(TERM_MAX, Math.max(...entries.map(([term]) => term.length)));
+  const indent = ' '.repeat(column + 4);
+  const lines = entries.flatMap(([term, text]) => {
+    const [first = '', ...more] = wrapped(text, Math.max(WIDTH_MIN / 2, width - indent.length));
+    const head = term.length > column ? [`  ${term}`, indent + first] : [`  ${term.padEnd(column)}  ${first}`];
+    return [...head, ...more.map((line) => indent + line)];
+  });
+  return ['', heading, ...lines];
+}
+
+function optionEntry([name, declared]: readonly [string, Declared]): Entry {
+  const { alias, demandOption } = declared;
+  const value = valueName(name, declared);
+  const fallback = defaultOf(declared);
+  const notes = [...(fallback === null ? [] : [`default: ${fallback}`]), ...(demandOption ? ['required'] : [])];
+  const term = `${alias === undefined ? '    ' : `-${alias}, `}--${name}${value === '' ? '' : ` ${value}`}`;
+  return [term, `${wordsOf(declared)}${notes.length === 0 ? '' : ` [${notes.join(', ')}]`}`];
+}
+
+function overview(width: number): string[] {
+  return [
+    'vnet-bpf <command> [options]',
+    '',
+    ...wrapped(ABOUT, width),
+    ...listed('Commands:', declaredCommands().map(({ usage, describe }) => [usage, describe]), width),
+    ...listed('Options of every command:', [...GLOBAL_OPTIONS].map(optionEntry), width),
+    '',
+    'vnet-bpf help COMMAND shows what a command takes.',
+  ];
+}
+
+function helpOf({ usage, describe, positionals, options, examples }: Command, width: number): string[] {
+  const [before, after] = usage.split(' -- ');
+  return [
+    `vnet-bpf ${before} [options]${after === undefined ? '' : ` -- ${after}`}`,
+    '',
+    ...wrapped(`${describe[0]?.toUpperCase()}${describe.slice(1)}.`, width),
+    ...listed('Operands:', [...positionals].map(([name, { describe: text, choices }]) => [name, choices ? `${text}: ${choices.join(', ')}` : text]), width),
+    ...listed('Options:', [...options, ...GLOBAL_OPTIONS].map(optionEntry), width),
+    ...listed('Examples:', examples.map(({ command, describe: text }) => [command, text]), width),
+  ];
+}
+
+/** The text of help, `width` columns wide as far as terms allow. */
+export const helpText = (command: Command | null, width: number): string[] => (command === null ? overview(width) : helpOf(command, width));
+
+/** Help is as wide as the terminal, within limits. */
+function terminalWidth(): number {
+  const { columns } = isatty(1) ? process.stdout : { columns: 0 };
+  return Math.max(WIDTH_MIN, Math.min(WIDTH_MAX, columns || WIDTH_MAX));
+}
+
+export function printHelp(command: Command | null): void {
+  const lines = helpText(command, terminalWidth());
+  printMade(lines.map((line, i) => (i === 0 || /^[A-Z][a-z ]+:$/.test(line) ? coloured('bold', line, 1) : line)).join('\n'));
+}
+
+export function helpCommand({ command: name }: { command: string | undefined }): void {
+  const command = name === undefined ? null : COMMANDS.find(name);
+  if (name !== undefined && command === null) throw unknownCommand(name, COMMANDS);
+  printHelp(command);
+}
+
+export function versionCommand(): void {
+  const { version } = require('../../package.json') as { version: string };
+  printMade(version);
+}

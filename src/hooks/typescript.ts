@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+/** Compiles hooks in TypeScript: only the types are taken away. No tsconfig.json is read, and nothing is checked. */
+import { createRequire } from 'node:module';
+
+import type TypeScript from 'typescript';
+
+import { VnetError } from '../errors';
+import { compilerFile } from './lookup';
+import { placed } from './source-line';
+
+/** What a file of TypeScript becomes. */
+export type ModuleFormat = 'commonjs' | 'module';
+
+/** A syntax error in a file of TypeScript; its message has file, line, column and the source line. */
+export class CompileError extends SyntaxError {
+  constructor(message: string) {
+    super(message);
+    this.name = 'CompileError';
+  }
+}
+
+/** A file is an ES module, and cannot be loaded by require(). */
+export class NeedsImport extends Error {
+  constructor(readonly file: string) {
+    super(`${file} is an ES module`);
+    this.name = 'NeedsImport';
+  }
+}
+
+let compiler: typeof TypeScript | undefined;
+
+/** The compiler. Throws a HOOK error where it is not installed. */
+export function typescript(): typeof TypeScript {
+  if (compiler) return compiler;
+  const file = compilerFile();
+  if (file === null) {
+    throw new VnetError('HOOK', 'hooks in TypeScript', 'the compiler is not installed', { hint: 'install the package typescript with vnet-bpf, or write the hook in JavaScript' });
+  }
+  return (compiler = createRequire(file)(file) as typeof TypeScript);
+}
+
+/** Whether a text imports or exports as ES modules do. */
+export function isModuleText(source: string, file: string): boolean {
+  if (!/\b(?:import|export)\b/.test(source)) return false;
+  const ts = typescript();
+  return ts.isExternalModule(ts.createSourceFile(file, source, ts.ScriptTarget.ES2022));
+}
+
+/** Whether a text has what CommonJS does not: an `await` outside of functions, or `import.meta`. */
+export function needsImport(source: string, file: string): boolean {
+  if (!/\bawait\b|\bimport\s*\.\s*meta\b/.test(source)) return false;
+  const ts = typescript();
+  const AWAIT_USING = Number(ts.NodeFlags.AwaitUsing);
+  const has = (node: TypeScript.Node, inFunction: boolean): boolean => {
+    if (ts.isMetaProperty(node) && node.keywordToken === ts.SyntaxKind.ImportKeyword) return true;
+    const awaits = ts.isAwaitExpression(node) || (ts.isForOfStatement(node) && node.awaitModifier !== undefined) || (ts.isVariableDeclarationList(node) && Number(node.flags & AWAIT_USING) === AWAIT_USING);
+    if (awaits && !inFunction) return true;
+    return ts.forEachChild(node, (child) => has(child, inFunction || ts.isFunctionLike(node))) ?? false;
+  };
+  return has(ts.createSourceFile(file, source, ts.ScriptTarget.ES2022), false);
+}
+
+/** JavaScript of that format, whatever package.json is near. Throws a CompileError. */
+export function withoutTypes(source: string, fileName: string, format: ModuleFormat): string {
+  const ts = typescript();
+  const { outputText, diagnostics = [] } = ts.transpileModule(source, {
+    fileName,
+    reportDiagnostics: true,
+    compilerOptions: {
+      module: format === 'module' ? ts.ModuleKind.ES2022 : ts.ModuleKind.CommonJS,
+      moduleResolution: format === 'module' ? ts.ModuleResolutionKind.Bundler : ts.ModuleResolutionKind.Node10,
+      target: ts.ScriptTarget.ES2022,
+      esModuleInterop: true,
+      inlineSourceMap: true,
+      inlineSources: true,
+    },
+  });
+  const [wrong] = diagnostics;
+  if (!wrong) return outputText;
+  const { line, character } = wrong.file?.getLineAndCharacterOfPosition(wrong.start ?? 0) ?? { line: 0, character: 0 };
+  const what = `SyntaxError: ${ts.flattenDiagnosticMessageText(wrong.messageText, ' ').replace(/\.$/, '')}`;
+  throw new CompileError(placed({ file: fileName, line: line + 1, column: character + 1 }, what, source.split('\n')[line]));
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+/** Reads what attach() and `vnet-bpf attach` are given, by the table of their options. */
+import * as path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { checkInterfaceName, DEFAULTS, type AttachOptions } from '../controller/options';
+import { usageError, type VnetError } from '../errors';
+import { didYouMean } from '../suggest';
+import { ATTACH_OPTIONS, type AttachOption, type Kind } from './attach-options';
+import { inLibrary, onCommandLine, type Place } from './place';
+
+/** IPv6 needs links that carry so many bytes (RFC 8200, 5). */
+const IPV6_MINIMUM_MTU = 1280;
+
+/** How a kind of user names an option: `--addr`, `addresses`. */
+type Spelling = (name: string, value: string) => string;
+
+const nameOf = (key: keyof AttachOptions, spelled: 'flag' | 'name'): string => ATTACH_OPTIONS.find((row) => row.key === key)?.[spelled] as string;
+
+/** What no option can know of the others. Throws a USAGE error. */
+function checkTogether({ addresses, mtu, hook, queues }: AttachOptions, say: Spelling, name: (key: keyof AttachOptions) => string): void {
+  const seen = new Set<string>();
+  for (const { address } of addresses) {
+    if (seen.has(address)) throw usageError(say(name('addresses'), address), 'is given twice', 'give each address once');
+    seen.add(address);
+  }
+  if (mtu !== null && mtu < IPV6_MINIMUM_MTU && addresses.some(({ family }) => family === 6)) {
+    throw usageError(say(name('mtu'), String(mtu)), `is less than the ${IPV6_MINIMUM_MTU} that IPv6 needs`, `a larger ${say(name('mtu'), '').trim()}, or IPv4 addresses only`);
+  }
+  // A hook needs to see all frames in one place.
+  if (hook !== null && queues > 1) throw usageError(say(name('queues'), String(queues)), 'a hook takes one queue', `leave ${say(name('queues'), '').trim()} or ${say(name('hook'), '').trim()} out`);
+}
+
+function readAll(read: (row: AttachOption) => unknown): AttachOptions {
+  const options: Record<string, unknown> = { ...DEFAULTS };
+  for (const row of ATTACH_OPTIONS) {
+    const value = read(row);
+    if (value !== undefined) options[row.key] = value;
+  }
+  return options as unknown as AttachOptions;
+}
+
+/** Options of the command line, by their flags in camel case. `file` makes a path absolute. */
+export function readFlags(given: Readonly<Record<string, unknown>>, file: (name: string) => string): AttachOptions {
+  const options = readAll(({ flag, key, read }) => {
+    const value = given[flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())] as string | string[] | boolean | undefined;
+    if (value === undefined) return undefined;
+    if (Array.isArray(value)) return value.map((text) => read(text, onCommandLine(flag, text)));
+    const text = String(value);
+    return key === 'hook' ? file(text) : read(text, onCommandLine(flag, text));
+  });
+  checkTogether(options, (name, value) => `--${name} ${value}`, (key) => nameOf(key, 'flag'));
+  return options;
+}
+
+const KIND_WORDS: Readonly<Record<Kind, string>> = { string: 'a string', number: 'a number', boolean: 'a boolean', texts: 'an array of strings', URL: 'a file: URL' };
+
+/** What a value is, in words; throws nothing, whatever it is. */
+function kindOf(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty array' : `an array of ${typeof value[0]}s`;
+  const article = typeof value === 'object' || typeof value === 'undefined' ? 'an' : 'a';
+  return value === undefined ? 'undefined' : `${article} ${typeof value}`;
+}
+
+/** Also one of another realm, as test runners have them. */
+const isUrl = (value: unknown): value is URL => typeof value === 'object' && value !== null && 'href' in value && 'protocol' in value;
+const isSignal = (value: unknown): boolean => typeof value === 'object' && value !== null && 'aborted' in value && 'throwIfAborted' in value;
+
+const isOfKind: Readonly<Record<Kind, (value: unknown) => boolean>> = {
+  string: (value) => typeof value === 'string',
+  number: (value) => typeof value === 'number',
+  boolean: (value) => typeof value === 'boolean',
+  texts: (value) => Array.isArray(value) && value.every((each) => typeof each === 'string'),
+  URL: (value) => isUrl(value) && value.protocol === 'file:',
+};
+
+function wrongKind(name: string, value: unknown, kinds: readonly Kind[]): VnetError {
+  const is = isUrl(value) ? `a URL of ${value.protocol}` : kindOf(value);
+  return usageError(name, `is ${is}, not ${kinds.map((kind) => KIND_WORDS[kind]).join(' or ')}`, 'docs/hooks.md, "The library", shows what attach() takes');
+}
+
+/** Checks the kind of a value of the library. Throws a USAGE error. */
+export function requireKind(name: string, value: unknown, ...kinds: readonly Kind[]): void {
+  if (!kinds.some((kind) => isOfKind[kind](value))) throw wrongKind(name, value, kinds);
+}
+
+/** A hook's file, as the library is given it, as an absolute path. */
+export function hookFile(hook: string | URL): string {
+  requireKind('hook', hook, 'string', 'URL');
+  try {
+    return path.resolve(typeof hook === 'string' ? hook : fileURLToPath(hook.href));
+  } catch (cause) {
+    throw usageError(`hook ${String(hook)}`, cause instanceof Error ? cause.message : String(cause), "such as new URL('./hook.js', import.meta.url)");
+  }
+}
+
+/** Options of the library that are not the interface's. */
+const BESIDES = ['metrics', 'signal'] as const;
+
+/** Checks what attach() of the library is given, but for what needs the kernel. */
+export function readLibraryOptions(iface: unknown, options: unknown): AttachOptions {
+  requireKind('the interface name', iface, 'string');
+  checkInterfaceName(iface as string);
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) throw wrongOptions(options);
+  const given = options as Readonly<Record<string, unknown>>;
+  const names = [...ATTACH_OPTIONS.map(({ name }) => name), ...BESIDES];
+  for (const name of Object.keys(given)) {
+    if (!names.includes(name)) throw usageError(name, 'is not an option of attach()', didYouMean(name, names, `the options are ${names.join(', ')}`));
+  }
+  const { metrics, signal } = given;
+  if (metrics !== undefined) requireKind('metrics', metrics, 'string');
+  if (signal !== undefined && !isSignal(signal)) throw usageError('signal', `is ${kindOf(signal)}, not an AbortSignal`, 'such as signal: AbortSignal.timeout(60_000)');
+  const read = readAll((row) => readProperty(row, given[row.name]));
+  checkTogether(read, (name, value) => `${name} ${value}`, (key) => nameOf(key, 'name'));
+  return read;
+}
+
+const wrongOptions = (options: unknown): VnetError => usageError('the options of attach()', `are ${kindOf(options)}, not an object`, "such as { addresses: ['10.77.0.1/24'] }");
+
+function readProperty(row: AttachOption, value: unknown): unknown {
+  const { name, key, kinds, read, asText = String, inLibrary: shown = quotedUnlessNumber } = row;
+  if (value === undefined) return undefined;
+  requireKind(name, value, ...kinds);
+  if (Array.isArray(value)) return (value as string[]).map((text) => read(text, inLibrary(name, text, shown)));
+  if (key === 'hook') return hookFile(value as string | URL);
+  const place: Place = inLibrary(name, value, shown);
+  return read((asText as (value: unknown) => string)(value), place);
+}
+
+const quotedUnlessNumber = (text: string): string => (/^\d+$/.test(text) ? text : `'${text}'`);

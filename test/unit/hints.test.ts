@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+/** Hints that name commands and what may have been meant. */
+import t from 'tap';
+
+import { whatIsAttached } from '../../src/controller/find-attachment';
+import { checkedWords } from '../../src/impair/words';
+import { commandFor } from '../../src/state/named';
+import { parseCommand } from '../../src/step/commands';
+
+t.test('a command can be typed as it stands', async (t) => {
+  t.equal(commandFor('detach', 'vnet0', null), 'vnet-bpf detach vnet0');
+  t.equal(commandFor('attach', 'vnet0', 'lab', '--replace'), 'vnet-bpf attach vnet0 --netns lab --replace');
+  t.equal(commandFor('detach', 'a$b', "it's mine"), "vnet-bpf detach 'a$b' --netns 'it'\\''s mine'");
+});
+
+t.test('an interface that was meant', async (t) => {
+  const all = [
+    { iface: 'vnet0', netns: { name: null } },
+    { iface: 'vnet7', netns: { name: 'lab' } },
+    { iface: 'wan', netns: { name: 'lab' } },
+  ];
+  const list = 'attached are: vnet0, vnet7 --netns lab, wan --netns lab';
+  t.equal(whatIsAttached('vnet7', null, all), `did you mean vnet7 --netns lab? ${list}`, 'the same name, elsewhere');
+  t.equal(whatIsAttached('vent0', null, all), `did you mean vnet0? ${list}`);
+  t.equal(whatIsAttached('vnet8', 'lab', all), `did you mean vnet7 --netns lab? ${list}`, 'rather one of that namespace');
+  t.equal(whatIsAttached('eth0.100', 'lab', all), list);
+  t.equal(whatIsAttached('vnet0', 'lab', []), 'nothing is attached; vnet-bpf attach vnet0 --netns lab does it');
+});
+
+t.test('words of other languages of ours', async (t) => {
+  t.throws(() => checkedWords('satelite'), { hint: 'did you mean satellite?' });
+  t.throws(() => checkedWords('losy-wifi loss 2%'), { hint: 'did you mean lossy-wifi?' });
+  t.throws(() => checkedWords('dealy 20ms'), { hint: 'did you mean delay?' });
+  t.throws(() => checkedWords('delay 20ms 5ms distribution normla'), { hint: 'did you mean normal?' });
+  t.throws(() => checkedWords('frobnicate'), { hint: /delay TIME/ });
+  t.throws(() => parseCommand('inejct'), { hint: 'did you mean inject?' });
+  t.throws(() => parseCommand('frobnicate'), { hint: /^help/ });
+});

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+/** What attach() of the library takes and refuses: as the command line does, in its own spelling. */
+import t, { type Test } from 'tap';
+
+import { toOptions, type AttachArguments } from '../../src/cli/attach-arguments';
+import { DEFAULTS, type AttachOptions } from '../../src/controller/options';
+import { VnetError } from '../../src/errors';
+import { attach } from '../../src/nic/attach';
+import { toAttachOptions, type NicOptions } from '../../src/nic/nic-options';
+import { ATTACH_OPTIONS } from '../../src/options/attach-options';
+
+const library = (options: unknown): AttachOptions => toAttachOptions('vnet0', options as NicOptions);
+const commandLine = (args: Partial<AttachArguments>): AttachOptions => toOptions({ iface: ['vnet0'], hairpin: false, replace: false, ...args } as AttachArguments);
+
+function errorOf(work: () => unknown): VnetError {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof VnetError) return error;
+    throw error;
+  }
+  throw new Error('accepted');
+}
+
+function refuses(t: Test, options: unknown, says: RegExp, hints: RegExp = /./): void {
+  const { code, message, hint } = errorOf(() => library(options));
+  t.equal(code, 'USAGE', message);
+  t.match(message, says);
+  t.match(hint, hints, `${message}: hint`);
+}
+
+t.test('both take the same', async (t) => {
+  t.same(library({}), DEFAULTS);
+  t.same(
+    library({ type: 'veth', netns: 'lab', addresses: ['10.0.0.1/24'], hairpin: true, mac: '02:00:00:00:00:01', mtu: 1400, queues: 2, ringSize: '1M', queuePackets: 256, budget: 32, gro: false, busyPoll: 50, whenFull: 'drop', lowWatermark: 25, onHookError: 'drop', replace: true, hook: undefined }),
+    commandLine({ type: 'veth', netns: 'lab', addr: ['10.0.0.1/24'], hairpin: true, mac: '02:00:00:00:00:01', mtu: '1400', queues: '2', ringSize: '1M', queuePackets: '256', budget: '32', gro: 'off', busyPoll: '50', whenFull: 'drop', lowWatermark: '25%', onHookError: 'drop', replace: true }),
+  );
+  t.equal(library({ busyPoll: 'auto' }).busyPollUs, null);
+  t.equal(library({ ringSize: 1 << 20 }).ringBytes, 1 << 20);
+  t.equal(library({ hook: new URL('file:///etc/hook.ts') }).hook, '/etc/hook.ts');
+  t.equal(library({ signal: AbortSignal.abort(), metrics: '127.0.0.1:0' }).replace, false, 'what is not the interface\'s own');
+});
+
+t.test('an option that there is not', async (t) => {
+  refuses(t, { adresses: ['10.0.0.1/24'] }, /^adresses: is not an option of attach\(\)$/, /did you mean addresses\?/);
+  refuses(t, { ringsize: '8M' }, /^ringsize: /, /did you mean ringSize\?/);
+  refuses(t, { addr: [] }, /^addr: /, /did you mean addresses\?/);
+  refuses(t, { daemon: true }, /^daemon: /, /the options are type, netns, addresses/);
+});
+
+t.test('a value of the wrong kind', async (t) => {
+  refuses(t, { addresses: '10.0.0.1/24' }, /^addresses: is a string, not an array of strings$/);
+  refuses(t, { addresses: [1] }, /^addresses: is an array of numbers, not an array of strings$/);
+  refuses(t, { hook: () => 'pass' }, /^hook: is a function, not a string or a file: URL$/);
+  refuses(t, { hook: new URL('https://example.com/hook.js') }, /^hook: is a URL of https:, not a string or a file: URL$/);
+  refuses(t, { hook: new URL('file:///a%2Fb.js') }, /^hook file:/, /import\.meta\.url/);
+  refuses(t, { mtu: '1500' }, /^mtu: is a string, not a number$/);
+  refuses(t, { netns: null }, /^netns: is null, not a string$/);
+  refuses(t, { hairpin: 1 }, /^hairpin: is a number, not a boolean$/);
+  refuses(t, { gro: 'off' }, /^gro: is a string, not a boolean$/);
+  refuses(t, { mac: Buffer.alloc(6) }, /^mac: is an object, not a string$/);
+  refuses(t, { ringSize: 8n }, /^ringSize: is a bigint, not a number or a string$/);
+  refuses(t, { metrics: 9100 }, /^metrics: is a number, not a string$/);
+  refuses(t, { signal: {} }, /^signal: is an object, not an AbortSignal$/);
+  refuses(t, null, /^the options of attach\(\): are null, not an object$/);
+  refuses(t, 'lab', /^the options of attach\(\): are a string, not an object$/);
+  t.match(errorOf(() => toAttachOptions(5 as never, {})).message, /^the interface name: is a number, not a string$/);
+});
+
+/** A wrong value for each user, and what both are told of it. */
+const SAME: [keyof NicOptions, NicOptions, keyof AttachArguments, Partial<AttachArguments>][] = [
+  ['mtu', { mtu: 67 }, 'mtu', { mtu: '67' }],
+  ['mtu', { mtu: 576, addresses: ['fd77::1/64'] }, 'mtu', { mtu: '576', addr: ['fd77::1/64'] }],
+  ['budget', { budget: 1.5 }, 'budget', { budget: '1.5' }],
+  ['queues', { queues: 17 }, 'queues', { queues: '17' }],
+  ['queues', { queues: 2, hook: '/etc/hook.ts' }, 'queues', { queues: '2', hook: '/etc/hook.ts' }],
+  ['queuePackets', { queuePackets: NaN }, 'queuePackets', { queuePackets: 'NaN' }],
+  ['ringSize', { ringSize: '3M' }, 'ringSize', { ringSize: '3M' }],
+  ['busyPoll', { busyPoll: -1 }, 'busyPoll', { busyPoll: '-1' }],
+  ['lowWatermark', { lowWatermark: 100 }, 'lowWatermark', { lowWatermark: '100%' }],
+  ['whenFull', { whenFull: 'hodl' as 'hold' }, 'whenFull', { whenFull: 'hodl' as 'hold' }],
+  ['type', { type: 'tun' as 'veth' }, 'type', { type: 'tun' as 'veth' }],
+  ['onHookError', { onHookError: 'pss' as 'pass' }, 'onHookError', { onHookError: 'pss' as 'pass' }],
+  ['mac', { mac: '01:00:00:00:00:01' }, 'mac', { mac: '01:00:00:00:00:01' }],
+  ['netns', { netns: 'a/b' }, 'netns', { netns: 'a/b' }],
+  ['addresses', { addresses: ['10.0.0.1'] }, 'addr', { addr: ['10.0.0.1'] }],
+  ['addresses', { addresses: ['fd77::1/64', 'fd77:0::0:1/64'] }, 'addr', { addr: ['fd77::1/64', 'fd77:0::0:1/64'] }],
+];
+
+t.test('both are told the same, each in its own spelling', async (t) => {
+  for (const [name, options, argument, args] of SAME) {
+    const [ours, theirs] = [errorOf(() => library(options)), errorOf(() => commandLine(args))];
+    const flag = `--${argument.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+    t.ok(ours.message.startsWith(`${name} `), ours.message);
+    t.ok(theirs.message.startsWith(`${flag} `), theirs.message);
+    t.notMatch(`${ours.message} ${ours.hint}`, /--/, `${name}: no option of the command line`);
+    const why = (error: VnetError): string => error.message.slice(error.message.indexOf(': '));
+    t.equal(why(ours), why(theirs), `${name}: the same reason`);
+    t.equal(ours.code, theirs.code);
+  }
+  t.match(errorOf(() => library({ lowWatermark: 100 })).hint, /^such as lowWatermark: 50$/);
+  t.match(errorOf(() => library({ whenFull: 'never' })).hint, /^such as whenFull: 'hold'$/);
+});
+
+t.test('attach() refuses before it makes anything', async (t) => {
+  await t.rejects(attach('vnet0', { adresses: ['x'] } as NicOptions), { code: 'USAGE', message: /adresses/ });
+  await t.rejects(attach('vnet0', { metrics: 'here' }), { code: 'USAGE', message: /^metrics "here": is not an address and a port/ });
+  await t.rejects(attach('vnet0', null as never), { code: 'USAGE' });
+  await t.rejects(attach(undefined as never), { code: 'USAGE', message: /the interface name: is undefined/ });
+  await t.rejects(attach('vnet0', { signal: AbortSignal.abort() }), { name: 'AbortError' });
+});
+
+t.test('the table has each option of the library', async (t) => {
+  // Whatever is added to NicOptions is missing here until it is in the table.
+  const names: Required<Record<keyof NicOptions, true>> = {
+    type: true, netns: true, addresses: true, hairpin: true, mac: true, mtu: true, queues: true, ringSize: true, queuePackets: true,
+    budget: true, gro: true, busyPoll: true, whenFull: true, lowWatermark: true, hook: true, onHookError: true, replace: true, metrics: true, signal: true,
+  };
+  t.same([...ATTACH_OPTIONS.map(({ name }) => name), 'metrics', 'signal'].sort(), Object.keys(names).sort());
+  t.same(ATTACH_OPTIONS.map(({ key }) => key).sort(), Object.keys(DEFAULTS).sort(), 'and each field of what comes out');
+});
