@@ -3,6 +3,7 @@
 import t from 'tap';
 
 import { whatIsAttached } from '../../src/controller/find-attachment';
+import { VnetError } from '../../src/errors';
 import { checkedWords } from '../../src/impair/words';
 import { commandFor } from '../../src/state/named';
 import { parseCommand } from '../../src/step/commands';
@@ -27,12 +28,22 @@ t.test('an interface that was meant', async (t) => {
   t.equal(whatIsAttached('vnet0', 'lab', []), 'nothing is attached; vnet-bpf attach vnet0 --netns lab does it');
 });
 
+/** The hint of what is thrown. */
+function hintOf(work: () => unknown): string | undefined {
+  try {
+    work();
+  } catch (error) {
+    return error instanceof VnetError ? error.hint : String(error);
+  }
+  return undefined;
+}
+
 t.test('words of other languages of ours', async (t) => {
-  t.throws(() => checkedWords('satelite'), { hint: 'did you mean satellite?' });
-  t.throws(() => checkedWords('losy-wifi loss 2%'), { hint: 'did you mean lossy-wifi?' });
-  t.throws(() => checkedWords('dealy 20ms'), { hint: 'did you mean delay?' });
-  t.throws(() => checkedWords('delay 20ms 5ms distribution normla'), { hint: 'did you mean normal?' });
-  t.throws(() => checkedWords('frobnicate'), { hint: /delay TIME/ });
-  t.throws(() => parseCommand('inejct'), { hint: 'did you mean inject?' });
-  t.throws(() => parseCommand('frobnicate'), { hint: /^help/ });
+  t.equal(hintOf(() => checkedWords('satelite')), 'did you mean satellite?');
+  t.equal(hintOf(() => checkedWords('losy-wifi loss 2%')), 'did you mean lossy-wifi?');
+  t.equal(hintOf(() => checkedWords('dealy 20ms')), 'did you mean delay?');
+  t.equal(hintOf(() => checkedWords('delay 20ms 5ms distribution normla')), 'did you mean normal?');
+  t.match(hintOf(() => checkedWords('frobnicate')), /delay TIME/);
+  t.equal(hintOf(() => parseCommand('inejct')), 'did you mean inject?');
+  t.match(hintOf(() => parseCommand('frobnicate')), /^help/);
 });

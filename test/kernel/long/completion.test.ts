@@ -15,7 +15,7 @@ import { withoutTools } from '../../helpers/traffic';
 t.setTimeout(120_000 * SLOW);
 
 const SHELLS: readonly Shell[] = ['bash', 'zsh', 'fish'];
-const COMMANDS = ['attach', 'completion', 'demo', 'detach', 'doctor', 'extcap', 'hook', 'impair', 'list', 'log', 'record', 'replay', 'run', 'stats', 'step', 'top'];
+const COMMANDS = ['attach', 'completion', 'demo', 'detach', 'doctor', 'extcap', 'help', 'hook', 'impair', 'list', 'log', 'record', 'replay', 'run', 'stats', 'step', 'top', 'version'];
 
 /** bash is everywhere; the others are tested where they are. */
 const without = (shell: Shell): string | false => (run('sh', ['-c', `command -v ${shell}`]).status === 0 ? false : shell === 'bash' ? withoutTools('bash') : `there is no ${shell}`);
@@ -35,6 +35,7 @@ for (const shell of SHELLS) {
     offers(t, shell, directory, 'vnet-bpf attach vnet0 --type ', ['dummy', 'veth']);
     if (shell !== 'zsh') offers(t, shell, directory, 'vnet-bpf attach vnet0 --type=v', [shell === 'fish' ? '--type=veth' : 'veth']);
     offers(t, shell, directory, 'vnet-bpf completion z', ['zsh']);
+    offers(t, shell, directory, 'vnet-bpf help det', ['detach']);
     offers(t, shell, directory, `vnet-bpf detach --netns ${netns.slice(0, 6)}`, [netns]);
     for (const command of shell === 'zsh' ? ['detach', 'hook'] : ['detach', 'stats', 'log', 'step', 'hook']) offers(t, shell, directory, `vnet-bpf ${command} vncom`, [nic.iface]);
     offers(t, shell, directory, `vnet-bpf detach --netns ${netns} vncom`, [nic.iface]);
