@@ -13,11 +13,11 @@ import { usageError, VnetError } from '../errors';
 import { attachArguments, type AttachArguments } from './attach-arguments';
 import { extcapOptions, type ExtcapArguments } from './extcap-arguments';
 import { impairOptions, type ImpairArguments } from './impair-arguments';
-import { flag, jsonOption, netnsOption, PARSER } from './option-kinds';
+import { filterOption, flag, jsonOption, netnsOption, PARSER } from './option-kinds';
 import { printMade } from './output';
 import { recordOptions, replayOptions, type RecordArguments, type ReplayArguments } from './record-arguments';
 import { runOptions, type RunArguments } from './run-arguments';
-import { splitCommand } from './split-command';
+import { splitCommand, undisguised } from './split-command';
 
 interface InterfaceArguments {
   iface: string;
@@ -108,7 +108,7 @@ export const makeParser = (): Argv => yargs(own, __dirname)
   .command(
     'step <iface>',
     'stop the loop and look at each frame; senders wait',
-    (y) => y.positional('iface', { type: 'string', demandOption: true, describe: 'the interface' }).option('netns', netnsOption),
+    (y) => y.positional('iface', { type: 'string', demandOption: true, describe: 'the interface' }).option('netns', netnsOption).option('filter', filterOption),
     (argv) => start(() => (require('./step') as typeof import('./step')).stepCommand(argv)),
   )
   .command(
@@ -144,7 +144,7 @@ export const makeParser = (): Argv => yargs(own, __dirname)
     'replay <file>',
     'send the frames of a capture file on an interface',
     (y) => replayOptions(y),
-    (argv) => start(() => (require('./replay') as typeof import('./replay')).replayCommand(argv as unknown as ReplayArguments)),
+    (argv) => start(() => (require('./replay') as typeof import('./replay')).replayCommand({ ...(argv as unknown as ReplayArguments), file: undisguised(argv['file'] as string) })),
   )
   .command(
     'extcap',

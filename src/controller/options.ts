@@ -160,7 +160,14 @@ export const parseRingSize = (text: string): number => parsePowerOfTwo('ring-siz
 /** Of the tape of `record`, a ring as well. */
 export const parseBuffer = (text: string): number => parsePowerOfTwo('buffer', text, { min: MIN_RING_BYTES, max: 1 << 30, hint: 'a power of two from 256K to 1G, such as 32M' });
 
-function parsePowerOfTwo(option: string, text: string, { min, max, hint }: { min: number; max: number; hint: string }): number {
+interface SizeLimits {
+  min: number;
+  max: number;
+  hint: string;
+}
+
+/** 8M, 256K, 1048576: bytes within bounds. */
+export function parseSize(option: string, text: string, { min, max, hint }: SizeLimits): number {
   const what = `--${option} "${text}"`;
   const match = /^(\d{1,12})([KMG]?)i?B?$/i.exec(text);
   if (!match) throw usageError(what, 'is not a size', hint);
@@ -168,7 +175,12 @@ function parsePowerOfTwo(option: string, text: string, { min, max, hint }: { min
   const bytes = Number(match[1]) * unit;
   if (bytes < min) throw usageError(what, 'is too small', hint);
   if (bytes > max) throw usageError(what, 'is too large', hint);
-  if ((bytes & (bytes - 1)) !== 0) throw usageError(what, 'is not a power of two', hint);
+  return bytes;
+}
+
+function parsePowerOfTwo(option: string, text: string, limits: SizeLimits): number {
+  const bytes = parseSize(option, text, limits);
+  if ((bytes & (bytes - 1)) !== 0) throw usageError(`--${option} "${text}"`, 'is not a power of two', limits.hint);
   return bytes;
 }
 
