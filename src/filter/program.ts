@@ -24,6 +24,8 @@ const X = 0x08;
 const RET = { k: 0x00, x: 0x08, a: 0x10 } as const;
 const MISC = { tax: 0x00, txa: 0x80 } as const;
 
+/** Jumps back that a program may make. */
+const TURNS_MAX = 10_000;
 /** Words of scratch memory. */
 const MEMORY_WORDS = 16;
 /** The longest header of IPv4: what `ldx 4*([k]&0xf)` can give. */
@@ -57,6 +59,7 @@ export class PacketFilter {
     const { codes, jumps, operands, memory } = this;
     let a = 0;
     let x = 0;
+    let turns = 0;
     memory.fill(0);
     for (let at = 0; ; at++) {
       const code = codes[at] as number;
@@ -95,8 +98,10 @@ export class PacketFilter {
           break;
         }
         case CLASS.jmp: {
-          if ((code & 0xf0) === JMP.ja) at += k;
-          else at += jumps[2 * at + (holds(code & 0xf0, a, code & X ? x : k) ? 0 : 1)] as number;
+          if ((code & 0xf0) === JMP.ja) {
+            if (k > 0x7fffffff && ++turns > TURNS_MAX) return false;
+            at += k | 0;
+          } else at += jumps[2 * at + (holds(code & 0xf0, a, code & X ? x : k) ? 0 : 1)] as number;
           break;
         }
         case CLASS.ret:
@@ -162,13 +167,17 @@ const KNOWN: ReadonlySet<number> = new Set([
 const usesMemory = (code: number): boolean =>
   (code & 7) === CLASS.st || (code & 7) === CLASS.stx || (((code & 7) === CLASS.ld || (code & 7) === CLASS.ldx) && (code & 0xe0) === MODE.mem);
 
-/** Jumps go forward, so a program ends if none goes behind its end and the last instruction returns (bpf_validate). */
+/**
+ * Jumps go forward, so a program ends if none goes behind its end and the last instruction returns (bpf_validate). Only
+ * `protochain` jumps back, from one extension header to the next: so often as a frame can have one.
+ */
 function checkProgram(program: readonly Instruction[]): void {
   const wrong = program.findIndex(({ code, jt, jf, k }, at) => {
     const left = program.length - 1 - at;
     if (!KNOWN.has(code) || (usesMemory(code) && k >= MEMORY_WORDS)) return true;
     if ((code & 7) !== CLASS.jmp) return left === 0 && (code & 7) !== CLASS.ret;
-    return (code & 0xf0) === JMP.ja ? k >= left : Math.max(jt, jf) >= left;
+    if ((code & 0xf0) !== JMP.ja) return Math.max(jt, jf) >= left;
+    return (k | 0) >= left || at + 1 + (k | 0) < 0;
   });
   if (program.length === 0 || wrong !== -1) throw new RangeError(`instruction ${wrong} of ${program.length} is not one of classic BPF`);
 }

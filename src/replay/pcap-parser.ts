@@ -13,6 +13,9 @@ const RECORD_HEADER_BYTES = 16;
 /** A record that is longer is no frame: the file is damaged. */
 const RECORD_BYTES_MAX = 64 << 20;
 
+/** Some years: frames of one capture are no further apart. */
+const SECONDS_APART = 2 ** 28;
+
 /** What the bytes of a file's header mean, by its magic number. */
 const MAGICS = {
   /** The second number also stands for a Nokia and Red Hat 6.1, which did not change it. */
@@ -44,15 +47,18 @@ export function beginsAnother(queue: ByteQueue): boolean | null {
   const start = queue.peek(4);
   if (!start || !(isSectionHeader(start) || pcapKind(start))) return false;
   const head = queue.peek(FILE_HEADER_BYTES);
-  return head && (isSectionHeader(head) ? [head.readUInt32LE(8), head.readUInt32BE(8)].includes(BYTE_ORDER_MAGIC) : isFileHeader(head));
+  return head && isBeginning(head);
 }
+
+const isBeginning = (head: Buffer): boolean => (isSectionHeader(head) ? [head.readUInt32LE(8), head.readUInt32BE(8)].includes(BYTE_ORDER_MAGIC) : isFileHeader(head));
 
 /** The type of a section's header reads the same in either byte order. */
 export const isSectionHeader = (head: Buffer): boolean => head.readUInt32LE() === BLOCK.sectionHeader;
 
 /** No record has such numbers. */
 function isFileHeader(head: Buffer): boolean {
-  const kind = pcapKind(head) as PcapKind;
+  const kind = pcapKind(head);
+  if (!kind) return false;
   const [major, minor] = kind.little ? [head.readUInt16LE(4), head.readUInt16LE(6)] : [head.readUInt16BE(4), head.readUInt16BE(6)];
   return major === 2 && minor <= 4 && head.readUInt32LE(8) === 0 && head.readUInt32LE(12) === 0;
 }
@@ -133,17 +139,23 @@ export class PcapParser implements CaptureParser {
     if (!first) return this.ended() ? shortest : null;
     const { captured } = this.lengthsAt(first, 0);
     if (captured > FRAME_BYTES_MAX) return shortest;
+    const seconds = this.u32(first, 0);
     for (const header of candidates) {
       const end = header + captured;
-      const seen = queue.peek(end + RECORD_HEADER_BYTES);
-      if (!seen && !this.ended()) return null;
-      if (seen ? this.isRecord(seen, end) : queue.length === end) return header;
+      const seen = queue.peek(end + FILE_HEADER_BYTES) ?? (this.ended() ? queue.peek(queue.length) : null);
+      if (!seen) return null;
+      if (seen.length === end || (seen.length > end && this.goesOn(seen.subarray(end), header === shortest ? null : seconds))) return header;
     }
     return shortest;
   }
 
-  private isRecord(bytes: Buffer, at: number): boolean {
-    return this.lengthsAt(bytes, at).captured <= FRAME_BYTES_MAX && this.u32(bytes, at + 4) < this.perSecond;
+  /** Whether a record begins here, or another file; with the time of the record before it, one that has nothing odd. */
+  private goesOn(bytes: Buffer, before: number | null): boolean {
+    if (bytes.length >= FILE_HEADER_BYTES && (isBeginning(bytes) || kindOf(bytes))) return true;
+    if (bytes.length < RECORD_HEADER_BYTES) return false;
+    const { captured, length } = this.lengthsAt(bytes, 0);
+    if (captured > FRAME_BYTES_MAX || this.u32(bytes, 4) >= this.perSecond) return false;
+    return before === null || (captured > 0 && captured <= length && Math.abs(this.u32(bytes, 0) - before) < SECONDS_APART);
   }
 
   private lengthsAt(bytes: Buffer, at: number): { captured: number; length: number } {

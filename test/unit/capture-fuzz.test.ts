@@ -122,12 +122,12 @@ async function replayed(file: Buffer, piece: number, wire: WireFrames | null = n
   }
 }
 
-t.test('C1: 10,000 mutated capture files', async (t) => {
+t.test('C1: 6,000 mutated capture files', async (t) => {
   const random = Random.announced(t);
   const wrong: string[] = [];
   const counts = { whole: 0, refused: 0, frames: 0 };
   const before = process.memoryUsage.rss();
-  for (let i = 0; i < 10_000; i++) {
+  for (let i = 0; i < 6000; i++) {
     const file = mutated(random);
     const start = performance.now();
     const { sent, error } = await replayed(file, random.chance(3) ? 7 : random.pick([400, 1 << 20]));
@@ -140,7 +140,7 @@ t.test('C1: 10,000 mutated capture files', async (t) => {
     if (sent.some(({ header }) => header && !file.includes(Buffer.from(header).toString('hex')))) say('made up a virtio_net_hdr');
   }
   t.same(wrong, [], `seed ${random.seed}`);
-  t.ok(counts.whole > 500 && counts.refused > 2000 && counts.frames > 10_000, `some of everything: ${JSON.stringify(counts)}`);
+  t.ok(counts.whole > 500 && counts.refused > 1000 && counts.frames > 6000, `some of everything: ${JSON.stringify(counts)}`);
   t.ok(process.memoryUsage.rss() - before < 300e6, 'memory is bounded');
 });
 
@@ -167,7 +167,7 @@ t.test('C1: superpackets and checksums of frames that lie', async (t) => {
   const seeds = [tcp({ ...ports, sequence: 1, flags: 0x10 }, payload), udp(ports, payload)].flatMap((segment) => [ethernet(link, ipv4(v4, segment)), ethernet(link, ipv6(v6, segment))]);
   for (const seed of seeds.slice(1)) preparePartialChecksum(seed);
   let sent = 0;
-  for (let i = 0; i < 3000; i++) {
+  for (let i = 0; i < 1000; i++) {
     const bytes = Buffer.from(random.pick(seeds));
     for (let n = random.between(1, 4); n > 0; n--) bytes[random.between(0, 80)] = random.bits() & 0xff;
     const file = Buffer.concat([blocks.section(), blocks.interface(1), blocks.packet(0, 0, bytes)]);
@@ -175,7 +175,7 @@ t.test('C1: superpackets and checksums of frames that lie', async (t) => {
     if (result.error !== null) t.fail(`${bytes.toString('hex', 0, 90)}: ${String(result.error)}, seed ${random.seed}`);
     sent += result.sent.length;
   }
-  t.ok(sent > 3000, `${sent} frames`);
+  t.ok(sent > 1000, `${sent} frames`);
 });
 
 t.test('C1: a large block in small pieces is not copied once for each', async (t) => {
