@@ -4,7 +4,9 @@
 export const LINK_TYPE_NAMES: Readonly<Record<number, string>> = {
   0: 'BSD loopback',
   1: 'Ethernet',
+  6: 'Token Ring',
   9: 'PPP',
+  10: 'FDDI',
   12: 'raw IP',
   14: 'raw IP',
   50: 'PPP',

@@ -27,7 +27,7 @@ const FRAMES = [
   ethernet(LINK, ipv6(V6, udp(PORTS))),
   ethernet(TAGGED, ipv4(V4, udp(PORTS, payload))),
   ethernet(LINK, arp({ operation: 1, senderMac: LINK.source, senderIp: '10.77.0.1', targetMac: LINK.destination, targetIp: '10.77.0.2' })),
-  ethernet(LINK, { etherType: 0x88b5, bytes: payload }),
+  ethernet(LINK, { type: 0x88b5, bytes: payload }),
 ].map((bytes) => Buffer.from(bytes));
 
 const EXPRESSIONS = [

@@ -94,7 +94,7 @@ t.test('what stays as it is', async (t) => {
 
 t.test('a frame that is too long and no superpacket is left out', async (t) => {
   const datagram = fixChecksums(ethernet(LINK, ipv4(V4, udp(PORTS, payload.subarray(0, 4000)))));
-  const other = ethernet(LINK, { etherType: 0x88b5, bytes: payload.subarray(0, 1600) });
+  const other = ethernet(LINK, { type: 0x88b5, bytes: payload.subarray(0, 1600) });
   const { sent, replay } = await replayed([captured(datagram), captured(other), captured(other.subarray(0, 1514))]);
   t.equal(sent.length, 1);
   t.same([...replay.leftOut.byReason], [['toolong', 2]]);
