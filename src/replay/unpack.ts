@@ -15,11 +15,14 @@ type Chunks = AsyncIterator<Buffer> | Iterator<Buffer>;
 
 /** The bytes of a file as a parser takes them. Throws a VnetError for a kind of file that cannot be read, or that is damaged. */
 export async function* unpacked(input: Input): AsyncGenerator<Buffer> {
-  const chunks = Symbol.asyncIterator in input ? input[Symbol.asyncIterator]() : input[Symbol.iterator]();
+  const chunks: Chunks = Symbol.asyncIterator in input ? input[Symbol.asyncIterator]() : input[Symbol.iterator]();
   try {
     const head = await firstBytes(chunks);
     const kind = kindOf(head);
-    if (kind) return yield* unpackedBy(kind, head, chunks);
+    if (kind) {
+      yield* unpackedBy(kind, head, chunks);
+      return;
+    }
     if (head.length > 0) yield head;
     for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value;
   } finally {

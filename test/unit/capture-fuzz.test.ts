@@ -172,7 +172,7 @@ t.test('C1: superpackets and checksums of frames that lie', async (t) => {
     for (let n = random.between(1, 4); n > 0; n--) bytes[random.between(0, 80)] = random.bits() & 0xff;
     const file = Buffer.concat([blocks.section(), blocks.interface(1), blocks.packet(0, 0, bytes)]);
     const result = await replayed(file, 1 << 20, new WireFrames(random.pick([68, 576, 1500, 9000, 65535])));
-    if (result.error !== null) t.fail(`${bytes.toString('hex', 0, 90)}: ${String(result.error)}, seed ${random.seed}`);
+    if (result.error !== null) t.fail(`${bytes.toString('hex', 0, 90)}: ${result.error instanceof Error ? result.error.stack : 'thrown'}, seed ${random.seed}`);
     sent += result.sent.length;
   }
   t.ok(sent > 1000, `${sent} frames`);
