@@ -4,7 +4,7 @@ import { attachArguments } from './attach-arguments';
 import { CommandTable } from './command-table';
 import { extcapOptions } from './extcap-arguments';
 import { impairOptions } from './impair-arguments';
-import { flag, jsonOption, netnsOption, text } from './option-kinds';
+import { filterOption, flag, jsonOption, netnsOption, text } from './option-kinds';
 import { recordOptions, replayOptions } from './record-arguments';
 import { runOptions } from './run-arguments';
 
@@ -67,7 +67,7 @@ export const COMMANDS = new CommandTable()
   .command(
     'step <iface>',
     'stop the loop and look at each frame; senders wait',
-    (y) => y.positional('iface', { type: 'string', demandOption: true, describe: 'the interface' }).option('netns', netnsOption),
+    (y) => y.positional('iface', { type: 'string', demandOption: true, describe: 'the interface' }).option('netns', netnsOption).option('filter', filterOption),
     () => (require('./step') as typeof import('./step')).stepCommand,
   )
   .command(

@@ -25,7 +25,7 @@ export function extcapOptions(y: Argv): Argv {
     .option('extcap-interface', text('the interface that is meant'))
     .option('extcap-dlts', flag('say which link type it has'))
     .option('extcap-config', flag('say which options it has'))
-    .option('extcap-capture-filter', text('capture filter; there are none'))
+    .option('extcap-capture-filter', text('capture filter, in tcpdump\'s syntax'))
     .option('capture', flag('record it, until Wireshark ends this'))
     .option('fifo', text('pipe to write to'))
     .option('snaplen', { ...text('as of record'), default: String(MAX_SNAPLEN) })

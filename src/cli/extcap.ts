@@ -5,7 +5,9 @@
  */
 import { requirePrivileges } from '../controller/privileges';
 import { usageError, VnetError } from '../errors';
+import { parseFilter } from '../filter/expression';
 import { printable } from '../printable';
+import { oneFile } from '../recording/output-files';
 import { openPipeSink } from '../recording/sink';
 import { named } from '../state/named';
 import { allAttachments, isControlled, type Attachment } from '../state/store';
@@ -27,13 +29,19 @@ export async function extcapCommand(args: ExtcapArguments): Promise<void> {
   if (args.extcapDlts) return print('dlt {number=1}{name=EN10MB}{display=Ethernet}');
   if (args.extcapConfig) return listOptions();
   // Asked without --capture, Wireshark takes what is printed as the reason why the filter is wrong.
-  if (!args.capture) return args.extcapCaptureFilter ? print(NO_FILTERS) : undefined;
-  if (args.extcapCaptureFilter) throw usageError('capture filter', NO_FILTERS, 'leave it empty, and filter what is shown');
+  if (!args.capture) return checkFilter(args.extcapCaptureFilter);
   if (args.fifo === undefined) throw usageError('--capture', 'needs --fifo', 'Wireshark gives it');
   await capture(args.extcapInterface, args.fifo, args);
 }
 
-const NO_FILTERS = 'vnet-bpf has no capture filters; use a display filter';
+function checkFilter(expression: string | undefined): void {
+  try {
+    if (expression) parseFilter(expression);
+  } catch (error) {
+    if (!(error instanceof VnetError)) throw error;
+    print(error.message);
+  }
+}
 
 /** As it is chosen in Wireshark, and by `tshark -i`: a name that no interface of the machine has. */
 const nameOf = ({ iface, netns }: Attachment): string => inBraces(`${PROGRAM}-${iface}${netns.name === null ? '' : `@${netns.name}`}`);
@@ -54,12 +62,12 @@ function listOptions(): void {
   print(`arg {number=1}{call=--buffer}{display=Buffer}{tooltip=Where frames wait for Wireshark: a power of two}{type=string}{default=${DEFAULT_BUFFER}}`);
 }
 
-async function capture(name: string, fifo: string, args: Pick<ExtcapArguments, 'snaplen' | 'buffer'>): Promise<void> {
-  const options = recorderOptions({ ...args, count: undefined });
+async function capture(name: string, fifo: string, args: ExtcapArguments): Promise<void> {
+  const options = recorderOptions({ ...args, count: undefined, filter: args.extcapCaptureFilter || undefined });
   requirePrivileges();
   const attachment = running().find((each) => nameOf(each) === name);
   if (!attachment) throw new VnetError('NOT_ATTACHED', `interface ${name}`, 'is not attached any more', { hint: 'refresh the list of interfaces (F5)' });
   // Wireshark does not read what it has stopped, and would show what is said about that.
-  await record(attachment, () => openPipeSink(fifo), options, Infinity, () => undefined);
+  await record(attachment, oneFile(() => openPipeSink(fifo)), options, Infinity, { beforeExit: () => undefined });
   process.exit();
 }

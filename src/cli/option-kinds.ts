@@ -8,6 +8,8 @@ export const text = (describe: string, value?: string) => ({ type: 'string', req
 export const flag = (describe: string) => ({ type: 'boolean', default: false, describe }) as const;
 
 export const netnsOption = text('network namespace of the interface', 'NAME');
+/** Of commands that look at frames. */
+export const filterOption = text('only frames that match, in tcpdump\'s syntax: "tcp port 80 and not arp"', 'EXPRESSION');
 export const jsonOption = flag('print one JSON document');
 /** Of commands that put a hook on what they make. */
 export const hookOptions = {

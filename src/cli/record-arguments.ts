@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The options of `record` and `replay`. */
 import type { Argv } from './command-table';
-import { jsonOption, netnsOption, text } from './option-kinds';
+import { filterOption, flag, jsonOption, netnsOption, text } from './option-kinds';
 
 export interface RecordArguments {
   iface: string;
@@ -11,12 +11,19 @@ export interface RecordArguments {
   count: string | undefined;
   duration: string | undefined;
   buffer: string;
+  filter: string | undefined;
+  rotateSize: string | undefined;
+  rotateTime: string | undefined;
+  files: string | undefined;
   json: boolean;
 }
 
 /** A frame's headers; the largest frame of the loop. */
 export const MIN_SNAPLEN = 64;
 export const MAX_SNAPLEN = 262144;
+/** A file that rotates has some frames at least. */
+export const ROTATE_BYTES_MIN = 65536;
+export const FILES_MAX = 99999;
 export const DEFAULT_BUFFER = '32M';
 
 export function recordOptions(y: Argv): Argv {
@@ -28,6 +35,10 @@ export function recordOptions(y: Argv): Argv {
     .option('count', { alias: 'c', ...text('end after so many frames') })
     .option('duration', text('end after so many seconds'))
     .option('buffer', { ...text('frames wait in it for the recorder: a power of two from 256K to 1G'), default: DEFAULT_BUFFER })
+    .option('filter', filterOption)
+    .option('rotate-size', text('begin another file, run-00002.pcapng, when one has so many bytes: from 64K on', 'SIZE'))
+    .option('rotate-time', text('begin another file after so many seconds', 'SECONDS'))
+    .option('files', text('keep so many of those files: the latest', 'N'))
     .option('json', jsonOption)
     .example('$0 record vnet0 -w run.pcapng', 'what the loop does to each frame, for Wireshark');
 }
@@ -37,15 +48,21 @@ export interface ReplayArguments {
   into: string;
   netns: string | undefined;
   timing: 'original' | 'max';
+  maxGap: string | undefined;
+  asIs: boolean;
+  filter: string | undefined;
   json: boolean;
 }
 
 export function replayOptions(y: Argv): Argv {
   return y
-    .positional('file', { type: 'string', demandOption: true, describe: 'in pcapng or pcap; - is standard input' })
+    .positional('file', { type: 'string', demandOption: true, describe: 'in pcapng or pcap, also compressed by gzip or zstd; - is standard input' })
     .option('into', { ...text('the interface to send on'), demandOption: true })
     .option('netns', netnsOption)
     .option('timing', { choices: ['original', 'max'] as const, default: 'max' as const, requiresArg: true, describe: 'as far apart as they were captured, or as fast as the loop takes them' })
+    .option('max-gap', text('most seconds between two frames, with --timing original', 'SECONDS'))
+    .option('filter', filterOption)
+    .option('as-is', flag('send superpackets and unfinished checksums as they are in the file'))
     .option('json', jsonOption)
     .example('$0 replay run.pcapng --into vnet0', 'the same frames once more');
 }

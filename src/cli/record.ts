@@ -3,15 +3,20 @@
 import { isatty } from 'node:tty';
 
 import { requireAttachment } from '../controller/find-attachment';
-import { parseBuffer, parseInteger } from '../controller/options';
+import { parseBuffer, parseInteger, parseSize } from '../controller/options';
 import { requirePrivileges } from '../controller/privileges';
 import { usageError, VnetError } from '../errors';
-import { allNewsIsOut, cannotBeWritten } from '../native/standard-streams';
+import { parseFilter } from '../filter/expression';
+import { clock } from '../native/clock';
+import { allNewsIsOut, cannotBeWritten, whyNotWritten } from '../native/standard-streams';
+import { onCommandLine } from '../options/place';
 import { Recorder, type Recorded, type RecorderOptions } from '../recording/recorder';
-import { openSink, ReaderGone, STDOUT, type Sink } from '../recording/sink';
+import { NumberedFiles, oneFile, type OutputFiles, type Rotation } from '../recording/output-files';
+import { openSink, OutputFull, ReaderGone, STDOUT } from '../recording/sink';
 import type { Attachment } from '../state/store';
-import { MAX_SNAPLEN, MIN_SNAPLEN, type RecordArguments } from './record-arguments';
-import { jsonText, printNotice, reportError, tell, tellMade } from './output';
+import { FILES_MAX, MAX_SNAPLEN, MIN_SNAPLEN, ROTATE_BYTES_MIN, type RecordArguments } from './record-arguments';
+import { bytes, jsonText, printNotice, reportError, tell, tellMade } from './output';
+import { duration, ProgressLine, Rate } from './progress';
 import { checkSelection, secondsOf } from './selection';
 import { endSignals } from './signals';
 
@@ -20,30 +25,62 @@ export const { version } = require('../../package.json') as { version: string };
 export async function recordCommand(args: RecordArguments): Promise<void> {
   checkSelection(args);
   const options = recorderOptions(args);
+  const rotation = rotationOf(args);
   const seconds = args.duration === undefined ? Infinity : secondsOf('--duration', args.duration);
   if (args.write === STDOUT && args.json) throw usageError('--json', 'standard output is for the recording', 'leave --json out, or name a file: -w run.pcapng');
   if (args.write === STDOUT && isatty(1)) throw usageError('-w -', 'standard output is a terminal', 'such as: vnet-bpf record vnet0 -w - | tshark -r -');
+  if (args.write === STDOUT && rotation) throw usageError('-w -', 'is one stream, which does not rotate', 'name a file, or leave out --rotate-size, --rotate-time and --files');
   requirePrivileges();
   const attachment = requireAttachment(args.iface, args.netns ?? null);
-  const { frames, missed, readerGone } = await record(attachment, () => openSink(args.write), options, seconds, () => void reportError(unread(args.write), false));
+  const files = rotation ? new NumberedFiles(args.write, rotation) : oneFile(() => openSink(args.write));
+  const recorded = await record(attachment, files, options, seconds, { beforeExit: () => void reportError(unread(args.write), false), onProgress: progressText(options.count, seconds) });
   // A pipe that was named is somebody's who may have seen enough; what goes to standard output is a report.
-  if (args.write === STDOUT && readerGone) throw cannotBeWritten(1, 'EPIPE');
-  const where = args.write === STDOUT ? '' : ` in ${args.write}`;
-  const line = `${frames} frames of ${attachment.iface}${where}${missed === 0 ? '' : `, ${missed} missed: a larger --buffer may help`}`;
+  if (args.write === STDOUT && recorded.readerGone) throw cannotBeWritten(1, 'EPIPE');
+  const line = reportOf(recorded, attachment.iface, args.write, files);
   const { iface, netns } = attachment;
-  if (args.json) tellMade(jsonText({ interface: iface, netns: netns.name, file: args.write, frames, missed }));
+  const { frames, missed, unmatched } = recorded;
+  if (args.json) tellMade(jsonText({ interface: iface, netns: netns.name, file: args.write, ...(files instanceof NumberedFiles && { files: files.names }), frames, missed, unmatched }));
   else if (args.write === STDOUT) printNotice(line);
   else tell(line);
   await allNewsIsOut();
   process.exit(); // a pipe whose reader is slow must not keep it
 }
 
-export function recorderOptions({ snaplen, count, buffer }: Pick<RecordArguments, 'snaplen' | 'count' | 'buffer'>): RecorderOptions {
+function reportOf({ frames, missed, unmatched }: Recorded, iface: string, file: string, files: OutputFiles): string {
+  const where = file === STDOUT ? '' : ` in ${files instanceof NumberedFiles ? files.words : file}`;
+  const others = unmatched === 0 ? '' : `, ${unmatched} others did not match the filter`;
+  return `${frames} frames of ${iface}${where}${others}${missed === 0 ? '' : `, ${missed} missed: a larger --buffer may help`}`;
+}
+
+export function recorderOptions({ snaplen, count, buffer, filter }: Pick<RecordArguments, 'snaplen' | 'count' | 'buffer' | 'filter'>): RecorderOptions {
   return {
     snapLen: parseInteger('snaplen', snaplen, MIN_SNAPLEN, MAX_SNAPLEN),
     count: count === undefined ? Infinity : parseInteger('count', count, 1, Number.MAX_SAFE_INTEGER),
     bufferBytes: parseBuffer(buffer),
     application: `vnet-bpf ${version}`,
+    filter: filter === undefined ? null : parseFilter(filter),
+  };
+}
+
+function rotationOf({ rotateSize, rotateTime, files }: RecordArguments): Rotation | null {
+  if (rotateSize === undefined && rotateTime === undefined) {
+    if (files !== undefined) throw usageError('--files', 'says how many files to keep, and there is only one', 'with --rotate-size or --rotate-time there are several');
+    return null;
+  }
+  return {
+    bytes: rotateSize === undefined ? Infinity : parseSize(rotateSize, onCommandLine('rotate-size', rotateSize), { min: ROTATE_BYTES_MIN, max: Infinity, hint: 'from 64K on, such as 100M' }),
+    seconds: rotateTime === undefined ? Infinity : secondsOf('--rotate-time', rotateTime),
+    files: files === undefined ? Infinity : parseInteger('files', files, 1, FILES_MAX),
+  };
+}
+
+function progressText(count: number, seconds: number): (recorded: Recorded) => string {
+  const rate = new Rate();
+  const start = clock.now();
+  return ({ frames, missed, bytes: written }) => {
+    const speed = rate.of(frames);
+    const left = Math.min(start + seconds * 1000 - clock.now(), speed > 0 ? ((count - frames) / speed) * 1000 : Infinity);
+    return `${frames} frames, ${Math.round(speed)}/s, ${bytes(written)}, ${missed} missed${left === Infinity ? '' : `, ${duration(left)} left`}`;
   };
 }
 
@@ -55,12 +92,22 @@ function unread(file: string): VnetError {
   return new VnetError('SYSCALL', `recording ${file}`, 'ends early: nobody reads what is in the pipe already', { hint: 'read the pipe until its end' });
 }
 
-/**
- * Until a signal, the end of its time, of the interface, or of the one who reads it. One who does not read ends the
- * process with exit code 1, after `beforeExit`.
- */
-export async function record(attachment: Attachment, open: () => Sink, options: RecorderOptions, seconds: number, beforeExit: () => void): Promise<Recorded & { readerGone: boolean }> {
-  using recorder = await Recorder.begin(attachment, open, options);
+/** A recording whose file can take no more. */
+function full({ file, errno }: OutputFull, { frames }: Recorded): VnetError {
+  const what = file === STDOUT ? 'recording to standard output' : `recording ${file}`;
+  return new VnetError('SYSCALL', what, `${whyNotWritten(errno)}: it ended early, complete, with ${frames} frames in all`, { hint: 'make room; --rotate-size with --files, --snaplen and --filter need less' });
+}
+
+/** What is said while it goes on. */
+interface RecordTalk {
+  /** Called when nobody reads what was written, before the process ends with exit code 1. */
+  beforeExit: () => void;
+  onProgress?: (recorded: Recorded) => string;
+}
+
+/** Until a signal, the end of its time, of the interface, or of the one who reads it. */
+export async function record(attachment: Attachment, files: OutputFiles, options: RecorderOptions, seconds: number, { beforeExit, onProgress }: RecordTalk): Promise<Recorded & { readerGone: boolean }> {
+  using recorder = await Recorder.begin(attachment, files, options);
   const endUnread = (): void => {
     if (recorder.blockedFor <= GRACE_MS) return;
     beforeExit();
@@ -72,9 +119,11 @@ export async function record(attachment: Attachment, open: () => Sink, options: 
   };
   for (const signal of endSignals()) process.once(signal, stop);
   if (seconds !== Infinity) setTimeout(stop, seconds * 1000).unref();
+  using _progress = onProgress && new ProgressLine(() => onProgress(recorder.recorded));
   try {
     return { ...(await recorder.run()), readerGone: false };
   } catch (error) {
+    if (error instanceof OutputFull) throw full(error, recorder.recorded);
     if (!(error instanceof ReaderGone)) throw error;
     return { ...recorder.recorded, readerGone: true };
   }

@@ -154,14 +154,26 @@ export const parseRingSize = (text: string, place: Place = onCommandLine('ring-s
 /** Of the tape of `record`, a ring as well. */
 export const parseBuffer = (text: string): number => parsePowerOfTwo(text, onCommandLine('buffer', text), { min: MIN_RING_BYTES, max: 1 << 30, hint: 'a power of two from 256K to 1G, such as 32M' });
 
-function parsePowerOfTwo(text: string, { what }: Place, { min, max, hint }: { min: number; max: number; hint: string }): number {
+interface SizeLimits {
+  min: number;
+  max: number;
+  hint: string;
+}
+
+/** 8M, 256K, 1048576: bytes within bounds. */
+export function parseSize(text: string, { what }: Place, { min, max, hint }: SizeLimits): number {
   const match = /^(\d{1,12})([KMG]?)i?B?$/i.exec(text);
   if (!match) throw usageError(what, 'is not a size', hint);
   const unit = { '': 1, K: 1 << 10, M: 1 << 20, G: 1 << 30 }[(match[2] as string).toUpperCase()] as number;
   const bytes = Number(match[1]) * unit;
   if (bytes < min) throw usageError(what, 'is too small', hint);
   if (bytes > max) throw usageError(what, 'is too large', hint);
-  if ((bytes & (bytes - 1)) !== 0) throw usageError(what, 'is not a power of two', hint);
+  return bytes;
+}
+
+function parsePowerOfTwo(text: string, place: Place, limits: SizeLimits): number {
+  const bytes = parseSize(text, place, limits);
+  if ((bytes & (bytes - 1)) !== 0) throw usageError(place.what, 'is not a power of two', limits.hint);
   return bytes;
 }
 

@@ -137,11 +137,6 @@ export function openSocket(domain: number, type: number, protocol: number): numb
   return check('socket', c.socket(domain, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
 }
 
-/** The same, but what it cannot do at once it waits for. */
-export function openBlockingSocket(domain: number, type: number, protocol: number): number {
-  return check('socket', c.socket(domain, type | SOCK_CLOEXEC, protocol));
-}
-
 /** Sets a socket option whose value is an int. */
 export function setSocketOption(fd: number, level: number, name: number, value: number): void {
   const bytes = new Uint8Array(4);
@@ -232,8 +227,9 @@ export function exitAtOnce(status: number): void {
   c._exit(status);
 }
 
-/** Bytes of struct pollfd, and where its revents are. */
+/** Bytes of struct pollfd, and where its events and revents are. */
 const POLLFD_BYTES = 8;
+const EVENTS_AT = 4;
 const REVENTS_AT = 6;
 const POLLERR = 0x8;
 const POLLHUP = 0x10;
@@ -244,6 +240,16 @@ export function hasLostItsReader(fd: number): boolean {
   descriptors.setInt32(0, fd, true);
   check('poll', c.poll(new Uint8Array(descriptors.buffer), 1, 0));
   return (descriptors.getUint16(REVENTS_AT, true) & (POLLERR | POLLHUP)) !== 0;
+}
+
+const POLLOUT = 0x4;
+
+/** Waits until a descriptor can be written to, for `ms` at most; blocks the thread. False if it cannot. */
+export function isWritableWithin(fd: number, ms: number): boolean {
+  const descriptors = new DataView(new ArrayBuffer(POLLFD_BYTES));
+  descriptors.setInt32(0, fd, true);
+  descriptors.setUint16(EVENTS_AT, POLLOUT, true);
+  return c.poll(new Uint8Array(descriptors.buffer), 1, ms) > 0;
 }
 
 const SIG_IGN = 1;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Sockets for whole frames of one interface (packet(7)). */
-import { bindSocket, openBlockingSocket, openSocket } from './libc';
+import { bindSocket, openSocket } from './libc';
 
 const AF_PACKET = 17;
 const SOCK_RAW = 3;
@@ -10,9 +10,6 @@ const SOCKADDR_LL_BYTES = 20;
 
 /** Not bound to an interface yet, and of no protocol until then: nothing of others gets in. Needs CAP_NET_RAW; the caller closes it. */
 export const openLinkSocket = (): number => openSocket(AF_PACKET, SOCK_RAW, 0);
-
-/** The same; what it cannot send at once it waits for. */
-export const openBlockingLinkSocket = (): number => openBlockingSocket(AF_PACKET, SOCK_RAW, 0);
 
 /** Binds it to an interface of the namespace that it was opened in. With protocol 0 it only sends; ETH_P_ALL receives, too. */
 export function bindToLink(fd: number, ifindex: number, protocol = 0): void {

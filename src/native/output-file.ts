@@ -79,6 +79,16 @@ function openSeen(seen: number, name: string, stat: fs.Stats): number {
   return fs.openSync(`/proc/self/fd/${seen}`, O_WRONLY | O_NOCTTY | (stat.isFile() ? O_TRUNC : 0));
 }
 
+/** Removes a file that was made by openOutput(); one that is another's by now stays. */
+export function removeOutput(file: string): void {
+  const absolute = absolutePath(file);
+  inDirectory(withoutForeignLinks(path.dirname(absolute)).real, (directory) => {
+    const there = `${directory}/${path.basename(absolute)}`;
+    const stat = fs.lstatSync(there, { throwIfNoEntry: false });
+    if (stat?.isFile() && isTheUsers(stat.uid)) fs.unlinkSync(there);
+  });
+}
+
 /** Opens the pipe of whoever called, through sudo or not; waits for its reader. A device acts when it is opened, and a file is not for this. */
 export function openCallersFifo(file: string): number {
   const seen = fs.openSync(file, O_PATH | O_NOFOLLOW);

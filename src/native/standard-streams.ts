@@ -109,8 +109,11 @@ class Output {
 /** The error of a report; `code` names the errno. */
 export function cannotBeWritten(stream: StandardStream, code: string): VnetError {
   // no hint: the reason says it all, in one line
-  return new VnetError('SYSCALL', NAMES[stream], `cannot be written: ${REASONS[code] ?? 'the kernel refuses it'} (${code})`);
+  return new VnetError('SYSCALL', NAMES[stream], `cannot be written: ${whyNotWritten(code)}`);
 }
+
+/** Why something could not be written, by the name of an errno. */
+export const whyNotWritten = (code: string): string => `${REASONS[code] ?? 'the kernel refuses it'} (${code})`;
 
 function writeWhole(fd: number, bytes: Buffer): void {
   for (let written = 0; written < bytes.length; ) {

@@ -2,7 +2,7 @@
 /** Writes one section of pcapng with one interface: frames with comments, and statistics at the end. */
 import { BlockBuffer } from './block-buffer';
 import type { Block } from './copy';
-import { BLOCK, BYTE_ORDER_MAGIC, LINKTYPE_ETHERNET, OPTION, OUTBOUND } from './pcapng';
+import { BLOCK, BYTE_ORDER_MAGIC, FLAGS, LINKTYPE_ETHERNET, OPTION } from './pcapng';
 
 export interface Section {
   application: string;
@@ -11,6 +11,8 @@ export interface Section {
   description: string;
   /** Bytes that are kept of a frame; 0 for all. */
   snapLen: number;
+  /** In tcpdump's syntax; undefined: all frames. */
+  filter?: string | undefined;
 }
 
 export interface RecordedPacket {
@@ -34,6 +36,8 @@ export interface Statistics {
   received: number;
   dropped: number;
   delivered: number;
+  /** Those that the filter matches, if there is one. */
+  accepted?: number | undefined;
   comment: string;
 }
 
@@ -63,6 +67,8 @@ export class PcapngWriter {
       this.text(OPTION.interface.name, section.interface);
       this.text(OPTION.interface.description, section.description);
       this.option(OPTION.interface.resolution, new Uint8Array([NANOSECONDS]));
+      // The first byte says that it is in tcpdump's syntax.
+      if (section.filter !== undefined) this.text(OPTION.interface.filter, `\0${section.filter}`);
       this.text(OPTION.interface.os, section.os);
       this.endOfOptions();
     });
@@ -80,13 +86,13 @@ export class PcapngWriter {
     out.pair16(OPTION.comment, comment.length);
     out.ascii(comment);
     out.pair16(OPTION.packet.flags, 4);
-    out.u32(OUTBOUND);
+    out.u32(FLAGS.outbound);
     this.endOfOptions();
     this.close(at);
   }
 
   /** The latest counts. */
-  statistics({ start, end, received, dropped, delivered, comment }: Statistics): void {
+  statistics({ start, end, received, dropped, delivered, accepted, comment }: Statistics): void {
     this.block(BLOCK.interfaceStatistics, () => {
       this.out.u32(0);
       this.out.u32(end.high);
@@ -96,6 +102,7 @@ export class PcapngWriter {
       this.pair(OPTION.statistics.end, end.high, end.low);
       this.count(OPTION.statistics.received, received);
       this.count(OPTION.statistics.dropped, dropped);
+      if (accepted !== undefined) this.count(OPTION.statistics.accepted, accepted);
       this.count(OPTION.statistics.delivered, delivered);
       this.endOfOptions();
     });

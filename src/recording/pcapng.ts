@@ -10,10 +10,38 @@ export const OPTION = {
   end: 0,
   comment: 1,
   section: { os: 3, application: 4 },
-  interface: { name: 2, description: 3, resolution: 9, os: 12 },
+  interface: { name: 2, description: 3, resolution: 9, filter: 11, os: 12, fcsLength: 13, timeOffset: 14 },
   packet: { flags: 2 },
-  statistics: { start: 2, end: 3, received: 4, dropped: 5, delivered: 8 },
+  statistics: { start: 2, end: 3, received: 4, dropped: 5, accepted: 6, delivered: 8 },
 } as const;
 
-/** epb_flags: the frame went out. */
-export const OUTBOUND = 2;
+/** epb_flags, and those of the old packet block: that the frame went out, and the bytes of its frame check sequence, if that is known. */
+export const FLAGS = { outbound: 2, fcsLength: { mask: 0x1e0, shift: 5 } } as const;
+
+/** Lengths are a multiple of 4, and never less. */
+const BLOCK_BYTES_MIN = 12;
+
+/** Blocks of this machine's byte order, from the first on: where each ends that is there whole. */
+function* blockEnds(bytes: Uint8Array): Generator<{ type: number; end: number }> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = 0; at + BLOCK_BYTES_MIN <= bytes.length; ) {
+    const end = at + view.getUint32(at + 4, true);
+    if (end > bytes.length || end < at + BLOCK_BYTES_MIN) return;
+    yield { type: view.getUint32(at, true), end };
+    at = end;
+  }
+}
+
+/** Bytes of the blocks that lie whole within `bytes`. */
+export function wholeBlocks(bytes: Uint8Array): number {
+  let whole = 0;
+  for (const { end } of blockEnds(bytes)) whole = end;
+  return whole;
+}
+
+/** Frames in whole blocks. */
+export function packetsIn(bytes: Uint8Array): number {
+  let packets = 0;
+  for (const { type } of blockEnds(bytes)) if (type === BLOCK.enhancedPacket) packets++;
+  return packets;
+}

@@ -16,7 +16,8 @@ import { RECORDING_PINS, type RecordingAnswer } from '../controller/recording';
 import { CONTROL } from '../datapath/layout';
 import { heldFrames } from '../datapath/queue-gate';
 import { SharedWords } from '../datapath/shared-memory';
-import { clock, monotonicNow } from '../native/clock';
+import type { PacketFilter } from '../filter/program';
+import { clock } from '../native/clock';
 import { printable } from '../printable';
 import { visiblePins } from '../state/bpffs';
 import { controlSocket, type Attachment } from '../state/store';
@@ -24,8 +25,10 @@ import { WallClock } from './clock';
 import { commentOf } from './comment';
 import { FateReader } from './fate-reader';
 import { FrameLog, type Progress } from './frame-log';
-import { PcapngWriter } from './pcapng-writer';
-import type { Sink } from './sink';
+import { RecordingOutput, type Counts } from './output';
+import type { OutputFiles } from './output-files';
+import type { Section } from './pcapng-writer';
+import { OutputFull } from './sink';
 import { TapeReader } from './tape-reader';
 
 export interface RecorderOptions {
@@ -35,38 +38,40 @@ export interface RecorderOptions {
   /** Frames after which it ends; Infinity: never. */
   count: number;
   application: string;
+  /** Null: all frames. */
+  filter: PacketFilter | null;
 }
 
 export interface Recorded {
   frames: number;
   missed: number;
+  /** Frames that the filter does not match. */
+  unmatched: number;
+  bytes: number;
 }
 
 /** How often it looks at the tape: nobody wakes it, so that it costs the loop nothing. */
 const LOOK_MS = 5;
-/** Written when so much has come together. */
-const CHUNK_BYTES = 128 << 10;
-/** A pipe is written to at least so often: only then does it say that nobody reads it any more. */
-const HEARTBEAT_MS = 2000;
+/** The longest frame of the loop. */
+const FRAME_BYTES_MAX = 262144;
 /** Memory for frames whose end is not known yet; above it the oldest are written without. */
 const OPEN_BYTES_MAX = 256 << 20;
 /** How long the end waits for the end of frames that are still in the loop. */
 const LINGER_MS = 200;
 
+function sectionOf({ iface, netns }: Attachment, { application, snapLen, filter }: RecorderOptions): Section {
+  const description = printable(`frames that ${iface}${netns.name === null ? '' : ` in ${netns.name}`} transmits, looped by vnet-bpf`);
+  return { application, os: `${os.type()} ${os.release()}`, interface: printable(iface), description, snapLen, filter: filter?.expression };
+}
+
 export class Recorder implements Disposable {
   private readonly clock = new WallClock();
   private readonly log = new FrameLog();
-  private readonly writer = new PcapngWriter();
-  private readonly startedAt = monotonicNow();
   private readonly owned: Disposable[] = [];
   private readonly tape: TapeReader;
   private readonly fates: FateReader;
   private readonly control: SharedWords;
-  /** The write that is under way. */
-  private writing: Promise<void> = Promise.resolve();
-  private flushedAt = 0;
-  private writes = 0;
-  private frames = 0;
+  private readonly output: RecordingOutput;
   /** Written without an end that they had. */
   private untold = 0;
   private stopping = false;
@@ -77,18 +82,19 @@ export class Recorder implements Disposable {
   private constructor(
     private readonly client: ControlClient,
     private readonly before: RecordingAnswer,
-    private readonly attachment: Attachment,
-    private readonly sink: Sink,
+    attachment: Attachment,
+    files: OutputFiles,
     private readonly options: RecorderOptions,
   ) {
     const pins = visiblePins(attachment);
     using tape = BpfMap.openPinned(path.join(pins, RECORDING_PINS.tape));
     using fates = BpfMap.openPinned(path.join(pins, RECORDING_PINS.fates));
     using control = BpfMap.openPinned(path.join(pins, 'control'));
-    this.tape = this.own(new TapeReader(tape));
+    this.tape = this.own(new TapeReader(tape, options.filter));
     this.fates = this.own(new FateReader(fates));
     const memory = this.own(MappedMemory.map({ fd: control.fd, length: CONTROL.size }));
     this.control = new SharedWords(memory.buffer, 0, CONTROL.size);
+    this.output = new RecordingOutput(files, sectionOf(attachment, options), this.clock, () => this.counts, (counts) => this.summary(counts));
   }
 
   private own<T extends Disposable>(resource: T): T {
@@ -97,12 +103,14 @@ export class Recorder implements Disposable {
   }
 
   /** Throws a VnetError: nobody loops the interface, or somebody records it already; then nothing is opened. */
-  static async begin(attachment: Attachment, open: () => Sink, options: RecorderOptions): Promise<Recorder> {
+  static async begin(attachment: Attachment, files: OutputFiles, options: RecorderOptions): Promise<Recorder> {
     const client = await ControlClient.connect(controlSocket(attachment.id));
     try {
-      const { bufferBytes, snapLen } = options;
+      const { bufferBytes, filter } = options;
+      // The filter may look at more of a frame than is kept of it.
+      const snapLen = Math.min(FRAME_BYTES_MAX, Math.max(options.snapLen, filter?.bytesNeeded ?? 0));
       const before = (await client.ask({ order: 'record', bufferBytes, snapLen })) as RecordingAnswer;
-      const recorder = new Recorder(client, before, attachment, open(), options);
+      const recorder = new Recorder(client, before, attachment, files, options);
       client.onGone(() => recorder.end());
       return recorder;
     } catch (error) {
@@ -124,28 +132,34 @@ export class Recorder implements Disposable {
 
   /** Records until stop(), until enough frames are written, or until the interface is gone. */
   async run(): Promise<Recorded> {
-    const { iface, netns } = this.attachment;
-    const description = printable(`frames that ${iface}${netns.name === null ? '' : ` in ${netns.name}`} transmits, looped by vnet-bpf`);
-    const { application, snapLen } = this.options;
-    this.writer.begin({ application, os: `${os.type()} ${os.release()}`, interface: printable(iface), description, snapLen });
-    await this.flush();
-    while (!this.stopping && this.frames < this.options.count) {
-      if ((await this.look(false)) > 0) continue;
-      if (this.sink.live && performance.now() - this.flushedAt > HEARTBEAT_MS) await this.writeStatistics();
-      await this.pause(LOOK_MS);
+    try {
+      await this.output.begin();
+      while (!this.stopping && this.output.frames < this.options.count) {
+        if ((await this.look(false)) > 0) continue;
+        await this.output.tick();
+        await this.pause(LOOK_MS);
+      }
+      await this.finish();
+    } catch (error) {
+      if (error instanceof OutputFull) await this.output.endFull();
+      throw error;
     }
-    await this.finish();
     return this.recorded;
   }
 
   /** For how many milliseconds a pipe has not been read. */
   get blockedFor(): number {
-    return this.sink.live && this.writes > 0 ? performance.now() - this.flushedAt : 0;
+    return this.output.blockedFor;
   }
 
   /** What has come out so far. */
   get recorded(): Recorded {
-    return { frames: this.frames, missed: this.missed };
+    const { frames, bytes } = this.output;
+    return { frames, missed: this.missed, unmatched: this.tape.unmatched, bytes };
+  }
+
+  private get counts(): Counts {
+    return { missed: this.missed, untold: this.untold, unmatched: this.tape.unmatched };
   }
 
   /** Frames that were not recorded. */
@@ -178,28 +192,15 @@ export class Recorder implements Disposable {
 
   /** Writes the frames whose end is known, or all. */
   private async drain(all: boolean): Promise<void> {
-    const { log, writer, options } = this;
-    while (this.frames < options.count) {
+    const { log, output, options } = this;
+    while (output.frames < options.count) {
       const frame = log.shift(all || log.bytes > OPEN_BYTES_MAX);
       if (!frame) break;
       const { high, low } = this.clock.stamp(frame.time);
-      writer.packet({ high, low, length: frame.length, block: frame.block, at: frame.frameAt, captured: frame.captured, comment: commentOf(frame) });
-      this.frames++;
+      await output.packet({ high, low, length: frame.length, block: frame.block, at: frame.frameAt, captured: Math.min(frame.captured, options.snapLen), comment: commentOf(frame) });
       if (frame.ending === 'untold' || frame.ending === 'lost') this.untold++;
-      if (writer.out.length >= CHUNK_BYTES) await this.flush();
     }
-    await this.flush();
-  }
-
-  /** Hands over what was written; waits for the write before, not for this one. */
-  private async flush(): Promise<void> {
-    if (this.writer.out.length === 0) return;
-    const bytes = this.writer.out.take();
-    await this.writing;
-    this.flushedAt = performance.now();
-    this.writes++;
-    this.writing = this.sink.write(bytes).finally(() => this.writes--);
-    this.writing.catch(() => undefined); // thrown by the next one that waits
+    await output.flush();
   }
 
   /** No more frames; those that are in the loop are waited for, within reason. */
@@ -207,30 +208,15 @@ export class Recorder implements Disposable {
     if (!this.over) await this.client.ask({ order: 'record-stop' }).catch(() => undefined);
     for (const end = clock.now() + LINGER_MS; ; await this.pause(LOOK_MS)) {
       await this.look(false);
-      if (this.over || this.log.bytes === 0 || clock.now() > end || this.frames >= this.options.count) break;
+      if (this.over || this.log.bytes === 0 || clock.now() > end || this.output.frames >= this.options.count) break;
     }
     await this.look(true);
     this.client.close();
-    await this.writeStatistics();
-    await this.writing;
-    await this.sink.close();
+    await this.output.end();
   }
 
-  private async writeStatistics(): Promise<void> {
-    this.writer.statistics({
-      start: this.clock.stamp(this.startedAt),
-      end: this.clock.stamp(monotonicNow()),
-      received: this.frames + this.missed,
-      dropped: this.missed,
-      delivered: this.frames,
-      comment: this.summary(),
-    });
-    await this.flush();
-  }
-
-  private summary(): string {
-    const { missed, untold } = this;
-    const ends = untold === 0 ? '' : `; of ${untold} more the end was missed`;
+  private summary({ missed, untold, unmatched }: Counts): string {
+    const ends = `${untold === 0 ? '' : `; of ${untold} more the end was missed`}${unmatched === 0 ? '' : `; ${unmatched} did not match the filter`}`;
     return missed === 0 ? `no frame was missed${ends}` : `${missed} frames were missed: the recorder was too slow for --buffer ${this.options.bufferBytes}${ends}`;
   }
 

@@ -7,17 +7,33 @@ import { VnetError } from '../errors';
 import { openCallersFifo, openOutput } from '../native/output-file';
 import { cannotBeWritten } from '../native/standard-streams';
 import { NotTrusted } from '../native/trusted';
+import { wholeBlocks } from './pcapng';
 
 export interface Sink {
   /** Somebody may be looking: then it is written to now and then, which also tells whether he still does. */
   readonly live: boolean;
   /** Resolves when the bytes are on their way; rejects with ReaderGone, or a VnetError. */
   write(bytes: Uint8Array): Promise<void>;
+  /** Bytes to end with, after an OutputFull; as far as there is room. */
+  writeLast(bytes: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }
 
 /** Nobody reads the pipe any more. */
 export class ReaderGone extends Error {}
+
+/** A file can take no more; it was cut where the last whole block ends. */
+export class OutputFull extends Error {
+  constructor(
+    readonly file: string,
+    /** The name of an errno. */
+    readonly errno: string,
+    /** Bytes of the last write that are in the file. */
+    readonly kept: number,
+  ) {
+    super(`${file} is full`);
+  }
+}
 
 /** The name of standard output. */
 export const STDOUT = '-';
@@ -52,8 +68,13 @@ function failed(file: string, cause: unknown): VnetError {
   });
 }
 
+/** For the statistics, which end a file. */
+const STATISTICS_BYTES = 1024;
+
 class FileSink implements Sink {
   readonly live = false;
+  /** Where a file ends that can take no more; null while it can. */
+  private end: number | null = null;
 
   constructor(
     private readonly fd: number,
@@ -63,15 +84,44 @@ class FileSink implements Sink {
   async write(bytes: Uint8Array): Promise<void> {
     for (let done = 0; done < bytes.length; ) {
       done += await new Promise<number>((resolve, reject) =>
-        fs.write(this.fd, bytes, done, bytes.length - done, null, (error, written) => (error ? reject(failed(this.file, error)) : resolve(written))),
+        fs.write(this.fd, bytes, done, bytes.length - done, null, (error, written) => (error ? reject(this.failed(error, bytes, done)) : resolve(written))),
       );
     }
+  }
+
+  private failed(error: NodeJS.ErrnoException, bytes: Uint8Array, done: number): Error {
+    if (!fs.fstatSync(this.fd).isFile()) return failed(this.file, error);
+    try {
+      const kept = wholeBlocks(bytes.subarray(0, Math.max(0, done - STATISTICS_BYTES)));
+      const end = positionOf(this.fd) - done + kept;
+      fs.ftruncateSync(this.fd, end);
+      this.end = end;
+      return new OutputFull(this.file, error.code ?? 'EIO', kept);
+    } catch {
+      return failed(this.file, error);
+    }
+  }
+
+  writeLast(bytes: Uint8Array): Promise<void> {
+    const { fd, end } = this;
+    if (end === null) return this.write(bytes);
+    try {
+      for (let done = 0; done < bytes.length; ) done += fs.writeSync(fd, bytes, done, bytes.length - done, end + done);
+    } catch {
+      fs.ftruncateSync(fd, end);
+    }
+    return Promise.resolve();
   }
 
   close(): Promise<void> {
     if (this.fd > 2) fs.closeSync(this.fd);
     return Promise.resolve();
   }
+}
+
+/** Where a descriptor writes next: standard output may have been written to before. */
+function positionOf(fd: number): number {
+  return Number(/^pos:\s*(\d+)/m.exec(fs.readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1]);
 }
 
 /** Not blocking: while a reader is slow this process still hears signals. */
@@ -88,6 +138,10 @@ class PipeSink implements Sink {
   write(bytes: Uint8Array): Promise<void> {
     if (this.gone) return Promise.reject(new ReaderGone());
     return new Promise((resolve, reject) => this.socket.write(bytes, (error) => (error ? reject(new ReaderGone()) : resolve())));
+  }
+
+  writeLast(bytes: Uint8Array): Promise<void> {
+    return this.write(bytes);
   }
 
   close(): Promise<void> {

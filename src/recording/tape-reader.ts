@@ -4,6 +4,7 @@ import type { BpfMap } from 'libbpf-ts';
 import { RingBuffer } from 'libbpf-ts';
 
 import { TAPE, TAPE_RECORD } from '../datapath/layout';
+import type { PacketFilter } from '../filter/program';
 import { blockOf, copyWords, FrameMemory, type Block } from './copy';
 import { HEADER_BYTES, RecordedFrame } from './recorded-frame';
 
@@ -23,8 +24,14 @@ export class TapeReader implements Disposable {
   private readonly source: Block;
   private readonly memory = new FrameMemory();
 
-  /** The map may be closed afterwards. */
-  constructor(tape: BpfMap) {
+  /** Frames that the filter does not match. */
+  unmatched = 0;
+
+  /** The map may be closed afterwards. With a filter, frames that it does not match are not handed on. */
+  constructor(
+    tape: BpfMap,
+    private readonly filter: PacketFilter | null,
+  ) {
     this.ring = new RingBuffer(tape);
     const { data } = this.ring;
     this.view = new DataView(data.buffer, data.byteOffset, data.byteLength);
@@ -56,16 +63,24 @@ export class TapeReader implements Disposable {
     const tag = view.getUint16(at + TAPE_RECORD.roomTag, true);
     switch (view.getUint16(at + TAPE_RECORD.kind, true)) {
       case TAPE.captured:
-        return listener.captured(this.frame(at, time, false, number));
+        return this.matches(at) ? listener.captured(this.frame(at, time, false, number)) : undefined;
       case TAPE.held:
-        return listener.held(this.frame(at, time, true, number));
+        return this.matches(at) ? listener.held(this.frame(at, time, true, number)) : undefined;
       case TAPE.refused:
-        return listener.refused(this.frame(at, time, false, 0), number);
+        return this.matches(at) ? listener.refused(this.frame(at, time, false, 0), number) : undefined;
       case TAPE.released:
         return listener.released(tag, number, time);
       case TAPE.roomRefused:
         return listener.roomRefused(tag, number, time);
     }
+  }
+
+  private matches(at: number): boolean {
+    const { view, filter } = this;
+    if (filter === null) return true;
+    const matches = filter.matches(this.source.bytes, at + TAPE_RECORD.frame, view.getUint32(at + TAPE_RECORD.copied, true), view.getUint32(at + TAPE_RECORD.frameLen, true));
+    if (!matches) this.unmatched++;
+    return matches;
   }
 
   /** With a copy of its bytes: the record goes back to the tape. */

@@ -6,10 +6,23 @@ export class ByteQueue {
   private at = 0;
   private later: Buffer[] = [];
   private laterBytes = 0;
+  /** Bytes to drop that have not come yet. */
+  private owed = 0;
+  /** Bytes that were taken or dropped so far. */
+  taken = 0;
 
   push(chunk: Buffer): void {
-    this.later.push(chunk);
-    this.laterBytes += chunk.length;
+    const dropped = Math.min(this.owed, chunk.length);
+    this.owed -= dropped;
+    this.taken += dropped;
+    if (dropped === chunk.length) return;
+    this.later.push(dropped === 0 ? chunk : chunk.subarray(dropped));
+    this.laterBytes += chunk.length - dropped;
+  }
+
+  /** Whether bytes wait to be taken, or are still to come that were dropped already. */
+  get isEmpty(): boolean {
+    return this.length === 0 && this.owed === 0;
   }
 
   get length(): number {
@@ -35,5 +48,14 @@ export class ByteQueue {
   /** Takes bytes that peek() has shown. */
   skip(count: number): void {
     this.at += count;
+    this.taken += count;
+  }
+
+  /** Drops bytes, also those that have not come yet: a block of any size takes no memory. */
+  discard(count: number): void {
+    const here = Math.min(count, this.length);
+    if (this.bytes.length - this.at < here) this.gather();
+    this.skip(here);
+    this.owed += count - here;
   }
 }

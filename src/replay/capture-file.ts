@@ -1,51 +1,56 @@
 // SPDX-License-Identifier: MIT
-/** Reads the frames of a capture file, whatever its format. */
-import * as fs from 'node:fs';
-import type { Readable } from 'node:stream';
-
-import { VnetError } from '../errors';
-import { BLOCK } from '../recording/pcapng';
+/** Reads the frames of a capture file: of whatever format, packed or not, alone or behind others. */
+import type { ByteQueue as Queue } from './byte-queue';
 import { ByteQueue } from './byte-queue';
-import { damaged, type CapturedFrame, type CaptureParser } from './captured-frame';
-import { pcapKind, PcapParser } from './pcap-parser';
+import { ANOTHER_FILE, damaged, type CapturedFrame, type CaptureParser } from './captured-frame';
+import { unknownFile, unpacked } from './unpack';
+import { isSectionHeader, pcapKind, PcapParser } from './pcap-parser';
 import { PcapngParser } from './pcapng-parser';
-
-const CHUNK_BYTES = 1 << 20;
-
-/** `file` is a path, or `-` for standard input. */
-export function openCapture(file: string): Readable {
-  if (file === '-') return process.stdin;
-  try {
-    return fs.createReadStream(file, { fd: fs.openSync(file, 'r'), highWaterMark: CHUNK_BYTES });
-  } catch (cause) {
-    throw new VnetError('SYSCALL', `capture file ${file}`, cause instanceof Error ? cause.message : String(cause), { hint: 'a file in pcapng or pcap, such as vnet-bpf record writes', cause });
-  }
-}
 
 /** Frames as they can be read: those of each piece of the file in a row, for a promise for each would take longer than to send it. */
 export async function* framesOf(input: AsyncIterable<Buffer> | Iterable<Buffer>): AsyncGenerator<Iterable<CapturedFrame>> {
-  const queue = new ByteQueue();
-  let parser: CaptureParser | null = null;
-  for await (const chunk of input) {
-    queue.push(chunk);
-    parser ??= parserFor(queue);
-    if (parser) yield ready(parser);
+  const files = new Files();
+  for await (const chunk of unpacked(input)) {
+    files.queue.push(chunk);
+    yield files.frames();
   }
-  if (!parser) throw unknown(queue.length === 0 ? 'is empty' : 'is too short');
-  if (queue.length > 0) throw damaged('ends in the middle of a frame');
+  files.ended = true;
+  yield files.frames();
+  files.requireEnd();
 }
 
-function* ready(parser: CaptureParser): Generator<CapturedFrame> {
-  for (let frame = parser.next(); frame; frame = parser.next()) yield frame;
-}
+/** The files that come one behind the other. */
+class Files {
+  readonly queue: Queue = new ByteQueue();
+  /** Nothing more is to come. */
+  ended = false;
+  private parser: CaptureParser | null = null;
 
-function parserFor(queue: ByteQueue): CaptureParser | null {
-  const magic = queue.peek(4);
-  if (!magic) return null;
-  if (magic.readUInt32LE() === BLOCK.sectionHeader) return new PcapngParser(queue);
-  const kind = pcapKind(magic);
-  if (kind) return new PcapParser(queue, kind);
-  throw unknown(magic[0] === 0x1f && magic[1] === 0x8b ? 'is compressed' : 'is neither pcapng nor pcap');
-}
+  /** The frames that can be read now. */
+  *frames(): Generator<CapturedFrame> {
+    for (;;) {
+      this.parser ??= this.nextParser();
+      const next = this.parser?.next() ?? null;
+      if (next === null) return;
+      if (next === ANOTHER_FILE) this.parser = null;
+      else yield next;
+    }
+  }
 
-const unknown = (why: string): VnetError => new VnetError('UNSUPPORTED', 'the capture file', why, { hint: 'zcat FILE | vnet-bpf replay - unpacks one; editcap -F pcapng converts others' });
+  private nextParser(): CaptureParser | null {
+    const { queue } = this;
+    const magic = queue.peek(4);
+    if (!magic) return null;
+    const ended = (): boolean => this.ended;
+    if (isSectionHeader(magic)) return new PcapngParser(queue, ended);
+    const kind = pcapKind(magic);
+    if (!kind) throw unknownFile('is neither pcapng nor pcap');
+    return new PcapParser(queue, kind, ended);
+  }
+
+  requireEnd(): void {
+    const { queue } = this;
+    if (!this.parser) throw unknownFile(queue.length === 0 ? 'is empty' : 'is too short');
+    if (!queue.isEmpty) throw damaged(`ends at byte ${queue.taken + queue.length}, in the middle of a frame`);
+  }
+}

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /**
- * Sends frames on an interface as an application would, several with one system call. It blocks while the queue is
+ * Sends frames on an interface as an application would, several with one system call. It waits while the queue is
  * stopped: nothing is lost where frames are held. A virtio_net_hdr goes with each frame, so that superpackets and
  * partial checksums enter the loop again as they did when they were recorded.
  */
 import * as fs from 'node:fs';
+import { setImmediate as turn } from 'node:timers/promises';
 
 import { MappedMemory } from 'libbpf-ts';
 
@@ -12,14 +13,16 @@ import { IOVEC_BYTES, MSG_IOV, MSG_IOVLEN } from '../datapath/batch';
 import { BATCH, LARGEST_RECORD, VNET_HDR_BYTES } from '../datapath/layout';
 import { VnetError } from '../errors';
 import type { Netns } from '../link/netns';
-import { errnoName, errnoOf, sendMessages, setSocketOption } from '../native/libc';
-import { bindToLink, openBlockingLinkSocket, PACKET_VNET_HDR, SOL_PACKET } from '../native/link-socket';
+import { errnoName, errnoOf, isWritableWithin, sendMessages, setSocketOption } from '../native/libc';
+import { bindToLink, openLinkSocket, PACKET_VNET_HDR, SOL_PACKET } from '../native/link-socket';
 
 const MESSAGE_BYTES = BATCH.messageBytes;
 /** Frames that are sent together. */
 const TOGETHER = 32;
 /** A frame and its virtio_net_hdr; in whole cache lines. */
 const FRAME_BYTES = LARGEST_RECORD + 8;
+/** How long it waits for a stopped queue before signals are looked at. */
+const WAIT_MS = 50;
 const FRAMES = TOGETHER * (MESSAGE_BYTES + IOVEC_BYTES);
 
 export class FrameSender implements Disposable {
@@ -46,7 +49,7 @@ export class FrameSender implements Disposable {
   }
 
   static open(netns: Netns, iface: string, ifindex: number): FrameSender {
-    const fd = netns.run(openBlockingLinkSocket);
+    const fd = netns.run(openLinkSocket);
     setSocketOption(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
     bindToLink(fd, ifindex);
     return new FrameSender(fd, iface);
@@ -55,24 +58,26 @@ export class FrameSender implements Disposable {
   /** The longest frame that can be sent. */
   static readonly MAX_BYTES = FRAME_BYTES - VNET_HDR_BYTES;
 
-  /** Takes a frame, and sends when enough have come together. Without a header the frame is complete as it is. */
-  add(frame: Uint8Array, virtioNetHeader: Uint8Array | null): void {
-    if (frame.length > FrameSender.MAX_BYTES) throw new RangeError(`a frame of ${frame.length} bytes`); // it would lie over the next one
+  /** Takes a frame; true if flush() has to be waited for before the next one. Without a header the frame is complete as it is. */
+  add(frame: Uint8Array, virtioNetHeader: Uint8Array | null): boolean {
+    if (frame.length > FrameSender.MAX_BYTES || this.waiting === TOGETHER) throw new RangeError(`a frame of ${frame.length} bytes`); // it would lie over the next one
     const at = FRAMES + this.waiting * FRAME_BYTES;
     if (virtioNetHeader) this.bytes.set(virtioNetHeader, at);
     else this.bytes.fill(0, at, at + VNET_HDR_BYTES);
     this.bytes.set(frame, at + VNET_HDR_BYTES);
     this.view.setUint32(TOGETHER * MESSAGE_BYTES + this.waiting * IOVEC_BYTES + 8, VNET_HDR_BYTES + frame.length, true);
-    if (++this.waiting === TOGETHER) this.flush();
+    return ++this.waiting === TOGETHER;
   }
 
-  /** Sends what has been taken. Throws a VnetError if the interface is gone. */
-  flush(): void {
-    for (let done = 0; done < this.waiting; ) {
+  /** Sends what has been taken; what is left when `signal` is given is dropped. Throws a VnetError if the interface is gone. */
+  async flush(signal: AbortSignal): Promise<void> {
+    for (let done = 0; done < this.waiting && !signal.aborted; ) {
       const result = sendMessages(this.fd, this.memory.address + done * MESSAGE_BYTES, this.waiting - done, 0);
       if (result > 0) {
         this.sent += result;
         done += result;
+      } else if (result === -(errnoOf['EAGAIN'] as number)) {
+        if (!isWritableWithin(this.fd, WAIT_MS)) await turn();
       } else if (!this.isWorthAnotherTry(-result)) {
         done++;
       }

@@ -55,6 +55,7 @@ Section: net
 Priority: optional
 Installed-Size: $(du -sk "$root/usr" | cut -f1)
 Depends: nodejs (>= 20), libbpf1, iproute2
+Recommends: libpcap0.8
 Description: loopback NIC, programmable in TypeScript
  A virtual Ethernet interface whose transmitted packets come back as received
  ones, looped by BPF and a poller in TypeScript. Documents are in

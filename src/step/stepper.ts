@@ -4,6 +4,7 @@
  * kernel, and each frame goes on when somebody has looked at it.
  */
 import { VnetError } from '../errors';
+import type { PacketFilter } from '../filter/program';
 import { fixChecksums, Frame, hexDump, summaryOf } from '../packet';
 import { HELP, parseCommand, type StepCommand } from './commands';
 
@@ -31,11 +32,15 @@ export interface Lines {
 
 /** How often to look for a frame when none waits. */
 const LOOK_MS = 50;
+/** Frames that may pass unseen before typed lines are looked at. */
+const UNSEEN_IN_ROW = 64;
 
 export class Stepper {
   private current: ShownFrame | null = null;
   private edited = false;
   private number = 0;
+  /** Frames that have passed because the filter does not match them. */
+  private unseen = 0;
   /** Frames that get the same verdict without being asked about. */
   private repeat: { verdict: 'pass' | 'drop'; left: number } | null = null;
 
@@ -43,13 +48,22 @@ export class Stepper {
     private readonly loop: SteppedLoop,
     private readonly lines: Lines,
     private readonly print: (...lines: string[]) => void,
+    /** Frames that it does not match pass without being shown. */
+    private readonly filter: PacketFilter | null = null,
   ) {}
 
   /** Goes on until somebody says resume, or nothing more is typed. */
   async run(): Promise<void> {
+    await this.loopUntilEnd();
+    if (this.unseen > 0) this.print(`${this.unseen} frames passed that the filter does not match`);
+  }
+
+  private async loopUntilEnd(): Promise<void> {
     this.print('the loop stands still; each frame is shown here when it comes. help shows the commands');
+    let inRow = 0;
     for (;;) {
-      if (this.current === null) await this.look();
+      if (this.current === null && (await this.look()) && this.current === null && ++inRow < UNSEEN_IN_ROW) continue;
+      inRow = 0;
       if (this.current !== null && this.repeat !== null) {
         await this.decide(this.repeat.verdict);
         continue;
@@ -63,12 +77,20 @@ export class Stepper {
     }
   }
 
-  private async look(): Promise<void> {
-    this.current = await this.loop.peek();
+  /** Shows the next frame; false if none waits. */
+  private async look(): Promise<boolean> {
+    const next = await this.loop.peek();
     this.edited = false;
-    if (this.current === null) return;
+    if (next === null) return false;
+    if (this.filter?.matches(next.bytes, 0, next.bytes.length, next.bytes.length) === false) {
+      await this.loop.step('pass');
+      this.unseen++;
+      return true;
+    }
+    this.current = next;
     this.number++;
     this.show();
+    return true;
   }
 
   private show(): void {

@@ -32,8 +32,23 @@ export class Blocks {
     return this.block(1, this.u16(linkType, 0), this.u32(0), ...options);
   }
 
+  /** One whose lengths, and whose bytes, are as they are given. */
+  odd(id: number, captured: number, length: number, bytes: Buffer, ...options: Buffer[]): Buffer {
+    return this.block(6, this.u32(id, 0, 0, captured, length), padded(bytes), ...options);
+  }
+
   packet(high: number, low: number, frame: Buffer, ...options: Buffer[]): Buffer {
     return this.block(6, this.u32(0, high, low, frame.length, frame.length), padded(frame), ...options);
+  }
+
+  /** The header of a classic capture file. */
+  pcapHeader(magic: number, linkType: number, minor = 4): Buffer {
+    return Buffer.concat([this.u32(magic), this.u16(2, minor), this.u32(0, 0, 65535, linkType)]);
+  }
+
+  /** A record of one; `more` is what patched libpcaps put into its header. */
+  pcapRecord(frame: Buffer, { seconds = 1_700_000_000, captured = frame.length, length = frame.length, more = 0 } = {}): Buffer {
+    return Buffer.concat([this.u32(seconds, 20, captured, length), Buffer.alloc(more, 1), frame]);
   }
 
   private number(value: number, bytes: 2 | 4): Buffer {

@@ -9,7 +9,8 @@ import type { Test } from 'tap';
 
 import { pinDirectory } from '../../src/state/bpffs';
 import { virtioNetHeaderOf } from '../../src/recording/virtio-net-header';
-import { framesOf, openCapture } from '../../src/replay/capture-file';
+import { framesOf } from '../../src/replay/capture-file';
+import { CaptureInput } from '../../src/replay/capture-input';
 import { attachmentOf, MAIN, SLOW, type Attached } from './cli';
 import { eventually } from './controller';
 import { run } from './netns';
@@ -41,8 +42,8 @@ export interface Recording {
   ended: Promise<{ status: number | null; output: string }>;
 }
 
-/** Begins to record; resolves when nothing is missed any more. */
-export async function startRecording(t: Test, nic: Attached, args: readonly string[] = []): Promise<Recording> {
+/** Begins to record; resolves when nothing is missed any more. With rotation, `first` is the name of the first file. */
+export async function startRecording(t: Test, nic: Attached, args: readonly string[] = [], first = 'run.pcapng'): Promise<Recording> {
   const file = path.join(directoryOf(t), 'run.pcapng');
   const child = spawn(process.execPath, [MAIN, 'record', nic.iface, '--netns', nic.netns, '-w', file, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NODE_OPTIONS: '' } });
   t.teardown(() => child.exitCode === null && child.signalCode === null && child.kill('SIGKILL'));
@@ -50,7 +51,7 @@ export async function startRecording(t: Test, nic: Attached, args: readonly stri
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => (output += data.toString()));
   const ended = new Promise<{ status: number | null; output: string }>((resolve) => child.once('close', (status) => resolve({ status, output })));
   // The file's first blocks are written when the recording has begun.
-  const begun = await eventually(() => child.exitCode !== null || (fs.existsSync(file) && fs.statSync(file).size > 0));
+  const begun = await eventually(() => child.exitCode !== null || (fs.statSync(path.join(path.dirname(file), first), { throwIfNoEntry: false })?.size ?? 0) > 0);
   if (!begun || child.exitCode !== null) throw new Error(`record did not begin: ${output}`);
   const end = async (): Promise<string> => {
     child.kill('SIGINT');
@@ -73,7 +74,7 @@ export interface RecordedFrame {
 /** The frames of a recording, read as replay reads them. */
 export async function readRecording(file: string): Promise<RecordedFrame[]> {
   const found: RecordedFrame[] = [];
-  for await (const frames of framesOf(openCapture(file))) {
+  for await (const frames of framesOf(CaptureInput.open(file))) {
     for (const { time, length, bytes, comments } of frames) {
       const comment = comments.join('\n');
       found.push({ time, length, bytes: Buffer.from(bytes), header: Buffer.from(virtioNetHeaderOf(comment) ?? []).toString('hex'), comment });

@@ -73,16 +73,14 @@ for (const little of [true, false]) {
       { time: 4_294_967_301n, length, bytes, comments: [] },
       { time: 3_600_500_000_000n, length, bytes, comments: [] },
     ]);
-    await t.rejects(read(Buffer.concat([blocks.section(), blocks.interface(113), blocks.packet(0, 0, FRAME)])), { code: 'UNSUPPORTED' }, 'not of Ethernet');
   });
 
   for (const [name, magic, factor] of [['microseconds', 0xa1b2c3d4, 1000n], ['nanoseconds', 0xa1b23c4d, 1n]] as const) {
     t.test(`pcap, ${little ? 'little' : 'big'}-endian, ${name}`, async (t) => {
-      const header = (linkType: number): Buffer => Buffer.concat([blocks.u32(magic), blocks.u16(2, 4), blocks.u32(0, 0, 65535, linkType)]);
+      const header = blocks.pcapHeader(magic, 1);
       const record = Buffer.concat([blocks.u32(10, 20, FRAME.length, 100), FRAME]);
       const expected = { time: 10_000_000_000n + 20n * factor, length: 100, bytes: FRAME.toString('hex'), comments: [] };
-      t.same(await read(Buffer.concat([header(1), record, record]), 5), [expected, expected]);
-      await t.rejects(read(Buffer.concat([header(101), record])), { code: 'UNSUPPORTED' }, 'not of Ethernet');
+      t.same(await read(Buffer.concat([header, record, record]), 5), [expected, expected]);
     });
   }
 }
@@ -99,12 +97,11 @@ t.test('damaged files and others say what they are', async (t) => {
   const cases: [string, Buffer, { code: string; message?: RegExp }][] = [
     ['empty', Buffer.alloc(0), { code: 'UNSUPPORTED', message: /empty/ }],
     ['text', Buffer.from('no capture at all'), { code: 'UNSUPPORTED', message: /neither/ }],
-    ['compressed', Buffer.from('1f8b080000', 'hex'), { code: 'UNSUPPORTED', message: /compressed/ }],
+    ['compressed, and damaged', Buffer.from('1f8b080000', 'hex'), { code: 'STATE', message: /compressed by gzip and cannot be unpacked/ }],
     ['cut off', Buffer.concat([start, packet.subarray(0, 30)]), { code: 'STATE', message: /in the middle/ }],
     ['a block of 13 bytes', patched(4, 13), { code: 'STATE', message: /block of 13/ }],
-    ['a block of a gigabyte', patched(4, 1 << 30), { code: 'STATE' }],
+    ['a block of a gigabyte', patched(4, 1 << 30), { code: 'STATE', message: /in the middle/ }],
     ['a block that ends otherwise', patched(packet.length - 4, 99), { code: 'STATE', message: /ends otherwise/ }],
-    ['a frame longer than its block', patched(20, 5000), { code: 'STATE' }],
     ['an interface that is not there', patched(8, 3), { code: 'STATE', message: /interface 3/ }],
   ];
   for (const [name, file, error] of cases) await t.rejects(read(file), error, name);

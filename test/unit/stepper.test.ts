@@ -2,6 +2,8 @@
 /** The debugger on a made-up loop: what is typed is what happens. */
 import t from 'tap';
 
+import { parseFilter } from '../../src/filter/expression';
+import type { PacketFilter } from '../../src/filter/program';
 import { ethernet, Frame, icmp, ipv4, udp } from '../../src/packet';
 import { parseCommand } from '../../src/step/commands';
 import { Stepper, type ShownFrame } from '../../src/step/stepper';
@@ -13,7 +15,7 @@ const ping = (sequence: number): Uint8Array => ethernet(LINK, ipv4(IP, icmp(8, 0
 const datagram = ethernet(LINK, ipv4(IP, udp({ sourcePort: 1, destinationPort: 53 }, Buffer.from('hello'))));
 
 /** Types the lines one after the other; what was printed, and what became of the frames. */
-async function session(frames: (Uint8Array | ShownFrame)[], typed: string[]): Promise<{ printed: string; happened: (string | Uint8Array)[] }> {
+async function session(frames: (Uint8Array | ShownFrame)[], typed: string[], filter: PacketFilter | null = null): Promise<{ printed: string; happened: (string | Uint8Array)[] }> {
   const ring = frames.map((frame) => ('bytes' in frame ? frame : { bytes: Uint8Array.from(frame), superpacket: false }));
   const lines = [...typed];
   const printed: string[] = [];
@@ -26,7 +28,7 @@ async function session(frames: (Uint8Array | ShownFrame)[], typed: string[]): Pr
     },
     inject: async (frame: Uint8Array) => void happened.push(`injected ${frame.length}`),
   };
-  await new Stepper(loop, { next: async () => lines.shift() ?? null, ready: true }, (...texts) => void printed.push(...texts)).run();
+  await new Stepper(loop, { next: async () => lines.shift() ?? null, ready: true }, (...texts) => void printed.push(...texts), filter).run();
   return { printed: printed.join('\n'), happened };
 }
 
@@ -65,4 +67,14 @@ t.test('a superpacket is not edited', async (t) => {
   const { printed, happened } = await session([{ bytes: datagram, superpacket: true }], ['edit 0 00', 'pass']);
   t.same(happened, ['pass']);
   t.match(printed, 'a superpacket passes or is dropped');
+});
+
+t.test('with a filter, frames that it does not match pass unseen', async (t) => {
+  const frames = [ping(1), datagram, ping(2), ping(3), datagram, ping(4)];
+  const { printed, happened } = await session(frames, ['drop', 'drop', 'resume'], parseFilter('udp'));
+  t.same(happened, ['pass', 'drop', 'pass', 'pass', 'drop', 'pass']);
+  t.equal(printed.match(/^frame \d$/gm)?.join(), 'frame 1,frame 2');
+  t.match(printed, /\n4 frames passed that the filter does not match$/);
+  const many = Array.from({ length: 1000 }, () => ping(1));
+  t.equal((await session(many, ['resume'], parseFilter('udp'))).happened.length < 100, true, 'and what is typed is obeyed meanwhile');
 });

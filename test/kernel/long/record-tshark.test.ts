@@ -83,8 +83,9 @@ t.test('extcap: Wireshark finds it and records', { skip }, async (t) => {
   t.match(extcap('--extcap-interfaces', '--extcap-version=4.2').stdout, `interface {value=${name}}`);
   t.equal(extcap('--extcap-dlts', '--extcap-interface', name).stdout, 'dlt {number=1}{name=EN10MB}{display=Ethernet}\n');
   t.match(extcap('--extcap-config', '--extcap-interface', name).stdout, /^arg \{number=0\}\{call=--snaplen\}/);
-  t.match(extcap('--extcap-interface', name, '--extcap-capture-filter', 'tcp').stdout, /no capture filters/);
-  t.match(extcap('--extcap-interface', name, '--capture', '--fifo', '/dev/null', '--extcap-capture-filter', 'tcp'), { status: 2, stderr: /no capture filters/ });
+  t.match(extcap('--extcap-interface', name, '--extcap-capture-filter', 'tcp porty').stdout, /^filter "tcp porty": .*syntax error\n$/);
+  t.match(extcap('--extcap-interface', name, '--extcap-capture-filter', 'tcp'), { status: 0, stdout: '' });
+  t.match(extcap('--extcap-interface', name, '--capture', '--fifo', '/dev/null', '--extcap-capture-filter', 'tcp porty'), { status: 2, stderr: /syntax error/ });
   t.match(extcap('--extcap-interface', 'vnet-bpf-none', '--capture', '--fifo', '/dev/null'), { status: 1, stderr: /is not attached any more/ });
   t.match(extcap(), { status: 2, stderr: /is for Wireshark/ });
   t.equal(run('sh', ['-n', path.join(home, '.config', 'wireshark', 'extcap', 'vnet-bpf')]).status, 0);
