@@ -212,7 +212,7 @@ t.test('what cannot be replayed is said', { skip: cannotRun }, async (t) => {
   fs.writeFileSync(file, pcap(frames));
   t.match(cli(['replay', file, ...into]), { status: 1, stdout: /^2 frames sent/, stderr: /1 longer than the MTU, and no superpacket/ });
   fs.writeFileSync(file, pcap(frames).subarray(0, 200));
-  t.match(cli(['replay', file, ...into]), { status: 1, stdout: /^1 frames sent/, stderr: /ends in the middle/ });
+  t.match(cli(['replay', file, ...into]), { status: 1, stdout: /^1 frames sent/, stderr: /ends at byte 200, in the middle of a frame/ });
   t.match(cli(['replay', path.join(path.dirname(file), 'none'), ...into]), { status: 1, stderr: /ENOENT/ });
   t.match(cli(['replay', file, '--into', 'lo']), { status: 1, stderr: /is not attached/ });
 });
