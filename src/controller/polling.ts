@@ -38,8 +38,8 @@ export interface PollingParts {
   /** Of each queue. */
   requests: readonly Omit<PollRequest, 'command'>[];
   pollDelayUs: number;
-  /** Whether a qdisc stands between the socket and the interface from the beginning. */
-  impaired: boolean;
+  /** Of IMPAIRED: what stands between the socket and the interface from the beginning. */
+  impaired: number;
   /** Differs between processes: spreads them over the CPUs. */
   spread: number;
   events: Omit<HookEvents, 'stalled'> & { stalled: (queue: number) => void };
@@ -67,7 +67,9 @@ export class Polling {
   private hooked: HookThread | undefined;
   private choice: HookChoice | null = null;
   private linkDown = false;
-  private impaired: boolean;
+  private impaired: number;
+  /** Somebody steps through the frames. */
+  private paused = false;
   private fates: BpfMap | null = null;
   private stopping = false;
   /** Why the hook's thread is gone while nobody may poll in its place. */
@@ -110,6 +112,7 @@ export class Polling {
   pause(): Promise<void> {
     return this.inTurn(async () => {
       await (await this.thread()).order({ kind: 'pause' });
+      this.paused = true;
     });
   }
 
@@ -125,6 +128,7 @@ export class Polling {
 
   resume(): Promise<void> {
     return this.inTurn(async () => {
+      this.paused = false;
       await this.hooked?.order({ kind: 'resume' });
       if (this.choice === null) await this.change(null);
     });
@@ -135,12 +139,30 @@ export class Polling {
     (this.hooked ?? this.plain)?.command(COMMAND.linkDown, down ? 1 : 0);
   }
 
-  /** Whether a qdisc stands between the socket and the interface. */
-  setImpaired(impaired: boolean): Promise<void> {
+  /** What stands between the socket and the interface: a value of IMPAIRED. */
+  setImpaired(impaired: number): Promise<void> {
     return this.inTurn(() => {
       this.impaired = impaired;
-      (this.hooked ?? this.plain)?.command(COMMAND.impaired, impaired ? 1 : 0);
+      (this.hooked ?? this.plain)?.command(COMMAND.impaired, impaired);
       return Promise.resolve();
+    });
+  }
+
+  /** Runs `body` while nobody polls and frames wait in the ring; it returns what stands behind the socket then, a value of IMPAIRED. */
+  whileStopped(body: () => number): Promise<void> {
+    return this.inTurn(async () => {
+      const { hooked, plain } = this;
+      const pauses = hooked && !this.paused;
+      if (pauses) await hooked.order({ kind: 'pause' });
+      await plain?.stop(STOP.leave);
+      if (plain) this.plain = undefined;
+      try {
+        this.impaired = body();
+      } finally {
+        hooked?.command(COMMAND.impaired, this.impaired);
+        if (pauses) await hooked.order({ kind: 'resume' });
+        if (plain && !this.stopping) this.plain = await this.pollPlain();
+      }
     });
   }
 

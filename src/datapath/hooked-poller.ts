@@ -16,7 +16,7 @@ import { BATCH, CONTROL, VNET_HDR_BYTES } from './layout';
 import type { FrameSender } from './packet-socket';
 import { TRIES_PER_POLL, type Ring } from './poller';
 import type { QueueGate } from './queue-gate';
-import { fateOf, LATER, SendFailures, type UnsentFrame } from './send-failures';
+import { ENOBUFS, fateOf, LATER, SendFailures, type UnsentFrame } from './send-failures';
 import { increment, type SharedWords } from './shared-memory';
 import type { FarEnd } from '../link/far-end';
 
@@ -52,6 +52,8 @@ export class HookedPoller {
   blocked = false;
   linkDown = false;
   impaired = false;
+  /** As in the plain poller. */
+  losesWhenFull = false;
   /** As in Poller. */
   fates: Fates | null = null;
   private readonly failures: SendFailures;
@@ -167,12 +169,14 @@ export class HookedPoller {
     let tries = 0;
     while (done < left) {
       const result = sender.send(batch.address(done), left - done);
-      if (result > 0) {
-        const stopped = result < left - done;
+      const lost = result === ENOBUFS && this.losesWhenFull;
+      if (result > 0 || lost) {
+        const taken = lost ? 1 : result;
+        const stopped = !lost && taken < left - done;
         if (this.impaired && stopped) this.count(CONTROL.enobufs); // as in the plain poller
         failures.passed(stopped);
-        ledger.received(first + done, first + done + result);
-        done += result;
+        ledger.received(first + done, first + done + taken);
+        done += taken;
         continue;
       }
       const reason = failures.judge(result, this.unsentFrame(first + done), this);

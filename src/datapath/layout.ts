@@ -87,6 +87,9 @@ export const CONTROL = {
   hooksDropped: 376,
   hooksInjected: 384,
   hooksErrors: 392,
+  impairLost: 400,
+  impairDuplicated: 408,
+  impairUnseen: 416,
   size: 448,
 } as const;
 

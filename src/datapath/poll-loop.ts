@@ -22,18 +22,22 @@ const load = loadAcquire;
 /** Words of the shared array through which the main thread talks to the loop of an interface. */
 export const COMMAND = { stop: 0, linkDown: 1, pollDelayUs: 2, impaired: 3, fates: 4, words: 5 } as const;
 
+/** Values of the word impaired: whether there is a qdisc of `vnet-bpf impair` behind the socket, and what becomes of a frame that finds it full. */
+export const IMPAIRED = { not: 0, waitsWhenFull: 1, losesWhenFull: 2 } as const;
+
 /** What a loop is to know from its first poll on. */
 export interface Conditions {
   /** Microseconds to rest after each batch; for tests. */
   pollDelayUs: number;
   linkDown: boolean;
-  impaired: boolean;
+  /** Of IMPAIRED. */
+  impaired: number;
 }
 
 export function setConditions(command: Int32Array, { pollDelayUs, linkDown, impaired }: Conditions): void {
   command[COMMAND.pollDelayUs] = pollDelayUs;
   command[COMMAND.linkDown] = linkDown ? 1 : 0;
-  command[COMMAND.impaired] = impaired ? 1 : 0;
+  command[COMMAND.impaired] = impaired;
 }
 
 /** Values of the stop word: end when the ring has been delivered, or at once because another thread takes over. */
@@ -52,7 +56,7 @@ const DRAIN_MS = 200;
 const REPORT_MS = 50;
 
 export interface LoopParts {
-  poller: Pick<Poller, 'poll' | 'budget' | 'blocked' | 'linkDown' | 'impaired' | 'fates' | 'count'>;
+  poller: Pick<Poller, 'poll' | 'budget' | 'blocked' | 'linkDown' | 'impaired' | 'losesWhenFull' | 'fates' | 'count'>;
   gate: Pick<QueueGate, 'stopped' | 'stalled' | 'unstall' | 'roomMoved'>;
   ring: Pick<RingReader, 'isEmpty' | 'consumerPosition'>;
   control: SharedWords;
@@ -146,7 +150,9 @@ export class PollLoop {
   private poll(): number {
     const { poller, command } = this.parts;
     poller.linkDown = load(command, COMMAND.linkDown) !== 0;
-    poller.impaired = load(command, COMMAND.impaired) !== 0;
+    const impaired = load(command, COMMAND.impaired);
+    poller.impaired = impaired !== IMPAIRED.not;
+    poller.losesWhenFull = impaired === IMPAIRED.losesWhenFull;
     return poller.poll();
   }
 

@@ -10,7 +10,7 @@ import { CONTROL, RECORD, VNET_HDR_BYTES } from './layout';
 import type { FrameSender } from './packet-socket';
 import type { Gro } from './gro';
 import type { QueueGate } from './queue-gate';
-import { fateOf, LATER, SendFailures, type UnsentFrame } from './send-failures';
+import { ENOBUFS, fateOf, LATER, SendFailures, type UnsentFrame } from './send-failures';
 import { increment, type SharedWords } from './shared-memory';
 import type { FarEnd } from '../link/far-end';
 
@@ -72,6 +72,8 @@ export class Poller {
   /** Told of each frame while somebody records. */
   fates: Fates | null = null;
   private behindQdisc = false;
+  /** Whether a frame that finds that qdisc full is lost, as the qdisc counts it, and is not sent again. */
+  losesWhenFull = false;
 
   constructor(
     private readonly parts: PollerParts,
@@ -148,13 +150,15 @@ export class Poller {
     let pieces = 0;
     while (done < batch.count) {
       const result = sender.send(batch.address(done), batch.count - done);
-      if (result > 0) {
+      const lost = result === ENOBUFS && this.losesWhenFull;
+      if (result > 0 || lost) {
+        const taken = lost ? 1 : result;
         // sendmmsg does not say why it went no further; a qdisc has dropped the next one then, as it was full.
-        const stopped = result < batch.count - done;
+        const stopped = !lost && taken < batch.count - done;
         if (this.behindQdisc && stopped) this.count(CONTROL.enobufs);
         failures.passed(stopped);
-        this.received(done, done + result);
-        done += result;
+        this.received(done, done + taken);
+        done += taken;
         continue;
       }
       const reason = failures.judge(result, this.unsentFrame(done), this);

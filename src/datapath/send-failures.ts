@@ -44,7 +44,7 @@ const LEAST_OFFSET = 20;
 const minus = (name: string): number => -(errnoOf[name] as number);
 const EINTR = minus('EINTR');
 const EAGAIN = minus('EAGAIN');
-const ENOBUFS = minus('ENOBUFS');
+export const ENOBUFS = minus('ENOBUFS');
 const ENOMEM = minus('ENOMEM');
 const EMSGSIZE = minus('EMSGSIZE');
 const EINVAL = minus('EINVAL');
