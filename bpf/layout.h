@@ -196,7 +196,8 @@ struct control {
 	__u64 impair_lost;
 	__u64 impair_duplicated;
 	__u64 impair_unseen;
-	__u64 pad5[3];
+	__u64 impair_overflow; /* frames that found the queue of an impairment's rate full */
+	__u64 pad5[2];
 };
 
 /*

@@ -25,7 +25,7 @@ export async function impairCommand(args: ImpairArguments): Promise<void> {
   const present = wordsInPlace(attachment, end);
   if (args.show) return show(attachment, present, args.json);
   if (args.dryRun) {
-    const commands = netemCommands(end, present !== null, words && tcWords(words));
+    const commands = netemCommands(end, present !== null, words && tcWords(words, attachment.queues));
     return print(...commands);
   }
   using client = await ControlClient.connect(controlSocket(attachment.id));

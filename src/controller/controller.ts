@@ -167,7 +167,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
       requests,
       // For tests only: a slow poller fills the queue at will. Microseconds after each batch.
       pollDelayUs: Number(process.env['VNET_BPF_TEST_POLL_DELAY_US'] ?? 0),
-      impaired: impairedBy(attachment.impairment?.words ?? null),
+      impaired: impairedBy(attachment.impairment?.words ?? null, attachment.queues),
       spread: spreadOf(attachment),
       events: {
         queue: () => this.queueChanged(),

@@ -8,10 +8,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { VnetError } from '../errors';
 import { CONTROL } from '../datapath/layout';
-import { IMPAIRED } from '../datapath/poll-loop';
+import type { Impaired } from '../datapath/poll-loop';
 import type { QueueControls } from '../datapath/queue-controls';
 import { netemLosses, readWayBack } from '../datapath/way-back';
-import { losesWhenFull, netemOptionsOf } from '../impair/settings';
+import { lineOf, netemOptionsOf } from '../impair/settings';
 import { addNetem, changeNetem, readNetem, removeNetem } from '../link/netem';
 import type { Netns } from '../link/netns';
 import { clock } from '../native/clock';
@@ -42,7 +42,7 @@ const DRAIN_MS = 5000;
 const DRAIN_LOOK_MS = 5;
 
 /** What the poller has to know of an impairment. */
-export const impairedBy = (words: readonly string[] | null): number => (words === null ? IMPAIRED.not : losesWhenFull(words) ? IMPAIRED.losesWhenFull : IMPAIRED.waitsWhenFull);
+export const impairedBy = (words: readonly string[] | null, queues: number): Impaired => words && { line: lineOf(words, queues) };
 
 /** `words` are those of impairmentWords(); null takes the impairment away. If it fails, what was there stays. */
 export async function setImpairment(parts: Impairable, words: string[] | null): Promise<void> {
@@ -73,13 +73,13 @@ async function changeInPlace({ attachment, controls, wireNetns, polling }: Impai
   attachment.impairment = { ...recorded, ...known, enobufs, words };
   try {
     saveAttachment(attachment);
-    wireNetns.run(() => changeNetem(end, netemOptionsOf(words)));
+    wireNetns.run(() => changeNetem(end, netemOptionsOf(words, attachment.queues)));
   } catch (error) {
     attachment.impairment = recorded;
     saveIfPossible(attachment);
     throw error;
   }
-  await polling.setImpaired(impairedBy(words));
+  await polling.setImpaired(impairedBy(words, attachment.queues));
 }
 
 async function putInPlace(parts: Impairable, end: string, words: string[]): Promise<void> {
@@ -91,13 +91,13 @@ async function putInPlace(parts: Impairable, end: string, words: string[]): Prom
     attachment.impairment = { ...before, words, drops: 0, enobufs: controls.sum(CONTROL.enobufs) };
     try {
       saveAttachment(attachment);
-      wireNetns.run(() => addNetem(end, netemOptionsOf(words)));
+      wireNetns.run(() => addNetem(end, netemOptionsOf(words, attachment.queues)));
     } catch (error) {
       attachment.impairment = recorded && { ...recorded, words: null };
       saveIfPossible(attachment);
       throw error;
     }
-    return impairedBy(words);
+    return impairedBy(words, attachment.queues);
   });
 }
 
@@ -123,7 +123,7 @@ async function takeAway(parts: Impairable, end: string): Promise<void> {
     wireNetns.run(() => removeNetem(end));
     attachment.impairment = { ...recorded, lost: recorded.lost + lost, words: null };
     saveIfPossible(attachment);
-    return IMPAIRED.not;
+    return null;
   });
 }
 

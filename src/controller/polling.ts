@@ -10,7 +10,7 @@ import type { BpfMap } from 'libbpf-ts';
 
 import { VnetError } from '../errors';
 import { BATCH } from '../datapath/layout';
-import { COMMAND, STOP } from '../datapath/poll-loop';
+import { COMMAND, impairedWords, STOP, type Impaired } from '../datapath/poll-loop';
 import type { PollRequest } from '../datapath/polled-interface';
 import { PollerThread, type Polled } from '../datapath/poller-thread';
 import type { OnHookError } from '../hooks/contract';
@@ -38,8 +38,8 @@ export interface PollingParts {
   /** Of each queue. */
   requests: readonly Omit<PollRequest, 'command'>[];
   pollDelayUs: number;
-  /** Of IMPAIRED: what stands between the socket and the interface from the beginning. */
-  impaired: number;
+  /** What stands between the socket and the interface from the beginning. */
+  impaired: Impaired;
   /** Differs between processes: spreads them over the CPUs. */
   spread: number;
   events: Omit<HookEvents, 'stalled'> & { stalled: (queue: number) => void };
@@ -67,7 +67,8 @@ export class Polling {
   private hooked: HookThread | undefined;
   private choice: HookChoice | null = null;
   private linkDown = false;
-  private impaired: number;
+  private impaired: Impaired;
+  private impairments = 0;
   /** Somebody steps through the frames. */
   private paused = false;
   private fates: BpfMap | null = null;
@@ -139,17 +140,21 @@ export class Polling {
     (this.hooked ?? this.plain)?.command(COMMAND.linkDown, down ? 1 : 0);
   }
 
-  /** What stands between the socket and the interface: a value of IMPAIRED. */
-  setImpaired(impaired: number): Promise<void> {
+  /** What stands between the socket and the interface. */
+  setImpaired(impaired: Impaired): Promise<void> {
     return this.inTurn(() => {
       this.impaired = impaired;
-      (this.hooked ?? this.plain)?.command(COMMAND.impaired, impaired);
+      this.tellImpaired(this.hooked ?? this.plain);
       return Promise.resolve();
     });
   }
 
-  /** Runs `body` while nobody polls and frames wait in the ring; it returns what stands behind the socket then, a value of IMPAIRED. */
-  whileStopped(body: () => number): Promise<void> {
+  private tellImpaired(polled: Polled | undefined): void {
+    for (const [word, value] of impairedWords(this.impaired, ++this.impairments)) polled?.command(word, value);
+  }
+
+  /** Runs `body` while nobody polls and frames wait in the ring; it returns what stands behind the socket then. */
+  whileStopped(body: () => Impaired): Promise<void> {
     return this.inTurn(async () => {
       const { hooked, plain } = this;
       const pauses = hooked && !this.paused;
@@ -159,7 +164,7 @@ export class Polling {
       try {
         this.impaired = body();
       } finally {
-        hooked?.command(COMMAND.impaired, this.impaired);
+        this.tellImpaired(hooked);
         if (pauses) await hooked.order({ kind: 'resume' });
         if (plain && !this.stopping) this.plain = await this.pollPlain();
       }

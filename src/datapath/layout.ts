@@ -90,6 +90,7 @@ export const CONTROL = {
   impairLost: 400,
   impairDuplicated: 408,
   impairUnseen: 416,
+  impairOverflow: 424,
   size: 448,
 } as const;
 

@@ -153,7 +153,7 @@ export function readStats(attachment: Attachment): Stats {
       merged: at(CONTROL.merged),
     },
     reinject: { retries: at(CONTROL.reinjectRetries), errors: at(CONTROL.reinjectErrors) },
-    impair,
+    impair: { ...impair, lost: impair.lost + at(CONTROL.impairOverflow) },
     behind,
     stray: kernel.stray,
   };

@@ -12,19 +12,27 @@ const LIMIT_MOST = 200_000;
 /** As many frames a second are delayed without filling netem; more wait in the ring. */
 const FRAMES_A_SECOND = 200_000;
 const SMALLEST_FRAME_BITS = 64 * 8;
-/** A frame of the default MTU: queues of a rate are counted in those. */
+/** A frame of the default MTU. */
 const FULL_FRAME_BITS = 1514 * 8;
+/** Frames: a line that takes less lets nothing through. */
+const QUEUE_LEAST = 4;
 
-/** Whether what finds netem full is lost, as at a real line, and does not wait. */
-export const losesWhenFull = (words: readonly string[] | null): boolean => words !== null && words.includes('queue');
+/** The line and its queue, where what finds it full is lost and does not wait; `queues` are those of the interface. */
+export function lineOf(words: readonly string[], queues: number): { bytesPerSecond: number; queueMs: number } | null {
+  const impairment = parseImpairment(words);
+  const [queue] = impairment.get('queue') ?? [];
+  if (queue === undefined) return null;
+  const { rate, duplicate } = optionsOf(impairment, queues);
+  return { bytesPerSecond: rate.bytes / (1 + duplicate.chance), queueMs: queues > 1 ? Infinity : nanosecondsOf(queue) / 1e6 };
+}
 
 /** Whether netem's counter of drops counts frames that it only marks. */
 export const marksFrames = (words: readonly string[] | null): boolean => words !== null && words.includes('ecn');
 
 /** For the words of impairmentWords(). */
-export const netemOptionsOf = (words: readonly string[]): NetemOptions => optionsOf(parseImpairment(words));
+export const netemOptionsOf = (words: readonly string[], queues: number): NetemOptions => optionsOf(parseImpairment(words), queues);
 
-function optionsOf(impairment: Impairment): NetemOptions {
+function optionsOf(impairment: Impairment, queues: number): NetemOptions {
   const of = (name: Parameters<Impairment['get']>[0]): readonly string[] => impairment.get(name) ?? [];
   const [time = '0s', jitter = '0s', correlation = '0%'] = of('delay');
   const [rate, ...overheads] = of('rate');
@@ -32,7 +40,7 @@ function optionsOf(impairment: Impairment): NetemOptions {
   const reorder = chanceOf(of('reorder'));
   const [seed] = of('seed');
   return {
-    limit: limitOf(impairment),
+    limit: limitOf(impairment, queues),
     delay: {
       time: nanosecondsOf(time),
       jitter: nanosecondsOf(jitter),
@@ -80,23 +88,26 @@ function slotOf(values: readonly string[]): NetemOptions['slot'] {
   return { least: nanosecondsOf(least), most: nanosecondsOf(most), packets: valueAfter('packets'), bytes: valueAfter('bytes') };
 }
 
-/** As many as can be under way at a time, so that the delay is what was asked for; with a queue, those of the line and its queue. */
-function limitOf(impairment: Impairment): number {
+/**
+ * As many as can be under way at a time, so that the delay is what was asked for. A queue is watched by the one who polls,
+ * in bytes; where several do, netem has to do it, in frames.
+ */
+function limitOf(impairment: Impairment, queues: number): number {
   const [limit] = impairment.get('limit') ?? [];
   if (limit !== undefined) return Number(limit);
   const [time = '0s', jitter = '0s'] = impairment.get('delay') ?? [];
-  const seconds = (nanosecondsOf(time) + nanosecondsOf(jitter)) / 1e9;
+  const [queue = '0s'] = impairment.get('queue') ?? [];
+  const seconds = [time, jitter, queue].reduce((sum, value) => sum + nanosecondsOf(value), 0) / 1e9;
   const [rate] = impairment.get('rate') ?? [];
-  const [queue] = impairment.get('queue') ?? [];
   const bits = rate === undefined ? Infinity : bitsOf(rate);
-  if (queue !== undefined) return Math.ceil((seconds * bits) / FULL_FRAME_BITS) + Number(queue);
+  if (impairment.has('queue') && queues > 1) return Math.max(QUEUE_LEAST, Math.ceil((seconds * bits) / FULL_FRAME_BITS));
   const underWay = seconds * Math.min(FRAMES_A_SECOND, bits / SMALLEST_FRAME_BITS);
   return Math.min(LIMIT_MOST, LIMIT_LEAST + Math.ceil(underWay));
 }
 
 /** The words of tc(8) for it; those that change nothing are left out. */
-export function tcWords(words: readonly string[]): string[] {
-  const { limit, delay, loss, ecn, duplicate, corrupt, reorder, gap, rate, slot, seed } = netemOptionsOf(words);
+export function tcWords(words: readonly string[], queues: number): string[] {
+  const { limit, delay, loss, ecn, duplicate, corrupt, reorder, gap, rate, slot, seed } = netemOptionsOf(words, queues);
   const time = (ns: number): string => (ns % 1e6 === 0 ? `${ns / 1e6}ms` : ns % 1e3 === 0 ? `${ns / 1e3}us` : `${ns}ns`);
   const percent = (fraction: number): string => `${Number((fraction * 100).toFixed(6))}%`;
   const correlated = (name: string, { chance, correlation }: Chance): string[] => (chance === 0 ? [] : [name, percent(chance), ...(correlation > 0 ? [percent(correlation)] : [])]);

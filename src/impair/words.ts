@@ -15,7 +15,7 @@ const TIME_HINT = 'a number and ns, us, ms or s: 20ms';
 const PERCENT_HINT = 'a number from 0 to 100 and %: 0.5%';
 const RATE_HINT = 'bits a second, a number and bit, kbit, mbit or gbit: 10mbit';
 const NAMES_HINT =
-  'delay TIME [JITTER [CORRELATION]], loss, duplicate, reorder or corrupt PERCENT [CORRELATION], loss gemodel, rate RATE, queue FRAMES, ' +
+  'delay TIME [JITTER [CORRELATION]], loss, duplicate, reorder or corrupt PERCENT [CORRELATION], loss gemodel, rate RATE, queue TIME, ' +
   `limit FRAMES, slot, ecn, seed; or ${Object.keys(PROFILES).join(', ')}`;
 
 const MAX_TIME_US = 60e6;
@@ -139,7 +139,7 @@ const GRAMMAR: Readonly<Record<Parameter, Grammar>> = {
   reorder: { values: [percent, percent] },
   gap: { values: [frames] },
   rate: { values: [rate, overhead, bytes, overhead] },
-  queue: { values: [frames] },
+  queue: { values: [time] },
   limit: { values: [frames] },
   slot: { values: [time, time], tail: { packets: frames, bytes } },
   seed: { values: [seed] },
@@ -237,8 +237,9 @@ function checkTogether(impairment: Impairment): void {
   if (impairment.has('gap') && isZero(reorder)) throw usageError('gap', 'needs a reorder of more than 0%', `${example} gap 5`);
   if (impairment.has('distribution') && isZero(jitter)) throw usageError('distribution', 'is that of a jitter, and there is none', 'delay 20ms 5ms distribution normal');
   if (impairment.has('ecn') && !impairment.has('loss')) throw usageError('ecn', 'marks frames that are to be lost, and none are', 'loss 1% ecn');
-  if (impairment.has('queue') && !impairment.has('rate')) throw usageError('queue', 'is that of frames which wait for a rate, and there is none', 'rate 10mbit queue 100');
+  if (impairment.has('queue') && !impairment.has('rate')) throw usageError('queue', 'is that of frames which wait for a rate, and there is none', 'rate 10mbit queue 100ms');
   if (impairment.has('queue') && impairment.has('limit')) throw usageError('limit', 'is said by queue: delay, rate and queue make it', 'leave one of them out');
+  if (impairment.has('queue') && (impairment.get('rate') ?? []).length > 1) throw usageError('queue', 'does not know of overheads of a rate', 'leave one of them out');
   for (const name of ['loss', 'duplicate', 'corrupt', 'reorder'] as const) {
     const [chance, correlation] = impairment.get(name) ?? [];
     if (chance === undefined || correlation === undefined || !chance.endsWith('%')) continue;

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT
 /** What netem is told: as many losses, copies and frames in flight as the words ask for. */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
 import t from 'tap';
 
 import { chanceOfCorrelated } from '../../src/impair/correlation';
 import { PROFILES } from '../../src/impair/profiles';
-import { losesWhenFull, netemOptionsOf, tcWords } from '../../src/impair/settings';
+import { lineOf, netemOptionsOf, tcWords } from '../../src/impair/settings';
 import { checkedWords } from '../../src/impair/words';
 import { distributionTable } from '../../src/link/netem-distribution';
 import { netemMessage } from '../../src/link/netem-options';
 
-const options = (words: string): ReturnType<typeof netemOptionsOf> => netemOptionsOf(checkedWords(words));
+const options = (words: string): ReturnType<typeof netemOptionsOf> => netemOptionsOf(checkedWords(words), 1);
 const DRAWS = 200_000;
 
 /** Numbers from 0 to 1, the same each time. */
@@ -71,22 +74,38 @@ t.test('the limit grows with delay and rate', async (t) => {
   t.ok(limit('delay 300ms rate 10mbit') >= (0.3 * 10e6) / 512, 'frames of 64 bytes at the whole rate');
   t.ok(limit('delay 60s rate 100gbit') <= 200_000, 'but not without end');
   t.equal(limit('delay 5s limit 50'), 50);
-  t.equal(limit('delay 100ms rate 12.112mbit queue 20'), 120, 'what is under way, and what waits');
+  t.equal(netemOptionsOf(checkedWords('delay 100ms rate 12.112mbit queue 20ms'), 2).limit, 120, 'with several queues, who do not know of each other, full frames under way and waiting');
 });
 
 t.test('each named wire has a queue that loses what it has no room for', async (t) => {
   for (const name of Object.keys(PROFILES)) {
     const words = checkedWords(name);
-    const { limit, rate, delay } = netemOptionsOf(words);
-    const waitMs = (limit * 1514 * 1000) / rate.bytes;
-    t.ok(losesWhenFull(words) && waitMs < 1200 + delay.time / 1e6, `${name}: a full queue takes ${Math.round(waitMs)} ms`);
+    const { limit, rate, delay } = netemOptionsOf(words, 1);
+    const line = lineOf(words, 1);
+    t.equal(line?.bytesPerSecond, rate.bytes, name);
+    const waitMs = line?.queueMs ?? Infinity;
+    t.ok(waitMs <= 600 && limit * 64 * 1000 > rate.bytes * (waitMs + delay.time / 1e6), `netem has place for the smallest frames`);
   }
-  t.notOk(losesWhenFull(checkedWords('3g limit 1000')), 'with a limit of its own it waits');
+  t.equal(lineOf(checkedWords('3g limit 1000'), 1), null, 'with a limit of its own it waits');
+  t.same(lineOf(checkedWords('rate 8mbit queue 1s duplicate 25%'), 2), { bytesPerSecond: 800_000, queueMs: Infinity }, 'copies take their part');
+});
+
+t.test('the docs say of each named wire what its words make of it', async (t) => {
+  const docs = fs.readFileSync(path.join(__dirname, __dirname.includes('dist-test') ? '../../..' : '../..', 'docs/cli.md'), 'utf8');
+  for (const [name, { words, what, ping }] of Object.entries(PROFILES)) {
+    t.match(docs, `| \`${name}\` | \`${words}\` | ${what} | ${ping.idle} ms | ${ping.loaded} ms |\n`);
+    const { delay } = netemOptionsOf(checkedWords(name), 1);
+    const line = lineOf(checkedWords(name), 1);
+    t.equal(ping.idle, (2 * delay.time) / 1e6, `${name}: there and back`);
+    // TCP sends at least two segments at a time, and the one that finds a place has no end.
+    const loaded = ping.idle + 2 * ((line?.queueMs ?? NaN) + (2 * 1514 * 1000) / (line?.bytesPerSecond ?? NaN));
+    t.ok(ping.loaded >= loaded && ping.loaded < 1.5 * loaded, `${name} under load: ${Math.round(loaded)} ms`);
+  }
 });
 
 t.test('what would be typed', async (t) => {
-  const typed = (words: string): string => tcWords(checkedWords(words)).join(' ');
-  t.equal(typed('lossy-wifi'), 'limit 124 delay 3ms 4ms loss gemodel 2.25% 72.75% 100% 0% rate 40000000bit');
+  const typed = (words: string): string => tcWords(checkedWords(words), 1).join(' ');
+  t.equal(typed('lossy-wifi'), 'limit 5454 delay 3ms 4ms loss gemodel 2.25% 72.75% 100% 0% rate 40000000bit');
   t.equal(typed('delay 1.5ms 20us 25% distribution normal loss 1% ecn corrupt 1% reorder 10% gap 5 duplicate 2%'), 'limit 1304 delay 1500us 20us 25% distribution normal loss 1% ecn duplicate 2% corrupt 1% reorder 10% gap 5');
   t.equal(typed('loss state 1% 90% 5% 50% 1% rate 1mbit 20 53 -5 slot 1ms 2ms packets 3 bytes 4 seed 7'), 'limit 1000 loss state 1% 90% 5% 50% 1% rate 1000000bit 20 53 -5 slot 1ms 2ms packets 3 bytes 4 seed 7');
 });
