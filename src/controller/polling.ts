@@ -6,13 +6,15 @@
  * With `--on-hook-error drop` a hook decides over traffic, and no frame passes that it has not judged. When its thread
  * dies nobody polls until it has started again: frames wait in the ring, and behind it in the kernel.
  */
+import { setTimeout as delay } from 'node:timers/promises';
+
 import type { BpfMap } from 'libbpf-ts';
 
-import { VnetError } from '../errors';
+import { HINTS, VnetError } from '../errors';
 import { BATCH } from '../datapath/layout';
-import { COMMAND, impairedWords, STOP, type Impaired } from '../datapath/poll-loop';
+import { COMMAND, HOLD, impairedWords, STOP, type Impaired } from '../datapath/poll-loop';
 import type { PollRequest } from '../datapath/polled-interface';
-import { PollerThread, type Polled } from '../datapath/poller-thread';
+import { PollerThread, type PlainPolled, type Polled } from '../datapath/poller-thread';
 import type { OnHookError } from '../hooks/contract';
 import type { SteppedFrame } from '../hooks/hook-orders';
 import { HookThread, type HookEvents } from '../hooks/hook-thread';
@@ -56,6 +58,8 @@ export interface PollingParts {
 /** Any number that differs between attachments. */
 export const spreadOf = (attachment: { id: string }): number => parseInt(attachment.id, 16);
 
+/** A thread that polls looks between two polls, which take microseconds. */
+const HOLD_MAX_MS = 5000;
 /** How long to wait before a thread is started that ended soon after its start; doubles to the second value. */
 const PAUSE_MS = 100;
 const PAUSE_MAX_MS = 5000;
@@ -63,7 +67,7 @@ const PAUSE_MAX_MS = 5000;
 const WELL_MS = 10_000;
 
 export class Polling {
-  private plain: Polled | undefined;
+  private plain: PlainPolled | undefined;
   private hooked: HookThread | undefined;
   private choice: HookChoice | null = null;
   private linkDown = false;
@@ -159,16 +163,22 @@ export class Polling {
       const { hooked, plain } = this;
       const pauses = hooked && !this.paused;
       if (pauses) await hooked.order({ kind: 'pause' });
-      await plain?.stop(STOP.leave);
-      if (plain) this.plain = undefined;
       try {
+        if (plain) await this.hold(plain);
         this.impaired = body();
       } finally {
-        this.tellImpaired(hooked);
+        this.tellImpaired(hooked ?? plain);
+        plain?.command(COMMAND.hold, 0);
         if (pauses) await hooked.order({ kind: 'resume' });
-        if (plain && !this.stopping) this.plain = await this.pollPlain();
       }
     });
+  }
+
+  private async hold(plain: PlainPolled): Promise<void> {
+    plain.command(COMMAND.hold, HOLD.asked);
+    for (const until = clock.now() + HOLD_MAX_MS; !plain.isHeld() && !this.stopping; await delay(1)) {
+      if (clock.now() > until) throw new VnetError('BUSY', `interface ${this.parts.interface}`, `its thread has not answered for ${HOLD_MAX_MS / 1000} s`, { hint: HINTS.doctor });
+    }
   }
 
   /** Has whoever polls tell a recorder what becomes of each frame: through a map of createFates(), borrowed; null ends it. */
@@ -310,7 +320,7 @@ export class Polling {
     if (this.hooked) this.hooked.endsWhenStuck = hook?.onError === 'drop';
   }
 
-  private async pollPlain(): Promise<Polled> {
+  private async pollPlain(): Promise<PlainPolled> {
     const { requests, pollDelayUs, spread, events } = this.parts;
     const conditions = { pollDelayUs, linkDown: this.linkDown, impaired: this.impaired };
     const begun = await Promise.allSettled(
@@ -347,8 +357,9 @@ async function useIn(thread: HookThread, { file, onError }: HookChoice): Promise
 }
 
 /** The queues of an interface as one. Only a single one tells a recorder. */
-function allOf(queues: readonly Polled[]): Polled {
+function allOf(queues: readonly PlainPolled[]): PlainPolled {
   return {
+    isHeld: () => queues.every((queue) => queue.isHeld()),
     command: (word, value) => queues.forEach((queue) => queue.command(word, value)),
     tell: (fatesFd) => queues.forEach((queue) => queue.tell(fatesFd)),
     stop: async (how) => void (await Promise.all(queues.map((queue) => queue.stop(how)))),

@@ -21,7 +21,7 @@ import type { SharedWords } from './shared-memory';
 const load = loadAcquire;
 
 /** Words of the shared array through which the main thread talks to the loop of an interface. */
-export const COMMAND = { stop: 0, linkDown: 1, pollDelayUs: 2, impaired: 3, fates: 4, lineRate: 5, lineQueue: 6, words: 7 } as const;
+export const COMMAND = { stop: 0, linkDown: 1, pollDelayUs: 2, impaired: 3, fates: 4, lineRate: 5, lineQueue: 6, hold: 7, words: 8 } as const;
 
 /** What stands between the socket and the interface: a qdisc of `vnet-bpf impair`, with the queue of its line if frames are lost there. */
 export type Impaired = { line: LineParameters | null } | null;
@@ -62,6 +62,11 @@ export function setConditions(command: Int32Array, { pollDelayUs, linkDown, impa
 
 /** Values of the stop word: end when the ring has been delivered, or at once because another thread takes over. */
 export const STOP = { deliver: 1, leave: 2 } as const;
+
+/** Values of the word hold: frames are to stay in the ring, and they do. */
+export const HOLD = { asked: 1, done: 2 } as const;
+/** How often the loop looks whether it still has to. */
+const HOLD_MS = 1;
 
 /** How long to leave a socket alone that takes nothing; grows to the second value. */
 const BACKOFF_MS = 1;
@@ -121,6 +126,7 @@ export class PollLoop {
   turn(now: number): number {
     if (load(this.parts.command, COMMAND.fates) !== this.fatesSeen) this.followRecorder();
     if (this.isToldToStop()) return this.finish(now);
+    if (this.isHeld()) return HOLD_MS;
     if (this.state === 'asleep' && !this.isWoken()) return Infinity;
     if (now < this.restUntil) return this.restUntil - now;
     const { poller, busyPoll, moderation, gate } = this.parts;
@@ -269,6 +275,11 @@ export class PollLoop {
     this.parts.busyPoll.worked(now);
     this.restUntil = now + ms;
     return ms;
+  }
+
+  private isHeld(): boolean {
+    const { command } = this.parts;
+    return load(command, COMMAND.hold) !== 0 && Atomics.compareExchange(command, COMMAND.hold, HOLD.asked, HOLD.done) !== 0;
   }
 
   private isToldToStop(): boolean {

@@ -7,7 +7,7 @@ import { CONTROL } from '../../src/datapath/layout';
 import type { LineQueue } from '../../src/datapath/line-queue';
 import { Moderation } from '../../src/datapath/moderation';
 import { PollGroup } from '../../src/datapath/poll-group';
-import { COMMAND, impairedWords, PollLoop, type Impaired } from '../../src/datapath/poll-loop';
+import { COMMAND, HOLD, impairedWords, PollLoop, type Impaired } from '../../src/datapath/poll-loop';
 import type { Poller } from '../../src/datapath/poller';
 import { SharedWords } from '../../src/datapath/shared-memory';
 
@@ -47,18 +47,19 @@ class Stage {
     return this.control.get64(CONTROL[name]);
   }
 
-  run(): string {
-    const poller = this.poller();
-    let asked = false;
+  /** Whether the ring has been looked at since it was armed. */
+  private asked = false;
+
+  loop(): PollLoop {
     const { stopped } = this;
-    const loop = new PollLoop({
-      poller,
+    return new PollLoop({
+      poller: this.poller(),
       gate: { stopped, stalled: 0, unstall: () => {}, roomMoved: () => false },
       ring: {
         isEmpty: () => {
           // The first look after arming is the one that must not be missed.
-          if (this.armed && !asked) this.onArm.shift()?.();
-          asked = this.armed;
+          if (this.armed && !this.asked) this.onArm.shift()?.();
+          this.asked = this.armed;
           return this.inRing === 0;
         },
         consumerPosition: () => 0,
@@ -70,12 +71,15 @@ class Stage {
       onQueue: () => this.events.push('announce'),
       onStalled: () => this.events.push('stalled'),
     });
+  }
+
+  run(): string {
     const group = new PollGroup({
       waiter: {
         wait: () => {
           this.events.push(this.armed ? 'sleep' : 'sleep unarmed');
           const wake = this.onSleep.shift();
-          asked = false;
+          this.asked = false;
           if (wake) return wake();
           this.stop();
           return WAKE;
@@ -85,7 +89,7 @@ class Stage {
       onBell: () => undefined,
       onEnded: () => group.quit(),
     });
-    group.add(loop);
+    group.add(this.loop());
     group.run();
     return this.events.join(', ');
   }
@@ -231,6 +235,25 @@ t.test('the poller is told when the link goes down', async (t) => {
   });
   stage.run();
   t.same(stage.linkDown, [false, true]);
+});
+
+t.test('held, it leaves frames in the ring and says so, also if it sleeps; then it goes on', async (t) => {
+  const stage = new Stage();
+  const loop = stage.loop();
+  t.equal(loop.turn(0), Infinity, 'it sleeps');
+  Atomics.store(stage.command, COMMAND.hold, HOLD.asked);
+  t.ok(loop.turn(1) < 10, 'it looks again soon');
+  t.equal(Atomics.load(stage.command, COMMAND.hold), HOLD.done);
+  stage.arrive(1);
+  loop.turn(2);
+  t.equal(stage.inRing, 1);
+  Atomics.store(stage.command, COMMAND.hold, 0);
+  loop.turn(3);
+  t.equal(stage.inRing, 0);
+  Atomics.store(stage.command, COMMAND.hold, HOLD.asked);
+  stage.stop();
+  loop.turn(4);
+  t.equal(loop.state, 'ended', 'a stop command is obeyed all the same');
 });
 
 t.test('an impairment and the queue of its line reach the poller, and a change of the queue alone does', async (t) => {
