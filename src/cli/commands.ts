@@ -175,9 +175,9 @@ export const makeParser = (): Argv => yargs(own, __dirname)
     () => start(() => (require('./demo') as typeof import('./demo')).demoCommand()),
   )
   .command(
-    'completion <shell>',
+    'completion [shell]',
     'print what makes a shell complete commands, options and names',
-    (y) => y.positional('shell', { choices: ['bash', 'zsh', 'fish'] as const, demandOption: true, describe: 'the shell' }),
+    (y) => y.positional('shell', { choices: ['bash', 'zsh', 'fish'] as const, describe: 'the shell' }).option('install', flag('put it where the shell looks for it; of all shells, if none is named')),
     (argv) => start(() => (require('./completion') as typeof import('./completion')).completionCommand(argv)),
   )
   .option('debug', flag('show stack traces and verifier logs'))
