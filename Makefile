@@ -8,7 +8,7 @@ BIN := node_modules/.bin
 export VNET_BPF_CERTIFICATES := $(NODE_EXTRA_CA_CERTS)
 unexport NODE_EXTRA_CA_CERTS
 MULTIARCH := $(shell uname -m)-linux-gnu
-BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -I/usr/include/$(MULTIARCH)
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -ffile-prefix-map="$(CURDIR)"=vnet-bpf -I/usr/include/$(MULTIARCH)
 PREFIX ?= /usr/local
 
 # Debian packages: to build and run, and those that only tests use.

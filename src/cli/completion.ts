@@ -33,20 +33,24 @@ export function completionFile(shell: Shell, isRoot: boolean, { HOME = '', XDG_D
 }
 
 export function completionCommand({ shell, install }: { shell: Shell | undefined; install: boolean }): void {
-  if (install) return (shell ? [shell] : (Object.keys(SCRIPTS) as Shell[])).forEach(installFor);
+  if (install) {
+    const isRoot = process.geteuid?.() === 0;
+    for (const each of shell ? [shell] : (Object.keys(SCRIPTS) as Shell[])) installFor(each, isRoot).forEach((line) => tell(line));
+    return;
+  }
   if (!shell) throw usageError('completion', 'for which shell? bash, zsh or fish', 'vnet-bpf completion --install puts it where each looks for it');
   printMade(scriptOf(shell));
 }
 
-function installFor(shell: Shell): void {
-  const isRoot = process.geteuid?.() === 0;
-  const file = completionFile(shell, isRoot);
+/** Puts the script in its place; what there is to say about it, in lines. */
+export function installFor(shell: Shell, isRoot: boolean, env = process.env): string[] {
+  const file = completionFile(shell, isRoot, env);
   try {
     fs.mkdirSync(path.dirname(file), { recursive: true });
     putFile(file, `${scriptOf(shell)}\n`, 0o644);
   } catch (cause) {
     throw new VnetError('SYSCALL', `completion for ${shell}`, (cause as Error).message, { hint: `vnet-bpf completion ${shell} prints it`, cause });
   }
-  tell(`${file} completes vnet-bpf in ${shell}`);
-  if (shell === 'zsh' && !isRoot) tell(`in ~/.zshrc, before compinit: fpath+=('${path.dirname(file)}')`);
+  const done = `${file} completes vnet-bpf in ${shell}`;
+  return shell === 'zsh' && !isRoot ? [done, `in ~/.zshrc, before compinit: fpath+=('${path.dirname(file)}')`] : [done];
 }
