@@ -158,7 +158,10 @@ export class OwnTcpFlow {
 
   /** Ends it; what came through. */
   stop(): { bytes: number; seconds: number } {
-    for (const end of this.ends) end instanceof net.Server ? end.close() : end.destroy();
+    for (const end of this.ends) {
+      if (end instanceof net.Server) end.close();
+      else end.destroy();
+    }
     return { bytes: this.bytes, seconds: (performance.now() - this.begun) / 1000 };
   }
 }
