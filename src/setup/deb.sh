@@ -56,6 +56,7 @@ cat >"$share/lintian/overrides/vnet-bpf" <<EOF
 vnet-bpf: binary-from-other-architecture [usr/lib/vnet-bpf/dist/bpf/vnet.bpf.o]
 # Made by whoever built it, for themselves.
 vnet-bpf: bogus-mail-host Maintainer vnet-bpf@localhost
+vnet-bpf: bogus-mail-host-in-debian-changelog *
 EOF
 # For another C library, and for compiling koffi; declarations that begin as programs do.
 rm -rf "$lib"/node_modules/@koromix/*/musl_* "$lib/node_modules/koffi/cnoke.cjs"
