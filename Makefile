@@ -8,7 +8,7 @@ BIN := node_modules/.bin
 export VNET_BPF_CERTIFICATES := $(NODE_EXTRA_CA_CERTS)
 unexport NODE_EXTRA_CA_CERTS
 MULTIARCH := $(shell uname -m)-linux-gnu
-BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -I/usr/include/$(MULTIARCH)
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -ffile-prefix-map="$(CURDIR)"=vnet-bpf -I/usr/include/$(MULTIARCH)
 PREFIX ?= /usr/local
 
 # Debian packages: to build and run, and those that only tests use.
@@ -231,14 +231,15 @@ deb: setup-build ## make vnet-bpf_VERSION_ARCHITECTURE.deb of the same, with the
 	@$(MAKE) --no-print-directory compile
 	@src/setup/deb.sh dist
 
-SHARE = $(PREFIX)/share
+# DESTDIR: a root in which it is put together, as packagers do.
+SHARE = $(DESTDIR)$(PREFIX)/share
 # What install makes: a link in bin, the manual, and completion where each shell looks for it.
-INSTALLED = "$(PREFIX)/bin/vnet-bpf" "$(SHARE)/man/man1/vnet-bpf.1" "$(SHARE)/bash-completion/completions/vnet-bpf" \
+INSTALLED = "$(DESTDIR)$(PREFIX)/bin/vnet-bpf" "$(SHARE)/man/man1/vnet-bpf.1" "$(SHARE)/bash-completion/completions/vnet-bpf" \
 	"$(SHARE)/zsh/site-functions/_vnet-bpf" "$(SHARE)/fish/vendor_completions.d/vnet-bpf.fish"
 
 install: ## put the command vnet-bpf into $(PREFIX)/bin, with its manual and completion; it stays in this directory
-	@src/setup/as-root.sh mkdir -p "$(PREFIX)/bin"
-	@src/setup/as-root.sh ln -sf "$(CURDIR)/dist/cli/main.js" "$(PREFIX)/bin/vnet-bpf"
+	@src/setup/as-root.sh mkdir -p "$(DESTDIR)$(PREFIX)/bin"
+	@src/setup/as-root.sh ln -sf "$(CURDIR)/dist/cli/main.js" "$(DESTDIR)$(PREFIX)/bin/vnet-bpf"
 	@src/setup/as-root.sh install -D -m 644 dist/man/vnet-bpf.1 "$(SHARE)/man/man1/vnet-bpf.1"
 	@src/setup/as-root.sh install -D -m 644 dist/completion/vnet-bpf.bash "$(SHARE)/bash-completion/completions/vnet-bpf"
 	@src/setup/as-root.sh install -D -m 644 dist/completion/vnet-bpf.zsh "$(SHARE)/zsh/site-functions/_vnet-bpf"

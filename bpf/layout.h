@@ -192,7 +192,12 @@ struct control {
 
 	__u64 hooks_injected; /* frames that a hook made, and pieces of superpackets beyond one */
 	__u64 hooks_errors; /* errors and wrong answers of hooks */
-	__u64 pad5[6];
+	/* what readers have found of an impairment, in the first queue: way-back.ts */
+	__u64 impair_lost;
+	__u64 impair_duplicated;
+	__u64 impair_unseen;
+	__u64 impair_overflow; /* frames that found the queue of an impairment's rate full */
+	__u64 pad5[2];
 };
 
 /*

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The library: a NIC that loops, in a program of one's own. */
+import './not-bundled';
+
 export { attach } from './nic/attach';
 export type { Nic, NicEvents } from './nic/nic';
 export type { NicOptions } from './nic/nic-options';

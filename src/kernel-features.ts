@@ -37,6 +37,8 @@ const features = {
   /** The socket's buffers are of pages of a higher order: packet_alloc_skb in net/packet/af_packet.c. The limits of an interface are of 6.3. */
   bigTcp: { name: 'BIG TCP', since: '6.6', without: 'a superpacket of TCP has at most 64 KiB: a quarter slower' },
   tcx: { name: 'tcx', since: '6.6', probe: 'tcx', without: 'attached through clsact and cls_bpf' },
+  /** "netem: add prng attribute to netem_sched_data". */
+  netemSeed: { name: 'seeds of netem', since: '6.6', without: '`vnet-bpf impair` refuses the word seed' },
   /** "veth: Fixing transmit return status for dropped packets"; later stable releases of older kernels have it too. */
   backlogReport: {
     name: 'backlog reports',
@@ -57,6 +59,13 @@ export const passesBigTcp = (): boolean => kernelIsAtLeast(features.bigTcp.since
 
 /** Whether a program can read the skb behind its context without probes. */
 export const readsSkbsDirectly = (): boolean => kernelIsAtLeast(features.directReads.since);
+
+/** Throws where netem would pass over a seed. */
+export function requireNetemSeed(): void {
+  const { since } = features.netemSeed;
+  if (kernelIsAtLeast(since)) return;
+  throw new VnetError('UNSUPPORTED', 'impair seed', `came with Linux ${since}, and this kernel is ${kernelRelease().text}`, { hint: 'leave it out: random numbers differ each time then' });
+}
 
 /** Throws on a kernel that cannot load the programs. */
 export function requireKernel(): void {

@@ -135,9 +135,9 @@ export const COMMANDS = new CommandTable()
     () => (require('./demo') as typeof import('./demo')).demoCommand,
   )
   .command(
-    'completion <shell>',
+    'completion [shell]',
     'print what makes a shell complete commands, options and names',
-    (y) => y.positional('shell', { choices: ['bash', 'zsh', 'fish'] as const, demandOption: true, describe: 'the shell' }),
+    (y) => y.positional('shell', { choices: ['bash', 'zsh', 'fish'] as const, describe: 'the shell' }).option('install', flag('put it where the shell looks for it; of all shells, if none is named')),
     () => (require('./completion') as typeof import('./completion')).completionCommand,
   )
   .command(

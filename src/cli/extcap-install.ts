@@ -9,6 +9,7 @@ import { usageError, VnetError } from '../errors';
 import { trustedPath, withoutForeignLinks } from '../native/trusted';
 import { absolutePath } from '../native/working-directory';
 import { tell } from './output';
+import { putFile } from './put-file';
 
 const PROGRAM = 'vnet-bpf';
 const MADE_HERE = '# Made by vnet-bpf extcap --install: how Wireshark finds looping interfaces.';
@@ -51,22 +52,6 @@ function requireOurs(file: string): void {
   }
 }
 
-/** Puts a file in the place of the one before; a link of that name is not followed. */
-function put(file: string, text: string): void {
-  const made = `${file}.${process.pid}`;
-  const fd = fs.openSync(made, 'wx', 0o755);
-  try {
-    fs.writeFileSync(fd, text);
-    fs.fchmodSync(fd, 0o755);
-    fs.renameSync(made, file);
-  } catch (error) {
-    fs.rmSync(made, { force: true });
-    throw error;
-  } finally {
-    fs.closeSync(fd);
-  }
-}
-
 /** Throws for other options, whatever their values, so that a rule in sudoers that demands one allows no installing. */
 export function requireInstallAlone(args: readonly string[]): void {
   if (args.some((arg) => arg.startsWith('-') && !/^--install(=|$)/.test(arg))) throw usageError('--install', 'goes with no other option', 'vnet-bpf extcap --install');
@@ -83,7 +68,7 @@ export function install(directory: string): void {
       }
       file = path.join(checkedDirectory(absolutePath(each)), PROGRAM);
       requireOurs(file);
-      put(file, script());
+      putFile(file, script(), 0o755);
     } catch (cause) {
       throw new VnetError('SYSCALL', `extcap program ${file}`, cause instanceof Error ? cause.message : String(cause), { hint: 'a directory of yours that is there; tshark -G folders names those of Wireshark', cause });
     }

@@ -7,6 +7,7 @@ import { checkInterfaceName, checkNetnsName } from '../controller/options';
 import { requirePrivileges } from '../controller/privileges';
 import { readStats } from '../datapath/stats';
 import { usageError } from '../errors';
+import { tcWords } from '../impair/settings';
 import { checkedWords } from '../impair/words';
 import { netemCommands, readNetem } from '../link/netem';
 import { openPeerNetns } from '../link/peer-netns';
@@ -25,7 +26,7 @@ export async function impairCommand(args: ImpairArguments): Promise<void> {
   const present = wordsInPlace(attachment, end);
   if (args.show) return show(attachment, present, args.json);
   if (args.dryRun) {
-    const commands = netemCommands(end, present !== null, words);
+    const commands = netemCommands(end, present !== null, words && tcWords(words, attachment.queues));
     return print(...commands);
   }
   using client = await ControlClient.connect(controlSocket(attachment.id));

@@ -39,5 +39,12 @@ if (args.some((arg) => arg.includes('\ufffd')) && !argumentsModule().areUtf8(arg
     .then(() => streams().allNewsIsOut())
     .finally(() => process.exit());
 } else {
-  runEntry(path.join(__dirname, ENTRIES[command] ?? 'program'), require, module);
+  try {
+    runEntry(path.join(__dirname, ENTRIES[command] ?? 'program'), require, module);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'KOFFI_MISSING') throw error;
+    // What prints errors needs it, too.
+    process.stderr.write(`vnet-bpf: ${(error as Error).message.replace('; npm', '\nhint: npm')}\n`);
+    process.exitCode = 1;
+  }
 }

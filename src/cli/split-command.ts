@@ -10,6 +10,9 @@ export interface SplitArguments {
 
 export function splitCommand(args: readonly string[]): SplitArguments {
   const at = args.indexOf('--');
-  const isRun = args.slice(0, at).find((arg) => !arg.startsWith('-')) === 'run';
+  const name = args.slice(0, at).find((arg) => !arg.startsWith('-'));
+  const isRun = name === 'run';
+  // What follows are words of impair as much as without it.
+  if (at >= 0 && name === 'impair') return { own: args.filter((_, i) => i !== at), command: [] };
   return at >= 0 && isRun ? { own: args.slice(0, at), command: args.slice(at + 1) } : { own: [...args], command: [] };
 }

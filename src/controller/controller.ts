@@ -30,7 +30,7 @@ import { EventLog, QueueAnnouncer, type QueueReading } from './events';
 import { finishBatches } from './finish-batch';
 import { failLater, faultOrders } from './fault';
 import { lookForLostFrames, waitsOnInterface } from './lost-frames';
-import { setImpairment } from './impairing';
+import { impairedBy, setImpairment } from './impairing';
 import { LinkFollower } from './link-follower';
 import { LinkLosses } from './link-losses';
 import { loopOrders } from './loop-orders';
@@ -91,6 +91,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private readonly moreLocks: FileLock[] = [];
   private readonly cut: BpfProgram | null;
   private ending = false;
+  private impairing: Promise<unknown> = Promise.resolve();
   private closing: Promise<void> | undefined;
 
   constructor(private readonly parts: ControllerParts) {
@@ -115,8 +116,8 @@ export class Controller extends EventEmitter<ControllerEvents> {
   }
 
   private refusedOnTheWayBack(): Refused & { backlog: number } {
-    const [down, toolong, sent, enobufs] = [CONTROL.refusedDown, CONTROL.refusedToolong, CONTROL.rxPackets, CONTROL.enobufs].map((offset) => this.controls.sum(offset)) as [number, number, number, number];
-    const { backlog } = readWayBack(this.attachment, sent, enobufs);
+    const [down, toolong] = [CONTROL.refusedDown, CONTROL.refusedToolong].map((offset) => this.controls.sum(offset)) as [number, number];
+    const { backlog } = readWayBack(this.attachment, this.controls);
     const { lostByChange } = this.attachment;
     return { down: down + lostByChange.down, toolong: toolong + lostByChange.toolong, backlog };
   }
@@ -167,7 +168,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
       requests,
       // For tests only: a slow poller fills the queue at will. Microseconds after each batch.
       pollDelayUs: Number(process.env['VNET_BPF_TEST_POLL_DELAY_US'] ?? 0),
-      impaired: Boolean(attachment.impairment?.words),
+      impaired: impairedBy(attachment.impairment?.words ?? null, attachment.queues),
       spread: spreadOf(attachment),
       events: {
         queue: () => this.queueChanged(),
@@ -232,11 +233,16 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.emit('queue');
   }
 
-  /** Puts what impairmentWords() says on the way back, or nothing. */
-  async impair(words: string[] | null): Promise<void> {
+  /** Puts what impairmentWords() says on the way back, or nothing; one order after the other. */
+  impair(words: string[] | null): Promise<void> {
+    const done = this.impairing.then(() => this.impairNow(words));
+    this.impairing = done.catch(() => undefined);
+    return done;
+  }
+
+  private async impairNow(words: string[] | null): Promise<void> {
     const { attachment, wireNetns } = this.parts;
-    const tellPoller = (impaired: boolean): Promise<void> => this.loop.setImpaired(impaired);
-    await setImpairment({ attachment, wireNetns, controls: this.controls, tellPoller, isClosing: () => this.isClosing }, words);
+    await setImpairment({ attachment, wireNetns, controls: this.controls, polling: this.loop, isClosing: () => this.isClosing }, words);
     this.log.write(words ? `${attachment.iface} is impaired: ${words.join(' ')}` : `${attachment.iface} is not impaired any more`);
   }
 

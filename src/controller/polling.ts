@@ -6,13 +6,15 @@
  * With `--on-hook-error drop` a hook decides over traffic, and no frame passes that it has not judged. When its thread
  * dies nobody polls until it has started again: frames wait in the ring, and behind it in the kernel.
  */
+import { setTimeout as delay } from 'node:timers/promises';
+
 import type { BpfMap } from 'libbpf-ts';
 
-import { VnetError } from '../errors';
+import { HINTS, VnetError } from '../errors';
 import { BATCH } from '../datapath/layout';
-import { COMMAND, STOP } from '../datapath/poll-loop';
+import { COMMAND, HOLD, impairedWords, STOP, type Impaired } from '../datapath/poll-loop';
 import type { PollRequest } from '../datapath/polled-interface';
-import { PollerThread, type Polled } from '../datapath/poller-thread';
+import { PollerThread, type PlainPolled, type Polled } from '../datapath/poller-thread';
 import type { OnHookError } from '../hooks/contract';
 import type { SteppedFrame } from '../hooks/hook-orders';
 import { HookThread, type HookEvents } from '../hooks/hook-thread';
@@ -40,8 +42,8 @@ export interface PollingParts {
   /** Of each queue. */
   requests: readonly Omit<PollRequest, 'command'>[];
   pollDelayUs: number;
-  /** Whether a qdisc stands between the socket and the interface from the beginning. */
-  impaired: boolean;
+  /** What stands between the socket and the interface from the beginning. */
+  impaired: Impaired;
   /** Differs between processes: spreads them over the CPUs. */
   spread: number;
   events: Omit<HookEvents, 'stalled'> & { stalled: (queue: number) => void };
@@ -58,6 +60,8 @@ export interface PollingParts {
 /** Any number that differs between attachments. */
 export const spreadOf = (attachment: { id: string }): number => parseInt(attachment.id, 16);
 
+/** A thread that polls looks between two polls, which take microseconds. */
+const HOLD_MAX_MS = 5000;
 /** How long to wait before a thread is started that ended soon after its start; doubles to the second value. */
 const PAUSE_MS = 100;
 const PAUSE_MAX_MS = 5000;
@@ -65,11 +69,14 @@ const PAUSE_MAX_MS = 5000;
 const WELL_MS = 10_000;
 
 export class Polling {
-  private plain: Polled | undefined;
+  private plain: PlainPolled | undefined;
   private hooked: HookThread | undefined;
   private choice: HookChoice | null = null;
   private linkDown = false;
-  private impaired: boolean;
+  private impaired: Impaired;
+  private impairments = 0;
+  /** Somebody steps through the frames. */
+  private paused = false;
   private fates: BpfMap | null = null;
   private stopping = false;
   /** Why the hook's thread is gone while nobody may poll in its place. */
@@ -112,6 +119,7 @@ export class Polling {
   pause(): Promise<void> {
     return this.inTurn(async () => {
       await (await this.thread()).order({ kind: 'pause' });
+      this.paused = true;
     });
   }
 
@@ -127,6 +135,7 @@ export class Polling {
 
   resume(): Promise<void> {
     return this.inTurn(async () => {
+      this.paused = false;
       await this.hooked?.order({ kind: 'resume' });
       if (this.choice === null) await this.change(null);
     });
@@ -137,13 +146,41 @@ export class Polling {
     (this.hooked ?? this.plain)?.command(COMMAND.linkDown, down ? 1 : 0);
   }
 
-  /** Whether a qdisc stands between the socket and the interface. */
-  setImpaired(impaired: boolean): Promise<void> {
+  /** What stands between the socket and the interface. */
+  setImpaired(impaired: Impaired): Promise<void> {
     return this.inTurn(() => {
       this.impaired = impaired;
-      (this.hooked ?? this.plain)?.command(COMMAND.impaired, impaired ? 1 : 0);
+      this.tellImpaired(this.hooked ?? this.plain);
       return Promise.resolve();
     });
+  }
+
+  private tellImpaired(polled: Polled | undefined): void {
+    for (const [word, value] of impairedWords(this.impaired, ++this.impairments)) polled?.command(word, value);
+  }
+
+  /** Runs `body` while nobody polls and frames wait in the ring; it returns what stands behind the socket then. */
+  whileStopped(body: () => Impaired): Promise<void> {
+    return this.inTurn(async () => {
+      const { hooked, plain } = this;
+      const pauses = hooked && !this.paused;
+      if (pauses) await hooked.order({ kind: 'pause' });
+      try {
+        if (plain) await this.hold(plain);
+        this.impaired = body();
+      } finally {
+        this.tellImpaired(hooked ?? plain);
+        plain?.command(COMMAND.hold, 0);
+        if (pauses) await hooked.order({ kind: 'resume' });
+      }
+    });
+  }
+
+  private async hold(plain: PlainPolled): Promise<void> {
+    plain.command(COMMAND.hold, HOLD.asked);
+    for (const until = clock.now() + HOLD_MAX_MS; !plain.isHeld() && !this.stopping; await delay(1)) {
+      if (clock.now() > until) throw new VnetError('BUSY', `interface ${this.parts.interface}`, `its thread has not answered for ${HOLD_MAX_MS / 1000} s`, { hint: HINTS.doctor });
+    }
   }
 
   /** Has whoever polls tell a recorder what becomes of each frame: through a map of createFates(), borrowed; null ends it. */
@@ -285,7 +322,7 @@ export class Polling {
     if (this.hooked) this.hooked.endsWhenStuck = hook?.onError === 'drop';
   }
 
-  private async pollPlain(): Promise<Polled> {
+  private async pollPlain(): Promise<PlainPolled> {
     const { requests, pollDelayUs, spread, events } = this.parts;
     const conditions = { pollDelayUs, linkDown: this.linkDown, impaired: this.impaired };
     const begun = await Promise.allSettled(
@@ -322,8 +359,9 @@ async function useIn(thread: HookThread, { file, onError }: HookChoice): Promise
 }
 
 /** The queues of an interface as one. Only a single one tells a recorder. */
-function allOf(queues: readonly Polled[]): Polled {
+function allOf(queues: readonly PlainPolled[]): PlainPolled {
   return {
+    isHeld: () => queues.every((queue) => queue.isHeld()),
     command: (word, value) => queues.forEach((queue) => queue.command(word, value)),
     tell: (fatesFd) => queues.forEach((queue) => queue.tell(fatesFd)),
     stop: async (how) => void (await Promise.all(queues.map((queue) => queue.stop(how)))),

@@ -163,7 +163,7 @@ export class Batch {
   refuse(index: number, reason: number, frames: number, control: SharedWords): void {
     const { log } = this;
     const count = control.get64(reason) + frames;
-    const errors = control.get64(CONTROL.reinjectErrors) + frames;
+    const errors = control.get64(CONTROL.reinjectErrors) + (reason === CONTROL.impairOverflow ? 0 : frames);
     log.set64(BATCH.refusedReason, reason);
     log.set64(BATCH.refusedCount, count);
     log.set64(BATCH.refusedErrors, errors);

@@ -13,12 +13,14 @@ import { frameMark, VITALS } from '../hooks/vitals';
 import type { Batch } from './batch';
 import type { Fates } from './fates';
 import { BATCH, CONTROL, VNET_HDR_BYTES } from './layout';
+import type { LineQueue } from './line-queue';
 import type { FrameSender } from './packet-socket';
 import { TRIES_PER_POLL, type Ring } from './poller';
 import type { QueueGate } from './queue-gate';
 import { fateOf, LATER, SendFailures, type UnsentFrame } from './send-failures';
 import { increment, type SharedWords } from './shared-memory';
 import type { FarEnd } from '../link/far-end';
+import { clock } from '../native/clock';
 
 export interface HookedPollerParts {
   ring: Ring;
@@ -52,6 +54,7 @@ export class HookedPoller {
   blocked = false;
   linkDown = false;
   impaired = false;
+  line: LineQueue | null = null;
   /** As in Poller. */
   fates: Fates | null = null;
   private readonly failures: SendFailures;
@@ -166,9 +169,15 @@ export class HookedPoller {
     let done = 0;
     let tries = 0;
     while (done < left) {
-      const result = sender.send(batch.address(done), left - done);
+      const admitted = this.line === null ? left - done : this.admit(this.line, first + done, first + left);
+      if (admitted === 0) {
+        this.refuse(first, done++, CONTROL.impairOverflow);
+        continue;
+      }
+      const result = sender.send(batch.address(done), admitted);
+      if (this.line !== null) this.takeBack(this.line, first + done + Math.max(0, result), first + done + admitted);
       if (result > 0) {
-        const stopped = result < left - done;
+        const stopped = result < admitted;
         if (this.impaired && stopped) this.count(CONTROL.enobufs); // as in the plain poller
         failures.passed(stopped);
         ledger.received(first + done, first + done + result);
@@ -186,6 +195,18 @@ export class HookedPoller {
       tries = 0;
     }
     return ledger.settle(first + done);
+  }
+
+  /** As in the plain poller, of messages of the plan. */
+  private admit(line: LineQueue, from: number, end: number): number {
+    const now = clock.now();
+    let to = from;
+    for (; to < end && line.admits(now); to++) line.add(this.unsentFrame(to), now);
+    return to - from;
+  }
+
+  private takeBack(line: LineQueue, from: number, to: number): void {
+    for (let message = from; message < to; message++) line.takeBack(this.unsentFrame(message));
   }
 
   /** Message `index` of the plan, which the socket did not take: in the ring or in the arena. */

@@ -87,6 +87,10 @@ export const CONTROL = {
   hooksDropped: 376,
   hooksInjected: 384,
   hooksErrors: 392,
+  impairLost: 400,
+  impairDuplicated: 408,
+  impairUnseen: 416,
+  impairOverflow: 424,
   size: 448,
 } as const;
 

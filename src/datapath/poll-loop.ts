@@ -12,6 +12,7 @@ import type { BusyPoll } from './busy-poll';
 import { Fates, TAKEN } from './fates';
 import { CONTROL } from './layout';
 import type { Moderation } from './moderation';
+import { LineQueue, type LineParameters } from './line-queue';
 import type { Poller } from './poller';
 import { GATE_STOPPED, type QueueGate } from './queue-gate';
 import type { SharedWords } from './shared-memory';
@@ -20,24 +21,52 @@ import type { SharedWords } from './shared-memory';
 const load = loadAcquire;
 
 /** Words of the shared array through which the main thread talks to the loop of an interface. */
-export const COMMAND = { stop: 0, linkDown: 1, pollDelayUs: 2, impaired: 3, fates: 4, words: 5 } as const;
+export const COMMAND = { stop: 0, linkDown: 1, pollDelayUs: 2, impaired: 3, fates: 4, lineRate: 5, lineQueue: 6, hold: 7, words: 8 } as const;
+
+/** What stands between the socket and the interface: a qdisc of `vnet-bpf impair`, with the queue of its line if frames are lost there. */
+export type Impaired = { line: LineParameters | null } | null;
+
+/** Values of the word impaired; from the last one on there is a line, and each new one has a number of its own. */
+const IMPAIRED = { not: 0, waits: 1, line: 2 } as const;
+
+/** The words that say so, in the order in which they have to be written; `serial` differs from the one before. */
+export function impairedWords(impaired: Impaired, serial: number): [word: number, value: number][] {
+  if (!impaired?.line) return [[COMMAND.impaired, impaired ? IMPAIRED.waits : IMPAIRED.not]];
+  const { bytesPerSecond, queueMs } = impaired.line;
+  const [rate = 0, queue = 0] = new Int32Array(Float32Array.of(bytesPerSecond, queueMs).buffer);
+  return [
+    [COMMAND.lineRate, rate],
+    [COMMAND.lineQueue, queue],
+    [COMMAND.impaired, IMPAIRED.line + serial],
+  ];
+}
+
+function lineOf(command: Int32Array): LineQueue {
+  const [bytesPerSecond = 0, queueMs = 0] = new Float32Array(Int32Array.of(load(command, COMMAND.lineRate), load(command, COMMAND.lineQueue)).buffer);
+  return new LineQueue({ bytesPerSecond, queueMs });
+}
 
 /** What a loop is to know from its first poll on. */
 export interface Conditions {
   /** Microseconds to rest after each batch; for tests. */
   pollDelayUs: number;
   linkDown: boolean;
-  impaired: boolean;
+  impaired: Impaired;
 }
 
 export function setConditions(command: Int32Array, { pollDelayUs, linkDown, impaired }: Conditions): void {
   command[COMMAND.pollDelayUs] = pollDelayUs;
   command[COMMAND.linkDown] = linkDown ? 1 : 0;
-  command[COMMAND.impaired] = impaired ? 1 : 0;
+  for (const [word, value] of impairedWords(impaired, 0)) command[word] = value;
 }
 
 /** Values of the stop word: end when the ring has been delivered, or at once because another thread takes over. */
 export const STOP = { deliver: 1, leave: 2 } as const;
+
+/** Values of the word hold: frames are to stay in the ring, and they do. */
+export const HOLD = { asked: 1, done: 2 } as const;
+/** How often the loop looks whether it still has to. */
+const HOLD_MS = 1;
 
 /** How long to leave a socket alone that takes nothing; grows to the second value. */
 const BACKOFF_MS = 1;
@@ -52,7 +81,7 @@ const DRAIN_MS = 200;
 const REPORT_MS = 50;
 
 export interface LoopParts {
-  poller: Pick<Poller, 'poll' | 'budget' | 'blocked' | 'linkDown' | 'impaired' | 'fates' | 'count'>;
+  poller: Pick<Poller, 'poll' | 'budget' | 'blocked' | 'linkDown' | 'impaired' | 'line' | 'fates' | 'count'>;
   gate: Pick<QueueGate, 'stopped' | 'stalled' | 'unstall' | 'roomMoved'>;
   ring: Pick<RingReader, 'isEmpty' | 'consumerPosition'>;
   control: SharedWords;
@@ -81,6 +110,7 @@ export class PollLoop {
   private stopsSeen = 0;
   /** COMMAND.fates as it was acted upon. */
   private fatesSeen = 0;
+  private impairedSeen = 0;
   private stoppedSeen = 0;
   private lastReport = -REPORT_MS;
   private readonly pollDelayMs: number;
@@ -96,6 +126,7 @@ export class PollLoop {
   turn(now: number): number {
     if (load(this.parts.command, COMMAND.fates) !== this.fatesSeen) this.followRecorder();
     if (this.isToldToStop()) return this.finish(now);
+    if (this.isHeld()) return HOLD_MS;
     if (this.state === 'asleep' && !this.isWoken()) return Infinity;
     if (now < this.restUntil) return this.restUntil - now;
     const { poller, busyPoll, moderation, gate } = this.parts;
@@ -143,10 +174,18 @@ export class PollLoop {
     this.fatesSeen = 0;
   }
 
+  private followImpairment(impaired: number): void {
+    const { poller, command } = this.parts;
+    this.impairedSeen = impaired;
+    poller.impaired = impaired !== IMPAIRED.not;
+    poller.line = impaired >= IMPAIRED.line ? lineOf(command) : null;
+  }
+
   private poll(): number {
     const { poller, command } = this.parts;
     poller.linkDown = load(command, COMMAND.linkDown) !== 0;
-    poller.impaired = load(command, COMMAND.impaired) !== 0;
+    const impaired = load(command, COMMAND.impaired);
+    if (impaired !== this.impairedSeen) this.followImpairment(impaired);
     return poller.poll();
   }
 
@@ -236,6 +275,11 @@ export class PollLoop {
     this.parts.busyPoll.worked(now);
     this.restUntil = now + ms;
     return ms;
+  }
+
+  private isHeld(): boolean {
+    const { command } = this.parts;
+    return load(command, COMMAND.hold) !== 0 && Atomics.compareExchange(command, COMMAND.hold, HOLD.asked, HOLD.done) !== 0;
   }
 
   private isToldToStop(): boolean {

@@ -7,7 +7,7 @@ import { newMappingTable, releaseMappings, wakeWaiter } from 'libbpf-ts';
 
 import { HINTS, VnetError } from '../errors';
 import { handOver } from './fates';
-import { COMMAND, setConditions, type Conditions } from './poll-loop';
+import { COMMAND, HOLD, setConditions, type Conditions } from './poll-loop';
 import type { PollOrder, PollWorkerData, PollWorkerMessage } from './poll-thread';
 import type { PollRequest } from './polled-interface';
 
@@ -29,6 +29,12 @@ export interface Polled {
   tell(fatesFd: number): void;
   /** Ends the loop, as a value of STOP says; resolves when it has ended. Idempotent. */
   stop(how: number): Promise<void>;
+}
+
+/** One that polls from a thread for plain interfaces. */
+export interface PlainPolled extends Polled {
+  /** Whether it leaves frames in the ring, as COMMAND.hold has asked. */
+  isHeld(): boolean;
 }
 
 interface Entry {
@@ -84,12 +90,12 @@ export class PollerThread {
    * Has a queue polled, by the thread that polls those of the process's other interfaces; starts it if
    * there is none. Resolves when the queue is polled.
    */
-  static poll(request: Omit<PollRequest, 'command'>, conditions: Conditions, spread: number, events: PollEvents): Promise<Polled> {
+  static poll(request: Omit<PollRequest, 'command'>, conditions: Conditions, spread: number, events: PollEvents): Promise<PlainPolled> {
     const thread = (PollerThread.threads[request.queue] ??= new PollerThread(request.queue, spread));
     return thread.add(request, conditions, events);
   }
 
-  private async add(request: Omit<PollRequest, 'command'>, conditions: Conditions, events: PollEvents): Promise<Polled> {
+  private async add(request: Omit<PollRequest, 'command'>, conditions: Conditions, events: PollEvents): Promise<PlainPolled> {
     const command = new Int32Array(new SharedArrayBuffer(COMMAND.words * 4));
     setConditions(command, conditions);
     let stopping = false;
@@ -113,7 +119,7 @@ export class PollerThread {
       await end;
       handOver(command, COMMAND.fates, 0);
     };
-    return { command: setCommand, tell, stop };
+    return { command: setCommand, tell, stop, isHeld: () => Atomics.load(command, COMMAND.hold) === HOLD.done };
   }
 
   /** Tells the thread that there is something to read. */

@@ -9,10 +9,12 @@ import { FATE, type Fates } from './fates';
 import { CONTROL, RECORD, VNET_HDR_BYTES } from './layout';
 import type { FrameSender } from './packet-socket';
 import type { Gro } from './gro';
+import type { LineQueue } from './line-queue';
 import type { QueueGate } from './queue-gate';
 import { fateOf, LATER, SendFailures, type UnsentFrame } from './send-failures';
 import { increment, type SharedWords } from './shared-memory';
 import type { FarEnd } from '../link/far-end';
+import { clock } from '../native/clock';
 
 /** What the poller needs of a ring: RingBuffer of libbpf-ts, or a made-up one in a test. */
 export interface Ring {
@@ -72,6 +74,8 @@ export class Poller {
   /** Told of each frame while somebody records. */
   fates: Fates | null = null;
   private behindQdisc = false;
+  /** The queue in front of that qdisc's rate, if frames that find it full are to be lost. */
+  line: LineQueue | null = null;
 
   constructor(
     private readonly parts: PollerParts,
@@ -147,10 +151,16 @@ export class Poller {
     let tries = 0;
     let pieces = 0;
     while (done < batch.count) {
-      const result = sender.send(batch.address(done), batch.count - done);
+      const admitted = this.line === null ? batch.count - done : this.admit(this.line, done);
+      if (admitted === 0) {
+        this.refuse(done++, CONTROL.impairOverflow);
+        continue;
+      }
+      const result = sender.send(batch.address(done), admitted);
+      if (this.line !== null) this.takeBack(this.line, done + Math.max(0, result), done + admitted);
       if (result > 0) {
         // sendmmsg does not say why it went no further; a qdisc has dropped the next one then, as it was full.
-        const stopped = result < batch.count - done;
+        const stopped = result < admitted;
         if (this.behindQdisc && stopped) this.count(CONTROL.enobufs);
         failures.passed(stopped);
         this.received(done, done + result);
@@ -172,6 +182,19 @@ export class Poller {
       tries = 0;
     }
     return (batch.records[done] as number) + pieces;
+  }
+
+  /** Gives the line messages from `from` on until it is full; how many. Nothing is merged then. */
+  private admit(line: LineQueue, from: number): number {
+    const { batch } = this.parts;
+    const now = clock.now();
+    let to = from;
+    for (; to < batch.count && line.admits(now); to++) line.add(this.unsentFrame(to), now);
+    return to - from;
+  }
+
+  private takeBack(line: LineQueue, from: number, to: number): void {
+    for (let message = from; message < to; message++) line.takeBack(this.unsentFrame(message));
   }
 
   /** The first frame of message `message`, which the socket did not take. */

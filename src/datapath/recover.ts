@@ -9,8 +9,8 @@ import { BATCH, BATCH_HOOKED, CONTROL, MESSAGE, VNET_HDR_BYTES } from './layout'
 import { GATE_STOPPED } from './queue-gate';
 import type { SharedWords } from './shared-memory';
 
-/** The counters of what is refused on the reinject path. */
-const REASONS: readonly number[] = [CONTROL.refusedToolong, CONTROL.refusedInvalid, CONTROL.refusedDown, CONTROL.refusedError];
+/** The counters of what is refused on the reinject path, or lost in the queue of an impairment. */
+const REASONS: readonly number[] = [CONTROL.refusedToolong, CONTROL.refusedInvalid, CONTROL.refusedDown, CONTROL.refusedError, CONTROL.impairOverflow];
 
 export interface RecoverParts {
   /** struct batch, mapped. */

@@ -95,10 +95,10 @@ export class SendFailures {
   }
 
   /** Counts a failed send. Returns what to count the frame as, an offset in CONTROL, or LATER. */
-  judge(result: number, frame: UnsentFrame, { linkDown, impaired }: { linkDown: boolean; impaired: boolean }): number {
+  judge(result: number, frame: UnsentFrame, { linkDown, impaired, line }: { linkDown: boolean; impaired: boolean; line: unknown }): number {
     if (!canPassLater(result)) return reasonFor(result);
     if (result === ENOBUFS) increment(this.control, CONTROL.enobufs);
-    const reason = linkDown ? CONTROL.refusedDown : impaired ? LATER : this.reasonOf(result, frame);
+    const reason = linkDown ? CONTROL.refusedDown : impaired ? behindQdisc(result, line !== null) : this.reasonOf(result, frame);
     if (reason === LATER) increment(this.control, CONTROL.reinjectRetries);
     return reason;
   }
@@ -160,6 +160,9 @@ export class SendFailures {
   }
 }
 
+/** A full qdisc of an impairment: frames wait for it, or are lost, as at a line whose queue is full. */
+const behindQdisc = (result: number, losesWhenFull: boolean): number => (losesWhenFull && result === ENOBUFS ? CONTROL.impairOverflow : LATER);
+
 /** Whether the socket says so of a frame that can pass later. */
 const canPassLater = (result: number): boolean => result === ENOBUFS || result === EAGAIN || result === ENOMEM || result === EINTR || result === 0;
 
@@ -188,6 +191,8 @@ export function fateOf(reason: number): number {
       return FATE.refusedInvalid;
     case CONTROL.refusedDown:
       return FATE.refusedDown;
+    case CONTROL.impairOverflow:
+      return FATE.reinjected; // as what netem loses: what an impairment does comes after
     default:
       return FATE.refusedError;
   }

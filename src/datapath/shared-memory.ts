@@ -74,6 +74,16 @@ export class SharedWords {
     Atomics.add(new BigUint64Array(this.words.buffer, this.words.byteOffset + offset, 1), 0, 1n);
   }
 
+  /** Makes a u64 at least `value`, whoever else does so at the same time. It makes BigInts: for what is rare. */
+  raise64(offset: number, value: number): void {
+    const word = new BigUint64Array(this.words.buffer, this.words.byteOffset + offset, 1);
+    for (let old = word[0] as bigint; old < value; ) {
+      const found = Atomics.compareExchange(word, 0, old, BigInt(value));
+      if (found === old) return;
+      old = found;
+    }
+  }
+
   /** Replaces `from` by `to`; true if `from` was there. A full memory barrier. */
   replace32(offset: number, from: number, to: number): boolean {
     return Atomics.compareExchange(this.words, offset >>> 2, from, to) === from;

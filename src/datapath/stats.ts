@@ -103,8 +103,7 @@ export function readStats(attachment: Attachment): Stats {
   const at = (offset: number): number => queues.sum(offset);
 
   const kernel = sumCounters(counters.getPerCpu(new Uint8Array(4)) ?? []);
-  const sent = at(CONTROL.rxPackets);
-  const { backlog, impair } = readWayBack(attachment, sent, at(CONTROL.enobufs));
+  const { received, backlog, impair } = readWayBack(attachment, queues);
   const { lostByChange } = attachment;
   const { stopped, held } = queues;
   const behind = judgeBehind(kernel, at(CONTROL.heldSegments), at(CONTROL.heldArrived));
@@ -123,7 +122,7 @@ export function readStats(attachment: Attachment): Stats {
     state: !controlled ? 'crashed' : stopped ? 'stopped' : 'running',
     pid: attachment.pid,
     tx: { packets: kernel.txPackets + held.added + behind.lost, bytes: kernel.txBytes },
-    rx: { packets: sent + impair.duplicated - impair.waiting - impair.lost - backlog - lostByChange.down - lostByChange.toolong, bytes: at(CONTROL.rxBytes) },
+    rx: { packets: received, bytes: at(CONTROL.rxBytes) },
     queue: {
       queues: attachment.queues,
       capacityBytes: attachment.queues * attachment.ringBytes,
@@ -154,7 +153,7 @@ export function readStats(attachment: Attachment): Stats {
       merged: at(CONTROL.merged),
     },
     reinject: { retries: at(CONTROL.reinjectRetries), errors: at(CONTROL.reinjectErrors) },
-    impair,
+    impair: { ...impair, lost: impair.lost + at(CONTROL.impairOverflow) },
     behind,
     stray: kernel.stray,
   };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The thread of one hook, seen from the main thread. */
 import * as path from 'node:path';
-import { Worker, type TransferListItem } from 'node:worker_threads';
+import { Worker } from 'node:worker_threads';
 
 import { newMappingTable, releaseMappings } from 'libbpf-ts';
 
@@ -31,6 +31,9 @@ interface Waiting {
 
 /** How long a hook may take to let go of its interface. */
 const STOP_MS = 3000;
+/** What moves to the thread with a message. Of @types/node its name is another in each of the last versions. */
+type Transfer = NonNullable<Parameters<Worker['postMessage']>[1]>;
+
 /** How long one may take over anything else; loading it may mean compiling it on a slow machine. */
 const ANSWER_MS = 30_000;
 /** How often the thread is looked at, and after how many looks without a sign of life it is stuck: 10 s. */
@@ -101,7 +104,7 @@ export class HookThread implements Polled {
   }
 
   /** Has something done. Rejects with what went wrong there. */
-  async order<O extends HookOrder>(order: O, transfer: TransferListItem[] = []): Promise<HookAnswers[O['kind']]> {
+  async order<O extends HookOrder>(order: O, transfer: Transfer = []): Promise<HookAnswers[O['kind']]> {
     const id = this.nextId++;
     let late: NodeJS.Timeout | undefined;
     try {
@@ -168,7 +171,7 @@ export class HookThread implements Polled {
     return setInterval(look, LOOK_MS).unref();
   }
 
-  private post(request: HookRequest, transfer: TransferListItem[] = []): void {
+  private post(request: HookRequest, transfer: Transfer = []): void {
     this.worker.postMessage(request, transfer);
   }
 

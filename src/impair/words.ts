@@ -1,48 +1,75 @@
 // SPDX-License-Identifier: MIT
 /**
- * The words of `vnet-bpf impair`, those of netem (tc-netem(8)): checked here, so that each mistake is told in a line,
- * and nothing is run that tc or the kernel would take for something else. tc reads a time without a unit as
- * microseconds, for instance.
+ * The words of `vnet-bpf impair`, those of netem (tc-netem(8)) and `queue`: checked here, so that each mistake is told in
+ * a line, and nothing is taken for something else. tc reads a time without a unit as microseconds, for instance.
  */
 import { usageError, type VnetError } from '../errors';
 import { didYouMean } from '../suggest';
 import { PROFILES } from './profiles';
 
-/** Parameters by name, each with its values as netem takes them. */
+/** Parameters by name, each with its values in the form that netem has them. */
 export type Impairment = ReadonlyMap<Parameter, readonly string[]>;
 
-type Parameter = 'delay' | 'loss' | 'duplicate' | 'reorder' | 'corrupt' | 'rate' | 'limit' | 'distribution' | 'gap';
+export type Parameter = 'delay' | 'distribution' | 'loss' | 'ecn' | 'duplicate' | 'corrupt' | 'reorder' | 'gap' | 'rate' | 'queue' | 'limit' | 'slot' | 'seed';
 
-const TIME_HINT = 'a number and us, ms or s: 20ms';
+const TIME_HINT = 'a number and ns, us, ms or s: 20ms';
 const PERCENT_HINT = 'a number from 0 to 100 and %: 0.5%';
 const RATE_HINT = 'bits a second, a number and bit, kbit, mbit or gbit: 10mbit';
-const NAMES_HINT = `delay TIME [JITTER [CORRELATION]], loss, duplicate, reorder or corrupt PERCENT [CORRELATION], rate RATE, limit FRAMES; or ${Object.keys(PROFILES).join(', ')}`;
+const NAMES_HINT =
+  'delay TIME [JITTER [CORRELATION]], loss, duplicate, reorder or corrupt PERCENT [CORRELATION], loss gemodel, rate RATE, queue TIME, ' +
+  `limit FRAMES, slot, ecn, seed; or ${Object.keys(PROFILES).join(', ')}`;
 
 const MAX_TIME_US = 60e6;
+/** netem counts a jitter in 31 bits of nanoseconds, and cuts off what is beyond. */
+const MAX_JITTER_NS = 2 ** 31 - 1;
 const MIN_RATE = 8;
 const MAX_RATE = 100e9;
 const MAX_FRAMES = 1e6;
+const MAX_BYTES = 2 ** 31 - 1;
 
-type Check = (parameter: Parameter, text: string) => string;
+type Check = (parameter: string, text: string) => string;
 
-function wrong(parameter: Parameter, text: string, why: string, hint: string): VnetError {
+function wrong(parameter: string, text: string, why: string, hint: string): VnetError {
   return usageError(`${parameter} "${text}"`, why, hint);
 }
 
+/** Units by each name that tc has for them. */
+const TIME_UNITS: Readonly<Record<string, { unit: string; us: number }>> = {
+  ns: { unit: 'ns', us: 1e-3 }, nsec: { unit: 'ns', us: 1e-3 }, nsecs: { unit: 'ns', us: 1e-3 },
+  us: { unit: 'us', us: 1 }, usec: { unit: 'us', us: 1 }, usecs: { unit: 'us', us: 1 },
+  ms: { unit: 'ms', us: 1e3 }, msec: { unit: 'ms', us: 1e3 }, msecs: { unit: 'ms', us: 1e3 },
+  s: { unit: 's', us: 1e6 }, sec: { unit: 's', us: 1e6 }, secs: { unit: 's', us: 1e6 },
+}; // prettier-ignore
+const RATE_UNITS: Readonly<Record<string, number>> = { bit: 1, kbit: 1e3, mbit: 1e6, gbit: 1e9 };
+
 /** A number with a unit; NaN as `number` where it is none. */
 function measure(text: string): { number: number; unit: string } {
-  const match = /^(\d{1,12}(?:\.\d{1,6})?)([a-z%]*)$/i.exec(text);
+  const match = /^(\d{1,12}(?:\.\d{0,6})?|\.\d{1,6})([a-z%]*)$/i.exec(text);
   return match ? { number: Number(match[1]), unit: (match[2] as string).toLowerCase() } : { number: NaN, unit: '' };
 }
+
+const isIn = (table: object, name: string): boolean => Object.hasOwn(table, name);
 
 const time: Check = (parameter, text) => {
   const { number, unit } = measure(text);
   if (Number.isNaN(number)) throw wrong(parameter, text, 'is not a time', TIME_HINT);
   if (unit === '') throw wrong(parameter, text, 'is a time without a unit', TIME_HINT);
-  const factor = { us: 1, ms: 1e3, s: 1e6 }[unit];
-  if (factor === undefined) throw wrong(parameter, text, `is not a time: "${unit}" is not a unit of it`, TIME_HINT);
-  if (number * factor > MAX_TIME_US) throw wrong(parameter, text, 'is longer than 60s', TIME_HINT);
-  return `${number}${unit}`;
+  const known = isIn(TIME_UNITS, unit) ? TIME_UNITS[unit] : undefined;
+  if (!known) throw wrong(parameter, text, `is not a time: "${unit}" is not a unit of it`, TIME_HINT);
+  if (number * known.us > MAX_TIME_US) throw wrong(parameter, text, 'is longer than 60s', TIME_HINT);
+  return `${number}${known.unit}`;
+};
+
+/** Nanoseconds of a time that has been checked. */
+export function nanosecondsOf(text: string): number {
+  const { number, unit } = measure(text);
+  return Math.round(number * (TIME_UNITS[unit]?.us ?? NaN) * 1000);
+}
+
+const jitter: Check = (parameter, text) => {
+  const checked = time(parameter, text);
+  if (nanosecondsOf(checked) > MAX_JITTER_NS) throw wrong(parameter, text, 'is a jitter of more than 2.147s', 'delay 3s 2s');
+  return checked;
 };
 
 const percent: Check = (parameter, text) => {
@@ -53,19 +80,34 @@ const percent: Check = (parameter, text) => {
   return `${number}%`;
 };
 
+/** A percentage that has been checked, from 0 to 1. */
+export const fractionOf = (text: string): number => measure(text).number / 100;
+
 const rate: Check = (parameter, text) => {
   const { number, unit } = measure(text);
-  const factor = { bit: 1, kbit: 1e3, mbit: 1e6, gbit: 1e9 }[unit];
+  if (/^[kmgt]?i?bps$/.test(unit)) throw wrong(parameter, text, 'means bytes a second to tc, and bits a second to others', RATE_HINT);
+  const factor = isIn(RATE_UNITS, unit) ? RATE_UNITS[unit] : undefined;
   if (Number.isNaN(number) || factor === undefined) throw wrong(parameter, text, 'is not a rate', RATE_HINT);
   if (number * factor < MIN_RATE || number * factor > MAX_RATE) throw wrong(parameter, text, 'is not between 8bit and 100gbit', RATE_HINT);
   return `${number}${unit}`;
 };
 
-const frames: Check = (parameter, text) => {
-  const value = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
-  if (!(value >= 1 && value <= MAX_FRAMES)) throw wrong(parameter, text, `is not a whole number from 1 to ${MAX_FRAMES}`, 'such as 1000');
-  return String(value);
-};
+/** Bits a second of a rate that has been checked. */
+export function bitsOf(text: string): number {
+  const { number, unit } = measure(text);
+  return number * (RATE_UNITS[unit] ?? NaN);
+}
+
+const whole =
+  (least: number, most: number, hint: string): Check =>
+  (parameter, text) => {
+    const value = /^-?\d{1,10}$/.test(text) ? Number(text) : NaN;
+    if (!(value >= least && value <= most)) throw wrong(parameter, text, `is not a whole number from ${least} to ${most}`, hint);
+    return String(value);
+  };
+const frames = whole(1, MAX_FRAMES, 'such as 1000');
+const bytes = whole(0, MAX_BYTES, 'bytes, such as 1500');
+const overhead = whole(-MAX_BYTES, MAX_BYTES, 'bytes that each frame is longer, such as 20');
 
 const DISTRIBUTIONS = ['normal', 'pareto', 'paretonormal'];
 const distribution: Check = (parameter, text) => {
@@ -73,65 +115,146 @@ const distribution: Check = (parameter, text) => {
   return text;
 };
 
-/** The values of each parameter, in their order; all but the first may be left out. */
-const GRAMMAR: Readonly<Record<Parameter, readonly Check[]>> = {
-  delay: [time, time, percent],
-  distribution: [distribution],
-  loss: [percent, percent],
-  duplicate: [percent, percent],
-  corrupt: [percent, percent],
-  reorder: [percent, percent],
-  gap: [frames],
-  rate: [rate],
-  limit: [frames],
+const seed: Check = (parameter, text) => {
+  const value = /^\d{1,20}$/.test(text) ? BigInt(text) : -1n;
+  if (value < 0n || value >= 1n << 64n) throw wrong(parameter, text, 'is not a whole number of 64 bits', 'such as 42');
+  return String(value);
 };
 
-const isParameter = (word: string | undefined): word is Parameter => word !== undefined && Object.hasOwn(GRAMMAR, word);
-const isProfile = (word: string): boolean => Object.hasOwn(PROFILES, word);
+interface Grammar {
+  /** In their order; all but the first may be left out. None: the word says it all. */
+  values: readonly Check[];
+  /** By a word in the place of the first value. */
+  forms?: Readonly<Record<string, readonly Check[]>>;
+  /** Words that may follow the values, each with a value. */
+  tail?: Readonly<Record<string, Check>>;
+}
+
+const GRAMMAR: Readonly<Record<Parameter, Grammar>> = {
+  delay: { values: [time, jitter, percent] },
+  distribution: { values: [distribution] },
+  loss: { values: [percent, percent], forms: { gemodel: [percent, percent, percent, percent], state: [percent, percent, percent, percent, percent] } },
+  ecn: { values: [] },
+  duplicate: { values: [percent, percent] },
+  corrupt: { values: [percent, percent] },
+  reorder: { values: [percent, percent] },
+  gap: { values: [frames] },
+  rate: { values: [rate, overhead, bytes, overhead] },
+  queue: { values: [time] },
+  limit: { values: [frames] },
+  slot: { values: [time, time], tail: { packets: frames, bytes } },
+  seed: { values: [seed] },
+};
+
+/** Other names that tc has. */
+const ALIASES: Readonly<Record<string, Parameter>> = { latency: 'delay', drop: 'loss' };
+
+const parameterOf = (word: string | undefined): Parameter | undefined =>
+  word === undefined ? undefined : isIn(ALIASES, word) ? ALIASES[word] : isIn(GRAMMAR, word) ? (word as Parameter) : undefined;
+const isProfile = (word: string): boolean => isIn(PROFILES, word);
 
 /** Reads the words; throws a USAGE error for the first mistake. A profile may come first, what follows changes it. */
 export function parseImpairment(words: readonly string[]): Impairment {
   const [first, ...rest] = words;
   if (first === undefined) throw usageError('impair', 'what is to be done to frames?', NAMES_HINT);
   const profile = isProfile(first) ? PROFILES[first] : undefined;
+  const changes = readParameters(profile ? rest : words);
   const base = profile ? readParameters(profile.words.split(' ')) : new Map<Parameter, string[]>();
-  const impairment = new Map([...base, ...readParameters(profile ? rest : words)]);
+  if (changes.has('limit') && !changes.has('queue')) base.delete('queue');
+  const impairment = new Map([...base, ...changes]);
   checkTogether(impairment);
   return impairment;
 }
 
-function readParameters(words: readonly string[]): Map<Parameter, string[]> {
+/** Takes words off a list, one at a time. */
+class Words {
+  private at = 0;
+
+  constructor(private readonly words: readonly string[]) {}
+
+  get next(): string | undefined {
+    return this.words[this.at];
+  }
+
+  take(): string {
+    return this.words[this.at++] as string;
+  }
+
+  /** Whether the next word can be a value. */
+  get hasValue(): boolean {
+    return this.next !== undefined && parameterOf(this.next) === undefined && !isProfile(this.next);
+  }
+}
+
+function readParameters(list: readonly string[]): Map<Parameter, string[]> {
   const found = new Map<Parameter, string[]>();
-  for (let i = 0; i < words.length; ) {
-    const name = words[i++] as string;
+  const words = new Words(list);
+  while (words.next !== undefined) {
+    const name = words.take();
     if (isProfile(name)) throw usageError(`"${name}"`, 'is a whole wire: it has to be the first word, and the only one of its kind', `such as: ${name} loss 2%`);
-    if (!isParameter(name)) throw usageError(`"${name}"`, 'is not something that can be done to frames', didYouMean(name, [...Object.keys(GRAMMAR), ...Object.keys(PROFILES)], NAMES_HINT));
-    if (found.has(name)) throw usageError(`"${name}"`, 'is said twice', 'say it once');
-    const checks = GRAMMAR[name];
-    const values: string[] = [];
-    while (values.length < checks.length && i < words.length && !isParameter(words[i]) && !isProfile(words[i] as string)) {
-      values.push((checks[values.length] as Check)(name, words[i++] as string));
-    }
-    if (values.length === 0) throw usageError(`"${name}"`, 'has no value', NAMES_HINT);
-    found.set(name, values);
+    if (name === 'gemodel' || name === 'state') throw usageError(`"${name}"`, 'is a way to lose frames', `loss ${name} 1% 30%`);
+    const parameter = parameterOf(name);
+    if (!parameter) throw usageError(`"${name}"`, 'is not something that can be done to frames', didYouMean(name, [...Object.keys(GRAMMAR), ...Object.keys(PROFILES)], NAMES_HINT));
+    if (found.has(parameter)) throw usageError(`"${name}"`, 'is said twice', 'say it once');
+    found.set(parameter, readValues(parameter, words));
   }
   return found;
 }
 
+function readValues(name: Parameter, words: Words): string[] {
+  const { values: checks, forms = {}, tail = {} } = GRAMMAR[name];
+  if (name === 'loss' && words.next === 'random') words.take(); // tc's word for what has no other
+  const form = words.next !== undefined && isIn(forms, words.next) ? words.take() : undefined;
+  const values = readInTurn(name, form === undefined ? checks : (forms[form] as readonly Check[]), words, tail);
+  if (checks.length > 0 && values.length === 0) throw usageError(`"${form === undefined ? name : `${name} ${form}`}"`, 'has no value', NAMES_HINT);
+  const options: string[] = [];
+  for (const said = new Set<string>(); words.next !== undefined && isIn(tail, words.next); ) {
+    const word = words.take();
+    if (said.has(word)) throw usageError(`"${word}"`, 'is said twice', 'say it once');
+    said.add(word);
+    if (!words.hasValue) throw usageError(`"${name} ${word}"`, 'has no value', NAMES_HINT);
+    options.push(word, (tail[word] as Check)(`${name} ${word}`, words.take()));
+  }
+  return [...(form === undefined ? [] : [form]), ...values, ...options];
+}
+
+function readInTurn(name: string, checks: readonly Check[], words: Words, tail: object): string[] {
+  const values: string[] = [];
+  while (values.length < checks.length && words.hasValue && !isIn(tail, words.next as string)) {
+    values.push((checks[values.length] as Check)(name, words.take()));
+  }
+  return values;
+}
+
+const isZero = (value: string | undefined): boolean => value === undefined || measure(value).number === 0;
+
 /** What netem refuses, or does nothing about, together. */
 function checkTogether(impairment: Impairment): void {
-  const [, jitter] = impairment.get('delay') ?? [];
-  if (impairment.has('reorder') && !impairment.has('delay')) throw usageError('reorder', 'needs a delay: frames that overtake go at once, the others are late', 'delay 20ms reorder 25%');
-  if (impairment.has('gap') && !impairment.has('reorder')) throw usageError('gap', 'belongs to reorder', 'delay 20ms reorder 25% gap 5');
-  if (impairment.has('distribution') && jitter === undefined) throw usageError('distribution', 'is that of a jitter, and there is none', 'delay 20ms 5ms distribution normal');
+  const [delay, jitter] = impairment.get('delay') ?? [];
+  const [reorder] = impairment.get('reorder') ?? [];
+  const example = 'delay 20ms reorder 25%';
+  if (reorder !== undefined && !isZero(reorder) && isZero(delay)) throw usageError('reorder', 'needs a delay: frames that overtake go at once, the others are late', example);
+  if (impairment.has('gap') && reorder === undefined) throw usageError('gap', 'belongs to reorder', `${example} gap 5`);
+  if (impairment.has('gap') && isZero(reorder)) throw usageError('gap', 'needs a reorder of more than 0%', `${example} gap 5`);
+  if (impairment.has('distribution') && isZero(jitter)) throw usageError('distribution', 'is that of a jitter, and there is none', 'delay 20ms 5ms distribution normal');
+  if (impairment.has('ecn') && !impairment.has('loss')) throw usageError('ecn', 'marks frames that are to be lost, and none are', 'loss 1% ecn');
+  if (impairment.has('queue') && !impairment.has('rate')) throw usageError('queue', 'is that of frames which wait for a rate, and there is none', 'rate 10mbit queue 100ms');
+  if (impairment.has('queue') && impairment.has('limit')) throw usageError('limit', 'is said by queue: delay, rate and queue make it', 'leave one of them out');
+  if (impairment.has('queue') && (impairment.get('rate') ?? []).length > 1) throw usageError('queue', 'does not know of overheads of a rate', 'leave one of them out');
+  for (const name of ['loss', 'duplicate', 'corrupt', 'reorder'] as const) {
+    const [chance, correlation] = impairment.get(name) ?? [];
+    if (chance === undefined || correlation === undefined || !chance.endsWith('%')) continue;
+    if (chance !== '0%' && chance !== '100%' && correlation === '100%') throw usageError(`${name} ${chance} 100%`, 'does the same to all frames, by chance', `${name} ${chance} 90%`);
+  }
 }
 
-/** The words of a line or of a command line, checked, as netem takes them. Throws a USAGE error. */
+/** The words of a line or of a command line, checked, in one order. Each may be several, as in quotes. Throws a USAGE error. */
 export function checkedWords(words: string | readonly string[]): string[] {
-  return impairmentWords(parseImpairment(typeof words === 'string' ? words.split(' ').filter(Boolean) : words));
+  const list = (typeof words === 'string' ? [words] : words).flatMap((word) => word.split(/\s+/).filter(Boolean));
+  return impairmentWords(parseImpairment(list));
 }
 
-/** In the order in which tc wants them. */
+/** In the order in which tc has them. */
 export function impairmentWords(impairment: Impairment): string[] {
   return (Object.keys(GRAMMAR) as Parameter[]).flatMap((name) => {
     const values = impairment.get(name);

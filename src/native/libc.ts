@@ -4,10 +4,21 @@
  * and nothing untyped leaves this file. Failures are a SystemError with errno by name.
  */
 
+import { koffiMissing } from 'libbpf-ts';
+
 // koffi declares its types as those of an ES module, while `require` gets its CommonJS build.
 type Koffi = typeof import('koffi', { with: { 'resolution-mode': 'import' } });
-// eslint-disable-next-line @typescript-eslint/no-require-imports
-const koffi = require('koffi') as Koffi;
+
+function load(): Koffi {
+  try {
+    // eslint-disable-next-line @typescript-eslint/no-require-imports
+    return require('koffi') as Koffi;
+  } catch (cause) {
+    throw koffiMissing(cause);
+  }
+}
+
+const koffi = load();
 
 type Native = (...args: (number | string | Uint8Array | Uint32Array | null)[]) => number;
 

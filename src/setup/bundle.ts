@@ -94,7 +94,8 @@ async function bundle(entry: string, ...plugins: readonly Plugin[]): Promise<voi
  */
 async function cache(entry: string, commands: readonly string[][]): Promise<void> {
   const file = bundleOf(entry);
-  const script = new vm.Script(fs.readFileSync(file, 'latin1'), { filename: file });
+  // V8 keeps the name with the bytecode, and shows it in stack traces on whatever machine that is.
+  const script = new vm.Script(fs.readFileSync(file, 'latin1'), { filename: path.join('vnet-bpf', path.relative(ROOT, file)) });
   const run = script.runInThisContext() as Bundle;
   const node = createRequire(__filename)('node:fs') as Record<'writeSync' | 'openSync', (...args: never[]) => number>;
   const { writeSync, openSync } = node;

@@ -36,25 +36,47 @@ put 'docs/systemd/vnet-bpf@.service' "$root/usr/lib/systemd/system/vnet-bpf@.ser
 put docs/systemd/10-vnet-bpf.link "$root/usr/lib/systemd/network/10-vnet-bpf.link"
 put docs/systemd/10-vnet-bpf.network "$root/usr/lib/systemd/network/10-vnet-bpf.network"
 put docs/systemd/NetworkManager.conf "$root/usr/lib/NetworkManager/conf.d/90-vnet-bpf.conf"
-put docs/CHANGELOG.md "$share/doc/vnet-bpf/changelog"
-mkdir -p "$share/doc/vnet-bpf"
-cat LICENSE bpf/LICENSE >"$share/doc/vnet-bpf/copyright"
+mkdir -p "$share/doc/vnet-bpf" "$share/lintian/overrides"
+maintainer='the vnet-bpf developers <vnet-bpf@localhost>'
+version=$(node -p 'require("./package.json").version')
+cat >"$share/doc/vnet-bpf/changelog" <<EOF
+vnet-bpf ($version) unstable; urgency=medium
+
+  * What has changed is in /usr/lib/vnet-bpf/docs/CHANGELOG.md.
+
+ -- $maintainer  $(LC_ALL=C date -u -R -d "@${SOURCE_DATE_EPOCH:-$(date +%s)}")
+EOF
+cat LICENSE - >"$share/doc/vnet-bpf/copyright" <<EOF
+
+What is in /usr/lib/vnet-bpf/bpf is under the GNU General Public License, version 2 only:
+/usr/share/common-licenses/GPL-2.
+EOF
+cat >"$share/lintian/overrides/vnet-bpf" <<EOF
+# A program for the kernel's BPF.
+vnet-bpf: binary-from-other-architecture [usr/lib/vnet-bpf/dist/bpf/vnet.bpf.o]
+# Made by whoever built it, for themselves.
+vnet-bpf: bogus-mail-host Maintainer vnet-bpf@localhost
+vnet-bpf: bogus-mail-host-in-debian-changelog *
+EOF
+# For another C library, and for compiling koffi; declarations that begin as programs do.
+rm -rf "$lib"/node_modules/@koromix/*/musl_* "$lib/node_modules/koffi/cnoke.cjs"
+sed -i '1{/^#!/d}' "$lib/dist/cli/main.d.ts" "$lib/node_modules/libbpf-ts/dist/cli.d.ts"
 gzip -9n "$share/man/man1/vnet-bpf.1" "$share/doc/vnet-bpf/changelog"
 # npm's modes are those of whoever packed; a package has the usual ones.
 chmod -R u=rwX,go=rX "$root"
 chmod 755 "$lib/dist/cli/main.js"
+find "$lib" -name '*.node' -exec chmod 644 {} +
 
-version=$(node -p 'require("./package.json").version')
 architecture=$(dpkg --print-architecture)
 cat >"$root/DEBIAN/control" <<EOF
 Package: vnet-bpf
 Version: $version
 Architecture: $architecture
-Maintainer: the vnet-bpf developers <vnet-bpf@localhost>
+Maintainer: $maintainer
 Section: net
 Priority: optional
 Installed-Size: $(du -sk "$root/usr" | cut -f1)
-Depends: nodejs (>= 20), libbpf1, iproute2
+Depends: nodejs (>= 20), libc6, libbpf1, iproute2
 Recommends: libpcap0.8
 Description: loopback NIC, programmable in TypeScript
  A virtual Ethernet interface whose transmitted packets come back as received

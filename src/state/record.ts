@@ -34,7 +34,9 @@ export interface ImpairmentRecord {
   words: string[] | null;
   /** CONTROL.enobufs when they were put in place: what netem had no room for since then came a second time. */
   enobufs: number;
-  /** Frames that earlier ones have dropped. */
+  /** netem's own counter of drops at that time. */
+  drops: number;
+  /** Frames that were dropped before. */
   lost: number;
   /** refused.backlog from before the first. */
   backlog: number;
@@ -169,7 +171,7 @@ const FIELDS: Fields<Attachment> = {
   hookDown: nullable(anyText),
   baseline: object<Attachment['baseline']>({ peerTxPackets: count }),
   hairpin: nullable(object<HairpinRecord>({ addresses: few(object<HairpinRecord['addresses'][number]>({ family: oneOf(4, 6), address })), table: integer(0, 2 ** 32 - 1) })),
-  impairment: nullable(object<ImpairmentRecord>({ words: nullable(few(anyText)), enobufs: count, lost: count, backlog: count })),
+  impairment: nullable(object<ImpairmentRecord>({ words: nullable(few(anyText)), enobufs: count, drops: count, lost: count, backlog: count })),
   lostByChange: object<Attachment['lostByChange']>({ down: count, toolong: count }),
   metrics: nullable(anyText),
 };

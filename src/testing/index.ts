@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf/testing`: tests of one's own protocols against the kernel's stack. */
+import '../not-bundled';
+
 export { cannotRun, Lab, type ExpectOptions, type LabOptions } from './lab';
 export { differences, type Expected, type FrameMatcher } from './matcher';

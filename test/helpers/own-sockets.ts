@@ -18,6 +18,7 @@ const BATCH = 16;
 const RECEIVE_BUFFER_BYTES = 1 << 28;
 const UDP_SEGMENT = 103;
 const TCP_MAXSEG = 2;
+const FLOW_CHUNK = Buffer.alloc(64 << 10);
 
 const familyOf = (address: string): number => (address.includes(':') ? native.AF_INET6 : native.AF_INET);
 
@@ -121,6 +122,47 @@ export class OwnUdp {
     native.setOption(this.sender, native.SOL_UDP, UDP_SEGMENT, 0);
     if (sent < 0) throw new Error(`sendmmsg: ${native.errnoName(-sent)}`);
     this.sent += segments;
+  }
+}
+
+/** A connection that is always full, until it is stopped. */
+export class OwnTcpFlow {
+  private bytes = 0;
+  private readonly begun = performance.now();
+
+  private constructor(private readonly ends: (net.Socket | net.Server)[]) {}
+
+  /** Stopped with the test, if nobody does before. */
+  static start(t: Test, netns: string, address: string): OwnTcpFlow {
+    const port = freePort();
+    const [listening, connecting] = [0, 0].map(() => native.openSocket(netns, familyOf(address), native.SOCK_STREAM, 0)) as [number, number];
+    native.bind(listening, native.socketAddress(address, port));
+    const server = net.createServer();
+    const flow = new OwnTcpFlow([server]);
+    server.on('connection', (socket) => {
+      flow.ends.push(socket);
+      socket.on('data', ({ length }) => (flow.bytes += length)).on('error', () => undefined);
+    });
+    server.listen({ fd: listening });
+    native.connect(connecting, native.socketAddress(address, port));
+    const socket = new net.Socket({ fd: connecting, readable: true, writable: true });
+    flow.ends.push(socket);
+    const write = (): void => {
+      while (socket.write(FLOW_CHUNK));
+    };
+    socket.on('drain', write).on('error', () => undefined);
+    write();
+    t.teardown(() => flow.stop());
+    return flow;
+  }
+
+  /** Ends it; what came through. */
+  stop(): { bytes: number; seconds: number } {
+    for (const end of this.ends) {
+      if (end instanceof net.Server) end.close();
+      else end.destroy();
+    }
+    return { bytes: this.bytes, seconds: (performance.now() - this.begun) / 1000 };
   }
 }
 

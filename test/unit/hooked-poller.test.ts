@@ -3,6 +3,7 @@
 import t from 'tap';
 
 import { BATCH } from '../../src/datapath/layout';
+import { LineQueue } from '../../src/datapath/line-queue';
 import { errnoOf } from '../../src/native/libc';
 import { ethernet, Frame, ipv4, tcp, udp } from '../../src/packet';
 import { FakeHookedNic } from '../helpers/fake-hooked-nic';
@@ -259,6 +260,18 @@ t.test('frames that never pass: longer than the MTU out of a hook or injected, a
   t.equal(nic.sent.length, 4);
   const { in: entered, out } = nic.law();
   t.equal(entered, out);
+});
+
+t.test('a line whose queue is full loses what comes', async (t) => {
+  const nic = new FakeHookedNic();
+  nic.use({ frame: () => 'pass' });
+  for (let i = 0; i < 4; i++) nic.put(numbered(i));
+  nic.poller.impaired = true;
+  nic.poller.line = new LineQueue({ bytesPerSecond: 1, queueMs: 100 });
+  nic.poller.poll();
+  t.same(nic.sent.map(({ frame }) => numberOf(frame)), [0]);
+  t.equal(nic.counter('impairOverflow'), 3);
+  t.equal(nic.counter('drained'), 4);
 });
 
 t.test('killed anywhere, the next one goes on and the law holds', async (t) => {

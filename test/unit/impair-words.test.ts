@@ -4,9 +4,9 @@ import t from 'tap';
 
 import { VnetError } from '../../src/errors';
 import { PROFILES } from '../../src/impair/profiles';
-import { impairmentWords, parseImpairment } from '../../src/impair/words';
+import { checkedWords } from '../../src/impair/words';
 
-const normal = (text: string): string => impairmentWords(parseImpairment(text.split(' ').filter(Boolean))).join(' ');
+const normal = (text: string): string => checkedWords(text).join(' ');
 
 t.test('what is right is passed on, in the order of tc', async (t) => {
   for (const [words, expected = words] of [
@@ -16,11 +16,22 @@ t.test('what is right is passed on, in the order of tc', async (t) => {
     ['delay 20MS rate 1.50Mbit loss 01%', 'delay 20ms loss 1% rate 1.5mbit'],
     ['loss 0%'],
     ['loss 100% 100%'],
+    ['delay .5ms 5.us', 'delay 0.5ms 5us'],
+    ['latency 20msec drop 1%', 'delay 20ms loss 1%'],
+    ['delay 2sec 300usecs loss random 1% 25%', 'delay 2s 300us loss 1% 25%'],
+    ['loss gemodel 1% 10% 70% 0.1%'],
+    ['loss gemodel 1% ecn'],
+    ['loss state 1% 90% 5% 50% 1%'],
+    ['seed 18446744073709551615 rate 1mbit 20 48 -4 slot 1ms 2ms bytes 1500 packets 3', 'rate 1mbit 20 48 -4 slot 1ms 2ms bytes 1500 packets 3 seed 18446744073709551615'],
+    ['delay 0ms reorder 0%'],
+    ['rate 10mbit queue 50ms'],
+    ['3g queue 5ms', PROFILES['3g']?.words.replace('queue 300ms', 'queue 5ms')],
     ['rate 8bit limit 1000000'],
     ['3g', PROFILES['3g']?.words],
     ['3g loss 5% limit 50', 'delay 75ms 15ms loss 5% rate 2mbit limit 50'],
   ] as [string, string?][]) {
     t.equal(normal(words), expected, words);
+    t.equal(normal(normal(words)), expected, 'and once more');
   }
 });
 
@@ -55,7 +66,7 @@ t.test('each mistake is told', async (t) => {
     ['3g 4g', /"4g": is a whole wire/],
     ['3g reorder', /"reorder": has no value/],
     ['rate 10', /rate "10": is not a rate/],
-    ['rate 10mbps', /rate "10mbps": is not a rate/],
+    ['rate 10mbps', /rate "10mbps": means bytes a second to tc/],
     ['rate 1bit', /not between/],
     ['rate 200gbit', /not between/],
     ['limit 0', /limit "0": is not a whole number/],
@@ -64,6 +75,29 @@ t.test('each mistake is told', async (t) => {
     ['delay 1ms gap 5', /gap: belongs to reorder/],
     ['delay 1ms distribution normal', /distribution: is that of a jitter/],
     ['delay 1ms 1ms distribution bell', /distribution "bell": is not a distribution/],
+    ['delay 0ms reorder 25%', /reorder: needs a delay/],
+    ['delay 20ms reorder 0% gap 5', /gap: needs a reorder of more than 0%/],
+    ['delay 1ms 0ms distribution normal', /distribution: is that of a jitter/],
+    ['delay 5s 2.2s', /delay "2.2s": is a jitter of more than 2.147s/],
+    ['gemodel 1% 10%', /"gemodel": is a way to lose frames/],
+    ['loss gemodel', /"loss gemodel": has no value/],
+    ['loss gemodel 1% 2% 3% 4% 5%', /"5%": is not something/],
+    ['loss 3% 100%', /loss 3% 100%: does the same to all frames/],
+    ['duplicate 3% 100%', /duplicate 3% 100%: does the same/],
+    ['delay 1ms ecn', /ecn: marks frames that are to be lost, and none are/],
+    ['loss 1% ecn 5%', /"5%": is not something/],
+    ['seed -1', /seed "-1": is not a whole number of 64 bits/],
+    ['seed 18446744073709551616', /is not a whole number of 64 bits/],
+    ['slot 1ms packets', /"slot packets": has no value/],
+    ['slot packets 5', /"slot": has no value/],
+    ['slot 1ms packets 5 packets 6', /"packets": is said twice/],
+    ['queue 5ms', /queue: is that of frames which wait for a rate/],
+    ['rate 1mbit queue 5', /queue "5": is a time without a unit/],
+    ['rate 1mbit 20 queue 5ms', /queue: does not know of overheads/],
+    ['rate 1mbit queue 5ms limit 6', /limit: is said by queue/],
+    ['rate 1mbit constructor', /"constructor": is not something|rate "constructor"/],
+    ['delay .ms', /delay ".ms": is not a time/],
+    ['delay 1toString', /delay "1toString": is not a time/],
     ['loss 1%;reboot', /loss "1%;reboot": is not a percentage/],
   ] as [string, RegExp][]) {
     let error: unknown;

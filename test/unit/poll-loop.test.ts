@@ -4,9 +4,10 @@ import t from 'tap';
 
 import { BusyPoll } from '../../src/datapath/busy-poll';
 import { CONTROL } from '../../src/datapath/layout';
+import type { LineQueue } from '../../src/datapath/line-queue';
 import { Moderation } from '../../src/datapath/moderation';
 import { PollGroup } from '../../src/datapath/poll-group';
-import { COMMAND, PollLoop } from '../../src/datapath/poll-loop';
+import { COMMAND, HOLD, impairedWords, PollLoop, type Impaired } from '../../src/datapath/poll-loop';
 import type { Poller } from '../../src/datapath/poller';
 import { SharedWords } from '../../src/datapath/shared-memory';
 
@@ -29,6 +30,8 @@ class Stage {
   readonly onSleep: (() => number)[] = [];
   maxPolls = 1000;
   linkDown: boolean[] = [];
+  /** The line that the poller had, poll by poll. */
+  lines: (LineQueue | null)[] = [];
   busyPollMs: number | null = 0;
   moderated = false;
 
@@ -44,18 +47,19 @@ class Stage {
     return this.control.get64(CONTROL[name]);
   }
 
-  run(): string {
-    const poller = this.poller();
-    let asked = false;
+  /** Whether the ring has been looked at since it was armed. */
+  private asked = false;
+
+  loop(): PollLoop {
     const { stopped } = this;
-    const loop = new PollLoop({
-      poller,
+    return new PollLoop({
+      poller: this.poller(),
       gate: { stopped, stalled: 0, unstall: () => {}, roomMoved: () => false },
       ring: {
         isEmpty: () => {
           // The first look after arming is the one that must not be missed.
-          if (this.armed && !asked) this.onArm.shift()?.();
-          asked = this.armed;
+          if (this.armed && !this.asked) this.onArm.shift()?.();
+          this.asked = this.armed;
           return this.inRing === 0;
         },
         consumerPosition: () => 0,
@@ -67,12 +71,15 @@ class Stage {
       onQueue: () => this.events.push('announce'),
       onStalled: () => this.events.push('stalled'),
     });
+  }
+
+  run(): string {
     const group = new PollGroup({
       waiter: {
         wait: () => {
           this.events.push(this.armed ? 'sleep' : 'sleep unarmed');
           const wake = this.onSleep.shift();
-          asked = false;
+          this.asked = false;
           if (wake) return wake();
           this.stop();
           return WAKE;
@@ -82,21 +89,23 @@ class Stage {
       onBell: () => undefined,
       onEnded: () => group.quit(),
     });
-    group.add(loop);
+    group.add(this.loop());
     group.run();
     return this.events.join(', ');
   }
 
-  private poller(): Pick<Poller, 'budget' | 'blocked' | 'linkDown' | 'impaired' | 'fates' | 'poll' | 'count'> {
+  private poller(): Pick<Poller, 'budget' | 'blocked' | 'linkDown' | 'impaired' | 'line' | 'fates' | 'poll' | 'count'> {
     const made = {
       budget: BUDGET,
       blocked: false,
       linkDown: false,
       impaired: false,
+      line: null as LineQueue | null,
       fates: null,
       poll: (): number => {
         if (this.maxPolls-- === 0) throw new Error('the loop spins');
         this.linkDown.push(made.linkDown);
+        this.lines.push(made.line);
         made.blocked = this.blockedPolls > 0;
         if (made.blocked) this.blockedPolls--;
         const done = made.blocked ? 0 : Math.min(BUDGET, this.inRing);
@@ -226,6 +235,39 @@ t.test('the poller is told when the link goes down', async (t) => {
   });
   stage.run();
   t.same(stage.linkDown, [false, true]);
+});
+
+t.test('held, it leaves frames in the ring and says so, also if it sleeps; then it goes on', async (t) => {
+  const stage = new Stage();
+  const loop = stage.loop();
+  t.equal(loop.turn(0), Infinity, 'it sleeps');
+  Atomics.store(stage.command, COMMAND.hold, HOLD.asked);
+  t.ok(loop.turn(1) < 10, 'it looks again soon');
+  t.equal(Atomics.load(stage.command, COMMAND.hold), HOLD.done);
+  stage.arrive(1);
+  loop.turn(2);
+  t.equal(stage.inRing, 1);
+  Atomics.store(stage.command, COMMAND.hold, 0);
+  loop.turn(3);
+  t.equal(stage.inRing, 0);
+  Atomics.store(stage.command, COMMAND.hold, HOLD.asked);
+  stage.stop();
+  loop.turn(4);
+  t.equal(loop.state, 'ended', 'a stop command is obeyed all the same');
+});
+
+t.test('an impairment and the queue of its line reach the poller, and a change of the queue alone does', async (t) => {
+  const stage = new Stage();
+  const told = (impaired: Impaired, serial: number) => (): number => {
+    for (const [word, value] of impairedWords(impaired, serial)) Atomics.store(stage.command, word, value);
+    return stage.arrive(1);
+  };
+  const line = (queueMs: number): Impaired => ({ line: { bytesPerSecond: 1e6, queueMs } });
+  stage.onSleep.push(told({ line: null }, 1), told(line(50), 2), told(line(Infinity), 3), told(null, 4));
+  stage.inRing = 1;
+  stage.run();
+  const lines = stage.lines.filter((seen, i) => i === 0 || seen !== stage.lines[i - 1]);
+  t.same(lines.map((seen) => seen?.parameters ?? null), [null, { bytesPerSecond: 1e6, queueMs: 50 }, { bytesPerSecond: 1e6, queueMs: Infinity }, null]);
 });
 
 t.test('stops are announced, at the latest before it sleeps', async (t) => {

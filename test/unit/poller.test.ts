@@ -2,7 +2,8 @@
 /** poll(budget) on a made-up ring and socket. */
 import t, { type Test } from 'tap';
 
-import { BATCH, CONTROL } from '../../src/datapath/layout';
+import { BATCH, CONTROL, VNET } from '../../src/datapath/layout';
+import { LineQueue, wireBytes } from '../../src/datapath/line-queue';
 import { errnoOf } from '../../src/native/libc';
 import { FakeNic } from '../helpers/fake-nic';
 
@@ -117,6 +118,50 @@ t.test('behind a qdisc that is full: no frame is called impossible, and what it 
   nic.poller.poll();
   t.same(nic.sent, put, 'each frame once, in order');
   checkBalance(t, nic);
+});
+
+t.test('a line whose queue is full loses what comes, and takes the next when it has sent some', async (t) => {
+  const { nic, put } = filled(4);
+  nic.poller.impaired = true;
+  const line = new LineQueue({ bytesPerSecond: 1, queueMs: 100 });
+  nic.poller.line = line;
+  nic.answers = [1];
+  t.equal(nic.poller.poll(), 4);
+  t.same(nic.sent, put.slice(0, 1), 'one byte a second: the first takes longer than the queue may');
+  t.equal(nic.counter('impairOverflow'), 3);
+  t.equal(nic.counter('reinjectErrors'), 0, 'that is no error');
+  nic.poller.line = new LineQueue({ bytesPerSecond: 1e9, queueMs: 100 });
+  const before = nic.calls;
+  nic.put('more');
+  nic.put('most');
+  nic.answers = [1, minus('EAGAIN'), 'all'];
+  nic.poller.poll();
+  t.same(nic.sent.slice(1), ['more', 'most'], 'what the socket does not take now is sent again');
+  t.equal(nic.calls - before, 3);
+});
+
+t.test('what a line is given: superpackets with the headers of their segments', async (t) => {
+  const memory = Buffer.alloc(4096);
+  const frame = { memory, at: 6, length: 54 + 12 + 2896 };
+  t.equal(wireBytes(frame), frame.length, 'a plain one is as long as it is');
+  memory[6 + VNET.gsoType] = 1;
+  memory.writeUInt16LE(1448, 6 + VNET.gsoSize);
+  memory.writeUInt16LE(34, 6 + VNET.checksumStart);
+  memory[16 + 34 + 12] = 8 << 4;
+  t.equal(wireBytes(frame), frame.length + 66);
+  memory[6 + VNET.gsoType] = 5;
+  t.equal(wireBytes({ ...frame, length: 42 + 3 * 1448 }), 42 + 3 * 1448 + 2 * 42, 'of UDP');
+});
+
+t.test('a line: what was not sent is taken back, and time frees it', async (t) => {
+  const line = new LineQueue({ bytesPerSecond: 1000, queueMs: 50 });
+  const frame = { memory: Buffer.alloc(64), at: 0, length: 60 };
+  t.ok(line.admits(1000));
+  line.add(frame, 1000);
+  t.notOk(line.admits(1000));
+  t.ok(line.admits(1011), 'up to the queue');
+  line.takeBack(frame);
+  t.ok(line.admits(1000));
 });
 
 /** As frames/bad-gso-rate.py makes them: a superpacket of TCP with a partial checksum. */

@@ -10,7 +10,7 @@ import { errnoOf } from '../../src/native/libc';
 const minus = (name: string): number => -(errnoOf[name] as number);
 const ENOBUFS = minus('ENOBUFS');
 const ENOMEM = minus('ENOMEM');
-const FREE = { linkDown: false, impaired: false };
+const FREE = { linkDown: false, impaired: false, line: null };
 const MTU = 1500;
 const LONGEST = MTU + 18;
 
@@ -95,11 +95,13 @@ t.test('down, gone, impaired', async (t) => {
   pass(10);
   farEnd.there = false;
   t.equal(judge(ENOBUFS, frameOf(3000)), LATER, 'nobody knows its MTU');
-  t.equal(judge(minus('EAGAIN'), frameOf(60), { linkDown: true, impaired: false }), CONTROL.refusedDown);
+  t.equal(judge(minus('EAGAIN'), frameOf(60), { ...FREE, linkDown: true }), CONTROL.refusedDown);
   farEnd.there = true;
-  t.equal(judge(ENOBUFS, frameOf(3000), { linkDown: false, impaired: true }), LATER, 'the qdisc is full');
-  t.equal(control.get64(CONTROL.reinjectRetries), 2);
-  t.equal(control.get64(CONTROL.enobufs), 3);
+  t.equal(judge(ENOBUFS, frameOf(3000), { ...FREE, impaired: true }), LATER, 'the qdisc is full');
+  t.equal(judge(ENOBUFS, frameOf(3000), { ...FREE, impaired: true, line: {} }), CONTROL.impairOverflow, 'so is that of a line, which loses what it has no room for');
+  t.equal(judge(minus('EAGAIN'), frameOf(60), { ...FREE, impaired: true, line: {} }), LATER);
+  t.equal(control.get64(CONTROL.reinjectRetries), 3);
+  t.equal(control.get64(CONTROL.enobufs), 4);
 });
 
 t.test('ENOMEM: a superpacket with a partial checksum is invalid at once, one that is segmented at the second time, a plain frame never', async (t) => {

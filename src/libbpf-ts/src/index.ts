@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 export * from './constants';
+export { koffiMissing } from './native/koffi-missing';
 export {
   BpfError,
   IncompatibleMapError,

@@ -51,12 +51,13 @@ const EXPECTED = [
   'usr/share/doc/vnet-bpf/changelog.gz',
   'usr/share/doc/vnet-bpf/copyright',
   'usr/share/fish/vendor_completions.d/vnet-bpf.fish',
+  'usr/share/lintian/overrides/vnet-bpf',
   'usr/share/man/man1/vnet-bpf.1.gz',
   'usr/share/zsh/vendor-completions/_vnet-bpf',
 ];
 
 /** As Debian 13 has them. */
-const NEEDED = { libbpf1: '1:1.5.0-3', iproute2: '6.15.0-1' };
+const NEEDED = { libc6: '2.41-12', libbpf1: '1:1.5.0-3', iproute2: '6.15.0-1' };
 
 t.test('make deb', { skip: cannotRun || withoutTools('npm', 'dpkg', 'dpkg-deb', 'unshare') }, async (t) => {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'vnet-bpf-deb-'));
@@ -81,6 +82,7 @@ t.test('make deb', { skip: cannotRun || withoutTools('npm', 'dpkg', 'dpkg-deb', 
     const foreign = fs.readdirSync(root.path, { recursive: true, encoding: 'utf8' }).filter((name) => fs.lstatSync(path.join(root.path, name)).uid !== 0);
     t.same(foreign, [], 'all is root\'s');
     t.equal(root.dpkg('--verify', 'vnet-bpf').stdout, '', 'as it was packed');
+    if (withoutTools('lintian') === false) t.equal(run('lintian', [file]).stdout, '', 'lintian has nothing to say');
     await t.test('used', (t) => installedWorks(t, { bin: path.join(root.path, 'usr/bin/vnet-bpf'), root: path.join(root.path, 'usr/lib/vnet-bpf') }));
     t.equal(root.dpkg('--purge', 'vnet-bpf').status, 0);
     t.same(root.files(), [], 'nothing is left');

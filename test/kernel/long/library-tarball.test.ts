@@ -3,12 +3,14 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
+import { build } from 'esbuild';
 import t from 'tap';
+import * as ts from 'typescript';
 
 import { productionOf, type Lock } from '../../../src/setup/published';
 import { cannotRun, ROOT, SLOW } from '../../helpers/cli';
 import { installedWorks } from '../../helpers/installed';
-import { ok, quietNetns } from '../../helpers/netns';
+import { ok, quietNetns, run } from '../../helpers/netns';
 import { installTarball } from '../../helpers/tarball';
 import { withoutTools } from '../../helpers/traffic';
 
@@ -97,9 +99,9 @@ t.test('npm pack, npm install', { skip: cannotRun || withoutTools('npm') }, asyn
     const says = /installed, it takes (\d+) MB/.exec(fs.readFileSync(path.join(ROOT, 'README.md'), 'utf8'))?.[1];
     t.ok(Math.abs(Number(says) / (bytes / 1e6) - 1) < 0.2, `the README says ${says} MB, it is ${(bytes / 1e6).toFixed(1)} MB`);
     const has = (name: string): boolean => fs.existsSync(path.join(root, name));
-    t.same(['bpf/vnet.bpf.c', 'bpf/LICENSE', 'LICENSE', 'docs/cli.md', 'docs/systemd/vnet-bpf@.service', 'dist/completion/vnet-bpf.bash', 'node_modules/libbpf-ts/LICENSE'].filter((name) => !has(name)), [], 'the source that the GPL asks for, licences and documents');
+    t.same(['bpf/vnet.bpf.c', 'bpf/LICENSE', 'LICENSE', 'docs/cli.md', 'docs/systemd/vnet-bpf@.service', 'dist/completion/vnet-bpf.bash', 'node_modules/libbpf-ts/LICENSE', 'docs/grafana.json', 'src/examples/chaos.ts', 'src/libbpf-ts/README.md'].filter((name) => !has(name)), [], 'the source that the GPL asks for, licences and documents');
     t.ok(fs.existsSync(path.join(prefix, 'share', 'man', 'man1', 'vnet-bpf.1')), 'the manual is where man looks for it');
-    t.same(['src', 'test', 'dist/cli/main.js.map', 'node_modules/libbpf-ts/src'].filter(has), [], 'and nothing that only developers need');
+    t.same(['src/index.ts', 'test', 'dist/cli/main.js.map', 'node_modules/libbpf-ts/src'].filter(has), [], 'and nothing that only developers need');
   });
 
   t.test('the very packages of the lock file, without a script at installation', async (t) => {
@@ -133,11 +135,60 @@ t.test('npm pack, npm install', { skip: cannotRun || withoutTools('npm') }, asyn
     });
   }
 
-  t.test('types', async (t) => {
-    const compilerOptions = { strict: true, noEmit: true, target: 'ES2022', lib: ['ES2022', 'ESNext.Disposable', 'DOM'], module: 'Node16', skipLibCheck: false, types: ['node'] };
-    write('types/tsconfig.json', JSON.stringify({ compilerOptions: { ...compilerOptions, typeRoots: [path.join(ROOT, 'node_modules', '@types')] }, files: ['use.mts', 'use.cts'] }));
-    write('types/use.mts', TYPED);
-    write('types/use.cts', TYPED);
-    t.equal(ok(process.execPath, [path.join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', path.join(directory, 'types')]), '', 'nothing to complain about');
+  t.test('types, as each module resolution finds them, with the oldest and the newest of Node', async (t) => {
+    // The newest @types/node lets an emitter of typed events take others, too.
+    const use = TYPED.replace(/.*no such event\n.*\n/, '');
+    write('types/events.mts', TYPED);
+    for (const ending of ['mts', 'cts', 'ts']) write(`types/use.${ending}`, use);
+    for (const [name, version] of [['oldest', 'node'], ['newest', 'node-newest']] as const) {
+      fs.mkdirSync(path.join(directory, 'types', name));
+      fs.symlinkSync(path.join(ROOT, 'node_modules', '@types', version), path.join(directory, 'types', name, 'node'));
+    }
+    const { Node16, NodeNext, ESNext, CommonJS } = ts.ModuleKind;
+    for (const [types, module, moduleResolution, files] of [
+      ['oldest', Node16, ts.ModuleResolutionKind.Node16, ['events.mts', 'use.cts']],
+      ['newest', NodeNext, ts.ModuleResolutionKind.NodeNext, ['use.mts']],
+      ['newest', ESNext, ts.ModuleResolutionKind.Bundler, ['use.ts']],
+      ['newest', CommonJS, ts.ModuleResolutionKind.Node10, ['use.ts']],
+    ] as const) {
+      const options = { module, moduleResolution, strict: true, noEmit: true, target: ts.ScriptTarget.ES2022, lib: ['lib.es2022.d.ts', 'lib.esnext.disposable.d.ts', 'lib.dom.d.ts'], skipLibCheck: false, types: ['node'], typeRoots: [path.join(directory, 'types', types)] };
+      const found = ts.getPreEmitDiagnostics(ts.createProgram(files.map((file) => path.join(directory, 'types', file)), options));
+      t.same(found.map(({ file, messageText }) => `${file?.fileName}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`), [], `${ts.ModuleResolutionKind[moduleResolution]}, ${types}`);
+    }
+  });
+
+  t.test('in a bundle one line says to leave it outside, and outside it works', async (t) => {
+    write('bundle/main.mjs', "import { attach } from 'vnet-bpf';\nattach('a/b').catch((error) => console.log(error.code));\n");
+    const main = path.join(directory, 'bundle', 'main.mjs');
+    for (const [format, ending] of [['cjs', 'cjs'], ['esm', 'mjs']] as const) {
+      for (const external of [[], ['vnet-bpf']]) {
+        const outfile = path.join(directory, 'bundle', `out.${ending}`);
+        await build({ entryPoints: [main], bundle: true, platform: 'node', format, external, outfile, logLevel: 'silent' });
+        const { status, stdout, stderr } = run(process.execPath, [outfile], { env: { ...process.env, NODE_OPTIONS: '' } });
+        if (external.length > 0) t.same({ status, stdout, stderr }, { status: 0, stdout: 'USAGE\n', stderr: '' }, `${format}, left outside`);
+        else t.match(stderr, /VnetError: vnet-bpf: cannot be part of a bundle; leave it outside of it, as by esbuild --external:vnet-bpf$/m, format);
+      }
+    }
+  });
+
+  t.test('without the optional part of koffi one line says what is missing', async (t) => {
+    const part = path.join(root, 'node_modules', '@koromix');
+    fs.renameSync(part, `${part}-away`);
+    try {
+      for (const args of [['list'], ['doctor']]) {
+        const { status, stderr } = run(bin, args, { env: { ...process.env, NODE_OPTIONS: '' } });
+        t.equal(status, 1);
+        t.match(stderr, /^vnet-bpf: koffi: its part for linux on \w+ cannot be loaded \(.*\)\nhint: npm install without --omit=optional brings it\n$/);
+      }
+    } finally {
+      fs.renameSync(`${part}-away`, part);
+    }
+  });
+
+  t.test('no path of whoever built it', async (t) => {
+    const { stderr } = run(bin, ['stats', 'nope', '--debug'], { env: { ...process.env, NODE_OPTIONS: '' } });
+    t.match(stderr, /^    at \w+ \((vnet-bpf\/|.*\/vnet-bpf\/)dist\/cli\/look\.bundle\.js:\d+:\d+\)$/m);
+    const files = fs.readdirSync(path.join(root, 'dist'), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+    t.same(files.map((entry) => path.join(entry.parentPath, entry.name)).filter((file) => fs.readFileSync(file, 'latin1').includes(ROOT)), []);
   });
 });

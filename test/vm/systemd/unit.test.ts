@@ -41,11 +41,17 @@ function nicIn(netns: string): Attached {
   return { ...nic, stats, atRest };
 }
 
+/** Its limits let metrics through. */
+async function scraped(t: Test, url: string): Promise<void> {
+  const text = await fetch(url, { signal: AbortSignal.timeout(2000 * SLOW) }).then((answer) => answer.text(), (error: Error) => error.message);
+  t.match(text, /^vnet_bpf_tx_packets_total\{interface="vnet0".*\} \d+$/m, url);
+}
+
 t.test('started, killed under load, restarted, stopped', { skip: cannotRun }, async (t) => {
   t.match(fs.readFileSync('/proc/1/comm', 'latin1'), 'systemd', 'the first process is systemd');
   const netns = quietNetns(t);
   const before = snapshot(netns);
-  configure(t, `--netns ${netns} --addr ${ADDRESS}/24 --ring-size 1M`);
+  configure(t, `--netns ${netns} --addr ${ADDRESS}/24 --ring-size 1M --metrics 127.0.0.1:9100`);
   ok('systemctl', ['start', UNIT]);
   t.equal(property('ActiveState'), 'active', 'start returns when it is ready');
   const nic = nicIn(netns);
@@ -55,6 +61,8 @@ t.test('started, killed under load, restarted, stopped', { skip: cannotRun }, as
   t.match(status, /^NoNewPrivs:\t1$/m);
   t.equal(property('StatusText'), 'vnet0 loops');
   t.match(okIn(netns, 'ping', ['-c', '2', '-i', '0.1', '-W', '10', ADDRESS]), '2 received', 'it loops');
+
+  await scraped(t, 'http://127.0.0.1:9100/metrics');
 
   withoutArp(nic, ADDRESS);
   const { sender, receiver } = await startFlood(t, netns, { address: ADDRESS, bytes: 200, flows: 3 });
@@ -83,8 +91,9 @@ t.test('started, killed under load, restarted, stopped', { skip: cannotRun }, as
 
 t.test('vnet-bpf detach ends the unit for good', { skip: cannotRun }, async (t) => {
   const netns = quietNetns(t);
-  configure(t, `--netns ${netns}`);
+  configure(t, `--netns ${netns} --metrics [::1]:9100`);
   ok('systemctl', ['start', UNIT]);
+  await scraped(t, 'http://[::1]:9100/metrics');
   cliOk(['detach', 'vnet0', '--netns', netns]);
   t.ok(await eventually(() => property('ActiveState') === 'inactive'));
   t.same([property('Result'), property('NRestarts')], ['success', '0']);

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The queue in front of a slow line: how long what netem was given will take at its rate. netem itself only counts
+ * frames, whatever their size, so a queue of so many milliseconds is kept here, by netem's own arithmetic
+ * (netem_enqueue in net/sched/sch_netem.c): a frame that would wait longer is lost, as at a real line.
+ */
+import { GSO_UDP_L4, RECORD, VNET } from './layout';
+import type { UnsentFrame } from './send-failures';
+
+/** A little slower than netem, so that nothing adds up of which this does not know. */
+const CAUTION = 1.002;
+const ETHERNET_BYTES = 14;
+const UDP_BYTES = 8;
+/** Of a superpacket whose headers it does not find. */
+const TCP_BYTES_LEAST = 20;
+const TCP_DATA_OFFSET = 12;
+
+export interface LineParameters {
+  bytesPerSecond: number;
+  /** The longest that a frame may wait; Infinity where netem decides, as with several queues, which do not know of each other. */
+  queueMs: number;
+}
+
+export class LineQueue {
+  /** When the line has sent everything that it was given. */
+  private freeAt = 0;
+  private readonly msPerByte: number;
+
+  constructor(readonly parameters: LineParameters) {
+    this.msPerByte = (1000 / parameters.bytesPerSecond) * CAUTION;
+  }
+
+  /** Whether a frame that comes at `now`, in milliseconds, finds a place. */
+  admits(now: number): boolean {
+    return this.freeAt - now <= this.parameters.queueMs;
+  }
+
+  add(frame: UnsentFrame, now: number): void {
+    this.freeAt = Math.max(this.freeAt, now) + wireBytes(frame) * this.msPerByte;
+  }
+
+  /** The last of those that were added has not been sent after all. */
+  takeBack(frame: UnsentFrame): void {
+    this.freeAt -= wireBytes(frame) * this.msPerByte;
+  }
+}
+
+/** What netem takes a frame for: a superpacket counts with the headers of all its segments (qdisc_pkt_len_init in net/core/dev.c). */
+export function wireBytes({ memory, at, length }: UnsentFrame): number {
+  const type = memory[at + VNET.gsoType] as number;
+  if (type === 0) return length;
+  const size = read16(memory, at + VNET.gsoSize);
+  const transport = read16(memory, at + VNET.checksumStart);
+  const frame = at + RECORD.frame - RECORD.vnet;
+  const tcp = (memory[frame + transport + TCP_DATA_OFFSET] ?? 0) >>> 4;
+  const headers = Math.max(ETHERNET_BYTES, transport) + (type === GSO_UDP_L4 ? UDP_BYTES : Math.max(TCP_BYTES_LEAST, tcp * 4));
+  const segments = Math.max(1, Math.ceil((length - headers) / Math.max(1, size)));
+  return length + (segments - 1) * headers;
+}
+
+const read16 = (memory: Uint8Array, at: number): number => (memory[at] as number) | ((memory[at + 1] as number) << 8);
