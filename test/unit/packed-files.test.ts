@@ -19,7 +19,7 @@ const ALWAYS = ['package.json', 'README.md', 'LICENSE'];
 /** As npm does: the last pattern that matches decides; one that matches a directory has all of it. */
 function isPacked(name: string): boolean {
   const anyOf = (pattern: string): string => pattern.replace(/[.+@]/g, '\\$&').replace(/\*\*\/|\*/g, (stars) => (stars === '*' ? '[^/]*' : '(.*/)?'));
-  const last = files.findLast((pattern) => new RegExp(`^${anyOf(pattern.replace(/^!/, ''))}(/|$)`).test(name));
+  const last = files.filter((pattern) => new RegExp(`^${anyOf(pattern.replace(/^!/, ''))}(/|$)`).test(name)).at(-1);
   return ALWAYS.includes(name) || (last !== undefined && !last.startsWith('!'));
 }
 

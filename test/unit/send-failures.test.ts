@@ -10,7 +10,7 @@ import { errnoOf } from '../../src/native/libc';
 const minus = (name: string): number => -(errnoOf[name] as number);
 const ENOBUFS = minus('ENOBUFS');
 const ENOMEM = minus('ENOMEM');
-const FREE = { linkDown: false, impaired: false, line: null };
+const FREE = { linkDown: false, impaired: false, line: null as unknown };
 const MTU = 1500;
 const LONGEST = MTU + 18;
 
