@@ -53,7 +53,7 @@ export function takeApart(args: readonly string[], options: Options, values: 'ne
   });
   let missing: MissingValue | undefined;
   // The directory is for yargs, which would ask for the working directory.
-  const { _, $0, ...found } = yargs([...own], __dirname)
+  const { _, $0: _script, ...found } = yargs([...own], __dirname)
     .locale('en')
     .help(false)
     .version(false)

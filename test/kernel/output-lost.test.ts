@@ -43,7 +43,7 @@ const NOBODY_READS = 'rm -f pipe; mkfifo pipe; exec 4<>pipe 5>pipe 4<&-';
 /** Arguments that do what the command is for. */
 function argumentsOf(command: Command, files: Readonly<Record<string, string>>): string[] {
   const operands = [...command.positionals].filter(([, { type, demandOption, choices }]) => (type === 'string' && demandOption) || choices).map(([name]) => name);
-  const optional = ['detach', 'stats', 'log', 'top'].includes(command.name) ? ['vnet0'] : [];
+  const optional = ['detach', 'hook', 'stats', 'log', 'top'].includes(command.name) ? ['vnet0'] : [];
   const values = operands.map((name) => files[name] ?? OPERANDS[name] ?? `no-${name}`);
   return [command.name, ...values, ...optional, ...(INVOCATIONS[command.name]?.options ?? [])];
 }

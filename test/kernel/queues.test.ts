@@ -25,7 +25,7 @@ t.test('what takes one queue says so, and changes nothing', { skip: cannotLoop()
   const nic = attachedIn(t, testNetns(t), [...ARGUMENTS, ...TWO_QUEUES]);
   const where = [nic.iface, '--netns', nic.netns];
   for (const [args, says] of [
-    [['hook', ...where, path.join(ROOT, 'dist/examples/counter.js')], /a hook on vnet0: it has 2 queues.*hint: vnet-bpf attach vnet0 --replace/s],
+    [['hook', ...where, path.join(ROOT, 'dist/examples/counter.js')], /a hook on vnet0: it has 2 queues.*hint: vnet-bpf attach vnet0 --netns \S+ --replace/s],
     [['record', ...where, '--write', '-'], /a recording on vnet0: it has 2 queues/],
     [['step', ...where], /it has 2 queues/],
   ] as const) {

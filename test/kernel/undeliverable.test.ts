@@ -8,6 +8,7 @@ import { kernelIsAtLeast } from 'libbpf-ts';
 
 import { law, type Stats } from '../../src/datapath/stats';
 import { attachedIn, attachmentOf, cliOk, SLOW, type Attached } from '../helpers/cli';
+import { eventually } from '../helpers/controller';
 import { differences, frameOf, from, macOf } from '../helpers/frames';
 import { hookFile } from '../helpers/hook-file';
 import { Messages } from '../helpers/messages';
@@ -200,6 +201,8 @@ t.test('the MTU is lowered and raised under load: nothing stands still, and noth
     socket.send(small);
     t.equal((await socket.received(1, (frame) => frame.equals(small))).length, 1, `round ${round}: a small frame comes back`);
     await setMtu(nic, 9000);
+    // Why a frame is missing is found out by the next looks, one a second.
+    await eventually(() => nic.stats().refused.backlog === 0);
     const refused = (await nic.atRest()).refused;
     udp.offer(200);
     const stats = await nic.atRest();
