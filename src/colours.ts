@@ -3,18 +3,16 @@
 import { fstatSync } from 'node:fs';
 
 import { isTerminal } from './native/terminal';
+import { showsColours } from './native/terminal-abilities';
 
 /** Parameters of SGR (ECMA-48, 8.3.117). */
 const ATTRIBUTES = { bold: '1', good: '32', warning: '33', bad: '1;31', faint: '2' } as const;
 
 export type Look = keyof typeof ATTRIBUTES;
 
-/**
- * Whether a terminal reads the descriptor and takes colours. NO_COLOR (no-color.org) turns them off, whatever its value,
- * unless it is empty; a terminal whose TERM is `dumb` or missing has none.
- */
+/** Whether a terminal reads the descriptor and shows colours. */
 export function hasColours(fd: number, env: NodeJS.ProcessEnv = process.env): boolean {
-  if ((env['NO_COLOR'] ?? '') !== '' || ['', 'dumb'].includes(env['TERM'] ?? '')) return false;
+  if (!showsColours(env)) return false;
   try {
     return isTerminal(fstatSync(fd));
   } catch {
