@@ -25,7 +25,7 @@ set -e
 
 t.test('the named wires are those of the table', async (t) => {
   const text = fs.readFileSync(path.join(ROOT, 'docs', 'cli.md'), 'utf8');
-  const rows = [...text.matchAll(/^\| `([\w-]+)` \| `(delay [^`]*)` \| (.*) \|$/gm)].map(([, name, words, what]) => [name, { words, what }]);
+  const rows = [...text.matchAll(/^\| `([\w-]+)` \| `(delay [^`]*)` \| (.*) \| (\d+) ms \| (\d+) ms \|$/gm)].map(([, name, words, what, idle, loaded]) => [name, { words, what, ping: { idle: Number(idle), loaded: Number(loaded) } }]);
   t.same(Object.fromEntries(rows), PROFILES);
 });
 
@@ -41,7 +41,7 @@ t.test('the examples do what they say', { skip: cannotRun || withoutTools('bash'
   t.equal(status, 0, `${last}: ${stderr}`);
   t.match(stdout, '3 received, 0% packet loss');
   t.match(stderr, /law +\d+ in +\d+ out +balanced/);
-  t.match(stdout, 'root netem delay 20ms 5ms loss 1%');
+  t.match(stdout, /root netem limit \d+ delay 20ms 5ms loss 1%/);
   t.match(stdout, '"interface": "vnet0"', 'the counters are in the file');
   t.same(machine.residue().filter((line) => !['/run/netns', '/run/home'].includes(line)), [], 'nothing is left');
 });

@@ -16,7 +16,7 @@ import { scaled } from '../../helpers/traffic';
 
 t.setTimeout(300_000 * SLOW);
 
-const SLOW_POLLER = { VNET_BPF_TEST_POLL_DELAY_US: '2000' };
+const SLOW_POLLER = { VNET_BPF_TEST_POLL_DELAY_US: '5000' };
 /** Of many superpackets, so that one grant lets many of them out. */
 const SEND_BUFFER_BYTES = 64 << 20;
 const TAG = [0x8100, 7] as const;

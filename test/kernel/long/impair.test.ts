@@ -23,7 +23,7 @@ t.test('shown, cleared, tried and said, with nothing in place', { skip }, async 
   t.equal(cliOk(['impair', ...where, '--clear']), 'vnet0 is not impaired\n', 'there is nothing to take away');
   t.equal(cliOk(['impair', ...where, '--clear', '--dry-run']), '');
   const [line = '', ...more] = cliOk(['impair', ...where, '--dry-run', '3g', 'loss', '5%']).trim().split('\n');
-  t.equal(line, `nsenter --net=/run/vnet-bpf/netns tc qdisc add dev ${end} root netem delay 75ms 15ms loss 5% rate 2mbit`);
+  t.equal(line, `nsenter --net=/run/vnet-bpf/netns tc qdisc add dev ${end} root netem limit 2524 delay 75ms 15ms loss 5% rate 2000000bit`);
   t.same(more, [], 'one command');
   t.equal(attachmentOf(nic).impairment, null, 'nothing was done');
   // As a user would type it: a kernel without netem says so, one with it takes it.
