@@ -2,7 +2,6 @@
 /** `--daemon`: who is asked for the background, and the process that is there. */
 import * as fs from 'node:fs';
 
-
 /** Set in the background process, to the directory that its files are named from. */
 export const IN_BACKGROUND = 'VNET_BPF_IN_BACKGROUND';
 
