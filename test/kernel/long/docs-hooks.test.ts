@@ -18,6 +18,9 @@ mount --bind "$ROOT" /mnt
 MAIN=/mnt/\${MAIN#"$ROOT/"} ROOT=/mnt
 mount -t tmpfs -o mode=0700 tmpfs /root
 mkdir -p /root/bin /root/nic/node_modules
+# What it writes into /etc goes with the machine.
+cp -a /etc /root/etc
+mount --bind /root/etc /etc
 printf '#!/bin/sh\\nexec "%s" "%s" "$@"\\n' "$NODE" "$MAIN" >/root/bin/vnet-bpf
 chmod +x /root/bin/vnet-bpf
 PATH=/root/bin:$PATH
