@@ -6,7 +6,7 @@ import { isTerminal } from './native/terminal';
 import { showsColours } from './native/terminal-abilities';
 
 /** Parameters of SGR (ECMA-48, 8.3.117). */
-const ATTRIBUTES = { bold: '1', good: '32', warning: '33', bad: '1;31', faint: '2' } as const;
+export const ATTRIBUTES = { bold: '1', good: '32', warning: '33', bad: '1;31', faint: '2' } as const;
 
 export type Look = keyof typeof ATTRIBUTES;
 

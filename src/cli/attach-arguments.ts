@@ -37,13 +37,17 @@ export interface AttachArguments {
 function declared({ isFlag, choices, describe, kinds, value }: AttachOption): Declared {
   if (isFlag) return flag(describe);
   if (choices) return { choices, requiresArg: true, describe };
-  return { ...text(describe, value), ...(kinds.includes('texts') && { array: true, nargs: 1 }) };
+  return { ...text(describe, value), ...(kinds.includes('texts') && { array: true }) };
 }
+
+/** Options of attach, those with these flags or all: other commands that make an interface take some of them. */
+export const attachOptions = (...flags: readonly string[]): Record<string, Declared> =>
+  Object.fromEntries(ATTACH_OPTIONS.filter((row) => flags.length === 0 || flags.includes(row.flag)).map((row) => [row.flag, declared(row)]));
 
 export function attachArguments(y: Argv): Argv {
   return y
     .positional('iface', { type: 'string', array: true, demandOption: true, describe: 'the interface, such as vnet0; several are looped by one process' })
-    .options(Object.fromEntries(ATTACH_OPTIONS.map((row) => [row.flag, declared(row)])))
+    .options(attachOptions())
     .option('metrics', text('serve metrics at this address and port: 127.0.0.1:9100', 'ADDRESS:PORT'))
     .option('daemon', flag('return when the interface is ready'))
     .option('dry-run', flag('say what would be done, and do nothing'))

@@ -11,7 +11,6 @@ export interface Declared {
   /** Whether a value has to follow; an option without may stand alone. */
   requiresArg?: boolean;
   array?: boolean;
-  nargs?: number;
   alias?: string;
   /** What help calls its value; the option's name in capitals unless given. */
   value?: string;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** The commands and their options. */
+import { ON_HOOK_ERROR } from '../hooks/contract';
 import { attachArguments } from './attach-arguments';
 import { CommandTable } from './command-table';
 import { extcapOptions } from './extcap-arguments';
@@ -52,7 +53,7 @@ export const COMMANDS = new CommandTable()
         .positional('file', { type: 'string', describe: 'the hook: TypeScript or JavaScript' })
         .option('none', flag('take the hook off'))
         .option('init', text('write a hook to begin with, and what an editor needs to know its types', 'FILE'))
-        .option('on-hook-error', { choices: ['pass', 'drop', 'detach'] as const, requiresArg: true, describe: 'what becomes of a frame whose hook fails [as before, or pass]' })
+        .option('on-hook-error', { choices: ON_HOOK_ERROR, requiresArg: true, describe: 'what becomes of a frame whose hook fails [as before, or pass]' })
         .option('netns', netnsOption)
         .example('$0 hook vnet0 ./hook.ts', 'another hook, while traffic flows')
         .example('$0 hook --init /etc/vnet-bpf/hook.ts', 'one to begin with'),

@@ -11,12 +11,6 @@ export const netnsOption = text('network namespace of the interface', 'NAME');
 /** Of commands that look at frames. */
 export const filterOption = text('only frames that match, in tcpdump\'s syntax: "tcp port 80 and not arp"', 'EXPRESSION');
 export const jsonOption = flag('print one JSON document');
-/** Of commands that put a hook on what they make. */
-export const hookOptions = {
-  hook: text('file that sees each frame: TypeScript or JavaScript', 'FILE'),
-  'on-hook-error': { choices: ['pass', 'drop', 'detach'] as const, requiresArg: true, describe: 'what becomes of a frame whose hook fails [pass]' },
-} as const;
-
 /** Every command takes these. */
 export const GLOBAL_OPTIONS: ReadonlyMap<string, Declared> = new Map<string, Declared>([
   ['debug', flag('show stack traces and verifier logs')],

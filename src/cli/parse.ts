@@ -4,7 +4,7 @@
  * may be, and what is said of a wrong one, is decided here.
  */
 import { usageError, type VnetError } from '../errors';
-import { oneOf, onCommandLine } from '../options/place';
+import { camelCase, oneOf, onCommandLine } from '../options/place';
 import { shellWord } from '../state/named';
 import { didYouMean } from '../suggest';
 import type { Command, CommandTable, Declared, Operand } from './command-table';
@@ -19,8 +19,6 @@ export type Request =
   /** Null: of all commands. */
   | { kind: 'help'; command: Command | null }
   | { kind: 'version' };
-
-const camelCase = (name: string): string => name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 
 /** Where the command's name is: the first word that is neither an option nor the value of one. -1 if there is none. */
 function commandAt(table: CommandTable, args: readonly string[]): number {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** The options of `record` and `replay`. */
+import { FRAME_BYTES_MAX } from '../recording/pcapng';
 import type { Argv } from './command-table';
 import { filterOption, flag, jsonOption, netnsOption, text } from './option-kinds';
 
@@ -20,7 +21,7 @@ export interface RecordArguments {
 
 /** A frame's headers; the largest frame of the loop. */
 export const MIN_SNAPLEN = 64;
-export const MAX_SNAPLEN = 262144;
+export const MAX_SNAPLEN = FRAME_BYTES_MAX;
 /** A file that rotates has some frames at least. */
 export const ROTATE_BYTES_MIN = 65536;
 export const FILES_MAX = 99999;

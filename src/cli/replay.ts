@@ -14,7 +14,7 @@ import { FrameSender } from '../replay/frame-sender';
 import { Pace } from '../replay/pace';
 import { Replay, type ReplayOptions } from '../replay/replay';
 import { mtuFor, WireFrames } from '../replay/wire-frames';
-import { commandAbout } from '../state/named';
+import { commandAbout, operandFor, shellWord } from '../state/named';
 import { bytes, jsonText, tell, tellMade, tellNotice } from './output';
 import { duration, ProgressLine, Rate } from './progress';
 import type { ReplayArguments } from './record-arguments';
@@ -74,11 +74,9 @@ async function replay(args: ReplayArguments, netns: string | null, input: Captur
 function named(error: unknown, { file, into, netns }: ReplayArguments): unknown {
   if (!(error instanceof VnetError) || !error.message.startsWith(CAPTURE_FILE)) return error;
   const what = file === STDIN ? nameOf(file) : `capture file ${file}`;
-  const hint = error.hint?.replace('FILE', inShell(file)).replace('IFACE', `${into}${netns === undefined ? '' : ` --netns ${netns}`}`);
+  const hint = error.hint?.replace('FILE', shellWord(file)).replace('IFACE', operandFor(into, netns ?? null));
   return new VnetError(error.code, what, error.message.slice(CAPTURE_FILE.length + 2), { ...(hint !== undefined && { hint }), cause: error });
 }
-
-const inShell = (file: string): string => (/^[\w./+-]+$/.test(file) ? file : `'${file.replaceAll("'", `'\\''`)}'`);
 
 function paceOf({ timing, maxGap }: ReplayArguments): Pace | null {
   const maxGapMs = maxGap === undefined ? Infinity : secondsOf('--max-gap', maxGap) * 1000;

@@ -169,13 +169,13 @@ export class HookedPoller {
     let done = 0;
     let tries = 0;
     while (done < left) {
-      const admitted = this.line === null ? left - done : this.admit(this.line, first + done, first + left);
+      const admitted = this.line === null ? left - done : this.line.admit(this, first + done, first + left, clock.now());
       if (admitted === 0) {
         this.refuse(first, done++, CONTROL.impairOverflow);
         continue;
       }
       const result = sender.send(batch.address(done), admitted);
-      if (this.line !== null) this.takeBack(this.line, first + done + Math.max(0, result), first + done + admitted);
+      this.line?.takeBack(this, first + done + Math.max(0, result), first + done + admitted);
       if (result > 0) {
         const stopped = result < admitted;
         if (this.impaired && stopped) this.count(CONTROL.enobufs); // as in the plain poller
@@ -197,20 +197,8 @@ export class HookedPoller {
     return ledger.settle(first + done);
   }
 
-  /** As in the plain poller, of messages of the plan. */
-  private admit(line: LineQueue, from: number, end: number): number {
-    const now = clock.now();
-    let to = from;
-    for (; to < end && line.admits(now); to++) line.add(this.unsentFrame(to), now);
-    return to - from;
-  }
-
-  private takeBack(line: LineQueue, from: number, to: number): void {
-    for (let message = from; message < to; message++) line.takeBack(this.unsentFrame(message));
-  }
-
   /** Message `index` of the plan, which the socket did not take: in the ring or in the arena. */
-  private unsentFrame(index: number): UnsentFrame {
+  unsentFrame(index: number): UnsentFrame {
     const { plan, arena, data, dataAddress } = this.parts;
     const { unsent } = this;
     const address = plan.addresses[index] as number;

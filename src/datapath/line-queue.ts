@@ -21,6 +21,12 @@ export interface LineParameters {
   queueMs: number;
 }
 
+/** A poller, as far as its messages are asked for. */
+interface Messages {
+  /** Borrowed until the next one is asked for. */
+  unsentFrame(message: number): UnsentFrame;
+}
+
 export class LineQueue {
   /** When the line has sent everything that it was given. */
   private freeAt = 0;
@@ -30,18 +36,29 @@ export class LineQueue {
     this.msPerByte = (1000 / parameters.bytesPerSecond) * CAUTION;
   }
 
+  /** Gives it messages from `from` up to `end` until it is full, at `now` in milliseconds; how many. */
+  admit(messages: Messages, from: number, end: number, now: number): number {
+    let to = from;
+    for (; to < end && this.admits(now); to++) this.add(messages.unsentFrame(to), now);
+    return to - from;
+  }
+
+  /** The last of those that were admitted, from `from` up to `to`, have not been sent after all. */
+  takeBack(messages: Messages, from: number, to: number): void {
+    for (let message = from; message < to; message++) this.freeAt -= this.msFor(messages.unsentFrame(message));
+  }
+
   /** Whether a frame that comes at `now`, in milliseconds, finds a place. */
   admits(now: number): boolean {
     return this.freeAt - now <= this.parameters.queueMs;
   }
 
   add(frame: UnsentFrame, now: number): void {
-    this.freeAt = Math.max(this.freeAt, now) + wireBytes(frame) * this.msPerByte;
+    this.freeAt = Math.max(this.freeAt, now) + this.msFor(frame);
   }
 
-  /** The last of those that were added has not been sent after all. */
-  takeBack(frame: UnsentFrame): void {
-    this.freeAt -= wireBytes(frame) * this.msPerByte;
+  private msFor(frame: UnsentFrame): number {
+    return wireBytes(frame) * this.msPerByte;
   }
 }
 

@@ -151,13 +151,13 @@ export class Poller {
     let tries = 0;
     let pieces = 0;
     while (done < batch.count) {
-      const admitted = this.line === null ? batch.count - done : this.admit(this.line, done);
+      const admitted = this.line === null ? batch.count - done : this.line.admit(this, done, batch.count, clock.now()); // nothing is merged then
       if (admitted === 0) {
         this.refuse(done++, CONTROL.impairOverflow);
         continue;
       }
       const result = sender.send(batch.address(done), admitted);
-      if (this.line !== null) this.takeBack(this.line, done + Math.max(0, result), done + admitted);
+      this.line?.takeBack(this, done + Math.max(0, result), done + admitted);
       if (result > 0) {
         // sendmmsg does not say why it went no further; a qdisc has dropped the next one then, as it was full.
         const stopped = result < admitted;
@@ -184,21 +184,8 @@ export class Poller {
     return (batch.records[done] as number) + pieces;
   }
 
-  /** Gives the line messages from `from` on until it is full; how many. Nothing is merged then. */
-  private admit(line: LineQueue, from: number): number {
-    const { batch } = this.parts;
-    const now = clock.now();
-    let to = from;
-    for (; to < batch.count && line.admits(now); to++) line.add(this.unsentFrame(to), now);
-    return to - from;
-  }
-
-  private takeBack(line: LineQueue, from: number, to: number): void {
-    for (let message = from; message < to; message++) line.takeBack(this.unsentFrame(message));
-  }
-
   /** The first frame of message `message`, which the socket did not take. */
-  private unsentFrame(message: number): UnsentFrame {
+  unsentFrame(message: number): UnsentFrame {
     const { ring, batch } = this.parts;
     const offset = ring.offsets[batch.records[message] as number] as number;
     this.unsent.at = offset + RECORD.vnet;

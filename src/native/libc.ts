@@ -245,23 +245,25 @@ const REVENTS_AT = 6;
 const POLLERR = 0x8;
 const POLLHUP = 0x10;
 
-/** Whether a pipe that is written to has no reader any more, a socket no peer, or a terminal has gone. */
-export function hasLostItsReader(fd: number): boolean {
-  const descriptors = new DataView(new ArrayBuffer(POLLFD_BYTES));
-  descriptors.setInt32(0, fd, true);
-  check('poll', c.poll(new Uint8Array(descriptors.buffer), 1, 0));
-  return (descriptors.getUint16(REVENTS_AT, true) & (POLLERR | POLLHUP)) !== 0;
-}
-
 const POLLOUT = 0x4;
 
-/** Waits until a descriptor can be written to, for `ms` at most; blocks the thread. False if it cannot. */
-export function isWritableWithin(fd: number, ms: number): boolean {
+function poll(fd: number, events: number, ms: number): { result: number; happened: number } {
   const descriptors = new DataView(new ArrayBuffer(POLLFD_BYTES));
   descriptors.setInt32(0, fd, true);
-  descriptors.setUint16(EVENTS_AT, POLLOUT, true);
-  return c.poll(new Uint8Array(descriptors.buffer), 1, ms) > 0;
+  descriptors.setUint16(EVENTS_AT, events, true);
+  const result = c.poll(new Uint8Array(descriptors.buffer), 1, ms);
+  return { result, happened: descriptors.getUint16(REVENTS_AT, true) };
 }
+
+/** Whether a pipe that is written to has no reader any more, a socket no peer, or a terminal has gone. */
+export function hasLostItsReader(fd: number): boolean {
+  const { result, happened } = poll(fd, 0, 0);
+  check('poll', result);
+  return (happened & (POLLERR | POLLHUP)) !== 0;
+}
+
+/** Waits until a descriptor can be written to, for `ms` at most; blocks the thread. False if it cannot. */
+export const isWritableWithin = (fd: number, ms: number): boolean => poll(fd, POLLOUT, ms).result > 0;
 
 const SIG_IGN = 1;
 

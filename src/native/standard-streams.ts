@@ -146,7 +146,8 @@ function withoutWaiting(fd: StandardStream): (bytes: Buffer) => number {
 
 const writer = (fd: number) => (bytes: Buffer): number => fs.writeSync(fd, bytes);
 
-function reopened(fd: StandardStream): number {
+/** A descriptor of the same pipe or terminal that waits for nobody: O_NONBLOCK would be set for everybody who shares the first one. */
+export function reopened(fd: number): number {
   try {
     return fs.openSync(`/proc/self/fd/${fd}`, O_WRONLY | O_NONBLOCK | O_NOCTTY);
   } catch {

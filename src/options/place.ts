@@ -13,6 +13,9 @@ export interface Place {
   example(value: string): string;
 }
 
+/** A flag as programs name it: `ringSize` for `ring-size`. */
+export const camelCase = (flag: string): string => flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+
 /** An option of the command line, by its flag without the dashes. */
 export const onCommandLine = (flag: string, value: string): Place => ({ what: `--${flag} "${value}"`, example: (good) => `such as --${flag} ${good}` });
 

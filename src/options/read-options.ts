@@ -7,7 +7,7 @@ import { checkInterfaceName, DEFAULTS, type AttachOptions } from '../controller/
 import { usageError, type VnetError } from '../errors';
 import { didYouMean } from '../suggest';
 import { ATTACH_OPTIONS, type AttachOption, type Kind } from './attach-options';
-import { inLibrary, onCommandLine, type Place } from './place';
+import { camelCase, inLibrary, onCommandLine, type Place } from './place';
 
 /** IPv6 needs links that carry so many bytes (RFC 8200, 5). */
 const IPV6_MINIMUM_MTU = 1280;
@@ -43,7 +43,7 @@ function readAll(read: (row: AttachOption) => unknown): AttachOptions {
 /** Options of the command line, by their flags in camel case. `file` makes a path absolute. */
 export function readFlags(given: Readonly<Record<string, unknown>>, file: (name: string) => string): AttachOptions {
   const options = readAll(({ flag, key, read }) => {
-    const value = given[flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())] as string | string[] | boolean | undefined;
+    const value = given[camelCase(flag)] as string | string[] | boolean | undefined;
     if (value === undefined) return undefined;
     if (Array.isArray(value)) return value.map((text) => read(text, onCommandLine(flag, text)));
     const text = String(value);

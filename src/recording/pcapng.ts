@@ -15,6 +15,9 @@ export const OPTION = {
   statistics: { start: 2, end: 3, received: 4, dropped: 5, accepted: 6, delivered: 8 },
 } as const;
 
+/** The longest frame of the loop, and of a capture file: MAXIMUM_SNAPLEN of libpcap, and the longest that Wireshark reads. */
+export const FRAME_BYTES_MAX = 262144;
+
 /** epb_flags, and those of the old packet block: that the frame went out, and the bytes of its frame check sequence, if that is known. */
 export const FLAGS = { outbound: 2, fcsLength: { mask: 0x1e0, shift: 5 } } as const;
 

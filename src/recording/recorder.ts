@@ -28,6 +28,7 @@ import { FrameLog, type Progress } from './frame-log';
 import { RecordingOutput, type Counts } from './output';
 import type { OutputFiles } from './output-files';
 import type { Section } from './pcapng-writer';
+import { FRAME_BYTES_MAX } from './pcapng';
 import { OutputFull } from './sink';
 import { TapeReader } from './tape-reader';
 
@@ -52,8 +53,6 @@ export interface Recorded {
 
 /** How often it looks at the tape: nobody wakes it, so that it costs the loop nothing. */
 const LOOK_MS = 5;
-/** The longest frame of the loop. */
-const FRAME_BYTES_MAX = 262144;
 /** Memory for frames whose end is not known yet; above it the oldest are written without. */
 const OPEN_BYTES_MAX = 256 << 20;
 /** How long the end waits for the end of frames that are still in the loop. */

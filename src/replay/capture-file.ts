@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /** Reads the frames of a capture file: of whatever format, packed or not, alone or behind others. */
-import type { ByteQueue as Queue } from './byte-queue';
 import { ByteQueue } from './byte-queue';
 import { ANOTHER_FILE, damaged, type CapturedFrame, type CaptureParser } from './captured-frame';
 import { unknownFile, unpacked } from './unpack';
@@ -21,7 +20,7 @@ export async function* framesOf(input: AsyncIterable<Buffer> | Iterable<Buffer>)
 
 /** The files that come one behind the other. */
 class Files {
-  readonly queue: Queue = new ByteQueue();
+  readonly queue = new ByteQueue();
   /** Nothing more is to come. */
   ended = false;
   private parser: CaptureParser | null = null;

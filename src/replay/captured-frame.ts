@@ -25,8 +25,6 @@ export interface CaptureParser {
   next(): CapturedFrame | typeof ANOTHER_FILE | null;
 }
 
-/** MAXIMUM_SNAPLEN of libpcap, and the longest frame that Wireshark reads. */
-export const FRAME_BYTES_MAX = 262144;
 export const NO_BYTES = new Uint8Array(0);
 export const NO_COMMENTS: readonly string[] = [];
 

@@ -3,9 +3,9 @@
  * The classic format, of tcpdump (draft-ietf-opsawg-pcap): microseconds or nanoseconds, in either byte order, in its old
  * versions and with the longer record headers of patched libpcaps (wiretap/libpcap.c of Wireshark).
  */
-import { BLOCK, BYTE_ORDER_MAGIC } from '../recording/pcapng';
+import { BLOCK, BYTE_ORDER_MAGIC, FRAME_BYTES_MAX } from '../recording/pcapng';
 import type { ByteQueue } from './byte-queue';
-import { ANOTHER_FILE, damaged, FRAME_BYTES_MAX, NO_BYTES, NO_COMMENTS, withoutFcs, type CapturedFrame, type CaptureParser } from './captured-frame';
+import { ANOTHER_FILE, damaged, NO_BYTES, NO_COMMENTS, withoutFcs, type CapturedFrame, type CaptureParser } from './captured-frame';
 import { kindOf } from './file-kinds';
 
 const FILE_HEADER_BYTES = 24;

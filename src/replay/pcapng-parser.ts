@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** pcapng, in either byte order, of one section or several: frames with their comments. What else is in it is passed over. */
-import { BLOCK, BYTE_ORDER_MAGIC, FLAGS, OPTION } from '../recording/pcapng';
+import { BLOCK, BYTE_ORDER_MAGIC, FLAGS, FRAME_BYTES_MAX, OPTION } from '../recording/pcapng';
 import type { ByteQueue } from './byte-queue';
-import { ANOTHER_FILE, damaged, FRAME_BYTES_MAX, NO_BYTES, NO_COMMENTS, withoutFcs, type CapturedFrame, type CaptureParser } from './captured-frame';
+import { ANOTHER_FILE, damaged, NO_BYTES, NO_COMMENTS, withoutFcs, type CapturedFrame, type CaptureParser } from './captured-frame';
 import { beginsAnother, isSectionHeader } from './pcap-parser';
 
 interface Interface {

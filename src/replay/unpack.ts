@@ -19,12 +19,7 @@ export async function* unpacked(input: Input): AsyncGenerator<Buffer> {
   try {
     const head = await firstBytes(chunks);
     const kind = kindOf(head);
-    if (kind) {
-      yield* unpackedBy(kind, head, chunks);
-      return;
-    }
-    if (head.length > 0) yield head;
-    for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value;
+    yield* kind ? unpackedBy(kind, head, chunks) : joined(head, chunks);
   } finally {
     await chunks.return?.();
   }
@@ -58,7 +53,7 @@ function refusePackedTwice(chunk: Buffer, outer: FileKind): void {
 }
 
 async function* joined(head: Buffer, chunks: Chunks): AsyncGenerator<Buffer> {
-  yield head;
+  if (head.length > 0) yield head;
   for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value;
 }
 

@@ -6,22 +6,14 @@
 import * as fs from 'node:fs';
 
 import { clock } from '../native/clock';
+import { reopened } from '../native/standard-streams';
 
-const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = fs.constants;
 /** How often a terminal that took nothing is tried again, and how long at the end. */
 const RETRY_MS = 20;
 const LAST_MS = 200;
 
 const pause = new Int32Array(new SharedArrayBuffer(4));
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'EIO';
-
-function opened(fd: number): number {
-  try {
-    return fs.openSync(`/proc/self/fd/${fd}`, O_WRONLY | O_NONBLOCK | O_NOCTTY);
-  } catch {
-    return fd;
-  }
-}
 
 export class TerminalOutput {
   private readonly fd: number;
@@ -33,7 +25,7 @@ export class TerminalOutput {
    * @param onLost called with the name of the errno when nothing can be written any more
    */
   constructor(fd: number, private readonly onLost: (code: string) => void) {
-    this.fd = opened(fd);
+    this.fd = reopened(fd);
   }
 
   /** Whether the terminal has not taken yet what was sent last: a newer picture waits for that, or escape sequences would be cut. */

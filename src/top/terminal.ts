@@ -2,6 +2,7 @@
 /** The terminal: draws lines, tells keys, and is given back as it was however the process ends. */
 import * as readline from 'node:readline';
 
+import { ATTRIBUTES } from '../colours';
 import { printable } from '../printable';
 import { usableSize, type Size } from './screen';
 import { TerminalOutput } from './terminal-output';
@@ -9,7 +10,7 @@ import { widthOf, type Line, type Style } from './text';
 
 /** Parameters of SGR (ECMA-48, 8.3.117): with colours, which are those of the user's palette, and without. */
 type Attributes = Readonly<Record<Style, string>>;
-const COLOURED: Attributes = { plain: '', title: '1', chosen: '1;7', good: '32', warning: '33', bad: '1;31', faint: '2', tx: '36', rx: '32' };
+const COLOURED: Attributes = { ...ATTRIBUTES, plain: '', title: ATTRIBUTES.bold, chosen: '1;7', tx: '36', rx: ATTRIBUTES.good };
 const MONOCHROME: Attributes = { plain: '', title: '1', chosen: '1;7', good: '', warning: '1', bad: '1;7', faint: '2', tx: '', rx: '' };
 
 /** How a terminal is written to. */

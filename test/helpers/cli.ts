@@ -107,6 +107,9 @@ export function attachedIn(
   return { netns, iface, stats, atRest };
 }
 
+/** Whether the kernel's TX is that many frames, or as many fewer as are missing behind `tx` at most. */
+export const isSent = (tx: number, frames: number, missing: number): boolean => tx <= frames && tx >= frames - missing;
+
 /**
  * The law of the loop, and what has to hold with it at rest. A namespace with IPv6 is never quite
  * at rest: when a packet passed between two readings, they are taken anew. A dummy has no RX counter
@@ -122,7 +125,7 @@ export function checkLaw(t: Test, where: Attached, reading: Stats): void {
     if (backend === 'veth') return { tx: rx.packets, less: behind.missing, rx: rx.packets };
     return { tx: tx.packets - Object.values(refused).reduce((sum, count) => sum + count, 0), less: 0, rx: 0 };
   };
-  const isTx = (): boolean => kernel.tx <= expected().tx && kernel.tx >= expected().tx - expected().less;
+  const isTx = (): boolean => isSent(kernel.tx, expected().tx, expected().less);
   const consistent = (): boolean => law(stats).balanced && isTx() && kernel.rx === expected().rx;
   for (let tries = 0; tries < 5 && !consistent(); tries++) {
     stats = where.stats();
