@@ -207,7 +207,9 @@ t.test('each named wire is what its line in the docs says', { skip: cannotLoop()
       // A flow of TCP, with pings beside it.
       const flow = OwnTcpFlow.start(t, nic.netns, ADDRESSES[0]);
       await delay(Math.min(1500, 4 * Number(idle)));
-      const busy = await pings(['-c', '3', '-i', '0.2']);
+      // A full queue loses pings as it does other frames: all of a few, now and then.
+      let busy: number[] = [];
+      for (let tries = 0; busy.length === 0 && tries < 5; tries++) busy = await pings(['-c', '3', '-i', '0.2']);
       const passed = flow.stop();
       t.ok(Math.min(...busy) <= Number(loaded) + jitter + slack, `under load: ${busy.join(', ')} ms for at most ${loaded}`);
       t.ok(passed.bytes > 0 && passed.bytes / passed.seconds <= rate.bytes * 1.1, `TCP: ${Math.round((passed.bytes * 8) / passed.seconds / 1000)} kbit/s`);
