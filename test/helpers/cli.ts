@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 /** Runs the built command line as a user would, and takes away whatever a test left attached. */
 import { spawn, type ChildProcess } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as os from 'node:os';
 import * as path from 'node:path';
 
 import type { Test } from 'tap';
 
+import { IN_BACKGROUND, READY_FD } from '../../src/cli/in-background';
 import type { AttachmentDescription } from '../../src/cli/list';
 import { law, readStats, type Stats } from '../../src/datapath/stats';
 import { allAttachments, isControlled, type Attachment } from '../../src/state/store';
@@ -42,6 +45,24 @@ export function cliStart(t: Test, args: readonly string[]): ChildProcess {
   const child = spawn(process.execPath, [MAIN, ...args], { stdio: 'pipe' });
   t.teardown(() => child.exitCode === null && child.kill('SIGKILL'));
   return child;
+}
+
+/**
+ * `vnet-bpf attach ... --daemon --json`, which has to succeed, without the process that waits for the background one, a
+ * fifth of the time: a shell waits instead, until the interface is ready and says so.
+ */
+export function attachInBackground(args: readonly string[], env: NodeJS.ProcessEnv = {}): AttachmentDescription | AttachmentDescription[] {
+  const complaints = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'vnet-bpf-attach-')), 'stderr');
+  try {
+    // Not in a pipe of its own, which would have to be read as long as it runs.
+    const script = `cd /; (setsid -- "$@" ${READY_FD}>&1 >/dev/null 2>'${complaints}' </dev/null &) | cat`;
+    const command = ['env', ...WITHOUT_LOADER, 'attach', ...args, '--daemon', '--json'];
+    const output = ok('sh', ['-c', script, 'sh', ...command], { env: { ...process.env, [IN_BACKGROUND]: process.cwd(), ...env } });
+    if (output !== '') return JSON.parse(output) as AttachmentDescription | AttachmentDescription[];
+    throw new Error(`attach ${args.join(' ')} failed: ${fs.readFileSync(complaints, 'utf8')}`);
+  } finally {
+    fs.rmSync(path.dirname(complaints), { recursive: true });
+  }
 }
 
 export interface Attached {
@@ -88,7 +109,7 @@ export function attachedIn(
 ): Attached {
   const where = [iface, '--netns', netns];
   const type = BACK_END === 'dummy' && !args.includes('--type') ? ['--type', 'dummy'] : [];
-  JSON.parse(cliOk(['attach', ...where, '--daemon', '--json', ...type, ...args], env)) as AttachmentDescription;
+  attachInBackground([...where, ...type, ...args], env);
   t.teardown(() => takeAway({ netns, iface }));
   // In this process: starting the command for each look takes longer than most of what is looked at.
   const stats = (): Stats => readStats(attachmentOf({ netns, iface }));

@@ -7,7 +7,7 @@ import type { Test } from 'tap';
 
 import { law, readStats, type Stats } from '../../src/datapath/stats';
 import { pinDirectory } from '../../src/state/bpffs';
-import { attachmentOf, cliOk, isSent, SLOW, type Attached } from './cli';
+import { attachInBackground, attachmentOf, cliOk, isSent, SLOW, type Attached } from './cli';
 import { kernelCounters, ok, okIn } from './netns';
 import type { OwnUdp } from './own-sockets';
 
@@ -120,7 +120,7 @@ export async function crash(
   await kill(nic);
   t.equal(look(nic).state, 'crashed', 'stats says crashed');
   t.ok(udp.offer(meanwhile) > 0, 'the kernel goes on taking frames');
-  const adopted = JSON.parse(cliOk(['attach', nic.iface, '--netns', nic.netns, '--daemon', '--json', ...args], env)) as { pid: number };
+  const adopted = attachInBackground([nic.iface, '--netns', nic.netns, ...args], env) as { pid: number };
   t.ok(adopted.pid !== pid && attachmentOf(nic).id === id, 'the next attach adopts it');
   t.ok(await udp.takeUntil(udp.sent, WAIT_MS), `all ${udp.sent} came back`);
   t.same({ order: udp.outOfOrder, damaged: udp.damaged }, { order: 0, damaged: 0 }, 'in order and whole');

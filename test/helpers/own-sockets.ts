@@ -156,11 +156,11 @@ export class OwnTcpFlow {
     return flow;
   }
 
-  /** Ends it; what came through. */
+  /** Ends it, with a reset: what waits to be sent again would go on for long on a line that loses; what came through. */
   stop(): { bytes: number; seconds: number } {
     for (const end of this.ends) {
       if (end instanceof net.Server) end.close();
-      else end.destroy();
+      else if (!end.destroyed) end.resetAndDestroy();
     }
     return { bytes: this.bytes, seconds: (performance.now() - this.begun) / 1000 };
   }
