@@ -37,13 +37,14 @@ export class QueueControls implements Disposable {
 
   /** Held frames, in all waiting rooms and on the way to them. */
   get held(): HeldFrames {
-    const total = { now: 0, dropped: 0, added: 0 };
-    for (const { now, dropped, added } of this.queues.map(heldFrames)) {
-      total.now += now;
-      total.dropped += dropped;
-      total.added += added;
+    const all = { now: 0, total: 0, dropped: 0, added: 0 };
+    for (const { now, total, dropped, added } of this.queues.map(heldFrames)) {
+      all.now += now;
+      all.total += total;
+      all.dropped += dropped;
+      all.added += added;
     }
-    return total;
+    return all;
   }
 
   close(): void {

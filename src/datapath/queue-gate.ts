@@ -36,6 +36,8 @@ export function framesInRoom(control: SharedWords): number {
 /** Held frames as the frame accounting has them: those on the way to the room as they were sent, those in it as they are. */
 export interface HeldFrames {
   now: number;
+  /** Of all time, with those that were dropped. */
+  total: number;
   dropped: number;
   /** Frames that the kernel or a qdisc of the user's has made of others behind `tx`: transmitted, but not counted there. */
   added: number;
@@ -47,7 +49,9 @@ export function heldFrames(control: SharedWords): HeldFrames {
   const known = control.get64(CONTROL.heldIn) + control.get64(CONTROL.heldMissingFrames);
   const sent = control.get64(CONTROL.heldSent);
   const added = Math.max(0, known - sent);
-  return { now: sent + added - gone, dropped, added };
+  // Not summed up from what came out, which goes on meanwhile: a total that is too large would go back at the next reading.
+  const total = sent + added;
+  return { now: total - gone, total, dropped, added };
 }
 
 export interface GateLimits {

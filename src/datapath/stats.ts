@@ -137,7 +137,7 @@ export function readStats(attachment: Attachment): Stats {
     },
     held: {
       now: held.now,
-      total: at(CONTROL.heldOut) + held.dropped + held.now,
+      total: held.total,
       dropped: held.dropped,
       again: at(CONTROL.heldAgain),
       grants: at(CONTROL.grants),
