@@ -31,8 +31,8 @@ BENCH_PROGRAMS := $(patsubst test/bench/c/%.c,dist-test/bench/%,$(filter-out %.b
 BENCH_BUILT := $(BENCH_PROGRAMS) dist-test/bench/redirect.bpf.o
 # Compiled because ts-node takes more than a second of each test file, and of each sender that a test starts; without type
 # checks, which are lint's.
-TEST_SOURCES := $(shell find test/unit test/kernel test/report test/helpers test/model -name '*.ts') \
-	$(wildcard src/libbpf-ts/test/helpers/*.ts src/libbpf-ts/test/bpf/*)
+TEST_SOURCES := $(shell find test/unit test/kernel test/report test/helpers test/model src/libbpf-ts/test -name '*.ts') \
+	$(wildcard src/libbpf-ts/test/bpf/*)
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DEFAULT_GOAL := help

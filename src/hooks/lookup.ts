@@ -189,3 +189,9 @@ export function compilerFile(): string | null {
   for (let at = root; at !== '/'; at = path.dirname(at)) if (path.basename(at) === 'node_modules') holders.push(path.dirname(at));
   return holders.map((at) => path.join(at, 'node_modules', 'typescript', 'lib', 'typescript.js')).find((file) => fs.existsSync(file)) ?? null;
 }
+
+/** Where the build keeps the compiler's bytecode: of that very version, for V8 compares no more than the length of the source. */
+export function compilerBytecode(file: string): string {
+  const { version } = JSON.parse(fs.readFileSync(path.resolve(file, '..', '..', 'package.json'), 'utf8')) as { version: string };
+  return path.join(PROGRAM, `typescript-${version}.cache`);
+}

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** Compiles hooks in TypeScript: only the types are taken away. No tsconfig.json is read, and nothing is checked. */
-import { createRequire } from 'node:module';
-
 import type TypeScript from 'typescript';
 
 import { VnetError } from '../errors';
-import { compilerFile } from './lookup';
+import { loadWithBytecode } from '../native/bytecode';
+import { compilerBytecode, compilerFile } from './lookup';
 import { placed } from './source-line';
 
 /** What a file of TypeScript becomes. */
@@ -36,7 +35,7 @@ export function typescript(): typeof TypeScript {
   if (file === null) {
     throw new VnetError('HOOK', 'hooks in TypeScript', 'the compiler is not installed', { hint: 'install the package typescript with vnet-bpf, or write the hook in JavaScript' });
   }
-  return (compiler = createRequire(file)(file) as typeof TypeScript);
+  return (compiler = loadWithBytecode(file, compilerBytecode(file)) as typeof TypeScript);
 }
 
 /** Whether a text imports or exports as ES modules do. */

@@ -10,8 +10,8 @@ const KERNEL = /(^|\/)kernel(\/|-)/;
 const ALONE = /(^|\/)kernel\/alone\//;
 /** What takes long: load, abuse and crashes again and again, installing, terminals, examples. */
 const LONG = /(^|\/)kernel\/long\/|^src\/libbpf-ts\/test\/(host\/|kernel-examples)/;
-/** What make has compiled: TEST_SOURCES in the Makefile. */
-const COMPILED = /^test\/(unit|kernel|report)\//;
+/** What make has compiled: TEST_SOURCES in the Makefile; not what looks for files of the tree beside its own. */
+const COMPILED = /^test\/(unit|kernel|report)\/|^src\/libbpf-ts\/test\/(unit-|kernel-(?!examples))/;
 /** Of test/vm only what needs no guest; of test/bench and test/selftests only what runs nothing. */
 const ROOTS = ['test/unit', 'test/kernel', 'test/report', 'test/bench/report', 'test/vm/self', 'test/selftests/self', 'src/libbpf-ts/test'];
 const IN_A_GUEST = /^test\/vm\/.*guest/;
