@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The options of `attach`; what is given is turned into AttachOptions. */
+/** What the larger commands take: their options, and the arguments that come of them. The others are in commands.ts. */
 import { checkInterfaceName, type AttachOptions } from '../controller/options';
 import { usageError } from '../errors';
 import { absolutePath } from '../native/working-directory';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** The commands and their options. */
-import { ON_HOOK_ERROR } from '../hooks/contract';
+import { ON_HOOK_ERROR } from '../controller/options';
 import { attachArguments } from './attach-arguments';
 import { CommandTable } from './command-table';
 import { extcapOptions } from './extcap-arguments';
@@ -13,7 +13,7 @@ import { runOptions } from './run-arguments';
  * Each command's module is loaded only when it is used. With `require`, because the first `import()` of a process starts
  * Node's loader of ES modules, which takes 15 ms.
  */
-export const COMMANDS = new CommandTable()
+export const COMMANDS: CommandTable = new CommandTable()
   .command(
     'attach <iface..>',
     'make an interface whose transmitted frames come back as received ones',
@@ -139,13 +139,13 @@ export const COMMANDS = new CommandTable()
     'completion [shell]',
     'print what makes a shell complete commands, options and names',
     (y) => y.positional('shell', { choices: ['bash', 'zsh', 'fish'] as const, describe: 'the shell' }).option('install', flag('put it where the shell looks for it; of all shells, if none is named')),
-    () => (require('./completion') as typeof import('./completion')).completionCommand,
+    () => (args) => (require('./completion') as typeof import('./completion')).completionCommand(args, COMMANDS),
   )
   .command(
     'help [command]',
     'show what vnet-bpf or one of its commands takes',
     (y) => y.positional('command', { type: 'string', describe: 'the command' }),
-    () => (require('./help') as typeof import('./help')).helpCommand,
+    () => (args) => (require('./help') as typeof import('./help')).helpCommand(args, COMMANDS),
   )
   .command(
     'version',

@@ -8,14 +8,15 @@ import { bashScript } from '../completion/bash';
 import { fishScript } from '../completion/fish';
 import { zshScript } from '../completion/zsh';
 import { usageError, VnetError } from '../errors';
-import { declaredCommands, GLOBAL_OPTIONS } from './declarations';
+import type { CommandTable } from './command-table';
+import { GLOBAL_OPTIONS } from './declarations';
 import { printMade, tell } from './output';
 import { putFile } from './put-file';
 
 const SCRIPTS = { bash: bashScript, fish: fishScript, zsh: zshScript };
 type Shell = keyof typeof SCRIPTS;
 
-const scriptOf = (shell: Shell): string => SCRIPTS[shell](declaredCommands(), GLOBAL_OPTIONS).trimEnd();
+const scriptOf = (shell: Shell, table: CommandTable): string => SCRIPTS[shell](table.all(), GLOBAL_OPTIONS).trimEnd();
 
 /** Where a shell looks: for everybody, if root asks, else for the user alone. */
 export function completionFile(shell: Shell, isRoot: boolean, { HOME = '', XDG_DATA_HOME = '', XDG_CONFIG_HOME = '' } = process.env): string {
@@ -32,22 +33,22 @@ export function completionFile(shell: Shell, isRoot: boolean, { HOME = '', XDG_D
   }
 }
 
-export function completionCommand({ shell, install }: { shell: Shell | undefined; install: boolean }): void {
+export function completionCommand({ shell, install }: { shell: Shell | undefined; install: boolean }, table: CommandTable): void {
   if (install) {
     const isRoot = process.geteuid?.() === 0;
-    for (const each of shell ? [shell] : (Object.keys(SCRIPTS) as Shell[])) installFor(each, isRoot).forEach((line) => tell(line));
+    for (const each of shell ? [shell] : (Object.keys(SCRIPTS) as Shell[])) installFor(each, isRoot, table).forEach((line) => tell(line));
     return;
   }
   if (!shell) throw usageError('completion', 'for which shell? bash, zsh or fish', 'vnet-bpf completion --install puts it where each looks for it');
-  printMade(scriptOf(shell));
+  printMade(scriptOf(shell, table));
 }
 
 /** Puts the script in its place; what there is to say about it, in lines. */
-export function installFor(shell: Shell, isRoot: boolean, env = process.env): string[] {
+export function installFor(shell: Shell, isRoot: boolean, table: CommandTable, env = process.env): string[] {
   const file = completionFile(shell, isRoot, env);
   try {
     fs.mkdirSync(path.dirname(file), { recursive: true });
-    putFile(file, `${scriptOf(shell)}\n`, 0o644);
+    putFile(file, `${scriptOf(shell, table)}\n`, 0o644);
   } catch (cause) {
     throw new VnetError('SYSCALL', `completion for ${shell}`, (cause as Error).message, { hint: `vnet-bpf completion ${shell} prints it`, cause });
   }

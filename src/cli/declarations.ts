@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** What commands declare, in the words of help, the manual, completion and the tests of the documents. */
-import type { Command, Declared } from './command-table';
-import { COMMANDS } from './commands';
+import type { Declared } from './command-table';
 
 export { GLOBAL_OPTIONS } from './option-kinds';
 export type { Command, Declared } from './command-table';
-
-export const declaredCommands = (): Command[] => COMMANDS.all();
 
 /** The default as descriptions tell it, `[8M]`; null if they name none. */
 export const defaultOf = ({ describe, type, default: value }: Declared): string | null =>

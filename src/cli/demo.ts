@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/** `vnet-bpf demo`: the loop at work, in a throwaway namespace. Exit code 1 if a step does not hold. */
 import { requirePrivileges } from '../controller/privileges';
 import { Sandbox } from '../demo/sandbox';
 import { balance, detach } from '../demo/step-balance';

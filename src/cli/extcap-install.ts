@@ -4,14 +4,13 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 
-import { quoted } from '../completion/words';
 import { usageError, VnetError } from '../errors';
 import { trustedPath, withoutForeignLinks } from '../native/trusted';
 import { absolutePath } from '../native/working-directory';
+import { quoted } from '../state/named';
 import { tell } from './output';
 import { putFile } from './put-file';
 
-const PROGRAM = 'vnet-bpf';
 const MADE_HERE = '# Made by vnet-bpf extcap --install: how Wireshark finds looping interfaces.';
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
 
@@ -60,13 +59,13 @@ export function requireInstallAlone(args: readonly string[]): void {
 /** Makes the program in a directory, or in those of the user's Wireshark if none is named. */
 export function install(directory: string): void {
   for (const each of directory === '' ? personalDirectories() : [directory]) {
-    let file = path.join(each, PROGRAM);
+    let file = path.join(each, 'vnet-bpf');
     try {
       if (directory === '') {
         checkedDirectory(existing(each));
         fs.mkdirSync(each, { recursive: true });
       }
-      file = path.join(checkedDirectory(absolutePath(each)), PROGRAM);
+      file = path.join(checkedDirectory(absolutePath(each)), 'vnet-bpf');
       requireOurs(file);
       putFile(file, script(), 0o755);
     } catch (cause) {

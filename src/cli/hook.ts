@@ -9,6 +9,7 @@ import type { OnHookError } from '../hooks/contract';
 import { absolutePath } from '../native/working-directory';
 import { commandFor } from '../state/named';
 import { controlSocket } from '../state/store';
+import { initCommand } from './hook-init';
 import { tell } from './output';
 
 interface HookArguments {
@@ -39,5 +40,5 @@ export async function hookCommand(args: HookArguments): Promise<void> {
 
 function init(file: string, { iface, none, netns, onHookError }: HookArguments): void {
   if (iface !== undefined || none || netns !== undefined || onHookError !== undefined) throw usageError('--init', 'stands alone: it writes a file, and no interface is concerned', `vnet-bpf hook --init ${file}`);
-  (require('./hook-init') as typeof import('./hook-init')).initCommand(file);
+  initCommand(file);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `--daemon`: who is asked for the background, and the process that is there. */
+/** `attach --daemon` on the side of the process in the background: how it knows that it is there, and how it reports that it is ready. */
 import * as fs from 'node:fs';
 
 /** Set in the background process, to the directory that its files are named from. */

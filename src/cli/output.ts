@@ -9,7 +9,6 @@ import { VnetError } from '../errors';
 import { news, report } from '../native/standard-streams';
 import { printable, printableJson, printableLines } from '../printable';
 import { exhaustion } from '../state/exhaustion';
-import { splitCommand } from './split-command';
 
 const asText = (lines: readonly string[]): string => lines.map((line) => `${printable(line)}\n`).join('');
 
@@ -75,11 +74,6 @@ const oneLine = (text: string): string => text.replace(/\s*\n\s*/g, ' ').trim();
 export function reportError(error: unknown, debug: boolean): number {
   news(2, errorText(error, debug, (look, text) => coloured(look, text, 2)));
   return exitCodeOf(error);
-}
-
-/** What this command line comes to when it fails: the error, in full where the user asked for `--debug`. */
-export function fail(error: unknown): void {
-  process.exitCode = reportError(error, splitCommand(process.argv.slice(2)).own.includes('--debug'));
 }
 
 /** Whatever is thrown: an object may have no text. */

@@ -4,9 +4,8 @@ import { closeInherited } from '../native/inherited';
 import { allNewsIsOut } from '../native/standard-streams';
 import { leaveTerminalOfOthers } from '../native/terminal';
 import { leaveOwnerAlone } from '../native/umask';
-import { runCommandLine } from './command-line';
+import { fail, runCommandLine } from './command-line';
 import { inBackground, READY_FD } from './in-background';
-import { fail } from './output';
 import { ignoreHangup } from './signals';
 
 if (inBackground()) closeInherited(READY_FD);

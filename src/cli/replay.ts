@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf replay`: sends the frames of a capture file on an interface. */
-import { openAttachmentNetns } from '../controller/teardown';
+import { openAttachmentNetns } from '../controller/attachment-netns';
 import { requireAttachment } from '../controller/find-attachment';
 import { requirePrivileges } from '../controller/privileges';
 import { VnetError } from '../errors';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The live screen of `top`: loaded only where there is a terminal. */
+/** The live screen. */
 import { cannotBeWritten } from '../native/standard-streams';
 import { showsBlocks, showsColours } from '../native/terminal-abilities';
 import { Board, type Change, type Look, type Row } from '../top/board';

@@ -11,6 +11,7 @@ import { Board, type Look } from '../top/board';
 import { plainLines } from '../top/plain';
 import { print } from './output';
 import { checkSelection, secondsOf, selected, type Selection } from './selection';
+import { showScreen } from './top-screen';
 
 interface TopArguments extends Selection {
   interval: string;
@@ -22,9 +23,7 @@ export async function topCommand(args: TopArguments): Promise<void> {
   requirePrivileges();
   selected(args); // an interface that is not there now is an error; one that goes later is not
   const look = (): Look[] => looks(args);
-  if (hasScreen()) {
-    return (require('./top-screen') as typeof import('./top-screen')).showScreen(look, seconds);
-  }
+  if (hasScreen()) return showScreen(look, seconds);
   const board = new Board(seconds * 1000);
   for (;;) {
     const { rows, changes } = board.update(look(), performance.now());

@@ -6,7 +6,7 @@ import { HEADER, INTERFACES, NAMESPACES, operandsOf, optionNames, valueOf, type 
 const wordList = (words: readonly string[]): string => `words=$'${words.join('\\n')}'`;
 
 /** What bash does in a place of that kind. */
-function action(words: Words): string {
+function bashAction(words: Words): string {
   switch (words.kind) {
     case 'choices':
       return wordList(words.choices);
@@ -21,26 +21,26 @@ function action(words: Words): string {
   }
 }
 
-function operandPlaces(command: Command): string {
-  const operands = operandsOf(command);
+function operandPlaces(command: Command, commands: readonly Command[]): string {
+  const operands = operandsOf(command, commands);
   if (operands.length === 0) return '';
-  const places = operands.map((words, i) => `              ${i === operands.length - 1 ? '*' : i}) ${action(words)} ;;\n`);
+  const places = operands.map((words, i) => `              ${i === operands.length - 1 ? '*' : i}) ${bashAction(words)} ;;\n`);
   return `          else
             case $operands in
 ${places.join('')}            esac
 `;
 }
 
-function commandCase(command: Command, global: ReadonlyMap<string, Declared>): string {
+function bashCase(command: Command, commands: readonly Command[], global: ReadonlyMap<string, Declared>): string {
   const values = [...command.options].flatMap(([name, declared]) => {
     const words = valueOf(name, declared);
-    return words ? [`        --${name}) ${action(words)} ;;\n`] : [];
+    return words ? [`        --${name}) ${bashAction(words)} ;;\n`] : [];
   });
   return `    ${command.name})
       case $prev in
 ${values.join('')}        *)
           if [[ $cur == -* ]]; then ${wordList(optionNames(new Map([...command.options, ...global])))}
-${operandPlaces(command)}          fi ;;
+${operandPlaces(command, commands)}          fi ;;
       esac ;;`;
 }
 
@@ -62,7 +62,7 @@ _vnet_bpf() {
   COMPREPLY=()
   case $command in
     '') ${wordList([...commands.map(({ name }) => name), ...optionNames(global)])} ;;
-${commands.map((command) => commandCase(command, global)).join('\n')}
+${commands.map((command) => bashCase(command, commands, global)).join('\n')}
   esac
   # Not compgen -W: it would expand what a name contains.
   while IFS= read -r word; do

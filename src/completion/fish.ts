@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { wordsOf, type Command, type Declared } from '../cli/declarations';
-import { HEADER, INTERFACES, NAMESPACES, operandsOf, quoted, valueOf, type Words } from './words';
+import { quoted } from '../state/named';
+import { HEADER, INTERFACES, NAMESPACES, operandsOf, valueOf, type Words } from './words';
 
 /** Flags of complete(1) for a place of that kind; -x also says that an option takes a value. */
 function flags(words: Words): string {
@@ -24,12 +25,12 @@ function optionLine(condition: string, name: string, declared: Declared): string
   return `complete -c vnet-bpf -n ${quoted(condition)} -l ${name}${short}${words ? ` ${flags(words)}` : ''} -d ${quoted(wordsOf(declared))}`;
 }
 
-function commandLines(command: Command): string[] {
+function fishLines(command: Command, commands: readonly Command[]): string[] {
   const condition = `__fish_seen_subcommand_from ${command.name}`;
   return [
     `complete -c vnet-bpf -n __fish_use_subcommand -a ${command.name} -d ${quoted(command.describe)}`,
     ...[...command.options].map(([name, declared]) => optionLine(condition, name, declared)),
-    ...operandsOf(command)
+    ...operandsOf(command, commands)
       .filter(({ kind }) => kind !== 'anything')
       .map((words) => `complete -c vnet-bpf -n ${quoted(condition)} ${flags(words).replace(/^-[xr] /, '')}`),
   ];
@@ -45,6 +46,6 @@ function __vnet_bpf_namespaces
 end
 complete -c vnet-bpf -f
 ${[...global].map(([name, declared]) => optionLine('true', name, declared)).join('\n')}
-${commands.flatMap(commandLines).join('\n')}
+${commands.flatMap((command) => fishLines(command, commands)).join('\n')}
 `;
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /** What can stand in a place of a command line. */
-import { COMMANDS } from '../cli/commands';
 import type { Command, Declared } from '../cli/declarations';
 
 export type Words =
@@ -15,11 +14,11 @@ export function valueOf(option: string, declared: Declared): Words | null {
   return { kind: ['hook', 'init', 'write'].includes(option) ? 'files' : 'anything' };
 }
 
-/** The operands of a command, in their order; the last one may be repeated. */
-export function operandsOf({ positionals }: Command): Words[] {
+/** The operands of a command, in their order; the last one may be repeated. `commands` are all that there are. */
+export function operandsOf({ positionals }: Command, commands: readonly Command[]): Words[] {
   return [...positionals].map(([name, { choices }]): Words => {
     if (choices) return { kind: 'choices', choices };
-    if (name === 'command') return { kind: 'choices', choices: COMMANDS.names };
+    if (name === 'command') return { kind: 'choices', choices: commands.map((command) => command.name) };
     return { kind: name === 'iface' ? 'interfaces' : name === 'file' ? 'files' : 'anything' };
   });
 }
@@ -30,9 +29,6 @@ export function operandsOf({ positionals }: Command): Words[] {
  */
 export const INTERFACES = `find /run/vnet-bpf -name state.json -exec sed -n 's/^  "iface": "\\(.*\\)",$/\\1/p' {} + 2>/dev/null`;
 export const NAMESPACES = 'find /run/netns -mindepth 1 -maxdepth 1 2>/dev/null | sed "s,.*/,,"';
-
-/** For single quotes of a shell. */
-export const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
 export const optionNames = (options: ReadonlyMap<string, Declared>): string[] => [...options.keys()].map((name) => `--${name}`);
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 import { wordsOf, type Command, type Declared } from '../cli/declarations';
-import { HEADER, INTERFACES, NAMESPACES, operandsOf, quoted, valueOf, type Words } from './words';
+import { quoted } from '../state/named';
+import { HEADER, INTERFACES, NAMESPACES, operandsOf, valueOf, type Words } from './words';
 
 /** An action of _arguments. */
-function action(words: Words): string {
+function zshAction(words: Words): string {
   switch (words.kind) {
     case 'choices':
       return `(${words.choices.join(' ')})`;
@@ -24,13 +25,13 @@ const plain = (text: string): string => text.replace(/[[\]:]/g, '\\$&');
 function optionSpec(name: string, declared: Declared): string {
   const words = valueOf(name, declared);
   const many = declared.array ? '*' : '';
-  return quoted(`${many}--${name}[${plain(wordsOf(declared))}]${words ? `:${name}:${action(words)}` : ''}`);
+  return quoted(`${many}--${name}[${plain(wordsOf(declared))}]${words ? `:${name}:${zshAction(words)}` : ''}`);
 }
 
-function commandCase(command: Command, global: ReadonlyMap<string, Declared>): string {
+function zshCase(command: Command, commands: readonly Command[], global: ReadonlyMap<string, Declared>): string {
   const names = [...command.positionals.keys()];
   const repeated = command.usage.includes('...');
-  const operands = operandsOf(command).map((words, i) => quoted(`${repeated ? '*' : i + 1}:${names[i]}:${action(words)}`));
+  const operands = operandsOf(command, commands).map((words, i) => quoted(`${repeated ? '*' : i + 1}:${names[i]}:${zshAction(words)}`));
   const specs = [...[...command.options, ...global].map(([name, declared]) => optionSpec(name, declared)), ...operands];
   return `    ${command.name}) _arguments ${specs.join(' ')} ;;`;
 }
@@ -53,7 +54,7 @@ _vnet_bpf() {
     *) return ;;
   esac
   case $line[1] in
-${commands.map((command) => commandCase(command, global)).join('\n')}
+${commands.map((command) => zshCase(command, commands, global)).join('\n')}
   esac
 }
 # Autoloaded from fpath it is called; read by eval or source it is registered.

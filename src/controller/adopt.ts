@@ -12,12 +12,20 @@ import { BATCH, CONTROL, COUNTERS } from '../datapath/layout';
 import { VnetError } from '../errors';
 import { linkByIndex, type Link } from '../link/links';
 import type { Netns } from '../link/netns';
+import { ensurePeerNetns } from '../link/peer-netns';
 import { ringPin, trustedPins } from '../state/bpffs';
 import { commandAbout } from '../state/named';
-import { STATE_VERSION, type Attachment } from '../state/store';
+import { FileLock } from '../state/lock';
+import { controllerLock, saveAttachment, STATE_VERSION, type Attachment } from '../state/store';
+import { Controller } from './controller';
+import { step } from './fault';
 import { finishBatches } from './finish-batch';
+import { adoptImpairment } from './impairing';
+import type { HookWish } from './loop-orders';
+import { bringUp } from './make-interface';
 import { forgetCrashedRecording } from './recording';
 import { DEFAULTS, type AttachOptions } from './options';
+import { teardown } from './teardown';
 
 /** Whether a crashed attachment got as far as looping, and its interface is still there. */
 export function isWhole(attachment: Attachment, netns: Netns, peerNetns: Netns | null): boolean {
@@ -117,4 +125,54 @@ export function adoptedLink(attachment: Attachment, netns: Netns): Link {
   const link = netns.run(() => linkByIndex(attachment.ifindex));
   if (!link) throw new VnetError('INTERFACE_GONE', `interface ${attachment.iface}`, 'somebody removed it just now', { hint: `${commandAbout('attach', attachment)} makes a new one` });
   return link;
+}
+
+/** Takes over a crashed attachment: drains what was queued and goes on. */
+export async function adopt(attachment: Attachment, netns: Netns, options: AttachOptions): Promise<Controller> {
+  const lock = requireControllerLock(attachment);
+  const wireNetns = wireNetnsOf(attachment, netns);
+  let datapath: Datapath | undefined;
+  let controller: Controller | undefined;
+  try {
+    attachment.pid = process.pid;
+    attachment.budget = options.budget;
+    attachment.gro = options.gro;
+    attachment.busyPollUs = options.busyPollUs;
+    datapath = adoptDatapath(attachment, netns, wireNetns);
+    attachment.links = datapath.linkStates();
+    adoptImpairment(attachment, wireNetns);
+    attachment.metrics = attachment.hookDown = null;
+    saveAttachment(attachment);
+    step('adopted');
+    controller = new Controller({ attachment, datapath, lock, wireNetns, hairpinAll: options.hairpin, teardown });
+    await controller.start(hookOf(options, attachment));
+    if (options.hook === null) attachment.hook = attachment.onHookError = null;
+    const link = options.addresses.length > 0 ? netns.run(() => bringUp(attachment, options)) : adoptedLink(attachment, netns);
+    saveAttachment(attachment);
+    controller.watchLink(link, 'adopted');
+    return controller;
+  } catch (error) {
+    // What could not be adopted stays as it was: detach or --replace decide over it.
+    await controller?.abandon();
+    datapath?.close();
+    wireNetns.close();
+    lock.close();
+    throw error;
+  }
+}
+
+/** What becomes of frames over which the hook fails stays as a crashed controller had it, unless told otherwise. */
+export const hookOf = ({ hook, onHookError }: AttachOptions, before: Attachment): HookWish | null =>
+  hook === null ? null : { file: hook, onError: onHookError ?? before.onHookError };
+
+/** The lock that its controller holds as long as it lives. */
+export function requireControllerLock(attachment: Attachment): FileLock {
+  const lock = FileLock.tryTake(controllerLock(attachment.id));
+  if (!lock) throw new VnetError('BUSY', `interface ${attachment.iface}`, 'another process holds its lock', { hint: `vnet-bpf list tells which process loops it; wait for it, or ${commandAbout('detach', attachment)}` });
+  return lock;
+}
+
+/** Where frames are reinjected; the caller closes it. */
+export function wireNetnsOf(attachment: Attachment, netns: Netns): Netns {
+  return attachment.peer ? ensurePeerNetns() : netns.duplicate();
 }

@@ -1,24 +1,143 @@
 // SPDX-License-Identifier: MIT
-/** `attach --dry-run`: the checks of attach(), and its steps in words. */
+/**
+ * What attach is going to do, without doing any of it: what has to hold before, what is there under that name, the record
+ * of what is to be made, and for `attach --dry-run` all of it in words.
+ */
+import { randomInt } from 'node:crypto';
 import * as fs from 'node:fs';
 
 import { kernelIsAtLeast } from 'libbpf-ts';
 
+import { roomFrameMax, txBytesLimit } from '../datapath/credit';
 import { merges, objectFile, requireLibbpf, requireObject } from '../datapath/datapath';
+import { usageError, VnetError } from '../errors';
+import { trustedHookFile } from '../hooks/trust';
+import { requireKernel } from '../kernel-features';
+import { superpacketBytesOf } from '../link/big-tcp';
+import { linkByName, links, type Link } from '../link/links';
 import { Netns } from '../link/netns';
+import { recordNetns } from '../link/netns-record';
 import { openPeerNetns } from '../link/peer-netns';
-import { DEFAULT_MTU } from '../link/veth';
+import { planRooms } from '../link/room';
+import { recordTaken } from '../link/taken';
+import { DEFAULT_MTU, peerName } from '../link/veth';
 import { bpffsIsMounted } from '../state/bpffs';
-import { named } from '../state/named';
+import { commandFor, named } from '../state/named';
 import { HOST_PEER_NETNS } from '../state/paths';
-import type { Attachment } from '../state/store';
+import { isControlled, newId, STATE_VERSION, type Attachment } from '../state/store';
+import { isWhole, requireJudge, requireSameOptions, requireSameVersion } from './adopt';
 import { attachmentIn } from './attachment-netns';
-import { plan, previousAttachment, requireAttachable, takeableLink } from './attach';
 import { locate } from './broken';
 import { removal } from './detach-steps';
-import { brokenOnes } from './find-attachment';
+import { brokenError, brokenOnes } from './find-attachment';
 import { requireIpv6For } from './make-interface';
 import type { AttachOptions } from './options';
+import { requirePrivileges } from './privileges';
+
+/** What has to hold before anything is made or looked at. The rest of what can be wrong with a hook shows when it is loaded. */
+export function requireAttachable({ hook }: AttachOptions): void {
+  requirePrivileges();
+  requireKernel();
+  if (hook !== null) trustedHookFile(hook);
+}
+
+/** What an earlier attach left under that name, whole or broken; changes nothing. Throws if it runs or does not fit. */
+export function previousAttachment(iface: string, netns: Netns, options: AttachOptions): { crashed?: Attachment; broken?: Attachment } {
+  const [damaged] = brokenOnes(iface, options.netns);
+  if (damaged) throw brokenError(damaged);
+  const previous = attachmentIn(iface, netns);
+  if (!previous) return {};
+  if (isControlled(previous)) {
+    throw new VnetError('ALREADY_ATTACHED', `interface ${iface}`, `is attached already, by process ${previous.pid}`, {
+      hint: `${commandFor('detach', iface, options.netns ?? previous.netns.name)}, or attach with --replace`,
+    });
+  }
+  requireSameVersion(previous);
+  using peerNetns = openPeerNetns();
+  if (!isWhole(previous, netns, peerNetns)) return { broken: previous };
+  requireSameOptions(previous, options);
+  requireJudge(previous, options);
+  return { crashed: previous };
+}
+
+/** The interface of that name, if there is one that may be taken; throws if there is another. */
+export function takeableLink(iface: string, netns: Netns, options: AttachOptions): Link | null {
+  const existing = netns.run(() => linkByName(iface));
+  if (existing && (existing.kind !== 'dummy' || options.type === 'veth')) refuse(existing, options.netns);
+  return existing;
+}
+
+function refuse(link: Link, netns: string | null): never {
+  const what = `interface ${link.name}`;
+  const kind = link.kind ?? (link.name === 'lo' ? 'the loopback device' : 'a physical device');
+  throw new VnetError('INTERFACE_REFUSED', what, `exists already, as ${link.kind ? `a ${kind}` : kind} that vnet-bpf did not make`, {
+    hint: `choose another name: ${commandFor('attach', 'vnet0', netns)}`,
+  });
+}
+
+/** Hold needs the hidden namespace behind a veth: a dummy has no place where frames could wait. */
+function whenFullOf(backend: 'veth' | 'dummy', options: AttachOptions): 'hold' | 'drop' {
+  if (backend === 'veth') return options.whenFull ?? 'hold';
+  if (options.whenFull === 'hold') {
+    throw new VnetError('UNSUPPORTED', '--when-full hold', 'a dummy has no place where frames could wait: it refuses them while its queue is full', {
+      hint: 'leave --when-full out, or use a veth',
+    });
+  }
+  return 'drop';
+}
+
+/** The record of what is to be made; changes nothing. */
+export function plan(iface: string, netns: Netns, options: AttachOptions, existing: Link | null): Attachment {
+  const id = newId();
+  const backend = existing ? 'dummy' : (options.type ?? 'veth');
+  const whenFull = whenFullOf(backend, options);
+  const { ringBytes } = options;
+  const superpacketBytes = superpacketBytesOf(backend, ringBytes);
+  if (existing && (options.mac !== null || options.mtu !== null)) {
+    throw usageError(`attach ${iface}`, 'the interface exists: its MAC and MTU are left alone', 'leave --mac and --mtu out');
+  }
+  return {
+    version: STATE_VERSION,
+    id,
+    phase: 'attaching',
+    iface,
+    ifindex: existing?.ifindex ?? 0,
+    taken: existing && netns.run(() => recordTaken(existing)),
+    added: [],
+    netns: recordNetns(netns, options.netns),
+    backend,
+    peer: backend === 'veth' ? { name: peerName(id), ifindex: 0 } : null,
+    reinjectMark: backend === 'veth' ? 0 : randomInt(1, 2 ** 31),
+    rooms: whenFull === 'hold' ? planRooms(id, options.queues, hiddenLinks()) : [],
+    attach: 'tcx',
+    links: null,
+    pid: process.pid,
+    startedAt: new Date().toISOString(),
+    superpacketBytes,
+    queues: options.queues,
+    ringBytes,
+    queuePackets: options.queuePackets,
+    lowWatermarkBytes: Math.floor(txBytesLimit({ ringBytes, frameMax: roomFrameMax(superpacketBytes) }, whenFull) * options.lowWatermark),
+    lowWatermarkPackets: Math.floor(options.queuePackets * options.lowWatermark),
+    budget: options.budget,
+    gro: options.gro,
+    busyPollUs: options.busyPollUs,
+    whenFull,
+    baseline: { peerTxPackets: 0 },
+    hook: null,
+    onHookError: null,
+    hookDown: null,
+    hairpin: null,
+    impairment: null,
+    lostByChange: { down: 0, toolong: 0 },
+    metrics: null,
+  };
+}
+
+function hiddenLinks(): Link[] {
+  using hidden = openPeerNetns();
+  return hidden?.run(links) ?? [];
+}
 
 /** What attach would do; changes nothing. Throws what attach would throw before it makes anything. */
 export function attachSteps(iface: string, options: AttachOptions): string[] {

@@ -5,7 +5,7 @@ import { pinDirectory } from '../state/bpffs';
 import { named } from '../state/named';
 import { HOST_PEER_NETNS, stateDirectory } from '../state/paths';
 import { everyAttachment, isBroken, isControlled, type Attachment } from '../state/store';
-import { openAttachmentNetns } from './teardown';
+import { openAttachmentNetns } from './attachment-netns';
 
 function stepsOf(attachment: Attachment): string[] {
   const { iface, netns, pid, backend, hairpin, taken, rooms, id } = attachment;

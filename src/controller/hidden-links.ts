@@ -4,7 +4,8 @@ import { SUPERPACKET_BYTES } from '../link/big-tcp';
 import { correctFeatures, deviantFeatures, PEER_FEATURES, ROOM_FEATURES, type Wanted } from '../link/features';
 import { linkByIndex, setNumbers, type Link, type LinkNumbers } from '../link/links';
 import type { Netns } from '../link/netns';
-import { DEFAULT_GSO_MAX_SEGS, MAX_MTU, peerMtu } from '../link/veth';
+import { DEFAULT_GSO_MAX_SEGS, peerMtu } from '../link/veth';
+import { MAX_MTU } from './options';
 import type { Attachment } from '../state/store';
 import type { Finding, Part } from './supervisor';
 

@@ -6,7 +6,7 @@
  */
 
 /** Looks after a change, one a second, that may find frames which it has cost. */
-const LOOKS = 3;
+const LOOKS_FOR_LOSSES = 3;
 
 export type LossReason = 'down' | 'toolong';
 export type Losses = Record<LossReason, number>;
@@ -29,7 +29,7 @@ export class LinkLosses {
   /** The link has changed just now, after the look before. */
   changed(reason: LossReason): void {
     this.reason = reason;
-    this.left = LOOKS;
+    this.left = LOOKS_FOR_LOSSES;
   }
 
   look(): void {

@@ -3,11 +3,30 @@
 import * as path from 'node:path';
 
 import { usageError, VnetError } from '../errors';
-import { wrongFrame } from '../hooks/contract';
+import { wrongFrame, type OnHookError } from '../hooks/contract';
+import type { SteppedFrame } from '../hooks/hook-orders';
 import { checkedWords } from '../impair/words';
 import type { ControlSession, Order, OrderHandler } from './control-socket';
-import type { Controller } from './controller';
-import type { HookWish } from './polling';
+
+/** A hook that is asked for; `onError` null: as with the hook before it, `pass` without one. */
+export interface HookWish {
+  file: string;
+  onError: OnHookError | null;
+}
+
+/** A running interface, as far as orders go. */
+export interface Commanded {
+  readonly attachment: { readonly iface: string };
+  readonly loop: {
+    inject(frame: Uint8Array): Promise<void>;
+    pause(): Promise<void>;
+    peek(): Promise<SteppedFrame | null>;
+    step(verdict: 'pass' | 'drop' | Uint8Array): Promise<boolean>;
+    resume(): Promise<void>;
+  };
+  useHook(hook: HookWish | null): Promise<void>;
+  impair(words: string[] | null): Promise<void>;
+}
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
 
@@ -33,7 +52,7 @@ function textsOf(words: unknown): string[] {
   return words.map(String);
 }
 
-export function loopOrders(controller: Controller): Readonly<Record<string, OrderHandler>> {
+export function loopOrders(controller: Commanded): Readonly<Record<string, OrderHandler>> {
   /** Who has paused the loop. */
   let debugger_: ControlSession | null = null;
 

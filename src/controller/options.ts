@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: MIT
-/** What `attach` can be told, checked once; every option has a default that works. */
+/** The options of attach: their types, defaults and limits, and how the text of each is read. */
 import * as net from 'node:net';
 
 import { usageError } from '../errors';
 import { onCommandLine, type Place } from '../options/place';
 import { BATCH, QUEUES_MAX } from '../datapath/layout';
-import type { OnHookError } from '../hooks/contract';
-import { MAX_MTU, MIN_MTU } from '../link/veth';
+
+/** What becomes of a frame whose hook threw an error or gave a wrong answer; `detach` also takes the hook off. */
+export const ON_HOOK_ERROR = ['pass', 'drop', 'detach'] as const;
+export type OnHookError = (typeof ON_HOOK_ERROR)[number];
+
+/** The largest MTU of an Ethernet device (ETH_MAX_MTU). */
+export const MAX_MTU = 65535;
+export const MIN_MTU = 68;
 
 export interface AttachOptions {
   /** Null: a veth, or what the interface is if it is there already. */

@@ -11,13 +11,14 @@ import { linkByIndex, setUp } from '../link/links';
 import type { Netns } from '../link/netns';
 import { keepPeerNetns, openPeerNetns } from '../link/peer-netns';
 import { readNetem } from '../link/netem';
-import { makeTbf, type Room } from '../link/room';
+import { makeTbf } from '../link/room';
 import { makePinDirectory, pinDirectory, ringPin } from '../state/bpffs';
+import type { Room } from '../state/record';
 import { controllerLock, controlSocket, lockEverything, readRecord, saveAttachment, type Attachment } from '../state/store';
 import { FileLock } from '../state/lock';
 import { hiddenLinkParts } from './hidden-links';
 import type { Finding, Part } from './supervisor';
-import { openAttachmentNetns } from './teardown';
+import { openAttachmentNetns } from './attachment-netns';
 
 export interface Supervised {
   attachment: Attachment;

@@ -22,16 +22,11 @@ import { trustedHookFile } from '../hooks/trust';
 import { clock } from '../native/clock';
 import { duplicateFd } from '../native/libc';
 import { commandFor } from '../state/named';
+import type { HookWish } from './loop-orders';
 
 export interface HookChoice {
   file: string;
   onError: OnHookError;
-}
-
-/** A hook that is asked for; `onError` null: as with the hook before it, `pass` without one. */
-export interface HookWish {
-  file: string;
-  onError: OnHookError | null;
 }
 
 export interface PollingParts {

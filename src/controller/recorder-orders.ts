@@ -4,15 +4,33 @@ import { CONTROL } from '../datapath/layout';
 import type { SharedWords } from '../datapath/shared-memory';
 import { usageError, VnetError } from '../errors';
 import type { ControlSession, Order, OrderHandler } from './control-socket';
-import type { Recording, RecordingAnswer, RecordingRequest } from './recording';
+
+export interface RecordingRequest {
+  /** Of the tape; a power of two, and whole pages. */
+  bufferBytes: number;
+  /** Bytes of each frame. */
+  snapLen: number;
+}
+
+/** What was missed before, by other recorders: the counters go on. */
+export interface RecordingAnswer {
+  missed: number;
+  notesMissed: number;
+}
+
+/** A recording that goes on. */
+export interface Ongoing {
+  stopTape(): void;
+  end(): Promise<void>;
+}
 
 export class RecorderOrders {
-  private current: { session: ControlSession; recording: Promise<Recording> } | null = null;
+  private current: { session: ControlSession; recording: Promise<Ongoing> } | null = null;
 
   constructor(
     private readonly iface: () => string,
     private readonly control: SharedWords,
-    private readonly begin: (request: RecordingRequest) => Promise<Recording>,
+    private readonly begin: (request: RecordingRequest) => Promise<Ongoing>,
   ) {}
 
   readonly orders: Readonly<Record<string, OrderHandler>> = {

@@ -15,16 +15,10 @@ import { CONTROL } from '../datapath/layout';
 import { SharedWords } from '../datapath/shared-memory';
 import { VnetError } from '../errors';
 import { pinDirectory } from '../state/bpffs';
+import type { RecordingRequest } from './recorder-orders';
 
 /** Names of the pins, beside those of the attachment. */
 export const RECORDING_PINS = { tape: 'tape-in-use', fates: 'fates' } as const;
-
-export interface RecordingRequest {
-  /** Of the tape; a power of two, and whole pages. */
-  bufferBytes: number;
-  /** Bytes of each frame. */
-  snapLen: number;
-}
 
 export interface Recordable {
   id: string;
@@ -33,12 +27,6 @@ export interface Recordable {
   control: SharedWords;
   /** Has the poller tell what becomes of frames, or no longer. */
   tellPoller(fates: BpfMap | null): Promise<void>;
-}
-
-/** What was missed before, by other recorders: the counters go on. */
-export interface RecordingAnswer {
-  missed: number;
-  notesMissed: number;
 }
 
 const FIRST = u32(0);

@@ -21,8 +21,6 @@ import { step } from './fault';
 import { forgetAttachment, saveIfPossible, type Attachment } from '../state/store';
 import { openAttachmentNetns } from './attachment-netns';
 
-export { openAttachmentNetns };
-
 /**
  * Nothing here waits for what comes later, and nothing waits without a bound: a record that cannot be written does not keep
  * us, and links that the kernel cannot let go of do not either. Then it throws when all else is gone.

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-/** The demo's surroundings: a network namespace and a directory of its own, both removed at the end. */
+/**
+ * Where the demo plays: a network namespace and a directory of its own, both removed at the end; how its commands are run,
+ * and what the audience sees of them.
+ */
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import type { AttachmentDescription } from '../cli/list';
 import { endSignals } from '../cli/signals';
 import type { Stats } from '../datapath/stats';
 import { VnetError } from '../errors';
@@ -14,6 +16,12 @@ import { clock } from '../native/clock';
 import { outputOf, run, start } from './shell';
 import { showCommand, showOutput } from './stage';
 import type { ChildProcess } from 'node:child_process';
+
+/** What the demo reads of an entry of `vnet-bpf list --json`. */
+interface Listed {
+  netns: string | null;
+  pid: number;
+}
 
 export const IFACE = 'vnet0';
 export const ADDRESS = '10.77.0.1';
@@ -103,8 +111,8 @@ export class Sandbox {
   }
 
   /** Attachments of the demo's namespace. */
-  async attachments(): Promise<AttachmentDescription[]> {
-    const all = JSON.parse(await this.quietly('vnet-bpf list --json')) as AttachmentDescription[];
+  async attachments(): Promise<Listed[]> {
+    const all = JSON.parse(await this.quietly('vnet-bpf list --json')) as Listed[];
     return all.filter(({ netns }) => netns === this.netns);
   }
 

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 /** More packets than the queue holds, while nobody empties it: the queue stops, and wakes later. */
-import * as path from 'node:path';
-
 import { bytes } from '../cli/output';
 import { law, type Stats } from '../datapath/stats';
 import { ADDRESS, IFACE, type Sandbox } from './sandbox';
-import { proves, say, showCommand, shownPath, showOutput, title } from './stage';
+import { proves, say, showCommand, showOutput, title } from './stage';
+import { TOOL } from './step-transfer';
 
 const BURST = 600;
-const PORT = 9001;
-const TOOL = shownPath(path.join(__dirname, '..', 'demo', 'burst.js'));
+const BURST_PORT = 9001;
 
 export async function fullQueue(box: Sandbox): Promise<void> {
   title('When the queue is full');
@@ -23,7 +21,7 @@ export async function fullQueue(box: Sandbox): Promise<void> {
   proves(pid !== undefined, `process ${pid} empties the queue`, 'it is not listed');
   box.pause(pid as number);
 
-  const send = `ip netns exec ${box.netns} node ${TOOL} ${ADDRESS} ${PORT} ${BURST}`;
+  const send = `ip netns exec ${box.netns} node ${TOOL} burst ${ADDRESS} ${BURST_PORT} ${BURST}`;
   showCommand(`${send} &`);
   const burst = box.launch(send);
   const full = await box.statsWhen((stats) => stats.queue.stopped, 15);

@@ -11,7 +11,8 @@ import { proves, say, showCommand, shownPath, showOutput, title } from './stage'
 
 const SIZE = 64 << 20;
 const PORT = 9000;
-const TOOL = shownPath(path.join(__dirname, '..', 'demo', 'transfer.js'));
+/** Makes the traffic: src/demo/traffic.ts. */
+export const TOOL = shownPath(path.join(__dirname, '..', 'demo', 'traffic.js'));
 
 const sha256 = (file: string): string => createHash('sha256').update(fs.readFileSync(file)).digest('hex');
 

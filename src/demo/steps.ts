@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The steps of the demo up to the file transfer: attach, look, ping. */
+/** `vnet-bpf demo`: the loop at work, step by step, in a throwaway namespace. Exit code 1 if a step does not hold. */
 import { ADDRESS, IFACE, type Sandbox } from './sandbox';
 import { snapshot } from './snapshot';
 import { proves, say, title } from './stage';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Checks of the kernel: its release, and what it was built with. */
+/** Checks of the kernel: its release and how it was built, the features that the loop uses, its networking, and what this process may do. */
 import * as fs from 'node:fs';
 
 import { kernelIsAtLeast, kernelRelease } from 'libbpf-ts';

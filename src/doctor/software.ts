@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Checks of the programs and libraries that vnet-bpf uses. */
+/** Checks of what is installed: the programs and libraries that vnet-bpf uses, the BPF file system, and what killed controllers have left. */
 import * as fs from 'node:fs';
 
 import { libbpfVersion, LibraryError } from 'libbpf-ts';

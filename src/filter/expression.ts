@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Filters in tcpdump's syntax (pcap-filter(7)). */
+/** Filters in tcpdump's syntax (pcap-filter(7)): libpcap compiles one, and what comes of that runs on a frame. */
 import { usageError } from '../errors';
 import { compileFilter, INSTRUCTION } from '../native/libpcap';
 import { PacketFilter, type Instruction } from './program';

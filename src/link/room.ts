@@ -10,13 +10,14 @@
  */
 import { roomFrameMax } from '../datapath/credit';
 import { KICK_BYTES, roomQdisc, RTM_NEWQDISC } from '../datapath/waiting-room';
+import type { Room } from '../state/record';
 import { allowBigTcp } from './big-tcp';
 import { setUp, type Link } from './links';
 import { addMacvlan, addVeth } from './make-links';
 import { qdiscsOf } from './qdisc';
 import { refused } from './refused';
 import { change, NLM_F_CREATE, NLM_F_REPLACE } from './rtnetlink';
-import { MAX_MTU } from './veth';
+import { MAX_MTU } from '../controller/options';
 
 /** How the names of all exits of an attachment begin. */
 export const roomExits = (id: string): string => `vx${id}`;
@@ -27,11 +28,6 @@ export const roomNames = (id: string, queue: number): { entry: string; exit: str
   exit: `${roomExits(id)}q${queue}`,
   unused: `vy${id}q${queue}`,
 });
-
-export interface Room {
-  entry: { name: string; ifindex: number };
-  exit: { name: string; ifindex: number };
-}
 
 /** Far above the indexes that the kernel gives, which are small and in their order. */
 const FIRST_INDEX = 1 << 20;

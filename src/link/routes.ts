@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Routes to single addresses, in the calling thread's network namespace. What fails is a SystemError. */
+import { RT_SCOPE_UNIVERSE } from './addresses';
 import { attribute, message, numberAttribute } from './message';
 import { askAll, attributesOf, change, familyOf, ipBytes, ipTextOf, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from './rtnetlink';
 
@@ -10,7 +11,6 @@ const RTA = { DST: 1, OIF: 4, PREFSRC: 7, TABLE: 15 };
 /** struct rtmsg: family, prefix lengths, tos, table, protocol, scope, type, flags. */
 const RTMSG_BYTES = 12;
 const PROTOCOL_AT = 5;
-const RT_SCOPE_UNIVERSE = 0;
 const RT_SCOPE_LINK = 253;
 const RT_SCOPE_NOWHERE = 255;
 const RTN_UNICAST = 1;

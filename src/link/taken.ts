@@ -2,18 +2,10 @@
 /** What attach changes on an interface that was there before, so that detach can put it back. */
 import * as fs from 'node:fs';
 
+import type { TakenRecord } from '../state/record';
 import { addresses } from './addresses';
 import { ipIfPossible } from './ip';
 import { setGroup, type Link } from './links';
-
-/** How an interface was when it was taken. */
-export interface TakenRecord {
-  wasUp: boolean;
-  addresses: string[];
-  sysctls: Record<string, string>;
-  /** The group of links that it was in; null in records of older versions. */
-  group: number | null;
-}
 
 /** Those that hairpin sets. */
 const SYSCTLS = ['accept_local', 'rp_filter'] as const;

@@ -2,6 +2,7 @@
 /** Makes the veth pair: vnet0 in the user's namespace, its other end in the hidden one. */
 import * as fs from 'node:fs';
 
+import { MAX_MTU } from '../controller/options';
 import { HINTS, VnetError } from '../errors';
 import { randomBytes } from '../native/random';
 import { bigTcp } from './big-tcp';
@@ -10,9 +11,6 @@ import { addVeth } from './make-links';
 import type { Netns } from './netns';
 import { refused } from './refused';
 
-/** The largest MTU of an Ethernet device (ETH_MAX_MTU). */
-export const MAX_MTU = 65535;
-export const MIN_MTU = 68;
 export const DEFAULT_MTU = 1500;
 /** The kernel's default (GSO_MAX_SEGS in include/linux/netdevice.h). */
 export const DEFAULT_GSO_MAX_SEGS = 65535;

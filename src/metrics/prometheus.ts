@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-/** The Prometheus text format, version 0.0.4. */
+/** The metrics: what each number of `stats --json` is called, and readings in the Prometheus text format, version 0.0.4. */
 import { printable } from '../printable';
 import { INFO, METRICS, STATE } from './definitions';
 import { samples, type Reading, type Sample } from './samples';
+
+const { version: VERSION } = require('../../package.json') as { version: string };
 
 export const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
@@ -23,3 +25,6 @@ export function prometheusText(readings: readonly Reading[], version: string): s
   for (const sample of readings.flatMap((reading) => samples(reading, version))) blocks.get(sample.metric.name)?.push(line(sample));
   return [...blocks.values()].map((lines) => `${lines.join('\n')}\n`).join('\n');
 }
+
+/** The same, of this version: `stats --prometheus` and `attach --metrics`. */
+export const metricsText = (readings: readonly Reading[]): string => prometheusText(readings, VERSION);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/**
- * Starts what src/setup/bundle.ts has prepared: bundles, for finding, reading and compiling a hundred modules takes longer
- * than most commands, and the TypeScript compiler.
- */
+/** How Node.js runs this program: from bytecode, without an inspector, and without warnings about itself. */
 import * as fs from 'node:fs';
 import Module, { createRequire } from 'node:module';
 import * as path from 'node:path';
 import * as vm from 'node:vm';
+
+// src/setup/bundle.ts prepares bundles, because finding, reading and compiling a hundred modules takes longer than most
+// commands, and the bytecode of the TypeScript compiler.
 
 /** What a bundle is: a function of what Node gives to a module. */
 export type Bundle = (require: NodeJS.Require, module: { exports: object }, directory: string) => void;
@@ -22,9 +22,9 @@ function read(file: string): Buffer | null {
   }
 }
 
-/** Runs the module `entry`, a path without its ending: from its bundle, or else from its own file. */
-export function runEntry(entry: string, require: NodeJS.Require, module: NodeJS.Module): void {
-  const bundle = bundleOf(entry);
+/** Runs the module `entry`, a path without its ending: from its bundle, or the one beside it of that name, or else from its own file. */
+export function runEntry(entry: string, require: NodeJS.Require, module: NodeJS.Module, name = path.basename(entry)): void {
+  const bundle = bundleOf(path.join(path.dirname(entry), name));
   const source = read(bundle);
   if (source === null) return void require(entry);
   // Another version of Node does not take it, and compiles the source.

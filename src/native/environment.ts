@@ -18,7 +18,7 @@ const STEERING =
   /^(?:NODE_.*|TS_.*|TSC_.*|VSCODE_INSPECTOR_OPTIONS|V8_.*|UV_.*|ICU_.*|LD_.*|GLIBC_TUNABLES|MALLOC_.*|GCONV_PATH|GETCONF_DIR|LOCPATH|NLSPATH|NIS_PATH|TZDIR|HOSTALIASES|LOCALDOMAIN|RES_OPTIONS|RESOLV_HOST_CONF|OPENSSL_.*|CTLOG_FILE|QLOGDIR|SSL_CERT_.*|SSLKEYLOGFILE|BASH_.*|BASHOPTS|SHELLOPTS|ENV|IFS|PS4|TC_LIB_DIR|IP_LIB_DIR)$/;
 
 /** A PATH without what is looked up from the current directory. */
-function absolutePath(PATH: string | undefined): string {
+function absoluteDirectories(PATH: string | undefined): string {
   return (PATH ?? '').split(':').filter((directory) => directory.startsWith('/')).join(':') || SYSTEM_PATH;
 }
 
@@ -26,5 +26,5 @@ function absolutePath(PATH: string | undefined): string {
 export function programEnvironment(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => !STEERING.test(name));
   // Empty, for Node gives a child its own if there is none.
-  return { ...Object.fromEntries(kept), PATH: absolutePath(process.env['PATH']), NODE_OPTIONS: '', NODE_V8_COVERAGE: '' };
+  return { ...Object.fromEntries(kept), PATH: absoluteDirectories(process.env['PATH']), NODE_OPTIONS: '', NODE_V8_COVERAGE: '' };
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-/**
- * Descriptors beyond the standard ones that the caller has left open for this process: a lock, a pipe, the jobserver of
- * make. When it starts, Node.js sets close-on-exec on those up to 15 and on what follows them without a gap, and opens
- * descriptors of its own between them, all with close-on-exec.
- */
+/** What this process inherits and hands on: descriptors, the environment, the umask, the working directory. */
 import * as fs from 'node:fs';
+
+// Descriptors beyond the standard ones that the caller has left open for this process: a lock, a pipe, the jobserver of
+// make. When it starts, Node.js sets close-on-exec on those up to 15 and on what follows them without a gap, and opens
+// descriptors of its own between them, all with close-on-exec.
 
 const FIRST = 3;
 const O_CLOEXEC = 0o2000000;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Sockets for whole frames of one interface (packet(7)). */
+/** Sockets that Node.js does not have: for whole frames of one interface (packet(7)), and for datagrams to the service manager. */
 import { bindSocket, openSocket } from './libc';
 
 const AF_PACKET = 17;

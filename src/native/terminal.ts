@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The terminal on the standard streams, if there is one, and what becomes of this process when it goes. */
+/** The terminal on the standard streams, if there is one: what it can show, its colours, and what becomes of this process when it goes. */
 import * as fs from 'node:fs';
 
 const { O_RDONLY, O_NONBLOCK, O_NOCTTY } = fs.constants;

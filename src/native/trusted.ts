@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Which files this process takes code and settings from.
+ * Which files this process takes code and settings from, and how it opens those that it writes for its user.
  *
  * The rule: a file is trusted if nobody but root and the effective user can change it or put another in its place. So the
  * file, and every directory on the way to it from the root on, belongs to one of the two and is writable by its owner

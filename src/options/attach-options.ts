@@ -13,10 +13,10 @@ import {
   parseQueuePackets,
   parseQueues,
   parseRingSize,
+  ON_HOOK_ERROR,
   parseWatermark,
   type AttachOptions,
 } from '../controller/options';
-import { ON_HOOK_ERROR } from '../hooks/contract';
 import { oneOf, type Place } from './place';
 
 /** What a value of the library may be; `texts` is an array of strings. */

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-/**
- * The Internet checksum (RFC 1071): a ones' complement sum of 16-bit words. Words are added as
- * the machine has them, little end first, two at a time; only the result is turned round.
- */
+/** What the kernel leaves to a NIC: checksums, and cutting a superpacket into frames. */
 import { HeaderOffsets, TRANSPORT_BYTES } from './header-offsets';
 import { PROTOCOL } from './protocols';
+
+// The Internet checksum (RFC 1071): a ones' complement sum of 16-bit words. Words are added as the machine has them,
+// little end first, two at a time; only the result is turned round.
 
 /** The sum over `bytes[from, to)` on top of `sum`, not yet folded. Exact for more than 64 KiB. */
 export function addWords(view: DataView, from: number, to: number, sum = 0): number {
@@ -61,7 +61,8 @@ export function pseudoHeader(view: DataView, headers: HeaderOffsets, bytes: numb
   return addresses + word(headers.protocol) + word(bytes & 0xffff) + word(bytes >>> 16);
 }
 
-const CHECKSUM_AT: Readonly<Record<number, number>> = { [PROTOCOL.tcp]: 16, [PROTOCOL.udp]: 6, [PROTOCOL.icmp]: 2, [PROTOCOL.icmpv6]: 2 };
+/** Where in the header of a transport protocol its checksum lies. */
+export const CHECKSUM_AT: Readonly<Record<number, number>> = { [PROTOCOL.tcp]: 16, [PROTOCOL.udp]: 6, [PROTOCOL.icmp]: 2, [PROTOCOL.icmpv6]: 2 };
 
 /**
  * Makes the checksums of a frame right after it was changed: IPv4 header, TCP, UDP, ICMP, ICMPv6.

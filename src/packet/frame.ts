@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A frame as a hook sees it. Headers that it does not have are null. */
+/** A frame as a hook sees it, and the same in words. Headers that it does not have are null. */
 import { FrameData } from './frame-data';
 import { Ipv4, Ipv6 } from './ip-layers';
 import { Arp, Ethernet, Vlan } from './link-layers';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Where the headers of a frame lie. A header is found only if all of it is there. */
+/** Where the headers of a frame lie, and the numbers of their protocols. A header is found only if all of it is there. */
 import {
   ARP_BYTES,
   ETH_HEADER_BYTES,

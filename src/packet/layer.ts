@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What the views of all headers share: a header is where the frame has it at the moment. */
+/** The headers of a frame as objects with fields. Each is where the frame has it at the moment. */
 import type { FrameData } from './frame-data';
 
 export abstract class Layer {

@@ -5,7 +5,7 @@
  * virtio_net_hdr. The pieces have their checksums of IPv4, but not those of TCP and UDP: the
  * field holds the sum of the pseudo-header, for completeChecksum().
  */
-import { fixIpv4Header, finish, pseudoHeader } from './checksum';
+import { CHECKSUM_AT, fixIpv4Header, finish, pseudoHeader } from './checksum';
 import { HeaderOffsets } from './header-offsets';
 import { PROTOCOL, TCP_FLAG, TCP_HEADER_BYTES, UDP_HEADER_BYTES } from './protocols';
 
@@ -16,8 +16,6 @@ export const GSO = { none: 0, tcpv4: 1, tcpv6: 4, udpL4: 5, ecn: 0x80 } as const
 export const MAX_PIECES = 1024;
 /** Bytes of all pieces together: of 256 KiB of payload, and of headers with all options for each piece. */
 export const MAX_PIECES_BYTES = 512 << 10;
-
-const CHECKSUM_AT = { tcp: 16, udp: 6 } as const;
 
 export class Segmenter {
   private readonly headers = new HeaderOffsets();
@@ -33,7 +31,7 @@ export class Segmenter {
     return this.headers.transport;
   }
   get checksumOffset(): number {
-    return this.isTcp ? CHECKSUM_AT.tcp : CHECKSUM_AT.udp;
+    return CHECKSUM_AT[this.headers.protocol] as number;
   }
 
   private get isTcp(): boolean {

@@ -12,7 +12,8 @@ import * as path from 'node:path';
 import { BpfMap, MappedMemory } from 'libbpf-ts';
 
 import { ControlClient } from '../controller/control-socket';
-import { RECORDING_PINS, type RecordingAnswer } from '../controller/recording';
+import type { RecordingAnswer } from '../controller/recorder-orders';
+import { RECORDING_PINS } from '../controller/recording';
 import { CONTROL } from '../datapath/layout';
 import { heldFrames } from '../datapath/queue-gate';
 import { SharedWords } from '../datapath/shared-memory';

@@ -6,7 +6,8 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-import { declaredCommands, defaultOf, GLOBAL_OPTIONS, valueName, wordsOf, type Command, type Declared } from '../cli/declarations';
+import { COMMANDS } from '../cli/commands';
+import { defaultOf, GLOBAL_OPTIONS, valueName, wordsOf, type Command, type Declared } from '../cli/declarations';
 import { bold, entry, example, fromMarkdown, italic, paragraph, plain, section, subsection } from './roff';
 
 /** The rows of the first table below a heading of a document, without its head. */
@@ -37,7 +38,7 @@ function commandPart(command: Command): string {
 }
 
 export function manPage(version: string, cli: string): string {
-  const commands = declaredCommands();
+  const commands = COMMANDS.all();
   const examples = commands.flatMap(({ examples }) => examples).map(({ command, describe }) => `${paragraph(plain(`${describe}:`))}\n${example(command)}`);
   return [
     '.\\" SPDX-License-Identifier: MIT',

@@ -4,8 +4,11 @@
 /** `vnet0`, or `vnet0 in namespace lab`. */
 export const named = (iface: string, netns: string | null): string => (netns === null ? iface : `${iface} in namespace ${netns}`);
 
+/** A text in single quotes of a shell. */
+export const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
+
 /** A word as a shell takes it. */
-export const shellWord = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
+export const shellWord = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : quoted(word));
 
 /** An interface as commands take it: `vnet0 --netns lab`. */
 export const operandFor = (iface: string, netns: string | null): string => `${shellWord(iface)}${netns === null ? '' : ` --netns ${shellWord(netns)}`}`;

@@ -4,8 +4,6 @@ import * as net from 'node:net';
 
 import type { TcLinkState } from 'libbpf-ts';
 
-import type { Room } from '../link/room';
-import type { TakenRecord } from '../link/taken';
 import { boolean, type Check, type Fields, integer, isObject, listOf, nullable, nullIfMissing, object, oneOf, partial, ShapeError, text } from './shape';
 
 /**
@@ -20,6 +18,21 @@ export interface NetnsRecord {
   cookie: string | null;
   /** /proc/sys/kernel/random/boot_id at attach. */
   boot: string | null;
+}
+
+/** Entry and exit of one queue's waiting room. */
+export interface Room {
+  entry: { name: string; ifindex: number };
+  exit: { name: string; ifindex: number };
+}
+
+/** How an interface was when it was taken. */
+export interface TakenRecord {
+  wasUp: boolean;
+  addresses: string[];
+  sysctls: Record<string, string>;
+  /** The group of links that it was in; null in records of older versions. */
+  group: number | null;
 }
 
 /** What hairpin changed in the namespace, so that it can be put back. */

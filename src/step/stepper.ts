@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * The debugger of a NIC: the loop stands still, frames wait in the ring and their senders in the
+ * The debugger of a NIC and the commands that can be typed into it: the loop stands still, frames wait in the ring and their senders in the
  * kernel, and each frame goes on when somebody has looked at it.
  */
 import { VnetError } from '../errors';

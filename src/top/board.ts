@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The interfaces that are looked at: what is known of each from one reading to the next. */
+/** What `top` knows of each interface from one reading to the next: rates, history, and the figures that order the rows. */
 import type { Stats } from '../datapath/stats';
 import { printable } from '../printable';
 import { extended, sampleOf, type History } from './history';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The whole screen as lines, a pure function of what is known and of the size: a head, the interfaces, the keys. */
+/** What the user has chosen to see, how keys change it, and the whole screen as lines: a pure function of what is known and of the size. */
 import type { Change, Row } from './board';
 import { card, cardLines, chartRows, intervalsShown } from './card';
 import { detail } from './detail';

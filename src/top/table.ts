@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** One interface a line: as many columns as there is place for, the last of them a chart up to the edge. */
+/** One interface a line: a table as wide as the screen, the last column a chart; without a screen, plain lines. */
 import { nameOf, type Row } from './board';
 import { stateStyle } from './card';
 import { chart, roundScale } from './chart';

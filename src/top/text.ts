@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Numbers and lines as text. A line is made of parts in a style; widths are in cells of a terminal. */
+/** How `top` draws: numbers and lines as text, charts, bars. A line is made of parts in a style; widths are in cells of a terminal. */
 export type Style = 'plain' | 'title' | 'chosen' | 'good' | 'warning' | 'bad' | 'faint' | 'tx' | 'rx';
 
 export interface Part {

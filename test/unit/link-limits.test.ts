@@ -4,7 +4,8 @@ import t from 'tap';
 
 import { loopableLimits } from '../../src/link/big-tcp';
 import type { LinkSettings } from '../../src/link/links';
-import { MAX_MTU, peerMtu, superpacketSegments } from '../../src/link/veth';
+import { MAX_MTU } from '../../src/controller/options';
+import { peerMtu, superpacketSegments } from '../../src/link/veth';
 
 const settings = (gsoMaxSize: number, gsoIpv4MaxSize: number | null): LinkSettings => ({
   gsoMaxSize,

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+/** Attachments: what a TC attachment is, whichever way it was made, and the Link of every other kind. */
 import { readlinkSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { requireBpffs } from './bpffs';

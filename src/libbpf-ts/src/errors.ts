@@ -3,7 +3,6 @@ import { lackingCapabilities } from './capabilities';
 import type { Capability } from './capabilities';
 import { Errno, errnoName, errnoText } from './errno';
 import { kernelIsAtLeast } from './kernel';
-import { summarizeLog } from './verifier-log';
 
 export interface BpfErrorDetails {
   /** Stable code; `BPF_SYSCALL` unless something more precise is known. */
@@ -35,25 +34,6 @@ export class BpfError extends Error {
   }
 }
 
-/** The kernel's verifier refused a program. */
-export class VerifierError extends BpfError {
-  override readonly name = 'VerifierError';
-  /** The whole verifier log. */
-  readonly log: string;
-  /** Name of the program that was refused. */
-  readonly program: string;
-
-  constructor(program: string, log: string, errno: number) {
-    super(`load program ${program}: ${summarizeLog(log)}`, {
-      code: 'BPF_VERIFIER',
-      errno,
-      operation: 'bpf(BPF_PROG_LOAD)',
-    });
-    this.program = program;
-    this.log = log;
-  }
-}
-
 /** The running kernel lacks a feature: it is older, or was built or configured without it. */
 export class NotSupportedError extends BpfError {
   override readonly name = 'NotSupportedError';
@@ -66,24 +46,6 @@ export class NotSupportedError extends BpfError {
     super(`${feature} is not supported (${why})`, { ...details, code: 'BPF_NOT_SUPPORTED' });
     this.feature = feature;
     this.minimumKernel = minimumKernel;
-  }
-}
-
-/** libbpf itself cannot be loaded. */
-export class LibraryError extends Error {
-  override readonly name = 'LibraryError';
-  readonly code = 'LIBBPF_MISSING';
-  /** What was given to dlopen(3). */
-  readonly library: string;
-
-  constructor(library: string, cause: unknown) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    super(
-      `cannot load ${library} (libbpf 1.0 or later): ${why}; on Debian and Ubuntu install the package libbpf1, ` +
-        'or set LIBBPF_TS_LIBRARY to its path',
-      { cause },
-    );
-    this.library = library;
   }
 }
 

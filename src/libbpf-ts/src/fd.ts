@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+/** Descriptors: their owner, and pins of them on a BPF file system (bpffs). */
 import { systemError, UsageError } from './errors';
 import { lastErrno, libc } from './native/libc';
 

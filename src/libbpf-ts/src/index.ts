@@ -4,19 +4,23 @@ export { koffiMissing } from './native/koffi-missing';
 export {
   BpfError,
   IncompatibleMapError,
-  LibraryError,
   NotSupportedError,
   UnknownNameError,
   UnreadableObjectError,
   UsageError,
-  VerifierError,
 } from './errors';
 export type { BpfErrorDetails } from './errors';
+export { LibraryError } from './native/libbpf';
+export { VerifierError } from './verifier-log';
 export { ConstantError } from './constant-value';
 export type { ConstantValue } from './constant-value';
 export { BpffsError, isBpffs, requireBpffs } from './bpffs';
-export { attachCgroup, attachKprobe, attachTrace, attachTracepoint, attachXdp } from './attach';
-export type { CgroupTarget, KprobeTarget, TracepointTarget, XdpTarget } from './attach';
+export { attachXdp } from './xdp';
+export type { XdpTarget } from './xdp';
+export { attachCgroup } from './cgroup';
+export type { CgroupTarget } from './cgroup';
+export { attachKprobe, attachTrace, attachTracepoint } from './tracing';
+export type { KprobeTarget, TracepointTarget } from './tracing';
 export { Link } from './bpf-link';
 export type { LinkInfo } from './bpf-link';
 export { Btf, BtfKind } from './btf';
@@ -26,7 +30,8 @@ export { featureNames, libbpfVersion, probeFeature, probeFeatures, requireFeatur
 export type { Feature, FeatureName } from './features';
 export { kernelIsAtLeast, kernelRelease } from './kernel';
 export type { KernelRelease } from './kernel';
-export { attachTc, openTcLink, restoreTcLink } from './link';
+export { attachTc, restoreTcLink } from './link';
+export { openTcLink } from './tcx';
 export type { TcAttachTarget } from './link';
 export type { ClsactState, TcDirection, TcLink, TcLinkState, TcTarget, TcxState } from './tc-link';
 export { BpfMap } from './map';

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+/** What the running kernel says of itself and of this thread: its release, its CPUs, the capabilities. */
 import { release } from 'node:os';
 
 export interface KernelRelease {

@@ -2,7 +2,7 @@
 import { attachClsact, ClsactLink } from './clsact';
 import { UsageError } from './errors';
 import type { BpfProgram } from './program';
-import { attachTcx, openTcxLink } from './tcx';
+import { attachTcx, openTcLink } from './tcx';
 import type { TcLink, TcLinkState, TcTarget } from './tc-link';
 
 export interface TcAttachTarget extends TcTarget {
@@ -26,11 +26,6 @@ export function attachTc(program: BpfProgram, target: TcAttachTarget): TcLink {
   return attachClsact(program, target);
 }
 
-/** Opens a TCX link that is pinned at `path`. Its detach() removes the pin too. Throws BpfError, for example ENOENT. */
-export function openTcLink(path: string): TcLink {
-  return openTcxLink(path);
-}
-
 /**
  * The attachment that {@link TcLink.toJSON} described, perhaps in another process; closing it leaves it attached.
  *
@@ -41,6 +36,6 @@ export function openTcLink(path: string): TcLink {
  */
 export function restoreTcLink(state: TcLinkState): TcLink {
   if (state.kind === 'clsact') return new ClsactLink(state);
-  if (state.kind === 'tcx' && state.pinPath !== undefined) return openTcxLink(state.pinPath);
+  if (state.kind === 'tcx' && state.pinPath !== undefined) return openTcLink(state.pinPath);
   throw new UsageError('restore TC link', 'a tcx link can only be restored from its pin');
 }

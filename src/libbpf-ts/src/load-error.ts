@@ -3,11 +3,12 @@ import { lackingCapabilities } from './capabilities';
 import type { Capability } from './capabilities';
 import { AttachType } from './constants';
 import { Errno } from './errno';
-import { NotSupportedError, systemError, VerifierError } from './errors';
+import { NotSupportedError, systemError } from './errors';
 import type { BpfError } from './errors';
 import { probeFeature } from './features';
 import type { Address } from './native/libc';
 import { libbpf } from './native/libbpf';
+import { VerifierError } from './verifier-log';
 
 /** A program that was to be loaded. */
 export interface WantedProgram {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+/** TC programs: attached by a TCX link where the kernel has them (Linux 6.6), else through clsact. */
 import { existsSync, rmSync } from 'node:fs';
 import { AttachType, LinkType } from './constants';
 import { Errno } from './errno';
@@ -104,8 +105,8 @@ export function attachTcx(program: BpfProgram, target: TcTarget): TcLink | undef
   throw systemError(`attach ${program.name} to ${target.direction} of device ${target.ifindex} (tcx)`, fd, needed);
 }
 
-/** Opens a pinned TCX link. */
-export function openTcxLink(path: string): TcLink {
+/** Opens a TCX link that is pinned at `path`. Its detach() removes the pin too. Throws BpfError, for example ENOENT. */
+export function openTcLink(path: string): TcLink {
   return wrap(openPinnedFd(path, `link ${path}`), path);
 }
 

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+/** The verifier: where it writes its log, and what its refusal of a program says. */
+import { BpfError } from './errors';
 
 /** Lines that close every log and explain nothing. */
 const epilogue = /^(processed \d+ insns|verification time|stack depth|insns processed|-- (BEGIN|END) |mark_precise)/;
@@ -23,4 +25,23 @@ export function summarizeLog(log: string): string {
   while (index > 0 && epilogue.test(lines[index]!)) index--;
   const omitted = lines.length - 1;
   return omitted === 0 ? lines[index]! : `${lines[index]!} (${omitted} line${omitted === 1 ? '' : 's'} omitted)`;
+}
+
+/** The kernel's verifier refused a program. */
+export class VerifierError extends BpfError {
+  override readonly name = 'VerifierError';
+  /** The whole verifier log. */
+  readonly log: string;
+  /** Name of the program that was refused. */
+  readonly program: string;
+
+  constructor(program: string, log: string, errno: number) {
+    super(`load program ${program}: ${summarizeLog(log)}`, {
+      code: 'BPF_VERIFIER',
+      errno,
+      operation: 'bpf(BPF_PROG_LOAD)',
+    });
+    this.program = program;
+    this.log = log;
+  }
 }

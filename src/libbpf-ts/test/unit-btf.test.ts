@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// None of it needs a kernel: reading BTF, verifier logs and small texts, encoding constants, the words of errors.
 import t from 'tap';
 import { Btf, BtfKind } from '../src/btf';
 import { encodeScalar } from '../src/constant-value';

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 import t from 'tap';
-import { VerifierError } from '../src/errors';
-import { summarizeLog } from '../src/verifier-log';
+import { summarizeLog, VerifierError } from '../src/verifier-log';
 
 t.test('the last line that is no statistic says why', async (t) => {
   const log = "0: (79) r0 = *(u64 *)(r0 +0)\nR0 invalid mem access 'scalar'\nprocessed 7 insns (limit 1000000) x\n\n";

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+/** What a test needs of the machine: root, a compiler, a program that runs, a namespace and file systems of its own. */
 import { kernelIsAtLeast, NotSupportedError, requireFeature, type FeatureName } from '../../src/index';
 
 /** For tap: the reason to skip a test of the real kernel, false when it must run. */

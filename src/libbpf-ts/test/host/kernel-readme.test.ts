@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The first example of README.md, with its files and commands as they are written there.
+// The package as its README shows it, with a real compiler: the first example, with its files and commands as they are
+// written there, and the command `libbpf-ts types`.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -7,8 +7,6 @@ import t from 'tap';
 import { BpfObject, declarationsOf } from '../../src/index';
 import { compile } from '../helpers/compile';
 
-const root = join(__dirname, '..', '..');
-
 function run(...args: string[]): { status: number | null; stdout: string; stderr: string } {
   const { bin } = require('../../package.json') as { bin: Record<string, string> };
   return spawnSync(process.execPath, [join(root, bin['libbpf-ts']!), ...args], { encoding: 'utf8' });
