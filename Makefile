@@ -169,6 +169,7 @@ dist/man/vnet-bpf.1: $(BUILT) docs/cli.md package.json
 	@$(NODE) dist/setup/man-page.js docs/cli.md >$@
 
 dist/completion/vnet-bpf.%: $(BUILT)
+	@mkdir -p $(@D)
 	@$(NODE) dist/cli/main.js completion $* >$@
 
 $(TESTS_BUILT): $(BUILT) $(TEST_SOURCES)

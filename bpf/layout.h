@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the BPF programs and the TypeScript side share. src/datapath/layout.ts holds the same
+ * What the BPF programs and the TypeScript side share. src/layout.ts holds the same
  * offsets; test/unit/layout.test.ts compares the two through the object's BTF.
  * Change anything here: raise STATE_VERSION in src/state/store.ts, so that a newer controller does
  * not adopt what an older one pinned.

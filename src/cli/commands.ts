@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** The commands and their options. */
-import { ON_HOOK_ERROR } from '../controller/options';
-import { attachArguments } from './attach-arguments';
-import { CommandTable } from './command-table';
-import { extcapOptions } from './extcap-arguments';
-import { impairOptions } from './impair-arguments';
-import { filterOption, flag, jsonOption, netnsOption, text } from './option-kinds';
-import { recordOptions, replayOptions } from './record-arguments';
-import { runOptions } from './run-arguments';
+import { ON_HOOK_ERROR } from '../options/values';
+import { attachArguments, extcapOptions, impairOptions, recordOptions, replayOptions, runOptions } from './arguments';
+import { CommandTable, filterOption, flag, jsonOption, netnsOption, text } from './declarations';
 
 /**
  * Each command's module is loaded only when it is used. With `require`, because the first `import()` of a process starts
@@ -69,7 +64,7 @@ export const COMMANDS: CommandTable = new CommandTable()
     'step <iface>',
     'stop the loop and look at each frame; senders wait',
     (y) => y.positional('iface', { type: 'string', demandOption: true, describe: 'the interface' }).option('netns', netnsOption).option('filter', filterOption),
-    () => (require('./step') as typeof import('./step')).stepCommand,
+    () => (require('../step/step') as typeof import('../step/step')).stepCommand,
   )
   .command(
     'stats [iface]',
@@ -127,13 +122,13 @@ export const COMMANDS: CommandTable = new CommandTable()
     'doctor',
     'check whether this machine has what vnet-bpf needs',
     (y) => y.option('json', jsonOption),
-    () => (require('./doctor') as typeof import('./doctor')).doctorCommand,
+    () => (require('../doctor/doctor') as typeof import('../doctor/doctor')).doctorCommand,
   )
   .command(
     'demo',
     'show the loop at work in a throwaway namespace',
     (y) => y,
-    () => (require('./demo') as typeof import('./demo')).demoCommand,
+    () => (require('../demo/demo') as typeof import('../demo/demo')).demoCommand,
   )
   .command(
     'completion [shell]',

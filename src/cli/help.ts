@@ -2,10 +2,9 @@
 /** `vnet-bpf help [command]`, `--help` and `--version`: laid out from what the commands declare. */
 import { isatty } from 'node:tty';
 
-import { coloured } from '../colours';
-import type { Command, CommandTable } from './command-table';
-import { defaultOf, GLOBAL_OPTIONS, valueName, wordsOf, type Declared } from './declarations';
-import { printMade } from './output';
+import { programVersion } from '../native/node';
+import { coloured, printMade } from '../terminal/output';
+import { type Command, type CommandTable, type Declared, defaultOf, GLOBAL_OPTIONS, valueName, wordsOf } from './declarations';
 import { unknownCommand } from './parse';
 
 const ABOUT = 'A loopback NIC: what an interface transmits comes back as received.';
@@ -98,6 +97,5 @@ export function helpCommand({ command: name }: { command: string | undefined }, 
 }
 
 export function versionCommand(): void {
-  const { version } = require('../../package.json') as { version: string };
-  printMade(version);
+  printMade(programVersion());
 }

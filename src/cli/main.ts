@@ -6,9 +6,7 @@
  */
 import * as path from 'node:path';
 
-import { runEntry } from '../native/bytecode';
-import { ignoreInspectorSignal } from '../native/inspector';
-import { keepNodeQuiet } from '../native/node-warnings';
+import { ignoreInspectorSignal, keepNodeQuiet, runEntry } from '../native/node';
 
 ignoreInspectorSignal();
 keepNodeQuiet();
@@ -20,9 +18,9 @@ const args = process.argv.slice(2);
 const [command = ''] = args;
 
 // Loaded where they are used: each file takes a millisecond.
-const inBackground = () => require('./in-background') as typeof import('./in-background');
-const background = () => require('./background') as typeof import('./background');
-const output = () => require('./output') as typeof import('./output');
+const inBackground = () => require('./daemon') as typeof import('./daemon');
+const background = () => require('./daemon-launcher') as typeof import('./daemon-launcher');
+const output = () => require('../terminal/output') as typeof import('../terminal/output');
 const streams = () => require('../native/standard-streams') as typeof import('../native/standard-streams');
 
 // Arguments that are no UTF-8, which the program refuses, show as U+FFFD.

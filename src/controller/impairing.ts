@@ -6,16 +6,15 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { VnetError } from '../errors';
-import { CONTROL } from '../datapath/layout';
-import type { Impaired } from '../datapath/poll-loop';
-import type { QueueControls } from '../datapath/queue-controls';
-import { netemLosses, readWayBack } from '../datapath/way-back';
+import type { Impaired } from '../datapath/loop';
+import type { QueueControls } from '../datapath/queue-gate';
+import { netemLosses, readWayBack } from '../datapath/reinject-accounting';
+import { commandAbout, VnetError } from '../errors';
 import { lineOf, netemOptionsOf } from '../impair/settings';
+import { CONTROL } from '../layout';
 import { addNetem, changeNetem, readNetem, removeNetem } from '../link/netem';
 import type { Netns } from '../link/netns';
 import { clock } from '../native/clock';
-import { commandAbout } from '../state/named';
 import { saveAttachment, saveIfPossible, type Attachment, type ImpairmentRecord } from '../state/store';
 import type { Polling } from './polling';
 

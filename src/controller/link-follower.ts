@@ -1,30 +1,27 @@
 // SPDX-License-Identifier: MIT
 /**
- * Follows what happens to vnet0: its name, whether it is up, its MTU, its addresses, and whether it is there at all. A look
- * asks how things are and acts on what differs. Between the two they may change once more, the kernel may refuse, descriptors
- * or space may be used up: a step that fails is said in the log, and taken again with the next look, which comes within a second.
+ * Watches vnet0 and follows what happens to it: its name, whether it is up, its MTU, its addresses, and whether it is there
+ * at all. A look asks how things are and acts on what differs. Between the two they may change once more, the kernel may
+ * refuse, descriptors or space may be used up: a step that fails is logged, and taken again with the next look, which
+ * comes within a second.
  */
 import * as fs from 'node:fs';
 
-import { CONTROL } from '../datapath/layout';
-import type { QueueControls } from '../datapath/queue-controls';
-import { readWayBack } from '../datapath/way-back';
-import { addresses, type Address } from '../link/addresses';
-import { followIpv6 } from '../link/detection';
+import type { QueueControls } from '../datapath/queue-gate';
+import { readWayBack } from '../datapath/reinject-accounting';
+import { CONTROL } from '../layout';
+import { type Address, addresses, followIpv6 } from '../link/addresses';
 import { restoreLoop, syncHairpin, type HairpinAddress } from '../link/hairpin';
 import { linkByIndex, type Link } from '../link/links';
 import { watchLinks } from '../link/monitor';
 import type { Netns } from '../link/netns';
-import { netnsName } from '../link/netns-record';
+import { netnsName, openAttachmentNetns } from '../link/netns-record';
 import { clock } from '../native/clock';
 import { lockEverything, saveAttachment, type Attachment, type HairpinRecord } from '../state/store';
-import type { Attempts } from './attempts';
-import { openAttachmentNetns } from './attachment-netns';
-import { LinkLosses, type LossReason } from './link-losses';
 import { LinkSettingsKeeper } from './link-settings';
-import { RefusalNews, type Refused } from './refusal-news';
+import { LinkLosses, type LossReason, RefusalNews, type Refused } from './losses';
 import { RuleKeeper } from './rule-keeper';
-import type { Finding, Part } from './supervisor';
+import type { Attempts, Finding, Part } from './supervisor';
 
 export interface Followed {
   attachment: Attachment;

@@ -2,12 +2,11 @@
 /** What the poller of each queue is given: its maps, its limits, and sockets that are opened where frames are reinjected. */
 import * as fs from 'node:fs';
 
-import { roomFrameMax } from '../datapath/credit';
-import { merges, queuesOf, type Datapath } from '../datapath/datapath';
-import { POLLER_MARK } from '../datapath/layout';
 import { PacketSocket } from '../datapath/packet-socket';
-import type { PollRequest } from '../datapath/polled-interface';
-import { closeRoomSockets, openRoomSockets, type RoomSockets } from '../datapath/waiting-room';
+import { merges, queuesOf, type Datapath } from '../datapath/programs';
+import type { PollRequest } from '../datapath/worker-queue';
+import { POLLER_MARK } from '../layout';
+import { closeRoomSockets, openRoomSockets, roomFrameMax, type RoomSockets } from '../link/credit';
 import type { Netns } from '../link/netns';
 import { openRtnetlink } from '../link/rtnetlink';
 import type { Attachment } from '../state/store';

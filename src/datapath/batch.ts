@@ -5,8 +5,8 @@
  */
 import type { MappedMemory } from 'libbpf-ts';
 
+import { BATCH, BATCH_HOOKED, CONTROL, MESSAGE } from '../layout';
 import { CONTROL_BYTES } from './gro';
-import { BATCH, BATCH_HOOKED, CONTROL, MESSAGE } from './layout';
 import { SharedWords } from './shared-memory';
 
 /** Offsets in struct mmsghdr and struct iovec on 64-bit Linux. */

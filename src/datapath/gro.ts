@@ -14,7 +14,7 @@
  */
 import type { MappedMemory } from 'libbpf-ts';
 
-import { GSO_UDP_L4, MERGED_MARK, NEEDS_CSUM, RECORD, VNET_HDR_BYTES } from './layout';
+import { GSO_UDP_L4, MERGED_MARK, NEEDS_CSUM, RECORD, VNET_HDR_BYTES } from '../layout';
 
 /** Segments of one superpacket: UDP_MAX_SEGMENTS of older kernels (include/linux/udp.h). */
 export const GRO_MAX_SEGMENTS = 64;

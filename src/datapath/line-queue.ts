@@ -4,8 +4,8 @@
  * frames, whatever their size, so a queue of so many milliseconds is kept here, by netem's own arithmetic
  * (netem_enqueue in net/sched/sch_netem.c): a frame that would wait longer is lost, as at a real line.
  */
-import { GSO_UDP_L4, RECORD, VNET } from './layout';
-import type { UnsentFrame } from './send-failures';
+import { GSO_UDP_L4, RECORD, VNET } from '../layout';
+import type { UnsentFrame } from './packet-socket';
 
 /** A little slower than netem, so that nothing adds up of which this does not know. */
 const CAUTION = 1.002;

@@ -2,14 +2,14 @@
 /** Reads the counters of an attachment from its pinned maps: works with or without a controller. */
 import * as path from 'node:path';
 
-import { BpfMap, ringUsage } from 'libbpf-ts';
+import { BpfError, BpfMap, ringUsage } from 'libbpf-ts';
 
+import { CONTROL, COUNTERS, REFUSALS } from '../layout';
 import { shownNetns } from '../link/netns-record';
 import { ringPin, visiblePins } from '../state/bpffs';
-import { isControlled, type Attachment } from '../state/store';
-import { CONTROL, COUNTERS, REFUSALS } from './layout';
-import { QueueControls } from './queue-controls';
-import { readWayBack, type WayBack } from './way-back';
+import { type Attachment, isControlled } from '../state/store';
+import { QueueControls } from './queue-gate';
+import { readWayBack, type WayBack } from './reinject-accounting';
 
 export type AttachmentStatus = 'running' | 'stopped' | 'detached' | 'crashed';
 
@@ -177,4 +177,19 @@ export function lostBehind({ held, behind, stray }: Stats): [string, number][] {
     ['stray', stray],
   ];
   return counts.filter(([, count]) => count > 0);
+}
+
+// For those who look again and again, while interfaces come and go.
+
+/** Whether counters could not be read because they are not there: being attached or detached, or left half-made by a kill. */
+export const countersAreMissing = (error: unknown): boolean => error instanceof BpfError && error.errnoName === 'ENOENT';
+
+/** Null while they are not there. */
+export function statsIfThere(attachment: Attachment): Stats | null {
+  try {
+    return readStats(attachment);
+  } catch (error) {
+    if (countersAreMissing(error)) return null;
+    throw error;
+  }
 }

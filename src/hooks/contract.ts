@@ -4,7 +4,7 @@ import { types } from 'node:util';
 
 import type { Frame } from '../packet/frame';
 
-export type { OnHookError } from '../controller/options';
+export type { OnHookError } from '../options/values';
 
 /**
  * What becomes of a frame: `'pass'` or nothing lets it go on as it is, `'drop'` ends it, and bytes take its place. They

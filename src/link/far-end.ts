@@ -6,8 +6,7 @@
  */
 import { SystemError } from '../native/libc';
 import { IFF_UP, FLAGS_AT, IFINFO_BYTES, IFLA, ifinfo, RTM_GETLINK, RX_DROPPED } from './links';
-import { message, numberAttribute } from './message';
-import { askOne, attributesOf } from './rtnetlink';
+import { askOne, attributesOf, message, numberAttribute } from './rtnetlink';
 
 export interface FarEnd {
   /** Reads everything below; false if the interface is gone. */

@@ -7,16 +7,13 @@
  */
 import * as fs from 'node:fs';
 
-import type { HairpinRecord } from '../state/store';
 import { VnetError } from '../errors';
 import { SystemError } from '../native/libc';
-import { addresses } from './addresses';
-import { ifPossible } from './if-possible';
+import type { HairpinRecord } from '../state/store';
+import { addresses, permanentNeighbour, permanentNeighbours, removeNeighbour, removeRoute, routesOf, setNeighbour, setRoute } from './addresses';
 import { linkByIndex, linkByName, setGroup, type Link } from './links';
-import { changesFor, changesWithout, ifindexOf, isOldLoop, LOOP_GROUP, loopTable, NET, type Change } from './loop-rules';
-import { permanentNeighbour, permanentNeighbours, removeNeighbour, setNeighbour } from './neighbours';
-import { removeRoute, routesOf, setRoute } from './routes';
-import { addRule, LOCAL_TABLE, moveBehind, removeRule, rules, type Rule } from './rules';
+import { ifPossible } from './rtnetlink';
+import { addRule, type Change, changesFor, changesWithout, ifindexOf, isOldLoop, LOCAL_TABLE, LOOP_GROUP, loopTable, moveBehind, NET, removeRule, type Rule, rules } from './rules';
 import { setInterfaceSysctl } from './veth';
 
 /** rtnetlink protocol of our routes; 4 to 255 are free for routing daemons to choose. */

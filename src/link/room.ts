@@ -8,16 +8,12 @@
  * so a frame goes from the qdisc to the hook in one piece, on one CPU. With a plain veth it would
  * pass a per-CPU backlog in between, where frames that two CPUs dequeue overtake each other.
  */
-import { roomFrameMax } from '../datapath/credit';
-import { KICK_BYTES, roomQdisc, RTM_NEWQDISC } from '../datapath/waiting-room';
+import { MAX_MTU } from '../options/values';
 import type { Room } from '../state/record';
-import { allowBigTcp } from './big-tcp';
-import { setUp, type Link } from './links';
-import { addMacvlan, addVeth } from './make-links';
-import { qdiscsOf } from './qdisc';
-import { refused } from './refused';
+import { KICK_BYTES, roomFrameMax, roomQdisc, RTM_NEWQDISC } from './credit';
+import { addMacvlan, addVeth, type Link, qdiscsOf, setUp } from './links';
 import { change, NLM_F_CREATE, NLM_F_REPLACE } from './rtnetlink';
-import { MAX_MTU } from '../controller/options';
+import { allowBigTcp, refused } from './veth';
 
 /** How the names of all exits of an attachment begin. */
 export const roomExits = (id: string): string => `vx${id}`;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Makes a bundle of each entry, all of it in one file, and its bytecode (V8's code cache), for src/native/bytecode.ts
+ * Makes a bundle of each entry, all of it in one file, and its bytecode (V8's code cache), for src/native/node.ts
  * to start. Run by make after the compiler. Packages stay outside, but for those that every command needs: the
  * twenty files of yargs alone take 30 ms.
  *
@@ -16,7 +16,7 @@ import { build, type Plugin } from 'esbuild';
 import type TypeScript from 'typescript';
 
 import { compilerBytecode, compilerFile } from '../hooks/lookup';
-import { bundleOf, bytecodeOf, compileModule, runModule, type Bundle } from '../native/bytecode';
+import { bundleOf, bytecodeOf, compileModule, runModule, type Bundle } from '../native/node';
 
 const DIST = path.resolve(__dirname, '..');
 const ROOT = path.resolve(DIST, '..');
@@ -150,7 +150,7 @@ async function main(): Promise<void> {
   const attachDetach = path.join(DIST, 'cli', 'attach-detach');
   await bundle(program, attachDetach, commandsOnly(['./attach', './detach']));
   await cache(attachDetach, [['attach', 'vnet0', '--dry-run'], ['detach', 'vnet0', '--dry-run']], true);
-  const thread = path.join(DIST, 'datapath', 'poll-thread');
+  const thread = path.join(DIST, 'datapath', 'worker');
   await bundle(thread);
   await cache(thread, [[]], true);
 }

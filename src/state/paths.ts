@@ -7,9 +7,8 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-import { VnetError } from '../errors';
+import { exhaustion, VnetError } from '../errors';
 import { command } from '../native/command';
-import { exhaustion } from './exhaustion';
 
 function sameMountNamespaceAsInit(): boolean {
   try {

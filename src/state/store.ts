@@ -7,8 +7,8 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-import { randomBytes } from '../native/random';
-import { exhaustion, isExhaustion, messageOf } from './exhaustion';
+import { exhaustion, isExhaustion, messageOf } from '../errors';
+import { randomBytes } from '../native/libc';
 import { FileLock } from './lock';
 import { privateDirectory, requirePrivate, stateDirectory, stateRoot } from './paths';
 import { parseRecord, type Attachment } from './record';

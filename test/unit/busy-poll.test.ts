@@ -2,7 +2,7 @@
 /** When an idle poller looks on, and when it sleeps at once. Times are in milliseconds. */
 import t from 'tap';
 
-import { BusyPoll } from '../../src/datapath/busy-poll';
+import { BusyPoll } from '../../src/datapath/pacing';
 
 /** `count` polls that find frames: how long after the last, how long that takes, how many, and of how many bytes. */
 interface Traffic {

@@ -4,9 +4,8 @@ import * as fs from 'node:fs';
 
 import t from 'tap';
 
-import { errorText } from '../../src/cli/output';
-import { coloured, hasColours } from '../../src/colours';
 import { usageError } from '../../src/errors';
+import { coloured, errorText, hasColours } from '../../src/terminal/output';
 
 t.test('a terminal has them unless somebody says no', async (t) => {
   const terminal = fs.openSync('/dev/ptmx', fs.constants.O_RDWR | fs.constants.O_NOCTTY);

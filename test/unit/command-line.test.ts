@@ -6,8 +6,7 @@ import { COMMANDS } from '../../src/cli/commands';
 import type { Command } from '../../src/cli/declarations';
 import { helpText } from '../../src/cli/help';
 import { parseCommandLine, type Request } from '../../src/cli/parse';
-import { VnetError } from '../../src/errors';
-import { closest, distance } from '../../src/suggest';
+import { closest, distance, VnetError } from '../../src/errors';
 
 const parse = (line: string | readonly string[]): Request => parseCommandLine(COMMANDS, typeof line === 'string' ? line.split(' ').filter(Boolean) : line);
 

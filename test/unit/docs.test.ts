@@ -7,7 +7,7 @@ import t from 'tap';
 
 import { COMMANDS } from '../../src/cli/commands';
 import { GLOBAL_OPTIONS } from '../../src/cli/declarations';
-import { missingCapabilities } from '../../src/controller/privileges';
+import { missingCapabilities } from '../../src/requirements';
 import { ROOT } from '../helpers/cli';
 import { blocksOf } from '../helpers/document';
 

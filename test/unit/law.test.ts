@@ -2,8 +2,8 @@
 /** The law of the loop, and the counters that go into it. */
 import t from 'tap';
 
-import { COUNTERS, REFUSALS } from '../../src/datapath/layout';
 import { judgeBehind, law, lostBehind, sumCounters, type Refusal, type Stats } from '../../src/datapath/stats';
+import { COUNTERS, REFUSALS } from '../../src/layout';
 
 /** A reading in which every count that the law knows has another power of ten. */
 function reading(): Stats {

@@ -2,7 +2,7 @@
 /** Why frames are missing on the reinject path is told by what happened to the link meanwhile. */
 import t from 'tap';
 
-import { LinkLosses } from '../../src/controller/link-losses';
+import { LinkLosses } from '../../src/controller/losses';
 
 function setUp() {
   const losses = { down: 0, toolong: 0 };

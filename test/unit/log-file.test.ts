@@ -6,7 +6,7 @@ import * as path from 'node:path';
 import t from 'tap';
 
 import { inTurn } from '../../src/cli/log';
-import { LogFile } from '../../src/state/log-file';
+import { LogFile } from '../../src/controller/event-log';
 
 t.test('lines that could not be written are counted, and said with the first that can be', async (t) => {
   const file = path.join(t.testdir(), 'log');

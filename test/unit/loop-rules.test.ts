@@ -2,8 +2,7 @@
 /** Rules of looped addresses among those of others, on a model of the kernel's list: whatever others do, step by step. */
 import t from 'tap';
 
-import { changesFor, changesWithout, isFirst, isNet, LOCAL, loopTable, NET, type Change } from '../../src/link/loop-rules';
-import { LOCAL_TABLE, type Rule } from '../../src/link/rules';
+import { type Change, changesFor, changesWithout, isFirst, isNet, LOCAL, LOCAL_TABLE, loopTable, NET, type Rule } from '../../src/link/rules';
 import { Random } from '../helpers/random';
 
 const KERNEL = 2;

@@ -2,11 +2,11 @@
 /** Held frames that will never come are written off, as what they were, and the accounting balances; nothing else is. */
 import t from 'tap';
 
-import { lookForLostFrames, type HeldQueue } from '../../src/controller/lost-frames';
-import { CONTROL } from '../../src/datapath/layout';
+import { lookForLostFrames, type HeldQueue } from '../../src/controller/losses';
 import { framesInRoom, heldFrames, segmentsOnTheWay } from '../../src/datapath/queue-gate';
 import { SharedWords } from '../../src/datapath/shared-memory';
 import { law } from '../../src/datapath/stats';
+import { CONTROL } from '../../src/layout';
 import { arrive, comeOut, sendToRoom } from '../helpers/held-frames';
 import { idleStats } from '../helpers/sample-stats';
 

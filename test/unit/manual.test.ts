@@ -7,8 +7,7 @@ import t from 'tap';
 
 import { COMMANDS } from '../../src/cli/commands';
 import { defaultOf, type Declared } from '../../src/cli/declarations';
-import { tableBelow } from '../../src/setup/man-page';
-import { plain } from '../../src/setup/roff';
+import { plain, tableBelow } from '../../src/setup/man-page';
 import { ROOT } from '../helpers/cli';
 import { run } from '../helpers/netns';
 

@@ -2,7 +2,7 @@
 /** When the poller rests in a stream. Times are in milliseconds. */
 import t from 'tap';
 
-import { Moderation, REST_FRAMES } from '../../src/datapath/moderation';
+import { Moderation, REST_FRAMES } from '../../src/datapath/pacing';
 
 /** What a poll costs, and how much later than asked a rest ends. */
 const POLL_MS = 0.01;

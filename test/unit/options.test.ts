@@ -2,7 +2,7 @@
 /** The many ways to get an option right and wrong. */
 import t, { type Test } from 'tap';
 
-import { toOptions, type AttachArguments } from '../../src/cli/attach-arguments';
+import { toOptions, type AttachArguments } from '../../src/cli/arguments';
 import {
   checkInterfaceName,
   checkNetnsName,
@@ -14,7 +14,7 @@ import {
   parseQueuePackets,
   parseRingSize,
   parseWatermark,
-} from '../../src/controller/options';
+} from '../../src/options/values';
 import { VnetError } from '../../src/errors';
 
 /** Every text is refused as wrong usage, in words that quote it. */

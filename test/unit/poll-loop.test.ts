@@ -2,14 +2,13 @@
 /** The loop around poll(): when it sleeps, and that nothing can slip past it while it falls asleep. */
 import t from 'tap';
 
-import { BusyPoll } from '../../src/datapath/busy-poll';
-import { CONTROL } from '../../src/datapath/layout';
 import type { LineQueue } from '../../src/datapath/line-queue';
-import { Moderation } from '../../src/datapath/moderation';
-import { PollGroup } from '../../src/datapath/poll-group';
-import { COMMAND, HOLD, impairedWords, PollLoop, type Impaired } from '../../src/datapath/poll-loop';
+import { COMMAND, HOLD, impairedWords, PollLoop, type Impaired } from '../../src/datapath/loop';
+import { BusyPoll, Moderation } from '../../src/datapath/pacing';
 import type { Poller } from '../../src/datapath/poller';
 import { SharedWords } from '../../src/datapath/shared-memory';
+import { PollGroup } from '../../src/datapath/worker';
+import { CONTROL } from '../../src/layout';
 
 const RING_READY = 1;
 const WAKE = 2;

@@ -2,7 +2,7 @@
 /** Stops and wakes are announced, and storms of them added up: the kernel log takes ten lines in five seconds. */
 import t, { type Test } from 'tap';
 
-import { QueueAnnouncer, type QueueReading } from '../../src/controller/events';
+import { QueueAnnouncer, type QueueReading } from '../../src/controller/event-log';
 import { clock } from '../../src/native/clock';
 
 interface Setting {

@@ -6,11 +6,9 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { WallClock } from '../../src/recording/clock';
-import { newBlock } from '../../src/recording/copy';
-import { RecordingOutput } from '../../src/recording/output';
-import { NumberedFiles, oneFile, type OutputFiles } from '../../src/recording/output-files';
-import { openSink, OutputFull } from '../../src/recording/sink';
+import { newBlock } from '../../src/capture/buffers';
+import { NumberedFiles, oneFile, openSink, type OutputFiles, OutputFull } from '../../src/capture/sink';
+import { RecordingOutput, WallClock } from '../../src/capture/writer';
 import { readRecording } from '../helpers/recording';
 
 const SECTION = { application: 'a', os: 'b', interface: 'vnet0', description: 'c', snapLen: 0 };
@@ -76,11 +74,11 @@ t.test('the filter is in the file', async (t) => {
 
 /** In a process whose files may not grow beyond 100 KiB; prints what was thrown. */
 const LIMITED = `
-const { RecordingOutput } = require(process.argv[1] + '/output');
-const { oneFile } = require(process.argv[1] + '/output-files');
+const { RecordingOutput } = require(process.argv[1] + '/writer');
+const { oneFile } = require(process.argv[1] + '/sink');
 const { openSink, OutputFull } = require(process.argv[1] + '/sink');
-const { WallClock } = require(process.argv[1] + '/clock');
-const { newBlock } = require(process.argv[1] + '/copy');
+const { WallClock } = require(process.argv[1] + '/writer');
+const { newBlock } = require(process.argv[1] + '/buffers');
 const section = { application: 'a', os: 'b', interface: 'vnet0', description: 'c', snapLen: 0 };
 const output = new RecordingOutput(oneFile(() => openSink(process.argv[2])), section, new WallClock(), () => ({ missed: 0, untold: 0, unmatched: 0 }), () => 'statistics');
 (async () => {
@@ -99,7 +97,7 @@ const output = new RecordingOutput(oneFile(() => openSink(process.argv[2])), sec
 
 t.test('a file that can take no more is complete', async (t) => {
   const directory = t.testdir();
-  const recording = path.dirname(require.resolve('../../src/recording/output'));
+  const recording = path.dirname(require.resolve('../../src/capture/writer'));
   const loader = recording.includes('dist-test') ? [] : ['-r', 'ts-node/register/transpile-only'];
   for (const [name, target] of [['run.pcapng', path.join(directory, 'run.pcapng')], ['stdout.pcapng', '-']] as const) {
     const file = path.join(directory, name);

@@ -6,7 +6,7 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { openSink } from '../../src/recording/sink';
+import { openSink } from '../../src/capture/sink';
 
 const modeOf = (file: string): number => fs.statSync(file).mode & 0o777;
 
@@ -64,7 +64,7 @@ t.test('pipes, devices and standard output', async (t) => {
   await new Promise((resolve) => reader.once('close', resolve));
   t.equal(read, 'frames');
   await openSink('/dev/null').close();
-  const program = `const { openSink } = require(${JSON.stringify(require.resolve('../../src/recording/sink'))}); const sink = openSink(process.argv[1]); void sink.write(Buffer.from('frames')).then(() => sink.close());`;
+  const program = `const { openSink } = require(${JSON.stringify(require.resolve('../../src/capture/sink'))}); const sink = openSink(process.argv[1]); void sink.write(Buffer.from('frames')).then(() => sink.close());`;
   const loader = __filename.endsWith('.ts') ? ['-r', 'ts-node/register/transpile-only'] : [];
   for (const name of ['-', '/dev/stdout', '/dev/fd/1', '/proc/self/fd/1']) {
     // Through a pipe of a shell: Node's own are sockets, which have no name.

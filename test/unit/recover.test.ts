@@ -3,10 +3,10 @@
 import { RingReader } from 'libbpf-ts';
 import t from 'tap';
 
-import { BATCH, CONTROL } from '../../src/datapath/layout';
 import { GATE_STOPPED } from '../../src/datapath/queue-gate';
-import { countLostWake, queueTurns, recoverBatch } from '../../src/datapath/recover';
+import { countLostWake, queueTurns, recoverBatch } from '../../src/datapath/recovery';
 import { SharedWords } from '../../src/datapath/shared-memory';
+import { BATCH, CONTROL } from '../../src/layout';
 import { errnoOf } from '../../src/native/libc';
 import { FakeNic, type Answer } from '../helpers/fake-nic';
 

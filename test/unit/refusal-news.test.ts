@@ -2,7 +2,7 @@
 /** When the log tells of frames that a changed interface refused. */
 import t from 'tap';
 
-import { RefusalNews } from '../../src/controller/refusal-news';
+import { RefusalNews } from '../../src/controller/losses';
 
 /** The first reading is the one from before; the interface changes before the look number `change`. */
 function newsOf(readings: readonly number[], change = 1): string[] {

@@ -2,9 +2,9 @@
 /** What an errno of the socket means for a frame, with a vnet0 and a clock that are made up. */
 import t from 'tap';
 
-import { CONTROL } from '../../src/datapath/layout';
-import { LATER, SendFailures, type UnsentFrame } from '../../src/datapath/send-failures';
+import { LATER, SendFailures, type UnsentFrame } from '../../src/datapath/packet-socket';
 import { SharedWords } from '../../src/datapath/shared-memory';
+import { CONTROL } from '../../src/layout';
 import { errnoOf } from '../../src/native/libc';
 
 const minus = (name: string): number => -(errnoOf[name] as number);

@@ -2,11 +2,9 @@
 /** The debugger on a made-up loop: what is typed is what happens. */
 import t from 'tap';
 
-import { parseFilter } from '../../src/filter/expression';
-import type { PacketFilter } from '../../src/filter/program';
 import { ethernet, Frame, icmp, ipv4, udp } from '../../src/packet';
-import { parseCommand } from '../../src/step/commands';
-import { Stepper, type ShownFrame } from '../../src/step/stepper';
+import { type PacketFilter, parseFilter } from '../../src/packet/filter';
+import { parseCommand, type ShownFrame, Stepper } from '../../src/step/debugger';
 import { onesComplement } from '../helpers/ones-complement';
 
 const LINK = { source: '02:00:00:00:00:01', destination: '02:00:00:00:00:02' };

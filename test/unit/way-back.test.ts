@@ -2,7 +2,7 @@
 /** What became of the frames that were sent back: the sum is right whatever the kernel's counters say, and counters only grow. */
 import t from 'tap';
 
-import { judgeWayBack, type Seen, type WayBack } from '../../src/datapath/way-back';
+import { judgeWayBack, type Seen, type WayBack } from '../../src/datapath/reinject-accounting';
 import type { ImpairmentRecord } from '../../src/state/store';
 
 const record = (change: Partial<ImpairmentRecord> = {}): ImpairmentRecord => ({ words: ['loss', '1%'], enobufs: 10, drops: 0, lost: 0, backlog: 0, ...change });

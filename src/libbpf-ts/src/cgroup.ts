@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { closeSync, openSync } from 'node:fs';
-import { attachLink, type LinkKind } from './attach';
-import type { Link } from './bpf-link';
 import { systemError } from './errors';
+import { attachLink, type Link, type LinkKind } from './link';
 import { libbpf } from './native/libbpf';
 import type { BpfProgram } from './program';
 

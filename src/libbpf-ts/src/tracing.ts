@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { existsSync } from 'node:fs';
-import { attachLink, attachOperation, type LinkKind } from './attach';
-import type { Link } from './bpf-link';
-import { Errno } from './errno';
-import { BpfError, NotSupportedError } from './errors';
+import { BpfError, Errno, NotSupportedError } from './errors';
+import { attachLink, attachOperation, type Link, type LinkKind } from './link';
 import { libbpf } from './native/libbpf';
 import type { BpfProgram } from './program';
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { attachLink, type LinkKind } from './attach';
-import type { Link } from './bpf-link';
+import { attachLink, type Link, type LinkKind } from './link';
 import { libbpf } from './native/libbpf';
 import type { BpfProgram } from './program';
 

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { koffi } from './koffi';
-import type { LibraryHandle } from './koffi';
-import { bindLazily } from './lazy';
-import type { Address } from './libc';
+import { type Address, bindLazily, koffi, type LibraryHandle } from './ffi';
 
 type Bytes = NodeJS.TypedArray | null;
 
