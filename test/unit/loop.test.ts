@@ -3,7 +3,7 @@
 import t from 'tap';
 
 import type { LineQueue } from '../../src/datapath/line-queue';
-import { COMMAND, HOLD, impairedWords, PollLoop, type Impaired } from '../../src/datapath/loop';
+import { COMMAND, HOLD, type Impaired, impairedWords, PollLoop } from '../../src/datapath/loop';
 import { BusyPoll, Moderation } from '../../src/datapath/pacing';
 import type { Poller } from '../../src/datapath/poller';
 import { SharedWords } from '../../src/datapath/shared-memory';

@@ -2,7 +2,7 @@
 /** Held frames that will never come are written off, as what they were, and the accounting balances; nothing else is. */
 import t from 'tap';
 
-import { lookForLostFrames, type HeldQueue } from '../../src/controller/losses';
+import { type HeldQueue, LinkLosses, lookForLostFrames, RefusalNews } from '../../src/controller/losses';
 import { framesInRoom, heldFrames, segmentsOnTheWay } from '../../src/datapath/queue-gate';
 import { SharedWords } from '../../src/datapath/shared-memory';
 import { law } from '../../src/datapath/stats';
@@ -190,4 +190,73 @@ t.test('what waits in the room is not lost', async (t) => {
   queue.inRoom = 7; // two are kicks
   t.equal(await queue.look(), 0);
   t.same(queue.accounting(), { in: 5, out: 5, now: 5, dropped: 0 });
+});
+
+// Why frames are missing on the reinject path is told by what happened to the link meanwhile.
+
+function setUp() {
+  const losses = { down: 0, toolong: 0 };
+  const state = { taken: 0, saves: 0 };
+  const kept = new LinkLosses(losses, () => Math.max(0, state.taken - losses.down - losses.toolong), () => state.saves++);
+  return { losses, state, kept, lose: (count: number) => void (state.taken += count) };
+}
+
+t.test('what was missing before a change is not its fault, what is missing after it is', async (t) => {
+  const { losses, state, kept, lose } = setUp();
+  lose(7);
+  kept.look();
+  kept.changed('down');
+  lose(500);
+  kept.look();
+  t.same(losses, { down: 500, toolong: 0 });
+  lose(18);
+  kept.look();
+  t.same(losses, { down: 518, toolong: 0 }, 'also what comes out a little later');
+  t.equal(state.saves, 2, 'written down each time');
+});
+
+t.test('long after a change it is a backlog again', async (t) => {
+  const { losses, state, kept, lose } = setUp();
+  kept.changed('toolong');
+  for (let i = 0; i < 4; i++) kept.look();
+  lose(5);
+  kept.look();
+  t.same(losses, { down: 0, toolong: 0 });
+  t.equal(state.saves, 0);
+  kept.changed('toolong');
+  lose(2);
+  kept.look();
+  t.same(losses, { down: 0, toolong: 2 }, 'and stays so when the next change comes');
+});
+
+// When the log tells of frames that a changed interface refused.
+
+/** The first reading is the one from before; the interface changes before the look number `change`. */
+function newsOf(readings: readonly number[], change = 1): string[] {
+  const said: string[] = [];
+  let at = 0;
+  const news = new RefusalNews(() => ({ down: readings[at] as number, toolong: 0 }), (what) => said.push(what));
+  while (++at < readings.length) {
+    if (at === change) news.changed();
+    news.look();
+  }
+  return said;
+}
+
+t.test('a burst is said once it is over', (t) => {
+  t.same(newsOf([5, 5, 5]), [], 'what was there before is no news');
+  t.same(newsOf([5, 8, 20, 20, 20]), ['15 frames: down 15'], 'in one number');
+  t.same(newsOf([0, 3, 3, 4, 4]), ['3 frames: down 3', '1 frames: down 1'], 'and the next one anew');
+  t.end();
+});
+
+t.test('what is refused without a change is no news', (t) => {
+  t.same(newsOf([0, 7, 7, 9, 9], Infinity), []);
+  t.same(newsOf([0, 7, 7, 9, 9], 3), ['2 frames: down 2'], 'nor what was before it');
+  t.end();
+});
+
+t.test('what does not stop is said after ten looks, and at the end of the time', (t) => {
+  t.same(newsOf(Array.from({ length: 30 }, (_, i) => i)), ['10 frames: down 10', '5 frames: down 5']);
+  t.end();
 });

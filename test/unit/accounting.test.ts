@@ -2,7 +2,7 @@
 /** The law of the loop, and the counters that go into it. */
 import t from 'tap';
 
-import { judgeBehind, law, lostBehind, sumCounters, type Refusal, type Stats } from '../../src/datapath/stats';
+import { judgeBehind, law, lostBehind, type Refusal, type Stats, sumCounters } from '../../src/datapath/stats';
 import { COUNTERS, REFUSALS } from '../../src/layout';
 
 /** A reading in which every count that the law knows has another power of ten. */

@@ -1,21 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** The many ways to get an option right and wrong. */
-import t, { type Test } from 'tap';
+import t from 'tap';
+import type { Test } from 'tap';
 
-import { toOptions, type AttachArguments } from '../../src/cli/arguments';
-import {
-  checkInterfaceName,
-  checkNetnsName,
-  DEFAULTS,
-  parseBudget,
-  parseCidr,
-  parseMac,
-  parseMtu,
-  parseQueuePackets,
-  parseRingSize,
-  parseWatermark,
-} from '../../src/options/values';
+import { type AttachArguments, toOptions } from '../../src/cli/arguments';
 import { VnetError } from '../../src/errors';
+import { checkInterfaceName, checkNetnsName, DEFAULTS, parseBudget, parseCidr, parseMac, parseMtu, parseQueuePackets, parseRingSize, parseWatermark } from '../../src/options/values';
 
 /** Every text is refused as wrong usage, in words that quote it. */
 function refuses(t: Test, parse: (text: string) => unknown, texts: readonly string[]): void {

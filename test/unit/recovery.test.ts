@@ -8,7 +8,7 @@ import { countLostWake, queueTurns, recoverBatch } from '../../src/datapath/reco
 import { SharedWords } from '../../src/datapath/shared-memory';
 import { BATCH, CONTROL } from '../../src/layout';
 import { errnoOf } from '../../src/native/libc';
-import { FakeNic, type Answer } from '../helpers/fake-nic';
+import { type Answer, FakeNic } from '../helpers/fake-nic';
 
 const KILL: Answer = Number.NaN;
 const EINVAL = -(errnoOf['EINVAL'] as number);
