@@ -29,7 +29,7 @@
 
 /* Set by the controller before load. */
 const volatile bool gso_udp_l4 = true; /* PACKET_VNET_HDR takes UDP superpackets: from Linux 6.2 on */
-const volatile __u32 superpacket_bytes = GSO_MAX_SIZE; /* the same for all but IPv6: gso_ipv4_max_size of vnet0 (big-tcp.ts) */
+const volatile __u32 superpacket_bytes = GSO_MAX_SIZE; /* the same for all but IPv6: gso_ipv4_max_size of vnet0 (veth.ts) */
 
 /*
  * Superpackets whose kind virtio_net_hdr can express; the rest of the bits only qualify them.

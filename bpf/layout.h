@@ -192,7 +192,7 @@ struct control {
 
 	__u64 hooks_injected; /* frames that a hook made, and pieces of superpackets beyond one */
 	__u64 hooks_errors; /* errors and wrong answers of hooks */
-	/* what readers have found of an impairment, in the first queue: way-back.ts */
+	/* what readers have found of an impairment, in the first queue: reinject-accounting.ts */
 	__u64 impair_lost;
 	__u64 impair_duplicated;
 	__u64 impair_unseen;

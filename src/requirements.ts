@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * What the loop uses of the kernel, and since which release there is such a thing. `doctor` shows
- * it, attach refuses without what is needed, docs/kernels.md has it as a table.
+ * What the loop requires: features of the kernel, with the release that introduced each, and the privileges of the
+ * process. `doctor` shows both, attach refuses without them, docs/kernels.md has the features as a table.
  */
 import * as fs from 'node:fs';
 
@@ -78,7 +78,7 @@ export function requireKernel(): void {
   });
 }
 
-// Checks what the kernel will ask for before anything is changed.
+// Privileges, checked before anything is changed.
 
 /** Capability numbers of include/uapi/linux/capability.h. */
 const NEEDED: readonly [string, number, string][] = [

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Copying of frames, most of which are short: a view of each, as set() needs one, would take longer than its bytes. */
+/**
+ * Memory for frames. Most frames are short: set() needs a view of each, which takes longer than copying the bytes, so
+ * blocks are copied by words.
+ */
 
 const SHORT_BYTES = 512;
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** What a recording says of a frame: how its way through the loop went, and what no byte of it shows. */
+/**
+ * The comment of a recorded frame: what happened to it in the loop, and its virtio_net_hdr. The recorder writes it,
+ * replay reads it.
+ */
 import { FATE } from '../datapath/outcomes';
 import { GSO_UDP_L4, NEEDS_CSUM, REFUSALS, VNET, VNET_HDR_BYTES } from '../layout';
 import type { RecordedFrame } from './trace-ring';

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** A frame of a capture file, and the ways in which such a file can be damaged. */
+/**
+ * Capture formats: a frame of a capture file, the numbers of pcapng, the names of link types, and the kinds of files by
+ * their first bytes.
+ */
 import type { Transform } from 'node:stream';
 import * as zlib from 'node:zlib';
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Brings together what the tape says of a frame, when it came out of the waiting room, and what the poller says of its
- * end. Frames come out in the order in which they were captured, each once its end is known.
+ * Joins what the trace ring says of a frame, when it left the waiting room, and its outcome. Frames are passed on in
+ * the order in which they were captured, each once its outcome is known.
  */
 import { ROOM_NUMBERED } from '../layout';
 import type { RecordedFrame, TapeListener } from './trace-ring';
@@ -59,7 +59,7 @@ const DISORDER = 64;
 /** By how many others a frame in the room cannot be overtaken; far fewer than numbers come round. */
 const OVERTAKEN = 1024;
 
-/** How far the loop was before the tape and the fates were read. */
+/** How far the loop was before the trace ring and the outcomes were read. */
 export interface Progress {
   /** Frames ever put into the ring, and taken out of it. */
   captured: number;

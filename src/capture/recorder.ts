@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /**
- * Records one interface: asks its controller for a tape, reads it, and writes what becomes of each frame. A process
- * of its own does this: whatever happens to it, the loop goes on.
+ * Records one interface: asks its controller for a trace ring, reads it, and writes what becomes of each frame. It runs
+ * in a process of its own: whatever happens to it, the loop goes on.
  *
- * The order of reading matters: first how far the poller has told, then how far the tape is written, because a frame
- * is on the tape before the poller can have it.
+ * The order of reading matters: first how far the poller has told, then how far the trace ring is written, because a
+ * frame is in the trace ring before the poller can have it.
  */
 import * as os from 'node:os';
 import * as path from 'node:path';
@@ -50,7 +50,7 @@ export interface Recorded {
   bytes: number;
 }
 
-/** How often it looks at the tape: nobody wakes it, so that it costs the loop nothing. */
+/** How often it looks at the trace ring: nobody wakes it, so that it costs the loop nothing. */
 const LOOK_MS = 5;
 /** Memory for frames whose end is not known yet; above it the oldest are written without. */
 const OPEN_BYTES_MAX = 256 << 20;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The frames of a capture, given to a sender whole or not at all, when they are due. */
+/**
+ * Replays the frames of a capture: passes each to a sender when it is due, whole or not at all. Frames that cannot be
+ * sent are left out, with a reason.
+ */
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 
 import { clock } from '../native/clock';

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /**
  * Sends frames on an interface as an application would, several with one system call. It waits while the queue is
- * stopped: nothing is lost where frames are held. A virtio_net_hdr goes with each frame, so that superpackets and
- * partial checksums enter the loop again as they did when they were recorded.
+ * stopped: no frame is lost where frames are held. A virtio_net_hdr goes with each frame, so that superpackets and
+ * partial checksums enter the loop as they were recorded. For frames of captures from elsewhere, the second half makes
+ * what a wire would have carried.
  */
 import * as fs from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * A recording, seen from the controller: it makes the tape and the fates, pins them for the recorder (a process of
- * its own) to open, and takes everything away when the recorder's connection closes, however the recorder ended.
+ * The controller's side of a recording: makes the trace ring and the outcomes ring, pins them for the recorder (a
+ * process of its own) to open, and removes both when the recorder's connection closes, however the recorder ended.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -62,7 +62,7 @@ export class Recording {
     }
   }
 
-  /** Nothing more gets on the tape; what becomes of the frames that are on it is still told. */
+  /** Nothing more gets into the trace ring; what becomes of the frames that are in it is still told. */
   stopTape(): void {
     stopTape(this.parts.datapath, this.parts.control);
   }
@@ -79,7 +79,7 @@ export class Recording {
   }
 }
 
-/** The kernel returns from the removal when no program uses the tape any more (synchronize_rcu in kernel/bpf/syscall.c). */
+/** The kernel returns from the removal when no program uses the trace ring any more (synchronize_rcu in kernel/bpf/syscall.c). */
 function stopTape({ maps }: Datapath, control: SharedWords): void {
   control.set32(CONTROL.recording, 0);
   if (maps.tape.get(FIRST)) maps.tape.delete(FIRST);

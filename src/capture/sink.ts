@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Where a recording goes: a file, or a pipe whose reader may be slow or gone. */
+/**
+ * Where a recording goes: a file, a pipe whose reader may be slow or gone, or numbered files of which the latest are
+ * kept.
+ */
 import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as path from 'node:path';

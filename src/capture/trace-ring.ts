@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/** Takes records off the tape (bpf/tape.h), and hands them on one by one. */
+/** Reads records from the trace ring (bpf/tape.h), and what becomes known of each recorded frame. */
 import { type BpfMap, RingBuffer } from 'libbpf-ts';
 
 import { TAPE, TAPE_RECORD, VNET_HDR_BYTES } from '../layout';
 import type { PacketFilter } from '../packet/filter';
 import { type Block, blockOf, copyWords, FrameMemory } from './buffers';
 
-// One frame of a recording: what the tape said of it, and what has become known since. Times are ns of CLOCK_MONOTONIC.
+// One frame of a recording: what the trace ring said of it, and what has become known since. Times are ns of CLOCK_MONOTONIC.
 
 /** How a frame's way ended, as far as it is known. */
 export type Ending =
@@ -21,7 +21,7 @@ export type Ending =
   /** What the poller told was missed. */
   | 'untold';
 
-/** Between the virtio_net_hdr and the frame, in a record of the tape. */
+/** Between the virtio_net_hdr and the frame, in a record of the trace ring. */
 const PAD_BYTES = 2;
 export const HEADER_BYTES = VNET_HDR_BYTES + PAD_BYTES;
 
@@ -176,7 +176,7 @@ export class TapeReader implements Disposable {
     return matches;
   }
 
-  /** With a copy of its bytes: the record goes back to the tape. */
+  /** With a copy of its bytes: the record goes back to the trace ring. */
   private frame(at: number, time: number, held: boolean, number: number): RecordedFrame {
     const { view } = this;
     const copied = view.getUint32(at + TAPE_RECORD.copied, true);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** What a recorder writes: pcapng, into one file after the other, each with statistics of its own at its end. */
+/**
+ * What a recorder writes: pcapng, one file after the other, each with its own statistics at the end, and the time
+ * stamps.
+ */
 import { clock, monotonicNow } from '../native/clock';
 import { packetsIn } from './format';
 import { PcapngWriter, type RecordedPacket, type Section, type Stamp } from './pcapng-writer';

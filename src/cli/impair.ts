@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `vnet-bpf impair`: delay, loss and the like on the way back, by the kernel's netem. */
+/** `vnet-bpf impair`: delay, loss and the like on the reinject path, by the kernel's netem. */
 import { ControlClient } from '../control/socket';
 import { impairableEnd } from '../controller/impairing';
 import { readStats } from '../datapath/stats';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Reads a command line by what the commands declare (command-table.ts). yargs takes the words apart (words.ts); what they
- * may be, and what is said of a wrong one, is decided here.
+ * Parses a command line by what the commands declare (declarations.ts). yargs splits the words; this file decides what
+ * they may be, and what is said of a wrong one.
  */
 import yargs from 'yargs/yargs';
 

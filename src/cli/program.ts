@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The program: main.ts runs it, from one file that has all of it. */
+/**
+ * The program: checks the encoding of the arguments, parses them, runs the command and reports its failure. main.ts
+ * starts it.
+ */
 import * as fs from 'node:fs';
 
 import { usageError, type VnetError } from '../errors';

@@ -98,7 +98,7 @@ export function loopOrders(controller: Commanded): Readonly<Record<string, Order
 // What a recorder asks of a controller. Its connection is its life: when it closes, the recording ends.
 
 export interface RecordingRequest {
-  /** Of the tape; a power of two, and whole pages. */
+  /** Of the trace ring; a power of two, and whole pages. */
   bufferBytes: number;
   /** Bytes of each frame. */
   snapLen: number;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A running interface: the loop's worker thread, the events, and what happens to the link. */
+/** A running interface: its start, hook, impairment, recording and detach. It puts the parts beside it together. */
 import { EventEmitter } from 'node:events';
 
 import type { BpfProgram } from 'libbpf-ts';
@@ -37,7 +37,7 @@ export interface ControllerParts {
   attachment: Attachment;
   datapath: Datapath;
   lock: FileLock;
-  /** Where frames are reinjected: the hidden namespace of a veth's peer, or a dummy's own. Owned. */
+  /** Where frames are reinjected: the peer namespace of a veth's peer, or a dummy's own. Owned. */
   wireNetns: Netns;
   /** Loop whatever address appears on the interface. */
   hairpinAll: boolean;
@@ -191,7 +191,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.emit('queue');
   }
 
-  /** Puts what impairmentWords() says on the way back, or nothing; one order after the other. */
+  /** Puts what impairmentWords() says on the reinject path, or nothing; one order after the other. */
   impair(words: string[] | null): Promise<void> {
     const done = this.impairing.then(() => this.impairNow(words));
     this.impairing = done.catch(() => undefined);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The mmsghdr array of one sendmmsg. It lies in a pinned BPF array, not in the process: the
- * kernel marks each message there as it sends it, and that survives a kill.
+ * The mmsghdr array of one sendmmsg. It lies in a pinned BPF array, not in the process: the kernel marks each message
+ * there as it sends it, and the marks survive a kill. recovery.ts reads them.
  */
 import type { MappedMemory } from 'libbpf-ts';
 

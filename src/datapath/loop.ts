@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /**
- * The loop around poll(budget) of one interface, as NAPI runs a driver: poll again while the budget
- * is used up; when less was done, look on for a while (busy-poll.ts) or arm the wake-up, look again,
- * and only then sleep. It does not block: each turn polls once and says how long the interface can be
- * left alone (poll-group.ts).
+ * The loop around poll(budget) of one queue, as NAPI runs a driver: poll again while the budget is used up; when less
+ * was done, busy-poll for a while (pacing.ts) or arm the wake-up, poll once more, and only then sleep. It does not
+ * block: each turn polls once and returns how long the queue can be left alone. worker.ts and hooks/event-loop.ts call
+ * it.
  */
 import { loadAcquire, type RingReader } from 'libbpf-ts';
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * What the poller tells a recorder: of each frame that it is done with, its number, what became of it, and when. A
- * ring of one writer and one reader in a BPF array that both map. When it is full, fates are counted as missed: the
- * poller never waits, and allocates nothing.
+ * The outcomes ring, in which the poller tells a recorder what became of each frame: its number, the outcome, and when.
+ * One writer and one reader map a BPF array. When the ring is full, outcomes are counted as missed: the poller never
+ * waits, and allocates nothing.
  *
  *   page 0   head (slots written, by the poller) | tail (slots read, by the recorder) | missed | how many slots there are
  *   pages    slot: u32 number | u32 outcome, detail << 8 | double: CLOCK_MONOTONIC in ns
@@ -18,7 +18,7 @@ export const PAGE = 4096;
 export const FATE_HEADER = { head: 0, tail: 64, missed: 128, slots: 192 } as const;
 export const SLOT_BYTES = 16;
 
-/** For a tape of that size, a power of two: its smallest records, and as many frames that it misses. At most 64 MiB. */
+/** For a trace ring of that size, a power of two: its smallest records, and as many frames that it misses. At most 64 MiB. */
 export const slotsFor = (tapeBytes: number): number => Math.min(tapeBytes >>> 6, 1 << 22);
 
 /** What became of a captured frame. `detail` is explained beside each that has one. */
@@ -73,7 +73,7 @@ export class Fates {
     this.slots = this.words[FATE_HEADER.slots >>> 2] as number;
   }
 
-  /** Maps the array and closes the descriptor. Null if it cannot be mapped: then fates are unknown, and the loop goes on. */
+  /** Maps the array and closes the descriptor. Null if it cannot be mapped: then outcomes are unknown, and the loop goes on. */
   static take(fd: number): Fates | null {
     try {
       return new Fates(mapFates(fd));
@@ -125,7 +125,7 @@ export function handOver(command: Int32Array, word: number, fd: number): void {
 /** In that word: the loop has taken the descriptor, and tells. */
 export const TAKEN = -1;
 
-// The recorder's end of src/datapath/outcomes.ts.
+// The recorder's end of the ring.
 
 /** `number` is cut to 32 bits; `time` is CLOCK_MONOTONIC in ns. */
 export type FateListener = (number: number, fate: number, detail: number, time: number) => void;
@@ -150,7 +150,7 @@ export class FateReader implements Disposable {
     return Atomics.load(this.words, FATE_HEADER.head >>> 2);
   }
 
-  /** Fates that found no place. */
+  /** Outcomes that found no place. */
   get missed(): number {
     return Atomics.load(this.words, FATE_HEADER.missed >>> 2);
   }

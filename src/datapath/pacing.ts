@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
 /**
- * How long an idle poller goes on looking before it sleeps. A sleep costs a frame the way through the scheduler; looking
- * costs a processor. By default it looks on only where that pays: the next frame comes sooner than a sleep takes,
- * dealing with frames leaves a third of the time, and they come one by one, as questions and answers do. A sender of many
- * gains more from larger batches, and from the processor; an idle interface has to cost nothing.
+ * Whether an idle poller busy-polls, and whether a busy one rests.
+ *
+ * Busy-polling: a sleep costs a frame the way through the scheduler; busy-polling costs a processor. By default the
+ * poller busy-polls only where it pays: the next frame comes sooner than a sleep takes, handling frames leaves a third
+ * of the time free, and frames come one by one, as questions and answers do. A sender of many frames gains more from
+ * larger batches, and from the processor; an idle interface has to cost nothing.
  *
  *   found   mean idle     found    mean idle
  *   |=work=|.............|=work=|..............|
  */
 
-/** For so many milliseconds it looks on; the mean pause between frames has to be half of it. */
+/** How long it busy-polls, in milliseconds; the mean pause between frames has to be at most half of it. */
 const LOOK_MS = 0.1;
 /** A longer pause counts as one of so many milliseconds, so that the mean comes back soon. */
 const PAUSE_MS = 1;
@@ -33,7 +35,7 @@ export class BusyPoll {
   private meanBytes = 0;
   private makeWayUntil = -Infinity;
 
-  /** Milliseconds to look on for after the last frame; null: as the traffic is. */
+  /** Milliseconds to busy-poll after the last frame; null: depends on the traffic. */
   constructor(private readonly fixedMs: number | null) {}
 
   /** A poll that began at `now`, in milliseconds of the turn's clock, has found so many frames and bytes. */

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /**
- * The AF_PACKET socket on the hidden peer: what is sent on it arrives on vnet0 as received from
- * the wire. PACKET_VNET_HDR hands over checksums and superpackets as they are.
+ * The AF_PACKET socket on the peer: what is sent on it arrives on vnet0 as received from the wire. PACKET_VNET_HDR
+ * hands over checksums and superpackets as they are. The second half says what it means that the socket refuses a
+ * frame.
  *
- * PACKET_QDISC_BYPASS is not used: a veth has no qdisc to bypass but that of `vnet-bpf impair`,
- * the difference could not be measured, and with it the kernel would not cut the packets that we merge (gro.ts): there would
- * be no egress hook for `cut`, and __dev_direct_xmit (net/core/dev.c) drops what validate_xmit_skb_list changes.
+ * PACKET_QDISC_BYPASS is not used: a veth has no qdisc to bypass but that of `vnet-bpf impair`, the difference could
+ * not be measured, and with it the kernel would not segment merged packets (gro.ts): there would be no tcx egress for
+ * `cut`, and __dev_direct_xmit (net/core/dev.c) drops what validate_xmit_skb_list changes.
  */
 import * as fs from 'node:fs';
 

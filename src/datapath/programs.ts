@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The kernel half of one interface: loads bpf/vnet.bpf.c, pins its maps, attaches `sink` to the
- * hidden peer and `tx` to vnet0.
+ * The BPF programs of one interface: loads bpf/vnet.bpf.c, makes its maps and rings, pins them, and attaches `sink` to
+ * the peer and `tx` to vnet0.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -34,7 +34,7 @@ const MAPS = ['control', 'counters', 'batch', 'tape'] as const;
 const CUT_PIN = 'cut';
 
 /**
- * Whether neighbouring frames of a flow are merged on the way back. Of a merged packet that did not fit in whole, the peer's
+ * Whether neighbouring frames of a flow are merged on the reinject path. Of a merged packet that did not fit in whole, the peer's
  * counter tells how much did: with several queues it is not one's own.
  */
 export const merges = ({ gro, queues }: Attachment): boolean => gro && queues === 1 && passesUdpGso();

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /**
- * Wakes the transmit queue. `tx` stops it by setting bit 0 of the gate word and counts what it
- * sends to the waiting room in the bits above; the poller, which drains, wakes it.
+ * The gate of a transmit queue: when the queue wakes, and how held frames are released. `tx` stops the queue by setting
+ * bit 0 of the gate word and counts the frames it sends to the waiting room in the bits above; the poller, which drains
+ * the ring, wakes it.
  *
- * Without a waiting room that is one compare-and-swap at the low watermark. With one, the held
- * frames come first: the room is granted credit until it is empty, closed again, and only then
- * is the queue woken, by a compare-and-swap that fails if a frame went to the room meanwhile.
+ * Without a waiting room that is one compare-and-swap at the low watermark. With one, the held frames come first: the
+ * room is granted credit until it is empty, closed again, and only then is the queue woken, by a compare-and-swap that
+ * fails if a frame went to the room meanwhile.
  */
 import { type BpfMap, MappedMemory } from 'libbpf-ts';
 
@@ -196,7 +197,7 @@ interface Account {
   outstanding: number;
 }
 
-// The control words of all queues of an interface, seen from the outside of their pollers.
+// The control words of all queues of an interface, as everything but their pollers reads them.
 
 export class QueueControls implements Disposable {
   readonly queues: readonly SharedWords[];

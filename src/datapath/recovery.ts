@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Finishes what pollers had under way when they were killed, so that others can begin. */
+/**
+ * Finishes the batches that pollers had in progress when they were killed, so that new pollers can start. The kernel's
+ * marks in the batch (batch.ts) say which frames were sent.
+ */
 import { MappedMemory, RingBuffer } from 'libbpf-ts';
 
 import { BATCH, BATCH_HOOKED, CONTROL, MESSAGE, VNET_HDR_BYTES } from '../layout';

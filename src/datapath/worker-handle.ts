@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The polling threads, seen from the main thread: one for the first queues of all interfaces of a process, one for the second ... */
+/**
+ * The polling threads as the main thread has them: one for the first queues of all interfaces of a process, one for the
+ * second queues, and so on.
+ */
 import * as path from 'node:path';
 import { Worker } from 'node:worker_threads';
 

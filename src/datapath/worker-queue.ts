@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** One queue of an interface as the polling thread has it: what the main thread opened is mapped, and put together. */
+/** One queue in the polling thread: maps what the main thread has opened, and puts the poller together. */
 import { MappedMemory, RingBuffer } from 'libbpf-ts';
 
 import { BATCH, CONTROL } from '../layout';
@@ -91,7 +91,7 @@ export function mapParts(request: Omit<PollRequest, 'command'>, own: Own) {
   return { ring: reader, data, dataAddress, control, gate, sender, delivered, farEnd, batchOf };
 }
 
-/** How the loop spends its time: looks on, or rests. Who says how long to look on has decided against rests, and a short queue has no place for what comes in one. */
+/** Whether the loop busy-polls, or rests. A given busy-poll time excludes rests, and a short queue has no space for what arrives during one. */
 export function paceOf({ busyPollUs, limits }: Pick<PollRequest, 'busyPollUs' | 'limits'>): { busyPoll: BusyPoll; moderation: Moderation } {
   const { ringBytes, queuePackets } = limits;
   const roomy = ringBytes >= MODERATED_RING_BYTES && (queuePackets === 0 || queuePackets >= 4 * REST_FRAMES);

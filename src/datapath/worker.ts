@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The thread that polls: takes in interfaces that the main thread has opened, and runs them until the last has ended. */
+/**
+ * The polling thread: takes queues that the main thread has opened, polls each in turn, sleeps when none has work, and
+ * ends with the last queue.
+ */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 
 import { loadAcquire, RingWaiter, trackMappings } from 'libbpf-ts';

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** What to say of an error in a hook: which line of which file, and what. */
+/**
+ * The texts of errors in a hook, or in loading one: file, line, column, the message, and the source line. A repeated
+ * error is reported once, then counted.
+ */
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';

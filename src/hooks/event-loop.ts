@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Drives the poll loop of one interface from Node's event loop rather than by blocking: a hook may
- * use timers and promises, and is told to make way for another one, between any two polls.
+ * Runs the poll loop of one interface from Node's event loop rather than by blocking: a hook may use timers and
+ * promises, and may be told between any two polls to make way for another one. The ring bell ends a sleep; the signs of
+ * life tell the main thread what the thread is doing.
  */
 import * as path from 'node:path';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';

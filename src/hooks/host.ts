@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Has the hook of one interface: calls it, and keeps its errors and wrong answers from the loop.
- * What a hook answers is reduced to one of three numbers here, so that nothing is allocated per
- * frame.
+ * Holds the hook of one interface: calls it, and keeps its errors and wrong answers from the loop. A hook's answer is
+ * reduced to one of three numbers here, so that nothing is allocated per frame. The hook's timers and the frames that
+ * it injects are here, too.
  */
 import { types } from 'node:util';
 
@@ -208,7 +208,7 @@ export class HookHost {
   }
 }
 
-// Frames that wait for the next poll to send them: from hooks, their timers, and nic.inject().
+// Injected frames, which the next poll sends: from hooks, their timers, and nic.inject().
 
 /** So many may wait, of so many bytes: more would be memory that grows without end. */
 export const INJECTIONS_MAX = 16384;

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * Loads a hook file, anew each time, with the files that it imports. JavaScript is left to Node.
- */
+/** Loads a hook file, anew each time, with the files that it imports. Node loads the JavaScript. */
 import { type Runtime, Session } from 'node:inspector';
 import { createRequire, findSourceMap } from 'node:module';
 import * as path from 'node:path';

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: MIT
-/** How modules are found, checked and compiled in the thread that loads hooks, as far as require() loads them. */
+/**
+ * Finds, checks and compiles what a hook loads with require() and import. On Node 20, `resolve`, `load` and
+ * `initialize` run in a thread of their own, which loads this file once more; later versions call them in the thread
+ * that imports.
+ */
 import Module, { isBuiltin, register } from 'node:module';
 import * as path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';

@@ -2,7 +2,7 @@
 /**
  * What one poll is going to send, and what it does to the counters. Each message knows how far the
  * counting is once it has been sent: so many records done with, so many frames dropped and
- * injected since the plan began. Wherever sending stops, the law of the loop holds.
+ * injected since the plan began. Wherever sending stops, the frame accounting balances.
  *
  *   records in the ring   r0        r1     r2 (superpacket, 3 pieces)      r3
  *   verdict               pass      drop   pass, drop, replace             pass, and injects one

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Sleeps on a ring for a thread that may not block: see event-loop.ts. */
+/** Entry of the thread that sleeps on a ring for one that may not block: see event-loop.ts. */
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
 
 import { RingWaiter } from 'libbpf-ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The thread of one hook, seen from the main thread. */
+/** The thread of one hook, as the main thread has it. */
 import * as path from 'node:path';
 import { Worker } from 'node:worker_threads';
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The thread of one hook: polls one interface, and lets the hook judge its frames. */
+/**
+ * The thread of one hook, and its entry: polls one interface, lets the hook judge the frames, and carries out the
+ * orders of the main thread. Import types from it, never values.
+ */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 
 import { MappedMemory, trackMappings } from 'libbpf-ts';

@@ -138,7 +138,7 @@ function stepsOf(attachment: Attachment): string[] {
   ];
 }
 
-/** The steps, and whether the last interface goes with them, and so the hidden namespace. Changes nothing. */
+/** The steps, and whether the last interface goes with them, and so the peer namespace. Changes nothing. */
 export function removal(attachments: readonly Attachment[]): { steps: string[]; removesHidden: boolean } {
   const ids = new Set(attachments.map(({ id }) => id));
   using hidden = openPeerNetns();

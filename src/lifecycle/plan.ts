@@ -69,7 +69,7 @@ function refuse(link: Link, netns: string | null): never {
   });
 }
 
-/** Hold needs the hidden namespace behind a veth: a dummy has no place where frames could wait. */
+/** Hold needs the peer namespace behind a veth: a dummy has no place where frames could wait. */
 function whenFullOf(backend: 'veth' | 'dummy', options: AttachOptions): 'hold' | 'drop' {
   if (backend === 'veth') return options.whenFull ?? 'hold';
   if (options.whenFull === 'hold') {

@@ -105,7 +105,7 @@ function removeHidden({ id }: Attachment): Removal {
   });
 }
 
-/** An interface that has no peer in the hidden namespace: a dummy, or a veth whose hidden namespace somebody has let go of. */
+/** An interface that has no peer in the peer namespace: a dummy, or a veth whose peer namespace somebody has let go of. */
 function removeInterface(attachment: Attachment): Removal {
   const { taken, backend, id } = attachment;
   if (taken) return 'removed';

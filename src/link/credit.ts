@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /**
- * How much the waiting room may let out. The room is a tbf qdisc that earns next to nothing by
- * itself: each grant fills its bucket with so many bytes, which the frames that leave use up. A
- * grant is at most what the ring has place for, so a frame that leaves the room always finds its
- * place and none has to go round again: that is what keeps frames in order.
- * docs/backpressure.md has the why.
+ * The credit of a waiting room: its tbf, how large a grant may be, and the message that grants it.
+ *
+ * The tbf sends nothing by itself: each grant fills its bucket with that many bytes, which the frames that leave use
+ * up. A grant is at most what the ring has space for, so a frame that leaves the room always finds space in the ring
+ * and none is requeued: that keeps frames in order. docs/backpressure.md explains why.
  */
 import * as fs from 'node:fs';
 
@@ -109,13 +109,13 @@ const SO_SNDBUFFORCE = 32;
  */
 const KICK_BUFFER_BYTES = 32 << 20;
 
-/** Descriptors of the room's two sockets; they are opened in the hidden namespace. */
+/** Descriptors of the room's two sockets; they are opened in the peer namespace. */
 export interface RoomSockets {
   netlinkFd: number;
   packetFd: number;
 }
 
-/** Opens the sockets on the room's entry; runs in the hidden namespace. The caller closes them. */
+/** Opens the sockets on the room's entry; runs in the peer namespace. The caller closes them. */
 export function openRoomSockets(ifindex: number): RoomSockets {
   const netlinkFd = openRtnetlink();
   const packetFd = openLinkSocket();

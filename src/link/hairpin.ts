@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /**
- * Makes packets for vnet0's own addresses leave through vnet0: rules (loop-rules.ts), a route for each address, and a
- * neighbour for each, so that the first frame needs no resolution. The kernel does not resolve an address of its own over
- * IPv6 at all: it ignores an advertisement for it (ndisc_recv_na in net/ipv6/ndisc.c).
- * Everything here runs in vnet0's namespace.
+ * Makes packets for vnet0's own addresses leave through vnet0: rules (rules.ts), a route for each address, and a
+ * neighbour for each, so that the first frame needs no resolution. The kernel does not resolve an address of its own
+ * over IPv6 at all: it ignores an advertisement for it (ndisc_recv_na in net/ipv6/ndisc.c). Everything here runs in
+ * vnet0's namespace.
  */
 import * as fs from 'node:fs';
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The links of the calling thread's network namespace: asked for, made and changed. Wrap calls in Netns.run(). What fails is a SystemError. */
+/**
+ * The links of the calling thread's network namespace and their qdiscs: asked for, made and changed. Wrap calls in
+ * Netns.run(). Errors are a SystemError.
+ */
 import * as fs from 'node:fs';
 
 import { errnoOf, SystemError } from '../native/libc';

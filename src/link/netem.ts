@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * netem, the kernel's own impairments, as the root qdisc of the hidden peer: what comes back to vnet0 passes it. The
- * calling thread is in the hidden namespace.
+ * netem, the kernel's impairments, as the root qdisc of the peer: what comes back to vnet0 passes it. Its options as
+ * the kernel reads them, and its jitter tables. The calling thread is in the peer namespace.
  */
 import { HINTS, VnetError } from '../errors';
 import { SystemError } from '../native/libc';

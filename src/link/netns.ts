@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 /**
- * Network namespaces. setns(2) works per thread, so the main thread enters one for the length of
- * a synchronous function and comes back; children spawned inside inherit it.
+ * Network namespaces. setns(2) works per thread, so the main thread enters one for the length of a synchronous function
+ * and comes back; children spawned inside inherit it.
+ *
+ * The second half is the peer namespace: one for all interfaces, home of every vnet0's peer, so that users and
+ * NetworkManager see only vnet0. A bind mount keeps it, as with `ip netns`, but outside /run/netns so that `ip netns
+ * list` does not show it; the last detach removes it.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -192,22 +196,20 @@ function isShared(directory: string): boolean {
   }
 }
 
-// The hidden network namespace: one for all interfaces, home of every vnet0's other end, so that
-// users and NetworkManager see only vnet0. It is kept alive by a bind mount, as `ip netns` does,
-// but outside /run/netns so that `ip netns list` does not show it; the last detach removes it.
+// The peer namespace.
 
 function isNetnsFile(file: string): boolean {
   // nsfs files are on a file system of their own; a plain file there is a mount that never happened.
   return fs.existsSync(file) && fs.statSync(file).dev === fs.statSync('/proc/self/ns/net').dev;
 }
 
-/** Opens the hidden namespace, or null if nothing is attached. */
+/** Opens the peer namespace, or null if nothing is attached. */
 export function openPeerNetns(): Netns | null {
   const file = peerNetnsFile();
   return isNetnsFile(file) ? Netns.at(file) : null;
 }
 
-/** Opens the hidden namespace, making it first if need be. The caller holds the global lock. */
+/** Opens the peer namespace, making it first if need be. The caller holds the global lock. */
 export function ensurePeerNetns(): Netns {
   const existing = openPeerNetns();
   if (existing) return existing;
@@ -225,14 +227,14 @@ export function ensurePeerNetns(): Netns {
   return Netns.at(file);
 }
 
-/** Mounts the hidden namespace again, which somebody has unmounted while the caller has it open. The caller holds the global lock. */
+/** Mounts the peer namespace again, which somebody has unmounted while the caller has it open. The caller holds the global lock. */
 export function keepPeerNetns(netns: Netns): void {
   fs.writeFileSync(peerNetnsFile(), '', { mode: 0o600 });
   const source = `/proc/${process.pid}/fd/${netns.fd}`;
   onHostMounts(() => bindMount(source, HOST_PEER_NETNS), 'mount', ['--bind', source, HOST_PEER_NETNS]);
 }
 
-/** Lets go of the hidden namespace if no peer is left in it. The caller holds the global lock. */
+/** Lets go of the peer namespace if no peer is left in it. The caller holds the global lock. */
 export function removeEmptyPeerNetns(): void {
   const netns = openPeerNetns();
   if (netns) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Makes the waiting room of one queue, in the hidden namespace: a macvlan with a tbf qdisc,
+ * Makes the waiting room of one queue, in the peer namespace: a macvlan with a tbf qdisc,
  * where held frames queue until the poller grants them credit, on top of a veth whose egress hook
  * puts them into the ring.
  *
@@ -18,7 +18,7 @@ import { allowBigTcp, refused } from './veth';
 /** How the names of all exits of an attachment begin. */
 export const roomExits = (id: string): string => `vx${id}`;
 
-/** Names of the room's entry and exit, unique in the hidden namespace; a veth's exit has an unused end. */
+/** Names of the room's entry and exit, unique in the peer namespace; a veth's exit has an unused end. */
 export const roomNames = (id: string, queue: number): { entry: string; exit: string; unused: string } => ({
   entry: `vr${id}q${queue}`,
   exit: `${roomExits(id)}q${queue}`,
@@ -30,7 +30,7 @@ const FIRST_INDEX = 1 << 20;
 
 /**
  * The rooms of an attachment that are to be made, with their indexes: the programs that know them are loaded
- * meanwhile. `present` are the links of the hidden namespace; nobody else makes any while the caller has the global lock.
+ * meanwhile. `present` are the links of the peer namespace; nobody else makes any while the caller has the global lock.
  */
 export function planRooms(id: string, queues: number, present: readonly Link[]): Room[] {
   const first = Math.max(FIRST_INDEX, ...present.map(({ ifindex }) => ifindex + 1));
@@ -41,7 +41,7 @@ export function planRooms(id: string, queues: number, present: readonly Link[]):
   });
 }
 
-/** Makes a room as planned, entry and exit up; runs in the hidden namespace. `frameCost` is what credit.ts says. */
+/** Makes a room as planned, entry and exit up; runs in the peer namespace. `frameCost` is what credit.ts says. */
 export function createRoom(id: string, queue: number, { entry, exit }: Room, frameCost: number, superpacketBytes: number): void {
   const { unused } = roomNames(id, queue);
   const up = { mtu: MAX_MTU, up: true };

@@ -23,7 +23,7 @@ export function refused(what: string, cause: unknown, missing: string, lack: str
 // round does not depend on its size, so four times as large ones make TCP a third faster or more.
 //
 // An interface that transmits one has to allow it, or the kernel cuts it up (gso_features_check in
-// net/core/dev.c): vnet0, the peer on the way back, and the waiting room in between. TCP over IPv6
+// net/core/dev.c): vnet0, the peer on the reinject path, and the waiting room in between. TCP over IPv6
 // stays at 64 KiB: of larger ones, which have a hop-by-hop header, hardly any came back (Linux 6.18).
 
 /** The largest superpacket of anything but TCP over IPv4, and of a kernel without BIG TCP; bytes. */
@@ -91,7 +91,7 @@ export function randomMac(): string {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
 }
 
-/** The name of the other end, unique in the hidden namespace. */
+/** The name of the other end, unique in the peer namespace. */
 export const peerName = (id: string): string => `vp${id}`;
 
 export interface VethRequest {

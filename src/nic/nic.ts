@@ -35,7 +35,7 @@ export interface NicOptions {
   queuePackets?: number;
   /** Frames per poll, 1 to 1024. */
   budget?: number;
-  /** Merge neighbouring datagrams of a flow on their way back; on unless given. */
+  /** Merge neighbouring datagrams of a flow on the reinject path; on unless given. */
   gro?: boolean;
   /** Microseconds for which the poller looks for frames before it sleeps; as the traffic is unless given. */
   busyPoll?: number | 'auto';

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The options of attach: their types, defaults and limits, and how the text of each is read. */
+/**
+ * The values of attach options: types, defaults and limits, how the text of each is read, and where a wrong one came
+ * from.
+ */
 import * as net from 'node:net';
 
 import { didYouMean, usageError } from '../errors';
@@ -60,7 +63,7 @@ export interface AttachOptions {
   /** 0: only the ring's bytes limit the queue. */
   queuePackets: number;
   budget: number;
-  /** Merge neighbouring datagrams of a flow on their way back. */
+  /** Merge neighbouring datagrams of a flow on the reinject path. */
   gro: boolean;
   /** Microseconds for which the poller goes on looking after the last frame, before it sleeps; null: as the traffic is. */
   busyPollUs: number | null;
@@ -185,7 +188,7 @@ export const MAX_RING_BYTES = 256 << 20;
 /** 8M, 256K, 1048576. */
 export const parseRingSize = (text: string, place: Place = onCommandLine('ring-size', text)): number => parsePowerOfTwo(text, place, { min: MIN_RING_BYTES, max: MAX_RING_BYTES, hint: 'a power of two from 256K to 256M, such as 8M' });
 
-/** Of the tape of `record`, a ring as well. */
+/** Of the trace ring of `record`, a ring as well. */
 export const parseBuffer = (text: string): number => parsePowerOfTwo(text, onCommandLine('buffer', text), { min: MIN_RING_BYTES, max: 1 << 30, hint: 'a power of two from 256K to 1G, such as 32M' });
 
 interface SizeLimits {

@@ -101,7 +101,7 @@ export interface HairpinRecord {
   table: number;
 }
 
-/** What `vnet-bpf impair` has done to the way back, for whoever reads the counters. */
+/** What `vnet-bpf impair` has done to the reinject path, for whoever reads the counters. */
 export interface ImpairmentRecord {
   /** Those of netem that are in place; null when it was taken away. */
   words: string[] | null;

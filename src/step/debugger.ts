@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The debugger of a NIC and the commands that can be typed into it: the loop stands still, frames wait in the ring and their senders in the
- * kernel, and each frame goes on when somebody has looked at it.
+ * The debugger of a NIC, and the commands that can be typed into it: the loop is paused, frames wait in the ring and
+ * their senders in the kernel, and each frame goes on when the user has looked at it.
  */
 import { didYouMean, usageError, VnetError } from '../errors';
 import { fixChecksums, Frame, hexDump, summaryOf } from '../packet';

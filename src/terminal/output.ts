@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: MIT
-/** Whether what is printed may have colours, by one rule for all commands, and how each kind of text looks. */
+/**
+ * What commands print: reports and news on stdout (src/native/standard-streams.ts explains the difference), one line of
+ * error and perhaps a hint on stderr, in colours where the terminal has them. Every line is made printable here,
+ * whatever is in it; a newline within one is shown as `\\n`.
+ */
 import { fstatSync } from 'node:fs';
 
 import { exhaustion, VnetError } from '../errors';
@@ -26,10 +30,6 @@ export function hasColours(fd: number, env: NodeJS.ProcessEnv = process.env): bo
 export function coloured(look: Look, text: string, fd: number): string {
   return hasColours(fd) ? `\x1b[${ATTRIBUTES[look]}m${text}\x1b[0m` : text;
 }
-
-// What commands print: reports and news on stdout (src/native/standard-streams.ts tells what sets them apart), one line
-// of error and perhaps a hint on stderr. Lines are made printable here, whoever named what is in them; a newline within
-// one is shown as `\\n`.
 
 const asText = (lines: readonly string[]): string => lines.map((line) => `${printable(line)}\n`).join('');
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** One interface with all its counters: what the card has, and what there was in all. */
+/** One interface with all its counters: what the summary shows, and the totals. */
 import { law, lostBehind } from '../datapath/stats';
 import { bytes } from '../terminal/output';
 import { fitted, type Glyphs, type Line, part, short, type Style } from './drawing';
