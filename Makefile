@@ -113,7 +113,7 @@ bench-quick: setup-bench ## the same in a minute, less exact; writes nothing
 	@$(MAKE) --no-print-directory compile-bench
 	@$(NODE) -r ts-node/register/transpile-only test/bench/run.ts --quick $(BENCH_ARGS)
 
-lint: setup-build ## type checks, eslint, warnings of clang, licence headers, a hint with each error, no registry host in the tree
+lint: setup-build ## type checks, eslint, warnings of clang, licence headers, a hint with each error, no registry host in the tree, the order of folders
 	@$(MAKE) --no-print-directory compile
 	@$(MAKE) --no-print-directory -j2 --output-sync lint-style-of-test lint-style-of-src lint-types lint-c lint-texts
 
@@ -133,6 +133,7 @@ lint-texts:
 	@$(NODE) -r ts-node/register/transpile-only test/lint/headers.ts
 	@$(NODE) -r ts-node/register/transpile-only test/lint/hints.ts
 	@$(NODE) -r ts-node/register/transpile-only test/lint/hosts.ts
+	@$(NODE) -r ts-node/register/transpile-only test/lint/layers.ts
 
 docs: setup-build ## make pages of the library's types and comments, in dist/docs
 	@$(MAKE) --no-print-directory compile
@@ -169,6 +170,7 @@ dist/man/vnet-bpf.1: $(BUILT) docs/cli.md package.json
 	@$(NODE) dist/setup/man-page.js docs/cli.md >$@
 
 dist/completion/vnet-bpf.%: $(BUILT)
+	@mkdir -p $(@D)
 	@$(NODE) dist/cli/main.js completion $* >$@
 
 $(TESTS_BUILT): $(BUILT) $(TEST_SOURCES)

@@ -29,7 +29,7 @@
 
 /* Set by the controller before load. */
 const volatile bool gso_udp_l4 = true; /* PACKET_VNET_HDR takes UDP superpackets: from Linux 6.2 on */
-const volatile __u32 superpacket_bytes = GSO_MAX_SIZE; /* the same for all but IPv6: gso_ipv4_max_size of vnet0 (big-tcp.ts) */
+const volatile __u32 superpacket_bytes = GSO_MAX_SIZE; /* the same for all but IPv6: gso_ipv4_max_size of vnet0 (veth.ts) */
 
 /*
  * Superpackets whose kind virtio_net_hdr can express; the rest of the bits only qualify them.
@@ -44,7 +44,7 @@ const volatile __u32 superpacket_bytes = GSO_MAX_SIZE; /* the same for all but I
  * bpf_ringbuf_reserve wants a constant size, so records come in sizes. With the ring's own
  * 8-byte header each is a multiple of a cache line, and none is more than 9/8 of what the frame
  * and 104 bytes need: the credit of the waiting room counts on that (RING_BYTES_PER_BYTE in
- * src/datapath/credit.ts). 1592 holds a 1500-byte MTU, 9080 a 9000-byte one, 65592 the largest
+ * src/link/credit.ts). 1592 holds a 1500-byte MTU, 9080 a 9000-byte one, 65592 the largest
  * IP packet with an Ethernet header and two VLAN tags, 262200 the largest superpacket of BIG TCP.
  */
 #define RECORD_SIZES(SIZE) \

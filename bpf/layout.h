@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the BPF programs and the TypeScript side share. src/datapath/layout.ts holds the same
+ * What the BPF programs and the TypeScript side share. src/layout.ts holds the same
  * offsets; test/unit/layout.test.ts compares the two through the object's BTF.
  * Change anything here: raise STATE_VERSION in src/state/store.ts, so that a newer controller does
  * not adopt what an older one pinned.
@@ -192,7 +192,7 @@ struct control {
 
 	__u64 hooks_injected; /* frames that a hook made, and pieces of superpackets beyond one */
 	__u64 hooks_errors; /* errors and wrong answers of hooks */
-	/* what readers have found of an impairment, in the first queue: way-back.ts */
+	/* what readers have found of an impairment, in the first queue: reinject-accounting.ts */
 	__u64 impair_lost;
 	__u64 impair_duplicated;
 	__u64 impair_unseen;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Every error that a user can meet; `code` is stable, the words are not. */
+/** Every error that a user can meet, with the commands that it advises. `code` is stable, the words are not. */
 export type ErrorCode =
   | 'USAGE'
   | 'NOT_ROOT'
@@ -63,3 +63,103 @@ export const HINTS = {
   removed: 'attach it again; if that goes on, some program on this machine removes interfaces',
   bug: 'this is a bug in vnet-bpf: --debug shows where',
 } as const;
+
+// Guesses which word was meant by one that nobody knows.
+
+/** The optimal string alignment distance: characters to insert, delete, replace, or swap with their neighbour. */
+export function distance(a: string, b: string): number {
+  let beforeLast: number[] = [];
+  let last = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1];
+      let least = Math.min((last[j] as number) + 1, (row[j - 1] as number) + 1, (last[j - 1] as number) + (same ? 0 : 1));
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) least = Math.min(least, (beforeLast[j - 2] as number) + 1);
+      row.push(least);
+    }
+    beforeLast = last;
+    last = row;
+  }
+  return last[b.length] as number;
+}
+
+/** Mistakes that a word of that length may have: one in three characters. */
+const mistakesIn = (word: string): number => Math.max(1, Math.floor(word.length / 3));
+/** Longer words are nobody's typing error. */
+const LENGTH_MAX = 64;
+/** The beginning of a word, from this length on, stands for the word. */
+const BEGINNING_MIN = 3;
+
+/** The word that is nearest to `word`, or the only one that begins with it; null if none is near. */
+export function closest(word: string, known: Iterable<string>): string | null {
+  if (word === '' || word.length > LENGTH_MAX) return null;
+  const asked = word.toLowerCase();
+  const words = [...known];
+  const distances = words.map((each) => ({ each, away: distance(asked, each.toLowerCase()) })).sort((a, b) => a.away - b.away);
+  const [nearest] = distances;
+  if (nearest && nearest.away <= Math.min(mistakesIn(asked), nearest.each.length - 1)) return nearest.each;
+  const begun = asked.length < BEGINNING_MIN ? [] : words.filter((each) => each.toLowerCase().startsWith(asked));
+  return begun.length === 1 ? (begun[0] as string) : null;
+}
+
+/** A hint: the word that may have been meant, as `shown` writes it, or else `otherwise`. */
+export function didYouMean(word: string, known: Iterable<string>, otherwise: string, shown: (word: string) => string = (each) => each): string {
+  const meant = closest(word, known);
+  return meant === null ? otherwise : `did you mean ${shown(meant)}?`;
+}
+
+// What the machine has run out of: file systems without space and processes without descriptors fail in any place, and say the same in each.
+
+const REASONS: Readonly<Record<string, { why: string; hint: string }>> = {
+  ENOSPC: { why: 'no space is left', hint: 'df -h and df -i tell which file system is full: /run has to have space and inodes' },
+  EDQUOT: { why: 'the quota is used up', hint: 'quota -v tells which' },
+  EROFS: { why: 'the file system is read-only', hint: 'as root: mount -o remount,rw /run' },
+  EFBIG: { why: 'this process may write no larger files', hint: 'ulimit -f unlimited' },
+  EMFILE: { why: 'this process may open no more files', hint: 'ulimit -n 1024' },
+  ENFILE: { why: 'this machine may open no more files', hint: 'sysctl fs.file-nr tells how many are open; sysctl -w fs.file-max=N allows more' },
+};
+
+/** Where /proc/sys is read-only. */
+const IN_A_CONTAINER = 'containers have /proc/sys read-only: docker run --privileged, or with --security-opt systempaths=unconfined';
+
+/** The name of the errno, whether Node, koffi or libbpf-ts has thrown. */
+function errnoNameOf(error: unknown): string {
+  if (!(error instanceof Error)) return '';
+  const { code, errnoName } = error as { code?: unknown; errnoName?: unknown };
+  return [code, errnoName].find((each): each is string => typeof each === 'string' && Object.hasOwn(REASONS, each)) ?? '';
+}
+
+export const isExhaustion = (error: unknown): boolean => errnoNameOf(error) !== '';
+
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** The error as users are told it, if it is of this kind. `what` failed; else the file or the operation that the error names. */
+export function exhaustion(cause: unknown, what?: string): VnetError | null {
+  const reason = REASONS[errnoNameOf(cause)];
+  if (!reason || cause instanceof VnetError) return null;
+  const { path, operation } = cause as { path?: unknown; operation?: unknown };
+  const named = [path, operation].find((each): each is string => typeof each === 'string' && each !== '') ?? messageOf(cause).replace(/: .*/s, '');
+  const hint = named.startsWith('/proc/sys/') ? IN_A_CONTAINER : reason.hint;
+  return new VnetError('STATE', what ?? named, `${reason.why} (${errnoNameOf(cause)})`, { hint, cause });
+}
+
+// Attached interfaces as messages name them, and the commands that messages advise.
+
+/** `vnet0`, or `vnet0 in namespace lab`. */
+export const named = (iface: string, netns: string | null): string => (netns === null ? iface : `${iface} in namespace ${netns}`);
+
+/** A text in single quotes of a shell. */
+export const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
+
+/** A word as a shell takes it. */
+export const shellWord = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : quoted(word));
+
+/** An interface as commands take it: `vnet0 --netns lab`. */
+export const operandFor = (iface: string, netns: string | null): string => `${shellWord(iface)}${netns === null ? '' : ` --netns ${shellWord(netns)}`}`;
+
+/** A command about an interface, to be typed as it stands: `vnet-bpf detach vnet0 --netns lab`. */
+export const commandFor = (verb: string, iface: string, netns: string | null, ...more: readonly string[]): string => ['vnet-bpf', verb, operandFor(iface, netns), ...more].join(' ');
+
+/** The same about an attachment, whose namespace its record has. */
+export const commandAbout = (verb: string, { iface, netns }: { iface: string; netns: { name: string | null } }, ...more: readonly string[]): string => commandFor(verb, iface, netns.name, ...more);

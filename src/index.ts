@@ -2,9 +2,9 @@
 /** The library: a NIC that loops, in a program of one's own. */
 import './not-bundled';
 
-export { attach } from './nic/attach';
+export { attach } from './nic/nic';
 export type { Nic, NicEvents } from './nic/nic';
-export type { NicOptions } from './nic/nic-options';
+export type { NicOptions } from './nic/nic';
 export { VnetError, type ErrorCode } from './errors';
 export { law, type Refusal, type Stats } from './datapath/stats';
 export type { Hook, HookContext, HookExport, HookTimer, OnHookError, Superpackets, Verdict } from './hooks/contract';

@@ -4,8 +4,8 @@
  * ends with the line `N passed, N failed`. The count is of assertions that really ran.
  * Exit status 1 if anything failed or nothing ran.
  */
-import { runGroup } from './report/run-group';
 import { groups, isGroupName } from './report/groups';
+import { runGroup } from './report/run-group';
 import { add, closingLine, nothing } from './report/tally';
 
 async function main(names: readonly string[]): Promise<number> {

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf attach`: in the foreground until a signal, or in the background. */
-import { attachAll } from '../controller/attach-all';
-import { attachSteps } from '../controller/attach-steps';
 import type { Controller } from '../controller/controller';
-import { requirePrivileges } from '../controller/privileges';
+import { commandAbout, named } from '../errors';
+import { attachAll } from '../lifecycle/attach';
+import { attachSteps } from '../lifecycle/plan';
 import { parseListenAddress } from '../metrics/address';
-import { notifyService } from '../native/service-notify';
-import { leaveRemovedDirectory } from '../native/working-directory';
+import { leaveRemovedDirectory } from '../native/inherited';
+import { notifyService } from '../native/sockets';
 import { printable } from '../printable';
-import { commandAbout, named } from '../state/named';
+import { requirePrivileges } from '../requirements';
 import type { Attachment } from '../state/store';
-import { toOptions, type AttachArguments } from './attach-arguments';
-import { startInBackground } from './background';
-import { inBackground, reportReady } from './in-background';
+import { jsonText, printSteps, reportError, tellMade } from '../terminal/output';
+import { endSignals } from '../terminal/signals';
+import { toOptions, type AttachArguments } from './arguments';
+import { inBackground, reportReady } from './daemon';
+import { startInBackground } from './daemon-launcher';
 import { describeAttachment } from './list';
-import { jsonText, printSteps, reportError, tellMade } from './output';
-import { endSignals } from './signals';
 
 export async function attachCommand(args: AttachArguments): Promise<void> {
   const options = toOptions(args);

@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** The commands and their options. */
-import { ON_HOOK_ERROR } from '../hooks/contract';
-import { attachArguments } from './attach-arguments';
-import { CommandTable } from './command-table';
-import { extcapOptions } from './extcap-arguments';
-import { impairOptions } from './impair-arguments';
-import { filterOption, flag, jsonOption, netnsOption, text } from './option-kinds';
-import { recordOptions, replayOptions } from './record-arguments';
-import { runOptions } from './run-arguments';
+import { ON_HOOK_ERROR } from '../options/values';
+import { attachArguments, extcapOptions, impairOptions, recordOptions, replayOptions, runOptions } from './arguments';
+import { CommandTable, filterOption, flag, jsonOption, netnsOption, text } from './declarations';
 
 /**
  * Each command's module is loaded only when it is used. With `require`, because the first `import()` of a process starts
  * Node's loader of ES modules, which takes 15 ms.
  */
-export const COMMANDS = new CommandTable()
+export const COMMANDS: CommandTable = new CommandTable()
   .command(
     'attach <iface..>',
     'make an interface whose transmitted frames come back as received ones',
@@ -69,7 +64,7 @@ export const COMMANDS = new CommandTable()
     'step <iface>',
     'stop the loop and look at each frame; senders wait',
     (y) => y.positional('iface', { type: 'string', demandOption: true, describe: 'the interface' }).option('netns', netnsOption).option('filter', filterOption),
-    () => (require('./step') as typeof import('./step')).stepCommand,
+    () => (require('../step/step') as typeof import('../step/step')).stepCommand,
   )
   .command(
     'stats [iface]',
@@ -127,25 +122,25 @@ export const COMMANDS = new CommandTable()
     'doctor',
     'check whether this machine has what vnet-bpf needs',
     (y) => y.option('json', jsonOption),
-    () => (require('./doctor') as typeof import('./doctor')).doctorCommand,
+    () => (require('../doctor/doctor') as typeof import('../doctor/doctor')).doctorCommand,
   )
   .command(
     'demo',
     'show the loop at work in a throwaway namespace',
     (y) => y,
-    () => (require('./demo') as typeof import('./demo')).demoCommand,
+    () => (require('../demo/demo') as typeof import('../demo/demo')).demoCommand,
   )
   .command(
     'completion [shell]',
     'print what makes a shell complete commands, options and names',
     (y) => y.positional('shell', { choices: ['bash', 'zsh', 'fish'] as const, describe: 'the shell' }).option('install', flag('put it where the shell looks for it; of all shells, if none is named')),
-    () => (require('./completion') as typeof import('./completion')).completionCommand,
+    () => (args) => (require('./completion') as typeof import('./completion')).completionCommand(args, COMMANDS),
   )
   .command(
     'help [command]',
     'show what vnet-bpf or one of its commands takes',
     (y) => y.positional('command', { type: 'string', describe: 'the command' }),
-    () => (require('./help') as typeof import('./help')).helpCommand,
+    () => (args) => (require('./help') as typeof import('./help')).helpCommand(args, COMMANDS),
   )
   .command(
     'version',

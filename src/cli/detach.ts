@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf detach`. */
-import { locate } from '../controller/broken';
-import { detach, detachAttachment, sweepTraces } from '../controller/detach';
-import { attachmentsOfNetns, brokenOnes, requireNamed } from '../controller/find-attachment';
-import { detachSteps } from '../controller/detach-steps';
-import { checkInterfaceName, checkNetnsName } from '../controller/options';
-import { requirePrivileges } from '../controller/privileges';
-import { usageError } from '../errors';
-import { messageOf } from '../state/exhaustion';
+import { messageOf, usageError } from '../errors';
+import { detach, detachAttachment, detachSteps, sweepTraces } from '../lifecycle/detach';
+import { attachmentsOfNetns, brokenOnes, locate, requireNamed } from '../lifecycle/find-attachment';
+import { checkInterfaceName, checkNetnsName } from '../options/values';
+import { requirePrivileges } from '../requirements';
 import { everyAttachment, isBroken, type Attachment, type BrokenAttachment } from '../state/store';
-import { jsonText, printSteps, reportError, tell, tellMade } from './output';
+import { jsonText, printSteps, reportError, tell, tellMade } from '../terminal/output';
 
 interface DetachArguments {
   iface: string | undefined;

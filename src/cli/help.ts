@@ -2,11 +2,9 @@
 /** `vnet-bpf help [command]`, `--help` and `--version`: laid out from what the commands declare. */
 import { isatty } from 'node:tty';
 
-import { coloured } from '../colours';
-import type { Command } from './command-table';
-import { COMMANDS } from './commands';
-import { declaredCommands, defaultOf, GLOBAL_OPTIONS, valueName, wordsOf, type Declared } from './declarations';
-import { printMade } from './output';
+import { programVersion } from '../native/node';
+import { coloured, printMade } from '../terminal/output';
+import { type Command, type CommandTable, type Declared, defaultOf, GLOBAL_OPTIONS, valueName, wordsOf } from './declarations';
 import { unknownCommand } from './parse';
 
 const ABOUT = 'A loopback NIC: what an interface transmits comes back as received.';
@@ -53,12 +51,12 @@ function optionEntry([name, declared]: readonly [string, Declared]): Entry {
   return [term, `${wordsOf(declared)}${notes.length === 0 ? '' : ` [${notes.join(', ')}]`}`];
 }
 
-function overview(width: number): string[] {
+function overview(table: CommandTable, width: number): string[] {
   return [
     'vnet-bpf <command> [options]',
     '',
     ...wrapped(ABOUT, width),
-    ...listed('Commands:', declaredCommands().map(({ usage, describe }) => [usage, describe]), width),
+    ...listed('Commands:', table.all().map(({ usage, describe }) => [usage, describe]), width),
     ...listed('Options of every command:', [...GLOBAL_OPTIONS].map(optionEntry), width),
     '',
     'vnet-bpf help COMMAND shows what a command takes.',
@@ -77,8 +75,8 @@ function helpOf({ usage, describe, positionals, options, examples }: Command, wi
   ];
 }
 
-/** The text of help, `width` columns wide as far as terms allow. */
-export const helpText = (command: Command | null, width: number): string[] => (command === null ? overview(width) : helpOf(command, width));
+/** The text of help of a command or of all, `width` columns wide as far as terms allow. */
+export const helpText = (command: Command | CommandTable, width: number): string[] => ('all' in command ? overview(command, width) : helpOf(command, width));
 
 /** Help is as wide as the terminal, within limits. */
 function terminalWidth(): number {
@@ -86,18 +84,18 @@ function terminalWidth(): number {
   return Math.max(WIDTH_MIN, Math.min(WIDTH_MAX, columns || WIDTH_MAX));
 }
 
-export function printHelp(command: Command | null): void {
-  const lines = helpText(command, terminalWidth());
+/** Of all commands of the table where none is named. */
+export function printHelp(command: Command | null, table: CommandTable): void {
+  const lines = helpText(command ?? table, terminalWidth());
   printMade(lines.map((line, i) => (i === 0 || /^[A-Z][a-z ]+:$/.test(line) ? coloured('bold', line, 1) : line)).join('\n'));
 }
 
-export function helpCommand({ command: name }: { command: string | undefined }): void {
-  const command = name === undefined ? null : COMMANDS.find(name);
-  if (name !== undefined && command === null) throw unknownCommand(name, COMMANDS);
-  printHelp(command);
+export function helpCommand({ command: name }: { command: string | undefined }, table: CommandTable): void {
+  const command = name === undefined ? null : table.find(name);
+  if (name !== undefined && command === null) throw unknownCommand(name, table);
+  printHelp(command, table);
 }
 
 export function versionCommand(): void {
-  const { version } = require('../../package.json') as { version: string };
-  printMade(version);
+  printMade(programVersion());
 }

@@ -1,15 +1,163 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf hook`: another hook, or none, while traffic flows. */
-import { ControlClient } from '../controller/control-socket';
-import { requireAttachment } from '../controller/find-attachment';
-import { checkInterfaceName, checkNetnsName } from '../controller/options';
-import { requirePrivileges } from '../controller/privileges';
-import { usageError } from '../errors';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+import { ControlClient } from '../control/socket';
+import { commandFor, shellWord, usageError, VnetError } from '../errors';
 import type { OnHookError } from '../hooks/contract';
-import { absolutePath } from '../native/working-directory';
-import { commandFor } from '../state/named';
+import { requireAttachment } from '../lifecycle/find-attachment';
+import { absolutePath } from '../native/inherited';
+import { NotTrusted, trustedPath } from '../native/trusted';
+import { checkInterfaceName, checkNetnsName } from '../options/values';
+import { requirePrivileges } from '../requirements';
 import { controlSocket } from '../state/store';
-import { tell } from './output';
+import { tell } from '../terminal/output';
+
+// `vnet-bpf hook --init FILE`: a hook to begin with, and beside it what an editor needs to know all types: tsconfig.json,
+// package.json, and the declarations of `vnet-bpf/hooks`.
+
+/** Declarations of dist, from which those of hooks are reached. */
+const DIST = path.join(__dirname, '..', '..', 'dist');
+const ENTRY = path.join('hooks', 'index.d.ts');
+/** Where they go, as seen from the hook. */
+const TYPES = path.join('types', 'vnet-bpf');
+
+const TYPESCRIPT = `// Sees each frame that the interface transmits: docs/hooks.md of vnet-bpf has a tutorial and the reference.
+import { summaryOf, type Hook } from 'vnet-bpf/hooks';
+
+const hook: Hook = {
+  frame(frame, nic) {
+    if (frame.icmp ?? frame.icmpv6) nic.log(summaryOf(frame).join('; '));
+    return 'pass';
+  },
+};
+
+export default hook;
+`;
+
+const JAVASCRIPT = `// Sees each frame that the interface transmits: docs/hooks.md of vnet-bpf has a tutorial and the reference.
+import { summaryOf } from 'vnet-bpf/hooks';
+
+/** @type {import('vnet-bpf/hooks').Hook} */
+const hook = {
+  frame(frame, nic) {
+    if (frame.icmp ?? frame.icmpv6) nic.log(summaryOf(frame).join('; '));
+    return 'pass';
+  },
+};
+
+export default hook;
+`;
+
+const TEMPLATES: Readonly<Record<string, string>> = { '.ts': TYPESCRIPT, '.mts': TYPESCRIPT, '.js': JAVASCRIPT, '.mjs': JAVASCRIPT };
+
+const json = (document: unknown): string => `${JSON.stringify(document, null, 2)}\n`;
+
+/** ES modules named as Node has them, nothing compiled: vnet-bpf takes the types away itself. */
+const TSCONFIG = json({
+  compilerOptions: {
+    target: 'es2022',
+    lib: ['es2023'],
+    module: 'nodenext',
+    strict: true,
+    noEmit: true,
+    allowJs: true,
+    checkJs: true,
+    skipLibCheck: true,
+    paths: { 'vnet-bpf/hooks': [`./${path.join(TYPES, ENTRY)}`] },
+  },
+  include: ['**/*.ts', '**/*.mts', '**/*.js', '**/*.mjs'],
+  exclude: ['types', 'node_modules'],
+});
+
+/** Makes .ts and .js ES modules, in which a top-level await is allowed. */
+const PACKAGE = json({ private: true, type: 'module' });
+
+/** The declarations that a file needs, itself included, as paths below `root`. */
+function declarations(root: string, file: string, found = new Set<string>()): Set<string> {
+  if (found.has(file)) return found;
+  found.add(file);
+  for (const [, name = ''] of fs.readFileSync(path.join(root, file), 'utf8').matchAll(/(?:from|import\()\s*'(\.[^']*)'/g)) {
+    const target = path.join(path.dirname(file), name);
+    const each = [`${target}.d.ts`, path.join(target, 'index.d.ts')].find((candidate) => fs.existsSync(path.join(root, candidate)));
+    if (each !== undefined) declarations(root, each, found);
+  }
+  return found;
+}
+
+function writeTypes(directory: string): void {
+  const types = path.join(directory, TYPES);
+  for (const file of declarations(DIST, ENTRY)) {
+    fs.mkdirSync(path.dirname(path.join(types, file)), { recursive: true });
+    fs.writeFileSync(path.join(types, file), fs.readFileSync(path.join(DIST, file)));
+  }
+  // They name each other without endings, as CommonJS does.
+  fs.writeFileSync(path.join(types, 'package.json'), json({ private: true, type: 'commonjs' }));
+}
+
+/** Writes a file unless something is there already; whether it did. */
+function writeNew(file: string, text: string): boolean {
+  try {
+    fs.writeFileSync(file, text, { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    return false;
+  }
+}
+
+const isThere = (file: string, text: string): boolean => fs.readFileSync(file, 'utf8') === text;
+
+/** The directory, or the one above it that is there. */
+const existing = (directory: string): string => (fs.existsSync(directory) || directory === '/' ? directory : existing(path.dirname(directory)));
+
+/** As root, not where others could lead it elsewhere; a hook would be refused there anyway. */
+function requireOwnDirectory(directory: string, file: string): void {
+  if (process.geteuid?.() !== 0) return;
+  try {
+    trustedPath(directory);
+  } catch (cause) {
+    if (!(cause instanceof NotTrusted)) throw cause;
+    throw new VnetError('HOOK', `hook ${file}`, `${cause.message}, and a hook runs with the rights of root`, { hint: 'name a file in a directory that is root\'s alone: /etc/vnet-bpf/hook.ts', cause });
+  }
+}
+
+export interface Initialized {
+  /** The hook's absolute path. */
+  file: string;
+  /** What was there already, and was left as it is. */
+  kept: string[];
+}
+
+/** Throws a VnetError if the hook is there already, or cannot be written. */
+export function initHook(name: string): Initialized {
+  const template = TEMPLATES[path.extname(name)];
+  if (template === undefined) throw usageError(`--init "${name}"`, 'is not the name of a file of TypeScript or JavaScript', `a name that ends in ${Object.keys(TEMPLATES).join(', ')}: vnet-bpf hook --init hook.ts`);
+  const file = absolutePath(name);
+  const directory = path.dirname(file);
+  try {
+    requireOwnDirectory(existing(directory), file);
+    fs.mkdirSync(directory, { recursive: true });
+    if (!writeNew(file, template)) throw new VnetError('HOOK', `hook ${file}`, 'is there already', { hint: 'choose another name; what is there is left as it is' });
+    const kept = [
+      ['tsconfig.json', TSCONFIG],
+      ['package.json', PACKAGE],
+    ].flatMap(([beside = '', text = '']) => (writeNew(path.join(directory, beside), text) || isThere(path.join(directory, beside), text) ? [] : [beside]));
+    writeTypes(directory);
+    return { file, kept };
+  } catch (cause) {
+    if (cause instanceof VnetError) throw cause;
+    throw new VnetError('HOOK', `hook ${file}`, `cannot be written: ${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message}`, { hint: 'name a file in a directory that you may write to', cause });
+  }
+}
+
+export function initCommand(name: string): void {
+  const { file, kept } = initHook(name);
+  tell(`${file} is a hook, with its types in ${path.join(path.dirname(file), TYPES)}`);
+  if (kept.length > 0) tell(`${kept.join(' and ')} beside it was there already: docs/hooks.md shows what an editor needs in it`);
+  tell(`vnet-bpf hook vnet0 ${shellWord(file)} puts it on an interface`);
+}
 
 interface HookArguments {
   iface: string | undefined;
@@ -39,5 +187,5 @@ export async function hookCommand(args: HookArguments): Promise<void> {
 
 function init(file: string, { iface, none, netns, onHookError }: HookArguments): void {
   if (iface !== undefined || none || netns !== undefined || onHookError !== undefined) throw usageError('--init', 'stands alone: it writes a file, and no interface is concerned', `vnet-bpf hook --init ${file}`);
-  (require('./hook-init') as typeof import('./hook-init')).initCommand(file);
+  initCommand(file);
 }

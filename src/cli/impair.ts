@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: MIT
-/** `vnet-bpf impair`: delay, loss and the like on the way back, by the kernel's netem. */
-import { ControlClient } from '../controller/control-socket';
-import { requireAttachment } from '../controller/find-attachment';
+/** `vnet-bpf impair`: delay, loss and the like on the reinject path, by the kernel's netem. */
+import { ControlClient } from '../control/socket';
 import { impairableEnd } from '../controller/impairing';
-import { checkInterfaceName, checkNetnsName } from '../controller/options';
-import { requirePrivileges } from '../controller/privileges';
 import { readStats } from '../datapath/stats';
-import { usageError } from '../errors';
+import { commandFor, usageError } from '../errors';
 import { tcWords } from '../impair/settings';
 import { checkedWords } from '../impair/words';
+import { requireAttachment } from '../lifecycle/find-attachment';
 import { netemCommands, readNetem } from '../link/netem';
-import { openPeerNetns } from '../link/peer-netns';
-import { commandFor } from '../state/named';
+import { openPeerNetns } from '../link/netns';
+import { checkInterfaceName, checkNetnsName } from '../options/values';
+import { requirePrivileges } from '../requirements';
 import { controlSocket, type Attachment } from '../state/store';
-import type { ImpairArguments } from './impair-arguments';
-import { print, printJson, tell } from './output';
+import { print, printJson, tell } from '../terminal/output';
+import type { ImpairArguments } from './arguments';
 
 export async function impairCommand(args: ImpairArguments): Promise<void> {
   checkInterfaceName(args.iface);

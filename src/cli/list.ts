@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf list`. */
-import { requirePrivileges } from '../controller/privileges';
-import { locate } from '../controller/broken';
+import { locate } from '../lifecycle/find-attachment';
 import { netnsText, shownNetns } from '../link/netns-record';
+import { requirePrivileges } from '../requirements';
 import { allAttachments, brokenAttachments, isControlled, type Attachment, type BrokenAttachment } from '../state/store';
-import { bytes, print, printJson, table } from './output';
+import { bytes, print, printJson, table } from '../terminal/output';
 
 /** One entry of `list --json`, and what `attach --json` prints. */
 export interface AttachmentDescription {

@@ -2,12 +2,11 @@
 /** `vnet-bpf log`: the lines that also went to the kernel log, with their times. */
 import * as fs from 'node:fs';
 
-import { locate } from '../controller/broken';
-import { attachmentsOfNetns, brokenOnes, requireNamed } from '../controller/find-attachment';
-import { requirePrivileges } from '../controller/privileges';
+import { attachmentsOfNetns, brokenOnes, locate, requireNamed } from '../lifecycle/find-attachment';
 import { requireReader } from '../native/standard-streams';
+import { requirePrivileges } from '../requirements';
 import { everyAttachment, isBroken, logFile, type Attachment, type BrokenAttachment } from '../state/store';
-import { print, printJson, printJsonLine } from './output';
+import { print, printJson, printJsonLine } from '../terminal/output';
 import { checkSelection } from './selection';
 
 interface LogArguments {

@@ -6,41 +6,39 @@
  */
 import * as path from 'node:path';
 
-import { runEntry } from '../native/bytecode';
-import { ignoreInspectorSignal } from '../native/inspector';
-import { keepNodeQuiet } from '../native/node-warnings';
+import { ignoreInspectorSignal, keepNodeQuiet, runEntry } from '../native/node';
 
 ignoreInspectorSignal();
 keepNodeQuiet();
 
 /** Commands with a bundle of their own, without the others (src/setup/bundle.ts). */
-const ENTRIES: Partial<Record<string, string>> = { stats: 'look', list: 'look', attach: 'loop', detach: 'loop' };
+const BUNDLES: Partial<Record<string, string>> = { stats: 'list-stats', list: 'list-stats', attach: 'attach-detach', detach: 'attach-detach' };
 
 const args = process.argv.slice(2);
 const [command = ''] = args;
 
 // Loaded where they are used: each file takes a millisecond.
-const inBackground = () => require('./in-background') as typeof import('./in-background');
-const background = () => require('./background') as typeof import('./background');
-const output = () => require('./output') as typeof import('./output');
+const inBackground = () => require('./daemon') as typeof import('./daemon');
+const background = () => require('./daemon-launcher') as typeof import('./daemon-launcher');
+const output = () => require('../terminal/output') as typeof import('../terminal/output');
 const streams = () => require('../native/standard-streams') as typeof import('../native/standard-streams');
-const argumentsModule = () => require('./arguments') as typeof import('./arguments');
 
-if (args.some((arg) => arg.includes('\ufffd')) && !argumentsModule().areUtf8(args)) {
-  output().fail(argumentsModule().notUtf8());
-} else if (command === 'attach' && inBackground().wantsBackground(args)) {
+// Arguments that are no UTF-8, which the program refuses, show as U+FFFD.
+if (command === 'attach' && !args.some((arg) => arg.includes('\ufffd')) && inBackground().wantsBackground(args)) {
   const started = background().startInBackground();
   // It takes a while, in which what is printed with can be loaded.
   output();
   streams();
   void started
     .then((text) => output().tellMade(text))
-    .catch((error) => output().fail(error))
+    .catch((error) => {
+      process.exitCode = output().reportError(error, args.includes('--debug'));
+    })
     .then(() => streams().allNewsIsOut())
     .finally(() => process.exit());
 } else {
   try {
-    runEntry(path.join(__dirname, ENTRIES[command] ?? 'program'), require, module);
+    runEntry(path.join(__dirname, 'program'), require, module, BUNDLES[command]);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'KOFFI_MISSING') throw error;
     // What prints errors needs it, too.

@@ -1,15 +1,113 @@
 // SPDX-License-Identifier: MIT
 /**
- * Reads a command line by what the commands declare (command-table.ts). yargs takes the words apart (words.ts); what they
- * may be, and what is said of a wrong one, is decided here.
+ * Parses a command line by what the commands declare (declarations.ts). yargs splits the words; this file decides what
+ * they may be, and what is said of a wrong one.
  */
-import { usageError, type VnetError } from '../errors';
-import { camelCase, oneOf, onCommandLine } from '../options/place';
-import { shellWord } from '../state/named';
-import { didYouMean } from '../suggest';
-import type { Command, CommandTable, Declared, Operand } from './command-table';
-import { GLOBAL_OPTIONS } from './option-kinds';
-import { firstWordAt, looksLikeOption, MissingValue, takeApart, takesValue, type Given, type Options, type Words } from './words';
+import yargs from 'yargs/yargs';
+
+import { didYouMean, shellWord, usageError, type VnetError } from '../errors';
+import { camelCase, onCommandLine, oneOf } from '../options/values';
+import { type Command, type CommandTable, type Declared, GLOBAL_OPTIONS, type Operand } from './declarations';
+
+// `vnet-bpf run [options] -- COMMAND ARGS...`: what is behind `--` belongs to somebody else.
+
+export interface SplitArguments {
+  /** For vnet-bpf to parse. */
+  own: string[];
+  /** The command to run and its arguments, as they were given; empty where there is none. */
+  command: string[];
+}
+
+export function splitCommand(args: readonly string[]): SplitArguments {
+  const at = args.indexOf('--');
+  const name = args.slice(0, at).find((arg) => !arg.startsWith('-'));
+  const isRun = name === 'run';
+  // What follows are words of impair as much as without it.
+  if (at >= 0 && name === 'impair') return { own: args.filter((_, i) => i !== at), command: [] };
+  return at >= 0 && isRun ? { own: args.slice(0, at), command: args.slice(at + 1) } : { own: [...args], command: [] };
+}
+
+/** Takes a command line apart with yargs: which words are options and their values, and which are operands. */
+// Not from `yargs`, which makes a parser of its own when it is loaded: 5 ms.
+
+export type Options = ReadonlyMap<string, Declared>;
+
+/** An option that was given several times has several values. */
+export type Given = string | boolean | string[];
+
+export interface Words {
+  /** By the option's name. */
+  given: Map<string, Given>;
+  /** Operands, and options that nobody has declared, in their order. */
+  words: string[];
+}
+
+/** The option, as it was typed, that has no value. */
+export class MissingValue extends Error {
+  constructor(
+    readonly option: string,
+    readonly typed: string,
+  ) {
+    super(`${typed} has no value`);
+  }
+}
+
+/** All arguments are text, there is no --no-OPTION, and an option that nobody has declared is a word. */
+const CONFIGURATION = {
+  'boolean-negation': false,
+  'camel-case-expansion': false,
+  'dot-notation': false,
+  'duplicate-arguments-array': true,
+  'parse-numbers': false,
+  'parse-positional-numbers': false,
+  'strip-aliased': true,
+  'unknown-options-as-args': true,
+};
+
+export const takesValue = ({ type }: Declared): boolean => type !== 'boolean';
+/** Whether a word is written as an option is. */
+export const looksLikeOption = (word: string): boolean => word.startsWith('-') && word !== '-';
+
+/** Throws MissingValue, unless a value may be missing. */
+export function takeApart(args: readonly string[], options: Options, values: 'needed' | 'may be missing' = 'needed'): Words {
+  const end = args.indexOf('--');
+  const own = end < 0 ? args : args.slice(0, end);
+  const declared = [...options].map(([name, option]) => {
+    const needed = takesValue(option) && option.requiresArg && values === 'needed';
+    return [name, { type: takesValue(option) ? ('string' as const) : ('boolean' as const), ...(option.alias !== undefined && { alias: option.alias }), ...(needed && { nargs: 1 }) }] as const;
+  });
+  let missing: MissingValue | undefined;
+  // The directory is for yargs, which would ask for the working directory.
+  const { _, $0: _script, ...found } = yargs([...own], __dirname)
+    .locale('en')
+    .help(false)
+    .version(false)
+    .exitProcess(false)
+    .parserConfiguration(CONFIGURATION)
+    .options(Object.fromEntries(declared))
+    .fail((message) => (missing ??= missingValue(message, options)))
+    .parseSync();
+  if (missing) throw missing;
+  const given = new Map(Object.entries(found).filter(([name, value]) => options.has(name) && value !== undefined) as [string, Given][]);
+  return { given, words: [..._.map(String), ...(end < 0 ? [] : args.slice(end + 1))] };
+}
+
+/** "Not enough arguments following: w" is the one complaint that yargs has of what is declared to it here. */
+function missingValue(message: string, options: Options): MissingValue {
+  const typed = /: (\S+)$/.exec(message)?.[1] ?? '';
+  const name = options.has(typed) ? typed : ([...options].find(([, { alias }]) => alias === typed)?.[0] ?? typed);
+  return new MissingValue(name, typed.length === 1 ? `-${typed}` : `--${typed}`);
+}
+
+/** Where the first operand is; -1 if there is none. */
+export function firstWordAt(args: readonly string[], options: Options): number {
+  for (let at = 0; at < args.length && args[at] !== '--'; at++) {
+    if (looksLikeOption(args[at] as string)) continue;
+    const { words } = takeApart(args.slice(0, at + 1), options, 'may be missing');
+    if (words.some((word) => !looksLikeOption(word))) return at;
+  }
+  return -1;
+}
 
 export type Arguments = Record<string, unknown>;
 

@@ -1,13 +1,53 @@
 // SPDX-License-Identifier: MIT
-/** The program: main.ts runs it, from one file that has all of it. */
-import { closeInherited } from '../native/inherited';
+/**
+ * The program: checks the encoding of the arguments, parses them, runs the command and reports its failure. main.ts
+ * starts it.
+ */
+import * as fs from 'node:fs';
+
+import { usageError, type VnetError } from '../errors';
+import { closeInherited, leaveOwnerAlone } from '../native/inherited';
 import { allNewsIsOut } from '../native/standard-streams';
 import { leaveTerminalOfOthers } from '../native/terminal';
-import { leaveOwnerAlone } from '../native/umask';
-import { runCommandLine } from './command-line';
-import { inBackground, READY_FD } from './in-background';
-import { fail } from './output';
-import { ignoreHangup } from './signals';
+import { reportError } from '../terminal/output';
+import { ignoreHangup } from '../terminal/signals';
+import { COMMANDS } from './commands';
+import { inBackground, READY_FD } from './daemon';
+import { parseCommandLine, type Request, splitCommand } from './parse';
+
+// Arguments that are no UTF-8: Node.js hands them over with U+FFFD in place of the bytes, so that they mean nothing any more.
+
+/** Whether arguments are as they were given: somebody may mean U+FFFD itself. */
+export function areUtf8(args: readonly string[]): boolean {
+  const given = fs.readFileSync('/proc/self/cmdline');
+  return args.every((arg) => given.includes(`\0${arg}\0`));
+}
+
+export const notUtf8 = (): VnetError => usageError('command line', 'an argument is not UTF-8', 'give the file or the namespace a name that is, such as by ln -s; a command of run may be in a script');
+
+// Runs the command that the arguments name.
+
+/** Rejects with what went wrong. */
+export async function runCommandLine(): Promise<void> {
+  const args = process.argv.slice(2);
+  if (args.some((arg) => arg.includes('\ufffd')) && !areUtf8(args)) throw notUtf8();
+  // The command behind `--` is not ours to parse.
+  const { own, command } = splitCommand(args);
+  const request = parseCommandLine(COMMANDS, own);
+  if (request.kind !== 'run') return help(request);
+  await request.command.load()(request.args as never, command);
+}
+
+function help(request: Exclude<Request, { kind: 'run' }>): void {
+  const { printHelp, versionCommand } = require('./help') as typeof import('./help');
+  if (request.kind === 'version') versionCommand();
+  else printHelp(request.command, COMMANDS);
+}
+
+/** What this command line comes to when it fails: the error, in full where the user asked for `--debug`. */
+export function fail(error: unknown): void {
+  process.exitCode = reportError(error, splitCommand(process.argv.slice(2)).own.includes('--debug'));
+}
 
 if (inBackground()) closeInherited(READY_FD);
 ignoreHangup();

@@ -2,25 +2,22 @@
 /** `vnet-bpf record`: what the loop does to each frame, in a file that Wireshark reads. */
 import { isatty } from 'node:tty';
 
-import { requireAttachment } from '../controller/find-attachment';
-import { parseBuffer, parseInteger, parseSize } from '../controller/options';
-import { requirePrivileges } from '../controller/privileges';
+import { Recorder, type Recorded, type RecorderOptions } from '../capture/recorder';
+import { NumberedFiles, oneFile, openSink, type OutputFiles, OutputFull, ReaderGone, type Rotation, STDOUT } from '../capture/sink';
 import { usageError, VnetError } from '../errors';
-import { parseFilter } from '../filter/expression';
+import { requireAttachment } from '../lifecycle/find-attachment';
 import { clock } from '../native/clock';
+import { programVersion } from '../native/node';
 import { allNewsIsOut, cannotBeWritten, whyNotWritten } from '../native/standard-streams';
-import { onCommandLine } from '../options/place';
-import { Recorder, type Recorded, type RecorderOptions } from '../recording/recorder';
-import { NumberedFiles, oneFile, type OutputFiles, type Rotation } from '../recording/output-files';
-import { openSink, OutputFull, ReaderGone, STDOUT } from '../recording/sink';
+import { onCommandLine, parseBuffer, parseInteger, parseSize } from '../options/values';
+import { parseFilter } from '../packet/filter';
+import { requirePrivileges } from '../requirements';
 import type { Attachment } from '../state/store';
-import { FILES_MAX, MAX_SNAPLEN, MIN_SNAPLEN, ROTATE_BYTES_MIN, type RecordArguments } from './record-arguments';
-import { bytes, jsonText, printNotice, reportError, tell, tellMade } from './output';
-import { duration, ProgressLine, Rate } from './progress';
+import { bytes, jsonText, printNotice, reportError, tell, tellMade } from '../terminal/output';
+import { duration, ProgressLine, Rate } from '../terminal/progress';
+import { endSignals } from '../terminal/signals';
+import { FILES_MAX, MAX_SNAPLEN, MIN_SNAPLEN, ROTATE_BYTES_MIN, type RecordArguments } from './arguments';
 import { checkSelection, secondsOf } from './selection';
-import { endSignals } from './signals';
-
-export const { version } = require('../../package.json') as { version: string };
 
 export async function recordCommand(args: RecordArguments): Promise<void> {
   checkSelection(args);
@@ -57,7 +54,7 @@ export function recorderOptions({ snaplen, count, buffer, filter }: Pick<RecordA
     snapLen: parseInteger('snaplen', snaplen, MIN_SNAPLEN, MAX_SNAPLEN),
     count: count === undefined ? Infinity : parseInteger('count', count, 1, Number.MAX_SAFE_INTEGER),
     bufferBytes: parseBuffer(buffer),
-    application: `vnet-bpf ${version}`,
+    application: `vnet-bpf ${programVersion()}`,
     filter: filter === undefined ? null : parseFilter(filter),
   };
 }

@@ -1,25 +1,21 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf replay`: sends the frames of a capture file on an interface. */
-import { openAttachmentNetns } from '../controller/teardown';
-import { requireAttachment } from '../controller/find-attachment';
-import { requirePrivileges } from '../controller/privileges';
-import { VnetError } from '../errors';
-import { parseFilter } from '../filter/expression';
+import { CAPTURE_FILE } from '../capture/format';
+import { CaptureInput, framesOf, STDIN } from '../capture/reader';
+import { Pace, Replay, type ReplayOptions } from '../capture/replay';
+import { FrameSender, mtuFor, WireFrames } from '../capture/sender';
+import { commandAbout, operandFor, shellWord, VnetError } from '../errors';
+import { requireAttachment } from '../lifecycle/find-attachment';
 import { linkByIndex } from '../link/links';
+import { openAttachmentNetns } from '../link/netns-record';
 import { clock } from '../native/clock';
-import { framesOf } from '../replay/capture-file';
-import { CAPTURE_FILE } from '../replay/captured-frame';
-import { CaptureInput, STDIN } from '../replay/capture-input';
-import { FrameSender } from '../replay/frame-sender';
-import { Pace } from '../replay/pace';
-import { Replay, type ReplayOptions } from '../replay/replay';
-import { mtuFor, WireFrames } from '../replay/wire-frames';
-import { commandAbout, operandFor, shellWord } from '../state/named';
-import { bytes, jsonText, tell, tellMade, tellNotice } from './output';
-import { duration, ProgressLine, Rate } from './progress';
-import type { ReplayArguments } from './record-arguments';
+import { parseFilter } from '../packet/filter';
+import { requirePrivileges } from '../requirements';
+import { bytes, jsonText, tell, tellMade, tellNotice } from '../terminal/output';
+import { duration, ProgressLine, Rate } from '../terminal/progress';
+import { endSignals } from '../terminal/signals';
+import type { ReplayArguments } from './arguments';
 import { checkSelection, secondsOf } from './selection';
-import { endSignals } from './signals';
 
 export async function replayCommand(args: ReplayArguments): Promise<void> {
   const { into, netns: name } = args;

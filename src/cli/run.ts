@@ -4,24 +4,22 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import * as fs from 'node:fs';
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 
-import { requirePrivileges } from '../controller/privileges';
 import { law, type Stats } from '../datapath/stats';
 import { usageError, VnetError } from '../errors';
 import { checkedWords } from '../impair/words';
 import { endProcesses, Netns } from '../link/netns';
 import { clock } from '../native/clock';
-import { inheritedDescriptors } from '../native/inherited';
+import { absolutePath, callersDirectory, inheritedDescriptors, leaveRemovedDirectory, withCallersUmask } from '../native/inherited';
 import { setCloseOnExec } from '../native/libc';
-import { openOutput } from '../native/output-file';
 import { allNewsIsOut, news } from '../native/standard-streams';
-import { withCallersUmask } from '../native/umask';
-import { absolutePath, callersDirectory, leaveRemovedDirectory } from '../native/working-directory';
+import { openOutput } from '../native/trusted';
 import type { Nic } from '../nic/nic';
 import { readFlags } from '../options/read-options';
+import { requirePrivileges } from '../requirements';
+import { jsonText, reportError, tellNotice } from '../terminal/output';
+import { SignalRelay, statusOf } from '../terminal/signals';
 import { Throwaway, type ThrowawayOptions } from '../testing/throwaway';
-import { jsonText, reportError, tellNotice } from './output';
-import type { RunArguments } from './run-arguments';
-import { SignalRelay, statusOf } from './signals';
+import type { RunArguments } from './arguments';
 import { asLines } from './stats';
 
 /** Of namespaces, for who sees one in `ip netns list`. */

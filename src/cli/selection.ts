@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT
 /** What commands that look are asked to look at: one interface, those of a namespace, or all. */
-import { attachmentsOfNetns, brokenError, brokenOnes, requireAttachment } from '../controller/find-attachment';
-import { checkInterfaceName, checkNetnsName } from '../controller/options';
-import { readStats, type Stats } from '../datapath/stats';
-import { countersAreMissing } from '../datapath/stats-if-there';
-import { usageError, VnetError } from '../errors';
-import { commandAbout } from '../state/named';
+import { countersAreMissing, readStats, type Stats } from '../datapath/stats';
+import { commandAbout, usageError, VnetError } from '../errors';
+import { attachmentsOfNetns, brokenError, brokenOnes, requireAttachment } from '../lifecycle/find-attachment';
+import { checkInterfaceName, checkNetnsName } from '../options/values';
 import { machineIsOutOfSight } from '../state/paths';
 import { allAttachments, isControlled, type Attachment } from '../state/store';
-import { reportError } from './output';
+import { reportError } from '../terminal/output';
 
 export interface Selection {
   iface: string | undefined;

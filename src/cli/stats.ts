@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf stats`. */
-import { requirePrivileges } from '../controller/privileges';
 import { law, lostBehind, type Stats } from '../datapath/stats';
 import { usageError, VnetError } from '../errors';
-import { readingOf } from '../metrics/readings';
 import { printable } from '../printable';
-import { bytes, print, printJson, printMade, printNotice, table } from './output';
+import { requirePrivileges } from '../requirements';
+import { bytes, print, printJson, printMade, printNotice, table } from '../terminal/output';
 import { checkSelection, readIfWhole, reportBroken, secondsOf, selected, type Read } from './selection';
 
 interface StatsArguments {
@@ -38,7 +37,8 @@ export async function statsCommand(args: StatsArguments): Promise<void> {
 }
 
 function printMetrics(read: readonly Read[]): void {
-  const { metricsText } = require('../controller/serve-metrics') as typeof import('../controller/serve-metrics');
+  const { metricsText } = require('../metrics/prometheus') as typeof import('../metrics/prometheus');
+  const { readingOf } = require('../metrics/prometheus') as typeof import('../metrics/prometheus');
   printMade(metricsText(read.map(({ attachment, stats }) => readingOf(attachment, stats))).trimEnd());
 }
 

@@ -2,15 +2,85 @@
 /** `vnet-bpf top`: a live screen, or lines where standard output is not a terminal. */
 import { isatty } from 'node:tty';
 
-import { requirePrivileges } from '../controller/privileges';
-import { statsIfThere } from '../datapath/stats-if-there';
+import { statsIfThere } from '../datapath/stats';
 import { VnetError } from '../errors';
-import { requireReader } from '../native/standard-streams';
-import { movesCursor } from '../native/terminal-abilities';
-import { Board, type Look } from '../top/board';
-import { plainLines } from '../top/plain';
-import { print } from './output';
+import { cannotBeWritten, requireReader } from '../native/standard-streams';
+import { movesCursor, showsBlocks, showsColours } from '../native/terminal';
+import { requirePrivileges } from '../requirements';
+import { print } from '../terminal/output';
+import { endSignals } from '../terminal/signals';
+import { ASCII, BLOCKS } from '../top/drawing';
+import { Board, type Change, type Look, type Row, sorted } from '../top/readings';
+import { FIRST_VIEW, press, screen, type View } from '../top/screen';
+import { plainLines } from '../top/table';
+import { Screen } from '../top/terminal';
 import { checkSelection, secondsOf, selected, type Selection } from './selection';
+
+// The live screen.
+
+/** How long it is told that an interface came or went. */
+const NEWS_MS = 10_000;
+
+/** Resolves when the user has seen enough. */
+export async function showScreen(look: () => Look[], seconds: number): Promise<void> {
+  const inbox = new Inbox();
+  // SIGQUIT, too: whatever ends it, the terminal is given back.
+  for (const name of [...endSignals(), 'SIGQUIT'] as const) process.once(name, () => inbox.put('q'));
+  const board = new Board(seconds * 1000);
+  let view: View = FIRST_VIEW;
+  let rows: Row[] = [];
+  let news: { change: Change; until: number } | null = null;
+  let time = new Date();
+  const blocks = showsBlocks(process.env);
+  using terminal = new Screen({ colours: showsColours(process.env), ascii: !blocks }, (key) => inbox.put(key));
+  for (let due = performance.now(); ; ) {
+    const now = performance.now();
+    if (now >= due) {
+      // It goes on looking while it is paused, so that the minute has no hole.
+      const seen = board.update(look(), now);
+      due = now + seconds * 1000;
+      const change = seen.changes.at(-1);
+      if (change) news = { change, until: now + NEWS_MS };
+      if (!view.paused) [rows, time] = [seen.rows, new Date()];
+    }
+    const shown = { rows, view, seconds, time, glyphs: blocks ? BLOCKS : ASCII, news: news !== null && now < news.until ? news.change : null };
+    terminal.draw(screen(shown, terminal.size));
+    for (const key of await inbox.take(due - performance.now())) {
+      if (terminal.lost !== null) throw cannotBeWritten(1, terminal.lost);
+      if (key === 'CTRL_Z') terminal.suspend(0);
+      if (key === 'SIGTSTP') terminal.suspend(process.pid);
+      if (key === 'SIGCONT') terminal.continued();
+      const next = press(view, key, sorted(rows, view.order).map(({ id }) => id));
+      if (next === 'quit') return;
+      view = next;
+    }
+  }
+}
+
+/** Keys and signals, which are looked at between two drawings: an error there ends the command like any other. */
+class Inbox {
+  private keys: string[] = [];
+  private wake: (() => void) | undefined;
+
+  put(key: string): void {
+    this.keys.push(key);
+    this.wake?.();
+  }
+
+  /** What has come, waiting for the first at most so long. */
+  async take(ms: number): Promise<string[]> {
+    if (this.keys.length === 0 && ms > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, ms);
+        this.wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    return this.keys.splice(0);
+  }
+}
 
 interface TopArguments extends Selection {
   interval: string;
@@ -22,9 +92,7 @@ export async function topCommand(args: TopArguments): Promise<void> {
   requirePrivileges();
   selected(args); // an interface that is not there now is an error; one that goes later is not
   const look = (): Look[] => looks(args);
-  if (hasScreen()) {
-    return (require('./top-screen') as typeof import('./top-screen')).showScreen(look, seconds);
-  }
+  if (hasScreen()) return showScreen(look, seconds);
   const board = new Board(seconds * 1000);
   for (;;) {
     const { rows, changes } = board.update(look(), performance.now());

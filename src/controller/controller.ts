@@ -1,46 +1,34 @@
 // SPDX-License-Identifier: MIT
-/** A running interface: the loop's worker thread, the events, and what happens to the link. */
+/** A running interface: its start, hook, impairment, recording and detach. It puts the parts beside it together. */
 import { EventEmitter } from 'node:events';
-import * as fs from 'node:fs';
 
 import type { BpfProgram } from 'libbpf-ts';
 
-import { roomFrameMax } from '../datapath/credit';
-import { merges, openCut, queuesOf, type Datapath } from '../datapath/datapath';
-import { CONTROL, POLLER_MARK } from '../datapath/layout';
-import { PacketSocket } from '../datapath/packet-socket';
-import { PollerThread } from '../datapath/poller-thread';
-import type { PollRequest } from '../datapath/polled-interface';
-import { QueueControls } from '../datapath/queue-controls';
+import { Recording } from '../capture/session';
+import { failLater, faultOrders } from '../control/fault';
+import { type HookWish, loopOrders, RecorderOrders, type RecordingRequest } from '../control/orders';
+import { ControlServer } from '../control/socket';
+import { openCut, type Datapath } from '../datapath/programs';
+import { QueueControls } from '../datapath/queue-gate';
+import { finishBatches } from '../datapath/recovery';
 import { increment, type SharedWords } from '../datapath/shared-memory';
-import { readWayBack } from '../datapath/way-back';
-import { closeRoomSockets, openRoomSockets, type RoomSockets } from '../datapath/waiting-room';
-import { VnetError } from '../errors';
+import { PollerThread } from '../datapath/worker-handle';
+import { commandAbout, named, VnetError } from '../errors';
+import { CONTROL } from '../layout';
 import { linkByIndex, type Link } from '../link/links';
-import { watchLinks } from '../link/monitor';
-import { roomBacklog } from '../link/room';
 import type { Netns } from '../link/netns';
-import { openRtnetlink } from '../link/rtnetlink';
+import { openAttachmentNetns } from '../link/netns-record';
+import { roomBacklog } from '../link/room';
 import type { FileLock } from '../state/lock';
-import { commandAbout, named } from '../state/named';
 import { controlSocket, lockEverything, logFile, saveIfPossible, type Attachment } from '../state/store';
-import { Attempts } from './attempts';
-import { ControlServer } from './control-socket';
-import { EventLog, QueueAnnouncer, type QueueReading } from './events';
-import { finishBatches } from './finish-batch';
-import { failLater, faultOrders } from './fault';
-import { lookForLostFrames, waitsOnInterface } from './lost-frames';
+import { EventLog, QueueAnnouncer, type QueueReading } from './event-log';
 import { impairedBy, setImpairment } from './impairing';
-import { LinkFollower } from './link-follower';
-import { LinkLosses } from './link-losses';
-import { loopOrders } from './loop-orders';
+import { LinkWatch } from './link-follower';
+import { lookForLostFrames, waitsOnInterface } from './losses';
 import { partsOf, type Supervised } from './parts';
-import { RefusalNews, type Refused } from './refusal-news';
-import { Recording, type RecordingRequest } from './recording';
-import { RecorderOrders } from './recorder-orders';
-import { Polling, spreadOf, type HookWish } from './polling';
-import { Supervisor, type Finding } from './supervisor';
-import { openAttachmentNetns, teardown } from './teardown';
+import { Polling, spreadOf } from './polling';
+import { QueueSockets } from './queue-sockets';
+import { Attempts, Supervisor } from './supervisor';
 
 /** How long the loop may take to end, which needs 200 ms for what is in the ring. */
 const STOP_MS = 2000;
@@ -49,10 +37,12 @@ export interface ControllerParts {
   attachment: Attachment;
   datapath: Datapath;
   lock: FileLock;
-  /** Where frames are reinjected: the hidden namespace of a veth's peer, or a dummy's own. Owned. */
+  /** Where frames are reinjected: the peer namespace of a veth's peer, or a dummy's own. Owned. */
   wireNetns: Netns;
   /** Loop whatever address appears on the interface. */
   hairpinAll: boolean;
+  /** Removes everything that attach made, once the loop has ended. */
+  teardown: (attachment: Attachment) => void;
 }
 
 interface ControllerEvents {
@@ -71,22 +61,14 @@ interface ControllerEvents {
 export class Controller extends EventEmitter<ControllerEvents> {
   private readonly log: EventLog;
   private readonly controls: QueueControls;
-  /** One for each queue. */
-  private readonly sockets: readonly PacketSocket[];
-  /** Each queue's, to ask about the peer and what is behind it. */
-  private readonly linkSockets: readonly number[];
-  /** One pair for each queue's waiting room; empty where frames are refused instead of held. */
-  private readonly roomSockets: readonly RoomSockets[];
+  private readonly sockets: QueueSockets;
   private readonly announcer: QueueAnnouncer;
   private readonly recorder: RecorderOrders;
   private polling: Polling | undefined;
   private orders: ControlServer | undefined;
-  private watch: { close(): void } | undefined;
-  private follower: LinkFollower | undefined;
   private supervisor: Supervisor | undefined;
   private readonly attempts: Attempts;
-  private readonly refusalNews: RefusalNews;
-  private readonly linkLosses: LinkLosses;
+  private readonly watch: LinkWatch;
   /** In the place of one that somebody removed. */
   private readonly moreLocks: FileLock[] = [];
   private readonly cut: BpfProgram | null;
@@ -99,27 +81,29 @@ export class Controller extends EventEmitter<ControllerEvents> {
     const { attachment, datapath, wireNetns } = parts;
     this.log = new EventLog(logFile(attachment.id));
     this.controls = new QueueControls(datapath.maps.control);
-    const reinjectOn = attachment.peer?.ifindex ?? attachment.ifindex;
-    this.sockets = wireNetns.run(() => this.controls.queues.map(() => PacketSocket.open(reinjectOn, attachment.reinjectMark || POLLER_MARK)));
-    this.linkSockets = wireNetns.run(() => this.controls.queues.map(openRtnetlink));
-    this.roomSockets = wireNetns.run(() => attachment.rooms.map(({ entry }) => openRoomSockets(entry.ifindex)));
+    this.sockets = new QueueSockets(attachment, wireNetns);
     this.attempts = new Attempts((text) => this.log.write(text));
     this.cut = openCut(attachment);
-    this.linkLosses = new LinkLosses(attachment.lostByChange, () => this.refusedOnTheWayBack().backlog, () => this.save());
-    this.refusalNews = new RefusalNews(() => this.refusedOnTheWayBack(), (what) => this.log.write(`${this.attachment.iface} refused ${what}`));
+    this.watch = new LinkWatch({
+      attachment,
+      wireNetns,
+      hairpinAll: parts.hairpinAll,
+      controls: this.controls,
+      attempts: this.attempts,
+      log: (text) => this.log.write(text),
+      save: () => this.save(),
+      turned: (up) => {
+        this.polling?.setLinkDown(!up);
+        this.emit('link', up);
+      },
+      lost: () => this.lost(),
+    });
     this.recorder = new RecorderOrders(() => this.attachment.iface, this.controls.first, (request) => this.record(request));
     this.announcer = new QueueAnnouncer(
       () => this.attachment.iface,
       () => this.queueReading(),
       (text) => this.log.write(text),
     );
-  }
-
-  private refusedOnTheWayBack(): Refused & { backlog: number } {
-    const [down, toolong] = [CONTROL.refusedDown, CONTROL.refusedToolong].map((offset) => this.controls.sum(offset)) as [number, number];
-    const { backlog } = readWayBack(this.attachment, this.controls);
-    const { lostByChange } = this.attachment;
-    return { down: down + lostByChange.down, toolong: toolong + lostByChange.toolong, backlog };
   }
 
   queueReading(): QueueReading {
@@ -142,30 +126,11 @@ export class Controller extends EventEmitter<ControllerEvents> {
   /** Starts the loop; resolves when the interface is polled. */
   async start(hook: HookWish | null): Promise<void> {
     const { datapath, attachment } = this.parts;
-    const { id, budget, busyPollUs, ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets, peer } = attachment;
-    const frameMax = roomFrameMax(attachment.superpacketBytes);
-    const limits = { ringBytes, frameMax, queuePackets, lowWatermarkBytes, lowWatermarkPackets: queuePackets > 0 ? lowWatermarkPackets : Infinity };
-    const queues = queuesOf(datapath.maps);
-    const requests = queues.map(({ queue, ring, control, batch }) => ({
-      key: id,
-      queue,
-      ringFd: ring.fd,
-      controlFd: control.fd,
-      batchFd: batch.fd,
-      socketFd: (this.sockets[queue] as PacketSocket).fd,
-      budget,
-      gro: merges(attachment),
-      busyPollUs,
-      limits,
-      peer: peer && { ifindex: peer.ifindex, socketFd: this.linkSockets[queue] as number },
-      countsAlone: queues.length === 1,
-      room: this.roomOf(queue),
-    }));
     this.polling = new Polling({
       interface: attachment.iface,
       netns: attachment.netns.name,
       mac: () => this.lookAtLink()?.mac ?? '',
-      requests,
+      requests: this.sockets.requests(datapath),
       // For tests only: a slow poller fills the queue at will. Microseconds after each batch.
       pollDelayUs: Number(process.env['VNET_BPF_TEST_POLL_DELAY_US'] ?? 0),
       impaired: impairedBy(attachment.impairment?.words ?? null, attachment.queues),
@@ -191,15 +156,8 @@ export class Controller extends EventEmitter<ControllerEvents> {
   }
 
   private listen(): Promise<ControlServer> {
-    const faults = { 'polling-thread': () => PollerThread.terminate(), watch: () => this.watchFailed(), 'main-thread': failLater };
+    const faults = { 'polling-thread': () => PollerThread.terminate(), watch: () => this.watch.fail(), 'main-thread': failLater };
     return ControlServer.listen(controlSocket(this.attachment.id), { detach: () => this.detach(), ...loopOrders(this), ...this.recorder.orders, ...faultOrders(faults) });
-  }
-
-  /** A queue's waiting room; null where frames are refused instead of held. */
-  private roomOf(queue: number): PollRequest['room'] {
-    const room = this.attachment.rooms[queue];
-    const sockets = this.roomSockets[queue];
-    return room && sockets ? { ...sockets, ifindex: room.entry.ifindex } : null;
   }
 
   /** What hooks and the debugger are told to do. */
@@ -233,7 +191,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.emit('queue');
   }
 
-  /** Puts what impairmentWords() says on the way back, or nothing; one order after the other. */
+  /** Puts what impairmentWords() says on the reinject path, or nothing; one order after the other. */
   impair(words: string[] | null): Promise<void> {
     const done = this.impairing.then(() => this.impairNow(words));
     this.impairing = done.catch(() => undefined);
@@ -274,57 +232,15 @@ export class Controller extends EventEmitter<ControllerEvents> {
   watchLink(link: Link, how: 'loaded' | 'adopted'): void {
     const { attachment, attempts } = this;
     const { iface, ringBytes, budget, netns } = attachment;
-    this.follower = new LinkFollower(
-      {
-        attachment,
-        wireNetns: this.parts.wireNetns,
-        hairpinAll: this.parts.hairpinAll,
-        attempts,
-        log: (text) => this.log.write(text),
-        changed: (reason) => {
-          this.refusalNews.changed();
-          this.linkLosses.changed(reason);
-        },
-        turned: (up) => {
-          this.polling?.setLinkDown(!up);
-          this.emit('link', up);
-        },
-        lost: () => this.lost(),
-      },
-      link,
-    );
     this.polling?.setLinkDown(!link.up);
-    this.watch = this.openWatch();
+    this.watch.begin(link);
     this.log.write(`${how}: ${named(iface, netns.name)}, ring ${ringBytes} bytes, budget ${budget}`);
     this.supervisor = new Supervisor({
-      parts: [...partsOf(this.supervised()), { name: 'the link', look: () => this.lookAfterLink() }],
+      parts: [...partsOf(this.supervised()), this.watch.part],
       attempts,
       log: (text) => this.log.write(text),
       broken: (what) => this.endWith(new VnetError('STATE', `interface ${attachment.iface}`, what, { hint: `${commandAbout('attach', attachment)} makes a new one` })),
     });
-    // What happened before the watch began; whoever waits for the interface need not wait for that.
-    setImmediate(() => this.linkMayHaveChanged());
-  }
-
-  private openWatch(): { close(): void } {
-    const { ifindex, peer } = this.attachment;
-    // The peer's end is told even where the namespace of the other is gone.
-    return watchLinks(this.parts.wireNetns, peer ? [ifindex, peer.ifindex] : [ifindex], () => this.linkMayHaveChanged(), () => this.watchFailed());
-  }
-
-  /** The supervisor's looks follow the link meanwhile, and open another. */
-  private watchFailed(): void {
-    this.watch?.close();
-    this.watch = undefined;
-  }
-
-  /** For messages that never came, steps that failed, and a watch that has ended. */
-  private lookAfterLink(): Finding | null {
-    this.linkMayHaveChanged();
-    this.linkLosses.look();
-    this.refusalNews.look();
-    if (this.watch || this.closing) return null;
-    return { what: `the watch over ${this.attachment.iface} has ended`, repair: () => (this.watch = this.openWatch()) };
   }
 
   private supervised(): Supervised {
@@ -338,16 +254,12 @@ export class Controller extends EventEmitter<ControllerEvents> {
       datapath,
       wireNetns,
       cut: this.cut,
-      mtu: () => this.follower?.mtuToTake ?? 0,
+      mtu: () => this.watch.mtuToTake,
       log: (text) => this.log.write(text),
       listenAgain,
       impairAgain: () => this.impair(attachment.impairment?.words ?? null),
       own: (lock) => this.moreLocks.push(lock),
     };
-  }
-
-  private linkMayHaveChanged(): void {
-    if (!this.closing) this.follower?.look();
   }
 
   private lost(): void {
@@ -397,7 +309,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
       using _global = lockEverything();
       this.log.write(`unloaded: ${this.attachment.iface}`);
       this.release(stopped);
-      teardown(this.attachment);
+      this.parts.teardown(this.attachment);
     } finally {
       this.emit('detached');
     }
@@ -412,7 +324,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   /** False if the loop does not end: whatever it waits for, we do not. */
   private async stopLoop(): Promise<boolean> {
     this.supervisor?.close();
-    this.watch?.close();
+    this.watch.close();
     this.orders?.close();
     if (!this.polling) return true;
     const stopped = await within(STOP_MS, this.polling.stop());
@@ -430,9 +342,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     for (const each of [lock, ...this.moreLocks]) each.close();
     this.cut?.close();
     if (!stopped) return;
-    for (const socket of this.sockets) socket.close();
-    this.linkSockets.forEach((socket) => fs.closeSync(socket));
-    this.roomSockets.forEach(closeRoomSockets);
+    this.sockets.close();
     this.controls.close();
     datapath.close();
     wireNetns.close();

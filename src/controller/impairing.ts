@@ -1,25 +1,24 @@
 // SPDX-License-Identifier: MIT
 /**
- * Puts an impairment on the way back of a running interface, changes it, or takes it away. No frame is lost by it: one
- * that is in place is changed where it is; while one is put there or taken away nobody polls, and frames wait in the ring;
- * before one is taken away, the frames in it are let go.
+ * Puts an impairment on the reinject path of a running interface, changes it, or removes it. No frame is lost by it: an
+ * impairment in place is changed in place; while one is added or removed nobody polls, and frames wait in the ring;
+ * before one is removed, the frames in it are released.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { VnetError } from '../errors';
-import { CONTROL } from '../datapath/layout';
-import type { Impaired } from '../datapath/poll-loop';
-import type { QueueControls } from '../datapath/queue-controls';
-import { netemLosses, readWayBack } from '../datapath/way-back';
+import type { Impaired } from '../datapath/loop';
+import type { QueueControls } from '../datapath/queue-gate';
+import { netemLosses, readWayBack } from '../datapath/reinject-accounting';
+import { commandAbout, VnetError } from '../errors';
 import { lineOf, netemOptionsOf } from '../impair/settings';
+import { CONTROL } from '../layout';
 import { addNetem, changeNetem, readNetem, removeNetem } from '../link/netem';
 import type { Netns } from '../link/netns';
 import { clock } from '../native/clock';
-import { commandAbout } from '../state/named';
 import { saveAttachment, saveIfPossible, type Attachment, type ImpairmentRecord } from '../state/store';
 import type { Polling } from './polling';
 
-/** The name of the hidden peer, where netem stands; a dummy has none. */
+/** The name of the peer, where netem stands; a dummy has none. */
 export function impairableEnd({ iface, peer }: Attachment): string {
   if (peer) return peer.name;
   throw new VnetError('UNSUPPORTED', `interface ${iface}`, 'is a dummy: it has no other end on which frames could be impaired', {

@@ -1,24 +1,27 @@
 // SPDX-License-Identifier: MIT
 /**
- * Follows what happens to vnet0: its name, whether it is up, its MTU, its addresses, and whether it is there at all. A look
- * asks how things are and acts on what differs. Between the two they may change once more, the kernel may refuse, descriptors
- * or space may be used up: a step that fails is said in the log, and taken again with the next look, which comes within a second.
+ * Watches vnet0 and follows what happens to it: its name, whether it is up, its MTU, its addresses, and whether it is there
+ * at all. A look asks how things are and acts on what differs. Between the two they may change once more, the kernel may
+ * refuse, descriptors or space may be used up: a step that fails is logged, and taken again with the next look, which
+ * comes within a second.
  */
 import * as fs from 'node:fs';
 
-import { addresses, type Address } from '../link/addresses';
-import { followIpv6 } from '../link/detection';
+import type { QueueControls } from '../datapath/queue-gate';
+import { readWayBack } from '../datapath/reinject-accounting';
+import { CONTROL } from '../layout';
+import { type Address, addresses, followIpv6 } from '../link/addresses';
 import { restoreLoop, syncHairpin, type HairpinAddress } from '../link/hairpin';
 import { linkByIndex, type Link } from '../link/links';
+import { watchLinks } from '../link/monitor';
 import type { Netns } from '../link/netns';
-import { netnsName } from '../link/netns-record';
+import { netnsName, openAttachmentNetns } from '../link/netns-record';
 import { clock } from '../native/clock';
 import { lockEverything, saveAttachment, type Attachment, type HairpinRecord } from '../state/store';
-import type { Attempts } from './attempts';
-import { openAttachmentNetns } from './attachment-netns';
-import type { LossReason } from './link-losses';
 import { LinkSettingsKeeper } from './link-settings';
+import { LinkLosses, type LossReason, RefusalNews, type Refused } from './losses';
 import { RuleKeeper } from './rule-keeper';
+import type { Attempts, Finding, Part } from './supervisor';
 
 export interface Followed {
   attachment: Attachment;
@@ -149,4 +152,91 @@ export class LinkFollower {
 /** Throws while this process can open nothing: then that something is not found does not mean that it is gone. */
 function requireDescriptors(): void {
   for (const fd of [fs.openSync('/dev/null', 'r'), fs.openSync('/proc/thread-self/ns/net', 'r')]) fs.closeSync(fd);
+}
+
+export interface Watched extends Omit<Followed, 'changed'> {
+  controls: QueueControls;
+  /** Writes the attachment down: its losses have grown. */
+  save: () => void;
+}
+
+/**
+ * Wakes a follower: when the kernel tells of a change, and once a second for messages that never came and steps that
+ * failed. Counts and announces the frames that a change has cost.
+ */
+export class LinkWatch implements Disposable {
+  private readonly losses: LinkLosses;
+  private readonly news: RefusalNews;
+  private follower: LinkFollower | undefined;
+  private messages: { close(): void } | undefined;
+  private closed = false;
+
+  constructor(private readonly watched: Watched) {
+    const { attachment, log, save } = watched;
+    this.losses = new LinkLosses(attachment.lostByChange, () => this.refused().backlog, save);
+    this.news = new RefusalNews(() => this.refused(), (what) => log(`${attachment.iface} refused ${what}`));
+  }
+
+  /** Begins to follow; `link` is how it was when the attachment was made or adopted. */
+  begin(link: Link): void {
+    const changed = (reason: LossReason): void => {
+      this.news.changed();
+      this.losses.changed(reason);
+    };
+    this.follower = new LinkFollower({ ...this.watched, changed }, link);
+    this.messages = this.open();
+    // What happened before the watch began; whoever waits for the interface need not wait for that.
+    setImmediate(() => this.look());
+  }
+
+  /** The MTU of the frames that the peer has to take; 0 before begin(). */
+  get mtuToTake(): number {
+    return this.follower?.mtuToTake ?? 0;
+  }
+
+  /** For the supervisor. */
+  get part(): Part {
+    return { name: 'the link', look: () => this.lookAgain() };
+  }
+
+  private open(): { close(): void } {
+    const { ifindex, peer } = this.watched.attachment;
+    // The peer's end is told even where the namespace of the other is gone.
+    return watchLinks(this.watched.wireNetns, peer ? [ifindex, peer.ifindex] : [ifindex], () => this.look(), () => this.fail());
+  }
+
+  private look(): void {
+    if (!this.closed) this.follower?.look();
+  }
+
+  private lookAgain(): Finding | null {
+    this.look();
+    this.losses.look();
+    this.news.look();
+    if (this.messages || this.closed) return null;
+    return { what: `the watch over ${this.watched.attachment.iface} has ended`, repair: () => (this.messages = this.open()) };
+  }
+
+  private refused(): Refused & { backlog: number } {
+    const { attachment, controls } = this.watched;
+    const [down, toolong] = [CONTROL.refusedDown, CONTROL.refusedToolong].map((offset) => controls.sum(offset)) as [number, number];
+    const { backlog } = readWayBack(attachment, controls);
+    const { lostByChange } = attachment;
+    return { down: down + lostByChange.down, toolong: toolong + lostByChange.toolong, backlog };
+  }
+
+  /** The supervisor's looks follow the link meanwhile, and open another. */
+  fail(): void {
+    this.messages?.close();
+    this.messages = undefined;
+  }
+
+  close(): void {
+    this.closed = true;
+    this.fail();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
 }

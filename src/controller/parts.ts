@@ -5,19 +5,19 @@ import * as path from 'node:path';
 
 import type { BpfProgram, TcLink } from 'libbpf-ts';
 
-import { roomFrameCost } from '../datapath/credit';
-import type { Datapath } from '../datapath/datapath';
+import type { Datapath } from '../datapath/programs';
+import { roomFrameCost } from '../link/credit';
 import { linkByIndex, setUp } from '../link/links';
-import type { Netns } from '../link/netns';
-import { keepPeerNetns, openPeerNetns } from '../link/peer-netns';
 import { readNetem } from '../link/netem';
-import { makeTbf, type Room } from '../link/room';
+import { keepPeerNetns, type Netns, openPeerNetns } from '../link/netns';
+import { openAttachmentNetns } from '../link/netns-record';
+import { makeTbf } from '../link/room';
 import { makePinDirectory, pinDirectory, ringPin } from '../state/bpffs';
-import { controllerLock, controlSocket, lockEverything, readRecord, saveAttachment, type Attachment } from '../state/store';
 import { FileLock } from '../state/lock';
-import { hiddenLinkParts } from './hidden-links';
+import type { Room } from '../state/record';
+import { controllerLock, controlSocket, lockEverything, readRecord, saveAttachment, type Attachment } from '../state/store';
+import { hiddenLinkParts } from './link-settings';
 import type { Finding, Part } from './supervisor';
-import { openAttachmentNetns } from './teardown';
 
 export interface Supervised {
   attachment: Attachment;

@@ -10,28 +10,22 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import type { BpfMap } from 'libbpf-ts';
 
-import { HINTS, VnetError } from '../errors';
-import { BATCH } from '../datapath/layout';
-import { COMMAND, HOLD, impairedWords, STOP, type Impaired } from '../datapath/poll-loop';
-import type { PollRequest } from '../datapath/polled-interface';
-import { PollerThread, type PlainPolled, type Polled } from '../datapath/poller-thread';
+import type { HookWish } from '../control/orders';
+import { COMMAND, HOLD, impairedWords, STOP, type Impaired } from '../datapath/loop';
+import { PollerThread, type PlainPolled, type Polled } from '../datapath/worker-handle';
+import type { PollRequest } from '../datapath/worker-queue';
+import { commandFor, HINTS, VnetError } from '../errors';
 import type { OnHookError } from '../hooks/contract';
-import type { SteppedFrame } from '../hooks/hook-orders';
-import { HookThread, type HookEvents } from '../hooks/hook-thread';
 import { trustedHookFile } from '../hooks/trust';
+import type { SteppedFrame } from '../hooks/worker';
+import { HookThread, type HookEvents } from '../hooks/worker-handle';
+import { BATCH } from '../layout';
 import { clock } from '../native/clock';
 import { duplicateFd } from '../native/libc';
-import { commandFor } from '../state/named';
 
 export interface HookChoice {
   file: string;
   onError: OnHookError;
-}
-
-/** A hook that is asked for; `onError` null: as with the hook before it, `pass` without one. */
-export interface HookWish {
-  file: string;
-  onError: OnHookError | null;
 }
 
 export interface PollingParts {

@@ -6,9 +6,9 @@
  */
 import { keepLocalTable, keepRules } from '../link/hairpin';
 import { linkByIndex, setGroup, type Link } from '../link/links';
-import { LOOP_GROUP, type Change } from '../link/loop-rules';
+import { LOOP_GROUP, type Change } from '../link/rules';
 import type { HairpinRecord } from '../state/store';
-import { Fights } from './fights';
+import { Fights } from './supervisor';
 
 export interface Kept {
   /** The interface's group when it is not looped. */

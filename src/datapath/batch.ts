@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /**
- * The mmsghdr array of one sendmmsg. It lies in a pinned BPF array, not in the process: the
- * kernel marks each message there as it sends it, and that survives a kill.
+ * The mmsghdr array of one sendmmsg. It lies in a pinned BPF array, not in the process: the kernel marks each message
+ * there as it sends it, and the marks survive a kill. recovery.ts reads them.
  */
 import type { MappedMemory } from 'libbpf-ts';
 
+import { BATCH, BATCH_HOOKED, CONTROL, MESSAGE } from '../layout';
 import { CONTROL_BYTES } from './gro';
-import { BATCH, BATCH_HOOKED, CONTROL, MESSAGE } from './layout';
 import { SharedWords } from './shared-memory';
 
 /** Offsets in struct mmsghdr and struct iovec on 64-bit Linux. */

@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: MIT
 /**
- * Offload on the way back: neighbouring datagrams of one flow cross into the kernel as one packet,
- * which it cuts up again: one system call, one buffer and one copy instead of up to 64. Only the
- * headers are made anew; payload stays in the ring, an iovec for each piece. Behind a veth a mark tells
- * such a packet from one that an application sent as one (UDP_SEGMENT), which stays whole: `cut` on the
- * peer's egress sees to it that the peer transmits frames (bpf/vnet.bpf.c). So `ip -s link` counts frames,
- * as it did on their way out, and everybody on vnet0 sees frames.
+ * Merges neighbouring datagrams of one flow on the reinject path into one packet, which the kernel segments again: one
+ * system call, one buffer and one copy instead of up to 64. Only the headers are rebuilt; payload stays in the ring,
+ * with an iovec for each piece. Behind a veth a mark distinguishes a merged packet from one that an application sent as
+ * one (UDP_SEGMENT), which stays whole: `cut` on the peer's egress makes sure that the peer transmits frames
+ * (bpf/vnet.bpf.c). So `ip -s link` counts frames, as it did on their way out, and everything that listens on vnet0
+ * sees frames.
  *
- * The rules are those of udp_gro_receive (net/ipv4/udp_offload.c): the same addresses, ports and
- * header fields, the same length but for the last, which may be shorter. What is merged is next to
- * each other in the ring, so nothing overtakes anything. Only frames whose checksum is still to be
- * done qualify: those that this machine sent.
+ * The rules are those of udp_gro_receive (net/ipv4/udp_offload.c): the same addresses, ports and header fields, and the
+ * same length except for the last, which may be shorter. Merged datagrams are next to each other in the ring, so none
+ * overtakes another. Only frames with an unfinished checksum qualify: those that this machine sent.
  */
 import type { MappedMemory } from 'libbpf-ts';
 
-import { GSO_UDP_L4, MERGED_MARK, NEEDS_CSUM, RECORD, VNET_HDR_BYTES } from './layout';
+import { GSO_UDP_L4, MERGED_MARK, NEEDS_CSUM, RECORD, VNET_HDR_BYTES } from '../layout';
 
 /** Segments of one superpacket: UDP_MAX_SEGMENTS of older kernels (include/linux/udp.h). */
 export const GRO_MAX_SEGMENTS = 64;

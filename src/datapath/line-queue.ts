@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /**
- * The queue in front of a slow line: how long what netem was given will take at its rate. netem itself only counts
- * frames, whatever their size, so a queue of so many milliseconds is kept here, by netem's own arithmetic
- * (netem_enqueue in net/sched/sch_netem.c): a frame that would wait longer is lost, as at a real line.
+ * The queue in front of an impairment's rate: how long netem will take to transmit what it was given. netem itself only
+ * counts frames, whatever their size, so a queue limited in milliseconds is kept here, by netem's own arithmetic
+ * (netem_enqueue in net/sched/sch_netem.c): a frame that would wait longer is lost, as on a real line.
  */
-import { GSO_UDP_L4, RECORD, VNET } from './layout';
-import type { UnsentFrame } from './send-failures';
+import { GSO_UDP_L4, RECORD, VNET } from '../layout';
+import type { UnsentFrame } from './packet-socket';
 
 /** A little slower than netem, so that nothing adds up of which this does not know. */
 const CAUTION = 1.002;

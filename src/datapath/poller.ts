@@ -4,17 +4,16 @@
  * them with one sendmmsg straight from the mapped ring. Nothing is allocated here, whatever the
  * traffic: fields are numbers, memory is mapped once.
  */
-import type { Batch } from './batch';
-import { FATE, type Fates } from './fates';
-import { CONTROL, RECORD, VNET_HDR_BYTES } from './layout';
-import type { FrameSender } from './packet-socket';
-import type { Gro } from './gro';
-import type { LineQueue } from './line-queue';
-import type { QueueGate } from './queue-gate';
-import { fateOf, LATER, SendFailures, type UnsentFrame } from './send-failures';
-import { increment, type SharedWords } from './shared-memory';
+import { CONTROL, RECORD, VNET_HDR_BYTES } from '../layout';
 import type { FarEnd } from '../link/far-end';
 import { clock } from '../native/clock';
+import type { Batch } from './batch';
+import type { Gro } from './gro';
+import type { LineQueue } from './line-queue';
+import { FATE, type Fates } from './outcomes';
+import { fateOf, type FrameSender, LATER, SendFailures, type UnsentFrame } from './packet-socket';
+import type { QueueGate } from './queue-gate';
+import { increment, type SharedWords } from './shared-memory';
 
 /** What the poller needs of a ring: RingBuffer of libbpf-ts, or a made-up one in a test. */
 export interface Ring {

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT
 /**
- * Wakes the transmit queue. `tx` stops it by setting bit 0 of the gate word and counts what it
- * sends to the waiting room in the bits above; the poller, which drains, wakes it.
+ * The gate of a transmit queue: when the queue wakes, and how held frames are released. `tx` stops the queue by setting
+ * bit 0 of the gate word and counts the frames it sends to the waiting room in the bits above; the poller, which drains
+ * the ring, wakes it.
  *
- * Without a waiting room that is one compare-and-swap at the low watermark. With one, the held
- * frames come first: the room is granted credit until it is empty, closed again, and only then
- * is the queue woken, by a compare-and-swap that fails if a frame went to the room meanwhile.
+ * Without a waiting room that is one compare-and-swap at the low watermark. With one, the held frames come first: the
+ * room is granted credit until it is empty, closed again, and only then is the queue woken, by a compare-and-swap that
+ * fails if a frame went to the room meanwhile.
  */
-import { nextGrant, roomFrameCost } from './credit';
-import { CONTROL } from './layout';
-import type { SharedWords } from './shared-memory';
-import type { Room } from './waiting-room';
+import { type BpfMap, MappedMemory } from 'libbpf-ts';
+
+import { CONTROL } from '../layout';
+import { nextGrant, type Room, roomFrameCost } from '../link/credit';
+import { SharedWords } from './shared-memory';
 
 export const GATE_STOPPED = 1;
 
@@ -193,4 +195,56 @@ interface Account {
   used: number;
   /** Bytes that may still leave the room for it. */
   outstanding: number;
+}
+
+// The control words of all queues of an interface, as everything but their pollers reads them.
+
+export class QueueControls implements Disposable {
+  readonly queues: readonly SharedWords[];
+  private readonly memory: MappedMemory;
+
+  /** Maps the map `control`, which stays the caller's and may be closed. */
+  constructor({ fd, maxEntries }: BpfMap) {
+    this.memory = MappedMemory.map({ fd, length: maxEntries * CONTROL.size });
+    this.queues = Array.from({ length: maxEntries }, (_, queue) => new SharedWords(this.memory.buffer, queue * CONTROL.size, CONTROL.size));
+  }
+
+  /** The first queue's: for what is counted only there. */
+  get first(): SharedWords {
+    return this.queues[0] as SharedWords;
+  }
+
+  /** A counter, over all queues. */
+  sum(offset: number): number {
+    return this.queues.reduce((total, queue) => total + queue.get64(offset), 0);
+  }
+
+  max(offset: number): number {
+    return Math.max(...this.queues.map((queue) => queue.get64(offset)));
+  }
+
+  /** Whether one of them is stopped. */
+  get stopped(): boolean {
+    return this.queues.some((queue) => (queue.get32(CONTROL.gate) & GATE_STOPPED) !== 0);
+  }
+
+  /** Held frames, in all waiting rooms and on the way to them. */
+  get held(): HeldFrames {
+    const all = { now: 0, total: 0, dropped: 0, added: 0 };
+    for (const { now, total, dropped, added } of this.queues.map(heldFrames)) {
+      all.now += now;
+      all.total += total;
+      all.dropped += dropped;
+      all.added += added;
+    }
+    return all;
+  }
+
+  close(): void {
+    this.memory.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
 }

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT
-/** Reads the counters of an attachment from its pinned maps: works with or without a controller. */
+/**
+ * One reading of all counters of an attachment, and the frame accounting. It reads the pinned maps, so it works with or
+ * without a controller.
+ */
 import * as path from 'node:path';
 
-import { BpfMap, ringUsage } from 'libbpf-ts';
+import { BpfError, BpfMap, ringUsage } from 'libbpf-ts';
 
+import { CONTROL, COUNTERS, REFUSALS } from '../layout';
 import { shownNetns } from '../link/netns-record';
 import { ringPin, visiblePins } from '../state/bpffs';
-import { isControlled, type Attachment } from '../state/store';
-import { CONTROL, COUNTERS, REFUSALS } from './layout';
-import { QueueControls } from './queue-controls';
-import { readWayBack, type WayBack } from './way-back';
+import { type Attachment, isControlled } from '../state/store';
+import { QueueControls } from './queue-gate';
+import { readWayBack, type WayBack } from './reinject-accounting';
 
 export type AttachmentStatus = 'running' | 'stopped' | 'detached' | 'crashed';
 
@@ -40,11 +43,11 @@ export interface Stats {
   hooks: { dropped: number; injected: number; errors: number };
   poll: { polls: number; budgetExhausted: number; sleeps: number; wakeups: number; lostWakeups: number; merged: number };
   reinject: { retries: number; errors: number };
-  /** What `vnet-bpf impair` did to frames on their way back. */
+  /** What `vnet-bpf impair` did to frames on the reinject path. */
   impair: WayBack['impair'];
-  /** What became of the frames that `tx` let go on to the hidden peer; in segments, where the kernel may have cut them up. */
+  /** What became of the frames that `tx` let go on to the peer; in segments, where the kernel may have cut them up. */
   behind: BehindTx;
-  /** Frames that reached the hidden peer without our mark: from senders that bypass the egress hook, or others erased it. */
+  /** Frames that reached the peer without our mark: from senders that bypass the egress hook, or others erased it. */
   stray: number;
 }
 
@@ -94,7 +97,7 @@ function usedBytes({ queues }: Attachment, pins: string): number {
   return bytes;
 }
 
-/** One reading of everything; at rest the law of the loop holds in it. */
+/** One reading of everything; at rest the frame accounting balances. */
 export function readStats(attachment: Attachment): Stats {
   const pins = visiblePins(attachment);
   using control = BpfMap.openPinned(path.join(pins, 'control'));
@@ -161,7 +164,7 @@ export function readStats(attachment: Attachment): Stats {
 
 const sum = (values: Record<string, number>): number => Object.values(values).reduce((a, b) => a + b, 0);
 
-/** What the law of the loop says of a reading: both sides, equal at rest. */
+/** The frame accounting of a reading: both sides, equal at rest. */
 export function law(stats: Stats): { in: number; out: number; balanced: boolean } {
   const { tx, rx, queue, held, refused, hooks, impair, behind } = stats;
   const entered = tx.packets + hooks.injected + impair.duplicated;
@@ -177,4 +180,19 @@ export function lostBehind({ held, behind, stray }: Stats): [string, number][] {
     ['stray', stray],
   ];
   return counts.filter(([, count]) => count > 0);
+}
+
+// For callers that read repeatedly while interfaces come and go.
+
+/** Whether counters could not be read because they are not there: being attached or detached, or left half-made by a kill. */
+export const countersAreMissing = (error: unknown): boolean => error instanceof BpfError && error.errnoName === 'ENOENT';
+
+/** Null while they are not there. */
+export function statsIfThere(attachment: Attachment): Stats | null {
+  try {
+    return readStats(attachment);
+  } catch (error) {
+    if (countersAreMissing(error)) return null;
+    throw error;
+  }
 }

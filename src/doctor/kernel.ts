@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
-/** Checks of the kernel: its release, and what it was built with. */
+/** Checks of the kernel: its release and how it was built, the features that the loop uses, its networking, and what this process may do. */
 import * as fs from 'node:fs';
 
-import { kernelIsAtLeast, kernelRelease } from 'libbpf-ts';
+import { kernelIsAtLeast, kernelRelease, LibraryError, probeFeature } from 'libbpf-ts';
 
-import { fail, ok, warn, type Check } from './check';
+import { inNewNetns } from '../link/netns';
+import { tryCommand } from '../native/command';
+import { type KernelFeature, kernelFeatures, missingCapabilities } from '../requirements';
+import { cannotCheck, type Check, fail, isRoot, ok, warn } from './check';
 
 /** The oldest release that the tests run on; what is really needed is in ../kernel-features.ts. */
 const TESTED = '6.1';
@@ -48,4 +51,167 @@ function lockdown(): Check {
 
 export function kernelChecks(): Check[] {
   return [release(), btf(), jit(), lockdown()];
+}
+
+// Checks of what this process may do.
+
+/** Root of a user namespace has every capability there, and none over the machine's BPF. */
+export function inUserNamespace(): boolean {
+  try {
+    const [inside, outside, count] = fs.readFileSync('/proc/self/uid_map', 'utf8').trim().split(/\s+/);
+    return !(inside === '0' && outside === '0' && count === '4294967295');
+  } catch {
+    return false; // a kernel without user namespaces
+  }
+}
+
+function root(): Check {
+  if (!isRoot()) return warn('root', `user ${process.geteuid?.() ?? '?'}`, 'sudo vnet-bpf doctor checks the rest; attach, detach, list and stats need root too');
+  if (inUserNamespace()) {
+    return fail('root', 'root of a user namespace only (a rootless container)', 'run vnet-bpf on the host, or in a container started by root');
+  }
+  return ok('root', 'yes');
+}
+
+function capabilities(): Check {
+  if (!isRoot()) return cannotCheck('capabilities');
+  const missing = missingCapabilities();
+  if (missing.length === 0) return ok('capabilities', 'all that are needed');
+  const names = missing.map(({ name }) => name);
+  const why = missing.map(({ name, why }) => `${name} ${why}`).join('; ');
+  const flags = names.map((name) => `--cap-add ${name.replace('CAP_', '')}`).join(' ');
+  return fail('capabilities', `missing: ${names.join(', ')}`, `${why}; in a container: --privileged or ${flags}`);
+}
+
+export function privilegeChecks(): Check[] {
+  return [root(), capabilities()];
+}
+
+// A line for each thing that the loop uses of the kernel: whether it is there, and what happens without it.
+
+/** Whether the kernel has it; null if it cannot be asked. */
+function isThere({ since, probe }: KernelFeature): boolean | null {
+  if (probe === undefined) return kernelIsAtLeast(since);
+  // The kernel answers a user namespace's root as if it lacked the feature.
+  if (!isRoot() || inUserNamespace()) return null;
+  try {
+    return probeFeature(probe).supported ?? null;
+  } catch (error) {
+    if (error instanceof LibraryError) return null;
+    throw error;
+  }
+}
+
+function check(feature: KernelFeature): Check {
+  const { name, since, without } = feature;
+  const there = isThere(feature);
+  if (there) return ok(name, `supported (since Linux ${since})`);
+  if (there === null) return { name, status: 'warn', found: `not checked: asking needs root and libbpf; Linux ${since} has it`, mend: null };
+  if (without === null) return fail(name, 'not supported', `boot Linux ${since} or later`);
+  return warn(name, `degraded: ${without}`, `boot Linux ${since} or later`);
+}
+
+export const featureChecks = (): Check[] => kernelFeatures.map(check);
+
+// Checks of the kernel's networking: what it can make, and the settings that matter.
+
+interface Made {
+  veth: string;
+  clsact: string;
+  room: string;
+}
+
+/**
+ * Makes what attach makes, in a namespace that is gone when this returns: a veth pair, a clsact
+ * qdisc, and a waiting room. For each the reason why it could not be made, or ''.
+ */
+function make(): Made {
+  const attemptAll = (commands: readonly string[]): string => {
+    for (const line of commands) {
+      const [program, ...args] = line.split(' ') as [string, ...string[]];
+      const { status, stderr } = tryCommand(program, args);
+      if (status !== 0) return stderr.trim().split('\n').at(-1) ?? 'failed';
+    }
+    return '';
+  };
+  return inNewNetns(() => ({
+    veth: attemptAll(['ip link add name a type veth peer name b']),
+    clsact: attemptAll(['tc qdisc add dev a clsact']),
+    room: attemptAll([
+      'ip link add link a name c type macvlan mode private',
+      'tc qdisc add dev c root tbf rate 1mbit burst 100k limit 1m',
+    ]),
+  }));
+}
+
+function devices(tcx: boolean): Check[] {
+  if (!isRoot()) return ['veth', 'clsact', 'waiting room'].map(cannotCheck);
+  let made: Made;
+  try {
+    made = make();
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return [fail('veth', `no network namespace to try it in: ${why}`, 'the capabilities above may be the reason')];
+  }
+  if (made.veth !== '') return [fail('veth', made.veth, 'modprobe veth, or a kernel with CONFIG_VETH')];
+  return [ok('veth', 'available'), clsact(made.clsact, tcx), room(made.room)];
+}
+
+function clsact(why: string, tcx: boolean): Check {
+  if (tcx) return ok('clsact', `${why === '' ? 'available' : 'missing'}, not needed: there is tcx`);
+  if (why === '') return ok('clsact', 'available');
+  return fail('clsact', why, 'modprobe sch_ingress cls_bpf, or a kernel with CONFIG_NET_SCH_INGRESS and CONFIG_NET_CLS_BPF');
+}
+
+/** Where frames wait while the queue is stopped. */
+function room(why: string): Check {
+  if (why === '') return ok('waiting room', 'macvlan and tbf are available');
+  return warn('waiting room', why, 'modprobe macvlan sch_tbf, or attach with --when-full drop');
+}
+
+function ipv6(): Check {
+  if (fs.existsSync('/proc/sys/net/ipv6')) return ok('IPv6', 'available');
+  return warn('IPv6', 'this kernel has none', 'give vnet0 IPv4 addresses only');
+}
+
+function sysctl(name: string): number | null {
+  try {
+    return Number(fs.readFileSync(`/proc/sys/${name.replaceAll('.', '/')}`, 'utf8'));
+  } catch {
+    return null;
+  }
+}
+
+/** The kernel takes the larger one of `all` and the interface's own; attach sets only the latter. */
+function reversePathFilter(): Check {
+  const name = 'net.ipv4.conf.all.rp_filter';
+  const value = sysctl(name);
+  if (value === null) return warn('rp_filter', `${name} cannot be read`, 'mount proc on /proc');
+  if (value !== 1) return ok('rp_filter', `${name} = ${value}`);
+  return warn('rp_filter', `${name} = 1: frames with a foreign source address are dropped`, `where such frames are to be looped: sysctl -w ${name}=2`);
+}
+
+const BACKLOG_DEFAULT = 1000;
+
+/** Reinjected frames wait in the backlog of the receiving CPU. */
+function backlog(): Check {
+  const name = 'net.core.netdev_max_backlog';
+  const value = sysctl(name);
+  if (value === null) return ok('backlog', `${name} is not visible from this namespace`);
+  if (value >= BACKLOG_DEFAULT) return ok('backlog', `${name} = ${value}`);
+  return warn('backlog', `${name} = ${value}: bursts lose frames (refused: backlog)`, `sysctl -w ${name}=${BACKLOG_DEFAULT}`);
+}
+
+function kernelLog(): Check {
+  try {
+    fs.accessSync('/dev/kmsg', fs.constants.W_OK);
+    return ok('kernel log', '/dev/kmsg takes the VNET: lines');
+  } catch {
+    if (!isRoot()) return cannotCheck('kernel log');
+    return warn('kernel log', '/dev/kmsg cannot be written', 'nothing to do: vnet-bpf log has the same lines');
+  }
+}
+
+export function networkChecks(tcx: boolean): Check[] {
+  return [...devices(tcx), ipv6(), reversePathFilter(), backlog(), kernelLog()];
 }

@@ -4,6 +4,8 @@ import { types } from 'node:util';
 
 import type { Frame } from '../packet/frame';
 
+export type { OnHookError } from '../options/values';
+
 /**
  * What becomes of a frame: `'pass'` or nothing lets it go on as it is, `'drop'` ends it, and bytes take its place. They
  * are sent exactly as they are, so their checksums have to be right: see fixChecksums().
@@ -52,10 +54,6 @@ export interface HookContext {
 export interface HookTimer {
   cancel(): void;
 }
-
-/** What becomes of a frame whose hook threw an error or gave a wrong answer; `detach` also takes the hook off. */
-export const ON_HOOK_ERROR = ['pass', 'drop', 'detach'] as const;
-export type OnHookError = (typeof ON_HOOK_ERROR)[number];
 
 /** The shortest and the longest frame that the loop carries, superpackets of TCP aside. */
 export const FRAME_BYTES = { min: 14, max: 65576 } as const;

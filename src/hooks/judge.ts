@@ -7,15 +7,13 @@
  * A virtio_net_hdr may lie: whoever may open a packet socket in vnet0's namespace writes it. What the frame does not
  * bear out is left out, and the frame is judged and sent as plain bytes: what the hook saw is what is received.
  */
-import { FATE } from '../datapath/fates';
-import { NEEDS_CSUM, RECORD, VNET, VNET_HDR_BYTES } from '../datapath/layout';
-import { completeChecksum, isChecksumPlace, preparePartialChecksum } from '../packet/checksum';
+import { FATE } from '../datapath/outcomes';
+import { NEEDS_CSUM, RECORD, VNET, VNET_HDR_BYTES } from '../layout';
 import { Frame } from '../packet/frame';
-import { FrameData } from '../packet/frame-data';
-import { MAX_PIECES, Segmenter } from '../packet/segmenter';
-import type { Arena } from './arena';
-import { DROP, PASS, REPLACE, type HookHost } from './hook-host';
-import type { Plan } from './plan';
+import { FrameData } from '../packet/headers';
+import { completeChecksum, isChecksumPlace, MAX_PIECES, preparePartialChecksum, Segmenter } from '../packet/offload';
+import { DROP, PASS, REPLACE, type HookHost } from './host';
+import type { Arena, Plan } from './plan';
 
 /** Kept of the arena while a superpacket is cut: its pieces, and copies of them. */
 const ARENA_FOR_PIECES = 768 << 10;

@@ -1,20 +1,52 @@
 // SPDX-License-Identifier: MIT
-/**
- * Loads a hook file, anew each time, with the files that it imports. JavaScript is left to Node.
- */
-import { createRequire } from 'node:module';
+/** Loads a hook file, anew each time, with the files that it imports. Node loads the JavaScript. */
+import { type Runtime, Session } from 'node:inspector';
+import { createRequire, findSourceMap } from 'node:module';
 import * as path from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 import { VnetError } from '../errors';
 import { describe, type Hook } from './contract';
-import { placeOfFunction } from './function-place';
-import { takeNewModules } from './import-guard';
-import { loadErrorText } from './load-error';
+import { loadErrorText } from './error-text';
 import { isProgram } from './lookup';
-import { compileTypeScript, prepareModules } from './modules';
+import { compileTypeScript, prepareModules, takeNewModules } from './modules';
 import { notTrusted } from './trust';
 import { NeedsImport } from './typescript';
+
+// Where a function was written down: the engine's debugger knows.
+
+const NAME = '__vnetBpfFunction';
+
+/** `host.ts:12`, or the file alone if the engine does not say. `loadedAs` is the path or the URL by which the engine knows the file. */
+export function placeOfFunction(fn: unknown, file: string, loadedAs: string): string {
+  const session = new Session();
+  const shared = globalThis as Record<string, unknown>;
+  shared[NAME] = fn;
+  try {
+    session.connect();
+    let line: number | undefined;
+    // The callbacks of a session to one's own thread are called before post() returns.
+    session.post('Runtime.evaluate', { expression: `globalThis.${NAME}` }, (_error, evaluated) => {
+      const { objectId } = evaluated.result;
+      if (objectId === undefined) return;
+      session.post('Runtime.getProperties', { objectId }, (_failed, { internalProperties = [] }) => {
+        const found = internalProperties.find(({ name }) => name === '[[FunctionLocation]]')?.value as Runtime.RemoteObject | undefined;
+        line = lineOf(found?.value as { lineNumber: number; columnNumber: number } | undefined, loadedAs);
+      });
+    });
+    return line === undefined ? file : `${file}:${line}`;
+  } finally {
+    delete shared[NAME];
+    session.disconnect();
+  }
+}
+
+/** Counted from 1, in the source if it was compiled. */
+function lineOf(at: { lineNumber: number; columnNumber: number } | undefined, loadedAs: string): number | undefined {
+  if (at === undefined) return undefined;
+  const entry = findSourceMap(loadedAs)?.findEntry(at.lineNumber, at.columnNumber);
+  return (entry && 'originalLine' in entry ? (entry.originalLine as number) : at.lineNumber) + 1;
+}
 
 export interface LoadedHook {
   readonly name: string;
@@ -122,4 +154,3 @@ function checked(file: string, exported: unknown, loadedAs: string): LoadedHook 
     stop: stop?.bind(hook),
   };
 }
-

@@ -1,11 +1,159 @@
 // SPDX-License-Identifier: MIT
-/** How modules are found, checked and compiled in the thread that loads hooks, as far as require() loads them. */
-import Module, { isBuiltin } from 'node:module';
+/**
+ * Finds, checks and compiles what a hook loads with require() and import. On Node 20, `resolve`, `load` and
+ * `initialize` run in a thread of their own, which loads this file once more; later versions call them in the thread
+ * that imports.
+ */
+import Module, { isBuiltin, register } from 'node:module';
 import * as path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 
-import { guardImports } from './import-guard';
-import { checkFile, checkRequest, compilerFile, isInModuleScope, isProgram, OURS, readModule, sourceOf } from './lookup';
-import { isModuleText, NeedsImport, needsImport, typescript, withoutTypes } from './typescript';
+import { checkFile, checkRequest, compilerFile, isInModuleScope, isProgram, OURS, readModule, sourceOf, withEnding } from './lookup';
+import { isModuleText, needsImport, NeedsImport, typescript, withoutTypes } from './typescript';
+
+// What Node asks before it imports a module in a hook's thread. Node 20 asks in a thread of its own, where this file is
+// loaded once more; later versions ask in the thread that imports.
+
+interface Resolved {
+  url: string;
+  format?: string | null | undefined;
+  shortCircuit?: boolean | undefined;
+}
+
+interface Loaded {
+  format?: string | null | undefined;
+  source?: unknown;
+  shortCircuit?: boolean | undefined;
+}
+
+interface ResolveContext {
+  conditions?: readonly string[];
+  parentURL?: string | undefined;
+}
+
+/** Node's hooks that answer at once: from 22.15 on. */
+interface SynchronousHooks {
+  registerHooks?: (hooks: {
+    resolve: <C extends ResolveContext>(name: string, context: C, next: (name: string, context: C) => Resolved) => Resolved;
+    load: <C extends ResolveContext>(url: string, context: C, next: (url: string, context: C) => Loaded) => Loaded;
+  }) => void;
+}
+
+const TYPESCRIPT = /\.[cm]?ts$/;
+const fileOf = (url: string | undefined): string | null => (url?.startsWith('file:') ? fileURLToPath(url) : null);
+const resolvedTo = (file: string): Resolved => ({ url: pathToFileURL(file).href, shortCircuit: true });
+
+/** Takes down which ES modules were loaded. */
+let took: (file: string) => void = () => undefined;
+
+/** Checks all that may be looked at for a name; what it means, if it is not left to Node. */
+function beforeResolve(name: string, { parentURL }: ResolveContext): Resolved | null {
+  const own = OURS[name];
+  if (own !== undefined) return resolvedTo(own);
+  if (isBuiltin(name) || name.startsWith('data:')) return null;
+  const importer = fileOf(parentURL);
+  if (importer !== null && isProgram(importer)) return null;
+  const wanted = pathOrName(name, parentURL);
+  checkRequest(wanted, importer === null ? '/' : path.dirname(importer));
+  if (importer === null || !/^\.{0,2}\//.test(wanted)) return null;
+  const target = path.resolve(path.dirname(importer), wanted);
+  const meant = sourceOf(target) ?? (TYPESCRIPT.test(importer) ? withEnding(target) : null);
+  return meant === null ? null : asNewAsItsImporter({ ...resolvedTo(meant) }, parentURL);
+}
+
+function afterResolve(resolved: Resolved, parentURL: string | undefined): Resolved {
+  const file = fileOf(resolved.url);
+  if (file === null || isProgram(file)) return resolved;
+  checkFile(file);
+  return asNewAsItsImporter(resolved, parentURL);
+}
+
+/** Modules are kept for ever by their URL: what a hook's own files import is loaded anew with them. */
+function asNewAsItsImporter(resolved: Resolved, parentURL: string | undefined): Resolved {
+  const [, load] = /\?(load=\d+)$/.exec(parentURL ?? '') ?? [];
+  if (load === undefined || resolved.url.includes('?') || resolved.url.includes('/node_modules/')) return resolved;
+  return { ...resolved, url: `${resolved.url}?${load}` };
+}
+
+/** The content of a file, checked; of TypeScript, what it becomes. Null for what is not ours to read. */
+function content(url: string): { file: string; source: string; loaded: Loaded | null } | null {
+  const file = fileOf(url);
+  if (file === null || isProgram(file)) return null;
+  const source = readModule(file);
+  if (!TYPESCRIPT.test(file)) return { file, source, loaded: null };
+  // Without its source, Node hands a CommonJS module to require(), which is guarded as well.
+  const isModule = !file.endsWith('.cts') && (file.endsWith('.mts') || isModuleText(source, file) || needsImport(source, file));
+  return { file, source, loaded: { format: isModule ? 'module' : 'commonjs', source: isModule ? withoutTypes(source, file, 'module') : null, shortCircuit: true } };
+}
+
+function afterLoad({ file, source }: { file: string; source: string }, loaded: Loaded): Loaded {
+  if (loaded.format !== 'commonjs') took(file);
+  return { ...loaded, source: loaded.format === 'commonjs' ? null : source };
+}
+
+/** For Node's thread of module hooks. */
+export async function resolve<C extends ResolveContext>(name: string, context: C, next: (name: string, context: C) => Promise<Resolved>): Promise<Resolved> {
+  return beforeResolve(name, context) ?? afterResolve(await next(name, context), context.parentURL);
+}
+
+/** The same. */
+export async function load<C>(url: string, context: C, next: (url: string, context: C) => Promise<Loaded>): Promise<Loaded> {
+  const found = content(url);
+  if (found === null) return next(url, context);
+  // It says of which kind it is.
+  return found.loaded ?? afterLoad(found, await next(url, context));
+}
+
+/** The same: called with what register() was given. */
+export function initialize({ port }: { port: MessagePort }): void {
+  took = (file) => port.postMessage(file);
+}
+
+/** ES modules that were loaded since they were asked for last. */
+let newModules: () => string[] = () => [];
+export const takeNewModules = (): string[] => newModules();
+
+/** From now on nothing is imported in this thread that is not trusted. */
+export function guardImports(): void {
+  const { registerHooks } = Module as unknown as SynchronousHooks;
+  if (registerHooks) guardAtOnce(registerHooks);
+  else guardFromThread();
+}
+
+/** What require() asks for is checked where it asks: guardRequests(). */
+const isRequire = ({ conditions }: ResolveContext): boolean => conditions?.includes('require') ?? false;
+
+function guardAtOnce(registerHooks: NonNullable<SynchronousHooks['registerHooks']>): void {
+  const taken: string[] = [];
+  took = (file) => taken.push(file);
+  newModules = () => taken.splice(0);
+  registerHooks({
+    resolve: (name, context, next) => (isRequire(context) ? next(name, context) : (beforeResolve(name, context) ?? afterResolve(next(name, context), context.parentURL))),
+    load: (url, context, next) => {
+      const found = isRequire(context) ? null : content(url);
+      if (found === null) return next(url, context);
+      return found.loaded ?? afterLoad(found, next(url, context));
+    },
+  });
+}
+
+function guardFromThread(): void {
+  const { port1, port2 } = new MessageChannel();
+  port1.unref();
+  newModules = () => {
+    const files: string[] = [];
+    for (let message = receiveMessageOnPort(port1); message; message = receiveMessageOnPort(port1)) files.push(String(message.message));
+    return files;
+  };
+  register(pathToFileURL(__filename), { data: { port: port2 }, transferList: [port2] });
+}
+
+/** What a URL or a path leads to, or else the name of a package. */
+function pathOrName(name: string, parent: string | undefined): string {
+  if (!/^(\.{0,2}\/|\.{1,2}$|file:)/i.test(name)) return name;
+  return fileOf(URL.canParse(name, parent) ? new URL(name, parent).href : undefined) ?? name;
+}
 
 /** What Node has no public way for; every tool that changes how modules are found does it here. */
 interface Internals {

@@ -2,7 +2,7 @@
 /**
  * What one poll is going to send, and what it does to the counters. Each message knows how far the
  * counting is once it has been sent: so many records done with, so many frames dropped and
- * injected since the plan began. Wherever sending stops, the law of the loop holds.
+ * injected since the plan began. Wherever sending stops, the frame accounting balances.
  *
  *   records in the ring   r0        r1     r2 (superpacket, 3 pieces)      r3
  *   verdict               pass      drop   pass, drop, replace             pass, and injects one
@@ -13,7 +13,11 @@
  *
  * A superpacket that is sent in pieces counts those beyond one as injected: it came in as one frame.
  */
-import { BATCH } from '../datapath/layout';
+import type { MappedMemory } from 'libbpf-ts';
+
+import type { Batch, HookedCounters } from '../datapath/batch';
+import type { SharedWords } from '../datapath/shared-memory';
+import { BATCH, CONTROL, VNET_HDR_BYTES } from '../layout';
 
 export interface Tally {
   records: number;
@@ -80,5 +84,182 @@ export class Plan {
 
   countInjected(): void {
     this.total.injected++;
+  }
+}
+
+// How far a plan has been carried out, and what that makes of the counters.
+
+export class Ledger {
+  /** Messages of the plan that are done with. */
+  sent = 0;
+  private readonly counters: HookedCounters;
+  /** What of the plan is in the counters. */
+  private readonly counted: Tally = { records: 0, dropped: 0, injected: 0 };
+  private readonly left: Tally = { records: 0, dropped: 0, injected: 0 };
+  private largestFrame: number;
+
+  constructor(
+    private readonly control: SharedWords,
+    private readonly plan: Plan,
+  ) {
+    const at = (offset: number): number => control.get64(offset);
+    this.counters = {
+      start: 0,
+      drained: at(CONTROL.drained),
+      rxPackets: at(CONTROL.rxPackets),
+      rxBytes: at(CONTROL.rxBytes),
+      dropped: at(CONTROL.hooksDropped),
+      injected: at(CONTROL.hooksInjected),
+    };
+    this.largestFrame = at(CONTROL.largestFrame);
+  }
+
+  /** Messages wait to be sent. */
+  get hasMore(): boolean {
+    return this.sent < this.plan.length;
+  }
+
+  /** Records of the plan that are still in the ring. */
+  get recordsLeft(): number {
+    return this.plan.total.records - this.counted.records;
+  }
+
+  get drained(): number {
+    return this.counters.drained;
+  }
+
+  /** A new plan is made. */
+  startAnew(): void {
+    this.plan.clear();
+    this.sent = 0;
+    this.counted.records = this.counted.dropped = this.counted.injected = 0;
+  }
+
+  /** Makes messages of what is left, and writes into the batch log how the counters are before them. */
+  begin(batch: Batch, consumerPosition: number): void {
+    const { plan, counted, left } = this;
+    batch.clear();
+    for (let i = this.sent; i < plan.length; i++) {
+      batch.add(1, 0, 0);
+      batch.append(plan.addresses[i] as number, plan.bytes[i] as number);
+      batch.tally(
+        (plan.records[i] as number) - counted.records,
+        (plan.dropped[i] as number) - counted.dropped,
+        (plan.injected[i] as number) - counted.injected,
+      );
+    }
+    left.records = plan.total.records - counted.records;
+    left.dropped = plan.total.dropped - counted.dropped;
+    left.injected = plan.total.injected - counted.injected;
+    this.counters.start = consumerPosition;
+    batch.beginHooked(this.counters, left);
+  }
+
+  /** The socket took messages of the plan. */
+  received(from: number, to: number): void {
+    const { plan, counters } = this;
+    for (let i = from; i < to; i++) {
+      const length = (plan.bytes[i] as number) - VNET_HDR_BYTES;
+      counters.rxBytes += length;
+      if (length > this.largestFrame) this.control.set64(CONTROL.largestFrame, (this.largestFrame = length));
+    }
+    counters.rxPackets += to - from;
+  }
+
+  /** So many messages are done with; returns how many records are since the last time. */
+  settle(sent: number): number {
+    const { plan, counters, counted } = this;
+    this.sent = sent;
+    const all = sent === plan.length;
+    if (!all && sent === 0) return 0;
+    const records = all ? plan.total.records : (plan.records[sent - 1] as number);
+    const dropped = all ? plan.total.dropped : (plan.dropped[sent - 1] as number);
+    const injected = all ? plan.total.injected : (plan.injected[sent - 1] as number);
+    const done = records - counted.records;
+    counters.drained += done;
+    counters.dropped += dropped - counted.dropped;
+    counters.injected += injected - counted.injected;
+    counted.records = records;
+    counted.dropped = dropped;
+    counted.injected = injected;
+    return done;
+  }
+
+  /** Makes the counters known, after the records have left the ring. */
+  publish(): void {
+    const { control, counters } = this;
+    control.set64(CONTROL.drained, counters.drained);
+    control.set64(CONTROL.rxPackets, counters.rxPackets);
+    control.set64(CONTROL.rxBytes, counters.rxBytes);
+    control.set64(CONTROL.hooksDropped, counters.dropped);
+    control.set64(CONTROL.hooksInjected, counters.injected);
+  }
+}
+
+// Memory for the frames that are not sent straight from the ring: changed ones, injected ones, and
+// pieces of superpackets. It has an address, which sendmmsg needs, and is used anew with each plan.
+
+/** Frames begin on a multiple of this. */
+const ALIGNMENT = 16;
+
+export const ARENA_BYTES = 4 << 20;
+
+export class Arena {
+  /** All of it; frames are parts of this. */
+  readonly bytes: Uint8Array;
+  private used = 0;
+
+  /** `memory` is borrowed. */
+  constructor(private readonly memory: Pick<MappedMemory, 'address' | 'buffer'>) {
+    this.bytes = new Uint8Array(memory.buffer);
+  }
+
+  get free(): number {
+    return this.bytes.length - this.used;
+  }
+
+  /** Forgets all frames. */
+  reset(): void {
+    this.used = 0;
+  }
+
+  /** Room for a frame, its virtio_net_hdr before it set to zero: checksums complete, not a superpacket. */
+  take(length: number): Uint8Array {
+    const at = this.used + ALIGNMENT;
+    if (at + length > this.bytes.length) throw new RangeError('the arena is full');
+    this.bytes.fill(0, at - VNET_HDR_BYTES, at);
+    this.used = (at + length + ALIGNMENT - 1) & -ALIGNMENT;
+    return this.bytes.subarray(at, at + length);
+  }
+
+  /** A frame copied into here. */
+  copy(frame: Uint8Array): Uint8Array {
+    const room = this.take(frame.length);
+    room.set(frame);
+    return room;
+  }
+
+  /** The virtio_net_hdr of a frame that lies here. */
+  headerOf(frame: Uint8Array): Uint8Array {
+    return this.bytes.subarray(frame.byteOffset - VNET_HDR_BYTES, frame.byteOffset);
+  }
+
+  /** The address of the virtio_net_hdr of a frame that lies here. */
+  addressOf(frame: Uint8Array): number {
+    return this.memory.address + frame.byteOffset - VNET_HDR_BYTES;
+  }
+
+  /** Where in `bytes` an address of here is. */
+  offsetOf(address: number): number {
+    return address - this.memory.address;
+  }
+
+  /** Where the next frame begins; release() gives back what was taken since. */
+  mark(): number {
+    return this.used;
+  }
+
+  release(mark: number): void {
+    this.used = mark;
   }
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-/** Sleeps on a ring for a thread that may not block: see ring-bell.ts. */
+/** Entry of the thread that sleeps on a ring for one that may not block: see event-loop.ts. */
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
 
 import { RingWaiter } from 'libbpf-ts';
 
-import { BELL, type RingBellData } from './ring-bell';
+import { BELL, type RingBellData } from './event-loop';
 
 /** Node waits for this thread when the process exits, and cannot interrupt a system call. */
 const LOOK_MS = 1000;

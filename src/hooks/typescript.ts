@@ -3,9 +3,9 @@
 import type TypeScript from 'typescript';
 
 import { VnetError } from '../errors';
-import { loadWithBytecode } from '../native/bytecode';
+import { loadWithBytecode } from '../native/node';
+import { placed } from './error-text';
 import { compilerBytecode, compilerFile } from './lookup';
-import { placed } from './source-line';
 
 /** What a file of TypeScript becomes. */
 export type ModuleFormat = 'commonjs' | 'module';

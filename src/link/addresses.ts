@@ -1,8 +1,81 @@
 // SPDX-License-Identifier: MIT
-/** The IP addresses of an interface of the calling thread's network namespace. What fails is a SystemError. */
-import { linkByName } from './links';
-import { attribute, message } from './message';
-import { AF_INET, AF_INET6, askAll, attributesOf, change, familyOf, ipBytes, ipTextOf, NLM_F_CREATE, NLM_F_REPLACE } from './rtnetlink';
+/**
+ * The IP addresses of an interface, routes to them, its permanent neighbours, and IPv6 without detection of duplicates, in
+ * the calling thread's network namespace. What fails is a SystemError.
+ */
+import * as fs from 'node:fs';
+
+import { SystemError } from '../native/libc';
+import { macBytes, macText } from '../packet/addresses';
+import { type Link, linkByName } from './links';
+import { AF_INET, AF_INET6, askAll, askOne, attribute, attributesOf, bytesOf, change, familyOf, ipBytes, ipTextOf, message, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, numberAttribute, openRtnetlink } from './rtnetlink';
+import { setInterfaceSysctl } from './veth';
+
+// Neighbours that stay: addresses of an interface, with its own Ethernet address, in the calling thread's network namespace.
+
+const RTM_NEWNEIGH = 28;
+const RTM_DELNEIGH = 29;
+const RTM_GETNEIGH = 30;
+/** struct ndmsg: family, three bytes of padding, ifindex, state, flags, type. */
+const NDMSG_BYTES = 12;
+const IFINDEX_AT = 4;
+const STATE_AT = 8;
+const NUD_PERMANENT = 0x80;
+const NDA = { DST: 1, LLADDR: 2, IFINDEX: 8 };
+const ETH_ALEN = 6;
+
+export interface NeighbourAddress {
+  family: 4 | 6;
+  address: string;
+}
+
+function ndmsg(ifindex: number, { family, address }: NeighbourAddress, state: number): Uint8Array[] {
+  const header = new Uint8Array(NDMSG_BYTES);
+  const view = new DataView(header.buffer);
+  view.setUint8(0, familyOf(family));
+  view.setInt32(IFINDEX_AT, ifindex, true);
+  view.setUint16(STATE_AT, state, true);
+  return [header, attribute(NDA.DST, ipBytes(family, address))];
+}
+
+/** The Ethernet address of a permanent neighbour, or null if there is none. Throws SystemError. */
+export function permanentNeighbour(ifindex: number, address: NeighbourAddress): string | null {
+  const socket = openRtnetlink();
+  try {
+    const answer = askOne(socket, RTM_GETNEIGH, message(...ndmsg(ifindex, address, 0)));
+    return permanentMac(answer);
+  } catch (error) {
+    if (error instanceof SystemError && error.code === 'ENOENT') return null;
+    throw error;
+  } finally {
+    fs.closeSync(socket);
+  }
+}
+
+/** The permanent neighbours of an interface: Ethernet addresses by address. Throws SystemError. */
+export function permanentNeighbours(ifindex: number, family: 4 | 6): Map<string, string> {
+  const header = new Uint8Array(NDMSG_BYTES);
+  header[0] = familyOf(family);
+  const found = askAll(RTM_GETNEIGH, message(header, numberAttribute(NDA.IFINDEX, ifindex)), true);
+  return new Map(found.flatMap((answer): [string, string][] => {
+    const address = attributesOf(answer, NDMSG_BYTES).get(NDA.DST);
+    const mac = permanentMac(answer);
+    return address && mac !== null ? [[ipTextOf(address), mac]] : [];
+  }));
+}
+
+function permanentMac(answer: DataView): string | null {
+  const mac = attributesOf(answer, NDMSG_BYTES).get(NDA.LLADDR);
+  const isPermanent = (answer.getUint16(STATE_AT, true) & NUD_PERMANENT) !== 0;
+  return isPermanent && mac?.byteLength === ETH_ALEN ? macText(bytesOf(mac), 0) : null;
+}
+
+/** Makes a neighbour permanent, whatever was known of it. Throws SystemError. */
+export const setNeighbour = (ifindex: number, address: NeighbourAddress, mac: string): void =>
+  change(RTM_NEWNEIGH, message(...ndmsg(ifindex, address, NUD_PERMANENT), attribute(NDA.LLADDR, macBytes(mac))), NLM_F_CREATE | NLM_F_REPLACE);
+
+/** Forgets a neighbour; ENOENT if there is none. */
+export const removeNeighbour = (ifindex: number, address: NeighbourAddress): void => change(RTM_DELNEIGH, message(...ndmsg(ifindex, address, 0)));
 
 const RTM_NEWADDR = 20;
 const RTM_DELADDR = 21;
@@ -11,7 +84,7 @@ const RTM_GETADDR = 22;
 const IFADDR_BYTES = 8;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
-const RT_SCOPE_UNIVERSE = 0;
+export const RT_SCOPE_UNIVERSE = 0;
 const RT_SCOPE_HOST = 254;
 const IFA_F_NODAD = 0x02;
 const IFA_F_TENTATIVE = 0x40;
@@ -57,4 +130,95 @@ function described(ifindex: number, { family, address, prefix }: Prefix): Uint8A
   header.set([familyOf(family), prefix, family === 6 ? IFA_F_NODAD : 0, scope]);
   new DataView(header.buffer).setInt32(4, ifindex, true);
   return message(header, attribute(IFA_LOCAL, bytes), attribute(IFA_ADDRESS, bytes));
+}
+
+// Routes to single addresses, in the calling thread's network namespace. What fails is a SystemError.
+
+const RTM_NEWROUTE = 24;
+const RTM_DELROUTE = 25;
+const RTM_GETROUTE = 26;
+const RTA = { DST: 1, OIF: 4, PREFSRC: 7, TABLE: 15 };
+/** struct rtmsg: family, prefix lengths, tos, table, protocol, scope, type, flags. */
+const RTMSG_BYTES = 12;
+const PROTOCOL_AT = 5;
+const RT_SCOPE_LINK = 253;
+const RT_SCOPE_NOWHERE = 255;
+const RTN_UNICAST = 1;
+
+/** To an address of the interface itself. */
+export interface Route {
+  family: 4 | 6;
+  address: string;
+  table: number;
+}
+
+/** The table is an attribute: it may be large. */
+function rtmsg({ family, address, table }: Route, protocol: number, scope: number, type: number): Uint8Array[] {
+  const header = new Uint8Array(RTMSG_BYTES);
+  header.set([familyOf(family), family === 4 ? 32 : 128, 0, 0, 0, protocol, family === 4 ? scope : RT_SCOPE_UNIVERSE, type]);
+  return [header, attribute(RTA.DST, ipBytes(family, address)), numberAttribute(RTA.TABLE, table)];
+}
+
+/** Routes an address out of an interface that has it, in the place of another route or, with `add`, only if there is none (EEXIST). */
+export function setRoute(how: 'add' | 'replace', route: Route, ifindex: number, protocol: number): void {
+  const { family, address } = route;
+  const parts = [...rtmsg(route, protocol, RT_SCOPE_LINK, RTN_UNICAST), numberAttribute(RTA.OIF, ifindex), attribute(RTA.PREFSRC, ipBytes(family, address))];
+  change(RTM_NEWROUTE, message(...parts), NLM_F_CREATE | (how === 'add' ? NLM_F_EXCL : NLM_F_REPLACE));
+}
+
+export const removeRoute = (route: Route): void => change(RTM_DELROUTE, message(...rtmsg(route, 0, RT_SCOPE_NOWHERE, 0)));
+
+/** The addresses that have a route of that protocol in a table. */
+export function routesOf(family: 4 | 6, table: number, protocol: number): Route[] {
+  const header = new Uint8Array(RTMSG_BYTES);
+  header[0] = familyOf(family);
+  return askAll(RTM_GETROUTE, message(header, numberAttribute(RTA.TABLE, table)), true).flatMap((route) => {
+    const to = attributesOf(route, RTMSG_BYTES).get(RTA.DST);
+    return to && route.getUint8(PROTOCOL_AT) === protocol ? [{ family, address: ipTextOf(to), table }] : [];
+  });
+}
+
+// IPv6 on an interface that we made, without detection of duplicates (DAD). The only station on this wire is the interface
+// itself, so no address can be taken already. Without detection every address is ready at once, the link-local one included,
+// whose routes would change a second or two later otherwise: and a datagram whose sender is blocked while its route changes
+// is discarded by the kernel (ip6_send_skb keeps the route it had found: dst_discard_out).
+//
+// An MTU below 1280 ends IPv6 on an interface, and one that is large enough again begins it anew, with the namespace's
+// defaults and without the addresses (addrconf_notify in net/ipv6/addrconf.c).
+
+const file = (iface: string): string => `/proc/sys/net/ipv6/conf/${iface}/accept_dad`;
+
+/** Null where there is no IPv6 on the interface. */
+function detects(iface: string): boolean | null {
+  return fs.existsSync(file(iface)) ? fs.readFileSync(file(iface), 'utf8').trim() !== '0' : null;
+}
+
+/** Does nothing where there is no IPv6. */
+export function withoutAddressDetection(iface: string): void {
+  if (detects(iface)) setInterfaceSysctl(iface, 'accept_dad', '0', 'ipv6');
+}
+
+export interface Ipv6State {
+  /** Its global addresses, to be passed to the next look. */
+  addresses: readonly Address[];
+  /** The kernel had begun anew, or somebody had switched the detection on. */
+  wasReset: boolean;
+}
+
+/** Makes IPv6 what it was before it began anew, with the addresses `before`. Null while there is none on the interface. */
+export function followIpv6(link: Link, before: readonly Address[]): Ipv6State | null {
+  const wasReset = detects(link.name);
+  if (wasReset === null) return null;
+  if (wasReset) {
+    withoutAddressDetection(link.name);
+    const present = addresses(link.name);
+    const lost = link.up ? before.filter(({ address }) => !present.some((entry) => entry.address === address)) : [];
+    for (const address of lost) setAddress(link.ifindex, address);
+    for (const address of present.filter(({ tentative }) => tentative)) {
+      removeAddress(link.ifindex, address);
+      setAddress(link.ifindex, address);
+    }
+  }
+  const known = addresses(link.name).filter((entry) => entry.family === 6 && entry.global);
+  return { addresses: known, wasReset };
 }

@@ -1,13 +1,46 @@
 // SPDX-License-Identifier: MIT
 /**
- * The dummy back end: one interface and no peer. What `tx` lets pass, dummy_xmit counts and frees;
- * what the poller sends on it, `tx` knows by its mark and turns round. Everything runs in the
- * interface's namespace.
+ * The dummy back end: one interface and no peer, made here or there before. What `tx` lets pass, dummy_xmit counts and
+ * frees; what the poller sends on it, `tx` knows by its mark and turns round. Everything runs in the interface's namespace.
  */
+import * as fs from 'node:fs';
+
 import { HINTS, VnetError } from '../errors';
-import { command, tryCommand } from '../native/command';
-import { linkByName, type Link } from './links';
+import { command, ipIfPossible, tryCommand } from '../native/command';
+import type { TakenRecord } from '../state/record';
+import { addresses } from './addresses';
+import { type Link, linkByName, setGroup } from './links';
 import { superpacketSegments } from './veth';
+
+// What attach changes on an interface that was there before, so that detach can put it back.
+
+/** Those that hairpin sets. */
+const SYSCTLS = ['accept_local', 'rp_filter'] as const;
+
+const file = (iface: string, name: string): string => `/proc/sys/net/ipv4/conf/${iface}/${name}`;
+
+/** Reads it; runs in the interface's namespace. */
+export function recordTaken(link: Link): TakenRecord {
+  return {
+    wasUp: link.up,
+    addresses: addresses(link.name).map(({ address }) => address),
+    sysctls: Object.fromEntries(SYSCTLS.map((name) => [name, fs.readFileSync(file(link.name, name), 'utf8').trim()])),
+    group: link.group,
+  };
+}
+
+/** Puts it back, except for addresses that attach did not add; runs in the interface's namespace. */
+export function restoreTaken({ name, ifindex, group }: Link, taken: TakenRecord, added: readonly string[]): void {
+  for (const entry of addresses(name)) {
+    if (!added.includes(entry.address) || taken.addresses.includes(entry.address)) continue;
+    ipIfPossible(['addr', 'del', `${entry.address}/${entry.prefix}`, 'dev', name]);
+  }
+  for (const [sysctl, value] of Object.entries(taken.sysctls)) {
+    if (fs.existsSync(file(name, sysctl))) fs.writeFileSync(file(name, sysctl), value);
+  }
+  if (taken.group !== null && group !== taken.group) setGroup(ifindex, taken.group);
+  if (!taken.wasUp) ipIfPossible(['link', 'set', 'dev', name, 'down']);
+}
 
 /** The name under which a dummy is made: unique, so that one that a kill left can be told from the user's. */
 export const unnamedDummy = (id: string): string => `vd${id}`;

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 /**
- * What vnet0 is like just now, asked from the hidden namespace: a socket in vnet0's own would keep that alive after
- * `ip netns del`. Its peer names it, by its index and by the number that the hidden namespace has for its namespace.
+ * What vnet0 is like just now, asked from the peer namespace: a socket in vnet0's own would keep that alive after
+ * `ip netns del`. Its peer names it, by its index and by the number that the peer namespace has for its namespace.
  * RTM_GETLINK waits for the kernel's RTNL lock: ask only where there is a doubt.
  */
 import { SystemError } from '../native/libc';
 import { IFF_UP, FLAGS_AT, IFINFO_BYTES, IFLA, ifinfo, RTM_GETLINK, RX_DROPPED } from './links';
-import { message, numberAttribute } from './message';
-import { askOne, attributesOf } from './rtnetlink';
+import { askOne, attributesOf, message, numberAttribute } from './rtnetlink';
 
 export interface FarEnd {
   /** Reads everything below; false if the interface is gone. */

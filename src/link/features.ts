@@ -80,7 +80,7 @@ const WHOLE = [
 /** It would merge the frames of a held superpacket that has been cut up, and the loop counts one frame for several. */
 const GRO = ['rx-gro'];
 
-/** What the hidden peer has: superpackets pass whole, those that the poller has merged are cut up. */
+/** What the peer has: superpackets pass whole, those that the poller has merged are cut up. */
 export const PEER_FEATURES: Wanted = { off: [...MERGED, ...GRO], on: WHOLE };
 
 /** What the waiting room has. */

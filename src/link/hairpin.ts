@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: MIT
 /**
- * Makes packets for vnet0's own addresses leave through vnet0: rules (loop-rules.ts), a route for each address, and a
- * neighbour for each, so that the first frame needs no resolution. The kernel does not resolve an address of its own over
- * IPv6 at all: it ignores an advertisement for it (ndisc_recv_na in net/ipv6/ndisc.c).
- * Everything here runs in vnet0's namespace.
+ * Makes packets for vnet0's own addresses leave through vnet0: rules (rules.ts), a route for each address, and a
+ * neighbour for each, so that the first frame needs no resolution. The kernel does not resolve an address of its own
+ * over IPv6 at all: it ignores an advertisement for it (ndisc_recv_na in net/ipv6/ndisc.c). Everything here runs in
+ * vnet0's namespace.
  */
 import * as fs from 'node:fs';
 
-import type { HairpinRecord } from '../state/store';
 import { VnetError } from '../errors';
 import { SystemError } from '../native/libc';
-import { addresses } from './addresses';
-import { ifPossible } from './if-possible';
+import type { HairpinRecord } from '../state/store';
+import { addresses, permanentNeighbour, permanentNeighbours, removeNeighbour, removeRoute, routesOf, setNeighbour, setRoute } from './addresses';
 import { linkByIndex, linkByName, setGroup, type Link } from './links';
-import { changesFor, changesWithout, ifindexOf, isOldLoop, LOOP_GROUP, loopTable, NET, type Change } from './loop-rules';
-import { permanentNeighbour, permanentNeighbours, removeNeighbour, setNeighbour } from './neighbours';
-import { removeRoute, routesOf, setRoute } from './routes';
-import { addRule, LOCAL_TABLE, moveBehind, removeRule, rules, type Rule } from './rules';
+import { ifPossible } from './rtnetlink';
+import { addRule, type Change, changesFor, changesWithout, ifindexOf, isOldLoop, LOCAL_TABLE, LOOP_GROUP, loopTable, moveBehind, NET, removeRule, type Rule, rules } from './rules';
 import { setInterfaceSysctl } from './veth';
 
 /** rtnetlink protocol of our routes; 4 to 255 are free for routing daemons to choose. */

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-/** The links of the calling thread's network namespace: wrap calls in Netns.run(). */
+/**
+ * The links of the calling thread's network namespace and their qdiscs: asked for, made and changed. Wrap calls in
+ * Netns.run(). Errors are a SystemError.
+ */
 import * as fs from 'node:fs';
 
 import { errnoOf, SystemError } from '../native/libc';
-import { macText } from '../packet/addresses';
-import { message, numberAttribute, textAttribute } from './message';
-import { AF_INET, askAll, askOne, attributesOf, bytesOf, change, openRtnetlink, textOf } from './rtnetlink';
+import { macBytes, macText } from '../packet/addresses';
+import { AF_INET, askAll, askOne, attribute, attributesOf, bytesOf, change, message, NLM_F_CREATE, NLM_F_EXCL, numberAttribute, openRtnetlink, textAttribute, textOf } from './rtnetlink';
 
 export const RTM_NEWLINK = 16;
 export const RTM_GETLINK = 18;
@@ -203,4 +205,74 @@ function onSocket<T>(ask: (socket: number) => T): T {
   } finally {
     fs.closeSync(socket);
   }
+}
+
+// Makes links, in the calling thread's network namespace. What fails is a SystemError.
+
+// include/uapi/linux/veth.h, and if_link.h
+const VETH_INFO_PEER = 1;
+const IFLA_MACVLAN_MODE = 1;
+const MACVLAN_MODE_PRIVATE = 1;
+
+export interface NewLink extends LinkNumbers {
+  name: string;
+  mtu: number;
+  /** The kernel chooses one unless it is given. */
+  ifindex?: number;
+  /** Down unless true. */
+  up?: boolean;
+  mac?: string;
+  /** A descriptor of the namespace in which it is made; for the other end of a veth. */
+  netnsFd?: number;
+}
+
+const described = (link: NewLink): Uint8Array[] => [
+  ifinfo(link),
+  textAttribute(IFLA.IFNAME, link.name),
+  ...linkNumbers(link),
+  ...(link.mac === undefined ? [] : [attribute(IFLA.ADDRESS, macBytes(link.mac))]),
+  ...(link.netnsFd === undefined ? [] : [numberAttribute(IFLA.NET_NS_FD, link.netnsFd)]),
+];
+
+const add = (kind: string, data: Uint8Array, ...parts: Uint8Array[]): void =>
+  change(RTM_NEWLINK, message(...parts, attribute(IFLA.LINKINFO, textAttribute(IFLA_INFO.KIND, kind), attribute(IFLA_INFO.DATA, data))), NLM_F_CREATE | NLM_F_EXCL);
+
+/** A pair of Ethernet interfaces: what one sends, the other receives. The peer cannot be made up (veth_open in drivers/net/veth.c looks for its own peer). */
+export const addVeth = (link: NewLink, peer: NewLink): void => add('veth', attribute(VETH_INFO_PEER, ...described(peer)), ...described(link));
+
+/** A macvlan that keeps to itself, on top of the link `lower`. */
+export const addMacvlan = (link: NewLink, lower: number): void =>
+  add('macvlan', numberAttribute(IFLA_MACVLAN_MODE, MACVLAN_MODE_PRIVATE), ...described(link), numberAttribute(IFLA.LINK, lower));
+
+// The queueing disciplines of an interface of the calling thread's network namespace.
+
+const RTM_GETQDISC = 38;
+/** struct tcmsg: family, ifindex, handle, parent, info. */
+const TC_BYTES = 20;
+const TC_IFINDEX_AT = 4;
+const TCA_KIND = 1;
+const TCA_STATS2 = 7;
+/** struct gnet_stats_queue: qlen, backlog, drops, requeues, overlimits. */
+const TCA_STATS_QUEUE = 3;
+
+export interface Qdisc {
+  kind: string;
+  /** Frames that wait in it. */
+  qlen: number;
+  /** Their bytes. */
+  backlog: number;
+  /** Frames that it has dropped. */
+  drops: number;
+}
+
+/** Those of an interface; none if there is no such interface. */
+export function qdiscsOf(iface: string): Qdisc[] {
+  const ifindex = linkByName(iface)?.ifindex;
+  return askAll(RTM_GETQDISC, new Uint8Array(TC_BYTES)).flatMap((message) => {
+    if (message.getInt32(TC_IFINDEX_AT, true) !== ifindex) return [];
+    const found = attributesOf(message, TC_BYTES);
+    const stats = found.get(TCA_STATS2);
+    const queue = stats && attributesOf(stats, 0).get(TCA_STATS_QUEUE);
+    return [{ kind: textOf(found.get(TCA_KIND)) ?? '', qlen: queue?.getUint32(0, true) ?? 0, backlog: queue?.getUint32(4, true) ?? 0, drops: queue?.getUint32(8, true) ?? 0 }];
+  });
 }

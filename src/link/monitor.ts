@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
  * Tells when links, addresses or routing rules change. The netlink message is only a trigger: what the state
- * now is, the caller asks (links.ts, addresses.ts). The socket lives in the hidden namespace and listens to all
+ * now is, the caller asks (links.ts, addresses.ts). The socket lives in the peer namespace and listens to all
  * namespaces it knows by id (NETLINK_LISTEN_ALL_NSID, Linux 4.2): a socket in the user's
  * namespace would keep that alive after `ip netns del`.
  */

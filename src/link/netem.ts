@@ -1,17 +1,171 @@
 // SPDX-License-Identifier: MIT
 /**
- * netem, the kernel's own impairments, as the root qdisc of the hidden peer: what comes back to vnet0 passes it. The
- * calling thread is in the hidden namespace.
+ * netem, the kernel's impairments, as the root qdisc of the peer: what comes back to vnet0 passes it. Its options as
+ * the kernel reads them, and its jitter tables. The calling thread is in the peer namespace.
  */
 import { HINTS, VnetError } from '../errors';
-import { requireNetemSeed } from '../kernel-features';
 import { SystemError } from '../native/libc';
+import { requireNetemSeed } from '../requirements';
 import { HOST_PEER_NETNS } from '../state/paths';
-import { linkByName } from './links';
-import { attribute, message, textAttribute } from './message';
-import { netemMessage, type NetemOptions } from './netem-options';
-import { qdiscsOf } from './qdisc';
-import { change, NLM_F_CREATE, NLM_F_EXCL } from './rtnetlink';
+import { linkByName, qdiscsOf } from './links';
+import { attribute, change, message, NLM_F_CREATE, NLM_F_EXCL, textAttribute } from './rtnetlink';
+
+/**
+ * Tables of netem's jitters: entry i of n is the value that a fraction of i/n stays below, in units of the jitter, times
+ * NETEM_DIST_SCALE. tc reads the same from files of iproute2.
+ */
+export type Distribution = 'uniform' | 'normal' | 'pareto' | 'paretonormal';
+
+const NETEM_DIST_SCALE = 8192;
+/** The kernel takes up to 16384. */
+const ENTRIES = 4096;
+const S16_MAX = 32767;
+/** The shape of the Pareto distribution, that of iproute2: mean 1.5, standard deviation 0.75 times the square root of 4/3. */
+const SHAPE = 3;
+const SHAPE_MEAN = SHAPE / (SHAPE - 1);
+const SHAPE_SCALE = 4 / 3;
+
+const pareto = (fraction: number): number => ((1 - fraction) ** (-1 / SHAPE) - SHAPE_MEAN) * SHAPE_SCALE;
+
+/** The quantiles of the normal distribution: the sum of its density, in steps, up to each fraction. */
+function normals(): number[] {
+  const step = 1e-3;
+  const values: number[] = [];
+  let sum = 0;
+  for (let z = -4; values.length < ENTRIES; z += step) {
+    sum += (Math.exp((-z * z) / 2) / Math.sqrt(2 * Math.PI)) * step;
+    while (values.length < ENTRIES && (sum >= (values.length + 0.5) / ENTRIES || z > 4)) values.push(z);
+  }
+  return values;
+}
+
+/** The kernel's own way without a table is even, from minus to plus the jitter. */
+const MAKE: Readonly<Record<Distribution, () => number[]>> = {
+  uniform: () => fractions().map((fraction) => 2 * fraction - 1),
+  normal: normals,
+  pareto: () => fractions().map(pareto),
+  // As in iproute2: a quarter normal, three quarters Pareto.
+  paretonormal: () => {
+    const normal = normals();
+    return fractions().map((fraction, i) => 0.25 * (normal[i] as number) + 0.75 * pareto(fraction));
+  },
+};
+
+const fractions = (): number[] => Array.from({ length: ENTRIES }, (_, i) => (i + 0.5) / ENTRIES);
+
+export const distributionTable = (distribution: Distribution): Int16Array =>
+  Int16Array.from(MAKE[distribution](), (value) => Math.max(-S16_MAX, Math.min(S16_MAX, Math.round(value * NETEM_DIST_SCALE))));
+
+// What netem is told, as numbers, and as the kernel reads it (TCA_OPTIONS of struct tc_netem_qopt,
+// include/uapi/linux/pkt_sched.h). Every option is always told: what a change leaves out netem keeps (netem_change in
+// net/sched/sch_netem.c), and tc cannot take back ecn or a distribution.
+
+/** Chances are from 0 to 1, times in nanoseconds. */
+export interface NetemOptions {
+  /** Frames that it may have at a time. */
+  limit: number;
+  delay: { time: number; jitter: number; correlation: number; distribution: Distribution };
+  loss: RandomLoss | GilbertElliott | FourStates;
+  /** Marks frames that can be marked instead of losing them. */
+  ecn: boolean;
+  duplicate: Chance;
+  corrupt: Chance;
+  reorder: Chance;
+  /** Every so many-th frame may overtake the others; 0 without reordering. */
+  gap: number;
+  /** Bytes a second, 0 for no limit; bytes that each frame and each cell is longer, and those of a cell. */
+  rate: { bytes: number; overhead: number; cell: number; cellOverhead: number };
+  /** Frames are let go in bursts, at times that differ by `least` to `most`; the most frames and bytes of each, 0 for any. */
+  slot: { least: number; most: number; packets: number; bytes: number };
+  /** Of the random numbers, where the kernel takes one; null for one of its own. */
+  seed: bigint | null;
+}
+
+export interface Chance {
+  chance: number;
+  correlation: number;
+}
+
+interface RandomLoss {
+  model: 'random';
+  chance: number;
+}
+
+/** Two states: `p` is the chance of going from good to bad, `r` that of going back; what is lost in either. */
+export interface GilbertElliott {
+  model: 'gemodel';
+  p: number;
+  r: number;
+  lostWhenBad: number;
+  lostWhenGood: number;
+}
+
+/** tc-netem(8), `loss state`. */
+export interface FourStates {
+  model: 'state';
+  p13: number;
+  p31: number;
+  p32: number;
+  p23: number;
+  p14: number;
+}
+
+const TCA_NETEM_CORR = 1;
+const TCA_NETEM_DELAY_DIST = 2;
+const TCA_NETEM_REORDER = 3;
+const TCA_NETEM_CORRUPT = 4;
+const TCA_NETEM_LOSS = 5;
+const TCA_NETEM_RATE = 6;
+const TCA_NETEM_ECN = 7;
+const TCA_NETEM_RATE64 = 8;
+const TCA_NETEM_LATENCY64 = 10;
+const TCA_NETEM_JITTER64 = 11;
+const TCA_NETEM_SLOT = 12;
+const TCA_NETEM_PRNG_SEED = 14;
+const NETEM_LOSS_GI = 1;
+const NETEM_LOSS_GE = 2;
+const U32_MAX = 0xffffffff;
+
+/** A chance as netem compares it with a random number of 32 bits. */
+const scaled = (chance: number): number => Math.round(chance * U32_MAX);
+
+const words = (...values: number[]): Uint8Array => new Uint8Array(Uint32Array.from(values, (value) => value >>> 0).buffer);
+const longs = (...values: (number | bigint)[]): Uint8Array => new Uint8Array(BigUint64Array.from(values, (value) => BigInt.asUintN(64, BigInt(value))).buffer);
+
+/** The value of TCA_OPTIONS. */
+export function netemMessage({ limit, delay, loss, ecn, duplicate, corrupt, reorder, gap, rate, slot, seed }: NetemOptions): Uint8Array {
+  const random = loss.model === 'random' ? loss.chance : 0;
+  return message(
+    // The times of the structure are in ticks; TCA_NETEM_LATENCY64 and JITTER64 take their place.
+    words(0, limit, scaled(random), gap, scaled(duplicate.chance), 0),
+    attribute(TCA_NETEM_LATENCY64, longs(delay.time)),
+    attribute(TCA_NETEM_JITTER64, longs(delay.jitter)),
+    attribute(TCA_NETEM_CORR, words(scaled(delay.correlation), 0, scaled(duplicate.correlation))),
+    attribute(TCA_NETEM_DELAY_DIST, new Uint8Array(distributionTable(delay.distribution).buffer)),
+    attribute(TCA_NETEM_REORDER, words(scaled(reorder.chance), scaled(reorder.correlation))),
+    attribute(TCA_NETEM_CORRUPT, words(scaled(corrupt.chance), scaled(corrupt.correlation))),
+    ...lossAttribute(loss),
+    ...rateAttributes(rate),
+    attribute(TCA_NETEM_ECN, words(ecn ? 1 : 0)),
+    attribute(TCA_NETEM_SLOT, longs(slot.least, slot.most), words(slot.packets, slot.bytes), longs(0, 0)),
+    ...(seed === null ? [] : [attribute(TCA_NETEM_PRNG_SEED, longs(seed))]),
+  );
+}
+
+function lossAttribute(loss: NetemOptions['loss']): Uint8Array[] {
+  if (loss.model === 'random') return [];
+  const model =
+    loss.model === 'gemodel'
+      ? attribute(NETEM_LOSS_GE, words(scaled(loss.p), scaled(loss.r), scaled(1 - loss.lostWhenBad), scaled(loss.lostWhenGood)))
+      : attribute(NETEM_LOSS_GI, words(scaled(loss.p13), scaled(loss.p31), scaled(loss.p32), scaled(loss.p14), scaled(loss.p23)));
+  return [attribute(TCA_NETEM_LOSS, model)];
+}
+
+/** The structure holds 32 bits of the rate; TCA_NETEM_RATE64 has those of more. */
+function rateAttributes({ bytes, overhead, cell, cellOverhead }: NetemOptions['rate']): Uint8Array[] {
+  const rate = attribute(TCA_NETEM_RATE, words(Math.min(bytes, U32_MAX), overhead, cell, cellOverhead));
+  return bytes > U32_MAX ? [attribute(TCA_NETEM_RATE64, longs(bytes)), rate] : [rate];
+}
 
 const KIND = 'netem';
 const RTM_NEWQDISC = 36;

@@ -1,14 +1,72 @@
 // SPDX-License-Identifier: MIT
 /**
- * Finds the namespace that a record tells of. It is known by its cookie and the boot: the kernel gives the inode of a
- * namespace that is gone to the next one, and the number of a process to another.
+ * Finds the namespace that a record tells of, and the one that the other end of a veth is in. A namespace is known by its
+ * cookie and the boot: the kernel gives the inode of a namespace that is gone to the next one, and the number of a process
+ * to another.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 import { hostPath } from '../state/paths';
 import type { NetnsRecord } from '../state/record';
+import { allAttachments, type Attachment, findAttachment, isControlled } from '../state/store';
+import { ifinfo, type Link, linkByIndex } from './links';
 import { namedNetnsFile, namedNetnsFiles, Netns } from './netns';
+import { askOne, attributesOf, message, numberAttribute, openRtnetlink } from './rtnetlink';
+
+// Finds the other end of a veth: in the namespace that a link's network namespace id stands for.
+
+const RTM_GETLINK = 18;
+const RTM_GETNSID = 90;
+/** struct ifinfomsg, and struct rtgenmsg with its padding. */
+const IFINFO_BYTES = 16;
+const RTGEN_BYTES = 4;
+const IFLA_LINK_NETNSID = 37;
+const NETNSA = { NSID: 1, FD: 3 };
+
+function asked<T>(ask: (socket: number) => T): T {
+  const socket = openRtnetlink();
+  try {
+    return ask(socket);
+  } finally {
+    fs.closeSync(socket);
+  }
+}
+
+/** The id that the calling thread's namespace has for that of a link's other end; null if that is in the same. */
+const idOfOtherEnd = (ifindex: number): number | null =>
+  asked((socket) => attributesOf(askOne(socket, RTM_GETLINK, ifinfo({ ifindex })), IFINFO_BYTES).get(IFLA_LINK_NETNSID)?.getInt32(0, true) ?? null);
+
+/** The id that the calling thread's namespace has for another; -1 if it has none. */
+const idOf = ({ fd }: Netns): number =>
+  asked((socket) => attributesOf(askOne(socket, RTM_GETNSID, message(new Uint8Array(RTGEN_BYTES), numberAttribute(NETNSA.FD, fd))), RTGEN_BYTES).get(NETNSA.NSID)?.getInt32(0, true) ?? -1);
+
+/** The other end of a veth `end` in `home`, and its namespace, which the caller closes; null if none of the files is of that namespace. */
+export function otherEnd(home: Netns, end: Link, files: Iterable<string>): { netns: Netns; link: Link } | null {
+  const { ifindex, peerIfindex } = end;
+  const id = home.run(() => idOfOtherEnd(ifindex));
+  if (peerIfindex === null || id === null) return null;
+  const seen = new Set<number>();
+  for (const file of files) {
+    const netns = openUnseen(file, seen);
+    if (!netns) continue;
+    const link = netns.run(() => linkByIndex(peerIfindex));
+    if (link?.kind === 'veth' && link.peerIfindex === ifindex && home.run(() => idOf(netns)) === id) return { netns, link };
+    netns.close();
+  }
+  return null;
+}
+
+function openUnseen(file: string, seen: Set<number>): Netns | null {
+  try {
+    const { ino } = fs.statSync(file);
+    if (seen.has(ino)) return null;
+    seen.add(ino);
+    return Netns.at(file);
+  } catch {
+    return null; // gone meanwhile
+  }
+}
 
 let cachedBoot: string | null | undefined;
 
@@ -122,3 +180,27 @@ export function shownNetns(record: NetnsRecord, pid: number): ShownNetns {
 
 /** For people: `lab`, or `lab (gone)`. */
 export const netnsText = ({ name, gone }: ShownNetns): string | null => (gone ? `${name ?? 'unnamed'} (gone)` : name);
+
+// The user's namespace of an attachment.
+
+/** Whether an attachment is in that namespace. */
+export const isIn = (netns: Netns) => ({ netns: record }: Attachment): boolean => isNetns(netns, record);
+
+/** The attachment of an interface in that namespace, or null. */
+export const attachmentIn = (iface: string, netns: Netns): Attachment | null => findAttachment(iface, isIn(netns));
+
+/**
+ * Before Linux 5.14 namespaces have no cookies, and the record of a crashed attachment may name the inode of a new
+ * namespace. Where a running attachment there has the same name or index, what it made is not touched.
+ */
+function isClaimed({ id, iface, ifindex, netns }: Attachment): boolean {
+  return allAttachments().some((other) => other.id !== id && other.netns.inode === netns.inode && (other.iface === iface || other.ifindex === ifindex) && isControlled(other));
+}
+
+/** The namespace of an attachment, if it still exists; the caller closes it. */
+export function openAttachmentNetns(attachment: Attachment): Netns | null {
+  const found = openNetns(attachment.netns, attachment.pid);
+  if (!found || attachment.netns.cookie !== null || !isClaimed(attachment)) return found;
+  found.close();
+  return null;
+}

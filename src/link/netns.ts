@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: MIT
 /**
- * Network namespaces. setns(2) works per thread, so the main thread enters one for the length of
- * a synchronous function and comes back; children spawned inside inherit it.
+ * Network namespaces. setns(2) works per thread, so the main thread enters one for the length of a synchronous function
+ * and comes back; children spawned inside inherit it.
+ *
+ * The second half is the peer namespace: one for all interfaces, home of every vnet0's peer, so that users and
+ * NetworkManager see only vnet0. A bind mount keeps it, as with `ip netns`, but outside /run/netns so that `ip netns
+ * list` does not show it; the last detach removes it.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { VnetError } from '../errors';
+import { didYouMean, HINTS, VnetError } from '../errors';
 import { clock } from '../native/clock';
 import { tryCommand } from '../native/command';
-import { didYouMean } from '../suggest';
-import { openSocket, setNetns, socketOption64, unshareNetns } from '../native/libc';
+import { bindMount, openSocket, setNetns, shareMount, socketOption64, SystemError, unmountLazily, unshareNetns } from '../native/libc';
+import { HOST_PEER_NETNS, onHostMounts, peerNetnsFile } from '../state/paths';
+import { lockEverything } from '../state/store';
+import { links } from './links';
 
 const NAMED = '/run/netns';
 const OWN = '/proc/thread-self/ns/net';
@@ -145,5 +151,102 @@ function endProcess(pid: number, signal: NodeJS.Signals): void {
     process.kill(pid, signal);
   } catch {
     // it has ended meanwhile
+  }
+}
+
+// Makes network namespaces that have a name. `ip netns add` takes a lock on /run/netns first and waits for it without
+// end; every user can open that directory, and hold the lock.
+
+/** Makes a namespace that `ip netns` knows by that name. Leaves nothing behind if it fails. */
+export function addNamedNetns(name: string): void {
+  const file = namedNetnsFile(name);
+  try {
+    shareDirectory(path.dirname(file));
+    fs.closeSync(fs.openSync(file, 'wx', 0));
+    try {
+      inNewNetns(() => bindMount('/proc/thread-self/ns/net', file));
+    } catch (error) {
+      fs.rmSync(file, { force: true });
+      throw error;
+    }
+  } catch (cause) {
+    if (cause instanceof VnetError) throw cause;
+    throw new VnetError('COMMAND_FAILED', `network namespace ${name}`, cause instanceof Error ? cause.message : String(cause), { hint: HINTS.doctor, cause });
+  }
+}
+
+/** As `ip netns add` does: a namespace whose name is removed is to go in every mount namespace, or it would live on there. */
+function shareDirectory(directory: string): void {
+  fs.mkdirSync(directory, { recursive: true, mode: 0o755 });
+  if (isShared(directory)) return;
+  using _ = lockEverything(); // two that mount it at the same time would hide what is in it from each other
+  if (isShared(directory)) return;
+  bindMount(directory, directory);
+  shareMount(directory);
+}
+
+/** Shares what is mounted on a directory; false if nothing is. */
+function isShared(directory: string): boolean {
+  try {
+    shareMount(directory);
+    return true;
+  } catch (error) {
+    if (error instanceof SystemError && error.code === 'EINVAL') return false;
+    throw error;
+  }
+}
+
+// The peer namespace.
+
+function isNetnsFile(file: string): boolean {
+  // nsfs files are on a file system of their own; a plain file there is a mount that never happened.
+  return fs.existsSync(file) && fs.statSync(file).dev === fs.statSync('/proc/self/ns/net').dev;
+}
+
+/** Opens the peer namespace, or null if nothing is attached. */
+export function openPeerNetns(): Netns | null {
+  const file = peerNetnsFile();
+  return isNetnsFile(file) ? Netns.at(file) : null;
+}
+
+/** Opens the peer namespace, making it first if need be. The caller holds the global lock. */
+export function ensurePeerNetns(): Netns {
+  const existing = openPeerNetns();
+  if (existing) return existing;
+  const file = peerNetnsFile();
+  fs.writeFileSync(file, '', { mode: 0o600 });
+  inNewNetns(() => {
+    // No IPv6 of its own: its router solicitations and MLD reports would show up as vnet0's RX.
+    for (const scope of ['all', 'default']) {
+      const sysctl = `/proc/sys/net/ipv6/conf/${scope}/disable_ipv6`;
+      if (fs.existsSync(sysctl)) fs.writeFileSync(sysctl, '1');
+    }
+    // The namespace of this thread; a command inherits it.
+    onHostMounts(() => bindMount('/proc/thread-self/ns/net', HOST_PEER_NETNS), 'mount', ['--bind', '/proc/self/ns/net', HOST_PEER_NETNS]);
+  });
+  return Netns.at(file);
+}
+
+/** Mounts the peer namespace again, which somebody has unmounted while the caller has it open. The caller holds the global lock. */
+export function keepPeerNetns(netns: Netns): void {
+  fs.writeFileSync(peerNetnsFile(), '', { mode: 0o600 });
+  const source = `/proc/${process.pid}/fd/${netns.fd}`;
+  onHostMounts(() => bindMount(source, HOST_PEER_NETNS), 'mount', ['--bind', source, HOST_PEER_NETNS]);
+}
+
+/** Lets go of the peer namespace if no peer is left in it. The caller holds the global lock. */
+export function removeEmptyPeerNetns(): void {
+  const netns = openPeerNetns();
+  if (netns) {
+    const inUse = netns.run(() => links().some((link) => link.kind === 'veth'));
+    netns.close();
+    if (inUse) return;
+    // Lazily, as ip netns del: `vnet-bpf stats` may have it open just now.
+    onHostMounts(() => unmountLazily(HOST_PEER_NETNS), 'umount', ['-l', HOST_PEER_NETNS]);
+  }
+  try {
+    fs.rmSync(peerNetnsFile(), { force: true });
+  } catch {
+    // /run is read-only: a file that nothing is mounted on does no harm
   }
 }

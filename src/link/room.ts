@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Makes the waiting room of one queue, in the hidden namespace: a macvlan with a tbf qdisc,
+ * Makes the waiting room of one queue, in the peer namespace: a macvlan with a tbf qdisc,
  * where held frames queue until the poller grants them credit, on top of a veth whose egress hook
  * puts them into the ring.
  *
@@ -8,37 +8,29 @@
  * so a frame goes from the qdisc to the hook in one piece, on one CPU. With a plain veth it would
  * pass a per-CPU backlog in between, where frames that two CPUs dequeue overtake each other.
  */
-import { roomFrameMax } from '../datapath/credit';
-import { KICK_BYTES, roomQdisc, RTM_NEWQDISC } from '../datapath/waiting-room';
-import { allowBigTcp } from './big-tcp';
-import { setUp, type Link } from './links';
-import { addMacvlan, addVeth } from './make-links';
-import { qdiscsOf } from './qdisc';
-import { refused } from './refused';
+import { MAX_MTU } from '../options/values';
+import type { Room } from '../state/record';
+import { KICK_BYTES, roomFrameMax, roomQdisc, RTM_NEWQDISC } from './credit';
+import { addMacvlan, addVeth, type Link, qdiscsOf, setUp } from './links';
 import { change, NLM_F_CREATE, NLM_F_REPLACE } from './rtnetlink';
-import { MAX_MTU } from './veth';
+import { allowBigTcp, refused } from './veth';
 
 /** How the names of all exits of an attachment begin. */
 export const roomExits = (id: string): string => `vx${id}`;
 
-/** Names of the room's entry and exit, unique in the hidden namespace; a veth's exit has an unused end. */
+/** Names of the room's entry and exit, unique in the peer namespace; a veth's exit has an unused end. */
 export const roomNames = (id: string, queue: number): { entry: string; exit: string; unused: string } => ({
   entry: `vr${id}q${queue}`,
   exit: `${roomExits(id)}q${queue}`,
   unused: `vy${id}q${queue}`,
 });
 
-export interface Room {
-  entry: { name: string; ifindex: number };
-  exit: { name: string; ifindex: number };
-}
-
 /** Far above the indexes that the kernel gives, which are small and in their order. */
 const FIRST_INDEX = 1 << 20;
 
 /**
  * The rooms of an attachment that are to be made, with their indexes: the programs that know them are loaded
- * meanwhile. `present` are the links of the hidden namespace; nobody else makes any while the caller has the global lock.
+ * meanwhile. `present` are the links of the peer namespace; nobody else makes any while the caller has the global lock.
  */
 export function planRooms(id: string, queues: number, present: readonly Link[]): Room[] {
   const first = Math.max(FIRST_INDEX, ...present.map(({ ifindex }) => ifindex + 1));
@@ -49,7 +41,7 @@ export function planRooms(id: string, queues: number, present: readonly Link[]):
   });
 }
 
-/** Makes a room as planned, entry and exit up; runs in the hidden namespace. `frameCost` is what credit.ts says. */
+/** Makes a room as planned, entry and exit up; runs in the peer namespace. `frameCost` is what credit.ts says. */
 export function createRoom(id: string, queue: number, { entry, exit }: Room, frameCost: number, superpacketBytes: number): void {
   const { unused } = roomNames(id, queue);
   const up = { mtu: MAX_MTU, up: true };

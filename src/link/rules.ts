@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-/** The policy routing rules of the calling thread's network namespace. What fails is a SystemError. */
-import { attribute, message, numberAttribute, textAttribute } from './message';
-import { askAll, attributesOf, bytesOf, change, familyOf, ipBytes, ipTextOf, NLM_F_CREATE, NLM_F_EXCL, textOf } from './rtnetlink';
+/**
+ * The policy routing rules of the calling thread's network namespace: asked for and changed (what fails is a SystemError),
+ * and which of them make packets for vnet0's own addresses leave through vnet0.
+ */
+import { askAll, attribute, attributesOf, bytesOf, change, familyOf, ipBytes, ipTextOf, message, NLM_F_CREATE, NLM_F_EXCL, numberAttribute, textAttribute, textOf } from './rtnetlink';
 
 const RTM_NEWRULE = 32;
 const RTM_DELRULE = 33;
@@ -99,4 +101,137 @@ export function rules(family: 4 | 6): Rule[] {
   const body = new Uint8Array(RULE_BYTES);
   body[0] = familyOf(family);
   return askAll(RTM_GETRULE, body).map(toRule);
+}
+
+// Which rules make packets for looped addresses leave through their interface, and where they belong among those of others.
+// Linux routes a machine's own addresses over `lo`, because its first rule asks the `local` table. We have instead:
+//
+//     0: lookup local suppress_ifgroup GROUP    all own addresses but those of looped interfaces, which are in GROUP
+//   500: iif lo lookup TABLE                    what this machine sends to a looped address; one rule for each interface
+//   501: lookup local                           what comes back from the loop, or from elsewhere for a looped interface
+//
+// A rule that is added without a priority lands right before the second of the list (fib_default_rule_pref in
+// net/core/fib_rules.c): behind the first, before the others. `ip rule flush` removes all but those of priority 0, and
+// systemd-networkd all but those of protocol kernel. So the first stays, and with it every address that is not looped.
+// The other two go back in front when somebody's rule has landed there. In a namespace without us the kernel's first rule
+// is before all of them, so none has ever had a say in where packets for own addresses go: nobody loses by it.
+//
+// Somebody who has moved the rule for the local table down himself, as one does for a VRF, wants rules before it: there
+// only the second one is added, right before his.
+
+/** The group of looped interfaces. */
+export const LOOP_GROUP = 0x564e;
+const FIRST_TABLE = 0x564e0000;
+const LAST_TABLE = 0x56ffffff;
+const RTPROT_KERNEL = 2;
+/** Rules of versions before 12 of the state: `10: iif vnet0 lookup local`, `20: iif lo to ADDRESS lookup TABLE`, `30: lookup local`. */
+const OLD_PROTOCOL = 86;
+const OLD_TO_LOOP = 20;
+const OLD_MOVED_LOCAL = 30;
+
+/** Where our rules are as long as nobody has one before it: before those of a VRF (1000) and of what manages networks. */
+const USUAL = 500;
+/** How far before the first rule of others ours go: the next ones without a priority come right before ours. */
+const STEP = 10;
+
+/** The routing table of an interface: one per ifindex, out of the way of the usual ones. */
+export const loopTable = (ifindex: number): number => FIRST_TABLE + ifindex;
+export const ifindexOf = (table: number): number => table - FIRST_TABLE;
+
+const asksLocal = ({ table, to, iif, special }: Rule): boolean => table === LOCAL_TABLE && to === undefined && iif === undefined && !special;
+
+/** As the kernel makes it itself. */
+export const LOCAL: Rule = { priority: 0, table: LOCAL_TABLE, protocol: RTPROT_KERNEL };
+/** Comes first. */
+export const NET: Rule = { ...LOCAL, exceptGroup: LOOP_GROUP };
+
+export const isNet = (rule: Rule): boolean => rule.priority === 0 && rule.exceptGroup === LOOP_GROUP && asksLocal(rule);
+export const isLoop = ({ table, iif, special }: Rule): boolean => table >= FIRST_TABLE && table <= LAST_TABLE && iif === 'lo' && !special;
+const isPlainLocal = (rule: Rule): boolean => asksLocal(rule) && rule.exceptGroup === undefined;
+/** The kernel has its own at priority 0 alone. */
+export const isBehind = (rule: Rule): boolean => isPlainLocal(rule) && rule.priority > 0 && rule.protocol === RTPROT_KERNEL;
+export const isFirst = (rule: Rule): boolean => isPlainLocal(rule) && rule.priority === 0;
+
+export const isOld = ({ protocol }: Rule): boolean => protocol === OLD_PROTOCOL;
+export const isOldLoop = (rule: Rule): boolean => isOld(rule) && rule.priority === OLD_TO_LOOP;
+export const isOldMoved = (rule: Rule): boolean => isOld(rule) && rule.priority === OLD_MOVED_LOCAL;
+
+const isOurs = (rule: Rule): boolean => isNet(rule) || (isLoop(rule) && !isOld(rule)) || isBehind(rule);
+const isOthers = (rule: Rule): boolean => !isOurs(rule) && !isOld(rule) && !isFirst(rule);
+
+/** Where somebody has moved the rule for the local table to; undefined if it is the kernel's. */
+function movedBySomebody(present: readonly Rule[]): number | undefined {
+  if (present.some((rule) => isNet(rule) || isFirst(rule) || isOldMoved(rule))) return undefined;
+  return present.find((rule) => isOthers(rule) && isPlainLocal(rule))?.priority;
+}
+
+/** What has to change, in this order; each addition makes nothing worse, and each removal finds what takes over in place. */
+export interface Change {
+  add: Rule[];
+  /** Rules of others that what is added belongs before: to be moved behind it. */
+  behindAdded?: Rule[];
+  remove: Rule[];
+  /** The rule of others that ours were behind. */
+  behind?: Rule;
+  /** The rule of others that there is no place before. */
+  blocked?: Rule;
+}
+
+/**
+ * What is to be changed so that the interfaces with these tables are looped, with all others that are. `present` is the list
+ * of a family in the kernel's order.
+ */
+export function changesFor(tables: readonly number[], present: readonly Rule[]): Change {
+  const loops = present.filter((rule) => isLoop(rule) && !isOld(rule));
+  const all = [...new Set([...loops.map(({ table }) => table), ...tables])];
+  const moved = movedBySomebody(present);
+  if (moved !== undefined) return difference(present, all.map((table) => loopRule(table, moved - 1)));
+  const first = present.find((rule) => (isOthers(rule) || isOldMoved(rule)) && rule.priority <= USUAL + 1);
+  const place = placeBefore(first, present);
+  if (place === null) return { add: [], remove: [], ...(first && { blocked: first }) };
+  const wanted = [...all.map((table) => loopRule(table, place)), { ...LOCAL, priority: place + 1 }, NET];
+  const change = difference(present, wanted);
+  const behind = present.find((rule, at) => isOthers(rule) && present.slice(at).some((later) => isOurs(later)));
+  // The kernel's rule goes when ours are in place, NET among them, which it comes before.
+  return { ...change, remove: [...present.filter(isFirst), ...change.remove], ...(behind && { behind }) };
+}
+
+const loopRule = (table: number, priority: number): Rule => ({ priority, table, protocol: RTPROT_KERNEL, iif: 'lo' });
+
+/** The priority of the second rule: where it is, if that is before `first`. */
+function placeBefore(first: Rule | undefined, present: readonly Rule[]): number | null {
+  if (!first) return USUAL;
+  const now = present.find(isBehind)?.priority;
+  if (now !== undefined && now >= 2 && now < first.priority) return now - 1;
+  if (first.priority < 3) return null;
+  return Math.max(1, first.priority - STEP);
+}
+
+const isSame = (one: Rule, other: Rule): boolean =>
+  one.priority === other.priority && one.table === other.table && one.iif === other.iif && one.exceptGroup === other.exceptGroup && one.protocol === other.protocol;
+
+function difference(present: readonly Rule[], wanted: readonly Rule[]): Change {
+  const surplus = present.filter((rule) => isOurs(rule) && !wanted.some((each) => isSame(each, rule)));
+  return {
+    add: wanted.filter((rule) => !present.some((each) => isSame(each, rule))),
+    // Those for the local table first: one of ours before a loop rule would take its packets.
+    remove: [...surplus.filter(isBehind), ...surplus.filter(isLoop), ...surplus.filter(isNet)],
+  };
+}
+
+/**
+ * What leaves with the interface that has this table, whatever is there; the rest goes with the last one. `isStale` tells
+ * old rules of an interface that has that name, or of one that is gone.
+ */
+export function changesWithout(table: number, present: readonly Rule[], isStale: (iif: string) => boolean): Change {
+  const leaving = present.filter((rule) => (isLoop(rule) || isOldLoop(rule) ? rule.table === table : isOld(rule) && rule.iif !== undefined && isStale(rule.iif)));
+  const left = present.filter((rule) => !leaving.includes(rule));
+  const anyNew = left.some((rule) => isLoop(rule) && !isOld(rule));
+  const anyOld = left.some((rule) => isOld(rule) && !isOldMoved(rule));
+  const shared = anyNew ? [] : left.filter((rule) => isNet(rule) || isBehind(rule));
+  const oldMoved = anyOld ? [] : left.filter(isOldMoved);
+  const others = left.some((rule) => isPlainLocal(rule) && !shared.includes(rule) && !oldMoved.includes(rule) && (isOthers(rule) ? !left.some(isNet) : true));
+  const restored = anyNew || anyOld || others ? [] : [LOCAL];
+  // NET first: while it is there its removal is exact, and LOCAL is asked.
+  return { add: restored, behindAdded: left.filter((rule) => restored.length > 0 && isOthers(rule) && rule.priority === 0), remove: [...shared.filter(isNet), ...shared.filter(isBehind), ...oldMoved, ...leaving] };
 }

@@ -1,18 +1,61 @@
 // SPDX-License-Identifier: MIT
-/** Makes the veth pair: vnet0 in the user's namespace, its other end in the hidden one. */
+/** The veth back end: vnet0 in the user's namespace, its other end in the peer namespace, and how large its packets may be. */
 import * as fs from 'node:fs';
 
-import { HINTS, VnetError } from '../errors';
-import { randomBytes } from '../native/random';
-import { bigTcp } from './big-tcp';
-import { linkByName, setUp, type Link } from './links';
-import { addVeth } from './make-links';
+import { exhaustion, HINTS, VnetError } from '../errors';
+import { randomBytes, SystemError } from '../native/libc';
+import { MAX_MTU } from '../options/values';
+import { passesBigTcp } from '../requirements';
+import { addVeth, type Link, linkByName, type LinkNumbers, type LinkSettings, setNumbers, setUp } from './links';
 import type { Netns } from './netns';
-import { refused } from './refused';
 
-/** The largest MTU of an Ethernet device (ETH_MAX_MTU). */
-export const MAX_MTU = 65535;
-export const MIN_MTU = 68;
+/** What a change that the kernel refused comes to; with the errno `missing` it lacks something, which the user may mend. */
+export function refused(what: string, cause: unknown, missing: string, lack: string, mend: string): unknown {
+  if (!(cause instanceof SystemError)) return cause;
+  const exhausted = exhaustion(cause, what);
+  if (exhausted) return exhausted;
+  const isMissing = cause.code === missing;
+  return new VnetError('COMMAND_FAILED', what, isMissing ? lack : `the kernel refuses it (${cause.code})`, { hint: isMissing ? mend : HINTS.doctor, cause });
+}
+
+// BIG TCP: superpackets of TCP over IPv4 with more bytes than the length field of the IP header can
+// say; it is 0 then (iph_totlen in include/linux/ip.h). Much of what a superpacket costs on its way
+// round does not depend on its size, so four times as large ones make TCP a third faster or more.
+//
+// An interface that transmits one has to allow it, or the kernel cuts it up (gso_features_check in
+// net/core/dev.c): vnet0, the peer on the reinject path, and the waiting room in between. TCP over IPv6
+// stays at 64 KiB: of larger ones, which have a hop-by-hop header, hardly any came back (Linux 6.18).
+
+/** The largest superpacket of anything but TCP over IPv4, and of a kernel without BIG TCP; bytes. */
+export const SUPERPACKET_BYTES = 64 << 10;
+/** The longest frame that libpcap and Wireshark read (MAXIMUM_SNAPLEN, WTAP_MAX_PACKET_SIZE_STANDARD). */
+const BIG_TCP_BYTES = 256 << 10;
+/** A ring for fewer of them is full with a single burst. */
+const SUPERPACKETS_IN_RING = 16;
+
+/** The largest superpacket of TCP over IPv4 that an interface with such a ring is to transmit; bytes. */
+export function superpacketBytesOf(backend: 'veth' | 'dummy', ringBytes: number): number {
+  if (backend !== 'veth' || !passesBigTcp()) return SUPERPACKET_BYTES;
+  return Math.max(SUPERPACKET_BYTES, Math.min(BIG_TCP_BYTES, ringBytes / SUPERPACKETS_IN_RING));
+}
+
+/** What the interfaces of the loop are made with; nothing where the kernel's default is enough. */
+export const bigTcp = (superpacketBytes: number): { gsoIpv4MaxSize?: number } =>
+  superpacketBytes > SUPERPACKET_BYTES ? { gsoIpv4MaxSize: superpacketBytes } : {};
+
+/** The same for an interface that takes its limits from another one when it is made. */
+export function allowBigTcp(ifindex: number, superpacketBytes: number): void {
+  const numbers = bigTcp(superpacketBytes);
+  if (numbers.gsoIpv4MaxSize !== undefined) setNumbers(ifindex, numbers);
+}
+
+/** What has to be set so that an interface's limits are not above what the loop carries; null if they are not. Lower ones are the user's to set. */
+export function loopableLimits({ gsoMaxSize, gsoIpv4MaxSize }: LinkSettings, superpacketBytes: number): LinkNumbers | null {
+  if (gsoMaxSize <= SUPERPACKET_BYTES && (gsoIpv4MaxSize ?? 0) <= superpacketBytes) return null;
+  const size = Math.min(gsoMaxSize, SUPERPACKET_BYTES);
+  return { gsoMaxSize: size, ...(gsoIpv4MaxSize === null ? {} : { gsoIpv4MaxSize: Math.min(gsoIpv4MaxSize, superpacketBytes) }) };
+}
+
 export const DEFAULT_MTU = 1500;
 /** The kernel's default (GSO_MAX_SEGS in include/linux/netdevice.h). */
 export const DEFAULT_GSO_MAX_SEGS = 65535;
@@ -48,7 +91,7 @@ export function randomMac(): string {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
 }
 
-/** The name of the other end, unique in the hidden namespace. */
+/** The name of the other end, unique in the peer namespace. */
 export const peerName = (id: string): string => `vp${id}`;
 
 export interface VethRequest {

@@ -4,7 +4,7 @@ import * as net from 'node:net';
 import * as os from 'node:os';
 
 import { usageError } from '../errors';
-import { onCommandLine, type Place } from '../options/place';
+import { onCommandLine, type Place } from '../options/values';
 
 export interface ListenAddress {
   host: string;

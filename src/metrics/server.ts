@@ -6,7 +6,9 @@ import type { AddressInfo, Socket } from 'node:net';
 import { Connections } from '../connections';
 import { VnetError } from '../errors';
 import { printable } from '../printable';
+import type { Attachment } from '../state/store';
 import { addressText, isNamedBy, type ListenAddress } from './address';
+import { CONTENT_TYPE, metricsText, readings } from './prometheus';
 
 /** What is answered: called for each request. */
 export type MetricsSource = () => string | Promise<string>;
@@ -91,3 +93,17 @@ const REASONS: Readonly<Record<string, [string, string]>> = {
   EADDRNOTAVAIL: ['this network namespace has no such address', 'ip addr shows those that it has; lo has to be up for 127.0.0.1 and ::1'],
   EACCES: ['this process may not listen there', 'ports below 1024 need CAP_NET_BIND_SERVICE'],
 };
+
+// `attach --metrics`: loaded only when it is asked for.
+
+/** An interface of this process. */
+export interface Served {
+  readonly isClosing: boolean;
+  readonly attachment: Attachment;
+}
+
+/** Serves the interfaces of this process: whatever is in the list when it is asked. */
+export function serveMetrics(address: ListenAddress, controllers: readonly Served[]): Promise<MetricsServer> {
+  const attachments = () => controllers.filter(({ isClosing }) => !isClosing).map(({ attachment }) => attachment);
+  return MetricsServer.listen(address, CONTENT_TYPE, () => metricsText(readings(attachments())));
+}

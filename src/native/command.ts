@@ -3,7 +3,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 
 import { HINTS, VnetError } from '../errors';
-import { systemEnvironment } from './environment';
+import { systemEnvironment } from './inherited';
 import { childHasEnded } from './libc';
 
 export interface CommandResult {
@@ -51,4 +51,12 @@ export function commandWithin(ms: number, program: string, args: readonly string
   if (pid === undefined) return true;
   for (const end = performance.now() + ms; !childHasEnded(pid); Atomics.wait(never, 0, 0, 1)) if (performance.now() > end) return false;
   return true;
+}
+
+/**
+ * Runs one `ip` command that may fail because its object is gone already, in the network namespace of the calling
+ * thread: wrap calls in Netns.run().
+ */
+export function ipIfPossible(args: readonly string[]): boolean {
+  return tryCommand('ip', args).status === 0;
 }

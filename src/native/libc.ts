@@ -3,6 +3,7 @@
  * The system calls that Node lacks, each declared once. Nothing else in vnet-bpf calls koffi,
  * and nothing untyped leaves this file. Failures are a SystemError with errno by name.
  */
+import * as fs from 'node:fs';
 
 import { koffiMissing } from 'libbpf-ts';
 
@@ -304,4 +305,16 @@ export function watchReadable(fd: number, onReadable: () => void): FdWatch {
       handle.close();
     },
   };
+}
+
+/** Random bytes from the kernel. Node's crypto has them too, but takes 12 ms to load and to begin with. */
+export function randomBytes(count: number): Buffer {
+  const bytes = Buffer.alloc(count);
+  const fd = fs.openSync('/dev/urandom', 'r');
+  try {
+    fs.readSync(fd, bytes);
+  } finally {
+    fs.closeSync(fd);
+  }
+  return bytes;
 }

@@ -1,15 +1,96 @@
 // SPDX-License-Identifier: MIT
-/** A looping interface, as a program has it. */
+/** The library: attach(), its options, and Nic, a looping interface as a program has it. */
 import { EventEmitter } from 'node:events';
 
 import type { Controller } from '../controller/controller';
 import { readStats, type Stats } from '../datapath/stats';
 import type { VnetError } from '../errors';
-import { ON_HOOK_ERROR, wrongFrame, type OnHookError } from '../hooks/contract';
+import { wrongFrame } from '../hooks/contract';
 import { checkedWords } from '../impair/words';
-import { inLibrary, oneOf } from '../options/place';
-import { hookFile, requireKind } from '../options/read-options';
-import { RefusalWatch } from './refusal-watch';
+import { attachAll } from '../lifecycle/attach';
+import { parseListenAddress } from '../metrics/address';
+import { hookFile, readLibraryOptions, requireKind } from '../options/read-options';
+import { type AttachOptions, inLibrary, ON_HOOK_ERROR, oneOf, type OnHookError } from '../options/values';
+
+// What attach() can be told; each option is one of `vnet-bpf attach`, with the same default.
+
+export interface NicOptions {
+  /** Kind of interface; `veth`, or what the interface is if it exists. */
+  type?: 'veth' | 'dummy';
+  /** Network namespace, as `ip netns` calls it; that of the process unless given. */
+  netns?: string;
+  /** Addresses with prefix length, such as `192.168.100.1/24`; put on the interface and routed through the loop. */
+  addresses?: readonly string[];
+  /** Also loop each address that the interface gets later. */
+  hairpin?: boolean;
+  /** Ethernet address; random unless given. */
+  mac?: string;
+  /** Bytes; 1500 unless given. */
+  mtu?: number;
+  /** Queues, each with a ring and a thread of its own, 1 to 16; a flow keeps to one. 1 unless given, and with a hook. */
+  queues?: number;
+  /** Of each queue, in bytes or with a unit such as `8M`; a power of two from 256 KiB to 256 MiB. */
+  ringSize?: number | string;
+  /** Limits each queue to so many frames. */
+  queuePackets?: number;
+  /** Frames per poll, 1 to 1024. */
+  budget?: number;
+  /** Merge neighbouring datagrams of a flow on the reinject path; on unless given. */
+  gro?: boolean;
+  /** Microseconds for which the poller looks for frames before it sleeps; as the traffic is unless given. */
+  busyPoll?: number | 'auto';
+  /** Frames that find the queue full wait, or are refused. */
+  whenFull?: 'hold' | 'drop';
+  /** Per cent of the queue at which it wakes, 0 to 99. */
+  lowWatermark?: number;
+  /** Detach the interface first if it is attached. */
+  replace?: boolean;
+  /** File of a hook: a path, or a file: URL such as `new URL('./hook.js', import.meta.url)`. */
+  hook?: string | URL;
+  /** What becomes of a frame whose hook fails. */
+  onHookError?: OnHookError;
+  /** Serve metrics for Prometheus at this address and port: `127.0.0.1:9100`; port 0 takes any that is free, see `Nic.metrics`. */
+  metrics?: string;
+  /** Detaches when it is aborted. */
+  signal?: AbortSignal;
+}
+
+/** Checks everything that can be checked without the kernel. Throws a USAGE error. */
+export const toAttachOptions = (iface: string, options: NicOptions): AttachOptions => readLibraryOptions(iface, options);
+
+/** Tells of refused frames while somebody listens: counters are only read, so nobody announces them. */
+const INTERVAL_MS = 500;
+
+export class RefusalWatch {
+  private timer: NodeJS.Timeout | undefined;
+  private seen: Record<string, number> = {};
+
+  constructor(
+    private readonly read: () => Record<string, number>,
+    private readonly tell: (reason: string, frames: number) => void,
+  ) {}
+
+  start(): void {
+    if (this.timer) return;
+    this.seen = { ...this.read() };
+    this.timer = setInterval(() => this.look(), INTERVAL_MS).unref();
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+    this.timer = undefined;
+  }
+
+  private look(): void {
+    const now = this.read();
+    const before = this.seen;
+    this.seen = { ...now };
+    for (const [reason, count] of Object.entries(now)) {
+      const frames = count - (before[reason] ?? 0);
+      if (frames > 0) this.tell(reason, frames);
+    }
+  }
+}
 
 export interface NicEvents {
   /** The queue stopped, so many times since the last event. */
@@ -128,4 +209,29 @@ export class Nic extends EventEmitter<NicEvents> implements AsyncDisposable {
     if (this.listenerCount('error') > 0) this.emit('error', error);
     await this.detach();
   }
+}
+
+// attach() of the library.
+
+/**
+ * Makes an interface whose transmitted frames come back as received ones. Needs root, and Linux 6.1 or later. Resolves
+ * when it is up and has its addresses.
+ *
+ * @param iface its name, such as `vnet0`
+ * @throws VnetError with a stable `code`; nothing is left behind then
+ */
+export async function attach(iface: string, options: NicOptions = {}): Promise<Nic> {
+  const checked = toAttachOptions(iface, options);
+  const { signal, metrics } = options;
+  const metricsAt = metrics === undefined ? null : parseListenAddress(metrics, inLibrary('metrics', metrics, String));
+  signal?.throwIfAborted();
+  const controllers: Controller[] = [];
+  await attachAll([iface], checked, metricsAt, controllers);
+  const nic = new Nic(controllers[0] as Controller);
+  const abort = (): void => void nic.detach();
+  signal?.addEventListener('abort', abort, { once: true });
+  nic.once('detached', () => signal?.removeEventListener('abort', abort));
+  if (!signal?.aborted) return nic;
+  await nic.detach();
+  throw signal.reason;
 }

@@ -3,21 +3,7 @@
  * The options of attach, one row each: what the command line and the library call it, what it takes, and how its text is
  * read. Both kinds of user are served by the same checks, each in its own spelling.
  */
-import {
-  checkNetnsName,
-  parseBudget,
-  parseBusyPoll,
-  parseCidr,
-  parseMac,
-  parseMtu,
-  parseQueuePackets,
-  parseQueues,
-  parseRingSize,
-  parseWatermark,
-  type AttachOptions,
-} from '../controller/options';
-import { ON_HOOK_ERROR } from '../hooks/contract';
-import { oneOf, type Place } from './place';
+import { type AttachOptions, checkNetnsName, ON_HOOK_ERROR, oneOf, parseBudget, parseBusyPoll, parseCidr, parseMac, parseMtu, parseQueuePackets, parseQueues, parseRingSize, parseWatermark, type Place } from './values';
 
 /** What a value of the library may be; `texts` is an array of strings. */
 export type Kind = 'string' | 'number' | 'boolean' | 'texts' | 'URL';

@@ -3,11 +3,9 @@
 import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { checkInterfaceName, DEFAULTS, type AttachOptions } from '../controller/options';
-import { usageError, type VnetError } from '../errors';
-import { didYouMean } from '../suggest';
+import { didYouMean, usageError, type VnetError } from '../errors';
 import { ATTACH_OPTIONS, type AttachOption, type Kind } from './attach-options';
-import { camelCase, inLibrary, onCommandLine, type Place } from './place';
+import { type AttachOptions, camelCase, checkInterfaceName, DEFAULTS, inLibrary, onCommandLine, type Place } from './values';
 
 /** IPv6 needs links that carry so many bytes (RFC 8200, 5). */
 const IPV6_MINIMUM_MTU = 1280;

@@ -4,19 +4,9 @@
  * checksums are filled in by whoever knows them.
  */
 import { ipv4Bytes, ipv6Bytes, macBytes } from './addresses';
-import { fixChecksums, fixIpv4Header, viewOf } from './checksum';
-import {
-  ARP_BYTES,
-  ETH_HEADER_BYTES,
-  ETHER_TYPE,
-  ICMP_HEADER_BYTES,
-  IPV4_HEADER_BYTES,
-  IPV6_HEADER_BYTES,
-  PROTOCOL,
-  TCP_HEADER_BYTES,
-  UDP_HEADER_BYTES,
-  VLAN_TAG_BYTES,
-} from './protocols';
+import type { Frame } from './frame';
+import { ARP_BYTES, ETH_HEADER_BYTES, ETHER_TYPE, ICMP_HEADER_BYTES, IPV4_HEADER_BYTES, IPV6_HEADER_BYTES, PROTOCOL, TCP_HEADER_BYTES, UDP_HEADER_BYTES, VLAN_TAG_BYTES } from './headers';
+import { fixChecksums, fixIpv4Header, viewOf } from './offload';
 
 /** What an IP packet carries. */
 export interface Segment {
@@ -180,4 +170,58 @@ export function tcp(fields: TcpFields, payload: Uint8Array = NOTHING): Segment {
   view.setUint16(14, window);
   all.set(options, TCP_HEADER_BYTES);
   return { protocol: PROTOCOL.tcp, bytes: all };
+}
+
+// What goes back to where a frame came from.
+
+/** A frame that carries an answer back: addresses changed places. `source` speaks for a group, which cannot. */
+export function reply(frame: Frame, segment: Segment, source = frame.ethernet.destination): Uint8Array {
+  return ethernet({ source, destination: frame.ethernet.source, ...tagOf(frame) }, packetBack(frame, segment));
+}
+
+function packetBack({ ipv4: v4, ipv6: v6 }: Frame, segment: Segment): Packet {
+  if (v4) return ipv4({ source: v4.destination, destination: v4.source }, segment);
+  if (v6) return ipv6({ source: v6.destination, destination: v6.source }, segment);
+  throw new TypeError('a reply to a frame without IP');
+}
+
+const tagOf = ({ vlan }: Frame): { vlan?: { id: number; priority: number } } => (vlan ? { vlan: { id: vlan.id, priority: vlan.priority } } : {});
+
+const ECHO = { v4: { request: 8, reply: 0 }, v6: { request: 128, reply: 129 } } as const;
+
+/** The answer to a ping; null if it is none. */
+export function echoReply(frame: Frame): Uint8Array | null {
+  const { icmp: v4, icmpv6: v6 } = frame;
+  if (v4?.type === ECHO.v4.request) return reply(frame, icmp(ECHO.v4.reply, 0, v4.identifier * 65536 + v4.sequence, v4.payload));
+  if (v6?.type === ECHO.v6.request) return reply(frame, icmpv6(ECHO.v6.reply, 0, v6.identifier * 65536 + v6.sequence, v6.payload));
+  return null;
+}
+
+// Who has an address? The answers to ARP and to IPv6 neighbour solicitations (RFC 4861).
+
+const SOLICITATION = 135;
+const ADVERTISEMENT = 136;
+const SOLICITED_AND_OVERRIDE = 0x60000000;
+const TARGET_ADDRESS_OPTION = [2, 1] as const; // of one unit of eight bytes
+
+/** The address that a frame asks for; null if it asks for none. */
+export function askedAddress({ arp: request, icmpv6: message }: Frame): string | null {
+  if (request?.operation === 1) return request.targetIp;
+  return message?.type === SOLICITATION ? message.target : null;
+}
+
+/** The answer to whom a frame asks for: "it is at `mac`". Null if it asks for none, or does not say who asks. */
+export function neighbourReply(frame: Frame, mac: string): Uint8Array | null {
+  const address = askedAddress(frame);
+  if (address === null) return null;
+  const { arp: request, ipv6: packet } = frame;
+  const link = { source: mac, destination: frame.ethernet.source };
+  if (request) {
+    const { senderMac, senderIp } = request;
+    return ethernet(link, arp({ operation: 2, senderMac: mac, senderIp: address, targetMac: senderMac, targetIp: senderIp }));
+  }
+  if (!packet || packet.source === '::') return null;
+  const body = Uint8Array.from([...ipv6Bytes(address), ...TARGET_ADDRESS_OPTION, ...macBytes(mac)]);
+  // Neighbour discovery is believed only if no router was in between: a hop limit of 255.
+  return ethernet(link, ipv6({ source: address, destination: packet.source, hopLimit: 255 }, icmpv6(ADVERTISEMENT, 0, SOLICITED_AND_OVERRIDE, body)));
 }

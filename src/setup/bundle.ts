@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Makes a bundle of each entry, all of it in one file, and its bytecode (V8's code cache), for src/native/bytecode.ts
+ * Makes a bundle of each entry, all of it in one file, and its bytecode (V8's code cache), for src/native/node.ts
  * to start. Run by make after the compiler. Packages stay outside, but for those that every command needs: the
  * twenty files of yargs alone take 30 ms.
  *
@@ -16,7 +16,7 @@ import { build, type Plugin } from 'esbuild';
 import type TypeScript from 'typescript';
 
 import { compilerBytecode, compilerFile } from '../hooks/lookup';
-import { bundleOf, bytecodeOf, compileModule, runModule, type Bundle } from '../native/bytecode';
+import { bundleOf, bytecodeOf, compileModule, runModule, type Bundle } from '../native/node';
 
 const DIST = path.resolve(__dirname, '..');
 const ROOT = path.resolve(DIST, '..');
@@ -60,14 +60,15 @@ const commandsOnly = (kept: readonly string[]): Plugin => ({
   name: 'commands-only',
   setup({ onResolve }) {
     const from = path.join(DIST, 'cli', 'commands.js');
-    const commands = [...fs.readFileSync(from, 'utf8').matchAll(/\(\) => require\('(\.\/[\w-]+)'\)/g)].map(([, name]) => name);
-    onResolve({ filter: /^\.\// }, ({ path: name, importer }) => (importer === from && commands.includes(name) && !kept.includes(name) ? { path: name, external: true } : undefined));
+    const commands = [...fs.readFileSync(from, 'utf8').matchAll(/=> require\('(\.\.?\/[\w/-]+)'\)/g)].map(([, name]) => name);
+    onResolve({ filter: /^\.\.?\// }, ({ path: name, importer }) => (importer === from && commands.includes(name) && !kept.includes(name) ? { path: name, external: true } : undefined));
   },
 });
 
-async function bundle(entry: string, ...plugins: readonly Plugin[]): Promise<void> {
+/** A bundle of that entry, beside it, which may have a name of its own. */
+async function bundle(entry: string, name = entry, ...plugins: readonly Plugin[]): Promise<void> {
   const { dependencies } = JSON.parse(fs.readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as { dependencies: Record<string, string> };
-  const outfile = bundleOf(entry);
+  const outfile = bundleOf(name);
   await build({
     entryPoints: [`${entry}.js`],
     outfile,
@@ -95,8 +96,8 @@ async function bundle(entry: string, ...plugins: readonly Plugin[]): Promise<voi
  * Compiles it, runs it with each of some arguments, and keeps the bytecode of all functions that were called. What
  * fails here (for want of root, or of a library) has no bytecode, no more.
  */
-async function cache(entry: string, commands: readonly string[][], eagerly = false): Promise<void> {
-  const file = bundleOf(entry);
+async function cache(name: string, commands: readonly string[][], eagerly = false): Promise<void> {
+  const file = bundleOf(name);
   if (eagerly) v8.setFlagsFromString('--no-lazy');
   // V8 keeps the name with the bytecode, and shows it in stack traces on whatever machine that is.
   const script = new vm.Script(fs.readFileSync(file, 'latin1'), { filename: path.join('vnet-bpf', path.relative(ROOT, file)) });
@@ -112,7 +113,7 @@ async function cache(entry: string, commands: readonly string[][], eagerly = fal
   for (const args of commands) {
     process.argv = [process.execPath, path.join(DIST, 'cli', 'main.js'), ...args];
     try {
-      run(createRequire(`${entry}.js`), { exports: {} }, path.dirname(entry));
+      run(createRequire(file), { exports: {} }, path.dirname(file));
     } catch {
       // A thread's entry wants a thread.
     }
@@ -143,13 +144,13 @@ async function main(): Promise<void> {
   const program = path.join(DIST, 'cli', 'program');
   await bundle(program);
   await cache(program, [['--help'], ['attach', '--help'], ['list'], ['stats'], ['attach', 'vnet0', '--dry-run']]);
-  const look = path.join(DIST, 'cli', 'look');
-  await bundle(look, commandsOnly(['./stats', './list']));
-  await cache(look, [['list'], ['stats']]);
-  const loop = path.join(DIST, 'cli', 'loop');
-  await bundle(loop, commandsOnly(['./attach', './detach']));
-  await cache(loop, [['attach', 'vnet0', '--dry-run'], ['detach', 'vnet0', '--dry-run']], true);
-  const thread = path.join(DIST, 'datapath', 'poll-thread');
+  const listStats = path.join(DIST, 'cli', 'list-stats');
+  await bundle(program, listStats, commandsOnly(['./stats', './list']));
+  await cache(listStats, [['list'], ['stats']]);
+  const attachDetach = path.join(DIST, 'cli', 'attach-detach');
+  await bundle(program, attachDetach, commandsOnly(['./attach', './detach']));
+  await cache(attachDetach, [['attach', 'vnet0', '--dry-run'], ['detach', 'vnet0', '--dry-run']], true);
+  const thread = path.join(DIST, 'datapath', 'worker');
   await bundle(thread);
   await cache(thread, [[]], true);
 }

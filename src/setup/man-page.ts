@@ -6,8 +6,32 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-import { declaredCommands, defaultOf, GLOBAL_OPTIONS, valueName, wordsOf, type Command, type Declared } from '../cli/declarations';
-import { bold, entry, example, fromMarkdown, italic, paragraph, plain, section, subsection } from './roff';
+import { COMMANDS } from '../cli/commands';
+import { type Command, type Declared, defaultOf, GLOBAL_OPTIONS, valueName, wordsOf } from '../cli/declarations';
+
+// The few macros of man(7) that a manual page needs.
+
+/** Text as roff takes it literally: a dash is a dash, and no line is a request. */
+export const plain = (text: string): string =>
+  text.replaceAll('\\', '\\e').replaceAll('-', '\\-').replace(/^([.'])/gm, '\\&$1');
+
+export const bold = (text: string): string => `\\fB${plain(text)}\\fR`;
+export const italic = (text: string): string => `\\fI${plain(text)}\\fR`;
+
+/** Text of the documents: `code` is bold, [words](file) are words. */
+export const fromMarkdown = (text: string): string =>
+  text
+    .replace(/\[([^\]]+)\]\([^)]*\)/g, '$1')
+    .split(/(`[^`]*`)/)
+    .map((part) => (part.startsWith('`') ? bold(part.slice(1, -1)) : plain(part)))
+    .join('');
+
+export const section = (title: string, ...body: string[]): string => [`.SH ${title}`, ...body].join('\n');
+export const subsection = (title: string, ...body: string[]): string => [`.SS ${title}`, ...body].join('\n');
+/** A term, and below it, indented, what it means. */
+export const entry = (term: string, text: string): string => `.TP\n${term}\n${text}`;
+export const paragraph = (text: string): string => `.PP\n${text}`;
+export const example = (...lines: string[]): string => ['.PP', '.in +4n', '.nf', ...lines.map(plain), '.fi', '.in'].join('\n');
 
 /** The rows of the first table below a heading of a document, without its head. */
 export function tableBelow(document: string, heading: string): string[][] {
@@ -37,7 +61,7 @@ function commandPart(command: Command): string {
 }
 
 export function manPage(version: string, cli: string): string {
-  const commands = declaredCommands();
+  const commands = COMMANDS.all();
   const examples = commands.flatMap(({ examples }) => examples).map(({ command, describe }) => `${paragraph(plain(`${describe}:`))}\n${example(command)}`);
   return [
     '.\\" SPDX-License-Identifier: MIT',

@@ -6,8 +6,7 @@ import * as path from 'node:path';
 import { isBpffs } from 'libbpf-ts';
 
 import { VnetError } from '../errors';
-import { mountFileSystem } from '../native/libc';
-import { randomBytes } from '../native/random';
+import { mountFileSystem, randomBytes } from '../native/libc';
 import { hostPath, isPrivate, machineIsOutOfSight, onHostMounts, privateDirectory, requirePrivate } from './paths';
 
 const BPFFS = '/sys/fs/bpf';

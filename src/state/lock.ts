@@ -3,10 +3,9 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-import { VnetError } from '../errors';
+import { exhaustion, VnetError } from '../errors';
 import { clock } from '../native/clock';
 import { tryLock } from '../native/libc';
-import { exhaustion } from './exhaustion';
 import { privateDirectory } from './paths';
 
 /** flock(2) asks for no write access, which a read-only file system would not give. A FIFO in its place must not block. */

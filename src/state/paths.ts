@@ -7,9 +7,8 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-import { VnetError } from '../errors';
+import { exhaustion, VnetError } from '../errors';
 import { command } from '../native/command';
-import { exhaustion } from './exhaustion';
 
 function sameMountNamespaceAsInit(): boolean {
   try {
@@ -48,7 +47,7 @@ const RUN = '/run/vnet-bpf';
 export const stateRoot = (): string => hostPath(RUN);
 /** The directory of one attachment. */
 export const stateDirectory = (id: string): string => path.join(stateRoot(), id);
-/** The file that keeps the hidden network namespace alive; mount commands want HOST_PEER_NETNS. */
+/** The file that keeps the peer namespace alive; mount commands want HOST_PEER_NETNS. */
 export const peerNetnsFile = (): string => hostPath(HOST_PEER_NETNS);
 export const HOST_PEER_NETNS = `${RUN}/netns`;
 

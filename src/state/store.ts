@@ -7,8 +7,8 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-import { randomBytes } from '../native/random';
-import { exhaustion, isExhaustion, messageOf } from './exhaustion';
+import { exhaustion, isExhaustion, messageOf } from '../errors';
+import { randomBytes } from '../native/libc';
 import { FileLock } from './lock';
 import { privateDirectory, requirePrivate, stateDirectory, stateRoot } from './paths';
 import { parseRecord, type Attachment } from './record';
@@ -31,7 +31,7 @@ const STATE = 'state.json';
 
 /** The lock that a controller holds for as long as it lives. */
 export const controllerLock = (id: string): string => path.join(stateDirectory(id), 'lock');
-/** The lock held while interfaces, rules or the hidden namespace are changed. */
+/** The lock held while interfaces, rules or the peer namespace are changed. */
 const globalLock = (): string => path.join(stateRoot(), 'lock');
 /** The socket on which a controller takes orders. */
 export const controlSocket = (id: string): string => path.join(stateDirectory(id), 'control');

@@ -3,4 +3,4 @@
 import '../not-bundled';
 
 export { cannotRun, Lab, type ExpectOptions, type LabOptions } from './lab';
-export { differences, type Expected, type FrameMatcher } from './matcher';
+export { differences, type Expected, type FrameMatcher } from './lab';

@@ -5,17 +5,147 @@
  * ends.
  */
 import { spawnSync } from 'node:child_process';
+import * as fs from 'node:fs';
+
+import { MappedMemory } from 'libbpf-ts';
 
 import { VnetError } from '../errors';
+import { LARGEST_RECORD } from '../layout';
+import { linkByName } from '../link/links';
 import { Netns } from '../link/netns';
 import { command } from '../native/command';
-import { systemEnvironment } from '../native/environment';
+import { systemEnvironment } from '../native/inherited';
+import { errnoName, errnoOf, receiveMessage, sendBytes, setSocketOption } from '../native/libc';
+import { bindToLink, openLinkSocket, SOL_PACKET } from '../native/sockets';
 import type { Nic } from '../nic/nic';
-import { Frame } from '../packet/frame';
-import { summaryOf } from '../packet/summary';
-import { FrameSocket } from './frame-socket';
-import { differences, type FrameMatcher } from './matcher';
+import { Frame, summaryOf } from '../packet/frame';
+import { VLAN_TAG_BYTES } from '../packet/headers';
 import { Throwaway, type ThrowawayOptions } from './throwaway';
+
+// What a frame is expected to be: some of its fields, or whatever a function says.
+
+/** A value that a field has to have: itself, a text that matches, bytes, or one that a function likes. */
+export type Expected<T> = T | (T extends string ? RegExp : never) | ((value: T) => boolean);
+
+type Fields<T> = { [K in keyof T]?: T[K] extends string | number | boolean | Uint8Array | null ? Expected<T[K]> : Fields<NonNullable<T[K]>> | null };
+
+/** `{ ipv4: { source: '10.0.0.1' }, udp: { destinationPort: 53 } }`, null for a header that must not be there, or a function. */
+export type FrameMatcher = Fields<Omit<Frame, 'copy'>> | ((frame: Frame) => boolean);
+
+/** What does not fit, a line for each field; none if all does. */
+export function differences(matcher: FrameMatcher, frame: Frame): string[] {
+  if (typeof matcher === 'function') return matcher(frame) ? [] : ['the function says no'];
+  return compare(matcher as Record<string, unknown>, frame as unknown as Record<string, unknown>, '');
+}
+
+function compare(expected: Record<string, unknown>, actual: Record<string, unknown>, path: string): string[] {
+  return Object.entries(expected).flatMap(([key, wanted]) => {
+    const name = path === '' ? key : `${path}.${key}`;
+    const found = actual[key];
+    if (typeof wanted === 'object' && wanted !== null && !(wanted instanceof RegExp) && !(wanted instanceof Uint8Array)) {
+      if (typeof found !== 'object' || found === null) return [`${name}: wanted, but there is none`];
+      return compare(wanted as Record<string, unknown>, found as Record<string, unknown>, name);
+    }
+    return fits(wanted, found) ? [] : [`${name}: wanted ${show(wanted)}, found ${show(found)}`];
+  });
+}
+
+function fits(wanted: unknown, found: unknown): boolean {
+  if (typeof wanted === 'function') return (wanted as (value: unknown) => boolean)(found);
+  if (wanted instanceof RegExp) return typeof found === 'string' && wanted.test(found);
+  if (wanted instanceof Uint8Array) return found instanceof Uint8Array && Buffer.compare(wanted, found) === 0;
+  return wanted === found;
+}
+
+function show(value: unknown): string {
+  if (value instanceof Uint8Array) return `${value.length} bytes ${Buffer.from(value.subarray(0, 24)).toString('hex')}${value.length > 24 ? '...' : ''}`;
+  if (value === null || value === undefined) return 'none';
+  if (typeof value === 'function') return 'what a function likes';
+  return typeof value === 'object' && !(value instanceof RegExp) ? 'a header' : typeof value === 'string' ? JSON.stringify(value) : String(value as number);
+}
+
+// Frames of one interface: what it receives, and what is sent on it as an application would.
+
+const ETH_P_ALL = 3;
+const SOL_SOCKET = 1;
+const SO_RCVBUFFORCE = 33;
+const PACKET_AUXDATA = 8;
+const PACKET_IGNORE_OUTGOING = 23;
+const RECEIVE_BUFFER_BYTES = 32 << 20;
+const ADDRESSES_BYTES = 12;
+const EAGAIN = -(errnoOf['EAGAIN'] as number);
+
+/** Our memory: struct msghdr, an iovec, ancillary data, and the frame. */
+const AT = { message: 0, iovec: 64, control: 128, frame: 256 } as const;
+const CONTROL_BYTES = AT.frame - AT.control;
+const FRAME_BYTES = LARGEST_RECORD;
+/** struct cmsghdr, then struct tpacket_auxdata: u32 status, len, snaplen, u16 mac, net, vlan_tci, vlan_tpid. */
+const AUXDATA = AT.control + 16;
+const TP_STATUS_VLAN_VALID = 1 << 4;
+
+export class FrameSocket implements Disposable {
+  private readonly memory = MappedMemory.map({ length: AT.frame + FRAME_BYTES });
+  private readonly view = new DataView(this.memory.buffer);
+  private open = true;
+
+  private constructor(private readonly fd: number) {}
+
+  /** Frames that the interface receives from now on wait in the socket. */
+  static open(netns: Netns, iface: string): FrameSocket {
+    const ifindex = netns.run(() => linkByName(iface))?.ifindex;
+    if (ifindex === undefined) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'is not there', { hint: 'it has to be attached before frames are sent or awaited' });
+    const fd = netns.run(openLinkSocket);
+    setSocketOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES);
+    setSocketOption(fd, SOL_PACKET, PACKET_AUXDATA, 1);
+    setSocketOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
+    bindToLink(fd, ifindex, ETH_P_ALL);
+    return new FrameSocket(fd);
+  }
+
+  /** Lets the interface transmit a frame. */
+  send(frame: Uint8Array): void {
+    const sent = sendBytes(this.fd, frame);
+    if (sent < 0) throw new VnetError('SYSCALL', `send of a frame of ${frame.length} bytes`, errnoName(-sent), { hint: 'a frame has to fit the MTU, and the interface to be up' });
+  }
+
+  /** The next frame that was received; null if none waits. */
+  receive(): Uint8Array | null {
+    const { view, memory } = this;
+    view.setBigUint64(AT.iovec, BigInt(memory.address + AT.frame), true);
+    view.setBigUint64(AT.iovec + 8, BigInt(FRAME_BYTES), true);
+    view.setBigUint64(AT.message + 16, BigInt(memory.address + AT.iovec), true);
+    view.setBigUint64(AT.message + 24, 1n, true);
+    view.setBigUint64(AT.message + 32, BigInt(memory.address + AT.control), true);
+    view.setBigUint64(AT.message + 40, BigInt(CONTROL_BYTES), true);
+    const length = receiveMessage(this.fd, memory.address + AT.message);
+    if (length === EAGAIN) return null;
+    if (length < 0) throw new VnetError('SYSCALL', 'recvmsg', errnoName(-length), { hint: 'the interface has to be there and up' });
+    return this.withTag(new Uint8Array(memory.buffer, AT.frame, length));
+  }
+
+  /** The kernel takes a VLAN tag out of what is received (skb_vlan_untag): it is put back, as it was on the wire. */
+  private withTag(data: Uint8Array): Uint8Array {
+    if ((this.view.getUint32(AUXDATA, true) & TP_STATUS_VLAN_VALID) === 0) return Uint8Array.from(data);
+    const frame = new Uint8Array(data.length + VLAN_TAG_BYTES);
+    frame.set(data.subarray(0, ADDRESSES_BYTES));
+    frame.set(data.subarray(ADDRESSES_BYTES), ADDRESSES_BYTES + VLAN_TAG_BYTES);
+    const tag = new DataView(frame.buffer, ADDRESSES_BYTES);
+    tag.setUint16(0, this.view.getUint16(AUXDATA + 18, true));
+    tag.setUint16(2, this.view.getUint16(AUXDATA + 16, true));
+    return frame;
+  }
+
+  close(): void {
+    if (!this.open) return;
+    this.open = false;
+    fs.closeSync(this.fd);
+    this.memory.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
 
 export type LabOptions = ThrowawayOptions;
 

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
-/** One interface with all its counters: what the card has, and what there was in all. */
-import { bytes } from '../cli/output';
+/** One interface with all its counters: what the summary shows, and the totals. */
 import { law, lostBehind } from '../datapath/stats';
-import type { Row } from './board';
-import { card, chartRows, head } from './card';
-import type { Glyphs } from './glyphs';
-import { dropsOf } from './rates';
-import { fitted, part, short, type Line, type Style } from './text';
+import { bytes } from '../terminal/output';
+import { fitted, type Glyphs, type Line, part, short, type Style } from './drawing';
+import { dropsOf, type Row } from './readings';
+import { card, chartRows, head } from './summary';
 
 const LABEL = 10;
 const CELL = 22;

@@ -1,13 +1,55 @@
 // SPDX-License-Identifier: MIT
-/** The whole screen as lines, a pure function of what is known and of the size: a head, the interfaces, the keys. */
-import type { Change, Row } from './board';
-import { card, cardLines, chartRows, intervalsShown } from './card';
+/** What the user has chosen to see, how keys change it, and the whole screen as lines: a pure function of what is known and of the size. */
 import { detail } from './detail';
-import type { Glyphs } from './glyphs';
-import { sorted } from './sort';
+import { clip, type Glyphs, type Line, part, type Part, short, widthOf } from './drawing';
+import { type Change, nextOrder, type Order, type Row, sorted } from './readings';
+import { card, cardLines, chartRows, intervalsShown } from './summary';
 import { table } from './table';
-import { clip, part, short, widthOf, type Line, type Part } from './text';
-import type { View } from './view';
+
+// What the user has chosen to see, and how keys change it.
+
+export interface View {
+  order: Order;
+  paused: boolean;
+  /** Identity of the chosen interface, or null: the first. */
+  chosen: string | null;
+  /** Only the chosen one, with all its counters. */
+  detail: boolean;
+}
+
+export const FIRST_VIEW: View = { order: 'name', paused: false, chosen: null, detail: false };
+
+/** Keys by their names, as terminal.ts tells them; `ids` are the interfaces in the order shown. */
+export function press(view: View, key: string, ids: readonly string[]): View | 'quit' {
+  const move = (by: number): View => {
+    const at = Math.max(0, ids.indexOf(view.chosen ?? ''));
+    return { ...view, chosen: ids[Math.min(ids.length - 1, Math.max(0, at + by))] ?? null };
+  };
+  switch (key) {
+    case 'q':
+    case 'Q':
+    case 'CTRL_C':
+      return 'quit';
+    case 's':
+      return { ...view, order: nextOrder(view.order) };
+    case 'p':
+    case ' ':
+      return { ...view, paused: !view.paused };
+    case 'UP':
+      return move(-1);
+    case 'DOWN':
+      return move(1);
+    case 'ENTER':
+    case 'RIGHT':
+      return { ...move(0), detail: key === 'RIGHT' || !view.detail };
+    case 'ESCAPE':
+    case 'LEFT':
+    case 'BACKSPACE':
+      return { ...view, detail: false };
+    default:
+      return view;
+  }
+}
 
 export interface Size {
   width: number;

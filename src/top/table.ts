@@ -1,13 +1,31 @@
 // SPDX-License-Identifier: MIT
-/** One interface a line: as many columns as there is place for, the last of them a chart up to the edge. */
-import { nameOf, type Row } from './board';
-import { stateStyle } from './card';
-import { chart, roundScale } from './chart';
-import type { Glyphs } from './glyphs';
-import { newest } from './history';
-import { sumOf } from './rates';
-import { fillOf } from './standing';
-import { bitRate, fitted, part, percent, short, widthOf, type Line, type Style } from './text';
+/** One interface a line: a table as wide as the screen, the last column a chart; without a screen, plain lines. */
+import { bitRate, chart, fitted, type Glyphs, type Line, packetRate, part, percent, roundScale, short, type Style, widthOf } from './drawing';
+import { type Change, dropsOf, fillOf, nameOf, newest, type Row, sorted, sumOf } from './readings';
+import { dropsText, stateStyle } from './summary';
+
+// Where there is no screen: a line for each interface and interval.
+
+export function plainLines(rows: readonly Row[], changes: readonly Change[]): string[] {
+  return [...changes.map(({ name, what }) => `${name}: ${what}`), ...sorted(rows, 'name').flatMap(plainLine)];
+}
+
+/** None before there are two readings. */
+function plainLine({ stats, rates }: Row): string[] {
+  if (!rates) return [];
+  const cells = [
+    stats.state,
+    `tx ${packetRate(rates.txPackets)} ${bitRate(rates.txBits)}`,
+    `rx ${packetRate(rates.rxPackets)} ${bitRate(rates.rxBits)}`,
+    `queue ${percent(fillOf(stats))}`,
+    `held ${stats.held.now}`,
+    `${short(rates.stops)} stops/s`,
+    `${short(rates.polls)} polls/s`,
+    `${percent(rates.budgetUsedUp)} over budget`,
+    `drops ${dropsText(rates.drops, sumOf(dropsOf(stats)))[0]}`,
+  ];
+  return [`${nameOf(stats)}: ${cells.join(', ')}`];
+}
 
 interface Column {
   heading: string;

@@ -5,7 +5,7 @@
  */
 import type { Test } from 'tap';
 
-import { passesUdpGso } from '../../src/kernel-features';
+import { passesUdpGso } from '../../src/requirements';
 import { attachmentOf, SLOW, type Attached } from './cli';
 import { differences, frameOf, from, macOf } from './frames';
 import { ADDRESSES, exchange, look, WAIT_MS } from './loop';

@@ -7,7 +7,7 @@ import * as path from 'node:path';
 
 import type { Test } from 'tap';
 
-import { IN_BACKGROUND, READY_FD } from '../../src/cli/in-background';
+import { IN_BACKGROUND, READY_FD } from '../../src/cli/daemon';
 import type { AttachmentDescription } from '../../src/cli/list';
 import { law, readStats, type Stats } from '../../src/datapath/stats';
 import { allAttachments, isControlled, type Attachment } from '../../src/state/store';

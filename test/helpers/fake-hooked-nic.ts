@@ -3,22 +3,20 @@
 import { RingReader, type MappedMemory } from 'libbpf-ts';
 
 import { Batch, MSG_LEN } from '../../src/datapath/batch';
-import { roomFrameMax } from '../../src/datapath/credit';
-import { HookedPoller } from '../../src/datapath/hooked-poller';
-import { BATCH, CONTROL, RECORD, VNET_HDR_BYTES } from '../../src/datapath/layout';
 import { QueueGate } from '../../src/datapath/queue-gate';
-import { recoverBatch } from '../../src/datapath/recover';
+import { recoverBatch } from '../../src/datapath/recovery';
 import { increment, SharedWords } from '../../src/datapath/shared-memory';
-import { Arena, ARENA_BYTES } from '../../src/hooks/arena';
-import type { FarEnd } from '../../src/link/far-end';
 import type { Hook } from '../../src/hooks/contract';
-import { HookHost } from '../../src/hooks/hook-host';
-import { Injections } from '../../src/hooks/injections';
+import { newVitals } from '../../src/hooks/event-loop';
+import { HookedPoller } from '../../src/hooks/hooked-poller';
+import { HookHost, Injections } from '../../src/hooks/host';
 import { Judge } from '../../src/hooks/judge';
 import type { LoadedHook } from '../../src/hooks/load';
-import { Plan } from '../../src/hooks/plan';
-import { newVitals } from '../../src/hooks/vitals';
+import { Arena, ARENA_BYTES, Plan } from '../../src/hooks/plan';
+import { BATCH, CONTROL, RECORD, VNET_HDR_BYTES } from '../../src/layout';
 import { FakeRing } from '../../src/libbpf-ts/test/helpers/fake-ring';
+import { roomFrameMax } from '../../src/link/credit';
+import type { FarEnd } from '../../src/link/far-end';
 import type { Answer } from './fake-nic';
 
 const BATCH_ADDRESS = 0x7f01_2345_6000;

@@ -6,15 +6,14 @@
 import { RingReader, type MappedMemory } from 'libbpf-ts';
 
 import { Batch, iovecBytes, MSG_CONTROL, MSG_CONTROLLEN, MSG_LEN } from '../../src/datapath/batch';
-import { roomFrameMax } from '../../src/datapath/credit';
 import { Gro, groHeaderBytes } from '../../src/datapath/gro';
-import type { FarEnd } from '../../src/link/far-end';
-import { BATCH, CONTROL, RECORD } from '../../src/datapath/layout';
 import { Poller } from '../../src/datapath/poller';
 import { QueueGate, type GateLimits } from '../../src/datapath/queue-gate';
 import { SharedWords } from '../../src/datapath/shared-memory';
-import type { Room } from '../../src/datapath/waiting-room';
+import { BATCH, CONTROL, RECORD } from '../../src/layout';
 import { FakeRing, type RecordState } from '../../src/libbpf-ts/test/helpers/fake-ring';
+import { type Room, roomFrameMax } from '../../src/link/credit';
+import type { FarEnd } from '../../src/link/far-end';
 
 /** Beyond 2^32, as real ones are. */
 const BATCH_ADDRESS = 0x7f01_2345_6000;

@@ -7,7 +7,7 @@ import * as path from 'node:path';
 
 import { openTcLink } from 'libbpf-ts';
 
-import { ControlClient } from '../../src/controller/control-socket';
+import { ControlClient } from '../../src/control/socket';
 import { pinDirectory } from '../../src/state/bpffs';
 import { stateDirectory } from '../../src/state/paths';
 import { controlSocket, type Attachment } from '../../src/state/store';

@@ -4,7 +4,7 @@
  * virtio_net_hdr that fits, lies, or is noise. From a seed.
  */
 import { arp, ethernet, icmp, icmpv6, ipv4, ipv6, tcp, TCP_FLAG, udp } from '../../src/packet';
-import { GSO } from '../../src/packet/segmenter';
+import { GSO } from '../../src/packet/offload';
 import { FrameFuzzer, LARGEST_BYTES, VNET_HDR_BYTES } from './fuzz-frames';
 import type { Random } from './random';
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** What the programs do to the control words when a frame is held (bpf/queue.h, bpf/vnet.bpf.c), for unit tests. */
-import { roomFrameCost } from '../../src/datapath/credit';
-import { CONTROL } from '../../src/datapath/layout';
 import { GATE_STOPPED } from '../../src/datapath/queue-gate';
 import type { SharedWords } from '../../src/datapath/shared-memory';
+import { CONTROL } from '../../src/layout';
+import { roomFrameCost } from '../../src/link/credit';
 
 interface Controlled {
   control: SharedWords;

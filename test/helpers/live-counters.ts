@@ -5,9 +5,9 @@ import * as path from 'node:path';
 import { BpfMap, MappedMemory } from 'libbpf-ts';
 import type { Test } from 'tap';
 
-import { CONTROL } from '../../src/datapath/layout';
 import { GATE_STOPPED, heldFrames } from '../../src/datapath/queue-gate';
 import { SharedWords } from '../../src/datapath/shared-memory';
+import { CONTROL } from '../../src/layout';
 import { pinDirectory } from '../../src/state/bpffs';
 import { attachmentOf, SLOW, type Attached } from './cli';
 

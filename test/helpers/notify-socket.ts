@@ -3,7 +3,7 @@
 import * as fs from 'node:fs';
 
 import { bindSocket, openSocket, receiveBytes } from '../../src/native/libc';
-import { AF_UNIX, SOCK_DGRAM, unixAddress } from '../../src/native/service-notify';
+import { AF_UNIX, SOCK_DGRAM, unixAddress } from '../../src/native/sockets';
 
 export class NotifySocket implements Disposable {
   private constructor(

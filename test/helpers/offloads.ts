@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** What a user can change about the way in which the kernel cuts up superpackets of an interface. */
-import { bigTcp, superpacketBytesOf } from '../../src/link/big-tcp';
 import { IFLA, ifinfo, linkByIndex, linkByName, RTM_NEWLINK } from '../../src/link/links';
-import { message, numberAttribute } from '../../src/link/message';
-import { Netns } from '../../src/link/netns';
-import { openPeerNetns } from '../../src/link/peer-netns';
-import { change } from '../../src/link/rtnetlink';
-import { passesBigTcp } from '../../src/kernel-features';
+import { Netns, openPeerNetns } from '../../src/link/netns';
+import { change, message, numberAttribute } from '../../src/link/rtnetlink';
+import { bigTcp, superpacketBytesOf } from '../../src/link/veth';
+import { passesBigTcp } from '../../src/requirements';
 import { attachmentOf, type Attached } from './cli';
 import { eventually } from './controller';
 import { ok, okIn, run } from './netns';

@@ -5,10 +5,9 @@ import * as path from 'node:path';
 import { attachTc, BpfObject, type BpfMap, type BpfProgram } from 'libbpf-ts';
 import type { Test } from 'tap';
 
+import { compile, TestBpffs } from '../../src/libbpf-ts/test/helpers/machine';
 import { linkByName } from '../../src/link/links';
 import { Netns } from '../../src/link/netns';
-import { TestBpffs } from '../../src/libbpf-ts/test/helpers/bpffs';
-import { compile } from '../../src/libbpf-ts/test/helpers/compile';
 import { attachmentOf, ROOT, type Attached } from './cli';
 import { ok, run } from './netns';
 

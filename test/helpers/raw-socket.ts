@@ -4,7 +4,7 @@ import * as fs from 'node:fs';
 
 import type { Test } from 'tap';
 
-import { LARGEST_RECORD } from '../../src/datapath/layout';
+import { LARGEST_RECORD } from '../../src/layout';
 import { SLOW } from './cli';
 import { Messages } from './messages';
 import * as native from './native-socket';

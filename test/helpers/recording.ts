@@ -7,10 +7,9 @@ import * as path from 'node:path';
 
 import type { Test } from 'tap';
 
+import { virtioNetHeaderOf } from '../../src/capture/comment';
+import { CaptureInput, framesOf } from '../../src/capture/reader';
 import { pinDirectory } from '../../src/state/bpffs';
-import { virtioNetHeaderOf } from '../../src/recording/virtio-net-header';
-import { framesOf } from '../../src/replay/capture-file';
-import { CaptureInput } from '../../src/replay/capture-input';
 import { attachmentOf, MAIN, SLOW, type Attached } from './cli';
 import { eventually } from './controller';
 import { run } from './netns';

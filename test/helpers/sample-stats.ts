@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Made-up readings. */
-import { REFUSALS } from '../../src/datapath/layout';
 import type { Refusal, Stats } from '../../src/datapath/stats';
+import { REFUSALS } from '../../src/layout';
 
 /** One of an interface that nothing has passed yet. */
 export const idleStats = (): Stats => statsOf(() => 0);

@@ -6,7 +6,7 @@
 import { kernelIsAtLeast, kernelRelease, NotSupportedError, requireFeature, type FeatureName } from 'libbpf-ts';
 
 import { VnetError } from '../../src/errors';
-import { requireKernel } from '../../src/kernel-features';
+import { requireKernel } from '../../src/requirements';
 import { BACK_END, cannotRun } from './cli';
 import { withoutDummy } from './dummy';
 

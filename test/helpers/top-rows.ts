@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Made-up interfaces for the tests of `top`. */
 import type { Stats } from '../../src/datapath/stats';
-import { Board, type Look, type Row } from '../../src/top/board';
+import { Board, type Look, type Row } from '../../src/top/readings';
 import { sampleStats } from './sample-stats';
 
 /** A reading that differs from the sample in what is given. */

@@ -6,8 +6,8 @@
  * byte comes, a receiver of datagrams stops soon after its end. Started by traffic.ts inside the
  * test's namespace.
  */
-import { MSG_DONTWAIT } from './native-socket';
 import { Messages } from './messages';
+import { MSG_DONTWAIT } from './native-socket';
 import { receiveTcp, sendTcp, type TcpReceiveOptions, type TcpResult, type TcpSendOptions } from './tcp-transfer';
 import { receiveUdp, type UdpReceiveOptions, type UdpReceiveResult } from './udp-receiver';
 import { sendUdp, type UdpSendOptions, type UdpSendResult } from './udp-sender';

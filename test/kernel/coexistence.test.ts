@@ -6,7 +6,7 @@ import * as path from 'node:path';
 import t, { type Test } from 'tap';
 
 import { law, type Stats } from '../../src/datapath/stats';
-import { passesBigTcp } from '../../src/kernel-features';
+import { passesBigTcp } from '../../src/requirements';
 import { tableBelow } from '../../src/setup/man-page';
 import { HOST_PEER_NETNS, stateDirectory } from '../../src/state/paths';
 import { Background } from '../helpers/background';

@@ -10,8 +10,8 @@ import { blocksOf, scriptOf } from '../helpers/document';
 import { run } from '../helpers/netns';
 import { PrivateMachine } from '../helpers/private-machine';
 import { UNIT } from '../helpers/service-manager';
-import { readAssignments, readEnvironment } from '../helpers/unit-file';
 import { withoutTools } from '../helpers/traffic';
+import { readAssignments, readEnvironment } from '../helpers/unit-file';
 
 const DOCUMENT = path.join(ROOT, 'docs', 'systemd.md');
 

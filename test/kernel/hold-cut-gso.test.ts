@@ -5,6 +5,7 @@
  */
 import t, { type Test } from 'tap';
 
+import { passesBigTcp } from '../../src/requirements';
 import { attachedIn, cannotRun, checkLaw, SLOW, type Attached } from '../helpers/cli';
 import { ADDRESSES, look, stopped, WAIT_MS } from '../helpers/loop';
 import { testNetns } from '../helpers/netns';
@@ -13,7 +14,6 @@ import { ownTcp } from '../helpers/own-sockets';
 import { slowNic } from '../helpers/slow-nic';
 import { scaled, udpRun, withoutTools } from '../helpers/traffic';
 import { UdpSuperpackets, type SuperpacketShape } from '../helpers/udp-superpackets';
-import { passesBigTcp } from '../../src/kernel-features';
 
 t.setTimeout(300_000 * SLOW);
 

@@ -7,10 +7,10 @@ import t, { type Test } from 'tap';
 import { ethernet, ipv6, udp } from '../../src/packet';
 import { attachedIn, cannotRun, cliOk, SLOW, type Attached } from '../helpers/cli';
 import { eventually } from '../helpers/controller';
+import { macOf } from '../helpers/frames';
 import { hookFile } from '../helpers/hook-file';
 import { Messages } from '../helpers/messages';
 import * as native from '../helpers/native-socket';
-import { macOf } from '../helpers/frames';
 import { testNetns } from '../helpers/netns';
 import { RawSocket } from '../helpers/raw-socket';
 

@@ -6,7 +6,7 @@
 import t from 'tap';
 
 import { ethernet, ipv4, ipv6, tcp, udp } from '../../src/packet';
-import { GSO } from '../../src/packet/segmenter';
+import { GSO } from '../../src/packet/offload';
 import { attachedIn, cannotRun, cliOk, SLOW } from '../helpers/cli';
 import { eventually } from '../helpers/controller';
 import { virtioHeader } from '../helpers/fuzz-records';

@@ -2,8 +2,8 @@
 /** Superpackets of TCP whose length the IP header cannot say: whole where the ring is large enough, cut up where it is not. */
 import t, { type Test } from 'tap';
 
-import { VNET_HDR_BYTES } from '../../src/datapath/layout';
-import { passesBigTcp } from '../../src/kernel-features';
+import { VNET_HDR_BYTES } from '../../src/layout';
+import { passesBigTcp } from '../../src/requirements';
 import { attachedIn, BACK_END, checkLaw, SLOW, type Attached } from '../helpers/cli';
 import { from } from '../helpers/frames';
 import { quietNetns } from '../helpers/netns';

@@ -3,8 +3,8 @@
 import t from 'tap';
 import { kernelIsAtLeast } from 'libbpf-ts';
 
-import type { DoctorReport } from '../../src/cli/doctor';
-import { kernelFeatures } from '../../src/kernel-features';
+import type { DoctorReport } from '../../src/doctor/doctor';
+import { kernelFeatures } from '../../src/requirements';
 import { cannotRun, cli, SLOW } from '../helpers/cli';
 import { ok, testNetns } from '../helpers/netns';
 import { cannotLoop } from '../helpers/supported';

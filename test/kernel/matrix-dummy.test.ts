@@ -5,7 +5,7 @@
  */
 import t, { type Test } from 'tap';
 
-import { passesUdpGso } from '../../src/kernel-features';
+import { passesUdpGso } from '../../src/requirements';
 import { allTraffic } from '../helpers/all-traffic';
 import { attachedIn, attachmentOf, SLOW } from '../helpers/cli';
 import { withoutDummy } from '../helpers/dummy';

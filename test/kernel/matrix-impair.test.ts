@@ -6,15 +6,14 @@ import * as path from 'node:path';
 import { kernelIsAtLeast } from 'libbpf-ts';
 import t, { type Test } from 'tap';
 
-import { ControlClient } from '../../src/controller/control-socket';
+import { ControlClient } from '../../src/control/socket';
 import { law, type Stats } from '../../src/datapath/stats';
-import { PROFILES } from '../../src/impair/profiles';
 import { netemOptionsOf } from '../../src/impair/settings';
-import { checkedWords } from '../../src/impair/words';
+import { checkedWords, PROFILES } from '../../src/impair/words';
 import { HOST_PEER_NETNS } from '../../src/state/paths';
 import { controlSocket, logFile } from '../../src/state/store';
-import { attachedIn, attachmentOf, cliOk, ROOT, SLOW, type Attached } from '../helpers/cli';
 import { Background } from '../helpers/background';
+import { attachedIn, attachmentOf, cliOk, ROOT, SLOW, type Attached } from '../helpers/cli';
 import { eventually } from '../helpers/controller';
 import { ADDRESSES, atRest, delay, exchange, look, WAIT_MS } from '../helpers/loop';
 import { kernelCounters, ok, okIn, quietNetns } from '../helpers/netns';

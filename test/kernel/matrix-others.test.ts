@@ -9,7 +9,7 @@ import * as fs from 'node:fs';
 import t, { type Test } from 'tap';
 
 import { law, lostBehind, type Stats } from '../../src/datapath/stats';
-import { passesUdpGso } from '../../src/kernel-features';
+import { passesUdpGso } from '../../src/requirements';
 import { attachedIn, attachmentOf, cliOk, SLOW, type Attached } from '../helpers/cli';
 import { withoutDummy } from '../helpers/dummy';
 import { checkFlows, TWO_QUEUES } from '../helpers/flows';

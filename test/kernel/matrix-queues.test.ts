@@ -4,9 +4,9 @@ import t, { type Test } from 'tap';
 
 import { allTraffic } from '../helpers/all-traffic';
 import { attachedIn, attachmentOf, cli, cliOk, SLOW, type Attached } from '../helpers/cli';
-import { ADDRESSES, ARGUMENTS, checkGone, checkRest, kill, look, refusals, stopped } from '../helpers/loop';
 import { checkFlows, TWO_QUEUES } from '../helpers/flows';
 import { LiveCounters } from '../helpers/live-counters';
+import { ADDRESSES, ARGUMENTS, checkGone, checkRest, kill, look, refusals, stopped } from '../helpers/loop';
 import { testNetns } from '../helpers/netns';
 import { OwnUdp } from '../helpers/own-sockets';
 import { cannotLoop, without } from '../helpers/supported';

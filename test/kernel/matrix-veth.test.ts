@@ -2,7 +2,7 @@
 /** Everything that the loop promises on a veth, once through. */
 import t from 'tap';
 
-import { merges } from '../../src/datapath/datapath';
+import { merges } from '../../src/datapath/programs';
 import { allTraffic } from '../helpers/all-traffic';
 import { attachedIn, attachmentOf, SLOW } from '../helpers/cli';
 import { ADDRESSES, ARGUMENTS, checkGone, checkRest, crash, holds, look, refusals, refuses, WAIT_MS } from '../helpers/loop';

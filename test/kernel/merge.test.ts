@@ -2,7 +2,7 @@
 /** Datagrams that are merged on the way back: nobody on the interface can tell, but by the counter. */
 import t, { type Test } from 'tap';
 
-import { passesUdpGso } from '../../src/kernel-features';
+import { passesUdpGso } from '../../src/requirements';
 import { attachedIn, attachmentOf, BACK_END, checkLaw, cliOk, SLOW, type Attached } from '../helpers/cli';
 import { quietNetns, testNetns } from '../helpers/netns';
 import { OwnUdp } from '../helpers/own-sockets';

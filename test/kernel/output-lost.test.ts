@@ -4,7 +4,8 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { declaredCommands, type Command } from '../../src/cli/declarations';
+import { COMMANDS } from '../../src/cli/commands';
+import type { Command } from '../../src/cli/declarations';
 import { cannotRun, MAIN, SLOW } from '../helpers/cli';
 import type { Result } from '../helpers/netns';
 import { PrivateMachine } from '../helpers/private-machine';
@@ -60,7 +61,7 @@ t.test('every command', { skip: cannotRun }, async (t) => {
   t.match(machine.cli(['attach', 'vnet0', '--daemon']), { status: 0 });
   t.match(machine.cli(['record', 'vnet0', '-w', capture, '--duration', '0.1']), { status: 0 });
 
-  for (const each of declaredCommands().filter(({ name }) => !ELSEWHERE.includes(name))) {
+  for (const each of COMMANDS.all().filter(({ name }) => !ELSEWHERE.includes(name))) {
     const args = argumentsOf(each, { file: each.name === 'replay' ? capture : '' });
     const acts = INVOCATIONS[each.name]?.acts ?? false;
     const done = each.name === 'run' ? 7 : 0;

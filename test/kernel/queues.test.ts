@@ -5,11 +5,11 @@ import * as path from 'node:path';
 import t from 'tap';
 
 import { attachedIn, cli, ROOT, SLOW } from '../helpers/cli';
+import { checkFlows, TWO_QUEUES } from '../helpers/flows';
 import { ADDRESSES, ARGUMENTS, atRest, refuses, WAIT_MS } from '../helpers/loop';
 import { quietNetns, testNetns } from '../helpers/netns';
 import { OwnUdp } from '../helpers/own-sockets';
 import { cannotLoop } from '../helpers/supported';
-import { checkFlows, TWO_QUEUES } from '../helpers/flows';
 
 t.setTimeout(300_000 * SLOW);
 

@@ -7,7 +7,7 @@ import * as path from 'node:path';
 import t from 'tap';
 
 import { ethernet, ipv4, tcp } from '../../src/packet';
-import { preparePartialChecksum } from '../../src/packet/checksum';
+import { preparePartialChecksum } from '../../src/packet/offload';
 import { Blocks } from '../helpers/capture-blocks';
 import { attachedIn, attachmentOf, cli, cliOk, MAIN, SLOW } from '../helpers/cli';
 import { eventually } from '../helpers/controller';

@@ -3,9 +3,8 @@
 import t from 'tap';
 
 import { addresses } from '../../src/link/addresses';
-import { linkByIndex, linkByName, links, transmittedFramesOf } from '../../src/link/links';
+import { linkByIndex, linkByName, links, qdiscsOf, transmittedFramesOf } from '../../src/link/links';
 import { Netns } from '../../src/link/netns';
-import { qdiscsOf } from '../../src/link/qdisc';
 import { rules } from '../../src/link/rules';
 import { cannotRun } from '../helpers/cli';
 import { ok, run, testNetns } from '../helpers/netns';

@@ -4,8 +4,8 @@ import t, { type Test } from 'tap';
 
 import { keepRules, removeHairpin, syncHairpin } from '../../src/link/hairpin';
 import { linkByName } from '../../src/link/links';
-import { loopTable } from '../../src/link/loop-rules';
 import { Netns } from '../../src/link/netns';
+import { loopTable } from '../../src/link/rules';
 import { cannotRun } from '../helpers/cli';
 import { ok, testNetns } from '../helpers/netns';
 

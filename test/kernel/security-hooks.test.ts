@@ -5,7 +5,7 @@ import * as path from 'node:path';
 
 import t, { type Test } from 'tap';
 
-import { ControlClient } from '../../src/controller/control-socket';
+import { ControlClient } from '../../src/control/socket';
 import { VnetError } from '../../src/errors';
 import { controlSocket } from '../../src/state/store';
 import { attachedIn, attachmentOf, cannotRun, SLOW } from '../helpers/cli';

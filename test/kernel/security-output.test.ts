@@ -5,7 +5,7 @@ import * as path from 'node:path';
 
 import t, { type Test } from 'tap';
 
-import { openOutput } from '../../src/native/output-file';
+import { openOutput } from '../../src/native/trusted';
 import { cannotRun } from '../helpers/cli';
 import { hookDirectory } from '../helpers/hook-file';
 import { ok } from '../helpers/netns';

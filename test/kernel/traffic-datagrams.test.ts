@@ -2,11 +2,11 @@
 /** Datagrams of every shape: segmented by the kernel, as large as a jumbo frame, in fragments. */
 import t from 'tap';
 
-import { passesUdpGso } from '../../src/kernel-features';
+import { passesUdpGso } from '../../src/requirements';
 import { attached, BACK_END, checkLaw, SLOW } from '../helpers/cli';
-import { UdpPair } from '../helpers/udp-pair';
 import { RawSocket } from '../helpers/raw-socket';
 import { cannotCarry } from '../helpers/supported';
+import { UdpPair } from '../helpers/udp-pair';
 
 t.setTimeout(300_000 * SLOW);
 

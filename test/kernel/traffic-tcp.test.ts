@@ -3,10 +3,10 @@
 import t, { type Test } from 'tap';
 
 import type { Stats } from '../../src/datapath/stats';
-import { passesBigTcp } from '../../src/kernel-features';
+import { passesBigTcp } from '../../src/requirements';
+import { Background } from '../helpers/background';
 import { attached, attachedIn, BACK_END, checkLaw, SLOW, type Attached } from '../helpers/cli';
 import { ok, okIn, quietNetns } from '../helpers/netns';
-import { Background } from '../helpers/background';
 import { cannotCarry } from '../helpers/supported';
 import { scaled, tcpRun, withoutTools } from '../helpers/traffic';
 

@@ -6,8 +6,8 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { attached, attachedIn, BACK_END, checkLaw, SLOW } from '../helpers/cli';
 import { Background } from '../helpers/background';
+import { attached, attachedIn, BACK_END, checkLaw, SLOW } from '../helpers/cli';
 import { differences, frameOf, from, macOf } from '../helpers/frames';
 import { ok, okIn, quietNetns, run } from '../helpers/netns';
 import { pcap } from '../helpers/pcap';

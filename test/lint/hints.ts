@@ -15,7 +15,7 @@ const isKnown = (name: string): name is keyof typeof HINT_AT => Object.hasOwn(HI
 
 /**
  * A command about an interface that is put together by hand: it would lack the namespace, and be about another interface
- * or none. commandFor() of src/state/named.ts has it.
+ * or none. commandFor() of src/errors.ts has it.
  */
 const BY_HAND = /vnet-bpf (?:attach|detach|hook|impair|step|stats|log|record|top) \$\{/;
 /** Shows commands, and names the namespace itself. */

@@ -5,8 +5,8 @@ import { inspect } from 'node:util';
 
 import { filesOf, groups, programOf, sourceOf, type GroupName } from './groups';
 import { sandboxed, signalSandboxed } from './sandbox';
-import { TapCounter, type Failure, type FileResult } from './tap-counter';
 import { nothing, type Tally } from './tally';
+import { TapCounter, type Failure, type FileResult } from './tap-counter';
 
 /** The count of the group. */
 export async function runGroup(name: GroupName): Promise<Tally> {

@@ -2,8 +2,8 @@
 /** What the closing line counts, on TAP as tap prints it. */
 import t from 'tap';
 
-import { TapCounter, type FileResult } from './tap-counter';
 import { add, closingLine, nothing } from './tally';
+import { TapCounter, type FileResult } from './tap-counter';
 
 async function count(...lines: string[]): Promise<{ line: string; files: FileResult[]; failures: string[] }> {
   const counter = new TapCounter();

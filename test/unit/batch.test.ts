@@ -5,8 +5,8 @@ import t from 'tap';
 
 import { Batch, iovecBytes, MARK_REFUSED } from '../../src/datapath/batch';
 import { CONTROL_BYTES } from '../../src/datapath/gro';
-import { BATCH, CONTROL as COUNTERS } from '../../src/datapath/layout';
 import { SharedWords } from '../../src/datapath/shared-memory';
+import { BATCH, CONTROL as COUNTERS } from '../../src/layout';
 
 const ADDRESS = 0x7fff_1234_5000;
 const IOVECS = 0x7ffe_8765_4000;

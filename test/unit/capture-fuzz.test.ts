@@ -4,16 +4,15 @@ import { spawnSync } from 'node:child_process';
 
 import t from 'tap';
 
+import { newBlock } from '../../src/capture/buffers';
+import { VIRTIO_PREFIX } from '../../src/capture/comment';
+import { PcapngWriter } from '../../src/capture/pcapng-writer';
+import { framesOf } from '../../src/capture/reader';
+import { Replay } from '../../src/capture/replay';
+import { FrameSender, WireFrames } from '../../src/capture/sender';
 import { VnetError } from '../../src/errors';
 import { ethernet, ipv4, ipv6, tcp, udp } from '../../src/packet';
-import { preparePartialChecksum } from '../../src/packet/checksum';
-import { newBlock } from '../../src/recording/copy';
-import { PcapngWriter } from '../../src/recording/pcapng-writer';
-import { VIRTIO_PREFIX } from '../../src/recording/virtio-net-header';
-import { framesOf } from '../../src/replay/capture-file';
-import { FrameSender } from '../../src/replay/frame-sender';
-import { Replay } from '../../src/replay/replay';
-import { WireFrames } from '../../src/replay/wire-frames';
+import { preparePartialChecksum } from '../../src/packet/offload';
 import { Blocks, padded } from '../helpers/capture-blocks';
 import { Random } from '../helpers/random';
 
@@ -188,7 +187,7 @@ t.test('C1: a large block in small pieces is not copied once for each', async (t
 });
 
 t.test('a frame of the far future is waited for as others are', async (t) => {
-  const pace = require.resolve('../../src/replay/pace');
+  const pace = require.resolve('../../src/capture/replay');
   const loader = pace.endsWith('.ts') ? ['-r', 'ts-node/register/transpile-only'] : [];
   const program = `const { Pace } = require(${JSON.stringify(pace)}); new Pace().wait(2 ** 33).then(() => process.exit(3)); setTimeout(() => process.exit(0), 200);`;
   t.equal(spawnSync(process.execPath, [...loader, '-e', program], { timeout: 10_000, stdio: 'ignore' }).status, 0, 'and the process still hears what else happens');

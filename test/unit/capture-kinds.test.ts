@@ -5,9 +5,9 @@ import * as zlib from 'node:zlib';
 
 import t from 'tap';
 
+import { framesOf } from '../../src/capture/reader';
+import { LeftOut, reasonAgainst } from '../../src/capture/replay';
 import { VnetError } from '../../src/errors';
-import { framesOf } from '../../src/replay/capture-file';
-import { LeftOut, reasonAgainst } from '../../src/replay/left-out';
 import { Blocks, padded } from '../helpers/capture-blocks';
 
 const FRAME_MAX = 262198;

@@ -4,9 +4,8 @@ import * as fs from 'node:fs';
 
 import t from 'tap';
 
-import { errorText } from '../../src/cli/output';
-import { coloured, hasColours } from '../../src/colours';
 import { usageError } from '../../src/errors';
+import { coloured, errorText, hasColours } from '../../src/terminal/output';
 
 t.test('a terminal has them unless somebody says no', async (t) => {
   const terminal = fs.openSync('/dev/ptmx', fs.constants.O_RDWR | fs.constants.O_NOCTTY);
@@ -34,5 +33,5 @@ t.test('one rule decides', async (t) => {
   const files = (fs.readdirSync(src, { recursive: true }) as string[]).filter((name) => /\.ts$/.test(name) && !/node_modules|dist\//.test(name));
   const painting = files.filter((name) => /x1b\[\$?\{?[\w'"[\]]*\}?m/.test(fs.readFileSync(`${src}/${name}`, 'utf8')));
   // The screen of `top` is a terminal by itself; it draws with attributes.
-  t.same(painting.filter((name) => name !== 'top/terminal.ts'), ['colours.ts']);
+  t.same(painting.filter((name) => name !== 'top/terminal.ts'), ['terminal/output.ts']);
 });

@@ -3,10 +3,10 @@
 import t, { type Test } from 'tap';
 
 import { COMMANDS } from '../../src/cli/commands';
+import type { Command } from '../../src/cli/declarations';
 import { helpText } from '../../src/cli/help';
 import { parseCommandLine, type Request } from '../../src/cli/parse';
-import { VnetError } from '../../src/errors';
-import { closest, distance } from '../../src/suggest';
+import { closest, distance, VnetError } from '../../src/errors';
 
 const parse = (line: string | readonly string[]): Request => parseCommandLine(COMMANDS, typeof line === 'string' ? line.split(' ').filter(Boolean) : line);
 
@@ -98,22 +98,22 @@ t.test('no message is of the parser\'s own library', async (t) => {
 });
 
 t.test('help', async (t) => {
-  for (const command of [null, ...COMMANDS.all()]) {
+  for (const command of [COMMANDS, ...COMMANDS.all()]) {
     for (const width of [40, 80, 100]) {
       const lines = helpText(command, width);
       // A term is not cut, whatever the width.
       const tooWide = lines.filter((line) => line.length > width && / {3}\S.* {2,}\S/.test(line) && width > 60);
-      t.same(tooWide, [], `${command?.name ?? 'all'} at ${width}`);
+      t.same(tooWide, [], `${'name' in command ? command.name : 'all'} at ${width}`);
     }
   }
-  const attach = helpText(COMMANDS.find('attach'), 100).join('\n');
+  const attach = helpText(COMMANDS.find('attach') as Command, 100).join('\n');
   t.match(attach, /^vnet-bpf attach <iface...> \[options\]$/m);
   t.match(attach, /--ring-size SIZE +size of the ring buffer/);
   t.match(attach, /\[default: 64\]/);
   t.match(attach, /-h, --help/);
-  t.match(helpText(COMMANDS.find('run'), 100)[0], /^vnet-bpf run \[options\] -- COMMAND \[ARGS\.\.\.\]$/);
-  t.match(helpText(COMMANDS.find('stats'), 100).join('\n'), /--watch \[SECONDS\]/);
-  t.match(helpText(COMMANDS.find('record'), 100).join('\n'), /-w, --write \S+ .*\[required\]/);
+  t.match(helpText(COMMANDS.find('run') as Command, 100)[0], /^vnet-bpf run \[options\] -- COMMAND \[ARGS\.\.\.\]$/);
+  t.match(helpText(COMMANDS.find('stats') as Command, 100).join('\n'), /--watch \[SECONDS\]/);
+  t.match(helpText(COMMANDS.find('record') as Command, 100).join('\n'), /-w, --write \S+ .*\[required\]/);
 });
 
 t.test('which word was meant', async (t) => {

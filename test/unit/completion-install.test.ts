@@ -5,6 +5,7 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
+import { COMMANDS } from '../../src/cli/commands';
 import { completionFile, installFor } from '../../src/cli/completion';
 import { ROOT } from '../helpers/cli';
 
@@ -21,17 +22,17 @@ t.test('where', async (t) => {
 t.test('installed, and once more', async (t) => {
   const home = t.testdir({ '.local': { share: { zsh: { 'site-functions': { _vnet_bpf: 'of somebody else' } } } } });
   for (const shell of ['bash', 'zsh', 'fish', 'zsh'] as const) {
-    const [says = ''] = installFor(shell, false, { HOME: home });
+    const [says = ''] = installFor(shell, false, COMMANDS, { HOME: home });
     const file = completionFile(shell, false, { HOME: home });
     t.equal(says, `${file} completes vnet-bpf in ${shell}`);
     t.equal(fs.readFileSync(file, 'utf8'), fs.readFileSync(path.join(ROOT, 'dist', 'completion', `vnet-bpf.${shell}`), 'utf8'), 'what it prints');
     t.equal(fs.statSync(file).mode & 0o777, 0o644);
   }
-  t.match(installFor('zsh', false, { HOME: home })[1], /fpath\+=\('.*\/site-functions'\)/, 'zsh has to be told where');
+  t.match(installFor('zsh', false, COMMANDS, { HOME: home })[1], /fpath\+=\('.*\/site-functions'\)/, 'zsh has to be told where');
   t.same(fs.readdirSync(path.join(home, '.local/share/zsh/site-functions')).sort(), ['_vnet-bpf', '_vnet_bpf'], 'nothing else is left');
 });
 
 t.test('a place where it cannot be', async (t) => {
   const home = t.testdir({ '.local': 'a file' });
-  t.throws(() => installFor('bash', false, { HOME: home }), { code: 'SYSCALL', message: /completion for bash: .*(ENOTDIR|EEXIST)/, hint: /completion bash prints it/ });
+  t.throws(() => installFor('bash', false, COMMANDS, { HOME: home }), { code: 'SYSCALL', message: /completion for bash: .*(ENOTDIR|EEXIST)/, hint: /completion bash prints it/ });
 });

@@ -7,10 +7,9 @@ import * as path from 'node:path';
 
 import t, { type Test } from 'tap';
 
-import { ControlClient, ControlServer, LINE_BYTES_MAX, type OrderHandler } from '../../src/controller/control-socket';
+import { loopOrders, RecorderOrders } from '../../src/control/orders';
+import { ControlClient, ControlServer, LINE_BYTES_MAX, type OrderHandler } from '../../src/control/socket';
 import type { Controller } from '../../src/controller/controller';
-import { loopOrders } from '../../src/controller/loop-orders';
-import { RecorderOrders } from '../../src/controller/recorder-orders';
 import type { SharedWords } from '../../src/datapath/shared-memory';
 import { Random } from '../helpers/random';
 

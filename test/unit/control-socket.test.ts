@@ -7,7 +7,7 @@ import * as path from 'node:path';
 
 import t, { type Test } from 'tap';
 
-import { ControlClient, ControlServer, type OrderHandler } from '../../src/controller/control-socket';
+import { ControlClient, ControlServer, type OrderHandler } from '../../src/control/socket';
 import { VnetError } from '../../src/errors';
 
 /** Not t.testdir(): a socket's path has 107 characters at the most. */

@@ -5,8 +5,9 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { declaredCommands, GLOBAL_OPTIONS } from '../../src/cli/declarations';
-import { missingCapabilities } from '../../src/controller/privileges';
+import { COMMANDS } from '../../src/cli/commands';
+import { GLOBAL_OPTIONS } from '../../src/cli/declarations';
+import { missingCapabilities } from '../../src/requirements';
 import { ROOT } from '../helpers/cli';
 import { blocksOf } from '../helpers/document';
 
@@ -48,7 +49,7 @@ function typed(page: string): string[] {
 }
 
 t.test('commands and options exist', async (t) => {
-  const commands = new Map(declaredCommands().map(({ name, options }) => [name, options]));
+  const commands = new Map(COMMANDS.all().map(({ name, options }) => [name, options]));
   let checked = 0;
   const unknown = PAGES.flatMap((page) =>
     typed(page).flatMap((line) =>

@@ -5,7 +5,7 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { personalDirectories } from '../../src/cli/extcap-install';
+import { personalDirectories } from '../../src/cli/extcap';
 
 t.test('the directories of a user, never below the working directory', (t) => {
   const { homedir } = os.userInfo();

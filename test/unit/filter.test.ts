@@ -4,10 +4,9 @@ import { spawnSync } from 'node:child_process';
 
 import t from 'tap';
 
-import { parseFilter } from '../../src/filter/expression';
-import { PacketFilter, type Instruction } from '../../src/filter/program';
 import { compileFilter } from '../../src/native/libpcap';
 import { arp, ethernet, icmp, ipv4, ipv6, tcp, udp } from '../../src/packet';
+import { type Instruction, PacketFilter, parseFilter } from '../../src/packet/filter';
 import { pcap } from '../helpers/pcap';
 import { Random } from '../helpers/random';
 import { withoutTools } from '../helpers/traffic';

@@ -3,7 +3,7 @@
 import t, { type Test } from 'tap';
 
 import { GRO_MAX_SEGMENTS } from '../../src/datapath/gro';
-import { MERGED_MARK } from '../../src/datapath/layout';
+import { MERGED_MARK } from '../../src/layout';
 import { errnoOf } from '../../src/native/libc';
 import { checksum, datagram, type Datagram } from '../helpers/datagrams';
 import { FakeNic } from '../helpers/fake-nic';

@@ -2,11 +2,10 @@
 /** Hints that name commands and what may have been meant. */
 import t from 'tap';
 
-import { whatIsAttached } from '../../src/controller/find-attachment';
-import { VnetError } from '../../src/errors';
+import { commandFor, VnetError } from '../../src/errors';
 import { checkedWords } from '../../src/impair/words';
-import { commandFor } from '../../src/state/named';
-import { parseCommand } from '../../src/step/commands';
+import { whatIsAttached } from '../../src/lifecycle/find-attachment';
+import { parseCommand } from '../../src/step/debugger';
 
 t.test('a command can be typed as it stands', async (t) => {
   t.equal(commandFor('detach', 'vnet0', null), 'vnet-bpf detach vnet0');

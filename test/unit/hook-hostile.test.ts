@@ -3,9 +3,9 @@
 import t from 'tap';
 
 import type { OnHookError, Verdict } from '../../src/hooks/contract';
-import { frameMark, VITALS } from '../../src/hooks/vitals';
+import { frameMark, VITALS } from '../../src/hooks/event-loop';
 import { ethernet, Frame, ipv4, ipv6, tcp, udp } from '../../src/packet';
-import { GSO } from '../../src/packet/segmenter';
+import { GSO } from '../../src/packet/offload';
 import { FakeHookedNic, PLAIN } from '../helpers/fake-hooked-nic';
 import { virtioHeader } from '../helpers/fuzz-records';
 

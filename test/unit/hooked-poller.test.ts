@@ -2,8 +2,8 @@
 /** poll(budget) with a hook: what is sent, what is counted, and that the law holds wherever it is killed. */
 import t from 'tap';
 
-import { BATCH } from '../../src/datapath/layout';
 import { LineQueue } from '../../src/datapath/line-queue';
+import { BATCH } from '../../src/layout';
 import { errnoOf } from '../../src/native/libc';
 import { ethernet, Frame, ipv4, tcp, udp } from '../../src/packet';
 import { FakeHookedNic } from '../helpers/fake-hooked-nic';

@@ -5,12 +5,9 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { chanceOfCorrelated } from '../../src/impair/correlation';
-import { PROFILES } from '../../src/impair/profiles';
-import { lineOf, netemOptionsOf, tcWords } from '../../src/impair/settings';
-import { checkedWords } from '../../src/impair/words';
-import { distributionTable } from '../../src/link/netem-distribution';
-import { netemMessage } from '../../src/link/netem-options';
+import { chanceOfCorrelated, lineOf, netemOptionsOf, tcWords } from '../../src/impair/settings';
+import { checkedWords, PROFILES } from '../../src/impair/words';
+import { distributionTable, netemMessage } from '../../src/link/netem';
 
 const options = (words: string): ReturnType<typeof netemOptionsOf> => netemOptionsOf(checkedWords(words), 1);
 const DRAWS = 200_000;

@@ -3,8 +3,7 @@
 import t from 'tap';
 
 import { VnetError } from '../../src/errors';
-import { PROFILES } from '../../src/impair/profiles';
-import { checkedWords } from '../../src/impair/words';
+import { checkedWords, PROFILES } from '../../src/impair/words';
 
 const normal = (text: string): string => checkedWords(text).join(' ');
 

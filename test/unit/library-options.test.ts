@@ -2,12 +2,11 @@
 /** What attach() of the library takes and refuses: as the command line does, in its own spelling. */
 import t, { type Test } from 'tap';
 
-import { toOptions, type AttachArguments } from '../../src/cli/attach-arguments';
-import { DEFAULTS, type AttachOptions } from '../../src/controller/options';
+import { toOptions, type AttachArguments } from '../../src/cli/arguments';
 import { VnetError } from '../../src/errors';
-import { attach } from '../../src/nic/attach';
-import { toAttachOptions, type NicOptions } from '../../src/nic/nic-options';
+import { attach, type NicOptions, toAttachOptions } from '../../src/nic/nic';
 import { ATTACH_OPTIONS } from '../../src/options/attach-options';
+import { DEFAULTS, type AttachOptions } from '../../src/options/values';
 
 const library = (options: unknown): AttachOptions => toAttachOptions('vnet0', options as NicOptions);
 const commandLine = (args: Partial<AttachArguments>): AttachOptions => toOptions({ iface: ['vnet0'], hairpin: false, replace: false, ...args } as AttachArguments);

@@ -2,9 +2,9 @@
 /** Which MTU the peer has, and which limits of superpackets the loop takes from others. */
 import t from 'tap';
 
-import { loopableLimits } from '../../src/link/big-tcp';
 import type { LinkSettings } from '../../src/link/links';
-import { MAX_MTU, peerMtu, superpacketSegments } from '../../src/link/veth';
+import { loopableLimits, peerMtu, superpacketSegments } from '../../src/link/veth';
+import { MAX_MTU } from '../../src/options/values';
 
 const settings = (gsoMaxSize: number, gsoIpv4MaxSize: number | null): LinkSettings => ({
   gsoMaxSize,

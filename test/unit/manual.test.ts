@@ -5,15 +5,15 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { declaredCommands, defaultOf, type Declared } from '../../src/cli/declarations';
-import { tableBelow } from '../../src/setup/man-page';
-import { plain } from '../../src/setup/roff';
+import { COMMANDS } from '../../src/cli/commands';
+import { defaultOf, type Declared } from '../../src/cli/declarations';
+import { plain, tableBelow } from '../../src/setup/man-page';
 import { ROOT } from '../helpers/cli';
 import { run } from '../helpers/netns';
 
 const PAGE = path.join(ROOT, 'dist', 'man', 'vnet-bpf.1');
 const document = fs.readFileSync(path.join(ROOT, 'docs', 'cli.md'), 'utf8');
-const commands = declaredCommands();
+const commands = COMMANDS.all();
 
 t.test('declarations are read', (t) => {
   t.ok(commands.length >= 10, `${commands.length} commands`);

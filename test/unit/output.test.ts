@@ -2,8 +2,8 @@
 /** What commands print. */
 import t from 'tap';
 
-import { bytes, errorText, exitCodeOf, table } from '../../src/cli/output';
 import { usageError, VnetError } from '../../src/errors';
+import { bytes, errorText, exitCodeOf, table } from '../../src/terminal/output';
 
 t.test('sizes', async (t) => {
   t.same([0, 1, 1023, 1024, 1536, 8388608, 2 ** 30, 5 * 2 ** 40, 2 ** 50].map(bytes), [

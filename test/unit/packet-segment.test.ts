@@ -5,8 +5,7 @@ import { randomBytes } from 'node:crypto';
 import t from 'tap';
 
 import { ethernet, Frame, ipv4, ipv6, tcp, TCP_FLAG, udp } from '../../src/packet';
-import { completeChecksum } from '../../src/packet/checksum';
-import { GSO, Segmenter } from '../../src/packet/segmenter';
+import { completeChecksum, GSO, Segmenter } from '../../src/packet/offload';
 import { onesComplement, sumOf } from '../helpers/ones-complement';
 
 const LINK = { source: '02:00:00:00:00:01', destination: '02:00:00:00:00:02' };

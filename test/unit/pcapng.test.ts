@@ -4,9 +4,9 @@ import { Readable } from 'node:stream';
 
 import t from 'tap';
 
-import { newBlock } from '../../src/recording/copy';
-import { PcapngWriter } from '../../src/recording/pcapng-writer';
-import { framesOf } from '../../src/replay/capture-file';
+import { newBlock } from '../../src/capture/buffers';
+import { PcapngWriter } from '../../src/capture/pcapng-writer';
+import { framesOf } from '../../src/capture/reader';
 import { Blocks, padded } from '../helpers/capture-blocks';
 
 interface Read {

@@ -2,8 +2,8 @@
 /** poll(budget) on a made-up ring and socket. */
 import t, { type Test } from 'tap';
 
-import { BATCH, CONTROL, VNET } from '../../src/datapath/layout';
 import { LineQueue, wireBytes } from '../../src/datapath/line-queue';
+import { BATCH, CONTROL, VNET } from '../../src/layout';
 import { errnoOf } from '../../src/native/libc';
 import { FakeNic } from '../helpers/fake-nic';
 

@@ -6,10 +6,10 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { errorText } from '../../src/cli/output';
-import { EventLog } from '../../src/controller/events';
+import { EventLog } from '../../src/controller/event-log';
 import { VnetError } from '../../src/errors';
 import { printable, printableJson, printableLines } from '../../src/printable';
+import { errorText } from '../../src/terminal/output';
 
 /** What a terminal may obey, or what makes text look like another one. */
 const DANGEROUS = [
@@ -53,7 +53,7 @@ t.test('a line of the log is one line', async (t) => {
 });
 
 t.test('print escapes, and leaves our own newlines', async (t) => {
-  const output = require.resolve('../../src/cli/output');
+  const output = require.resolve('../../src/terminal/output');
   const loader = output.endsWith('.ts') ? ['-r', 'ts-node/register/transpile-only'] : [];
   const says = (body: string): string => spawnSync(process.execPath, [...loader, '-e', `const o = require(${JSON.stringify(output)}); ${body}`], { encoding: 'utf8' }).stdout;
   t.equal(says(String.raw`o.print('a\nb', '\x1b[1mc'); o.printJson({ a: '\x7f\x1b' }); o.printMade('\x1b[1mours\x1b[0m')`), 'a\\nb\n\\x1b[1mc\n{\n  "a": "\\u007f\\u001b"\n}\n\x1b[1mours\x1b[0m\n');

@@ -2,9 +2,9 @@
 /** When the stopped queue is woken, without a waiting room and with one. */
 import t from 'tap';
 
-import { nextGrant, roomFrameCost, roomFrameMax, txBytesLimit, headroomBytes } from '../../src/datapath/credit';
-import { CONTROL } from '../../src/datapath/layout';
 import { framesInRoom, GATE_STOPPED, heldFrames, segmentsOnTheWay } from '../../src/datapath/queue-gate';
+import { CONTROL } from '../../src/layout';
+import { nextGrant, roomFrameCost, roomFrameMax, txBytesLimit, headroomBytes } from '../../src/link/credit';
 import { FakeNic } from '../helpers/fake-nic';
 import { arrive, comeOut, sendToRoom } from '../helpers/held-frames';
 

@@ -6,15 +6,13 @@ import * as path from 'node:path';
 
 import t, { type Test } from 'tap';
 
-import { FATE, Fates, fatesHeader, PAGE, slotsFor, SLOT_BYTES } from '../../src/datapath/fates';
-import { ROOM_NUMBERED } from '../../src/datapath/layout';
-import { WallClock } from '../../src/recording/clock';
-import { commentOf } from '../../src/recording/comment';
-import { newBlock } from '../../src/recording/copy';
-import { FateReader } from '../../src/recording/fate-reader';
-import { FrameLog } from '../../src/recording/frame-log';
-import { RecordedFrame } from '../../src/recording/recorded-frame';
-import { virtioNetHeaderOf } from '../../src/recording/virtio-net-header';
+import { newBlock } from '../../src/capture/buffers';
+import { commentOf, virtioNetHeaderOf } from '../../src/capture/comment';
+import { FrameLog } from '../../src/capture/frame-log';
+import { RecordedFrame } from '../../src/capture/trace-ring';
+import { WallClock } from '../../src/capture/writer';
+import { FATE, FateReader, Fates, fatesHeader, PAGE, SLOT_BYTES, slotsFor } from '../../src/datapath/outcomes';
+import { ROOM_NUMBERED } from '../../src/layout';
 
 const MS = 1e6;
 const TAG = ROOM_NUMBERED;

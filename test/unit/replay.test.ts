@@ -2,14 +2,13 @@
 /** What replay makes of the frames of a capture: superpackets, checksums, filters, and when each is due. */
 import t from 'tap';
 
-import { parseFilter } from '../../src/filter/expression';
+import { VIRTIO_PREFIX } from '../../src/capture/comment';
+import type { CapturedFrame } from '../../src/capture/format';
+import { Pace, Replay, type ReplayOptions } from '../../src/capture/replay';
+import { mtuFor, WireFrames } from '../../src/capture/sender';
 import { ethernet, fixChecksums, Frame, ipv4, ipv6, tcp, udp } from '../../src/packet';
-import { preparePartialChecksum } from '../../src/packet/checksum';
-import { VIRTIO_PREFIX } from '../../src/recording/virtio-net-header';
-import type { CapturedFrame } from '../../src/replay/captured-frame';
-import { Pace } from '../../src/replay/pace';
-import { Replay, type ReplayOptions } from '../../src/replay/replay';
-import { mtuFor, WireFrames } from '../../src/replay/wire-frames';
+import { parseFilter } from '../../src/packet/filter';
+import { preparePartialChecksum } from '../../src/packet/offload';
 import { onesComplement } from '../helpers/ones-complement';
 
 const LINK = { source: '02:00:00:00:00:01', destination: '02:00:00:00:00:02' };

@@ -7,7 +7,7 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { notifyService, unixAddress } from '../../src/native/service-notify';
+import { notifyService, unixAddress } from '../../src/native/sockets';
 import { NotifySocket } from '../helpers/notify-socket';
 import { commandLine, readEnvironment } from '../helpers/unit-file';
 

@@ -3,8 +3,8 @@
 import t from 'tap';
 
 import { parseRecord } from '../../src/state/record';
-import { RECORD } from '../helpers/record';
 import { Random } from '../helpers/random';
+import { RECORD } from '../helpers/record';
 
 const parse = (value: unknown): ReturnType<typeof parseRecord> => parseRecord(RECORD.id, JSON.stringify(value));
 const whyOf = (value: unknown): string => {

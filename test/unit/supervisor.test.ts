@@ -2,8 +2,7 @@
 /** What fails again and again is said once. */
 import t from 'tap';
 
-import { Attempts } from '../../src/controller/attempts';
-import { Supervisor, type Part } from '../../src/controller/supervisor';
+import { Attempts, type Part, Supervisor } from '../../src/controller/supervisor';
 
 const fail = (why: string) => (): never => {
   throw new Error(why);

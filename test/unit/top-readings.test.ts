@@ -3,10 +3,7 @@
 import t from 'tap';
 
 import type { Stats } from '../../src/datapath/stats';
-import { Board } from '../../src/top/board';
-import { extended, newest, sampleOf, type History, type QueueActivity } from '../../src/top/history';
-import { ratesBetween, type Rates } from '../../src/top/rates';
-import { sorted } from '../../src/top/sort';
+import { Board, extended, type History, newest, type QueueActivity, type Rates, ratesBetween, sampleOf, sorted } from '../../src/top/readings';
 import { look, reading } from '../helpers/top-rows';
 
 t.test('rates from two readings', async (t) => {

@@ -2,15 +2,10 @@
 /** What `top` shows, without a terminal: orders, keys, numbers, the screen, plain lines. */
 import t from 'tap';
 
-import { Board, type Row } from '../../src/top/board';
-import { bar, chart, queueStrip, roundScale } from '../../src/top/chart';
-import { ASCII, BLOCKS } from '../../src/top/glyphs';
-import { newest } from '../../src/top/history';
-import { plainLines } from '../../src/top/plain';
-import { screen, usableSize, type Scene } from '../../src/top/screen';
-import { sorted } from '../../src/top/sort';
-import { bitRate, clip, fitted, packetRate, part, short, textOf, widthOf } from '../../src/top/text';
-import { FIRST_VIEW, press, type View } from '../../src/top/view';
+import { ASCII, bar, bitRate, BLOCKS, chart, clip, fitted, packetRate, part, queueStrip, roundScale, short, textOf, widthOf } from '../../src/top/drawing';
+import { Board, newest, type Row, sorted } from '../../src/top/readings';
+import { FIRST_VIEW, press, type Scene, screen, usableSize, type View } from '../../src/top/screen';
+import { plainLines } from '../../src/top/table';
 import { look, rowsOfThree, rowWithHistory } from '../helpers/top-rows';
 
 t.test('orders', async (t) => {

@@ -7,10 +7,9 @@ import { PassThrough } from 'node:stream';
 
 import t, { type Test } from 'tap';
 
-import { drawnRow, keyName } from '../../src/top/terminal';
-import { TerminalOutput } from '../../src/top/terminal-output';
-import { part } from '../../src/top/text';
-import { movesCursor, showsBlocks, showsColours } from '../../src/native/terminal-abilities';
+import { movesCursor, showsBlocks, showsColours } from '../../src/native/terminal';
+import { part } from '../../src/top/drawing';
+import { drawnRow, keyName, TerminalOutput } from '../../src/top/terminal';
 import { run } from '../helpers/netns';
 
 const COLOURED = { colours: true, ascii: false };

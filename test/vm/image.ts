@@ -16,8 +16,8 @@ import { collectModules } from './modules';
 import { packageFiles } from './node-packages';
 import { cached, fingerprint } from './parts';
 import { cache, repository } from './paths';
-import { tapBundle, tapStamps } from './tap-bundle';
 import { systemdPart } from './systemd-part';
+import { tapBundle, tapStamps } from './tap-bundle';
 
 /** What a boot adds to the image: its script, and files that are only wanted this time. */
 export interface Payload {

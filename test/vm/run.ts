@@ -10,8 +10,8 @@ import { parseOptions, usage, UsageError, type Options } from './options';
 import { cache, repository } from './paths';
 import { killAll } from './qemu';
 import { KernelReport, Report } from './report';
-import { commandScript, findTests, sets, testScript, type TestUnit } from './tests';
 import { resultTable, writeTable, type KernelResult } from './table';
+import { commandScript, findTests, sets, testScript, type TestUnit } from './tests';
 import { inTurns, type Turn } from './turns';
 
 const interrupt = new AbortController();

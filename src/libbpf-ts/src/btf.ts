@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { UnknownNameError, UnreadableObjectError } from './errors';
-import { littleEndian } from './native/layout';
+import { littleEndian } from './native/ffi';
 
 /** Kinds of BTF types (include/uapi/linux/btf.h). */
 export const BtfKind = {

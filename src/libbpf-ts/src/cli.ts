@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: MIT
 import { basename } from 'node:path';
-import { BpfError, LibraryError } from './errors';
+import { BpfError } from './errors';
+import { LibraryError } from './native/libbpf';
 import { BpfObject } from './object';
 import { declarationsOf } from './typescript';
 

@@ -1,9 +1,59 @@
 // SPDX-License-Identifier: MIT
-import { lackingCapabilities } from './capabilities';
-import type { Capability } from './capabilities';
-import { Errno, errnoName, errnoText } from './errno';
-import { kernelIsAtLeast } from './kernel';
-import { summarizeLog } from './verifier-log';
+import { constants } from 'node:os';
+import { getSystemErrorMap } from 'node:util';
+
+import { type Capability, kernelIsAtLeast, lackingCapabilities } from './kernel';
+
+/** What Node does not know: errors that libbpf invents (`enum libbpf_errno`), EBADFD, and ENOTSUPP, which leaks. */
+const extra: Readonly<Record<number, readonly [string, string]>> = {
+  77: ['EBADFD', 'file descriptor in bad state'],
+  524: ['ENOTSUPP', 'operation is not supported'],
+  4000: ['LIBBPF_ERRNO__LIBELF', 'libelf failed: not an ELF file'],
+  4001: ['LIBBPF_ERRNO__FORMAT', 'the BPF object is malformed'],
+  4002: ['LIBBPF_ERRNO__KVERSION', 'bad or missing version section'],
+  4003: ['LIBBPF_ERRNO__ENDIAN', 'the BPF object has the other byte order'],
+  4004: ['LIBBPF_ERRNO__INTERNAL', 'internal error of libbpf'],
+  4005: ['LIBBPF_ERRNO__RELOC', 'relocation failed'],
+  4006: ['LIBBPF_ERRNO__LOAD', 'the program was not loaded'],
+  4007: ['LIBBPF_ERRNO__VERIFY', 'the kernel verifier blocked the program'],
+  4008: ['LIBBPF_ERRNO__PROG2BIG', 'the program is too big'],
+  4009: ['LIBBPF_ERRNO__KVER', 'wrong kernel version'],
+  4010: ['LIBBPF_ERRNO__PROGTYPE', 'the kernel does not have this program type'],
+  4011: ['LIBBPF_ERRNO__WRNGPID', 'wrong pid in a netlink message'],
+  4012: ['LIBBPF_ERRNO__INVSEQ', 'wrong sequence number in a netlink message'],
+  4013: ['LIBBPF_ERRNO__NLPARSE', 'malformed netlink message'],
+};
+
+/** Symbolic name of a positive errno, for example `ENOENT`. */
+export function errnoName(errno: number): string {
+  const known = extra[errno];
+  if (known) return known[0];
+  for (const [name, value] of Object.entries(constants.errno)) if (value === errno) return name;
+  return `errno ${errno}`;
+}
+
+/** What a positive errno means, in words. */
+export function errnoText(errno: number): string {
+  return extra[errno]?.[1] ?? getSystemErrorMap().get(-errno)?.[1] ?? 'unknown error';
+}
+
+/** The errno values this package decides on. */
+export const Errno = {
+  EPERM: 1,
+  ENOENT: 2,
+  EINTR: 4,
+  E2BIG: 7,
+  EBADF: 9,
+  EAGAIN: 11,
+  EACCES: 13,
+  EEXIST: 17,
+  ENODEV: 19,
+  EINVAL: 22,
+  ENOSPC: 28,
+  ENOLINK: 67,
+  EOPNOTSUPP: 95,
+  ENOTSUPP: 524,
+} as const;
 
 export interface BpfErrorDetails {
   /** Stable code; `BPF_SYSCALL` unless something more precise is known. */
@@ -35,25 +85,6 @@ export class BpfError extends Error {
   }
 }
 
-/** The kernel's verifier refused a program. */
-export class VerifierError extends BpfError {
-  override readonly name = 'VerifierError';
-  /** The whole verifier log. */
-  readonly log: string;
-  /** Name of the program that was refused. */
-  readonly program: string;
-
-  constructor(program: string, log: string, errno: number) {
-    super(`load program ${program}: ${summarizeLog(log)}`, {
-      code: 'BPF_VERIFIER',
-      errno,
-      operation: 'bpf(BPF_PROG_LOAD)',
-    });
-    this.program = program;
-    this.log = log;
-  }
-}
-
 /** The running kernel lacks a feature: it is older, or was built or configured without it. */
 export class NotSupportedError extends BpfError {
   override readonly name = 'NotSupportedError';
@@ -66,24 +97,6 @@ export class NotSupportedError extends BpfError {
     super(`${feature} is not supported (${why})`, { ...details, code: 'BPF_NOT_SUPPORTED' });
     this.feature = feature;
     this.minimumKernel = minimumKernel;
-  }
-}
-
-/** libbpf itself cannot be loaded. */
-export class LibraryError extends Error {
-  override readonly name = 'LibraryError';
-  readonly code = 'LIBBPF_MISSING';
-  /** What was given to dlopen(3). */
-  readonly library: string;
-
-  constructor(library: string, cause: unknown) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    super(
-      `cannot load ${library} (libbpf 1.0 or later): ${why}; on Debian and Ubuntu install the package libbpf1, ` +
-        'or set LIBBPF_TS_LIBRARY to its path',
-      { cause },
-    );
-    this.library = library;
   }
 }
 

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 import { existsSync, readFileSync } from 'node:fs';
-import { lackingCapabilities } from './capabilities';
-import { MapFlag, MapType, ProgramType } from './constants';
-import { Errno } from './errno';
-import { BpfError, NotSupportedError } from './errors';
+import { BpfError, Errno, NotSupportedError } from './errors';
+import { lackingCapabilities } from './kernel';
 import { BpfMap } from './map';
 import { libbpf } from './native/libbpf';
-import { probeTcx } from './tcx-probe';
+import { probeTcx } from './tcx';
+import { MapFlag, MapType, ProgramType } from './uapi';
 
 /** bpf_ringbuf_reserve_dynptr in `enum bpf_func_id` */
 const BPF_FUNC_ringbuf_reserve_dynptr = 198;

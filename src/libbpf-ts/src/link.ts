@@ -1,46 +1,213 @@
 // SPDX-License-Identifier: MIT
-import { attachClsact, ClsactLink } from './clsact';
-import { UsageError } from './errors';
-import type { BpfProgram } from './program';
-import { attachTcx, openTcxLink } from './tcx';
-import type { TcLink, TcLinkState, TcTarget } from './tc-link';
+/** Attachments: what a TC attachment is, whichever way it was made, and the Link of every other kind. */
+import { readlinkSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
 
-export interface TcAttachTarget extends TcTarget {
-  /** What to try first; `tcx` unless given. `clsact` is available everywhere, so it is then also the only choice. */
-  readonly prefer?: 'tcx' | 'clsact';
+import { Errno, NotSupportedError, systemError, UsageError } from './errors';
+import { requireBpffs } from './fd';
+import { type Capability, kernelIsAtLeast } from './kernel';
+import { type Address, CStruct, lastErrno, libc } from './native/ffi';
+import { libbpf } from './native/libbpf';
+import { type BpfProgram, handleOf } from './program';
+
+/** The head of `struct bpf_link_info`. */
+export interface LinkInfo {
+  readonly type: number;
+  readonly id: number;
+  readonly progId: number;
+}
+
+/** What the kernel says of a link (Linux 5.8); undefined for what is no link of the kernel's, see {@link Link}. */
+function readInfo(fd: number): LinkInfo | undefined {
+  if (!/bpf.link/.test(readlinkSync(`/proc/self/fd/${fd}`))) return undefined;
+  const info = new CStruct(64);
+  const error = libbpf.bpf_obj_get_info_by_fd(fd, info.bytes, new Uint32Array([64]));
+  return error < 0 ? undefined : { type: info.u32(0), id: info.u32(4), progId: info.u32(8) };
 }
 
 /**
- * Attaches a TC program (SCHED_CLS) to a network device of the calling thread's network namespace.
+ * An attachment of a program to something other than TC, made by attachXdp() and its like or opened from a pin.
  *
- * TCX is used from Linux 6.6 on, the clsact qdisc with a direct-action cls_bpf filter before. It falls back only when
- * the kernel has no TCX, not on any other error.
- *
- * @throws BpfError: ENODEV for no such device, `BPF_PERMISSION` with the capability that is missing
+ * close() ends the attachment unless it is pinned; so does the end of the process. Before Linux 5.15 tracepoints and
+ * kprobes are attached without a link of the kernel's: they have no `info` and cannot be pinned.
  */
-export function attachTc(program: BpfProgram, target: TcAttachTarget): TcLink {
-  if (target.prefer !== 'clsact') {
-    const link = attachTcx(program, target);
-    if (link) return link;
+export class Link implements Disposable {
+  /** What the kernel says of the link: `enum bpf_link_type`, its number, and the number of the program. */
+  readonly info: LinkInfo | undefined;
+  #handle: Address;
+  #pinPath: string | undefined;
+
+  /** @internal Takes ownership of a `struct bpf_link *`. */
+  constructor(handle: Address, pinPath?: string) {
+    this.#handle = handle;
+    this.#pinPath = pinPath;
+    try {
+      this.info = readInfo(libbpf.bpf_link__fd(handle));
+      if (pinPath !== undefined && !this.info) throw new UsageError(`open pinned ${pinPath}`, 'is not a link');
+    } catch (error) {
+      libbpf.bpf_link__destroy(handle);
+      throw error;
+    }
   }
-  return attachClsact(program, target);
+
+  /** Opens the link that is pinned at `path` (Linux 5.8). Throws BpfError, for example ENOENT; `BPF_USAGE` for a map. */
+  static openPinned(path: string): Link {
+    const handle = libbpf.bpf_link__open(path);
+    if (handle === 0) throw systemError(`open pinned ${path}`, lastErrno(), ['CAP_BPF']);
+    return new Link(handle, path);
+  }
+
+  /** Where the link is pinned, if it is. */
+  get pinPath(): string | undefined {
+    return this.#pinPath;
+  }
+
+  /**
+   * Makes the attachment outlive this object and the process, by a path on a bpffs where nothing may be yet (Linux 5.7;
+   * tracepoints and kprobes 5.15). One pin at most; detach() removes it.
+   *
+   * @throws NotSupportedError, BpffsError (`BPFFS_MISSING`), BpfError, for example EEXIST
+   */
+  pin(path: string): void {
+    const handle = this.#live('pin link');
+    if (this.#pinPath !== undefined) throw new UsageError('pin link', `is pinned already, at ${this.#pinPath}`);
+    if (!this.info) throw new NotSupportedError('pinning this attachment', '5.15', { operation: 'bpf_link__pin' });
+    // libbpf would make directories that are missing, and remove none of them.
+    requireBpffs(dirname(path));
+    const error = libbpf.bpf_link__pin(handle, path);
+    if (error < 0) throw systemError(`pin ${path}`, error, ['CAP_BPF']);
+    this.#pinPath = path;
+  }
+
+  /**
+   * Ends the attachment and removes its pin; nothing if it is closed.
+   *
+   * XDP and cgroup links end at once, whoever else holds them (Linux 5.9). The others end with their last holder: with
+   * this object, unless another process has opened the same pin; older kernels (5.10) let go of a removed pin a moment later.
+   */
+  detach(): void {
+    if (this.#handle === 0) return;
+    const error = -libbpf.bpf_link__detach(this.#handle);
+    // EOPNOTSUPP: this type has no detach; EBADF, EINVAL: no link of the kernel's, or it cannot detach any.
+    const harmless: number[] = [Errno.EOPNOTSUPP, Errno.EINVAL, Errno.ENOLINK, Errno.ENODEV, Errno.EBADF];
+    if (error > 0 && !harmless.includes(error)) throw systemError('bpf(BPF_LINK_DETACH)', error, ['CAP_BPF']);
+    if (this.#pinPath !== undefined) rmSync(this.#pinPath, { force: true });
+    this.#pinPath = undefined;
+    this.close();
+  }
+
+  close(): void {
+    const handle = this.#handle;
+    this.#handle = 0;
+    if (handle === 0) return;
+    if (this.#pinPath !== undefined) {
+      // libbpf would switch off the event of a tracepoint or kprobe, pinned or not. Disconnected it leaves everything
+      // as it is, so that the event's descriptor stays open until the process ends.
+      const fd = libbpf.bpf_link__fd(handle);
+      libbpf.bpf_link__disconnect(handle);
+      libc.close(fd);
+    }
+    libbpf.bpf_link__destroy(handle);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #live(operation: string): Address {
+    if (this.#handle === 0) throw new UsageError(operation, 'is closed');
+    return this.#handle;
+  }
 }
 
-/** Opens a TCX link that is pinned at `path`. Its detach() removes the pin too. Throws BpfError, for example ENOENT. */
-export function openTcLink(path: string): TcLink {
-  return openTcxLink(path);
+export type TcDirection = 'ingress' | 'egress';
+
+export interface TcTarget {
+  /** Index of the device in the calling thread's network namespace. */
+  readonly ifindex: number;
+  readonly direction: TcDirection;
 }
+
+interface CommonState extends TcTarget {
+  /** Id of the attached program. */
+  readonly progId: number;
+  /** Where the attachment is pinned, if it is. */
+  readonly pinPath?: string;
+}
+
+/** A TCX attachment as plain data. */
+export interface TcxState extends CommonState {
+  readonly kind: 'tcx';
+  readonly linkId: number;
+}
+
+/** A clsact attachment as plain data. */
+export interface ClsactState extends CommonState {
+  readonly kind: 'clsact';
+  readonly handle: number;
+  readonly priority: number;
+  /** Whether the clsact qdisc was created for this attachment, or an earlier one of the same process. */
+  readonly createdQdisc: boolean;
+}
+
+/** Plain data from which {@link restoreTcLink} finds the attachment again. */
+export type TcLinkState = TcxState | ClsactState;
 
 /**
- * The attachment that {@link TcLink.toJSON} described, perhaps in another process; closing it leaves it attached.
+ * A TC program attached to a network device.
  *
- * For clsact the calling thread must be in the network namespace of the device. Whether the attachment still exists
- * shows only when it is detached, which tolerates its absence.
- *
- * @throws BpfError, for example ENOENT if the pin of a TCX link is gone; `BPF_USAGE` for a TCX link without a pin
+ * close() ends the attachment unless it was pinned; a pinned one outlives the process. For clsact, whose filters live
+ * on their own, close() detaches an unpinned one to make both kinds behave alike. Whatever kills the process, an
+ * unpinned TCX attachment ends with it, an unpinned clsact one does not: keep toJSON() somewhere to clean up.
  */
-export function restoreTcLink(state: TcLinkState): TcLink {
-  if (state.kind === 'clsact') return new ClsactLink(state);
-  if (state.kind === 'tcx' && state.pinPath !== undefined) return openTcxLink(state.pinPath);
-  throw new UsageError('restore TC link', 'a tcx link can only be restored from its pin');
+export interface TcLink extends Disposable {
+  readonly kind: 'tcx' | 'clsact';
+  /** The kernel's number of a TCX link; clsact has none. */
+  readonly id?: number;
+  readonly target: TcTarget;
+  /** Id of the attached program. */
+  readonly progId: number;
+  /** Where the attachment is pinned, if it is. */
+  readonly pinPath: string | undefined;
+  /**
+   * Makes the attachment outlive this object: pins the link (TCX), or the program as a mark of it (clsact), on a bpffs.
+   * One pin at most; one that somebody has removed can be made again.
+   */
+  pin(path: string): void;
+  /** Whether it is still attached: others may detach it, and it ends with its device. */
+  isAttached(): boolean;
+  /**
+   * Removes this attachment, its pin, and a qdisc that was created for it and has nothing else on it. Does nothing if
+   * that was done already, by whomever, or if the device is gone. Others' attachments stay.
+   */
+  detach(): void;
+  close(): void;
+  toJSON(): TcLinkState;
+}
+
+/** What a kind of attachment needs, as errors name it. */
+export interface LinkKind {
+  readonly feature: string;
+  readonly minimumKernel: string;
+  readonly capabilities: readonly Capability[];
+}
+
+/** How errors name an attachment. */
+export const attachOperation = (program: BpfProgram, where: string): string => `attach ${program.name} ${where}`;
+
+/**
+ * Attaches a program that BpfObject.program() gave, while its object is open: libbpf reads there what kind of program it
+ * is. The object may be closed afterwards.
+ *
+ * @param call gives a `struct bpf_link *`, or 0 and errno
+ */
+export function attachLink(program: BpfProgram, where: string, kind: LinkKind, call: (handle: Address) => Address): Link {
+  const operation = attachOperation(program, where);
+  const link = call(handleOf(program));
+  if (link !== 0) return new Link(link);
+  const errno = lastErrno();
+  // ENOTSUPP is a kernel that cannot; EINVAL has many reasons, of which an old kernel is one.
+  const old = errno === Errno.EINVAL && !kernelIsAtLeast(kind.minimumKernel);
+  if (errno === Errno.ENOTSUPP || old) throw new NotSupportedError(kind.feature, kind.minimumKernel, { operation, errno });
+  throw systemError(operation, errno, kind.capabilities);
 }

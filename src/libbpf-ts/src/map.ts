@@ -1,16 +1,110 @@
 // SPDX-License-Identifier: MIT
-import { MapFlag, MapType } from './constants';
-import { possibleCpus } from './cpus';
-import { Errno } from './errno';
-import { check, systemError, UsageError } from './errors';
-import { OwnedFd } from './fd';
-import { lookupBatches } from './map-batch';
-import { checkLayout, isPerCpu, mapTypeName, readMapInfo } from './map-info';
-import type { MapInfo, MapLayout } from './map-info';
-import { MappedMemory } from './mapped-memory';
-import { CStruct } from './native/layout';
+import { check, Errno, IncompatibleMapError, systemError, UsageError } from './errors';
+import { openPinnedFd, OwnedFd, pinFd } from './fd';
+import { possibleCpus } from './kernel';
+import { MappedMemory } from './mmap';
+import { CStruct } from './native/ffi';
 import { libbpf } from './native/libbpf';
-import { openPinnedFd, pinFd } from './pinning';
+import { MapFlag, MapType } from './uapi';
+
+/**
+ * Reads a map with BPF_MAP_LOOKUP_BATCH (Linux 5.6).
+ *
+ * @param valueSize bytes per entry in the kernel's answer
+ * @returns false, with nothing yielded, if the kernel or the map type has no batch look-up
+ */
+export function* lookupBatches(
+  fd: number,
+  keySize: number,
+  valueSize: number,
+  batchSize: number,
+): Generator<[Uint8Array, Uint8Array], boolean> {
+  const options = new CStruct(24, true);
+  // The opaque position is a key for arrays and a bucket number (u32) for hashes.
+  let previous: Uint8Array | null = null;
+  let next: Uint8Array = new Uint8Array(Math.max(keySize, 8));
+  const count = new Uint32Array(1);
+  for (let size = batchSize; ; ) {
+    const keys = new Uint8Array(size * keySize);
+    const values = new Uint8Array(size * valueSize);
+    count[0] = size;
+    const error = -libbpf.bpf_map_lookup_batch(fd, previous, next, keys, values, count, options.bytes);
+    if (error === Errno.ENOSPC) {
+      // A hash bucket holds more than fits; count says nothing here, so grow and ask again.
+      size *= 2;
+      continue;
+    }
+    if (error !== 0 && error !== Errno.ENOENT) {
+      const lacking = error === Errno.EINVAL || error === Errno.ENOTSUPP || error === Errno.EOPNOTSUPP;
+      if (previous === null && lacking) return false;
+      throw systemError('bpf(BPF_MAP_LOOKUP_BATCH)', error, ['CAP_BPF']);
+    }
+    for (let i = 0; i < count[0]!; i++) {
+      yield [keys.slice(i * keySize, (i + 1) * keySize), values.slice(i * valueSize, (i + 1) * valueSize)];
+    }
+    if (error === Errno.ENOENT) return true;
+    [previous, next] = [next, previous ?? new Uint8Array(next.length)];
+  }
+}
+
+/** What the kernel says of a map (`struct bpf_map_info`). */
+export interface MapInfo {
+  readonly type: number;
+  readonly id: number;
+  /** Bytes. */
+  readonly keySize: number;
+  /** Bytes; of one CPU's value in a per-CPU map. */
+  readonly valueSize: number;
+  readonly maxEntries: number;
+  readonly flags: number;
+  /** At most 15 characters. */
+  readonly name: string;
+}
+
+/** Layout that a map is expected to have; what is left out is not compared. */
+export type MapLayout = Partial<Pick<MapInfo, 'type' | 'keySize' | 'valueSize' | 'maxEntries' | 'flags'>>;
+
+export function readMapInfo(fd: number): MapInfo {
+  const info = new CStruct(88);
+  const length = new Uint32Array([88]);
+  check(libbpf.bpf_obj_get_info_by_fd(fd, info.bytes, length), 'bpf(BPF_OBJ_GET_INFO_BY_FD)', ['CAP_BPF']);
+  return {
+    type: info.u32(0),
+    id: info.u32(4),
+    keySize: info.u32(8),
+    valueSize: info.u32(12),
+    maxEntries: info.u32(16),
+    flags: info.u32(20),
+    name: info.text(24, 16),
+  };
+}
+
+/** Name of a map type, for messages. */
+export function mapTypeName(type: number): string {
+  return Object.entries(MapType).find(([, value]) => value === type)?.[0] ?? `type ${type}`;
+}
+
+/** Pure part of {@link BpfMap.checkCompatible}. */
+export function checkLayout(name: string, actual: MapInfo, expected: MapLayout): void {
+  const differences: string[] = [];
+  for (const key of ['type', 'keySize', 'valueSize', 'maxEntries', 'flags'] as const) {
+    const want = expected[key];
+    if (want === undefined || want === actual[key]) continue;
+    const show = key === 'type' ? mapTypeName : String;
+    differences.push(`${key} is ${show(actual[key])}, not ${show(want)}`);
+  }
+  if (differences.length > 0) throw new IncompatibleMapError(name, differences);
+}
+
+/** Whether the kernel keeps one value for each possible CPU. */
+export function isPerCpu(type: number): boolean {
+  return (
+    type === MapType.PERCPU_ARRAY ||
+    type === MapType.PERCPU_HASH ||
+    type === MapType.LRU_PERCPU_HASH ||
+    type === MapType.PERCPU_CGROUP_STORAGE
+  );
+}
 
 export interface CreateMapOptions {
   /** {@link MapType} */

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT
-import { check } from './errors';
-import { OwnedFd } from './fd';
-import { CStruct } from './native/layout';
+import { check, UsageError } from './errors';
+import { openPinnedFd, OwnedFd, pinFd } from './fd';
+import { type Address, CStruct, stableBytes, stableCopy } from './native/ffi';
 import { libbpf } from './native/libbpf';
-import { stableBytes, stableCopy } from './native/memory';
-import { openPinnedFd, pinFd } from './pinning';
 
 export interface TestRunOptions {
   /** Packet or other input of the program; TC programs want at least 14 bytes. */
@@ -111,4 +109,18 @@ export class BpfProgram implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** How to reach libbpf's own record of a program; it throws once the object that has it is closed. */
+const handles = new WeakMap<BpfProgram, () => Address>();
+
+export function setHandle(program: BpfProgram, handle: () => Address): void {
+  handles.set(program, handle);
+}
+
+/** The `struct bpf_program *`. Throws `BPF_USAGE` for a program without an object, or whose object is closed. */
+export function handleOf(program: BpfProgram): Address {
+  const handle = handles.get(program);
+  if (!handle) throw new UsageError(`attach ${program.name}`, 'it was not taken from a BpfObject, which knows how');
+  return handle();
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-import { MapType } from './constants';
-import { checkLayout, readMapInfo } from './map-info';
-import { MappedMemory, pageSize } from './mapped-memory';
+import { Errno, systemError } from './errors';
+import { OwnedFd } from './fd';
+import { type BpfMap, checkLayout, readMapInfo } from './map';
+import { MappedMemory, pageSize } from './mmap';
+import { lastErrno, libc, littleEndian } from './native/ffi';
 import { RingReader } from './ring-reader';
-import type { BpfMap } from './map';
+import { MapType } from './uapi';
 
 export interface RingBufferOptions {
   /** The most records that one lease can hold; 1024 unless given. */
@@ -72,4 +74,142 @@ export class RingBuffer implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/**
+ * Bytes of a ring buffer (Linux 5.8) that wait for its consumer, headers and padding included. For a look from
+ * outside: maps the two pages of positions only, not the records, and leaves the ring as it is.
+ *
+ * @param map the ring's map, or its descriptor
+ * @throws IncompatibleMapError if it is not a ring buffer; BpfError with the errno of mmap(2)
+ */
+export function ringUsage(map: BpfMap | number): number {
+  const { fd } = requireRing(map);
+  const page = pageSize();
+  using positions = MappedMemory.map({ fd, length: 2 * page, writable: false });
+  const lowHalf = (offset: number): number => Atomics.load(new Int32Array(positions.buffer, offset, 1), 0);
+  // The consumer first: read after the producer, it could be ahead of it. They are at most 2^31 apart.
+  const consumer = lowHalf(0);
+  return (lowHalf(page) - consumer) >>> 0;
+}
+
+const CLOEXEC = 0o2000000;
+const EFD_NONBLOCK = 0o4000;
+const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_DEL = 2;
+const EPOLLIN = 1;
+const MAX_EVENTS = 8;
+/** `struct epoll_event` is packed on x86-64 only (include/uapi/linux/eventpoll.h). */
+const EVENT_SIZE = process.arch === 'x64' ? 12 : 16;
+const EVENT_DATA = EVENT_SIZE - 8;
+
+const one = new BigUint64Array([1n]);
+
+/** Ends the wait() of the waiter whose {@link RingWaiter.wakeFd} this is; from any thread of the process. */
+export function wakeWaiter(wakeFd: number): void {
+  // EAGAIN means that 2^64 - 2 wake-ups are pending: it is awake.
+  libc.write(wakeFd, one, 8);
+}
+
+/**
+ * Sleeps until a ring has records or somebody calls.
+ *
+ * The kernel wakes a waiter when a record is submitted with BPF_RB_FORCE_WAKEUP, or, with default flags, when the
+ * consumer had caught up. A record submitted with BPF_RB_NO_WAKEUP wakes nobody: look at
+ * {@link RingReader.isEmpty} before waiting and again after a time-out.
+ */
+export class RingWaiter implements Disposable {
+  /** wait() flag: the ring has records. */
+  static readonly RING = 1;
+  /** wait() flag: {@link wakeWaiter} was called. */
+  static readonly WAKE = 2;
+
+  readonly #epoll: OwnedFd;
+  readonly #wake: OwnedFd;
+  readonly #events = new Uint8Array(new ArrayBuffer(MAX_EVENTS * EVENT_SIZE));
+  readonly #view = new DataView(this.#events.buffer);
+  readonly #drain = new BigUint64Array(new ArrayBuffer(8));
+
+  /** @param ring the ring's map or descriptor; it stays the caller's and must stay open */
+  constructor(ring?: BpfMap | number) {
+    this.#epoll = own(libc.epoll_create1(CLOEXEC), 'epoll_create1', 'waiter');
+    try {
+      this.#wake = own(libc.eventfd(0, CLOEXEC | EFD_NONBLOCK), 'eventfd', 'waiter');
+    } catch (error) {
+      this.#epoll.close();
+      throw error;
+    }
+    try {
+      this.add(this.#wake.value, RingWaiter.WAKE);
+      if (ring !== undefined) this.add(typeof ring === 'number' ? ring : ring.fd, RingWaiter.RING);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** Descriptor to hand to {@link wakeWaiter} in another thread; owned by this object. */
+  get wakeFd(): number {
+    return this.#wake.value;
+  }
+
+  /**
+   * Watches another descriptor for input, level-triggered; it stays the caller's and must stay open.
+   *
+   * @param bit the flag that wait() returns for it; several descriptors may share one
+   */
+  add(fd: number, bit: number): void {
+    const event = new Uint8Array(new ArrayBuffer(EVENT_SIZE));
+    const view = new DataView(event.buffer);
+    view.setUint32(0, EPOLLIN, littleEndian);
+    view.setUint32(EVENT_DATA, bit, littleEndian);
+    if (libc.epoll_ctl(this.#epoll.value, EPOLL_CTL_ADD, fd, event) < 0) {
+      throw systemError('epoll_ctl(EPOLL_CTL_ADD)', lastErrno());
+    }
+  }
+
+  /** Watches a descriptor no longer; does nothing if it was not watched. Call it before the descriptor is closed. */
+  remove(fd: number): void {
+    if (libc.epoll_ctl(this.#epoll.value, EPOLL_CTL_DEL, fd, null) >= 0) return;
+    const errno = lastErrno();
+    if (errno !== Errno.ENOENT) throw systemError('epoll_ctl(EPOLL_CTL_DEL)', errno);
+  }
+
+  /**
+   * Blocks the calling thread, its event loop included, so it belongs in a worker.
+   *
+   * @param timeoutMs milliseconds; 0 only looks, -1 waits for ever
+   * @returns flags of what is ready, 0 on time-out or when a signal came
+   */
+  wait(timeoutMs: number): number {
+    const ready = libc.epoll_wait(this.#epoll.value, this.#events, MAX_EVENTS, timeoutMs);
+    if (ready < 0) {
+      const errno = lastErrno();
+      if (errno === Errno.EINTR) return 0;
+      throw systemError('epoll_wait', errno);
+    }
+    let flags = 0;
+    for (let i = 0; i < ready; i++) flags |= this.#view.getUint32(i * EVENT_SIZE + EVENT_DATA, littleEndian);
+    if ((flags & RingWaiter.WAKE) !== 0) libc.read(this.#wake.value, this.#drain, 8);
+    return flags;
+  }
+
+  /** As {@link wakeWaiter}; harmless after close(). */
+  wake(): void {
+    if (!this.#wake.closed) wakeWaiter(this.#wake.value);
+  }
+
+  close(): void {
+    this.#wake.close();
+    this.#epoll.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+function own(fd: number, operation: string, what: string): OwnedFd {
+  if (fd < 0) throw systemError(operation, lastErrno());
+  return new OwnedFd(fd, what);
 }

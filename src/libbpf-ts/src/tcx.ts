@@ -1,15 +1,32 @@
 // SPDX-License-Identifier: MIT
+/** TC programs: attached by a TCX link where the kernel has them (Linux 6.6), else through clsact. */
 import { existsSync, rmSync } from 'node:fs';
-import { AttachType, LinkType } from './constants';
-import { Errno } from './errno';
-import { check, systemError, UsageError } from './errors';
-import { OwnedFd } from './fd';
-import { CStruct } from './native/layout';
+
+import { attachClsact, ClsactLink } from './clsact';
+import { check, Errno, systemError, UsageError } from './errors';
+import { openPinnedFd, OwnedFd, pinFd } from './fd';
+import type { TcLink, TcLinkState, TcTarget, TcxState } from './link';
+import { CStruct } from './native/ffi';
 import { libbpf } from './native/libbpf';
-import { openPinnedFd, pinFd } from './pinning';
 import type { BpfProgram } from './program';
-import type { TcLink, TcTarget, TcxState } from './tc-link';
-import { probeTcx } from './tcx-probe';
+import { AttachType, LinkType } from './uapi';
+
+let known: boolean | undefined;
+
+/**
+ * Whether the kernel has TCX (Linux 6.6); undefined if that cannot be told, for example for want of a privilege.
+ *
+ * It queries a device that cannot exist: with TCX that is ENODEV, without it the attach type is EINVAL
+ * (kernel/bpf/syscall.c, bpf_prog_query).
+ */
+export function probeTcx(): boolean | undefined {
+  if (known !== undefined) return known;
+  const count = new Uint32Array([0]);
+  const error = -libbpf.bpf_prog_query(0x7fffffff, AttachType.TCX_INGRESS, 0, null, null, count);
+  if (error === Errno.ENODEV) known = true;
+  else if (error === Errno.EINVAL) known = false;
+  return known;
+}
 
 const needed = ['CAP_BPF', 'CAP_NET_ADMIN'] as const;
 
@@ -104,8 +121,8 @@ export function attachTcx(program: BpfProgram, target: TcTarget): TcLink | undef
   throw systemError(`attach ${program.name} to ${target.direction} of device ${target.ifindex} (tcx)`, fd, needed);
 }
 
-/** Opens a pinned TCX link. */
-export function openTcxLink(path: string): TcLink {
+/** Opens a TCX link that is pinned at `path`. Its detach() removes the pin too. Throws BpfError, for example ENOENT. */
+export function openTcLink(path: string): TcLink {
   return wrap(openPinnedFd(path, `link ${path}`), path);
 }
 
@@ -116,4 +133,39 @@ function wrap(fd: OwnedFd, pinPath?: string): TcLink {
     fd.close();
     throw error;
   }
+}
+
+export interface TcAttachTarget extends TcTarget {
+  /** What to try first; `tcx` unless given. `clsact` is available everywhere, so it is then also the only choice. */
+  readonly prefer?: 'tcx' | 'clsact';
+}
+
+/**
+ * Attaches a TC program (SCHED_CLS) to a network device of the calling thread's network namespace.
+ *
+ * TCX is used from Linux 6.6 on, the clsact qdisc with a direct-action cls_bpf filter before. It falls back only when
+ * the kernel has no TCX, not on any other error.
+ *
+ * @throws BpfError: ENODEV for no such device, `BPF_PERMISSION` with the capability that is missing
+ */
+export function attachTc(program: BpfProgram, target: TcAttachTarget): TcLink {
+  if (target.prefer !== 'clsact') {
+    const link = attachTcx(program, target);
+    if (link) return link;
+  }
+  return attachClsact(program, target);
+}
+
+/**
+ * The attachment that {@link TcLink.toJSON} described, perhaps in another process; closing it leaves it attached.
+ *
+ * For clsact the calling thread must be in the network namespace of the device. Whether the attachment still exists
+ * shows only when it is detached, which tolerates its absence.
+ *
+ * @throws BpfError, for example ENOENT if the pin of a TCX link is gone; `BPF_USAGE` for a TCX link without a pin
+ */
+export function restoreTcLink(state: TcLinkState): TcLink {
+  if (state.kind === 'clsact') return new ClsactLink(state);
+  if (state.kind === 'tcx' && state.pinPath !== undefined) return openTcLink(state.pinPath);
+  throw new UsageError('restore TC link', 'a tcx link can only be restored from its pin');
 }

@@ -7,12 +7,7 @@ import t from 'tap';
 import {
   attachCgroup, attachKprobe, attachTrace, attachTracepoint, attachXdp, BpfObject, BpfProgram, kernelIsAtLeast, Link, LinkType, NotSupportedError,
 } from '../src/index';
-import { TestBpffs } from './helpers/bpffs';
-import { TestCgroup } from './helpers/cgroup';
-import { compile } from './helpers/compile';
-import { skipUnlessRoot, u32 } from './helpers/kernel';
-import { TestNetns } from './helpers/netns';
-import { TestTracefs } from './helpers/tracefs';
+import { compile, skipUnlessRoot, TestBpffs, TestCgroup, TestNetns, TestTracefs, u32 } from './helpers/machine';
 
 const keys = { xdp: 0, tracepoint: 1, kprobe: 2, kretprobe: 3, fentry: 4, fexit: 5, cgroup: 6, tp_btf: 7 } as const;
 type Name = keyof typeof keys;

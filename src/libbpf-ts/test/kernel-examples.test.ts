@@ -4,11 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
-import { compile } from './helpers/compile';
-import { Example } from './helpers/example';
-import { skipUnlessRoot } from './helpers/kernel';
-import { TestNetns } from './helpers/netns';
-import { TestTracefs } from './helpers/tracefs';
+import { compile, Example, skipUnlessRoot, TestNetns, TestTracefs } from './helpers/machine';
 
 const examples = join(__dirname, '..', 'examples');
 

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { Btf, featureNames, kernelIsAtLeast, libbpfVersion, probeFeatures, requireFeature, type FeatureName } from '../src/index';
-import { skipUnlessRoot } from './helpers/kernel';
+import { skipUnlessRoot } from './helpers/machine';
 
 /** How a script loads the package: through ts-node, or compiled as this file is. */
 const load = `const load = () => {

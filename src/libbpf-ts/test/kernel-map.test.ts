@@ -4,8 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { BpfMap, isBpffs, MapFlag, MapType, possibleCpus, requireBpffs, UpdateFlag } from '../src/index';
-import { TestBpffs } from './helpers/bpffs';
-import { skipUnlessRoot, u32 } from './helpers/kernel';
+import { skipUnlessRoot, TestBpffs, u32 } from './helpers/machine';
 
 const hashLayout = { type: MapType.HASH, keySize: 4, valueSize: 8, maxEntries: 1000, name: 'test_hash' };
 

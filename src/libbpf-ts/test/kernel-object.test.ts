@@ -2,8 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import t from 'tap';
 import { BpfMap, BpfObject, MapType, VerifierError } from '../src/index';
-import { compile } from './helpers/compile';
-import { packet, skipUnlessRoot, u32 } from './helpers/kernel';
+import { compile, packet, skipUnlessRoot, u32 } from './helpers/machine';
 
 t.test('objects', { skip: skipUnlessRoot }, async (t) => {
   const basic = compile('basic');

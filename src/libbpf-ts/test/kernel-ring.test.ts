@@ -2,8 +2,7 @@
 import t from 'tap';
 import { Worker } from 'node:worker_threads';
 import { BpfMap, BpfObject, MapType, RingBuffer, ringUsage, RingWaiter, wakeWaiter } from '../src/index';
-import { compile } from './helpers/compile';
-import { packet, skipUnlessRoot } from './helpers/kernel';
+import { compile, packet, skipUnlessRoot } from './helpers/machine';
 
 t.test('ring buffers', { skip: skipUnlessRoot }, async (t) => {
   const object = BpfObject.open(compile('basic'));

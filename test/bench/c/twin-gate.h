@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The sockets of the C twin, and how it wakes the queue and lets held frames out, as queue-gate.ts,
- * credit.ts and waiting-room.ts in src/datapath do it without --queue-packets: docs/backpressure.md.
+ * The sockets of the C twin, and how it wakes the queue and releases held frames, as src/datapath/queue-gate.ts and
+ * src/link/credit.ts do it without --queue-packets: docs/backpressure.md.
  */
 #ifndef BENCH_TWIN_GATE_H
 #define BENCH_TWIN_GATE_H

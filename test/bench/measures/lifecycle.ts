@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** How long the commands of the product take, from the start of the process to its end. */
+import { run } from '../../helpers/netns';
 import { ADDRESS, freshNetns } from '../namespace';
 import { removable } from '../open-things';
 import { IFACE, vnetBpf } from '../systems/ours';
-import { run } from '../../helpers/netns';
 import type { Section, Values } from './measure';
 
 function milliseconds(body: () => void): number {

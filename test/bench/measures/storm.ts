@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** What it costs when the queue stops and wakes all the time: a full-speed sender and a queue that is too small. */
 import type { Stats } from '../../../src/datapath/stats';
-import type { Stage } from '../systems/system';
 import { vnetBpf } from '../systems/ours';
+import type { Stage } from '../systems/system';
 import type { Measure, Section, Values } from './measure';
 import { flood, udpLoad, type UdpLoad } from './udp';
 

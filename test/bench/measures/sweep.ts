@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Throughput against one option of ours: the same loads, other systems. Ratios are to the default. */
-import { bytes } from '../../../src/cli/output';
-import { DEFAULTS } from '../../../src/controller/options';
+import { DEFAULTS } from '../../../src/options/values';
+import { bytes } from '../../../src/terminal/output';
 import type { Section } from './measure';
 import { TCP } from './tcp';
 import { UDP } from './udp';

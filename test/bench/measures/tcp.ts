@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** TCP throughput as iperf3 measures it, at the receiver. */
 import { ADDRESS } from '../namespace';
-import { netnsFile, startIn } from '../tool';
 import type { Stage } from '../systems/system';
+import { netnsFile, startIn } from '../tool';
 import { busySeconds } from './cpu';
 import type { Measure, Section, Values } from './measure';
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** Datagrams from a blocking sender at full speed to a real socket through the loop, counted at both ends. */
 import { ADDRESS } from '../namespace';
-import { runTool, startTool } from '../tool';
 import type { Stage } from '../systems/system';
+import { runTool, startTool } from '../tool';
 import { watchBusy } from './cpu';
 import type { Measure, Section, Values } from './measure';
 

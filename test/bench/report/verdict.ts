@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /** The ratios that were promised, and whether they hold in this run. */
-import type { Sample, Section } from '../measures/measure';
 import { DUEL } from '../measures/duel';
 import { IDLE } from '../measures/idle';
+import { LIFECYCLE } from '../measures/lifecycle';
+import type { Sample, Section } from '../measures/measure';
 import { RTT, RTT_IDLE, RTT_LOADED } from '../measures/rtt';
 import { TCP, tcpLoad } from '../measures/tcp';
 import { UDP, udpLoad } from '../measures/udp';
-import { LIFECYCLE } from '../measures/lifecycle';
 import { BUSY, PLAIN, SLEEPY } from '../systems/field';
 import { median } from './statistics';
 import { distinct, format, markdown, valuesOf } from './table';

@@ -3,12 +3,12 @@
  * The C twin of our poller. The product attaches, so that the kernel half is the same to the byte;
  * then its controller is killed and the twin takes its place on the pinned maps.
  */
-import { roomFrameMax } from '../../../src/datapath/credit';
-import { attachmentIn } from '../../../src/controller/attachment-netns';
-import type { Attachment } from '../../../src/state/store';
+import { roomFrameMax } from '../../../src/link/credit';
+import { Netns } from '../../../src/link/netns';
+import { attachmentIn } from '../../../src/link/netns-record';
 import { pinDirectory } from '../../../src/state/bpffs';
 import { peerNetnsFile } from '../../../src/state/paths';
-import { Netns } from '../../../src/link/netns';
+import type { Attachment } from '../../../src/state/store';
 import { lives } from '../../helpers/controller';
 import { freshNetns } from '../namespace';
 import { startIn, toolFile } from '../tool';

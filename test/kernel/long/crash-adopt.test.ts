@@ -6,8 +6,7 @@
 import t, { type Test } from 'tap';
 
 import type { AttachmentDescription } from '../../../src/cli/list';
-import type { Stats } from '../../../src/datapath/stats';
-import { law, readStats } from '../../../src/datapath/stats';
+import { law, readStats, type Stats } from '../../../src/datapath/stats';
 import { attachmentOf, attachedIn, cannotRun, checkLaw, cli, cliOk, SLOW, type Attached } from '../../helpers/cli';
 import { checkReceived, startFlood } from '../../helpers/flood';
 import { LOOP_RULES } from '../../helpers/looped-rules';

@@ -5,7 +5,7 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { PROFILES } from '../../../src/impair/profiles';
+import { PROFILES } from '../../../src/impair/words';
 import { cannotRun, MAIN, ROOT, SLOW } from '../../helpers/cli';
 import { blocksOf, scriptOf } from '../../helpers/document';
 import { PrivateMachine } from '../../helpers/private-machine';

@@ -5,7 +5,7 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { METRICS } from '../../../src/metrics/definitions';
+import { METRICS } from '../../../src/metrics/prometheus';
 import { cannotRun, MAIN, ROOT, SLOW } from '../../helpers/cli';
 import { blocksOf, scriptOf, type Block } from '../../helpers/document';
 import { PrivateMachine } from '../../helpers/private-machine';

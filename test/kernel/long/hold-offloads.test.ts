@@ -8,19 +8,18 @@
  */
 import t, { type Test } from 'tap';
 
-import { backlogDropsOfMachine } from '../../../src/datapath/backlog';
+import { backlogDropsOfMachine } from '../../../src/datapath/packet-socket';
 import { law, type Stats } from '../../../src/datapath/stats';
-import { passesBigTcp } from '../../../src/kernel-features';
-import { openPeerNetns } from '../../../src/link/peer-netns';
-import { qdiscsOf } from '../../../src/link/qdisc';
-import { Netns } from '../../../src/link/netns';
+import { qdiscsOf } from '../../../src/link/links';
+import { Netns, openPeerNetns } from '../../../src/link/netns';
 import { roomBacklog } from '../../../src/link/room';
+import { passesBigTcp } from '../../../src/requirements';
 import { attachedIn, attachmentOf, SLOW, type Attached } from '../../helpers/cli';
 import { watchKernelWarnings } from '../../helpers/kernel-warnings';
 import { ADDRESSES, delay, look } from '../../helpers/loop';
+import { ok, quietNetns, testNetns } from '../../helpers/netns';
 import { setFeatures, setGsoLimits, setMtu, setRootQdisc, type GsoLimits } from '../../helpers/offloads';
 import { ownTcp } from '../../helpers/own-sockets';
-import { ok, quietNetns, testNetns } from '../../helpers/netns';
 import { withoutQdisc } from '../../helpers/qdisc';
 import { Random } from '../../helpers/random';
 import { cannotLoop } from '../../helpers/supported';

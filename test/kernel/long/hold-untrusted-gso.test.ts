@@ -6,7 +6,7 @@
  */
 import t from 'tap';
 
-import { passesBigTcp } from '../../../src/kernel-features';
+import { passesBigTcp } from '../../../src/requirements';
 import { attachedIn, cannotRun, checkLaw, SLOW } from '../../helpers/cli';
 import { from } from '../../helpers/frames';
 import { quietNetns } from '../../helpers/netns';

@@ -5,7 +5,7 @@
  */
 import t, { type Test } from 'tap';
 
-import { roomFrameMax } from '../../../src/datapath/credit';
+import { roomFrameMax } from '../../../src/link/credit';
 import { attachedIn, attachmentOf, cannotRun, cliOk, SLOW, type Attached } from '../../helpers/cli';
 import { differences, frameOf, from } from '../../helpers/frames';
 import { look, stopped } from '../../helpers/loop';

@@ -4,7 +4,7 @@ import * as fs from 'node:fs';
 
 import t, { type Test } from 'tap';
 
-import { ControlClient } from '../../../src/controller/control-socket';
+import { ControlClient } from '../../../src/control/socket';
 import { controlSocket, logFile } from '../../../src/state/store';
 import { attachedIn, attachmentOf, cannotRun, checkLaw, cliOk, SLOW, type Attached } from '../../helpers/cli';
 import { eventually } from '../../helpers/controller';

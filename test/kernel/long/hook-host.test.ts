@@ -5,8 +5,8 @@ import * as path from 'node:path';
 import t from 'tap';
 
 import { attachedIn, cannotRun, cliOk, ROOT, SLOW } from '../../helpers/cli';
-import { okIn, testNetns } from '../../helpers/netns';
 import { EchoClient } from '../../helpers/echo-client';
+import { okIn, testNetns } from '../../helpers/netns';
 import { scaled, withoutTools } from '../../helpers/traffic';
 
 const PINGS = Number(process.env['VNET_BPF_TEST_PINGS'] ?? scaled(10_000));

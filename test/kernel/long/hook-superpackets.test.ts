@@ -7,8 +7,8 @@ import t, { type Test } from 'tap';
 
 import { attachedIn, cannotRun, cliOk, SLOW, type Attached } from '../../helpers/cli';
 import { hookFile } from '../../helpers/hook-file';
-import { snmpCounter } from '../../helpers/snmp';
 import { quietNetns, testNetns } from '../../helpers/netns';
+import { snmpCounter } from '../../helpers/snmp';
 import { scaled, tcpRun, withoutArp } from '../../helpers/traffic';
 import { UdpPair } from '../../helpers/udp-pair';
 

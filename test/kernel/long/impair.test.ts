@@ -5,10 +5,10 @@ import { spawnSync } from 'node:child_process';
 import t from 'tap';
 
 import { attachedIn, attachmentOf, cannotRun, checkLaw, cli, cliOk, SLOW } from '../../helpers/cli';
+import { withoutDummy } from '../../helpers/dummy';
 import { quietNetns } from '../../helpers/netns';
 import { withoutQdisc } from '../../helpers/qdisc';
 import { refused, type Refusal } from '../../helpers/refusal';
-import { withoutDummy } from '../../helpers/dummy';
 
 t.setTimeout(300_000 * SLOW);
 

@@ -2,7 +2,7 @@
 /** The smallest queue and the smallest budget: slower, and just as exact. */
 import t from 'tap';
 
-import { MIN_RING_BYTES } from '../../../src/controller/options';
+import { MIN_RING_BYTES } from '../../../src/options/values';
 import { attachedIn, checkLaw, SLOW } from '../../helpers/cli';
 import { quietNetns } from '../../helpers/netns';
 import { cannotCarry } from '../../helpers/supported';

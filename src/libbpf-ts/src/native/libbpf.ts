@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { koffi } from './koffi';
-import type { LibraryHandle } from './koffi';
-import { LibraryError } from '../errors';
-import { bindLazily } from './lazy';
-import type { Address } from './libc';
+import { type Address, bindLazily, koffi, type LibraryHandle } from './ffi';
 
 type Bytes = NodeJS.TypedArray | null;
 
@@ -75,6 +71,24 @@ export interface Libbpf {
   libbpf_probe_bpf_prog_type(type: number, options: Bytes): number;
   libbpf_probe_bpf_helper(programType: number, helper: number, options: Bytes): number;
   libbpf_version_string(): string;
+}
+
+/** libbpf itself cannot be loaded. */
+export class LibraryError extends Error {
+  override readonly name = 'LibraryError';
+  readonly code = 'LIBBPF_MISSING';
+  /** What was given to dlopen(3). */
+  readonly library: string;
+
+  constructor(library: string, cause: unknown) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    super(
+      `cannot load ${library} (libbpf 1.0 or later): ${why}; on Debian and Ubuntu install the package libbpf1, ` +
+        'or set LIBBPF_TS_LIBRARY to its path',
+      { cause },
+    );
+    this.library = library;
+  }
 }
 
 let handle: LibraryHandle | undefined;

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The comment of a recorded frame: what happened to it in the loop, and its virtio_net_hdr. The recorder writes it,
+ * replay reads it.
+ */
+import { FATE } from '../datapath/outcomes';
+import { GSO_UDP_L4, NEEDS_CSUM, REFUSALS, VNET, VNET_HDR_BYTES } from '../layout';
+import type { RecordedFrame } from './trace-ring';
+
+// struct virtio_net_hdr (include/uapi/linux/virtio_net.h), which is beside a frame's bytes, in a comment.
+
+/** In a comment, with the header in hexadecimal behind it; replay reads it. */
+export const VIRTIO_PREFIX = 'virtio_net_hdr ';
+
+export interface VirtioNetHeader {
+  needsChecksum: boolean;
+  gsoType: number;
+  gsoSize: number;
+  checksumStart: number;
+}
+
+export function parseVirtioNetHeader(header: Uint8Array): VirtioNetHeader {
+  const view = new DataView(header.buffer, header.byteOffset, header.length);
+  return {
+    needsChecksum: (view.getUint8(VNET.flags) & NEEDS_CSUM) !== 0,
+    gsoType: view.getUint8(VNET.gsoType),
+    gsoSize: view.getUint16(VNET.gsoSize, true),
+    checksumStart: view.getUint16(VNET.checksumStart, true),
+  };
+}
+
+const IN_COMMENT = new RegExp(`(?:^|[\\s;])${VIRTIO_PREFIX}([0-9a-f]{${2 * VNET_HDR_BYTES}})(?![0-9a-f])`);
+
+/** The header that a comment names; null if none does. */
+export function virtioNetHeaderOf(comment: string): Uint8Array | null {
+  const hex = IN_COMMENT.exec(comment)?.[1];
+  return hex === undefined ? null : Uint8Array.from(Buffer.from(hex, 'hex'));
+}
+
+// Where the payload of a superpacket begins.
+
+const UDP_BYTES = 8;
+const TCP_DATA_OFFSET = 12;
+
+/** Bytes of all headers of a superpacket: its partial checksum says where the last of them begins. */
+export function headerBytes(virtioNetHeader: Uint8Array, frame: Uint8Array): number {
+  const { gsoType, checksumStart } = parseVirtioNetHeader(virtioNetHeader);
+  if (gsoType === GSO_UDP_L4) return checksumStart + UDP_BYTES;
+  return checksumStart + ((frame[checksumStart + TCP_DATA_OFFSET] ?? 0x50) >> 4) * 4;
+}
+
+/** Such as: `captured, held for 1.234 ms, reinjected after 0.087 ms; superpacket of 3 segments of 1448 bytes`. */
+export function commentOf(frame: RecordedFrame): string {
+  const way = wayOf(frame);
+  if (!frame.hasVirtioNetHeader) return way;
+  const { virtioNetHeader: header } = frame;
+  const { needsChecksum, gsoType, gsoSize } = parseVirtioNetHeader(header);
+  const kinds: string[] = [];
+  if (gsoType !== 0) {
+    const segments = Math.max(1, Math.ceil((frame.length - headerBytes(header, frame.bytes)) / gsoSize));
+    kinds.push(`superpacket of ${segments} segments of ${gsoSize} bytes`);
+  }
+  if (needsChecksum) kinds.push('partial checksum');
+  return [way, ...kinds, VIRTIO_PREFIX + Buffer.from(header).toString('hex')].join('; ');
+}
+
+function wayOf(frame: RecordedFrame): string {
+  const { ending, held, releasedAt, time } = frame;
+  if (ending === 'refused') {
+    const refused = `refused: ${REFUSALS[frame.reason] ?? `reason ${frame.reason}`}`;
+    return held ? `held for ${ms(releasedAt - time)}, then ${refused}` : refused;
+  }
+  if (frame.inRoom) return `held, ${ending === 'lost' ? 'when it was let out is not known: lost in the waiting room, or missed' : 'still waiting when the recording ended'}`;
+  const before = held ? `captured, held for ${ms(releasedAt - time)}` : 'captured';
+  if (ending === 'open') return `${before}, still in the queue when the recording ended`;
+  if (ending !== 'told') return `${before}, what became of it was missed`;
+  return `${before}, ${fateOf(frame)} after ${ms(frame.endedAt - (held ? releasedAt : time))}`;
+}
+
+function fateOf({ fate, detail }: RecordedFrame): string {
+  switch (fate) {
+    case FATE.reinjected:
+      return detail > 1 ? `reinjected with ${detail - 1} other${detail === 2 ? '' : 's'} as one packet` : 'reinjected';
+    case FATE.refusedToolong:
+      return 'refused on the way back (toolong)';
+    case FATE.refusedInvalid:
+      return 'refused on the way back (invalid)';
+    case FATE.refusedDown:
+      return 'refused on the way back (down)';
+    case FATE.refusedError:
+      return 'refused on the way back (error)';
+    case FATE.dropped:
+      return 'dropped by the hook';
+    case FATE.changed:
+      return 'changed by the hook and reinjected';
+    case FATE.cut:
+      return `cut by the hook, ${detail} pieces reinjected`;
+    default:
+      return `fate ${fate}`;
+  }
+}
+
+/** The two ends may be of two CPUs, whose clocks differ by less than shows. */
+const ms = (nanoseconds: number): string => `${(Math.max(0, nanoseconds) / 1e6).toFixed(3)} ms`;

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The classic format, of tcpdump (draft-ietf-opsawg-pcap): microseconds or nanoseconds, in either byte order, in its old
+ * versions and with the longer record headers of patched libpcaps (wiretap/libpcap.c of Wireshark).
+ */
+import type { ByteQueue } from './buffers';
+import { ANOTHER_FILE, BLOCK, BYTE_ORDER_MAGIC, type CapturedFrame, type CaptureParser, damaged, FRAME_BYTES_MAX, kindOf, NO_BYTES, NO_COMMENTS, withoutFcs } from './format';
+
+const FILE_HEADER_BYTES = 24;
+const RECORD_HEADER_BYTES = 16;
+/** A record that is longer is no frame: the file is damaged. */
+const RECORD_BYTES_MAX = 64 << 20;
+
+/** Some years: frames of one capture are no further apart. */
+const SECONDS_APART = 2 ** 28;
+
+/** What the bytes of a file's header mean, by its magic number. */
+const MAGICS = {
+  /** The second number also stands for a Nokia and Red Hat 6.1, which did not change it. */
+  [0xa1b2c3d4]: { perSecond: 1_000_000n, recordHeaders: [RECORD_HEADER_BYTES, 20, 24] },
+  [0xa1b23c4d]: { perSecond: 1_000_000_000n, recordHeaders: [RECORD_HEADER_BYTES] },
+  /** Alexey Kuznetsov's, and SuSE 6.3. */
+  [0xa1b2cd34]: { perSecond: 1_000_000n, recordHeaders: [24, 28] },
+} as const;
+
+export interface PcapKind {
+  little: boolean;
+  /** Units of a time stamp in a second. */
+  perSecond: bigint;
+  /** Lengths that the header of a record may have. */
+  recordHeaders: readonly number[];
+}
+
+/** What the first four bytes say; null if they are of another format. */
+export function pcapKind(head: Buffer): PcapKind | null {
+  for (const little of [true, false]) {
+    const magic = little ? head.readUInt32LE() : head.readUInt32BE();
+    if (magic in MAGICS) return { little, ...MAGICS[magic as keyof typeof MAGICS] };
+  }
+  return null;
+}
+
+/** Whether another file begins here, behind the frames of one; null if too little of it is there to tell. */
+export function beginsAnother(queue: ByteQueue): boolean | null {
+  const start = queue.peek(4);
+  if (!start || !(isSectionHeader(start) || pcapKind(start))) return false;
+  const head = queue.peek(FILE_HEADER_BYTES);
+  return head && isBeginning(head);
+}
+
+const isBeginning = (head: Buffer): boolean => (isSectionHeader(head) ? [head.readUInt32LE(8), head.readUInt32BE(8)].includes(BYTE_ORDER_MAGIC) : isFileHeader(head));
+
+/** The type of a section's header reads the same in either byte order. */
+export const isSectionHeader = (head: Buffer): boolean => head.readUInt32LE() === BLOCK.sectionHeader;
+
+/** No record has such numbers. */
+function isFileHeader(head: Buffer): boolean {
+  const kind = pcapKind(head);
+  if (!kind) return false;
+  const [major, minor] = kind.little ? [head.readUInt16LE(4), head.readUInt16LE(6)] : [head.readUInt16BE(4), head.readUInt16BE(6)];
+  return major === 2 && minor <= 4 && head.readUInt32LE(8) === 0 && head.readUInt32LE(12) === 0;
+}
+
+export class PcapParser implements CaptureParser {
+  private started = false;
+  private linkType = 0;
+  private fcsBytes = 0;
+  /** Files older than version 2.4 may have both lengths of a frame the other way round (sf-pcap.c of libpcap). */
+  private swapped: 'always' | 'perhaps' | 'never' = 'never';
+  private perSecond: bigint;
+  /** Not known until the second record has been seen. */
+  private recordHeader: number | null;
+
+  constructor(
+    private readonly queue: ByteQueue,
+    private readonly kind: PcapKind,
+    /** Whether nothing more is to come. */
+    private readonly ended: () => boolean,
+  ) {
+    this.perSecond = kind.perSecond;
+    this.recordHeader = kind.recordHeaders.length === 1 ? (kind.recordHeaders[0] as number) : null;
+  }
+
+  next(): CapturedFrame | typeof ANOTHER_FILE | null {
+    if (!this.started && !this.begin()) return null;
+    const { queue } = this;
+    const another = beginsAnother(queue);
+    if (another) return ANOTHER_FILE;
+    if (another === null && !this.ended()) return null;
+    const header = (this.recordHeader ??= this.findRecordHeader());
+    if (header === null) return null;
+    const head = queue.peek(header);
+    if (!head) return null;
+    const { captured, length } = this.lengthsAt(head, 0);
+    if (captured > RECORD_BYTES_MAX) {
+      const kind = kindOf(head);
+      throw damaged(kind ? `goes on at byte ${queue.taken} with what is ${kind.is}` : `says at byte ${queue.taken} that a frame has ${captured} bytes`);
+    }
+    const seconds = this.u32(head, 0);
+    const time = BigInt(seconds) * 1_000_000_000n + (BigInt(this.u32(head, 4)) * 1_000_000_000n) / this.perSecond;
+    const frame: CapturedFrame = { linkType: this.linkType, time, length, captured, bytes: NO_BYTES, comments: NO_COMMENTS };
+    if (captured > FRAME_BYTES_MAX) {
+      queue.discard(header + captured);
+      return frame;
+    }
+    const record = queue.peek(header + captured);
+    if (!record) return null;
+    queue.skip(record.length);
+    frame.bytes = record.subarray(header);
+    return withoutFcs(frame, this.fcsBytes);
+  }
+
+  private begin(): boolean {
+    const header = this.queue.peek(FILE_HEADER_BYTES);
+    if (!header) return false;
+    const minor = this.kind.little ? header.readUInt16LE(6) : header.readUInt16BE(6);
+    const type = this.u32(header, 20);
+    this.linkType = type & 0xffff;
+    this.fcsBytes = fcsBytesOf(type);
+    if (minor < 3) this.swapped = 'always';
+    else if (minor === 3) this.swapped = 'perhaps';
+    if (minor === 2 && this.linkType === AIX_ETHERNET) {
+      this.linkType = 1;
+      this.perSecond = 1_000_000_000n;
+      this.swapped = 'never';
+    }
+    this.queue.skip(FILE_HEADER_BYTES);
+    return (this.started = true);
+  }
+
+  /** The first length with which a second record begins behind the first one; null if more bytes are needed to tell. */
+  private findRecordHeader(): number | null {
+    const { queue } = this;
+    const candidates = this.kind.recordHeaders;
+    const shortest = candidates[0] as number;
+    const first = queue.peek(RECORD_HEADER_BYTES);
+    if (!first) return this.ended() ? shortest : null;
+    const { captured } = this.lengthsAt(first, 0);
+    if (captured > FRAME_BYTES_MAX) return shortest;
+    const seconds = this.u32(first, 0);
+    for (const header of candidates) {
+      const end = header + captured;
+      const seen = queue.peek(end + FILE_HEADER_BYTES) ?? (this.ended() ? queue.peek(queue.length) : null);
+      if (!seen) return null;
+      if (seen.length === end || (seen.length > end && this.goesOn(seen.subarray(end), header === shortest ? null : seconds))) return header;
+    }
+    return shortest;
+  }
+
+  /** Whether a record begins here, or another file; with the time of the record before it, one that has nothing odd. */
+  private goesOn(bytes: Buffer, before: number | null): boolean {
+    if (bytes.length >= FILE_HEADER_BYTES && (isBeginning(bytes) || kindOf(bytes))) return true;
+    if (bytes.length < RECORD_HEADER_BYTES) return false;
+    const { captured, length } = this.lengthsAt(bytes, 0);
+    if (captured > FRAME_BYTES_MAX || this.u32(bytes, 4) >= this.perSecond) return false;
+    return before === null || (captured > 0 && captured <= length && Math.abs(this.u32(bytes, 0) - before) < SECONDS_APART);
+  }
+
+  private lengthsAt(bytes: Buffer, at: number): { captured: number; length: number } {
+    const [captured, length] = [this.u32(bytes, at + 8), this.u32(bytes, at + 12)];
+    const swap = this.swapped === 'always' || (this.swapped === 'perhaps' && captured > length);
+    return swap ? { captured: length, length: captured } : { captured, length };
+  }
+
+  private u32(bytes: Buffer, at: number): number {
+    return this.kind.little ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at);
+  }
+}
+
+/** IFT_ETHER, which AIX puts in place of a link type. */
+const AIX_ETHERNET = 6;
+
+/** The upper bits of the link type: whether a frame check sequence follows each frame, and how many words of 16 bits it has. */
+function fcsBytesOf(linkType: number): number {
+  const words = (linkType & 0x04000000) === 0 ? 0 : linkType >>> 28;
+  // That of Ethernet has 4 bytes; 4 words are a writer's bytes.
+  return words === 4 ? 4 : words * 2;
+}

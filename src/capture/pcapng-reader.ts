@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+/** pcapng, in either byte order, of one section or several: frames with their comments. What else is in it is passed over. */
+import type { ByteQueue } from './buffers';
+import { ANOTHER_FILE, BLOCK, BYTE_ORDER_MAGIC, type CapturedFrame, type CaptureParser, damaged, FLAGS, FRAME_BYTES_MAX, NO_BYTES, NO_COMMENTS, OPTION, withoutFcs } from './format';
+import { beginsAnother, isSectionHeader } from './pcap-reader';
+
+interface Interface {
+  linkType: number;
+  snapLen: number;
+  /** Bytes of the frame check sequence behind each frame. */
+  fcsBytes: number;
+  /** Units of a time stamp in a second. */
+  perSecond: bigint;
+  /** Seconds to add to each. */
+  offset: bigint;
+}
+
+/** Type, length, and the length once more behind it. */
+const BLOCK_BYTES_MIN = 12;
+/** A block that is longer is passed over: no frame is so long, nor what is said of one. */
+const BLOCK_BYTES_MAX = 16 << 20;
+/** Of a block with a frame: up to its bytes, and without any. */
+const PACKET_HEADER_BYTES = 28;
+const PACKET_BLOCK_BYTES_MIN = 32;
+/** More than any recorder describes; each takes memory until its section ends. */
+const INTERFACES_MAX = 65_536;
+/** Of a frame; ours has one. */
+const COMMENTS_MAX = 64;
+const NANOSECONDS = 1_000_000_000n;
+const PACKETS: ReadonlySet<number> = new Set([BLOCK.enhancedPacket, BLOCK.packet, BLOCK.simplePacket]);
+/** Blocks that are looked at. */
+const READ: ReadonlySet<number> = new Set([BLOCK.sectionHeader, BLOCK.interfaceDescription, ...PACKETS]);
+
+export class PcapngParser implements CaptureParser {
+  private little = true;
+  private interfaces: Interface[] = [];
+  /** The length of the block that is passed over: it stands behind it once more. */
+  private passedOver = 0;
+
+  constructor(
+    private readonly queue: ByteQueue,
+    /** Whether nothing more is to come. */
+    private readonly ended: () => boolean,
+  ) {}
+
+  next(): CapturedFrame | typeof ANOTHER_FILE | null {
+    for (;;) {
+      const block = this.nextBlock();
+      if (block === null || block === ANOTHER_FILE) return block;
+      const frame = this.frameOf(block);
+      if (frame) return frame;
+    }
+  }
+
+  /** The next block that has to be looked at; the beginning of one with a frame that is too long. */
+  private nextBlock(): Buffer | typeof ANOTHER_FILE | null {
+    const { queue } = this;
+    for (;;) {
+      if (this.passedOver > 0 && !this.endPassingOver()) return null;
+      const head = queue.peek(BLOCK_BYTES_MIN);
+      if (!head) return null;
+      if (isSectionHeader(head)) this.beginSection(head);
+      const type = this.u32(head, 0);
+      const length = this.u32(head, 4);
+      if (!READ.has(type)) {
+        const another = beginsAnother(queue);
+        if (another) return ANOTHER_FILE;
+        if (another === null && !this.ended()) return null;
+      }
+      const isPacket = PACKETS.has(type);
+      if (length < BLOCK_BYTES_MIN || length % 4 !== 0 || (length > BLOCK_BYTES_MAX && READ.has(type) && !isPacket)) throw damaged(`has a block of ${length} bytes at byte ${queue.taken}`);
+      if (READ.has(type) && length <= BLOCK_BYTES_MAX) return this.wholeBlock(length);
+      const beginning = queue.peek(isPacket ? PACKET_BLOCK_BYTES_MIN : BLOCK_BYTES_MIN);
+      if (!beginning) return null;
+      this.passOver(length);
+      if (isPacket) return beginning;
+    }
+  }
+
+  private wholeBlock(length: number): Buffer | null {
+    const block = this.queue.peek(length);
+    if (!block) return null;
+    this.checkEnd(block, length);
+    this.queue.skip(length);
+    return block;
+  }
+
+  private passOver(length: number): void {
+    this.passedOver = length;
+    this.queue.discard(length - 4);
+  }
+
+  /** False if the end of the block has not come yet. */
+  private endPassingOver(): boolean {
+    const end = this.queue.peek(4);
+    if (!end) return false;
+    this.checkEnd(end, this.passedOver);
+    this.queue.skip(4);
+    this.passedOver = 0;
+    return true;
+  }
+
+  private checkEnd(block: Buffer, length: number): void {
+    if (this.u32(block, block.length - 4) !== length) throw damaged(`has a block of ${length} bytes, before byte ${this.queue.taken + block.length}, that ends otherwise than it begins`);
+  }
+
+  private beginSection(head: Buffer): void {
+    if (head.readUInt32LE(8) === BYTE_ORDER_MAGIC) this.little = true;
+    else if (head.readUInt32BE(8) === BYTE_ORDER_MAGIC) this.little = false;
+    else throw damaged('has a section without a byte order');
+    this.interfaces = [];
+  }
+
+  /** Null for blocks that are no frames. */
+  private frameOf(block: Buffer): CapturedFrame | null {
+    switch (this.u32(block, 0)) {
+      case BLOCK.interfaceDescription:
+        if (this.interfaces.length === INTERFACES_MAX) throw damaged(`describes more than ${INTERFACES_MAX} interfaces`);
+        this.interfaces.push(this.interfaceOf(block));
+        return null;
+      case BLOCK.enhancedPacket:
+        return this.packet(block, this.u32(this.atLeast(block, PACKET_BLOCK_BYTES_MIN), 8));
+      case BLOCK.packet:
+        return this.packet(block, this.u16(this.atLeast(block, PACKET_BLOCK_BYTES_MIN), 8));
+      case BLOCK.simplePacket:
+        return this.simplePacket(this.atLeast(block, 16));
+      default:
+        return null;
+    }
+  }
+
+  private interfaceOf(block: Buffer): Interface {
+    const found: Interface = { linkType: this.u16(this.atLeast(block, 20), 8), snapLen: this.u32(block, 12), fcsBytes: 0, perSecond: 1_000_000n, offset: 0n };
+    for (const [code, value] of this.options(block, 16)) {
+      if (code === OPTION.interface.resolution && value.length === 1) found.perSecond = unitsOf(value[0] as number);
+      if (code === OPTION.interface.fcsLength && value.length === 1) found.fcsBytes = fcsBytesOf(value[0] as number);
+      if (code === OPTION.interface.timeOffset && value.length === 8) found.offset = this.little ? value.readBigInt64LE() : value.readBigInt64BE();
+    }
+    return found;
+  }
+
+  private packet(block: Buffer, id: number): CapturedFrame {
+    const { linkType, perSecond, offset, fcsBytes: usual } = this.interface(id);
+    const captured = this.u32(block, 20);
+    const units = BigInt(this.u32(block, 12)) * 0x100000000n + BigInt(this.u32(block, 16));
+    const time = (units * NANOSECONDS) / perSecond + offset * NANOSECONDS;
+    const frame: CapturedFrame = { linkType, time, length: this.u32(block, 24), captured, bytes: NO_BYTES, comments: NO_COMMENTS };
+    const end = PACKET_HEADER_BYTES + Math.ceil(captured / 4) * 4;
+    // Where the block ends is known all the same, and what follows it can be read.
+    if (captured > FRAME_BYTES_MAX || this.passedOver > 0 || block.length < end + 4) return frame;
+    const comments: string[] = [];
+    let fcsBytes = usual;
+    for (const [code, value] of this.options(block, end)) {
+      if (code === OPTION.comment) comments.push(value.toString('utf8'));
+      if (comments.length > COMMENTS_MAX) throw damaged(`has more than ${COMMENTS_MAX} comments on a frame`);
+      if (code === OPTION.packet.flags && value.length === 4) fcsBytes = (this.u32(value, 0) & FLAGS.fcsLength.mask) >>> FLAGS.fcsLength.shift || usual;
+    }
+    return withoutFcs({ ...frame, bytes: block.subarray(PACKET_HEADER_BYTES, PACKET_HEADER_BYTES + captured), comments }, fcsBytes);
+  }
+
+  private simplePacket(block: Buffer): CapturedFrame {
+    const { linkType, snapLen, fcsBytes } = this.interface(0);
+    const length = this.u32(block, 8);
+    const there = this.passedOver > 0 ? length : block.length - 16;
+    const captured = Math.min(length, snapLen === 0 ? length : snapLen, there);
+    const frame: CapturedFrame = { linkType, time: null, length, captured, bytes: NO_BYTES, comments: NO_COMMENTS };
+    if (captured > FRAME_BYTES_MAX || this.passedOver > 0) return frame;
+    return withoutFcs({ ...frame, bytes: block.subarray(12, 12 + captured) }, fcsBytes);
+  }
+
+  private interface(id: number): Interface {
+    const found = this.interfaces[id];
+    if (!found) throw damaged(`has a frame of an interface ${id} that it does not describe`);
+    return found;
+  }
+
+  /** Options of a block, from `at` on: each a code, a length and a value padded to 4 bytes. */
+  private *options(block: Buffer, at: number): Generator<[number, Buffer]> {
+    const end = block.length - 4;
+    while (at + 4 <= end) {
+      const code = this.u16(block, at);
+      const length = this.u16(block, at + 2);
+      if (code === OPTION.end) return;
+      if (at + 4 + length > end) throw damaged('has an option that is longer than its block');
+      yield [code, block.subarray(at + 4, at + 4 + length)];
+      at += 4 + Math.ceil(length / 4) * 4;
+    }
+  }
+
+  private atLeast(block: Buffer, bytes: number): Buffer {
+    if (block.length < bytes) throw damaged(`has a block of ${block.length} bytes that needs ${bytes}`);
+    return block;
+  }
+
+  private u16(bytes: Buffer, at: number): number {
+    return this.little ? bytes.readUInt16LE(at) : bytes.readUInt16BE(at);
+  }
+
+  private u32(bytes: Buffer, at: number): number {
+    return this.little ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at);
+  }
+}
+
+/** if_fcslen: bits, as the format says, or bytes, as Wireshark and others take it. */
+const fcsBytesOf = (length: number): number => (length >= 8 ? length >>> 3 : length);
+
+/** if_tsresol: a negative power of 10, or of 2 if the top bit is set. */
+function unitsOf(resolution: number): bigint {
+  return (resolution & 0x80 ? 2n : 10n) ** BigInt(resolution & 0x7f);
+}

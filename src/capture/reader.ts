@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+/** Reads the frames of a capture file: of whatever format, packed or not, alone or behind others. */
+import * as fs from 'node:fs';
+import * as net from 'node:net';
+import { pipeline, Readable } from 'node:stream';
+
+import { usageError, VnetError } from '../errors';
+import { isTerminal } from '../native/terminal';
+import { ByteQueue } from './buffers';
+import { ANOTHER_FILE, CAPTURE_FILE, type CapturedFrame, type CaptureParser, damaged, type FileKind, KIND_BYTES, kindOf } from './format';
+import { isSectionHeader, pcapKind, PcapParser } from './pcap-reader';
+import { PcapngParser } from './pcapng-reader';
+
+// Unpacks compressed captures on the way, and names those that it cannot.
+
+export const unknownFile = (why: string, hint = 'it reads what tcpdump and Wireshark write; editcap -F pcapng FILE NEW converts other captures'): VnetError =>
+  new VnetError('UNSUPPORTED', CAPTURE_FILE, why, { hint });
+
+type Input = AsyncIterable<Buffer> | Iterable<Buffer>;
+type Chunks = AsyncIterator<Buffer> | Iterator<Buffer>;
+
+/** The bytes of a file as a parser takes them. Throws a VnetError for a kind of file that cannot be read, or that is damaged. */
+export async function* unpacked(input: Input): AsyncGenerator<Buffer> {
+  const chunks: Chunks = Symbol.asyncIterator in input ? input[Symbol.asyncIterator]() : input[Symbol.iterator]();
+  try {
+    const head = await firstBytes(chunks);
+    const kind = kindOf(head);
+    yield* kind ? unpackedBy(kind, head, chunks) : joined(head, chunks);
+  } finally {
+    await chunks.return?.();
+  }
+}
+
+async function* unpackedBy(kind: FileKind, head: Buffer, chunks: Chunks): AsyncGenerator<Buffer> {
+  const unpack = kind.unpack?.();
+  if (!unpack) throw unknownFile(`is ${kind.is}`, hintFor(kind));
+  try {
+    // Errors of either end are met where the unpacked bytes are read.
+    pipeline(Readable.from(joined(head, chunks)), unpack, () => undefined);
+    let first = true;
+    for await (const chunk of unpack as AsyncIterable<Buffer>) {
+      if (first) refusePackedTwice(chunk, kind);
+      first = false;
+      yield chunk;
+    }
+  } catch (cause) {
+    if (cause instanceof VnetError) throw cause;
+    throw damaged(`is ${kind.is} and cannot be unpacked further: ${cause instanceof Error ? cause.message : String(cause)}`);
+  }
+}
+
+function hintFor({ unpacker }: FileKind): string {
+  return unpacker === undefined ? 'editcap -F pcapng FILE NEW converts it' : `${unpacker} FILE | vnet-bpf replay - --into IFACE`;
+}
+
+function refusePackedTwice(chunk: Buffer, outer: FileKind): void {
+  const kind = kindOf(chunk);
+  if (kind) throw unknownFile(`is ${outer.is}, and what is in it is ${kind.is}`, kind.unpacker === undefined ? hintFor(kind) : `${outer.unpacker} FILE | ${kind.unpacker} | vnet-bpf replay - --into IFACE`);
+}
+
+async function* joined(head: Buffer, chunks: Chunks): AsyncGenerator<Buffer> {
+  if (head.length > 0) yield head;
+  for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value;
+}
+
+const isCapture = (head: Buffer): boolean => head.length >= 4 && (isSectionHeader(head) || pcapKind(head) !== null);
+
+/** Enough to see what kind of file it is; fewer bytes if these are a capture already, or there are no more. */
+async function firstBytes(chunks: Chunks): Promise<Buffer> {
+  let head: Buffer = Buffer.alloc(0);
+  while (head.length < KIND_BYTES && !isCapture(head)) {
+    const next = await chunks.next();
+    if (next.done) break;
+    head = head.length === 0 ? next.value : Buffer.concat([head, next.value]);
+  }
+  return head;
+}
+
+/** Frames as they can be read: those of each piece of the file in a row, for a promise for each would take longer than to send it. */
+export async function* framesOf(input: AsyncIterable<Buffer> | Iterable<Buffer>): AsyncGenerator<Iterable<CapturedFrame>> {
+  const files = new Files();
+  for await (const chunk of unpacked(input)) {
+    files.queue.push(chunk);
+    yield files.frames();
+  }
+  files.ended = true;
+  yield files.frames();
+  files.requireEnd();
+}
+
+/** The files that come one behind the other. */
+class Files {
+  readonly queue = new ByteQueue();
+  /** Nothing more is to come. */
+  ended = false;
+  private parser: CaptureParser | null = null;
+
+  /** The frames that can be read now. */
+  *frames(): Generator<CapturedFrame> {
+    for (;;) {
+      this.parser ??= this.nextParser();
+      const next = this.parser?.next() ?? null;
+      if (next === null) return;
+      if (next === ANOTHER_FILE) this.parser = null;
+      else yield next;
+    }
+  }
+
+  private nextParser(): CaptureParser | null {
+    const { queue } = this;
+    const magic = queue.peek(4);
+    if (!magic) return null;
+    const ended = (): boolean => this.ended;
+    if (isSectionHeader(magic)) return new PcapngParser(queue, ended);
+    const kind = pcapKind(magic);
+    if (!kind) throw unknownFile('is neither pcapng nor pcap');
+    return new PcapParser(queue, kind, ended);
+  }
+
+  requireEnd(): void {
+    const { queue } = this;
+    if (!this.parser) throw unknownFile(queue.length === 0 ? 'is empty' : 'is too short');
+    if (!queue.isEmpty) throw damaged(`ends at byte ${queue.taken + queue.length}, in the middle of a frame`);
+  }
+}
+
+// The bytes of a capture file, a pipe or standard input, and how far they have been read.
+
+const CHUNK_BYTES = 1 << 20;
+/** The name of standard input. */
+export const STDIN = '-';
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  ENOTDIR: 'there is no such file',
+  EACCES: 'this user may not read it',
+  EISDIR: 'is a directory',
+};
+
+export class CaptureInput implements AsyncIterable<Buffer> {
+  /** Bytes read so far. */
+  read = 0;
+
+  private constructor(
+    private readonly file: string,
+    private readonly stream: Readable,
+    /** Bytes in all; null where that is not known. */
+    readonly size: number | null,
+  ) {}
+
+  /** Opens a path, or `-` for standard input; waits for the writer of a pipe that has a name. Throws a VnetError. */
+  static open(file: string): CaptureInput {
+    let fd = 0;
+    try {
+      if (file !== STDIN) fd = fs.openSync(file, 'r');
+      return CaptureInput.of(file, fd);
+    } catch (error) {
+      if (fd > 2) fs.closeSync(fd);
+      throw readError(file, error);
+    }
+  }
+
+  private static of(file: string, fd: number): CaptureInput {
+    const stat = fs.fstatSync(fd);
+    if (stat.isDirectory()) throw Object.assign(new Error('EISDIR'), { code: 'EISDIR' });
+    if (isTerminal(stat)) throw usageError(file === STDIN ? 'replay -' : file, 'is a terminal', 'such as: zstd -dc run.pcap.zst | vnet-bpf replay - --into vnet0');
+    // Reading a pipe would keep a thread of Node's, which the process cannot end without.
+    if (stat.isFIFO() || stat.isSocket()) return new CaptureInput(file, new net.Socket({ fd, readable: true, writable: false }), null);
+    return new CaptureInput(file, fs.createReadStream(file, { fd, autoClose: fd > 2, highWaterMark: CHUNK_BYTES }), stat.isFile() ? stat.size : null);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer> {
+    const chunks = this.stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+    for (;;) {
+      const next = await chunks.next().catch((error: unknown) => {
+        throw readError(this.file, error);
+      });
+      if (next.done) return;
+      this.read += next.value.length;
+      yield next.value;
+    }
+  }
+
+  /** Closes it; who reads just now is told that there is no more. */
+  close(): void {
+    this.stream.destroy();
+  }
+}
+
+function readError(file: string, cause: unknown): unknown {
+  if (cause instanceof VnetError) return cause;
+  const { code, message } = cause as NodeJS.ErrnoException;
+  const why = code !== undefined && code in REASONS ? `${REASONS[code]} (${code})` : message;
+  const hint = code === 'EISDIR' && file !== STDIN ? 'name a file in it, or several: cat FILE/*.pcap | vnet-bpf replay - --into IFACE' : 'a file in pcapng or pcap, such as vnet-bpf record writes';
+  return new VnetError('SYSCALL', CAPTURE_FILE, why, { hint, cause });
+}

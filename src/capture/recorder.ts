@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Records one interface: asks its controller for a trace ring, reads it, and writes what becomes of each frame. It runs
+ * in a process of its own: whatever happens to it, the loop goes on.
+ *
+ * The order of reading matters: first how far the poller has told, then how far the trace ring is written, because a
+ * frame is in the trace ring before the poller can have it.
+ */
+import * as os from 'node:os';
+import * as path from 'node:path';
+
+import { BpfMap, MappedMemory } from 'libbpf-ts';
+
+import type { RecordingAnswer } from '../control/orders';
+import { ControlClient } from '../control/socket';
+import { FateReader } from '../datapath/outcomes';
+import { heldFrames } from '../datapath/queue-gate';
+import { SharedWords } from '../datapath/shared-memory';
+import { CONTROL } from '../layout';
+import { clock } from '../native/clock';
+import type { PacketFilter } from '../packet/filter';
+import { printable } from '../printable';
+import { visiblePins } from '../state/bpffs';
+import { type Attachment, controlSocket } from '../state/store';
+import { commentOf } from './comment';
+import { FRAME_BYTES_MAX } from './format';
+import { FrameLog, type Progress } from './frame-log';
+import type { Section } from './pcapng-writer';
+import { RECORDING_PINS } from './session';
+import { type OutputFiles, OutputFull } from './sink';
+import { TapeReader } from './trace-ring';
+import { type Counts, RecordingOutput, WallClock } from './writer';
+
+export interface RecorderOptions {
+  bufferBytes: number;
+  /** Bytes of each frame. */
+  snapLen: number;
+  /** Frames after which it ends; Infinity: never. */
+  count: number;
+  application: string;
+  /** Null: all frames. */
+  filter: PacketFilter | null;
+}
+
+export interface Recorded {
+  frames: number;
+  missed: number;
+  /** Frames that the filter does not match. */
+  unmatched: number;
+  bytes: number;
+}
+
+/** How often it looks at the trace ring: nobody wakes it, so that it costs the loop nothing. */
+const LOOK_MS = 5;
+/** Memory for frames whose end is not known yet; above it the oldest are written without. */
+const OPEN_BYTES_MAX = 256 << 20;
+/** How long the end waits for the end of frames that are still in the loop. */
+const LINGER_MS = 200;
+
+function sectionOf({ iface, netns }: Attachment, { application, snapLen, filter }: RecorderOptions): Section {
+  const description = printable(`frames that ${iface}${netns.name === null ? '' : ` in ${netns.name}`} transmits, looped by vnet-bpf`);
+  return { application, os: `${os.type()} ${os.release()}`, interface: printable(iface), description, snapLen, filter: filter?.expression };
+}
+
+export class Recorder implements Disposable {
+  private readonly clock = new WallClock();
+  private readonly log = new FrameLog();
+  private readonly owned: Disposable[] = [];
+  private readonly tape: TapeReader;
+  private readonly fates: FateReader;
+  private readonly control: SharedWords;
+  private readonly output: RecordingOutput;
+  /** Written without an end that they had. */
+  private untold = 0;
+  private stopping = false;
+  /** The controller has ended the recording: the interface goes away. */
+  private over = false;
+  private wake: () => void = () => undefined;
+
+  private constructor(
+    private readonly client: ControlClient,
+    private readonly before: RecordingAnswer,
+    attachment: Attachment,
+    files: OutputFiles,
+    private readonly options: RecorderOptions,
+  ) {
+    const pins = visiblePins(attachment);
+    using tape = BpfMap.openPinned(path.join(pins, RECORDING_PINS.tape));
+    using fates = BpfMap.openPinned(path.join(pins, RECORDING_PINS.fates));
+    using control = BpfMap.openPinned(path.join(pins, 'control'));
+    this.tape = this.own(new TapeReader(tape, options.filter));
+    this.fates = this.own(new FateReader(fates));
+    const memory = this.own(MappedMemory.map({ fd: control.fd, length: CONTROL.size }));
+    this.control = new SharedWords(memory.buffer, 0, CONTROL.size);
+    this.output = new RecordingOutput(files, sectionOf(attachment, options), this.clock, () => this.counts, (counts) => this.summary(counts));
+  }
+
+  private own<T extends Disposable>(resource: T): T {
+    this.owned.push(resource);
+    return resource;
+  }
+
+  /** Throws a VnetError: nobody loops the interface, or somebody records it already; then nothing is opened. */
+  static async begin(attachment: Attachment, files: OutputFiles, options: RecorderOptions): Promise<Recorder> {
+    const client = await ControlClient.connect(controlSocket(attachment.id));
+    try {
+      const { bufferBytes, filter } = options;
+      // The filter may look at more of a frame than is kept of it.
+      const snapLen = Math.min(FRAME_BYTES_MAX, Math.max(options.snapLen, filter?.bytesNeeded ?? 0));
+      const before = (await client.ask({ order: 'record', bufferBytes, snapLen })) as RecordingAnswer;
+      const recorder = new Recorder(client, before, attachment, files, options);
+      client.onGone(() => recorder.end());
+      return recorder;
+    } catch (error) {
+      client.close();
+      throw error;
+    }
+  }
+
+  /** Ends it soon: run() then resolves. */
+  stop(): void {
+    this.stopping = true;
+    this.wake();
+  }
+
+  private end(): void {
+    this.over = true;
+    this.stop();
+  }
+
+  /** Records until stop(), until enough frames are written, or until the interface is gone. */
+  async run(): Promise<Recorded> {
+    try {
+      await this.output.begin();
+      while (!this.stopping && this.output.frames < this.options.count) {
+        if ((await this.look(false)) > 0) continue;
+        await this.output.tick();
+        await this.pause(LOOK_MS);
+      }
+      await this.finish();
+    } catch (error) {
+      if (error instanceof OutputFull) await this.output.endFull();
+      throw error;
+    }
+    return this.recorded;
+  }
+
+  /** For how many milliseconds a pipe has not been read. */
+  get blockedFor(): number {
+    return this.output.blockedFor;
+  }
+
+  /** What has come out so far. */
+  get recorded(): Recorded {
+    const { frames, bytes } = this.output;
+    return { frames, missed: this.missed, unmatched: this.tape.unmatched, bytes };
+  }
+
+  private get counts(): Counts {
+    return { missed: this.missed, untold: this.untold, unmatched: this.tape.unmatched };
+  }
+
+  /** Frames that were not recorded. */
+  private get missed(): number {
+    return this.control.get64(CONTROL.tapeMissed) - this.before.missed;
+  }
+
+  /** Takes in what there is; how much that was. */
+  private async look(force: boolean): Promise<number> {
+    const progress = this.progress();
+    const told = this.fates.written;
+    const written = this.tape.written;
+    let taken = 0;
+    while (this.tape.read < written) {
+      const count = this.tape.take(this.log);
+      taken += count;
+      if (count === 0) await this.pause(0); // one is being written just now
+      if (taken % 8192 < count) await this.drain(false);
+    }
+    taken += this.fates.takeUntil(told, (number, fate, detail, time) => this.log.told(number, fate, detail, time));
+    this.log.progress = progress;
+    await this.drain(force);
+    return taken;
+  }
+
+  private progress(): Progress {
+    const { control } = this;
+    return { captured: control.get64(CONTROL.captured), drained: control.get64(CONTROL.drained), roomIsEmpty: heldFrames(control).now === 0 };
+  }
+
+  /** Writes the frames whose end is known, or all. */
+  private async drain(all: boolean): Promise<void> {
+    const { log, output, options } = this;
+    while (output.frames < options.count) {
+      const frame = log.shift(all || log.bytes > OPEN_BYTES_MAX);
+      if (!frame) break;
+      const { high, low } = this.clock.stamp(frame.time);
+      await output.packet({ high, low, length: frame.length, block: frame.block, at: frame.frameAt, captured: Math.min(frame.captured, options.snapLen), comment: commentOf(frame) });
+      if (frame.ending === 'untold' || frame.ending === 'lost') this.untold++;
+    }
+    await output.flush();
+  }
+
+  /** No more frames; those that are in the loop are waited for, within reason. */
+  private async finish(): Promise<void> {
+    if (!this.over) await this.client.ask({ order: 'record-stop' }).catch(() => undefined);
+    for (const end = clock.now() + LINGER_MS; ; await this.pause(LOOK_MS)) {
+      await this.look(false);
+      if (this.over || this.log.bytes === 0 || clock.now() > end || this.output.frames >= this.options.count) break;
+    }
+    await this.look(true);
+    this.client.close();
+    await this.output.end();
+  }
+
+  private summary({ missed, untold, unmatched }: Counts): string {
+    const ends = `${untold === 0 ? '' : `; of ${untold} more the end was missed`}${unmatched === 0 ? '' : `; ${unmatched} did not match the filter`}`;
+    return missed === 0 ? `no frame was missed${ends}` : `${missed} frames were missed: the recorder was too slow for --buffer ${this.options.bufferBytes}${ends}`;
+  }
+
+  private pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.client.close();
+    for (const resource of this.owned.splice(0)) resource[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The controller's side of a recording: makes the trace ring and the outcomes ring, pins them for the recorder (a
+ * process of its own) to open, and removes both when the recorder's connection closes, however the recorder ended.
+ */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+import { BpfError, BpfMap, MappedMemory, MapType } from 'libbpf-ts';
+
+import type { RecordingRequest } from '../control/orders';
+import { createFates, slotsFor } from '../datapath/outcomes';
+import { type Datapath, setInner, u32 } from '../datapath/programs';
+import { SharedWords } from '../datapath/shared-memory';
+import { VnetError } from '../errors';
+import { CONTROL } from '../layout';
+import { pinDirectory } from '../state/bpffs';
+
+/** Names of the pins, beside those of the attachment. */
+export const RECORDING_PINS = { tape: 'tape-in-use', fates: 'fates' } as const;
+
+export interface Recordable {
+  id: string;
+  iface: string;
+  datapath: Datapath;
+  control: SharedWords;
+  /** Has the poller tell what becomes of frames, or no longer. */
+  tellPoller(fates: BpfMap | null): Promise<void>;
+}
+
+const FIRST = u32(0);
+
+export class Recording {
+  private open = true;
+
+  private fates: BpfMap | undefined;
+
+  private constructor(
+    private readonly parts: Recordable,
+    private readonly tape: BpfMap,
+  ) {}
+
+  /** Throws a VnetError if there is no memory for it. */
+  static async begin(parts: Recordable, { bufferBytes, snapLen }: RecordingRequest): Promise<Recording> {
+    const { iface, id, control, datapath } = parts;
+    const tape = explain(iface, bufferBytes, () => BpfMap.create({ type: MapType.RINGBUF, name: 'tape', keySize: 0, valueSize: 0, maxEntries: bufferBytes }));
+    const recording = new Recording(parts, tape);
+    try {
+      const fates = (recording.fates = explain(iface, bufferBytes, () => createFates(slotsFor(bufferBytes))));
+      const pins = pinDirectory(id);
+      forgetPins(pins);
+      tape.pin(path.join(pins, RECORDING_PINS.tape));
+      fates.pin(path.join(pins, RECORDING_PINS.fates));
+      setInner(datapath.maps.tape, 0, tape);
+      await parts.tellPoller(fates);
+      control.set32(CONTROL.snapLen, snapLen);
+      control.set32(CONTROL.recording, 1);
+      return recording;
+    } catch (error) {
+      await recording.end();
+      throw error;
+    }
+  }
+
+  /** Nothing more gets into the trace ring; what becomes of the frames that are in it is still told. */
+  stopTape(): void {
+    stopTape(this.parts.datapath, this.parts.control);
+  }
+
+  /** Takes everything away; what the recorder has mapped lives on with it. Idempotent. */
+  async end(): Promise<void> {
+    if (!this.open) return;
+    this.open = false;
+    this.stopTape();
+    forgetPins(pinDirectory(this.parts.id));
+    this.tape.close();
+    await this.parts.tellPoller(null);
+    this.fates?.close();
+  }
+}
+
+/** The kernel returns from the removal when no program uses the trace ring any more (synchronize_rcu in kernel/bpf/syscall.c). */
+function stopTape({ maps }: Datapath, control: SharedWords): void {
+  control.set32(CONTROL.recording, 0);
+  if (maps.tape.get(FIRST)) maps.tape.delete(FIRST);
+}
+
+/** After a crash: the recorder of the controller that was killed has ended with it. */
+export function forgetCrashedRecording(datapath: Datapath, pins: string): void {
+  using memory = MappedMemory.map({ fd: datapath.maps.control.fd, length: CONTROL.size });
+  stopTape(datapath, new SharedWords(memory.buffer, 0, CONTROL.size));
+  forgetPins(pins);
+}
+
+function forgetPins(pins: string): void {
+  for (const name of Object.values(RECORDING_PINS)) fs.rmSync(path.join(pins, name), { force: true });
+}
+
+function explain<T>(iface: string, bytes: number, body: () => T): T {
+  try {
+    return body();
+  } catch (cause) {
+    if (!(cause instanceof BpfError)) throw cause;
+    throw new VnetError('SYSCALL', `a recording of ${iface}`, `no memory for a buffer of ${bytes} bytes: ${cause.message}`, { hint: 'a smaller --buffer', cause });
+  }
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Where a recording goes: a file, a pipe whose reader may be slow or gone, or numbered files of which the latest are
+ * kept.
+ */
+import * as fs from 'node:fs';
+import * as net from 'node:net';
+import * as path from 'node:path';
+
+import { VnetError } from '../errors';
+import { cannotBeWritten } from '../native/standard-streams';
+import { NotTrusted, openCallersFifo, openOutput, removeOutput } from '../native/trusted';
+import { wholeBlocks } from './format';
+
+export interface Sink {
+  /** Somebody may be looking: then it is written to now and then, which also tells whether he still does. */
+  readonly live: boolean;
+  /** Resolves when the bytes are on their way; rejects with ReaderGone, or a VnetError. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Bytes to end with, after an OutputFull; as far as there is room. */
+  writeLast(bytes: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Nobody reads the pipe any more. */
+export class ReaderGone extends Error {}
+
+/** A file can take no more; it was cut where the last whole block ends. */
+export class OutputFull extends Error {
+  constructor(
+    readonly file: string,
+    /** The name of an errno. */
+    readonly errno: string,
+    /** Bytes of the last write that are in the file. */
+    readonly kept: number,
+  ) {
+    super(`${file} is full`);
+  }
+}
+
+/** The name of standard output. */
+export const STDOUT = '-';
+
+/** `file` is a path, or STDOUT. A pipe must have a reader: opening one waits for it. */
+export function openSink(file: string): Sink {
+  return sinkOf(file === STDOUT ? 1 : opened(openOutput, file), file);
+}
+
+/** A pipe that whoever called has made. */
+export const openPipeSink = (file: string): Sink => sinkOf(opened(openCallersFifo, file), file);
+
+function sinkOf(fd: number, file: string): Sink {
+  const kind = fs.fstatSync(fd);
+  return kind.isFIFO() || kind.isSocket() ? new PipeSink(fd) : new FileSink(fd, file);
+}
+
+function opened(open: (file: string) => number, file: string): number {
+  try {
+    return open(file);
+  } catch (cause) {
+    throw failed(file, cause);
+  }
+}
+
+function failed(file: string, cause: unknown): VnetError {
+  if (cause instanceof VnetError) return cause;
+  if (file === STDOUT) return cannotBeWritten(1, (cause as NodeJS.ErrnoException).code ?? 'EIO');
+  return new VnetError('SYSCALL', `recording ${file}`, cause instanceof Error ? cause.message : String(cause), {
+    hint: cause instanceof NotTrusted ? 'name a file of your own, in a directory of your own' : 'is the directory there, and the disk not full?',
+    cause,
+  });
+}
+
+/** For the statistics, which end a file. */
+const STATISTICS_BYTES = 1024;
+
+class FileSink implements Sink {
+  readonly live = false;
+  /** Where a file ends that can take no more; null while it can. */
+  private end: number | null = null;
+
+  constructor(
+    private readonly fd: number,
+    private readonly file: string,
+  ) {}
+
+  async write(bytes: Uint8Array): Promise<void> {
+    for (let done = 0; done < bytes.length; ) {
+      done += await new Promise<number>((resolve, reject) =>
+        fs.write(this.fd, bytes, done, bytes.length - done, null, (error, written) => (error ? reject(this.failed(error, bytes, done)) : resolve(written))),
+      );
+    }
+  }
+
+  private failed(error: NodeJS.ErrnoException, bytes: Uint8Array, done: number): Error {
+    if (!fs.fstatSync(this.fd).isFile()) return failed(this.file, error);
+    try {
+      const kept = wholeBlocks(bytes.subarray(0, Math.max(0, done - STATISTICS_BYTES)));
+      const end = positionOf(this.fd) - done + kept;
+      fs.ftruncateSync(this.fd, end);
+      this.end = end;
+      return new OutputFull(this.file, error.code ?? 'EIO', kept);
+    } catch {
+      return failed(this.file, error);
+    }
+  }
+
+  writeLast(bytes: Uint8Array): Promise<void> {
+    const { fd, end } = this;
+    if (end === null) return this.write(bytes);
+    try {
+      for (let done = 0; done < bytes.length; ) done += fs.writeSync(fd, bytes, done, bytes.length - done, end + done);
+    } catch {
+      fs.ftruncateSync(fd, end);
+    }
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    if (this.fd > 2) fs.closeSync(this.fd);
+    return Promise.resolve();
+  }
+}
+
+/** Where a descriptor writes next: standard output may have been written to before. */
+function positionOf(fd: number): number {
+  return Number(/^pos:\s*(\d+)/m.exec(fs.readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1]);
+}
+
+/** Not blocking: while a reader is slow this process still hears signals. */
+class PipeSink implements Sink {
+  readonly live = true;
+  private readonly socket: net.Socket;
+  private gone = false;
+
+  constructor(fd: number) {
+    this.socket = new net.Socket({ fd, readable: false, writable: true });
+    this.socket.on('error', () => (this.gone = true));
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    if (this.gone) return Promise.reject(new ReaderGone());
+    return new Promise((resolve, reject) => this.socket.write(bytes, (error) => (error ? reject(new ReaderGone()) : resolve())));
+  }
+
+  writeLast(bytes: Uint8Array): Promise<void> {
+    return this.write(bytes);
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.gone) return resolve();
+      this.socket.once('error', () => resolve());
+      this.socket.end(() => resolve());
+    });
+  }
+}
+
+// The files of a recording: one, or several that follow each other, of which the latest are kept.
+
+/** When another file is begun. */
+export interface Rotation {
+  /** Bytes that a file may have; Infinity: any number. */
+  bytes: number;
+  /** Seconds from the first frame of a file on; Infinity: for ever. */
+  seconds: number;
+  /** Files that are kept; Infinity: all. */
+  files: number;
+}
+
+export interface OutputFiles {
+  readonly rotation: Rotation | null;
+  /** The next one. Throws a VnetError. */
+  open(): Sink;
+}
+
+export const oneFile = (open: () => Sink): OutputFiles => ({ rotation: null, open });
+
+/** Named `run-00001.pcapng`, `run-00002.pcapng` and so on. */
+export class NumberedFiles implements OutputFiles {
+  private count = 0;
+  private readonly kept: string[] = [];
+  private latest = '';
+
+  constructor(
+    private readonly file: string,
+    readonly rotation: Rotation,
+  ) {}
+
+  /** Which files there are. */
+  get words(): string {
+    const [first = this.latest] = this.kept;
+    const files = this.kept.length < 2 ? this.latest : `${this.kept.length} files, ${first} to ${this.latest}`;
+    return this.kept.length < this.count ? `${this.count} files, of which the latest are there: ${first} to ${this.latest}` : files;
+  }
+
+  /** Of those that there are. */
+  get names(): readonly string[] {
+    return this.kept;
+  }
+
+  open(): Sink {
+    const { dir, name, ext } = path.parse(this.file);
+    const file = path.join(dir, `${name}-${String(++this.count).padStart(5, '0')}${ext}`);
+    const sink = openSink(file);
+    this.kept.push(file);
+    this.latest = file;
+    while (this.kept.length > this.rotation.files) removeOutput(this.kept.shift() as string);
+    return sink;
+  }
+}

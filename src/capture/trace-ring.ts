@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+/** Reads records from the trace ring (bpf/tape.h), and what becomes known of each recorded frame. */
+import { type BpfMap, RingBuffer } from 'libbpf-ts';
+
+import { TAPE, TAPE_RECORD, VNET_HDR_BYTES } from '../layout';
+import type { PacketFilter } from '../packet/filter';
+import { type Block, blockOf, copyWords, FrameMemory } from './buffers';
+
+// One frame of a recording: what the trace ring said of it, and what has become known since. Times are ns of CLOCK_MONOTONIC.
+
+/** How a frame's way ended, as far as it is known. */
+export type Ending =
+  /** Nothing is known yet. */
+  | 'open'
+  /** By the programs: see `reason`. */
+  | 'refused'
+  /** The poller told: see `fate`. */
+  | 'told'
+  /** It waited for its turn, and nothing waits there any more. */
+  | 'lost'
+  /** What the poller told was missed. */
+  | 'untold';
+
+/** Between the virtio_net_hdr and the frame, in a record of the trace ring. */
+const PAD_BYTES = 2;
+export const HEADER_BYTES = VNET_HDR_BYTES + PAD_BYTES;
+
+export class RecordedFrame {
+  ending: Ending = 'open';
+  /** When it came out of the waiting room; 0: it has not. */
+  releasedAt = 0;
+  /** Index into REFUSALS. */
+  reason = 0;
+  /** Of FATE, and its detail. */
+  fate = 0;
+  detail = 0;
+  endedAt = 0;
+
+  constructor(
+    readonly time: number,
+    /** Bytes on the wire. */
+    readonly length: number,
+    /** It had to wait. */
+    readonly held: boolean,
+    /** Among the captured ones; until it comes out of the room, among the held ones. Cut to 32 bits. */
+    public number: number,
+    /** Where its virtio_net_hdr, padding and the frame are, and of how many bytes of the frame there are. */
+    readonly block: Block,
+    readonly at: number,
+    readonly captured: number,
+  ) {}
+
+  /** Whether it is still in the waiting room, as far as is known. */
+  get inRoom(): boolean {
+    return this.held && this.releasedAt === 0;
+  }
+
+  /** It came out of the room into the ring. */
+  release(number: number, time: number): void {
+    this.releasedAt = time;
+    this.number = number;
+  }
+
+  refuse(reason: number, time: number): void {
+    if (this.held) this.releasedAt = time;
+    this.ending = 'refused';
+    this.reason = reason;
+    this.endedAt = time;
+  }
+
+  end(fate: number, detail: number, time: number): void {
+    this.ending = 'told';
+    this.fate = fate;
+    this.detail = detail;
+    this.endedAt = time;
+  }
+
+  /** Where the frame itself begins. */
+  get frameAt(): number {
+    return this.at + HEADER_BYTES;
+  }
+
+  get bytes(): Uint8Array {
+    return this.block.bytes.subarray(this.frameAt, this.frameAt + this.captured);
+  }
+
+  get virtioNetHeader(): Uint8Array {
+    return this.block.bytes.subarray(this.at, this.at + VNET_HDR_BYTES);
+  }
+
+  /** Whether the header says anything. */
+  get hasVirtioNetHeader(): boolean {
+    const { words } = this.block;
+    const first = this.at >>> 2;
+    return ((words[first] as number) | (words[first + 1] as number) | ((words[first + 2] as number) & 0xffff)) !== 0;
+  }
+
+  /** Memory that it takes. */
+  get size(): number {
+    return HEADER_BYTES + this.captured;
+  }
+}
+
+/** Numbers are cut to 32 bits. */
+export interface TapeListener {
+  captured(frame: RecordedFrame): void;
+  held(frame: RecordedFrame): void;
+  refused(frame: RecordedFrame, reason: number): void;
+  /** A held frame is captured, or refused, now. `tag`: what is known of its number in the room. */
+  released(tag: number, number: number, time: number): void;
+  roomRefused(tag: number, reason: number, time: number): void;
+}
+
+export class TapeReader implements Disposable {
+  private readonly ring: RingBuffer;
+  private readonly view: DataView;
+  private readonly source: Block;
+  private readonly memory = new FrameMemory();
+
+  /** Frames that the filter does not match. */
+  unmatched = 0;
+
+  /** The map may be closed afterwards. With a filter, frames that it does not match are not handed on. */
+  constructor(
+    tape: BpfMap,
+    private readonly filter: PacketFilter | null,
+  ) {
+    this.ring = new RingBuffer(tape);
+    const { data } = this.ring;
+    this.view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+    this.source = blockOf(data);
+  }
+
+  /** How far it has been written, in bytes since the beginning. */
+  get written(): number {
+    return this.ring.reader.producerPosition();
+  }
+
+  get read(): number {
+    return this.ring.reader.consumerPosition();
+  }
+
+  /** Hands on what is there, at most about a thousand records; how many there were. */
+  take(listener: TapeListener): number {
+    const { reader } = this.ring;
+    const count = reader.lease(reader.capacity);
+    for (let i = 0; i < count; i++) this.handOn(reader.offsets[i] as number, listener);
+    reader.commit(count);
+    return count;
+  }
+
+  private handOn(at: number, listener: TapeListener): void {
+    const { view } = this;
+    const time = view.getUint32(at + TAPE_RECORD.time + 4, true) * 4294967296 + view.getUint32(at + TAPE_RECORD.time, true);
+    const number = view.getUint32(at + TAPE_RECORD.number, true);
+    const tag = view.getUint16(at + TAPE_RECORD.roomTag, true);
+    switch (view.getUint16(at + TAPE_RECORD.kind, true)) {
+      case TAPE.captured:
+        return this.matches(at) ? listener.captured(this.frame(at, time, false, number)) : undefined;
+      case TAPE.held:
+        return this.matches(at) ? listener.held(this.frame(at, time, true, number)) : undefined;
+      case TAPE.refused:
+        return this.matches(at) ? listener.refused(this.frame(at, time, false, 0), number) : undefined;
+      case TAPE.released:
+        return listener.released(tag, number, time);
+      case TAPE.roomRefused:
+        return listener.roomRefused(tag, number, time);
+    }
+  }
+
+  private matches(at: number): boolean {
+    const { view, filter } = this;
+    if (filter === null) return true;
+    const matches = filter.matches(this.source.bytes, at + TAPE_RECORD.frame, view.getUint32(at + TAPE_RECORD.copied, true), view.getUint32(at + TAPE_RECORD.frameLen, true));
+    if (!matches) this.unmatched++;
+    return matches;
+  }
+
+  /** With a copy of its bytes: the record goes back to the trace ring. */
+  private frame(at: number, time: number, held: boolean, number: number): RecordedFrame {
+    const { view } = this;
+    const copied = view.getUint32(at + TAPE_RECORD.copied, true);
+    const bytes = HEADER_BYTES + copied;
+    const to = this.memory.reserve(bytes);
+    const { block } = this.memory;
+    copyWords(this.source, at + TAPE_RECORD.vnet, block, to, bytes);
+    return new RecordedFrame(time, view.getUint32(at + TAPE_RECORD.frameLen, true), held, number, block, to, copied);
+  }
+
+  close(): void {
+    this.ring.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

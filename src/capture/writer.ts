@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+/**
+ * What a recorder writes: pcapng, one file after the other, each with its own statistics at the end, and the time
+ * stamps.
+ */
+import { clock, monotonicNow } from '../native/clock';
+import { packetsIn } from './format';
+import { PcapngWriter, type RecordedPacket, type Section, type Stamp } from './pcapng-writer';
+import { type OutputFiles, OutputFull, type Sink } from './sink';
+
+/** What the recorder has counted since it began. */
+export interface Counts {
+  missed: number;
+  /** Frames whose end was missed. */
+  untold: number;
+  /** Frames that the filter does not match. */
+  unmatched: number;
+}
+
+/** Written when so much has come together. */
+const CHUNK_BYTES = 128 << 10;
+/** What a frame takes in the file besides its bytes, and what the statistics take. */
+const BLOCK_BYTES = 512;
+/** A pipe is written to at least so often: only then does it say that nobody reads it any more. */
+const HEARTBEAT_MS = 2000;
+
+export class RecordingOutput {
+  private readonly writer = new PcapngWriter();
+  private sink: Sink;
+  /** The write that is under way. */
+  private writing: Promise<void> = Promise.resolve();
+  private writes = 0;
+  private flushedAt = 0;
+  /** Frames that were written or will be, in all files. */
+  frames = 0;
+  /** Bytes that were handed over, in all files. */
+  bytes = 0;
+  private file = { startedAt: 0, firstAt: 0, frames: 0, bytes: 0, before: { missed: 0, untold: 0, unmatched: 0 } };
+  /** Frames in what has not been handed over yet. */
+  private waiting = 0;
+
+  /** Opens the first file. */
+  constructor(
+    private readonly files: OutputFiles,
+    private readonly section: Section,
+    private readonly wallClock: WallClock,
+    private readonly counts: () => Counts,
+    /** In words, what the counts of a file come to. */
+    private readonly summary: (counts: Counts) => string,
+  ) {
+    this.sink = files.open();
+  }
+
+  async begin(): Promise<void> {
+    this.file = { startedAt: monotonicNow(), firstAt: 0, frames: 0, bytes: 0, before: this.counts() };
+    this.writer.begin(this.section);
+    await this.flush();
+  }
+
+  async packet(packet: RecordedPacket): Promise<void> {
+    if (this.isDue(packet.captured)) await this.rotate();
+    if (this.file.frames === 0) this.file.firstAt = clock.now();
+    this.writer.packet(packet);
+    this.frames++;
+    this.file.frames++;
+    this.waiting++;
+    if (this.writer.out.length >= CHUNK_BYTES) await this.flush();
+  }
+
+  /** Another file begins if it is time; a pipe that nobody reads shows. */
+  async tick(): Promise<void> {
+    if (this.isDue(0)) await this.rotate();
+    if (this.sink.live && clock.now() - this.flushedAt > HEARTBEAT_MS) await this.writeStatistics();
+  }
+
+  private isDue(frameBytes: number): boolean {
+    const { rotation } = this.files;
+    const { frames, bytes, firstAt } = this.file;
+    if (rotation === null || frames === 0) return false;
+    return bytes + this.writer.out.length + frameBytes + 2 * BLOCK_BYTES > rotation.bytes || clock.now() - firstAt >= rotation.seconds * 1000;
+  }
+
+  private async rotate(): Promise<void> {
+    await this.end();
+    this.sink = this.files.open();
+    await this.begin();
+  }
+
+  /** For how many milliseconds a pipe has not been read. */
+  get blockedFor(): number {
+    return this.sink.live && this.writes > 0 ? clock.now() - this.flushedAt : 0;
+  }
+
+  /** Hands over what was written; waits for the write before, not for this one. */
+  async flush(): Promise<void> {
+    const { out } = this.writer;
+    if (out.length === 0) return;
+    const bytes = out.take();
+    await this.writing;
+    this.waiting = 0;
+    this.flushedAt = clock.now();
+    this.writes++;
+    this.file.bytes += bytes.length;
+    this.bytes += bytes.length;
+    this.writing = this.sink.write(bytes).finally(() => this.writes--);
+    this.writing.catch((error: unknown) => {
+      if (error instanceof OutputFull) this.forget(packetsIn(bytes.subarray(error.kept)));
+    }); // thrown by the next one that waits
+  }
+
+  private forget(frames: number): void {
+    this.frames -= frames;
+    this.file.frames -= frames;
+  }
+
+  /** The file has all that was recorded. */
+  async end(): Promise<void> {
+    await this.writeStatistics();
+    await this.writing;
+    await this.sink.close();
+  }
+
+  /** The same, where no more can be written: of what was to be written, the file has what it can hold. */
+  async endFull(): Promise<void> {
+    // What has been taken from the writer while a write failed is lost, too.
+    this.forget(this.waiting);
+    this.writer.out.take();
+    this.addStatistics();
+    await this.sink.writeLast(this.writer.out.take());
+    await this.sink.close();
+  }
+
+  private async writeStatistics(): Promise<void> {
+    this.addStatistics();
+    await this.flush();
+  }
+
+  private addStatistics(): void {
+    const { startedAt, frames, before } = this.file;
+    const now = this.counts();
+    const counts = { missed: now.missed - before.missed, untold: now.untold - before.untold, unmatched: now.unmatched - before.unmatched };
+    this.writer.statistics({
+      start: this.wallClock.stamp(startedAt),
+      end: this.wallClock.stamp(monotonicNow()),
+      received: frames + counts.missed + counts.unmatched,
+      dropped: counts.missed,
+      delivered: frames,
+      accepted: this.section.filter === undefined ? undefined : frames,
+      comment: this.summary(counts),
+    });
+  }
+}
+
+// From the kernel's monotonic clock to time stamps of 64 bits, without BigInt: one for each frame.
+
+export class WallClock {
+  private readonly seconds: number;
+  private readonly nanoseconds: number;
+
+  /** Both clocks at one moment: milliseconds since 1970, and nanoseconds. A change of the wall clock later changes nothing. */
+  constructor(wallMs = performance.timeOrigin + performance.now(), monotonic = monotonicNow()) {
+    const seconds = Math.floor(monotonic / 1e9);
+    const wallSeconds = Math.floor(wallMs / 1000);
+    this.seconds = wallSeconds - seconds;
+    this.nanoseconds = Math.round((wallMs - wallSeconds * 1000) * 1e6) - (monotonic - seconds * 1e9);
+  }
+
+  /** Nanoseconds since 1970 of a moment of CLOCK_MONOTONIC. */
+  stamp(monotonic: number): Stamp {
+    const whole = Math.floor(monotonic / 1e9);
+    return product(whole + this.seconds, monotonic - whole * 1e9 + this.nanoseconds);
+  }
+}
+
+/** Seconds and (perhaps negative) nanoseconds as nanoseconds, in halves; each step stays below 2^53. */
+function product(seconds: number, nanoseconds: number): Stamp {
+  const upper = Math.floor(seconds / 65536) * 1e9; // of 2^16 ns
+  const rest = (seconds % 65536) * 1e9 + nanoseconds + (upper % 65536) * 65536;
+  const carry = Math.floor(rest / 4294967296);
+  return { high: Math.floor(upper / 65536) + carry, low: rest - carry * 4294967296 };
+}

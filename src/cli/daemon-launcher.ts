@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/**
+ * `--daemon`: starts the same command again in a session of its own and waits until it is ready. The process
+ * that waits loads nothing else: the other one looks at the arguments and says what is wrong with them.
+ */
+import { spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
+
+import { type ErrorCode, exhaustion, VnetError } from '../errors';
+import { namesBeginAt, programEnvironment } from '../native/inherited';
+import { withoutInspector } from '../native/node';
+import { IN_BACKGROUND, READY_FD } from './daemon';
+
+const WHAT = 'the background process';
+
+/** Starts the background process; returns what is to be printed, or throws what it printed. */
+export async function startInBackground(): Promise<string> {
+  const child = spawn(process.execPath, [...withoutInspector(), ...process.argv.slice(1)], {
+    detached: true,
+    cwd: '/',
+    env: { ...programEnvironment(), [IN_BACKGROUND]: namesBeginAt() },
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+  });
+  let stderr = '';
+  let output = '';
+  child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  return new Promise((resolve, reject) => {
+    child.once('error', (error: NodeJS.ErrnoException) => reject(notStarted(error)));
+    // Without a descriptor for them, the child has no streams.
+    const ready = (child.stdio as typeof child.stdio | undefined)?.[READY_FD] as Readable | undefined;
+    ready?.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    ready?.once('end', () => {
+      if (output === '') return; // it has failed, and ends
+      child.stderr?.destroy();
+      child.unref();
+      resolve(output);
+    });
+    child.once('close', (code, signal) => reject(failure(stderr, code, signal)));
+  });
+}
+
+function notStarted(error: NodeJS.ErrnoException): VnetError {
+  return exhaustion(error, WHAT) ?? new VnetError('COMMAND_FAILED', WHAT, `could not be started: ${error.code ?? error.message}`, { hint: 'look at the limits of this shell, with ulimit -a, and of its control group', cause: error });
+}
+
+/** The background process has said in words why it failed: pass them on. */
+function failure(stderr: string, code: number | null, signal: string | null): VnetError {
+  const lines = stderr.trim().split('\n');
+  const match = lines.map((line) => /^vnet-bpf: (.*?): (.*)$/.exec(line)).find((found) => found !== null);
+  const hint = lines.find((line) => line.startsWith('hint: '))?.slice('hint: '.length);
+  const kind: ErrorCode = code === 2 ? 'USAGE' : 'COMMAND_FAILED';
+  const [what, why] = match ? [match[1] as string, match[2] as string] : [WHAT, lines[0] || `ended with ${signal ?? code}`];
+  return new VnetError(kind, what, why, hint === undefined ? {} : { hint });
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+/** What other processes may ask of a running interface: another hook, an impairment, what the debugger needs, a recording. Frames are in base64. */
+import * as path from 'node:path';
+
+import type { SharedWords } from '../datapath/shared-memory';
+import { usageError, VnetError } from '../errors';
+import { type OnHookError, wrongFrame } from '../hooks/contract';
+import type { SteppedFrame } from '../hooks/worker';
+import { checkedWords } from '../impair/words';
+import { CONTROL } from '../layout';
+import type { ControlSession, Order, OrderHandler } from './socket';
+
+/** A hook that is asked for; `onError` null: as with the hook before it, `pass` without one. */
+export interface HookWish {
+  file: string;
+  onError: OnHookError | null;
+}
+
+/** A running interface, as far as orders go. */
+export interface Commanded {
+  readonly attachment: { readonly iface: string };
+  readonly loop: {
+    inject(frame: Uint8Array): Promise<void>;
+    pause(): Promise<void>;
+    peek(): Promise<SteppedFrame | null>;
+    step(verdict: 'pass' | 'drop' | Uint8Array): Promise<boolean>;
+    resume(): Promise<void>;
+  };
+  useHook(hook: HookWish | null): Promise<void>;
+  impair(words: string[] | null): Promise<void>;
+}
+
+const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
+
+const wrongArgument = (name: string, why: string): VnetError => usageError(`argument "${name}" of an order`, why, 'the command of the same name gives it rightly');
+
+/** Base64 of a frame. */
+function frameOf(text: unknown): Uint8Array {
+  if (typeof text !== 'string') throw wrongArgument('frame', 'is no text');
+  const frame = Buffer.from(text, 'base64');
+  const wrong = wrongFrame(frame);
+  if (wrong !== null) throw usageError('a frame', wrong, 'a frame begins with its Ethernet header, of 14 bytes');
+  return frame;
+}
+
+function hookOf(file: unknown, onError: unknown): HookWish {
+  if (typeof file !== 'string' || !path.isAbsolute(file) || file.includes('\0')) throw wrongArgument('file', 'is not the whole path of a file');
+  if (onError !== null && onError !== 'pass' && onError !== 'drop' && onError !== 'detach') throw wrongArgument('onError', 'is neither pass, drop nor detach');
+  return { file, onError };
+}
+
+function textsOf(words: unknown): string[] {
+  if (!Array.isArray(words)) throw wrongArgument('words', 'is no list');
+  return words.map(String);
+}
+
+export function loopOrders(controller: Commanded): Readonly<Record<string, OrderHandler>> {
+  /** Who has paused the loop. */
+  let debugger_: ControlSession | null = null;
+
+  const pause = async (_order: Order, session: ControlSession): Promise<void> => {
+    if (debugger_) throw new VnetError('BUSY', `the loop of ${controller.attachment.iface}`, 'somebody is stepping through it already', { hint: 'wait for the other vnet-bpf step, or end it' });
+    debugger_ = session;
+    // Whoever paused it and went away must not leave it so.
+    session.onClose(() => void resume(session));
+    await controller.loop.pause();
+  };
+
+  const resume = async (session: ControlSession): Promise<void> => {
+    if (debugger_ !== session) return;
+    debugger_ = null;
+    await controller.loop.resume();
+  };
+
+  const stepping = (session: ControlSession): void => {
+    if (debugger_ !== session) throw new VnetError('STATE', `the loop of ${controller.attachment.iface}`, 'is not paused by you', { hint: 'vnet-bpf step pauses it' });
+  };
+
+  return {
+    hook: ({ file, onError }) => controller.useHook(file === null ? null : hookOf(file, onError)),
+    impair: ({ words }) => controller.impair(words === null ? null : checkedWords(textsOf(words))),
+    inject: ({ frame }) => controller.loop.inject(frameOf(frame)),
+    pause,
+    peek: async (_order, session) => {
+      stepping(session);
+      const frame = await controller.loop.peek();
+      return frame && { bytes: base64(frame.bytes), superpacket: frame.superpacket };
+    },
+    step: async ({ verdict, frame }, session) => {
+      stepping(session);
+      if (verdict !== 'replace' && verdict !== 'drop' && verdict !== 'pass') throw wrongArgument('verdict', 'is neither pass, drop nor replace');
+      await controller.loop.step(verdict === 'replace' ? frameOf(frame) : verdict);
+    },
+    resume: (_order, session) => resume(session),
+  };
+}
+
+// What a recorder asks of a controller. Its connection is its life: when it closes, the recording ends.
+
+export interface RecordingRequest {
+  /** Of the trace ring; a power of two, and whole pages. */
+  bufferBytes: number;
+  /** Bytes of each frame. */
+  snapLen: number;
+}
+
+/** What was missed before, by other recorders: the counters go on. */
+export interface RecordingAnswer {
+  missed: number;
+  notesMissed: number;
+}
+
+/** A recording that goes on. */
+export interface Ongoing {
+  stopTape(): void;
+  end(): Promise<void>;
+}
+
+export class RecorderOrders {
+  private current: { session: ControlSession; recording: Promise<Ongoing> } | null = null;
+
+  constructor(
+    private readonly iface: () => string,
+    private readonly control: SharedWords,
+    private readonly begin: (request: RecordingRequest) => Promise<Ongoing>,
+  ) {}
+
+  readonly orders: Readonly<Record<string, OrderHandler>> = {
+    record: (order, session) => this.record(order, session),
+    'record-stop': async (_order, session) => {
+      if (this.current?.session === session) (await this.current.recording).stopTape();
+    },
+  };
+
+  private async record({ bufferBytes, snapLen }: Order, session: ControlSession): Promise<RecordingAnswer> {
+    if (this.current) throw new VnetError('BUSY', `interface ${this.iface()}`, 'somebody records it already', { hint: 'wait for the other vnet-bpf record, or end it; Wireshark may be one' });
+    const answer = { missed: this.control.get64(CONTROL.tapeMissed), notesMissed: this.control.get64(CONTROL.tapeNotesMissed) };
+    const mine = { session, recording: this.begin({ bufferBytes: count(bufferBytes), snapLen: count(snapLen) }) };
+    this.current = mine;
+    session.onClose(() => void this.endOf(mine));
+    try {
+      await mine.recording;
+    } catch (error) {
+      await this.endOf(mine);
+      throw error;
+    }
+    return answer;
+  }
+
+  private async endOf(mine: NonNullable<RecorderOrders['current']>): Promise<void> {
+    const recording = await mine.recording.catch(() => null);
+    await recording?.end();
+    if (this.current === mine) this.current = null;
+  }
+
+  /** Ends what goes on; the recorder sees its connection close. */
+  async end(): Promise<void> {
+    const { current } = this;
+    if (!current) return;
+    await this.endOf(current);
+    current.session.close();
+  }
+}
+
+/** A whole number that the kernel's 32 bits hold. */
+function count(value: unknown): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value > 0 && value <= 0x7fffffff) return value;
+  throw usageError('a recording', 'the order lacks a number', 'vnet-bpf record gives it');
+}

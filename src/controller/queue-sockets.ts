@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+/** What the poller of each queue is given: its maps, its limits, and sockets that are opened where frames are reinjected. */
+import * as fs from 'node:fs';
+
+import { PacketSocket } from '../datapath/packet-socket';
+import { merges, queuesOf, type Datapath } from '../datapath/programs';
+import type { PollRequest } from '../datapath/worker-queue';
+import { POLLER_MARK } from '../layout';
+import { closeRoomSockets, openRoomSockets, roomFrameMax, type RoomSockets } from '../link/credit';
+import type { Netns } from '../link/netns';
+import { openRtnetlink } from '../link/rtnetlink';
+import type { Attachment } from '../state/store';
+
+export class QueueSockets {
+  /** One for each queue. */
+  private readonly sockets: readonly PacketSocket[];
+  /** Each queue's, to ask about the peer and what is behind it. */
+  private readonly linkSockets: readonly number[];
+  /** One pair for each queue's waiting room; empty where frames are refused instead of held. */
+  private readonly roomSockets: readonly RoomSockets[];
+
+  constructor(
+    private readonly attachment: Attachment,
+    wireNetns: Netns,
+  ) {
+    const { peer, ifindex, reinjectMark, rooms } = attachment;
+    const queues = Array.from({ length: attachment.queues });
+    this.sockets = wireNetns.run(() => queues.map(() => PacketSocket.open(peer?.ifindex ?? ifindex, reinjectMark || POLLER_MARK)));
+    this.linkSockets = wireNetns.run(() => queues.map(openRtnetlink));
+    this.roomSockets = wireNetns.run(() => rooms.map(({ entry }) => openRoomSockets(entry.ifindex)));
+  }
+
+  /** Of each queue. */
+  requests({ maps }: Datapath): Omit<PollRequest, 'command'>[] {
+    const { attachment } = this;
+    const { id, budget, busyPollUs, ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets, peer } = attachment;
+    const frameMax = roomFrameMax(attachment.superpacketBytes);
+    const limits = { ringBytes, frameMax, queuePackets, lowWatermarkBytes, lowWatermarkPackets: queuePackets > 0 ? lowWatermarkPackets : Infinity };
+    const queues = queuesOf(maps);
+    return queues.map(({ queue, ring, control, batch }) => ({
+      key: id,
+      queue,
+      ringFd: ring.fd,
+      controlFd: control.fd,
+      batchFd: batch.fd,
+      socketFd: (this.sockets[queue] as PacketSocket).fd,
+      budget,
+      gro: merges(attachment),
+      busyPollUs,
+      limits,
+      peer: peer && { ifindex: peer.ifindex, socketFd: this.linkSockets[queue] as number },
+      countsAlone: queues.length === 1,
+      room: this.roomOf(queue),
+    }));
+  }
+
+  /** A queue's waiting room; null where frames are refused instead of held. */
+  private roomOf(queue: number): PollRequest['room'] {
+    const room = this.attachment.rooms[queue];
+    const sockets = this.roomSockets[queue];
+    return room && sockets ? { ...sockets, ifindex: room.entry.ifindex } : null;
+  }
+
+  close(): void {
+    for (const socket of this.sockets) socket.close();
+    this.linkSockets.forEach((socket) => fs.closeSync(socket));
+    this.roomSockets.forEach(closeRoomSockets);
+  }
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The outcomes ring, in which the poller tells a recorder what became of each frame: its number, the outcome, and when.
+ * One writer and one reader map a BPF array. When the ring is full, outcomes are counted as missed: the poller never
+ * waits, and allocates nothing.
+ *
+ *   page 0   head (slots written, by the poller) | tail (slots read, by the recorder) | missed | how many slots there are
+ *   pages    slot: u32 number | u32 outcome, detail << 8 | double: CLOCK_MONOTONIC in ns
+ */
+import * as fs from 'node:fs';
+
+import { BpfMap, MapFlag, MappedMemory, MapType } from 'libbpf-ts';
+
+import { clock, monotonicNow } from '../native/clock';
+
+export const PAGE = 4096;
+/** Offsets in the first page, a cache line each. */
+export const FATE_HEADER = { head: 0, tail: 64, missed: 128, slots: 192 } as const;
+export const SLOT_BYTES = 16;
+
+/** For a trace ring of that size, a power of two: its smallest records, and as many frames that it misses. At most 64 MiB. */
+export const slotsFor = (tapeBytes: number): number => Math.min(tapeBytes >>> 6, 1 << 22);
+
+/** What became of a captured frame. `detail` is explained beside each that has one. */
+export const FATE = {
+  /** Of so many frames that crossed as one packet, itself included. */
+  reinjected: 1,
+  refusedToolong: 2,
+  refusedInvalid: 3,
+  refusedDown: 4,
+  refusedError: 5,
+  /** By a hook: ended; another frame took its place; a superpacket of which so many pieces went on. */
+  dropped: 6,
+  changed: 7,
+  cut: 8,
+} as const;
+
+/** The first page of a new one. */
+export function fatesHeader(slots: number): Uint8Array {
+  const page = new Uint8Array(PAGE);
+  new DataView(page.buffer).setUint32(FATE_HEADER.slots, slots, true);
+  return page;
+}
+
+export function createFates(slots: number): BpfMap {
+  const map = BpfMap.create({ type: MapType.ARRAY, name: 'fates', keySize: 4, valueSize: PAGE, maxEntries: 1 + (slots * SLOT_BYTES) / PAGE, flags: MapFlag.MMAPABLE });
+  map.set(new Uint8Array(4), fatesHeader(slots));
+  return map;
+}
+
+/** Maps all of it; the descriptor stays the caller's. */
+export function mapFates(fd: number): MappedMemory {
+  using first = MappedMemory.map({ fd, length: PAGE });
+  const slots = new Uint32Array(first.buffer)[FATE_HEADER.slots >>> 2] as number;
+  return MappedMemory.map({ fd, length: PAGE + slots * SLOT_BYTES });
+}
+
+/** CLOCK_MONOTONIC in nanoseconds, less what the polling threads' clock says: that one allocates nothing. */
+const clockOffset = (): number => monotonicNow() - clock.now() * 1e6;
+
+/** The poller's end. */
+export class Fates {
+  private readonly words: Uint32Array;
+  private readonly doubles: Float64Array;
+  private readonly offset = clockOffset();
+  private readonly slots: number;
+  private head: number;
+
+  private constructor(private readonly memory: MappedMemory) {
+    this.words = new Uint32Array(memory.buffer);
+    this.doubles = new Float64Array(memory.buffer);
+    this.head = this.words[FATE_HEADER.head >>> 2] as number;
+    this.slots = this.words[FATE_HEADER.slots >>> 2] as number;
+  }
+
+  /** Maps the array and closes the descriptor. Null if it cannot be mapped: then outcomes are unknown, and the loop goes on. */
+  static take(fd: number): Fates | null {
+    try {
+      return new Fates(mapFates(fd));
+    } catch {
+      return null;
+    } finally {
+      fs.closeSync(fd);
+    }
+  }
+
+  /** Now, for note(). */
+  now(): number {
+    return clock.now() * 1e6 + this.offset;
+  }
+
+  /**
+   * Notes what became of the frame that left the ring as number `position` of all. Several CPUs may have put theirs
+   * there in another order than they took their numbers: `stamp`, the low half of it, says which it is.
+   */
+  note(position: number, stamp: number, outcome: number, detail: number, time: number): void {
+    const { words } = this;
+    if ((this.head - Atomics.load(words, FATE_HEADER.tail >>> 2)) >>> 0 >= this.slots) {
+      words[FATE_HEADER.missed >>> 2] = (words[FATE_HEADER.missed >>> 2] as number) + 1;
+      return;
+    }
+    const slot = PAGE + (this.head & (this.slots - 1)) * SLOT_BYTES;
+    words[slot >>> 2] = position + (((stamp - position) << 16) >> 16);
+    words[(slot >>> 2) + 1] = (detail << 8) | outcome;
+    this.doubles[(slot >>> 3) + 1] = time;
+    this.head = (this.head + 1) >>> 0;
+  }
+
+  /** Makes what was noted known; before the frames are counted as drained. */
+  publish(): void {
+    Atomics.store(this.words, FATE_HEADER.head >>> 2, this.head);
+  }
+
+  close(): void {
+    this.memory.close();
+  }
+}
+
+/** Puts a descriptor into the word through which a poll loop gets one, 0 for none; what it has not taken is closed. */
+export function handOver(command: Int32Array, word: number, fd: number): void {
+  const untaken = Atomics.exchange(command, word, fd);
+  if (untaken > 0) fs.closeSync(untaken);
+}
+
+/** In that word: the loop has taken the descriptor, and tells. */
+export const TAKEN = -1;
+
+// The recorder's end of the ring.
+
+/** `number` is cut to 32 bits; `time` is CLOCK_MONOTONIC in ns. */
+export type FateListener = (number: number, fate: number, detail: number, time: number) => void;
+
+export class FateReader implements Disposable {
+  private readonly memory: MappedMemory;
+  private readonly words: Uint32Array;
+  private readonly doubles: Float64Array;
+  private readonly slots: number;
+  private tail: number;
+
+  constructor(fates: { fd: number }) {
+    this.memory = mapFates(fates.fd);
+    this.words = new Uint32Array(this.memory.buffer);
+    this.doubles = new Float64Array(this.memory.buffer);
+    this.slots = this.words[FATE_HEADER.slots >>> 2] as number;
+    this.tail = this.words[FATE_HEADER.tail >>> 2] as number;
+  }
+
+  /** How far they have been written. */
+  get written(): number {
+    return Atomics.load(this.words, FATE_HEADER.head >>> 2);
+  }
+
+  /** Outcomes that found no place. */
+  get missed(): number {
+    return Atomics.load(this.words, FATE_HEADER.missed >>> 2);
+  }
+
+  /** Hands on those up to there. */
+  takeUntil(written: number, listener: FateListener): number {
+    const { words, doubles } = this;
+    const count = (written - this.tail) >>> 0;
+    for (let i = 0; i < count; i++) {
+      const slot = PAGE + ((this.tail + i) & (this.slots - 1)) * SLOT_BYTES;
+      const what = words[(slot >>> 2) + 1] as number;
+      listener(words[slot >>> 2] as number, what & 0xff, what >>> 8, doubles[(slot >>> 3) + 1] as number);
+    }
+    this.tail = written;
+    Atomics.store(words, FATE_HEADER.tail >>> 2, written);
+    return count;
+  }
+
+  close(): void {
+    this.memory.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

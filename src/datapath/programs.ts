@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The BPF programs of one interface: loads bpf/vnet.bpf.c, makes its maps and rings, pins them, and attaches `sink` to
+ * the peer and `tx` to vnet0.
+ */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+import { attachTc, BpfError, BpfMap, BpfObject, BpfProgram, libbpfVersion, LibraryError, MapType, type TcLink, VerifierError } from 'libbpf-ts';
+
+import { VnetError } from '../errors';
+import { roomFrameCost, roomFrameMax, txBytesLimit } from '../link/credit';
+import type { Netns } from '../link/netns';
+import { passesUdpGso, readsSkbsDirectly } from '../requirements';
+import { pinDirectory, ringPin } from '../state/bpffs';
+import type { Attachment } from '../state/store';
+
+// Maps in a map: an entry is written as the descriptor of the inner map.
+
+/** A key or a value of four bytes. */
+export const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
+
+/** Both maps stay the caller's; the outer one holds the inner one from then on. */
+export const setInner = (outer: BpfMap, index: number, inner: BpfMap): void => outer.set(u32(index), u32(inner.fd));
+
+/** The built object; VNET_BPF_OBJECT overrides it, for tests and for people who try their own. */
+export function objectFile(): string {
+  return process.env['VNET_BPF_OBJECT'] ?? path.join(__dirname, '..', 'bpf', 'vnet.bpf.o');
+}
+
+const MAPS = ['control', 'counters', 'batch', 'tape'] as const;
+
+/** The pin of `cut`, for whoever adopts the attachment and is to merge where nothing was merged before. */
+const CUT_PIN = 'cut';
+
+/**
+ * Whether neighbouring frames of a flow are merged on the reinject path. Of a merged packet that did not fit in whole, the peer's
+ * counter tells how much did: with several queues it is not one's own.
+ */
+export const merges = ({ gro, queues }: Attachment): boolean => gro && queues === 1 && passesUdpGso();
+
+/** One ring per queue; `control` and `batch` have an entry for each. */
+export type DatapathMaps = Record<(typeof MAPS)[number], BpfMap> & { rings: readonly BpfMap[] };
+
+/** The maps that one queue's poller works on, and its place in those that it shares. */
+export interface QueueMaps {
+  queue: number;
+  ring: BpfMap;
+  control: BpfMap;
+  batch: BpfMap;
+}
+
+export const queuesOf = ({ rings, control, batch }: DatapathMaps): QueueMaps[] => rings.map((ring, queue) => ({ queue, ring, control, batch }));
+
+/** The maps and attachments of one interface, owned; closing leaves what is pinned. */
+export class Datapath implements Disposable {
+  constructor(
+    readonly maps: DatapathMaps,
+    /** `retry` is attached to the exit of each queue's waiting room, `cut` only where there is something to cut. */
+    readonly links: { tx: TcLink; sink: TcLink | null; cut: TcLink | null; retry: readonly TcLink[] },
+  ) {}
+
+  /** The attachments as an attachment's record has them. */
+  linkStates(): NonNullable<Attachment['links']> {
+    const { tx, sink, cut, retry } = this.links;
+    return { tx: tx.toJSON(), sink: sink?.toJSON() ?? null, cut: cut?.toJSON() ?? null, retry: retry.map((link) => link.toJSON()) };
+  }
+
+  close(): void {
+    const { tx, sink, cut, retry } = this.links;
+    const { rings, ...maps } = this.maps;
+    for (const link of [tx, sink, cut, ...retry]) link?.close();
+    for (const map of [...rings, ...Object.values(maps)]) map.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** The object's file; throws if it was never built. */
+export function requireObject(): string {
+  const file = objectFile();
+  if (fs.existsSync(file)) return file;
+  throw new VnetError('BPF_OBJECT', `BPF object ${file}`, 'there is no such file', { hint: 'make build compiles it' });
+}
+
+/** Throws if libbpf cannot be loaded. */
+export const requireLibbpf = (): string => explain('libbpf', libbpfVersion);
+
+/**
+ * Loads the programs for an attachment that is planned, which takes as long as all the rest: on another thread, so
+ * that the interface can be made meanwhile. The caller closes the object. Rejects with a VnetError.
+ */
+export async function loadPrograms(attachment: Attachment): Promise<BpfObject> {
+  try {
+    return await load(attachment);
+  } catch (error) {
+    throw explained('the BPF programs', error);
+  }
+}
+
+async function load(attachment: Attachment): Promise<BpfObject> {
+  const object = BpfObject.open(requireObject());
+  try {
+    const { queues, rooms, ringBytes, superpacketBytes } = attachment;
+    const frameMax = roomFrameMax(superpacketBytes);
+    for (const map of ['rings', 'control', 'batch']) object.setMaxEntries(map, queues);
+    object.setConstants({
+      queues,
+      queue_packets: attachment.queuePackets,
+      low_watermark_bytes: attachment.lowWatermarkBytes,
+      low_watermark_packets: attachment.lowWatermarkPackets,
+      gso_udp_l4: passesUdpGso(),
+      superpacket_bytes: superpacketBytes,
+      direct_reads: readsSkbsDirectly(),
+      hold: attachment.whenFull === 'hold',
+      tx_bytes_limit: txBytesLimit({ ringBytes, frameMax }, attachment.whenFull),
+      reinject_mark: attachment.reinjectMark,
+      room_entries: rooms.map(({ entry }) => entry.ifindex),
+      room_exits: rooms.map(({ exit }) => exit.ifindex),
+      room_frame_max: frameMax,
+      room_frame_cost: roomFrameCost(attachment.queuePackets),
+    });
+    object.setAutoload('sink', attachment.peer !== null);
+    object.setAutoload('cut', attachment.peer !== null);
+    object.setAutoload('retry', rooms.length > 0);
+    await object.loadAsync();
+    return object;
+  } catch (error) {
+    object.close();
+    throw error;
+  }
+}
+
+/** The rings of an attachment, pinned; made while the programs are being loaded. The caller closes them, unless a Datapath has them. Throws a VnetError. */
+export function makeRings({ queues, ringBytes }: Attachment, pins: string): BpfMap[] {
+  const rings: BpfMap[] = [];
+  try {
+    for (let queue = 0; queue < queues; queue++) rings.push(makeRing(queue, ringBytes, pins));
+    return rings;
+  } catch (error) {
+    for (const ring of rings) ring.close();
+    throw error;
+  }
+}
+
+/**
+ * Pins and attaches what is loaded, and hands it the rings. `pins` is a directory on bpffs. What was attached stays when
+ * this process ends: the links are pinned. Closes the object; the Datapath has the rings. Throws a VnetError that says which step failed.
+ */
+export function openDatapath(attachment: Attachment, object: BpfObject, rings: readonly BpfMap[], pins: string, netns: Netns, wireNetns: Netns): Datapath {
+  try {
+    for (const name of MAPS) pinMap(object, name, path.join(pins, name));
+    handOver(object, rings);
+    // Against the direction of the frames: what tx lets go must meet sink, and what sink sends on, retry.
+    const { rooms, peer } = attachment;
+    const retry = rooms.map(({ exit }, queue) => wireNetns.run(() => attach(object, 'retry', exit.ifindex, 'egress', path.join(pins, `retry${queue}_link`))));
+    const sink = peer && wireNetns.run(() => attach(object, 'sink', peer.ifindex, 'ingress', path.join(pins, 'sink_link')));
+    if (peer) pinProgram(object, 'cut', path.join(pins, CUT_PIN));
+    const cut = attachCut(attachment, pins, wireNetns);
+    const tx = netns.run(() => attach(object, 'tx', attachment.ifindex, 'egress', path.join(pins, 'tx_link')));
+    const maps = {
+      rings,
+      control: object.map('control'),
+      counters: object.map('counters'),
+      batch: object.map('batch'),
+      tape: object.map('tape'),
+    };
+    return new Datapath(maps, { tx, sink, cut, retry });
+  } finally {
+    object.close();
+  }
+}
+
+function makeRing(queue: number, bytes: number, pins: string): BpfMap {
+  return explain(`a ring of ${bytes} bytes`, () => {
+    const ring = BpfMap.create({ type: MapType.RINGBUF, name: 'ring', keySize: 0, valueSize: 0, maxEntries: bytes });
+    try {
+      ring.pin(path.join(pins, ringPin(queue)));
+      return ring;
+    } catch (error) {
+      ring.close();
+      throw error;
+    }
+  });
+}
+
+function handOver(object: BpfObject, rings: readonly BpfMap[]): void {
+  using map = object.map('rings');
+  explain('the rings', () => rings.forEach((ring, queue) => setInner(map, queue, ring)));
+}
+
+function pinMap(object: BpfObject, name: string, file: string): void {
+  using map = object.map(name);
+  map.pin(file);
+}
+
+function pinProgram(object: BpfObject, name: string, file: string): void {
+  using program = object.program(name);
+  program.pin(file);
+}
+
+/** Attaches the pinned `cut` to the peer if there is something to cut, and a peer. Throws a VnetError. */
+export function attachCut(attachment: Attachment, pins: string, wireNetns: Netns): TcLink | null {
+  const { peer } = attachment;
+  if (!peer || !merges(attachment)) return null;
+  const pinned = { program: () => BpfProgram.openPinned(path.join(pins, CUT_PIN)) };
+  return wireNetns.run(() => attach(pinned, 'cut', peer.ifindex, 'egress', path.join(pins, 'cut_link')));
+}
+
+/** The pinned `cut` of an attachment, which the caller closes; null where there is none. */
+export function openCut({ id, peer }: Attachment): BpfProgram | null {
+  const pin = path.join(pinDirectory(id), CUT_PIN);
+  return peer && fs.existsSync(pin) ? BpfProgram.openPinned(pin) : null;
+}
+
+/** VNET_BPF_TEST_ATTACH=clsact: tests see on a new kernel what an old one does. */
+const preferredAttachment = (): 'tcx' | 'clsact' => (process.env['VNET_BPF_TEST_ATTACH'] === 'clsact' ? 'clsact' : 'tcx');
+
+/** Attaches a program and pins the attachment, so that it outlives this process. */
+function attach(from: Pick<BpfObject, 'program'>, program: string, ifindex: number, direction: 'ingress' | 'egress', pin: string): TcLink {
+  return explain(`program ${program}`, () => {
+    using loaded = from.program(program);
+    const link = attachTc(loaded, { ifindex, direction, prefer: preferredAttachment() });
+    link.pin(pin);
+    return link;
+  });
+}
+
+/** Gives an error of the binding its place: what we were doing, and what the user can do. */
+function explain<T>(what: string, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    throw explained(what, error);
+  }
+}
+
+function explained(what: string, error: unknown): unknown {
+  if (error instanceof VerifierError) {
+    return new VnetError('VERIFIER', what, error.message, {
+      hint: 'this is a bug in vnet-bpf or an unsupported kernel; --debug shows the verifier log',
+      cause: error,
+    });
+  }
+  if (error instanceof LibraryError) {
+    return new VnetError('LIBBPF_MISSING', error.library, 'this library, libbpf 1.0 or later, cannot be loaded', {
+      hint: 'apt-get install libbpf1, or set LIBBPF_TS_LIBRARY to its path',
+      cause: error,
+    });
+  }
+  if (error instanceof BpfError) {
+    return new VnetError('BPF_OBJECT', what, error.message, { hint: 'vnet-bpf doctor looks for the cause', cause: error });
+  }
+  return error;
+}

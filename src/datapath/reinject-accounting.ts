@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+/** What became of the frames that the socket took: the interface received them, or why it did not. */
+import { marksFrames } from '../impair/settings';
+import { BATCH, CONTROL } from '../layout';
+import { transmittedFramesOf } from '../link/links';
+import { readNetem } from '../link/netem';
+import { openPeerNetns } from '../link/netns';
+import type { Attachment, ImpairmentRecord } from '../state/store';
+import type { QueueControls } from './queue-gate';
+
+export interface WayBack {
+  /** Came to the interface. */
+  received: number;
+  /** Did not come to the interface, though it was up and large enough: did not fit into the receiving CPU's backlog. */
+  backlog: number;
+  /** Of `vnet-bpf impair`: in its qdisc now, lost there, and received more often than sent. */
+  impair: { waiting: number; lost: number; duplicated: number };
+}
+
+/** What netem says of itself; null where there is none. */
+export type NetemReading = ReturnType<typeof readNetem>;
+
+/** A counter that grew while it was read: what it was before, and afterwards. */
+export interface Span {
+  from: number;
+  to: number;
+}
+
+export interface Reading {
+  /** Frames that the socket took. */
+  sent: Span;
+  /** Refusals of the socket because something behind it was full. */
+  enobufs: Span;
+  /** Frames that the peer transmitted. */
+  delivered: Span;
+  netem: NetemReading;
+}
+
+/**
+ * What readers have found for certain: lost, duplicated, and lost without netem's own counter. A frame that is lost and
+ * one that is doubled leave the sum as it is, so what was seen once has to be remembered: counters only grow.
+ */
+export interface Seen {
+  lost: number;
+  duplicated: number;
+  unseen: number;
+}
+
+/**
+ * What netem has dropped for good since the record was written: not what it had no room for, which the poller sends
+ * again, nor what it marked.
+ */
+export function netemLosses({ drops }: { drops: number }, record: ImpairmentRecord, enobufs: number): number {
+  return marksFrames(record.words) ? 0 : Math.max(0, drops - record.drops - (enobufs - record.enobufs));
+}
+
+/**
+ * Before Linux 6.6 veth does not report to the sender what does not fit into a backlog, it only leaves it out of the
+ * peer's TX. Behind netem no kernel does, and what it drops, duplicates, or takes along when it is removed or the link
+ * goes down is not in that TX either. So the counters leave a difference, losses less duplicates, and netem's own counter
+ * says how much of it are losses. Under load the readings do not belong to one moment: then everything is counted that
+ * is certain, and the rest with a later reading; at rest it is exact.
+ */
+export function judgeWayBack({ sent, enobufs, delivered, netem }: Reading, record: ImpairmentRecord | null, seen: Seen): { wayBack: WayBack; seen: Seen } {
+  if (!record) {
+    const backlog = Math.max(0, sent.from - delivered.to);
+    return { wayBack: { received: sent.from - backlog, backlog, impair: { waiting: 0, lost: 0, duplicated: 0 } }, seen };
+  }
+  const waiting = netem?.waiting ?? 0;
+  const leastMissing = sent.from - delivered.to - waiting - record.backlog;
+  const mostMissing = sent.to - delivered.from - waiting - record.backlog;
+  const leastKnown = record.lost + (netem ? netemLosses(netem, record, enobufs.to) : 0);
+  const mostKnown = record.lost + (netem ? netemLosses(netem, record, enobufs.from) : 0);
+  const lostAtLeast = Math.max(seen.lost, leastKnown + seen.unseen);
+  const lost = Math.max(lostAtLeast, seen.duplicated + leastMissing);
+  const duplicated = Math.max(seen.duplicated, lostAtLeast - mostMissing);
+  return {
+    wayBack: { received: delivered.to, backlog: record.backlog, impair: { waiting, lost, duplicated } },
+    seen: { lost, duplicated, unseen: Math.max(seen.unseen, lost - mostKnown) },
+  };
+}
+
+/** A frame that netem lets go between the two readings would be neither waiting nor delivered: then they are read again. */
+const READINGS = 8;
+
+/** Reads it in the kernel, without what is lost by a change of the link. A dummy counts nothing there. */
+export function readWayBack({ peer: end, impairment, baseline, lostByChange, queues }: Attachment, controls: QueueControls): WayBack {
+  const sentNow = (): number => controls.sum(CONTROL.rxPackets) - lostByChange.down - lostByChange.toolong;
+  const enobufsNow = (): number => controls.sum(CONTROL.enobufs);
+  const from = { enobufs: enobufsNow(), sent: sentNow() };
+  const plain = (): WayBack => ({ received: from.sent, backlog: 0, impair: { waiting: 0, lost: 0, duplicated: 0 } });
+  using netns = end && openPeerNetns();
+  if (!end || !netns) return plain();
+  return netns.run(() => {
+    let netem: NetemReading = null;
+    let before = transmittedFramesOf(end.ifindex);
+    let after = before;
+    for (let reading = 0; impairment?.words && reading < READINGS; reading++) {
+      before = after;
+      netem = readNetem(end.name);
+      after = transmittedFramesOf(end.ifindex);
+      if (after === before) break;
+    }
+    if (before === null || after === null) return plain();
+    const pending = controls.sum(CONTROL.captured) - controls.sum(CONTROL.drained);
+    const to = { sent: sentNow(), enobufs: enobufsNow() };
+    // Frames of a batch are counted when all of it has been sent.
+    const uncounted = pending === 0 && to.sent === from.sent && after === before ? 0 : pending + queues * BATCH.max;
+    const reading: Reading = {
+      sent: { from: from.sent, to: to.sent + uncounted },
+      enobufs: { from: from.enobufs, to: to.enobufs },
+      delivered: { from: before - baseline.peerTxPackets, to: after - baseline.peerTxPackets },
+      netem,
+    };
+    const { wayBack, seen } = judgeWayBack(reading, impairment, seenIn(controls));
+    if (impairment) remember(controls, seen);
+    return wayBack;
+  });
+}
+
+const seenIn = ({ first }: QueueControls): Seen => ({
+  lost: first.get64(CONTROL.impairLost),
+  duplicated: first.get64(CONTROL.impairDuplicated),
+  unseen: first.get64(CONTROL.impairUnseen),
+});
+
+function remember({ first }: QueueControls, { lost, duplicated, unseen }: Seen): void {
+  first.raise64(CONTROL.impairLost, lost);
+  first.raise64(CONTROL.impairDuplicated, duplicated);
+  first.raise64(CONTROL.impairUnseen, unseen);
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+/** One queue in the polling thread: maps what the main thread has opened, and puts the poller together. */
+import { MappedMemory, RingBuffer } from 'libbpf-ts';
+
+import { BATCH, CONTROL } from '../layout';
+import { roomFrameCost, type RoomSockets, WaitingRoom } from '../link/credit';
+import { PeerFarEnd } from '../link/far-end';
+import { transmittedFrames } from '../link/links';
+import { Batch, iovecBytes } from './batch';
+import { Gro, groHeaderBytes } from './gro';
+import { PollLoop } from './loop';
+import { BusyPoll, Moderation, REST_FRAMES } from './pacing';
+import { PacketSocket } from './packet-socket';
+import { Poller } from './poller';
+import { type GateLimits, QueueGate } from './queue-gate';
+import { SharedWords } from './shared-memory';
+
+/** Four times REST_FRAMES of 1514 bytes. */
+const MODERATED_RING_BYTES = 256 << 10;
+
+/** What the main thread hands over. Descriptors stay its own, open until the loop has ended. */
+export interface PollRequest {
+  /** Tells interfaces apart in messages. */
+  key: string;
+  /** Which of its queues: a poller's own entry in `control` and `batch`. */
+  queue: number;
+  ringFd: number;
+  controlFd: number;
+  batchFd: number;
+  socketFd: number;
+  budget: number;
+  /** Whether neighbouring frames of a flow are merged. */
+  gro: boolean;
+  /** Microseconds for which an idle interface is looked at before the thread may sleep; null: as the traffic is. */
+  busyPollUs: number | null;
+  limits: GateLimits;
+  /** Sockets and entry of the waiting room; null where frames are refused instead of held. */
+  room: (RoomSockets & { ifindex: number }) | null;
+  /** The peer, and a socket of its namespace on which only this queue's poller asks; null where there is none. */
+  peer: { ifindex: number; socketFd: number } | null;
+  /** Whether what the peer transmits is what this queue sends, and no other. */
+  countsAlone: boolean;
+  /** COMMAND words of poll-loop.ts. */
+  command: SharedArrayBuffer;
+}
+
+export interface PolledInterface {
+  readonly key: string;
+  readonly ringFd: number;
+  readonly loop: PollLoop;
+  /** Unmaps everything; the loop must have ended. */
+  close(): void;
+}
+
+/** Throws a BpfError if something cannot be mapped; nothing stays open then. */
+export function openInterface(request: PollRequest, onQueue: () => void, onStalled: () => void): PolledInterface {
+  const mappings: { close(): void }[] = [];
+  const close = (): void => mappings.forEach((mapping) => mapping.close());
+  const own = <T extends { close(): void }>(mapping: T): T => {
+    mappings.push(mapping);
+    return mapping;
+  };
+  try {
+    return { key: request.key, ringFd: request.ringFd, loop: loopOf(request, own, onQueue, onStalled), close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/** Keeps what has to be closed in the end. */
+export type Own = <T extends { close(): void }>(mapping: T) => T;
+
+/** Whether merged packets are cut up again: only where the peer's counter tells how many of their frames got there. */
+const isCut = ({ peer, countsAlone }: Pick<PollRequest, 'peer' | 'countsAlone'>): boolean => peer !== null && countsAlone;
+
+/** What every kind of poller needs, mapped. */
+export function mapParts(request: Omit<PollRequest, 'command'>, own: Own) {
+  const { queue, ringFd, controlFd, batchFd, socketFd, limits, peer } = request;
+  const wire = isCut(request) ? peer : null;
+  const { reader, data, dataAddress } = own(new RingBuffer(ringFd));
+  const controlMemory = own(MappedMemory.map({ fd: controlFd, length: (queue + 1) * CONTROL.size }));
+  const batchMemory = own(MappedMemory.map({ fd: batchFd, length: (queue + 1) * BATCH.size }));
+  const control = new SharedWords(controlMemory.buffer, queue * CONTROL.size, CONTROL.size);
+  const room = request.room && new WaitingRoom(request.room, request.room.ifindex, roomFrameCost(limits.queuePackets));
+  const gate = new QueueGate(control, reader, limits, room);
+  const sender = PacketSocket.borrow(socketFd);
+  const delivered = (): number | null => wire && transmittedFrames(wire.socketFd, wire.ifindex);
+  const batchOf = (messages: number): Batch => new Batch(batchMemory, own(MappedMemory.map({ length: iovecBytes(messages) })), messages, queue * BATCH.size);
+  const farEnd = peer && new PeerFarEnd(peer.socketFd, peer.ifindex);
+  return { ring: reader, data, dataAddress, control, gate, sender, delivered, farEnd, batchOf };
+}
+
+/** Whether the loop busy-polls, or rests. A given busy-poll time excludes rests, and a short queue has no space for what arrives during one. */
+export function paceOf({ busyPollUs, limits }: Pick<PollRequest, 'busyPollUs' | 'limits'>): { busyPoll: BusyPoll; moderation: Moderation } {
+  const { ringBytes, queuePackets } = limits;
+  const roomy = ringBytes >= MODERATED_RING_BYTES && (queuePackets === 0 || queuePackets >= 4 * REST_FRAMES);
+  return { busyPoll: new BusyPoll(busyPollUs === null ? null : busyPollUs / 1000), moderation: new Moderation(busyPollUs === null && roomy) };
+}
+
+function loopOf(request: PollRequest, own: Own, onQueue: () => void, onStalled: () => void): PollLoop {
+  const { budget } = request;
+  const { batchOf, ...parts } = mapParts(request, own);
+  const { gate, ring, control, data } = parts;
+  const gro = request.gro ? new Gro(data, own(MappedMemory.map({ length: groHeaderBytes(budget) })), isCut(request)) : null;
+  const poller = new Poller({ ...parts, batch: batchOf(budget), gro }, budget);
+  return new PollLoop({ poller, gate, ring, control, command: new Int32Array(request.command), ...paceOf(request), onQueue, onStalled });
+}

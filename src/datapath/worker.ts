@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The polling thread: takes queues that the main thread has opened, polls each in turn, sleeps when none has work, and
+ * ends with the last queue.
+ */
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+
+import { loadAcquire, RingWaiter, trackMappings } from 'libbpf-ts';
+
+import { clock } from '../native/clock';
+import { allowedCpus, bindToCpu } from '../native/libc';
+import type { PollLoop } from './loop';
+import { openInterface, type PolledInterface, type PollRequest } from './worker-queue';
+
+// All interfaces of one thread: each in turn polls once; when none has work, the thread sleeps.
+
+/** Looking it up in the module each time takes longer than the load. */
+const load = loadAcquire;
+
+/** A sleep ends after this long even without a wake-up: records are never stranded. */
+const WATCHDOG_MS = 1000;
+/** While one interface rests, the others are looked at this often: no wake-up ends such a sleep. */
+const REST_MS = 1;
+
+export interface GroupParts {
+  waiter: Pick<RingWaiter, 'wait'>;
+  /** One word that the main thread changes, and notifies, whenever it has said something. */
+  bell: Int32Array;
+  /** Called after the bell rang: takes in new interfaces, through add(), or calls quit(). */
+  onBell: () => void;
+  /** Called once an interface has ended; its resources can go. */
+  onEnded: (loop: PollLoop) => void;
+}
+
+export class PollGroup {
+  private readonly loops: PollLoop[] = [];
+  private heard: number;
+  private quitting = false;
+
+  constructor(private readonly parts: GroupParts) {
+    this.heard = load(parts.bell, 0);
+  }
+
+  add(loop: PollLoop): void {
+    this.loops.push(loop);
+  }
+
+  quit(): void {
+    this.quitting = true;
+  }
+
+  /** Polls until it is told to quit and no interface is left. */
+  run(): void {
+    while (!this.quitting || this.loops.length > 0) {
+      const pause = this.turn(clock.now());
+      if (pause > 0) this.sleep(pause);
+    }
+  }
+
+  /** One turn of each interface; for how many milliseconds none has work, Infinity if all are asleep. */
+  turn(now: number): number {
+    const { loops } = this;
+    let pause = Infinity;
+    for (let i = 0; i < loops.length; i++) {
+      const loop = loops[i] as PollLoop;
+      pause = Math.min(pause, loop.turn(now));
+      if (loop.state === 'ended') {
+        loops.splice(i--, 1);
+        this.parts.onEnded(loop);
+      }
+    }
+    return this.listen() ? 0 : pause;
+  }
+
+  /** Sleeps until a record, a word of the main thread, or the time is up. */
+  sleep(pause: number): void {
+    const { bell, waiter } = this.parts;
+    if (pause !== Infinity) {
+      // Not on the waiter: the ring of one that rests may have records, which would end each sleep at once.
+      Atomics.wait(bell, 0, this.heard, this.loops.length > 1 ? Math.min(pause, REST_MS) : pause);
+      return;
+    }
+    if (waiter.wait(WATCHDOG_MS) === 0) for (const loop of this.loops) loop.watchdog();
+  }
+
+  /** True if the main thread has said something since the last time. */
+  private listen(): boolean {
+    const said = load(this.parts.bell, 0);
+    if (said === this.heard) return false;
+    this.heard = said;
+    this.parts.onBell();
+    return true;
+  }
+}
+
+export interface PollWorkerData {
+  /** Any number that differs between threads: spreads them over the CPUs. */
+  spread: number;
+  /** One word, changed and notified by the main thread after each message. */
+  bell: SharedArrayBuffer;
+  /** Where the thread writes down what it maps, for whoever outlives it. */
+  mappings: SharedArrayBuffer;
+}
+
+/** What the main thread says: poll this, too; or end, when nothing is polled any more. */
+export type PollOrder = PollRequest | 'quit';
+
+export type PollWorkerMessage =
+  | { kind: 'started'; wakeFd: number }
+  | { kind: 'ready' | 'queue' | 'stalled' | 'ended'; key: string }
+  | { kind: 'failed'; key: string; error: Error };
+
+/** Flag of the waiter for every ring; which one it was, each loop sees by itself. */
+const RING_READY = RingWaiter.RING;
+
+function main(port: MessagePort, { spread, bell, mappings }: PollWorkerData): void {
+  trackMappings(mappings);
+  // As a NIC's interrupt is bound to a CPU: frames wait in the backlog of the CPU that sent them
+  // (netif_rx), so a poller that moved in the middle of a flow would overtake its own frames.
+  const cpus = allowedCpus();
+  bindToCpu(cpus[spread % cpus.length] as number);
+  using waiter = new RingWaiter();
+  const open = new Map<PollLoop, PolledInterface>();
+  const say = (message: PollWorkerMessage): void => port.postMessage(message);
+
+  const takeIn = (request: PollRequest): void => {
+    const { key } = request;
+    try {
+      const polled = openInterface(request, () => say({ kind: 'queue', key }), () => say({ kind: 'stalled', key }));
+      waiter.add(request.ringFd, RING_READY);
+      open.set(polled.loop, polled);
+      group.add(polled.loop);
+      say({ kind: 'ready', key });
+    } catch (error) {
+      say({ kind: 'failed', key, error: error as Error });
+    }
+  };
+  const onBell = (): void => {
+    // The thread never returns to its event loop, so messages are fetched.
+    for (let got = receiveMessageOnPort(port); got; got = receiveMessageOnPort(port)) {
+      const order = got.message as PollOrder;
+      if (order === 'quit') group.quit();
+      else takeIn(order);
+    }
+  };
+  const onEnded = (loop: PollLoop): void => {
+    const polled = open.get(loop) as PolledInterface;
+    open.delete(loop);
+    waiter.remove(polled.ringFd);
+    polled.close();
+    say({ kind: 'ended', key: polled.key });
+  };
+
+  const group = new PollGroup({ waiter, bell: new Int32Array(bell), onBell, onEnded });
+  say({ kind: 'started', wakeFd: waiter.wakeFd });
+  onBell();
+  group.run();
+}
+
+if (parentPort) main(parentPort, workerData as PollWorkerData);

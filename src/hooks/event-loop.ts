@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Runs the poll loop of one interface from Node's event loop rather than by blocking: a hook may use timers and
+ * promises, and may be told between any two polls to make way for another one. The ring bell ends a sleep; the signs of
+ * life tell the main thread what the thread is doing.
+ */
+import * as path from 'node:path';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+
+import { wakeWaiter } from 'libbpf-ts';
+
+import type { PollLoop } from '../datapath/loop';
+import { clock } from '../native/clock';
+
+// Wakes the thread of a hook when its ring has records. That thread sleeps in Node's event loop, which cannot
+// watch a ring by itself, and a native watch there is not safe: koffi aborts the process if a thread ends, or is
+// terminated, while its ring is readable. So a second thread sleeps on the ring, and sends a message.
+
+/** Words that both threads see. */
+export const BELL = {
+  /** 1: the sleeper wants to be told. Notified when it is set. */
+  armed: 0,
+  /** 1: nobody is going to sleep any more. */
+  quit: 1,
+  words: 2,
+} as const;
+
+/** The end of the thread that sleeps. */
+export interface BellRope {
+  words: SharedArrayBuffer;
+  /** A message comes when records came while armed. Transferred to that thread. */
+  port: MessagePort;
+}
+
+export interface RingBellData {
+  ringFd: number;
+  words: SharedArrayBuffer;
+  /** The other end of the rope's port. */
+  sleeper: MessagePort;
+}
+
+export class RingBell {
+  readonly rope: BellRope;
+  private readonly worker: Worker;
+  private readonly ended: Promise<void>;
+  private readonly wakeFd: Promise<number>;
+
+  /**
+   * `ringFd` stays the caller's and has to be open until close() has resolved. Should the bell break, the sleeper
+   * goes on, at the pace of its watchdog.
+   */
+  constructor(ringFd: number, onBroken: (error: Error) => void) {
+    const { port1: sleeper, port2: port } = new MessageChannel();
+    this.rope = { words: new SharedArrayBuffer(BELL.words * 4), port };
+    this.worker = new Worker(path.join(__dirname, '..', 'hooks', 'ring-bell-worker.js'), {
+      workerData: { ringFd, words: this.rope.words, sleeper } satisfies RingBellData,
+      transferList: [sleeper],
+      resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1 },
+    });
+    this.worker.on('error', onBroken);
+    this.ended = new Promise((resolve) => this.worker.once('exit', () => resolve()));
+    this.wakeFd = new Promise((resolve) => {
+      this.worker.once('message', resolve);
+      this.worker.once('exit', () => resolve(-1));
+    });
+  }
+
+  /** The sleeper must have ended. Idempotent. */
+  async close(): Promise<void> {
+    const words = new Int32Array(this.rope.words);
+    Atomics.store(words, BELL.quit, 1);
+    Atomics.store(words, BELL.armed, 1);
+    Atomics.notify(words, BELL.armed);
+    const started = await this.wakeFd;
+    // Unless it is gone, and its descriptor perhaps somebody else's.
+    if (started >= 0 && this.worker.threadId >= 0) wakeWaiter(started);
+    await this.ended;
+  }
+}
+
+// What the thread of a hook lets the main thread see at any time, and leaves behind when it dies.
+
+/** Words of a shared array. */
+export const VITALS = {
+  /** Changes at least once a second while the thread returns to its event loop. */
+  beat: 0,
+  /** frameMark() of the frame that the hook is judging; 0: none. */
+  judging: 1,
+  words: 2,
+} as const;
+
+export const newVitals = (): Int32Array => new Int32Array(new SharedArrayBuffer(VITALS.words * 4));
+
+const MARKS = 2 ** 31 - 1;
+
+/** Tells frames apart that are in the ring at the same time, by how many left it before each; never 0. */
+export const frameMark = (number: number): number => (number % MARKS) + 1;
+
+/** As in PollGroup. */
+const WATCHDOG_MS = 1000;
+
+export class HookLoop {
+  private paused = false;
+  private due: NodeJS.Immediate | undefined;
+  private rest: NodeJS.Timeout | undefined;
+  private asleep = false;
+  private readonly watchdog: NodeJS.Timeout;
+
+  constructor(
+    private readonly loop: PollLoop,
+    /** Words of BELL: rung, with a call of look(), when records come while it sleeps. */
+    private readonly bell: Int32Array,
+    private readonly vitals: Int32Array,
+    private readonly onEnded: () => void,
+    /** Something of ours failed, not of the hook: nothing can be trusted any more. */
+    private readonly onBroken: (error: unknown) => void,
+  ) {
+    this.watchdog = setInterval(() => {
+      this.beat();
+      this.lookAfterSleep();
+    }, WATCHDOG_MS);
+    this.look();
+  }
+
+  /** Polls soon, whatever it was waiting for. */
+  look(): void {
+    if (this.paused) return;
+    this.loop.nudge();
+    this.due ??= setImmediate(() => this.turn());
+  }
+
+  /** Frames stay in the ring; it fills, and then the kernel holds the senders. */
+  pause(): void {
+    this.paused = true;
+    this.stopWaiting();
+    this.loop.nudge();
+  }
+
+  resume(): void {
+    this.paused = false;
+    this.look();
+  }
+
+  private beat(): void {
+    Atomics.add(this.vitals, VITALS.beat, 1);
+  }
+
+  private turn(): void {
+    this.beat();
+    this.stopWaiting();
+    const pause = this.poll();
+    if (this.loop.state === 'ended') {
+      clearInterval(this.watchdog);
+      this.onEnded();
+    } else if (pause === 0) {
+      this.due ??= setImmediate(() => this.turn());
+    } else if (pause === Infinity) {
+      this.sleep();
+    } else {
+      this.rest = setTimeout(() => this.turn(), pause);
+    }
+  }
+
+  private poll(): number {
+    try {
+      return this.loop.turn(clock.now());
+    } catch (error) {
+      this.onBroken(error);
+      return Infinity;
+    }
+  }
+
+  private sleep(): void {
+    this.asleep = true;
+    Atomics.store(this.bell, BELL.armed, 1);
+    Atomics.notify(this.bell, BELL.armed);
+  }
+
+  private stopWaiting(): void {
+    clearImmediate(this.due);
+    clearTimeout(this.rest);
+    if (this.asleep) Atomics.store(this.bell, BELL.armed, 0);
+    this.asleep = false;
+    this.due = this.rest = undefined;
+  }
+
+  private lookAfterSleep(): void {
+    if (!this.asleep) return;
+    this.loop.watchdog();
+    this.turn();
+  }
+}

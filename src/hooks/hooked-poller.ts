@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+/**
+ * poll(budget) with a hook in it: the records are judged first, which makes a plan; then the plan
+ * is sent as the plain poller sends records. What the socket does not take now stays planned: a
+ * hook sees each frame once.
+ */
+import type { Batch } from '../datapath/batch';
+import type { LineQueue } from '../datapath/line-queue';
+import type { Fates } from '../datapath/outcomes';
+import { fateOf, type FrameSender, LATER, SendFailures, type UnsentFrame } from '../datapath/packet-socket';
+import { type Ring, TRIES_PER_POLL } from '../datapath/poller';
+import type { QueueGate } from '../datapath/queue-gate';
+import { increment, type SharedWords } from '../datapath/shared-memory';
+import { BATCH, CONTROL, VNET_HDR_BYTES } from '../layout';
+import type { FarEnd } from '../link/far-end';
+import { clock } from '../native/clock';
+import { frameMark, VITALS } from './event-loop';
+import type { Injections } from './host';
+import type { Judge } from './judge';
+import { type Arena, Ledger, type Plan } from './plan';
+
+export interface HookedPollerParts {
+  ring: Ring;
+  control: SharedWords;
+  /** For BATCH.max messages. */
+  batch: Batch;
+  sender: FrameSender;
+  gate: QueueGate;
+  arena: Arena;
+  plan: Plan;
+  judge: Judge;
+  injections: Injections;
+  /** The ring's data, mapped twice in a row, and its address. */
+  data: Uint8Array;
+  dataAddress: number;
+  /** As in PollerParts. */
+  farEnd: FarEnd | null;
+  /** Words of VITALS. */
+  vitals: Int32Array;
+  /** frameMark() of frames that no hook is shown any more: threads ended over them. */
+  deadly: readonly number[];
+}
+
+/** What judging one record may take of the arena: copies of its pieces, of it, and what takes their place. */
+const ARENA_PER_RECORD = 2 << 20;
+/** Kept for records when many injected frames wait. */
+const HALF_OF_PLAN = BATCH.max / 2;
+
+export class HookedPoller {
+  /** As in Poller. */
+  blocked = false;
+  linkDown = false;
+  impaired = false;
+  line: LineQueue | null = null;
+  /** As in Poller. */
+  fates: Fates | null = null;
+  private readonly failures: SendFailures;
+  private readonly unsent: UnsentFrame;
+  private polls: number;
+  private budgetExhausted: number;
+  private readonly ledger: Ledger;
+
+  constructor(
+    private readonly parts: HookedPollerParts,
+    readonly budget: number,
+  ) {
+    const { control, plan, arena } = parts;
+    this.polls = control.get64(CONTROL.polls);
+    this.budgetExhausted = control.get64(CONTROL.budgetExhausted);
+    plan.clear();
+    arena.reset();
+    this.ledger = new Ledger(control, plan);
+    this.failures = new SendFailures(control, parts.farEnd);
+    this.unsent = { memory: parts.data, at: 0, length: 0 };
+  }
+
+  /** Frames wait that are not in the ring: planned or injected ones. */
+  get hasMore(): boolean {
+    return this.ledger.hasMore || this.parts.injections.length > 0;
+  }
+
+  /** Judges and sends up to `budget` records; returns how many left the ring. */
+  poll(): number {
+    return this.turn(this.budget, null);
+  }
+
+  /** Deals with the next record as somebody has said; 'pass' leaves it to the hook. False if there is none. */
+  step(verdict: 'pass' | 'drop' | Uint8Array): boolean {
+    while (this.ledger.hasMore) if (this.turn(0, null) === 0 && this.blocked) return false;
+    return this.turn(1, verdict) === 1;
+  }
+
+  /** The next record, as a copy; null if there is none. */
+  peek(): { bytes: Uint8Array; superpacket: boolean } | null {
+    const { ring, judge } = this.parts;
+    if (this.ledger.hasMore) return null;
+    const leased = ring.lease(1);
+    const frame = leased > 0 ? judge.copyOf(ring.offsets[0] as number) : null;
+    ring.commit(0);
+    return frame;
+  }
+
+  count(offset: number): void {
+    increment(this.parts.control, offset);
+  }
+
+  private turn(budget: number, verdict: 'pass' | 'drop' | Uint8Array | null): number {
+    const { ring, control, batch, gate } = this.parts;
+    const { ledger } = this;
+    // What is planned already is leased again, so that it can be released as it is sent.
+    if (ledger.hasMore) ring.lease(ledger.recordsLeft);
+    else this.compose(ring.lease(budget), verdict);
+    const records = ledger.recordsLeft;
+    const { drained } = ledger;
+    const first = this.parts.plan.total.records - records;
+    this.blocked = false;
+    const done = records > 0 || ledger.hasMore ? this.send() : 0;
+    if (this.fates !== null && done > 0) this.tell(this.fates, first, done, drained);
+    ring.commit(done); // with 0: lets go of discarded records
+    if (records > 0) control.set64(CONTROL.polls, ++this.polls);
+    ledger.publish();
+    batch.end();
+    if (done > 0 && done === this.budget) control.set64(CONTROL.budgetExhausted, ++this.budgetExhausted);
+    gate.update(ledger.drained);
+    return done;
+  }
+
+  /** Judges records until the budget is used up, or the plan or the arena is full. */
+  private compose(leased: number, verdict: 'pass' | 'drop' | Uint8Array | null): void {
+    const { ring, plan, arena, judge, vitals, deadly } = this.parts;
+    this.ledger.startAnew();
+    arena.reset();
+    this.takeInjections(HALF_OF_PLAN);
+    for (let i = 0; i < leased; i++) {
+      const offset = ring.offsets[i] as number;
+      if (plan.room < judge.messagesFor(offset) || arena.free < ARENA_PER_RECORD) return;
+      const mark = frameMark(this.ledger.drained + i);
+      if (deadly.length > 0 && deadly.includes(mark)) judge.decided('drop');
+      else if (verdict === null || verdict === 'pass') {
+        vitals[VITALS.judging] = mark;
+        judge.record(offset);
+        vitals[VITALS.judging] = 0;
+      } else judge.decided(verdict);
+      this.takeInjections(0);
+    }
+  }
+
+  /** Enters frames that wait into the plan, but leaves that many of its places free. */
+  private takeInjections(leave: number): void {
+    const { injections, plan, arena } = this.parts;
+    for (let frame = injections.peek(); frame; frame = injections.peek()) {
+      if (plan.room <= leave || arena.free < ARENA_PER_RECORD) return;
+      plan.countInjected();
+      plan.send(arena.addressOf(arena.copy(frame)), VNET_HDR_BYTES + frame.length, true);
+      injections.shift();
+    }
+  }
+
+  /** Sends what is left of the plan; returns how many records are done with. */
+  private send(): number {
+    const { batch, ring, sender } = this.parts;
+    const { ledger, failures } = this;
+    const first = ledger.sent;
+    ledger.begin(batch, ring.consumerPosition());
+    const left = batch.count;
+    let done = 0;
+    let tries = 0;
+    while (done < left) {
+      const admitted = this.line === null ? left - done : this.line.admit(this, first + done, first + left, clock.now());
+      if (admitted === 0) {
+        this.refuse(first, done++, CONTROL.impairOverflow);
+        continue;
+      }
+      const result = sender.send(batch.address(done), admitted);
+      this.line?.takeBack(this, first + done + Math.max(0, result), first + done + admitted);
+      if (result > 0) {
+        const stopped = result < admitted;
+        if (this.impaired && stopped) this.count(CONTROL.enobufs); // as in the plain poller
+        failures.passed(stopped);
+        ledger.received(first + done, first + done + result);
+        done += result;
+        continue;
+      }
+      const reason = failures.judge(result, this.unsentFrame(first + done), this);
+      if (reason === LATER) {
+        if (++tries <= TRIES_PER_POLL) continue;
+        this.blocked = true;
+        break;
+      }
+      this.refuse(first, done++, reason);
+      failures.passed(false);
+      tries = 0;
+    }
+    return ledger.settle(first + done);
+  }
+
+  /** Message `index` of the plan, which the socket did not take: in the ring or in the arena. */
+  unsentFrame(index: number): UnsentFrame {
+    const { plan, arena, data, dataAddress } = this.parts;
+    const { unsent } = this;
+    const address = plan.addresses[index] as number;
+    const inRing = address >= dataAddress && address < dataAddress + data.length;
+    unsent.memory = inRing ? data : arena.bytes;
+    unsent.at = inRing ? address - dataAddress : arena.offsetOf(address);
+    unsent.length = (plan.bytes[index] as number) - VNET_HDR_BYTES;
+    return unsent;
+  }
+
+  /** Of so many records of the plan, from `first` on, the first that are leased. */
+  private tell(fates: Fates, first: number, done: number, drained: number): void {
+    const { ring, plan, judge } = this.parts;
+    const now = fates.now();
+    for (let i = 0; i < done; i++) {
+      const stamp = judge.stampOf(ring.offsets[i] as number);
+      fates.note(drained + i, stamp, plan.fates[first + i] as number, plan.pieces[first + i] as number, now);
+    }
+    fates.publish();
+  }
+
+  /** Message `index` of the batch, which begins with message `first` of the plan. */
+  private refuse(first: number, index: number, reason: number): void {
+    const { batch, plan, control } = this.parts;
+    batch.refuse(index, reason, 1, control);
+    plan.refused(first + index, fateOf(reason));
+  }
+}

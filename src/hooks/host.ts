@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Holds the hook of one interface: calls it, and keeps its errors and wrong answers from the loop. A hook's answer is
+ * reduced to one of three numbers here, so that nothing is allocated per frame. The hook's timers and the frames that
+ * it injects are here, too.
+ */
+import { types } from 'node:util';
+
+import type { Frame } from '../packet/frame';
+import { describe, type HookContext, type HookTimer, type OnHookError, wrongFrame } from './contract';
+import { errorText } from './error-text';
+import type { LoadedHook } from './load';
+
+// The timers of one hook: they end with it, and an error in one is the hook's.
+
+export class HookTimers {
+  private readonly running = new Set<NodeJS.Timeout>();
+
+  constructor(private readonly failed: (error: unknown) => void) {}
+
+  after(milliseconds: number, callback: () => void): HookTimer {
+    return this.keep((end) =>
+      setTimeout(() => {
+        end();
+        this.call(callback);
+      }, milliseconds),
+    );
+  }
+
+  every(milliseconds: number, callback: () => void): HookTimer {
+    return this.keep(() => setInterval(() => this.call(callback), milliseconds));
+  }
+
+  /** Ends them all. */
+  clear(): void {
+    for (const timer of this.running) clearTimeout(timer);
+    this.running.clear();
+  }
+
+  private keep(start: (end: () => void) => NodeJS.Timeout): HookTimer {
+    const cancel = (): void => {
+      clearTimeout(timer);
+      this.running.delete(timer);
+    };
+    const timer = start(cancel);
+    this.running.add(timer);
+    return { cancel };
+  }
+
+  private call(callback: () => void): void {
+    try {
+      callback();
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+}
+
+export const PASS = 0;
+export const DROP = 1;
+export const REPLACE = 2;
+
+export interface HookHostParts {
+  interface: string;
+  mac: string;
+  injections: Injections;
+  /** Counts an error of the hook. */
+  count(): void;
+  /** Says what happened; often, if it happens often. */
+  report(text: string): void;
+  log(text: string): void;
+  /** Called when frames wait for a poll that nobody has asked for. */
+  wake(): void;
+}
+
+export class HookHost {
+  /** The bytes to send instead, after call() has returned REPLACE. */
+  replacement: Uint8Array | null = null;
+  private hook: LoadedHook | null = null;
+  private context: HookContext | null = null;
+  private timers: HookTimers | null = null;
+  private generation = 0;
+  /** Its start() failed, and it decides over traffic: it has no say over any frame. */
+  private unready = false;
+  onError: OnHookError = 'pass';
+
+  constructor(private readonly parts: HookHostParts) {}
+
+  get active(): LoadedHook | null {
+    return this.hook;
+  }
+
+  get wholeSuperpackets(): boolean {
+    return this.hook === null || this.hook.whole;
+  }
+
+  /** Puts a hook in the place of the one before it; null for none. */
+  use(hook: LoadedHook | null): void {
+    this.end();
+    if (hook === null) return;
+    const timers = new HookTimers((error) => this.failed(hook, error));
+    this.hook = hook;
+    this.timers = timers;
+    this.context = this.contextOf(hook, timers, this.generation++);
+    try {
+      hook.start?.(this.context);
+    } catch (error) {
+      this.failed(hook, error);
+      if (this.onError !== 'drop') return;
+      this.unready = true;
+      this.parts.log(`hook ${hook.name} has not started: all frames are dropped until another takes over`);
+    }
+  }
+
+  private end(): void {
+    const { hook, timers } = this;
+    this.hook = this.context = this.timers = null;
+    this.unready = false;
+    timers?.clear();
+    if (!hook) return;
+    try {
+      hook.stop?.();
+    } catch (error) {
+      this.failed(hook, error);
+    }
+  }
+
+  /** The verdict over a frame: PASS, DROP or REPLACE. Throws nothing. */
+  call(frame: Frame): number {
+    const { hook, context } = this;
+    if (hook === null || context === null) return PASS;
+    if (this.unready) return DROP;
+    try {
+      const verdict = hook.frame(frame, context);
+      if (verdict === 'pass' || verdict === undefined) return PASS;
+      if (verdict === 'drop') return DROP;
+      const wrong = types.isUint8Array(verdict) ? wrongFrame(verdict, frame.length) : describe(verdict);
+      if (wrong === null) {
+        this.replacement = verdict as Uint8Array;
+        return REPLACE;
+      }
+      return this.refuse(`${wrong}; an answer is 'pass', 'drop' or a frame`);
+    } catch (error) {
+      return this.fail(hook, errorText(error, hook.file));
+    }
+  }
+
+  /** The hook's last answer is a wrong one; the verdict in its place. */
+  refuse(why: string): number {
+    const { hook } = this;
+    return this.fail(hook, `${hook?.place ?? ''}: answered with ${why}`);
+  }
+
+  /** A frame could not be shown to the hook, or its answer not be carried out; the verdict in its place. */
+  unjudged(error: unknown): number {
+    const { hook } = this;
+    return this.fail(hook, errorText(error, hook?.file ?? 'no hook'));
+  }
+
+  /** The hook has failed over a frame; what becomes of that. */
+  private fail(hook: LoadedHook | null, what: string): number {
+    const verdict = this.onError === 'drop' ? DROP : PASS;
+    this.fault(hook, `${what}; the frame ${verdict === DROP ? 'is dropped' : 'passes unjudged'}`);
+    return verdict;
+  }
+
+  /** Something that a hook left behind has failed: a timer, a promise. */
+  failedLater(error: unknown): void {
+    this.fault(this.hook, errorText(error, this.hook?.file ?? 'a hook that is gone'));
+  }
+
+  private failed(hook: LoadedHook, error: unknown): void {
+    this.fault(hook, errorText(error, hook.file));
+  }
+
+  private fault(hook: LoadedHook | null, what: string): void {
+    this.parts.count();
+    this.parts.report(`hook ${what}`);
+    if (this.onError !== 'detach' || hook === null || this.hook !== hook) return;
+    this.end();
+    this.parts.log(`hook ${hook.name} taken off after an error: all frames pass unjudged`);
+  }
+
+  private contextOf(hook: LoadedHook, timers: HookTimers, generation: number): HookContext {
+    const { parts } = this;
+    const present = (): void => {
+      if (this.hook !== hook) throw new Error(`hook ${hook.name} has been replaced, but something of it still runs: a timer that is not the context's?`);
+    };
+    return {
+      interface: parts.interface,
+      mac: parts.mac,
+      generation,
+      inject: (frame) => {
+        present();
+        parts.injections.add(frame);
+        parts.wake();
+      },
+      after: (milliseconds, callback) => {
+        present();
+        return timers.after(milliseconds, callback);
+      },
+      every: (milliseconds, callback) => {
+        present();
+        return timers.every(milliseconds, callback);
+      },
+      log: (text) => parts.log(`${hook.name}: ${String(text).replace(/\s*\n\s*/g, ' ')}`),
+    };
+  }
+}
+
+// Injected frames, which the next poll sends: from hooks, their timers, and nic.inject().
+
+/** So many may wait, of so many bytes: more would be memory that grows without end. */
+export const INJECTIONS_MAX = 16384;
+const BYTES_MAX = 64 << 20;
+
+export class Injections {
+  private waiting: Uint8Array[] = [];
+  private next = 0;
+  private bytes = 0;
+
+  get length(): number {
+    return this.waiting.length - this.next;
+  }
+
+  /** Copies a frame into the queue. Throws a RangeError for what is no frame, and if the queue is full. */
+  add(frame: Uint8Array): void {
+    const wrong = wrongFrame(frame);
+    if (wrong !== null) throw new RangeError(`cannot inject: ${wrong}`);
+    if (this.length >= INJECTIONS_MAX || this.bytes + frame.length > BYTES_MAX) {
+      throw new RangeError(`cannot inject: ${this.length} frames wait already`);
+    }
+    this.waiting.push(new Uint8Array(frame));
+    this.bytes += frame.length;
+  }
+
+  /** The first in the queue; undefined if there is none. */
+  peek(): Uint8Array | undefined {
+    return this.waiting[this.next];
+  }
+
+  shift(): void {
+    this.bytes -= (this.waiting[this.next] as Uint8Array).length;
+    this.next++;
+    if (this.next === this.waiting.length) {
+      this.waiting = [];
+      this.next = 0;
+    }
+  }
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+/** The thread of one hook, as the main thread has it. */
+import * as path from 'node:path';
+import { Worker } from 'node:worker_threads';
+
+import { newMappingTable, releaseMappings } from 'libbpf-ts';
+
+import { COMMAND, type Conditions, setConditions, STOP } from '../datapath/loop';
+import { handOver } from '../datapath/outcomes';
+import type { Polled, PollEvents } from '../datapath/worker-handle';
+import type { PollRequest } from '../datapath/worker-queue';
+import { commandFor, VnetError } from '../errors';
+import { programEnvironment } from '../native/inherited';
+import { news } from '../native/standard-streams';
+import { newVitals, RingBell, VITALS } from './event-loop';
+import type { HookAnswers, HookOrder, HookReply, HookRequest, HookWorkerData, SentError } from './worker';
+
+export interface HookEvents extends PollEvents {
+  /** A hook has something to say. */
+  log: (text: string) => void;
+  /** An error in a hook, or many added up. */
+  error: (text: string) => void;
+}
+
+interface Waiting {
+  resolve(value: unknown): void;
+  reject(error: VnetError): void;
+}
+
+/** How long a hook may take to let go of its interface. */
+const STOP_MS = 3000;
+/** What moves to the thread with a message. Of @types/node its name is another in each of the last versions. */
+type Transfer = NonNullable<Parameters<Worker['postMessage']>[1]>;
+
+/** How long one may take over anything else; loading it may mean compiling it on a slow machine. */
+const ANSWER_MS = 30_000;
+/** How often the thread is looked at, and after how many looks without a sign of life it is stuck: 10 s. */
+const LOOK_MS = 2000;
+const LOOKS_UNTIL_STUCK = 5;
+
+export class HookThread implements Polled {
+  private readonly worker: Worker;
+  private readonly command32 = new Int32Array(new SharedArrayBuffer(COMMAND.words * 4));
+  private readonly waiting = new Map<number, Waiting>();
+  private nextId = 1;
+  private readonly vitals = newVitals();
+  private readonly looks: NodeJS.Timeout;
+  /** Whether a thread that is stuck dies; else it waits for somebody to take the hook off. */
+  endsWhenStuck = false;
+  private readonly exited: Promise<void>;
+  private readonly ended: Promise<void>;
+  private endedIs: () => void = () => undefined;
+  private polling = false;
+  private bell: RingBell | undefined;
+  private stopping = false;
+
+  constructor(
+    private readonly data: Omit<HookWorkerData, 'vitals' | 'mappings'>,
+    private readonly events: HookEvents,
+  ) {
+    const mappings = newMappingTable();
+    this.worker = new Worker(path.join(__dirname, '..', 'hooks', 'worker.js'), {
+      workerData: { ...data, vitals: this.vitals.buffer as SharedArrayBuffer, mappings } satisfies HookWorkerData,
+      // Nothing that a program has had loaded into itself.
+      execArgv: [],
+      env: programEnvironment(),
+      // A small young generation keeps pauses short; a hook, and TypeScript's compiler, may need the rest.
+      resourceLimits: { maxOldGenerationSizeMb: 1024, maxYoungGenerationSizeMb: 16 },
+      stdout: true,
+      stderr: true,
+    });
+    // What a hook prints. Node's own way ends the process when nobody reads it.
+    this.worker.stdout.on('data', (bytes: Buffer) => news(1, bytes));
+    this.worker.stderr.on('data', (bytes: Buffer) => news(2, bytes));
+    this.ended = new Promise((resolve) => (this.endedIs = resolve));
+    // A hook can get at the port, too, and send anything.
+    this.worker.on('message', (reply: HookReply | null) => reply && this.receive(reply));
+    this.worker.once('error', (cause: unknown) => this.died(reasonOf(cause), cause));
+    this.exited = new Promise((resolve) => {
+      this.worker.once('exit', () => {
+        releaseMappings(mappings);
+        this.died('it ended');
+        resolve();
+      });
+    });
+    this.looks = this.lookForLife();
+  }
+
+  /** frameMark() of the frame that the hook was judging when its thread died; 0: none. */
+  get deadly(): number {
+    return Atomics.load(this.vitals, VITALS.judging);
+  }
+
+  /** Begins to poll: nobody else polls the interface any more. Frames of a mark in `deadly` are dropped unseen. */
+  async poll(request: Omit<PollRequest, 'command'>, conditions: Conditions, deadly: readonly number[]): Promise<void> {
+    setConditions(this.command32, conditions);
+    this.polling = true;
+    this.bell = new RingBell(request.ringFd, (error) => this.events.error(`nothing wakes the hook's thread: ${error.message}`));
+    const { rope } = this.bell;
+    const command = this.command32.buffer as SharedArrayBuffer;
+    await this.order({ kind: 'poll', request: { ...request, command }, bell: rope, deadly }, [rope.port]);
+  }
+
+  /** Has something done. Rejects with what went wrong there. */
+  async order<O extends HookOrder>(order: O, transfer: Transfer = []): Promise<HookAnswers[O['kind']]> {
+    const id = this.nextId++;
+    let late: NodeJS.Timeout | undefined;
+    try {
+      return await new Promise((resolve, reject) => {
+        this.waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
+        late = setTimeout(() => reject(new VnetError('BUSY', 'the hook', `has not returned for ${ANSWER_MS / 1000} s`, { hint: `a hook answers at once; ${this.typed('log')} names the file, ${this.typed('hook', '--none')} takes it off` })), ANSWER_MS);
+        this.post({ id, order }, transfer);
+      });
+    } finally {
+      clearTimeout(late);
+      this.waiting.delete(id);
+    }
+  }
+
+  private typed(verb: string, ...more: readonly string[]): string {
+    return commandFor(verb, this.data.interface, this.data.netns, ...more);
+  }
+
+  command(word: number, value: number): void {
+    Atomics.store(this.command32, word, value);
+    this.post('look');
+  }
+
+  tell(fatesFd: number): void {
+    handOver(this.command32, COMMAND.fates, fatesFd);
+    this.post('look');
+  }
+
+  /** A hook that does not let go in time is ended with its thread. */
+  async stop(how: number = STOP.deliver): Promise<void> {
+    if (!this.stopping) {
+      this.stopping = true;
+      this.command(COMMAND.stop, how);
+      this.post({ id: 0, order: { kind: 'resume' } });
+    }
+    let late: NodeJS.Timeout | undefined;
+    if (this.polling) await Promise.race([this.ended, new Promise((resolve) => (late = setTimeout(resolve, STOP_MS)))]);
+    clearTimeout(late);
+    await this.terminate();
+    handOver(this.command32, COMMAND.fates, 0);
+    await this.bell?.close();
+  }
+
+  /** From then on none of its JavaScript runs. A system call that it waits in may last, and is not waited for. */
+  private async terminate(): Promise<void> {
+    clearInterval(this.looks);
+    void this.worker.terminate();
+    let late: NodeJS.Timeout | undefined;
+    await Promise.race([this.exited, new Promise((resolve) => (late = setTimeout(resolve, STOP_MS)))]);
+    clearTimeout(late);
+  }
+
+  private lookForLife(): NodeJS.Timeout {
+    let beat = 0;
+    let looks = 0;
+    const look = (): void => {
+      const now = Atomics.load(this.vitals, VITALS.beat);
+      // Loading another hook may mean compiling it, which takes as long as that takes.
+      const busy = this.waiting.size > 0 && this.deadly === 0;
+      looks = now !== beat || busy || !this.polling ? 0 : looks + 1;
+      beat = now;
+      if (looks >= LOOKS_UNTIL_STUCK && this.endsWhenStuck) this.died(`it has not returned for ${(LOOKS_UNTIL_STUCK * LOOK_MS) / 1000} s`);
+    };
+    return setInterval(look, LOOK_MS).unref();
+  }
+
+  private post(request: HookRequest, transfer: Transfer = []): void {
+    this.worker.postMessage(request, transfer);
+  }
+
+  private receive(reply: HookReply): void {
+    switch (reply.kind) {
+      case 'answer':
+        return this.waiting.get(reply.id)?.resolve(reply.value);
+      case 'failed':
+        return this.waiting.get(reply.id)?.reject(received(reply.error));
+      case 'log':
+      case 'error':
+        return this.events[reply.kind](reply.text);
+      case 'queue':
+      case 'stalled':
+        return this.events[reply.kind]();
+      case 'ended':
+        return this.endedIs();
+    }
+  }
+
+  private died(why: string, cause?: unknown): void {
+    clearInterval(this.looks);
+    this.endedIs();
+    const error = new VnetError('HOOK', "the hook's thread", why, { hint: `${this.typed('log')} tells where it happened; ${this.typed('hook', '--none')} takes the hook off`, cause });
+    for (const { reject } of this.waiting.values()) reject(error);
+    if (!this.stopping) this.events.died(error);
+    this.stopping = true;
+  }
+}
+
+/** Of an uncaught error: whatever it is, in a line. */
+function reasonOf(cause: unknown): string {
+  try {
+    return (cause instanceof Error ? cause.message : String(cause)).slice(0, 200).replace(/\s*\n\s*/g, ' ');
+  } catch {
+    return 'an error that cannot be shown';
+  }
+}
+
+/** `what: why` was made one text by the error's constructor. */
+function received({ code, message, hint, stack }: SentError): VnetError {
+  const [what = message, ...why] = message.split(': ');
+  const cause = new Error(message);
+  if (stack !== undefined) cause.stack = stack;
+  return new VnetError(code, what, why.join(': '), hint === undefined ? { cause } : { hint, cause });
+}

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The thread of one hook, and its entry: polls one interface, lets the hook judge the frames, and carries out the
+ * orders of the main thread. Import types from it, never values.
+ */
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+
+import { MappedMemory, trackMappings } from 'libbpf-ts';
+
+import { PollLoop } from '../datapath/loop';
+import { increment } from '../datapath/shared-memory';
+import { mapParts, type Own, paceOf, type PollRequest } from '../datapath/worker-queue';
+import { type ErrorCode, VnetError } from '../errors';
+import { BATCH, CONTROL } from '../layout';
+import { allowedCpus, bindToCpu } from '../native/libc';
+import { keepNodeQuiet } from '../native/node';
+import type { OnHookError } from './contract';
+import { Reports } from './error-text';
+import { type BellRope, HookLoop } from './event-loop';
+import { HookedPoller } from './hooked-poller';
+import { HookHost, Injections } from './host';
+import { Judge } from './judge';
+import { loadHook } from './load';
+import { Arena, ARENA_BYTES, Plan } from './plan';
+
+// What the main thread and the thread of a hook say to each other.
+
+export interface HookWorkerData {
+  interface: string;
+  /** Its namespace's name, for hints. */
+  netns: string | null;
+  mac: string;
+  /** As in PollWorkerData. */
+  spread: number;
+  /** Words of VITALS. */
+  vitals: SharedArrayBuffer;
+  /** Where the thread writes down what it maps, for whoever outlives it. */
+  mappings: SharedArrayBuffer;
+}
+
+/** A frame that the debugger looks at. */
+export interface SteppedFrame {
+  bytes: Uint8Array;
+  /** Not cut up yet: its TCP or UDP checksum means nothing. */
+  superpacket: boolean;
+}
+
+/** Each is answered once it is done. */
+export type HookOrder =
+  /** Loads a hook and puts it in the place of the one before; null puts none there. */
+  | { kind: 'use'; file: string | null; onError: OnHookError }
+  /** Begins to poll; nobody else does. `deadly`: frameMark() of frames that are dropped unseen, as threads ended over them. */
+  | { kind: 'poll'; request: PollRequest; bell: BellRope; deadly: readonly number[] }
+  | { kind: 'inject'; frame: Uint8Array }
+  /** Frames stay in the ring from now on. */
+  | { kind: 'pause' }
+  | { kind: 'resume' }
+  /** The next frame in the ring, or null; only while paused. */
+  | { kind: 'peek' }
+  /** What becomes of it. */
+  | { kind: 'step'; verdict: 'pass' | 'drop' | Uint8Array };
+
+/** What an order is answered with. */
+export interface HookAnswers {
+  /** The name of the hook in place. */
+  use: string | null;
+  poll: null;
+  inject: null;
+  pause: null;
+  resume: null;
+  peek: SteppedFrame | null;
+  step: boolean;
+}
+
+/** `look`: a word of COMMAND has changed. */
+export type HookRequest = { id: number; order: HookOrder } | 'look';
+
+/** Errors lose their class on the way from thread to thread. */
+export interface SentError {
+  code: ErrorCode;
+  message: string;
+  hint: string | undefined;
+  stack: string | undefined;
+}
+
+export type HookReply =
+  | { kind: 'answer'; id: number; value: unknown }
+  | { kind: 'failed'; id: number; error: SentError }
+  | { kind: 'queue' | 'stalled' | 'ended' }
+  | { kind: 'log' | 'error'; text: string };
+
+// One interface with a hook, put together in the thread that polls it.
+
+export interface HookedInterface {
+  readonly loop: PollLoop;
+  readonly poller: HookedPoller;
+  /** Counts an error of the hook. */
+  countError(): void;
+  /** Unmaps everything; the loop must have ended. */
+  close(): void;
+}
+
+export interface HookedEvents {
+  queue: () => void;
+  stalled: () => void;
+}
+
+export interface HookedParts {
+  host: HookHost;
+  injections: Injections;
+  /** Words of VITALS. */
+  vitals: Int32Array;
+  /** As in HookOrder. */
+  deadly: readonly number[];
+}
+
+/** The plain poller of this interface must have ended. Throws a BpfError if something cannot be mapped. */
+export function openHookedInterface(request: PollRequest, { host, injections, vitals, deadly }: HookedParts, events: HookedEvents): HookedInterface {
+  const mappings: { close(): void }[] = [];
+  const close = (): void => mappings.forEach((mapping) => mapping.close());
+  const own: Own = (mapping) => {
+    mappings.push(mapping);
+    return mapping;
+  };
+  try {
+    const { batchOf, data, dataAddress, ...parts } = mapParts(request, own);
+    const arena = new Arena(own(MappedMemory.map({ length: ARENA_BYTES })));
+    const plan = new Plan();
+    const judge = new Judge(data, dataAddress, arena, plan, host);
+    const poller = new HookedPoller({ ...parts, data, dataAddress, batch: batchOf(BATCH.max), arena, plan, judge, injections, vitals, deadly }, request.budget);
+    const { gate, ring, control } = parts;
+    const loop = new PollLoop({
+      poller,
+      gate,
+      ring: { isEmpty: () => ring.isEmpty() && !poller.hasMore, consumerPosition: () => ring.consumerPosition() },
+      control,
+      command: new Int32Array(request.command),
+      ...paceOf(request),
+      onQueue: events.queue,
+      onStalled: events.stalled,
+    });
+    return { loop, poller, countError: () => increment(control, CONTROL.hooksErrors), close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+class HookWorker {
+  private readonly injections = new Injections();
+  private readonly reports = new Reports((text) => this.say({ kind: 'error', text }));
+  private readonly host: HookHost;
+  private polled: HookedInterface | undefined;
+  private loop: HookLoop | undefined;
+  /** Errors from before there was a counter. */
+  private uncounted = 0;
+  private readonly vitals: Int32Array;
+
+  constructor(
+    private readonly port: MessagePort,
+    data: HookWorkerData,
+  ) {
+    this.vitals = new Int32Array(data.vitals);
+    this.host = new HookHost({
+      interface: data.interface,
+      mac: data.mac,
+      injections: this.injections,
+      count: () => (this.polled ? this.polled.countError() : void this.uncounted++),
+      report: (text) => this.reports.add(text),
+      log: (text) => this.say({ kind: 'log', text }),
+      wake: () => this.loop?.look(),
+    });
+    // What a hook leaves behind in Node's own timers and promises must not end the thread.
+    process.on('uncaughtException', (error) => this.host.failedLater(error));
+    process.on('unhandledRejection', (reason) => this.host.failedLater(reason));
+  }
+
+  async receive(request: HookRequest): Promise<void> {
+    if (request === 'look') return this.loop?.look();
+    const { id, order } = request;
+    try {
+      const value = await this.carryOut(order);
+      this.say({ kind: 'answer', id, value });
+    } catch (error) {
+      this.say({ kind: 'failed', id, error: sendable(error) });
+    }
+  }
+
+  private async carryOut(order: HookOrder): Promise<HookAnswers[HookOrder['kind']]> {
+    switch (order.kind) {
+      case 'use': {
+        const hook = order.file === null ? null : await loadHook(order.file);
+        this.host.onError = order.onError;
+        this.host.use(hook);
+        return hook?.name ?? null;
+      }
+      case 'poll':
+        this.poll(order);
+        return null;
+      case 'inject':
+        this.injections.add(order.frame);
+        this.loop?.look();
+        return null;
+      case 'pause':
+        this.loop?.pause();
+        return null;
+      case 'resume':
+        this.loop?.resume();
+        return null;
+      case 'peek':
+        return this.polled?.poller.peek() ?? null;
+      case 'step':
+        return this.polled?.poller.step(order.verdict) ?? false;
+    }
+  }
+
+  private poll({ request, bell, deadly }: HookOrder & { kind: 'poll' }): void {
+    const polled = openHookedInterface(request, { host: this.host, injections: this.injections, vitals: this.vitals, deadly }, {
+      queue: () => this.say({ kind: 'queue' }),
+      stalled: () => this.say({ kind: 'stalled' }),
+    });
+    this.polled = polled;
+    for (; this.uncounted > 0; this.uncounted--) polled.countError();
+    const loop = new HookLoop(polled.loop, new Int32Array(bell.words), this.vitals, () => this.end(polled, bell), (error) => this.giveUp(error));
+    bell.port.on('message', () => loop.look());
+    this.loop = loop;
+  }
+
+  private end(polled: HookedInterface, bell: BellRope): void {
+    this.host.use(null);
+    this.polled = undefined;
+    polled.close();
+    this.reports.flush();
+    this.say({ kind: 'ended' });
+    bell.port.close();
+    this.port.close(); // nothing keeps the thread then but what the hook has left behind
+  }
+
+  /** The main thread goes on without this one. */
+  private giveUp(error: unknown): never {
+    console.error(error);
+    process.exit(1);
+  }
+
+  private say(reply: HookReply): void {
+    this.port.postMessage(reply);
+  }
+}
+
+function sendable(error: unknown): SentError {
+  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  const known = error instanceof VnetError;
+  return { code: known ? error.code : 'INTERNAL', message, hint: known ? error.hint : undefined, stack };
+}
+
+if (!parentPort) throw new Error('hooks/worker runs as a worker thread');
+keepNodeQuiet();
+const data = workerData as HookWorkerData;
+trackMappings(data.mappings);
+// As the plain poller: on the CPU on which it would be.
+const cpus = allowedCpus();
+bindToCpu(cpus[data.spread % cpus.length] as number);
+const worker = new HookWorker(parentPort, data);
+parentPort.on('message', (request: HookRequest) => void worker.receive(request));

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+import { closeSync, openSync } from 'node:fs';
+import { systemError } from './errors';
+import { attachLink, type Link, type LinkKind } from './link';
+import { libbpf } from './native/libbpf';
+import type { BpfProgram } from './program';
+
+export interface CgroupTarget {
+  /** Directory of a cgroup, version 2. */
+  readonly path: string;
+}
+
+/**
+ * Attaches a program to a cgroup and all below it, next to others' programs (Linux 5.7).
+ *
+ * @throws BpfError: ENOENT for no such directory, EBADF for one that is no cgroup of version 2
+ */
+export function attachCgroup(program: BpfProgram, { path }: CgroupTarget): Link {
+  const kind: LinkKind = { feature: 'links of cgroup programs', minimumKernel: '5.7', capabilities: ['CAP_BPF', 'CAP_NET_ADMIN'] };
+  const fd = openDirectory(path);
+  try {
+    return attachLink(program, `to cgroup ${path}`, kind, (it) => libbpf.bpf_program__attach_cgroup(it, fd));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function openDirectory(path: string): number {
+  try {
+    return openSync(path, 'r');
+  } catch (error) {
+    const { errno = 0 } = error as NodeJS.ErrnoException;
+    throw systemError(`open ${path}`, errno);
+  }
+}

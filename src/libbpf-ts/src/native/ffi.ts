@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+/**
+ * What native code is called through: koffi, functions that are bound at first use, those of libc, and memory that C can
+ * point to.
+ */
+
+/** What koffi has for each kind of machine is an optional package, which npm may be told to leave out. The error has the code KOFFI_MISSING. */
+export function koffiMissing(cause: unknown): Error {
+  const why = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
+  const error = new Error(`koffi: its part for ${process.platform} on ${process.arch} cannot be loaded (${why}); npm install without --omit=optional brings it`, { cause });
+  return Object.assign(error, { code: 'KOFFI_MISSING' });
+}
+
+// koffi declares its types as those of an ES module, while `require` gets its CommonJS build.
+export type Koffi = typeof import('koffi', { with: { 'resolution-mode': 'import' } });
+export type LibraryHandle = import('koffi', { with: { 'resolution-mode': 'import' } }).LibraryHandle;
+
+/** The foreign function interface. Only the files of this folder use it. */
+export const koffi = load();
+
+function load(): Koffi {
+  try {
+    return require('koffi') as Koffi;
+  } catch (cause) {
+    throw koffiMissing(cause);
+  }
+}
+
+/**
+ * Turns a table of C prototypes into an object of functions that are bound at first use.
+ *
+ * Nothing is loaded until a function is read from the object, so importing this package never fails because a
+ * library is absent. After the first read the bound function is an own data property: no wrapper stays in between.
+ */
+export function bindLazily<Functions extends object>(
+  open: () => LibraryHandle,
+  prototypes: { readonly [Name in keyof Functions]: string },
+): Functions {
+  const bound = {};
+  for (const [name, prototype] of Object.entries<string>(prototypes)) {
+    Object.defineProperty(bound, name, {
+      configurable: true,
+      enumerable: true,
+      get(): unknown {
+        const value: unknown = open().func(prototype);
+        Object.defineProperty(bound, name, { value, enumerable: true });
+        return value;
+      },
+    });
+  }
+  return bound as Functions;
+}
+
+/** A function of such an object, called on a thread of libuv's pool; what its arguments point to must stay. */
+export function callOnThread<Arguments extends unknown[], Result>(bound: (...args: Arguments) => Result, ...args: Arguments): Promise<Result> {
+  const native = bound as unknown as { async: (...args: [...Arguments, (error: Error | null, result: Result) => void]) => void };
+  return new Promise((resolve, reject) => native.async(...args, (error, result) => (error ? reject(error) : resolve(result))));
+}
+
+/** An address as a JS number; user-space addresses are below 2^47 (2^56 with five-level paging never by default). */
+export type Address = number;
+type Bytes = NodeJS.TypedArray | null;
+
+/** Every libc function this package calls. They return -1 and set errno on failure. */
+export interface Libc {
+  close(fd: number): number;
+  fcntl(fd: number, command: number, type: 'int', argument: number): number;
+  getpagesize(): number;
+  malloc_trim(pad: number): number;
+  mmap(address: Address, length: number, protection: number, flags: number, fd: number, offset: number): Address;
+  munmap(address: Address, length: number): number;
+  epoll_create1(flags: number): number;
+  epoll_ctl(epollFd: number, operation: number, fd: number, event: Bytes): number;
+  epoll_wait(epollFd: number, events: Bytes, maxEvents: number, timeoutMs: number): number;
+  eventfd(initial: number, flags: number): number;
+  read(fd: number, buffer: Bytes, length: number): number;
+  write(fd: number, buffer: Bytes, length: number): number;
+  socket(domain: number, type: number, protocol: number): number;
+  send(fd: number, buffer: Bytes, length: number, flags: number): number;
+  recv(fd: number, buffer: Bytes, length: number, flags: number): number;
+}
+
+let handle: LibraryHandle | undefined;
+
+export const libc: Libc = bindLazily<Libc>(() => (handle ??= koffi.load('libc.so.6')), {
+  close: 'int close(int fd)',
+  fcntl: 'int fcntl(int fd, int command, ...)',
+  getpagesize: 'int getpagesize(void)',
+  malloc_trim: 'int malloc_trim(size_t pad)',
+  mmap: 'intptr_t mmap(uintptr_t address, size_t length, int protection, int flags, int fd, int64_t offset)',
+  munmap: 'int munmap(uintptr_t address, size_t length)',
+  epoll_create1: 'int epoll_create1(int flags)',
+  epoll_ctl: 'int epoll_ctl(int epfd, int op, int fd, void *event)',
+  epoll_wait: 'int epoll_wait(int epfd, void *events, int maxevents, int timeout)',
+  eventfd: 'int eventfd(unsigned int initval, int flags)',
+  read: 'intptr_t read(int fd, void *buffer, size_t length)',
+  write: 'intptr_t write(int fd, const void *buffer, size_t length)',
+  socket: 'int socket(int domain, int type, int protocol)',
+  send: 'intptr_t send(int fd, const void *buffer, size_t length, int flags)',
+  recv: 'intptr_t recv(int fd, void *buffer, size_t length, int flags)',
+});
+
+/** errno of the last native call on this thread; read it before anything else is called. */
+export function lastErrno(): number {
+  return koffi.errno();
+}
+
+/**
+ * Zeroed bytes whose address may be stored inside another C structure.
+ *
+ * V8 keeps small typed arrays on its moving heap; one over an ArrayBuffer of its own is never moved.
+ */
+export function stableBytes(length: number): Uint8Array {
+  return new Uint8Array(new ArrayBuffer(Math.max(length, 1)), 0, length);
+}
+
+/** A copy of `bytes` at a stable address. */
+export function stableCopy(bytes: Uint8Array): Uint8Array {
+  const copy = stableBytes(bytes.length);
+  copy.set(bytes);
+  return copy;
+}
+
+/** A NUL-terminated UTF-8 string at a stable address. */
+export function stableString(text: string): Uint8Array {
+  return stableCopy(Buffer.from(`${text}\0`, 'utf8'));
+}
+
+/** Address of the first byte; valid only as long as the caller keeps `bytes` reachable. */
+export function addressOf(bytes: Uint8Array): Address {
+  return Number(koffi.address(bytes));
+}
+
+/** A view of foreign memory. The buffer does not own it: nothing is freed when it is collected. */
+export function viewMemory(address: Address, length: number): ArrayBuffer {
+  return koffi.view(address, length);
+}
+
+/** Copies bytes out of foreign memory. */
+export function copyMemory(address: Address, length: number): Uint8Array {
+  return new Uint8Array(viewMemory(address, length)).slice();
+}
+
+/** True where the CPU is little-endian, as on every platform that Node supports but s390x. */
+export const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+
+/** A C structure in memory at a fixed address, written and read by offset in native byte order. */
+export class CStruct {
+  readonly bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #kept: Uint8Array[] = [];
+
+  /** @param size sizeof the structure; with `sized` it is also stored first, as libbpf's option structures want. */
+  constructor(size: number, sized = false) {
+    this.bytes = stableBytes(size);
+    this.#view = new DataView(this.bytes.buffer);
+    if (sized) this.setU64(0, size);
+  }
+
+  u32(offset: number): number {
+    return this.#view.getUint32(offset, littleEndian);
+  }
+
+  setU32(offset: number, value: number): this {
+    this.#view.setUint32(offset, value, littleEndian);
+    return this;
+  }
+
+  setU64(offset: number, value: number): this {
+    this.#view.setBigUint64(offset, BigInt(value), littleEndian);
+    return this;
+  }
+
+  /** Stores an address; bytes or a string are kept reachable as long as this structure is. */
+  setPointer(offset: number, target: Uint8Array | string | Address): this {
+    if (typeof target === 'number') return this.setU64(offset, target);
+    const bytes = typeof target === 'string' ? stableString(target) : target;
+    this.#kept.push(bytes);
+    return this.setU64(offset, addressOf(bytes));
+  }
+
+  /** A NUL-terminated string in a field of `length` bytes. */
+  text(offset: number, length: number): string {
+    const field = this.bytes.subarray(offset, offset + length);
+    const end = field.indexOf(0);
+    return Buffer.from(field.subarray(0, end < 0 ? length : end)).toString('utf8');
+  }
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+// The package as its README shows it, with a real compiler: the first example, with its files and commands as they are
+// written there, and the command `libbpf-ts types`.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+import t from 'tap';
+
+import { BpfObject, declarationsOf } from '../../src/index';
+import { compile, Example, skipUnlessRoot, TestNetns } from '../helpers/machine';
+
+const root = join(__dirname, '..', '..');
+
+/** The blocks of code of a section, by the file that their first line names, or else `commands`. */
+function filesOf(section: string): Map<string, string> {
+  const text = readFileSync(join(root, 'README.md'), 'utf8').split(`## ${section}\n`)[1]!.split('\n## ')[0]!;
+  const files = new Map<string, string>();
+  for (const [, code] of text.matchAll(/^```\w+\n(.*?)^```$/gms)) {
+    const name = /^\/\/ (\S+)\n/.exec(code!)?.[1] ?? 'commands';
+    files.set(name, (files.get(name) ?? '') + code!);
+  }
+  return files;
+}
+
+t.test('count packets', { skip: skipUnlessRoot }, async (t) => {
+  const files = filesOf('Example: count packets');
+  t.same([...files.keys()].sort(), ['commands', 'count.bpf.c', 'count.ts']);
+  const code = `${files.get('count.bpf.c')}${files.get('count.ts')}`.split('\n').filter((line) => line.trim() && !line.startsWith('//'));
+  t.ok(code.length <= 30, `${code.length} lines`);
+
+  const directory = mkdtempSync(join(tmpdir(), 'libbpf-ts-readme-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  for (const [name, text] of files) writeFileSync(join(directory, name), text);
+  // In the place of npm install.
+  mkdirSync(join(directory, 'node_modules'));
+  symlinkSync(root, join(directory, 'node_modules', 'libbpf-ts'));
+
+  const commands = files.get('commands')!.trim().split('\n');
+  const clang = commands.find((line) => line.startsWith('clang '))!;
+  execFileSync('sh', ['-c', clang], { cwd: directory });
+  const [npx, tsx, program, device] = commands.at(-1)!.split(' ');
+  t.same([npx, tsx, program, device], ['npx', 'tsx', 'count.ts', 'lo']);
+
+  using netns = new TestNetns('readme');
+  netns.ip('link', 'set', 'lo', 'up');
+  await using example = new Example(directory, join(directory, program!), [device!], ['ip', 'netns', 'exec', netns.name]);
+  // The program says nothing until it is done; it has begun once its filter is there.
+  let sent = 0;
+  while (example.running) {
+    netns.inside(() => execFileSync('ping', ['-c1', '-W1', '127.0.0.1'], { stdio: 'ignore' }));
+    sent += 2; // request and reply
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  t.equal(await example.end(), 0);
+  const seen = Number(/^(\d+) packets in 5 s through (tcx|clsact)$/m.exec(example.output)?.[1]);
+  t.ok(seen > 0 && seen <= sent, `${seen} of ${sent}`);
+});
+
+// The command `libbpf-ts types`, with a real compiler at both ends.
+
+function run(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+  const { bin } = require('../../package.json') as { bin: Record<string, string> };
+  return spawnSync(process.execPath, [join(root, bin['libbpf-ts']!), ...args], { encoding: 'utf8' });
+}
+
+t.test('the record of an example', async (t) => {
+  const { status, stdout } = run('types', compile('execs', join(root, 'examples')));
+  t.equal(status, 0);
+  const exec = stdout.slice(stdout.indexOf('/** struct exec'), stdout.indexOf('}\n') + 2);
+  t.equal(exec, `/** struct exec, 24 bytes. */
+export interface exec {
+  /** offset 0, 4 bytes */
+  readonly pid: number;
+  /** offset 4, 4 bytes */
+  readonly uid: number;
+  /** offset 8, 16 bytes */
+  readonly comm: Uint8Array;
+}
+`);
+});
+
+t.test('maps, constants and globals are what TypeScript takes them for', async (t) => {
+  const image = compile('basic');
+  using object = BpfObject.open(image);
+  const directory = dirname(image);
+  writeFileSync(join(directory, 'basic.ts'), declarationsOf(object.btf, 'basic'));
+  const check = (statement: string): string => {
+    writeFileSync(join(directory, 'use.ts'), `import type { Maps, pair, rodata } from './basic';\n${statement}\n`);
+    // In the directory, so that no types of the project are seen.
+    const flags = ['--noEmit', '--strict', '--target', 'es2022', 'use.ts'];
+    const { stdout } = spawnSync(process.execPath, [require.resolve('typescript/bin/tsc'), ...flags], { cwd: directory, encoding: 'utf8' });
+    return stdout;
+  };
+  t.equal(check(`
+    const first: pair = { first: 1, second: 2 };
+    const maps: Maps = {
+      hash: { key: 1, value: first }, counters: { key: 0, value: first }, shared: { key: 0, value: 1n },
+    };
+    const constants: rodata = { answer: 1, small: 2, negative: -3, wide: 4n, flag: true, mode: 1000, several: [1, 2, 3, 4] };
+    export default [maps, constants];`), '');
+  t.match(check(`export const value: Maps['shared']['value'] = 1;`), /'number' is not assignable to type 'bigint'/);
+});
+
+t.test('what cannot be done', async (t) => {
+  t.match(run('types', '/nonexistent.o'), { status: 1, stdout: '', stderr: /^libbpf-ts: \/nonexistent\.o: ENOENT/ });
+  t.match(run('types', __filename), { status: 1, stdout: '', stderr: /^libbpf-ts: .*not a usable BPF object/ });
+  for (const wrong of [[], ['types'], ['type', 'x.o'], ['types', 'x.o', 'y.o']]) t.match(run(...wrong), { status: 2, stderr: /^usage: / });
+  t.match(run('--help'), { status: 0, stdout: /^usage: / });
+});

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Takes over what a killed controller left: interface, ring, counters and attachments live on in
+ * the kernel. Nothing is adopted that does not fit in full.
+ */
+import * as path from 'node:path';
+
+import { BpfError, BpfMap, MapType, restoreTcLink, type TcLink, type TcLinkState } from 'libbpf-ts';
+
+import { forgetCrashedRecording } from '../capture/session';
+import { step } from '../control/fault';
+import type { HookWish } from '../control/orders';
+import { Controller } from '../controller/controller';
+import { adoptImpairment } from '../controller/impairing';
+import { attachCut, Datapath } from '../datapath/programs';
+import { finishBatches } from '../datapath/recovery';
+import { commandAbout, VnetError } from '../errors';
+import { BATCH, CONTROL, COUNTERS } from '../layout';
+import { type Link, linkByIndex } from '../link/links';
+import { ensurePeerNetns, type Netns } from '../link/netns';
+import { type AttachOptions, DEFAULTS } from '../options/values';
+import { ringPin, trustedPins } from '../state/bpffs';
+import { FileLock } from '../state/lock';
+import { type Attachment, controllerLock, saveAttachment, STATE_VERSION } from '../state/store';
+import { bringUp } from './make-interface';
+import { teardown } from './teardown';
+
+/** Whether a crashed attachment got as far as looping, and its interface is still there. */
+export function isWhole(attachment: Attachment, netns: Netns, peerNetns: Netns | null): boolean {
+  if (attachment.phase !== 'running' || attachment.version !== STATE_VERSION) return false;
+  const link = netns.run(() => linkByIndex(attachment.ifindex));
+  if (link?.name !== attachment.iface) return false;
+  const { peer: end } = attachment;
+  if (!end) return link.kind === attachment.backend;
+  const isThere = ({ name, ifindex }: { name: string; ifindex: number }): boolean => peerNetns?.run(() => linkByIndex(ifindex))?.name === name;
+  return link.peerIfindex === end.ifindex && isThere(end) && attachment.rooms.every(({ entry, exit }) => isThere(entry) && isThere(exit));
+}
+
+/** Refuses to adopt something that another version made: its layout may be another. */
+export function requireSameVersion(attachment: Attachment): void {
+  if (attachment.version === STATE_VERSION) return;
+  throw new VnetError('STATE', `interface ${attachment.iface}`, 'a crashed controller of another version left it', {
+    hint: `${commandAbout('detach', attachment)}, or attach with --replace`,
+  });
+}
+
+/** Refuses options that a living ring cannot be given; those left at their defaults follow the ring. */
+export function requireSameOptions(attachment: Attachment, options: AttachOptions): void {
+  const conflicts: string[] = [];
+  const compare = (option: string, asked: number, fallback: number, is: number): void => {
+    if (asked !== fallback && asked !== is) conflicts.push(`--${option} ${is}`);
+  };
+  compare('queues', options.queues, DEFAULTS.queues, attachment.queues);
+  compare('ring-size', options.ringBytes, DEFAULTS.ringBytes, attachment.ringBytes);
+  compare('queue-packets', options.queuePackets, DEFAULTS.queuePackets, attachment.queuePackets);
+  if (options.type !== null && options.type !== attachment.backend) conflicts.push(`--type ${attachment.backend}`);
+  if (options.whenFull !== null && options.whenFull !== attachment.whenFull) conflicts.push(`--when-full ${attachment.whenFull}`);
+  if (conflicts.length === 0) return;
+  throw new VnetError('STATE', `interface ${attachment.iface}`, `a crashed controller left it with ${conflicts.join(', ')}`, {
+    hint: 'attach with the same options adopts it, attach with --replace makes a new one',
+  });
+}
+
+/** Refuses to let frames pass that a hook was to decide over: whoever adopts them names a hook, or has them removed. */
+export function requireJudge({ iface, hook, onHookError }: Attachment, options: AttachOptions): void {
+  if (options.hook !== null || hook === null || onHookError !== 'drop') return;
+  throw new VnetError('STATE', `interface ${iface}`, `a crashed controller left it with a hook that decides over its frames, ${hook} (--on-hook-error drop)`, {
+    hint: `attach with --hook ${hook} adopts it; attach with --replace makes a new one, without what waits in its queue`,
+  });
+}
+
+/** Opens what is pinned, checks it, and finishes what was under way. */
+export function adoptDatapath(attachment: Attachment, netns: Netns, wireNetns: Netns): Datapath {
+  const pins = trustedPins(attachment.id);
+  try {
+    const { queues, ringBytes } = attachment;
+    const maps = {
+      rings: Array.from({ length: queues }, (_, queue) => openMap(pins, ringPin(queue), { type: MapType.RINGBUF, maxEntries: ringBytes })),
+      control: openMap(pins, 'control', { type: MapType.ARRAY, valueSize: CONTROL.size, maxEntries: queues }),
+      counters: openMap(pins, 'counters', { type: MapType.PERCPU_ARRAY, valueSize: COUNTERS.size }),
+      batch: openMap(pins, 'batch', { type: MapType.ARRAY, valueSize: BATCH.size, maxEntries: queues }),
+      tape: openMap(pins, 'tape', { type: MapType.ARRAY_OF_MAPS, maxEntries: 1 }),
+    };
+    const { links } = attachment;
+    if (!links) throw new VnetError('STATE', `interface ${attachment.iface}`, 'its record names no attachments', { hint: `${commandAbout('detach', attachment)}, or attach with --replace` });
+    const datapath = new Datapath(maps, {
+      tx: restoreIn(netns, links.tx),
+      sink: links.sink && restoreIn(wireNetns, links.sink),
+      cut: links.cut ? restoreIn(wireNetns, links.cut) : attachCut(attachment, pins, wireNetns),
+      retry: links.retry.map((state) => restoreIn(wireNetns, state)),
+    });
+    finishBatches(datapath);
+    forgetCrashedRecording(datapath, pins);
+    return datapath;
+  } catch (error) {
+    if (!(error instanceof BpfError)) throw error;
+    throw new VnetError('STATE', `interface ${attachment.iface}`, `what a crashed controller left does not fit: ${error.message}`, {
+      hint: `${commandAbout('detach', attachment)}, or attach with --replace`,
+      cause: error,
+    });
+  }
+}
+
+/** Throws if somebody has detached it meanwhile. */
+function restoreIn(netns: Netns, state: TcLinkState): TcLink {
+  const { link, attached } = netns.run(() => {
+    const restored = restoreTcLink(state);
+    return { link: restored, attached: restored.isAttached() };
+  });
+  if (attached) return link;
+  link.close();
+  throw new VnetError('STATE', 'what a crashed controller left', 'one of its programs is not attached any more', { hint: 'vnet-bpf list shows it; vnet-bpf detach removes it, attach with --replace makes a new one' });
+}
+
+function openMap(pins: string, name: string, expected: Parameters<BpfMap['checkCompatible']>[0]): BpfMap {
+  const map = BpfMap.openPinned(path.join(pins, name));
+  map.checkCompatible(expected);
+  return map;
+}
+
+/** The interface of an adopted attachment. */
+export function adoptedLink(attachment: Attachment, netns: Netns): Link {
+  const link = netns.run(() => linkByIndex(attachment.ifindex));
+  if (!link) throw new VnetError('INTERFACE_GONE', `interface ${attachment.iface}`, 'somebody removed it just now', { hint: `${commandAbout('attach', attachment)} makes a new one` });
+  return link;
+}
+
+/** Takes over a crashed attachment: drains what was queued and goes on. */
+export async function adopt(attachment: Attachment, netns: Netns, options: AttachOptions): Promise<Controller> {
+  const lock = requireControllerLock(attachment);
+  const wireNetns = wireNetnsOf(attachment, netns);
+  let datapath: Datapath | undefined;
+  let controller: Controller | undefined;
+  try {
+    attachment.pid = process.pid;
+    attachment.budget = options.budget;
+    attachment.gro = options.gro;
+    attachment.busyPollUs = options.busyPollUs;
+    datapath = adoptDatapath(attachment, netns, wireNetns);
+    attachment.links = datapath.linkStates();
+    adoptImpairment(attachment, wireNetns);
+    attachment.metrics = attachment.hookDown = null;
+    saveAttachment(attachment);
+    step('adopted');
+    controller = new Controller({ attachment, datapath, lock, wireNetns, hairpinAll: options.hairpin, teardown });
+    await controller.start(hookOf(options, attachment));
+    if (options.hook === null) attachment.hook = attachment.onHookError = null;
+    const link = options.addresses.length > 0 ? netns.run(() => bringUp(attachment, options)) : adoptedLink(attachment, netns);
+    saveAttachment(attachment);
+    controller.watchLink(link, 'adopted');
+    return controller;
+  } catch (error) {
+    // What could not be adopted stays as it was: detach or --replace decide over it.
+    await controller?.abandon();
+    datapath?.close();
+    wireNetns.close();
+    lock.close();
+    throw error;
+  }
+}
+
+/** What becomes of frames over which the hook fails stays as a crashed controller had it, unless told otherwise. */
+export const hookOf = ({ hook, onHookError }: AttachOptions, before: Attachment): HookWish | null =>
+  hook === null ? null : { file: hook, onError: onHookError ?? before.onHookError };
+
+/** The lock that its controller holds as long as it lives. */
+export function requireControllerLock(attachment: Attachment): FileLock {
+  const lock = FileLock.tryTake(controllerLock(attachment.id));
+  if (!lock) throw new VnetError('BUSY', `interface ${attachment.iface}`, 'another process holds its lock', { hint: `vnet-bpf list tells which process loops it; wait for it, or ${commandAbout('detach', attachment)}` });
+  return lock;
+}
+
+/** Where frames are reinjected; the caller closes it. */
+export function wireNetnsOf(attachment: Attachment, netns: Netns): Netns {
+  return attachment.peer ? ensurePeerNetns() : netns.duplicate();
+}

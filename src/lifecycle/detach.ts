@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+/** Detaches from another process: asks the controller to end, then removes what is left. `detach --dry-run` has the steps in words. */
+import * as fs from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { ControlClient, NoAnswer } from '../control/socket';
+import { commandAbout, messageOf, named, VnetError } from '../errors';
+import { openPeerNetns } from '../link/netns';
+import { openAttachmentNetns } from '../link/netns-record';
+import { clock } from '../native/clock';
+import { requirePrivileges } from '../requirements';
+import { pinDirectory } from '../state/bpffs';
+import { FileLock, sleepSync } from '../state/lock';
+import { HOST_PEER_NETNS, stateDirectory, stateRoot } from '../state/paths';
+import { allAttachments, type Attachment, type BrokenAttachment, controllerLock, controlSocket, everyAttachment, isBroken, isControlled, lockEverything, readAttachment } from '../state/store';
+import { locate, requireNamed } from './find-attachment';
+import { sweep, teardown } from './teardown';
+
+const STOP_TIMEOUT_MS = 5000;
+const KILL_TIMEOUT_MS = 2000;
+
+/** The process that holds the lock of an attachment, if its command line is that of a controller. The number in the record may be another process's by now. */
+function controllerOf({ id }: { id: string }): number | null {
+  const pid = FileLock.holder(controllerLock(id));
+  try {
+    return pid !== null && fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('attach') ? pid : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Whether the controller has ended within the time. */
+function waitUntilGone(attachment: { id: string }, timeoutMs: number): boolean {
+  const end = clock.now() + timeoutMs;
+  while (isControlled(attachment)) {
+    if (clock.now() > end) return false;
+    sleepSync(10);
+  }
+  return true;
+}
+
+/** Asks the controller to remove everything; returns when it has, or does not answer. One that is still attaching is given time. */
+async function askToDetach(attachment: { id: string }): Promise<void> {
+  for (const end = clock.now() + STOP_TIMEOUT_MS; isControlled(attachment) && clock.now() < end; await sleep(20)) {
+    try {
+      using client = await ControlClient.connect(controlSocket(attachment.id));
+      return void (await client.ask({ order: 'detach' }, STOP_TIMEOUT_MS));
+    } catch (error) {
+      if (!(error instanceof NoAnswer)) throw error;
+    }
+  }
+}
+
+/** Kills the controller of an attachment that does not listen; what it leaves is for teardown. */
+function kill(attachment: Attachment): void {
+  const { id, iface } = attachment;
+  const pid = controllerOf(attachment);
+  if (pid === null) {
+    throw new VnetError('STATE', `interface ${iface}`, `its lock is held by ${FileLock.holder(controllerLock(id)) ?? 'a process'} that is not its controller`, {
+      hint: `fuser ${controllerLock(id)} tells who it is`,
+    });
+  }
+  const others = allAttachments().filter((other) => other.id !== id && controllerOf(other) === pid);
+  if (others.length > 0) {
+    throw new VnetError('STATE', `interface ${iface}`, `process ${pid} does not answer, and also loops ${others.map((other) => other.iface).join(', ')}`, {
+      hint: `kill -KILL ${pid} ends it; ${others.map((other) => commandAbout('attach', other)).join(', ')} takes up what it looped besides`,
+    });
+  }
+  try {
+    // It leaves the rest to teardown, in this process, which holds the global lock.
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // it ended meanwhile
+  }
+  if (!waitUntilGone(attachment, KILL_TIMEOUT_MS)) {
+    throw new VnetError('BUSY', `interface ${iface}`, `process ${pid} does not end`, { hint: `cat /proc/${pid}/stack tells what it waits for; then ${commandAbout('detach', attachment)} again` });
+  }
+}
+
+/** Detaches one attachment: running, crashed or broken. */
+export async function detachAttachment({ id }: Attachment | BrokenAttachment): Promise<void> {
+  if (isControlled({ id })) await askToDetach({ id });
+  using _lock = lockEverything();
+  // The controller may have removed everything itself, or all but the record.
+  const record = readAttachment(id);
+  if (record) {
+    const left = isBroken(record) ? locate(record).attachment : record;
+    if (isControlled(left)) kill(left);
+    teardown(left);
+  }
+  requireForgotten(id);
+}
+
+/** Where nothing can be removed from /run, the record outlives what it tells of. */
+function requireForgotten(id: string): void {
+  const directory = stateDirectory(id);
+  if (!fs.lstatSync(directory, { throwIfNoEntry: false })) return;
+  try {
+    fs.rmSync(directory, { recursive: true });
+  } catch (cause) {
+    throw new VnetError('STATE', `state directory ${directory}`, `cannot be removed; all else of the interface is: ${messageOf(cause)}`, { hint: 'make /run writable, then detach it again', cause });
+  }
+}
+
+/** Detaches by name. */
+export async function detach(iface: string, netnsName: string | null): Promise<void> {
+  requirePrivileges();
+  try {
+    await detachAttachment(requireNamed(iface, netnsName));
+  } finally {
+    sweepTraces();
+  }
+}
+
+/** Removes what killed commands left, if there is anything at all. */
+export function sweepTraces(): void {
+  if (!fs.existsSync(stateRoot())) return;
+  using _lock = lockEverything();
+  sweep();
+}
+
+// `detach --dry-run`: the steps of teardown() in words.
+
+function stepsOf(attachment: Attachment): string[] {
+  const { iface, netns, pid, backend, hairpin, taken, rooms, id } = attachment;
+  const where = named(iface, netns.name);
+  using open = openAttachmentNetns(attachment);
+  const inNamespace = [
+    ...(hairpin && hairpin.addresses.length > 0 ? [`remove the routing rules of ${where}, and the routes of ${hairpin.addresses.map(({ address }) => address).join(', ')}`] : []),
+    taken ? `take the programs off ${where}, and leave the ${backend} as it was` : `delete the ${backend} ${where}`,
+  ];
+  return [
+    isControlled(attachment) ? `ask process ${pid} to deliver what is in the ring of ${where}, and to end` : `discard what is in the ring of ${where}: ${pid > 0 ? `process ${pid}` : 'its controller'} has crashed`,
+    ...(open ? inNamespace : [`the namespace of ${iface} is gone: nothing to remove there`]),
+    ...(rooms.length > 0 ? [`delete the waiting room of ${where}`] : []),
+    `remove the pins ${pinDirectory(id)}`,
+    `remove the record ${stateDirectory(id)}`,
+  ];
+}
+
+/** The steps, and whether the last interface goes with them, and so the peer namespace. Changes nothing. */
+export function removal(attachments: readonly Attachment[]): { steps: string[]; removesHidden: boolean } {
+  const ids = new Set(attachments.map(({ id }) => id));
+  using hidden = openPeerNetns();
+  const removesHidden = hidden !== null && everyAttachment().every((each) => ids.has(each.id) || (!isBroken(each) && each.peer === null));
+  return { steps: [...attachments.flatMap(stepsOf), ...(removesHidden ? [`remove the hidden network namespace ${HOST_PEER_NETNS}`] : [])], removesHidden };
+}
+
+export const detachSteps = (attachments: readonly Attachment[]): string[] => (attachments.length === 0 ? ['nothing is attached'] : removal(attachments).steps);

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Removes everything that an attachment made, and nothing else. Each step looks at what is there, so it can be run on
+ * whatever a killed controller left, and run again. The caller holds the global lock, and no controller lives.
+ * sweep() removes what no record tells of.
+ */
+import * as fs from 'node:fs';
+
+import { BpfError, restoreTcLink, type TcLinkState } from 'libbpf-ts';
+
+import { step } from '../control/fault';
+import { commandAbout, VnetError } from '../errors';
+import { restoreTaken, unnamedDummy } from '../link/dummy';
+import { removeHairpin } from '../link/hairpin';
+import { type Link, linkByIndex, linkByName, links, setGroup } from '../link/links';
+import { openPeerNetns, removeEmptyPeerNetns } from '../link/netns';
+import { openAttachmentNetns } from '../link/netns-record';
+import { roomExits } from '../link/room';
+import { ifPossible } from '../link/rtnetlink';
+import { peerName } from '../link/veth';
+import { commandWithin } from '../native/command';
+import { removePins } from '../state/bpffs';
+import { FileLock } from '../state/lock';
+import { stateRoot } from '../state/paths';
+import { type Attachment, controllerLock, everyAttachment, forgetAttachment, saveIfPossible } from '../state/store';
+
+// Removes links in one step and in bounded time, in the calling thread's network namespace.
+//
+// The kernel removes a link when nobody holds it any more, and lets whoever asked for it wait that long
+// (netdev_wait_allrefs_any in net/core/dev.c), where no signal reaches him. A process that is blocked while it sends by
+// AF_PACKET holds its interface (packet_snd in net/packet/af_packet.c) until its earlier frames are freed, which may lie in
+// the waiting room. So what belongs together is removed together: the kernel first empties the qdiscs of all that it
+// removes, and waits only then (unregister_netdevice_many). And another process asks for it: should it wait for somebody
+// else, we go on without.
+
+/** How long the kernel may take; milliseconds. It needs 20 to 200, and answers to `detach` are awaited for 5 s. */
+const REMOVAL_MS = 3000;
+
+/** `held`: they are gone for everybody, but the kernel waits for a process that still uses one. `there`: at least one is still there. */
+export type Removal = 'removed' | 'held' | 'there';
+
+/** A group of links that nobody else uses; the kernel's default is 0. iproute2 takes 31 bits. */
+export const linkGroup = (id: string): number => (parseInt(id, 16) & 0x7fffffff) || 1;
+
+/** Removes links by their indexes, the other ends of veths and what is on top of them with them. `group` is theirs alone. */
+export function removeLinks(ifindexes: readonly number[], group: number): Removal {
+  if (ifindexes.length === 0) return 'removed';
+  for (const ifindex of ifindexes) ifPossible(() => setGroup(ifindex, group));
+  const ended = commandWithin(REMOVAL_MS, 'ip', ['link', 'delete', 'group', String(group)]);
+  if (ifindexes.some((ifindex) => linkByIndex(ifindex) !== null)) return 'there';
+  return ended ? 'removed' : 'held';
+}
+
+/**
+ * Nothing here waits for what comes later, and nothing waits without a bound: a record that cannot be written does not keep
+ * us, and links that the kernel cannot let go of do not either. Then it throws when all else is gone.
+ */
+export function teardown(attachment: Attachment): void {
+  // For list, should this be killed; it is removed whether that can be written or not.
+  if (attachment.phase !== 'detaching') saveIfPossible({ ...attachment, phase: 'detaching' });
+  step('detaching');
+  removeRules(attachment);
+  step('rules-removed');
+  const removal = removeHidden(attachment);
+  step('links-removed');
+  const left = removeInterface(attachment);
+  step('interface-removed');
+  if (removal === 'there' || left === 'there') throw stillThere(attachment);
+  removePins(attachment.id);
+  step('pins-removed');
+  removeEmptyPeerNetns();
+  step('peer-netns-removed');
+  forgetAttachment(attachment.id);
+  step('forgotten');
+  if (removal === 'held' || left === 'held') throw held(attachment);
+}
+
+const stillThere = (attachment: Attachment): VnetError =>
+  new VnetError('BUSY', `interface ${attachment.iface}`, 'the kernel does not remove it', { hint: `${commandAbout('detach', attachment)} tries again; dmesg may tell why` });
+
+const held = ({ iface }: Attachment): VnetError =>
+  new VnetError('BUSY', `interface ${iface}`, 'is gone, but the kernel waits for a process that is blocked while it sends on it', {
+    hint: "grep -l packet_snd /proc/[0-9]*/stack tells which process; the kernel is done when that ends",
+  });
+
+/** Rules and routes, and what was changed on an interface that stays. */
+function removeRules(attachment: Attachment): void {
+  inItsNetns(attachment, () => {
+    const { hairpin, iface, taken, links, added } = attachment;
+    const link = itsLink(attachment);
+    if (hairpin) removeHairpin(iface, hairpin, link);
+    if (!taken) return;
+    if (links) detachLink(links.tx);
+    if (link) restoreTaken(link, taken, added);
+  });
+}
+
+/** The peer, and so vnet0, and the waiting rooms with what lies in them. The names there are unique to this attachment. */
+function removeHidden({ id }: Attachment): Removal {
+  using peerNetns = openPeerNetns();
+  if (!peerNetns) return 'removed';
+  return peerNetns.run(() => {
+    const ours = links().filter(({ name }) => name === peerName(id) || name.startsWith(roomExits(id)));
+    return removeLinks(ours.map(({ ifindex }) => ifindex), linkGroup(id));
+  });
+}
+
+/** An interface that has no peer in the peer namespace: a dummy, or a veth whose peer namespace somebody has let go of. */
+function removeInterface(attachment: Attachment): Removal {
+  const { taken, backend, id } = attachment;
+  if (taken) return 'removed';
+  const remove = (): Removal => {
+    const link = itsLink(attachment);
+    const unnamed = backend === 'dummy' ? linkByName(unnamedDummy(id)) : null;
+    const ours = [link, unnamed].flatMap((each) => each?.ifindex ?? []);
+    return removeLinks([...new Set(ours)], linkGroup(id));
+  };
+  return inItsNetns(attachment, remove) ?? 'removed';
+}
+
+/** Undefined if the namespace is gone, and the interface, rules and routes with it. */
+function inItsNetns<T>(attachment: Attachment, body: () => T): T | undefined {
+  using netns = openAttachmentNetns(attachment);
+  return netns?.run(body);
+}
+
+/**
+ * The interface, whatever it is called by now; null if it is not in its namespace any more. Indexes and names are used again: a
+ * veth is ours if its other end is our peer, a dummy if it still has its name, or `tx` on it.
+ */
+function itsLink({ backend, peer, iface, ifindex, links: programs }: Attachment): Link | null {
+  const link = ifindex > 0 ? linkByIndex(ifindex) : null;
+  if (link?.kind !== backend) return null;
+  const isOurs = peer ? link.peerIfindex === peer.ifindex : link.name === iface || (programs !== null && isAttached(programs.tx));
+  return isOurs ? link : null;
+}
+
+function isAttached(state: TcLinkState): boolean {
+  return ifThere(() => {
+    using link = restoreTcLink(state);
+    return link.isAttached();
+  }) ?? false;
+}
+
+/** Takes `tx` off an interface that stays; with one that goes, the kernel does it. */
+function detachLink(state: TcLinkState): void {
+  ifThere(() => restoreTcLink(state).detach());
+}
+
+/** Undefined if the pin or the link is gone already. */
+function ifThere<T>(body: () => T): T | undefined {
+  try {
+    return body();
+  } catch (error) {
+    if (!(error instanceof BpfError) || error.errnoName !== 'ENOENT') throw error;
+    return undefined;
+  }
+}
+
+// Removes what no record tells of: the traces of a command that was killed between two steps.
+
+/** The caller holds the global lock, so nothing is half-made right now. */
+export function sweep(): void {
+  // One whose record is damaged is for detach, which knows what else to look for.
+  const known = new Set(everyAttachment().map(({ id }) => id));
+  for (const name of fs.existsSync(stateRoot()) ? fs.readdirSync(stateRoot()) : []) {
+    if (!/^[0-9a-f]{8}$/.test(name) || known.has(name)) continue;
+    if (FileLock.isHeld(controllerLock(name))) continue;
+    removePins(name);
+    forgetAttachment(name);
+  }
+  removeEmptyPeerNetns();
+}

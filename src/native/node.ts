@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+/** How Node.js runs this program: from bytecode, without an inspector, and without warnings about itself. */
+import * as fs from 'node:fs';
+import Module, { createRequire } from 'node:module';
+import * as path from 'node:path';
+import * as vm from 'node:vm';
+
+// src/setup/bundle.ts prepares bundles, because finding, reading and compiling a hundred modules takes longer than most
+// commands, and the bytecode of the TypeScript compiler.
+
+/** What a bundle is: a function of what Node gives to a module. */
+export type Bundle = (require: NodeJS.Require, module: { exports: object }, directory: string) => void;
+
+export const bundleOf = (entry: string): string => `${entry}.bundle.js`;
+export const bytecodeOf = (bundle: string): string => `${bundle}.cache`;
+
+function read(file: string): Buffer | null {
+  try {
+    return fs.readFileSync(file);
+  } catch {
+    return null; // not made
+  }
+}
+
+/** Runs the module `entry`, a path without its ending: from its bundle, or the one beside it of that name, or else from its own file. */
+export function runEntry(entry: string, require: NodeJS.Require, module: NodeJS.Module, name = path.basename(entry)): void {
+  const bundle = bundleOf(path.join(path.dirname(entry), name));
+  const source = read(bundle);
+  if (source === null) return void require(entry);
+  // Another version of Node does not take it, and compiles the source.
+  const cachedData = read(bytecodeOf(bundle));
+  const script = new vm.Script(source.toString('latin1'), { filename: bundle, ...(cachedData && { cachedData }) });
+  (script.runInThisContext() as Bundle)(require, module, path.dirname(entry));
+}
+
+/** A module of CommonJS that is one large file, compiled. */
+export function compileModule(file: string, cachedData: Buffer | null): vm.Script {
+  return new vm.Script(Module.wrap(fs.readFileSync(file, 'utf8')), { filename: file, ...(cachedData && { cachedData }) });
+}
+
+/** What the module of such a script exports. */
+export function runModule(script: vm.Script, file: string): object {
+  const module = { exports: {} };
+  type Wrapper = (exports: object, require: NodeJS.Require, module: object, filename: string, directory: string) => void;
+  (script.runInThisContext() as Wrapper)(module.exports, createRequire(file), module, file, path.dirname(file));
+  return module.exports;
+}
+
+/** Loads such a module with its bytecode, if there is any for this version of Node: TypeScript takes a third of the time then. */
+export const loadWithBytecode = (file: string, bytecode: string): object => runModule(compileModule(file, read(bytecode)), file);
+
+// Keeps Node from opening its inspector, through which any user of the machine could run code in this process: it
+// listens on 127.0.0.1:9229 after a SIGUSR1, which log rotation and operators send to daemons.
+
+/**
+ * When to look whether a signal came before our first line: a short command has ended by then, and pays nothing. Node
+ * carries such a signal out in three ways, the last of them in the event loop: what was closed before that opens again.
+ */
+const LOOK_MS = [300, 3000] as const;
+
+/** Whether whoever started this process wants to debug it. */
+const isWanted = (): boolean => [...process.execArgv, ...(process.env['NODE_OPTIONS'] ?? '').split(' ')].some((option) => /^--inspect(-brk|-wait)?(=|$)/.test(option));
+
+/** From now on SIGUSR1 does nothing: Node leaves the signal to a listener where there is one. One that came before is undone. */
+export function ignoreInspectorSignal(): void {
+  process.on('SIGUSR1', () => undefined);
+  if (isWanted()) return;
+  for (const ms of LOOK_MS) setTimeout(() => setImmediate(closeInspector), ms).unref();
+}
+
+function closeInspector(): void {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- takes a millisecond, which most commands need not pay
+  const inspector = require('node:inspector') as typeof import('node:inspector');
+  if (inspector.url() !== undefined) inspector.close();
+}
+
+/** Versions of Node that know --disable-sigusr1: 22.14, and 23.7 on. */
+function canDisable(): boolean {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  return major > 23 || (major === 23 && minor >= 7) || (major === 22 && minor >= 14);
+}
+
+/**
+ * Options for a Node that is started: for the time until its first line runs. Where it cannot be told so, the inspector
+ * is given an address that no machine has (0.0.0.0/8 is no place to listen), so that it says so and does not open.
+ */
+export const withoutInspector = (): string[] => [canDisable() ? '--disable-sigusr1' : '--inspect-port=0.0.0.1:9229'];
+
+// Warnings that Node.js prints about itself: they say nothing to a user of this program, and stand where its own line is looked for.
+
+/** What a newer version of Node.js would have its own users write otherwise. */
+const ABOUT_NODE: readonly string[] = ['DeprecationWarning', 'ExperimentalWarning'];
+
+/** From now on this thread prints none of them, unless whoever started it asks for them: `NODE_OPTIONS=--trace-warnings`. All others stay. */
+export function keepNodeQuiet(): void {
+  const options = [...process.execArgv, ...(process.env['NODE_OPTIONS'] ?? '').split(' ')];
+  if (options.some((option) => /^--(trace|throw|pending)-(warnings|deprecation)$/.test(option))) return;
+  const print = process.listeners('warning');
+  process.removeAllListeners('warning');
+  process.on('warning', (warning) => {
+    if (!ABOUT_NODE.includes(warning.name)) for (const listener of print) listener.call(process, warning);
+  });
+}
+
+/** The version of this program. */
+export const programVersion = (): string => (require('../../package.json') as { version: string }).version;

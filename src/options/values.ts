@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The values of attach options: types, defaults and limits, how the text of each is read, and where a wrong one came
+ * from.
+ */
+import * as net from 'node:net';
+
+import { didYouMean, usageError } from '../errors';
+import { BATCH, QUEUES_MAX } from '../layout';
+
+// Where a value comes from, for messages about it: the command line and the library take the same options, check them
+// by the same code, and each is told of a mistake in its own spelling.
+
+export interface Place {
+  /** The option and its value: `--mtu "67"`, `mtu "67"`. */
+  readonly what: string;
+  /** A hint at the option with a value that is right: `such as --mtu 1500`, `such as mtu: 1500`. */
+  example(value: string): string;
+}
+
+/** A flag as programs name it: `ringSize` for `ring-size`. */
+export const camelCase = (flag: string): string => flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+
+/** An option of the command line, by its flag without the dashes. */
+export const onCommandLine = (flag: string, value: string): Place => ({ what: `--${flag} "${value}"`, example: (good) => `such as --${flag} ${good}` });
+
+/** A property of the library's options; `shown`: how a good value is written there. */
+export const inLibrary = (name: string, value: unknown, shown: (good: string) => string): Place => ({
+  what: `${name} ${typeof value === 'string' ? JSON.stringify(value) : String(value)}`,
+  example: (good) => `such as ${name}: ${shown(good)}`,
+});
+
+/** One of some words. */
+export function oneOf<const T extends string>(text: string, choices: readonly T[], { what, example }: Place): T {
+  const found = choices.find((choice) => choice === text);
+  if (found === undefined) throw usageError(what, `is not one of ${choices.join(', ')}`, didYouMean(text, choices, example(choices[0] ?? '')));
+  return found;
+}
+
+/** What becomes of a frame whose hook threw an error or gave a wrong answer; `detach` also takes the hook off. */
+export const ON_HOOK_ERROR = ['pass', 'drop', 'detach'] as const;
+export type OnHookError = (typeof ON_HOOK_ERROR)[number];
+
+/** The largest MTU of an Ethernet device (ETH_MAX_MTU). */
+export const MAX_MTU = 65535;
+export const MIN_MTU = 68;
+
+export interface AttachOptions {
+  /** Null: a veth, or what the interface is if it is there already. */
+  type: 'veth' | 'dummy' | null;
+  /** A namespace of `ip netns`, or null for the caller's own. */
+  netns: string | null;
+  addresses: Cidr[];
+  /** Loop also addresses that others put on the interface later. */
+  hairpin: boolean;
+  mac: string | null;
+  /** Null: 1500, or what it is if the interface is there already. */
+  mtu: number | null;
+  /** Each with a ring and a poller of its own; the frames of a flow keep to one. */
+  queues: number;
+  /** This and what follows, of each queue. */
+  ringBytes: number;
+  /** 0: only the ring's bytes limit the queue. */
+  queuePackets: number;
+  budget: number;
+  /** Merge neighbouring datagrams of a flow on the reinject path. */
+  gro: boolean;
+  /** Microseconds for which the poller goes on looking after the last frame, before it sleeps; null: as the traffic is. */
+  busyPollUs: number | null;
+  /** Null: hold where the back end can, which is veth. */
+  whenFull: 'hold' | 'drop' | null;
+  /** 0 to 1: the part of the queue that may still be filled when it wakes. */
+  lowWatermark: number;
+  replace: boolean;
+  /** File of a hook, absolute, or null. */
+  hook: string | null;
+  /** Null: pass, or what a crashed controller had. */
+  onHookError: OnHookError | null;
+}
+
+export const DEFAULTS: AttachOptions = {
+  type: null,
+  netns: null,
+  addresses: [],
+  hairpin: false,
+  mac: null,
+  mtu: null,
+  queues: 1,
+  ringBytes: 8 << 20,
+  queuePackets: 0,
+  budget: 64,
+  gro: true,
+  busyPollUs: null,
+  whenFull: null,
+  lowWatermark: 0.5,
+  replace: false,
+  hook: null,
+  onHookError: null,
+};
+
+/**
+ * The kernel's own rule for interface names (dev_valid_name in net/core/dev.c), less what `ip -batch`
+ * would read as a comment, a quote or an option.
+ */
+export function checkInterfaceName(name: string): string {
+  const what = `interface name "${name}"`;
+  const hint = '1 to 15 characters, without spaces, slashes and colons: vnet0';
+  if (name === '') throw usageError(what, 'is empty', hint);
+  if (Buffer.byteLength(name) > 15) throw usageError(what, `has ${Buffer.byteLength(name)} characters`, hint);
+  if (name === '.' || name === '..') throw usageError(what, 'is not allowed by the kernel', hint);
+  // eslint-disable-next-line no-control-regex
+  if (/[/:\s\0%#"'\\]|^-/.test(name)) throw usageError(what, 'has a character that is not allowed', hint);
+  return name;
+}
+
+/** A namespace name is a file name under /run/netns. */
+export function checkNetnsName(name: string, { what }: Place = onCommandLine('netns', name)): string {
+  if (name === '' || name.includes('/') || name.includes('\0') || name === '.' || name === '..') {
+    throw usageError(what, 'is not the name of a network namespace', 'ip netns list shows those that exist');
+  }
+  return name;
+}
+
+export interface Cidr {
+  family: 4 | 6;
+  address: string;
+  prefix: number;
+}
+
+/** 192.168.100.1/24 or fd00::1/64. */
+export function parseCidr(text: string, { what }: Place = onCommandLine('addr', text)): Cidr {
+  const hint = 'an address and its prefix length: 192.168.100.1/24 or fd00::1/64';
+  const [address, prefix, ...rest] = text.split('/');
+  const family = net.isIP(address ?? '');
+  if (family === 0 || rest.length > 0 || (address ?? '').includes('%')) throw usageError(what, 'is not an address', hint);
+  const bits = family === 4 ? 32 : 128;
+  if (prefix === undefined) throw usageError(what, 'has no prefix length', hint);
+  if (!/^\d{1,3}$/.test(prefix) || Number(prefix) > bits || Number(prefix) === 0) {
+    throw usageError(what, `has a prefix length that is not between 1 and ${bits}`, hint);
+  }
+  const cidr: Cidr = { family: family as 4 | 6, address: canonical(family, address as string), prefix: Number(prefix) };
+  if (!isHostAddress(cidr)) throw usageError(what, 'is not an address that an interface can have', hint);
+  return cidr;
+}
+
+/** As the kernel and iproute2 write it, so that it can be compared with what they say. */
+function canonical(family: number, address: string): string {
+  return family === 6 ? new net.SocketAddress({ family: 'ipv6', address }).address : address;
+}
+
+function isHostAddress({ family, address }: Cidr): boolean {
+  if (family === 4) {
+    const first = Number(address.split('.')[0]);
+    return first !== 0 && first !== 127 && first < 224;
+  }
+  return !/^(::|::1|::ffff:.*|ff[0-9a-f]{2}:.*)$/.test(address);
+}
+
+/** A unicast address that is not all zero. */
+export function parseMac(text: string, { what }: Place = onCommandLine('mac', text)): string {
+  const hint = 'six bytes, of a station: 02:00:00:00:00:01';
+  if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text)) throw usageError(what, 'is not an Ethernet address', hint);
+  const mac = text.toLowerCase();
+  if (parseInt(mac.slice(0, 2), 16) & 1) throw usageError(what, 'is a multicast address', hint);
+  if (mac === '00:00:00:00:00:00') throw usageError(what, 'is all zero', hint);
+  return mac;
+}
+
+/** A whole number within bounds. */
+export function parseInteger(option: string, text: string, min: number, max: number, { what, example }: Place = onCommandLine(option, text)): number {
+  const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
+  if (!(value >= min && value <= max)) {
+    throw usageError(what, `is not a whole number from ${min} to ${max}`, `a number in digits, ${example(String(Math.max(min, Math.min(max, 64))))}`);
+  }
+  return value;
+}
+
+export const parseMtu = (text: string, place?: Place): number => parseInteger('mtu', text, MIN_MTU, MAX_MTU, place);
+export const parseBudget = (text: string, place?: Place): number => parseInteger('budget', text, 1, BATCH.max, place);
+export const parseQueues = (text: string, place?: Place): number => parseInteger('queues', text, 1, QUEUES_MAX, place);
+export const parseBusyPoll = (text: string, place?: Place): number | null => (text === 'auto' ? null : parseInteger('busy-poll', text, 0, 1_000_000, place));
+export const parseQueuePackets = (text: string, place?: Place): number => parseInteger('queue-packets', text, 1, 1 << 24, place);
+
+/** The smallest ring takes the largest frame and the headroom of the waiting room; the kernel wants a power of two. */
+export const MIN_RING_BYTES = 256 << 10;
+export const MAX_RING_BYTES = 256 << 20;
+
+/** 8M, 256K, 1048576. */
+export const parseRingSize = (text: string, place: Place = onCommandLine('ring-size', text)): number => parsePowerOfTwo(text, place, { min: MIN_RING_BYTES, max: MAX_RING_BYTES, hint: 'a power of two from 256K to 256M, such as 8M' });
+
+/** Of the trace ring of `record`, a ring as well. */
+export const parseBuffer = (text: string): number => parsePowerOfTwo(text, onCommandLine('buffer', text), { min: MIN_RING_BYTES, max: 1 << 30, hint: 'a power of two from 256K to 1G, such as 32M' });
+
+interface SizeLimits {
+  min: number;
+  max: number;
+  hint: string;
+}
+
+/** 8M, 256K, 1048576: bytes within bounds. */
+export function parseSize(text: string, { what }: Place, { min, max, hint }: SizeLimits): number {
+  const match = /^(\d{1,12})([KMG]?)i?B?$/i.exec(text);
+  if (!match) throw usageError(what, 'is not a size', hint);
+  const unit = { '': 1, K: 1 << 10, M: 1 << 20, G: 1 << 30 }[(match[2] as string).toUpperCase()] as number;
+  const bytes = Number(match[1]) * unit;
+  if (bytes < min) throw usageError(what, 'is too small', hint);
+  if (bytes > max) throw usageError(what, 'is too large', hint);
+  return bytes;
+}
+
+function parsePowerOfTwo(text: string, place: Place, limits: SizeLimits): number {
+  const bytes = parseSize(text, place, limits);
+  if ((bytes & (bytes - 1)) !== 0) throw usageError(place.what, 'is not a power of two', limits.hint);
+  return bytes;
+}
+
+/** 50% as a fraction. */
+export function parseWatermark(text: string, { what, example }: Place = onCommandLine('low-watermark', text)): number {
+  const match = /^(\d{1,3}(?:\.\d+)?)%$/.exec(text);
+  const percent = match ? Number(match[1]) : NaN;
+  if (!(percent >= 0 && percent <= 99)) {
+    throw usageError(what, 'is not a percentage from 0% to 99%', example('50%'));
+  }
+  return percent / 100;
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The debugger of a NIC, and the commands that can be typed into it: the loop is paused, frames wait in the ring and
+ * their senders in the kernel, and each frame goes on when the user has looked at it.
+ */
+import { didYouMean, usageError, VnetError } from '../errors';
+import { fixChecksums, Frame, hexDump, summaryOf } from '../packet';
+import type { PacketFilter } from '../packet/filter';
+
+// What can be typed into the debugger.
+
+export type StepCommand =
+  | { kind: 'pass' | 'drop'; count: number }
+  | { kind: 'edit'; at: number; bytes: Uint8Array }
+  | { kind: 'inject'; frame: Uint8Array | null }
+  | { kind: 'hex' }
+  | { kind: 'resume' }
+  | { kind: 'help' };
+
+export const HELP = [
+  'pass [N]           let this frame go on, or N frames; so does an empty line',
+  'drop [N]           end it',
+  'edit OFFSET HEX    write bytes into it; checksums are made right again',
+  'inject [HEX]       let the interface receive a frame, before this one; without HEX a copy of this one',
+  'hex                show its bytes',
+  'resume             let everything go on, and leave',
+] as const;
+
+/** Understands a line. Throws a USAGE error for what it cannot be. */
+export function parseCommand(line: string): StepCommand {
+  const [word = '', ...rest] = line.trim().split(/\s+/);
+  const kind = Object.entries(WORDS).find(([name]) => word === name || word === name[0])?.[1] ?? (word === '' ? 'pass' : undefined);
+  switch (kind) {
+    case 'pass':
+    case 'drop':
+      return { kind, count: rest[0] === undefined ? 1 : whole(rest[0], 1) };
+    case 'edit':
+      return { kind, at: whole(rest[0] ?? '', 0), bytes: hexBytes(rest.slice(1).join('')) };
+    case 'inject':
+      return { kind, frame: rest.length === 0 ? null : hexBytes(rest.join('')) };
+    case 'hex':
+    case 'resume':
+    case 'help':
+      return { kind };
+    case undefined:
+      throw usageError(`"${word}"`, 'is no command', didYouMean(word, Object.keys(WORDS), 'help shows those that there are'));
+  }
+}
+
+/** Each may be cut to its first letter; of `hex` and `help` the first is meant. */
+const WORDS = { pass: 'pass', drop: 'drop', edit: 'edit', inject: 'inject', hex: 'hex', resume: 'resume', quit: 'resume', help: 'help', '?': 'help' } as const;
+
+function whole(text: string, min: number): number {
+  if (/^(0x[0-9a-f]+|\d+)$/i.test(text) && Number(text) >= min) return Number(text);
+  throw usageError(`"${text}"`, `is not a whole number from ${min} on`, 'in digits, or in hexadecimal with 0x');
+}
+
+function hexBytes(text: string): Uint8Array {
+  const digits = text.replaceAll(':', '');
+  if (digits === '' || digits.length % 2 !== 0 || !/^[0-9a-f]+$/i.test(digits)) throw usageError(`"${text}"`, 'is not bytes in hexadecimal', 'two digits a byte: 0800 or 08:00');
+  return Buffer.from(digits, 'hex');
+}
+
+export interface ShownFrame {
+  bytes: Uint8Array;
+  superpacket: boolean;
+}
+
+/** The loop, as the debugger has it; another process's behind a socket, or a made-up one in a test. */
+export interface SteppedLoop {
+  /** The next frame, null if none waits. */
+  peek(): Promise<ShownFrame | null>;
+  /** What becomes of it. */
+  step(verdict: 'pass' | 'drop' | Uint8Array): Promise<void>;
+  inject(frame: Uint8Array): Promise<void>;
+}
+
+/** Lines that somebody types; null at their end. */
+export interface Lines {
+  /** The next line. */
+  next(): Promise<string | null>;
+  /** True if next() would not have to wait. */
+  readonly ready: boolean;
+}
+
+/** How often to look for a frame when none waits. */
+const LOOK_MS = 50;
+/** Frames that may pass unseen before typed lines are looked at. */
+const UNSEEN_IN_ROW = 64;
+
+export class Stepper {
+  private current: ShownFrame | null = null;
+  private edited = false;
+  private number = 0;
+  /** Frames that have passed because the filter does not match them. */
+  private unseen = 0;
+  /** Frames that get the same verdict without being asked about. */
+  private repeat: { verdict: 'pass' | 'drop'; left: number } | null = null;
+
+  constructor(
+    private readonly loop: SteppedLoop,
+    private readonly lines: Lines,
+    private readonly print: (...lines: string[]) => void,
+    /** Frames that it does not match pass without being shown. */
+    private readonly filter: PacketFilter | null = null,
+  ) {}
+
+  /** Goes on until somebody says resume, or nothing more is typed. */
+  async run(): Promise<void> {
+    await this.loopUntilEnd();
+    if (this.unseen > 0) this.print(`${this.unseen} frames passed that the filter does not match`);
+  }
+
+  private async loopUntilEnd(): Promise<void> {
+    this.print('the loop stands still; each frame is shown here when it comes. help shows the commands');
+    let inRow = 0;
+    for (;;) {
+      if (this.current === null && (await this.look()) && this.current === null && ++inRow < UNSEEN_IN_ROW) continue;
+      inRow = 0;
+      if (this.current !== null && this.repeat !== null) {
+        await this.decide(this.repeat.verdict);
+        continue;
+      }
+      if (this.current === null && !this.lines.ready) {
+        await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+        continue;
+      }
+      const line = await this.lines.next();
+      if (line === null || !(await this.obey(line))) return;
+    }
+  }
+
+  /** Shows the next frame; false if none waits. */
+  private async look(): Promise<boolean> {
+    const next = await this.loop.peek();
+    this.edited = false;
+    if (next === null) return false;
+    if (this.filter?.matches(next.bytes, 0, next.bytes.length, next.bytes.length) === false) {
+      await this.loop.step('pass');
+      this.unseen++;
+      return true;
+    }
+    this.current = next;
+    this.number++;
+    this.show();
+    return true;
+  }
+
+  private show(): void {
+    const { bytes, superpacket } = this.current as ShownFrame;
+    const what = superpacket ? ', a superpacket that is not cut up yet' : '';
+    this.print(`frame ${this.number}${what}${this.edited ? ', edited' : ''}`, ...summaryOf(Frame.of(bytes)).map((line) => `  ${line}`));
+  }
+
+  /** Does what a line says; false when it says to leave. */
+  private async obey(line: string): Promise<boolean> {
+    try {
+      const command = parseCommand(line);
+      if (command.kind === 'resume') return false;
+      await this.carryOut(command);
+    } catch (error) {
+      if (!(error instanceof VnetError) || error.code !== 'USAGE') throw error;
+      this.print(error.hint === undefined ? error.message : `${error.message}; ${error.hint}`);
+    }
+    return true;
+  }
+
+  private async carryOut(command: StepCommand): Promise<void> {
+    const { current } = this;
+    if (command.kind === 'help' || command.kind === 'resume') return this.print(...HELP);
+    if (command.kind === 'inject') {
+      const frame = command.frame ?? current?.bytes;
+      if (!frame) return this.print('no frame waits that could be copied');
+      await this.loop.inject(frame);
+      return this.print('injected');
+    }
+    if (!current) return this.print('no frame waits');
+    if (command.kind === 'hex') return this.print(...hexDump(current.bytes));
+    if (command.kind === 'edit') return this.edit(current, command.at, command.bytes);
+    this.repeat = { verdict: command.kind, left: command.count };
+    await this.decide(command.kind);
+  }
+
+  private edit(frame: ShownFrame, at: number, bytes: Uint8Array): void {
+    if (frame.superpacket) return this.print('a superpacket passes or is dropped: ethtool -K turns tso and gso off');
+    if (at + bytes.length > frame.bytes.length) return this.print(`the frame has ${frame.bytes.length} bytes`);
+    frame.bytes.set(bytes, at);
+    fixChecksums(frame.bytes);
+    this.edited = true;
+    this.show();
+  }
+
+  private async decide(verdict: 'pass' | 'drop'): Promise<void> {
+    const frame = this.current as ShownFrame;
+    this.current = null;
+    await this.loop.step(verdict === 'pass' && this.edited ? frame.bytes : verdict);
+    this.print(verdict === 'pass' ? 'passed' : 'dropped');
+    if (this.repeat && --this.repeat.left === 0) this.repeat = null;
+  }
+}

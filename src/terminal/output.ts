@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+/**
+ * What commands print: reports and news on stdout (src/native/standard-streams.ts explains the difference), one line of
+ * error and perhaps a hint on stderr, in colours where the terminal has them. Every line is made printable here,
+ * whatever is in it; a newline within one is shown as `\\n`.
+ */
+import { fstatSync } from 'node:fs';
+
+import { exhaustion, VnetError } from '../errors';
+import { news, report } from '../native/standard-streams';
+import { isTerminal, showsColours } from '../native/terminal';
+import { printable, printableJson, printableLines } from '../printable';
+
+/** Parameters of SGR (ECMA-48, 8.3.117). */
+export const ATTRIBUTES = { bold: '1', good: '32', warning: '33', bad: '1;31', faint: '2' } as const;
+
+export type Look = keyof typeof ATTRIBUTES;
+
+/** Whether a terminal reads the descriptor and shows colours. */
+export function hasColours(fd: number, env: NodeJS.ProcessEnv = process.env): boolean {
+  if (!showsColours(env)) return false;
+  try {
+    return isTerminal(fstatSync(fd));
+  } catch {
+    return false;
+  }
+}
+
+/** A printable text as it looks on a descriptor. */
+export function coloured(look: Look, text: string, fd: number): string {
+  return hasColours(fd) ? `\x1b[${ATTRIBUTES[look]}m${text}\x1b[0m` : text;
+}
+
+const asText = (lines: readonly string[]): string => lines.map((line) => `${printable(line)}\n`).join('');
+
+/** Prints lines of a report. Throws a VnetError if they cannot be written. */
+export const print = (...lines: readonly string[]): void => report(1, asText(lines));
+
+/** The same on stderr. */
+export const printNotice = (...lines: readonly string[]): void => report(2, asText(lines));
+
+/** Prints a report that is printable as it is: made of our own words, or of what has been through printable(). */
+export const printMade = (text: string): void => report(1, `${text}\n`);
+
+/** Prints news, line by line: what was done. Throws nothing, and waits for no reader. */
+export const tell = (...lines: readonly string[]): void => news(1, asText(lines));
+
+/** The same on stderr. */
+export const tellNotice = (...lines: readonly string[]): void => news(2, asText(lines));
+
+/** Prints news that are printable as they are. */
+export const tellMade = (text: string): void => news(1, `${text}\n`);
+
+export const jsonText = printableJson;
+
+/** One JSON document and nothing else. */
+export function printJson(document: unknown): void {
+  printMade(jsonText(document));
+}
+
+/** One JSON document in a line, for reports that go on. */
+export function printJsonLine(document: unknown): void {
+  printMade(jsonText(document, 0));
+}
+
+/** What `--dry-run` prints: one step a line, or an array of them. */
+export function printSteps(steps: readonly string[], json: boolean): void {
+  if (json) printJson(steps);
+  else print(...steps);
+}
+
+/** Lines of columns as wide as their widest cell, two spaces apart. */
+export function table(texts: readonly (readonly string[])[]): string[] {
+  const rows = texts.map((row) => row.map(printable));
+  const widths: number[] = [];
+  for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
+  return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i] as number)).join('  ').trimEnd());
+}
+
+/** 8388608 as 8 MiB. */
+export function bytes(value: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let unit = 0;
+  let rest = value;
+  while (rest >= 1024 && unit < units.length - 1) {
+    rest /= 1024;
+    unit++;
+  }
+  return `${Number.isInteger(rest) ? rest : rest.toFixed(1)} ${units[unit]}`;
+}
+
+const oneLine = (text: string): string => text.replace(/\s*\n\s*/g, ' ').trim();
+
+/** Prints an error as the contract says, and returns the exit code. */
+export function reportError(error: unknown, debug: boolean): number {
+  news(2, errorText(error, debug, (look, text) => coloured(look, text, 2)));
+  return exitCodeOf(error);
+}
+
+/** Whatever is thrown: an object may have no text. */
+function textOf(thrown: unknown): string {
+  try {
+    return String(thrown);
+  } catch {
+    return typeof thrown;
+  }
+}
+
+/** One line and perhaps a hint, and with `debug` all that is known. */
+export function errorText(thrown: unknown, debug: boolean, paint: (look: Look, text: string) => string = (_, text) => text): string {
+  const error = exhaustion(thrown) ?? thrown;
+  const known = error instanceof VnetError;
+  const message = error instanceof Error ? error.message : textOf(error);
+  const line = known || message.includes(': ') ? message : `internal error: ${message}`;
+  const hint = known && error.hint ? `${paint('bold', 'hint:')} ${printable(oneLine(error.hint))}\n` : '';
+  return `${paint('bad', 'vnet-bpf:')} ${printable(oneLine(line))}\n${hint}${debug ? printableLines(stackOf(error)) : ''}`;
+}
+
+export const exitCodeOf = (error: unknown): number => (error instanceof VnetError ? error.exitCode : 1);
+
+function stackOf(error: unknown): string {
+  if (!(error instanceof Error)) return '';
+  const log = 'log' in error && typeof error.log === 'string' ? `${error.log}\n` : '';
+  const cause = error.cause === undefined ? '' : `caused by ${stackOf(error.cause)}`;
+  return `${error.stack ?? error.message}\n${log}${cause}`;
+}

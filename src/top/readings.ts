@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT
+/** What `top` knows of each interface from one reading to the next: rates, history, and the figures that order the rows. */
+import type { Stats } from '../datapath/stats';
+import { printable } from '../printable';
+
+// What the readings of an interface have shown, one entry for each interval; the newest is the last.
+
+/** What the transmit queue did between two readings: it was never stopped, stopped all the time, or stopped and woke. */
+export type QueueActivity = 'ran' | 'stopped' | 'woke';
+
+export interface Sample {
+  /** Bits a second. */
+  tx: number;
+  rx: number;
+  queue: QueueActivity;
+}
+
+/** Null where nothing is known. */
+export type History = readonly (Sample | null)[];
+
+/** Entries kept: more than the widest terminal shows. */
+const KEPT = 1000;
+
+export const sampleOf = ({ txBits, rxBits }: Rates, before: Stats['queue'], after: Stats['queue']): Sample => ({
+  tx: txBits,
+  rx: rxBits,
+  queue: after.wakes > before.wakes ? 'woke' : after.stopped || after.stops > before.stops ? 'stopped' : 'ran',
+});
+
+/** The history with a sample that covers so many intervals, one at least. */
+export function extended(history: History, sample: Sample | null, intervals: number): History {
+  const count = Math.min(KEPT, Math.max(1, Math.round(intervals)));
+  return [...history, ...Array.from({ length: count }, () => sample)].slice(-KEPT);
+}
+
+/** The newest entries in so many columns, the newest on the right; null where there are none yet. */
+export const newest = (history: History, width: number): History =>
+  Array.from({ length: width }, (_, column) => history[history.length - width + column] ?? null);
+
+// What happened between two readings of one interface, per second.
+
+export interface Rates {
+  txPackets: number;
+  txBits: number;
+  rxPackets: number;
+  rxBits: number;
+  stops: number;
+  wakes: number;
+  polls: number;
+  /** 0 to 1: the part of the polls that found more than the budget. */
+  budgetUsedUp: number;
+  /** Frames that did not come back, by reason; only reasons that there were. */
+  drops: ReadonlyMap<string, number>;
+}
+
+/** All that ends a frame, by reason, since the interface is there. */
+export function dropsOf({ refused, held, hooks, impair, behind, stray }: Stats): Map<string, number> {
+  return new Map([...Object.entries(refused), ['held', held.dropped], ['hook', hooks.dropped], ['impair', impair.lost], ['behind', behind.lost], ['stray', stray]]);
+}
+
+/** Null if they say nothing about a time: counters went back, or no time has passed. */
+export function ratesBetween(before: Stats, after: Stats, ms: number): Rates | null {
+  // A reading is not atomic, and another may have been attached under the same identity: nothing is negative.
+  if (!(ms > 0) || after.tx.packets < before.tx.packets) return null;
+  const grown = (from: number, to: number): number => Math.max(0, to - from);
+  const rate = (from: number, to: number): number => (grown(from, to) * 1000) / ms;
+  const polls = grown(before.poll.polls, after.poll.polls);
+  const usedUp = grown(before.poll.budgetExhausted, after.poll.budgetExhausted);
+  const earlier = dropsOf(before);
+  const drops = [...dropsOf(after)].map(([reason, count]): [string, number] => [reason, rate(earlier.get(reason) ?? 0, count)]);
+  return {
+    txPackets: rate(before.tx.packets, after.tx.packets),
+    txBits: rate(before.tx.bytes, after.tx.bytes) * 8,
+    rxPackets: rate(before.rx.packets, after.rx.packets),
+    rxBits: rate(before.rx.bytes, after.rx.bytes) * 8,
+    stops: rate(before.queue.stops, after.queue.stops),
+    wakes: rate(before.queue.wakes, after.queue.wakes),
+    polls: rate(before.poll.polls, after.poll.polls),
+    budgetUsedUp: polls === 0 ? 0 : Math.min(1, usedUp / polls),
+    drops: new Map(drops.filter(([, perSecond]) => perSecond > 0)),
+  };
+}
+
+export const sumOf = (counts: ReadonlyMap<string, number>): number => [...counts.values()].reduce((a, b) => a + b, 0);
+
+// By what interfaces are ordered: figures that follow the readings slowly, so that rows do not change places all the time.
+
+export const MEASURES = ['tx', 'rx', 'queue', 'drops'] as const;
+export type Measure = (typeof MEASURES)[number];
+
+interface Figure {
+  /** A moving average. */
+  mean: number;
+  /** What is compared: it stays until the average has moved away from it. */
+  shown: number;
+}
+
+export type Standing = Readonly<Record<Measure, Figure>>;
+
+/** Milliseconds in which the average takes in two thirds of a change. */
+const MEMORY_MS = 5000;
+/** Two averages whose ratio is less than this count as one. */
+const SAME = 1.25;
+/** Below it an average counts as 0: packets a second, and the part of the queue. */
+const NOTHING: Readonly<Record<Measure, number>> = { tx: 0.1, rx: 0.1, queue: 0.005, drops: 0.1 };
+
+/** 0 to 1: of bytes or of frames, whichever is nearer to the limit. */
+export function fillOf({ queue }: Stats): number {
+  const packets = queue.capacityPackets === null ? 0 : queue.packets / queue.capacityPackets;
+  return Math.min(1, Math.max(queue.usedBytes / queue.capacityBytes, packets));
+}
+
+function next(before: Figure | undefined, value: number, ms: number, nothing: number): Figure {
+  if (!before) return { mean: value, shown: value };
+  const mean = before.mean + (value - before.mean) * (1 - Math.exp(-ms / MEMORY_MS));
+  if (mean < nothing) return { mean, shown: 0 };
+  const stays = mean < before.shown * SAME && mean > before.shown / SAME;
+  return { mean, shown: stays ? before.shown : mean };
+}
+
+/** The standing after one more reading; `ms` have passed since the one before. */
+export function standingAfter(before: Standing | null, stats: Stats, rates: Rates | null, ms: number): Standing {
+  const figure = (measure: Measure, value: number): Figure => next(before?.[measure], value, ms, NOTHING[measure]);
+  return {
+    tx: figure('tx', rates?.txPackets ?? 0),
+    rx: figure('rx', rates?.rxPackets ?? 0),
+    queue: figure('queue', fillOf(stats)),
+    drops: figure('drops', rates ? sumOf(rates.drops) : 0),
+  };
+}
+
+/** One interface as it is now. */
+export interface Look {
+  id: string;
+  budget: number;
+  whenFull: 'hold' | 'drop';
+  stats: Stats;
+}
+
+export interface Row extends Look {
+  /** Null until there are two readings. */
+  rates: Rates | null;
+  history: History;
+  standing: Standing;
+}
+
+export interface Change {
+  name: string;
+  what: 'came' | 'went';
+}
+
+interface Known {
+  at: number;
+  row: Row;
+}
+
+/** `vnet0 in lab`. */
+export const nameOf = ({ interface: iface, netns }: Stats): string => printable(netns === null ? iface : `${iface} in ${netns}`);
+
+export class Board {
+  private known = new Map<string, Known>();
+  private first = true;
+
+  /** @param intervalMs how often it is looked, in milliseconds: what one entry of a history stands for */
+  constructor(private readonly intervalMs = 1000) {}
+
+  /** Takes in what there is now, at a time in milliseconds. Those that came and went are told, but for the first time. */
+  update(looks: readonly Look[], now: number): { rows: Row[]; changes: Change[] } {
+    const there = new Set(looks.map(({ id }) => id));
+    const gone = [...this.known].filter(([id]) => !there.has(id));
+    // First what went: an interface that was replaced has come.
+    const changes = gone.map(([, { row }]): Change => ({ name: nameOf(row.stats), what: 'went' }));
+    const rows = looks.map((look): Row => {
+      const before = this.known.get(look.id);
+      if (!before && !this.first) changes.push({ name: nameOf(look.stats), what: 'came' });
+      return before ? this.continued(before, look, now) : { ...look, rates: null, history: [], standing: standingAfter(null, look.stats, null, 0) };
+    });
+    this.known = new Map(rows.map((row) => [row.id, { at: now, row }]));
+    this.first = false;
+    return { rows, changes };
+  }
+
+  private continued({ at, row }: Known, look: Look, now: number): Row {
+    const ms = now - at;
+    const rates = ratesBetween(row.stats, look.stats, ms);
+    const sample = rates && sampleOf(rates, row.stats.queue, look.stats.queue);
+    // The first rates say more than the nothing before them.
+    const standing = standingAfter(row.rates ? row.standing : null, look.stats, rates, ms);
+    return { ...look, rates, history: extended(row.history, sample, ms / this.intervalMs), standing };
+  }
+}
+
+// The orders that interfaces can have on the screen.
+
+export const ORDERS = ['name', ...MEASURES] as const;
+export type Order = (typeof ORDERS)[number];
+
+export const nextOrder = (order: Order): Order => ORDERS[(ORDERS.indexOf(order) + 1) % ORDERS.length] as Order;
+
+/** The largest first, by what the row has stood at for a while; equal ones by name, then by identity. */
+export function sorted(rows: readonly Row[], order: Order): Row[] {
+  const byName = (a: Row, b: Row): number => nameOf(a.stats).localeCompare(nameOf(b.stats), 'en', { numeric: true }) || (a.id < b.id ? -1 : 1);
+  if (order === 'name') return [...rows].sort(byName);
+  return [...rows].sort((a, b) => b.standing[order].shown - a.standing[order].shown || byName(a, b));
+}
