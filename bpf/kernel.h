@@ -26,7 +26,26 @@
 #define SKB_GSO_UDP_L4 (1U << 17)
 #define SKB_GSO_TCP_ACCECN (1U << 19)
 
+/* Of a socket and of a device (include/net/sock.h, include/linux/netdevice.h): the namespace that it is in. */
+typedef struct {
+	struct net *net;
+} __attribute__((preserve_access_index)) possible_net_t;
+
+struct sock_common {
+	possible_net_t skc_net;
+} __attribute__((preserve_access_index));
+
+struct sock {
+	struct sock_common __sk_common;
+} __attribute__((preserve_access_index));
+
+struct net_device {
+	possible_net_t nd_net;
+} __attribute__((preserve_access_index));
+
 struct sk_buff {
+	struct sock *sk;
+	struct net_device *dev;
 	unsigned char *head;
 	unsigned char *data;
 	unsigned int end; /* an offset from head on 64-bit kernels */

@@ -14,8 +14,6 @@
 
 /* skb->mark of a packet that the poller has merged, on its way to `cut`. */
 #define MERGED_MARK 22094
-/* The mark of a poller's socket behind a veth. A packet loses it on its way to vnet0, the socket that it is charged to has it. */
-#define POLLER_MARK 22095
 
 /*
  * The mark: what `tx` tells `sink` of a frame, which finds nothing else out. It has to pass what others do in between:

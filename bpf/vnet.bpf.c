@@ -129,16 +129,14 @@ int tx(struct __sk_buff *skb)
 
 /*
  * Whether it is charged to a poller's socket: a frame that was received and has been sent on by a bridge or by mirred, which
- * leave the charge on it.
+ * leave the charge on it. Nobody else has a socket in the peers' namespace; a mark on a socket could be anybody's.
  */
 static __always_inline bool is_charged_to_poller(struct __sk_buff *skb)
 {
-	struct bpf_sock *sk = skb->sk;
+	struct sock *sk = BPF_CORE_READ((struct sk_buff *)skb, sk);
 
-	if (!sk)
-		return false;
-	sk = bpf_sk_fullsock(sk);
-	return sk && sk->mark == POLLER_MARK;
+	return sk && BPF_CORE_READ(sk, __sk_common.skc_net.net) ==
+			     BPF_CORE_READ((struct sk_buff *)skb, dev, nd_net.net);
 }
 
 /*

@@ -18,9 +18,6 @@ export const QUEUES_MAX = 16;
 /** skb->mark of a merged packet, MERGED_MARK of bpf/layout.h. */
 export const MERGED_MARK = 22094;
 
-/** The mark of a poller's socket behind a veth, POLLER_MARK of bpf/layout.h. */
-export const POLLER_MARK = 22095;
-
 /** The largest record in bytes, LARGEST_RECORD of bpf/capture.h. */
 export const LARGEST_RECORD = 262200;
 

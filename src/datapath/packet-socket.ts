@@ -36,8 +36,8 @@ export class PacketSocket implements FrameSender, Disposable {
   private constructor(readonly fd: number) {}
 
   /**
-   * Opens the socket on an interface of the calling thread's namespace. Needs CAP_NET_RAW. Frames carry its `mark`: on the
-   * looping interface itself `tx` knows them by it and turns them round; of a peer's socket it is POLLER_MARK.
+   * Opens the socket on an interface of the calling thread's namespace. Needs CAP_NET_RAW. Frames carry its `mark`, by
+   * which `tx` knows those that it has to turn round; 0 for a peer's socket.
    */
   static open(ifindex: number, mark: number): PacketSocket {
     const fd = openLinkSocket();

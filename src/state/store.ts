@@ -16,7 +16,7 @@ import { parseRecord, type Attachment } from './record';
 export type { Attachment, HairpinRecord, ImpairmentRecord } from './record';
 
 /** Raised with every change of the record or of bpf/layout.h. */
-export const STATE_VERSION = 13;
+export const STATE_VERSION = 14;
 
 /** An attachment whose record cannot be relied on. */
 export interface BrokenAttachment {

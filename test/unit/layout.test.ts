@@ -77,7 +77,6 @@ t.test('struct record, which BTF does not keep: from the source', { skip: noSour
   t.equal(defined('layout.h', 'BATCH_MAX'), BATCH.max);
   t.equal(defined('layout.h', 'QUEUES_MAX'), QUEUES_MAX);
   t.equal(defined('layout.h', 'MERGED_MARK'), MERGED_MARK);
-  t.equal(defined('layout.h', 'POLLER_MARK'), POLLER_MARK);
   t.equal(defined('layout.h', 'ROOM_NUMBERED'), ROOM_NUMBERED);
   t.equal(defined('layout.h', 'ROOM_PLAIN') & ROOM_NUMBERED, 0, 'a frame without a number in the room cannot be taken for one that has it');
 });
