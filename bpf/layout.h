@@ -126,7 +126,8 @@ struct control {
 	__u32 snap_len; /* by the controller: bytes of each frame that are recorded */
 	__u64 tape_missed; /* frames that found no place on the tape */
 	__u64 tape_notes_missed; /* releases from the room that found none */
-	__u64 pad0[4];
+	__u64 reinject_cookie; /* by the controller: of the poller's socket, if it sends on the looping interface itself */
+	__u64 pad0[3];
 
 	/*
 	 * Written when the queue stops or wakes, and for every frame that has to wait. In `gate`,

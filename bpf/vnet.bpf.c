@@ -23,7 +23,7 @@
 #include "superpacket.h"
 #include "tape.h"
 
-/* The mark of the poller's socket where it sends on the looping interface itself (dummy); 0: it does not. */
+/* The mark of the pollers' sockets where they send on the looping interface itself (dummy); 0: they do not. */
 const volatile __u32 reinject_mark = 0;
 /* Entry and exit of each queue's waiting room, in the peer's namespace. */
 const volatile __u32 room_entries[QUEUES_MAX] = {};
@@ -106,13 +106,32 @@ static __always_inline __u32 transmit(struct __sk_buff *skb, struct counters *co
 	return 0;
 }
 
+/* Whether a poller sends it on the looping interface itself (dummy). Others can set a mark on their sockets, too; no two have the same cookie. */
+static __always_inline bool is_reinjected(struct __sk_buff *skb)
+{
+	struct control *ctl;
+	__u32 index, key;
+	__u64 cookie;
+
+	if (!reinject_mark || skb->mark != reinject_mark)
+		return false;
+	cookie = bpf_get_socket_cookie(skb);
+	for (index = 0; cookie && index < QUEUES_MAX && index < queues; index++) {
+		key = index;
+		ctl = bpf_map_lookup_elem(&control, &key);
+		if (ctl && ctl->reinject_cookie == cookie)
+			return true;
+	}
+	return false;
+}
+
 SEC("tc")
 int tx(struct __sk_buff *skb)
 {
 	struct counters *count;
 	__u32 zero = 0, mark;
 
-	if (reinject_mark && skb->mark == reinject_mark) {
+	if (is_reinjected(skb)) {
 		skb->mark = 0;
 		return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
 	}

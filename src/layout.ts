@@ -44,6 +44,7 @@ export const CONTROL = {
   snapLen: 12,
   tapeMissed: 16,
   tapeNotesMissed: 24,
+  reinjectCookie: 32,
   gate: 64,
   stops: 72,
   wakesTx: 80,

@@ -37,7 +37,7 @@ export class PacketSocket implements FrameSender, Disposable {
 
   /**
    * Opens the socket on an interface of the calling thread's namespace. Needs CAP_NET_RAW. Frames carry its `mark`, by
-   * which `tx` knows those that it has to turn round; 0 for a peer's socket.
+   * which `tx` looks for those that it has to turn round; 0 for a peer's socket.
    */
   static open(ifindex: number, mark: number): PacketSocket {
     const fd = openLinkSocket();
@@ -55,6 +55,11 @@ export class PacketSocket implements FrameSender, Disposable {
 
   send(address: number, count: number): number {
     return sendMessages(this.fd, address, count, MSG_DONTWAIT);
+  }
+
+  /** The number that no other socket of this boot has or had. */
+  get cookie(): number {
+    return Number(socketOption64(this.fd, SOL_SOCKET, SO_COOKIE));
   }
 
   private open = true;
