@@ -193,9 +193,13 @@ function detects(iface: string): boolean | null {
   return fs.existsSync(file(iface)) ? fs.readFileSync(file(iface), 'utf8').trim() !== '0' : null;
 }
 
-/** Does nothing where there is no IPv6. */
+/**
+ * Switches the detection off, and the acceptance of router advertisements: whoever may send raw frames here could give
+ * the namespace addresses and a default route, and there is no router. Does nothing where there is no IPv6.
+ */
 export function withoutAddressDetection(iface: string): void {
-  if (detects(iface)) setInterfaceSysctl(iface, 'accept_dad', '0', 'ipv6');
+  if (detects(iface) === null) return;
+  for (const name of ['accept_dad', 'accept_ra']) setInterfaceSysctl(iface, name, '0', 'ipv6');
 }
 
 export interface Ipv6State {
