@@ -57,7 +57,7 @@ function bashAction(words: Words): string {
     case 'namespaces':
       return `words=$(${NAMESPACES})`;
     case 'files':
-      return 'compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return';
+      return 'compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return';
     case 'anything':
       return 'return';
   }
