@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Tab, pressed for real in each shell: commands, options, their values, attached interfaces, namespaces, files. */
+import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 import t, { type Test } from 'tap';
@@ -42,6 +43,9 @@ for (const shell of SHELLS) {
     offers(t, shell, directory, 'vnet-bpf attach vnet0 --mtu vncom', []);
     const [file] = complete(shell, `vnet-bpf hook ${nic.iface} ${ROOT}/packa`, directory);
     t.match(file, /package/, 'files');
+    // Names that others have chosen, which bash would cut and expand.
+    for (const name of ['odd *', 'odd $(id)']) fs.writeFileSync(path.join(directory, name), '');
+    if (shell === 'bash') offers(t, shell, directory, `vnet-bpf hook ${nic.iface} ${directory}/odd`, [`${directory}/odd *`, `${directory}/odd $(id)`]);
     t.end();
   });
 }
