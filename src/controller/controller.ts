@@ -81,7 +81,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     const { attachment, datapath, wireNetns } = parts;
     this.log = new EventLog(logFile(attachment.id));
     this.controls = new QueueControls(datapath.maps.control);
-    this.sockets = new QueueSockets(attachment, wireNetns);
+    this.sockets = new QueueSockets(attachment, this.controls, wireNetns);
     this.attempts = new Attempts((text) => this.log.write(text));
     this.cut = openCut(attachment);
     this.watch = new LinkWatch({

@@ -4,8 +4,9 @@ import * as fs from 'node:fs';
 
 import { PacketSocket } from '../datapath/packet-socket';
 import { merges, queuesOf, type Datapath } from '../datapath/programs';
+import type { QueueControls } from '../datapath/queue-gate';
 import type { PollRequest } from '../datapath/worker-queue';
-import { POLLER_MARK } from '../layout';
+import { CONTROL } from '../layout';
 import { closeRoomSockets, openRoomSockets, roomFrameMax, type RoomSockets } from '../link/credit';
 import type { Netns } from '../link/netns';
 import { openRtnetlink } from '../link/rtnetlink';
@@ -21,11 +22,13 @@ export class QueueSockets {
 
   constructor(
     private readonly attachment: Attachment,
+    controls: QueueControls,
     wireNetns: Netns,
   ) {
     const { peer, ifindex, reinjectMark, rooms } = attachment;
     const queues = Array.from({ length: attachment.queues });
-    this.sockets = wireNetns.run(() => queues.map(() => PacketSocket.open(peer?.ifindex ?? ifindex, reinjectMark || POLLER_MARK)));
+    this.sockets = wireNetns.run(() => queues.map(() => PacketSocket.open(peer?.ifindex ?? ifindex, reinjectMark)));
+    if (!peer) this.sockets.forEach(({ cookie }, queue) => controls.queues[queue]?.set64(CONTROL.reinjectCookie, cookie));
     this.linkSockets = wireNetns.run(() => queues.map(openRtnetlink));
     this.roomSockets = wireNetns.run(() => rooms.map(({ entry }) => openRoomSockets(entry.ifindex)));
   }

@@ -13,7 +13,7 @@ import * as fs from 'node:fs';
 import { CONTROL, GSO_UDP_L4, NEEDS_CSUM, VNET } from '../layout';
 import type { FarEnd } from '../link/far-end';
 import { clock } from '../native/clock';
-import { errnoOf, sendMessages, setSocketOption } from '../native/libc';
+import { errnoOf, sendMessages, setSocketOption, socketOption64 } from '../native/libc';
 import { bindToLink, openLinkSocket, PACKET_VNET_HDR, SOL_PACKET } from '../native/sockets';
 import { FATE } from './outcomes';
 import { increment, type SharedWords } from './shared-memory';
@@ -21,6 +21,7 @@ import { increment, type SharedWords } from './shared-memory';
 const SOL_SOCKET = 1;
 const SO_SNDBUFFORCE = 32;
 const SO_MARK = 36;
+const SO_COOKIE = 57;
 const MSG_DONTWAIT = 0x40;
 
 /** Room for a batch of superpackets; a frame's charge ends when vnet0's stack takes it. */

@@ -6,7 +6,7 @@ import * as path from 'node:path';
 import { Btf } from 'libbpf-ts';
 import t from 'tap';
 
-import { BATCH, CONTROL, COUNTERS, LARGEST_RECORD, MERGED_MARK, POLLER_MARK, QUEUES_MAX, RECORD, REFUSALS, ROOM_NUMBERED, VNET_HDR_BYTES } from '../../src/layout';
+import { BATCH, CONTROL, COUNTERS, LARGEST_RECORD, MERGED_MARK, QUEUES_MAX, RECORD, REFUSALS, ROOM_NUMBERED, VNET_HDR_BYTES } from '../../src/layout';
 import { OBJECT } from '../helpers/bad-object';
 import { ROOT } from '../helpers/cli';
 import { sectionOf } from '../helpers/elf';
