@@ -10,7 +10,7 @@ import { checkedWords } from '../impair/words';
 import { endProcesses, Netns } from '../link/netns';
 import { clock } from '../native/clock';
 import { absolutePath, callersDirectory, inheritedDescriptors, leaveRemovedDirectory, withCallersUmask } from '../native/inherited';
-import { setCloseOnExec } from '../native/libc';
+import { setCloseOnExec, watchEndOfChild } from '../native/libc';
 import { allNewsIsOut, news } from '../native/standard-streams';
 import { openOutput } from '../native/trusted';
 import type { Nic } from '../nic/nic';
@@ -122,10 +122,12 @@ async function runIn({ netns: name, nic }: Throwaway, [program = '', ...args]: r
   // Not through `ip netns exec`, which would hide /sys/fs/bpf from it.
   const child = netns.run(() => startCommand(program, args, descriptors));
   signals.to(child);
+  let endedBy = 0;
+  const watch = child.pid === undefined ? null : watchEndOfChild(child.pid, (signal) => (endedBy = signal));
   const status = await new Promise<number>((resolve, reject) => {
     child.once('error', (error) => reject(new CannotExecute(program, error)));
-    child.once('exit', (code, signal) => resolve(signal ? statusOf(signal) : (code ?? 1)));
-  });
+    child.once('exit', (code) => resolve(endedBy > 0 ? 128 + endedBy : (code ?? 1)));
+  }).finally(() => watch?.close());
   // What it has left running would keep the namespace, and see its network go.
   await endProcesses(name);
   return status;
