@@ -35,6 +35,11 @@ t.test('signals reach the command', { skip }, async (t) => {
   t.ok(isGone(netns));
 });
 
+t.test('the exit code tells of every signal that ended the command', { skip }, async (t) => {
+  const endedBy = async (signal: number): Promise<unknown> => (await startRun(t, `echo ready; exec sleep 0.$(kill -${signal} $$)`)).ended;
+  for (const signal of [9, 16, 34, 64]) t.equal(await endedBy(signal), 128 + signal, `signal ${signal}`);
+});
+
 t.test('a signal before the command has begun', { skip }, async (t) => {
   const began = path.join(t.testdir({}), 'began');
   // Without tap's loader, which catches signals before the command does.
