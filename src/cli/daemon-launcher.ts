@@ -10,10 +10,14 @@ import { type ErrorCode, exhaustion, VnetError } from '../errors';
 import { namesBeginAt, programEnvironment } from '../native/inherited';
 import { withoutInspector } from '../native/node';
 import { IN_BACKGROUND, READY_FD } from './daemon';
+import { endSignals } from './signals';
 
 const WHAT = 'the background process';
 
-/** Starts the background process; returns what is to be printed, or throws what it printed. */
+/**
+ * Starts the background process; returns what is to be printed, or throws what it printed. A signal ends that process,
+ * too, as long as it is waited for; a second one, only the waiting.
+ */
 export async function startInBackground(): Promise<string> {
   const child = spawn(process.execPath, [...withoutInspector(), ...process.argv.slice(1)], {
     detached: true,
@@ -23,21 +27,31 @@ export async function startInBackground(): Promise<string> {
   });
   let stderr = '';
   let output = '';
+  let endedBy: NodeJS.Signals | undefined;
+  const end = (signal: NodeJS.Signals): void => {
+    endedBy ??= signal;
+    child.kill('SIGTERM');
+  };
+  for (const signal of endSignals()) process.once(signal, end);
   child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-  return new Promise((resolve, reject) => {
+  return new Promise<string>((resolve, reject) => {
     child.once('error', (error: NodeJS.ErrnoException) => reject(notStarted(error)));
     // Without a descriptor for them, the child has no streams.
     const ready = (child.stdio as typeof child.stdio | undefined)?.[READY_FD] as Readable | undefined;
     ready?.on('data', (chunk: Buffer) => (output += chunk.toString()));
     ready?.once('end', () => {
-      if (output === '') return; // it has failed, and ends
+      if (output === '' || endedBy) return; // it has failed, or was told to, and ends
       child.stderr?.destroy();
       child.unref();
       resolve(output);
     });
-    child.once('close', (code, signal) => reject(failure(stderr, code, signal)));
+    child.once('close', (code, signal) => reject(endedBy ? interrupted(endedBy) : failure(stderr, code, signal)));
+  }).finally(() => {
+    for (const signal of endSignals()) process.off(signal, end);
   });
 }
+
+const interrupted = (signal: NodeJS.Signals): VnetError => new VnetError('INTERRUPTED', 'attach', `ended by ${signal}; what it had made is removed`, { hint: 'vnet-bpf list shows what is attached' });
 
 function notStarted(error: NodeJS.ErrnoException): VnetError {
   return exhaustion(error, WHAT) ?? new VnetError('COMMAND_FAILED', WHAT, `could not be started: ${error.code ?? error.message}`, { hint: 'look at the limits of this shell, with ulimit -a, and of its control group', cause: error });
