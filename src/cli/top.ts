@@ -24,8 +24,7 @@ const NEWS_MS = 10_000;
 /** Resolves when the user has seen enough. */
 export async function showScreen(look: () => Look[], seconds: number): Promise<void> {
   const inbox = new Inbox();
-  // SIGQUIT, too: whatever ends it, the terminal is given back.
-  for (const name of [...endSignals(), 'SIGQUIT'] as const) process.once(name, () => inbox.put('q'));
+  for (const name of endSignals()) process.once(name, () => inbox.put('q'));
   const board = new Board(seconds * 1000);
   let view: View = FIRST_VIEW;
   let rows: Row[] = [];

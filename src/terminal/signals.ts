@@ -12,8 +12,8 @@ import { hasTerminal, inForeground } from '../native/terminal';
  */
 const mindsHangup = hasTerminal();
 
-/** Signals that ask this process to end. */
-export const endSignals = (): readonly NodeJS.Signals[] => ['SIGINT', 'SIGTERM', ...(mindsHangup ? (['SIGHUP'] as const) : [])];
+/** Signals that ask this process to end. SIGQUIT is one of them: at the end nothing is to be left, and nobody wants a core of Node.js. */
+export const endSignals = (): readonly NodeJS.Signals[] => ['SIGINT', 'SIGQUIT', 'SIGTERM', ...(mindsHangup ? (['SIGHUP'] as const) : [])];
 
 /** From now on a SIGHUP that is not for this process does not end it. */
 export function ignoreHangup(): void {

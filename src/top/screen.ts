@@ -17,6 +17,9 @@ export interface View {
   detail: boolean;
 }
 
+/** A terminal in raw mode makes no SIGQUIT of it. */
+const CTRL_BACKSLASH = '\x1c';
+
 export const FIRST_VIEW: View = { order: 'name', paused: false, chosen: null, detail: false };
 
 /** Keys by their names, as terminal.ts tells them; `ids` are the interfaces in the order shown. */
@@ -29,6 +32,7 @@ export function press(view: View, key: string, ids: readonly string[]): View | '
     case 'q':
     case 'Q':
     case 'CTRL_C':
+    case CTRL_BACKSLASH:
       return 'quit';
     case 's':
       return { ...view, order: nextOrder(view.order) };
