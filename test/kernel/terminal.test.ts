@@ -48,6 +48,33 @@ for (const [name, line] of Object.entries({
   });
 }
 
+t.test('SIGQUIT, as of Ctrl-\\, leaves nothing either', { skip: cannotRun }, async (t) => {
+  const netns = testNetns(t);
+  const child = foreground(t, netns, 'exec "$@"');
+  t.ok(await loops(netns), 'it loops');
+  process.kill(controllerPid(netns, 'vnet0'), 'SIGQUIT');
+  t.equal(await ended(child), 0, 'it detaches and ends well');
+  t.equal(listed(netns, 'vnet0'), undefined, 'nothing is left');
+});
+
+t.test('a signal to who waits for the background', { skip: cannotRun }, async (t) => {
+  const netns = testNetns(t);
+  t.teardown(() => cli(['detach', 'vnet0', '--netns', netns]));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    const [program, ...args] = PLAIN;
+    const child = spawn(program, [...args, ...ATTACH, '--netns', netns, '--daemon'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let said = '';
+    child.stderr.on('data', (data: Buffer) => (said += data.toString()));
+    // As soon as there is anything of it.
+    t.ok(await eventually(() => run('ip', ['-n', netns, 'link', 'show', 'vnet0']).status === 0, 20_000));
+    child.kill(signal);
+    t.equal(await ended(child), 1);
+    t.match(said, new RegExp(`^vnet-bpf: attach: ended by ${signal}; what it had made is removed\nhint: [^\n]+\n$`));
+    t.equal(listed(netns, 'vnet0'), undefined, 'nothing is left');
+    t.not(run('ip', ['-n', netns, 'link', 'show', 'vnet0']).status, 0);
+  }
+});
+
 t.test('SIGHUP without a terminal is for nobody', { skip: cannotRun }, async (t) => {
   const netns = testNetns(t);
   const child = foreground(t, netns, 'exec nohup "$@"');

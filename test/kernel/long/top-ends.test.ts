@@ -32,11 +32,13 @@ const childOf = (pid: number): number => Number(fs.readFileSync(`/proc/${pid}/ta
 t.test('however it ends', { skip: cannotRun || withoutTools('tmux') }, async (t) => {
   const netns = quietNetns(t);
   attachedIn(t, netns);
-  const [byKey, byInterrupt] = [top(t, netns), top(t, netns)];
+  const [byKey, byInterrupt, byQuit] = [top(t, netns), top(t, netns), top(t, netns)];
   await byKey.shows(/> vnet0/);
   byKey.press('q');
   await byInterrupt.shows(/> vnet0/);
   byInterrupt.press('C-c');
+  await byQuit.shows(/> vnet0/);
+  byQuit.press('C-\\');
   for (const signal of ['SIGTERM', 'SIGQUIT']) {
     const terminal = top(t, netns);
     await terminal.shows(/> vnet0/);
@@ -45,6 +47,7 @@ t.test('however it ends', { skip: cannotRun || withoutTools('tmux') }, async (t)
   }
   await restored(t, byKey, 'q');
   await restored(t, byInterrupt, 'Ctrl-C');
+  await restored(t, byQuit, 'Ctrl-\\');
 });
 
 t.test('it is suspended like any other', { skip: cannotRun || withoutTools('tmux') }, async (t) => {
