@@ -18,7 +18,9 @@ export function tryCommand(program: string, args: readonly string[], env = syste
   const options = { env, input: '', encoding: 'utf8', maxBuffer: 64 << 20, detached: true } as const;
   const result = spawnSync(program, args, options);
   if (result.error) {
-    const missing = (result.error as NodeJS.ErrnoException).code === 'ENOENT';
+    const { code } = result.error as NodeJS.ErrnoException;
+    if (code === 'EMFILE' || code === 'ENFILE') throw result.error; // which is told like any other of its kind
+    const missing = code === 'ENOENT';
     throw new VnetError('COMMAND_FAILED', program, missing ? 'is not installed' : result.error.message, {
       hint: missing ? 'apt-get install iproute2 util-linux' : HINTS.doctor,
       cause: result.error,

@@ -47,11 +47,12 @@ export function guard(netns: string, iface: string): Guardian {
   });
   // No process, or no descriptor, was free: then this process cleans up, unless it is killed.
   child.on('error', () => undefined);
-  const stdin = child.stdin as unknown as Socket;
-  stdin.on('error', () => undefined);
+  // Without a descriptor for it, the child has no stream.
+  const stdin = child.stdin as unknown as Socket | undefined;
+  stdin?.on('error', () => undefined);
   child.unref();
-  stdin.unref();
-  return { dismiss: () => void stdin.end('dismissed\n') };
+  stdin?.unref();
+  return { dismiss: () => void stdin?.end('dismissed\n') };
 }
 
 export interface ThrowawayOptions extends Omit<NicOptions, 'netns'> {
