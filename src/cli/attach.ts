@@ -34,8 +34,10 @@ export async function attachCommand(args: AttachArguments): Promise<void> {
     const detached = Promise.all(controllers.map(untilDetached));
     await notifyService('READY=1', `STATUS=${printable(args.iface.join(', '))} loops`);
     const output = ready(args, controllers.map(({ attachment }) => attachment));
-    if (inBackground()) reportReady(output);
+    const warnings = controllers.flatMap((controller) => controller.warnings()).map((warning) => printable(`vnet-bpf: ${warning}`));
+    if (inBackground()) reportReady(output, warnings);
     else tellMade(output);
+    if (!inBackground()) tellNotice(...warnings);
     await Promise.race([signalled, detached]);
   } finally {
     // A service manager that does not hear of it sees the process end.

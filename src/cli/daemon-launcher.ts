@@ -43,7 +43,9 @@ export async function startInBackground(): Promise<string> {
       if (output === '' || endedBy) return; // it has failed, or was told to, and ends
       child.stderr?.destroy();
       child.unref();
-      resolve(output);
+      const report = readyReport(output);
+      if (report.warnings !== '') (require('../native/standard-streams') as typeof import('../native/standard-streams')).news(2, report.warnings);
+      resolve(report.output);
     });
     child.once('close', (code, signal) => reject(endedBy ? interrupted(endedBy) : failure(stderr, code, signal)));
   }).finally(() => {

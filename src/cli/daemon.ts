@@ -24,10 +24,19 @@ export function wantsBackground(args: readonly string[]): boolean {
   return at > 0 && args[at + 1] !== 'false' && !args.some(asksOnly);
 }
 
-/** Tells the waiting command that the interface is ready, and what to print. */
-export function reportReady(output: string): void {
+/** What is between the output and lines for standard error. */
+const WARNINGS = '\0';
+
+/** What reportReady() has said, taken apart. */
+export function readyReport(text: string): { output: string; warnings: string } {
+  const [output = '', warnings = ''] = text.split(WARNINGS);
+  return { output, warnings };
+}
+
+/** Tells the waiting command that the interface is ready, and what to print. Printable. */
+export function reportReady(output: string, warnings: readonly string[] = []): void {
   try {
-    fs.writeFileSync(READY_FD, output);
+    fs.writeFileSync(READY_FD, warnings.length === 0 ? output : `${output}${WARNINGS}${warnings.join('\n')}\n`);
     fs.closeSync(READY_FD);
   } catch {
     // Whoever waited has gone.

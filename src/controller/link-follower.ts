@@ -11,7 +11,7 @@ import type { QueueControls } from '../datapath/queue-gate';
 import { readWayBack } from '../datapath/reinject-accounting';
 import { CONTROL } from '../layout';
 import { type Address, addresses, followIpv6 } from '../link/addresses';
-import { restoreLoop, syncHairpin, type HairpinAddress } from '../link/hairpin';
+import { restoreLoop, shortCuts, syncHairpin, type HairpinAddress } from '../link/hairpin';
 import { linkByIndex, type Link } from '../link/links';
 import { watchLinks } from '../link/monitor';
 import type { Netns } from '../link/netns';
@@ -48,6 +48,8 @@ export class LinkFollower {
   private isLost = false;
   /** At the last look. */
   private routesWereMissing = false;
+  /** Addresses that are not looped by the interface, and the other one that has them, too. */
+  private shortCuts: ReadonlyMap<string, string> = new Map();
   private readonly settings: LinkSettingsKeeper;
 
   /** `link` is how it was when the attachment was made or adopted. */
@@ -102,6 +104,23 @@ export class LinkFollower {
     attempts.try(`the routing rules of ${link.name}`, () => netns.run(() => this.rules.look(link.ifindex, hairpin)));
     const stayedUp = before.up && link.settings.carrierDowns === before.settings.carrierDowns;
     if (link.up) attempts.try(`routes of ${link.name}`, () => this.restoreLoop(link, hairpin, netns, stayedUp));
+    attempts.try(`looped addresses of ${link.name}`, () => this.noteShortCuts(link, hairpin, netns));
+  }
+
+  private noteShortCuts(link: Link, hairpin: HairpinRecord, netns: Netns): void {
+    const before = this.shortCuts;
+    this.shortCuts = netns.run(() => shortCuts(link.ifindex, hairpin));
+    for (const [address, other] of this.shortCuts) if (before.get(address) !== other) this.followed.log(notLooped(link.name, address, other));
+    for (const address of before.keys()) if (!this.shortCuts.has(address)) this.followed.log(`${link.name}: ${address} has no short cut any more`);
+  }
+
+  /** What the user should know at the start, in words: addresses that are not looped. */
+  warnings(): string[] {
+    const { attachment } = this.followed;
+    const { hairpin, iface, ifindex } = attachment;
+    using netns = openAttachmentNetns(attachment);
+    if (!netns || !hairpin) return [];
+    return [...netns.run(() => shortCuts(ifindex, hairpin))].map(([address, other]) => notLooped(iface, address, other));
   }
 
   /** Where nobody has set it down, somebody has removed the routes. He may do so again and again: that is one line. */
@@ -148,6 +167,8 @@ export class LinkFollower {
     attempts.try(`the record of ${attachment.iface}`, () => saveAttachment(attachment));
   }
 }
+
+const notLooped = (iface: string, address: string, other: string): string => `${iface}: ${address} is not looped: ${other} has this address, too, and comes first`;
 
 /** Throws while this process can open nothing: then that something is not found does not mean that it is gone. */
 function requireDescriptors(): void {

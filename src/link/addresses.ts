@@ -90,6 +90,8 @@ const IFA_F_NODAD = 0x02;
 const IFA_F_TENTATIVE = 0x40;
 
 export interface Address {
+  /** Of the interface that has it. */
+  ifindex: number;
   family: 4 | 6;
   address: string;
   prefix: number;
@@ -102,16 +104,23 @@ export interface Address {
 /** Those of IPv4 and IPv6; none if there is no such interface. */
 export function addresses(iface: string): Address[] {
   const ifindex = linkByName(iface)?.ifindex;
-  if (ifindex === undefined) return [];
+  return ifindex === undefined ? [] : addressesWhere((index) => index === ifindex);
+}
+
+/** Those of all interfaces but one. */
+export const addressesBeside = (ifindex: number): Address[] => addressesWhere((index) => index !== ifindex);
+
+function addressesWhere(isWanted: (ifindex: number) => boolean): Address[] {
   return askAll(RTM_GETADDR, new Uint8Array(IFADDR_BYTES)).flatMap((message) => {
     const family = message.getUint8(0);
-    if (message.getUint32(4, true) !== ifindex || (family !== AF_INET && family !== AF_INET6)) return [];
+    const ifindex = message.getUint32(4, true);
+    if (!isWanted(ifindex) || (family !== AF_INET && family !== AF_INET6)) return [];
     const found = attributesOf(message, IFADDR_BYTES);
     // With a peer (`ip addr add A peer B`) IFA_ADDRESS is the peer's.
     const bytes = found.get(IFA_LOCAL) ?? found.get(IFA_ADDRESS);
     if (!bytes) return [];
     const [prefix, flags, scope] = [1, 2, 3].map((at) => message.getUint8(at)) as [number, number, number];
-    return [{ family: family === AF_INET ? 4 : 6, address: ipTextOf(bytes), prefix, global: scope === RT_SCOPE_UNIVERSE, tentative: (flags & IFA_F_TENTATIVE) !== 0 }];
+    return [{ ifindex, family: family === AF_INET ? 4 : 6, address: ipTextOf(bytes), prefix, global: scope === RT_SCOPE_UNIVERSE, tentative: (flags & IFA_F_TENTATIVE) !== 0 }];
   });
 }
 
@@ -167,6 +176,21 @@ export function setRoute(how: 'add' | 'replace', route: Route, ifindex: number, 
 }
 
 export const removeRoute = (route: Route): void => change(RTM_DELROUTE, message(...rtmsg(route, 0, RT_SCOPE_NOWHERE, 0)));
+
+/** The index of the interface by which packets of this machine to an address leave; that of `lo` where they are answered at once, 0 where there is no route. */
+export function outputInterface(family: 4 | 6, address: string): number {
+  const header = new Uint8Array(RTMSG_BYTES);
+  header.set([familyOf(family), family === 4 ? 32 : 128]);
+  const socket = openRtnetlink();
+  try {
+    return attributesOf(askOne(socket, RTM_GETROUTE, message(header, attribute(RTA.DST, ipBytes(family, address)))), RTMSG_BYTES).get(RTA.OIF)?.getUint32(0, true) ?? 0;
+  } catch (error) {
+    if (error instanceof SystemError) return 0;
+    throw error;
+  } finally {
+    fs.closeSync(socket);
+  }
+}
 
 /** The addresses that have a route of that protocol in a table. */
 export function routesOf(family: 4 | 6, table: number, protocol: number): Route[] {

@@ -148,6 +148,19 @@ export function restoreLoop(link: Link, { addresses: looped, table }: HairpinRec
   return wasMissing;
 }
 
+/**
+ * Addresses that are not looped by their interface, because another had them before, and its entry in the local table comes
+ * first: the kernel answers them at once, or the other interface loops them. Each with the name of the other.
+ */
+export function shortCuts(ifindex: number, { addresses: looped }: HairpinRecord): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const other of addressesBeside(ifindex)) {
+    if (!looped.some(({ address }) => address === other.address) || outputInterface(other.family, other.address) === ifindex) continue;
+    found.set(other.address, linkByIndex(other.ifindex)?.name ?? 'another interface');
+  }
+  return found;
+}
+
 /** `known` is the permanent one. One that is not of our making, with another Ethernet address, is left. */
 function keepNeighbour(link: Link, address: HairpinAddress, known: string | null, oldMacs: ReadonlySet<string> = new Set()): void {
   if (!link.resolves || link.mac === '') return;
