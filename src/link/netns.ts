@@ -175,6 +175,13 @@ export function addNamedNetns(name: string): void {
   }
 }
 
+/** Removes the name of a namespace, as `ip netns del` does; takes neither a process nor a descriptor. */
+export function removeNamedNetns(name: string): void {
+  const file = namedNetnsFile(name);
+  ifPossible(() => unmountLazily(file));
+  fs.rmSync(file, { force: true });
+}
+
 /** As `ip netns add` does: a namespace whose name is removed is to go in every mount namespace, or it would live on there. */
 function shareDirectory(directory: string): void {
   fs.mkdirSync(directory, { recursive: true, mode: 0o755 });

@@ -87,7 +87,7 @@ export class Throwaway implements AsyncDisposable {
       return new Throwaway(name, await attach(iface, { ...options, netns: name }), guardian);
     } catch (error) {
       guardian.dismiss();
-      ipIfPossible(['netns', 'del', name]);
+      removeNamedNetns(name);
       throw error;
     }
   }
@@ -99,7 +99,7 @@ export class Throwaway implements AsyncDisposable {
     try {
       await this.nic.detach();
     } finally {
-      ipIfPossible(['netns', 'del', this.netns]);
+      removeNamedNetns(this.netns);
       this.guardian.dismiss();
     }
   }
