@@ -114,6 +114,8 @@ t.test('limits', { skip }, async (t) => {
     const ran = bash(`ulimit -n ${descriptors}; V run -- true`);
     t.match(ran, { status: 1, stderr: /EMFILE/ }, 'run, too');
     t.match(ran.stderr, ONE_LINE_AND_HINT);
+    t.notMatch(bash('ip netns').stdout, /vnet-run-/, 'and leaves no namespace');
+    bash('V detach --all'); // what run has made in /run
     t.same(machine.residue().filter((line) => line !== '/run/netns'), [], 'and nothing is left');
   }
   t.match(bash('ulimit -f 0; V attach vnet0 --daemon 2>&1 | cat').stdout, /^vnet-bpf: state file \S+: this process may write no larger files \(EFBIG\)\nhint: ulimit -f unlimited\n$/, 'no file may grow');
