@@ -95,8 +95,11 @@ class CannotExecute extends VnetError {
   readonly status: number;
 
   constructor(program: string, error: NodeJS.ErrnoException) {
-    const missing = error.code === 'ENOENT';
-    super('COMMAND_FAILED', `command ${program}`, missing ? 'there is none of that name' : `cannot be executed: ${error.code ?? error.message}`, { cause: error });
+    // The file is there, and what it is to be run by is not.
+    const withoutInterpreter = error.code === 'ENOENT' && program.includes('/') && fs.existsSync(program);
+    const missing = error.code === 'ENOENT' && !withoutInterpreter;
+    const why = withoutInterpreter ? 'its interpreter, which the first line names, is not there' : (error.code ?? error.message);
+    super('COMMAND_FAILED', `command ${program}`, missing ? 'there is none of that name' : `cannot be executed: ${why}`, { cause: error });
     this.status = missing ? STATUS.notFound : STATUS.notExecutable;
   }
 }
