@@ -34,10 +34,12 @@ t.test('the exit code is the command\'s', { skip }, async (t) => {
   const status = (script: string): number => cli(['run', '--stats', '/dev/null', '--addr', '10.77.0.1/24', '--', 'sh', '-c', script]).status;
   t.equal(status('exit 7'), 7);
   t.equal(status('kill -TERM $$'), 128 + os.constants.signals.SIGTERM);
-  const directory = t.testdir({ 'no-program': 'text' });
+  const directory = t.testdir({ 'no-program': 'text', 'no-interpreter': '#!/nowhere/at-all\n' });
+  fs.chmodSync(path.join(directory, 'no-interpreter'), 0o755);
   for (const [program, expected, why] of [
     ['/nowhere/at-all', 127, /there is none of that name/],
     [path.join(directory, 'no-program'), 126, /cannot be executed: EACCES/],
+    [path.join(directory, 'no-interpreter'), 126, /cannot be executed: its interpreter, which the first line names, is not there/],
   ] as const) {
     const result = cli(['run', '--', program]);
     t.equal(result.status, expected);
