@@ -138,6 +138,8 @@ async function runIn({ netns: name, nic }: Throwaway, [program = '', ...args]: r
 
 /** The counters once what the command has sent has come back. */
 async function statsAtRest(nic: Nic): Promise<Stats> {
-  for (const end = clock.now() + REST_MS; !law(nic.stats()).balanced && clock.now() < end; ) await delay(5);
-  return nic.stats();
+  for (const end = clock.now() + REST_MS; ; await delay(5)) {
+    const stats = nic.stats();
+    if (law(stats).balanced || clock.now() > end) return stats;
+  }
 }
