@@ -10,7 +10,7 @@ import { notifyService } from '../native/sockets';
 import { printable } from '../printable';
 import { requirePrivileges } from '../requirements';
 import type { Attachment } from '../state/store';
-import { jsonText, printSteps, reportError, tellMade } from '../terminal/output';
+import { jsonText, printSteps, reportError, tellMade, tellNotice } from '../terminal/output';
 import { endSignals } from '../terminal/signals';
 import { toOptions, type AttachArguments } from './arguments';
 import { inBackground, reportReady } from './daemon';

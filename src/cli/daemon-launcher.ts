@@ -9,8 +9,8 @@ import type { Readable } from 'node:stream';
 import { type ErrorCode, exhaustion, VnetError } from '../errors';
 import { namesBeginAt, programEnvironment } from '../native/inherited';
 import { withoutInspector } from '../native/node';
-import { IN_BACKGROUND, READY_FD } from './daemon';
-import { endSignals } from './signals';
+import { endSignals } from '../terminal/signals';
+import { IN_BACKGROUND, READY_FD, readyReport } from './daemon';
 
 const WHAT = 'the background process';
 

@@ -228,6 +228,11 @@ export class Controller extends EventEmitter<ControllerEvents> {
     return netns?.run(() => linkByIndex(this.attachment.ifindex)) ?? null;
   }
 
+  /** What the user should know when it is ready, in words. */
+  warnings(): string[] {
+    return this.watch.warnings();
+  }
+
   /** Begins to watch the link and all other parts, and says that the interface is there. */
   watchLink(link: Link, how: 'loaded' | 'adopted'): void {
     const { attachment, attempts } = this;

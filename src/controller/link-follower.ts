@@ -210,6 +210,11 @@ export class LinkWatch implements Disposable {
     setImmediate(() => this.look());
   }
 
+  /** What the user should know when the interface is ready, in words. */
+  warnings(): string[] {
+    return this.follower?.warnings() ?? [];
+  }
+
   /** The MTU of the frames that the peer has to take; 0 before begin(). */
   get mtuToTake(): number {
     return this.follower?.mtuToTake ?? 0;

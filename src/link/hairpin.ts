@@ -10,7 +10,7 @@ import * as fs from 'node:fs';
 import { VnetError } from '../errors';
 import { SystemError } from '../native/libc';
 import type { HairpinRecord } from '../state/store';
-import { addresses, permanentNeighbour, permanentNeighbours, removeNeighbour, removeRoute, routesOf, setNeighbour, setRoute } from './addresses';
+import { addresses, addressesBeside, outputInterface, permanentNeighbour, permanentNeighbours, removeNeighbour, removeRoute, routesOf, setNeighbour, setRoute } from './addresses';
 import { linkByIndex, linkByName, setGroup, type Link } from './links';
 import { ifPossible } from './rtnetlink';
 import { addRule, type Change, changesFor, changesWithout, ifindexOf, isOldLoop, LOCAL_TABLE, LOOP_GROUP, loopTable, moveBehind, NET, removeRule, type Rule, rules } from './rules';

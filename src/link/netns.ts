@@ -18,6 +18,7 @@ import { bindMount, openSocket, setNetns, shareMount, socketOption64, SystemErro
 import { HOST_PEER_NETNS, onHostMounts, peerNetnsFile } from '../state/paths';
 import { lockEverything } from '../state/store';
 import { links } from './links';
+import { ifPossible } from './rtnetlink';
 
 const NAMED = '/run/netns';
 const OWN = '/proc/thread-self/ns/net';

@@ -8,8 +8,8 @@ import * as fs from 'node:fs';
 import type { Socket } from 'node:net';
 import * as path from 'node:path';
 
-import { addNamedNetns, Netns } from '../link/netns';
-import { command, ipIfPossible } from '../native/command';
+import { addNamedNetns, Netns, removeNamedNetns } from '../link/netns';
+import { command } from '../native/command';
 import { programEnvironment, SYSTEM_PATH } from '../native/inherited';
 import { randomBytes } from '../native/libc';
 import { attach, type Nic, type NicOptions, toAttachOptions } from '../nic/nic';
