@@ -37,7 +37,7 @@ t.test('links lead to a file that is there, and to a heading of it', async (t) =
     }),
   );
   t.same(broken, []);
-  t.match(anchorsOf('docs/architecture.md'), ['architecture', 'parts', 'the-way-of-a-packet'], 'headings are read');
+  t.match(anchorsOf('docs/architecture.md'), ['architecture', 'parts', 'folders', 'the-way-of-a-packet'], 'headings are read');
 });
 
 /** Commands that a reader types or reads: lines of shell code, and code within the text. */
