@@ -46,7 +46,7 @@ export async function recordCommand(args: RecordArguments): Promise<void> {
 function reportOf({ frames, missed, unmatched }: Recorded, iface: string, file: string, files: OutputFiles): string {
   const where = file === STDOUT ? '' : ` in ${files instanceof NumberedFiles ? files.words : file}`;
   const others = unmatched === 0 ? '' : `, ${unmatched} others did not match the filter`;
-  return `${frames} frames of ${iface}${where}${others}${missed === 0 ? '' : `, ${missed} missed: a larger --buffer may help`}`;
+  return `${frames} frame${frames === 1 ? '' : 's'} of ${iface}${where}${others}${missed === 0 ? '' : `, ${missed} missed: a larger --buffer may help`}`;
 }
 
 export function recorderOptions({ snaplen, count, buffer, filter }: Pick<RecordArguments, 'snaplen' | 'count' | 'buffer' | 'filter'>): RecorderOptions {

@@ -116,10 +116,10 @@ function progressText(sender: FrameSender, input: CaptureInput): () => string {
 }
 
 function report({ sent, refused }: FrameSender, { leftOut }: Replay, wire: ReplayOptions['wire'], into: string, seconds: number): string {
-  const parts = [`${sent} frames sent on ${into} in ${seconds.toFixed(3)} s`];
+  const parts = [`${sent} frame${sent === 1 ? '' : 's'} sent on ${into} in ${seconds.toFixed(3)} s`];
   const full = refused.get('ENOBUFS') ?? 0;
   if (full > 0) parts.push(`${full} refused: its queue was full`);
-  if (wire && wire.superpackets > 0) parts.push(`${wire.segments} of them segments of ${wire.superpackets} superpackets`);
+  if (wire && wire.superpackets > 0) parts.push(`${wire.segments} of them segments of ${wire.superpackets} superpacket${wire.superpackets === 1 ? '' : 's'}`);
   if (wire && wire.completed > 0) parts.push(`checksums of ${wire.completed} completed`);
   if (leftOut.total > 0) parts.push(`left out: ${leftOut.words()}`);
   return parts.join(', ');
