@@ -72,10 +72,10 @@ t.test('captures of others', { skip: cannotLoop() }, async (t) => {
     const packet = (id: number, bytes: Uint8Array): Buffer => blocks.odd(id, bytes.length, bytes.length, Buffer.from(bytes));
     const file = write('mixed.pcapng', blocks.section(), blocks.interface(1), blocks.interface(101), packet(0, superpacket), packet(1, frameOf(60)), packet(0, frameOf(1514)));
     const before = await atRest(nic);
-    t.match(cli(['replay', file, ...into]), { status: 0, stdout: /^11 frames sent on vnet0 in .*, 10 of them segments of 1 superpackets, left out: 1 of link type 101 \(raw IP\)\n$/, stderr: '' });
+    t.match(cli(['replay', file, ...into]), { status: 0, stdout: /^11 frames sent on vnet0 in .*, 10 of them segments of 1 superpacket, left out: 1 of link type 101 \(raw IP\)\n$/, stderr: '' });
     const rest = await atRest(nic);
     t.same([rest.tx.packets - before.tx.packets, rest.tx.bytes - before.tx.bytes], [11, 10 * (1460 + 54) + 1514]);
-    t.match(cli(['replay', file, '--as-is', ...into]), { status: 1, stdout: /^1 frames sent/, stderr: /the kernel did not take 1 with EMSGSIZE/ });
+    t.match(cli(['replay', file, '--as-is', ...into]), { status: 1, stdout: /^1 frame sent/, stderr: /the kernel did not take 1 with EMSGSIZE/ });
     write('long.pcap', pcap([frameOf(3000)]));
     t.match(cli(['replay', path.join(directory, 'long.pcap'), ...into]), { status: 1, stderr: /1 longer than the MTU, and no superpacket\nhint: ip link set vnet0 mtu 2986\n$/ });
   });
@@ -100,7 +100,7 @@ t.test('captures of others', { skip: cannotLoop() }, async (t) => {
     const waiting = spawn(process.execPath, [MAIN, 'replay', apart, ...into, '--timing', 'original'], { env: { ...process.env, NODE_OPTIONS: '' }, stdio: ['ignore', 'pipe', 'pipe'] });
     waiting.stderr.once('data', () => waiting.kill('SIGINT'));
     const result = await ended(waiting);
-    t.match(result, { status: 1, stdout: /^1 frames sent on vnet0 in / }, JSON.stringify(result));
+    t.match(result, { status: 1, stdout: /^1 frame sent on vnet0 in / }, JSON.stringify(result));
     t.match(result.stderr, /^the next frame is due in 19676 days: --max-gap shortens gaps\nvnet-bpf: replay of .*apart\.pcap: ended by SIGINT after 2 frames of it, 100 % of the file\nhint: /);
 
     const many = write('many.pcap', pcap(Array.from({ length: 3000 }, () => frameOf(1000))));
