@@ -33,7 +33,7 @@ const counter = (name: string, help: string, reason?: string): Metric => ({
 });
 const gauge = (name: string, help: string): Metric => ({ name: `vnet_bpf_${name}`, kind: 'gauge', help });
 
-const LOST_ON_THE_WAY = 'Frames that ended behind the transmit hook: a hook or the debugger dropped them, or they were lost while they waited.';
+const LOST_ON_THE_WAY = 'Frames that ended behind the transmit hook: dropped by a hook or the debugger, lost while they waited, or lost to an impairment.';
 
 export const METRICS: Readonly<Record<NumberPath, Metric>> = {
   'tx.packets': counter('tx_packets', 'Frames that reached the transmit hook, refused ones included.'),
