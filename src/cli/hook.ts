@@ -152,11 +152,18 @@ export function initHook(name: string): Initialized {
   }
 }
 
+/** What puts a new hook on an interface. One of a user other than root would be refused where it lies. */
+export function commandsFor(file: string, isRoot: boolean): string {
+  if (isRoot) return `vnet-bpf hook vnet0 ${shellWord(file)}`;
+  const installed = shellWord(path.join('/etc/vnet-bpf', path.basename(file)));
+  return `sudo install -D -m 644 ${shellWord(file)} ${installed} && sudo vnet-bpf hook vnet0 ${installed}`;
+}
+
 export function initCommand(name: string): void {
   const { file, kept } = initHook(name);
   tell(`${file} is a hook, with its types in ${path.join(path.dirname(file), TYPES)}`);
   if (kept.length > 0) tell(`${kept.join(' and ')} beside it was there already: docs/hooks.md shows what an editor needs in it`);
-  tell(`vnet-bpf hook vnet0 ${shellWord(file)} puts it on an interface`);
+  tell(`${commandsFor(file, process.geteuid?.() === 0)} puts it on an interface`);
 }
 
 interface HookArguments {

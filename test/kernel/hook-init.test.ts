@@ -6,6 +6,7 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
+import { commandsFor } from '../../src/cli/hook-init';
 import { cannotRun, cli, ROOT } from '../helpers/cli';
 import { hookDirectory } from '../helpers/hook-file';
 
@@ -60,6 +61,11 @@ t.test('a hook to begin with', { skip: cannotRun }, async (t) => {
   write('tsconfig.json', '{}\n');
   t.match(cli(['hook', '--init', path.join(directory, 'third.ts')]), { status: 0, stdout: /^tsconfig\.json beside it was there already/m });
   t.equal(fs.readFileSync(path.join(directory, 'tsconfig.json'), 'utf8'), '{}\n');
+});
+
+t.test('what to type next', async (t) => {
+  t.equal(commandsFor('/etc/vnet-bpf/hook.ts', true), 'vnet-bpf hook vnet0 /etc/vnet-bpf/hook.ts');
+  t.equal(commandsFor('/home/ann/my nic/hook.ts', false), "sudo install -D -m 644 '/home/ann/my nic/hook.ts' /etc/vnet-bpf/hook.ts && sudo vnet-bpf hook vnet0 /etc/vnet-bpf/hook.ts", 'a hook of a user is installed first');
 });
 
 t.test('where no hook can be', { skip: cannotRun }, async (t) => {
