@@ -52,7 +52,7 @@ async function replay(args: ReplayArguments, netns: string | null, input: Captur
       input.close();
       progress[Symbol.dispose]();
       const seconds = (clock.now() - start) / 1000;
-      if (args.json) tellMade(jsonText({ interface: into, netns, file, sent: sender.sent, refused: Object.fromEntries(sender.refused), leftOut: replay.leftOut.counts(), cut: replay.leftOut.byReason.get('cut') ?? 0, seconds }));
+      if (args.json) tellMade(jsonText({ interface: into, netns, file, sent: sender.sent, refused: Object.fromEntries(sender.refused), leftOut: replay.leftOut.counts(), cut: replay.leftOut.byReason.get('cut') ?? 0, seconds: Number(seconds.toFixed(6)) }));
       else if (replay.frames > 0) tell(report(sender, replay, options.wire, into, seconds));
     }
   };

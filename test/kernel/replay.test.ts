@@ -97,6 +97,7 @@ t.test('captures of others', { skip: cannotLoop() }, async (t) => {
     const blocks = new Blocks(true);
     const apart = write('apart.pcap', blocks.pcapHeader(0xa1b2c3d4, 1), blocks.pcapRecord(frameOf(60), { seconds: 0 }), blocks.pcapRecord(frameOf(60)));
     t.match(cli(['replay', apart, ...into, '--timing', 'original', '--max-gap', '0.1']), { status: 0, stdout: /^2 frames sent/ });
+    t.match(cliOk(['replay', apart, ...into, '--json']), /"seconds": \d+(\.\d{1,6})?\n/, 'in microseconds');
     const waiting = spawn(process.execPath, [MAIN, 'replay', apart, ...into, '--timing', 'original'], { env: { ...process.env, NODE_OPTIONS: '' }, stdio: ['ignore', 'pipe', 'pipe'] });
     waiting.stderr.once('data', () => waiting.kill('SIGINT'));
     const result = await ended(waiting);
