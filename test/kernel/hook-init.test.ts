@@ -6,7 +6,7 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { commandsFor } from '../../src/cli/hook-init';
+import { commandsFor } from '../../src/cli/hook';
 import { cannotRun, cli, ROOT } from '../helpers/cli';
 import { hookDirectory } from '../helpers/hook-file';
 
