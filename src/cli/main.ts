@@ -6,7 +6,7 @@
  */
 import * as path from 'node:path';
 
-import { ignoreInspectorSignal, keepNodeQuiet, runEntry } from '../native/node';
+import { ignoreInspectorSignal, keepNodeQuiet, runEntry, sayKoffiIsMissing } from '../native/node';
 
 ignoreInspectorSignal();
 keepNodeQuiet();
@@ -40,9 +40,7 @@ if (command === 'attach' && !args.some((arg) => arg.includes('\ufffd')) && inBac
   try {
     runEntry(path.join(__dirname, 'program'), require, module, BUNDLES[command]);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'KOFFI_MISSING') throw error;
-    // What prints errors needs it, too.
-    process.stderr.write(`vnet-bpf: ${(error as Error).message.replace('; npm', '\nhint: npm')}\n`);
+    if (!sayKoffiIsMissing(error)) throw error;
     process.exitCode = 1;
   }
 }

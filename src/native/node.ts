@@ -33,9 +33,9 @@ export function runEntry(entry: string, require: NodeJS.Require, module: NodeJS.
   (script.runInThisContext() as Bundle)(require, module, path.dirname(entry));
 }
 
-/** A module of CommonJS that is one large file, compiled. */
-export function compileModule(file: string, cachedData: Buffer | null): vm.Script {
-  return new vm.Script(Module.wrap(fs.readFileSync(file, 'utf8')), { filename: file, ...(cachedData && { cachedData }) });
+/** A module of CommonJS that is one large file, compiled. V8 keeps `filename` with the bytecode, and shows it in stack traces. */
+export function compileModule(file: string, cachedData: Buffer | null, filename = file): vm.Script {
+  return new vm.Script(Module.wrap(fs.readFileSync(file, 'utf8')), { filename, ...(cachedData && { cachedData }) });
 }
 
 /** What the module of such a script exports. */
@@ -100,6 +100,13 @@ export function keepNodeQuiet(): void {
   process.on('warning', (warning) => {
     if (!ABOUT_NODE.includes(warning.name)) for (const listener of print) listener.call(process, warning);
   });
+}
+
+/** Says in one line and a hint that koffi's part for this machine is missing, if `error` is that: what prints other errors needs it, too. */
+export function sayKoffiIsMissing(error: unknown): boolean {
+  if ((error as NodeJS.ErrnoException | undefined)?.code !== 'KOFFI_MISSING') return false;
+  process.stderr.write(`vnet-bpf: ${(error as Error).message.replace('; npm', '\nhint: npm')}\n`);
+  return true;
 }
 
 /** The version of this program. */

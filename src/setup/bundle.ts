@@ -129,7 +129,7 @@ async function cache(name: string, commands: readonly string[][], eagerly = fals
 function cacheCompiler(): void {
   const file = compilerFile();
   if (file === null) throw new Error('the package typescript is not installed');
-  const script = compileModule(file, null);
+  const script = compileModule(file, null, path.join('vnet-bpf', path.relative(ROOT, file)));
   const ts = runModule(script, file) as typeof TypeScript;
   const source = fs.readFileSync(path.join(ROOT, 'src', 'examples', 'tcp-echo.ts'), 'utf8');
   for (const module of [ts.ModuleKind.CommonJS, ts.ModuleKind.ES2022]) {

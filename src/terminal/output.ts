@@ -7,6 +7,7 @@
 import { fstatSync } from 'node:fs';
 
 import { exhaustion, VnetError } from '../errors';
+import { sayKoffiIsMissing } from '../native/node';
 import { news, report } from '../native/standard-streams';
 import { isTerminal, showsColours } from '../native/terminal';
 import { printable, printableJson, printableLines } from '../printable';
@@ -93,6 +94,7 @@ const oneLine = (text: string): string => text.replace(/\s*\n\s*/g, ' ').trim();
 
 /** Prints an error as the contract says, and returns the exit code. */
 export function reportError(error: unknown, debug: boolean): number {
+  if (sayKoffiIsMissing(error)) return 1;
   news(2, errorText(error, debug, (look, text) => coloured(look, text, 2)));
   return exitCodeOf(error);
 }
