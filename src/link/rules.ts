@@ -229,7 +229,7 @@ function difference(present: readonly Rule[], wanted: readonly Rule[]): Change {
   const surplus = present.filter((rule) => isOurs(rule) && !wanted.some((each) => isSame(each, rule)));
   return {
     add: wanted.filter((rule) => !present.some((each) => isSame(each, rule))),
-    // Those for the local table first: one of ours before a loop rule would take its packets.
+    // Rules for the local table first: one of ours before a loop rule would take its packets.
     remove: [...surplus.filter(isBehind), ...surplus.filter(isLoop), ...surplus.filter(isNet)],
   };
 }
