@@ -128,7 +128,7 @@ export class Polling {
   }
 
   /**
-   * Ends the wait of the frame of peek(): 'pass' leaves it to the hook, bytes take its place. False if there is none.
+   * Deals with the frame of peek(): 'pass' leaves it to the hook, bytes take its place. False if there is none.
    */
   step(verdict: 'pass' | 'drop' | Uint8Array): Promise<boolean> {
     return this.inTurn(async () => (await this.thread()).order({ kind: 'step', verdict }));

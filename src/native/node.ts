@@ -63,7 +63,7 @@ export const loadWithBytecode = (file: string, bytecode: string): object => runM
 
 /**
  * When to check whether a signal came before our first line, in milliseconds: a short command has ended by then, and
- * pays nothing. Node handles such a signal in three steps, the last of them in the event loop; what was closed before
+ * pays nothing. Node acts on such a signal in three ways, the last of them in the event loop; what was closed before
  * that opens again.
  */
 const LOOK_MS = [300, 3000] as const;
