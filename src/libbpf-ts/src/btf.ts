@@ -225,9 +225,15 @@ export class Btf {
     for (const id of this.find(name)) {
       const bare = this.strip(id);
       const kind = this.kind(bare);
-      if (kind === BtfKind.ENUM || kind === BtfKind.ENUM64) return this.#enumValues(bare, kind);
+      if (kind === BtfKind.ENUM || kind === BtfKind.ENUM64) return this.enumOf(bare);
     }
     throw new UnknownNameError('enum', name, this.#namesOf(BtfKind.ENUM, BtfKind.ENUM64));
+  }
+
+  /** Values of an enum by type id. */
+  enumOf(id: number): Record<string, number> {
+    const bare = this.strip(id);
+    return this.#enumValues(bare, this.kind(bare));
   }
 
   /** Names of the data sections, such as `.rodata`. */

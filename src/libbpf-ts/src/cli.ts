@@ -4,23 +4,28 @@ import { basename } from 'node:path';
 import { BpfError } from './errors';
 import { LibraryError } from './native/libbpf';
 import { BpfObject } from './object';
-import { declarationsOf } from './typescript';
+import { declarationsOf, layoutOf } from './typescript';
 
-const USAGE = 'usage: libbpf-ts types OBJECT.bpf.o';
+const USAGE = 'usage: libbpf-ts types|layout OBJECT.bpf.o';
+const COMMANDS = new Map([
+  ['types', declarationsOf],
+  ['layout', layoutOf],
+]);
 
 /** @returns exit code: 1 for an object that cannot be read, 2 for wrong usage */
-function main([command, path, ...rest]: readonly string[]): number {
+function main([command = '', path, ...rest]: readonly string[]): number {
   if (command === '--help') {
     console.log(USAGE);
     return 0;
   }
-  if (command !== 'types' || path === undefined || rest.length > 0) {
+  const textOf = COMMANDS.get(command);
+  if (textOf === undefined || path === undefined || rest.length > 0) {
     console.error(USAGE);
     return 2;
   }
   try {
     using object = BpfObject.open(path);
-    process.stdout.write(declarationsOf(object.btf, basename(path)));
+    process.stdout.write(textOf(object.btf, basename(path)));
     return 0;
   } catch (error) {
     if (!(error instanceof BpfError) && !(error instanceof LibraryError)) throw error;

@@ -38,7 +38,7 @@ export { attachTc, openTcLink, restoreTcLink } from './tcx';
 export type { TcAttachTarget } from './tcx';
 export { attachKprobe, attachTrace, attachTracepoint } from './tracing';
 export type { KprobeTarget, TracepointTarget } from './tracing';
-export { declarationsOf } from './typescript';
+export { declarationsOf, layoutOf } from './typescript';
 export { summarizeLog, VerifierError } from './verifier';
 export { attachXdp } from './xdp';
 export type { XdpTarget } from './xdp';

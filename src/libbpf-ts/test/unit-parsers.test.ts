@@ -7,6 +7,7 @@ import { errnoName, errnoText, systemError, UnknownNameError } from '../src/erro
 import { countCpus, missingCapabilities, parseRelease } from '../src/kernel';
 import { checkLayout } from '../src/map';
 import { encodeScalar } from '../src/object';
+import { layoutOf } from '../src/typescript';
 import { summarizeLog, VerifierError } from '../src/verifier';
 
 /** Writes raw BTF type by type; ids start at 1. */
@@ -101,6 +102,95 @@ t.test('enums and sections', async (t) => {
   t.same(btf.enum('huge'), { TOP: 2 ** 32 });
   t.same(btf.sections, ['.rodata']);
   t.same(btf.datasec('.rodata'), [{ name: 'limit', offset: 2, size: 1, type: 12 }]);
+});
+
+/** What a global variable points to: an unnamed union of the types that follow. */
+function sharing(types: (w: BtfWriter) => void, ...members: readonly number[]): Btf {
+  const w = new BtfWriter();
+  w.type('unsigned int', BtfKind.INT, 0, 4, [32]); // 1
+  w.type('', BtfKind.UNION, members.length, 64, members.flatMap((id) => [w.string(`m${id}`), id, 0])); // 2
+  w.type('', BtfKind.PTR, 0, 2); // 3
+  w.type('shared', BtfKind.VAR, 0, 3, [1]); // 4
+  w.type('.rodata', BtfKind.DATASEC, 1, 8, [4, 0, 8]); // 5
+  types(w);
+  return new Btf(w.bytes());
+}
+
+t.test('a layout as constants', async (t) => {
+  const btf = sharing(
+    (w) => {
+      const [length, pad, place, frame] = [w.string('frame_len'), w.string('pad0'), w.string('place'), w.string('frame')];
+      w.type('', BtfKind.STRUCT, 2, 8, [w.string('low_half'), 1, 0, w.string('high'), 1, 32]); // 6
+      w.type('', BtfKind.UNION, 2, 4, [w.string('merged'), 1, 0, w.string('injected'), 1, 0]); // 7
+      w.type('', BtfKind.ARRAY, 0, 0, [1, 1, 0]); // 8
+      w.type('ring_record', BtfKind.STRUCT, 5, 20, [length, 1, 0, pad, 1, 32, place, 6, 64, 0, 7, 128, frame, 8, 160]); // 9
+      w.type('reason', BtfKind.ENUM, 2, 4, [w.string('REASON_FULL'), 0, w.string('REASON_TOO_LONG'), 1]); // 10
+      w.type('number', BtfKind.ENUM, 2, 4, [w.string('QUEUES_MAX'), 16, w.string('TOP_BIT'), 0x80000000]); // 11
+    },
+    9,
+    10,
+    11,
+  );
+  const text = layoutOf(btf, 'x.bpf.o');
+  const [, hash = ''] = /LAYOUT_HASH = (0x[\da-f]{8});\n$/.exec(text) ?? [];
+  t.equal(
+    text,
+    `// Made by libbpf-ts from the BTF of x.bpf.o; do not edit.
+
+// enum number
+export const QUEUES_MAX = 16;
+export const TOP_BIT = 2147483648;
+
+/** enum reason. */
+export const REASON = {
+  full: 0,
+  tooLong: 1,
+} as const;
+
+/** struct ring_record, 20 bytes. */
+export const RING_RECORD = {
+  frameLen: 0,
+  place: 8,
+  placeLowHalf: 8,
+  placeHigh: 12,
+  merged: 16,
+  injected: 16,
+  frame: 20,
+  size: 20,
+} as const;
+
+/** Changes with anything above. */
+export const LAYOUT_HASH = ${hash};
+`,
+  );
+  t.equal(layoutOf(btf, 'y.bpf.o').slice(-60), text.slice(-60), 'the name of the object is not in the hash');
+});
+
+t.test('the hash of a layout changes with a number of it', async (t) => {
+  const hashFor = (value: number): string =>
+    layoutOf(sharing((w) => w.type('e', BtfKind.ENUM, 1, 4, [w.string('A'), value]), 6), 'x').slice(-12);
+  t.equal(hashFor(1), hashFor(1));
+  t.not(hashFor(1), hashFor(2));
+});
+
+t.test('names of a layout that TypeScript would not take', async (t) => {
+  const text = layoutOf(
+    sharing(
+      (w) => {
+        w.type('speed', BtfKind.ENUM, 2, 4, [w.string('SPEED_1G'), 1, w.string('SPEED_10G'), 10]); // 6
+        w.type('twice', BtfKind.STRUCT, 3, 12, [w.string('a_b'), 1, 0, w.string('aB'), 1, 32, w.string('size'), 1, 64]); // 7
+        w.type('bits', BtfKind.STRUCT, 2, 4, [w.string('a'), 1, 3 << 24, w.string('b'), 1, (5 << 24) | 3], 1); // 8
+      },
+      6,
+      7,
+      8,
+    ),
+    'x',
+  );
+  t.match(text, "  '1g': 1,\n  '10g': 10,\n");
+  t.match(text, '  aB: 0,\n  aB_2: 4,\n  size: 8,\n  size_2: 12,\n');
+  t.match(text, 'export const BITS = {\n  size: 4,\n}', 'bit fields are left out');
+  t.throws(() => layoutOf(sharing(() => {}), 'x'), { code: 'BPF_OBJECT', message: /shares neither structs nor enums/ });
 });
 
 t.test('unknown names list what exists', async (t) => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The package as its README shows it, with a real compiler: the first example, with its files and commands as they are
-// written there, and the command `libbpf-ts types`.
+// written there, and the commands `libbpf-ts types` and `libbpf-ts layout`.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -58,7 +58,7 @@ t.test('count packets', { skip: skipUnlessRoot }, async (t) => {
   t.ok(seen > 0 && seen <= sent, `${seen} of ${sent}`);
 });
 
-// The command `libbpf-ts types`, with a real compiler at both ends.
+// The command `libbpf-ts`, with a real compiler at both ends.
 
 function run(...args: string[]): { status: number | null; stdout: string; stderr: string } {
   const { bin } = require('../../package.json') as { bin: Record<string, string> };
@@ -103,9 +103,18 @@ t.test('maps, constants and globals are what TypeScript takes them for', async (
   t.match(check(`export const value: Maps['shared']['value'] = 1;`), /'number' is not assignable to type 'bigint'/);
 });
 
+t.test('the layout of an example, and of maps and constants', async (t) => {
+  const { status, stdout } = run('layout', compile('execs', join(root, 'examples')));
+  t.equal(status, 0);
+  t.match(stdout, 'export const EXEC = {\n  pid: 0,\n  uid: 4,\n  comm: 8,\n  size: 24,\n} as const;\n');
+  const basic = run('layout', compile('basic')).stdout;
+  t.match(basic, 'export const MODE = {\n  none: 0,\n  one: 1,\n  big: 1000,\n} as const;\n');
+  t.match(basic, 'export const PAIR = {\n  first: 0,\n  second: 4,\n  size: 8,\n} as const;\n');
+});
+
 t.test('what cannot be done', async (t) => {
   t.match(run('types', '/nonexistent.o'), { status: 1, stdout: '', stderr: /^libbpf-ts: \/nonexistent\.o: ENOENT/ });
   t.match(run('types', __filename), { status: 1, stdout: '', stderr: /^libbpf-ts: .*not a usable BPF object/ });
-  for (const wrong of [[], ['types'], ['type', 'x.o'], ['types', 'x.o', 'y.o']]) t.match(run(...wrong), { status: 2, stderr: /^usage: / });
+  for (const wrong of [[], ['types'], ['layout'], ['type', 'x.o'], ['constructor', 'x.o'], ['types', 'x.o', 'y.o']]) t.match(run(...wrong), { status: 2, stderr: /^usage: / });
   t.match(run('--help'), { status: 0, stdout: /^usage: / });
 });
