@@ -21,6 +21,10 @@ VM_PACKAGES := $(TEST_PACKAGES) qemu-system-x86 busybox-static bash xz-utils lib
 SETUP ?= yes
 
 BPF_OBJECT := dist/bpf/vnet.bpf.o
+# What the programs share with TypeScript, made of the object's BTF. Checked in: it is read in reviews.
+LAYOUT := src/layout.generated.ts
+LAYOUT_BUILT := dist/.layout
+LIBBPF_BUILT := src/libbpf-ts/dist/.built
 BUILT := dist/.built
 # Help where shells and man look for it.
 HELP := dist/man/vnet-bpf.1 dist/completion/vnet-bpf.bash dist/completion/vnet-bpf.zsh dist/completion/vnet-bpf.fish
@@ -157,6 +161,22 @@ node_modules/.package-lock.json: package-lock.json
 	@echo "setup: npm ci"
 	@NODE_EXTRA_CA_CERTS="$$VNET_BPF_CERTIFICATES" npm ci --no-audit --no-fund --no-update-notifier --loglevel=error </dev/null >/dev/null
 	@touch $@
+
+$(LIBBPF_BUILT): node_modules/.package-lock.json tsconfig.json src/libbpf-ts/tsconfig.json $(filter src/libbpf-ts/%,$(SOURCES))
+	@echo "build: libbpf-ts"
+	@$(BIN)/tsc -b src/libbpf-ts
+	@touch $@
+
+$(LAYOUT_BUILT): $(BPF_OBJECT) $(LIBBPF_BUILT)
+	@{ echo '// SPDX-License-Identifier: MIT'; $(NODE) src/libbpf-ts/dist/cli.js layout $<; } >$@.new
+	@cmp -s $@.new $(LAYOUT) || if [ "$$CI" = true ]; then \
+		. src/setup/say.sh; fail $(LAYOUT) "is not what bpf/layout.h makes" "make build writes it: commit it with the change of bpf"; \
+	else cp $@.new $(LAYOUT); fi
+	@mv $@.new $@
+
+# Where nothing has changed in it, it keeps its time, and nothing is compiled.
+$(LAYOUT): $(LAYOUT_BUILT)
+	@:
 
 $(BUILT): node_modules/.package-lock.json tsconfig.json src/libbpf-ts/tsconfig.json $(SOURCES)
 	@echo "build: TypeScript"

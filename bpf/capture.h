@@ -23,8 +23,6 @@
 #define VLAN_HLEN 4
 #define ADDRESSES (2 * ETH_ALEN) /* the VLAN tag follows them in a frame */
 
-#define GSO_UDP_L4 5 /* VIRTIO_NET_HDR_GSO_UDP_L4, which the headers of 6.1 do not have */
-
 #define GSO_MAX_SIZE 65536 /* size in bytes from which the kernel cuts up a superpacket: GSO_LEGACY_MAX_SIZE */
 
 /* Set by the controller before load. */
@@ -57,7 +55,6 @@ const volatile __u32 superpacket_bytes = GSO_MAX_SIZE; /* the same for all but I
 	SIZE(47480) SIZE(53432) SIZE(60088) SIZE(65592) SIZE(73784) SIZE(83000) SIZE(93368) \
 	SIZE(105016) SIZE(118136) SIZE(132856) SIZE(149432) SIZE(168056) SIZE(189048) SIZE(212664) \
 	SIZE(239224) SIZE(262200)
-#define LARGEST_RECORD 262200
 
 /* Keeps the compiler from reasoning across this point about a value that the verifier tracks. */
 #ifndef barrier_var
@@ -76,11 +73,11 @@ static __always_inline void describe_checksum(struct __sk_buff *skb, struct fram
 {
 	if (ip_summed_of(skb) != CHECKSUM_PARTIAL)
 		return;
-	frame->vnet.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-	frame->vnet.csum_start = SKB_READ(skb, csum_start) - (SKB_READ(skb, data) - SKB_READ(skb, head));
-	frame->vnet.csum_offset = SKB_READ(skb, csum_offset);
+	frame->vnet.flags = NEEDS_CSUM;
+	frame->vnet.checksum_start = SKB_READ(skb, csum_start) - (SKB_READ(skb, data) - SKB_READ(skb, head));
+	frame->vnet.checksum_offset = SKB_READ(skb, csum_offset);
 	if (frame->tag)
-		frame->vnet.csum_start += VLAN_HLEN;
+		frame->vnet.checksum_start += VLAN_HLEN;
 }
 
 /*
@@ -92,7 +89,7 @@ static __always_inline void describe_checksum(struct __sk_buff *skb, struct fram
  */
 static __always_inline bool describe_gso(struct __sk_buff *skb, struct frame *frame)
 {
-	bool partial = frame->vnet.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	bool partial = frame->vnet.flags & NEEDS_CSUM;
 	__u32 limit = skb->protocol == bpf_htons(ETH_P_IPV6) ? GSO_MAX_SIZE : superpacket_bytes; /* netif_get_gso_max_size */
 	unsigned int type;
 
@@ -155,8 +152,7 @@ static __always_inline long copy_frame(struct __sk_buff *skb, struct frame *fram
 {
 	record->frame_len = frame->len;
 	record->vnet = frame->vnet;
-	return copy_bytes(skb, frame, (unsigned char *)(record + 1), frame->len,
-			  size - sizeof(*record));
+	return copy_bytes(skb, frame, record->frame, frame->len, size - sizeof(*record));
 }
 
 /*

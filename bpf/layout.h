@@ -1,19 +1,35 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the BPF programs and the TypeScript side share. src/layout.ts holds the same offsets;
- * test/unit/layout.test.ts compares the two through the object's BTF. If you change anything here,
- * raise STATE_VERSION in src/state/store.ts, so that a newer controller does not adopt what an
- * older one pinned.
+ * What the BPF programs and the TypeScript side share, stated here alone: make writes src/layout.generated.ts from the BTF
+ * of the built object (`libbpf-ts layout`). BTF knows no #define: what TypeScript has to know is a struct or an enum here,
+ * and in a map or in `shared` (vnet.bpf.c).
+ *
+ * The version of the state has a hash of it, so that a newer controller does not adopt what an older one pinned. The hash
+ * does not see a word get another meaning: raise RECORD_VERSION in src/state/record.ts then.
  */
 #ifndef VNET_LAYOUT_H
 #define VNET_LAYOUT_H
 
 #include <linux/types.h>
 
-#define QUEUES_MAX 16 /* the largest --queues */
+/* Numbers that have no other place. */
+enum shared_number {
+	QUEUES_MAX = 16, /* the largest --queues */
+	BATCH_MAX = 1024, /* the largest --budget */
+	LARGEST_RECORD = 262200, /* bytes of the largest ring record: the last of RECORD_SIZES (capture.h) */
+	MERGED_MARK = 22094, /* skb->mark of a packet that the poller has merged, on its way to `cut` */
 
-/* skb->mark of a packet that the poller has merged, on its way to `cut`. */
-#define MERGED_MARK 22094
+	/*
+	 * skb->tc_index of a frame in the waiting room, where nothing else uses it. It is never 0, which is that of the
+	 * poller's kicks. With ROOM_NUMBERED, the lower bits are those of the frame's number.
+	 */
+	ROOM_NUMBERED = 0x8000,
+	ROOM_PLAIN = 0x4000,
+
+	/* Of struct vnet_hdr (include/uapi/linux/virtio_net.h). */
+	NEEDS_CSUM = 1, /* VIRTIO_NET_HDR_F_NEEDS_CSUM */
+	GSO_UDP_L4 = 5, /* VIRTIO_NET_HDR_GSO_UDP_L4, which the headers of 6.1 do not have */
+};
 
 /*
  * The mark: what `tx` tells `sink` about a frame; `sink` learns it from nothing else. It has to
@@ -47,29 +63,22 @@
 #define MARK_CUT 0x30U /* a superpacket that virtio_net_hdr cannot describe: the kernel cuts it up */
 #define MARK_VALUE_SHIFT 17
 
-/*
- * skb->tc_index of a frame in the waiting room, where nothing else uses it. It is never 0, which is
- * that of the poller's kicks. With ROOM_NUMBERED, the lower bits are those of the frame's number.
- */
-#define ROOM_NUMBERED 0x8000U
-#define ROOM_PLAIN 0x4000U
-
 /* virtio_net_hdr without mergeable buffers: what PACKET_VNET_HDR expects before each frame. */
 struct vnet_hdr {
 	__u8 flags;
 	__u8 gso_type;
 	__u16 hdr_len;
 	__u16 gso_size;
-	__u16 csum_start;
-	__u16 csum_offset;
+	__u16 checksum_start;
+	__u16 checksum_offset;
 };
 
-/* One ring record: this header, then the frame. vnet and the frame are contiguous, so that one
- * iovec of the poller covers both. */
+/* One ring record. vnet and the frame are contiguous, so that one iovec of the poller covers both. */
 struct record {
 	__u32 frame_len; /* bytes of the frame, a re-inserted VLAN tag included */
 	__u16 stamp; /* low half of its number among all captured frames */
 	struct vnet_hdr vnet;
+	__u8 frame[];
 };
 
 /* Why a frame was refused, as counted by the programs; the poller has reasons of its own. */
@@ -83,17 +92,16 @@ enum refusal {
 	REFUSED_REASONS
 };
 
-/* What is written to the trace ring (tape.h). */
+/* What is written to the trace ring (tape.h). TAPE_LAST_WITH_BYTES relies on the order. */
 enum tape_kind {
 	TAPE_CAPTURED, /* number: how many were captured before it */
 	TAPE_REFUSED, /* number: enum refusal */
 	TAPE_HELD, /* number: how many were held before it */
-	TAPE_LAST_WITH_BYTES = TAPE_HELD,
 	TAPE_RELEASED, /* came out of the room; number as for TAPE_CAPTURED */
 	TAPE_ROOM_REFUSED, /* came out of the room, number: enum refusal */
 };
 
-/* One record of the trace ring: this, then the frame. */
+/* One record of the trace ring. */
 struct tape_record {
 	__u64 time; /* CLOCK_MONOTONIC in ns */
 	__u64 number;
@@ -103,6 +111,7 @@ struct tape_record {
 	__u16 room_tag; /* for frames that came out of the room: ROOM_NUMBERED and the low bits of the number, or ROOM_PLAIN */
 	struct vnet_hdr vnet;
 	__u16 pad;
+	__u8 frame[];
 };
 
 /* Per CPU, read on demand. */
@@ -206,19 +215,38 @@ struct control {
 	__u64 pad5[2];
 };
 
+/* In `count` of struct batch. An enum of its own, because the number is not an int. */
+enum batch_flag {
+	BATCH_HOOKED = 0x80000000, /* a hook has judged the frames */
+};
+
+/* struct mmsghdr on 64-bit. The kernel does not look at its padding, so the poller keeps its progress there. */
+struct message {
+	__u64 name;
+	__u32 name_length;
+	__u32 records; /* with a hook: records done with */
+	__u64 iov;
+	__u64 iov_length;
+	__u64 control;
+	__u64 control_length;
+	__u32 flags;
+	__u32 dropped; /* with a hook: frames dropped */
+	__u32 length; /* msg_len: bytes sent, written by the kernel */
+	union {
+		__u32 injected; /* with a hook: frames injected */
+		__u32 merged; /* without: its records, and the header bytes that each of them had, in 16 bits each */
+	};
+};
+
 /*
  * What the poller is sending right now. The kernel writes msg_len of each mmsghdr as it sends it,
  * so after a kill in the middle of a sendmmsg the next controller sees how far it got: no frame is
  * reinjected twice, none is lost. The counters are those from before the batch.
  *
- * The kernel ignores padding, so that holds more. Without a hook, a message may consist of several
- * records; their number follows its msg_len. With a hook, messages and records need not correspond;
- * three words of padding have the counts for the time after the message has been sent: records done
- * with, frames dropped, frames injected, all since the batch began. The totals also count what
- * comes after the last message.
+ * Without a hook, a message may consist of several records. With a hook, messages and records need not correspond, so each
+ * message has the counts for the time after it has been sent, all since the batch began. The totals also count what comes
+ * after the last message.
  */
-#define BATCH_MAX 1024 /* the largest --budget */
-#define BATCH_HOOKED 2147483648 /* bit 31: a hook has judged the frames */
 struct batch {
 	__u32 count; /* messages, and BATCH_HOOKED; 0: no batch under way */
 	__u32 pad0;
@@ -237,9 +265,7 @@ struct batch {
 	__u64 refused_count;
 	__u64 refused_errors; /* reinject_errors */
 	__u64 pad1[2];
-	struct {
-		__u64 words[8]; /* struct mmsghdr on 64-bit */
-	} messages[BATCH_MAX];
+	struct message messages[BATCH_MAX];
 };
 
 #endif

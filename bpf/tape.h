@@ -27,6 +27,7 @@ struct {
 	});
 } tape SEC(".maps");
 
+#define TAPE_LAST_WITH_BYTES TAPE_HELD
 #define LARGEST_TAPE_RECORD 262264 /* LARGEST_RECORD with a longer header */
 
 static __always_inline struct tape_record *reserve_on_tape(void *reel, __u32 need, __u64 *size)
@@ -82,7 +83,7 @@ __attribute__((noinline)) int tell_tape(struct __sk_buff *skb, __u32 event, __u6
 	record->room_tag = event >> 16;
 	record->vnet = frame.vnet;
 	record->pad = 0;
-	if (copied && copy_bytes(skb, &frame, (unsigned char *)(record + 1), copied, size - sizeof(*record)))
+	if (copied && copy_bytes(skb, &frame, record->frame, copied, size - sizeof(*record)))
 		copied = 0;
 	record->copied = copied;
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP); /* its reader polls */

@@ -39,6 +39,19 @@ const volatile __u32 room_frame_max = 0;
 /* Credit that each frame uses besides its length, in bytes: the overhead of the room's tbf. */
 const volatile __u32 room_frame_cost = 0;
 
+/*
+ * Never read. It makes the compiler describe these types, which no map holds, in the object's BTF: src/layout.generated.ts
+ * is made of that.
+ */
+const union {
+	struct record record;
+	struct tape_record tape_record;
+	enum shared_number number;
+	enum refusal refusal;
+	enum tape_kind tape_kind;
+	enum batch_flag batch_flag;
+} *const shared = NULL;
+
 static __always_inline bool fits_into_room(struct __sk_buff *skb, struct frame *frame)
 {
 	return frame->len + repeated_headers(skb, 0) <= room_frame_max;

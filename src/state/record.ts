@@ -7,6 +7,12 @@ import * as net from 'node:net';
 
 import type { TcLinkState } from 'libbpf-ts';
 
+/**
+ * Raised with every change of the record, and when a word that the programs and TypeScript share gets another meaning. Where
+ * those words are is in LAYOUT_HASH.
+ */
+export const RECORD_VERSION = 14;
+
 // Checks that a parsed JSON value has the expected type. Each check returns the value, or throws a ShapeError.
 
 /** Says what is wrong, and where: `netns.inode is not a whole number`. */

@@ -8,15 +8,16 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 import { exhaustion, isExhaustion, messageOf } from '../errors';
+import { LAYOUT_HASH } from '../layout';
 import { randomBytes } from '../native/libc';
 import { FileLock } from './lock';
 import { privateDirectory, requirePrivate, stateDirectory, stateRoot } from './paths';
-import { parseRecord, type Attachment } from './record';
+import { parseRecord, RECORD_VERSION, type Attachment } from './record';
 
 export type { Attachment, HairpinRecord, ImpairmentRecord } from './record';
 
-/** Raised with every change of the record or of bpf/layout.h. */
-export const STATE_VERSION = 14;
+/** The version of what outlives a controller: of its record, and in the lower 32 bits of what is in the pinned maps. */
+export const STATE_VERSION = RECORD_VERSION * 2 ** 32 + LAYOUT_HASH;
 
 /** An attachment whose record cannot be relied on. */
 export interface BrokenAttachment {

@@ -1,85 +1,73 @@
 // SPDX-License-Identifier: MIT
-/** What TypeScript believes about bpf/layout.h is what the compiler made of it. */
+/** What TypeScript believes about bpf/layout.h is what the compiler made of it, and fits together. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-import { Btf } from 'libbpf-ts';
+import { Btf, layoutOf } from 'libbpf-ts';
 import t from 'tap';
 
-import { BATCH, CONTROL, COUNTERS, LARGEST_RECORD, MERGED_MARK, QUEUES_MAX, RECORD, REFUSALS, ROOM_NUMBERED, VNET_HDR_BYTES } from '../../src/layout';
+import { MSG_CONTROL, MSG_CONTROLLEN, MSG_IOV, MSG_IOVLEN, MSG_LEN } from '../../src/datapath/batch';
+import { BATCH, BATCH_HOOKED, CONTROL, COUNTERS, LARGEST_RECORD, LAYOUT_HASH, MESSAGE, RECORD, REFUSALS, ROOM_NUMBERED, TAPE_RECORD, VNET_HDR_BYTES } from '../../src/layout';
+import { REFUSAL, ROOM_PLAIN } from '../../src/layout.generated';
+import { RECORD_VERSION } from '../../src/state/record';
+import { STATE_VERSION } from '../../src/state/store';
 import { OBJECT } from '../helpers/bad-object';
 import { ROOT } from '../helpers/cli';
 import { sectionOf } from '../helpers/elf';
 
-const object = fs.readFileSync(OBJECT);
-const section = sectionOf(object, '.BTF');
-const btf = new Btf(object.subarray(section.offset, section.offset + section.size), OBJECT);
+const GENERATED = path.join(ROOT, 'src', 'layout.generated.ts');
 
-/** tx_packets as txPackets; `pad0` and the like are left out. */
-function offsetsOf(struct: string): Record<string, number> {
-  const { members, size } = btf.struct(struct);
-  const named = members.filter(({ name }) => !/^pad\d*$|^reserved$/.test(name));
-  const camel = (name: string): string => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
-  return { ...Object.fromEntries(named.map(({ name, offsetBytes }) => [camel(name), offsetBytes])), size };
+/** What libbpf-ts makes of the built object. */
+function generated(): string {
+  const object = fs.readFileSync(OBJECT);
+  const section = sectionOf(object, '.BTF');
+  return layoutOf(new Btf(object.subarray(section.offset, section.offset + section.size), OBJECT), path.basename(OBJECT));
 }
 
-t.test('struct control: every member, at its place', async (t) => {
-  t.same(offsetsOf('control'), CONTROL);
+t.test('the layout is that of the built object', async (t) => {
+  t.match(generated(), `LAYOUT_HASH = 0x${LAYOUT_HASH.toString(16).padStart(8, '0')};`);
+});
+
+t.test('the file that is checked in is what the generator writes', { skip: !fs.existsSync(GENERATED) && 'the sources are not here' }, async (t) => {
+  t.equal(fs.readFileSync(GENERATED, 'utf8'), `// SPDX-License-Identifier: MIT\n${generated()}`);
+});
+
+t.test('the version of the state tells the record and the layout apart', async (t) => {
+  t.ok(Number.isSafeInteger(STATE_VERSION), 'JSON keeps it');
+  t.equal(Math.floor(STATE_VERSION / 2 ** 32), RECORD_VERSION);
+  t.equal(STATE_VERSION % 2 ** 32, LAYOUT_HASH);
+});
+
+t.test('words of struct control are aligned for single loads and stores', async (t) => {
   const misplaced = Object.entries(CONTROL).filter(([name, offset]) => offset % (['gate', 'armed', 'recording', 'snapLen'].includes(name) ? 4 : 8) !== 0);
-  t.same(misplaced, [], 'all are aligned for single loads and stores');
+  t.same(misplaced, []);
 });
 
-t.test('struct counters', async (t) => {
-  t.same(offsetsOf('counters'), COUNTERS);
-  t.ok(REFUSALS.length <= (COUNTERS.stray - COUNTERS.refused) / 8, 'there is place for every reason');
+t.test('struct counters has place for every reason', async (t) => {
+  t.ok(REFUSALS.length <= (COUNTERS.stray - COUNTERS.refused) / 8);
+  t.same(REFUSALS.map((name) => REFUSAL[name]), [...REFUSALS.keys()], 'whose names are in the order of their values');
+  t.equal(REFUSALS.length, REFUSAL.reasons);
 });
 
-t.test('struct batch: the log and its messages', async (t) => {
-  const { messages: _, max, messageBytes, size: bytes, ...rest } = BATCH;
-  const { size, ...offsets } = offsetsOf('batch');
-  t.same(offsets, { ...rest, messages: BATCH.messages });
-  const messages = btf.struct('batch').members.find(({ name }) => name === 'messages');
-  const array = btf.resolve(messages?.type as number);
-  t.equal(array.length, max);
-  t.equal(btf.sizeOf(array.element), messageBytes);
-  t.equal(size, BATCH.messages + max * messageBytes);
-  t.equal(bytes, size);
-  t.equal(bytes % 8, 0, 'so that of the second queue it is aligned, too');
+t.test('struct batch is a log and an array of struct mmsghdr', async (t) => {
+  t.equal(BATCH.size, BATCH.messages + BATCH.max * BATCH.messageBytes);
+  t.equal(BATCH.size % 8, 0, 'so that of the second queue it is aligned, too');
+  t.ok(BATCH_HOOKED > BATCH.max, 'the flag is no number of messages');
+  const { iov, iovLength, control, controlLength, length, records, dropped, injected, merged } = MESSAGE;
+  t.same([iov, iovLength, control, controlLength, length], [MSG_IOV, MSG_IOVLEN, MSG_CONTROL, MSG_CONTROLLEN, MSG_LEN]);
+  t.same([records, dropped, injected, merged], [12, 52, 60, 60], 'what is ours is padding: behind msg_namelen, msg_flags and msg_len');
 });
 
-/** `#define NAME number` in the headers that BTF does not keep. */
-function defined(header: string, name: string): number {
-  const value = new RegExp(`^#define ${name} (0x[\\da-f]+|\\d+)`, 'm').exec(fs.readFileSync(path.join(ROOT, 'bpf', header), 'utf8'))?.[1];
-  if (value === undefined) throw new Error(`${header} does not define ${name}`);
-  return Number(value);
-}
-
-const sources = fs.existsSync(path.join(ROOT, 'bpf', 'layout.h'));
-
-const noSources = !sources && 'the sources of the BPF programs are not here';
-
-t.test('enum refusal, which BTF does not keep: names and indexes', { skip: noSources }, async (t) => {
-  const text = fs.readFileSync(path.join(ROOT, 'bpf', 'layout.h'), 'utf8');
-  const names = /enum refusal \{([^}]*)\}/.exec(text)?.[1]?.match(/REFUSED_\w+/g);
-  t.same(names, [...REFUSALS.map((name) => `REFUSED_${name.toUpperCase()}`), 'REFUSED_REASONS']);
+t.test('a frame follows its virtio_net_hdr, in the trace ring behind padding', async (t) => {
+  t.equal(VNET_HDR_BYTES, 10, 'struct virtio_net_hdr (include/uapi/linux/virtio_net.h)');
+  t.equal(RECORD.frame, RECORD.vnet + VNET_HDR_BYTES);
+  t.equal(RECORD.size, RECORD.frame);
+  t.equal(TAPE_RECORD.frame, TAPE_RECORD.vnet + VNET_HDR_BYTES + 2);
+  t.equal(TAPE_RECORD.size, TAPE_RECORD.frame);
+  t.equal(ROOM_PLAIN & ROOM_NUMBERED, 0, 'a frame without a number in the room cannot be taken for one that has it');
 });
 
-t.test('struct record, which BTF does not keep: from the source', { skip: noSources }, async (t) => {
-  const text = fs.readFileSync(path.join(ROOT, 'bpf', 'layout.h'), 'utf8');
-  const bytesOf = (struct: string): number =>
-    (new RegExp(`struct ${struct} \\{([^}]*)\\}`).exec(text)?.[1]?.match(/__u(\d+)|struct vnet_hdr/g) ?? [])
-      .map((type) => (type === 'struct vnet_hdr' ? VNET_HDR_BYTES : Number(type.slice(3)) / 8))
-      .reduce((sum, bytes) => sum + bytes, 0);
-  t.equal(bytesOf('vnet_hdr'), VNET_HDR_BYTES);
-  t.equal(bytesOf('record'), RECORD.frame, 'the frame follows the record');
-  t.equal(RECORD.vnet + VNET_HDR_BYTES, RECORD.frame, 'with its virtio_net_hdr right before it');
-  t.equal(defined('capture.h', 'LARGEST_RECORD'), LARGEST_RECORD);
-  t.equal(defined('layout.h', 'BATCH_MAX'), BATCH.max);
-  t.equal(defined('layout.h', 'QUEUES_MAX'), QUEUES_MAX);
-  t.equal(defined('layout.h', 'MERGED_MARK'), MERGED_MARK);
-  t.equal(defined('layout.h', 'ROOM_NUMBERED'), ROOM_NUMBERED);
-  t.equal(defined('layout.h', 'ROOM_PLAIN') & ROOM_NUMBERED, 0, 'a frame without a number in the room cannot be taken for one that has it');
-});
+const noSources = !fs.existsSync(path.join(ROOT, 'bpf', 'capture.h')) && 'the sources of the BPF programs are not here';
 
 t.test('record sizes keep what the credit of the waiting room counts on', { skip: noSources }, async (t) => {
   const text = fs.readFileSync(path.join(ROOT, 'bpf', 'capture.h'), 'utf8');

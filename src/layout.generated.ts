@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+// Made by libbpf-ts from the BTF of vnet.bpf.o; do not edit.
+
+/** struct batch, 65664 bytes. */
+export const BATCH = {
+  count: 0,
+  start: 8,
+  drained: 16,
+  rxPackets: 24,
+  rxBytes: 32,
+  hooksDropped: 40,
+  hooksInjected: 48,
+  totalRecords: 56,
+  totalDropped: 64,
+  totalInjected: 72,
+  refusedMessage: 80,
+  refusedReason: 88,
+  refusedCount: 96,
+  refusedErrors: 104,
+  messages: 128,
+  size: 65664,
+} as const;
+
+// enum batch_flag
+export const BATCH_HOOKED = 2147483648;
+
+/** struct control, 448 bytes. */
+export const CONTROL = {
+  captured: 0,
+  recording: 8,
+  snapLen: 12,
+  tapeMissed: 16,
+  tapeNotesMissed: 24,
+  reinjectCookie: 32,
+  gate: 64,
+  stops: 72,
+  wakesTx: 80,
+  heldOut: 88,
+  heldCost: 96,
+  heldAgain: 104,
+  kicksOut: 112,
+  heldSent: 128,
+  heldIn: 136,
+  heldArrived: 144,
+  heldTwice: 152,
+  heldMissing: 160,
+  heldMissingFrames: 168,
+  heldSegments: 176,
+  armed: 192,
+  drained: 200,
+  wakesPoller: 208,
+  rxPackets: 216,
+  rxBytes: 224,
+  largestFrame: 232,
+  polls: 240,
+  budgetExhausted: 248,
+  sleeps: 256,
+  wakeups: 264,
+  lostWakeups: 272,
+  reinjectRetries: 280,
+  reinjectErrors: 288,
+  refusedToolong: 296,
+  refusedInvalid: 304,
+  refusedDown: 312,
+  refusedError: 320,
+  enobufs: 328,
+  heldDropped: 336,
+  credit: 344,
+  creditBase: 352,
+  grants: 360,
+  merged: 368,
+  hooksDropped: 376,
+  hooksInjected: 384,
+  hooksErrors: 392,
+  impairLost: 400,
+  impairDuplicated: 408,
+  impairUnseen: 416,
+  impairOverflow: 424,
+  size: 448,
+} as const;
+
+/** struct counters, 120 bytes. */
+export const COUNTERS = {
+  txPackets: 0,
+  txBytes: 8,
+  refused: 16,
+  stray: 80,
+  originalsSent: 88,
+  originalsArrived: 96,
+  cutSent: 104,
+  cutArrived: 112,
+  size: 120,
+} as const;
+
+/** struct message, 64 bytes. */
+export const MESSAGE = {
+  name: 0,
+  nameLength: 8,
+  records: 12,
+  iov: 16,
+  iovLength: 24,
+  control: 32,
+  controlLength: 40,
+  flags: 48,
+  dropped: 52,
+  length: 56,
+  injected: 60,
+  merged: 60,
+  size: 64,
+} as const;
+
+/** struct record, 16 bytes. */
+export const RECORD = {
+  frameLen: 0,
+  stamp: 4,
+  vnet: 6,
+  frame: 16,
+  size: 16,
+} as const;
+
+/** enum refusal. */
+export const REFUSAL = {
+  full: 0,
+  oversize: 1,
+  runt: 2,
+  gso: 3,
+  unreadable: 4,
+  unholdable: 5,
+  reasons: 6,
+} as const;
+
+// enum shared_number
+export const QUEUES_MAX = 16;
+export const BATCH_MAX = 1024;
+export const LARGEST_RECORD = 262200;
+export const MERGED_MARK = 22094;
+export const ROOM_NUMBERED = 32768;
+export const ROOM_PLAIN = 16384;
+export const NEEDS_CSUM = 1;
+export const GSO_UDP_L4 = 5;
+
+/** enum tape_kind. */
+export const TAPE_KIND = {
+  captured: 0,
+  refused: 1,
+  held: 2,
+  released: 3,
+  roomRefused: 4,
+} as const;
+
+/** struct tape_record, 40 bytes. */
+export const TAPE_RECORD = {
+  time: 0,
+  number: 8,
+  frameLen: 16,
+  copied: 20,
+  kind: 24,
+  roomTag: 26,
+  vnet: 28,
+  frame: 40,
+  size: 40,
+} as const;
+
+/** struct vnet_hdr, 10 bytes. */
+export const VNET_HDR = {
+  flags: 0,
+  gsoType: 1,
+  hdrLen: 2,
+  gsoSize: 4,
+  checksumStart: 6,
+  checksumOffset: 8,
+  size: 10,
+} as const;
+
+/** Changes with anything above. */
+export const LAYOUT_HASH = 0x12f6e527;
