@@ -7,10 +7,11 @@ import * as path from 'node:path';
 
 import { BpfError, BpfMap, ringUsage } from 'libbpf-ts';
 
-import { CONTROL, COUNTERS, REFUSALS } from '../layout';
+import { CONTROL, COUNTERS, REFUSALS as TX_REFUSALS } from '../layout';
 import { shownNetns } from '../link/netns-record';
 import { ringPin, visiblePins } from '../state/bpffs';
 import { type Attachment, isControlled } from '../state/store';
+import { POLLER_REFUSALS, type Refusal, REFUSALS } from './outcomes';
 import { QueueControls } from './queue-gate';
 import { readWayBack, type WayBack } from './reinject-accounting';
 
@@ -51,7 +52,7 @@ export interface Stats {
   stray: number;
 }
 
-export type Refusal = (typeof REFUSALS)[number] | 'toolong' | 'invalid' | 'down' | 'backlog' | 'error';
+export type { Refusal };
 
 /** Those of struct counters that are one number. */
 const PLAIN_COUNTERS = ['txPackets', 'txBytes', 'stray', 'originalsSent', 'originalsArrived', 'cutSent', 'cutArrived'] as const;
@@ -70,12 +71,12 @@ type KernelCounters = Record<(typeof PLAIN_COUNTERS)[number], number> & { refuse
 /** Sums the per-CPU values of struct counters. */
 export function sumCounters(perCpu: readonly Uint8Array[]): KernelCounters {
   const zeros = Object.fromEntries(PLAIN_COUNTERS.map((name) => [name, 0])) as Record<(typeof PLAIN_COUNTERS)[number], number>;
-  const sum: KernelCounters = { ...zeros, refused: REFUSALS.map(() => 0) };
+  const sum: KernelCounters = { ...zeros, refused: TX_REFUSALS.map(() => 0) };
   for (const cpu of perCpu) {
     const words = new DataView(cpu.buffer, cpu.byteOffset, cpu.byteLength);
     const at = (offset: number): number => Number(words.getBigUint64(offset, true));
     for (const name of PLAIN_COUNTERS) sum[name] += at(COUNTERS[name]);
-    for (let i = 0; i < REFUSALS.length; i++) sum.refused[i] = (sum.refused[i] as number) + at(COUNTERS.refused + 8 * i);
+    for (let i = 0; i < TX_REFUSALS.length; i++) sum.refused[i] = (sum.refused[i] as number) + at(COUNTERS.refused + 8 * i);
   }
   return sum;
 }
@@ -97,6 +98,15 @@ function usedBytes({ queues }: Attachment, pins: string): number {
   return bytes;
 }
 
+/** Frames refused by each reason: by the programs, in a backlog, by the poller and with it what a change of the link has lost. */
+export function refusedBy(byTx: readonly number[], backlog: number, at: (counter: number) => number, lostByChange: Partial<Record<Refusal, number>>): Record<Refusal, number> {
+  const counts = Object.fromEntries(Object.keys(REFUSALS).map((name) => [name, 0])) as Record<Refusal, number>;
+  TX_REFUSALS.forEach((name, i) => (counts[name] = byTx[i] as number));
+  counts.backlog = backlog;
+  for (const { name, counter } of POLLER_REFUSALS) counts[name] = at(counter) + (lostByChange[name] ?? 0);
+  return counts;
+}
+
 /** One reading of everything; at rest the frame accounting balances. */
 export function readStats(attachment: Attachment): Stats {
   const pins = visiblePins(attachment);
@@ -107,16 +117,10 @@ export function readStats(attachment: Attachment): Stats {
 
   const kernel = sumCounters(counters.getPerCpu(new Uint8Array(4)) ?? []);
   const { received, backlog, impair } = readWayBack(attachment, queues);
-  const { lostByChange } = attachment;
   const { stopped, held } = queues;
   const behind = judgeBehind(kernel, at(CONTROL.heldSegments), at(CONTROL.heldArrived));
   const controlled = isControlled(attachment);
-  const refused = Object.fromEntries(REFUSALS.map((name, i) => [name, kernel.refused[i]])) as Record<Refusal, number>;
-  refused.toolong = at(CONTROL.refusedToolong) + lostByChange.toolong;
-  refused.invalid = at(CONTROL.refusedInvalid);
-  refused.down = at(CONTROL.refusedDown) + lostByChange.down;
-  refused.backlog = backlog;
-  refused.error = at(CONTROL.refusedError);
+  const refused = refusedBy(kernel.refused, backlog, at, attachment.lostByChange);
   return {
     interface: attachment.iface,
     netns: shownNetns(attachment.netns, attachment.pid).name,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Made-up readings. */
-import type { Refusal, Stats } from '../../src/datapath/stats';
-import { REFUSALS } from '../../src/layout';
+import { type Refusal, REFUSALS } from '../../src/datapath/outcomes';
+import type { Stats } from '../../src/datapath/stats';
 
 /** One of an interface that nothing has passed yet. */
 export const idleStats = (): Stats => statsOf(() => 0);
@@ -13,7 +13,7 @@ export function sampleStats(): Stats {
 }
 
 function statsOf(number: () => number): Stats {
-  const refused = Object.fromEntries([...REFUSALS, 'toolong', 'invalid', 'down', 'backlog', 'error'].map((name) => [name, number()]));
+  const refused = Object.fromEntries(Object.keys(REFUSALS).map((name) => [name, number()]));
   return {
     interface: 'vnet0',
     netns: 'lab',

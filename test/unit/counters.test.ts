@@ -1,15 +1,27 @@
 // SPDX-License-Identifier: MIT
-/** docs/metrics.md says of each number which event increments it, where, and which test sees it: held against the code. */
+/** The tables of refusals and of counters, and what the docs say of each row: held against each other. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 import t from 'tap';
 
+import { FATE, POLLER_REFUSALS, REFUSALS } from '../../src/datapath/outcomes';
+import { CONTROL, REFUSALS as TX_REFUSALS } from '../../src/layout';
+import { errnoOf } from '../../src/native/libc';
 import { ROOT } from '../helpers/cli';
 import { numbersOf } from '../helpers/prometheus';
 import { sampleStats } from '../helpers/sample-stats';
 
 const read = (file: string): string => fs.readFileSync(path.join(ROOT, file), 'utf8');
+/** The cells of each row of the table behind a line that begins so, without its head. */
+function tableBehind(file: string, line: string): string[][] {
+  const lines = read(file).split('\n');
+  const from = lines.findIndex((each) => each.startsWith(line));
+  const table = lines.slice(lines.findIndex((each, i) => i > from && each.startsWith('| ')));
+  const end = table.findIndex((each) => !each.startsWith('| '));
+  return table.slice(2, end).map((row) => row.slice(2, -2).split(' | '));
+}
+
 const ROW = /^\| `([\w.]+)` \| (.+) \| `([^`]+)`: `([^`]+)` \| `([^`]+)` \|$/gm;
 
 t.test('every number of a reading has its event, its place in the code and its test', async (t) => {
@@ -22,4 +34,25 @@ t.test('every number of a reading has its event, its place in the code and its t
     const name = field.split('.').at(-1) as string;
     t.ok(new RegExp(name, 'i').test(read(test)), `${field}: ${test} looks at it`);
   }
+});
+
+t.test('every reason of refusals is explained, in order, and no other', async (t) => {
+  const explained = tableBehind('docs/cli.md', 'Reasons in `refused`').map(([name = '', text = '']) => ({ name: name.replaceAll('`', ''), text }));
+  t.same(explained.map(({ name }) => name), Object.keys(REFUSALS));
+  for (const { name, text } of explained) t.ok(text.startsWith(REFUSALS[name as keyof typeof REFUSALS].help), `${name}: ${text}`);
+});
+
+t.test('refusals of the programs are those of enum refusal', async (t) => {
+  t.same(Object.keys(REFUSALS).slice(0, TX_REFUSALS.length), TX_REFUSALS);
+});
+
+t.test('refusals of the poller do not share a counter, an outcome or an errno', async (t) => {
+  const counters = POLLER_REFUSALS.map(({ counter }) => counter);
+  t.same([...counters].sort(), Object.entries(CONTROL).flatMap(([name, offset]) => (name.startsWith('refused') ? [offset] : [])).sort(), 'each counter has a row');
+  const outcomes = [...Object.values(FATE), ...POLLER_REFUSALS.map(({ outcome }) => outcome)];
+  t.equal(new Set(outcomes).size, outcomes.length);
+  t.ok(outcomes.every((outcome) => outcome > 0 && outcome < 256), 'an outcome is a byte');
+  const errnos = POLLER_REFUSALS.flatMap((row) => row.errnos);
+  t.equal(new Set(errnos).size, errnos.length);
+  t.same(errnos.filter((name) => !Number.isInteger(errnoOf[name])), [], 'the machine knows them');
 });
