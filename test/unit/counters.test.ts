@@ -6,7 +6,9 @@ import * as path from 'node:path';
 import t from 'tap';
 
 import { FATE, POLLER_REFUSALS, REFUSALS } from '../../src/datapath/outcomes';
+import { COUNTERS, worded } from '../../src/datapath/stats';
 import { CONTROL, REFUSALS as TX_REFUSALS } from '../../src/layout';
+import { METRICS } from '../../src/metrics/prometheus';
 import { errnoOf } from '../../src/native/libc';
 import { ROOT } from '../helpers/cli';
 import { numbersOf } from '../helpers/prometheus';
@@ -34,6 +36,55 @@ t.test('every number of a reading has its event, its place in the code and its t
     const name = field.split('.').at(-1) as string;
     t.ok(new RegExp(name, 'i').test(read(test)), `${field}: ${test} looks at it`);
   }
+});
+
+/** The numbers as the docs call them. */
+const FIELDS = Object.keys(COUNTERS).map((field) => (field === 'refused' ? 'refused.*' : field));
+
+t.test('every metric is in docs/metrics.md, with its type and its field, and no other', async (t) => {
+  const expected = Object.values(METRICS).map(({ name, kind, reason }, i) => [reason === undefined ? name : `${name}{reason="${reason}"}`, kind, FIELDS[i]]);
+  const [info, state, ...rows] = tableBehind('docs/metrics.md', '## Names').map((row) => row.map((cell) => cell.replaceAll('`', '')));
+  t.same([info?.[0], state?.[0]], ['vnet_bpf_info', 'vnet_bpf_state']);
+  t.same(rows, expected);
+});
+
+t.test('every number is explained in docs/cli.md, and no other', async (t) => {
+  const explained = tableBehind('docs/cli.md', '`--json` prints one object for a named interface').flatMap(([names = '']) => names.replaceAll('`', '').split(', '));
+  t.same(explained.sort(), [...FIELDS, 'interface', 'netns', 'backend', 'attach', 'state'].sort());
+});
+
+t.test('fields of a reading and their order are a contract', async (t) => {
+  const fields = Object.entries(sampleStats()).map(([name, value]) => (typeof value === 'object' && value !== null ? `${name}: ${Object.keys(value).join(' ')}` : name));
+  t.same(fields, [
+    'interface',
+    'netns',
+    'backend',
+    'attach',
+    'state',
+    'pid',
+    'tx: packets bytes',
+    'rx: packets bytes',
+    'queue: queues capacityBytes usedBytes packets capacityPackets lowWatermarkBytes stopped stops wakes largestFrame',
+    'held: now total dropped again grants',
+    'refused: full oversize runt gso unreadable unholdable toolong invalid down backlog error',
+    'hooks: dropped injected errors',
+    'poll: polls budgetExhausted sleeps wakeups lostWakeups merged',
+    'reinject: retries errors',
+    'impair: waiting lost duplicated',
+    'behind: missing copies lost',
+    'stray',
+  ]);
+});
+
+t.test('numbers and their words', async (t) => {
+  const stats = sampleStats();
+  stats.held = { now: 1, total: 2, dropped: 3, again: 4, grants: 5 };
+  stats.poll = { polls: 1, budgetExhausted: 2, sleeps: 3, wakeups: 4, lostWakeups: 5, merged: 6 };
+  t.same(worded(stats, 'held', 'stats'), ['1 packets', '2 in all', '3 lost']);
+  t.same(worded(stats, 'held', 'top'), ['1 now', '2 in all', '3 lost']);
+  t.same(worded(stats, 'poll', 'stats'), ['1 polls', '2 used the budget up', '3 sleeps, 4 wake-ups'], 'two in one column');
+  t.same(worded(stats, 'poll', 'top', ['polls', 'merged']), ['1 polls', '6 merged', '2 over budget', '3 sleeps', '4 wake-ups', '5 lost wake-ups'], 'some come first');
+  t.same(worded(stats, 'reinject', 'stats'), [], 'not shown there');
 });
 
 t.test('every reason of refusals is explained, in order, and no other', async (t) => {
