@@ -29,7 +29,7 @@ export const slotsFor = (tapeBytes: number): number => Math.min(tapeBytes >>> 6,
 
 /** Of the programs, or read from the peer's counter. */
 interface Refused {
-  /** What it means; docs/cli.md begins with it, and goes on. */
+  /** What it means; docs/metrics.md begins with it, and goes on. */
   help: string;
 }
 
