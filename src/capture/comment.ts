@@ -3,8 +3,8 @@
  * The comment of a recorded frame: what happened to it in the loop, and its virtio_net_hdr. The recorder writes it, and
  * replay reads it.
  */
-import { FATE } from '../datapath/outcomes';
-import { GSO_UDP_L4, NEEDS_CSUM, REFUSALS, VNET, VNET_HDR_BYTES } from '../layout';
+import { FATE, POLLER_REFUSALS } from '../datapath/outcomes';
+import { GSO_UDP_L4, NEEDS_CSUM, REFUSALS as TX_REFUSALS, VNET, VNET_HDR_BYTES } from '../layout';
 import type { RecordedFrame } from './trace-ring';
 
 // A comment has the frame's struct virtio_net_hdr (include/uapi/linux/virtio_net.h), which is not among its bytes.
@@ -70,7 +70,7 @@ export function commentOf(frame: RecordedFrame): string {
 function wayOf(frame: RecordedFrame): string {
   const { ending, held, releasedAt, time } = frame;
   if (ending === 'refused') {
-    const refused = `refused: ${REFUSALS[frame.reason] ?? `reason ${frame.reason}`}`;
+    const refused = `refused: ${TX_REFUSALS[frame.reason] ?? `reason ${frame.reason}`}`;
     return held ? `held for ${ms(releasedAt - time)}, then ${refused}` : refused;
   }
   if (frame.inRoom) return `held, ${ending === 'lost' ? 'when it was let out is not known: lost in the waiting room, or missed' : 'still waiting when the recording ended'}`;
@@ -84,14 +84,6 @@ function fateOf({ fate, detail }: RecordedFrame): string {
   switch (fate) {
     case FATE.reinjected:
       return detail > 1 ? `reinjected with ${detail - 1} other${detail === 2 ? '' : 's'} as one packet` : 'reinjected';
-    case FATE.refusedToolong:
-      return 'refused on the way back (toolong)';
-    case FATE.refusedInvalid:
-      return 'refused on the way back (invalid)';
-    case FATE.refusedDown:
-      return 'refused on the way back (down)';
-    case FATE.refusedError:
-      return 'refused on the way back (error)';
     case FATE.dropped:
       return 'dropped by the hook';
     case FATE.changed:
@@ -99,8 +91,13 @@ function fateOf({ fate, detail }: RecordedFrame): string {
     case FATE.cut:
       return `cut by the hook, ${detail} pieces reinjected`;
     default:
-      return `fate ${fate}`;
+      return refusedOnTheWayBack(fate) ?? `fate ${fate}`;
   }
+}
+
+function refusedOnTheWayBack(fate: number): string | null {
+  const refusal = POLLER_REFUSALS.find(({ outcome }) => outcome === fate);
+  return refusal ? `refused on the way back (${refusal.name})` : null;
 }
 
 /** Milliseconds, never negative: both ends may come from CPUs whose clocks differ by less than is shown. */

@@ -30,9 +30,9 @@ export class RecordedFrame {
   ending: Ending = 'open';
   /** When the frame left the waiting room; 0: it has not. */
   releasedAt = 0;
-  /** Index into REFUSALS. */
+  /** A value of enum refusal. */
   reason = 0;
-  /** A value of FATE, and its detail. */
+  /** A value of FATE or an outcome of REFUSALS, and its detail. */
   fate = 0;
   detail = 0;
   endedAt = 0;

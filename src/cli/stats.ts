@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf stats`. */
-import { law, lostBehind, type Stats } from '../datapath/stats';
+import { type CounterGroup, law, lostBehind, type Stats, worded } from '../datapath/stats';
 import { usageError, VnetError } from '../errors';
 import { printable } from '../printable';
 import { requirePrivileges } from '../requirements';
@@ -64,9 +64,15 @@ function verdict(stats: Stats): string {
   return lost.length === 0 ? 'balanced' : `balanced, but not all came back: ${listed(lost)}`;
 }
 
+/** The line of a group, if any of its counters is above 0. */
+function unlessIdle(stats: Stats, group: CounterGroup): string[][] {
+  const counts = Object.values(stats[group]) as number[];
+  return counts.some((count) => count > 0) ? [[group, ...worded(stats, group, 'stats')]] : [];
+}
+
 /** The text form: what went in, what came out, and why the rest did not. `hookDown`: as in Attachment. */
 export function asLines(stats: Stats, hookDown: string | null = null): string[] {
-  const { queue, held, refused, hooks, impair, poll, behind } = stats;
+  const { queue, refused } = stats;
   const sums = law(stats);
   const reasons = Object.entries(refused).filter(([, count]) => count > 0);
   const where = stats.netns === null ? '' : ` in ${stats.netns}`;
@@ -75,14 +81,14 @@ export function asLines(stats: Stats, hookDown: string | null = null): string[] 
     ['rx', `${stats.rx.packets} packets`, `${stats.rx.bytes} bytes`, `largest frame ${queue.largestFrame} bytes`],
     [queue.queues > 1 ? `${queue.queues} queues` : 'queue', `${queue.packets} packets`, `${bytes(queue.usedBytes)} of ${bytes(queue.capacityBytes)}`, `wakes at ${bytes(queue.lowWatermarkBytes)}`],
     ['', `${queue.stops} stops`, `${queue.wakes} wakes`, queue.stopped ? 'stopped now' : 'running'],
-    ['held', `${held.now} packets`, `${held.total} in all`, `${held.dropped} lost`],
+    ['held', ...worded(stats, 'held', 'stats')],
     ['refused', reasons.length === 0 ? 'none' : listed(reasons)],
-    ...(hooks.dropped + hooks.injected + hooks.errors > 0 ? [['hooks', `${hooks.dropped} dropped`, `${hooks.injected} injected`, `${hooks.errors} errors`]] : []),
+    ...unlessIdle(stats, 'hooks'),
     ...(hookDown === null ? [] : [['', 'down', `nothing passes until the hook has started again: ${hookDown}`]]),
-    ...(impair.waiting + impair.lost + impair.duplicated > 0 ? [['impair', `${impair.waiting} waiting`, `${impair.lost} lost`, `${impair.duplicated} duplicated`]] : []),
-    ...(behind.missing + behind.copies > 0 ? [['behind', `${behind.missing} missing`, `${behind.copies} copies`, `${behind.lost} lost`]] : []),
+    ...unlessIdle(stats, 'impair'),
+    ...unlessIdle(stats, 'behind'),
     ...(stats.stray > 0 ? [['stray', `${stats.stray} packets`, 'sent past the egress hook, or unmarked behind it: not looped']] : []),
-    ['poll', `${poll.polls} polls`, `${poll.budgetExhausted} used the budget up`, `${poll.sleeps} sleeps, ${poll.wakeups} wake-ups`],
+    ['poll', ...worded(stats, 'poll', 'stats')],
     ['law', `${sums.in} in`, `${sums.out} out`, verdict(stats)],
   ];
   return [`${printable(stats.interface + where)}: ${stats.state}, ${stats.backend} through ${stats.attach}, process ${stats.pid}`, ...table(rows.map((row) => ['  ' + row[0], ...row.slice(1)]))];

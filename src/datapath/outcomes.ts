@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * The outcomes ring, in which the poller tells a recorder what became of each frame: its number, the outcome, and when.
- * One writer and one reader map a BPF array. When the ring is full, outcomes are counted as missed: the poller never
- * waits, and allocates nothing.
+ * What can become of a frame, why it can be refused (`REFUSALS`), and the outcomes ring, in which the poller tells a
+ * recorder what became of each frame: its number, the outcome, and when. One writer and one reader map a BPF array.
+ * When the ring is full, outcomes are counted as missed: the poller never waits, and allocates nothing.
  *
  *   page 0   head (slots written, by the poller) | tail (slots read, by the recorder) | missed | number of slots
  *   pages    slot: u32 number | u32 outcome, detail << 8 | double: CLOCK_MONOTONIC in ns
@@ -11,6 +11,7 @@ import * as fs from 'node:fs';
 
 import { BpfMap, MapFlag, MappedMemory, MapType } from 'libbpf-ts';
 
+import { CONTROL, type REFUSALS as TX_REFUSALS } from '../layout';
 import { clock, monotonicNow } from '../native/clock';
 
 export const PAGE = 4096;
@@ -24,14 +25,52 @@ export const SLOT_BYTES = 16;
  */
 export const slotsFor = (tapeBytes: number): number => Math.min(tapeBytes >>> 6, 1 << 22);
 
-/** Outcomes of a captured frame. A comment explains `detail` where an outcome has one. */
+// Why frames are refused.
+
+/** Of the programs, or read from the peer's counter. */
+interface Refused {
+  /** What it means; docs/metrics.md begins with it, and goes on. */
+  help: string;
+}
+
+/** Of the poller: the socket will never take the frame. */
+export interface RefusedByPoller extends Refused {
+  /** Where it is counted: an offset in struct control. */
+  counter: number;
+  /** In the outcomes ring, beside the values of FATE. */
+  outcome: number;
+  /** Answers of the socket that mean it, whatever the frame; packet-socket.ts finds others out. */
+  errnos: readonly string[];
+}
+
+/**
+ * One row a reason, in the order of `stats --json`; those of the programs first, in the order of enum refusal. The name is
+ * the key in `refused` of `stats`, the label in Prometheus, and what the comments of a recording say.
+ */
+export const REFUSALS = {
+  full: { help: 'the queue was stopped, or became so' },
+  oversize: { help: 'larger than the largest record' },
+  runt: { help: 'shorter than an Ethernet header' },
+  gso: { help: 'a superpacket that virtio_net_hdr cannot describe' },
+  unreadable: { help: 'the kernel could not copy it' },
+  unholdable: { help: 'it would have had to wait, but is larger than what can wait' },
+  toolong: { help: "longer than the interface's MTU lets it receive", counter: CONTROL.refusedToolong, outcome: 2, errnos: ['EMSGSIZE'] },
+  invalid: { help: 'the kernel rejected the frame', counter: CONTROL.refusedInvalid, outcome: 3, errnos: ['EINVAL'] },
+  down: { help: 'vnet0 was down or gone when its turn came', counter: CONTROL.refusedDown, outcome: 4, errnos: ['ENETDOWN', 'ENXIO', 'ENODEV'] },
+  backlog: { help: "lost in the receiving CPU's backlog" },
+  error: { help: 'any other error of the way back', counter: CONTROL.refusedError, outcome: 5, errnos: [] },
+} as const satisfies Readonly<Record<(typeof TX_REFUSALS)[number], Refused>> & Readonly<Record<string, Refused | RefusedByPoller>>;
+
+export type Refusal = keyof typeof REFUSALS;
+
+const rows = Object.entries(REFUSALS) as [Refusal, Refused | RefusedByPoller][];
+/** The rows of the poller, with their names. */
+export const POLLER_REFUSALS: readonly (RefusedByPoller & { name: Refusal })[] = rows.flatMap(([name, row]) => ('counter' in row ? [{ name, ...row }] : []));
+
+/** Outcomes of a captured frame that was not refused. A comment explains `detail` where an outcome has one. */
 export const FATE = {
   /** `detail`: frames that crossed as one packet, this one included. */
   reinjected: 1,
-  refusedToolong: 2,
-  refusedInvalid: 3,
-  refusedDown: 4,
-  refusedError: 5,
   /** By a hook: discarded; replaced by another frame; a superpacket of which `detail` pieces went on. */
   dropped: 6,
   changed: 7,

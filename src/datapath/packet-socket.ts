@@ -14,7 +14,7 @@ import type { FarEnd } from '../link/far-end';
 import { clock } from '../native/clock';
 import { errnoOf, sendMessages, setSocketOption, socketOption64 } from '../native/libc';
 import { bindToLink, openLinkSocket, PACKET_VNET_HDR, SOL_PACKET } from '../native/sockets';
-import { FATE } from './outcomes';
+import { FATE, POLLER_REFUSALS, REFUSALS } from './outcomes';
 import { increment, type SharedWords } from './shared-memory';
 
 const SOL_SOCKET = 1;
@@ -127,11 +127,6 @@ const EINTR = minus('EINTR');
 const EAGAIN = minus('EAGAIN');
 const ENOBUFS = minus('ENOBUFS');
 const ENOMEM = minus('ENOMEM');
-const EMSGSIZE = minus('EMSGSIZE');
-const EINVAL = minus('EINVAL');
-const ENETDOWN = minus('ENETDOWN');
-const ENXIO = minus('ENXIO');
-const ENODEV = minus('ENODEV');
 
 /** What the poller knows of a frame that was not taken. */
 export interface UnsentFrame {
@@ -250,37 +245,16 @@ const behindQdisc = (result: number, losesWhenFull: boolean): number => (losesWh
 /** Whether the error concerns a frame that may pass later. */
 const canPassLater = (result: number): boolean => result === ENOBUFS || result === EAGAIN || result === ENOMEM || result === EINTR || result === 0;
 
+const REASONS = new Map(POLLER_REFUSALS.flatMap(({ errnos, counter }) => errnos.map((name) => [minus(name), counter] as const)));
+
 /** Where to count a frame that the socket will never take. */
-function reasonFor(result: number): number {
-  switch (result) {
-    case EMSGSIZE:
-      return CONTROL.refusedToolong;
-    case EINVAL:
-      return CONTROL.refusedInvalid;
-    case ENETDOWN:
-    case ENXIO:
-    case ENODEV:
-      return CONTROL.refusedDown;
-    default:
-      return CONTROL.refusedError;
-  }
-}
+const reasonFor = (result: number): number => REASONS.get(result) ?? REFUSALS.error.counter;
+
+/** A loss in the queue of an impairment is like one in netem: impairments act after reinjection. */
+const FATES = new Map<number, number>([[CONTROL.impairOverflow, FATE.reinjected], ...POLLER_REFUSALS.map(({ counter, outcome }) => [counter, outcome] as const)]);
 
 /** The outcome, for a recorder, of a frame that is counted under `reason`. */
-export function fateOf(reason: number): number {
-  switch (reason) {
-    case CONTROL.refusedToolong:
-      return FATE.refusedToolong;
-    case CONTROL.refusedInvalid:
-      return FATE.refusedInvalid;
-    case CONTROL.refusedDown:
-      return FATE.refusedDown;
-    case CONTROL.impairOverflow:
-      return FATE.reinjected; // like a loss in netem: impairments act after reinjection
-    default:
-      return FATE.refusedError;
-  }
-}
+export const fateOf = (reason: number): number => FATES.get(reason) ?? REFUSALS.error.outcome;
 
 const read16 = (memory: Uint8Array, at: number): number => (memory[at] as number) | ((memory[at + 1] as number) << 8);
 

@@ -8,12 +8,13 @@ import { MappedMemory, RingBuffer } from 'libbpf-ts';
 
 import { BATCH, BATCH_HOOKED, CONTROL, MESSAGE, VNET_HDR_BYTES } from '../layout';
 import { MARK_REFUSED, messageOf } from './batch';
+import { POLLER_REFUSALS } from './outcomes';
 import { type Datapath, type QueueMaps, queuesOf } from './programs';
 import { GATE_STOPPED, QueueControls } from './queue-gate';
 import { SharedWords } from './shared-memory';
 
 /** The counters of what is refused on the reinject path, or lost in the queue of an impairment. */
-const REASONS: readonly number[] = [CONTROL.refusedToolong, CONTROL.refusedInvalid, CONTROL.refusedDown, CONTROL.refusedError, CONTROL.impairOverflow];
+const REASONS: readonly number[] = [...POLLER_REFUSALS.map(({ counter }) => counter), CONTROL.impairOverflow];
 
 export interface RecoverParts {
   /** struct batch, mapped. */

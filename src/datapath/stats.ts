@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT
 /**
- * One reading of all counters of an attachment, and the frame accounting. It reads the pinned maps, so it works with or
- * without a controller.
+ * The counters (`COUNTERS`), one reading of all of them, and the frame accounting. A reading is of the pinned maps, so it
+ * works with or without a controller.
  */
 import * as path from 'node:path';
 
 import { BpfError, BpfMap, ringUsage } from 'libbpf-ts';
 
-import { CONTROL, COUNTERS, REFUSALS } from '../layout';
+import { CONTROL, COUNTERS as TX_COUNTERS, REFUSALS as TX_REFUSALS } from '../layout';
 import { shownNetns } from '../link/netns-record';
 import { ringPin, visiblePins } from '../state/bpffs';
 import { type Attachment, isControlled } from '../state/store';
-import { QueueControls } from './queue-gate';
+import { POLLER_REFUSALS, type Refusal, REFUSALS } from './outcomes';
+import { type HeldFrames, QueueControls } from './queue-gate';
 import { readWayBack, type WayBack } from './reinject-accounting';
 
 export type AttachmentStatus = 'running' | 'stopped' | 'detached' | 'crashed';
@@ -51,10 +52,11 @@ export interface Stats {
   stray: number;
 }
 
-export type Refusal = (typeof REFUSALS)[number] | 'toolong' | 'invalid' | 'down' | 'backlog' | 'error';
+export type { Refusal };
 
 /** Those of struct counters that are one number. */
-const PLAIN_COUNTERS = ['txPackets', 'txBytes', 'stray', 'originalsSent', 'originalsArrived', 'cutSent', 'cutArrived'] as const;
+type PlainCounter = Exclude<keyof typeof TX_COUNTERS, 'refused' | 'size'>;
+const PLAIN_COUNTERS = Object.keys(TX_COUNTERS).filter((name): name is PlainCounter => name !== 'refused' && name !== 'size');
 
 export interface BehindTx {
   /** Not seen by the peer: on their way, or dropped or sent elsewhere by somebody's program, filter or qdisc, or by the kernel. */
@@ -65,17 +67,17 @@ export interface BehindTx {
   lost: number;
 }
 
-type KernelCounters = Record<(typeof PLAIN_COUNTERS)[number], number> & { refused: number[] };
+type KernelCounters = Record<PlainCounter, number> & { refused: number[] };
 
 /** Sums the per-CPU values of struct counters. */
 export function sumCounters(perCpu: readonly Uint8Array[]): KernelCounters {
-  const zeros = Object.fromEntries(PLAIN_COUNTERS.map((name) => [name, 0])) as Record<(typeof PLAIN_COUNTERS)[number], number>;
-  const sum: KernelCounters = { ...zeros, refused: REFUSALS.map(() => 0) };
+  const zeros = Object.fromEntries(PLAIN_COUNTERS.map((name) => [name, 0])) as Record<PlainCounter, number>;
+  const sum: KernelCounters = { ...zeros, refused: TX_REFUSALS.map(() => 0) };
   for (const cpu of perCpu) {
     const words = new DataView(cpu.buffer, cpu.byteOffset, cpu.byteLength);
     const at = (offset: number): number => Number(words.getBigUint64(offset, true));
-    for (const name of PLAIN_COUNTERS) sum[name] += at(COUNTERS[name]);
-    for (let i = 0; i < REFUSALS.length; i++) sum.refused[i] = (sum.refused[i] as number) + at(COUNTERS.refused + 8 * i);
+    for (const name of PLAIN_COUNTERS) sum[name] += at(TX_COUNTERS[name]);
+    for (let i = 0; i < TX_REFUSALS.length; i++) sum.refused[i] = (sum.refused[i] as number) + at(TX_COUNTERS.refused + 8 * i);
   }
   return sum;
 }
@@ -88,13 +90,159 @@ export function judgeBehind(kernel: Pick<KernelCounters, 'originalsSent' | 'orig
   return { missing: sumOf(missing), copies: sumOf(missing.map((value) => -value)), lost: Math.max(0, cut) };
 }
 
-function usedBytes({ queues }: Attachment, pins: string): number {
+function usedBytes({ attachment, pins }: Source): number {
   let bytes = 0;
-  for (let queue = 0; queue < queues; queue++) {
+  for (let queue = 0; queue < attachment.queues; queue++) {
     using map = BpfMap.openPinned(path.join(pins, ringPin(queue)));
     bytes += ringUsage(map);
   }
   return bytes;
+}
+
+/** Frames refused by each reason: by the programs, in a backlog, and by the poller, with those that a change of the link has lost. */
+export function refusedBy(byTx: readonly number[], backlog: number, at: (counter: number) => number, lostByChange: Partial<Record<Refusal, number>>): Record<Refusal, number> {
+  const counts = Object.fromEntries(Object.keys(REFUSALS).map((name) => [name, 0])) as Record<Refusal, number>;
+  TX_REFUSALS.forEach((name, i) => (counts[name] = byTx[i] as number));
+  counts.backlog = backlog;
+  for (const { name, counter } of POLLER_REFUSALS) counts[name] = at(counter) + (lostByChange[name] ?? 0);
+  return counts;
+}
+
+// The counters, one row each.
+
+/** What a reading is taken from. */
+interface Source {
+  attachment: Attachment;
+  /** Directory of its pinned maps. */
+  pins: string;
+  queues: QueueControls;
+  stopped: boolean;
+  held: HeldFrames;
+  kernel: KernelCounters;
+  wayBack: WayBack;
+  behind: BehindTx;
+}
+
+/** An offset in struct control, summed over the queues, or how the number is computed. */
+type From<Value> = number | ((source: Source) => Value);
+
+interface Shown {
+  /** Tells apart several numbers that are one metric. */
+  reason?: string;
+  /**
+   * The words behind the number, in the line of its group in `stats`, and in the details of `top`; without them it is not
+   * shown there. With a comma at their end the next number is in the same column.
+   */
+  stats?: string;
+  top?: string;
+}
+
+export interface Counter<Value = unknown> extends Shown {
+  kind: 'counter' | 'gauge';
+  /** The metric, without `vnet_bpf_` and `_total`. */
+  metric: string;
+  help: string;
+  from: From<Value>;
+}
+
+const counter = <Value>(metric: string, help: string, from: From<Value>, shown: Shown = {}): Counter<Value> => ({ kind: 'counter', metric, help, from, ...shown });
+const gauge = <Value>(metric: string, help: string, from: From<Value>, shown: Shown = {}): Counter<Value> => ({ kind: 'gauge', metric, help, from, ...shown });
+
+type Numbers<T> = { [K in keyof T & string]: NonNullable<T[K]> extends string ? never : K }[keyof T & string];
+/** `tx.packets`, `stray`; all of `refused` is one. */
+export type NumberPath = {
+  [K in Numbers<Stats>]: K extends 'refused' ? K : Stats[K] extends object ? `${K}.${keyof Stats[K] & string}` : K;
+}[Numbers<Stats>];
+type ValueAt<P extends NumberPath> = P extends keyof Stats
+  ? Stats[P]
+  : P extends `${infer Group extends keyof Stats}.${infer Name}`
+    ? Stats[Group][Name & keyof Stats[Group]]
+    : never;
+
+const LOST_ON_THE_WAY = 'Frames that ended behind the transmit hook: dropped by a hook or the debugger, lost while they waited, or lost to an impairment.';
+
+/**
+ * By their path in `stats --json`; the type asks for every number of Stats. Metrics are in this order and named as
+ * Prometheus wants it; docs/metrics.md has a row of each in its tables.
+ */
+export const COUNTERS: { readonly [P in NumberPath]: Counter<ValueAt<P>> } = {
+  'tx.packets': counter('tx_packets', 'Frames that reached the transmit hook, refused ones included.', ({ kernel, held, behind }) => kernel.txPackets + held.added + behind.lost),
+  'tx.bytes': counter('tx_bytes', 'Bytes of the frames that reached the transmit hook.', ({ kernel }) => kernel.txBytes),
+  'rx.packets': counter('rx_packets', 'Frames that came back.', ({ wayBack }) => wayBack.received),
+  'rx.bytes': counter('rx_bytes', 'Bytes of the frames that came back.', CONTROL.rxBytes),
+  'queue.capacityBytes': gauge('queue_capacity_bytes', 'Size of the ring buffer.', ({ attachment }) => attachment.queues * attachment.ringBytes),
+  'queue.usedBytes': gauge('queue_used_bytes', 'Bytes in the ring buffer now.', usedBytes),
+  'queue.packets': gauge('queue_packets', 'Frames in the queue now.', ({ queues }) => queues.sum(CONTROL.captured) - queues.sum(CONTROL.drained)),
+  'queue.capacityPackets': gauge('queue_capacity_packets', 'Limit of the queue in frames; absent where there is none.', ({ attachment }) => attachment.queues * attachment.queuePackets || null),
+  'queue.lowWatermarkBytes': gauge('queue_low_watermark_bytes', 'A stopped queue wakes at or below this.', ({ attachment }) => attachment.queues * attachment.lowWatermarkBytes),
+  'queue.stopped': gauge('queue_stopped', 'Whether the queue is stopped now.', ({ stopped }) => stopped),
+  'queue.stops': counter('queue_stops', 'How often the queue stopped.', CONTROL.stops),
+  'queue.wakes': counter('queue_wakes', 'How often the queue woke.', ({ queues }) => queues.sum(CONTROL.wakesTx) + queues.sum(CONTROL.wakesPoller)),
+  'queue.queues': gauge('queues', 'Queues that the interface has.', ({ attachment }) => attachment.queues),
+  'queue.largestFrame': gauge('largest_frame_bytes', 'Largest frame seen.', ({ queues }) => queues.max(CONTROL.largestFrame)),
+  'held.now': gauge('held_now_packets', 'Frames that wait for room now.', ({ held }) => held.now, { stats: 'packets', top: 'now' }),
+  'held.total': counter('held_packets', 'Frames that ever had to wait for room.', ({ held }) => held.total, { stats: 'in all', top: 'in all' }),
+  'held.dropped': counter('dropped_packets', LOST_ON_THE_WAY, ({ held }) => held.dropped, { reason: 'held', stats: 'lost', top: 'lost' }),
+  'held.again': counter('held_again_packets', 'Frames that had to wait a second time; anything but 0 is a bug.', CONTROL.heldAgain),
+  'held.grants': counter('held_grants', 'How often waiting frames were given room.', CONTROL.grants),
+  refused: counter('refused_packets', 'Frames that did not come back, by reason.', ({ kernel, wayBack, queues, attachment }) =>
+    refusedBy(kernel.refused, wayBack.backlog, (offset) => queues.sum(offset), attachment.lostByChange)),
+  'hooks.dropped': counter('dropped_packets', LOST_ON_THE_WAY, CONTROL.hooksDropped, { reason: 'hook', stats: 'dropped' }),
+  'hooks.injected': counter('injected_packets', 'Frames that a hook, the debugger or the library made.', CONTROL.hooksInjected, { stats: 'injected', top: 'injected' }),
+  'hooks.errors': counter('hook_errors', 'Errors and wrong answers of hooks.', CONTROL.hooksErrors, { stats: 'errors', top: 'errors' }),
+  'poll.polls': counter('polls', 'Polls of the ring.', CONTROL.polls, { stats: 'polls', top: 'polls' }),
+  'poll.budgetExhausted': counter('poll_budget_exhausted', 'Polls that found more than the budget.', CONTROL.budgetExhausted, { stats: 'used the budget up', top: 'over budget' }),
+  'poll.sleeps': counter('poll_sleeps', 'How often the poller slept.', CONTROL.sleeps, { stats: 'sleeps,', top: 'sleeps' }),
+  'poll.wakeups': counter('poll_wakeups', 'How often a frame woke the poller.', CONTROL.wakeups, { stats: 'wake-ups', top: 'wake-ups' }),
+  'poll.lostWakeups': counter('poll_lost_wakeups', 'Frames found by time-out that nobody had announced; anything but 0 is a bug.', CONTROL.lostWakeups, { top: 'lost wake-ups' }),
+  'poll.merged': counter('merged_packets', "Frames that crossed back as part of another's packet.", CONTROL.merged, { top: 'merged' }),
+  'reinject.retries': counter('reinject_retries', 'Sends that were tried again because the kernel had no room just then.', CONTROL.reinjectRetries, { top: 'send retries' }),
+  'reinject.errors': counter('reinject_errors', 'Frames that the kernel would never take.', CONTROL.reinjectErrors),
+  'impair.waiting': gauge('impair_waiting_packets', 'Frames that an impairment delays now.', ({ wayBack }) => wayBack.impair.waiting, { stats: 'waiting' }),
+  'impair.lost': counter('dropped_packets', LOST_ON_THE_WAY, ({ wayBack, queues }) => wayBack.impair.lost + queues.sum(CONTROL.impairOverflow), { reason: 'impair', stats: 'lost' }),
+  'impair.duplicated': counter('impair_duplicated_packets', 'Frames that came back more often than they were sent.', ({ wayBack }) => wayBack.impair.duplicated, { stats: 'duplicated' }),
+  'behind.missing': gauge(
+    'behind_missing_segments',
+    'Frames that the transmit hook let go and that the hidden peer has not seen: on their way, dropped or sent elsewhere by others.',
+    ({ behind }) => behind.missing,
+    { stats: 'missing' },
+  ),
+  'behind.copies': gauge('behind_copied_segments', 'Frames that the hidden peer saw beyond those that the transmit hook let go.', ({ behind }) => behind.copies, { stats: 'copies' }),
+  'behind.lost': gauge('behind_lost_packets', 'Of the missing, those that do not come back: superpackets that the kernel was to cut up.', ({ behind }) => behind.lost, { stats: 'lost' }),
+  stray: counter('stray_packets', 'Frames that reached the hidden peer without our mark: sent past the transmit hook, or others erased it.', ({ kernel }) => kernel.stray),
+  pid: gauge('controller_pid', 'Process of the controller.', ({ attachment }) => attachment.pid),
+};
+
+/**
+ * A document of `stats --json`: its head, and what `valueOf` says of each counter. Fields are in the order of the table but
+ * for those that are there before it is filled.
+ */
+export function documentOf(head: Pick<Stats, 'interface' | 'netns' | 'backend' | 'attach' | 'state' | 'pid'>, valueOf: (path: NumberPath, counter: Counter) => unknown): Stats {
+  const document: Record<string, unknown> = { ...head, tx: {}, rx: {}, queue: { queues: 0 } };
+  for (const [key, row] of Object.entries(COUNTERS) as [NumberPath, Counter][]) {
+    const [group, name] = key.split('.') as [string, string?];
+    const value = valueOf(key, row);
+    if (name === undefined) document[group] = value;
+    else ((document[group] ??= {}) as Record<string, unknown>)[name] = value;
+  }
+  return document as unknown as Stats;
+}
+
+type GroupOf<P> = P extends `${infer Group}.${string}` ? Group : never;
+export type CounterGroup = GroupOf<NumberPath>;
+
+/** The numbers of a group with their words, such as `12 polls`; those named in `first` come before the others. */
+export function worded(stats: Stats, group: CounterGroup, where: 'stats' | 'top', first: readonly string[] = []): string[] {
+  const counts = stats[group] as unknown as Readonly<Record<string, number>>;
+  const names = [...first, ...Object.keys(counts).filter((name) => !first.includes(name))];
+  const texts: string[] = [];
+  for (const name of names) {
+    const words = COUNTERS[`${group}.${name}` as NumberPath][where];
+    if (words === undefined) continue;
+    const before = texts.at(-1)?.endsWith(',') ? `${texts.pop()} ` : '';
+    texts.push(`${before}${counts[name]} ${words}`);
+  }
+  return texts;
 }
 
 /** One reading of everything; at rest the frame accounting balances. */
@@ -103,63 +251,16 @@ export function readStats(attachment: Attachment): Stats {
   using control = BpfMap.openPinned(path.join(pins, 'control'));
   using counters = BpfMap.openPinned(path.join(pins, 'counters'));
   using queues = new QueueControls(control);
-  const at = (offset: number): number => queues.sum(offset);
 
   const kernel = sumCounters(counters.getPerCpu(new Uint8Array(4)) ?? []);
-  const { received, backlog, impair } = readWayBack(attachment, queues);
-  const { lostByChange } = attachment;
+  const wayBack = readWayBack(attachment, queues);
   const { stopped, held } = queues;
-  const behind = judgeBehind(kernel, at(CONTROL.heldSegments), at(CONTROL.heldArrived));
-  const controlled = isControlled(attachment);
-  const refused = Object.fromEntries(REFUSALS.map((name, i) => [name, kernel.refused[i]])) as Record<Refusal, number>;
-  refused.toolong = at(CONTROL.refusedToolong) + lostByChange.toolong;
-  refused.invalid = at(CONTROL.refusedInvalid);
-  refused.down = at(CONTROL.refusedDown) + lostByChange.down;
-  refused.backlog = backlog;
-  refused.error = at(CONTROL.refusedError);
-  return {
-    interface: attachment.iface,
-    netns: shownNetns(attachment.netns, attachment.pid).name,
-    backend: attachment.backend,
-    attach: attachment.attach,
-    state: !controlled ? 'crashed' : stopped ? 'stopped' : 'running',
-    pid: attachment.pid,
-    tx: { packets: kernel.txPackets + held.added + behind.lost, bytes: kernel.txBytes },
-    rx: { packets: received, bytes: at(CONTROL.rxBytes) },
-    queue: {
-      queues: attachment.queues,
-      capacityBytes: attachment.queues * attachment.ringBytes,
-      usedBytes: usedBytes(attachment, pins),
-      packets: at(CONTROL.captured) - at(CONTROL.drained),
-      capacityPackets: attachment.queues * attachment.queuePackets || null,
-      lowWatermarkBytes: attachment.queues * attachment.lowWatermarkBytes,
-      stopped,
-      stops: at(CONTROL.stops),
-      wakes: at(CONTROL.wakesTx) + at(CONTROL.wakesPoller),
-      largestFrame: queues.max(CONTROL.largestFrame),
-    },
-    held: {
-      now: held.now,
-      total: held.total,
-      dropped: held.dropped,
-      again: at(CONTROL.heldAgain),
-      grants: at(CONTROL.grants),
-    },
-    refused,
-    hooks: { dropped: at(CONTROL.hooksDropped), injected: at(CONTROL.hooksInjected), errors: at(CONTROL.hooksErrors) },
-    poll: {
-      polls: at(CONTROL.polls),
-      budgetExhausted: at(CONTROL.budgetExhausted),
-      sleeps: at(CONTROL.sleeps),
-      wakeups: at(CONTROL.wakeups),
-      lostWakeups: at(CONTROL.lostWakeups),
-      merged: at(CONTROL.merged),
-    },
-    reinject: { retries: at(CONTROL.reinjectRetries), errors: at(CONTROL.reinjectErrors) },
-    impair: { ...impair, lost: impair.lost + at(CONTROL.impairOverflow) },
-    behind,
-    stray: kernel.stray,
-  };
+  const behind = judgeBehind(kernel, queues.sum(CONTROL.heldSegments), queues.sum(CONTROL.heldArrived));
+  const source: Source = { attachment, pins, queues, stopped, held, kernel, wayBack, behind };
+  const { iface, backend, attach, pid } = attachment;
+  const state = !isControlled(attachment) ? 'crashed' : stopped ? 'stopped' : 'running';
+  const head = { interface: iface, netns: shownNetns(attachment.netns, pid).name, backend, attach, state, pid } as const;
+  return documentOf(head, (_, { from }) => (typeof from === 'number' ? queues.sum(from) : from(source)));
 }
 
 const sum = (values: Record<string, number>): number => Object.values(values).reduce((a, b) => a + b, 0);

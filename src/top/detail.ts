@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** One interface with all its counters: what the summary shows, and the totals. */
-import { law, lostBehind } from '../datapath/stats';
+import { type CounterGroup, law, lostBehind, worded } from '../datapath/stats';
 import { bytes } from '../terminal/output';
 import { fitted, type Glyphs, type Line, part, short, type Style } from './drawing';
 import { dropsOf, type Row } from './readings';
@@ -37,16 +37,17 @@ function group(label: string, cells: readonly Cell[], cellWidth: number, width: 
 }
 
 function counterLines({ stats }: Row, width: number): Line[] {
-  const { tx, rx, queue, held, hooks, poll, reinject } = stats;
+  const { tx, rx, queue } = stats;
   const sums = law(stats);
+  const cells = (name: CounterGroup, first: readonly string[] = []): Cell[] => worded(stats, name, 'top', first).map((text) => [text]);
   const limit: Cell[] = queue.capacityPackets === null ? [] : [[`limit ${queue.capacityPackets} packets`]];
   const groups: readonly (readonly [string, Cell[]])[] = [
     ['tx', [[`${tx.packets} packets`], [bytes(tx.bytes)]]],
     ['rx', [[`${rx.packets} packets`], [bytes(rx.bytes)], [`largest ${queue.largestFrame} B`]]],
     ['queue', [[`${queue.packets} packets`], [bytes(queue.usedBytes)], [`wakes at ${bytes(queue.lowWatermarkBytes)}`], [`${queue.stops} stops`], [`${queue.wakes} wakes`], ...limit]],
-    ['held', [[`${held.now} now`], [`${held.total} in all`], [`${held.dropped} lost`]]],
-    ['poll', [[`${poll.polls} polls`], [`${poll.budgetExhausted} over budget`], [`${poll.merged} merged`], [`${poll.sleeps} sleeps`], [`${poll.wakeups} wake-ups`], [`${poll.lostWakeups} lost wake-ups`]]],
-    ['hooks', [[`${hooks.injected} injected`], [`${hooks.errors} errors`], [`${reinject.retries} send retries`]]],
+    ['held', cells('held')],
+    ['poll', cells('poll', ['polls', 'budgetExhausted', 'merged'])],
+    ['hooks', [...cells('hooks'), ...cells('reinject')]],
     ['frames', [[`${sums.in} in`], [`${sums.out} out`], [verdict(stats)]]],
   ];
   return groups.flatMap(([label, cells]) => group(label, cells, CELL, width));

@@ -4,7 +4,8 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 
-import { METRICS, type NumberPath } from '../../src/metrics/prometheus';
+import type { NumberPath } from '../../src/datapath/stats';
+import { METRICS } from '../../src/metrics/prometheus';
 import { ROOT } from './cli';
 import { run } from './netns';
 

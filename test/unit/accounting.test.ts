@@ -2,12 +2,13 @@
 /** The law of the loop, and the counters that go into it. */
 import t from 'tap';
 
-import { judgeBehind, law, lostBehind, type Refusal, type Stats, sumCounters } from '../../src/datapath/stats';
-import { COUNTERS, REFUSALS } from '../../src/layout';
+import { REFUSALS } from '../../src/datapath/outcomes';
+import { judgeBehind, law, lostBehind, type Refusal, refusedBy, type Stats, sumCounters } from '../../src/datapath/stats';
+import { CONTROL, COUNTERS, REFUSALS as TX_REFUSALS } from '../../src/layout';
 
 /** A reading in which every count that the law knows has another power of ten. */
 function reading(): Stats {
-  const refused = Object.fromEntries([...REFUSALS, 'toolong', 'invalid', 'down', 'backlog', 'error'].map((name) => [name, 1])) as Record<Refusal, number>;
+  const refused = Object.fromEntries(Object.keys(REFUSALS).map((name) => [name, 1])) as Record<Refusal, number>;
   return {
     tx: { packets: 0, bytes: 0 },
     rx: { packets: 1000, bytes: 7 },
@@ -54,10 +55,17 @@ t.test('counters of all CPUs are added up', async (t) => {
   const factor = 1 + 100 + 2 ** 40;
   t.equal(sum.txPackets, factor);
   t.equal(sum.txBytes, factor * 2);
-  t.same(sum.refused, REFUSALS.map((_, i) => factor * (COUNTERS.refused / 8 + i + 1)));
-  t.same(REFUSALS, ['full', 'oversize', 'runt', 'gso', 'unreadable', 'unholdable'], 'in this order');
+  t.same(sum.refused, TX_REFUSALS.map((_, i) => factor * (COUNTERS.refused / 8 + i + 1)));
   for (const name of ['stray', 'originalsSent', 'originalsArrived', 'cutSent', 'cutArrived'] as const) t.equal(sum[name], factor * (COUNTERS[name] / 8 + 1), name);
-  t.same(sumCounters([]), { txPackets: 0, txBytes: 0, refused: REFUSALS.map(() => 0), stray: 0, originalsSent: 0, originalsArrived: 0, cutSent: 0, cutArrived: 0 });
+  t.same(sumCounters([]), { txPackets: 0, txBytes: 0, refused: TX_REFUSALS.map(() => 0), stray: 0, originalsSent: 0, originalsArrived: 0, cutSent: 0, cutArrived: 0 });
+});
+
+t.test('frames refused, by reason', async (t) => {
+  const counts = refusedBy(TX_REFUSALS.map((_, i) => i + 1), 50, (counter) => 10 * counter, { down: 7, toolong: 8 });
+  t.match(counts, { full: 1, oversize: 2, runt: 3, gso: 4, unreadable: 5, unholdable: 6 }, 'by the programs');
+  t.match(counts, { invalid: 10 * CONTROL.refusedInvalid, error: 10 * CONTROL.refusedError }, 'by the poller');
+  t.match(counts, { toolong: 10 * CONTROL.refusedToolong + 8, down: 10 * CONTROL.refusedDown + 7 }, 'with those that a change of the link has lost');
+  t.equal(counts.backlog, 50);
 });
 
 t.test('what tx let go and the peer has not seen', async (t) => {

@@ -11,7 +11,7 @@ import { commentOf, virtioNetHeaderOf } from '../../src/capture/comment';
 import { FrameLog } from '../../src/capture/frame-log';
 import { RecordedFrame } from '../../src/capture/trace-ring';
 import { WallClock } from '../../src/capture/writer';
-import { FATE, FateReader, Fates, fatesHeader, PAGE, SLOT_BYTES, slotsFor } from '../../src/datapath/outcomes';
+import { FATE, FateReader, Fates, fatesHeader, PAGE, REFUSALS, SLOT_BYTES, slotsFor } from '../../src/datapath/outcomes';
 import { ROOM_NUMBERED } from '../../src/layout';
 
 const MS = 1e6;
@@ -62,8 +62,8 @@ t.test('numbers: shared by two, come round, unknown', async (t) => {
   log.told(5 + (1 << 18), FATE.changed, 0, 4 * MS);
   log.told(77, FATE.reinjected, 1, 4 * MS);
   log.told(5, FATE.reinjected, 1, 4 * MS);
-  log.told(5, FATE.refusedToolong, 0, 4 * MS);
-  log.told(5, FATE.refusedDown, 0, 4 * MS);
+  log.told(5, REFUSALS.toolong.outcome, 0, 4 * MS);
+  log.told(5, REFUSALS.down.outcome, 0, 4 * MS);
   t.same(written(log), ['captured, reinjected after 3.000 ms', 'captured, refused on the way back (toolong) after 2.000 ms', 'captured, changed by the hook and reinjected after 1.000 ms']);
   // The room has 15 bits of a number: the one that has waited longest is meant.
   log.held(frame(3, 1, true));

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
-/** docs/metrics.md: its commands as written, on a machine of its own; its table has every metric; Prometheus takes its configuration. */
-import * as fs from 'node:fs';
+/** docs/metrics.md: its commands as written, on a machine of its own; Prometheus takes its configuration. */
 import * as path from 'node:path';
 
 import t from 'tap';
 
-import { METRICS } from '../../../src/metrics/prometheus';
 import { cannotRun, MAIN, ROOT, SLOW } from '../../helpers/cli';
 import { blocksOf, scriptOf, type Block } from '../../helpers/document';
 import { PrivateMachine } from '../../helpers/private-machine';
@@ -35,15 +33,6 @@ t.test('the commands do what they say', { skip: cannotRun || withoutTools('curl'
   }
   t.test('promtool', { skip: withoutPromtool() }, async (t) => t.equal(promtoolSays(`${served}\n`), ''));
   t.match(machine.residue().filter((line) => !/^.run.(netns|bin)$/.test(line)), [], 'and nothing is left');
-});
-
-t.test('the table has every metric, its type and its field', async (t) => {
-  const rows = fs.readFileSync(DOCUMENT, 'utf8').split('\n');
-  const expected = Object.entries(METRICS).map(([field, { name, kind, reason }]) => {
-    const series = reason === undefined ? name : `${name}{reason="${reason}"}`;
-    return `| \`${series}\` | ${kind} | \`${field === 'refused' ? 'refused.*' : field}\` |`;
-  });
-  t.same(rows.filter((row) => row.startsWith('| `vnet_bpf_')).slice(2), expected);
 });
 
 t.test('Prometheus takes its configuration and the law', { skip: withoutPromtool() }, async (t) => {
