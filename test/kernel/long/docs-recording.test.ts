@@ -39,7 +39,7 @@ t.test('the examples do what they say', { skip: cannotRun || withoutTshark() }, 
 
 t.test('the comments of the table are those that are made', async (t) => {
   const text = fs.readFileSync(FILE, 'utf8');
-  const source = fs.readFileSync(path.join(ROOT, 'src', 'recording', 'comment.ts'), 'utf8');
+  const source = fs.readFileSync(path.join(ROOT, 'src', 'capture', 'comment.ts'), 'utf8');
   for (const words of ['dropped by the hook', 'changed by the hook and reinjected', 'still in the queue when the recording ended', 'refused on the way back (toolong)', 'what became of it was missed', 'as one packet', 'still waiting']) {
     t.ok(text.includes(words) && source.includes(words), words);
   }
