@@ -2,7 +2,7 @@
 /**
  * Looks at each part of an attachment once a second, whether somebody has taken it away: a few system calls each. What can
  * be put back without losing a frame is put back, for the rest the attachment ends cleanly. Either is said in the log. What the daemon
- * does about each part is a table in docs/architecture.md.
+ * does about each part is a table in docs/internals.md.
  */
 
 /**
