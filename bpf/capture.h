@@ -21,31 +21,31 @@
 #include "layout.h"
 
 #define VLAN_HLEN 4
-#define ADDRESSES (2 * ETH_ALEN) /* the VLAN tag's place in a frame is behind them */
+#define ADDRESSES (2 * ETH_ALEN) /* the VLAN tag follows them in a frame */
 
 #define GSO_UDP_L4 5 /* VIRTIO_NET_HDR_GSO_UDP_L4, which the headers of 6.1 do not have */
 
-#define GSO_MAX_SIZE 65536 /* bytes from which on the kernel cuts a superpacket up: GSO_LEGACY_MAX_SIZE */
+#define GSO_MAX_SIZE 65536 /* size in bytes from which the kernel cuts up a superpacket: GSO_LEGACY_MAX_SIZE */
 
 /* Set by the controller before load. */
-const volatile bool gso_udp_l4 = true; /* PACKET_VNET_HDR takes UDP superpackets: from Linux 6.2 on */
+const volatile bool gso_udp_l4 = true; /* PACKET_VNET_HDR accepts UDP superpackets: from Linux 6.2 on */
 const volatile __u32 superpacket_bytes = GSO_MAX_SIZE; /* the same for all but IPv6: gso_ipv4_max_size of vnet0 (veth.ts) */
 
 /*
- * Superpackets whose kind virtio_net_hdr can express; the rest of the bits only qualify them.
- * SKB_GSO_TCP_ECN is not passed on: it says that hardware must not repeat CWR, the kernel never does
- * (tcp_gso_segment in net/ipv4/tcp_offload.c).
+ * Kinds of superpackets that virtio_net_hdr can express; the other bits only qualify them.
+ * SKB_GSO_TCP_ECN is not passed on: it says that hardware must not repeat CWR, which the kernel
+ * never does (tcp_gso_segment in net/ipv4/tcp_offload.c).
  */
 #define GSO_KINDS (SKB_GSO_TCPV4 | SKB_GSO_TCPV6 | SKB_GSO_UDP_L4)
 #define GSO_EXPRESSIBLE \
 	(GSO_KINDS | SKB_GSO_DODGY | SKB_GSO_TCP_ECN | SKB_GSO_TCP_FIXEDID | SKB_GSO_TCP_ACCECN)
 
 /*
- * bpf_ringbuf_reserve wants a constant size, so records come in sizes. With the ring's own
- * 8-byte header each is a multiple of a cache line, and none is more than 9/8 of what the frame
- * and 104 bytes need: the credit of the waiting room counts on that (RING_BYTES_PER_BYTE in
- * src/link/credit.ts). 1592 holds a 1500-byte MTU, 9080 a 9000-byte one, 65592 the largest
- * IP packet with an Ethernet header and two VLAN tags, 262200 the largest superpacket of BIG TCP.
+ * bpf_ringbuf_reserve requires a constant size, so records come in fixed sizes. With the ring's own
+ * 8-byte header each is a multiple of a cache line, and none is more than 9/8 of what the frame and
+ * 104 bytes need: the credit of the waiting room relies on that (RING_BYTES_PER_BYTE in
+ * src/link/credit.ts). 1592 holds a 1500-byte MTU, 9080 a 9000-byte one, 65592 the largest IP
+ * packet with an Ethernet header and two VLAN tags, 262200 the largest superpacket of BIG TCP.
  */
 #define RECORD_SIZES(SIZE) \
 	SIZE(120) SIZE(184) SIZE(248) SIZE(312) SIZE(376) SIZE(440) SIZE(504) SIZE(568) SIZE(632) \
@@ -64,7 +64,7 @@ const volatile __u32 superpacket_bytes = GSO_MAX_SIZE; /* the same for all but I
 #define barrier_var(var) asm volatile("" : "+r"(var))
 #endif
 
-/* What capture() needs to know of a frame, found once. */
+/* What has to be known of a frame to capture it. Found once. */
 struct frame {
 	struct vnet_hdr vnet;
 	__u32 skb_len; /* bytes in the skb */
@@ -84,10 +84,11 @@ static __always_inline void describe_checksum(struct __sk_buff *skb, struct fram
 }
 
 /*
- * False for a superpacket that virtio_net_hdr has no name for (tunnels, ESP, SCTP), and for one that the kernel cuts up in
- * any case: one that is larger than vnet0 may have, or whose checksum the stack has not left to the device
- * (netif_needs_gso in include/linux/netdevice.h). UDP is such where a device has no checksum offload, or the datagram
- * has IPv6 extension headers.
+ * Describes a superpacket. False for one that virtio_net_hdr has no name for (tunnels, ESP, SCTP),
+ * and for one that the kernel cuts up in any case: it is larger than vnet0 may have, or the stack
+ * has not left its checksum to the device (netif_needs_gso in include/linux/netdevice.h). The
+ * latter is the case for UDP if a device has no checksum offload, or if the datagram has IPv6
+ * extension headers.
  */
 static __always_inline bool describe_gso(struct __sk_buff *skb, struct frame *frame)
 {
@@ -121,7 +122,7 @@ static __always_inline bool describe_gso(struct __sk_buff *skb, struct frame *fr
 
 /*
  * bpf_skb_load_bytes with a length that the verifiers of 5.10 and 6.1 accept: they take no lower
- * bound from `len != 0`, so the bound is put on len - 1, out of the compiler's sight.
+ * bound from `len != 0`, so the bound is on len - 1, where the compiler cannot see it.
  */
 static __always_inline long load_bytes(struct __sk_buff *skb, __u32 from, void *to, __u64 len,
 				       __u64 room)
@@ -135,7 +136,7 @@ static __always_inline long load_bytes(struct __sk_buff *skb, __u32 from, void *
 	return bpf_skb_load_bytes(skb, from, to, last + 1);
 }
 
-/* Copies the first `len` bytes of the frame, where there is place for `room`. */
+/* Copies the first `len` bytes of the frame to `to`, which has space for `room` bytes. */
 static __always_inline long copy_bytes(struct __sk_buff *skb, struct frame *frame,
 				       unsigned char *to, __u32 len, __u64 room)
 {
@@ -148,7 +149,7 @@ static __always_inline long copy_bytes(struct __sk_buff *skb, struct frame *fram
 			  room - ADDRESSES - VLAN_HLEN);
 }
 
-/* Copies the frame behind the record's header; `size` is the record's size. */
+/* Copies the frame after the record's header; `size` is the record's size. */
 static __always_inline long copy_frame(struct __sk_buff *skb, struct frame *frame,
 				       struct record *record, __u64 size)
 {
@@ -159,10 +160,11 @@ static __always_inline long copy_frame(struct __sk_buff *skb, struct frame *fram
 }
 
 /*
- * Finds out what the frame is; an enum refusal, or -1 when it can be captured.
+ * Describes the frame. Returns an enum refusal, or -1 if it can be captured.
  *
- * A global function: the verifier looks at it once, and knows nothing of the frame afterwards. Inline it would go
- * through all sizes of records for each of the ways in which this can end.
+ * A global function: the verifier checks it once, and knows nothing of the frame afterwards.
+ * Inlined, it would be followed through all sizes of records for each of the ways in which it can
+ * end.
  */
 __attribute__((noinline)) int describe(struct __sk_buff *skb, struct frame *frame)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The few kernel types that the programs look into, as minimal CO-RE views: libbpf finds each
- * field's real place in the running kernel's BTF at load time, so no vmlinux.h is checked in.
+ * field's real offset in the running kernel's BTF at load time, so no vmlinux.h is checked in.
  * Source of the fields: include/linux/skbuff.h.
  */
 #ifndef VNET_KERNEL_H
@@ -26,7 +26,7 @@
 #define SKB_GSO_UDP_L4 (1U << 17)
 #define SKB_GSO_TCP_ACCECN (1U << 19)
 
-/* Of a socket and of a device (include/net/sock.h, include/linux/netdevice.h): the namespace that it is in. */
+/* The network namespace of a socket or device (include/net/sock.h, include/linux/netdevice.h). */
 typedef struct {
 	struct net *net;
 } __attribute__((preserve_access_index)) possible_net_t;
@@ -60,13 +60,14 @@ struct skb_shared_info {
 } __attribute__((preserve_access_index));
 
 /*
- * The skb behind a program's context: fields of it are plain loads then, where a probe costs 30 ns (Linux 6.2,
- * kernel/bpf/helpers.c). The controller says whether there is such a thing; without it the call is dead code.
+ * The skb behind a program's context. Its fields can be read with plain loads, while a probe costs
+ * 30 ns (Linux 6.2, kernel/bpf/helpers.c). The controller sets direct_reads if the kernel has this;
+ * without it the call is dead code.
  */
 extern void *bpf_cast_to_kern_ctx(void *context) __ksym __weak;
 const volatile bool direct_reads = false;
 
-/* A field of a struct __sk_buff's struct sk_buff. */
+/* A field of the struct sk_buff behind a struct __sk_buff. */
 #define SKB_READ(skb, field) \
 	(direct_reads ? ((struct sk_buff *)bpf_cast_to_kern_ctx(skb))->field : \
 			BPF_CORE_READ((struct sk_buff *)(skb), field))
@@ -81,7 +82,9 @@ static __always_inline __u8 ip_summed_of(struct __sk_buff *skb)
 	return BPF_CORE_READ_BITFIELD(kernel_skb, ip_summed);
 }
 
-/* Of a superpacket. Its skb_shared_info lies behind the data, where only a probe reads. */
+/*
+ * gso_type of a superpacket. Its skb_shared_info lies behind the data, where only a probe can read.
+ */
 static __always_inline unsigned int gso_type_of(struct __sk_buff *skb)
 {
 	struct skb_shared_info *shared = (void *)(SKB_READ(skb, head) + SKB_READ(skb, end));

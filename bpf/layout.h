@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the BPF programs and the TypeScript side share. src/layout.ts holds the same
- * offsets; test/unit/layout.test.ts compares the two through the object's BTF.
- * Change anything here: raise STATE_VERSION in src/state/store.ts, so that a newer controller does
- * not adopt what an older one pinned.
+ * What the BPF programs and the TypeScript side share. src/layout.ts holds the same offsets;
+ * test/unit/layout.test.ts compares the two through the object's BTF. If you change anything here,
+ * raise STATE_VERSION in src/state/store.ts, so that a newer controller does not adopt what an
+ * older one pinned.
  */
 #ifndef VNET_LAYOUT_H
 #define VNET_LAYOUT_H
@@ -16,9 +16,10 @@
 #define MERGED_MARK 22094
 
 /*
- * The mark: what `tx` tells `sink` of a frame, which finds nothing else out. It has to pass what others do in between:
- * programs and filters behind `tx`, qdiscs, the kernel's segmentation, and the change of network namespaces, which clears
- * skb->mark, skb->priority and skb->tstamp (skb_scrub_packet, ____dev_forward_skb).
+ * The mark: what `tx` tells `sink` about a frame; `sink` learns it from nothing else. It has to
+ * survive everything in between: programs and filters behind `tx`, qdiscs, the kernel's
+ * segmentation, and the change of network namespaces, which clears skb->mark, skb->priority and
+ * skb->tstamp (skb_scrub_packet, ____dev_forward_skb).
  *
  *    31                    17 16            6 5    4 3     0
  *   +------------------------+---------------+------+-------+
@@ -27,26 +28,28 @@
  *                              | the same 16 bits           |    skb->tc_index
  *                              +----------------------------+
  *
- * Either field is enough. TC_ACT_OK, flowid and tcindex overwrite tc_index; what edits the flow clears the hash
- * (bpf_skb_change_proto, BPF_F_INVALIDATE_HASH, bpf_set_hash_invalid). Both are copied to the pieces of a superpacket and
- * to clones. tc_index counts first: a class is a constant, and none that people choose looks like a mark, while the
- * hash of one flow in 32,768 does (131,072 over the kinds; more with several queues).
+ * Either field is enough. TC_ACT_OK, flowid and tcindex overwrite tc_index; helpers that edit the
+ * flow clear the hash (bpf_skb_change_proto, BPF_F_INVALIDATE_HASH, bpf_set_hash_invalid). Both are
+ * copied to the pieces of a superpacket and to clones. tc_index takes precedence: a class is a
+ * constant, and none that people choose looks like a mark, while the hash of one flow in 32,768
+ * does (131,072 over the kinds; more with several queues).
  *
- * The value is in the upper bits, by which qdiscs, RPS and multiqueue devices choose (reciprocal_scale): those of the
- * flow's hash, so that they go on to tell flows apart and to keep each in order.
+ * The value is in the upper bits, by which qdiscs, RPS and multiqueue devices choose
+ * (reciprocal_scale). It holds those bits of the flow's hash, so that they still tell flows apart
+ * and keep each in order.
  */
 #define MARK_MAGIC 0x1d6c0U
 #define MARK_QUEUE (QUEUES_MAX - 1)
 #define MARK_KIND 0x30U
-#define MARK_CAPTURED 0x00U /* it is in the ring */
-#define MARK_HELD 0x10U /* it has to wait */
-#define MARK_NUMBERED 0x20U /* the same, while somebody records: the value is its number in the room */
+#define MARK_CAPTURED 0x00U /* the frame is in the ring */
+#define MARK_HELD 0x10U /* the frame has to wait */
+#define MARK_NUMBERED 0x20U /* the same during a recording: the value is its number in the room */
 #define MARK_CUT 0x30U /* a superpacket that virtio_net_hdr cannot describe: the kernel cuts it up */
 #define MARK_VALUE_SHIFT 17
 
 /*
- * skb->tc_index of a frame in the waiting room, where nobody else is: never 0, as it is of the poller's kicks. The lower
- * bits of what has a number are that.
+ * skb->tc_index of a frame in the waiting room, where nothing else uses it. It is never 0, which is
+ * that of the poller's kicks. With ROOM_NUMBERED, the lower bits are those of the frame's number.
  */
 #define ROOM_NUMBERED 0x8000U
 #define ROOM_PLAIN 0x4000U
@@ -65,13 +68,13 @@ struct vnet_hdr {
  * iovec of the poller covers both. */
 struct record {
 	__u32 frame_len; /* bytes of the frame, a re-inserted VLAN tag included */
-	__u16 stamp; /* low half of its number among all that were captured */
+	__u16 stamp; /* low half of its number among all captured frames */
 	struct vnet_hdr vnet;
 };
 
 /* Why a frame was refused, as counted by the programs; the poller has reasons of its own. */
 enum refusal {
-	REFUSED_FULL, /* queue stopped, or no room in the ring */
+	REFUSED_FULL, /* queue stopped, or no space in the ring */
 	REFUSED_OVERSIZE, /* larger than the largest record, or than the ring */
 	REFUSED_RUNT, /* shorter than an Ethernet header */
 	REFUSED_GSO, /* a superpacket that virtio_net_hdr cannot describe, nor the kernel cut */
@@ -80,24 +83,24 @@ enum refusal {
 	REFUSED_REASONS
 };
 
-/* What the tape is told (tape.h). */
+/* What is written to the trace ring (tape.h). */
 enum tape_kind {
 	TAPE_CAPTURED, /* number: how many were captured before it */
 	TAPE_REFUSED, /* number: enum refusal */
 	TAPE_HELD, /* number: how many were held before it */
 	TAPE_LAST_WITH_BYTES = TAPE_HELD,
-	TAPE_RELEASED, /* came out of the room; number as of TAPE_CAPTURED */
+	TAPE_RELEASED, /* came out of the room; number as for TAPE_CAPTURED */
 	TAPE_ROOM_REFUSED, /* came out of the room, number: enum refusal */
 };
 
-/* One record of the tape: this, then the frame. */
+/* One record of the trace ring: this, then the frame. */
 struct tape_record {
 	__u64 time; /* CLOCK_MONOTONIC in ns */
 	__u64 number;
 	__u32 frame_len; /* bytes of the frame, a re-inserted VLAN tag included */
 	__u32 copied; /* bytes of it that follow */
 	__u16 kind;
-	__u16 room_tag; /* of what came out of the room: ROOM_NUMBERED and the low bits of its number, or ROOM_PLAIN */
+	__u16 room_tag; /* for frames that came out of the room: ROOM_NUMBERED and the low bits of the number, or ROOM_PLAIN */
 	struct vnet_hdr vnet;
 	__u16 pad;
 };
@@ -107,7 +110,7 @@ struct counters {
 	__u64 tx_packets; /* every frame that reached vnet0's egress, refused ones included */
 	__u64 tx_bytes;
 	__u64 refused[8]; /* by enum refusal */
-	__u64 stray; /* frames on the hidden peer without a mark */
+	__u64 stray; /* frames on the peer without a mark */
 	/* Segments (segments_of()) on their way from `tx` to `sink`: those of held frames are in struct control. */
 	__u64 originals_sent; /* by `tx`, of captured frames */
 	__u64 originals_arrived; /* at `sink` */
@@ -116,17 +119,17 @@ struct counters {
 };
 
 /*
- * One per queue, mapped by its poller. Each group has a cache line of its own, so that the
- * sender's CPU and the poller's do not fight over one.
+ * One per queue, mapped by its poller. Each group has a cache line of its own, so that the sender's
+ * CPU and the poller's do not contend for one.
  */
 struct control {
 	/* Written by `tx` for every frame, atomically. */
 	__u64 captured; /* frames ever put into the ring */
-	__u32 recording; /* by the controller: somebody records (tape.h); only in the first queue's */
+	__u32 recording; /* by the controller: a recording is going on (tape.h); only in the first queue's */
 	__u32 snap_len; /* by the controller: bytes of each frame that are recorded */
-	__u64 tape_missed; /* frames that found no place on the tape */
-	__u64 tape_notes_missed; /* releases from the room that found none */
-	__u64 reinject_cookie; /* by the controller: of the poller's socket, if it sends on the looping interface itself */
+	__u64 tape_missed; /* frames that found no space in the trace ring */
+	__u64 tape_notes_missed; /* releases from the room that found no space there */
+	__u64 reinject_cookie; /* by the controller: cookie of the poller's socket, if it sends on the looping interface itself */
 	__u64 pad0[3];
 
 	/*
@@ -140,8 +143,8 @@ struct control {
 	__u64 stops;
 	__u64 wakes_tx; /* wakes decided by `tx` itself, right after a stop */
 	__u64 held_out; /* frames that came out of the room into the ring, or were refused there */
-	__u64 held_cost; /* bytes of credit used up: of each packet room_frame_cost and its length */
-	__u64 held_again; /* frames sent round the room once more: 0 unless credit was wrong */
+	__u64 held_cost; /* bytes of credit used up: room_frame_cost and the length of each packet */
+	__u64 held_again; /* frames requeued into the room: 0 unless credit was wrong */
 	__u64 kicks_out; /* the poller's own frames that came out of the room */
 	__u64 pad2;
 
@@ -153,15 +156,16 @@ struct control {
 	__u64 held_missing; /* by the controller: segments that were lost before they arrived */
 	__u64 held_missing_frames; /* as frames of the accounting */
 	/*
-	 * Segments that `tx` sent there, because the kernel may cut up a superpacket behind it: whatever it makes of it, as
-	 * many segments arrive as were sent. In full, because they may never arrive: frames that the kernel drops in between
-	 * reach 2^31 segments within seconds.
+	 * Segments that `tx` sent there. It counts segments because the kernel may cut up a
+	 * superpacket behind `tx`; in whatever way, as many segments arrive as were sent. It has 64
+	 * bits because they may never arrive: frames that the kernel drops in between reach 2^31
+	 * segments within seconds.
 	 */
 	__u64 held_segments;
 	__u64 pad3;
 
 	/* Written by the poller. */
-	__u32 armed; /* 1: the poller sleeps or is about to, the next record must wake it */
+	__u32 armed; /* 1: the poller sleeps or is about to; the next record must wake it */
 	__u32 pad4;
 	__u64 drained; /* frames ever taken out of the ring */
 	__u64 wakes_poller; /* wakes decided by the poller: the ring has drained */
@@ -173,7 +177,7 @@ struct control {
 
 	__u64 sleeps;
 	__u64 wakeups; /* sleeps that a record ended */
-	__u64 lost_wakeups; /* records found by time-out that nobody had announced */
+	__u64 lost_wakeups; /* records found by time-out, without a wake-up */
 	__u64 reinject_retries;
 	__u64 reinject_errors; /* frames the socket will never take: all refused_* below */
 	__u64 refused_toolong; /* EMSGSIZE: larger than the peer's MTU */
@@ -191,7 +195,10 @@ struct control {
 
 	__u64 hooks_injected; /* frames that a hook made, and pieces of superpackets beyond one */
 	__u64 hooks_errors; /* errors and wrong answers of hooks */
-	/* what readers have found of an impairment, in the first queue: reinject-accounting.ts */
+	/*
+	 * What readers have found out about an impairment, in the first queue:
+	 * reinject-accounting.ts.
+	 */
 	__u64 impair_lost;
 	__u64 impair_duplicated;
 	__u64 impair_unseen;
@@ -201,14 +208,14 @@ struct control {
 
 /*
  * What the poller is sending right now. The kernel writes msg_len of each mmsghdr as it sends it,
- * so after a kill in the middle of a sendmmsg the next controller sees how far it came: no frame
- * is reinjected twice, none is lost. The counters are those from before the batch.
+ * so after a kill in the middle of a sendmmsg the next controller sees how far it got: no frame is
+ * reinjected twice, none is lost. The counters are those from before the batch.
  *
- * The kernel does not look at padding, so more is written down there. Without a hook a message may
- * be of several records: how many is behind its msg_len. With a hook messages and records have
- * little to do with each other; three words of padding say how far the counting is once a message
- * has been sent: records done with, frames dropped, frames injected, all since the batch began. The
- * totals count what comes behind the last message, too.
+ * The kernel ignores padding, so that holds more. Without a hook, a message may consist of several
+ * records; their number follows its msg_len. With a hook, messages and records need not correspond;
+ * three words of padding have the counts for the time after the message has been sent: records done
+ * with, frames dropped, frames injected, all since the batch began. The totals also count what
+ * comes after the last message.
  */
 #define BATCH_MAX 1024 /* the largest --budget */
 #define BATCH_HOOKED 2147483648 /* bit 31: a hook has judged the frames */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The maps of one interface, pinned together. The tape has a header of its own. */
+/* The maps of one interface, pinned together. The trace ring has a header of its own (tape.h). */
 #ifndef VNET_MAPS_H
 #define VNET_MAPS_H
 
@@ -34,7 +34,9 @@ struct {
 	__type(value, struct counters);
 } counters SEC(".maps");
 
-/* The pollers' batch logs; no program touches them, they are here to live and be pinned with the rest. */
+/*
+ * The pollers' batch logs. No program uses them; they are here to live and be pinned with the rest.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Sets and reads the mark of a frame on its way from `tx` to `sink`; what it is made of is in layout.h. */
+/*
+ * Sets and reads the mark of a frame on its way from `tx` to `sink`. Its parts are described in
+ * layout.h.
+ */
 #ifndef VNET_MARK_H
 #define VNET_MARK_H
 
@@ -12,21 +15,25 @@
 #include "layout.h"
 #include "queue.h"
 
-/* Places in a frame without IP options or extension headers. */
+/* Offsets in a frame without IP options or extension headers. */
 #define IPV4_ADDRESSES_AT (ETH_HLEN + 12)
 #define IPV4_PORTS_END (IPV4_ADDRESSES_AT + 2 * 4 + 4)
 #define IPV6_ADDRESSES_AT (ETH_HLEN + 8)
 #define IPV6_PORTS_END (IPV6_ADDRESSES_AT + 2 * 16 + 4)
-/* 2^32 over the golden ratio: multiplied with it, each bit of a word reaches the upper bits (hash_32 in linux/hash.h). */
+/*
+ * 2^32 divided by the golden ratio: multiplying a word by it makes each of its bits reach the upper
+ * bits (hash_32 in linux/hash.h).
+ */
 #define GOLDEN_RATIO_32 0x61c88647U
 
 /*
- * The functions that are not inlined are verified by themselves, once, instead of along each path through their callers.
+ * Functions that are not inlined are verified once, by themselves, instead of along each path
+ * through their callers.
  */
 
 /*
- * Upper bits by which flows can be told apart: those of the hash that the stack has made (TCP has one), or addresses and
- * ports, mixed: bpf_get_hash_recalc takes ten times as long.
+ * Upper bits that tell flows apart: those of the hash that the stack has made (TCP has one), or of
+ * addresses and ports, mixed. bpf_get_hash_recalc takes ten times as long.
  */
 __attribute__((noinline)) __u32 flow_of(struct __sk_buff *skb)
 {
@@ -55,7 +62,7 @@ static __always_inline bool is_kind(__u32 mark, __u32 kind)
 	return (mark & MARK_KIND) == kind;
 }
 
-/* Of a mark, or of 0. */
+/* Whether a frame has to wait, by its mark or 0. */
 static __always_inline bool must_wait(__u32 mark)
 {
 	return mark && (is_kind(mark, MARK_HELD) || is_kind(mark, MARK_NUMBERED));
@@ -67,7 +74,7 @@ static __always_inline void set_mark(struct __sk_buff *skb, __u32 mark)
 	skb->tc_index = mark;
 }
 
-/* Without the value. */
+/* A mark without its value. */
 static __always_inline __u32 code_of(__u32 word)
 {
 	return word & ((1U << MARK_VALUE_SHIFT) - 1);
@@ -78,7 +85,7 @@ static __always_inline bool is_mark(__u32 word)
 	return (code_of(word) & ~(MARK_KIND | MARK_QUEUE)) == MARK_MAGIC && (word & MARK_QUEUE) < queues;
 }
 
-/* The mark of a frame, or 0 where it has none. */
+/* The mark of a frame, or 0 if it has none. */
 __attribute__((noinline)) __u32 mark_of(struct __sk_buff *skb)
 {
 	__u32 hash = skb->hash, code = (MARK_MAGIC & ~0xffffU) | skb->tc_index;
@@ -87,7 +94,7 @@ __attribute__((noinline)) __u32 mark_of(struct __sk_buff *skb)
 		return is_mark(hash) ? hash : 0;
 	if (code_of(hash) == code)
 		return hash;
-	/* With its hash it has lost its number. */
+	/* The frame's number was in the hash and is lost. */
 	return is_kind(code, MARK_NUMBERED) ? code ^ MARK_NUMBERED ^ MARK_HELD : code;
 }
 

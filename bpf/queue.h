@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A transmit queue: the ring buffer, its limits, and when it stops and wakes. With --queues an
- * interface has several; each is the whole loop once more, with a ring, a gate, a waiting room and
- * a poller of its own, and the frames of a flow keep to one.
+ * interface has several. Each is a complete loop, with a ring, a gate, a waiting room and a poller
+ * of its own, and all frames of a flow use the same one.
  *
- * As in a NIC driver, whoever fills the queue stops it and whoever drains it wakes it. Stop and
- * wake meet in one word, `gate`, so that neither can overlook the other.
+ * As in a NIC driver, the sender that fills the queue stops it, and the poller that drains it wakes
+ * it. Stop and wake meet in one word, `gate`, so that neither can overlook the other.
  */
 #ifndef VNET_QUEUE_H
 #define VNET_QUEUE_H
@@ -20,12 +20,12 @@
 
 /* Set by the controller before load. */
 const volatile bool hold = false; /* --when-full hold */
-const volatile __u64 queue_packets = 0; /* --queue-packets; 0: only the ring's bytes limit */
+const volatile __u64 queue_packets = 0; /* --queue-packets; 0: only bytes limit the queue */
 const volatile __u64 low_watermark_bytes = 0;
 const volatile __u64 low_watermark_packets = 0;
 /* Bytes that `tx` may fill; with hold, the rest of the ring is for frames from the waiting room. */
 const volatile __u64 tx_bytes_limit = 0;
-const volatile __u32 queues = 1; /* --queues; the limits above are each one's */
+const volatile __u32 queues = 1; /* --queues; the limits above apply to each */
 
 #define GATE_STOPPED 1U
 #define GATE_ONE_HELD 2U
@@ -36,8 +36,8 @@ struct queue {
 };
 
 /*
- * An atomic add that others see in its order. The result is used: without that it becomes an instruction that arm64 may
- * reorder (stadd; a fetch is a full barrier).
+ * An atomic add that other CPUs see in its order. The result is used because otherwise it becomes
+ * an instruction that arm64 may reorder (stadd; a fetch is a full barrier).
  */
 #define ADD_IN_ORDER(word, by) \
 	do { \
@@ -45,7 +45,10 @@ struct queue {
 		barrier_var(before_add); \
 	} while (0)
 
-/* By the flow, as a NIC with several queues does: its frames stay in order. What is no flow has the hash 0. */
+/*
+ * Chooses a queue by the flow, as a NIC with several queues does, so that a flow's frames stay in
+ * order. Frames that belong to no flow have the hash 0.
+ */
 static __always_inline __u32 queue_of(struct __sk_buff *skb)
 {
 	return queues > 1 ? bpf_get_hash_recalc(skb) % queues : 0;
@@ -72,7 +75,7 @@ static __always_inline bool at_low_watermark(struct queue *queue)
 	return !queue_packets || ctl->captured - ctl->drained <= low_watermark_packets;
 }
 
-/* Sets the stopped bit; whoever sets it counts the stop. */
+/* Sets the stopped bit; the CPU that sets it counts the stop. */
 static __always_inline void close_gate(struct control *ctl)
 {
 	if (!(__sync_fetch_and_or(&ctl->gate, GATE_STOPPED) & GATE_STOPPED))
@@ -80,8 +83,8 @@ static __always_inline void close_gate(struct control *ctl)
 }
 
 /*
- * Stops the queue where frames are refused, then looks again: if the poller drained the ring
- * meanwhile it may be asleep, and nobody else would wake the queue.
+ * Stops the queue if frames are refused instead of held, then looks again: if the poller drained
+ * the ring meanwhile it may be asleep, and nothing else would wake the queue.
  */
 static __always_inline void stop_and_look_again(struct queue *queue)
 {
@@ -120,7 +123,7 @@ static __always_inline __u64 hold_frame(struct queue *queue, __u32 segments)
 	struct control *ctl = queue->ctl;
 	__u64 before = __sync_fetch_and_add(&ctl->held_sent, 1);
 
-	/* Before the gate: who sees the gate changed sees them, too. */
+	/* Before the gate, so that a CPU that sees the gate changed sees them, too. */
 	ADD_IN_ORDER(&ctl->held_segments, segments);
 	if (!(__sync_fetch_and_add(&ctl->gate, segments * GATE_ONE_HELD) & GATE_STOPPED))
 		close_gate(ctl);
@@ -129,11 +132,12 @@ static __always_inline __u64 hold_frame(struct queue *queue, __u32 segments)
 }
 
 /*
- * Lets a frame into the waiting room: all of one that was sent there, or a piece of it. It is in
- * `held_in` before it can come out, and before its segments are no longer on their way, so the
- * poller never takes a room for empty that is not (room_is_empty() in queue-gate.ts). If the queue
- * has been woken already, because this is a copy that nobody expected, it is stopped again: the
- * poller counts what is in the room after it has woken the queue, so one of the two sees the other.
+ * Lets a frame into the waiting room: all of one that was sent there, or a piece of it. It is
+ * counted in `held_in` before it can come out, and before its segments are no longer on their way,
+ * so the poller never mistakes a room with frames for an empty one (framesInRoom() in
+ * queue-gate.ts). If the queue has been woken already, because this is a copy that was not
+ * expected, it is stopped again: the poller counts what is in the room after it has woken the
+ * queue, so one of the two sees the other.
  */
 static __always_inline void enter_room(struct queue *queue, __u32 segments)
 {
@@ -148,9 +152,9 @@ static __always_inline void enter_room(struct queue *queue, __u32 segments)
 }
 
 /*
- * Takes a place in the queue, behind `before` others since the beginning. The atomic add counts
- * the frame and, being a full barrier, orders the ring's producer position before the look at
- * `armed` in wakeup_flag().
+ * Takes a place in the queue; `before` is the number of frames that took one before, since the
+ * beginning. The atomic add counts the frame and, being a full barrier, orders the ring's producer
+ * position before the look at `armed` in wakeup_flag().
  */
 static __always_inline bool take_place(struct control *ctl, bool limited, __u64 *before)
 {
@@ -185,9 +189,9 @@ static __always_inline struct record *reserve(void *ring, __u32 need, __u64 *siz
 }
 
 /*
- * Puts a frame into the ring; an enum refusal, or -1 when it is in. `limited`: `tx` keeps to its
- * part of the ring and to --queue-packets, what comes from the waiting room has its place granted.
- * `event` is what the tape is told of it, before the poller can have it.
+ * Puts a frame into the ring. Returns an enum refusal, or -1 when it is in. `limited`: `tx` keeps
+ * to its part of the ring and to --queue-packets, while a frame from the waiting room has been
+ * granted its place. `event` is written to the trace ring before the poller can have the frame.
  */
 static __always_inline int enqueue(struct __sk_buff *skb, struct frame *frame, struct queue *queue,
 				   bool limited, __u32 event)
@@ -197,7 +201,7 @@ static __always_inline int enqueue(struct __sk_buff *skb, struct frame *frame, s
 	struct record *record;
 	__u64 size = 0, before;
 
-	/* need / 8: what a record's size may be above the need. */
+	/* need / 8: a record may be larger than the need by this much. */
 	if (limited && hold &&
 	    bpf_ringbuf_query(queue->ring, BPF_RB_AVAIL_DATA) + need + need / 8 > tx_bytes_limit)
 		return REFUSED_FULL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * How long a qdisc takes a superpacket to be: as long as all its segments on the wire, each with
+ * The length of a superpacket as a qdisc counts it: that of all its segments on the wire, each with
  * headers of its own. The same sum as in qdisc_pkt_len_init (net/core/dev.c), because the waiting
- * room's credit has to come out even with what its qdisc charged.
+ * room's credit has to match exactly what its qdisc charged.
  */
 #ifndef VNET_SUPERPACKET_H
 #define VNET_SUPERPACKET_H
@@ -17,7 +17,10 @@
 #define TCP_DATA_OFFSET 12
 #define UDP_HEADER 8
 
-/* Mac, network and transport headers of a superpacket in bytes, or 0 if nobody has set where they end. */
+/*
+ * Bytes of the MAC, network and transport headers of a superpacket, or 0 if their end has not been
+ * set.
+ */
 static __always_inline __u32 header_bytes(struct __sk_buff *skb, unsigned int type)
 {
 	__u16 transport = SKB_READ(skb, transport_header);
@@ -33,22 +36,29 @@ static __always_inline __u32 header_bytes(struct __sk_buff *skb, unsigned int ty
 	return headers + (offset >> 4) * 4;
 }
 
-/* Frames of `gso_size` bytes and `headers` that the payload takes (skb_segment in net/core/skbuff.c). */
+/*
+ * Number of frames with `headers` and `gso_size` bytes that the payload takes (skb_segment in
+ * net/core/skbuff.c).
+ */
 static __always_inline __u32 segments_behind(struct __sk_buff *skb, __u32 headers)
 {
 	return skb->len > headers ? (skb->len - headers + skb->gso_size - 1) / skb->gso_size : 1;
 }
 
 /*
- * Frames that the kernel cuts it into if it does, 1 of what is no superpacket. Not gso_segs, which is 0 if the source is
- * not trusted: the sum over the pieces has to be that of the whole, wherever it is cut.
+ * Number of frames into which the kernel would cut the packet; 1 if it is no superpacket. Not
+ * gso_segs, which is 0 if the source is not trusted: the sum over the pieces has to be that of the
+ * whole, wherever it is cut.
  */
 __attribute__((noinline)) __u32 segments_of(struct __sk_buff *skb)
 {
 	return skb->gso_size ? segments_behind(skb, header_bytes(skb, gso_type_of(skb))) : 1;
 }
 
-/* The same of a superpacket of a kind that segments_behind() does not know, a tunnel's, where the stack has counted them. */
+/*
+ * The same for a superpacket of a kind that segments_behind() does not know, such as a tunnel's, if
+ * the stack has counted its segments.
+ */
 static __always_inline __u32 pieces_of(struct __sk_buff *skb)
 {
 	__u32 segments = skb->gso_segs;
@@ -66,7 +76,10 @@ static __always_inline __u32 repeated_headers(struct __sk_buff *skb, __u32 tag)
 		return 0;
 	type = gso_type_of(skb);
 	headers = header_bytes(skb, type);
-	/* From a source that is not trusted (virtio_net_hdr): the kernel counts the segments itself, gso_segs is 0. */
+	/*
+	 * From a source that is not trusted (virtio_net_hdr), so gso_segs is 0: the kernel counts
+	 * the segments itself.
+	 */
 	if (type & SKB_GSO_DODGY)
 		segments = segments_behind(skb, headers);
 	return segments > 1 && headers > tag ? (segments - 1) * (headers - tag) : 0;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The tape: a second ring, for `vnet-bpf record`, that is told what happens to each frame while
- * somebody records. Nothing waits for its reader; what finds no place on it is counted as missed.
+ * The trace ring, `tape`: a second ring, for `vnet-bpf record`, which receives what happens to each
+ * frame during a recording. Nothing waits for its reader; what finds no space in it is counted as
+ * missed.
  *
- * It is a map in a map, empty unless somebody records: the recorder chooses its size (from Linux
- * 5.10 on, inner rings may differ in it), and its memory goes with the recorder.
+ * It is a map in a map, empty unless a recording is going on: the recorder chooses its size (from
+ * Linux 5.10 on, inner rings may differ in it), and its memory goes with the recorder.
  */
 #ifndef VNET_TAPE_H
 #define VNET_TAPE_H
@@ -26,7 +27,7 @@ struct {
 	});
 } tape SEC(".maps");
 
-#define LARGEST_TAPE_RECORD 262264 /* LARGEST_RECORD, and its header is longer */
+#define LARGEST_TAPE_RECORD 262264 /* LARGEST_RECORD with a longer header */
 
 static __always_inline struct tape_record *reserve_on_tape(void *reel, __u32 need, __u64 *size)
 {
@@ -42,10 +43,11 @@ static __always_inline struct tape_record *reserve_on_tape(void *reel, __u32 nee
 }
 
 /*
- * Tells the tape; `event` is an enum tape_kind, and for one that came out of the waiting room, in
- * the upper half, its tag there. `number` is as in struct tape_record. Always 0.
+ * Writes a record to the trace ring. `event` is an enum tape_kind; for a frame that came out of the
+ * waiting room, its upper half is the frame's tag there. `number` is as in struct tape_record.
+ * Always returns 0.
  *
- * A global function: the verifier looks at it once, and not once for each size of record with which
+ * A global function: the verifier checks it once, and not once for each size of record with which
  * the ring may have been left.
  */
 __attribute__((noinline)) int tell_tape(struct __sk_buff *skb, __u32 event, __u64 number)
@@ -83,11 +85,11 @@ __attribute__((noinline)) int tell_tape(struct __sk_buff *skb, __u32 event, __u6
 	if (copied && copy_bytes(skb, &frame, (unsigned char *)(record + 1), copied, size - sizeof(*record)))
 		copied = 0;
 	record->copied = copied;
-	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP); /* its reader looks by itself */
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP); /* its reader polls */
 	return 0;
 }
 
-/* One load while nobody records. */
+/* Records an event during a recording. Otherwise it costs one load. */
 static __always_inline void record_event(struct control *ctl, struct __sk_buff *skb, __u32 event,
 					 __u64 number)
 {

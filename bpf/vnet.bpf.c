@@ -2,14 +2,14 @@
 /*
  * The kernel half of the loop, in the order a frame takes:
  *
- *   tx     on vnet0's egress: copies the frame into the ring, or says that it has to wait
- *   sink   on the hidden peer, where there is one: drops what is in the ring, sends what has to wait to the room, and
- *          captures what the kernel had to cut into frames first
+ *   tx     on vnet0's egress: copies the frame into the ring, or marks it as one that has to wait
+ *   sink   on the peer's ingress, with a veth: drops frames that are in the ring, sends those that have
+ *          to wait to the room, and captures those that the kernel had to cut into frames first
  *   retry  at the room's exit: copies the frame into the ring when its turn has come
- *   cut    on the peer's egress, on the way back: has the kernel cut up what the poller has merged
+ *   cut    on the peer's egress, on the reinject path: makes the kernel cut up what the poller has merged
  *
- * The original goes on to the peer because veth counts a transmitted packet in veth_xmit: a
- * frame dropped on egress would leave `ip -s link` at 0.
+ * The original goes on to the peer because veth counts a transmitted packet in veth_xmit: a frame
+ * dropped on egress would leave `ip -s link` at 0.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -23,14 +23,20 @@
 #include "superpacket.h"
 #include "tape.h"
 
-/* The mark of the pollers' sockets where they send on the looping interface itself (dummy); 0: they do not. */
+/*
+ * The mark of the pollers' sockets if they send on the looping interface itself (dummy); otherwise
+ * 0.
+ */
 const volatile __u32 reinject_mark = 0;
-/* Entry and exit of each queue's waiting room, in the peer's namespace. */
+/* ifindex of the entry and of the exit of each queue's waiting room, in the peer namespace. */
 const volatile __u32 room_entries[QUEUES_MAX] = {};
 const volatile __u32 room_exits[QUEUES_MAX] = {};
-/* The largest packet that the room passes whole, as its qdisc counts: roomFrameMax() in credit.ts. */
+/*
+ * The largest packet that the room passes whole, in bytes, as its qdisc counts them: roomFrameMax()
+ * in credit.ts.
+ */
 const volatile __u32 room_frame_max = 0;
-/* What each frame costs of the room's credit besides its length: the overhead of its tbf. */
+/* Credit that each frame uses besides its length, in bytes: the overhead of the room's tbf. */
 const volatile __u32 room_frame_cost = 0;
 
 static __always_inline bool fits_into_room(struct __sk_buff *skb, struct frame *frame)
@@ -38,7 +44,9 @@ static __always_inline bool fits_into_room(struct __sk_buff *skb, struct frame *
 	return frame->len + repeated_headers(skb, 0) <= room_frame_max;
 }
 
-/* The compiler knows what describe() can return, the verifier does not: it wants to see the bound. */
+/*
+ * The compiler knows what describe() can return; the verifier does not, and has to see the bound.
+ */
 static __always_inline void count_refused(struct counters *count, __u32 refusal)
 {
 	barrier_var(refusal);
@@ -47,10 +55,11 @@ static __always_inline void count_refused(struct counters *count, __u32 refusal)
 }
 
 /*
- * Has the kernel cut a superpacket up right before the device that lacks an offload for it (validate_xmit_skb). vnet0 and
- * the peer lack those for IP in IP (features.ts), so here the packet becomes a tunnel's: bpf_skb_adjust_room opens a tunnel
- * with an outer header of no bytes, which leaves the packet as it is and sets SKB_GSO_IPXIP4 or 6. Its segments are plain
- * frames: only the kinds with a UDP or GRE header are taken apart otherwise (udp4_ufo_fragment, inet_gso_segment).
+ * Makes the kernel cut up a superpacket right before a device that lacks an offload for it
+ * (validate_xmit_skb). vnet0 and the peer lack those for IP in IP (features.ts), so here the packet
+ * becomes a tunnel's: bpf_skb_adjust_room opens a tunnel with an outer header of no bytes, which
+ * leaves the packet as it is and sets SKB_GSO_IPXIP4 or 6. Its segments are plain frames: only the
+ * kinds with a UDP or GRE header are cut up differently (udp4_ufo_fragment, inet_gso_segment).
  */
 static __always_inline long have_cut(struct __sk_buff *skb)
 {
@@ -60,7 +69,10 @@ static __always_inline long have_cut(struct __sk_buff *skb)
 	return bpf_skb_adjust_room(skb, 0, BPF_ADJ_ROOM_MAC, tunnel | BPF_F_ADJ_ROOM_FIXED_GSO);
 }
 
-/* Counts a frame and takes it in: its mark, or 0 when it is refused. `to_peer`: it goes on to `sink`, where it is not yet. */
+/*
+ * Counts a frame and captures or holds it. Returns its mark, or 0 if it is refused. `to_peer`: it
+ * goes on to `sink`, and is not there yet.
+ */
 static __always_inline __u32 transmit(struct __sk_buff *skb, struct counters *count, __u32 index,
 				      bool to_peer)
 {
@@ -78,7 +90,7 @@ static __always_inline __u32 transmit(struct __sk_buff *skb, struct counters *co
 	if (refusal == REFUSED_GSO && to_peer) {
 		count->cut_sent += pieces_of(skb);
 		if (frame.skb_len >= GSO_MAX_SIZE)
-			have_cut(skb); /* the user may have raised gso_max_size: then nothing else does it */
+			have_cut(skb); /* the user may have raised gso_max_size: then nothing else cuts it up */
 		return mark(MARK_CUT, index, flow); /* counted in `sink`, frame by frame, as veth counts them */
 	}
 	segments = segments_of(skb);
@@ -106,7 +118,10 @@ static __always_inline __u32 transmit(struct __sk_buff *skb, struct counters *co
 	return 0;
 }
 
-/* Whether a poller sends it on the looping interface itself (dummy). Others can set a mark on their sockets, too; no two have the same cookie. */
+/*
+ * Whether a poller sends the frame on the looping interface itself (dummy). Other programs can set
+ * the mark on their sockets, too, but no two sockets have the same cookie.
+ */
 static __always_inline bool is_reinjected(struct __sk_buff *skb)
 {
 	struct control *ctl;
@@ -138,17 +153,18 @@ int tx(struct __sk_buff *skb)
 	count = bpf_map_lookup_elem(&counters, &zero);
 	if (!count)
 		return TC_ACT_SHOT;
-	mark = transmit(skb, count, queue_of(skb), !reinject_mark); /* only behind a veth there is `sink` */
+	mark = transmit(skb, count, queue_of(skb), !reinject_mark); /* only a veth has `sink` */
 	if (!mark)
-		return TC_ACT_SHOT; /* dev_queue_xmit returns NET_XMIT_DROP, sendto ENOBUFS where it asks */
+		return TC_ACT_SHOT; /* dev_queue_xmit returns NET_XMIT_DROP; sendto returns ENOBUFS if the socket asks for errors */
 	if (!reinject_mark)
 		set_mark(skb, mark);
-	return TC_ACT_UNSPEC; /* whoever is behind us sees it, too */
+	return TC_ACT_UNSPEC; /* programs and filters behind this one see the frame, too */
 }
 
 /*
- * Whether it is charged to a poller's socket: a frame that was received and has been sent on by a bridge or by mirred, which
- * leave the charge on it. Nobody else has a socket in the peers' namespace; a mark on a socket could be anybody's.
+ * Whether the frame is charged to a poller's socket: it was received and has been sent on by a
+ * bridge or by mirred, which leave the charge on it. Only pollers have sockets in the peer
+ * namespace, while any socket could have a mark.
  */
 static __always_inline bool is_charged_to_poller(struct __sk_buff *skb)
 {
@@ -159,9 +175,10 @@ static __always_inline bool is_charged_to_poller(struct __sk_buff *skb)
 }
 
 /*
- * Into the waiting room of the queue that its mark names. A poller must not wait for what waits for it: with its socket's
- * buffer full of held frames it could send no more, and nothing would leave the room. So the room gets a clone of such a
- * frame, which is charged to nobody, as forwarded traffic is.
+ * Sends the frame to the waiting room of the queue that its mark names. A poller must not wait for
+ * what waits for it: with its socket's buffer full of held frames it could send no more, and
+ * nothing would leave the room. So the room gets a clone of such a frame, which is charged to no
+ * socket, like forwarded traffic.
  */
 static __always_inline int send_to_room(struct __sk_buff *skb, __u32 mark)
 {
@@ -203,9 +220,9 @@ int sink(struct __sk_buff *skb)
 }
 
 /*
- * What the room's qdisc has charged for the frame. A VLAN tag was outside the data then (every
- * frame came through an ingress, which takes it out: skb_vlan_untag), and has been put in by the
- * macvlan since.
+ * The credit that the room's qdisc has charged for the frame. A VLAN tag was outside the data then
+ * (every frame came through an ingress, which takes it out: skb_vlan_untag); the macvlan has put it
+ * into the data since.
  */
 static __always_inline __u32 room_cost(struct __sk_buff *skb)
 {
@@ -241,7 +258,7 @@ int retry(struct __sk_buff *skb)
 	if (!count || !find_queue(index, &queue))
 		return TC_ACT_SHOT;
 	ctl = queue.ctl;
-	if (!skb->tc_index) { /* the poller's own, sent to set the room's qdisc going */
+	if (!skb->tc_index) { /* the poller's kick, sent to make the room's qdisc run */
 		__sync_fetch_and_add(&ctl->held_cost, skb->len + room_frame_cost);
 		__sync_fetch_and_add(&ctl->kicks_out, 1);
 		return TC_ACT_SHOT;
@@ -251,7 +268,10 @@ int retry(struct __sk_buff *skb)
 	if (refusal < 0)
 		refusal = enqueue(skb, &frame, &queue, false, TAPE_RELEASED | (__u32)skb->tc_index << 16);
 	if (refusal == REFUSED_FULL) {
-		/* The room lets out only what the ring has place for; rather late than lost. */
+		/*
+		 * The room lets out only what the ring has space for; if not, requeued is better
+		 * than lost.
+		 */
 		__sync_fetch_and_add(&ctl->held_again, 1);
 		return bpf_redirect(room_entries[index], 0);
 	}
@@ -259,13 +279,16 @@ int retry(struct __sk_buff *skb)
 		count_refused(count, refusal);
 		record_event(ctl, skb, TAPE_ROOM_REFUSED | (__u32)skb->tc_index << 16, refusal);
 	}
-	/* Behind the frame's place in the ring: the poller reads them in the opposite order (queue-gate.ts). */
+	/*
+	 * After the frame has its place in the ring: the poller reads them in the opposite order
+	 * (queue-gate.ts).
+	 */
 	ADD_IN_ORDER(&ctl->held_cost, room_cost(skb));
 	ADD_IN_ORDER(&ctl->held_out, 1);
 	return TC_ACT_SHOT;
 }
 
-/* What the poller has merged. */
+/* Makes the kernel cut up what the poller has merged. */
 SEC("tc")
 int cut(struct __sk_buff *skb)
 {

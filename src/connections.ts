@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The connections of a server, bounded: one more takes the place of the one that has been idle for longest, so that
- * idle ones never keep out somebody who has a question.
+ * A bounded set of connections of a server. A new connection takes the place of the one that has been idle for longest,
+ * so that idle ones never keep out a client with a question.
  */
 import type { Socket } from 'node:net';
 
@@ -10,7 +10,7 @@ interface Waiting {
 }
 
 export class Connections {
-  /** Those that may be ended, the oldest first. */
+  /** Connections that may be ended, the oldest first. */
   private readonly idle = new Map<Socket, Waiting>();
   private readonly all = new Set<Socket>();
 
@@ -24,7 +24,7 @@ export class Connections {
     return this.all.size;
   }
 
-  /** Takes one in, idle. Ends it instead if there is no place that an idle one could leave. */
+  /** Adds a connection, as idle. If the set is full and none is idle, the new connection is ended instead. */
   add(socket: Socket): void {
     if (this.all.size >= this.max) {
       const [oldest] = this.idle.keys();
@@ -37,14 +37,14 @@ export class Connections {
     this.waits(socket);
   }
 
-  /** Its time begins: it is ended unless it is busy, or waits anew, before that is over. */
+  /** Starts the idle time of a connection: it is ended when that is over, unless it is busy, or waits anew, before. */
   waits(socket: Socket): void {
     this.busy(socket);
     if (!this.all.has(socket)) return;
     this.idle.set(socket, { timer: setTimeout(() => socket.destroy(), this.idleMs).unref() });
   }
 
-  /** It is ended by nothing here. */
+  /** Marks a connection as busy: it is not ended from here. */
   busy(socket: Socket): void {
     clearTimeout(this.idle.get(socket)?.timer);
     this.idle.delete(socket);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Every error that a user can meet, with the commands that it advises. `code` is stable, the words are not. */
+/** The errors that a user can meet, and the commands that their hints advise. `code` is stable; the wording is not. */
 export type ErrorCode =
   | 'USAGE'
   | 'NOT_ROOT'
@@ -26,8 +26,8 @@ export type ErrorCode =
   | 'INTERNAL';
 
 /**
- * One line for the user: `<what failed>: <why>`, and where there is one a hint that says what to
- * do about it.
+ * An error as one line for the user: `<what failed>: <why>`, with a hint, if there is one, that says what to do about
+ * it.
  */
 export class VnetError extends Error {
   readonly code: ErrorCode;
@@ -40,33 +40,36 @@ export class VnetError extends Error {
     this.hint = options.hint;
   }
 
-  /** An error that another process has put into words already. */
+  /** An error that another process has already put into words. */
   static received(code: ErrorCode, message: string, hint: string | undefined): VnetError {
     const [what, ...why] = message.split(': ');
     return new VnetError(code, what as string, why.join(': '), hint === undefined ? {} : { hint });
   }
 
-  /** 2 for wrong usage, 1 for what failed at run time. */
+  /** The exit code: 2 for wrong usage, 1 for a failure at run time. */
   get exitCode(): 1 | 2 {
     return this.code === 'USAGE' ? 2 : 1;
   }
 }
 
-/** Wrong usage: exit code 2, nothing was changed. */
+/** An error of wrong usage: exit code 2, nothing was changed. */
 export function usageError(what: string, why: string, hint?: string): VnetError {
   return new VnetError('USAGE', what, why, hint === undefined ? {} : { hint });
 }
 
-/** What to do about errors of a kind, wherever they come from. */
+/** Hints that apply wherever such an error comes from. */
 export const HINTS = {
   doctor: 'vnet-bpf doctor looks for the cause',
   removed: 'attach it again; if that goes on, some program on this machine removes interfaces',
   bug: 'this is a bug in vnet-bpf: --debug shows where',
 } as const;
 
-// Guesses which word was meant by one that nobody knows.
+// Guessing which word was meant by an unknown one.
 
-/** The optimal string alignment distance: characters to insert, delete, replace, or swap with their neighbour. */
+/**
+ * The optimal string alignment distance: the number of characters to insert, delete, replace, or swap with their
+ * neighbour.
+ */
 export function distance(a: string, b: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, j) => j);
@@ -84,14 +87,14 @@ export function distance(a: string, b: string): number {
   return last[b.length] as number;
 }
 
-/** Mistakes that a word of that length may have: one in three characters. */
+/** The number of mistakes that a word of that length may have: one in three characters. */
 const mistakesIn = (word: string): number => Math.max(1, Math.floor(word.length / 3));
-/** Longer words are nobody's typing error. */
+/** The longest word in characters: a longer one is no typing error. */
 const LENGTH_MAX = 64;
-/** The beginning of a word, from this length on, stands for the word. */
+/** The shortest beginning of a word, in characters, that stands for the word. */
 const BEGINNING_MIN = 3;
 
-/** The word that is nearest to `word`, or the only one that begins with it; null if none is near. */
+/** The word that is nearest to `word`, or the only one that begins with it; null if none is close. */
 export function closest(word: string, known: Iterable<string>): string | null {
   if (word === '' || word.length > LENGTH_MAX) return null;
   const asked = word.toLowerCase();
@@ -103,13 +106,14 @@ export function closest(word: string, known: Iterable<string>): string | null {
   return begun.length === 1 ? (begun[0] as string) : null;
 }
 
-/** A hint: the word that may have been meant, as `shown` writes it, or else `otherwise`. */
+/** A hint: the word that may have been meant, as `shown` writes it, or otherwise `otherwise`. */
 export function didYouMean(word: string, known: Iterable<string>, otherwise: string, shown: (word: string) => string = (each) => each): string {
   const meant = closest(word, known);
   return meant === null ? otherwise : `did you mean ${shown(meant)}?`;
 }
 
-// What the machine has run out of: file systems without space and processes without descriptors fail in any place, and say the same in each.
+// Exhaustion: a full file system or a lack of descriptors can make any operation fail, and is reported in the same way
+// everywhere.
 
 const REASONS: Readonly<Record<string, { why: string; hint: string }>> = {
   ENOSPC: { why: 'no space is left', hint: 'df -h and df -i tell which file system is full: /run has to have space and inodes' },
@@ -120,10 +124,13 @@ const REASONS: Readonly<Record<string, { why: string; hint: string }>> = {
   ENFILE: { why: 'this machine may open no more files', hint: 'sysctl fs.file-nr tells how many are open; sysctl -w fs.file-max=N allows more' },
 };
 
-/** Where /proc/sys is read-only. */
+/** The hint if /proc/sys is read-only. */
 const IN_A_CONTAINER = 'containers have /proc/sys read-only: docker run --privileged, or with --security-opt systempaths=unconfined';
 
-/** The name of the errno, whether Node, koffi or libbpf-ts has thrown. */
+/**
+ * The name of the errno, whether Node, koffi or libbpf-ts has thrown the error; empty for an errno that is not of this
+ * kind.
+ */
 function errnoNameOf(error: unknown): string {
   if (!(error instanceof Error)) return '';
   const { code, errnoName } = error as { code?: unknown; errnoName?: unknown };
@@ -134,7 +141,10 @@ export const isExhaustion = (error: unknown): boolean => errnoNameOf(error) !== 
 
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** The error as users are told it, if it is of this kind. `what` failed; else the file or the operation that the error names. */
+/**
+ * The error for the user if it is of this kind, otherwise null. `what` failed, or else the file or operation that the
+ * error names.
+ */
 export function exhaustion(cause: unknown, what?: string): VnetError | null {
   const reason = REASONS[errnoNameOf(cause)];
   if (!reason || cause instanceof VnetError) return null;
@@ -149,17 +159,17 @@ export function exhaustion(cause: unknown, what?: string): VnetError | null {
 /** `vnet0`, or `vnet0 in namespace lab`. */
 export const named = (iface: string, netns: string | null): string => (netns === null ? iface : `${iface} in namespace ${netns}`);
 
-/** A text in single quotes of a shell. */
+/** A text in single quotes, for a shell. */
 export const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
-/** A word as a shell takes it. */
+/** A word for a shell, quoted if need be. */
 export const shellWord = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : quoted(word));
 
-/** An interface as commands take it: `vnet0 --netns lab`. */
+/** An interface as an operand of commands: `vnet0 --netns lab`. */
 export const operandFor = (iface: string, netns: string | null): string => `${shellWord(iface)}${netns === null ? '' : ` --netns ${shellWord(netns)}`}`;
 
-/** A command about an interface, to be typed as it stands: `vnet-bpf detach vnet0 --netns lab`. */
+/** A command about an interface that can be typed as it stands: `vnet-bpf detach vnet0 --netns lab`. */
 export const commandFor = (verb: string, iface: string, netns: string | null, ...more: readonly string[]): string => ['vnet-bpf', verb, operandFor(iface, netns), ...more].join(' ');
 
-/** The same about an attachment, whose namespace its record has. */
+/** The same for an attachment, whose namespace is in its record. */
 export const commandAbout = (verb: string, { iface, netns }: { iface: string; netns: { name: string | null } }, ...more: readonly string[]): string => commandFor(verb, iface, netns.name, ...more);

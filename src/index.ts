@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The library: a NIC that loops, in a program of one's own. */
+/** The library: a looping NIC for programs. */
 import './not-bundled';
 
 export { attach } from './nic/nic';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Imported first by what needs the files of the package beside it: programs for the kernel, threads, koffi's library. In a
- * bundle they are missing, and what a bundler makes of our requires fails with words of its own.
+ * Imported first by modules that need other files of the package: programs for the kernel, threads, koffi's library. A
+ * bundle lacks these files, and our requires then fail in ways that do not tell why.
  */
 import { VnetError } from './errors';
 

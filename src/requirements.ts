@@ -14,19 +14,19 @@ export interface KernelFeature {
   name: string;
   /** First release that has it. */
   since: string;
-  /** How the running kernel is asked; without it its release decides. */
+  /** How the running kernel is asked for it; without a probe its release decides. */
   probe?: FeatureName;
-  /** What becomes of the loop without it; null: it does not work at all. */
+  /** The effect on the loop without it; null: the loop does not work at all. */
   without: string | null;
 }
 
-/** Names and releases of the kernel's own change logs. */
+/** Names and releases as in the kernel's own change logs. */
 const features = {
   mappedArrays: { name: 'mapped arrays', since: '5.5', probe: 'mmapable-arrays', without: null },
   ringBuffers: { name: 'ring buffers', since: '5.8', probe: 'ringbuf', without: null },
   /** Atomic instructions that return a value (BPF_FETCH, BPF_CMPXCHG): -mcpu=v3 of the compiler. */
   atomics: { name: 'BPF atomics', since: '5.12', without: null },
-  /** Arguments of a function that the verifier looks at once: describe() in bpf/capture.h. */
+  /** Pointer arguments of a function that the verifier checks once: describe() in bpf/capture.h. */
   globalPointers: { name: 'pointers to global BPF functions', since: '5.13', without: null },
   /** VIRTIO_NET_HDR_GSO_UDP_L4 in include/linux/virtio_net.h. */
   udpSuperpackets: {
@@ -36,7 +36,10 @@ const features = {
   },
   /** bpf_cast_to_kern_ctx in kernel/bpf/helpers.c. */
   directReads: { name: 'direct reads of skbs', since: '6.2', without: 'read by probes: a few per cent slower' },
-  /** The socket's buffers are of pages of a higher order: packet_alloc_skb in net/packet/af_packet.c. The limits of an interface are of 6.3. */
+  /**
+   * The socket's buffers use pages of a higher order: packet_alloc_skb in net/packet/af_packet.c. The limits of an
+   * interface came with 6.3.
+   */
   bigTcp: { name: 'BIG TCP', since: '6.6', without: 'a superpacket of TCP has at most 64 KiB: a quarter slower' },
   tcx: { name: 'tcx', since: '6.6', probe: 'tcx', without: 'attached through clsact and cls_bpf' },
   /** "netem: add prng attribute to netem_sched_data". */
@@ -51,7 +54,10 @@ const features = {
 
 export const kernelFeatures: readonly KernelFeature[] = Object.values(features);
 
-/** Whether PACKET_VNET_HDR takes UDP superpackets. VNET_BPF_TEST_CUT_UDP_GSO=1: tests see on a new kernel what an old one does. */
+/**
+ * Whether PACKET_VNET_HDR accepts UDP superpackets. With VNET_BPF_TEST_CUT_UDP_GSO=1, tests see on a new kernel what an
+ * old one does.
+ */
 export function passesUdpGso(): boolean {
   return !process.env['VNET_BPF_TEST_CUT_UDP_GSO'] && kernelIsAtLeast(features.udpSuperpackets.since);
 }
@@ -62,14 +68,14 @@ export const passesBigTcp = (): boolean => kernelIsAtLeast(features.bigTcp.since
 /** Whether a program can read the skb behind its context without probes. */
 export const readsSkbsDirectly = (): boolean => kernelIsAtLeast(features.directReads.since);
 
-/** Throws where netem would pass over a seed. */
+/** Throws UNSUPPORTED if netem would ignore a seed. */
 export function requireNetemSeed(): void {
   const { since } = features.netemSeed;
   if (kernelIsAtLeast(since)) return;
   throw new VnetError('UNSUPPORTED', 'impair seed', `came with Linux ${since}, and this kernel is ${kernelRelease().text}`, { hint: 'leave it out: random numbers differ each time then' });
 }
 
-/** Throws on a kernel that cannot load the programs. */
+/** Throws UNSUPPORTED on a kernel that cannot load the programs. */
 export function requireKernel(): void {
   const lacking = kernelFeatures.filter(({ since, without }) => without === null && !kernelIsAtLeast(since)).at(-1);
   if (!lacking) return;
@@ -96,12 +102,12 @@ export function effectiveCapabilities(): bigint {
   return BigInt('0x' + (/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'));
 }
 
-/** What is missing, by name, with the reason why it is needed. */
+/** The missing capabilities by name, with the reason why each is needed. */
 export function missingCapabilities(effective = effectiveCapabilities()): { name: string; why: string }[] {
   return NEEDED.filter(([, bit]) => ((effective >> BigInt(bit)) & 1n) === 0n).map(([name, , why]) => ({ name, why }));
 }
 
-/** Throws unless this process is root with the capabilities that the work needs. */
+/** Throws NOT_ROOT or MISSING_CAPABILITY unless this process is root with the capabilities that the work needs. */
 export function requirePrivileges(): void {
   if (process.geteuid?.() !== 0) {
     throw new VnetError('NOT_ROOT', 'privileges', 'this needs root', { hint: 'run it with sudo' });

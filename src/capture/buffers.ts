@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /**
- * Memory for frames. Most frames are short: set() needs a view of each, which takes longer than copying the bytes, so
- * blocks are copied by words.
+ * Memory for frames, copied by words: most frames are short, and for a short one the view that set() needs takes longer
+ * to make than its bytes take to copy.
  */
 
 const SHORT_BYTES = 512;
 
-/** Bytes, and the same as words of 32 bits. */
+/** Bytes, and a view of them as 32-bit words. */
 export interface Block {
   readonly bytes: Uint8Array;
   readonly words: Uint32Array;
@@ -14,7 +14,7 @@ export interface Block {
 
 export const blockOf = (bytes: Uint8Array): Block => ({ bytes, words: new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >>> 2) });
 
-/** A new one that starts at a multiple of 8. */
+/** A new block that starts at a multiple of 8. */
 export const newBlock = (length: number): Block => blockOf(new Uint8Array(new ArrayBuffer(length)));
 
 /** Copies `length` bytes, and up to three more; `from` and `to` are multiples of 4. */
@@ -29,12 +29,12 @@ export function copyWords(source: Block, from: number, target: Block, to: number
 
 const CHUNK_BYTES = 1 << 20;
 
-/** Memory for frames that wait: chunks, each kept as long as a frame in it is. */
+/** Memory for waiting frames, in chunks. A chunk is kept as long as any frame in it. */
 export class FrameMemory {
   private chunk = newBlock(CHUNK_BYTES);
   private used = 0;
 
-  /** Room for that many bytes, and a few more, in `chunk` from the offset that is returned on. */
+  /** Reserves `length` bytes, and a few more, in `block`; returns their offset. */
   reserve(length: number): number {
     const needed = (length + 7) & ~7;
     if (this.used + needed > CHUNK_BYTES) {
@@ -51,16 +51,18 @@ export class FrameMemory {
   }
 }
 
-/** Bytes that come in pieces and are taken in other pieces. Each is copied at most twice, however small the pieces are. */
+/**
+ * Bytes that arrive in pieces and are taken in other pieces. Each is copied at most twice, however small the pieces.
+ */
 export class ByteQueue {
-  /** What can be looked at; behind it lies what has come since. */
+  /** The bytes that peek() can return; `later` has what arrived after them. */
   private bytes: Buffer = Buffer.alloc(0);
   private at = 0;
   private later: Buffer[] = [];
   private laterBytes = 0;
-  /** Bytes to drop that have not come yet. */
+  /** Bytes to drop that have not arrived yet. */
   private owed = 0;
-  /** Bytes that were taken or dropped so far. */
+  /** Bytes taken or dropped so far. */
   taken = 0;
 
   push(chunk: Buffer): void {
@@ -72,7 +74,7 @@ export class ByteQueue {
     this.laterBytes += chunk.length - dropped;
   }
 
-  /** Whether bytes wait to be taken, or are still to come that were dropped already. */
+  /** False while bytes wait to be taken, or bytes that are to be dropped have not arrived. */
   get isEmpty(): boolean {
     return this.length === 0 && this.owed === 0;
   }
@@ -81,7 +83,7 @@ export class ByteQueue {
     return this.bytes.length - this.at + this.laterBytes;
   }
 
-  /** The next bytes, which stay; null if there are not as many. */
+  /** The next bytes, which stay in the queue; null if there are fewer than `count`. */
   peek(count: number): Buffer | null {
     if (this.length < count) return null;
     if (this.bytes.length - this.at < count) this.gather();
@@ -97,13 +99,13 @@ export class ByteQueue {
     this.laterBytes = 0;
   }
 
-  /** Takes bytes that peek() has shown. */
+  /** Takes bytes that peek() has returned. */
   skip(count: number): void {
     this.at += count;
     this.taken += count;
   }
 
-  /** Drops bytes, also those that have not come yet: a block of any size takes no memory. */
+  /** Drops bytes, including those that have not arrived yet: a block of any size takes no memory. */
   discard(count: number): void {
     const here = Math.min(count, this.length);
     if (this.bytes.length - this.at < here) this.gather();

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 /**
- * The comment of a recorded frame: what happened to it in the loop, and its virtio_net_hdr. The recorder writes it,
+ * The comment of a recorded frame: what happened to it in the loop, and its virtio_net_hdr. The recorder writes it, and
  * replay reads it.
  */
 import { FATE } from '../datapath/outcomes';
 import { GSO_UDP_L4, NEEDS_CSUM, REFUSALS, VNET, VNET_HDR_BYTES } from '../layout';
 import type { RecordedFrame } from './trace-ring';
 
-// struct virtio_net_hdr (include/uapi/linux/virtio_net.h), which is beside a frame's bytes, in a comment.
+// A comment has the frame's struct virtio_net_hdr (include/uapi/linux/virtio_net.h), which is not among its bytes.
 
-/** In a comment, with the header in hexadecimal behind it; replay reads it. */
+/** Precedes the header, in hexadecimal, in a comment; replay looks for it. */
 export const VIRTIO_PREFIX = 'virtio_net_hdr ';
 
 export interface VirtioNetHeader {
@@ -31,7 +31,7 @@ export function parseVirtioNetHeader(header: Uint8Array): VirtioNetHeader {
 
 const IN_COMMENT = new RegExp(`(?:^|[\\s;])${VIRTIO_PREFIX}([0-9a-f]{${2 * VNET_HDR_BYTES}})(?![0-9a-f])`);
 
-/** The header that a comment names; null if none does. */
+/** The virtio_net_hdr in a comment; null if there is none. */
 export function virtioNetHeaderOf(comment: string): Uint8Array | null {
   const hex = IN_COMMENT.exec(comment)?.[1];
   return hex === undefined ? null : Uint8Array.from(Buffer.from(hex, 'hex'));
@@ -42,14 +42,17 @@ export function virtioNetHeaderOf(comment: string): Uint8Array | null {
 const UDP_BYTES = 8;
 const TCP_DATA_OFFSET = 12;
 
-/** Bytes of all headers of a superpacket: its partial checksum says where the last of them begins. */
+/** Bytes of all headers of a superpacket, whose partial checksum says where the last header begins. */
 export function headerBytes(virtioNetHeader: Uint8Array, frame: Uint8Array): number {
   const { gsoType, checksumStart } = parseVirtioNetHeader(virtioNetHeader);
   if (gsoType === GSO_UDP_L4) return checksumStart + UDP_BYTES;
   return checksumStart + ((frame[checksumStart + TCP_DATA_OFFSET] ?? 0x50) >> 4) * 4;
 }
 
-/** Such as: `captured, held for 1.234 ms, reinjected after 0.087 ms; superpacket of 3 segments of 1448 bytes`. */
+/**
+ * The comment, such as: `captured, held for 1.234 ms, reinjected after 0.087 ms; superpacket of 3 segments of 1448
+ * bytes`.
+ */
 export function commentOf(frame: RecordedFrame): string {
   const way = wayOf(frame);
   if (!frame.hasVirtioNetHeader) return way;
@@ -100,5 +103,5 @@ function fateOf({ fate, detail }: RecordedFrame): string {
   }
 }
 
-/** The two ends may be of two CPUs, whose clocks differ by less than shows. */
+/** Milliseconds, never negative: both ends may come from CPUs whose clocks differ by less than is shown. */
 const ms = (nanoseconds: number): string => `${(Math.max(0, nanoseconds) / 1e6).toFixed(3)} ms`;

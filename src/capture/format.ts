@@ -9,23 +9,25 @@ import * as zlib from 'node:zlib';
 import { VnetError } from '../errors';
 
 export interface CapturedFrame {
-  /** LINKTYPE_* of the interface that it was captured on. */
+  /** LINKTYPE_* of the interface on which the frame was captured. */
   linkType: number;
-  /** Nanoseconds since 1970, or since any other moment; null if the file does not say. */
+  /** Nanoseconds since 1970, or since another moment; null if the file does not say. */
   time: bigint | null;
-  /** Bytes on the wire, as the record says, without a frame check sequence. */
+  /** Bytes on the wire according to the record, without a frame check sequence. */
   length: number;
   /** Bytes in the file, without a frame check sequence. */
   captured: number;
-  /** Those bytes; none of a frame that is too large to be read. Borrowed: until the parser is asked for the next frame. */
+  /**
+   * Those bytes; empty for a frame that is too large to read. Borrowed until the parser is asked for the next frame.
+   */
   bytes: Uint8Array;
   comments: readonly string[];
 }
 
-/** What next() returns where another file begins behind the frames of one, as cat(1) puts them together. */
+/** Returned by next() where another file begins behind the frames of one, as in files joined by cat(1). */
 export const ANOTHER_FILE = Symbol('another file');
 
-/** Takes a file in pieces. */
+/** Parses a file that arrives in pieces. */
 export interface CaptureParser {
   /** The next frame; null if more bytes are needed. Throws a VnetError if the file is damaged. */
   next(): CapturedFrame | typeof ANOTHER_FILE | null;
@@ -34,16 +36,16 @@ export interface CaptureParser {
 export const NO_BYTES = new Uint8Array(0);
 export const NO_COMMENTS: readonly string[] = [];
 
-/** What errors are about; whoever knows its name puts that in its place, and for FILE and IFACE in the hint. */
+/** The subject of errors; callers that know the file's name put it here, and for FILE and IFACE in the hint. */
 export const CAPTURE_FILE = 'the capture file';
 
 export const damaged = (why: string): VnetError => new VnetError('STATE', CAPTURE_FILE, why, { hint: 'frames before this place were sent; capinfos or editcap may tell more' });
 
-/** Takes the frame check sequence off: the interface that sends the frame makes its own. */
+/** Removes the frame check sequence: the interface that sends the frame adds its own. */
 export function withoutFcs(frame: CapturedFrame, fcsBytes: number): CapturedFrame {
   if (fcsBytes === 0) return frame;
   const length = Math.max(0, frame.length - fcsBytes);
-  // A capture that ended a frame early may have cut off some of the sequence, and nothing else. Lengths that lie stay as they are.
+  // A capture that cut a frame short may have lost only part of the sequence. Contradictory lengths stay as they are.
   const captured = frame.captured > frame.length ? frame.captured : Math.min(frame.captured, length);
   return { ...frame, length, captured, bytes: frame.bytes.subarray(0, captured) };
 }
@@ -64,16 +66,19 @@ export const OPTION = {
   statistics: { start: 2, end: 3, received: 4, dropped: 5, accepted: 6, delivered: 8 },
 } as const;
 
-/** The longest frame of the loop, and of a capture file: MAXIMUM_SNAPLEN of libpcap, and the longest that Wireshark reads. */
+/** The longest frame of the loop and of a capture file, in bytes: MAXIMUM_SNAPLEN of libpcap, and Wireshark's limit. */
 export const FRAME_BYTES_MAX = 262144;
 
-/** epb_flags, and those of the old packet block: that the frame went out, and the bytes of its frame check sequence, if that is known. */
+/**
+ * Fields of epb_flags, and of the old packet block: the frame was outbound, and bytes of its frame check sequence if
+ * known.
+ */
 export const FLAGS = { outbound: 2, fcsLength: { mask: 0x1e0, shift: 5 } } as const;
 
-/** Lengths are a multiple of 4, and never less. */
+/** Bytes of the shortest block; lengths are multiples of 4. */
 const BLOCK_BYTES_MIN = 12;
 
-/** Blocks of this machine's byte order, from the first on: where each ends that is there whole. */
+/** The type and the end of each complete block from the first on, in this machine's byte order. */
 function* blockEnds(bytes: Uint8Array): Generator<{ type: number; end: number }> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let at = 0; at + BLOCK_BYTES_MIN <= bytes.length; ) {
@@ -84,21 +89,21 @@ function* blockEnds(bytes: Uint8Array): Generator<{ type: number; end: number }>
   }
 }
 
-/** Bytes of the blocks that lie whole within `bytes`. */
+/** Bytes of the complete blocks at the beginning of `bytes`. */
 export function wholeBlocks(bytes: Uint8Array): number {
   let whole = 0;
   for (const { end } of blockEnds(bytes)) whole = end;
   return whole;
 }
 
-/** Frames in whole blocks. */
+/** Number of frames in complete blocks. */
 export function packetsIn(bytes: Uint8Array): number {
   let packets = 0;
   for (const { type } of blockEnds(bytes)) if (type === BLOCK.enhancedPacket) packets++;
   return packets;
 }
 
-// Names of link types (draft-ietf-opsawg-pcaplinktype), for those that people meet.
+// Names of common link types (draft-ietf-opsawg-pcaplinktype).
 
 export const LINK_TYPE_NAMES: Readonly<Record<number, string>> = {
   0: 'BSD loopback',
@@ -135,23 +140,23 @@ export function linkTypeText(linkType: number): string {
   return `link type ${linkType}${name === undefined ? '' : ` (${name})`}`;
 }
 
-// Files that people take for captures, by their first bytes: compressed ones, and captures of other formats.
+// Files that users take for captures, by their first bytes: compressed ones, and captures in other formats.
 
 export interface FileKind {
-  /** Behind "is". */
+  /** Completes the sentence "The file is ...", without "is". */
   is: string;
-  /** In hexadecimal, at the beginning or at `at`. */
+  /** In hexadecimal; at the beginning, or at offset `at`. */
   magic: string;
   at?: number;
-  /** Unpacks it on the fly; null where this Node.js cannot. */
+  /** Makes a stream that unpacks the file; null where this Node.js cannot. */
   unpack?: () => Transform | null;
-  /** The program that unpacks standard input, or the file whose name follows, to standard output. */
+  /** The program that unpacks standard input, or the file named behind it, to standard output. */
   unpacker?: string;
 }
 
 const CHUNK_BYTES = 256 << 10;
 
-/** In Node.js since 22.15 and 23.8. */
+/** zlib of Node.js since 22.15 and 23.8. */
 interface WithZstd {
   createZstdDecompress?: (options: { chunkSize: number }) => Transform;
 }
@@ -167,7 +172,7 @@ const hex = (text: string): string => Buffer.from(text, 'latin1').toString('hex'
 export const FILE_KINDS: readonly FileKind[] = [
   { is: 'compressed by gzip', magic: '1f8b', unpack: () => zlib.createGunzip({ chunkSize: CHUNK_BYTES }), unpacker: 'gzip -dc' },
   { ...ZSTD, magic: '28b52ffd' },
-  // A frame that can be skipped, such as pzstd puts in front.
+  // A skippable frame, which pzstd writes first.
   { ...ZSTD, magic: '502a4d18' },
   { is: 'compressed by xz', magic: 'fd377a585a00', unpacker: 'xz -dc' },
   { is: 'compressed by lzma', magic: '5d000080', unpacker: 'xz --format=lzma -dc' },
@@ -198,9 +203,9 @@ export const FILE_KINDS: readonly FileKind[] = [
   { is: 'a capture of an Ixia', magic: 'ab01001c' },
 ];
 
-/** As many bytes show each kind. */
+/** Bytes that are enough to recognize each kind. */
 export const KIND_BYTES = 264;
 
-/** The kind of a file that begins so; null if it is none of these. */
+/** The kind of a file that begins with `head`; null if it is none of these. */
 export const kindOf = (head: Buffer): FileKind | null =>
   FILE_KINDS.find(({ magic, at = 0 }) => head.subarray(at, at + magic.length / 2).toString('hex') === magic) ?? null;

@@ -6,12 +6,12 @@
 import { ROOM_NUMBERED } from '../layout';
 import type { RecordedFrame, TapeListener } from './trace-ring';
 
-// Frames that wait for news, by number. Numbers follow each other, so nearly each has a slot of its own; what meets
-// another there (two CPUs took one number in the same instant, or it came round) stands behind it.
+// Frames that wait for news, by number. Numbers are consecutive, so nearly each frame has a slot of its own. Frames
+// that share a slot queue there: two CPUs took one number in the same instant, or the numbers have wrapped round.
 
 export class Waiting {
   private readonly slots: (RecordedFrame | null)[];
-  /** Of each slot that several share, those behind the first. */
+  /** The frames behind the first, of each slot that several share. */
   private readonly behind = new Map<number, RecordedFrame[]>();
 
   /** `size` is a power of two. */
@@ -30,7 +30,7 @@ export class Waiting {
     else this.behind.set(slot, [frame]);
   }
 
-  /** The one of that number that has waited longest; of the bits in `mask`. */
+  /** Takes the frame with that number that has waited longest; only the bits in `mask` count. */
   take(number: number, mask = -1): RecordedFrame | null {
     const slot = number & (this.size - 1);
     const first = this.slots[slot] as RecordedFrame | null;
@@ -49,14 +49,14 @@ export class Waiting {
   }
 }
 
-/** The bits of a held frame's number that come out of the room with it. */
+/** The bits of a held frame's number that are still known when it leaves the room. */
 const ROOM_BITS = ROOM_NUMBERED - 1;
-/** As many frames may be in the ring without meeting; more only take longer. */
+/** Frames that may be in the ring without sharing slots; more of them only take longer. */
 const RING_SLOTS = 1 << 18;
-/** By how much CPUs may disagree about which frame was first. */
+/** Frames by which CPUs may disagree about the order. */
 const DISORDER = 64;
 
-/** By how many others a frame in the room cannot be overtaken; far fewer than numbers come round. */
+/** Frames by which one in the room cannot be overtaken; far fewer than it takes numbers to wrap round. */
 const OVERTAKEN = 1024;
 
 /** How far the loop was before the trace ring and the outcomes were read. */
@@ -68,18 +68,18 @@ export interface Progress {
 }
 
 export class FrameLog implements TapeListener {
-  /** In the order of capture, from `first` on. */
+  /** Frames in the order of capture, from index `first` on. */
   private queue: RecordedFrame[] = [];
   private first = 0;
-  /** In the ring, by number among the captured. */
+  /** Frames in the ring, by their number among the captured ones. */
   private readonly inRing = new Waiting(RING_SLOTS);
-  /** In the waiting room, by what is left there of their number. */
+  /** Frames in the waiting room, by the part of their number that is kept there. */
   private readonly inRoom = new Waiting(ROOM_BITS + 1);
-  /** As it was before what has been read was written. */
+  /** The loop's progress from before the data read so far was written. */
   progress: Progress = { captured: 0, drained: 0, roomIsEmpty: false };
-  /** The number in the room of the frame that came out of it last. */
+  /** The number in the room of the frame that left it last. */
   private lastReleased = 0;
-  /** Memory of the frames that wait here for their end. */
+  /** Memory of the frames whose end is awaited here, in bytes. */
   bytes = 0;
 
   captured(frame: RecordedFrame): void {
@@ -113,12 +113,12 @@ export class FrameLog implements TapeListener {
     return (tag & ROOM_NUMBERED) === 0 ? null : this.inRoom.take(tag, ROOM_BITS);
   }
 
-  /** What the poller says; null if it is of a frame captured before the recording began, or missed. */
+  /** Notes an outcome; ignores that of a frame captured before the recording began, or missed. */
   told(number: number, fate: number, detail: number, time: number): void {
     this.inRing.take(number)?.end(fate, detail, time);
   }
 
-  /** The next frame, once its end is known or will not be told any more; with `force` as it is. */
+  /** The next frame, once its end is known or will never be known; with `force`, as it is. */
   shift(force: boolean): RecordedFrame | null {
     const frame = this.queue[this.first];
     if (!frame) return null;
@@ -136,10 +136,10 @@ export class FrameLog implements TapeListener {
     return frame;
   }
 
-  /** Whether the loop is done with it, although nobody has said how. */
+  /** Whether the loop is done with the frame, although no outcome has been read. */
   private isGone(frame: RecordedFrame): boolean {
     const { captured, drained, roomIsEmpty } = this.progress;
-    // First in, first out: one that many others have overtaken came out, and that was missed.
+    // First in, first out: a frame that many others have overtaken has left, and that was missed.
     if (frame.inRoom) return roomIsEmpty || ((this.lastReleased - frame.number) << 1) >> 1 > OVERTAKEN;
     const behind = (drained - frame.number) | 0;
     return behind > DISORDER || (behind > 0 && drained === captured);

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: MIT
 /**
- * The classic format, of tcpdump (draft-ietf-opsawg-pcap): microseconds or nanoseconds, in either byte order, in its old
- * versions and with the longer record headers of patched libpcaps (wiretap/libpcap.c of Wireshark).
+ * Reads the classic format of tcpdump (draft-ietf-opsawg-pcap): microseconds or nanoseconds, in either byte order, in
+ * its old versions, and with the longer record headers of patched libpcaps (wiretap/libpcap.c of Wireshark).
  */
 import type { ByteQueue } from './buffers';
 import { ANOTHER_FILE, BLOCK, BYTE_ORDER_MAGIC, type CapturedFrame, type CaptureParser, damaged, FRAME_BYTES_MAX, kindOf, NO_BYTES, NO_COMMENTS, withoutFcs } from './format';
 
 const FILE_HEADER_BYTES = 24;
 const RECORD_HEADER_BYTES = 16;
-/** A record that is longer is no frame: the file is damaged. */
+/** Bytes of the longest record; a longer one is not a frame, and the file is damaged. */
 const RECORD_BYTES_MAX = 64 << 20;
 
-/** Some years: frames of one capture are no further apart. */
+/** Seconds, some years of them: frames of one capture are no further apart. */
 const SECONDS_APART = 2 ** 28;
 
-/** What the bytes of a file's header mean, by its magic number. */
+/** The layout of a file, by the magic number in its header. */
 const MAGICS = {
-  /** The second number also stands for a Nokia and Red Hat 6.1, which did not change it. */
+  /** Also the number of Nokia's format and of Red Hat 6.1, which have longer record headers but did not change it. */
   [0xa1b2c3d4]: { perSecond: 1_000_000n, recordHeaders: [RECORD_HEADER_BYTES, 20, 24] },
   [0xa1b23c4d]: { perSecond: 1_000_000_000n, recordHeaders: [RECORD_HEADER_BYTES] },
-  /** Alexey Kuznetsov's, and SuSE 6.3. */
+  /** Alexey Kuznetsov's format, and that of SuSE 6.3. */
   [0xa1b2cd34]: { perSecond: 1_000_000n, recordHeaders: [24, 28] },
 } as const;
 
@@ -27,11 +27,11 @@ export interface PcapKind {
   little: boolean;
   /** Units of a time stamp in a second. */
   perSecond: bigint;
-  /** Lengths that the header of a record may have. */
+  /** Possible lengths of a record's header, in bytes. */
   recordHeaders: readonly number[];
 }
 
-/** What the first four bytes say; null if they are of another format. */
+/** The kind of pcap file by its first four bytes; null for another format. */
 export function pcapKind(head: Buffer): PcapKind | null {
   for (const little of [true, false]) {
     const magic = little ? head.readUInt32LE() : head.readUInt32BE();
@@ -40,7 +40,7 @@ export function pcapKind(head: Buffer): PcapKind | null {
   return null;
 }
 
-/** Whether another file begins here, behind the frames of one; null if too little of it is there to tell. */
+/** Whether another file begins here, behind the frames of one; null if too little has arrived to tell. */
 export function beginsAnother(queue: ByteQueue): boolean | null {
   const start = queue.peek(4);
   if (!start || !(isSectionHeader(start) || pcapKind(start))) return false;
@@ -50,10 +50,10 @@ export function beginsAnother(queue: ByteQueue): boolean | null {
 
 const isBeginning = (head: Buffer): boolean => (isSectionHeader(head) ? [head.readUInt32LE(8), head.readUInt32BE(8)].includes(BYTE_ORDER_MAGIC) : isFileHeader(head));
 
-/** The type of a section's header reads the same in either byte order. */
+/** Whether a section header begins here; its type reads the same in either byte order. */
 export const isSectionHeader = (head: Buffer): boolean => head.readUInt32LE() === BLOCK.sectionHeader;
 
-/** No record has such numbers. */
+/** Whether a file header begins here; no record has such numbers. */
 function isFileHeader(head: Buffer): boolean {
   const kind = pcapKind(head);
   if (!kind) return false;
@@ -65,16 +65,16 @@ export class PcapParser implements CaptureParser {
   private started = false;
   private linkType = 0;
   private fcsBytes = 0;
-  /** Files older than version 2.4 may have both lengths of a frame the other way round (sf-pcap.c of libpcap). */
+  /** Whether both lengths of a frame may be swapped, as in files older than version 2.4 (sf-pcap.c of libpcap). */
   private swapped: 'always' | 'perhaps' | 'never' = 'never';
   private perSecond: bigint;
-  /** Not known until the second record has been seen. */
+  /** Length of a record's header; null until the second record has been seen. */
   private recordHeader: number | null;
 
   constructor(
     private readonly queue: ByteQueue,
     private readonly kind: PcapKind,
-    /** Whether nothing more is to come. */
+    /** Whether no more data will arrive. */
     private readonly ended: () => boolean,
   ) {
     this.perSecond = kind.perSecond;
@@ -128,7 +128,7 @@ export class PcapParser implements CaptureParser {
     return (this.started = true);
   }
 
-  /** The first length with which a second record begins behind the first one; null if more bytes are needed to tell. */
+  /** The first length with which a second record follows the first; null if more bytes are needed to tell. */
   private findRecordHeader(): number | null {
     const { queue } = this;
     const candidates = this.kind.recordHeaders;
@@ -147,7 +147,9 @@ export class PcapParser implements CaptureParser {
     return shortest;
   }
 
-  /** Whether a record begins here, or another file; with the time of the record before it, one that has nothing odd. */
+  /**
+   * Whether a record or another file begins here; given the time of the record before, the record must be plausible.
+   */
   private goesOn(bytes: Buffer, before: number | null): boolean {
     if (bytes.length >= FILE_HEADER_BYTES && (isBeginning(bytes) || kindOf(bytes))) return true;
     if (bytes.length < RECORD_HEADER_BYTES) return false;
@@ -167,12 +169,14 @@ export class PcapParser implements CaptureParser {
   }
 }
 
-/** IFT_ETHER, which AIX puts in place of a link type. */
+/** IFT_ETHER, which AIX writes in place of a link type. */
 const AIX_ETHERNET = 6;
 
-/** The upper bits of the link type: whether a frame check sequence follows each frame, and how many words of 16 bits it has. */
+/**
+ * Bytes of the frame check sequence behind each frame; the upper bits of the link type have its length in 16-bit words.
+ */
 function fcsBytesOf(linkType: number): number {
   const words = (linkType & 0x04000000) === 0 ? 0 : linkType >>> 28;
-  // That of Ethernet has 4 bytes; 4 words are a writer's bytes.
+  // Ethernet's sequence has 4 bytes; a writer that says 4 words means bytes.
   return words === 4 ? 4 : words * 2;
 }

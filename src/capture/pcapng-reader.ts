@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** pcapng, in either byte order, of one section or several: frames with their comments. What else is in it is passed over. */
+/** Reads pcapng, in either byte order, of one section or several: frames with their comments. Skips everything else. */
 import type { ByteQueue } from './buffers';
 import { ANOTHER_FILE, BLOCK, BYTE_ORDER_MAGIC, type CapturedFrame, type CaptureParser, damaged, FLAGS, FRAME_BYTES_MAX, NO_BYTES, NO_COMMENTS, OPTION, withoutFcs } from './format';
 import { beginsAnother, isSectionHeader } from './pcap-reader';
@@ -11,35 +11,35 @@ interface Interface {
   fcsBytes: number;
   /** Units of a time stamp in a second. */
   perSecond: bigint;
-  /** Seconds to add to each. */
+  /** Seconds to add to each time stamp. */
   offset: bigint;
 }
 
-/** Type, length, and the length once more behind it. */
+/** Bytes of an empty block: type, length, and the length once more at the end. */
 const BLOCK_BYTES_MIN = 12;
-/** A block that is longer is passed over: no frame is so long, nor what is said of one. */
+/** Longer blocks are skipped, in bytes: neither a frame nor what is said of one is that long. */
 const BLOCK_BYTES_MAX = 16 << 20;
-/** Of a block with a frame: up to its bytes, and without any. */
+/** Bytes of a block with a frame: up to the frame's bytes, and of the block without any. */
 const PACKET_HEADER_BYTES = 28;
 const PACKET_BLOCK_BYTES_MIN = 32;
-/** More than any recorder describes; each takes memory until its section ends. */
+/** More interfaces than any recorder describes; each takes memory until its section ends. */
 const INTERFACES_MAX = 65_536;
-/** Of a frame; ours has one. */
+/** Comments of one frame; our recordings have one. */
 const COMMENTS_MAX = 64;
 const NANOSECONDS = 1_000_000_000n;
 const PACKETS: ReadonlySet<number> = new Set([BLOCK.enhancedPacket, BLOCK.packet, BLOCK.simplePacket]);
-/** Blocks that are looked at. */
+/** Types of blocks that are read. */
 const READ: ReadonlySet<number> = new Set([BLOCK.sectionHeader, BLOCK.interfaceDescription, ...PACKETS]);
 
 export class PcapngParser implements CaptureParser {
   private little = true;
   private interfaces: Interface[] = [];
-  /** The length of the block that is passed over: it stands behind it once more. */
+  /** The length of the block that is being skipped, which is repeated at its end. */
   private passedOver = 0;
 
   constructor(
     private readonly queue: ByteQueue,
-    /** Whether nothing more is to come. */
+    /** Whether no more data will arrive. */
     private readonly ended: () => boolean,
   ) {}
 
@@ -52,7 +52,7 @@ export class PcapngParser implements CaptureParser {
     }
   }
 
-  /** The next block that has to be looked at; the beginning of one with a frame that is too long. */
+  /** The next block that has to be read; of a frame that is too long, the beginning of the block. */
   private nextBlock(): Buffer | typeof ANOTHER_FILE | null {
     const { queue } = this;
     for (;;) {
@@ -90,7 +90,7 @@ export class PcapngParser implements CaptureParser {
     this.queue.discard(length - 4);
   }
 
-  /** False if the end of the block has not come yet. */
+  /** Ends skipping a block; false if its end has not arrived yet. */
   private endPassingOver(): boolean {
     const end = this.queue.peek(4);
     if (!end) return false;
@@ -111,7 +111,7 @@ export class PcapngParser implements CaptureParser {
     this.interfaces = [];
   }
 
-  /** Null for blocks that are no frames. */
+  /** The frame of a block; null for blocks of other types. */
   private frameOf(block: Buffer): CapturedFrame | null {
     switch (this.u32(block, 0)) {
       case BLOCK.interfaceDescription:
@@ -146,7 +146,7 @@ export class PcapngParser implements CaptureParser {
     const time = (units * NANOSECONDS) / perSecond + offset * NANOSECONDS;
     const frame: CapturedFrame = { linkType, time, length: this.u32(block, 24), captured, bytes: NO_BYTES, comments: NO_COMMENTS };
     const end = PACKET_HEADER_BYTES + Math.ceil(captured / 4) * 4;
-    // Where the block ends is known all the same, and what follows it can be read.
+    // The end of the block is known all the same, and what follows it can be read.
     if (captured > FRAME_BYTES_MAX || this.passedOver > 0 || block.length < end + 4) return frame;
     const comments: string[] = [];
     let fcsBytes = usual;
@@ -201,7 +201,7 @@ export class PcapngParser implements CaptureParser {
   }
 }
 
-/** if_fcslen: bits, as the format says, or bytes, as Wireshark and others take it. */
+/** if_fcslen: bits, as the format says, or bytes, as Wireshark and others understand it. */
 const fcsBytesOf = (length: number): number => (length >= 8 ? length >>> 3 : length);
 
 /** if_tsresol: a negative power of 10, or of 2 if the top bit is set. */

@@ -3,12 +3,12 @@
 import { type Block, copyWords, newBlock } from './buffers';
 import { BLOCK, BYTE_ORDER_MAGIC, FLAGS, LINKTYPE_ETHERNET, OPTION } from './format';
 
-// Bytes that grow at the end, in the byte order of this machine: blocks of pcapng before they are written out.
+// Blocks of pcapng before they are written out: bytes that are appended, in this machine's byte order.
 
 export class BlockBuffer {
   private block: Block;
   private text: Buffer;
-  /** Bytes so far; whole words, when a block of the file is complete. */
+  /** Bytes so far; a multiple of 4 whenever a block of the file is complete. */
   length = 0;
 
   constructor(private readonly size = 1 << 18) {
@@ -16,7 +16,7 @@ export class BlockBuffer {
     this.text = Buffer.from(this.block.bytes.buffer);
   }
 
-  /** Code and length of an option. */
+  /** Appends two u16, such as code and length of an option. */
   pair16(low: number, high: number): void {
     this.u32(low | (high << 16));
   }
@@ -27,33 +27,33 @@ export class BlockBuffer {
     this.length = at + 4;
   }
 
-  /** Of raw bytes, and zeroes up to a multiple of 4. */
+  /** Appends bytes, and zeroes up to a multiple of 4. */
   padded(data: Uint8Array): void {
     const at = this.need(data.length + 3);
     this.block.bytes.set(data, at);
     this.pad(at + data.length);
   }
 
-  /** The same of bytes that begin at a multiple of 4. */
+  /** padded() for bytes that begin at a multiple of 4. */
   copied(source: Block, from: number, length: number): void {
     const at = this.need(length + 3);
     copyWords(source, from, this.block, at, length);
     this.pad(at + length);
   }
 
-  /** The same of a text that has only ASCII in it. */
+  /** padded() for a text that contains only ASCII. */
   ascii(text: string): void {
     const at = this.need(text.length + 3);
     this.text.write(text, at, text.length, 'latin1');
     this.pad(at + text.length);
   }
 
-  /** Writes a u32 where something was written already. */
+  /** Overwrites a u32. */
   patch32(at: number, value: number): void {
     this.block.words[at >>> 2] = value;
   }
 
-  /** What was written; it is empty then, and the bytes are the caller's. */
+  /** Empties the buffer; returns its bytes, which are the caller's. */
   take(): Uint8Array {
     const taken = this.block.bytes.subarray(0, this.length);
     this.grow(this.size);
@@ -66,7 +66,7 @@ export class BlockBuffer {
     for (let at = end; at < this.length; at++) this.block.bytes[at] = 0;
   }
 
-  /** Makes sure that so many bytes fit; returns where they go. */
+  /** Makes sure that `more` bytes fit; returns where they go. */
   private need(more: number): number {
     const needed = this.length + more;
     if (needed > this.block.bytes.length) {
@@ -88,9 +88,9 @@ export interface Section {
   os: string;
   interface: string;
   description: string;
-  /** Bytes that are kept of a frame; 0 for all. */
+  /** Bytes kept of a frame; 0 for all. */
   snapLen: number;
-  /** In tcpdump's syntax; undefined: all frames. */
+  /** A filter in tcpdump's syntax; undefined for all frames. */
   filter?: string | undefined;
 }
 
@@ -100,22 +100,22 @@ export interface RecordedPacket {
   low: number;
   /** Bytes on the wire. */
   length: number;
-  /** Where those are that are kept; `at` is a multiple of 4. */
+  /** The bytes that are kept; `at` is a multiple of 4. */
   block: Block;
   at: number;
   captured: number;
-  /** In ASCII. */
+  /** ASCII only. */
   comment: string;
 }
 
 export interface Statistics {
   start: Stamp;
   end: Stamp;
-  /** Frames that there were, those that are not in the file, and those that are. */
+  /** All frames, those that are missing from the file, and those in the file. */
   received: number;
   dropped: number;
   delivered: number;
-  /** Those that the filter matches, if there is one. */
+  /** Frames that match the filter, if there is one. */
   accepted?: number | undefined;
   comment: string;
 }
@@ -146,7 +146,7 @@ export class PcapngWriter {
       this.text(OPTION.interface.name, section.interface);
       this.text(OPTION.interface.description, section.description);
       this.option(OPTION.interface.resolution, new Uint8Array([NANOSECONDS]));
-      // The first byte says that it is in tcpdump's syntax.
+      // The first byte marks tcpdump's syntax.
       if (section.filter !== undefined) this.text(OPTION.interface.filter, `\0${section.filter}`);
       this.text(OPTION.interface.os, section.os);
       this.endOfOptions();
@@ -170,7 +170,7 @@ export class PcapngWriter {
     this.close(at);
   }
 
-  /** The latest counts. */
+  /** Writes the latest counts. */
   statistics({ start, end, received, dropped, delivered, accepted, comment }: Statistics): void {
     this.block(BLOCK.interfaceStatistics, () => {
       this.out.u32(0);
@@ -200,7 +200,7 @@ export class PcapngWriter {
     return at;
   }
 
-  /** The length stands in front of and behind each block. */
+  /** Ends a block: its length is written both in front and behind. */
   private close(at: number): void {
     const length = this.out.length + 4 - at;
     this.out.patch32(at + 4, length);
@@ -216,14 +216,14 @@ export class PcapngWriter {
     this.option(code, Buffer.from(value));
   }
 
-  /** A time stamp: the high half first, whatever the byte order. */
+  /** Writes a time stamp: the high half first, in either byte order. */
   private pair(code: number, high: number, low: number): void {
     this.out.pair16(code, 8);
     this.out.u32(high);
     this.out.u32(low);
   }
 
-  /** A 64-bit integer, in this machine's byte order. */
+  /** Writes a 64-bit integer, in this machine's byte order. */
   private count(code: number, value: number): void {
     this.pair(code, value >>> 0, Math.floor(value / 4294967296));
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Reads the frames of a capture file: of whatever format, packed or not, alone or behind others. */
+/** Reads the frames of a capture file in any supported format, compressed or not, alone or joined to others. */
 import * as fs from 'node:fs';
 import * as net from 'node:net';
 import { pipeline, Readable } from 'node:stream';
@@ -11,7 +11,7 @@ import { ANOTHER_FILE, CAPTURE_FILE, type CapturedFrame, type CaptureParser, dam
 import { isSectionHeader, pcapKind, PcapParser } from './pcap-reader';
 import { PcapngParser } from './pcapng-reader';
 
-// Unpacks compressed captures on the way, and names those that it cannot.
+// Unpacks compressed captures while reading, and names the kinds that it cannot unpack.
 
 export const unknownFile = (why: string, hint = 'it reads what tcpdump and Wireshark write; editcap -F pcapng FILE NEW converts other captures'): VnetError =>
   new VnetError('UNSUPPORTED', CAPTURE_FILE, why, { hint });
@@ -19,7 +19,10 @@ export const unknownFile = (why: string, hint = 'it reads what tcpdump and Wires
 type Input = AsyncIterable<Buffer> | Iterable<Buffer>;
 type Chunks = AsyncIterator<Buffer> | Iterator<Buffer>;
 
-/** The bytes of a file as a parser takes them. Throws a VnetError for a kind of file that cannot be read, or that is damaged. */
+/**
+ * The bytes of a file, unpacked for a parser. Throws a VnetError if the file is damaged or of a kind that cannot be
+ * read.
+ */
 export async function* unpacked(input: Input): AsyncGenerator<Buffer> {
   const chunks: Chunks = Symbol.asyncIterator in input ? input[Symbol.asyncIterator]() : input[Symbol.iterator]();
   try {
@@ -35,7 +38,7 @@ async function* unpackedBy(kind: FileKind, head: Buffer, chunks: Chunks): AsyncG
   const unpack = kind.unpack?.();
   if (!unpack) throw unknownFile(`is ${kind.is}`, hintFor(kind));
   try {
-    // Errors of either end are met where the unpacked bytes are read.
+    // Errors of either end arrive where the unpacked bytes are read.
     pipeline(Readable.from(joined(head, chunks)), unpack, () => undefined);
     let first = true;
     for await (const chunk of unpack as AsyncIterable<Buffer>) {
@@ -65,7 +68,7 @@ async function* joined(head: Buffer, chunks: Chunks): AsyncGenerator<Buffer> {
 
 const isCapture = (head: Buffer): boolean => head.length >= 4 && (isSectionHeader(head) || pcapKind(head) !== null);
 
-/** Enough to see what kind of file it is; fewer bytes if these are a capture already, or there are no more. */
+/** Enough bytes to recognize the kind of file; fewer if these are a capture already, or the file ends. */
 async function firstBytes(chunks: Chunks): Promise<Buffer> {
   let head: Buffer = Buffer.alloc(0);
   while (head.length < KIND_BYTES && !isCapture(head)) {
@@ -76,7 +79,10 @@ async function firstBytes(chunks: Chunks): Promise<Buffer> {
   return head;
 }
 
-/** Frames as they can be read: those of each piece of the file in a row, for a promise for each would take longer than to send it. */
+/**
+ * Frames as they become readable. Those of each piece of the file are one Iterable: a promise per frame would cost more
+ * than sending it.
+ */
 export async function* framesOf(input: AsyncIterable<Buffer> | Iterable<Buffer>): AsyncGenerator<Iterable<CapturedFrame>> {
   const files = new Files();
   for await (const chunk of unpacked(input)) {
@@ -88,10 +94,10 @@ export async function* framesOf(input: AsyncIterable<Buffer> | Iterable<Buffer>)
   files.requireEnd();
 }
 
-/** The files that come one behind the other. */
+/** The files of the input, which may be joined. */
 class Files {
   readonly queue = new ByteQueue();
-  /** Nothing more is to come. */
+  /** Whether no more data will arrive. */
   ended = false;
   private parser: CaptureParser | null = null;
 
@@ -124,7 +130,7 @@ class Files {
   }
 }
 
-// The bytes of a capture file, a pipe or standard input, and how far they have been read.
+// The bytes of a capture file, a pipe or standard input, and how many have been read.
 
 const CHUNK_BYTES = 1 << 20;
 /** The name of standard input. */
@@ -144,11 +150,11 @@ export class CaptureInput implements AsyncIterable<Buffer> {
   private constructor(
     private readonly file: string,
     private readonly stream: Readable,
-    /** Bytes in all; null where that is not known. */
+    /** Bytes in all; null where unknown. */
     readonly size: number | null,
   ) {}
 
-  /** Opens a path, or `-` for standard input; waits for the writer of a pipe that has a name. Throws a VnetError. */
+  /** Opens a path, or `-` for standard input; waits for the writer of a named pipe. Throws a VnetError. */
   static open(file: string): CaptureInput {
     let fd = 0;
     try {
@@ -164,7 +170,7 @@ export class CaptureInput implements AsyncIterable<Buffer> {
     const stat = fs.fstatSync(fd);
     if (stat.isDirectory()) throw Object.assign(new Error('EISDIR'), { code: 'EISDIR' });
     if (isTerminal(stat)) throw usageError(file === STDIN ? 'replay -' : file, 'is a terminal', 'such as: zstd -dc run.pcap.zst | vnet-bpf replay - --into vnet0');
-    // Reading a pipe would keep a thread of Node's, which the process cannot end without.
+    // Reading a pipe as a file would keep one of Node's threads, without which the process cannot end.
     if (stat.isFIFO() || stat.isSocket()) return new CaptureInput(file, new net.Socket({ fd, readable: true, writable: false }), null);
     return new CaptureInput(file, fs.createReadStream(file, { fd, autoClose: fd > 2, highWaterMark: CHUNK_BYTES }), stat.isFile() ? stat.size : null);
   }
@@ -181,7 +187,7 @@ export class CaptureInput implements AsyncIterable<Buffer> {
     }
   }
 
-  /** Closes it; who reads just now is told that there is no more. */
+  /** Closes the input; a read in progress ends as at the end of the file. */
   close(): void {
     this.stream.destroy();
   }

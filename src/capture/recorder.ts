@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /**
- * Records one interface: asks its controller for a trace ring, reads it, and writes what becomes of each frame. It runs
- * in a process of its own: whatever happens to it, the loop goes on.
+ * Records one interface: asks its controller for a trace ring, reads it, and writes what happens to each frame. The
+ * recorder is a process of its own: whatever happens to it, the loop goes on.
  *
- * The order of reading matters: first how far the poller has told, then how far the trace ring is written, because a
- * frame is in the trace ring before the poller can have it.
+ * The order of reading matters: first how far the poller has written outcomes, then how far the trace ring is written,
+ * because a frame is in the trace ring before the poller can have it.
  */
 import * as os from 'node:os';
 import * as path from 'node:path';
@@ -33,9 +33,9 @@ import { type Counts, RecordingOutput, WallClock } from './writer';
 
 export interface RecorderOptions {
   bufferBytes: number;
-  /** Bytes of each frame. */
+  /** Bytes kept of each frame. */
   snapLen: number;
-  /** Frames after which it ends; Infinity: never. */
+  /** Frames after which the recording ends; Infinity: never. */
   count: number;
   application: string;
   /** Null: all frames. */
@@ -50,11 +50,13 @@ export interface Recorded {
   bytes: number;
 }
 
-/** How often it looks at the trace ring: nobody wakes it, so that it costs the loop nothing. */
+/**
+ * Interval between looks at the trace ring, in milliseconds: nothing wakes the recorder, so it costs the loop nothing.
+ */
 const LOOK_MS = 5;
-/** Memory for frames whose end is not known yet; above it the oldest are written without. */
+/** Memory for frames whose end is not known yet, in bytes; above it the oldest are written without it. */
 const OPEN_BYTES_MAX = 256 << 20;
-/** How long the end waits for the end of frames that are still in the loop. */
+/** How long the end of a recording waits for frames that are still in the loop, in milliseconds. */
 const LINGER_MS = 200;
 
 function sectionOf({ iface, netns }: Attachment, { application, snapLen, filter }: RecorderOptions): Section {
@@ -70,10 +72,10 @@ export class Recorder implements Disposable {
   private readonly fates: FateReader;
   private readonly control: SharedWords;
   private readonly output: RecordingOutput;
-  /** Written without an end that they had. */
+  /** Frames that were written without their end, which was missed. */
   private untold = 0;
   private stopping = false;
-  /** The controller has ended the recording: the interface goes away. */
+  /** Whether the controller has ended the recording because the interface goes away. */
   private over = false;
   private wake: () => void = () => undefined;
 
@@ -100,12 +102,15 @@ export class Recorder implements Disposable {
     return resource;
   }
 
-  /** Throws a VnetError: nobody loops the interface, or somebody records it already; then nothing is opened. */
+  /**
+   * Starts recording. Throws a VnetError if no process loops the interface, or it is being recorded; nothing stays open
+   * then.
+   */
   static async begin(attachment: Attachment, files: OutputFiles, options: RecorderOptions): Promise<Recorder> {
     const client = await ControlClient.connect(controlSocket(attachment.id));
     try {
       const { bufferBytes, filter } = options;
-      // The filter may look at more of a frame than is kept of it.
+      // The filter may read more of a frame than the recording keeps.
       const snapLen = Math.min(FRAME_BYTES_MAX, Math.max(options.snapLen, filter?.bytesNeeded ?? 0));
       const before = (await client.ask({ order: 'record', bufferBytes, snapLen })) as RecordingAnswer;
       const recorder = new Recorder(client, before, attachment, files, options);
@@ -117,7 +122,7 @@ export class Recorder implements Disposable {
     }
   }
 
-  /** Ends it soon: run() then resolves. */
+  /** Ends the recording soon: run() then resolves. */
   stop(): void {
     this.stopping = true;
     this.wake();
@@ -145,12 +150,12 @@ export class Recorder implements Disposable {
     return this.recorded;
   }
 
-  /** For how many milliseconds a pipe has not been read. */
+  /** Milliseconds for which a pipe has not been read. */
   get blockedFor(): number {
     return this.output.blockedFor;
   }
 
-  /** What has come out so far. */
+  /** The result so far. */
   get recorded(): Recorded {
     const { frames, bytes } = this.output;
     return { frames, missed: this.missed, unmatched: this.tape.unmatched, bytes };
@@ -165,7 +170,7 @@ export class Recorder implements Disposable {
     return this.control.get64(CONTROL.tapeMissed) - this.before.missed;
   }
 
-  /** Takes in what there is; how much that was. */
+  /** Reads what has been written; returns how many items there were. */
   private async look(force: boolean): Promise<number> {
     const progress = this.progress();
     const told = this.fates.written;
@@ -174,7 +179,7 @@ export class Recorder implements Disposable {
     while (this.tape.read < written) {
       const count = this.tape.take(this.log);
       taken += count;
-      if (count === 0) await this.pause(0); // one is being written just now
+      if (count === 0) await this.pause(0); // a record is being written
       if (taken % 8192 < count) await this.drain(false);
     }
     taken += this.fates.takeUntil(told, (number, fate, detail, time) => this.log.told(number, fate, detail, time));
@@ -201,7 +206,7 @@ export class Recorder implements Disposable {
     await output.flush();
   }
 
-  /** No more frames; those that are in the loop are waited for, within reason. */
+  /** Ends the recording; waits up to LINGER_MS for frames that are still in the loop. */
   private async finish(): Promise<void> {
     if (!this.over) await this.client.ask({ order: 'record-stop' }).catch(() => undefined);
     for (const end = clock.now() + LINGER_MS; ; await this.pause(LOOK_MS)) {

@@ -15,13 +15,13 @@ import { FrameSender, type WireFrames } from './sender';
 // Frames of a capture that are not sent, and why.
 
 interface Reason {
-  /** Behind the number of frames. */
+  /** Follows the number of frames. */
   words: string;
   /** What to do about it; null where nothing is wrong. */
   hint: string | null;
 }
 
-/** In the order in which they are told. */
+/** Reasons, in the order in which they are reported. */
 const REASONS = {
   cut: { words: 'not whole: cut off when captured', hint: 'capture or record without a snapshot length (tcpdump -s 0, no --snaplen)' },
   lengths: { words: 'with lengths that contradict each other', hint: 'tcprewrite --fixlen=trunc -i FILE -o NEW writes lengths anew' },
@@ -33,7 +33,7 @@ const REASONS = {
 
 export type ReasonName = keyof typeof REASONS;
 
-/** Why a frame cannot be sent, whatever it is sent on; null if it can. */
+/** Why a frame cannot be sent on any interface; null if it can. */
 export function reasonAgainst({ captured, length, bytes }: CapturedFrame, bytesMax: number): ReasonName | null {
   if (captured > length) return 'lengths';
   if (captured > bytesMax) return 'oversize';
@@ -44,16 +44,16 @@ export function reasonAgainst({ captured, length, bytes }: CapturedFrame, bytesM
 
 export class LeftOut {
   readonly byReason = new Map<ReasonName, number>();
-  /** Frames of other link types than Ethernet, by type. */
+  /** Frames of link types other than Ethernet, by type. */
   readonly byLinkType = new Map<number, number>();
-  /** Bytes of the longest frame that is longer than the MTU. */
+  /** Length of the longest frame that exceeds the MTU, in bytes. */
   longest = 0;
 
   add(reason: ReasonName): void {
     increment(this.byReason, reason);
   }
 
-  /** Counts a frame of another link type; false if it is of Ethernet. */
+  /** Counts a frame of another link type; returns false for an Ethernet frame. */
   addOther({ linkType }: CapturedFrame): boolean {
     if (linkType === LINKTYPE_ETHERNET) return false;
     increment(this.byLinkType, linkType);
@@ -69,18 +69,18 @@ export class LeftOut {
     return sum(this.byReason) - (this.byReason.get('filter') ?? 0);
   }
 
-  /** By reason; `linkType`: frames of other link types. */
+  /** Counts by reason; `linkType` has the frames of other link types. */
   counts(): Record<string, number> {
     return { ...Object.fromEntries(this.byReason), ...(this.byLinkType.size > 0 && { linkType: sum(this.byLinkType) }) };
   }
 
-  /** Such as `3 not whole: cut off when captured, 1 of link type 101 (raw IP)`. */
+  /** Text such as `3 not whole: cut off when captured, 1 of link type 101 (raw IP)`. */
   words(): string {
     const reasons = this.reasons().map((reason) => `${this.byReason.get(reason)} ${REASONS[reason].words}`);
     return [...reasons, ...[...this.byLinkType].map(([type, count]) => `${count} of ${linkTypeText(type)}`)].join(', ');
   }
 
-  /** What to do about the first of them. */
+  /** What to do about the first reason. */
   hint(iface: string, mtuFor: (bytes: number) => number | null): string {
     const [first] = this.reasons();
     if (first !== 'toolong') return (first && REASONS[first].hint) ?? 'capture on an Ethernet interface, not on "any" or a tunnel';
@@ -103,11 +103,11 @@ function sum(counts: ReadonlyMap<unknown, number>): number {
   return total;
 }
 
-/** What frames are given to: FrameSender. */
+/** What sends the frames: FrameSender. */
 export interface Sender {
-  /** Takes a frame; true if flush() has to be waited for before the next one. */
+  /** Takes a frame; true if the caller must await flush() before the next one. */
   add(frame: Uint8Array, virtioNetHeader: Uint8Array | null): boolean;
-  /** Resolves when what was taken has been sent, or `signal` is given. */
+  /** Resolves when the frames taken have been sent, or `signal` is aborted. */
   flush(signal: AbortSignal): Promise<void>;
 }
 
@@ -118,18 +118,18 @@ export interface ReplayOptions {
   wire: WireFrames | null;
   /** Null: all frames. */
   filter: PacketFilter | null;
-  /** Called before a gap between two frames is waited for that is longer than `longGapMs`. */
+  /** Called before the wait for a gap that is longer than LONG_GAP_MS. */
   onLongGap?: (ms: number) => void;
 }
 
-/** Gaps that are told. */
+/** Longer gaps are reported, in milliseconds. */
 const LONG_GAP_MS = 10_000;
-/** How long signals and timers wait while frames are sent. */
+/** How long signals and timers may wait while frames are sent, in milliseconds. */
 const TURN_MS = 50;
 
 export class Replay {
   readonly leftOut = new LeftOut();
-  /** Frames of the file that were looked at. */
+  /** Frames of the file that were read. */
   frames = 0;
   private readonly stopping = new AbortController();
   private turnedAt = clock.now();
@@ -139,7 +139,7 @@ export class Replay {
     private readonly options: ReplayOptions,
   ) {}
 
-  /** Ends it: no frame is sent any more. */
+  /** Ends the replay: no further frame is sent. */
   stop(): void {
     this.stopping.abort();
   }
@@ -148,7 +148,7 @@ export class Replay {
     return this.stopping.signal.aborted;
   }
 
-  /** Sends what is to be sent of them; also those before an error, which `frames` throws of what it reads from. */
+  /** Sends the frames that have to be sent, including those before an error that `frames` throws while it reads. */
   async send(frames: Iterable<CapturedFrame>): Promise<void> {
     try {
       await this.sendEach(frames);
@@ -171,7 +171,7 @@ export class Replay {
         if (this.stopped) return;
       }
       const header = headerOf(frame.comments);
-      // What has a header was recorded in the loop, and enters it again as it did.
+      // A frame with a header was recorded in the loop, and enters it again as it did then.
       const wire = header === null ? this.options.wire : null;
       const pieces = wire === null ? 1 : this.wirePieces(wire, frame.bytes);
       for (let i = 0; i < pieces; i++) if (this.sender.add(wire === null ? frame.bytes : wire.piece(i), header)) await this.flush();
@@ -212,13 +212,16 @@ function headerOf(comments: readonly string[]): Uint8Array | null {
   return null;
 }
 
-// When the frames of a capture are due, if they are sent as far apart as they were captured.
+// When the frames of a capture are due if they are sent as far apart as they were captured.
 
-/** What a timer of Node's may be late by. */
+/** How late one of Node's timers may be, in milliseconds. */
 const TIMER_MS = 2;
-/** Below the longest that a timer of Node's can be set to, 24.8 days: a longer one ends at once. */
+/** Longest delay of one of Node's timers, 24.8 days in milliseconds: a longer one ends at once. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
-/** Captures of several sources have times that go back by less. By more, somebody has set the clock, or another file begins. */
+/**
+ * Captures from several sources have times that go back by less than this. A larger step back means that the clock was
+ * set, or that another file begins.
+ */
 const DISORDER_NS = 1_000_000_000n;
 
 const word = new Int32Array(new SharedArrayBuffer(4));
@@ -226,13 +229,13 @@ const word = new Int32Array(new SharedArrayBuffer(4));
 export class Pace {
   /** The latest time of a frame so far. */
   private latest: bigint | null = null;
-  /** When that frame was due. */
+  /** When that frame was due, in milliseconds. */
   private due = 0;
 
-  /** A gap of more than `maxGapMs` takes no longer than that. */
+  /** Longer gaps than `maxGapMs` are shortened to it. */
   constructor(private readonly maxGapMs = Infinity) {}
 
-  /** Milliseconds until a frame of this time is due; 0 or less: now. One without a time is due at once. */
+  /** Milliseconds until a frame of this time is due; 0 or less: now. A frame without a time is due at once. */
   dueIn(time: bigint | null): number {
     if (time === null) return 0;
     if (this.latest === null) this.due = clock.now();
@@ -242,7 +245,7 @@ export class Pace {
     return this.due - clock.now();
   }
 
-  /** Waits, the last of it without the event loop, whose timers are not exact. Ends early by the signal. */
+  /** Waits, at the end without the event loop, whose timers are not exact. The signal ends the wait early. */
   async wait(ms: number, signal?: AbortSignal): Promise<void> {
     const end = clock.now() + ms;
     for (let left = ms; left > TIMER_MS && !signal?.aborted; left = end - clock.now()) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /**
- * Sends frames on an interface as an application would, several with one system call. It waits while the queue is
- * stopped: no frame is lost where frames are held. A virtio_net_hdr goes with each frame, so that superpackets and
- * partial checksums enter the loop as they were recorded. For frames of captures from elsewhere, the second half makes
- * what a wire would have carried.
+ * Sends frames on an interface as an application would, several with one system call. The sender waits while the queue
+ * is stopped: no frame is lost where frames are held. A virtio_net_hdr goes with each frame, so that superpackets and
+ * partial checksums enter the loop as they were recorded. WireFrames turns frames of captures from elsewhere into what
+ * a wire would have carried.
  */
 import * as fs from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -20,11 +20,11 @@ import { ETH_HEADER_BYTES, ETHER_TYPE, EXTENSION, HeaderOffsets, IPV6_HEADER_BYT
 import { completeChecksum, finish, GSO, pseudoHeader, Segmenter, viewOf } from '../packet/offload';
 
 const MESSAGE_BYTES = BATCH.messageBytes;
-/** Frames that are sent together. */
+/** Frames sent together. */
 const TOGETHER = 32;
-/** A frame and its virtio_net_hdr; in whole cache lines. */
+/** Bytes for a frame and its virtio_net_hdr, in whole cache lines. */
 const FRAME_BYTES = LARGEST_RECORD + 8;
-/** How long it waits for a stopped queue before signals are looked at. */
+/** How long to wait for a stopped queue before signals are handled, in milliseconds. */
 const WAIT_MS = 50;
 const FRAMES = TOGETHER * (MESSAGE_BYTES + IOVEC_BYTES);
 
@@ -35,7 +35,7 @@ export class FrameSender implements Disposable {
   private waiting = 0;
   private open = true;
   sent = 0;
-  /** Errors by name: how many frames the kernel did not take for it. */
+  /** How many frames the kernel did not take, by the name of the error. */
   readonly refused = new Map<string, number>();
 
   private constructor(
@@ -58,12 +58,15 @@ export class FrameSender implements Disposable {
     return new FrameSender(fd, iface);
   }
 
-  /** The longest frame that can be sent. */
+  /** The longest frame that can be sent, in bytes. */
   static readonly MAX_BYTES = FRAME_BYTES - VNET_HDR_BYTES;
 
-  /** Takes a frame; true if flush() has to be waited for before the next one. Without a header the frame is complete as it is. */
+  /**
+   * Takes a frame; true if the caller must await flush() before the next one. Without a header the frame is complete as
+   * it is.
+   */
   add(frame: Uint8Array, virtioNetHeader: Uint8Array | null): boolean {
-    if (frame.length > FrameSender.MAX_BYTES || this.waiting === TOGETHER) throw new RangeError(`a frame of ${frame.length} bytes`); // it would lie over the next one
+    if (frame.length > FrameSender.MAX_BYTES || this.waiting === TOGETHER) throw new RangeError(`a frame of ${frame.length} bytes`); // it would overlap the next one
     const at = FRAMES + this.waiting * FRAME_BYTES;
     if (virtioNetHeader) this.bytes.set(virtioNetHeader, at);
     else this.bytes.fill(0, at, at + VNET_HDR_BYTES);
@@ -72,7 +75,7 @@ export class FrameSender implements Disposable {
     return ++this.waiting === TOGETHER;
   }
 
-  /** Sends what has been taken; what is left when `signal` is given is dropped. Throws a VnetError if the interface is gone. */
+  /** Sends the frames taken; drops the rest once `signal` is aborted. Throws a VnetError if the interface is gone. */
   async flush(signal: AbortSignal): Promise<void> {
     for (let done = 0; done < this.waiting && !signal.aborted; ) {
       const result = sendMessages(this.fd, this.memory.address + done * MESSAGE_BYTES, this.waiting - done, 0);
@@ -88,7 +91,7 @@ export class FrameSender implements Disposable {
     this.waiting = 0;
   }
 
-  /** An error is of the first frame only. */
+  /** Whether to try again after an error, which concerns the first frame only. */
   private isWorthAnotherTry(errno: number): boolean {
     const name = errnoName(errno);
     if (name === 'EINTR' || errno === 0) return true;
@@ -111,23 +114,23 @@ export class FrameSender implements Disposable {
   }
 }
 
-// Makes of captured frames what a wire would have carried. Captures on the machine that sends, or on a NIC that merges
-// what it receives (GRO), have superpackets of many segments, and checksums that were left to the hardware: a sum of the
-// pseudo-header alone. Of tunnels, the outer headers are looked at.
+// Turns captured frames into what a wire would have carried. Captures on the sending machine, or on a NIC that merges
+// what it receives (GRO), contain superpackets of many segments, and checksums that were left to the hardware: sums of
+// the pseudo-header alone. Of tunnels, only the outer headers are examined.
 
 const CHECKSUM_AT: Readonly<Record<number, number>> = { [PROTOCOL.tcp]: 16, [PROTOCOL.udp]: 6 };
 const TCP_DATA_OFFSET = 12;
-/** The largest that a virtual interface takes. */
+/** The largest MTU of a virtual interface. */
 const MTU_MAX = 65535;
-/** Of a hop-by-hop header with a jumbo payload option and nothing else (RFC 2675). */
+/** Bytes of a hop-by-hop header with a jumbo payload option and nothing else (RFC 2675). */
 const JUMBO_HEADER_BYTES = 8;
 const JUMBO_OPTION = 0xc204;
 
-/** The longest frame of an interface: a VLAN tag comes on top (packet_snd in net/packet/af_packet.c). */
+/** The longest frame of an interface, in bytes: a VLAN tag comes on top (packet_snd in net/packet/af_packet.c). */
 const longest = (frame: Uint8Array, mtu: number): number => mtu + ETH_HEADER_BYTES + (isTagged(frame) ? VLAN_TAG_BYTES : 0);
 const isTagged = (frame: Uint8Array): boolean => frame.length >= ETH_HEADER_BYTES && viewOf(frame).getUint16(12) === ETHER_TYPE.vlan;
 
-/** The MTU with which a frame of so many bytes can be sent; null if there is none. */
+/** The MTU with which a frame of `bytes` can be sent; null if there is none. */
 export const mtuFor = (bytes: number): number | null => (bytes - ETH_HEADER_BYTES > MTU_MAX ? null : bytes - ETH_HEADER_BYTES);
 
 export class WireFrames {
@@ -136,14 +139,17 @@ export class WireFrames {
   private frame: Uint8Array = new Uint8Array(0);
   private pieces = 0;
   private jumbo = false;
-  /** Superpackets that were cut up, frames made of them, and checksums that were completed in other frames. */
+  /** Superpackets that were segmented, frames made of them, and checksums completed in other frames. */
   superpackets = 0;
   segments = 0;
   completed = 0;
 
   constructor(private readonly mtu: number) {}
 
-  /** Takes a frame. Returns how many frames a wire would have carried in its place; 0 if it is too long and cannot be cut up. */
+  /**
+   * Takes a frame. Returns how many frames a wire would have carried in its place; 0 if it is too long and cannot be
+   * segmented.
+   */
   open(frame: Uint8Array): number {
     this.frame = frame;
     this.pieces = 1;
@@ -167,7 +173,7 @@ export class WireFrames {
     return this.jumbo ? withoutJumbo(piece, this.headers.ip) : piece;
   }
 
-  /** Whether the checksum of TCP or UDP is that of the pseudo-header. */
+  /** Whether the TCP or UDP checksum is only that of the pseudo-header. */
   private isUnfinished(frame: Uint8Array): boolean {
     const { transport, protocol, fragment, ipEnd } = this.headers;
     const field = CHECKSUM_AT[protocol];
@@ -177,7 +183,7 @@ export class WireFrames {
     return sum === (~finish(pseudoHeader(view, this.headers, ipEnd - transport)) & 0xffff);
   }
 
-  /** Covers what the IP packet has; what follows is padding. */
+  /** Completes the checksum over the IP packet; what follows the packet is padding. */
   private complete(): void {
     const { transport, protocol, ipEnd } = this.headers;
     completeChecksum(this.frame.subarray(0, ipEnd), transport, CHECKSUM_AT[protocol] as number);
@@ -185,7 +191,7 @@ export class WireFrames {
 
   private cut(frame: Uint8Array, unfinished: boolean): number {
     const { protocol } = this.headers;
-    // A datagram with a checksum of its own is one that was sent whole.
+    // A datagram with a finished checksum was sent whole.
     if (protocol !== PROTOCOL.tcp && !(protocol === PROTOCOL.udp && unfinished)) return 0;
     const { transport, v6 } = this.headers;
     if (transport === 0) return 0;
@@ -202,7 +208,7 @@ export class WireFrames {
   }
 }
 
-/** Whether a superpacket of IPv6 has more than 64 KiB: the option for that is not for its segments. */
+/** Whether an IPv6 superpacket is longer than 64 KiB: its segments must not have the option for that. */
 function hasJumbo(frame: Uint8Array, { ip, v6 }: HeaderOffsets): boolean {
   const option = ip + IPV6_HEADER_BYTES;
   return v6 && frame[ip + 6] === EXTENSION.hopByHop && frame[option + 1] === 0 && viewOf(frame).getUint16(option + 2) === JUMBO_OPTION;

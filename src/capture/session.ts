@@ -24,7 +24,7 @@ export interface Recordable {
   iface: string;
   datapath: Datapath;
   control: SharedWords;
-  /** Has the poller tell what becomes of frames, or no longer. */
+  /** Makes the poller start writing outcomes; null stops it. */
   tellPoller(fates: BpfMap | null): Promise<void>;
 }
 
@@ -40,7 +40,7 @@ export class Recording {
     private readonly tape: BpfMap,
   ) {}
 
-  /** Throws a VnetError if there is no memory for it. */
+  /** Starts a recording. Throws a VnetError if there is no memory for it. */
   static async begin(parts: Recordable, { bufferBytes, snapLen }: RecordingRequest): Promise<Recording> {
     const { iface, id, control, datapath } = parts;
     const tape = explain(iface, bufferBytes, () => BpfMap.create({ type: MapType.RINGBUF, name: 'tape', keySize: 0, valueSize: 0, maxEntries: bufferBytes }));
@@ -62,12 +62,12 @@ export class Recording {
     }
   }
 
-  /** Nothing more gets into the trace ring; what becomes of the frames that are in it is still told. */
+  /** Ends writing to the trace ring; outcomes of the frames that are in it are still written. */
   stopTape(): void {
     stopTape(this.parts.datapath, this.parts.control);
   }
 
-  /** Takes everything away; what the recorder has mapped lives on with it. Idempotent. */
+  /** Removes everything; what the recorder has mapped exists as long as the recorder. Idempotent. */
   async end(): Promise<void> {
     if (!this.open) return;
     this.open = false;
@@ -79,13 +79,16 @@ export class Recording {
   }
 }
 
-/** The kernel returns from the removal when no program uses the trace ring any more (synchronize_rcu in kernel/bpf/syscall.c). */
+/**
+ * Removes the trace ring from its map. The kernel returns only when no program uses the ring any more (synchronize_rcu
+ * in kernel/bpf/syscall.c).
+ */
 function stopTape({ maps }: Datapath, control: SharedWords): void {
   control.set32(CONTROL.recording, 0);
   if (maps.tape.get(FIRST)) maps.tape.delete(FIRST);
 }
 
-/** After a crash: the recorder of the controller that was killed has ended with it. */
+/** Cleans up after a crash: the recorder ended with the controller that was killed. */
 export function forgetCrashedRecording(datapath: Datapath, pins: string): void {
   using memory = MappedMemory.map({ fd: datapath.maps.control.fd, length: CONTROL.size });
   stopTape(datapath, new SharedWords(memory.buffer, 0, CONTROL.size));

@@ -13,19 +13,22 @@ import { NotTrusted, openCallersFifo, openOutput, removeOutput } from '../native
 import { wholeBlocks } from './format';
 
 export interface Sink {
-  /** Somebody may be looking: then it is written to now and then, which also tells whether he still does. */
+  /**
+   * Whether a reader may be waiting: then data is written now and then, which also shows whether the reader is still
+   * there.
+   */
   readonly live: boolean;
-  /** Resolves when the bytes are on their way; rejects with ReaderGone, or a VnetError. */
+  /** Resolves when the bytes are on their way; rejects with ReaderGone or a VnetError. */
   write(bytes: Uint8Array): Promise<void>;
-  /** Bytes to end with, after an OutputFull; as far as there is room. */
+  /** Writes the final bytes after an OutputFull, as far as there is space. */
   writeLast(bytes: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Nobody reads the pipe any more. */
+/** Says that nothing reads the pipe any more. */
 export class ReaderGone extends Error {}
 
-/** A file can take no more; it was cut where the last whole block ends. */
+/** Says that a file is full; it was cut behind its last complete block. */
 export class OutputFull extends Error {
   constructor(
     readonly file: string,
@@ -41,12 +44,12 @@ export class OutputFull extends Error {
 /** The name of standard output. */
 export const STDOUT = '-';
 
-/** `file` is a path, or STDOUT. A pipe must have a reader: opening one waits for it. */
+/** Opens `file`, a path or STDOUT. A pipe must have a reader: opening it waits for one. */
 export function openSink(file: string): Sink {
   return sinkOf(file === STDOUT ? 1 : opened(openOutput, file), file);
 }
 
-/** A pipe that whoever called has made. */
+/** Opens a pipe that the caller of the command has made. */
 export const openPipeSink = (file: string): Sink => sinkOf(opened(openCallersFifo, file), file);
 
 function sinkOf(fd: number, file: string): Sink {
@@ -71,12 +74,12 @@ function failed(file: string, cause: unknown): VnetError {
   });
 }
 
-/** For the statistics, which end a file. */
+/** Bytes kept for the statistics, which end a file. */
 const STATISTICS_BYTES = 1024;
 
 class FileSink implements Sink {
   readonly live = false;
-  /** Where a file ends that can take no more; null while it can. */
+  /** Where a full file ends, in bytes; null while the file is not full. */
   private end: number | null = null;
 
   constructor(
@@ -122,12 +125,12 @@ class FileSink implements Sink {
   }
 }
 
-/** Where a descriptor writes next: standard output may have been written to before. */
+/** Where a descriptor writes next, in bytes: standard output may have been written to before. */
 function positionOf(fd: number): number {
   return Number(/^pos:\s*(\d+)/m.exec(fs.readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1]);
 }
 
-/** Not blocking: while a reader is slow this process still hears signals. */
+/** A pipe or socket, written without blocking: the process handles signals even while the reader is slow. */
 class PipeSink implements Sink {
   readonly live = true;
   private readonly socket: net.Socket;
@@ -156,13 +159,13 @@ class PipeSink implements Sink {
   }
 }
 
-// The files of a recording: one, or several that follow each other, of which the latest are kept.
+// The files of a recording: one, or a sequence of which the latest are kept.
 
 /** When another file is begun. */
 export interface Rotation {
-  /** Bytes that a file may have; Infinity: any number. */
+  /** Most bytes in a file; Infinity: any number. */
   bytes: number;
-  /** Seconds from the first frame of a file on; Infinity: for ever. */
+  /** Seconds from the first frame of a file on; Infinity: no limit. */
   seconds: number;
   /** Files that are kept; Infinity: all. */
   files: number;
@@ -170,13 +173,13 @@ export interface Rotation {
 
 export interface OutputFiles {
   readonly rotation: Rotation | null;
-  /** The next one. Throws a VnetError. */
+  /** Opens the next file. Throws a VnetError. */
   open(): Sink;
 }
 
 export const oneFile = (open: () => Sink): OutputFiles => ({ rotation: null, open });
 
-/** Named `run-00001.pcapng`, `run-00002.pcapng` and so on. */
+/** Files named `run-00001.pcapng`, `run-00002.pcapng` and so on. */
 export class NumberedFiles implements OutputFiles {
   private count = 0;
   private readonly kept: string[] = [];
@@ -187,14 +190,14 @@ export class NumberedFiles implements OutputFiles {
     readonly rotation: Rotation,
   ) {}
 
-  /** Which files there are. */
+  /** Says which files there are. */
   get words(): string {
     const [first = this.latest] = this.kept;
     const files = this.kept.length < 2 ? this.latest : `${this.kept.length} files, ${first} to ${this.latest}`;
     return this.kept.length < this.count ? `${this.count} files, of which the latest are there: ${first} to ${this.latest}` : files;
   }
 
-  /** Of those that there are. */
+  /** Names of the files that are kept. */
   get names(): readonly string[] {
     return this.kept;
   }

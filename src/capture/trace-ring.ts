@@ -1,37 +1,38 @@
 // SPDX-License-Identifier: MIT
-/** Reads records from the trace ring (bpf/tape.h), and what becomes known of each recorded frame. */
+/** Reads the trace ring (bpf/tape.h), and holds what becomes known of each recorded frame. */
 import { type BpfMap, RingBuffer } from 'libbpf-ts';
 
 import { TAPE, TAPE_RECORD, VNET_HDR_BYTES } from '../layout';
 import type { PacketFilter } from '../packet/filter';
 import { type Block, blockOf, copyWords, FrameMemory } from './buffers';
 
-// One frame of a recording: what the trace ring said of it, and what has become known since. Times are ns of CLOCK_MONOTONIC.
+// One frame of a recording: what the trace ring said of it, and what became known since. Times are CLOCK_MONOTONIC in
+// ns.
 
-/** How a frame's way ended, as far as it is known. */
+/** How a frame's way ended, as far as known. */
 export type Ending =
   /** Nothing is known yet. */
   | 'open'
-  /** By the programs: see `reason`. */
+  /** Refused by the programs: see `reason`. */
   | 'refused'
-  /** The poller told: see `fate`. */
+  /** The poller has written its outcome: see `fate`. */
   | 'told'
-  /** It waited for its turn, and nothing waits there any more. */
+  /** Went into the waiting room, and is not there any more. */
   | 'lost'
-  /** What the poller told was missed. */
+  /** The outcome that the poller wrote was missed. */
   | 'untold';
 
-/** Between the virtio_net_hdr and the frame, in a record of the trace ring. */
+/** Padding between virtio_net_hdr and frame in a record of the trace ring, in bytes. */
 const PAD_BYTES = 2;
 export const HEADER_BYTES = VNET_HDR_BYTES + PAD_BYTES;
 
 export class RecordedFrame {
   ending: Ending = 'open';
-  /** When it came out of the waiting room; 0: it has not. */
+  /** When the frame left the waiting room; 0: it has not. */
   releasedAt = 0;
   /** Index into REFUSALS. */
   reason = 0;
-  /** Of FATE, and its detail. */
+  /** A value of FATE, and its detail. */
   fate = 0;
   detail = 0;
   endedAt = 0;
@@ -40,22 +41,22 @@ export class RecordedFrame {
     readonly time: number,
     /** Bytes on the wire. */
     readonly length: number,
-    /** It had to wait. */
+    /** Whether it had to wait. */
     readonly held: boolean,
-    /** Among the captured ones; until it comes out of the room, among the held ones. Cut to 32 bits. */
+    /** Number among the captured frames; before it leaves the waiting room, among the held ones. Cut to 32 bits. */
     public number: number,
-    /** Where its virtio_net_hdr, padding and the frame are, and of how many bytes of the frame there are. */
+    /** The memory and the offset of virtio_net_hdr, padding and frame, and how many bytes of the frame there are. */
     readonly block: Block,
     readonly at: number,
     readonly captured: number,
   ) {}
 
-  /** Whether it is still in the waiting room, as far as is known. */
+  /** Whether the frame is still in the waiting room, as far as known. */
   get inRoom(): boolean {
     return this.held && this.releasedAt === 0;
   }
 
-  /** It came out of the room into the ring. */
+  /** Notes that the frame left the waiting room and entered the ring. */
   release(number: number, time: number): void {
     this.releasedAt = time;
     this.number = number;
@@ -75,7 +76,7 @@ export class RecordedFrame {
     this.endedAt = time;
   }
 
-  /** Where the frame itself begins. */
+  /** Offset of the frame itself. */
   get frameAt(): number {
     return this.at + HEADER_BYTES;
   }
@@ -88,25 +89,25 @@ export class RecordedFrame {
     return this.block.bytes.subarray(this.at, this.at + VNET_HDR_BYTES);
   }
 
-  /** Whether the header says anything. */
+  /** Whether the virtio_net_hdr is not all zeroes. */
   get hasVirtioNetHeader(): boolean {
     const { words } = this.block;
     const first = this.at >>> 2;
     return ((words[first] as number) | (words[first + 1] as number) | ((words[first + 2] as number) & 0xffff)) !== 0;
   }
 
-  /** Memory that it takes. */
+  /** Memory that the frame takes, in bytes. */
   get size(): number {
     return HEADER_BYTES + this.captured;
   }
 }
 
-/** Numbers are cut to 32 bits. */
+/** Takes the records of a trace ring. Numbers are cut to 32 bits. */
 export interface TapeListener {
   captured(frame: RecordedFrame): void;
   held(frame: RecordedFrame): void;
   refused(frame: RecordedFrame, reason: number): void;
-  /** A held frame is captured, or refused, now. `tag`: what is known of its number in the room. */
+  /** A held frame is captured now, or refused. `tag`: what is known of its number in the room. */
   released(tag: number, number: number, time: number): void;
   roomRefused(tag: number, reason: number, time: number): void;
 }
@@ -120,7 +121,7 @@ export class TapeReader implements Disposable {
   /** Frames that the filter does not match. */
   unmatched = 0;
 
-  /** The map may be closed afterwards. With a filter, frames that it does not match are not handed on. */
+  /** The map may be closed afterwards. With a filter, frames that do not match are not passed on. */
   constructor(
     tape: BpfMap,
     private readonly filter: PacketFilter | null,
@@ -131,7 +132,7 @@ export class TapeReader implements Disposable {
     this.source = blockOf(data);
   }
 
-  /** How far it has been written, in bytes since the beginning. */
+  /** Bytes written since the beginning. */
   get written(): number {
     return this.ring.reader.producerPosition();
   }
@@ -140,7 +141,7 @@ export class TapeReader implements Disposable {
     return this.ring.reader.consumerPosition();
   }
 
-  /** Hands on what is there, at most about a thousand records; how many there were. */
+  /** Passes on the records that are there, about a thousand at most; returns how many there were. */
   take(listener: TapeListener): number {
     const { reader } = this.ring;
     const count = reader.lease(reader.capacity);
@@ -176,7 +177,7 @@ export class TapeReader implements Disposable {
     return matches;
   }
 
-  /** With a copy of its bytes: the record goes back to the trace ring. */
+  /** A frame with a copy of its bytes, because the record goes back to the trace ring. */
   private frame(at: number, time: number, held: boolean, number: number): RecordedFrame {
     const { view } = this;
     const copied = view.getUint32(at + TAPE_RECORD.copied, true);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * What a recorder writes: pcapng, one file after the other, each with its own statistics at the end, and the time
- * stamps.
+ * Writes a recording: pcapng, one file after another, each with its own statistics at the end, and the time stamps.
  */
 import { clock, monotonicNow } from '../native/clock';
 import { packetsIn } from './format';
@@ -17,26 +16,26 @@ export interface Counts {
   unmatched: number;
 }
 
-/** Written when so much has come together. */
+/** Bytes that are collected before they are written. */
 const CHUNK_BYTES = 128 << 10;
-/** What a frame takes in the file besides its bytes, and what the statistics take. */
+/** Bytes of a frame's block besides the frame, and bytes of the statistics. */
 const BLOCK_BYTES = 512;
-/** A pipe is written to at least so often: only then does it say that nobody reads it any more. */
+/** A pipe is written to at least this often, in milliseconds: only a write shows that its reader is gone. */
 const HEARTBEAT_MS = 2000;
 
 export class RecordingOutput {
   private readonly writer = new PcapngWriter();
   private sink: Sink;
-  /** The write that is under way. */
+  /** The write in progress. */
   private writing: Promise<void> = Promise.resolve();
   private writes = 0;
   private flushedAt = 0;
-  /** Frames that were written or will be, in all files. */
+  /** Frames written or about to be written, in all files. */
   frames = 0;
-  /** Bytes that were handed over, in all files. */
+  /** Bytes passed to the sinks, in all files. */
   bytes = 0;
   private file = { startedAt: 0, firstAt: 0, frames: 0, bytes: 0, before: { missed: 0, untold: 0, unmatched: 0 } };
-  /** Frames in what has not been handed over yet. */
+  /** Frames in the data that has not been passed on yet. */
   private waiting = 0;
 
   /** Opens the first file. */
@@ -45,7 +44,7 @@ export class RecordingOutput {
     private readonly section: Section,
     private readonly wallClock: WallClock,
     private readonly counts: () => Counts,
-    /** In words, what the counts of a file come to. */
+    /** Puts the counts of a file into words. */
     private readonly summary: (counts: Counts) => string,
   ) {
     this.sink = files.open();
@@ -67,7 +66,7 @@ export class RecordingOutput {
     if (this.writer.out.length >= CHUNK_BYTES) await this.flush();
   }
 
-  /** Another file begins if it is time; a pipe that nobody reads shows. */
+  /** Begins another file if it is time, and notices a pipe whose reader is gone. */
   async tick(): Promise<void> {
     if (this.isDue(0)) await this.rotate();
     if (this.sink.live && clock.now() - this.flushedAt > HEARTBEAT_MS) await this.writeStatistics();
@@ -86,12 +85,12 @@ export class RecordingOutput {
     await this.begin();
   }
 
-  /** For how many milliseconds a pipe has not been read. */
+  /** Milliseconds for which a pipe has not been read. */
   get blockedFor(): number {
     return this.sink.live && this.writes > 0 ? clock.now() - this.flushedAt : 0;
   }
 
-  /** Hands over what was written; waits for the write before, not for this one. */
+  /** Passes on what was written; waits for the previous write, not for this one. */
   async flush(): Promise<void> {
     const { out } = this.writer;
     if (out.length === 0) return;
@@ -105,7 +104,7 @@ export class RecordingOutput {
     this.writing = this.sink.write(bytes).finally(() => this.writes--);
     this.writing.catch((error: unknown) => {
       if (error instanceof OutputFull) this.forget(packetsIn(bytes.subarray(error.kept)));
-    }); // thrown by the next one that waits
+    }); // the next wait for this write throws it
   }
 
   private forget(frames: number): void {
@@ -113,16 +112,16 @@ export class RecordingOutput {
     this.file.frames -= frames;
   }
 
-  /** The file has all that was recorded. */
+  /** Ends the file, with everything that was recorded. */
   async end(): Promise<void> {
     await this.writeStatistics();
     await this.writing;
     await this.sink.close();
   }
 
-  /** The same, where no more can be written: of what was to be written, the file has what it can hold. */
+  /** Ends a file that is full: it has as much of the recording as fits. */
   async endFull(): Promise<void> {
-    // What has been taken from the writer while a write failed is lost, too.
+    // Data that was taken from the writer while a write failed is lost, too.
     this.forget(this.waiting);
     this.writer.out.take();
     this.addStatistics();
@@ -151,13 +150,16 @@ export class RecordingOutput {
   }
 }
 
-// From the kernel's monotonic clock to time stamps of 64 bits, without BigInt: one for each frame.
+// Converts the kernel's monotonic clock to 64-bit time stamps, one for each frame, without BigInt.
 
 export class WallClock {
   private readonly seconds: number;
   private readonly nanoseconds: number;
 
-  /** Both clocks at one moment: milliseconds since 1970, and nanoseconds. A change of the wall clock later changes nothing. */
+  /**
+   * Both clocks at one moment: milliseconds since 1970, and nanoseconds. Later changes of the wall clock have no
+   * effect.
+   */
   constructor(wallMs = performance.timeOrigin + performance.now(), monotonic = monotonicNow()) {
     const seconds = Math.floor(monotonic / 1e9);
     const wallSeconds = Math.floor(wallMs / 1000);
@@ -165,7 +167,7 @@ export class WallClock {
     this.nanoseconds = Math.round((wallMs - wallSeconds * 1000) * 1e6) - (monotonic - seconds * 1e9);
   }
 
-  /** Nanoseconds since 1970 of a moment of CLOCK_MONOTONIC. */
+  /** A time of CLOCK_MONOTONIC as nanoseconds since 1970. */
   stamp(monotonic: number): Stamp {
     const whole = Math.floor(monotonic / 1e9);
     return product(whole + this.seconds, monotonic - whole * 1e9 + this.nanoseconds);

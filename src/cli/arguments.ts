@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What the larger commands take: their options, and the arguments that come of them. The others are in commands.ts. */
+/** Options of the larger commands, and the types of their arguments. The other commands are in commands.ts. */
 import { FRAME_BYTES_MAX } from '../capture/format';
 import { usageError } from '../errors';
 import type { OnHookError } from '../hooks/contract';
@@ -41,7 +41,7 @@ function declared({ isFlag, choices, describe, kinds, value }: AttachOption): De
   return { ...text(describe, value), ...(kinds.includes('texts') && { array: true }) };
 }
 
-/** Options of attach, those with these flags or all: other commands that make an interface take some of them. */
+/** Options of attach, those with the given flags or all: other commands that make an interface take some of them. */
 export const attachOptions = (...flags: readonly string[]): Record<string, Declared> =>
   Object.fromEntries(ATTACH_OPTIONS.filter((row) => flags.length === 0 || flags.includes(row.flag)).map((row) => [row.flag, declared(row)]));
 
@@ -57,7 +57,7 @@ export function attachArguments(y: Argv): Argv {
     .example('$0 attach vnet0 --daemon --netns lab', 'in the background, in a namespace');
 }
 
-/** Checks everything that can be checked without the kernel; throws usage errors. */
+/** Checks everything that can be checked without the kernel. Throws usage errors. */
 export function toOptions(args: AttachArguments): AttachOptions {
   args.iface.forEach(checkInterfaceName);
   const twice = args.iface.find((name, i) => args.iface.indexOf(name) !== i);
@@ -133,10 +133,10 @@ export interface RecordArguments {
   json: boolean;
 }
 
-/** A frame's headers; the largest frame of the loop. */
+/** Limits of --snaplen, in bytes: a frame's headers, and the largest frame of the loop. */
 export const MIN_SNAPLEN = 64;
 export const MAX_SNAPLEN = FRAME_BYTES_MAX;
-/** A file that rotates has some frames at least. */
+/** The smallest limit for a file that rotates, in bytes, so that it holds some frames. */
 export const ROTATE_BYTES_MIN = 65536;
 export const FILES_MAX = 99999;
 export const DEFAULT_BUFFER = '32M';
@@ -182,7 +182,7 @@ export function replayOptions(y: Argv): Argv {
     .example('$0 replay run.pcapng --into vnet0', 'the same frames once more');
 }
 
-// The options of `extcap`: those that Wireshark calls such a program with.
+// The options of `extcap`: those with which Wireshark calls such a program.
 
 export interface ExtcapArguments {
   extcapInterfaces: boolean;

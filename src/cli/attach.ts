@@ -24,7 +24,7 @@ export async function attachCommand(args: AttachArguments): Promise<void> {
   if (args.daemon && !inBackground()) return tellMade(await startInBackground());
   requirePrivileges();
   leaveRemovedDirectory();
-  // Signals count from the start: what a half-done attach has made is removed by its end.
+  // Signals are handled from the start: the end of a half-done attach removes what it has made.
   const signalled = new Promise<void>((resolve) => {
     for (const name of endSignals()) process.on(name, () => resolve());
   });
@@ -40,37 +40,40 @@ export async function attachCommand(args: AttachArguments): Promise<void> {
     if (!inBackground()) tellNotice(...warnings);
     await Promise.race([signalled, detached]);
   } finally {
-    // A service manager that does not hear of it sees the process end.
+    // A service manager that does not receive this sees the process end.
     await notifyService('STOPPING=1').catch(() => undefined);
     await detachAll(controllers);
   }
-  // Nothing else keeps the process, but neither must a library's timer, nor a reader that does not read.
+  // Nothing else keeps the process alive, and neither may a library's timer or a reader that does not read.
   process.exit();
 }
 
-/** One that cannot be removed in full does not keep the others; what it says is thrown in the end. */
+/**
+ * Detaches all interfaces. One that cannot be removed completely does not keep the others; its error is thrown at the
+ * end.
+ */
 async function detachAll(controllers: readonly Controller[]): Promise<void> {
   const failures: unknown[] = [];
   for (const controller of controllers) await controller.detach().catch((error: unknown) => failures.push(error));
   if (failures.length > 0) throw failures[0];
 }
 
-/** Resolves when nothing is left of it: somebody asked for that, or took the interface away. */
+/** Resolves when nothing of the interface is left: it was detached by an order, or removed by others. */
 function untilDetached(controller: Controller): Promise<void> {
   controller.once('gone', (why) => {
     process.exitCode = reportError(why, false);
-    controller.detach().catch(() => undefined); // detachAll() hears of it
+    controller.detach().catch(() => undefined); // detachAll() reports it
   });
   return new Promise((resolve) => controller.once('detached', resolve));
 }
 
-/** What the user is told of it. */
+/** The output for interfaces that are ready. */
 function ready(args: AttachArguments, attachments: readonly Attachment[]): string {
   if (args.json) {
     const documents = attachments.map(describeAttachment);
     return jsonText(documents.length === 1 ? documents[0] : documents);
   }
-  // The command that waits for the background prints it as it is.
+  // The command that waits for the background process prints this unchanged.
   const lines = attachments.map((attachment) => {
     const { iface, netns, pid } = attachment;
     const how = args.daemon ? `by process ${pid}; ${commandAbout('detach', attachment)} ends it` : 'until Ctrl-C';

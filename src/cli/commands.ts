@@ -5,8 +5,8 @@ import { attachArguments, extcapOptions, impairOptions, recordOptions, replayOpt
 import { CommandTable, filterOption, flag, jsonOption, netnsOption, text } from './declarations';
 
 /**
- * Each command's module is loaded only when it is used. With `require`, because the first `import()` of a process starts
- * Node's loader of ES modules, which takes 15 ms.
+ * All commands. Each command's module is loaded only when it is used, and with `require`, because the first `import()`
+ * of a process starts Node's loader of ES modules, which takes 15 ms.
  */
 export const COMMANDS: CommandTable = new CommandTable()
   .command(

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** `vnet-bpf completion`: a script for a shell, which answers by itself: Node would take too long to start for each key. */
+/**
+ * `vnet-bpf completion`: prints a script that lets a shell complete by itself; starting Node for each key would take
+ * too long.
+ */
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
@@ -9,7 +12,7 @@ import { putFile } from '../native/trusted';
 import { printMade, tell } from '../terminal/output';
 import { type Command, type CommandTable, type Declared, GLOBAL_OPTIONS, wordsOf } from './declarations';
 
-// What can stand in a place of a command line.
+// What may stand at a position of a command line.
 
 export type Words =
   | { kind: 'choices'; choices: readonly string[] }
@@ -23,7 +26,7 @@ export function valueOf(option: string, declared: Declared): Words | null {
   return { kind: ['hook', 'init', 'write'].includes(option) ? 'files' : 'anything' };
 }
 
-/** The operands of a command, in their order; the last one may be repeated. `commands` are all that there are. */
+/** The operands of a command, in order; the last one may be repeated. `commands` are all commands. */
 export function operandsOf({ positionals }: Command, commands: readonly Command[]): Words[] {
   return [...positionals].map(([name, { choices }]): Words => {
     if (choices) return { kind: 'choices', choices };
@@ -33,8 +36,8 @@ export function operandsOf({ positionals }: Command, commands: readonly Command[
 }
 
 /**
- * Shell commands that print names, one a line. The records are root's: others are told nothing, quietly.
- * zsh complains of a pattern that matches nothing unless find(1) looks for it.
+ * Shell commands that print names, one per line. The records are root's: for other users they print nothing, silently.
+ * zsh reports a pattern that matches nothing, so find(1) looks for the files.
  */
 export const INTERFACES = `find /run/vnet-bpf -name state.json -exec sed -n 's/^  "iface": "\\(.*\\)",$/\\1/p' {} + 2>/dev/null`;
 export const NAMESPACES = 'find /run/netns -mindepth 1 -maxdepth 1 2>/dev/null | sed "s,.*/,,"';
@@ -44,10 +47,10 @@ export const optionNames = (options: ReadonlyMap<string, Declared>): string[] =>
 export const HEADER = `# SPDX-License-Identifier: MIT
 # Made by vnet-bpf completion; vnet-bpf completion --help says how it is used.`;
 
-/** One a line, because that is how the names of others come. */
+/** Words, one per line, because names that the shell commands print come that way. */
 const wordList = (words: readonly string[]): string => `words=$'${words.join('\\n')}'`;
 
-/** What bash does in a place of that kind. */
+/** What bash does for a position of that kind. */
 function bashAction(words: Words): string {
   switch (words.kind) {
     case 'choices':
@@ -131,7 +134,7 @@ function zshAction(words: Words): string {
   }
 }
 
-/** Text within [] or before a colon. */
+/** Text escaped for use within [] or before a colon. */
 const plain = (text: string): string => text.replace(/[[\]:]/g, '\\$&');
 
 function optionSpec(name: string, declared: Declared): string {
@@ -174,7 +177,7 @@ if [[ $funcstack[1] == _vnet-bpf ]]; then _vnet_bpf "$@"; else compdef _vnet_bpf
 `;
 }
 
-/** Flags of complete(1) for a place of that kind; -x also says that an option takes a value. */
+/** Flags of complete(1) for a position of that kind; -x also says that an option takes a value. */
 function flags(words: Words): string {
   switch (words.kind) {
     case 'choices':
@@ -226,7 +229,7 @@ type Shell = keyof typeof SCRIPTS;
 
 const scriptOf = (shell: Shell, table: CommandTable): string => SCRIPTS[shell](table.all(), GLOBAL_OPTIONS).trimEnd();
 
-/** Where a shell looks: for everybody, if root asks, else for the user alone. */
+/** The file where a shell looks: for all users if root asks, else for this user alone. */
 export function completionFile(shell: Shell, isRoot: boolean, { HOME = '', XDG_DATA_HOME = '', XDG_CONFIG_HOME = '' } = process.env): string {
   const home = path.isAbsolute(HOME) ? HOME : os.userInfo().homedir;
   const below = (directory: string, otherwise: string): string => (path.isAbsolute(directory) ? directory : path.join(home, otherwise));
@@ -251,7 +254,7 @@ export function completionCommand({ shell, install }: { shell: Shell | undefined
   printMade(scriptOf(shell, table));
 }
 
-/** Puts the script in its place; what there is to say about it, in lines. */
+/** Installs the script; returns what to tell the user, line by line. */
 export function installFor(shell: Shell, isRoot: boolean, table: CommandTable, env = process.env): string[] {
   const file = completionFile(shell, isRoot, env);
   try {

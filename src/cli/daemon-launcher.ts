@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * `--daemon`: starts the same command again in a session of its own and waits until it is ready. The process
- * that waits loads nothing else: the other one looks at the arguments and says what is wrong with them.
+ * `--daemon`: starts the same command again in a session of its own and waits until it is ready. The waiting process
+ * loads nothing else: the background process checks the arguments and reports what is wrong with them.
  */
 import { spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
@@ -15,8 +15,8 @@ import { IN_BACKGROUND, READY_FD, readyReport } from './daemon';
 const WHAT = 'the background process';
 
 /**
- * Starts the background process; returns what is to be printed, or throws what it printed. A signal ends that process,
- * too, as long as it is waited for; a second one, only the waiting.
+ * Starts the background process; returns what to print, or throws what that process printed. During the wait, a signal
+ * also ends the background process; a second one ends only the wait.
  */
 export async function startInBackground(): Promise<string> {
   const child = spawn(process.execPath, [...withoutInspector(), ...process.argv.slice(1)], {
@@ -36,11 +36,11 @@ export async function startInBackground(): Promise<string> {
   child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
   return new Promise<string>((resolve, reject) => {
     child.once('error', (error: NodeJS.ErrnoException) => reject(notStarted(error)));
-    // Without a descriptor for them, the child has no streams.
+    // If no descriptors are left for its streams, the child has none.
     const ready = (child.stdio as typeof child.stdio | undefined)?.[READY_FD] as Readable | undefined;
     ready?.on('data', (chunk: Buffer) => (output += chunk.toString()));
     ready?.once('end', () => {
-      if (output === '' || endedBy) return; // it has failed, or was told to, and ends
+      if (output === '' || endedBy) return; // it has failed, or was told to end
       child.stderr?.destroy();
       child.unref();
       const report = readyReport(output);
@@ -59,7 +59,7 @@ function notStarted(error: NodeJS.ErrnoException): VnetError {
   return exhaustion(error, WHAT) ?? new VnetError('COMMAND_FAILED', WHAT, `could not be started: ${error.code ?? error.message}`, { hint: 'look at the limits of this shell, with ulimit -a, and of its control group', cause: error });
 }
 
-/** The background process has said in words why it failed: pass them on. */
+/** Passes on the error with which the background process failed. */
 function failure(stderr: string, code: number | null, signal: string | null): VnetError {
   const lines = stderr.trim().split('\n');
   const match = lines.map((line) => /^vnet-bpf: (.*?): (.*)$/.exec(line)).find((found) => found !== null);

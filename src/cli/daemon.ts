@@ -1,21 +1,27 @@
 // SPDX-License-Identifier: MIT
-/** `attach --daemon` on the side of the process in the background: how it knows that it is there, and how it reports that it is ready. */
+/**
+ * `attach --daemon` on the side of the background process: how it recognizes itself, and how it reports that it is
+ * ready.
+ */
 import * as fs from 'node:fs';
 
-/** Set in the background process, to the directory that its files are named from. */
+/** Environment variable of the background process: the directory that its file names are relative to. */
 export const IN_BACKGROUND = 'VNET_BPF_IN_BACKGROUND';
 
-/** The descriptor on which the background process says what is to be printed, once it is ready. A pipe: Node's own channel is one more thing to load, on both sides. */
+/**
+ * The descriptor to which the background process writes what to print, once it is ready. A pipe: Node's own channel
+ * would be one more thing to load, on both sides.
+ */
 export const READY_FD = 3;
 
 export const inBackground = (): boolean => process.env[IN_BACKGROUND] !== undefined;
 
-/** The directory that the user names files from, or why none can be named: as namesBeginAt() has it. */
+/** The directory that the user's file names are relative to, or why there is none, as namesBeginAt() returns it. */
 export const userDirectory = (): string => process.env[IN_BACKGROUND] ?? (require('../native/inherited') as typeof import('../native/inherited')).namesBeginAt();
 
 /**
- * Whether arguments that nobody has parsed yet ask for the background without doubt: the usual spelling. What
- * this does not recognize, `attach` itself does, later.
+ * Whether unparsed arguments ask for the background beyond doubt, in the usual spelling. `attach` itself recognizes the
+ * rest, later.
  */
 export function wantsBackground(args: readonly string[]): boolean {
   if (inBackground() || args[0] !== 'attach') return false;
@@ -24,23 +30,23 @@ export function wantsBackground(args: readonly string[]): boolean {
   return at > 0 && args[at + 1] !== 'false' && !args.some(asksOnly);
 }
 
-/** What is between the output and lines for standard error. */
+/** Separates the output from the lines for standard error. */
 const WARNINGS = '\0';
 
-/** What reportReady() has said, taken apart. */
+/** Splits what reportReady() has written. */
 export function readyReport(text: string): { output: string; warnings: string } {
   const [output = '', warnings = ''] = text.split(WARNINGS);
   return { output, warnings };
 }
 
-/** Tells the waiting command that the interface is ready, and what to print. Printable. */
+/** Tells the waiting command that the interface is ready, and what to print. The text must be printable. */
 export function reportReady(output: string, warnings: readonly string[] = []): void {
   try {
     fs.writeFileSync(READY_FD, warnings.length === 0 ? output : `${output}${WARNINGS}${warnings.join('\n')}\n`);
     fs.closeSync(READY_FD);
   } catch {
-    // Whoever waited has gone.
+    // The waiting command is gone.
   }
-  // Nobody reads it any more; a message there must not end the controller.
+  // Nothing reads it any more; a message there must not end the controller.
   process.stderr.on('error', () => undefined);
 }

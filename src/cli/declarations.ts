@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** Commands as data: what they are called, take and do. The parser, help, the manual and completion read it. */
+/**
+ * Commands as data: their names, what they take and what they do. The parser, help, the manual and completion read it.
+ */
 
 export interface Declared {
   describe: string;
@@ -8,47 +10,47 @@ export interface Declared {
   choices?: readonly string[];
   default?: unknown;
   demandOption?: boolean;
-  /** Whether a value has to follow; an option without may stand alone. */
+  /** Whether a value must follow; without this the option may stand alone. */
   requiresArg?: boolean;
   array?: boolean;
   alias?: string;
-  /** What help calls its value; the option's name in capitals unless given. */
+  /** The name of its value in help; defaults to the option's name in capitals. */
   value?: string;
 }
 
-/** Runs a command with its arguments, by their names in camel case, and with what stands behind `--`. */
+/** Runs a command with its arguments, named in camel case, and with the words behind `--`. */
 type Run = (args: never, command: readonly string[]) => Promise<void> | void;
 
 export interface Operand {
   name: string;
   required: boolean;
-  /** Takes all words that are left. */
+  /** Takes all remaining words. */
   many: boolean;
 }
 
 export interface Command {
   name: string;
   operands: Operand[];
-  /** As users type it, with its operands: `detach [iface]`. */
+  /** What users type, operands included: `detach [iface]`. */
   usage: string;
   describe: string;
   positionals: Map<string, Declared>;
   options: Map<string, Declared>;
   examples: { command: string; describe: string }[];
-  /** Whether an option that it does not know is a word like any other. */
+  /** Whether an unknown option is a word like any other. */
   takesUnknown: boolean;
-  /** Loads its module, which takes time that the other commands need not pay. */
+  /** Loads the command's module, for which other commands need not wait. */
   load: () => Run;
 }
 
-/** What a command's declaration is written with. */
+/** Builds the declaration of a command. */
 export interface Argv {
-  /** Where the operands do not say all: `$0 run [options] -- COMMAND`. */
+  /** Sets the usage where the operands are not enough: `$0 run [options] -- COMMAND`. */
   usage(text: string): this;
   positional(name: string, declared: Declared): this;
   option(name: string, declared: Declared): this;
   options(declared: Readonly<Record<string, Declared>>): this;
-  /** An option that it does not know is an operand. */
+  /** Makes unknown options operands. */
   unknownOptionsAreWords(): this;
   example(command: string, describe: string): this;
 }
@@ -87,7 +89,7 @@ class Declaration implements Argv {
   }
 }
 
-/** `hook [iface] [file]`, `attach <iface..>`: what the command takes, in its order. */
+/** The operands in a usage such as `hook [iface] [file]` or `attach <iface..>`, in order. */
 const operandsOf = (usage: string): Operand[] =>
   [...usage.matchAll(/([<[])([\w-]+)(\.\.)?[>\]]/g)].map(([, bracket, name, many]) => ({ name: name as string, required: bracket === '<', many: many !== undefined }));
 
@@ -101,7 +103,7 @@ interface Row {
 export class CommandTable {
   private readonly rows = new Map<string, Row>();
 
-  /** Adds a command: its name and operands, what it does, what it takes, and where it is. */
+  /** Adds a command: its name and operands, a description, what it takes, and its module. */
   command(usage: string, describe: string, declare: (y: Argv) => Argv, load: () => Run): this {
     const [name = ''] = usage.split(' ');
     this.rows.set(name, { usage, describe, declare, load });
@@ -112,7 +114,7 @@ export class CommandTable {
     return [...this.rows.keys()];
   }
 
-  /** A command with all that it takes; null for a name that is none's. */
+  /** A command with everything that it takes; null if no command has that name. */
   find(name: string): Command | null {
     const row = this.rows.get(name);
     if (!row) return null;
@@ -127,32 +129,32 @@ export class CommandTable {
   }
 }
 
-// Options that several commands have, and the kinds that most are of.
+// Options that several commands have, and the usual kinds of options.
 
-/** Takes a value, which help calls so. */
+/** An option with a value, which help calls `value`. */
 export const text = (describe: string, value?: string) => ({ type: 'string', requiresArg: true, describe, ...(value !== undefined && { value }) }) as const;
-/** Is given or not. */
+/** An option without a value. */
 export const flag = (describe: string) => ({ type: 'boolean', default: false, describe }) as const;
 
 export const netnsOption = text('network namespace of the interface', 'NAME');
-/** Of commands that look at frames. */
+/** For commands that read frames. */
 export const filterOption = text('only frames that match, in tcpdump\'s syntax: "tcp port 80 and not arp"', 'EXPRESSION');
 export const jsonOption = flag('print one JSON document');
-/** Every command takes these. */
+/** Options of every command. */
 export const GLOBAL_OPTIONS: ReadonlyMap<string, Declared> = new Map<string, Declared>([
   ['debug', flag('show stack traces and verifier logs')],
   ['help', { type: 'boolean', alias: 'h', describe: 'show help' }],
   ['version', { type: 'boolean', alias: 'V', describe: 'show the version' }],
 ]);
 
-/** The default as descriptions tell it, `[8M]`; null if they name none. */
+/** The default as descriptions state it, `[8M]`; null if there is none. */
 export const defaultOf = ({ describe, type, default: value }: Declared): string | null =>
   / \[([^\]]+)\]$/.exec(describe)?.[1] ?? (type !== 'boolean' && typeof value === 'string' ? value : null);
 
 /** The description without the default. */
 export const wordsOf = ({ describe }: Declared): string => describe.replace(/ \[[^\]]+\]$/, '');
 
-/** What stands for an option's value: `NAME`, `veth|dummy`, `[SECONDS]` where it may be left out; '' for a flag. */
+/** The placeholder for an option's value: `NAME`, `veth|dummy`, `[SECONDS]` if it may be left out; '' for a flag. */
 export function valueName(name: string, { type, choices, requiresArg, value }: Declared): string {
   if (choices) return choices.join('|');
   if (type === 'boolean') return '';

@@ -16,12 +16,12 @@ interface DetachArguments {
   json: boolean;
 }
 
-/** What `detach --json` prints of an interface; with `--all` an array of them. */
+/** What `detach --json` prints for an interface; with `--all` it prints an array of them. */
 export interface Detached {
   interface: string;
   netns: string | null;
   detached: boolean;
-  /** Why it is not. */
+  /** Why it was not detached; null if it was. */
   error: string | null;
 }
 
@@ -46,7 +46,7 @@ export async function detachCommand(args: DetachArguments): Promise<void> {
 
 const known = (attachment: Attachment | BrokenAttachment): Attachment => (isBroken(attachment) ? locate(attachment).attachment : attachment);
 
-/** Each of them: one that cannot be detached does not keep the others. */
+/** Detaches all of them: one that cannot be detached does not keep the others. */
 async function detachAll(all: readonly (Attachment | BrokenAttachment)[], json: boolean): Promise<void> {
   const done: Detached[] = [];
   const named = all.map((attachment) => ({ attachment, ...known(attachment) })).sort((a, b) => Number(a.iface > b.iface) - Number(a.iface < b.iface));

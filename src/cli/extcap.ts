@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * `vnet-bpf extcap`: how Wireshark finds the attached interfaces and records one (its man page extcap(4)). Lists are
- * sentences of a word and `{name=value}`, one a line.
+ * `vnet-bpf extcap`: lets Wireshark find the attached interfaces and record one (see extcap(4)). Each line of a list is
+ * a word followed by `{name=value}` pairs.
  */
 import * as fs from 'node:fs';
 import * as os from 'node:os';
@@ -20,33 +20,35 @@ import { print, tell } from '../terminal/output';
 import { DEFAULT_BUFFER, type ExtcapArguments, MAX_SNAPLEN, MIN_SNAPLEN } from './arguments';
 import { record, recorderOptions } from './record';
 
-// `vnet-bpf extcap --install`: puts a program where Wireshark looks for it.
+// `vnet-bpf extcap --install`: writes a program where Wireshark looks for it.
 
 const MADE_HERE = '# Made by vnet-bpf extcap --install: how Wireshark finds looping interfaces.';
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
 
-/** Where Wireshark looks besides its own directory: before 4.2, and since. */
+/** Where Wireshark looks besides its own directory: before version 4.2, and since. */
 export const personalDirectories = ({ XDG_CONFIG_HOME = '', HOME = '' } = process.env): string[] => {
   const home = path.isAbsolute(HOME) ? HOME : os.userInfo().homedir;
   return [path.join(path.isAbsolute(XDG_CONFIG_HOME) ? XDG_CONFIG_HOME : path.join(home, '.config'), 'wireshark', 'extcap'), path.join(home, '.local', 'lib', 'wireshark', 'extcap')];
 };
 
-/** A program that calls this one: through sudo, unless Wireshark is root's. */
+/** A program that calls this one, through sudo unless Wireshark runs as root. */
 function script(): string {
   const command = [process.execPath, fs.realpathSync(process.argv[1] as string)].map(quoted).join(' ');
   return `#!/bin/sh\n${MADE_HERE}\n[ "$(id -u)" = 0 ] && exec ${command} extcap "$@"\nexec sudo -n ${command} extcap "$@"\n`;
 }
 
-/** Root writes where nobody else can; everybody else where no link of somebody else leads. */
+/**
+ * Checks a directory: root writes only where no other user can, and other users only where no link of another user leads.
+ */
 const checkedDirectory = (directory: string): string => (process.geteuid?.() === 0 ? trustedPath(directory) : withoutForeignLinks(directory).real);
 
-/** The directory itself, or the last one above it that is there. */
+/** The directory itself, or its nearest parent that exists. */
 function existing(directory: string): string {
   while (!fs.existsSync(directory)) directory = path.dirname(directory);
   return directory;
 }
 
-/** Throws if there is anything of that name that this command has not made. */
+/** Throws if there is a file of that name that this command has not made. */
 function requireOurs(file: string): void {
   const stat = fs.lstatSync(file, { throwIfNoEntry: false });
   if (!stat) return;
@@ -62,12 +64,15 @@ function requireOurs(file: string): void {
   }
 }
 
-/** Throws for other options, whatever their values, so that a rule in sudoers that demands one allows no installing. */
+/**
+ * Throws if there are other options, whatever their values, so that a sudoers rule that demands one does not allow
+ * installing.
+ */
 export function requireInstallAlone(args: readonly string[]): void {
   if (args.some((arg) => arg.startsWith('-') && !/^--install(=|$)/.test(arg))) throw usageError('--install', 'goes with no other option', 'vnet-bpf extcap --install');
 }
 
-/** Makes the program in a directory, or in those of the user's Wireshark if none is named. */
+/** Writes the program to a directory, or to those of the user's Wireshark if none is named. */
 export function install(directory: string): void {
   for (const each of directory === '' ? personalDirectories() : [directory]) {
     let file = path.join(each, 'vnet-bpf');
@@ -97,7 +102,7 @@ export async function extcapCommand(args: ExtcapArguments): Promise<void> {
   if (args.extcapInterface === undefined) throw usageError('extcap', 'is for Wireshark, which says what it wants', 'vnet-bpf extcap --install lets it find the interfaces: docs/recording.md');
   if (args.extcapDlts) return print('dlt {number=1}{name=EN10MB}{display=Ethernet}');
   if (args.extcapConfig) return listOptions();
-  // Asked without --capture, Wireshark takes what is printed as the reason why the filter is wrong.
+  // Without --capture, Wireshark takes the output as the reason why the filter is wrong.
   if (!args.capture) return checkFilter(args.extcapCaptureFilter);
   if (args.fifo === undefined) throw usageError('--capture', 'needs --fifo', 'Wireshark gives it');
   await capture(args.extcapInterface, args.fifo, args);
@@ -112,13 +117,13 @@ function checkFilter(expression: string | undefined): void {
   }
 }
 
-/** As it is chosen in Wireshark, and by `tshark -i`: a name that no interface of the machine has. */
+/** The name that users choose in Wireshark and with `tshark -i`: no interface of the machine has such a name. */
 const nameOf = ({ iface, netns }: Attachment): string => inBraces(`${PROGRAM}-${iface}${netns.name === null ? '' : `@${netns.name}`}`);
 
-/** What ends a value of such a sentence, or its line, is shown instead. */
+/** Escapes what would end a value, or its line. */
 const inBraces = (text: string): string => printable(text).replace(/[{}]/g, (brace) => `\\x${brace.charCodeAt(0).toString(16)}`);
 
-/** Without root nothing can be seen, and nothing is listed: Wireshark asks each time that it starts. */
+/** Attached interfaces. Only root can see them; for others the list is empty, because Wireshark asks at each start. */
 const running = (): Attachment[] => (process.geteuid?.() === 0 ? allAttachments().filter(isControlled) : []);
 
 function listInterfaces(): void {
@@ -136,7 +141,7 @@ async function capture(name: string, fifo: string, args: ExtcapArguments): Promi
   requirePrivileges();
   const attachment = running().find((each) => nameOf(each) === name);
   if (!attachment) throw new VnetError('NOT_ATTACHED', `interface ${name}`, 'is not attached any more', { hint: 'refresh the list of interfaces (F5)' });
-  // Wireshark does not read what it has stopped, and would show what is said about that.
+  // Wireshark does not read from a recorder that it has stopped, and would display a message about that.
   await record(attachment, oneFile(() => openPipeSink(fifo)), options, Infinity, { beforeExit: () => undefined });
   process.exit();
 }

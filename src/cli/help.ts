@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `vnet-bpf help [command]`, `--help` and `--version`: laid out from what the commands declare. */
+/** `vnet-bpf help [command]`, `--help` and `--version`: text laid out from the declarations of the commands. */
 import { isatty } from 'node:tty';
 
 import { programVersion } from '../native/node';
@@ -10,12 +10,12 @@ import { unknownCommand } from './parse';
 const ABOUT = 'A loopback NIC: what an interface transmits comes back as received.';
 const WIDTH_MAX = 100;
 const WIDTH_MIN = 40;
-/** Terms longer than this have their text in the next line. */
+/** Columns; text beside a longer term begins on the next line. */
 const TERM_MAX = 30;
 
 type Entry = readonly [term: string, text: string];
 
-/** Words as lines of that width. */
+/** Wraps text at that width. */
 function wrapped(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = '';
@@ -29,7 +29,7 @@ function wrapped(text: string, width: number): string[] {
   return [...lines, line];
 }
 
-/** Terms with their texts beside them. */
+/** A heading, and terms with their texts beside them. */
 function listed(heading: string, entries: readonly Entry[], width: number): string[] {
   if (entries.length === 0) return [];
   const column = Math.min(TERM_MAX, Math.max(...entries.map(([term]) => term.length)));
@@ -75,16 +75,16 @@ function helpOf({ usage, describe, positionals, options, examples }: Command, wi
   ];
 }
 
-/** The text of help of a command or of all, `width` columns wide as far as terms allow. */
+/** Help for one command or for all, `width` columns wide unless terms are wider. */
 export const helpText = (command: Command | CommandTable, width: number): string[] => ('all' in command ? overview(command, width) : helpOf(command, width));
 
-/** Help is as wide as the terminal, within limits. */
+/** Width of the terminal in columns, within limits. */
 function terminalWidth(): number {
   const { columns } = isatty(1) ? process.stdout : { columns: 0 };
   return Math.max(WIDTH_MIN, Math.min(WIDTH_MAX, columns || WIDTH_MAX));
 }
 
-/** Of all commands of the table where none is named. */
+/** Prints help for a command, or for all commands if it is null. */
 export function printHelp(command: Command | null, table: CommandTable): void {
   const lines = helpText(command ?? table, terminalWidth());
   printMade(lines.map((line, i) => (i === 0 || /^[A-Z][a-z ]+:$/.test(line) ? coloured('bold', line, 1) : line)).join('\n'));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `vnet-bpf hook`: another hook, or none, while traffic flows. */
+/** `vnet-bpf hook`: replaces the hook of an interface, or removes it, while traffic flows. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
@@ -14,13 +14,13 @@ import { requirePrivileges } from '../requirements';
 import { controlSocket } from '../state/store';
 import { tell } from '../terminal/output';
 
-// `vnet-bpf hook --init FILE`: a hook to begin with, and beside it what an editor needs to know all types: tsconfig.json,
-// package.json, and the declarations of `vnet-bpf/hooks`.
+// `vnet-bpf hook --init FILE`: writes a first hook, and beside it what an editor needs to know all types:
+// tsconfig.json, package.json, and the declarations of `vnet-bpf/hooks`.
 
-/** Declarations of dist, from which those of hooks are reached. */
+/** The directory of the declarations, and in it the file that leads to those of hooks. */
 const DIST = path.join(__dirname, '..', '..', 'dist');
 const ENTRY = path.join('hooks', 'index.d.ts');
-/** Where they go, as seen from the hook. */
+/** Where the declarations are copied, relative to the hook. */
 const TYPES = path.join('types', 'vnet-bpf');
 
 const TYPESCRIPT = `// Sees each frame that the interface transmits: docs/hooks.md of vnet-bpf has a tutorial and the reference.
@@ -54,7 +54,7 @@ const TEMPLATES: Readonly<Record<string, string>> = { '.ts': TYPESCRIPT, '.mts':
 
 const json = (document: unknown): string => `${JSON.stringify(document, null, 2)}\n`;
 
-/** ES modules named as Node has them, nothing compiled: vnet-bpf takes the types away itself. */
+/** Node's own ES module names and no output: vnet-bpf removes the types itself. */
 const TSCONFIG = json({
   compilerOptions: {
     target: 'es2022',
@@ -71,10 +71,10 @@ const TSCONFIG = json({
   exclude: ['types', 'node_modules'],
 });
 
-/** Makes .ts and .js ES modules, in which a top-level await is allowed. */
+/** Makes .ts and .js ES modules, which allow a top-level await. */
 const PACKAGE = json({ private: true, type: 'module' });
 
-/** The declarations that a file needs, itself included, as paths below `root`. */
+/** The declarations that a file needs, itself included, as paths relative to `root`. */
 function declarations(root: string, file: string, found = new Set<string>()): Set<string> {
   if (found.has(file)) return found;
   found.add(file);
@@ -92,11 +92,11 @@ function writeTypes(directory: string): void {
     fs.mkdirSync(path.dirname(path.join(types, file)), { recursive: true });
     fs.writeFileSync(path.join(types, file), fs.readFileSync(path.join(DIST, file)));
   }
-  // They name each other without endings, as CommonJS does.
+  // They import each other without endings, as in CommonJS.
   fs.writeFileSync(path.join(types, 'package.json'), json({ private: true, type: 'commonjs' }));
 }
 
-/** Writes a file unless something is there already; whether it did. */
+/** Writes a file unless it exists; returns whether it was written. */
 function writeNew(file: string, text: string): boolean {
   try {
     fs.writeFileSync(file, text, { flag: 'wx' });
@@ -109,10 +109,10 @@ function writeNew(file: string, text: string): boolean {
 
 const isThere = (file: string, text: string): boolean => fs.readFileSync(file, 'utf8') === text;
 
-/** The directory, or the one above it that is there. */
+/** The directory itself, or its nearest parent that exists. */
 const existing = (directory: string): string => (fs.existsSync(directory) || directory === '/' ? directory : existing(path.dirname(directory)));
 
-/** As root, not where others could lead it elsewhere; a hook would be refused there anyway. */
+/** Makes sure that root writes only where others cannot redirect it; a hook elsewhere would be refused anyway. */
 function requireOwnDirectory(directory: string, file: string): void {
   if (process.geteuid?.() !== 0) return;
   try {
@@ -126,11 +126,11 @@ function requireOwnDirectory(directory: string, file: string): void {
 export interface Initialized {
   /** The hook's absolute path. */
   file: string;
-  /** What was there already, and was left as it is. */
+  /** Files that existed already, and were not changed. */
   kept: string[];
 }
 
-/** Throws a VnetError if the hook is there already, or cannot be written. */
+/** Writes a first hook. Throws a VnetError if it exists already or cannot be written. */
 export function initHook(name: string): Initialized {
   const template = TEMPLATES[path.extname(name)];
   if (template === undefined) throw usageError(`--init "${name}"`, 'is not the name of a file of TypeScript or JavaScript', `a name that ends in ${Object.keys(TEMPLATES).join(', ')}: vnet-bpf hook --init hook.ts`);
@@ -152,7 +152,9 @@ export function initHook(name: string): Initialized {
   }
 }
 
-/** What puts a new hook on an interface. One of a user other than root would be refused where it lies. */
+/**
+ * Shell commands that put a new hook on an interface; the hook of a user other than root is first installed for root.
+ */
 export function commandsFor(file: string, isRoot: boolean): string {
   if (isRoot) return `vnet-bpf hook vnet0 ${shellWord(file)}`;
   const installed = shellWord(path.join('/etc/vnet-bpf', path.basename(file)));
@@ -175,7 +177,7 @@ interface HookArguments {
   onHookError: OnHookError | undefined;
 }
 
-/** Compiling a hook may take its time. */
+/** Timeout in milliseconds: compiling a hook may take long. */
 const TIMEOUT_MS = 60_000;
 
 export async function hookCommand(args: HookArguments): Promise<void> {

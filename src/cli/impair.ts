@@ -33,7 +33,7 @@ export async function impairCommand(args: ImpairArguments): Promise<void> {
   tell(sentence(attachment, words));
 }
 
-/** What is to be put in place, checked; null for nothing. */
+/** The words to put in place, checked; null to remove or show them. */
 function checkWords({ iface, netns, words = [], clear, show, json, dryRun }: ImpairArguments): string[] | null {
   const what = `impair ${iface}`;
   const unknown = words.find((word) => word.startsWith('--'));
@@ -46,7 +46,7 @@ function checkWords({ iface, netns, words = [], clear, show, json, dryRun }: Imp
   return words.length > 0 ? checkedWords(words) : null;
 }
 
-/** Those of the record, unless somebody has removed the qdisc. */
+/** The words of the record, unless the qdisc has been removed. */
 function wordsInPlace({ impairment }: Attachment, end: string): string[] | null {
   using netns = openPeerNetns();
   return impairment?.words && netns?.run(() => readNetem(end)) ? impairment.words : null;

@@ -10,7 +10,7 @@ import { bytes, print, printJson, table } from '../terminal/output';
 export interface AttachmentDescription {
   interface: string;
   netns: string | null;
-  /** Its namespace is gone, and the interface with it: only its record and its pins are left. */
+  /** Whether its namespace is gone, and the interface with it: only its record and its pins are left. */
   netnsGone: boolean;
   ifindex: number;
   backend: string;
@@ -19,7 +19,7 @@ export interface AttachmentDescription {
   pid: number;
   startedAt: string;
   queues: number;
-  /** Of each queue. */
+  /** Size of each queue's ring. */
   ringBytes: number;
   queuePackets: number | null;
   budget: number;
@@ -27,7 +27,7 @@ export interface AttachmentDescription {
   addresses: string[];
   /** The hook's file. */
   hook: string | null;
-  /** What becomes of a frame over which the hook fails. */
+  /** What happens to a frame on which the hook fails. */
   onHookError: string | null;
   /** Why nothing passes while the thread of a hook that decides over traffic is gone. */
   hookDown: string | null;
@@ -36,7 +36,7 @@ export interface AttachmentDescription {
 
 /** An entry of `list --json` for an attachment whose record is damaged. */
 export interface BrokenDescription {
-  /** Its name, or its identity where nothing tells the name; `detach` takes either. */
+  /** The interface's name, or its identity if the name is unknown; `detach` takes either. */
   interface: string;
   netns: string | null;
   state: 'broken';
@@ -70,7 +70,7 @@ export function describeAttachment(attachment: Attachment): AttachmentDescriptio
     budget: attachment.budget,
     whenFull: attachment.whenFull,
     addresses: (attachment.hairpin?.addresses ?? []).map(({ address }) => address),
-    // A controller that is gone took its hook along; what it decided over waits for another.
+    // A hook ends with its controller; the traffic that it decided over waits for another hook.
     hook: lives || decides ? attachment.hook : null,
     onHookError: lives || decides ? attachment.onHookError : null,
     hookDown: lives ? attachment.hookDown : null,

@@ -16,7 +16,7 @@ interface LogArguments {
   json: boolean;
 }
 
-/** A line, as `log --json` has it. */
+/** A line of `log --json`. */
 export interface LogEntry {
   /** ISO 8601, UTC. */
   time: string;
@@ -25,7 +25,7 @@ export interface LogEntry {
   text: string;
 }
 
-/** The log of one interface, and whose it is. */
+/** The log of one interface. */
 interface Log extends Pick<LogEntry, 'interface' | 'netns'> {
   file: string;
 }
@@ -51,20 +51,20 @@ export async function logCommand(args: LogArguments): Promise<void> {
   }
 }
 
-/** One document; of a log that is followed, one a line. */
+/** Prints one JSON document; with --follow, one per line. */
 function show(lines: readonly Line[], { json, follow }: LogArguments): void {
   if (json && !follow) printJson(lines.map(entryOf));
   else if (json) lines.forEach((line) => printJsonLine(entryOf(line)));
   else if (lines.length > 0) print(...lines.map(({ line }) => line));
 }
 
-/** `2026-01-31T12:00:00.000Z VNET: queue stopped on vnet0: ring full`. */
+/** Parses a line such as `2026-01-31T12:00:00.000Z VNET: queue stopped on vnet0: ring full`. */
 function entryOf({ log: { interface: name, netns }, line }: Line): LogEntry {
   const [, time = '', text = line] = /^(\S+) VNET: (.*)$/s.exec(line) ?? [];
   return { time, interface: name, netns, text };
 }
 
-/** A log is shown of one whose record is damaged, too. */
+/** The selected logs, including those of attachments whose record is damaged. */
 function selectedLogs({ iface, netns }: LogArguments): Log[] {
   if (iface !== undefined) return [logOf(requireNamed(iface, netns ?? null))];
   const all = netns === undefined ? everyAttachment() : [...attachmentsOfNetns(netns), ...brokenOnes(null, netns)];
@@ -76,7 +76,10 @@ function logOf(named: Attachment | BrokenAttachment): Log {
   return { file: logFile(named.id), interface: iface, netns: netns.name };
 }
 
-/** Lines of several logs by their times, with which their text begins. Those of one log stay as they were written: a wall clock may go back. */
+/**
+ * Merges the lines of several logs by the times with which they begin. Lines of one log keep their order: a wall clock
+ * may go back.
+ */
 export function inTurn<T>(logs: readonly (readonly T[])[], textOf: (line: T) => string): T[] {
   const left = logs.map((lines) => [...lines]).filter((lines) => lines.length > 0);
   const merged: T[] = [];
@@ -88,7 +91,7 @@ export function inTurn<T>(logs: readonly (readonly T[])[], textOf: (line: T) => 
   return merged;
 }
 
-/** Whole lines that were appended since the last call. */
+/** Complete lines that were appended since the last call. */
 function linesSince(file: string, shown: Map<string, number>): string[] {
   let text: Buffer;
   try {

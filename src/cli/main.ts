@@ -1,17 +1,17 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: MIT
 /**
- * Starts the program: no more of it than the command needs, as far as that shows at a glance. `attach --daemon` only
- * waits for another process; who asks with `stats` or `list` waits for nothing but our start.
+ * Starts the program, and loads no more of it than the command needs, as far as the first word tells. `attach --daemon`
+ * only waits for another process; `stats` and `list` spend nearly all of their time on starting.
  */
 import * as path from 'node:path';
 
-import { ignoreInspectorSignal, keepNodeQuiet, runEntry } from '../native/node';
+import { ignoreInspectorSignal, keepNodeQuiet, runEntry, sayKoffiIsMissing } from '../native/node';
 
 ignoreInspectorSignal();
 keepNodeQuiet();
 
-/** Commands with a bundle of their own, without the others (src/setup/bundle.ts). */
+/** Commands that have a bundle without the others (src/setup/bundle.ts). */
 const BUNDLES: Partial<Record<string, string>> = { stats: 'list-stats', list: 'list-stats', attach: 'attach-detach', detach: 'attach-detach' };
 
 const args = process.argv.slice(2);
@@ -23,10 +23,10 @@ const background = () => require('./daemon-launcher') as typeof import('./daemon
 const output = () => require('../terminal/output') as typeof import('../terminal/output');
 const streams = () => require('../native/standard-streams') as typeof import('../native/standard-streams');
 
-// Arguments that are no UTF-8, which the program refuses, show as U+FFFD.
+// Node shows arguments that are not UTF-8, which the program refuses, with U+FFFD.
 if (command === 'attach' && !args.some((arg) => arg.includes('\ufffd')) && inBackground().wantsBackground(args)) {
   const started = background().startInBackground();
-  // It takes a while, in which what is printed with can be loaded.
+  // The wait is long enough to load the modules that print.
   output();
   streams();
   void started
@@ -40,9 +40,7 @@ if (command === 'attach' && !args.some((arg) => arg.includes('\ufffd')) && inBac
   try {
     runEntry(path.join(__dirname, 'program'), require, module, BUNDLES[command]);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'KOFFI_MISSING') throw error;
-    // What prints errors needs it, too.
-    process.stderr.write(`vnet-bpf: ${(error as Error).message.replace('; npm', '\nhint: npm')}\n`);
+    if (!sayKoffiIsMissing(error)) throw error;
     process.exitCode = 1;
   }
 }

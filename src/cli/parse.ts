@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Parses a command line by what the commands declare (declarations.ts). yargs splits the words; this file decides what
- * they may be, and what is said of a wrong one.
+ * Parses a command line by the declarations of the commands (declarations.ts). yargs splits the words; this file
+ * decides what they may be, and reports wrong ones.
  */
 import yargs from 'yargs/yargs';
 
@@ -9,12 +9,12 @@ import { didYouMean, shellWord, usageError, type VnetError } from '../errors';
 import { camelCase, onCommandLine, oneOf } from '../options/values';
 import { type Command, type CommandTable, type Declared, GLOBAL_OPTIONS, type Operand } from './declarations';
 
-// `vnet-bpf run [options] -- COMMAND ARGS...`: what is behind `--` belongs to somebody else.
+// `vnet-bpf run [options] -- COMMAND ARGS...`: the words behind `--` belong to another program.
 
 export interface SplitArguments {
   /** For vnet-bpf to parse. */
   own: string[];
-  /** The command to run and its arguments, as they were given; empty where there is none. */
+  /** The command to run and its arguments, unchanged; empty where there is none. */
   command: string[];
 }
 
@@ -22,27 +22,27 @@ export function splitCommand(args: readonly string[]): SplitArguments {
   const at = args.indexOf('--');
   const name = args.slice(0, at).find((arg) => !arg.startsWith('-'));
   const isRun = name === 'run';
-  // What follows are words of impair as much as without it.
+  // `impair` takes the words behind `--` like those before it.
   if (at >= 0 && name === 'impair') return { own: args.filter((_, i) => i !== at), command: [] };
   return at >= 0 && isRun ? { own: args.slice(0, at), command: args.slice(at + 1) } : { own: [...args], command: [] };
 }
 
-/** Takes a command line apart with yargs: which words are options and their values, and which are operands. */
-// Not from `yargs`, which makes a parser of its own when it is loaded: 5 ms.
+// Splits a command line with yargs into options with their values, and operands. The parser is not imported from
+// `yargs`, which makes another one when it is loaded: 5 ms.
 
 export type Options = ReadonlyMap<string, Declared>;
 
-/** An option that was given several times has several values. */
+/** The values of an option: several if it was given several times. */
 export type Given = string | boolean | string[];
 
 export interface Words {
   /** By the option's name. */
   given: Map<string, Given>;
-  /** Operands, and options that nobody has declared, in their order. */
+  /** Operands and undeclared options, in order. */
   words: string[];
 }
 
-/** The option, as it was typed, that has no value. */
+/** Says that an option has no value; `typed` is the option as the user wrote it. */
 export class MissingValue extends Error {
   constructor(
     readonly option: string,
@@ -52,7 +52,7 @@ export class MissingValue extends Error {
   }
 }
 
-/** All arguments are text, there is no --no-OPTION, and an option that nobody has declared is a word. */
+/** All arguments are text, there is no --no-OPTION, and an undeclared option is a word. */
 const CONFIGURATION = {
   'boolean-negation': false,
   'camel-case-expansion': false,
@@ -65,10 +65,10 @@ const CONFIGURATION = {
 };
 
 export const takesValue = ({ type }: Declared): boolean => type !== 'boolean';
-/** Whether a word is written as an option is. */
+/** Whether a word is written like an option. */
 export const looksLikeOption = (word: string): boolean => word.startsWith('-') && word !== '-';
 
-/** Throws MissingValue, unless a value may be missing. */
+/** Splits arguments. Throws MissingValue, unless values may be missing. */
 export function takeApart(args: readonly string[], options: Options, values: 'needed' | 'may be missing' = 'needed'): Words {
   const end = args.indexOf('--');
   const own = end < 0 ? args : args.slice(0, end);
@@ -77,7 +77,7 @@ export function takeApart(args: readonly string[], options: Options, values: 'ne
     return [name, { type: takesValue(option) ? ('string' as const) : ('boolean' as const), ...(option.alias !== undefined && { alias: option.alias }), ...(needed && { nargs: 1 }) }] as const;
   });
   let missing: MissingValue | undefined;
-  // The directory is for yargs, which would ask for the working directory.
+  // Given a directory, yargs does not ask for the working directory.
   const { _, $0: _script, ...found } = yargs([...own], __dirname)
     .locale('en')
     .help(false)
@@ -92,14 +92,14 @@ export function takeApart(args: readonly string[], options: Options, values: 'ne
   return { given, words: [..._.map(String), ...(end < 0 ? [] : args.slice(end + 1))] };
 }
 
-/** "Not enough arguments following: w" is the one complaint that yargs has of what is declared to it here. */
+/** Parses "Not enough arguments following: w", the only complaint that yargs has with these declarations. */
 function missingValue(message: string, options: Options): MissingValue {
   const typed = /: (\S+)$/.exec(message)?.[1] ?? '';
   const name = options.has(typed) ? typed : ([...options].find(([, { alias }]) => alias === typed)?.[0] ?? typed);
   return new MissingValue(name, typed.length === 1 ? `-${typed}` : `--${typed}`);
 }
 
-/** Where the first operand is; -1 if there is none. */
+/** Index of the first operand; -1 if there is none. */
 export function firstWordAt(args: readonly string[], options: Options): number {
   for (let at = 0; at < args.length && args[at] !== '--'; at++) {
     if (looksLikeOption(args[at] as string)) continue;
@@ -114,11 +114,11 @@ export type Arguments = Record<string, unknown>;
 /** What a command line asks for. */
 export type Request =
   | { kind: 'run'; command: Command; args: Arguments }
-  /** Null: of all commands. */
+  /** Null: help for all commands. */
   | { kind: 'help'; command: Command | null }
   | { kind: 'version' };
 
-/** Where the command's name is: the first word that is neither an option nor the value of one. -1 if there is none. */
+/** Index of the command's name: the first word that is neither an option nor its value. -1 if there is none. */
 function commandAt(table: CommandTable, args: readonly string[]): number {
   if (!looksLikeOption(args[0] as string)) return 0;
   return firstWordAt(args, new Map([...GLOBAL_OPTIONS, ...table.all().flatMap(({ options }) => [...options])]));
@@ -128,7 +128,7 @@ export function unknownCommand(name: string, table: CommandTable): VnetError {
   return usageError(name === '' ? '""' : name, 'is not a command', didYouMean(name, table.names, 'vnet-bpf --help shows the commands'));
 }
 
-/** Understands what is typed behind `vnet-bpf`. Throws a USAGE error. */
+/** Parses the words behind `vnet-bpf`. Throws a USAGE error. */
 export function parseCommandLine(table: CommandTable, args: readonly string[]): Request {
   if (args.length === 0) return { kind: 'help', command: null };
   const at = commandAt(table, args);
@@ -167,7 +167,7 @@ function parseFor(command: Command, args: readonly string[]): Request {
   return { kind: 'run', command, args: { ...parsed, ...operandValues(command, words) } };
 }
 
-/** Of `run`, the command stands behind `--`: without, its options could not be told from ours. */
+/** Throws if the command of `run` is not behind `--`: its options could not be told from ours. */
 function requireDashes({ name, usage }: Command, args: readonly string[], options: Options): void {
   const at = usage.includes(' -- ') ? firstWordAt(args, options) : -1;
   if (at < 0) return;
@@ -196,7 +196,7 @@ function missing({ name, usage }: Command, operand: Operand, declared: Declared 
   return usageError(name, `<${operand.name}> is missing${what}`, `usage: vnet-bpf ${usage}; vnet-bpf ${name} --help says more`);
 }
 
-/** What is said of values that are missing, or where none belongs. */
+/** Splits arguments. Throws usage errors for missing values, and for values where none belongs. */
 function read(command: string, options: Options, args: readonly string[]): Words {
   for (const arg of args.slice(0, args.includes('--') ? args.indexOf('--') : undefined)) {
     const [, name = '', value] = /^--([^=]+)=(.*)$/s.exec(arg) ?? [];
@@ -213,7 +213,7 @@ function read(command: string, options: Options, args: readonly string[]): Words
   }
 }
 
-/** Somebody who asks for help need not be right in all else. */
+/** read(), but a request for help is answered even if the rest is wrong. */
 function readOrHelp(command: string, options: Options, args: readonly string[]): Words {
   try {
     return read(command, options, args);

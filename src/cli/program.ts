@@ -15,9 +15,9 @@ import { COMMANDS } from './commands';
 import { inBackground, READY_FD } from './daemon';
 import { parseCommandLine, type Request, splitCommand } from './parse';
 
-// Arguments that are no UTF-8: Node.js hands them over with U+FFFD in place of the bytes, so that they mean nothing any more.
+// Arguments that are not UTF-8: Node.js replaces their bytes with U+FFFD, which makes them meaningless.
 
-/** Whether arguments are as they were given: somebody may mean U+FFFD itself. */
+/** Whether the arguments arrived unchanged: a user may mean U+FFFD itself. */
 export function areUtf8(args: readonly string[]): boolean {
   const given = fs.readFileSync('/proc/self/cmdline');
   return args.every((arg) => given.includes(`\0${arg}\0`));
@@ -25,13 +25,13 @@ export function areUtf8(args: readonly string[]): boolean {
 
 export const notUtf8 = (): VnetError => usageError('command line', 'an argument is not UTF-8', 'give the file or the namespace a name that is, such as by ln -s; a command of run may be in a script');
 
-// Runs the command that the arguments name.
+// Running the command that the arguments name.
 
-/** Rejects with what went wrong. */
+/** Runs the command line. Rejects with the command's error. */
 export async function runCommandLine(): Promise<void> {
   const args = process.argv.slice(2);
   if (args.some((arg) => arg.includes('\ufffd')) && !areUtf8(args)) throw notUtf8();
-  // The command behind `--` is not ours to parse.
+  // The command behind `--` is not parsed here.
   const { own, command } = splitCommand(args);
   const request = parseCommandLine(COMMANDS, own);
   if (request.kind !== 'run') return help(request);
@@ -44,7 +44,7 @@ function help(request: Exclude<Request, { kind: 'run' }>): void {
   else printHelp(request.command, COMMANDS);
 }
 
-/** What this command line comes to when it fails: the error, in full where the user asked for `--debug`. */
+/** Reports the error of this command line, in full if the user gave `--debug`. */
 export function fail(error: unknown): void {
   process.exitCode = reportError(error, splitCommand(process.argv.slice(2)).own.includes('--debug'));
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `vnet-bpf record`: what the loop does to each frame, in a file that Wireshark reads. */
+/** `vnet-bpf record`: writes what the loop does to each frame into a file that Wireshark reads. */
 import { isatty } from 'node:tty';
 
 import { Recorder, type Recorded, type RecorderOptions } from '../capture/recorder';
@@ -31,7 +31,7 @@ export async function recordCommand(args: RecordArguments): Promise<void> {
   const attachment = requireAttachment(args.iface, args.netns ?? null);
   const files = rotation ? new NumberedFiles(args.write, rotation) : oneFile(() => openSink(args.write));
   const recorded = await record(attachment, files, options, seconds, { beforeExit: () => void reportError(unread(args.write), false), onProgress: progressText(options.count, seconds) });
-  // A pipe that was named is somebody's who may have seen enough; what goes to standard output is a report.
+  // The reader of a named pipe may simply have seen enough; the reader of standard output is missing data.
   if (args.write === STDOUT && recorded.readerGone) throw cannotBeWritten(1, 'EPIPE');
   const line = reportOf(recorded, attachment.iface, args.write, files);
   const { iface, netns } = attachment;
@@ -40,7 +40,7 @@ export async function recordCommand(args: RecordArguments): Promise<void> {
   else if (args.write === STDOUT) printNotice(line);
   else tell(line);
   await allNewsIsOut();
-  process.exit(); // a pipe whose reader is slow must not keep it
+  process.exit(); // a pipe with a slow reader must not keep the process alive
 }
 
 function reportOf({ frames, missed, unmatched }: Recorded, iface: string, file: string, files: OutputFiles): string {
@@ -81,7 +81,7 @@ function progressText(count: number, seconds: number): (recorded: Recorded) => s
   };
 }
 
-/** How long a reader that does not read may keep a recording from ending. */
+/** How long a reader that does not read may delay the end of a recording, in milliseconds. */
 const GRACE_MS = 2000;
 
 function unread(file: string): VnetError {
@@ -89,20 +89,20 @@ function unread(file: string): VnetError {
   return new VnetError('SYSCALL', `recording ${file}`, 'ends early: nobody reads what is in the pipe already', { hint: 'read the pipe until its end' });
 }
 
-/** A recording whose file can take no more. */
+/** The error for a recording whose file is full. */
 function full({ file, errno }: OutputFull, { frames }: Recorded): VnetError {
   const what = file === STDOUT ? 'recording to standard output' : `recording ${file}`;
   return new VnetError('SYSCALL', what, `${whyNotWritten(errno)}: it ended early, complete, with ${frames} frames in all`, { hint: 'make room; --rotate-size with --files, --snaplen and --filter need less' });
 }
 
-/** What is said while it goes on. */
+/** How a recording in progress reports. */
 interface RecordTalk {
-  /** Called when nobody reads what was written, before the process ends with exit code 1. */
+  /** Called if what was written is not read, before the process ends with exit code 1. */
   beforeExit: () => void;
   onProgress?: (recorded: Recorded) => string;
 }
 
-/** Until a signal, the end of its time, of the interface, or of the one who reads it. */
+/** Records until a signal, or until the time is up, the interface is gone, or the reader of the recording is. */
 export async function record(attachment: Attachment, files: OutputFiles, options: RecorderOptions, seconds: number, { beforeExit, onProgress }: RecordTalk): Promise<Recorded & { readerGone: boolean }> {
   using recorder = await Recorder.begin(attachment, files, options);
   const endUnread = (): void => {

@@ -66,7 +66,7 @@ async function replay(args: ReplayArguments, netns: string | null, input: Captur
   requireAllSent(args, sender, replay);
 }
 
-/** An error of the file by its name, with commands that can be typed. */
+/** An error of the capture file, with the file's name and with commands that can be typed. */
 function named(error: unknown, { file, into, netns }: ReplayArguments): unknown {
   if (!(error instanceof VnetError) || !error.message.startsWith(CAPTURE_FILE)) return error;
   const what = file === STDIN ? nameOf(file) : `capture file ${file}`;
@@ -79,7 +79,7 @@ function paceOf({ timing, maxGap }: ReplayArguments): Pace | null {
   return timing === 'original' ? new Pace(maxGapMs) : null;
 }
 
-/** Does the work; the signal that ended it, or null. */
+/** Does the work; returns the signal that ended it, or null. */
 async function untilSignal(work: () => Promise<void>, stop: () => void): Promise<NodeJS.Signals | null> {
   let ended: NodeJS.Signals | null = null;
   const stopped = (signal: NodeJS.Signals): void => {
@@ -90,7 +90,7 @@ async function untilSignal(work: () => Promise<void>, stop: () => void): Promise
   try {
     await work();
   } catch (error) {
-    // What was being read was closed.
+    // The signal closed what was being read.
     if (ended === null) throw error;
   } finally {
     for (const signal of endSignals()) process.off(signal, stopped);
@@ -125,7 +125,9 @@ function report({ sent, refused }: FrameSender, { leftOut }: Replay, wire: Repla
   return parts.join(', ');
 }
 
-/** Frames of other link types, and those that the filter does not match, are not meant for the interface. */
+/**
+ * Throws if frames were not sent. Those of other link types, or that the filter does not match, are not meant to be.
+ */
 function requireAllSent({ file, into }: ReplayArguments, { sent, refused }: FrameSender, { leftOut }: Replay): void {
   if (leftOut.failed > 0 || (sent === 0 && leftOut.byLinkType.size > 0)) {
     throw new VnetError('STATE', `${leftOut.total} frames of ${nameOf(file)}`, `were not sent: ${leftOut.words()}`, { hint: leftOut.hint(into, mtuFor) });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `vnet-bpf run`: a command in a network of its own with a looping vnet0, of which nothing is left when it ends. */
+/** `vnet-bpf run`: runs a command in a network of its own with a looping vnet0; nothing is left when it ends. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import * as fs from 'node:fs';
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
@@ -22,11 +22,11 @@ import { Throwaway, type ThrowawayOptions } from '../testing/throwaway';
 import type { RunArguments } from './arguments';
 import { asLines } from './stats';
 
-/** Of namespaces, for who sees one in `ip netns list`. */
+/** Prefix of namespaces, by which users recognize one in `ip netns list`. */
 const PREFIX = 'vnet-run-';
-/** How long frames may be on their way after the command has ended. */
+/** How long frames may be in transit after the command has ended, in milliseconds. */
 const REST_MS = 200;
-/** As shells have it: there is no such command, and it cannot be executed. */
+/** Exit statuses as shells have them: there is no such command, or it cannot be executed. */
 const STATUS = { notFound: 127, notExecutable: 126 } as const;
 
 export async function runCommand(args: RunArguments, command: readonly string[]): Promise<void> {
@@ -36,7 +36,7 @@ export async function runCommand(args: RunArguments, command: readonly string[])
   if (args.impair !== undefined) checkedWords(args.impair);
   requirePrivileges();
   const descriptors = inheritedDescriptors();
-  // For the command, and not for what cleans up behind it: somebody may wait for the last of them to be closed.
+  // They are for the command, not for what cleans up after it: a process may wait until the last of them is closed.
   descriptors.forEach(setCloseOnExec);
   const report = openReport(args.stats);
   leaveRemovedDirectory();
@@ -46,7 +46,7 @@ export async function runCommand(args: RunArguments, command: readonly string[])
   let stats: Stats | undefined;
   try {
     if (args.impair !== undefined) await network.nic.impair(args.impair);
-    await nextTurn(); // a signal that came meanwhile is heard now
+    await nextTurn(); // signals that arrived meanwhile are handled now
     status = signals.early ? statusOf(signals.early) : await runIn(network, command, descriptors, signals);
     if (!signals.early) stats = await statsAtRest(network.nic);
   } catch (error) {
@@ -58,7 +58,7 @@ export async function runCommand(args: RunArguments, command: readonly string[])
   }
   if (stats) writeReport(report, args, stats);
   await allNewsIsOut();
-  // Nothing else keeps the process, but a library's timer must not either.
+  // Nothing else keeps the process alive, and a library's timer must not either.
   process.exit(status);
 }
 
@@ -69,7 +69,7 @@ function toOptions({ addr, hook, onHookError }: RunArguments): ThrowawayOptions 
   return { addresses, ...(hook !== undefined && { hook: absolutePath(hook) }), ...(onHookError && { onHookError }) };
 }
 
-/** A file for the counters, made before anything else is; null for standard error, where none is named. */
+/** Opens the file for the counters before anything is made; null for standard error if none is named. */
 function openReport(file: string | undefined): number | null {
   if (file === undefined) return null;
   try {
@@ -80,7 +80,7 @@ function openReport(file: string | undefined): number | null {
   }
 }
 
-/** The exit code stays the command's, whether they can be written or not. */
+/** Writes the counters. The exit code stays the command's, whether they can be written or not. */
 function writeReport(report: number | null, args: RunArguments, stats: Stats): void {
   const text = args.json ? jsonText(stats) : asLines(stats).join('\n');
   if (report === null) return news(2, `${text}\n`);
@@ -95,7 +95,7 @@ class CannotExecute extends VnetError {
   readonly status: number;
 
   constructor(program: string, error: NodeJS.ErrnoException) {
-    // The file is there, and what it is to be run by is not.
+    // The file exists, but its interpreter does not.
     const withoutInterpreter = error.code === 'ENOENT' && program.includes('/') && fs.existsSync(program);
     const missing = error.code === 'ENOENT' && !withoutInterpreter;
     const why = withoutInterpreter ? 'its interpreter, which the first line names, is not there' : (error.code ?? error.message);
@@ -104,19 +104,22 @@ class CannotExecute extends VnetError {
   }
 }
 
-/** Looks the command up as its user would, in his PATH and with his environment. It has what this process was given: descriptors by their numbers, and the umask. */
+/**
+ * Starts the command, found in the caller's PATH and environment. It inherits what this process was given: descriptors
+ * by number, and the umask.
+ */
 function startCommand(program: string, args: readonly string[], descriptors: readonly number[]): ChildProcess {
   const stdio: ('inherit' | 'ignore' | number)[] = ['inherit', 'inherit', 'inherit'];
-  // Ignored are those that the command does not have: of the rest none survives its start.
+  // 'ignore' stands for numbers that the command does not have: of the other descriptors, none survives its start.
   for (const fd of descriptors) while (stdio.length <= fd) stdio.push(stdio.length === fd ? fd : 'ignore');
   try {
     return withCallersUmask(() => spawn(program, args, { stdio, cwd: callersDirectory() }));
   } catch (error) {
-    throw new CannotExecute(program, error as NodeJS.ErrnoException); // of some errors Node makes no event
+    throw new CannotExecute(program, error as NodeJS.ErrnoException); // Node reports some errors without an event
   }
 }
 
-/** Runs the command to its end; the status that a shell would have for it. */
+/** Runs the command to its end; returns the status that a shell would report. */
 async function runIn({ netns: name, nic }: Throwaway, [program = '', ...args]: readonly string[], descriptors: readonly number[], signals: SignalRelay): Promise<number> {
   nic.on('error', (error) => void reportError(error, false));
   nic.on('hookError', (text) => tellNotice(`vnet-bpf: ${text}`));
@@ -131,12 +134,12 @@ async function runIn({ netns: name, nic }: Throwaway, [program = '', ...args]: r
     child.once('error', (error) => reject(new CannotExecute(program, error)));
     child.once('exit', (code) => resolve(endedBy > 0 ? 128 + endedBy : (code ?? 1)));
   }).finally(() => watch?.close());
-  // What it has left running would keep the namespace, and see its network go.
+  // Processes that the command left running would keep the namespace, and see its network go.
   await endProcesses(name);
   return status;
 }
 
-/** The counters once what the command has sent has come back. */
+/** The counters once the frames that the command sent have come back, or after REST_MS. */
 async function statsAtRest(nic: Nic): Promise<Stats> {
   for (const end = clock.now() + REST_MS; ; await delay(5)) {
     const stats = nic.stats();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What commands that look are asked to look at: one interface, those of a namespace, or all. */
+/** Which interfaces a reading command shows: one, those of a namespace, or all. */
 import { countersAreMissing, readStats, type Stats } from '../datapath/stats';
 import { commandAbout, usageError, VnetError } from '../errors';
 import { attachmentsOfNetns, brokenError, brokenOnes, requireAttachment } from '../lifecycle/find-attachment';
@@ -18,7 +18,7 @@ export interface Read {
   stats: Stats;
 }
 
-/** Checks the names, before anything is looked at. */
+/** Checks the names before anything is read. */
 export function checkSelection({ iface, netns }: Selection): void {
   if (iface !== undefined) checkInterfaceName(iface);
   if (netns !== undefined) checkNetnsName(netns);
@@ -29,13 +29,16 @@ export function selected({ iface, netns }: Selection): Attachment[] {
   return netns === undefined ? allAttachments() : attachmentsOfNetns(netns);
 }
 
-/** Of several, says which are broken and fails in the end, but shows the others. One that was asked for by its name is an error of selected(). */
+/**
+ * Among several, reports broken attachments and fails at the end, but shows the others. selected() throws for one that
+ * was named.
+ */
 export function reportBroken({ iface, netns }: Selection): void {
   if (iface !== undefined) return;
   for (const broken of brokenOnes(null, netns)) process.exitCode = reportError(brokenError(broken), false);
 }
 
-/** Among several, one whose pins are gone (killed half-way) must not hide the others. */
+/** Reads the counters. Among several, an attachment whose pins are gone (killed half-way) must not hide the others. */
 export function readIfWhole(attachment: Attachment, { iface }: Selection): Read[] {
   try {
     return [{ attachment, stats: readStats(attachment) }];
@@ -58,7 +61,7 @@ function withoutCounters(attachment: Attachment, cause: unknown): VnetError {
   return new VnetError('STATE', what, why, { hint: `${commandAbout('detach', attachment)} removes what is left`, cause });
 }
 
-/** An option that may be given without a number. */
+/** Parses an option in seconds that may be given without a number. */
 export function secondsOf(option: string, text: string): number {
   const seconds = text === '' ? 1 : Number(text);
   if (!(seconds >= 0.1 && seconds <= 86400)) {

@@ -57,14 +57,14 @@ function requireBalance(stats: Stats): void {
 
 const listed = (counts: readonly (readonly [string, number])[]): string => counts.map(([name, count]) => `${name} ${count}`).join(', ');
 
-/** "balanced" alone only if nothing was lost. */
+/** Says "balanced" alone only if nothing was lost. */
 function verdict(stats: Stats): string {
   if (!law(stats).balanced) return 'frames in flight, or lost';
   const lost = lostBehind(stats);
   return lost.length === 0 ? 'balanced' : `balanced, but not all came back: ${listed(lost)}`;
 }
 
-/** The readable form: what went in, what came out, and why the rest did not. `hookDown`: as in Attachment. */
+/** The text form: what went in, what came out, and why the rest did not. `hookDown`: as in Attachment. */
 export function asLines(stats: Stats, hookDown: string | null = null): string[] {
   const { queue, held, refused, hooks, impair, poll, behind } = stats;
   const sums = law(stats);

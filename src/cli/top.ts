@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `vnet-bpf top`: a live screen, or lines where standard output is not a terminal. */
+/** `vnet-bpf top`: shows a live screen, or lines where standard output is not a terminal. */
 import { isatty } from 'node:tty';
 
 import { statsIfThere } from '../datapath/stats';
@@ -18,10 +18,10 @@ import { checkSelection, secondsOf, selected, type Selection } from './selection
 
 // The live screen.
 
-/** How long it is told that an interface came or went. */
+/** How long the screen shows that an interface came or went, in milliseconds. */
 const NEWS_MS = 10_000;
 
-/** Resolves when the user has seen enough. */
+/** Shows the screen; resolves when the user quits. */
 export async function showScreen(look: () => Look[], seconds: number): Promise<void> {
   const inbox = new Inbox();
   for (const name of endSignals()) process.once(name, () => inbox.put('q'));
@@ -35,7 +35,7 @@ export async function showScreen(look: () => Look[], seconds: number): Promise<v
   for (let due = performance.now(); ; ) {
     const now = performance.now();
     if (now >= due) {
-      // It goes on looking while it is paused, so that the minute has no hole.
+      // Reading goes on during a pause, so that the last minute has no gap.
       const seen = board.update(look(), now);
       due = now + seconds * 1000;
       const change = seen.changes.at(-1);
@@ -56,7 +56,7 @@ export async function showScreen(look: () => Look[], seconds: number): Promise<v
   }
 }
 
-/** Keys and signals, which are looked at between two drawings: an error there ends the command like any other. */
+/** Keys and signals, handled between two drawings: an error there ends the command like any other. */
 class Inbox {
   private keys: string[] = [];
   private wake: (() => void) | undefined;
@@ -66,7 +66,7 @@ class Inbox {
     this.wake?.();
   }
 
-  /** What has come, waiting for the first at most so long. */
+  /** Takes what has arrived; waits for the first at most `ms`. */
   async take(ms: number): Promise<string[]> {
     if (this.keys.length === 0 && ms > 0) {
       await new Promise<void>((resolve) => {
@@ -89,7 +89,7 @@ export async function topCommand(args: TopArguments): Promise<void> {
   const seconds = secondsOf('--interval', args.interval);
   checkSelection(args);
   requirePrivileges();
-  selected(args); // an interface that is not there now is an error; one that goes later is not
+  selected(args); // an interface that is missing now is an error; one that goes later is not
   const look = (): Look[] => looks(args);
   if (hasScreen()) return showScreen(look, seconds);
   const board = new Board(seconds * 1000);
@@ -102,7 +102,7 @@ export async function topCommand(args: TopArguments): Promise<void> {
   }
 }
 
-/** A terminal on both sides that can move its cursor. */
+/** Whether both sides are a terminal that can move its cursor. */
 const hasScreen = (): boolean => isatty(0) && isatty(1) && movesCursor(process.env);
 
 function looks(selection: Selection): Look[] {
@@ -113,7 +113,7 @@ function looks(selection: Selection): Look[] {
   });
 }
 
-/** The named one may go, and come again. */
+/** The selected attachments; a named one may go, and come again. */
 function attachments(selection: Selection): ReturnType<typeof selected> {
   try {
     return selected(selection);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Fault injection for tests: VNET_BPF_TEST_KILL_AT=<step> ends the process with SIGKILL when it
- * comes to that step of attach or detach. VNET_BPF_TEST_STEPS=1 prints the steps instead. With VNET_BPF_TEST_FAULTS=1 a
- * controller takes the order {"order":"fault","part":"..."}, for parts that cannot be reached from outside.
+ * Fault injection for tests: VNET_BPF_TEST_KILL_AT=<step> ends the process with SIGKILL when it reaches that step of
+ * attach or detach. VNET_BPF_TEST_STEPS=1 prints the steps. With VNET_BPF_TEST_FAULTS=1 a controller accepts the order
+ * {"order":"fault","part":"..."}, for parts that cannot be reached from outside.
  */
 import { usageError } from '../errors';
 import type { OrderHandler } from './socket';
@@ -22,7 +22,7 @@ export function faultOrders(faults: Readonly<Record<string, () => void>>): Reado
   return { fault };
 }
 
-/** An error that nobody catches, once the order has been answered. */
+/** Throws an error that nothing catches, once the order has been answered. */
 export function failLater(): void {
   setTimeout(() => {
     throw new Error('a fault that a test asked for');

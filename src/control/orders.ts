@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** What other processes may ask of a running interface: another hook, an impairment, what the debugger needs, a recording. Frames are in base64. */
+/**
+ * The orders that other processes may give to a running interface: another hook, an impairment, those of the debugger,
+ * a recording. Frames are in base64.
+ */
 import * as path from 'node:path';
 
 import type { SharedWords } from '../datapath/shared-memory';
@@ -10,13 +13,13 @@ import { checkedWords } from '../impair/words';
 import { CONTROL } from '../layout';
 import type { ControlSession, Order, OrderHandler } from './socket';
 
-/** A hook that is asked for; `onError` null: as with the hook before it, `pass` without one. */
+/** A hook that is asked for. With `onError` null it keeps what the hook before it had; without one, `pass`. */
 export interface HookWish {
   file: string;
   onError: OnHookError | null;
 }
 
-/** A running interface, as far as orders go. */
+/** A running interface, as far as these orders need it. */
 export interface Commanded {
   readonly attachment: { readonly iface: string };
   readonly loop: {
@@ -34,7 +37,7 @@ const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base6
 
 const wrongArgument = (name: string, why: string): VnetError => usageError(`argument "${name}" of an order`, why, 'the command of the same name gives it rightly');
 
-/** Base64 of a frame. */
+/** Reads a frame in base64. Throws USAGE. */
 function frameOf(text: unknown): Uint8Array {
   if (typeof text !== 'string') throw wrongArgument('frame', 'is no text');
   const frame = Buffer.from(text, 'base64');
@@ -55,13 +58,13 @@ function textsOf(words: unknown): string[] {
 }
 
 export function loopOrders(controller: Commanded): Readonly<Record<string, OrderHandler>> {
-  /** Who has paused the loop. */
+  /** The connection that has paused the loop. */
   let debugger_: ControlSession | null = null;
 
   const pause = async (_order: Order, session: ControlSession): Promise<void> => {
     if (debugger_) throw new VnetError('BUSY', `the loop of ${controller.attachment.iface}`, 'somebody is stepping through it already', { hint: 'wait for the other vnet-bpf step, or end it' });
     debugger_ = session;
-    // Whoever paused it and went away must not leave it so.
+    // A debugger that goes away must not leave the loop paused.
     session.onClose(() => void resume(session));
     await controller.loop.pause();
   };
@@ -95,22 +98,22 @@ export function loopOrders(controller: Commanded): Readonly<Record<string, Order
   };
 }
 
-// What a recorder asks of a controller. Its connection is its life: when it closes, the recording ends.
+// The orders of a recorder. A recording lives as long as its connection: when that closes, the recording ends.
 
 export interface RecordingRequest {
-  /** Of the trace ring; a power of two, and whole pages. */
+  /** Bytes of the trace ring: a power of two, and whole pages. */
   bufferBytes: number;
-  /** Bytes of each frame. */
+  /** Bytes of each frame that are recorded. */
   snapLen: number;
 }
 
-/** What was missed before, by other recorders: the counters go on. */
+/** What other recorders have missed before: the counters are never reset. */
 export interface RecordingAnswer {
   missed: number;
   notesMissed: number;
 }
 
-/** A recording that goes on. */
+/** A recording in progress. */
 export interface Ongoing {
   stopTape(): void;
   end(): Promise<void>;
@@ -153,7 +156,7 @@ export class RecorderOrders {
     if (this.current === mine) this.current = null;
   }
 
-  /** Ends what goes on; the recorder sees its connection close. */
+  /** Ends the recording in progress, if any; the recorder sees its connection close. */
   async end(): Promise<void> {
     const { current } = this;
     if (!current) return;
@@ -162,7 +165,7 @@ export class RecorderOrders {
   }
 }
 
-/** A whole number that the kernel's 32 bits hold. */
+/** A positive whole number of at most 31 bits. Throws USAGE for anything else. */
 function count(value: unknown): number {
   if (typeof value === 'number' && Number.isInteger(value) && value > 0 && value <= 0x7fffffff) return value;
   throw usageError('a recording', 'the order lacks a number', 'vnet-bpf record gives it');

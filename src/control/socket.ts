@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /**
- * How other processes ask a controller for something: a Unix socket beside the record of the
- * attachment, in a directory that only root can enter. A line of JSON is asked, a line answered:
+ * The control socket, by which other processes give orders to a controller: a Unix socket beside the record of the
+ * attachment, in a directory that only root can enter. An order is a line of JSON, and so is its answer:
  *
  *   {"order":"detach"}                       {"done":null}
  *   {"order":"dance"}                        {"error":{"code":"USAGE","message":"...","hint":"..."}}
  *
- * An order is an object of scalars and lists of scalars. A line that is longer than LINE_BYTES_MAX ends its connection.
+ * An order is an object of scalars and lists of scalars. A line that is longer than LINE_BYTES_MAX ends the connection.
  */
 import * as fs from 'node:fs';
 import * as net from 'node:net';
@@ -21,13 +21,13 @@ export interface Order {
 
 /** One connection, for orders that belong together. */
 export interface ControlSession {
-  /** Called when the other side is gone, or close() was called. */
+  /** Registers a callback for when the other side is gone, or close() was called. */
   onClose(body: () => void): void;
   /** Ends the connection. */
   close(): void;
 }
 
-/** Does what is asked; what it returns, or resolves to, is the answer. Throws a VnetError to say why not. */
+/** Carries out an order. What it returns, or resolves to, is the answer. Throws a VnetError if it cannot. */
 export type OrderHandler = (order: Order, session: ControlSession) => unknown;
 
 interface SentError {
@@ -38,20 +38,23 @@ interface SentError {
 
 type Answer = { done: unknown } | { error: SentError };
 
-/** The largest order injects a frame of 256 KiB, in base64. */
+/** The longest line in bytes. The largest order injects a frame of 256 KiB, in base64. */
 export const LINE_BYTES_MAX = 1 << 20;
-/** More than the recorders, debuggers and commands that one interface has at a time. */
+/** The most connections: more than the recorders, debuggers and commands that one interface has at a time. */
 const CLIENTS_MAX = 64;
-/** A client that holds nothing (no recording, no pause) has this long for its next order. */
+/** How long a client that holds nothing (no recording, no pause) may take for its next order, in milliseconds. */
 const IDLE_MS = 30_000;
 
-/** Of the name of an order. */
+/** The longest name of an order. */
 const ORDER_LENGTH_MAX = 64;
 
 export class ControlServer implements Disposable {
   private constructor(private readonly server: net.Server) {}
 
-  /** Listens at a path, where a killed controller may have left a socket. Does not keep the process alive. */
+  /**
+   * Listens at a path, replacing a socket that a killed controller may have left there. Does not keep the process
+   * alive. Throws STATE.
+   */
   static async listen(file: string, handlers: Readonly<Record<string, OrderHandler>>, { clientsMax = CLIENTS_MAX, idleMs = IDLE_MS } = {}): Promise<ControlServer> {
     fs.rmSync(file, { force: true });
     const connections = new Connections(clientsMax, idleMs);
@@ -60,14 +63,14 @@ export class ControlServer implements Disposable {
       server.once('error', (cause) => reject(new VnetError('STATE', `control socket ${file}`, cause.message, { hint: 'look whether /run is full or read-only: df /run', cause })));
       server.listen(file, resolve);
     });
-    // A connection that could not be accepted, for want of descriptors: the next may be.
+    // A connection that could not be accepted for want of descriptors: the next one may be.
     server.on('error', () => undefined);
     fs.chmodSync(file, 0o600);
     server.unref();
     return new ControlServer(server);
   }
 
-  /** Takes no more orders; those under way are answered. Idempotent. */
+  /** Accepts no more connections; orders under way are answered. Idempotent. */
   close(): void {
     this.server.close();
   }
@@ -78,8 +81,8 @@ export class ControlServer implements Disposable {
 }
 
 /**
- * The lines of a connection, each read when the one before is done with: what is not asked for stays with the sender.
- * Null, and then nothing more, for a line that is too long.
+ * The lines of a connection. Each is read when the caller has finished with the one before; the rest stays with the
+ * sender. Null, and then nothing more, for a line that is too long.
  */
 async function* linesOf(socket: net.Socket): AsyncGenerator<string | null> {
   let pieces: Buffer[] = [];
@@ -103,9 +106,12 @@ async function* linesOf(socket: net.Socket): AsyncGenerator<string | null> {
   }
 }
 
-/** One order after the other: the answers have the order of the questions, and one that nobody reads is not followed by another. */
+/**
+ * Serves a connection, one order at a time: answers come in the order of the questions, and while one is not read there
+ * is no further one.
+ */
 async function serve(socket: net.Socket, handlers: Readonly<Record<string, OrderHandler>>, connections: Connections): Promise<void> {
-  socket.on('error', () => socket.destroy()); // the other side went without a word
+  socket.on('error', () => socket.destroy()); // the other side went away without closing the connection
   socket.unref();
   connections.add(socket);
   const atClose: (() => void)[] = [];
@@ -134,7 +140,7 @@ function drained(socket: net.Socket): Promise<void> {
   });
 }
 
-/** The answer as it is sent. */
+/** Carries out the order in a line. Returns the answer as it is sent. */
 async function handle(line: string | null, handlers: Readonly<Record<string, OrderHandler>>, session: ControlSession): Promise<string> {
   const send = (answer: Answer): string => JSON.stringify(answer);
   try {
@@ -186,7 +192,7 @@ export class ControlClient implements Disposable {
     socket.on('close', () => this.fail('has ended'));
   }
 
-  /** Throws NoAnswer where nobody listens. */
+  /** Connects to a controller. Throws NoAnswer if none listens. */
   static async connect(file: string): Promise<ControlClient> {
     const socket = net.connect(file);
     await new Promise<void>((resolve, reject) => {
@@ -208,7 +214,10 @@ export class ControlClient implements Disposable {
     }
   }
 
-  /** Asks and waits; throws what the controller answers, or NoAnswer after `timeoutMs`. */
+  /**
+   * Gives an order and waits for the answer. Throws the error that the controller answers, or NoAnswer after
+   * `timeoutMs`.
+   */
   async ask(order: Order, timeoutMs = 10_000): Promise<unknown> {
     if (this.gone) throw this.gone;
     const line = JSON.stringify(order);
@@ -227,7 +236,7 @@ export class ControlClient implements Disposable {
     throw VnetError.received(code, message, hint);
   }
 
-  /** Calls back when the controller is gone, or has ended the connection. */
+  /** Registers a callback for when the controller is gone or has ended the connection. */
   onGone(body: () => void): void {
     this.socket.once('close', body);
   }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** A running interface: its start, hook, impairment, recording and detach. It puts the parts beside it together. */
+/**
+ * The controller of a running interface: starts it, changes its hook, impairment and recording, and detaches it. It
+ * ties together the other files of this folder.
+ */
 import { EventEmitter } from 'node:events';
 
 import type { BpfProgram } from 'libbpf-ts';
@@ -30,31 +33,34 @@ import { Polling, spreadOf } from './polling';
 import { QueueSockets } from './queue-sockets';
 import { Attempts, Supervisor } from './supervisor';
 
-/** How long the loop may take to end, which needs 200 ms for what is in the ring. */
+/** Time that the loop has to end, in milliseconds. It delivers what is in the ring for at most 200 ms. */
 const STOP_MS = 2000;
 
 export interface ControllerParts {
   attachment: Attachment;
   datapath: Datapath;
   lock: FileLock;
-  /** Where frames are reinjected: the peer namespace of a veth's peer, or a dummy's own. Owned. */
+  /**
+   * The namespace in which frames are reinjected: the peer namespace for a veth, the interface's own for a dummy.
+   * Owned.
+   */
   wireNetns: Netns;
-  /** Loop whatever address appears on the interface. */
+  /** Whether every address that appears on the interface is looped (`--hairpin`). */
   hairpinAll: boolean;
   /** Removes everything that attach made, once the loop has ended. */
   teardown: (attachment: Attachment) => void;
 }
 
 interface ControllerEvents {
-  /** The interface is gone, or the poller is: there is nothing left to do but to detach. */
+  /** The interface or the poller is gone; all that is left to do is detach. */
   gone: [VnetError];
   /** The queue has stopped or woken. */
   queue: [];
-  /** Somebody set it up (true) or down. */
+  /** The interface was set up (true) or down (false). */
   link: [boolean];
-  /** An error in a hook, or several added up. */
+  /** An error in a hook, or a summary of several. */
   hookError: [string];
-  /** Nothing is left of it. */
+  /** The attachment has been removed completely. */
   detached: [];
 }
 
@@ -69,7 +75,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private supervisor: Supervisor | undefined;
   private readonly attempts: Attempts;
   private readonly watch: LinkWatch;
-  /** In the place of one that somebody removed. */
+  /** Locks taken after another process removed the lock file. */
   private readonly moreLocks: FileLock[] = [];
   private readonly cut: BpfProgram | null;
   private ending = false;
@@ -114,7 +120,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     };
   }
 
-  /** Whether it is being detached, or has been. */
+  /** Whether the interface is being, or has been, detached. */
   get isClosing(): boolean {
     return this.closing !== undefined;
   }
@@ -131,7 +137,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
       netns: attachment.netns.name,
       mac: () => this.lookAtLink()?.mac ?? '',
       requests: this.sockets.requests(datapath),
-      // For tests only: a slow poller fills the queue at will. Microseconds after each batch.
+      // For tests only: a delay in microseconds after each batch. A slow poller lets the queue fill.
       pollDelayUs: Number(process.env['VNET_BPF_TEST_POLL_DELAY_US'] ?? 0),
       impaired: impairedBy(attachment.impairment?.words ?? null, attachment.queues),
       spread: spreadOf(attachment),
@@ -160,19 +166,19 @@ export class Controller extends EventEmitter<ControllerEvents> {
     return ControlServer.listen(controlSocket(this.attachment.id), { detach: () => this.detach(), ...loopOrders(this), ...this.recorder.orders, ...faultOrders(faults) });
   }
 
-  /** What hooks and the debugger are told to do. */
+  /** The polling of the interface, which takes the orders of hooks and of the debugger. Throws STATE before start(). */
   get loop(): Polling {
     if (!this.polling) throw new VnetError('STATE', `interface ${this.attachment.iface}`, 'is not looping yet', { hint: 'wait until attach says that it loops' });
     return this.polling;
   }
 
-  /** Puts a hook in the place of the one before, or none; if it cannot be loaded, everything stays as it was. */
+  /** Replaces the hook, or removes it (null). If the new hook cannot be loaded, nothing changes. */
   async useHook(hook: HookWish | null): Promise<void> {
     await this.loop.use(hook);
     this.log.write(hook ? `hook ${hook.file} on ${this.attachment.iface}` : `no hook on ${this.attachment.iface}`);
   }
 
-  /** Its metrics are served at this URL from now on. */
+  /** Records the URL at which the interface's metrics are served from now on. */
   servesMetrics(url: string): void {
     using _lock = lockEverything();
     this.attachment.metrics = url;
@@ -180,7 +186,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.log.write(`metrics of ${this.attachment.iface} at ${url}`);
   }
 
-  /** Writes the record. What cannot be written is said, and written with the next change. */
+  /** Writes the record. A failure is logged; the next change writes the record again. */
   private save(attachment: Attachment = this.attachment): void {
     const why = saveIfPossible(attachment);
     if (why !== null) this.log.write(`the record of ${attachment.iface} is not up to date: ${why}`);
@@ -191,7 +197,10 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.emit('queue');
   }
 
-  /** Puts what impairmentWords() says on the reinject path, or nothing; one order after the other. */
+  /**
+   * Applies the impairment in `words`, as impairmentWords() returns them, to the reinject path, or removes it (null).
+   * Orders run one at a time.
+   */
   impair(words: string[] | null): Promise<void> {
     const done = this.impairing.then(() => this.impairNow(words));
     this.impairing = done.catch(() => undefined);
@@ -218,7 +227,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.emit('hookError', text);
   }
 
-  /** For `list`, `stats` and whoever adopts the interface. Where it cannot be written down the log says so. */
+  /** Records the state of the hook for `list`, `stats` and adoption. A failure to write it is logged. */
   private noteHook(fields: Partial<Pick<Attachment, 'hook' | 'onHookError' | 'hookDown'>>): void {
     this.save(Object.assign(this.attachment, fields));
   }
@@ -228,12 +237,12 @@ export class Controller extends EventEmitter<ControllerEvents> {
     return netns?.run(() => linkByIndex(this.attachment.ifindex)) ?? null;
   }
 
-  /** What the user should know when it is ready, in words. */
+  /** Warnings to show when the interface is ready. */
   warnings(): string[] {
     return this.watch.warnings();
   }
 
-  /** Begins to watch the link and all other parts, and says that the interface is there. */
+  /** Starts to watch the link and all other parts, and logs that the interface is ready. */
   watchLink(link: Link, how: 'loaded' | 'adopted'): void {
     const { attachment, attempts } = this;
     const { iface, ringBytes, budget, netns } = attachment;
@@ -278,7 +287,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.endWith(error);
   }
 
-  /** There is nothing left to do but to detach. The first reason is the one that is told. */
+  /** Reports that all that is left to do is detach. Only the first reason is reported. */
   private endWith(error: VnetError): void {
     if (this.ending || this.closing) return;
     this.ending = true;
@@ -286,8 +295,8 @@ export class Controller extends EventEmitter<ControllerEvents> {
   }
 
   /**
-   * Held frames do not come out although they could: if the room is empty they are lost (it was
-   * full, or a CPU's backlog was). They are written off, so that the queue can wake.
+   * Handles held frames that do not come out although they could. If the waiting room is empty they are lost, because
+   * the room or a CPU's backlog was full. They are written off, so that the queue can wake.
    */
   private lookIntoRoom(queue: number): void {
     const { attachment, wireNetns } = this.parts;
@@ -320,27 +329,27 @@ export class Controller extends EventEmitter<ControllerEvents> {
     }
   }
 
-  /** Ends the loop and lets go of everything, but leaves what is in the kernel: attaching failed. */
+  /** Ends the loop and closes all descriptors, but leaves what is in the kernel; for an attach that failed. */
   async abandon(): Promise<void> {
     this.closing ??= this.stopLoop().then((stopped) => this.release(stopped));
     await this.closing;
   }
 
-  /** False if the loop does not end: whatever it waits for, we do not. */
+  /** Ends the loop. Returns false if it does not end within STOP_MS; it is left behind then. */
   private async stopLoop(): Promise<boolean> {
     this.supervisor?.close();
     this.watch.close();
     this.orders?.close();
     if (!this.polling) return true;
     const stopped = await within(STOP_MS, this.polling.stop());
-    // After the loop has delivered what is in the ring, which the recorder is still told.
+    // After the loop, which has delivered what was in the ring, so that these frames are recorded, too.
     const ended = await within(STOP_MS, this.recorder.end());
     if (!stopped) this.log.write(`the loop of ${this.attachment.iface} does not end; it is left behind`);
     this.announcer.flush();
     return stopped && ended;
   }
 
-  /** A loop that has not `stopped` keeps its descriptors, until the process ends with it. */
+  /** Closes what the controller owns. A loop that has not `stopped` keeps its descriptors until the process ends. */
   private release(stopped: boolean): void {
     const { datapath, lock, wireNetns } = this.parts;
     this.log.close();
@@ -354,7 +363,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   }
 }
 
-/** Whether something has ended in time; an error is an end, too. */
+/** Whether `work` settles within `ms` milliseconds; a rejection counts, too. */
 function within(ms: number, work: Promise<unknown>): Promise<boolean> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => resolve(false), ms);

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: MIT
 /**
- * The log of an interface: each event is a line in the kernel log with the prefix `VNET: ` and a line with its time in the
- * interface's own file. /dev/kmsg takes 10 lines in 5 seconds from one writer (kernel/printk, devkmsg ratelimit), so
- * storms are summed up rather than lost.
+ * The log of an interface. Each event becomes a line with the prefix `VNET: ` in the kernel log, and a line with its
+ * time in the interface's own file. /dev/kmsg accepts 10 lines in 5 seconds from one writer (devkmsg ratelimit in
+ * kernel/printk), so bursts are summarized rather than lost.
  */
 import * as fs from 'node:fs';
 
 import { clock } from '../native/clock';
 import { printable } from '../printable';
 
-// The log of an interface: lines are written whole or not at all, and how many could not be written is said with the first that can.
+// The log file. Lines are written whole or not at all. The first line that can be written again comes after a line that
+// tells how many are missing.
 
-/** The log is cut in half when it has grown to this. */
+/** Size in bytes at which the log is cut in half. */
 const BYTES_MAX = 1 << 20;
 const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_RDWR } = fs.constants;
-/** Whatever lies in its place, opening it neither follows a link nor waits. */
+/** Whatever lies in the log's place, these flags neither follow a symbolic link nor block. */
 const FLAGS = O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK;
 
 export class LogFile {
@@ -23,7 +24,7 @@ export class LogFile {
 
   constructor(private readonly file: string) {}
 
-  /** Adds a line, without its end. Throws nothing: what is logged goes on without its log. */
+  /** Adds a line, given without its newline. Never throws: the interface works without its log. */
   append(line: string): void {
     try {
       this.write(this.missing > 0 ? `${this.gap()}\n${line}\n` : `${line}\n`);
@@ -50,7 +51,7 @@ export class LogFile {
   }
 }
 
-/** Half a line is taken back: the disk is full. */
+/** Appends `bytes` whole or not at all: half a line, as on a full disk, is taken back. */
 function appendWhole(fd: number, size: number, bytes: Buffer): void {
   try {
     for (let written = 0; written < bytes.length; ) written += fs.writeSync(fd, bytes, written);
@@ -60,9 +61,10 @@ function appendWhole(fd: number, size: number, bytes: Buffer): void {
   }
 }
 
-/** Moves the second half to the beginning, over what was there: that needs no space. */
+/** Moves the second half to the beginning, in place, so that it needs no disk space. */
 function cutInHalf(fd: number): void {
-  // A description of its own: with O_APPEND pwrite(2) would append, and reading would begin at the end.
+  // Opened anew for an open file description of its own: with O_APPEND, pwrite(2) would append and reading would begin
+  // at the end.
   const file = fs.openSync(`/proc/self/fd/${fd}`, O_RDWR);
   try {
     const text = fs.readFileSync(file);
@@ -89,14 +91,14 @@ export class EventLog implements Disposable {
     }
   }
 
-  /** Writes one line to both logs. Throws nothing. */
+  /** Writes one line to both logs. Never throws. */
   write(message: string): void {
     const text = printable(message);
     if (this.kmsg >= 0) {
       try {
         fs.writeSync(this.kmsg, `${KMSG_INFO}VNET: ${text}\n`);
       } catch {
-        // the kernel log may be closed to us; the file has the line
+        // the kernel log may be closed to this process; the file has the line
       }
     }
     this.log.append(`${new Date().toISOString()} VNET: ${text}`);
@@ -119,11 +121,14 @@ export interface QueueReading {
   stopped: boolean;
 }
 
-/** Announcements in a row, then one per interval: below the kernel log's limit. */
+/**
+ * Announcements that may follow each other at once; after those, one per interval. That stays below the kernel log's
+ * limit.
+ */
 const BURST = 2;
 const INTERVAL_MS = 2500;
 
-/** Announces stops and wakes of one queue; those that come too fast are added up. */
+/** Announces stops and wakes of the queue; those that come too fast are summed up. */
 export class QueueAnnouncer {
   private announced: QueueReading = { stops: 0, wakes: 0, stopped: false };
   private tokens = BURST;
@@ -138,7 +143,7 @@ export class QueueAnnouncer {
     this.announced = read();
   }
 
-  /** Looks at the queue and says what is new, now or when the limit allows. */
+  /** Reads the queue and announces what is new, now or when the limit allows. */
   update(): void {
     const now = clock.now();
     this.tokens = Math.min(BURST, this.tokens + (now - this.refilled) / INTERVAL_MS);
@@ -164,7 +169,7 @@ export class QueueAnnouncer {
     if (times > 0) this.write(`queue ${what} on ${this.iface()}: ${why}${times > 1 ? `, ${times} times` : ''}`);
   }
 
-  /** Says what is still to be said, at once. */
+  /** Announces at once what is still pending. */
   flush(): void {
     clearTimeout(this.timer);
     this.timer = undefined;

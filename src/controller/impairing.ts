@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Puts an impairment on the reinject path of a running interface, changes it, or removes it. No frame is lost by it: an
- * impairment in place is changed in place; while one is added or removed nobody polls, and frames wait in the ring;
- * before one is removed, the frames in it are released.
+ * Adds, changes or removes an impairment on the reinject path of a running interface. No frame is lost: an impairment
+ * in place is changed in place; while one is added or removed, polling stops and frames wait in the ring; before one is
+ * removed, the frames in it are released.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -18,7 +18,7 @@ import { clock } from '../native/clock';
 import { saveAttachment, saveIfPossible, type Attachment, type ImpairmentRecord } from '../state/store';
 import type { Polling } from './polling';
 
-/** The name of the peer, where netem stands; a dummy has none. */
+/** The name of the peer, whose root qdisc is netem. Throws UNSUPPORTED for a dummy, which has no peer. */
 export function impairableEnd({ iface, peer }: Attachment): string {
   if (peer) return peer.name;
   throw new VnetError('UNSUPPORTED', `interface ${iface}`, 'is a dummy: it has no other end on which frames could be impaired', {
@@ -31,20 +31,23 @@ export interface Impairable {
   controls: QueueControls;
   wireNetns: Netns;
   polling: Pick<Polling, 'setImpaired' | 'whileStopped'>;
-  /** Whether it is being detached: then nothing may be recorded any more. */
+  /** Whether the interface is being detached; nothing may be recorded any more then. */
   isClosing(): boolean;
 }
 
-/** Words that do nothing: of a netem that only lets go of what it has. */
+/** Words without any effect, for a netem that only releases the frames that it has. */
 const NEUTRAL = ['delay', '0ms'];
-/** As long as frames may take that are still in a netem which is to be taken away; then they are lost. */
+/** Time that frames in a netem have to leave before it is removed, in milliseconds. The rest is lost. */
 const DRAIN_MS = 5000;
 const DRAIN_LOOK_MS = 5;
 
-/** What the poller has to know of an impairment. */
+/** What the poller has to know about an impairment. */
 export const impairedBy = (words: readonly string[] | null, queues: number): Impaired => words && { line: lineOf(words, queues) };
 
-/** `words` are those of impairmentWords(); null takes the impairment away. If it fails, what was there stays. */
+/**
+ * Applies the impairment in `words`, as impairmentWords() returns them, or removes it (null). If that fails, what was
+ * in place stays.
+ */
 export async function setImpairment(parts: Impairable, words: string[] | null): Promise<void> {
   const { attachment, wireNetns } = parts;
   const end = impairableEnd(attachment);
@@ -63,8 +66,8 @@ function checkOpen({ attachment, isClosing }: Impairable): void {
 }
 
 /**
- * The record is written first, so that a controller that takes over after a kill does not believe that there is no qdisc
- * where there is one.
+ * Changes the netem in place. The record is written first, so that a controller that takes over after a kill knows that
+ * there is a qdisc.
  */
 async function changeInPlace({ attachment, controls, wireNetns, polling }: Impairable, end: string, recorded: ImpairmentRecord, words: string[]): Promise<void> {
   const netem = wireNetns.run(() => readNetem(end));
@@ -101,7 +104,7 @@ async function putInPlace(parts: Impairable, end: string, words: string[]): Prom
   });
 }
 
-/** Lets go of the frames that are in the netem, as they are due, while those that come pass at once. */
+/** Waits for the frames in the netem to leave when they are due, while new frames pass at once. */
 async function drain(parts: Impairable, end: string): Promise<void> {
   const { attachment, wireNetns } = parts;
   if (!attachment.impairment) return;
@@ -119,7 +122,7 @@ async function takeAway(parts: Impairable, end: string): Promise<void> {
     const recorded = attachment.impairment as ImpairmentRecord;
     const netem = wireNetns.run(() => readNetem(end));
     const lost = netem ? netemLosses(netem, recorded, controls.sum(CONTROL.enobufs)) : 0;
-    readWayBack(attachment, controls); // what was duplicated until now is not to be taken for what is lost now
+    readWayBack(attachment, controls); // so that frames duplicated until now are not mistaken for frames lost now
     wireNetns.run(() => removeNetem(end));
     attachment.impairment = { ...recorded, lost: recorded.lost + lost, words: null };
     saveIfPossible(attachment);
@@ -127,7 +130,10 @@ async function takeAway(parts: Impairable, end: string): Promise<void> {
   });
 }
 
-/** After a crash: whether the impairment of the record is still there. One that is gone is forgotten. */
+/**
+ * After a crash: checks that the impairment in the record is still in place. If it is not, the record no longer names
+ * it.
+ */
 export function adoptImpairment({ impairment, peer }: Attachment, wireNetns: Netns): void {
   if (!impairment?.words || !peer) return;
   if (!wireNetns.run(() => readNetem(peer.name))) impairment.words = null;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Watches vnet0 and follows what happens to it: its name, whether it is up, its MTU, its addresses, and whether it is there
- * at all. A look asks how things are and acts on what differs. Between the two they may change once more, the kernel may
- * refuse, descriptors or space may be used up: a step that fails is logged, and taken again with the next look, which
+ * Watches vnet0 and follows its name, whether it is up, its MTU, its addresses, and whether it exists at all. Each look
+ * reads the current state and acts on the differences. In between, the state may change again, the kernel may refuse a
+ * change, and descriptors or disk space may run out. A step that fails is logged, and retried at the next look, which
  * comes within a second.
  */
 import * as fs from 'node:fs';
@@ -25,34 +25,37 @@ import type { Attempts, Finding, Part } from './supervisor';
 
 export interface Followed {
   attachment: Attachment;
-  /** Of the peer. */
+  /** The peer namespace, or that of a dummy. */
   wireNetns: Netns;
-  /** Loop whatever address appears on the interface. */
+  /** Whether every address that appears on the interface is looped (`--hairpin`). */
   hairpinAll: boolean;
   attempts: Attempts;
   log: (text: string) => void;
-  /** Frames may have been lost: it is or was down, or has a smaller MTU, for which they are too long. */
+  /**
+   * Called when frames may have been lost: the interface is or was down, or has a smaller MTU, for which they are too
+   * long.
+   */
   changed: (reason: LossReason) => void;
-  /** Somebody set it up (true) or down. */
+  /** The interface was set up (true) or down (false). */
   turned: (up: boolean) => void;
-  /** It was deleted, or moved to another namespace. Called once. */
+  /** The interface was deleted, or moved to another namespace. Called once. */
   lost: () => void;
 }
 
 export class LinkFollower {
   private readonly rules: RuleKeeper;
-  /** Ethernet addresses that it had before. */
+  /** Ethernet addresses that the interface had before. */
   private readonly oldMacs = new Set<string>();
-  /** Its global addresses of IPv6, as they were when IPv6 last worked on it. */
+  /** The interface's global IPv6 addresses when IPv6 last worked on it. */
   private ipv6: readonly Address[] = [];
   private isLost = false;
-  /** At the last look. */
+  /** Whether routes were missing at the last look. */
   private routesWereMissing = false;
-  /** Addresses that are not looped by the interface, and the other one that has them, too. */
+  /** Addresses that the interface does not loop, each with the name of the other interface that has it, too. */
   private shortCuts: ReadonlyMap<string, string> = new Map();
   private readonly settings: LinkSettingsKeeper;
 
-  /** `link` is how it was when the attachment was made or adopted. */
+  /** `link` is the interface as it was when the attachment was made or adopted. */
   constructor(
     private readonly followed: Followed,
     private link: Link,
@@ -61,7 +64,7 @@ export class LinkFollower {
     this.settings = new LinkSettingsKeeper(followed);
   }
 
-  /** The MTU of the frames that the peer has to take, as of the last look. */
+  /** The MTU of the frames that the peer has to accept, as of the last look. */
   get mtuToTake(): number {
     return this.settings.mtuToTake(this.link);
   }
@@ -85,7 +88,7 @@ export class LinkFollower {
     const before = this.link;
     this.link = link;
     if (link.name !== attachment.iface) this.renamed(attachment.iface, link.name);
-    // Down and up between two looks: the carrier went with it.
+    // An interface that went down and up between two looks has lost its carrier meanwhile.
     if (link.up !== before.up || link.settings.carrierDowns !== before.settings.carrierDowns) changed('down');
     if (link.mtu < before.mtu) changed('toolong');
     if (link.up !== before.up) {
@@ -96,7 +99,7 @@ export class LinkFollower {
     this.settings.look(link, before, netns);
     if (link.mac !== before.mac) this.oldMacs.add(before.mac);
     this.oldMacs.delete(link.mac);
-    // New addresses first: somebody may be sending to one already.
+    // New addresses first: a program may already be sending to one.
     if (hairpinAll) attempts.try(`following the addresses of ${link.name}`, () => this.followAddresses(link, netns));
     if (!attachment.taken) attempts.try(`IPv6 of ${link.name}`, () => netns.run(() => this.followIpv6(link)));
     const { hairpin } = attachment;
@@ -114,7 +117,7 @@ export class LinkFollower {
     for (const address of before.keys()) if (!this.shortCuts.has(address)) this.followed.log(`${link.name}: ${address} has no short cut any more`);
   }
 
-  /** What the user should know at the start, in words: addresses that are not looped. */
+  /** Warnings to show at the start: addresses that are not looped. */
   warnings(): string[] {
     const { attachment } = this.followed;
     const { hairpin, iface, ifindex } = attachment;
@@ -123,7 +126,10 @@ export class LinkFollower {
     return [...netns.run(() => shortCuts(ifindex, hairpin))].map(([address, other]) => notLooped(iface, address, other));
   }
 
-  /** Where nobody has set it down, somebody has removed the routes. He may do so again and again: that is one line. */
+  /**
+   * Restores missing routes. If the interface stayed up, another program has removed them. It may do so again and
+   * again; that is logged once.
+   */
   private restoreLoop(link: Link, hairpin: HairpinRecord, netns: Netns, stayedUp: boolean): void {
     const wereMissing = netns.run(() => restoreLoop(link, hairpin, this.oldMacs));
     if (wereMissing && stayedUp && !this.routesWereMissing) this.followed.log(`${link.name}: somebody removed routes of looped addresses, which were not looped meanwhile: they are there again`);
@@ -153,7 +159,7 @@ export class LinkFollower {
       .map(({ family, address }) => ({ family, address }));
     const key = (list: readonly HairpinAddress[]): string => list.map((entry) => entry.address).sort().join();
     if (key(wanted) === key(attachment.hairpin?.addresses ?? [])) return;
-    // The name may be another's meanwhile; then these are not our addresses, and the next look is on its way.
+    // The name may be that of another interface by now. These addresses are not ours then, and another look follows.
     if (netns.run(() => linkByIndex(link.ifindex))?.name !== link.name) return;
     using _lock = lockEverything();
     attachment.hairpin = netns.run(() => syncHairpin(link.name, link.ifindex, wanted, attachment.hairpin, 'whenUp'));
@@ -161,7 +167,7 @@ export class LinkFollower {
     log(`${link.name} loops ${wanted.map((entry) => entry.address).join(', ') || 'no address'}`);
   }
 
-  /** What cannot be written now, the supervisor writes later. */
+  /** Writes the record. What cannot be written now, the supervisor writes later. */
   private save(): void {
     const { attachment, attempts } = this.followed;
     attempts.try(`the record of ${attachment.iface}`, () => saveAttachment(attachment));
@@ -170,19 +176,19 @@ export class LinkFollower {
 
 const notLooped = (iface: string, address: string, other: string): string => `${iface}: ${address} is not looped: ${other} has this address, too, and comes first`;
 
-/** Throws while this process can open nothing: then that something is not found does not mean that it is gone. */
+/** Throws while this process cannot open any file: something that is not found then need not be gone. */
 function requireDescriptors(): void {
   for (const fd of [fs.openSync('/dev/null', 'r'), fs.openSync('/proc/thread-self/ns/net', 'r')]) fs.closeSync(fd);
 }
 
 export interface Watched extends Omit<Followed, 'changed'> {
   controls: QueueControls;
-  /** Writes the attachment down: its losses have grown. */
+  /** Writes the record: the attachment's losses have grown. */
   save: () => void;
 }
 
 /**
- * Wakes a follower: when the kernel tells of a change, and once a second for messages that never came and steps that
+ * Makes a follower look when the kernel reports a change, and once a second in case a message was lost or a step
  * failed. Counts and announces the frames that a change has cost.
  */
 export class LinkWatch implements Disposable {
@@ -198,7 +204,7 @@ export class LinkWatch implements Disposable {
     this.news = new RefusalNews(() => this.refused(), (what) => log(`${attachment.iface} refused ${what}`));
   }
 
-  /** Begins to follow; `link` is how it was when the attachment was made or adopted. */
+  /** Starts to follow the link; `link` is the interface as it was when the attachment was made or adopted. */
   begin(link: Link): void {
     const changed = (reason: LossReason): void => {
       this.news.changed();
@@ -206,28 +212,28 @@ export class LinkWatch implements Disposable {
     };
     this.follower = new LinkFollower({ ...this.watched, changed }, link);
     this.messages = this.open();
-    // What happened before the watch began; whoever waits for the interface need not wait for that.
+    // Catches up on what happened before the watch began. A caller that waits for the interface need not wait for that.
     setImmediate(() => this.look());
   }
 
-  /** What the user should know when the interface is ready, in words. */
+  /** Warnings to show when the interface is ready. */
   warnings(): string[] {
     return this.follower?.warnings() ?? [];
   }
 
-  /** The MTU of the frames that the peer has to take; 0 before begin(). */
+  /** The MTU of the frames that the peer has to accept; 0 before begin(). */
   get mtuToTake(): number {
     return this.follower?.mtuToTake ?? 0;
   }
 
-  /** For the supervisor. */
+  /** The watch as a part that the supervisor looks at. */
   get part(): Part {
     return { name: 'the link', look: () => this.lookAgain() };
   }
 
   private open(): { close(): void } {
     const { ifindex, peer } = this.watched.attachment;
-    // The peer's end is told even where the namespace of the other is gone.
+    // Changes of the peer are reported even if the namespace of vnet0 is gone.
     return watchLinks(this.watched.wireNetns, peer ? [ifindex, peer.ifindex] : [ifindex], () => this.look(), () => this.fail());
   }
 
@@ -251,7 +257,7 @@ export class LinkWatch implements Disposable {
     return { down: down + lostByChange.down, toolong: toolong + lostByChange.toolong, backlog };
   }
 
-  /** The supervisor's looks follow the link meanwhile, and open another. */
+  /** Closes the watch. Meanwhile the supervisor's looks follow the link, and open another watch. */
   fail(): void {
     this.messages?.close();
     this.messages = undefined;

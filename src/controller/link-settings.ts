@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * What others set on vnet0 and on the links behind it, its peer and the waiting rooms. On vnet0 it is tolerated, or
- * corrected where the loop could not go on as before; behind it, it is put back. Either is said in the log if it changes
- * what frames meet. docs/coexistence.md has a table of all settings.
+ * Settings that other programs change on vnet0 and on the links behind it, its peer and the waiting rooms. A change of
+ * vnet0 is tolerated, or corrected if the loop could not go on as before; a change behind it is undone. Either is
+ * logged if it affects frames. docs/coexistence.md has a table of all settings.
  */
 import { merges } from '../datapath/programs';
 import { correctFeatures, deviantFeatures, loopable, PEER_FEATURES, ROOM_FEATURES, type Wanted } from '../link/features';
@@ -15,23 +15,24 @@ import { passesUdpGso } from '../requirements';
 import type { Attachment } from '../state/store';
 import { type Attempts, Fights, type Finding, type Part } from './supervisor';
 
-// The settings of the links behind vnet0, its peer and the waiting rooms: nobody else has to do with them, so what others change is put back.
+// The links behind vnet0: its peer and the waiting rooms. They belong to the loop alone, so changes of their settings
+// are undone.
 
 export interface HiddenLinks {
   attachment: Attachment;
   wireNetns: Netns;
-  /** Of vnet0. */
+  /** The MTU of vnet0. */
   mtu: () => number;
   log: (text: string) => void;
 }
 
 interface HiddenLink {
-  /** In words: "the peer". */
+  /** As messages name it: "the peer". */
   name: string;
   ifindex: number;
   features: Wanted;
   mtu: (link: Link) => number;
-  /** Whether it transmits superpackets of BIG TCP: from the exit of a room nothing goes on. */
+  /** Whether it transmits BIG TCP superpackets. The exit of a room does not: nothing goes on from there. */
   bigTcp: boolean;
 }
 
@@ -48,7 +49,7 @@ export function hiddenLinkParts(hidden: HiddenLinks): Part[] {
 
 function settingsPart({ attachment, wireNetns }: HiddenLinks, { name, ifindex, features, mtu, bigTcp }: HiddenLink): Part {
   const inside = <T>(body: () => T): T => wireNetns.run(body);
-  /** What no repair has changed: this kernel has it so. */
+  /** Deviations that a repair could not change: properties of this kernel. */
   let given: readonly string[] = [];
   const wantedOf = (link: Link): LinkNumbers => ({
     mtu: mtu(link),
@@ -59,7 +60,7 @@ function settingsPart({ attachment, wireNetns }: HiddenLinks, { name, ifindex, f
   const deviations = (link: Link): string[] => [...differences(link, wantedOf(link)), ...inside(() => deviantFeatures(link.name, features))];
   const look = (): Finding | null => {
     const link = inside(() => linkByIndex(ifindex));
-    if (!link) return null; // other parts see that
+    if (!link) return null; // other parts notice that
     const found = deviations(link).filter((each) => !given.includes(each));
     if (found.length === 0) return null;
     const repair = (): void => {
@@ -73,11 +74,11 @@ function settingsPart({ attachment, wireNetns }: HiddenLinks, { name, ifindex, f
   return { name: `the settings of ${name} (${ifindex})`, look };
 }
 
-/** Nothing where the kernel has no such limit. */
+/** The limit of IPv4 superpackets; empty if the kernel has no such limit. */
 const ipv4Limit = ({ settings }: Link, superpacketBytes: number | null): LinkNumbers =>
   settings.gsoIpv4MaxSize === null || superpacketBytes === null ? {} : { gsoIpv4MaxSize: superpacketBytes };
 
-/** What is otherwise than wanted. */
+/** The numbers that differ from `wanted`, as text. */
 function differences(link: Link, wanted: LinkNumbers): string[] {
   const { gsoMaxSize, gsoMaxSegs, gsoIpv4MaxSize } = link.settings;
   const numbers = [
@@ -89,7 +90,7 @@ function differences(link: Link, wanted: LinkNumbers): string[] {
   return numbers.filter(([, is, should]) => should !== undefined && is !== should).map(([name, is]) => `${name} ${is}`);
 }
 
-/** What is tolerated there, but said: it costs frames or speed. */
+/** Logs changes of the peer that are tolerated although they cost frames or speed. */
 function peerNotes({ attachment, wireNetns, log }: HiddenLinks, ifindex: number): Part {
   let noted = { qdisc: NONE, xdp: 'none' };
   const look = (): null => {
@@ -116,28 +117,28 @@ export interface SettingsParts {
   log: (text: string) => void;
 }
 
-/** How long the peer goes on taking frames of a larger MTU that was lowered: some may be in a qdisc still. */
+/** How long the peer accepts frames of a larger MTU that was lowered, in milliseconds: some may still be in a qdisc. */
 const ON_THE_WAY_MS = 1000;
 
 export class LinkSettingsKeeper {
-  /** The MTU that the peer has been given its own for; 0 before the first look. */
+  /** The MTU of vnet0 for which the peer's MTU has been set; 0 before the first look. */
   private followed = 0;
-  /** A larger MTU that vnet0 had, and until when frames of that length count as on their way. */
+  /** A larger MTU that vnet0 had, and until when frames of that size may still be on their way. */
   private earlier = { mtu: 0, until: 0 };
-  /** The user's gso_max_segs while the MTU asks for another. */
+  /** The user's gso_max_segs while the MTU requires another value. */
   private segments = DEFAULT_GSO_MAX_SEGS;
-  /** Others are told of each change of the offloads, and may answer it at once. */
+  /** Other programs are notified of each change of the offloads, and may undo it at once. */
   private readonly offloadFights = new Fights(() => clock.now());
   private noted = { master: 0, xdp: 'none', qdisc: NO_QDISC };
 
   constructor(private readonly parts: SettingsParts) {}
 
-  /** The MTU of the frames that the peer has to take now. */
+  /** The MTU of the frames that the peer has to accept now. */
   mtuToTake(link: Link): number {
     return Math.max(link.mtu, clock.now() < this.earlier.until ? this.earlier.mtu : 0);
   }
 
-  /** Acts on what has changed since the look before. `netns` is the interface's. */
+  /** Acts on what has changed since `before`, the link at the previous look. `netns` is the interface's namespace. */
   look(link: Link, before: Link, netns: Netns): void {
     const { attempts, attachment } = this.parts;
     const inside = <T>(body: () => T): T => netns.run(body);
@@ -146,14 +147,17 @@ export class LinkSettingsKeeper {
     if (link.mtu !== before.mtu) this.followed = 0;
     if (attachment.peer && this.followed !== mtu && attempts.try(`following the MTU of ${link.name}`, () => this.followMtu(link, mtu, inside))) this.followed = mtu;
     this.note(link, inside);
-    if (attachment.taken) return; // it is another's, who may set it as he likes
+    if (attachment.taken) return; // not made by attach: its owner may set it as they like
     attempts.try(`gso_max_segs of ${link.name}`, () => this.followSegments(link, before, inside));
     attempts.try(`gso_max_size of ${link.name}`, () => this.limitSuperpackets(link, inside));
     attempts.try(`offloads of ${link.name}`, () => this.correctOffloads(link, inside));
     attempts.try(`accept_local of ${link.name}`, () => this.acceptLocal(link, inside));
   }
 
-  /** The peer has to take what vnet0 sends. Where it may not, because of XDP, vnet0 gets the MTU that the peer may have. */
+  /**
+   * Gives the peer an MTU that accepts what vnet0 sends. If XDP does not allow that, vnet0 gets the largest MTU that
+   * the peer may have.
+   */
   private followMtu(link: Link, mtu: number, inside: Inside): void {
     const { wireNetns, attachment, log } = this.parts;
     const peer = wireNetns.run(() => linkByIndex(attachment.peer?.ifindex ?? 0));
@@ -167,13 +171,13 @@ export class LinkSettingsKeeper {
     if (peer.mtu !== wanted) wireNetns.run(() => setNumbers(peer.ifindex, { mtu: wanted }));
   }
 
-  /** What need not be changed is the user's to set, and comes back when the need has gone. */
+  /** Limits gso_max_segs while the MTU requires it. Otherwise it is the user's to set, and their value is restored. */
   private followSegments(link: Link, before: Link, inside: Inside): void {
     const wanted = superpacketSegments(link.mtu);
     if (wanted === superpacketSegments(before.mtu)) return;
     const { gsoMaxSegs } = link.settings;
     if (wanted === 1) this.segments = gsoMaxSegs;
-    else if (gsoMaxSegs !== 1) return; // somebody has chosen another meanwhile
+    else if (gsoMaxSegs !== 1) return; // the user has chosen another value meanwhile
     const now = wanted === 1 ? 1 : this.segments;
     if (now !== gsoMaxSegs) inside(() => setNumbers(link.ifindex, { gsoMaxSegs: now }));
   }
@@ -218,7 +222,7 @@ export class LinkSettingsKeeper {
       log(name === undefined ? `${link.name} has no master any more` : `${link.name} belongs to ${name} now, which takes what comes back`);
     }
     if (xdp !== this.noted.xdp) log(XDP_NOTES[xdp](link.name));
-    // Without a carrier it is noop.
+    // Without a carrier the qdisc is noop.
     const qdisc = link.qdisc === 'noop' ? this.noted.qdisc : link.qdisc;
     if (qdisc !== this.noted.qdisc && attachment.peer) {
       log(qdisc === NO_QDISC ? `${link.name} has no qdisc any more` : `${link.name} has the qdisc ${qdisc} now: it slows senders down, but frames are looped before it, also those that it drops; TCP may stall then`);
@@ -227,7 +231,7 @@ export class LinkSettingsKeeper {
   }
 }
 
-/** A veth's own. */
+/** The qdisc of a veth by default, which is none. */
 const NO_QDISC = 'noqueue';
 
 type Inside = <T>(body: () => T) => T;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Frames that are lost where no poller sees it: held ones that will never come, which are written off so that the queue
- * can wake, and those that a change of the link has cost, which are counted and announced.
+ * Frames that are lost where no poller sees it. Held frames that will never arrive are written off, so that the queue
+ * can wake. Frames that a change of the link has cost are counted and announced.
  */
 import { framesInRoom, segmentsOnTheWay } from '../datapath/queue-gate';
 import { increment, type SharedWords } from '../datapath/shared-memory';
@@ -10,24 +10,24 @@ import { qdiscsOf } from '../link/links';
 import { openAttachmentNetns } from '../link/netns-record';
 import type { Attachment } from '../state/store';
 
-/** How long held frames must not move before they can be called lost; ms. */
+/** How long held frames must stand still before they count as lost, in milliseconds. */
 const SETTLE_MS = 100;
 
 /**
- * Held frames that will never come: dropped by a qdisc of the user's on the interface, by a full backlog on the way to the
- * waiting room, or by the room itself when it was full. While they count as held the queue stays stopped, so they are
- * written off once nothing moves and neither qdisc has them.
+ * A queue with held frames. Some may never arrive: a qdisc of the user's on the interface dropped them, a full backlog
+ * on the way to the waiting room did, or the room itself when it was full. While they count as held the queue stays
+ * stopped, so they are written off once nothing moves and neither qdisc has them.
  */
 export interface HeldQueue {
   control: SharedWords;
-  /** Frames that the room's qdisc has; null if it is gone. */
+  /** Number of frames in the room's qdisc; null if it is gone. */
   waiting(): number | null;
-  /** Whether a qdisc of the user's on the interface has frames: then nothing on the way is lost yet. */
+  /** Whether a qdisc of the user's on the interface has frames; nothing on the way is lost yet then. */
   waitsOnInterface(): boolean;
   isClosing(): boolean;
 }
 
-/** Looks at what is held now and after a while; tells how many frames were written off, if any. */
+/** Compares what is held now and SETTLE_MS later, and reports how many frames were written off, if any. */
 export function lookForLostFrames(queue: HeldQueue, found: (lost: number) => void): void {
   if (queue.isClosing()) return;
   const before = traces(queue.control);
@@ -38,7 +38,7 @@ export function lookForLostFrames(queue: HeldQueue, found: (lost: number) => voi
   }, SETTLE_MS).unref();
 }
 
-/** What changes whenever a held frame moves. */
+/** Text that changes whenever a held frame moves. */
 const traces = (control: SharedWords): string =>
   [control.get32(CONTROL.gate), control.get64(CONTROL.heldArrived), control.get64(CONTROL.heldIn), control.get64(CONTROL.heldOut)].join();
 
@@ -58,7 +58,7 @@ function writeOff(queue: HeldQueue, before: string): number {
 }
 
 /**
- * How many frames the missing segments were. Those that `tx` has sent and that never arrived; if as many or more
+ * Number of frames that the missing segments were: those that `tx` has sent and that never arrived. If as many or more
  * arrived, the kernel has cut some up, and each segment was a frame.
  */
 function missingFrames(control: SharedWords, segments: number): number {
@@ -72,11 +72,12 @@ export function waitsOnInterface(attachment: Attachment): boolean {
   return netns?.run(() => qdiscsOf(attachment.iface).some(({ qlen }) => qlen > 0)) ?? false;
 }
 
-// Frames that the poller's socket took, but that vnet0 did not get because it changed just then. While its carrier is gone
-// the peer's qdisc is noop, which drops frames and says NET_XMIT_CN, and that is no error; of a merged packet that is
-// cut up the kernel only says what became of its last frame. The peer's counter tells how many are missing, the time why.
+// Frames that the poller's socket accepted, but that vnet0 did not get because it changed at that moment. While its
+// carrier is gone, the peer's qdisc is noop, which drops frames and returns NET_XMIT_CN, which is no error. Of a merged
+// packet that is cut up, the kernel only reports what became of the last frame. The peer's counter tells how many are
+// missing, and the time tells why.
 
-/** Looks after a change, one a second, that may find frames which it has cost. */
+/** Number of looks after a change, one a second, whose losses count as caused by it. */
 const LOOKS_FOR_LOSSES = 3;
 
 export type LossReason = 'down' | 'toolong';
@@ -89,15 +90,15 @@ export class LinkLosses {
 
   constructor(
     private readonly losses: Losses,
-    /** Frames that are missing without a reason; too few while frames are on their way, never too many. */
+    /** Number of frames missing for no known reason; too low while frames are on their way, never too high. */
     private readonly missing: () => number,
-    /** The losses have grown. */
+    /** Called when the losses have grown. */
     private readonly grown: () => void,
   ) {
     this.before = missing();
   }
 
-  /** The link has changed just now, after the look before. */
+  /** Notes that the link has changed since the previous look. */
   changed(reason: LossReason): void {
     this.reason = reason;
     this.left = LOOKS_FOR_LOSSES;
@@ -117,12 +118,12 @@ export class LinkLosses {
   }
 }
 
-// Says in the log how many frames were refused on the reinject path because somebody changed the interface under them: set it
-// down, or lowered its MTU. Looks once a second; what is refused while nothing has changed is for `stats` alone.
+// Logs how many frames were refused on the reinject path because the interface was set down, or its MTU lowered, while
+// they were on their way. Looks once a second. What is refused without such a change is for `stats` alone.
 
-/** Looks after a change that may find frames which it has cost. */
+/** Number of looks after a change whose refusals count as caused by it. */
 const LOOKS = 15;
-/** Looks after which a number that still grows is said all the same. */
+/** Number of looks after which a number that still grows is logged all the same. */
 const LOOKS_WHILE_IT_GROWS = 10;
 
 /** Frames refused so far, by reason. */
@@ -136,13 +137,13 @@ export class RefusalNews {
 
   constructor(
     private readonly refused: () => Refused,
-    /** How many, and by which reasons: "31 frames: down 30, toolong 1". */
+    /** Logs how many frames were refused, by reason: "31 frames: down 30, toolong 1". */
     private readonly say: (what: string) => void,
   ) {
     this.said = this.last = refused();
   }
 
-  /** The interface has changed just now, after the look before. */
+  /** Notes that the interface has changed since the previous look. */
   changed(): void {
     this.left = LOOKS;
   }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The parts of an attachment that its supervisor looks at: how to see that somebody has taken one away, and how to put it back. */
+/**
+ * The parts of an attachment that its supervisor looks at: how to notice that another program has removed one, and how
+ * to restore it.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
@@ -23,15 +26,15 @@ export interface Supervised {
   attachment: Attachment;
   datapath: Datapath;
   wireNetns: Netns;
-  /** `cut`, which adoption needs; null where there is none. */
+  /** The program `cut`, which adoption needs; null if there is none. */
   cut: BpfProgram | null;
-  /** Of vnet0. */
+  /** The MTU of vnet0. */
   mtu: () => number;
   log: (text: string) => void;
-  /** Puts the impairment in place once more. */
+  /** Applies the impairment again. */
   impairAgain: () => Promise<void>;
   listenAgain: () => Promise<void>;
-  /** Takes a lock over, to be released with the others. */
+  /** Takes ownership of a lock, which is released with the others. */
   own: (lock: FileLock) => void;
 }
 
@@ -53,7 +56,7 @@ export function partsOf(supervised: Supervised): Part[] {
 function peerNetnsPart({ wireNetns }: Supervised): Part {
   const look = (): Finding | null => {
     using mounted = openPeerNetns();
-    if (mounted) return null; // one that is not ours is another's to keep
+    if (mounted) return null; // a mount that is not ours is left to its owner
     const repair = (): void => {
       using _lock = lockEverything();
       keepPeerNetns(wireNetns);
@@ -67,7 +70,7 @@ function peerPart({ attachment, wireNetns }: Supervised): Part {
   const look = (): Finding | null => {
     const { peer, iface } = attachment;
     const link = peer && wireNetns.run(() => linkByIndex(peer.ifindex));
-    if (!link || link.up) return null; // one that is gone took vnet0 with it, which link-follower.ts sees
+    if (!link || link.up) return null; // a peer that is gone took vnet0 with it, which link-follower.ts notices
     return { what: `somebody set the peer of ${iface} down`, repair: () => wireNetns.run(() => setUp(link.ifindex)) };
   };
   return { name: 'the peer', look };
@@ -87,7 +90,7 @@ function roomPart(attachment: Attachment, { entry, exit }: Room, queue: number, 
   const look = (): Finding | null => {
     const { iface, queuePackets, superpacketBytes } = attachment;
     const ends = [entry, exit].map(({ ifindex }) => inside(() => linkByIndex(ifindex)));
-    // Its frames are lost with it, and the programs know it by its index.
+    // Cannot be restored: its frames are lost with it, and the programs know it by its ifindex.
     if (ends.includes(null)) return { what: `somebody removed the waiting room of ${iface}` };
     const down = ends.flatMap((link) => (link && !link.up ? [link.ifindex] : []));
     if (down.length > 0) return { what: `somebody set the waiting room of ${iface} down`, repair: () => inside(() => down.forEach(setUp)) };
@@ -97,7 +100,7 @@ function roomPart(attachment: Attachment, { entry, exit }: Room, queue: number, 
   return { name: `waiting room ${queue}`, look };
 }
 
-/** A program that somebody detached is one that he does not want there. */
+/** The programs. One that somebody detached is not attached again: it is not wanted there. */
 function programParts({ attachment, datapath, wireNetns }: Supervised): Part[] {
   const { tx, sink, cut, retry } = datapath.links;
   const part = (name: string, isAttached: () => boolean): Part => ({
@@ -120,7 +123,7 @@ function pinsPart({ attachment, datapath, cut }: Supervised): Part {
   const all: readonly (readonly [string, { pin(path: string): void }])[] = [
     ...rings.map((ring, queue) => [at(ringPin(queue)), ring] as const),
     ...Object.entries({ control, counters, batch, tape }).map(([name, map]) => [at(name), map] as const),
-    // A filter of clsact lives on its own: its pin is but a mark.
+    // A clsact filter does not depend on its pin, so only pins of tcx links are checked.
     ...[links.tx, links.sink, links.cut, ...links.retry].flatMap((link) => (link?.kind === 'tcx' && link.pinPath !== undefined ? [[link.pinPath, link] as const] : [])),
     ...(cut ? [[at('cut'), cut] as const] : []),
   ];
@@ -136,7 +139,9 @@ function pinsPart({ attachment, datapath, cut }: Supervised): Part {
   return { name: 'the pins', look };
 }
 
-/** The record is what the controller knows: also what it could not write when the disk was full. */
+/**
+ * The record. It is restored to what the controller knows, including what it could not write while the disk was full.
+ */
 function recordPart(attachment: Attachment): Part {
   const look = (): Finding | null => {
     if (readRecord(attachment.id) === JSON.stringify(attachment)) return null;
@@ -145,13 +150,13 @@ function recordPart(attachment: Attachment): Part {
   return { name: 'the record', look };
 }
 
-/** Without it others take the controller for crashed. */
+/** The lock of the controller. Without it, other commands believe that the controller has crashed. */
 function lockPart({ attachment, own }: Supervised): Part {
   const file = controllerLock(attachment.id);
   const look = (): Finding | null => {
     if (FileLock.isHeld(file)) return null;
     const repair = (): void => {
-      saveAttachment(attachment); // makes the directory where that is gone
+      saveAttachment(attachment); // makes the directory if it is gone
       const lock = FileLock.tryTake(file);
       if (lock) own(lock);
     };

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /**
- * Who polls an interface: the thread that polls all plain ones of this process, or, with a hook, a
- * thread of its own. A change hands it over between two polls; meanwhile frames wait in the ring.
+ * Decides which thread polls an interface: the one that polls all interfaces of this process without a hook, or, with a
+ * hook, a thread of its own. A change hands the interface over between two polls; meanwhile frames wait in the ring.
  *
- * With `--on-hook-error drop` a hook decides over traffic, and no frame passes that it has not judged. When its thread
- * dies nobody polls until it has started again: frames wait in the ring, and behind it in the kernel.
+ * With `--on-hook-error drop` a hook decides about traffic, and no frame passes that it has not judged. When its thread
+ * dies, nothing is polled until it has started again: frames wait in the ring, and behind it in the kernel.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -33,33 +33,38 @@ export interface PollingParts {
   netns: string | null;
   /** The interface's Ethernet address. */
   mac: () => string;
-  /** Of each queue. */
+  /** The request for each queue. */
   requests: readonly Omit<PollRequest, 'command'>[];
   pollDelayUs: number;
-  /** What stands between the socket and the interface from the beginning. */
+  /** The impairment between the socket and the interface at the start. */
   impaired: Impaired;
-  /** Differs between processes: spreads them over the CPUs. */
+  /** A number that differs between processes, to spread them over the CPUs. */
   spread: number;
   events: Omit<HookEvents, 'stalled'> & { stalled: (queue: number) => void };
-  /** Another hook is in place, or none. */
+  /** Called when another hook is in place, or none. */
   hookChanged: (hook: HookChoice | null) => void;
-  /** Why nothing passes: the thread of a hook that decides over traffic is gone; null: it has started again. */
+  /**
+   * Called with the reason why nothing passes, when the thread of a hook that decides about traffic is gone, and with
+   * null when it has started again.
+   */
   hookDown: (why: string | null) => void;
-  /** Finishes a batch that a thread has left half-way. */
+  /** Finishes a batch that a thread has left unfinished. */
   finishBatches: () => void;
-  /** Counts an error of a hook whose thread can no longer do it. */
+  /** Counts a hook error that the hook's thread can no longer count. */
   countError: () => void;
 }
 
-/** Any number that differs between attachments. */
+/** A number that differs between attachments. */
 export const spreadOf = (attachment: { id: string }): number => parseInt(attachment.id, 16);
 
-/** A thread that polls looks between two polls, which take microseconds. */
+/** How long a polling thread may take to hold, in milliseconds. It looks between two polls, which take microseconds. */
 const HOLD_MAX_MS = 5000;
-/** How long to wait before a thread is started that ended soon after its start; doubles to the second value. */
+/**
+ * Delay in milliseconds before a thread that ended soon after its start is started again; doubles up to PAUSE_MAX_MS.
+ */
 const PAUSE_MS = 100;
 const PAUSE_MAX_MS = 5000;
-/** A thread that has lived for so long was well; the next one is started at once. */
+/** Life of a thread in milliseconds after which the next one is started at once. */
 const WELL_MS = 10_000;
 
 export class Polling {
@@ -69,18 +74,18 @@ export class Polling {
   private linkDown = false;
   private impaired: Impaired;
   private impairments = 0;
-  /** Somebody steps through the frames. */
+  /** Whether the debugger steps through the frames. */
   private paused = false;
   private fates: BpfMap | null = null;
   private stopping = false;
-  /** Why the hook's thread is gone while nobody may poll in its place. */
+  /** Why the hook's thread is gone, while no other thread may poll in its place; null otherwise. */
   private down: string | null = null;
   private revival: NodeJS.Timeout | undefined;
   private pauseMs = 0;
   private startedAt = 0;
-  /** HookThread.deadly of the threads that died over a frame, the latest: those frames may still be in the ring. */
+  /** HookThread.deadly of the latest threads that died over a frame: those frames may still be in the ring. */
   private deadly: number[] = [];
-  /** Changes happen one after the other. */
+  /** The latest change: changes run one at a time. */
   private last: Promise<unknown> = Promise.resolve();
 
   constructor(private readonly parts: PollingParts) {
@@ -92,13 +97,13 @@ export class Polling {
     return this.choice;
   }
 
-  /** Begins to poll; resolves when the interface is polled. */
+  /** Starts to poll; resolves when the interface is polled. */
   async start(hook: HookWish | null): Promise<void> {
     if (hook) await this.use(hook);
     else this.plain = await this.pollPlain();
   }
 
-  /** Puts a hook in place, or none. If it cannot be loaded, everything stays as it was. */
+  /** Replaces the hook, or removes it (null). If the new hook cannot be loaded, nothing changes. */
   use(hook: HookWish | null): Promise<void> {
     return this.inTurn(() => this.change(hook));
   }
@@ -122,7 +127,9 @@ export class Polling {
     return this.inTurn(async () => (await this.thread()).order({ kind: 'peek' }));
   }
 
-  /** Deals with it: 'pass' leaves it to the hook, bytes take its place. False if there is none. */
+  /**
+   * Deals with the frame of peek(): 'pass' leaves it to the hook, bytes take its place. False if there is none.
+   */
   step(verdict: 'pass' | 'drop' | Uint8Array): Promise<boolean> {
     return this.inTurn(async () => (await this.thread()).order({ kind: 'step', verdict }));
   }
@@ -140,7 +147,7 @@ export class Polling {
     (this.hooked ?? this.plain)?.command(COMMAND.linkDown, down ? 1 : 0);
   }
 
-  /** What stands between the socket and the interface. */
+  /** Tells the poller about the impairment between the socket and the interface. */
   setImpaired(impaired: Impaired): Promise<void> {
     return this.inTurn(() => {
       this.impaired = impaired;
@@ -153,7 +160,10 @@ export class Polling {
     for (const [word, value] of impairedWords(this.impaired, ++this.impairments)) polled?.command(word, value);
   }
 
-  /** Runs `body` while nobody polls and frames wait in the ring; it returns what stands behind the socket then. */
+  /**
+   * Runs `body` while polling is stopped and frames wait in the ring. `body` returns the impairment that is in place
+   * afterwards.
+   */
   whileStopped(body: () => Impaired): Promise<void> {
     return this.inTurn(async () => {
       const { hooked, plain } = this;
@@ -177,7 +187,10 @@ export class Polling {
     }
   }
 
-  /** Has whoever polls tell a recorder what becomes of each frame: through a map of createFates(), borrowed; null ends it. */
+  /**
+   * Makes the poller tell a recorder the outcome of each frame, through `fates`, a map of createFates() that is
+   * borrowed; null ends it.
+   */
   setFates(fates: BpfMap | null): Promise<void> {
     return this.inTurn(() => {
       if (fates) this.onlyQueue('a recording');
@@ -187,12 +200,14 @@ export class Polling {
     });
   }
 
-  /** The poller gets a descriptor of its own, which it closes. */
+  /** Gives the poller the map of outcomes, as a descriptor of its own, which the poller closes. */
   private tell(polled: Polled | undefined): void {
     polled?.tell(this.fates ? duplicateFd(this.fates.fd) : 0);
   }
 
-  /** Ends the loop, after it has delivered what is in the ring. It does not wait for its turn: a hook may hang. */
+  /**
+   * Ends the loop after it has delivered what is in the ring. It does not wait for its turn, because a hook may hang.
+   */
   async stop(): Promise<void> {
     this.stopping = true;
     clearTimeout(this.revival);
@@ -208,7 +223,7 @@ export class Polling {
     this.isUp();
   }
 
-  /** The interface's own thread; without a hook it lets all frames pass. */
+  /** The interface's own thread, started if need be; without a hook it passes all frames. */
   private async thread(): Promise<HookThread> {
     if (this.down !== null) {
       throw new VnetError('STATE', `hook ${this.choice?.file ?? ''}`, `nothing passes until its thread has started again: ${this.down}`, {
@@ -218,7 +233,9 @@ export class Polling {
     return this.hooked ?? (await this.enterThread(() => Promise.resolve()));
   }
 
-  /** Only when the thread is prepared is the interface taken from whoever polls it. */
+  /**
+   * Starts a thread for the interface. It takes the interface over from the current poller only once it is prepared.
+   */
   private async enterThread(prepare: (thread: HookThread) => Promise<unknown>): Promise<HookThread> {
     const { interface: name, netns, mac, spread, events, pollDelayUs, finishBatches } = this.parts;
     const request = this.onlyQueue('a hook');
@@ -257,7 +274,7 @@ export class Polling {
     this.setLinkDown(this.linkDown);
   }
 
-  /** A hook has ended its own thread, used up its memory, or does not return. */
+  /** Handles the end of a hook's thread: the hook ended it, used up its memory, or does not return. */
   private async threadDied(thread: HookThread, { message }: Error): Promise<void> {
     if (this.hooked !== thread || this.stopping) return;
     const { countError, events, finishBatches } = this.parts;
@@ -333,7 +350,10 @@ export class Polling {
     return polled;
   }
 
-  /** Throws if there are several: what has to see all frames, one after the other, works with one alone. */
+  /**
+   * The request of the only queue. Throws UNSUPPORTED if there are several: `what` has to see all frames in order,
+   * which takes a single queue.
+   */
   private onlyQueue(what: string): Omit<PollRequest, 'command'> {
     const { requests, interface: name, netns } = this.parts;
     if (requests.length > 1) throw new VnetError('UNSUPPORTED', `${what} on ${name}`, `it has ${requests.length} queues, and ${what} takes one`, { hint: `${commandFor('attach', name, netns, '--replace')}, without --queues` });
@@ -347,12 +367,12 @@ export class Polling {
   }
 }
 
-/** Has a thread load the hook and put it in the place of the one before. */
+/** Makes a thread load the hook and replace the one before. */
 async function useIn(thread: HookThread, { file, onError }: HookChoice): Promise<void> {
   await thread.order({ kind: 'use', file, onError });
 }
 
-/** The queues of an interface as one. Only a single one tells a recorder. */
+/** Combines the queues of an interface. Only an interface with a single queue is recorded. */
 function allOf(queues: readonly PlainPolled[]): PlainPolled {
   return {
     isHeld: () => queues.every((queue) => queue.isHeld()),

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** What the poller of each queue is given: its maps, its limits, and sockets that are opened where frames are reinjected. */
+/**
+ * What the poller of each queue is given: its maps, its limits, and sockets opened in the namespace where frames are
+ * reinjected.
+ */
 import * as fs from 'node:fs';
 
 import { PacketSocket } from '../datapath/packet-socket';
@@ -13,11 +16,11 @@ import { openRtnetlink } from '../link/rtnetlink';
 import type { Attachment } from '../state/store';
 
 export class QueueSockets {
-  /** One for each queue. */
+  /** The packet socket of each queue. */
   private readonly sockets: readonly PacketSocket[];
-  /** Each queue's, to ask about the peer and what is behind it. */
+  /** An rtnetlink socket for each queue, to ask about the peer and the interface behind it. */
   private readonly linkSockets: readonly number[];
-  /** One pair for each queue's waiting room; empty where frames are refused instead of held. */
+  /** The sockets of each queue's waiting room; empty if frames are refused instead of held. */
   private readonly roomSockets: readonly RoomSockets[];
 
   constructor(
@@ -33,7 +36,7 @@ export class QueueSockets {
     this.roomSockets = wireNetns.run(() => rooms.map(({ entry }) => openRoomSockets(entry.ifindex)));
   }
 
-  /** Of each queue. */
+  /** The request for the poller of each queue, without the shared command word. */
   requests({ maps }: Datapath): Omit<PollRequest, 'command'>[] {
     const { attachment } = this;
     const { id, budget, busyPollUs, ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets, peer } = attachment;
@@ -57,7 +60,7 @@ export class QueueSockets {
     }));
   }
 
-  /** A queue's waiting room; null where frames are refused instead of held. */
+  /** A queue's waiting room; null if frames are refused instead of held. */
   private roomOf(queue: number): PollRequest['room'] {
     const room = this.attachment.rooms[queue];
     const sockets = this.roomSockets[queue];

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /**
- * Keeps the routing rules of looped addresses where they belong while others add, remove and flush rules, and the interface
- * in the group of links that they go by. Every repair is said in the log. Against somebody who undoes each of them there is
- * no fight: then the interface leaves the group, and its addresses are answered at once, as those of any other.
+ * Keeps the routing rules of looped addresses in place while other programs add, remove and flush rules, and keeps the
+ * interface in the link group that these rules refer to. Every repair is logged. There is no fight against a program
+ * that undoes each repair: the interface leaves the group then, and its addresses are answered at once, like those of
+ * any other interface.
  */
 import { keepLocalTable, keepRules } from '../link/hairpin';
 import { linkByIndex, setGroup, type Link } from '../link/links';
@@ -14,13 +15,13 @@ export interface Kept {
   /** The interface's group when it is not looped. */
   usualGroup: number;
   log: (text: string) => void;
-  /** Milliseconds of a clock that does not jump. */
+  /** Monotonic time in milliseconds. */
   now: () => number;
 }
 
 export class RuleKeeper {
   private readonly fights: Fights;
-  /** Why its addresses are not looped at the moment. */
+  /** Why the interface's addresses are not looped at the moment; null if they are. */
   private off: string | null = null;
 
   constructor(private readonly kept: Kept) {
@@ -55,7 +56,7 @@ export class RuleKeeper {
   }
 }
 
-/** What was done about the rules of a family, in words. */
+/** Describes what was done about the rules of a family. */
 function repairOf({ family, add, remove, behind }: Change & { family: 4 | 6 }): string[] {
   const of = `IPv${family}`;
   if (behind) return [`somebody's rule of priority ${behind.priority} came before its routing rules of ${of}: they are before it again`];

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT
 /**
- * Looks at each part of an attachment once a second, whether somebody has taken it away: a few system calls each. What can
- * be put back without losing a frame is put back, for the rest the attachment ends cleanly. Either is said in the log. What the daemon
- * does about each part is a table in docs/internals.md.
+ * Looks at each part of an attachment once a second, to notice whether another program has removed it; each look takes
+ * a few system calls. A part that can be restored without losing a frame is restored; otherwise the attachment ends
+ * cleanly. Either is logged. docs/internals.md has a table of what the daemon does about each part.
  */
 
 /**
- * Things that may fail without ending the loop: a failure is said once in the log, however often it is tried again, and
- * so is that it works again.
+ * Runs steps that may fail without ending the loop. A failure is logged once, however often the step is retried, and so
+ * is its later success.
  */
 export class Attempts {
   private readonly failing = new Map<string, string>();
 
   constructor(private readonly log: (text: string) => void) {}
 
-  /** Does it; false if it threw, whatever it threw. */
+  /** Runs `body`; false if it threw anything. */
   try(what: string, body: () => void): boolean {
     try {
       body();
@@ -26,7 +26,7 @@ export class Attempts {
     return true;
   }
 
-  /** For what ends later than it begins. */
+  /** Notes a failure, for a step that ends later than it begins. */
   failed(what: string, error: unknown): void {
     const why = error instanceof Error ? error.message : String(error);
     if (this.failing.get(what) !== why) this.log(`${what}: ${why}; it is tried again`);
@@ -38,32 +38,38 @@ export class Attempts {
   }
 }
 
-// Tells a fight from repairs: somebody who undoes each of them is not to be answered for ever.
+// Tells a fight from repairs: a program that undoes each repair is not answered for ever.
 
-/** More repairs within a minute, or within an hour, are a fight. wg-quick and its like need two for each family. */
+/**
+ * More repairs than these within a minute, or within an hour, are a fight. wg-quick and similar programs need two for
+ * each family.
+ */
 const FIGHTS = [
   { repairs: 20, withinMs: 60_000 },
   { repairs: 60, withinMs: 3_600_000 },
 ] as const;
-/** After a fight there is another try, after the second one in twice the time. */
+/** Pause after a fight, in milliseconds. It doubles with each further fight, up to PAUSE_MAX_MS. */
 const PAUSE_MS = 60_000;
 const PAUSE_MAX_MS = 3_600_000;
 
 export class Fights {
-  /** When there was a repair. */
+  /** The times of the repairs. */
   private readonly repairs: number[] = [];
   private pausedUntil = 0;
   private pauseMs = PAUSE_MS;
 
-  /** `now`: milliseconds of a clock that does not jump. */
+  /** `now` is monotonic time in milliseconds. */
   constructor(private readonly now: () => number) {}
 
-  /** Nothing is repaired until there is another try. */
+  /** Whether repairs are paused. */
   get isPaused(): boolean {
     return this.now() < this.pausedUntil;
   }
 
-  /** Notes that a repair is due. With one too many a pause begins: its length in minutes, otherwise null. */
+  /**
+   * Notes that a repair is due. Returns null, or, if it is one too many, the length of the pause that begins, in
+   * minutes.
+   */
   repair(): number | null {
     const now = this.now();
     this.repairs.push(now);
@@ -76,20 +82,20 @@ export class Fights {
   }
 }
 
-/** Others may do anything at any time; what is noticed within this time is repaired before a person looks. */
+/** Time between two looks, in milliseconds: what is noticed that soon is repaired before a person looks. */
 const LOOK_MS = 1000;
 
 /** What is wrong with a part. */
 export interface Finding {
-  /** In words, as a sentence without its end: "somebody removed the control socket". */
+  /** A clause for messages: "somebody removed the control socket". */
   what: string;
-  /** Puts it back; without it the attachment cannot go on. */
+  /** Restores the part. Without it the attachment cannot go on. */
   repair?: () => unknown;
 }
 
 export interface Part {
   name: string;
-  /** Null while all is well. */
+  /** Checks the part; null while all is well. */
   look(): Finding | null;
 }
 
@@ -97,20 +103,20 @@ export interface Supervision {
   parts: readonly Part[];
   attempts: Attempts;
   log: (text: string) => void;
-  /** The attachment cannot go on: called once. */
+  /** Called once, when the attachment cannot go on. */
   broken: (what: string) => void;
 }
 
 export class Supervisor implements Disposable {
   private readonly timer: NodeJS.Timeout;
-  /** What repair() of the part has not ended yet. */
+  /** Names of the parts whose repair has not ended yet. */
   private readonly underRepair = new Set<string>();
 
   constructor(private readonly supervision: Supervision) {
     this.timer = setInterval(() => this.look(), LOOK_MS).unref();
   }
 
-  /** One look at everything. Never throws. */
+  /** Looks at every part. Never throws. */
   look(): void {
     const { parts, attempts, log, broken } = this.supervision;
     for (const part of parts) {

@@ -16,10 +16,10 @@ export const MSG_CONTROL = 32;
 export const MSG_CONTROLLEN = 40;
 export const MSG_LEN = 56;
 export const IOVEC_BYTES = 16;
-/** In msg_len: the socket will never take this frame, it was counted as refused. */
+/** In msg_len: the socket will never take this frame, which was counted as refused. */
 export const MARK_REFUSED = 0xffffffff;
 
-/** Iovecs that a batch of so many records can need: one a record, and one for the headers of each superpacket. */
+/** Bytes of iovecs for a batch of `budget` records: one per record, and one for the headers of each superpacket. */
 export const iovecBytes = (budget: number): number => 2 * budget * IOVEC_BYTES;
 
 /** The counters from before a batch of frames that a hook has judged. */
@@ -39,18 +39,18 @@ export class Batch {
   private readonly messagesAddress: number;
   private readonly iovecsAddress: number;
   private readonly log: SharedWords;
-  /** The iovec of each message that is one record, as it was written; -1: it is something else. */
+  /** The iovec that was written for each message of one record; -1 for messages of another kind. */
   private readonly plain: Int32Array;
   /** Iovecs used so far. */
   private used = 0;
-  /** The first record of each message, and the one after the last. */
+  /** The first record of each message, and behind the last message the number of all records. */
   readonly records: Uint16Array;
   /** Messages in the batch. */
   count = 0;
 
   /**
-   * `memory` has struct batch mapped, `at` bytes from its beginning; `iovecMemory` is iovecBytes(budget) that stay where they are
-   * while the batch is used. Both are borrowed.
+   * `memory` maps struct batch, `at` bytes from its beginning; `iovecMemory` has iovecBytes(budget), which must not
+   * move while the batch is used. Both are borrowed.
    */
   constructor(memory: MappedMemory, iovecMemory: MappedMemory, budget: number, at = 0) {
     this.messages = new Uint32Array(memory.buffer, at + BATCH.messages, (budget * BATCH.messageBytes) >>> 2);
@@ -63,13 +63,13 @@ export class Batch {
     this.messages.fill(0);
   }
 
-  /** Makes it empty. */
+  /** Empties the batch. */
   clear(): void {
     this.count = 0;
     this.used = 0;
   }
 
-  /** Adds a message of one record, `bytes` bytes of memory. Most of it is what the batch before had there. */
+  /** Adds a message of one record, `bytes` of memory. Most of the message is left over from the batch before. */
   addRecord(address: number, bytes: number): void {
     const index = this.next(1);
     const iovec = this.used++;
@@ -81,8 +81,8 @@ export class Batch {
   }
 
   /**
-   * Adds a message of `records` records, each of which had `headerBytes` of headers if there is more than one; append() its
-   * memory. `control` is the address of CONTROL_BYTES of a control message, or 0.
+   * Adds a message of `records` records; append() adds its memory. If there are several records, each has `headerBytes`
+   * of headers. `control` is the address of a control message of CONTROL_BYTES, or 0.
    */
   add(records: number, headerBytes: number, control: number): void {
     const index = this.next(records);
@@ -90,14 +90,14 @@ export class Batch {
     this.plain[index] = -1;
   }
 
-  /** Adds `bytes` bytes of memory to the last message. */
+  /** Adds `bytes` of memory to the last message. */
   append(address: number, bytes: number): void {
     this.writeIovec(this.used++, address, bytes);
     const at = ((this.count - 1) * BATCH.messageBytes + MSG_IOVLEN) >>> 2;
     this.messages[at] = (this.messages[at] as number) + 1;
   }
 
-  /** The next message, of so many records, which nobody has sent or refused. */
+  /** Begins the next message, of `records` records, marked as neither sent nor refused; returns its index. */
   private next(records: number): number {
     const index = this.count++;
     this.messages[(index * BATCH.messageBytes + MSG_LEN) >>> 2] = 0;
@@ -124,7 +124,7 @@ export class Batch {
     this.iovecs[at + 2] = bytes;
   }
 
-  /** Says of the last message, in a hooked batch, how far the counting is once it has been sent. */
+  /** Writes into the last message of a hooked batch how far the counting is once it has been sent. */
   tally(records: number, dropped: number, injected: number): void {
     const message = (this.count - 1) * BATCH.messageBytes;
     this.messages[(message + MESSAGE.records) >>> 2] = records;
@@ -132,7 +132,7 @@ export class Batch {
     this.messages[(message + MESSAGE.injected) >>> 2] = injected;
   }
 
-  /** Says what is about to be sent, with the counters from before it; recoverBatch() reads it. */
+  /** Logs what is about to be sent, with the counters from before it, for recoverBatch(). */
   begin(start: number, drained: number, rxPackets: number, rxBytes: number, flags = 0): void {
     this.log.set64(BATCH.start, start);
     this.log.set64(BATCH.drained, drained);
@@ -141,7 +141,7 @@ export class Batch {
     this.log.set32(BATCH.count, (this.count | flags) >>> 0);
   }
 
-  /** The same for frames that a hook has judged; what comes behind the last message is in the totals. */
+  /** begin() for frames that a hook has judged; the totals include what comes behind the last message. */
   beginHooked(before: HookedCounters, total: { records: number; dropped: number; injected: number }): void {
     this.log.set64(BATCH.hooksDropped, before.dropped);
     this.log.set64(BATCH.hooksInjected, before.injected);
@@ -151,14 +151,15 @@ export class Batch {
     this.begin(before.start, before.drained, before.rxPackets, before.rxBytes, BATCH_HOOKED);
   }
 
-  /** Everything about the batch is counted. */
+  /** Marks the batch as completely counted. */
   end(): void {
     this.log.set32(BATCH.count, 0);
   }
 
   /**
-   * Marks message `index`, of `frames` frames, as one that was refused, and counts it in `reason`, an offset in CONTROL. What
-   * the counters have to be is written down before the mark: wherever this is cut off, recoverBatch() sets them or sends it again.
+   * Marks message `index`, of `frames` frames, as refused, and counts it in `reason`, an offset in CONTROL. The new
+   * values of the counters are logged before the mark is set: after an interruption at any point, recoverBatch() either
+   * sets them or sends the message again.
    */
   refuse(index: number, reason: number, frames: number, control: SharedWords): void {
     const { log } = this;
@@ -179,7 +180,7 @@ export class Batch {
   }
 }
 
-/** What the batch log says of a message, for the one who finishes a killed poller's batch. */
+/** What the batch log says of a message, for finishing the batch of a killed poller. */
 export function messageOf(log: SharedWords, index: number): { mark: number; records: number; headerBytes: number } {
   const at = BATCH.messages + index * BATCH.messageBytes;
   const records = log.get32(at + MESSAGE.merged);

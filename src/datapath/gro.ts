@@ -2,29 +2,29 @@
 /**
  * Merges neighbouring datagrams of one flow on the reinject path into one packet, which the kernel segments again: one
  * system call, one buffer and one copy instead of up to 64. Only the headers are rebuilt; payload stays in the ring,
- * with an iovec for each piece. Behind a veth a mark distinguishes a merged packet from one that an application sent as
- * one (UDP_SEGMENT), which stays whole: `cut` on the peer's egress makes sure that the peer transmits frames
- * (bpf/vnet.bpf.c). So `ip -s link` counts frames, as it did on their way out, and everything that listens on vnet0
- * sees frames.
+ * with an iovec for each piece. Behind a veth, a mark distinguishes a merged packet from one that an application sent
+ * as one (UDP_SEGMENT) and that stays whole. `cut` on the peer's egress (bpf/vnet.bpf.c) has marked packets segmented
+ * before the peer transmits them, so `ip -s link` counts frames, as it did on their way out, and everything that
+ * listens on vnet0 sees frames.
  *
  * The rules are those of udp_gro_receive (net/ipv4/udp_offload.c): the same addresses, ports and header fields, and the
- * same length except for the last, which may be shorter. Merged datagrams are next to each other in the ring, so none
- * overtakes another. Only frames with an unfinished checksum qualify: those that this machine sent.
+ * same length except for the last datagram, which may be shorter. Merged datagrams are next to each other in the ring,
+ * so none overtakes another. Only frames with an unfinished checksum qualify: those that this machine sent.
  */
 import type { MappedMemory } from 'libbpf-ts';
 
 import { GSO_UDP_L4, MERGED_MARK, NEEDS_CSUM, RECORD, VNET_HDR_BYTES } from '../layout';
 
-/** Segments of one superpacket: UDP_MAX_SEGMENTS of older kernels (include/linux/udp.h). */
+/** Most segments in a superpacket: UDP_MAX_SEGMENTS of older kernels (include/linux/udp.h). */
 export const GRO_MAX_SEGMENTS = 64;
-/** virtio_net_hdr, Ethernet, IPv6 and UDP. */
+/** Bytes for one set of headers: virtio_net_hdr, Ethernet, IPv6 and UDP. */
 const HEADER_ROOM = 72;
-/** The largest IP packet. */
+/** The largest IP packet, in bytes. */
 const IP_BYTES_MAX = 65535;
 
 const ETH_BYTES = 14;
 const UDP_BYTES = 8;
-/** As a little-endian machine reads the 16 bits on the wire. */
+/** Values of 16 bits in network order, as a little-endian machine reads them. */
 const ETH_P_IP_SWAPPED = 0x0008;
 const ETH_P_IPV6_SWAPPED = 0xdd86;
 const DONT_FRAGMENT_SWAPPED = 0x0040;
@@ -40,16 +40,16 @@ const fold = (sum: number): number => {
   return (once & 0xffff) + (once >>> 16);
 };
 
-/** A control message of one int, with its padding: CMSG_SPACE(sizeof(int)). */
+/** Bytes of a control message with one int, padding included: CMSG_SPACE(sizeof(int)). */
 export const CONTROL_BYTES = 24;
 const CONTROL_LENGTH = 20;
 const SOL_SOCKET = 1;
 const SO_MARK = 36;
 
-/** Memory for the headers of a batch of so many records, and for the control message. */
+/** Bytes for the headers of a batch of `budget` records, and for the control message. */
 export const groHeaderBytes = (budget: number): number => budget * HEADER_ROOM + CONTROL_BYTES;
 
-/** Puts the control message behind the headers; returns its address. */
+/** Writes the control message behind the headers; returns its address. */
 function writeMark({ buffer, address }: MappedMemory): number {
   const at = buffer.byteLength - CONTROL_BYTES;
   const message = new DataView(buffer, at);
@@ -61,18 +61,18 @@ function writeMark({ buffer, address }: MappedMemory): number {
 }
 
 export class Gro {
-  /** Of the last merge: bytes of the headers from the Ethernet one on. */
+  /** Bytes of the headers in the last merge, from the Ethernet header on. */
   headerBytes = 0;
-  /** Payload of each frame in it, and of the last. */
+  /** Payload of each frame in the last merge, and of its last frame, in bytes. */
   segmentBytes = 0;
   lastBytes = 0;
 
   /**
-   * Longer frames are not merged: of a merged packet that is cut up again the kernel says only what became of the last
-   * frame, and a short last one passes behind others that are too long for vnet0.
+   * The longest frame that is merged, in bytes. When the kernel segments a merged packet, it reports only what became
+   * of the last frame, and a short last frame passes even behind others that are too long for vnet0.
    */
   frameMax = Infinity;
-  /** Set when a frame was passed over for its length: frameMax may have grown since. */
+  /** Set when a frame was not merged because of its length: frameMax may have grown since. */
   passedOver = false;
 
   private readonly words: Uint32Array;
@@ -80,12 +80,15 @@ export class Gro {
   private readonly bytes: Uint8Array;
   private readonly headers: Uint8Array;
   private readonly headersAddress: number;
-  /** Where the control message of each merged packet is: its mark (SO_MARK, packet_snd in net/packet/af_packet.c). 0: there is none. */
+  /**
+   * Address of the control message with the mark of merged packets (SO_MARK, packet_snd in net/packet/af_packet.c); 0:
+   * none.
+   */
   readonly controlAddress: number;
 
   /**
-   * `data` is the mapped ring, `headers` groHeaderBytes(budget) of memory that stays where it is. Both are borrowed.
-   * `cut`: whether the kernel is to cut up what is merged, or delivers it whole.
+   * `data` is the mapped ring; `headers` has groHeaderBytes(budget), which must not move. Both are borrowed. `cut`: the
+   * kernel segments merged packets before they are transmitted, rather than delivering them whole.
    */
   constructor(data: Uint8Array, headers: MappedMemory, cut: boolean) {
     this.bytes = data;
@@ -97,8 +100,8 @@ export class Gro {
   }
 
   /**
-   * How many records from `from` on make one superpacket; 1 if it stays alone. For more than one,
-   * headerBytes, segmentBytes and lastBytes say what they have in common.
+   * How many records, beginning with record `from`, make one superpacket; 1 if that record stays alone. For more than
+   * one, headerBytes, segmentBytes and lastBytes describe the superpacket.
    */
   run(offsets: Uint32Array, from: number, leased: number): number {
     const first = offsets[from] as number;
@@ -127,7 +130,9 @@ export class Gro {
     return count;
   }
 
-  /** Writes virtio_net_hdr and headers of the superpacket that run() has just found into slot `slot`; returns their address. */
+  /**
+   * Writes virtio_net_hdr and headers of the superpacket that run() has just found into a slot; returns their address.
+   */
   writeHeaders(slot: number, first: number, count: number): number {
     const { headers, headerBytes, segmentBytes, lastBytes } = this;
     const at = slot * HEADER_ROOM;
@@ -140,7 +145,7 @@ export class Gro {
     const frame = at + VNET_HDR_BYTES;
     if (headerBytes === ETH_BYTES + 20 + UDP_BYTES) {
       const length = this.network16(frame + 16) + more;
-      // RFC 1624: a sum that has counted the old length.
+      // RFC 1624: updates a checksum that covers the old length.
       const sum = fold((~this.network16(frame + 24) & 0xffff) + more);
       this.putNetwork16(frame + 16, length);
       this.putNetwork16(frame + 24, ~sum & 0xffff);
@@ -149,12 +154,12 @@ export class Gro {
     }
     const udp = frame + headerBytes - UDP_BYTES;
     this.putNetwork16(udp + 4, this.network16(udp + 4) + more);
-    // The sum over the pseudo header, which has the length in it.
+    // This sum covers the pseudo-header, which contains the length.
     this.putNetwork16(udp + UDP_CHECK_OFFSET, fold(this.network16(udp + UDP_CHECK_OFFSET) + more));
     return this.headersAddress + at;
   }
 
-  /** Bytes of Ethernet, IP and UDP header of a datagram that may be merged, or 0. */
+  /** Bytes of the Ethernet, IP and UDP headers of a datagram that may be merged; 0 for other frames. */
   private headersOf(record: number): number {
     const { halves, bytes, words } = this;
     const half = record >>> 1;
@@ -177,7 +182,7 @@ export class Gro {
     return 0;
   }
 
-  /** The frame is as long as its IP header says, has payload, and its checksum is that of UDP. */
+  /** Whether the frame is as long as its IP header says and has payload, and its unfinished checksum is that of UDP. */
   private isWhole(half: number, headers: number, length: number, said: number): boolean {
     const { halves } = this;
     const udpLength = swap16(halves[half + ((RECORD.frame + headers - 4) >>> 1)] as number);
@@ -190,7 +195,7 @@ export class Gro {
     );
   }
 
-  /** Whether two datagrams have the same headers but for lengths, checksums and the identification. */
+  /** Whether two datagrams have equal headers except for lengths, checksums and the identification. */
   private sameFlow(a: number, b: number, headerBytes: number): boolean {
     const { words } = this;
     if (this.headersOf(b) !== headerBytes) return false;

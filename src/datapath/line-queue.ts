@@ -1,34 +1,36 @@
 // SPDX-License-Identifier: MIT
 /**
- * The queue in front of an impairment's rate: how long netem will take to transmit what it was given. netem itself only
- * counts frames, whatever their size, so a queue limited in milliseconds is kept here, by netem's own arithmetic
+ * The queue in front of an impairment's rate: how long netem will take to transmit what it was given. netem's own limit
+ * counts frames, whatever their size, so a queue limited in milliseconds is kept here, with netem's arithmetic
  * (netem_enqueue in net/sched/sch_netem.c): a frame that would wait longer is lost, as on a real line.
  */
 import { GSO_UDP_L4, RECORD, VNET } from '../layout';
 import type { UnsentFrame } from './packet-socket';
 
-/** A little slower than netem, so that nothing adds up of which this does not know. */
+/** Makes this line slightly slower than netem's, so that no backlog builds up in netem unseen. */
 const CAUTION = 1.002;
 const ETHERNET_BYTES = 14;
 const UDP_BYTES = 8;
-/** Of a superpacket whose headers it does not find. */
+/** The size assumed for the TCP header of a superpacket in which it is not found. */
 const TCP_BYTES_LEAST = 20;
 const TCP_DATA_OFFSET = 12;
 
 export interface LineParameters {
   bytesPerSecond: number;
-  /** The longest that a frame may wait; Infinity where netem decides, as with several queues, which do not know of each other. */
+  /**
+   * The longest wait of a frame; Infinity leaves it to netem, as with several queues, which do not know of each other.
+   */
   queueMs: number;
 }
 
-/** A poller, as far as its messages are asked for. */
+/** The part of a poller through which its messages are read. */
 interface Messages {
-  /** Borrowed until the next one is asked for. */
+  /** The first frame of a message, borrowed until the next call. */
   unsentFrame(message: number): UnsentFrame;
 }
 
 export class LineQueue {
-  /** When the line has sent everything that it was given. */
+  /** When the line will have sent everything that it was given, in milliseconds. */
   private freeAt = 0;
   private readonly msPerByte: number;
 
@@ -36,19 +38,21 @@ export class LineQueue {
     this.msPerByte = (1000 / parameters.bytesPerSecond) * CAUTION;
   }
 
-  /** Gives it messages from `from` up to `end` until it is full, at `now` in milliseconds; how many. */
+  /**
+   * Adds messages from `from` up to `end` until the queue is full; `now` is in milliseconds. Returns how many it took.
+   */
   admit(messages: Messages, from: number, end: number, now: number): number {
     let to = from;
     for (; to < end && this.admits(now); to++) this.add(messages.unsentFrame(to), now);
     return to - from;
   }
 
-  /** The last of those that were admitted, from `from` up to `to`, have not been sent after all. */
+  /** Removes messages from `from` up to `to`, the last that were admitted: they were not sent after all. */
   takeBack(messages: Messages, from: number, to: number): void {
     for (let message = from; message < to; message++) this.freeAt -= this.msFor(messages.unsentFrame(message));
   }
 
-  /** Whether a frame that comes at `now`, in milliseconds, finds a place. */
+  /** Whether the queue has space for a frame that arrives at `now`, in milliseconds. */
   admits(now: number): boolean {
     return this.freeAt - now <= this.parameters.queueMs;
   }
@@ -62,7 +66,10 @@ export class LineQueue {
   }
 }
 
-/** What netem takes a frame for: a superpacket counts with the headers of all its segments (qdisc_pkt_len_init in net/core/dev.c). */
+/**
+ * A frame's length as netem counts it: a superpacket has the headers of all its segments (qdisc_pkt_len_init in
+ * net/core/dev.c).
+ */
 export function wireBytes({ memory, at, length }: UnsentFrame): number {
   const type = memory[at + VNET.gsoType] as number;
   if (type === 0) return length;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
  * The loop around poll(budget) of one queue, as NAPI runs a driver: poll again while the budget is used up; when less
- * was done, busy-poll for a while (pacing.ts) or arm the wake-up, poll once more, and only then sleep. It does not
- * block: each turn polls once and returns how long the queue can be left alone. worker.ts and hooks/event-loop.ts call
+ * was done, busy-poll for a while (pacing.ts), or arm the wake-up, poll once more, and only then sleep. The loop never
+ * blocks: each turn polls once and returns how long the queue can be left alone. worker.ts and hooks/event-loop.ts call
  * it.
  */
 import { loadAcquire, type RingReader } from 'libbpf-ts';
@@ -16,19 +16,25 @@ import type { Poller } from './poller';
 import { GATE_STOPPED, type QueueGate } from './queue-gate';
 import type { SharedWords } from './shared-memory';
 
-/** Looking it up in the module each time takes longer than the load. */
+/** A local copy: looking the function up in its module takes longer than the load. */
 const load = loadAcquire;
 
-/** Words of the shared array through which the main thread talks to the loop of an interface. */
+/** Indices of the words through which the main thread commands the loop of an interface. */
 export const COMMAND = { stop: 0, linkDown: 1, pollDelayUs: 2, impaired: 3, fates: 4, lineRate: 5, lineQueue: 6, hold: 7, words: 8 } as const;
 
-/** What stands between the socket and the interface: a qdisc of `vnet-bpf impair`, with the queue of its line if frames are lost there. */
+/**
+ * The qdisc of `vnet-bpf impair` between socket and interface, with the queue of its line if frames are lost there;
+ * null: none.
+ */
 export type Impaired = { line: LineParameters | null } | null;
 
-/** Values of the word impaired; from the last one on there is a line, and each new one has a number of its own. */
+/** Values of the word `impaired`. From `line` on there is a line, and each new line has a number of its own. */
 const IMPAIRED = { not: 0, waits: 1, line: 2 } as const;
 
-/** The words that say so, in the order in which they have to be written; `serial` differs from the one before. */
+/**
+ * The words that describe an impairment, in the order in which they must be written; `serial` must differ from the
+ * previous one.
+ */
 export function impairedWords(impaired: Impaired, serial: number): [word: number, value: number][] {
   if (!impaired?.line) return [[COMMAND.impaired, impaired ? IMPAIRED.waits : IMPAIRED.not]];
   const { bytesPerSecond, queueMs } = impaired.line;
@@ -45,9 +51,9 @@ function lineOf(command: Int32Array): LineQueue {
   return new LineQueue({ bytesPerSecond, queueMs });
 }
 
-/** What a loop is to know from its first poll on. */
+/** What a loop must know before its first poll. */
 export interface Conditions {
-  /** Microseconds to rest after each batch; for tests. */
+  /** Microseconds to rest after each poll that found frames; for tests. */
   pollDelayUs: number;
   linkDown: boolean;
   impaired: Impaired;
@@ -59,23 +65,23 @@ export function setConditions(command: Int32Array, { pollDelayUs, linkDown, impa
   for (const [word, value] of impairedWords(impaired, 0)) command[word] = value;
 }
 
-/** Values of the stop word: end when the ring has been delivered, or at once because another thread takes over. */
+/** Values of the word `stop`: end when the ring has been delivered, or at once because another thread takes over. */
 export const STOP = { deliver: 1, leave: 2 } as const;
 
-/** Values of the word hold: frames are to stay in the ring, and they do. */
+/** Values of the word `hold`: frames have to stay in the ring, and they do stay. */
 export const HOLD = { asked: 1, done: 2 } as const;
-/** How often the loop looks whether it still has to. */
+/** How often the loop checks whether the hold goes on, in milliseconds. */
 const HOLD_MS = 1;
 
-/** How long to leave a socket alone that takes nothing; grows to the second value. */
+/** How long a socket that takes nothing is left alone, in milliseconds; doubles up to the second value. */
 const BACKOFF_MS = 1;
 const BACKOFF_MAX_MS = 50;
-/** How long to wait for a frame out of the waiting room. */
+/** How long to wait for a frame from the waiting room, in milliseconds. */
 const ROOM_WAIT_MS = 1;
-/** Empty polls before the room is granted credit anew, and such grants before it is looked into. */
+/** Empty polls before the room is granted credit again, and the number of such grants before it is inspected. */
 const STALLED_POLLS = 20;
 const STALLS_BEFORE_LOOK = 3;
-/** How long the end of the loop may take to deliver what is still in the ring. */
+/** How long the loop may take at its end to deliver what is still in the ring, in milliseconds. */
 const DRAIN_MS = 200;
 const REPORT_MS = 50;
 
@@ -86,28 +92,28 @@ export interface LoopParts {
   control: SharedWords;
   /** COMMAND words, shared with the main thread. */
   command: Int32Array;
-  /** Whether to go on looking before it arms and sleeps. */
+  /** Decides whether the loop busy-polls before it arms the wake-up and sleeps. */
   busyPoll: BusyPoll;
-  /** Whether to rest although there may be frames already. */
+  /** Decides whether the loop rests although there may be frames already. */
   moderation: Moderation;
   /** Called at most every 50 ms when the queue has stopped or woken. */
   onQueue: () => void;
-  /** Called when held frames seem to be lost: somebody has to look into the waiting room. */
+  /** Called when held frames seem to be lost: the waiting room has to be inspected. */
   onStalled: () => void;
 }
 
-/** `asleep`: armed, the next record wakes it. `ending`: told to stop, delivers what is in the ring. */
+/** `asleep`: armed, the next record wakes it. `ending`: told to stop, still delivering what is in the ring. */
 type State = 'awake' | 'asleep' | 'ending' | 'ended';
 
 export class PollLoop {
   state: State = 'awake';
-  /** Not to be polled before; milliseconds of its clock. */
+  /** Time before which the loop does not poll; milliseconds of its clock. */
   private restUntil = 0;
   private endBy = Infinity;
   private backoff = BACKOFF_MS;
   private stalls = 0;
   private stopsSeen = 0;
-  /** COMMAND.fates as it was acted upon. */
+  /** The value of COMMAND.fates that was acted upon last. */
   private fatesSeen = 0;
   private impairedSeen = 0;
   private stoppedSeen = 0;
@@ -121,7 +127,10 @@ export class PollLoop {
     this.position = parts.ring.consumerPosition();
   }
 
-  /** Polls once unless it rests or sleeps; returns for how many milliseconds it can be left alone, Infinity when asleep. */
+  /**
+   * Polls once unless the loop rests or sleeps; returns how many milliseconds it can be left alone, Infinity when
+   * asleep.
+   */
   turn(now: number): number {
     if (load(this.parts.command, COMMAND.fates) !== this.fatesSeen) this.followRecorder();
     if (this.isToldToStop()) return this.finish(now);
@@ -146,7 +155,7 @@ export class PollLoop {
     return this.complete(now);
   }
 
-  /** A poll that began at `now` has taken frames out of the ring. */
+  /** Notes that a poll that began at `now` took frames out of the ring. */
   private found(now: number, frames: number): void {
     const position = this.parts.ring.consumerPosition();
     this.parts.busyPoll.found(now, frames, position - this.position);
@@ -155,13 +164,13 @@ export class PollLoop {
     this.backoff = BACKOFF_MS;
   }
 
-  /** A recorder has come or gone: COMMAND.fates is a descriptor to take over, or 0. */
+  /** Follows a recorder that came or went: COMMAND.fates is a descriptor to take over, or 0. */
   private followRecorder(): void {
     const { poller, command } = this.parts;
     const fd = load(command, COMMAND.fates);
     this.stopTelling();
     if (fd === 0) return;
-    // Unless the main thread has taken it back.
+    // Fails if the main thread has taken the descriptor back.
     if (Atomics.compareExchange(command, COMMAND.fates, fd, TAKEN) !== fd) return;
     poller.fates = Fates.take(fd);
     this.fatesSeen = TAKEN;
@@ -189,9 +198,9 @@ export class PollLoop {
   }
 
   /**
-   * Looks after a sleep that ended by its time-out: a record that nobody announced is counted. The
-   * record is looked for first: one that is there while we sleep was submitted by a `tx` that has
-   * looked at `armed` after we had set it, and clears it.
+   * Checks for records after a sleep that timed out; a record that no wake-up announced is counted. The ring is read
+   * before `armed`: if it has a record while we sleep, the `tx` that submitted it has read `armed` after we set it, and
+   * clears it.
    */
   watchdog(): void {
     const { ring, control, poller } = this.parts;
@@ -200,12 +209,12 @@ export class PollLoop {
     this.wake();
   }
 
-  /** There is work that no record announces. */
+  /** Ends a sleep because of work that no record announces. */
   nudge(): void {
     if (this.state === 'asleep') this.wake();
   }
 
-  /** napi_complete: arm, look again, sleep. */
+  /** Goes to sleep as napi_complete does: arms the wake-up, and sleeps only if the ring is still empty. */
   private complete(now: number): number {
     const { control, gate, ring, poller, busyPoll } = this.parts;
     control.set32(CONTROL.armed, 1); // a full barrier: either tx sees it, or isEmpty() sees the record
@@ -238,8 +247,8 @@ export class PollLoop {
   }
 
   /**
-   * The queue is stopped but the ring is empty: held frames are on their way out of the room.
-   * They take microseconds; if nothing comes, grant again, and in the end have the room looked into.
+   * Waits while the queue is stopped and the ring is empty: held frames are on their way out of the room, which takes
+   * microseconds. If nothing comes, grants credit again, and finally has the room inspected.
    */
   private waitForRoom(): number {
     const { gate, onStalled } = this.parts;
@@ -251,7 +260,7 @@ export class PollLoop {
     return this.rest(ROOM_WAIT_MS);
   }
 
-  /** What was accepted before the end is delivered, within reason. */
+  /** Delivers what was accepted before the end, for DRAIN_MS at most; with STOP.leave, nothing. */
   private finish(now: number): number {
     const { ring, poller } = this.parts;
     if (this.state !== 'ending') {

@@ -4,7 +4,7 @@
  * One writer and one reader map a BPF array. When the ring is full, outcomes are counted as missed: the poller never
  * waits, and allocates nothing.
  *
- *   page 0   head (slots written, by the poller) | tail (slots read, by the recorder) | missed | how many slots there are
+ *   page 0   head (slots written, by the poller) | tail (slots read, by the recorder) | missed | number of slots
  *   pages    slot: u32 number | u32 outcome, detail << 8 | double: CLOCK_MONOTONIC in ns
  */
 import * as fs from 'node:fs';
@@ -14,28 +14,31 @@ import { BpfMap, MapFlag, MappedMemory, MapType } from 'libbpf-ts';
 import { clock, monotonicNow } from '../native/clock';
 
 export const PAGE = 4096;
-/** Offsets in the first page, a cache line each. */
+/** Offsets in the first page, each in a cache line of its own. */
 export const FATE_HEADER = { head: 0, tail: 64, missed: 128, slots: 192 } as const;
 export const SLOT_BYTES = 16;
 
-/** For a trace ring of that size, a power of two: its smallest records, and as many frames that it misses. At most 64 MiB. */
+/**
+ * Slots for a trace ring of `tapeBytes`, a power of two: enough for its smallest records, and as many frames that it
+ * misses. At most 64 MiB.
+ */
 export const slotsFor = (tapeBytes: number): number => Math.min(tapeBytes >>> 6, 1 << 22);
 
-/** What became of a captured frame. `detail` is explained beside each that has one. */
+/** Outcomes of a captured frame. A comment explains `detail` where an outcome has one. */
 export const FATE = {
-  /** Of so many frames that crossed as one packet, itself included. */
+  /** `detail`: frames that crossed as one packet, this one included. */
   reinjected: 1,
   refusedToolong: 2,
   refusedInvalid: 3,
   refusedDown: 4,
   refusedError: 5,
-  /** By a hook: ended; another frame took its place; a superpacket of which so many pieces went on. */
+  /** By a hook: discarded; replaced by another frame; a superpacket of which `detail` pieces went on. */
   dropped: 6,
   changed: 7,
   cut: 8,
 } as const;
 
-/** The first page of a new one. */
+/** The first page of a new ring. */
 export function fatesHeader(slots: number): Uint8Array {
   const page = new Uint8Array(PAGE);
   new DataView(page.buffer).setUint32(FATE_HEADER.slots, slots, true);
@@ -48,17 +51,17 @@ export function createFates(slots: number): BpfMap {
   return map;
 }
 
-/** Maps all of it; the descriptor stays the caller's. */
+/** Maps the whole ring; the descriptor stays the caller's. */
 export function mapFates(fd: number): MappedMemory {
   using first = MappedMemory.map({ fd, length: PAGE });
   const slots = new Uint32Array(first.buffer)[FATE_HEADER.slots >>> 2] as number;
   return MappedMemory.map({ fd, length: PAGE + slots * SLOT_BYTES });
 }
 
-/** CLOCK_MONOTONIC in nanoseconds, less what the polling threads' clock says: that one allocates nothing. */
+/** CLOCK_MONOTONIC in nanoseconds minus the polling threads' clock, which allocates nothing when it is read. */
 const clockOffset = (): number => monotonicNow() - clock.now() * 1e6;
 
-/** The poller's end. */
+/** The poller's end of the ring. */
 export class Fates {
   private readonly words: Uint32Array;
   private readonly doubles: Float64Array;
@@ -73,7 +76,9 @@ export class Fates {
     this.slots = this.words[FATE_HEADER.slots >>> 2] as number;
   }
 
-  /** Maps the array and closes the descriptor. Null if it cannot be mapped: then outcomes are unknown, and the loop goes on. */
+  /**
+   * Maps the array and closes the descriptor. Null if mapping fails: outcomes are unknown then, and the loop goes on.
+   */
   static take(fd: number): Fates | null {
     try {
       return new Fates(mapFates(fd));
@@ -84,14 +89,14 @@ export class Fates {
     }
   }
 
-  /** Now, for note(). */
+  /** The current time, for note(). */
   now(): number {
     return clock.now() * 1e6 + this.offset;
   }
 
   /**
-   * Notes what became of the frame that left the ring as number `position` of all. Several CPUs may have put theirs
-   * there in another order than they took their numbers: `stamp`, the low half of it, says which it is.
+   * Notes the outcome of the frame that left the ring as number `position` of all. CPUs may have put frames into the
+   * ring in another order than they took numbers: `stamp`, the low half of the frame's number, tells which frame it is.
    */
   note(position: number, stamp: number, outcome: number, detail: number, time: number): void {
     const { words } = this;
@@ -106,7 +111,7 @@ export class Fates {
     this.head = (this.head + 1) >>> 0;
   }
 
-  /** Makes what was noted known; before the frames are counted as drained. */
+  /** Makes the notes visible to the recorder; called before the frames are counted as drained. */
   publish(): void {
     Atomics.store(this.words, FATE_HEADER.head >>> 2, this.head);
   }
@@ -116,13 +121,13 @@ export class Fates {
   }
 }
 
-/** Puts a descriptor into the word through which a poll loop gets one, 0 for none; what it has not taken is closed. */
+/** Puts a descriptor into the word from which a poll loop takes it, or 0 for none; closes one that was not taken. */
 export function handOver(command: Int32Array, word: number, fd: number): void {
   const untaken = Atomics.exchange(command, word, fd);
   if (untaken > 0) fs.closeSync(untaken);
 }
 
-/** In that word: the loop has taken the descriptor, and tells. */
+/** In that word: the loop has taken the descriptor, and writes outcomes. */
 export const TAKEN = -1;
 
 // The recorder's end of the ring.
@@ -145,17 +150,17 @@ export class FateReader implements Disposable {
     this.tail = this.words[FATE_HEADER.tail >>> 2] as number;
   }
 
-  /** How far they have been written. */
+  /** The number of slots written so far. */
   get written(): number {
     return Atomics.load(this.words, FATE_HEADER.head >>> 2);
   }
 
-  /** Outcomes that found no place. */
+  /** Outcomes for which the ring had no free slot. */
   get missed(): number {
     return Atomics.load(this.words, FATE_HEADER.missed >>> 2);
   }
 
-  /** Hands on those up to there. */
+  /** Passes the outcomes up to `written` to the listener; returns how many there were. */
   takeUntil(written: number, listener: FateListener): number {
     const { words, doubles } = this;
     const count = (written - this.tail) >>> 0;

@@ -1,33 +1,39 @@
 // SPDX-License-Identifier: MIT
 /**
- * Whether an idle poller busy-polls, and whether a busy one rests.
+ * Decides whether an idle poller busy-polls, and whether a busy one rests.
  *
  * Busy-polling: a sleep costs a frame the way through the scheduler; busy-polling costs a processor. By default the
  * poller busy-polls only where it pays: the next frame comes sooner than a sleep takes, handling frames leaves a third
- * of the time free, and frames come one by one, as questions and answers do. A sender of many frames gains more from
- * larger batches, and from the processor; an idle interface has to cost nothing.
+ * of the time free, and frames come one by one, as requests and responses do. A sender of many frames gains more from
+ * larger batches, and from the processor; an idle interface must cost nothing.
  *
  *   found   mean idle     found    mean idle
  *   |=work=|.............|=work=|..............|
  */
 
-/** How long it busy-polls, in milliseconds; the mean pause between frames has to be at most half of it. */
+/** How long the poller busy-polls, in milliseconds; the mean pause between frames must be at most half of it. */
 const LOOK_MS = 0.1;
-/** A longer pause counts as one of so many milliseconds, so that the mean comes back soon. */
+/** Longer pauses count as this many milliseconds, so that the mean recovers soon. */
 const PAUSE_MS = 1;
-/** Weight of the latest in the means. */
+/** Weight of the latest value in the means. */
 const WEIGHT = 1 / 8;
-/** Polls that find more than this in the mean, frames or bytes of the ring, carry a stream; twice as much is the most that counts. */
+/**
+ * Polls that find more than this on average, in frames or bytes of the ring, carry a stream; values count up to twice
+ * as much.
+ */
 const STREAM_FRAMES = 4;
 const STREAM_BYTES = 16 << 10;
-/** Looking that lasted so long was interrupted: somebody else needs the processor, and gets it for so long. */
+/**
+ * Busy-polling this long, in milliseconds, means an interruption: another task needs the processor, and has it for
+ * WAY_MS.
+ */
 const PREEMPTED_MS = 1;
 const WAY_MS = 10;
 
 export class BusyPoll {
-  /** When the last poll that found frames began. */
+  /** When the last poll that found frames began, in milliseconds. */
   private foundAt = -Infinity;
-  /** When it had dealt with them. */
+  /** When its frames had been dealt with. */
   private workedUntil = 0;
   private meanIdle = PAUSE_MS;
   private meanWork = 0;
@@ -35,10 +41,13 @@ export class BusyPoll {
   private meanBytes = 0;
   private makeWayUntil = -Infinity;
 
-  /** Milliseconds to busy-poll after the last frame; null: depends on the traffic. */
+  /** `fixedMs`: milliseconds to busy-poll after the last frame; null lets the traffic decide. */
   constructor(private readonly fixedMs: number | null) {}
 
-  /** A poll that began at `now`, in milliseconds of the turn's clock, has found so many frames and bytes. */
+  /**
+   * Notes that a poll that began at `now`, in milliseconds of the turn's clock, found frames, and their bytes in the
+   * ring.
+   */
   found(now: number, frames: number, bytes: number): void {
     this.worked(now);
     const idle = Math.min(now - this.workedUntil, PAUSE_MS);
@@ -48,7 +57,7 @@ export class BusyPoll {
     this.foundAt = now;
   }
 
-  /** Whether to look again rather than to sleep, although nothing more was found. */
+  /** Whether to busy-poll rather than sleep, although nothing more was found. */
   looksOn(now: number): boolean {
     this.worked(now);
     const idle = now === this.foundAt ? 0 : now - this.workedUntil;
@@ -60,8 +69,8 @@ export class BusyPoll {
   }
 
   /**
-   * What was found has been dealt with by `now`: told by the next turn, which saves a look at the clock, and before a
-   * pause. Told again, it does nothing.
+   * Notes that the frames found were dealt with by `now`. The next turn says so, which saves reading the clock, and so
+   * does a rest. Further calls do nothing.
    */
   worked(now: number): void {
     if (now <= this.foundAt || this.workedUntil > this.foundAt) return;
@@ -70,33 +79,33 @@ export class BusyPoll {
   }
 }
 
-// Interrupt moderation, as a NIC's rx-usecs: in a stream of many small frames the poller rests until some more have
-// come, although there may be work already. A poll costs what it costs, for two frames as for sixty; frames that
-// follow each other are merged; and a receiver that is woken for every other frame keeps the sender from its
-// processor. In that time nothing has to wake the poller, for its interrupt stays disabled.
+// Interrupt moderation, like a NIC's rx-usecs: in a stream of many small frames the poller rests until more have come,
+// although there may be work already. A poll costs the same for two frames as for sixty; frames that follow each other
+// are merged; and a receiver that is woken for every other frame keeps the sender from its processor. Nothing has to
+// wake the poller during a rest, for its interrupt stays disabled.
 //
 // poll  rest.......  poll  rest.......        one rest: the time in which REST_FRAMES come
 //
-// Whether there is a stream, a rest shows: if those who send wait for what the poller delivers, fewer come in it. Then
-// it has only cost time, and the next is tried later and later.
+// A rest shows whether there is a stream: fewer frames come in it if senders wait for what the poller delivers. The
+// rest has only cost time then, and the next one is tried later and later.
 
-/** Frames worth a rest. */
+/** Frames that are worth a rest. */
 export const REST_FRAMES = 32;
-/** The longest rest in milliseconds; REST_FRAMES have to come in it: 128,000 frames a second. A timer adds up to 50 us. */
+/** The longest rest in milliseconds. REST_FRAMES must come in it: 128,000 frames a second. A timer adds up to 50 us. */
 const REST_MAX_MS = 0.25;
-/** After a longer time the means begin anew, as if it had been so long. */
+/** After a longer period, in milliseconds, the means start anew as if it had been this long. */
 const PERIOD_MAX_MS = 1;
-/** After a rest that did not pay, none for so long; twice as long after the next in a row, at most the second value. */
+/** Milliseconds without a rest after one that did not pay; doubles with each in a row, up to the second value. */
 const HOLD_OFF_MS = 1;
 const HOLD_OFF_MAX_MS = 1024;
 
 export class Moderation {
-  /** When the last poll that was not followed by another at once began, and the frames of all since then. */
+  /** When the last poll began that another did not follow at once, and the frames of all polls since then. */
   private since = -Infinity;
   private frames = 0;
   private meanFrames = 0;
   private meanPeriod = PERIOD_MAX_MS;
-  /** It has rested since then. */
+  /** Whether it has rested since then. */
   private rested = false;
   private holdOff = HOLD_OFF_MS;
   private holdOffUntil = -Infinity;
@@ -105,8 +114,8 @@ export class Moderation {
   constructor(private readonly on: boolean) {}
 
   /**
-   * A poll that began at `now`, in milliseconds of the turn's clock, has taken so many frames out of the ring. Returns
-   * for how many milliseconds to rest before the next; 0 if it is due, as it is said to be with `due`.
+   * Notes that a poll that began at `now`, in milliseconds of the turn's clock, took `frames` out of the ring. Returns
+   * how many milliseconds to rest before the next poll; 0 if that is due at once, as the caller may know (`due`).
    */
   after(now: number, frames: number, due: boolean): number {
     this.frames += frames;
@@ -119,7 +128,7 @@ export class Moderation {
     return rest;
   }
 
-  /** Takes what came since the last time into the means. */
+  /** Adds what came since the last call to the means. */
   private measure(now: number): void {
     const { frames } = this;
     if (this.rested) this.judge(now, frames);
@@ -136,7 +145,7 @@ export class Moderation {
     }
   }
 
-  /** Whether the last rest brought half of what it was for. */
+  /** Checks whether the last rest brought half of the frames that it was for. */
   private judge(now: number, frames: number): void {
     this.rested = false;
     if (frames >= REST_FRAMES / 2) {

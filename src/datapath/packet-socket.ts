@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 /**
  * The AF_PACKET socket on the peer: what is sent on it arrives on vnet0 as received from the wire. PACKET_VNET_HDR
- * hands over checksums and superpackets as they are. The second half says what it means that the socket refuses a
- * frame.
+ * passes checksums and superpackets as they are. SendFailures interprets the errors of the socket.
  *
- * PACKET_QDISC_BYPASS is not used: a veth has no qdisc to bypass but that of `vnet-bpf impair`, the difference could
- * not be measured, and with it the kernel would not segment merged packets (gro.ts): there would be no tcx egress for
- * `cut`, and __dev_direct_xmit (net/core/dev.c) drops what validate_xmit_skb_list changes.
+ * PACKET_QDISC_BYPASS is not used: a veth has no qdisc to bypass except that of `vnet-bpf impair`, and no difference
+ * was measurable. With it the kernel would not segment merged packets (gro.ts): there would be no tcx egress for `cut`,
+ * and __dev_direct_xmit (net/core/dev.c) drops what validate_xmit_skb_list changes.
  */
 import * as fs from 'node:fs';
 
@@ -24,12 +23,12 @@ const SO_MARK = 36;
 const SO_COOKIE = 57;
 const MSG_DONTWAIT = 0x40;
 
-/** Room for a batch of superpackets; a frame's charge ends when vnet0's stack takes it. */
+/** Space for a batch of superpackets; the charge for a frame ends when vnet0's stack takes it. */
 const SEND_BUFFER_BYTES = 8 << 20;
 
-/** Takes frames for the poller; a unit test hands in a made-up one. */
+/** Sends the poller's frames; unit tests pass one of their own. */
 export interface FrameSender {
-  /** Sends `count` messages from `address` on; the number sent, or minus an errno. */
+  /** Sends `count` messages from `address` on; returns the number sent, or a negative errno. */
   send(address: number, count: number): number;
 }
 
@@ -37,8 +36,8 @@ export class PacketSocket implements FrameSender, Disposable {
   private constructor(readonly fd: number) {}
 
   /**
-   * Opens the socket on an interface of the calling thread's namespace. Needs CAP_NET_RAW. Frames carry its `mark`, by
-   * which `tx` looks for those that it has to turn round; 0 for a peer's socket.
+   * Opens the socket on an interface of the calling thread's namespace. Needs CAP_NET_RAW. Its frames carry `mark`, by
+   * which `tx` recognizes those that it has to turn round; 0 for a peer's socket.
    */
   static open(ifindex: number, mark: number): PacketSocket {
     const fd = openLinkSocket();
@@ -49,7 +48,7 @@ export class PacketSocket implements FrameSender, Disposable {
     return new PacketSocket(fd);
   }
 
-  /** The same socket in another thread; closing it is left to the one that opened it. */
+  /** The same socket in another thread; closing it is left to the thread that opened it. */
   static borrow(fd: number): FrameSender {
     return { send: (address, count) => sendMessages(fd, address, count, MSG_DONTWAIT) };
   }
@@ -58,7 +57,7 @@ export class PacketSocket implements FrameSender, Disposable {
     return sendMessages(this.fd, address, count, MSG_DONTWAIT);
   }
 
-  /** The number that no other socket of this boot has or had. */
+  /** The socket's number, which no other socket of this boot has or had. */
   get cookie(): number {
     return Number(socketOption64(this.fd, SOL_SOCKET, SO_COOKIE));
   }
@@ -78,7 +77,7 @@ export class PacketSocket implements FrameSender, Disposable {
 
 // The backlogs in which received frames wait for their CPU (net.core.netdev_max_backlog).
 
-/** Frames that the machine ever dropped because a backlog was full; 0 where the kernel does not tell. */
+/** Frames that the machine has ever dropped because a backlog was full; 0 where the kernel does not tell. */
 export function backlogDropsOfMachine(): number {
   try {
     const lines = fs.readFileSync('/proc/net/softnet_stat', 'utf8').trim().split('\n');
@@ -89,37 +88,38 @@ export function backlogDropsOfMachine(): number {
   }
 }
 
-// What it means that the socket did not take a frame: it is to be sent again, or it never passes and is counted by
-// reason. Both pollers ask here. Behind a veth the kernel answers (net/core/dev.c, drivers/net/veth.c from Linux 6.6 on):
+// What an error of the socket means: the frame is sent again, or it can never pass and is counted by reason. Both
+// pollers ask here. Behind a veth the kernel answers (net/core/dev.c, drivers/net/veth.c from Linux 6.6 on):
 //
-// EMSGSIZE, EINVAL, ENETDOWN ...   for ever: packet_snd and virtio_net_hdr_to_skb have looked at the frame
-// EAGAIN                           later: the socket's buffer is full
-// ENOMEM                           validate_xmit_skb could not segment it: for ever, unless memory was short for the segments
-// ENOBUFS                          veth_xmit could not pass it on:
-// vnet0 is down, or the frame is longer than its MTU (is_skb_forwardable): for ever
-// a backlog or the ring of vnet0's NAPI is full, memory is short: later
+//   EMSGSIZE, EINVAL, ENETDOWN ...   never: packet_snd and virtio_net_hdr_to_skb have looked at the frame
+//   EAGAIN                           later: the socket's buffer is full
+//   ENOMEM                           validate_xmit_skb could not segment it: never, unless memory was short for the
+//                                    segments
+//   ENOBUFS                          veth_xmit could not pass it on:
+//                                      vnet0 is down, or the frame is longer than its MTU (is_skb_forwardable): never
+//                                      a backlog or the ring of vnet0's NAPI is full, or memory is short: later
 //
-// A frame that passes pays nothing for this. One that never does costs one or two system calls, and a look at vnet0 at
-// most every LOOK_MS.
+// A frame that passes pays nothing for this. One that never passes costs one or two system calls, and at most every
+// LOOK_MS a look at vnet0.
 
-/** Not a reason: the frame can still pass. */
+/** In place of a reason: the frame may still pass. */
 export const LATER = 0;
 
-/** A look at vnet0 is good for this long. */
+/** How long a look at vnet0 is valid, in milliseconds. */
 const LOOK_MS = 2;
-/** A frame that nothing explains is given up after this long, unless a backlog was full meanwhile. */
+/** How long a frame that fails without explanation is retried, in milliseconds, unless a backlog was full meanwhile. */
 const GIVE_UP_MS = 1000;
-/** Failures in a row before that time begins to run: more than one poll tries. */
+/** Failures in a row before that time begins: more than one poll tries. */
 const FAILURES_UNTIL_CLOCK = 16;
 
 const ETH_HLEN = 14;
 const VLAN_HLEN = 4;
-/** What a frame may be longer than the MTU (is_skb_forwardable in net/core/dev.c). */
+/** Bytes by which a frame may be longer than the MTU (is_skb_forwardable in net/core/dev.c). */
 const BEYOND_MTU = ETH_HLEN + VLAN_HLEN;
-/** virtio_net_hdr: the ECN flag of gso_type, and its kinds for UDP. */
+/** virtio_net_hdr: the ECN flag of gso_type, and the type for UDP fragmentation. */
 const GSO_ECN = 0x80;
 const GSO_UDP = 3;
-/** The least that the kernel takes off a superpacket as headers, whatever is in it (virtio_net_hdr_to_skb). */
+/** The least that the kernel takes off a superpacket as headers, whatever it contains (virtio_net_hdr_to_skb). */
 const LEAST_OFFSET = 20;
 
 const minus = (name: string): number => -(errnoOf[name] as number);
@@ -133,7 +133,7 @@ const ENETDOWN = minus('ENETDOWN');
 const ENXIO = minus('ENXIO');
 const ENODEV = minus('ENODEV');
 
-/** What the poller knows of the frame that was not taken. */
+/** What the poller knows of a frame that was not taken. */
 export interface UnsentFrame {
   /** Where its virtio_net_hdr lies. */
   memory: Uint8Array;
@@ -142,9 +142,9 @@ export interface UnsentFrame {
   length: number;
 }
 
-/** A test makes it up. */
+/** The machine as SendFailures sees it; tests make one up. */
 export interface Machine {
-  /** Milliseconds. */
+  /** The time in milliseconds. */
   now(): number;
   backlogDrops(): number;
 }
@@ -165,17 +165,20 @@ export class SendFailures {
     private readonly machine: Machine = { now: () => clock.now(), backlogDrops: backlogDropsOfMachine },
   ) {}
 
-  /** Frames were sent or refused: the next failure is another frame's. `failedOnce`: it has failed already. */
+  /**
+   * Notes that frames were sent or refused: the next failure concerns another frame. `failedOnce`: it has failed
+   * already.
+   */
   passed(failedOnce: boolean): void {
     this.streak = failedOnce ? 1 : 0;
   }
 
-  /** The longest frame that vnet0 takes now, as of a look at most LOOK_MS ago; Infinity if nobody knows. */
+  /** The longest frame that vnet0 takes now, in bytes, known at most LOOK_MS ago; Infinity if unknown. */
   longestFrame(): number {
     return this.look(false) ? (this.farEnd as FarEnd).mtu + BEYOND_MTU : Infinity;
   }
 
-  /** Counts a failed send. Returns what to count the frame as, an offset in CONTROL, or LATER. */
+  /** Counts a failed send. Returns how to count the frame, an offset in CONTROL, or LATER. */
   judge(result: number, frame: UnsentFrame, { linkDown, impaired, line }: { linkDown: boolean; impaired: boolean; line: unknown }): number {
     if (!canPassLater(result)) return reasonFor(result);
     if (result === ENOBUFS) increment(this.control, CONTROL.enobufs);
@@ -194,7 +197,7 @@ export class SendFailures {
     return this.isHopeless() ? CONTROL.refusedError : LATER;
   }
 
-  /** ENOBUFS, by what vnet0 is like. */
+  /** Explains ENOBUFS by the state of vnet0. */
   private explained(frame: UnsentFrame): number {
     if (!this.look(false)) return LATER;
     const { up, mtu } = this.farEnd as FarEnd;
@@ -204,8 +207,8 @@ export class SendFailures {
   }
 
   /**
-   * Whether vnet0 has dropped the frame since the last failure though no backlog was full. The ring of vnet0's NAPI,
-   * which may be full too, is not counted in rx_dropped.
+   * Whether vnet0 has dropped the frame since the last failure although no backlog was full. The ring of vnet0's NAPI
+   * may be full too, but rx_dropped does not count that.
    */
   private neverArrives(): boolean {
     const before = this.streak > 1 ? this.rxDropped : Infinity;
@@ -217,8 +220,8 @@ export class SendFailures {
   }
 
   /**
-   * Whether it has failed for GIVE_UP_MS, and nothing that passes by itself is the reason. The first failures, which
-   * most often are the only ones, cost nothing.
+   * Whether the frame has failed for GIVE_UP_MS, and the reason is not one that passes by itself. The first failures,
+   * which are most often the only ones, cost nothing.
    */
   private isHopeless(): boolean {
     if (this.streak < FAILURES_UNTIL_CLOCK) return false;
@@ -241,10 +244,10 @@ export class SendFailures {
   }
 }
 
-/** A full qdisc of an impairment: frames wait for it, or are lost, as at a line whose queue is full. */
+/** Behind a full qdisc of an impairment frames wait, or they are lost, as on a line whose queue is full. */
 const behindQdisc = (result: number, losesWhenFull: boolean): number => (losesWhenFull && result === ENOBUFS ? CONTROL.impairOverflow : LATER);
 
-/** Whether the socket says so of a frame that can pass later. */
+/** Whether the error concerns a frame that may pass later. */
 const canPassLater = (result: number): boolean => result === ENOBUFS || result === EAGAIN || result === ENOMEM || result === EINTR || result === 0;
 
 /** Where to count a frame that the socket will never take. */
@@ -263,7 +266,7 @@ function reasonFor(result: number): number {
   }
 }
 
-/** The same for a recorder: how a frame ends that is counted there. */
+/** The outcome, for a recorder, of a frame that is counted under `reason`. */
 export function fateOf(reason: number): number {
   switch (reason) {
     case CONTROL.refusedToolong:
@@ -273,7 +276,7 @@ export function fateOf(reason: number): number {
     case CONTROL.refusedDown:
       return FATE.refusedDown;
     case CONTROL.impairOverflow:
-      return FATE.reinjected; // as what netem loses: what an impairment does comes after
+      return FATE.reinjected; // like a loss in netem: impairments act after reinjection
     default:
       return FATE.refusedError;
   }
@@ -284,15 +287,15 @@ const read16 = (memory: Uint8Array, at: number): number => (memory[at] as number
 const needsChecksum = ({ memory, at }: UnsentFrame): boolean => ((memory[at + VNET.flags] as number) & NEEDS_CSUM) !== 0;
 const gsoTypeOf = ({ memory, at }: UnsentFrame): number => (memory[at + VNET.gsoType] as number) & ~GSO_ECN;
 
-/** Whether the frame wants something of the kernel that the kernel may be unable to do. */
+/** Whether the frame asks the kernel for something that it may be unable to do. */
 const asks = (frame: UnsentFrame): boolean => needsChecksum(frame) || gsoTypeOf(frame) !== 0;
 
-/** Whether it is a superpacket that veth takes whole: validate_xmit_skb looks at its headers alone, and needs no memory. */
+/** Whether veth takes the superpacket whole: validate_xmit_skb reads only its headers, and needs no memory. */
 const isCheckedOnly = (frame: UnsentFrame): boolean => gsoTypeOf(frame) !== 0 && needsChecksum(frame);
 
 /**
- * What vnet0 compares with its MTU, bytes; 0 for a superpacket, which passes whole. One that is no longer than its
- * gso_size is none (virtio_net_hdr_to_skb).
+ * The length in bytes that vnet0 compares with its MTU; 0 for a superpacket, which passes whole. A frame that is no
+ * longer than its gso_size is not a superpacket (virtio_net_hdr_to_skb).
  */
 function comparedLength(frame: UnsentFrame): number {
   const { memory, at, length } = frame;
@@ -306,5 +309,5 @@ function comparedLength(frame: UnsentFrame): number {
   return length - LEAST_OFFSET <= size ? length : 0;
 }
 
-/** Whether only the kernel knows where the payload begins, and so whether it is a superpacket. */
+/** Whether only the kernel knows where the payload begins, and so whether the frame is a superpacket. */
 const isUncertain = (frame: UnsentFrame): boolean => gsoTypeOf(frame) !== 0 && !needsChecksum(frame);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * NAPI's poll(budget), in TypeScript: takes at most `budget` records out of the ring and sends
- * them with one sendmmsg straight from the mapped ring. Nothing is allocated here, whatever the
- * traffic: fields are numbers, memory is mapped once.
+ * NAPI's poll(budget), in TypeScript: takes at most `budget` records out of the ring and sends them with one sendmmsg
+ * straight from the mapped ring. Nothing is allocated here, whatever the traffic: fields are numbers, memory is mapped
+ * once.
  */
 import { CONTROL, RECORD, VNET_HDR_BYTES } from '../layout';
 import type { FarEnd } from '../link/far-end';
@@ -15,7 +15,7 @@ import { fateOf, type FrameSender, LATER, SendFailures, type UnsentFrame } from 
 import type { QueueGate } from './queue-gate';
 import { increment, type SharedWords } from './shared-memory';
 
-/** What the poller needs of a ring: RingBuffer of libbpf-ts, or a made-up one in a test. */
+/** What the poller needs of a ring: RingBuffer of libbpf-ts, or a test's own. */
 export interface Ring {
   readonly offsets: Uint32Array;
   lease(budget: number): number;
@@ -40,9 +40,12 @@ export interface PollerParts {
   farEnd: FarEnd | null;
 }
 
-/** How often one poll tries again what the socket cannot take now; then the frames stay in the ring. */
+/** Tries per poll for what the socket cannot take now; after that the frames stay in the ring. */
 export const TRIES_PER_POLL = 8;
-/** So many polls merge nothing after a merged packet that the kernel did not take; twice as many after each that it refuses in a row, so often. */
+/**
+ * Polls that skip merging after the kernel refused a merged packet; doubles with each refusal in a row, PLAIN_DOUBLINGS
+ * times at most.
+ */
 const PLAIN_POLLS = 16;
 const PLAIN_DOUBLINGS = 12;
 
@@ -52,28 +55,28 @@ export class Poller {
   private rxPackets: number;
   private rxBytes: number;
   private largestFrame: number;
-  /** Of the frames in the batch: their bytes, and those of the largest. */
+  /** Bytes of the frames in the batch, and of the largest one. */
   private filledBytes = 0;
   private filledLargest = 0;
   private polls: number;
   private budgetExhausted: number;
 
-  /** True after a poll that had to leave frames in the ring because the socket did not take them. */
+  /** Whether the last poll had to leave frames in the ring because the socket did not take them. */
   blocked = false;
   private readonly failures: SendFailures;
   private readonly unsent: UnsentFrame;
   /** What the interface had transmitted when rxPackets was 0. */
   private deliveredBefore: number;
-  /** Polls that are to merge nothing. */
+  /** Polls left that must not merge. */
   private plainPolls = 0;
-  /** Merged packets in a row that the kernel has refused, for a reason that may be one of all of them. */
+  /** Merged packets that the kernel has refused in a row, for a reason that may apply to all of them. */
   private mergesRefused = 0;
   /** Set while vnet0 is down or gone: frames that cannot be delivered are refused, not retried. */
   linkDown = false;
-  /** Told of each frame while somebody records. */
+  /** Takes the outcome of each frame during a recording. */
   fates: Fates | null = null;
   private behindQdisc = false;
-  /** The queue in front of that qdisc's rate, if frames that find it full are to be lost. */
+  /** The queue in front of that qdisc's rate, if frames that find it full are lost. */
   line: LineQueue | null = null;
 
   constructor(
@@ -100,9 +103,9 @@ export class Poller {
   }
 
   /**
-   * Set while a qdisc of `vnet-bpf impair` stands between the socket and the interface. It says ENOBUFS while it is
-   * full, which is no fault of the frame, and the interface transmits later, less or more than was sent. Nothing is
-   * merged then, because it would take a merged packet for one frame.
+   * Whether a qdisc of `vnet-bpf impair` is between the socket and the interface. It answers ENOBUFS while it is full,
+   * which is no fault of the frame, and the interface transmits later than, less than or more than what was sent.
+   * Nothing is merged then, because netem would take a merged packet for one frame.
    */
   get impaired(): boolean {
     return this.behindQdisc;
@@ -120,7 +123,7 @@ export class Poller {
     this.blocked = false;
     const done = leased === 0 ? 0 : this.send(leased);
     if (this.fates !== null) this.fates.publish();
-    ring.commit(done); // with 0: lets go of discarded records
+    ring.commit(done); // with 0: releases discarded records
     if (leased > 0) {
       this.drained += done;
       this.polls++;
@@ -135,7 +138,7 @@ export class Poller {
     return done;
   }
 
-  /** Adds one to a counter of the poller's that is not on the hot path. */
+  /** Adds one to a counter of the poller that is not on the hot path. */
   count(offset: number): void {
     increment(this.parts.control, offset);
   }
@@ -150,7 +153,7 @@ export class Poller {
     let tries = 0;
     let pieces = 0;
     while (done < batch.count) {
-      const admitted = this.line === null ? batch.count - done : this.line.admit(this, done, batch.count, clock.now()); // nothing is merged then
+      const admitted = this.line === null ? batch.count - done : this.line.admit(this, done, batch.count, clock.now()); // with a line nothing is merged
       if (admitted === 0) {
         this.refuse(done++, CONTROL.impairOverflow);
         continue;
@@ -158,7 +161,7 @@ export class Poller {
       const result = sender.send(batch.address(done), admitted);
       this.line?.takeBack(this, done + Math.max(0, result), done + admitted);
       if (result > 0) {
-        // sendmmsg does not say why it went no further; a qdisc has dropped the next one then, as it was full.
+        // sendmmsg does not say why it stopped; behind a qdisc, the qdisc was full and dropped the next frame.
         const stopped = result < admitted;
         if (this.behindQdisc && stopped) this.count(CONTROL.enobufs);
         failures.passed(stopped);
@@ -192,7 +195,10 @@ export class Poller {
     return this.unsent;
   }
 
-  /** Has the frames of a merged packet that the kernel did not take sent one by one, which says of each why not. Returns how many got there. */
+  /**
+   * Splits a merged packet that the kernel did not take: its frames are sent one by one, and each gets its own error.
+   * Returns how many were delivered.
+   */
   private unmerge(message: number, reason: number): number {
     if (reason === LATER) {
       this.plainPolls = PLAIN_POLLS;
@@ -209,8 +215,8 @@ export class Poller {
   }
 
   /**
-   * A merged packet that the backlog had no place for as a whole: the first frames of it may have
-   * got there. Only the interface's own counter knows how many; they are not sent again.
+   * How many of the first frames of a merged packet were delivered that did not fit into the backlog as a whole. Only
+   * the interface's own counter tells; those frames are not sent again.
    */
   private piecesDelivered(message: number): number {
     const { batch, delivered } = this.parts;
@@ -258,7 +264,10 @@ export class Poller {
     gro.frameMax = this.failures.longestFrame();
   }
 
-  /** One message of several records: headers of its own, then the payload of each, where it is in the ring. Returns the frames' bytes. */
+  /**
+   * Adds one message for several records: headers of its own, then each payload where it is in the ring. Returns the
+   * frames' bytes.
+   */
   private merge(gro: Gro, from: number, count: number): number {
     const { ring, batch, dataAddress } = this.parts;
     const { headerBytes, segmentBytes, lastBytes } = gro;
@@ -324,7 +333,7 @@ export class Poller {
     }
   }
 
-  /** Of the leased records `from` to `to`. */
+  /** Tells the recorder the outcome of the leased records from `from` up to `to`. */
   private tell(fates: Fates, from: number, to: number, fate: number, detail: number, now: number): void {
     const { offsets } = this.parts.ring;
     for (let i = from; i < to; i++) {

@@ -15,34 +15,34 @@ import { passesUdpGso, readsSkbsDirectly } from '../requirements';
 import { pinDirectory, ringPin } from '../state/bpffs';
 import type { Attachment } from '../state/store';
 
-// Maps in a map: an entry is written as the descriptor of the inner map.
+// Maps of maps: an entry is written as the descriptor of the inner map.
 
 /** A key or a value of four bytes. */
 export const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
 
-/** Both maps stay the caller's; the outer one holds the inner one from then on. */
+/** Puts the inner map into the outer one, which holds it from then on. Both stay the caller's. */
 export const setInner = (outer: BpfMap, index: number, inner: BpfMap): void => outer.set(u32(index), u32(inner.fd));
 
-/** The built object; VNET_BPF_OBJECT overrides it, for tests and for people who try their own. */
+/** The file of the built object; VNET_BPF_OBJECT overrides it, for tests and for users who build their own. */
 export function objectFile(): string {
   return process.env['VNET_BPF_OBJECT'] ?? path.join(__dirname, '..', 'bpf', 'vnet.bpf.o');
 }
 
 const MAPS = ['control', 'counters', 'batch', 'tape'] as const;
 
-/** The pin of `cut`, for whoever adopts the attachment and is to merge where nothing was merged before. */
+/** The pin of `cut`, for an adoption that merges where nothing was merged before. */
 const CUT_PIN = 'cut';
 
 /**
- * Whether neighbouring frames of a flow are merged on the reinject path. Of a merged packet that did not fit in whole, the peer's
- * counter tells how much did: with several queues it is not one's own.
+ * Whether neighbouring frames of a flow are merged on the reinject path. The peer's counter tells how much of a merged
+ * packet was delivered that did not fit as a whole; with several queues it counts those of the others, too.
  */
 export const merges = ({ gro, queues }: Attachment): boolean => gro && queues === 1 && passesUdpGso();
 
 /** One ring per queue; `control` and `batch` have an entry for each. */
 export type DatapathMaps = Record<(typeof MAPS)[number], BpfMap> & { rings: readonly BpfMap[] };
 
-/** The maps that one queue's poller works on, and its place in those that it shares. */
+/** The maps that the poller of one queue works on, and its index in those that queues share. */
 export interface QueueMaps {
   queue: number;
   ring: BpfMap;
@@ -56,11 +56,11 @@ export const queuesOf = ({ rings, control, batch }: DatapathMaps): QueueMaps[] =
 export class Datapath implements Disposable {
   constructor(
     readonly maps: DatapathMaps,
-    /** `retry` is attached to the exit of each queue's waiting room, `cut` only where there is something to cut. */
+    /** `retry` is attached to the exit of each queue's waiting room; `cut` only where merged packets are segmented. */
     readonly links: { tx: TcLink; sink: TcLink | null; cut: TcLink | null; retry: readonly TcLink[] },
   ) {}
 
-  /** The attachments as an attachment's record has them. */
+  /** The attachments as they are stored in an attachment's record. */
   linkStates(): NonNullable<Attachment['links']> {
     const { tx, sink, cut, retry } = this.links;
     return { tx: tx.toJSON(), sink: sink?.toJSON() ?? null, cut: cut?.toJSON() ?? null, retry: retry.map((link) => link.toJSON()) };
@@ -78,19 +78,19 @@ export class Datapath implements Disposable {
   }
 }
 
-/** The object's file; throws if it was never built. */
+/** The object's file. Throws a VnetError if it was never built. */
 export function requireObject(): string {
   const file = objectFile();
   if (fs.existsSync(file)) return file;
   throw new VnetError('BPF_OBJECT', `BPF object ${file}`, 'there is no such file', { hint: 'make build compiles it' });
 }
 
-/** Throws if libbpf cannot be loaded. */
+/** The version of libbpf. Throws a VnetError if it cannot be loaded. */
 export const requireLibbpf = (): string => explain('libbpf', libbpfVersion);
 
 /**
- * Loads the programs for an attachment that is planned, which takes as long as all the rest: on another thread, so
- * that the interface can be made meanwhile. The caller closes the object. Rejects with a VnetError.
+ * Loads the programs for a planned attachment, on another thread: loading takes as long as everything else, and the
+ * interface can be made meanwhile. The caller closes the object. Rejects with a VnetError.
  */
 export async function loadPrograms(attachment: Attachment): Promise<BpfObject> {
   try {
@@ -133,7 +133,10 @@ async function load(attachment: Attachment): Promise<BpfObject> {
   }
 }
 
-/** The rings of an attachment, pinned; made while the programs are being loaded. The caller closes them, unless a Datapath has them. Throws a VnetError. */
+/**
+ * Makes and pins the rings of an attachment while the programs are loaded. The caller closes them, unless a Datapath
+ * owns them. Throws a VnetError.
+ */
 export function makeRings({ queues, ringBytes }: Attachment, pins: string): BpfMap[] {
   const rings: BpfMap[] = [];
   try {
@@ -146,8 +149,9 @@ export function makeRings({ queues, ringBytes }: Attachment, pins: string): BpfM
 }
 
 /**
- * Pins and attaches what is loaded, and hands it the rings. `pins` is a directory on bpffs. What was attached stays when
- * this process ends: the links are pinned. Closes the object; the Datapath has the rings. Throws a VnetError that says which step failed.
+ * Pins and attaches what is loaded, and gives it the rings. `pins` is a directory on bpffs. Attachments outlive this
+ * process, because the links are pinned. Closes the object; the Datapath owns the rings. Throws a VnetError that says
+ * which step failed.
  */
 export function openDatapath(attachment: Attachment, object: BpfObject, rings: readonly BpfMap[], pins: string, netns: Netns, wireNetns: Netns): Datapath {
   try {
@@ -201,7 +205,7 @@ function pinProgram(object: BpfObject, name: string, file: string): void {
   program.pin(file);
 }
 
-/** Attaches the pinned `cut` to the peer if there is something to cut, and a peer. Throws a VnetError. */
+/** Attaches the pinned `cut` to the peer if merged packets have to be segmented; else null. Throws a VnetError. */
 export function attachCut(attachment: Attachment, pins: string, wireNetns: Netns): TcLink | null {
   const { peer } = attachment;
   if (!peer || !merges(attachment)) return null;
@@ -215,7 +219,7 @@ export function openCut({ id, peer }: Attachment): BpfProgram | null {
   return peer && fs.existsSync(pin) ? BpfProgram.openPinned(pin) : null;
 }
 
-/** VNET_BPF_TEST_ATTACH=clsact: tests see on a new kernel what an old one does. */
+/** clsact if VNET_BPF_TEST_ATTACH says so: tests on a new kernel then see what an old one does. */
 const preferredAttachment = (): 'tcx' | 'clsact' => (process.env['VNET_BPF_TEST_ATTACH'] === 'clsact' ? 'clsact' : 'tcx');
 
 /** Attaches a program and pins the attachment, so that it outlives this process. */
@@ -228,7 +232,7 @@ function attach(from: Pick<BpfObject, 'program'>, program: string, ifindex: numb
   });
 }
 
-/** Gives an error of the binding its place: what we were doing, and what the user can do. */
+/** Adds context to an error of the binding: what failed, and what the user can do. */
 function explain<T>(what: string, body: () => T): T {
   try {
     return body();

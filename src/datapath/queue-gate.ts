@@ -4,9 +4,9 @@
  * bit 0 of the gate word and counts the frames it sends to the waiting room in the bits above; the poller, which drains
  * the ring, wakes it.
  *
- * Without a waiting room that is one compare-and-swap at the low watermark. With one, the held frames come first: the
- * room is granted credit until it is empty, closed again, and only then is the queue woken, by a compare-and-swap that
- * fails if a frame went to the room meanwhile.
+ * Without a waiting room, waking is one compare-and-swap at the low watermark. With one, the held frames come first:
+ * the room is granted credit until it is empty, and closed again; only then a compare-and-swap, which fails if a frame
+ * went to the room meanwhile, wakes the queue.
  */
 import { type BpfMap, MappedMemory } from 'libbpf-ts';
 
@@ -18,10 +18,10 @@ export const GATE_STOPPED = 1;
 
 /**
  * Segments that `tx` has sent to the waiting room and that have not arrived there: on the interface, in a qdisc of the
- * user's on it, or between two CPUs. Segments because the kernel may cut a superpacket up behind `tx`. Below 0 if more
- * arrived than were sent: such a qdisc (netem duplicate) copies a held frame with its tag.
+ * user's on it, or between two CPUs. The unit is segments because the kernel may segment a superpacket behind `tx`.
+ * Below 0 if more arrived than were sent: such a qdisc (netem duplicate) copies a held frame with its tag.
  *
- * What has arrived is read before what was sent, so the difference is never too small. It may be of any size: frames that
+ * The arrivals are read before what was sent, so the difference is never too small. It may be of any size: frames that
  * the kernel drops before they arrive count until they are written off.
  */
 export function segmentsOnTheWay(control: SharedWords): number {
@@ -29,19 +29,19 @@ export function segmentsOnTheWay(control: SharedWords): number {
   return control.get64InOrder(CONTROL.heldSegments) - arrived;
 }
 
-/** Frames in the waiting room. What came out is read before what went in, so they are never too few. */
+/** Frames in the waiting room. Departures are read before arrivals, so the number is never too small. */
 export function framesInRoom(control: SharedWords): number {
   const gone = control.get32(CONTROL.heldOut) + control.get64(CONTROL.heldDropped);
   return (control.get32(CONTROL.heldIn) - gone) | 0;
 }
 
-/** Held frames as the frame accounting has them: those on the way to the room as they were sent, those in it as they are. */
+/** Held frames for the frame accounting: on the way to the room as they were sent, in the room as they are. */
 export interface HeldFrames {
   now: number;
-  /** Of all time, with those that were dropped. */
+  /** All frames ever held, dropped ones included. */
   total: number;
   dropped: number;
-  /** Frames that the kernel or a qdisc of the user's has made of others behind `tx`: transmitted, but not counted there. */
+  /** Frames that the kernel or a qdisc of the user's made of others behind `tx`: transmitted, but not counted there. */
   added: number;
 }
 
@@ -51,14 +51,14 @@ export function heldFrames(control: SharedWords): HeldFrames {
   const known = control.get64(CONTROL.heldIn) + control.get64(CONTROL.heldMissingFrames);
   const sent = control.get64(CONTROL.heldSent);
   const added = Math.max(0, known - sent);
-  // Not summed up from what came out, which goes on meanwhile: a total that is too large would go back at the next reading.
+  // Not summed up from departures, which go on meanwhile: a total that is too large would shrink at the next reading.
   const total = sent + added;
   return { now: total - gone, total, dropped, added };
 }
 
 export interface GateLimits {
   ringBytes: number;
-  /** The largest packet that the waiting room passes (credit.ts). */
+  /** The largest packet that the waiting room passes, in bytes (credit.ts). */
   frameMax: number;
   /** 0: only bytes limit the queue. */
   queuePackets: number;
@@ -67,16 +67,16 @@ export interface GateLimits {
   lowWatermarkPackets: number;
 }
 
-/** So many looks that see only kicks come out are plausible; after that nothing else may be in there. */
+/** Looks in a row that see only kicks come out and are still plausible; after that the room may hold nothing else. */
 const FRUITLESS_MAX = 64;
 
 export class QueueGate {
-  /** Polls in a row that found the ring empty and the room silent though frames are held. */
+  /** Polls in a row that found the ring empty and the room silent although frames are held. */
   stalled = 0;
   private readonly frameCost: number;
   private heldBefore = 0;
   private kicksBefore = 0;
-  /** Looks in a row that saw nothing but kicks come out. */
+  /** Looks in a row that saw only kicks come out. */
   private fruitless = 0;
 
   constructor(
@@ -86,9 +86,9 @@ export class QueueGate {
     private readonly room: Room | null,
   ) {
     this.frameCost = roomFrameCost(limits.queuePackets);
-    // A new room's bucket is as small as one can be, and full.
+    // A new room's bucket is as small as possible, and full.
     if (control.get64(CONTROL.credit) === 0) control.set64(CONTROL.credit, limits.frameMax);
-    // The poller before may have been killed between waking the queue and its second look.
+    // The previous poller may have been killed between waking the queue and its second look.
     if (room && !this.stopped && framesInRoom(control) > 0) this.stop();
   }
 
@@ -96,7 +96,7 @@ export class QueueGate {
     return (this.control.get32(CONTROL.gate) & GATE_STOPPED) !== 0;
   }
 
-  /** Called after each poll; `drained` is the number of frames ever taken out of the ring. */
+  /** Wakes the queue if it is time; called after each poll. `drained`: frames ever taken out of the ring. */
   update(drained: number): void {
     const { control, limits } = this;
     const gate = control.get32(CONTROL.gate);
@@ -107,17 +107,17 @@ export class QueueGate {
     if (this.room && !this.releaseHeld(this.room, packets)) return;
     if (!control.replace32(CONTROL.gate, gate, gate & ~GATE_STOPPED)) return;
     control.set64(CONTROL.wakesPoller, control.get64(CONTROL.wakesPoller) + 1);
-    // A copy of a held frame, which nobody expected, may have come just before: enter_room() in bpf/queue.h saw a stopped queue.
+    // An unexpected copy of a held frame may have come just before: enter_room() in bpf/queue.h saw a stopped queue.
     if (this.room && framesInRoom(control) > 0) this.stop();
   }
 
-  /** Stops the queue, as close_gate() in bpf/queue.h does: whoever sets the bit counts the stop. */
+  /** Stops the queue as close_gate() in bpf/queue.h does: the stop is counted by whichever side sets the bit. */
   private stop(): void {
     const { control } = this;
     if ((control.or32(CONTROL.gate, GATE_STOPPED) & GATE_STOPPED) === 0) control.increment64(CONTROL.stops);
   }
 
-  /** Lets held frames out as far as the ring has place; true once none is left and the room is closed. */
+  /** Releases held frames as far as the ring has free space; true once none is left and the room is closed. */
   private releaseHeld(room: Room, packets: number): boolean {
     const { control, limits, ring } = this;
     const onTheWay = segmentsOnTheWay(control);
@@ -142,7 +142,7 @@ export class QueueGate {
     return false;
   }
 
-  /** What the room has used of the latest grant. */
+  /** How much of the latest grant the room has used. */
   private readAccount(): Account {
     const { control } = this;
     const used = control.get64InOrder(CONTROL.heldCost);
@@ -150,8 +150,8 @@ export class QueueGate {
   }
 
   /**
-   * Whether anything has come out of the room since the last call. A grant may have let out only
-   * kicks, of which a queue limited to a few packets needs many: then the next is due at once.
+   * Whether anything has come out of the room since the last call. A grant may have released only kicks, of which a
+   * queue limited to a few packets needs many: the next grant is due at once then.
    */
   roomMoved(): boolean {
     const held = this.control.get64(CONTROL.heldOut);
@@ -164,7 +164,7 @@ export class QueueGate {
     return has;
   }
 
-  /** Grants again although the last grant seems unused: for a room that says nothing. */
+  /** Grants credit again although the last grant seems unused: for a silent room. */
   unstall(): void {
     if (!this.room) return;
     this.grant(this.room, this.limits.frameMax, this.readAccount());
@@ -173,13 +173,13 @@ export class QueueGate {
   private grant(room: Room, bytes: number, { used, outstanding }: Account): boolean {
     const { control } = this;
     const credit = control.get64(CONTROL.credit);
-    // A kill in between must leave no less on record than may still come out, of the old grant and the new one.
+    // A kill in between must leave on record at least what may still come out, of the old grant and the new one.
     control.set64(CONTROL.credit, bytes + used - control.get64(CONTROL.creditBase) + Math.max(0, outstanding));
     if (!room.fill(bytes)) {
       control.set64(CONTROL.credit, credit);
       return false;
     }
-    // What came out since the account was read is of the old grant as far as that reaches, and counts against the new one beyond.
+    // What came out since the account was read uses up the old grant first, and then the new one.
     const since = control.get64(CONTROL.heldCost) - used;
     control.set64(CONTROL.creditBase, used + Math.min(since, Math.max(0, outstanding)));
     control.set64(CONTROL.credit, bytes);
@@ -189,15 +189,15 @@ export class QueueGate {
   }
 }
 
-/** How far the latest grant is used up, as of one reading. */
+/** How far the latest grant is used up, at one reading. */
 interface Account {
-  /** CONTROL.heldCost then. */
+  /** CONTROL.heldCost at that time. */
   used: number;
-  /** Bytes that may still leave the room for it. */
+  /** Bytes of the grant that may still leave the room. */
   outstanding: number;
 }
 
-// The control words of all queues of an interface, as everything but their pollers reads them.
+// The control words of all queues of an interface, for every reader except their pollers.
 
 export class QueueControls implements Disposable {
   readonly queues: readonly SharedWords[];
@@ -209,12 +209,12 @@ export class QueueControls implements Disposable {
     this.queues = Array.from({ length: maxEntries }, (_, queue) => new SharedWords(this.memory.buffer, queue * CONTROL.size, CONTROL.size));
   }
 
-  /** The first queue's: for what is counted only there. */
+  /** The words of the first queue: for what is counted only there. */
   get first(): SharedWords {
     return this.queues[0] as SharedWords;
   }
 
-  /** A counter, over all queues. */
+  /** The sum of a counter over all queues. */
   sum(offset: number): number {
     return this.queues.reduce((total, queue) => total + queue.get64(offset), 0);
   }
@@ -223,7 +223,7 @@ export class QueueControls implements Disposable {
     return Math.max(...this.queues.map((queue) => queue.get64(offset)));
   }
 
-  /** Whether one of them is stopped. */
+  /** Whether any queue is stopped. */
   get stopped(): boolean {
     return this.queues.some((queue) => (queue.get32(CONTROL.gate) & GATE_STOPPED) !== 0);
   }

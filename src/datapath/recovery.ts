@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Finishes the batches that pollers had in progress when they were killed, so that new pollers can start. The kernel's
- * marks in the batch (batch.ts) say which frames were sent.
+ * Finishes the batches that pollers had in progress when they were killed, so that new pollers can start. The kernel
+ * set msg_len of each message as it sent it, so the marks in the pinned batch log (batch.ts) say how far sendmmsg came.
+ * The counters are computed from their values before the batch, not added to: doing it twice gives the same result.
  */
 import { MappedMemory, RingBuffer } from 'libbpf-ts';
 
@@ -10,10 +11,6 @@ import { MARK_REFUSED, messageOf } from './batch';
 import { type Datapath, type QueueMaps, queuesOf } from './programs';
 import { GATE_STOPPED, QueueControls } from './queue-gate';
 import { SharedWords } from './shared-memory';
-
-// Finishes the batch that a killed poller left half-way. The kernel set msg_len of each message
-// as it sent it, so the marks in the pinned batch log say how far sendmmsg came. The counters are
-// set from those before the batch, not added to: done twice, it gives the same.
 
 /** The counters of what is refused on the reinject path, or lost in the queue of an impairment. */
 const REASONS: readonly number[] = [CONTROL.refusedToolong, CONTROL.refusedInvalid, CONTROL.refusedDown, CONTROL.refusedError, CONTROL.impairOverflow];
@@ -25,7 +22,7 @@ export interface RecoverParts {
   ring: { lease(budget: number): number; commit(count: number): void; consumerPosition(): number };
 }
 
-/** Returns how many records of the batch were done with, or 0 if none was under way. */
+/** Finishes a batch. Returns how many of its records were done with, or 0 if no batch was in progress. */
 export function recoverBatch({ log, control, ring }: RecoverParts): number {
   const underWay = log.get32(BATCH.count);
   if (underWay === 0) return 0;
@@ -56,8 +53,8 @@ interface Progress {
 }
 
 /**
- * A poller that was killed between waking the queue and counting that has left one stop more than there were wakes.
- * `before` is an earlier reading of the same: what differs from it is a program at work, which counts right behind its change.
+ * Counts a wake that a poller made and was killed before counting: it left one stop more than wakes. `before` is an
+ * earlier reading of the same words: a difference means a program at work, which counts right behind its change.
  */
 export function countLostWake(control: SharedWords, before: QueueTurns): void {
   const now = queueTurns(control);
@@ -66,7 +63,7 @@ export function countLostWake(control: SharedWords, before: QueueTurns): void {
   if (missing > 0) control.set64(CONTROL.wakesPoller, control.get64(CONTROL.wakesPoller) + missing);
 }
 
-/** How often the queue has stopped and woken, and which of the two it is now. */
+/** How often the queue has stopped and woken, and whether it is stopped now. */
 export interface QueueTurns {
   stopped: boolean;
   stops: number;
@@ -79,7 +76,7 @@ export const queueTurns = (control: SharedWords): QueueTurns => ({
   wakes: control.get64(CONTROL.wakesTx) + control.get64(CONTROL.wakesPoller),
 });
 
-/** The poller may have been killed between the mark of a refused message and its counters. */
+/** Sets the counters of the last refused message: the poller may have been killed between its mark and its counters. */
 function countLastRefused(log: SharedWords, control: SharedWords): void {
   const message = log.get64(BATCH.refusedMessage) - 1;
   if (message < 0 || message >= BATCH.max || messageOf(log, message).mark !== MARK_REFUSED) return;
@@ -103,7 +100,7 @@ function progress(log: SharedWords, count: number): Progress {
   return done;
 }
 
-/** The same where a hook has judged: the last message that was sent says how far the counting is. */
+/** progress() for a batch of a hook: the last message that was sent says how far the counting is. */
 function hookedProgress(log: SharedWords, count: number): Progress {
   const done = { records: 0, sent: 0, bytes: 0, dropped: 0, injected: 0 };
   for (let i = 0; i < count; i++) {
@@ -123,7 +120,7 @@ function hookedProgress(log: SharedWords, count: number): Progress {
   return done;
 }
 
-/** Longer than a program takes from one change of the shared words to the next. */
+/** Milliseconds, longer than a program takes from one change of the shared words to the next. */
 const PROGRAM_MS = 1;
 
 export function finishBatches({ maps }: Datapath): void {
@@ -141,6 +138,6 @@ function finishBatch({ queue, ring: map, batch }: QueueMaps, control: SharedWord
   using memory = MappedMemory.map({ fd: batch.fd, length: (queue + 1) * BATCH.size });
   using ring = new RingBuffer(map);
   recoverBatch({ log: new SharedWords(memory.buffer, queue * BATCH.size, BATCH.size), control, ring: ring.reader });
-  // What the last poller had armed for itself; the new one arms when it sleeps.
+  // The last poller had armed this for itself; the new one arms when it sleeps.
   control.set32(CONTROL.armed, 0);
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** What became of the frames that the socket took: the interface received them, or why it did not. */
+/**
+ * Reinject accounting: which of the frames that the socket took the interface received, and why others did not arrive.
+ */
 import { marksFrames } from '../impair/settings';
 import { BATCH, CONTROL } from '../layout';
 import { transmittedFramesOf } from '../link/links';
@@ -9,18 +11,18 @@ import type { Attachment, ImpairmentRecord } from '../state/store';
 import type { QueueControls } from './queue-gate';
 
 export interface WayBack {
-  /** Came to the interface. */
+  /** Frames that the interface received. */
   received: number;
-  /** Did not come to the interface, though it was up and large enough: did not fit into the receiving CPU's backlog. */
+  /** Frames that did not fit into the receiving CPU's backlog, though the interface was up and its MTU large enough. */
   backlog: number;
-  /** Of `vnet-bpf impair`: in its qdisc now, lost there, and received more often than sent. */
+  /** Frames of `vnet-bpf impair`: in its qdisc now, lost there, and received more often than sent. */
   impair: { waiting: number; lost: number; duplicated: number };
 }
 
-/** What netem says of itself; null where there is none. */
+/** netem's own counters; null without netem. */
 export type NetemReading = ReturnType<typeof readNetem>;
 
-/** A counter that grew while it was read: what it was before, and afterwards. */
+/** A counter that grew while it was read: its value before and after. */
 export interface Span {
   from: number;
   to: number;
@@ -37,8 +39,8 @@ export interface Reading {
 }
 
 /**
- * What readers have found for certain: lost, duplicated, and lost without netem's own counter. A frame that is lost and
- * one that is doubled leave the sum as it is, so what was seen once has to be remembered: counters only grow.
+ * What readers have found for certain: frames lost, duplicated, and lost without netem's own counter. A frame lost and
+ * one duplicated leave the sum unchanged, so what was seen once has to be remembered: counters only grow.
  */
 export interface Seen {
   lost: number;
@@ -47,19 +49,20 @@ export interface Seen {
 }
 
 /**
- * What netem has dropped for good since the record was written: not what it had no room for, which the poller sends
- * again, nor what it marked.
+ * Frames that netem has dropped for good since the record was written: neither those it had no space for, which the
+ * poller sends again, nor those it marked.
  */
 export function netemLosses({ drops }: { drops: number }, record: ImpairmentRecord, enobufs: number): number {
   return marksFrames(record.words) ? 0 : Math.max(0, drops - record.drops - (enobufs - record.enobufs));
 }
 
 /**
- * Before Linux 6.6 veth does not report to the sender what does not fit into a backlog, it only leaves it out of the
- * peer's TX. Behind netem no kernel does, and what it drops, duplicates, or takes along when it is removed or the link
- * goes down is not in that TX either. So the counters leave a difference, losses less duplicates, and netem's own counter
- * says how much of it are losses. Under load the readings do not belong to one moment: then everything is counted that
- * is certain, and the rest with a later reading; at rest it is exact.
+ * Computes the accounting from a reading. Before Linux 6.6 veth does not report to the sender what does not fit into a
+ * backlog; it only leaves it out of the peer's TX. Behind netem no kernel does, and what netem drops, duplicates, or
+ * takes along when it is removed or the link goes down is not in that TX either. So the counters leave a difference,
+ * losses less duplicates, and netem's own counter says how much of it are losses. Under load the readings belong to
+ * different moments: only what is certain is counted then, and the rest with a later reading. At rest the result is
+ * exact.
  */
 export function judgeWayBack({ sent, enobufs, delivered, netem }: Reading, record: ImpairmentRecord | null, seen: Seen): { wayBack: WayBack; seen: Seen } {
   if (!record) {
@@ -80,10 +83,13 @@ export function judgeWayBack({ sent, enobufs, delivered, netem }: Reading, recor
   };
 }
 
-/** A frame that netem lets go between the two readings would be neither waiting nor delivered: then they are read again. */
+/**
+ * Most tries to read consistently: a frame that netem lets go between two readings would be neither waiting nor
+ * delivered.
+ */
 const READINGS = 8;
 
-/** Reads it in the kernel, without what is lost by a change of the link. A dummy counts nothing there. */
+/** Reads the accounting from the kernel, without frames lost to a change of the link. A dummy counts nothing there. */
 export function readWayBack({ peer: end, impairment, baseline, lostByChange, queues }: Attachment, controls: QueueControls): WayBack {
   const sentNow = (): number => controls.sum(CONTROL.rxPackets) - lostByChange.down - lostByChange.toolong;
   const enobufsNow = (): number => controls.sum(CONTROL.enobufs);
@@ -104,7 +110,7 @@ export function readWayBack({ peer: end, impairment, baseline, lostByChange, que
     if (before === null || after === null) return plain();
     const pending = controls.sum(CONTROL.captured) - controls.sum(CONTROL.drained);
     const to = { sent: sentNow(), enobufs: enobufsNow() };
-    // Frames of a batch are counted when all of it has been sent.
+    // Frames of a batch are counted only when the whole batch has been sent.
     const uncounted = pending === 0 && to.sent === from.sent && after === before ? 0 : pending + queues * BATCH.max;
     const reading: Reading = {
       sent: { from: from.sent, to: to.sent + uncounted },

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
 import { loadAcquire } from 'libbpf-ts';
 
-/** Looking it up in the module each time takes longer than the load. */
+/** A local copy: looking the function up in its module takes longer than the load. */
 const load = loadAcquire;
 
 /**
- * 64-bit counters in memory that the kernel reads too, without BigInt: a JavaScript number holds
- * integers up to 2^53 exactly, and every counter here stays below that.
+ * Words of memory that the kernel also reads. 64-bit counters work without BigInt: a JavaScript number holds integers
+ * up to 2^53 exactly, and every counter here stays below that.
  */
 export class SharedWords {
   private readonly words: Uint32Array;
   private readonly signed: Int32Array;
   private readonly doubles: Float64Array;
-  /** Two u32 halves seen as one double: its bits are copied in a single 8-byte store. */
+  /** Two u32 halves viewed as one double, whose bits are copied in a single 8-byte store. */
   private readonly halves = new Uint32Array(2);
   private readonly whole = new Float64Array(this.halves.buffer);
 
@@ -28,8 +28,8 @@ export class SharedWords {
   }
 
   /**
-   * The same of a counter that others count in, with acquire semantics: what is read afterwards is no older. Never half of
-   * a value and half of the next.
+   * Reads a u64 that others write, with acquire semantics: what is read afterwards is no older. Never returns half of
+   * one value and half of the next.
    */
   get64InOrder(offset: number): number {
     const at = offset >>> 2;
@@ -46,7 +46,7 @@ export class SharedWords {
     const at = offset >>> 2;
     const high = (value / 4294967296) >>> 0;
     if (this.words[at + 1] === high) {
-      this.words[at] = value >>> 0; // one store is all of it
+      this.words[at] = value >>> 0; // a single store is enough
       return;
     }
     this.halves[0] = value >>> 0;
@@ -64,17 +64,17 @@ export class SharedWords {
     Atomics.exchange(this.words, offset >>> 2, value);
   }
 
-  /** Sets bits of a u32; returns what it was before. A full memory barrier. */
+  /** Sets bits of a u32; returns its previous value. A full memory barrier. */
   or32(offset: number, bits: number): number {
     return Atomics.or(this.words, offset >>> 2, bits);
   }
 
-  /** Adds one to a u64 that others count in, too, at the same time. It makes a BigInt: for what is rare. */
+  /** Adds one to a u64 that others also count in, atomically. Allocates a BigInt: for rare events. */
   increment64(offset: number): void {
     Atomics.add(new BigUint64Array(this.words.buffer, this.words.byteOffset + offset, 1), 0, 1n);
   }
 
-  /** Makes a u64 at least `value`, whoever else does so at the same time. It makes BigInts: for what is rare. */
+  /** Raises a u64 to at least `value`, atomically. Allocates BigInts: for rare events. */
   raise64(offset: number, value: number): void {
     const word = new BigUint64Array(this.words.buffer, this.words.byteOffset + offset, 1);
     for (let old = word[0] as bigint; old < value; ) {
@@ -84,7 +84,7 @@ export class SharedWords {
     }
   }
 
-  /** Replaces `from` by `to`; true if `from` was there. A full memory barrier. */
+  /** Replaces a u32 that is `from` with `to`; returns whether it was `from`. A full memory barrier. */
   replace32(offset: number, from: number, to: number): boolean {
     return Atomics.compareExchange(this.words, offset >>> 2, from, to) === from;
   }

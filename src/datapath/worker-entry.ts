@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The entry of the polling thread: starts worker.ts from its bundle, or else from its own file. */
+/** Entry of the polling thread: starts worker.ts from its bundle, or else from its own file. */
 import * as path from 'node:path';
 
 import { runEntry } from '../native/node';

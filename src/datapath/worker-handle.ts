@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The polling threads as the main thread has them: one for the first queues of all interfaces of a process, one for the
- * second queues, and so on.
+ * The main thread's side of the polling threads: one thread for the first queues of all interfaces of the process, one
+ * for the second queues, and so on.
  */
 import * as path from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -14,9 +14,9 @@ import { handOver } from './outcomes';
 import type { PollOrder, PollWorkerData, PollWorkerMessage } from './worker';
 import type { PollRequest } from './worker-queue';
 
-/** What happens to an interface while it is polled. */
+/** Events of an interface while it is polled. */
 export interface PollEvents {
-  /** Its queue has stopped or woken. */
+  /** The queue has stopped or woken. */
   queue: () => void;
   /** Held frames seem to be lost. */
   stalled: () => void;
@@ -24,19 +24,19 @@ export interface PollEvents {
   died: (error: VnetError) => void;
 }
 
-/** A queue that is being polled, or all of an interface. */
+/** A queue that is being polled, or all queues of an interface. */
 export interface Polled {
   /** Sets a word of COMMAND. */
   command(word: number, value: number): void;
-  /** Has it tell a recorder, through a descriptor of createFates() that is handed over; 0: nobody any more. */
+  /** Starts telling a recorder, through a descriptor of createFates() whose ownership passes; 0 stops it. */
   tell(fatesFd: number): void;
-  /** Ends the loop, as a value of STOP says; resolves when it has ended. Idempotent. */
+  /** Ends the loop in the way that a value of STOP says; resolves when it has ended. Idempotent. */
   stop(how: number): Promise<void>;
 }
 
-/** One that polls from a thread for plain interfaces. */
+/** A queue that is polled by a thread for plain interfaces. */
 export interface PlainPolled extends Polled {
-  /** Whether it leaves frames in the ring, as COMMAND.hold has asked. */
+  /** Whether the loop leaves frames in the ring, as COMMAND.hold has asked. */
   isHeld(): boolean;
 }
 
@@ -74,24 +74,27 @@ export class PollerThread {
     });
   }
 
-  /** Starts the threads ahead of the first interface: they take as long as making one. `spread` differs between processes. */
+  /**
+   * Starts the threads ahead of the first interface: they take as long to start as it takes to make. `spread` differs
+   * between processes.
+   */
   static start(queues: number, spread: number): void {
     for (let queue = 0; queue < queues; queue++) PollerThread.threads[queue] ??= new PollerThread(queue, spread);
   }
 
-  /** Ends them again if no interface came. */
+  /** Ends the threads again if no interface came. */
   static endIfUnused(): void {
     for (const thread of PollerThread.threads) if (thread?.entries.size === 0) thread.quit();
   }
 
-  /** Ends the threads at once, in the middle of whatever they do: for tests of what becomes of their interfaces. */
+  /** Ends the threads at once, whatever they are doing: for tests of what becomes of their interfaces. */
   static terminate(): void {
     for (const thread of PollerThread.threads) void thread?.worker.terminate();
   }
 
   /**
-   * Has a queue polled, by the thread that polls those of the process's other interfaces; starts it if
-   * there is none. Resolves when the queue is polled.
+   * Has a queue polled by the thread for that queue of the process's interfaces, which is started if it does not run.
+   * Resolves when the queue is polled.
    */
   static poll(request: Omit<PollRequest, 'command'>, conditions: Conditions, spread: number, events: PollEvents): Promise<PlainPolled> {
     const thread = (PollerThread.threads[request.queue] ??= new PollerThread(request.queue, spread));
@@ -135,7 +138,7 @@ export class PollerThread {
   private receive(message: PollWorkerMessage): void {
     if (message.kind === 'started') {
       this.wakeFd = message.wakeFd;
-      this.ring(); // it may sleep already, and have missed what was said before
+      this.ring(); // the thread may be asleep already, and have missed earlier messages
       return;
     }
     const { key } = message;
@@ -149,7 +152,7 @@ export class PollerThread {
     if (this.entries.size === 0 && PollerThread.threads[this.queue] === this) this.quit();
   }
 
-  /** The thread ends with its last interface; the next one gets a new thread. */
+  /** Ends the thread, with its last interface; the next interface gets a new thread. */
   private quit(): void {
     PollerThread.threads[this.queue] = undefined;
     this.worker.postMessage('quit' satisfies PollOrder);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** One queue in the polling thread: maps what the main thread has opened, and puts the poller together. */
+/** One queue in the polling thread: maps what the main thread has opened, and assembles the poller. */
 import { MappedMemory, RingBuffer } from 'libbpf-ts';
 
 import { BATCH, CONTROL } from '../layout';
@@ -15,14 +15,14 @@ import { Poller } from './poller';
 import { type GateLimits, QueueGate } from './queue-gate';
 import { SharedWords } from './shared-memory';
 
-/** Four times REST_FRAMES of 1514 bytes. */
+/** Bytes of the smallest ring that allows rests: four times REST_FRAMES of 1514 bytes. */
 const MODERATED_RING_BYTES = 256 << 10;
 
-/** What the main thread hands over. Descriptors stay its own, open until the loop has ended. */
+/** What the main thread passes. It keeps the descriptors, open until the loop has ended. */
 export interface PollRequest {
   /** Tells interfaces apart in messages. */
   key: string;
-  /** Which of its queues: a poller's own entry in `control` and `batch`. */
+  /** Index of the queue, and of the poller's entry in `control` and `batch`. */
   queue: number;
   ringFd: number;
   controlFd: number;
@@ -31,16 +31,16 @@ export interface PollRequest {
   budget: number;
   /** Whether neighbouring frames of a flow are merged. */
   gro: boolean;
-  /** Microseconds for which an idle interface is looked at before the thread may sleep; null: as the traffic is. */
+  /** Microseconds to busy-poll an idle interface before the thread may sleep; null: depends on the traffic. */
   busyPollUs: number | null;
   limits: GateLimits;
   /** Sockets and entry of the waiting room; null where frames are refused instead of held. */
   room: (RoomSockets & { ifindex: number }) | null;
-  /** The peer, and a socket of its namespace on which only this queue's poller asks; null where there is none. */
+  /** The peer, and a socket of its namespace that only this queue's poller uses; null where there is none. */
   peer: { ifindex: number; socketFd: number } | null;
-  /** Whether what the peer transmits is what this queue sends, and no other. */
+  /** Whether the peer transmits only what this queue sends. */
   countsAlone: boolean;
-  /** COMMAND words of poll-loop.ts. */
+  /** COMMAND words of loop.ts. */
   command: SharedArrayBuffer;
 }
 
@@ -52,7 +52,7 @@ export interface PolledInterface {
   close(): void;
 }
 
-/** Throws a BpfError if something cannot be mapped; nothing stays open then. */
+/** Opens a queue. Throws a BpfError if something cannot be mapped; nothing stays open then. */
 export function openInterface(request: PollRequest, onQueue: () => void, onStalled: () => void): PolledInterface {
   const mappings: { close(): void }[] = [];
   const close = (): void => mappings.forEach((mapping) => mapping.close());
@@ -68,13 +68,13 @@ export function openInterface(request: PollRequest, onQueue: () => void, onStall
   }
 }
 
-/** Keeps what has to be closed in the end. */
+/** Registers what has to be closed at the end. */
 export type Own = <T extends { close(): void }>(mapping: T) => T;
 
-/** Whether merged packets are cut up again: only where the peer's counter tells how many of their frames got there. */
+/** Whether merged packets are segmented again: only where the peer's counter tells how many of their frames arrived. */
 const isCut = ({ peer, countsAlone }: Pick<PollRequest, 'peer' | 'countsAlone'>): boolean => peer !== null && countsAlone;
 
-/** What every kind of poller needs, mapped. */
+/** Maps what every kind of poller needs. */
 export function mapParts(request: Omit<PollRequest, 'command'>, own: Own) {
   const { queue, ringFd, controlFd, batchFd, socketFd, limits, peer } = request;
   const wire = isCut(request) ? peer : null;
@@ -91,7 +91,10 @@ export function mapParts(request: Omit<PollRequest, 'command'>, own: Own) {
   return { ring: reader, data, dataAddress, control, gate, sender, delivered, farEnd, batchOf };
 }
 
-/** Whether the loop busy-polls, or rests. A given busy-poll time excludes rests, and a short queue has no space for what arrives during one. */
+/**
+ * Whether the loop busy-polls, or rests. A fixed busy-poll time excludes rests, and a short queue has no space for what
+ * arrives during one.
+ */
 export function paceOf({ busyPollUs, limits }: Pick<PollRequest, 'busyPollUs' | 'limits'>): { busyPoll: BusyPoll; moderation: Moderation } {
   const { ringBytes, queuePackets } = limits;
   const roomy = ringBytes >= MODERATED_RING_BYTES && (queuePackets === 0 || queuePackets >= 4 * REST_FRAMES);

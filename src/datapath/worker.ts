@@ -12,23 +12,21 @@ import { allowedCpus, bindToCpu } from '../native/libc';
 import type { PollLoop } from './loop';
 import { openInterface, type PolledInterface, type PollRequest } from './worker-queue';
 
-// All interfaces of one thread: each in turn polls once; when none has work, the thread sleeps.
-
-/** Looking it up in the module each time takes longer than the load. */
+/** A local copy: looking the function up in its module takes longer than the load. */
 const load = loadAcquire;
 
-/** A sleep ends after this long even without a wake-up: records are never stranded. */
+/** Longest sleep in milliseconds, without a wake-up: records are never stranded. */
 const WATCHDOG_MS = 1000;
-/** While one interface rests, the others are looked at this often: no wake-up ends such a sleep. */
+/** While one interface rests, the others are polled this often, in milliseconds: no wake-up ends such a sleep. */
 const REST_MS = 1;
 
 export interface GroupParts {
   waiter: Pick<RingWaiter, 'wait'>;
-  /** One word that the main thread changes, and notifies, whenever it has said something. */
+  /** One word that the main thread changes and notifies whenever it has sent something. */
   bell: Int32Array;
-  /** Called after the bell rang: takes in new interfaces, through add(), or calls quit(). */
+  /** Called after the bell rang: takes in new interfaces through add(), or calls quit(). */
   onBell: () => void;
-  /** Called once an interface has ended; its resources can go. */
+  /** Called once an interface has ended; its resources can be released. */
   onEnded: (loop: PollLoop) => void;
 }
 
@@ -49,7 +47,7 @@ export class PollGroup {
     this.quitting = true;
   }
 
-  /** Polls until it is told to quit and no interface is left. */
+  /** Polls until told to quit and no interface is left. */
   run(): void {
     while (!this.quitting || this.loops.length > 0) {
       const pause = this.turn(clock.now());
@@ -57,7 +55,7 @@ export class PollGroup {
     }
   }
 
-  /** One turn of each interface; for how many milliseconds none has work, Infinity if all are asleep. */
+  /** Gives each interface one turn; returns for how many milliseconds none has work, Infinity if all are asleep. */
   turn(now: number): number {
     const { loops } = this;
     let pause = Infinity;
@@ -72,18 +70,18 @@ export class PollGroup {
     return this.listen() ? 0 : pause;
   }
 
-  /** Sleeps until a record, a word of the main thread, or the time is up. */
+  /** Sleeps until a record arrives, the main thread rings, or the time is up. */
   sleep(pause: number): void {
     const { bell, waiter } = this.parts;
     if (pause !== Infinity) {
-      // Not on the waiter: the ring of one that rests may have records, which would end each sleep at once.
+      // Not on the waiter: the ring of an interface that rests may have records, which would end each sleep at once.
       Atomics.wait(bell, 0, this.heard, this.loops.length > 1 ? Math.min(pause, REST_MS) : pause);
       return;
     }
     if (waiter.wait(WATCHDOG_MS) === 0) for (const loop of this.loops) loop.watchdog();
   }
 
-  /** True if the main thread has said something since the last time. */
+  /** Whether the main thread has rung since the last call; if so, listens to it. */
   private listen(): boolean {
     const said = load(this.parts.bell, 0);
     if (said === this.heard) return false;
@@ -98,11 +96,11 @@ export interface PollWorkerData {
   spread: number;
   /** One word, changed and notified by the main thread after each message. */
   bell: SharedArrayBuffer;
-  /** Where the thread writes down what it maps, for whoever outlives it. */
+  /** Where the thread records its mappings, for the main thread, which outlives it. */
   mappings: SharedArrayBuffer;
 }
 
-/** What the main thread says: poll this, too; or end, when nothing is polled any more. */
+/** An order of the main thread: poll this queue, too; or end, once nothing is polled. */
 export type PollOrder = PollRequest | 'quit';
 
 export type PollWorkerMessage =
@@ -110,13 +108,13 @@ export type PollWorkerMessage =
   | { kind: 'ready' | 'queue' | 'stalled' | 'ended'; key: string }
   | { kind: 'failed'; key: string; error: Error };
 
-/** Flag of the waiter for every ring; which one it was, each loop sees by itself. */
+/** The waiter's flag for every ring; each loop finds out by itself whether it was its own. */
 const RING_READY = RingWaiter.RING;
 
 function main(port: MessagePort, { spread, bell, mappings }: PollWorkerData): void {
   trackMappings(mappings);
-  // As a NIC's interrupt is bound to a CPU: frames wait in the backlog of the CPU that sent them
-  // (netif_rx), so a poller that moved in the middle of a flow would overtake its own frames.
+  // Bound, as a NIC's interrupt is: frames wait in the backlog of the CPU that sent them (netif_rx), so a poller that
+  // moved in the middle of a flow would overtake its own frames.
   const cpus = allowedCpus();
   bindToCpu(cpus[spread % cpus.length] as number);
   using waiter = new RingWaiter();

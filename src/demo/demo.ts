@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** `vnet-bpf demo`: the loop at work, step by step, in a throwaway namespace. Exit code 1 if a step does not hold. */
+/**
+ * `vnet-bpf demo`: shows the loop at work, step by step, in a throwaway namespace. Exit code 1 if a step does not hold.
+ */
 import { createHash, randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -10,7 +12,7 @@ import { requirePrivileges } from '../requirements';
 import { bytes, tell } from '../terminal/output';
 import { ADDRESS, IFACE, proves, Sandbox, say, showCommand, shownPath, showOutput, snapshot, title } from './stage';
 
-/** Returns what the namespace looked like before. */
+/** Attaches the interface; returns a snapshot of the namespace from before. */
 export async function attach(box: Sandbox): Promise<string> {
   title('A network card out of nothing');
   say(`First a network namespace: a private copy of this machine's network, so that nothing outside is touched.
@@ -49,7 +51,7 @@ export async function ping(box: Sandbox): Promise<void> {
 
 const SIZE = 64 << 20;
 const PORT = 9000;
-/** Makes the traffic: src/demo/traffic.ts. */
+/** The program that makes the traffic: src/demo/traffic.ts. */
 export const TOOL = shownPath(path.join(__dirname, '..', 'demo', 'traffic.js'));
 
 const sha256 = (file: string): string => createHash('sha256').update(fs.readFileSync(file)).digest('hex');
@@ -83,7 +85,7 @@ export async function transfer(box: Sandbox): Promise<void> {
   proves(looped >= SIZE, 'all of it went through the loop', `only ${bytes(looped)} did`);
 }
 
-// More packets than the queue holds, while nobody empties it: the queue stops, and wakes later.
+// More packets than the queue holds while nothing empties it: the queue stops, and wakes later.
 
 const BURST = 600;
 const BURST_PORT = 9001;
@@ -94,7 +96,7 @@ export async function fullQueue(box: Sandbox): Promise<void> {
     packets, and goes on when there is room again. To see it, we attach ${IFACE} anew with a very small
     queue, put the program that empties it to sleep, and send ${BURST} packets at once.`);
   await box.show(`vnet-bpf attach ${box.where} --addr ${ADDRESS}/24 --ring-size 256K --replace --daemon`);
-  // Finding the hardware address takes packets that come back: it has to be known before the pause.
+  // Finding the hardware address takes packets that come back, so it must be known before the pause.
   await box.show(`ip netns exec ${box.netns} ping -c 1 -q ${ADDRESS}`, (text) => text.replace(/^(?!.*received).*\n/gm, ''));
   const pid = (await box.attachments())[0]?.pid;
   proves(pid !== undefined, `process ${pid} empties the queue`, 'it is not listed');
@@ -125,7 +127,7 @@ function atRest(stats: Stats): boolean {
 
 async function showLog(box: Sandbox): Promise<void> {
   const command = `vnet-bpf log ${box.where}`;
-  // Stops and wakes are announced at most every few seconds: those of a moment ago may be still to come.
+  // Stops and wakes are logged at most every few seconds: the latest may be still to come.
   let text = '';
   for (let tries = 0; tries < 20 && !text.includes('queue woken'); tries++) {
     if (tries > 0) await box.sleep(200);
@@ -164,10 +166,10 @@ export async function detach(box: Sandbox, before: string): Promise<void> {
   for (let tries = 0; tries < 200 && !hasEnded(pid); tries++) await box.sleep(50);
   const left = await box.attachments();
   proves(left.length === 0 && hasEnded(pid), `vnet-bpf list does not know it any more, and process ${pid} has ended`, 'something is left');
-  showCommand(`ip netns del ${box.netns}`); // the sandbox does it
+  showCommand(`ip netns del ${box.netns}`); // the sandbox does this
 }
 
-/** A process that has ended may wait for its parent to take note of it: state Z, see proc(5). */
+/** Whether a process has ended. It may still wait for its parent to reap it: state Z, see proc(5). */
 function hasEnded(pid: number): boolean {
   try {
     return /^\d+ \(.*\) [ZX]/s.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Where the demo plays: a network namespace and a directory of its own, both removed at the end; how its commands are run,
- * and what the audience sees of them.
+ * The stage of the demo: a network namespace and a directory of its own, both removed at the end. Runs the demo's
+ * commands, and shows them and their output to the user.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
@@ -18,12 +18,12 @@ import { printable } from '../printable';
 import { coloured, tell, tellMade } from '../terminal/output';
 import { endSignals } from '../terminal/signals';
 
-// Runs the demo's commands, as a user would type them.
+// Running the demo's commands as a user would type them.
 
 const MAIN = path.join(__dirname, '..', 'cli', 'main.js');
 const env = { ...programEnvironment(), PATH: SYSTEM_PATH, LC_ALL: 'C' };
 
-/** A command line, of which `vnet-bpf` and `node` stand for this very build and this very Node. */
+/** Splits a command line; `vnet-bpf` and `node` stand for this build and this Node. */
 export function argvOf(line: string): [string, string[]] {
   const [program, ...args] = line.split(' ').flatMap((word, i, words) => {
     if (word === 'vnet-bpf' && i === 0) return [process.execPath, MAIN];
@@ -35,15 +35,15 @@ export function argvOf(line: string): [string, string[]] {
 }
 
 /**
- * Starts a command. Its process group is its own: Ctrl-C reaches the demo alone, which ends what
- * it started in the right order.
+ * Starts a command in a process group of its own: Ctrl-C reaches only the demo, which ends what it has started in the
+ * right order.
  */
 export function start(line: string): ChildProcess {
   const [program, args] = argvOf(line);
   return spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'], detached: true });
 }
 
-/** Resolves with the standard output; a VnetError with what it said if it fails. */
+/** Resolves with the standard output. Rejects with a VnetError that has the command's message if it fails. */
 export function outputOf(line: string, child: ChildProcess): Promise<string> {
   let stdout = '';
   let stderr = '';
@@ -62,12 +62,12 @@ export function outputOf(line: string, child: ChildProcess): Promise<string> {
 /** Runs a command to its end. */
 export const run = (line: string): Promise<string> => outputOf(line, start(line));
 
-// What the audience sees: a sentence before each step, the commands, their output, what it proves.
+// What the user sees: a sentence before each step, the commands, their output, and what it proves.
 
 const WIDTH = 92;
 const bold = (text: string): string => coloured('bold', printable(text), 1);
 
-/** A file of ours as a user of this directory would name it. */
+/** The name of one of our files, relative to the user's directory. */
 export function shownPath(file: string): string {
   const directory = workingDirectory();
   return directory === null ? file : path.relative(directory, file) || path.basename(file);
@@ -103,13 +103,13 @@ export function showOutput(text: string): void {
   for (const line of lines) tell(`   | ${line}`);
 }
 
-/** Goes on if `holds`; otherwise the demo has failed. */
+/** Continues if `holds`; otherwise the demo has failed. */
 export function proves(holds: boolean, claim: string, otherwise: string): void {
   if (!holds) throw new VnetError('STATE', 'demo', `this does not hold: ${claim} (${otherwise})`, { hint: 'vnet-bpf doctor looks for the cause' });
   tellMade(`   ${bold('=>')} ${printable(claim)}`);
 }
 
-/** What the demo reads of an entry of `vnet-bpf list --json`. */
+/** The part of an entry of `vnet-bpf list --json` that the demo reads. */
 interface Listed {
   netns: string | null;
   pid: number;
@@ -121,11 +121,11 @@ export const ADDRESS = '10.77.0.1';
 export class Sandbox {
   readonly netns: string;
   readonly directory: string;
-  /** vnet0 as commands want it: name and namespace. */
+  /** Operands of commands for vnet0: name and namespace. */
   readonly where: string;
   private readonly children = new Set<ChildProcess>();
   private readonly interrupt = new AbortController();
-  /** A controller that a step has stopped for a moment. */
+  /** Pid of a controller that a step has paused. */
   private paused: number | null = null;
   private made = false;
 
@@ -149,7 +149,7 @@ export class Sandbox {
   open(): void {
     showCommand(`ip netns add ${this.netns}`);
     addNamedNetns(this.netns);
-    this.made = true; // before an interruption is looked at, and only if it was us who made it
+    this.made = true; // before check() may throw, and only if this process made it
     this.check();
   }
 
@@ -161,7 +161,7 @@ export class Sandbox {
     return output;
   }
 
-  /** Shows a command and runs it; what it prints is shown too, as `filter` leaves it. */
+  /** Shows a command, runs it, and shows its output, filtered. */
   async show(line: string, filter: (output: string) => string = (text) => text): Promise<string> {
     showCommand(line);
     const output = await this.quietly(line);
@@ -169,7 +169,7 @@ export class Sandbox {
     return output;
   }
 
-  /** Starts a command that runs while others do; it is ended with the demo at the latest. */
+  /** Starts a command that runs beside others; it is ended with the demo at the latest. */
   launch(line: string): { child: ChildProcess; output: Promise<string> } {
     this.check();
     const child = start(line);
@@ -179,7 +179,7 @@ export class Sandbox {
       this.check(); // ended because the demo was interrupted
       throw error;
     });
-    output.catch(() => undefined); // whoever awaits it later hears of a failure
+    output.catch(() => undefined); // a failure is reported where the output is awaited
     return { child, output };
   }
 
@@ -192,7 +192,7 @@ export class Sandbox {
     return JSON.parse(await this.quietly(`vnet-bpf stats ${this.where} --json`)) as Stats;
   }
 
-  /** Reads the counters until `done` says so, for `seconds` at most; returns the last reading. */
+  /** Reads the counters until `done` returns true, for `seconds` at most; returns the last reading. */
   async statsWhen(done: (stats: Stats) => boolean, seconds: number): Promise<Stats> {
     const end = clock.now() + seconds * 1000;
     for (;;) {
@@ -234,7 +234,7 @@ export class Sandbox {
   }
 }
 
-// What a namespace has that attaching could have changed, to be compared as text.
+// Everything in a namespace that attaching could have changed, as text for comparison.
 
 export async function snapshot(box: Sandbox): Promise<string> {
   const questions = ['-brief link', '-4 rule', '-6 rule', '-4 route show table all', '-6 route show table all'];

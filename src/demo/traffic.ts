@@ -2,7 +2,7 @@
 /**
  * The demo's traffic, a program of its own:
  *
- *     traffic.js receive ADDRESS PORT FILE    takes a file over TCP
+ *     traffic.js receive ADDRESS PORT FILE    receives a file over TCP
  *     traffic.js send ADDRESS PORT FILE       sends it
  *     traffic.js burst ADDRESS PORT COUNT     sends COUNT datagrams to itself as fast as it can, and counts those that
  *                                             arrive until its standard input ends and nothing has come for a while
@@ -38,7 +38,7 @@ function burst(count: number): void {
     last = performance.now();
   });
   socket.bind(Number(port), address, () => {
-    // Room for all that the small queue can hold, whenever this program gets to read it.
+    // Space for everything that the small queue can hold, whenever this program reads it.
     socket.setRecvBufferSize(1 << 20);
     for (let i = 0; i < count; i++) socket.send(PAYLOAD, Number(port), address, () => undefined);
   });

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 /** The result of one check of `vnet-bpf doctor`. */
 
-/** `warn` is for what works less well, or what this user is not allowed to look at. */
+/** `warn` is for what works less well, and for what this user may not see. */
 export type Status = 'ok' | 'warn' | 'fail';
 
 export interface Check {
-  /** What was looked at; stable. */
+  /** What was checked; stable. */
   name: string;
   status: Status;
   /** What was found, in words. */
   found: string;
-  /** What to do about it; null where there is nothing to do. */
+  /** How to fix it; null where nothing has to be done. */
   mend: string | null;
 }
 
@@ -25,10 +25,10 @@ export const fail = (name: string, found: string, mend: string): Check => ({ nam
 
 export const isRoot = (): boolean => process.geteuid?.() === 0;
 
-/** For what only root can look at. */
+/** The result for what only root can see. */
 export const cannotCheck = (name: string): Check => ({ name, status: 'warn', found: 'not checked: this needs root', mend: null });
 
-/** Runs a check that may throw: that it does is then what was found. */
+/** Runs a check that may throw; an error becomes a failed check. */
 export function attempt(name: string, mend: string, check: () => Check): Check {
   try {
     return check();

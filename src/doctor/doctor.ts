@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-/** `vnet-bpf doctor`: a line per check, with the fix below what is wrong. Exit code 1 if something failed. */
+/** `vnet-bpf doctor`: prints a line per check, with the fix below what is wrong. Exit code 1 if a check failed. */
 import { printable } from '../printable';
 import { coloured, type Look, printJson, printMade } from '../terminal/output';
 import { type Check, fail, type Group, type Status } from './check';
 import { bpffs, leftoverChecks, softwareChecks } from './installation';
 import { featureChecks, kernelChecks, networkChecks, privilegeChecks } from './kernel';
 
-// All checks, in the order in which one depends on the other.
+// All checks, ordered by their dependencies.
 
-/** A check that breaks must not hide the others. */
+/** Runs a group of checks. One that breaks must not hide the others. */
 function group(name: string, checks: () => Check[]): Group {
   try {
     return { name, checks: checks() };
@@ -38,7 +38,7 @@ export interface DoctorReport {
   checks: CheckReport[];
 }
 
-/** `mend` is the former name of `fix`. */
+/** `mend` is deprecated: it has the same value as `fix`. */
 interface CheckReport extends Check {
   group: string;
   fix: string | null;

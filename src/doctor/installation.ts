@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Checks of what is installed: the programs and libraries that vnet-bpf uses, the BPF file system, and what killed controllers have left. */
+/**
+ * Checks of the installation: the programs and libraries that vnet-bpf uses, the BPF file system, and leftovers of
+ * killed controllers.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
@@ -31,7 +34,7 @@ function libbpf(): Check {
   }
 }
 
-/** Looks at addresses, links and rules as JSON, which old or small versions of `ip` do not print. */
+/** Checks that `ip` prints addresses, links and rules as JSON, which old or small versions do not. */
 function iproute2(): Check {
   const mend = 'apt-get install iproute2';
   return attempt('iproute2', mend, () => {
@@ -66,7 +69,7 @@ export function softwareChecks(): Check[] {
   return [node(), libbpf(), iproute2(), program('nsenter', 'util-linux'), program('mount', 'mount'), bpfObject()];
 }
 
-// Checks the BPF file system, where ring, counters and links are pinned.
+// The BPF file system, where ring, counters and links are pinned.
 
 const BPFFS = '/sys/fs/bpf';
 
@@ -82,7 +85,7 @@ export function bpffs(): Check {
   return ok('bpffs', `not mounted on ${BPFFS}; attach mounts it`);
 }
 
-/** The uppermost mount on /sys/fs/bpf, or null. */
+/** The topmost mount on /sys/fs/bpf; null if there is none. */
 function mounted(): { type: string; readOnly: boolean } | null {
   const table = hostPath('/') === '/' ? '/proc/self/mounts' : '/proc/1/mounts';
   // device, directory, type, options: see fstab(5).
@@ -91,7 +94,7 @@ function mounted(): { type: string; readOnly: boolean } | null {
   return entry ? { type: entry[2] ?? '', readOnly: (entry[3] ?? '').split(',').includes('ro') } : null;
 }
 
-// Looks for what controllers that were killed have left: attachments, and pins that no attachment knows.
+// Leftovers of controllers that were killed: attachments, and pins that belong to no attachment.
 
 function crashed(attachment: Attachment): Check {
   const { iface, netns, pid } = attachment;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Checks of the kernel: its release and how it was built, the features that the loop uses, its networking, and what this process may do. */
+/**
+ * Checks of the kernel: its release and configuration, the features that the loop uses, its networking, and this
+ * process's privileges.
+ */
 import * as fs from 'node:fs';
 
 import { kernelIsAtLeast, kernelRelease, LibraryError, probeFeature } from 'libbpf-ts';
@@ -9,7 +12,7 @@ import { tryCommand } from '../native/command';
 import { type KernelFeature, kernelFeatures, missingCapabilities } from '../requirements';
 import { cannotCheck, type Check, fail, isRoot, ok, warn } from './check';
 
-/** The oldest release that the tests run on; what is really needed is in ../kernel-features.ts. */
+/** The oldest release on which the tests run; src/requirements.ts has what is really needed. */
 const TESTED = '6.1';
 
 function release(): Check {
@@ -36,7 +39,10 @@ function jit(): Check {
   return warn('JIT', 'BPF programs are interpreted', 'sysctl -w net.core.bpf_jit_enable=1');
 }
 
-/** Lockdown for confidentiality forbids BPF programs to read kernel memory, which finding out checksums and GSO needs. */
+/**
+ * Lockdown for confidentiality forbids BPF programs to read kernel memory, which is how they find checksums and GSO
+ * fields.
+ */
 function lockdown(): Check {
   let text: string;
   try {
@@ -53,9 +59,9 @@ export function kernelChecks(): Check[] {
   return [release(), btf(), jit(), lockdown()];
 }
 
-// Checks of what this process may do.
+// Privileges of this process.
 
-/** Root of a user namespace has every capability there, and none over the machine's BPF. */
+/** Whether this is a user namespace, whose root has every capability there, and none over the machine's BPF. */
 export function inUserNamespace(): boolean {
   try {
     const [inside, outside, count] = fs.readFileSync('/proc/self/uid_map', 'utf8').trim().split(/\s+/);
@@ -87,12 +93,12 @@ export function privilegeChecks(): Check[] {
   return [root(), capabilities()];
 }
 
-// A line for each thing that the loop uses of the kernel: whether it is there, and what happens without it.
+// Kernel features that the loop uses, one line each: whether it is there, and what happens without it.
 
-/** Whether the kernel has it; null if it cannot be asked. */
+/** Whether the kernel has the feature; null if it cannot be probed. */
 function isThere({ since, probe }: KernelFeature): boolean | null {
   if (probe === undefined) return kernelIsAtLeast(since);
-  // The kernel answers a user namespace's root as if it lacked the feature.
+  // To root of a user namespace, the kernel answers as if it lacked the feature.
   if (!isRoot() || inUserNamespace()) return null;
   try {
     return probeFeature(probe).supported ?? null;
@@ -113,7 +119,7 @@ function check(feature: KernelFeature): Check {
 
 export const featureChecks = (): Check[] => kernelFeatures.map(check);
 
-// Checks of the kernel's networking: what it can make, and the settings that matter.
+// The kernel's networking: the devices that it can make, and the settings that matter.
 
 interface Made {
   veth: string;
@@ -122,8 +128,8 @@ interface Made {
 }
 
 /**
- * Makes what attach makes, in a namespace that is gone when this returns: a veth pair, a clsact
- * qdisc, and a waiting room. For each the reason why it could not be made, or ''.
+ * Makes what attach makes, in a namespace that is gone when this returns: a veth pair, a clsact qdisc and a waiting
+ * room. Returns for each the reason why it could not be made, or ''.
  */
 function make(): Made {
   const attemptAll = (commands: readonly string[]): string => {
@@ -163,7 +169,7 @@ function clsact(why: string, tcx: boolean): Check {
   return fail('clsact', why, 'modprobe sch_ingress cls_bpf, or a kernel with CONFIG_NET_SCH_INGRESS and CONFIG_NET_CLS_BPF');
 }
 
-/** Where frames wait while the queue is stopped. */
+/** Checks the waiting room, where frames wait while the queue is stopped. */
 function room(why: string): Check {
   if (why === '') return ok('waiting room', 'macvlan and tbf are available');
   return warn('waiting room', why, 'modprobe macvlan sch_tbf, or attach with --when-full drop');
@@ -182,7 +188,7 @@ function sysctl(name: string): number | null {
   }
 }
 
-/** The kernel takes the larger one of `all` and the interface's own; attach sets only the latter. */
+/** Checks rp_filter. The kernel uses the larger of `all` and the interface's own; attach sets only the latter. */
 function reversePathFilter(): Check {
   const name = 'net.ipv4.conf.all.rp_filter';
   const value = sysctl(name);
@@ -193,7 +199,7 @@ function reversePathFilter(): Check {
 
 const BACKLOG_DEFAULT = 1000;
 
-/** Reinjected frames wait in the backlog of the receiving CPU. */
+/** Checks the backlog of the receiving CPU, where reinjected frames wait. */
 function backlog(): Check {
   const name = 'net.core.netdev_max_backlog';
   const value = sysctl(name);

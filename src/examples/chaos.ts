@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * chaos: a bad wire, the same one each time. What happens to frame number n depends on the seed and
- * on n alone. CHAOS_LOG=FILE writes down what happened; CHAOS_REPLAY=FILE does that again.
+ * chaos: a bad wire, the same one each time. What happens to frame number n depends only on the seed and on n.
+ * CHAOS_LOG=FILE records what happened; CHAOS_REPLAY=FILE makes it happen again.
  *
  *   CHAOS_SEED=7 CHAOS_LOG=/root/run.log vnet-bpf attach vnet0 --addr 10.77.0.1/24 --hook chaos.ts
  */
@@ -9,7 +9,7 @@ import * as fs from 'node:fs';
 
 import type { Frame, Hook, HookContext, Verdict } from 'vnet-bpf/hooks';
 
-/** How often each happens, in frames of a thousand. */
+/** How often each happens, per thousand frames. */
 const PER_MILLE = { lose: 20, delay: 50, duplicate: 10, reorder: 20, corrupt: 10, truncate: 5 } as const;
 const DELAY_MS_MAX = 20;
 
@@ -17,7 +17,7 @@ type Fate = keyof typeof PER_MILLE | 'pass';
 
 const { CHAOS_SEED = '1', CHAOS_LOG, CHAOS_REPLAY } = process.env;
 
-/** 32 random bits (xorshift32). */
+/** State of the generator of 32 random bits (xorshift32). */
 let state = Number(CHAOS_SEED) >>> 0 || 1;
 function random(): number {
   state ^= state << 13;
@@ -26,7 +26,7 @@ function random(): number {
   return (state >>>= 0);
 }
 
-/** Two numbers are drawn for each frame, whatever becomes of it, so that the n-th has always the same. */
+/** Draws two numbers for each frame, whatever happens to it, so that frame n always gets the same ones. */
 function draw(): [Fate, number] {
   let dice = random() % 1000;
   const number = random();
@@ -40,7 +40,7 @@ function draw(): [Fate, number] {
 const replay = CHAOS_REPLAY === undefined ? null : fs.readFileSync(CHAOS_REPLAY, 'utf8').split('\n').filter(Boolean);
 let frames = 0;
 let lines: string[] = [];
-/** Waits for the next frame to pass it. */
+/** A frame that waits until the next one has passed it. */
 let held: Uint8Array | null = null;
 
 function nextFate(): [Fate, number] {
@@ -91,14 +91,14 @@ const chaos: Hook = {
     const [fate, number] = nextFate();
     const verdict = suffer(frame, nic, fate, number);
     if (overtaken && held === overtaken) {
-      nic.inject(overtaken); // goes behind the frame that has come after it
+      nic.inject(overtaken); // follows the frame that arrived after it
       held = null;
     }
     return verdict;
   },
   start(nic) {
     if (CHAOS_LOG !== undefined) fs.writeFileSync(CHAOS_LOG, '', { mode: 0o600 });
-    // A held frame must not wait for ever if none comes after it.
+    // A held frame must not wait for ever if no other follows.
     nic.every(100, () => {
       if (held) nic.inject(held);
       held = null;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * counter: who talks most. Every ten seconds the five largest flows are in `vnet-bpf log`.
+ * counter: the busiest flows. Every ten seconds it writes the five largest flows to `vnet-bpf log`.
  *
  *   vnet-bpf attach vnet0 --addr 10.77.0.1/24 --hook counter.ts
  *   vnet-bpf log vnet0 --follow
@@ -9,7 +9,7 @@ import type { Frame, Hook } from 'vnet-bpf/hooks';
 
 const SECONDS = Number(process.env['COUNTER_SECONDS'] ?? 10);
 const TOP = 5;
-/** More flows than this at a time are counted as one: memory must not grow with what others send. */
+/** Flows above this number are counted as one: memory must not grow with what others send. */
 const FLOWS_MAX = 10_000;
 
 interface Flow {

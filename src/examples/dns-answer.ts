@@ -10,7 +10,7 @@ const RECURSION_DESIRED = 0x0100;
 const TTL_SECONDS = 60;
 const POINTER_TO_QUESTION = 0xc000 | HEADER_BYTES;
 
-/** The response to a query with one question; null if it is something else. */
+/** The response to a query with one question; null for anything else. */
 export function dnsAnswer(query: Uint8Array, { v4, v6 }: { v4: string; v6: string }): Uint8Array | null {
   const view = new DataView(query.buffer, query.byteOffset, query.byteLength);
   if (query.length < HEADER_BYTES || (view.getUint16(2) & 0x8000) !== 0 || view.getUint16(4) !== 1) return null;
@@ -23,7 +23,7 @@ export function dnsAnswer(query: Uint8Array, { v4, v6 }: { v4: string; v6: strin
   return Uint8Array.from([...header, ...query.subarray(HEADER_BYTES, end), ...record]);
 }
 
-/** Behind the labels and the zero that ends them. */
+/** The offset behind a name: its labels, and the zero that ends them. */
 function endOfName(query: Uint8Array, from: number): number {
   let at = from;
   while (at < query.length && query[at] !== 0) at += 1 + (query[at] as number);

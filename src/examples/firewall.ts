@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * firewall: the first rule that fits decides; what fits none is dropped. ARP and IPv6 neighbour
- * discovery always pass, without which nobody finds anybody.
+ * firewall: the first rule that fits decides; a frame that fits no rule is dropped. ARP and IPv6 neighbour discovery
+ * always pass: without them no host can reach another.
  *
  *   vnet-bpf attach vnet0 --addr 10.77.0.1/24 --hook firewall.ts
  */
@@ -36,7 +36,7 @@ const fits = (rule: Rule, frame: Frame): boolean => {
 const isNeighbourTalk = (frame: Frame): boolean => frame.arp !== null || frame.icmpv6?.type === 136 || askedAddress(frame) !== null;
 
 const firewall: Hook = {
-  // Only headers are looked at, which a superpacket has as any packet.
+  // Only headers are read, and a superpacket has the same headers as any packet.
   superpackets: 'whole',
   frame: (frame) => (isNeighbourTalk(frame) ? 'pass' : (RULES.find((rule) => fits(rule, frame))?.verdict ?? 'drop')),
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * host: a machine in a file. It answers ARP, IPv6 neighbour discovery, pings, UDP and TCP echo
- * (port 7) and DNS, at addresses that exist nowhere else.
+ * host: a machine in a file. It answers ARP, IPv6 neighbour discovery, pings, UDP and TCP echo (port 7) and DNS, at
+ * addresses that exist nowhere else.
  *
  *   vnet-bpf attach vnet0 --addr 10.77.0.1/24 --addr fd77::1/64 --hook host.ts
  *   ping 10.77.0.2; ping fd77::2; dig @10.77.0.2 host.test
@@ -19,7 +19,7 @@ const isOurs = (address: string | undefined): boolean => address === ADDRESSES.v
 
 const tcp = new TcpEcho(PORT.echo);
 
-/** What the host says to a datagram; null if nothing. */
+/** The host's reply to a datagram; null if there is none. */
 function udpAnswer(frame: Frame): Uint8Array | null {
   const { udp: datagram } = frame;
   if (!datagram) return null;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * reflect: every address answers. Whoever is asked for is at one Ethernet address; what is sent
- * there comes back from there, as a ping does or a UDP echo.
+ * reflect: every address answers. Each address that is asked for is found at one Ethernet address, and what is sent
+ * there comes back from there, as a ping does, or a UDP echo.
  *
  *   vnet-bpf attach vnet0 --addr 10.77.0.1/24 --hook reflect.ts
  *   ping 10.77.0.99
@@ -30,7 +30,7 @@ const hook: Hook = {
   },
 };
 
-/** Two parts of `length` bytes that follow each other change places. */
+/** Exchanges two adjacent parts of `length` bytes each. */
 function swap(bytes: Uint8Array, at: number, length: number): void {
   const first = bytes.slice(at, at + length);
   bytes.copyWithin(at, at + length, at + 2 * length);

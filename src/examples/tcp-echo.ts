@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
 /**
- * A TCP that gives back what it gets (RFC 9293, as much of it as an echo needs): it takes segments
- * in order, sends within the other side's window, sends again what is not acknowledged, and closes
- * when the other side does.
+ * A TCP that returns what it receives (RFC 9293, as far as an echo needs it): it accepts segments in order, sends
+ * within the other side's window, retransmits what is not acknowledged, and closes when the other side does.
  */
 import { Frame, reply, tcp, TCP_FLAG, type HookContext } from 'vnet-bpf/hooks';
 
 const WINDOW = 65535;
-/** Fits into any MTU that IPv6 allows. */
+/** Payload of a segment in bytes; fits any MTU that IPv6 allows. */
 const SEGMENT_BYTES = 1220;
-/** "Send me up to 1440 bytes at a time": without this option it would be 536. */
+/** Option for "Send me up to 1440 bytes at a time": without it the limit would be 536. */
 const MAXIMUM_SEGMENT_SIZE = Uint8Array.of(2, 4, 1440 >>> 8, 1440 & 0xff);
 const AGAIN_MS = 200;
 const IDLE_MS = 60_000;
@@ -23,10 +22,13 @@ const NOTHING = new Uint8Array(0);
 
 class Connection {
   lastHeard = performance.now();
-  /** What we expect next, and have said we have room for. */
+  /** The sequence number expected next, and the space that was offered for it. */
   private expected: number;
   private offered = 0;
-  /** Our first byte that is not acknowledged; `queue` begins with it, and `sent` of it are under way. */
+  /**
+   * Sequence number of our first unacknowledged byte; `queue` begins with it, and `sent` bytes of `queue` are in
+   * transit.
+   */
   private first = 1;
   private queue = Buffer.alloc(0);
   private sent = 0;
@@ -42,7 +44,7 @@ class Connection {
     this.say(syn | ack, 0);
   }
 
-  /** Takes a segment; false once the connection is over. */
+  /** Handles a segment; returns false once the connection is over. */
   receive(flags: number, sequence: number, acknowledgment: number, window: number, payload: Uint8Array): boolean {
     this.lastHeard = performance.now();
     if ((flags & rst) !== 0) return false;
@@ -59,7 +61,7 @@ class Connection {
     return true;
   }
 
-  /** Sends again what has not been acknowledged, a byte of it even into a closed window. */
+  /** Retransmits what has not been acknowledged, one byte of it even into a closed window. */
   again(): void {
     this.sent = 0;
     this.finSent = false;
@@ -70,7 +72,7 @@ class Connection {
     return WINDOW - this.queue.length;
   }
 
-  /** Forgets what the other side has; true if that is everything, our FIN included. */
+  /** Removes what the other side has; true if that is everything, our FIN included. */
   private isAllAcknowledged(acknowledgment: number): boolean {
     const bytes = (acknowledgment - this.first) | 0; // numbers wrap around
     if (bytes <= 0 || bytes > this.queue.length + (this.finSent ? 1 : 0)) return false;
@@ -81,7 +83,7 @@ class Connection {
     return false;
   }
 
-  /** Sends what the window allows; whether it has sent anything. */
+  /** Sends what the window allows; returns whether anything was sent. */
   private flush(window: number): boolean {
     const before = this.sent;
     while (this.sent < Math.min(this.queue.length, window)) {
@@ -133,7 +135,7 @@ export class TcpEcho {
   }
 }
 
-/** Sends to where a frame came from; the frame itself is gone by then, so its headers are kept. */
+/** Sends to the origin of a frame. The frame itself is gone by then, so its headers are copied. */
 function sender(frame: Frame, nic: HookContext): Send {
   const kept = Frame.of(frame.copy());
   return (flags, sequence, acknowledgment, window, payload) => {

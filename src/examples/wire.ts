@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * wire: joins the interfaces of one process. What one transmits the others receive, after a delay
- * and without what gets lost on the way; nothing loops any more. Two namespaces become two machines
- * on a bad line:
+ * wire: joins the interfaces of one process. What one interface transmits the others receive, after a delay and without
+ * what is lost on the way; nothing loops any more. Two namespaces become two machines on a bad line:
  *
  *   await attach('eth0', { netns: 'left', addresses: ['10.77.0.1/24'], hook: './wire.ts' });
  *   await attach('eth0', { netns: 'right', addresses: ['10.77.0.2/24'], hook: './wire.ts' });
@@ -14,7 +13,7 @@ import type { Hook } from 'vnet-bpf/hooks';
 const DELAY_MS = Number(process.env['WIRE_DELAY_MS'] ?? 0);
 const LOSS_PERCENT = Number(process.env['WIRE_LOSS_PERCENT'] ?? 0);
 
-/** Each interface has a thread with this file in it; they hear each other, but not themselves. */
+/** Each interface has a thread that runs this file; the threads receive each other's frames, but not their own. */
 const channel = new BroadcastChannel('vnet-bpf wire');
 
 const wire: Hook = {

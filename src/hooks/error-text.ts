@@ -12,14 +12,14 @@ import { programEnvironment } from '../native/inherited';
 import { readModule } from './lookup';
 
 const ROOT = path.resolve(__dirname, '..', '..');
-/** The program itself, compiled or as the source maps say; its examples are hooks as any other. */
+/** Whether a file belongs to the program, compiled or as source maps name it; its examples count as hooks. */
 const isOurs = (file: string): boolean => /^\/(src|dist)\/(?!examples\/)/.test(file.slice(ROOT.length)) && file.startsWith(ROOT);
 
-/** Bytes of an error's text, and of its stack, that are looked at: a hook may throw anything. */
+/** Characters of an error's text, and of its stack, that are read: a hook may throw anything. */
 const TEXT_MAX = 500;
 const STACK_MAX = 20_000;
 
-/** `host.ts:12: TypeError: x is not a function`: the innermost line that is not ours. Throws nothing, whatever was thrown. */
+/** `host.ts:12: TypeError: x is not a function`, with the innermost line outside the program. Never throws. */
 export function errorText(error: unknown, file: string): string {
   try {
     if (!(error instanceof Error)) return `${file}: threw ${String(error).slice(0, 200)}`;
@@ -30,7 +30,7 @@ export function errorText(error: unknown, file: string): string {
   }
 }
 
-/** The first line of the stack in the hook's file, else the first in any file but the program's own. */
+/** The first line of the stack in the hook's file, else the first outside the program and node_modules. */
 export function placeInStack(stack: string, file: string): Place | undefined {
   const places = [...stack.matchAll(/(?:\(|at )((?:file:\/\/)?\/[^()\n]*?):(\d+):(\d+)\)?$/gm)].map(([, where, line, column]) => ({
     file: plain(where as string),
@@ -45,13 +45,13 @@ function placeOf(stack: string, file: string): string | undefined {
   return place && `${place.file}:${place.line}`;
 }
 
-/** Modules are named by their URL, with the number of the load behind. */
+/** The path of a module that the stack names by its URL, with the number of the load at the end. */
 function plain(where: string): string {
   const name = where.replace(/\?.*$/, '');
   return name.startsWith('file:') ? fileURLToPath(name) : name;
 }
 
-// Places in source files, as compilers write them.
+// Places in source files, written as compilers write them.
 
 export interface Place {
   file: string;
@@ -60,23 +60,23 @@ export interface Place {
   column: number;
 }
 
-/** Of a source line, what is shown. */
+/** Characters of a source line that are shown. */
 const LINE_MAX = 120;
 
-/** `host.ts:4:18: SyntaxError: ')' expected: const x = (1 2);` in one line. */
+/** One line of text: `host.ts:4:18: SyntaxError: ')' expected: const x = (1 2);` */
 export function placed({ file, line, column }: Place, what: string, source: string | undefined): string {
   const text = (source ?? '').trim();
   const shown = text.length > LINE_MAX ? `${text.slice(0, LINE_MAX)}...` : text;
   return `${file}:${line}:${column}: ${what}${shown === '' ? '' : `: ${shown}`}`;
 }
 
-// What to say of a hook that cannot be loaded: file, line, column, what is wrong, and the source line.
+// Hooks that cannot be loaded: file, line, column, what is wrong, and the source line.
 
-/** How long Node may take to look for an error. */
+/** How long Node may take to find a syntax error, in milliseconds. */
 const CHECK_MS = 5000;
 const OUTPUT_MAX = 1 << 16;
 
-/** As Node shows a syntax error: the file and the line, the line's text, and a caret below the place. */
+/** A syntax error as Node shows it: the file and the line, the line's text, and a caret below the place. */
 const SHOWN = /^(.+):(\d+)\n(.*)\n( *)\^/;
 
 function shownPlace(text: string): (Place & { source: string }) | null {
@@ -88,8 +88,8 @@ function shownPlace(text: string): (Place & { source: string }) | null {
 }
 
 /**
- * Where Node finds a syntax error in an ES module: it tells nobody who imports one. Another process looks, once something
- * is wrong; it compiles and runs nothing.
+ * The text of a syntax error in an ES module, whose place Node does not tell the importer. A second process looks for
+ * it once something is wrong; it compiles the module and runs nothing.
  */
 function moduleSyntaxError(file: string): string | null {
   let source: string;
@@ -112,7 +112,7 @@ function lineOf({ file, line }: Place): string | undefined {
   }
 }
 
-/** Node names the file that imports what is not there, and no line. */
+/** The text of a failed import, with its line: Node names only the importing file. */
 function missingImport(what: string, message: string): string | null {
   const [, missing = '', importer = ''] = /^Cannot find (?:module|package) '(.*)' imported from (.*)$/m.exec(message) ?? [];
   if (importer === '') return null;
@@ -125,7 +125,7 @@ function missingImport(what: string, message: string): string | null {
   return placed({ file: importer, line: line + 1, column: Math.max(1, column) }, what.replace(/ imported from .*/, ''), text);
 }
 
-/** `modules` are the ES modules that were loaded for the hook. Throws nothing, whatever was thrown. */
+/** The text of an error while loading; `modules` are the ES modules loaded for the hook. Never throws. */
 export function loadErrorText(error: unknown, file: string, modules: readonly string[]): string {
   try {
     if (!(error instanceof Error)) return errorText(error, file);
@@ -149,9 +149,11 @@ export function loadErrorText(error: unknown, file: string, modules: readonly st
   }
 }
 
-/** Says what goes wrong in a hook: at once, then added up, since it may go wrong with every frame. */
+// Errors of a running hook: reported at once, then added up, because each frame may cause one.
+
+/** How long errors are added up, in milliseconds. */
 const INTERVAL_MS = 2500;
-/** Different texts that are told apart within one interval. */
+/** Different texts that are counted separately within one interval. */
 const TEXTS_MAX = 8;
 
 export class Reports {
@@ -171,7 +173,7 @@ export class Reports {
     this.waiting.set(key, (this.waiting.get(key) ?? 0) + 1);
   }
 
-  /** Says what has come together. */
+  /** Reports what has been added up. */
   flush(): void {
     clearTimeout(this.timer);
     this.timer = undefined;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Runs the poll loop of one interface from Node's event loop rather than by blocking: a hook may use timers and
- * promises, and may be told between any two polls to make way for another one. The ring bell ends a sleep; the signs of
- * life tell the main thread what the thread is doing.
+ * Runs the poll loop of one interface from Node's event loop instead of blocking: a hook may use timers and promises,
+ * and may be replaced between any two polls. The ring bell ends a sleep; the vital signs tell the main thread what this
+ * thread is doing.
  */
 import * as path from 'node:path';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
@@ -12,23 +12,23 @@ import { wakeWaiter } from 'libbpf-ts';
 import type { PollLoop } from '../datapath/loop';
 import { clock } from '../native/clock';
 
-// Wakes the thread of a hook when its ring has records. That thread sleeps in Node's event loop, which cannot
-// watch a ring by itself, and a native watch there is not safe: koffi aborts the process if a thread ends, or is
-// terminated, while its ring is readable. So a second thread sleeps on the ring, and sends a message.
+// The ring bell wakes a hook's thread when its ring has records. That thread sleeps in Node's event loop, which cannot
+// watch a ring by itself, and a native watch is not safe there: koffi aborts the process if a thread ends, or is
+// terminated, while its ring is readable. So a second thread sleeps on the ring and sends a message.
 
-/** Words that both threads see. */
+/** Indices of the words that both threads share. */
 export const BELL = {
-  /** 1: the sleeper wants to be told. Notified when it is set. */
+  /** 1: the hook's thread is asleep and wants a message. Notified when set. */
   armed: 0,
-  /** 1: nobody is going to sleep any more. */
+  /** 1: the hook's thread never sleeps again. */
   quit: 1,
   words: 2,
 } as const;
 
-/** The end of the thread that sleeps. */
+/** The end of the bell that the hook's thread holds. */
 export interface BellRope {
   words: SharedArrayBuffer;
-  /** A message comes when records came while armed. Transferred to that thread. */
+  /** Receives a message when records arrived while armed. Transferred to the hook's thread. */
   port: MessagePort;
 }
 
@@ -46,8 +46,8 @@ export class RingBell {
   private readonly wakeFd: Promise<number>;
 
   /**
-   * `ringFd` stays the caller's and has to be open until close() has resolved. Should the bell break, the sleeper
-   * goes on, at the pace of its watchdog.
+   * `ringFd` stays the caller's and must be open until close() has resolved. If the bell breaks, the hook's thread
+   * continues, woken only by its watchdog.
    */
   constructor(ringFd: number, onBroken: (error: Error) => void) {
     const { port1: sleeper, port2: port } = new MessageChannel();
@@ -65,26 +65,26 @@ export class RingBell {
     });
   }
 
-  /** The sleeper must have ended. Idempotent. */
+  /** Ends the bell's thread. The hook's thread must have ended. Idempotent. */
   async close(): Promise<void> {
     const words = new Int32Array(this.rope.words);
     Atomics.store(words, BELL.quit, 1);
     Atomics.store(words, BELL.armed, 1);
     Atomics.notify(words, BELL.armed);
     const started = await this.wakeFd;
-    // Unless it is gone, and its descriptor perhaps somebody else's.
+    // Only while the thread lives: its descriptor may have been closed and reused.
     if (started >= 0 && this.worker.threadId >= 0) wakeWaiter(started);
     await this.ended;
   }
 }
 
-// What the thread of a hook lets the main thread see at any time, and leaves behind when it dies.
+// The vital signs of a hook's thread: the main thread can read them at any time, and after the thread has died.
 
-/** Words of a shared array. */
+/** Indices of words in the shared array. */
 export const VITALS = {
   /** Changes at least once a second while the thread returns to its event loop. */
   beat: 0,
-  /** frameMark() of the frame that the hook is judging; 0: none. */
+  /** frameMark() of the frame that the hook is judging; 0 for none. */
   judging: 1,
   words: 2,
 } as const;
@@ -93,10 +93,10 @@ export const newVitals = (): Int32Array => new Int32Array(new SharedArrayBuffer(
 
 const MARKS = 2 ** 31 - 1;
 
-/** Tells frames apart that are in the ring at the same time, by how many left it before each; never 0. */
+/** Identifies a frame among those in the ring, by how many frames left the ring before it. Never 0. */
 export const frameMark = (number: number): number => (number % MARKS) + 1;
 
-/** As in PollGroup. */
+/** Interval of the watchdog in milliseconds, as in PollGroup. */
 const WATCHDOG_MS = 1000;
 
 export class HookLoop {
@@ -108,11 +108,11 @@ export class HookLoop {
 
   constructor(
     private readonly loop: PollLoop,
-    /** Words of BELL: rung, with a call of look(), when records come while it sleeps. */
+    /** Words of BELL. While the loop sleeps, the bell has look() called when records arrive. */
     private readonly bell: Int32Array,
     private readonly vitals: Int32Array,
     private readonly onEnded: () => void,
-    /** Something of ours failed, not of the hook: nothing can be trusted any more. */
+    /** Called when the loop itself failed, not the hook: nothing can be trusted any more. */
     private readonly onBroken: (error: unknown) => void,
   ) {
     this.watchdog = setInterval(() => {
@@ -122,14 +122,14 @@ export class HookLoop {
     this.look();
   }
 
-  /** Polls soon, whatever it was waiting for. */
+  /** Polls soon, whatever the loop was waiting for. */
   look(): void {
     if (this.paused) return;
     this.loop.nudge();
     this.due ??= setImmediate(() => this.turn());
   }
 
-  /** Frames stay in the ring; it fills, and then the kernel holds the senders. */
+  /** Stops polling. Frames stay in the ring; when it is full, the kernel holds the senders. */
   pause(): void {
     this.paused = true;
     this.stopWaiting();

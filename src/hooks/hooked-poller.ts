@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * poll(budget) with a hook in it: the records are judged first, which makes a plan; then the plan
- * is sent as the plain poller sends records. What the socket does not take now stays planned: a
- * hook sees each frame once.
+ * poll(budget) with a hook: the records are judged first, which makes a plan; then the plan is sent as the plain poller
+ * sends records. Frames that the socket does not take now stay planned, so a hook sees each frame once.
  */
 import type { Batch } from '../datapath/batch';
 import type { LineQueue } from '../datapath/line-queue';
@@ -22,7 +21,7 @@ import { type Arena, Ledger, type Plan } from './plan';
 export interface HookedPollerParts {
   ring: Ring;
   control: SharedWords;
-  /** For BATCH.max messages. */
+  /** Has space for BATCH.max messages. */
   batch: Batch;
   sender: FrameSender;
   gate: QueueGate;
@@ -37,13 +36,13 @@ export interface HookedPollerParts {
   farEnd: FarEnd | null;
   /** Words of VITALS. */
   vitals: Int32Array;
-  /** frameMark() of frames that no hook is shown any more: threads ended over them. */
+  /** frameMark() of frames that no hook is shown again: threads ended while judging them. */
   deadly: readonly number[];
 }
 
-/** What judging one record may take of the arena: copies of its pieces, of it, and what takes their place. */
+/** Bytes of the arena that judging one record may take: copies of it, of its pieces, and of their replacements. */
 const ARENA_PER_RECORD = 2 << 20;
-/** Kept for records when many injected frames wait. */
+/** Messages kept for records when many injected frames wait. */
 const HALF_OF_PLAN = BATCH.max / 2;
 
 export class HookedPoller {
@@ -74,7 +73,7 @@ export class HookedPoller {
     this.unsent = { memory: parts.data, at: 0, length: 0 };
   }
 
-  /** Frames wait that are not in the ring: planned or injected ones. */
+  /** Whether frames wait that are not in the ring: planned or injected ones. */
   get hasMore(): boolean {
     return this.ledger.hasMore || this.parts.injections.length > 0;
   }
@@ -84,13 +83,13 @@ export class HookedPoller {
     return this.turn(this.budget, null);
   }
 
-  /** Deals with the next record as somebody has said; 'pass' leaves it to the hook. False if there is none. */
+  /** Handles the next record by the verdict given; 'pass' leaves it to the hook. False if there is no record. */
   step(verdict: 'pass' | 'drop' | Uint8Array): boolean {
     while (this.ledger.hasMore) if (this.turn(0, null) === 0 && this.blocked) return false;
     return this.turn(1, verdict) === 1;
   }
 
-  /** The next record, as a copy; null if there is none. */
+  /** A copy of the next record; null if there is none. */
   peek(): { bytes: Uint8Array; superpacket: boolean } | null {
     const { ring, judge } = this.parts;
     if (this.ledger.hasMore) return null;
@@ -107,7 +106,7 @@ export class HookedPoller {
   private turn(budget: number, verdict: 'pass' | 'drop' | Uint8Array | null): number {
     const { ring, control, batch, gate } = this.parts;
     const { ledger } = this;
-    // What is planned already is leased again, so that it can be released as it is sent.
+    // Planned records are leased again, so that they can be released as they are sent.
     if (ledger.hasMore) ring.lease(ledger.recordsLeft);
     else this.compose(ring.lease(budget), verdict);
     const records = ledger.recordsLeft;
@@ -116,7 +115,7 @@ export class HookedPoller {
     this.blocked = false;
     const done = records > 0 || ledger.hasMore ? this.send() : 0;
     if (this.fates !== null && done > 0) this.tell(this.fates, first, done, drained);
-    ring.commit(done); // with 0: lets go of discarded records
+    ring.commit(done); // with 0: releases discarded records
     if (records > 0) control.set64(CONTROL.polls, ++this.polls);
     ledger.publish();
     batch.end();
@@ -145,7 +144,7 @@ export class HookedPoller {
     }
   }
 
-  /** Enters frames that wait into the plan, but leaves that many of its places free. */
+  /** Enters waiting frames into the plan, but leaves `leave` of its messages free. */
   private takeInjections(leave: number): void {
     const { injections, plan, arena } = this.parts;
     for (let frame = injections.peek(); frame; frame = injections.peek()) {
@@ -156,7 +155,7 @@ export class HookedPoller {
     }
   }
 
-  /** Sends what is left of the plan; returns how many records are done with. */
+  /** Sends the rest of the plan; returns how many records are done with. */
   private send(): number {
     const { batch, ring, sender } = this.parts;
     const { ledger, failures } = this;
@@ -206,7 +205,7 @@ export class HookedPoller {
     return unsent;
   }
 
-  /** Of so many records of the plan, from `first` on, the first that are leased. */
+  /** Tells a recorder of `done` records of the plan, from `first` on: the first that are leased. */
   private tell(fates: Fates, first: number, done: number, drained: number): void {
     const { ring, plan, judge } = this.parts;
     const now = fates.now();
@@ -217,7 +216,7 @@ export class HookedPoller {
     fates.publish();
   }
 
-  /** Message `index` of the batch, which begins with message `first` of the plan. */
+  /** Refuses message `index` of the batch, which begins with message `first` of the plan. */
   private refuse(first: number, index: number, reason: number): void {
     const { batch, plan, control } = this.parts;
     batch.refuse(index, reason, 1, control);

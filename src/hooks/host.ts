@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Holds the hook of one interface: calls it, and keeps its errors and wrong answers from the loop. A hook's answer is
- * reduced to one of three numbers here, so that nothing is allocated per frame. The hook's timers and the frames that
- * it injects are here, too.
+ * Holds the hook of one interface: calls it, and keeps its errors and wrong answers away from the loop. A hook's answer
+ * is reduced to one of three numbers, so that nothing is allocated per frame. The hook's timers and the frames that it
+ * injects are held here, too.
  */
 import { types } from 'node:util';
 
@@ -11,7 +11,7 @@ import { describe, type HookContext, type HookTimer, type OnHookError, wrongFram
 import { errorText } from './error-text';
 import type { LoadedHook } from './load';
 
-// The timers of one hook: they end with it, and an error in one is the hook's.
+// The timers of one hook: they end with the hook, and an error in one counts as the hook's.
 
 export class HookTimers {
   private readonly running = new Set<NodeJS.Timeout>();
@@ -31,7 +31,7 @@ export class HookTimers {
     return this.keep(() => setInterval(() => this.call(callback), milliseconds));
   }
 
-  /** Ends them all. */
+  /** Ends all timers. */
   clear(): void {
     for (const timer of this.running) clearTimeout(timer);
     this.running.clear();
@@ -66,21 +66,21 @@ export interface HookHostParts {
   injections: Injections;
   /** Counts an error of the hook. */
   count(): void;
-  /** Says what happened; often, if it happens often. */
+  /** Reports what happened; called as often as it happens. */
   report(text: string): void;
   log(text: string): void;
-  /** Called when frames wait for a poll that nobody has asked for. */
+  /** Called when frames wait and no poll has been asked for. */
   wake(): void;
 }
 
 export class HookHost {
-  /** The bytes to send instead, after call() has returned REPLACE. */
+  /** The bytes to send instead of the frame, after call() has returned REPLACE. */
   replacement: Uint8Array | null = null;
   private hook: LoadedHook | null = null;
   private context: HookContext | null = null;
   private timers: HookTimers | null = null;
   private generation = 0;
-  /** Its start() failed, and it decides over traffic: it has no say over any frame. */
+  /** start() failed while errors drop frames: all frames are dropped, and the hook is not called. */
   private unready = false;
   onError: OnHookError = 'pass';
 
@@ -94,7 +94,7 @@ export class HookHost {
     return this.hook === null || this.hook.whole;
   }
 
-  /** Puts a hook in the place of the one before it; null for none. */
+  /** Replaces the hook; null for none. */
   use(hook: LoadedHook | null): void {
     this.end();
     if (hook === null) return;
@@ -125,7 +125,7 @@ export class HookHost {
     }
   }
 
-  /** The verdict over a frame: PASS, DROP or REPLACE. Throws nothing. */
+  /** The verdict on a frame: PASS, DROP or REPLACE. Never throws. */
   call(frame: Frame): number {
     const { hook, context } = this;
     if (hook === null || context === null) return PASS;
@@ -145,26 +145,26 @@ export class HookHost {
     }
   }
 
-  /** The hook's last answer is a wrong one; the verdict in its place. */
+  /** Reports that the hook's last answer is wrong; returns the verdict that applies instead. */
   refuse(why: string): number {
     const { hook } = this;
     return this.fail(hook, `${hook?.place ?? ''}: answered with ${why}`);
   }
 
-  /** A frame could not be shown to the hook, or its answer not be carried out; the verdict in its place. */
+  /** Reports a frame that could not be shown, or an answer not carried out; returns the verdict that applies. */
   unjudged(error: unknown): number {
     const { hook } = this;
     return this.fail(hook, errorText(error, hook?.file ?? 'no hook'));
   }
 
-  /** The hook has failed over a frame; what becomes of that. */
+  /** Reports that the hook failed on a frame; returns the verdict that applies. */
   private fail(hook: LoadedHook | null, what: string): number {
     const verdict = this.onError === 'drop' ? DROP : PASS;
     this.fault(hook, `${what}; the frame ${verdict === DROP ? 'is dropped' : 'passes unjudged'}`);
     return verdict;
   }
 
-  /** Something that a hook left behind has failed: a timer, a promise. */
+  /** Reports a failure in something that a hook left behind: a timer, a promise. */
   failedLater(error: unknown): void {
     this.fault(this.hook, errorText(error, this.hook?.file ?? 'a hook that is gone'));
   }
@@ -208,9 +208,9 @@ export class HookHost {
   }
 }
 
-// Injected frames, which the next poll sends: from hooks, their timers, and nic.inject().
+// Injected frames, which the next poll sends. They come from hooks, their timers, and nic.inject().
 
-/** So many may wait, of so many bytes: more would be memory that grows without end. */
+/** The most frames that may wait, and the most bytes of them: without limits the queue would grow without end. */
 export const INJECTIONS_MAX = 16384;
 const BYTES_MAX = 64 << 20;
 
@@ -223,7 +223,7 @@ export class Injections {
     return this.waiting.length - this.next;
   }
 
-  /** Copies a frame into the queue. Throws a RangeError for what is no frame, and if the queue is full. */
+  /** Copies a frame into the queue. Throws a RangeError if it is not a frame, or if the queue is full. */
   add(frame: Uint8Array): void {
     const wrong = wrongFrame(frame);
     if (wrong !== null) throw new RangeError(`cannot inject: ${wrong}`);
@@ -234,7 +234,7 @@ export class Injections {
     this.bytes += frame.length;
   }
 
-  /** The first in the queue; undefined if there is none. */
+  /** The first frame in the queue; undefined if there is none. */
   peek(): Uint8Array | undefined {
     return this.waiting[this.next];
   }

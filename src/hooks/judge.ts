@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /**
- * Shows the record of a frame to the hook and enters what it answers into the plan. A frame that
- * passes goes out of the ring as it is, its virtio_net_hdr included; only what was changed, and
- * superpackets that do not pass whole, are sent from the arena.
+ * Shows the record of a frame to the hook and enters the answer into the plan. A frame that passes is sent from the
+ * ring as it is, its virtio_net_hdr included; only changed frames, and superpackets that do not pass whole, are sent
+ * from the arena.
  *
- * A virtio_net_hdr may lie: whoever may open a packet socket in vnet0's namespace writes it. What the frame does not
- * bear out is left out, and the frame is judged and sent as plain bytes: what the hook saw is what is received.
+ * A virtio_net_hdr may lie: anyone who may open a packet socket in vnet0's namespace can write one. Fields that the
+ * frame does not bear out are left out, and the frame is judged and sent as plain bytes: what the hook saw is what is
+ * received.
  */
 import { FATE } from '../datapath/outcomes';
 import { NEEDS_CSUM, RECORD, VNET, VNET_HDR_BYTES } from '../layout';
@@ -15,7 +16,7 @@ import { completeChecksum, isChecksumPlace, MAX_PIECES, preparePartialChecksum, 
 import { DROP, PASS, REPLACE, type HookHost } from './host';
 import type { Arena, Plan } from './plan';
 
-/** Kept of the arena while a superpacket is cut: its pieces, and copies of them. */
+/** Bytes of the arena kept free while a superpacket is segmented: for its pieces, and for copies of them. */
 const ARENA_FOR_PIECES = 768 << 10;
 
 export class Judge {
@@ -23,19 +24,19 @@ export class Judge {
   private readonly frame = new Frame(this.data);
   private readonly view: DataView;
   private readonly segmenter = new Segmenter();
-  /** Of the superpacket that is being cut: its pieces, each as it will be sent or null. */
+  /** The pieces of the superpacket that is being segmented, each as it will be sent; null for a dropped one. */
   private readonly pieces: (Uint8Array | null)[] = Array<Uint8Array | null>(MAX_PIECES).fill(null);
-  /** Which of them are sent exactly as they are; the others lack their TCP or UDP checksum. */
+  /** Which pieces are sent exactly as they are; the others lack their TCP or UDP checksum. */
   private readonly answered = new Uint8Array(MAX_PIECES);
-  /** What the frame that is shown lacks: the place of its checksum, or nothing. */
+  /** The place of the checksum that the frame shown lacks; not used if it lacks none. */
   private checksumStart = 0;
   private checksumOffset = 0;
   private lacksChecksum = false;
-  /** Whether that place is not the one in the transport header that the hook sees: a tunnel's. */
+  /** Whether that place is not in the transport header that the hook sees, but in one inside a tunnel. */
   private checksumIsInside = false;
-  /** Where the virtio_net_hdr of a superpacket that is shown whole lies in the ring; -1 for other frames. */
+  /** Offset in the ring of the virtio_net_hdr of a superpacket that is shown whole; -1 for other frames. */
   private superpacketAt = -1;
-  /** The piece that is shown, null while it is a record of the ring. */
+  /** The piece that is shown; null while a record of the ring is shown. */
   private piece: Uint8Array | null = null;
 
   constructor(
@@ -54,7 +55,7 @@ export class Judge {
     return this.view.getUint16(offset + RECORD.stamp, true);
   }
 
-  /** Messages that the record at `offset` may need. */
+  /** The most messages that the record at `offset` may need. */
   messagesFor(offset: number): number {
     if (!this.isCut(offset)) return 1;
     const gsoSize = this.view.getUint16(offset + RECORD.vnet + VNET.gsoSize, true);
@@ -65,13 +66,13 @@ export class Judge {
     return this.view.getUint8(offset + RECORD.vnet + VNET.gsoType) !== 0 && !this.host.wholeSuperpackets;
   }
 
-  /** Enters the record at `offset` into the plan. Throws nothing, whatever the frame is and the hook does. */
+  /** Judges the record at `offset` and enters it into the plan. Never throws, whatever the hook does. */
   record(offset: number): void {
     const mark = this.arena.mark();
     try {
       this.judge(offset);
     } catch (error) {
-      // Nothing of it is in the plan yet.
+      // Nothing of the record is in the plan yet.
       this.arena.release(mark);
       this.data.close();
       this.enter(offset, this.view.getUint32(offset, true), this.host.unjudged(error), null);
@@ -87,7 +88,7 @@ export class Judge {
     if (headers === null) return this.whole(offset, length, true);
     const placed = !this.lacksChecksum || isChecksumPlace(headers, length, this.checksumStart, this.checksumOffset);
     this.checksumIsInside = this.lacksChecksum && this.checksumStart !== headers.transport;
-    // Of what is not IP nobody here can say how it would be cut.
+    // How a frame that is not IP would be segmented is not known here.
     if (type === 0 || headers.ip === 0) return this.whole(offset, length, placed);
     const pieces = segmenter.open(ring, offset + RECORD.frame, length, type, view.getUint16(offset + RECORD.vnet + VNET.gsoSize, true));
     const isTrue = placed && pieces > 0 && !this.checksumIsInside;
@@ -95,14 +96,14 @@ export class Judge {
     else this.whole(offset, length, isTrue);
   }
 
-  /** Enters what somebody else has decided about the next record. */
+  /** Enters a decision on the next record that the hook did not make. */
   decided(verdict: 'drop' | Uint8Array): void {
     this.plan.recordDone(verdict === 'drop' ? FATE.dropped : FATE.changed);
     if (verdict === 'drop') this.plan.countDropped();
     else this.send(this.arena.copy(verdict));
   }
 
-  /** The frame of a record as a copy, its checksum complete unless it is a superpacket. */
+  /** A copy of a record's frame, its checksum completed unless it is a superpacket. */
   copyOf(offset: number): { bytes: Uint8Array; superpacket: boolean } {
     const superpacket = this.view.getUint8(offset + RECORD.vnet + VNET.gsoType) !== 0;
     this.show(offset, this.view.getUint32(offset, true), superpacket);
@@ -122,7 +123,7 @@ export class Judge {
     this.data.open(this.ring, offset + RECORD.frame, length);
   }
 
-  /** Shows the frame as it lies there; `isTrue`: its virtio_net_hdr fits it. */
+  /** Shows a record's frame where it lies; `isTrue` says that its virtio_net_hdr fits it. */
   private whole(offset: number, length: number, isTrue: boolean): void {
     if (!isTrue) {
       this.superpacketAt = -1;
@@ -132,13 +133,13 @@ export class Judge {
     let frame: Uint8Array | null = null;
     if (verdict === REPLACE) frame = this.replacement();
     else if (verdict === PASS && !isTrue) frame = this.plain(offset, length);
-    // Two bytes of what the hook has read are not in the ring as it saw them.
+    // The hook has read the frame with its inner checksum completed; in the ring those two bytes are not.
     else if (verdict === PASS && this.data.writable !== null && this.checksumIsInside && this.superpacketAt < 0) frame = this.completed(offset, length);
     this.data.close();
     this.enter(offset, length, verdict, frame);
   }
 
-  /** The frame without its virtio_net_hdr. */
+  /** A copy of the frame without its virtio_net_hdr. */
   private plain(offset: number, length: number): Uint8Array {
     const at = offset + RECORD.frame;
     return this.arena.copy(this.ring.subarray(at, at + length));
@@ -150,7 +151,7 @@ export class Judge {
     return frame;
   }
 
-  /** Enters the verdict over a record as a whole; `frame` is sent in its place unless null. */
+  /** Enters the verdict on a record as a whole; `frame`, unless null, is sent in its place. */
   private enter(offset: number, length: number, verdict: number, frame: Uint8Array | null): void {
     const { plan } = this;
     plan.recordDone(verdict === PASS ? FATE.reinjected : verdict === DROP ? FATE.dropped : FATE.changed, 1);
@@ -159,7 +160,7 @@ export class Judge {
     else plan.send(this.ringAddress + offset + RECORD.vnet, VNET_HDR_BYTES + length);
   }
 
-  /** Shows the pieces one after the other; if all pass, the superpacket goes as it is. */
+  /** Shows the pieces one after the other; if all pass, the superpacket is sent as it is. */
   private cut(offset: number, length: number, count: number): void {
     const { arena } = this;
     const mark = arena.mark();
@@ -194,14 +195,14 @@ export class Judge {
     return this.host.call(this.frame);
   }
 
-  /** What takes the place of the pieces may be large, and there are many. */
+  /** The verdict on a piece, or a refusal: replacements may be large, and there may be many. */
   private fitting(verdict: number): number {
     const { host, arena } = this;
     if (verdict !== REPLACE || arena.free > (host.replacement as Uint8Array).length + ARENA_FOR_PIECES) return verdict;
     return host.refuse('more for one superpacket than there is memory for');
   }
 
-  /** A piece that passes: if the hook has had its bytes it may have written into them. */
+  /** A piece that passes, written anew if the hook has had its bytes: it may have changed them. */
   private untouched(i: number): Uint8Array {
     const piece = this.piece as Uint8Array;
     if (this.data.writable !== null) this.segmenter.write(i, piece);
@@ -219,17 +220,17 @@ export class Judge {
     this.send(piece, true);
   }
 
-  /** What the hook answered with, in the arena. */
+  /** The hook's answer, in the arena. */
   private replacement(): Uint8Array {
     const answer = this.host.replacement as Uint8Array;
     const own = this.data.writable;
     if (own === null || answer.buffer !== own.buffer || answer.byteOffset !== own.byteOffset) return this.arena.copy(answer);
-    // Its virtio_net_hdr went with the copy; the hook may have changed addresses or length.
+    // Its virtio_net_hdr was copied with it; the hook may have changed addresses or length.
     if (this.superpacketAt >= 0) preparePartialChecksum(answer);
     return answer;
   }
 
-  /** The copy that a hook may write to. */
+  /** The copy of the frame that a hook may write to. */
   private writable({ length, memory, start }: FrameData): Uint8Array {
     const { arena } = this;
     if (this.piece !== null) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Loads a hook file, anew each time, with the files that it imports. Node loads the JavaScript. */
+/** Loads a hook file and the files that it imports, anew each time. Node loads the JavaScript. */
 import { type Runtime, Session } from 'node:inspector';
 import { createRequire, findSourceMap } from 'node:module';
 import * as path from 'node:path';
@@ -13,11 +13,13 @@ import { compileTypeScript, prepareModules, takeNewModules } from './modules';
 import { notTrusted } from './trust';
 import { NeedsImport } from './typescript';
 
-// Where a function was written down: the engine's debugger knows.
+// Where a function is defined, as the engine's debugger tells.
 
 const NAME = '__vnetBpfFunction';
 
-/** `host.ts:12`, or the file alone if the engine does not say. `loadedAs` is the path or the URL by which the engine knows the file. */
+/**
+ * `host.ts:12`, or the file alone if the engine does not say. The engine knows the file as `loadedAs`, a path or a URL.
+ */
 export function placeOfFunction(fn: unknown, file: string, loadedAs: string): string {
   const session = new Session();
   const shared = globalThis as Record<string, unknown>;
@@ -25,7 +27,7 @@ export function placeOfFunction(fn: unknown, file: string, loadedAs: string): st
   try {
     session.connect();
     let line: number | undefined;
-    // The callbacks of a session to one's own thread are called before post() returns.
+    // The callbacks of a session with one's own thread are called before post() returns.
     session.post('Runtime.evaluate', { expression: `globalThis.${NAME}` }, (_error, evaluated) => {
       const { objectId } = evaluated.result;
       if (objectId === undefined) return;
@@ -41,7 +43,7 @@ export function placeOfFunction(fn: unknown, file: string, loadedAs: string): st
   }
 }
 
-/** Counted from 1, in the source if it was compiled. */
+/** The line, counted from 1; in the source if the file was compiled. */
 function lineOf(at: { lineNumber: number; columnNumber: number } | undefined, loadedAs: string): number | undefined {
   if (at === undefined) return undefined;
   const entry = findSourceMap(loadedAs)?.findEntry(at.lineNumber, at.columnNumber);
@@ -50,9 +52,9 @@ function lineOf(at: { lineNumber: number; columnNumber: number } | undefined, lo
 
 export interface LoadedHook {
   readonly name: string;
-  /** Its real path. */
+  /** The file's real path. */
   readonly file: string;
-  /** Where its frame function is, as file:line. */
+  /** Where the frame function is, as file:line. */
   readonly place: string;
   /** Whether it wants superpackets whole. */
   readonly whole: boolean;
@@ -63,19 +65,19 @@ export interface LoadedHook {
 
 const TYPESCRIPT = /\.[cm]?ts$/;
 
-/** What hooks have had loaded through require(): forgotten before the next is loaded. */
+/** Files that hooks have loaded through require(), which are forgotten before the next load. */
 const loaded = new Set<string>();
 let loads = 0;
 
 const STACK_LINES = 50;
 
-/** Loads a file that trustedHookFile() has found good. Throws a HOOK error that names the file and the line. */
+/** Loads a file that trustedHookFile() has accepted. Throws a HOOK error that names the file and the line. */
 export async function loadHook(file: string): Promise<LoadedHook> {
   prepareModules();
   for (const name of loaded) delete require.cache[name];
   loaded.clear();
   const before = new Set(Object.keys(require.cache));
-  // The line that imports something is below many of Node's own.
+  // The stack line of the import is below many of Node's own.
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = STACK_LINES;
   try {
@@ -92,20 +94,20 @@ export async function loadHook(file: string): Promise<LoadedHook> {
   }
 }
 
-/** Also one from the thread of Node's module hooks, which keeps an error's name and words only. */
+/** Whether a file is not trusted. An error from the thread of Node's module hooks keeps only its name and message. */
 const isNotTrusted = (cause: unknown): cause is Error => cause instanceof Error && cause.name === 'NotTrusted';
 
 interface Exported {
   exported: unknown;
-  /** The path or the URL by which Node knows it. */
+  /** The path or the URL by which Node knows the module. */
   loadedAs: string;
 }
 
-/** As CommonJS, which finds modules in more places, and as an ES module if it, or what it loads, is one. */
+/** Loads it as CommonJS, which finds modules in more places; as an ES module if it, or what it loads, is one. */
 async function loadTypeScript(file: string): Promise<Exported> {
   compileTypeScript();
   try {
-    // As required by itself: what the program requires is not checked.
+    // The file is its own requirer: files that the program requires are not checked.
     return { exported: createRequire(file)(file) as unknown, loadedAs: file };
   } catch (error) {
     if (!(error instanceof NeedsImport)) throw error;
@@ -113,13 +115,13 @@ async function loadTypeScript(file: string): Promise<Exported> {
   }
 }
 
-/** Modules are kept for ever by their URL, so each load has one of its own. */
+/** Imports a file under a URL of its own for each load, because Node keeps modules for ever by their URL. */
 async function importModule(file: string): Promise<Exported> {
   const loadedAs = `${pathToFileURL(file).href}?load=${++loads}`;
   return { exported: (await import(loadedAs)) as unknown, loadedAs };
 }
 
-/** `export default`, however deep a translation to CommonJS has put it. */
+/** The default export, however deeply a translation to CommonJS has nested it. */
 function defaultOf(exported: unknown): unknown {
   let value = exported;
   for (let depth = 0; depth < 2 && typeof value === 'object' && value !== null && 'default' in value; depth++) value = value.default;
@@ -148,7 +150,7 @@ function checked(file: string, exported: unknown, loadedAs: string): LoadedHook 
       return (place ??= placeOfFunction(frame, file, loadedAs));
     },
     whole: superpackets === 'whole',
-    // Called with the hook as `this`, and without a property look-up per frame.
+    // Bound, so that `this` is the hook and no frame costs a property look-up.
     frame: frame.bind(hook) as Hook['frame'],
     start: start?.bind(hook),
     stop: stop?.bind(hook),

@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: MIT
 /**
- * What Node looks at to find and load a module of a hook, checked before it is believed: the file, the package.json
- * beside and above it, and the packages whose name is asked for.
+ * Checks what Node looks at to find and load a module of a hook before any of it is trusted: the file, the package.json
+ * beside and above it, and the packages whose name is requested.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 import { readTrusted, trustedPath } from '../native/trusted';
 
-/** The program's own files, which run already. */
+/** The directory of the program's own files, which run already. */
 const PROGRAM = path.resolve(__dirname, '..') + path.sep;
 
-/** What a hook imports for values; wherever its file lies, it is this package that is meant. */
+/** Modules that a hook imports for values; they are this package's own, wherever the hook's file lies. */
 export const OURS: Readonly<Record<string, string>> = {
   'vnet-bpf/hooks': path.join(__dirname, 'index.js'),
 };
 
 export const isProgram = (file: string): boolean => file.startsWith(PROGRAM);
 
-/** Endings that require() tries, where a name has none. */
+/** Endings that require() tries for a name that has none. */
 const ENDINGS = ['.js', '.json', '.node', '.ts', '.cts', '.mts'];
 
-/** What a file of TypeScript is called by those who import it: by what it becomes. */
+/** How importers name a TypeScript file: by the ending of what it is compiled to. */
 const BECOMES = [
   ['.js', '.ts'],
   ['.mjs', '.mts'],
@@ -29,8 +29,8 @@ const BECOMES = [
 ] as const;
 
 /**
- * The file of TypeScript that a path of JavaScript means, as `./helper.js` does where there is only helper.ts: modules
- * are named so for Node's own resolution (TypeScript's `nodenext`). Null if there is none, or the path is there itself.
+ * The TypeScript file that a JavaScript path stands for, such as `./helper.js` where there is only helper.ts: Node's
+ * own resolution (TypeScript's `nodenext`) names modules this way. Null if there is none, or if the path itself exists.
  */
 export function sourceOf(target: string): string | null {
   const [, ending] = BECOMES.find(([becomes]) => target.endsWith(becomes)) ?? [];
@@ -39,14 +39,14 @@ export function sourceOf(target: string): string | null {
   return fs.existsSync(source) ? source : null;
 }
 
-/** The file that a path without an ending means, as require() would find it; null if there is none, or the path is there itself. */
+/** The file that a path without an ending stands for, as in require(); null if there is none, or the path is a file. */
 export function withEnding(target: string): string | null {
   if (fs.statSync(target, { throwIfNoEntry: false })?.isFile()) return null;
   const tried = [target, path.join(target, 'index')].flatMap((each) => ENDINGS.map((ending) => each + ending));
   return tried.find((each) => fs.statSync(each, { throwIfNoEntry: false })?.isFile()) ?? null;
 }
 
-/** Whether the package.json that is nearest says that .js means an ES module. */
+/** Whether the nearest package.json says that .js means an ES module. */
 export function isInModuleScope(file: string): boolean {
   for (const at of upwards(path.dirname(file))) {
     const description = descriptionOf(at);
@@ -55,7 +55,7 @@ export function isInModuleScope(file: string): boolean {
   return false;
 }
 
-/** Checks a path, and what it is a link to, if it is there. Node itself says what is missing. */
+/** Checks a path, and the target of a link, if it exists. Node itself reports what is missing. */
 function checkIfThere(file: string): fs.Stats | undefined {
   try {
     fs.lstatSync(file);
@@ -79,7 +79,7 @@ function* upwards(directory: string): Generator<string> {
   }
 }
 
-/** What a package.json says of where names lead. */
+/** The fields of a package.json that decide where names lead. */
 interface Description {
   name?: unknown;
   type?: unknown;
@@ -88,7 +88,7 @@ interface Description {
   imports?: unknown;
 }
 
-/** The package.json of a directory, checked; null where there is none. What is no JSON, Node says itself. */
+/** The package.json of a directory, checked; null where there is none. Node itself reports invalid JSON. */
 function descriptionOf(directory: string): Description | null {
   const file = path.join(directory, 'package.json');
   if (!checkIfThere(file)?.isFile()) return null;
@@ -100,7 +100,7 @@ function descriptionOf(directory: string): Description | null {
   }
 }
 
-/** All that a name may lead to by `exports` or `imports`, under whatever condition: `*` is what stands there in the name. */
+/** All that a name may lead to by `exports` or `imports`, under any condition; `*` is the matching part of the name. */
 function* targetsOf(map: unknown, name: string): Generator<string> {
   if (typeof map === 'string') yield map;
   if (typeof map !== 'object' || map === null) return;
@@ -114,13 +114,13 @@ function* targetsOf(map: unknown, name: string): Generator<string> {
   }
 }
 
-/** Checks a file, or what stands for a directory of that name. */
+/** Checks a path, the path with each ending, and the index files of a directory of that name. */
 function checkFileOrIndex(target: string): void {
   if (checkIfThere(target)?.isDirectory()) for (const ending of ENDINGS) checkIfThere(path.join(target, `index${ending}`));
   for (const ending of ENDINGS) checkIfThere(target + ending);
 }
 
-/** Checks what may be looked at for a file or directory that is asked for by its path. */
+/** Checks everything that Node may look at for a file or directory requested by its path. */
 function checkTarget(target: string): void {
   checkIfThere(path.dirname(target));
   checkFileOrIndex(target);
@@ -135,7 +135,7 @@ function checkPackage(directory: string, name: string): void {
   checkTarget(path.join(directory, name));
 }
 
-/** Checks `#name`, or the name of the package that the asking module is in. */
+/** Checks `#name`, or the name of the package that contains the requesting module. */
 function checkOwnNames(request: string, packageName: string, directory: string): void {
   for (const at of upwards(directory)) {
     const description = descriptionOf(at);
@@ -152,8 +152,8 @@ function checkOwnNames(request: string, packageName: string, directory: string):
 }
 
 /**
- * Checks what Node looks at for `request`, made by a module in `directory`: every place where it may look, and not only
- * the one where it finds it. `more` are directories of packages besides those above. Throws NotTrusted.
+ * Checks what Node looks at for `request`, made by a module in `directory`: every place where it may look, not only the
+ * one where it finds the module. `more` are directories of packages besides those above. Throws NotTrusted.
  */
 export function checkRequest(request: string, directory: string, more: readonly string[] = []): void {
   if (/^(\.{0,2}\/|\.{1,2}$)/.test(request)) return checkTarget(path.resolve(directory, request));
@@ -179,8 +179,8 @@ export function readModule(file: string): string {
 }
 
 /**
- * TypeScript's compiler as it was installed with this package: in its own node_modules, or in one that holds this
- * package. Whoever may write there may change the program, too. Null if it was left out.
+ * The file of TypeScript's compiler as installed with this package: in its own node_modules, or in one that holds this
+ * package. Anyone who can write there can change the program, too. Null if it was left out.
  */
 export function compilerFile(): string | null {
   let root = path.dirname(PROGRAM);
@@ -190,7 +190,7 @@ export function compilerFile(): string | null {
   return holders.map((at) => path.join(at, 'node_modules', 'typescript', 'lib', 'typescript.js')).find((file) => fs.existsSync(file)) ?? null;
 }
 
-/** Where the build keeps the compiler's bytecode: of that very version, for V8 compares no more than the length of the source. */
+/** Where the build keeps the compiler's bytecode, named by version: V8 compares only the length of the source. */
 export function compilerBytecode(file: string): string {
   const { version } = JSON.parse(fs.readFileSync(path.resolve(file, '..', '..', 'package.json'), 'utf8')) as { version: string };
   return path.join(PROGRAM, `typescript-${version}.cache`);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
  * Finds, checks and compiles what a hook loads with require() and import. On Node 20, `resolve`, `load` and
- * `initialize` run in a thread of their own, which loads this file once more; later versions call them in the thread
- * that imports.
+ * `initialize` run in a thread of their own, which loads this file once more; later versions call them in the importing
+ * thread.
  */
 import Module, { isBuiltin, register } from 'node:module';
 import * as path from 'node:path';
@@ -12,8 +12,7 @@ import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:wor
 import { checkFile, checkRequest, compilerFile, isInModuleScope, isProgram, OURS, readModule, sourceOf, withEnding } from './lookup';
 import { isModuleText, needsImport, NeedsImport, typescript, withoutTypes } from './typescript';
 
-// What Node asks before it imports a module in a hook's thread. Node 20 asks in a thread of its own, where this file is
-// loaded once more; later versions ask in the thread that imports.
+// Node's module hooks, which it calls before it imports a module in a hook's thread.
 
 interface Resolved {
   url: string;
@@ -32,7 +31,7 @@ interface ResolveContext {
   parentURL?: string | undefined;
 }
 
-/** Node's hooks that answer at once: from 22.15 on. */
+/** Node's synchronous module hooks, from 22.15 on. */
 interface SynchronousHooks {
   registerHooks?: (hooks: {
     resolve: <C extends ResolveContext>(name: string, context: C, next: (name: string, context: C) => Resolved) => Resolved;
@@ -44,10 +43,10 @@ const TYPESCRIPT = /\.[cm]?ts$/;
 const fileOf = (url: string | undefined): string | null => (url?.startsWith('file:') ? fileURLToPath(url) : null);
 const resolvedTo = (file: string): Resolved => ({ url: pathToFileURL(file).href, shortCircuit: true });
 
-/** Takes down which ES modules were loaded. */
+/** Called with each ES module that was loaded. */
 let took: (file: string) => void = () => undefined;
 
-/** Checks all that may be looked at for a name; what it means, if it is not left to Node. */
+/** Checks all that Node may look at for a name; returns what the name means, or null to leave it to Node. */
 function beforeResolve(name: string, { parentURL }: ResolveContext): Resolved | null {
   const own = OURS[name];
   if (own !== undefined) return resolvedTo(own);
@@ -69,20 +68,20 @@ function afterResolve(resolved: Resolved, parentURL: string | undefined): Resolv
   return asNewAsItsImporter(resolved, parentURL);
 }
 
-/** Modules are kept for ever by their URL: what a hook's own files import is loaded anew with them. */
+/** Adds the importer's load number: Node keeps modules for ever by their URL, and a hook's files are loaded with it. */
 function asNewAsItsImporter(resolved: Resolved, parentURL: string | undefined): Resolved {
   const [, load] = /\?(load=\d+)$/.exec(parentURL ?? '') ?? [];
   if (load === undefined || resolved.url.includes('?') || resolved.url.includes('/node_modules/')) return resolved;
   return { ...resolved, url: `${resolved.url}?${load}` };
 }
 
-/** The content of a file, checked; of TypeScript, what it becomes. Null for what is not ours to read. */
+/** The content of a file, checked, and compiled if it is TypeScript. Null for modules that are not read here. */
 function content(url: string): { file: string; source: string; loaded: Loaded | null } | null {
   const file = fileOf(url);
   if (file === null || isProgram(file)) return null;
   const source = readModule(file);
   if (!TYPESCRIPT.test(file)) return { file, source, loaded: null };
-  // Without its source, Node hands a CommonJS module to require(), which is guarded as well.
+  // Node hands a CommonJS module without source to require(), which is guarded as well.
   const isModule = !file.endsWith('.cts') && (file.endsWith('.mts') || isModuleText(source, file) || needsImport(source, file));
   return { file, source, loaded: { format: isModule ? 'module' : 'commonjs', source: isModule ? withoutTypes(source, file, 'module') : null, shortCircuit: true } };
 }
@@ -92,36 +91,36 @@ function afterLoad({ file, source }: { file: string; source: string }, loaded: L
   return { ...loaded, source: loaded.format === 'commonjs' ? null : source };
 }
 
-/** For Node's thread of module hooks. */
+/** For Node 20's thread of module hooks. */
 export async function resolve<C extends ResolveContext>(name: string, context: C, next: (name: string, context: C) => Promise<Resolved>): Promise<Resolved> {
   return beforeResolve(name, context) ?? afterResolve(await next(name, context), context.parentURL);
 }
 
-/** The same. */
+/** For Node 20's thread of module hooks. */
 export async function load<C>(url: string, context: C, next: (url: string, context: C) => Promise<Loaded>): Promise<Loaded> {
   const found = content(url);
   if (found === null) return next(url, context);
-  // It says of which kind it is.
+  // Node says which kind of module it is.
   return found.loaded ?? afterLoad(found, await next(url, context));
 }
 
-/** The same: called with what register() was given. */
+/** For Node 20's thread of module hooks: called with the data that register() was given. */
 export function initialize({ port }: { port: MessagePort }): void {
   took = (file) => port.postMessage(file);
 }
 
-/** ES modules that were loaded since they were asked for last. */
+/** Returns the ES modules that were loaded since the last call. */
 let newModules: () => string[] = () => [];
 export const takeNewModules = (): string[] => newModules();
 
-/** From now on nothing is imported in this thread that is not trusted. */
+/** Makes sure that this thread imports only trusted files from now on. */
 export function guardImports(): void {
   const { registerHooks } = Module as unknown as SynchronousHooks;
   if (registerHooks) guardAtOnce(registerHooks);
   else guardFromThread();
 }
 
-/** What require() asks for is checked where it asks: guardRequests(). */
+/** Whether the request comes from require(), where guardRequests() checks it. */
 const isRequire = ({ conditions }: ResolveContext): boolean => conditions?.includes('require') ?? false;
 
 function guardAtOnce(registerHooks: NonNullable<SynchronousHooks['registerHooks']>): void {
@@ -149,17 +148,17 @@ function guardFromThread(): void {
   register(pathToFileURL(__filename), { data: { port: port2 }, transferList: [port2] });
 }
 
-/** What a URL or a path leads to, or else the name of a package. */
+/** The path that a URL or a path leads to, or else the name of a package. */
 function pathOrName(name: string, parent: string | undefined): string {
   if (!/^(\.{0,2}\/|\.{1,2}$|file:)/i.test(name)) return name;
   return fileOf(URL.canParse(name, parent) ? new URL(name, parent).href : undefined) ?? name;
 }
 
-/** What Node has no public way for; every tool that changes how modules are found does it here. */
+/** Parts of Node without a public interface; every tool that changes how modules are found uses them. */
 interface Internals {
   _resolveFilename(request: string, parent: { filename?: string | null } | null | undefined, ...rest: unknown[]): string;
   _extensions: Record<string, (module: CompilingModule, file: string) => void>;
-  /** Where packages are looked for last: ~/.node_modules, and what NODE_PATH says. */
+  /** Directories where packages are looked for last: ~/.node_modules, and those of NODE_PATH. */
   globalPaths: readonly string[];
 }
 
@@ -170,7 +169,7 @@ interface CompilingModule {
 
 const node = Module as unknown as Internals;
 
-/** Packages that the program itself has loaded. */
+/** Files of packages that the program itself has loaded. */
 const ours = new Set<string>();
 const isOurs = (file: string): boolean => isProgram(file) || ours.has(file);
 
@@ -200,7 +199,7 @@ function guardRequests(): void {
   };
 }
 
-/** Each kind of file is read through its descriptor, and Node is given what was read. */
+/** Reads files of each kind through their descriptors, and gives Node what was read. */
 function guardFiles(): void {
   for (const [ending, original] of Object.entries(node._extensions)) {
     node._extensions[ending] = (module, file) => {
@@ -214,7 +213,7 @@ function guardFiles(): void {
   }
 }
 
-/** Lets Node decide what kind of module it is, and compile `source` instead of what it has read itself. */
+/** Lets Node decide what kind of module it is, and compile `source` instead of what Node has read itself. */
 function compileAs(module: CompilingModule, source: string): void {
   const { _compile } = module;
   module._compile = (_read, file, ...rest) => {
@@ -225,7 +224,7 @@ function compileAs(module: CompilingModule, source: string): void {
 
 let compiles = false;
 
-/** From now on require() takes TypeScript. Throws a HOOK error where the compiler is not installed. */
+/** Makes require() accept TypeScript from now on. Throws a HOOK error if the compiler is not installed. */
 export function compileTypeScript(): void {
   if (compiles) return;
   const file = compilerFile();
@@ -241,7 +240,7 @@ export function compileTypeScript(): void {
   compiles = true;
 }
 
-/** Whether require() of a file of JavaScript would have to load an ES module, which not every version of Node does without a word. */
+/** Whether require() of a JavaScript file would load an ES module, which not every version of Node does silently. */
 function isModule(file: string): boolean {
   if (file.endsWith('.mjs')) return true;
   return file.endsWith('.js') && (isInModuleScope(file) || isModuleText(readModule(file), file));

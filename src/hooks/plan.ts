@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * What one poll is going to send, and what it does to the counters. Each message knows how far the
- * counting is once it has been sent: so many records done with, so many frames dropped and
- * injected since the plan began. Wherever sending stops, the frame accounting balances.
+ * What one poll is going to send, and how that changes the counters. Each message says how far the counting is once it
+ * has been sent: records done with, and frames dropped and injected since the plan began. Wherever sending stops, the
+ * frame accounting balances.
  *
  *   records in the ring   r0        r1     r2 (superpacket, 3 pieces)      r3
  *   verdict               pass      drop   pass, drop, replace             pass, and injects one
@@ -11,7 +11,7 @@
  *   dropped               0                1               2               2       2
  *   injected              0                0 + 1           1 + 1           2       3
  *
- * A superpacket that is sent in pieces counts those beyond one as injected: it came in as one frame.
+ * A superpacket that is sent in pieces came in as one frame, so the pieces beyond the first count as injected.
  */
 import type { MappedMemory } from 'libbpf-ts';
 
@@ -26,25 +26,25 @@ export interface Tally {
 }
 
 export class Plan {
-  /** Addresses of virtio_net_hdr and frame, and the bytes of both. */
+  /** The address of each message's virtio_net_hdr and frame, and the bytes of both. */
   readonly addresses = new Float64Array(BATCH.max);
   readonly bytes = new Uint32Array(BATCH.max);
-  /** The count once message i is done with. */
+  /** The counts once message i is done with. */
   readonly records = new Uint32Array(BATCH.max);
   readonly dropped = new Uint32Array(BATCH.max);
   readonly injected = new Uint32Array(BATCH.max);
-  /** The record that message i is of, -1 for what a hook injected. */
+  /** The record of message i; -1 for injected frames and for pieces of superpackets. */
   readonly recordOf = new Int32Array(BATCH.max);
-  /** What became of each record, as a value of FATE, and of how many of its pieces; for whoever records. */
+  /** The outcome of each record as a value of FATE, and how many of its pieces went on; for recorders. */
   readonly fates = new Uint8Array(BATCH.max);
   readonly pieces = new Uint32Array(BATCH.max);
-  /** Messages. */
+  /** Number of messages. */
   length = 0;
   private judged = 0;
-  /** Everything, the records behind the last message included. */
+  /** The counts after everything, records behind the last message included. */
   readonly total: Tally = { records: 0, dropped: 0, injected: 0 };
 
-  /** Messages that still fit in. */
+  /** Number of messages that still fit. */
   get room(): number {
     return BATCH.max - this.length;
   }
@@ -54,7 +54,7 @@ export class Plan {
     this.total.records = this.total.dropped = this.total.injected = 0;
   }
 
-  /** One more message; call the counting methods for it before. It is of the record that is being judged, or injected. */
+  /** Adds a message of the record being judged, or an injected one; call the counting methods for it first. */
   send(address: number, bytes: number, injected = false): void {
     const i = this.length++;
     this.addresses[i] = address;
@@ -65,14 +65,14 @@ export class Plan {
     this.recordOf[i] = injected ? -1 : this.judged;
   }
 
-  /** A record is done with, by the next message or without one; `fate` is what becomes of it if that message is sent. */
+  /** Marks a record as done with, by the next message or without one; `fate` is its outcome if that message is sent. */
   recordDone(fate: number, pieces = 0): void {
     this.judged = this.total.records++;
     this.fates[this.judged] = fate;
     this.pieces[this.judged] = pieces;
   }
 
-  /** Message i was refused. */
+  /** Sets the outcome of a record whose message i was refused. */
   refused(i: number, fate: number): void {
     const record = this.recordOf[i] as number;
     if (record >= 0) this.fates[record] = fate;
@@ -87,13 +87,13 @@ export class Plan {
   }
 }
 
-// How far a plan has been carried out, and what that makes of the counters.
+// How far a plan has been carried out, and the counters that follow from it.
 
 export class Ledger {
   /** Messages of the plan that are done with. */
   sent = 0;
   private readonly counters: HookedCounters;
-  /** What of the plan is in the counters. */
+  /** The part of the plan that is in the counters. */
   private readonly counted: Tally = { records: 0, dropped: 0, injected: 0 };
   private readonly left: Tally = { records: 0, dropped: 0, injected: 0 };
   private largestFrame: number;
@@ -114,7 +114,7 @@ export class Ledger {
     this.largestFrame = at(CONTROL.largestFrame);
   }
 
-  /** Messages wait to be sent. */
+  /** Whether messages wait to be sent. */
   get hasMore(): boolean {
     return this.sent < this.plan.length;
   }
@@ -128,14 +128,14 @@ export class Ledger {
     return this.counters.drained;
   }
 
-  /** A new plan is made. */
+  /** Starts a new plan. */
   startAnew(): void {
     this.plan.clear();
     this.sent = 0;
     this.counted.records = this.counted.dropped = this.counted.injected = 0;
   }
 
-  /** Makes messages of what is left, and writes into the batch log how the counters are before them. */
+  /** Makes messages of the rest of the plan, and writes the counters from before them into the batch log. */
   begin(batch: Batch, consumerPosition: number): void {
     const { plan, counted, left } = this;
     batch.clear();
@@ -155,7 +155,7 @@ export class Ledger {
     batch.beginHooked(this.counters, left);
   }
 
-  /** The socket took messages of the plan. */
+  /** Counts messages of the plan that the socket took. */
   received(from: number, to: number): void {
     const { plan, counters } = this;
     for (let i = from; i < to; i++) {
@@ -166,7 +166,7 @@ export class Ledger {
     counters.rxPackets += to - from;
   }
 
-  /** So many messages are done with; returns how many records are since the last time. */
+  /** Notes that the first `sent` messages are done with; returns how many records are done with since the last call. */
   settle(sent: number): number {
     const { plan, counters, counted } = this;
     this.sent = sent;
@@ -185,7 +185,7 @@ export class Ledger {
     return done;
   }
 
-  /** Makes the counters known, after the records have left the ring. */
+  /** Publishes the counters, after the records have left the ring. */
   publish(): void {
     const { control, counters } = this;
     control.set64(CONTROL.drained, counters.drained);
@@ -196,16 +196,16 @@ export class Ledger {
   }
 }
 
-// Memory for the frames that are not sent straight from the ring: changed ones, injected ones, and
-// pieces of superpackets. It has an address, which sendmmsg needs, and is used anew with each plan.
+// The arena: memory for frames that are not sent straight from the ring, which are changed ones, injected ones, and
+// pieces of superpackets. It has an address, which sendmmsg needs, and is reused for each plan.
 
-/** Frames begin on a multiple of this. */
+/** Frames begin at multiples of this, in bytes. */
 const ALIGNMENT = 16;
 
 export const ARENA_BYTES = 4 << 20;
 
 export class Arena {
-  /** All of it; frames are parts of this. */
+  /** The whole arena; frames are parts of it. */
   readonly bytes: Uint8Array;
   private used = 0;
 
@@ -223,7 +223,7 @@ export class Arena {
     this.used = 0;
   }
 
-  /** Room for a frame, its virtio_net_hdr before it set to zero: checksums complete, not a superpacket. */
+  /** Space for a frame. The virtio_net_hdr before it is set to zero: checksums complete, not a superpacket. */
   take(length: number): Uint8Array {
     const at = this.used + ALIGNMENT;
     if (at + length > this.bytes.length) throw new RangeError('the arena is full');
@@ -232,29 +232,29 @@ export class Arena {
     return this.bytes.subarray(at, at + length);
   }
 
-  /** A frame copied into here. */
+  /** A copy of a frame, in the arena. */
   copy(frame: Uint8Array): Uint8Array {
     const room = this.take(frame.length);
     room.set(frame);
     return room;
   }
 
-  /** The virtio_net_hdr of a frame that lies here. */
+  /** The virtio_net_hdr of a frame in the arena. */
   headerOf(frame: Uint8Array): Uint8Array {
     return this.bytes.subarray(frame.byteOffset - VNET_HDR_BYTES, frame.byteOffset);
   }
 
-  /** The address of the virtio_net_hdr of a frame that lies here. */
+  /** The address of the virtio_net_hdr of a frame in the arena. */
   addressOf(frame: Uint8Array): number {
     return this.memory.address + frame.byteOffset - VNET_HDR_BYTES;
   }
 
-  /** Where in `bytes` an address of here is. */
+  /** The offset in `bytes` of an address in the arena. */
   offsetOf(address: number): number {
     return address - this.memory.address;
   }
 
-  /** Where the next frame begins; release() gives back what was taken since. */
+  /** The place of the next frame; release() gives back what was taken since. */
   mark(): number {
     return this.used;
   }

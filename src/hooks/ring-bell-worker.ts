@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
-/** Entry of the thread that sleeps on a ring for one that may not block: see event-loop.ts. */
+/** Entry of the thread that sleeps on a ring for a thread that must not block: see event-loop.ts. */
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
 
 import { RingWaiter } from 'libbpf-ts';
 
 import { BELL, type RingBellData } from './event-loop';
 
-/** Node waits for this thread when the process exits, and cannot interrupt a system call. */
+/** Longest wait in milliseconds: Node waits for this thread at exit, and cannot interrupt a system call. */
 const LOOK_MS = 1000;
 
 function main(port: MessagePort, { ringFd, words, sleeper }: RingBellData): void {
   const bell = new Int32Array(words);
   using waiter = new RingWaiter(ringFd);
   port.postMessage(waiter.wakeFd);
-  // It is asked to quit before it is armed for the last time, so it sees one or the other.
+  // `quit` is set before `armed` is set for the last time, so this thread sees one or the other.
   while (Atomics.load(bell, BELL.quit) === 0) {
     Atomics.wait(bell, BELL.armed, 0);
     const ready = waiter.wait(LOOK_MS);

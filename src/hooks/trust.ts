@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-/** A hook runs with the controller's rights, so everything that it consists of must be trusted: src/native/trusted.ts. */
+/**
+ * Trust in hooks: one runs with the controller's rights, so all that it consists of must pass src/native/trusted.ts.
+ */
 import * as fs from 'node:fs';
 
 import { VnetError } from '../errors';
 import { NotTrusted, trustedPath } from '../native/trusted';
 
-/** The path of a hook file without links. Throws a HOOK error for one that is not there or is not root's alone. */
+/** The path of a hook file, links resolved. Throws a HOOK error if there is no such file or it is not root's alone. */
 export function trustedHookFile(file: string): string {
   let real: string;
   try {
@@ -18,7 +20,7 @@ export function trustedHookFile(file: string): string {
   return real;
 }
 
-/** What is said of a hook of which a part is not trusted. */
+/** The error for a hook of which some part is not trusted. */
 export function notTrusted(file: string, { message }: Pick<NotTrusted, 'message'>): VnetError {
   return new VnetError('HOOK', `hook ${file}`, `${message}, and a hook runs with the rights of root`, {
     hint: 'put it where only root can write, with all that it imports: install -D -m 644 HOOK /etc/vnet-bpf/HOOK',

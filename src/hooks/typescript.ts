@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Compiles hooks in TypeScript: only the types are taken away. No tsconfig.json is read, and nothing is checked. */
+/** Compiles hooks in TypeScript by removing the types. No tsconfig.json is read, and types are not checked. */
 import type TypeScript from 'typescript';
 
 import { VnetError } from '../errors';
@@ -7,10 +7,10 @@ import { loadWithBytecode } from '../native/node';
 import { placed } from './error-text';
 import { compilerBytecode, compilerFile } from './lookup';
 
-/** What a file of TypeScript becomes. */
+/** What a TypeScript file is compiled to. */
 export type ModuleFormat = 'commonjs' | 'module';
 
-/** A syntax error in a file of TypeScript; its message has file, line, column and the source line. */
+/** A syntax error in a TypeScript file; the message has file, line, column and the source line. */
 export class CompileError extends SyntaxError {
   constructor(message: string) {
     super(message);
@@ -18,7 +18,7 @@ export class CompileError extends SyntaxError {
   }
 }
 
-/** A file is an ES module, and cannot be loaded by require(). */
+/** Says that a file is an ES module, which require() cannot load. */
 export class NeedsImport extends Error {
   constructor(readonly file: string) {
     super(`${file} is an ES module`);
@@ -28,7 +28,7 @@ export class NeedsImport extends Error {
 
 let compiler: typeof TypeScript | undefined;
 
-/** The compiler. Throws a HOOK error where it is not installed. */
+/** The compiler. Throws a HOOK error if it is not installed. */
 export function typescript(): typeof TypeScript {
   if (compiler) return compiler;
   const file = compilerFile();
@@ -45,7 +45,7 @@ export function isModuleText(source: string, file: string): boolean {
   return ts.isExternalModule(ts.createSourceFile(file, source, ts.ScriptTarget.ES2022));
 }
 
-/** Whether a text has what CommonJS does not: an `await` outside of functions, or `import.meta`. */
+/** Whether a text has what CommonJS lacks: an `await` outside functions, or `import.meta`. */
 export function needsImport(source: string, file: string): boolean {
   if (!/\bawait\b|\bimport\s*\.\s*meta\b/.test(source)) return false;
   const ts = typescript();
@@ -59,7 +59,7 @@ export function needsImport(source: string, file: string): boolean {
   return has(ts.createSourceFile(file, source, ts.ScriptTarget.ES2022), false);
 }
 
-/** JavaScript of that format, whatever package.json is near. Throws a CompileError. */
+/** Compiles to JavaScript of that format, whatever package.json is near. Throws a CompileError. */
 export function withoutTypes(source: string, fileName: string, format: ModuleFormat): string {
   const ts = typescript();
   const { outputText, diagnostics = [] } = ts.transpileModule(source, {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The thread of one hook, as the main thread has it. */
+/** The main thread's side of the thread of one hook. */
 import * as path from 'node:path';
 import { Worker } from 'node:worker_threads';
 
@@ -16,9 +16,9 @@ import { newVitals, RingBell, VITALS } from './event-loop';
 import type { HookAnswers, HookOrder, HookReply, HookRequest, HookWorkerData, SentError } from './worker';
 
 export interface HookEvents extends PollEvents {
-  /** A hook has something to say. */
+  /** A hook has written a line to the log. */
   log: (text: string) => void;
-  /** An error in a hook, or many added up. */
+  /** A hook has made an error, or several, which are added up. */
   error: (text: string) => void;
 }
 
@@ -27,14 +27,17 @@ interface Waiting {
   reject(error: VnetError): void;
 }
 
-/** How long a hook may take to let go of its interface. */
+/** How long a hook may take to release its interface, in milliseconds. */
 const STOP_MS = 3000;
-/** What moves to the thread with a message. Of @types/node its name is another in each of the last versions. */
+/**
+ * Objects transferred to the thread with a message. Each of the latest versions of @types/node has another name for the
+ * type.
+ */
 type Transfer = NonNullable<Parameters<Worker['postMessage']>[1]>;
 
-/** How long one may take over anything else; loading it may mean compiling it on a slow machine. */
+/** How long anything else may take, in milliseconds; loading a hook may mean compiling it on a slow machine. */
 const ANSWER_MS = 30_000;
-/** How often the thread is looked at, and after how many looks without a sign of life it is stuck: 10 s. */
+/** How often signs of life are looked for, and after how many looks without one the thread is stuck: 10 s. */
 const LOOK_MS = 2000;
 const LOOKS_UNTIL_STUCK = 5;
 
@@ -45,7 +48,7 @@ export class HookThread implements Polled {
   private nextId = 1;
   private readonly vitals = newVitals();
   private readonly looks: NodeJS.Timeout;
-  /** Whether a thread that is stuck dies; else it waits for somebody to take the hook off. */
+  /** Whether a stuck thread is ended; otherwise it stays until a user removes the hook. */
   endsWhenStuck = false;
   private readonly exited: Promise<void>;
   private readonly ended: Promise<void>;
@@ -61,7 +64,7 @@ export class HookThread implements Polled {
     const mappings = newMappingTable();
     this.worker = new Worker(path.join(__dirname, '..', 'hooks', 'worker.js'), {
       workerData: { ...data, vitals: this.vitals.buffer as SharedArrayBuffer, mappings } satisfies HookWorkerData,
-      // Nothing that a program has had loaded into itself.
+      // Without the modules that a program has preloaded into itself.
       execArgv: [],
       env: programEnvironment(),
       // A small young generation keeps pauses short; a hook, and TypeScript's compiler, may need the rest.
@@ -69,11 +72,11 @@ export class HookThread implements Polled {
       stdout: true,
       stderr: true,
     });
-    // What a hook prints. Node's own way ends the process when nobody reads it.
+    // Output of the hook. Node's own way would end the process if the output is not read.
     this.worker.stdout.on('data', (bytes: Buffer) => news(1, bytes));
     this.worker.stderr.on('data', (bytes: Buffer) => news(2, bytes));
     this.ended = new Promise((resolve) => (this.endedIs = resolve));
-    // A hook can get at the port, too, and send anything.
+    // A hook can also get at the port, and send anything.
     this.worker.on('message', (reply: HookReply | null) => reply && this.receive(reply));
     this.worker.once('error', (cause: unknown) => this.died(reasonOf(cause), cause));
     this.exited = new Promise((resolve) => {
@@ -86,12 +89,14 @@ export class HookThread implements Polled {
     this.looks = this.lookForLife();
   }
 
-  /** frameMark() of the frame that the hook was judging when its thread died; 0: none. */
+  /** frameMark() of the frame that the hook was judging when its thread died; 0 for none. */
   get deadly(): number {
     return Atomics.load(this.vitals, VITALS.judging);
   }
 
-  /** Begins to poll: nobody else polls the interface any more. Frames of a mark in `deadly` are dropped unseen. */
+  /**
+   * Starts polling; nothing else may poll the interface any more. Frames with a mark in `deadly` are dropped unseen.
+   */
   async poll(request: Omit<PollRequest, 'command'>, conditions: Conditions, deadly: readonly number[]): Promise<void> {
     setConditions(this.command32, conditions);
     this.polling = true;
@@ -101,7 +106,7 @@ export class HookThread implements Polled {
     await this.order({ kind: 'poll', request: { ...request, command }, bell: rope, deadly }, [rope.port]);
   }
 
-  /** Has something done. Rejects with what went wrong there. */
+  /** Has an order carried out. Rejects with the thread's error. */
   async order<O extends HookOrder>(order: O, transfer: Transfer = []): Promise<HookAnswers[O['kind']]> {
     const id = this.nextId++;
     let late: NodeJS.Timeout | undefined;
@@ -131,7 +136,7 @@ export class HookThread implements Polled {
     this.post('look');
   }
 
-  /** A hook that does not let go in time is ended with its thread. */
+  /** Stops polling. A hook that does not release the interface in time is ended with its thread. */
   async stop(how: number = STOP.deliver): Promise<void> {
     if (!this.stopping) {
       this.stopping = true;
@@ -146,7 +151,9 @@ export class HookThread implements Polled {
     await this.bell?.close();
   }
 
-  /** From then on none of its JavaScript runs. A system call that it waits in may last, and is not waited for. */
+  /**
+   * Ends the thread: its JavaScript no longer runs. A system call in progress may take longer, and is not waited for.
+   */
   private async terminate(): Promise<void> {
     clearInterval(this.looks);
     void this.worker.terminate();
@@ -160,7 +167,7 @@ export class HookThread implements Polled {
     let looks = 0;
     const look = (): void => {
       const now = Atomics.load(this.vitals, VITALS.beat);
-      // Loading another hook may mean compiling it, which takes as long as that takes.
+      // Loading another hook may mean compiling it, which may take any time.
       const busy = this.waiting.size > 0 && this.deadly === 0;
       looks = now !== beat || busy || !this.polling ? 0 : looks + 1;
       beat = now;
@@ -200,7 +207,7 @@ export class HookThread implements Polled {
   }
 }
 
-/** Of an uncaught error: whatever it is, in a line. */
+/** The text of an uncaught error, whatever it is, in one line. */
 function reasonOf(cause: unknown): string {
   try {
     return (cause instanceof Error ? cause.message : String(cause)).slice(0, 200).replace(/\s*\n\s*/g, ' ');
@@ -209,7 +216,7 @@ function reasonOf(cause: unknown): string {
   }
 }
 
-/** `what: why` was made one text by the error's constructor. */
+/** Restores an error, whose constructor had joined its parts to `what: why`. */
 function received({ code, message, hint, stack }: SentError): VnetError {
   const [what = message, ...why] = message.split(': ');
   const cause = new Error(message);

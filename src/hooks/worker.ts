@@ -23,44 +23,47 @@ import { Judge } from './judge';
 import { loadHook } from './load';
 import { Arena, ARENA_BYTES, Plan } from './plan';
 
-// What the main thread and the thread of a hook say to each other.
+// The messages between the main thread and the thread of a hook.
 
 export interface HookWorkerData {
   interface: string;
-  /** Its namespace's name, for hints. */
+  /** Name of its namespace, for hints. */
   netns: string | null;
   mac: string;
   /** As in PollWorkerData. */
   spread: number;
   /** Words of VITALS. */
   vitals: SharedArrayBuffer;
-  /** Where the thread writes down what it maps, for whoever outlives it. */
+  /** Where the thread records its mappings, for the main thread, which outlives it. */
   mappings: SharedArrayBuffer;
 }
 
-/** A frame that the debugger looks at. */
+/** A frame as the debugger shows it. */
 export interface SteppedFrame {
   bytes: Uint8Array;
-  /** Not cut up yet: its TCP or UDP checksum means nothing. */
+  /** Whether it is not segmented yet: its TCP or UDP checksum means nothing. */
   superpacket: boolean;
 }
 
-/** Each is answered once it is done. */
+/** Orders of the main thread. Each is answered when it has been carried out. */
 export type HookOrder =
-  /** Loads a hook and puts it in the place of the one before; null puts none there. */
+  /** Loads a hook in place of the previous one; null removes that. */
   | { kind: 'use'; file: string | null; onError: OnHookError }
-  /** Begins to poll; nobody else does. `deadly`: frameMark() of frames that are dropped unseen, as threads ended over them. */
+  /**
+   * Starts polling; nothing else polls. `deadly`: frameMark() of frames to drop unseen, because threads ended over
+   * them.
+   */
   | { kind: 'poll'; request: PollRequest; bell: BellRope; deadly: readonly number[] }
   | { kind: 'inject'; frame: Uint8Array }
-  /** Frames stay in the ring from now on. */
+  /** From now on frames stay in the ring. */
   | { kind: 'pause' }
   | { kind: 'resume' }
   /** The next frame in the ring, or null; only while paused. */
   | { kind: 'peek' }
-  /** What becomes of it. */
+  /** Decides on that frame. */
   | { kind: 'step'; verdict: 'pass' | 'drop' | Uint8Array };
 
-/** What an order is answered with. */
+/** The answers to orders. */
 export interface HookAnswers {
   /** The name of the hook in place. */
   use: string | null;
@@ -75,7 +78,7 @@ export interface HookAnswers {
 /** `look`: a word of COMMAND has changed. */
 export type HookRequest = { id: number; order: HookOrder } | 'look';
 
-/** Errors lose their class on the way from thread to thread. */
+/** An error as data: errors lose their class on the way between threads. */
 export interface SentError {
   code: ErrorCode;
   message: string;
@@ -89,7 +92,7 @@ export type HookReply =
   | { kind: 'queue' | 'stalled' | 'ended' }
   | { kind: 'log' | 'error'; text: string };
 
-// One interface with a hook, put together in the thread that polls it.
+// An interface with a hook, assembled in the thread that polls it.
 
 export interface HookedInterface {
   readonly loop: PollLoop;
@@ -114,7 +117,7 @@ export interface HookedParts {
   deadly: readonly number[];
 }
 
-/** The plain poller of this interface must have ended. Throws a BpfError if something cannot be mapped. */
+/** Opens an interface. Its plain poller must have ended. Throws a BpfError if something cannot be mapped. */
 export function openHookedInterface(request: PollRequest, { host, injections, vitals, deadly }: HookedParts, events: HookedEvents): HookedInterface {
   const mappings: { close(): void }[] = [];
   const close = (): void => mappings.forEach((mapping) => mapping.close());
@@ -233,10 +236,10 @@ class HookWorker {
     this.reports.flush();
     this.say({ kind: 'ended' });
     bell.port.close();
-    this.port.close(); // nothing keeps the thread then but what the hook has left behind
+    this.port.close(); // from now on only what the hook has left behind keeps the thread alive
   }
 
-  /** The main thread goes on without this one. */
+  /** Ends the thread; the main thread continues without it. */
   private giveUp(error: unknown): never {
     console.error(error);
     process.exit(1);
@@ -257,7 +260,7 @@ if (!parentPort) throw new Error('hooks/worker runs as a worker thread');
 keepNodeQuiet();
 const data = workerData as HookWorkerData;
 trackMappings(data.mappings);
-// As the plain poller: on the CPU on which it would be.
+// On the same CPU as the plain poller would be.
 const cpus = allowedCpus();
 bindToCpu(cpus[data.spread % cpus.length] as number);
 const worker = new HookWorker(parentPort, data);

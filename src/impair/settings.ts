@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: MIT
-/** What netem is told for the words of `vnet-bpf impair`, and how one would type it. */
+/** The options of netem for the words of `vnet-bpf impair`, and the tc command that a user could type instead. */
 import type { Chance, Distribution, GilbertElliott, NetemOptions } from '../link/netem';
 import { bitsOf, fractionOf, type Impairment, nanosecondsOf, parseImpairment } from './words';
 
-// netem's correlated random numbers: each is a mean of a new one and the last, weighted by the correlation (get_crandom in
-// net/sched/sch_netem.c). They gather about one half, so that few are small: of `loss 3% 25%` netem loses 0.03 %.
+// netem's correlated random numbers. Each is a mean of a new number and the last one, weighted by the correlation
+// (get_crandom in net/sched/sch_netem.c). They gather around one half, so few are small: with `loss 3% 25%` netem loses
+// 0.03 %.
 
 const STEPS = 1 << 13;
-/** As many take 40 ms, and they are needed for small correlations alone, whose numbers are least like a normal distribution. */
+/**
+ * The most rounds of the approximation, which take 40 ms. Only small correlations need that many: their numbers are
+ * least like a normal distribution.
+ */
 const ROUNDS_MAX = 60;
 const PRECISE = 1e-9;
 
 /**
- * The chance to tell netem for one that is to be met: the value below which that fraction of its correlated numbers lies.
+ * The chance to give netem so that `chance` is met: the value below which that fraction of its correlated numbers lies.
  * `correlation` is below 1.
  */
 export function chanceOfCorrelated(chance: number, correlation: number): number {
@@ -25,13 +29,16 @@ export function chanceOfCorrelated(chance: number, correlation: number): number 
   return (high - 1 + (chance - before) / (after - before)) / STEPS;
 }
 
-/** Entry i is the fraction of numbers below i/STEPS: the one that taking the mean with an even number leaves as it is. */
+/**
+ * The distribution of the correlated numbers: entry i is the fraction of numbers below i/STEPS. It is the distribution
+ * that does not change by taking the mean with an evenly distributed number.
+ */
 function distribution(correlation: number): Float64Array {
   let below = normal(Math.sqrt((1 - correlation) / (1 + correlation) / 12));
   for (let round = 0; round < ROUNDS_MAX; round++) {
     const sum = new Float64Array(STEPS + 1);
     for (let i = 1; i <= STEPS; i++) sum[i] = (sum[i - 1] as number) + ((below[i - 1] as number) + (below[i] as number)) / 2;
-    /** The integral up to a place in steps: beyond either end it is 0 below, and 1 above. */
+    /** The integral up to a place, in steps: the distribution is 0 below its range, and 1 above. */
     const integral = (at: number): number => {
       if (at <= 0) return 0;
       if (at >= STEPS) return (sum[STEPS] as number) + at - STEPS;
@@ -50,7 +57,7 @@ function distribution(correlation: number): Float64Array {
   return below;
 }
 
-/** To begin with: the normal distribution of the same mean and deviation. */
+/** Where the approximation starts: the normal distribution with the same mean and deviation. */
 function normal(deviation: number): Float64Array {
   const below = new Float64Array(STEPS + 1);
   for (let i = 1; i <= STEPS; i++) below[i] = (below[i - 1] as number) + Math.exp(-((((i - 0.5) / STEPS - 0.5) / deviation) ** 2) / 2);
@@ -59,7 +66,7 @@ function normal(deviation: number): Float64Array {
 }
 
 /**
- * Two states of which one loses everything: as many losses as asked for, and a frame that follows a lost one is lost with
+ * Two states, of which one loses everything: as many losses as asked for, and a frame after a lost one is lost with
  * `correlation` more than by chance. Bursts have 1 / ((1 - chance) * (1 - correlation)) frames on average.
  */
 export const burstsOf = (chance: number, correlation: number): GilbertElliott => ({
@@ -70,19 +77,22 @@ export const burstsOf = (chance: number, correlation: number): GilbertElliott =>
   lostWhenGood: 0,
 });
 
-/** netem's own limit: no queue has less. */
+/** The smallest limit in frames: netem's own default. */
 const LIMIT_LEAST = 1000;
-/** Frames of 1500 bytes take half a gigabyte then. */
+/** The largest limit in frames: of 1500 bytes each, they take half a gigabyte. */
 const LIMIT_MOST = 200_000;
-/** As many frames a second are delayed without filling netem; more wait in the ring. */
+/** Frames a second that are delayed without filling netem; any more wait in the ring. */
 const FRAMES_A_SECOND = 200_000;
 const SMALLEST_FRAME_BITS = 64 * 8;
-/** A frame of the default MTU. */
+/** Bits of a frame of the default MTU. */
 const FULL_FRAME_BITS = 1514 * 8;
-/** Frames: a line that takes less lets nothing through. */
+/** The smallest queue in frames: a line that accepts fewer lets nothing through. */
 const QUEUE_LEAST = 4;
 
-/** The line and its queue, where what finds it full is lost and does not wait; `queues` are those of the interface. */
+/**
+ * The line and its queue; a frame that finds the queue full is lost and does not wait. Null without `queue`. `queues`
+ * is the number of queues of the interface.
+ */
 export function lineOf(words: readonly string[], queues: number): { bytesPerSecond: number; queueMs: number } | null {
   const impairment = parseImpairment(words);
   const [queue] = impairment.get('queue') ?? [];
@@ -94,7 +104,7 @@ export function lineOf(words: readonly string[], queues: number): { bytesPerSeco
 /** Whether netem's counter of drops counts frames that it only marks. */
 export const marksFrames = (words: readonly string[] | null): boolean => words !== null && words.includes('ecn');
 
-/** For the words of impairmentWords(). */
+/** The options of netem for the words of impairmentWords(). */
 export const netemOptionsOf = (words: readonly string[], queues: number): NetemOptions => optionsOf(parseImpairment(words), queues);
 
 function optionsOf(impairment: Impairment, queues: number): NetemOptions {
@@ -131,7 +141,7 @@ function chanceOf([chance = '0%', correlation = '0%']: readonly string[]): Chanc
   return { chance: chanceOfCorrelated(wanted, correlated), correlation: correlated };
 }
 
-/** Values that are left out are those that tc takes for them. */
+/** The loss model of the words. Values that are left out are those that tc assumes. */
 function lossOf([first = '0%', ...more]: readonly string[]): NetemOptions['loss'] {
   const chances = more.map(fractionOf);
   if (first === 'gemodel') {
@@ -154,8 +164,8 @@ function slotOf(values: readonly string[]): NetemOptions['slot'] {
 }
 
 /**
- * As many as can be under way at a time, so that the delay is what was asked for. A queue is watched by the one who polls,
- * in bytes; where several do, netem has to do it, in frames.
+ * The limit in frames: as many as can be under way at a time, so that the delay is what was asked for. The poller
+ * watches a queue in bytes; if there are several pollers, netem has to do it, in frames.
  */
 function limitOf(impairment: Impairment, queues: number): number {
   const [limit] = impairment.get('limit') ?? [];
@@ -170,7 +180,7 @@ function limitOf(impairment: Impairment, queues: number): number {
   return Math.min(LIMIT_MOST, LIMIT_LEAST + Math.ceil(underWay));
 }
 
-/** The words of tc(8) for it; those that change nothing are left out. */
+/** The words of tc(8) for the same options; those that change nothing are left out. */
 export function tcWords(words: readonly string[], queues: number): string[] {
   const { limit, delay, loss, ecn, duplicate, corrupt, reorder, gap, rate, slot, seed } = netemOptionsOf(words, queues);
   const time = (ns: number): string => (ns % 1e6 === 0 ? `${ns / 1e6}ms` : ns % 1e3 === 0 ? `${ns / 1e3}us` : `${ns}ns`);

@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: MIT
 /**
- * The words of `vnet-bpf impair`, those of netem (tc-netem(8)) and `queue`: checked here, so that each mistake is told in
- * a line, and nothing is taken for something else. tc reads a time without a unit as microseconds, for instance.
+ * The words of `vnet-bpf impair`: those of netem (tc-netem(8)) and `queue`. They are checked here, so that each mistake
+ * is reported in one line, and no word is mistaken for another. tc reads a time without a unit as microseconds, for
+ * instance.
  */
 import { didYouMean, usageError, type VnetError } from '../errors';
 
 export interface Profile {
   words: string;
   what: string;
-  /** Milliseconds that a ping takes, more or less the jitter: alone, and at most beside a flow of TCP that fills the queue. */
+  /**
+   * Milliseconds that a ping takes, more or less the jitter: alone, and at most beside a TCP flow that fills the queue.
+   */
   ping: { idle: number; loaded: number };
 }
 
 /**
- * Wires with a name. The values are for one way: a request and its answer pass the wire once each, so a round trip
- * takes twice the delay, and under load twice the queue. They are round figures of what such links are like, not measurements.
+ * Named wires. The values are for one direction: a request and its answer pass the wire once each, so a round trip
+ * takes twice the delay, and under load twice the queue. They are round figures that are typical of such links, not
+ * measurements.
  */
 export const PROFILES: Readonly<Record<string, Profile>> = {
   '4g': { words: 'delay 25ms 5ms loss 0.1% rate 20mbit queue 100ms', what: 'mobile network of the fourth generation, good reception', ping: { idle: 50, loaded: 260 } },
@@ -25,7 +29,7 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
   modem: { words: 'delay 70ms 10ms loss 0.1% rate 56kbit queue 600ms', what: 'telephone modem', ping: { idle: 140, loaded: 2210 } },
 };
 
-/** Parameters by name, each with its values in the form that netem has them. */
+/** Parameters by name, each with its values in the form that netem uses. */
 export type Impairment = ReadonlyMap<Parameter, readonly string[]>;
 
 export type Parameter = 'delay' | 'distribution' | 'loss' | 'ecn' | 'duplicate' | 'corrupt' | 'reorder' | 'gap' | 'rate' | 'queue' | 'limit' | 'slot' | 'seed';
@@ -38,7 +42,7 @@ const NAMES_HINT =
   `limit FRAMES, slot, ecn, seed; or ${Object.keys(PROFILES).join(', ')}`;
 
 const MAX_TIME_US = 60e6;
-/** netem counts a jitter in 31 bits of nanoseconds, and cuts off what is beyond. */
+/** The largest jitter in nanoseconds: netem has 31 bits for it, and cuts off the rest. */
 const MAX_JITTER_NS = 2 ** 31 - 1;
 const MIN_RATE = 8;
 const MAX_RATE = 100e9;
@@ -51,7 +55,7 @@ function wrong(parameter: string, text: string, why: string, hint: string): Vnet
   return usageError(`${parameter} "${text}"`, why, hint);
 }
 
-/** Units by each name that tc has for them. */
+/** Units of time by each name that tc has for them. */
 const TIME_UNITS: Readonly<Record<string, { unit: string; us: number }>> = {
   ns: { unit: 'ns', us: 1e-3 }, nsec: { unit: 'ns', us: 1e-3 }, nsecs: { unit: 'ns', us: 1e-3 },
   us: { unit: 'us', us: 1 }, usec: { unit: 'us', us: 1 }, usecs: { unit: 'us', us: 1 },
@@ -60,7 +64,7 @@ const TIME_UNITS: Readonly<Record<string, { unit: string; us: number }>> = {
 }; // prettier-ignore
 const RATE_UNITS: Readonly<Record<string, number>> = { bit: 1, kbit: 1e3, mbit: 1e6, gbit: 1e9 };
 
-/** A number with a unit; NaN as `number` where it is none. */
+/** A number with a unit; `number` is NaN if the text is none. */
 function measure(text: string): { number: number; unit: string } {
   const match = /^(\d{1,12}(?:\.\d{0,6})?|\.\d{1,6})([a-z%]*)$/i.exec(text);
   return match ? { number: Number(match[1]), unit: (match[2] as string).toLowerCase() } : { number: NaN, unit: '' };
@@ -98,7 +102,7 @@ const percent: Check = (parameter, text) => {
   return `${number}%`;
 };
 
-/** A percentage that has been checked, from 0 to 1. */
+/** The fraction, from 0 to 1, of a percentage that has been checked. */
 export const fractionOf = (text: string): number => measure(text).number / 100;
 
 const rate: Check = (parameter, text) => {
@@ -140,9 +144,9 @@ const seed: Check = (parameter, text) => {
 };
 
 interface Grammar {
-  /** In their order; all but the first may be left out. None: the word says it all. */
+  /** The values in their order; all but the first may be left out. Empty: the parameter takes none. */
   values: readonly Check[];
-  /** By a word in the place of the first value. */
+  /** Other values, by a word in the place of the first value. */
   forms?: Readonly<Record<string, readonly Check[]>>;
   /** Words that may follow the values, each with a value. */
   tail?: Readonly<Record<string, Check>>;
@@ -164,14 +168,14 @@ const GRAMMAR: Readonly<Record<Parameter, Grammar>> = {
   seed: { values: [seed] },
 };
 
-/** Other names that tc has. */
+/** Other names that tc has for parameters. */
 const ALIASES: Readonly<Record<string, Parameter>> = { latency: 'delay', drop: 'loss' };
 
 const parameterOf = (word: string | undefined): Parameter | undefined =>
   word === undefined ? undefined : isIn(ALIASES, word) ? ALIASES[word] : isIn(GRAMMAR, word) ? (word as Parameter) : undefined;
 const isProfile = (word: string): boolean => isIn(PROFILES, word);
 
-/** Reads the words; throws a USAGE error for the first mistake. A profile may come first, what follows changes it. */
+/** Reads the words. Throws USAGE for the first mistake. A profile may come first; the words after it change it. */
 export function parseImpairment(words: readonly string[]): Impairment {
   const [first, ...rest] = words;
   if (first === undefined) throw usageError('impair', 'what is to be done to frames?', NAMES_HINT);
@@ -184,7 +188,7 @@ export function parseImpairment(words: readonly string[]): Impairment {
   return impairment;
 }
 
-/** Takes words off a list, one at a time. */
+/** Reads words from a list, one at a time. */
 class Words {
   private at = 0;
 
@@ -221,7 +225,7 @@ function readParameters(list: readonly string[]): Map<Parameter, string[]> {
 
 function readValues(name: Parameter, words: Words): string[] {
   const { values: checks, forms = {}, tail = {} } = GRAMMAR[name];
-  if (name === 'loss' && words.next === 'random') words.take(); // tc's word for what has no other
+  if (name === 'loss' && words.next === 'random') words.take(); // tc's word for the form that has no other
   const form = words.next !== undefined && isIn(forms, words.next) ? words.take() : undefined;
   const values = readInTurn(name, form === undefined ? checks : (forms[form] as readonly Check[]), words, tail);
   if (checks.length > 0 && values.length === 0) throw usageError(`"${form === undefined ? name : `${name} ${form}`}"`, 'has no value', NAMES_HINT);
@@ -246,7 +250,7 @@ function readInTurn(name: string, checks: readonly Check[], words: Words, tail: 
 
 const isZero = (value: string | undefined): boolean => value === undefined || measure(value).number === 0;
 
-/** What netem refuses, or does nothing about, together. */
+/** Throws USAGE for combinations that netem refuses or ignores. */
 function checkTogether(impairment: Impairment): void {
   const [delay, jitter] = impairment.get('delay') ?? [];
   const [reorder] = impairment.get('reorder') ?? [];
@@ -266,13 +270,16 @@ function checkTogether(impairment: Impairment): void {
   }
 }
 
-/** The words of a line or of a command line, checked, in one order. Each may be several, as in quotes. Throws a USAGE error. */
+/**
+ * The words of a line or of a command line, checked and in a fixed order. Each text may contain several words, as in
+ * quotes. Throws USAGE.
+ */
 export function checkedWords(words: string | readonly string[]): string[] {
   const list = (typeof words === 'string' ? [words] : words).flatMap((word) => word.split(/\s+/).filter(Boolean));
   return impairmentWords(parseImpairment(list));
 }
 
-/** In the order in which tc has them. */
+/** The words of an impairment, in tc's order. */
 export function impairmentWords(impairment: Impairment): string[] {
   return (Object.keys(GRAMMAR) as Parameter[]).flatMap((name) => {
     const values = impairment.get(name);

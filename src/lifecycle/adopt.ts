@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Takes over what a killed controller left: interface, ring, counters and attachments live on in
- * the kernel. Nothing is adopted that does not fit in full.
+ * Adopts what a killed controller left: its interface, ring, counters and attached programs live on in the kernel.
+ * Nothing is adopted unless all of it fits.
  */
 import * as path from 'node:path';
 
@@ -25,7 +25,7 @@ import { type Attachment, controllerLock, saveAttachment, STATE_VERSION } from '
 import { bringUp } from './make-interface';
 import { teardown } from './teardown';
 
-/** Whether a crashed attachment got as far as looping, and its interface is still there. */
+/** Whether a crashed attachment got as far as looping, and all its links still exist. */
 export function isWhole(attachment: Attachment, netns: Netns, peerNetns: Netns | null): boolean {
   if (attachment.phase !== 'running' || attachment.version !== STATE_VERSION) return false;
   const link = netns.run(() => linkByIndex(attachment.ifindex));
@@ -36,7 +36,7 @@ export function isWhole(attachment: Attachment, netns: Netns, peerNetns: Netns |
   return link.peerIfindex === end.ifindex && isThere(end) && attachment.rooms.every(({ entry, exit }) => isThere(entry) && isThere(exit));
 }
 
-/** Refuses to adopt something that another version made: its layout may be another. */
+/** Throws STATE if another version made the attachment: its memory layout may differ. */
 export function requireSameVersion(attachment: Attachment): void {
   if (attachment.version === STATE_VERSION) return;
   throw new VnetError('STATE', `interface ${attachment.iface}`, 'a crashed controller of another version left it', {
@@ -44,7 +44,7 @@ export function requireSameVersion(attachment: Attachment): void {
   });
 }
 
-/** Refuses options that a living ring cannot be given; those left at their defaults follow the ring. */
+/** Throws STATE for options that an existing ring cannot be given. Options left at their defaults follow the ring. */
 export function requireSameOptions(attachment: Attachment, options: AttachOptions): void {
   const conflicts: string[] = [];
   const compare = (option: string, asked: number, fallback: number, is: number): void => {
@@ -61,7 +61,10 @@ export function requireSameOptions(attachment: Attachment, options: AttachOption
   });
 }
 
-/** Refuses to let frames pass that a hook was to decide over: whoever adopts them names a hook, or has them removed. */
+/**
+ * Throws STATE if a hook with `--on-hook-error drop` was to decide about the frames and no hook is given now: they must
+ * not pass unjudged.
+ */
 export function requireJudge({ iface, hook, onHookError }: Attachment, options: AttachOptions): void {
   if (options.hook !== null || hook === null || onHookError !== 'drop') return;
   throw new VnetError('STATE', `interface ${iface}`, `a crashed controller left it with a hook that decides over its frames, ${hook} (--on-hook-error drop)`, {
@@ -69,7 +72,7 @@ export function requireJudge({ iface, hook, onHookError }: Attachment, options: 
   });
 }
 
-/** Opens what is pinned, checks it, and finishes what was under way. */
+/** Opens what is pinned, checks it, and finishes a batch that was under way. Throws STATE if something does not fit. */
 export function adoptDatapath(attachment: Attachment, netns: Netns, wireNetns: Netns): Datapath {
   const pins = trustedPins(attachment.id);
   try {
@@ -101,7 +104,7 @@ export function adoptDatapath(attachment: Attachment, netns: Netns, wireNetns: N
   }
 }
 
-/** Throws if somebody has detached it meanwhile. */
+/** Restores the link of a program. Throws STATE if the program has been detached meanwhile. */
 function restoreIn(netns: Netns, state: TcLinkState): TcLink {
   const { link, attached } = netns.run(() => {
     const restored = restoreTcLink(state);
@@ -118,14 +121,14 @@ function openMap(pins: string, name: string, expected: Parameters<BpfMap['checkC
   return map;
 }
 
-/** The interface of an adopted attachment. */
+/** The interface of an adopted attachment. Throws INTERFACE_GONE. */
 export function adoptedLink(attachment: Attachment, netns: Netns): Link {
   const link = netns.run(() => linkByIndex(attachment.ifindex));
   if (!link) throw new VnetError('INTERFACE_GONE', `interface ${attachment.iface}`, 'somebody removed it just now', { hint: `${commandAbout('attach', attachment)} makes a new one` });
   return link;
 }
 
-/** Takes over a crashed attachment: drains what was queued and goes on. */
+/** Adopts a crashed attachment: delivers what was queued and goes on looping. */
 export async function adopt(attachment: Attachment, netns: Netns, options: AttachOptions): Promise<Controller> {
   const lock = requireControllerLock(attachment);
   const wireNetns = wireNetnsOf(attachment, netns);
@@ -150,7 +153,7 @@ export async function adopt(attachment: Attachment, netns: Netns, options: Attac
     controller.watchLink(link, 'adopted');
     return controller;
   } catch (error) {
-    // What could not be adopted stays as it was: detach or --replace decide over it.
+    // What could not be adopted stays as it was, for detach or --replace.
     await controller?.abandon();
     datapath?.close();
     wireNetns.close();
@@ -159,18 +162,21 @@ export async function adopt(attachment: Attachment, netns: Netns, options: Attac
   }
 }
 
-/** What becomes of frames over which the hook fails stays as a crashed controller had it, unless told otherwise. */
+/**
+ * The hook to load. What happens to frames on which it fails stays as the crashed controller had it, unless an option
+ * says otherwise.
+ */
 export const hookOf = ({ hook, onHookError }: AttachOptions, before: Attachment): HookWish | null =>
   hook === null ? null : { file: hook, onError: onHookError ?? before.onHookError };
 
-/** The lock that its controller holds as long as it lives. */
+/** Takes the lock that a controller holds for as long as it lives. Throws BUSY if another process holds it. */
 export function requireControllerLock(attachment: Attachment): FileLock {
   const lock = FileLock.tryTake(controllerLock(attachment.id));
   if (!lock) throw new VnetError('BUSY', `interface ${attachment.iface}`, 'another process holds its lock', { hint: `vnet-bpf list tells which process loops it; wait for it, or ${commandAbout('detach', attachment)}` });
   return lock;
 }
 
-/** Where frames are reinjected; the caller closes it. */
+/** The namespace in which frames are reinjected; the caller closes it. */
 export function wireNetnsOf(attachment: Attachment, netns: Netns): Netns {
   return attachment.peer ? ensurePeerNetns() : netns.duplicate();
 }

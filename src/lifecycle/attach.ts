@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Attaches the interfaces of a process: the steps of one in their order, undone in full if one of them fails. */
+/**
+ * Attaches the interfaces of a process. The steps of an attach run in order, and are undone completely if one of them
+ * fails.
+ */
 import * as fs from 'node:fs';
 
 import type { BpfMap } from 'libbpf-ts';
@@ -24,16 +27,16 @@ import { bringUp, makeInterface, requireIpv6For } from './make-interface';
 import { plan, previousAttachment, requireAttachable, takeableLink } from './plan';
 import { sweep, teardown } from './teardown';
 
-/** As many as teardown has open at once: locks, namespaces, and a socket or a directory. */
+/** Number of descriptors that teardown has open at once: locks, namespaces, and a socket or a directory. */
 const SPARE = 12;
 
-/** Descriptors that are kept back, so that there are enough to undo what failed for want of them. */
+/** Descriptors kept in reserve, so that an attach that fails for want of descriptors can be undone. */
 export class SpareDescriptors implements Disposable {
   private readonly fds: number[] = [];
 
   /**
-   * Throws if there are fewer than those and `needed` more: then nothing is begun. Not every step could say that it was
-   * this that it lacked: libbpf takes it for a kernel without some feature.
+   * Throws unless there are SPARE and `needed` more descriptors, before anything is begun. Not every step could tell
+   * that it lacks descriptors: libbpf takes that for a kernel without some feature.
    */
   constructor(needed: number) {
     try {
@@ -83,9 +86,8 @@ async function detachIfAttached(iface: string, netns: Netns, netnsName: string |
 }
 
 /**
- * Clears away what is under that name: a crashed attachment that is whole is returned, to be
- * adopted, and so is an interface that may be taken; an attachment that is not whole is removed;
- * a running one and what is not ours are refused.
+ * Prepares the name for an attach. Returns a crashed attachment that is whole, to be adopted, or an interface that may
+ * be taken; removes an attachment that is not whole; refuses a running one and an interface that is not ours.
  */
 function clearTheWay(iface: string, netns: Netns, options: AttachOptions): { crashed?: Attachment; existing: Link | null } {
   const { crashed, broken } = previousAttachment(iface, netns, options);
@@ -95,13 +97,13 @@ function clearTheWay(iface: string, netns: Netns, options: AttachOptions): { cra
   return { existing: takeableLink(iface, netns, options) };
 }
 
-/** Descriptors that making or adopting an attachment takes at most. */
+/** The most descriptors that making or adopting an attachment takes, and those for each of its queues. */
 const DESCRIPTORS = 40;
 const DESCRIPTORS_OF_QUEUE = 8;
 
 async function build(attachment: Attachment, netns: Netns, options: AttachOptions): Promise<Controller> {
   const lock = requireControllerLock(attachment);
-  // On another thread, while the interface is made. What goes wrong there shows when it is waited for.
+  // Runs on another thread while the interface is made. An error shows when the result is awaited.
   const loading = loadPrograms(attachment);
   loading.catch(() => undefined);
   let wireNetns: Netns | undefined;
@@ -113,7 +115,7 @@ async function build(attachment: Attachment, netns: Netns, options: AttachOption
     step('peer-netns');
     const pins = makePinDirectory(attachment.id);
     step('pin-directory');
-    // It gets ready while the interface is made. A hook has a thread of its own.
+    // The thread gets ready while the interface is made. A hook has a thread of its own.
     if (options.hook === null) PollerThread.start(attachment.queues, spreadOf(attachment));
     makeInterface(attachment, netns, wireNetns, options);
     rings = makeRings(attachment, pins);
@@ -146,20 +148,23 @@ async function build(attachment: Attachment, netns: Netns, options: AttachOption
   }
 }
 
-// Attaches the interfaces of one process, with the server of their metrics.
+// All interfaces of one process, with the server of their metrics.
 
-/** All of them and the server of their metrics, or none. What is there already is in `controllers`, for whoever is interrupted. */
+/**
+ * Attaches all interfaces and starts the server of their metrics, or nothing at all. `controllers` has those that are
+ * attached so far, for a caller that is interrupted.
+ */
 export async function attachAll(names: readonly string[], options: AttachOptions, metricsAt: ListenAddress | null, controllers: Controller[]): Promise<void> {
   const listen = (): Promise<MetricsServer> | null =>
     metricsAt && (require('../metrics/server') as typeof import('../metrics/server')).serveMetrics(metricsAt, controllers);
-  // Before anything is made or replaced; but one that is replaced may have the port.
+  // Listens before anything is made or replaced, unless an interface that is to be replaced may have the port.
   let server = metricsAt && options.replace && isFreedByReplacing(names, options, metricsAt) ? null : await listen();
   try {
     for (const name of names) controllers.push(await attach(name, options));
     server ??= await listen();
     const { url } = server ?? { url: null };
     if (url !== null) for (const controller of controllers) controller.servesMetrics(url);
-    // Before whoever detached the last one is told so.
+    // Ends the server before the caller that detached the last interface is told so.
     const endWithLast = (): void => (controllers.every(({ isClosing }) => isClosing) ? server?.close() : undefined);
     for (const controller of controllers) controller.once('detached', endWithLast);
   } catch (error) {
@@ -169,7 +174,10 @@ export async function attachAll(names: readonly string[], options: AttachOptions
   }
 }
 
-/** Whether a process serves metrics there that ends when these interfaces are replaced: one that loops others, too, goes on. */
+/**
+ * Whether the address belongs to a process that ends when these interfaces are replaced. One that loops others, too,
+ * goes on.
+ */
 function isFreedByReplacing(names: readonly string[], { netns: name }: AttachOptions, address: ListenAddress): boolean {
   using netns = Netns.named(name);
   const served = allAttachments().filter((each) => each.metrics !== null && servedAt(each.metrics, address) && isControlled(each));

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Detaches from another process: asks the controller to end, then removes what is left. `detach --dry-run` has the steps in words. */
+/**
+ * Detaches an interface from another process: asks its controller to end, then removes what is left. Also has the steps
+ * in words, for `detach --dry-run`.
+ */
 import * as fs from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -19,7 +22,10 @@ import { sweep, teardown } from './teardown';
 const STOP_TIMEOUT_MS = 5000;
 const KILL_TIMEOUT_MS = 2000;
 
-/** The process that holds the lock of an attachment, if its command line is that of a controller. The number in the record may be another process's by now. */
+/**
+ * The process that holds the lock of an attachment, if its command line is that of a controller; otherwise null. The
+ * pid in the record may be that of another process by now.
+ */
 function controllerOf({ id }: { id: string }): number | null {
   const pid = FileLock.holder(controllerLock(id));
   try {
@@ -29,7 +35,7 @@ function controllerOf({ id }: { id: string }): number | null {
   }
 }
 
-/** Whether the controller has ended within the time. */
+/** Blocks until the controller has ended; false if it has not within `timeoutMs`. */
 function waitUntilGone(attachment: { id: string }, timeoutMs: number): boolean {
   const end = clock.now() + timeoutMs;
   while (isControlled(attachment)) {
@@ -39,7 +45,10 @@ function waitUntilGone(attachment: { id: string }, timeoutMs: number): boolean {
   return true;
 }
 
-/** Asks the controller to remove everything; returns when it has, or does not answer. One that is still attaching is given time. */
+/**
+ * Asks the controller to remove everything; resolves when it has, or does not answer. A controller that is still
+ * attaching is given time.
+ */
 async function askToDetach(attachment: { id: string }): Promise<void> {
   for (const end = clock.now() + STOP_TIMEOUT_MS; isControlled(attachment) && clock.now() < end; await sleep(20)) {
     try {
@@ -51,7 +60,9 @@ async function askToDetach(attachment: { id: string }): Promise<void> {
   }
 }
 
-/** Kills the controller of an attachment that does not listen; what it leaves is for teardown. */
+/**
+ * Kills the controller of an attachment that does not answer; teardown removes what it leaves. Throws STATE or BUSY.
+ */
 function kill(attachment: Attachment): void {
   const { id, iface } = attachment;
   const pid = controllerOf(attachment);
@@ -67,7 +78,7 @@ function kill(attachment: Attachment): void {
     });
   }
   try {
-    // It leaves the rest to teardown, in this process, which holds the global lock.
+    // The rest is left to teardown in this process, which holds the global lock.
     process.kill(pid, 'SIGKILL');
   } catch {
     // it ended meanwhile
@@ -91,7 +102,10 @@ export async function detachAttachment({ id }: Attachment | BrokenAttachment): P
   requireForgotten(id);
 }
 
-/** Where nothing can be removed from /run, the record outlives what it tells of. */
+/**
+ * Removes a state directory that is still there. Throws STATE if that fails, as on a read-only /run: the record then
+ * outlives the interface.
+ */
 function requireForgotten(id: string): void {
   const directory = stateDirectory(id);
   if (!fs.lstatSync(directory, { throwIfNoEntry: false })) return;
@@ -102,7 +116,7 @@ function requireForgotten(id: string): void {
   }
 }
 
-/** Detaches by name. */
+/** Detaches the interface of that name. */
 export async function detach(iface: string, netnsName: string | null): Promise<void> {
   requirePrivileges();
   try {
@@ -112,7 +126,7 @@ export async function detach(iface: string, netnsName: string | null): Promise<v
   }
 }
 
-/** Removes what killed commands left, if there is anything at all. */
+/** Removes what killed commands left, if there is any state at all. */
 export function sweepTraces(): void {
   if (!fs.existsSync(stateRoot())) return;
   using _lock = lockEverything();
@@ -138,7 +152,7 @@ function stepsOf(attachment: Attachment): string[] {
   ];
 }
 
-/** The steps, and whether the last interface goes with them, and so the peer namespace. Changes nothing. */
+/** The steps in words, and whether they remove the last interface and with it the peer namespace. Changes nothing. */
 export function removal(attachments: readonly Attachment[]): { steps: string[]; removesHidden: boolean } {
   const ids = new Set(attachments.map(({ id }) => id));
   using hidden = openPeerNetns();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Finds the attachment that a user names by interface and namespace, also one whose record is damaged. */
+/** Finds the attachment that a user names by interface and namespace, even if its record is damaged. */
 import { closest, commandAbout, commandFor, operandFor, VnetError } from '../errors';
 import { type Link, linkByName } from '../link/links';
 import { Netns, openPeerNetns } from '../link/netns';
@@ -9,27 +9,27 @@ import { peerName } from '../link/veth';
 import type { NetnsRecord } from '../state/record';
 import { allAttachments, type Attachment, type BrokenAttachment, brokenAttachments, isBroken, isControlled, STATE_VERSION } from '../state/store';
 
-// What can be known of an attachment whose record is damaged: its identity is in the names of its peer and its pins,
-// and the peer's other end is the interface. Fields of the record that are sound say the rest.
+// Attachments whose record is damaged. The names of the peer and of the pins contain the identity of an attachment, and
+// the peer's other end is the interface. The rest comes from those fields of the record that are sound.
 
 export interface Located {
-  /** For teardown, and to be named by: what is unknown is such that nothing is removed for its sake. */
+  /** For teardown and for messages. Unknown fields have values for which teardown removes nothing. */
   attachment: Attachment;
-  /** Whether the kernel told where it is, or a sound part of the record. */
+  /** Whether the kernel, or a sound part of the record, tells where it is. */
   located: boolean;
 }
 
-/** The namespace of nobody. */
+/** A record that no namespace matches. */
 const NOWHERE: NetnsRecord = { name: null, inode: 0, cookie: null, boot: null };
 
-/** Of an attachment of which nothing is known but its identity. */
+/** The record of an attachment of which nothing but the identity is known. */
 const unknown = (id: string): Attachment => ({
   version: STATE_VERSION,
   id,
   phase: 'detaching',
   iface: id,
   ifindex: 0,
-  // An interface that may have been there before is left.
+  // The interface may have existed before attach, so it is left alone.
   taken: { wasUp: true, addresses: [], sysctls: {}, group: null },
   added: [],
   netns: NOWHERE,
@@ -69,14 +69,17 @@ export function locate({ id, sound }: BrokenAttachment): Located {
   const attachment: Attachment = {
     ...recorded,
     ...(found && { iface: found.link.name, ifindex, netns: found.netns, backend: 'veth', peer: found.peer, taken: null }),
-    // Rules are known by the interface's table: teardown looks for them in the kernel.
+    // The interface's table identifies its rules: teardown looks for them in the kernel.
     hairpin: ifindex > 0 ? { addresses: [], table: loopTable(ifindex) } : null,
     links: recorded.backend === 'dummy' ? (sound.links ?? null) : null,
   };
   return { attachment, located: found !== null || sound.netns !== undefined };
 }
 
-/** The interface of an attachment by its peer; null if that is gone, or the namespace is not to be found. */
+/**
+ * Finds the interface of an attachment by its peer; null if the peer is gone, or the interface's namespace cannot be
+ * found.
+ */
 function interfaceOf(id: string): { link: Link; netns: NetnsRecord; peer: { name: string; ifindex: number } } | null {
   using home = openPeerNetns();
   const peer = home?.run(() => linkByName(peerName(id)));
@@ -87,7 +90,7 @@ function interfaceOf(id: string): { link: Link; netns: NetnsRecord; peer: { name
   return { link: found.link, netns: { ...record, name: netnsName(record) }, peer: { name: peer.name, ifindex: peer.ifindex } };
 }
 
-/** The namespace of that name; null where none has it any more. */
+/** Opens the namespace of that name; null if there is none any more. */
 function openNamed(name: string | null): Netns | null {
   try {
     return Netns.named(name);
@@ -98,8 +101,9 @@ function openNamed(name: string | null): Netns | null {
 }
 
 /**
- * Those that were attached under a name of a namespace that is gone, or has lost its name; the first are those whose
- * controller has crashed. Where another namespace has the name now, a living one without is not meant by it.
+ * Attachments that were made under this name of a namespace, which is gone or has lost its name; those whose controller
+ * has crashed come first. If another namespace has the name now, the name does not mean a running attachment whose
+ * namespace has none.
  */
 function formerly(name: string | null, netns: Netns | null): Attachment[] {
   const left = allAttachments().filter((each) => each.netns.name === name && !(netns && isIn(netns)(each)));
@@ -112,7 +116,10 @@ function isLost(attachment: Attachment): boolean {
   return netns === null;
 }
 
-/** Those of the namespace that has that name, then those that had it at attach. Throws if there is neither such a namespace nor such an attachment. */
+/**
+ * Attachments in the namespace that has this name, then those in namespaces that had it at attach. Throws NO_SUCH_NETNS
+ * if there is neither such a namespace nor such an attachment.
+ */
 export function attachmentsOfNetns(name: string): Attachment[] {
   using netns = openNamed(name);
   const found = [...(netns ? allAttachments().filter(isIn(netns)) : []), ...formerly(name, netns)];
@@ -120,7 +127,10 @@ export function attachmentsOfNetns(name: string): Attachment[] {
   return found;
 }
 
-/** Broken attachments that are called so there, as far as the kernel or the rest of their records tell; their identity is a name, too. */
+/**
+ * Broken attachments of this name in this namespace, as far as the kernel or the rest of their records tell. Their
+ * identity counts as a name, too.
+ */
 export function brokenOnes(iface: string | null, name: string | null | undefined): BrokenAttachment[] {
   using netns = name === undefined ? null : openNamed(name);
   return brokenAttachments().filter((each) => {
@@ -132,7 +142,7 @@ export function brokenOnes(iface: string | null, name: string | null | undefined
   });
 }
 
-/** Finds an attachment by name, whole or broken; a NOT_ATTACHED error says which there are. */
+/** Finds an attachment by name, whole or broken. Throws NOT_ATTACHED with a hint that lists what is attached. */
 export function requireNamed(iface: string, name: string | null): Attachment | BrokenAttachment {
   using netns = openNamed(name);
   const mine = (each: Attachment): boolean => each.iface === iface;
@@ -144,7 +154,7 @@ export function requireNamed(iface: string, name: string | null): Attachment | B
 
 type Named = Pick<Attachment, 'iface'> & { netns: { name: string | null } };
 
-/** What may have been meant by a name that nothing has there, of what is attached. */
+/** A hint that says what a name may have meant that is not attached there. */
 export function whatIsAttached(iface: string, netns: string | null, all: readonly Named[]): string {
   if (all.length === 0) return `nothing is attached; ${commandFor('attach', 'vnet0', netns)} does it`;
   const typed = (each: Named): string => operandFor(each.iface, each.netns.name);
@@ -156,14 +166,14 @@ export function whatIsAttached(iface: string, netns: string | null, all: readonl
   return meant ? `did you mean ${typed(meant)}? ${list}` : list;
 }
 
-/** The same, whole: what is to be done with it needs its record. */
+/** Finds an attachment by name, for commands that need its record. Throws STATE if that is damaged. */
 export function requireAttachment(iface: string, name: string | null): Attachment {
   const found = requireNamed(iface, name);
   if (isBroken(found)) throw brokenError(found);
   return found;
 }
 
-/** Why nothing but detach can be done with a broken attachment. */
+/** The error that says why a broken attachment can only be detached. */
 export function brokenError(broken: BrokenAttachment): VnetError {
   const { attachment } = locate(broken);
   return new VnetError('STATE', `interface ${attachment.iface}`, broken.why, { hint: `${commandAbout('detach', attachment)} removes it` });

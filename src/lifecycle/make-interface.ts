@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Makes the interface of an attachment and sets it up; what exists is recorded as soon as it does. */
+/** Makes the interface of an attachment and sets it up. What exists is recorded as soon as it does. */
 import * as fs from 'node:fs';
 
 import { step } from '../control/fault';
@@ -19,7 +19,7 @@ import type { AttachOptions } from '../options/values';
 import { passesUdpGso } from '../requirements';
 import { type Attachment, saveAttachment } from '../state/store';
 
-/** Makes the interface, unless it was there before. */
+/** Makes the interface, unless it existed before. */
 export function makeInterface(attachment: Attachment, netns: Netns, wireNetns: Netns, options: AttachOptions): void {
   if (attachment.peer) makeVeth(attachment, attachment.peer, netns, wireNetns, options);
   else if (!attachment.taken) netns.run(() => makeDummy(attachment, options));
@@ -55,10 +55,13 @@ function makeDummy(attachment: Attachment, options: AttachOptions): void {
   step('dummy-named');
 }
 
-/** The least that IPv6 takes (IPV6_MIN_MTU). */
+/** The smallest MTU for IPv6 in bytes (IPV6_MIN_MTU). */
 const IPV6_MIN_MTU = 1280;
 
-/** Throws if there are addresses of IPv6, and the interface cannot have one. Runs in its namespace, before it is made or after. */
+/**
+ * Throws UNSUPPORTED if there are IPv6 addresses and the interface cannot have one. Runs in its namespace, before or
+ * after it is made.
+ */
 export function requireIpv6For(iface: string, { addresses: wanted, mtu, replace }: Pick<AttachOptions, 'addresses' | 'mtu' | 'replace'>): void {
   if (wanted.every(({ family }) => family === 4)) return;
   const cannot = (why: string, hint: string): VnetError => new VnetError('UNSUPPORTED', `interface ${iface}`, why, { hint });
@@ -70,22 +73,23 @@ export function requireIpv6For(iface: string, { addresses: wanted, mtu, replace 
     const file = `/proc/sys/net/ipv6/conf/${scope}/disable_ipv6`;
     return fs.existsSync(file) && fs.readFileSync(file, 'utf8').trim() !== '0';
   };
-  // Its own counts where it is there; it is made with the value of `default`, which `all` sets, too.
+  // The interface's own value counts if it exists. Otherwise it is made with the value of `default`, which `all` sets,
+  // too.
   const scope = present && fs.existsSync(`/proc/sys/net/ipv6/conf/${iface}`) ? iface : 'default';
   if (!isOff(scope)) return;
   const named = `net.ipv6.conf.${isOff('all') ? 'all' : scope}.disable_ipv6`;
   throw cannot(`IPv6 is switched off in its namespace (${named} is 1)`, `sysctl -w ${named}=0 there, or give it IPv4 addresses only`);
 }
 
-/** Sets the interface up and gives it its addresses; the loop runs already, so nothing it sends is lost. */
+/** Sets the interface up and adds its addresses. The loop is running already, so nothing that it sends is lost. */
 export function bringUp(attachment: Attachment, options: AttachOptions): Link {
   const { iface, ifindex } = attachment;
   if (!attachment.taken) withoutAddressDetection(iface);
-  // What an adopted one has already is left alone, with the routes that belong to it.
+  // Addresses that an adopted interface has already are left alone, with the routes that belong to them.
   const present = attachment.added.length > 0 ? addresses(iface) : [];
   const missing = options.addresses.filter(({ address, prefix }) => !present.some((had) => had.address === address && had.prefix === prefix));
   requireIpv6For(iface, { ...options, replace: false });
-  // What is going to be done is recorded first, so that a kill in between is mended by teardown.
+  // Recorded before it is done, so that teardown can undo it after a kill in between.
   attachment.added = [...new Set([...attachment.added, ...options.addresses.map(({ address }) => address)])];
   saveAttachment(attachment);
   try {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * What attach is going to do, without doing any of it: what has to hold before, what is there under that name, the record
- * of what is to be made, and for `attach --dry-run` all of it in words.
+ * Plans an attach without changing anything: checks what has to hold before it, finds what exists under the name, and
+ * makes the record of what is to be made and, for `attach --dry-run`, the steps in words.
  */
 import { randomInt } from 'node:crypto';
 import * as fs from 'node:fs';
@@ -28,14 +28,19 @@ import { removal } from './detach';
 import { brokenError, brokenOnes, locate } from './find-attachment';
 import { requireIpv6For } from './make-interface';
 
-/** What has to hold before anything is made or looked at. The rest of what can be wrong with a hook shows when it is loaded. */
+/**
+ * Checks what has to hold before anything is made or looked at. Any other problem of a hook shows when it is loaded.
+ */
 export function requireAttachable({ hook }: AttachOptions): void {
   requirePrivileges();
   requireKernel();
   if (hook !== null) trustedHookFile(hook);
 }
 
-/** What an earlier attach left under that name, whole or broken; changes nothing. Throws if it runs or does not fit. */
+/**
+ * Finds what an earlier attach left under that name, whole or broken. Changes nothing. Throws if it is running or does
+ * not fit.
+ */
 export function previousAttachment(iface: string, netns: Netns, options: AttachOptions): { crashed?: Attachment; broken?: Attachment } {
   const [damaged] = brokenOnes(iface, options.netns);
   if (damaged) throw brokenError(damaged);
@@ -54,7 +59,7 @@ export function previousAttachment(iface: string, netns: Netns, options: AttachO
   return { crashed: previous };
 }
 
-/** The interface of that name, if there is one that may be taken; throws if there is another. */
+/** The interface of that name, if there is one that may be taken. Throws INTERFACE_REFUSED for any other. */
 export function takeableLink(iface: string, netns: Netns, options: AttachOptions): Link | null {
   const existing = netns.run(() => linkByName(iface));
   if (existing && (existing.kind !== 'dummy' || options.type === 'veth')) refuse(existing, options.netns);
@@ -69,7 +74,7 @@ function refuse(link: Link, netns: string | null): never {
   });
 }
 
-/** Hold needs the peer namespace behind a veth: a dummy has no place where frames could wait. */
+/** What happens while the queue is full. `hold` needs a veth: a dummy has no place where frames could wait. */
 function whenFullOf(backend: 'veth' | 'dummy', options: AttachOptions): 'hold' | 'drop' {
   if (backend === 'veth') return options.whenFull ?? 'hold';
   if (options.whenFull === 'hold') {
@@ -80,7 +85,7 @@ function whenFullOf(backend: 'veth' | 'dummy', options: AttachOptions): 'hold' |
   return 'drop';
 }
 
-/** The record of what is to be made; changes nothing. */
+/** Makes the record of what is to be made. Changes nothing. */
 export function plan(iface: string, netns: Netns, options: AttachOptions, existing: Link | null): Attachment {
   const id = newId();
   const backend = existing ? 'dummy' : (options.type ?? 'veth');
@@ -133,7 +138,7 @@ function hiddenLinks(): Link[] {
   return hidden?.run(links) ?? [];
 }
 
-/** What attach would do; changes nothing. Throws what attach would throw before it makes anything. */
+/** What attach would do, in words. Changes nothing. Throws what attach would throw before it makes anything. */
 export function attachSteps(iface: string, options: AttachOptions): string[] {
   requireAttachable(options);
   requireObject();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
  * Removes everything that an attachment made, and nothing else. Each step looks at what is there, so it can be run on
- * whatever a killed controller left, and run again. The caller holds the global lock, and no controller lives.
- * sweep() removes what no record tells of.
+ * whatever a killed controller left, and run again. The caller holds the global lock, and no controller is alive.
+ * sweep() removes what no record mentions.
  */
 import * as fs from 'node:fs';
 
@@ -26,23 +26,30 @@ import { type Attachment, controllerLock, everyAttachment, forgetAttachment, sav
 
 // Removes links in one step and in bounded time, in the calling thread's network namespace.
 //
-// The kernel removes a link when nobody holds it any more, and lets whoever asked for it wait that long
-// (netdev_wait_allrefs_any in net/core/dev.c), where no signal reaches him. A process that is blocked while it sends by
-// AF_PACKET holds its interface (packet_snd in net/packet/af_packet.c) until its earlier frames are freed, which may lie in
-// the waiting room. So what belongs together is removed together: the kernel first empties the qdiscs of all that it
-// removes, and waits only then (unregister_netdevice_many). And another process asks for it: should it wait for somebody
-// else, we go on without.
+// The kernel removes a link once nothing refers to it any more, and until then blocks the process that asked for it,
+// which no signal can reach (netdev_wait_allrefs_any in net/core/dev.c). A process that is blocked while it sends by
+// AF_PACKET holds its interface (packet_snd in net/packet/af_packet.c) until its earlier frames are freed, and these
+// may be in the waiting room. So links that belong together are removed together: the kernel first empties the qdiscs
+// of all that it removes, and waits only then (unregister_netdevice_many). And a child process asks for it: if that has
+// to wait for another process, we go on without it.
 
-/** How long the kernel may take; milliseconds. It needs 20 to 200, and answers to `detach` are awaited for 5 s. */
+/**
+ * Time that the kernel has to remove links, in milliseconds. It needs 20 to 200, and `detach` waits 5 s for an answer.
+ */
 const REMOVAL_MS = 3000;
 
-/** `held`: they are gone for everybody, but the kernel waits for a process that still uses one. `there`: at least one is still there. */
+/**
+ * `held`: the links are no longer visible, but the kernel waits for a process that still uses one. `there`: at least
+ * one still exists.
+ */
 export type Removal = 'removed' | 'held' | 'there';
 
-/** A group of links that nobody else uses; the kernel's default is 0. iproute2 takes 31 bits. */
+/** A link group that nothing else uses. The kernel's default is 0; iproute2 accepts 31 bits. */
 export const linkGroup = (id: string): number => (parseInt(id, 16) & 0x7fffffff) || 1;
 
-/** Removes links by their indexes, the other ends of veths and what is on top of them with them. `group` is theirs alone. */
+/**
+ * Removes links by their indexes, along with the other ends of veths and links on top of them. `group` is theirs alone.
+ */
 export function removeLinks(ifindexes: readonly number[], group: number): Removal {
   if (ifindexes.length === 0) return 'removed';
   for (const ifindex of ifindexes) ifPossible(() => setGroup(ifindex, group));
@@ -52,11 +59,11 @@ export function removeLinks(ifindexes: readonly number[], group: number): Remova
 }
 
 /**
- * Nothing here waits for what comes later, and nothing waits without a bound: a record that cannot be written does not keep
- * us, and links that the kernel cannot let go of do not either. Then it throws when all else is gone.
+ * Removes an attachment. Nothing waits without a bound, and a record that cannot be written does not stop it. Throws
+ * BUSY if the kernel does not remove the links, or, once all else is gone, if it waits for a process that uses one.
  */
 export function teardown(attachment: Attachment): void {
-  // For list, should this be killed; it is removed whether that can be written or not.
+  // For `list`, in case this process is killed. The attachment is removed whether or not that can be written.
   if (attachment.phase !== 'detaching') saveIfPossible({ ...attachment, phase: 'detaching' });
   step('detaching');
   removeRules(attachment);
@@ -83,7 +90,7 @@ const held = ({ iface }: Attachment): VnetError =>
     hint: "grep -l packet_snd /proc/[0-9]*/stack tells which process; the kernel is done when that ends",
   });
 
-/** Rules and routes, and what was changed on an interface that stays. */
+/** Removes rules and routes, and restores what was changed on an interface that stays. */
 function removeRules(attachment: Attachment): void {
   inItsNetns(attachment, () => {
     const { hairpin, iface, taken, links, added } = attachment;
@@ -95,7 +102,10 @@ function removeRules(attachment: Attachment): void {
   });
 }
 
-/** The peer, and so vnet0, and the waiting rooms with what lies in them. The names there are unique to this attachment. */
+/**
+ * Removes the peer, and with it vnet0, and the waiting rooms with the frames in them. Their names are unique to this
+ * attachment.
+ */
 function removeHidden({ id }: Attachment): Removal {
   using peerNetns = openPeerNetns();
   if (!peerNetns) return 'removed';
@@ -105,7 +115,10 @@ function removeHidden({ id }: Attachment): Removal {
   });
 }
 
-/** An interface that has no peer in the peer namespace: a dummy, or a veth whose peer namespace somebody has let go of. */
+/**
+ * Removes an interface that has no peer in the peer namespace: a dummy, or a veth whose peer namespace is no longer
+ * mounted.
+ */
 function removeInterface(attachment: Attachment): Removal {
   const { taken, backend, id } = attachment;
   if (taken) return 'removed';
@@ -118,15 +131,15 @@ function removeInterface(attachment: Attachment): Removal {
   return inItsNetns(attachment, remove) ?? 'removed';
 }
 
-/** Undefined if the namespace is gone, and the interface, rules and routes with it. */
+/** Runs `body` in the interface's namespace; undefined if that is gone, and with it the interface, rules and routes. */
 function inItsNetns<T>(attachment: Attachment, body: () => T): T | undefined {
   using netns = openAttachmentNetns(attachment);
   return netns?.run(body);
 }
 
 /**
- * The interface, whatever it is called by now; null if it is not in its namespace any more. Indexes and names are used again: a
- * veth is ours if its other end is our peer, a dummy if it still has its name, or `tx` on it.
+ * The interface, whatever its name is by now; null if it is no longer in its namespace. Indexes and names are reused,
+ * so a veth is ours if its other end is our peer, a dummy if it still has its name, or `tx` attached to it.
  */
 function itsLink({ backend, peer, iface, ifindex, links: programs }: Attachment): Link | null {
   const link = ifindex > 0 ? linkByIndex(ifindex) : null;
@@ -142,12 +155,12 @@ function isAttached(state: TcLinkState): boolean {
   }) ?? false;
 }
 
-/** Takes `tx` off an interface that stays; with one that goes, the kernel does it. */
+/** Detaches `tx` from an interface that stays. With an interface that is deleted, the kernel does that. */
 function detachLink(state: TcLinkState): void {
   ifThere(() => restoreTcLink(state).detach());
 }
 
-/** Undefined if the pin or the link is gone already. */
+/** Runs `body`; undefined if the pin or the link is gone already. */
 function ifThere<T>(body: () => T): T | undefined {
   try {
     return body();
@@ -157,11 +170,11 @@ function ifThere<T>(body: () => T): T | undefined {
   }
 }
 
-// Removes what no record tells of: the traces of a command that was killed between two steps.
+// What no record mentions: the traces of a command that was killed between two steps.
 
-/** The caller holds the global lock, so nothing is half-made right now. */
+/** Removes them. The caller holds the global lock, so nothing is half-made at the moment. */
 export function sweep(): void {
-  // One whose record is damaged is for detach, which knows what else to look for.
+  // An attachment whose record is damaged is left to detach, which knows what else to look for.
   const known = new Set(everyAttachment().map(({ id }) => id));
   for (const name of fs.existsSync(stateRoot()) ? fs.readdirSync(stateRoot()) : []) {
     if (!/^[0-9a-f]{8}$/.test(name) || known.has(name)) continue;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The IP addresses of an interface, routes to them, its permanent neighbours, and IPv6 without detection of duplicates, in
- * the calling thread's network namespace. What fails is a SystemError.
+ * The IP addresses of an interface, routes to them, its permanent neighbours, and IPv6 without duplicate address
+ * detection. Everything works in the calling thread's network namespace. Failures are SystemErrors.
  */
 import * as fs from 'node:fs';
 
@@ -11,7 +11,7 @@ import { type Link, linkByName } from './links';
 import { AF_INET, AF_INET6, askAll, askOne, attribute, attributesOf, bytesOf, change, familyOf, ipBytes, ipTextOf, message, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, numberAttribute, openRtnetlink } from './rtnetlink';
 import { setInterfaceSysctl } from './veth';
 
-// Neighbours that stay: addresses of an interface, with its own Ethernet address, in the calling thread's network namespace.
+// Permanent neighbours: the interface's own addresses, with its own Ethernet address.
 
 const RTM_NEWNEIGH = 28;
 const RTM_DELNEIGH = 29;
@@ -52,7 +52,7 @@ export function permanentNeighbour(ifindex: number, address: NeighbourAddress): 
   }
 }
 
-/** The permanent neighbours of an interface: Ethernet addresses by address. Throws SystemError. */
+/** The permanent neighbours of an interface: Ethernet addresses by IP address. Throws SystemError. */
 export function permanentNeighbours(ifindex: number, family: 4 | 6): Map<string, string> {
   const header = new Uint8Array(NDMSG_BYTES);
   header[0] = familyOf(family);
@@ -70,12 +70,14 @@ function permanentMac(answer: DataView): string | null {
   return isPermanent && mac?.byteLength === ETH_ALEN ? macText(bytesOf(mac), 0) : null;
 }
 
-/** Makes a neighbour permanent, whatever was known of it. Throws SystemError. */
+/** Adds a permanent neighbour, or replaces what was known of it. Throws SystemError. */
 export const setNeighbour = (ifindex: number, address: NeighbourAddress, mac: string): void =>
   change(RTM_NEWNEIGH, message(...ndmsg(ifindex, address, NUD_PERMANENT), attribute(NDA.LLADDR, macBytes(mac))), NLM_F_CREATE | NLM_F_REPLACE);
 
-/** Forgets a neighbour; ENOENT if there is none. */
+/** Removes a neighbour. Throws SystemError; ENOENT if there is none. */
 export const removeNeighbour = (ifindex: number, address: NeighbourAddress): void => change(RTM_DELNEIGH, message(...ndmsg(ifindex, address, 0)));
+
+// Addresses.
 
 const RTM_NEWADDR = 20;
 const RTM_DELADDR = 21;
@@ -90,24 +92,24 @@ const IFA_F_NODAD = 0x02;
 const IFA_F_TENTATIVE = 0x40;
 
 export interface Address {
-  /** Of the interface that has it. */
+  /** ifindex of the interface that has it. */
   ifindex: number;
   family: 4 | 6;
   address: string;
   prefix: number;
-  /** Of use beyond this link: its scope is `global`. */
+  /** Whether its scope is `global`: it can be used beyond this link. */
   global: boolean;
-  /** The kernel does not use it yet: it asks whether somebody else has it. */
+  /** Whether the kernel does not use it yet, because it is still asking whether another host has it. */
   tentative: boolean;
 }
 
-/** Those of IPv4 and IPv6; none if there is no such interface. */
+/** The IPv4 and IPv6 addresses of an interface; none if there is no such interface. */
 export function addresses(iface: string): Address[] {
   const ifindex = linkByName(iface)?.ifindex;
   return ifindex === undefined ? [] : addressesWhere((index) => index === ifindex);
 }
 
-/** Those of all interfaces but one. */
+/** The addresses of all interfaces but one. */
 export const addressesBeside = (ifindex: number): Address[] => addressesWhere((index) => index !== ifindex);
 
 function addressesWhere(isWanted: (ifindex: number) => boolean): Address[] {
@@ -116,7 +118,7 @@ function addressesWhere(isWanted: (ifindex: number) => boolean): Address[] {
     const ifindex = message.getUint32(4, true);
     if (!isWanted(ifindex) || (family !== AF_INET && family !== AF_INET6)) return [];
     const found = attributesOf(message, IFADDR_BYTES);
-    // With a peer (`ip addr add A peer B`) IFA_ADDRESS is the peer's.
+    // With a peer (`ip addr add A peer B`) IFA_ADDRESS is the address of the peer.
     const bytes = found.get(IFA_LOCAL) ?? found.get(IFA_ADDRESS);
     if (!bytes) return [];
     const [prefix, flags, scope] = [1, 2, 3].map((at) => message.getUint8(at)) as [number, number, number];
@@ -126,10 +128,13 @@ function addressesWhere(isWanted: (ifindex: number) => boolean): Address[] {
 
 type Prefix = Pick<Address, 'family' | 'address' | 'prefix'>;
 
-/** Gives an interface an address, or sets one that it has already. One of IPv6 is ready at once, without detection of duplicates. */
+/**
+ * Adds an address to an interface, or updates one that it has. An IPv6 address is ready at once, without duplicate
+ * address detection.
+ */
 export const setAddress = (ifindex: number, address: Prefix): void => change(RTM_NEWADDR, described(ifindex, address), NLM_F_CREATE | NLM_F_REPLACE);
 
-/** Takes an address away; EADDRNOTAVAIL if the interface does not have it. */
+/** Removes an address. Throws SystemError; EADDRNOTAVAIL if the interface does not have it. */
 export const removeAddress = (ifindex: number, address: Prefix): void => change(RTM_DELADDR, described(ifindex, address));
 
 function described(ifindex: number, { family, address, prefix }: Prefix): Uint8Array {
@@ -141,7 +146,7 @@ function described(ifindex: number, { family, address, prefix }: Prefix): Uint8A
   return message(header, attribute(IFA_LOCAL, bytes), attribute(IFA_ADDRESS, bytes));
 }
 
-// Routes to single addresses, in the calling thread's network namespace. What fails is a SystemError.
+// Routes to single addresses.
 
 const RTM_NEWROUTE = 24;
 const RTM_DELROUTE = 25;
@@ -154,21 +159,24 @@ const RT_SCOPE_LINK = 253;
 const RT_SCOPE_NOWHERE = 255;
 const RTN_UNICAST = 1;
 
-/** To an address of the interface itself. */
+/** A route to an address of the interface itself. */
 export interface Route {
   family: 4 | 6;
   address: string;
   table: number;
 }
 
-/** The table is an attribute: it may be large. */
+/** The beginning of a route message. The table is an attribute, because its number may be too large for the header. */
 function rtmsg({ family, address, table }: Route, protocol: number, scope: number, type: number): Uint8Array[] {
   const header = new Uint8Array(RTMSG_BYTES);
   header.set([familyOf(family), family === 4 ? 32 : 128, 0, 0, 0, protocol, family === 4 ? scope : RT_SCOPE_UNIVERSE, type]);
   return [header, attribute(RTA.DST, ipBytes(family, address)), numberAttribute(RTA.TABLE, table)];
 }
 
-/** Routes an address out of an interface that has it, in the place of another route or, with `add`, only if there is none (EEXIST). */
+/**
+ * Routes an address out of an interface that has it. `replace` replaces another route; `add` throws EEXIST if there is
+ * one.
+ */
 export function setRoute(how: 'add' | 'replace', route: Route, ifindex: number, protocol: number): void {
   const { family, address } = route;
   const parts = [...rtmsg(route, protocol, RT_SCOPE_LINK, RTN_UNICAST), numberAttribute(RTA.OIF, ifindex), attribute(RTA.PREFSRC, ipBytes(family, address))];
@@ -177,7 +185,10 @@ export function setRoute(how: 'add' | 'replace', route: Route, ifindex: number, 
 
 export const removeRoute = (route: Route): void => change(RTM_DELROUTE, message(...rtmsg(route, 0, RT_SCOPE_NOWHERE, 0)));
 
-/** The index of the interface by which packets of this machine to an address leave; that of `lo` where they are answered at once, 0 where there is no route. */
+/**
+ * ifindex of the interface through which packets of this machine to an address leave: that of `lo` if they are answered
+ * at once, 0 if there is no route.
+ */
 export function outputInterface(family: 4 | 6, address: string): number {
   const header = new Uint8Array(RTMSG_BYTES);
   header.set([familyOf(family), family === 4 ? 32 : 128]);
@@ -192,7 +203,7 @@ export function outputInterface(family: 4 | 6, address: string): number {
   }
 }
 
-/** The addresses that have a route of that protocol in a table. */
+/** The routes of a table that have this protocol. */
 export function routesOf(family: 4 | 6, table: number, protocol: number): Route[] {
   const header = new Uint8Array(RTMSG_BYTES);
   header[0] = familyOf(family);
@@ -202,24 +213,24 @@ export function routesOf(family: 4 | 6, table: number, protocol: number): Route[
   });
 }
 
-// IPv6 on an interface that we made, without detection of duplicates (DAD). The only station on this wire is the interface
-// itself, so no address can be taken already. Without detection every address is ready at once, the link-local one included,
-// whose routes would change a second or two later otherwise: and a datagram whose sender is blocked while its route changes
-// is discarded by the kernel (ip6_send_skb keeps the route it had found: dst_discard_out).
+// IPv6 on an interface that we made, without duplicate address detection (DAD). The only station on this wire is the
+// interface itself, so no address can be taken already. Without DAD every address is ready at once, including the
+// link-local one. With it, the routes of that would change a second or two later, and the kernel discards a datagram
+// whose sender is blocked while its route changes (ip6_send_skb keeps the route it had found: dst_discard_out).
 //
-// An MTU below 1280 ends IPv6 on an interface, and one that is large enough again begins it anew, with the namespace's
-// defaults and without the addresses (addrconf_notify in net/ipv6/addrconf.c).
+// An MTU below 1280 ends IPv6 on an interface. Once the MTU is large enough again, IPv6 starts anew, with the
+// namespace's defaults and without the addresses (addrconf_notify in net/ipv6/addrconf.c).
 
 const file = (iface: string): string => `/proc/sys/net/ipv6/conf/${iface}/accept_dad`;
 
-/** Null where there is no IPv6 on the interface. */
+/** Whether DAD is on; null if there is no IPv6 on the interface. */
 function detects(iface: string): boolean | null {
   return fs.existsSync(file(iface)) ? fs.readFileSync(file(iface), 'utf8').trim() !== '0' : null;
 }
 
 /**
- * Switches the detection off, and the acceptance of router advertisements: whoever may send raw frames here could give
- * the namespace addresses and a default route, and there is no router. Does nothing where there is no IPv6.
+ * Switches off DAD and the acceptance of router advertisements: there is no router, and a program that may send raw
+ * frames here could give the namespace addresses and a default route. Does nothing if there is no IPv6.
  */
 export function withoutAddressDetection(iface: string): void {
   if (detects(iface) === null) return;
@@ -227,13 +238,16 @@ export function withoutAddressDetection(iface: string): void {
 }
 
 export interface Ipv6State {
-  /** Its global addresses, to be passed to the next look. */
+  /** The interface's global IPv6 addresses, to be passed to the next call. */
   addresses: readonly Address[];
-  /** The kernel had begun anew, or somebody had switched the detection on. */
+  /** Whether the kernel had started IPv6 anew, or another program had switched DAD on. */
   wasReset: boolean;
 }
 
-/** Makes IPv6 what it was before it began anew, with the addresses `before`. Null while there is none on the interface. */
+/**
+ * Restores IPv6 to what it was before it started anew, with the addresses `before`. Null while there is none on the
+ * interface.
+ */
 export function followIpv6(link: Link, before: readonly Address[]): Ipv6State | null {
   const wasReset = detects(link.name);
   if (wasReset === null) return null;

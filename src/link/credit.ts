@@ -12,39 +12,39 @@ import { receiveBytes, sendBytes, setSocketOption } from '../native/libc';
 import { bindToLink, openLinkSocket } from '../native/sockets';
 import { attribute, message, numberAttribute, openRtnetlink, textAttribute } from './rtnetlink';
 
-/** No record needs more ring than this for each byte of its frame and RECORD_COST (bpf/capture.h, sizes). */
+/**
+ * The most ring bytes that a record takes for each byte of its frame and RECORD_COST (RECORD_SIZES in bpf/capture.h).
+ */
 const RING_BYTES_PER_BYTE = 9 / 8;
 const RECORD_COST = 104;
 /**
- * The largest packet that the room passes, and the least that its bucket can hold; bytes. Half as much again as the
- * largest superpacket: a qdisc counts the headers of each segment.
+ * The largest packet that the room passes, and the smallest size that its bucket can have, in bytes. Half as much again
+ * as the largest superpacket: a qdisc counts the headers of each segment.
  */
 export const roomFrameMax = (superpacketBytes: number): number => superpacketBytes * 1.5;
-/** Bytes that the room's queue may grow to; what comes on top is dropped, counted and announced. */
+/** The largest size of the room's queue in bytes; frames beyond it are dropped, counted and announced. */
 export const ROOM_BYTES = 256 << 20;
-/** The most that a grant can say in its 32 bits, with room to spare. */
+/** The largest grant in bytes: it has 32 bits, and this leaves a margin. */
 const GRANT_MAX = 2 ** 31;
 
 /**
- * What a frame costs of the credit besides its length: the overhead of the tbf. With
- * --queue-packets it is so large that a grant is in effect one of frames; 65535 is the most that
- * struct tc_ratespec can hold.
+ * Credit that a frame uses besides its length, in bytes: the overhead of the tbf. With --queue-packets it is so large
+ * that a grant is in effect a number of frames; 65535 is the most that struct tc_ratespec can hold.
  */
 export const roomFrameCost = (queuePackets: number): number => (queuePackets > 0 ? 65535 : RECORD_COST);
 
-/** What the least that the bucket can hold may need of the ring. */
+/** Ring bytes that the frames of the smallest bucket may need. */
 const leastGrantBytes = (frameMax: number): number => Math.ceil((frameMax + 2 * RECORD_COST) * RING_BYTES_PER_BYTE);
 
-/** A queue that holds: its ring, and roomFrameMax() of its interface. */
+/** The size of a queue that holds frames: its ring, and roomFrameMax() of its interface, both in bytes. */
 export interface QueueSize {
   ringBytes: number;
   frameMax: number;
 }
 
 /**
- * Ring bytes that `tx` leaves free. The bucket cannot be emptied, so `frameMax` may come out
- * of the room before anybody grants it; in larger rings there is more, for the CPUs that pass the
- * check in `tx` at the same moment.
+ * Ring bytes that `tx` leaves free. The bucket cannot be emptied, so `frameMax` bytes may leave the room before
+ * anything is granted. Larger rings leave more free, for the CPUs that pass the check in `tx` at the same moment.
  */
 export function headroomBytes({ ringBytes, frameMax }: QueueSize): number {
   return Math.max(leastGrantBytes(frameMax), ringBytes >>> 3);
@@ -65,27 +65,27 @@ export interface QueueFill extends QueueSize {
 /**
  * The next grant in bytes, or 0 if it has to wait.
  *
- * `outstanding` is what is left of the latest grant. It has to be nearly used up: then at most
- * one largest frame is on its way, which the headroom that is left free takes. The rest of the headroom is for what
- * nobody has counted yet: a sender that looked at the gate just before the queue stopped, and a frame between the room's
- * qdisc and `retry`. Where the headroom is no more than the least (rings below 1 MiB), such a frame may go round.
+ * `outstanding` is what is left of the latest grant. It has to be nearly used up: then at most one frame of the largest
+ * size is on its way, for which the headroom has space. The rest of the headroom is for frames that are not counted
+ * yet: from a sender that looked at the gate just before the queue stopped, and between the room's qdisc and `retry`.
+ * If the headroom is the smallest possible (rings below 1 MiB), such a frame may be requeued.
  */
 export function nextGrant({ ringBytes, frameMax, usedBytes, queuePackets, packets }: QueueFill, outstanding: number): number {
   const frameCost = roomFrameCost(queuePackets);
   if (outstanding > frameMax + frameCost) return 0;
   const bytes = Math.floor((ringBytes - usedBytes - headroomBytes({ ringBytes, frameMax })) / RING_BYTES_PER_BYTE) - RECORD_COST;
   if (queuePackets === 0) return bytes >= frameMax ? Math.min(bytes, GRANT_MAX) : 0;
-  // The bucket holds the grant and one overhead: so many frames of 14 bytes and more leave for it.
+  // The bucket holds the grant and one overhead, which pays for at most `free` frames of 14 bytes or more.
   const free = queuePackets - packets;
   const frames = Math.min(free * (frameCost + 14) - frameCost, bytes - free * RECORD_COST, GRANT_MAX);
   if (frames >= frameMax) return frames;
-  // A queue of one or two: the least that a bucket can hold lets out two.
+  // In a queue of one or two frames, the smallest bucket lets out two.
   return packets === 0 && queuePackets < 3 && bytes >= frameMax ? frameMax : 0;
 }
 
-// Grants credit to the waiting room: one netlink message changes the burst of its tbf qdisc,
-// which refills the bucket to exactly that (tbf_change in net/sched/sch_tbf.c), and one small
-// frame sets the qdisc going, because a change by itself does not.
+// Granting credit to the waiting room: one netlink message changes the burst of its tbf qdisc, which refills the bucket
+// to exactly that size (tbf_change in net/sched/sch_tbf.c). One small frame, the kick, then makes the qdisc run,
+// because a change by itself does not.
 
 export const RTM_NEWQDISC = 36;
 const NLM_F_REQUEST_ACK = 0x1 | 0x4;
@@ -103,13 +103,12 @@ export const KICK_BYTES = 60;
 const SOL_SOCKET = 1;
 const SO_SNDBUFFORCE = 32;
 /**
- * Kicks wait in the room behind the held frames. A queue of a few packets takes a grant for each
- * frame, so there are as many of them: 80,000 fit, and with the buffer full a grant comes a
- * millisecond later.
+ * Send buffer for kicks, in bytes. Kicks wait in the room behind the held frames. A queue of a few packets takes a
+ * grant for each frame, and so a kick for each. 80,000 fit; with the buffer full, a grant comes a millisecond later.
  */
 const KICK_BUFFER_BYTES = 32 << 20;
 
-/** Descriptors of the room's two sockets; they are opened in the peer namespace. */
+/** Descriptors of the room's two sockets, which are opened in the peer namespace. */
 export interface RoomSockets {
   netlinkFd: number;
   packetFd: number;
@@ -129,11 +128,11 @@ export function closeRoomSockets(sockets: RoomSockets): void {
   fs.closeSync(sockets.packetFd);
 }
 
-/** What the poller needs of a room; a unit test hands in a made-up one. */
+/** What the poller needs of a room; unit tests pass a fake. */
 export interface Room {
   /** Fills the bucket with `bytes`; false if the kernel refused. */
   fill(bytes: number): boolean;
-  /** Sets the qdisc going: what the bucket pays for leaves. */
+  /** Makes the qdisc run: the frames that the bucket pays for leave. */
   kick(): void;
 }
 
@@ -175,14 +174,14 @@ export class WaitingRoom implements Room {
 }
 
 /**
- * What RTM_NEWQDISC is told of the tbf at the root of an interface, to make or to change it: behind the nlmsghdr. A new
- * one has the smallest burst, roomFrameMax(); each grant fills in another.
+ * The body of an RTM_NEWQDISC message, after its nlmsghdr, that makes or changes the tbf at the root of an interface,
+ * and where the burst is in it. A new tbf has the smallest burst, roomFrameMax(); each grant writes another.
  */
 export function roomQdisc(ifindex: number, frameCost: number, burst: number): { body: Uint8Array; burstAt: number } {
   const parms = new DataView(new ArrayBuffer(36)); // struct tc_tbf_qopt
   parms.setUint8(1, TC_LINKLAYER_ETHERNET);
   parms.setUint16(2, frameCost, true); // rate.overhead
-  parms.setUint32(8, 1, true); // rate: a byte a second, the least there is: grants are what lets frames out
+  parms.setUint32(8, 1, true); // rate: a byte a second, the lowest possible; it is grants that let frames out
   parms.setUint32(24, ROOM_BYTES, true); // limit
   const options = attribute(TCA_OPTIONS, attribute(TCA_TBF_PARMS, new Uint8Array(parms.buffer)), numberAttribute(TCA_TBF_BURST, burst));
   const TCMSG_BYTES = 20; // struct tcmsg
@@ -194,5 +193,5 @@ export function roomQdisc(ifindex: number, frameCost: number, burst: number): { 
   return { body, burstAt: body.length - 4 };
 }
 
-/** `1:` */
+/** The handle `1:`. */
 const ROOM_HANDLE = 0x10000;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * The dummy back end: one interface and no peer, made here or there before. What `tx` lets pass, dummy_xmit counts and
- * frees; what the poller sends on it, `tx` knows by its mark and turns round. Everything runs in the interface's namespace.
+ * The dummy back end: one interface without a peer, made here or there before. Frames that `tx` passes are counted and
+ * freed by dummy_xmit (drivers/net/dummy.c). Frames that the poller sends on it are known to `tx` by their mark, and
+ * turned round. Everything runs in the interface's namespace.
  */
 import * as fs from 'node:fs';
 
@@ -12,14 +13,14 @@ import { addresses } from './addresses';
 import { type Link, linkByName, setGroup } from './links';
 import { superpacketSegments } from './veth';
 
-// What attach changes on an interface that was there before, so that detach can put it back.
+// What attach changes on an interface that existed before, so that detach can restore it.
 
-/** Those that hairpin sets. */
+/** The sysctls that hairpin sets. */
 const SYSCTLS = ['accept_local', 'rp_filter'] as const;
 
 const file = (iface: string, name: string): string => `/proc/sys/net/ipv4/conf/${iface}/${name}`;
 
-/** Reads it; runs in the interface's namespace. */
+/** Reads that state. Runs in the interface's namespace. */
 export function recordTaken(link: Link): TakenRecord {
   return {
     wasUp: link.up,
@@ -29,7 +30,7 @@ export function recordTaken(link: Link): TakenRecord {
   };
 }
 
-/** Puts it back, except for addresses that attach did not add; runs in the interface's namespace. */
+/** Restores that state; removes only addresses that attach added. Runs in the interface's namespace. */
 export function restoreTaken({ name, ifindex, group }: Link, taken: TakenRecord, added: readonly string[]): void {
   for (const entry of addresses(name)) {
     if (!added.includes(entry.address) || taken.addresses.includes(entry.address)) continue;
@@ -42,10 +43,13 @@ export function restoreTaken({ name, ifindex, group }: Link, taken: TakenRecord,
   if (!taken.wasUp) ipIfPossible(['link', 'set', 'dev', name, 'down']);
 }
 
-/** The name under which a dummy is made: unique, so that one that a kill left can be told from the user's. */
+/**
+ * The name under which a dummy is made. It is unique, so that a dummy that a kill left behind can be told from the
+ * user's.
+ */
 export const unnamedDummy = (id: string): string => `vd${id}`;
 
-/** Makes a dummy under its unnamed name, down. */
+/** Makes a dummy under the name of unnamedDummy(), down. Throws UNSUPPORTED. */
 export function createDummy(id: string, mac: string, mtu: number): Link {
   const name = unnamedDummy(id);
   const segments = String(superpacketSegments(mtu));
@@ -59,7 +63,7 @@ export function createDummy(id: string, mac: string, mtu: number): Link {
   return present(linkByName(name));
 }
 
-/** Gives it the user's name. */
+/** Renames it to the user's name. */
 export function nameDummy(id: string, iface: string): Link {
   command('ip', ['link', 'set', 'dev', unnamedDummy(id), 'name', iface]);
   return present(linkByName(iface));

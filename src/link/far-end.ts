@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: MIT
 /**
- * What vnet0 is like just now, asked from the peer namespace: a socket in vnet0's own would keep that alive after
- * `ip netns del`. Its peer names it, by its index and by the number that the peer namespace has for its namespace.
- * RTM_GETLINK waits for the kernel's RTNL lock: ask only where there is a doubt.
+ * The current state of vnet0, asked from the peer namespace: a socket in vnet0's own namespace would keep that alive
+ * after `ip netns del`. The peer identifies vnet0, by its ifindex and by the id that the peer namespace has for its
+ * namespace. RTM_GETLINK waits for the kernel's RTNL lock, so ask only in case of doubt.
  */
 import { SystemError } from '../native/libc';
 import { IFF_UP, FLAGS_AT, IFINFO_BYTES, IFLA, ifinfo, RTM_GETLINK, RX_DROPPED } from './links';
 import { askOne, attributesOf, message, numberAttribute } from './rtnetlink';
 
 export interface FarEnd {
-  /** Reads everything below; false if the interface is gone. */
+  /** Refreshes everything below; false if the interface is gone. */
   look(): boolean;
   readonly up: boolean;
   readonly mtu: number;
-  /** Frames that came to it and went no further: it was down, they were too long for it, or a backlog was full. */
+  /**
+   * Number of frames that arrived and went no further: it was down, they were too long for it, or a backlog was full.
+   */
   readonly rxDropped: number;
 }
 
@@ -21,11 +23,11 @@ export class PeerFarEnd implements FarEnd {
   up = true;
   mtu = Infinity;
   rxDropped = 0;
-  /** Asks for it; null until the peer has said which it is. */
+  /** The request for vnet0; null until the peer has told which interface it is. */
   private request: Uint8Array | null = null;
 
   constructor(
-    /** An rtnetlink socket of the peer's namespace that nobody else asks on meanwhile. Borrowed. */
+    /** An rtnetlink socket of the peer namespace that nothing else uses at the same time. Borrowed. */
     private readonly socket: number,
     private readonly peerIfindex: number,
   ) {}
@@ -41,7 +43,7 @@ export class PeerFarEnd implements FarEnd {
       return true;
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
-      this.request = null; // it may have gone to another namespace
+      this.request = null; // vnet0 may have moved to another namespace
       return false;
     }
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The offload features of an interface, asked for and switched through the ethtool ioctl: the `ethtool` program
- * need not be installed. Runs in the interface's namespace.
+ * The offload features of an interface, read and switched through the ethtool ioctl, so that the `ethtool` program need
+ * not be installed. Runs in the interface's namespace.
  */
 import * as fs from 'node:fs';
 
@@ -18,8 +18,8 @@ const ETH_SS_FEATURES = 4;
 const ETH_GSTRING_LEN = 32;
 
 /**
- * Superpackets that virtio_net_hdr cannot describe: with the feature off, the kernel cuts them
- * into frames on their way to the peer (validate_xmit_skb in net/core/dev.c), and `sink` captures those.
+ * Features for superpackets that virtio_net_hdr cannot describe. With the feature off, the kernel cuts them into frames
+ * on their way to the peer (validate_xmit_skb in net/core/dev.c), and `sink` captures those.
  */
 const INEXPRESSIBLE_GSO = [
   'tx-gre-segmentation',
@@ -35,38 +35,42 @@ const INEXPRESSIBLE_GSO = [
   'tx-gso-list',
 ];
 
-/** With these off a VLAN tag is part of the frame when veth counts its bytes, as it is in RX. */
+/** With these off, a VLAN tag is part of the frame when veth counts its bytes for TX, as it is for RX. */
 const VLAN_INSERTION = ['tx-vlan-hw-insert', 'tx-vlan-stag-hw-insert'];
 
 /** UDP superpackets pass whole from Linux 6.2 on (virtio_net_hdr_to_skb in include/linux/virtio_net.h). */
 const UDP_GSO = ['tx-udp-segmentation'];
 
-/** What `cut` makes merged packets ask for (bpf/vnet.bpf.c). */
+/** Features that merged packets need after `cut` (bpf/vnet.bpf.c). */
 const MERGED = ['tx-ipxip4-segmentation', 'tx-ipxip6-segmentation'];
 
-/** Features whose state the loop relies on: to be `off`, and to be `on` where the interface can have them. */
+/**
+ * Features whose state the loop relies on: those that have to be `off`, and those that have to be `on` if the interface
+ * can have them.
+ */
 export interface Wanted {
   off: readonly string[];
   on: readonly string[];
 }
 
 /**
- * With these a veth takes frames that are charged to a socket through its NAPI, others through a backlog
- * (veth_skb_is_eligible_for_gro in drivers/net/veth.c). Of a merged packet that is cut up only the last frame is charged, and
- * would come at another time than the rest.
+ * With these on, a veth receives frames that are charged to a socket through its NAPI, and others through a backlog
+ * (veth_skb_is_eligible_for_gro in drivers/net/veth.c). Of a merged packet that is cut up, only the last frame is
+ * charged, and it would arrive at another time than the rest.
  */
 const RX_BY_CHARGE = ['rx-gro-list', 'rx-udp-gro-forwarding'];
 
 /**
- * What the interface may not have, because the loop cannot carry its results: `udpGso` says whether UDP superpackets pass
- * whole, `merges` whether the poller merges frames. The rest is the user's to choose.
+ * The features that the interface may not have, because the loop cannot carry the resulting packets. `udpGso` says
+ * whether UDP superpackets pass whole, `merges` whether the poller merges frames. All other features are the user's to
+ * choose.
  */
 export const loopable = ({ udpGso, merges }: { udpGso: boolean; merges: boolean }): Wanted => ({
   off: [...INEXPRESSIBLE_GSO, ...VLAN_INSERTION, ...(merges ? RX_BY_CHARGE : []), ...(udpGso ? [] : UDP_GSO)],
   on: [],
 });
 
-/** Without these the kernel cuts up on the way what the loop counts as one frame. */
+/** Without these, the kernel cuts up on the way what the loop counts as one frame. */
 const WHOLE = [
   'tx-scatter-gather',
   'tx-checksum-ip-generic',
@@ -77,16 +81,18 @@ const WHOLE = [
   'tx-generic-segmentation',
 ];
 
-/** It would merge the frames of a held superpacket that has been cut up, and the loop counts one frame for several. */
+/**
+ * GRO would merge the frames of a held superpacket that has been cut up, so that the loop counts one frame for several.
+ */
 const GRO = ['rx-gro'];
 
-/** What the peer has: superpackets pass whole, those that the poller has merged are cut up. */
+/** The features of the peer: superpackets pass whole, and packets that the poller has merged are cut up. */
 export const PEER_FEATURES: Wanted = { off: [...MERGED, ...GRO], on: WHOLE };
 
-/** What the waiting room has. */
+/** The features of the waiting room. */
 export const ROOM_FEATURES: Wanted = { off: [], on: WHOLE };
 
-/** Has the kernel cut merged packets into frames on their way through this interface. */
+/** Makes the kernel cut merged packets into frames on their way through this interface. */
 export function cutMergedPackets(peer: string): void {
   correctFeatures(peer, { off: MERGED, on: [] });
 }
@@ -94,7 +100,7 @@ export function cutMergedPackets(peer: string): void {
 /** Names of those features that are not as wanted. */
 export const deviantFeatures = (iface: string, wanted: Wanted): string[] => onSocket((fd) => deviants(fd, iface, wanted).map(({ name }) => name));
 
-/** Makes them so. */
+/** Switches those features. */
 export function correctFeatures(iface: string, wanted: Wanted): void {
   onSocket((fd) => {
     const found = deviants(fd, iface, wanted);
@@ -116,7 +122,7 @@ export function correctFeatures(iface: string, wanted: Wanted): void {
 function deviants(fd: number, iface: string, wanted: Wanted): { name: string; bit: number; on: boolean }[] {
   const names = featureNames(fd, iface);
   const blocks = Math.ceil(names.length / 32);
-  // struct ethtool_get_features_block for each: available, requested, active, never changed.
+  // struct ethtool_get_features_block for each 32 features: available, requested, active, never changed.
   const state = new DataView(new ArrayBuffer(8 + blocks * 16));
   state.setUint32(0, ETHTOOL_GFEATURES, true);
   state.setUint32(4, blocks, true);
@@ -124,7 +130,7 @@ function deviants(fd: number, iface: string, wanted: Wanted): { name: string; bi
   const has = (bit: number, word: number): boolean => ((state.getUint32(8 + Math.floor(bit / 32) * 16 + 4 * word, true) >>> bit % 32) & 1) !== 0;
   const [AVAILABLE, ACTIVE] = [0, 2];
   const known = (list: readonly string[], on: boolean): { name: string; bit: number; on: boolean }[] =>
-    list.map((name) => ({ name, bit: names.indexOf(name), on })).filter(({ bit }) => bit >= 0); // -1: this kernel does not know it, so no frame has it
+    list.map((name) => ({ name, bit: names.indexOf(name), on })).filter(({ bit }) => bit >= 0); // -1: this kernel does not know the feature, so no frame has it
   return [...known(wanted.off, false), ...known(wanted.on, true)].filter(({ bit, on }) => has(bit, AVAILABLE) && has(bit, ACTIVE) !== on);
 }
 
@@ -139,7 +145,7 @@ function onSocket<T>(body: (fd: number) => T): T {
 
 let names: string[] | undefined;
 
-/** The kernel's names of all features, by bit: those of any interface. */
+/** The kernel's names of all features, by bit. They are the same for every interface. */
 function featureNames(fd: number, iface: string): string[] {
   return (names ??= readFeatureNames(fd, iface));
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Makes packets for vnet0's own addresses leave through vnet0: rules (rules.ts), a route for each address, and a
- * neighbour for each, so that the first frame needs no resolution. The kernel does not resolve an address of its own
- * over IPv6 at all: it ignores an advertisement for it (ndisc_recv_na in net/ipv6/ndisc.c). Everything here runs in
+ * Makes packets for vnet0's own addresses leave through vnet0, with rules (rules.ts), a route for each address, and a
+ * neighbour for each, so that the first frame needs no resolution. Over IPv6 the kernel does not resolve an address of
+ * its own at all: it ignores an advertisement for it (ndisc_recv_na in net/ipv6/ndisc.c). Everything here runs in
  * vnet0's namespace.
  */
 import * as fs from 'node:fs';
@@ -19,7 +19,10 @@ import { setInterfaceSysctl } from './veth';
 /** rtnetlink protocol of our routes; 4 to 255 are free for routing daemons to choose. */
 const PROTOCOL = 86;
 const FAMILIES = [4, 6] as const;
-/** Removing one rule may take another that is like it: what is there is then looked at again. */
+/**
+ * Attempts to bring the rules in line. Removing one rule may remove another that is like it, so the rules are read
+ * again after each change.
+ */
 const ROUNDS = 4;
 
 export interface HairpinAddress {
@@ -27,7 +30,7 @@ export interface HairpinAddress {
   address: string;
 }
 
-/** Does what the kernel may find done already. */
+/** Makes a change. Ignores the error `code`, with which the kernel says that it is made already. */
 function unless(code: string, change: () => void): void {
   try {
     change();
@@ -41,7 +44,7 @@ function apply(family: 4 | 6, { add, remove }: Change): void {
   for (const rule of remove) unless('ENOENT', () => removeRule(family, rule));
 }
 
-/** Puts the rules for a table where they belong, and says what had to be done. */
+/** Puts the rules for a table where they belong. Returns what had to be changed. */
 function keepFamily(family: 4 | 6, table: number): Change {
   const kept: Change = { add: [], remove: [] };
   for (let round = 0; round < ROUNDS; round++) {
@@ -58,7 +61,10 @@ function keepFamily(family: 4 | 6, table: number): Change {
   return kept;
 }
 
-/** Those that an older version loops would not be any more, with our first rule before theirs. */
+/**
+ * Puts interfaces that an older version loops into the group: with our first rule before theirs, they would not be
+ * looped any more.
+ */
 function bringOldOnes(present: readonly Rule[]): void {
   for (const { table } of present.filter(isOldLoop)) {
     const link = linkByIndex(ifindexOf(table));
@@ -68,12 +74,12 @@ function bringOldOnes(present: readonly Rule[]): void {
 
 const familiesOf = (looped: readonly HairpinAddress[]): (4 | 6)[] => FAMILIES.filter((family) => looped.some((entry) => entry.family === family));
 
-/** Puts the rules of looped addresses where they belong, and says what had to be done. */
+/** Puts the rules of looped addresses where they belong. Returns what had to be changed, by family. */
 export function keepRules({ addresses: looped, table }: HairpinRecord): (Change & { family: 4 | 6 })[] {
   return familiesOf(looped).map((family) => ({ family, ...keepFamily(family, table) }));
 }
 
-/** At least the first rule, where nothing asks the local table first. */
+/** Adds at least the first rule, in each family in which no rule asks the local table for all packets. */
 export function keepLocalTable({ addresses: looped }: HairpinRecord): void {
   for (const family of familiesOf(looped)) {
     if (!rules(family).some((rule) => rule.table === LOCAL_TABLE && rule.iif === undefined && rule.to === undefined && !rule.special)) unless('EEXIST', () => addRule(family, NET));
@@ -81,8 +87,9 @@ export function keepLocalTable({ addresses: looped }: HairpinRecord): void {
 }
 
 /**
- * Brings rules, routes and neighbours in line with `wanted`; returns the record that removeHairpin() needs. Can be run again
- * after it has thrown. An interface that is down has no routes: `whenUp` leaves those that the kernel refuses to restoreLoop().
+ * Brings rules, routes and neighbours in line with `wanted`; returns the record that removeHairpin() needs. Can be run
+ * again after it has thrown. An interface that is down has no routes: with `whenUp`, those that the kernel refuses are
+ * left to restoreLoop().
  */
 export function syncHairpin(
   iface: string,
@@ -104,7 +111,7 @@ export function syncHairpin(
     attempt(() => setRoute('replace', { ...entry, table }, ifindex, PROTOCOL));
     if (link) ifPossible(() => keepNeighbour(link, entry, permanentNeighbour(link.ifindex, entry)));
   }
-  // An interface that is not in the group yet is not looped: the first rule answers for it.
+  // The group comes last: until the interface is in it, the first rule answers for its addresses.
   for (const { family, blocked } of keepRules({ addresses: [...wanted], table })) {
     if (blocked) throw noPlace(family, blocked);
   }
@@ -123,8 +130,8 @@ export const noPlace = (family: 4 | 6, rule: Rule): VnetError =>
   });
 
 /**
- * Puts back the routes that the kernel took when the interface was set down, and the neighbours, which also go when its
- * Ethernet address changes. Addresses of IPv6 went with them; one that somebody gives it again is looped again. True if a
+ * Restores the routes that the kernel removed when the interface was set down, and the neighbours, which also go when
+ * its Ethernet address changes. IPv6 addresses went with them; one that is added to it again is looped again. True if a
  * route was missing.
  */
 export function restoreLoop(link: Link, { addresses: looped, table }: HairpinRecord, oldMacs: ReadonlySet<string> = new Set()): boolean {
@@ -134,8 +141,8 @@ export function restoreLoop(link: Link, { addresses: looped, table }: HairpinRec
     const routed = new Set(routesOf(family, table, PROTOCOL).map(({ address }) => address));
     const known = permanentNeighbours(link.ifindex, family);
     for (const entry of looped.filter((entry) => entry.family === family && present.has(entry.address))) {
-      // `add` fails where there is another route, and leaves it alone: a route replaced under a blocked sender
-      // costs IPv6 its datagram. Should it be set down again meanwhile, its next up brings us back here.
+      // `add` fails if there is another route, and leaves that alone: replacing the route of a blocked sender costs
+      // IPv6 its datagram. If the interface is set down again meanwhile, this runs again when it is next up.
       if (!routed.has(entry.address)) {
         ifPossible(() => {
           setRoute('add', { ...entry, table }, link.ifindex, PROTOCOL);
@@ -149,8 +156,8 @@ export function restoreLoop(link: Link, { addresses: looped, table }: HairpinRec
 }
 
 /**
- * Addresses that are not looped by their interface, because another had them before, and its entry in the local table comes
- * first: the kernel answers them at once, or the other interface loops them. Each with the name of the other.
+ * Addresses that their interface does not loop, because another had them before and its entry in the local table comes
+ * first: the kernel answers them at once, or the other interface loops them. Each has the name of the other.
  */
 export function shortCuts(ifindex: number, { addresses: looped }: HairpinRecord): Map<string, string> {
   const found = new Map<string, string>();
@@ -161,7 +168,10 @@ export function shortCuts(ifindex: number, { addresses: looped }: HairpinRecord)
   return found;
 }
 
-/** `known` is the permanent one. One that is not of our making, with another Ethernet address, is left. */
+/**
+ * Makes the neighbour of an address permanent. `known` is the Ethernet address of the permanent one there is; one that
+ * we did not make, with another Ethernet address, is left alone.
+ */
 function keepNeighbour(link: Link, address: HairpinAddress, known: string | null, oldMacs: ReadonlySet<string> = new Set()): void {
   if (!link.resolves || link.mac === '') return;
   if (known === null || (known !== link.mac && oldMacs.has(known))) setNeighbour(link.ifindex, address, link.mac);
@@ -173,7 +183,10 @@ function forgetNeighbour(link: Link, address: HairpinAddress): void {
   });
 }
 
-/** A name that nobody has is one that an interface of an older version had when it was renamed. */
+/**
+ * Removes the rules for a table. A rule of an older version with a name that no interface has is stale: the interface
+ * was renamed.
+ */
 function removeRules(family: 4 | 6, iface: string, table: number): void {
   const isStale = (name: string): boolean => name === iface || linkByName(name) === null;
   for (let round = 0; round < ROUNDS; round++) {
@@ -186,9 +199,9 @@ function removeRules(family: 4 | 6, iface: string, table: number): void {
 }
 
 /**
- * Takes away every rule, route and neighbour of an interface and puts the rules back as they were: it looks at what the
- * kernel has, rather than at what was recorded, and so repairs what a killed controller left. `iface` is the name that
- * rules of older versions know, `link` the interface, if it is still there.
+ * Removes every rule, route and neighbour of an interface, and restores the rules to what they were. It goes by what
+ * the kernel has rather than by what was recorded, and so also repairs what a killed controller left. `iface` is the
+ * name in rules of older versions; `link` is the interface, if it still exists.
  */
 export function removeHairpin(iface: string, { addresses: looped, table }: HairpinRecord, link: Link | null = null): void {
   for (const family of FAMILIES) {

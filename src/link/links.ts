@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The links of the calling thread's network namespace and their qdiscs: asked for, made and changed. Wrap calls in
- * Netns.run(). Errors are a SystemError.
+ * The links of the calling thread's network namespace and their qdiscs: reading, making and changing them. Wrap calls
+ * in Netns.run(). Failures are SystemErrors.
  */
 import * as fs from 'node:fs';
 
@@ -45,9 +45,9 @@ export const IFLA = {
 export const IFLA_INFO = { KIND: 1, DATA: 2 };
 const IFLA_XDP_ATTACHED = 2;
 const IFLA_INET_CONF = 1;
-/** IPV4_DEVCONF_ACCEPT_LOCAL (include/uapi/linux/ip.h), which counts from 1. */
+/** Offset of IPV4_DEVCONF_ACCEPT_LOCAL (include/uapi/linux/ip.h), which counts from 1. */
 const ACCEPT_LOCAL_AT = 4 * (23 - 1);
-/** tx_packets and rx_dropped in struct rtnl_link_stats64. */
+/** Offsets of tx_packets and rx_dropped in struct rtnl_link_stats64. */
 const TX_PACKETS = 8;
 export const RX_DROPPED = 48;
 
@@ -56,41 +56,41 @@ export interface Link {
   ifindex: number;
   /** ifindex of the other end of a veth, or null. */
   peerIfindex: number | null;
-  /** The rtnl kind (`veth`, `dummy`, `tun`, `bridge`), or null for a physical one. */
+  /** The rtnl kind (`veth`, `dummy`, `tun`, `bridge`), or null for a physical device. */
   kind: string | null;
   up: boolean;
-  /** It resolves addresses to Ethernet addresses: with ARP and neighbour discovery. */
+  /** Whether it resolves addresses to Ethernet addresses, with ARP and neighbour discovery. */
   resolves: boolean;
-  /** The group of links that it is in; 0 unless somebody put it into another. */
+  /** Its link group; 0 unless it was put into another. */
   group: number;
   mac: string;
   mtu: number;
-  /** The kind of its root qdisc; `noqueue` and `noop` are none. */
+  /** The kind of its root qdisc; `noqueue` and `noop` mean that there is none. */
   qdisc: string;
-  /** What others may set: see docs/coexistence.md. */
+  /** Settings that other programs may change: see docs/coexistence.md. */
   settings: LinkSettings;
 }
 
 export interface LinkSettings {
-  /** The largest superpacket, bytes; of IPv4 too where the kernel has no limit of its own for that. */
+  /** The largest superpacket in bytes; for IPv4, too, if the kernel has no limit of its own for that. */
   gsoMaxSize: number;
-  /** Of IPv4; null before Linux 6.3. */
+  /** The same for IPv4; null before Linux 6.3. */
   gsoIpv4MaxSize: number | null;
   gsoMaxSegs: number;
-  /** The largest MTU that it may get just now. */
+  /** The largest MTU that it may have at the moment, in bytes. */
   maxMtu: number;
   /** ifindex of the bridge, bond or VRF that it belongs to, or 0. */
   master: number;
   xdp: Xdp;
   /** How often it has lost its carrier. */
   carrierDowns: number;
-  /** The sysctl of IPv4; false as well where there is no IPv4. */
+  /** The sysctl accept_local of IPv4; also false if there is no IPv4. */
   acceptLocal: boolean;
 }
 
-/** How an XDP program is attached; `several` at once, at different places. */
+/** How an XDP program is attached; `several`: more than one, in different places. */
 export type Xdp = 'none' | 'native' | 'generic' | 'offloaded' | 'several';
-/** By XDP_ATTACHED_* of include/uapi/linux/if_link.h. */
+/** The modes by XDP_ATTACHED_* (include/uapi/linux/if_link.h). */
 const XDP_MODES: readonly Xdp[] = ['none', 'native', 'generic', 'offloaded', 'several'];
 
 function toLink(answer: DataView): Link {
@@ -145,36 +145,42 @@ export const setUp = (ifindex: number): void => change(RTM_NEWLINK, ifinfo({ ifi
 /** Puts a link into a group. Throws SystemError. */
 export const setGroup = (ifindex: number, group: number): void => change(RTM_NEWLINK, message(ifinfo({ ifindex }), numberAttribute(IFLA.GROUP, group)));
 
-/** Numbers of a link that can be set. */
+/** Numeric settings of a link. */
 export interface LinkNumbers {
   mtu?: number;
   gsoMaxSize?: number;
   gsoMaxSegs?: number;
-  /** Where the kernel has it. */
+  /** Only if the kernel has this limit. */
   gsoIpv4MaxSize?: number;
 }
 
-/** In this order: up to 64 KiB the kernel gives IPv4, too, what gso_max_size says (netif_set_gso_max_size). */
+/**
+ * The attributes, in the order in which they are set: up to 64 KiB, gso_max_size also sets the limit of IPv4
+ * (netif_set_gso_max_size).
+ */
 const NUMBERS = { mtu: IFLA.MTU, gsoMaxSize: IFLA.GSO_MAX_SIZE, gsoMaxSegs: IFLA.GSO_MAX_SEGS, gsoIpv4MaxSize: IFLA.GSO_IPV4_MAX_SIZE } as const;
 
-/** As attributes of a message. */
+/** The settings as attributes of a message. */
 export const linkNumbers = (numbers: LinkNumbers): Uint8Array[] =>
   (Object.keys(NUMBERS) as (keyof LinkNumbers)[]).flatMap((name) => (numbers[name] === undefined ? [] : [numberAttribute(NUMBERS[name], numbers[name])]));
 
-/** Sets some of them. Throws SystemError. */
+/** Changes settings of a link. Throws SystemError. */
 export const setNumbers = (ifindex: number, numbers: LinkNumbers): void => change(RTM_NEWLINK, message(ifinfo({ ifindex }), ...linkNumbers(numbers)));
 
-/** Frames that the link has ever transmitted, or null if there is none of that index, asked on an rtnetlink socket. */
+/**
+ * Number of frames that the link has ever transmitted, asked on an rtnetlink socket; null if there is none of that
+ * index.
+ */
 export function transmittedFrames(socket: number, ifindex: number): number | null {
   const answer = answerOf(socket, ifinfo({ ifindex }));
   const stats = answer && attributesOf(answer, IFINFO_BYTES).get(IFLA.STATS64);
   return stats ? Number(stats.getBigUint64(TX_PACKETS, true)) : null;
 }
 
-/** The same, in one go. */
+/** The same, on a socket of its own. */
 export const transmittedFramesOf = (ifindex: number): number | null => onSocket((socket) => transmittedFrames(socket, ifindex));
 
-/** A struct ifinfomsg: names a link by its index, if at all; with `up` it is to be set up. */
+/** A struct ifinfomsg that names a link by its ifindex, if given, and sets it up with `up`. */
 export function ifinfo({ ifindex = 0, up = false }: { ifindex?: number; up?: boolean }): Uint8Array {
   const bytes = new Uint8Array(IFINFO_BYTES);
   const view = new DataView(bytes.buffer);
@@ -207,7 +213,7 @@ function onSocket<T>(ask: (socket: number) => T): T {
   }
 }
 
-// Makes links, in the calling thread's network namespace. What fails is a SystemError.
+// Making links.
 
 // include/uapi/linux/veth.h, and if_link.h
 const VETH_INFO_PEER = 1;
@@ -217,12 +223,12 @@ const MACVLAN_MODE_PRIVATE = 1;
 export interface NewLink extends LinkNumbers {
   name: string;
   mtu: number;
-  /** The kernel chooses one unless it is given. */
+  /** Chosen by the kernel unless given. */
   ifindex?: number;
   /** Down unless true. */
   up?: boolean;
   mac?: string;
-  /** A descriptor of the namespace in which it is made; for the other end of a veth. */
+  /** Descriptor of the namespace in which it is made; for the other end of a veth. Borrowed. */
   netnsFd?: number;
 }
 
@@ -237,14 +243,17 @@ const described = (link: NewLink): Uint8Array[] => [
 const add = (kind: string, data: Uint8Array, ...parts: Uint8Array[]): void =>
   change(RTM_NEWLINK, message(...parts, attribute(IFLA.LINKINFO, textAttribute(IFLA_INFO.KIND, kind), attribute(IFLA_INFO.DATA, data))), NLM_F_CREATE | NLM_F_EXCL);
 
-/** A pair of Ethernet interfaces: what one sends, the other receives. The peer cannot be made up (veth_open in drivers/net/veth.c looks for its own peer). */
+/**
+ * Makes a veth pair: what one end sends, the other receives. The peer cannot be up from the start (veth_open in
+ * drivers/net/veth.c looks for its own peer).
+ */
 export const addVeth = (link: NewLink, peer: NewLink): void => add('veth', attribute(VETH_INFO_PEER, ...described(peer)), ...described(link));
 
-/** A macvlan that keeps to itself, on top of the link `lower`. */
+/** Makes a macvlan in private mode, on top of the link `lower`. */
 export const addMacvlan = (link: NewLink, lower: number): void =>
   add('macvlan', numberAttribute(IFLA_MACVLAN_MODE, MACVLAN_MODE_PRIVATE), ...described(link), numberAttribute(IFLA.LINK, lower));
 
-// The queueing disciplines of an interface of the calling thread's network namespace.
+// Queueing disciplines.
 
 const RTM_GETQDISC = 38;
 /** struct tcmsg: family, ifindex, handle, parent, info. */
@@ -257,15 +266,15 @@ const TCA_STATS_QUEUE = 3;
 
 export interface Qdisc {
   kind: string;
-  /** Frames that wait in it. */
+  /** Number of frames that wait in it. */
   qlen: number;
-  /** Their bytes. */
+  /** Bytes of these frames. */
   backlog: number;
-  /** Frames that it has dropped. */
+  /** Number of frames that it has dropped. */
   drops: number;
 }
 
-/** Those of an interface; none if there is no such interface. */
+/** The qdiscs of an interface; none if there is no such interface. */
 export function qdiscsOf(iface: string): Qdisc[] {
   const ifindex = linkByName(iface)?.ifindex;
   return askAll(RTM_GETQDISC, new Uint8Array(TC_BYTES)).flatMap((message) => {

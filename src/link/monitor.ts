@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /**
- * Tells when links, addresses or routing rules change. The netlink message is only a trigger: what the state
- * now is, the caller asks (links.ts, addresses.ts). The socket lives in the peer namespace and listens to all
- * namespaces it knows by id (NETLINK_LISTEN_ALL_NSID, Linux 4.2): a socket in the user's
- * namespace would keep that alive after `ip netns del`.
+ * Notifies its caller when links, addresses or routing rules change. The netlink message is only a trigger: the caller
+ * then asks what the state is (links.ts, addresses.ts). The socket is in the peer namespace and listens to all
+ * namespaces that this one knows by an id (NETLINK_LISTEN_ALL_NSID, Linux 4.2): a socket in the user's namespace would
+ * keep that alive after `ip netns del`.
  */
 import * as fs from 'node:fs';
 
@@ -23,26 +23,30 @@ const RTM_NEWRULE = 32;
 const RTM_DELRULE = 33;
 
 const TYPE_AT = 4;
-/** Of struct nlmsghdr; struct ifinfomsg and struct ifaddrmsg, which follow it, have the ifindex in the same place. */
+/**
+ * Size of struct nlmsghdr. struct ifinfomsg and struct ifaddrmsg, which follow it, have the ifindex in the same place.
+ */
 const HEADER_BYTES = 16;
 const IFINDEX_AT = HEADER_BYTES + 4;
 const ENOBUFS = 105;
 const EAGAIN = 11;
 const EINTR = 4;
 
-/** Changes come in bursts: there is a look at the first, and one at all the others. */
+/**
+ * Changes come in bursts: `onChange` is called at the first, and, after this time in milliseconds, once for all others.
+ */
 const SETTLE_MS = 20;
 
 /**
- * Reads what is there; true if any of it is about a link with one of these indexes, in whichever
- * namespace, or about rules. Other links of the machine may come and go by the hundred, and are no reason to look.
+ * Reads the messages that are there. True if any of them is about a link with one of these indexes, in any namespace,
+ * or about rules. Other links of the machine may come and go by the hundred; they are no reason to look.
  */
 function concerns(fd: number, indexes: readonly number[], buffer: Uint8Array): boolean {
   const view = new DataView(buffer.buffer);
   let found = false;
   for (;;) {
     const received = receiveBytes(fd, buffer);
-    if (received === -ENOBUFS) found = true; // some were lost, and may have been ours
+    if (received === -ENOBUFS) found = true; // some messages were lost, and may have been about ours
     else if (received === -EAGAIN || received === -EINTR) return found;
     else if (received <= 0) throw new SystemError('recv', -received);
     for (let at = 0; at + HEADER_BYTES + 8 <= received; ) {
@@ -54,8 +58,8 @@ function concerns(fd: number, indexes: readonly number[], buffer: Uint8Array): b
 }
 
 /**
- * Calls `onChange` after a link with one of these indexes or its addresses changed, or a rule, until closed. If the socket fails it calls
- * `onFailed` instead, and the caller closes it.
+ * Calls `onChange` after a link with one of these indexes, its addresses, or a rule has changed, until closed. If the
+ * socket fails it calls `onFailed` instead, and the caller closes the watch.
  */
 export function watchLinks(peerNetns: Netns, indexes: readonly number[], onChange: () => void, onFailed: () => void): Disposable & { close(): void } {
   const fd = peerNetns.run(() => {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * netem, the kernel's impairments, as the root qdisc of the peer: what comes back to vnet0 passes it. Its options as
- * the kernel reads them, and its jitter tables. The calling thread is in the peer namespace.
+ * netem, the kernel's network emulator, as the root qdisc of the peer, which every frame on the reinject path passes:
+ * its options as the kernel reads them, and its jitter tables. The calling thread is in the peer namespace.
  */
 import { HINTS, VnetError } from '../errors';
 import { SystemError } from '../native/libc';
@@ -11,23 +11,25 @@ import { linkByName, qdiscsOf } from './links';
 import { attribute, change, message, NLM_F_CREATE, NLM_F_EXCL, textAttribute } from './rtnetlink';
 
 /**
- * Tables of netem's jitters: entry i of n is the value that a fraction of i/n stays below, in units of the jitter, times
- * NETEM_DIST_SCALE. tc reads the same from files of iproute2.
+ * The distributions of netem's jitter. Entry i of a table of n is the value that a fraction of i/n stays below, in
+ * units of the jitter, times NETEM_DIST_SCALE. tc reads the same tables from files of iproute2.
  */
 export type Distribution = 'uniform' | 'normal' | 'pareto' | 'paretonormal';
 
 const NETEM_DIST_SCALE = 8192;
-/** The kernel takes up to 16384. */
+/** Entries of a table. The kernel accepts up to 16384. */
 const ENTRIES = 4096;
 const S16_MAX = 32767;
-/** The shape of the Pareto distribution, that of iproute2: mean 1.5, standard deviation 0.75 times the square root of 4/3. */
+/**
+ * The shape of the Pareto distribution, as in iproute2: mean 1.5, standard deviation 0.75 times the square root of 4/3.
+ */
 const SHAPE = 3;
 const SHAPE_MEAN = SHAPE / (SHAPE - 1);
 const SHAPE_SCALE = 4 / 3;
 
 const pareto = (fraction: number): number => ((1 - fraction) ** (-1 / SHAPE) - SHAPE_MEAN) * SHAPE_SCALE;
 
-/** The quantiles of the normal distribution: the sum of its density, in steps, up to each fraction. */
+/** The quantiles of the normal distribution, found by summing its density in steps. */
 function normals(): number[] {
   const step = 1e-3;
   const values: number[] = [];
@@ -39,7 +41,7 @@ function normals(): number[] {
   return values;
 }
 
-/** The kernel's own way without a table is even, from minus to plus the jitter. */
+/** Makes each table. Without a table, the kernel uses an even distribution from minus to plus the jitter. */
 const MAKE: Readonly<Record<Distribution, () => number[]>> = {
   uniform: () => fractions().map((fraction) => 2 * fraction - 1),
   normal: normals,
@@ -56,28 +58,31 @@ const fractions = (): number[] => Array.from({ length: ENTRIES }, (_, i) => (i +
 export const distributionTable = (distribution: Distribution): Int16Array =>
   Int16Array.from(MAKE[distribution](), (value) => Math.max(-S16_MAX, Math.min(S16_MAX, Math.round(value * NETEM_DIST_SCALE))));
 
-// What netem is told, as numbers, and as the kernel reads it (TCA_OPTIONS of struct tc_netem_qopt,
-// include/uapi/linux/pkt_sched.h). Every option is always told: what a change leaves out netem keeps (netem_change in
+// The options of netem, as numbers and as the kernel reads them (TCA_OPTIONS and struct tc_netem_qopt in
+// include/uapi/linux/pkt_sched.h). Every option is always sent: netem keeps what a change leaves out (netem_change in
 // net/sched/sch_netem.c), and tc cannot take back ecn or a distribution.
 
-/** Chances are from 0 to 1, times in nanoseconds. */
+/** All options of netem. Chances are from 0 to 1, times in nanoseconds. */
 export interface NetemOptions {
-  /** Frames that it may have at a time. */
+  /** Number of frames that it may have at a time. */
   limit: number;
   delay: { time: number; jitter: number; correlation: number; distribution: Distribution };
   loss: RandomLoss | GilbertElliott | FourStates;
-  /** Marks frames that can be marked instead of losing them. */
+  /** Marks frames that support ECN instead of losing them. */
   ecn: boolean;
   duplicate: Chance;
   corrupt: Chance;
   reorder: Chance;
-  /** Every so many-th frame may overtake the others; 0 without reordering. */
+  /** Every gap-th frame may overtake the others; 0 without reordering. */
   gap: number;
-  /** Bytes a second, 0 for no limit; bytes that each frame and each cell is longer, and those of a cell. */
+  /** Bytes a second, 0 for no limit; bytes by which each frame and each cell is longer, and the bytes of a cell. */
   rate: { bytes: number; overhead: number; cell: number; cellOverhead: number };
-  /** Frames are let go in bursts, at times that differ by `least` to `most`; the most frames and bytes of each, 0 for any. */
+  /**
+   * Frames leave in bursts, at times that differ by `least` to `most`; `packets` and `bytes` are the most of each
+   * burst, 0 for no limit.
+   */
   slot: { least: number; most: number; packets: number; bytes: number };
-  /** Of the random numbers, where the kernel takes one; null for one of its own. */
+  /** The seed of the random numbers, if the kernel accepts one; null for a seed of the kernel's own. */
   seed: bigint | null;
 }
 
@@ -91,7 +96,10 @@ interface RandomLoss {
   chance: number;
 }
 
-/** Two states: `p` is the chance of going from good to bad, `r` that of going back; what is lost in either. */
+/**
+ * Two states: `p` is the chance of going from good to bad, `r` that of going back; the others are the chances of loss
+ * in each state.
+ */
 export interface GilbertElliott {
   model: 'gemodel';
   p: number;
@@ -100,7 +108,7 @@ export interface GilbertElliott {
   lostWhenGood: number;
 }
 
-/** tc-netem(8), `loss state`. */
+/** Four states, as `loss state` in tc-netem(8). */
 export interface FourStates {
   model: 'state';
   p13: number;
@@ -126,7 +134,7 @@ const NETEM_LOSS_GI = 1;
 const NETEM_LOSS_GE = 2;
 const U32_MAX = 0xffffffff;
 
-/** A chance as netem compares it with a random number of 32 bits. */
+/** A chance as the number of 32 bits that netem compares with a random number. */
 const scaled = (chance: number): number => Math.round(chance * U32_MAX);
 
 const words = (...values: number[]): Uint8Array => new Uint8Array(Uint32Array.from(values, (value) => value >>> 0).buffer);
@@ -136,7 +144,7 @@ const longs = (...values: (number | bigint)[]): Uint8Array => new Uint8Array(Big
 export function netemMessage({ limit, delay, loss, ecn, duplicate, corrupt, reorder, gap, rate, slot, seed }: NetemOptions): Uint8Array {
   const random = loss.model === 'random' ? loss.chance : 0;
   return message(
-    // The times of the structure are in ticks; TCA_NETEM_LATENCY64 and JITTER64 take their place.
+    // The times of the structure are in ticks; TCA_NETEM_LATENCY64 and JITTER64 replace them.
     words(0, limit, scaled(random), gap, scaled(duplicate.chance), 0),
     attribute(TCA_NETEM_LATENCY64, longs(delay.time)),
     attribute(TCA_NETEM_JITTER64, longs(delay.jitter)),
@@ -161,7 +169,7 @@ function lossAttribute(loss: NetemOptions['loss']): Uint8Array[] {
   return [attribute(TCA_NETEM_LOSS, model)];
 }
 
-/** The structure holds 32 bits of the rate; TCA_NETEM_RATE64 has those of more. */
+/** The structure holds 32 bits of the rate; TCA_NETEM_RATE64 holds a larger one. */
 function rateAttributes({ bytes, overhead, cell, cellOverhead }: NetemOptions['rate']): Uint8Array[] {
   const rate = attribute(TCA_NETEM_RATE, words(Math.min(bytes, U32_MAX), overhead, cell, cellOverhead));
   return bytes > U32_MAX ? [attribute(TCA_NETEM_RATE64, longs(bytes)), rate] : [rate];
@@ -181,23 +189,29 @@ function rootOf(dev: string): Uint8Array {
   return new Uint8Array(Uint32Array.from([0, ifindex, 0, TC_H_ROOT, 0]).buffer);
 }
 
-/** What a netem has to say; null where there is none. */
+/** The frames that wait in a netem and those that it has dropped; null if there is none. */
 export function readNetem(dev: string): { waiting: number; drops: number } | null {
   const found = qdiscsOf(dev).find(({ kind }) => kind === KIND);
   return found ? { waiting: found.qlen, drops: found.drops } : null;
 }
 
-/** Takes it away, if it is there, with the frames that are in it. */
+/** Removes the netem, if there is one, with the frames that are in it. */
 export function removeNetem(dev: string): void {
   if (readNetem(dev)) change(RTM_DELQDISC, rootOf(dev));
 }
 
-/** Puts one there, where there is none. What is sent meanwhile is lost: the kernel exchanges the qdisc for noop first (qdisc_graft in net/sched/sch_api.c). */
+/**
+ * Adds a netem where there is none. Frames that are sent meanwhile are lost: the kernel exchanges the qdisc for noop
+ * first (qdisc_graft in net/sched/sch_api.c).
+ */
 export function addNetem(dev: string, options: NetemOptions): void {
   tell(dev, options, NLM_F_CREATE | NLM_F_EXCL);
 }
 
-/** Gives the one that is there other options. Frames in it keep their time; if the kernel refuses it, the old ones stay. */
+/**
+ * Changes the options of the netem that is there. Frames in it keep their time. If the kernel refuses the change, the
+ * old options stay.
+ */
 export function changeNetem(dev: string, options: NetemOptions): void {
   tell(dev, options, 0);
 }
@@ -217,7 +231,7 @@ function tell(dev: string, options: NetemOptions, flags: number): void {
   }
 }
 
-/** The same as commands that can be typed; `words` are those of tc, null to take it away. */
+/** The same as commands that a user can type; `words` are those of tc, null to remove the netem. */
 export function netemCommands(dev: string, present: boolean, words: readonly string[] | null): string[] {
   const remove = ['qdisc', 'del', 'dev', dev, 'root'];
   const commands = [...(present ? [remove] : []), ...(words ? [['qdisc', 'add', 'dev', dev, 'root', KIND, ...words]] : [])];

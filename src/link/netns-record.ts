@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Finds the namespace that a record tells of, and the one that the other end of a veth is in. A namespace is known by its
- * cookie and the boot: the kernel gives the inode of a namespace that is gone to the next one, and the number of a process
- * to another.
+ * Finds the namespace that a record describes, and the one in which the other end of a veth is. A namespace is
+ * identified by its cookie and the boot: the kernel gives the inode of a namespace that is gone to a new one, and a pid
+ * to another process.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -14,11 +14,11 @@ import { ifinfo, type Link, linkByIndex } from './links';
 import { namedNetnsFile, namedNetnsFiles, Netns } from './netns';
 import { askOne, attributesOf, message, numberAttribute, openRtnetlink } from './rtnetlink';
 
-// Finds the other end of a veth: in the namespace that a link's network namespace id stands for.
+// The other end of a veth: it is in the namespace that the link's network namespace id stands for.
 
 const RTM_GETLINK = 18;
 const RTM_GETNSID = 90;
-/** struct ifinfomsg, and struct rtgenmsg with its padding. */
+/** Sizes of struct ifinfomsg, and of struct rtgenmsg with its padding. */
 const IFINFO_BYTES = 16;
 const RTGEN_BYTES = 4;
 const IFLA_LINK_NETNSID = 37;
@@ -33,15 +33,18 @@ function asked<T>(ask: (socket: number) => T): T {
   }
 }
 
-/** The id that the calling thread's namespace has for that of a link's other end; null if that is in the same. */
+/** The id that the calling thread's namespace has for that of a link's other end; null if both ends are in the same. */
 const idOfOtherEnd = (ifindex: number): number | null =>
   asked((socket) => attributesOf(askOne(socket, RTM_GETLINK, ifinfo({ ifindex })), IFINFO_BYTES).get(IFLA_LINK_NETNSID)?.getInt32(0, true) ?? null);
 
-/** The id that the calling thread's namespace has for another; -1 if it has none. */
+/** The id that the calling thread's namespace has for another namespace; -1 if it has none. */
 const idOf = ({ fd }: Netns): number =>
   asked((socket) => attributesOf(askOne(socket, RTM_GETNSID, message(new Uint8Array(RTGEN_BYTES), numberAttribute(NETNSA.FD, fd))), RTGEN_BYTES).get(NETNSA.NSID)?.getInt32(0, true) ?? -1);
 
-/** The other end of a veth `end` in `home`, and its namespace, which the caller closes; null if none of the files is of that namespace. */
+/**
+ * The other end of a veth `end` in `home`, and its namespace, which the caller closes. `files` are namespaces to look
+ * in; null if it is in none of them.
+ */
 export function otherEnd(home: Netns, end: Link, files: Iterable<string>): { netns: Netns; link: Link } | null {
   const { ifindex, peerIfindex } = end;
   const id = home.run(() => idOfOtherEnd(ifindex));
@@ -70,7 +73,7 @@ function openUnseen(file: string, seen: Set<number>): Netns | null {
 
 let cachedBoot: string | null | undefined;
 
-/** The id of this boot; null where /proc does not tell. */
+/** The id of this boot; null if /proc does not tell. */
 function bootId(): string | null {
   if (cachedBoot !== undefined) return cachedBoot;
   try {
@@ -84,16 +87,16 @@ function bootId(): string | null {
 /** The record of a namespace, with the name that the user gave it. */
 export const recordNetns = (netns: Netns, name: string | null): NetnsRecord => ({ name, inode: netns.inode, cookie: netns.cookie(), boot: bootId() });
 
-/** Whether the record can be of a namespace of this boot. */
+/** Whether the record can describe a namespace of this boot. */
 const isOfThisBoot = ({ boot }: NetnsRecord): boolean => boot === null || bootId() === null || boot === bootId();
 
-/** Whether a namespace is the one of the record. Without a cookie in the record the inode decides. */
+/** Whether a record describes this namespace. Without a cookie in the record the inode decides. */
 export function isNetns(netns: Netns, record: NetnsRecord): boolean {
   if (netns.inode !== record.inode || !isOfThisBoot(record)) return false;
   return record.cookie === null || netns.cookie() === record.cookie;
 }
 
-/** The namespace of that file, if it is the one of the record. The caller closes it. */
+/** Opens the namespace of a file if the record describes it; otherwise null. The caller closes it. */
 function openIf(file: string, record: NetnsRecord): Netns | null {
   try {
     if (fs.statSync(file).ino !== record.inode) return null;
@@ -101,12 +104,15 @@ function openIf(file: string, record: NetnsRecord): Netns | null {
     if (isNetns(netns, record)) return netns;
     netns.close();
   } catch {
-    // gone meanwhile, or not ours to look at
+    // gone meanwhile, or not accessible
   }
   return null;
 }
 
-/** The files of the namespaces of all processes, and of those that are mounted. The first that are likely; read one after the other. */
+/**
+ * The files of all namespaces that have a name, are mounted, or have a process: likely ones first. They are found one
+ * after the other, as the caller asks for them.
+ */
 export function* netnsFiles(pid: number | null = null): Generator<string> {
   yield* namedNetnsFiles();
   if (pid !== null) yield hostPath(`/proc/${pid}/ns/net`);
@@ -115,7 +121,10 @@ export function* netnsFiles(pid: number | null = null): Generator<string> {
   for (const name of list('/proc')) if (/^\d+$/.test(name)) yield `/proc/${name}/ns/net`;
 }
 
-/** Such as those of a container's runtime: `net:[4026532281]` is the root of their mount. */
+/**
+ * The files of mounted namespaces, such as those of a container runtime. The root of their mount is like
+ * `net:[4026532281]`.
+ */
 function* mounted(): Generator<string> {
   let lines: string[] = [];
   try {
@@ -137,7 +146,10 @@ function list(directory: string): string[] {
   }
 }
 
-/** The namespace of a record, wherever a name, a mount or a process has it; null if it is gone. `pid` is where to look early. */
+/**
+ * Opens the namespace that a record describes, found by a name, a mount or a process; null if it is gone. `pid` is a
+ * process to try early. The caller closes it.
+ */
 export function openNetns(record: NetnsRecord, pid: number | null = null): Netns | null {
   if (!isOfThisBoot(record)) return null;
   const own = Netns.current();
@@ -155,7 +167,7 @@ function isAt(file: string, record: NetnsRecord): boolean {
   return netns !== null;
 }
 
-/** The name that `ip netns` has for the namespace of a record now, or null. */
+/** The name that `ip netns` now has for the namespace of a record, or null. */
 export function netnsName(record: NetnsRecord): string | null {
   if (record.name !== null && isAt(namedNetnsFile(record.name), record)) return record.name;
   const file = namedNetnsFiles().find((each) => isAt(each, record));
@@ -164,9 +176,9 @@ export function netnsName(record: NetnsRecord): string | null {
 
 /** How a namespace is shown. */
 export interface ShownNetns {
-  /** Its name now, or else the one that it had at attach unless another namespace has that now. */
+  /** Its current name, or else the one that it had at attach, unless another namespace has that now. */
   name: string | null;
-  /** Neither a name, nor a mount, nor a process has it any more. */
+  /** Whether no name, mount or process refers to it any more. */
   gone: boolean;
 }
 
@@ -178,10 +190,10 @@ export function shownNetns(record: NetnsRecord, pid: number): ShownNetns {
   return { name: isAnothers ? null : record.name, gone: open === null };
 }
 
-/** For people: `lab`, or `lab (gone)`. */
+/** The namespace in words: `lab`, or `lab (gone)`; null if it has no name. */
 export const netnsText = ({ name, gone }: ShownNetns): string | null => (gone ? `${name ?? 'unnamed'} (gone)` : name);
 
-// The user's namespace of an attachment.
+// The user's namespace, in which the interface of an attachment is.
 
 /** Whether an attachment is in that namespace. */
 export const isIn = (netns: Netns) => ({ netns: record }: Attachment): boolean => isNetns(netns, record);
@@ -190,14 +202,15 @@ export const isIn = (netns: Netns) => ({ netns: record }: Attachment): boolean =
 export const attachmentIn = (iface: string, netns: Netns): Attachment | null => findAttachment(iface, isIn(netns));
 
 /**
- * Before Linux 5.14 namespaces have no cookies, and the record of a crashed attachment may name the inode of a new
- * namespace. Where a running attachment there has the same name or index, what it made is not touched.
+ * Whether a running attachment in a namespace of the same inode has the same interface name or index. Before Linux 5.14
+ * namespaces have no cookies, and the record of a crashed attachment may name the inode of a new namespace. What a
+ * running attachment has made there must not be touched.
  */
 function isClaimed({ id, iface, ifindex, netns }: Attachment): boolean {
   return allAttachments().some((other) => other.id !== id && other.netns.inode === netns.inode && (other.iface === iface || other.ifindex === ifindex) && isControlled(other));
 }
 
-/** The namespace of an attachment, if it still exists; the caller closes it. */
+/** Opens the namespace of an attachment; null if it is gone. The caller closes it. */
 export function openAttachmentNetns(attachment: Attachment): Netns | null {
   const found = openNetns(attachment.netns, attachment.pid);
   if (!found || attachment.netns.cookie !== null || !isClaimed(attachment)) return found;

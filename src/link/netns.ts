@@ -3,9 +3,9 @@
  * Network namespaces. setns(2) works per thread, so the main thread enters one for the length of a synchronous function
  * and comes back; children spawned inside inherit it.
  *
- * The second half is the peer namespace: one for all interfaces, home of every vnet0's peer, so that users and
- * NetworkManager see only vnet0. A bind mount keeps it, as with `ip netns`, but outside /run/netns so that `ip netns
- * list` does not show it; the last detach removes it.
+ * The peer namespace is one for all interfaces. It holds every vnet0's peer, so that users and NetworkManager see only
+ * vnet0. A bind mount keeps it alive, as with `ip netns`, but outside /run/netns, so that `ip netns list` does not show
+ * it. The last detach removes it.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -33,7 +33,10 @@ export class Netns implements Disposable {
   private constructor(
     /** An open descriptor of the namespace; owned. It keeps the namespace alive while open. */
     readonly fd: number,
-    /** The inode of the namespace: its identity among those that live. A namespace made later may get the inode of one that is gone. */
+    /**
+     * The inode of the namespace. No two living namespaces have the same, but a new one may get the inode of one that
+     * is gone.
+     */
     readonly inode: number,
   ) {}
 
@@ -42,13 +45,13 @@ export class Netns implements Disposable {
     return Netns.at(OWN);
   }
 
-  /** A namespace by its file; throws the ENOENT of open(2) if there is none. */
+  /** Opens a namespace by its file. Throws the ENOENT of open(2) if there is none. */
   static at(file: string): Netns {
     const fd = fs.openSync(file, 'r');
     return new Netns(fd, fs.fstatSync(fd).ino);
   }
 
-  /** A namespace made with `ip netns add NAME`; null is the calling thread's. */
+  /** Opens a namespace made with `ip netns add NAME`; null is the calling thread's. Throws NO_SUCH_NETNS. */
   static named(name: string | null): Netns {
     if (name === null) return Netns.current();
     try {
@@ -61,7 +64,7 @@ export class Netns implements Disposable {
     }
   }
 
-  /** The same namespace, to be closed on its own. */
+  /** Opens the same namespace again, to be closed on its own. */
   duplicate(): Netns {
     return Netns.at(`/proc/self/fd/${this.fd}`);
   }
@@ -82,7 +85,7 @@ export class Netns implements Disposable {
     }
   }
 
-  /** The number that no other namespace of this boot has or had, in decimal; null before Linux 5.14. */
+  /** The cookie of the namespace, which no other of this boot has or had, in decimal; null before Linux 5.14. */
   cookie(): string | null {
     return this.run(() => {
       const socket = openSocket(AF_UNIX, SOCK_DGRAM, 0);
@@ -105,7 +108,7 @@ export class Netns implements Disposable {
   }
 }
 
-/** Runs `body` with the calling thread in a namespace made for it, which dies unless kept. */
+/** Runs `body` with the calling thread in a new namespace, which goes away afterwards unless something keeps it. */
 export function inNewNetns<T>(body: () => T): T {
   const home = Netns.current();
   try {
@@ -120,7 +123,7 @@ export function inNewNetns<T>(body: () => T): T {
   }
 }
 
-/** The file of a named namespace, whether there is one or not. */
+/** The file of a named namespace, whether or not it exists. */
 export const namedNetnsFile = (name: string): string => path.join(NAMED, name);
 
 /** The files of named namespaces. */
@@ -132,10 +135,10 @@ export function namedNetnsFiles(): string[] {
   }
 }
 
-/** How long processes may take to end when they are asked to, and when they are made to. */
+/** How long processes have to end after each signal, in milliseconds. */
 const END_MS = { SIGTERM: 1000, SIGKILL: 2000 } as const;
 
-/** Ends the processes that run in a namespace: SIGTERM, and after a second SIGKILL. */
+/** Ends the processes that run in a named namespace, with SIGTERM and, after a second, SIGKILL. */
 export async function endProcesses(name: string): Promise<void> {
   const running = (): number[] => tryCommand('ip', ['netns', 'pids', name]).stdout.split('\n').filter(Boolean).map(Number);
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
@@ -155,10 +158,10 @@ function endProcess(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-// Makes network namespaces that have a name. `ip netns add` takes a lock on /run/netns first and waits for it without
-// end; every user can open that directory, and hold the lock.
+// Named network namespaces. They are not made by `ip netns add`, which first takes a lock on /run/netns and waits for
+// it without end: every user can open that directory, and hold the lock.
 
-/** Makes a namespace that `ip netns` knows by that name. Leaves nothing behind if it fails. */
+/** Makes a namespace that `ip netns` knows by that name. Leaves nothing behind if it fails. Throws COMMAND_FAILED. */
 export function addNamedNetns(name: string): void {
   const file = namedNetnsFile(name);
   try {
@@ -176,24 +179,27 @@ export function addNamedNetns(name: string): void {
   }
 }
 
-/** Removes the name of a namespace, as `ip netns del` does; takes neither a process nor a descriptor. */
+/** Removes the name of a namespace, as `ip netns del` does. Starts no process and needs no descriptor. */
 export function removeNamedNetns(name: string): void {
   const file = namedNetnsFile(name);
   ifPossible(() => unmountLazily(file));
   fs.rmSync(file, { force: true });
 }
 
-/** As `ip netns add` does: a namespace whose name is removed is to go in every mount namespace, or it would live on there. */
+/**
+ * Shares the mounts in a directory, as `ip netns add` does, so that a namespace whose name is removed goes in every
+ * mount namespace. Otherwise it would live on there.
+ */
 function shareDirectory(directory: string): void {
   fs.mkdirSync(directory, { recursive: true, mode: 0o755 });
   if (isShared(directory)) return;
-  using _ = lockEverything(); // two that mount it at the same time would hide what is in it from each other
+  using _ = lockEverything(); // two processes that mount it at the same time would hide what is in it from each other
   if (isShared(directory)) return;
   bindMount(directory, directory);
   shareMount(directory);
 }
 
-/** Shares what is mounted on a directory; false if nothing is. */
+/** Makes the mount on a directory shared; false if nothing is mounted there. */
 function isShared(directory: string): boolean {
   try {
     shareMount(directory);
@@ -207,7 +213,7 @@ function isShared(directory: string): boolean {
 // The peer namespace.
 
 function isNetnsFile(file: string): boolean {
-  // nsfs files are on a file system of their own; a plain file there is a mount that never happened.
+  // nsfs is a file system of its own; a plain file there means that the mount never happened.
   return fs.existsSync(file) && fs.statSync(file).dev === fs.statSync('/proc/self/ns/net').dev;
 }
 
@@ -224,7 +230,7 @@ export function ensurePeerNetns(): Netns {
   const file = peerNetnsFile();
   fs.writeFileSync(file, '', { mode: 0o600 });
   inNewNetns(() => {
-    // No IPv6 of its own: its router solicitations and MLD reports would show up as vnet0's RX.
+    // No IPv6 here: router solicitations and MLD reports would show up as vnet0's RX.
     for (const scope of ['all', 'default']) {
       const sysctl = `/proc/sys/net/ipv6/conf/${scope}/disable_ipv6`;
       if (fs.existsSync(sysctl)) fs.writeFileSync(sysctl, '1');
@@ -235,21 +241,24 @@ export function ensurePeerNetns(): Netns {
   return Netns.at(file);
 }
 
-/** Mounts the peer namespace again, which somebody has unmounted while the caller has it open. The caller holds the global lock. */
+/**
+ * Mounts the peer namespace again after another program has unmounted it; `netns` is the caller's descriptor of it. The
+ * caller holds the global lock.
+ */
 export function keepPeerNetns(netns: Netns): void {
   fs.writeFileSync(peerNetnsFile(), '', { mode: 0o600 });
   const source = `/proc/${process.pid}/fd/${netns.fd}`;
   onHostMounts(() => bindMount(source, HOST_PEER_NETNS), 'mount', ['--bind', source, HOST_PEER_NETNS]);
 }
 
-/** Lets go of the peer namespace if no peer is left in it. The caller holds the global lock. */
+/** Removes the peer namespace if no peer is left in it. The caller holds the global lock. */
 export function removeEmptyPeerNetns(): void {
   const netns = openPeerNetns();
   if (netns) {
     const inUse = netns.run(() => links().some((link) => link.kind === 'veth'));
     netns.close();
     if (inUse) return;
-    // Lazily, as ip netns del: `vnet-bpf stats` may have it open just now.
+    // Lazily, as `ip netns del` does: `vnet-bpf stats` may have it open at the moment.
     onHostMounts(() => unmountLazily(HOST_PEER_NETNS), 'umount', ['-l', HOST_PEER_NETNS]);
   }
   try {

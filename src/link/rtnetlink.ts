@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT
 /**
- * Asks the kernel about links, addresses, routes, rules and qdiscs, and tells it what every attach and detach changes
- * of them: a message and its answer, where starting `ip` takes 16 ms. What is rare is left to iproute2. Requests go
- * to the network namespace in which the socket was opened.
+ * rtnetlink: asks the kernel about links, addresses, routes, rules and qdiscs, and makes the changes that every attach
+ * and detach needs. Each takes one message and its answer, while starting `ip` takes 16 ms; rare changes are left to
+ * iproute2. Requests go to the network namespace in which the socket was opened.
  */
 import * as fs from 'node:fs';
 
 import { errnoOf, openSocket, receiveBytes, sendBytes, setSocketOption, SystemError } from '../native/libc';
 import { ipv4Bytes, ipv4Text, ipv6Bytes, ipv6Text } from '../packet/addresses';
 
-// Writes what rtnetlink is told: structures and attributes, each padded to four bytes.
+// Building messages: structures and attributes, each padded to four bytes.
 
 const concat = (parts: readonly Uint8Array[]): Uint8Array => Uint8Array.from(Buffer.concat(parts));
 
-/** A body: the structure of its kind, then attributes. */
+/** The body of a message: the structure of its kind, then attributes. */
 export const message = (...parts: readonly Uint8Array[]): Uint8Array => concat(parts);
 
-/** struct rtattr and what follows it: a value, or other attributes. */
+/** An attribute: struct rtattr, then a value or other attributes. */
 export function attribute(type: number, ...content: readonly Uint8Array[]): Uint8Array {
   const length = 4 + content.reduce((sum, { length }) => sum + length, 0);
   const header = new Uint8Array(4);
@@ -25,7 +25,7 @@ export function attribute(type: number, ...content: readonly Uint8Array[]): Uint
   return concat([header, ...content, new Uint8Array(-length & 3)]);
 }
 
-/** An attribute that holds text, with its final zero. */
+/** An attribute that holds text, with its terminating zero. */
 export const textAttribute = (type: number, text: string): Uint8Array => attribute(type, Buffer.from(`${text}\0`));
 
 /** An attribute that holds a u32, or an int. */
@@ -35,7 +35,7 @@ export function numberAttribute(type: number, value: number): Uint8Array {
   return attribute(type, bytes);
 }
 
-/** Makes a change that the kernel may refuse because its object is gone already, or there already. */
+/** Makes a change that the kernel may refuse because the object is gone, or exists, already. Ignores a SystemError. */
 export function ifPossible(change: () => void): void {
   try {
     change();
@@ -44,13 +44,15 @@ export function ifPossible(change: () => void): void {
   }
 }
 
+// Exchanging messages with the kernel.
+
 export const AF_NETLINK = 16;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 const SOCK_RAW = 3;
 const NETLINK_ROUTE = 0;
 const SOL_NETLINK = 270;
-/** The kernel goes by what is asked for in a dump (Linux 4.20). */
+/** Makes the kernel go by what a dump asks for (Linux 4.20). */
 const NETLINK_GET_STRICT_CHK = 12;
 const NLM_F_REQUEST = 0x1;
 const NLM_F_ACK = 0x4;
@@ -63,14 +65,14 @@ const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
 /** struct nlmsghdr: length, type, flags, sequence number, port. */
 const HEADER_BYTES = 16;
-/** The most that the kernel puts into one datagram of a dump (netlink_recvmsg in net/netlink/af_netlink.c). */
+/** The most bytes that the kernel puts into one datagram of a dump (netlink_recvmsg in net/netlink/af_netlink.c). */
 const BUFFER_BYTES = 32768;
-/** A list that changed while it was read is read again, as often as this. */
+/** How often a list is read that changes while it is read. */
 const TRIES = 10;
 
 const aligned = (bytes: number): number => (bytes + 3) & ~3;
 
-/** A socket to ask on, of the calling thread's namespace; the caller closes the descriptor. */
+/** Opens an rtnetlink socket in the calling thread's namespace; the caller closes the descriptor. */
 export const openRtnetlink = (): number => openSocket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
 
 /** The answer to a request about one object: what follows the nlmsghdr. Throws SystemError. */
@@ -80,7 +82,7 @@ export function askOne(socket: number, type: number, body: Uint8Array): DataView
   return answer;
 }
 
-/** Has the kernel change something in the calling thread's namespace; `flags` such as NLM_F_CREATE. Throws SystemError. */
+/** Makes a change in the calling thread's namespace; `flags` such as NLM_F_CREATE. Throws SystemError. */
 export function change(type: number, body: Uint8Array, flags = 0): void {
   const socket = openRtnetlink();
   try {
@@ -90,7 +92,10 @@ export function change(type: number, body: Uint8Array, flags = 0): void {
   }
 }
 
-/** Every object of a kind, in the calling thread's namespace; those that `body` asks for, where `strict`. Throws SystemError. */
+/**
+ * Every object of a kind in the calling thread's namespace; with `strict`, only those that `body` asks for. Throws
+ * SystemError.
+ */
 export function askAll(type: number, body: Uint8Array, strict = false): DataView[] {
   const socket = openRtnetlink();
   try {
@@ -137,7 +142,7 @@ function exchange(socket: number, type: number, flags: number, body: Uint8Array)
   }
 }
 
-/** The attributes of a message, by type; they begin at `from`, behind the header of its kind. */
+/** The attributes of a message, by type; they begin at `from`, after the header of its kind. */
 export function attributesOf(message: DataView, from: number): Map<number, DataView> {
   const found = new Map<number, DataView>();
   for (let at = from; at + 4 <= message.byteLength; ) {
@@ -149,14 +154,14 @@ export function attributesOf(message: DataView, from: number): Map<number, DataV
   return found;
 }
 
-/** An attribute that holds text, without its final zero. */
+/** The text of an attribute, without its terminating zero. */
 export function textOf(attribute: DataView | undefined): string | undefined {
   if (!attribute) return undefined;
   const bytes = bytesOf(attribute);
   return Buffer.from(bytes.subarray(0, bytes.indexOf(0) >>> 0)).toString();
 }
 
-/** An attribute that holds an address of IPv4 or IPv6. */
+/** The text of an attribute that holds an IPv4 or IPv6 address. */
 export const ipTextOf = (attribute: DataView): string => (attribute.byteLength === 4 ? ipv4Text : ipv6Text)(bytesOf(attribute), 0);
 
 export const familyOf = (family: 4 | 6): number => (family === 4 ? AF_INET : AF_INET6);
@@ -164,5 +169,5 @@ export const familyOf = (family: 4 | 6): number => (family === 4 ? AF_INET : AF_
 /** An address as an attribute holds it. */
 export const ipBytes = (family: 4 | 6, address: string): Uint8Array => (family === 4 ? ipv4Bytes : ipv6Bytes)(address);
 
-/** An attribute's bytes, where they are. */
+/** The bytes of an attribute, not copied. */
 export const bytesOf = (attribute: DataView): Uint8Array => new Uint8Array(attribute.buffer, attribute.byteOffset, attribute.byteLength);

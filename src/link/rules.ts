@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The policy routing rules of the calling thread's network namespace: asked for and changed (what fails is a SystemError),
- * and which of them make packets for vnet0's own addresses leave through vnet0.
+ * The policy routing rules of the calling thread's network namespace: reading and changing them, and the rules that
+ * make packets for vnet0's own addresses leave through vnet0. Failures are SystemErrors.
  */
 import { askAll, attribute, attributesOf, bytesOf, change, familyOf, ipBytes, ipTextOf, message, NLM_F_CREATE, NLM_F_EXCL, numberAttribute, textAttribute, textOf } from './rtnetlink';
 
@@ -23,17 +23,17 @@ export const LOCAL_TABLE = 255;
 export interface Rule {
   priority: number;
   table: number;
-  /** Who made it: 2 is the kernel, 0 that nobody said. */
+  /** Its origin: 2 is the kernel, 0 is unknown. */
   protocol: number;
-  /** For packets to this address, or of this prefix; undefined: to anywhere. */
+  /** Matches packets to this address or prefix; undefined: to anywhere. */
   to?: string;
-  /** For packets that came in by this interface; `lo` stands for those that the machine sends itself. */
+  /** Matches packets that came in by this interface; `lo` stands for those that this machine sends. */
   iif?: string;
-  /** A route of the table that leads to an interface of this group does not count. */
+  /** Ignores routes of the table that lead to an interface of this group. */
   exceptGroup?: number;
-  /** It has other conditions, or does something else than to ask a table. */
+  /** Whether it has other conditions, or does anything but ask a table. */
   special?: boolean;
-  /** As the kernel has it, where it was asked. */
+  /** The kernel's own message, if the rule was read. */
   raw?: Uint8Array;
 }
 
@@ -80,75 +80,87 @@ function described(family: 4 | 6, { priority, table, protocol, to, iif, exceptGr
   );
 }
 
-/** Adds a rule behind those of its priority; EEXIST if there is one like it. `to` is a single address. */
+/**
+ * Adds a rule after those of its priority. Throws SystemError; EEXIST if there is one like it. `to` is a single
+ * address.
+ */
 export const addRule = (family: 4 | 6, rule: Rule): void => change(RTM_NEWRULE, described(family, rule), NLM_F_CREATE | NLM_F_EXCL);
 
 /**
- * Removes the first rule that has all this one has; ENOENT if there is none. The kernel does not compare what is left out:
- * one without `exceptGroup` may be removed in the place of one that has it (rule_find in net/core/fib_rules.c).
+ * Removes the first rule that has everything that this one has. Throws SystemError; ENOENT if there is none. The kernel
+ * does not compare what is left out: without `exceptGroup`, a rule that has one may be removed instead (rule_find in
+ * net/core/fib_rules.c).
  */
 export const removeRule = (family: 4 | 6, rule: Rule): void => change(RTM_DELRULE, described(family, rule));
 
-/** Moves a rule behind all others of its priority; it is there all the time. */
+/** Moves a rule after all others of its priority. It is never missing meanwhile. */
 export function moveBehind({ raw }: Rule): void {
   if (!raw) return;
   change(RTM_NEWRULE, raw, NLM_F_CREATE);
   change(RTM_DELRULE, raw);
 }
 
-/** Those of a family, in the order in which the kernel asks them. */
+/** The rules of a family, in the order in which the kernel asks them. */
 export function rules(family: 4 | 6): Rule[] {
   const body = new Uint8Array(RULE_BYTES);
   body[0] = familyOf(family);
   return askAll(RTM_GETRULE, body).map(toRule);
 }
 
-// Which rules make packets for looped addresses leave through their interface, and where they belong among those of others.
-// Linux routes a machine's own addresses over `lo`, because its first rule asks the `local` table. We have instead:
+// The rules that make packets for looped addresses leave through their interface, and their place among those of
+// others. Linux routes a machine's own addresses over `lo`, because its first rule asks the `local` table. These rules
+// replace it:
 //
 //     0: lookup local suppress_ifgroup GROUP    all own addresses but those of looped interfaces, which are in GROUP
 //   500: iif lo lookup TABLE                    what this machine sends to a looped address; one rule for each interface
 //   501: lookup local                           what comes back from the loop, or from elsewhere for a looped interface
 //
 // A rule that is added without a priority lands right before the second of the list (fib_default_rule_pref in
-// net/core/fib_rules.c): behind the first, before the others. `ip rule flush` removes all but those of priority 0, and
-// systemd-networkd all but those of protocol kernel. So the first stays, and with it every address that is not looped.
-// The other two go back in front when somebody's rule has landed there. In a namespace without us the kernel's first rule
-// is before all of them, so none has ever had a say in where packets for own addresses go: nobody loses by it.
+// net/core/fib_rules.c): after the first, before the others. `ip rule flush` removes all but those of priority 0, and
+// systemd-networkd all but those of protocol kernel. So the first rule stays, and with it every address that is not
+// looped. The other two are moved back to the front when another rule has landed there. That rule loses nothing: in a
+// namespace without us the kernel's first rule comes before all others, so none of them ever decides about packets for
+// own addresses.
 //
-// Somebody who has moved the rule for the local table down himself, as one does for a VRF, wants rules before it: there
-// only the second one is added, right before his.
+// A user who has moved the rule for the local table down, as for a VRF, wants rules before it. There, only the second
+// rule is added, right before the moved one.
 
-/** The group of looped interfaces. */
+/** The link group of looped interfaces. */
 export const LOOP_GROUP = 0x564e;
 const FIRST_TABLE = 0x564e0000;
 const LAST_TABLE = 0x56ffffff;
 const RTPROT_KERNEL = 2;
-/** Rules of versions before 12 of the state: `10: iif vnet0 lookup local`, `20: iif lo to ADDRESS lookup TABLE`, `30: lookup local`. */
+/**
+ * Rules of versions with a STATE_VERSION below 12: `10: iif vnet0 lookup local`, `20: iif lo to ADDRESS lookup TABLE`,
+ * `30: lookup local`.
+ */
 const OLD_PROTOCOL = 86;
 const OLD_TO_LOOP = 20;
 const OLD_MOVED_LOCAL = 30;
 
-/** Where our rules are as long as nobody has one before it: before those of a VRF (1000) and of what manages networks. */
+/**
+ * The priority of our rules as long as no other rule is before it: before those of a VRF (1000) and of network
+ * managers.
+ */
 const USUAL = 500;
-/** How far before the first rule of others ours go: the next ones without a priority come right before ours. */
+/** How far our rules go before the first rule of others: the next rules without a priority land right before ours. */
 const STEP = 10;
 
-/** The routing table of an interface: one per ifindex, out of the way of the usual ones. */
+/** The routing table of an interface: one for each ifindex, far from the usual numbers. */
 export const loopTable = (ifindex: number): number => FIRST_TABLE + ifindex;
 export const ifindexOf = (table: number): number => table - FIRST_TABLE;
 
 const asksLocal = ({ table, to, iif, special }: Rule): boolean => table === LOCAL_TABLE && to === undefined && iif === undefined && !special;
 
-/** As the kernel makes it itself. */
+/** The rule for the local table as the kernel makes it. */
 export const LOCAL: Rule = { priority: 0, table: LOCAL_TABLE, protocol: RTPROT_KERNEL };
-/** Comes first. */
+/** Our first rule. */
 export const NET: Rule = { ...LOCAL, exceptGroup: LOOP_GROUP };
 
 export const isNet = (rule: Rule): boolean => rule.priority === 0 && rule.exceptGroup === LOOP_GROUP && asksLocal(rule);
 export const isLoop = ({ table, iif, special }: Rule): boolean => table >= FIRST_TABLE && table <= LAST_TABLE && iif === 'lo' && !special;
 const isPlainLocal = (rule: Rule): boolean => asksLocal(rule) && rule.exceptGroup === undefined;
-/** The kernel has its own at priority 0 alone. */
+/** Our rule for the local table; that of the kernel has priority 0. */
 export const isBehind = (rule: Rule): boolean => isPlainLocal(rule) && rule.priority > 0 && rule.protocol === RTPROT_KERNEL;
 export const isFirst = (rule: Rule): boolean => isPlainLocal(rule) && rule.priority === 0;
 
@@ -159,27 +171,30 @@ export const isOldMoved = (rule: Rule): boolean => isOld(rule) && rule.priority 
 const isOurs = (rule: Rule): boolean => isNet(rule) || (isLoop(rule) && !isOld(rule)) || isBehind(rule);
 const isOthers = (rule: Rule): boolean => !isOurs(rule) && !isOld(rule) && !isFirst(rule);
 
-/** Where somebody has moved the rule for the local table to; undefined if it is the kernel's. */
+/** The priority to which the user has moved the rule for the local table; undefined if they have not. */
 function movedBySomebody(present: readonly Rule[]): number | undefined {
   if (present.some((rule) => isNet(rule) || isFirst(rule) || isOldMoved(rule))) return undefined;
   return present.find((rule) => isOthers(rule) && isPlainLocal(rule))?.priority;
 }
 
-/** What has to change, in this order; each addition makes nothing worse, and each removal finds what takes over in place. */
+/**
+ * The changes to make, in this order. No addition makes anything worse, and what replaces a removed rule is in place
+ * before.
+ */
 export interface Change {
   add: Rule[];
-  /** Rules of others that what is added belongs before: to be moved behind it. */
+  /** Rules of others that belong after the added ones, and have to be moved there. */
   behindAdded?: Rule[];
   remove: Rule[];
-  /** The rule of others that ours were behind. */
+  /** A rule of others that was before ours. */
   behind?: Rule;
-  /** The rule of others that there is no place before. */
+  /** A rule of others before which there is no place. */
   blocked?: Rule;
 }
 
 /**
- * What is to be changed so that the interfaces with these tables are looped, with all others that are. `present` is the list
- * of a family in the kernel's order.
+ * The changes after which the interfaces with these tables are looped, along with all that are already. `present` is
+ * the list of a family in the kernel's order.
  */
 export function changesFor(tables: readonly number[], present: readonly Rule[]): Change {
   const loops = present.filter((rule) => isLoop(rule) && !isOld(rule));
@@ -192,13 +207,13 @@ export function changesFor(tables: readonly number[], present: readonly Rule[]):
   const wanted = [...all.map((table) => loopRule(table, place)), { ...LOCAL, priority: place + 1 }, NET];
   const change = difference(present, wanted);
   const behind = present.find((rule, at) => isOthers(rule) && present.slice(at).some((later) => isOurs(later)));
-  // The kernel's rule goes when ours are in place, NET among them, which it comes before.
+  // The kernel's rule is removed once ours are in place, including NET, which it comes before.
   return { ...change, remove: [...present.filter(isFirst), ...change.remove], ...(behind && { behind }) };
 }
 
 const loopRule = (table: number, priority: number): Rule => ({ priority, table, protocol: RTPROT_KERNEL, iif: 'lo' });
 
-/** The priority of the second rule: where it is, if that is before `first`. */
+/** The priority of the second rule: its current one, if that is before `first`; null if there is no place. */
 function placeBefore(first: Rule | undefined, present: readonly Rule[]): number | null {
   if (!first) return USUAL;
   const now = present.find(isBehind)?.priority;
@@ -214,14 +229,14 @@ function difference(present: readonly Rule[], wanted: readonly Rule[]): Change {
   const surplus = present.filter((rule) => isOurs(rule) && !wanted.some((each) => isSame(each, rule)));
   return {
     add: wanted.filter((rule) => !present.some((each) => isSame(each, rule))),
-    // Those for the local table first: one of ours before a loop rule would take its packets.
+    // Rules for the local table first: one of ours before a loop rule would take its packets.
     remove: [...surplus.filter(isBehind), ...surplus.filter(isLoop), ...surplus.filter(isNet)],
   };
 }
 
 /**
- * What leaves with the interface that has this table, whatever is there; the rest goes with the last one. `isStale` tells
- * old rules of an interface that has that name, or of one that is gone.
+ * The changes that remove the interface with this table, whatever rules are there; shared rules go with the last
+ * interface. `isStale` tells whether an old rule names this interface, or one that is gone.
  */
 export function changesWithout(table: number, present: readonly Rule[], isStale: (iif: string) => boolean): Change {
   const leaving = present.filter((rule) => (isLoop(rule) || isOldLoop(rule) ? rule.table === table : isOld(rule) && rule.iif !== undefined && isStale(rule.iif)));
@@ -232,6 +247,6 @@ export function changesWithout(table: number, present: readonly Rule[], isStale:
   const oldMoved = anyOld ? [] : left.filter(isOldMoved);
   const others = left.some((rule) => isPlainLocal(rule) && !shared.includes(rule) && !oldMoved.includes(rule) && (isOthers(rule) ? !left.some(isNet) : true));
   const restored = anyNew || anyOld || others ? [] : [LOCAL];
-  // NET first: while it is there its removal is exact, and LOCAL is asked.
+  // NET first: its removal is exact while it is there, and LOCAL answers by then.
   return { add: restored, behindAdded: left.filter((rule) => restored.length > 0 && isOthers(rule) && rule.priority === 0), remove: [...shared.filter(isNet), ...shared.filter(isBehind), ...oldMoved, ...leaving] };
 }

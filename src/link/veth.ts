@@ -9,7 +9,10 @@ import { passesBigTcp } from '../requirements';
 import { addVeth, type Link, linkByName, type LinkNumbers, type LinkSettings, setNumbers, setUp } from './links';
 import type { Netns } from './netns';
 
-/** What a change that the kernel refused comes to; with the errno `missing` it lacks something, which the user may mend. */
+/**
+ * The error for a change that the kernel refused. With the errno `missing` the kernel lacks something (`lack`), which
+ * the user may fix (`mend`).
+ */
 export function refused(what: string, cause: unknown, missing: string, lack: string, mend: string): unknown {
   if (!(cause instanceof SystemError)) return cause;
   const exhausted = exhaustion(cause, what);
@@ -18,38 +21,41 @@ export function refused(what: string, cause: unknown, missing: string, lack: str
   return new VnetError('COMMAND_FAILED', what, isMissing ? lack : `the kernel refuses it (${cause.code})`, { hint: isMissing ? mend : HINTS.doctor, cause });
 }
 
-// BIG TCP: superpackets of TCP over IPv4 with more bytes than the length field of the IP header can
-// say; it is 0 then (iph_totlen in include/linux/ip.h). Much of what a superpacket costs on its way
-// round does not depend on its size, so four times as large ones make TCP a third faster or more.
+// BIG TCP: superpackets of TCP over IPv4 with more bytes than the length field of the IP header can hold; the field is
+// 0 then (iph_totlen in include/linux/ip.h). Much of what a superpacket costs on its way round does not depend on its
+// size, so superpackets of four times the size make TCP a third faster or more.
 //
-// An interface that transmits one has to allow it, or the kernel cuts it up (gso_features_check in
-// net/core/dev.c): vnet0, the peer on the reinject path, and the waiting room in between. TCP over IPv6
-// stays at 64 KiB: of larger ones, which have a hop-by-hop header, hardly any came back (Linux 6.18).
+// An interface that transmits one has to allow it, or the kernel cuts it up (gso_features_check in net/core/dev.c):
+// vnet0, the peer on the reinject path, and the waiting room in between. TCP over IPv6 stays at 64 KiB: of larger
+// superpackets, which have a hop-by-hop header, hardly any came back (Linux 6.18).
 
-/** The largest superpacket of anything but TCP over IPv4, and of a kernel without BIG TCP; bytes. */
+/** The largest superpacket of anything but TCP over IPv4, and of a kernel without BIG TCP, in bytes. */
 export const SUPERPACKET_BYTES = 64 << 10;
-/** The longest frame that libpcap and Wireshark read (MAXIMUM_SNAPLEN, WTAP_MAX_PACKET_SIZE_STANDARD). */
+/** The longest frame that libpcap and Wireshark read, in bytes (MAXIMUM_SNAPLEN, WTAP_MAX_PACKET_SIZE_STANDARD). */
 const BIG_TCP_BYTES = 256 << 10;
-/** A ring for fewer of them is full with a single burst. */
+/** The least number of superpackets that a ring has to hold: a smaller one is full with a single burst. */
 const SUPERPACKETS_IN_RING = 16;
 
-/** The largest superpacket of TCP over IPv4 that an interface with such a ring is to transmit; bytes. */
+/** The largest superpacket of TCP over IPv4 that an interface with such a ring is to transmit, in bytes. */
 export function superpacketBytesOf(backend: 'veth' | 'dummy', ringBytes: number): number {
   if (backend !== 'veth' || !passesBigTcp()) return SUPERPACKET_BYTES;
   return Math.max(SUPERPACKET_BYTES, Math.min(BIG_TCP_BYTES, ringBytes / SUPERPACKETS_IN_RING));
 }
 
-/** What the interfaces of the loop are made with; nothing where the kernel's default is enough. */
+/** The limits with which the interfaces of the loop are made; empty if the kernel's defaults are enough. */
 export const bigTcp = (superpacketBytes: number): { gsoIpv4MaxSize?: number } =>
   superpacketBytes > SUPERPACKET_BYTES ? { gsoIpv4MaxSize: superpacketBytes } : {};
 
-/** The same for an interface that takes its limits from another one when it is made. */
+/** Sets the same limits on an interface that takes its own from another one when it is made. */
 export function allowBigTcp(ifindex: number, superpacketBytes: number): void {
   const numbers = bigTcp(superpacketBytes);
   if (numbers.gsoIpv4MaxSize !== undefined) setNumbers(ifindex, numbers);
 }
 
-/** What has to be set so that an interface's limits are not above what the loop carries; null if they are not. Lower ones are the user's to set. */
+/**
+ * The settings that lower an interface's limits to what the loop carries; null if they are not above that. Lower limits
+ * are the user's to set.
+ */
 export function loopableLimits({ gsoMaxSize, gsoIpv4MaxSize }: LinkSettings, superpacketBytes: number): LinkNumbers | null {
   if (gsoMaxSize <= SUPERPACKET_BYTES && (gsoIpv4MaxSize ?? 0) <= superpacketBytes) return null;
   const size = Math.min(gsoMaxSize, SUPERPACKET_BYTES);
@@ -61,29 +67,30 @@ export const DEFAULT_MTU = 1500;
 export const DEFAULT_GSO_MAX_SEGS = 65535;
 
 /**
- * veth takes a native XDP program only while a frame of the other end's MTU fits into a page, with the program's headroom
- * and the skb_shared_info behind it (veth_xdp_set in drivers/net/veth.c); bytes, on x86-64. With a larger one, as without
- * any program, it would be refused on vnet0.
+ * The largest MTU of the peer with which vnet0 can have a native XDP program, in bytes, on x86-64. veth accepts one
+ * only while a frame of the other end's MTU fits into a page, with the program's headroom and the skb_shared_info
+ * behind it (veth_xdp_set in drivers/net/veth.c). With MAX_MTU it would be refused.
  */
 const XDP_MTU = 3506;
-/** What the peer has at least, so that most changes of vnet0's MTU need none of the peer's. */
+/** The smallest MTU of the peer in bytes, so that most changes of vnet0's MTU need no change of the peer's. */
 const PEER_MTU = 3072;
 
-/** The MTU of the peer, which has to take whatever vnet0 sends; `max` is the most that the peer may have. */
+/** The MTU of the peer, which has to accept whatever vnet0 sends; `max` is the most that the peer may have. */
 export function peerMtu(mtu: number, max = MAX_MTU): number {
   const wanted = mtu > XDP_MTU ? MAX_MTU : Math.max(PEER_MTU, mtu);
   return Math.min(wanted, max);
 }
 
 /**
- * With a larger MTU even the smallest superpacket of TCP, two segments (net.ipv4.tcp_min_tso_segs),
- * exceeds the 64 KiB of a record: such an interface gets one segment per packet.
+ * The largest MTU of an interface with superpackets, in bytes. With a larger one, even the smallest superpacket of TCP,
+ * two segments (net.ipv4.tcp_min_tso_segs), exceeds the 64 KiB of a record, so such an interface gets one segment per
+ * packet.
  */
 const MAX_MTU_OF_SUPERPACKETS = 32767;
 
 /**
- * A random unicast, locally administered address. It is given at creation: udev replaces the
- * address that the kernel makes up (systemd#21185), but leaves one that was set.
+ * A random unicast, locally administered address. It is set at creation: udev replaces an address that the kernel makes
+ * up (systemd#21185), but leaves one that was set.
  */
 export function randomMac(): string {
   const bytes = randomBytes(6);
@@ -91,7 +98,7 @@ export function randomMac(): string {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
 }
 
-/** The name of the other end, unique in the peer namespace. */
+/** The name of the peer, unique in the peer namespace. */
 export const peerName = (id: string): string => `vp${id}`;
 
 export interface VethRequest {
@@ -99,16 +106,16 @@ export interface VethRequest {
   peer: string;
   mac: string;
   mtu: number;
-  /** The largest superpacket of TCP over IPv4. */
+  /** The largest superpacket of TCP over IPv4, in bytes. */
   superpacketBytes: number;
 }
 
-/** How many segments a superpacket may have: with a large MTU two of them are more than a record holds. */
+/** The most segments of a superpacket: with a large MTU, two are more than a record holds. */
 export function superpacketSegments(mtu: number): number {
   return mtu > MAX_MTU_OF_SUPERPACKETS ? 1 : DEFAULT_GSO_MAX_SEGS;
 }
 
-/** Makes the pair, vnet0 down and the peer up; returns both. Runs in vnet0's namespace. */
+/** Makes the veth pair, vnet0 down and the peer up, and returns both. Runs in vnet0's namespace. */
 export function createVeth(request: VethRequest, peerNetns: Netns): { link: Link; peer: Link } {
   const { iface, peer, mac, mtu } = request;
   const big = bigTcp(request.superpacketBytes);

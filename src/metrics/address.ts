@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Where metrics are served, and by which names. To listen only an address is understood, no name: what a name means may change. */
+/**
+ * The address where metrics are served, and the names of that server. Only an address can be listened on, because what
+ * a name means may change.
+ */
 import * as net from 'node:net';
 import * as os from 'node:os';
 
@@ -8,9 +11,9 @@ import { onCommandLine, type Place } from '../options/values';
 
 export interface ListenAddress {
   host: string;
-  /** 0: any that is free. */
+  /** 0: any free port. */
   port: number;
-  /** By which scrapers may ask for it, besides those that are allowed anyway. */
+  /** Names that scrapers may use, besides those that are always allowed. */
   names: readonly string[];
 }
 
@@ -18,7 +21,7 @@ type HostAndPort = Pick<ListenAddress, 'host' | 'port'>;
 
 const NAME = /^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/;
 
-/** 127.0.0.1:9100, [::1]:9100; with names behind it: 192.0.2.7:9100,web1.example.com. */
+/** Parses 127.0.0.1:9100 or [::1]:9100, also with names behind it: 192.0.2.7:9100,web1.example.com. */
 export function parseListenAddress(text: string, { what }: Place = onCommandLine('metrics', text)): ListenAddress {
   const hint = 'an address of this machine and a port: 127.0.0.1:9100 or [::1]:9100; port 0 takes any that is free';
   const [place = '', ...given] = text.split(',');
@@ -36,12 +39,12 @@ export function parseListenAddress(text: string, { what }: Place = onCommandLine
   return { host, port, names };
 }
 
-/** As it is written in a URL. */
+/** The address as written in a URL. */
 export const addressText = ({ host, port }: HostAndPort): string => `${net.isIPv6(host) ? `[${host}]` : host}:${port}`;
 
 const WILDCARDS = ['0.0.0.0', '[::]'];
 
-/** Whether who serves at that URL is in the way of that address. */
+/** Whether a server at that URL occupies that address. */
 export function servedAt(url: string, { host, port }: HostAndPort): boolean {
   const { hostname, port: taken } = new URL(url);
   const wanted = new URL(`http://${addressText({ host, port })}`).hostname;
@@ -52,8 +55,8 @@ export function servedAt(url: string, { host, port }: HostAndPort): boolean {
 const isLoopback = (host: string): boolean => host === '::1' || (net.isIPv4(host) && host.startsWith('127.'));
 
 /**
- * Whether a Host header names this server. A web page whose name was made to lead here (DNS rebinding) is told by its
- * name; an address in the header is what somebody has typed.
+ * Whether a Host header names this server. A web page whose name was redirected here (DNS rebinding) gives itself away
+ * by that name; an address in the header was typed by a user.
  */
 export function isNamedBy({ host, names }: ListenAddress, header: string): boolean {
   const match = /^(?:\[([\da-f:.]+)\]|([^:[\]]+?)\.?)(?::\d{1,5})?$/i.exec(header);

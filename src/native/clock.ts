@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
-/** Clocks that nobody can set: durations are measured with these, never with Date.now(), which goes back when somebody sets the time. */
+/**
+ * Clocks that cannot be set. Durations are measured with these, never with Date.now(), which goes back when the time is
+ * set back.
+ */
 
-/** CLOCK_MONOTONIC now, in nanoseconds, as bpf_ktime_get_ns() has it. It allocates. */
+/** The current CLOCK_MONOTONIC in nanoseconds, as bpf_ktime_get_ns() has it. Allocates. */
 export function monotonicNow(): number {
   const [seconds, nanoseconds] = process.hrtime();
   return seconds * 1e9 + nanoseconds;
 }
 
 /**
- * Milliseconds since the process began; it allocates nothing, for the polling threads' sake. The global `performance` is a getter of
- * Node's that looks for its module each time, which takes as long as to read the clock.
+ * Milliseconds since the process began. Allocates nothing, for the sake of the polling threads. The global
+ * `performance` is a getter of Node's that looks up its module each time, which takes as long as reading the clock.
  */
 export const clock: { now(): number } = performance;

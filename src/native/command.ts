@@ -12,14 +12,17 @@ export interface CommandResult {
   stderr: string;
 }
 
-/** Runs a program to its end; a failing status is the caller's to judge. It is looked up in `env`: a program of the system, unless told otherwise. */
+/**
+ * Runs a program to its end; the caller judges a failing status. The program is looked up in the PATH of `env`, by
+ * default that of the system's programs. Throws COMMAND_FAILED if it cannot be run.
+ */
 export function tryCommand(program: string, args: readonly string[], env = systemEnvironment()): CommandResult {
-  // In a session of its own: a terminal's Ctrl-C is for us, and must not end what we are in the middle of.
+  // In a session of its own: a terminal's Ctrl-C is for this process, and must not end a step that is under way.
   const options = { env, input: '', encoding: 'utf8', maxBuffer: 64 << 20, detached: true } as const;
   const result = spawnSync(program, args, options);
   if (result.error) {
     const { code } = result.error as NodeJS.ErrnoException;
-    if (code === 'EMFILE' || code === 'ENFILE') throw result.error; // which is told like any other of its kind
+    if (code === 'EMFILE' || code === 'ENFILE') throw result.error; // reported like any other exhaustion
     const missing = code === 'ENOENT';
     throw new VnetError('COMMAND_FAILED', program, missing ? 'is not installed' : result.error.message, {
       hint: missing ? 'apt-get install iproute2 util-linux' : HINTS.doctor,
@@ -29,7 +32,7 @@ export function tryCommand(program: string, args: readonly string[], env = syste
   return { status: result.status ?? -1, stdout: result.stdout, stderr: result.stderr };
 }
 
-/** Runs a program that has to succeed; returns its standard output. */
+/** Runs a program that has to succeed; returns its standard output. Throws COMMAND_FAILED. */
 export function command(program: string, args: readonly string[], env = systemEnvironment()): string {
   const { status, stdout, stderr } = tryCommand(program, args, env);
   if (status !== 0) {
@@ -42,12 +45,13 @@ export function command(program: string, args: readonly string[], env = systemEn
 const never = new Int32Array(new SharedArrayBuffer(4));
 
 /**
- * Runs a program that may hang in the kernel, where not even SIGKILL ends it. Blocks until it has ended, or for `ms`;
- * false if it runs on, by itself. It inherits no descriptor, so it holds none of our locks. What became of its work, the caller has to look at.
+ * Runs a program that may hang in the kernel, where not even SIGKILL ends it. Blocks until it has ended, or for `ms`
+ * milliseconds; false if it is still running. It inherits no descriptor, so it holds none of our locks. The caller has
+ * to check what it has done.
  */
 export function commandWithin(ms: number, program: string, args: readonly string[]): boolean {
   const child = spawn(program, args, { env: systemEnvironment(), cwd: '/', stdio: 'ignore', detached: true });
-  child.on('error', () => undefined); // not started: its work is not done
+  child.on('error', () => undefined); // not started: the caller sees that its work is not done
   child.unref();
   const { pid } = child;
   if (pid === undefined) return true;
@@ -56,8 +60,8 @@ export function commandWithin(ms: number, program: string, args: readonly string
 }
 
 /**
- * Runs one `ip` command that may fail because its object is gone already, in the network namespace of the calling
- * thread: wrap calls in Netns.run().
+ * Runs one `ip` command that may fail because its object is gone already; true if it succeeded. Runs in the network
+ * namespace of the calling thread: wrap calls in Netns.run().
  */
 export function ipIfPossible(args: readonly string[]): boolean {
   return tryCommand('ip', args).status === 0;

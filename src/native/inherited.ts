@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
-/** What this process inherits and hands on: descriptors, the environment, the umask, the working directory. */
+/** What this process inherits and passes on: descriptors, the environment, the umask, the working directory. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 import { VnetError } from '../errors';
 
 // Descriptors beyond the standard ones that the caller has left open for this process: a lock, a pipe, the jobserver of
-// make. When it starts, Node.js sets close-on-exec on those up to 15 and on what follows them without a gap, and opens
-// descriptors of its own between them, all with close-on-exec.
+// make. When it starts, Node.js sets close-on-exec on those up to 15 and on those that follow without a gap. It opens
+// descriptors of its own among them, all with close-on-exec.
 
 const FIRST = 3;
 const O_CLOEXEC = 0o2000000;
-/** How many ancestors are asked whether they hold a pipe. */
+/** The most ancestors that are searched for the other end of a pipe. */
 const ANCESTORS_MAX = 16;
 
 interface Descriptor {
@@ -28,28 +28,29 @@ function descriptors(): Descriptor[] {
       const flags = /^flags:\s*(\d+)/m.exec(fs.readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1] ?? '0';
       return { fd, target: fs.readlinkSync(`/proc/self/fd/${fd}`), closeOnExec: (parseInt(flags, 8) & O_CLOEXEC) !== 0 };
     } catch {
-      return []; // that of the listing itself
+      return []; // the descriptor of the listing itself
     }
   });
 }
 
 /**
- * Closes what other processes have left open, but for `kept`. For a process that a Node.js has started: what that has
- * made close-on-exec is not there any more, and all descriptors of our own are.
+ * Closes what other processes have left open, except `kept`. For a process that was started by Node.js: descriptors
+ * that Node.js has made close-on-exec are gone, and all that have that flag are our own.
  */
 export function closeInherited(kept: number): void {
   for (const { fd, closeOnExec } of descriptors()) if (!closeOnExec && fd !== kept) fs.closeSync(fd);
 }
 
-/** What the caller has left open. To be called before this program opens anything. */
+/** The descriptors that the caller has left open. To be called before this program opens anything. */
 export function inheritedDescriptors(): number[] {
   const all = descriptors();
-  // The first that Node.js opens.
+  // The first descriptor that Node.js opens.
   const firstOwn = all.find(({ target }) => target === 'anon_inode:[eventpoll]')?.fd ?? Infinity;
   const isOurs = ({ fd, target, closeOnExec }: Descriptor): boolean => {
     if (!closeOnExec || fd < firstOwn) return false;
     if (/^anon_inode:\[(eventpoll|eventfd|io_uring)\]$/.test(target)) return true;
-    // Node.js has both ends of its pipes, and so has make's client of the jobserver's.
+    // Node.js has both ends of its pipes. So has a client of make's jobserver, but there an ancestor holds the pipe,
+    // too.
     return target.startsWith('pipe:') && all.filter((each) => each.target === target).length > 1 && !ancestorHolds(target);
   };
   return all.filter((descriptor) => !isOurs(descriptor)).map(({ fd }) => fd);
@@ -64,7 +65,7 @@ function ancestorHolds(target: string): boolean {
       pid = Number(/^PPid:\s*(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 0);
     }
   } catch {
-    // it has ended, or belongs to somebody whom we may not look at
+    // the process has ended, or belongs to another user
   }
   return false;
 }
@@ -77,39 +78,45 @@ function linkOf(file: string): string {
   }
 }
 
-// What other processes inherit from ours. Whoever starts this program as root may steer it with variables of Node's;
-// what it starts itself is steered by none.
+// The environment of other processes. A caller that starts this program as root may steer it with variables of Node's;
+// the programs that it starts itself are steered by none.
 
-/** Where the system's programs are found, whatever PATH says. */
+/** The PATH of the system's programs, whatever the caller's PATH is. */
 export const SYSTEM_PATH = '/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin:/run/current-system/sw/bin';
 
-/** The whole environment of a system program: iproute2 loads libraries from where TC_LIB_DIR and its like say. */
+/**
+ * The whole environment of a system program. No more, because iproute2 loads libraries from where TC_LIB_DIR and
+ * similar variables say.
+ */
 export const systemEnvironment = (): NodeJS.ProcessEnv => ({ PATH: SYSTEM_PATH, LC_ALL: 'C' });
 
 /**
- * Variables with which Node, TypeScript, the dynamic linker, OpenSSL, glibc or a shell load code, open files or sockets
- * that nobody has named on the command line.
+ * Variables that make Node, TypeScript, the dynamic linker, OpenSSL, glibc or a shell load code, or open files or
+ * sockets, that are not named on the command line.
  */
 const STEERING =
   /^(?:NODE_.*|TS_.*|TSC_.*|VSCODE_INSPECTOR_OPTIONS|V8_.*|UV_.*|ICU_.*|LD_.*|GLIBC_TUNABLES|MALLOC_.*|GCONV_PATH|GETCONF_DIR|LOCPATH|NLSPATH|NIS_PATH|TZDIR|HOSTALIASES|LOCALDOMAIN|RES_OPTIONS|RESOLV_HOST_CONF|OPENSSL_.*|CTLOG_FILE|QLOGDIR|SSL_CERT_.*|SSLKEYLOGFILE|BASH_.*|BASHOPTS|SHELLOPTS|ENV|IFS|PS4|TC_LIB_DIR|IP_LIB_DIR)$/;
 
-/** A PATH without what is looked up from the current directory. */
+/** A PATH without directories that depend on the current one. */
 function absoluteDirectories(PATH: string | undefined): string {
   return (PATH ?? '').split(':').filter((directory) => directory.startsWith('/')).join(':') || SYSTEM_PATH;
 }
 
-/** The environment of what runs this program's code without a user in front of it: a daemon, the hooks' threads. */
+/**
+ * The environment of a process or thread that runs this program's code without a user in front of it: a daemon, the
+ * threads of hooks.
+ */
 export function programEnvironment(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => !STEERING.test(name));
-  // Empty, for Node gives a child its own if there is none.
+  // Empty rather than absent: Node gives a child its own value if there is none.
   return { ...Object.fromEntries(kept), PATH: absoluteDirectories(process.env['PATH']), NODE_OPTIONS: '', NODE_V8_COVERAGE: '' };
 }
 
-// The umask that the caller has given this process.
+// The umask that this process has from its caller.
 
 let callers: number | undefined;
 
-/** It can only be read by setting it, which no worker thread may do. */
+/** Reads the umask. That takes setting it, which no worker thread may do. */
 function callersUmask(): number {
   if (callers === undefined) {
     callers = process.umask(0o077);
@@ -118,12 +125,15 @@ function callersUmask(): number {
   return callers;
 }
 
-/** From now on the owner of what this process makes can read and write it: a umask of 0777 takes that away. */
+/**
+ * Makes sure that the owner of the files that this process makes can read and write them: a umask of 0777 takes that
+ * away.
+ */
 export function leaveOwnerAlone(): void {
   process.umask(callersUmask() & 0o077);
 }
 
-/** Runs `body` with the caller's umask, for what it starts inherits that. */
+/** Runs `body` with the caller's umask, which programs that it starts inherit. */
 export function withCallersUmask<T>(body: () => T): T {
   const present = process.umask(callersUmask());
   try {
@@ -133,12 +143,12 @@ export function withCallersUmask<T>(body: () => T): T {
   }
 }
 
-// The directory that users name files from. It may have been removed: then only names from the root mean anything.
+// The directory from which users name files. If it has been removed, only absolute paths mean anything.
 
 /** A descriptor of the directory that was removed, once this process has left it. */
 let left: number | null = null;
 
-/** Null if it has been removed. */
+/** The working directory; null if it has been removed. */
 export function workingDirectory(): string | null {
   try {
     return left === null ? process.cwd() : null;
@@ -147,23 +157,26 @@ export function workingDirectory(): string | null {
   }
 }
 
-/** The directory that files are named from, or why none can be named: such a text does not begin with a slash. */
+/**
+ * The directory from which files are named, or a text that says why none can be named. Such a text does not begin with
+ * a slash.
+ */
 export function namesBeginAt(): string {
   const directory = workingDirectory();
   if (directory === null) return 'the working directory has been removed';
-  // Node.js has U+FFFD in place of bytes that are no UTF-8: another directory may be called so.
+  // Node.js replaces bytes that are no UTF-8 with U+FFFD, and another directory may have that name.
   const isUtf8 = !directory.includes('\ufffd') || fs.readlinkSync('/proc/self/cwd', 'buffer').equals(Buffer.from(directory));
   return isUtf8 ? directory : 'the name of the working directory is not UTF-8';
 }
 
-/** Goes to / if the working directory has been removed: Node.js starts no thread there. */
+/** Changes to / if the working directory has been removed: Node.js can start no thread in it. */
 export function leaveRemovedDirectory(): void {
   if (workingDirectory() !== null || left !== null) return;
   left = fs.openSync('.', fs.constants.O_DIRECTORY);
   process.chdir('/');
 }
 
-/** The caller's working directory, removed or not, for a process that is started. */
+/** The caller's working directory, removed or not, for a process that is to be started. */
 export const callersDirectory = (): string => (left === null ? '.' : `/proc/self/fd/${left}`);
 
 /** The absolute path of a file that a user has named. Throws a VnetError if its name depends on a directory from which nothing can be named. */

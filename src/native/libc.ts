@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The system calls that Node lacks, each declared once. Nothing else in vnet-bpf calls koffi,
- * and nothing untyped leaves this file. Failures are a SystemError with errno by name.
+ * The system calls that Node lacks, each declared once. Nothing else in vnet-bpf calls koffi for them, and nothing
+ * untyped leaves this file. Failures are SystemErrors with the errno by name.
  */
 import * as fs from 'node:fs';
 
@@ -49,7 +49,7 @@ const c = {
   poll: declare('int poll(_Inout_ uint8_t *descriptors, unsigned long count, int timeout)'),
   signal: declare('uintptr_t signal(int number, uintptr_t handler)'),
   _exit: declare('void _exit(int status)'),
-  // Addresses as numbers: the hot path passes memory that was set up once.
+  // Addresses are numbers: the hot path passes memory that was set up once.
   sendmmsg: declare('int sendmmsg(int fd, uintptr_t messages, unsigned int count, int flags)'),
 };
 
@@ -62,7 +62,7 @@ export function errnoName(errno: number): string {
   return nameOf.get(errno) ?? `errno ${errno}`;
 }
 
-/** A system call failed. */
+/** The failure of a system call. */
 export class SystemError extends Error {
   readonly code: string;
   constructor(
@@ -99,7 +99,7 @@ const MS_REC = 0x4000;
 const MS_SHARED = 0x100000;
 const MNT_DETACH = 2;
 
-/** Binds a file, or a directory with what is mounted in it, to another place. */
+/** Binds a file, or a directory and the mounts in it, to another place. */
 export function bindMount(source: string, target: string): void {
   check('mount(MS_BIND)', c.mount(source, target, null, MS_BIND | MS_REC, null));
 }
@@ -109,12 +109,15 @@ export function mountFileSystem(type: string, target: string, options: string): 
   check('mount', c.mount(type, target, type, 0, options));
 }
 
-/** Has the mounts below a mount point seen in all mount namespaces that have it. Throws EINVAL where nothing is mounted. */
+/**
+ * Shares the mounts below a mount point with all mount namespaces that have it. Throws EINVAL if nothing is mounted
+ * there.
+ */
 export function shareMount(target: string): void {
   check('mount(MS_SHARED)', c.mount(null, target, null, MS_SHARED | MS_REC, null));
 }
 
-/** Unmounts as soon as nobody uses it any more; out of sight at once. */
+/** Unmounts a mount point: it is out of sight at once, and gone when nothing uses it any more. */
 export function unmountLazily(target: string): void {
   check('umount2(MNT_DETACH)', c.umount2(target, MNT_DETACH));
 }
@@ -129,7 +132,7 @@ export function duplicateFd(fd: number): number {
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 
-/** Keeps a descriptor from programs that this process starts, unless it is handed to them. */
+/** Keeps programs that this process starts from inheriting a descriptor, unless it is passed to them. */
 export function setCloseOnExec(fd: number): void {
   check('fcntl(F_SETFD)', c.fcntl(fd, F_SETFD, FD_CLOEXEC));
 }
@@ -137,7 +140,7 @@ export function setCloseOnExec(fd: number): void {
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
-/** Takes an exclusive lock on an open file without waiting; false if somebody else has it. */
+/** Takes an exclusive lock on an open file without waiting; false if another descriptor has it. */
 export function tryLock(fd: number): boolean {
   if (c.flock(fd, LOCK_EX | LOCK_NB) === 0) return true;
   const errno = koffi.errno();
@@ -157,7 +160,7 @@ export function setSocketOption(fd: number, level: number, name: number, value: 
   check('setsockopt', c.setsockopt(fd, level, name, bytes, 4));
 }
 
-/** The value of a socket option that is a u64; null where the kernel does not know the option. */
+/** The value of a socket option that is a u64; null if the kernel does not know the option. */
 export function socketOption64(fd: number, level: number, name: number): bigint | null {
   const value = new Uint8Array(8);
   const result = c.getsockopt(fd, level, name, value, Uint32Array.of(value.length));
@@ -184,21 +187,21 @@ export function sendBytes(fd: number, bytes: Uint8Array): number {
   return sent >= 0 ? sent : -koffi.errno();
 }
 
-/** Receives what is there without waiting; the bytes received, or minus the errno. */
+/** Receives without waiting; the bytes received, or minus the errno. */
 export function receiveBytes(fd: number, buffer: Uint8Array): number {
   const received = c.recv(fd, buffer, buffer.length, MSG_DONTWAIT);
   return received >= 0 ? received : -koffi.errno();
 }
 
-/** recvmsg, without waiting, on a msghdr that lies at `message`; the bytes received, or minus the errno. */
+/** recvmsg without waiting, with the msghdr at the address `message`; the bytes received, or minus the errno. */
 export function receiveMessage(fd: number, message: number): number {
   const received = c.recvmsg(fd, message, MSG_DONTWAIT);
   return received >= 0 ? received : -koffi.errno();
 }
 
 /**
- * sendmmsg on memory set up by the caller: `messages` is the address of `count` mmsghdr.
- * Returns the number sent, or minus the errno. Throws nothing: it is the hot path.
+ * sendmmsg on memory set up by the caller: `messages` is the address of `count` mmsghdr. Returns the number sent, or
+ * minus the errno. Never throws: it is the hot path.
  */
 export function sendMessages(fd: number, messages: number, count: number, flags: number): number {
   const sent = c.sendmmsg(fd, messages, count, flags);
@@ -206,15 +209,15 @@ export function sendMessages(fd: number, messages: number, count: number, flags:
 }
 
 /**
- * ioctl on a structure that holds a pointer: the address of `data` is written into `argument` at
- * `pointerAt`. Both have to lie in an ArrayBuffer of their own, whose memory does not move.
+ * ioctl on a structure that holds a pointer: the address of `data` is written into `argument` at `pointerAt`. Each has
+ * to be in an ArrayBuffer of its own, whose memory does not move.
  */
 export function ioctlWith(fd: number, request: number, argument: Uint8Array, pointerAt: number, data: ArrayBuffer): void {
   new DataView(argument.buffer).setBigUint64(pointerAt, koffi.address(data), true);
   check('ioctl', c.ioctl(fd, request, argument));
 }
 
-/** Room for 8192 CPUs, more than any kernel is configured for. */
+/** Size of a CPU mask in bytes: enough for 8192 CPUs, more than any kernel is configured for. */
 const CPU_MASK_BYTES = 1024;
 
 /** The CPUs on which the calling thread may run, in order. */
@@ -235,12 +238,12 @@ export function bindToCpu(cpu: number): void {
   check('sched_setaffinity', c.sched_setaffinity(0, mask.length, mask));
 }
 
-/** Ends the process, and nothing else: neither handlers nor what libraries do at its end. */
+/** Ends the process at once, without running exit handlers, those of libraries included. */
 export function exitAtOnce(status: number): void {
   c._exit(status);
 }
 
-/** Bytes of struct pollfd, and where its events and revents are. */
+/** Size of struct pollfd, and the offsets of its events and revents. */
 const POLLFD_BYTES = 8;
 const EVENTS_AT = 4;
 const REVENTS_AT = 6;
@@ -257,19 +260,19 @@ function poll(fd: number, events: number, ms: number): { result: number; happene
   return { result, happened: descriptors.getUint16(REVENTS_AT, true) };
 }
 
-/** Whether a pipe that is written to has no reader any more, a socket no peer, or a terminal has gone. */
+/** Whether a pipe for writing has lost its last reader, a socket its peer, or a terminal has gone. */
 export function hasLostItsReader(fd: number): boolean {
   const { result, happened } = poll(fd, 0, 0);
   check('poll', result);
   return (happened & (POLLERR | POLLHUP)) !== 0;
 }
 
-/** Waits until a descriptor can be written to, for `ms` at most; blocks the thread. False if it cannot. */
+/** Waits until a descriptor can be written to, for at most `ms` milliseconds; blocks the thread. False if it cannot. */
 export const isWritableWithin = (fd: number, ms: number): boolean => poll(fd, POLLOUT, ms).result > 0;
 
 const SIG_IGN = 1;
 
-/** Has the kernel ignore a signal of this process from now on. Not for one that Node.js listens to. */
+/** Makes this process ignore a signal from now on. Not for a signal that Node.js listens to. */
 export function ignoreSignal(number: number): void {
   c.signal(number, SIG_IGN);
 }
@@ -278,14 +281,14 @@ const P_PID = 1;
 const WNOHANG = 0x1;
 const WEXITED = 0x4;
 const WNOWAIT = 0x1000000;
-/** Bytes of siginfo_t, and where its fields are. */
+/** Size of siginfo_t, and the offsets of its fields. */
 const SIGINFO_BYTES = 128;
 const SI_CODE_AT = 8;
 const SI_PID_AT = 16;
 const SI_STATUS_AT = 24;
 const CLD_EXITED = 1;
 
-/** How a child of this process has ended, which is left for Node to reap; null if it has been reaped. */
+/** How a child of this process has ended; null if it has been reaped. It is left for Node to reap. */
 function endOf(pid: number): DataView | null {
   const info = new DataView(new ArrayBuffer(SIGINFO_BYTES));
   return c.waitid(P_PID, pid, new Uint8Array(info.buffer), WEXITED | WNOHANG | WNOWAIT) < 0 ? null : info;
@@ -299,8 +302,8 @@ export interface FdWatch {
 }
 
 /**
- * Calls back on the event loop while `fd` is readable; does not keep the process alive. Not for a thread that may
- * end before the watch is closed: koffi aborts the process then.
+ * Calls back on the event loop while `fd` is readable. Does not keep the process alive. Not for a thread that may end
+ * before the watch is closed: koffi aborts the process then.
  */
 export function watchReadable(fd: number, onReadable: () => void): FdWatch {
   const handle = koffi.node.poll(fd, { readable: true }, onReadable);
@@ -317,9 +320,9 @@ export function watchReadable(fd: number, onReadable: () => void): FdWatch {
 const SYS_PIDFD_OPEN = 434;
 
 /**
- * Calls back with the number of the signal that has ended a child, or 0 if it exited, before its `exit` event: Node.js
- * knows no real-time signals, and reports an exit with code 0. The event loop looks at descriptors before signals, and so
- * before it reaps. Calls back never where pidfd_open is not allowed.
+ * Calls back before the `exit` event of a child, with the number of the signal that has ended it, or 0 if it exited:
+ * Node.js knows no real-time signals, and reports them as an exit with code 0. The event loop looks at descriptors
+ * before signals, and so before it reaps. Never calls back where pidfd_open is not allowed.
  */
 export function watchEndOfChild(pid: number, onEnd: (signal: number) => void): FdWatch {
   const fd = c.syscall(SYS_PIDFD_OPEN, pid, 0);
@@ -339,7 +342,7 @@ export function watchEndOfChild(pid: number, onEnd: (signal: number) => void): F
   return { close };
 }
 
-/** Random bytes from the kernel. Node's crypto has them too, but takes 12 ms to load and to begin with. */
+/** Random bytes from the kernel. Node's crypto has them, too, but takes 12 ms to load and start. */
 export function randomBytes(count: number): Buffer {
   const bytes = Buffer.alloc(count);
   const fd = fs.openSync('/dev/urandom', 'r');

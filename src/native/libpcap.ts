@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** libpcap's compiler of filters, loaded when one is asked for. */
+/** libpcap's filter compiler, loaded when first needed. */
 import { VnetError } from '../errors';
 
 // koffi declares its types as those of an ES module, while `require` gets its CommonJS build.
@@ -16,14 +16,17 @@ interface Libpcap {
   copy: Native<number>;
 }
 
-/** As Debian and Ubuntu name it, and as everybody else does. */
+/** Names of the library: in Debian and Ubuntu, and elsewhere. */
 const NAMES = ['libpcap.so.0.8', 'libpcap.so.1'] as const;
 const LINKTYPE_ETHERNET = 1;
 const SNAPLEN = 262144;
-/** PCAP_NETMASK_UNKNOWN: `ip broadcast` cannot be asked for. */
+/** PCAP_NETMASK_UNKNOWN: filters cannot use `ip broadcast`. */
 const NETMASK_UNKNOWN = 0xffffffff;
 
-/** Of struct bpf_program: a number of instructions, and the address of the first one. Of struct bpf_insn: u16, u8, u8, u32. */
+/**
+ * Layout of struct bpf_program: the number of instructions, and the address of the first one; and of struct bpf_insn:
+ * u16, u8, u8, u32.
+ */
 const PROGRAM = { size: 16, count: 0, address: 8 } as const;
 export const INSTRUCTION = { size: 8, code: 0, jt: 2, jf: 3, k: 4 } as const;
 
@@ -56,7 +59,7 @@ function firstOf(koffi: Koffi, names: readonly string[]): ReturnType<Koffi['load
   throw new VnetError('LIBPCAP_MISSING', 'filter', `cannot load ${names[0]}, which has the compiler`, { hint: 'apt-get install libpcap0.8, or dnf install libpcap', cause });
 }
 
-/** What a filter is compiled to, or what is wrong with it in libpcap's words. Throws a VnetError if there is no libpcap. */
+/** Compiles a filter: returns its instructions, or what is wrong with it in libpcap's words. Throws LIBPCAP_MISSING. */
 export function compileFilter(expression: string, names: readonly string[] = NAMES): { instructions: DataView } | { error: string } {
   const pcap = names === NAMES ? (loaded ??= load(names)) : load(names);
   const handle = pcap.openDead(LINKTYPE_ETHERNET, SNAPLEN);

@@ -5,10 +5,10 @@ import Module, { createRequire } from 'node:module';
 import * as path from 'node:path';
 import * as vm from 'node:vm';
 
-// src/setup/bundle.ts prepares bundles, because finding, reading and compiling a hundred modules takes longer than most
-// commands, and the bytecode of the TypeScript compiler.
+// Bundles and bytecode, prepared by src/setup/bundle.ts: finding, reading and compiling a hundred modules takes longer
+// than most commands, and so does compiling TypeScript's compiler.
 
-/** What a bundle is: a function of what Node gives to a module. */
+/** A bundle: a function of what Node gives to a module. */
 export type Bundle = (require: NodeJS.Require, module: { exports: object }, directory: string) => void;
 
 export const bundleOf = (entry: string): string => `${entry}.bundle.js`;
@@ -22,23 +22,29 @@ function read(file: string): Buffer | null {
   }
 }
 
-/** Runs the module `entry`, a path without its ending: from its bundle, or the one beside it of that name, or else from its own file. */
+/**
+ * Runs the module `entry`, a path without its ending, from its bundle, or from the bundle `name` beside it. If there is
+ * none, runs the module's own file.
+ */
 export function runEntry(entry: string, require: NodeJS.Require, module: NodeJS.Module, name = path.basename(entry)): void {
   const bundle = bundleOf(path.join(path.dirname(entry), name));
   const source = read(bundle);
   if (source === null) return void require(entry);
-  // Another version of Node does not take it, and compiles the source.
+  // Another version of Node rejects the bytecode, and compiles the source.
   const cachedData = read(bytecodeOf(bundle));
   const script = new vm.Script(source.toString('latin1'), { filename: bundle, ...(cachedData && { cachedData }) });
   (script.runInThisContext() as Bundle)(require, module, path.dirname(entry));
 }
 
-/** A module of CommonJS that is one large file, compiled. */
-export function compileModule(file: string, cachedData: Buffer | null): vm.Script {
-  return new vm.Script(Module.wrap(fs.readFileSync(file, 'utf8')), { filename: file, ...(cachedData && { cachedData }) });
+/**
+ * Compiles a CommonJS module that is one large file. V8 keeps `filename` with the bytecode, and shows it in stack
+ * traces.
+ */
+export function compileModule(file: string, cachedData: Buffer | null, filename = file): vm.Script {
+  return new vm.Script(Module.wrap(fs.readFileSync(file, 'utf8')), { filename, ...(cachedData && { cachedData }) });
 }
 
-/** What the module of such a script exports. */
+/** Runs such a script; returns what the module exports. */
 export function runModule(script: vm.Script, file: string): object {
   const module = { exports: {} };
   type Wrapper = (exports: object, require: NodeJS.Require, module: object, filename: string, directory: string) => void;
@@ -46,22 +52,29 @@ export function runModule(script: vm.Script, file: string): object {
   return module.exports;
 }
 
-/** Loads such a module with its bytecode, if there is any for this version of Node: TypeScript takes a third of the time then. */
+/**
+ * Loads such a module, with its bytecode if there is any for this version of Node: TypeScript then takes a third of the
+ * time.
+ */
 export const loadWithBytecode = (file: string, bytecode: string): object => runModule(compileModule(file, read(bytecode)), file);
 
-// Keeps Node from opening its inspector, through which any user of the machine could run code in this process: it
+// The inspector of Node, which must not open: any user of the machine could run code in this process through it. Node
 // listens on 127.0.0.1:9229 after a SIGUSR1, which log rotation and operators send to daemons.
 
 /**
- * When to look whether a signal came before our first line: a short command has ended by then, and pays nothing. Node
- * carries such a signal out in three ways, the last of them in the event loop: what was closed before that opens again.
+ * When to check whether a signal came before our first line, in milliseconds: a short command has ended by then, and
+ * pays nothing. Node acts on such a signal in three ways, the last of them in the event loop; what was closed before
+ * that opens again.
  */
 const LOOK_MS = [300, 3000] as const;
 
-/** Whether whoever started this process wants to debug it. */
+/** Whether the caller wants to debug this process. */
 const isWanted = (): boolean => [...process.execArgv, ...(process.env['NODE_OPTIONS'] ?? '').split(' ')].some((option) => /^--inspect(-brk|-wait)?(=|$)/.test(option));
 
-/** From now on SIGUSR1 does nothing: Node leaves the signal to a listener where there is one. One that came before is undone. */
+/**
+ * Makes SIGUSR1 do nothing from now on: Node leaves the signal to a listener if there is one. The effect of an earlier
+ * signal is undone.
+ */
 export function ignoreInspectorSignal(): void {
   process.on('SIGUSR1', () => undefined);
   if (isWanted()) return;
@@ -74,24 +87,29 @@ function closeInspector(): void {
   if (inspector.url() !== undefined) inspector.close();
 }
 
-/** Versions of Node that know --disable-sigusr1: 22.14, and 23.7 on. */
+/** Whether this version of Node knows --disable-sigusr1: 22.14 does, and 23.7 and later. */
 function canDisable(): boolean {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   return major > 23 || (major === 23 && minor >= 7) || (major === 22 && minor >= 14);
 }
 
 /**
- * Options for a Node that is started: for the time until its first line runs. Where it cannot be told so, the inspector
- * is given an address that no machine has (0.0.0.0/8 is no place to listen), so that it says so and does not open.
+ * Options for a Node process that is started, for the time until its first line runs. A version without that option is
+ * given an inspector address that no machine has (0.0.0.0/8 cannot be listened on), so that the inspector reports that
+ * and does not open.
  */
 export const withoutInspector = (): string[] => [canDisable() ? '--disable-sigusr1' : '--inspect-port=0.0.0.1:9229'];
 
-// Warnings that Node.js prints about itself: they say nothing to a user of this program, and stand where its own line is looked for.
+// Warnings that Node.js prints about itself. They tell a user of this program nothing, and stand where the program's
+// own line is expected.
 
-/** What a newer version of Node.js would have its own users write otherwise. */
+/** Warnings by which a newer version of Node.js asks its own users to write something differently. */
 const ABOUT_NODE: readonly string[] = ['DeprecationWarning', 'ExperimentalWarning'];
 
-/** From now on this thread prints none of them, unless whoever started it asks for them: `NODE_OPTIONS=--trace-warnings`. All others stay. */
+/**
+ * Keeps this thread from printing them, unless the caller asks for them: `NODE_OPTIONS=--trace-warnings`. All other
+ * warnings stay.
+ */
 export function keepNodeQuiet(): void {
   const options = [...process.execArgv, ...(process.env['NODE_OPTIONS'] ?? '').split(' ')];
   if (options.some((option) => /^--(trace|throw|pending)-(warnings|deprecation)$/.test(option))) return;
@@ -100,6 +118,13 @@ export function keepNodeQuiet(): void {
   process.on('warning', (warning) => {
     if (!ABOUT_NODE.includes(warning.name)) for (const listener of print) listener.call(process, warning);
   });
+}
+
+/** Says in one line and a hint that koffi's part for this machine is missing, if `error` is that: what prints other errors needs it, too. */
+export function sayKoffiIsMissing(error: unknown): boolean {
+  if ((error as NodeJS.ErrnoException | undefined)?.code !== 'KOFFI_MISSING') return false;
+  process.stderr.write(`vnet-bpf: ${(error as Error).message.replace('; npm', '\nhint: npm')}\n`);
+  return true;
 }
 
 /** The version of this program. */

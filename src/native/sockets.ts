@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** Sockets that Node.js does not have: for whole frames of one interface (packet(7)), and for datagrams to the service manager. */
+/**
+ * Sockets that Node.js lacks: for whole frames of one interface (packet(7)), and for datagrams to the service manager.
+ */
 import * as fs from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -13,10 +15,16 @@ export const SOL_PACKET = 263;
 export const PACKET_VNET_HDR = 15;
 const SOCKADDR_LL_BYTES = 20;
 
-/** Not bound to an interface yet, and of no protocol until then: nothing of others gets in. Needs CAP_NET_RAW; the caller closes it. */
+/**
+ * Opens a packet socket that is not bound to an interface, and of no protocol until then, so that it receives no frames
+ * of others. Needs CAP_NET_RAW; the caller closes it.
+ */
 export const openLinkSocket = (): number => openSocket(AF_PACKET, SOCK_RAW, 0);
 
-/** Binds it to an interface of the namespace that it was opened in. With protocol 0 it only sends; ETH_P_ALL receives, too. */
+/**
+ * Binds it to an interface of the namespace in which it was opened. With protocol 0 it only sends; with ETH_P_ALL it
+ * receives, too.
+ */
 export function bindToLink(fd: number, ifindex: number, protocol = 0): void {
   const address = new DataView(new ArrayBuffer(SOCKADDR_LL_BYTES));
   address.setUint16(0, AF_PACKET, true);
@@ -25,17 +33,20 @@ export function bindToLink(fd: number, ifindex: number, protocol = 0): void {
   bindSocket(fd, new Uint8Array(address.buffer));
 }
 
-// Tells the service manager how things are, as sd_notify(3) does: a datagram to the AF_UNIX socket that
-// NOTIFY_SOCKET names. Node has no such sockets. Without that variable nobody wants to know.
+// Notifying the service manager, as sd_notify(3) does: a datagram to the AF_UNIX socket that NOTIFY_SOCKET names. Node
+// has no such sockets. Without that variable there is nothing to notify.
 
 export const AF_UNIX = 1;
 export const SOCK_DGRAM = 2;
 /** sizeof(sun_path), of unix(7). */
 const PATH_BYTES = 108;
-/** How long the manager may leave its socket full. */
+/** How long the manager may leave its socket full, in milliseconds. */
 const PATIENCE_MS = 5000;
 
-/** A sockaddr_un. A name that begins with `@` is abstract: no file, and known in one network namespace only. */
+/**
+ * A sockaddr_un. A name that begins with `@` is abstract: it is no file, and known in one network namespace only.
+ * Throws STATE.
+ */
 export function unixAddress(name: string): Uint8Array {
   const abstract = name.startsWith('@');
   // An abstract name is as long as the address says; a path ends with a zero.
@@ -48,7 +59,7 @@ export function unixAddress(name: string): Uint8Array {
   return Buffer.concat([Uint8Array.of(AF_UNIX, 0), sunPath]);
 }
 
-/** Sends lines such as `READY=1`; nothing without NOTIFY_SOCKET. */
+/** Sends lines such as `READY=1`; does nothing without NOTIFY_SOCKET. Throws STATE or SYSCALL. */
 export async function notifyService(...lines: string[]): Promise<void> {
   const name = process.env['NOTIFY_SOCKET'];
   if (name === undefined || name === '') return;

@@ -4,13 +4,13 @@
  * cannot be printed decides nothing about the network.
  *
  * - A report is what a command was asked for. If it cannot be written, the command ends with one line on standard error
- *   and exit code 1. It waits for a slow reader.
+ *   and exit code 1. A report waits for a slow reader.
  * - News is what a command says about its work. If it cannot be written, one line on standard error says so; the work
- *   goes on, and its exit code stays. News waits for no reader: what a full pipe does not take is kept, and written
- *   when the pipe has room again, or at the end of the command.
+ *   goes on, and its exit code stays. News waits for no reader: what a full pipe does not accept is kept, and written
+ *   when the pipe has space again, or at the end of the command.
  *
- * Not through process.stdout: its streams take 8 ms to load, make pipes non-blocking for whoever shares them, and end
- * the process by an event when nobody reads.
+ * This does not use process.stdout: its streams take 8 ms to load, make pipes non-blocking for every process that shares
+ * them, and end the process by an event when nothing reads them.
  */
 import * as fs from 'node:fs';
 import { constants } from 'node:os';
@@ -33,9 +33,11 @@ const REASONS: Readonly<Record<string, string>> = {
   EAGAIN: 'nobody reads what is there already',
 };
 
-/** Bytes of news that wait for a reader; who prints more than that while nobody reads it is a hook gone wild. */
+/**
+ * The most bytes of news that wait for a reader. Only a hook gone wild prints more than that while nothing reads it.
+ */
 const KEPT_MAX = 1 << 20;
-/** How often a stream that was full is tried again. */
+/** Time after which a stream that was full is tried again, in milliseconds. */
 const RETRY_MS = 20;
 const SIGNALS = ['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP'] as const;
 
@@ -46,14 +48,14 @@ const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code
 class Output {
   private kept: Buffer[] = [];
   private keptBytes = 0;
-  /** Why nothing can be written any more; null while it can. */
+  /** The errno because of which nothing can be written any more; null while it can. */
   private lost: string | null = null;
   private writeSome: ((bytes: Buffer) => number) | undefined;
   private timer: NodeJS.Timeout | undefined;
 
   constructor(private readonly fd: StandardStream) {}
 
-  /** Writes all of it, waiting for the reader. Throws a VnetError if it cannot. */
+  /** Writes all of the text, waiting for the reader. Throws a VnetError if it cannot. */
   report(text: string): void {
     const bytes = [...this.kept.splice(0), Buffer.from(text)];
     this.keptBytes = 0;
@@ -65,7 +67,7 @@ class Output {
     if (this.lost !== null) throw cannotBeWritten(this.fd, this.lost);
   }
 
-  /** Writes what can be written at once and keeps the rest. Throws nothing. */
+  /** Writes what can be written at once and keeps the rest. Never throws. */
   news(text: string | Buffer): void {
     if (this.lost !== null) return;
     const bytes = Buffer.from(text as string);
@@ -120,7 +122,7 @@ function writeWhole(fd: number, bytes: Buffer): void {
     try {
       written += fs.writeSync(fd, bytes, written);
     } catch (error) {
-      // Whoever shares the pipe may have made it one that does not block.
+      // Another process that shares the pipe may have made it non-blocking.
       if (codeOf(error) !== 'EAGAIN') throw error;
       Atomics.wait(never, 0, 0, 1);
     }
@@ -128,8 +130,9 @@ function writeWhole(fd: number, bytes: Buffer): void {
 }
 
 /**
- * What writes to a descriptor without waiting; throws EAGAIN instead. A pipe or a terminal is opened once more for
- * that: O_NONBLOCK would be set for everybody who shares it. What is neither takes everything at once.
+ * A function that writes to a descriptor without waiting; it throws EAGAIN instead. A pipe or a terminal is opened once
+ * more for that: O_NONBLOCK on the original would affect every process that shares it. Anything else accepts all bytes
+ * at once.
  */
 function withoutWaiting(fd: StandardStream): (bytes: Buffer) => number {
   const stat = fs.fstatSync(fd);
@@ -138,7 +141,8 @@ function withoutWaiting(fd: StandardStream): (bytes: Buffer) => number {
   if (!isTerminal(stat)) return writer(fd);
   const write = writer(reopened(fd));
   return (bytes) => {
-    // Of who writes to it from the background, a terminal may stop all threads (stty tostop), those that loop, too.
+    // A terminal may stop a process that writes to it from the background (stty tostop), with all threads, those that
+    // loop, too.
     if (!inForeground()) (require('./libc') as typeof import('./libc')).ignoreSignal(constants.signals.SIGTTOU);
     return write(bytes);
   };
@@ -146,21 +150,24 @@ function withoutWaiting(fd: StandardStream): (bytes: Buffer) => number {
 
 const writer = (fd: number) => (bytes: Buffer): number => fs.writeSync(fd, bytes);
 
-/** A descriptor of the same pipe or terminal that waits for nobody: O_NONBLOCK would be set for everybody who shares the first one. */
+/**
+ * A non-blocking descriptor of the same pipe or terminal: O_NONBLOCK on the first one would affect every process that
+ * shares it.
+ */
 export function reopened(fd: number): number {
   try {
     return fs.openSync(`/proc/self/fd/${fd}`, O_WRONLY | O_NONBLOCK | O_NOCTTY);
   } catch {
-    return fd; // its error is met again when it is written to
+    return fd; // the error occurs again when it is written to
   }
 }
 
 function sent(fd: StandardStream, bytes: Buffer): number {
-  // Loaded only here: a command that has no socket may have no use for it.
+  // Loaded only here: a command without a socket may not need it.
   const { errnoName, errnoOf, sendBytes } = require('./libc') as typeof import('./libc');
   const count = sendBytes(fd, bytes);
   if (count >= 0) return count;
-  // Which has another name, too.
+  // EAGAIN has another name, too.
   throw Object.assign(new Error('send'), { code: -count === errnoOf['EAGAIN'] ? 'EAGAIN' : errnoName(-count) });
 }
 
@@ -169,15 +176,21 @@ const streams = { 1: new Output(1), 2: new Output(2) } as const;
 /** Prints what the command was asked for. Throws a VnetError if it cannot be written. */
 export const report = (stream: StandardStream, text: string): void => streams[stream].report(text);
 
-/** Throws a VnetError if nobody reads standard output any more: for a report that goes on and has nothing to say at the moment. */
+/**
+ * Throws a VnetError if nothing reads standard output any more: for a report that goes on and has nothing to say at the
+ * moment.
+ */
 export function requireReader(): void {
   if ((require('./libc') as typeof import('./libc')).hasLostItsReader(1)) throw cannotBeWritten(1, isTerminal(fs.fstatSync(1)) ? 'EIO' : 'EPIPE');
 }
 
-/** Prints what the command says about its work. Throws nothing and waits for nobody. */
+/** Prints what the command says about its work. Never throws, and waits for no reader. */
 export const news = (stream: StandardStream, text: string | Buffer): void => streams[stream].news(text);
 
-/** Resolves when all news has been read, or cannot be. For when the work is done: signals end the process again. */
+/**
+ * Resolves when all news has been read, or cannot be. For when the work is done: from then on signals end the process
+ * again.
+ */
 export async function allNewsIsOut(): Promise<void> {
   const waiting = (): Output[] => Object.values(streams).filter(({ waits }) => waits);
   if (waiting().length === 0) return;

@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: MIT
-/** The terminal on the standard streams, if there is one: what it can show, its colours, and what becomes of this process when it goes. */
+/**
+ * The terminal on the standard streams, if there is one: what it can show, its colours, and what happens to this
+ * process when it goes.
+ */
 import * as fs from 'node:fs';
 
 const { O_RDONLY, O_NONBLOCK, O_NOCTTY } = fs.constants;
-/** Of /dev/null, /dev/full and their like; all other character devices that a user has there are terminals. */
+/**
+ * The major number of /dev/null, /dev/full and the like; all other character devices that a user has there are
+ * terminals.
+ */
 const MEMORY_DEVICES = 1;
 
-/** As far as that shows at a glance: isatty(3) of Node's takes 8 ms to load. */
+/** Whether a file looks like a terminal. Node's isatty(3) would know, but takes 8 ms to load. */
 export const isTerminal = (stat: fs.Stats): boolean => stat.isCharacterDevice() && stat.rdev >> 8 !== MEMORY_DEVICES;
 
 function terminals(): number[] {
@@ -31,19 +37,20 @@ function hasHungUp(fd: number): boolean {
 }
 
 /**
- * Whether the terminal of this process is at its disposal: its process group is the one in the foreground. Keys then
- * reach every process of the group. Elsewhere, as in the background of a shell, others have the terminal.
+ * Whether this process is in the foreground of its terminal: its process group has the terminal, and keys reach every
+ * process of the group. Otherwise, as in the background of a shell, other processes have the terminal.
  */
 export function inForeground(): boolean {
-  // Behind the name, which may hold anything: fields 5, 7 and 8 of proc_pid_stat(5).
+  // After the name, which may hold anything: fields 5, 7 and 8 of proc_pid_stat(5).
   const fields = fs.readFileSync('/proc/self/stat', 'utf8').replace(/^.*\) /s, '').split(' ');
   const [group, terminal, foreground] = [fields[2], fields[4], fields[5]];
   return terminal !== '0' && group === foreground;
 }
 
 /**
- * Lets this process end and leave the terminal alone where that has gone or is at the disposal of others: at its end
- * Node.js gives the terminal the modes that it had at the start, whoever has changed them since, and aborts if it cannot.
+ * Makes this process leave the terminal alone at its end, if the terminal has gone or other processes have it.
+ * Otherwise Node.js sets the modes that the terminal had at the start, whoever has changed them since, and aborts if it
+ * cannot.
  */
 export function leaveTerminalOfOthers(): void {
   if (!hasTerminal()) return;
@@ -55,13 +62,13 @@ export function leaveTerminalOfOthers(): void {
   process.on('exit', last);
 }
 
-/** What a terminal can show, as its environment tells. Pure: the environment is a parameter. */
+/** The environment, which tells what a terminal can show. It is a parameter, so that the functions below are pure. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Terminfo entries without colours: the DEC terminals, and variants such as `xterm-mono` or `linux-nc`. */
 const MONOCHROME = /^vt\d|-(m|mono|nc)$/;
 
-/** The Linux console's fonts and those of DEC terminals have no eighths of a block. */
+/** Terminals without eighths of a block in their fonts: the Linux console and DEC terminals. */
 const WITHOUT_BLOCKS = /^(linux|vt\d)/;
 
 const terminalOf = (environment: Environment): string => environment['TERM'] ?? '';

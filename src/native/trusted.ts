@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /**
- * Which files this process takes code and settings from, and how it opens those that it writes for its user.
+ * Which files this process reads code and settings from, and how it opens those that it writes for its user.
  *
- * The rule: a file is trusted if nobody but root and the effective user can change it or put another in its place. So the
+ * The rule: a file is trusted if only root and the effective user can change it or put another in its place. So the
  * file, and every directory on the way to it from the root on, belongs to one of the two and is writable by its owner
- * alone, sticky directories included; and so does each symbolic link on the way. An access list that lets others write
- * shows in the group's bits of the mode.
+ * alone, sticky directories included; and each symbolic link on the way belongs to one of them. An access list that
+ * lets others write shows in the group's bits of the mode.
  *
- * The way is walked link by link, so that what was checked is what is opened; the file is opened without following a
+ * The way is walked link by link, so that what was checked is what is opened. The file is opened without following a
  * link, checked once more through its descriptor, and read from there.
  */
 import * as fs from 'node:fs';
@@ -16,13 +16,13 @@ import * as path from 'node:path';
 import { absolutePath } from './inherited';
 
 const WRITABLE_BY_OTHERS = 0o022;
-/** Of a directory: what is in it can be removed and renamed by its owner and the directory's alone. */
+/** The sticky bit of a directory: only the owners of a file and of the directory can remove or rename the file. */
 const STICKY = 0o1000;
-/** As many as the kernel follows (path_resolution(7)). */
+/** The most symbolic links that are followed: as many as the kernel follows (path_resolution(7)). */
 const MAX_LINKS = 40;
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY } = fs.constants;
 
-/** Somebody else can change a file, or put another in its place. */
+/** Another user can change a file, or put another in its place. */
 export class NotTrusted extends Error {
   constructor(
     /** The file, directory or link that gives the reason. */
@@ -34,7 +34,7 @@ export class NotTrusted extends Error {
   }
 }
 
-/** Whether a user is one whose files are trusted: root, or the one whose rights this process has. */
+/** Whether files of a user are trusted: those of root and of the effective user are. */
 export const isTrustedUser = (uid: number): boolean => uid === 0 || uid === process.geteuid?.();
 
 function requireTrusted(at: string, { uid, mode }: fs.Stats): void {
@@ -42,7 +42,7 @@ function requireTrusted(at: string, { uid, mode }: fs.Stats): void {
   if ((mode & WRITABLE_BY_OTHERS) !== 0) throw new NotTrusted(at, 'can be written by others than root');
 }
 
-/** Whether somebody else can put other things in place of those in a directory that belong to root. */
+/** Whether another user can replace files in a directory that belong to root. */
 const isOpen = ({ uid, mode }: fs.Stats): boolean => !isTrustedUser(uid) || ((mode & WRITABLE_BY_OTHERS) !== 0 && (mode & STICKY) === 0);
 
 interface Walk {
@@ -53,11 +53,14 @@ interface Walk {
 export interface Way {
   /** The path without links. */
   real: string;
-  /** Whether somebody else can change where it leads: a link there could be another one by the time that it is read. */
+  /** Whether another user can change where it leads: a link there could be another one by the time that it is read. */
   isOpen: boolean;
 }
 
-/** Follows a path component by component. Throws the ENOENT of lstat(2) for what is not there. */
+/**
+ * Follows a path component by component. Throws NotTrusted for a link that cannot be trusted, or the ENOENT of lstat(2)
+ * for what is not there.
+ */
 function walk(file: string, { check }: Walk): Way {
   const rest = path.resolve(file).split('/').filter(Boolean);
   let at = '/';
@@ -87,7 +90,10 @@ function walk(file: string, { check }: Walk): Way {
 /** The path of a trusted file or directory without links in it. Throws NotTrusted, or the error of lstat(2). */
 export const trustedPath = (file: string): string => walk(file, { check: requireTrusted }).real;
 
-/** The same, where only the links on the way have to be trusted: for what is written, and not believed. Others may change an open way at once. */
+/**
+ * The same, but only the links on the way have to be trusted: for files that are written and not believed. Others may
+ * change an open way at any moment.
+ */
 export const withoutForeignLinks = (file: string): Way => walk(file, { check: () => undefined });
 
 /** The content of a trusted file. */
@@ -104,14 +110,14 @@ export function readTrusted(file: string): Buffer {
   }
 }
 
-// Opens what a command writes on its user's behalf. Nobody else may choose the file behind a name: links on the way are
-// followed if they are root's or the user's own, and a file that is there already is written if it is his.
+// Opening files that a command writes on its user's behalf. No other user may choose the file behind a name: links on
+// the way are followed if they are root's or the user's own, and an existing file is written if it belongs to them.
 
 const { O_WRONLY, O_CREAT, O_EXCL, O_TRUNC, O_DIRECTORY } = fs.constants;
-/** Of Linux, which Node does not name: a descriptor that can only be looked at. */
+/** A flag of Linux that Node does not name: for a descriptor that can only be looked at. */
 const O_PATH = 0o10000000;
 
-/** The user who called through sudo, if somebody did: the command writes on his behalf. */
+/** The user who called through sudo, or null: the command writes on their behalf. */
 function sudoUser(): number | null {
   const uid = process.env['SUDO_UID'];
   return process.geteuid?.() === 0 && uid !== undefined && /^\d+$/.test(uid) ? Number(uid) : null;
@@ -119,13 +125,16 @@ function sudoUser(): number | null {
 
 const isTheUsers = (uid: number): boolean => isTrustedUser(uid) || uid === sudoUser();
 
-/** Opens a file that only its owner can read, made or emptied; or a pipe, waiting for its reader, or a device. */
+/**
+ * Opens a file that only its owner can read, made or emptied; or a pipe, waiting for its reader; or a device. Throws
+ * NotTrusted.
+ */
 export function openOutput(file: string): number {
   const absolute = absolutePath(file);
   const way = withoutForeignLinks(path.dirname(absolute));
   const name = path.basename(absolute);
   const real = path.join(way.real, name);
-  // What a descriptor refers to, as /dev/stdout: it has no name to be followed to.
+  // A descriptor, such as /dev/stdout: there is no name to follow.
   if (/^\/proc\/(\d+|thread-self)\//.test(real)) return fs.openSync(real, 'w', 0o600);
   return inDirectory(way.real, (directory) => {
     const there = `${directory}/${name}`;
@@ -143,8 +152,8 @@ export function openOutput(file: string): number {
 }
 
 /**
- * Names in a directory are looked up through a descriptor of it: somebody else may put a link in the directory's place
- * whenever he likes, if it lies in one of his.
+ * Runs `body` with a path of the directory through a descriptor of it: another user may put a link in the directory's
+ * place at any moment, if it lies in a directory of theirs.
  */
 function inDirectory<T>(directory: string, body: (directory: string) => T): T {
   const fd = fs.openSync(directory, O_PATH | O_DIRECTORY | O_NOFOLLOW);
@@ -169,7 +178,7 @@ function openIfThere(file: string): number | null {
   }
 }
 
-/** Opens what was looked at, and not what has its name by now. */
+/** Opens the file that was looked at, not the one that has its name by now. */
 function openSeen(seen: number, name: string, stat: fs.Stats): number {
   if (stat.isDirectory()) throw new NotTrusted(name, 'is a directory');
   if ((stat.isFIFO() || stat.isFile()) && !isTheUsers(stat.uid)) throw new NotTrusted(name, 'belongs to somebody else');
@@ -177,7 +186,7 @@ function openSeen(seen: number, name: string, stat: fs.Stats): number {
   return fs.openSync(`/proc/self/fd/${seen}`, O_WRONLY | O_NOCTTY | (stat.isFile() ? O_TRUNC : 0));
 }
 
-/** Removes a file that was made by openOutput(); one that is another's by now stays. */
+/** Removes a file that openOutput() made; one that belongs to another user by now stays. */
 export function removeOutput(file: string): void {
   const absolute = absolutePath(file);
   inDirectory(withoutForeignLinks(path.dirname(absolute)).real, (directory) => {
@@ -187,7 +196,10 @@ export function removeOutput(file: string): void {
   });
 }
 
-/** Opens the pipe of whoever called, through sudo or not; waits for its reader. A device acts when it is opened, and a file is not for this. */
+/**
+ * Opens a pipe of the user who called, through sudo or not; waits for its reader. Refuses devices, which act when they
+ * are opened, and files.
+ */
 export function openCallersFifo(file: string): number {
   const seen = fs.openSync(file, O_PATH | O_NOFOLLOW);
   try {
@@ -200,9 +212,9 @@ export function openCallersFifo(file: string): number {
   }
 }
 
-// What is installed: by `extcap --install`, and by `completion --install`.
+// Files that are installed, by `extcap --install` and `completion --install`.
 
-/** Puts a file in the place of the one before; a link of that name is not followed. */
+/** Replaces a file; a link of that name is not followed. */
 export function putFile(file: string, text: string, mode: number): void {
   const made = `${file}.${process.pid}`;
   const fd = fs.openSync(made, 'wx', mode);

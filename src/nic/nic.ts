@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The library: attach(), its options, and Nic, a looping interface as a program has it. */
+/** The library: attach(), its options, and Nic, the object for a looping interface. */
 import { EventEmitter } from 'node:events';
 
 import type { Controller } from '../controller/controller';
@@ -12,53 +12,62 @@ import { parseListenAddress } from '../metrics/address';
 import { hookFile, readLibraryOptions, requireKind } from '../options/read-options';
 import { type AttachOptions, inLibrary, ON_HOOK_ERROR, oneOf, type OnHookError } from '../options/values';
 
-// What attach() can be told; each option is one of `vnet-bpf attach`, with the same default.
+// The options of attach(); each is an option of `vnet-bpf attach`, with the same default.
 
 export interface NicOptions {
-  /** Kind of interface; `veth`, or what the interface is if it exists. */
+  /** Kind of interface; defaults to `veth`, or to the kind of an interface that exists. */
   type?: 'veth' | 'dummy';
-  /** Network namespace, as `ip netns` calls it; that of the process unless given. */
+  /** Network namespace, by its name in `ip netns`; defaults to that of the process. */
   netns?: string;
   /** Addresses with prefix length, such as `192.168.100.1/24`; put on the interface and routed through the loop. */
   addresses?: readonly string[];
-  /** Also loop each address that the interface gets later. */
+  /** Also loops each address that the interface gets later. */
   hairpin?: boolean;
-  /** Ethernet address; random unless given. */
+  /** Ethernet address; random by default. */
   mac?: string;
-  /** Bytes; 1500 unless given. */
+  /** MTU in bytes; defaults to 1500. */
   mtu?: number;
-  /** Queues, each with a ring and a thread of its own, 1 to 16; a flow keeps to one. 1 unless given, and with a hook. */
+  /**
+   * Number of queues, each with a ring and a thread of its own, 1 to 16; a flow keeps to one queue. Defaults to 1,
+   * which a hook requires.
+   */
   queues?: number;
-  /** Of each queue, in bytes or with a unit such as `8M`; a power of two from 256 KiB to 256 MiB. */
+  /** Ring size of each queue, in bytes or with a unit such as `8M`; a power of two from 256 KiB to 256 MiB. */
   ringSize?: number | string;
-  /** Limits each queue to so many frames. */
+  /** Most frames in each queue. */
   queuePackets?: number;
   /** Frames per poll, 1 to 1024. */
   budget?: number;
-  /** Merge neighbouring datagrams of a flow on the reinject path; on unless given. */
+  /** Whether neighbouring datagrams of a flow are merged on the reinject path; defaults to true. */
   gro?: boolean;
-  /** Microseconds for which the poller looks for frames before it sleeps; as the traffic is unless given. */
+  /** Microseconds for which the poller busy-polls before it sleeps; by default the traffic decides. */
   busyPoll?: number | 'auto';
-  /** Frames that find the queue full wait, or are refused. */
+  /** Whether frames that find the queue full wait (`hold`) or are refused (`drop`). */
   whenFull?: 'hold' | 'drop';
-  /** Per cent of the queue at which it wakes, 0 to 99. */
+  /** Fill level at which the queue wakes, in per cent, 0 to 99. */
   lowWatermark?: number;
-  /** Detach the interface first if it is attached. */
+  /** Detaches the interface first if it is attached. */
   replace?: boolean;
   /** File of a hook: a path, or a file: URL such as `new URL('./hook.js', import.meta.url)`. */
   hook?: string | URL;
-  /** What becomes of a frame whose hook fails. */
+  /** What happens to a frame on which the hook fails. */
   onHookError?: OnHookError;
-  /** Serve metrics for Prometheus at this address and port: `127.0.0.1:9100`; port 0 takes any that is free, see `Nic.metrics`. */
+  /**
+   * Address and port at which metrics are served for Prometheus: `127.0.0.1:9100`; port 0 takes any free port, see
+   * `Nic.metrics`.
+   */
   metrics?: string;
-  /** Detaches when it is aborted. */
+  /** Detaches the interface when aborted. */
   signal?: AbortSignal;
 }
 
 /** Checks everything that can be checked without the kernel. Throws a USAGE error. */
 export const toAttachOptions = (iface: string, options: NicOptions): AttachOptions => readLibraryOptions(iface, options);
 
-/** Tells of refused frames while somebody listens: counters are only read, so nobody announces them. */
+/**
+ * How often refusals are looked for, in milliseconds: nothing announces them, so counters are read while there are
+ * listeners.
+ */
 const INTERVAL_MS = 500;
 
 export class RefusalWatch {
@@ -93,25 +102,27 @@ export class RefusalWatch {
 }
 
 export interface NicEvents {
-  /** The queue stopped, so many times since the last event. */
+  /** The queue stopped, `times` times since the last event. */
   stopped: [{ times: number }];
-  /** The queue woke, so many times since the last event. */
+  /** The queue woke, `times` times since the last event. */
   woken: [{ times: number }];
-  /** Frames were refused, and why: a name in `stats().refused`. Looked for twice a second while somebody listens. */
+  /**
+   * Frames were refused; the reason is a name in `stats().refused`. Checked twice a second while there are listeners.
+   */
   refused: [{ reason: string; frames: number }];
-  /** Somebody set the interface up or down. */
+  /** The interface was set up or down. */
   link: [{ up: boolean }];
-  /** A hook threw an error or gave a wrong answer: the file, the line and what, or several added up. */
+  /** A hook threw an error or gave a wrong answer: the file, the line and the error, or several errors added up. */
   hookError: [string];
-  /** The interface is lost: somebody deleted it, or the poller died. It is detached after this. */
+  /** The interface is lost: it was deleted, or the poller died. It is detached after this event. */
   error: [VnetError];
-  /** Nothing is left of it: detach() was called, here or by `vnet-bpf detach`. The last event. */
+  /** Nothing of the interface is left: detach() was called, here or by `vnet-bpf detach`. The last event. */
   detached: [];
 }
 
 /**
- * Made by attach(). It loops until detach(), which `await using` calls by itself; a process that ends without leaves the
- * interface behind as after a crash: `vnet-bpf detach` removes it, attach() takes it over.
+ * A looping interface, made by attach(). It loops until detach(), which `await using` calls. A process that ends
+ * without detaching leaves the interface behind as after a crash: `vnet-bpf detach` removes it, attach() takes it over.
  */
 export class Nic extends EventEmitter<NicEvents> implements AsyncDisposable {
   private readonly refusals: RefusalWatch;
@@ -131,30 +142,30 @@ export class Nic extends EventEmitter<NicEvents> implements AsyncDisposable {
     (this as EventEmitter).on('newListener', (event) => event === 'refused' && this.refusals.start());
   }
 
-  /** The interface's name; it may have been renamed. */
+  /** The interface's current name, which changes if it is renamed. */
   get name(): string {
     return this.controller.attachment.iface;
   }
 
-  /** Names the attachment in `/run/vnet-bpf`. */
+  /** Identity of the attachment in `/run/vnet-bpf`. */
   get id(): string {
     return this.controller.attachment.id;
   }
 
-  /** Where its metrics are served, if they were asked for. */
+  /** URL of its metrics; null if they are not served. */
   get metrics(): string | null {
     return this.controller.attachment.metrics;
   }
 
-  /** The counters of `vnet-bpf stats --json`; those from before once detach() was called. */
+  /** The counters of `vnet-bpf stats --json`; once detach() was called, those from before. */
   stats(): Stats {
     if (!this.controller.isClosing) this.last = readStats(this.controller.attachment);
     return this.last as Stats;
   }
 
   /**
-   * Lets the interface receive a frame of 14 to 65,576 bytes, checksums included; resolves when it is queued. Counted in
-   * `hooks.injected`. Without a hook this moves the interface to a thread of its own.
+   * Makes the interface receive a frame of 14 to 65,576 bytes, checksums included; resolves when the frame is queued.
+   * Counted in `hooks.injected`. Without a hook this moves the interface to a thread of its own.
    */
   async inject(frame: Uint8Array): Promise<void> {
     const wrong = wrongFrame(frame);
@@ -163,8 +174,8 @@ export class Nic extends EventEmitter<NicEvents> implements AsyncDisposable {
   }
 
   /**
-   * Puts a hook in the place of the one before while traffic flows, or none. What becomes of a frame over which it fails
-   * stays as it was unless given. Rejects, and leaves everything, if it cannot be loaded.
+   * Replaces the hook while traffic flows; null removes it. Without `onError`, what happens to a frame on which the
+   * hook fails stays as it was. Rejects, and changes nothing, if the hook cannot be loaded.
    */
   async hook(file: string | URL | null, onError?: OnHookError): Promise<void> {
     if (onError !== undefined) oneOf(onError, ON_HOOK_ERROR, inLibrary('onError', onError, (good) => `'${good}'`));
@@ -172,8 +183,8 @@ export class Nic extends EventEmitter<NicEvents> implements AsyncDisposable {
   }
 
   /**
-   * Delays, loses, duplicates, reorders, corrupts or slows down what comes back, as `vnet-bpf impair` with the same
-   * words: `'delay 20ms loss 1%'`; null takes that away. Rejects with UNSUPPORTED where the kernel has no netem.
+   * Delays, loses, duplicates, reorders, corrupts or slows down what comes back, with the words of `vnet-bpf impair`:
+   * `'delay 20ms loss 1%'`; null removes the impairment. Rejects with UNSUPPORTED if the kernel has no netem.
    */
   async impair(words: string | null): Promise<void> {
     if (words !== null) requireKind('what impair() is given', words, 'string');
@@ -215,9 +226,9 @@ export class Nic extends EventEmitter<NicEvents> implements AsyncDisposable {
 
 /**
  * Makes an interface whose transmitted frames come back as received ones. Needs root, and Linux 6.1 or later. Resolves
- * when it is up and has its addresses.
+ * when the interface is up and has its addresses.
  *
- * @param iface its name, such as `vnet0`
+ * @param iface the interface's name, such as `vnet0`
  * @throws VnetError with a stable `code`; nothing is left behind then
  */
 export async function attach(iface: string, options: NicOptions = {}): Promise<Nic> {

@@ -1,39 +1,41 @@
 // SPDX-License-Identifier: MIT
 /**
- * The options of attach, one row each: what the command line and the library call it, what it takes, and how its text is
- * read. Both kinds of user are served by the same checks, each in its own spelling.
+ * The options of attach, one row each: their names on the command line and in the library, the values that they take,
+ * and how their text is read. Both interfaces use the same checks, each in its own spelling.
  */
 import { type AttachOptions, checkNetnsName, ON_HOOK_ERROR, oneOf, parseBudget, parseBusyPoll, parseCidr, parseMac, parseMtu, parseQueuePackets, parseQueues, parseRingSize, parseWatermark, type Place } from './values';
 
-/** What a value of the library may be; `texts` is an array of strings. */
+/** The type of a value in the library; `texts` is an array of strings. */
 export type Kind = 'string' | 'number' | 'boolean' | 'texts' | 'URL';
 
 type Choices = readonly string[];
 
 export interface AttachOption {
-  /** Without the dashes. */
+  /** The option on the command line, without the dashes. */
   flag: string;
-  /** Of NicOptions. */
+  /** The property of NicOptions. */
   name: string;
-  /** Of AttachOptions; of those of several values, the text of each is read by itself. */
+  /** The property of AttachOptions. An option with several values has the text of each read by itself. */
   key: keyof AttachOptions;
-  /** What the library takes. */
+  /** Types that the library accepts. */
   kinds: readonly Kind[];
-  /** What help says, with the default in brackets, and what it calls the value. A flag has none. */
+  /** The description in help, with the default in brackets, and the name of the value there; a flag has none. */
   describe: string;
   value?: string;
   choices?: Choices;
-  /** Whether it is given or not, without a value. */
+  /** Whether the option takes no value. */
   isFlag?: true;
   /** Reads a text. Throws a USAGE error that names the place. */
   read: (text: string, place: Place) => unknown;
-  /** What the library is given, as the command line's text; String() unless there is another way. */
+  /** Converts a value of the library to the command line's text; String() by default. */
   asText?: (value: never) => string;
-  /** The command line's text as the library would have it, in examples; in quotation marks unless it is a number. */
+  /**
+   * Converts the command line's text to how the library writes it in examples; by default quoted unless it is a number.
+   */
   inLibrary?: (text: string) => string;
 }
 
-/** Names are text to the resolver of files, which differs: the command line has the caller's directory. */
+/** File names stay text here; resolving them differs: the command line uses the caller's directory. */
 const asItIs = (text: string): string => text;
 const isOn = (text: string): boolean => text === 'on';
 

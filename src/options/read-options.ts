@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Reads what attach() and `vnet-bpf attach` are given, by the table of their options. */
+/** Reads the options of attach() and `vnet-bpf attach` by their table. */
 import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -7,15 +7,15 @@ import { didYouMean, usageError, type VnetError } from '../errors';
 import { ATTACH_OPTIONS, type AttachOption, type Kind } from './attach-options';
 import { type AttachOptions, camelCase, checkInterfaceName, DEFAULTS, inLibrary, onCommandLine, type Place } from './values';
 
-/** IPv6 needs links that carry so many bytes (RFC 8200, 5). */
+/** Bytes that an IPv6 link must be able to carry (RFC 8200, 5). */
 const IPV6_MINIMUM_MTU = 1280;
 
-/** How a kind of user names an option: `--addr`, `addresses`. */
+/** How a user writes an option with a value: `--addr ...`, `addresses ...`. */
 type Spelling = (name: string, value: string) => string;
 
 const nameOf = (key: keyof AttachOptions, spelled: 'flag' | 'name'): string => ATTACH_OPTIONS.find((row) => row.key === key)?.[spelled] as string;
 
-/** What no option can know of the others. Throws a USAGE error. */
+/** Checks options against each other. Throws a USAGE error. */
 function checkTogether({ addresses, mtu, hook, queues }: AttachOptions, say: Spelling, name: (key: keyof AttachOptions) => string): void {
   const seen = new Set<string>();
   for (const { address } of addresses) {
@@ -38,7 +38,7 @@ function readAll(read: (row: AttachOption) => unknown): AttachOptions {
   return options as unknown as AttachOptions;
 }
 
-/** Options of the command line, by their flags in camel case. `file` makes a path absolute. */
+/** Reads options of the command line, by their flags in camel case. `file` makes a path absolute. */
 export function readFlags(given: Readonly<Record<string, unknown>>, file: (name: string) => string): AttachOptions {
   const options = readAll(({ flag, key, read }) => {
     const value = given[camelCase(flag)] as string | string[] | boolean | undefined;
@@ -53,7 +53,7 @@ export function readFlags(given: Readonly<Record<string, unknown>>, file: (name:
 
 const KIND_WORDS: Readonly<Record<Kind, string>> = { string: 'a string', number: 'a number', boolean: 'a boolean', texts: 'an array of strings', URL: 'a file: URL' };
 
-/** What a value is, in words; throws nothing, whatever it is. */
+/** Describes a value in words. Never throws, whatever the value is. */
 function kindOf(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return value.length === 0 ? 'an empty array' : `an array of ${typeof value[0]}s`;
@@ -61,7 +61,7 @@ function kindOf(value: unknown): string {
   return value === undefined ? 'undefined' : `${article} ${typeof value}`;
 }
 
-/** Also one of another realm, as test runners have them. */
+/** Whether a value is a URL, also one of another realm, as in test runners. */
 const isUrl = (value: unknown): value is URL => typeof value === 'object' && value !== null && 'href' in value && 'protocol' in value;
 const isSignal = (value: unknown): boolean => typeof value === 'object' && value !== null && 'aborted' in value && 'throwIfAborted' in value;
 
@@ -83,7 +83,7 @@ export function requireKind(name: string, value: unknown, ...kinds: readonly Kin
   if (!kinds.some((kind) => isOfKind[kind](value))) throw wrongKind(name, value, kinds);
 }
 
-/** A hook's file, as the library is given it, as an absolute path. */
+/** The absolute path of a hook's file as passed to the library. */
 export function hookFile(hook: string | URL): string {
   requireKind('hook', hook, 'string', 'URL');
   try {
@@ -93,10 +93,10 @@ export function hookFile(hook: string | URL): string {
   }
 }
 
-/** Options of the library that are not the interface's. */
+/** Options of the library that do not concern the interface. */
 const BESIDES = ['metrics', 'signal'] as const;
 
-/** Checks what attach() of the library is given, but for what needs the kernel. */
+/** Checks the arguments of the library's attach(), except what requires the kernel. */
 export function readLibraryOptions(iface: unknown, options: unknown): AttachOptions {
   requireKind('the interface name', iface, 'string');
   checkInterfaceName(iface as string);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * The values of attach options: types, defaults and limits, how the text of each is read, and where a wrong one came
+ * The values of attach options: types, defaults and limits, how the text of each is read, and where a wrong value came
  * from.
  */
 import * as net from 'node:net';
@@ -8,36 +8,36 @@ import * as net from 'node:net';
 import { didYouMean, usageError } from '../errors';
 import { BATCH, QUEUES_MAX } from '../layout';
 
-// Where a value comes from, for messages about it: the command line and the library take the same options, check them
-// by the same code, and each is told of a mistake in its own spelling.
+// Where a value comes from, for messages about it: the command line and the library take the same options and share the
+// checks, and each gets messages in its own spelling.
 
 export interface Place {
   /** The option and its value: `--mtu "67"`, `mtu "67"`. */
   readonly what: string;
-  /** A hint at the option with a value that is right: `such as --mtu 1500`, `such as mtu: 1500`. */
+  /** A hint with a valid value: `such as --mtu 1500`, `such as mtu: 1500`. */
   example(value: string): string;
 }
 
-/** A flag as programs name it: `ringSize` for `ring-size`. */
+/** A flag as an identifier: `ringSize` for `ring-size`. */
 export const camelCase = (flag: string): string => flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 
 /** An option of the command line, by its flag without the dashes. */
 export const onCommandLine = (flag: string, value: string): Place => ({ what: `--${flag} "${value}"`, example: (good) => `such as --${flag} ${good}` });
 
-/** A property of the library's options; `shown`: how a good value is written there. */
+/** A property of the library's options; `shown` says how a valid value is written there. */
 export const inLibrary = (name: string, value: unknown, shown: (good: string) => string): Place => ({
   what: `${name} ${typeof value === 'string' ? JSON.stringify(value) : String(value)}`,
   example: (good) => `such as ${name}: ${shown(good)}`,
 });
 
-/** One of some words. */
+/** Checks that a text is one of some words. */
 export function oneOf<const T extends string>(text: string, choices: readonly T[], { what, example }: Place): T {
   const found = choices.find((choice) => choice === text);
   if (found === undefined) throw usageError(what, `is not one of ${choices.join(', ')}`, didYouMean(text, choices, example(choices[0] ?? '')));
   return found;
 }
 
-/** What becomes of a frame whose hook threw an error or gave a wrong answer; `detach` also takes the hook off. */
+/** What happens to a frame whose hook threw an error or gave a wrong answer; `detach` also removes the hook. */
 export const ON_HOOK_ERROR = ['pass', 'drop', 'detach'] as const;
 export type OnHookError = (typeof ON_HOOK_ERROR)[number];
 
@@ -46,35 +46,37 @@ export const MAX_MTU = 65535;
 export const MIN_MTU = 68;
 
 export interface AttachOptions {
-  /** Null: a veth, or what the interface is if it is there already. */
+  /** Null: a veth, or the kind of an interface that exists. */
   type: 'veth' | 'dummy' | null;
   /** A namespace of `ip netns`, or null for the caller's own. */
   netns: string | null;
   addresses: Cidr[];
-  /** Loop also addresses that others put on the interface later. */
+  /** Also loop addresses that are added to the interface later. */
   hairpin: boolean;
   mac: string | null;
-  /** Null: 1500, or what it is if the interface is there already. */
+  /** Null: 1500, or the MTU of an interface that exists. */
   mtu: number | null;
-  /** Each with a ring and a poller of its own; the frames of a flow keep to one. */
+  /** Number of queues, each with a ring and a poller of its own; the frames of a flow keep to one queue. */
   queues: number;
-  /** This and what follows, of each queue. */
+  /** Bytes of each queue's ring; the settings up to `lowWatermark` also apply to each queue. */
   ringBytes: number;
   /** 0: only the ring's bytes limit the queue. */
   queuePackets: number;
   budget: number;
   /** Merge neighbouring datagrams of a flow on the reinject path. */
   gro: boolean;
-  /** Microseconds for which the poller goes on looking after the last frame, before it sleeps; null: as the traffic is. */
+  /**
+   * Microseconds for which the poller busy-polls after the last frame before it sleeps; null lets the traffic decide.
+   */
   busyPollUs: number | null;
   /** Null: hold where the back end can, which is veth. */
   whenFull: 'hold' | 'drop' | null;
-  /** 0 to 1: the part of the queue that may still be filled when it wakes. */
+  /** Share of the queue, from 0 to 1, that may still be filled when it wakes. */
   lowWatermark: number;
   replace: boolean;
-  /** File of a hook, absolute, or null. */
+  /** Absolute path of a hook's file, or null. */
   hook: string | null;
-  /** Null: pass, or what a crashed controller had. */
+  /** Null: pass, or the setting of a crashed controller. */
   onHookError: OnHookError | null;
 }
 
@@ -99,8 +101,8 @@ export const DEFAULTS: AttachOptions = {
 };
 
 /**
- * The kernel's own rule for interface names (dev_valid_name in net/core/dev.c), less what `ip -batch`
- * would read as a comment, a quote or an option.
+ * Checks a name by the kernel's own rule for interface names (dev_valid_name in net/core/dev.c), and refuses what
+ * `ip -batch` would read as a comment, a quote or an option.
  */
 export function checkInterfaceName(name: string): string {
   const what = `interface name "${name}"`;
@@ -113,7 +115,7 @@ export function checkInterfaceName(name: string): string {
   return name;
 }
 
-/** A namespace name is a file name under /run/netns. */
+/** Checks the name of a namespace, which is a file name under /run/netns. */
 export function checkNetnsName(name: string, { what }: Place = onCommandLine('netns', name)): string {
   if (name === '' || name.includes('/') || name.includes('\0') || name === '.' || name === '..') {
     throw usageError(what, 'is not the name of a network namespace', 'ip netns list shows those that exist');
@@ -127,7 +129,7 @@ export interface Cidr {
   prefix: number;
 }
 
-/** 192.168.100.1/24 or fd00::1/64. */
+/** Parses an address with prefix length, such as 192.168.100.1/24 or fd00::1/64. */
 export function parseCidr(text: string, { what }: Place = onCommandLine('addr', text)): Cidr {
   const hint = 'an address and its prefix length: 192.168.100.1/24 or fd00::1/64';
   const [address, prefix, ...rest] = text.split('/');
@@ -143,7 +145,7 @@ export function parseCidr(text: string, { what }: Place = onCommandLine('addr', 
   return cidr;
 }
 
-/** As the kernel and iproute2 write it, so that it can be compared with what they say. */
+/** An address as the kernel and iproute2 write it, for comparison with their output. */
 function canonical(family: number, address: string): string {
   return family === 6 ? new net.SocketAddress({ family: 'ipv6', address }).address : address;
 }
@@ -156,7 +158,7 @@ function isHostAddress({ family, address }: Cidr): boolean {
   return !/^(::|::1|::ffff:.*|ff[0-9a-f]{2}:.*)$/.test(address);
 }
 
-/** A unicast address that is not all zero. */
+/** Parses a unicast address that is not all zero. */
 export function parseMac(text: string, { what }: Place = onCommandLine('mac', text)): string {
   const hint = 'six bytes, of a station: 02:00:00:00:00:01';
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text)) throw usageError(what, 'is not an Ethernet address', hint);
@@ -166,7 +168,7 @@ export function parseMac(text: string, { what }: Place = onCommandLine('mac', te
   return mac;
 }
 
-/** A whole number within bounds. */
+/** Parses a whole number within bounds. */
 export function parseInteger(option: string, text: string, min: number, max: number, { what, example }: Place = onCommandLine(option, text)): number {
   const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
   if (!(value >= min && value <= max)) {
@@ -181,14 +183,17 @@ export const parseQueues = (text: string, place?: Place): number => parseInteger
 export const parseBusyPoll = (text: string, place?: Place): number | null => (text === 'auto' ? null : parseInteger('busy-poll', text, 0, 1_000_000, place));
 export const parseQueuePackets = (text: string, place?: Place): number => parseInteger('queue-packets', text, 1, 1 << 24, place);
 
-/** The smallest ring takes the largest frame and the headroom of the waiting room; the kernel wants a power of two. */
+/**
+ * The smallest ring has space for the largest frame and the headroom of the waiting room; the kernel requires a power
+ * of two.
+ */
 export const MIN_RING_BYTES = 256 << 10;
 export const MAX_RING_BYTES = 256 << 20;
 
-/** 8M, 256K, 1048576. */
+/** Parses the size of a ring, such as 8M, 256K or 1048576. */
 export const parseRingSize = (text: string, place: Place = onCommandLine('ring-size', text)): number => parsePowerOfTwo(text, place, { min: MIN_RING_BYTES, max: MAX_RING_BYTES, hint: 'a power of two from 256K to 256M, such as 8M' });
 
-/** Of the trace ring of `record`, a ring as well. */
+/** Parses the size of the trace ring of `record`, which is also a ring. */
 export const parseBuffer = (text: string): number => parsePowerOfTwo(text, onCommandLine('buffer', text), { min: MIN_RING_BYTES, max: 1 << 30, hint: 'a power of two from 256K to 1G, such as 32M' });
 
 interface SizeLimits {
@@ -197,7 +202,7 @@ interface SizeLimits {
   hint: string;
 }
 
-/** 8M, 256K, 1048576: bytes within bounds. */
+/** Parses a number of bytes within bounds, such as 8M, 256K or 1048576. */
 export function parseSize(text: string, { what }: Place, { min, max, hint }: SizeLimits): number {
   const match = /^(\d{1,12})([KMG]?)i?B?$/i.exec(text);
   if (!match) throw usageError(what, 'is not a size', hint);
@@ -214,7 +219,7 @@ function parsePowerOfTwo(text: string, place: Place, limits: SizeLimits): number
   return bytes;
 }
 
-/** 50% as a fraction. */
+/** Parses a percentage such as 50%; returns a fraction. */
 export function parseWatermark(text: string, { what, example }: Place = onCommandLine('low-watermark', text)): number {
   const match = /^(\d{1,3}(?:\.\d+)?)%$/.exec(text);
   const percent = match ? Number(match[1]) : NaN;

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: MIT
-/** Ethernet and IP addresses: bytes in a frame, text for people. */
+/** Ethernet and IP addresses, as bytes in a frame and as text. */
 import * as net from 'node:net';
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
-/** The six bytes at `at` as 02:00:00:00:00:01. */
+/** The six bytes at `at` as text: 02:00:00:00:00:01. */
 export function macText(bytes: Uint8Array, at: number): string {
   let text = HEX[bytes[at] as number] as string;
   for (let i = 1; i < 6; i++) text += `:${HEX[bytes[at + i] as number] as string}`;
   return text;
 }
 
-/** The four bytes at `at` as 192.168.100.1. */
+/** The four bytes at `at` as text: 192.168.100.1. */
 export const ipv4Text = (bytes: Uint8Array, at: number): string =>
   `${bytes[at] as number}.${bytes[at + 1] as number}.${bytes[at + 2] as number}.${bytes[at + 3] as number}`;
 
-/** The sixteen bytes at `at` as fd00::1, the shortest form (RFC 5952). */
+/** The sixteen bytes at `at` as text in its shortest form (RFC 5952): fd00::1. */
 export function ipv6Text(bytes: Uint8Array, at: number): string {
   const groups = Array.from({ length: 8 }, (_, i) => ((bytes[at + 2 * i] as number) << 8) | (bytes[at + 2 * i + 1] as number));
   let [from, length] = [-1, 1]; // a single zero group is not shortened
@@ -28,19 +28,19 @@ export function ipv6Text(bytes: Uint8Array, at: number): string {
   return from < 0 ? hex.join(':') : `${hex.slice(0, from).join(':')}::${hex.slice(from + length).join(':')}`;
 }
 
-/** 02:00:00:00:00:01 as six bytes. Throws a RangeError on anything else. */
+/** The six bytes of a text such as 02:00:00:00:00:01. Throws a RangeError for anything else. */
 export function macBytes(text: string): Uint8Array {
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text)) throw new RangeError(`"${text}" is not an Ethernet address`);
   return Uint8Array.from(text.split(':'), (byte) => parseInt(byte, 16));
 }
 
-/** 192.168.100.1 as four bytes. Throws a RangeError on anything else. */
+/** The four bytes of a text such as 192.168.100.1. Throws a RangeError for anything else. */
 export function ipv4Bytes(text: string): Uint8Array {
   if (!net.isIPv4(text)) throw new RangeError(`"${text}" is not an IPv4 address`);
   return Uint8Array.from(text.split('.'), Number);
 }
 
-/** fd00::1 as sixteen bytes. Throws a RangeError on anything else. */
+/** The sixteen bytes of a text such as fd00::1. Throws a RangeError for anything else. */
 export function ipv6Bytes(text: string): Uint8Array {
   if (!net.isIPv6(text) || text.includes('%')) throw new RangeError(`"${text}" is not an IPv6 address`);
   const [head = '', tail] = text.split('::') as [string, string | undefined];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Makes frames from the inside out: ethernet({...}, ipv4({...}, udp({...}, payload))). Lengths and
- * checksums are filled in by whoever knows them.
+ * Makes frames from the inside out: ethernet({...}, ipv4({...}, udp({...}, payload))). Each function fills in the
+ * lengths and checksums that it knows.
  */
 import { ipv4Bytes, ipv6Bytes, macBytes } from './addresses';
 import type { Frame } from './frame';
@@ -22,7 +22,7 @@ export interface Packet {
 
 const NOTHING = new Uint8Array(0);
 
-/** A header of `bytes` bytes with room for the payload behind it, the payload in place. */
+/** A header of `bytes` zero bytes, followed by the payload. */
 function headed(bytes: number, payload: Uint8Array): { all: Uint8Array; view: DataView } {
   const all = new Uint8Array(bytes + payload.length);
   all.set(payload, bytes);
@@ -36,7 +36,7 @@ export interface EthernetFields {
   vlan?: { id: number; priority?: number };
 }
 
-/** A whole frame, with the checksums of what it carries. It is not padded. */
+/** A whole frame, with the checksums of what it carries. Not padded. */
 export function ethernet({ source, destination, vlan }: EthernetFields, packet: Packet): Uint8Array {
   const header = ETH_HEADER_BYTES + (vlan ? VLAN_TAG_BYTES : 0);
   const { all, view } = headed(header, packet.bytes);
@@ -51,7 +51,7 @@ export function ethernet({ source, destination, vlan }: EthernetFields, packet: 
 }
 
 export interface ArpFields {
-  /** 1 asks, 2 answers. */
+  /** 1 is a request, 2 a reply. */
   operation: 1 | 2;
   senderMac: string;
   senderIp: string;
@@ -81,7 +81,7 @@ export interface Ipv4Fields {
   tos?: number;
 }
 
-/** Not to be fragmented, without options. */
+/** An IPv4 packet without options, with DF set. */
 export function ipv4({ source, destination, ttl = 64, identification = 0, tos = 0 }: Ipv4Fields, { protocol, bytes }: Segment): Packet {
   const { all, view } = headed(IPV4_HEADER_BYTES, bytes);
   view.setUint8(0, 0x45);
@@ -116,7 +116,9 @@ export function ipv6({ source, destination, hopLimit = 64, trafficClass = 0, flo
   return { type: ETHER_TYPE.ipv6, bytes: all };
 }
 
-/** ICMP; `rest` are the four bytes behind the checksum, in an echo identifier and sequence number. */
+/**
+ * An ICMP message. `rest` are the four bytes after the checksum: in an echo, the identifier and the sequence number.
+ */
 export const icmp = (type: number, code: number, rest: number, payload: Uint8Array = NOTHING): Segment =>
   icmpOf(PROTOCOL.icmp, type, code, rest, payload);
 
@@ -172,9 +174,12 @@ export function tcp(fields: TcpFields, payload: Uint8Array = NOTHING): Segment {
   return { protocol: PROTOCOL.tcp, bytes: all };
 }
 
-// What goes back to where a frame came from.
+// Frames that go back to where a frame came from.
 
-/** A frame that carries an answer back: addresses changed places. `source` speaks for a group, which cannot. */
+/**
+ * A frame that carries an answer back: source and destination change places. `source` is for an answer to a group
+ * address, which cannot be a source.
+ */
 export function reply(frame: Frame, segment: Segment, source = frame.ethernet.destination): Uint8Array {
   return ethernet({ source, destination: frame.ethernet.source, ...tagOf(frame) }, packetBack(frame, segment));
 }
@@ -189,7 +194,7 @@ const tagOf = ({ vlan }: Frame): { vlan?: { id: number; priority: number } } => 
 
 const ECHO = { v4: { request: 8, reply: 0 }, v6: { request: 128, reply: 129 } } as const;
 
-/** The answer to a ping; null if it is none. */
+/** The answer to a ping; null if the frame is none. */
 export function echoReply(frame: Frame): Uint8Array | null {
   const { icmp: v4, icmpv6: v6 } = frame;
   if (v4?.type === ECHO.v4.request) return reply(frame, icmp(ECHO.v4.reply, 0, v4.identifier * 65536 + v4.sequence, v4.payload));
@@ -197,20 +202,23 @@ export function echoReply(frame: Frame): Uint8Array | null {
   return null;
 }
 
-// Who has an address? The answers to ARP and to IPv6 neighbour solicitations (RFC 4861).
+// Address resolution: the answers to ARP and to IPv6 neighbour solicitations (RFC 4861).
 
 const SOLICITATION = 135;
 const ADVERTISEMENT = 136;
 const SOLICITED_AND_OVERRIDE = 0x60000000;
 const TARGET_ADDRESS_OPTION = [2, 1] as const; // of one unit of eight bytes
 
-/** The address that a frame asks for; null if it asks for none. */
+/** The address that a frame asks for; null if it does not ask for one. */
 export function askedAddress({ arp: request, icmpv6: message }: Frame): string | null {
   if (request?.operation === 1) return request.targetIp;
   return message?.type === SOLICITATION ? message.target : null;
 }
 
-/** The answer to whom a frame asks for: "it is at `mac`". Null if it asks for none, or does not say who asks. */
+/**
+ * The answer to a frame that asks for an address: "it is at `mac`". Null if the frame does not ask for one, or does not
+ * say who asks.
+ */
 export function neighbourReply(frame: Frame, mac: string): Uint8Array | null {
   const address = askedAddress(frame);
   if (address === null) return null;
@@ -222,6 +230,6 @@ export function neighbourReply(frame: Frame, mac: string): Uint8Array | null {
   }
   if (!packet || packet.source === '::') return null;
   const body = Uint8Array.from([...ipv6Bytes(address), ...TARGET_ADDRESS_OPTION, ...macBytes(mac)]);
-  // Neighbour discovery is believed only if no router was in between: a hop limit of 255.
+  // Neighbour discovery is accepted only if no router was in between: with a hop limit of 255.
   return ethernet(link, ipv6({ source: address, destination: packet.source, hopLimit: 255 }, icmpv6(ADVERTISEMENT, 0, SOLICITED_AND_OVERRIDE, body)));
 }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
-/** Filters in tcpdump's syntax (pcap-filter(7)): libpcap compiles one, and what comes of that runs on a frame. */
+/** Filters in tcpdump's syntax (pcap-filter(7)): libpcap compiles them, and the resulting program runs on frames. */
 import { usageError } from '../errors';
 import { compileFilter, INSTRUCTION } from '../native/libpcap';
 
-// Runs a program of the classic BPF machine on a frame: what libpcap makes of a filter in tcpdump's syntax. As in libpcap
-// (bpf_filter.c), a frame of which too little was captured does not match, and a division by zero ends the program.
+// The classic BPF machine, which runs what libpcap makes of a filter. As in libpcap (bpf_filter.c), a frame of which
+// too little was captured does not match, and a division by zero ends the program.
 
 /** One instruction: struct bpf_insn. */
 export interface Instruction {
   code: number;
-  /** Instructions to skip if the condition holds, and if it does not. */
+  /** Instructions to skip if the condition holds (`jt`) and if it does not (`jf`). */
   jt: number;
   jf: number;
   k: number;
@@ -21,16 +21,16 @@ const SIZE = { w: 0x00, h: 0x08, b: 0x10 } as const;
 const MODE = { imm: 0x00, abs: 0x20, ind: 0x40, mem: 0x60, len: 0x80, msh: 0xa0 } as const;
 const ALU = { add: 0x00, sub: 0x10, mul: 0x20, div: 0x30, or: 0x40, and: 0x50, lsh: 0x60, rsh: 0x70, neg: 0x80, mod: 0x90, xor: 0xa0 } as const;
 const JMP = { ja: 0x00, jeq: 0x10, jgt: 0x20, jge: 0x30, jset: 0x40 } as const;
-/** The operand is X, and not k. */
+/** The operand is X instead of k. */
 const X = 0x08;
 const RET = { k: 0x00, x: 0x08, a: 0x10 } as const;
 const MISC = { tax: 0x00, txa: 0x80 } as const;
 
-/** Jumps back that a program may make. */
+/** The most jumps back that a program may make. */
 const TURNS_MAX = 10_000;
 /** Words of scratch memory. */
 const MEMORY_WORDS = 16;
-/** The longest header of IPv4: what `ldx 4*([k]&0xf)` can give. */
+/** The longest IPv4 header in bytes: the most that `ldx 4*([k]&0xf)` can give. */
 const MSH_MAX = 60;
 
 const sizeOf = (code: number): number => ((code & 0x18) === SIZE.w ? 4 : (code & 0x18) === SIZE.h ? 2 : 1);
@@ -40,10 +40,10 @@ export class PacketFilter {
   private readonly jumps: Uint8Array;
   private readonly operands: Uint32Array;
   private readonly memory = new Uint32Array(MEMORY_WORDS);
-  /** No more of a frame is looked at than this many bytes; Infinity if that depends on the frame. */
+  /** The program looks at no more of a frame than this many bytes; Infinity if that depends on the frame. */
   readonly bytesNeeded: number;
 
-  /** Throws a RangeError for a program that could do anything else than end. */
+  /** Throws a RangeError for a program that might do anything but end. */
   constructor(
     /** As the user wrote it. */
     readonly expression: string,
@@ -56,7 +56,7 @@ export class PacketFilter {
     this.bytesNeeded = bytesNeededBy(program);
   }
 
-  /** Whether the frame matches that lies in `bytes[start, start + captured)` and had `length` bytes on the wire. */
+  /** Whether the frame in `bytes[start, start + captured)`, which had `length` bytes on the wire, matches. */
   matches(bytes: Uint8Array, start: number, captured: number, length: number): boolean {
     const { codes, jumps, operands, memory } = this;
     let a = 0;
@@ -116,7 +116,7 @@ export class PacketFilter {
   }
 }
 
-/** In 32 bits without sign. */
+/** The result of an arithmetic instruction, in 32 bits without sign. */
 function compute(operation: number, a: number, operand: number): number {
   switch (operation) {
     case ALU.add:
@@ -151,7 +151,7 @@ function holds(condition: number, a: number, operand: number): boolean {
   return (a & operand) !== 0;
 }
 
-/** Every instruction that there is. */
+/** The codes of all instructions. */
 const KNOWN: ReadonlySet<number> = new Set([
   ...Object.values(SIZE).flatMap((size) => [MODE.abs, MODE.ind].map((mode) => CLASS.ld | size | mode)),
   ...[MODE.imm, MODE.mem, MODE.len].flatMap((mode) => [CLASS.ld | mode, CLASS.ldx | mode]),
@@ -170,8 +170,9 @@ const usesMemory = (code: number): boolean =>
   (code & 7) === CLASS.st || (code & 7) === CLASS.stx || (((code & 7) === CLASS.ld || (code & 7) === CLASS.ldx) && (code & 0xe0) === MODE.mem);
 
 /**
- * Jumps go forward, so a program ends if none goes behind its end and the last instruction returns (bpf_validate). Only
- * `protochain` jumps back, from one extension header to the next: so often as a frame can have one.
+ * Throws a RangeError for an invalid program. Jumps go forward, so a program ends if no jump goes beyond its end and
+ * the last instruction returns (bpf_validate). Only `protochain` jumps back, from one extension header to the next, as
+ * often as a frame can have one.
  */
 function checkProgram(program: readonly Instruction[]): void {
   const wrong = program.findIndex(({ code, jt, jf, k }, at) => {
@@ -184,7 +185,7 @@ function checkProgram(program: readonly Instruction[]): void {
   if (program.length === 0 || wrong !== -1) throw new RangeError(`instruction ${wrong} of ${program.length} is not one of classic BPF`);
 }
 
-/** How far loads reach: by what X can be, wherever in the program it becomes that. */
+/** The number of bytes that loads reach, given the largest value that X can have anywhere in the program. */
 function bytesNeededBy(program: readonly Instruction[]): number {
   let xMax = 0;
   for (const { code, k } of program) {
@@ -201,10 +202,13 @@ function bytesNeededBy(program: readonly Instruction[]): number {
   return needed;
 }
 
-/** Longer ones are no longer typed by anybody, and libpcap takes a long time for them. */
+/** The longest filter in characters. Nobody types longer ones, and libpcap takes a long time for them. */
 const LENGTH_MAX = 16384;
 
-/** Compiles one with libpcap. Throws a USAGE error for what libpcap does not understand, and LIBPCAP_MISSING without libpcap. */
+/**
+ * Compiles a filter with libpcap. Throws USAGE for what libpcap does not understand, and LIBPCAP_MISSING without
+ * libpcap.
+ */
 export function parseFilter(expression: string): PacketFilter {
   const wrong = (why: string): Error => usageError(`filter "${expression.slice(0, 100)}"`, why, 'in tcpdump\'s syntax, such as "tcp port 80 and not arp": man pcap-filter');
   if (expression.length > LENGTH_MAX) throw wrong(`has more than ${LENGTH_MAX} characters`);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-/** A frame as a hook sees it, and the same in words. Headers that it does not have are null. */
+/** A frame as a hook sees it, and its description in words. Headers that it does not have are null. */
 import { ETHER_TYPE, FrameData, PROTOCOL, TCP_FLAG } from './headers';
 import { Arp, Ethernet, Icmp, Icmpv6, Ipv4, Ipv6, Tcp, Udp, Vlan } from './layers';
 
 /**
- * The fields of headers are read where the frame lies: nothing is copied and nothing allocated but
- * addresses as text. One object shows all frames, so it is good until the hook returns.
+ * Headers are read in place: nothing is copied, and nothing allocated except for addresses as text. One object shows
+ * all frames, so it is valid until the hook returns.
  */
 export class Frame {
   readonly ethernet: Ethernet;
@@ -25,28 +25,28 @@ export class Frame {
     };
   }
 
-  /** A frame that is not in a loop, such as one in a test. `bytes` is not copied. */
+  /** A frame outside of a loop, such as one in a test. `bytes` is not copied. */
   static of(bytes: Uint8Array): Frame {
     const data = new FrameData(() => bytes);
     data.open(bytes, 0, bytes.length);
     return new Frame(data);
   }
 
-  /** Bytes, VLAN tags included. */
+  /** Length in bytes, VLAN tags included. */
   get length(): number {
     this.data.requireOpen();
     return this.data.length;
   }
 
   /**
-   * The whole frame, checksums complete: a copy made when it is first asked for. It may be written to and answered
-   * with; if it was changed, fixChecksums() makes its checksums right again. It is good until the hook returns.
+   * The whole frame with complete checksums: a copy that is made when it is first asked for. It may be changed, and
+   * returned as an answer; fixChecksums() makes its checksums right again after a change. Valid until the hook returns.
    */
   get bytes(): Uint8Array {
     return this.data.bytes();
   }
 
-  /** A copy that stays. */
+  /** A copy that stays valid. */
   copy(): Uint8Array {
     return Uint8Array.from(this.bytes);
   }
@@ -66,7 +66,7 @@ export class Frame {
     const { ip, v6 } = this.data.offsets();
     return ip > 0 && v6 ? this.views.ipv6 : null;
   }
-  /** The IP header, whichever version. */
+  /** The IP header of either version. */
   get ip(): Ipv4 | Ipv6 | null {
     return this.ipv4 ?? this.ipv6;
   }
@@ -126,7 +126,7 @@ function transportOf({ icmp, icmpv6, udp, tcp }: Frame): string[][] {
   return [['tcp', `port ${tcp.sourcePort} > ${tcp.destinationPort}, ${flags.join(' ') || 'no flags'}, sequence ${tcp.sequence}, window ${tcp.window}`]];
 }
 
-/** Bytes as `xxd` shows them: offset, sixteen bytes, and what of them is text. */
+/** Bytes as `xxd` shows them: offset, sixteen bytes, and their text. */
 export function hexDump(bytes: Uint8Array): string[] {
   return Array.from({ length: Math.ceil(bytes.length / 16) }, (_, i) => {
     const row = [...bytes.subarray(i * 16, i * 16 + 16)];

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
-/** Where the headers of a frame lie, and the numbers of their protocols. A header is found only if all of it is there. */
+/** Finds the headers of a frame, and knows the numbers of their protocols. A header is found only if it is complete. */
 
-// Numbers of the protocols that are known here (IEEE 802 and IANA).
+// Numbers of known protocols (IEEE 802 and IANA).
 
-/** What follows the Ethernet header. */
+/** EtherTypes: what follows the Ethernet header. */
 export const ETHER_TYPE = { ipv4: 0x0800, arp: 0x0806, vlan: 0x8100, qinq: 0x88a8, ipv6: 0x86dd } as const;
 
-/** What follows the IP header. */
+/** Protocol numbers: what follows the IP header. */
 export const PROTOCOL = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58 } as const;
 
-/** IPv6 extension headers that a packet's payload may stand behind. */
+/** IPv6 extension headers that may come before a packet's payload. */
 export const EXTENSION = { hopByHop: 0, routing: 43, fragment: 44, authentication: 51, destination: 60 } as const;
 
 /** Bits of the TCP flags byte. */
@@ -32,32 +32,35 @@ export const TRANSPORT_BYTES: Readonly<Record<number, number>> = {
   [PROTOCOL.icmpv6]: ICMP_HEADER_BYTES,
 };
 
-/** All offsets count from the first byte of the frame; 0 means that there is no such header. */
+/**
+ * The places of a frame's headers. All offsets count from the first byte of the frame; 0 means that there is no such
+ * header.
+ */
 export class HeaderOffsets {
-  /** What follows the Ethernet header and its VLAN tags. */
+  /** The EtherType after the Ethernet header and its VLAN tags. */
   etherType = 0;
   vlan = 0;
   arp = 0;
   ip = 0;
   v6 = false;
-  /** Behind the IPv4 header and its options, or the IPv6 header. */
+  /** The offset after the IPv4 header and its options, or after the IPv6 header. */
   ipPayload = 0;
   /** Where the IP packet ends: what follows is padding. */
   ipEnd = 0;
-  /** The IP packet ends where the frame does, as its own header says. */
+  /** Whether the IP packet ends where the frame does, as its own header says. */
   fillsFrame = false;
-  /** What the IP packet carries, behind any extension headers. */
+  /** The protocol that the IP packet carries, after any extension headers. */
   protocol = 0;
-  /** Part of a packet only. */
+  /** Whether this is only a part of a packet. */
   fragment = false;
-  /** Where in the packet that part begins, bytes. */
+  /** Where in the packet that part begins, in bytes. */
   fragmentOffset = 0;
-  /** Where what these headers carry begins: a transport header, or whatever is not known here. */
+  /** Where the content of these headers begins: a transport header, or anything unknown. */
   payload = 0;
   /** TCP, UDP, ICMP or ICMPv6; 0 in a fragment that is not the first. */
   transport = 0;
 
-  /** Looks at the frame in `memory[start, start + length)`. */
+  /** Finds the headers of the frame in `memory[start, start + length)`. */
   find(memory: Uint8Array, start: number, length: number): this {
     this.vlan = this.arp = this.ip = this.ipPayload = this.ipEnd = this.protocol = this.payload = this.transport = this.etherType = this.fragmentOffset = 0;
     this.fragment = this.v6 = this.fillsFrame = false;
@@ -80,7 +83,7 @@ export class HeaderOffsets {
   private findIpv4(memory: Uint8Array, start: number, length: number, at: number): void {
     if (at + IPV4_HEADER_BYTES > length || (memory[start + at] as number) >>> 4 !== 4) return;
     const header = ((memory[start + at] as number) & 15) * 4;
-    // 0: a superpacket of more than the field can say (iph_totlen in include/linux/ip.h).
+    // 0: a superpacket with more bytes than the field can say (iph_totlen in include/linux/ip.h).
     const total = u16(memory, start + at + 2) || length - at;
     if (header < IPV4_HEADER_BYTES || at + header > length) return;
     this.ip = at;
@@ -101,13 +104,13 @@ export class HeaderOffsets {
     this.ipPayload = at + IPV6_HEADER_BYTES;
     let next = memory[start + at + 6] as number;
     const bytes = u16(memory, start + at + 4);
-    // The kernel takes all of it then, a jumbo payload or not (ip6_rcv_core in net/ipv6/ip6_input.c).
+    // The kernel then takes everything up to the end, a jumbo payload or not (ip6_rcv_core in net/ipv6/ip6_input.c).
     const toTheEnd = bytes === 0 && next === EXTENSION.hopByHop;
     this.ipEnd = toTheEnd ? length : Math.min(length, this.ipPayload + bytes);
     this.fillsFrame = toTheEnd || this.ipPayload + bytes === length;
     let header = this.ipPayload;
     let first = true;
-    // What stands behind the header of a later fragment is not a header.
+    // What follows the header of a later fragment is not a header.
     while (first && isExtension(next) && header + 8 <= this.ipEnd) {
       const kind = next;
       if (kind === EXTENSION.fragment) {
@@ -138,25 +141,28 @@ const isExtension = (kind: number): boolean =>
   kind === EXTENSION.destination ||
   kind === EXTENSION.authentication;
 
-/** RFC 8200 counts in units of 8 bytes beyond the first, RFC 4302 in units of 4 beyond the second. */
+/**
+ * The length of an extension header. RFC 8200 counts in units of 8 bytes beyond the first, RFC 4302 in units of 4
+ * beyond the second.
+ */
 function extensionBytes(kind: number, units: number): number {
   if (kind === EXTENSION.fragment) return 8;
   return kind === EXTENSION.authentication ? (units + 2) * 4 : (units + 1) * 8;
 }
 
-// The memory behind a Frame: one object is used for frame after frame, so that looking at one
-// allocates nothing. Headers are found when somebody asks for the first of them.
+// The memory behind a Frame. One object is used for frame after frame, so that looking at a frame allocates nothing.
+// Headers are found when the first of them is asked for.
 
 const NOTHING = new Uint8Array(0);
 
-/** Makes a copy that may be written to, with its checksums complete. */
+/** Makes a copy that may be changed, with complete checksums. */
 export type MakeWritable = (data: FrameData) => Uint8Array;
 
 export class FrameData {
   memory: Uint8Array = NOTHING;
   start = 0;
   length = 0;
-  /** The copy that somebody has been given, or null. */
+  /** The copy that a caller has been given, or null. */
   writable: Uint8Array | null = null;
   private readonly headers = new HeaderOffsets();
   private found = false;
@@ -174,7 +180,7 @@ export class FrameData {
     this.isOpen = true;
   }
 
-  /** From now on whoever kept a view is told so. */
+  /** Ends the validity of the frame: every view of it throws from now on. */
   close(): void {
     this.isOpen = false;
   }
@@ -207,7 +213,7 @@ export class FrameData {
     return this.u16(offset) * 0x10000 + this.u16(offset + 2);
   }
 
-  /** The writable copy; what is read from now on is read from it. */
+  /** The writable copy, from which everything is read from now on. */
   bytes(): Uint8Array {
     this.requireOpen();
     if (this.writable === null) {
@@ -216,7 +222,7 @@ export class FrameData {
       this.start = 0;
       this.writable = copy;
     }
-    this.found = false; // whoever has it may write into it
+    this.found = false; // the caller may write into it
     return this.writable;
   }
 }

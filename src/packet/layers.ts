@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The headers of a frame as objects with fields. Each is where the frame has it at the moment. */
+/** The headers of a frame as objects with fields. Fields are read in the frame itself. */
 import { ipv4Text, ipv6Text, macText } from './addresses';
 import { type FrameData, ICMP_HEADER_BYTES, TCP_FLAG, UDP_HEADER_BYTES } from './headers';
 
@@ -21,7 +21,7 @@ export abstract class Layer {
     return this.data.u32(this.offset + at);
   }
 
-  /** An address as text: `text` reads it at a place in memory. */
+  /** An address as text; `text` reads it at a place in memory. */
   protected text(text: (memory: Uint8Array, at: number) => string, at: number): string {
     const { offset, data } = this;
     return text(data.memory, data.start + offset + at);
@@ -50,7 +50,7 @@ export class Ethernet extends Layer {
   get isGroup(): boolean {
     return (this.u8(0) & 1) !== 0;
   }
-  /** What the frame carries, behind its VLAN tags. */
+  /** The EtherType of what the frame carries, after its VLAN tags. */
   get type(): number {
     return this.data.offsets().etherType;
   }
@@ -80,7 +80,7 @@ export class Arp extends Layer {
   get offset(): number {
     return this.data.offsets().arp;
   }
-  /** 1 asks, 2 answers. */
+  /** 1 is a request, 2 a reply. */
   get operation(): number {
     return this.u16(6);
   }
@@ -104,19 +104,19 @@ abstract class Ip extends Layer {
   get offset(): number {
     return this.data.offsets().ip;
   }
-  /** What it carries: 1 ICMP, 6 TCP, 17 UDP, 58 ICMPv6. IPv6 extension headers are passed over. */
+  /** The protocol that it carries: 1 ICMP, 6 TCP, 17 UDP, 58 ICMPv6. IPv6 extension headers are skipped. */
   get protocol(): number {
     return this.data.offsets().protocol;
   }
-  /** Whether this is a part of a packet only. */
+  /** Whether this is only a part of a packet. */
   get isFragment(): boolean {
     return this.data.offsets().fragment;
   }
-  /** Where in the packet this part begins, bytes: 0 in the first, and in a packet that is whole. */
+  /** Where in the packet this part begins, in bytes: 0 in the first part, and in a whole packet. */
   get fragmentOffset(): number {
     return this.data.offsets().fragmentOffset;
   }
-  /** Behind the header; a copy that may be written to, as `frame.bytes`. */
+  /** The bytes after the header: part of a copy that may be changed, as `frame.bytes`. */
   get payload(): Uint8Array {
     const { ipPayload, ipEnd } = this.data.offsets();
     return this.part(ipPayload, ipEnd);
@@ -130,7 +130,7 @@ export class Ipv4 extends Ip {
   get destination(): string {
     return this.text(ipv4Text, 16);
   }
-  /** The address as a number, for looking it up without making a text of it. */
+  /** The address as a number, to look it up without making a text of it. */
   get sourceBits(): number {
     return this.u32(12);
   }
@@ -154,7 +154,7 @@ export class Ipv4 extends Ip {
   get headerLength(): number {
     return (this.u8(0) & 15) * 4;
   }
-  /** Bytes of the packet as its header says; 0 in a superpacket of more than 64 KiB. */
+  /** Bytes of the packet according to its header; 0 in a superpacket of more than 64 KiB. */
   get totalLength(): number {
     return this.u16(2);
   }
@@ -177,7 +177,7 @@ export class Ipv6 extends Ip {
   get flowLabel(): number {
     return this.u32(0) % 0x100000;
   }
-  /** Bytes behind the header as it says. */
+  /** Bytes after the header, according to the header. */
   get payloadLength(): number {
     return this.u16(4);
   }
@@ -210,7 +210,7 @@ export class Icmp extends Transport {
   get sequence(): number {
     return this.u16(6);
   }
-  /** Behind the first eight bytes. */
+  /** The bytes after the first eight. */
   get payload(): Uint8Array {
     return this.behind(ICMP_HEADER_BYTES);
   }
@@ -238,7 +238,7 @@ export class Udp extends Ported {
   get payload(): Uint8Array {
     return this.behind(UDP_HEADER_BYTES);
   }
-  /** Bytes, header included, as the header says. */
+  /** Bytes according to the header, which is included. */
   get length(): number {
     return this.u16(4);
   }

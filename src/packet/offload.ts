@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-/** What the kernel leaves to a NIC: checksums, and cutting a superpacket into frames. */
+/** What the kernel leaves to a NIC: checksums, and cutting superpackets into frames. */
 import { HeaderOffsets, PROTOCOL, TCP_FLAG, TCP_HEADER_BYTES, TRANSPORT_BYTES, UDP_HEADER_BYTES } from './headers';
 
-// The Internet checksum (RFC 1071): a ones' complement sum of 16-bit words. Words are added as the machine has them,
-// little end first, two at a time; only the result is turned round.
+// The Internet checksum (RFC 1071): a ones' complement sum of 16-bit words. Words are added in the byte order of the
+// machine, little-endian, two at a time; only the result is swapped.
 
-/** The sum over `bytes[from, to)` on top of `sum`, not yet folded. Exact for more than 64 KiB. */
+/** The sum over `bytes[from, to)` added to `sum`, not yet folded. Exact for more than 64 KiB. */
 export function addWords(view: DataView, from: number, to: number, sum = 0): number {
   let at = from;
   for (; at + 4 <= to; at += 4) sum += view.getUint32(at, true);
@@ -16,7 +16,7 @@ export function addWords(view: DataView, from: number, to: number, sum = 0): num
   return at < to ? sum + view.getUint8(at) : sum;
 }
 
-/** A sum of addWords() as the 16 bits that go into a checksum field, big end first. */
+/** A sum of addWords() as the 16 bits that go into a checksum field, big-endian. */
 export function finish(sum: number): number {
   let folded = (sum % 0x100000000) + Math.floor(sum / 0x100000000);
   while (folded > 0xffff) folded = (folded % 0x10000) + Math.floor(folded / 0x10000);
@@ -30,9 +30,9 @@ export const word = (value: number): number => ((value & 0xff) << 8) | (value >>
 export const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 /**
- * Ends a checksum that was left to the hardware: the field holds the sum of the pseudo-header
- * already (skb_checksum_help in net/core/dev.c). `start` is where the covered bytes begin and
- * `offset` where in them the field lies. False if it does not lie in the frame.
+ * Completes a checksum that was left to the hardware: the field already holds the sum of the pseudo-header
+ * (skb_checksum_help in net/core/dev.c). `start` is where the covered bytes begin, and `offset` where the field is in
+ * them. False if the field is not in the frame.
  */
 export function completeChecksum(frame: Uint8Array, start: number, offset: number): boolean {
   const at = start + offset;
@@ -44,8 +44,8 @@ export function completeChecksum(frame: Uint8Array, start: number, offset: numbe
 }
 
 /**
- * Whether a checksum that was left to the hardware can lie there: in the transport header that the frame has, or in
- * what its headers carry, as with tunnels. A frame made by hand may name an address or a port instead.
+ * Whether a checksum that was left to the hardware can be at this place: in the transport header of the frame, or in
+ * what its headers carry, as with tunnels. In a frame made by hand, the place may be that of an address or a port.
  */
 export function isChecksumPlace(headers: HeaderOffsets, length: number, start: number, offset: number): boolean {
   const { transport, protocol, payload } = headers;
@@ -60,12 +60,12 @@ export function pseudoHeader(view: DataView, headers: HeaderOffsets, bytes: numb
   return addresses + word(headers.protocol) + word(bytes & 0xffff) + word(bytes >>> 16);
 }
 
-/** Where in the header of a transport protocol its checksum lies. */
+/** Offset of the checksum in the header of each transport protocol. */
 export const CHECKSUM_AT: Readonly<Record<number, number>> = { [PROTOCOL.tcp]: 16, [PROTOCOL.udp]: 6, [PROTOCOL.icmp]: 2, [PROTOCOL.icmpv6]: 2 };
 
 /**
- * Makes the checksums of a frame right after it was changed: IPv4 header, TCP, UDP, ICMP, ICMPv6.
- * Fragments keep theirs, which cover more than is in the frame. Returns the same bytes.
+ * Corrects the checksums of a frame after a change: IPv4 header, TCP, UDP, ICMP, ICMPv6. Fragments keep theirs, which
+ * cover more than is in the frame. Returns the same bytes.
  */
 export function fixChecksums<T extends Uint8Array>(frame: T): T {
   const headers = new HeaderOffsets().find(frame, 0, frame.length);
@@ -83,7 +83,10 @@ export function fixChecksums<T extends Uint8Array>(frame: T): T {
   return frame;
 }
 
-/** Puts the sum of the pseudo-header into the checksum field of TCP or UDP, for somebody else to go on from. */
+/**
+ * Puts the sum of the pseudo-header into the checksum field of TCP or UDP, for completeChecksum() or the kernel to
+ * complete.
+ */
 export function preparePartialChecksum(frame: Uint8Array): void {
   const headers = new HeaderOffsets().find(frame, 0, frame.length);
   const field = CHECKSUM_AT[headers.protocol];
@@ -93,23 +96,23 @@ export function preparePartialChecksum(frame: Uint8Array): void {
   view.setUint16(headers.transport + field, ~finish(pseudoHeader(view, headers, headers.ipEnd - headers.transport)) & 0xffff);
 }
 
-/** The checksum of an IPv4 header that lies in `[ip, end)`. */
+/** Corrects the checksum of the IPv4 header in `[ip, end)`. */
 export function fixIpv4Header(view: DataView, ip: number, end: number): void {
   view.setUint16(ip + 10, 0);
   view.setUint16(ip + 10, finish(addWords(view, ip, end)));
 }
 
-// Cuts a superpacket into the frames that the kernel or a NIC would make of it: tcp_gso_segment
-// (net/ipv4/tcp_offload.c) and __udp_gso_segment (net/ipv4/udp_offload.c), told by a
-// virtio_net_hdr. The pieces have their checksums of IPv4, but not those of TCP and UDP: the
-// field holds the sum of the pseudo-header, for completeChecksum().
+// Cutting a superpacket into the frames that the kernel or a NIC would make of it: tcp_gso_segment
+// (net/ipv4/tcp_offload.c) and __udp_gso_segment (net/ipv4/udp_offload.c), as its virtio_net_hdr says. The pieces have
+// correct checksums of IPv4, but not of TCP and UDP: that field holds the sum of the pseudo-header, for
+// completeChecksum().
 
 /** VIRTIO_NET_HDR_GSO_* of include/uapi/linux/virtio_net.h. */
 export const GSO = { none: 0, tcpv4: 1, tcpv6: 4, udpL4: 5, ecn: 0x80 } as const;
 
-/** The most pieces that a hook is shown: what the kernel makes of 256 KiB with a segment size of 256 bytes. */
+/** The most pieces that a hook is shown: as many as the kernel makes of 256 KiB with a segment size of 256 bytes. */
 export const MAX_PIECES = 1024;
-/** Bytes of all pieces together: of 256 KiB of payload, and of headers with all options for each piece. */
+/** The most bytes of all pieces together: 256 KiB of payload, and headers with all options for each piece. */
 export const MAX_PIECES_BYTES = 512 << 10;
 
 export class Segmenter {
@@ -121,7 +124,7 @@ export class Segmenter {
   private payloadBytes = 0;
   private pieces = 0;
 
-  /** Where the checksum of each piece covers from, and where in there its field lies. */
+  /** Where the bytes begin that the checksum of each piece covers, and the offset of its field in them. */
   get checksumStart(): number {
     return this.headers.transport;
   }
@@ -135,7 +138,7 @@ export class Segmenter {
 
   /**
    * Takes the superpacket in `memory[start, start + length)`. Returns how many pieces it has; 0 if it is not what its
-   * virtio_net_hdr says, which only a frame made by hand is.
+   * virtio_net_hdr says, which happens only to a frame made by hand.
    */
   open(memory: Uint8Array, start: number, length: number, gsoType: number, gsoSize: number): number {
     const headers = this.headers.find(memory, start, length);
@@ -156,12 +159,12 @@ export class Segmenter {
     return this.pieces;
   }
 
-  /** Whether the pieces are so few, and so small, that they can be shown one by one. */
+  /** Whether the pieces are few and small enough to be shown one by one. */
   get fits(): boolean {
     return this.pieces <= MAX_PIECES && this.pieces * this.headerBytes + this.payloadBytes <= MAX_PIECES_BYTES;
   }
 
-  /** Bytes of piece `index`. */
+  /** Length of piece `index` in bytes. */
   lengthOf(index: number): number {
     return this.headerBytes + Math.min(this.size, this.payloadBytes - index * this.size);
   }
@@ -187,7 +190,7 @@ export class Segmenter {
     view.setUint16(transport + this.checksumOffset, ~finish(pseudo) & 0xffff);
   }
 
-  /** Sequence numbers go on; PSH and FIN belong to the last piece, CWR to the first. */
+  /** Sets the TCP fields of a piece: sequence numbers go on; PSH and FIN belong to the last piece, CWR to the first. */
   private numberTcp(view: DataView, index: number): void {
     const { transport } = this.headers;
     view.setUint32(transport + 4, (view.getUint32(transport + 4) + index * this.size) >>> 0);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /**
- * Makes a bundle of each entry, all of it in one file, and its bytecode (V8's code cache), for src/native/node.ts
- * to start. Run by make after the compiler. Packages stay outside, but for those that every command needs: the
- * twenty files of yargs alone take 30 ms.
+ * Makes a bundle of each entry, a single file, and its bytecode (V8's code cache), for src/native/node.ts to start.
+ * make runs it after the compiler. Packages stay outside, except those that every command needs: the twenty files of
+ * yargs alone take 30 ms.
  *
- * In a bundle `__dirname` is that of its entry for every module: what names a file of dist starts at `..`.
+ * In a bundle `__dirname` is that of its entry for every module, so names of files in dist start at `..`.
  */
 import * as fs from 'node:fs';
 import { builtinModules, createRequire } from 'node:module';
@@ -25,14 +25,17 @@ const BUNDLED = ['yargs', 'libbpf-ts', 'koffi'];
 /** Modules of Node that everything uses, or that are loaded at its start anyway. */
 const EAGER = ['fs', 'path', 'events', 'util', 'vm', 'module', 'buffer'];
 
-/** What yargs calls of such a module whenever it starts, without the module where that says nothing. */
+/**
+ * Functions of such a module that yargs calls whenever it starts, as versions that do not need the module in simple
+ * cases.
+ */
 const OWN: Record<string, string> = {
   assert: 'strictEqual: (...args) => Object.is(args[0], args[1]) || get().strictEqual(...args), notStrictEqual: (...args) => !Object.is(args[0], args[1]) || get().notStrictEqual(...args)',
 };
 
 /**
- * Node's other modules are loaded when something of them is used. TypeScript names what it imports through the module
- * (`crypto.randomBytes`), so an object that loads it then can stand for it. `crypto` alone takes 10 ms.
+ * Loads Node's other modules only when something of them is used. TypeScript accesses imports through the module
+ * (`crypto.randomBytes`), so an object that loads the module on access can replace it. `crypto` alone takes 10 ms.
  */
 const lazily: Plugin = {
   name: 'lazily',
@@ -55,7 +58,7 @@ const lazily: Plugin = {
   },
 };
 
-/** Leaves the commands that are not named outside of the bundle; the program finds them there. */
+/** Leaves commands that are not named out of the bundle; the program finds them outside. */
 const commandsOnly = (kept: readonly string[]): Plugin => ({
   name: 'commands-only',
   setup({ onResolve }) {
@@ -65,7 +68,7 @@ const commandsOnly = (kept: readonly string[]): Plugin => ({
   },
 });
 
-/** A bundle of that entry, beside it, which may have a name of its own. */
+/** Makes a bundle of an entry, beside it, under its own or another name. */
 async function bundle(entry: string, name = entry, ...plugins: readonly Plugin[]): Promise<void> {
   const { dependencies } = JSON.parse(fs.readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as { dependencies: Record<string, string> };
   const outfile = bundleOf(name);
@@ -80,7 +83,7 @@ async function bundle(entry: string, name = entry, ...plugins: readonly Plugin[]
     // yargs would ask for it when it is loaded, which loads the streams: 6 ms.
     define: { 'process.stdout.columns': 'undefined' },
     sourcemap: 'linked',
-    // runEntry() calls it; latin1 is read faster than UTF-8.
+    // runEntry() calls this function; latin1 is read faster than UTF-8.
     banner: { js: `(function (require, module, __dirname) { const exports = module.exports, __filename = __dirname + "/${path.basename(outfile)}";` },
     footer: { js: '})' },
     charset: 'ascii',
@@ -93,13 +96,13 @@ async function bundle(entry: string, name = entry, ...plugins: readonly Plugin[]
 }
 
 /**
- * Compiles it, runs it with each of some arguments, and keeps the bytecode of all functions that were called. What
- * fails here (for want of root, or of a library) has no bytecode, no more.
+ * Compiles a bundle, runs it with each list of arguments, and keeps the bytecode of all functions that were called. A
+ * command that fails here (because root or a library is missing) merely has no bytecode.
  */
 async function cache(name: string, commands: readonly string[][], eagerly = false): Promise<void> {
   const file = bundleOf(name);
   if (eagerly) v8.setFlagsFromString('--no-lazy');
-  // V8 keeps the name with the bytecode, and shows it in stack traces on whatever machine that is.
+  // V8 stores the name with the bytecode, and shows it in stack traces on every machine.
   const script = new vm.Script(fs.readFileSync(file, 'latin1'), { filename: path.join('vnet-bpf', path.relative(ROOT, file)) });
   v8.setFlagsFromString('--lazy'); // V8 keeps a hash of its flags with the bytecode
   const run = script.runInThisContext() as Bundle;
@@ -108,14 +111,14 @@ async function cache(name: string, commands: readonly string[][], eagerly = fals
   const write = process.stdout.write.bind(process.stdout);
   process.stdout.write = () => true;
   node.writeSync = (fd: number, bytes: Buffer, ...rest: never[]) => (fd < 3 ? bytes.length : writeSync(fd as never, bytes as never, ...rest));
-  // src/native/standard-streams.ts opens pipes once more.
+  // src/native/standard-streams.ts opens pipes again.
   node.openSync = (file: string, ...rest: never[]) => (/^\/proc\/self\/fd\/[12]$/.test(file) ? Number(file.slice(-1)) : openSync(file as never, ...rest));
   for (const args of commands) {
     process.argv = [process.execPath, path.join(DIST, 'cli', 'main.js'), ...args];
     try {
       run(createRequire(file), { exports: {} }, path.dirname(file));
     } catch {
-      // A thread's entry wants a thread.
+      // The entry of a thread requires a thread.
     }
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
@@ -125,11 +128,14 @@ async function cache(name: string, commands: readonly string[][], eagerly = fals
   fs.writeFileSync(bytecodeOf(file), script.createCachedData());
 }
 
-/** Bytecode of the TypeScript compiler, of what it calls for a hook: half of the time in which an interface with one is attached. */
+/**
+ * Makes the bytecode of what the TypeScript compiler calls for a hook: half of the time that attaching with a hook
+ * takes.
+ */
 function cacheCompiler(): void {
   const file = compilerFile();
   if (file === null) throw new Error('the package typescript is not installed');
-  const script = compileModule(file, null);
+  const script = compileModule(file, null, path.join('vnet-bpf', path.relative(ROOT, file)));
   const ts = runModule(script, file) as typeof TypeScript;
   const source = fs.readFileSync(path.join(ROOT, 'src', 'examples', 'tcp-echo.ts'), 'utf8');
   for (const module of [ts.ModuleKind.CommonJS, ts.ModuleKind.ES2022]) {

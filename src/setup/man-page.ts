@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * `man-page.js docs/cli.md`: prints vnet-bpf(1). Commands and options come from their declarations, exit codes and
- * the environment from the tables of the document.
+ * `man-page.js docs/cli.md`: prints vnet-bpf(1). Commands and options come from their declarations, exit codes and the
+ * environment from the tables in the document.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -11,14 +11,14 @@ import { type Command, type Declared, defaultOf, GLOBAL_OPTIONS, valueName, word
 
 // The few macros of man(7) that a manual page needs.
 
-/** Text as roff takes it literally: a dash is a dash, and no line is a request. */
+/** Text escaped so that roff takes it literally: a dash is a dash, and no line is a request. */
 export const plain = (text: string): string =>
   text.replaceAll('\\', '\\e').replaceAll('-', '\\-').replace(/^([.'])/gm, '\\&$1');
 
 export const bold = (text: string): string => `\\fB${plain(text)}\\fR`;
 export const italic = (text: string): string => `\\fI${plain(text)}\\fR`;
 
-/** Text of the documents: `code` is bold, [words](file) are words. */
+/** Converts text of the documents: `code` becomes bold, [words](file) become words. */
 export const fromMarkdown = (text: string): string =>
   text
     .replace(/\[([^\]]+)\]\([^)]*\)/g, '$1')
@@ -28,12 +28,12 @@ export const fromMarkdown = (text: string): string =>
 
 export const section = (title: string, ...body: string[]): string => [`.SH ${title}`, ...body].join('\n');
 export const subsection = (title: string, ...body: string[]): string => [`.SS ${title}`, ...body].join('\n');
-/** A term, and below it, indented, what it means. */
+/** A term, and below it, indented, its meaning. */
 export const entry = (term: string, text: string): string => `.TP\n${term}\n${text}`;
 export const paragraph = (text: string): string => `.PP\n${text}`;
 export const example = (...lines: string[]): string => ['.PP', '.in +4n', '.nf', ...lines.map(plain), '.fi', '.in'].join('\n');
 
-/** The rows of the first table below a heading of a document, without its head. */
+/** The rows of the first table below a heading of a document, without the table's head. */
 export function tableBelow(document: string, heading: string): string[][] {
   const lines = document.split('\n');
   const start = lines.indexOf(heading);

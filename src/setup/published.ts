@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /**
  * `node published.js DIRECTORY`, from the root of the repository: turns what `npm pack` has packed into what is
- * published, where whoever installs it gets the very versions of package-lock.json, and no script is run.
+ * published. Installing that gives the exact versions of package-lock.json, and runs no script.
  *
- * npm obeys npm-shrinkwrap.json in what comes from a registry, but not in a tarball of one's own, so the manifest names
- * every package, too. koffi goes along without its install script, which would compile what comes ready-made in a
- * package of its own for each kind of machine.
+ * npm obeys npm-shrinkwrap.json in packages from a registry, but not in a local tarball, so the manifest also names
+ * every package. koffi is included without its install script, which would compile what comes ready-made in a package
+ * for each kind of machine.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -28,7 +28,7 @@ export interface Lock {
 
 export type Manifest = Record<string, unknown>;
 
-/** What lies inside the tarball. */
+/** Packages that are inside the tarball. */
 const BUNDLED: readonly string[] = ['libbpf-ts', 'koffi'];
 const ONLY_HERE = ['dev', 'devOptional', 'hasInstallScript', 'devDependencies', 'workspaces', 'bundleDependencies'];
 const SCRIPTS = ['preinstall', 'install', 'postinstall'];
@@ -36,15 +36,15 @@ const SCRIPTS = ['preinstall', 'install', 'postinstall'];
 const nameOf = (place: string): string => place.slice(place.lastIndexOf('node_modules/') + 'node_modules/'.length);
 const without = (from: LockedPackage, names: readonly string[]): LockedPackage => Object.fromEntries(Object.entries(from).filter(([name]) => !names.includes(name)));
 
-/** The packages of the lock that the product runs with on Linux, by their places; the first is the product's own. */
+/** The packages of the lock with which the product runs on Linux, by their places; the first is the product's own. */
 export function productionOf({ packages }: Lock): [string, LockedPackage][] {
   return Object.entries(packages).filter(([place, { dev, devOptional, os }]) => {
-    const isPackage = place === '' || place.includes('node_modules/'); // a workspace is where its link is
+    const isPackage = place === '' || place.includes('node_modules/'); // a workspace counts where its link is
     return isPackage && !dev && !devOptional && (os?.includes('linux') ?? true);
   });
 }
 
-/** npm-shrinkwrap.json. */
+/** The content of npm-shrinkwrap.json. */
 export function shrinkwrapOf(lock: Lock): Lock {
   const packages = productionOf(lock).map(([place, locked]): [string, LockedPackage] => {
     const { resolved = '', link } = locked;
@@ -54,7 +54,10 @@ export function shrinkwrapOf(lock: Lock): Lock {
   return { ...lock, packages: Object.fromEntries(packages) };
 }
 
-/** package.json: each package in its version, those for one kind of machine as optional ones. Throws if two versions of one are needed. */
+/**
+ * The content of package.json: each package with its version, those for one kind of machine as optional. Throws if two
+ * versions of a package are needed.
+ */
 export function manifestOf(manifest: Manifest, lock: Lock): Manifest {
   const dependencies: Record<string, string> = {};
   const optionalDependencies: Record<string, string> = {};
@@ -67,7 +70,7 @@ export function manifestOf(manifest: Manifest, lock: Lock): Manifest {
   return { ...without(manifest as LockedPackage, ONLY_HERE), dependencies, optionalDependencies, bundleDependencies: BUNDLED };
 }
 
-/** koffi as it is bundled: what it has for each kind of machine is asked for by ours. */
+/** koffi's manifest in the bundle: our manifest requests its part for each kind of machine. */
 export function withoutScripts(manifest: Manifest): Manifest {
   const { scripts = {}, optionalDependencies: _, ...kept } = manifest;
   return { ...kept, scripts: Object.fromEntries(Object.entries(scripts as Manifest).filter(([name]) => !SCRIPTS.includes(name))) };
@@ -79,7 +82,7 @@ function main(directory: string): void {
   const lock = read('package-lock.json') as Lock;
   write('npm-shrinkwrap.json', shrinkwrapOf(lock));
   write('package.json', manifestOf(read(path.join(directory, 'package.json')), lock));
-  // npm packs what libbpf-ts depends on beside it, with what is right for this machine only.
+  // npm packs the dependencies of libbpf-ts beside it, with the part for this machine only.
   fs.rmSync(path.join(directory, 'node_modules', '@koromix'), { recursive: true, force: true });
   const koffi = path.join('node_modules', 'koffi', 'package.json');
   write(koffi, withoutScripts(read(path.join(directory, koffi))));

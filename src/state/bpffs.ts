@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The BPF file system: pins of one attachment live in /sys/fs/bpf/vnet-bpf/<id>. */
+/** The BPF file system: the pins of each attachment are in /sys/fs/bpf/vnet-bpf/<id>. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
@@ -11,15 +11,18 @@ import { hostPath, isPrivate, machineIsOutOfSight, onHostMounts, privateDirector
 
 const BPFFS = '/sys/fs/bpf';
 const OURS = 'vnet-bpf';
-/** As bpftool and iproute2 mount it. The kernel's own default lets every user make files there. */
+/** The mount option that bpftool and iproute2 use. The kernel's own default lets every user make files there. */
 const MODE = 'mode=0700';
-/** Somebody who makes the directory again and again is faster than we are some of the times. */
+/** Attempts to make the directory: another user who makes it again and again is faster than we are some of the time. */
 const ATTEMPTS = 20;
 
-/** Whether the BPF file system is where the machine expects it. */
+/** Whether the BPF file system is mounted where the machine expects it. */
 export const bpffsIsMounted = (): boolean => isBpffs(hostPath(BPFFS));
 
-/** Mounts the BPF file system where the machine expects it, as bpftool does, unless it is there. */
+/**
+ * Mounts the BPF file system where the machine expects it, as bpftool does, unless it is mounted there. Returns its
+ * path. Throws BPFFS.
+ */
 function requireMounted(): string {
   const bpffs = hostPath(BPFFS);
   if (isBpffs(bpffs)) return bpffs;
@@ -39,8 +42,8 @@ function requireMounted(): string {
 }
 
 /**
- * Makes the directory of all pins. Where everybody may write to the BPF file system, another user may have taken its
- * name: what is his gets another one, and stays his. Nothing in it is touched.
+ * Makes the directory of all pins. If every user may write to the BPF file system, another user may have taken its
+ * name: that user's directory gets another name, and stays theirs. Nothing in it is touched.
  */
 function makeOurDirectory(bpffs: string): void {
   const ours = path.join(bpffs, OURS);
@@ -55,7 +58,7 @@ function makeOurDirectory(bpffs: string): void {
   }
 }
 
-/** Makes the directory for the pins of an attachment. */
+/** Makes the directory for the pins of an attachment. Throws BPFFS. */
 export function makePinDirectory(id: string): string {
   const bpffs = requireMounted();
   try {
@@ -77,8 +80,8 @@ export function pinDirectory(id: string): string {
 }
 
 /**
- * Where the pins of an attachment can be read. What may not look at the machine's mount namespace sees with the eyes of
- * the controller, if it may.
+ * The path by which the pins of an attachment can be read. A process that may not look at the machine's mount namespace
+ * looks through that of the controller (/proc/<pid>/root), if it may.
  */
 export function visiblePins({ id, pid }: { id: string; pid: number }): string {
   const pins = pinDirectory(id);
@@ -87,10 +90,10 @@ export function visiblePins({ id, pid }: { id: string; pid: number }): string {
   return isPrivate(seen) ? seen : pins;
 }
 
-/** The name in it of a queue's ring. */
+/** The name of a queue's ring among the pins. */
 export const ringPin = (queue: number): string => `ring${queue}`;
 
-/** The directory of pins that another process made, checked before what lies in it is trusted. */
+/** The directory of pins that another process made, after a check that its content can be trusted. */
 export function trustedPins(id: string): string {
   const pins = pinDirectory(id);
   requirePrivate(path.dirname(pins));
@@ -98,13 +101,13 @@ export function trustedPins(id: string): string {
   return pins;
 }
 
-/** Unlinks an attachment's pins; what nothing else holds is freed by the kernel. */
+/** Unlinks an attachment's pins; the kernel frees what nothing else holds. */
 export function removePins(id: string): void {
-  if (!isPrivate(path.dirname(pinDirectory(id)))) return; // there are none, or it is somebody else's: he could lead us elsewhere
+  if (!isPrivate(path.dirname(pinDirectory(id)))) return; // there are none, or another user owns the directory and could lead us elsewhere
   fs.rmSync(pinDirectory(id), { recursive: true, force: true });
   try {
     fs.rmdirSync(path.dirname(pinDirectory(id)));
   } catch {
-    // others still have pins there, or nobody ever had
+    // other attachments still have pins there, or there never were any
   }
 }

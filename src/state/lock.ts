@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** File locks: the kernel releases them when their holder ends, however it ends. To take one that is there already needs no space. */
+/**
+ * File locks: the kernel releases them when their holder ends, however it ends. Taking a lock whose file exists needs
+ * no disk space.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
@@ -8,13 +11,16 @@ import { clock } from '../native/clock';
 import { tryLock } from '../native/libc';
 import { privateDirectory } from './paths';
 
-/** flock(2) asks for no write access, which a read-only file system would not give. A FIFO in its place must not block. */
+/**
+ * Flags to open the file of a lock. flock(2) needs no write access, which a read-only file system would not give. A
+ * FIFO in its place must not block.
+ */
 const FLAGS = fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK;
 
 export class FileLock implements Disposable {
   private constructor(private fd: number) {}
 
-  /** Takes the lock, making its file if need be, or returns null while somebody else has it. */
+  /** Takes the lock, making its file if need be; null while it is held. */
   static tryTake(file: string): FileLock | null {
     return FileLock.tryOpen(file, FLAGS | fs.constants.O_CREAT);
   }
@@ -25,13 +31,16 @@ export class FileLock implements Disposable {
       fs.closeSync(fd);
       return null;
     }
-    // Its last holder may have removed the file while we opened it: such a lock protects nothing.
+    // The last holder may have removed the file while we opened it: such a lock protects nothing.
     if (fs.statSync(file, { throwIfNoEntry: false })?.ino === fs.fstatSync(fd).ino) return new FileLock(fd);
     fs.closeSync(fd);
     return FileLock.tryOpen(file, flags);
   }
 
-  /** Takes the lock, making its directory if need be and waiting up to `timeoutMs`; a BUSY error after that. */
+  /**
+   * Takes the lock, making its directory if need be and waiting up to `timeoutMs`; throws BUSY after that. Blocks the
+   * thread.
+   */
   static take(file: string, timeoutMs: number): FileLock {
     const end = clock.now() + timeoutMs;
     for (;;) {
@@ -40,7 +49,7 @@ export class FileLock implements Disposable {
         const lock = FileLock.tryTake(file);
         if (lock) return lock;
       } catch (error) {
-        // ENOENT: the directory went just now
+        // ENOENT: the directory was removed just now
         if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw exhaustion(error, `lock ${file}`) ?? error;
       }
       if (clock.now() >= end) {
@@ -52,7 +61,7 @@ export class FileLock implements Disposable {
     }
   }
 
-  /** Whether somebody holds the lock. Makes no file. */
+  /** Whether the lock is held. Makes no file. */
   static isHeld(file: string): boolean {
     try {
       const lock = FileLock.tryOpen(file, FLAGS);
@@ -61,11 +70,13 @@ export class FileLock implements Disposable {
     } catch (error) {
       const cannot = exhaustion(error, `lock ${file}`);
       if (cannot) throw cannot;
-      return false; // there is none, or something that nobody can lock
+      return false; // there is no file, or something that cannot be locked
     }
   }
 
-  /** The process that holds the lock, as the kernel tells it; null if none does that is to be seen from here. */
+  /**
+   * The pid of the process that holds the lock, as the kernel tells it; null if none that can be seen from here does.
+   */
   static holder(file: string): number | null {
     const stat = fs.statSync(file, { throwIfNoEntry: false });
     if (!stat) return null;
@@ -90,7 +101,7 @@ export class FileLock implements Disposable {
   }
 }
 
-/** As stat(2) has the two numbers of a device in one (gnu_dev_makedev). */
+/** Puts the two numbers of a device into one, as stat(2) does (gnu_dev_makedev). */
 const deviceOf = (major: number, minor: number): number => (minor & 0xff) + (major & 0xfff) * 0x100 + (minor >>> 8) * 0x100000;
 
 const never = new Int32Array(new SharedArrayBuffer(4));

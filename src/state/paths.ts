@@ -15,11 +15,13 @@ function sameMountNamespaceAsInit(): boolean {
     return fs.statSync('/proc/self/ns/mnt').ino === fs.statSync('/proc/1/ns/mnt').ino;
   } catch {
     unknown = true;
-    return true; // not allowed to look: take the paths as they are
+    return true; // not allowed to look: use the paths as they are
   }
 }
 
-/** Whether this process may not look at the machine's mount namespace, and so cannot know whether its own is another. */
+/**
+ * Whether this process may not look at the machine's mount namespace, and so cannot know whether its own is the same.
+ */
 let unknown = false;
 
 export function machineIsOutOfSight(): boolean {
@@ -29,13 +31,16 @@ export function machineIsOutOfSight(): boolean {
 
 let cachedRoot: string | undefined;
 
-/** A path of the machine, whatever mount namespace this process is in. */
+/** A path in the machine's mount namespace, whatever mount namespace this process is in. */
 export function hostPath(absolute: string): string {
   cachedRoot ??= sameMountNamespaceAsInit() ? '' : '/proc/1/root';
   return cachedRoot + absolute;
 }
 
-/** Mounts, or unmounts, where it is seen by the whole machine: by a call, or else by a command in the machine's mount namespace. */
+/**
+ * Mounts or unmounts so that the whole machine sees it: by `call`, or else by a command in the machine's mount
+ * namespace.
+ */
 export function onHostMounts(call: () => void, program: 'mount' | 'umount', args: readonly string[]): void {
   if (hostPath('/') === '/') call();
   else command('nsenter', ['--target', '1', '--mount', '--', program, ...args]);
@@ -47,13 +52,13 @@ const RUN = '/run/vnet-bpf';
 export const stateRoot = (): string => hostPath(RUN);
 /** The directory of one attachment. */
 export const stateDirectory = (id: string): string => path.join(stateRoot(), id);
-/** The file that keeps the peer namespace alive; mount commands want HOST_PEER_NETNS. */
+/** The file that keeps the peer namespace alive; mount commands need HOST_PEER_NETNS. */
 export const peerNetnsFile = (): string => hostPath(HOST_PEER_NETNS);
 export const HOST_PEER_NETNS = `${RUN}/netns`;
 
 /**
- * Makes a directory that only root can enter, or checks that an existing one is: what lies in it
- * is trusted by a root process, so somebody else's directory or a symbolic link is refused.
+ * Makes a directory that only root can enter, or checks that an existing one is like that. A root process trusts what
+ * is in it, so another user's directory or a symbolic link is refused with STATE.
  */
 export function privateDirectory(directory: string): void {
   try {
@@ -66,13 +71,13 @@ export function privateDirectory(directory: string): void {
   requirePrivate(directory);
 }
 
-/** Whether there is a directory that is root's alone; null if there is nothing of that name. */
+/** Whether there is a directory of that name that only root can enter; null if there is nothing of that name. */
 export function isPrivate(directory: string): boolean | null {
   const stat = fs.lstatSync(directory, { throwIfNoEntry: false });
   return stat ? stat.isDirectory() && stat.uid === 0 && (stat.mode & 0o077) === 0 : null;
 }
 
-/** Checks that a directory, if there is one, is root's alone. */
+/** Throws STATE if there is something of that name that is not a directory only root can enter. */
 export function requirePrivate(directory: string): void {
   if (isPrivate(directory) === false) {
     throw new VnetError('STATE', `state directory ${directory}`, "is not a directory of root's alone (mode 0700)", {

@@ -1,30 +1,33 @@
 // SPDX-License-Identifier: MIT
-/** The record of an attachment as its file has it, and the check that a file has one: each field is checked by type before anything reads it. */
+/**
+ * The record of an attachment as stored in its file, and the check of such a file: each field is checked by type before
+ * anything reads it.
+ */
 import * as net from 'node:net';
 
 import type { TcLinkState } from 'libbpf-ts';
 
-// Checks that a parsed JSON value has the type that the code relies on. Each check returns the value, or throws a ShapeError.
+// Checks that a parsed JSON value has the expected type. Each check returns the value, or throws a ShapeError.
 
-/** What is wrong, and where: `netns.inode is not a whole number`. */
+/** Says what is wrong, and where: `netns.inode is not a whole number`. */
 export class ShapeError extends Error {}
 
 export type Check<T> = (value: unknown, at: string) => T;
 
-/** A check for each field of an interface: a field that is added to the interface and not here does not compile. */
+/** A check for each field of a type. A field that is added to the type and not here does not compile. */
 export type Fields<T> = { readonly [Name in keyof T]-?: Check<T[Name]> };
 
 const wrong = (at: string, why: string): never => {
   throw new ShapeError(`${at} ${why}`);
 };
 
-/** A whole number between bounds, which JSON has kept exactly. */
+/** A whole number within bounds, small enough for JSON to hold it exactly. */
 export const integer = (min: number, max: number = Number.MAX_SAFE_INTEGER): Check<number> => (value, at) =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max ? value : wrong(at, `is not a whole number from ${min} to ${max}`);
 
 export const boolean: Check<boolean> = (value, at) => (typeof value === 'boolean' ? value : wrong(at, 'is not true or false'));
 
-/** Text that `holds` accepts; `what` says what that is. */
+/** Text that `holds` accepts; `what` names such a text in messages. */
 export const text = (what: string, holds: (value: string) => boolean): Check<string> => (value, at) =>
   typeof value === 'string' && holds(value) ? value : wrong(at, `is not ${what}`);
 
@@ -33,7 +36,7 @@ export const oneOf = <T extends string | number>(...choices: readonly T[]): Chec
 
 export const nullable = <T>(check: Check<T>): Check<T | null> => (value, at) => (value === null ? null : check(value, at));
 
-/** What older versions did not write counts as null. */
+/** Takes a missing value, which older versions did not write, as null. */
 export const nullIfMissing = <T>(check: Check<T>): Check<T | null> => (value, at) => (value === undefined || value === null ? null : check(value, at));
 
 export const listOf = <T>(check: Check<T>): Check<T[]> => (value, at) =>
@@ -43,7 +46,7 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** An object with these fields; what else it has is left out. */
+/** An object with these fields; others are left out. */
 export const object = <T>(fields: Fields<T>): Check<T> => (value, at) => {
   if (!isObject(value)) return wrong(at, 'is not an object');
   const entries = Object.entries<Check<unknown>>(fields).map(([name, check]) => [name, check(own(value, name), at === '' ? name : `${at}.${name}`)] as const);
@@ -63,15 +66,15 @@ export function partial<T>(fields: Fields<T>, value: unknown): Partial<T> {
   return Object.fromEntries(entries) as Partial<T>;
 }
 
-/** Not what an object inherits: `constructor` is no field of a file. */
+/** A property of the object itself: an inherited one, such as `constructor`, is no field of a file. */
 const own = (value: Record<string, unknown>, name: string): unknown => (Object.hasOwn(value, name) ? value[name] : undefined);
 
 /**
- * A network namespace. The inode of a namespace that is gone is given to a new one; a cookie is not, until the next
- * boot. Both are null in records of older versions, the cookie also before Linux 5.14.
+ * A network namespace. The kernel gives the inode of a namespace that is gone to a new one, but its cookie to none
+ * until the next boot. `cookie` and `boot` are null in records of older versions, `cookie` also before Linux 5.14.
  */
 export interface NetnsRecord {
-  /** As `ip netns` called it at attach. */
+  /** Its name for `ip netns` at attach, or null. */
   name: string | null;
   inode: number;
   /** SO_NETNS_COOKIE of the sockets in it, in decimal. */
@@ -86,32 +89,35 @@ export interface Room {
   exit: { name: string; ifindex: number };
 }
 
-/** How an interface was when it was taken. */
+/** The state of an existing interface when attach took it. */
 export interface TakenRecord {
   wasUp: boolean;
   addresses: string[];
   sysctls: Record<string, string>;
-  /** The group of links that it was in; null in records of older versions. */
+  /** Its link group; null in records of older versions. */
   group: number | null;
 }
 
-/** What hairpin changed in the namespace, so that it can be put back. */
+/** What hairpin changed in the namespace, so that it can be restored. */
 export interface HairpinRecord {
   addresses: { family: 4 | 6; address: string }[];
   table: number;
 }
 
-/** What `vnet-bpf impair` has done to the reinject path, for whoever reads the counters. */
+/** What `vnet-bpf impair` has done to the reinject path, for readers of the counters. */
 export interface ImpairmentRecord {
-  /** Those of netem that are in place; null when it was taken away. */
+  /** The words of the impairment in place; null when it was removed. */
   words: string[] | null;
-  /** CONTROL.enobufs when they were put in place: what netem had no room for since then came a second time. */
+  /**
+   * CONTROL.enobufs when the words were put in place: frames for which netem has had no space since then came a second
+   * time.
+   */
   enobufs: number;
   /** netem's own counter of drops at that time. */
   drops: number;
-  /** Frames that were dropped before. */
+  /** Number of frames that were dropped before. */
   lost: number;
-  /** refused.backlog from before the first. */
+  /** refused.backlog before the first impairment. */
   backlog: number;
 }
 
@@ -122,26 +128,26 @@ export interface Attachment {
   phase: 'attaching' | 'running' | 'detaching';
   iface: string;
   ifindex: number;
-  /** How the interface was if it was there before: then detach leaves it like that. Null if attach made it. */
+  /** The state of an interface that existed before attach, which detach restores. Null if attach made it. */
   taken: TakenRecord | null;
   /** Addresses that attach added. */
   added: string[];
   netns: NetnsRecord;
   backend: 'veth' | 'dummy';
-  /** The hidden end of a veth. */
+  /** The end of a veth in the peer namespace; null for a dummy. */
   peer: { name: string; ifindex: number } | null;
-  /** What marks reinjected frames where there is no peer; 0 where there is. */
+  /** skb->mark of reinjected frames if there is no peer; otherwise 0. */
   reinjectMark: number;
-  /** The waiting room of each queue, with --when-full hold: where held frames enter and leave it. */
+  /** The waiting room of each queue, where held frames enter and leave it; empty without --when-full hold. */
   rooms: Room[];
   attach: 'tcx' | 'clsact';
   links: { tx: TcLinkState; sink: TcLinkState | null; cut: TcLinkState | null; retry: TcLinkState[] } | null;
   pid: number;
   startedAt: string;
   queues: number;
-  /** The largest superpacket of TCP over IPv4. */
+  /** The largest superpacket of TCP over IPv4, in bytes. */
   superpacketBytes: number;
-  /** This and what follows, of each queue. */
+  /** Bytes of each queue's ring. The limits that follow apply to each queue, too. */
   ringBytes: number;
   queuePackets: number;
   lowWatermarkBytes: number;
@@ -152,16 +158,19 @@ export interface Attachment {
   whenFull: 'hold' | 'drop';
   /** The file of the hook in place, or null. */
   hook: string | null;
-  /** What becomes of a frame over which it fails; null without a hook. */
+  /** What happens to a frame on which the hook fails; null without a hook. */
   onHookError: 'pass' | 'drop' | 'detach' | null;
-  /** Why nothing passes: the thread of a hook that decides over traffic has ended, and was not started again yet. */
+  /**
+   * Why nothing passes: the thread of a hook that decides about traffic has ended and has not been started again yet.
+   * Otherwise null.
+   */
   hookDown: string | null;
-  /** The peer's counters at attach, for an interface that had a life before. */
+  /** The peer's counters at attach, for an interface that has been in use before. */
   baseline: { peerTxPackets: number };
   hairpin: HairpinRecord | null;
   /** Null: never impaired. */
   impairment: ImpairmentRecord | null;
-  /** Frames that the reinject path lost because vnet0 was down, or had a smaller MTU by then. */
+  /** Number of frames that the reinject path lost because vnet0 was down, or had a smaller MTU by then. */
   lostByChange: { down: number; toolong: number };
   /** URL of its metrics while its controller serves them. */
   metrics: string | null;
@@ -172,7 +181,7 @@ export interface Attachment {
 const isInterfaceName = (name: string): boolean => Buffer.byteLength(name) <= 15 && !/^\.{0,2}$|[/:\s\0]/.test(name);
 // eslint-disable-next-line no-control-regex
 const isFileName = (name: string): boolean => name.length <= 255 && !/^\.{0,2}$|[/\0]/.test(name);
-/** Longer than any path, so that nothing that is shown or passed on is huge. */
+/** The longest text: longer than any path, so that nothing that is shown or passed on is huge. */
 const TEXT_MAX = 4096;
 const LIST_MAX = 4096;
 
@@ -189,7 +198,7 @@ const few = <T>(check: Check<T>): Check<T[]> => (value, at) => {
   return list;
 };
 
-/** Those that are written back into /proc/sys, by their names. */
+/** The sysctls that are written back into /proc/sys, by name. */
 const sysctls: Check<Record<string, string>> = (value, at) => {
   if (!isObject(value)) throw new ShapeError(`${at} is not an object`);
   return Object.fromEntries(Object.entries(value).map(([name, each]) => [oneOf('accept_local', 'rp_filter')(name, at), text('a digit', (digit) => /^\d$/.test(digit))(each, `${at}.${name}`)]));
@@ -249,10 +258,12 @@ const FIELDS: Fields<Attachment> = {
   metrics: nullable(anyText),
 };
 
-/** What a file says of an attachment, or why it says nothing that can be relied on, with those of its fields that are sound. */
+/**
+ * The attachment in a file, or the reason why the file cannot be relied on, with those of its fields that are sound.
+ */
 export type Parsed = { attachment: Attachment } | { why: string; sound: Partial<Attachment> };
 
-/** Reads the text of the file of the attachment `id`. Throws nothing. */
+/** Reads the text of the file of the attachment `id`. Never throws. */
 export function parseRecord(id: string, content: string): Parsed {
   let value: unknown;
   try {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * The record of each attachment, /run/vnet-bpf/<id>/state.json. It is written before anything is
- * made, so that whatever a killed controller leaves behind can be found and removed. A record that
- * is damaged makes its attachment a broken one, and concerns no other.
+ * The record of each attachment, /run/vnet-bpf/<id>/state.json. It is written before anything is made, so that whatever
+ * a killed controller leaves behind can be found and removed. A damaged record makes its attachment a broken one, and
+ * affects no other.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -23,7 +23,7 @@ export interface BrokenAttachment {
   id: string;
   /** What is wrong with the record: `it is empty`. */
   why: string;
-  /** The fields that have their types nevertheless. */
+  /** The fields that are sound nevertheless. */
   sound: Partial<Attachment>;
 }
 
@@ -40,13 +40,16 @@ export const logFile = (id: string): string => path.join(stateDirectory(id), 'lo
 
 let held: { lock: FileLock; times: number } | null = null;
 
-/** Twenty commands started at once on a busy machine wait for each other; longer takes only one that hangs. */
+/**
+ * How long to wait for the global lock, in milliseconds: twenty commands that are started at once on a busy machine
+ * wait for each other. Only one that hangs takes longer.
+ */
 const LOCK_MS = 60_000;
 
 /**
- * Only one process changes things at a time; one that has several interfaces may take the lock for
- * one while it has it for another. The last thing done under the lock is to remove the state
- * directory if it is empty: earlier, the next command would make a lock of its own there.
+ * Takes the global lock: only one process makes changes at a time. A process that has several interfaces may take the
+ * lock for one while it has it for another. The last thing done under the lock is to remove the state directory if it
+ * is empty: earlier, the next command would make a lock of its own there. Throws BUSY.
  */
 export function lockEverything(): Disposable {
   held ??= { lock: FileLock.take(globalLock(), LOCK_MS), times: 0 };
@@ -62,12 +65,12 @@ export function lockEverything(): Disposable {
   };
 }
 
-/** An identity that bpffs and interface names both allow (bpffs forbids dots). */
+/** A new identity, valid in bpffs (which forbids dots) and in names of interfaces. */
 export function newId(): string {
   return randomBytes(4).toString('hex');
 }
 
-/** Writes the record whole or not at all: what fails leaves the one before. */
+/** Writes the record whole or not at all: a failure leaves the one before. */
 export function saveAttachment(attachment: Attachment): void {
   const directory = stateDirectory(attachment.id);
   privateDirectory(stateRoot());
@@ -82,7 +85,7 @@ export function saveAttachment(attachment: Attachment): void {
   }
 }
 
-/** The same, for those who have to go on whether it can be written or not; returns why it could not. */
+/** Writes the record, for a caller that goes on whether or not it can be written. Returns why it could not, or null. */
 export function saveIfPossible(attachment: Attachment): string | null {
   try {
     saveAttachment(attachment);
@@ -92,10 +95,12 @@ export function saveIfPossible(attachment: Attachment): string | null {
   }
 }
 
-/** No record is nearly as large. */
+/** The most bytes of a record that are read: none is nearly as large. */
 const STATE_BYTES_MAX = 1 << 20;
 
-/** Reads a file of ours; a reason instead where something else lies in its place. Null if there is none. */
+/**
+ * Reads the file of a record. Returns a reason instead if something else lies in its place, and null if there is none.
+ */
 function readState(id: string): { content: string } | { why: string } | null {
   const directory = stateDirectory(id);
   const file = path.join(directory, STATE);
@@ -144,16 +149,19 @@ export function everyAttachment(): (Attachment | BrokenAttachment)[] {
 /** Every attachment on the machine that is whole, by name. */
 export function allAttachments(): Attachment[] {
   const found = everyAttachment().filter((each): each is Attachment => !isBroken(each));
-  // Not localeCompare(): its first call loads ICU's rules, for 10 ms.
+  // Not localeCompare(): its first call loads ICU's rules, which takes 10 ms.
   return found.sort((a, b) => Number(a.iface > b.iface) - Number(a.iface < b.iface) || a.netns.inode - b.netns.inode);
 }
 
-/** The first of that name that `holds` is true of. */
+/** The first attachment of that name for which `holds` is true, or null. */
 export const findAttachment = (iface: string, holds: (attachment: Attachment) => boolean): Attachment | null => allAttachments().find((each) => each.iface === iface && holds(each)) ?? null;
 
 export const brokenAttachments = (): BrokenAttachment[] => everyAttachment().filter(isBroken);
 
-/** The record as it lies there, without the white space that saveAttachment() puts in; null if it cannot be read, or is none. */
+/**
+ * The record as stored, without the white space that saveAttachment() puts in; null if it cannot be read or is not
+ * JSON.
+ */
 export function readRecord(id: string): string | null {
   try {
     const state = readState(id);
@@ -163,7 +171,10 @@ export function readRecord(id: string): string | null {
   }
 }
 
-/** Forgets an attachment. Where its record cannot be removed, as on a read-only file system, it stays; all else has been done by then. */
+/**
+ * Removes the state of an attachment. A record that cannot be removed, as on a read-only file system, stays; everything
+ * else has been removed by then.
+ */
 export function forgetAttachment(id: string): void {
   removeIfPossible(stateDirectory(id));
 }
@@ -172,7 +183,7 @@ function removeIfPossible(file: string): void {
   try {
     fs.rmSync(file, { recursive: true, force: true });
   } catch {
-    // whoever has to know looks whether it is still there
+    // callers that have to know look whether it is still there
   }
 }
 
@@ -184,11 +195,11 @@ function removeEmptyState(): void {
     fs.rmSync(globalLock(), { force: true });
     fs.rmdirSync(root); // not recursive: the next command may have made something in it already
   } catch {
-    // then it needs the directory, or nobody can remove it
+    // the next command needs the directory, or it cannot be removed
   }
 }
 
-/** Whether the controller of an attachment lives. */
+/** Whether the controller of an attachment is alive. */
 export function isControlled({ id }: { id: string }): boolean {
   return FileLock.isHeld(controllerLock(id));
 }

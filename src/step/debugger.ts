@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /**
- * The debugger of a NIC, and the commands that can be typed into it: the loop is paused, frames wait in the ring and
- * their senders in the kernel, and each frame goes on when the user has looked at it.
+ * The debugger of a NIC, and its commands: the loop is paused, frames wait in the ring and their senders in the kernel,
+ * and each frame goes on when the user has looked at it.
  */
 import { didYouMean, usageError, VnetError } from '../errors';
 import { fixChecksums, Frame, hexDump, summaryOf } from '../packet';
 import type { PacketFilter } from '../packet/filter';
 
-// What can be typed into the debugger.
+// The debugger's commands.
 
 export type StepCommand =
   | { kind: 'pass' | 'drop'; count: number }
@@ -26,7 +26,7 @@ export const HELP = [
   'resume             let everything go on, and leave',
 ] as const;
 
-/** Understands a line. Throws a USAGE error for what it cannot be. */
+/** Parses a line. Throws a USAGE error if it is not a command. */
 export function parseCommand(line: string): StepCommand {
   const [word = '', ...rest] = line.trim().split(/\s+/);
   const kind = Object.entries(WORDS).find(([name]) => word === name || word === name[0])?.[1] ?? (word === '' ? 'pass' : undefined);
@@ -47,7 +47,7 @@ export function parseCommand(line: string): StepCommand {
   }
 }
 
-/** Each may be cut to its first letter; of `hex` and `help` the first is meant. */
+/** Each word may be shortened to its first letter; `h` stands for `hex`, not `help`. */
 const WORDS = { pass: 'pass', drop: 'drop', edit: 'edit', inject: 'inject', hex: 'hex', resume: 'resume', quit: 'resume', help: 'help', '?': 'help' } as const;
 
 function whole(text: string, min: number): number {
@@ -66,26 +66,26 @@ export interface ShownFrame {
   superpacket: boolean;
 }
 
-/** The loop, as the debugger has it; another process's behind a socket, or a made-up one in a test. */
+/** The loop that is debugged: another process's behind a socket, or a test's own. */
 export interface SteppedLoop {
-  /** The next frame, null if none waits. */
+  /** The next frame; null if none waits. */
   peek(): Promise<ShownFrame | null>;
-  /** What becomes of it. */
+  /** Decides on that frame. */
   step(verdict: 'pass' | 'drop' | Uint8Array): Promise<void>;
   inject(frame: Uint8Array): Promise<void>;
 }
 
-/** Lines that somebody types; null at their end. */
+/** Lines that the user types. */
 export interface Lines {
-  /** The next line. */
+  /** The next line; null at the end. */
   next(): Promise<string | null>;
-  /** True if next() would not have to wait. */
+  /** Whether next() would return without waiting. */
   readonly ready: boolean;
 }
 
-/** How often to look for a frame when none waits. */
+/** How often to look for a frame when none waits, in milliseconds. */
 const LOOK_MS = 50;
-/** Frames that may pass unseen before typed lines are looked at. */
+/** Frames that may pass unseen before typed lines are handled. */
 const UNSEEN_IN_ROW = 64;
 
 export class Stepper {
@@ -94,7 +94,7 @@ export class Stepper {
   private number = 0;
   /** Frames that have passed because the filter does not match them. */
   private unseen = 0;
-  /** Frames that get the same verdict without being asked about. */
+  /** A verdict for the next frames, which are not shown first. */
   private repeat: { verdict: 'pass' | 'drop'; left: number } | null = null;
 
   constructor(
@@ -105,7 +105,7 @@ export class Stepper {
     private readonly filter: PacketFilter | null = null,
   ) {}
 
-  /** Goes on until somebody says resume, or nothing more is typed. */
+  /** Runs until the user resumes the loop, or the input ends. */
   async run(): Promise<void> {
     await this.loopUntilEnd();
     if (this.unseen > 0) this.print(`${this.unseen} frames passed that the filter does not match`);
@@ -152,7 +152,7 @@ export class Stepper {
     this.print(`frame ${this.number}${what}${this.edited ? ', edited' : ''}`, ...summaryOf(Frame.of(bytes)).map((line) => `  ${line}`));
   }
 
-  /** Does what a line says; false when it says to leave. */
+  /** Carries out a line; false if it says to leave. */
   private async obey(line: string): Promise<boolean> {
     try {
       const command = parseCommand(line);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `vnet-bpf step`: the debugger of a NIC. Whatever ends it, the loop goes on. */
+/** `vnet-bpf step`: the debugger of a NIC. The loop goes on however the debugger ends. */
 import * as readline from 'node:readline';
 
 import { ControlClient } from '../control/socket';
@@ -38,7 +38,7 @@ export class TypedLines implements Lines {
   private wake: () => void = () => undefined;
 
   constructor(input: NodeJS.ReadableStream) {
-    // A terminal that has gone types no more.
+    // A terminal that is gone sends no more lines.
     input.on('error', () => this.end());
     readline
       .createInterface({ input })
@@ -77,6 +77,6 @@ export async function stepCommand(args: { iface: string; netns: string | undefin
     await client.ask({ order: 'resume' });
     tell(`${attachment.iface} loops again`);
   } finally {
-    process.stdin.destroy(); // it would keep the process
+    process.stdin.destroy(); // it would keep the process alive
   }
 }

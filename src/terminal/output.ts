@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 /**
- * What commands print: reports and news on stdout (src/native/standard-streams.ts explains the difference), one line of
- * error and perhaps a hint on stderr, in colours where the terminal has them. Every line is made printable here,
- * whatever is in it; a newline within one is shown as `\\n`.
+ * The output of commands: reports and news on stdout (src/native/standard-streams.ts explains the difference), one
+ * error line and perhaps a hint on stderr, in colours where the terminal has them. Every line is made printable here,
+ * whatever it contains; a newline within one is shown as `\\n`.
  */
 import { fstatSync } from 'node:fs';
 
 import { exhaustion, VnetError } from '../errors';
+import { sayKoffiIsMissing } from '../native/node';
 import { news, report } from '../native/standard-streams';
 import { isTerminal, showsColours } from '../native/terminal';
 import { printable, printableJson, printableLines } from '../printable';
@@ -16,7 +17,7 @@ export const ATTRIBUTES = { bold: '1', good: '32', warning: '33', bad: '1;31', f
 
 export type Look = keyof typeof ATTRIBUTES;
 
-/** Whether a terminal reads the descriptor and shows colours. */
+/** Whether the descriptor is a terminal and colours are wanted. */
 export function hasColours(fd: number, env: NodeJS.ProcessEnv = process.env): boolean {
   if (!showsColours(env)) return false;
   try {
@@ -26,7 +27,7 @@ export function hasColours(fd: number, env: NodeJS.ProcessEnv = process.env): bo
   }
 }
 
-/** A printable text as it looks on a descriptor. */
+/** A printable text with its colours for a descriptor. */
 export function coloured(look: Look, text: string, fd: number): string {
   return hasColours(fd) ? `\x1b[${ATTRIBUTES[look]}m${text}\x1b[0m` : text;
 }
@@ -36,40 +37,40 @@ const asText = (lines: readonly string[]): string => lines.map((line) => `${prin
 /** Prints lines of a report. Throws a VnetError if they cannot be written. */
 export const print = (...lines: readonly string[]): void => report(1, asText(lines));
 
-/** The same on stderr. */
+/** print() on stderr. */
 export const printNotice = (...lines: readonly string[]): void => report(2, asText(lines));
 
-/** Prints a report that is printable as it is: made of our own words, or of what has been through printable(). */
+/** Prints a report that is already printable: made of our own words, or of text that has been through printable(). */
 export const printMade = (text: string): void => report(1, `${text}\n`);
 
-/** Prints news, line by line: what was done. Throws nothing, and waits for no reader. */
+/** Prints news, line by line: what was done. Never throws, and does not wait for a reader. */
 export const tell = (...lines: readonly string[]): void => news(1, asText(lines));
 
-/** The same on stderr. */
+/** tell() on stderr. */
 export const tellNotice = (...lines: readonly string[]): void => news(2, asText(lines));
 
-/** Prints news that are printable as they are. */
+/** Prints news that are already printable. */
 export const tellMade = (text: string): void => news(1, `${text}\n`);
 
 export const jsonText = printableJson;
 
-/** One JSON document and nothing else. */
+/** Prints one JSON document and nothing else. */
 export function printJson(document: unknown): void {
   printMade(jsonText(document));
 }
 
-/** One JSON document in a line, for reports that go on. */
+/** Prints a JSON document on one line, for reports that continue. */
 export function printJsonLine(document: unknown): void {
   printMade(jsonText(document, 0));
 }
 
-/** What `--dry-run` prints: one step a line, or an array of them. */
+/** Prints the steps of `--dry-run`: one per line, or an array. */
 export function printSteps(steps: readonly string[], json: boolean): void {
   if (json) printJson(steps);
   else print(...steps);
 }
 
-/** Lines of columns as wide as their widest cell, two spaces apart. */
+/** Formats rows as columns, each as wide as its widest cell, two spaces apart. */
 export function table(texts: readonly (readonly string[])[]): string[] {
   const rows = texts.map((row) => row.map(printable));
   const widths: number[] = [];
@@ -77,7 +78,7 @@ export function table(texts: readonly (readonly string[])[]): string[] {
   return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i] as number)).join('  ').trimEnd());
 }
 
-/** 8388608 as 8 MiB. */
+/** Formats a number of bytes: 8388608 as 8 MiB. */
 export function bytes(value: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   let unit = 0;
@@ -91,13 +92,14 @@ export function bytes(value: number): string {
 
 const oneLine = (text: string): string => text.replace(/\s*\n\s*/g, ' ').trim();
 
-/** Prints an error as the contract says, and returns the exit code. */
+/** Prints an error in the documented form, and returns the exit code. */
 export function reportError(error: unknown, debug: boolean): number {
+  if (sayKoffiIsMissing(error)) return 1;
   news(2, errorText(error, debug, (look, text) => coloured(look, text, 2)));
   return exitCodeOf(error);
 }
 
-/** Whatever is thrown: an object may have no text. */
+/** The text of anything that was thrown: an object may have none. */
 function textOf(thrown: unknown): string {
   try {
     return String(thrown);
@@ -106,7 +108,7 @@ function textOf(thrown: unknown): string {
   }
 }
 
-/** One line and perhaps a hint, and with `debug` all that is known. */
+/** The error in one line, perhaps a hint, and with `debug` everything known. */
 export function errorText(thrown: unknown, debug: boolean, paint: (look: Look, text: string) => string = (_, text) => text): string {
   const error = exhaustion(thrown) ?? thrown;
   const known = error instanceof VnetError;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A line about work that goes on, on a terminal, rewritten twice a second. */
+/** A line on a terminal about work in progress, rewritten twice a second. */
 import * as fs from 'node:fs';
 
 import { clock } from '../native/clock';
@@ -12,16 +12,16 @@ const COLUMNS = 80;
 
 export class ProgressLine implements Disposable {
   private readonly timer: NodeJS.Timeout | undefined;
-  /** Characters that stand on the terminal. */
+  /** Characters now on the terminal. */
   private shown = 0;
 
-  /** `text` is asked for each time. Without a terminal on standard error nothing is shown. */
+  /** `text` is called for each update. If standard error is not a terminal nothing is shown. */
   constructor(private readonly text: () => string) {
     if (isTerminal(fs.fstatSync(2)) && process.env['TERM'] !== 'dumb') this.timer = setInterval(() => this.show(), INTERVAL_MS).unref();
   }
 
   private show(): void {
-    // In the background of a shell the terminal is the shell's.
+    // While a shell has this process in the background, the terminal is the shell's.
     if (!inForeground()) return;
     const text = printable(this.text()).slice(0, (process.stderr.columns || COLUMNS) - 1);
     this.write(text);
@@ -32,7 +32,7 @@ export class ProgressLine implements Disposable {
     this.shown = text.length;
   }
 
-  /** Takes the line away, for others to be printed. */
+  /** Removes the line, so that other text can be printed. */
   clear(): void {
     if (this.shown > 0) this.write('');
   }
@@ -43,11 +43,11 @@ export class ProgressLine implements Disposable {
   }
 }
 
-/** How fast a number grows: over the last seconds, or since the beginning while that is shorter. */
+/** How fast a number grows: over the last seconds, or since the beginning if that is shorter. */
 export class Rate {
   private readonly samples: { at: number; value: number }[] = [{ at: clock.now(), value: 0 }];
 
-  /** A second's growth, up to `value` now. */
+  /** Growth per second; `value` is the number now. */
   of(value: number): number {
     const now = clock.now();
     this.samples.push({ at: now, value });
@@ -59,7 +59,7 @@ export class Rate {
 
 const WINDOW_MS = 5000;
 
-/** `12 s`, `3 min 20 s`, `2 h 5 min`, `30 days`. */
+/** Formats a duration: `12 s`, `3 min 20 s`, `2 h 5 min`, `30 days`. */
 export function duration(ms: number): string {
   const seconds = Math.round(ms / 1000);
   if (seconds < 60) return `${seconds} s`;

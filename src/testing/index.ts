@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `vnet-bpf/testing`: tests of one's own protocols against the kernel's stack. */
+/** `vnet-bpf/testing`: tests of the user's own protocols against the kernel's stack. */
 import '../not-bundled';
 
 export { cannotRun, Lab, type ExpectOptions, type LabOptions } from './lab';

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * A network namespace with a looping interface in it, for one test: frames go through the kernel's
- * real stack. Everything is removed by `await using`, close(), or the end of the process, however it
- * ends.
+ * A network namespace with a looping interface in it, for one test: frames go through the kernel's real stack.
+ * Everything is removed by `await using`, by close(), or when the process ends, however it ends.
  */
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
@@ -22,17 +21,20 @@ import { Frame, summaryOf } from '../packet/frame';
 import { VLAN_TAG_BYTES } from '../packet/headers';
 import { Throwaway, type ThrowawayOptions } from './throwaway';
 
-// What a frame is expected to be: some of its fields, or whatever a function says.
+// What a frame is expected to be: some of its fields, or what a function decides.
 
-/** A value that a field has to have: itself, a text that matches, bytes, or one that a function likes. */
+/** The expected value of a field: the value itself, a pattern for text, bytes, or a function that accepts it. */
 export type Expected<T> = T | (T extends string ? RegExp : never) | ((value: T) => boolean);
 
 type Fields<T> = { [K in keyof T]?: T[K] extends string | number | boolean | Uint8Array | null ? Expected<T[K]> : Fields<NonNullable<T[K]>> | null };
 
-/** `{ ipv4: { source: '10.0.0.1' }, udp: { destinationPort: 53 } }`, null for a header that must not be there, or a function. */
+/**
+ * `{ ipv4: { source: '10.0.0.1' }, udp: { destinationPort: 53 } }`, null for a header that must be absent, or a
+ * function.
+ */
 export type FrameMatcher = Fields<Omit<Frame, 'copy'>> | ((frame: Frame) => boolean);
 
-/** What does not fit, a line for each field; none if all does. */
+/** The differences, one line per field; empty if the frame fits. */
 export function differences(matcher: FrameMatcher, frame: Frame): string[] {
   if (typeof matcher === 'function') return matcher(frame) ? [] : ['the function says no'];
   return compare(matcher as Record<string, unknown>, frame as unknown as Record<string, unknown>, '');
@@ -64,7 +66,7 @@ function show(value: unknown): string {
   return typeof value === 'object' && !(value instanceof RegExp) ? 'a header' : typeof value === 'string' ? JSON.stringify(value) : String(value as number);
 }
 
-// Frames of one interface: what it receives, and what is sent on it as an application would.
+// Frames of one interface: those that it receives, and those sent on it as an application would send them.
 
 const ETH_P_ALL = 3;
 const SOL_SOCKET = 1;
@@ -75,7 +77,7 @@ const RECEIVE_BUFFER_BYTES = 32 << 20;
 const ADDRESSES_BYTES = 12;
 const EAGAIN = -(errnoOf['EAGAIN'] as number);
 
-/** Our memory: struct msghdr, an iovec, ancillary data, and the frame. */
+/** Offsets in the socket's memory: struct msghdr, an iovec, ancillary data, and the frame. */
 const AT = { message: 0, iovec: 64, control: 128, frame: 256 } as const;
 const CONTROL_BYTES = AT.frame - AT.control;
 const FRAME_BYTES = LARGEST_RECORD;
@@ -90,7 +92,7 @@ export class FrameSocket implements Disposable {
 
   private constructor(private readonly fd: number) {}
 
-  /** Frames that the interface receives from now on wait in the socket. */
+  /** Opens a socket in which frames wait that the interface receives from now on. */
   static open(netns: Netns, iface: string): FrameSocket {
     const ifindex = netns.run(() => linkByName(iface))?.ifindex;
     if (ifindex === undefined) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'is not there', { hint: 'it has to be attached before frames are sent or awaited' });
@@ -102,13 +104,13 @@ export class FrameSocket implements Disposable {
     return new FrameSocket(fd);
   }
 
-  /** Lets the interface transmit a frame. */
+  /** Makes the interface transmit a frame. */
   send(frame: Uint8Array): void {
     const sent = sendBytes(this.fd, frame);
     if (sent < 0) throw new VnetError('SYSCALL', `send of a frame of ${frame.length} bytes`, errnoName(-sent), { hint: 'a frame has to fit the MTU, and the interface to be up' });
   }
 
-  /** The next frame that was received; null if none waits. */
+  /** The next received frame; null if none waits. */
   receive(): Uint8Array | null {
     const { view, memory } = this;
     view.setBigUint64(AT.iovec, BigInt(memory.address + AT.frame), true);
@@ -123,7 +125,7 @@ export class FrameSocket implements Disposable {
     return this.withTag(new Uint8Array(memory.buffer, AT.frame, length));
   }
 
-  /** The kernel takes a VLAN tag out of what is received (skb_vlan_untag): it is put back, as it was on the wire. */
+  /** The frame as it was on the wire: the kernel takes the VLAN tag out of received data (skb_vlan_untag). */
   private withTag(data: Uint8Array): Uint8Array {
     if ((this.view.getUint32(AUXDATA, true) & TP_STATUS_VLAN_VALID) === 0) return Uint8Array.from(data);
     const frame = new Uint8Array(data.length + VLAN_TAG_BYTES);
@@ -150,14 +152,14 @@ export class FrameSocket implements Disposable {
 export type LabOptions = ThrowawayOptions;
 
 export interface ExpectOptions {
-  /** Milliseconds to wait; 1000 unless given. */
+  /** Milliseconds to wait; the default is 1000, and 100 for expectNone(). */
   within?: number;
 }
 
 const LOOK_MS = 2;
 
 export class Lab implements AsyncDisposable {
-  /** Frames that were received and that nobody has expected yet. */
+  /** Received frames that no expect() has taken yet. */
   private waiting: Frame[] = [];
   private open = true;
 
@@ -166,7 +168,7 @@ export class Lab implements AsyncDisposable {
     private readonly socket: FrameSocket,
   ) {}
 
-  /** Makes namespace and interface. Needs root. */
+  /** Makes a namespace and an interface in it. Needs root. */
   static async create(options: LabOptions = {}): Promise<Lab> {
     const throwaway = await Throwaway.create('vl', options);
     try {
@@ -178,7 +180,7 @@ export class Lab implements AsyncDisposable {
     }
   }
 
-  /** Name of the namespace, as `ip netns` has it. */
+  /** Name of the namespace for `ip netns`. */
   get netns(): string {
     return this.throwaway.netns;
   }
@@ -187,12 +189,15 @@ export class Lab implements AsyncDisposable {
     return this.throwaway.nic;
   }
 
-  /** Lets the interface transmit a frame, as an application would. It passes the loop, and the hook. */
+  /** Makes the interface transmit a frame, as an application would. The frame passes the loop, and the hook. */
   send(frame: Uint8Array): void {
     this.socket.send(frame);
   }
 
-  /** Waits for a received frame that fits, and takes it away. Rejects with what came instead, and how it differs. */
+  /**
+   * Waits for a received frame that fits, and takes it. Rejects with the frames that came instead, and their
+   * differences.
+   */
   async expect(matcher: FrameMatcher, { within = 1000 }: ExpectOptions = {}): Promise<Frame> {
     for (const end = performance.now() + within; ; ) {
       this.receive();
@@ -204,7 +209,7 @@ export class Lab implements AsyncDisposable {
     }
   }
 
-  /** Waits, and rejects if a frame that fits is received. */
+  /** Waits, and rejects if a frame that fits has been received. */
   async expectNone(matcher: FrameMatcher, { within = 100 }: ExpectOptions = {}): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, within));
     this.receive();
@@ -213,13 +218,13 @@ export class Lab implements AsyncDisposable {
     if (frame) throw new VnetError('EXPECTATION', 'a frame that was not to come', `came\n${summaryOf(frame).join('\n')}`);
   }
 
-  /** Forgets the frames that were received so far. */
+  /** Discards the frames received so far. */
   forget(): void {
     this.receive();
     this.waiting = [];
   }
 
-  /** Runs a program in the namespace to its end; what it printed. Throws if it fails. */
+  /** Runs a program in the namespace to its end; returns its output. Throws if it fails. */
   run(program: string, ...args: string[]): string {
     using netns = Netns.named(this.netns);
     return netns.run(() => command(program, args, process.env));
@@ -251,7 +256,7 @@ export class Lab implements AsyncDisposable {
   }
 }
 
-/** Whether kernel tests can run here; else the reason, for a test's `skip`. */
+/** Whether kernel tests can run here: false if they can, else the reason, for a test's `skip`. */
 export function cannotRun(): string | false {
   if (process.geteuid?.() !== 0) return 'needs root';
   return spawnSync('ip', ['-V'], { env: systemEnvironment() }).status === 0 ? false : 'needs iproute2';

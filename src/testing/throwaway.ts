@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * A network namespace with a looping interface in it, for as long as something needs it. Everything is removed by
- * close() or by the end of the process, however it ends.
+ * A network namespace with a looping interface in it, for as long as it is needed. Everything is removed by close() or
+ * when the process ends, however it ends.
  */
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
@@ -14,9 +14,9 @@ import { programEnvironment, SYSTEM_PATH } from '../native/inherited';
 import { randomBytes } from '../native/libc';
 import { attach, type Nic, type NicOptions, toAttachOptions } from '../nic/nic';
 
-// Cleans up after a test or a `vnet-bpf run` that cannot do it any more: a shell that waits for our end
-// of a pipe to close, which happens however this process ends, SIGKILL included. Programs that were
-// started in the namespace would keep it alive without a name, so they are ended first.
+// The guardian cleans up after a test or a `vnet-bpf run` that can no longer do so: a shell that waits until our end of
+// a pipe is closed, which happens however this process ends, SIGKILL included. Programs started in the namespace would
+// keep it alive without a name, so they are ended first.
 
 const MAIN = path.join(__dirname, '..', 'cli', 'main.js');
 const SCRIPT = `
@@ -34,20 +34,20 @@ ip netns del "$4"
 `;
 
 export interface Guardian {
-  /** There is nothing left to clean up. */
+  /** Tells the guardian that nothing is left to clean up. */
   dismiss(): void;
 }
 
 export function guard(netns: string, iface: string): Guardian {
-  // A session of its own: Ctrl-C is for the test, not for who cleans up behind it.
+  // A session of its own: Ctrl-C is meant for the test, not for the process that cleans up after it.
   const child = spawn('/bin/sh', ['-c', SCRIPT, 'guardian', process.execPath, MAIN, iface, netns], {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
     env: { ...programEnvironment(), PATH: SYSTEM_PATH },
   });
-  // No process, or no descriptor, was free: then this process cleans up, unless it is killed.
+  // No process, or no descriptor, was free: this process then cleans up itself, unless it is killed.
   child.on('error', () => undefined);
-  // Without a descriptor for it, the child has no stream.
+  // If no descriptor was free for it, the child has no stream.
   const stdin = child.stdin as unknown as Socket | undefined;
   stdin?.on('error', () => undefined);
   child.unref();
@@ -56,9 +56,9 @@ export function guard(netns: string, iface: string): Guardian {
 }
 
 export interface ThrowawayOptions extends Omit<NicOptions, 'netns'> {
-  /** Name of the interface; `vnet0` unless given. */
+  /** Name of the interface; `vnet0` by default. */
   interface?: string;
-  /** IPv6 in the namespace; off unless an address asks for it, so that only the user's own frames are there. */
+  /** Enables IPv6 in the namespace; by default only if an address needs it, so that all frames there are the user's. */
   ipv6?: boolean;
 }
 
@@ -66,13 +66,16 @@ export class Throwaway implements AsyncDisposable {
   private open = true;
 
   private constructor(
-    /** Name of the namespace, as `ip netns` has it. */
+    /** Name of the namespace for `ip netns`. */
     readonly netns: string,
     readonly nic: Nic,
     private readonly guardian: Guardian,
   ) {}
 
-  /** Makes namespace, called `prefix` and a random number, and interface. Needs root. Nothing is left if it fails. */
+  /**
+   * Makes a namespace, named `prefix` and a random number, and an interface. Needs root. Leaves nothing behind if it
+   * fails.
+   */
   static async create(prefix: string, { interface: iface = 'vnet0', ipv6, ...options }: ThrowawayOptions): Promise<Throwaway> {
     toAttachOptions(iface, options);
     const name = prefix + randomBytes(4).toString('hex');
@@ -83,7 +86,7 @@ export class Throwaway implements AsyncDisposable {
       using netns = Netns.named(name);
       if (!wantsIpv6 && fs.existsSync('/proc/sys/net/ipv6')) netns.run(() => command('sysctl', ['-qw', 'net.ipv6.conf.default.disable_ipv6=1']));
       netns.run(() => command('ip', ['link', 'set', 'dev', 'lo', 'up']));
-      // attach() leaves nothing behind when it fails, and is the last that can.
+      // attach() is the last step that can fail, and leaves nothing behind if it does.
       return new Throwaway(name, await attach(iface, { ...options, netns: name }), guardian);
     } catch (error) {
       guardian.dismiss();

@@ -8,12 +8,15 @@ import { card, chartRows, head } from './summary';
 
 const LABEL = 10;
 const CELL = 22;
-/** The place of a reason with its count and rate. */
+/** Cells for a reason with its count and rate. */
 const DROPS_CELL = 33;
 
 type Cell = readonly [text: string, style?: Style];
 
-/** Charts above the counters as far as there is place; where there is none for the counters, how many lines are missing. */
+/**
+ * Charts above the counters as far as there is space. If the counters do not fit, the last line says how many lines are
+ * missing.
+ */
 export function detail(row: Row, { width, height }: { width: number; height: number }, glyphs: Glyphs): Line[] {
   const counters = [...counterLines(row, width), ...dropLines(row, width)];
   const rows = Math.min(8, chartRows(height - counters.length - 1));
@@ -23,7 +26,7 @@ export function detail(row: Row, { width, height }: { width: number; height: num
   return [...lines.slice(0, height - 1), [part(`  ${lines.length - height + 1} more lines do not fit`, 'faint')]];
 }
 
-/** A label and cells behind it, in as many lines as the width asks for. */
+/** A label with cells behind it, in as many lines as the width requires. */
 function group(label: string, cells: readonly Cell[], cellWidth: number, width: number): Line[] {
   const each = Math.max(1, Math.floor((width - LABEL) / cellWidth));
   const starts = Array.from({ length: Math.ceil(cells.length / each) }, (_, i) => i * each);
@@ -49,13 +52,13 @@ function counterLines({ stats }: Row, width: number): Line[] {
   return groups.flatMap(([label, cells]) => group(label, cells, CELL, width));
 }
 
-/** `balanced` alone only if nothing was lost: what was is among the drops. */
+/** Says `balanced` alone only if nothing was lost; losses are among the drops. */
 function verdict(stats: Row['stats']): string {
   if (!law(stats).balanced) return 'frames in flight';
   return lostBehind(stats).length === 0 ? 'balanced' : 'balanced, with losses';
 }
 
-/** The reasons that there ever were, the most frequent first. */
+/** All reasons that have occurred, the most frequent first. */
 function dropLines({ stats, rates }: Row, width: number): Line[] {
   const reasons = [...dropsOf(stats)].filter(([, count]) => count > 0).sort(([, a], [, b]) => b - a);
   if (reasons.length === 0) return group('drops', [['none']], DROPS_CELL, width);

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 import type { History, QueueActivity } from './readings';
 
-/** How `top` draws: numbers and lines as text, charts, bars. A line is made of parts in a style; widths are in cells of a terminal. */
+/**
+ * How `top` draws: numbers and lines as text, charts, bars. A line consists of parts with a style; widths are in
+ * terminal cells.
+ */
 export type Style = 'plain' | 'title' | 'chosen' | 'good' | 'warning' | 'bad' | 'faint' | 'tx' | 'rx';
 
 export interface Part {
@@ -17,17 +20,17 @@ export const textOf = (line: Line): string => line.map(({ text }) => text).join(
 
 /** Wide characters of East Asian scripts and emoji: two cells. */
 const WIDE = /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
-/** What is written over the character before it: no cell of its own. */
+/** Characters written over the one before them, without a cell of their own. */
 const COMBINING = /\p{M}/u;
-/** Most texts: a cell for each character. */
+/** Text with one cell for each character, as most is. */
 const NARROW = /^[\x20-\x7e\u2500-\u259f]*$/;
 
 const cellsOf = (char: string): number => (COMBINING.test(char) ? 0 : WIDE.test(char) ? 2 : 1);
 
-/** How many cells a text takes. */
+/** Number of cells that a text takes. */
 export const widthOf = (text: string): number => (NARROW.test(text) ? text.length : [...text].reduce((cells, char) => cells + cellsOf(char), 0));
 
-/** As much of the beginning of a text as has place in so many cells. */
+/** The beginning of a text, as much as fits into `width` cells. */
 function beginningOf(text: string, width: number): string {
   if (NARROW.test(text)) return text.slice(0, Math.max(0, width));
   let left = width;
@@ -40,24 +43,24 @@ function beginningOf(text: string, width: number): string {
   return text.slice(0, end);
 }
 
-/** A text in exactly so many cells: filled up, or cut, with a mark where something is missing. */
+/** A text in exactly `width` cells: padded, or cut with a mark where something is missing. */
 export function fitted(text: string, width: number): string {
   const shown = widthOf(text) <= width ? text : `${beginningOf(text, width - 1)}~`.slice(0, Math.max(0, width));
   return shown + ' '.repeat(Math.max(0, width - widthOf(shown)));
 }
 
-/** Cuts a line, so that it fits. */
+/** A line, cut to fit. */
 export function clip(line: Line, width: number): Line {
   let left = width;
   return line.flatMap(({ text, style }) => {
     const shown = beginningOf(text, left);
-    // Where a wide character does not fit, what follows must not take its place.
+    // If a wide character does not fit, what follows must not take its place.
     left = shown === text ? left - widthOf(shown) : 0;
     return shown === '' ? [] : [{ text: shown, style }];
   });
 }
 
-/** Neighbours of one style as one part. */
+/** Joins neighbouring parts of one style. */
 export function merged(parts: readonly Part[]): Line {
   const line: Part[] = [];
   for (const { text, style } of parts) {
@@ -68,7 +71,7 @@ export function merged(parts: readonly Part[]): Line {
   return line;
 }
 
-/** 12345 as 12.3k: at most five characters. */
+/** 12345 as 12.3k, in at most five characters. */
 export function short(value: number): string {
   const units = ['', 'k', 'M', 'G', 'T', 'P'];
   let rest = value;
@@ -82,7 +85,7 @@ export function short(value: number): string {
   return rest.toFixed(digits) + units[unit];
 }
 
-/** `12.3k packets/s`, `142 Mbit/s`; a dash where nothing is known yet. */
+/** `12.3k packets/s`, `142 Mbit/s`; a dash while unknown. */
 export const packetRate = (value: number | undefined): string => `${value === undefined ? '-' : short(value)} packets/s`;
 
 export function bitRate(value: number | undefined): string {
@@ -95,15 +98,15 @@ export const percent = (part_: number): string => `${Math.round(part_ * 100)} %`
 
 /** The characters that charts are made of. */
 export interface Glyphs {
-  /** Columns of a chart: from one eighth of a cell to all of it. */
+  /** Columns of a chart: from one eighth of a cell to a full cell. */
   levels: string;
   /** A column of height 0. */
   zero: string;
-  /** A bar: cells filled, filled in part (from left to right, the least first), empty, the mark, and both ends. */
+  /** A bar: cells filled, partly filled (from left to right, the least first), empty, the mark, and both ends. */
   bar: { full: string; parts: string; empty: string; mark: string; begin: string; end: string };
-  /** What the queue did: never stopped, stopped and woke, stopped all the time. */
+  /** Activity of the queue: never stopped, stopped and woke, stopped all the time. */
   queue: { ran: string; woke: string; stopped: string };
-  /** The keys that move. */
+  /** The keys that move the choice. */
   arrows: string;
 }
 
@@ -123,21 +126,24 @@ export const ASCII: Glyphs = {
   arrows: 'up/down',
 };
 
-// Figures as drawings: a chart of columns, a bar, the strip of stops and wakes. Each is exactly as wide as it is asked for.
+// Figures as drawings: a chart of columns, a bar, the strip of stops and wakes. Each is exactly as wide as requested.
 
 const EIGHTHS = 8;
-/** The least that a figure above 0 shows, so that it differs from 0. */
+/** Eighths shown for any figure above 0, so that it differs from 0. */
 const LEAST = 2;
 
 const ROUND = [1, 1.5, 2, 3, 4, 5, 6, 8, 10];
 
-/** The next round figure, so that a chart keeps its scale while its peak moves a little. */
+/** The next round figure, so that a chart keeps its scale while its peak changes a little. */
 export function roundScale(peak: number): number {
   const power = 10 ** Math.floor(Math.log10(Math.max(1, peak)));
   return power * (ROUND.find((figure) => figure * power >= peak) ?? 10);
 }
 
-/** A column for each value, over so many rows, the top one first. Null is left empty. `full` is the value that fills a column. */
+/**
+ * A column for each value, over `rows` rows, the top one first. Null leaves a column empty. `full` is the value that
+ * fills a column.
+ */
 export function chart(values: readonly (number | null)[], full: number, rows: number, style: Style, { levels, zero }: Glyphs): Line[] {
   const heights = values.map((value) => value && Math.max(LEAST, Math.min(rows * EIGHTHS, Math.round((value / full) * rows * EIGHTHS))));
   return Array.from({ length: rows }, (_, row) => {
@@ -152,12 +158,12 @@ export function chart(values: readonly (number | null)[], full: number, rows: nu
   });
 }
 
-/** How full, from 0 to 1, and where the mark is. */
+/** A bar filled to `fill`, with a mark at `mark`, both from 0 to 1. */
 export function bar(fill: number, mark: number, width: number, style: Style, { bar: { full, parts, empty, mark: markGlyph, begin, end } }: Glyphs): Line {
   const cells = width - begin.length - end.length;
   if (cells < 1) return [part(' '.repeat(Math.max(0, width)))];
   const steps = parts.length + 1;
-  // Something is shown of what is not empty, and something is missing of what is not full.
+  // A bar that is not empty shows something, and one that is not full lacks something.
   const filled = fill <= 0 ? 0 : fill >= 1 ? cells * steps : Math.max(1, Math.min(cells * steps - 1, Math.round(fill * cells * steps)));
   const at = Math.min(cells - 1, Math.floor(mark * cells));
   const drawn = Array.from({ length: cells }, (_, i): Part => {
@@ -170,6 +176,6 @@ export function bar(fill: number, mark: number, width: number, style: Style, { b
 
 const QUEUE_STYLE: Readonly<Record<QueueActivity, Style>> = { ran: 'faint', woke: 'warning', stopped: 'warning' };
 
-/** What the queue did in each interval. */
+/** The activity of the queue in each interval. */
 export const queueStrip = (history: History, { queue }: Glyphs): Line =>
   merged(history.map((sample) => (sample ? part(queue[sample.queue], QUEUE_STYLE[sample.queue]) : part(' '))));

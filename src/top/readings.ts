@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-/** What `top` knows of each interface from one reading to the next: rates, history, and the figures that order the rows. */
+/** What `top` keeps of each interface between readings: rates, history, and the figures that order the rows. */
 import type { Stats } from '../datapath/stats';
 import { printable } from '../printable';
 
-// What the readings of an interface have shown, one entry for each interval; the newest is the last.
+// The history of an interface, one entry for each interval; the newest is the last.
 
-/** What the transmit queue did between two readings: it was never stopped, stopped all the time, or stopped and woke. */
+/** Activity of the transmit queue between two readings: never stopped, stopped all the time, or stopped and woke. */
 export type QueueActivity = 'ran' | 'stopped' | 'woke';
 
 export interface Sample {
@@ -27,17 +27,17 @@ export const sampleOf = ({ txBits, rxBits }: Rates, before: Stats['queue'], afte
   queue: after.wakes > before.wakes ? 'woke' : after.stopped || after.stops > before.stops ? 'stopped' : 'ran',
 });
 
-/** The history with a sample that covers so many intervals, one at least. */
+/** The history with one more sample, which covers `intervals` intervals, at least one. */
 export function extended(history: History, sample: Sample | null, intervals: number): History {
   const count = Math.min(KEPT, Math.max(1, Math.round(intervals)));
   return [...history, ...Array.from({ length: count }, () => sample)].slice(-KEPT);
 }
 
-/** The newest entries in so many columns, the newest on the right; null where there are none yet. */
+/** The newest entries in `width` columns, the newest on the right; null where there are none yet. */
 export const newest = (history: History, width: number): History =>
   Array.from({ length: width }, (_, column) => history[history.length - width + column] ?? null);
 
-// What happened between two readings of one interface, per second.
+// Rates between two readings of one interface, per second.
 
 export interface Rates {
   txPackets: number;
@@ -47,20 +47,20 @@ export interface Rates {
   stops: number;
   wakes: number;
   polls: number;
-  /** 0 to 1: the part of the polls that found more than the budget. */
+  /** 0 to 1: the share of polls that used the budget up. */
   budgetUsedUp: number;
-  /** Frames that did not come back, by reason; only reasons that there were. */
+  /** Frames that did not come back, by reason; only reasons that occurred. */
   drops: ReadonlyMap<string, number>;
 }
 
-/** All that ends a frame, by reason, since the interface is there. */
+/** Everything that ends a frame, by reason, since the interface was attached. */
 export function dropsOf({ refused, held, hooks, impair, behind, stray }: Stats): Map<string, number> {
   return new Map([...Object.entries(refused), ['held', held.dropped], ['hook', hooks.dropped], ['impair', impair.lost], ['behind', behind.lost], ['stray', stray]]);
 }
 
-/** Null if they say nothing about a time: counters went back, or no time has passed. */
+/** The rates; null if the readings give none: counters went back, or no time has passed. */
 export function ratesBetween(before: Stats, after: Stats, ms: number): Rates | null {
-  // A reading is not atomic, and another may have been attached under the same identity: nothing is negative.
+  // A reading is not atomic, and another interface may have been attached under the same identity: no rate is negative.
   if (!(ms > 0) || after.tx.packets < before.tx.packets) return null;
   const grown = (from: number, to: number): number => Math.max(0, to - from);
   const rate = (from: number, to: number): number => (grown(from, to) * 1000) / ms;
@@ -83,7 +83,7 @@ export function ratesBetween(before: Stats, after: Stats, ms: number): Rates | n
 
 export const sumOf = (counts: ReadonlyMap<string, number>): number => [...counts.values()].reduce((a, b) => a + b, 0);
 
-// By what interfaces are ordered: figures that follow the readings slowly, so that rows do not change places all the time.
+// Figures that order the interfaces: they follow the readings slowly, so that rows do not change places all the time.
 
 export const MEASURES = ['tx', 'rx', 'queue', 'drops'] as const;
 export type Measure = (typeof MEASURES)[number];
@@ -91,20 +91,20 @@ export type Measure = (typeof MEASURES)[number];
 interface Figure {
   /** A moving average. */
   mean: number;
-  /** What is compared: it stays until the average has moved away from it. */
+  /** The value that is compared; it stays until the average has moved away from it. */
   shown: number;
 }
 
 export type Standing = Readonly<Record<Measure, Figure>>;
 
-/** Milliseconds in which the average takes in two thirds of a change. */
+/** Milliseconds after which the average has followed two thirds of a change. */
 const MEMORY_MS = 5000;
-/** Two averages whose ratio is less than this count as one. */
+/** Two averages count as equal if their ratio is less than this. */
 const SAME = 1.25;
-/** Below it an average counts as 0: packets a second, and the part of the queue. */
+/** Averages below this count as 0: packets a second, and the filled share of the queue. */
 const NOTHING: Readonly<Record<Measure, number>> = { tx: 0.1, rx: 0.1, queue: 0.005, drops: 0.1 };
 
-/** 0 to 1: of bytes or of frames, whichever is nearer to the limit. */
+/** Filled share of the queue, from 0 to 1: of bytes or of frames, whichever is nearer to its limit. */
 export function fillOf({ queue }: Stats): number {
   const packets = queue.capacityPackets === null ? 0 : queue.packets / queue.capacityPackets;
   return Math.min(1, Math.max(queue.usedBytes / queue.capacityBytes, packets));
@@ -118,7 +118,7 @@ function next(before: Figure | undefined, value: number, ms: number, nothing: nu
   return { mean, shown: stays ? before.shown : mean };
 }
 
-/** The standing after one more reading; `ms` have passed since the one before. */
+/** The standing after another reading, `ms` milliseconds after the previous one. */
 export function standingAfter(before: Standing | null, stats: Stats, rates: Rates | null, ms: number): Standing {
   const figure = (measure: Measure, value: number): Figure => next(before?.[measure], value, ms, NOTHING[measure]);
   return {
@@ -129,7 +129,7 @@ export function standingAfter(before: Standing | null, stats: Stats, rates: Rate
   };
 }
 
-/** One interface as it is now. */
+/** One interface at one moment. */
 export interface Look {
   id: string;
   budget: number;
@@ -154,21 +154,23 @@ interface Known {
   row: Row;
 }
 
-/** `vnet0 in lab`. */
+/** The interface's name, with its namespace: `vnet0 in lab`. */
 export const nameOf = ({ interface: iface, netns }: Stats): string => printable(netns === null ? iface : `${iface} in ${netns}`);
 
 export class Board {
   private known = new Map<string, Known>();
   private first = true;
 
-  /** @param intervalMs how often it is looked, in milliseconds: what one entry of a history stands for */
+  /** @param intervalMs milliseconds between readings: the time that one entry of a history covers */
   constructor(private readonly intervalMs = 1000) {}
 
-  /** Takes in what there is now, at a time in milliseconds. Those that came and went are told, but for the first time. */
+  /**
+   * Adds a reading taken at `now`, in milliseconds. Returns the rows and, except the first time, what came and went.
+   */
   update(looks: readonly Look[], now: number): { rows: Row[]; changes: Change[] } {
     const there = new Set(looks.map(({ id }) => id));
     const gone = [...this.known].filter(([id]) => !there.has(id));
-    // First what went: an interface that was replaced has come.
+    // Departures first: an interface that was replaced goes and then comes.
     const changes = gone.map(([, { row }]): Change => ({ name: nameOf(row.stats), what: 'went' }));
     const rows = looks.map((look): Row => {
       const before = this.known.get(look.id);
@@ -184,20 +186,20 @@ export class Board {
     const ms = now - at;
     const rates = ratesBetween(row.stats, look.stats, ms);
     const sample = rates && sampleOf(rates, row.stats.queue, look.stats.queue);
-    // The first rates say more than the nothing before them.
+    // The first rates replace the standing, which was computed without any.
     const standing = standingAfter(row.rates ? row.standing : null, look.stats, rates, ms);
     return { ...look, rates, history: extended(row.history, sample, ms / this.intervalMs), standing };
   }
 }
 
-// The orders that interfaces can have on the screen.
+// The orders in which the screen can show interfaces.
 
 export const ORDERS = ['name', ...MEASURES] as const;
 export type Order = (typeof ORDERS)[number];
 
 export const nextOrder = (order: Order): Order => ORDERS[(ORDERS.indexOf(order) + 1) % ORDERS.length] as Order;
 
-/** The largest first, by what the row has stood at for a while; equal ones by name, then by identity. */
+/** The largest first, by the slow figures; equal ones by name, then by identity. */
 export function sorted(rows: readonly Row[], order: Order): Row[] {
   const byName = (a: Row, b: Row): number => nameOf(a.stats).localeCompare(nameOf(b.stats), 'en', { numeric: true }) || (a.id < b.id ? -1 : 1);
   if (order === 'name') return [...rows].sort(byName);

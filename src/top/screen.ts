@@ -1,28 +1,31 @@
 // SPDX-License-Identifier: MIT
-/** What the user has chosen to see, how keys change it, and the whole screen as lines: a pure function of what is known and of the size. */
+/**
+ * The user's choices, the keys that change them, and the whole screen as lines: a pure function of the readings and the
+ * size.
+ */
 import { detail } from './detail';
 import { clip, type Glyphs, type Line, part, type Part, short, widthOf } from './drawing';
 import { type Change, nextOrder, type Order, type Row, sorted } from './readings';
 import { card, cardLines, chartRows, intervalsShown } from './summary';
 import { table } from './table';
 
-// What the user has chosen to see, and how keys change it.
+// The user's choices, and the keys that change them.
 
 export interface View {
   order: Order;
   paused: boolean;
-  /** Identity of the chosen interface, or null: the first. */
+  /** Identity of the chosen interface; null: the first. */
   chosen: string | null;
-  /** Only the chosen one, with all its counters. */
+  /** Whether only the chosen interface is shown, with all its counters. */
   detail: boolean;
 }
 
-/** A terminal in raw mode makes no SIGQUIT of it. */
+/** Ctrl-\, which does not raise SIGQUIT while the terminal is in raw mode. */
 const CTRL_BACKSLASH = '\x1c';
 
 export const FIRST_VIEW: View = { order: 'name', paused: false, chosen: null, detail: false };
 
-/** Keys by their names, as terminal.ts tells them; `ids` are the interfaces in the order shown. */
+/** The view after a key, named as in terminal.ts; `ids` are the interfaces in the order shown. */
 export function press(view: View, key: string, ids: readonly string[]): View | 'quit' {
   const move = (by: number): View => {
     const at = Math.max(0, ids.indexOf(view.chosen ?? ''));
@@ -64,23 +67,23 @@ export interface Scene {
   rows: readonly Row[];
   view: View;
   seconds: number;
-  /** The newest of those that came or went, for a while. */
+  /** The interface that came or went last, shown for a while. */
   news: Change | null;
   time: Date;
   glyphs: Glyphs;
 }
 
 const STANDARD: Size = { width: 80, height: 24 };
-/** More than any screen has: whatever a terminal says, a picture has an end. */
+/** Larger than any screen: a picture must be finite, whatever a terminal says. */
 const LARGEST: Size = { width: 1000, height: 500 };
 
-/** The size to draw for. A terminal that does not know its own, as a serial line, says 0. */
+/** The size to draw for. A terminal that does not know its size, such as a serial line, says 0. */
 export const usableSize = (columns: number | undefined, rows: number | undefined): Size => ({
   width: Math.min(columns || STANDARD.width, LARGEST.width),
   height: Math.min(rows || STANDARD.height, LARGEST.height),
 });
 
-/** More rows make no chart easier to read. */
+/** Most rows of a chart: more make it no easier to read. */
 const CHART_ROWS_MAX = 12;
 
 /** Exactly as many lines as the terminal has, none wider than it. */
@@ -92,7 +95,7 @@ export function screen(scene: Scene, { width, height }: Size): Line[] {
   return [head(scene, width), ...filled, foot(scene, width)].slice(0, height).map((line) => clip(line, width));
 }
 
-/** As many of the parts, two spaces apart, as fit beside what stands on the right; the first ones count most. */
+/** As many of the left parts, two spaces apart, as fit beside the right part; the first ones are the most important. */
 function apart(left: readonly (readonly Part[])[], right: Line, width: number): Line {
   const cells = (line: Line): number => line.reduce((sum, { text }) => sum + widthOf(text), 0);
   const place = width - cells(right) - (right.length > 0 ? 1 : 0);
@@ -131,14 +134,16 @@ function interfaces(rows: readonly Row[], scene: Scene, { width, height }: Size)
   return cards(rows, chosen, { width, height }, glyphs) ?? list(rows, at, scene, { width, height });
 }
 
-/** A card each, an empty line between them; null if not all fit. */
+/** The summaries of all interfaces, with empty lines between them; null if they do not all fit. */
 function cards(rows: readonly Row[], chosen: Row, { width, height }: Size, glyphs: Glyphs): Line[] | null {
   const chartHeight = Math.min(CHART_ROWS_MAX, chartRows(Math.floor((height - rows.length + 1) / rows.length)));
   if (chartHeight === 0) return null;
   return rows.flatMap((row, i) => [...(i > 0 ? [[]] : []), ...card(row, row === chosen, chartHeight, width, glyphs)]);
 }
 
-/** A line each; then the card of the chosen one, if there is place, or how many lines there would be more. */
+/**
+ * One line per interface, then the summary of the chosen one if there is space, or the number of lines that do not fit.
+ */
 function list(rows: readonly Row[], at: number, { glyphs, seconds }: Scene, { width, height }: Size): Line[] {
   const lines = (from: number, to: number): Line[] => table(rows.slice(from, to), rows, rows[at]?.id, width, seconds, glyphs);
   if (rows.length + 1 > height) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** One interface with charts: figures on the left, what they were over time on the right, up to the edge. */
+/** One interface with charts: figures on the left, and on the right their history, up to the edge. */
 import { bytes } from '../terminal/output';
 import { bar, bitRate, chart, fitted, type Glyphs, type Line, part, type Part, percent, queueStrip, roundScale, short, type Style, widthOf } from './drawing';
 import { dropsOf, fillOf, nameOf, newest, type Row, sumOf } from './readings';
@@ -7,22 +7,22 @@ import { dropsOf, fillOf, nameOf, newest, type Row, sumOf } from './readings';
 const STATE_STYLE: Readonly<Record<string, Style>> = { running: 'good', stopped: 'warning', crashed: 'bad', detached: 'bad' };
 export const stateStyle = (state: string): Style => STATE_STYLE[state] ?? 'plain';
 
-/** Lines besides the charts of tx and rx: the head, queue, stops, poll. */
+/** Lines of a summary besides the charts of tx and rx: the head, queue, stops, poll. */
 const OTHER_LINES = 4;
-/** Below it there is place for one figure a line. */
+/** Narrower terminals have space for only one figure per line, in cells. */
 const WIDE = 60;
 const LABEL = 8;
 
-/** How many lines a card has whose charts have so many rows. */
+/** Number of lines in a summary whose charts have `rows` rows. */
 export const cardLines = (rows: number): number => 2 * rows + OTHER_LINES;
 
-/** The rows of charts in a card of at most so many lines; 0 if there is no place for a card. */
+/** Rows of the charts in a summary of at most `lines` lines; 0 if there is no space for a summary. */
 export const chartRows = (lines: number): number => Math.max(0, Math.floor((lines - OTHER_LINES) / 2));
 
-/** Cells left of the charts, with a space behind the figures. */
+/** Cells left of the charts, including a space behind the figures. */
 const figuresWidth = (width: number): number => LABEL + (width < WIDE ? 11 : 24) + 1;
 
-/** How many intervals a card shows. */
+/** Number of intervals that a summary shows. */
 export const intervalsShown = (width: number): number => Math.max(0, width - figuresWidth(width));
 
 export function card(row: Row, chosen: boolean, rows: number, width: number, glyphs: Glyphs): Line[] {
@@ -30,7 +30,7 @@ export function card(row: Row, chosen: boolean, rows: number, width: number, gly
   const shown = newest(row.history, intervalsShown(width));
   const [tx, rx] = (['tx', 'rx'] as const).map((side) => shown.map((sample) => sample && sample[side])) as [(number | null)[], (number | null)[]];
   const peak = (values: readonly (number | null)[]): number => Math.max(0, ...values.map((value) => value ?? 0));
-  // One scale for both, so that they can be compared.
+  // One scale for both charts, so that they can be compared.
   const full = roundScale(Math.max(peak(tx), peak(rx)));
   const rateLines = (label: 'tx' | 'rx', values: readonly (number | null)[], packets: number | undefined, bits: number | undefined): Line[] =>
     chart(values, full, rows, label, glyphs).map((drawn, i) => {
@@ -47,7 +47,7 @@ export function card(row: Row, chosen: boolean, rows: number, width: number, gly
   ];
 }
 
-/** The name, the state, and how it was attached as far as there is place. */
+/** The name, the state, and the settings as far as there is space. */
 export function head({ stats, budget, whenFull }: Row, chosen: boolean, width: number): Line {
   const state = stats.state;
   const settings = `${stats.backend}, ${whenFull} when full, budget ${budget}`;
@@ -91,7 +91,7 @@ function pollLine({ rates, stats }: Row, width: number): Line {
   return [...figures('poll', polls, width), part(' '), ...dropsParts];
 }
 
-/** Those of this moment by reason, or how many there ever were. */
+/** The current drops by reason, or their total; and whether there are any now. */
 export function dropsText(now: ReadonlyMap<string, number> | undefined, ever: number): [string, boolean] {
   const reasons = [...(now ?? [])].sort(([, a], [, b]) => b - a).map(([reason, perSecond]) => `${reason} ${short(perSecond)}/s`);
   if (reasons.length > 0) return [reasons.join(', '), true];

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT
-/** One interface a line: a table as wide as the screen, the last column a chart; without a screen, plain lines. */
+/**
+ * One line per interface: a table as wide as the screen, with a chart as its last column, or plain lines without a
+ * screen.
+ */
 import { bitRate, chart, fitted, type Glyphs, type Line, packetRate, part, percent, roundScale, short, type Style, widthOf } from './drawing';
 import { type Change, dropsOf, fillOf, nameOf, newest, type Row, sorted, sumOf } from './readings';
 import { dropsText, stateStyle } from './summary';
 
-// Where there is no screen: a line for each interface and interval.
+// Without a screen: a line for each interface and interval.
 
 export function plainLines(rows: readonly Row[], changes: readonly Change[]): string[] {
   return [...changes.map(({ name, what }) => `${name}: ${what}`), ...sorted(rows, 'name').flatMap(plainLine)];
 }
 
-/** None before there are two readings. */
+/** The line of an interface; none before there are two readings. */
 function plainLine({ stats, rates }: Row): string[] {
   if (!rates) return [];
   const cells = [
@@ -30,7 +33,7 @@ function plainLine({ stats, rates }: Row): string[] {
 interface Column {
   heading: string;
   width: number;
-  /** Text to the left, as words have it; numbers stand on the right. */
+  /** Whether the text is aligned to the left, as for words; numbers are aligned to the right. */
   left?: boolean;
   cell(row: Row): [string, Style];
 }
@@ -54,19 +57,19 @@ type ColumnId = keyof typeof COLUMNS;
 const MARK = 2;
 const NAME_MIN = 12;
 const NAME_MAX = 32;
-/** A narrower chart says nothing. */
+/** Cells of the narrowest chart that says something. */
 const CHART_MIN = 10;
-/** A chart that leaves place for more figures. */
+/** Cells of a chart that leaves space for more figures. */
 const CHART_AMPLE = 24;
 
 interface Layout {
   name: number;
   columns: Column[];
-  /** Cells of the chart; 0: there is none. */
+  /** Cells of the chart; 0: no chart. */
   chart: number;
 }
 
-/** What there is place for, by importance: state, tx and queue; whole names; drops; rx; a chart; held. */
+/** The columns that fit, by importance: state, tx and queue; whole names; drops; rx; a chart; held. */
 function layoutOf(rows: readonly Row[], width: number): Layout {
   const chosen = new Set<ColumnId>();
   let left = width - MARK - NAME_MIN;
@@ -88,7 +91,7 @@ function layoutOf(rows: readonly Row[], width: number): Layout {
 
 const placed = (text: string, { width, left }: Column): string => (left ? fitted(text, width) : text.padStart(width));
 
-/** The heads of the columns, then the rows; `all` have their say in the widths, so that scrolling moves no column. */
+/** The headings, then the rows. The widths depend on `all` rows, so that scrolling does not move a column. */
 export function table(rows: readonly Row[], all: readonly Row[], chosen: string | undefined, width: number, seconds: number, glyphs: Glyphs): Line[] {
   const { name, columns, chart: chartWidth } = layoutOf(all, width);
   const over = `TX, LAST ${short(chartWidth * seconds)} s`;

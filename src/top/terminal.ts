@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The terminal: draws lines, tells keys, and is given back as it was however the process ends. */
+/** The terminal: draws lines, reads keys, and is restored however the process ends. */
 import * as fs from 'node:fs';
 import * as readline from 'node:readline';
 
@@ -10,10 +10,11 @@ import { ATTRIBUTES } from '../terminal/output';
 import { type Line, type Style, widthOf } from './drawing';
 import { type Size, usableSize } from './screen';
 
-// What is sent to a terminal without waiting for it: one that nobody reads, or that stands still, must not keep keys and
-// signals from being heard. A terminal is opened once more for that: O_NONBLOCK would be set for everybody who shares it.
+// Writes to a terminal without waiting for it: a terminal that is stopped, or whose output is not read, must not keep
+// keys and signals from being handled. The terminal is opened again for this, because O_NONBLOCK would affect every
+// process that shares the description.
 
-/** How often a terminal that took nothing is tried again, and how long at the end. */
+/** How often a terminal that took nothing is tried again, and how long the last text waits for it, in milliseconds. */
 const RETRY_MS = 20;
 const LAST_MS = 200;
 
@@ -33,7 +34,7 @@ export class TerminalOutput {
     this.fd = reopened(fd);
   }
 
-  /** Whether the terminal has not taken yet what was sent last: a newer picture waits for that, or escape sequences would be cut. */
+  /** Whether the terminal has not yet taken everything: a newer picture must wait, or escape sequences would be cut. */
   get waits(): boolean {
     return this.rest.length > 0;
   }
@@ -44,7 +45,7 @@ export class TerminalOutput {
     this.try_();
   }
 
-  /** Sends the last text and closes; waits a moment for the terminal, and no longer. */
+  /** Sends the last text and closes; waits for the terminal for LAST_MS at most. */
   end(text: string): void {
     clearTimeout(this.timer);
     this.rest = Buffer.concat([this.rest, Buffer.from(text)]);
@@ -54,7 +55,7 @@ export class TerminalOutput {
         if (!this.waits || clock.now() > until) return;
       }
     } catch {
-      // the terminal has gone
+      // The terminal is gone.
     } finally {
       if (this.fd > 2) fs.closeSync(this.fd);
     }
@@ -74,7 +75,7 @@ export class TerminalOutput {
     }, RETRY_MS).unref();
   }
 
-  /** As much as the terminal takes at once. */
+  /** Writes as much as the terminal takes at once. */
   private writeSome(): void {
     try {
       while (this.waits) this.rest = this.rest.subarray(fs.writeSync(this.fd, this.rest));
@@ -84,29 +85,32 @@ export class TerminalOutput {
   }
 }
 
-/** Parameters of SGR (ECMA-48, 8.3.117): with colours, which are those of the user's palette, and without. */
+/** Parameters of SGR (ECMA-48, 8.3.117): with the colours of the user's palette, and without. */
 type Attributes = Readonly<Record<Style, string>>;
 const COLOURED: Attributes = { ...ATTRIBUTES, plain: '', title: ATTRIBUTES.bold, chosen: '1;7', tx: '36', rx: ATTRIBUTES.good };
 const MONOCHROME: Attributes = { plain: '', title: '1', chosen: '1;7', good: '', warning: '1', bad: '1;7', faint: '2', tx: '', rx: '' };
 
-/** How a terminal is written to. */
+/** How to write to a terminal. */
 export interface Look {
   colours: boolean;
-  /** Names may have any characters: where the locale knows only ASCII, others are shown as question marks. */
+  /** Whether the locale knows only ASCII: other characters, which names may contain, become question marks. */
   ascii: boolean;
 }
 
-/** The other screen, no cursor, no wrapping at the right edge; and back, as terminfo has it for xterm and those like it. */
+/**
+ * The alternate screen, no cursor, no wrapping at the right edge; and the reverse, as in terminfo for xterm and similar
+ * terminals.
+ */
 const ENTER = '\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J';
 const LEAVE = '\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l';
 const CLEAR = '\x1b[2J';
-/** Terminals that know synchronized output show what is between them at once; others ignore them. */
+/** Terminals that support synchronized output show everything between these at once; others ignore them. */
 const BEGIN_UPDATE = '\x1b[?2026h';
 const END_UPDATE = '\x1b[?2026l';
 
 const onlyAscii = (text: string): string => text.replace(/[^\x20-\x7e]/gu, (char) => '?'.repeat(widthOf(char)));
 
-/** Overwrites a row, from the top one, 0, on. It is erased first: behind a full row the cursor is still in it. */
+/** Overwrites a row; the top row is 0. The row is erased first, because behind a full row the cursor is still in it. */
 export function drawnRow(row: number, line: Line, { colours, ascii }: Look): string {
   const attributes = colours ? COLOURED : MONOCHROME;
   const parts = line.map(({ text, style }) => {
@@ -118,7 +122,7 @@ export function drawnRow(row: number, line: Line, { colours, ascii }: Look): str
 
 const NAMES: Readonly<Partial<Record<string, string>>> = { return: 'ENTER', enter: 'ENTER', up: 'UP', down: 'DOWN', left: 'LEFT', right: 'RIGHT', escape: 'ESCAPE', backspace: 'BACKSPACE' };
 
-/** A key of Node's as press() wants it: a name, or the character. */
+/** Converts a key of Node's for press(): its name, or the character. */
 export function keyName(text: string | undefined, { name, ctrl }: readline.Key): string {
   if (ctrl) return name === 'c' || name === 'z' ? `CTRL_${name.toUpperCase()}` : '';
   return NAMES[name ?? ''] ?? text ?? '';
@@ -130,16 +134,16 @@ export class Screen implements Disposable {
   private output: TerminalOutput | null = null;
   private readonly close_ = (): void => this.close();
   private readonly pressed = (text: string | undefined, key: readline.Key): void => this.onKey(keyName(text, key));
-  /** The terminal has gone, and with it who would press a key. */
+  /** The terminal is gone, and with it the user. */
   private readonly gone = (): void => this.onKey('CTRL_C');
-  /** Why nothing can be drawn any more: the name of the errno. */
+  /** Why nothing can be drawn any more, as the name of an errno; null while drawing works. */
   lost: string | null = null;
 
   /** @param onKey called with the name of each key, with `RESIZE`, and with the signals `SIGTSTP` and `SIGCONT` */
   constructor(private readonly look: Look, private readonly onKey: (key: string) => void) {
-    // Whatever ends the process: an error that nobody catches, too.
+    // However the process ends, even by an uncaught error.
     process.on('exit', this.close_);
-    // Which is asked for the size, and never written to: it would wait for a terminal that nobody reads.
+    // process.stdout is only asked for the size: writing to it would wait for a terminal that is not read.
     process.stdout.on('resize', this.resized);
     readline.emitKeypressEvents(process.stdin);
     process.stdin.on('keypress', this.pressed).on('end', this.gone).on('error', this.gone);
@@ -162,33 +166,36 @@ export class Screen implements Disposable {
     try {
       process.stdin.setRawMode(false).pause();
     } catch {
-      // the terminal has gone
+      // The terminal is gone.
     }
     this.output?.end(LEAVE);
     this.output = null;
   }
 
-  /** Gives the terminal back while this process stands still, or with 0 its process group, as Ctrl-Z has it. Returns when it goes on. */
+  /**
+   * Restores the terminal while this process is stopped, or with 0 its process group, as by Ctrl-Z. Returns when it
+   * continues.
+   */
   suspend(pid: number): void {
     this.leave();
-    process.kill(pid, 'SIGTSTP'); // does nothing where no shell would let it go on
+    process.kill(pid, 'SIGTSTP'); // does nothing if no shell could continue it
     this.continued();
   }
 
-  /** Takes the terminal again, of which others have made what they like. */
+  /** Takes over the terminal again, whatever others have done to it. */
   continued(): void {
     this.leave();
     this.enter();
-    process.emit('SIGWINCH', 'SIGWINCH'); // its size may be another: Node.js looks
+    process.emit('SIGWINCH', 'SIGWINCH'); // its size may have changed: makes Node.js check
   }
 
   get size(): Size {
-    // Taken apart, because src/setup/bundle.ts replaces the name process.stdout.columns.
+    // In two steps, because src/setup/bundle.ts replaces the name process.stdout.columns.
     const { columns, rows } = process.stdout;
     return usableSize(columns, rows);
   }
 
-  /** Only rows that differ from the last time are sent; nothing while the terminal does not take what it has been sent. */
+  /** Sends only rows that have changed, and nothing while the terminal has not taken the previous picture. */
   draw(lines: readonly Line[]): void {
     if (!this.output || this.output.waits) return;
     const rows = lines.map((line, row) => drawnRow(row, line, this.look));

@@ -29,7 +29,7 @@ export const BtfKind = {
 const MAGIC = 0xeb9f;
 const MAX_DEPTH = 64;
 
-/** A type with typedefs and qualifiers taken off. */
+/** A type without typedefs and qualifiers. */
 export interface BtfType {
   readonly id: number;
   readonly kind: number;
@@ -43,7 +43,7 @@ export interface BtfType {
   readonly bool: boolean;
   /** For arrays: type id of an element. */
   readonly element: number;
-  /** For arrays: how many elements. */
+  /** For arrays: number of elements. */
   readonly length: number;
 }
 
@@ -95,7 +95,7 @@ export class Btf {
 
   /**
    * @param bytes raw BTF, as in the `.BTF` section or /sys/kernel/btf/vmlinux; kept, not copied
-   * @param source what error messages call it
+   * @param source the name used in error messages
    * @throws UnreadableObjectError (`BPF_OBJECT`) if it is not BTF in this machine's byte order
    */
   constructor(bytes: Uint8Array, source = 'BTF') {
@@ -120,7 +120,7 @@ export class Btf {
     if (at !== end) throw this.#bad('truncated BTF type');
   }
 
-  /** How many types there are, void included: ids are below it. */
+  /** Number of types, void included; ids are below it. */
   get typeCount(): number {
     return this.#types.length;
   }
@@ -135,7 +135,7 @@ export class Btf {
     return id === 0 ? '' : this.#string(this.#u32(this.#at(id)));
   }
 
-  /** Ids of the types of this name, of one kind if given. */
+  /** Ids of the types with this name, of one kind if given. */
   find(name: string, kind?: number): number[] {
     if (!this.#names) {
       this.#names = new Map();
@@ -151,7 +151,7 @@ export class Btf {
     return kind === undefined ? [...ids] : ids.filter((id) => this.kind(id) === kind);
   }
 
-  /** Takes typedefs, const, volatile, restrict, tags and VAR off a type. */
+  /** Removes typedefs, const, volatile, restrict, tags and VAR from a type. */
   strip(id: number): number {
     for (let depth = 0; depth < MAX_DEPTH; depth++) {
       switch (this.kind(id)) {
@@ -170,7 +170,7 @@ export class Btf {
     throw this.#bad(`type ${id} is a chain without an end`);
   }
 
-  /** Id of the type that a pointer points to, with its typedefs and qualifiers; 0 for `void *` and what is no pointer. */
+  /** Id of the type that a pointer points to, with its typedefs and qualifiers; 0 for `void *` and for other types. */
   pointee(id: number): number {
     const bare = this.strip(id);
     return this.kind(bare) === BtfKind.PTR ? this.#u32(this.#at(bare) + 8) : 0;
@@ -302,7 +302,7 @@ export class Btf {
     return values;
   }
 
-  /** Bytes that follow the 12 common ones. */
+  /** Number of bytes behind the 12 that all types have. */
   #trailer(at: number): number {
     const info = this.#u32(at + 4);
     const count = info & 0xffff;

@@ -6,14 +6,14 @@ import { libbpf } from './native/libbpf';
 import type { BpfProgram } from './program';
 
 export interface CgroupTarget {
-  /** Directory of a cgroup, version 2. */
+  /** Directory of a version 2 cgroup. */
   readonly path: string;
 }
 
 /**
- * Attaches a program to a cgroup and all below it, next to others' programs (Linux 5.7).
+ * Attaches a program to a cgroup and its descendants, beside others' programs (Linux 5.7).
  *
- * @throws BpfError: ENOENT for no such directory, EBADF for one that is no cgroup of version 2
+ * @throws BpfError: ENOENT if there is no such directory, EBADF if it is not a version 2 cgroup
  */
 export function attachCgroup(program: BpfProgram, { path }: CgroupTarget): Link {
   const kind: LinkKind = { feature: 'links of cgroup programs', minimumKernel: '5.7', capabilities: ['CAP_BPF', 'CAP_NET_ADMIN'] };

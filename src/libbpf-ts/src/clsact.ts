@@ -21,10 +21,10 @@ const NLMSG_DONE = 3;
 const PARENT = { ingress: 0xfffffff2, egress: 0xfffffff3 } as const;
 
 /**
- * How many filters of any kind the clsact qdisc of a device has in a direction; 0 without device or qdisc.
+ * Number of filters of any kind on a device's clsact qdisc in one direction; 0 without device or qdisc.
  *
- * It asks the calling thread's network namespace with one RTM_GETTFILTER dump, as `tc filter show` does; libbpf can
- * only ask for a filter whose handle is known.
+ * Asks the calling thread's network namespace with one RTM_GETTFILTER dump, as `tc filter show` does; libbpf can only
+ * ask for a filter whose handle is known.
  */
 export function countFilters(ifindex: number, direction: TcDirection): number {
   const socket = libc.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_ROUTE);
@@ -80,15 +80,18 @@ function filterOf(handle: number, priority: number): CStruct {
   return new CStruct(32, true).setU32(20, handle).setU32(24, priority);
 }
 
-/** A filter, a qdisc or a device that is not there (any more); EINVAL: "Parent Qdisc doesn't exists". */
+/**
+ * Whether the error means that a filter, a qdisc or a device does not exist (any more); EINVAL: "Parent Qdisc doesn't
+ * exists".
+ */
 function isGone(error: number): boolean {
   return error === Errno.ENOENT || error === Errno.ENODEV || error === Errno.EINVAL;
 }
 
-/** Attachments of this process whose qdisc it created: later ones to the same device share the duty to remove it. */
+/** Attachments of this process whose qdisc it created: later ones on the same device share the duty to remove it. */
 const creators = new Set<ClsactLink>();
 
-/** A cls_bpf filter in direct-action mode on the clsact qdisc (Linux 4.5), which outlives the process. */
+/** A cls_bpf filter in direct-action mode on the clsact qdisc (Linux 4.5). It outlives the process. */
 export class ClsactLink implements TcLink {
   readonly kind = 'clsact';
   readonly #state: ClsactState;
@@ -96,7 +99,7 @@ export class ClsactLink implements TcLink {
   #pinPath: string | undefined;
   #detached = false;
 
-  /** @param program the attached program, borrowed for pin(); without it the link is a restored one */
+  /** @param program the attached program, borrowed for pin(); omitted for a restored link */
   constructor(state: ClsactState, program?: BpfProgram) {
     this.#state = state;
     this.#program = program;
@@ -138,7 +141,7 @@ export class ClsactLink implements TcLink {
     creators.delete(this);
   }
 
-  /** Whether the filter is still there; handle and priority may have been taken by somebody else's program since. */
+  /** Whether the filter is still there: another program may have taken its handle and priority since. */
   isAttached(): boolean {
     const { ifindex, direction, handle, priority, progId } = this.#state;
     const filter = filterOf(handle, priority);
@@ -162,13 +165,13 @@ export class ClsactLink implements TcLink {
   }
 }
 
-/** Attaches through clsact, creating the qdisc if need be; the kernel chooses handle and priority. */
+/** Attaches through clsact, creating the qdisc if necessary; the kernel chooses handle and priority. */
 export function attachClsact(program: BpfProgram, target: TcTarget): TcLink {
   const { ifindex, direction } = target;
   const what = `attach ${program.name} to ${direction} of device ${ifindex} (clsact)`;
   const created = libbpf.bpf_tc_hook_create(hookOf(ifindex, pointOf(direction)).bytes);
   if (created !== -Errno.EEXIST) check(created, `${what}: create qdisc`, ['CAP_NET_ADMIN']);
-  // A filter of ours that is still there proves that the qdisc is still the one that we created.
+  // A filter of ours that still exists proves that the qdisc is the one that we created.
   const createdQdisc =
     created === 0 || [...creators].some((link) => link.target.ifindex === ifindex && link.isAttached());
   const filter = filterOf(0, 0).setU32(8, program.fd);
@@ -182,7 +185,7 @@ export function attachClsact(program: BpfProgram, target: TcTarget): TcLink {
   return new ClsactLink(state, program);
 }
 
-/** Removes the clsact qdisc of a device unless a filter is on it, in either direction. */
+/** Removes the clsact qdisc of a device unless it has a filter, in either direction. */
 function removeEmptyQdisc(ifindex: number): void {
   if (countFilters(ifindex, 'ingress') > 0 || countFilters(ifindex, 'egress') > 0) return;
   const error = -libbpf.bpf_tc_hook_destroy(hookOf(ifindex, BPF_TC_INGRESS | BPF_TC_EGRESS).bytes);

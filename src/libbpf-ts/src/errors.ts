@@ -4,7 +4,10 @@ import { getSystemErrorMap } from 'node:util';
 
 import { type Capability, kernelIsAtLeast, lackingCapabilities } from './kernel';
 
-/** What Node does not know: errors that libbpf invents (`enum libbpf_errno`), EBADFD, and ENOTSUPP, which leaks. */
+/**
+ * Errors unknown to Node: those that libbpf invents (`enum libbpf_errno`), EBADFD, and ENOTSUPP, which leaks out of the
+ * kernel.
+ */
 const extra: Readonly<Record<number, readonly [string, string]>> = {
   77: ['EBADFD', 'file descriptor in bad state'],
   524: ['ENOTSUPP', 'operation is not supported'],
@@ -32,12 +35,12 @@ export function errnoName(errno: number): string {
   return `errno ${errno}`;
 }
 
-/** What a positive errno means, in words. */
+/** Description of a positive errno. */
 export function errnoText(errno: number): string {
   return extra[errno]?.[1] ?? getSystemErrorMap().get(-errno)?.[1] ?? 'unknown error';
 }
 
-/** The errno values this package decides on. */
+/** The errno values on which this package decides. */
 export const Errno = {
   EPERM: 1,
   ENOENT: 2,
@@ -68,7 +71,7 @@ export interface BpfErrorDetails {
 /** Base of every error that this package throws for something that the kernel or libbpf refused. */
 export class BpfError extends Error {
   override readonly name: string = 'BpfError';
-  /** Stable, for programs to decide on. */
+  /** Stable code, on which programs can decide. */
   readonly code: string;
   /** Positive errno, 0 when no system call failed. */
   readonly errno: number;
@@ -121,7 +124,7 @@ export class UnreadableObjectError extends BpfError {
   }
 }
 
-/** A map that is not laid out as expected. */
+/** A map whose layout is not the expected one. */
 export class IncompatibleMapError extends BpfError {
   override readonly name = 'IncompatibleMapError';
   readonly differences: readonly string[];
@@ -135,7 +138,7 @@ export class IncompatibleMapError extends BpfError {
   }
 }
 
-/** A call that makes no sense now or with these arguments; nothing was asked of the kernel. */
+/** A call that makes no sense now or with these arguments; the kernel was not asked. */
 export class UsageError extends BpfError {
   override readonly name = 'UsageError';
 
@@ -145,11 +148,11 @@ export class UsageError extends BpfError {
 }
 
 /**
- * The error for an errno, with the missing capability named when that is the reason.
+ * The error for an errno; it names the missing capability if that is the reason.
  *
  * @param operation the system call or library function
  * @param errno positive or negative errno
- * @param capabilities what the operation needs; consulted on EPERM and EACCES only
+ * @param capabilities what the operation needs; consulted only for EPERM and EACCES
  */
 export function systemError(operation: string, errno: number, capabilities: readonly Capability[] = []): BpfError {
   const positive = Math.abs(errno);

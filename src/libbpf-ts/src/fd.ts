@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Descriptors: their owner, and pins of them on a BPF file system (bpffs). */
+/** Descriptors: their owner, and their pins on a BPF file system (bpffs). */
 import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 
@@ -51,7 +51,7 @@ export class OwnedFd implements Disposable {
 /** BPF_FS_MAGIC (include/uapi/linux/magic.h). */
 const BPF_FS_MAGIC = 0xcafe4a11;
 
-/** A path that should be on a bpffs and is not; code `BPFFS_MISSING`. */
+/** Reports a path that must be on a bpffs and is not; code `BPFFS_MISSING`. */
 export class BpffsError extends BpfError {
   override readonly name = 'BpffsError';
   readonly path: string;
@@ -66,7 +66,7 @@ export class BpffsError extends BpfError {
   }
 }
 
-/** Whether `path` exists and lies on a bpffs. */
+/** Whether `path` exists and is on a bpffs. */
 export function isBpffs(path: string): boolean {
   try {
     return statfsSync(path).type >>> 0 === BPF_FS_MAGIC;
@@ -75,7 +75,7 @@ export function isBpffs(path: string): boolean {
   }
 }
 
-/** Throws {@link BpffsError}, which says how to mount one, unless `path` exists and lies on a bpffs. */
+/** Throws {@link BpffsError}, which says how to mount one, unless `path` exists and is on a bpffs. */
 export function requireBpffs(path: string): void {
   let type: number;
   try {
@@ -94,12 +94,12 @@ export function requireBpffs(path: string): void {
 export function pinFd(fd: number, path: string): void {
   const error = libbpf.bpf_obj_pin(fd, path);
   if (error === 0) return;
-  // bpf(2) reports EPERM for a file system of another type; the file system explains it better.
+  // bpf(2) reports EPERM for a file system of another type; requireBpffs() gives a better reason.
   if (-error === Errno.EPERM || -error === Errno.ENOENT || -error === Errno.EINVAL) requireBpffs(dirname(path));
   throw systemError(`pin ${path}`, error, ['CAP_BPF']);
 }
 
-/** Opens what is pinned at `path`; close-on-exec. Throws BpfError, for example ENOENT. */
+/** Opens the object pinned at `path`; close-on-exec. Throws BpfError, for example ENOENT. */
 export function openPinnedFd(path: string, what: string): OwnedFd {
   const fd = libbpf.bpf_obj_get(path);
   if (fd < 0) throw systemError(`open pinned ${path}`, fd, ['CAP_BPF']);

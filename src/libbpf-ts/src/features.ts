@@ -22,9 +22,9 @@ export type FeatureName =
 
 export interface Feature {
   readonly name: FeatureName;
-  /** In words. */
+  /** Description. */
   readonly title: string;
-  /** undefined when the probe could not tell, for example for want of a privilege. */
+  /** Undefined if the probe was inconclusive, for example because a privilege is missing. */
   readonly supported: boolean | undefined;
   /** First mainline release that has it. */
   readonly minimumKernel: string;
@@ -75,7 +75,7 @@ const known = new Map<FeatureName, boolean>();
 /** Names of all features that can be probed. */
 export const featureNames = Object.keys(probes) as FeatureName[];
 
-/** Probes one feature of the running kernel. Only conclusive answers are remembered. */
+/** Probes one feature of the running kernel. Only conclusive results are cached. */
 export function probeFeature(name: FeatureName): Feature {
   const { title, minimumKernel, run } = probes[name];
   let supported = known.get(name);
@@ -102,7 +102,7 @@ export function libbpfVersion(): string {
   return libbpf.libbpf_version_string();
 }
 
-/** libbpf's probes give 1, 0 or a negative errno. */
+/** Interprets the result of libbpf's probes: 1, 0 or a negative errno. */
 function conclusive(answer: number): boolean | undefined {
   return answer < 0 ? undefined : answer === 1;
 }
@@ -121,7 +121,10 @@ function probeBatchLookup(): boolean | undefined {
   });
 }
 
-/** libbpf asks for a function that does not exist; a kernel that refuses before it looks refuses every program of the kind. */
+/**
+ * Lets libbpf ask for a function that does not exist; a kernel that refuses before it looks it up refuses every program
+ * of the kind.
+ */
 function probeTrampolines(): boolean | undefined {
   if (lackingCapabilities(['CAP_BPF', 'CAP_PERFMON']).length > 0) return undefined;
   return conclusive(libbpf.libbpf_probe_bpf_prog_type(ProgramType.TRACING, null));

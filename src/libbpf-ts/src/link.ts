@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Attachments: what a TC attachment is, whichever way it was made, and the Link of every other kind. */
+/** Attachments: TC attachments, whichever way they were made, and Link for every other kind. */
 import { readlinkSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 
@@ -10,14 +10,16 @@ import { type Address, CStruct, lastErrno, libc } from './native/ffi';
 import { libbpf } from './native/libbpf';
 import { type BpfProgram, handleOf } from './program';
 
-/** The head of `struct bpf_link_info`. */
+/** The beginning of `struct bpf_link_info`. */
 export interface LinkInfo {
   readonly type: number;
   readonly id: number;
   readonly progId: number;
 }
 
-/** What the kernel says of a link (Linux 5.8); undefined for what is no link of the kernel's, see {@link Link}. */
+/**
+ * The kernel's information on a link (Linux 5.8); undefined for an attachment without a kernel link, see {@link Link}.
+ */
 function readInfo(fd: number): LinkInfo | undefined {
   if (!/bpf.link/.test(readlinkSync(`/proc/self/fd/${fd}`))) return undefined;
   const info = new CStruct(64);
@@ -26,13 +28,14 @@ function readInfo(fd: number): LinkInfo | undefined {
 }
 
 /**
- * An attachment of a program to something other than TC, made by attachXdp() and its like or opened from a pin.
+ * An attachment of a program to something other than TC, made by attachXdp() and similar functions, or opened from a
+ * pin.
  *
  * close() ends the attachment unless it is pinned; so does the end of the process. Before Linux 5.15 tracepoints and
- * kprobes are attached without a link of the kernel's: they have no `info` and cannot be pinned.
+ * kprobes are attached without a kernel link: they have no `info` and cannot be pinned.
  */
 export class Link implements Disposable {
-  /** What the kernel says of the link: `enum bpf_link_type`, its number, and the number of the program. */
+  /** The kernel's information: `enum bpf_link_type`, the link's number, and the program's number. */
   readonly info: LinkInfo | undefined;
   #handle: Address;
   #pinPath: string | undefined;
@@ -50,21 +53,21 @@ export class Link implements Disposable {
     }
   }
 
-  /** Opens the link that is pinned at `path` (Linux 5.8). Throws BpfError, for example ENOENT; `BPF_USAGE` for a map. */
+  /** Opens the link pinned at `path` (Linux 5.8). Throws BpfError, for example ENOENT; `BPF_USAGE` for a map. */
   static openPinned(path: string): Link {
     const handle = libbpf.bpf_link__open(path);
     if (handle === 0) throw systemError(`open pinned ${path}`, lastErrno(), ['CAP_BPF']);
     return new Link(handle, path);
   }
 
-  /** Where the link is pinned, if it is. */
+  /** Where the link is pinned; undefined if it is not. */
   get pinPath(): string | undefined {
     return this.#pinPath;
   }
 
   /**
-   * Makes the attachment outlive this object and the process, by a path on a bpffs where nothing may be yet (Linux 5.7;
-   * tracepoints and kprobes 5.15). One pin at most; detach() removes it.
+   * Makes the attachment outlive this object and the process, through a new path on a bpffs (Linux 5.7; tracepoints and
+   * kprobes 5.15). A link has one pin at most; detach() removes it.
    *
    * @throws NotSupportedError, BpffsError (`BPFFS_MISSING`), BpfError, for example EEXIST
    */
@@ -72,7 +75,7 @@ export class Link implements Disposable {
     const handle = this.#live('pin link');
     if (this.#pinPath !== undefined) throw new UsageError('pin link', `is pinned already, at ${this.#pinPath}`);
     if (!this.info) throw new NotSupportedError('pinning this attachment', '5.15', { operation: 'bpf_link__pin' });
-    // libbpf would make directories that are missing, and remove none of them.
+    // libbpf would create missing directories and never remove them.
     requireBpffs(dirname(path));
     const error = libbpf.bpf_link__pin(handle, path);
     if (error < 0) throw systemError(`pin ${path}`, error, ['CAP_BPF']);
@@ -80,15 +83,16 @@ export class Link implements Disposable {
   }
 
   /**
-   * Ends the attachment and removes its pin; nothing if it is closed.
+   * Ends the attachment and removes its pin; does nothing if it is closed.
    *
-   * XDP and cgroup links end at once, whoever else holds them (Linux 5.9). The others end with their last holder: with
-   * this object, unless another process has opened the same pin; older kernels (5.10) let go of a removed pin a moment later.
+   * XDP and cgroup links end at once, even if others hold them (Linux 5.9). Other links end with their last holder:
+   * with this object, unless another process has opened the same pin; older kernels (5.10) release a removed pin a
+   * moment later.
    */
   detach(): void {
     if (this.#handle === 0) return;
     const error = -libbpf.bpf_link__detach(this.#handle);
-    // EOPNOTSUPP: this type has no detach; EBADF, EINVAL: no link of the kernel's, or it cannot detach any.
+    // EOPNOTSUPP: this type cannot be detached; EBADF, EINVAL: there is no kernel link, or the kernel can detach none.
     const harmless: number[] = [Errno.EOPNOTSUPP, Errno.EINVAL, Errno.ENOLINK, Errno.ENODEV, Errno.EBADF];
     if (error > 0 && !harmless.includes(error)) throw systemError('bpf(BPF_LINK_DETACH)', error, ['CAP_BPF']);
     if (this.#pinPath !== undefined) rmSync(this.#pinPath, { force: true });
@@ -101,8 +105,8 @@ export class Link implements Disposable {
     this.#handle = 0;
     if (handle === 0) return;
     if (this.#pinPath !== undefined) {
-      // libbpf would switch off the event of a tracepoint or kprobe, pinned or not. Disconnected it leaves everything
-      // as it is, so that the event's descriptor stays open until the process ends.
+      // libbpf would switch off the event of a tracepoint or kprobe, even if it is pinned. A disconnected link leaves
+      // everything as it is, so that the event's descriptor stays open until the process ends.
       const fd = libbpf.bpf_link__fd(handle);
       libbpf.bpf_link__disconnect(handle);
       libc.close(fd);
@@ -131,7 +135,7 @@ export interface TcTarget {
 interface CommonState extends TcTarget {
   /** Id of the attached program. */
   readonly progId: number;
-  /** Where the attachment is pinned, if it is. */
+  /** Where the attachment is pinned; absent if it is not. */
   readonly pinPath?: string;
 }
 
@@ -146,7 +150,7 @@ export interface ClsactState extends CommonState {
   readonly kind: 'clsact';
   readonly handle: number;
   readonly priority: number;
-  /** Whether the clsact qdisc was created for this attachment, or an earlier one of the same process. */
+  /** Whether the clsact qdisc was created for this attachment, or for an earlier one of the same process. */
   readonly createdQdisc: boolean;
 }
 
@@ -156,57 +160,57 @@ export type TcLinkState = TcxState | ClsactState;
 /**
  * A TC program attached to a network device.
  *
- * close() ends the attachment unless it was pinned; a pinned one outlives the process. For clsact, whose filters live
- * on their own, close() detaches an unpinned one to make both kinds behave alike. Whatever kills the process, an
- * unpinned TCX attachment ends with it, an unpinned clsact one does not: keep toJSON() somewhere to clean up.
+ * close() ends the attachment unless it was pinned; a pinned attachment outlives the process. clsact filters exist on
+ * their own, and close() detaches an unpinned one so that both kinds behave alike. However the process ends, an
+ * unpinned TCX attachment ends with it, and an unpinned clsact attachment does not: store toJSON() to clean up.
  */
 export interface TcLink extends Disposable {
   readonly kind: 'tcx' | 'clsact';
-  /** The kernel's number of a TCX link; clsact has none. */
+  /** The kernel's number of a TCX link; absent for clsact. */
   readonly id?: number;
   readonly target: TcTarget;
   /** Id of the attached program. */
   readonly progId: number;
-  /** Where the attachment is pinned, if it is. */
+  /** Where the attachment is pinned; undefined if it is not. */
   readonly pinPath: string | undefined;
   /**
-   * Makes the attachment outlive this object: pins the link (TCX), or the program as a mark of it (clsact), on a bpffs.
-   * One pin at most; one that somebody has removed can be made again.
+   * Makes the attachment outlive this object: pins the link (TCX), or the program as its mark (clsact), on a bpffs. An
+   * attachment has one pin at most; a pin that others have removed can be made again.
    */
   pin(path: string): void;
   /** Whether it is still attached: others may detach it, and it ends with its device. */
   isAttached(): boolean;
   /**
    * Removes this attachment, its pin, and a qdisc that was created for it and has nothing else on it. Does nothing if
-   * that was done already, by whomever, or if the device is gone. Others' attachments stay.
+   * it was removed already, by this process or another, or if the device is gone. Others' attachments stay.
    */
   detach(): void;
   close(): void;
   toJSON(): TcLinkState;
 }
 
-/** What a kind of attachment needs, as errors name it. */
+/** What a kind of attachment needs, in the words of errors. */
 export interface LinkKind {
   readonly feature: string;
   readonly minimumKernel: string;
   readonly capabilities: readonly Capability[];
 }
 
-/** How errors name an attachment. */
+/** The name of an attachment in errors. */
 export const attachOperation = (program: BpfProgram, where: string): string => `attach ${program.name} ${where}`;
 
 /**
- * Attaches a program that BpfObject.program() gave, while its object is open: libbpf reads there what kind of program it
- * is. The object may be closed afterwards.
+ * Attaches a program that came from BpfObject.program(). The object must still be open, because libbpf reads the kind
+ * of program there; it may be closed afterwards.
  *
- * @param call gives a `struct bpf_link *`, or 0 and errno
+ * @param call returns a `struct bpf_link *`, or 0 and sets errno
  */
 export function attachLink(program: BpfProgram, where: string, kind: LinkKind, call: (handle: Address) => Address): Link {
   const operation = attachOperation(program, where);
   const link = call(handleOf(program));
   if (link !== 0) return new Link(link);
   const errno = lastErrno();
-  // ENOTSUPP is a kernel that cannot; EINVAL has many reasons, of which an old kernel is one.
+  // ENOTSUPP: the kernel does not support it; EINVAL has many reasons, an old kernel among them.
   const old = errno === Errno.EINVAL && !kernelIsAtLeast(kind.minimumKernel);
   if (errno === Errno.ENOTSUPP || old) throw new NotSupportedError(kind.feature, kind.minimumKernel, { operation, errno });
   throw systemError(operation, errno, kind.capabilities);

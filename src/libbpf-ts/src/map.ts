@@ -11,7 +11,7 @@ import { MapFlag, MapType } from './uapi';
  * Reads a map with BPF_MAP_LOOKUP_BATCH (Linux 5.6).
  *
  * @param valueSize bytes per entry in the kernel's answer
- * @returns false, with nothing yielded, if the kernel or the map type has no batch look-up
+ * @returns false, without having yielded anything, if the kernel or the map type has no batch look-up
  */
 export function* lookupBatches(
   fd: number,
@@ -30,7 +30,7 @@ export function* lookupBatches(
     count[0] = size;
     const error = -libbpf.bpf_map_lookup_batch(fd, previous, next, keys, values, count, options.bytes);
     if (error === Errno.ENOSPC) {
-      // A hash bucket holds more than fits; count says nothing here, so grow and ask again.
+      // A hash bucket holds more than fits; count means nothing here, so grow and ask again.
       size *= 2;
       continue;
     }
@@ -47,7 +47,7 @@ export function* lookupBatches(
   }
 }
 
-/** What the kernel says of a map (`struct bpf_map_info`). */
+/** The kernel's information on a map (`struct bpf_map_info`). */
 export interface MapInfo {
   readonly type: number;
   readonly id: number;
@@ -61,7 +61,7 @@ export interface MapInfo {
   readonly name: string;
 }
 
-/** Layout that a map is expected to have; what is left out is not compared. */
+/** Expected layout of a map; omitted fields are not compared. */
 export type MapLayout = Partial<Pick<MapInfo, 'type' | 'keySize' | 'valueSize' | 'maxEntries' | 'flags'>>;
 
 export function readMapInfo(fd: number): MapInfo {
@@ -84,7 +84,7 @@ export function mapTypeName(type: number): string {
   return Object.entries(MapType).find(([, value]) => value === type)?.[0] ?? `type ${type}`;
 }
 
-/** Pure part of {@link BpfMap.checkCompatible}. */
+/** Compares layouts; the pure part of {@link BpfMap.checkCompatible}. */
 export function checkLayout(name: string, actual: MapInfo, expected: MapLayout): void {
   const differences: string[] = [];
   for (const key of ['type', 'keySize', 'valueSize', 'maxEntries', 'flags'] as const) {
@@ -96,7 +96,7 @@ export function checkLayout(name: string, actual: MapInfo, expected: MapLayout):
   if (differences.length > 0) throw new IncompatibleMapError(name, differences);
 }
 
-/** Whether the kernel keeps one value for each possible CPU. */
+/** Whether the kernel keeps a value for each possible CPU. */
 export function isPerCpu(type: number): boolean {
   return (
     type === MapType.PERCPU_ARRAY ||
@@ -122,13 +122,13 @@ export interface CreateMapOptions {
 }
 
 /**
- * A BPF map. It owns its file descriptor (close-on-exec): the map lives on in the kernel as long as a descriptor, a
- * pin or a program holds it, and a BpfMap from a BpfObject outlives that object. Close it when done.
+ * A BPF map. It owns its file descriptor (close-on-exec): the map exists in the kernel as long as a descriptor, a pin
+ * or a program holds it, and a BpfMap from a BpfObject outlives that object. Close it when done.
  *
  * Keys and values are bytes in the layout of the C types, in native byte order. Minimum kernel 4.13 (map info).
  */
 export class BpfMap implements Disposable {
-  /** Name as the object file has it, else the kernel's, which is cut to 15 characters. */
+  /** Name in the object file, or else the kernel's name, which is cut to 15 characters. */
   readonly name: string;
   readonly #info: MapInfo;
   readonly #fd: OwnedFd;
@@ -144,7 +144,7 @@ export class BpfMap implements Disposable {
     this.name = name ?? this.#info.name;
   }
 
-  /** Opens the map that is pinned at `path`. Throws BpfError: ENOENT; EINVAL if it is not a map. */
+  /** Opens the map pinned at `path`. Throws BpfError: ENOENT; EINVAL if it is not a map. */
   static openPinned(path: string): BpfMap {
     return new BpfMap(openPinnedFd(path, `map ${path}`));
   }
@@ -198,12 +198,12 @@ export class BpfMap implements Disposable {
     return this.#info.id;
   }
 
-  /** Pins the map at a path on a bpffs, where nothing may be yet; unpin with fs.unlinkSync. */
+  /** Pins the map at a new path on a bpffs; unpin with fs.unlinkSync. */
   pin(path: string): void {
     pinFd(this.fd, path);
   }
 
-  /** A copy of the value, or undefined if there is none for the key. */
+  /** A copy of the value; undefined if the key has none. */
   get(key: Uint8Array): Uint8Array | undefined {
     this.#requirePlain('get', 'getPerCpu');
     const value = new Uint8Array(this.valueSize);
@@ -227,8 +227,8 @@ export class BpfMap implements Disposable {
   }
 
   /**
-   * Keys, one system call each. If an entry is removed meanwhile the kernel starts over, so a key may come twice;
-   * collect the keys first to remove while iterating.
+   * Keys, one system call each. If an entry is removed meanwhile the kernel starts over, so a key may appear twice; to
+   * remove entries while iterating, collect the keys first.
    */
   *keys(): Generator<Uint8Array> {
     let previous: Uint8Array | null = null;
@@ -237,7 +237,7 @@ export class BpfMap implements Disposable {
       const error = -libbpf.bpf_map_get_next_key(this.fd, previous, key);
       if (error === Errno.ENOENT) return;
       if (error !== 0) throw systemError(`iterate map ${this.name}`, error, ['CAP_BPF']);
-      // The caller may change what it is given.
+      // The caller may change the key that it receives.
       yield key.slice();
       previous = key;
     }
@@ -252,8 +252,8 @@ export class BpfMap implements Disposable {
   }
 
   /**
-   * Keys and values, `batchSize` in a system call (Linux 5.6 for hashes and arrays); where the kernel or the map type
-   * has no batch look-up, as {@link entries}.
+   * Keys and values, `batchSize` per system call (Linux 5.6 for hashes and arrays); like {@link entries} where the
+   * kernel or the map type has no batch look-up.
    */
   *entriesBatch(batchSize = 256): Generator<[Uint8Array, Uint8Array]> {
     this.#requirePlain('entriesBatch', 'keys and getPerCpu');
@@ -262,7 +262,7 @@ export class BpfMap implements Disposable {
     if (!done) yield* this.entries();
   }
 
-  /** The value of each possible CPU, or undefined if there is none for the key. */
+  /** The value of each possible CPU; undefined if the key has none. */
   getPerCpu(key: Uint8Array): Uint8Array[] | undefined {
     const stride = this.#requirePerCpu('getPerCpu');
     const cpus = possibleCpus();
@@ -288,9 +288,9 @@ export class BpfMap implements Disposable {
 
   /**
    * Maps an array with BPF_F_MMAPABLE into memory (Linux 5.5): value i starts at i × value size rounded up to 8.
-   * The mapping is the caller's to close; it keeps the map alive.
+   * The caller owns the mapping and closes it; it keeps the map alive.
    *
-   * @param options.writable false for maps that are frozen, such as `.rodata`; true unless given
+   * @param options.writable false for frozen maps, such as `.rodata`; defaults to true
    */
   mmap(options: { readonly writable?: boolean } = {}): MappedMemory {
     if (this.type !== MapType.ARRAY || (this.flags & MapFlag.MMAPABLE) === 0) {

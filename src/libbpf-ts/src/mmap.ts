@@ -2,14 +2,14 @@
 import { systemError, UsageError } from './errors';
 import { lastErrno, libc, viewMemory } from './native/ffi';
 
-// Mappings outlive the thread that made them: a thread that ends, or is ended, leaves them to the process. So a thread
-// can write its mappings down in shared memory, and the thread that started it gives back what is left.
+// Mappings outlive the thread that made them: when a thread ends, or is terminated, they stay with the process. So a
+// thread can record its mappings in shared memory, and the thread that started it unmaps the rest.
 
 /** Address and length, both 0 where an entry is free. */
 const ENTRY_WORDS = 2;
 const ENTRIES = 1024;
 
-/** This thread's table; mappings beyond its last entry are not written down. */
+/** This thread's table; mappings beyond its last entry are not recorded. */
 let table: Float64Array | undefined;
 
 /** A table for {@link trackMappings}. */
@@ -17,12 +17,12 @@ export function newMappingTable(): SharedArrayBuffer {
   return new SharedArrayBuffer(ENTRIES * ENTRY_WORDS * Float64Array.BYTES_PER_ELEMENT);
 }
 
-/** Writes down every {@link MappedMemory} of this thread from now on. */
+/** Records every {@link MappedMemory} of this thread from now on. */
 export function trackMappings(shared: SharedArrayBuffer): void {
   table = new Float64Array(shared);
 }
 
-/** Unmaps what a thread has left behind; it must have ended. */
+/** Unmaps what a thread has left behind. The thread must have ended. */
 export function releaseMappings(shared: SharedArrayBuffer): void {
   const left = new Float64Array(shared);
   for (let at = 0; at < left.length; at += ENTRY_WORDS) {
@@ -64,7 +64,7 @@ interface Range {
   readonly length: number;
 }
 
-/** Gives back the address range of a closed mapping once no view of it is left. */
+/** Unmaps the address range of a closed mapping once no view of it is left. */
 const abandoned = new FinalizationRegistry<Range>(({ address, length }) => {
   noteUnmapped(address);
   libc.munmap(address, length);
@@ -73,11 +73,11 @@ const abandoned = new FinalizationRegistry<Range>(({ address, length }) => {
 export interface MapOptions {
   /** Descriptor to map; it may be closed afterwards. Without one the memory is anonymous. */
   readonly fd?: number;
-  /** Bytes to map; rounded up to whole pages by the kernel. */
+  /** Bytes to map; the kernel rounds them up to whole pages. */
   readonly length: number;
-  /** Offset in the file, in bytes, a multiple of the page size; 0 unless given. */
+  /** Offset in the file, in bytes, a multiple of the page size; defaults to 0. */
   readonly offset?: number;
-  /** Map for reading only when false; true unless given. Writing to a read-only mapping kills the process. */
+  /** Whether the mapping can be written; defaults to true. Writing to a read-only mapping kills the process. */
   readonly writable?: boolean;
 }
 
@@ -87,11 +87,11 @@ export function pageSize(): number {
 }
 
 /**
- * A memory mapping seen as an ArrayBuffer.
+ * A memory mapping viewed as an ArrayBuffer.
  *
- * The buffer does not own the memory and must not be used after close(). Should it be, nothing breaks: close() puts
- * zero pages in the place of the mapping (which releases the kernel object behind it), and the addresses are given
- * back only when the buffer has been collected. A worker that ends leaves its mappings to the process, closed or not; see trackMappings().
+ * The buffer does not own the memory and must not be used after close(). If it is, nothing breaks: close() replaces the
+ * mapping with zero pages (which releases the kernel object behind it), and the addresses are released only when the
+ * buffer has been collected. A worker that ends leaves its mappings to the process, closed or not; see trackMappings().
  */
 export class MappedMemory implements Disposable {
   /** Address of the first byte; below 2^53. */

@@ -10,7 +10,7 @@ import { libbpf } from './native/libbpf';
 import { BpfProgram, setHandle } from './program';
 import { loadError, LogBuffers } from './verifier';
 
-/** A constant that does not fit the variable it is for; code `BPF_CONSTANT`. */
+/** Reports a constant that does not fit its variable; code `BPF_CONSTANT`. */
 export class ConstantError extends BpfError {
   override readonly name = 'ConstantError';
 
@@ -22,14 +22,14 @@ export class ConstantError extends BpfError {
 /** A C integer, enum or bool. */
 export type Scalar = number | bigint | boolean;
 
-/** What a constant can be set to: of an array, its first elements. */
+/** The value of a constant; for an array, its first elements. */
 export type ConstantValue = Scalar | readonly Scalar[];
 
 /**
- * Encodes a value as the variable's type wants it.
+ * Encodes a value in the type of a variable.
  *
  * @param type id of the variable's type in `btf`
- * @throws ConstantError if the type takes no such value, or an array has fewer elements
+ * @throws ConstantError if the type has no such value, or an array has fewer elements
  */
 export function encodeConstant(variable: string, btf: Btf, type: number, value: ConstantValue): Uint8Array {
   const resolved = btf.resolve(type);
@@ -74,7 +74,7 @@ function kindName(kind: number): string {
 }
 
 export interface OpenObjectOptions {
-  /** Prefix of the names of internal maps such as `NAME.rodata`; the file's name up to the first dot unless given. */
+  /** Prefix of the names of internal maps such as `NAME.rodata`; defaults to the file's name up to the first dot. */
   readonly name?: string;
 }
 
@@ -86,10 +86,10 @@ interface Logs extends Disposable {
 }
 
 /**
- * A BPF object file: opened, configured, loaded into the kernel once.
+ * A BPF object file: opened, configured, and loaded into the kernel once.
  *
- * The object is libbpf's book-keeping for loading; the maps and programs it hands out own descriptors of their own
- * and outlive it. Minimum kernel: what the programs need.
+ * The object is libbpf's state for loading; the maps and programs that it returns own descriptors of their own and
+ * outlive it. Minimum kernel: what the programs need.
  */
 export class BpfObject implements Disposable {
   readonly name: string;
@@ -144,7 +144,7 @@ export class BpfObject implements Disposable {
     return this.#btf;
   }
 
-  /** Names of all maps; those of global variables are called `NAME.rodata`, `NAME.bss` and so on. */
+  /** Names of all maps; those of global variables are named `NAME.rodata`, `NAME.bss` and so on. */
   get mapNames(): string[] {
     return [...this.#maps.keys()];
   }
@@ -154,11 +154,12 @@ export class BpfObject implements Disposable {
   }
 
   /**
-   * Sets `const volatile` global variables (integers, enums, bool, and arrays of such, from their first element on)
+   * Sets `const volatile` global variables (integers, enums, bool, and arrays of these, from their first element on)
    * before load(); the verifier then treats them as known and removes dead branches.
    *
-   * @throws UnknownNameError for a name that is no such variable; ConstantError (`BPF_CONSTANT`) for a value that
-   *   does not fit; nothing is set in either case
+   * @throws UnknownNameError for a name that is not such a variable; ConstantError (`BPF_CONSTANT`) for a value that
+   * does
+   *   not fit; nothing is set in either case
    */
   setConstants(values: Readonly<Record<string, ConstantValue>>): void {
     this.#requireState('setConstants', 'open');
@@ -180,7 +181,7 @@ export class BpfObject implements Disposable {
 
   /**
    * Changes the size of a map before load(): entries, or bytes for a ring buffer, which libbpf rounds up to a power of
-   * two of whole pages (read it back from {@link BpfMap.maxEntries}).
+   * two of whole pages (read the result from {@link BpfMap.maxEntries}).
    */
   setMaxEntries(map: string, entries: number): void {
     this.#requireState('setMaxEntries', 'open');
@@ -197,7 +198,7 @@ export class BpfObject implements Disposable {
     check(libbpf.bpf_program__set_autoload(handle, on), `bpf_program__set_autoload(${program})`);
   }
 
-  /** Makes load() use an existing map in the place of `name`; `map` stays the caller's. */
+  /** Makes load() use an existing map in place of `name`; `map` stays the caller's. */
   reuseMap(name: string, map: BpfMap): void {
     this.#requireState('reuseMap', 'open');
     check(libbpf.bpf_map__reuse_fd(this.#find('map', name), map.fd), `bpf_map__reuse_fd(${name})`);
@@ -206,8 +207,9 @@ export class BpfObject implements Disposable {
   /**
    * Creates the maps and loads the programs, once.
    *
-   * @throws VerifierError with the whole log if the verifier refuses a program; NotSupportedError if the kernel takes no
-   *   programs on trampolines; BpfError otherwise, with code `BPF_PERMISSION` and the capability named when one is missing
+   * @throws VerifierError with the whole log if the verifier refuses a program; NotSupportedError if the kernel does
+   * not
+   *   support programs on trampolines; otherwise BpfError, with code `BPF_PERMISSION` and the missing capability
    */
   load(): void {
     using logs = this.#logged();
@@ -215,24 +217,24 @@ export class BpfObject implements Disposable {
   }
 
   /**
-   * The same on another thread: reading the kernel's types and verifying take a tenth of a second or more. The object is
-   * not to be used until it is done.
+   * load() on another thread: reading the kernel's types and verifying take a tenth of a second or more. The object
+   * must not be used until it is done.
    */
   async loadAsync(): Promise<void> {
     using logs = this.#logged();
     this.#state = 'loading';
     const result = await callOnThread(libbpf.bpf_object__load, this.#handle);
-    // Each thread of the pool would keep, in its malloc arena, the 10 MB into which libbpf had read the kernel's types.
+    // libbpf has read the kernel's types into 10 MB, which each thread of the pool would keep in its malloc arena.
     void callOnThread(libc.malloc_trim, 0);
     this.#finishLoad(logs, result);
   }
 
-  /** Gives each program that is to be loaded a place for the verifier's log. */
+  /** Gives each program that will be loaded a buffer for the verifier's log. */
   #logged(): Logs {
     this.#requireState('load', 'open');
     const wanted = [...this.#programs].filter(([, handle]) => libbpf.bpf_program__autoload(handle));
     const buffers = new LogBuffers(wanted.length);
-    // libbpf loads with log level 0 and repeats a refused program with level 1 into the program's buffer.
+    // libbpf loads with log level 0, and loads a refused program again with level 1 into the program's buffer.
     wanted.forEach(([, handle], i) => libbpf.bpf_program__set_log_buf(handle, buffers.address(i), buffers.size));
     return { wanted, buffers, [Symbol.dispose]: () => buffers[Symbol.dispose]() };
   }
@@ -243,14 +245,14 @@ export class BpfObject implements Disposable {
     if (result !== 0) throw loadError(this.name, wanted.map(([name, handle], i) => ({ name, handle, log: buffers.text(i) })), -result);
   }
 
-  /** A new handle on a map of the loaded object, for the caller to close; it outlives the object. */
+  /** A new handle for a map of the loaded object, which the caller closes; it outlives the object. */
   map(name: string): BpfMap {
     const handle = this.#find('map', name);
     this.#requireState(`map ${name}`, 'loaded');
     return BpfMap.fromFd(libbpf.bpf_map__fd(handle), name);
   }
 
-  /** A new handle on a program of the loaded object, for the caller to close; it outlives the object. */
+  /** A new handle for a program of the loaded object, which the caller closes; it outlives the object. */
   program(name: string): BpfProgram {
     const handle = this.#find('program', name);
     this.#requireState(`program ${name}`, 'loaded');
@@ -261,7 +263,10 @@ export class BpfObject implements Disposable {
     return program;
   }
 
-  /** Frees what load() needed. Maps and programs that were handed out stay. Throws UsageError while loadAsync() is under way. */
+  /**
+   * Frees what load() needed. Maps and programs that were returned stay. Throws UsageError while loadAsync() is in
+   * progress.
+   */
   close(): void {
     if (this.#state === 'closed') return;
     this.#requireState('close', 'open', 'loaded', 'failed');
@@ -278,7 +283,7 @@ export class BpfObject implements Disposable {
     const found = new Map<string, { section: Address; offset: number; type: number }>();
     for (const section of this.btf.sections) {
       if (section !== '.rodata' && !section.startsWith('.rodata.')) continue;
-      // libbpf calls the map of `.rodata` "NAME.rodata" with NAME cut, that of `.rodata.x` by its full name.
+      // libbpf names the map of `.rodata` "NAME.rodata" with NAME cut, and that of `.rodata.x` by its full name.
       const map = [...this.#maps].find(([name]) => name === section || (section === '.rodata' && name.endsWith(section)));
       if (!map) continue;
       for (const { name, offset, type } of this.btf.datasec(section)) found.set(name, { section: map[1], offset, type });

@@ -5,33 +5,33 @@ import { type Address, CStruct, stableBytes, stableCopy } from './native/ffi';
 import { libbpf } from './native/libbpf';
 
 export interface TestRunOptions {
-  /** Packet or other input of the program; TC programs want at least 14 bytes. */
+  /** Packet or other input of the program; TC programs need at least 14 bytes. */
   readonly data?: Uint8Array;
   /** Context, for example a `struct __sk_buff`. */
   readonly ctx?: Uint8Array;
-  /** Runs; the duration is their average. 1 unless given. */
+  /** Number of runs; the duration is their average. Defaults to 1. */
   readonly repeat?: number;
-  /** Room for the data that the program leaves, in bytes; the input's length and 256 unless given. */
+  /** Space for the data after the run, in bytes; defaults to the input's length plus 256. */
   readonly dataOutSize?: number;
 }
 
 export interface TestRunResult {
-  /** What the program returned, as u32. */
+  /** The program's return value, as u32. */
   readonly retval: number;
-  /** The data as the program left it. */
+  /** The data after the run. */
   readonly data: Uint8Array;
-  /** The context as the program left it; empty if none was given. */
+  /** The context after the run; empty if none was given. */
   readonly ctx: Uint8Array;
   /** Nanoseconds per run. */
   readonly durationNs: number;
 }
 
 /**
- * A loaded BPF program. It owns its file descriptor (close-on-exec); the program lives on in the kernel as long as a
+ * A loaded BPF program. It owns its file descriptor (close-on-exec); the program exists in the kernel as long as a
  * descriptor, a pin or an attachment holds it. Close it when done. Minimum kernel 4.13 (program info).
  */
 export class BpfProgram implements Disposable {
-  /** Name as the object file has it, else the kernel's, which is cut to 15 characters. */
+  /** Name in the object file, or else the kernel's name, which is cut to 15 characters. */
   readonly name: string;
   /** The kernel's number for the program, unique while it exists. */
   readonly id: number;
@@ -58,7 +58,7 @@ export class BpfProgram implements Disposable {
     this.name = name ?? info.text(64, 16);
   }
 
-  /** Opens the program that is pinned at `path`. Throws BpfError, for example ENOENT. */
+  /** Opens the program pinned at `path`. Throws BpfError, for example ENOENT. */
   static openPinned(path: string): BpfProgram {
     return new BpfProgram(openPinnedFd(path, `program ${path}`));
   }
@@ -73,7 +73,7 @@ export class BpfProgram implements Disposable {
     return this.#fd.value;
   }
 
-  /** Pins the program at a path on a bpffs, where nothing may be yet; unpin with fs.unlinkSync. */
+  /** Pins the program at a new path on a bpffs; unpin with fs.unlinkSync. */
   pin(path: string): void {
     pinFd(this.fd, path);
   }
@@ -111,7 +111,7 @@ export class BpfProgram implements Disposable {
   }
 }
 
-/** How to reach libbpf's own record of a program; it throws once the object that has it is closed. */
+/** Finds libbpf's own record of a program; throws once the object that contains it is closed. */
 const handles = new WeakMap<BpfProgram, () => Address>();
 
 export function setHandle(program: BpfProgram, handle: () => Address): void {

@@ -2,15 +2,15 @@
 /**
  * Reads a word that the kernel or another thread writes; later reads see what was written before it.
  *
- * On x86-64 every load does that (Intel SDM vol. 3A, 8.2.2), and V8 compiles a plain one in place, while Atomics.load is a
- * call: 8 ns in a loop that has 20 for a record.
+ * On x86-64 every load has this property (Intel SDM vol. 3A, 8.2.2), and V8 compiles a plain load in place, while
+ * Atomics.load is a call: 8 ns in a loop that has 20 for a record.
  */
 export const loadAcquire: (words: Int32Array, index: number) => number =
   process.arch === 'x64' ? (words, index) => words[index]! : (words, index) => Atomics.load(words, index);
 
 /** BPF_RINGBUF_BUSY_BIT: reserved, not yet submitted (include/uapi/linux/bpf.h). */
 export const RINGBUF_BUSY_BIT = 1 << 31;
-/** BPF_RINGBUF_DISCARD_BIT: given up by the producer; to be skipped. */
+/** BPF_RINGBUF_DISCARD_BIT: discarded by the producer, to be skipped. */
 export const RINGBUF_DISCARD_BIT = 1 << 30;
 /** BPF_RINGBUF_HDR_SZ: bytes of `u32 len; u32 pg_off` in front of every record. */
 export const RINGBUF_HEADER_SIZE = 8;
@@ -28,7 +28,7 @@ export interface RingMemory {
 }
 
 /**
- * Reads a BPF ring buffer in place: it hands out where records are and gives their space back later.
+ * Reads a BPF ring buffer in place: returns where records are, and releases their space later.
  *
  * ```
  *   data:   0 ........ consumer_pos ................ producer_pos .... size | same memory again ... 2*size
@@ -37,7 +37,7 @@ export interface RingMemory {
  *           <- free -> <------ leased, then committed -----> <--- free ---->
  * ```
  *
- * There is one consumer: exactly one RingReader may commit to a ring at a time. Neither lease() nor commit()
+ * There is one consumer: only one RingReader may commit to a ring at a time. Neither lease() nor commit()
  * allocates, throws or uses BigInt. Positions are 64 bits wide in memory; the distance between producer and consumer
  * is at most 2^31, so the low halves decide everything and no torn read of the producer's position is possible.
  *
@@ -62,10 +62,10 @@ export class RingReader {
   readonly #scratch = new ArrayBuffer(16);
   readonly #words = new Int32Array(this.#scratch);
   readonly #double = new Float64Array(this.#scratch);
-  /** Consumer position, low and high half; what memory holds, as only this object writes it. */
+  /** Consumer position, low and high half, as in memory: only this object writes it. */
   #low: number;
   #high: number;
-  /** Records in the current lease, and bytes that releasing all of it (with trailing discarded ones) gives back. */
+  /** Records in the current lease, and bytes that releasing all of it (trailing discarded records included) frees. */
   #leased = 0;
   #scanned = 0;
 
@@ -93,10 +93,10 @@ export class RingReader {
 
   /**
    * Finds complete records in order, from the consumer position on, and fills {@link offsets}, {@link lengths} and
-   * {@link ends}. It stops at a record that is still being written; discarded records are skipped. What is not
-   * committed is leased again by the next call.
+   * {@link ends}. Stops at a record that is still being written; skips discarded records. Records that are not
+   * committed are leased again by the next call.
    *
-   * @param budget at most so many records; more than {@link capacity} is cut to it
+   * @param budget the most records to lease; cut to {@link capacity}
    * @returns how many records are leased
    */
   lease(budget: number): number {
@@ -129,10 +129,10 @@ export class RingReader {
   }
 
   /**
-   * Gives the first `n` leased records back to the producer, with the discarded ones between them, and, when all
-   * that was leased is committed (n may be 0 then), the discarded ones after them. It ends the lease.
+   * Releases the first `n` leased records to the producer, with the discarded ones between them, and, if everything
+   * leased is committed (n may be 0 then), the discarded ones after them. Ends the lease.
    *
-   * The release is one 8-byte store after a full fence: payload reads before it cannot drift behind it. A consumer
+   * The release is one 8-byte store after a full fence: earlier reads of payload cannot drift behind it. A consumer
    * that is about to sleep must call {@link isEmpty} after it has armed its wake-up.
    */
   commit(n: number): void {
@@ -159,8 +159,8 @@ export class RingReader {
   }
 
   /**
-   * True only if the producer has reserved nothing beyond the consumer position; a record still being written counts
-   * as not empty. A full fence comes first, so that "publish, arm, then look again" cannot miss a record.
+   * True only if the producer has reserved nothing beyond the consumer position; a record that is still being written
+   * counts as not empty. Starts with a full fence, so that "publish, arm, then look again" cannot miss a record.
    */
   isEmpty(): boolean {
     Atomics.add(this.#words, 2, 1);

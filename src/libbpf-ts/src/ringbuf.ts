@@ -8,11 +8,13 @@ import { RingReader } from './ring-reader';
 import { MapType } from './uapi';
 
 export interface RingBufferOptions {
-  /** The most records that one lease can hold; 1024 unless given. */
+  /** The most records that one lease can hold; defaults to 1024. */
   readonly capacity?: number;
 }
 
-/** A ring's descriptor, borrowed, and its bytes of record space; throws IncompatibleMapError if it is not a ring buffer. */
+/**
+ * A ring's descriptor, borrowed, and its bytes of record space. Throws IncompatibleMapError if it is not a ring buffer.
+ */
 export function requireRing(map: BpfMap | number): { fd: number; size: number } {
   const fd = typeof map === 'number' ? map : map.fd;
   const info = readMapInfo(fd);
@@ -66,7 +68,7 @@ export class RingBuffer implements Disposable {
     this.#mappings = mappings;
   }
 
-  /** Unmaps the ring. Views that are still around read zeroes from then on; addresses in flight must be done with. */
+  /** Unmaps the ring. Remaining views read zeroes from then on; the kernel must be done with addresses passed to it. */
   close(): void {
     for (const mapping of this.#mappings) mapping.close();
   }
@@ -77,8 +79,8 @@ export class RingBuffer implements Disposable {
 }
 
 /**
- * Bytes of a ring buffer (Linux 5.8) that wait for its consumer, headers and padding included. For a look from
- * outside: maps the two pages of positions only, not the records, and leaves the ring as it is.
+ * Bytes of a ring buffer (Linux 5.8) that wait for its consumer, headers and padding included. For observers: maps only
+ * the two pages with the positions, not the records, and does not change the ring.
  *
  * @param map the ring's map, or its descriptor
  * @throws IncompatibleMapError if it is not a ring buffer; BpfError with the errno of mmap(2)
@@ -105,18 +107,18 @@ const EVENT_DATA = EVENT_SIZE - 8;
 
 const one = new BigUint64Array([1n]);
 
-/** Ends the wait() of the waiter whose {@link RingWaiter.wakeFd} this is; from any thread of the process. */
+/** Ends the wait() of the waiter with this {@link RingWaiter.wakeFd}; can be called from any thread of the process. */
 export function wakeWaiter(wakeFd: number): void {
-  // EAGAIN means that 2^64 - 2 wake-ups are pending: it is awake.
+  // EAGAIN means that 2^64 - 2 wake-ups are pending: the waiter is awake.
   libc.write(wakeFd, one, 8);
 }
 
 /**
- * Sleeps until a ring has records or somebody calls.
+ * Sleeps until a ring has records or wakeWaiter() is called.
  *
  * The kernel wakes a waiter when a record is submitted with BPF_RB_FORCE_WAKEUP, or, with default flags, when the
- * consumer had caught up. A record submitted with BPF_RB_NO_WAKEUP wakes nobody: look at
- * {@link RingReader.isEmpty} before waiting and again after a time-out.
+ * consumer had caught up. A record submitted with BPF_RB_NO_WAKEUP wakes no waiter: check {@link RingReader.isEmpty}
+ * before waiting and again after a time-out.
  */
 export class RingWaiter implements Disposable {
   /** wait() flag: the ring has records. */
@@ -130,7 +132,7 @@ export class RingWaiter implements Disposable {
   readonly #view = new DataView(this.#events.buffer);
   readonly #drain = new BigUint64Array(new ArrayBuffer(8));
 
-  /** @param ring the ring's map or descriptor; it stays the caller's and must stay open */
+  /** @param ring the ring's map or descriptor, which stays the caller's and must stay open */
   constructor(ring?: BpfMap | number) {
     this.#epoll = own(libc.epoll_create1(CLOEXEC), 'epoll_create1', 'waiter');
     try {
@@ -148,7 +150,7 @@ export class RingWaiter implements Disposable {
     }
   }
 
-  /** Descriptor to hand to {@link wakeWaiter} in another thread; owned by this object. */
+  /** Descriptor to pass to {@link wakeWaiter} in another thread; owned by this object. */
   get wakeFd(): number {
     return this.#wake.value;
   }
@@ -168,7 +170,7 @@ export class RingWaiter implements Disposable {
     }
   }
 
-  /** Watches a descriptor no longer; does nothing if it was not watched. Call it before the descriptor is closed. */
+  /** Stops watching a descriptor; does nothing if it was not watched. Call it before the descriptor is closed. */
   remove(fd: number): void {
     if (libc.epoll_ctl(this.#epoll.value, EPOLL_CTL_DEL, fd, null) >= 0) return;
     const errno = lastErrno();
@@ -176,10 +178,10 @@ export class RingWaiter implements Disposable {
   }
 
   /**
-   * Blocks the calling thread, its event loop included, so it belongs in a worker.
+   * Waits, which blocks the calling thread and its event loop, so call it in a worker.
    *
-   * @param timeoutMs milliseconds; 0 only looks, -1 waits for ever
-   * @returns flags of what is ready, 0 on time-out or when a signal came
+   * @param timeoutMs milliseconds; 0 only checks, -1 waits for ever
+   * @returns flags of what is ready; 0 after a time-out or a signal
    */
   wait(timeoutMs: number): number {
     const ready = libc.epoll_wait(this.#epoll.value, this.#events, MAX_EVENTS, timeoutMs);
@@ -194,7 +196,7 @@ export class RingWaiter implements Disposable {
     return flags;
   }
 
-  /** As {@link wakeWaiter}; harmless after close(). */
+  /** Calls {@link wakeWaiter} for this waiter; harmless after close(). */
   wake(): void {
     if (!this.#wake.closed) wakeWaiter(this.#wake.value);
   }

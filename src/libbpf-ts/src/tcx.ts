@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** TC programs: attached by a TCX link where the kernel has them (Linux 6.6), else through clsact. */
+/** TC programs: attached by a TCX link where the kernel supports it (Linux 6.6), else through clsact. */
 import { existsSync, rmSync } from 'node:fs';
 
 import { attachClsact, ClsactLink } from './clsact';
@@ -14,9 +14,9 @@ import { AttachType, LinkType } from './uapi';
 let known: boolean | undefined;
 
 /**
- * Whether the kernel has TCX (Linux 6.6); undefined if that cannot be told, for example for want of a privilege.
+ * Whether the kernel has TCX (Linux 6.6); undefined if unknown, for example because a privilege is missing.
  *
- * It queries a device that cannot exist: with TCX that is ENODEV, without it the attach type is EINVAL
+ * Queries a device that cannot exist: with TCX that gives ENODEV; without it the attach type gives EINVAL
  * (kernel/bpf/syscall.c, bpf_prog_query).
  */
 export function probeTcx(): boolean | undefined {
@@ -39,7 +39,7 @@ interface TcxInfo {
   readonly attachType: number;
 }
 
-/** `struct bpf_link_info`; the tcx part is of Linux 6.6. */
+/** Reads `struct bpf_link_info`, whose tcx part exists since Linux 6.6. */
 function readInfo(fd: number): TcxInfo {
   const info = new CStruct(64);
   const error = libbpf.bpf_obj_get_info_by_fd(fd, info.bytes, new Uint32Array([64]));
@@ -108,7 +108,7 @@ class TcxLink implements TcLink {
 }
 
 /**
- * Attaches through TCX, behind what is attached already.
+ * Attaches through TCX, behind the programs that are attached already.
  *
  * @returns undefined if the kernel has no TCX
  */
@@ -116,12 +116,12 @@ export function attachTcx(program: BpfProgram, target: TcTarget): TcLink | undef
   const type = target.direction === 'ingress' ? AttachType.TCX_INGRESS : AttachType.TCX_EGRESS;
   const fd = libbpf.bpf_link_create(program.fd, target.ifindex, type, null);
   if (fd >= 0) return wrap(new OwnedFd(fd, 'tcx link'));
-  // EINVAL has many reasons; a kernel without TCX is one of them, and only that one is no error.
+  // EINVAL has many reasons; only a kernel without TCX is not an error.
   if (-fd === Errno.EINVAL && probeTcx() === false) return undefined;
   throw systemError(`attach ${program.name} to ${target.direction} of device ${target.ifindex} (tcx)`, fd, needed);
 }
 
-/** Opens a TCX link that is pinned at `path`. Its detach() removes the pin too. Throws BpfError, for example ENOENT. */
+/** Opens a TCX link pinned at `path`. Its detach() also removes the pin. Throws BpfError, for example ENOENT. */
 export function openTcLink(path: string): TcLink {
   return wrap(openPinnedFd(path, `link ${path}`), path);
 }
@@ -136,17 +136,17 @@ function wrap(fd: OwnedFd, pinPath?: string): TcLink {
 }
 
 export interface TcAttachTarget extends TcTarget {
-  /** What to try first; `tcx` unless given. `clsact` is available everywhere, so it is then also the only choice. */
+  /** What to try first; defaults to `tcx`. `clsact` is available everywhere, so choosing it excludes TCX. */
   readonly prefer?: 'tcx' | 'clsact';
 }
 
 /**
  * Attaches a TC program (SCHED_CLS) to a network device of the calling thread's network namespace.
  *
- * TCX is used from Linux 6.6 on, the clsact qdisc with a direct-action cls_bpf filter before. It falls back only when
- * the kernel has no TCX, not on any other error.
+ * Uses TCX from Linux 6.6 on, and before that the clsact qdisc with a direct-action cls_bpf filter. Falls back only if
+ * the kernel has no TCX, not after any other error.
  *
- * @throws BpfError: ENODEV for no such device, `BPF_PERMISSION` with the capability that is missing
+ * @throws BpfError: ENODEV if there is no such device, `BPF_PERMISSION` with the name of a missing capability
  */
 export function attachTc(program: BpfProgram, target: TcAttachTarget): TcLink {
   if (target.prefer !== 'clsact') {
@@ -159,8 +159,8 @@ export function attachTc(program: BpfProgram, target: TcAttachTarget): TcLink {
 /**
  * The attachment that {@link TcLink.toJSON} described, perhaps in another process; closing it leaves it attached.
  *
- * For clsact the calling thread must be in the network namespace of the device. Whether the attachment still exists
- * shows only when it is detached, which tolerates its absence.
+ * For clsact the calling thread must be in the network namespace of the device. Whether the attachment still exists is
+ * checked only when it is detached, which tolerates its absence.
  *
  * @throws BpfError, for example ENOENT if the pin of a TCX link is gone; `BPF_USAGE` for a TCX link without a pin
  */

@@ -19,17 +19,20 @@ export interface KprobeTarget {
   readonly onReturn?: boolean;
 }
 
-/** Where tracefs is mounted, as a rule and in older systems; libbpf looks there. */
+/** Where tracefs is mounted, usually and on older systems; libbpf looks there. */
 const TRACEFS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
 
-/** Attaches to a tracepoint (Linux 4.7). Throws BpfError: ENOENT for no such tracepoint, and where no tracefs is mounted. */
+/**
+ * Attaches to a tracepoint (Linux 4.7). Throws BpfError: ENOENT if there is no such tracepoint, or no tracefs is
+ * mounted.
+ */
 export function attachTracepoint(program: BpfProgram, { category, name }: TracepointTarget): Link {
   const kind = tracing('tracepoints', '4.7');
   const where = `to tracepoint ${category}:${name}`;
   try {
     return attachLink(program, where, kind, (it) => libbpf.bpf_program__attach_tracepoint(it, category, name));
   } catch (error) {
-    // Only then: who may not look into tracefs is refused by EACCES, though for him there is none either.
+    // Only ENOENT: a user who may not read tracefs gets EACCES, and cannot see its directories either.
     if (!(error instanceof BpfError && error.errno === Errno.ENOENT) || TRACEFS.some((directory) => existsSync(`${directory}/events`))) throw error;
     const operation = attachOperation(program, where);
     throw new BpfError(`${operation}: there is no tracefs; mount -t tracefs tracefs ${TRACEFS[0]}`, { errno: Errno.ENOENT, operation });
@@ -39,12 +42,12 @@ export function attachTracepoint(program: BpfProgram, { category, name }: Tracep
 /**
  * Attaches to the call or the return of a kernel function (Linux 4.1).
  *
- * @throws BpfError: ENOENT for no such function; NotSupportedError if the kernel was built without kprobes
+ * @throws BpfError: ENOENT if there is no such function; NotSupportedError if the kernel was built without kprobes
  */
 export function attachKprobe(program: BpfProgram, target: KprobeTarget): Link {
   const kind = tracing('tracing with kprobes (CONFIG_KPROBE_EVENTS)', '4.1');
   const where = `to ${target.function} (${target.onReturn ? 'kretprobe' : 'kprobe'})`;
-  // ENOENT would not say whether the function is missing or all of it.
+  // ENOENT would not tell a missing function from missing kprobes.
   const tracefs = TRACEFS.map((directory) => `${directory}/kprobe_events`);
   if (!['/sys/bus/event_source/devices/kprobe', ...tracefs].some(existsSync)) {
     throw new NotSupportedError(kind.feature, kind.minimumKernel, { operation: attachOperation(program, where), errno: Errno.ENOENT });
@@ -55,8 +58,8 @@ export function attachKprobe(program: BpfProgram, target: KprobeTarget): Link {
 }
 
 /**
- * Attaches a program to what its section names: `fentry/FUNCTION`, `fexit/FUNCTION`, `fmod_ret/FUNCTION` or
- * `tp_btf/TRACEPOINT` (Linux 5.5; arm64 6.0). load() has found it in the kernel's BTF already.
+ * Attaches a program to the target in its section name: `fentry/FUNCTION`, `fexit/FUNCTION`, `fmod_ret/FUNCTION` or
+ * `tp_btf/TRACEPOINT` (Linux 5.5; arm64 6.0). load() has already found the target in the kernel's BTF.
  */
 export function attachTrace(program: BpfProgram): Link {
   const kind = tracing('tracing through BPF trampolines (fentry, fexit)', '5.5');

@@ -2,12 +2,12 @@
 import { Btf, BtfKind } from './btf';
 import { UnreadableObjectError } from './errors';
 
-/** An interface for each data type, made of BTF; names that are taken or anonymous are numbered. */
+/** An interface for each data type in BTF; anonymous types and names that are taken get a number. */
 class Declarations {
   readonly text: string[] = [];
   readonly #btf: Btf;
   readonly #names = new Map<number, string>();
-  /** The names that TypeScript gives to its own types. */
+  /** Names of TypeScript's own types. */
   readonly #taken = new Set('any bigint boolean never null number object string symbol undefined unknown void Uint8Array'.split(' '));
 
   constructor(btf: Btf) {
@@ -41,7 +41,7 @@ class Declarations {
     }
   }
 
-  /** Adds `interface NAME` of fields. */
+  /** Adds `interface NAME` with fields. */
   add(wanted: string, comment: string, fields: readonly string[]): void {
     this.#write(this.#reserve(wanted), comment, fields);
   }
@@ -63,7 +63,7 @@ class Declarations {
     return name;
   }
 
-  /** Members of an unnamed member are those of the struct itself, as in C. */
+  /** Members of an unnamed member count as members of the struct itself, as in C. */
   #fieldsOf(id: number, base: number, context: string): string[] {
     return this.#btf.structOf(id).members.flatMap(({ name, offsetBytes, size, type, bitfield }) => {
       const offset = base + offsetBytes;
@@ -91,7 +91,7 @@ function isCompound(btf: Btf, id: number): boolean {
   return kind === BtfKind.STRUCT || kind === BtfKind.UNION;
 }
 
-/** Type ids of key and value of a map that is defined in `.maps`, from the pointers of its definition. */
+/** Type ids of key and value of a map in `.maps`, from the pointers in its definition. */
 function typesOfMap(btf: Btf, definition: number): Map<string, number> {
   const types = new Map<string, number>();
   for (const { name, type } of btf.structOf(btf.resolve(definition).id).members) {
@@ -102,12 +102,12 @@ function typesOfMap(btf: Btf, definition: number): Map<string, number> {
 
 /**
  * TypeScript declarations of what a BPF object shares with user space: keys and values of its maps, and its global
- * variables, with the structs that they are made of or point to. Offsets are in the comments.
+ * variables, with the structs that they contain or point to. Comments give the offsets.
  *
- * Integers of up to 32 bits are numbers, those of 64 and pointers bigint, arrays of bytes Uint8Array.
+ * Integers of up to 32 bits become number, 64-bit integers and pointers bigint, and byte arrays Uint8Array.
  *
- * @param btf of an object that BpfObject.open() has opened
- * @param source what the heading calls it
+ * @param btf BTF of an object that BpfObject.open() has opened
+ * @param source the object's name in the heading
  */
 export function declarationsOf(btf: Btf, source: string): string {
   const all = new Declarations(btf);
@@ -117,12 +117,13 @@ export function declarationsOf(btf: Btf, source: string): string {
     if (section === '.maps') {
       for (const { name, type } of variables) {
         const fields = [...typesOfMap(btf, type)].map(([part, id]) => `readonly ${part}: ${all.typeOf(id, `${name}_${part}`)};`);
-        // Ring buffers have neither.
+        // Ring buffers have neither key nor value.
         if (fields.length > 0) maps.push(`/** map ${name} */`, `readonly ${name}: { ${fields.join(' ')} };`);
       }
     } else if (/^\.(data|bss|rodata)(\.|$)/.test(section)) {
       const fields = variables.flatMap(({ name, offset, size, type }) => {
-        // How C programs make the compiler describe a record that is only written to a ring buffer.
+        // A pointer variable is how C programs make the compiler describe a record that is only written to a ring
+        // buffer.
         if (isCompound(btf, btf.pointee(type))) all.typeOf(btf.pointee(type), name);
         return [`/** offset ${offset}, ${size} bytes */`, `readonly ${name}: ${all.typeOf(type, name)};`];
       });

@@ -70,9 +70,9 @@ export const ProgramType = {
   TRACING: 26,
 } as const;
 
-/** What a TC program in direct-action mode may return (include/uapi/linux/pkt_cls.h). */
+/** Return values of a TC program in direct-action mode (include/uapi/linux/pkt_cls.h). */
 export const TcAction = {
-  /** Next filter; on tcx also TC_ACT_STOLEN and others mean this. */
+  /** Continue with the next filter; on tcx, TC_ACT_STOLEN and others mean the same. */
   UNSPEC: -1,
   OK: 0,
   SHOT: 2,

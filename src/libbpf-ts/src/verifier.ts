@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The verifier: where it writes its log, and what its refusal of a program says. */
+/** The verifier: the buffers for its log, and the reason for refusing a program. */
 import { BpfError, Errno, NotSupportedError, systemError } from './errors';
 import { probeFeature } from './features';
 import { type Capability, lackingCapabilities } from './kernel';
@@ -8,15 +8,15 @@ import type { Address } from './native/ffi';
 import { libbpf } from './native/libbpf';
 import { AttachType } from './uapi';
 
-/** Lines that close every log and explain nothing. */
+/** Lines at the end of every log that explain nothing. */
 const epilogue = /^(processed \d+ insns|verification time|stack depth|insns processed|-- (BEGIN|END) |mark_precise)/;
 
-/** What Linux 7.3 adds behind the complaint: a report of several parts, with advice at its end. */
+/** First line of what Linux 7.3 adds behind the complaint: a report of several parts, with advice at its end. */
 const report = /^Verification failed:/;
 
 /**
- * One line that says why the verifier refused a program: the last line that is neither a statistic nor part of a report,
- * and how many others there are.
+ * One line that says why the verifier refused a program: the last line that is neither a statistic nor part of a
+ * report, and the number of the other lines.
  *
  * @param log the verifier log as the kernel wrote it
  */
@@ -33,12 +33,12 @@ export function summarizeLog(log: string): string {
   return omitted === 0 ? lines[index]! : `${lines[index]!} (${omitted} line${omitted === 1 ? '' : 's'} omitted)`;
 }
 
-/** The kernel's verifier refused a program. */
+/** Reports that the kernel's verifier refused a program. */
 export class VerifierError extends BpfError {
   override readonly name = 'VerifierError';
   /** The whole verifier log. */
   readonly log: string;
-  /** Name of the program that was refused. */
+  /** Name of the refused program. */
   readonly program: string;
 
   constructor(program: string, log: string, errno: number) {
@@ -52,10 +52,12 @@ export class VerifierError extends BpfError {
   }
 }
 
-/** The most the verifier accepts on every kernel: UINT_MAX >> 8 (kernel/bpf/verifier.c, up to Linux 5.1). */
+/**
+ * The largest size that the verifier accepts on every kernel: UINT_MAX >> 8 (kernel/bpf/verifier.c, up to Linux 5.1).
+ */
 const LOG_SIZE = 16 * 1024 * 1024 - 4096;
 
-/** One verifier log buffer for each program; pages cost memory only when the kernel writes a log. */
+/** A verifier log buffer for each program; pages cost memory only when the kernel writes a log. */
 export class LogBuffers implements Disposable {
   /** Bytes of each buffer. */
   readonly size = LOG_SIZE;
@@ -69,7 +71,7 @@ export class LogBuffers implements Disposable {
     return this.#memory!.address + index * LOG_SIZE;
   }
 
-  /** What the kernel wrote; empty if nothing. */
+  /** The log that the kernel wrote; empty if there is none. */
   text(index: number): string {
     const bytes = new Uint8Array(this.#memory!.buffer, index * LOG_SIZE, LOG_SIZE);
     return Buffer.from(bytes.subarray(0, Math.max(0, bytes.indexOf(0)))).toString('utf8');
@@ -84,7 +86,7 @@ export class LogBuffers implements Disposable {
 export interface WantedProgram {
   readonly name: string;
   readonly handle: Address;
-  /** What the verifier said; empty if it was not asked, or had nothing to say. */
+  /** The verifier's log; empty if the verifier did not run, or wrote nothing. */
   readonly log: string;
 }
 
@@ -96,9 +98,9 @@ const trampolines: readonly number[] = [AttachType.TRACE_FENTRY, AttachType.TRAC
 export function loadError(object: string, programs: readonly WantedProgram[], errno: number): BpfError {
   const operation = `load ${object}`;
   const refused = programs.find(({ log }) => log !== '');
-  // With EPERM a log can only say that a privilege is missing; the capabilities say which.
+  // With EPERM a log can say only that a privilege is missing; the capabilities say which one.
   if (refused && errno !== Errno.EPERM) return new VerifierError(refused.name, refused.log, errno);
-  // No privilege is missing: some kernels refuse such programs to everybody, before they look at them.
+  // No privilege is missing: some kernels refuse such programs to every process, before they look at them.
   if (errno === Errno.EPERM && lackingCapabilities(capabilities).length === 0 && programs.some(usesTrampoline)) {
     const { title, minimumKernel, supported } = probeFeature('trampolines');
     if (supported === false) return new NotSupportedError(title, minimumKernel, { operation, errno });

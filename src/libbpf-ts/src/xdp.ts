@@ -9,9 +9,9 @@ export interface XdpTarget {
 }
 
 /**
- * Attaches an XDP program to a network device: in the driver where it can, else in the network stack (Linux 5.9).
+ * Attaches an XDP program to a network device: in the driver if it supports XDP, else in the network stack (Linux 5.9).
  *
- * @throws BpfError: EINVAL for no such device, EBUSY if it has an XDP program already; NotSupportedError
+ * @throws BpfError: EINVAL if there is no such device, EBUSY if it has an XDP program already; NotSupportedError
  */
 export function attachXdp(program: BpfProgram, { ifindex }: XdpTarget): Link {
   const kind: LinkKind = { feature: 'links of XDP programs', minimumKernel: '5.9', capabilities: ['CAP_BPF', 'CAP_NET_ADMIN'] };

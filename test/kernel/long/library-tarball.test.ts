@@ -96,7 +96,7 @@ t.test('npm pack, npm install', { skip: cannotRun || withoutTools('npm') }, asyn
   };
 
   t.test('what is installed', async (t) => {
-    const says = /installed, it takes (\d+) MB/.exec(fs.readFileSync(path.join(ROOT, 'README.md'), 'utf8'))?.[1];
+    const says = /Installed, it takes some (\d+) MB/.exec(fs.readFileSync(path.join(ROOT, 'README.md'), 'utf8'))?.[1];
     t.ok(Math.abs(Number(says) / (bytes / 1e6) - 1) < 0.2, `the README says ${says} MB, it is ${(bytes / 1e6).toFixed(1)} MB`);
     const has = (name: string): boolean => fs.existsSync(path.join(root, name));
     t.same(['bpf/vnet.bpf.c', 'bpf/LICENSE', 'LICENSE', 'docs/cli.md', 'docs/systemd/vnet-bpf@.service', 'dist/completion/vnet-bpf.bash', 'node_modules/libbpf-ts/LICENSE', 'docs/grafana.json', 'src/examples/chaos.ts', 'src/libbpf-ts/README.md'].filter((name) => !has(name)), [], 'the source that the GPL asks for, licences and documents');
@@ -200,7 +200,7 @@ t.test('npm pack, npm install', { skip: cannotRun || withoutTools('npm') }, asyn
 
   t.test('no path of whoever built it', async (t) => {
     const { stderr } = run(bin, ['stats', 'nope', '--debug'], { env: { ...process.env, NODE_OPTIONS: '' } });
-    t.match(stderr, /^    at \w+ \((vnet-bpf\/|.*\/vnet-bpf\/)dist\/cli\/look\.bundle\.js:\d+:\d+\)$/m);
+    t.match(stderr, /^    at \w+ \((vnet-bpf\/|.*\/vnet-bpf\/)dist\/cli\/list-stats\.bundle\.js:\d+:\d+\)$/m);
     const files = fs.readdirSync(path.join(root, 'dist'), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
     t.same(files.map((entry) => path.join(entry.parentPath, entry.name)).filter((file) => fs.readFileSync(file, 'latin1').includes(ROOT)), []);
   });

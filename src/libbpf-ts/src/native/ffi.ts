@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 /**
- * What native code is called through: koffi, functions that are bound at first use, those of libc, and memory that C can
- * point to.
+ * The foreign function interface: koffi, functions that are bound at first use, those of libc, and memory to which C
+ * can point.
  */
 
-/** What koffi has for each kind of machine is an optional package, which npm may be told to leave out. The error has the code KOFFI_MISSING. */
+/**
+ * The error for a missing part of koffi, with the code KOFFI_MISSING: the part for each kind of machine is an optional
+ * package, which npm may be told to omit.
+ */
 export function koffiMissing(cause: unknown): Error {
   const why = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
   const error = new Error(`koffi: its part for ${process.platform} on ${process.arch} cannot be loaded (${why}); npm install without --omit=optional brings it`, { cause });
@@ -15,7 +18,7 @@ export function koffiMissing(cause: unknown): Error {
 export type Koffi = typeof import('koffi', { with: { 'resolution-mode': 'import' } });
 export type LibraryHandle = import('koffi', { with: { 'resolution-mode': 'import' } }).LibraryHandle;
 
-/** The foreign function interface. Only the files of this folder use it. */
+/** koffi itself. Only the files of this folder use it. */
 export const koffi = load();
 
 function load(): Koffi {
@@ -30,7 +33,7 @@ function load(): Koffi {
  * Turns a table of C prototypes into an object of functions that are bound at first use.
  *
  * Nothing is loaded until a function is read from the object, so importing this package never fails because a
- * library is absent. After the first read the bound function is an own data property: no wrapper stays in between.
+ * library is missing. After the first read the bound function is an own data property, without a wrapper in between.
  */
 export function bindLazily<Functions extends object>(
   open: () => LibraryHandle,
@@ -51,17 +54,23 @@ export function bindLazily<Functions extends object>(
   return bound as Functions;
 }
 
-/** A function of such an object, called on a thread of libuv's pool; what its arguments point to must stay. */
+/**
+ * Calls a function of such an object on a thread of libuv's pool; the memory that its arguments point to must not go
+ * away.
+ */
 export function callOnThread<Arguments extends unknown[], Result>(bound: (...args: Arguments) => Result, ...args: Arguments): Promise<Result> {
   const native = bound as unknown as { async: (...args: [...Arguments, (error: Error | null, result: Result) => void]) => void };
   return new Promise((resolve, reject) => native.async(...args, (error, result) => (error ? reject(error) : resolve(result))));
 }
 
-/** An address as a JS number; user-space addresses are below 2^47 (2^56 with five-level paging never by default). */
+/**
+ * An address as a number; user-space addresses are below 2^47 (with five-level paging below 2^56, and never by
+ * default).
+ */
 export type Address = number;
 type Bytes = NodeJS.TypedArray | null;
 
-/** Every libc function this package calls. They return -1 and set errno on failure. */
+/** The libc functions that this package calls. They return -1 and set errno on failure. */
 export interface Libc {
   close(fd: number): number;
   fcntl(fd: number, command: number, type: 'int', argument: number): number;
@@ -100,7 +109,7 @@ export const libc: Libc = bindLazily<Libc>(() => (handle ??= koffi.load('libc.so
   recv: 'intptr_t recv(int fd, void *buffer, size_t length, int flags)',
 });
 
-/** errno of the last native call on this thread; read it before anything else is called. */
+/** errno of the last native call on this thread; read it before any other call. */
 export function lastErrno(): number {
   return koffi.errno();
 }
@@ -108,7 +117,7 @@ export function lastErrno(): number {
 /**
  * Zeroed bytes whose address may be stored inside another C structure.
  *
- * V8 keeps small typed arrays on its moving heap; one over an ArrayBuffer of its own is never moved.
+ * V8 keeps small typed arrays on its moving heap; an array over an ArrayBuffer of its own is never moved.
  */
 export function stableBytes(length: number): Uint8Array {
   return new Uint8Array(new ArrayBuffer(Math.max(length, 1)), 0, length);
@@ -141,16 +150,16 @@ export function copyMemory(address: Address, length: number): Uint8Array {
   return new Uint8Array(viewMemory(address, length)).slice();
 }
 
-/** True where the CPU is little-endian, as on every platform that Node supports but s390x. */
+/** Whether the CPU is little-endian, as on every platform that Node supports except s390x. */
 export const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
-/** A C structure in memory at a fixed address, written and read by offset in native byte order. */
+/** A C structure at a fixed address in memory, accessed by offset in native byte order. */
 export class CStruct {
   readonly bytes: Uint8Array;
   readonly #view: DataView;
   readonly #kept: Uint8Array[] = [];
 
-  /** @param size sizeof the structure; with `sized` it is also stored first, as libbpf's option structures want. */
+  /** @param size sizeof the structure; with `sized` it is also stored first, as libbpf's option structures require. */
   constructor(size: number, sized = false) {
     this.bytes = stableBytes(size);
     this.#view = new DataView(this.bytes.buffer);
@@ -179,7 +188,7 @@ export class CStruct {
     return this.setU64(offset, addressOf(bytes));
   }
 
-  /** A NUL-terminated string in a field of `length` bytes. */
+  /** The NUL-terminated string in a field of `length` bytes. */
   text(offset: number, length: number): string {
     const field = this.bytes.subarray(offset, offset + length);
     const end = field.indexOf(0);

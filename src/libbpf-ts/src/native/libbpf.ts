@@ -4,9 +4,9 @@ import { type Address, bindLazily, koffi, type LibraryHandle } from './ffi';
 type Bytes = NodeJS.TypedArray | null;
 
 /**
- * Every libbpf function this package calls (libbpf 1.0 and later).
+ * The libbpf functions that this package calls (libbpf 1.0 and later).
  *
- * Functions that return `number` give a negative errno on failure; functions that return an {@link Address} give 0
+ * Functions that return `number` return a negative errno on failure; functions that return an {@link Address} return 0
  * and set errno (libbpf 1.0 error conventions, `tools/lib/bpf/libbpf_legacy.h`).
  */
 export interface Libbpf {
@@ -73,11 +73,11 @@ export interface Libbpf {
   libbpf_version_string(): string;
 }
 
-/** libbpf itself cannot be loaded. */
+/** Reports that libbpf itself cannot be loaded. */
 export class LibraryError extends Error {
   override readonly name = 'LibraryError';
   readonly code = 'LIBBPF_MISSING';
-  /** What was given to dlopen(3). */
+  /** The argument of dlopen(3). */
   readonly library: string;
 
   constructor(library: string, cause: unknown) {
@@ -99,7 +99,7 @@ function open(): LibraryHandle {
   let library: LibraryHandle;
   try {
     library = koffi.load(path);
-    // With no print function libbpf writes nothing to stderr, and no native code calls back into JavaScript.
+    // Without a print function libbpf writes nothing to stderr, and no native code calls back into JavaScript.
     const setPrint = library.func('void *libbpf_set_print(void *fn)') as (fn: null) => unknown;
     setPrint(null);
   } catch (cause) {
