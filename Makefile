@@ -117,7 +117,7 @@ bench-quick: setup-bench ## the same in a minute, less exact; writes nothing
 	@$(MAKE) --no-print-directory compile-bench
 	@$(NODE) -r ts-node/register/transpile-only test/bench/run.ts --quick $(BENCH_ARGS)
 
-lint: setup-build ## type checks, eslint, warnings of clang, licence headers, a hint with each error, no registry host in the tree, the order of folders
+lint: setup-build ## type checks, eslint, warnings of clang, licence headers, a hint with each error, no registry host in the tree, the order of folders, phrases of documents
 	@$(MAKE) --no-print-directory compile
 	@$(MAKE) --no-print-directory -j2 --output-sync lint-style-of-test lint-style-of-src lint-types lint-c lint-texts
 
@@ -138,6 +138,7 @@ lint-texts:
 	@$(NODE) -r ts-node/register/transpile-only test/lint/hints.ts
 	@$(NODE) -r ts-node/register/transpile-only test/lint/hosts.ts
 	@$(NODE) -r ts-node/register/transpile-only test/lint/layers.ts
+	@$(NODE) -r ts-node/register/transpile-only test/lint/phrases.ts
 
 docs: setup-build ## make pages of the library's types and comments, in dist/docs
 	@$(MAKE) --no-print-directory compile

@@ -2,7 +2,7 @@
 /**
  * Looks at each part of an attachment once a second, to notice whether another program has removed it; each look takes
  * a few system calls. A part that can be restored without losing a frame is restored; otherwise the attachment ends
- * cleanly. Either is logged. docs/architecture.md has a table of what the daemon does about each part.
+ * cleanly. Either is logged. docs/internals.md has a table of what the daemon does about each part.
  */
 
 /**

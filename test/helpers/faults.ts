@@ -94,7 +94,7 @@ async function readOnlyState(target: FaultTarget): Promise<void> {
   }
 }
 
-/** Faults of the parts in the supervisor's table (docs/architecture.md). */
+/** Faults of the parts in the supervisor's table (docs/internals.md). */
 export const FAULTS: readonly Fault[] = [
   { name: 'main thread killed', outcome: 'crashes', act: ({ attachment: { pid } }) => process.kill(pid, 'SIGKILL') },
   { name: 'main thread: an error that nobody catches', outcome: 'crashes', act: (target) => inside(target, 'main-thread') },
