@@ -58,7 +58,7 @@ export const REFUSALS = {
   invalid: { help: 'the kernel rejected the frame', counter: CONTROL.refusedInvalid, outcome: 3, errnos: ['EINVAL'] },
   down: { help: 'vnet0 was down or gone when its turn came', counter: CONTROL.refusedDown, outcome: 4, errnos: ['ENETDOWN', 'ENXIO', 'ENODEV'] },
   backlog: { help: "lost in the receiving CPU's backlog" },
-  error: { help: 'any other error of the way back', counter: CONTROL.refusedError, outcome: 5, errnos: [] },
+  error: { help: 'any other error on the reinject path', counter: CONTROL.refusedError, outcome: 5, errnos: [] },
 } as const satisfies Readonly<Record<(typeof TX_REFUSALS)[number], Refused>> & Readonly<Record<string, Refused | RefusedByPoller>>;
 
 export type Refusal = keyof typeof REFUSALS;
