@@ -5,6 +5,7 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
+import { REFUSALS } from '../../../src/datapath/outcomes';
 import { cannotRun, MAIN, ROOT, SLOW } from '../../helpers/cli';
 import { blocksOf, scriptOf } from '../../helpers/document';
 import { PrivateMachine } from '../../helpers/private-machine';
@@ -40,7 +41,9 @@ t.test('the examples do what they say', { skip: cannotRun || withoutTshark() }, 
 t.test('the comments of the table are those that are made', async (t) => {
   const text = fs.readFileSync(FILE, 'utf8');
   const source = fs.readFileSync(path.join(ROOT, 'src', 'capture', 'comment.ts'), 'utf8');
-  for (const words of ['dropped by the hook', 'changed by the hook and reinjected', 'still in the queue when the recording ended', 'refused on the way back (toolong)', 'what became of it was missed', 'as one packet', 'still waiting']) {
+  for (const words of ['dropped by the hook', 'changed by the hook and reinjected', 'still in the queue when the recording ended', 'refused on the way back (', 'what became of it was missed', 'as one packet', 'still waiting']) {
     t.ok(text.includes(words) && source.includes(words), words);
   }
+  const [, reason = ''] = /refused on the way back \((\w+)\)/.exec(text) ?? [];
+  t.ok(Object.hasOwn(REFUSALS, reason), `${reason} is a reason`);
 });
