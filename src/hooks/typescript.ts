@@ -59,10 +59,9 @@ export function needsImport(source: string, file: string): boolean {
   return has(ts.createSourceFile(file, source, ts.ScriptTarget.ES2022), false);
 }
 
-/** Compiles to JavaScript of that format, whatever package.json is near. Throws a CompileError. */
-export function withoutTypes(source: string, fileName: string, format: ModuleFormat): string {
-  const ts = typescript();
-  const { outputText, diagnostics = [] } = ts.transpileModule(source, {
+/** What a compiler makes of a file, in that format; the build has it run for the compiler's bytecode, too. */
+export const transpiled = (ts: typeof TypeScript, source: string, fileName: string, format: ModuleFormat): TypeScript.TranspileOutput =>
+  ts.transpileModule(source, {
     fileName,
     reportDiagnostics: true,
     compilerOptions: {
@@ -74,6 +73,11 @@ export function withoutTypes(source: string, fileName: string, format: ModuleFor
       inlineSources: true,
     },
   });
+
+/** Compiles to JavaScript of that format, whatever package.json is near. Throws a CompileError. */
+export function withoutTypes(source: string, fileName: string, format: ModuleFormat): string {
+  const ts = typescript();
+  const { outputText, diagnostics = [] } = transpiled(ts, source, fileName, format);
   const [wrong] = diagnostics;
   if (!wrong) return outputText;
   const { line, character } = wrong.file?.getLineAndCharacterOfPosition(wrong.start ?? 0) ?? { line: 0, character: 0 };

@@ -16,6 +16,7 @@ import { build, type Plugin } from 'esbuild';
 import type TypeScript from 'typescript';
 
 import { compilerBytecode, compilerFile } from '../hooks/lookup';
+import { transpiled } from '../hooks/typescript';
 import { bundleOf, bytecodeOf, compileModule, runModule, type Bundle } from '../native/node';
 
 const DIST = path.resolve(__dirname, '..');
@@ -138,10 +139,8 @@ function cacheCompiler(): void {
   const script = compileModule(file, null, path.join('vnet-bpf', path.relative(ROOT, file)));
   const ts = runModule(script, file) as typeof TypeScript;
   const source = fs.readFileSync(path.join(ROOT, 'src', 'examples', 'tcp-echo.ts'), 'utf8');
-  for (const module of [ts.ModuleKind.CommonJS, ts.ModuleKind.ES2022]) {
-    ts.isExternalModule(ts.createSourceFile('hook.ts', source, ts.ScriptTarget.ES2022));
-    ts.transpileModule(source, { reportDiagnostics: true, compilerOptions: { module, target: ts.ScriptTarget.ES2022, esModuleInterop: true, inlineSourceMap: true, inlineSources: true } });
-  }
+  ts.isExternalModule(ts.createSourceFile('hook.ts', source, ts.ScriptTarget.ES2022));
+  for (const format of ['commonjs', 'module'] as const) transpiled(ts, source, 'hook.ts', format);
   fs.writeFileSync(compilerBytecode(file), script.createCachedData());
 }
 
