@@ -36,8 +36,10 @@ export async function attachCommand(args: AttachArguments): Promise<void> {
     const output = ready(args, controllers.map(({ attachment }) => attachment));
     const warnings = controllers.flatMap((controller) => controller.warnings()).map((warning) => printable(`vnet-bpf: ${warning}`));
     if (inBackground()) reportReady(output, warnings);
-    else tellMade(output);
-    if (!inBackground()) tellNotice(...warnings);
+    else {
+      tellMade(output);
+      tellNotice(...warnings);
+    }
     await Promise.race([signalled, detached]);
   } finally {
     // A service manager that does not receive this sees the process end.

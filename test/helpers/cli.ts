@@ -7,7 +7,7 @@ import * as path from 'node:path';
 
 import type { Test } from 'tap';
 
-import { IN_BACKGROUND, READY_FD } from '../../src/cli/daemon';
+import { IN_BACKGROUND, READY_FD, readyReport } from '../../src/cli/daemon';
 import type { AttachmentDescription } from '../../src/cli/list';
 import { law, readStats, type Stats } from '../../src/datapath/stats';
 import { allAttachments, isControlled, type Attachment } from '../../src/state/store';
@@ -57,7 +57,7 @@ export function attachInBackground(args: readonly string[], env: NodeJS.ProcessE
     // Not in a pipe of its own, which would have to be read as long as it runs.
     const script = `cd /; (setsid -- "$@" ${READY_FD}>&1 >/dev/null 2>'${complaints}' </dev/null &) | cat`;
     const command = ['env', ...WITHOUT_LOADER, 'attach', ...args, '--daemon', '--json'];
-    const output = ok('sh', ['-c', script, 'sh', ...command], { env: { ...process.env, [IN_BACKGROUND]: process.cwd(), ...env } });
+    const { output } = readyReport(ok('sh', ['-c', script, 'sh', ...command], { env: { ...process.env, [IN_BACKGROUND]: process.cwd(), ...env } }));
     if (output !== '') return JSON.parse(output) as AttachmentDescription | AttachmentDescription[];
     throw new Error(`attach ${args.join(' ')} failed: ${fs.readFileSync(complaints, 'utf8')}`);
   } finally {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Preloaded with every test file. Most are compiled before (test/tsconfig.compile.json), because ts-node takes
+ * Preloaded with every test file. Most are compiled before (TEST_SOURCES in the Makefile), because ts-node takes
  * more than a second of each; it is loaded when something in TypeScript is.
  */
 require.extensions['.ts'] = (module, file) => {
