@@ -175,7 +175,7 @@ struct control {
 
 	/* Written by the poller. */
 	__u32 armed; /* 1: the poller sleeps or is about to; the next record must wake it */
-	__u32 pad4;
+	__u32 offering; /* 1: frames are given to an impairment's qdisc, whose ENOBUFS is not counted yet */
 	__u64 drained; /* frames ever taken out of the ring */
 	__u64 wakes_poller; /* wakes decided by the poller: the ring has drained */
 	__u64 rx_packets; /* frames reinjected */

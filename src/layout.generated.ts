@@ -47,6 +47,7 @@ export const CONTROL = {
   heldMissingFrames: 168,
   heldSegments: 176,
   armed: 192,
+  offering: 196,
   drained: 200,
   wakesPoller: 208,
   rxPackets: 216,
@@ -173,4 +174,4 @@ export const VNET_HDR = {
 } as const;
 
 /** Changes with anything above. */
-export const LAYOUT_HASH = 0x12f6e527;
+export const LAYOUT_HASH = 0xe3fb9d4b;

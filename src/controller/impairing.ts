@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Adds, changes or removes an impairment on the reinject path of a running interface. No frame is lost: an impairment
- * in place is changed in place; while one is added or removed, polling stops and frames wait in the ring; before one is
- * removed, the frames in it are released.
+ * Adds, changes or removes an impairment on the reinject path of a running interface. No frame is lost: polling stops
+ * meanwhile and frames wait in the ring, an impairment in place is changed in place, and before one is removed, the
+ * frames in it are released. Only while polling is stopped are all refusals counted of which netem's counter knows.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -30,7 +30,7 @@ export interface Impairable {
   attachment: Attachment;
   controls: QueueControls;
   wireNetns: Netns;
-  polling: Pick<Polling, 'setImpaired' | 'whileStopped'>;
+  polling: Pick<Polling, 'whileStopped'>;
   /** Whether the interface is being detached; nothing may be recorded any more then. */
   isClosing(): boolean;
 }
@@ -57,7 +57,7 @@ export async function setImpairment(parts: Impairable, words: string[] | null): 
   if (words === null) {
     if (present) await drain(parts, end);
     await takeAway(parts, end);
-  } else if (present && attachment.impairment) await changeInPlace(parts, end, attachment.impairment, words);
+  } else if (present && attachment.impairment) await changeInPlace(parts, end, words);
   else await putInPlace(parts, end, words);
 }
 
@@ -69,20 +69,25 @@ function checkOpen({ attachment, isClosing }: Impairable): void {
  * Changes the netem in place. The record is written first, so that a controller that takes over after a kill knows that
  * there is a qdisc.
  */
-async function changeInPlace({ attachment, controls, wireNetns, polling }: Impairable, end: string, recorded: ImpairmentRecord, words: string[]): Promise<void> {
-  const netem = wireNetns.run(() => readNetem(end));
-  const enobufs = controls.sum(CONTROL.enobufs);
-  const known = netem ? { lost: recorded.lost + netemLosses(netem, recorded, enobufs), drops: netem.drops } : { lost: recorded.lost, drops: 0 };
-  attachment.impairment = { ...recorded, ...known, enobufs, words };
-  try {
-    saveAttachment(attachment);
-    wireNetns.run(() => changeNetem(end, netemOptionsOf(words, attachment.queues)));
-  } catch (error) {
-    attachment.impairment = recorded;
-    saveIfPossible(attachment);
-    throw error;
-  }
-  await polling.setImpaired(impairedBy(words, attachment.queues));
+async function changeInPlace(parts: Impairable, end: string, words: string[]): Promise<void> {
+  const { attachment, controls, wireNetns, polling } = parts;
+  await polling.whileStopped(() => {
+    checkOpen(parts);
+    const recorded = attachment.impairment as ImpairmentRecord;
+    const netem = wireNetns.run(() => readNetem(end));
+    const enobufs = controls.sum(CONTROL.enobufs);
+    const known = netem ? { lost: recorded.lost + netemLosses(netem, recorded, enobufs), drops: netem.drops } : { lost: recorded.lost, drops: 0 };
+    attachment.impairment = { ...recorded, ...known, enobufs, words };
+    try {
+      saveAttachment(attachment);
+      wireNetns.run(() => changeNetem(end, netemOptionsOf(words, attachment.queues)));
+    } catch (error) {
+      attachment.impairment = recorded;
+      saveIfPossible(attachment);
+      throw error;
+    }
+    return impairedBy(words, attachment.queues);
+  });
 }
 
 async function putInPlace(parts: Impairable, end: string, words: string[]): Promise<void> {
@@ -108,7 +113,7 @@ async function putInPlace(parts: Impairable, end: string, words: string[]): Prom
 async function drain(parts: Impairable, end: string): Promise<void> {
   const { attachment, wireNetns } = parts;
   if (!attachment.impairment) return;
-  await changeInPlace(parts, end, attachment.impairment, NEUTRAL);
+  await changeInPlace(parts, end, NEUTRAL);
   for (const until = clock.now() + DRAIN_MS; clock.now() < until; await delay(DRAIN_LOOK_MS)) {
     checkOpen(parts);
     if (wireNetns.run(() => readNetem(end)?.waiting ?? 0) === 0) return;

@@ -148,14 +148,6 @@ export class Polling {
   }
 
   /** Tells the poller about the impairment between the socket and the interface. */
-  setImpaired(impaired: Impaired): Promise<void> {
-    return this.inTurn(() => {
-      this.impaired = impaired;
-      this.tellImpaired(this.hooked ?? this.plain);
-      return Promise.resolve();
-    });
-  }
-
   private tellImpaired(polled: Polled | undefined): void {
     for (const [word, value] of impairedWords(this.impaired, ++this.impairments)) polled?.command(word, value);
   }

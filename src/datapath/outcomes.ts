@@ -39,7 +39,7 @@ export interface RefusedByPoller extends Refused {
   counter: number;
   /** In the outcomes ring, beside the values of FATE. */
   outcome: number;
-  /** Answers of the socket that mean it, whatever the frame; packet-socket.ts finds others out. */
+  /** Answers of the socket that mean it, whatever the frame; transmitter.ts finds others out. */
   errnos: readonly string[];
 }
 

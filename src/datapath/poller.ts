@@ -5,15 +5,11 @@
  * once.
  */
 import { CONTROL, RECORD, VNET_HDR_BYTES } from '../layout';
-import type { FarEnd } from '../link/far-end';
-import { clock } from '../native/clock';
-import type { Batch } from './batch';
 import type { Gro } from './gro';
-import type { LineQueue } from './line-queue';
 import { FATE, type Fates } from './outcomes';
-import { fateOf, type FrameSender, LATER, SendFailures, type UnsentFrame } from './packet-socket';
+import type { UnsentFrame } from './packet-socket';
 import type { QueueGate } from './queue-gate';
-import { increment, type SharedWords } from './shared-memory';
+import { fateOf, LATER, Transmitter, type TransmitterParts } from './transmitter';
 
 /** What the poller needs of a ring: RingBuffer of libbpf-ts, or a test's own. */
 export interface Ring {
@@ -23,25 +19,18 @@ export interface Ring {
   consumerPosition(): number;
 }
 
-export interface PollerParts {
+export interface PollerParts extends TransmitterParts {
   ring: Ring;
   /** The ring's data, mapped twice in a row, and its address. */
   data: Uint8Array;
   dataAddress: number;
-  control: SharedWords;
-  batch: Batch;
-  sender: FrameSender;
   gate: QueueGate;
   /** Merges neighbouring frames of a flow; null: each frame is sent by itself. */
   gro: Gro | null;
   /** Frames that the interface behind the socket has ever transmitted; null where it does not count them one by one. */
   delivered: () => number | null;
-  /** vnet0, behind the socket; null where the socket is on the looping interface itself. */
-  farEnd: FarEnd | null;
 }
 
-/** Tries per poll for what the socket cannot take now; after that the frames stay in the ring. */
-export const TRIES_PER_POLL = 8;
 /**
  * Polls that skip merging after the kernel refused a merged packet; doubles with each refusal in a row, PLAIN_DOUBLINGS
  * times at most.
@@ -49,7 +38,7 @@ export const TRIES_PER_POLL = 8;
 const PLAIN_POLLS = 16;
 const PLAIN_DOUBLINGS = 12;
 
-export class Poller {
+export class Poller extends Transmitter {
   private readonly words: Uint32Array;
   private drained: number;
   private rxPackets: number;
@@ -61,9 +50,6 @@ export class Poller {
   private polls: number;
   private budgetExhausted: number;
 
-  /** Whether the last poll had to leave frames in the ring because the socket did not take them. */
-  blocked = false;
-  private readonly failures: SendFailures;
   private readonly unsent: UnsentFrame;
   /** What the interface had transmitted when rxPackets was 0. */
   private deliveredBefore: number;
@@ -71,22 +57,20 @@ export class Poller {
   private plainPolls = 0;
   /** Merged packets that the kernel has refused in a row, for a reason that may apply to all of them. */
   private mergesRefused = 0;
-  /** Set while vnet0 is down or gone: frames that cannot be delivered are refused, not retried. */
-  linkDown = false;
   /** Takes the outcome of each frame during a recording. */
   fates: Fates | null = null;
-  private behindQdisc = false;
-  /** The queue in front of that qdisc's rate, if frames that find it full are lost. */
-  line: LineQueue | null = null;
+  private wasImpaired = false;
+  /** Frames of the merged packet that ended the transmission which were delivered nevertheless. */
+  private pieces = 0;
 
   constructor(
     private readonly parts: PollerParts,
     /** Records per poll, 1 to 1024. */
     readonly budget: number,
   ) {
+    super(parts);
     const { control, data } = parts;
     this.words = new Uint32Array(data.buffer, data.byteOffset, data.byteLength >>> 2);
-    this.failures = new SendFailures(control, parts.farEnd);
     this.unsent = { memory: data, at: 0, length: 0 };
     if (parts.gro) this.readFrameMax(parts.gro);
     this.drained = control.get64(CONTROL.drained);
@@ -102,25 +86,13 @@ export class Poller {
     return (this.parts.delivered() ?? 0) - this.rxPackets;
   }
 
-  /**
-   * Whether a qdisc of `vnet-bpf impair` is between the socket and the interface. It answers ENOBUFS while it is full,
-   * which is no fault of the frame, and the interface transmits later than, less than or more than what was sent.
-   * Nothing is merged then, because netem would take a merged packet for one frame.
-   */
-  get impaired(): boolean {
-    return this.behindQdisc;
-  }
-
-  set impaired(impaired: boolean) {
-    if (this.behindQdisc && !impaired) this.deliveredBefore = this.deliveredMeanwhile();
-    this.behindQdisc = impaired;
-  }
-
   /** Drains up to `budget` records; returns how many left the ring. */
   poll(): number {
     const { ring, control } = this.parts;
     const leased = ring.lease(this.budget);
     this.blocked = false;
+    if (this.wasImpaired && !this.impaired) this.deliveredBefore = this.deliveredMeanwhile();
+    this.wasImpaired = this.impaired;
     const done = leased === 0 ? 0 : this.send(leased);
     if (this.fates !== null) this.fates.publish();
     ring.commit(done); // with 0: releases discarded records
@@ -138,55 +110,16 @@ export class Poller {
     return done;
   }
 
-  /** Adds one to a counter of the poller that is not on the hot path. */
-  count(offset: number): void {
-    increment(this.parts.control, offset);
-  }
-
   /** Sends the leased records; returns how many are done with, sent or refused. */
   private send(leased: number): number {
-    const { batch, ring, sender } = this.parts;
-    const { failures } = this;
+    const { batch, ring } = this.parts;
     this.fill(leased);
     batch.begin(ring.consumerPosition(), this.drained, this.rxPackets, this.rxBytes);
-    let done = 0; // messages
-    let tries = 0;
-    let pieces = 0;
-    while (done < batch.count) {
-      const admitted = this.line === null ? batch.count - done : this.line.admit(this, done, batch.count, clock.now()); // with a line nothing is merged
-      if (admitted === 0) {
-        this.refuse(done++, CONTROL.impairOverflow);
-        continue;
-      }
-      const result = sender.send(batch.address(done), admitted);
-      this.line?.takeBack(this, done + Math.max(0, result), done + admitted);
-      if (result > 0) {
-        // sendmmsg does not say why it stopped; behind a qdisc, the qdisc was full and dropped the next frame.
-        const stopped = result < admitted;
-        if (this.behindQdisc && stopped) this.count(CONTROL.enobufs);
-        failures.passed(stopped);
-        this.received(done, done + result);
-        done += result;
-        continue;
-      }
-      const reason = failures.judge(result, this.unsentFrame(done), this);
-      if (this.isMerged(done) && reason !== CONTROL.refusedDown) {
-        pieces = this.unmerge(done, reason);
-        break;
-      }
-      if (reason === LATER) {
-        if (++tries <= TRIES_PER_POLL) continue;
-        this.blocked = true;
-        break;
-      }
-      this.refuse(done++, reason);
-      failures.passed(false);
-      tries = 0;
-    }
-    return (batch.records[done] as number) + pieces;
+    this.pieces = 0;
+    const messages = this.transmit();
+    return (batch.records[messages] as number) + this.pieces;
   }
 
-  /** The first frame of message `message`, which the socket did not take. */
   unsentFrame(message: number): UnsentFrame {
     const { ring, batch } = this.parts;
     const offset = ring.offsets[batch.records[message] as number] as number;
@@ -196,22 +129,22 @@ export class Poller {
   }
 
   /**
-   * Splits a merged packet that the kernel did not take: its frames are sent one by one, and each gets its own error.
-   * Returns how many were delivered.
+   * Splits a merged packet that the kernel did not take: its frames are sent one by one by the next polls, and each gets
+   * its own error.
    */
-  private unmerge(message: number, reason: number): number {
+  protected override splits(message: number, reason: number): boolean {
+    if (!this.isMerged(message) || reason === CONTROL.refusedDown) return false;
     if (reason === LATER) {
       this.plainPolls = PLAIN_POLLS;
       this.blocked = true;
-      return this.piecesDelivered(message);
-    }
-    if (reason === CONTROL.refusedToolong) {
+      this.pieces = this.piecesDelivered(message);
+    } else if (reason === CONTROL.refusedToolong) {
       this.readFrameMax(this.parts.gro as Gro);
       this.plainPolls = 1;
     } else {
       this.plainPolls = PLAIN_POLLS << Math.min(this.mergesRefused++, PLAIN_DOUBLINGS);
     }
-    return 0;
+    return true;
   }
 
   /**
@@ -236,7 +169,8 @@ export class Poller {
   /** Makes messages of the records: virtio_net_hdr and frame are one piece of the ring, unless frames are merged. */
   private fill(leased: number): void {
     const { ring, batch, dataAddress } = this.parts;
-    const gro = this.plainPolls > 0 || this.behindQdisc ? null : this.parts.gro;
+    // A qdisc would take a merged packet for one frame.
+    const gro = this.plainPolls > 0 || this.impaired ? null : this.parts.gro;
     if (this.plainPolls > 0) this.plainPolls--;
     if (gro !== null && gro.passedOver) this.readFrameMax(gro);
     batch.clear();
@@ -281,8 +215,7 @@ export class Poller {
     return count * headerBytes + (count - 1) * segmentBytes + lastBytes;
   }
 
-  /** Counts the frames of messages that were sent. */
-  private received(fromMessage: number, toMessage: number): void {
+  protected received(fromMessage: number, toMessage: number): void {
     const { batch, control } = this.parts;
     const from = batch.records[fromMessage] as number;
     const to = batch.records[toMessage] as number;
@@ -315,7 +248,7 @@ export class Poller {
     this.parts.control.set64(CONTROL.largestFrame, largest);
   }
 
-  private refuse(message: number, reason: number): void {
+  protected refuse(message: number, reason: number): void {
     const { batch, control } = this.parts;
     const records = (batch.records[message + 1] as number) - (batch.records[message] as number);
     batch.refuse(message, reason, records, control);

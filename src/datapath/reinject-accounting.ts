@@ -33,6 +33,8 @@ export interface Reading {
   sent: Span;
   /** Refusals of the socket because something behind it was full. */
   enobufs: Span;
+  /** Frames that netem may already have dropped for want of space, but that are not among the refusals yet. */
+  offering: number;
   /** Frames that the peer transmitted. */
   delivered: Span;
   netem: NetemReading;
@@ -64,7 +66,7 @@ export function netemLosses({ drops }: { drops: number }, record: ImpairmentReco
  * different moments: only what is certain is counted then, and the rest with a later reading. At rest the result is
  * exact.
  */
-export function judgeWayBack({ sent, enobufs, delivered, netem }: Reading, record: ImpairmentRecord | null, seen: Seen): { wayBack: WayBack; seen: Seen } {
+export function judgeWayBack({ sent, enobufs, offering, delivered, netem }: Reading, record: ImpairmentRecord | null, seen: Seen): { wayBack: WayBack; seen: Seen } {
   if (!record) {
     const backlog = Math.max(0, sent.from - delivered.to);
     return { wayBack: { received: sent.from - backlog, backlog, impair: { waiting: 0, lost: 0, duplicated: 0 } }, seen };
@@ -72,7 +74,7 @@ export function judgeWayBack({ sent, enobufs, delivered, netem }: Reading, recor
   const waiting = netem?.waiting ?? 0;
   const leastMissing = sent.from - delivered.to - waiting - record.backlog;
   const mostMissing = sent.to - delivered.from - waiting - record.backlog;
-  const leastKnown = record.lost + (netem ? netemLosses(netem, record, enobufs.to) : 0);
+  const leastKnown = record.lost + (netem ? netemLosses(netem, record, enobufs.to + offering) : 0);
   const mostKnown = record.lost + (netem ? netemLosses(netem, record, enobufs.from) : 0);
   const lostAtLeast = Math.max(seen.lost, leastKnown + seen.unseen);
   const lost = Math.max(lostAtLeast, seen.duplicated + leastMissing);
@@ -108,6 +110,8 @@ export function readWayBack({ peer: end, impairment, baseline, lostByChange, que
       if (after === before) break;
     }
     if (before === null || after === null) return plain();
+    // Read after netem's counter and before the refusals: what was dropped for want of space is in one or the other.
+    const offering = controls.queues.reduce((sum, queue) => sum + queue.get32(CONTROL.offering), 0);
     const pending = controls.sum(CONTROL.captured) - controls.sum(CONTROL.drained);
     const to = { sent: sentNow(), enobufs: enobufsNow() };
     // Frames of a batch are counted only when the whole batch has been sent.
@@ -115,6 +119,7 @@ export function readWayBack({ peer: end, impairment, baseline, lostByChange, que
     const reading: Reading = {
       sent: { from: from.sent, to: to.sent + uncounted },
       enobufs: { from: from.enobufs, to: to.enobufs },
+      offering,
       delivered: { from: before - baseline.peerTxPackets, to: after - baseline.peerTxPackets },
       netem,
     };

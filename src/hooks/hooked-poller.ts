@@ -3,27 +3,20 @@
  * poll(budget) with a hook: the records are judged first, which makes a plan; then the plan is sent as the plain poller
  * sends records. Frames that the socket does not take now stay planned, so a hook sees each frame once.
  */
-import type { Batch } from '../datapath/batch';
-import type { LineQueue } from '../datapath/line-queue';
 import type { Fates } from '../datapath/outcomes';
-import { fateOf, type FrameSender, LATER, SendFailures, type UnsentFrame } from '../datapath/packet-socket';
-import { type Ring, TRIES_PER_POLL } from '../datapath/poller';
+import type { UnsentFrame } from '../datapath/packet-socket';
+import type { Ring } from '../datapath/poller';
 import type { QueueGate } from '../datapath/queue-gate';
-import { increment, type SharedWords } from '../datapath/shared-memory';
+import { fateOf, Transmitter, type TransmitterParts } from '../datapath/transmitter';
 import { BATCH, CONTROL, VNET_HDR_BYTES } from '../layout';
-import type { FarEnd } from '../link/far-end';
-import { clock } from '../native/clock';
 import { frameMark, VITALS } from './event-loop';
 import type { Injections } from './host';
 import type { Judge } from './judge';
 import { type Arena, Ledger, type Plan } from './plan';
 
-export interface HookedPollerParts {
+/** The batch has space for BATCH.max messages. */
+export interface HookedPollerParts extends TransmitterParts {
   ring: Ring;
-  control: SharedWords;
-  /** Has space for BATCH.max messages. */
-  batch: Batch;
-  sender: FrameSender;
   gate: QueueGate;
   arena: Arena;
   plan: Plan;
@@ -32,8 +25,6 @@ export interface HookedPollerParts {
   /** The ring's data, mapped twice in a row, and its address. */
   data: Uint8Array;
   dataAddress: number;
-  /** As in PollerParts. */
-  farEnd: FarEnd | null;
   /** Words of VITALS. */
   vitals: Int32Array;
   /** frameMark() of frames that no hook is shown again: threads ended while judging them. */
@@ -45,31 +36,27 @@ const ARENA_PER_RECORD = 2 << 20;
 /** Messages kept for records when many injected frames wait. */
 const HALF_OF_PLAN = BATCH.max / 2;
 
-export class HookedPoller {
-  /** As in Poller. */
-  blocked = false;
-  linkDown = false;
-  impaired = false;
-  line: LineQueue | null = null;
+export class HookedPoller extends Transmitter {
   /** As in Poller. */
   fates: Fates | null = null;
-  private readonly failures: SendFailures;
   private readonly unsent: UnsentFrame;
   private polls: number;
   private budgetExhausted: number;
   private readonly ledger: Ledger;
+  /** The message of the plan with which the batch begins. */
+  private first = 0;
 
   constructor(
     private readonly parts: HookedPollerParts,
     readonly budget: number,
   ) {
+    super(parts);
     const { control, plan, arena } = parts;
     this.polls = control.get64(CONTROL.polls);
     this.budgetExhausted = control.get64(CONTROL.budgetExhausted);
     plan.clear();
     arena.reset();
     this.ledger = new Ledger(control, plan);
-    this.failures = new SendFailures(control, parts.farEnd);
     this.unsent = { memory: parts.data, at: 0, length: 0 };
   }
 
@@ -97,10 +84,6 @@ export class HookedPoller {
     const frame = leased > 0 ? judge.copyOf(ring.offsets[0] as number) : null;
     ring.commit(0);
     return frame;
-  }
-
-  count(offset: number): void {
-    increment(this.parts.control, offset);
   }
 
   private turn(budget: number, verdict: 'pass' | 'drop' | Uint8Array | null): number {
@@ -157,46 +140,18 @@ export class HookedPoller {
 
   /** Sends the rest of the plan; returns how many records are done with. */
   private send(): number {
-    const { batch, ring, sender } = this.parts;
-    const { ledger, failures } = this;
-    const first = ledger.sent;
+    const { batch, ring } = this.parts;
+    const { ledger } = this;
+    this.first = ledger.sent;
     ledger.begin(batch, ring.consumerPosition());
-    const left = batch.count;
-    let done = 0;
-    let tries = 0;
-    while (done < left) {
-      const admitted = this.line === null ? left - done : this.line.admit(this, first + done, first + left, clock.now());
-      if (admitted === 0) {
-        this.refuse(first, done++, CONTROL.impairOverflow);
-        continue;
-      }
-      const result = sender.send(batch.address(done), admitted);
-      this.line?.takeBack(this, first + done + Math.max(0, result), first + done + admitted);
-      if (result > 0) {
-        const stopped = result < admitted;
-        if (this.impaired && stopped) this.count(CONTROL.enobufs); // as in the plain poller
-        failures.passed(stopped);
-        ledger.received(first + done, first + done + result);
-        done += result;
-        continue;
-      }
-      const reason = failures.judge(result, this.unsentFrame(first + done), this);
-      if (reason === LATER) {
-        if (++tries <= TRIES_PER_POLL) continue;
-        this.blocked = true;
-        break;
-      }
-      this.refuse(first, done++, reason);
-      failures.passed(false);
-      tries = 0;
-    }
-    return ledger.settle(first + done);
+    return ledger.settle(this.first + this.transmit());
   }
 
-  /** Message `index` of the plan, which the socket did not take: in the ring or in the arena. */
-  unsentFrame(index: number): UnsentFrame {
+  /** In the ring or in the arena. */
+  unsentFrame(message: number): UnsentFrame {
     const { plan, arena, data, dataAddress } = this.parts;
     const { unsent } = this;
+    const index = this.first + message;
     const address = plan.addresses[index] as number;
     const inRing = address >= dataAddress && address < dataAddress + data.length;
     unsent.memory = inRing ? data : arena.bytes;
@@ -216,10 +171,13 @@ export class HookedPoller {
     fates.publish();
   }
 
-  /** Refuses message `index` of the batch, which begins with message `first` of the plan. */
-  private refuse(first: number, index: number, reason: number): void {
+  protected received(from: number, to: number): void {
+    this.ledger.received(this.first + from, this.first + to);
+  }
+
+  protected refuse(message: number, reason: number): void {
     const { batch, plan, control } = this.parts;
-    batch.refuse(index, reason, 1, control);
-    plan.refused(first + index, fateOf(reason));
+    batch.refuse(message, reason, 1, control);
+    plan.refused(this.first + message, fateOf(reason));
   }
 }

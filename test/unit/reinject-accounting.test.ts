@@ -13,7 +13,7 @@ const exactly = (value: number): { from: number; to: number } => ({ from: value,
 
 /** At rest; `waiting` and `drops` of netem, null without one. */
 function judge(sent: number, delivered: number, of: ImpairmentRecord | null, netem: { waiting: number; drops: number } | null, enobufs: number, seen = UNSEEN): { wayBack: WayBack; seen: Seen } {
-  return judgeWayBack({ sent: exactly(sent), delivered: exactly(delivered), enobufs: exactly(enobufs), netem }, of, seen);
+  return judgeWayBack({ sent: exactly(sent), delivered: exactly(delivered), enobufs: exactly(enobufs), offering: 0, netem }, of, seen);
 }
 
 t.test('never impaired: what is missing did not fit into a backlog', async (t) => {
@@ -61,7 +61,7 @@ t.test('under load, by readings that do not belong together, counters only grow,
   let state = 7;
   const random = (below: number): number => (state = (state * 48271) % 2147483647) % below;
   for (let run = 0; run < 50; run++) {
-    const truth = { sent: 0, delivered: 0, waiting: 0, drops: 0, lost: 0, duplicated: 0, enobufs: 10 };
+    const truth = { sent: 0, delivered: 0, waiting: 0, drops: 0, lost: 0, duplicated: 0, enobufs: 10, offering: 0 };
     const event = (): void => {
       const kind = random(12);
       if (kind < 6) {
@@ -75,8 +75,10 @@ t.test('under load, by readings that do not belong together, counters only grow,
         truth.drops++;
         truth.lost++;
       } else if (kind === 8) {
-        truth.enobufs++;
-        truth.drops++;
+        // Dropped for want of space, and known to the poller only later.
+        if (truth.offering === 0) truth.drops++;
+        else truth.enobufs++;
+        truth.offering = 1 - truth.offering;
       } else if (kind === 9 && random(30) === 0) {
         truth.lost += truth.waiting;
         truth.waiting = 0;
@@ -97,12 +99,14 @@ t.test('under load, by readings that do not belong together, counters only grow,
       const netem = { waiting: truth.waiting, drops: truth.drops };
       busy();
       const delivered = { from: before, to: truth.delivered };
+      const { offering } = truth;
       busy();
-      const judged = judgeWayBack({ sent: { from: first.sent, to: truth.sent }, enobufs: { from: first.enobufs, to: truth.enobufs }, delivered, netem }, record(), seen);
+      const judged = judgeWayBack({ sent: { from: first.sent, to: truth.sent }, enobufs: { from: first.enobufs, to: truth.enobufs }, offering, delivered, netem }, record(), seen);
       const { lost, duplicated } = judged.wayBack.impair;
       if (lost < seen.lost || duplicated < seen.duplicated || lost > truth.lost || duplicated > truth.duplicated) t.fail(JSON.stringify({ judged, seen, truth }));
       seen = judged.seen;
     }
+    truth.enobufs += truth.offering;
     const { impair } = judge(truth.sent, truth.delivered, record(), truth, truth.enobufs, seen).wayBack;
     if (impair.lost - impair.duplicated !== truth.lost - truth.duplicated) t.fail(JSON.stringify({ impair, truth }));
   }
