@@ -18,9 +18,9 @@ async function main(): Promise<void> {
   const { data, reader } = ring;
   while (!interrupted) {
     const count = reader.lease(64);
-    for (let i = 0; i < count; i++) {
+    for (const offset of reader.offsets.subarray(0, count)) {
       // struct exec: pid at 0, uid at 4, comm at 8
-      const exec = Buffer.from(data.buffer, data.byteOffset + reader.offsets[i], 24);
+      const exec = Buffer.from(data.buffer, data.byteOffset + offset, 24);
       const [comm] = exec.toString('utf8', 8).split('\0');
       console.log(`${exec.readUInt32LE(0)} ${exec.readUInt32LE(4)} ${comm}`);
     }
