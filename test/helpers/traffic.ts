@@ -87,9 +87,11 @@ export interface UdpRun {
   receiver: UdpReceiveResult;
 }
 
-let nextPort = 20000;
-/** A port that no other stream of this test file uses. */
-export const freePort = (): number => nextPort++;
+/** Ports below those that the kernel gives to connecting sockets (net.ipv4.ip_local_port_range). */
+const [FIRST_PORT, END_OF_PORTS] = [20_000, 32_768];
+let portsTaken = 0;
+/** A port that no other stream of this test file uses, unless thousands have begun since. */
+export const freePort = (): number => FIRST_PORT + (portsTaken++ % (END_OF_PORTS - FIRST_PORT));
 
 /**
  * Sends datagrams to an address of the namespace, through the loop, and counts both ends. The
