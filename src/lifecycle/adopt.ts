@@ -18,7 +18,7 @@ import { commandAbout, VnetError } from '../errors';
 import { BATCH, CONTROL, COUNTERS } from '../layout';
 import { type Link, linkByIndex } from '../link/links';
 import { ensurePeerNetns, type Netns } from '../link/netns';
-import { type AttachOptions, DEFAULTS } from '../options/values';
+import { type AttachOptions, DEFAULTS } from '../options/attach-options';
 import { ringPin, trustedPins } from '../state/bpffs';
 import { FileLock } from '../state/lock';
 import { type Attachment, controllerLock, saveAttachment, STATE_VERSION } from '../state/store';

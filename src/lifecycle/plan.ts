@@ -18,7 +18,7 @@ import { Netns, openPeerNetns } from '../link/netns';
 import { attachmentIn, recordNetns } from '../link/netns-record';
 import { planRooms } from '../link/room';
 import { DEFAULT_MTU, peerName, superpacketBytesOf } from '../link/veth';
-import type { AttachOptions } from '../options/values';
+import type { AttachOptions } from '../options/attach-options';
 import { requireKernel, requirePrivileges } from '../requirements';
 import { bpffsIsMounted } from '../state/bpffs';
 import { HOST_PEER_NETNS } from '../state/paths';
