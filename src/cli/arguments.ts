@@ -2,48 +2,31 @@
 /** Options of the larger commands, and the types of their arguments. The other commands are in commands.ts. */
 import { FRAME_BYTES_MAX } from '../capture/format';
 import { usageError } from '../errors';
-import type { OnHookError } from '../hooks/contract';
 import { absolutePath } from '../native/inherited';
-import { ATTACH_OPTIONS, type AttachOption } from '../options/attach-options';
+import { type AttachOption, type AttachOptions, OPTION_ROWS, type TypedOptions } from '../options/attach-options';
 import { readFlags } from '../options/read-options';
-import { type AttachOptions, checkInterfaceName } from '../options/values';
+import { checkInterfaceName } from '../options/values';
 import { userDirectory } from './daemon';
 import { type Argv, type Declared, filterOption, flag, jsonOption, netnsOption, text } from './declarations';
 
-export interface AttachArguments {
+export interface AttachArguments extends TypedOptions {
   iface: string[];
-  type?: 'veth' | 'dummy';
-  netns?: string;
-  addr?: string[];
-  hairpin: boolean;
-  mac?: string;
-  mtu?: string;
-  queues?: string;
-  ringSize?: string;
-  queuePackets?: string;
-  budget?: string;
-  gro?: 'on' | 'off';
-  busyPoll?: string;
-  whenFull?: 'hold' | 'drop';
-  lowWatermark?: string;
-  hook?: string;
-  onHookError?: 'pass' | 'drop' | 'detach';
   metrics?: string;
-  replace: boolean;
   daemon: boolean;
   dryRun: boolean;
   json: boolean;
 }
 
-function declared({ isFlag, choices, describe, kinds, value }: AttachOption): Declared {
+function declared({ isFlag, choices, describe, default: fallback, kinds, value }: AttachOption): Declared {
   if (isFlag) return flag(describe);
-  if (choices) return { choices, requiresArg: true, describe };
-  return { ...text(describe, value), ...(kinds.includes('texts') && { array: true }) };
+  const described = fallback === undefined ? describe : `${describe} [${fallback}]`;
+  if (choices) return { choices, requiresArg: true, describe: described };
+  return { ...text(described, value), ...(kinds.includes('texts') && { array: true }) };
 }
 
 /** Options of attach, those with the given flags or all: other commands that make an interface take some of them. */
 export const attachOptions = (...flags: readonly string[]): Record<string, Declared> =>
-  Object.fromEntries(ATTACH_OPTIONS.filter((row) => flags.length === 0 || flags.includes(row.flag)).map((row) => [row.flag, declared(row)]));
+  Object.fromEntries(OPTION_ROWS.filter((row) => flags.length === 0 || flags.includes(row.flag)).map((row) => [row.flag, declared(row)]));
 
 export function attachArguments(y: Argv): Argv {
   return y
@@ -70,10 +53,7 @@ export function toOptions(args: AttachArguments): AttachOptions {
 
 // The options of `run`.
 
-export interface RunArguments {
-  addr: string[] | undefined;
-  hook: string | undefined;
-  onHookError: OnHookError | undefined;
+export interface RunArguments extends Pick<TypedOptions, 'addr' | 'hook' | 'onHookError'> {
   impair: string | undefined;
   stats: string | undefined;
   json: boolean;

@@ -51,8 +51,8 @@ function reportOf({ frames, missed, unmatched }: Recorded, iface: string, file: 
 
 export function recorderOptions({ snaplen, count, buffer, filter }: Pick<RecordArguments, 'snaplen' | 'count' | 'buffer' | 'filter'>): RecorderOptions {
   return {
-    snapLen: parseInteger('snaplen', snaplen, MIN_SNAPLEN, MAX_SNAPLEN),
-    count: count === undefined ? Infinity : parseInteger('count', count, 1, Number.MAX_SAFE_INTEGER),
+    snapLen: parseInteger(snaplen, onCommandLine('snaplen', snaplen), MIN_SNAPLEN, MAX_SNAPLEN),
+    count: count === undefined ? Infinity : parseInteger(count, onCommandLine('count', count), 1, Number.MAX_SAFE_INTEGER),
     bufferBytes: parseBuffer(buffer),
     application: `vnet-bpf ${programVersion()}`,
     filter: filter === undefined ? null : parseFilter(filter),
@@ -67,7 +67,7 @@ function rotationOf({ rotateSize, rotateTime, files }: RecordArguments): Rotatio
   return {
     bytes: rotateSize === undefined ? Infinity : parseSize(rotateSize, onCommandLine('rotate-size', rotateSize), { min: ROTATE_BYTES_MIN, max: Infinity, hint: 'from 64K on, such as 100M' }),
     seconds: rotateTime === undefined ? Infinity : secondsOf('--rotate-time', rotateTime),
-    files: files === undefined ? Infinity : parseInteger('files', files, 1, FILES_MAX),
+    files: files === undefined ? Infinity : parseInteger(files, onCommandLine('files', files), 1, FILES_MAX),
   };
 }
 

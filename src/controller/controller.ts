@@ -137,8 +137,6 @@ export class Controller extends EventEmitter<ControllerEvents> {
       netns: attachment.netns.name,
       mac: () => this.lookAtLink()?.mac ?? '',
       requests: this.sockets.requests(datapath),
-      // For tests only: a delay in microseconds after each batch. A slow poller lets the queue fill.
-      pollDelayUs: Number(process.env['VNET_BPF_TEST_POLL_DELAY_US'] ?? 0),
       impaired: impairedBy(attachment.impairment?.words ?? null, attachment.queues),
       spread: spreadOf(attachment),
       events: {

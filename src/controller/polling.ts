@@ -35,7 +35,6 @@ export interface PollingParts {
   mac: () => string;
   /** The request for each queue. */
   requests: readonly Omit<PollRequest, 'command'>[];
-  pollDelayUs: number;
   /** The impairment between the socket and the interface at the start. */
   impaired: Impaired;
   /** A number that differs between processes, to spread them over the CPUs. */
@@ -229,7 +228,7 @@ export class Polling {
    * Starts a thread for the interface. It takes the interface over from the current poller only once it is prepared.
    */
   private async enterThread(prepare: (thread: HookThread) => Promise<unknown>): Promise<HookThread> {
-    const { interface: name, netns, mac, spread, events, pollDelayUs, finishBatches } = this.parts;
+    const { interface: name, netns, mac, spread, events, finishBatches } = this.parts;
     const request = this.onlyQueue('a hook');
     const died = (error: Error): void => void this.inTurn(() => this.threadDied(thread, error)).catch((cause: unknown) => events.died(cause as VnetError));
     const thread: HookThread = new HookThread({ interface: name, netns, mac: mac(), spread }, { ...events, stalled: () => events.stalled(0), died });
@@ -238,7 +237,7 @@ export class Polling {
       await prepare(thread);
       await this.plain?.stop(STOP.leave);
       this.plain = undefined;
-      await thread.poll(request, { pollDelayUs, linkDown: this.linkDown, impaired: this.impaired }, this.deadly);
+      await thread.poll(request, { linkDown: this.linkDown, impaired: this.impaired }, this.deadly);
       if (this.fates) this.tell(thread);
       this.startedAt = clock.now();
       thread.endsWhenStuck = this.choice?.onError === 'drop';
@@ -326,8 +325,8 @@ export class Polling {
   }
 
   private async pollPlain(): Promise<PlainPolled> {
-    const { requests, pollDelayUs, spread, events } = this.parts;
-    const conditions = { pollDelayUs, linkDown: this.linkDown, impaired: this.impaired };
+    const { requests, spread, events } = this.parts;
+    const conditions = { linkDown: this.linkDown, impaired: this.impaired };
     const begun = await Promise.allSettled(
       requests.map((request) => PollerThread.poll(request, conditions, spread, { ...events, stalled: () => events.stalled(request.queue) })),
     );

@@ -13,6 +13,7 @@ import { CONTROL } from '../layout';
 import { closeRoomSockets, openRoomSockets, roomFrameMax, type RoomSockets } from '../link/credit';
 import type { Netns } from '../link/netns';
 import { openRtnetlink } from '../link/rtnetlink';
+import { pollOptionsOf } from '../options/attach-options';
 import type { Attachment } from '../state/store';
 
 export class QueueSockets {
@@ -39,7 +40,8 @@ export class QueueSockets {
   /** The request for the poller of each queue, without the shared command word. */
   requests({ maps }: Datapath): Omit<PollRequest, 'command'>[] {
     const { attachment } = this;
-    const { id, budget, busyPollUs, ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets, peer } = attachment;
+    const { id, ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets, peer } = attachment;
+    const options = pollOptionsOf(attachment);
     const frameMax = roomFrameMax(attachment.superpacketBytes);
     const limits = { ringBytes, frameMax, queuePackets, lowWatermarkBytes, lowWatermarkPackets: queuePackets > 0 ? lowWatermarkPackets : Infinity };
     const queues = queuesOf(maps);
@@ -50,9 +52,8 @@ export class QueueSockets {
       controlFd: control.fd,
       batchFd: batch.fd,
       socketFd: (this.sockets[queue] as PacketSocket).fd,
-      budget,
-      gro: merges(attachment),
-      busyPollUs,
+      options,
+      merges: merges(attachment),
       limits,
       peer: peer && { ifindex: peer.ifindex, socketFd: this.linkSockets[queue] as number },
       countsAlone: queues.length === 1,

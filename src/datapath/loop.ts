@@ -9,6 +9,7 @@ import { loadAcquire, type RingReader } from 'libbpf-ts';
 
 import { CONTROL } from '../layout';
 import { clock } from '../native/clock';
+import type { PollOptions } from '../options/attach-options';
 import { type LineParameters, LineQueue } from './line-queue';
 import { Fates, TAKEN } from './outcomes';
 import type { BusyPoll, Moderation } from './pacing';
@@ -20,7 +21,7 @@ import type { SharedWords } from './shared-memory';
 const load = loadAcquire;
 
 /** Indices of the words through which the main thread commands the loop of an interface. */
-export const COMMAND = { stop: 0, linkDown: 1, pollDelayUs: 2, impaired: 3, fates: 4, lineRate: 5, lineQueue: 6, hold: 7, words: 8 } as const;
+export const COMMAND = { stop: 0, linkDown: 1, impaired: 2, fates: 3, lineRate: 4, lineQueue: 5, hold: 6, words: 7 } as const;
 
 /**
  * The qdisc of `vnet-bpf impair` between socket and interface, with the queue of its line if frames are lost there;
@@ -53,14 +54,11 @@ function lineOf(command: Int32Array): LineQueue {
 
 /** What a loop must know before its first poll. */
 export interface Conditions {
-  /** Microseconds to rest after each poll that found frames; for tests. */
-  pollDelayUs: number;
   linkDown: boolean;
   impaired: Impaired;
 }
 
-export function setConditions(command: Int32Array, { pollDelayUs, linkDown, impaired }: Conditions): void {
-  command[COMMAND.pollDelayUs] = pollDelayUs;
+export function setConditions(command: Int32Array, { linkDown, impaired }: Conditions): void {
   command[COMMAND.linkDown] = linkDown ? 1 : 0;
   for (const [word, value] of impairedWords(impaired, 0)) command[word] = value;
 }
@@ -86,6 +84,7 @@ const DRAIN_MS = 200;
 const REPORT_MS = 50;
 
 export interface LoopParts {
+  options: PollOptions;
   poller: Pick<Poller, 'poll' | 'budget' | 'blocked' | 'linkDown' | 'impaired' | 'line' | 'fates' | 'count'>;
   gate: Pick<QueueGate, 'stopped' | 'stalled' | 'unstall' | 'roomMoved'>;
   ring: Pick<RingReader, 'isEmpty' | 'consumerPosition'>;
@@ -123,7 +122,7 @@ export class PollLoop {
   private position: number;
 
   constructor(private readonly parts: LoopParts) {
-    this.pollDelayMs = load(parts.command, COMMAND.pollDelayUs) / 1000;
+    this.pollDelayMs = parts.options.pollDelayUs / 1000;
     this.position = parts.ring.consumerPosition();
   }
 

@@ -39,6 +39,8 @@ const PLAIN_POLLS = 16;
 const PLAIN_DOUBLINGS = 12;
 
 export class Poller extends Transmitter {
+  /** Records per poll, 1 to 1024. */
+  readonly budget: number;
   private readonly words: Uint32Array;
   private drained: number;
   private rxPackets: number;
@@ -63,13 +65,10 @@ export class Poller extends Transmitter {
   /** Frames of the merged packet that ended the transmission which were delivered nevertheless. */
   private pieces = 0;
 
-  constructor(
-    private readonly parts: PollerParts,
-    /** Records per poll, 1 to 1024. */
-    readonly budget: number,
-  ) {
+  constructor(private readonly parts: PollerParts) {
     super(parts);
-    const { control, data } = parts;
+    const { options, control, data } = parts;
+    this.budget = options.budget;
     this.words = new Uint32Array(data.buffer, data.byteOffset, data.byteLength >>> 2);
     this.unsent = { memory: data, at: 0, length: 0 };
     if (parts.gro) this.readFrameMax(parts.gro);

@@ -11,6 +11,7 @@ import { attachTc, BpfError, BpfMap, BpfObject, BpfProgram, libbpfVersion, Libra
 import { VnetError } from '../errors';
 import { roomFrameCost, roomFrameMax, txBytesLimit } from '../link/credit';
 import type { Netns } from '../link/netns';
+import { RUNNING_ROWS, type RunningOptions } from '../options/attach-options';
 import { passesUdpGso, readsSkbsDirectly } from '../requirements';
 import { pinDirectory, ringPin } from '../state/bpffs';
 import type { Attachment } from '../state/store';
@@ -100,6 +101,10 @@ export async function loadPrograms(attachment: Attachment): Promise<BpfObject> {
   }
 }
 
+/** The options that the programs take as they are. */
+const optionConstants = (options: RunningOptions): Record<string, number | boolean> =>
+  Object.fromEntries(RUNNING_ROWS.flatMap(({ constant, key }) => (constant === undefined ? [] : [[constant, options[key] ?? 0]])));
+
 async function load(attachment: Attachment): Promise<BpfObject> {
   const object = BpfObject.open(requireObject());
   try {
@@ -107,8 +112,7 @@ async function load(attachment: Attachment): Promise<BpfObject> {
     const frameMax = roomFrameMax(superpacketBytes);
     for (const map of ['rings', 'control', 'batch']) object.setMaxEntries(map, queues);
     object.setConstants({
-      queues,
-      queue_packets: attachment.queuePackets,
+      ...optionConstants(attachment),
       low_watermark_bytes: attachment.lowWatermarkBytes,
       low_watermark_packets: attachment.lowWatermarkPackets,
       gso_udp_l4: passesUdpGso(),

@@ -7,6 +7,7 @@ import { CONTROL, GSO_UDP_L4, NEEDS_CSUM, VNET } from '../layout';
 import type { FarEnd } from '../link/far-end';
 import { clock } from '../native/clock';
 import { errnoOf } from '../native/libc';
+import type { PollOptions } from '../options/attach-options';
 import type { Batch } from './batch';
 import type { LineQueue } from './line-queue';
 import { FATE, POLLER_REFUSALS, REFUSALS } from './outcomes';
@@ -17,6 +18,7 @@ import { increment, type SharedWords } from './shared-memory';
 export const TRIES_PER_POLL = 8;
 
 export interface TransmitterParts {
+  options: PollOptions;
   control: SharedWords;
   batch: Batch;
   sender: FrameSender;

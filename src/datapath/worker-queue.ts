@@ -6,6 +6,7 @@ import { BATCH, CONTROL } from '../layout';
 import { roomFrameCost, type RoomSockets, WaitingRoom } from '../link/credit';
 import { PeerFarEnd } from '../link/far-end';
 import { transmittedFrames } from '../link/links';
+import type { PollOptions } from '../options/attach-options';
 import { Batch, iovecBytes } from './batch';
 import { Gro, groHeaderBytes } from './gro';
 import { PollLoop } from './loop';
@@ -28,11 +29,9 @@ export interface PollRequest {
   controlFd: number;
   batchFd: number;
   socketFd: number;
-  budget: number;
-  /** Whether neighbouring frames of a flow are merged. */
-  gro: boolean;
-  /** Microseconds to busy-poll an idle interface before the thread may sleep; null: depends on the traffic. */
-  busyPollUs: number | null;
+  options: PollOptions;
+  /** Whether neighbouring frames of a flow are merged: `options.gro`, where that is possible. */
+  merges: boolean;
   limits: GateLimits;
   /** Sockets and entry of the waiting room; null where frames are refused instead of held. */
   room: (RoomSockets & { ifindex: number }) | null;
@@ -76,7 +75,7 @@ const isCut = ({ peer, countsAlone }: Pick<PollRequest, 'peer' | 'countsAlone'>)
 
 /** Maps what every kind of poller needs. */
 export function mapParts(request: Omit<PollRequest, 'command'>, own: Own) {
-  const { queue, ringFd, controlFd, batchFd, socketFd, limits, peer } = request;
+  const { options, queue, ringFd, controlFd, batchFd, socketFd, limits, peer } = request;
   const wire = isCut(request) ? peer : null;
   const { reader, data, dataAddress } = own(new RingBuffer(ringFd));
   const controlMemory = own(MappedMemory.map({ fd: controlFd, length: (queue + 1) * CONTROL.size }));
@@ -88,24 +87,24 @@ export function mapParts(request: Omit<PollRequest, 'command'>, own: Own) {
   const delivered = (): number | null => wire && transmittedFrames(wire.socketFd, wire.ifindex);
   const batchOf = (messages: number): Batch => new Batch(batchMemory, own(MappedMemory.map({ length: iovecBytes(messages) })), messages, queue * BATCH.size);
   const farEnd = peer && new PeerFarEnd(peer.socketFd, peer.ifindex);
-  return { ring: reader, data, dataAddress, control, gate, sender, delivered, farEnd, batchOf };
+  return { options, ring: reader, data, dataAddress, control, gate, sender, delivered, farEnd, batchOf };
 }
 
 /**
  * Whether the loop busy-polls, or rests. A fixed busy-poll time excludes rests, and a short queue has no space for what
  * arrives during one.
  */
-export function paceOf({ busyPollUs, limits }: Pick<PollRequest, 'busyPollUs' | 'limits'>): { busyPoll: BusyPoll; moderation: Moderation } {
+export function paceOf({ options: { busyPollUs }, limits }: Pick<PollRequest, 'options' | 'limits'>): { busyPoll: BusyPoll; moderation: Moderation } {
   const { ringBytes, queuePackets } = limits;
   const roomy = ringBytes >= MODERATED_RING_BYTES && (queuePackets === 0 || queuePackets >= 4 * REST_FRAMES);
   return { busyPoll: new BusyPoll(busyPollUs === null ? null : busyPollUs / 1000), moderation: new Moderation(busyPollUs === null && roomy) };
 }
 
 function loopOf(request: PollRequest, own: Own, onQueue: () => void, onStalled: () => void): PollLoop {
-  const { budget } = request;
+  const { options, merges } = request;
   const { batchOf, ...parts } = mapParts(request, own);
   const { gate, ring, control, data } = parts;
-  const gro = request.gro ? new Gro(data, own(MappedMemory.map({ length: groHeaderBytes(budget) })), isCut(request)) : null;
-  const poller = new Poller({ ...parts, batch: batchOf(budget), gro }, budget);
-  return new PollLoop({ poller, gate, ring, control, command: new Int32Array(request.command), ...paceOf(request), onQueue, onStalled });
+  const gro = merges ? new Gro(data, own(MappedMemory.map({ length: groHeaderBytes(options.budget) })), isCut(request)) : null;
+  const poller = new Poller({ ...parts, batch: batchOf(options.budget), gro });
+  return new PollLoop({ options, poller, gate, ring, control, command: new Int32Array(request.command), ...paceOf(request), onQueue, onStalled });
 }

@@ -38,6 +38,7 @@ const HALF_OF_PLAN = BATCH.max / 2;
 
 export class HookedPoller extends Transmitter {
   /** As in Poller. */
+  readonly budget: number;
   fates: Fates | null = null;
   private readonly unsent: UnsentFrame;
   private polls: number;
@@ -46,12 +47,10 @@ export class HookedPoller extends Transmitter {
   /** The message of the plan with which the batch begins. */
   private first = 0;
 
-  constructor(
-    private readonly parts: HookedPollerParts,
-    readonly budget: number,
-  ) {
+  constructor(private readonly parts: HookedPollerParts) {
     super(parts);
-    const { control, plan, arena } = parts;
+    const { options, control, plan, arena } = parts;
+    this.budget = options.budget;
     this.polls = control.get64(CONTROL.polls);
     this.budgetExhausted = control.get64(CONTROL.budgetExhausted);
     plan.clear();

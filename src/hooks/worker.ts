@@ -130,9 +130,10 @@ export function openHookedInterface(request: PollRequest, { host, injections, vi
     const arena = new Arena(own(MappedMemory.map({ length: ARENA_BYTES })));
     const plan = new Plan();
     const judge = new Judge(data, dataAddress, arena, plan, host);
-    const poller = new HookedPoller({ ...parts, data, dataAddress, batch: batchOf(BATCH.max), arena, plan, judge, injections, vitals, deadly }, request.budget);
-    const { gate, ring, control } = parts;
+    const poller = new HookedPoller({ ...parts, data, dataAddress, batch: batchOf(BATCH.max), arena, plan, judge, injections, vitals, deadly });
+    const { options, gate, ring, control } = parts;
     const loop = new PollLoop({
+      options,
       poller,
       gate,
       ring: { isEmpty: () => ring.isEmpty() && !poller.hasMore, consumerPosition: () => ring.consumerPosition() },

@@ -18,7 +18,7 @@ import { commandAbout, VnetError } from '../errors';
 import { BATCH, CONTROL, COUNTERS } from '../layout';
 import { type Link, linkByIndex } from '../link/links';
 import { ensurePeerNetns, type Netns } from '../link/netns';
-import { type AttachOptions, DEFAULTS } from '../options/values';
+import { type AttachOption, type AttachOptions, DEFAULTS, OPTION_ROWS, RUNNING_ROWS, type RunningOptions, textOf } from '../options/attach-options';
 import { ringPin, trustedPins } from '../state/bpffs';
 import { FileLock } from '../state/lock';
 import { type Attachment, controllerLock, saveAttachment, STATE_VERSION } from '../state/store';
@@ -46,20 +46,18 @@ export function requireSameVersion(attachment: Attachment): void {
 
 /** Throws STATE for options that an existing ring cannot be given. Options left at their defaults follow the ring. */
 export function requireSameOptions(attachment: Attachment, options: AttachOptions): void {
-  const conflicts: string[] = [];
-  const compare = (option: string, asked: number, fallback: number, is: number): void => {
-    if (asked !== fallback && asked !== is) conflicts.push(`--${option} ${is}`);
-  };
-  compare('queues', options.queues, DEFAULTS.queues, attachment.queues);
-  compare('ring-size', options.ringBytes, DEFAULTS.ringBytes, attachment.ringBytes);
-  compare('queue-packets', options.queuePackets, DEFAULTS.queuePackets, attachment.queuePackets);
-  if (options.type !== null && options.type !== attachment.backend) conflicts.push(`--type ${attachment.backend}`);
-  if (options.whenFull !== null && options.whenFull !== attachment.whenFull) conflicts.push(`--when-full ${attachment.whenFull}`);
+  const is: Readonly<Record<string, unknown>> = { ...attachment, type: attachment.backend };
+  const fits = ({ key }: AttachOption): boolean => options[key] === DEFAULTS[key] || options[key] === is[key];
+  const conflicts = OPTION_ROWS.filter((row) => row.adoption === 'must fit' && !fits(row)).map((row) => `--${row.flag} ${textOf(row, is[row.key])}`);
   if (conflicts.length === 0) return;
   throw new VnetError('STATE', `interface ${attachment.iface}`, `a crashed controller left it with ${conflicts.join(', ')}`, {
     hint: 'attach with the same options adopts it, attach with --replace makes a new one',
   });
 }
+
+/** The options that change with an adoption. */
+export const renewed = (options: AttachOptions): Partial<RunningOptions> =>
+  Object.fromEntries(RUNNING_ROWS.filter(({ adoption }) => adoption === 'changes').map(({ key }) => [key, options[key]]));
 
 /**
  * Throws STATE if a hook with `--on-hook-error drop` was to decide about the frames and no hook is given now: they must
@@ -136,9 +134,7 @@ export async function adopt(attachment: Attachment, netns: Netns, options: Attac
   let controller: Controller | undefined;
   try {
     attachment.pid = process.pid;
-    attachment.budget = options.budget;
-    attachment.gro = options.gro;
-    attachment.busyPollUs = options.busyPollUs;
+    Object.assign(attachment, renewed(options));
     datapath = adoptDatapath(attachment, netns, wireNetns);
     attachment.links = datapath.linkStates();
     adoptImpairment(attachment, wireNetns);

@@ -17,7 +17,7 @@ import { Netns } from '../link/netns';
 import { attachmentIn, isIn } from '../link/netns-record';
 import { type ListenAddress, servedAt } from '../metrics/address';
 import type { MetricsServer } from '../metrics/server';
-import type { AttachOptions } from '../options/values';
+import type { AttachOptions } from '../options/attach-options';
 import { makePinDirectory } from '../state/bpffs';
 import { allAttachments, type Attachment, isControlled, lockEverything, saveAttachment } from '../state/store';
 import { adopt, hookOf, requireControllerLock, wireNetnsOf } from './adopt';

@@ -6,6 +6,7 @@ import { Netns, openPeerNetns } from '../link/netns';
 import { isIn, isNetns, netnsFiles, netnsName, openAttachmentNetns, otherEnd, recordNetns } from '../link/netns-record';
 import { loopTable } from '../link/rules';
 import { peerName } from '../link/veth';
+import { DEFAULTS, runningOptionsOf } from '../options/attach-options';
 import type { NetnsRecord } from '../state/record';
 import { allAttachments, type Attachment, type BrokenAttachment, brokenAttachments, isBroken, isControlled, STATE_VERSION } from '../state/store';
 
@@ -41,15 +42,10 @@ const unknown = (id: string): Attachment => ({
   links: null,
   pid: 0,
   startedAt: '',
-  queues: 1,
+  ...runningOptionsOf(DEFAULTS),
   superpacketBytes: 0,
-  ringBytes: 0,
-  queuePackets: 0,
   lowWatermarkBytes: 0,
   lowWatermarkPackets: 0,
-  budget: 0,
-  gro: false,
-  busyPollUs: null,
   whenFull: 'drop',
   hook: null,
   onHookError: null,

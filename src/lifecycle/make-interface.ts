@@ -15,7 +15,7 @@ import type { Netns } from '../link/netns';
 import { createRoom } from '../link/room';
 import { loopTable } from '../link/rules';
 import { createVeth, DEFAULT_MTU, randomMac, refused } from '../link/veth';
-import type { AttachOptions } from '../options/values';
+import type { AttachOptions } from '../options/attach-options';
 import { passesUdpGso } from '../requirements';
 import { type Attachment, saveAttachment } from '../state/store';
 

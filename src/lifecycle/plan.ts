@@ -18,12 +18,12 @@ import { Netns, openPeerNetns } from '../link/netns';
 import { attachmentIn, recordNetns } from '../link/netns-record';
 import { planRooms } from '../link/room';
 import { DEFAULT_MTU, peerName, superpacketBytesOf } from '../link/veth';
-import type { AttachOptions } from '../options/values';
+import { type AttachOptions, RUNNING_ROWS, type RunningOptions, runningOptionsOf } from '../options/attach-options';
 import { requireKernel, requirePrivileges } from '../requirements';
 import { bpffsIsMounted } from '../state/bpffs';
 import { HOST_PEER_NETNS } from '../state/paths';
 import { type Attachment, isControlled, newId, STATE_VERSION } from '../state/store';
-import { isWhole, requireJudge, requireSameOptions, requireSameVersion } from './adopt';
+import { isWhole, renewed, requireJudge, requireSameOptions, requireSameVersion } from './adopt';
 import { removal } from './detach';
 import { brokenError, brokenOnes, locate } from './find-attachment';
 import { requireIpv6For } from './make-interface';
@@ -112,15 +112,10 @@ export function plan(iface: string, netns: Netns, options: AttachOptions, existi
     links: null,
     pid: process.pid,
     startedAt: new Date().toISOString(),
+    ...runningOptionsOf(options),
     superpacketBytes,
-    queues: options.queues,
-    ringBytes,
-    queuePackets: options.queuePackets,
     lowWatermarkBytes: Math.floor(txBytesLimit({ ringBytes, frameMax: roomFrameMax(superpacketBytes) }, whenFull) * options.lowWatermark),
     lowWatermarkPackets: Math.floor(options.queuePackets * options.lowWatermark),
-    budget: options.budget,
-    gro: options.gro,
-    busyPollUs: options.busyPollUs,
     whenFull,
     baseline: { peerTxPackets: 0 },
     hook: null,
@@ -178,14 +173,19 @@ function makingSteps(attachment: Attachment, options: AttachOptions, hasHidden: 
 
 function adoptingSteps(attachment: Attachment, options: AttachOptions): string[] {
   const where = named(attachment.iface, attachment.netns.name);
-  return [`adopt ${where}, which process ${attachment.pid} left when it crashed, and deliver what is in its ring`, ...loopingSteps(where, attachment, options)];
+  return [`adopt ${where}, which process ${attachment.pid} left when it crashed, and deliver what is in its ring`, ...loopingSteps(where, { ...attachment, ...renewed(options) }, options)];
 }
 
-function loopingSteps(where: string, { iface, budget, whenFull }: Attachment, options: AttachOptions): string[] {
+/** What the step that polls says of the options. */
+const pollingWords = (options: RunningOptions): string =>
+  RUNNING_ROWS.flatMap(({ key, polling }) => (polling as ((value: unknown) => string | null) | undefined)?.(options[key]) ?? []).join(', ');
+
+function loopingSteps(where: string, attachment: Attachment, options: AttachOptions): string[] {
+  const { iface, whenFull } = attachment;
   const addresses = options.addresses.map(({ address, prefix }) => `${address}/${prefix}`).join(', ');
   return [
     ...(options.hook === null ? [] : [`load the hook ${fs.realpathSync(options.hook)}`]),
-    `poll ${where}, ${budget} frames at a time; while its queue is full, ${whenFull === 'hold' ? 'frames wait' : 'frames are refused'}`,
+    `poll ${where}, ${pollingWords(attachment)}; while its queue is full, ${whenFull === 'hold' ? 'frames wait' : 'frames are refused'}`,
     `set ${where} up${addresses === '' ? '' : `, with ${addresses}`}`,
     ...(addresses === '' ? [] : [`route what is sent to ${options.addresses.map(({ address }) => address).join(', ')} through ${iface}: rules before the local table`]),
     ...(options.hairpin ? [`route each address that ${where} gets later through it, too`] : []),

@@ -9,49 +9,12 @@ import { wrongFrame } from '../hooks/contract';
 import { checkedWords } from '../impair/words';
 import { attachAll } from '../lifecycle/attach';
 import { parseListenAddress } from '../metrics/address';
+import type { AttachOptions, LibraryOptions } from '../options/attach-options';
 import { hookFile, readLibraryOptions, requireKind } from '../options/read-options';
-import { type AttachOptions, inLibrary, ON_HOOK_ERROR, oneOf, type OnHookError } from '../options/values';
+import { inLibrary, ON_HOOK_ERROR, oneOf, type OnHookError } from '../options/values';
 
-// The options of attach(); each is an option of `vnet-bpf attach`, with the same default.
-
-export interface NicOptions {
-  /** Kind of interface; defaults to `veth`, or to the kind of an interface that exists. */
-  type?: 'veth' | 'dummy';
-  /** Network namespace, by its name in `ip netns`; defaults to that of the process. */
-  netns?: string;
-  /** Addresses with prefix length, such as `192.168.100.1/24`; put on the interface and routed through the loop. */
-  addresses?: readonly string[];
-  /** Also loops each address that the interface gets later. */
-  hairpin?: boolean;
-  /** Ethernet address; random by default. */
-  mac?: string;
-  /** MTU in bytes; defaults to 1500. */
-  mtu?: number;
-  /**
-   * Number of queues, each with a ring and a thread of its own, 1 to 16; a flow keeps to one queue. Defaults to 1,
-   * which a hook requires.
-   */
-  queues?: number;
-  /** Ring size of each queue, in bytes or with a unit such as `8M`; a power of two from 256 KiB to 256 MiB. */
-  ringSize?: number | string;
-  /** Most frames in each queue. */
-  queuePackets?: number;
-  /** Frames per poll, 1 to 1024. */
-  budget?: number;
-  /** Whether neighbouring datagrams of a flow are merged on the reinject path; defaults to true. */
-  gro?: boolean;
-  /** Microseconds for which the poller busy-polls before it sleeps; by default the traffic decides. */
-  busyPoll?: number | 'auto';
-  /** Whether frames that find the queue full wait (`hold`) or are refused (`drop`). */
-  whenFull?: 'hold' | 'drop';
-  /** Fill level at which the queue wakes, in per cent, 0 to 99. */
-  lowWatermark?: number;
-  /** Detaches the interface first if it is attached. */
-  replace?: boolean;
-  /** File of a hook: a path, or a file: URL such as `new URL('./hook.js', import.meta.url)`. */
-  hook?: string | URL;
-  /** What happens to a frame on which the hook fails. */
-  onHookError?: OnHookError;
+/** The options of attach(); each is an option of `vnet-bpf attach`, with the same default. */
+export interface NicOptions extends LibraryOptions {
   /**
    * Address and port at which metrics are served for Prometheus: `127.0.0.1:9100`; port 0 takes any free port, see
    * `Nic.metrics`.

@@ -1,30 +1,41 @@
 // SPDX-License-Identifier: MIT
 /**
- * The options of attach, one row each: their names on the command line and in the library, the values that they take,
- * and how their text is read. Both interfaces use the same checks, each in its own spelling.
+ * The options of attach, one row each. Command line, help, manual, completion, library, adoption, `--dry-run`, record,
+ * programs and polling threads read the rows; the types of all of them are derived here.
  */
-import { type AttachOptions, checkNetnsName, ON_HOOK_ERROR, oneOf, parseBudget, parseBusyPoll, parseCidr, parseMac, parseMtu, parseQueuePackets, parseQueues, parseRingSize, parseWatermark, type Place } from './values';
+import { BATCH, QUEUES_MAX } from '../layout';
+import { checkNetnsName, type Cidr, MAX_MTU, MIN_MTU, ON_HOOK_ERROR, onCommandLine, oneOf, parseCidr, parseInteger, parseMac, parseRingSize, parseWatermark, type Place } from './values';
 
 /** The type of a value in the library; `texts` is an array of strings. */
 export type Kind = 'string' | 'number' | 'boolean' | 'texts' | 'URL';
 
-type Choices = readonly string[];
+/**
+ * What becomes of an option when attach adopts what a crashed controller left:
+ * - `changes`: what this attach asks for holds, or the default;
+ * - `stays`: what it was stays, whatever is asked for;
+ * - `must fit`: it stays, too, and asking for anything else but the default is refused.
+ */
+type Adoption = 'changes' | 'stays' | 'must fit';
 
-export interface AttachOption {
+interface Row {
   /** The option on the command line, without the dashes. */
   flag: string;
-  /** The property of NicOptions. */
-  name: string;
   /** The property of AttachOptions. An option with several values has the text of each read by itself. */
-  key: keyof AttachOptions;
+  key: string;
   /** Types that the library accepts. */
   kinds: readonly Kind[];
-  /** The description in help, with the default in brackets, and the name of the value there; a flag has none. */
-  describe: string;
-  value?: string;
-  choices?: Choices;
+  /** The only words that it accepts as a string, beside numbers. */
+  words?: readonly string[];
+  choices?: readonly string[];
   /** Whether the option takes no value. */
   isFlag?: true;
+  /** The description in help, and the name or unit of the value there; a flag has none. */
+  describe: string;
+  value?: string;
+  /** The default as a user would write it, shown in help. */
+  default?: string;
+  /** The value of an option that is not given, if that is not the default's. */
+  unset?: unknown;
   /** Reads a text. Throws a USAGE error that names the place. */
   read: (text: string, place: Place) => unknown;
   /** Converts a value of the library to the command line's text; String() by default. */
@@ -33,50 +44,223 @@ export interface AttachOption {
    * Converts the command line's text to how the library writes it in examples; by default quoted unless it is a number.
    */
   inLibrary?: (text: string) => string;
+  adoption: Adoption;
+  /**
+   * Whether it belongs to RunningOptions. Its default must be what attach did before there was the option: a record
+   * without it is from then.
+   */
+  running?: true;
+  /** The constant of the BPF programs that has the value as it is. */
+  constant?: string;
+  /** What `attach --dry-run` says of it in the step that polls; null: nothing. */
+  polling?: (value: never) => string | null;
 }
 
-/** File names stay text here; resolving them differs: the command line uses the caller's directory. */
-const asItIs = (text: string): string => text;
-const isOn = (text: string): boolean => text === 'on';
+const choice = <const T extends string>(...choices: readonly T[]) => ({ choices, kinds: ['string'], read: (text: string, place: Place): T => oneOf(text, choices, place) }) as const;
+const flag = { isFlag: true, kinds: ['boolean'], unset: false as boolean, read: (text: string): boolean => text === 'true' } as const;
+const integer = (min: number, max: number) => ({ kinds: ['number'], value: 'N', read: (text: string, place: Place): number => parseInteger(text, place, min, max) }) as const;
 
-const choice = (choices: Choices): Pick<AttachOption, 'choices' | 'read' | 'kinds'> => ({ choices, kinds: ['string'], read: (text, place) => oneOf(text, choices, place) });
-const flag = { isFlag: true, kinds: ['boolean'], read: (text: string) => text === 'true' } as const;
+/** The most microseconds of `--busy-poll`: a second. */
+const BUSY_POLL_MAX_US = 1_000_000;
+const QUEUE_PACKETS_MAX = 1 << 24;
 
-export const ATTACH_OPTIONS: readonly AttachOption[] = [
-  { flag: 'type', name: 'type', key: 'type', ...choice(['veth', 'dummy']), describe: 'kind of interface [veth]' },
-  { flag: 'netns', name: 'netns', key: 'netns', kinds: ['string'], value: 'NAME', read: checkNetnsName, describe: 'network namespace to make it in' },
-  { flag: 'addr', name: 'addresses', key: 'addresses', kinds: ['texts'], value: 'CIDR', read: parseCidr, describe: 'address with prefix length, looped; may be repeated' },
-  { flag: 'hairpin', name: 'hairpin', key: 'hairpin', ...flag, describe: 'loop every address that the interface gets later, too' },
-  { flag: 'mac', name: 'mac', key: 'mac', kinds: ['string'], value: 'MAC', read: parseMac, describe: 'Ethernet address; random unless given' },
-  { flag: 'mtu', name: 'mtu', key: 'mtu', kinds: ['number'], value: 'N', read: parseMtu, describe: 'MTU in bytes [1500]' },
-  { flag: 'queues', name: 'queues', key: 'queues', kinds: ['number'], value: 'N', read: parseQueues, describe: 'queues, each with a ring and a thread of its own; a flow keeps to one [1]' },
-  { flag: 'ring-size', name: 'ringSize', key: 'ringBytes', kinds: ['number', 'string'], value: 'SIZE', read: parseRingSize, describe: 'size of the ring buffer of each queue, a power of two [8M]' },
-  { flag: 'queue-packets', name: 'queuePackets', key: 'queuePackets', kinds: ['number'], value: 'N', read: parseQueuePackets, describe: 'limit each queue to so many frames, as a descriptor ring' },
-  { flag: 'budget', name: 'budget', key: 'budget', kinds: ['number'], value: 'N', read: parseBudget, describe: 'frames per poll, 1 to 1024 [64]' },
-  {
+/**
+ * By the library's names, in the order of help. The comment of a row is what users of the library see in their editor.
+ */
+export const ATTACH_OPTIONS = {
+  /** Kind of interface; defaults to `veth`, or to the kind of an interface that exists. */
+  type: { flag: 'type', key: 'type', ...choice('veth', 'dummy'), default: 'veth', unset: null, adoption: 'must fit', describe: 'kind of interface' },
+  /** Network namespace, by its name in `ip netns`; defaults to that of the process. */
+  netns: { flag: 'netns', key: 'netns', kinds: ['string'], value: 'NAME', unset: null, read: checkNetnsName, adoption: 'changes', describe: 'network namespace to make it in' },
+  /** Addresses with prefix length, such as `192.168.100.1/24`; put on the interface and routed through the loop. */
+  addresses: {
+    flag: 'addr',
+    key: 'addresses',
+    kinds: ['texts'],
+    value: 'CIDR',
+    unset: [] as Cidr[],
+    read: parseCidr,
+    adoption: 'changes',
+    describe: 'address with prefix length, looped; may be repeated',
+  },
+  /** Also loops each address that the interface gets later. */
+  hairpin: { flag: 'hairpin', key: 'hairpin', ...flag, adoption: 'changes', describe: 'loop every address that the interface gets later, too' },
+  /** Ethernet address; random by default. */
+  mac: { flag: 'mac', key: 'mac', kinds: ['string'], value: 'MAC', unset: null, read: parseMac, adoption: 'stays', describe: 'Ethernet address; random unless given' },
+  /** MTU in bytes; defaults to 1500. */
+  mtu: { flag: 'mtu', key: 'mtu', ...integer(MIN_MTU, MAX_MTU), default: '1500', unset: null, adoption: 'stays', describe: 'MTU in bytes' },
+  /**
+   * Number of queues, each with a ring and a thread of its own, 1 to 16; a flow keeps to one queue. Defaults to 1,
+   * which a hook requires.
+   */
+  queues: {
+    flag: 'queues',
+    key: 'queues',
+    ...integer(1, QUEUES_MAX),
+    default: '1',
+    adoption: 'must fit',
+    running: true,
+    constant: 'queues',
+    describe: 'queues, each with a ring and a thread of its own; a flow keeps to one',
+  },
+  /** Ring size of each queue, in bytes or with a unit such as `8M`; a power of two from 256 KiB to 256 MiB. */
+  ringSize: {
+    flag: 'ring-size',
+    key: 'ringBytes',
+    kinds: ['number', 'string'],
+    value: 'SIZE',
+    default: '8M',
+    read: parseRingSize,
+    adoption: 'must fit',
+    running: true,
+    describe: 'size of the ring buffer of each queue, a power of two',
+  },
+  /** Most frames in each queue. */
+  queuePackets: {
+    flag: 'queue-packets',
+    key: 'queuePackets',
+    ...integer(1, QUEUE_PACKETS_MAX),
+    unset: 0,
+    adoption: 'must fit',
+    running: true,
+    constant: 'queue_packets',
+    describe: 'limit each queue to so many frames, as a descriptor ring',
+  },
+  /** Frames per poll, 1 to 1024. */
+  budget: {
+    flag: 'budget',
+    key: 'budget',
+    ...integer(1, BATCH.max),
+    default: '64',
+    adoption: 'changes',
+    running: true,
+    polling: (frames: number) => `${frames} frames at a time`,
+    describe: `frames per poll, 1 to ${BATCH.max}`,
+  },
+  /** Whether neighbouring datagrams of a flow are merged on the reinject path; defaults to true. */
+  gro: {
     flag: 'gro',
-    name: 'gro',
     key: 'gro',
     choices: ['on', 'off'],
     kinds: ['boolean'],
-    read: (text, place) => isOn(oneOf(text, ['on', 'off'], place)),
+    default: 'on',
+    read: (text, place): boolean => oneOf(text, ['on', 'off'], place) === 'on',
     asText: (value: boolean) => (value ? 'on' : 'off'),
-    describe: 'merge neighbouring datagrams of a flow on their way back [on]',
+    adoption: 'changes',
+    running: true,
+    describe: 'merge neighbouring datagrams of a flow on their way back',
   },
-  { flag: 'busy-poll', name: 'busyPoll', key: 'busyPollUs', kinds: ['number', 'string'], value: 'USEC', read: parseBusyPoll, describe: 'microseconds for which the poller looks for frames before it sleeps [auto]' },
-  { flag: 'when-full', name: 'whenFull', key: 'whenFull', ...choice(['hold', 'drop']), describe: 'frames that find the queue full wait, or are refused [hold]' },
-  {
+  /** Microseconds for which the poller busy-polls before it sleeps; by default the traffic decides. */
+  busyPoll: {
+    flag: 'busy-poll',
+    key: 'busyPollUs',
+    kinds: ['number', 'string'],
+    words: ['auto'],
+    value: 'USEC',
+    default: 'auto',
+    read: (text, place): number | null => (text === 'auto' ? null : parseInteger(text, place, 0, BUSY_POLL_MAX_US)),
+    adoption: 'changes',
+    running: true,
+    describe: 'microseconds for which the poller looks for frames before it sleeps',
+  },
+  /** Whether frames that find the queue full wait (`hold`) or are refused (`drop`). */
+  whenFull: { flag: 'when-full', key: 'whenFull', ...choice('hold', 'drop'), default: 'hold', unset: null, adoption: 'must fit', describe: 'frames that find the queue full wait, or are refused' },
+  /** Fill level at which the queue wakes, in per cent, 0 to 99. */
+  lowWatermark: {
     flag: 'low-watermark',
-    name: 'lowWatermark',
     key: 'lowWatermark',
     kinds: ['number'],
     value: 'P%',
+    default: '50%',
     read: parseWatermark,
     asText: (value: number) => `${value}%`,
-    inLibrary: (text) => text.replace('%', ''),
-    describe: 'part of the queue at which it wakes [50%]',
+    inLibrary: (text: string) => text.replace('%', ''),
+    adoption: 'stays',
+    describe: 'part of the queue at which it wakes',
   },
-  { flag: 'hook', name: 'hook', key: 'hook', kinds: ['string', 'URL'], value: 'FILE', read: asItIs, describe: 'file that sees each frame: TypeScript or JavaScript' },
-  { flag: 'on-hook-error', name: 'onHookError', key: 'onHookError', ...choice(ON_HOOK_ERROR), describe: 'what becomes of a frame whose hook fails [pass]' },
-  { flag: 'replace', name: 'replace', key: 'replace', ...flag, describe: 'detach the interface first if it is attached' },
-];
+  /** File of a hook: a path, or a file: URL such as `new URL('./hook.js', import.meta.url)`. */
+  hook: {
+    flag: 'hook',
+    key: 'hook',
+    kinds: ['string', 'URL'],
+    value: 'FILE',
+    unset: null,
+    // The name stays text here; resolving it differs: the command line uses the caller's directory.
+    read: (text): string => text,
+    adoption: 'changes',
+    describe: 'file that sees each frame: TypeScript or JavaScript',
+  },
+  /** What happens to a frame on which the hook fails. */
+  onHookError: { flag: 'on-hook-error', key: 'onHookError', ...choice(...ON_HOOK_ERROR), default: 'pass', unset: null, adoption: 'changes', describe: 'what becomes of a frame whose hook fails' },
+  /** Detaches the interface first if it is attached. */
+  replace: { flag: 'replace', key: 'replace', ...flag, adoption: 'changes', describe: 'detach the interface first if it is attached' },
+} as const satisfies Readonly<Record<string, Row>>;
+
+// Types derived from the rows.
+
+type Rows = typeof ATTACH_OPTIONS;
+export type OptionName = keyof Rows;
+
+type TextOf<R extends Row> = R extends { words: readonly (infer Word)[] } ? Word : R extends { choices: readonly (infer Choice)[] } ? Choice : string;
+/** An option with several values has those of `unset`. */
+type ValueOf<R extends Row> = (R extends { unset: infer Unset } ? Unset : never) | (R extends { kinds: readonly ['texts'] } ? never : ReturnType<R['read']>);
+type TypedOf<R extends Row> = R extends { isFlag: true } ? boolean : R extends { kinds: readonly ['texts'] } ? string[] : R extends { choices: readonly (infer Choice)[] } ? Choice : string;
+type CamelCase<Flag extends string> = Flag extends `${infer Head}-${infer Tail}` ? `${Head}${Capitalize<CamelCase<Tail>>}` : Flag;
+
+/**
+ * The options as the library is given them. Only `keyof Rows` itself, not its alias, gives each property the comment of
+ * its row.
+ */
+export type LibraryOptions = {
+  -readonly [Name in keyof Rows]?: { string: TextOf<Rows[Name]>; number: number; boolean: boolean; texts: readonly string[]; URL: URL }[Rows[Name]['kinds'][number]];
+};
+
+/** The options as the command line is given them, by their flags in camel case. */
+export type TypedOptions = { -readonly [Name in OptionName as CamelCase<Rows[Name]['flag']>]?: TypedOf<Rows[Name]> };
+
+/**
+ * The options as they were read. Null where nothing was given and what happens then depends on the interface: on its
+ * kind, on whether it exists, or on what a crashed controller left.
+ */
+export type AttachOptions = { -readonly [Name in OptionName as Rows[Name]['key']]: ValueOf<Rows[Name]> };
+
+/**
+ * The options that a running interface goes on having, by the same keys as in AttachOptions: its record keeps them, and
+ * its polling threads get them.
+ */
+export type RunningOptions = { -readonly [Name in OptionName as Rows[Name] extends { running: true } ? Rows[Name]['key'] : never]: ValueOf<Rows[Name]> };
+
+/** What the polling threads are told of the options. */
+export interface PollOptions extends RunningOptions {
+  /** Microseconds to rest after each poll that found frames. A slow poller lets the queue fill, for tests only. */
+  pollDelayUs: number;
+}
+
+// The rows as a list, and the values of many options at once.
+
+export interface AttachOption extends Row {
+  /** The property of NicOptions. */
+  name: OptionName;
+  key: keyof AttachOptions;
+}
+
+export const OPTION_ROWS: readonly AttachOption[] = Object.entries(ATTACH_OPTIONS).map(([name, row]) => ({ ...row, name: name as OptionName }));
+
+export interface RunningOption extends AttachOption {
+  key: keyof RunningOptions;
+}
+
+export const RUNNING_ROWS = OPTION_ROWS.filter((row): row is RunningOption => row.running === true);
+
+/** A value as the command line writes it. */
+export const textOf = ({ asText = String }: AttachOption, value: unknown): string => (asText as (value: unknown) => string)(value);
+
+const defaultOf = ({ flag: name, default: text = '', read, ...row }: AttachOption): unknown => ('unset' in row ? row.unset : read(text, onCommandLine(name, text)));
+
+/** The values of options that are not given. */
+export const DEFAULTS = Object.fromEntries(OPTION_ROWS.map((row) => [row.key, defaultOf(row)])) as AttachOptions;
+
+/** The running options among others. */
+export const runningOptionsOf = (all: RunningOptions): RunningOptions => Object.fromEntries(RUNNING_ROWS.map(({ key }) => [key, all[key]])) as RunningOptions;
+
+export const pollOptionsOf = (all: RunningOptions): PollOptions => ({ ...runningOptionsOf(all), pollDelayUs: Number(process.env['VNET_BPF_TEST_POLL_DELAY_US'] ?? 0) });

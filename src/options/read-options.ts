@@ -4,34 +4,35 @@ import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { didYouMean, usageError, type VnetError } from '../errors';
-import { ATTACH_OPTIONS, type AttachOption, type Kind } from './attach-options';
-import { type AttachOptions, camelCase, checkInterfaceName, DEFAULTS, inLibrary, onCommandLine, type Place } from './values';
+import { ATTACH_OPTIONS, type AttachOption, type AttachOptions, DEFAULTS, type Kind, OPTION_ROWS, type OptionName, textOf } from './attach-options';
+import { camelCase, checkInterfaceName, inLibrary, onCommandLine, type Place } from './values';
 
 /** Bytes that an IPv6 link must be able to carry (RFC 8200, 5). */
 const IPV6_MINIMUM_MTU = 1280;
 
-/** How a user writes an option with a value: `--addr ...`, `addresses ...`. */
-type Spelling = (name: string, value: string) => string;
+/** How a user writes an option, and its value if there is one: `--addr ...`, `addresses ...`. */
+type Spelling = (name: OptionName, ...value: readonly string[]) => string;
 
-const nameOf = (key: keyof AttachOptions, spelled: 'flag' | 'name'): string => ATTACH_OPTIONS.find((row) => row.key === key)?.[spelled] as string;
+const asFlag: Spelling = (name, ...value) => [`--${ATTACH_OPTIONS[name].flag}`, ...value].join(' ');
+const asProperty: Spelling = (name, ...value) => [name, ...value].join(' ');
 
 /** Checks options against each other. Throws a USAGE error. */
-function checkTogether({ addresses, mtu, hook, queues }: AttachOptions, say: Spelling, name: (key: keyof AttachOptions) => string): void {
+function checkTogether({ addresses, mtu, hook, queues }: AttachOptions, say: Spelling): void {
   const seen = new Set<string>();
   for (const { address } of addresses) {
-    if (seen.has(address)) throw usageError(say(name('addresses'), address), 'is given twice', 'give each address once');
+    if (seen.has(address)) throw usageError(say('addresses', address), 'is given twice', 'give each address once');
     seen.add(address);
   }
   if (mtu !== null && mtu < IPV6_MINIMUM_MTU && addresses.some(({ family }) => family === 6)) {
-    throw usageError(say(name('mtu'), String(mtu)), `is less than the ${IPV6_MINIMUM_MTU} that IPv6 needs`, `a larger ${say(name('mtu'), '').trim()}, or IPv4 addresses only`);
+    throw usageError(say('mtu', String(mtu)), `is less than the ${IPV6_MINIMUM_MTU} that IPv6 needs`, `a larger ${say('mtu')}, or IPv4 addresses only`);
   }
   // A hook needs to see all frames in one place.
-  if (hook !== null && queues > 1) throw usageError(say(name('queues'), String(queues)), 'a hook takes one queue', `leave ${say(name('queues'), '').trim()} or ${say(name('hook'), '').trim()} out`);
+  if (hook !== null && queues > 1) throw usageError(say('queues', String(queues)), 'a hook takes one queue', `leave ${say('queues')} or ${say('hook')} out`);
 }
 
 function readAll(read: (row: AttachOption) => unknown): AttachOptions {
   const options: Record<string, unknown> = { ...DEFAULTS };
-  for (const row of ATTACH_OPTIONS) {
+  for (const row of OPTION_ROWS) {
     const value = read(row);
     if (value !== undefined) options[row.key] = value;
   }
@@ -47,7 +48,7 @@ export function readFlags(given: Readonly<Record<string, unknown>>, file: (name:
     const text = String(value);
     return key === 'hook' ? file(text) : read(text, onCommandLine(flag, text));
   });
-  checkTogether(options, (name, value) => `--${name} ${value}`, (key) => nameOf(key, 'flag'));
+  checkTogether(options, asFlag);
   return options;
 }
 
@@ -102,7 +103,7 @@ export function readLibraryOptions(iface: unknown, options: unknown): AttachOpti
   checkInterfaceName(iface as string);
   if (typeof options !== 'object' || options === null || Array.isArray(options)) throw wrongOptions(options);
   const given = options as Readonly<Record<string, unknown>>;
-  const names = [...ATTACH_OPTIONS.map(({ name }) => name), ...BESIDES];
+  const names: readonly string[] = [...OPTION_ROWS.map(({ name }) => name), ...BESIDES];
   for (const name of Object.keys(given)) {
     if (!names.includes(name)) throw usageError(name, 'is not an option of attach()', didYouMean(name, names, `the options are ${names.join(', ')}`));
   }
@@ -110,20 +111,20 @@ export function readLibraryOptions(iface: unknown, options: unknown): AttachOpti
   if (metrics !== undefined) requireKind('metrics', metrics, 'string');
   if (signal !== undefined && !isSignal(signal)) throw usageError('signal', `is ${kindOf(signal)}, not an AbortSignal`, 'such as signal: AbortSignal.timeout(60_000)');
   const read = readAll((row) => readProperty(row, given[row.name]));
-  checkTogether(read, (name, value) => `${name} ${value}`, (key) => nameOf(key, 'name'));
+  checkTogether(read, asProperty);
   return read;
 }
 
 const wrongOptions = (options: unknown): VnetError => usageError('the options of attach()', `are ${kindOf(options)}, not an object`, "such as { addresses: ['10.77.0.1/24'] }");
 
 function readProperty(row: AttachOption, value: unknown): unknown {
-  const { name, key, kinds, read, asText = String, inLibrary: shown = quotedUnlessNumber } = row;
+  const { name, key, kinds, read, inLibrary: shown = quotedUnlessNumber } = row;
   if (value === undefined) return undefined;
   requireKind(name, value, ...kinds);
   if (Array.isArray(value)) return (value as string[]).map((text) => read(text, inLibrary(name, text, shown)));
   if (key === 'hook') return hookFile(value as string | URL);
   const place: Place = inLibrary(name, value, shown);
-  return read((asText as (value: unknown) => string)(value), place);
+  return read(textOf(row, value), place);
 }
 
 const quotedUnlessNumber = (text: string): string => (/^\d+$/.test(text) ? text : `'${text}'`);

@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: MIT
-/**
- * The values of attach options: types, defaults and limits, how the text of each is read, and where a wrong value came
- * from.
- */
+/** The values of options: how the text of each is read, its limits, and where a wrong value came from. */
 import * as net from 'node:net';
 
 import { didYouMean, usageError } from '../errors';
-import { BATCH, QUEUES_MAX } from '../layout';
 
 // Where a value comes from, for messages about it: the command line and the library take the same options and share the
 // checks, and each gets messages in its own spelling.
@@ -45,61 +41,6 @@ export type OnHookError = (typeof ON_HOOK_ERROR)[number];
 export const MAX_MTU = 65535;
 export const MIN_MTU = 68;
 
-export interface AttachOptions {
-  /** Null: a veth, or the kind of an interface that exists. */
-  type: 'veth' | 'dummy' | null;
-  /** A namespace of `ip netns`, or null for the caller's own. */
-  netns: string | null;
-  addresses: Cidr[];
-  /** Also loop addresses that are added to the interface later. */
-  hairpin: boolean;
-  mac: string | null;
-  /** Null: 1500, or the MTU of an interface that exists. */
-  mtu: number | null;
-  /** Number of queues, each with a ring and a poller of its own; the frames of a flow keep to one queue. */
-  queues: number;
-  /** Bytes of each queue's ring; the settings up to `lowWatermark` also apply to each queue. */
-  ringBytes: number;
-  /** 0: only the ring's bytes limit the queue. */
-  queuePackets: number;
-  budget: number;
-  /** Merge neighbouring datagrams of a flow on the reinject path. */
-  gro: boolean;
-  /**
-   * Microseconds for which the poller busy-polls after the last frame before it sleeps; null lets the traffic decide.
-   */
-  busyPollUs: number | null;
-  /** Null: hold where the back end can, which is veth. */
-  whenFull: 'hold' | 'drop' | null;
-  /** Share of the queue, from 0 to 1, that may still be filled when it wakes. */
-  lowWatermark: number;
-  replace: boolean;
-  /** Absolute path of a hook's file, or null. */
-  hook: string | null;
-  /** Null: pass, or the setting of a crashed controller. */
-  onHookError: OnHookError | null;
-}
-
-export const DEFAULTS: AttachOptions = {
-  type: null,
-  netns: null,
-  addresses: [],
-  hairpin: false,
-  mac: null,
-  mtu: null,
-  queues: 1,
-  ringBytes: 8 << 20,
-  queuePackets: 0,
-  budget: 64,
-  gro: true,
-  busyPollUs: null,
-  whenFull: null,
-  lowWatermark: 0.5,
-  replace: false,
-  hook: null,
-  onHookError: null,
-};
-
 /**
  * Checks a name by the kernel's own rule for interface names (dev_valid_name in net/core/dev.c), and refuses what
  * `ip -batch` would read as a comment, a quote or an option.
@@ -130,7 +71,7 @@ export interface Cidr {
 }
 
 /** Parses an address with prefix length, such as 192.168.100.1/24 or fd00::1/64. */
-export function parseCidr(text: string, { what }: Place = onCommandLine('addr', text)): Cidr {
+export function parseCidr(text: string, { what }: Place): Cidr {
   const hint = 'an address and its prefix length: 192.168.100.1/24 or fd00::1/64';
   const [address, prefix, ...rest] = text.split('/');
   const family = net.isIP(address ?? '');
@@ -159,7 +100,7 @@ function isHostAddress({ family, address }: Cidr): boolean {
 }
 
 /** Parses a unicast address that is not all zero. */
-export function parseMac(text: string, { what }: Place = onCommandLine('mac', text)): string {
+export function parseMac(text: string, { what }: Place): string {
   const hint = 'six bytes, of a station: 02:00:00:00:00:01';
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text)) throw usageError(what, 'is not an Ethernet address', hint);
   const mac = text.toLowerCase();
@@ -169,19 +110,13 @@ export function parseMac(text: string, { what }: Place = onCommandLine('mac', te
 }
 
 /** Parses a whole number within bounds. */
-export function parseInteger(option: string, text: string, min: number, max: number, { what, example }: Place = onCommandLine(option, text)): number {
+export function parseInteger(text: string, { what, example }: Place, min: number, max: number): number {
   const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
   if (!(value >= min && value <= max)) {
     throw usageError(what, `is not a whole number from ${min} to ${max}`, `a number in digits, ${example(String(Math.max(min, Math.min(max, 64))))}`);
   }
   return value;
 }
-
-export const parseMtu = (text: string, place?: Place): number => parseInteger('mtu', text, MIN_MTU, MAX_MTU, place);
-export const parseBudget = (text: string, place?: Place): number => parseInteger('budget', text, 1, BATCH.max, place);
-export const parseQueues = (text: string, place?: Place): number => parseInteger('queues', text, 1, QUEUES_MAX, place);
-export const parseBusyPoll = (text: string, place?: Place): number | null => (text === 'auto' ? null : parseInteger('busy-poll', text, 0, 1_000_000, place));
-export const parseQueuePackets = (text: string, place?: Place): number => parseInteger('queue-packets', text, 1, 1 << 24, place);
 
 /**
  * The smallest ring has space for the largest frame and the headroom of the waiting room; the kernel requires a power
@@ -191,7 +126,7 @@ export const MIN_RING_BYTES = 256 << 10;
 export const MAX_RING_BYTES = 256 << 20;
 
 /** Parses the size of a ring, such as 8M, 256K or 1048576. */
-export const parseRingSize = (text: string, place: Place = onCommandLine('ring-size', text)): number => parsePowerOfTwo(text, place, { min: MIN_RING_BYTES, max: MAX_RING_BYTES, hint: 'a power of two from 256K to 256M, such as 8M' });
+export const parseRingSize = (text: string, place: Place): number => parsePowerOfTwo(text, place, { min: MIN_RING_BYTES, max: MAX_RING_BYTES, hint: 'a power of two from 256K to 256M, such as 8M' });
 
 /** Parses the size of the trace ring of `record`, which is also a ring. */
 export const parseBuffer = (text: string): number => parsePowerOfTwo(text, onCommandLine('buffer', text), { min: MIN_RING_BYTES, max: 1 << 30, hint: 'a power of two from 256K to 1G, such as 32M' });
@@ -220,7 +155,7 @@ function parsePowerOfTwo(text: string, place: Place, limits: SizeLimits): number
 }
 
 /** Parses a percentage such as 50%; returns a fraction. */
-export function parseWatermark(text: string, { what, example }: Place = onCommandLine('low-watermark', text)): number {
+export function parseWatermark(text: string, { what, example }: Place): number {
   const match = /^(\d{1,3}(?:\.\d+)?)%$/.exec(text);
   const percent = match ? Number(match[1]) : NaN;
   if (!(percent >= 0 && percent <= 99)) {

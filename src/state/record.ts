@@ -7,9 +7,13 @@ import * as net from 'node:net';
 
 import type { TcLinkState } from 'libbpf-ts';
 
+import { VnetError } from '../errors';
+import { DEFAULTS, RUNNING_ROWS, type RunningOption, type RunningOptions, textOf } from '../options/attach-options';
+import { onCommandLine } from '../options/values';
+
 /**
  * Raised with every change of the record, and when a word that the programs and TypeScript share gets another meaning. Where
- * those words are is in LAYOUT_HASH.
+ * those words are is in LAYOUT_HASH. Another running option does not count: a record without it means its default.
  */
 export const RECORD_VERSION = 14;
 
@@ -127,7 +131,8 @@ export interface ImpairmentRecord {
   backlog: number;
 }
 
-export interface Attachment {
+/** What is attached. Sizes and limits among its options are those of each queue. */
+export interface Attachment extends RunningOptions {
   version: number;
   id: string;
   /** `attaching` until everything is in place, `detaching` once it is being removed. */
@@ -150,17 +155,11 @@ export interface Attachment {
   links: { tx: TcLinkState; sink: TcLinkState | null; cut: TcLinkState | null; retry: TcLinkState[] } | null;
   pid: number;
   startedAt: string;
-  queues: number;
   /** The largest superpacket of TCP over IPv4, in bytes. */
   superpacketBytes: number;
-  /** Bytes of each queue's ring. The limits that follow apply to each queue, too. */
-  ringBytes: number;
-  queuePackets: number;
+  /** Limits of each queue. */
   lowWatermarkBytes: number;
   lowWatermarkPackets: number;
-  budget: number;
-  gro: boolean;
-  busyPollUs: number | null;
   whenFull: 'hold' | 'drop';
   /** The file of the hook in place, or null. */
   hook: string | null;
@@ -222,6 +221,18 @@ const tcLink: Check<TcLinkState> = (value, at) => {
   return object<TcLinkState>(fields as Fields<TcLinkState>)(value, at);
 };
 
+/** The value of an option: one that a user can give, or the default, also if the record is older than the option. */
+const option = (row: RunningOption): Check<unknown> => (value, at) => {
+  const { flag, key, read } = row;
+  if (value === undefined || value === DEFAULTS[key]) return DEFAULTS[key];
+  try {
+    if (typeof value !== 'object' && read(textOf(row, value), onCommandLine(flag, '')) === value) return value;
+  } catch (error) {
+    if (!(error instanceof VnetError)) throw error;
+  }
+  return wrong(at, `is not a value of --${flag}`);
+};
+
 const FIELDS: Fields<Attachment> = {
   version: count,
   id: text('eight hexadecimal digits', (value) => /^[0-9a-f]{8}$/.test(value)),
@@ -244,15 +255,10 @@ const FIELDS: Fields<Attachment> = {
   links: nullable(object<NonNullable<Attachment['links']>>({ tx: tcLink, sink: nullable(tcLink), cut: nullable(tcLink), retry: few(tcLink) })),
   pid: integer(1, 2 ** 31 - 1),
   startedAt: text('a time', (value) => value.length <= TEXT_MAX && !Number.isNaN(Date.parse(value))),
-  queues: integer(1, 1024),
+  ...(Object.fromEntries(RUNNING_ROWS.map((row) => [row.key, option(row)])) as Fields<RunningOptions>),
   superpacketBytes: count,
-  ringBytes: integer(1, 2 ** 31),
-  queuePackets: count,
   lowWatermarkBytes: count,
   lowWatermarkPackets: count,
-  budget: integer(1),
-  gro: boolean,
-  busyPollUs: nullable(count),
   whenFull: oneOf('hold', 'drop'),
   hook: nullable(anyText),
   onHookError: nullable(oneOf('pass', 'drop', 'detach')),

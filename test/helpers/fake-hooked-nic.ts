@@ -17,6 +17,7 @@ import { BATCH, CONTROL, RECORD, VNET_HDR_BYTES } from '../../src/layout';
 import { FakeRing } from '../../src/libbpf-ts/test/helpers/fake-ring';
 import { roomFrameMax } from '../../src/link/credit';
 import type { FarEnd } from '../../src/link/far-end';
+import { DEFAULTS, pollOptionsOf } from '../../src/options/attach-options';
 import type { Answer } from './fake-nic';
 
 const BATCH_ADDRESS = 0x7f01_2345_6000;
@@ -80,7 +81,7 @@ export class FakeHookedNic {
     const batch = new Batch(memory(BATCH_ADDRESS, this.batchMemory), memory(IOVEC_ADDRESS, this.iovecMemory), BATCH.max);
     const gate = new QueueGate(this.control, reader, limits, null);
     const sender = { send: (address: number, count: number) => this.send(address, count) };
-    return (this.poller = new HookedPoller({ ring: reader, control: this.control, batch, sender, gate, arena, plan, judge, injections: this.injections, data: new Uint8Array(this.ring.data), dataAddress: DATA_ADDRESS, farEnd: this.farEnd, vitals: this.vitals, deadly: this.deadly }, this.budget));
+    return (this.poller = new HookedPoller({ options: { ...pollOptionsOf(DEFAULTS), budget: this.budget }, ring: reader, control: this.control, batch, sender, gate, arena, plan, judge, injections: this.injections, data: new Uint8Array(this.ring.data), dataAddress: DATA_ADDRESS, farEnd: this.farEnd, vitals: this.vitals, deadly: this.deadly }));
   }
 
   /** Puts a frame into the ring as `tx` does. */

@@ -14,6 +14,7 @@ import { BATCH, CONTROL, RECORD } from '../../src/layout';
 import { FakeRing, type RecordState } from '../../src/libbpf-ts/test/helpers/fake-ring';
 import { type Room, roomFrameMax } from '../../src/link/credit';
 import type { FarEnd } from '../../src/link/far-end';
+import { DEFAULTS, pollOptionsOf } from '../../src/options/attach-options';
 
 /** Beyond 2^32, as real ones are. */
 const BATCH_ADDRESS = 0x7f01_2345_6000;
@@ -87,21 +88,19 @@ export class FakeNic {
   /** A poller that begins where the counters say the last one ended, as after a crash. */
   newPoller(ring = this.reader): Poller {
     const memory = (address: number, buffer: ArrayBuffer): MappedMemory => ({ address, buffer, length: buffer.byteLength }) as unknown as MappedMemory;
-    return (this.poller = new Poller(
-      {
-        ring,
-        data: new Uint8Array(this.ring.data),
-        dataAddress: DATA_ADDRESS,
-        control: this.control,
-        batch: new Batch(memory(BATCH_ADDRESS, this.batchMemory), memory(IOVEC_ADDRESS, this.iovecMemory), this.budget),
-        sender: { send: (address, count) => this.send(address, count) },
-        gate: this.gate,
-        gro: this.gro ? new Gro(new Uint8Array(this.ring.data), memory(HEADERS_ADDRESS, this.headerMemory), this.cut) : null,
-        delivered: () => this.delivered,
-        farEnd: this.farEnd,
-      },
-      this.budget,
-    ));
+    return (this.poller = new Poller({
+      options: { ...pollOptionsOf(DEFAULTS), budget: this.budget },
+      ring,
+      data: new Uint8Array(this.ring.data),
+      dataAddress: DATA_ADDRESS,
+      control: this.control,
+      batch: new Batch(memory(BATCH_ADDRESS, this.batchMemory), memory(IOVEC_ADDRESS, this.iovecMemory), this.budget),
+      sender: { send: (address, count) => this.send(address, count) },
+      gate: this.gate,
+      gro: this.gro ? new Gro(new Uint8Array(this.ring.data), memory(HEADERS_ADDRESS, this.headerMemory), this.cut) : null,
+      delivered: () => this.delivered,
+      farEnd: this.farEnd,
+    }));
   }
 
   /** Puts a frame into the ring; false if there is no room. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** A record of an attachment, as attach writes it. */
+import { DEFAULTS, runningOptionsOf } from '../../src/options/attach-options';
 import { STATE_VERSION, type Attachment } from '../../src/state/store';
 
 export const RECORD: Attachment = {
@@ -24,15 +25,10 @@ export const RECORD: Attachment = {
   },
   pid: 4711,
   startedAt: '2026-01-02T03:04:05.678Z',
-  queues: 1,
+  ...runningOptionsOf(DEFAULTS),
   superpacketBytes: 262144,
-  ringBytes: 8 << 20,
-  queuePackets: 0,
   lowWatermarkBytes: 4 << 20,
   lowWatermarkPackets: 0,
-  budget: 64,
-  gro: true,
-  busyPollUs: null,
   whenFull: 'hold',
   hook: '/etc/vnet-bpf/h.ts',
   onHookError: 'drop',

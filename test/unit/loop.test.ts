@@ -9,6 +9,7 @@ import type { Poller } from '../../src/datapath/poller';
 import { SharedWords } from '../../src/datapath/shared-memory';
 import { PollGroup } from '../../src/datapath/worker';
 import { CONTROL } from '../../src/layout';
+import { DEFAULTS, pollOptionsOf } from '../../src/options/attach-options';
 
 const RING_READY = 1;
 const WAKE = 2;
@@ -52,6 +53,7 @@ class Stage {
   loop(): PollLoop {
     const { stopped } = this;
     return new PollLoop({
+      options: pollOptionsOf(DEFAULTS),
       poller: this.poller(),
       gate: { stopped, stalled: 0, unstall: () => {}, roomMoved: () => false },
       ring: {

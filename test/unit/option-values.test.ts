@@ -5,7 +5,22 @@ import type { Test } from 'tap';
 
 import { type AttachArguments, toOptions } from '../../src/cli/arguments';
 import { VnetError } from '../../src/errors';
-import { checkInterfaceName, checkNetnsName, DEFAULTS, parseBudget, parseCidr, parseMac, parseMtu, parseQueuePackets, parseRingSize, parseWatermark } from '../../src/options/values';
+import { ATTACH_OPTIONS, DEFAULTS } from '../../src/options/attach-options';
+import { checkInterfaceName, checkNetnsName, onCommandLine, type Place } from '../../src/options/values';
+
+/** Reads a text as the command line does. */
+const reader =
+  <T>({ flag, read }: { flag: string; read: (text: string, place: Place) => T }) =>
+  (text: string): T =>
+    read(text, onCommandLine(flag, text));
+
+const parseCidr = reader(ATTACH_OPTIONS.addresses);
+const parseMac = reader(ATTACH_OPTIONS.mac);
+const parseMtu = reader(ATTACH_OPTIONS.mtu);
+const parseBudget = reader(ATTACH_OPTIONS.budget);
+const parseQueuePackets = reader(ATTACH_OPTIONS.queuePackets);
+const parseRingSize = reader(ATTACH_OPTIONS.ringSize);
+const parseWatermark = reader(ATTACH_OPTIONS.lowWatermark);
 
 /** Every text is refused as wrong usage, in words that quote it. */
 function refuses(t: Test, parse: (text: string) => unknown, texts: readonly string[]): void {

@@ -2,6 +2,7 @@
 /** A state file is believed field by field: whatever is in it, it is read as a record or as a broken one. */
 import t from 'tap';
 
+import { DEFAULTS, RUNNING_ROWS } from '../../src/options/attach-options';
 import { parseRecord } from '../../src/state/record';
 import { Random } from '../helpers/random';
 import { RECORD } from '../helpers/record';
@@ -25,9 +26,26 @@ t.test('what is unknown is left out', async (t) => {
   t.same(parse({ ...RECORD, news: 1, netns: { ...RECORD.netns, colour: 'red' } }), { attachment: RECORD });
 });
 
+t.test('an option that is newer than the record has its default', async (t) => {
+  for (const { key } of RUNNING_ROWS) {
+    const { [key]: _, ...older } = RECORD;
+    t.same(parse(older), { attachment: { ...RECORD, [key]: DEFAULTS[key] } }, key);
+  }
+});
+
+t.test('an option has a value that a user can give', async (t) => {
+  t.same(parse({ ...RECORD, budget: 1024, busyPollUs: 1_000_000, gro: false, ringBytes: 256 << 10 }), { attachment: { ...RECORD, budget: 1024, busyPollUs: 1_000_000, gro: false, ringBytes: 256 << 10 } });
+  t.equal(whyOf({ ...RECORD, budget: 1025 }), 'budget is not a value of --budget');
+  t.equal(whyOf({ ...RECORD, busyPollUs: 'auto' }), 'busyPollUs is not a value of --busy-poll', 'which is what is read of it');
+  t.equal(whyOf({ ...RECORD, gro: 'on' }), 'gro is not a value of --gro');
+  t.equal(whyOf({ ...RECORD, ringBytes: (256 << 10) + 1 }), 'ringBytes is not a value of --ring-size');
+  t.equal(whyOf({ ...RECORD, queuePackets: { toString: 1, valueOf: 1 } }), 'queuePackets is not a value of --queue-packets');
+});
+
 t.test('each field is checked by its type, and named', async (t) => {
   for (const name of Object.keys(RECORD)) {
-    for (const wrong of [undefined, { a: 1 }, [[]], 'x/../y', -1, 1.5, 2 ** 60]) {
+    const isOption = RUNNING_ROWS.some(({ key }) => key === name);
+    for (const wrong of [...(isOption ? [] : [undefined]), { a: 1 }, [[]], 'x/../y', -1, 1.5, 2 ** 60]) {
       const why = whyOf({ ...RECORD, [name]: wrong });
       if (why === 'nothing') t.ok(['hook', 'hookDown', 'metrics'].includes(name) && typeof wrong === 'string', `${name}: ${JSON.stringify(wrong)} has its type`);
       else t.ok(why.startsWith(name), `${name}: ${JSON.stringify(wrong)}: ${why}`);

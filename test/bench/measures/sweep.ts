@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Throughput against one option of ours: the same loads, other systems. Ratios are to the default. */
-import { DEFAULTS } from '../../../src/options/values';
+import { DEFAULTS } from '../../../src/options/attach-options';
 import { bytes } from '../../../src/terminal/output';
 import type { Section } from './measure';
 import { TCP } from './tcp';
