@@ -2,8 +2,7 @@
 /** `vnet-bpf attach`: in the foreground until a signal, or in the background. */
 import type { Controller } from '../controller/controller';
 import { commandAbout, named } from '../errors';
-import { attachAll } from '../lifecycle/attach';
-import { attachSteps } from '../lifecycle/plan';
+import { attachAll, attachInWords } from '../lifecycle/attach';
 import { parseListenAddress } from '../metrics/address';
 import { leaveRemovedDirectory } from '../native/inherited';
 import { notifyService } from '../native/sockets';
@@ -20,7 +19,7 @@ import { describeAttachment } from './list';
 export async function attachCommand(args: AttachArguments): Promise<void> {
   const options = toOptions(args);
   const metricsAt = args.metrics === undefined ? null : parseListenAddress(args.metrics);
-  if (args.dryRun) return printSteps([...new Set(args.iface.flatMap((name) => attachSteps(name, options)))], args.json);
+  if (args.dryRun) return printSteps([...new Set(args.iface.flatMap((name) => attachInWords(name, options)))], args.json);
   if (args.daemon && !inBackground()) return tellMade(await startInBackground());
   requirePrivileges();
   leaveRemovedDirectory();

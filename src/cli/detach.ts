@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf detach`. */
 import { messageOf, usageError } from '../errors';
-import { detach, detachAttachment, detachSteps, sweepTraces } from '../lifecycle/detach';
-import { attachmentsOfNetns, brokenOnes, locate, requireNamed } from '../lifecycle/find-attachment';
+import { detach, detachAttachment, detachInWords, sweepTraces } from '../lifecycle/detach';
+import { attachmentsOfNetns, brokenOnes, known, requireNamed } from '../lifecycle/find-attachment';
 import { checkInterfaceName, checkNetnsName } from '../options/values';
 import { requirePrivileges } from '../requirements';
-import { everyAttachment, isBroken, type Attachment, type BrokenAttachment } from '../state/store';
+import { everyAttachment, type Attachment, type BrokenAttachment } from '../state/store';
 import { jsonText, printSteps, reportError, tell, tellMade } from '../terminal/output';
 
 interface DetachArguments {
@@ -31,20 +31,18 @@ export async function detachCommand(args: DetachArguments): Promise<void> {
     if (args.iface !== undefined) throw usageError('detach', 'give an interface or --all, not both', 'vnet-bpf list shows those attached');
     requirePrivileges();
     const all = netns === null ? everyAttachment() : [...attachmentsOfNetns(netns), ...brokenOnes(null, netns)];
-    return args.dryRun ? printSteps(detachSteps(all.map(known)), args.json) : detachAll(all, args.json);
+    return args.dryRun ? printSteps(detachInWords(all.map(known)), args.json) : detachAll(all, args.json);
   }
   if (args.iface === undefined) throw usageError('detach', 'which interface?', 'vnet-bpf list shows those attached; --all takes them all');
   checkInterfaceName(args.iface);
   if (args.dryRun) {
     requirePrivileges();
-    return printSteps(detachSteps([known(requireNamed(args.iface, netns))]), args.json);
+    return printSteps(detachInWords([known(requireNamed(args.iface, netns))]), args.json);
   }
   await detach(args.iface, netns);
   if (args.json) tellMade(jsonText({ interface: args.iface, netns, detached: true, error: null } satisfies Detached));
   else tell(`${args.iface} detached`);
 }
-
-const known = (attachment: Attachment | BrokenAttachment): Attachment => (isBroken(attachment) ? locate(attachment).attachment : attachment);
 
 /** Detaches all of them: one that cannot be detached does not keep the others. */
 async function detachAll(all: readonly (Attachment | BrokenAttachment)[], json: boolean): Promise<void> {

@@ -2,10 +2,10 @@
 /** `vnet-bpf log`: the lines that also went to the kernel log, with their times. */
 import * as fs from 'node:fs';
 
-import { attachmentsOfNetns, brokenOnes, locate, requireNamed } from '../lifecycle/find-attachment';
+import { attachmentsOfNetns, brokenOnes, known, requireNamed } from '../lifecycle/find-attachment';
 import { requireReader } from '../native/standard-streams';
 import { requirePrivileges } from '../requirements';
-import { everyAttachment, isBroken, logFile, type Attachment, type BrokenAttachment } from '../state/store';
+import { everyAttachment, logFile, type Attachment, type BrokenAttachment } from '../state/store';
 import { print, printJson, printJsonLine } from '../terminal/output';
 import { checkSelection } from './selection';
 
@@ -71,9 +71,9 @@ function selectedLogs({ iface, netns }: LogArguments): Log[] {
   return all.map(logOf);
 }
 
-function logOf(named: Attachment | BrokenAttachment): Log {
-  const { iface, netns } = isBroken(named) ? locate(named).attachment : named;
-  return { file: logFile(named.id), interface: iface, netns: netns.name };
+function logOf(attachment: Attachment | BrokenAttachment): Log {
+  const { iface, netns } = known(attachment);
+  return { file: logFile(attachment.id), interface: iface, netns: netns.name };
 }
 
 /**

@@ -170,3 +170,17 @@ function count(value: unknown): number {
   if (typeof value === 'number' && Number.isInteger(value) && value > 0 && value <= 0x7fffffff) return value;
   throw usageError('a recording', 'the order lacks a number', 'vnet-bpf record gives it');
 }
+
+/**
+ * With VNET_BPF_TEST_FAULTS=1, the order {"order":"fault","part":"..."} of tests, for parts that cannot be reached from
+ * outside.
+ */
+export const faultOrders = (faults: Readonly<Record<string, () => void>>): Readonly<Record<string, OrderHandler>> =>
+  process.env['VNET_BPF_TEST_FAULTS'] ? { fault: ({ part }) => (faults[String(part)] as () => void)() } : {};
+
+/** Throws an error that nothing catches, once the order has been answered. */
+export function failLater(): void {
+  setTimeout(() => {
+    throw new Error('a fault that a test asked for');
+  }, 10);
+}

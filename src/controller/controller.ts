@@ -8,8 +8,7 @@ import { EventEmitter } from 'node:events';
 import type { BpfProgram } from 'libbpf-ts';
 
 import { Recording } from '../capture/session';
-import { failLater, faultOrders } from '../control/fault';
-import { type HookWish, loopOrders, RecorderOrders, type RecordingRequest } from '../control/orders';
+import { failLater, faultOrders, type HookWish, loopOrders, RecorderOrders, type RecordingRequest } from '../control/orders';
 import { ControlServer } from '../control/socket';
 import { openCut, type Datapath } from '../datapath/programs';
 import { QueueControls } from '../datapath/queue-gate';
@@ -48,7 +47,7 @@ export interface ControllerParts {
   /** Whether every address that appears on the interface is looped (`--hairpin`). */
   hairpinAll: boolean;
   /** Removes everything that attach made, once the loop has ended. */
-  teardown: (attachment: Attachment) => void;
+  teardown: (attachment: Attachment) => Promise<void>;
 }
 
 interface ControllerEvents {
@@ -321,7 +320,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
       using _global = lockEverything();
       this.log.write(`unloaded: ${this.attachment.iface}`);
       this.release(stopped);
-      this.parts.teardown(this.attachment);
+      await this.parts.teardown(this.attachment);
     } finally {
       this.emit('detached');
     }

@@ -1,77 +1,38 @@
 // SPDX-License-Identifier: MIT
 /**
  * Adopts what a killed controller left: its interface, ring, counters and attached programs live on in the kernel.
- * Nothing is adopted unless all of it fits.
+ * Nothing is adopted unless all of it fits. Also has the steps that an attach and an adoption have in common.
  */
+import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-import { BpfError, BpfMap, MapType, restoreTcLink, type TcLink, type TcLinkState } from 'libbpf-ts';
+import { BpfError, BpfMap, type BpfObject, MapType, restoreTcLink, type TcLink, type TcLinkState } from 'libbpf-ts';
 
 import { forgetCrashedRecording } from '../capture/session';
-import { step } from '../control/fault';
 import type { HookWish } from '../control/orders';
-import { Controller } from '../controller/controller';
+import { Controller, type ControllerParts } from '../controller/controller';
 import { adoptImpairment } from '../controller/impairing';
 import { attachCut, Datapath } from '../datapath/programs';
 import { finishBatches } from '../datapath/recovery';
-import { commandAbout, VnetError } from '../errors';
+import { commandAbout, HINTS, named, VnetError } from '../errors';
 import { BATCH, CONTROL, COUNTERS } from '../layout';
-import { type Link, linkByIndex } from '../link/links';
+import { addresses, setAddress, withoutAddressDetection } from '../link/addresses';
+import { syncHairpin } from '../link/hairpin';
+import { linkByIndex, setUp } from '../link/links';
 import { ensurePeerNetns, type Netns } from '../link/netns';
-import { type AttachOption, type AttachOptions, DEFAULTS, OPTION_ROWS, RUNNING_ROWS, type RunningOptions, textOf } from '../options/attach-options';
+import { loopTable } from '../link/rules';
+import { refused } from '../link/veth';
+import { type AttachOptions, RUNNING_ROWS, type RunningOptions } from '../options/attach-options';
 import { ringPin, trustedPins } from '../state/bpffs';
 import { FileLock } from '../state/lock';
-import { type Attachment, controllerLock, saveAttachment, STATE_VERSION } from '../state/store';
-import { bringUp } from './make-interface';
+import { HOST_PEER_NETNS } from '../state/paths';
+import { type Attachment, controllerLock, saveAttachment } from '../state/store';
+import { requireIpv6For } from './plan';
+import type { Step } from './steps';
 import { teardown } from './teardown';
 
-/** Whether a crashed attachment got as far as looping, and all its links still exist. */
-export function isWhole(attachment: Attachment, netns: Netns, peerNetns: Netns | null): boolean {
-  if (attachment.phase !== 'running' || attachment.version !== STATE_VERSION) return false;
-  const link = netns.run(() => linkByIndex(attachment.ifindex));
-  if (link?.name !== attachment.iface) return false;
-  const { peer: end } = attachment;
-  if (!end) return link.kind === attachment.backend;
-  const isThere = ({ name, ifindex }: { name: string; ifindex: number }): boolean => peerNetns?.run(() => linkByIndex(ifindex))?.name === name;
-  return link.peerIfindex === end.ifindex && isThere(end) && attachment.rooms.every(({ entry, exit }) => isThere(entry) && isThere(exit));
-}
-
-/** Throws STATE if another version made the attachment: its memory layout may differ. */
-export function requireSameVersion(attachment: Attachment): void {
-  if (attachment.version === STATE_VERSION) return;
-  throw new VnetError('STATE', `interface ${attachment.iface}`, 'a crashed controller of another version left it', {
-    hint: `${commandAbout('detach', attachment)}, or attach with --replace`,
-  });
-}
-
-/** Throws STATE for options that an existing ring cannot be given. Options left at their defaults follow the ring. */
-export function requireSameOptions(attachment: Attachment, options: AttachOptions): void {
-  const is: Readonly<Record<string, unknown>> = { ...attachment, type: attachment.backend };
-  const fits = ({ key }: AttachOption): boolean => options[key] === DEFAULTS[key] || options[key] === is[key];
-  const conflicts = OPTION_ROWS.filter((row) => row.adoption === 'must fit' && !fits(row)).map((row) => `--${row.flag} ${textOf(row, is[row.key])}`);
-  if (conflicts.length === 0) return;
-  throw new VnetError('STATE', `interface ${attachment.iface}`, `a crashed controller left it with ${conflicts.join(', ')}`, {
-    hint: 'attach with the same options adopts it, attach with --replace makes a new one',
-  });
-}
-
-/** The options that change with an adoption. */
-export const renewed = (options: AttachOptions): Partial<RunningOptions> =>
-  Object.fromEntries(RUNNING_ROWS.filter(({ adoption }) => adoption === 'changes').map(({ key }) => [key, options[key]]));
-
-/**
- * Throws STATE if a hook with `--on-hook-error drop` was to decide about the frames and no hook is given now: they must
- * not pass unjudged.
- */
-export function requireJudge({ iface, hook, onHookError }: Attachment, options: AttachOptions): void {
-  if (options.hook !== null || hook === null || onHookError !== 'drop') return;
-  throw new VnetError('STATE', `interface ${iface}`, `a crashed controller left it with a hook that decides over its frames, ${hook} (--on-hook-error drop)`, {
-    hint: `attach with --hook ${hook} adopts it; attach with --replace makes a new one, without what waits in its queue`,
-  });
-}
-
 /** Opens what is pinned, checks it, and finishes a batch that was under way. Throws STATE if something does not fit. */
-export function adoptDatapath(attachment: Attachment, netns: Netns, wireNetns: Netns): Datapath {
+function adoptDatapath(attachment: Attachment, netns: Netns, wireNetns: Netns): Datapath {
   const pins = trustedPins(attachment.id);
   try {
     const { queues, ringBytes } = attachment;
@@ -119,60 +80,147 @@ function openMap(pins: string, name: string, expected: Parameters<BpfMap['checkC
   return map;
 }
 
-/** The interface of an adopted attachment. Throws INTERFACE_GONE. */
-export function adoptedLink(attachment: Attachment, netns: Netns): Link {
-  const link = netns.run(() => linkByIndex(attachment.ifindex));
-  if (!link) throw new VnetError('INTERFACE_GONE', `interface ${attachment.iface}`, 'somebody removed it just now', { hint: `${commandAbout('attach', attachment)} makes a new one` });
-  return link;
+/** The options that change with an adoption. */
+export const renewed = (options: AttachOptions): Partial<RunningOptions> =>
+  Object.fromEntries(RUNNING_ROWS.filter(({ adoption }) => adoption === 'changes').map(({ key }) => [key, options[key]]));
+
+/** The steps that adopt a crashed attachment. If one fails, it stays as it was, for detach or --replace. */
+export function adoptingSteps(making: Making): Step[] {
+  const { attachment, netns, options } = making;
+  const made = making as Required<Making>;
+  const adopted: Step = {
+    name: 'adopted',
+    says: () => [`adopt ${named(attachment.iface, attachment.netns.name)}, which process ${attachment.pid} left when it crashed, and deliver what is in its ring`],
+    run: () => {
+      attachment.pid = process.pid;
+      Object.assign(attachment, renewed(options));
+      making.datapath = adoptDatapath(attachment, netns, made.wireNetns);
+      attachment.links = making.datapath.linkStates();
+      adoptImpairment(attachment, made.wireNetns);
+      attachment.metrics = attachment.hookDown = null;
+      saveAttachment(attachment);
+    },
+    undo: () => making.datapath?.close(),
+  };
+  return [opening(making, true), adopted, ...loopingSteps(making, 'adopted')];
 }
 
-/** Adopts a crashed attachment: delivers what was queued and goes on looping. */
-export async function adopt(attachment: Attachment, netns: Netns, options: AttachOptions): Promise<Controller> {
-  const lock = requireControllerLock(attachment);
-  const wireNetns = wireNetnsOf(attachment, netns);
-  let datapath: Datapath | undefined;
-  let controller: Controller | undefined;
-  try {
-    attachment.pid = process.pid;
-    Object.assign(attachment, renewed(options));
-    datapath = adoptDatapath(attachment, netns, wireNetns);
-    attachment.links = datapath.linkStates();
-    adoptImpairment(attachment, wireNetns);
-    attachment.metrics = attachment.hookDown = null;
-    saveAttachment(attachment);
-    step('adopted');
-    controller = new Controller({ attachment, datapath, lock, wireNetns, hairpinAll: options.hairpin, teardown });
-    await controller.start(hookOf(options, attachment));
-    if (options.hook === null) attachment.hook = attachment.onHookError = null;
-    const link = options.addresses.length > 0 ? netns.run(() => bringUp(attachment, options)) : adoptedLink(attachment, netns);
-    saveAttachment(attachment);
-    controller.watchLink(link, 'adopted');
-    return controller;
-  } catch (error) {
-    // What could not be adopted stays as it was, for detach or --replace.
-    await controller?.abandon();
-    datapath?.close();
-    wireNetns.close();
-    lock.close();
-    throw error;
-  }
+// The steps that an attach and an adoption have in common.
+
+/**
+ * An interface in the making. A part is set by the step that makes it: the steps behind that one have Required<Making>.
+ * The controller owns the parts that it is given.
+ */
+export interface Making extends Partial<Pick<ControllerParts, 'lock' | 'wireNetns' | 'datapath'>> {
+  readonly attachment: Attachment;
+  readonly netns: Netns;
+  readonly options: AttachOptions;
+  loading?: Promise<BpfObject>;
+  controller?: Controller;
+}
+
+/** The first step. What it says depends on whether there is a peer namespace already. */
+export const opening = (making: Making, hasPeerNetns: boolean): Step => ({
+  name: 'peer-netns',
+  says: () => [making.attachment.peer !== null && !hasPeerNetns && `make the hidden network namespace ${HOST_PEER_NETNS}`],
+  run: () => {
+    making.lock = requireControllerLock(making.attachment);
+    making.wireNetns = making.attachment.peer ? ensurePeerNetns() : making.netns.duplicate();
+  },
+  undo: () => {
+    making.wireNetns?.close();
+    making.lock?.close();
+  },
+});
+
+/** Takes the lock that a controller holds for as long as it lives. Throws BUSY if another process holds it. */
+function requireControllerLock(attachment: Attachment): FileLock {
+  const lock = FileLock.tryTake(controllerLock(attachment.id));
+  if (!lock) throw new VnetError('BUSY', `interface ${attachment.iface}`, 'another process holds its lock', { hint: `vnet-bpf list tells which process loops it; wait for it, or ${commandAbout('detach', attachment)}` });
+  return lock;
+}
+
+/** What the step that polls says of the options. */
+const pollingWords = (options: RunningOptions): string =>
+  RUNNING_ROWS.flatMap(({ key, polling }) => (polling as ((value: unknown) => string | null) | undefined)?.(options[key]) ?? []).join(', ');
+
+/** The last steps, once there are programs. The loop runs before the interface is up, so nothing that it sends is lost. */
+export function loopingSteps(making: Making, how: 'loaded' | 'adopted'): Step[] {
+  const { attachment, netns, options } = making;
+  const { iface, whenFull } = attachment;
+  const where = named(iface, attachment.netns.name);
+  const given = options.addresses.map(({ address, prefix }) => `${address}/${prefix}`).join(', ');
+  const made = making as Required<Making>;
+  const started: Step = {
+    name: 'started',
+    says: () => [
+      options.hook !== null && `load the hook ${fs.realpathSync(options.hook)}`,
+      `poll ${where}, ${pollingWords(how === 'loaded' ? attachment : { ...attachment, ...renewed(options) })}; while its queue is full, ${whenFull === 'hold' ? 'frames wait' : 'frames are refused'}`,
+    ],
+    run: async () => {
+      const { datapath, lock, wireNetns } = made;
+      making.controller = new Controller({ attachment, datapath, lock, wireNetns, hairpinAll: options.hairpin, teardown });
+      await making.controller.start(hookOf(options, attachment));
+      if (options.hook === null) attachment.hook = attachment.onHookError = null;
+    },
+    undo: () => making.controller?.abandon(),
+  };
+  const up: Step = {
+    name: 'up',
+    says: () => [`set ${where} up${given === '' ? '' : `, with ${given}`}`],
+    // An adopted interface is left as it is if there are no addresses to add.
+    run: () => (how === 'loaded' || given !== '') && netns.run(() => bringUp(attachment, options)),
+  };
+  const hairpin: Step = {
+    name: 'hairpin',
+    says: () => [`route what is sent to ${options.addresses.map(({ address }) => address).join(', ')} through ${iface}: rules before the local table`],
+    run: () => netns.run(() => loopAddresses(attachment, options)),
+  };
+  const running: Step = {
+    name: 'running',
+    says: () => [options.hairpin && `route each address that ${where} gets later through it, too`],
+    run: () => {
+      const link = netns.run(() => linkByIndex(attachment.ifindex));
+      if (!link) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody removed it just now', { hint: HINTS.removed });
+      attachment.phase = 'running';
+      saveAttachment(attachment);
+      made.controller.watchLink(link, how);
+    },
+  };
+  return given === '' ? [started, up, running] : [started, up, hairpin, running];
 }
 
 /**
  * The hook to load. What happens to frames on which it fails stays as the crashed controller had it, unless an option
  * says otherwise.
  */
-export const hookOf = ({ hook, onHookError }: AttachOptions, before: Attachment): HookWish | null =>
+const hookOf = ({ hook, onHookError }: AttachOptions, before: Attachment): HookWish | null =>
   hook === null ? null : { file: hook, onError: onHookError ?? before.onHookError };
 
-/** Takes the lock that a controller holds for as long as it lives. Throws BUSY if another process holds it. */
-export function requireControllerLock(attachment: Attachment): FileLock {
-  const lock = FileLock.tryTake(controllerLock(attachment.id));
-  if (!lock) throw new VnetError('BUSY', `interface ${attachment.iface}`, 'another process holds its lock', { hint: `vnet-bpf list tells which process loops it; wait for it, or ${commandAbout('detach', attachment)}` });
-  return lock;
+/** Sets the interface up and adds its addresses. */
+function bringUp(attachment: Attachment, options: AttachOptions): void {
+  const { iface, ifindex } = attachment;
+  if (!attachment.taken) withoutAddressDetection(iface);
+  // Addresses that an adopted interface has already are left alone, with the routes that belong to them.
+  const present = attachment.added.length > 0 ? addresses(iface) : [];
+  const missing = options.addresses.filter(({ address, prefix }) => !present.some((had) => had.address === address && had.prefix === prefix));
+  requireIpv6For(iface, { ...options, replace: false });
+  // Recorded before it is done, so that teardown can undo it after a kill in between.
+  attachment.added = [...new Set([...attachment.added, ...options.addresses.map(({ address }) => address)])];
+  saveAttachment(attachment);
+  try {
+    setUp(ifindex);
+    for (const address of missing) setAddress(ifindex, address);
+  } catch (cause) {
+    throw refused(`interface ${iface}`, cause, 'ENODEV', 'somebody removed it while it was being made', HINTS.removed);
+  }
 }
 
-/** The namespace in which frames are reinjected; the caller closes it. */
-export function wireNetnsOf(attachment: Attachment, netns: Netns): Netns {
-  return attachment.peer ? ensurePeerNetns() : netns.duplicate();
+/** Routes the addresses of the options through the interface. */
+function loopAddresses(attachment: Attachment, options: AttachOptions): void {
+  const { iface, ifindex, hairpin: before } = attachment;
+  const added = options.addresses.filter(({ address }) => !before?.addresses.some((had) => had.address === address));
+  attachment.hairpin = { addresses: before?.addresses ?? [], table: loopTable(ifindex) };
+  saveAttachment(attachment);
+  attachment.hairpin = syncHairpin(iface, ifindex, [...(before?.addresses ?? []), ...added], before);
 }

@@ -1,30 +1,36 @@
 // SPDX-License-Identifier: MIT
 /**
- * Attaches the interfaces of a process. The steps of an attach run in order, and are undone completely if one of them
- * fails.
+ * Attaches the interfaces of a process: makes each in steps, which are undone completely if one of them fails. Also tells
+ * the steps, for `attach --dry-run`.
  */
 import * as fs from 'node:fs';
 
-import type { BpfMap } from 'libbpf-ts';
+import { type BpfMap, kernelIsAtLeast } from 'libbpf-ts';
 
-import { step } from '../control/fault';
-import { Controller } from '../controller/controller';
+import type { Controller } from '../controller/controller';
 import { spreadOf } from '../controller/polling';
-import { type Datapath, loadPrograms, makeRings, openDatapath } from '../datapath/programs';
+import { loadPrograms, makeRings, merges, objectFile, openDatapath, requireLibbpf, requireObject } from '../datapath/programs';
 import { PollerThread } from '../datapath/worker-handle';
-import type { Link } from '../link/links';
-import { Netns } from '../link/netns';
+import { named } from '../errors';
+import { roomFrameCost } from '../link/credit';
+import { createDummy, nameDummy } from '../link/dummy';
+import { correctFeatures, cutMergedPackets, loopable } from '../link/features';
+import { type Link, transmittedFramesOf } from '../link/links';
+import { Netns, openPeerNetns } from '../link/netns';
 import { attachmentIn, isIn } from '../link/netns-record';
+import { createRoom } from '../link/room';
+import { createVeth, DEFAULT_MTU, randomMac } from '../link/veth';
 import { type ListenAddress, servedAt } from '../metrics/address';
 import type { MetricsServer } from '../metrics/server';
 import type { AttachOptions } from '../options/attach-options';
-import { makePinDirectory } from '../state/bpffs';
-import { allAttachments, type Attachment, isControlled, lockEverything, saveAttachment } from '../state/store';
-import { adopt, hookOf, requireControllerLock, wireNetnsOf } from './adopt';
-import { detachAttachment } from './detach';
-import { brokenOnes } from './find-attachment';
-import { bringUp, makeInterface, requireIpv6For } from './make-interface';
-import { plan, previousAttachment, requireAttachable, takeableLink } from './plan';
+import { passesUdpGso } from '../requirements';
+import { bpffsIsMounted, makePinDirectory } from '../state/bpffs';
+import { allAttachments, type Attachment, type BrokenAttachment, isControlled, lockEverything, saveAttachment } from '../state/store';
+import { adoptingSteps, loopingSteps, type Making, opening } from './adopt';
+import { detachAttachment, removal } from './detach';
+import { brokenOnes, known } from './find-attachment';
+import { plan, previousAttachment, requireAttachable, requireIpv6For, takeableLink } from './plan';
+import { inWords, runStep, runSteps, type Step } from './steps';
 import { sweep, teardown } from './teardown';
 
 /** Number of descriptors that teardown has open at once: locks, namespaces, and a socket or a directory. */
@@ -57,95 +63,162 @@ export class SpareDescriptors implements Disposable {
   }
 }
 
+/** The most descriptors that making or adopting an attachment takes, and those for each of its queues. */
+const DESCRIPTORS = 40;
+const DESCRIPTORS_OF_QUEUE = 8;
+
 /** Attaches and starts the loop; the interface is up and has its addresses when this resolves. */
 export async function attach(iface: string, options: AttachOptions): Promise<Controller> {
   requireAttachable(options);
   using netns = Netns.named(options.netns);
   netns.run(() => requireIpv6For(iface, options));
-  if (options.replace) await detachIfAttached(iface, netns, options.netns);
+  const replaced = options.replace ? attachmentNamed(iface, netns, options) : null;
+  if (replaced) await detachAttachment(replaced);
   using spare = new SpareDescriptors(DESCRIPTORS + options.queues * DESCRIPTORS_OF_QUEUE);
   using _lock = lockEverything();
-  const found = clearTheWay(iface, netns, options);
-  step('cleared');
-  if (found.crashed) return await adopt(found.crashed, netns, options);
-  const attachment = plan(iface, netns, options, found.existing);
-  try {
-    saveAttachment(attachment);
-    step('planned');
-    return await build(attachment, netns, options);
-  } catch (error) {
-    spare.close();
-    teardown(attachment);
-    throw error;
-  }
+  const { crashed, existing } = await runStep({ name: 'cleared', run: () => clearTheWay(iface, netns, options) });
+  const attachment = crashed ?? plan(iface, netns, options, existing);
+  const making: Making = { attachment, netns, options };
+  const planned: Step = {
+    name: 'planned',
+    run: () => {
+      saveAttachment(attachment);
+      // Runs on another thread while the interface is made. An error shows when the result is awaited.
+      making.loading = loadPrograms(attachment);
+      making.loading.catch(() => undefined);
+    },
+    undo: async () => {
+      await making.loading?.then((object) => object.close(), () => undefined);
+      spare.close();
+      await teardown(attachment);
+    },
+  };
+  await runSteps(crashed ? adoptingSteps(making) : [planned, ...makingSteps(making)]);
+  return making.controller as Controller;
 }
 
-async function detachIfAttached(iface: string, netns: Netns, netnsName: string | null): Promise<void> {
-  const previous = attachmentIn(iface, netns) ?? brokenOnes(iface, netnsName)[0];
-  if (previous) await detachAttachment(previous);
-}
+/** What is attached under that name, whole or broken; null if nothing is. */
+const attachmentNamed = (iface: string, netns: Netns, options: AttachOptions): Attachment | BrokenAttachment | null =>
+  attachmentIn(iface, netns) ?? brokenOnes(iface, options.netns)[0] ?? null;
 
 /**
  * Prepares the name for an attach. Returns a crashed attachment that is whole, to be adopted, or an interface that may
  * be taken; removes an attachment that is not whole; refuses a running one and an interface that is not ours.
  */
-function clearTheWay(iface: string, netns: Netns, options: AttachOptions): { crashed?: Attachment; existing: Link | null } {
+async function clearTheWay(iface: string, netns: Netns, options: AttachOptions): Promise<{ crashed?: Attachment; existing: Link | null }> {
   const { crashed, broken } = previousAttachment(iface, netns, options);
   if (crashed) return { crashed, existing: null };
-  if (broken) teardown(broken);
+  if (broken) await teardown(broken);
   sweep();
   return { existing: takeableLink(iface, netns, options) };
 }
 
-/** The most descriptors that making or adopting an attachment takes, and those for each of its queues. */
-const DESCRIPTORS = 40;
-const DESCRIPTORS_OF_QUEUE = 8;
-
-async function build(attachment: Attachment, netns: Netns, options: AttachOptions): Promise<Controller> {
-  const lock = requireControllerLock(attachment);
-  // Runs on another thread while the interface is made. An error shows when the result is awaited.
-  const loading = loadPrograms(attachment);
-  loading.catch(() => undefined);
-  let wireNetns: Netns | undefined;
+/**
+ * The steps that make a planned attachment. Their undo closes what this process has of it; teardown removes the rest.
+ * `hasPeerNetns` is for `--dry-run`.
+ */
+function makingSteps(making: Making, hasPeerNetns = true): Step[] {
+  const { attachment, netns, options } = making;
+  const made = making as Required<Making>;
+  const { backend, whenFull, queues, ringBytes, queuePackets } = attachment;
+  const where = named(attachment.iface, attachment.netns.name);
+  const limit = queuePackets > 0 ? `, a queue of ${queuePackets} frames` : '';
+  const programs = backend === 'veth' ? `tx to ${where}, sink ${merges(attachment) ? 'and cut ' : ''}to its other end${whenFull === 'hold' ? ', retry to the waiting room' : ''}` : `tx to ${where}`;
+  let pins = '';
   let rings: BpfMap[] = [];
-  let datapath: Datapath | undefined;
-  let controller: Controller | undefined;
-  try {
-    wireNetns = wireNetnsOf(attachment, netns);
-    step('peer-netns');
-    const pins = makePinDirectory(attachment.id);
-    step('pin-directory');
-    // The thread gets ready while the interface is made. A hook has a thread of its own.
-    if (options.hook === null) PollerThread.start(attachment.queues, spreadOf(attachment));
-    makeInterface(attachment, netns, wireNetns, options);
-    rings = makeRings(attachment, pins);
+  const pinDirectory: Step = {
+    name: 'pin-directory',
+    says: () => [!bpffsIsMounted() && 'mount the BPF file system on /sys/fs/bpf'],
+    run: () => {
+      pins = makePinDirectory(attachment.id);
+      // The thread gets ready while the interface is made. A hook has a thread of its own.
+      if (options.hook === null) PollerThread.start(queues, spreadOf(attachment));
+    },
+    undo: () => PollerThread.endIfUnused(),
+  };
+  const datapath: Step = {
+    name: 'datapath',
+    says: () => [
+      `load ${objectFile()}, with a ring of ${ringBytes} bytes${limit}${queues > 1 ? `, for each of ${queues} queues` : ''}`,
+      `attach ${programs}, through ${kernelIsAtLeast('6.6') ? 'tcx' : 'clsact'}`,
+    ],
+    run: async () => {
+      rings = makeRings(attachment, pins);
+      making.datapath = openDatapath(attachment, await made.loading, rings, pins, netns, made.wireNetns);
+      attachment.attach = making.datapath.links.tx.kind;
+      attachment.links = making.datapath.linkStates();
+      saveAttachment(attachment);
+    },
+    undo: () => {
+      for (const ring of rings) ring.close();
+      making.datapath?.close();
+    },
+  };
+  return [opening(making, hasPeerNetns), pinDirectory, ...interfaceSteps(made, where), datapath, ...loopingSteps(making, 'loaded')];
+}
 
-    datapath = openDatapath(attachment, await loading, rings, pins, netns, wireNetns);
-    attachment.attach = datapath.links.tx.kind;
-    attachment.links = datapath.linkStates();
-    saveAttachment(attachment);
-    step('datapath');
-
-    controller = new Controller({ attachment, datapath, lock, wireNetns, hairpinAll: options.hairpin, teardown });
-    await controller.start(hookOf(options, attachment));
-    step('started');
-    const up = netns.run(() => bringUp(attachment, options));
-    step('up');
-    attachment.phase = 'running';
-    saveAttachment(attachment);
-    step('running');
-    controller.watchLink(up, 'loaded');
-    return controller;
-  } catch (error) {
-    await controller?.abandon();
-    PollerThread.endIfUnused();
-    await loading.then((object) => object.close(), () => undefined);
-    for (const ring of rings) ring.close();
-    datapath?.close();
-    wireNetns?.close();
-    lock.close();
-    throw error;
+/** The steps that make the interface, unless it exists already. What exists is recorded as soon as it does. */
+function interfaceSteps(made: Required<Making>, where: string): Step[] {
+  const { attachment, netns, options } = made;
+  const { id, iface, backend, peer, rooms, queuePackets, superpacketBytes, taken } = attachment;
+  const mac = options.mac ?? randomMac();
+  const mtu = options.mtu ?? DEFAULT_MTU;
+  const says = (): string[] => [`make the ${backend} ${where}, with ${options.mac === null ? 'a random Ethernet address' : `the Ethernet address ${mac}`} and an MTU of ${mtu}`];
+  if (taken) return [{ name: 'taken', says: () => [`use the ${backend} ${where}, which is there already`], run: () => undefined }];
+  if (!peer) {
+    const dummyNamed = (): void => {
+      saveAttachment(attachment);
+      netns.run(() => nameDummy(id, iface));
+    };
+    return [
+      { name: 'dummy', says, run: () => (attachment.ifindex = netns.run(() => createDummy(id, mac, mtu)).ifindex) },
+      { name: 'dummy-named', run: dummyNamed },
+    ];
   }
+  const veth: Step = {
+    name: 'veth',
+    says,
+    run: () => {
+      const { wireNetns } = made;
+      const ends = netns.run(() => createVeth({ iface, peer: peer.name, mac, mtu, superpacketBytes }, wireNetns));
+      netns.run(() => correctFeatures(iface, loopable({ udpGso: passesUdpGso(), merges: merges(attachment) })));
+      wireNetns.run(() => cutMergedPackets(peer.name));
+      attachment.ifindex = ends.link.ifindex;
+      peer.ifindex = ends.peer.ifindex;
+      attachment.baseline.peerTxPackets = wireNetns.run(() => transmittedFramesOf(peer.ifindex)) ?? 0;
+    },
+  };
+  const room: Step = {
+    name: 'room',
+    says: () => [rooms.length > 0 && `make ${rooms.length > 1 ? `${rooms.length} waiting rooms` : 'a waiting room'}, where frames of ${where} wait while its queue is full`],
+    run: () => {
+      made.wireNetns.run(() => rooms.forEach((each, queue) => createRoom(id, queue, each, roomFrameCost(queuePackets), superpacketBytes)));
+      saveAttachment(attachment);
+    },
+  };
+  return [veth, room];
+}
+
+// `attach --dry-run`.
+
+/** What attach would do, in words. Changes nothing. Throws what attach would throw before it makes anything. */
+export function attachInWords(iface: string, options: AttachOptions): string[] {
+  requireAttachable(options);
+  requireObject();
+  requireLibbpf();
+  using netns = Netns.named(options.netns);
+  netns.run(() => requireIpv6For(iface, options));
+  const madeOf = (existing: Link | null, hasPeerNetns: boolean): string[] =>
+    inWords(makingSteps({ attachment: plan(iface, netns, options, existing), netns, options }, hasPeerNetns));
+  const replaced = options.replace ? attachmentNamed(iface, netns, options) : null;
+  const { crashed, broken }: ReturnType<typeof previousAttachment> = replaced ? { broken: known(replaced) } : previousAttachment(iface, netns, options);
+  if (crashed) return inWords(adoptingSteps({ attachment: crashed, netns, options }));
+  if (broken) {
+    const { lines, removesHidden } = removal([broken]);
+    return [...lines, ...madeOf(null, !removesHidden)];
+  }
+  using hidden = openPeerNetns();
+  return madeOf(takeableLink(iface, netns, options), hidden !== null);
 }
 
 // All interfaces of one process, with the server of their metrics.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Detaches an interface from another process: asks its controller to end, then removes what is left. Also has the steps
- * in words, for `detach --dry-run`.
+ * Detaches an interface from another process: asks its controller to end, then removes what is left. Also tells the
+ * steps, for `detach --dry-run`.
  */
 import * as fs from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,15 +9,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ControlClient, NoAnswer } from '../control/socket';
 import { commandAbout, messageOf, named, VnetError } from '../errors';
 import { openPeerNetns } from '../link/netns';
-import { openAttachmentNetns } from '../link/netns-record';
 import { clock } from '../native/clock';
 import { requirePrivileges } from '../requirements';
-import { pinDirectory } from '../state/bpffs';
 import { FileLock, sleepSync } from '../state/lock';
-import { HOST_PEER_NETNS, stateDirectory, stateRoot } from '../state/paths';
+import { stateDirectory, stateRoot } from '../state/paths';
 import { allAttachments, type Attachment, type BrokenAttachment, controllerLock, controlSocket, everyAttachment, isBroken, isControlled, lockEverything, readAttachment } from '../state/store';
-import { locate, requireNamed } from './find-attachment';
-import { sweep, teardown } from './teardown';
+import { known, requireNamed } from './find-attachment';
+import { inWords, runStep, type Step } from './steps';
+import { peerNetnsRemoved, sweep, teardown, teardownSteps } from './teardown';
 
 const STOP_TIMEOUT_MS = 5000;
 const KILL_TIMEOUT_MS = 2000;
@@ -88,16 +87,29 @@ function kill(attachment: Attachment): void {
   }
 }
 
+/** The step before those of teardown: it ends the loop, and leaves nothing for them if the controller answers. */
+const ended = (attachment: Attachment | BrokenAttachment): Step => ({
+  name: 'ended',
+  says: () => {
+    const { iface, netns, pid } = known(attachment);
+    const where = named(iface, netns.name);
+    if (isControlled(attachment)) return [`ask process ${pid} to deliver what is in the ring of ${where}, and to end`];
+    return [`discard what is in the ring of ${where}: ${pid > 0 ? `process ${pid}` : 'its controller'} has crashed`];
+  },
+  run: () => askToDetach(attachment),
+});
+
 /** Detaches one attachment: running, crashed or broken. */
-export async function detachAttachment({ id }: Attachment | BrokenAttachment): Promise<void> {
-  if (isControlled({ id })) await askToDetach({ id });
+export async function detachAttachment(attachment: Attachment | BrokenAttachment): Promise<void> {
+  const { id } = attachment;
+  await runStep(ended(attachment));
   using _lock = lockEverything();
   // The controller may have removed everything itself, or all but the record.
   const record = readAttachment(id);
   if (record) {
-    const left = isBroken(record) ? locate(record).attachment : record;
+    const left = known(record);
     if (isControlled(left)) kill(left);
-    teardown(left);
+    await teardown(left);
   }
   requireForgotten(id);
 }
@@ -133,31 +145,15 @@ export function sweepTraces(): void {
   sweep();
 }
 
-// `detach --dry-run`: the steps of teardown() in words.
-
-function stepsOf(attachment: Attachment): string[] {
-  const { iface, netns, pid, backend, hairpin, taken, rooms, id } = attachment;
-  const where = named(iface, netns.name);
-  using open = openAttachmentNetns(attachment);
-  const inNamespace = [
-    ...(hairpin && hairpin.addresses.length > 0 ? [`remove the routing rules of ${where}, and the routes of ${hairpin.addresses.map(({ address }) => address).join(', ')}`] : []),
-    taken ? `take the programs off ${where}, and leave the ${backend} as it was` : `delete the ${backend} ${where}`,
-  ];
-  return [
-    isControlled(attachment) ? `ask process ${pid} to deliver what is in the ring of ${where}, and to end` : `discard what is in the ring of ${where}: ${pid > 0 ? `process ${pid}` : 'its controller'} has crashed`,
-    ...(open ? inNamespace : [`the namespace of ${iface} is gone: nothing to remove there`]),
-    ...(rooms.length > 0 ? [`delete the waiting room of ${where}`] : []),
-    `remove the pins ${pinDirectory(id)}`,
-    `remove the record ${stateDirectory(id)}`,
-  ];
-}
+// `detach --dry-run`.
 
 /** The steps in words, and whether they remove the last interface and with it the peer namespace. Changes nothing. */
-export function removal(attachments: readonly Attachment[]): { steps: string[]; removesHidden: boolean } {
+export function removal(attachments: readonly Attachment[]): { lines: string[]; removesHidden: boolean } {
   const ids = new Set(attachments.map(({ id }) => id));
   using hidden = openPeerNetns();
   const removesHidden = hidden !== null && everyAttachment().every((each) => ids.has(each.id) || (!isBroken(each) && each.peer === null));
-  return { steps: [...attachments.flatMap(stepsOf), ...(removesHidden ? [`remove the hidden network namespace ${HOST_PEER_NETNS}`] : [])], removesHidden };
+  const own = attachments.flatMap((each) => [ended(each), ...teardownSteps(each)]).filter((step) => step !== peerNetnsRemoved);
+  return { lines: inWords(removesHidden ? [...own, peerNetnsRemoved] : own), removesHidden };
 }
 
-export const detachSteps = (attachments: readonly Attachment[]): string[] => (attachments.length === 0 ? ['nothing is attached'] : removal(attachments).steps);
+export const detachInWords = (attachments: readonly Attachment[]): string[] => (attachments.length === 0 ? ['nothing is attached'] : removal(attachments).lines);

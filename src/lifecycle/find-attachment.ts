@@ -72,6 +72,9 @@ export function locate({ id, sound }: BrokenAttachment): Located {
   return { attachment, located: found !== null || sound.netns !== undefined };
 }
 
+/** The record of an attachment, or what is known of one whose record is damaged. */
+export const known = (attachment: Attachment | BrokenAttachment): Attachment => (isBroken(attachment) ? locate(attachment).attachment : attachment);
+
 /**
  * Finds the interface of an attachment by its peer; null if the peer is gone, or the interface's namespace cannot be
  * found.

@@ -1,32 +1,24 @@
 // SPDX-License-Identifier: MIT
 /**
- * Plans an attach without changing anything: checks what has to hold before it, finds what exists under the name, and
- * makes the record of what is to be made and, for `attach --dry-run`, the steps in words.
+ * Plans an attach without changing anything: checks what has to hold before it, finds what exists under the name and
+ * whether it can be adopted, and makes the record of what is to be made.
  */
 import { randomInt } from 'node:crypto';
 import * as fs from 'node:fs';
 
-import { kernelIsAtLeast } from 'libbpf-ts';
-
-import { merges, objectFile, requireLibbpf, requireObject } from '../datapath/programs';
-import { commandFor, named, usageError, VnetError } from '../errors';
+import { commandAbout, commandFor, usageError, VnetError } from '../errors';
 import { trustedHookFile } from '../hooks/trust';
 import { roomFrameMax, txBytesLimit } from '../link/credit';
 import { recordTaken } from '../link/dummy';
-import { type Link, linkByName, links } from '../link/links';
-import { Netns, openPeerNetns } from '../link/netns';
+import { type Link, linkByIndex, linkByName, links } from '../link/links';
+import { type Netns, openPeerNetns } from '../link/netns';
 import { attachmentIn, recordNetns } from '../link/netns-record';
 import { planRooms } from '../link/room';
 import { DEFAULT_MTU, peerName, superpacketBytesOf } from '../link/veth';
-import { type AttachOptions, RUNNING_ROWS, type RunningOptions, runningOptionsOf } from '../options/attach-options';
+import { type AttachOption, type AttachOptions, DEFAULTS, OPTION_ROWS, runningOptionsOf, textOf } from '../options/attach-options';
 import { requireKernel, requirePrivileges } from '../requirements';
-import { bpffsIsMounted } from '../state/bpffs';
-import { HOST_PEER_NETNS } from '../state/paths';
 import { type Attachment, isControlled, newId, STATE_VERSION } from '../state/store';
-import { isWhole, renewed, requireJudge, requireSameOptions, requireSameVersion } from './adopt';
-import { removal } from './detach';
-import { brokenError, brokenOnes, locate } from './find-attachment';
-import { requireIpv6For } from './make-interface';
+import { brokenError, brokenOnes } from './find-attachment';
 
 /**
  * Checks what has to hold before anything is made or looked at. Any other problem of a hook shows when it is loaded.
@@ -35,6 +27,73 @@ export function requireAttachable({ hook }: AttachOptions): void {
   requirePrivileges();
   requireKernel();
   if (hook !== null) trustedHookFile(hook);
+}
+
+/** The smallest MTU for IPv6 in bytes (IPV6_MIN_MTU). */
+const IPV6_MIN_MTU = 1280;
+
+/**
+ * Throws UNSUPPORTED if there are IPv6 addresses and the interface cannot have one. Runs in its namespace, before or
+ * after it is made.
+ */
+export function requireIpv6For(iface: string, { addresses: wanted, mtu, replace }: Pick<AttachOptions, 'addresses' | 'mtu' | 'replace'>): void {
+  if (wanted.every(({ family }) => family === 4)) return;
+  const cannot = (why: string, hint: string): VnetError => new VnetError('UNSUPPORTED', `interface ${iface}`, why, { hint });
+  if (!fs.existsSync('/proc/sys/net/ipv6')) throw cannot('this kernel has no IPv6', 'give it IPv4 addresses only');
+  const present = replace ? null : linkByName(iface);
+  const size = mtu ?? present?.mtu ?? DEFAULT_MTU;
+  if (size < IPV6_MIN_MTU) throw cannot(`IPv6 needs an MTU of ${IPV6_MIN_MTU} or more, and this one is ${size}`, 'choose a larger one, or give it IPv4 addresses only');
+  const isOff = (scope: string): boolean => {
+    const file = `/proc/sys/net/ipv6/conf/${scope}/disable_ipv6`;
+    return fs.existsSync(file) && fs.readFileSync(file, 'utf8').trim() !== '0';
+  };
+  // The interface's own value counts if it exists. Otherwise it is made with the value of `default`, which `all` sets,
+  // too.
+  const scope = present && fs.existsSync(`/proc/sys/net/ipv6/conf/${iface}`) ? iface : 'default';
+  if (!isOff(scope)) return;
+  const named = `net.ipv6.conf.${isOff('all') ? 'all' : scope}.disable_ipv6`;
+  throw cannot(`IPv6 is switched off in its namespace (${named} is 1)`, `sysctl -w ${named}=0 there, or give it IPv4 addresses only`);
+}
+
+/** Whether a crashed attachment got as far as looping, and all its links still exist. */
+function isWhole(attachment: Attachment, netns: Netns, peerNetns: Netns | null): boolean {
+  if (attachment.phase !== 'running' || attachment.version !== STATE_VERSION) return false;
+  const link = netns.run(() => linkByIndex(attachment.ifindex));
+  if (link?.name !== attachment.iface) return false;
+  const { peer: end } = attachment;
+  if (!end) return link.kind === attachment.backend;
+  const isThere = ({ name, ifindex }: { name: string; ifindex: number }): boolean => peerNetns?.run(() => linkByIndex(ifindex))?.name === name;
+  return link.peerIfindex === end.ifindex && isThere(end) && attachment.rooms.every(({ entry, exit }) => isThere(entry) && isThere(exit));
+}
+
+/** Throws STATE if another version made the attachment: its memory layout may differ. */
+function requireSameVersion(attachment: Attachment): void {
+  if (attachment.version === STATE_VERSION) return;
+  throw new VnetError('STATE', `interface ${attachment.iface}`, 'a crashed controller of another version left it', {
+    hint: `${commandAbout('detach', attachment)}, or attach with --replace`,
+  });
+}
+
+/** Throws STATE for options that an existing ring cannot be given. Options left at their defaults follow the ring. */
+export function requireSameOptions(attachment: Attachment, options: AttachOptions): void {
+  const is: Readonly<Record<string, unknown>> = { ...attachment, type: attachment.backend };
+  const fits = ({ key }: AttachOption): boolean => options[key] === DEFAULTS[key] || options[key] === is[key];
+  const conflicts = OPTION_ROWS.filter((row) => row.adoption === 'must fit' && !fits(row)).map((row) => `--${row.flag} ${textOf(row, is[row.key])}`);
+  if (conflicts.length === 0) return;
+  throw new VnetError('STATE', `interface ${attachment.iface}`, `a crashed controller left it with ${conflicts.join(', ')}`, {
+    hint: 'attach with the same options adopts it, attach with --replace makes a new one',
+  });
+}
+
+/**
+ * Throws STATE if a hook with `--on-hook-error drop` was to decide about the frames and no hook is given now: they must
+ * not pass unjudged.
+ */
+function requireJudge({ iface, hook, onHookError }: Attachment, options: AttachOptions): void {
+  if (options.hook !== null || hook === null || onHookError !== 'drop') return;
+  throw new VnetError('STATE', `interface ${iface}`, `a crashed controller left it with a hook that decides over its frames, ${hook} (--on-hook-error drop)`, {
+    hint: `attach with --hook ${hook} adopts it; attach with --replace makes a new one, without what waits in its queue`,
+  });
 }
 
 /**
@@ -131,63 +190,4 @@ export function plan(iface: string, netns: Netns, options: AttachOptions, existi
 function hiddenLinks(): Link[] {
   using hidden = openPeerNetns();
   return hidden?.run(links) ?? [];
-}
-
-/** What attach would do, in words. Changes nothing. Throws what attach would throw before it makes anything. */
-export function attachSteps(iface: string, options: AttachOptions): string[] {
-  requireAttachable(options);
-  requireObject();
-  requireLibbpf();
-  using netns = Netns.named(options.netns);
-  netns.run(() => requireIpv6For(iface, options));
-  const replaced = options.replace ? (attachmentIn(iface, netns) ?? brokenOnes(iface, options.netns).map((each) => locate(each).attachment)[0]) : null;
-  if (replaced) return insteadOf(replaced, plan(iface, netns, options, null), options);
-  const { crashed, broken } = previousAttachment(iface, netns, options);
-  if (crashed) return adoptingSteps(crashed, options);
-  if (broken) return insteadOf(broken, plan(iface, netns, options, null), options);
-  using hidden = openPeerNetns();
-  return makingSteps(plan(iface, netns, options, takeableLink(iface, netns, options)), options, hidden !== null);
-}
-
-function insteadOf(old: Attachment, attachment: Attachment, options: AttachOptions): string[] {
-  const { steps, removesHidden } = removal([old]);
-  return [...steps, ...makingSteps(attachment, options, !removesHidden)];
-}
-
-function makingSteps(attachment: Attachment, options: AttachOptions, hasHidden: boolean): string[] {
-  const { iface, netns, backend, taken, whenFull, queues, ringBytes, queuePackets } = attachment;
-  const where = named(iface, netns.name);
-  const kind = `${backend} ${where}, with ${options.mac === null ? 'a random Ethernet address' : `the Ethernet address ${options.mac}`} and an MTU of ${options.mtu ?? DEFAULT_MTU}`;
-  const programs = backend === 'veth' ? `tx to ${where}, sink ${merges(attachment) ? 'and cut ' : ''}to its other end${whenFull === 'hold' ? ', retry to the waiting room' : ''}` : `tx to ${where}`;
-  const limit = queuePackets > 0 ? `, a queue of ${queuePackets} frames` : '';
-  return [
-    ...(backend === 'veth' && !hasHidden ? [`make the hidden network namespace ${HOST_PEER_NETNS}`] : []),
-    ...(bpffsIsMounted() ? [] : ['mount the BPF file system on /sys/fs/bpf']),
-    taken ? `use the ${backend} ${where}, which is there already` : `make the ${kind}`,
-    ...(backend === 'veth' && whenFull === 'hold' ? [`make ${queues > 1 ? `${queues} waiting rooms` : 'a waiting room'}, where frames of ${where} wait while its queue is full`] : []),
-    `load ${objectFile()}, with a ring of ${ringBytes} bytes${limit}${queues > 1 ? `, for each of ${queues} queues` : ''}`,
-    `attach ${programs}, through ${kernelIsAtLeast('6.6') ? 'tcx' : 'clsact'}`,
-    ...loopingSteps(where, attachment, options),
-  ];
-}
-
-function adoptingSteps(attachment: Attachment, options: AttachOptions): string[] {
-  const where = named(attachment.iface, attachment.netns.name);
-  return [`adopt ${where}, which process ${attachment.pid} left when it crashed, and deliver what is in its ring`, ...loopingSteps(where, { ...attachment, ...renewed(options) }, options)];
-}
-
-/** What the step that polls says of the options. */
-const pollingWords = (options: RunningOptions): string =>
-  RUNNING_ROWS.flatMap(({ key, polling }) => (polling as ((value: unknown) => string | null) | undefined)?.(options[key]) ?? []).join(', ');
-
-function loopingSteps(where: string, attachment: Attachment, options: AttachOptions): string[] {
-  const { iface, whenFull } = attachment;
-  const addresses = options.addresses.map(({ address, prefix }) => `${address}/${prefix}`).join(', ');
-  return [
-    ...(options.hook === null ? [] : [`load the hook ${fs.realpathSync(options.hook)}`]),
-    `poll ${where}, ${pollingWords(attachment)}; while its queue is full, ${whenFull === 'hold' ? 'frames wait' : 'frames are refused'}`,
-    `set ${where} up${addresses === '' ? '' : `, with ${addresses}`}`,
-    ...(addresses === '' ? [] : [`route what is sent to ${options.addresses.map(({ address }) => address).join(', ')} through ${iface}: rules before the local table`]),
-    ...(options.hairpin ? [`route each address that ${where} gets later through it, too`] : []),
-  ];
 }

@@ -8,8 +8,7 @@ import * as fs from 'node:fs';
 
 import { BpfError, restoreTcLink, type TcLinkState } from 'libbpf-ts';
 
-import { step } from '../control/fault';
-import { commandAbout, VnetError } from '../errors';
+import { commandAbout, named, VnetError } from '../errors';
 import { restoreTaken, unnamedDummy } from '../link/dummy';
 import { removeHairpin } from '../link/hairpin';
 import { type Link, linkByIndex, linkByName, links, setGroup } from '../link/links';
@@ -19,10 +18,11 @@ import { roomExits } from '../link/room';
 import { ifPossible } from '../link/rtnetlink';
 import { peerName } from '../link/veth';
 import { commandWithin } from '../native/command';
-import { removePins } from '../state/bpffs';
+import { pinDirectory, removePins } from '../state/bpffs';
 import { FileLock } from '../state/lock';
-import { stateRoot } from '../state/paths';
+import { HOST_PEER_NETNS, stateDirectory, stateRoot } from '../state/paths';
 import { type Attachment, controllerLock, everyAttachment, forgetAttachment, saveIfPossible } from '../state/store';
+import { runSteps, type Step } from './steps';
 
 // Removes links in one step and in bounded time, in the calling thread's network namespace.
 //
@@ -58,29 +58,64 @@ export function removeLinks(ifindexes: readonly number[], group: number): Remova
   return ended ? 'removed' : 'held';
 }
 
-/**
- * Removes an attachment. Nothing waits without a bound, and a record that cannot be written does not stop it. Throws
- * BUSY if the kernel does not remove the links, or, once all else is gone, if it waits for a process that uses one.
- */
-export function teardown(attachment: Attachment): void {
-  // For `list`, in case this process is killed. The attachment is removed whether or not that can be written.
-  if (attachment.phase !== 'detaching') saveIfPossible({ ...attachment, phase: 'detaching' });
-  step('detaching');
-  removeRules(attachment);
-  step('rules-removed');
-  const removal = removeHidden(attachment);
-  step('links-removed');
-  const left = removeInterface(attachment);
-  step('interface-removed');
-  if (removal === 'there' || left === 'there') throw stillThere(attachment);
-  removePins(attachment.id);
-  step('pins-removed');
-  removeEmptyPeerNetns();
-  step('peer-netns-removed');
-  forgetAttachment(attachment.id);
-  step('forgotten');
-  if (removal === 'held' || left === 'held') throw held(attachment);
+/** Removes the peer namespace once no attachment needs it. Those that are removed together need it until the last. */
+export const peerNetnsRemoved: Step = {
+  name: 'peer-netns-removed',
+  says: () => [`remove the hidden network namespace ${HOST_PEER_NETNS}`],
+  run: removeEmptyPeerNetns,
+};
+
+/** The steps that remove an attachment. None waits without a bound, or needs to write the record. */
+export function teardownSteps(attachment: Attachment): Step[] {
+  const { id, phase, iface, netns, backend, taken, hairpin, rooms } = attachment;
+  const where = named(iface, netns.name);
+  const hasNetns = (): boolean => inItsNetns(attachment, () => true) ?? false;
+  const looped = hairpin?.addresses.map(({ address }) => address).join(', ') ?? '';
+  const deletes = (kind: 'veth' | 'dummy'): string | false => backend === kind && !taken && hasNetns() && `delete the ${kind} ${where}`;
+  const removals: Removal[] = [];
+  return [
+    // For `list`, in case this process is killed.
+    { name: 'detaching', run: () => phase === 'detaching' || saveIfPossible({ ...attachment, phase: 'detaching' }) },
+    {
+      name: 'rules-removed',
+      says: () => [
+        !hasNetns() && `the namespace of ${iface} is gone: nothing to remove there`,
+        looped !== '' && hasNetns() && `remove the routing rules of ${where}, and the routes of ${looped}`,
+        taken !== null && hasNetns() && `take the programs off ${where}, and leave the ${backend} as it was`,
+      ],
+      run: () => removeRules(attachment),
+    },
+    {
+      name: 'links-removed',
+      says: () => [deletes('veth'), rooms.length > 0 && `delete the waiting room of ${where}`],
+      run: () => removals.push(removeHidden(attachment)),
+    },
+    {
+      name: 'interface-removed',
+      says: () => [deletes('dummy')],
+      run: () => {
+        removals.push(removeInterface(attachment));
+        if (removals.includes('there')) throw stillThere(attachment);
+      },
+    },
+    { name: 'pins-removed', says: () => [`remove the pins ${pinDirectory(id)}`], run: () => removePins(id) },
+    peerNetnsRemoved,
+    {
+      name: 'forgotten',
+      says: () => [`remove the record ${stateDirectory(id)}`],
+      run: () => {
+        forgetAttachment(id);
+        if (removals.includes('held')) throw held(attachment);
+      },
+    },
+  ];
 }
+
+/**
+ * Removes an attachment. Throws BUSY if the kernel does not remove the links, or, once all else is gone, if it waits for
+ * a process that uses one.
+ */
+export const teardown = (attachment: Attachment): Promise<void> => runSteps(teardownSteps(attachment));
 
 const stillThere = (attachment: Attachment): VnetError =>
   new VnetError('BUSY', `interface ${attachment.iface}`, 'the kernel does not remove it', { hint: `${commandAbout('detach', attachment)} tries again; dmesg may tell why` });

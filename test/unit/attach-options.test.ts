@@ -6,7 +6,8 @@ import * as path from 'node:path';
 import t from 'tap';
 
 import { VnetError } from '../../src/errors';
-import { renewed, requireSameOptions } from '../../src/lifecycle/adopt';
+import { renewed } from '../../src/lifecycle/adopt';
+import { requireSameOptions } from '../../src/lifecycle/plan';
 import { type AttachOptions, DEFAULTS, OPTION_ROWS, pollOptionsOf, RUNNING_ROWS } from '../../src/options/attach-options';
 import { ROOT } from '../helpers/cli';
 import { RECORD } from '../helpers/record';

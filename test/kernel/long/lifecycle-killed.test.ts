@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Killed (SIGKILL) between two steps of attach or detach: the next command mends it. On a
- * machine of its own, where "nothing is left" can be seen at a glance.
+ * Killed (SIGKILL) between two steps of attach or detach: the next command mends it. Attach that
+ * fails at a step removes all that it has made. On a machine of its own, where "nothing is left"
+ * can be seen at a glance.
  */
 import t from 'tap';
 
@@ -25,6 +26,9 @@ compare() { look >/run/after; diff /run/before /run/after >/dev/null || { echo "
 look >/run/before
 `;
 
+/** An attach that is killed once it loops: a script that names the steps of attach. */
+const ATTACHED = `timeout -s KILL 60 "$NODE" "$MAIN" attach $attach >/run/said & for i in $(seq ${300 * SLOW}); do grep -q loops /run/said && break; sleep 0.1; done`;
+
 /** Attached, but the controller is dead: so it is the next command itself that detaches. */
 const CRASHED = `vnet_bpf attach $attach --daemon >/dev/null 2>&1
       kill -KILL $(sed -n 's/.*"pid": \\([0-9]*\\).*/\\1/p' /run/vnet-bpf/*/state.json)
@@ -39,7 +43,7 @@ function stepsOf(script: string): string[] {
 
 t.test('attach killed at each step', { skip: cannotRun }, async (t) => {
   const around = snapshot();
-  const steps = stepsOf(`timeout -s KILL 60 "$NODE" "$MAIN" attach $attach >/run/said & for i in $(seq ${300 * SLOW}); do grep -q loops /run/said && break; sleep 0.1; done`);
+  const steps = stepsOf(ATTACHED);
   t.ok(steps.length >= Math.floor(8 / TAKE_EVERY), `steps: ${steps.join(', ')}`);
   const { stdout, stderr } = onOwnMachine(`${PREPARE}
     for step in ${steps.join(' ')}; do
@@ -51,6 +55,19 @@ t.test('attach killed at each step', { skip: cannotRun }, async (t) => {
   t.equal(stdout, '', 'detach leaves nothing of it');
   t.equal(stderr, '');
   await sameAs(t, around, 'nothing is left on the machine around it');
+});
+
+t.test('attach that fails at each step', { skip: cannotRun }, async (t) => {
+  const { stdout, stderr } = onOwnMachine(`${PREPARE}
+    for step in ${stepsOf(ATTACHED).join(' ')}; do
+      timeout 60 env VNET_BPF_TEST_FAIL_AT=$step "$NODE" "$MAIN" attach $attach >/run/said 2>&1 && echo "$step: attached"
+      grep -q "^vnet-bpf: step $step: a test asked" /run/said || cat /run/said
+      rm /run/said
+      compare "$step"
+    done
+  `);
+  t.equal(stdout, '', 'it tells why, and leaves nothing');
+  t.equal(stderr, '');
 });
 
 t.test('attach killed, then attached again', { skip: cannotRun }, async (t) => {
