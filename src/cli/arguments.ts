@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Options of the larger commands, and the types of their arguments. The other commands are in commands.ts. */
-import { FRAME_BYTES_MAX } from '../capture/format';
+import { FRAME_BYTES_MAX } from '../capture/contract';
+import { READ_FORMATS, UNPACKED_FORMATS, WRITTEN_FORMATS } from '../capture/formats';
 import { usageError } from '../errors';
 import type { OnHookError } from '../hooks/contract';
 import { absolutePath } from '../native/inherited';
@@ -145,7 +146,7 @@ export function recordOptions(y: Argv): Argv {
   return y
     .positional('iface', { type: 'string', demandOption: true, describe: 'the interface' })
     .option('netns', netnsOption)
-    .option('write', { alias: 'w', ...text('file to write, in pcapng; - is standard output'), demandOption: true })
+    .option('write', { alias: 'w', ...text(`file to write, in ${WRITTEN_FORMATS}; - is standard output`), demandOption: true })
     .option('snaplen', { ...text(`most bytes of each frame, ${MIN_SNAPLEN} to ${MAX_SNAPLEN}`), default: String(MAX_SNAPLEN) })
     .option('count', { alias: 'c', ...text('end after so many frames') })
     .option('duration', text('end after so many seconds'))
@@ -171,7 +172,7 @@ export interface ReplayArguments {
 
 export function replayOptions(y: Argv): Argv {
   return y
-    .positional('file', { type: 'string', demandOption: true, describe: 'in pcapng or pcap, also compressed by gzip or zstd; - is standard input' })
+    .positional('file', { type: 'string', demandOption: true, describe: `in ${READ_FORMATS}, also compressed by ${UNPACKED_FORMATS}; - is standard input` })
     .option('into', { ...text('the interface to send on'), demandOption: true })
     .option('netns', netnsOption)
     .option('timing', { choices: ['original', 'max'] as const, default: 'max' as const, requiresArg: true, describe: 'as far apart as they were captured, or as fast as the loop takes them' })

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf replay`: sends the frames of a capture file on an interface. */
-import { CAPTURE_FILE } from '../capture/format';
+import { CAPTURE_FILE } from '../capture/contract';
 import { CaptureInput, framesOf, STDIN } from '../capture/reader';
 import { Pace, Replay, type ReplayOptions } from '../capture/replay';
 import { FrameSender, mtuFor, WireFrames } from '../capture/sender';

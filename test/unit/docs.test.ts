@@ -5,9 +5,11 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
+import { READERS, UNPACKED, WRITERS } from '../../src/capture/formats';
 import { COMMANDS } from '../../src/cli/commands';
 import { GLOBAL_OPTIONS } from '../../src/cli/declarations';
 import { missingCapabilities } from '../../src/requirements';
+import { tableBelow } from '../../src/setup/man-page';
 import { ROOT } from '../helpers/cli';
 import { blocksOf } from '../helpers/document';
 
@@ -71,6 +73,15 @@ t.test('targets of make exist', async (t) => {
   const named = PAGES.flatMap((page) => typed(page).flatMap((line) => [...line.matchAll(/(?:^|&& )make ([a-z][a-z-]*)/g)].map(([, target]) => target)));
   t.same(named.filter((target) => !targets.includes(target)), []);
   t.ok(named.length > 10);
+});
+
+t.test('the formats of captures', async (t) => {
+  const files = tableBelow(read('docs/recording.md'), '## Replay');
+  t.same(READERS.filter(({ name }) => !files.some(([file]) => file === name)), [], 'each that is read has a row in docs/recording.md');
+  const compressed = files.find(([file]) => file === 'compressed')?.[1];
+  for (const name of UNPACKED) t.ok(compressed?.includes(`by ${name}`), `compressed by ${name}`);
+  const write = tableBelow(read('docs/cli.md'), '## record').find(([option]) => option?.startsWith('`--write '))?.[2];
+  for (const { name, ending } of WRITERS) t.ok(write?.includes(name) && (WRITERS.length === 1 || write.includes(`\`${ending}\``)), `--write: ${name}, by ${ending}`);
 });
 
 t.test('the README names each page, and what it does with', async (t) => {
