@@ -17,8 +17,27 @@ import type { Attachment } from '../state/store';
 import { bytes, jsonText, printNotice, reportError, tell, tellMade } from '../terminal/output';
 import { duration, ProgressLine, Rate } from '../terminal/progress';
 import { endSignals } from '../terminal/signals';
-import { FILES_MAX, MAX_SNAPLEN, MIN_SNAPLEN, ROTATE_BYTES_MIN, type RecordArguments } from './arguments';
+import { MAX_SNAPLEN, MIN_SNAPLEN } from './arguments';
 import { checkSelection, secondsOf } from './selection';
+
+interface RecordArguments {
+  iface: string;
+  netns: string | undefined;
+  write: string;
+  snaplen: string;
+  count: string | undefined;
+  duration: string | undefined;
+  buffer: string;
+  filter: string | undefined;
+  rotateSize: string | undefined;
+  rotateTime: string | undefined;
+  files: string | undefined;
+  json: boolean;
+}
+
+/** The smallest limit for a file that rotates, in bytes, so that it holds some frames. */
+const ROTATE_BYTES_MIN = 65536;
+const FILES_MAX = 99999;
 
 export async function recordCommand(args: RecordArguments): Promise<void> {
   checkSelection(args);

@@ -14,8 +14,18 @@ import { requirePrivileges } from '../requirements';
 import { bytes, jsonText, tell, tellMade, tellNotice } from '../terminal/output';
 import { duration, ProgressLine, Rate } from '../terminal/progress';
 import { endSignals } from '../terminal/signals';
-import type { ReplayArguments } from './arguments';
 import { checkSelection, secondsOf } from './selection';
+
+interface ReplayArguments {
+  file: string;
+  into: string;
+  netns: string | undefined;
+  timing: 'original' | 'max';
+  maxGap: string | undefined;
+  asIs: boolean;
+  filter: string | undefined;
+  json: boolean;
+}
 
 export async function replayCommand(args: ReplayArguments): Promise<void> {
   const { into, netns: name } = args;

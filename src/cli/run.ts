@@ -6,6 +6,7 @@ import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promi
 
 import { law, type Stats } from '../datapath/stats';
 import { usageError, VnetError } from '../errors';
+import type { OnHookError } from '../hooks/contract';
 import { checkedWords } from '../impair/words';
 import { endProcesses, Netns } from '../link/netns';
 import { clock } from '../native/clock';
@@ -19,8 +20,17 @@ import { requirePrivileges } from '../requirements';
 import { jsonText, reportError, tellNotice } from '../terminal/output';
 import { SignalRelay, statusOf } from '../terminal/signals';
 import { Throwaway, type ThrowawayOptions } from '../testing/throwaway';
-import type { RunArguments } from './arguments';
+import type { Call } from './declarations';
 import { asLines } from './stats';
+
+interface RunArguments {
+  addr: string[] | undefined;
+  hook: string | undefined;
+  onHookError: OnHookError | undefined;
+  impair: string | undefined;
+  stats: string | undefined;
+  json: boolean;
+}
 
 /** Prefix of namespaces, by which users recognize one in `ip netns list`. */
 const PREFIX = 'vnet-run-';
@@ -29,7 +39,7 @@ const REST_MS = 200;
 /** Exit statuses as shells have them: there is no such command, or it cannot be executed. */
 const STATUS = { notFound: 127, notExecutable: 126 } as const;
 
-export async function runCommand(args: RunArguments, command: readonly string[]): Promise<void> {
+export async function runCommand(args: RunArguments, { words: command }: Call): Promise<void> {
   const example = 'vnet-bpf run -- ping -c 3 10.77.0.1';
   if (command.length === 0) throw usageError('run', 'which command? It comes behind --', example);
   const options = toOptions(args);

@@ -23,6 +23,8 @@ export interface AttachOption {
   describe: string;
   value?: string;
   choices?: Choices;
+  /** What completion offers for the value. */
+  offers?: 'namespaces' | 'files';
   /** Whether the option takes no value. */
   isFlag?: true;
   /** Reads a text. Throws a USAGE error that names the place. */
@@ -44,7 +46,7 @@ const flag = { isFlag: true, kinds: ['boolean'], read: (text: string) => text ==
 
 export const ATTACH_OPTIONS: readonly AttachOption[] = [
   { flag: 'type', name: 'type', key: 'type', ...choice(['veth', 'dummy']), describe: 'kind of interface [veth]' },
-  { flag: 'netns', name: 'netns', key: 'netns', kinds: ['string'], value: 'NAME', read: checkNetnsName, describe: 'network namespace to make it in' },
+  { flag: 'netns', name: 'netns', key: 'netns', kinds: ['string'], value: 'NAME', offers: 'namespaces', read: checkNetnsName, describe: 'network namespace to make it in' },
   { flag: 'addr', name: 'addresses', key: 'addresses', kinds: ['texts'], value: 'CIDR', read: parseCidr, describe: 'address with prefix length, looped; may be repeated' },
   { flag: 'hairpin', name: 'hairpin', key: 'hairpin', ...flag, describe: 'loop every address that the interface gets later, too' },
   { flag: 'mac', name: 'mac', key: 'mac', kinds: ['string'], value: 'MAC', read: parseMac, describe: 'Ethernet address; random unless given' },
@@ -76,7 +78,7 @@ export const ATTACH_OPTIONS: readonly AttachOption[] = [
     inLibrary: (text) => text.replace('%', ''),
     describe: 'part of the queue at which it wakes [50%]',
   },
-  { flag: 'hook', name: 'hook', key: 'hook', kinds: ['string', 'URL'], value: 'FILE', read: asItIs, describe: 'file that sees each frame: TypeScript or JavaScript' },
+  { flag: 'hook', name: 'hook', key: 'hook', kinds: ['string', 'URL'], value: 'FILE', offers: 'files', read: asItIs, describe: 'file that sees each frame: TypeScript or JavaScript' },
   { flag: 'on-hook-error', name: 'onHookError', key: 'onHookError', ...choice(ON_HOOK_ERROR), describe: 'what becomes of a frame whose hook fails [pass]' },
   { flag: 'replace', name: 'replace', key: 'replace', ...flag, describe: 'detach the interface first if it is attached' },
 ];

@@ -3,7 +3,7 @@
 import t, { type Test } from 'tap';
 
 import { COMMANDS } from '../../src/cli/commands';
-import type { Command } from '../../src/cli/declarations';
+import { type Command, commandNamed } from '../../src/cli/declarations';
 import { helpText } from '../../src/cli/help';
 import { parseCommandLine, type Request } from '../../src/cli/parse';
 import { closest, distance, VnetError } from '../../src/errors';
@@ -87,7 +87,7 @@ t.test('a command to run that does not stand behind --', async (t) => {
 });
 
 t.test('no message is of the parser\'s own library', async (t) => {
-  const lines = COMMANDS.names.flatMap((name) => [`${name} --frob`, `${name} -q`, `${name} a b c d`, `${name} --netns`]);
+  const lines = COMMANDS.flatMap(({ name }) => [`${name} --frob`, `${name} -q`, `${name} a b c d`, `${name} --netns`]);
   for (const line of lines) {
     try {
       parse(line);
@@ -98,7 +98,7 @@ t.test('no message is of the parser\'s own library', async (t) => {
 });
 
 t.test('help', async (t) => {
-  for (const command of [COMMANDS, ...COMMANDS.all()]) {
+  for (const command of [COMMANDS, ...COMMANDS]) {
     for (const width of [40, 80, 100]) {
       const lines = helpText(command, width);
       // A term is not cut, whatever the width.
@@ -106,14 +106,14 @@ t.test('help', async (t) => {
       t.same(tooWide, [], `${'name' in command ? command.name : 'all'} at ${width}`);
     }
   }
-  const attach = helpText(COMMANDS.find('attach') as Command, 100).join('\n');
+  const attach = helpText(commandNamed(COMMANDS, 'attach') as Command, 100).join('\n');
   t.match(attach, /^vnet-bpf attach <iface...> \[options\]$/m);
   t.match(attach, /--ring-size SIZE +size of the ring buffer/);
   t.match(attach, /\[default: 64\]/);
   t.match(attach, /-h, --help/);
-  t.match(helpText(COMMANDS.find('run') as Command, 100)[0], /^vnet-bpf run \[options\] -- COMMAND \[ARGS\.\.\.\]$/);
-  t.match(helpText(COMMANDS.find('stats') as Command, 100).join('\n'), /--watch \[SECONDS\]/);
-  t.match(helpText(COMMANDS.find('record') as Command, 100).join('\n'), /-w, --write \S+ .*\[required\]/);
+  t.match(helpText(commandNamed(COMMANDS, 'run') as Command, 100)[0], /^vnet-bpf run \[options\] -- COMMAND \[ARGS\.\.\.\]$/);
+  t.match(helpText(commandNamed(COMMANDS, 'stats') as Command, 100).join('\n'), /--watch \[SECONDS\]/);
+  t.match(helpText(commandNamed(COMMANDS, 'record') as Command, 100).join('\n'), /-w, --write \S+ .*\[required\]/);
 });
 
 t.test('which word was meant', async (t) => {
