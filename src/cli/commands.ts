@@ -3,7 +3,12 @@
 import { READ_FORMATS, UNPACKED_FORMATS, WRITTEN_FORMATS } from '../capture/formats';
 import { ON_HOOK_ERROR } from '../options/values';
 import { attachOptions, DEFAULT_BUFFER, MAX_SNAPLEN, MIN_SNAPLEN } from './arguments';
-import { type Command, filterOption, flag, iface, jsonOption, netnsOption, requiredIface, SHELLS, text } from './declarations';
+import { type Command, filterOption, flag, iface, jsonOption, netnsOption, type QuickBundle, requiredIface, SHELLS, text } from './declarations';
+
+/** Commands that spend nearly all of their time on starting. */
+const LIST_STATS: QuickBundle = { name: 'list-stats', bytecode: 'called' };
+/** Trials do not make or remove an interface, so they call too few of the functions. */
+const ATTACH_DETACH: QuickBundle = { name: 'attach-detach', bytecode: 'all' };
 
 const dryRun = flag('say what would be done, and do nothing');
 
@@ -27,6 +32,7 @@ export const COMMANDS: readonly Command[] = [
       { command: 'vnet-bpf attach vnet0 --addr 192.168.100.1/24', describe: 'loop vnet0 until Ctrl-C' },
       { command: 'vnet-bpf attach vnet0 --daemon --netns lab', describe: 'in the background, in a namespace' },
     ],
+    quick: { bundle: ATTACH_DETACH, trial: ['vnet0', '--dry-run'] },
     load: () => (require('./attach') as typeof import('./attach')).attachCommand,
   },
   {
@@ -49,6 +55,7 @@ export const COMMANDS: readonly Command[] = [
     describe: 'remove an interface and everything made for it',
     operands: [iface],
     options: { netns: netnsOption, all: flag('every interface, with --netns those of that namespace'), 'dry-run': dryRun, json: jsonOption },
+    quick: { bundle: ATTACH_DETACH, trial: ['vnet0', '--dry-run'] },
     load: () => (require('./detach') as typeof import('./detach')).detachCommand,
   },
   {
@@ -56,6 +63,7 @@ export const COMMANDS: readonly Command[] = [
     describe: 'show the attached interfaces',
     operands: [],
     options: { json: jsonOption },
+    quick: { bundle: LIST_STATS, trial: [] },
     load: () => (require('./list') as typeof import('./list')).listCommand,
   },
   {
@@ -108,6 +116,7 @@ export const COMMANDS: readonly Command[] = [
       check: flag('fail unless the law of the loop balances'),
       watch: { ...text('print again every SECONDS (1)', 'SECONDS'), valueIsOptional: true },
     },
+    quick: { bundle: LIST_STATS, trial: [] },
     load: () => (require('./stats') as typeof import('./stats')).statsCommand,
   },
   {

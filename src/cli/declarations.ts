@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Commands as data: their names, what they take and what they do. The parser, help, the manual and completion read it.
+ * Commands as data: their names, what they take and what they do. The parser, help, the manual, completion and the
+ * bundles read it.
  */
 
 /** Words of which completion knows those that are there. */
@@ -46,6 +47,13 @@ export interface Call {
 /** Runs a command. Its arguments are named in camel case. */
 export type Run = (args: never, call: Call) => Promise<void> | void;
 
+/** A bundle with some of the commands, which starts faster than the one with all of them (src/setup/bundle.ts). */
+export interface QuickBundle {
+  name: string;
+  /** Which functions have bytecode: all of them, or those that the trials of its commands call. */
+  bytecode: 'all' | 'called';
+}
+
 export interface Command {
   name: string;
   describe: string;
@@ -58,6 +66,8 @@ export interface Command {
   takesUnknown?: true;
   /** Works for every user. */
   withoutRoot?: true;
+  /** `trial`: arguments with which the build runs the command, so that its functions get bytecode; nothing may change. */
+  quick?: { bundle: QuickBundle; trial: readonly string[] };
   /** Loads the command's module, for which other commands need not wait. */
   load: () => Run;
 }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** The command line: what is understood, what is said of what is not, and the help. */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
 import t, { type Test } from 'tap';
 
 import { COMMANDS } from '../../src/cli/commands';
@@ -7,6 +10,8 @@ import { type Command, commandNamed } from '../../src/cli/declarations';
 import { helpText } from '../../src/cli/help';
 import { parseCommandLine, type Request } from '../../src/cli/parse';
 import { closest, distance, VnetError } from '../../src/errors';
+import { MAIN, ROOT } from '../helpers/cli';
+import { run } from '../helpers/netns';
 
 const parse = (line: string | readonly string[]): Request => parseCommandLine(COMMANDS, typeof line === 'string' ? line.split(' ').filter(Boolean) : line);
 
@@ -114,6 +119,13 @@ t.test('help', async (t) => {
   t.match(helpText(commandNamed(COMMANDS, 'run') as Command, 100)[0], /^vnet-bpf run \[options\] -- COMMAND \[ARGS\.\.\.\]$/);
   t.match(helpText(commandNamed(COMMANDS, 'stats') as Command, 100).join('\n'), /--watch \[SECONDS\]/);
   t.match(helpText(commandNamed(COMMANDS, 'record') as Command, 100).join('\n'), /-w, --write \S+ .*\[required\]/);
+});
+
+t.test('commands that start fast have a bundle of their own', async (t) => {
+  const bundles = JSON.parse(fs.readFileSync(path.join(ROOT, 'dist', 'cli', 'program.bundles.json'), 'utf8')) as Record<string, string>;
+  t.same(Object.entries(bundles), COMMANDS.flatMap(({ name, quick }) => (quick ? [[name, quick.bundle.name]] : [])));
+  for (const name of new Set(Object.values(bundles))) t.ok(fs.existsSync(path.join(ROOT, 'dist', 'cli', `${name}.bundle.js.cache`)), name);
+  for (const word of ['constructor', 'toString', '__proto__']) t.match(run(process.execPath, [MAIN, word]), { status: 2, stderr: `vnet-bpf: ${word}: is not a command\n` }, word);
 });
 
 t.test('which word was meant', async (t) => {
