@@ -2,14 +2,92 @@
 /** Reads the frames of a capture file in any supported format, compressed or not, alone or joined to others. */
 import * as fs from 'node:fs';
 import * as net from 'node:net';
-import { pipeline, Readable } from 'node:stream';
+import { pipeline, Readable, type Transform } from 'node:stream';
+import * as zlib from 'node:zlib';
 
 import { usageError, VnetError } from '../errors';
 import { isTerminal } from '../native/terminal';
 import { ByteQueue } from './buffers';
-import { ANOTHER_FILE, CAPTURE_FILE, type CapturedFrame, type CaptureParser, damaged, type FileKind, KIND_BYTES, kindOf } from './format';
-import { isSectionHeader, pcapKind, PcapParser } from './pcap-reader';
-import { PcapngParser } from './pcapng-reader';
+import { ANOTHER_FILE, CAPTURE_FILE, type CapturedFrame, type CaptureParser, type CaptureReader, damaged, HEAD_BYTES, MAGIC_BYTES, type ParserInput } from './contract';
+import { READ_FORMATS, READERS, type UNPACKED } from './formats';
+
+const readers: readonly CaptureReader[] = READERS.map(({ load }) => load());
+
+/** The reader of a file that begins so; null if its format is not read, or too little is there to tell. */
+const readerOf = (head: Buffer): CaptureReader | null => (head.length < MAGIC_BYTES ? null : (readers.find((reader) => reader.recognizes(head)) ?? null));
+
+// Files that users take for captures, by their first bytes: compressed ones, and captures in other formats.
+
+interface FileKind {
+  /** Completes the sentence "The file is ...", without "is". */
+  is: string;
+  /** In hexadecimal; at the beginning, or at offset `at`. */
+  magic: string;
+  at?: number;
+  /** Makes a stream that unpacks the file; null where this Node.js cannot. */
+  unpack?: () => Transform | null;
+  /** The program that unpacks standard input, or the file named behind it, to standard output. */
+  unpacker?: string;
+}
+
+/** Size of the pieces in which a stream unpacks, in bytes. */
+const UNPACKED_BYTES = 256 << 10;
+
+/** zlib of Node.js since 22.15 and 23.8. */
+interface WithZstd {
+  createZstdDecompress?: (options: { chunkSize: number }) => Transform;
+}
+
+const UNPACKERS: Readonly<Record<(typeof UNPACKED)[number], () => Transform | null>> = {
+  gzip: () => zlib.createGunzip({ chunkSize: UNPACKED_BYTES }),
+  zstd: () => (zlib as WithZstd).createZstdDecompress?.({ chunkSize: UNPACKED_BYTES }) ?? null,
+};
+
+const compressed = (by: string, unpacker: string) => ({ is: `compressed by ${by}`, unpacker });
+const unpackable = (by: keyof typeof UNPACKERS, unpacker: string) => ({ ...compressed(by, unpacker), unpack: UNPACKERS[by] });
+
+const hex = (text: string): string => Buffer.from(text, 'latin1').toString('hex');
+
+const FILE_KINDS: readonly FileKind[] = [
+  { ...unpackable('gzip', 'gzip -dc'), magic: '1f8b' },
+  { ...unpackable('zstd', 'zstd -dc'), magic: '28b52ffd' },
+  // A skippable frame, which pzstd writes first.
+  { ...unpackable('zstd', 'zstd -dc'), magic: '502a4d18' },
+  { ...compressed('xz', 'xz -dc'), magic: 'fd377a585a00' },
+  { ...compressed('lzma', 'xz --format=lzma -dc'), magic: '5d000080' },
+  { ...compressed('bzip2', 'bzip2 -dc'), magic: hex('BZh') },
+  { ...compressed('lz4', 'lz4 -dc'), magic: '04224d18' },
+  { ...compressed('lz4', 'lz4 -dc'), magic: '02214c18' },
+  { ...compressed('lzip', 'lzip -dc'), magic: hex('LZIP') },
+  { ...compressed('lzop', 'lzop -dc'), magic: '894c5a4f000d0a1a' },
+  { ...compressed('compress', 'gzip -dc'), magic: '1f9d' },
+  { is: 'a zip archive', magic: hex('PK\x03\x04'), unpacker: 'unzip -p' },
+  { is: 'a 7z archive', magic: '377abcaf271c', unpacker: '7z x -so' },
+  { is: 'a tar archive', magic: hex('ustar'), at: 257, unpacker: 'tar -xOf' },
+  { is: 'a capture of Sun snoop', magic: hex('snoop\0\0\0') },
+  { is: 'a btsnoop capture, of Bluetooth', magic: hex('btsnoop\0') },
+  { is: 'a capture of Microsoft Network Monitor 1', magic: hex('RTSS') },
+  { is: 'a capture of Microsoft Network Monitor 2', magic: hex('GMBU') },
+  { is: 'a capture of Sniffer', magic: hex('TRSNIFF data') },
+  { is: 'a capture of Sniffer for Windows', magic: hex('XCP\0') },
+  { is: 'a capture of Novell LANalyzer', magic: '01104c00' },
+  { is: 'a capture of 5View', magic: 'aaaaaaaa' },
+  { is: 'a trace of HP-UX nettl', magic: '54520064' },
+  { is: 'a capture of Observer', magic: hex('ObserverPktBuffe') },
+  { is: 'a capture of Visual Networks', magic: '05564e46' },
+  { is: 'a trace of an EyeSDN', magic: hex('EyeSDN') },
+  { is: 'a trace of a K12', magic: '0000020012050010' },
+  { is: 'a K12 text file', magic: hex('+---------+-----') },
+  { is: 'a capture of an Ixia', magic: 'ac01001c' },
+  { is: 'a capture of an Ixia', magic: 'ab01001c' },
+];
+
+/** Bytes that are enough to recognize each kind. */
+const KIND_BYTES = 264;
+
+/** The kind of a file that begins with `head`; null if it is none of these. */
+const kindOf = (head: Buffer): FileKind | null =>
+  FILE_KINDS.find(({ magic, at = 0 }) => head.subarray(at, at + magic.length / 2).toString('hex') === magic) ?? null;
 
 // Unpacks compressed captures while reading, and names the kinds that it cannot unpack.
 
@@ -66,12 +144,10 @@ async function* joined(head: Buffer, chunks: Chunks): AsyncGenerator<Buffer> {
   for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value;
 }
 
-const isCapture = (head: Buffer): boolean => head.length >= 4 && (isSectionHeader(head) || pcapKind(head) !== null);
-
 /** Enough bytes to recognize the kind of file; fewer if these are a capture already, or the file ends. */
 async function firstBytes(chunks: Chunks): Promise<Buffer> {
   let head: Buffer = Buffer.alloc(0);
-  while (head.length < KIND_BYTES && !isCapture(head)) {
+  while (head.length < KIND_BYTES && !readerOf(head)) {
     const next = await chunks.next();
     if (next.done) break;
     head = head.length === 0 ? next.value : Buffer.concat([head, next.value]);
@@ -95,7 +171,7 @@ export async function* framesOf(input: AsyncIterable<Buffer> | Iterable<Buffer>)
 }
 
 /** The files of the input, which may be joined. */
-class Files {
+class Files implements ParserInput {
   readonly queue = new ByteQueue();
   /** Whether no more data will arrive. */
   ended = false;
@@ -114,13 +190,27 @@ class Files {
 
   private nextParser(): CaptureParser | null {
     const { queue } = this;
-    const magic = queue.peek(4);
+    const magic = queue.peek(MAGIC_BYTES);
     if (!magic) return null;
-    const ended = (): boolean => this.ended;
-    if (isSectionHeader(magic)) return new PcapngParser(queue, ended);
-    const kind = pcapKind(magic);
-    if (!kind) throw unknownFile('is neither pcapng nor pcap');
-    return new PcapParser(queue, kind, ended);
+    const reader = readerOf(magic);
+    if (!reader) throw unknownFile(`is neither ${READERS.map(({ name }) => name).join(' nor ')}`);
+    return reader.parser(this, magic);
+  }
+
+  beginsAnother(): boolean | null {
+    const magic = this.queue.peek(MAGIC_BYTES);
+    const reader = magic && readerOf(magic);
+    if (!reader) return false;
+    const head = this.queue.peek(HEAD_BYTES);
+    return head && reader.isBeginning(head);
+  }
+
+  isBeginning(head: Buffer): boolean {
+    return readerOf(head)?.isBeginning(head) ?? false;
+  }
+
+  otherKind(head: Buffer): string | null {
+    return kindOf(head)?.is ?? null;
   }
 
   requireEnd(): void {
@@ -197,6 +287,6 @@ function readError(file: string, cause: unknown): unknown {
   if (cause instanceof VnetError) return cause;
   const { code, message } = cause as NodeJS.ErrnoException;
   const why = code !== undefined && code in REASONS ? `${REASONS[code]} (${code})` : message;
-  const hint = code === 'EISDIR' && file !== STDIN ? 'name a file in it, or several: cat FILE/*.pcap | vnet-bpf replay - --into IFACE' : 'a file in pcapng or pcap, such as vnet-bpf record writes';
+  const hint = code === 'EISDIR' && file !== STDIN ? 'name a file in it, or several: cat FILE/*.pcap | vnet-bpf replay - --into IFACE' : `a file in ${READ_FORMATS}, such as vnet-bpf record writes`;
   return new VnetError('SYSCALL', CAPTURE_FILE, why, { hint, cause });
 }

@@ -9,7 +9,7 @@ import { clock } from '../native/clock';
 import type { PacketFilter } from '../packet/filter';
 import { ETH_HEADER_BYTES } from '../packet/headers';
 import { virtioNetHeaderOf } from './comment';
-import { type CapturedFrame, LINKTYPE_ETHERNET, linkTypeText } from './format';
+import { type CapturedFrame, LINKTYPE_ETHERNET, linkTypeText } from './contract';
 import { FrameSender, type WireFrames } from './sender';
 
 // Frames of a capture that are not sent, and why.

@@ -10,7 +10,10 @@ import * as path from 'node:path';
 import { VnetError } from '../errors';
 import { cannotBeWritten } from '../native/standard-streams';
 import { NotTrusted, openCallersFifo, openOutput, removeOutput } from '../native/trusted';
-import { wholeBlocks } from './format';
+import { DEFAULT_WRITER, type WrittenFormat, writerFor } from './formats';
+
+/** How many of the first bytes of a write make a complete file. */
+type Complete = (written: Uint8Array) => number;
 
 export interface Sink {
   /**
@@ -18,8 +21,8 @@ export interface Sink {
    * there.
    */
   readonly live: boolean;
-  /** Resolves when the bytes are on their way; rejects with ReaderGone or a VnetError. */
-  write(bytes: Uint8Array): Promise<void>;
+  /** Resolves when the bytes are on their way; rejects with ReaderGone, OutputFull or a VnetError. */
+  write(bytes: Uint8Array, complete?: Complete): Promise<void>;
   /** Writes the final bytes after an OutputFull, as far as there is space. */
   writeLast(bytes: Uint8Array): Promise<void>;
   close(): Promise<void>;
@@ -28,7 +31,7 @@ export interface Sink {
 /** Says that nothing reads the pipe any more. */
 export class ReaderGone extends Error {}
 
-/** Says that a file is full; it was cut behind its last complete block. */
+/** Says that a file is full; it was cut where what is before makes a complete file. */
 export class OutputFull extends Error {
   constructor(
     readonly file: string,
@@ -77,6 +80,8 @@ function failed(file: string, cause: unknown): VnetError {
 /** Bytes kept for the statistics, which end a file. */
 const STATISTICS_BYTES = 1024;
 
+const allOfThem: Complete = ({ length }) => length;
+
 class FileSink implements Sink {
   readonly live = false;
   /** Where a full file ends, in bytes; null while the file is not full. */
@@ -87,19 +92,19 @@ class FileSink implements Sink {
     private readonly file: string,
   ) {}
 
-  async write(bytes: Uint8Array): Promise<void> {
+  async write(bytes: Uint8Array, complete: Complete = allOfThem): Promise<void> {
     for (let done = 0; done < bytes.length; ) {
       done += await new Promise<number>((resolve, reject) =>
-        fs.write(this.fd, bytes, done, bytes.length - done, null, (error, written) => (error ? reject(this.failed(error, bytes, done)) : resolve(written))),
+        fs.write(this.fd, bytes, done, bytes.length - done, null, (error, written) => (error ? reject(this.failed(error, bytes.subarray(0, done), complete)) : resolve(written))),
       );
     }
   }
 
-  private failed(error: NodeJS.ErrnoException, bytes: Uint8Array, done: number): Error {
+  private failed(error: NodeJS.ErrnoException, written: Uint8Array, complete: Complete): Error {
     if (!fs.fstatSync(this.fd).isFile()) return failed(this.file, error);
     try {
-      const kept = wholeBlocks(bytes.subarray(0, Math.max(0, done - STATISTICS_BYTES)));
-      const end = positionOf(this.fd) - done + kept;
+      const kept = complete(written.subarray(0, Math.max(0, written.length - STATISTICS_BYTES)));
+      const end = positionOf(this.fd) - written.length + kept;
       fs.ftruncateSync(this.fd, end);
       this.end = end;
       return new OutputFull(this.file, error.code ?? 'EIO', kept);
@@ -172,15 +177,17 @@ export interface Rotation {
 }
 
 export interface OutputFiles {
+  readonly format: WrittenFormat;
   readonly rotation: Rotation | null;
   /** Opens the next file. Throws a VnetError. */
   open(): Sink;
 }
 
-export const oneFile = (open: () => Sink): OutputFiles => ({ rotation: null, open });
+export const oneFile = (open: () => Sink, format = DEFAULT_WRITER): OutputFiles => ({ format, rotation: null, open });
 
 /** Files named `run-00001.pcapng`, `run-00002.pcapng` and so on. */
 export class NumberedFiles implements OutputFiles {
+  readonly format: WrittenFormat;
   private count = 0;
   private readonly kept: string[] = [];
   private latest = '';
@@ -188,7 +195,9 @@ export class NumberedFiles implements OutputFiles {
   constructor(
     private readonly file: string,
     readonly rotation: Rotation,
-  ) {}
+  ) {
+    this.format = writerFor(file);
+  }
 
   /** Says which files there are. */
   get words(): string {

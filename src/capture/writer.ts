@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 /**
- * Writes a recording: pcapng, one file after another, each with its own statistics at the end, and the time stamps.
+ * Writes a recording: one file after another, each with its own statistics at the end, and the time stamps.
  */
 import { clock, monotonicNow } from '../native/clock';
-import { packetsIn } from './format';
-import { PcapngWriter, type RecordedPacket, type Section, type Stamp } from './pcapng-writer';
+import type { CaptureWriter, RecordedPacket, Section, Stamp } from './contract';
 import { type OutputFiles, OutputFull, type Sink } from './sink';
 
 /** What the recorder has counted since it began. */
@@ -18,13 +17,11 @@ export interface Counts {
 
 /** Bytes that are collected before they are written. */
 const CHUNK_BYTES = 128 << 10;
-/** Bytes of a frame's block besides the frame, and bytes of the statistics. */
-const BLOCK_BYTES = 512;
 /** A pipe is written to at least this often, in milliseconds: only a write shows that its reader is gone. */
 const HEARTBEAT_MS = 2000;
 
 export class RecordingOutput {
-  private readonly writer = new PcapngWriter();
+  private readonly writer: CaptureWriter;
   private sink: Sink;
   /** The write in progress. */
   private writing: Promise<void> = Promise.resolve();
@@ -47,6 +44,8 @@ export class RecordingOutput {
     /** Puts the counts of a file into words. */
     private readonly summary: (counts: Counts) => string,
   ) {
+    const Writer = files.format.load();
+    this.writer = new Writer();
     this.sink = files.open();
   }
 
@@ -76,7 +75,7 @@ export class RecordingOutput {
     const { rotation } = this.files;
     const { frames, bytes, firstAt } = this.file;
     if (rotation === null || frames === 0) return false;
-    return bytes + this.writer.out.length + frameBytes + 2 * BLOCK_BYTES > rotation.bytes || clock.now() - firstAt >= rotation.seconds * 1000;
+    return bytes + this.writer.out.length + this.writer.bytesFor(frameBytes) > rotation.bytes || clock.now() - firstAt >= rotation.seconds * 1000;
   }
 
   private async rotate(): Promise<void> {
@@ -101,9 +100,9 @@ export class RecordingOutput {
     this.writes++;
     this.file.bytes += bytes.length;
     this.bytes += bytes.length;
-    this.writing = this.sink.write(bytes).finally(() => this.writes--);
+    this.writing = this.sink.write(bytes, (written) => this.writer.complete(written).bytes).finally(() => this.writes--);
     this.writing.catch((error: unknown) => {
-      if (error instanceof OutputFull) this.forget(packetsIn(bytes.subarray(error.kept)));
+      if (error instanceof OutputFull) this.forget(this.writer.complete(bytes.subarray(error.kept)).frames);
     }); // the next wait for this write throws it
   }
 

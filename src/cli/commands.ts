@@ -1,150 +1,230 @@
 // SPDX-License-Identifier: MIT
-/** The commands and their options. */
+/** The commands, one row each. A new command is a row here and a module. */
+import { READ_FORMATS, UNPACKED_FORMATS, WRITTEN_FORMATS } from '../capture/formats';
 import { ON_HOOK_ERROR } from '../options/values';
-import { attachArguments, extcapOptions, impairOptions, recordOptions, replayOptions, runOptions } from './arguments';
-import { CommandTable, filterOption, flag, jsonOption, netnsOption, text } from './declarations';
+import { attachOptions, DEFAULT_BUFFER, MAX_SNAPLEN, MIN_SNAPLEN } from './arguments';
+import { type Command, filterOption, flag, iface, jsonOption, netnsOption, type QuickBundle, requiredIface, SHELLS, text } from './declarations';
+
+/** Commands that spend nearly all of their time on starting. */
+const LIST_STATS: QuickBundle = { name: 'list-stats', bytecode: 'called' };
+/** Trials do not make or remove an interface, so they call too few of the functions. */
+const ATTACH_DETACH: QuickBundle = { name: 'attach-detach', bytecode: 'all' };
+
+const dryRun = flag('say what would be done, and do nothing');
 
 /**
  * All commands. Each command's module is loaded only when it is used, and with `require`, because the first `import()`
  * of a process starts Node's loader of ES modules, which takes 15 ms.
  */
-export const COMMANDS: CommandTable = new CommandTable()
-  .command(
-    'attach <iface..>',
-    'make an interface whose transmitted frames come back as received ones',
-    (y) => attachArguments(y),
-    () => (require('./attach') as typeof import('./attach')).attachCommand,
-  )
-  .command(
-    'run',
-    'run a command in a network of its own, with a looping vnet0; nothing is left when it ends',
-    (y) => runOptions(y),
-    () => (require('./run') as typeof import('./run')).runCommand,
-  )
-  .command(
-    'detach [iface]',
-    'remove an interface and everything made for it',
-    (y) =>
-      y
-        .positional('iface', { type: 'string', describe: 'the interface' })
-        .option('netns', netnsOption)
-        .option('all', flag('every interface, with --netns those of that namespace'))
-        .option('dry-run', flag('say what would be done, and do nothing'))
-        .option('json', jsonOption),
-    () => (require('./detach') as typeof import('./detach')).detachCommand,
-  )
-  .command(
-    'list',
-    'show the attached interfaces',
-    (y) => y.option('json', jsonOption),
-    () => (require('./list') as typeof import('./list')).listCommand,
-  )
-  .command(
-    'hook [iface] [file]',
-    'let a program see each frame, or another one, or none',
-    (y) =>
-      y
-        .positional('iface', { type: 'string', describe: 'the interface' })
-        .positional('file', { type: 'string', describe: 'the hook: TypeScript or JavaScript' })
-        .option('none', flag('take the hook off'))
-        .option('init', text('write a hook to begin with, and what an editor needs to know its types', 'FILE'))
-        .option('on-hook-error', { choices: ON_HOOK_ERROR, requiresArg: true, describe: 'what becomes of a frame whose hook fails [as before, or pass]' })
-        .option('netns', netnsOption)
-        .example('$0 hook vnet0 ./hook.ts', 'another hook, while traffic flows')
-        .example('$0 hook --init /etc/vnet-bpf/hook.ts', 'one to begin with'),
-    () => (require('./hook') as typeof import('./hook')).hookCommand,
-  )
-  .command(
-    'impair <iface> [words..]',
-    'delay, lose, duplicate, reorder, corrupt or slow down what comes back',
-    (y) => impairOptions(y),
-    () => (require('./impair') as typeof import('./impair')).impairCommand,
-  )
-  .command(
-    'step <iface>',
-    'stop the loop and look at each frame; senders wait',
-    (y) => y.positional('iface', { type: 'string', demandOption: true, describe: 'the interface' }).option('netns', netnsOption).option('filter', filterOption),
-    () => (require('../step/step') as typeof import('../step/step')).stepCommand,
-  )
-  .command(
-    'stats [iface]',
-    'show the counters of an interface, or of all',
-    (y) =>
-      y
-        .positional('iface', { type: 'string', describe: 'the interface' })
-        .option('netns', netnsOption)
-        .option('json', jsonOption)
-        .option('prometheus', flag('print metrics in the text format of Prometheus'))
-        .option('check', flag('fail unless the law of the loop balances'))
-        .option('watch', { type: 'string', value: 'SECONDS', describe: 'print again every SECONDS (1)' }),
-    () => (require('./stats') as typeof import('./stats')).statsCommand,
-  )
-  .command(
-    'top [iface]',
-    'watch interfaces live: rates, queue, stops and wakes, drops',
-    (y) =>
-      y
-        .positional('iface', { type: 'string', describe: 'the interface' })
-        .option('netns', netnsOption)
-        .option('interval', { type: 'string', default: '1', requiresArg: true, describe: 'seconds between two looks' }),
-    () => (require('./top') as typeof import('./top')).topCommand,
-  )
-  .command(
-    'record <iface>',
-    'write what the loop does to each frame into a file for Wireshark',
-    (y) => recordOptions(y),
-    () => (require('./record') as typeof import('./record')).recordCommand,
-  )
-  .command(
-    'replay <file>',
-    'send the frames of a capture file on an interface',
-    (y) => replayOptions(y),
-    () => (require('./replay') as typeof import('./replay')).replayCommand,
-  )
-  .command(
-    'extcap',
-    'let Wireshark record: it calls this',
-    (y) => extcapOptions(y),
-    () => (require('./extcap') as typeof import('./extcap')).extcapCommand,
-  )
-  .command(
-    'log [iface]',
-    'show what happened: lifecycle, queue stopped, queue woken',
-    (y) =>
-      y
-        .positional('iface', { type: 'string', describe: 'the interface' })
-        .option('netns', netnsOption)
-        .option('follow', { alias: 'f', ...flag('wait for more') })
-        .option('json', flag('print one JSON document; with --follow one a line')),
-    () => (require('./log') as typeof import('./log')).logCommand,
-  )
-  .command(
-    'doctor',
-    'check whether this machine has what vnet-bpf needs',
-    (y) => y.option('json', jsonOption),
-    () => (require('../doctor/doctor') as typeof import('../doctor/doctor')).doctorCommand,
-  )
-  .command(
-    'demo',
-    'show the loop at work in a throwaway namespace',
-    (y) => y,
-    () => (require('../demo/demo') as typeof import('../demo/demo')).demoCommand,
-  )
-  .command(
-    'completion [shell]',
-    'print what makes a shell complete commands, options and names',
-    (y) => y.positional('shell', { choices: ['bash', 'zsh', 'fish'] as const, describe: 'the shell' }).option('install', flag('put it where the shell looks for it; of all shells, if none is named')),
-    () => (args) => (require('./completion') as typeof import('./completion')).completionCommand(args, COMMANDS),
-  )
-  .command(
-    'help [command]',
-    'show what vnet-bpf or one of its commands takes',
-    (y) => y.positional('command', { type: 'string', describe: 'the command' }),
-    () => (args) => (require('./help') as typeof import('./help')).helpCommand(args, COMMANDS),
-  )
-  .command(
-    'version',
-    'show the version',
-    (y) => y,
-    () => (require('./help') as typeof import('./help')).versionCommand,
-  );
+export const COMMANDS: readonly Command[] = [
+  {
+    name: 'attach',
+    describe: 'make an interface whose transmitted frames come back as received ones',
+    operands: [{ name: 'iface', describe: 'the interface, such as vnet0; several are looped by one process', required: true, takesRest: true, offers: 'interfaces' }],
+    options: {
+      ...attachOptions(),
+      metrics: text('serve metrics at this address and port: 127.0.0.1:9100', 'ADDRESS:PORT'),
+      daemon: flag('return when the interface is ready'),
+      'dry-run': dryRun,
+      json: flag('print one JSON document when ready'),
+    },
+    examples: [
+      { command: 'vnet-bpf attach vnet0 --addr 192.168.100.1/24', describe: 'loop vnet0 until Ctrl-C' },
+      { command: 'vnet-bpf attach vnet0 --daemon --netns lab', describe: 'in the background, in a namespace' },
+    ],
+    quick: { bundle: ATTACH_DETACH, trial: ['vnet0', '--dry-run'] },
+    load: () => (require('./attach') as typeof import('./attach')).attachCommand,
+  },
+  {
+    name: 'run',
+    describe: 'run a command in a network of its own, with a looping vnet0; nothing is left when it ends',
+    operands: [],
+    options: {
+      addr: { ...text('address with prefix length, looped; may be repeated [10.77.0.1/24 fd77::1/64]'), repeatable: true },
+      ...attachOptions('hook', 'on-hook-error'),
+      impair: text('a bad wire, in the words of impair: "delay 20ms loss 1%"'),
+      stats: text('file for the counters, instead of standard error'),
+      json: flag('the counters as the JSON document of stats --json'),
+    },
+    examples: [{ command: 'vnet-bpf run -- ping -c 3 10.77.0.1', describe: 'three pings through the loop' }],
+    runsAnother: true,
+    load: () => (require('./run') as typeof import('./run')).runCommand,
+  },
+  {
+    name: 'detach',
+    describe: 'remove an interface and everything made for it',
+    operands: [iface],
+    options: { netns: netnsOption, all: flag('every interface, with --netns those of that namespace'), 'dry-run': dryRun, json: jsonOption },
+    quick: { bundle: ATTACH_DETACH, trial: ['vnet0', '--dry-run'] },
+    load: () => (require('./detach') as typeof import('./detach')).detachCommand,
+  },
+  {
+    name: 'list',
+    describe: 'show the attached interfaces',
+    operands: [],
+    options: { json: jsonOption },
+    quick: { bundle: LIST_STATS, trial: [] },
+    load: () => (require('./list') as typeof import('./list')).listCommand,
+  },
+  {
+    name: 'hook',
+    describe: 'let a program see each frame, or another one, or none',
+    operands: [iface, { name: 'file', describe: 'the hook: TypeScript or JavaScript', offers: 'files' }],
+    options: {
+      none: flag('take the hook off'),
+      init: { ...text('write a hook to begin with, and what an editor needs to know its types', 'FILE'), offers: 'files' },
+      'on-hook-error': { choices: ON_HOOK_ERROR, describe: 'what becomes of a frame whose hook fails [as before, or pass]' },
+      netns: netnsOption,
+    },
+    examples: [
+      { command: 'vnet-bpf hook vnet0 ./hook.ts', describe: 'another hook, while traffic flows' },
+      { command: 'vnet-bpf hook --init /etc/vnet-bpf/hook.ts', describe: 'one to begin with' },
+    ],
+    load: () => (require('./hook') as typeof import('./hook')).hookCommand,
+  },
+  {
+    name: 'impair',
+    describe: 'delay, lose, duplicate, reorder, corrupt or slow down what comes back',
+    operands: [requiredIface, { name: 'words', describe: 'those of netem: delay 20ms loss 1%, or the name of a wire: 3g', takesRest: true }],
+    options: {
+      netns: netnsOption,
+      clear: flag('take the impairment away'),
+      show: flag('show what is in place'),
+      'dry-run': flag('print the commands, do nothing'),
+      json: flag('with --show: print one JSON document'),
+    },
+    examples: [{ command: 'vnet-bpf impair vnet0 delay 20ms 5ms loss 1%', describe: 'a wire that is slow and loses frames' }],
+    // `delay -5ms` is a wrong word, not four options.
+    takesUnknown: true,
+    load: () => (require('./impair') as typeof import('./impair')).impairCommand,
+  },
+  {
+    name: 'step',
+    describe: 'stop the loop and look at each frame; senders wait',
+    operands: [requiredIface],
+    options: { netns: netnsOption, filter: filterOption },
+    load: () => (require('../step/step') as typeof import('../step/step')).stepCommand,
+  },
+  {
+    name: 'stats',
+    describe: 'show the counters of an interface, or of all',
+    operands: [iface],
+    options: {
+      netns: netnsOption,
+      json: jsonOption,
+      prometheus: flag('print metrics in the text format of Prometheus'),
+      check: flag('fail unless the law of the loop balances'),
+      watch: { ...text('print again every SECONDS (1)', 'SECONDS'), valueIsOptional: true },
+    },
+    quick: { bundle: LIST_STATS, trial: [] },
+    load: () => (require('./stats') as typeof import('./stats')).statsCommand,
+  },
+  {
+    name: 'top',
+    describe: 'watch interfaces live: rates, queue, stops and wakes, drops',
+    operands: [iface],
+    options: { netns: netnsOption, interval: { ...text('seconds between two looks'), default: '1' } },
+    load: () => (require('./top') as typeof import('./top')).topCommand,
+  },
+  {
+    name: 'record',
+    describe: 'write what the loop does to each frame into a file for Wireshark',
+    operands: [requiredIface],
+    options: {
+      netns: netnsOption,
+      write: { short: 'w', ...text(`file to write, in ${WRITTEN_FORMATS}; - is standard output`), required: true, offers: 'files' },
+      snaplen: { ...text(`most bytes of each frame, ${MIN_SNAPLEN} to ${MAX_SNAPLEN}`), default: String(MAX_SNAPLEN) },
+      count: { short: 'c', ...text('end after so many frames') },
+      duration: text('end after so many seconds'),
+      buffer: { ...text('frames wait in it for the recorder: a power of two from 256K to 1G'), default: DEFAULT_BUFFER },
+      filter: filterOption,
+      'rotate-size': text('begin another file, run-00002.pcapng, when one has so many bytes: from 64K on', 'SIZE'),
+      'rotate-time': text('begin another file after so many seconds', 'SECONDS'),
+      files: text('keep so many of those files: the latest', 'N'),
+      json: jsonOption,
+    },
+    examples: [{ command: 'vnet-bpf record vnet0 -w run.pcapng', describe: 'what the loop does to each frame, for Wireshark' }],
+    load: () => (require('./record') as typeof import('./record')).recordCommand,
+  },
+  {
+    name: 'replay',
+    describe: 'send the frames of a capture file on an interface',
+    operands: [{ name: 'file', describe: `in ${READ_FORMATS}, also compressed by ${UNPACKED_FORMATS}; - is standard input`, required: true, offers: 'files' }],
+    options: {
+      into: { ...text('the interface to send on'), required: true },
+      netns: netnsOption,
+      timing: { choices: ['original', 'max'], default: 'max', describe: 'as far apart as they were captured, or as fast as the loop takes them' },
+      'max-gap': text('most seconds between two frames, with --timing original', 'SECONDS'),
+      filter: filterOption,
+      'as-is': flag('send superpackets and unfinished checksums as they are in the file'),
+      json: jsonOption,
+    },
+    examples: [{ command: 'vnet-bpf replay run.pcapng --into vnet0', describe: 'the same frames once more' }],
+    load: () => (require('./replay') as typeof import('./replay')).replayCommand,
+  },
+  {
+    name: 'extcap',
+    describe: 'let Wireshark record: it calls this',
+    operands: [],
+    options: {
+      install: { ...text('put a program into DIRECTORY, or where your Wireshark looks, that calls this command'), valueIsOptional: true },
+      'extcap-interfaces': flag('list the attached interfaces'),
+      'extcap-version': text('version of Wireshark'),
+      'extcap-interface': text('the interface that is meant'),
+      'extcap-dlts': flag('say which link type it has'),
+      'extcap-config': flag('say which options it has'),
+      'extcap-capture-filter': text("capture filter, in tcpdump's syntax"),
+      capture: flag('record it, until Wireshark ends this'),
+      fifo: text('pipe to write to'),
+      snaplen: { ...text('as of record'), default: String(MAX_SNAPLEN) },
+      buffer: { ...text('as of record'), default: DEFAULT_BUFFER },
+    },
+    load: () => (require('./extcap') as typeof import('./extcap')).extcapCommand,
+  },
+  {
+    name: 'log',
+    describe: 'show what happened: lifecycle, queue stopped, queue woken',
+    operands: [iface],
+    options: { netns: netnsOption, follow: { short: 'f', ...flag('wait for more') }, json: flag('print one JSON document; with --follow one a line') },
+    load: () => (require('./log') as typeof import('./log')).logCommand,
+  },
+  {
+    name: 'doctor',
+    describe: 'check whether this machine has what vnet-bpf needs',
+    operands: [],
+    options: { json: jsonOption },
+    withoutRoot: true,
+    load: () => (require('../doctor/doctor') as typeof import('../doctor/doctor')).doctorCommand,
+  },
+  {
+    name: 'demo',
+    describe: 'show the loop at work in a throwaway namespace',
+    operands: [],
+    options: {},
+    load: () => (require('../demo/demo') as typeof import('../demo/demo')).demoCommand,
+  },
+  {
+    name: 'completion',
+    describe: 'print what makes a shell complete commands, options and names',
+    operands: [{ name: 'shell', choices: SHELLS, describe: 'the shell' }],
+    options: { install: flag('put it where the shell looks for it; of all shells, if none is named') },
+    withoutRoot: true,
+    load: () => (require('./completion') as typeof import('./completion')).completionCommand,
+  },
+  {
+    name: 'help',
+    describe: 'show what vnet-bpf or one of its commands takes',
+    operands: [{ name: 'command', describe: 'the command', offers: 'commands' }],
+    options: {},
+    withoutRoot: true,
+    load: () => (require('./help') as typeof import('./help')).helpCommand,
+  },
+  {
+    name: 'version',
+    describe: 'show the version',
+    operands: [],
+    options: {},
+    withoutRoot: true,
+    load: () => (require('./help') as typeof import('./help')).versionCommand,
+  },
+];

@@ -10,41 +10,33 @@ import * as path from 'node:path';
 import { quoted, usageError, VnetError } from '../errors';
 import { putFile } from '../native/trusted';
 import { printMade, tell } from '../terminal/output';
-import { type Command, type CommandTable, type Declared, GLOBAL_OPTIONS, wordsOf } from './declarations';
+import { type Call, type Command, type Declared, GLOBAL_OPTIONS, type Offered, type Operand, type Options, type SHELLS, wordsOf } from './declarations';
 
 // What may stand at a position of a command line.
 
-export type Words =
+type Words =
   | { kind: 'choices'; choices: readonly string[] }
-  | { kind: 'interfaces' | 'namespaces' | 'files' | 'anything' };
+  | { kind: Exclude<Offered, 'commands'> | 'anything' };
+
+/** What an operand or the value of an option may be. `commands` are all commands. */
+function wordsFor({ choices, offers }: Operand | Declared, commands: readonly Command[]): Words {
+  if (choices) return { kind: 'choices', choices };
+  return offers === 'commands' ? { kind: 'choices', choices: commands.map(({ name }) => name) } : { kind: offers ?? 'anything' };
+}
 
 /** What follows an option; null for one that takes no value. */
-export function valueOf(option: string, declared: Declared): Words | null {
-  if (declared.type === 'boolean') return null;
-  if (declared.choices) return { kind: 'choices', choices: declared.choices };
-  if (option === 'netns') return { kind: 'namespaces' };
-  return { kind: ['hook', 'init', 'write'].includes(option) ? 'files' : 'anything' };
-}
-
-/** The operands of a command, in order; the last one may be repeated. `commands` are all commands. */
-export function operandsOf({ positionals }: Command, commands: readonly Command[]): Words[] {
-  return [...positionals].map(([name, { choices }]): Words => {
-    if (choices) return { kind: 'choices', choices };
-    if (name === 'command') return { kind: 'choices', choices: commands.map((command) => command.name) };
-    return { kind: name === 'iface' ? 'interfaces' : name === 'file' ? 'files' : 'anything' };
-  });
-}
+const valueOf = (declared: Declared, commands: readonly Command[]): Words | null => (declared.isFlag ? null : wordsFor(declared, commands));
 
 /**
  * Shell commands that print names, one per line. The records are root's: for other users they print nothing, silently.
  * zsh reports a pattern that matches nothing, so find(1) looks for the files.
  */
-export const INTERFACES = `find /run/vnet-bpf -name state.json -exec sed -n 's/^  "iface": "\\(.*\\)",$/\\1/p' {} + 2>/dev/null`;
-export const NAMESPACES = 'find /run/netns -mindepth 1 -maxdepth 1 2>/dev/null | sed "s,.*/,,"';
+const INTERFACES = `find /run/vnet-bpf -name state.json -exec sed -n 's/^  "iface": "\\(.*\\)",$/\\1/p' {} + 2>/dev/null`;
+const NAMESPACES = 'find /run/netns -mindepth 1 -maxdepth 1 2>/dev/null | sed "s,.*/,,"';
 
-export const optionNames = (options: ReadonlyMap<string, Declared>): string[] => [...options.keys()].map((name) => `--${name}`);
+const optionNames = (options: Options): string[] => Object.keys(options).map((name) => `--${name}`);
 
-export const HEADER = `# SPDX-License-Identifier: MIT
+const HEADER = `# SPDX-License-Identifier: MIT
 # Made by vnet-bpf completion; vnet-bpf completion --help says how it is used.`;
 
 /** Words, one per line, because names that the shell commands print come that way. */
@@ -67,30 +59,30 @@ function bashAction(words: Words): string {
 }
 
 function operandPlaces(command: Command, commands: readonly Command[]): string {
-  const operands = operandsOf(command, commands);
+  const { operands } = command;
   if (operands.length === 0) return '';
-  const places = operands.map((words, i) => `              ${i === operands.length - 1 ? '*' : i}) ${bashAction(words)} ;;\n`);
+  const places = operands.map((operand, i) => `              ${i === operands.length - 1 ? '*' : i}) ${bashAction(wordsFor(operand, commands))} ;;\n`);
   return `          else
             case $operands in
 ${places.join('')}            esac
 `;
 }
 
-function bashCase(command: Command, commands: readonly Command[], global: ReadonlyMap<string, Declared>): string {
-  const values = [...command.options].flatMap(([name, declared]) => {
-    const words = valueOf(name, declared);
+function bashCase(command: Command, commands: readonly Command[]): string {
+  const values = Object.entries(command.options).flatMap(([name, declared]) => {
+    const words = valueOf(declared, commands);
     return words ? [`        --${name}) ${bashAction(words)} ;;\n`] : [];
   });
   return `    ${command.name})
       case $prev in
 ${values.join('')}        *)
-          if [[ $cur == -* ]]; then ${wordList(optionNames(new Map([...command.options, ...global])))}
+          if [[ $cur == -* ]]; then ${wordList(optionNames({ ...command.options, ...GLOBAL_OPTIONS }))}
 ${operandPlaces(command, commands)}          fi ;;
       esac ;;`;
 }
 
-export function bashScript(commands: readonly Command[], global: ReadonlyMap<string, Declared>): string {
-  const withValue = [...new Set(commands.flatMap(({ options }) => [...options].filter(([name, declared]) => valueOf(name, declared)).map(([name]) => `--${name}`)))];
+function bashScript(commands: readonly Command[]): string {
+  const withValue = [...new Set(commands.flatMap(({ options }) => Object.entries(options).flatMap(([name, { isFlag }]) => (isFlag ? [] : [`--${name}`]))))];
   return `${HEADER}
 _vnet_bpf() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} words='' command='' operands=0 word before=''
@@ -106,8 +98,8 @@ _vnet_bpf() {
   done
   COMPREPLY=()
   case $command in
-    '') ${wordList([...commands.map(({ name }) => name), ...optionNames(global)])} ;;
-${commands.map((command) => bashCase(command, commands, global)).join('\n')}
+    '') ${wordList([...commands.map(({ name }) => name), ...optionNames(GLOBAL_OPTIONS)])} ;;
+${commands.map((command) => bashCase(command, commands)).join('\n')}
   esac
   # Not compgen -W: it would expand what a name contains.
   while IFS= read -r word; do
@@ -137,21 +129,20 @@ function zshAction(words: Words): string {
 /** Text escaped for use within [] or before a colon. */
 const plain = (text: string): string => text.replace(/[[\]:]/g, '\\$&');
 
-function optionSpec(name: string, declared: Declared): string {
-  const words = valueOf(name, declared);
-  const many = declared.array ? '*' : '';
+function optionSpec([name, declared]: [string, Declared], commands: readonly Command[]): string {
+  const words = valueOf(declared, commands);
+  const many = declared.repeatable ? '*' : '';
   return quoted(`${many}--${name}[${plain(wordsOf(declared))}]${words ? `:${name}:${zshAction(words)}` : ''}`);
 }
 
-function zshCase(command: Command, commands: readonly Command[], global: ReadonlyMap<string, Declared>): string {
-  const names = [...command.positionals.keys()];
-  const repeated = command.usage.includes('...');
-  const operands = operandsOf(command, commands).map((words, i) => quoted(`${repeated ? '*' : i + 1}:${names[i]}:${zshAction(words)}`));
-  const specs = [...[...command.options, ...global].map(([name, declared]) => optionSpec(name, declared)), ...operands];
+function zshCase(command: Command, commands: readonly Command[]): string {
+  const repeated = command.operands.some(({ takesRest }) => takesRest);
+  const operands = command.operands.map((operand, i) => quoted(`${repeated ? '*' : i + 1}:${operand.name}:${zshAction(wordsFor(operand, commands))}`));
+  const specs = [...Object.entries({ ...command.options, ...GLOBAL_OPTIONS }).map((option) => optionSpec(option, commands)), ...operands];
   return `    ${command.name}) _arguments ${specs.join(' ')} ;;`;
 }
 
-export function zshScript(commands: readonly Command[], global: ReadonlyMap<string, Declared>): string {
+function zshScript(commands: readonly Command[]): string {
   return `#compdef vnet-bpf
 ${HEADER}
 _vnet_bpf_interfaces() { compadd -- \${(f)"$(${INTERFACES})"} }
@@ -159,7 +150,7 @@ _vnet_bpf_namespaces() { compadd -- \${(f)"$(${NAMESPACES})"} }
 _vnet_bpf() {
   local curcontext=$curcontext state line
   local -a commands
-  _arguments -C ${[...global].map(([name, declared]) => optionSpec(name, declared)).join(' ')} '1:command:->command' '*::argument:->argument'
+  _arguments -C ${Object.entries(GLOBAL_OPTIONS).map((option) => optionSpec(option, commands)).join(' ')} '1:command:->command' '*::argument:->argument'
   case $state in
     command)
       commands=(${commands.map(({ name, describe }) => quoted(`${name}:${plain(describe)}`)).join(' ')})
@@ -169,7 +160,7 @@ _vnet_bpf() {
     *) return ;;
   esac
   case $line[1] in
-${commands.map((command) => zshCase(command, commands, global)).join('\n')}
+${commands.map((command) => zshCase(command, commands)).join('\n')}
   esac
 }
 # Autoloaded from fpath it is called; read by eval or source it is registered.
@@ -193,9 +184,9 @@ function flags(words: Words): string {
   }
 }
 
-function optionLine(condition: string, name: string, declared: Declared): string {
-  const words = valueOf(name, declared);
-  const short = declared.alias === undefined ? '' : ` -s ${declared.alias}`;
+function optionLine(condition: string, [name, declared]: [string, Declared], commands: readonly Command[]): string {
+  const words = valueOf(declared, commands);
+  const short = declared.short === undefined ? '' : ` -s ${declared.short}`;
   return `complete -c vnet-bpf -n ${quoted(condition)} -l ${name}${short}${words ? ` ${flags(words)}` : ''} -d ${quoted(wordsOf(declared))}`;
 }
 
@@ -203,14 +194,15 @@ function fishLines(command: Command, commands: readonly Command[]): string[] {
   const condition = `__fish_seen_subcommand_from ${command.name}`;
   return [
     `complete -c vnet-bpf -n __fish_use_subcommand -a ${command.name} -d ${quoted(command.describe)}`,
-    ...[...command.options].map(([name, declared]) => optionLine(condition, name, declared)),
-    ...operandsOf(command, commands)
+    ...Object.entries(command.options).map((option) => optionLine(condition, option, commands)),
+    ...command.operands
+      .map((operand) => wordsFor(operand, commands))
       .filter(({ kind }) => kind !== 'anything')
       .map((words) => `complete -c vnet-bpf -n ${quoted(condition)} ${flags(words).replace(/^-[xr] /, '')}`),
   ];
 }
 
-export function fishScript(commands: readonly Command[], global: ReadonlyMap<string, Declared>): string {
+function fishScript(commands: readonly Command[]): string {
   return `${HEADER}
 function __vnet_bpf_interfaces
   ${INTERFACES}
@@ -219,15 +211,16 @@ function __vnet_bpf_namespaces
   ${NAMESPACES}
 end
 complete -c vnet-bpf -f
-${[...global].map(([name, declared]) => optionLine('true', name, declared)).join('\n')}
+${Object.entries(GLOBAL_OPTIONS).map((option) => optionLine('true', option, commands)).join('\n')}
 ${commands.flatMap((command) => fishLines(command, commands)).join('\n')}
 `;
 }
 
-const SCRIPTS = { bash: bashScript, fish: fishScript, zsh: zshScript };
-type Shell = keyof typeof SCRIPTS;
+type Shell = (typeof SHELLS)[number];
 
-const scriptOf = (shell: Shell, table: CommandTable): string => SCRIPTS[shell](table.all(), GLOBAL_OPTIONS).trimEnd();
+const SCRIPTS: Readonly<Record<Shell, (commands: readonly Command[]) => string>> = { bash: bashScript, fish: fishScript, zsh: zshScript };
+
+const scriptOf = (shell: Shell, commands: readonly Command[]): string => SCRIPTS[shell](commands).trimEnd();
 
 /** The file where a shell looks: for all users if root asks, else for this user alone. */
 export function completionFile(shell: Shell, isRoot: boolean, { HOME = '', XDG_DATA_HOME = '', XDG_CONFIG_HOME = '' } = process.env): string {
@@ -244,22 +237,22 @@ export function completionFile(shell: Shell, isRoot: boolean, { HOME = '', XDG_D
   }
 }
 
-export function completionCommand({ shell, install }: { shell: Shell | undefined; install: boolean }, table: CommandTable): void {
+export function completionCommand({ shell, install }: { shell: Shell | undefined; install: boolean }, { commands }: Call): void {
   if (install) {
     const isRoot = process.geteuid?.() === 0;
-    for (const each of shell ? [shell] : (Object.keys(SCRIPTS) as Shell[])) installFor(each, isRoot, table).forEach((line) => tell(line));
+    for (const each of shell ? [shell] : (Object.keys(SCRIPTS) as Shell[])) installFor(each, isRoot, commands).forEach((line) => tell(line));
     return;
   }
   if (!shell) throw usageError('completion', 'for which shell? bash, zsh or fish', 'vnet-bpf completion --install puts it where each looks for it');
-  printMade(scriptOf(shell, table));
+  printMade(scriptOf(shell, commands));
 }
 
 /** Installs the script; returns what to tell the user, line by line. */
-export function installFor(shell: Shell, isRoot: boolean, table: CommandTable, env = process.env): string[] {
+export function installFor(shell: Shell, isRoot: boolean, commands: readonly Command[], env = process.env): string[] {
   const file = completionFile(shell, isRoot, env);
   try {
     fs.mkdirSync(path.dirname(file), { recursive: true });
-    putFile(file, `${scriptOf(shell, table)}\n`, 0o644);
+    putFile(file, `${scriptOf(shell, commands)}\n`, 0o644);
   } catch (cause) {
     throw new VnetError('SYSCALL', `completion for ${shell}`, (cause as Error).message, { hint: `vnet-bpf completion ${shell} prints it`, cause });
   }

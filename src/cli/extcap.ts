@@ -17,7 +17,7 @@ import { printable } from '../printable';
 import { requirePrivileges } from '../requirements';
 import { allAttachments, type Attachment, isControlled } from '../state/store';
 import { print, tell } from '../terminal/output';
-import { DEFAULT_BUFFER, type ExtcapArguments, MAX_SNAPLEN, MIN_SNAPLEN } from './arguments';
+import { DEFAULT_BUFFER, MAX_SNAPLEN, MIN_SNAPLEN } from './arguments';
 import { record, recorderOptions } from './record';
 
 // `vnet-bpf extcap --install`: writes a program where Wireshark looks for it.
@@ -92,6 +92,20 @@ export function install(directory: string): void {
 }
 
 const PROGRAM = 'vnet-bpf';
+
+/** Options with which Wireshark calls such a program. */
+interface ExtcapArguments {
+  extcapInterfaces: boolean;
+  extcapInterface: string | undefined;
+  extcapDlts: boolean;
+  extcapConfig: boolean;
+  extcapCaptureFilter: string | undefined;
+  capture: boolean;
+  fifo: string | undefined;
+  snaplen: string;
+  buffer: string;
+  install: string | undefined;
+}
 
 export async function extcapCommand(args: ExtcapArguments): Promise<void> {
   if (args.install !== undefined) {

@@ -4,7 +4,7 @@ import { isatty } from 'node:tty';
 
 import { programVersion } from '../native/node';
 import { coloured, printMade } from '../terminal/output';
-import { type Command, type CommandTable, type Declared, defaultOf, GLOBAL_OPTIONS, valueName, wordsOf } from './declarations';
+import { type Call, type Command, commandNamed, type Declared, defaultOf, GLOBAL_OPTIONS, usageOf, valueName, wordsOf } from './declarations';
 import { unknownCommand } from './parse';
 
 const ABOUT = 'A loopback NIC: what an interface transmits comes back as received.';
@@ -43,40 +43,41 @@ function listed(heading: string, entries: readonly Entry[], width: number): stri
 }
 
 function optionEntry([name, declared]: readonly [string, Declared]): Entry {
-  const { alias, demandOption } = declared;
+  const { short, required } = declared;
   const value = valueName(name, declared);
   const fallback = defaultOf(declared);
-  const notes = [...(fallback === null ? [] : [`default: ${fallback}`]), ...(demandOption ? ['required'] : [])];
-  const term = `${alias === undefined ? '    ' : `-${alias}, `}--${name}${value === '' ? '' : ` ${value}`}`;
+  const notes = [...(fallback === null ? [] : [`default: ${fallback}`]), ...(required ? ['required'] : [])];
+  const term = `${short === undefined ? '    ' : `-${short}, `}--${name}${value === '' ? '' : ` ${value}`}`;
   return [term, `${wordsOf(declared)}${notes.length === 0 ? '' : ` [${notes.join(', ')}]`}`];
 }
 
-function overview(table: CommandTable, width: number): string[] {
+function overview(commands: readonly Command[], width: number): string[] {
   return [
     'vnet-bpf <command> [options]',
     '',
     ...wrapped(ABOUT, width),
-    ...listed('Commands:', table.all().map(({ usage, describe }) => [usage, describe]), width),
-    ...listed('Options of every command:', [...GLOBAL_OPTIONS].map(optionEntry), width),
+    ...listed('Commands:', commands.map((command) => [usageOf(command), command.describe]), width),
+    ...listed('Options of every command:', Object.entries(GLOBAL_OPTIONS).map(optionEntry), width),
     '',
     'vnet-bpf help COMMAND shows what a command takes.',
   ];
 }
 
-function helpOf({ usage, describe, positionals, options, examples }: Command, width: number): string[] {
-  const [before, after] = usage.split(' -- ');
+function helpOf(command: Command, width: number): string[] {
+  const { describe, operands, options, examples = [] } = command;
+  const [before, after] = usageOf(command).split(' -- ');
   return [
     `vnet-bpf ${before} [options]${after === undefined ? '' : ` -- ${after}`}`,
     '',
     ...wrapped(`${describe[0]?.toUpperCase()}${describe.slice(1)}.`, width),
-    ...listed('Operands:', [...positionals].map(([name, { describe: text, choices }]) => [name, choices ? `${text}: ${choices.join(', ')}` : text]), width),
-    ...listed('Options:', [...options, ...GLOBAL_OPTIONS].map(optionEntry), width),
-    ...listed('Examples:', examples.map(({ command, describe: text }) => [command, text]), width),
+    ...listed('Operands:', operands.map(({ name, describe: text, choices }) => [name, choices ? `${text}: ${choices.join(', ')}` : text]), width),
+    ...listed('Options:', Object.entries({ ...options, ...GLOBAL_OPTIONS }).map(optionEntry), width),
+    ...listed('Examples:', examples.map(({ command: line, describe: text }) => [line, text]), width),
   ];
 }
 
 /** Help for one command or for all, `width` columns wide unless terms are wider. */
-export const helpText = (command: Command | CommandTable, width: number): string[] => ('all' in command ? overview(command, width) : helpOf(command, width));
+export const helpText = (command: Command | readonly Command[], width: number): string[] => ('name' in command ? helpOf(command, width) : overview(command, width));
 
 /** Width of the terminal in columns, within limits. */
 function terminalWidth(): number {
@@ -84,16 +85,17 @@ function terminalWidth(): number {
   return Math.max(WIDTH_MIN, Math.min(WIDTH_MAX, columns || WIDTH_MAX));
 }
 
-/** Prints help for a command, or for all commands if it is null. */
-export function printHelp(command: Command | null, table: CommandTable): void {
-  const lines = helpText(command ?? table, terminalWidth());
+/** Prints help for a command, or for all. */
+export function printHelp(command: Command | readonly Command[]): void {
+  const lines = helpText(command, terminalWidth());
   printMade(lines.map((line, i) => (i === 0 || /^[A-Z][a-z ]+:$/.test(line) ? coloured('bold', line, 1) : line)).join('\n'));
 }
 
-export function helpCommand({ command: name }: { command: string | undefined }, table: CommandTable): void {
-  const command = name === undefined ? null : table.find(name);
-  if (name !== undefined && command === null) throw unknownCommand(name, table);
-  printHelp(command, table);
+export function helpCommand({ command: name }: { command: string | undefined }, { commands }: Call): void {
+  if (name === undefined) return printHelp(commands);
+  const command = commandNamed(commands, name);
+  if (!command) throw unknownCommand(commands, name);
+  printHelp(command);
 }
 
 export function versionCommand(): void {

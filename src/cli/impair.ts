@@ -13,7 +13,16 @@ import { checkInterfaceName, checkNetnsName } from '../options/values';
 import { requirePrivileges } from '../requirements';
 import { controlSocket, type Attachment } from '../state/store';
 import { print, printJson, tell } from '../terminal/output';
-import type { ImpairArguments } from './arguments';
+
+interface ImpairArguments {
+  iface: string;
+  words: string[] | undefined;
+  netns: string | undefined;
+  clear: boolean;
+  show: boolean;
+  dryRun: boolean;
+  json: boolean;
+}
 
 export async function impairCommand(args: ImpairArguments): Promise<void> {
   checkInterfaceName(args.iface);

@@ -6,13 +6,10 @@
  */
 import * as path from 'node:path';
 
-import { ignoreInspectorSignal, keepNodeQuiet, runEntry, sayKoffiIsMissing } from '../native/node';
+import { bundleFor, ignoreInspectorSignal, keepNodeQuiet, runEntry, sayKoffiIsMissing } from '../native/node';
 
 ignoreInspectorSignal();
 keepNodeQuiet();
-
-/** Commands that have a bundle without the others (src/setup/bundle.ts). */
-const BUNDLES: Partial<Record<string, string>> = { stats: 'list-stats', list: 'list-stats', attach: 'attach-detach', detach: 'attach-detach' };
 
 const args = process.argv.slice(2);
 const [command = ''] = args;
@@ -38,7 +35,8 @@ if (command === 'attach' && !args.some((arg) => arg.includes('\ufffd')) && inBac
     .finally(() => process.exit());
 } else {
   try {
-    runEntry(path.join(__dirname, 'program'), require, module, BUNDLES[command]);
+    const program = path.join(__dirname, 'program');
+    runEntry(program, require, module, bundleFor(program, command));
   } catch (error) {
     if (!sayKoffiIsMissing(error)) throw error;
     process.exitCode = 1;

@@ -7,7 +7,7 @@ import yargs from 'yargs/yargs';
 
 import { didYouMean, shellWord, usageError, type VnetError } from '../errors';
 import { camelCase, onCommandLine, oneOf } from '../options/values';
-import { type Command, type CommandTable, type Declared, GLOBAL_OPTIONS, type Operand } from './declarations';
+import { type Command, commandNamed, type Declared, GLOBAL_OPTIONS, type Operand, type Options, usageOf } from './declarations';
 
 // `vnet-bpf run [options] -- COMMAND ARGS...`: the words behind `--` belong to another program.
 
@@ -18,19 +18,21 @@ export interface SplitArguments {
   command: string[];
 }
 
-export function splitCommand(args: readonly string[]): SplitArguments {
+export function splitCommand(commands: readonly Command[], args: readonly string[]): SplitArguments {
   const at = args.indexOf('--');
-  const name = args.slice(0, at).find((arg) => !arg.startsWith('-'));
-  const isRun = name === 'run';
-  // `impair` takes the words behind `--` like those before it.
-  if (at >= 0 && name === 'impair') return { own: args.filter((_, i) => i !== at), command: [] };
-  return at >= 0 && isRun ? { own: args.slice(0, at), command: args.slice(at + 1) } : { own: [...args], command: [] };
+  const name = args.slice(0, Math.max(0, at)).find((arg) => !arg.startsWith('-'));
+  const command = name === undefined ? null : commandNamed(commands, name);
+  if (command?.runsAnother) return { own: args.slice(0, at), command: args.slice(at + 1) };
+  // Where unknown options are words, words behind `--` are like those before it.
+  return { own: command?.takesUnknown ? args.filter((_, i) => i !== at) : [...args], command: [] };
 }
 
 // Splits a command line with yargs into options with their values, and operands. The parser is not imported from
 // `yargs`, which makes another one when it is loaded: 5 ms.
 
-export type Options = ReadonlyMap<string, Declared>;
+export type OptionsByName = ReadonlyMap<string, Declared>;
+
+const mapOf = (...options: readonly Options[]): OptionsByName => new Map(options.flatMap((each) => Object.entries(each)));
 
 /** The values of an option: several if it was given several times. */
 export type Given = string | boolean | string[];
@@ -64,17 +66,17 @@ const CONFIGURATION = {
   'unknown-options-as-args': true,
 };
 
-export const takesValue = ({ type }: Declared): boolean => type !== 'boolean';
+export const takesValue = ({ isFlag }: Declared): boolean => !isFlag;
 /** Whether a word is written like an option. */
 export const looksLikeOption = (word: string): boolean => word.startsWith('-') && word !== '-';
 
 /** Splits arguments. Throws MissingValue, unless values may be missing. */
-export function takeApart(args: readonly string[], options: Options, values: 'needed' | 'may be missing' = 'needed'): Words {
+export function takeApart(args: readonly string[], options: OptionsByName, values: 'needed' | 'may be missing' = 'needed'): Words {
   const end = args.indexOf('--');
   const own = end < 0 ? args : args.slice(0, end);
   const declared = [...options].map(([name, option]) => {
-    const needed = takesValue(option) && option.requiresArg && values === 'needed';
-    return [name, { type: takesValue(option) ? ('string' as const) : ('boolean' as const), ...(option.alias !== undefined && { alias: option.alias }), ...(needed && { nargs: 1 }) }] as const;
+    const needed = takesValue(option) && !option.valueIsOptional && values === 'needed';
+    return [name, { type: takesValue(option) ? ('string' as const) : ('boolean' as const), ...(option.short !== undefined && { alias: option.short }), ...(needed && { nargs: 1 }) }] as const;
   });
   let missing: MissingValue | undefined;
   // Given a directory, yargs does not ask for the working directory.
@@ -93,14 +95,14 @@ export function takeApart(args: readonly string[], options: Options, values: 'ne
 }
 
 /** Parses "Not enough arguments following: w", the only complaint that yargs has with these declarations. */
-function missingValue(message: string, options: Options): MissingValue {
+function missingValue(message: string, options: OptionsByName): MissingValue {
   const typed = /: (\S+)$/.exec(message)?.[1] ?? '';
-  const name = options.has(typed) ? typed : ([...options].find(([, { alias }]) => alias === typed)?.[0] ?? typed);
+  const name = options.has(typed) ? typed : ([...options].find(([, { short }]) => short === typed)?.[0] ?? typed);
   return new MissingValue(name, typed.length === 1 ? `-${typed}` : `--${typed}`);
 }
 
 /** Index of the first operand; -1 if there is none. */
-export function firstWordAt(args: readonly string[], options: Options): number {
+export function firstWordAt(args: readonly string[], options: OptionsByName): number {
   for (let at = 0; at < args.length && args[at] !== '--'; at++) {
     if (looksLikeOption(args[at] as string)) continue;
     const { words } = takeApart(args.slice(0, at + 1), options, 'may be missing');
@@ -119,38 +121,39 @@ export type Request =
   | { kind: 'version' };
 
 /** Index of the command's name: the first word that is neither an option nor its value. -1 if there is none. */
-function commandAt(table: CommandTable, args: readonly string[]): number {
+function commandAt(commands: readonly Command[], args: readonly string[]): number {
   if (!looksLikeOption(args[0] as string)) return 0;
-  return firstWordAt(args, new Map([...GLOBAL_OPTIONS, ...table.all().flatMap(({ options }) => [...options])]));
+  return firstWordAt(args, mapOf(GLOBAL_OPTIONS, ...commands.map(({ options }) => options)));
 }
 
-export function unknownCommand(name: string, table: CommandTable): VnetError {
-  return usageError(name === '' ? '""' : name, 'is not a command', didYouMean(name, table.names, 'vnet-bpf --help shows the commands'));
+export function unknownCommand(commands: readonly Command[], name: string): VnetError {
+  return usageError(name === '' ? '""' : name, 'is not a command', didYouMean(name, commands.map((command) => command.name), 'vnet-bpf --help shows the commands'));
 }
 
 /** Parses the words behind `vnet-bpf`. Throws a USAGE error. */
-export function parseCommandLine(table: CommandTable, args: readonly string[]): Request {
+export function parseCommandLine(commands: readonly Command[], args: readonly string[]): Request {
   if (args.length === 0) return { kind: 'help', command: null };
-  const at = commandAt(table, args);
+  const at = commandAt(commands, args);
   if (at < 0) return withoutCommand(args);
   const name = args[at] as string;
-  const command = table.find(name);
-  if (!command) throw unknownCommand(name, table);
-  return parseFor(command, args.filter((_, i) => i !== at));
+  const command = commandNamed(commands, name);
+  if (!command) throw unknownCommand(commands, name);
+  return parseFor(commands, command, args.filter((_, i) => i !== at));
 }
 
 function withoutCommand(args: readonly string[]): Request {
-  const { given, words } = read('vnet-bpf', GLOBAL_OPTIONS, args);
+  const options = mapOf(GLOBAL_OPTIONS);
+  const { given, words } = read('vnet-bpf', options, args);
   if (given.has('help')) return { kind: 'help', command: null };
   if (given.has('version')) return { kind: 'version' };
   const [unknown] = words;
-  if (unknown !== undefined) throw unknownOption('vnet-bpf', GLOBAL_OPTIONS, unknown);
+  if (unknown !== undefined) throw unknownOption('vnet-bpf', options, unknown);
   throw usageError('vnet-bpf', 'which command?', 'vnet-bpf --help shows the commands');
 }
 
-function parseFor(command: Command, args: readonly string[]): Request {
+function parseFor(commands: readonly Command[], command: Command, args: readonly string[]): Request {
   const { name, takesUnknown } = command;
-  const options = new Map([...command.options, ...GLOBAL_OPTIONS]);
+  const options = mapOf(command.options, GLOBAL_OPTIONS);
   const { given, words } = readOrHelp(name, options, args);
   if (given.has('help')) return { kind: 'help', command };
   if (given.has('version')) return { kind: 'version' };
@@ -160,16 +163,16 @@ function parseFor(command: Command, args: readonly string[]): Request {
   if (unknown !== undefined && !takesUnknown) throw unknownOption(name, options, unknown);
   const parsed: Arguments = {};
   for (const [option, declared] of options) {
-    const value = valueOf(option, declared, given.get(option));
-    if (value === undefined && declared.demandOption) throw usageError(name, `--${option} is missing`, `${command.examples[0]?.command ?? `vnet-bpf ${name}`}; vnet-bpf ${name} --help shows the options`);
+    const value = valueOf(commands, option, declared, given.get(option));
+    if (value === undefined && declared.required) throw usageError(name, `--${option} is missing`, `${command.examples?.[0]?.command ?? `vnet-bpf ${name}`}; vnet-bpf ${name} --help shows the options`);
     parsed[camelCase(option)] = value;
   }
   return { kind: 'run', command, args: { ...parsed, ...operandValues(command, words) } };
 }
 
-/** Throws if the command of `run` is not behind `--`: its options could not be told from ours. */
-function requireDashes({ name, usage }: Command, args: readonly string[], options: Options): void {
-  const at = usage.includes(' -- ') ? firstWordAt(args, options) : -1;
+/** Throws if the command to run is not behind `--`: its options could not be told from ours. */
+function requireDashes({ name, runsAnother }: Command, args: readonly string[], options: OptionsByName): void {
+  const at = runsAnother ? firstWordAt(args, options) : -1;
   if (at < 0) return;
   const typed = [...args.slice(0, at), '--', ...args.slice(at)].map(shellWord).join(' ');
   throw usageError(name, 'its command comes behind --', `vnet-bpf ${name} ${typed}`);
@@ -180,24 +183,24 @@ function operandValues(command: Command, words: readonly string[]): Arguments {
   const left = [...words];
   const values: Arguments = {};
   for (const operand of command.operands) {
-    const declared = command.positionals.get(operand.name);
-    const taken = left.splice(0, operand.many ? left.length : 1);
-    if (taken.length === 0 && operand.required) throw missing(command, operand, declared);
-    for (const word of taken) if (declared?.choices) oneOf(word, declared.choices, { what: `${operand.name} "${word}"`, example: (value) => `such as ${value}` });
-    values[camelCase(operand.name)] = operand.many ? (taken.length > 0 ? taken : undefined) : taken[0];
+    const { name, choices, required, takesRest } = operand;
+    const taken = left.splice(0, takesRest ? left.length : 1);
+    if (taken.length === 0 && required) throw missing(command, operand);
+    for (const word of taken) if (choices) oneOf(word, choices, { what: `${name} "${word}"`, example: (value) => `such as ${value}` });
+    values[camelCase(name)] = takesRest ? (taken.length > 0 ? taken : undefined) : taken[0];
   }
   const [surplus] = left;
-  if (surplus !== undefined) throw usageError(command.name, `"${surplus}" is one word too many`, `usage: vnet-bpf ${command.usage}`);
+  if (surplus !== undefined) throw usageError(command.name, `"${surplus}" is one word too many`, `usage: vnet-bpf ${usageOf(command)}`);
   return values;
 }
 
-function missing({ name, usage }: Command, operand: Operand, declared: Declared | undefined): VnetError {
-  const what = declared?.choices ? ` (${declared.choices.join(', ')})` : '';
-  return usageError(name, `<${operand.name}> is missing${what}`, `usage: vnet-bpf ${usage}; vnet-bpf ${name} --help says more`);
+function missing(command: Command, { name, choices }: Operand): VnetError {
+  const what = choices ? ` (${choices.join(', ')})` : '';
+  return usageError(command.name, `<${name}> is missing${what}`, `usage: vnet-bpf ${usageOf(command)}; vnet-bpf ${command.name} --help says more`);
 }
 
 /** Splits arguments. Throws usage errors for missing values, and for values where none belongs. */
-function read(command: string, options: Options, args: readonly string[]): Words {
+function read(command: string, options: OptionsByName, args: readonly string[]): Words {
   for (const arg of args.slice(0, args.includes('--') ? args.indexOf('--') : undefined)) {
     const [, name = '', value] = /^--([^=]+)=(.*)$/s.exec(arg) ?? [];
     const declared = options.get(name);
@@ -214,7 +217,7 @@ function read(command: string, options: Options, args: readonly string[]): Words
 }
 
 /** read(), but a request for help is answered even if the rest is wrong. */
-function readOrHelp(command: string, options: Options, args: readonly string[]): Words {
+function readOrHelp(command: string, options: OptionsByName, args: readonly string[]): Words {
   try {
     return read(command, options, args);
   } catch (error) {
@@ -224,15 +227,21 @@ function readOrHelp(command: string, options: Options, args: readonly string[]):
   }
 }
 
-function valueOf(option: string, declared: Declared, given: Given | undefined): unknown {
-  if (given === undefined) return declared.default;
-  if (declared.array) return Array.isArray(given) ? given : [given];
-  if (Array.isArray(given)) throw usageError(`--${option}`, 'is given twice', 'give it once; of the options only --addr may be repeated');
+/** The options that may be given several times: `--addr`. */
+function repeatable(commands: readonly Command[]): string {
+  const names = commands.flatMap(({ options }) => Object.entries(options).flatMap(([name, declared]) => (declared.repeatable ? [`--${name}`] : [])));
+  return [...new Set(names)].join(', ');
+}
+
+function valueOf(commands: readonly Command[], option: string, declared: Declared, given: Given | undefined): unknown {
+  if (given === undefined) return declared.isFlag ? false : declared.default;
+  if (declared.repeatable) return Array.isArray(given) ? given : [given];
+  if (Array.isArray(given)) throw usageError(`--${option}`, 'is given twice', `give it once; of the options only ${repeatable(commands)} may be repeated`);
   if (declared.choices && typeof given === 'string') oneOf(given, declared.choices, onCommandLine(option, given));
   return given;
 }
 
-function unknownOption(command: string, options: Options, word: string): VnetError {
+function unknownOption(command: string, options: OptionsByName, word: string): VnetError {
   const shown = word.startsWith('--') ? (word.split('=')[0] as string) : word;
   const [of, help] = command === 'vnet-bpf' ? ['', ''] : [` of ${command}`, `${command} `];
   const known = word.startsWith('--') ? options.keys() : [];

@@ -32,21 +32,21 @@ export async function runCommandLine(): Promise<void> {
   const args = process.argv.slice(2);
   if (args.some((arg) => arg.includes('\ufffd')) && !areUtf8(args)) throw notUtf8();
   // The command behind `--` is not parsed here.
-  const { own, command } = splitCommand(args);
+  const { own, command: words } = splitCommand(COMMANDS, args);
   const request = parseCommandLine(COMMANDS, own);
   if (request.kind !== 'run') return help(request);
-  await request.command.load()(request.args as never, command);
+  await request.command.load()(request.args as never, { words, commands: COMMANDS });
 }
 
 function help(request: Exclude<Request, { kind: 'run' }>): void {
   const { printHelp, versionCommand } = require('./help') as typeof import('./help');
   if (request.kind === 'version') versionCommand();
-  else printHelp(request.command, COMMANDS);
+  else printHelp(request.command ?? COMMANDS);
 }
 
 /** Reports the error of this command line, in full if the user gave `--debug`. */
 export function fail(error: unknown): void {
-  process.exitCode = reportError(error, splitCommand(process.argv.slice(2)).own.includes('--debug'));
+  process.exitCode = reportError(error, splitCommand(COMMANDS, process.argv.slice(2)).own.includes('--debug'));
 }
 
 if (inBackground()) closeInherited(READY_FD);

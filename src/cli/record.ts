@@ -2,6 +2,7 @@
 /** `vnet-bpf record`: writes what the loop does to each frame into a file that Wireshark reads. */
 import { isatty } from 'node:tty';
 
+import { writerFor } from '../capture/formats';
 import { Recorder, type Recorded, type RecorderOptions } from '../capture/recorder';
 import { NumberedFiles, oneFile, openSink, type OutputFiles, OutputFull, ReaderGone, type Rotation, STDOUT } from '../capture/sink';
 import { usageError, VnetError } from '../errors';
@@ -16,8 +17,27 @@ import type { Attachment } from '../state/store';
 import { bytes, jsonText, printNotice, reportError, tell, tellMade } from '../terminal/output';
 import { duration, ProgressLine, Rate } from '../terminal/progress';
 import { endSignals } from '../terminal/signals';
-import { FILES_MAX, MAX_SNAPLEN, MIN_SNAPLEN, ROTATE_BYTES_MIN, type RecordArguments } from './arguments';
+import { MAX_SNAPLEN, MIN_SNAPLEN } from './arguments';
 import { checkSelection, secondsOf } from './selection';
+
+interface RecordArguments {
+  iface: string;
+  netns: string | undefined;
+  write: string;
+  snaplen: string;
+  count: string | undefined;
+  duration: string | undefined;
+  buffer: string;
+  filter: string | undefined;
+  rotateSize: string | undefined;
+  rotateTime: string | undefined;
+  files: string | undefined;
+  json: boolean;
+}
+
+/** The smallest limit for a file that rotates, in bytes, so that it holds some frames. */
+const ROTATE_BYTES_MIN = 65536;
+const FILES_MAX = 99999;
 
 export async function recordCommand(args: RecordArguments): Promise<void> {
   checkSelection(args);
@@ -29,7 +49,7 @@ export async function recordCommand(args: RecordArguments): Promise<void> {
   if (args.write === STDOUT && rotation) throw usageError('-w -', 'is one stream, which does not rotate', 'name a file, or leave out --rotate-size, --rotate-time and --files');
   requirePrivileges();
   const attachment = requireAttachment(args.iface, args.netns ?? null);
-  const files = rotation ? new NumberedFiles(args.write, rotation) : oneFile(() => openSink(args.write));
+  const files = rotation ? new NumberedFiles(args.write, rotation) : oneFile(() => openSink(args.write), writerFor(args.write));
   const recorded = await record(attachment, files, options, seconds, { beforeExit: () => void reportError(unread(args.write), false), onProgress: progressText(options.count, seconds) });
   // The reader of a named pipe may simply have seen enough; the reader of standard output is missing data.
   if (args.write === STDOUT && recorded.readerGone) throw cannotBeWritten(1, 'EPIPE');

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf replay`: sends the frames of a capture file on an interface. */
-import { CAPTURE_FILE } from '../capture/format';
+import { CAPTURE_FILE } from '../capture/contract';
 import { CaptureInput, framesOf, STDIN } from '../capture/reader';
 import { Pace, Replay, type ReplayOptions } from '../capture/replay';
 import { FrameSender, mtuFor, WireFrames } from '../capture/sender';
@@ -14,8 +14,18 @@ import { requirePrivileges } from '../requirements';
 import { bytes, jsonText, tell, tellMade, tellNotice } from '../terminal/output';
 import { duration, ProgressLine, Rate } from '../terminal/progress';
 import { endSignals } from '../terminal/signals';
-import type { ReplayArguments } from './arguments';
 import { checkSelection, secondsOf } from './selection';
+
+interface ReplayArguments {
+  file: string;
+  into: string;
+  netns: string | undefined;
+  timing: 'original' | 'max';
+  maxGap: string | undefined;
+  asIs: boolean;
+  filter: string | undefined;
+  json: boolean;
+}
 
 export async function replayCommand(args: ReplayArguments): Promise<void> {
   const { into, netns: name } = args;

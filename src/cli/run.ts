@@ -14,13 +14,20 @@ import { setCloseOnExec, watchEndOfChild } from '../native/libc';
 import { allNewsIsOut, news } from '../native/standard-streams';
 import { openOutput } from '../native/trusted';
 import type { Nic } from '../nic/nic';
+import type { TypedOptions } from '../options/attach-options';
 import { readFlags } from '../options/read-options';
 import { requirePrivileges } from '../requirements';
 import { jsonText, reportError, tellNotice } from '../terminal/output';
 import { SignalRelay, statusOf } from '../terminal/signals';
 import { Throwaway, type ThrowawayOptions } from '../testing/throwaway';
-import type { RunArguments } from './arguments';
+import type { Call } from './declarations';
 import { asLines } from './stats';
+
+interface RunArguments extends Pick<TypedOptions, 'addr' | 'hook' | 'onHookError'> {
+  impair: string | undefined;
+  stats: string | undefined;
+  json: boolean;
+}
 
 /** Prefix of namespaces, by which users recognize one in `ip netns list`. */
 const PREFIX = 'vnet-run-';
@@ -29,7 +36,7 @@ const REST_MS = 200;
 /** Exit statuses as shells have them: there is no such command, or it cannot be executed. */
 const STATUS = { notFound: 127, notExecutable: 126 } as const;
 
-export async function runCommand(args: RunArguments, command: readonly string[]): Promise<void> {
+export async function runCommand(args: RunArguments, { words: command }: Call): Promise<void> {
   const example = 'vnet-bpf run -- ping -c 3 10.77.0.1';
   if (command.length === 0) throw usageError('run', 'which command? It comes behind --', example);
   const options = toOptions(args);

@@ -13,6 +13,8 @@ export type Bundle = (require: NodeJS.Require, module: { exports: object }, dire
 
 export const bundleOf = (entry: string): string => `${entry}.bundle.js`;
 export const bytecodeOf = (bundle: string): string => `${bundle}.cache`;
+/** The file that says, as JSON, which commands of an entry have a bundle other than the entry's. */
+export const bundlesOf = (entry: string): string => `${entry}.bundles.json`;
 
 function read(file: string): Buffer | null {
   try {
@@ -20,6 +22,12 @@ function read(file: string): Buffer | null {
   } catch {
     return null; // not made
   }
+}
+
+/** The name of the bundle that has this command of an entry; undefined if that is the entry's. */
+export function bundleFor(entry: string, command: string): string | undefined {
+  const bundles = JSON.parse(read(bundlesOf(entry))?.toString() ?? '{}') as Record<string, string>;
+  return Object.hasOwn(bundles, command) ? bundles[command] : undefined;
 }
 
 /**

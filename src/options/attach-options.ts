@@ -32,6 +32,8 @@ interface Row {
   /** The description in help, and the name or unit of the value there; a flag has none. */
   describe: string;
   value?: string;
+  /** What completion offers for the value. */
+  offers?: 'namespaces' | 'files';
   /** The default as a user would write it, shown in help. */
   default?: string;
   /** The value of an option that is not given, if that is not the default's. */
@@ -71,7 +73,7 @@ export const ATTACH_OPTIONS = {
   /** Kind of interface; defaults to `veth`, or to the kind of an interface that exists. */
   type: { flag: 'type', key: 'type', ...choice('veth', 'dummy'), default: 'veth', unset: null, adoption: 'must fit', describe: 'kind of interface' },
   /** Network namespace, by its name in `ip netns`; defaults to that of the process. */
-  netns: { flag: 'netns', key: 'netns', kinds: ['string'], value: 'NAME', unset: null, read: checkNetnsName, adoption: 'changes', describe: 'network namespace to make it in' },
+  netns: { flag: 'netns', key: 'netns', kinds: ['string'], value: 'NAME', offers: 'namespaces', unset: null, read: checkNetnsName, adoption: 'changes', describe: 'network namespace to make it in' },
   /** Addresses with prefix length, such as `192.168.100.1/24`; put on the interface and routed through the loop. */
   addresses: {
     flag: 'addr',
@@ -184,6 +186,7 @@ export const ATTACH_OPTIONS = {
     key: 'hook',
     kinds: ['string', 'URL'],
     value: 'FILE',
+    offers: 'files',
     unset: null,
     // The name stays text here; resolving it differs: the command line uses the caller's directory.
     read: (text): string => text,

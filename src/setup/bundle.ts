@@ -15,9 +15,12 @@ import * as vm from 'node:vm';
 import { build, type Plugin } from 'esbuild';
 import type TypeScript from 'typescript';
 
+import { READERS, WRITERS } from '../capture/formats';
+import { COMMANDS } from '../cli/commands';
+import type { QuickBundle } from '../cli/declarations';
 import { compilerBytecode, compilerFile } from '../hooks/lookup';
 import { transpiled } from '../hooks/typescript';
-import { bundleOf, bytecodeOf, compileModule, runModule, type Bundle } from '../native/node';
+import { bundleOf, bundlesOf, bytecodeOf, compileModule, runModule, type Bundle } from '../native/node';
 
 const DIST = path.resolve(__dirname, '..');
 const ROOT = path.resolve(DIST, '..');
@@ -59,13 +62,22 @@ const lazily: Plugin = {
   },
 };
 
-/** Leaves commands that are not named out of the bundle; the program finds them outside. */
-const commandsOnly = (kept: readonly string[]): Plugin => ({
-  name: 'commands-only',
+/** The file of the module that a row of a table loads: the one that exports what load() returns. */
+function fileOf({ load }: { load: () => unknown }): string {
+  const loaded = load();
+  const module = Object.values(require.cache).find((each) => each?.filename.startsWith(DIST) && Object.values(each.exports as object).includes(loaded));
+  if (!module) throw new Error(`no module exports what ${String(load)} returns`);
+  return module.filename;
+}
+
+/** Leaves out of the bundle what the tables load for other commands; the program finds that outside. */
+const onlyFor = (bundle: QuickBundle): Plugin => ({
+  name: 'only-for',
   setup({ onResolve }) {
-    const from = path.join(DIST, 'cli', 'commands.js');
-    const commands = [...fs.readFileSync(from, 'utf8').matchAll(/=> require\('(\.\.?\/[\w/-]+)'\)/g)].map(([, name]) => name);
-    onResolve({ filter: /^\.\.?\// }, ({ path: name, importer }) => (importer === from && commands.includes(name) && !kept.includes(name) ? { path: name, external: true } : undefined));
+    const tables = ['../cli/commands', '../capture/formats'].map((table) => require.resolve(table));
+    const kept = COMMANDS.filter(({ quick }) => quick?.bundle === bundle).map(fileOf);
+    const others = [...COMMANDS, ...READERS, ...WRITERS].map(fileOf).filter((file) => !kept.includes(file));
+    onResolve({ filter: /^\.\.?\// }, ({ path: name, importer }) => (tables.includes(importer) && others.includes(createRequire(importer).resolve(name)) ? { path: name, external: true } : undefined));
   },
 });
 
@@ -147,14 +159,15 @@ function cacheCompiler(): void {
 async function main(): Promise<void> {
   cacheCompiler();
   const program = path.join(DIST, 'cli', 'program');
+  const quick = COMMANDS.flatMap(({ name, quick }) => (quick ? [{ name, bundle: quick.bundle, line: [name, ...quick.trial] }] : []));
   await bundle(program);
-  await cache(program, [['--help'], ['attach', '--help'], ['list'], ['stats'], ['attach', 'vnet0', '--dry-run']]);
-  const listStats = path.join(DIST, 'cli', 'list-stats');
-  await bundle(program, listStats, commandsOnly(['./stats', './list']));
-  await cache(listStats, [['list'], ['stats']]);
-  const attachDetach = path.join(DIST, 'cli', 'attach-detach');
-  await bundle(program, attachDetach, commandsOnly(['./attach', './detach']));
-  await cache(attachDetach, [['attach', 'vnet0', '--dry-run'], ['detach', 'vnet0', '--dry-run']], true);
+  await cache(program, [['--help'], ...COMMANDS.slice(0, 1).map(({ name }) => [name, '--help']), ...quick.map(({ line }) => line)]);
+  for (const each of new Set(quick.map(({ bundle }) => bundle))) {
+    const name = path.join(DIST, 'cli', each.name);
+    await bundle(program, name, onlyFor(each));
+    await cache(name, quick.filter(({ bundle }) => bundle === each).map(({ line }) => line), each.bytecode === 'all');
+  }
+  fs.writeFileSync(bundlesOf(program), JSON.stringify(Object.fromEntries(quick.map(({ name, bundle }) => [name, bundle.name]))));
   const thread = path.join(DIST, 'datapath', 'worker');
   await bundle(thread);
   await cache(thread, [[]], true);

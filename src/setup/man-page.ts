@@ -7,7 +7,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 import { COMMANDS } from '../cli/commands';
-import { type Command, type Declared, defaultOf, GLOBAL_OPTIONS, valueName, wordsOf } from '../cli/declarations';
+import { type Command, type Declared, defaultOf, GLOBAL_OPTIONS, usageOf, valueName, wordsOf } from '../cli/declarations';
 
 // The few macros of man(7) that a manual page needs.
 
@@ -44,8 +44,8 @@ export function tableBelow(document: string, heading: string): string[][] {
 }
 
 function optionTerm(name: string, declared: Declared): string {
-  const value = declared.choices ? declared.choices.map(bold).join('|') : declared.type === 'boolean' ? '' : italic(plain(valueName(name, declared)));
-  const short = declared.alias === undefined ? '' : `${bold(`-${declared.alias}`)}, `;
+  const value = declared.choices ? declared.choices.map(bold).join('|') : declared.isFlag ? '' : italic(plain(valueName(name, declared)));
+  const short = declared.short === undefined ? '' : `${bold(`-${declared.short}`)}, `;
   return `${short}${bold(`--${name}`)}${value === '' ? '' : ` ${value}`}`;
 }
 
@@ -55,22 +55,23 @@ function optionEntry([name, declared]: [string, Declared]): string {
 }
 
 function commandPart(command: Command): string {
-  const [name = '', ...operands] = command.usage.split(' ');
+  const [name = '', ...operands] = usageOf(command).split(' ');
   const usage = [bold(name), ...operands.map(italic)].join(' ');
-  return subsection(usage, `${plain(command.describe)}.`, ...[...command.options].map(optionEntry));
+  return subsection(usage, `${plain(command.describe)}.`, ...Object.entries(command.options).map(optionEntry));
 }
 
 export function manPage(version: string, cli: string): string {
-  const commands = COMMANDS.all();
-  const examples = commands.flatMap(({ examples }) => examples).map(({ command, describe }) => `${paragraph(plain(`${describe}:`))}\n${example(command)}`);
+  const withoutRoot = COMMANDS.filter((command) => command.withoutRoot).map(({ name }) => name);
+  const last = withoutRoot.pop();
+  const examples = COMMANDS.flatMap(({ examples: each = [] }) => each).map(({ command, describe }) => `${paragraph(plain(`${describe}:`))}\n${example(command)}`);
   return [
     '.\\" SPDX-License-Identifier: MIT',
     `.TH VNET\\-BPF 1 "" "vnet\\-bpf ${plain(version)}" "User Commands"`,
     section('NAME', 'vnet\\-bpf \\- a loopback NIC: what an interface transmits comes back as received'),
-    section('SYNOPSIS', ...commands.flatMap(({ usage }, i) => [...(i === 0 ? [] : ['.br']), `${bold('vnet-bpf')} ${plain(usage)} [${italic('options')}]`])),
-    section('DESCRIPTION', plain('Makes virtual Ethernet interfaces whose transmitted frames come back as received ones. A BPF program copies each frame into a ring buffer, a poller hands it back to the kernel; while the ring is full the transmit queue is stopped. An interface is named by its name and its network namespace (--netns); all commands but doctor, completion, help and version need root.')),
-    section('COMMANDS', ...commands.map(commandPart)),
-    section('OPTIONS OF EVERY COMMAND', ...[...GLOBAL_OPTIONS].map(optionEntry)),
+    section('SYNOPSIS', ...COMMANDS.flatMap((command, i) => [...(i === 0 ? [] : ['.br']), `${bold('vnet-bpf')} ${plain(usageOf(command))} [${italic('options')}]`])),
+    section('DESCRIPTION', plain(`Makes virtual Ethernet interfaces whose transmitted frames come back as received ones. A BPF program copies each frame into a ring buffer, a poller hands it back to the kernel; while the ring is full the transmit queue is stopped. An interface is named by its name and its network namespace (--netns); all commands but ${withoutRoot.join(', ')} and ${String(last)} need root.`)),
+    section('COMMANDS', ...COMMANDS.map(commandPart)),
+    section('OPTIONS OF EVERY COMMAND', ...Object.entries(GLOBAL_OPTIONS).map(optionEntry)),
     section('EXIT STATUS', ...tableBelow(cli, '## Exit codes and errors').map(([code = '', means = '']) => entry(bold(code), fromMarkdown(means)))),
     section('ENVIRONMENT', ...tableBelow(cli, '## Environment').map(([name = '', means = '']) => entry(fromMarkdown(name), fromMarkdown(means)))),
     section('FILES', entry(bold('/run/vnet-bpf'), 'what is attached, and the hidden network namespace'), entry(bold('/sys/fs/bpf/vnet-bpf'), 'pinned maps and programs'), entry(bold('/etc/vnet-bpf/IFACE.conf'), 'options of a unit of systemd')),

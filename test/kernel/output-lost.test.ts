@@ -43,10 +43,9 @@ const NOBODY_READS = 'rm -f pipe; mkfifo pipe; exec 4<>pipe 5>pipe 4<&-';
 
 /** Arguments that do what the command is for. */
 function argumentsOf(command: Command, files: Readonly<Record<string, string>>): string[] {
-  const operands = [...command.positionals].filter(([, { type, demandOption, choices }]) => (type === 'string' && demandOption) || choices).map(([name]) => name);
-  const optional = ['detach', 'hook', 'stats', 'log', 'top'].includes(command.name) ? ['vnet0'] : [];
-  const values = operands.map((name) => files[name] ?? OPERANDS[name] ?? `no-${name}`);
-  return [command.name, ...values, ...optional, ...(INVOCATIONS[command.name]?.options ?? [])];
+  const operands = command.operands.filter(({ required, choices, offers }) => required || choices || offers === 'interfaces');
+  const values = operands.map(({ name }) => files[name] ?? OPERANDS[name] ?? `no-${name}`);
+  return [command.name, ...values, ...(INVOCATIONS[command.name]?.options ?? [])];
 }
 
 const quoted = (args: readonly string[]): string => args.map((arg) => `'${arg}'`).join(' ');
@@ -61,7 +60,7 @@ t.test('every command', { skip: cannotRun }, async (t) => {
   t.match(machine.cli(['attach', 'vnet0', '--daemon']), { status: 0 });
   t.match(machine.cli(['record', 'vnet0', '-w', capture, '--duration', '0.1']), { status: 0 });
 
-  for (const each of COMMANDS.all().filter(({ name }) => !ELSEWHERE.includes(name))) {
+  for (const each of COMMANDS.filter(({ name }) => !ELSEWHERE.includes(name))) {
     const args = argumentsOf(each, { file: each.name === 'replay' ? capture : '' });
     const acts = INVOCATIONS[each.name]?.acts ?? false;
     const done = each.name === 'run' ? 7 : 0;

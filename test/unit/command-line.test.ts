@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: MIT
 /** The command line: what is understood, what is said of what is not, and the help. */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
 import t, { type Test } from 'tap';
 
 import { COMMANDS } from '../../src/cli/commands';
-import type { Command } from '../../src/cli/declarations';
+import { type Command, commandNamed } from '../../src/cli/declarations';
 import { helpText } from '../../src/cli/help';
 import { parseCommandLine, type Request } from '../../src/cli/parse';
 import { closest, distance, VnetError } from '../../src/errors';
+import { MAIN, ROOT } from '../helpers/cli';
+import { run } from '../helpers/netns';
 
 const parse = (line: string | readonly string[]): Request => parseCommandLine(COMMANDS, typeof line === 'string' ? line.split(' ').filter(Boolean) : line);
 
@@ -87,7 +92,7 @@ t.test('a command to run that does not stand behind --', async (t) => {
 });
 
 t.test('no message is of the parser\'s own library', async (t) => {
-  const lines = COMMANDS.names.flatMap((name) => [`${name} --frob`, `${name} -q`, `${name} a b c d`, `${name} --netns`]);
+  const lines = COMMANDS.flatMap(({ name }) => [`${name} --frob`, `${name} -q`, `${name} a b c d`, `${name} --netns`]);
   for (const line of lines) {
     try {
       parse(line);
@@ -98,7 +103,7 @@ t.test('no message is of the parser\'s own library', async (t) => {
 });
 
 t.test('help', async (t) => {
-  for (const command of [COMMANDS, ...COMMANDS.all()]) {
+  for (const command of [COMMANDS, ...COMMANDS]) {
     for (const width of [40, 80, 100]) {
       const lines = helpText(command, width);
       // A term is not cut, whatever the width.
@@ -106,14 +111,21 @@ t.test('help', async (t) => {
       t.same(tooWide, [], `${'name' in command ? command.name : 'all'} at ${width}`);
     }
   }
-  const attach = helpText(COMMANDS.find('attach') as Command, 100).join('\n');
+  const attach = helpText(commandNamed(COMMANDS, 'attach') as Command, 100).join('\n');
   t.match(attach, /^vnet-bpf attach <iface...> \[options\]$/m);
   t.match(attach, /--ring-size SIZE +size of the ring buffer/);
   t.match(attach, /\[default: 64\]/);
   t.match(attach, /-h, --help/);
-  t.match(helpText(COMMANDS.find('run') as Command, 100)[0], /^vnet-bpf run \[options\] -- COMMAND \[ARGS\.\.\.\]$/);
-  t.match(helpText(COMMANDS.find('stats') as Command, 100).join('\n'), /--watch \[SECONDS\]/);
-  t.match(helpText(COMMANDS.find('record') as Command, 100).join('\n'), /-w, --write \S+ .*\[required\]/);
+  t.match(helpText(commandNamed(COMMANDS, 'run') as Command, 100)[0], /^vnet-bpf run \[options\] -- COMMAND \[ARGS\.\.\.\]$/);
+  t.match(helpText(commandNamed(COMMANDS, 'stats') as Command, 100).join('\n'), /--watch \[SECONDS\]/);
+  t.match(helpText(commandNamed(COMMANDS, 'record') as Command, 100).join('\n'), /-w, --write \S+ .*\[required\]/);
+});
+
+t.test('commands that start fast have a bundle of their own', async (t) => {
+  const bundles = JSON.parse(fs.readFileSync(path.join(ROOT, 'dist', 'cli', 'program.bundles.json'), 'utf8')) as Record<string, string>;
+  t.same(Object.entries(bundles), COMMANDS.flatMap(({ name, quick }) => (quick ? [[name, quick.bundle.name]] : [])));
+  for (const name of new Set(Object.values(bundles))) t.ok(fs.existsSync(path.join(ROOT, 'dist', 'cli', `${name}.bundle.js.cache`)), name);
+  for (const word of ['constructor', 'toString', '__proto__']) t.match(run(process.execPath, [MAIN, word]), { status: 2, stderr: `vnet-bpf: ${word}: is not a command\n` }, word);
 });
 
 t.test('which word was meant', async (t) => {

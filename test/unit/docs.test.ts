@@ -5,9 +5,11 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
+import { READERS, UNPACKED, WRITERS } from '../../src/capture/formats';
 import { COMMANDS } from '../../src/cli/commands';
 import { GLOBAL_OPTIONS } from '../../src/cli/declarations';
 import { missingCapabilities } from '../../src/requirements';
+import { tableBelow } from '../../src/setup/man-page';
 import { ROOT } from '../helpers/cli';
 import { blocksOf } from '../helpers/document';
 
@@ -49,7 +51,7 @@ function typed(page: string): string[] {
 }
 
 t.test('commands and options exist', async (t) => {
-  const commands = new Map(COMMANDS.all().map(({ name, options }) => [name, options]));
+  const commands = new Map(COMMANDS.map(({ name, options }) => [name, Object.keys({ ...options, ...GLOBAL_OPTIONS })]));
   let checked = 0;
   const unknown = PAGES.flatMap((page) =>
     typed(page).flatMap((line) =>
@@ -58,7 +60,7 @@ t.test('commands and options exist', async (t) => {
         const options = commands.get(name);
         checked++;
         if (!options) return [`${page}: vnet-bpf ${name}`];
-        return [...rest.matchAll(/\s--([a-z][a-z-]*)/g)].flatMap(([, option = '']) => (options.has(option) || GLOBAL_OPTIONS.has(option) ? [] : [`${page}: vnet-bpf ${name} --${option}`]));
+        return [...rest.matchAll(/\s--([a-z][a-z-]*)/g)].flatMap(([, option = '']) => (options.includes(option) ? [] : [`${page}: vnet-bpf ${name} --${option}`]));
       }),
     ),
   );
@@ -71,6 +73,15 @@ t.test('targets of make exist', async (t) => {
   const named = PAGES.flatMap((page) => typed(page).flatMap((line) => [...line.matchAll(/(?:^|&& )make ([a-z][a-z-]*)/g)].map(([, target]) => target)));
   t.same(named.filter((target) => !targets.includes(target)), []);
   t.ok(named.length > 10);
+});
+
+t.test('the formats of captures', async (t) => {
+  const files = tableBelow(read('docs/recording.md'), '## Replay');
+  t.same(READERS.filter(({ name }) => !files.some(([file]) => file === name)), [], 'each that is read has a row in docs/recording.md');
+  const compressed = files.find(([file]) => file === 'compressed')?.[1];
+  for (const name of UNPACKED) t.ok(compressed?.includes(`by ${name}`), `compressed by ${name}`);
+  const write = tableBelow(read('docs/cli.md'), '## record').find(([option]) => option?.startsWith('`--write '))?.[2];
+  for (const { name, ending } of WRITERS) t.ok(write?.includes(name) && (WRITERS.length === 1 || write.includes(`\`${ending}\``)), `--write: ${name}, by ${ending}`);
 });
 
 t.test('the README names each page, and what it does with', async (t) => {

@@ -6,28 +6,27 @@ import * as path from 'node:path';
 import t from 'tap';
 
 import { COMMANDS } from '../../src/cli/commands';
-import { defaultOf, type Declared } from '../../src/cli/declarations';
+import { type Command, commandNamed, type Declared, defaultOf } from '../../src/cli/declarations';
 import { plain, tableBelow } from '../../src/setup/man-page';
 import { ROOT } from '../helpers/cli';
 import { run } from '../helpers/netns';
 
 const PAGE = path.join(ROOT, 'dist', 'man', 'vnet-bpf.1');
 const document = fs.readFileSync(path.join(ROOT, 'docs', 'cli.md'), 'utf8');
-const commands = COMMANDS.all();
 
 t.test('declarations are read', (t) => {
-  t.ok(commands.length >= 10, `${commands.length} commands`);
-  const attach = commands.find(({ name }) => name === 'attach');
-  t.ok((attach?.options.size ?? 0) >= 18, 'attach has its options');
-  t.equal(defaultOf(attach?.options.get('ring-size') as Declared), '8M');
+  t.ok(COMMANDS.length >= 10, `${COMMANDS.length} commands`);
+  const { options } = commandNamed(COMMANDS, 'attach') as Command;
+  t.ok(Object.keys(options).length >= 18, 'attach has its options');
+  t.equal(defaultOf(options['ring-size'] as Declared), '8M');
   t.end();
 });
 
 t.test('the manual', (t) => {
   const page = fs.readFileSync(PAGE, 'utf8');
-  for (const { name, options } of commands) {
+  for (const { name, options } of COMMANDS) {
     t.ok(page.includes(`\\fB${plain(name)}\\fR`), name);
-    t.same([...options.keys()].filter((option) => !page.includes(plain(`--${option}`))), [], `${name}: options`);
+    t.same(Object.keys(options).filter((option) => !page.includes(plain(`--${option}`))), [], `${name}: options`);
   }
   t.match(page, /NOTIFY_SOCKET/, 'the environment');
   const { status } = run('sh', ['-c', 'command -v groff']);
@@ -36,34 +35,33 @@ t.test('the manual', (t) => {
   t.end();
 });
 
-/** A command's part of the document. */
-const partOf = (name: string): string => document.split('\n## ').find((part) => part.startsWith(`${name}\n`)) ?? '';
+const synopsis = document.slice(0, document.indexOf('\n## ')).split('\n');
 
-t.test('docs/cli.md', (t) => {
-  const synopsis = document.slice(0, document.indexOf('\n## ')).split('\n');
-  for (const command of commands) {
-    const { name, positionals, options } = command;
+/** The table of options in a command's part of the document: option and default of each row, by name. */
+function optionTable(name: string): Map<string, { option: string; fallback: string }> {
+  const part = document.split('\n## ').find((each) => each.startsWith(`${name}\n`)) ?? '';
+  const at = part.indexOf('\n| option |');
+  const rows = at < 0 ? [] : tableBelow(`## options${part.slice(at)}`, '## options');
+  return new Map(rows.map(([option = '', fallback = '']) => [/^`--([a-z-]+)/.exec(option)?.[1] ?? option, { option, fallback }]));
+}
+
+for (const { name, operands, options, withoutRoot } of COMMANDS) {
+  t.test(`docs/cli.md: ${name}`, async (t) => {
     const usage = synopsis.filter((line) => line.startsWith(`vnet-bpf ${name}`)).join('\n');
-    t.ok(usage, `${name} is in the synopsis`);
-    t.ok(document.includes(`\n## ${name}\n`), `${name} has a part of its own`);
-    t.same([...positionals.keys()].filter((operand) => !usage.toLowerCase().includes(operand) && !/bash\|zsh\|fish/.test(usage)), [], `${name}: operands`);
-    // attach has a table, which is looked at below; that of run says `--hook FILE`, `--on-hook-error` in one row.
-    const said = name === 'run' ? partOf('run') : usage;
-    if (name !== 'attach') t.same([...options.keys()].filter((option) => !said.includes(`--${option}`)), [], `${name}: options`);
-  }
-  t.end();
-});
-
-t.test('the table of attach', (t) => {
-  const rows = new Map(tableBelow(document, '## attach').map(([option = '', fallback = '']) => [/^`--([a-z-]+)/.exec(option)?.[1] ?? option, { option, fallback }]));
-  const declared = commands.find(({ name }) => name === 'attach')?.options ?? new Map<string, Declared>();
-  t.same([...rows.keys()].sort(), [...declared.keys()].sort(), 'the same options');
-  for (const [name, option] of declared) {
-    const row = rows.get(name);
-    const expected = option.type === 'boolean' ? 'off' : defaultOf(option);
-    // Where there is no default, the document says in words what holds.
-    if (expected !== null) t.equal(row?.fallback.replace(/ \(.*\)$/, '').replaceAll('`', ''), expected, `--${name}`);
-    if (option.choices) t.match(row?.option, option.choices.join('|'), `--${name}: choices`);
-  }
-  t.end();
-});
+    t.ok(usage, 'is in the synopsis');
+    t.ok(document.includes(`\n## ${name}\n`), 'has a part of its own');
+    const shown = ({ name: operand, choices = [] }: Command['operands'][number]): boolean => [operand, choices.join('|') || operand].some((words) => usage.toLowerCase().includes(words));
+    t.same(operands.filter((operand) => !shown(operand)), [], 'operands');
+    const table = optionTable(name);
+    t.same(Object.keys(options).filter((option) => !table.has(option) && !usage.includes(`--${option}`)), [], 'options are in the synopsis or in the table');
+    t.same([...table.keys()].filter((option) => !Object.hasOwn(options, option)), [], 'the table has no others');
+    for (const [option, { option: shown, fallback }] of table) {
+      const declared = options[option] as Declared;
+      const expected = declared.isFlag ? 'off' : defaultOf(declared);
+      // Where there is no default, the document says in words what holds.
+      if (expected !== null) t.equal(fallback.replace(/ \(.*\)$/, '').replaceAll('`', '').replace(' and ', ' '), expected, `--${option}`);
+      if (declared.choices) t.same(/ ([^ `]+)`/.exec(shown)?.[1]?.split('|').sort(), [...declared.choices].sort(), `--${option}: choices`);
+    }
+    t.equal(/^All commands except (.*) need root\.$/m.exec(document.replaceAll('. ', '.\n'))?.[1]?.includes(`\`${name}\``), withoutRoot === true, 'whether it needs root');
+  });
+}

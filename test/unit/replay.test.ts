@@ -3,7 +3,7 @@
 import t from 'tap';
 
 import { VIRTIO_PREFIX } from '../../src/capture/comment';
-import type { CapturedFrame } from '../../src/capture/format';
+import type { CapturedFrame } from '../../src/capture/contract';
 import { Pace, Replay, type ReplayOptions } from '../../src/capture/replay';
 import { mtuFor, WireFrames } from '../../src/capture/sender';
 import { ethernet, fixChecksums, Frame, ipv4, ipv6, tcp, udp } from '../../src/packet';

@@ -5,6 +5,7 @@ import * as path from 'node:path';
 
 import t, { type Test } from 'tap';
 
+import { COMMANDS } from '../../../src/cli/commands';
 import { attachedIn, cannotRun, ROOT, SLOW } from '../../helpers/cli';
 import { complete, type Shell } from '../../helpers/complete';
 import { blocksOf } from '../../helpers/document';
@@ -16,7 +17,6 @@ import { withoutTools } from '../../helpers/traffic';
 t.setTimeout(120_000 * SLOW);
 
 const SHELLS: readonly Shell[] = ['bash', 'zsh', 'fish'];
-const COMMANDS = ['attach', 'completion', 'demo', 'detach', 'doctor', 'extcap', 'help', 'hook', 'impair', 'list', 'log', 'record', 'replay', 'run', 'stats', 'step', 'top', 'version'];
 
 /** bash is everywhere; the others are tested where they are. */
 const without = (shell: Shell): string | false => (run('sh', ['-c', `command -v ${shell}`]).status === 0 ? false : shell === 'bash' ? withoutTools('bash') : `there is no ${shell}`);
@@ -30,7 +30,7 @@ for (const shell of SHELLS) {
     const directory = hookDirectory(t);
     const netns = testNetns(t);
     const nic = attachedIn(t, netns, [], 'vncomplete0');
-    t.same(complete(shell, 'vnet-bpf ', directory).filter((offer) => !offer.startsWith('-')), COMMANDS, 'commands');
+    t.same(complete(shell, 'vnet-bpf ', directory).filter((offer) => !offer.startsWith('-')), COMMANDS.map(({ name }) => name).sort(), 'commands');
     offers(t, shell, directory, 'vnet-bpf det', ['detach']);
     offers(t, shell, directory, 'vnet-bpf attach --when-', ['--when-full']);
     offers(t, shell, directory, 'vnet-bpf attach vnet0 --type ', ['dummy', 'veth']);

@@ -4,7 +4,7 @@
  * its old versions, and with the longer record headers of patched libpcaps (wiretap/libpcap.c of Wireshark).
  */
 import type { ByteQueue } from './buffers';
-import { ANOTHER_FILE, BLOCK, BYTE_ORDER_MAGIC, type CapturedFrame, type CaptureParser, damaged, FRAME_BYTES_MAX, kindOf, NO_BYTES, NO_COMMENTS, withoutFcs } from './format';
+import { ANOTHER_FILE, type CapturedFrame, type CaptureParser, type CaptureReader, damaged, FRAME_BYTES_MAX, HEAD_BYTES, NO_BYTES, NO_COMMENTS, type ParserInput, withoutFcs } from './contract';
 
 const FILE_HEADER_BYTES = 24;
 const RECORD_HEADER_BYTES = 16;
@@ -23,7 +23,7 @@ const MAGICS = {
   [0xa1b2cd34]: { perSecond: 1_000_000n, recordHeaders: [24, 28] },
 } as const;
 
-export interface PcapKind {
+interface PcapKind {
   little: boolean;
   /** Units of a time stamp in a second. */
   perSecond: bigint;
@@ -32,26 +32,13 @@ export interface PcapKind {
 }
 
 /** The kind of pcap file by its first four bytes; null for another format. */
-export function pcapKind(head: Buffer): PcapKind | null {
+function pcapKind(head: Buffer): PcapKind | null {
   for (const little of [true, false]) {
     const magic = little ? head.readUInt32LE() : head.readUInt32BE();
     if (magic in MAGICS) return { little, ...MAGICS[magic as keyof typeof MAGICS] };
   }
   return null;
 }
-
-/** Whether another file begins here, behind the frames of one; null if too little has arrived to tell. */
-export function beginsAnother(queue: ByteQueue): boolean | null {
-  const start = queue.peek(4);
-  if (!start || !(isSectionHeader(start) || pcapKind(start))) return false;
-  const head = queue.peek(FILE_HEADER_BYTES);
-  return head && isBeginning(head);
-}
-
-const isBeginning = (head: Buffer): boolean => (isSectionHeader(head) ? [head.readUInt32LE(8), head.readUInt32BE(8)].includes(BYTE_ORDER_MAGIC) : isFileHeader(head));
-
-/** Whether a section header begins here; its type reads the same in either byte order. */
-export const isSectionHeader = (head: Buffer): boolean => head.readUInt32LE() === BLOCK.sectionHeader;
 
 /** Whether a file header begins here; no record has such numbers. */
 function isFileHeader(head: Buffer): boolean {
@@ -61,7 +48,13 @@ function isFileHeader(head: Buffer): boolean {
   return major === 2 && minor <= 4 && head.readUInt32LE(8) === 0 && head.readUInt32LE(12) === 0;
 }
 
-export class PcapParser implements CaptureParser {
+export const pcapReader: CaptureReader = {
+  recognizes: (magic) => pcapKind(magic) !== null,
+  isBeginning: isFileHeader,
+  parser: (input, magic) => new PcapParser(input, pcapKind(magic) as PcapKind),
+};
+
+class PcapParser implements CaptureParser {
   private started = false;
   private linkType = 0;
   private fcsBytes = 0;
@@ -70,13 +63,13 @@ export class PcapParser implements CaptureParser {
   private perSecond: bigint;
   /** Length of a record's header; null until the second record has been seen. */
   private recordHeader: number | null;
+  private readonly queue: ByteQueue;
 
   constructor(
-    private readonly queue: ByteQueue,
+    private readonly input: ParserInput,
     private readonly kind: PcapKind,
-    /** Whether no more data will arrive. */
-    private readonly ended: () => boolean,
   ) {
+    this.queue = input.queue;
     this.perSecond = kind.perSecond;
     this.recordHeader = kind.recordHeaders.length === 1 ? (kind.recordHeaders[0] as number) : null;
   }
@@ -84,17 +77,17 @@ export class PcapParser implements CaptureParser {
   next(): CapturedFrame | typeof ANOTHER_FILE | null {
     if (!this.started && !this.begin()) return null;
     const { queue } = this;
-    const another = beginsAnother(queue);
+    const another = this.input.beginsAnother();
     if (another) return ANOTHER_FILE;
-    if (another === null && !this.ended()) return null;
+    if (another === null && !this.input.ended) return null;
     const header = (this.recordHeader ??= this.findRecordHeader());
     if (header === null) return null;
     const head = queue.peek(header);
     if (!head) return null;
     const { captured, length } = this.lengthsAt(head, 0);
     if (captured > RECORD_BYTES_MAX) {
-      const kind = kindOf(head);
-      throw damaged(kind ? `goes on at byte ${queue.taken} with what is ${kind.is}` : `says at byte ${queue.taken} that a frame has ${captured} bytes`);
+      const kind = this.input.otherKind(head);
+      throw damaged(kind !== null ? `goes on at byte ${queue.taken} with what is ${kind}` : `says at byte ${queue.taken} that a frame has ${captured} bytes`);
     }
     const seconds = this.u32(head, 0);
     const time = BigInt(seconds) * 1_000_000_000n + (BigInt(this.u32(head, 4)) * 1_000_000_000n) / this.perSecond;
@@ -134,13 +127,13 @@ export class PcapParser implements CaptureParser {
     const candidates = this.kind.recordHeaders;
     const shortest = candidates[0] as number;
     const first = queue.peek(RECORD_HEADER_BYTES);
-    if (!first) return this.ended() ? shortest : null;
+    if (!first) return this.input.ended ? shortest : null;
     const { captured } = this.lengthsAt(first, 0);
     if (captured > FRAME_BYTES_MAX) return shortest;
     const seconds = this.u32(first, 0);
     for (const header of candidates) {
       const end = header + captured;
-      const seen = queue.peek(end + FILE_HEADER_BYTES) ?? (this.ended() ? queue.peek(queue.length) : null);
+      const seen = queue.peek(end + HEAD_BYTES) ?? (this.input.ended ? queue.peek(queue.length) : null);
       if (!seen) return null;
       if (seen.length === end || (seen.length > end && this.goesOn(seen.subarray(end), header === shortest ? null : seconds))) return header;
     }
@@ -151,7 +144,7 @@ export class PcapParser implements CaptureParser {
    * Whether a record or another file begins here; given the time of the record before, the record must be plausible.
    */
   private goesOn(bytes: Buffer, before: number | null): boolean {
-    if (bytes.length >= FILE_HEADER_BYTES && (isBeginning(bytes) || kindOf(bytes))) return true;
+    if (bytes.length >= HEAD_BYTES && (this.input.isBeginning(bytes) || this.input.otherKind(bytes) !== null)) return true;
     if (bytes.length < RECORD_HEADER_BYTES) return false;
     const { captured, length } = this.lengthsAt(bytes, 0);
     if (captured > FRAME_BYTES_MAX || this.u32(bytes, 4) >= this.perSecond) return false;
