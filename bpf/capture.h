@@ -122,28 +122,28 @@ static __always_inline bool describe_gso(struct __sk_buff *skb, struct frame *fr
  * bound from `len != 0`, so the bound is on len - 1, where the compiler cannot see it.
  */
 static __always_inline long load_bytes(struct __sk_buff *skb, __u32 from, void *to, __u64 len,
-				       __u64 room)
+				       __u64 space)
 {
 	__u64 last = len - 1;
 
 	barrier_var(last);
-	if (last >= room)
+	if (last >= space)
 		return -1;
 	barrier_var(last);
 	return bpf_skb_load_bytes(skb, from, to, last + 1);
 }
 
-/* Copies the first `len` bytes of the frame to `to`, which has space for `room` bytes. */
+/* Copies the first `len` bytes of the frame to `to`, which has `space` bytes. */
 static __always_inline long copy_bytes(struct __sk_buff *skb, struct frame *frame,
-				       unsigned char *to, __u32 len, __u64 room)
+				       unsigned char *to, __u32 len, __u64 space)
 {
 	if (!frame->tag)
-		return load_bytes(skb, 0, to, len, room);
+		return load_bytes(skb, 0, to, len, space);
 	if (bpf_skb_load_bytes(skb, 0, to, ADDRESSES))
 		return -1;
 	__builtin_memcpy(to + ADDRESSES, &frame->tag, VLAN_HLEN);
 	return load_bytes(skb, ADDRESSES, to + ADDRESSES + VLAN_HLEN, len - ADDRESSES - VLAN_HLEN,
-			  room - ADDRESSES - VLAN_HLEN);
+			  space - ADDRESSES - VLAN_HLEN);
 }
 
 /* Copies the frame after the record's header; `size` is the record's size. */

@@ -17,7 +17,7 @@ enum shared_number {
 	QUEUES_MAX = 16, /* the largest --queues */
 	BATCH_MAX = 1024, /* the largest --budget */
 	LARGEST_RECORD = 262200, /* bytes of the largest ring record: the last of RECORD_SIZES (capture.h) */
-	MERGED_MARK = 22094, /* skb->mark of a packet that the poller has merged, on its way to `cut` */
+	MERGED_MARK = 22094, /* skb->mark of a packet that the poller has merged, on its way to `resegment` */
 
 	/*
 	 * skb->tc_index of a frame in the waiting room, where nothing else uses it. It is never 0, which is that of the
@@ -92,17 +92,17 @@ enum refusal {
 	REFUSED_REASONS
 };
 
-/* What is written to the trace ring (tape.h). TAPE_LAST_WITH_BYTES relies on the order. */
-enum tape_kind {
-	TAPE_CAPTURED, /* number: how many were captured before it */
-	TAPE_REFUSED, /* number: enum refusal */
-	TAPE_HELD, /* number: how many were held before it */
-	TAPE_RELEASED, /* came out of the room; number as for TAPE_CAPTURED */
-	TAPE_ROOM_REFUSED, /* came out of the room, number: enum refusal */
+/* What is written to the trace ring (trace.h). TRACE_LAST_WITH_BYTES relies on the order. */
+enum trace_kind {
+	TRACE_CAPTURED, /* number: how many were captured before it */
+	TRACE_REFUSED, /* number: enum refusal */
+	TRACE_HELD, /* number: how many were held before it */
+	TRACE_RELEASED, /* came out of the room; number as for TRACE_CAPTURED */
+	TRACE_ROOM_REFUSED, /* came out of the room, number: enum refusal */
 };
 
 /* One record of the trace ring. */
-struct tape_record {
+struct trace_record {
 	__u64 time; /* CLOCK_MONOTONIC in ns */
 	__u64 number;
 	__u32 frame_len; /* bytes of the frame, a re-inserted VLAN tag included */
@@ -134,10 +134,10 @@ struct counters {
 struct control {
 	/* Written by `tx` for every frame, atomically. */
 	__u64 captured; /* frames ever put into the ring */
-	__u32 recording; /* by the controller: a recording is going on (tape.h); only in the first queue's */
+	__u32 recording; /* by the controller: a recording is going on (trace.h); only in the first queue's */
 	__u32 snap_len; /* by the controller: bytes of each frame that are recorded */
-	__u64 tape_missed; /* frames that found no space in the trace ring */
-	__u64 tape_notes_missed; /* releases from the room that found no space there */
+	__u64 trace_missed; /* frames that found no space in the trace ring */
+	__u64 trace_notes_missed; /* releases from the room that found no space there */
 	__u64 reinject_cookie; /* by the controller: cookie of the poller's socket, if it sends on the looping interface itself */
 	__u64 pad0[3];
 

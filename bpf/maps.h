@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The maps of one interface, pinned together. The trace ring has a header of its own (tape.h). */
+/* The maps of one interface, pinned together. The trace ring has a header of its own (trace.h). */
 #ifndef VNET_MAPS_H
 #define VNET_MAPS_H
 

@@ -16,7 +16,7 @@
 #include "capture.h"
 #include "layout.h"
 #include "maps.h"
-#include "tape.h"
+#include "trace.h"
 
 /* Set by the controller before load. */
 const volatile bool hold = false; /* --when-full hold */

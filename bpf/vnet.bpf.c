@@ -5,8 +5,8 @@
  *   tx     on vnet0's egress: copies the frame into the ring, or marks it as one that has to wait
  *   sink   on the peer's ingress, with a veth: drops frames that are in the ring, sends those that have
  *          to wait to the room, and captures those that the kernel had to cut into frames first
- *   retry  at the room's exit: copies the frame into the ring when its turn has come
- *   cut    on the peer's egress, on the reinject path: makes the kernel cut up what the poller has merged
+ *   release    at the room's exit: copies the frame into the ring when its turn has come
+ *   resegment  on the peer's egress, on the reinject path: makes the kernel cut up what the poller has merged
  *
  * The original goes on to the peer because veth counts a transmitted packet in veth_xmit: a frame
  * dropped on egress would leave `ip -s link` at 0.
@@ -21,7 +21,7 @@
 #include "mark.h"
 #include "queue.h"
 #include "superpacket.h"
-#include "tape.h"
+#include "trace.h"
 
 /*
  * The mark of the pollers' sockets if they send on the looping interface itself (dummy); otherwise
@@ -45,10 +45,10 @@ const volatile __u32 room_frame_cost = 0;
  */
 const union {
 	struct record record;
-	struct tape_record tape_record;
+	struct trace_record trace_record;
 	enum shared_number number;
 	enum refusal refusal;
-	enum tape_kind tape_kind;
+	enum trace_kind trace_kind;
 	enum batch_flag batch_flag;
 } *const shared = NULL;
 
@@ -74,7 +74,7 @@ static __always_inline void count_refused(struct counters *count, __u32 refusal)
  * leaves the packet as it is and sets SKB_GSO_IPXIP4 or 6. Its segments are plain frames: only the
  * kinds with a UDP or GRE header are cut up differently (udp4_ufo_fragment, inet_gso_segment).
  */
-static __always_inline long have_cut(struct __sk_buff *skb)
+static __always_inline long request_segments(struct __sk_buff *skb)
 {
 	__u64 tunnel = skb->protocol == bpf_htons(ETH_P_IP) ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 :
 							      BPF_F_ADJ_ROOM_ENCAP_L3_IPV6;
@@ -103,14 +103,14 @@ static __always_inline __u32 transmit(struct __sk_buff *skb, struct counters *co
 	if (refusal == REFUSED_GSO && to_peer) {
 		count->cut_sent += pieces_of(skb);
 		if (frame.skb_len >= GSO_MAX_SIZE)
-			have_cut(skb); /* the user may have raised gso_max_size: then nothing else cuts it up */
+			request_segments(skb); /* the user may have raised gso_max_size: then nothing else cuts it up */
 		return mark(MARK_CUT, index, flow); /* counted in `sink`, frame by frame, as veth counts them */
 	}
 	segments = segments_of(skb);
 	count->tx_packets++;
 	count->tx_bytes += frame.len;
 	if (refusal < 0)
-		refusal = is_stopped(ctl) ? REFUSED_FULL : enqueue(skb, &frame, &queue, true, TAPE_CAPTURED);
+		refusal = is_stopped(ctl) ? REFUSED_FULL : enqueue(skb, &frame, &queue, true, TRACE_CAPTURED);
 	if (refusal < 0) {
 		if (to_peer)
 			count->originals_sent += segments;
@@ -119,7 +119,7 @@ static __always_inline __u32 transmit(struct __sk_buff *skb, struct counters *co
 	if (refusal == REFUSED_FULL && hold) {
 		if (fits_into_room(skb, &frame)) {
 			number = hold_frame(&queue, segments);
-			record_event(ctl, skb, TAPE_HELD, number);
+			record_event(ctl, skb, TRACE_HELD, number);
 			return ctl->recording ? mark(MARK_NUMBERED, index, number) : mark(MARK_HELD, index, flow);
 		}
 		refusal = REFUSED_UNHOLDABLE;
@@ -127,7 +127,7 @@ static __always_inline __u32 transmit(struct __sk_buff *skb, struct counters *co
 		stop_and_look_again(&queue);
 	}
 	count_refused(count, refusal);
-	record_event(ctl, skb, TAPE_REFUSED, refusal);
+	record_event(ctl, skb, TRACE_REFUSED, refusal);
 	return 0;
 }
 
@@ -258,7 +258,7 @@ static __always_inline __u32 queue_of_exit(__u32 ifindex)
 }
 
 SEC("tc")
-int retry(struct __sk_buff *skb)
+int release(struct __sk_buff *skb)
 {
 	__u32 zero = 0, index = queue_of_exit(skb->ifindex);
 	struct frame frame = {};
@@ -279,7 +279,7 @@ int retry(struct __sk_buff *skb)
 
 	refusal = describe(skb, &frame);
 	if (refusal < 0)
-		refusal = enqueue(skb, &frame, &queue, false, TAPE_RELEASED | (__u32)skb->tc_index << 16);
+		refusal = enqueue(skb, &frame, &queue, false, TRACE_RELEASED | (__u32)skb->tc_index << 16);
 	if (refusal == REFUSED_FULL) {
 		/*
 		 * The room lets out only what the ring has space for; if not, requeued is better
@@ -290,7 +290,7 @@ int retry(struct __sk_buff *skb)
 	}
 	if (refusal >= 0) {
 		count_refused(count, refusal);
-		record_event(ctl, skb, TAPE_ROOM_REFUSED | (__u32)skb->tc_index << 16, refusal);
+		record_event(ctl, skb, TRACE_ROOM_REFUSED | (__u32)skb->tc_index << 16, refusal);
 	}
 	/*
 	 * After the frame has its place in the ring: the poller reads them in the opposite order
@@ -303,12 +303,12 @@ int retry(struct __sk_buff *skb)
 
 /* Makes the kernel cut up what the poller has merged. */
 SEC("tc")
-int cut(struct __sk_buff *skb)
+int resegment(struct __sk_buff *skb)
 {
 	if (skb->mark != MERGED_MARK)
 		return TC_ACT_UNSPEC;
 	skb->mark = 0;
-	if (have_cut(skb))
+	if (request_segments(skb))
 		return TC_ACT_SHOT; /* ENOBUFS to the poller, which sends single frames then */
 	return TC_ACT_UNSPEC;
 }

@@ -6,5 +6,7 @@ export { attach } from './nic/nic';
 export type { Nic, NicEvents } from './nic/nic';
 export type { NicOptions } from './nic/nic';
 export { VnetError, type ErrorCode } from './errors';
-export { law, type Refusal, type Stats } from './datapath/stats';
+export { frameAccounting, type Refusal, type Stats } from './datapath/stats';
+/** @deprecated The former name of frameAccounting. */
+export { frameAccounting as law } from './datapath/stats';
 export type { Hook, HookContext, HookExport, HookTimer, OnHookError, Superpackets, Verdict } from './hooks/contract';

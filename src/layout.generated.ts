@@ -29,8 +29,8 @@ export const CONTROL = {
   captured: 0,
   recording: 8,
   snapLen: 12,
-  tapeMissed: 16,
-  tapeNotesMissed: 24,
+  traceMissed: 16,
+  traceNotesMissed: 24,
   reinjectCookie: 32,
   gate: 64,
   stops: 72,
@@ -140,8 +140,8 @@ export const ROOM_PLAIN = 16384;
 export const NEEDS_CSUM = 1;
 export const GSO_UDP_L4 = 5;
 
-/** enum tape_kind. */
-export const TAPE_KIND = {
+/** enum trace_kind. */
+export const TRACE_KIND = {
   captured: 0,
   refused: 1,
   held: 2,
@@ -149,8 +149,8 @@ export const TAPE_KIND = {
   roomRefused: 4,
 } as const;
 
-/** struct tape_record, 40 bytes. */
-export const TAPE_RECORD = {
+/** struct trace_record, 40 bytes. */
+export const TRACE_RECORD = {
   time: 0,
   number: 8,
   frameLen: 16,
@@ -174,4 +174,4 @@ export const VNET_HDR = {
 } as const;
 
 /** Changes with anything above. */
-export const LAYOUT_HASH = 0xe3fb9d4b;
+export const LAYOUT_HASH = 0xdbf30579;

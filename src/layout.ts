@@ -44,13 +44,13 @@ export const BATCH_HOOKED = made.BATCH_HOOKED;
 export const MESSAGE = made.MESSAGE;
 
 /** A record of the trace ring. */
-export const TAPE_RECORD = made.TAPE_RECORD;
+export const TRACE_RECORD = made.TRACE_RECORD;
 
-/** In TAPE_RECORD.roomTag: the lower bits are those of its number in the room. */
+/** In TRACE_RECORD.roomTag: the lower bits are those of its number in the room. */
 export const ROOM_NUMBERED = made.ROOM_NUMBERED;
 
-/** TAPE_RECORD.kind. */
-export const TAPE = made.TAPE_KIND;
+/** TRACE_RECORD.kind. */
+export const TRACE_KIND = made.TRACE_KIND;
 
 /** Changes with anything of bpf/layout.h. */
 export const LAYOUT_HASH = made.LAYOUT_HASH;

@@ -3,7 +3,7 @@
  * The comment of a recorded frame: what happened to it in the loop, and its virtio_net_hdr. The recorder writes it, and
  * replay reads it.
  */
-import { FATE, POLLER_REFUSALS } from '../datapath/outcomes';
+import { OUTCOME, POLLER_REFUSALS } from '../datapath/outcomes';
 import { GSO_UDP_L4, NEEDS_CSUM, REFUSALS as TX_REFUSALS, VNET, VNET_HDR_BYTES } from '../layout';
 import type { RecordedFrame } from './trace-ring';
 
@@ -77,27 +77,27 @@ function wayOf(frame: RecordedFrame): string {
   const before = held ? `captured, held for ${ms(releasedAt - time)}` : 'captured';
   if (ending === 'open') return `${before}, still in the queue when the recording ended`;
   if (ending !== 'told') return `${before}, what became of it was missed`;
-  return `${before}, ${fateOf(frame)} after ${ms(frame.endedAt - (held ? releasedAt : time))}`;
+  return `${before}, ${outcomeOf(frame)} after ${ms(frame.endedAt - (held ? releasedAt : time))}`;
 }
 
-function fateOf({ fate, detail }: RecordedFrame): string {
-  switch (fate) {
-    case FATE.reinjected:
+function outcomeOf({ outcome, detail }: RecordedFrame): string {
+  switch (outcome) {
+    case OUTCOME.reinjected:
       return detail > 1 ? `reinjected with ${detail - 1} other${detail === 2 ? '' : 's'} as one packet` : 'reinjected';
-    case FATE.dropped:
+    case OUTCOME.dropped:
       return 'dropped by the hook';
-    case FATE.changed:
+    case OUTCOME.changed:
       return 'changed by the hook and reinjected';
-    case FATE.cut:
+    case OUTCOME.segmented:
       return `cut by the hook, ${detail} pieces reinjected`;
     default:
-      return refusedOnTheWayBack(fate) ?? `fate ${fate}`;
+      return refusedOnReinjectPath(outcome) ?? `outcome ${outcome}`;
   }
 }
 
-function refusedOnTheWayBack(fate: number): string | null {
-  const refusal = POLLER_REFUSALS.find(({ outcome }) => outcome === fate);
-  return refusal ? `refused on the way back (${refusal.name})` : null;
+function refusedOnReinjectPath(outcome: number): string | null {
+  const refusal = POLLER_REFUSALS.find((row) => row.outcome === outcome);
+  return refusal ? `refused on the reinject path (${refusal.name})` : null;
 }
 
 /** Milliseconds, never negative: both ends may come from CPUs whose clocks differ by less than is shown. */

@@ -4,7 +4,7 @@
  * the order in which they were captured, each once its outcome is known.
  */
 import { ROOM_NUMBERED } from '../layout';
-import type { RecordedFrame, TapeListener } from './trace-ring';
+import type { RecordedFrame, TraceListener } from './trace-ring';
 
 // Frames that wait for news, by number. Numbers are consecutive, so nearly each frame has a slot of its own. Frames
 // that share a slot queue there: two CPUs took one number in the same instant, or the numbers have wrapped round.
@@ -67,7 +67,7 @@ export interface Progress {
   roomIsEmpty: boolean;
 }
 
-export class FrameLog implements TapeListener {
+export class FrameLog implements TraceListener {
   /** Frames in the order of capture, from index `first` on. */
   private queue: RecordedFrame[] = [];
   private first = 0;
@@ -114,8 +114,8 @@ export class FrameLog implements TapeListener {
   }
 
   /** Notes an outcome; ignores that of a frame captured before the recording began, or missed. */
-  told(number: number, fate: number, detail: number, time: number): void {
-    this.inRing.take(number)?.end(fate, detail, time);
+  told(number: number, outcome: number, detail: number, time: number): void {
+    this.inRing.take(number)?.end(outcome, detail, time);
   }
 
   /** The next frame, once its end is known or will never be known; with `force`, as it is. */

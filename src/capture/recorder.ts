@@ -13,7 +13,7 @@ import { BpfMap, MappedMemory } from 'libbpf-ts';
 
 import type { RecordingAnswer } from '../control/orders';
 import { ControlClient } from '../control/socket';
-import { FateReader } from '../datapath/outcomes';
+import { OutcomeReader } from '../datapath/outcomes';
 import { heldFrames } from '../datapath/queue-gate';
 import { SharedWords } from '../datapath/shared-memory';
 import { CONTROL } from '../layout';
@@ -27,7 +27,7 @@ import { FRAME_BYTES_MAX, type Section } from './contract';
 import { FrameLog, type Progress } from './frame-log';
 import { RECORDING_PINS } from './session';
 import { type OutputFiles, OutputFull } from './sink';
-import { TapeReader } from './trace-ring';
+import { TraceReader } from './trace-ring';
 import { type Counts, RecordingOutput, WallClock } from './writer';
 
 export interface RecorderOptions {
@@ -67,8 +67,8 @@ export class Recorder implements Disposable {
   private readonly clock = new WallClock();
   private readonly log = new FrameLog();
   private readonly owned: Disposable[] = [];
-  private readonly tape: TapeReader;
-  private readonly fates: FateReader;
+  private readonly trace: TraceReader;
+  private readonly outcomes: OutcomeReader;
   private readonly control: SharedWords;
   private readonly output: RecordingOutput;
   /** Frames that were written without their end, which was missed. */
@@ -86,11 +86,11 @@ export class Recorder implements Disposable {
     private readonly options: RecorderOptions,
   ) {
     const pins = visiblePins(attachment);
-    using tape = BpfMap.openPinned(path.join(pins, RECORDING_PINS.tape));
-    using fates = BpfMap.openPinned(path.join(pins, RECORDING_PINS.fates));
+    using trace = BpfMap.openPinned(path.join(pins, RECORDING_PINS.trace));
+    using outcomes = BpfMap.openPinned(path.join(pins, RECORDING_PINS.outcomes));
     using control = BpfMap.openPinned(path.join(pins, 'control'));
-    this.tape = this.own(new TapeReader(tape, options.filter));
-    this.fates = this.own(new FateReader(fates));
+    this.trace = this.own(new TraceReader(trace, options.filter));
+    this.outcomes = this.own(new OutcomeReader(outcomes));
     const memory = this.own(MappedMemory.map({ fd: control.fd, length: CONTROL.size }));
     this.control = new SharedWords(memory.buffer, 0, CONTROL.size);
     this.output = new RecordingOutput(files, sectionOf(attachment, options), this.clock, () => this.counts, (counts) => this.summary(counts));
@@ -157,31 +157,31 @@ export class Recorder implements Disposable {
   /** The result so far. */
   get recorded(): Recorded {
     const { frames, bytes } = this.output;
-    return { frames, missed: this.missed, unmatched: this.tape.unmatched, bytes };
+    return { frames, missed: this.missed, unmatched: this.trace.unmatched, bytes };
   }
 
   private get counts(): Counts {
-    return { missed: this.missed, untold: this.untold, unmatched: this.tape.unmatched };
+    return { missed: this.missed, untold: this.untold, unmatched: this.trace.unmatched };
   }
 
   /** Frames that were not recorded. */
   private get missed(): number {
-    return this.control.get64(CONTROL.tapeMissed) - this.before.missed;
+    return this.control.get64(CONTROL.traceMissed) - this.before.missed;
   }
 
   /** Reads what has been written; returns how many items there were. */
   private async look(force: boolean): Promise<number> {
     const progress = this.progress();
-    const told = this.fates.written;
-    const written = this.tape.written;
+    const told = this.outcomes.written;
+    const written = this.trace.written;
     let taken = 0;
-    while (this.tape.read < written) {
-      const count = this.tape.take(this.log);
+    while (this.trace.read < written) {
+      const count = this.trace.take(this.log);
       taken += count;
       if (count === 0) await this.pause(0); // a record is being written
       if (taken % 8192 < count) await this.drain(false);
     }
-    taken += this.fates.takeUntil(told, (number, fate, detail, time) => this.log.told(number, fate, detail, time));
+    taken += this.outcomes.takeUntil(told, (number, outcome, detail, time) => this.log.told(number, outcome, detail, time));
     this.log.progress = progress;
     await this.drain(force);
     return taken;

@@ -9,7 +9,7 @@ import * as path from 'node:path';
 import { BpfError, BpfMap, MappedMemory, MapType } from 'libbpf-ts';
 
 import type { RecordingRequest } from '../control/orders';
-import { createFates, slotsFor } from '../datapath/outcomes';
+import { createOutcomes, slotsFor } from '../datapath/outcomes';
 import { type Datapath, setInner, u32 } from '../datapath/programs';
 import { SharedWords } from '../datapath/shared-memory';
 import { VnetError } from '../errors';
@@ -17,7 +17,7 @@ import { CONTROL } from '../layout';
 import { pinDirectory } from '../state/bpffs';
 
 /** Names of the pins, beside those of the attachment. */
-export const RECORDING_PINS = { tape: 'tape-in-use', fates: 'fates' } as const;
+export const RECORDING_PINS = { trace: 'trace-in-use', outcomes: 'outcomes' } as const;
 
 export interface Recordable {
   id: string;
@@ -25,7 +25,7 @@ export interface Recordable {
   datapath: Datapath;
   control: SharedWords;
   /** Makes the poller start writing outcomes; null stops it. */
-  tellPoller(fates: BpfMap | null): Promise<void>;
+  tellPoller(outcomes: BpfMap | null): Promise<void>;
 }
 
 const FIRST = u32(0);
@@ -33,26 +33,26 @@ const FIRST = u32(0);
 export class Recording {
   private open = true;
 
-  private fates: BpfMap | undefined;
+  private outcomes: BpfMap | undefined;
 
   private constructor(
     private readonly parts: Recordable,
-    private readonly tape: BpfMap,
+    private readonly trace: BpfMap,
   ) {}
 
   /** Starts a recording. Throws a VnetError if there is no memory for it. */
   static async begin(parts: Recordable, { bufferBytes, snapLen }: RecordingRequest): Promise<Recording> {
     const { iface, id, control, datapath } = parts;
-    const tape = explain(iface, bufferBytes, () => BpfMap.create({ type: MapType.RINGBUF, name: 'tape', keySize: 0, valueSize: 0, maxEntries: bufferBytes }));
-    const recording = new Recording(parts, tape);
+    const trace = explain(iface, bufferBytes, () => BpfMap.create({ type: MapType.RINGBUF, name: 'trace', keySize: 0, valueSize: 0, maxEntries: bufferBytes }));
+    const recording = new Recording(parts, trace);
     try {
-      const fates = (recording.fates = explain(iface, bufferBytes, () => createFates(slotsFor(bufferBytes))));
+      const outcomes = (recording.outcomes = explain(iface, bufferBytes, () => createOutcomes(slotsFor(bufferBytes))));
       const pins = pinDirectory(id);
       forgetPins(pins);
-      tape.pin(path.join(pins, RECORDING_PINS.tape));
-      fates.pin(path.join(pins, RECORDING_PINS.fates));
-      setInner(datapath.maps.tape, 0, tape);
-      await parts.tellPoller(fates);
+      trace.pin(path.join(pins, RECORDING_PINS.trace));
+      outcomes.pin(path.join(pins, RECORDING_PINS.outcomes));
+      setInner(datapath.maps.trace, 0, trace);
+      await parts.tellPoller(outcomes);
       control.set32(CONTROL.snapLen, snapLen);
       control.set32(CONTROL.recording, 1);
       return recording;
@@ -63,19 +63,19 @@ export class Recording {
   }
 
   /** Ends writing to the trace ring; outcomes of the frames that are in it are still written. */
-  stopTape(): void {
-    stopTape(this.parts.datapath, this.parts.control);
+  stopTracing(): void {
+    stopTracing(this.parts.datapath, this.parts.control);
   }
 
   /** Removes everything; what the recorder has mapped exists as long as the recorder. Idempotent. */
   async end(): Promise<void> {
     if (!this.open) return;
     this.open = false;
-    this.stopTape();
+    this.stopTracing();
     forgetPins(pinDirectory(this.parts.id));
-    this.tape.close();
+    this.trace.close();
     await this.parts.tellPoller(null);
-    this.fates?.close();
+    this.outcomes?.close();
   }
 }
 
@@ -83,15 +83,15 @@ export class Recording {
  * Removes the trace ring from its map. The kernel returns only when no program uses the ring any more (synchronize_rcu
  * in kernel/bpf/syscall.c).
  */
-function stopTape({ maps }: Datapath, control: SharedWords): void {
+function stopTracing({ maps }: Datapath, control: SharedWords): void {
   control.set32(CONTROL.recording, 0);
-  if (maps.tape.get(FIRST)) maps.tape.delete(FIRST);
+  if (maps.trace.get(FIRST)) maps.trace.delete(FIRST);
 }
 
 /** Cleans up after a crash: the recorder ended with the controller that was killed. */
 export function forgetCrashedRecording(datapath: Datapath, pins: string): void {
   using memory = MappedMemory.map({ fd: datapath.maps.control.fd, length: CONTROL.size });
-  stopTape(datapath, new SharedWords(memory.buffer, 0, CONTROL.size));
+  stopTracing(datapath, new SharedWords(memory.buffer, 0, CONTROL.size));
   forgetPins(pins);
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Reads the trace ring (bpf/tape.h), and holds what becomes known of each recorded frame. */
+/** Reads the trace ring (bpf/trace.h), and holds what becomes known of each recorded frame. */
 import { type BpfMap, RingBuffer } from 'libbpf-ts';
 
-import { TAPE, TAPE_RECORD, VNET_HDR_BYTES } from '../layout';
+import { TRACE_KIND, TRACE_RECORD, VNET_HDR_BYTES } from '../layout';
 import type { PacketFilter } from '../packet/filter';
 import { type Block, blockOf, copyWords, FrameMemory } from './buffers';
 
@@ -15,7 +15,7 @@ export type Ending =
   | 'open'
   /** Refused by the programs: see `reason`. */
   | 'refused'
-  /** The poller has written its outcome: see `fate`. */
+  /** The poller has written its outcome: see `outcome`. */
   | 'told'
   /** Went into the waiting room, and is not there any more. */
   | 'lost'
@@ -32,8 +32,8 @@ export class RecordedFrame {
   releasedAt = 0;
   /** A value of enum refusal. */
   reason = 0;
-  /** A value of FATE or an outcome of REFUSALS, and its detail. */
-  fate = 0;
+  /** A value of OUTCOME or an outcome of REFUSALS, and its detail. */
+  outcome = 0;
   detail = 0;
   endedAt = 0;
 
@@ -69,9 +69,9 @@ export class RecordedFrame {
     this.endedAt = time;
   }
 
-  end(fate: number, detail: number, time: number): void {
+  end(outcome: number, detail: number, time: number): void {
     this.ending = 'told';
-    this.fate = fate;
+    this.outcome = outcome;
     this.detail = detail;
     this.endedAt = time;
   }
@@ -103,7 +103,7 @@ export class RecordedFrame {
 }
 
 /** Takes the records of a trace ring. Numbers are cut to 32 bits. */
-export interface TapeListener {
+export interface TraceListener {
   captured(frame: RecordedFrame): void;
   held(frame: RecordedFrame): void;
   refused(frame: RecordedFrame, reason: number): void;
@@ -112,7 +112,7 @@ export interface TapeListener {
   roomRefused(tag: number, reason: number, time: number): void;
 }
 
-export class TapeReader implements Disposable {
+export class TraceReader implements Disposable {
   private readonly ring: RingBuffer;
   private readonly view: DataView;
   private readonly source: Block;
@@ -123,10 +123,10 @@ export class TapeReader implements Disposable {
 
   /** The map may be closed afterwards. With a filter, frames that do not match are not passed on. */
   constructor(
-    tape: BpfMap,
+    trace: BpfMap,
     private readonly filter: PacketFilter | null,
   ) {
-    this.ring = new RingBuffer(tape);
+    this.ring = new RingBuffer(trace);
     const { data } = this.ring;
     this.view = new DataView(data.buffer, data.byteOffset, data.byteLength);
     this.source = blockOf(data);
@@ -142,7 +142,7 @@ export class TapeReader implements Disposable {
   }
 
   /** Passes on the records that are there, about a thousand at most; returns how many there were. */
-  take(listener: TapeListener): number {
+  take(listener: TraceListener): number {
     const { reader } = this.ring;
     const count = reader.lease(reader.capacity);
     for (let i = 0; i < count; i++) this.handOn(reader.offsets[i] as number, listener);
@@ -150,21 +150,21 @@ export class TapeReader implements Disposable {
     return count;
   }
 
-  private handOn(at: number, listener: TapeListener): void {
+  private handOn(at: number, listener: TraceListener): void {
     const { view } = this;
-    const time = view.getUint32(at + TAPE_RECORD.time + 4, true) * 4294967296 + view.getUint32(at + TAPE_RECORD.time, true);
-    const number = view.getUint32(at + TAPE_RECORD.number, true);
-    const tag = view.getUint16(at + TAPE_RECORD.roomTag, true);
-    switch (view.getUint16(at + TAPE_RECORD.kind, true)) {
-      case TAPE.captured:
+    const time = view.getUint32(at + TRACE_RECORD.time + 4, true) * 4294967296 + view.getUint32(at + TRACE_RECORD.time, true);
+    const number = view.getUint32(at + TRACE_RECORD.number, true);
+    const tag = view.getUint16(at + TRACE_RECORD.roomTag, true);
+    switch (view.getUint16(at + TRACE_RECORD.kind, true)) {
+      case TRACE_KIND.captured:
         return this.matches(at) ? listener.captured(this.frame(at, time, false, number)) : undefined;
-      case TAPE.held:
+      case TRACE_KIND.held:
         return this.matches(at) ? listener.held(this.frame(at, time, true, number)) : undefined;
-      case TAPE.refused:
+      case TRACE_KIND.refused:
         return this.matches(at) ? listener.refused(this.frame(at, time, false, 0), number) : undefined;
-      case TAPE.released:
+      case TRACE_KIND.released:
         return listener.released(tag, number, time);
-      case TAPE.roomRefused:
+      case TRACE_KIND.roomRefused:
         return listener.roomRefused(tag, number, time);
     }
   }
@@ -172,7 +172,7 @@ export class TapeReader implements Disposable {
   private matches(at: number): boolean {
     const { view, filter } = this;
     if (filter === null) return true;
-    const matches = filter.matches(this.source.bytes, at + TAPE_RECORD.frame, view.getUint32(at + TAPE_RECORD.copied, true), view.getUint32(at + TAPE_RECORD.frameLen, true));
+    const matches = filter.matches(this.source.bytes, at + TRACE_RECORD.frame, view.getUint32(at + TRACE_RECORD.copied, true), view.getUint32(at + TRACE_RECORD.frameLen, true));
     if (!matches) this.unmatched++;
     return matches;
   }
@@ -180,12 +180,12 @@ export class TapeReader implements Disposable {
   /** A frame with a copy of its bytes, because the record goes back to the trace ring. */
   private frame(at: number, time: number, held: boolean, number: number): RecordedFrame {
     const { view } = this;
-    const copied = view.getUint32(at + TAPE_RECORD.copied, true);
+    const copied = view.getUint32(at + TRACE_RECORD.copied, true);
     const bytes = HEADER_BYTES + copied;
     const to = this.memory.reserve(bytes);
     const { block } = this.memory;
-    copyWords(this.source, at + TAPE_RECORD.vnet, block, to, bytes);
-    return new RecordedFrame(time, view.getUint32(at + TAPE_RECORD.frameLen, true), held, number, block, to, copied);
+    copyWords(this.source, at + TRACE_RECORD.vnet, block, to, bytes);
+    return new RecordedFrame(time, view.getUint32(at + TRACE_RECORD.frameLen, true), held, number, block, to, copied);
   }
 
   close(): void {

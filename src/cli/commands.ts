@@ -113,7 +113,7 @@ export const COMMANDS: readonly Command[] = [
       netns: netnsOption,
       json: jsonOption,
       prometheus: flag('print metrics in the text format of Prometheus'),
-      check: flag('fail unless the law of the loop balances'),
+      check: flag('fail unless the frame accounting balances'),
       watch: { ...text('print again every SECONDS (1)', 'SECONDS'), valueIsOptional: true },
     },
     quick: { bundle: LIST_STATS, trial: [] },

@@ -4,7 +4,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import * as fs from 'node:fs';
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 
-import { law, type Stats } from '../datapath/stats';
+import { frameAccounting, type Stats } from '../datapath/stats';
 import { usageError, VnetError } from '../errors';
 import { checkedWords } from '../impair/words';
 import { endProcesses, Netns } from '../link/netns';
@@ -150,6 +150,6 @@ async function runIn({ netns: name, nic }: Throwaway, [program = '', ...args]: r
 async function statsAtRest(nic: Nic): Promise<Stats> {
   for (const end = clock.now() + REST_MS; ; await delay(5)) {
     const stats = nic.stats();
-    if (law(stats).balanced || clock.now() > end) return stats;
+    if (frameAccounting(stats).balanced || clock.now() > end) return stats;
   }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf stats`. */
-import { type CounterGroup, law, lostBehind, type Stats, worded } from '../datapath/stats';
+import { type CounterGroup, frameAccounting, lostBehind, type Stats, worded } from '../datapath/stats';
 import { usageError, VnetError } from '../errors';
 import { printable } from '../printable';
 import { requirePrivileges } from '../requirements';
@@ -43,13 +43,13 @@ function printMetrics(read: readonly Read[]): void {
 }
 
 function requireBalance(stats: Stats): void {
-  const sums = law(stats);
+  const sums = frameAccounting(stats);
   const lost = lostBehind(stats);
   if (sums.balanced && lost.length > 0) printNotice(`${stats.interface}: every frame is accounted for, but not all came back: ${listed(lost)}`);
   if (sums.balanced) return;
   throw new VnetError(
     'STATE',
-    `the law of the loop on ${stats.interface}`,
+    `the frame accounting of ${stats.interface}`,
     `${sums.in} frames went in, ${sums.out} are accounted for (${sums.out - sums.in >= 0 ? '+' : ''}${sums.out - sums.in})`,
     { hint: 'it holds at rest: look again when there is no traffic' },
   );
@@ -59,7 +59,7 @@ const listed = (counts: readonly (readonly [string, number])[]): string => count
 
 /** Says "balanced" alone only if nothing was lost. */
 function verdict(stats: Stats): string {
-  if (!law(stats).balanced) return 'frames in flight, or lost';
+  if (!frameAccounting(stats).balanced) return 'frames in flight, or lost';
   const lost = lostBehind(stats);
   return lost.length === 0 ? 'balanced' : `balanced, but not all came back: ${listed(lost)}`;
 }
@@ -73,7 +73,7 @@ function unlessIdle(stats: Stats, group: CounterGroup): string[][] {
 /** The text form: what went in, what came out, and why the rest did not. `hookDown`: as in Attachment. */
 export function asLines(stats: Stats, hookDown: string | null = null): string[] {
   const { queue, refused } = stats;
-  const sums = law(stats);
+  const sums = frameAccounting(stats);
   const reasons = Object.entries(refused).filter(([, count]) => count > 0);
   const where = stats.netns === null ? '' : ` in ${stats.netns}`;
   const rows = [
@@ -89,7 +89,7 @@ export function asLines(stats: Stats, hookDown: string | null = null): string[] 
     ...unlessIdle(stats, 'behind'),
     ...(stats.stray > 0 ? [['stray', `${stats.stray} packets`, 'sent past the egress hook, or unmarked behind it: not looped']] : []),
     ['poll', ...worded(stats, 'poll', 'stats')],
-    ['law', `${sums.in} in`, `${sums.out} out`, verdict(stats)],
+    ['accounting', `${sums.in} in`, `${sums.out} out`, verdict(stats)],
   ];
   return [`${printable(stats.interface + where)}: ${stats.state}, ${stats.backend} through ${stats.attach}, process ${stats.pid}`, ...table(rows.map((row) => ['  ' + row[0], ...row.slice(1)]))];
 }

@@ -10,7 +10,7 @@ import { requirePrivileges } from '../requirements';
 import { print } from '../terminal/output';
 import { endSignals } from '../terminal/signals';
 import { ASCII, BLOCKS } from '../top/drawing';
-import { Board, type Change, type Look, type Row, sorted } from '../top/readings';
+import { type Change, type Look, Readings, type Row, sorted } from '../top/readings';
 import { FIRST_VIEW, press, screen, type View } from '../top/screen';
 import { plainLines } from '../top/table';
 import { Screen } from '../top/terminal';
@@ -25,7 +25,7 @@ const NEWS_MS = 10_000;
 export async function showScreen(look: () => Look[], seconds: number): Promise<void> {
   const inbox = new Inbox();
   for (const name of endSignals()) process.once(name, () => inbox.put('q'));
-  const board = new Board(seconds * 1000);
+  const readings = new Readings(seconds * 1000);
   let view: View = FIRST_VIEW;
   let rows: Row[] = [];
   let news: { change: Change; until: number } | null = null;
@@ -36,7 +36,7 @@ export async function showScreen(look: () => Look[], seconds: number): Promise<v
     const now = performance.now();
     if (now >= due) {
       // Reading goes on during a pause, so that the last minute has no gap.
-      const seen = board.update(look(), now);
+      const seen = readings.update(look(), now);
       due = now + seconds * 1000;
       const change = seen.changes.at(-1);
       if (change) news = { change, until: now + NEWS_MS };
@@ -92,9 +92,9 @@ export async function topCommand(args: TopArguments): Promise<void> {
   selected(args); // an interface that is missing now is an error; one that goes later is not
   const look = (): Look[] => looks(args);
   if (hasScreen()) return showScreen(look, seconds);
-  const board = new Board(seconds * 1000);
+  const readings = new Readings(seconds * 1000);
   for (;;) {
-    const { rows, changes } = board.update(look(), performance.now());
+    const { rows, changes } = readings.update(look(), performance.now());
     const lines = plainLines(rows, changes);
     if (lines.length > 0) print(...lines);
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000));

@@ -115,7 +115,7 @@ export interface RecordingAnswer {
 
 /** A recording in progress. */
 export interface Ongoing {
-  stopTape(): void;
+  stopTracing(): void;
   end(): Promise<void>;
 }
 
@@ -131,13 +131,13 @@ export class RecorderOrders {
   readonly orders: Readonly<Record<string, OrderHandler>> = {
     record: (order, session) => this.record(order, session),
     'record-stop': async (_order, session) => {
-      if (this.current?.session === session) (await this.current.recording).stopTape();
+      if (this.current?.session === session) (await this.current.recording).stopTracing();
     },
   };
 
   private async record({ bufferBytes, snapLen }: Order, session: ControlSession): Promise<RecordingAnswer> {
     if (this.current) throw new VnetError('BUSY', `interface ${this.iface()}`, 'somebody records it already', { hint: 'wait for the other vnet-bpf record, or end it; Wireshark may be one' });
-    const answer = { missed: this.control.get64(CONTROL.tapeMissed), notesMissed: this.control.get64(CONTROL.tapeNotesMissed) };
+    const answer = { missed: this.control.get64(CONTROL.traceMissed), notesMissed: this.control.get64(CONTROL.traceNotesMissed) };
     const mine = { session, recording: this.begin({ bufferBytes: count(bufferBytes), snapLen: count(snapLen) }) };
     this.current = mine;
     session.onClose(() => void this.endOf(mine));

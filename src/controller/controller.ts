@@ -10,7 +10,7 @@ import type { BpfProgram } from 'libbpf-ts';
 import { Recording } from '../capture/session';
 import { failLater, faultOrders, type HookWish, loopOrders, RecorderOrders, type RecordingRequest } from '../control/orders';
 import { ControlServer } from '../control/socket';
-import { openCut, type Datapath } from '../datapath/programs';
+import { openResegment, type Datapath } from '../datapath/programs';
 import { QueueControls } from '../datapath/queue-gate';
 import { finishBatches } from '../datapath/recovery';
 import { increment, type SharedWords } from '../datapath/shared-memory';
@@ -43,7 +43,7 @@ export interface ControllerParts {
    * The namespace in which frames are reinjected: the peer namespace for a veth, the interface's own for a dummy.
    * Owned.
    */
-  wireNetns: Netns;
+  peerNetns: Netns;
   /** Whether every address that appears on the interface is looped (`--hairpin`). */
   hairpinAll: boolean;
   /** Removes everything that attach made, once the loop has ended. */
@@ -76,22 +76,22 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private readonly watch: LinkWatch;
   /** Locks taken after another process removed the lock file. */
   private readonly moreLocks: FileLock[] = [];
-  private readonly cut: BpfProgram | null;
+  private readonly resegment: BpfProgram | null;
   private ending = false;
   private impairing: Promise<unknown> = Promise.resolve();
   private closing: Promise<void> | undefined;
 
   constructor(private readonly parts: ControllerParts) {
     super();
-    const { attachment, datapath, wireNetns } = parts;
+    const { attachment, datapath, peerNetns } = parts;
     this.log = new EventLog(logFile(attachment.id));
     this.controls = new QueueControls(datapath.maps.control);
-    this.sockets = new QueueSockets(attachment, this.controls, wireNetns);
+    this.sockets = new QueueSockets(attachment, this.controls, peerNetns);
     this.attempts = new Attempts((text) => this.log.write(text));
-    this.cut = openCut(attachment);
+    this.resegment = openResegment(attachment);
     this.watch = new LinkWatch({
       attachment,
-      wireNetns,
+      peerNetns,
       hairpinAll: parts.hairpinAll,
       controls: this.controls,
       attempts: this.attempts,
@@ -205,8 +205,8 @@ export class Controller extends EventEmitter<ControllerEvents> {
   }
 
   private async impairNow(words: string[] | null): Promise<void> {
-    const { attachment, wireNetns } = this.parts;
-    await setImpairment({ attachment, wireNetns, controls: this.controls, polling: this.loop, isClosing: () => this.isClosing }, words);
+    const { attachment, peerNetns } = this.parts;
+    await setImpairment({ attachment, peerNetns, controls: this.controls, polling: this.loop, isClosing: () => this.isClosing }, words);
     this.log.write(words ? `${attachment.iface} is impaired: ${words.join(' ')}` : `${attachment.iface} is not impaired any more`);
   }
 
@@ -214,7 +214,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     const { datapath, attachment } = this.parts;
     const { id, iface } = attachment;
     if (this.closing) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'is being detached', { hint: `${commandAbout('attach', attachment)} makes it again` });
-    const recording = await Recording.begin({ id, iface, datapath, control: this.controls.first, tellPoller: (fates) => this.loop.setFates(fates) }, request);
+    const recording = await Recording.begin({ id, iface, datapath, control: this.controls.first, tellPoller: (outcomes) => this.loop.setOutcomes(outcomes) }, request);
     this.log.write(`${iface} is recorded`);
     return recording;
   }
@@ -255,7 +255,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   }
 
   private supervised(): Supervised {
-    const { attachment, datapath, wireNetns } = this.parts;
+    const { attachment, datapath, peerNetns } = this.parts;
     const listenAgain = async (): Promise<void> => {
       this.orders?.close();
       this.orders = await this.listen();
@@ -263,8 +263,8 @@ export class Controller extends EventEmitter<ControllerEvents> {
     return {
       attachment,
       datapath,
-      wireNetns,
-      cut: this.cut,
+      peerNetns,
+      resegment: this.resegment,
       mtu: () => this.watch.mtuToTake,
       log: (text) => this.log.write(text),
       listenAgain,
@@ -296,11 +296,11 @@ export class Controller extends EventEmitter<ControllerEvents> {
    * the room or a CPU's backlog was full. They are written off, so that the queue can wake.
    */
   private lookIntoRoom(queue: number): void {
-    const { attachment, wireNetns } = this.parts;
+    const { attachment, peerNetns } = this.parts;
     lookForLostFrames(
       {
         control: this.controls.queues[queue] as SharedWords,
-        waiting: () => wireNetns.run(() => roomBacklog(attachment.id, queue)),
+        waiting: () => peerNetns.run(() => roomBacklog(attachment.id, queue)),
         waitsOnInterface: () => waitsOnInterface(attachment),
         isClosing: () => this.isClosing,
       },
@@ -348,15 +348,15 @@ export class Controller extends EventEmitter<ControllerEvents> {
 
   /** Closes what the controller owns. A loop that has not `stopped` keeps its descriptors until the process ends. */
   private release(stopped: boolean): void {
-    const { datapath, lock, wireNetns } = this.parts;
+    const { datapath, lock, peerNetns } = this.parts;
     this.log.close();
     for (const each of [lock, ...this.moreLocks]) each.close();
-    this.cut?.close();
+    this.resegment?.close();
     if (!stopped) return;
     this.sockets.close();
     this.controls.close();
     datapath.close();
-    wireNetns.close();
+    peerNetns.close();
   }
 }
 

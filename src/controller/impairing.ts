@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import type { Impaired } from '../datapath/loop';
 import type { QueueControls } from '../datapath/queue-gate';
-import { netemLosses, readWayBack } from '../datapath/reinject-accounting';
+import { netemLosses, readReinjectAccounting } from '../datapath/reinject-accounting';
 import { commandAbout, VnetError } from '../errors';
 import { lineOf, netemOptionsOf } from '../impair/settings';
 import { CONTROL } from '../layout';
@@ -29,7 +29,7 @@ export function impairableEnd({ iface, peer }: Attachment): string {
 export interface Impairable {
   attachment: Attachment;
   controls: QueueControls;
-  wireNetns: Netns;
+  peerNetns: Netns;
   polling: Pick<Polling, 'whileStopped'>;
   /** Whether the interface is being detached; nothing may be recorded any more then. */
   isClosing(): boolean;
@@ -49,11 +49,11 @@ export const impairedBy = (words: readonly string[] | null, queues: number): Imp
  * in place stays.
  */
 export async function setImpairment(parts: Impairable, words: string[] | null): Promise<void> {
-  const { attachment, wireNetns } = parts;
+  const { attachment, peerNetns } = parts;
   const end = impairableEnd(attachment);
   if (!attachment.impairment && !words) return; // nothing to take away
   checkOpen(parts);
-  const present = wireNetns.run(() => readNetem(end)) !== null;
+  const present = peerNetns.run(() => readNetem(end)) !== null;
   if (words === null) {
     if (present) await drain(parts, end);
     await takeAway(parts, end);
@@ -70,17 +70,17 @@ function checkOpen({ attachment, isClosing }: Impairable): void {
  * there is a qdisc.
  */
 async function changeInPlace(parts: Impairable, end: string, words: string[]): Promise<void> {
-  const { attachment, controls, wireNetns, polling } = parts;
+  const { attachment, controls, peerNetns, polling } = parts;
   await polling.whileStopped(() => {
     checkOpen(parts);
     const recorded = attachment.impairment as ImpairmentRecord;
-    const netem = wireNetns.run(() => readNetem(end));
+    const netem = peerNetns.run(() => readNetem(end));
     const enobufs = controls.sum(CONTROL.enobufs);
     const known = netem ? { lost: recorded.lost + netemLosses(netem, recorded, enobufs), drops: netem.drops } : { lost: recorded.lost, drops: 0 };
     attachment.impairment = { ...recorded, ...known, enobufs, words };
     try {
       saveAttachment(attachment);
-      wireNetns.run(() => changeNetem(end, netemOptionsOf(words, attachment.queues)));
+      peerNetns.run(() => changeNetem(end, netemOptionsOf(words, attachment.queues)));
     } catch (error) {
       attachment.impairment = recorded;
       saveIfPossible(attachment);
@@ -91,15 +91,15 @@ async function changeInPlace(parts: Impairable, end: string, words: string[]): P
 }
 
 async function putInPlace(parts: Impairable, end: string, words: string[]): Promise<void> {
-  const { attachment, controls, wireNetns, polling } = parts;
+  const { attachment, controls, peerNetns, polling } = parts;
   const recorded = attachment.impairment;
   await polling.whileStopped(() => {
     checkOpen(parts);
-    const before = recorded ?? { words: null, enobufs: 0, drops: 0, lost: 0, backlog: readWayBack(attachment, controls).backlog };
+    const before = recorded ?? { words: null, enobufs: 0, drops: 0, lost: 0, backlog: readReinjectAccounting(attachment, controls).backlog };
     attachment.impairment = { ...before, words, drops: 0, enobufs: controls.sum(CONTROL.enobufs) };
     try {
       saveAttachment(attachment);
-      wireNetns.run(() => addNetem(end, netemOptionsOf(words, attachment.queues)));
+      peerNetns.run(() => addNetem(end, netemOptionsOf(words, attachment.queues)));
     } catch (error) {
       attachment.impairment = recorded && { ...recorded, words: null };
       saveIfPossible(attachment);
@@ -111,24 +111,24 @@ async function putInPlace(parts: Impairable, end: string, words: string[]): Prom
 
 /** Waits for the frames in the netem to leave when they are due, while new frames pass at once. */
 async function drain(parts: Impairable, end: string): Promise<void> {
-  const { attachment, wireNetns } = parts;
+  const { attachment, peerNetns } = parts;
   if (!attachment.impairment) return;
   await changeInPlace(parts, end, NEUTRAL);
   for (const until = clock.now() + DRAIN_MS; clock.now() < until; await delay(DRAIN_LOOK_MS)) {
     checkOpen(parts);
-    if (wireNetns.run(() => readNetem(end)?.waiting ?? 0) === 0) return;
+    if (peerNetns.run(() => readNetem(end)?.waiting ?? 0) === 0) return;
   }
 }
 
 async function takeAway(parts: Impairable, end: string): Promise<void> {
-  const { attachment, controls, wireNetns, polling } = parts;
+  const { attachment, controls, peerNetns, polling } = parts;
   await polling.whileStopped(() => {
     checkOpen(parts);
     const recorded = attachment.impairment as ImpairmentRecord;
-    const netem = wireNetns.run(() => readNetem(end));
+    const netem = peerNetns.run(() => readNetem(end));
     const lost = netem ? netemLosses(netem, recorded, controls.sum(CONTROL.enobufs)) : 0;
-    readWayBack(attachment, controls); // so that frames duplicated until now are not mistaken for frames lost now
-    wireNetns.run(() => removeNetem(end));
+    readReinjectAccounting(attachment, controls); // so that frames duplicated until now are not mistaken for frames lost now
+    peerNetns.run(() => removeNetem(end));
     attachment.impairment = { ...recorded, lost: recorded.lost + lost, words: null };
     saveIfPossible(attachment);
     return null;
@@ -139,7 +139,7 @@ async function takeAway(parts: Impairable, end: string): Promise<void> {
  * After a crash: checks that the impairment in the record is still in place. If it is not, the record no longer names
  * it.
  */
-export function adoptImpairment({ impairment, peer }: Attachment, wireNetns: Netns): void {
+export function adoptImpairment({ impairment, peer }: Attachment, peerNetns: Netns): void {
   if (!impairment?.words || !peer) return;
-  if (!wireNetns.run(() => readNetem(peer.name))) impairment.words = null;
+  if (!peerNetns.run(() => readNetem(peer.name))) impairment.words = null;
 }

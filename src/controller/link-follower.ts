@@ -8,7 +8,7 @@
 import * as fs from 'node:fs';
 
 import type { QueueControls } from '../datapath/queue-gate';
-import { readWayBack } from '../datapath/reinject-accounting';
+import { readReinjectAccounting } from '../datapath/reinject-accounting';
 import { CONTROL } from '../layout';
 import { type Address, addresses, followIpv6 } from '../link/addresses';
 import { restoreLoop, shortCuts, syncHairpin, type HairpinAddress } from '../link/hairpin';
@@ -26,7 +26,7 @@ import type { Attempts, Finding, Part } from './supervisor';
 export interface Followed {
   attachment: Attachment;
   /** The peer namespace, or that of a dummy. */
-  wireNetns: Netns;
+  peerNetns: Netns;
   /** Whether every address that appears on the interface is looped (`--hairpin`). */
   hairpinAll: boolean;
   attempts: Attempts;
@@ -234,7 +234,7 @@ export class LinkWatch implements Disposable {
   private open(): { close(): void } {
     const { ifindex, peer } = this.watched.attachment;
     // Changes of the peer are reported even if the namespace of vnet0 is gone.
-    return watchLinks(this.watched.wireNetns, peer ? [ifindex, peer.ifindex] : [ifindex], () => this.look(), () => this.fail());
+    return watchLinks(this.watched.peerNetns, peer ? [ifindex, peer.ifindex] : [ifindex], () => this.look(), () => this.fail());
   }
 
   private look(): void {
@@ -252,7 +252,7 @@ export class LinkWatch implements Disposable {
   private refused(): Refused & { backlog: number } {
     const { attachment, controls } = this.watched;
     const [down, toolong] = [CONTROL.refusedDown, CONTROL.refusedToolong].map((offset) => controls.sum(offset)) as [number, number];
-    const { backlog } = readWayBack(attachment, controls);
+    const { backlog } = readReinjectAccounting(attachment, controls);
     const { lostByChange } = attachment;
     return { down: down + lostByChange.down, toolong: toolong + lostByChange.toolong, backlog };
   }

@@ -18,15 +18,15 @@ import { type Attempts, Fights, type Finding, type Part } from './supervisor';
 // The links behind vnet0: its peer and the waiting rooms. They belong to the loop alone, so changes of their settings
 // are undone.
 
-export interface HiddenLinks {
+export interface PeerNetnsLinks {
   attachment: Attachment;
-  wireNetns: Netns;
+  peerNetns: Netns;
   /** The MTU of vnet0. */
   mtu: () => number;
   log: (text: string) => void;
 }
 
-interface HiddenLink {
+interface PeerNetnsLink {
   /** As messages name it: "the peer". */
   name: string;
   ifindex: number;
@@ -36,19 +36,19 @@ interface HiddenLink {
   bigTcp: boolean;
 }
 
-export function hiddenLinkParts(hidden: HiddenLinks): Part[] {
-  const { peer, rooms } = hidden.attachment;
-  const links: HiddenLink[] = [
-    ...(peer ? [{ name: 'the peer', ifindex: peer.ifindex, features: PEER_FEATURES, mtu: ({ settings }: Link) => peerMtu(hidden.mtu(), settings.maxMtu), bigTcp: true }] : []),
+export function peerNetnsLinkParts(supervised: PeerNetnsLinks): Part[] {
+  const { peer, rooms } = supervised.attachment;
+  const links: PeerNetnsLink[] = [
+    ...(peer ? [{ name: 'the peer', ifindex: peer.ifindex, features: PEER_FEATURES, mtu: ({ settings }: Link) => peerMtu(supervised.mtu(), settings.maxMtu), bigTcp: true }] : []),
     ...rooms.flatMap(({ entry, exit }) =>
       [entry, exit].map(({ ifindex }) => ({ name: 'the waiting room', ifindex, features: ROOM_FEATURES, mtu: () => MAX_MTU, bigTcp: ifindex === entry.ifindex })),
     ),
   ];
-  return [...links.map((link) => settingsPart(hidden, link)), ...(peer ? [peerNotes(hidden, peer.ifindex)] : [])];
+  return [...links.map((link) => settingsPart(supervised, link)), ...(peer ? [peerNotes(supervised, peer.ifindex)] : [])];
 }
 
-function settingsPart({ attachment, wireNetns }: HiddenLinks, { name, ifindex, features, mtu, bigTcp }: HiddenLink): Part {
-  const inside = <T>(body: () => T): T => wireNetns.run(body);
+function settingsPart({ attachment, peerNetns }: PeerNetnsLinks, { name, ifindex, features, mtu, bigTcp }: PeerNetnsLink): Part {
+  const inside = <T>(body: () => T): T => peerNetns.run(body);
   /** Deviations that a repair could not change: properties of this kernel. */
   let given: readonly string[] = [];
   const wantedOf = (link: Link): LinkNumbers => ({
@@ -91,10 +91,10 @@ function differences(link: Link, wanted: LinkNumbers): string[] {
 }
 
 /** Logs changes of the peer that are tolerated although they cost frames or speed. */
-function peerNotes({ attachment, wireNetns, log }: HiddenLinks, ifindex: number): Part {
+function peerNotes({ attachment, peerNetns, log }: PeerNetnsLinks, ifindex: number): Part {
   let noted = { qdisc: NONE, xdp: 'none' };
   const look = (): null => {
-    const link = wireNetns.run(() => linkByIndex(ifindex));
+    const link = peerNetns.run(() => linkByIndex(ifindex));
     if (!link) return null;
     const { iface, impairment } = attachment;
     const qdisc = impairment?.words || link.qdisc === 'noop' ? NONE : link.qdisc;
@@ -112,7 +112,7 @@ const NONE = 'noqueue';
 export interface SettingsParts {
   attachment: Attachment;
   /** Of the peer. */
-  wireNetns: Netns;
+  peerNetns: Netns;
   attempts: Attempts;
   log: (text: string) => void;
 }
@@ -159,8 +159,8 @@ export class LinkSettingsKeeper {
    * the peer may have.
    */
   private followMtu(link: Link, mtu: number, inside: Inside): void {
-    const { wireNetns, attachment, log } = this.parts;
-    const peer = wireNetns.run(() => linkByIndex(attachment.peer?.ifindex ?? 0));
+    const { peerNetns, attachment, log } = this.parts;
+    const peer = peerNetns.run(() => linkByIndex(attachment.peer?.ifindex ?? 0));
     if (!peer) return;
     const { maxMtu } = peer.settings;
     if (link.mtu > maxMtu) {
@@ -168,7 +168,7 @@ export class LinkSettingsKeeper {
       return inside(() => setNumbers(link.ifindex, { mtu: maxMtu }));
     }
     const wanted = peerMtu(mtu, maxMtu);
-    if (peer.mtu !== wanted) wireNetns.run(() => setNumbers(peer.ifindex, { mtu: wanted }));
+    if (peer.mtu !== wanted) peerNetns.run(() => setNumbers(peer.ifindex, { mtu: wanted }));
   }
 
   /** Limits gso_max_segs while the MTU requires it. Otherwise it is the user's to set, and their value is restored. */

@@ -19,15 +19,15 @@ import { makePinDirectory, pinDirectory, ringPin } from '../state/bpffs';
 import { FileLock } from '../state/lock';
 import type { Room } from '../state/record';
 import { controllerLock, controlSocket, lockEverything, readRecord, saveAttachment, type Attachment } from '../state/store';
-import { hiddenLinkParts } from './link-settings';
+import { peerNetnsLinkParts } from './link-settings';
 import type { Finding, Part } from './supervisor';
 
 export interface Supervised {
   attachment: Attachment;
   datapath: Datapath;
-  wireNetns: Netns;
-  /** The program `cut`, which adoption needs; null if there is none. */
-  cut: BpfProgram | null;
+  peerNetns: Netns;
+  /** The program `resegment`, which adoption needs; null if there is none. */
+  resegment: BpfProgram | null;
   /** The MTU of vnet0. */
   mtu: () => number;
   log: (text: string) => void;
@@ -39,12 +39,12 @@ export interface Supervised {
 }
 
 export function partsOf(supervised: Supervised): Part[] {
-  const { attachment, wireNetns } = supervised;
+  const { attachment, peerNetns } = supervised;
   return [
     ...(attachment.peer ? [peerNetnsPart(supervised), peerPart(supervised)] : []),
-    ...hiddenLinkParts(supervised),
+    ...peerNetnsLinkParts(supervised),
     ...(attachment.peer ? [impairmentPart(supervised)] : []),
-    ...attachment.rooms.map((room, queue) => roomPart(attachment, room, queue, wireNetns)),
+    ...attachment.rooms.map((room, queue) => roomPart(attachment, room, queue, peerNetns)),
     ...programParts(supervised),
     pinsPart(supervised),
     recordPart(attachment),
@@ -53,40 +53,40 @@ export function partsOf(supervised: Supervised): Part[] {
   ];
 }
 
-function peerNetnsPart({ wireNetns }: Supervised): Part {
+function peerNetnsPart({ peerNetns }: Supervised): Part {
   const look = (): Finding | null => {
     using mounted = openPeerNetns();
     if (mounted) return null; // a mount that is not ours is left to its owner
     const repair = (): void => {
       using _lock = lockEverything();
-      keepPeerNetns(wireNetns);
+      keepPeerNetns(peerNetns);
     };
     return { what: 'somebody unmounted the peer namespace', repair };
   };
   return { name: 'the mount of the peer namespace', look };
 }
 
-function peerPart({ attachment, wireNetns }: Supervised): Part {
+function peerPart({ attachment, peerNetns }: Supervised): Part {
   const look = (): Finding | null => {
     const { peer, iface } = attachment;
-    const link = peer && wireNetns.run(() => linkByIndex(peer.ifindex));
+    const link = peer && peerNetns.run(() => linkByIndex(peer.ifindex));
     if (!link || link.up) return null; // a peer that is gone took vnet0 with it, which link-follower.ts notices
-    return { what: `somebody set the peer of ${iface} down`, repair: () => wireNetns.run(() => setUp(link.ifindex)) };
+    return { what: `somebody set the peer of ${iface} down`, repair: () => peerNetns.run(() => setUp(link.ifindex)) };
   };
   return { name: 'the peer', look };
 }
 
-function impairmentPart({ attachment, wireNetns, impairAgain }: Supervised): Part {
+function impairmentPart({ attachment, peerNetns, impairAgain }: Supervised): Part {
   const look = (): Finding | null => {
     const { iface, impairment, peer } = attachment;
-    if (!impairment?.words || !peer || wireNetns.run(() => readNetem(peer.name))) return null;
+    if (!impairment?.words || !peer || peerNetns.run(() => readNetem(peer.name))) return null;
     return { what: `somebody removed the impairment of ${iface}`, repair: impairAgain };
   };
   return { name: 'the impairment', look };
 }
 
-function roomPart(attachment: Attachment, { entry, exit }: Room, queue: number, wireNetns: Netns): Part {
-  const inside = <T>(body: () => T): T => wireNetns.run(body);
+function roomPart(attachment: Attachment, { entry, exit }: Room, queue: number, peerNetns: Netns): Part {
+  const inside = <T>(body: () => T): T => peerNetns.run(body);
   const look = (): Finding | null => {
     const { iface, queuePackets, superpacketBytes } = attachment;
     const ends = [entry, exit].map(({ ifindex }) => inside(() => linkByIndex(ifindex)));
@@ -101,31 +101,31 @@ function roomPart(attachment: Attachment, { entry, exit }: Room, queue: number, 
 }
 
 /** The programs. One that somebody detached is not attached again: it is not wanted there. */
-function programParts({ attachment, datapath, wireNetns }: Supervised): Part[] {
-  const { tx, sink, cut, retry } = datapath.links;
+function programParts({ attachment, datapath, peerNetns }: Supervised): Part[] {
+  const { tx, sink, resegment, release } = datapath.links;
   const part = (name: string, isAttached: () => boolean): Part => ({
     name: `program ${name}`,
     look: () => (isAttached() ? null : { what: `somebody detached the program ${name} of ${attachment.iface}` }),
   });
-  const onWire = (name: string, link: TcLink | null): Part[] => (link ? [part(name, () => wireNetns.run(() => link.isAttached()))] : []);
+  const inPeerNetns = (name: string, link: TcLink | null): Part[] => (link ? [part(name, () => peerNetns.run(() => link.isAttached()))] : []);
   const onInterface = (): boolean => {
     using netns = openAttachmentNetns(attachment);
     return netns?.run(() => tx.isAttached()) ?? true; // without its namespace the interface is gone
   };
-  return [part('tx', onInterface), ...onWire('sink', sink), ...onWire('cut', cut), ...retry.flatMap((link) => onWire('retry', link))];
+  return [part('tx', onInterface), ...inPeerNetns('sink', sink), ...inPeerNetns('resegment', resegment), ...release.flatMap((link) => inPeerNetns('release', link))];
 }
 
-function pinsPart({ attachment, datapath, cut }: Supervised): Part {
-  const { rings, control, counters, batch, tape } = datapath.maps;
+function pinsPart({ attachment, datapath, resegment }: Supervised): Part {
+  const { rings, control, counters, batch, trace } = datapath.maps;
   const { links } = datapath;
   const pins = pinDirectory(attachment.id);
   const at = (name: string): string => path.join(pins, name);
   const all: readonly (readonly [string, { pin(path: string): void }])[] = [
     ...rings.map((ring, queue) => [at(ringPin(queue)), ring] as const),
-    ...Object.entries({ control, counters, batch, tape }).map(([name, map]) => [at(name), map] as const),
+    ...Object.entries({ control, counters, batch, trace }).map(([name, map]) => [at(name), map] as const),
     // A clsact filter does not depend on its pin, so only pins of tcx links are checked.
-    ...[links.tx, links.sink, links.cut, ...links.retry].flatMap((link) => (link?.kind === 'tcx' && link.pinPath !== undefined ? [[link.pinPath, link] as const] : [])),
-    ...(cut ? [[at('cut'), cut] as const] : []),
+    ...[links.tx, links.sink, links.resegment, ...links.release].flatMap((link) => (link?.kind === 'tcx' && link.pinPath !== undefined ? [[link.pinPath, link] as const] : [])),
+    ...(resegment ? [[at('resegment'), resegment] as const] : []),
   ];
   const look = (): Finding | null => {
     const missing = all.filter(([file]) => !fs.existsSync(file));

@@ -75,7 +75,7 @@ export class Polling {
   private impairments = 0;
   /** Whether the debugger steps through the frames. */
   private paused = false;
-  private fates: BpfMap | null = null;
+  private outcomes: BpfMap | null = null;
   private stopping = false;
   /** Why the hook's thread is gone, while no other thread may poll in its place; null otherwise. */
   private down: string | null = null;
@@ -179,13 +179,13 @@ export class Polling {
   }
 
   /**
-   * Makes the poller tell a recorder the outcome of each frame, through `fates`, a map of createFates() that is
+   * Makes the poller tell a recorder the outcome of each frame, through `outcomes`, a map of createOutcomes() that is
    * borrowed; null ends it.
    */
-  setFates(fates: BpfMap | null): Promise<void> {
+  setOutcomes(outcomes: BpfMap | null): Promise<void> {
     return this.inTurn(() => {
-      if (fates) this.onlyQueue('a recording');
-      this.fates = fates;
+      if (outcomes) this.onlyQueue('a recording');
+      this.outcomes = outcomes;
       this.tell(this.hooked ?? this.plain);
       return Promise.resolve();
     });
@@ -193,7 +193,7 @@ export class Polling {
 
   /** Gives the poller the map of outcomes, as a descriptor of its own, which the poller closes. */
   private tell(polled: Polled | undefined): void {
-    polled?.tell(this.fates ? duplicateFd(this.fates.fd) : 0);
+    polled?.tell(this.outcomes ? duplicateFd(this.outcomes.fd) : 0);
   }
 
   /**
@@ -238,7 +238,7 @@ export class Polling {
       await this.plain?.stop(STOP.leave);
       this.plain = undefined;
       await thread.poll(request, { linkDown: this.linkDown, impaired: this.impaired }, this.deadly);
-      if (this.fates) this.tell(thread);
+      if (this.outcomes) this.tell(thread);
       this.startedAt = clock.now();
       thread.endsWhenStuck = this.choice?.onError === 'drop';
       return (this.hooked = thread);
@@ -337,7 +337,7 @@ export class Polling {
       await polled.stop(STOP.leave);
       throw failed.reason;
     }
-    if (this.fates) this.tell(polled);
+    if (this.outcomes) this.tell(polled);
     return polled;
   }
 
@@ -368,7 +368,7 @@ function allOf(queues: readonly PlainPolled[]): PlainPolled {
   return {
     isHeld: () => queues.every((queue) => queue.isHeld()),
     command: (word, value) => queues.forEach((queue) => queue.command(word, value)),
-    tell: (fatesFd) => queues.forEach((queue) => queue.tell(fatesFd)),
+    tell: (outcomesFd) => queues.forEach((queue) => queue.tell(outcomesFd)),
     stop: async (how) => void (await Promise.all(queues.map((queue) => queue.stop(how)))),
   };
 }

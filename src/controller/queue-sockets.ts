@@ -27,14 +27,14 @@ export class QueueSockets {
   constructor(
     private readonly attachment: Attachment,
     controls: QueueControls,
-    wireNetns: Netns,
+    peerNetns: Netns,
   ) {
     const { peer, ifindex, reinjectMark, rooms } = attachment;
     const queues = Array.from({ length: attachment.queues });
-    this.sockets = wireNetns.run(() => queues.map(() => PacketSocket.open(peer?.ifindex ?? ifindex, reinjectMark)));
+    this.sockets = peerNetns.run(() => queues.map(() => PacketSocket.open(peer?.ifindex ?? ifindex, reinjectMark)));
     if (!peer) this.sockets.forEach(({ cookie }, queue) => controls.queues[queue]?.set64(CONTROL.reinjectCookie, cookie));
-    this.linkSockets = wireNetns.run(() => queues.map(openRtnetlink));
-    this.roomSockets = wireNetns.run(() => rooms.map(({ entry }) => openRoomSockets(entry.ifindex)));
+    this.linkSockets = peerNetns.run(() => queues.map(openRtnetlink));
+    this.roomSockets = peerNetns.run(() => rooms.map(({ entry }) => openRoomSockets(entry.ifindex)));
   }
 
   /** The request for the poller of each queue, without the shared command word. */

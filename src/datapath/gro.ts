@@ -3,7 +3,7 @@
  * Merges neighbouring datagrams of one flow on the reinject path into one packet, which the kernel segments again: one
  * system call, one buffer and one copy instead of up to 64. Only the headers are rebuilt; payload stays in the ring,
  * with an iovec for each piece. Behind a veth, a mark distinguishes a merged packet from one that an application sent
- * as one (UDP_SEGMENT) and that stays whole. `cut` on the peer's egress (bpf/vnet.bpf.c) has marked packets segmented
+ * as one (UDP_SEGMENT) and that stays whole. `resegment` on the peer's egress (bpf/vnet.bpf.c) has marked packets segmented
  * before the peer transmits them, so `ip -s link` counts frames, as it did on their way out, and everything that
  * listens on vnet0 sees frames.
  *
@@ -87,16 +87,16 @@ export class Gro {
   readonly controlAddress: number;
 
   /**
-   * `data` is the mapped ring; `headers` has groHeaderBytes(budget), which must not move. Both are borrowed. `cut`: the
+   * `data` is the mapped ring; `headers` has groHeaderBytes(budget), which must not move. Both are borrowed. `resegment`: the
    * kernel segments merged packets before they are transmitted, rather than delivering them whole.
    */
-  constructor(data: Uint8Array, headers: MappedMemory, cut: boolean) {
+  constructor(data: Uint8Array, headers: MappedMemory, resegment: boolean) {
     this.bytes = data;
     this.words = new Uint32Array(data.buffer, data.byteOffset, data.byteLength >>> 2);
     this.halves = new Uint16Array(data.buffer, data.byteOffset, data.byteLength >>> 1);
     this.headers = new Uint8Array(headers.buffer);
     this.headersAddress = headers.address;
-    this.controlAddress = cut ? writeMark(headers) : 0;
+    this.controlAddress = resegment ? writeMark(headers) : 0;
   }
 
   /**

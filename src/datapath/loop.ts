@@ -11,7 +11,7 @@ import { CONTROL } from '../layout';
 import { clock } from '../native/clock';
 import type { PollOptions } from '../options/attach-options';
 import { type LineParameters, LineQueue } from './line-queue';
-import { Fates, TAKEN } from './outcomes';
+import { OutcomeWriter, TAKEN } from './outcomes';
 import type { BusyPoll, Moderation } from './pacing';
 import type { Poller } from './poller';
 import { GATE_STOPPED, type QueueGate } from './queue-gate';
@@ -21,7 +21,7 @@ import type { SharedWords } from './shared-memory';
 const load = loadAcquire;
 
 /** Indices of the words through which the main thread commands the loop of an interface. */
-export const COMMAND = { stop: 0, linkDown: 1, impaired: 2, fates: 3, lineRate: 4, lineQueue: 5, hold: 6, words: 7 } as const;
+export const COMMAND = { stop: 0, linkDown: 1, impaired: 2, outcomes: 3, lineRate: 4, lineQueue: 5, hold: 6, words: 7 } as const;
 
 /**
  * The qdisc of `vnet-bpf impair` between socket and interface, with the queue of its line if frames are lost there;
@@ -85,7 +85,7 @@ const REPORT_MS = 50;
 
 export interface LoopParts {
   options: PollOptions;
-  poller: Pick<Poller, 'poll' | 'budget' | 'blocked' | 'linkDown' | 'impaired' | 'line' | 'fates' | 'count'>;
+  poller: Pick<Poller, 'poll' | 'budget' | 'blocked' | 'linkDown' | 'impaired' | 'line' | 'outcomes' | 'count'>;
   gate: Pick<QueueGate, 'stopped' | 'stalled' | 'unstall' | 'roomMoved'>;
   ring: Pick<RingReader, 'isEmpty' | 'consumerPosition'>;
   control: SharedWords;
@@ -112,8 +112,8 @@ export class PollLoop {
   private backoff = BACKOFF_MS;
   private stalls = 0;
   private stopsSeen = 0;
-  /** The value of COMMAND.fates that was acted upon last. */
-  private fatesSeen = 0;
+  /** The value of COMMAND.outcomes that was acted upon last. */
+  private outcomesSeen = 0;
   private impairedSeen = 0;
   private stoppedSeen = 0;
   private lastReport = -REPORT_MS;
@@ -131,7 +131,7 @@ export class PollLoop {
    * asleep.
    */
   turn(now: number): number {
-    if (load(this.parts.command, COMMAND.fates) !== this.fatesSeen) this.followRecorder();
+    if (load(this.parts.command, COMMAND.outcomes) !== this.outcomesSeen) this.followRecorder();
     if (this.isToldToStop()) return this.finish(now);
     if (this.isHeld()) return HOLD_MS;
     if (this.state === 'asleep' && !this.isWoken()) return Infinity;
@@ -150,7 +150,7 @@ export class PollLoop {
     this.backoff = BACKOFF_MS;
     if (done > 0 && this.pollDelayMs > 0) return this.rest(this.pollDelayMs);
     if (rest > 0) return this.rest(rest);
-    if (full || busyPoll.looksOn(now)) return 0;
+    if (full || busyPoll.keepsPolling(now)) return 0;
     return this.complete(now);
   }
 
@@ -163,22 +163,22 @@ export class PollLoop {
     this.backoff = BACKOFF_MS;
   }
 
-  /** Follows a recorder that came or went: COMMAND.fates is a descriptor to take over, or 0. */
+  /** Follows a recorder that came or went: COMMAND.outcomes is a descriptor to take over, or 0. */
   private followRecorder(): void {
     const { poller, command } = this.parts;
-    const fd = load(command, COMMAND.fates);
+    const fd = load(command, COMMAND.outcomes);
     this.stopTelling();
     if (fd === 0) return;
     // Fails if the main thread has taken the descriptor back.
-    if (Atomics.compareExchange(command, COMMAND.fates, fd, TAKEN) !== fd) return;
-    poller.fates = Fates.take(fd);
-    this.fatesSeen = TAKEN;
+    if (Atomics.compareExchange(command, COMMAND.outcomes, fd, TAKEN) !== fd) return;
+    poller.outcomes = OutcomeWriter.take(fd);
+    this.outcomesSeen = TAKEN;
   }
 
   private stopTelling(): void {
-    this.parts.poller.fates?.close();
-    this.parts.poller.fates = null;
-    this.fatesSeen = 0;
+    this.parts.poller.outcomes?.close();
+    this.parts.poller.outcomes = null;
+    this.outcomesSeen = 0;
   }
 
   private followImpairment(impaired: number): void {

@@ -16,14 +16,14 @@ import { clock, monotonicNow } from '../native/clock';
 
 export const PAGE = 4096;
 /** Offsets in the first page, each in a cache line of its own. */
-export const FATE_HEADER = { head: 0, tail: 64, missed: 128, slots: 192 } as const;
+export const OUTCOMES_HEADER = { head: 0, tail: 64, missed: 128, slots: 192 } as const;
 export const SLOT_BYTES = 16;
 
 /**
- * Slots for a trace ring of `tapeBytes`, a power of two: enough for its smallest records, and as many frames that it
+ * Slots for a trace ring of `traceBytes`, a power of two: enough for its smallest records, and as many frames that it
  * misses. At most 64 MiB.
  */
-export const slotsFor = (tapeBytes: number): number => Math.min(tapeBytes >>> 6, 1 << 22);
+export const slotsFor = (traceBytes: number): number => Math.min(traceBytes >>> 6, 1 << 22);
 
 // Why frames are refused.
 
@@ -37,7 +37,7 @@ interface Refused {
 export interface RefusedByPoller extends Refused {
   /** Where it is counted: an offset in struct control. */
   counter: number;
-  /** In the outcomes ring, beside the values of FATE. */
+  /** In the outcomes ring, beside the values of OUTCOME. */
   outcome: number;
   /** Answers of the socket that mean it, whatever the frame; transmitter.ts finds others out. */
   errnos: readonly string[];
@@ -68,32 +68,32 @@ const rows = Object.entries(REFUSALS) as [Refusal, Refused | RefusedByPoller][];
 export const POLLER_REFUSALS: readonly (RefusedByPoller & { name: Refusal })[] = rows.flatMap(([name, row]) => ('counter' in row ? [{ name, ...row }] : []));
 
 /** Outcomes of a captured frame that was not refused. A comment explains `detail` where an outcome has one. */
-export const FATE = {
+export const OUTCOME = {
   /** `detail`: frames that crossed as one packet, this one included. */
   reinjected: 1,
   /** By a hook: discarded; replaced by another frame; a superpacket of which `detail` pieces went on. */
   dropped: 6,
   changed: 7,
-  cut: 8,
+  segmented: 8,
 } as const;
 
 /** The first page of a new ring. */
-export function fatesHeader(slots: number): Uint8Array {
+export function outcomesHeader(slots: number): Uint8Array {
   const page = new Uint8Array(PAGE);
-  new DataView(page.buffer).setUint32(FATE_HEADER.slots, slots, true);
+  new DataView(page.buffer).setUint32(OUTCOMES_HEADER.slots, slots, true);
   return page;
 }
 
-export function createFates(slots: number): BpfMap {
-  const map = BpfMap.create({ type: MapType.ARRAY, name: 'fates', keySize: 4, valueSize: PAGE, maxEntries: 1 + (slots * SLOT_BYTES) / PAGE, flags: MapFlag.MMAPABLE });
-  map.set(new Uint8Array(4), fatesHeader(slots));
+export function createOutcomes(slots: number): BpfMap {
+  const map = BpfMap.create({ type: MapType.ARRAY, name: 'outcomes', keySize: 4, valueSize: PAGE, maxEntries: 1 + (slots * SLOT_BYTES) / PAGE, flags: MapFlag.MMAPABLE });
+  map.set(new Uint8Array(4), outcomesHeader(slots));
   return map;
 }
 
 /** Maps the whole ring; the descriptor stays the caller's. */
-export function mapFates(fd: number): MappedMemory {
+export function mapOutcomes(fd: number): MappedMemory {
   using first = MappedMemory.map({ fd, length: PAGE });
-  const slots = new Uint32Array(first.buffer)[FATE_HEADER.slots >>> 2] as number;
+  const slots = new Uint32Array(first.buffer)[OUTCOMES_HEADER.slots >>> 2] as number;
   return MappedMemory.map({ fd, length: PAGE + slots * SLOT_BYTES });
 }
 
@@ -101,7 +101,7 @@ export function mapFates(fd: number): MappedMemory {
 const clockOffset = (): number => monotonicNow() - clock.now() * 1e6;
 
 /** The poller's end of the ring. */
-export class Fates {
+export class OutcomeWriter {
   private readonly words: Uint32Array;
   private readonly doubles: Float64Array;
   private readonly offset = clockOffset();
@@ -111,16 +111,16 @@ export class Fates {
   private constructor(private readonly memory: MappedMemory) {
     this.words = new Uint32Array(memory.buffer);
     this.doubles = new Float64Array(memory.buffer);
-    this.head = this.words[FATE_HEADER.head >>> 2] as number;
-    this.slots = this.words[FATE_HEADER.slots >>> 2] as number;
+    this.head = this.words[OUTCOMES_HEADER.head >>> 2] as number;
+    this.slots = this.words[OUTCOMES_HEADER.slots >>> 2] as number;
   }
 
   /**
    * Maps the array and closes the descriptor. Null if mapping fails: outcomes are unknown then, and the loop goes on.
    */
-  static take(fd: number): Fates | null {
+  static take(fd: number): OutcomeWriter | null {
     try {
-      return new Fates(mapFates(fd));
+      return new OutcomeWriter(mapOutcomes(fd));
     } catch {
       return null;
     } finally {
@@ -139,8 +139,8 @@ export class Fates {
    */
   note(position: number, stamp: number, outcome: number, detail: number, time: number): void {
     const { words } = this;
-    if ((this.head - Atomics.load(words, FATE_HEADER.tail >>> 2)) >>> 0 >= this.slots) {
-      words[FATE_HEADER.missed >>> 2] = (words[FATE_HEADER.missed >>> 2] as number) + 1;
+    if ((this.head - Atomics.load(words, OUTCOMES_HEADER.tail >>> 2)) >>> 0 >= this.slots) {
+      words[OUTCOMES_HEADER.missed >>> 2] = (words[OUTCOMES_HEADER.missed >>> 2] as number) + 1;
       return;
     }
     const slot = PAGE + (this.head & (this.slots - 1)) * SLOT_BYTES;
@@ -152,7 +152,7 @@ export class Fates {
 
   /** Makes the notes visible to the recorder; called before the frames are counted as drained. */
   publish(): void {
-    Atomics.store(this.words, FATE_HEADER.head >>> 2, this.head);
+    Atomics.store(this.words, OUTCOMES_HEADER.head >>> 2, this.head);
   }
 
   close(): void {
@@ -172,35 +172,35 @@ export const TAKEN = -1;
 // The recorder's end of the ring.
 
 /** `number` is cut to 32 bits; `time` is CLOCK_MONOTONIC in ns. */
-export type FateListener = (number: number, fate: number, detail: number, time: number) => void;
+export type OutcomeListener = (number: number, outcome: number, detail: number, time: number) => void;
 
-export class FateReader implements Disposable {
+export class OutcomeReader implements Disposable {
   private readonly memory: MappedMemory;
   private readonly words: Uint32Array;
   private readonly doubles: Float64Array;
   private readonly slots: number;
   private tail: number;
 
-  constructor(fates: { fd: number }) {
-    this.memory = mapFates(fates.fd);
+  constructor(outcomes: { fd: number }) {
+    this.memory = mapOutcomes(outcomes.fd);
     this.words = new Uint32Array(this.memory.buffer);
     this.doubles = new Float64Array(this.memory.buffer);
-    this.slots = this.words[FATE_HEADER.slots >>> 2] as number;
-    this.tail = this.words[FATE_HEADER.tail >>> 2] as number;
+    this.slots = this.words[OUTCOMES_HEADER.slots >>> 2] as number;
+    this.tail = this.words[OUTCOMES_HEADER.tail >>> 2] as number;
   }
 
   /** The number of slots written so far. */
   get written(): number {
-    return Atomics.load(this.words, FATE_HEADER.head >>> 2);
+    return Atomics.load(this.words, OUTCOMES_HEADER.head >>> 2);
   }
 
   /** Outcomes for which the ring had no free slot. */
   get missed(): number {
-    return Atomics.load(this.words, FATE_HEADER.missed >>> 2);
+    return Atomics.load(this.words, OUTCOMES_HEADER.missed >>> 2);
   }
 
   /** Passes the outcomes up to `written` to the listener; returns how many there were. */
-  takeUntil(written: number, listener: FateListener): number {
+  takeUntil(written: number, listener: OutcomeListener): number {
     const { words, doubles } = this;
     const count = (written - this.tail) >>> 0;
     for (let i = 0; i < count; i++) {
@@ -209,7 +209,7 @@ export class FateReader implements Disposable {
       listener(words[slot >>> 2] as number, what & 0xff, what >>> 8, doubles[(slot >>> 3) + 1] as number);
     }
     this.tail = written;
-    Atomics.store(words, FATE_HEADER.tail >>> 2, written);
+    Atomics.store(words, OUTCOMES_HEADER.tail >>> 2, written);
     return count;
   }
 

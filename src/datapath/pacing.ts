@@ -58,7 +58,7 @@ export class BusyPoll {
   }
 
   /** Whether to busy-poll rather than sleep, although nothing more was found. */
-  looksOn(now: number): boolean {
+  keepsPolling(now: number): boolean {
     this.worked(now);
     const idle = now === this.foundAt ? 0 : now - this.workedUntil;
     if (this.fixedMs !== null) return idle < this.fixedMs;

@@ -6,10 +6,10 @@
  */
 import { CONTROL, RECORD, VNET_HDR_BYTES } from '../layout';
 import type { Gro } from './gro';
-import { FATE, type Fates } from './outcomes';
+import { OUTCOME, type OutcomeWriter } from './outcomes';
 import type { UnsentFrame } from './packet-socket';
 import type { QueueGate } from './queue-gate';
-import { fateOf, LATER, Transmitter, type TransmitterParts } from './transmitter';
+import { LATER, outcomeOf, Transmitter, type TransmitterParts } from './transmitter';
 
 /** What the poller needs of a ring: RingBuffer of libbpf-ts, or a test's own. */
 export interface Ring {
@@ -60,7 +60,7 @@ export class Poller extends Transmitter {
   /** Merged packets that the kernel has refused in a row, for a reason that may apply to all of them. */
   private mergesRefused = 0;
   /** Takes the outcome of each frame during a recording. */
-  fates: Fates | null = null;
+  outcomes: OutcomeWriter | null = null;
   private wasImpaired = false;
   /** Frames of the merged packet that ended the transmission which were delivered nevertheless. */
   private pieces = 0;
@@ -93,7 +93,7 @@ export class Poller extends Transmitter {
     if (this.wasImpaired && !this.impaired) this.deliveredBefore = this.deliveredMeanwhile();
     this.wasImpaired = this.impaired;
     const done = leased === 0 ? 0 : this.send(leased);
-    if (this.fates !== null) this.fates.publish();
+    if (this.outcomes !== null) this.outcomes.publish();
     ring.commit(done); // with 0: releases discarded records
     if (leased > 0) {
       this.drained += done;
@@ -156,7 +156,7 @@ export class Poller extends Transmitter {
     const pieces = (delivered() ?? 0) - this.deliveredBefore - this.rxPackets;
     if (!(pieces > 0 && from + pieces < (batch.records[message + 1] as number))) return 0;
     this.countFrames(from, from + pieces);
-    if (this.fates !== null) this.tell(this.fates, from, from + pieces, FATE.reinjected, pieces, this.fates.now());
+    if (this.outcomes !== null) this.tell(this.outcomes, from, from + pieces, OUTCOME.reinjected, pieces, this.outcomes.now());
     return pieces;
   }
 
@@ -224,7 +224,7 @@ export class Poller extends Transmitter {
       control.set64(CONTROL.merged, control.get64(CONTROL.merged) + merged);
       this.mergesRefused = 0;
     }
-    if (this.fates !== null) this.tellSent(this.fates, fromMessage, toMessage);
+    if (this.outcomes !== null) this.tellSent(this.outcomes, fromMessage, toMessage);
   }
 
   private countFrames(from: number, to: number): void {
@@ -252,25 +252,25 @@ export class Poller extends Transmitter {
     const records = (batch.records[message + 1] as number) - (batch.records[message] as number);
     batch.refuse(message, reason, records, control);
     const from = batch.records[message] as number;
-    if (this.fates !== null) this.tell(this.fates, from, from + records, fateOf(reason), 0, this.fates.now());
+    if (this.outcomes !== null) this.tell(this.outcomes, from, from + records, outcomeOf(reason), 0, this.outcomes.now());
   }
 
-  private tellSent(fates: Fates, fromMessage: number, toMessage: number): void {
+  private tellSent(outcomes: OutcomeWriter, fromMessage: number, toMessage: number): void {
     const { records } = this.parts.batch;
-    const now = fates.now();
+    const now = outcomes.now();
     for (let message = fromMessage; message < toMessage; message++) {
       const from = records[message] as number;
       const to = records[message + 1] as number;
-      this.tell(fates, from, to, FATE.reinjected, to - from, now);
+      this.tell(outcomes, from, to, OUTCOME.reinjected, to - from, now);
     }
   }
 
   /** Tells the recorder the outcome of the leased records from `from` up to `to`. */
-  private tell(fates: Fates, from: number, to: number, fate: number, detail: number, now: number): void {
+  private tell(outcomes: OutcomeWriter, from: number, to: number, outcome: number, detail: number, now: number): void {
     const { offsets } = this.parts.ring;
     for (let i = from; i < to; i++) {
       const stamp = (this.words[((offsets[i] as number) + RECORD.stamp) >>> 2] as number) & 0xffff;
-      fates.note(this.drained + i, stamp, fate, detail, now);
+      outcomes.note(this.drained + i, stamp, outcome, detail, now);
     }
   }
 }

@@ -29,10 +29,10 @@ export function objectFile(): string {
   return process.env['VNET_BPF_OBJECT'] ?? path.join(__dirname, '..', 'bpf', 'vnet.bpf.o');
 }
 
-const MAPS = ['control', 'counters', 'batch', 'tape'] as const;
+const MAPS = ['control', 'counters', 'batch', 'trace'] as const;
 
-/** The pin of `cut`, for an adoption that merges where nothing was merged before. */
-const CUT_PIN = 'cut';
+/** The pin of `resegment`, for an adoption that merges where nothing was merged before. */
+const RESEGMENT_PIN = 'resegment';
 
 /**
  * Whether neighbouring frames of a flow are merged on the reinject path. The peer's counter tells how much of a merged
@@ -57,20 +57,20 @@ export const queuesOf = ({ rings, control, batch }: DatapathMaps): QueueMaps[] =
 export class Datapath implements Disposable {
   constructor(
     readonly maps: DatapathMaps,
-    /** `retry` is attached to the exit of each queue's waiting room; `cut` only where merged packets are segmented. */
-    readonly links: { tx: TcLink; sink: TcLink | null; cut: TcLink | null; retry: readonly TcLink[] },
+    /** `release` is attached to the exit of each queue's waiting room; `resegment` only where merged packets are segmented. */
+    readonly links: { tx: TcLink; sink: TcLink | null; resegment: TcLink | null; release: readonly TcLink[] },
   ) {}
 
   /** The attachments as they are stored in an attachment's record. */
   linkStates(): NonNullable<Attachment['links']> {
-    const { tx, sink, cut, retry } = this.links;
-    return { tx: tx.toJSON(), sink: sink?.toJSON() ?? null, cut: cut?.toJSON() ?? null, retry: retry.map((link) => link.toJSON()) };
+    const { tx, sink, resegment, release } = this.links;
+    return { tx: tx.toJSON(), sink: sink?.toJSON() ?? null, resegment: resegment?.toJSON() ?? null, release: release.map((link) => link.toJSON()) };
   }
 
   close(): void {
-    const { tx, sink, cut, retry } = this.links;
+    const { tx, sink, resegment, release } = this.links;
     const { rings, ...maps } = this.maps;
-    for (const link of [tx, sink, cut, ...retry]) link?.close();
+    for (const link of [tx, sink, resegment, ...release]) link?.close();
     for (const map of [...rings, ...Object.values(maps)]) map.close();
   }
 
@@ -127,8 +127,8 @@ async function load(attachment: Attachment): Promise<BpfObject> {
       room_frame_cost: roomFrameCost(attachment.queuePackets),
     });
     object.setAutoload('sink', attachment.peer !== null);
-    object.setAutoload('cut', attachment.peer !== null);
-    object.setAutoload('retry', rooms.length > 0);
+    object.setAutoload('resegment', attachment.peer !== null);
+    object.setAutoload('release', rooms.length > 0);
     await object.loadAsync();
     return object;
   } catch (error) {
@@ -157,25 +157,25 @@ export function makeRings({ queues, ringBytes }: Attachment, pins: string): BpfM
  * process, because the links are pinned. Closes the object; the Datapath owns the rings. Throws a VnetError that says
  * which step failed.
  */
-export function openDatapath(attachment: Attachment, object: BpfObject, rings: readonly BpfMap[], pins: string, netns: Netns, wireNetns: Netns): Datapath {
+export function openDatapath(attachment: Attachment, object: BpfObject, rings: readonly BpfMap[], pins: string, netns: Netns, peerNetns: Netns): Datapath {
   try {
     for (const name of MAPS) pinMap(object, name, path.join(pins, name));
     handOver(object, rings);
-    // Against the direction of the frames: what tx lets go must meet sink, and what sink sends on, retry.
+    // Against the direction of the frames: what tx lets go must meet sink, and what sink sends on, release.
     const { rooms, peer } = attachment;
-    const retry = rooms.map(({ exit }, queue) => wireNetns.run(() => attach(object, 'retry', exit.ifindex, 'egress', path.join(pins, `retry${queue}_link`))));
-    const sink = peer && wireNetns.run(() => attach(object, 'sink', peer.ifindex, 'ingress', path.join(pins, 'sink_link')));
-    if (peer) pinProgram(object, 'cut', path.join(pins, CUT_PIN));
-    const cut = attachCut(attachment, pins, wireNetns);
+    const release = rooms.map(({ exit }, queue) => peerNetns.run(() => attach(object, 'release', exit.ifindex, 'egress', path.join(pins, `release${queue}_link`))));
+    const sink = peer && peerNetns.run(() => attach(object, 'sink', peer.ifindex, 'ingress', path.join(pins, 'sink_link')));
+    if (peer) pinProgram(object, 'resegment', path.join(pins, RESEGMENT_PIN));
+    const resegment = attachResegment(attachment, pins, peerNetns);
     const tx = netns.run(() => attach(object, 'tx', attachment.ifindex, 'egress', path.join(pins, 'tx_link')));
     const maps = {
       rings,
       control: object.map('control'),
       counters: object.map('counters'),
       batch: object.map('batch'),
-      tape: object.map('tape'),
+      trace: object.map('trace'),
     };
-    return new Datapath(maps, { tx, sink, cut, retry });
+    return new Datapath(maps, { tx, sink, resegment, release });
   } finally {
     object.close();
   }
@@ -209,17 +209,17 @@ function pinProgram(object: BpfObject, name: string, file: string): void {
   program.pin(file);
 }
 
-/** Attaches the pinned `cut` to the peer if merged packets have to be segmented; else null. Throws a VnetError. */
-export function attachCut(attachment: Attachment, pins: string, wireNetns: Netns): TcLink | null {
+/** Attaches the pinned `resegment` to the peer if merged packets have to be segmented; else null. Throws a VnetError. */
+export function attachResegment(attachment: Attachment, pins: string, peerNetns: Netns): TcLink | null {
   const { peer } = attachment;
   if (!peer || !merges(attachment)) return null;
-  const pinned = { program: () => BpfProgram.openPinned(path.join(pins, CUT_PIN)) };
-  return wireNetns.run(() => attach(pinned, 'cut', peer.ifindex, 'egress', path.join(pins, 'cut_link')));
+  const pinned = { program: () => BpfProgram.openPinned(path.join(pins, RESEGMENT_PIN)) };
+  return peerNetns.run(() => attach(pinned, 'resegment', peer.ifindex, 'egress', path.join(pins, 'resegment_link')));
 }
 
-/** The pinned `cut` of an attachment, which the caller closes; null where there is none. */
-export function openCut({ id, peer }: Attachment): BpfProgram | null {
-  const pin = path.join(pinDirectory(id), CUT_PIN);
+/** The pinned `resegment` of an attachment, which the caller closes; null where there is none. */
+export function openResegment({ id, peer }: Attachment): BpfProgram | null {
+  const pin = path.join(pinDirectory(id), RESEGMENT_PIN);
   return peer && fs.existsSync(pin) ? BpfProgram.openPinned(pin) : null;
 }
 

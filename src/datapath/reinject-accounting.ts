@@ -10,7 +10,7 @@ import { openPeerNetns } from '../link/netns';
 import type { Attachment, ImpairmentRecord } from '../state/store';
 import type { QueueControls } from './queue-gate';
 
-export interface WayBack {
+export interface ReinjectAccounting {
   /** Frames that the interface received. */
   received: number;
   /** Frames that did not fit into the receiving CPU's backlog, though the interface was up and its MTU large enough. */
@@ -66,10 +66,10 @@ export function netemLosses({ drops }: { drops: number }, record: ImpairmentReco
  * different moments: only what is certain is counted then, and the rest with a later reading. At rest the result is
  * exact.
  */
-export function judgeWayBack({ sent, enobufs, offering, delivered, netem }: Reading, record: ImpairmentRecord | null, seen: Seen): { wayBack: WayBack; seen: Seen } {
+export function judgeReinjectAccounting({ sent, enobufs, offering, delivered, netem }: Reading, record: ImpairmentRecord | null, seen: Seen): { reinjected: ReinjectAccounting; seen: Seen } {
   if (!record) {
     const backlog = Math.max(0, sent.from - delivered.to);
-    return { wayBack: { received: sent.from - backlog, backlog, impair: { waiting: 0, lost: 0, duplicated: 0 } }, seen };
+    return { reinjected: { received: sent.from - backlog, backlog, impair: { waiting: 0, lost: 0, duplicated: 0 } }, seen };
   }
   const waiting = netem?.waiting ?? 0;
   const leastMissing = sent.from - delivered.to - waiting - record.backlog;
@@ -80,7 +80,7 @@ export function judgeWayBack({ sent, enobufs, offering, delivered, netem }: Read
   const lost = Math.max(lostAtLeast, seen.duplicated + leastMissing);
   const duplicated = Math.max(seen.duplicated, lostAtLeast - mostMissing);
   return {
-    wayBack: { received: delivered.to, backlog: record.backlog, impair: { waiting, lost, duplicated } },
+    reinjected: { received: delivered.to, backlog: record.backlog, impair: { waiting, lost, duplicated } },
     seen: { lost, duplicated, unseen: Math.max(seen.unseen, lost - mostKnown) },
   };
 }
@@ -92,11 +92,11 @@ export function judgeWayBack({ sent, enobufs, offering, delivered, netem }: Read
 const READINGS = 8;
 
 /** Reads the accounting from the kernel, without frames lost to a change of the link. A dummy counts nothing there. */
-export function readWayBack({ peer: end, impairment, baseline, lostByChange, queues }: Attachment, controls: QueueControls): WayBack {
+export function readReinjectAccounting({ peer: end, impairment, baseline, lostByChange, queues }: Attachment, controls: QueueControls): ReinjectAccounting {
   const sentNow = (): number => controls.sum(CONTROL.rxPackets) - lostByChange.down - lostByChange.toolong;
   const enobufsNow = (): number => controls.sum(CONTROL.enobufs);
   const from = { enobufs: enobufsNow(), sent: sentNow() };
-  const plain = (): WayBack => ({ received: from.sent, backlog: 0, impair: { waiting: 0, lost: 0, duplicated: 0 } });
+  const plain = (): ReinjectAccounting => ({ received: from.sent, backlog: 0, impair: { waiting: 0, lost: 0, duplicated: 0 } });
   using netns = end && openPeerNetns();
   if (!end || !netns) return plain();
   return netns.run(() => {
@@ -123,9 +123,9 @@ export function readWayBack({ peer: end, impairment, baseline, lostByChange, que
       delivered: { from: before - baseline.peerTxPackets, to: after - baseline.peerTxPackets },
       netem,
     };
-    const { wayBack, seen } = judgeWayBack(reading, impairment, seenIn(controls));
+    const { reinjected, seen } = judgeReinjectAccounting(reading, impairment, seenIn(controls));
     if (impairment) remember(controls, seen);
-    return wayBack;
+    return reinjected;
   });
 }
 

@@ -13,7 +13,7 @@ import { ringPin, visiblePins } from '../state/bpffs';
 import { type Attachment, isControlled } from '../state/store';
 import { POLLER_REFUSALS, type Refusal, REFUSALS } from './outcomes';
 import { type HeldFrames, QueueControls } from './queue-gate';
-import { readWayBack, type WayBack } from './reinject-accounting';
+import { readReinjectAccounting, type ReinjectAccounting } from './reinject-accounting';
 
 export type AttachmentStatus = 'running' | 'stopped' | 'detached' | 'crashed';
 
@@ -45,7 +45,7 @@ export interface Stats {
   poll: { polls: number; budgetExhausted: number; sleeps: number; wakeups: number; lostWakeups: number; merged: number };
   reinject: { retries: number; errors: number };
   /** What `vnet-bpf impair` did to frames on the reinject path. */
-  impair: WayBack['impair'];
+  impair: ReinjectAccounting['impair'];
   /** What became of the frames that `tx` let go on to the peer; in segments, where the kernel may have cut them up. */
   behind: BehindTx;
   /** Frames that reached the peer without our mark: from senders that bypass the egress hook, or others erased it. */
@@ -119,7 +119,7 @@ interface Source {
   stopped: boolean;
   held: HeldFrames;
   kernel: KernelCounters;
-  wayBack: WayBack;
+  reinjected: ReinjectAccounting;
   behind: BehindTx;
 }
 
@@ -168,7 +168,7 @@ const LOST_ON_THE_WAY = 'Frames that ended behind the transmit hook: dropped by 
 export const COUNTERS: { readonly [P in NumberPath]: Counter<ValueAt<P>> } = {
   'tx.packets': counter('tx_packets', 'Frames that reached the transmit hook, refused ones included.', ({ kernel, held, behind }) => kernel.txPackets + held.added + behind.lost),
   'tx.bytes': counter('tx_bytes', 'Bytes of the frames that reached the transmit hook.', ({ kernel }) => kernel.txBytes),
-  'rx.packets': counter('rx_packets', 'Frames that came back.', ({ wayBack }) => wayBack.received),
+  'rx.packets': counter('rx_packets', 'Frames that came back.', ({ reinjected }) => reinjected.received),
   'rx.bytes': counter('rx_bytes', 'Bytes of the frames that came back.', CONTROL.rxBytes),
   'queue.capacityBytes': gauge('queue_capacity_bytes', 'Size of the ring buffer.', ({ attachment }) => attachment.queues * attachment.ringBytes),
   'queue.usedBytes': gauge('queue_used_bytes', 'Bytes in the ring buffer now.', usedBytes),
@@ -185,8 +185,8 @@ export const COUNTERS: { readonly [P in NumberPath]: Counter<ValueAt<P>> } = {
   'held.dropped': counter('dropped_packets', LOST_ON_THE_WAY, ({ held }) => held.dropped, { reason: 'held', stats: 'lost', top: 'lost' }),
   'held.again': counter('held_again_packets', 'Frames that had to wait a second time; anything but 0 is a bug.', CONTROL.heldAgain),
   'held.grants': counter('held_grants', 'How often waiting frames were given room.', CONTROL.grants),
-  refused: counter('refused_packets', 'Frames that did not come back, by reason.', ({ kernel, wayBack, queues, attachment }) =>
-    refusedBy(kernel.refused, wayBack.backlog, (offset) => queues.sum(offset), attachment.lostByChange)),
+  refused: counter('refused_packets', 'Frames that did not come back, by reason.', ({ kernel, reinjected, queues, attachment }) =>
+    refusedBy(kernel.refused, reinjected.backlog, (offset) => queues.sum(offset), attachment.lostByChange)),
   'hooks.dropped': counter('dropped_packets', LOST_ON_THE_WAY, CONTROL.hooksDropped, { reason: 'hook', stats: 'dropped' }),
   'hooks.injected': counter('injected_packets', 'Frames that a hook, the debugger or the library made.', CONTROL.hooksInjected, { stats: 'injected', top: 'injected' }),
   'hooks.errors': counter('hook_errors', 'Errors and wrong answers of hooks.', CONTROL.hooksErrors, { stats: 'errors', top: 'errors' }),
@@ -198,18 +198,18 @@ export const COUNTERS: { readonly [P in NumberPath]: Counter<ValueAt<P>> } = {
   'poll.merged': counter('merged_packets', "Frames that crossed back as part of another's packet.", CONTROL.merged, { top: 'merged' }),
   'reinject.retries': counter('reinject_retries', 'Sends that were tried again because the kernel had no room just then.', CONTROL.reinjectRetries, { top: 'send retries' }),
   'reinject.errors': counter('reinject_errors', 'Frames that the kernel would never take.', CONTROL.reinjectErrors),
-  'impair.waiting': gauge('impair_waiting_packets', 'Frames that an impairment delays now.', ({ wayBack }) => wayBack.impair.waiting, { stats: 'waiting' }),
-  'impair.lost': counter('dropped_packets', LOST_ON_THE_WAY, ({ wayBack, queues }) => wayBack.impair.lost + queues.sum(CONTROL.impairOverflow), { reason: 'impair', stats: 'lost' }),
-  'impair.duplicated': counter('impair_duplicated_packets', 'Frames that came back more often than they were sent.', ({ wayBack }) => wayBack.impair.duplicated, { stats: 'duplicated' }),
+  'impair.waiting': gauge('impair_waiting_packets', 'Frames that an impairment delays now.', ({ reinjected }) => reinjected.impair.waiting, { stats: 'waiting' }),
+  'impair.lost': counter('dropped_packets', LOST_ON_THE_WAY, ({ reinjected, queues }) => reinjected.impair.lost + queues.sum(CONTROL.impairOverflow), { reason: 'impair', stats: 'lost' }),
+  'impair.duplicated': counter('impair_duplicated_packets', 'Frames that came back more often than they were sent.', ({ reinjected }) => reinjected.impair.duplicated, { stats: 'duplicated' }),
   'behind.missing': gauge(
     'behind_missing_segments',
-    'Frames that the transmit hook let go and that the hidden peer has not seen: on their way, dropped or sent elsewhere by others.',
+    'Frames that the transmit hook let go and that the peer has not seen: on their way, dropped or sent elsewhere by others.',
     ({ behind }) => behind.missing,
     { stats: 'missing' },
   ),
-  'behind.copies': gauge('behind_copied_segments', 'Frames that the hidden peer saw beyond those that the transmit hook let go.', ({ behind }) => behind.copies, { stats: 'copies' }),
+  'behind.copies': gauge('behind_copied_segments', 'Frames that the peer saw beyond those that the transmit hook let go.', ({ behind }) => behind.copies, { stats: 'copies' }),
   'behind.lost': gauge('behind_lost_packets', 'Of the missing, those that do not come back: superpackets that the kernel was to cut up.', ({ behind }) => behind.lost, { stats: 'lost' }),
-  stray: counter('stray_packets', 'Frames that reached the hidden peer without our mark: sent past the transmit hook, or others erased it.', ({ kernel }) => kernel.stray),
+  stray: counter('stray_packets', 'Frames that reached the peer without our mark: sent past the transmit hook, or others erased it.', ({ kernel }) => kernel.stray),
   pid: gauge('controller_pid', 'Process of the controller.', ({ attachment }) => attachment.pid),
 };
 
@@ -253,10 +253,10 @@ export function readStats(attachment: Attachment): Stats {
   using queues = new QueueControls(control);
 
   const kernel = sumCounters(counters.getPerCpu(new Uint8Array(4)) ?? []);
-  const wayBack = readWayBack(attachment, queues);
+  const reinjected = readReinjectAccounting(attachment, queues);
   const { stopped, held } = queues;
   const behind = judgeBehind(kernel, queues.sum(CONTROL.heldSegments), queues.sum(CONTROL.heldArrived));
-  const source: Source = { attachment, pins, queues, stopped, held, kernel, wayBack, behind };
+  const source: Source = { attachment, pins, queues, stopped, held, kernel, reinjected, behind };
   const { iface, backend, attach, pid } = attachment;
   const state = !isControlled(attachment) ? 'crashed' : stopped ? 'stopped' : 'running';
   const head = { interface: iface, netns: shownNetns(attachment.netns, pid).name, backend, attach, state, pid } as const;
@@ -266,7 +266,7 @@ export function readStats(attachment: Attachment): Stats {
 const sum = (values: Record<string, number>): number => Object.values(values).reduce((a, b) => a + b, 0);
 
 /** The frame accounting of a reading: both sides, equal at rest. */
-export function law(stats: Stats): { in: number; out: number; balanced: boolean } {
+export function frameAccounting(stats: Stats): { in: number; out: number; balanced: boolean } {
   const { tx, rx, queue, held, refused, hooks, impair, behind } = stats;
   const entered = tx.packets + hooks.injected + impair.duplicated;
   const left = rx.packets + queue.packets + held.now + held.dropped + behind.lost + sum(refused) + hooks.dropped + impair.waiting + impair.lost;

@@ -10,7 +10,7 @@ import { errnoOf } from '../native/libc';
 import type { PollOptions } from '../options/attach-options';
 import type { Batch } from './batch';
 import type { LineQueue } from './line-queue';
-import { FATE, POLLER_REFUSALS, REFUSALS } from './outcomes';
+import { OUTCOME, POLLER_REFUSALS, REFUSALS } from './outcomes';
 import { backlogDropsOfMachine, type FrameSender, type UnsentFrame } from './packet-socket';
 import { increment, type SharedWords } from './shared-memory';
 
@@ -266,10 +266,10 @@ const REASONS = new Map(POLLER_REFUSALS.flatMap(({ errnos, counter }) => errnos.
 const reasonFor = (result: number): number => REASONS.get(result) ?? REFUSALS.error.counter;
 
 /** A loss in the queue of an impairment is like one in netem: impairments act after reinjection. */
-const FATES = new Map<number, number>([[CONTROL.impairOverflow, FATE.reinjected], ...POLLER_REFUSALS.map(({ counter, outcome }) => [counter, outcome] as const)]);
+const OUTCOMES = new Map<number, number>([[CONTROL.impairOverflow, OUTCOME.reinjected], ...POLLER_REFUSALS.map(({ counter, outcome }) => [counter, outcome] as const)]);
 
 /** The outcome, for a recorder, of a frame that is counted under `reason`. */
-export const fateOf = (reason: number): number => FATES.get(reason) ?? REFUSALS.error.outcome;
+export const outcomeOf = (reason: number): number => OUTCOMES.get(reason) ?? REFUSALS.error.outcome;
 
 const read16 = (memory: Uint8Array, at: number): number => (memory[at] as number) | ((memory[at + 1] as number) << 8);
 

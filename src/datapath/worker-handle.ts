@@ -28,8 +28,8 @@ export interface PollEvents {
 export interface Polled {
   /** Sets a word of COMMAND. */
   command(word: number, value: number): void;
-  /** Starts telling a recorder, through a descriptor of createFates() whose ownership passes; 0 stops it. */
-  tell(fatesFd: number): void;
+  /** Starts telling a recorder, through a descriptor of createOutcomes() whose ownership passes; 0 stops it. */
+  tell(outcomesFd: number): void;
   /** Ends the loop in the way that a value of STOP says; resolves when it has ended. Idempotent. */
   stop(how: number): Promise<void>;
 }
@@ -115,15 +115,15 @@ export class PollerThread {
       Atomics.store(command, word, value);
       this.ring();
     };
-    const tell = (fatesFd: number): void => {
-      handOver(command, COMMAND.fates, fatesFd);
+    const tell = (outcomesFd: number): void => {
+      handOver(command, COMMAND.outcomes, outcomesFd);
       this.ring();
     };
     const stop = async (how: number): Promise<void> => {
       if (!stopping) setCommand(COMMAND.stop, how);
       stopping = true;
       await end;
-      handOver(command, COMMAND.fates, 0);
+      handOver(command, COMMAND.outcomes, 0);
     };
     return { command: setCommand, tell, stop, isHeld: () => Atomics.load(command, COMMAND.hold) === HOLD.done };
   }

@@ -71,12 +71,12 @@ export function openInterface(request: PollRequest, onQueue: () => void, onStall
 export type Own = <T extends { close(): void }>(mapping: T) => T;
 
 /** Whether merged packets are segmented again: only where the peer's counter tells how many of their frames arrived. */
-const isCut = ({ peer, countsAlone }: Pick<PollRequest, 'peer' | 'countsAlone'>): boolean => peer !== null && countsAlone;
+const resegments = ({ peer, countsAlone }: Pick<PollRequest, 'peer' | 'countsAlone'>): boolean => peer !== null && countsAlone;
 
 /** Maps what every kind of poller needs. */
 export function mapParts(request: Omit<PollRequest, 'command'>, own: Own) {
   const { options, queue, ringFd, controlFd, batchFd, socketFd, limits, peer } = request;
-  const wire = isCut(request) ? peer : null;
+  const counted = resegments(request) ? peer : null;
   const { reader, data, dataAddress } = own(new RingBuffer(ringFd));
   const controlMemory = own(MappedMemory.map({ fd: controlFd, length: (queue + 1) * CONTROL.size }));
   const batchMemory = own(MappedMemory.map({ fd: batchFd, length: (queue + 1) * BATCH.size }));
@@ -84,7 +84,7 @@ export function mapParts(request: Omit<PollRequest, 'command'>, own: Own) {
   const room = request.room && new WaitingRoom(request.room, request.room.ifindex, roomFrameCost(limits.queuePackets));
   const gate = new QueueGate(control, reader, limits, room);
   const sender = PacketSocket.borrow(socketFd);
-  const delivered = (): number | null => wire && transmittedFrames(wire.socketFd, wire.ifindex);
+  const delivered = (): number | null => counted && transmittedFrames(counted.socketFd, counted.ifindex);
   const batchOf = (messages: number): Batch => new Batch(batchMemory, own(MappedMemory.map({ length: iovecBytes(messages) })), messages, queue * BATCH.size);
   const farEnd = peer && new PeerFarEnd(peer.socketFd, peer.ifindex);
   return { options, ring: reader, data, dataAddress, control, gate, sender, delivered, farEnd, batchOf };
@@ -96,15 +96,15 @@ export function mapParts(request: Omit<PollRequest, 'command'>, own: Own) {
  */
 export function paceOf({ options: { busyPollUs }, limits }: Pick<PollRequest, 'options' | 'limits'>): { busyPoll: BusyPoll; moderation: Moderation } {
   const { ringBytes, queuePackets } = limits;
-  const roomy = ringBytes >= MODERATED_RING_BYTES && (queuePackets === 0 || queuePackets >= 4 * REST_FRAMES);
-  return { busyPoll: new BusyPoll(busyPollUs === null ? null : busyPollUs / 1000), moderation: new Moderation(busyPollUs === null && roomy) };
+  const hasSpace = ringBytes >= MODERATED_RING_BYTES && (queuePackets === 0 || queuePackets >= 4 * REST_FRAMES);
+  return { busyPoll: new BusyPoll(busyPollUs === null ? null : busyPollUs / 1000), moderation: new Moderation(busyPollUs === null && hasSpace) };
 }
 
 function loopOf(request: PollRequest, own: Own, onQueue: () => void, onStalled: () => void): PollLoop {
   const { options, merges } = request;
   const { batchOf, ...parts } = mapParts(request, own);
   const { gate, ring, control, data } = parts;
-  const gro = merges ? new Gro(data, own(MappedMemory.map({ length: groHeaderBytes(options.budget) })), isCut(request)) : null;
+  const gro = merges ? new Gro(data, own(MappedMemory.map({ length: groHeaderBytes(options.budget) })), resegments(request)) : null;
   const poller = new Poller({ ...parts, batch: batchOf(options.budget), gro });
   return new PollLoop({ options, poller, gate, ring, control, command: new Int32Array(request.command), ...paceOf(request), onQueue, onStalled });
 }

@@ -6,7 +6,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-import { law, type Stats } from '../datapath/stats';
+import { frameAccounting, type Stats } from '../datapath/stats';
 import { clock } from '../native/clock';
 import { requirePrivileges } from '../requirements';
 import { bytes, tell } from '../terminal/output';
@@ -122,7 +122,7 @@ const times = (n: number): string => (n === 1 ? 'once' : `${n} times`);
 
 function atRest(stats: Stats): boolean {
   const { queue, held } = stats;
-  return !queue.stopped && queue.stops === queue.wakes && queue.packets === 0 && held.now === 0 && law(stats).balanced;
+  return !queue.stopped && queue.stops === queue.wakes && queue.packets === 0 && held.now === 0 && frameAccounting(stats).balanced;
 }
 
 async function showLog(box: Sandbox): Promise<void> {
@@ -148,10 +148,10 @@ function whatBecameOfThem(sent: number, received: number, { held, refused }: Sta
 
 export async function balance(box: Sandbox): Promise<void> {
   title('The books balance');
-  say(`Each packet that went in either came out or is counted with the reason why it did not. The line "law"
+  say(`Each packet that went in either came out or is counted with the reason why it did not. The line "accounting"
     adds both sides up; --check makes the command fail if they differ.`);
   await box.show(`vnet-bpf stats ${box.where} --check`);
-  const { in: entered, out } = law(await box.stats());
+  const { in: entered, out } = frameAccounting(await box.stats());
   proves(entered === out, `${entered} packets in, ${out} accounted for`, `${entered} in, ${out} out`);
 }
 

@@ -38,15 +38,15 @@ export interface DoctorReport {
   checks: CheckReport[];
 }
 
-/** `mend` is deprecated: it has the same value as `fix`. */
 interface CheckReport extends Check {
   group: string;
-  fix: string | null;
+  /** @deprecated The former name of `fix`. */
+  mend: string | null;
 }
 
 export function doctorCommand(args: { json: boolean }): void {
   const groups = examine();
-  const checks = groups.flatMap((group) => group.checks.map((check) => ({ group: group.name, ...check, fix: check.mend })));
+  const checks = groups.flatMap((group) => group.checks.map(({ name, status, found, fix }) => ({ group: group.name, name, status, found, mend: fix, fix })));
   const ok = checks.every(({ status }) => status !== 'fail');
   if (args.json) printJson({ ok, checks } satisfies DoctorReport);
   else printMade([...asTree(groups), '', summary(checks)].join('\n'));
@@ -57,9 +57,9 @@ const LOOKS: Readonly<Record<Status, Look>> = { ok: 'good', warn: 'warning', fai
 
 function asTree(groups: readonly Group[]): string[] {
   const width = Math.max(...groups.flatMap(({ checks }) => checks.map(({ name }) => name.length)));
-  const lines = ({ name, status, found, mend }: Check): string[] => {
-    const mends = mend === null ? [] : [`${' '.repeat(10 + width)}fix: ${printable(mend)}`];
-    return [`  ${coloured(LOOKS[status], status.padEnd(4), 1)}  ${name.padEnd(width)}  ${printable(found)}`, ...mends];
+  const lines = ({ name, status, found, fix }: Check): string[] => {
+    const fixes = fix === null ? [] : [`${' '.repeat(10 + width)}fix: ${printable(fix)}`];
+    return [`  ${coloured(LOOKS[status], status.padEnd(4), 1)}  ${name.padEnd(width)}  ${printable(found)}`, ...fixes];
   };
   return groups.flatMap(({ name, checks }) => [coloured('bold', name, 1), ...checks.flatMap(lines)]);
 }

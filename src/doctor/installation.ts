@@ -23,45 +23,45 @@ function node(): Check {
 }
 
 function libbpf(): Check {
-  const mend = 'apt-get install libbpf1, or set LIBBPF_TS_LIBRARY to its path';
+  const fix = 'apt-get install libbpf1, or set LIBBPF_TS_LIBRARY to its path';
   try {
     const version = libbpfVersion();
-    if (Number(/(\d+)/.exec(version)?.[1] ?? 0) < 1) return fail('libbpf', `${version} is older than 1.0`, mend);
+    if (Number(/(\d+)/.exec(version)?.[1] ?? 0) < 1) return fail('libbpf', `${version} is older than 1.0`, fix);
     return ok('libbpf', version);
   } catch (error) {
-    if (error instanceof LibraryError) return fail('libbpf', `cannot load ${error.library}`, mend);
+    if (error instanceof LibraryError) return fail('libbpf', `cannot load ${error.library}`, fix);
     throw error;
   }
 }
 
 /** Checks that `ip` prints addresses, links and rules as JSON, which old or small versions do not. */
 function iproute2(): Check {
-  const mend = 'apt-get install iproute2';
-  return attempt('iproute2', mend, () => {
+  const fix = 'apt-get install iproute2';
+  return attempt('iproute2', fix, () => {
     const version = tryCommand('ip', ['-V']);
     const { status, stdout } = tryCommand('ip', ['-json', 'rule', 'show']);
     if (status !== 0 || !Array.isArray(JSON.parse(stdout))) {
-      return fail('iproute2', 'this ip prints no JSON (BusyBox has a small one of its own)', mend);
+      return fail('iproute2', 'this ip prints no JSON (BusyBox has a small one of its own)', fix);
     }
     return ok('iproute2', version.stdout.trim().replace(/^ip utility, /, ''));
   });
 }
 
 function program(name: string, debianPackage: string): Check {
-  const mend = `apt-get install ${debianPackage}`;
-  return attempt(name, mend, () => {
+  const fix = `apt-get install ${debianPackage}`;
+  return attempt(name, fix, () => {
     const { status, stdout } = tryCommand(name, ['--version']);
-    return status === 0 ? ok(name, stdout.split(/\n| \(/)[0] ?? '') : fail(name, 'does not run', mend);
+    return status === 0 ? ok(name, stdout.split(/\n| \(/)[0] ?? '') : fail(name, 'does not run', fix);
   });
 }
 
 function bpfObject(): Check {
   const file = objectFile();
-  const mend = process.env['VNET_BPF_OBJECT'] === undefined ? 'make build compiles it' : 'unset VNET_BPF_OBJECT, or build that file';
-  return attempt('BPF object', mend, () => {
-    if (!fs.existsSync(file)) return fail('BPF object', `no ${file}`, mend);
+  const fix = process.env['VNET_BPF_OBJECT'] === undefined ? 'make build compiles it' : 'unset VNET_BPF_OBJECT, or build that file';
+  return attempt('BPF object', fix, () => {
+    if (!fs.existsSync(file)) return fail('BPF object', `no ${file}`, fix);
     const magic = fs.readFileSync(file).subarray(0, 4).toString('latin1');
-    return magic === '\x7fELF' ? ok('BPF object', file) : fail('BPF object', `${file} is not an object file`, mend);
+    return magic === '\x7fELF' ? ok('BPF object', file) : fail('BPF object', `${file} is not an object file`, fix);
   });
 }
 

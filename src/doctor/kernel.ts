@@ -112,7 +112,7 @@ function check(feature: KernelFeature): Check {
   const { name, since, without } = feature;
   const there = isThere(feature);
   if (there) return ok(name, `supported (since Linux ${since})`);
-  if (there === null) return { name, status: 'warn', found: `not checked: asking needs root and libbpf; Linux ${since} has it`, mend: null };
+  if (there === null) return { name, status: 'warn', found: `not checked: asking needs root and libbpf; Linux ${since} has it`, fix: null };
   if (without === null) return fail(name, 'not supported', `boot Linux ${since} or later`);
   return warn(name, `degraded: ${without}`, `boot Linux ${since} or later`);
 }

@@ -13,7 +13,7 @@ import type { Frame, Hook, HookContext, Verdict } from 'vnet-bpf/hooks';
 const PER_MILLE = { lose: 20, delay: 50, duplicate: 10, reorder: 20, corrupt: 10, truncate: 5 } as const;
 const DELAY_MS_MAX = 20;
 
-type Fate = keyof typeof PER_MILLE | 'pass';
+type Action = keyof typeof PER_MILLE | 'pass';
 
 const { CHAOS_SEED = '1', CHAOS_LOG, CHAOS_REPLAY } = process.env;
 
@@ -27,11 +27,11 @@ function random(): number {
 }
 
 /** Draws two numbers for each frame, whatever happens to it, so that frame n always gets the same ones. */
-function draw(): [Fate, number] {
+function draw(): [Action, number] {
   let dice = random() % 1000;
   const number = random();
-  for (const [fate, share] of Object.entries(PER_MILLE)) {
-    if (dice < share) return [fate as Fate, number];
+  for (const [action, share] of Object.entries(PER_MILLE)) {
+    if (dice < share) return [action as Action, number];
     dice -= share;
   }
   return ['pass', number];
@@ -43,12 +43,12 @@ let lines: string[] = [];
 /** A frame that waits until the next one has passed it. */
 let held: Uint8Array | null = null;
 
-function nextFate(): [Fate, number] {
+function nextAction(): [Action, number] {
   const said = replay?.[frames]?.split(' ');
-  const [fate, number] = replay === null ? draw() : [(said?.[1] ?? 'pass') as Fate, Number(said?.[2] ?? 0)];
-  lines.push(`${frames++} ${fate} ${number}`);
+  const [action, number] = replay === null ? draw() : [(said?.[1] ?? 'pass') as Action, Number(said?.[2] ?? 0)];
+  lines.push(`${frames++} ${action} ${number}`);
   if (lines.length >= 1000) writeLog();
-  return [fate, number];
+  return [action, number];
 }
 
 function writeLog(): void {
@@ -56,8 +56,8 @@ function writeLog(): void {
   lines = [];
 }
 
-function suffer(frame: Frame, nic: HookContext, fate: Fate, number: number): Verdict {
-  switch (fate) {
+function apply(frame: Frame, nic: HookContext, action: Action, number: number): Verdict {
+  switch (action) {
     case 'pass':
       return 'pass';
     case 'lose':
@@ -88,8 +88,8 @@ function suffer(frame: Frame, nic: HookContext, fate: Fate, number: number): Ver
 const chaos: Hook = {
   frame(frame, nic) {
     const overtaken = held;
-    const [fate, number] = nextFate();
-    const verdict = suffer(frame, nic, fate, number);
+    const [action, number] = nextAction();
+    const verdict = apply(frame, nic, action, number);
     if (overtaken && held === overtaken) {
       nic.inject(overtaken); // follows the frame that arrived after it
       held = null;

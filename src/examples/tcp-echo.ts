@@ -51,12 +51,12 @@ class Connection {
     if ((flags & syn) !== 0) this.say(syn | ack, 0); // our answer was lost
     this.theirWindow = window;
     if (this.isAllAcknowledged(acknowledgment)) return false;
-    if (sequence === this.expected && payload.length <= this.room) {
+    if (sequence === this.expected && payload.length <= this.space) {
       this.queue = Buffer.concat([this.queue, payload]);
       this.closing ||= (flags & fin) !== 0;
       this.expected = (this.expected + payload.length + (this.closing ? 1 : 0)) >>> 0;
     }
-    const wantsAnswer = payload.length > 0 || (flags & fin) !== 0 || this.room - this.offered >= WINDOW / 2;
+    const wantsAnswer = payload.length > 0 || (flags & fin) !== 0 || this.space - this.offered >= WINDOW / 2;
     if (!this.flush(this.theirWindow) && wantsAnswer) this.say(ack, this.first + this.sent);
     return true;
   }
@@ -68,7 +68,7 @@ class Connection {
     this.flush(Math.max(1, this.theirWindow));
   }
 
-  private get room(): number {
+  private get space(): number {
     return WINDOW - this.queue.length;
   }
 
@@ -97,7 +97,7 @@ class Connection {
   }
 
   private say(flags: number, sequence: number, payload: Uint8Array = NOTHING): void {
-    this.offered = this.room;
+    this.offered = this.space;
     this.send(flags, sequence >>> 0, this.expected, this.offered, payload);
   }
 }

@@ -3,11 +3,11 @@
  * poll(budget) with a hook: the records are judged first, which makes a plan; then the plan is sent as the plain poller
  * sends records. Frames that the socket does not take now stay planned, so a hook sees each frame once.
  */
-import type { Fates } from '../datapath/outcomes';
+import type { OutcomeWriter } from '../datapath/outcomes';
 import type { UnsentFrame } from '../datapath/packet-socket';
 import type { Ring } from '../datapath/poller';
 import type { QueueGate } from '../datapath/queue-gate';
-import { fateOf, Transmitter, type TransmitterParts } from '../datapath/transmitter';
+import { outcomeOf, Transmitter, type TransmitterParts } from '../datapath/transmitter';
 import { BATCH, CONTROL, VNET_HDR_BYTES } from '../layout';
 import { frameMark, VITALS } from './event-loop';
 import type { Injections } from './host';
@@ -39,7 +39,7 @@ const HALF_OF_PLAN = BATCH.max / 2;
 export class HookedPoller extends Transmitter {
   /** As in Poller. */
   readonly budget: number;
-  fates: Fates | null = null;
+  outcomes: OutcomeWriter | null = null;
   private readonly unsent: UnsentFrame;
   private polls: number;
   private budgetExhausted: number;
@@ -96,7 +96,7 @@ export class HookedPoller extends Transmitter {
     const first = this.parts.plan.total.records - records;
     this.blocked = false;
     const done = records > 0 || ledger.hasMore ? this.send() : 0;
-    if (this.fates !== null && done > 0) this.tell(this.fates, first, done, drained);
+    if (this.outcomes !== null && done > 0) this.tell(this.outcomes, first, done, drained);
     ring.commit(done); // with 0: releases discarded records
     if (records > 0) control.set64(CONTROL.polls, ++this.polls);
     ledger.publish();
@@ -114,7 +114,7 @@ export class HookedPoller extends Transmitter {
     this.takeInjections(HALF_OF_PLAN);
     for (let i = 0; i < leased; i++) {
       const offset = ring.offsets[i] as number;
-      if (plan.room < judge.messagesFor(offset) || arena.free < ARENA_PER_RECORD) return;
+      if (plan.space < judge.messagesFor(offset) || arena.free < ARENA_PER_RECORD) return;
       const mark = frameMark(this.ledger.drained + i);
       if (deadly.length > 0 && deadly.includes(mark)) judge.decided('drop');
       else if (verdict === null || verdict === 'pass') {
@@ -130,7 +130,7 @@ export class HookedPoller extends Transmitter {
   private takeInjections(leave: number): void {
     const { injections, plan, arena } = this.parts;
     for (let frame = injections.peek(); frame; frame = injections.peek()) {
-      if (plan.room <= leave || arena.free < ARENA_PER_RECORD) return;
+      if (plan.space <= leave || arena.free < ARENA_PER_RECORD) return;
       plan.countInjected();
       plan.send(arena.addressOf(arena.copy(frame)), VNET_HDR_BYTES + frame.length, true);
       injections.shift();
@@ -160,14 +160,14 @@ export class HookedPoller extends Transmitter {
   }
 
   /** Tells a recorder of `done` records of the plan, from `first` on: the first that are leased. */
-  private tell(fates: Fates, first: number, done: number, drained: number): void {
+  private tell(outcomes: OutcomeWriter, first: number, done: number, drained: number): void {
     const { ring, plan, judge } = this.parts;
-    const now = fates.now();
+    const now = outcomes.now();
     for (let i = 0; i < done; i++) {
       const stamp = judge.stampOf(ring.offsets[i] as number);
-      fates.note(drained + i, stamp, plan.fates[first + i] as number, plan.pieces[first + i] as number, now);
+      outcomes.note(drained + i, stamp, plan.outcomes[first + i] as number, plan.pieces[first + i] as number, now);
     }
-    fates.publish();
+    outcomes.publish();
   }
 
   protected received(from: number, to: number): void {
@@ -177,6 +177,6 @@ export class HookedPoller extends Transmitter {
   protected refuse(message: number, reason: number): void {
     const { batch, plan, control } = this.parts;
     batch.refuse(message, reason, 1, control);
-    plan.refused(this.first + message, fateOf(reason));
+    plan.refused(this.first + message, outcomeOf(reason));
   }
 }

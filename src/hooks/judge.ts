@@ -8,7 +8,7 @@
  * frame does not bear out are left out, and the frame is judged and sent as plain bytes: what the hook saw is what is
  * received.
  */
-import { FATE } from '../datapath/outcomes';
+import { OUTCOME } from '../datapath/outcomes';
 import { NEEDS_CSUM, RECORD, VNET, VNET_HDR_BYTES } from '../layout';
 import { Frame } from '../packet/frame';
 import { FrameData } from '../packet/headers';
@@ -57,12 +57,12 @@ export class Judge {
 
   /** The most messages that the record at `offset` may need. */
   messagesFor(offset: number): number {
-    if (!this.isCut(offset)) return 1;
+    if (!this.isSegmented(offset)) return 1;
     const gsoSize = this.view.getUint16(offset + RECORD.vnet + VNET.gsoSize, true);
     return Math.min(Math.ceil(this.view.getUint32(offset, true) / (gsoSize || 1)), MAX_PIECES);
   }
 
-  private isCut(offset: number): boolean {
+  private isSegmented(offset: number): boolean {
     return this.view.getUint8(offset + RECORD.vnet + VNET.gsoType) !== 0 && !this.host.wholeSuperpackets;
   }
 
@@ -98,7 +98,7 @@ export class Judge {
 
   /** Enters a decision on the next record that the hook did not make. */
   decided(verdict: 'drop' | Uint8Array): void {
-    this.plan.recordDone(verdict === 'drop' ? FATE.dropped : FATE.changed);
+    this.plan.recordDone(verdict === 'drop' ? OUTCOME.dropped : OUTCOME.changed);
     if (verdict === 'drop') this.plan.countDropped();
     else this.send(this.arena.copy(verdict));
   }
@@ -154,7 +154,7 @@ export class Judge {
   /** Enters the verdict on a record as a whole; `frame`, unless null, is sent in its place. */
   private enter(offset: number, length: number, verdict: number, frame: Uint8Array | null): void {
     const { plan } = this;
-    plan.recordDone(verdict === PASS ? FATE.reinjected : verdict === DROP ? FATE.dropped : FATE.changed, 1);
+    plan.recordDone(verdict === PASS ? OUTCOME.reinjected : verdict === DROP ? OUTCOME.dropped : OUTCOME.changed, 1);
     if (verdict === DROP) plan.countDropped();
     else if (frame !== null) this.send(frame);
     else plan.send(this.ringAddress + offset + RECORD.vnet, VNET_HDR_BYTES + length);
@@ -213,7 +213,7 @@ export class Judge {
     const { plan, pieces } = this;
     const piece = pieces[i] as Uint8Array | null;
     pieces[i] = null;
-    if (last) plan.recordDone(kept > 0 ? FATE.cut : FATE.dropped, kept);
+    if (last) plan.recordDone(kept > 0 ? OUTCOME.segmented : OUTCOME.dropped, kept);
     else plan.countInjected();
     if (piece === null) return plan.countDropped();
     if (this.answered[i] === 0) completeChecksum(piece, this.segmenter.checksumStart, this.segmenter.checksumOffset);

@@ -35,8 +35,8 @@ export class Plan {
   readonly injected = new Uint32Array(BATCH.max);
   /** The record of message i; -1 for injected frames and for pieces of superpackets. */
   readonly recordOf = new Int32Array(BATCH.max);
-  /** The outcome of each record as a value of FATE, and how many of its pieces went on; for recorders. */
-  readonly fates = new Uint8Array(BATCH.max);
+  /** The outcome of each record as a value of OUTCOME, and how many of its pieces went on; for recorders. */
+  readonly outcomes = new Uint8Array(BATCH.max);
   readonly pieces = new Uint32Array(BATCH.max);
   /** Number of messages. */
   length = 0;
@@ -45,7 +45,7 @@ export class Plan {
   readonly total: Tally = { records: 0, dropped: 0, injected: 0 };
 
   /** Number of messages that still fit. */
-  get room(): number {
+  get space(): number {
     return BATCH.max - this.length;
   }
 
@@ -65,17 +65,17 @@ export class Plan {
     this.recordOf[i] = injected ? -1 : this.judged;
   }
 
-  /** Marks a record as done with, by the next message or without one; `fate` is its outcome if that message is sent. */
-  recordDone(fate: number, pieces = 0): void {
+  /** Marks a record as done with, by the next message or without one; `outcome` is its outcome if that message is sent. */
+  recordDone(outcome: number, pieces = 0): void {
     this.judged = this.total.records++;
-    this.fates[this.judged] = fate;
+    this.outcomes[this.judged] = outcome;
     this.pieces[this.judged] = pieces;
   }
 
   /** Sets the outcome of a record whose message i was refused. */
-  refused(i: number, fate: number): void {
+  refused(i: number, outcome: number): void {
     const record = this.recordOf[i] as number;
-    if (record >= 0) this.fates[record] = fate;
+    if (record >= 0) this.outcomes[record] = outcome;
   }
 
   countDropped(): void {
@@ -234,9 +234,9 @@ export class Arena {
 
   /** A copy of a frame, in the arena. */
   copy(frame: Uint8Array): Uint8Array {
-    const room = this.take(frame.length);
-    room.set(frame);
-    return room;
+    const copy = this.take(frame.length);
+    copy.set(frame);
+    return copy;
   }
 
   /** The virtio_net_hdr of a frame in the arena. */

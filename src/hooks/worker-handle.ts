@@ -131,8 +131,8 @@ export class HookThread implements Polled {
     this.post('look');
   }
 
-  tell(fatesFd: number): void {
-    handOver(this.command32, COMMAND.fates, fatesFd);
+  tell(outcomesFd: number): void {
+    handOver(this.command32, COMMAND.outcomes, outcomesFd);
     this.post('look');
   }
 
@@ -147,7 +147,7 @@ export class HookThread implements Polled {
     if (this.polling) await Promise.race([this.ended, new Promise((resolve) => (late = setTimeout(resolve, STOP_MS)))]);
     clearTimeout(late);
     await this.terminate();
-    handOver(this.command32, COMMAND.fates, 0);
+    handOver(this.command32, COMMAND.outcomes, 0);
     await this.bell?.close();
   }
 

@@ -12,7 +12,7 @@ import { forgetCrashedRecording } from '../capture/session';
 import type { HookWish } from '../control/orders';
 import { Controller, type ControllerParts } from '../controller/controller';
 import { adoptImpairment } from '../controller/impairing';
-import { attachCut, Datapath } from '../datapath/programs';
+import { attachResegment, Datapath } from '../datapath/programs';
 import { finishBatches } from '../datapath/recovery';
 import { commandAbout, HINTS, named, VnetError } from '../errors';
 import { BATCH, CONTROL, COUNTERS } from '../layout';
@@ -32,7 +32,7 @@ import type { Step } from './steps';
 import { teardown } from './teardown';
 
 /** Opens what is pinned, checks it, and finishes a batch that was under way. Throws STATE if something does not fit. */
-function adoptDatapath(attachment: Attachment, netns: Netns, wireNetns: Netns): Datapath {
+function adoptDatapath(attachment: Attachment, netns: Netns, peerNetns: Netns): Datapath {
   const pins = trustedPins(attachment.id);
   try {
     const { queues, ringBytes } = attachment;
@@ -41,15 +41,15 @@ function adoptDatapath(attachment: Attachment, netns: Netns, wireNetns: Netns): 
       control: openMap(pins, 'control', { type: MapType.ARRAY, valueSize: CONTROL.size, maxEntries: queues }),
       counters: openMap(pins, 'counters', { type: MapType.PERCPU_ARRAY, valueSize: COUNTERS.size }),
       batch: openMap(pins, 'batch', { type: MapType.ARRAY, valueSize: BATCH.size, maxEntries: queues }),
-      tape: openMap(pins, 'tape', { type: MapType.ARRAY_OF_MAPS, maxEntries: 1 }),
+      trace: openMap(pins, 'trace', { type: MapType.ARRAY_OF_MAPS, maxEntries: 1 }),
     };
     const { links } = attachment;
     if (!links) throw new VnetError('STATE', `interface ${attachment.iface}`, 'its record names no attachments', { hint: `${commandAbout('detach', attachment)}, or attach with --replace` });
     const datapath = new Datapath(maps, {
       tx: restoreIn(netns, links.tx),
-      sink: links.sink && restoreIn(wireNetns, links.sink),
-      cut: links.cut ? restoreIn(wireNetns, links.cut) : attachCut(attachment, pins, wireNetns),
-      retry: links.retry.map((state) => restoreIn(wireNetns, state)),
+      sink: links.sink && restoreIn(peerNetns, links.sink),
+      resegment: links.resegment ? restoreIn(peerNetns, links.resegment) : attachResegment(attachment, pins, peerNetns),
+      release: links.release.map((state) => restoreIn(peerNetns, state)),
     });
     finishBatches(datapath);
     forgetCrashedRecording(datapath, pins);
@@ -94,9 +94,9 @@ export function adoptingSteps(making: Making): Step[] {
     run: () => {
       attachment.pid = process.pid;
       Object.assign(attachment, renewed(options));
-      making.datapath = adoptDatapath(attachment, netns, made.wireNetns);
+      making.datapath = adoptDatapath(attachment, netns, made.peerNetns);
       attachment.links = making.datapath.linkStates();
-      adoptImpairment(attachment, made.wireNetns);
+      adoptImpairment(attachment, made.peerNetns);
       attachment.metrics = attachment.hookDown = null;
       saveAttachment(attachment);
     },
@@ -111,7 +111,7 @@ export function adoptingSteps(making: Making): Step[] {
  * An interface in the making. A part is set by the step that makes it: the steps behind that one have Required<Making>.
  * The controller owns the parts that it is given.
  */
-export interface Making extends Partial<Pick<ControllerParts, 'lock' | 'wireNetns' | 'datapath'>> {
+export interface Making extends Partial<Pick<ControllerParts, 'lock' | 'peerNetns' | 'datapath'>> {
   readonly attachment: Attachment;
   readonly netns: Netns;
   readonly options: AttachOptions;
@@ -122,13 +122,13 @@ export interface Making extends Partial<Pick<ControllerParts, 'lock' | 'wireNetn
 /** The first step. What it says depends on whether there is a peer namespace already. */
 export const opening = (making: Making, hasPeerNetns: boolean): Step => ({
   name: 'peer-netns',
-  says: () => [making.attachment.peer !== null && !hasPeerNetns && `make the hidden network namespace ${HOST_PEER_NETNS}`],
+  says: () => [making.attachment.peer !== null && !hasPeerNetns && `make the peer namespace ${HOST_PEER_NETNS}`],
   run: () => {
     making.lock = requireControllerLock(making.attachment);
-    making.wireNetns = making.attachment.peer ? ensurePeerNetns() : making.netns.duplicate();
+    making.peerNetns = making.attachment.peer ? ensurePeerNetns() : making.netns.duplicate();
   },
   undo: () => {
-    making.wireNetns?.close();
+    making.peerNetns?.close();
     making.lock?.close();
   },
 });
@@ -158,8 +158,8 @@ export function loopingSteps(making: Making, how: 'loaded' | 'adopted'): Step[] 
       `poll ${where}, ${pollingWords(how === 'loaded' ? attachment : { ...attachment, ...renewed(options) })}; while its queue is full, ${whenFull === 'hold' ? 'frames wait' : 'frames are refused'}`,
     ],
     run: async () => {
-      const { datapath, lock, wireNetns } = made;
-      making.controller = new Controller({ attachment, datapath, lock, wireNetns, hairpinAll: options.hairpin, teardown });
+      const { datapath, lock, peerNetns } = made;
+      making.controller = new Controller({ attachment, datapath, lock, peerNetns, hairpinAll: options.hairpin, teardown });
       await making.controller.start(hookOf(options, attachment));
       if (options.hook === null) attachment.hook = attachment.onHookError = null;
     },

@@ -14,7 +14,7 @@ import { PollerThread } from '../datapath/worker-handle';
 import { named } from '../errors';
 import { roomFrameCost } from '../link/credit';
 import { createDummy, nameDummy } from '../link/dummy';
-import { correctFeatures, cutMergedPackets, loopable } from '../link/features';
+import { correctFeatures, loopable, resegmentMerged } from '../link/features';
 import { type Link, transmittedFramesOf } from '../link/links';
 import { Netns, openPeerNetns } from '../link/netns';
 import { attachmentIn, isIn } from '../link/netns-record';
@@ -123,7 +123,7 @@ function makingSteps(making: Making, hasPeerNetns = true): Step[] {
   const { backend, whenFull, queues, ringBytes, queuePackets } = attachment;
   const where = named(attachment.iface, attachment.netns.name);
   const limit = queuePackets > 0 ? `, a queue of ${queuePackets} frames` : '';
-  const programs = backend === 'veth' ? `tx to ${where}, sink ${merges(attachment) ? 'and cut ' : ''}to its other end${whenFull === 'hold' ? ', retry to the waiting room' : ''}` : `tx to ${where}`;
+  const programs = backend === 'veth' ? `tx to ${where}, sink ${merges(attachment) ? 'and resegment ' : ''}to its other end${whenFull === 'hold' ? ', release to the waiting room' : ''}` : `tx to ${where}`;
   let pins = '';
   let rings: BpfMap[] = [];
   const pinDirectory: Step = {
@@ -144,7 +144,7 @@ function makingSteps(making: Making, hasPeerNetns = true): Step[] {
     ],
     run: async () => {
       rings = makeRings(attachment, pins);
-      making.datapath = openDatapath(attachment, await made.loading, rings, pins, netns, made.wireNetns);
+      making.datapath = openDatapath(attachment, await made.loading, rings, pins, netns, made.peerNetns);
       attachment.attach = making.datapath.links.tx.kind;
       attachment.links = making.datapath.linkStates();
       saveAttachment(attachment);
@@ -179,20 +179,20 @@ function interfaceSteps(made: Required<Making>, where: string): Step[] {
     name: 'veth',
     says,
     run: () => {
-      const { wireNetns } = made;
-      const ends = netns.run(() => createVeth({ iface, peer: peer.name, mac, mtu, superpacketBytes }, wireNetns));
+      const { peerNetns } = made;
+      const ends = netns.run(() => createVeth({ iface, peer: peer.name, mac, mtu, superpacketBytes }, peerNetns));
       netns.run(() => correctFeatures(iface, loopable({ udpGso: passesUdpGso(), merges: merges(attachment) })));
-      wireNetns.run(() => cutMergedPackets(peer.name));
+      peerNetns.run(() => resegmentMerged(peer.name));
       attachment.ifindex = ends.link.ifindex;
       peer.ifindex = ends.peer.ifindex;
-      attachment.baseline.peerTxPackets = wireNetns.run(() => transmittedFramesOf(peer.ifindex)) ?? 0;
+      attachment.baseline.peerTxPackets = peerNetns.run(() => transmittedFramesOf(peer.ifindex)) ?? 0;
     },
   };
   const room: Step = {
     name: 'room',
     says: () => [rooms.length > 0 && `make ${rooms.length > 1 ? `${rooms.length} waiting rooms` : 'a waiting room'}, where frames of ${where} wait while its queue is full`],
     run: () => {
-      made.wireNetns.run(() => rooms.forEach((each, queue) => createRoom(id, queue, each, roomFrameCost(queuePackets), superpacketBytes)));
+      made.peerNetns.run(() => rooms.forEach((each, queue) => createRoom(id, queue, each, roomFrameCost(queuePackets), superpacketBytes)));
       saveAttachment(attachment);
     },
   };
@@ -214,11 +214,11 @@ export function attachInWords(iface: string, options: AttachOptions): string[] {
   const { crashed, broken }: ReturnType<typeof previousAttachment> = replaced ? { broken: known(replaced) } : previousAttachment(iface, netns, options);
   if (crashed) return inWords(adoptingSteps({ attachment: crashed, netns, options }));
   if (broken) {
-    const { lines, removesHidden } = removal([broken]);
-    return [...lines, ...madeOf(null, !removesHidden)];
+    const { lines, removesPeerNetns } = removal([broken]);
+    return [...lines, ...madeOf(null, !removesPeerNetns)];
   }
-  using hidden = openPeerNetns();
-  return madeOf(takeableLink(iface, netns, options), hidden !== null);
+  using peerNetns = openPeerNetns();
+  return madeOf(takeableLink(iface, netns, options), peerNetns !== null);
 }
 
 // All interfaces of one process, with the server of their metrics.

@@ -148,12 +148,12 @@ export function sweepTraces(): void {
 // `detach --dry-run`.
 
 /** The steps in words, and whether they remove the last interface and with it the peer namespace. Changes nothing. */
-export function removal(attachments: readonly Attachment[]): { lines: string[]; removesHidden: boolean } {
+export function removal(attachments: readonly Attachment[]): { lines: string[]; removesPeerNetns: boolean } {
   const ids = new Set(attachments.map(({ id }) => id));
-  using hidden = openPeerNetns();
-  const removesHidden = hidden !== null && everyAttachment().every((each) => ids.has(each.id) || (!isBroken(each) && each.peer === null));
+  using peerNetns = openPeerNetns();
+  const removesPeerNetns = peerNetns !== null && everyAttachment().every((each) => ids.has(each.id) || (!isBroken(each) && each.peer === null));
   const own = attachments.flatMap((each) => [ended(each), ...teardownSteps(each)]).filter((step) => step !== peerNetnsRemoved);
-  return { lines: inWords(removesHidden ? [...own, peerNetnsRemoved] : own), removesHidden };
+  return { lines: inWords(removesPeerNetns ? [...own, peerNetnsRemoved] : own), removesPeerNetns };
 }
 
 export const detachInWords = (attachments: readonly Attachment[]): string[] => (attachments.length === 0 ? ['nothing is attached'] : removal(attachments).lines);

@@ -166,7 +166,7 @@ export function plan(iface: string, netns: Netns, options: AttachOptions, existi
     backend,
     peer: backend === 'veth' ? { name: peerName(id), ifindex: 0 } : null,
     reinjectMark: backend === 'veth' ? 0 : randomInt(1, 2 ** 31),
-    rooms: whenFull === 'hold' ? planRooms(id, options.queues, hiddenLinks()) : [],
+    rooms: whenFull === 'hold' ? planRooms(id, options.queues, peerNetnsLinks()) : [],
     attach: 'tcx',
     links: null,
     pid: process.pid,
@@ -187,7 +187,7 @@ export function plan(iface: string, netns: Netns, options: AttachOptions, existi
   };
 }
 
-function hiddenLinks(): Link[] {
-  using hidden = openPeerNetns();
-  return hidden?.run(links) ?? [];
+function peerNetnsLinks(): Link[] {
+  using peerNetns = openPeerNetns();
+  return peerNetns?.run(links) ?? [];
 }

@@ -61,7 +61,7 @@ export function removeLinks(ifindexes: readonly number[], group: number): Remova
 /** Removes the peer namespace once no attachment needs it. Those that are removed together need it until the last. */
 export const peerNetnsRemoved: Step = {
   name: 'peer-netns-removed',
-  says: () => [`remove the hidden network namespace ${HOST_PEER_NETNS}`],
+  says: () => [`remove the peer namespace ${HOST_PEER_NETNS}`],
   run: removeEmptyPeerNetns,
 };
 
@@ -88,7 +88,7 @@ export function teardownSteps(attachment: Attachment): Step[] {
     {
       name: 'links-removed',
       says: () => [deletes('veth'), rooms.length > 0 && `delete the waiting room of ${where}`],
-      run: () => removals.push(removeHidden(attachment)),
+      run: () => removals.push(removePeerLinks(attachment)),
     },
     {
       name: 'interface-removed',
@@ -141,7 +141,7 @@ function removeRules(attachment: Attachment): void {
  * Removes the peer, and with it vnet0, and the waiting rooms with the frames in them. Their names are unique to this
  * attachment.
  */
-function removeHidden({ id }: Attachment): Removal {
+function removePeerLinks({ id }: Attachment): Removal {
   using peerNetns = openPeerNetns();
   if (!peerNetns) return 'removed';
   return peerNetns.run(() => {

@@ -67,7 +67,7 @@ export interface QueueFill extends QueueSize {
  *
  * `outstanding` is what is left of the latest grant. It has to be nearly used up: then at most one frame of the largest
  * size is on its way, for which the headroom has space. The rest of the headroom is for frames that are not counted
- * yet: from a sender that looked at the gate just before the queue stopped, and between the room's qdisc and `retry`.
+ * yet: from a sender that looked at the gate just before the queue stopped, and between the room's qdisc and `release`.
  * If the headroom is the smallest possible (rings below 1 MiB), such a frame may be requeued.
  */
 export function nextGrant({ ringBytes, frameMax, usedBytes, queuePackets, packets }: QueueFill, outstanding: number): number {

@@ -41,7 +41,7 @@ const VLAN_INSERTION = ['tx-vlan-hw-insert', 'tx-vlan-stag-hw-insert'];
 /** UDP superpackets pass whole from Linux 6.2 on (virtio_net_hdr_to_skb in include/linux/virtio_net.h). */
 const UDP_GSO = ['tx-udp-segmentation'];
 
-/** Features that merged packets need after `cut` (bpf/vnet.bpf.c). */
+/** Features that merged packets need after `resegment` (bpf/vnet.bpf.c). */
 const MERGED = ['tx-ipxip4-segmentation', 'tx-ipxip6-segmentation'];
 
 /**
@@ -93,7 +93,7 @@ export const PEER_FEATURES: Wanted = { off: [...MERGED, ...GRO], on: WHOLE };
 export const ROOM_FEATURES: Wanted = { off: [], on: WHOLE };
 
 /** Makes the kernel cut merged packets into frames on their way through this interface. */
-export function cutMergedPackets(peer: string): void {
+export function resegmentMerged(peer: string): void {
   correctFeatures(peer, { off: MERGED, on: [] });
 }
 

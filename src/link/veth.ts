@@ -11,14 +11,14 @@ import type { Netns } from './netns';
 
 /**
  * The error for a change that the kernel refused. With the errno `missing` the kernel lacks something (`lack`), which
- * the user may fix (`mend`).
+ * the user may fix (`fix`).
  */
-export function refused(what: string, cause: unknown, missing: string, lack: string, mend: string): unknown {
+export function refused(what: string, cause: unknown, missing: string, lack: string, fix: string): unknown {
   if (!(cause instanceof SystemError)) return cause;
   const exhausted = exhaustion(cause, what);
   if (exhausted) return exhausted;
   const isMissing = cause.code === missing;
-  return new VnetError('COMMAND_FAILED', what, isMissing ? lack : `the kernel refuses it (${cause.code})`, { hint: isMissing ? mend : HINTS.doctor, cause });
+  return new VnetError('COMMAND_FAILED', what, isMissing ? lack : `the kernel refuses it (${cause.code})`, { hint: isMissing ? fix : HINTS.doctor, cause });
 }
 
 // BIG TCP: superpackets of TCP over IPv4 with more bytes than the length field of the IP header can hold; the field is

@@ -150,7 +150,7 @@ export const ATTACH_OPTIONS = {
     asText: (value: boolean) => (value ? 'on' : 'off'),
     adoption: 'changes',
     running: true,
-    describe: 'merge neighbouring datagrams of a flow on their way back',
+    describe: 'merge neighbouring datagrams of a flow on the reinject path',
   },
   /** Microseconds for which the poller busy-polls before it sleeps; by default the traffic decides. */
   busyPoll: {

@@ -74,7 +74,7 @@ export function manPage(version: string, cli: string): string {
     section('OPTIONS OF EVERY COMMAND', ...Object.entries(GLOBAL_OPTIONS).map(optionEntry)),
     section('EXIT STATUS', ...tableBelow(cli, '## Exit codes and errors').map(([code = '', means = '']) => entry(bold(code), fromMarkdown(means)))),
     section('ENVIRONMENT', ...tableBelow(cli, '## Environment').map(([name = '', means = '']) => entry(fromMarkdown(name), fromMarkdown(means)))),
-    section('FILES', entry(bold('/run/vnet-bpf'), 'what is attached, and the hidden network namespace'), entry(bold('/sys/fs/bpf/vnet-bpf'), 'pinned maps and programs'), entry(bold('/etc/vnet-bpf/IFACE.conf'), 'options of a unit of systemd')),
+    section('FILES', entry(bold('/run/vnet-bpf'), 'what is attached, and the peer namespace'), entry(bold('/sys/fs/bpf/vnet-bpf'), 'pinned maps and programs'), entry(bold('/etc/vnet-bpf/IFACE.conf'), 'options of a unit of systemd')),
     section('EXAMPLES', ...examples),
     section('SEE ALSO', `${bold('ip-link')}(8), ${bold('ip-netns')}(8), ${bold('veth')}(4), ${bold('bpf')}(2); docs/cli.md in the package`),
     '',

@@ -26,17 +26,17 @@ export const bpffsIsMounted = (): boolean => isBpffs(hostPath(BPFFS));
 function requireMounted(): string {
   const bpffs = hostPath(BPFFS);
   if (isBpffs(bpffs)) return bpffs;
-  const mend = `mount -t bpf bpf ${BPFFS}`;
+  const fix = `mount -t bpf bpf ${BPFFS}`;
   try {
     onHostMounts(() => mountFileSystem('bpf', BPFFS, MODE), 'mount', ['-t', 'bpf', '-o', MODE, 'bpf', BPFFS]);
   } catch (cause) {
     throw new VnetError('BPFFS', `BPF file system on ${BPFFS}`, 'is not mounted and could not be', {
-      hint: `as root: ${mend}`,
+      hint: `as root: ${fix}`,
       cause,
     });
   }
   if (!isBpffs(bpffs)) {
-    throw new VnetError('BPFFS', `BPF file system on ${BPFFS}`, 'another file system is mounted there', { hint: mend });
+    throw new VnetError('BPFFS', `BPF file system on ${BPFFS}`, 'another file system is mounted there', { hint: fix });
   }
   return bpffs;
 }

@@ -152,7 +152,7 @@ export interface Attachment extends RunningOptions {
   /** The waiting room of each queue, where held frames enter and leave it; empty without --when-full hold. */
   rooms: Room[];
   attach: 'tcx' | 'clsact';
-  links: { tx: TcLinkState; sink: TcLinkState | null; cut: TcLinkState | null; retry: TcLinkState[] } | null;
+  links: { tx: TcLinkState; sink: TcLinkState | null; resegment: TcLinkState | null; release: TcLinkState[] } | null;
   pid: number;
   startedAt: string;
   /** The largest superpacket of TCP over IPv4, in bytes. */
@@ -252,7 +252,7 @@ const FIELDS: Fields<Attachment> = {
   reinjectMark: integer(0, 2 ** 32 - 1),
   rooms: few(object<Room>({ entry: end, exit: end })),
   attach: oneOf('tcx', 'clsact'),
-  links: nullable(object<NonNullable<Attachment['links']>>({ tx: tcLink, sink: nullable(tcLink), cut: nullable(tcLink), retry: few(tcLink) })),
+  links: nullable(object<NonNullable<Attachment['links']>>({ tx: tcLink, sink: nullable(tcLink), resegment: nullable(tcLink), release: few(tcLink) })),
   pid: integer(1, 2 ** 31 - 1),
   startedAt: text('a time', (value) => value.length <= TEXT_MAX && !Number.isNaN(Date.parse(value))),
   ...(Object.fromEntries(RUNNING_ROWS.map((row) => [row.key, option(row)])) as Fields<RunningOptions>),

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** One interface with all its counters: what the summary shows, and the totals. */
-import { type CounterGroup, law, lostBehind, worded } from '../datapath/stats';
+import { type CounterGroup, frameAccounting, lostBehind, worded } from '../datapath/stats';
 import { bytes } from '../terminal/output';
 import { fitted, type Glyphs, type Line, part, short, type Style } from './drawing';
 import { dropsOf, type Row } from './readings';
-import { card, chartRows, head } from './summary';
+import { chartRows, head, summary } from './summary';
 
 const LABEL = 10;
 const CELL = 22;
@@ -20,7 +20,7 @@ type Cell = readonly [text: string, style?: Style];
 export function detail(row: Row, { width, height }: { width: number; height: number }, glyphs: Glyphs): Line[] {
   const counters = [...counterLines(row, width), ...dropLines(row, width)];
   const rows = Math.min(8, chartRows(height - counters.length - 1));
-  const above = rows > 0 ? [...card(row, true, rows, width, glyphs), []] : [head(row, true, width)];
+  const above = rows > 0 ? [...summary(row, true, rows, width, glyphs), []] : [head(row, true, width)];
   const lines = [...above, ...counters];
   if (lines.length <= height || height < 2) return lines;
   return [...lines.slice(0, height - 1), [part(`  ${lines.length - height + 1} more lines do not fit`, 'faint')]];
@@ -38,7 +38,7 @@ function group(label: string, cells: readonly Cell[], cellWidth: number, width: 
 
 function counterLines({ stats }: Row, width: number): Line[] {
   const { tx, rx, queue } = stats;
-  const sums = law(stats);
+  const sums = frameAccounting(stats);
   const cells = (name: CounterGroup, first: readonly string[] = []): Cell[] => worded(stats, name, 'top', first).map((text) => [text]);
   const limit: Cell[] = queue.capacityPackets === null ? [] : [[`limit ${queue.capacityPackets} packets`]];
   const groups: readonly (readonly [string, Cell[]])[] = [
@@ -55,7 +55,7 @@ function counterLines({ stats }: Row, width: number): Line[] {
 
 /** Says `balanced` alone only if nothing was lost; losses are among the drops. */
 function verdict(stats: Row['stats']): string {
-  if (!law(stats).balanced) return 'frames in flight';
+  if (!frameAccounting(stats).balanced) return 'frames in flight';
   return lostBehind(stats).length === 0 ? 'balanced' : 'balanced, with losses';
 }
 

@@ -157,7 +157,7 @@ interface Known {
 /** The interface's name, with its namespace: `vnet0 in lab`. */
 export const nameOf = ({ interface: iface, netns }: Stats): string => printable(netns === null ? iface : `${iface} in ${netns}`);
 
-export class Board {
+export class Readings {
   private known = new Map<string, Known>();
   private first = true;
 

@@ -6,7 +6,7 @@
 import { detail } from './detail';
 import { clip, type Glyphs, type Line, part, type Part, short, widthOf } from './drawing';
 import { type Change, nextOrder, type Order, type Row, sorted } from './readings';
-import { card, cardLines, chartRows, intervalsShown } from './summary';
+import { chartRows, intervalsShown, summary, summaryLines } from './summary';
 import { table } from './table';
 
 // The user's choices, and the keys that change them.
@@ -131,14 +131,14 @@ function interfaces(rows: readonly Row[], scene: Scene, { width, height }: Size)
   const at = Math.max(0, rows.findIndex(({ id }) => id === view.chosen));
   const chosen = rows[at] as Row;
   if (view.detail) return detail(chosen, { width, height }, glyphs);
-  return cards(rows, chosen, { width, height }, glyphs) ?? list(rows, at, scene, { width, height });
+  return summaries(rows, chosen, { width, height }, glyphs) ?? list(rows, at, scene, { width, height });
 }
 
 /** The summaries of all interfaces, with empty lines between them; null if they do not all fit. */
-function cards(rows: readonly Row[], chosen: Row, { width, height }: Size, glyphs: Glyphs): Line[] | null {
+function summaries(rows: readonly Row[], chosen: Row, { width, height }: Size, glyphs: Glyphs): Line[] | null {
   const chartHeight = Math.min(CHART_ROWS_MAX, chartRows(Math.floor((height - rows.length + 1) / rows.length)));
   if (chartHeight === 0) return null;
-  return rows.flatMap((row, i) => [...(i > 0 ? [[]] : []), ...card(row, row === chosen, chartHeight, width, glyphs)]);
+  return rows.flatMap((row, i) => [...(i > 0 ? [[]] : []), ...summary(row, row === chosen, chartHeight, width, glyphs)]);
 }
 
 /**
@@ -154,6 +154,6 @@ function list(rows: readonly Row[], at: number, { glyphs, seconds }: Scene, { wi
   const left = height - rows.length - 1;
   const chartHeight = Math.min(CHART_ROWS_MAX, chartRows(left - 1) || chartRows(left));
   if (chartHeight === 0) return lines(0, rows.length);
-  const gap = Math.min(1, left - cardLines(chartHeight));
-  return [...lines(0, rows.length), ...Array.from({ length: gap }, (): Line => []), ...card(rows[at] as Row, true, chartHeight, width, glyphs)];
+  const gap = Math.min(1, left - summaryLines(chartHeight));
+  return [...lines(0, rows.length), ...Array.from({ length: gap }, (): Line => []), ...summary(rows[at] as Row, true, chartHeight, width, glyphs)];
 }

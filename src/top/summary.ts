@@ -14,7 +14,7 @@ const WIDE = 60;
 const LABEL = 8;
 
 /** Number of lines in a summary whose charts have `rows` rows. */
-export const cardLines = (rows: number): number => 2 * rows + OTHER_LINES;
+export const summaryLines = (rows: number): number => 2 * rows + OTHER_LINES;
 
 /** Rows of the charts in a summary of at most `lines` lines; 0 if there is no space for a summary. */
 export const chartRows = (lines: number): number => Math.max(0, Math.floor((lines - OTHER_LINES) / 2));
@@ -25,7 +25,7 @@ const figuresWidth = (width: number): number => LABEL + (width < WIDE ? 11 : 24)
 /** Number of intervals that a summary shows. */
 export const intervalsShown = (width: number): number => Math.max(0, width - figuresWidth(width));
 
-export function card(row: Row, chosen: boolean, rows: number, width: number, glyphs: Glyphs): Line[] {
+export function summary(row: Row, chosen: boolean, rows: number, width: number, glyphs: Glyphs): Line[] {
   const { stats, rates } = row;
   const shown = newest(row.history, intervalsShown(width));
   const [tx, rx] = (['tx', 'rx'] as const).map((side) => shown.map((sample) => sample && sample[side])) as [(number | null)[], (number | null)[]];

@@ -9,7 +9,7 @@ import type { Test } from 'tap';
 
 import { IN_BACKGROUND, READY_FD, readyReport } from '../../src/cli/daemon';
 import type { AttachmentDescription } from '../../src/cli/list';
-import { law, readStats, type Stats } from '../../src/datapath/stats';
+import { frameAccounting, readStats, type Stats } from '../../src/datapath/stats';
 import { allAttachments, isControlled, type Attachment } from '../../src/state/store';
 import { kernelCounters, ok, run, testNetns, type Result } from './netns';
 
@@ -132,12 +132,12 @@ export function attachedIn(
 export const isSent = (tx: number, frames: number, missing: number): boolean => tx <= frames && tx >= frames - missing;
 
 /**
- * The law of the loop, and what has to hold with it at rest. A namespace with IPv6 is never quite
+ * The frame accounting, and what has to hold with it at rest. A namespace with IPv6 is never quite
  * at rest: when a packet passed between two readings, they are taken anew. A dummy has no RX counter
  * in the kernel, and what `tx` refuses it never sees. On a busy machine the backlog of a CPU may have no room for what a
  * veth hands to its peer; it comes back all the same, from the ring, but the kernel does not count it as sent.
  */
-export function checkLaw(t: Test, where: Attached, reading: Stats): void {
+export function checkAccounting(t: Test, where: Attached, reading: Stats): void {
   let stats = reading;
   let kernel = kernelCounters(where.netns, where.iface);
   // TX: at most, and how much less it may be; a superpacket is one frame of several segments.
@@ -147,13 +147,13 @@ export function checkLaw(t: Test, where: Attached, reading: Stats): void {
     return { tx: tx.packets - Object.values(refused).reduce((sum, count) => sum + count, 0), less: 0, rx: 0 };
   };
   const isTx = (): boolean => isSent(kernel.tx, expected().tx, expected().less);
-  const consistent = (): boolean => law(stats).balanced && isTx() && kernel.rx === expected().rx;
+  const consistent = (): boolean => frameAccounting(stats).balanced && isTx() && kernel.rx === expected().rx;
   for (let tries = 0; tries < 5 && !consistent(); tries++) {
     stats = where.stats();
     kernel = kernelCounters(where.netns, where.iface);
   }
-  const sums = law(stats);
-  t.equal(sums.out, sums.in, 'the law of the loop balances');
+  const sums = frameAccounting(stats);
+  t.equal(sums.out, sums.in, 'the frame accounting balances');
   t.equal(stats.queue.wakes, stats.queue.stops, 'as many wakes as stops');
   t.equal(stats.poll.lostWakeups, 0, 'no wake-up was lost');
   t.ok(isTx(), `ip -s link: TX, ${kernel.tx}, is what ${stats.backend === 'veth' ? 'came back' : 'was accepted'}, ${expected().tx}, less what is missing behind tx, ${expected().less}`);

@@ -8,7 +8,7 @@ import * as fs from 'node:fs';
 
 import type { Test } from 'tap';
 
-import { attachedIn, attachmentOf, checkLaw, type Attached } from './cli';
+import { attachedIn, attachmentOf, checkAccounting, type Attached } from './cli';
 import { LiveCounters } from './live-counters';
 import { Messages } from './messages';
 import * as native from './native-socket';
@@ -69,7 +69,7 @@ export class Contestant {
   async check(t: Test): Promise<void> {
     const after = await this.nic.atRest();
     t.equal(after.queue.stops, 0, 'nothing was full');
-    checkLaw(t, this.nic, after);
+    checkAccounting(t, this.nic, after);
   }
 }
 

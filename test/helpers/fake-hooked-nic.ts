@@ -98,8 +98,8 @@ export class FakeHookedNic {
     return this.control.get64(CONTROL[name]);
   }
 
-  /** Both sides of the law of the loop. */
-  law(): { in: number; out: number } {
+  /** Both sides of the frame accounting. */
+  accounting(): { in: number; out: number } {
     const refused = (['refusedToolong', 'refusedInvalid', 'refusedDown', 'refusedError'] as const).reduce((sum, name) => sum + this.counter(name), 0);
     const queue = this.counter('captured') - this.counter('drained');
     return {

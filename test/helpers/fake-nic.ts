@@ -32,7 +32,7 @@ export interface FakeNicOptions {
   room?: Room;
   gro?: boolean;
   /** Whether what is merged is to be cut up again. */
-  cut?: boolean;
+  resegment?: boolean;
   farEnd?: FarEnd;
 }
 
@@ -62,13 +62,13 @@ export class FakeNic {
   private readonly iovecMemory: ArrayBuffer;
   private readonly headerMemory: ArrayBuffer;
   private readonly gro: boolean;
-  private readonly cut: boolean;
+  private readonly resegment: boolean;
   /** What the poller is told of vnet0; null: nothing. */
   readonly farEnd: FarEnd | null;
   /** Frames that the interface behind the socket has transmitted, merged packets cut up; the test says of those that failed. */
   delivered = 0;
 
-  constructor({ budget = 4, ringBytes = 4096, limits = {}, room, gro = false, cut = true, farEnd }: FakeNicOptions = {}) {
+  constructor({ budget = 4, ringBytes = 4096, limits = {}, room, gro = false, resegment = true, farEnd }: FakeNicOptions = {}) {
     this.budget = budget;
     this.ring = new FakeRing(ringBytes);
     this.reader = new RingReader(this.ring);
@@ -77,7 +77,7 @@ export class FakeNic {
     this.iovecMemory = new ArrayBuffer(iovecBytes(budget));
     this.headerMemory = new ArrayBuffer(groHeaderBytes(budget));
     this.gro = gro;
-    this.cut = cut;
+    this.resegment = resegment;
     this.farEnd = farEnd ?? null;
     const all = { ringBytes, frameMax: roomFrameMax(64 << 10), queuePackets: 0, lowWatermarkBytes: ringBytes / 2, lowWatermarkPackets: Infinity, ...limits };
     this.newGate = () => (this.gate = new QueueGate(this.control, this.reader, all, room ?? null));
@@ -97,7 +97,7 @@ export class FakeNic {
       batch: new Batch(memory(BATCH_ADDRESS, this.batchMemory), memory(IOVEC_ADDRESS, this.iovecMemory), this.budget),
       sender: { send: (address, count) => this.send(address, count) },
       gate: this.gate,
-      gro: this.gro ? new Gro(new Uint8Array(this.ring.data), memory(HEADERS_ADDRESS, this.headerMemory), this.cut) : null,
+      gro: this.gro ? new Gro(new Uint8Array(this.ring.data), memory(HEADERS_ADDRESS, this.headerMemory), this.resegment) : null,
       delivered: () => this.delivered,
       farEnd: this.farEnd,
     }));

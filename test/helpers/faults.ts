@@ -33,7 +33,7 @@ export interface Fault {
 const nap = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const stateFile = ({ attachment: { id } }: FaultTarget, name: string): string => path.join(stateDirectory(id), name);
 const pin = ({ attachment: { id } }: FaultTarget, name: string): string => path.join(pinDirectory(id), name);
-const hidden = (program: string, ...args: string[]): string => ok('nsenter', ['--net=/run/vnet-bpf/netns', '--', program, ...args]);
+const inPeerNetns = (program: string, ...args: string[]): string => ok('nsenter', ['--net=/run/vnet-bpf/netns', '--', program, ...args]);
 const ip = ({ netns }: FaultTarget, ...args: string[]): string => ok('ip', ['-n', netns, ...args]);
 
 async function inside(target: FaultTarget, part: string): Promise<void> {
@@ -47,7 +47,7 @@ const detached = (name: string, file: string): Fault => ({ name: `program ${name
 const linkSet = (name: string, link: (id: string) => string, ...words: string[]): Fault => ({
   name,
   outcome: 'goesOn',
-  act: ({ attachment: { id } }) => hidden('ip', 'link', 'set', link(id), ...words),
+  act: ({ attachment: { id } }) => inPeerNetns('ip', 'link', 'set', link(id), ...words),
 });
 
 async function sayNonsense({ attachment: { id }, random }: FaultTarget): Promise<void> {
@@ -110,19 +110,19 @@ export const FAULTS: readonly Fault[] = [
   { name: 'polling thread ended', outcome: 'ends', act: (target) => inside(target, 'polling-thread') },
   { name: 'hook thread ended by its hook', outcome: 'goesOn', act: ({ netns, dyingHook }) => cliOk(['hook', 'vnet0', dyingHook, '--netns', netns]) },
   { name: 'recorder killed', outcome: 'goesOn', act: killRecorder },
-  { name: 'waiting room removed', outcome: 'ends', act: ({ attachment: { id } }) => hidden('ip', 'link', 'del', `vx${id}q0`) },
-  { name: "waiting room's tbf removed", outcome: 'goesOn', act: ({ attachment: { id } }) => hidden('tc', 'qdisc', 'del', 'dev', `vr${id}q0`, 'root') },
+  { name: 'waiting room removed', outcome: 'ends', act: ({ attachment: { id } }) => inPeerNetns('ip', 'link', 'del', `vx${id}q0`) },
+  { name: "waiting room's tbf removed", outcome: 'goesOn', act: ({ attachment: { id } }) => inPeerNetns('tc', 'qdisc', 'del', 'dev', `vr${id}q0`, 'root') },
   linkSet("waiting room's entry set down", (id) => `vr${id}q0`, 'down'),
   linkSet("waiting room's exit set down", (id) => `vx${id}q0`, 'down'),
   linkSet('peer set down', (id) => `vp${id}`, 'down'),
-  { name: 'peer removed', outcome: 'ends', act: ({ attachment: { id } }) => hidden('ip', 'link', 'del', `vp${id}`) },
+  { name: 'peer removed', outcome: 'ends', act: ({ attachment: { id } }) => inPeerNetns('ip', 'link', 'del', `vp${id}`) },
   { name: 'peer namespace unmounted', outcome: 'goesOn', act: () => ok('umount', ['-l', '/run/vnet-bpf/netns']) },
   { name: 'all pins removed', outcome: 'goesOn', act: ({ attachment: { id } }) => fs.rmSync(pinDirectory(id), { recursive: true }) },
   { name: "the ring's pin removed", outcome: 'goesOn', act: (target) => fs.rmSync(pin(target, 'ring0')) },
   detached('tx', 'tx_link'),
   detached('sink', 'sink_link'),
-  detached('cut', 'cut_link'),
-  detached('retry', 'retry0_link'),
+  detached('resegment', 'resegment_link'),
+  detached('release', 'release0_link'),
   { name: 'netlink socket of the watch closed', outcome: 'goesOn', act: (target) => inside(target, 'watch') },
   { name: 'netlink socket of the watch overrun', outcome: 'goesOn', act: overflowWatch },
   { name: 'no descriptors for a while', outcome: 'goesOn', act: withoutDescriptors },

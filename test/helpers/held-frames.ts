@@ -24,7 +24,7 @@ export function arrive(nic: Controlled, segments = 1): void {
   add(nic, 'heldArrived', segments);
 }
 
-/** What `retry` does to frames that come out. */
+/** What `release` does to frames that come out. */
 export function comeOut(nic: Controlled, frames: number): void {
   add(nic, 'heldOut', frames);
   add(nic, 'heldCost', frames * (100 + roomFrameCost(0)));

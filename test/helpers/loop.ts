@@ -5,7 +5,7 @@ import * as path from 'node:path';
 
 import type { Test } from 'tap';
 
-import { law, readStats, type Stats } from '../../src/datapath/stats';
+import { frameAccounting, readStats, type Stats } from '../../src/datapath/stats';
 import { pinDirectory } from '../../src/state/bpffs';
 import { attachInBackground, attachmentOf, cliOk, isSent, SLOW, type Attached } from './cli';
 import { kernelCounters, ok, okIn } from './netns';
@@ -27,7 +27,7 @@ export async function atRest(nic: Named): Promise<Stats> {
     const stats = look(nic);
     // A queue that has just become empty wakes a moment later: closing the waiting room takes the kernel's RTNL lock.
     const empty = stats.queue.packets === 0 && stats.held.now === 0 && stats.impair.waiting === 0 && stats.state !== 'stopped';
-    if ((empty && law(stats).balanced) || Date.now() > end) return stats;
+    if ((empty && frameAccounting(stats).balanced) || Date.now() > end) return stats;
   }
 }
 
@@ -48,7 +48,7 @@ const acceptedOf = ({ tx, refused }: Stats): number => tx.packets - Object.value
 
 export const refusals = ({ refused }: Stats): [string, number][] => Object.entries(refused).filter(([, count]) => count > 0);
 
-/** The law, and what has to hold with it at rest. */
+/** The accounting, and what has to hold with it at rest. */
 export async function checkRest(t: Test, nic: Attached, tries = 5): Promise<Stats> {
   const stats = await atRest(nic);
   const kernel = kernelCounters(nic.netns, nic.iface);
@@ -57,8 +57,8 @@ export async function checkRest(t: Test, nic: Attached, tries = 5): Promise<Stat
   const { missing } = stats.behind;
   const isTx = isSent(kernel.tx, accepted, missing);
   if (!isTx && tries > 1) return checkRest(t, nic, tries - 1);
-  const sums = law(stats);
-  t.equal(sums.out, sums.in, 'the law of the loop balances');
+  const sums = frameAccounting(stats);
+  t.equal(sums.out, sums.in, 'the frame accounting balances');
   t.equal(stats.queue.wakes, stats.queue.stops, 'as many wakes as stops');
   t.equal(stats.poll.lostWakeups, 0, 'no wake-up was lost');
   t.equal(stats.held.dropped + stats.held.again, 0, 'the waiting room lost nothing');

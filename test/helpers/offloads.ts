@@ -66,8 +66,8 @@ export async function mtuFollowed(nic: Attached, mtu: number): Promise<void> {
   const { peer } = attachmentOf(nic);
   if (!peer) return;
   const takes = (): boolean => {
-    using hidden = openPeerNetns();
-    return (hidden?.run(() => linkByIndex(peer.ifindex))?.mtu ?? 0) >= mtu;
+    using peerNetns = openPeerNetns();
+    return (peerNetns?.run(() => linkByIndex(peer.ifindex))?.mtu ?? 0) >= mtu;
   };
   if (!(await eventually(takes, 5000))) throw new Error(`the peer of ${nic.iface} does not get an MTU of ${mtu}`);
 }

@@ -20,8 +20,8 @@ export const RECORD: Attachment = {
   links: {
     tx: { kind: 'tcx', ifindex: 2, direction: 'egress', progId: 71, linkId: 9, pinPath: '/sys/fs/bpf/vnet-bpf/0123abcd/tx' },
     sink: { kind: 'clsact', ifindex: 2, direction: 'ingress', progId: 72, handle: 1, priority: 2, createdQdisc: true },
-    cut: null,
-    retry: [{ kind: 'tcx', ifindex: 1048577, direction: 'egress', progId: 74, linkId: 12 }],
+    resegment: null,
+    release: [{ kind: 'tcx', ifindex: 1048577, direction: 'egress', progId: 74, linkId: 12 }],
   },
   pid: 4711,
   startedAt: '2026-01-02T03:04:05.678Z',

@@ -30,7 +30,7 @@ export function directoryOf(t: Test): string {
   return directory;
 }
 
-export const tapePin = (nic: Attached): string => path.join(pinDirectory(attachmentOf(nic).id), 'tape-in-use');
+export const tracePin = (nic: Attached): string => path.join(pinDirectory(attachmentOf(nic).id), 'trace-in-use');
 
 export interface Recording {
   file: string;

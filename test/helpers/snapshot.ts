@@ -58,7 +58,7 @@ const OF_THE_KERNEL = /^.sys.fs.bpf.(maps|progs).debug$/;
 const BPF = 'BPF objects';
 /** Others may have some that cannot be told from ours yet: an attach that has only begun. */
 const SHARED_HEADINGS = [BPF, 'state files', 'pins'];
-/** The hidden namespace, the lock and the directory of pins: with others there, theirs as well. */
+/** The peer namespace, the lock and the directory of pins: with others there, theirs as well. */
 const SHARED = /^.run.vnet-bpf.(lock|netns)$|^.sys.fs.bpf.vnet-bpf$/;
 
 /** Every namespace that a snapshot was asked for: what is left of one that is gone is still ours. */

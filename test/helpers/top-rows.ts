@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Made-up interfaces for the tests of `top`. */
 import type { Stats } from '../../src/datapath/stats';
-import { Board, type Look, type Row } from '../../src/top/readings';
+import { type Look, Readings, type Row } from '../../src/top/readings';
 import { sampleStats } from './sample-stats';
 
 /** A reading that differs from the sample in what is given. */
@@ -15,12 +15,12 @@ export function reading(change: (stats: Stats) => void = () => undefined): Stats
 
 /** A row with a history of that many intervals, whose rates go up and down and whose queue stops and wakes. */
 export function rowWithHistory(id: string, intervals: number, change: (stats: Stats) => void = () => undefined): Row {
-  const board = new Board(1000);
+  const readings = new Readings(1000);
   let rows: Row[] = [];
   let bytes = 0;
   for (let i = 0; i <= intervals; i++) {
     bytes += (i % 7) * 1000;
-    rows = board.update(
+    rows = readings.update(
       [
         look(id, (stats) => {
           stats.interface = id;
@@ -39,14 +39,14 @@ export const look = (id: string, change?: (stats: Stats) => void): Look => ({ id
 
 /** Rows of three interfaces with rates. */
 export function rowsOfThree(): Row[] {
-  const board = new Board();
+  const readings = new Readings();
   const named = (name: string, change: (stats: Stats) => void = () => undefined): Look =>
     look(name, (stats) => {
       stats.interface = name;
       change(stats);
     });
-  board.update(['vnet2', 'vnet10', 'vnet1'].map((name) => named(name)), 0);
-  return board.update(
+  readings.update(['vnet2', 'vnet10', 'vnet1'].map((name) => named(name)), 0);
+  return readings.update(
     [
       named('vnet2', (s) => (s.tx.packets += 5)),
       named('vnet10', (s) => {

@@ -5,7 +5,7 @@ import * as path from 'node:path';
 
 import t, { type Test } from 'tap';
 
-import { law, type Stats } from '../../src/datapath/stats';
+import { frameAccounting, type Stats } from '../../src/datapath/stats';
 import { passesBigTcp } from '../../src/requirements';
 import { tableBelow } from '../../src/setup/man-page';
 import { HOST_PEER_NETNS, stateDirectory } from '../../src/state/paths';
@@ -160,7 +160,7 @@ async function walk(t: Test, place: Place, row: Row, baseline: readonly number[]
       ADDRESSES.forEach((address, i) => isFast(t, place, address, (baseline[i] as number) * (row.slower ? LEAST.slower : LEAST.full)));
     }
     const stats = await atRest(place.nic);
-    const sums = law(stats);
+    const sums = frameAccounting(stats);
     t.equal(sums.out, sums.in, 'the accounting balances');
     t.equal(stats.queue.wakes, stats.queue.stops, 'as many wakes as stops');
     t.same(faults(stats), before, 'nothing was refused for it');

@@ -5,7 +5,7 @@
  */
 import t, { type Test } from 'tap';
 
-import { law, type Stats } from '../../src/datapath/stats';
+import { frameAccounting, type Stats } from '../../src/datapath/stats';
 import { attachedIn, SLOW, type Attached } from '../helpers/cli';
 import { frameOf } from '../helpers/frames';
 import { atRest, delay, exchange, look, stopped, WAIT_MS } from '../helpers/loop';
@@ -114,7 +114,7 @@ t.test('a queue that holds', { skip: cannotLoop() }, async (t) => {
       const dropped = after.held.dropped - before.held.dropped;
       const { 'queue.stops': _stops, 'queue.wakes': _wakes, ...rest } = changes(before, after);
       t.same(rest, { ...frames(sent), ...back(sent - dropped), 'held.total': dropped, 'held.dropped': dropped, 'behind.missing': sent });
-      t.ok(dropped > 0 && law(after).balanced, `${dropped} are written off`);
+      t.ok(dropped > 0 && frameAccounting(after).balanced, `${dropped} are written off`);
     });
   });
 

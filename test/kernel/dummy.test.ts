@@ -2,7 +2,7 @@
 /** The dummy back end: the same loop on an interface without a peer. TX is in ip -s link, RX in stats. */
 import t from 'tap';
 
-import { attached, attachedIn, checkLaw, cli, cliOk, SLOW } from '../helpers/cli';
+import { attached, attachedIn, checkAccounting, cli, cliOk, SLOW } from '../helpers/cli';
 import { controllerPid, eventually, listed, lives } from '../helpers/controller';
 import { withoutDummy } from '../helpers/dummy';
 import { kernelCounters, ok, okIn, quietNetns, testNetns } from '../helpers/netns';
@@ -28,7 +28,7 @@ t.test('ping, TCP and UDP through a dummy', { skip }, async (t) => {
   const udp = await udpRun(t, nic.netns, { to: '10.77.0.1', packets, bytes: 512, rate: 50_000 / SLOW });
   t.equal(udp.receiver.received, packets, 'UDP: all arrived');
   t.equal(udp.receiver.outOfOrder, 0, 'UDP: in order');
-  checkLaw(t, nic, await nic.atRest());
+  checkAccounting(t, nic, await nic.atRest());
 });
 
 t.test('a full queue refuses, and says so', { skip }, async (t) => {
@@ -41,7 +41,7 @@ t.test('a full queue refuses, and says so', { skip }, async (t) => {
   t.ok(stats.queue.stops > 0, 'the queue stopped');
   t.equal(receiver.received + stats.refused.full, packets, 'every packet was received or counted as refused');
   t.equal(sender.enobufs, stats.refused.full, 'the sender was told of each');
-  checkLaw(t, nic, await nic.atRest());
+  checkAccounting(t, nic, await nic.atRest());
 });
 
 t.test('an existing dummy is used, and left as it was', { skip }, async (t) => {
@@ -56,7 +56,7 @@ t.test('an existing dummy is used, and left as it was', { skip }, async (t) => {
   const nic = attachedIn(t, netns, ['--addr', '10.78.0.1/24'], 'd0');
   t.equal(nic.stats().backend, 'dummy');
   t.match(okIn(netns, 'ping', ['-c', '2', '-i', '0.2', '10.78.0.1']), /2 received, 0% packet loss/);
-  checkLaw(t, nic, await nic.atRest());
+  checkAccounting(t, nic, await nic.atRest());
   cliOk(['detach', 'd0', '--netns', netns]);
   t.equal(state(), before, 'everything on it is as before');
 });

@@ -8,7 +8,7 @@ import * as fs from 'node:fs';
 
 import t, { type Test } from 'tap';
 
-import { law, type Stats } from '../../src/datapath/stats';
+import { frameAccounting, type Stats } from '../../src/datapath/stats';
 import { pinDirectory } from '../../src/state/bpffs';
 import { stateDirectory } from '../../src/state/paths';
 import { controlSocket, type Attachment } from '../../src/state/store';
@@ -61,15 +61,15 @@ function missing(nic: Attached, attachment: Attachment): string | null {
 function part({ netns, iface }: Attached, { id, pid }: Attachment): string | null {
   const entry = listed(netns, iface);
   if (entry?.state !== 'running' || entry.pid !== pid) return `list says ${entry?.state ?? 'nothing'}, process ${entry?.pid ?? 'none'} instead of ${pid}`;
-  const files = [controlSocket(id), ...['ring0', 'control', 'counters', 'batch', 'tape', 'tx_link', 'sink_link', 'cut', 'cut_link', 'retry0_link'].map((name) => `${pinDirectory(id)}/${name}`)];
+  const files = [controlSocket(id), ...['ring0', 'control', 'counters', 'batch', 'trace', 'tx_link', 'sink_link', 'resegment', 'resegment_link', 'release0_link'].map((name) => `${pinDirectory(id)}/${name}`)];
   const gone = files.filter((file) => !fs.existsSync(file));
   if (gone.length > 0) return `${gone.join(', ')} not there`;
-  const links = hiddenLinks();
+  const links = peerNetnsLinks();
   if (!new RegExp(`vp${id}.*,UP`).test(links)) return 'the peer is not up';
   return new RegExp(`vr${id}q0.*,UP.* qdisc tbf`).test(links) ? null : 'the waiting room is not up, or has no tbf';
 }
 
-const hiddenLinks = (): string => run('sh', ['-c', '[ ! -s /run/vnet-bpf/netns ] && nsenter --net=/run/vnet-bpf/netns ip -o link 2>/dev/null']).stdout;
+const peerNetnsLinks = (): string => run('sh', ['-c', '[ ! -s /run/vnet-bpf/netns ] && nsenter --net=/run/vnet-bpf/netns ip -o link 2>/dev/null']).stdout;
 
 /** With the sender paused: what does not come to rest, or does not balance; null if all is well. */
 async function unrest(nic: Attached, sender: ToolProcess<unknown>): Promise<string | null> {
@@ -77,8 +77,8 @@ async function unrest(nic: Attached, sender: ToolProcess<unknown>): Promise<stri
   try {
     const balances = ({ queue, held, state }: Stats): boolean => queue.packets === 0 && held.now === 0 && state === 'running';
     let stats = await nic.atRest();
-    await eventually(() => balances((stats = nic.stats())) && law(stats).balanced, 10_000);
-    const sums = law(stats);
+    await eventually(() => balances((stats = nic.stats())) && frameAccounting(stats).balanced, 10_000);
+    const sums = frameAccounting(stats);
     if (!balances(stats) || !sums.balanced) return `${sums.in} in, ${sums.out} out, ${stats.queue.packets} in the ring, ${stats.held.now} held, ${stats.state}`;
     const ping = (): boolean => run('ip', ['netns', 'exec', nic.netns, 'ping', '-c', '1', '-W', '1', '-q', ADDRESS]).status === 0;
     return (await eventually(ping, 5000)) ? null : 'no answer to a ping';
@@ -94,7 +94,7 @@ function residue(netns: string, { id, pid }: Attachment): string | null {
   if (/vnet0|other/.test(ok('ip', ['-n', netns, '-o', 'link']))) return 'the interface';
   if (run('ip', ['-o', 'link', 'show', 'dev', 'vnet0']).status === 0) return 'the interface, where it was moved to';
   if (LOOP_RULES.test(ok('ip', ['-n', netns, 'rule']))) return 'rules';
-  if (hiddenLinks().includes(id)) return 'links in the peer namespace';
+  if (peerNetnsLinks().includes(id)) return 'links in the peer namespace';
   return lives(pid) ? `process ${pid}` : null;
 }
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /**
- * Superpackets that the kernel cuts up on their way to the hidden peer, where `sink` captures the frames: those of UDP on a
+ * Superpackets that the kernel cuts up on their way to the peer, where `sink` captures the frames: those of UDP on a
  * kernel whose PACKET_VNET_HDR does not take them (before 6.2), those whose checksum is done, and those that are too long.
  */
 import t, { type Test } from 'tap';
 
 import { passesBigTcp } from '../../src/requirements';
-import { attachedIn, cannotRun, checkLaw, SLOW, type Attached } from '../helpers/cli';
+import { attachedIn, cannotRun, checkAccounting, SLOW, type Attached } from '../helpers/cli';
 import { ADDRESSES, look, stopped, WAIT_MS } from '../helpers/loop';
 import { testNetns } from '../helpers/netns';
 import { setFeatures, setGsoLimits } from '../helpers/offloads';
@@ -37,7 +37,7 @@ t.test('superpackets that have to be cut up', { skip: cannotRun }, async (t) => 
       t.equal(after.tx.packets - before.tx.packets, packets, 'TX counts frames, as veth does');
       t.ok(after.queue.largestFrame <= 1514, 'no superpacket was in the ring');
       t.equal(after.held.dropped + after.held.again, 0, 'the waiting room lost nothing');
-      checkLaw(t, nic, after);
+      checkAccounting(t, nic, after);
     });
   }
 });

@@ -5,7 +5,7 @@
  */
 import t from 'tap';
 
-import { cannotRun, checkLaw, SLOW } from '../helpers/cli';
+import { cannotRun, checkAccounting, SLOW } from '../helpers/cli';
 import { ok } from '../helpers/netns';
 import { slowNic } from '../helpers/slow-nic';
 import { scaled, udpRun } from '../helpers/traffic';
@@ -25,5 +25,5 @@ t.test('blocked IPv6 senders lose nothing while the interface changes', { skip: 
   t.ok(changes > 5 && after.held.total > 0, `${changes} changes, ${after.held.total} frames held`);
   t.equal(sender.sent, packets, 'all were sent');
   t.equal(receiver.received, packets, 'all were received');
-  checkLaw(t, nic, after);
+  checkAccounting(t, nic, after);
 });

@@ -5,7 +5,7 @@
  */
 import t, { type Test } from 'tap';
 
-import { law } from '../../src/datapath/stats';
+import { frameAccounting } from '../../src/datapath/stats';
 import { attachedIn, cannotRun, SLOW, type Attached } from '../helpers/cli';
 import { eventually } from '../helpers/controller';
 import { frameOf } from '../helpers/frames';
@@ -40,7 +40,7 @@ async function goRound(t: Test, names: readonly string[], args: readonly string[
   for (const nic of nics) {
     const stats = await atRest(nic);
     t.same({ state: stats.state, held: stats.held.now, dropped: stats.held.dropped }, { state: 'running', held: 0, dropped: 0 }, 'all that waited came out');
-    t.ok(law(stats).balanced);
+    t.ok(frameAccounting(stats).balanced);
   }
 }
 

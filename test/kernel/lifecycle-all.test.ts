@@ -5,7 +5,7 @@
  */
 import t from 'tap';
 
-import { attachedIn, cannotRun, checkLaw, cliOk } from '../helpers/cli';
+import { attachedIn, cannotRun, checkAccounting, cliOk } from '../helpers/cli';
 import { onOwnMachine } from '../helpers/machine';
 import { okIn, testNetns } from '../helpers/netns';
 import { sameAs, snapshot } from '../helpers/snapshot';
@@ -21,7 +21,7 @@ ip netns add a; ip netns add b
 look >/run/before
 vnet_bpf attach vnet0 --netns a --addr 10.77.0.1/24 --daemon >/dev/null
 vnet_bpf attach vnet0 --netns b --addr fd77::1/64 --daemon >/dev/null
-echo "hidden: $(ls /run/vnet-bpf | grep -c netns)"
+echo "peer namespaces: $(ls /run/vnet-bpf | grep -c netns)"
 echo "mounted: $(grep -c ' /run/vnet-bpf/netns ' /proc/mounts)"
 vnet_bpf detach vnet0 --netns a >/dev/null
 echo "still mounted: $(grep -c ' /run/vnet-bpf/netns ' /proc/mounts)"
@@ -38,8 +38,8 @@ t.test('detach --all with two interfaces in two namespaces', { skip: cannotRun }
   t.equal(status, 0, stderr);
   t.same(
     stdout.trim().split('\n'),
-    ['hidden: 1', 'mounted: 1', 'still mounted: 1', '1 received', 'vnet0 detached', 'vnet1 detached', 'same'],
-    'one hidden namespace serves both, goes with the last, and nothing else is left',
+    ['peer namespaces: 1', 'mounted: 1', 'still mounted: 1', '1 received', 'vnet0 detached', 'vnet1 detached', 'same'],
+    'one peer namespace serves both, goes with the last, and nothing else is left',
   );
   await sameAs(t, before, 'nothing is left on the machine around it');
 });
@@ -85,7 +85,7 @@ t.test('two interfaces in one namespace: the other one goes on looping', { skip:
   }
   const stats = await other.atRest();
   t.ok(stats.tx.packets - start >= 8, 'through the loop: the local rules of the other were not put back');
-  checkLaw(t, other, stats);
+  checkAccounting(t, other, stats);
   cliOk(['detach', 'vnet1', '--netns', netns]);
   await sameAs(t, before, 'nothing is left', netns);
 });

@@ -2,7 +2,7 @@
 /** However an attachment ends, the machine is as it was. */
 import t from 'tap';
 
-import { attachedIn, cannotRun, checkLaw, cli, cliOk, cliStart } from '../helpers/cli';
+import { attachedIn, cannotRun, checkAccounting, cli, cliOk, cliStart } from '../helpers/cli';
 import { eventually, listed, lives } from '../helpers/controller';
 import { okIn, testNetns } from '../helpers/netns';
 import { sameAs, snapshot } from '../helpers/snapshot';
@@ -49,7 +49,7 @@ t.test('attach --replace over a running one', { skip: cannotRun }, async (t) => 
   t.equal(replaced?.budget, 32, 'with the options of the second');
   t.notOk(lives(old?.pid as number), 'the first has ended');
   t.match(okIn(netns, 'ping', ['-c', '2', '-i', '0.2', '10.77.0.1']), /2 received/, 'it loops');
-  checkLaw(t, nic, await nic.atRest());
+  checkAccounting(t, nic, await nic.atRest());
   cliOk(['detach', 'vnet0', '--netns', netns]);
   await sameAs(t, before, 'nothing is left', netns);
 });

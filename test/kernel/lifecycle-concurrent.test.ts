@@ -43,7 +43,7 @@ t.test('two commands for the same interface: one of them wins', { skip: cannotRu
   t.same(stdout.trim().split('\n'), ['1', 'vnet0 detached']);
 });
 
-t.test('detach while somebody has the hidden namespace open', { skip: cannotRun }, async (t) => {
+t.test('detach while somebody has the peer namespace open', { skip: cannotRun }, async (t) => {
   const { status, stdout, stderr } = onOwnMachine(`
     ip netns add a
     vnet_bpf attach vnet0 --netns a --daemon >/dev/null

@@ -2,7 +2,7 @@
 /** --hairpin: addresses that come later are looped, too, and forgotten when they go. */
 import t from 'tap';
 
-import { attachedIn, cannotRun, checkLaw, cli, cliOk } from '../helpers/cli';
+import { attachedIn, cannotRun, checkAccounting, cli, cliOk } from '../helpers/cli';
 import { eventually, listed } from '../helpers/controller';
 import { LOOP_RULES } from '../helpers/looped-rules';
 import { ok, okIn, testNetns } from '../helpers/netns';
@@ -25,7 +25,7 @@ t.test('follows the addresses of the interface', { skip: cannotRun }, async (t) 
   }
   const stats = await nic.atRest();
   t.ok(stats.rx.packets - start >= 8, 'through the loop');
-  checkLaw(t, nic, stats);
+  checkAccounting(t, nic, stats);
 
   ok('ip', ['-n', netns, 'addr', 'del', '10.77.0.1/24', 'dev', 'vnet0']);
   t.ok(await eventually(() => loops('fd77::1')), 'the one that went is forgotten');

@@ -5,9 +5,9 @@ import * as os from 'node:os';
 import type { Test } from 'tap';
 import t from 'tap';
 
-import { law, type Stats } from '../../src/datapath/stats';
+import { frameAccounting, type Stats } from '../../src/datapath/stats';
 import { Background } from '../helpers/background';
-import { attachedIn, attachmentOf, cannotRun, checkLaw, cliOk, SLOW, type Attached } from '../helpers/cli';
+import { attachedIn, attachmentOf, cannotRun, checkAccounting, cliOk, SLOW, type Attached } from '../helpers/cli';
 import { controllerPid, cpuUse, eventually, listed, lives } from '../helpers/controller';
 import { countersAtRest, exchange, kill } from '../helpers/loop';
 import { kernelCounters, ok, okIn, quietNetns, testNetns } from '../helpers/netns';
@@ -106,8 +106,8 @@ t.test('set down and up', { skip: cannotRun }, async (t) => {
   await nap(300);
   await loops(t, netns, 'vnet0', ['fd77::1']);
   const { stats, kernel } = await countersAtRest({ netns, iface: 'vnet0' });
-  const sums = law(stats);
-  t.equal(sums.out, sums.in, 'the law of the loop balances');
+  const sums = frameAccounting(stats);
+  t.equal(sums.out, sums.in, 'the frame accounting balances');
   // What was under way when it went down came out of vnet0, but had nowhere to go back to.
   t.equal(kernel.rx, stats.rx.packets, 'rx is what ip -s link says');
   // A sender may be between our program and the driver when it goes down: the kernel does not count that frame as sent.
@@ -154,7 +154,7 @@ t.test('set down and up in quick turns: what that costs counts as down', { skip:
   });
   t.ok(stats.refused.down > 0, `${stats.refused.down} down, of which ${attachmentOf(nic).lostByChange.down} were missing`);
   t.equal(stats.refused.backlog, 0, 'none did not fit into a backlog');
-  const sums = law(stats);
+  const sums = frameAccounting(stats);
   t.equal(sums.out, sums.in, 'the accounting balances');
   t.equal(kernelCounters(nic.netns, 'vnet0').rx, stats.rx.packets, 'rx is what ip -s link says');
 });
@@ -169,7 +169,7 @@ t.test('a smaller and a larger MTU in quick turns: frames are too long or come b
   });
   const { toolong, ...others } = stats.refused;
   t.same(Object.entries(others).filter(([, count]) => count > 0), [], `${toolong} are too long, nothing else`);
-  const sums = law(stats);
+  const sums = frameAccounting(stats);
   t.equal(sums.out, sums.in, 'the accounting balances');
   t.equal(kernelCounters(nic.netns, 'vnet0').rx, stats.rx.packets, 'rx is what ip -s link says');
 });
@@ -204,5 +204,5 @@ t.test('another MTU', { skip: cannotRun }, async (t) => {
   await calm();
   await loops(t, netns, 'vnet0');
   const stats = await atRest(netns, 'vnet0');
-  checkLaw(t, { netns, iface: 'vnet0', stats: () => statsOf(netns, 'vnet0'), atRest: async () => stats }, stats);
+  checkAccounting(t, { netns, iface: 'vnet0', stats: () => statsOf(netns, 'vnet0'), atRest: async () => stats }, stats);
 });

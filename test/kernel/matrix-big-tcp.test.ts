@@ -4,7 +4,7 @@ import t, { type Test } from 'tap';
 
 import { VNET_HDR_BYTES } from '../../src/layout';
 import { passesBigTcp } from '../../src/requirements';
-import { attachedIn, BACK_END, checkLaw, SLOW, type Attached } from '../helpers/cli';
+import { attachedIn, BACK_END, checkAccounting, SLOW, type Attached } from '../helpers/cli';
 import { from } from '../helpers/frames';
 import { quietNetns } from '../helpers/netns';
 import { RawSocket } from '../helpers/raw-socket';
@@ -34,7 +34,7 @@ t.test('above 64 KiB they come back whole', { skip }, async (t) => {
   const after = await nic.atRest();
   t.equal(after.tx.packets - before.tx.packets, sizes.length, 'each counts once');
   t.ok(after.queue.largestFrame > 260_000, `the largest frame in the ring had ${after.queue.largestFrame} bytes`);
-  checkLaw(t, nic, after);
+  checkAccounting(t, nic, after);
 });
 
 t.test('where the ring is too small for them the kernel cuts them up, and nothing is lost', { skip }, async (t) => {
@@ -51,5 +51,5 @@ t.test('where the ring is too small for them the kernel cuts them up, and nothin
   const after = await nic.atRest();
   t.equal(after.tx.packets - before.tx.packets, count, 'TX counts frames, as veth does');
   t.ok(after.queue.largestFrame < 65_576, `the largest frame in the ring had ${after.queue.largestFrame} bytes`);
-  checkLaw(t, nic, after);
+  checkAccounting(t, nic, after);
 });

@@ -7,7 +7,7 @@ import { kernelIsAtLeast } from 'libbpf-ts';
 import t, { type Test } from 'tap';
 
 import { ControlClient } from '../../src/control/socket';
-import { law, type Stats } from '../../src/datapath/stats';
+import { frameAccounting, type Stats } from '../../src/datapath/stats';
 import { netemOptionsOf } from '../../src/impair/settings';
 import { checkedWords, PROFILES } from '../../src/impair/words';
 import { HOST_PEER_NETNS } from '../../src/state/paths';
@@ -40,7 +40,7 @@ async function pass(t: Test, nic: Attached, udp: OwnUdp, count = COUNT): Promise
   const stats = await atRest(nic);
   await delay(10 * SLOW);
   udp.take();
-  const sums = law(stats);
+  const sums = frameAccounting(stats);
   t.equal(sums.out, sums.in, 'the frame accounting balances');
   t.equal(stats.refused.backlog + stats.refused.invalid, 0, 'and nothing is put down to something else');
   // A neighbour's frame may pass between the two readings.
@@ -252,6 +252,6 @@ t.test('each named wire is what its line in the docs says', { skip: cannotLoop()
     t.ok(await eventually(() => log().includes('somebody removed the impairment of vnet0: put back')), 'the log');
     t.match(ok('nsenter', [`--net=${HOST_PEER_NETNS}`, '--', 'tc', 'qdisc']), /netem .* delay 5ms/);
   });
-  const sums = law(await atRest(nic));
+  const sums = frameAccounting(await atRest(nic));
   t.equal(sums.out, sums.in, 'the frame accounting balances');
 });

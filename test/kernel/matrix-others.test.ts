@@ -8,7 +8,7 @@ import * as fs from 'node:fs';
 
 import t, { type Test } from 'tap';
 
-import { law, lostBehind, type Stats } from '../../src/datapath/stats';
+import { frameAccounting, lostBehind, type Stats } from '../../src/datapath/stats';
 import { passesUdpGso } from '../../src/requirements';
 import { attachedIn, attachmentOf, cliOk, SLOW, type Attached } from '../helpers/cli';
 import { withoutDummy } from '../helpers/dummy';
@@ -70,7 +70,7 @@ async function changesNothing(t: Test, nic: Attached, udp: OwnUdp): Promise<void
   const stats = await atRest(nic);
   t.same(stats.behind, { missing: 0, copies: 0, lost: 0 }, 'the peer saw what tx let go');
   t.same(lostBehind(stats), [], 'nothing was lost, and nothing had no mark');
-  t.ok(law(stats).balanced, 'the frame accounting balances');
+  t.ok(frameAccounting(stats).balanced, 'the frame accounting balances');
 }
 
 interface Taken {
@@ -109,9 +109,9 @@ async function isNamed(t: Test, nic: Attached, udp: OwnUdp, program: OtherName):
   t.ok(missing >= sent, `the peer misses ${missing}`);
   if (program === 'erases') t.equal(after.stray - before.stray, missing, 'it saw as many without a mark');
   else t.equal(after.stray, before.stray, 'it saw none of them');
-  t.ok(law(after).balanced && after.state === 'running', 'the law balances, the queue runs');
+  t.ok(frameAccounting(after).balanced && after.state === 'running', 'the accounting balances, the queue runs');
   const text = cliOk(['stats', nic.iface, '--netns', nic.netns, '--check']);
-  t.match(text, new RegExp(`law.*balanced, but not all came back: held.dropped ${after.held.dropped}`), 'the accounting does not say just "balanced"');
+  t.match(text, new RegExp(`accounting.*balanced, but not all came back: held.dropped ${after.held.dropped}`), 'the accounting does not say just "balanced"');
   t.match(text, new RegExp(`behind +${after.behind.missing} missing`), 'and has a line for it');
 }
 
@@ -213,7 +213,7 @@ t.test('superpackets that the kernel cuts up', { skip: cannotLoop() }, async (t)
   t.equal(udp.offer(), null, 'one more is taken');
   const stats = await atRest(nic);
   taker.detach();
-  t.ok(law(stats).balanced, 'the frame accounting balances');
+  t.ok(frameAccounting(stats).balanced, 'the frame accounting balances');
   t.ok(stats.behind.lost >= udp.sent - sent, `dropped behind ours, its ${udp.sent - sent} frames are lost: ${stats.behind.lost}`);
   t.match(cliOk(['stats', nic.iface, '--netns', nic.netns, '--check']), /balanced, but not all came back: behind.lost/, 'which the accounting says');
 });

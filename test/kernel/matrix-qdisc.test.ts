@@ -6,7 +6,7 @@
  */
 import t, { type Test } from 'tap';
 
-import { law, type Stats } from '../../src/datapath/stats';
+import { frameAccounting, type Stats } from '../../src/datapath/stats';
 import { attachedIn, SLOW, type Attached } from '../helpers/cli';
 import { withoutDummy } from '../helpers/dummy';
 import { ADDRESSES, atRest, delay, exchange, look, stopped, WAIT_MS } from '../helpers/loop';
@@ -40,10 +40,10 @@ async function fillQueue(nic: Attached, udp: OwnUdp): Promise<{ sent: number; re
   return { sent: udp.sent - before.sent, received: udp.received - before.received, dropped: held.dropped - before.dropped };
 }
 
-function checkLaw(t: Test, nic: Attached): void {
+function checkAccounting(t: Test, nic: Attached): void {
   const { queue } = look(nic);
-  const sums = law(look(nic));
-  t.equal(sums.out, sums.in, 'the law of the loop balances');
+  const sums = frameAccounting(look(nic));
+  t.equal(sums.out, sums.in, 'the frame accounting balances');
   t.same({ stopped: queue.stopped, wakes: queue.wakes }, { stopped: false, wakes: queue.stops }, 'the queue is awake');
 }
 
@@ -60,7 +60,7 @@ t.test('qdiscs on a veth', { skip: cannotLoop() }, async (t) => {
       await loops(t, udp, 200);
       const { sent, received, dropped } = await fillQueue(nic, udp);
       t.same({ received, dropped, order: udp.outOfOrder }, { received: sent, dropped: 0, order: 0 }, 'held frames pass it: all came back, in order');
-      checkLaw(t, nic);
+      checkAccounting(t, nic);
     });
   }
   // Which does the worst to held frames.
@@ -70,7 +70,7 @@ t.test('qdiscs on a veth', { skip: cannotLoop() }, async (t) => {
     await loops(t, udp, 200);
     const { sent, received, dropped } = await fillQueue(nic, udp);
     t.equal(received + dropped, sent, `of ${sent} datagrams ${dropped} were lost while they were held, each is counted`);
-    checkLaw(t, nic);
+    checkAccounting(t, nic);
   });
 
   await t.test('netem loss', { skip }, async (t) => {
@@ -80,7 +80,7 @@ t.test('qdiscs on a veth', { skip: cannotLoop() }, async (t) => {
     t.ok(dropped > 0, 'held frames pass it: some are lost');
     t.equal(received + dropped, sent, `${dropped} of ${sent}, each is counted`);
     t.ok(look(nic).behind.missing > dropped, 'and with them the originals of those that came back');
-    checkLaw(t, nic);
+    checkAccounting(t, nic);
   });
 
   await t.test('netem duplicate', { skip }, async (t) => {
@@ -93,10 +93,10 @@ t.test('qdiscs on a veth', { skip: cannotLoop() }, async (t) => {
     t.ok(received > sent, `held frames pass it: ${received - sent} of ${sent} came back twice`);
     const copies = surplus(look(nic)) - before;
     t.ok(copies >= received - sent, `the peer saw ${copies} copies`);
-    checkLaw(t, nic);
+    checkAccounting(t, nic);
   });
 
-  await t.test('netem on the way back, through an ifb', { skip }, async (t) => {
+  await t.test('netem on the reinject path, through an ifb', { skip }, async (t) => {
     ok('tc', ['-n', nic.netns, 'qdisc', 'del', 'dev', nic.iface, 'root']);
     ok('ip', ['-n', nic.netns, 'link', 'add', 'ifb0', 'type', 'ifb']);
     ok('ip', ['-n', nic.netns, 'link', 'set', 'ifb0', 'up']);
@@ -117,7 +117,7 @@ t.test('qdiscs on a veth', { skip: cannotLoop() }, async (t) => {
     udp.take();
     const received = udp.received - before;
     t.ok(received > 0 && received < 300, `and lost behind the loop: ${received} of 300 arrived`);
-    checkLaw(t, nic);
+    checkAccounting(t, nic);
   });
 });
 
@@ -126,5 +126,5 @@ t.test('a qdisc on a dummy', { skip: cannotLoop() || withoutQdisc('netem') || wi
   const udp = new OwnUdp(t, nic.netns, ADDRESSES[0], 200);
   setRoot(nic, nic.iface, 'netem loss 100%');
   await loops(t, udp, 200);
-  checkLaw(t, nic);
+  checkAccounting(t, nic);
 });

@@ -9,7 +9,7 @@ import { eventually } from '../helpers/controller';
 import { ADDRESSES, atRest, checkRest, delay, exchange, look, stopped } from '../helpers/loop';
 import { okIn, quietNetns } from '../helpers/netns';
 import { OwnUdp } from '../helpers/own-sockets';
-import { kindsOf, readRecording, startRecording, summaryOf, tapePin } from '../helpers/recording';
+import { kindsOf, readRecording, startRecording, summaryOf, tracePin } from '../helpers/recording';
 import { cannotLoop } from '../helpers/supported';
 
 t.setTimeout(300_000 * SLOW);
@@ -40,13 +40,13 @@ t.test('recorded', { skip: cannotLoop() }, async (t) => {
   const held = reinjected.filter(([kind]) => kind.includes('held')).reduce((sum, [, count]) => sum + count, 0);
   t.equal(held, rest.held.total - before.held.total, 'as many were held as are counted');
   t.ok(held > 0, `${held} were`);
-  t.notOk(fs.existsSync(tapePin(nic)), 'nothing is left of the recording');
+  t.notOk(fs.existsSync(tracePin(nic)), 'nothing is left of the recording');
 
   await t.test('a recorder is killed', async (t) => {
     const killed = await startRecording(t, nic);
-    t.ok(fs.existsSync(tapePin(nic)));
+    t.ok(fs.existsSync(tracePin(nic)));
     killed.child.kill('SIGKILL');
-    t.ok(await eventually(() => !fs.existsSync(tapePin(nic))), 'the recording ends');
+    t.ok(await eventually(() => !fs.existsSync(tracePin(nic))), 'the recording ends');
     await exchange(udp, udp.sent + 100);
     const { tx } = await atRest(nic);
     await delay(10);

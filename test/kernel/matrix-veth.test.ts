@@ -17,7 +17,7 @@ t.test('veth that holds', { skip: cannotLoop() }, async (t) => {
   t.equal(attachmentOf(nic).attach, without('tcx') ? 'clsact' : 'tcx', 'attached as the kernel can do it best');
   t.equal(ok('ip', ['-n', nic.netns, '-br', 'link']).trim().split('\n').length, 2, 'there is one interface more to see');
   await allTraffic(t, nic);
-  if (merges(attachmentOf(nic))) t.ok(look(nic).poll.merged > 0, `${look(nic).poll.merged} datagrams were merged on the way back`);
+  if (merges(attachmentOf(nic))) t.ok(look(nic).poll.merged > 0, `${look(nic).poll.merged} datagrams were merged on the reinject path`);
   t.same(refusals(await checkRest(t, nic)), [], 'nothing was refused');
   const udp = new OwnUdp(t, nic.netns, ADDRESSES[0], 200);
   await holds(t, nic, udp);

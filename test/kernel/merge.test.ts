@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-/** Datagrams that are merged on the way back: nobody on the interface can tell, but by the counter. */
+/** Datagrams that are merged on the reinject path: nobody on the interface can tell, but by the counter. */
 import t, { type Test } from 'tap';
 
 import { passesUdpGso } from '../../src/requirements';
-import { attachedIn, attachmentOf, BACK_END, checkLaw, cliOk, SLOW, type Attached } from '../helpers/cli';
+import { attachedIn, attachmentOf, BACK_END, checkAccounting, cliOk, SLOW, type Attached } from '../helpers/cli';
 import { quietNetns, testNetns } from '../helpers/netns';
 import { OwnUdp } from '../helpers/own-sockets';
 import { RawSocket } from '../helpers/raw-socket';
@@ -49,7 +49,7 @@ t.test('datagrams of one flow are merged, and received one by one', { skip }, as
       t.ok(merged(nic) - before > BURST / 2, `${merged(nic) - before} of ${BURST} were merged into others' packets`);
     }
   }
-  checkLaw(t, nic, await nic.atRest());
+  checkAccounting(t, nic, await nic.atRest());
 });
 
 t.test('between them a superpacket of the sender stays whole', { skip }, async (t) => {
@@ -69,7 +69,7 @@ t.test('between them a superpacket of the sender stays whole', { skip }, async (
   const stats = await nic.atRest();
   t.equal(stats.tx.packets - tx, 101);
   t.ok(stats.poll.merged > 50, `${stats.poll.merged} were merged`);
-  checkLaw(t, nic, stats);
+  checkAccounting(t, nic, stats);
 });
 
 t.test('--gro off merges nothing; who adopts the interface may choose anew', { skip }, async (t) => {
@@ -86,6 +86,6 @@ t.test('--gro off merges nothing; who adopts the interface may choose anew', { s
     const before = merged(nic);
     await burst(t, udp);
     t.equal(merged(nic) - before > 0, merges, `--gro ${gro}: ${merged(nic) - before} were merged`);
-    checkLaw(t, nic, await nic.atRest());
+    checkAccounting(t, nic, await nic.atRest());
   }
 });

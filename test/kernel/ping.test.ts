@@ -2,7 +2,7 @@
 /** The main job in one test: attach, ping through the loop, detach. */
 import t from 'tap';
 
-import { attached, cannotRun, checkLaw } from '../helpers/cli';
+import { attached, cannotRun, checkAccounting } from '../helpers/cli';
 import { kernelCounters, okIn } from '../helpers/netns';
 
 t.test('ping of its own addresses crosses the loop', { skip: cannotRun }, async (t) => {
@@ -14,5 +14,5 @@ t.test('ping of its own addresses crosses the loop', { skip: cannotRun }, async 
     const after = kernelCounters(nic.netns, nic.iface);
     t.ok(after.tx - before.tx >= 8 && after.rx - before.rx >= 8, `${address}: requests and replies went through vnet0`);
   }
-  checkLaw(t, nic, await nic.atRest());
+  checkAccounting(t, nic, await nic.atRest());
 });

@@ -34,8 +34,8 @@ const PUT_BACK: Readonly<Record<string, RegExp>> = {
 const ENDS: Readonly<Record<string, RegExp>> = {
   'program tx detached': /somebody detached the program tx of IFACE: it cannot go on without/,
   'program sink detached': /somebody detached the program sink of IFACE/,
-  'program cut detached': /somebody detached the program cut of IFACE/,
-  'program retry detached': /somebody detached the program retry of IFACE/,
+  'program resegment detached': /somebody detached the program resegment of IFACE/,
+  'program release detached': /somebody detached the program release of IFACE/,
   'waiting room removed': /somebody removed the waiting room of IFACE: it cannot go on without/,
   'polling thread ended': /IFACE ends: the poller: /,
   'peer removed': /IFACE is gone: deleted or moved to another namespace/,

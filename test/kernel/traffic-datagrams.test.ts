@@ -3,7 +3,7 @@
 import t from 'tap';
 
 import { passesUdpGso } from '../../src/requirements';
-import { attached, BACK_END, checkLaw, SLOW } from '../helpers/cli';
+import { attached, BACK_END, checkAccounting, SLOW } from '../helpers/cli';
 import { RawSocket } from '../helpers/raw-socket';
 import { cannotCarry } from '../helpers/supported';
 import { UdpPair } from '../helpers/udp-pair';
@@ -21,7 +21,7 @@ t.test('UDP_SEGMENT: one send, many datagrams of the right sizes', { skip: canno
     UdpPair.open(t, nic.netns, ADDRESSES[0]).send(10_000, { segment: 1000 });
     const stats = await nic.atRest();
     t.equal(stats.refused.gso, 1, 'nothing cuts it up on a dummy: it is refused, and counted');
-    checkLaw(t, nic, stats);
+    checkAccounting(t, nic, stats);
     return;
   }
   for (const address of ADDRESSES) {
@@ -40,7 +40,7 @@ t.test('UDP_SEGMENT: one send, many datagrams of the right sizes', { skip: canno
   const { largestFrame } = stats.queue;
   if (passesUdpGso()) t.ok(largestFrame > 50_000, `they crossed the ring unsegmented: the largest frame has ${largestFrame} bytes`);
   else t.equal(largestFrame, 1514, 'the kernel cut them up before the ring');
-  checkLaw(t, nic, stats);
+  checkAccounting(t, nic, stats);
 });
 
 t.test('an MTU of 9000: the largest datagram that fits, unfragmented', { skip: cannotCarry() }, async (t) => {
@@ -57,7 +57,7 @@ t.test('an MTU of 9000: the largest datagram that fits, unfragmented', { skip: c
   t.equal(frames.length, 2, 'vnet0 received two frames of 9000 bytes and the Ethernet header');
   const stats = await nic.atRest();
   t.equal(stats.queue.largestFrame, 9014, 'nothing larger passed the ring');
-  checkLaw(t, nic, stats);
+  checkAccounting(t, nic, stats);
 });
 
 t.test('60 KiB in one datagram: in fragments, whole at the end', { skip: cannotCarry() }, async (t) => {
@@ -72,5 +72,5 @@ t.test('60 KiB in one datagram: in fragments, whole at the end', { skip: cannotC
     }
     t.ok((await nic.atRest()).rx.packets - before >= 42 + 2 + 45, `${address}: they came in fragments`);
   }
-  checkLaw(t, nic, await nic.atRest());
+  checkAccounting(t, nic, await nic.atRest());
 });

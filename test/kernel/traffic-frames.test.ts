@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 
 import t, { type Test } from 'tap';
 
-import { attachedIn, checkLaw, SLOW, type Attached } from '../helpers/cli';
+import { attachedIn, checkAccounting, SLOW, type Attached } from '../helpers/cli';
 import { BROADCAST, differences, ethernet, ETH_HEADER_BYTES, frameOf, from, LOCAL_EXPERIMENT, macOf } from '../helpers/frames';
 import { quietNetns } from '../helpers/netns';
 import { RawSocket } from '../helpers/raw-socket';
@@ -31,7 +31,7 @@ async function comeBack(t: Test, nic: Attached, frames: readonly Buffer[]): Prom
   const bytes = frames.reduce((sum, frame) => sum + frame.length, 0);
   t.equal(after.tx.bytes - before.tx.bytes, bytes, 'TX counts their bytes');
   t.equal(after.rx.bytes - before.rx.bytes, bytes, 'RX counts their bytes');
-  checkLaw(t, nic, after);
+  checkAccounting(t, nic, after);
 }
 
 t.test('frames of every size up to the MTU', { skip: cannotCarry() }, async (t) => {
@@ -93,6 +93,6 @@ t.test('IP packets of a protocol that nobody here speaks', { skip: cannotCarry()
   for (const frame of frames) socket.send(frame);
   const received = await socket.received(frames.length, from(SOURCE));
   t.same(differences(frames, received.map(({ frame }) => frame)), [], 'byte for byte');
-  // The stack may answer (protocol unreachable), so the counts are the law's business only.
-  checkLaw(t, nic, await nic.atRest());
+  // The stack may answer (protocol unreachable), so the counts are the accounting's business only.
+  checkAccounting(t, nic, await nic.atRest());
 });

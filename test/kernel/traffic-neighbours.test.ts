@@ -2,7 +2,7 @@
 /** Looped addresses are permanent neighbours; ARP and IPv6 neighbour discovery resolve through the loop, too: vnet0 answers itself. */
 import t from 'tap';
 
-import { attached, attachedIn, BACK_END, checkLaw, SLOW } from '../helpers/cli';
+import { attached, attachedIn, BACK_END, checkAccounting, SLOW } from '../helpers/cli';
 import { eventually } from '../helpers/controller';
 import { macBytes, macOf } from '../helpers/frames';
 import { ok, okIn, testNetns } from '../helpers/netns';
@@ -91,5 +91,5 @@ t.test('both resolve, where somebody has deleted the neighbour', { skip: cannotC
   t.ok(arp.some((frame) => frame.readUInt16BE(20) === 2), 'an ARP reply was received on vnet0');
   t.ok(frames.some((frame) => icmpv6Type(frame) === NEIGHBOUR_SOLICITATION), 'a neighbour solicitation was received on vnet0');
   t.ok(frames.some((frame) => icmpv6Type(frame) === NEIGHBOUR_ADVERTISEMENT), 'a neighbour advertisement was received on vnet0');
-  checkLaw(t, nic, await nic.atRest());
+  checkAccounting(t, nic, await nic.atRest());
 });

@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 
 import t, { type Test } from 'tap';
 
-import { attachedIn, checkLaw, SLOW, type Attached } from '../helpers/cli';
+import { attachedIn, checkAccounting, SLOW, type Attached } from '../helpers/cli';
 import { frameOf, from } from '../helpers/frames';
 import { announced } from '../helpers/kernel-log';
 import { quietNetns } from '../helpers/netns';
@@ -54,7 +54,7 @@ async function checkFlood(t: Test, nic: Attached, before: number, { sender, rece
   t.ok(stops > 0, 'the queue stopped');
   t.equal(after.queue.stopped, false, 'the queue is awake');
   t.equal(after.queue.usedBytes, 0, 'the ring is empty');
-  checkLaw(t, nic, after);
+  checkAccounting(t, nic, after);
 }
 
 t.test('a flood: each packet is received or counted as refused; both logs tell', { skip: cannotCarry() }, async (t) => {
@@ -100,7 +100,7 @@ t.test('so is a packet socket', { skip: cannotCarry() }, async (t) => {
   const after = await nic.atRest();
   t.equal(after.refused.full, refused, 'refused in stats is what the sender was told');
   t.equal(after.tx.packets - before, count, 'tx counts both');
-  checkLaw(t, nic, after);
+  checkAccounting(t, nic, after);
 });
 
 t.test('TCP gets through a queue that is often full', { skip: cannotCarry() }, async (t) => {
@@ -109,5 +109,5 @@ t.test('TCP gets through a queue that is often full', { skip: cannotCarry() }, a
   t.equal(received.sha256, sent.sha256, 'equal SHA-256');
   const after = await nic.atRest();
   t.ok(after.queue.stops > 0, `the queue stopped ${after.queue.stops} times`);
-  checkLaw(t, nic, after);
+  checkAccounting(t, nic, after);
 });

@@ -5,7 +5,7 @@ import t, { type Test } from 'tap';
 import type { Stats } from '../../src/datapath/stats';
 import { passesBigTcp } from '../../src/requirements';
 import { Background } from '../helpers/background';
-import { attached, attachedIn, BACK_END, checkLaw, SLOW, type Attached } from '../helpers/cli';
+import { attached, attachedIn, BACK_END, checkAccounting, SLOW, type Attached } from '../helpers/cli';
 import { ok, okIn, quietNetns } from '../helpers/netns';
 import { cannotCarry } from '../helpers/supported';
 import { scaled, tcpRun, withoutTools } from '../helpers/traffic';
@@ -30,7 +30,7 @@ async function transfer(t: Test, nic: Attached, address: string, bytes: number):
   t.equal(received.sha256, sent.sha256, `${address}: equal SHA-256`);
   const after = await nic.atRest();
   t.ok(after.rx.bytes - before.rx.bytes >= bytes, `${address}: they went through the loop`);
-  checkLaw(t, nic, after);
+  checkAccounting(t, nic, after);
 }
 
 t.test('1 GiB over IPv4, in superpackets', { skip: cannotCarry() }, async (t) => {
@@ -84,5 +84,5 @@ t.test('iperf3 for 5 seconds', { skip: cannotCarry() || withoutTools('iperf3') }
     t.ok(received.bytes > 0, `${address}: bytes arrived`);
     await server.ended;
   }
-  checkLaw(t, nic, await nic.atRest());
+  checkAccounting(t, nic, await nic.atRest());
 });

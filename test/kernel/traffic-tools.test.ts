@@ -7,7 +7,7 @@ import * as path from 'node:path';
 import t from 'tap';
 
 import { Background } from '../helpers/background';
-import { attached, attachedIn, BACK_END, checkLaw, SLOW } from '../helpers/cli';
+import { attached, attachedIn, BACK_END, checkAccounting, SLOW } from '../helpers/cli';
 import { differences, frameOf, from, macOf } from '../helpers/frames';
 import { ok, okIn, quietNetns, run } from '../helpers/netns';
 import { pcap } from '../helpers/pcap';
@@ -34,7 +34,7 @@ t.test('tcpdump -i vnet0 sees both directions', { skip: cannotCarry() || without
     await one.stop();
     t.match(one.output, /\n0 packets dropped by kernel/, 'nothing was dropped on the way to tcpdump');
   }
-  checkLaw(t, nic, await nic.atRest());
+  checkAccounting(t, nic, await nic.atRest());
 });
 
 t.test('ethtool and ip -d link', { skip: cannotCarry() || withoutTools('ethtool') }, async (t) => {
@@ -53,7 +53,7 @@ t.test('ethtool and ip -d link', { skip: cannotCarry() || withoutTools('ethtool'
   // A dummy says nothing of its state (operstate is IFF_UNKNOWN until a driver sets it).
   t.equal(link.operstate, BACK_END === 'veth' ? 'UP' : 'UNKNOWN', 'operational');
   t.equal(parseInt(link.address, 16) & 3, 2, 'with a unicast address of local administration');
-  checkLaw(t, nic, await nic.atRest());
+  checkAccounting(t, nic, await nic.atRest());
 });
 
 t.test('bpftool shows tx on vnet0', { skip: cannotCarry() || withoutTools('bpftool') }, async (t) => {
@@ -81,7 +81,7 @@ t.test('bpftool shows tx on vnet0', { skip: cannotCarry() || withoutTools('bpfto
     const names = links.map(({ prog_id }) => run('bpftool', ['prog', 'show', 'id', String(prog_id)]).stdout);
     for (const name of BACK_END === 'veth' ? ['tx', 'sink'] : ['tx']) t.ok(names.some((text) => text.includes(` name ${name} `)), `bpftool link and prog: ${name} is attached`);
   }
-  checkLaw(t, nic, await nic.atRest());
+  checkAccounting(t, nic, await nic.atRest());
 });
 
 t.test('a pcap replayed with tcpreplay comes back', { skip: cannotCarry() || withoutTools('tcpreplay') }, async (t) => {
@@ -98,5 +98,5 @@ t.test('a pcap replayed with tcpreplay comes back', { skip: cannotCarry() || wit
   t.match(output, /Failed packets:\s+0\b/, 'and none failed');
   const back = await socket.received(frames.length, from(SOURCE));
   t.same(differences(frames, back.map(({ frame }) => frame)), [], 'all come back, byte for byte, in order');
-  checkLaw(t, nic, await nic.atRest());
+  checkAccounting(t, nic, await nic.atRest());
 });

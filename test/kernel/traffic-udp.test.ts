@@ -2,7 +2,7 @@
 /** A million numbered datagrams at a pace that the poller holds: none lost, none out of order. */
 import t from 'tap';
 
-import { attachedIn, BACK_END, checkLaw, SLOW } from '../helpers/cli';
+import { attachedIn, BACK_END, checkAccounting, SLOW } from '../helpers/cli';
 import { kernelCounters, quietNetns } from '../helpers/netns';
 import { cannotCarry } from '../helpers/supported';
 import { scaled, udpRun, withoutArp } from '../helpers/traffic';
@@ -38,5 +38,5 @@ t.test('every datagram of two flows comes back, in order', { skip: cannotCarry()
   t.equal(receiver.damaged, 0, 'with what was sent in them');
   t.equal(receiver.overflow, 0, 'the receiving socket had room');
   t.same(Object.values(after.refused).filter((count) => count > 0), [], 'none was refused');
-  checkLaw(t, nic, after);
+  checkAccounting(t, nic, after);
 });

@@ -5,7 +5,7 @@
  */
 import t, { type Test } from 'tap';
 
-import { attached, attachedIn, checkLaw, SLOW, type Attached } from '../helpers/cli';
+import { attached, attachedIn, checkAccounting, SLOW, type Attached } from '../helpers/cli';
 import { differences, frameOf, from, macBytes } from '../helpers/frames';
 import { ok, okIn, quietNetns, run } from '../helpers/netns';
 import { RawSocket } from '../helpers/raw-socket';
@@ -45,7 +45,7 @@ async function comeBack(t: Test, nic: Attached, sender: RawSocket, receiver: Raw
   t.ok(received.every(({ tagBeside }) => tagBeside), 'the kernel took the tags for tags');
   const stats = await nic.atRest();
   t.equal(stats.tx.packets, frames.length, 'TX counts them');
-  checkLaw(t, nic, stats);
+  checkAccounting(t, nic, stats);
 }
 
 t.test('tags inside the data', { skip: cannotCarry() }, async (t) => {
@@ -98,5 +98,5 @@ t.test('a VLAN sub-interface', { skip: cannotCarry() }, async (t) => {
   const echoes = await socket.received(3, (frame) => frame.subarray(0, 6).equals(own));
   t.equal(echoes.length, 3, 'pings through the sub-interface come back');
   t.ok(echoes.every(({ frame }) => frame.subarray(12, 16).equals(tag)), 'tagged');
-  checkLaw(t, nic, await nic.atRest());
+  checkAccounting(t, nic, await nic.atRest());
 });

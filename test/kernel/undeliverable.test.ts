@@ -6,7 +6,7 @@ import t, { type Test } from 'tap';
 
 import { kernelIsAtLeast } from 'libbpf-ts';
 
-import { law, type Stats } from '../../src/datapath/stats';
+import { frameAccounting, type Stats } from '../../src/datapath/stats';
 import { attachedIn, attachmentOf, cliOk, SLOW, type Attached } from '../helpers/cli';
 import { eventually } from '../helpers/controller';
 import { differences, frameOf, from, macOf } from '../helpers/frames';
@@ -41,9 +41,9 @@ function isTooLong(t: Test, { refused }: Stats, count: number): void {
   if (vethTells) t.equal(refused.toolong, count);
 }
 
-/** To the packet; TX of `ip -s link` counts what came back and what was refused on the way back. */
+/** To the packet; TX of `ip -s link` counts what came back and what was refused on the reinject path. */
 function checkBalance(t: Test, nic: Attached, stats: Stats): void {
-  const { in: entered, out } = law(stats);
+  const { in: entered, out } = frameAccounting(stats);
   const kernel = kernelCounters(nic.netns, nic.iface);
   t.same({ out, rx: kernel.rx, wakes: stats.queue.wakes }, { out: entered, rx: stats.rx.packets, wakes: stats.queue.stops });
 }

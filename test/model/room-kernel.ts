@@ -50,7 +50,7 @@ import {
   TX_PC,
 } from './room-state';
 
-/** The kernel's side: `tx`, the way to `sink`, the room and `retry`. */
+/** The kernel's side: `tx`, the way to `sink`, the room and `release`. */
 export class RoomKernel {
   constructor(private readonly setting: RoomSetting) {}
 
@@ -59,7 +59,7 @@ export class RoomKernel {
       this.tx(s, sender, step);
       this.path(s, sender, step);
     }
-    this.retry(s, step);
+    this.release(s, step);
   }
 
   private is(mutation: RoomMutation): boolean {
@@ -206,8 +206,8 @@ export class RoomKernel {
     }
   }
 
-  /** The room's qdisc, and `retry` behind it. */
-  private retry(s: Uint8Array, step: Step): void {
+  /** The room's qdisc, and `release` behind it. */
+  private release(s: Uint8Array, step: Step): void {
     const piece = s[OUT] as number;
     const go = (label: string, pc: number): Uint8Array => {
       const n = step(EXIT, label, piece || (s[ROOM] as number));
@@ -226,7 +226,7 @@ export class RoomKernel {
         n[OUT] = s[ROOM] as number;
         shift(n, ROOM, ROOM_MAX);
         n[TOKENS]!--;
-        if (this.is('retry counts out first')) n[ROOM_OUT]!++;
+        if (this.is('release counts out first')) n[ROOM_OUT]!++;
         return;
       }
       case EXITS.enqueue: {
@@ -237,14 +237,14 @@ export class RoomKernel {
         }
         append(n, RING, RING_MAX, piece);
         submit(n, piece);
-        if (this.is('retry counts out first')) n[OUT] = 0;
+        if (this.is('release counts out first')) n[OUT] = 0;
         return;
       }
       case EXITS.cost:
-        go('retry counts the credit used', this.is('retry counts out first') ? EXITS.idle : EXITS.out)[COST]!++;
+        go('release counts the credit used', this.is('release counts out first') ? EXITS.idle : EXITS.out)[COST]!++;
         return;
       case EXITS.out:
-        go('retry counts % out', EXITS.idle)[ROOM_OUT]!++;
+        go('release counts % out', EXITS.idle)[ROOM_OUT]!++;
         return;
     }
   }

@@ -22,7 +22,7 @@ export type RoomMutation =
   | 'grant noted afterwards'
   | 'no look at the room when adopted'
   | 'wakes left as they are'
-  | 'retry counts out first'
+  | 'release counts out first'
   | 'lost without a look'
   | 'look between the readings'
   | 'roomIn read before arrived';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
  * The waiting room (--when-full hold): two senders with a flow each, the kernel's way from `tx` to `sink` with a qdisc of
- * the user's on it, the room, `retry`, the poller. A step reads or changes one thing that another process sees.
+ * the user's on it, the room, `release`, the poller. A step reads or changes one thing that another process sees.
  *
  * Three things are one step here that are several in the code, because queue.ts has them one by one: the submission of a
  * record with its look at `armed`, the doorbell, and the poller's look at a stopped gate with the fill of the ring (the
@@ -70,7 +70,7 @@ import { RoomPoller } from './room-poller';
 
 export class Room implements Model {
   readonly bytes = BYTES;
-  readonly processes = ['sender A', 'sender B', 'path A', 'path B', 'retry', 'poller', 'clock', 'kill'];
+  readonly processes = ['sender A', 'sender B', 'path A', 'path B', 'release', 'poller', 'clock', 'kill'];
   readonly idle = [KILL];
   private readonly kernel: RoomKernel;
   private readonly poller: RoomPoller;

@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 
 import t, { type Test } from 'tap';
 
-import { attachmentOf, attachedIn, cannotRun, checkLaw, SLOW, type Attached } from '../helpers/cli';
+import { attachmentOf, attachedIn, cannotRun, checkAccounting, SLOW, type Attached } from '../helpers/cli';
 import { checkReceived, startFlood } from '../helpers/flood';
 import { inside, ok, quietNetns } from '../helpers/netns';
 import { residentKib } from '../helpers/process-times';
@@ -81,5 +81,5 @@ t.test(`${MINUTES} minutes of mixed load`, { skip: cannotRun }, async (t) => {
   t.comment(`${sent.sent} datagrams; ${after.held.total} held, ${after.queue.stops} stops, ${after.held.grants} grants`);
   t.equal(after.held.dropped, 0, 'the waiting room lost nothing');
   t.same(Object.entries(after.refused).filter(([, count]) => count > 0), [], 'nothing was refused');
-  checkLaw(t, nic, after);
+  checkAccounting(t, nic, after);
 });

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/** The law of the loop, and the counters that go into it. */
+/** The frame accounting, and the counters that go into it. */
 import t from 'tap';
 
 import { REFUSALS } from '../../src/datapath/outcomes';
-import { judgeBehind, law, lostBehind, type Refusal, refusedBy, type Stats, sumCounters } from '../../src/datapath/stats';
+import { frameAccounting, judgeBehind, lostBehind, type Refusal, refusedBy, type Stats, sumCounters } from '../../src/datapath/stats';
 import { CONTROL, COUNTERS, REFUSALS as TX_REFUSALS } from '../../src/layout';
 
-/** A reading in which every count that the law knows has another power of ten. */
+/** A reading in which every count that the accounting knows has another power of ten. */
 function reading(): Stats {
   const refused = Object.fromEntries(Object.keys(REFUSALS).map((name) => [name, 1])) as Record<Refusal, number>;
   return {
@@ -26,23 +26,23 @@ function reading(): Stats {
 t.test('both sides, and whether they are equal', async (t) => {
   const stats = reading();
   const out = 1000 + 200 + 30 + 4 + Object.keys(stats.refused).length + 50_000 + 600_000 + 7_000_000 + 80_000_000;
-  t.same(law(stats), { in: 0, out, balanced: false });
+  t.same(frameAccounting(stats), { in: 0, out, balanced: false });
   stats.tx.packets = out;
-  t.same(law(stats), { in: out, out, balanced: true });
+  t.same(frameAccounting(stats), { in: out, out, balanced: true });
   stats.tx.packets = out - 5;
   stats.hooks.injected = 5;
-  t.same(law(stats), { in: out, out, balanced: true }, 'injected frames come in, too');
+  t.same(frameAccounting(stats), { in: out, out, balanced: true }, 'injected frames come in, too');
 });
 
 t.test('one frame more or less is seen', async (t) => {
   const stats = reading();
-  stats.tx.packets = law(stats).out;
+  stats.tx.packets = frameAccounting(stats).out;
   for (const reason of Object.keys(stats.refused) as Refusal[]) {
     stats.refused[reason]++;
-    t.notOk(law(stats).balanced, reason);
+    t.notOk(frameAccounting(stats).balanced, reason);
     stats.refused[reason]--;
   }
-  t.ok(law(stats).balanced);
+  t.ok(frameAccounting(stats).balanced);
 });
 
 t.test('counters of all CPUs are added up', async (t) => {
@@ -74,7 +74,7 @@ t.test('what tx let go and the peer has not seen', async (t) => {
   t.same(judgeBehind({ ...kernel, cutArrived: 55 }, 20, 23), { missing: 10, copies: 5 + 3, lost: 0 }, 'copies of one kind do not hide what is missing of another');
 });
 
-t.test('lost frames have a name, although the law balances', async (t) => {
+t.test('lost frames have a name, although the accounting balances', async (t) => {
   const stats = reading();
   t.same(lostBehind(stats), [['held.dropped', 4], ['behind.lost', 80_000_000], ['stray', 44]]);
   stats.held.dropped = stats.behind.lost = stats.stray = 0;

@@ -196,7 +196,7 @@ t.test('50,000 mutated orders', async (t) => {
   };
   const recorder = new RecorderOrders(() => 'vnet0', { get64: () => 0 } as unknown as SharedWords, async (request) => {
     seen.push([request.bufferBytes, request.snapLen].every((each) => Number.isInteger(each) && each > 0 && each < 2 ** 31) ? null : request);
-    return { stopTape: () => undefined, end: async () => undefined } as never;
+    return { stopTracing: () => undefined, end: async () => undefined } as never;
   });
   const file = await listening(t, { ...loopOrders(controller as unknown as Controller), ...recorder.orders });
 

@@ -41,11 +41,11 @@ t.test('an order is answered, several in their order', async (t) => {
 t.test('an error keeps its code and its hint', async (t) => {
   const file = await listening(t, {
     fail: () => {
-      throw new VnetError('STATE', 'the hook', 'line 3: is wrong', { hint: 'mend it' });
+      throw new VnetError('STATE', 'the hook', 'line 3: is wrong', { hint: 'fix it' });
     },
   });
   using client = await ControlClient.connect(file);
-  await t.rejects(client.ask({ order: 'fail' }), { code: 'STATE', message: 'the hook: line 3: is wrong', hint: 'mend it' });
+  await t.rejects(client.ask({ order: 'fail' }), { code: 'STATE', message: 'the hook: line 3: is wrong', hint: 'fix it' });
   await t.rejects(client.ask({ order: 'dance' }), { code: 'USAGE', message: /order "dance"/ });
   await t.rejects(client.ask({ order: 'toString' }), { code: 'USAGE' }, 'nothing inherited is an order');
 });

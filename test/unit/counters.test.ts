@@ -5,7 +5,7 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { FATE, POLLER_REFUSALS, REFUSALS } from '../../src/datapath/outcomes';
+import { OUTCOME, POLLER_REFUSALS, REFUSALS } from '../../src/datapath/outcomes';
 import { COUNTERS, worded } from '../../src/datapath/stats';
 import { CONTROL, REFUSALS as TX_REFUSALS } from '../../src/layout';
 import { METRICS } from '../../src/metrics/prometheus';
@@ -96,7 +96,7 @@ t.test('refusals of the programs are those of enum refusal', async (t) => {
 t.test('refusals of the poller do not share a counter, an outcome or an errno', async (t) => {
   const counters = POLLER_REFUSALS.map(({ counter }) => counter);
   t.same([...counters].sort(), Object.entries(CONTROL).flatMap(([name, offset]) => (name.startsWith('refused') ? [offset] : [])).sort(), 'each counter has a row');
-  const outcomes = [...Object.values(FATE), ...POLLER_REFUSALS.map(({ outcome }) => outcome)];
+  const outcomes = [...Object.values(OUTCOME), ...POLLER_REFUSALS.map(({ outcome }) => outcome)];
   t.equal(new Set(outcomes).size, outcomes.length);
   t.ok(outcomes.every((outcome) => outcome > 0 && outcome < 256), 'an outcome is a byte');
   const errnos = POLLER_REFUSALS.flatMap((row) => row.errnos);

@@ -133,7 +133,7 @@ t.test('superpackets are left alone', async (t) => {
 });
 
 t.test('where nobody cuts them up they keep the mark of their socket', async (t) => {
-  const nic = new FakeNic({ budget: 16, ringBytes: 1 << 16, gro: true, cut: false });
+  const nic = new FakeNic({ budget: 16, ringBytes: 1 << 16, gro: true, resegment: false });
   for (const { frame, vnetHeader } of of(3).map(datagram)) nic.put(frame, 'ready', vnetHeader);
   nic.poller.poll();
   t.same(packetsOf(nic).map(({ mark, gsoType }) => [mark, gsoType]), [[null, UDP_L4]]);

@@ -87,7 +87,7 @@ t.test(`${RECORDS} hostile records`, async (t) => {
       if (nic.sent.length !== 1 || !sent) note('not passed as one', record);
       else if (shown[0] && isWhole(sent) && differs(shown[0], sent)) note('not what the hook has seen', record);
     }
-    const { in: entered, out } = nic.law();
+    const { in: entered, out } = nic.accounting();
     if (entered !== out) note(`${entered} in, ${out} out`, record);
   }
   t.same(wrong, [], 'each passes as the hook has seen it, and the ledger balances');

@@ -41,7 +41,7 @@ t.test('a superpacket with a TCP data offset below its header is judged and sent
     nic.put(forbidden, virtioHeader(1, GSO.tcpv4, 4, 34, 16));
     nic.poller.poll();
     t.equal(nic.counter('hooksDropped'), 1);
-    t.same(nic.law(), { in: 2, out: 2 });
+    t.same(nic.accounting(), { in: 2, out: 2 });
   }
 });
 
@@ -137,7 +137,7 @@ for (const onError of ['drop', 'pass'] as const) {
         t.equal(nic.counter('hooksDropped'), onError === 'drop' ? 1 : 0);
         t.equal(nic.sent.length, onError === 'drop' ? 0 : 1);
         t.match(nic.reports[0], onError === 'drop' ? /; the frame is dropped$/ : /; the frame passes unjudged$/);
-        t.same(nic.law(), { in: 1, out: 1 });
+        t.same(nic.accounting(), { in: 1, out: 1 });
       }
     }
   });
@@ -185,5 +185,5 @@ t.test('a frame over which a thread ended is dropped unseen', async (t) => {
   nic.poller.poll();
   t.same(nic.sent.map(({ frame }) => Frame.of(frame).udp?.destinationPort), [1, 1, 4]);
   t.equal(nic.counter('hooksDropped'), 2);
-  t.same(nic.law(), { in: 5, out: 5 });
+  t.same(nic.accounting(), { in: 5, out: 5 });
 });

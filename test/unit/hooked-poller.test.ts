@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** poll(budget) with a hook: what is sent, what is counted, and that the law holds wherever it is killed. */
+/** poll(budget) with a hook: what is sent, what is counted, and that the accounting holds wherever it is killed. */
 import t from 'tap';
 
 import { LineQueue } from '../../src/datapath/line-queue';
@@ -41,7 +41,7 @@ t.test('pass: the record itself is sent, its virtio_net_hdr with it', async (t) 
   t.equal(nic.poller.poll(), 1);
   t.ok(nic.sent[0]?.vnet.equals(vnet));
   t.ok(nic.sent[0]?.frame.equals(numbered(7)));
-  t.same(nic.law(), { in: 1, out: 1 });
+  t.same(nic.accounting(), { in: 1, out: 1 });
 });
 
 t.test('drop, replace, inject: sent in their order, counted one by one', async (t) => {
@@ -61,7 +61,7 @@ t.test('drop, replace, inject: sent in their order, counted one by one', async (
   t.equal(nic.counter('hooksDropped'), 2);
   t.equal(nic.counter('hooksInjected'), 2);
   t.equal(nic.counter('rxPackets'), 6);
-  t.same(nic.law(), { in: 8, out: 8 });
+  t.same(nic.accounting(), { in: 8, out: 8 });
 });
 
 t.test('bytes of a frame whose checksum was left to hardware are complete', async (t) => {
@@ -91,7 +91,7 @@ t.test('a superpacket that passes in all its pieces goes as it came', async (t) 
   t.same(lengths, [1054, 1054, 1054, 1054, 375]);
   t.equal(nic.sent.length, 1);
   t.ok(nic.sent[0]?.frame.equals(frame) && nic.sent[0].vnet.equals(vnet));
-  t.same(nic.law(), { in: 1, out: 1 });
+  t.same(nic.accounting(), { in: 1, out: 1 });
 });
 
 t.test('one that does not is sent in pieces: those beyond one count as injected', async (t) => {
@@ -114,7 +114,7 @@ t.test('one that does not is sent in pieces: those beyond one count as injected'
   for (const sent of nic.sent) t.equal(onesComplement(sent.frame), 0xffff, 'its checksum is complete');
   t.equal(nic.counter('hooksInjected'), 4);
   t.equal(nic.counter('hooksDropped'), 1);
-  t.same(nic.law(), { in: 5, out: 5 });
+  t.same(nic.accounting(), { in: 5, out: 5 });
 });
 
 t.test('whole: shown whole, and a changed one stays a superpacket', async (t) => {
@@ -147,7 +147,7 @@ t.test('errors and wrong answers: counted, named, and the frame passes', async (
   t.equal(nic.sent.length, frames);
   t.match(nic.reports[0], /hook \/hooks\/test\.js:1: answered with 42/);
   t.match(nic.reports.join('\n'), /a promise[\s\S]*0 bytes[\s\S]*100000 bytes[\s\S]*TypeError: no more/);
-  t.same(nic.law(), { in: frames, out: frames });
+  t.same(nic.accounting(), { in: frames, out: frames });
 });
 
 t.test('more answers to one superpacket than there is memory for', async (t) => {
@@ -159,7 +159,7 @@ t.test('more answers to one superpacket than there is memory for', async (t) => 
   t.ok(nic.counter('hooksErrors') > 0);
   t.match(nic.reports[0], 'more for one superpacket than there is memory for');
   t.equal(nic.sent.length, 300, 'the others pass');
-  t.same(nic.law().in, nic.law().out);
+  t.same(nic.accounting().in, nic.accounting().out);
 });
 
 t.test('on error: drop, or off with the hook', async (t) => {
@@ -173,7 +173,7 @@ t.test('on error: drop, or off with the hook', async (t) => {
   for (const nic of [dropping, leaving]) {
     for (let i = 0; i < 5; i++) nic.put(numbered(i));
     nic.poller.poll();
-    t.same(nic.law().in, nic.law().out);
+    t.same(nic.accounting().in, nic.accounting().out);
   }
   t.equal(dropping.counter('hooksDropped'), 5);
   t.equal(leaving.sent.length, 5);
@@ -207,7 +207,7 @@ t.test('what the socket does not take stays planned: the hook sees each frame on
   while (nic.poller.poll() > 0);
   t.same(seen, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   t.same(nic.sent.map(({ frame }) => numberOf(frame)), seen);
-  t.same(nic.law(), { in: 10, out: 10 });
+  t.same(nic.accounting(), { in: 10, out: 10 });
 });
 
 t.test('injections alone are sent, more than one plan can hold as well', async (t) => {
@@ -217,7 +217,7 @@ t.test('injections alone are sent, more than one plan can hold as well', async (
   while (nic.poller.poll() > 0 || nic.poller.hasMore);
   t.equal(nic.sent.length, 3001);
   t.ok(nic.sent.findIndex(({ frame }) => numberOf(frame) === 5000) < 600, 'frames of the ring do not wait for all of them');
-  t.same(nic.law(), { in: 3001, out: 3001 });
+  t.same(nic.accounting(), { in: 3001, out: 3001 });
 });
 
 t.test('step: one record at a time, judged by somebody else', async (t) => {
@@ -230,7 +230,7 @@ t.test('step: one record at a time, judged by somebody else', async (t) => {
   t.equal(nic.poller.step('pass'), true);
   t.equal(numberOf(nic.poller.peek()?.bytes ?? Buffer.alloc(0)), 3);
   t.same(nic.sent.map(({ frame }) => numberOf(frame)), [77, 2]);
-  t.same(nic.law(), { in: 4, out: 4 });
+  t.same(nic.accounting(), { in: 4, out: 4 });
   nic.poller.step('pass');
   t.equal(nic.poller.step('pass'), false, 'nothing is left');
   t.equal(nic.poller.peek(), null);
@@ -258,7 +258,7 @@ t.test('frames that never pass: longer than the MTU out of a hook or injected, a
   nic.poller.poll();
   t.equal(nic.counter('refusedInvalid'), 1);
   t.equal(nic.sent.length, 4);
-  const { in: entered, out } = nic.law();
+  const { in: entered, out } = nic.accounting();
   t.equal(entered, out);
 });
 
@@ -274,7 +274,7 @@ t.test('a line whose queue is full loses what comes', async (t) => {
   t.equal(nic.counter('drained'), 4);
 });
 
-t.test('killed anywhere, the next one goes on and the law holds', async (t) => {
+t.test('killed anywhere, the next one goes on and the accounting holds', async (t) => {
   const random = Random.announced(t);
   const wrong: string[] = [];
   for (let run = 0; run < 100; run++) {
@@ -298,7 +298,7 @@ t.test('killed anywhere, the next one goes on and the law holds', async (t) => {
         if ((error as Error).message !== 'killed') throw error;
         nic.newPoller();
       }
-      const { in: entered, out } = nic.law();
+      const { in: entered, out } = nic.accounting();
       if (entered !== out) wrong.push(`run ${run}, round ${round}: ${entered} in, ${out} out`);
       if (nic.log.get32(BATCH.count) !== 0) wrong.push(`run ${run}, round ${round}: a batch is still under way`);
     }

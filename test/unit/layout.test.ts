@@ -7,7 +7,7 @@ import { Btf, layoutOf } from 'libbpf-ts';
 import t from 'tap';
 
 import { MSG_CONTROL, MSG_CONTROLLEN, MSG_IOV, MSG_IOVLEN, MSG_LEN } from '../../src/datapath/batch';
-import { BATCH, BATCH_HOOKED, CONTROL, COUNTERS, LARGEST_RECORD, LAYOUT_HASH, MESSAGE, RECORD, REFUSALS, ROOM_NUMBERED, TAPE_RECORD, VNET_HDR_BYTES } from '../../src/layout';
+import { BATCH, BATCH_HOOKED, CONTROL, COUNTERS, LARGEST_RECORD, LAYOUT_HASH, MESSAGE, RECORD, REFUSALS, ROOM_NUMBERED, TRACE_RECORD, VNET_HDR_BYTES } from '../../src/layout';
 import { REFUSAL, ROOM_PLAIN } from '../../src/layout.generated';
 import { RECORD_VERSION } from '../../src/state/record';
 import { STATE_VERSION } from '../../src/state/store';
@@ -62,8 +62,8 @@ t.test('a frame follows its virtio_net_hdr, in the trace ring behind padding', a
   t.equal(VNET_HDR_BYTES, 10, 'struct virtio_net_hdr (include/uapi/linux/virtio_net.h)');
   t.equal(RECORD.frame, RECORD.vnet + VNET_HDR_BYTES);
   t.equal(RECORD.size, RECORD.frame);
-  t.equal(TAPE_RECORD.frame, TAPE_RECORD.vnet + VNET_HDR_BYTES + 2);
-  t.equal(TAPE_RECORD.size, TAPE_RECORD.frame);
+  t.equal(TRACE_RECORD.frame, TRACE_RECORD.vnet + VNET_HDR_BYTES + 2);
+  t.equal(TRACE_RECORD.size, TRACE_RECORD.frame);
   t.equal(ROOM_PLAIN & ROOM_NUMBERED, 0, 'a frame without a number in the room cannot be taken for one that has it');
 });
 

@@ -95,14 +95,14 @@ class Stage {
     return this.events.join(', ');
   }
 
-  private poller(): Pick<Poller, 'budget' | 'blocked' | 'linkDown' | 'impaired' | 'line' | 'fates' | 'poll' | 'count'> {
+  private poller(): Pick<Poller, 'budget' | 'blocked' | 'linkDown' | 'impaired' | 'line' | 'outcomes' | 'poll' | 'count'> {
     const made = {
       budget: BUDGET,
       blocked: false,
       linkDown: false,
       impaired: false,
       line: null as LineQueue | null,
-      fates: null,
+      outcomes: null,
       poll: (): number => {
         if (this.maxPolls-- === 0) throw new Error('the loop spins');
         this.linkDown.push(made.linkDown);

@@ -5,7 +5,7 @@ import t from 'tap';
 import { type HeldQueue, LinkLosses, lookForLostFrames, RefusalNews } from '../../src/controller/losses';
 import { framesInRoom, heldFrames, segmentsOnTheWay } from '../../src/datapath/queue-gate';
 import { SharedWords } from '../../src/datapath/shared-memory';
-import { law } from '../../src/datapath/stats';
+import { frameAccounting } from '../../src/datapath/stats';
 import { CONTROL } from '../../src/layout';
 import { arrive, comeOut, sendToRoom } from '../helpers/held-frames';
 import { idleStats } from '../helpers/sample-stats';
@@ -49,7 +49,7 @@ class Queue implements HeldQueue {
     const stats = idleStats();
     const sent = this.control.get64(CONTROL.heldSent);
     const received = this.control.get64(CONTROL.heldOut);
-    const sums = law({ ...stats, tx: { packets: sent + added, bytes: 0 }, rx: { packets: received, bytes: 0 }, held: { ...stats.held, now, dropped } });
+    const sums = frameAccounting({ ...stats, tx: { packets: sent + added, bytes: 0 }, rx: { packets: received, bytes: 0 }, held: { ...stats.held, now, dropped } });
     return { in: sums.in, out: sums.out, now, dropped };
   }
 

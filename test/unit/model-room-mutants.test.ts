@@ -33,7 +33,7 @@ const MUTANTS: [RoomMutation, RoomSetting, string][] = [
   // One frame more than in the setting itself: two to fill what tx may fill, two to come out of the open room.
   ['room left open', { ...unused, frames: [[1, 1, 1, 1], []] }, place],
   ['no kick', superpacket, NO_WAY],
-  ['retry counts out first', superpacket, order],
+  ['release counts out first', superpacket, order],
   ['lost without a look', ROOM_SETTINGS['nothing in a stopped queue'], order],
   ['look between the readings', ROOM_SETTINGS['a frame that a qdisc drops, one that the room drops'], copy],
   ['grant noted afterwards', ROOM_SETTINGS['a kill while the room is emptied'], overdrawn],

@@ -27,7 +27,7 @@ function polls(poll: BusyPoll, from: number, count: number, { idle, work, frames
 /** For how long it looks on, in steps of a microsecond. */
 function looksFor(poll: BusyPoll, now: number): number {
   let looked = 0;
-  while (looked < 10 && poll.looksOn(now + looked)) looked += 0.001;
+  while (looked < 10 && poll.keepsPolling(now + looked)) looked += 0.001;
   return looked;
 }
 
@@ -58,7 +58,7 @@ t.test('of itself', async (t) => {
     now = polls(poll, now, 50, { idle: 0.03, work: 0.006 });
     t.ok(looksFor(poll, now) > 0, 'one by one again');
     poll.found(now + 0.03, 32, 20000);
-    t.ok(poll.looksOn(now + 0.03), 'a burst is no stream');
+    t.ok(poll.keepsPolling(now + 0.03), 'a burst is no stream');
   });
 
   await t.test('the first frames, and what comes after a pause', async (t) => {
@@ -76,8 +76,8 @@ t.test('of itself', async (t) => {
     const poll = new BusyPoll(null);
     const traffic = { idle: 0.03, work: 0.006 };
     let now = polls(poll, 0, 50, traffic);
-    t.ok(poll.looksOn(now + 0.01));
-    t.notOk(poll.looksOn(now + 3), 'it was away for three milliseconds');
+    t.ok(poll.keepsPolling(now + 0.01));
+    t.notOk(poll.keepsPolling(now + 3), 'it was away for three milliseconds');
     now = polls(poll, now + 3, 50, traffic);
     t.equal(looksFor(poll, now), 0, 'it makes way');
     now = polls(poll, now, 2000, traffic);
@@ -88,14 +88,14 @@ t.test('of itself', async (t) => {
 t.test('as told', async (t) => {
   const busy = new BusyPoll(5);
   busy.found(10, 1, 120);
-  t.ok(busy.looksOn(10), 'in the turn that has found frames');
-  t.ok(busy.looksOn(11), 'which ended with the next');
-  t.ok(busy.looksOn(15.9));
-  t.notOk(busy.looksOn(16));
+  t.ok(busy.keepsPolling(10), 'in the turn that has found frames');
+  t.ok(busy.keepsPolling(11), 'which ended with the next');
+  t.ok(busy.keepsPolling(15.9));
+  t.notOk(busy.keepsPolling(16));
   const never = new BusyPoll(0);
   never.found(10, 1, 120);
-  t.notOk(never.looksOn(10));
-  t.notOk(never.looksOn(12));
+  t.notOk(never.keepsPolling(10));
+  t.notOk(never.keepsPolling(12));
 });
 
 // When the poller rests in a stream. Times are in milliseconds.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A recording, put together: what the tape and the poller say of a frame, in whatever order, and what becomes of it in the file. */
+/** A recording, put together: what the trace and the poller say of a frame, in whatever order, and what becomes of it in the file. */
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
@@ -11,7 +11,7 @@ import { commentOf, virtioNetHeaderOf } from '../../src/capture/comment';
 import { FrameLog } from '../../src/capture/frame-log';
 import { RecordedFrame } from '../../src/capture/trace-ring';
 import { WallClock } from '../../src/capture/writer';
-import { FATE, FateReader, Fates, fatesHeader, PAGE, REFUSALS, SLOT_BYTES, slotsFor } from '../../src/datapath/outcomes';
+import { OUTCOME, OutcomeReader, outcomesHeader, OutcomeWriter, PAGE, REFUSALS, SLOT_BYTES, slotsFor } from '../../src/datapath/outcomes';
 import { ROOM_NUMBERED } from '../../src/layout';
 
 const MS = 1e6;
@@ -39,11 +39,11 @@ t.test('frames come out in the order of capture, each with its own story', async
   log.held(frame(8, 3, true));
   log.captured(frame(101, 4));
   t.same(written(log), [], 'the first has to be waited for');
-  log.told(101, FATE.dropped, 0, 5 * MS);
+  log.told(101, OUTCOME.dropped, 0, 5 * MS);
   log.released(TAG | 7, 102, 6 * MS);
-  log.told(100, FATE.reinjected, 1, 1.5 * MS);
+  log.told(100, OUTCOME.reinjected, 1, 1.5 * MS);
   t.same(written(log), ['captured, reinjected after 0.500 ms']);
-  log.told(102, FATE.reinjected, 3, 6.25 * MS);
+  log.told(102, OUTCOME.reinjected, 3, 6.25 * MS);
   log.roomRefused(TAG | 8, 4, 7 * MS);
   t.same(written(log), [
     'captured, held for 4.000 ms, reinjected with 2 others as one packet after 0.250 ms',
@@ -59,12 +59,12 @@ t.test('numbers: shared by two, come round, unknown', async (t) => {
   log.captured(frame(5, 1));
   log.captured(frame(5, 2)); // two CPUs in the same instant
   log.captured(frame(5 + (1 << 18), 3)); // the same slot
-  log.told(5 + (1 << 18), FATE.changed, 0, 4 * MS);
-  log.told(77, FATE.reinjected, 1, 4 * MS);
-  log.told(5, FATE.reinjected, 1, 4 * MS);
+  log.told(5 + (1 << 18), OUTCOME.changed, 0, 4 * MS);
+  log.told(77, OUTCOME.reinjected, 1, 4 * MS);
+  log.told(5, OUTCOME.reinjected, 1, 4 * MS);
   log.told(5, REFUSALS.toolong.outcome, 0, 4 * MS);
   log.told(5, REFUSALS.down.outcome, 0, 4 * MS);
-  t.same(written(log), ['captured, reinjected after 3.000 ms', 'captured, refused on the way back (toolong) after 2.000 ms', 'captured, changed by the hook and reinjected after 1.000 ms']);
+  t.same(written(log), ['captured, reinjected after 3.000 ms', 'captured, refused on the reinject path (toolong) after 2.000 ms', 'captured, changed by the hook and reinjected after 1.000 ms']);
   // The room has 15 bits of a number: the one that has waited longest is meant.
   log.held(frame(3, 1, true));
   log.held(frame(3 + 0x8000, 2, true));
@@ -73,8 +73,8 @@ t.test('numbers: shared by two, come round, unknown', async (t) => {
   log.released(TAG | 3, 10, 5 * MS);
   log.released(TAG | 3, 11, 6 * MS);
   log.released(TAG | 3, 12, 6 * MS);
-  log.told(11, FATE.reinjected, 1, 7 * MS);
-  log.told(10, FATE.reinjected, 1, 7 * MS);
+  log.told(11, OUTCOME.reinjected, 1, 7 * MS);
+  log.told(10, OUTCOME.reinjected, 1, 7 * MS);
   t.same(written(log), ['captured, held for 4.000 ms, reinjected after 2.000 ms', 'captured, held for 4.000 ms, reinjected after 1.000 ms']);
 });
 
@@ -82,7 +82,7 @@ t.test('what nobody will tell any more is not waited for', async (t) => {
   const log = new FrameLog();
   log.captured(frame(0xfffffff0, 1));
   log.captured(frame(0xfffffff1, 1));
-  log.told(0xfffffff1, FATE.reinjected, 1, 2 * MS);
+  log.told(0xfffffff1, OUTCOME.reinjected, 1, 2 * MS);
   log.progress = { captured: 0x1_0000_0000, drained: 0xfffffff2, roomIsEmpty: true };
   t.same(written(log), [], 'another CPU may just be behind');
   log.progress = { captured: 0x1_0000_0000, drained: 0x1_0000_0000, roomIsEmpty: true };
@@ -111,7 +111,7 @@ t.test('what is in the loop at the end', async (t) => {
     'held, still waiting when the recording ended',
     'captured, held for 2.000 ms, still in the queue when the recording ended',
   ]);
-  log.told(1, FATE.reinjected, 1, 4 * MS); // too late: no error
+  log.told(1, OUTCOME.reinjected, 1, 4 * MS); // too late: no error
   log.released(TAG | 1, 3, 4 * MS);
   t.same(written(log, true), []);
 });
@@ -122,7 +122,7 @@ t.test('what no byte of a frame shows', async (t) => {
   const superpacket = frame(1, 1, false, header);
   superpacket.bytes[30 + 12] = 0x50; // a TCP header of 20 bytes
   log.captured(superpacket);
-  log.told(1, FATE.reinjected, 1, 1 * MS);
+  log.told(1, OUTCOME.reinjected, 1, 1 * MS);
   const [comment = ''] = written(log);
   t.equal(comment, `captured, reinjected after 0.000 ms; superpacket of 2 segments of 5 bytes; partial checksum; virtio_net_hdr ${header}`);
   t.equal(Buffer.from(virtioNetHeaderOf(comment) ?? []).toString('hex'), header, 'and replay finds it');
@@ -142,32 +142,32 @@ t.test('the clock, to the nanosecond', async (t) => {
 const SLOTS = slotsFor(256 << 10);
 
 /** The map is an ordinary file here. */
-function fates(t: Test): { writer: Fates; reader: FateReader } {
+function outcomes(t: Test): { writer: OutcomeWriter; reader: OutcomeReader } {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'vnet-bpf-test-'));
   t.teardown(() => fs.rmSync(directory, { recursive: true }));
-  const file = path.join(directory, 'fates');
-  fs.writeFileSync(file, fatesHeader(SLOTS));
+  const file = path.join(directory, 'outcomes');
+  fs.writeFileSync(file, outcomesHeader(SLOTS));
   fs.truncateSync(file, PAGE + SLOTS * SLOT_BYTES);
-  const writer = Fates.take(fs.openSync(file, 'r+'));
+  const writer = OutcomeWriter.take(fs.openSync(file, 'r+'));
   const fd = fs.openSync(file, 'r+');
-  const reader = new FateReader({ fd });
+  const reader = new OutcomeReader({ fd });
   fs.closeSync(fd);
   t.teardown(() => [writer, reader].forEach((end) => end?.close()));
-  return { writer: writer as Fates, reader };
+  return { writer: writer as OutcomeWriter, reader };
 }
 
-t.test('fates: numbers from positions and stamps, a full ring is counted', async (t) => {
-  const { writer, reader } = fates(t);
+t.test('outcomes: numbers from positions and stamps, a full ring is counted', async (t) => {
+  const { writer, reader } = outcomes(t);
   const told: [number, number, number][] = [];
-  const take = (): number => reader.takeUntil(reader.written, (number, fate, detail) => told.push([number, fate, detail]));
-  writer.note(0x1_0000_ffff, 0xffff, FATE.reinjected, 3, 1);
-  writer.note(0x1_0001_0000, 0xfffe, FATE.dropped, 0, 1); // two CPUs in another order, across a carry
-  writer.note(0xffff, 0x0001, FATE.cut, 64, 1);
+  const take = (): number => reader.takeUntil(reader.written, (number, outcome, detail) => told.push([number, outcome, detail]));
+  writer.note(0x1_0000_ffff, 0xffff, OUTCOME.reinjected, 3, 1);
+  writer.note(0x1_0001_0000, 0xfffe, OUTCOME.dropped, 0, 1); // two CPUs in another order, across a carry
+  writer.note(0xffff, 0x0001, OUTCOME.segmented, 64, 1);
   t.equal(take(), 0, 'not yet published');
   writer.publish();
   t.equal(take(), 3);
-  t.same(told, [[0xffff, FATE.reinjected, 3], [0xfffe, FATE.dropped, 0], [0x10001, FATE.cut, 64]]);
-  for (let i = 0; i < SLOTS + 5; i++) writer.note(i, i & 0xffff, FATE.reinjected, 1, 1);
+  t.same(told, [[0xffff, OUTCOME.reinjected, 3], [0xfffe, OUTCOME.dropped, 0], [0x10001, OUTCOME.segmented, 64]]);
+  for (let i = 0; i < SLOTS + 5; i++) writer.note(i, i & 0xffff, OUTCOME.reinjected, 1, 1);
   writer.publish();
   t.equal(reader.missed, 5);
   t.equal(take(), SLOTS);
@@ -175,5 +175,5 @@ t.test('fates: numbers from positions and stamps, a full ring is counted', async
   const bad = path.join(os.tmpdir(), 'vnet-bpf-test-none');
   fs.writeFileSync(bad, '');
   t.teardown(() => fs.rmSync(bad));
-  t.equal(Fates.take(fs.openSync(bad, 'w')), null, 'what cannot be mapped is done without');
+  t.equal(OutcomeWriter.take(fs.openSync(bad, 'w')), null, 'what cannot be mapped is done without');
 });

@@ -2,7 +2,7 @@
 /** What became of the frames that were sent back: the sum is right whatever the kernel's counters say, and counters only grow. */
 import t from 'tap';
 
-import { judgeWayBack, type Seen, type WayBack } from '../../src/datapath/reinject-accounting';
+import { judgeReinjectAccounting, type ReinjectAccounting, type Seen } from '../../src/datapath/reinject-accounting';
 import type { ImpairmentRecord } from '../../src/state/store';
 
 const record = (change: Partial<ImpairmentRecord> = {}): ImpairmentRecord => ({ words: ['loss', '1%'], enobufs: 10, drops: 0, lost: 0, backlog: 0, ...change });
@@ -12,17 +12,17 @@ const UNSEEN: Seen = { lost: 0, duplicated: 0, unseen: 0 };
 const exactly = (value: number): { from: number; to: number } => ({ from: value, to: value });
 
 /** At rest; `waiting` and `drops` of netem, null without one. */
-function judge(sent: number, delivered: number, of: ImpairmentRecord | null, netem: { waiting: number; drops: number } | null, enobufs: number, seen = UNSEEN): { wayBack: WayBack; seen: Seen } {
-  return judgeWayBack({ sent: exactly(sent), delivered: exactly(delivered), enobufs: exactly(enobufs), offering: 0, netem }, of, seen);
+function judge(sent: number, delivered: number, of: ImpairmentRecord | null, netem: { waiting: number; drops: number } | null, enobufs: number, seen = UNSEEN): { reinjected: ReinjectAccounting; seen: Seen } {
+  return judgeReinjectAccounting({ sent: exactly(sent), delivered: exactly(delivered), enobufs: exactly(enobufs), offering: 0, netem }, of, seen);
 }
 
 t.test('never impaired: what is missing did not fit into a backlog', async (t) => {
-  t.same(judge(100, 97, null, null, 0).wayBack, { received: 97, backlog: 3, impair: none });
-  t.same(judge(100, 101, null, null, 0).wayBack, { received: 100, backlog: 0, impair: none }, 'more than sent: a reading in between');
+  t.same(judge(100, 97, null, null, 0).reinjected, { received: 97, backlog: 3, impair: none });
+  t.same(judge(100, 101, null, null, 0).reinjected, { received: 100, backlog: 0, impair: none }, 'more than sent: a reading in between');
 });
 
 t.test('impaired', async (t) => {
-  const impairOf = (...args: Parameters<typeof judge>): WayBack['impair'] => judge(...args).wayBack.impair;
+  const impairOf = (...args: Parameters<typeof judge>): ReinjectAccounting['impair'] => judge(...args).reinjected.impair;
   t.same(impairOf(100, 80, record(), { waiting: 5, drops: 15 }, 10), { waiting: 5, lost: 15, duplicated: 0 });
   t.same(impairOf(100, 95, record(), { waiting: 0, drops: 15 }, 10), { waiting: 0, lost: 15, duplicated: 10 }, 'losses and duplicates at once');
   t.same(impairOf(100, 100, record(), { waiting: 0, drops: 7 }, 17), none, 'what it had no room for was sent again');
@@ -32,24 +32,24 @@ t.test('impaired', async (t) => {
 });
 
 t.test('not impaired any more: what was counted stays, and what was known before it', async (t) => {
-  const { wayBack } = judge(100, 88, record({ words: null, lost: 14, backlog: 3 }), null, 99);
-  t.same(wayBack, { received: 88, backlog: 3, impair: { waiting: 0, lost: 14, duplicated: 5 } });
+  const { reinjected } = judge(100, 88, record({ words: null, lost: 14, backlog: 3 }), null, 99);
+  t.same(reinjected, { received: 88, backlog: 3, impair: { waiting: 0, lost: 14, duplicated: 5 } });
 });
 
 t.test('frames that go with the link are lost, and what was doubled before stays doubled', async (t) => {
   const before = judge(100, 100, record(), { waiting: 15, drops: 5 }, 10);
-  t.same(before.wayBack.impair, { waiting: 15, lost: 5, duplicated: 20 });
+  t.same(before.reinjected.impair, { waiting: 15, lost: 5, duplicated: 20 });
   const after = judge(100, 100, record(), { waiting: 0, drops: 5 }, 10, before.seen);
-  t.same(after.wayBack.impair, { waiting: 0, lost: 20, duplicated: 20 });
+  t.same(after.reinjected.impair, { waiting: 0, lost: 20, duplicated: 20 });
   const later = judge(130, 122, record(), { waiting: 0, drops: 15 }, 10, after.seen);
-  t.same(later.wayBack.impair, { waiting: 0, lost: 30, duplicated: 22 }, 'and what comes afterwards is told apart');
+  t.same(later.reinjected.impair, { waiting: 0, lost: 30, duplicated: 22 }, 'and what comes afterwards is told apart');
 });
 
 t.test('the sum is always what was sent', async (t) => {
   for (const delivered of [50, 100, 150]) {
     for (const drops of [0, 20, 200]) {
       for (const waiting of [0, 30]) {
-        const { backlog, impair } = judge(100, delivered, record({ lost: 4, backlog: 2 }), { waiting, drops }, 15).wayBack;
+        const { backlog, impair } = judge(100, delivered, record({ lost: 4, backlog: 2 }), { waiting, drops }, 15).reinjected;
         t.equal(100 + impair.duplicated - impair.lost - impair.waiting - backlog, delivered, `${delivered}, ${drops}, ${waiting}`);
         t.ok(impair.lost >= 0 && impair.duplicated >= 0);
       }
@@ -101,13 +101,13 @@ t.test('under load, by readings that do not belong together, counters only grow,
       const delivered = { from: before, to: truth.delivered };
       const { offering } = truth;
       busy();
-      const judged = judgeWayBack({ sent: { from: first.sent, to: truth.sent }, enobufs: { from: first.enobufs, to: truth.enobufs }, offering, delivered, netem }, record(), seen);
-      const { lost, duplicated } = judged.wayBack.impair;
+      const judged = judgeReinjectAccounting({ sent: { from: first.sent, to: truth.sent }, enobufs: { from: first.enobufs, to: truth.enobufs }, offering, delivered, netem }, record(), seen);
+      const { lost, duplicated } = judged.reinjected.impair;
       if (lost < seen.lost || duplicated < seen.duplicated || lost > truth.lost || duplicated > truth.duplicated) t.fail(JSON.stringify({ judged, seen, truth }));
       seen = judged.seen;
     }
     truth.enobufs += truth.offering;
-    const { impair } = judge(truth.sent, truth.delivered, record(), truth, truth.enobufs, seen).wayBack;
+    const { impair } = judge(truth.sent, truth.delivered, record(), truth, truth.enobufs, seen).reinjected;
     if (impair.lost - impair.duplicated !== truth.lost - truth.duplicated) t.fail(JSON.stringify({ impair, truth }));
   }
   t.pass('in 2000 readings');

@@ -3,7 +3,7 @@
 import t from 'tap';
 
 import type { Stats } from '../../src/datapath/stats';
-import { Board, extended, type History, newest, type QueueActivity, type Rates, ratesBetween, sampleOf, sorted } from '../../src/top/readings';
+import { extended, type History, newest, type QueueActivity, type Rates, ratesBetween, Readings, sampleOf, sorted } from '../../src/top/readings';
 import { look, reading } from '../helpers/top-rows';
 
 t.test('rates from two readings', async (t) => {
@@ -50,22 +50,22 @@ t.test('a history has an entry for each interval, and the newest is on the right
 });
 
 t.test('a screen that stands still keeps its history', async (t) => {
-  const board = new Board(1000);
-  board.update([look('a')], 0);
-  const [before] = board.update([look('a')], 1000).rows;
-  board.update([look('a', (s) => (s.tx.bytes += 100))], 2000);
+  const readings = new Readings(1000);
+  readings.update([look('a')], 0);
+  const [before] = readings.update([look('a')], 1000).rows;
+  readings.update([look('a', (s) => (s.tx.bytes += 100))], 2000);
   t.equal(before?.history.length, 1);
 });
 
 t.test('rows do not change places because of noise', async (t) => {
-  const board = new Board(1000);
+  const readings = new Readings(1000);
   let [a, b, at] = [0, 0, 0];
   const orderAfter = (seconds: number, ratesAt: (second: number) => [number, number]): string[] => {
     const orders: string[] = [];
     for (let second = 0; second < seconds; second++, at += 1000) {
       const [of_a, of_b] = ratesAt(second);
       [a, b] = [a + of_a, b + of_b];
-      const { rows } = board.update([look('a', (s) => ((s.interface = 'a'), (s.tx.packets += a))), look('b', (s) => ((s.interface = 'b'), (s.tx.packets += b)))], at);
+      const { rows } = readings.update([look('a', (s) => ((s.interface = 'a'), (s.tx.packets += a))), look('b', (s) => ((s.interface = 'b'), (s.tx.packets += b)))], at);
       const order = sorted(rows, 'tx').map(({ id }) => id).join('');
       if (order !== orders.at(-1)) orders.push(order);
     }
@@ -78,13 +78,13 @@ t.test('rows do not change places because of noise', async (t) => {
 });
 
 t.test('interfaces come and go', async (t) => {
-  const board = new Board();
-  t.same(board.update([look('a')], 0).changes, [], 'what is there at first has not come');
-  const { rows, changes } = board.update([look('a', (s) => (s.tx.packets += 7)), look('b', (s) => (s.interface = 'vnet1'))], 1000);
+  const readings = new Readings();
+  t.same(readings.update([look('a')], 0).changes, [], 'what is there at first has not come');
+  const { rows, changes } = readings.update([look('a', (s) => (s.tx.packets += 7)), look('b', (s) => (s.interface = 'vnet1'))], 1000);
   t.same(changes, [{ name: 'vnet1 in lab', what: 'came' }]);
   t.equal(rows[0]?.rates?.txPackets, 7);
   t.equal(rows[1]?.rates, null, 'one reading makes no rate');
-  t.same(board.update([look('b')], 2000).changes, [{ name: 'vnet0 in lab', what: 'went' }]);
-  t.same(board.update([look('again')], 2500).changes.map(({ what }) => what), ['went', 'came'], 'a replaced one has come');
-  t.same(board.update([look('c', (s) => (s.interface = 'x\x1b[2J'))], 3000).changes[1]?.name, 'x\\x1b[2J in lab', 'names cannot command the terminal');
+  t.same(readings.update([look('b')], 2000).changes, [{ name: 'vnet0 in lab', what: 'went' }]);
+  t.same(readings.update([look('again')], 2500).changes.map(({ what }) => what), ['went', 'came'], 'a replaced one has come');
+  t.same(readings.update([look('c', (s) => (s.interface = 'x\x1b[2J'))], 3000).changes[1]?.name, 'x\\x1b[2J in lab', 'names cannot command the terminal');
 });

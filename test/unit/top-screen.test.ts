@@ -3,7 +3,7 @@
 import t from 'tap';
 
 import { ASCII, bar, bitRate, BLOCKS, chart, clip, fitted, packetRate, part, queueStrip, roundScale, short, textOf, widthOf } from '../../src/top/drawing';
-import { Board, newest, type Row, sorted } from '../../src/top/readings';
+import { newest, Readings, type Row, sorted } from '../../src/top/readings';
 import { FIRST_VIEW, press, type Scene, screen, usableSize, type View } from '../../src/top/screen';
 import { plainLines } from '../../src/top/table';
 import { look, rowsOfThree, rowWithHistory } from '../helpers/top-rows';
@@ -101,28 +101,28 @@ t.test('the screen fits, whatever its size', async (t) => {
   t.same(usableSize(65535, 65535), { width: 1000, height: 500 }, 'one that cannot be');
 });
 
-t.test('at each size: cards while all fit, else a line each and the card of the chosen one', async (t) => {
+t.test('at each size: summaries while all fit, else a line each and the summary of the chosen one', async (t) => {
   const rows = (count: number): Row[] => Array.from({ length: count }, (_, i) => rowWithHistory(`vnet${i}`, 110, (s) => (s.netns = null)));
-  const layout = (count: number, width: number, height: number): { cards: number; lines: number; chartRows: number } => {
+  const layout = (count: number, width: number, height: number): { summaries: number; lines: number; chartRows: number } => {
     const lines = shown(sceneOf(rows(count)), width, height);
     const starts = lines.flatMap((line, i) => (/^ {2}tx /.test(line) ? [i] : []));
     return {
-      cards: starts.length,
+      summaries: starts.length,
       lines: lines.filter((line) => /^[> ] vnet\d+ +(running|stopped)/.test(line)).length - starts.length,
       chartRows: lines.findIndex((line) => /^ {2}rx /.test(line)) - (starts[0] ?? 0),
     };
   };
-  t.same(layout(1, 40, 10), { cards: 1, lines: 0, chartRows: 2 });
-  t.same(layout(1, 80, 24), { cards: 1, lines: 0, chartRows: 9 });
-  t.same(layout(2, 60, 15), { cards: 2, lines: 0, chartRows: 1 });
-  t.same(layout(3, 80, 24), { cards: 3, lines: 0, chartRows: 1 });
-  t.same(layout(1, 140, 40), { cards: 1, lines: 0, chartRows: 12 });
-  t.same(layout(6, 60, 15), { cards: 1, lines: 6, chartRows: 1 });
-  t.same(layout(6, 80, 24), { cards: 1, lines: 6, chartRows: 5 });
-  t.same(layout(20, 140, 40), { cards: 1, lines: 20, chartRows: 6 });
-  t.match(layout(20, 80, 24), { cards: 0, lines: 20 });
-  t.match(layout(20, 60, 15), { cards: 0, lines: 11 });
-  t.match(layout(20, 40, 10), { cards: 0, lines: 6 });
+  t.same(layout(1, 40, 10), { summaries: 1, lines: 0, chartRows: 2 });
+  t.same(layout(1, 80, 24), { summaries: 1, lines: 0, chartRows: 9 });
+  t.same(layout(2, 60, 15), { summaries: 2, lines: 0, chartRows: 1 });
+  t.same(layout(3, 80, 24), { summaries: 3, lines: 0, chartRows: 1 });
+  t.same(layout(1, 140, 40), { summaries: 1, lines: 0, chartRows: 12 });
+  t.same(layout(6, 60, 15), { summaries: 1, lines: 6, chartRows: 1 });
+  t.same(layout(6, 80, 24), { summaries: 1, lines: 6, chartRows: 5 });
+  t.same(layout(20, 140, 40), { summaries: 1, lines: 20, chartRows: 6 });
+  t.match(layout(20, 80, 24), { summaries: 0, lines: 20 });
+  t.match(layout(20, 60, 15), { summaries: 0, lines: 11 });
+  t.match(layout(20, 40, 10), { summaries: 0, lines: 6 });
 });
 
 t.test('charts reach the edge, and their newest side is never cut', async (t) => {
@@ -173,5 +173,5 @@ t.test('plain lines', async (t) => {
   t.equal(plainLines(rowsOfThree(), []).length, 3);
   t.match(second, /^vnet2 in lab: running, tx 5 packets\/s 0 bit\/s, rx 0 packets\/s 0 bit\/s, queue 0 %, held \d+, 0 stops\/s, /);
   t.same(plainLines([], [{ name: 'vnet0', what: 'went' }]), ['vnet0: went']);
-  t.same(plainLines(new Board().update([look('a')], 0).rows, []), [], 'nothing to say after one look');
+  t.same(plainLines(new Readings().update([look('a')], 0).rows, []), [], 'nothing to say after one look');
 });

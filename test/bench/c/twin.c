@@ -4,7 +4,7 @@
  *
  * The poller of src/datapath in C, to the same design: the same BPF programs and maps (those of an
  * attachment whose controller was killed), the same batch log and counters, sendmmsg from the mapped
- * ring, the same arming and waking. Started in the hidden namespace; ends at SIGTERM.
+ * ring, the same arming and waking. Started in the peer namespace; ends at SIGTERM.
  */
 #define _GNU_SOURCE
 #include "twin-gate.h"

@@ -10,7 +10,7 @@ import { setTimeout } from 'node:timers/promises';
 
 import t, { type Test } from 'tap';
 
-import { law, type Stats } from '../../../src/datapath/stats';
+import { frameAccounting, type Stats } from '../../../src/datapath/stats';
 import { attachedIn, attachmentOf, cannotRun, SLOW } from '../../helpers/cli';
 import { macBytes, macOf } from '../../helpers/frames';
 import { FrameFuzzer, LARGEST_BYTES } from '../../helpers/fuzz-frames';
@@ -95,13 +95,13 @@ async function sendAll(fd: number, fuzzer: FrameFuzzer, frames: number, tally: T
 }
 
 /**
- * The law to the packet. Behind `tx` the kernel throws away what it can neither segment nor
+ * The accounting to the packet. Behind `tx` the kernel throws away what it can neither segment nor
  * checksum: such a frame is missing in TX of `ip -s link`, and if it had to wait it never comes to
  * the room and is written off there, as held.dropped. A hook sees it as the bytes that it is, and
  * lets it pass as such: then it is in RX alone.
  */
 function checkBalance(t: Test, stats: Stats, kernel: { rx: number; tx: number }, hooked: boolean): void {
-  const sums = law(stats);
+  const sums = frameAccounting(stats);
   t.equal(sums.out, sums.in, 'each frame was looped or is counted by reason');
   t.equal(stats.queue.wakes, stats.queue.stops, 'as many wakes as stops');
   t.equal(stats.poll.lostWakeups, 0, 'no wake-up was lost');

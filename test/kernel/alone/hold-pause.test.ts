@@ -4,7 +4,7 @@ import * as fs from 'node:fs';
 
 import t, { type Test } from 'tap';
 
-import { attachmentOf, attachedIn, cannotRun, checkLaw, SLOW, type Attached } from '../../helpers/cli';
+import { attachmentOf, attachedIn, cannotRun, checkAccounting, SLOW, type Attached } from '../../helpers/cli';
 import { checkReceived, startFlood, startFloodReceiver } from '../../helpers/flood';
 import { LiveCounters } from '../../helpers/live-counters';
 import { Messages } from '../../helpers/messages';
@@ -61,7 +61,7 @@ t.test('SIGSTOP for 5 s under load, then SIGCONT', { skip: cannotRun }, async (t
   checkReceived(t, await receiver.stop(), sent.sent);
   t.equal(after.held.dropped, 0, 'the waiting room lost nothing');
   t.equal(after.held.again, 0, 'no frame went round it twice');
-  checkLaw(t, nic, after);
+  checkAccounting(t, nic, after);
 });
 
 t.test('a sleeping poller costs nothing while senders wait', { skip: cannotRun }, async (t) => {
@@ -129,7 +129,7 @@ t.test('time to empty for many blocked sockets', { skip: cannotRun }, async (t) 
     const after = await nic.atRest();
     checkReceived(t, await receiver.stop(), sent);
     t.equal(after.held.dropped, 0, `${sockets} sockets: the waiting room lost nothing`);
-    checkLaw(t, nic, after);
+    checkAccounting(t, nic, after);
     fds.forEach((fd) => fs.closeSync(fd));
   }
 });

@@ -42,7 +42,7 @@ t.test('attach --daemon returns with the interface ready, soon', { skip: cannotR
   t.ok(Math.min(...times) < READY_MS * SLOW, `in under ${READY_MS * SLOW} ms: ${times.map(Math.round).join(', ')}`);
   for (const mac of macs) t.equal(parseInt(mac.slice(0, 2), 16) & 3, 2, `${mac} is a station's, locally administered`);
   t.equal(new Set(macs).size, 3, 'the address is another one each time');
-  t.equal(ok('ip', ['netns', 'list']).trim().split('\n').length, namespaces, 'ip netns list does not show the hidden namespace');
+  t.equal(ok('ip', ['netns', 'list']).trim().split('\n').length, namespaces, 'ip netns list does not show the peer namespace');
   t.match(okIn(netns, 'ping', ['-c', '1', '10.77.0.1']), / 1 received/, 'IPv4 works at once');
   t.match(okIn(netns, 'ping', ['-c', '1', 'fd77::1']), / 1 received/, 'IPv6 works at once, no DAD is waited for');
 });

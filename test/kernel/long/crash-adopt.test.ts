@@ -6,8 +6,8 @@
 import t, { type Test } from 'tap';
 
 import type { AttachmentDescription } from '../../../src/cli/list';
-import { law, readStats, type Stats } from '../../../src/datapath/stats';
-import { attachmentOf, attachedIn, cannotRun, checkLaw, cli, cliOk, SLOW, type Attached } from '../../helpers/cli';
+import { frameAccounting, readStats, type Stats } from '../../../src/datapath/stats';
+import { attachmentOf, attachedIn, cannotRun, checkAccounting, cli, cliOk, SLOW, type Attached } from '../../helpers/cli';
 import { checkReceived, startFlood } from '../../helpers/flood';
 import { LOOP_RULES } from '../../helpers/looped-rules';
 import { ok, quietNetns } from '../../helpers/netns';
@@ -46,7 +46,7 @@ async function imbalance(nic: Attached, sender: number): Promise<string | null> 
   process.kill(sender, 'SIGSTOP');
   try {
     const stats = await nic.atRest();
-    const sums = law(stats);
+    const sums = frameAccounting(stats);
     const { queue, held } = stats;
     if (queue.packets > 0 || held.now > 0) return `${queue.packets} frames in the ring and ${held.now} held do not come out`;
     return sums.balanced ? null : `in ${sums.in}, out ${sums.out}`;
@@ -81,7 +81,7 @@ async function killAgainAndAgain(t: Test, nic: Attached, args: readonly string[]
     last = look();
     wrong.push(...decreased(crashed, last).map((what) => `attach ${kill}: ${what}`));
     const unbalanced = await imbalance(nic, sender);
-    if (unbalanced) wrong.push(`attach ${kill}: the law does not balance: ${unbalanced}`);
+    if (unbalanced) wrong.push(`attach ${kill}: the accounting does not balance: ${unbalanced}`);
   }
   return wrong;
 }
@@ -96,8 +96,8 @@ function checkNoResidue(t: Test, nic: Attached, id: string): void {
   t.equal(ok('sh', ['-c', `ls -d /run/vnet-bpf/${id} /sys/fs/bpf/vnet-bpf/${id} 2>/dev/null || true`]), '', 'neither state nor pins are left');
   t.notMatch(ok('ip', ['-n', nic.netns, '-o', 'link']), nic.iface, 'the interface is gone');
   t.notMatch(ok('ip', ['-n', nic.netns, 'rule']), LOOP_RULES, 'so are its rules');
-  const hidden = ok('sh', ['-c', 'if [ -e /run/vnet-bpf/netns ]; then nsenter --net=/run/vnet-bpf/netns ip -o link; fi']);
-  t.notMatch(hidden, id, 'and its devices in the hidden namespace');
+  const devices = ok('sh', ['-c', 'if [ -e /run/vnet-bpf/netns ]; then nsenter --net=/run/vnet-bpf/netns ip -o link; fi']);
+  t.notMatch(devices, id, 'and its devices in the peer namespace');
 }
 
 /** Kills under a flat-out blocking sender, then the books. */
@@ -107,7 +107,7 @@ const underLoad = async (t: Test, args: readonly string[], kills: number, flows:
   const { id } = attachmentOf(nic);
   const before = nic.stats();
   const { sender, receiver } = await startFlood(t, nic.netns, { address: ADDRESS, bytes: 200, flows });
-  t.same(await killAgainAndAgain(t, nic, args, kills, sender.pid), [], 'each time: crashed, adopted, no counter went back, and the law balances');
+  t.same(await killAgainAndAgain(t, nic, args, kills, sender.pid), [], 'each time: crashed, adopted, no counter went back, and the accounting balances');
   const sent = await sender.stop();
   const after = await nic.atRest();
   const received = await receiver.stop();
@@ -119,7 +119,7 @@ const underLoad = async (t: Test, args: readonly string[], kills: number, flows:
   t.equal(after.held.again, 0, 'none went round it twice');
   t.equal(after.queue.stopped, false, 'the queue is awake');
   t.equal(after.queue.usedBytes, 0, 'the ring is empty');
-  checkLaw(t, nic, after);
+  checkAccounting(t, nic, after);
   t.equal(cli(['stats', nic.iface, '--netns', nic.netns, '--check']).status, 0, 'stats --check agrees');
   checkNoResidue(t, nic, id);
 };
@@ -136,7 +136,7 @@ t.test('drop: while nobody drains, senders are refused', { skip: cannotRun }, as
   const { id } = attachmentOf(nic);
   const before = nic.stats();
   const { sender, receiver } = await startFlood(t, nic.netns, { address: ADDRESS, bytes: 200, flows: 3, rate: 100_000 });
-  t.same(await killAgainAndAgain(t, nic, args, Math.min(KILLS, 3), sender.pid), [], 'each time: crashed, adopted, no counter went back, and the law balances');
+  t.same(await killAgainAndAgain(t, nic, args, Math.min(KILLS, 3), sender.pid), [], 'each time: crashed, adopted, no counter went back, and the accounting balances');
   const sent = await sender.stop();
   const after = await nic.atRest();
   const received = await receiver.stop();
@@ -146,7 +146,7 @@ t.test('drop: while nobody drains, senders are refused', { skip: cannotRun }, as
   t.equal(received.received + after.refused.full, sent.sent, 'received + refused = offered, to the packet');
   t.same({ repeated: received.repeated, overtaken: received.overtaken }, { repeated: 0, overtaken: 0 }, 'none twice, none overtaken');
   t.equal(after.queue.stopped, false, 'the queue is awake');
-  checkLaw(t, nic, after);
+  checkAccounting(t, nic, after);
   checkNoResidue(t, nic, id);
 });
 

@@ -49,7 +49,7 @@ function checkLoops(t: Test, machine: PrivateMachine, when: string): void {
   }
   // It holds at rest: a neighbour's packet may just be on its way.
   const balanced = [1, 2, 3].some(() => machine.cli(['stats', 'vnet0', '--check']).status === 0);
-  t.ok(balanced, `${when}: the law balances`);
+  t.ok(balanced, `${when}: the accounting balances`);
 }
 
 function checkDetached(t: Test, machine: PrivateMachine, when: string): void {

@@ -40,7 +40,7 @@ t.test('the examples do what they say', { skip: cannotRun || withoutTools('bash'
   const last = stdout.split('\n').filter((line) => line.startsWith('@@')).at(-1);
   t.equal(status, 0, `${last}: ${stderr}`);
   t.match(stdout, '3 received, 0% packet loss');
-  t.match(stderr, /law +\d+ in +\d+ out +balanced/);
+  t.match(stderr, /accounting +\d+ in +\d+ out +balanced/);
   t.match(stdout, /root netem limit \d+ delay 20ms 5ms loss 1%/);
   t.match(stdout, '"interface": "vnet0"', 'the counters are in the file');
   t.same(machine.residue().filter((line) => !['/run/netns', '/run/home'].includes(line)), [], 'nothing is left');

@@ -35,7 +35,7 @@ t.test('the commands do what they say', { skip: cannotRun || withoutTools('curl'
   t.match(machine.residue().filter((line) => !/^.run.(netns|bin)$/.test(line)), [], 'and nothing is left');
 });
 
-t.test('Prometheus takes its configuration and the law', { skip: withoutPromtool() }, async (t) => {
+t.test('Prometheus takes its configuration and the accounting', { skip: withoutPromtool() }, async (t) => {
   const [configuration] = inLanguage('yaml');
   t.match(promtoolConfig(configuration?.text ?? 'none'), 'SUCCESS');
   t.match(promtoolConfig('scrape_configs: 5'), 'FAILED', 'promtool would complain');

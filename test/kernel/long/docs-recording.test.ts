@@ -41,9 +41,9 @@ t.test('the examples do what they say', { skip: cannotRun || withoutTshark() }, 
 t.test('the comments of the table are those that are made', async (t) => {
   const text = fs.readFileSync(FILE, 'utf8');
   const source = fs.readFileSync(path.join(ROOT, 'src', 'capture', 'comment.ts'), 'utf8');
-  for (const words of ['dropped by the hook', 'changed by the hook and reinjected', 'still in the queue when the recording ended', 'refused on the way back (', 'what became of it was missed', 'as one packet', 'still waiting']) {
+  for (const words of ['dropped by the hook', 'changed by the hook and reinjected', 'still in the queue when the recording ended', 'refused on the reinject path (', 'what became of it was missed', 'as one packet', 'still waiting']) {
     t.ok(text.includes(words) && source.includes(words), words);
   }
-  const [, reason = ''] = /refused on the way back \((\w+)\)/.exec(text) ?? [];
+  const [, reason = ''] = /refused on the reinject path \((\w+)\)/.exec(text) ?? [];
   t.ok(Object.hasOwn(REFUSALS, reason), `${reason} is a reason`);
 });

@@ -36,7 +36,7 @@ t.test('attach', { skip: cannotRun }, async (t) => {
   const where = ['vnet0', '--netns', netns];
   const lines = steps(t, ['attach', ...where, '--addr', '10.77.0.1/24', '--mtu', '4000', '--ring-size', '1M', '--daemon']);
   inOrder(t, lines, /^make the veth vnet0 in namespace \S+, .* 4000/, /waiting room/, /^load .*vnet\.bpf\.o, .* 1048576/, /^attach tx to vnet0/, /^poll vnet0/, /^set vnet0 .* up, with 10\.77\.0\.1\/24/, /^route .* 10\.77\.0\.1 /);
-  t.same(JSON.parse(cliOk(['attach', ...where, '--dry-run', '--json', '--type', 'dummy'])).filter((line: string) => /waiting room|hidden/.test(line)), [], 'a dummy has neither a waiting room nor a hidden end');
+  t.same(JSON.parse(cliOk(['attach', ...where, '--dry-run', '--json', '--type', 'dummy'])).filter((line: string) => /waiting room|peer namespace/.test(line)), [], 'a dummy has neither a waiting room nor a peer');
   await sameAs(t, before, 'nothing has changed', netns);
 
   ok('ip', ['-n', netns, 'link', 'add', 'taken0', 'type', 'veth', 'peer', 'name', 'taken1']);
@@ -103,8 +103,8 @@ t.test('on a machine where nothing has ever been attached', { skip: cannotRun },
   machine.shell('while umount /sys/fs/bpf 2>/dev/null; do :; done');
   const { status, stdout, stderr } = machine.cli(['attach', 'vnet0', 'vnet1', '--dry-run']);
   t.same({ status, stderr }, { status: 0, stderr: '' });
-  inOrder(t, stdout.split('\n'), /^make the hidden network namespace/, /^mount the BPF file system/, /^make the veth vnet0,/, /^make the veth vnet1,/);
-  t.equal(stdout.split('make the hidden').length, 2, 'the hidden namespace is made once');
+  inOrder(t, stdout.split('\n'), /^make the peer namespace/, /^mount the BPF file system/, /^make the veth vnet0,/, /^make the veth vnet1,/);
+  t.equal(stdout.split('make the peer namespace').length, 2, 'the peer namespace is made once');
   t.same(machine.residue().filter((line) => !line.startsWith('/sys/fs/bpf')), [], 'nothing has been made');
   t.equal(machine.cli(['detach', '--all', '--dry-run']).stdout, 'nothing is attached\n');
 });

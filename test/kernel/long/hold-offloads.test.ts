@@ -9,7 +9,7 @@
 import t, { type Test } from 'tap';
 
 import { backlogDropsOfMachine } from '../../../src/datapath/packet-socket';
-import { law, type Stats } from '../../../src/datapath/stats';
+import { frameAccounting, type Stats } from '../../../src/datapath/stats';
 import { qdiscsOf } from '../../../src/link/links';
 import { Netns, openPeerNetns } from '../../../src/link/netns';
 import { roomBacklog } from '../../../src/link/room';
@@ -227,7 +227,7 @@ async function settle(nic: Attached, flows: readonly UdpSuperpackets[], lostBefo
   for (const end = Date.now() + WAIT_MS; ; await delay(10)) {
     flows.forEach((flow) => flow.take());
     const stats = look(nic);
-    const rests = stats.queue.packets === 0 && stats.held.now === 0 && stats.state !== 'stopped' && law(stats).balanced;
+    const rests = stats.queue.packets === 0 && stats.held.now === 0 && stats.state !== 'stopped' && frameAccounting(stats).balanced;
     if ((rests && (missing() === 0 || lostBehind(stats) > lostBefore)) || Date.now() > end) return stats;
   }
 }
@@ -258,7 +258,7 @@ async function runScenario(t: Test, nic: Attached, scenario: Scenario, families:
   const flows = flowsOf(t, nic, scenario.mtus, families);
   await load(t, nic, scenario, families, flows);
   const after = await settle(nic, flows, lostBehind(before));
-  const sums = law(after);
+  const sums = frameAccounting(after);
   const dropped = lostBehind(after) - lostBehind(before);
   const refused = Object.entries(after.refused).filter(([name, count]) => count !== before.refused[name as keyof Stats['refused']]);
   // What TCP had under way when the MTU was lowered is too long then, and sent again.

@@ -2,7 +2,7 @@
 /** A blocking sender faster than the poller: it is slowed to the poller's pace, and nothing is lost or reordered. */
 import t from 'tap';
 
-import { cannotRun, checkLaw, SLOW } from '../../helpers/cli';
+import { cannotRun, checkAccounting, SLOW } from '../../helpers/cli';
 import { slowNic } from '../../helpers/slow-nic';
 import { scaled, udpRun } from '../../helpers/traffic';
 
@@ -51,7 +51,7 @@ t.test('hold loses nothing and keeps the order', { skip: cannotRun }, async (t) 
       t.equal(after.held.now, 0, 'nothing waits any more');
       t.ok(after.tx.packets - before.tx.packets >= count / segments, 'TX counts what was sent');
       t.same(Object.values(after.refused).filter((refused) => refused > 0), [], 'nothing was refused');
-      checkLaw(t, nic, after);
+      checkAccounting(t, nic, after);
     });
   }
 });

@@ -7,7 +7,7 @@ import * as fs from 'node:fs';
 
 import t, { type Test } from 'tap';
 
-import { attachedIn, cannotRun, checkLaw, SLOW } from '../../helpers/cli';
+import { attachedIn, cannotRun, checkAccounting, SLOW } from '../../helpers/cli';
 import { checkReceived, startFloodReceiver } from '../../helpers/flood';
 import { Messages } from '../../helpers/messages';
 import * as native from '../../helpers/native-socket';
@@ -70,7 +70,7 @@ async function storm(t: Test, whenFull: 'hold' | 'drop', watermark: string): Pro
     t.equal(received.received + after.refused.full, sent, 'received + refused = sent, to the packet');
     t.same({ repeated: received.repeated, overtaken: received.overtaken }, { repeated: 0, overtaken: 0 }, 'none twice, none overtaken');
   }
-  checkLaw(t, nic, after);
+  checkAccounting(t, nic, after);
 }
 
 for (const whenFull of ['hold', 'drop'] as const) {

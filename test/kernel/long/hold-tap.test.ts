@@ -5,7 +5,7 @@ import t, { type Test } from 'tap';
 import { syncHairpin } from '../../../src/link/hairpin';
 import { linkByName } from '../../../src/link/links';
 import { Netns } from '../../../src/link/netns';
-import { cannotRun, checkLaw, SLOW } from '../../helpers/cli';
+import { cannotRun, checkAccounting, SLOW } from '../../helpers/cli';
 import { checkReceived, startFlood, type FloodReceived, type FloodSent } from '../../helpers/flood';
 import { macOf } from '../../helpers/frames';
 import { kernelCounters, ok, quietNetns } from '../../helpers/netns';
@@ -67,7 +67,7 @@ t.test('a flat-out sender and a slow other end', { skip: cannotRun }, async (t) 
   t.comment(`TAP counts ${tx} of them as transmitted`);
   checkReceived(t, ours.received, ours.sent.sent);
   t.equal(after.held.dropped, 0, 'the waiting room lost nothing');
-  checkLaw(t, nic, after);
+  checkAccounting(t, nic, after);
   // The kernel drops what its queue to the process has no room for: a comparison, not a promise.
   t.ok(theirs.received.received > 0, 'the TAP device loops');
 });

@@ -2,7 +2,7 @@
 /** Four TCP streams at once through a poller slowed ten times: whole, with few retransmissions. */
 import t from 'tap';
 
-import { cannotRun, checkLaw, SLOW } from '../../helpers/cli';
+import { cannotRun, checkAccounting, SLOW } from '../../helpers/cli';
 import { slowNic } from '../../helpers/slow-nic';
 import { snmpCounter } from '../../helpers/snmp';
 import { scaled, tcpRun } from '../../helpers/traffic';
@@ -37,6 +37,6 @@ for (const { args, bytes: wanted } of CASES) {
     );
     t.equal(after.held.dropped, 0, 'the waiting room lost nothing');
     t.same(Object.entries(after.refused).filter(([, count]) => count > 0), [], 'nothing was refused');
-    checkLaw(t, nic, after);
+    checkAccounting(t, nic, after);
   });
 }

@@ -7,7 +7,7 @@
 import t from 'tap';
 
 import { passesBigTcp } from '../../../src/requirements';
-import { attachedIn, cannotRun, checkLaw, SLOW } from '../../helpers/cli';
+import { attachedIn, cannotRun, checkAccounting, SLOW } from '../../helpers/cli';
 import { from } from '../../helpers/frames';
 import { quietNetns } from '../../helpers/netns';
 import { RawSocket } from '../../helpers/raw-socket';
@@ -75,6 +75,6 @@ for (const { name, payload, segment, tags = [], ring = '2M', budget = '4', unhol
     }
     t.equal(after.held.now, 0, 'nothing waits any more');
     t.equal(after.held.dropped + after.held.again, 0, 'the waiting room lost nothing');
-    checkLaw(t, nic, after);
+    checkAccounting(t, nic, after);
   });
 }

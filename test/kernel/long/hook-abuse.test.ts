@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/** Hooks that do what they must not: the loop goes on, the law balances, the log names the file and the line. */
+/** Hooks that do what they must not: the loop goes on, the accounting balances, the log names the file and the line. */
 import * as fs from 'node:fs';
 
 import t, { type Test } from 'tap';
 
 import { ControlClient } from '../../../src/control/socket';
 import { controlSocket, logFile } from '../../../src/state/store';
-import { attachedIn, attachmentOf, cannotRun, checkLaw, cliOk, SLOW, type Attached } from '../../helpers/cli';
+import { attachedIn, attachmentOf, cannotRun, checkAccounting, cliOk, SLOW, type Attached } from '../../helpers/cli';
 import { eventually } from '../../helpers/controller';
 import { hookFile } from '../../helpers/hook-file';
 import { okIn, quietNetns } from '../../helpers/netns';
@@ -89,8 +89,8 @@ async function abused(t: Test, nic: Attached, file: string, abuse: Abuse, before
   else t.equal(counted, errors, 'each error is counted');
   t.equal(stats.hooks.injected > before.injected, injected);
   t.equal(stats.state, 'running', 'the loop goes on');
-  if (lost === 0 && !injected) checkLaw(t, nic, stats);
-  else t.match(cliOk(['stats', nic.iface, '--netns', nic.netns, '--check']), 'balanced', 'the law of the loop balances');
+  if (lost === 0 && !injected) checkAccounting(t, nic, stats);
+  else t.match(cliOk(['stats', nic.iface, '--netns', nic.netns, '--check']), 'balanced', 'the frame accounting balances');
 }
 
 /** Those after which TX and RX of the interface are no longer equal have one of their own. */

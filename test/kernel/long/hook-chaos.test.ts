@@ -25,7 +25,7 @@ async function run(t: Test, env: NodeJS.ProcessEnv): Promise<{ log: string[]; st
   await udpRun(t, netns, { to: ADDRESS, packets: FRAMES, bytes: 100, flows: 1 });
   await new Promise((resolve) => setTimeout(resolve, 300 * SLOW)); // the late ones, too
   const stats = await nic.atRest();
-  t.match(cliOk(['stats', nic.iface, '--netns', netns, '--check']), 'balanced', 'the law of the loop balances');
+  t.match(cliOk(['stats', nic.iface, '--netns', netns, '--check']), 'balanced', 'the frame accounting balances');
   t.equal(stats.hooks.errors, 0);
   cliOk(['detach', nic.iface, '--netns', netns]);
   return { log: fs.readFileSync(env['CHAOS_LOG'] as string, 'utf8').trim().split('\n'), stats };
@@ -44,8 +44,8 @@ t.test(`${FRAMES} frames`, { skip: cannotRun }, async (t) => {
   t.ok(verdicts(first) === verdicts(second), 'one seed, one behaviour');
   t.not(verdicts(first), verdicts(other), 'another seed, another one');
   t.ok(verdicts(first) === verdicts(replayed), 'its log does the same again');
-  const fates = new Set(first.log.map((line) => line.split(' ')[1]));
-  t.same([...fates].sort(), ['corrupt', 'delay', 'duplicate', 'lose', 'pass', 'reorder', 'truncate'], 'all of it happens');
+  const actions = new Set(first.log.map((line) => line.split(' ')[1]));
+  t.same([...actions].sort(), ['corrupt', 'delay', 'duplicate', 'lose', 'pass', 'reorder', 'truncate'], 'all of it happens');
   const { dropped, injected } = first.stats.hooks;
   t.comment(`${dropped} dropped, ${injected} injected`);
   t.ok(dropped > 0 && injected > 0);

@@ -5,7 +5,7 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { attachedIn, cannotRun, checkLaw, cli, cliOk, SLOW } from '../../helpers/cli';
+import { attachedIn, cannotRun, checkAccounting, cli, cliOk, SLOW } from '../../helpers/cli';
 import { listed } from '../../helpers/controller';
 import { hookDirectory } from '../../helpers/hook-file';
 import { okIn, quietNetns, run } from '../../helpers/netns';
@@ -58,7 +58,7 @@ t.test('put on, swapped, taken off; what is wrong changes nothing', { skip: cann
   const log = cliOk(['log', ...where]);
   for (const line of [`hook ${silent} on vnet0`, `hook ${pass} on vnet0`, 'no hook on vnet0']) t.match(log, line);
   t.equal((await nic.atRest()).hooks.dropped, 6);
-  t.equal(cli(['stats', ...where, '--check']).status, 0, 'the law of the loop balances');
+  t.equal(cli(['stats', ...where, '--check']).status, 0, 'the frame accounting balances');
 });
 
 t.test('attach with a hook that is not good leaves nothing behind', { skip: cannotRun }, async (t) => {
@@ -85,5 +85,5 @@ t.test('a relative path means the directory one is in, also with --daemon', { sk
   withoutArp(nic, ADDRESS);
   okIn(nic.netns, 'ping', ['-q', '-c', '2', '-i', '0.1', '-W', String(SLOW), ADDRESS]);
   t.match(cliOk(['log', 'vnet0', '--netns', nic.netns]), path.join(directory, 'here.js'));
-  checkLaw(t, nic, await nic.atRest());
+  checkAccounting(t, nic, await nic.atRest());
 });

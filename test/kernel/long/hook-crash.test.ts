@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /**
  * The controller is killed while a hook drops, changes and injects frames: the next one goes on, with
- * a hook or without, and the law of the loop balances to the frame. VNET_BPF_TEST_KILLS=50 for the full run.
+ * a hook or without, and the frame accounting balances to the frame. VNET_BPF_TEST_KILLS=50 for the full run.
  */
 import t from 'tap';
 
-import { law, readStats } from '../../../src/datapath/stats';
+import { frameAccounting, readStats } from '../../../src/datapath/stats';
 import { attachedIn, attachmentOf, cannotRun, cli, cliOk, SLOW } from '../../helpers/cli';
 import { eventually } from '../../helpers/controller';
 import { startFlood } from '../../helpers/flood';
@@ -47,7 +47,7 @@ t.test(`${KILLS} kills under a flat-out blocking sender`, { skip: cannotRun }, a
     cliOk(['attach', ...where, ...args, ...(random.chance(70) ? hook : []), '--daemon'], slow);
     process.kill(sender.pid, 'SIGSTOP');
     const stats = await nic.atRest();
-    const { in: entered, out } = law(stats);
+    const { in: entered, out } = frameAccounting(stats);
     if (entered !== out) wrong.push(`kill ${kill}: ${entered} in, ${out} out`);
     process.kill(sender.pid, 'SIGCONT');
   }

@@ -7,7 +7,7 @@ import * as fs from 'node:fs';
 
 import t from 'tap';
 
-import { law } from '../../../src/datapath/stats';
+import { frameAccounting } from '../../../src/datapath/stats';
 import { logFile } from '../../../src/state/store';
 import { attachedIn, attachmentOf, cannotRun, cli, cliOk, SLOW, type Attached } from '../../helpers/cli';
 import { eventually, listed } from '../../helpers/controller';
@@ -53,7 +53,7 @@ t.test('N2: with --on-hook-error drop', { skip: cannotRun }, async (t) => {
         t.ok(await eventually(() => logOf(nic).slice(logged).includes('has started again\n')));
       }
       t.equal(listed(nic.netns, nic.iface)?.hookDown, null);
-      const { in: entered, out } = law(await nic.atRest());
+      const { in: entered, out } = frameAccounting(await nic.atRest());
       t.equal(out, entered, 'the accounting balances');
     });
   }

@@ -3,7 +3,7 @@
 import * as path from 'node:path';
 
 import t from 'tap';
-import { attach, law } from 'vnet-bpf';
+import { attach, frameAccounting } from 'vnet-bpf';
 import { ethernet, icmp, ipv4, tcp, TCP_FLAG, udp } from 'vnet-bpf/hooks';
 import { Lab } from 'vnet-bpf/testing';
 
@@ -76,7 +76,7 @@ t.test('wire: two namespaces, a line of 20 ms between them', { skip: cannotRun }
   await new Promise((resolve) => setTimeout(resolve, 100 * SLOW));
   for (const nic of [a, b]) {
     const stats = nic.stats();
-    t.equal(law(stats).out, law(stats).in, 'the law of the loop balances');
+    t.equal(frameAccounting(stats).out, frameAccounting(stats).in, 'the frame accounting balances');
     t.equal(stats.hooks.errors, 0);
     t.ok(stats.hooks.dropped >= 5 && stats.hooks.injected >= 5, 'nothing loops, everything crosses');
   }

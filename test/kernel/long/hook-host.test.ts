@@ -51,6 +51,6 @@ t.test('host', { skip: cannotRun }, async (t) => {
     t.match(okIn(netns, 'ping', ['-c', '3', '-i', '0.1', '-W', String(2 * SLOW), '10.77.0.1']), '3 received');
     const stats = await nic.atRest();
     t.equal(stats.hooks.errors, 0);
-    t.match(cliOk(['stats', ...where, '--check']), 'balanced', 'the law of the loop balances');
+    t.match(cliOk(['stats', ...where, '--check']), 'balanced', 'the frame accounting balances');
   });
 });

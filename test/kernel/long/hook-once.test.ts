@@ -37,7 +37,7 @@ for (const type of ['veth', 'dummy'] as const) {
     t.ok(stats.hooks.injected >= 6, `${stats.hooks.injected} injected: six pings, and a neighbour where there is ARP`);
     t.ok(stats.hooks.dropped >= 8, `${stats.hooks.dropped} dropped: their questions, and two pings`);
     t.equal(stats.hooks.errors, 0);
-    t.match(cliOk(['stats', nic.iface, '--netns', netns, '--check']), 'balanced', 'the law of the loop balances');
+    t.match(cliOk(['stats', nic.iface, '--netns', netns, '--check']), 'balanced', 'the frame accounting balances');
     okIn(netns, 'ip', ['link', 'show', nic.iface]);
   });
 }

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 
 import t, { type Test } from 'tap';
 
-import { attachedIn, cannotRun, checkLaw, cli, cliStart, SLOW, type Attached } from '../../helpers/cli';
+import { attachedIn, cannotRun, checkAccounting, cli, cliStart, SLOW, type Attached } from '../../helpers/cli';
 import { eventually } from '../../helpers/controller';
 import { checkReceived, startFlood } from '../../helpers/flood';
 import { inside, okIn, quietNetns } from '../../helpers/netns';
@@ -85,7 +85,7 @@ t.test(`a ping whose question is looked at for ${HELD_MS / 1000} s`, { skip: can
   t.match(output(), '1 received, 0% packet loss');
   const time = Number(/time=([\d.]+) ms/.exec(output())?.[1]);
   t.ok(time >= HELD_MS && time < HELD_MS + 5000 * SLOW, `it took ${time} ms`);
-  checkLaw(t, nic, await nic.atRest());
+  checkAccounting(t, nic, await nic.atRest());
 });
 
 t.test('drop, edit, inject', { skip: cannotRun }, async (t) => {
@@ -107,7 +107,7 @@ t.test('drop, edit, inject', { skip: cannotRun }, async (t) => {
   t.match(output(), /2 packets transmitted, 1 received/);
   const stats = await nic.atRest();
   t.match(stats.hooks, { dropped: 1, injected: 1, errors: 0 });
-  t.equal(cli(['stats', nic.iface, '--netns', nic.netns, '--check']).status, 0, 'the law of the loop balances');
+  t.equal(cli(['stats', nic.iface, '--netns', nic.netns, '--check']).status, 0, 'the frame accounting balances');
 });
 
 t.test('the kernel holds the senders meanwhile', { skip: cannotRun }, async (t) => {
@@ -126,7 +126,7 @@ t.test('the kernel holds the senders meanwhile', { skip: cannotRun }, async (t) 
   const after = await nic.atRest();
   checkReceived(t, await receiver.stop(), sent.sent);
   t.ok(sent.sent > 1000, `${sent.sent} sent`);
-  checkLaw(t, nic, after);
+  checkAccounting(t, nic, after);
 });
 
 t.test('one at a time, and whoever goes away lets the loop go on', { skip: cannotRun }, async (t) => {
@@ -139,7 +139,7 @@ t.test('one at a time, and whoever goes away lets the loop go on', { skip: canno
   first.kill();
   await first.ended;
   t.match(okIn(nic.netns, 'ping', ['-c', '2', '-i', '0.2', '-W', String(5 * SLOW), ADDRESS]), ' 0% packet loss');
-  checkLaw(t, nic, await nic.atRest());
+  checkAccounting(t, nic, await nic.atRest());
 });
 
 t.test('detach does not wait for the debugger', { skip: cannotRun }, async (t) => {

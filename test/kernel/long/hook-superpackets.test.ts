@@ -31,7 +31,7 @@ const HOOKS: Record<string, string> = {
 };
 
 const balanced = (t: Test, { iface, netns }: Attached): void =>
-  void t.match(cliOk(['stats', iface, '--netns', netns, '--check']), 'balanced', 'the law of the loop balances');
+  void t.match(cliOk(['stats', iface, '--netns', netns, '--check']), 'balanced', 'the frame accounting balances');
 
 for (const [name, source] of Object.entries(HOOKS)) {
   t.test(`a hook that ${name}`, { skip: cannotRun }, async (t) => {

@@ -7,7 +7,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 import t, { type Test } from 'tap';
-import { attach, law } from 'vnet-bpf';
+import { attach, frameAccounting } from 'vnet-bpf';
 
 import { cannotRun, SLOW } from '../../helpers/cli';
 import { eventually } from '../../helpers/controller';
@@ -94,7 +94,7 @@ t.test(`${SWAPS} swaps under a flat-out blocking sender`, { skip: cannotRun }, a
   t.equal(stats.hooks.dropped, 0);
   t.ok(errors.every((text) => /leaky\.cjs:\d+: .*has been replaced/.test(text)), `nothing but leaked timers is complained about: ${errors[0]}`);
   t.equal(stats.queue.packets + stats.held.now, 0, 'nothing is left in the queue');
-  t.same({ in: law(stats).in }, { in: law(stats).out }, 'the law of the loop balances');
+  t.same({ in: frameAccounting(stats).in }, { in: frameAccounting(stats).out }, 'the frame accounting balances');
 });
 
 t.test('a hook that cannot be loaded leaves the old one', { skip: cannotRun }, async (t) => {
@@ -138,7 +138,7 @@ t.test('a hook that never returns is ended with its thread, and the loop goes on
   await nic.hook(null);
   t.match(ping(), ' 0% packet loss');
   // A frame is counted as sent when its batch is, which may be after the ping has its answer.
-  await eventually(() => law(nic.stats()).balanced);
+  await eventually(() => frameAccounting(nic.stats()).balanced);
   const stats = nic.stats();
-  t.equal(law(stats).out, law(stats).in, 'the law of the loop balances');
+  t.equal(frameAccounting(stats).out, frameAccounting(stats).in, 'the frame accounting balances');
 });

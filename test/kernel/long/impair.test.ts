@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 
 import t from 'tap';
 
-import { attachedIn, attachmentOf, cannotRun, checkLaw, cli, cliOk, SLOW } from '../../helpers/cli';
+import { attachedIn, attachmentOf, cannotRun, checkAccounting, cli, cliOk, SLOW } from '../../helpers/cli';
 import { withoutDummy } from '../../helpers/dummy';
 import { quietNetns } from '../../helpers/netns';
 import { withoutQdisc } from '../../helpers/qdisc';
@@ -42,7 +42,7 @@ t.test('a kernel without netem says so, and nothing has changed', { skip: skip |
   ]);
   t.equal(attachmentOf(nic).impairment, null);
   t.equal(cli(['stats', 'vnet0', '--netns', nic.netns, '--check']).status, 0);
-  checkLaw(t, nic, await nic.atRest());
+  checkAccounting(t, nic, await nic.atRest());
 });
 
 t.test('what cannot be', { skip }, async (t) => {

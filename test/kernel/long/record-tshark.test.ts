@@ -10,7 +10,7 @@ import { attachedIn, cannotRun, cli, cliOk, MAIN, SLOW } from '../../helpers/cli
 import { controllerPid, eventually, lives } from '../../helpers/controller';
 import { hookDirectory } from '../../helpers/hook-file';
 import { ok, okIn, quietNetns, run } from '../../helpers/netns';
-import { directoryOf, startRecording, tapePin, withoutTshark } from '../../helpers/recording';
+import { directoryOf, startRecording, tracePin, withoutTshark } from '../../helpers/recording';
 
 t.setTimeout(120_000 * SLOW);
 
@@ -43,11 +43,11 @@ t.test('-w - pipes; --count and --snaplen', { skip }, async (t) => {
   let output = '';
   pipe.stdout.on('data', (data: Buffer) => (output += data.toString()));
   const ended = new Promise((resolve) => pipe.once('close', resolve));
-  t.ok(await eventually(() => fs.existsSync(tapePin(nic))), 'it has begun');
+  t.ok(await eventually(() => fs.existsSync(tracePin(nic))), 'it has begun');
   okIn(nic.netns, 'ping', ['-q', '-c', '6', '-i', '0.2', '-s', '200', '10.77.0.1']);
   await ended; // tshark has seen enough, and so has the recorder, when it next writes
   t.same(output.trim().split('\n').at(-1)?.split('\t'), ['242', '64'], 'frames are cut to --snaplen');
-  t.ok(await eventually(() => !fs.existsSync(tapePin(nic))), 'and nothing is recorded any more');
+  t.ok(await eventually(() => !fs.existsSync(tracePin(nic))), 'and nothing is recorded any more');
 
   const recording = await startRecording(t, nic, ['--count', '5']);
   ping(nic.netns);
@@ -70,13 +70,13 @@ t.test('extcap: Wireshark finds it and records', { skip }, async (t) => {
   let output = '';
   tshark.stdout.on('data', (data: Buffer) => (output += data.toString()));
   const ended = new Promise((resolve) => tshark.once('close', resolve));
-  t.ok(await eventually(() => fs.existsSync(tapePin(nic))), 'it has begun');
+  t.ok(await eventually(() => fs.existsSync(tracePin(nic))), 'it has begun');
   okIn(nic.netns, 'ping', ['-q', '-c', '5', '-i', '0.2', '10.77.0.1']);
   await ended;
   const lines = output.trim().split('\n');
   t.ok(lines.length >= 6, `${lines.length} frames`);
   t.same(lines.filter((line) => !/^captured, reinjected after/.test(line)), [], 'with comments');
-  t.ok(await eventually(() => !fs.existsSync(tapePin(nic))), 'and nothing is recorded any more');
+  t.ok(await eventually(() => !fs.existsSync(tracePin(nic))), 'and nothing is recorded any more');
   t.ok(lives(controllerPid(nic.netns, nic.iface)), 'the loop goes on');
 
   const extcap = (...args: string[]) => cli(['extcap', ...args]);

@@ -9,8 +9,8 @@ import * as path from 'node:path';
 
 import t, { type Test } from 'tap';
 
-import { law } from '../../../src/datapath/stats';
-import { attachedIn, attachmentOf, cannotRun, checkLaw, cli, cliOk, MAIN, SLOW, type Attached } from '../../helpers/cli';
+import { frameAccounting } from '../../../src/datapath/stats';
+import { attachedIn, attachmentOf, cannotRun, checkAccounting, cli, cliOk, MAIN, SLOW, type Attached } from '../../helpers/cli';
 import { eventually } from '../../helpers/controller';
 import { checkReceived, startFlood, startFloodReceiver, type FloodSent } from '../../helpers/flood';
 import { frameOf } from '../../helpers/frames';
@@ -18,7 +18,7 @@ import { hookFile } from '../../helpers/hook-file';
 import { okIn, quietNetns } from '../../helpers/netns';
 import { pcap } from '../../helpers/pcap';
 import { RawSocket } from '../../helpers/raw-socket';
-import { directoryOf, kindsOf, pause, readRecording, startRecording, summaryOf, tapePin } from '../../helpers/recording';
+import { directoryOf, kindsOf, pause, readRecording, startRecording, summaryOf, tracePin } from '../../helpers/recording';
 import { startTool } from '../../helpers/tool-process';
 import { tcpRun, withoutArp } from '../../helpers/traffic';
 import { UdpPair } from '../../helpers/udp-pair';
@@ -62,7 +62,7 @@ t.test('full speed: frames that were missed are counted in the file', { skip: ca
     const untold = Number(/of (\d+) more the end was missed/.exec(text)?.[1] ?? 0);
     t.equal(told + untold, frames, 'of each of the others the end is known, or counted as missed');
     if (missed > 0) t.match(printed, `${missed} missed`);
-    checkLaw(t, nic, rest);
+    checkAccounting(t, nic, rest);
   }
 });
 
@@ -87,7 +87,7 @@ t.test('what may happen to a recorder', { skip: cannotRun }, async (t) => {
       const recording = await startRecording(t, nic);
       await pause(20 * i);
       recording.child.kill('SIGKILL');
-      t.ok(await eventually(() => !fs.existsSync(tapePin(nic))), 'the recording ends with it');
+      t.ok(await eventually(() => !fs.existsSync(tracePin(nic))), 'the recording ends with it');
     }
   });
 
@@ -101,10 +101,10 @@ t.test('what may happen to a recorder', { skip: cannotRun }, async (t) => {
     // Nobody reads the pipe: it ends when it is told to, all the same.
     const blocked = spawn(process.execPath, [MAIN, ...args, '-w', '-'], { stdio: ['ignore', 'pipe', 'ignore'], env: { ...process.env, NODE_OPTIONS: '' } });
     t.teardown(() => blocked.kill('SIGKILL'));
-    t.ok(await eventually(() => fs.existsSync(tapePin(nic))));
+    t.ok(await eventually(() => fs.existsSync(tracePin(nic))));
     await pause(500);
     blocked.kill('SIGINT');
-    t.ok(await eventually(() => !fs.existsSync(tapePin(nic)), 10_000), 'and the recording is over');
+    t.ok(await eventually(() => !fs.existsSync(tracePin(nic)), 10_000), 'and the recording is over');
   });
 
   await t.test('a hook comes and goes meanwhile', async (t) => {
@@ -124,7 +124,7 @@ t.test('what may happen to a recorder', { skip: cannotRun }, async (t) => {
   const { sent } = await sender.stop();
   await nic.atRest();
   checkReceived(t, await receiver.stop(), sent);
-  checkLaw(t, nic, await nic.atRest());
+  checkAccounting(t, nic, await nic.atRest());
 });
 
 t.test('what becomes of the interface', { skip: cannotRun }, async (t) => {
@@ -143,12 +143,12 @@ t.test('what becomes of the interface', { skip: cannotRun }, async (t) => {
   process.kill(attachmentOf(again).pid, 'SIGKILL');
   t.match(await crashed.ended, { status: 0 }, 'its controller was killed: the file is complete');
   cliOk(['attach', again.iface, '--netns', netns, '--daemon', ...ARGUMENTS]);
-  t.notOk(fs.existsSync(tapePin(again)), 'the next controller takes away what was left of it');
+  t.notOk(fs.existsSync(tracePin(again)), 'the next controller takes away what was left of it');
   const last = await startRecording(t, again);
   okIn(netns, 'ping', ['-q', '-c', '3', '-i', '0.05', ADDRESS]);
   await last.end();
   t.ok((await readRecording(last.file)).length >= 6, 'and it can be recorded again');
-  checkLaw(t, again, await again.atRest());
+  checkAccounting(t, again, await again.atRest());
 });
 
 t.test('what a hook does is in the file', { skip: cannotRun }, async (t) => {
@@ -170,7 +170,7 @@ export default (frame) => {
   t.equal(kinds['captured, dropped by the hook after T'], rest.hooks.dropped - before.hooks.dropped);
   t.equal(kinds['captured, dropped by the hook after T'], 3);
   t.equal(kinds['captured, changed by the hook and reinjected after T'], 3);
-  t.ok(law(rest).balanced, 'the law of the loop balances');
+  t.ok(frameAccounting(rest).balanced, 'the frame accounting balances');
 });
 
 t.test('superpackets and tags: replayed, they are the same', { skip: cannotRun }, async (t) => {
@@ -201,7 +201,7 @@ t.test('superpackets and tags: replayed, they are the same', { skip: cannotRun }
   t.ok(JSON.stringify(asSent(replayed)) === JSON.stringify(asSent(frames)), 'byte for byte');
   const span = (each: typeof frames): number => Number((each.at(-1)?.time ?? 0n) - (each[0]?.time ?? 0n)) / 1e6;
   t.ok(span(replayed) >= span(frames) * 0.9, `as far apart: ${span(frames)} ms, ${span(replayed)} ms again`);
-  checkLaw(t, there, rest);
+  checkAccounting(t, there, rest);
 });
 
 t.test('what cannot be replayed is said', { skip: cannotRun }, async (t) => {

@@ -6,7 +6,7 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { law, type Stats } from '../../../src/datapath/stats';
+import { frameAccounting, type Stats } from '../../../src/datapath/stats';
 import { cannotRun, cli, SLOW } from '../../helpers/cli';
 import { hookFile } from '../../helpers/hook-file';
 import { checkRefusal, refused, type Refusal } from '../../helpers/refusal';
@@ -25,7 +25,7 @@ t.test('a command in a network of its own', { skip }, async (t) => {
   t.match(stdout, 'vnet-bpf\n', 'the BPF file system is in sight');
   t.equal(stdout.match(/ 0% packet loss/g)?.length, 3, 'both addresses answer, and so does lo');
   t.match(stderr, new RegExp(`^vnet0 in ${netns}: running, veth through (tcx|clsact)`), 'then come the counters');
-  t.match(stderr, /law +\d+ in +\d+ out +balanced/);
+  t.match(stderr, /accounting +\d+ in +\d+ out +balanced/);
   t.notMatch(stdout, 'running, veth', 'standard output is the command\'s alone');
   t.ok(isGone(netns), 'nothing is left');
 });
@@ -57,7 +57,7 @@ t.test('options: addresses, a hook, the counters as JSON in a file', { skip }, a
   const stats = JSON.parse(fs.readFileSync(file, 'utf8')) as Stats;
   t.equal(stats.interface, 'vnet0');
   t.equal(stats.hooks.dropped, 2);
-  t.ok(law(stats).balanced);
+  t.ok(frameAccounting(stats).balanced);
   const { stderr: json } = cli(['run', '--json', '--', 'true']);
   t.equal((JSON.parse(json) as Stats).backend, 'veth', 'without --stats it goes to standard error');
 });

@@ -7,7 +7,7 @@ import * as path from 'node:path';
 import t, { type Test } from 'tap';
 
 import { readStats, type Stats } from '../../../src/datapath/stats';
-import { attachmentOf, cannotRun, checkLaw, cli, cliOk, type Attached } from '../../helpers/cli';
+import { attachmentOf, cannotRun, checkAccounting, cli, cliOk, type Attached } from '../../helpers/cli';
 import { eventually, listed } from '../../helpers/controller';
 import { checkReceived, startFlood } from '../../helpers/flood';
 import { hookDirectory } from '../../helpers/hook-file';
@@ -64,7 +64,7 @@ t.test('killed under load it is adopted, and stopped it leaves nothing', { skip:
   const sent = await sender.stop();
   const stats = await nic.atRest();
   checkReceived(t, await receiver.stop(), sent.sent);
-  checkLaw(t, nic, stats);
+  checkAccounting(t, nic, stats);
   t.match(cliOk(['log', 'vnet0', '--netns', netns]), new RegExp(`(adopted[^]*){${KILLS}}`), 'each was adopted');
   manager.kill('SIGTERM');
   const end = await manager.end();

@@ -3,7 +3,7 @@
 import t from 'tap';
 
 import { MIN_RING_BYTES } from '../../../src/options/values';
-import { attachedIn, checkLaw, SLOW } from '../../helpers/cli';
+import { attachedIn, checkAccounting, SLOW } from '../../helpers/cli';
 import { quietNetns } from '../../helpers/netns';
 import { cannotCarry } from '../../helpers/supported';
 import { scaled, udpRun, withoutArp } from '../../helpers/traffic';
@@ -44,7 +44,7 @@ for (const { name, args, bytes } of LIMITS) {
     t.equal(receiver.outOfOrder, 0, 'in order');
     t.equal(receiver.damaged, 0, 'undamaged');
     t.equal(after.queue.stopped, false, 'the queue is awake');
-    checkLaw(t, nic, after);
+    checkAccounting(t, nic, after);
   });
 }
 
@@ -58,5 +58,5 @@ t.test('the largest frames in the smallest ring, which holds three of them', { s
   t.ok(receiver.received >= 3, 'at least as many as it holds came back');
   t.equal(receiver.damaged, 0, 'whole');
   t.equal(after.queue.largestFrame, 65549, 'in one frame each');
-  checkLaw(t, nic, after);
+  checkAccounting(t, nic, after);
 });

@@ -5,7 +5,7 @@ import * as fs from 'node:fs';
 import t, { type Test } from 'tap';
 
 import { readStats, type Stats } from '../../../src/datapath/stats';
-import { attachmentOf, cannotRun, checkLaw, cli, cliOk, SLOW, type Attached } from '../../helpers/cli';
+import { attachmentOf, cannotRun, checkAccounting, cli, cliOk, SLOW, type Attached } from '../../helpers/cli';
 import { eventually } from '../../helpers/controller';
 import { checkReceived, startFlood } from '../../helpers/flood';
 import { ok, okIn, quietNetns, run } from '../../helpers/netns';
@@ -81,7 +81,7 @@ t.test('started, killed under load, restarted, stopped', { skip: cannotRun }, as
   const sent = await sender.stop();
   const stats = await nic.atRest();
   checkReceived(t, await receiver.stop(), sent.sent);
-  checkLaw(t, nic, stats);
+  checkAccounting(t, nic, stats);
   t.match(cliOk(['log', 'vnet0', '--netns', netns]), new RegExp(`(adopted[^]*){${KILLS}}`), 'each was adopted');
 
   ok('systemctl', ['stop', UNIT]);
