@@ -15,7 +15,7 @@ import { onCommandLine } from '../options/values';
  * Raised with every change of the record, and when a word that the programs and TypeScript share gets another meaning. Where
  * those words are is in LAYOUT_HASH. Another running option does not count: a record without it means its default.
  */
-export const RECORD_VERSION = 14;
+export const RECORD_VERSION = 15;
 
 // Checks that a parsed JSON value has the expected type. Each check returns the value, or throws a ShapeError.
 
@@ -61,6 +61,13 @@ export const object = <T>(fields: Fields<T>): Check<T> => (value, at) => {
   if (!isObject(value)) return wrong(at, 'is not an object');
   const entries = Object.entries<Check<unknown>>(fields).map(([name, check]) => [name, check(own(value, name), at === '' ? name : `${at}.${name}`)] as const);
   return Object.fromEntries(entries) as T;
+};
+
+/** Takes fields under the names that older versions gave them, too: `names` has the former name of each. */
+const formerly = <T>(names: Readonly<Record<string, string>>, check: Check<T>): Check<T> => (value, at) => {
+  if (!isObject(value)) return check(value, at);
+  const renamed = Object.entries(names).flatMap(([name, former]) => (Object.hasOwn(value, former) ? [[name, value[former]] as const] : []));
+  return check({ ...Object.fromEntries(renamed), ...value }, at);
 };
 
 /** The fields that pass their checks. */
@@ -252,7 +259,9 @@ const FIELDS: Fields<Attachment> = {
   reinjectMark: integer(0, 2 ** 32 - 1),
   rooms: few(object<Room>({ entry: end, exit: end })),
   attach: oneOf('tcx', 'clsact'),
-  links: nullable(object<NonNullable<Attachment['links']>>({ tx: tcLink, sink: nullable(tcLink), resegment: nullable(tcLink), release: few(tcLink) })),
+  links: nullable(
+    formerly({ resegment: 'cut', release: 'retry' }, object<NonNullable<Attachment['links']>>({ tx: tcLink, sink: nullable(tcLink), resegment: nullable(tcLink), release: few(tcLink) })),
+  ),
   pid: integer(1, 2 ** 31 - 1),
   startedAt: text('a time', (value) => value.length <= TEXT_MAX && !Number.isNaN(Date.parse(value))),
   ...(Object.fromEntries(RUNNING_ROWS.map((row) => [row.key, option(row)])) as Fields<RunningOptions>),

@@ -22,6 +22,13 @@ t.test('a record of an older version has no cookie and no boot', async (t) => {
   t.same(parse({ ...RECORD, netns }), { attachment: { ...RECORD, netns: { ...netns, cookie: null, boot: null } } });
 });
 
+t.test('a record of an older version has other names of programs', async (t) => {
+  if (RECORD.links === null) throw new Error('the sample has links');
+  const { resegment: cut, release: retry, ...links } = RECORD.links;
+  t.same(parse({ ...RECORD, links: { ...links, cut, retry } }), { attachment: RECORD });
+  t.match(whyOf({ ...RECORD, links: { ...links, cut } }), /^links\.release is not a list$/);
+});
+
 t.test('what is unknown is left out', async (t) => {
   t.same(parse({ ...RECORD, news: 1, netns: { ...RECORD.netns, colour: 'red' } }), { attachment: RECORD });
 });
