@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The trace ring, in the map `trace`: a second ring, for `vnet-bpf record`, which receives what happens to each
- * frame during a recording. Nothing waits for its reader; what finds no space in it is counted as
- * missed.
+ * The trace ring: a second ring, for `vnet-bpf record`, which receives what happens to each frame
+ * during a recording. Nothing waits for its reader; what finds no space in it is counted as missed.
  *
- * It is a map in a map, empty unless a recording is going on: the recorder chooses its size (from
- * Linux 5.10 on, inner rings may differ in it), and its memory goes with the recorder.
+ * It is a map in the map `trace`, which is empty unless a recording is going on: the recorder chooses
+ * its size (from Linux 5.10 on, inner rings may differ in it), and its memory goes with the recorder.
  */
 #ifndef VNET_TRACE_H
 #define VNET_TRACE_H

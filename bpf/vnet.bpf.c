@@ -2,11 +2,11 @@
 /*
  * The kernel half of the loop, in the order a frame takes:
  *
- *   tx     on vnet0's egress: copies the frame into the ring, or marks it as one that has to wait
- *   sink   on the peer's ingress, with a veth: drops frames that are in the ring, sends those that have
- *          to wait to the room, and captures those that the kernel had to cut into frames first
+ *   tx         on vnet0's egress: copies the frame into the ring, or marks it as one that has to wait
+ *   sink       on the peer's ingress, with a veth: drops frames that are in the ring, sends those that
+ *              have to wait to the room, and captures those that the kernel had to segment first
  *   release    at the room's exit: copies the frame into the ring when its turn has come
- *   resegment  on the peer's egress, on the reinject path: makes the kernel cut up what the poller has merged
+ *   resegment  on the peer's egress, on the reinject path: has the kernel segment what the poller merged
  *
  * The original goes on to the peer because veth counts a transmitted packet in veth_xmit: a frame
  * dropped on egress would leave `ip -s link` at 0.
@@ -68,7 +68,7 @@ static __always_inline void count_refused(struct counters *count, __u32 refusal)
 }
 
 /*
- * Makes the kernel cut up a superpacket right before a device that lacks an offload for it
+ * Makes the kernel segment a superpacket right before a device that lacks an offload for it
  * (validate_xmit_skb). vnet0 and the peer lack those for IP in IP (features.ts), so here the packet
  * becomes a tunnel's: bpf_skb_adjust_room opens a tunnel with an outer header of no bytes, which
  * leaves the packet as it is and sets SKB_GSO_IPXIP4 or 6. Its segments are plain frames: only the
@@ -301,7 +301,7 @@ int release(struct __sk_buff *skb)
 	return TC_ACT_SHOT;
 }
 
-/* Makes the kernel cut up what the poller has merged. */
+/* Makes the kernel segment what the poller has merged. */
 SEC("tc")
 int resegment(struct __sk_buff *skb)
 {

@@ -3,9 +3,9 @@
  * Merges neighbouring datagrams of one flow on the reinject path into one packet, which the kernel segments again: one
  * system call, one buffer and one copy instead of up to 64. Only the headers are rebuilt; payload stays in the ring,
  * with an iovec for each piece. Behind a veth, a mark distinguishes a merged packet from one that an application sent
- * as one (UDP_SEGMENT) and that stays whole. `resegment` on the peer's egress (bpf/vnet.bpf.c) has marked packets segmented
- * before the peer transmits them, so `ip -s link` counts frames, as it did on their way out, and everything that
- * listens on vnet0 sees frames.
+ * as one (UDP_SEGMENT) and that stays whole. `resegment` on the peer's egress (bpf/vnet.bpf.c) has marked packets
+ * segmented before the peer transmits them, so `ip -s link` counts frames, as it did on their way out, and everything
+ * that listens on vnet0 sees frames.
  *
  * The rules are those of udp_gro_receive (net/ipv4/udp_offload.c): the same addresses, ports and header fields, and the
  * same length except for the last datagram, which may be shorter. Merged datagrams are next to each other in the ring,
@@ -87,8 +87,8 @@ export class Gro {
   readonly controlAddress: number;
 
   /**
-   * `data` is the mapped ring; `headers` has groHeaderBytes(budget), which must not move. Both are borrowed. `resegment`: the
-   * kernel segments merged packets before they are transmitted, rather than delivering them whole.
+   * `data` is the mapped ring; `headers` has groHeaderBytes(budget), which must not move. Both are borrowed. `resegment`:
+   * the kernel segments merged packets before they are transmitted, rather than delivering them whole.
    */
   constructor(data: Uint8Array, headers: MappedMemory, resegment: boolean) {
     this.bytes = data;

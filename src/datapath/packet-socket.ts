@@ -4,8 +4,8 @@
  * passes checksums and superpackets as they are.
  *
  * PACKET_QDISC_BYPASS is not used: a veth has no qdisc to bypass except that of `vnet-bpf impair`, and no difference
- * was measurable. With it the kernel would not segment merged packets (gro.ts): there would be no tcx egress for `resegment`,
- * and __dev_direct_xmit (net/core/dev.c) drops what validate_xmit_skb_list changes.
+ * was measurable. With it the kernel would not segment merged packets (gro.ts): there would be no tcx egress for
+ * `resegment`, and __dev_direct_xmit (net/core/dev.c) drops what validate_xmit_skb_list changes.
  */
 import * as fs from 'node:fs';
 

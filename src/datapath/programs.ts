@@ -57,7 +57,7 @@ export const queuesOf = ({ rings, control, batch }: DatapathMaps): QueueMaps[] =
 export class Datapath implements Disposable {
   constructor(
     readonly maps: DatapathMaps,
-    /** `release` is attached to the exit of each queue's waiting room; `resegment` only where merged packets are segmented. */
+    /** `release` is attached to the exit of each waiting room, `resegment` only where merged packets are segmented. */
     readonly links: { tx: TcLink; sink: TcLink | null; resegment: TcLink | null; release: readonly TcLink[] },
   ) {}
 
@@ -209,7 +209,7 @@ function pinProgram(object: BpfObject, name: string, file: string): void {
   program.pin(file);
 }
 
-/** Attaches the pinned `resegment` to the peer if merged packets have to be segmented; else null. Throws a VnetError. */
+/** Attaches the pinned `resegment` to the peer if merged packets are to be segmented; else null. Throws a VnetError. */
 export function attachResegment(attachment: Attachment, pins: string, peerNetns: Netns): TcLink | null {
   const { peer } = attachment;
   if (!peer || !merges(attachment)) return null;

@@ -65,7 +65,7 @@ export class Plan {
     this.recordOf[i] = injected ? -1 : this.judged;
   }
 
-  /** Marks a record as done with, by the next message or without one; `outcome` is its outcome if that message is sent. */
+  /** Marks a record as done with, by the next message or without one; `outcome` is for the case that the message is sent. */
   recordDone(outcome: number, pieces = 0): void {
     this.judged = this.total.records++;
     this.outcomes[this.judged] = outcome;

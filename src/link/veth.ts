@@ -10,8 +10,8 @@ import { addVeth, type Link, linkByName, type LinkNumbers, type LinkSettings, se
 import type { Netns } from './netns';
 
 /**
- * The error for a change that the kernel refused. With the errno `missing` the kernel lacks something (`lack`), which
- * the user may fix (`fix`).
+ * The error for a change that the kernel refused. The errno `missing` means that the kernel lacks something: `lack` says
+ * what, and `fix` how to get it.
  */
 export function refused(what: string, cause: unknown, missing: string, lack: string, fix: string): unknown {
   if (!(cause instanceof SystemError)) return cause;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A recording, put together: what the trace and the poller say of a frame, in whatever order, and what becomes of it in the file. */
+/** Joins the trace ring with the poller's outcomes, in whatever order they come: what a frame becomes in the file. */
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
