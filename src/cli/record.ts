@@ -112,7 +112,7 @@ function unread(file: string): VnetError {
 /** The error for a recording whose file is full. */
 function full({ file, errno }: OutputFull, { frames }: Recorded): VnetError {
   const what = file === STDOUT ? 'recording to standard output' : `recording ${file}`;
-  return new VnetError('SYSCALL', what, `${whyNotWritten(errno)}: it ended early, complete, with ${frames} frames in all`, { hint: 'make room; --rotate-size with --files, --snaplen and --filter need less' });
+  return new VnetError('SYSCALL', what, `${whyNotWritten(errno)}: it ended early, complete, with ${frames} frames in all`, { hint: 'free some space; --rotate-size with --files, --snaplen and --filter need less' });
 }
 
 /** How a recording in progress reports. */

@@ -87,7 +87,7 @@ export function asLines(stats: Stats, hookDown: string | null = null): string[] 
     ...(hookDown === null ? [] : [['', 'down', `nothing passes until the hook has started again: ${hookDown}`]]),
     ...unlessIdle(stats, 'impair'),
     ...unlessIdle(stats, 'behind'),
-    ...(stats.stray > 0 ? [['stray', `${stats.stray} packets`, 'sent past the egress hook, or unmarked behind it: not looped']] : []),
+    ...(stats.stray > 0 ? [['stray', `${stats.stray} packets`, 'sent past the TC egress, or unmarked behind it: not looped']] : []),
     ['poll', ...worded(stats, 'poll', 'stats')],
     ['accounting', `${sums.in} in`, `${sums.out} out`, verdict(stats)],
   ];

@@ -48,7 +48,7 @@ export interface Stats {
   impair: ReinjectAccounting['impair'];
   /** What became of the frames that `tx` let go on to the peer; in segments, where the kernel may have cut them up. */
   behind: BehindTx;
-  /** Frames that reached the peer without our mark: from senders that bypass the egress hook, or others erased it. */
+  /** Frames that reached the peer without our mark: their senders bypass the TC egress, or another program erased it. */
   stray: number;
 }
 
@@ -159,15 +159,15 @@ type ValueAt<P extends NumberPath> = P extends keyof Stats
     ? Stats[Group][Name & keyof Stats[Group]]
     : never;
 
-const LOST_ON_THE_WAY = 'Frames that ended behind the transmit hook: dropped by a hook or the debugger, lost while they waited, or lost to an impairment.';
+const LOST_ON_THE_WAY = 'Frames that ended behind the TC egress: dropped by a hook or the debugger, lost while they waited, or lost to an impairment.';
 
 /**
  * By their path in `stats --json`; the type asks for every number of Stats. Metrics are in this order and named as
  * Prometheus wants it; docs/metrics.md has a row of each in its tables.
  */
 export const COUNTERS: { readonly [P in NumberPath]: Counter<ValueAt<P>> } = {
-  'tx.packets': counter('tx_packets', 'Frames that reached the transmit hook, refused ones included.', ({ kernel, held, behind }) => kernel.txPackets + held.added + behind.lost),
-  'tx.bytes': counter('tx_bytes', 'Bytes of the frames that reached the transmit hook.', ({ kernel }) => kernel.txBytes),
+  'tx.packets': counter('tx_packets', 'Frames that reached the TC egress, refused ones included.', ({ kernel, held, behind }) => kernel.txPackets + held.added + behind.lost),
+  'tx.bytes': counter('tx_bytes', 'Bytes of the frames that reached the TC egress.', ({ kernel }) => kernel.txBytes),
   'rx.packets': counter('rx_packets', 'Frames that came back.', ({ reinjected }) => reinjected.received),
   'rx.bytes': counter('rx_bytes', 'Bytes of the frames that came back.', CONTROL.rxBytes),
   'queue.capacityBytes': gauge('queue_capacity_bytes', 'Size of the ring buffer.', ({ attachment }) => attachment.queues * attachment.ringBytes),
@@ -180,11 +180,11 @@ export const COUNTERS: { readonly [P in NumberPath]: Counter<ValueAt<P>> } = {
   'queue.wakes': counter('queue_wakes', 'How often the queue woke.', ({ queues }) => queues.sum(CONTROL.wakesTx) + queues.sum(CONTROL.wakesPoller)),
   'queue.queues': gauge('queues', 'Queues that the interface has.', ({ attachment }) => attachment.queues),
   'queue.largestFrame': gauge('largest_frame_bytes', 'Largest frame seen.', ({ queues }) => queues.max(CONTROL.largestFrame)),
-  'held.now': gauge('held_now_packets', 'Frames that wait for room now.', ({ held }) => held.now, { stats: 'packets', top: 'now' }),
-  'held.total': counter('held_packets', 'Frames that ever had to wait for room.', ({ held }) => held.total, { stats: 'in all', top: 'in all' }),
+  'held.now': gauge('held_now_packets', 'Frames that wait for space now.', ({ held }) => held.now, { stats: 'packets', top: 'now' }),
+  'held.total': counter('held_packets', 'Frames that ever had to wait for space.', ({ held }) => held.total, { stats: 'in all', top: 'in all' }),
   'held.dropped': counter('dropped_packets', LOST_ON_THE_WAY, ({ held }) => held.dropped, { reason: 'held', stats: 'lost', top: 'lost' }),
   'held.again': counter('held_again_packets', 'Frames that had to wait a second time; anything but 0 is a bug.', CONTROL.heldAgain),
-  'held.grants': counter('held_grants', 'How often waiting frames were given room.', CONTROL.grants),
+  'held.grants': counter('held_grants', 'How often waiting frames were granted space.', CONTROL.grants),
   refused: counter('refused_packets', 'Frames that did not come back, by reason.', ({ kernel, reinjected, queues, attachment }) =>
     refusedBy(kernel.refused, reinjected.backlog, (offset) => queues.sum(offset), attachment.lostByChange)),
   'hooks.dropped': counter('dropped_packets', LOST_ON_THE_WAY, CONTROL.hooksDropped, { reason: 'hook', stats: 'dropped' }),
@@ -196,20 +196,20 @@ export const COUNTERS: { readonly [P in NumberPath]: Counter<ValueAt<P>> } = {
   'poll.wakeups': counter('poll_wakeups', 'How often a frame woke the poller.', CONTROL.wakeups, { stats: 'wake-ups', top: 'wake-ups' }),
   'poll.lostWakeups': counter('poll_lost_wakeups', 'Frames found by time-out that nobody had announced; anything but 0 is a bug.', CONTROL.lostWakeups, { top: 'lost wake-ups' }),
   'poll.merged': counter('merged_packets', "Frames that crossed back as part of another's packet.", CONTROL.merged, { top: 'merged' }),
-  'reinject.retries': counter('reinject_retries', 'Sends that were tried again because the kernel had no room just then.', CONTROL.reinjectRetries, { top: 'send retries' }),
+  'reinject.retries': counter('reinject_retries', 'Sends that were tried again because the kernel lacked space just then.', CONTROL.reinjectRetries, { top: 'send retries' }),
   'reinject.errors': counter('reinject_errors', 'Frames that the kernel would never take.', CONTROL.reinjectErrors),
   'impair.waiting': gauge('impair_waiting_packets', 'Frames that an impairment delays now.', ({ reinjected }) => reinjected.impair.waiting, { stats: 'waiting' }),
   'impair.lost': counter('dropped_packets', LOST_ON_THE_WAY, ({ reinjected, queues }) => reinjected.impair.lost + queues.sum(CONTROL.impairOverflow), { reason: 'impair', stats: 'lost' }),
   'impair.duplicated': counter('impair_duplicated_packets', 'Frames that came back more often than they were sent.', ({ reinjected }) => reinjected.impair.duplicated, { stats: 'duplicated' }),
   'behind.missing': gauge(
     'behind_missing_segments',
-    'Frames that the transmit hook let go and that the peer has not seen: on their way, dropped or sent elsewhere by others.',
+    'Frames that the TC egress let go and that the peer has not seen: on their way, or dropped or sent elsewhere by others.',
     ({ behind }) => behind.missing,
     { stats: 'missing' },
   ),
-  'behind.copies': gauge('behind_copied_segments', 'Frames that the peer saw beyond those that the transmit hook let go.', ({ behind }) => behind.copies, { stats: 'copies' }),
+  'behind.copies': gauge('behind_copied_segments', 'Frames that the peer saw beyond those that the TC egress let go.', ({ behind }) => behind.copies, { stats: 'copies' }),
   'behind.lost': gauge('behind_lost_packets', 'Of the missing, those that do not come back: superpackets that the kernel was to cut up.', ({ behind }) => behind.lost, { stats: 'lost' }),
-  stray: counter('stray_packets', 'Frames that reached the peer without our mark: sent past the transmit hook, or others erased it.', ({ kernel }) => kernel.stray),
+  stray: counter('stray_packets', 'Frames that reached the peer without our mark: sent past the TC egress, or another program erased it.', ({ kernel }) => kernel.stray),
   pid: gauge('controller_pid', 'Process of the controller.', ({ attachment }) => attachment.pid),
 };
 

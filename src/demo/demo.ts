@@ -14,9 +14,9 @@ import { ADDRESS, IFACE, proves, Sandbox, say, showCommand, shownPath, showOutpu
 
 /** Attaches the interface; returns a snapshot of the namespace from before. */
 export async function attach(box: Sandbox): Promise<string> {
-  title('A network card out of nothing');
+  title('A NIC out of nothing');
   say(`First a network namespace: a private copy of this machine's network, so that nothing outside is touched.
-    Then vnet-bpf makes ${IFACE} in it, a network card without hardware. What it transmits comes back as received:
+    Then vnet-bpf makes ${IFACE} in it, a NIC without hardware. What it transmits comes back as received:
     a small BPF program, checked and run by the kernel, puts each transmitted packet into a queue; a program in
     TypeScript takes it out and hands it back to the kernel as if it had come in from the network.`);
   box.open();
@@ -26,7 +26,7 @@ export async function attach(box: Sandbox): Promise<string> {
 }
 
 export async function look(box: Sandbox): Promise<void> {
-  title('To every program it is a network card like any other');
+  title('To every program it is a NIC like any other');
   say('It is up and has a random hardware address. No other new interface can be seen.');
   await box.show(`ip -n ${box.netns} -brief link`);
   const links = JSON.parse(await box.quietly(`ip -n ${box.netns} -json link`)) as { ifname: string; flags: string[]; address: string }[];
@@ -92,9 +92,9 @@ const BURST_PORT = 9001;
 
 export async function fullQueue(box: Sandbox): Promise<void> {
   title('When the queue is full');
-  say(`Every network card has a queue for what it is to send; when the queue is full the card stops taking
-    packets, and goes on when there is room again. To see it, we attach ${IFACE} anew with a very small
-    queue, put the program that empties it to sleep, and send ${BURST} packets at once.`);
+  say(`Every NIC has a queue of packets to send. When the queue is full, the NIC stops taking packets, and goes
+    on when there is space again. To see it, we attach ${IFACE} anew with a very small queue, put the program
+    that empties it to sleep, and send ${BURST} packets at once.`);
   await box.show(`vnet-bpf attach ${box.where} --addr ${ADDRESS}/24 --ring-size 256K --replace --daemon`);
   // Finding the hardware address takes packets that come back, so it must be known before the pause.
   await box.show(`ip netns exec ${box.netns} ping -c 1 -q ${ADDRESS}`, (text) => text.replace(/^(?!.*received).*\n/gm, ''));
@@ -139,17 +139,17 @@ async function showLog(box: Sandbox): Promise<void> {
 }
 
 function whatBecameOfThem(sent: number, received: number, { held, refused }: Stats): string {
-  if (refused.full === 0) return `${received} of ${sent} packets arrived: those that found the queue full were held until there was room (${held.total} of them).`;
-  return `${received} of ${sent} packets arrived. The queue was full for the others: they were refused, counted, and
-    a sender that asks is told so, as with a real card.`;
+  if (refused.full === 0) return `${received} of ${sent} packets arrived: those that found the queue full were held until there was space (${held.total} of them).`;
+  return `${received} of ${sent} packets arrived. The queue was full for the others: they were refused and counted,
+    and a sender that asks is told so, as with a real NIC.`;
 }
 
 // Every packet is accounted for, and afterwards nothing is left.
 
 export async function balance(box: Sandbox): Promise<void> {
-  title('The books balance');
-  say(`Each packet that went in either came out or is counted with the reason why it did not. The line "accounting"
-    adds both sides up; --check makes the command fail if they differ.`);
+  title('The frame accounting balances');
+  say(`Each packet that went in either came out or is counted with the reason why it did not. The line
+    "accounting" adds both sides up; --check makes the command fail if they differ.`);
   await box.show(`vnet-bpf stats ${box.where} --check`);
   const { in: entered, out } = frameAccounting(await box.stats());
   proves(entered === out, `${entered} packets in, ${out} accounted for`, `${entered} in, ${out} out`);
@@ -157,7 +157,7 @@ export async function balance(box: Sandbox): Promise<void> {
 
 export async function detach(box: Sandbox, before: string): Promise<void> {
   title('Nothing is left');
-  say('Detaching removes the card, its programs, its queue, and the routing rules that made the ping travel.');
+  say('Detaching removes the NIC, its programs, its queue, and the routing rules that made the ping travel.');
   const pid = (await box.attachments())[0]?.pid ?? 0;
   await box.show(`vnet-bpf detach ${box.where}`);
   await box.show(`ip -n ${box.netns} -brief link`);
@@ -191,7 +191,7 @@ export async function demoCommand(): Promise<void> {
 }
 
 async function show(box: Sandbox): Promise<void> {
-  tell('vnet-bpf: what this network card transmits comes back as received.');
+  tell('vnet-bpf: what this NIC transmits comes back as received.');
   tell('Lines with # are commands, as root would type them; make install puts vnet-bpf into the PATH.');
   const before = await attach(box);
   await look(box);

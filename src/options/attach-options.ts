@@ -126,7 +126,7 @@ export const ATTACH_OPTIONS = {
     adoption: 'must fit',
     running: true,
     constant: 'queue_packets',
-    describe: 'limit each queue to so many frames, as a descriptor ring',
+    describe: 'limit each queue to this many frames, as a descriptor ring does',
   },
   /** Frames per poll, 1 to 1024. */
   budget: {

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# What no package can mend: the operating system, its kernel and Node.
+# What no package can fix: the operating system, its kernel and Node.
 # machine.sh [--for-root]: also what only running the loop needs, a kernel and a way to be root.
 set -eu
 . "$(dirname "$0")/say.sh"

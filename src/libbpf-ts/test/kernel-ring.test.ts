@@ -50,7 +50,7 @@ t.test('ring buffers', { skip: skipUnlessRoot }, async (t) => {
     t.equal(sent, Math.floor(4095 / 72), 'full');
     t.equal(reader.lease(10), 10);
     reader.commit(10);
-    t.equal(send(64), 0, 'room again');
+    t.equal(send(64), 0, 'there is space again');
     let drained = 0;
     for (let n; (n = reader.lease(64)) > 0; reader.commit(n)) drained += n;
     t.equal(drained, sent - 9);

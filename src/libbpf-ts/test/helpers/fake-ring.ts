@@ -28,7 +28,7 @@ export class FakeRing {
     return new BigUint64Array(this.producer)[0]!;
   }
 
-  /** Appends a record; undefined if there is no room. Returns its position. */
+  /** Appends a record; undefined if there is no space. Returns its position. */
   produce(payload: Uint8Array, state: RecordState = 'ready'): bigint | undefined {
     const position = this.producerPosition;
     const total = (payload.length + 8 + 7) & ~7;
