@@ -21,7 +21,7 @@ export async function closeAll(stages: readonly (readonly [System, Stage])[]): P
   for (const [, stage] of stages) await stage.close();
 }
 
-/** Where looping threads are bound in each half of so many rounds: to the first CPU, then to the last. */
+/** Where looping threads are bound in each half of the rounds: to the first CPU, then to the last. */
 export const cpusOf = (rounds: number): number[] => (rounds === 1 ? [0] : [0, availableParallelism() - 1]);
 
 /**

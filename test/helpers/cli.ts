@@ -134,7 +134,7 @@ export const isSent = (tx: number, frames: number, missing: number): boolean => 
 /**
  * The frame accounting, and what has to hold with it at rest. A namespace with IPv6 is never quite
  * at rest: when a packet passed between two readings, they are taken anew. A dummy has no RX counter
- * in the kernel, and what `tx` refuses it never sees. On a busy machine the backlog of a CPU may have no room for what a
+ * in the kernel, and what `tx` refuses it never sees. On a busy machine the backlog of a CPU may have no space for what a
  * veth hands to its peer; it comes back all the same, from the ring, but the kernel does not count it as sent.
  */
 export function checkAccounting(t: Test, where: Attached, reading: Stats): void {

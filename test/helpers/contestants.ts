@@ -83,7 +83,7 @@ export interface Comparison {
   ratio: number;
 }
 
-/** Lets both have so many bursts by turns, and checks that everything came back. */
+/** Lets both have `pairs` bursts by turns, and checks that everything came back. */
 export async function compare(t: Test, pairs: number, first: Contestant, second: Contestant): Promise<Comparison> {
   ok('taskset', ['--all-tasks', '--pid', '--cpu-list', '0', String(process.pid)]);
   using messages = new Messages(MESSAGES, BYTES);

@@ -103,7 +103,7 @@ export class FakeNic {
     }));
   }
 
-  /** Puts a frame into the ring; false if there is no room. */
+  /** Puts a frame into the ring; false if there is no space. */
   put(frame: string | Buffer, state: RecordState = 'ready', vnetHeader = 'virtio-hdr'): boolean {
     const record = Buffer.alloc(RECORD.frame + frame.length);
     record.writeUInt32LE(frame.length, RECORD.frameLen);

@@ -46,7 +46,7 @@ export class FirewallTraffic {
     this.receiver = RawSocket.open(t, netns, iface);
   }
 
-  /** Sends so many allowed datagrams, and as many forbidden ones between them. */
+  /** Sends `count` allowed datagrams, and as many forbidden ones between them. */
   offer(count: number): void {
     for (let i = 0; i < count; i++) {
       this.send(PORT.allowed, this.sent++);

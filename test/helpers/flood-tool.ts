@@ -17,9 +17,9 @@ export interface FloodOptions {
   bytes: number;
   /** Sender: sockets, taking turns; each numbers its own datagrams. */
   flows?: number;
-  /** Sender: at most so many messages a second; as fast as it can without. */
+  /** Sender: the most messages a second; without it, as fast as it can. */
   rate?: number;
-  /** Sender: ends by itself after so many datagrams. */
+  /** Sender: the number of datagrams after which it ends by itself. */
   packets?: number;
 }
 
@@ -39,7 +39,7 @@ const BATCH = 32;
 /** System calls between two looks at the event loop, where signals arrive. */
 const CALLS_PER_TURN = 16;
 const RECEIVE_TIMEOUT_MS = 100;
-/** After SIGTERM the receiver goes on until nothing has come for so long. */
+/** How long the receiver still waits for a datagram after SIGTERM. */
 const QUIET_MS = 300;
 
 let stopping = false;

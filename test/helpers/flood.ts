@@ -36,7 +36,7 @@ export async function startFloodReceiver(
 /** Nothing lost, nothing twice, nothing overtaken, nothing damaged. */
 export function checkReceived(t: Test, received: FloodReceived, sent: number): void {
   const { overflow, missing, repeated, overtaken, damaged } = received;
-  t.equal(overflow, 0, 'the receiving socket had room for all');
+  t.equal(overflow, 0, 'the receiving socket had space for all');
   t.equal(received.received, sent, `all ${sent} were received`);
   t.same({ missing, repeated, overtaken, damaged }, { missing: 0, repeated: 0, overtaken: 0, damaged: 0 }, 'each once, in order and whole');
 }

@@ -82,7 +82,7 @@ export class FrameFuzzer {
     return VNET_HDR_BYTES + length;
   }
 
-  /** The truth, or in so many of a hundred cases something near it, or anything. */
+  /** The truth, or in `percent` of the cases something near it, or anything. */
   private lie(percent: number, truth: number): number {
     const { random } = this;
     if (!random.chance(percent)) return truth & 0xffff;

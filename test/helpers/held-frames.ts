@@ -11,7 +11,7 @@ interface Controlled {
 
 const add = ({ control }: Controlled, counter: keyof typeof CONTROL, by: number): void => control.set64(CONTROL[counter], control.get64(CONTROL[counter]) + by);
 
-/** What `tx` does to a frame of so many segments that has to wait. */
+/** What `tx` does to a frame of `segments` segments that has to wait. */
 export function sendToRoom(nic: Controlled, segments = 1): void {
   nic.control.set32(CONTROL.gate, ((nic.control.get32(CONTROL.gate) + 2 * segments) | GATE_STOPPED) >>> 0);
   add(nic, 'heldSent', 1);

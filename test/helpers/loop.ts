@@ -67,7 +67,7 @@ export async function checkRest(t: Test, nic: Attached, tries = 5): Promise<Stat
   return stats;
 }
 
-/** Sends so many, not more than `underWay` ahead of what has come back, and takes that. */
+/** Sends up to `count` in all, at most `underWay` ahead of what has come back, and takes that. */
 export async function exchange(udp: OwnUdp, count: number, underWay = Infinity): Promise<void> {
   for (const end = Date.now() + WAIT_MS; udp.sent < count && Date.now() < end; await delay(1)) {
     udp.offer(Math.min(50, count - udp.sent, underWay - (udp.sent - udp.received)));

@@ -16,7 +16,7 @@ export const LOOP = ['--addr', '10.77.0.1/24', '--ring-size', '256K'];
 export const CLSACT = { VNET_BPF_TEST_ATTACH: 'clsact' };
 const COUNT = 100;
 
-/** Sends so many; all come back, and each of the others sees them. */
+/** Sends COUNT; all come back, and each of the others sees them. */
 async function send(t: Test, udp: OwnUdp, others: Others, when: string): Promise<void> {
   const before = Object.values(others).map((other) => other.seen());
   await exchange(udp, udp.sent + COUNT);

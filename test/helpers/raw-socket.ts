@@ -42,7 +42,7 @@ export class RawSocket {
     this.messages = new Messages(16, MAX_FRAME_BYTES + VNET_HDR_BYTES, 64);
   }
 
-  /** Opens a socket on an interface; closed when the test ends. With `vnetHeader` frames sent start with a virtio_net_hdr; with `bypass` they pass no egress hook. */
+  /** Opens a socket on an interface; closed when the test ends. With `vnetHeader` frames sent start with a virtio_net_hdr; with `bypass` they pass by the TC egress. */
   static open(t: Test, netns: string, iface: string, options: { vnetHeader?: boolean; bypass?: boolean; sendBufferBytes?: number } = {}): RawSocket {
     const [link] = JSON.parse(ok('ip', ['-n', netns, '-json', 'link', 'show', 'dev', iface])) as [{ ifindex: number }];
     // Protocol 0 until bound: nothing of other interfaces gets in.

@@ -14,7 +14,7 @@ export interface SequenceResult {
   overtaken: number;
   /** Datagrams of the wrong size or with wrong bytes. */
   damaged: number;
-  /** Datagrams that the receiving socket had no room for: lost here, not in the loop. */
+  /** Datagrams that the receiving socket had no space for: lost here, not in the loop. */
   overflow: number;
   flows: number;
 }

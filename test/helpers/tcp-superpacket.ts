@@ -2,7 +2,7 @@
 /** Superpackets of TCP made by hand: a virtio_net_hdr and a frame, which an AF_PACKET socket sends. */
 import { ethernet } from './frames';
 
-/** Who sends them. */
+/** Their sender. */
 export const PROBE_MAC = '02:00:00:00:0e:05';
 const PROTOCOL_TCP = 6;
 const NEEDS_CSUM = 1;

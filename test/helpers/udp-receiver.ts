@@ -14,7 +14,7 @@ export interface UdpReceiveOptions {
   bytes: number;
   /** Stop when that many are there. */
   packets: number;
-  /** Stop when nothing has come for so long after the sender has ended, milliseconds. */
+  /** How long to wait for another datagram once the sender has ended, in milliseconds. */
   idleMs: number;
 }
 
@@ -26,7 +26,7 @@ export interface UdpReceiveResult {
   largestGap: number;
   /** Datagrams of the wrong size or with wrong bytes. */
   damaged: number;
-  /** Datagrams that this socket had no room for: lost here, not in the loop. */
+  /** Datagrams that this socket had no space for: lost here, not in the loop. */
   overflow: number;
   flows: number;
 }

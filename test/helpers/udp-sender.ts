@@ -21,7 +21,7 @@ export interface UdpSendOptions {
   flows?: number;
   /** Datagrams per second; as fast as possible without. */
   rate?: number;
-  /** With more than 1: so many datagrams per message, cut apart by the kernel (UDP_SEGMENT). */
+  /** Datagrams per message; the kernel segments a message of several (UDP_SEGMENT). */
   segments?: number;
   /** Ask for errors (IP_RECVERR): only then does UDP report a refused packet. Sends one by one. */
   recvErr?: boolean;
@@ -37,7 +37,7 @@ export interface UdpSendResult {
 
 /** Messages per system call. */
 const BATCH = 32;
-/** A paced sender sleeps about so long between its batches. */
+/** How long, about, a paced sender sleeps between its batches. */
 const NAP_MS = 1;
 
 export function sendUdp(options: UdpSendOptions): UdpSendResult {

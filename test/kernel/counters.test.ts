@@ -90,7 +90,7 @@ t.test('a queue that holds', { skip: cannotLoop() }, async (t) => {
     t.ok(stops === wakes && (stops as number) > 0, `${stops} stops and wakes`);
   });
 
-  await t.test('frames past the transmit hook', async (t) => {
+  await t.test('frames past the TC egress', async (t) => {
     const socket = RawSocket.open(t, nic.netns, nic.iface, { bypass: true });
     const before = await atRest(nic);
     for (let i = 0; i < COUNT; i++) socket.send(frameOf(100 + i));

@@ -16,7 +16,7 @@ t.setTimeout(120_000 * SLOW);
 const SEGMENT = 1448;
 const skip = cannotLoop() || (BACK_END === 'dummy' && 'a dummy is left as it is') || (!passesBigTcp() && 'this kernel has no BIG TCP');
 
-/** Has the interface send superpackets of so many bytes of payload, and returns what it receives. */
+/** Has the interface send superpackets with these sizes of payload, in bytes, and returns what it receives. */
 async function loop(t: Test, nic: Attached, sizes: readonly number[], expected: number): Promise<Buffer[]> {
   const raw = RawSocket.open(t, nic.netns, nic.iface, { vnetHeader: true });
   for (const [number, payload] of sizes.entries()) raw.send(tcpSuperpacket(number, payload, SEGMENT));

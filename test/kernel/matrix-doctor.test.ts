@@ -22,7 +22,7 @@ t.test('doctor knows each feature of the kernel, and attach agrees', { skip: can
     else t.match(word, without === null ? /^(ok|fail)$/ : /^(ok|warn)$/, `${name}: ${word}, Linux ${since} has it`);
   }
 
-  if (!cannotLoop()) t.equal(status, 0, 'doctor finds nothing that must be mended');
+  if (!cannotLoop()) t.equal(status, 0, 'doctor finds nothing that must be fixed');
   else {
     t.equal(status, 1, 'doctor fails');
     const netns = testNetns(t);

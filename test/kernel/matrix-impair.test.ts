@@ -159,7 +159,7 @@ t.test('impaired', { skip: cannotLoop() || withoutQdisc('netem') }, async (t) =>
     // Slower than an emulated machine sends.
     await impair(nic, 'rate 500kbit limit 20');
     const { received, stats } = await pass(t, nic, udp);
-    t.equal(received, COUNT, 'what it has no room for waits in the ring: all came back');
+    t.equal(received, COUNT, 'what it has no space for waits in the ring: all came back');
     t.ok(stats.reinject.retries > 0);
     t.same({ ...stats.impair, waiting: 0 }, last, 'none is lost or duplicated');
   });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Root qdiscs of the user's on vnet0. They stand behind the egress hook: what is looped is a copy made before them,
+ * Root qdiscs of the user's on vnet0. They stand behind the TC egress: what is looped is a copy made before them,
  * so they slow senders down and do nothing to frames. Only held frames pass one, on their way to the waiting room.
  * docs/backpressure.md says what that means.
  */

@@ -13,7 +13,7 @@ import { cannotLoop, without } from '../helpers/supported';
 
 t.setTimeout(300_000 * SLOW);
 
-/** So many that not all fall to one queue, but for once in 30,000 runs. */
+/** Enough that they all fall to one queue only once in 30,000 runs. */
 const FLOWS = 16;
 
 /** Offers so much that both queues are full. */

@@ -12,7 +12,7 @@ import { cannotLoop } from '../helpers/supported';
 t.setTimeout(120_000 * SLOW);
 
 const BURST = 200;
-/** A poller that rests so long after each batch finds the next burst whole. */
+/** A poller that rests for 2 ms after each batch finds the next burst whole. */
 const SLOW_POLLER = { VNET_BPF_TEST_POLL_DELAY_US: '2000' };
 const skip = cannotLoop() || (BACK_END === 'dummy' && 'a dummy delivers merged packets whole') || (!passesUdpGso() && 'this kernel takes no UDP superpackets');
 
@@ -45,7 +45,7 @@ t.test('datagrams of one flow are merged, and received one by one', { skip }, as
       const before = merged(nic);
       await burst(t, udp);
       const most = Math.max(...raw.captured().map(({ frame }) => frame).filter(isDatagram).map(({ length }) => length));
-      t.equal(most, bytes + headers(address), `${address}, ${bytes} bytes: who listens on the interface sees frames`);
+      t.equal(most, bytes + headers(address), `${address}, ${bytes} bytes: a listener on the interface sees frames`);
       t.ok(merged(nic) - before > BURST / 2, `${merged(nic) - before} of ${BURST} were merged into others' packets`);
     }
   }

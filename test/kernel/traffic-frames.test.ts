@@ -93,6 +93,6 @@ t.test('IP packets of a protocol that nobody here speaks', { skip: cannotCarry()
   for (const frame of frames) socket.send(frame);
   const received = await socket.received(frames.length, from(SOURCE));
   t.same(differences(frames, received.map(({ frame }) => frame)), [], 'byte for byte');
-  // The stack may answer (protocol unreachable), so the counts are the accounting's business only.
+  // The stack may answer (protocol unreachable), so only the accounting looks at the counts.
   checkAccounting(t, nic, await nic.atRest());
 });

@@ -18,7 +18,7 @@ import { scaled, tcpRun, udpRun, withoutArp, type UdpRun } from '../helpers/traf
 t.setTimeout(300_000 * SLOW);
 
 const ADDRESS = '10.77.0.1';
-/** Slows the poller: at least so long between two batches of 64. */
+/** Slows the poller: at least 2 ms between two batches of 64. */
 const SLOW_POLLER = { VNET_BPF_TEST_POLL_DELAY_US: String(2000 * SLOW) };
 const PACKETS = 300_000;
 const ENOBUFS = 105;
@@ -46,7 +46,7 @@ async function checkFlood(t: Test, nic: Attached, before: number, { sender, rece
       `${receiver.received} received, ${after.refused.full} refused, ${stops} stops`,
   );
   t.equal(after.tx.packets - before, offered, 'tx counts every packet that was offered');
-  t.equal(receiver.overflow, 0, 'the receiving socket had room for all');
+  t.equal(receiver.overflow, 0, 'the receiving socket had space for all');
   t.equal(receiver.received + after.refused.full, offered, 'received + refused = offered, to the packet');
   t.ok(after.refused.full > 0 && receiver.received > 0, 'some were refused and some were not');
   t.equal(receiver.outOfOrder, 0, 'those received are in order');

@@ -60,8 +60,8 @@ t.test('MTUs from 9000 to 65535', { skip: cannotCarry() }, async (t) => {
 
 t.test('without superpackets', { skip: cannotCarry() }, async (t) => {
   const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24']);
-  // Not `ethtool -K`: the kernel would cut superpackets apart behind the egress hook, and TX would
-  // count the pieces. This limit keeps TCP from making any.
+  // Not `ethtool -K`: the kernel would segment superpackets behind the TC egress, and TX would
+  // count the segments. This limit keeps TCP from making any.
   ok('ip', ['-n', nic.netns, 'link', 'set', 'dev', nic.iface, 'gso_max_segs', '1']);
   await transfer(t, nic, '10.77.0.1', scaled(GIB / 16));
   const { largestFrame } = nic.stats().queue;

@@ -36,7 +36,7 @@ t.test('every datagram of two flows comes back, in order', { skip: cannotCarry()
   t.equal(receiver.outOfOrder, 0, 'in order');
   t.equal(receiver.largestGap, 0, 'without a gap');
   t.equal(receiver.damaged, 0, 'with what was sent in them');
-  t.equal(receiver.overflow, 0, 'the receiving socket had room');
+  t.equal(receiver.overflow, 0, 'the receiving socket had space');
   t.same(Object.values(after.refused).filter((count) => count > 0), [], 'none was refused');
   checkAccounting(t, nic, after);
 });

@@ -31,7 +31,7 @@ const TCPV4 = 1;
 const NEEDS_CSUM = 1;
 const [S_TAG, C_TAG] = [0x88a8, 0x8100] as const;
 const VETH = ['--type', 'veth'] as const;
-/** A poller that rests so long after each batch finds the next burst whole. */
+/** A poller that rests for 2 ms after each batch finds the next burst whole. */
 const SLOW_POLLER = { VNET_BPF_TEST_POLL_DELAY_US: '2000' };
 /** Older ones do not tell the sender; the frame is missing in vnet0's RX and counted as `backlog`. */
 const vethTells = kernelIsAtLeast('6.6');

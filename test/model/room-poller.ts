@@ -312,7 +312,7 @@ export class RoomPoller {
     return (s[CREDIT] as number) - signed((s[COST] as number) - (s[BASE] as number));
   }
 
-  /** The controller's look into the qdiscs, once nothing has moved for so long that no backlog can have a frame. */
+  /** The controller's look into the qdiscs, once nothing has moved for longer than a backlog can keep a frame. */
   private clock(s: Uint8Array, step: Step): void {
     if (s[STALL] === 1 && !s[OUT_PC] && !s[RUN] && !s[RING]) step(CLOCK, 'nothing has come out for a while')[STALL] = 2;
     if (s[SUM] === 0 || s[QUIET]) return;

@@ -32,9 +32,9 @@ export interface RoomSetting {
   frames: readonly (readonly number[])[];
   /** The first frame of the first sender is in the ring to begin with. */
   filled?: boolean;
-  /** So many plain frames of the first sender are in the room to begin with, and the queue is stopped. */
+  /** How many plain frames of the first sender are in the room to begin with; the queue is stopped then. */
   waiting?: number;
-  /** The queue is stopped to begin with, and so many places of a grant are not used up. */
+  /** How many places of a grant are not used up to begin with; the queue is stopped then. */
   unused?: number;
   /** Places in the ring. */
   ring: number;

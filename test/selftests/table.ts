@@ -216,12 +216,12 @@ export const exceptions: readonly Exception[] = [
   {
     test: 'csum',
     result: /by a packet socket|encapsulated/,
-    reason: 'with `tx off` the kernel completes a checksum behind the egress hook (validate_xmit_skb): the loop carries it incomplete, as a veth with `tx on` does, and the receiving stack takes it',
+    reason: 'with `tx off` the kernel completes a checksum behind the TC egress (validate_xmit_skb): the loop carries it incomplete, as a veth with `tx on` does, and the receiving stack takes it',
   },
   {
     test: 'psock_snd',
     result: /^raw qdisc bypass$/,
-    reason: 'PACKET_QDISC_BYPASS passes by the egress hook: docs/architecture.md, Known limits',
+    reason: 'PACKET_QDISC_BYPASS passes by the TC egress: docs/architecture.md, Known limits',
   },
   {
     test: 'reuseport',

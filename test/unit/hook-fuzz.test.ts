@@ -15,7 +15,7 @@ const RECORDS = Number(process.env['VNET_BPF_TEST_RECORDS'] ?? 200_000);
 const SEED = 17;
 /** No record may take longer, whatever else the machine does. */
 const RECORD_MS = 2000;
-/** Of a superpacket's pieces so many are looked at in full. */
+/** How many of a superpacket's pieces are looked at in full. */
 const PIECES_LOOKED_AT = 4;
 
 t.setTimeout(300_000);

@@ -74,7 +74,7 @@ t.test('the limit grows with delay and rate', async (t) => {
   t.equal(netemOptionsOf(checkedWords('delay 100ms rate 12.112mbit queue 20ms'), 2).limit, 120, 'with several queues, who do not know of each other, full frames under way and waiting');
 });
 
-t.test('each named wire has a queue that loses what it has no room for', async (t) => {
+t.test('each named wire has a queue that loses what it has no space for', async (t) => {
   for (const name of Object.keys(PROFILES)) {
     const words = checkedWords(name);
     const { limit, rate, delay } = netemOptionsOf(words, 1);

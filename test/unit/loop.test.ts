@@ -180,7 +180,7 @@ t.test('one that was announced while the time-out struck is not', async (t) => {
   t.equal(stage.count('lostWakeups'), 0);
 });
 
-t.test('with busy polling it looks on for a while after the last frame, and then sleeps', async (t) => {
+t.test('with busy polling it goes on for a while after the last frame, and then sleeps', async (t) => {
   const stage = new Stage();
   stage.busyPollMs = 5;
   stage.maxPolls = 1_000_000;

@@ -75,7 +75,7 @@ t.test('of one that the kernel has cut up, each piece that is missing is a frame
   for (let i = 0; i < SEGMENTS - 5; i++) arrive(queue);
   comeOut(queue, SEGMENTS - 5);
   t.equal(await queue.look(), 5);
-  t.same(queue.accounting(), { in: SEGMENTS, out: SEGMENTS, now: 0, dropped: 5 }, 'it was transmitted as so many frames');
+  t.same(queue.accounting(), { in: SEGMENTS, out: SEGMENTS, now: 0, dropped: 5 }, 'it was transmitted as that many frames');
   t.ok(queue.isEmpty);
 });
 

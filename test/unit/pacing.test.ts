@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** When an idle poller looks on, and when it sleeps at once. Times are in milliseconds. */
+/** When an idle poller busy-polls, and when it sleeps at once. Times are in milliseconds. */
 import t from 'tap';
 
 import { BusyPoll, Moderation, REST_FRAMES } from '../../src/datapath/pacing';
@@ -12,7 +12,7 @@ interface Traffic {
   bytes?: number;
 }
 
-/** Has it told of so many polls; the time after the last. */
+/** Tells it of `count` polls; returns the time after the last. */
 function polls(poll: BusyPoll, from: number, count: number, { idle, work, frames = 1, bytes = 120 }: Traffic): number {
   let now = from;
   for (let i = 0; i < count; i++) {
@@ -24,7 +24,7 @@ function polls(poll: BusyPoll, from: number, count: number, { idle, work, frames
   return now;
 }
 
-/** For how long it looks on, in steps of a microsecond. */
+/** For how long it busy-polls, in steps of a microsecond. */
 function looksFor(poll: BusyPoll, now: number): number {
   let looked = 0;
   while (looked < 10 && poll.keepsPolling(now + looked)) looked += 0.001;
@@ -124,7 +124,7 @@ class Stream {
     return this;
   }
 
-  /** So many senders, each of which sends its next when the last has been delivered and `think` has passed. */
+  /** Several senders, each of which sends its next when the last has been delivered and `think` has passed. */
   answers(senders: number, think: number, ms: number): this {
     for (const start = this.now; this.now < start + ms; ) {
       const began = this.now;

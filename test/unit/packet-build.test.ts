@@ -72,7 +72,7 @@ t.test('what is cut off is not there', async (t) => {
   }
 });
 
-t.test('fixChecksums mends any change, and leaves fragments alone', async (t) => {
+t.test('fixChecksums makes up for any change, and leaves fragments alone', async (t) => {
   const frame = ethernet(LINK, ipv4(V4, udp(PORTS, text('hello'))));
   frame[29] = 99; // the source address
   frame[45] = 0x20;

@@ -25,7 +25,7 @@ t.test('impaired', async (t) => {
   const impairOf = (...args: Parameters<typeof judge>): ReinjectAccounting['impair'] => judge(...args).reinjected.impair;
   t.same(impairOf(100, 80, record(), { waiting: 5, drops: 15 }, 10), { waiting: 5, lost: 15, duplicated: 0 });
   t.same(impairOf(100, 95, record(), { waiting: 0, drops: 15 }, 10), { waiting: 0, lost: 15, duplicated: 10 }, 'losses and duplicates at once');
-  t.same(impairOf(100, 100, record(), { waiting: 0, drops: 7 }, 17), none, 'what it had no room for was sent again');
+  t.same(impairOf(100, 100, record(), { waiting: 0, drops: 7 }, 17), none, 'what it had no space for was sent again');
   t.same(impairOf(100, 90, record(), { waiting: 0, drops: 0 }, 10), { ...none, lost: 10 }, 'what it does not own up to is lost all the same');
   t.same(impairOf(100, 100, record({ words: ['loss', '1%', 'ecn'] }), { waiting: 0, drops: 30 }, 10), none, 'what it marks is not lost');
   t.same(impairOf(100, 95, record({ drops: 30, lost: 5 }), { waiting: 0, drops: 30 }, 10), { ...none, lost: 5 }, 'nor what it dropped under earlier words');

@@ -99,7 +99,7 @@ t.test('down, gone, impaired', async (t) => {
   t.equal(judge(minus('EAGAIN'), frameOf(60), { ...FREE, linkDown: true }), CONTROL.refusedDown);
   farEnd.there = true;
   t.equal(judge(ENOBUFS, frameOf(3000), { ...FREE, impaired: true }), LATER, 'the qdisc is full');
-  t.equal(judge(ENOBUFS, frameOf(3000), { ...FREE, impaired: true, line: {} }), CONTROL.impairOverflow, 'so is that of a line, which loses what it has no room for');
+  t.equal(judge(ENOBUFS, frameOf(3000), { ...FREE, impaired: true, line: {} }), CONTROL.impairOverflow, 'so is that of a line, which loses what it has no space for');
   t.equal(judge(minus('EAGAIN'), frameOf(60), { ...FREE, impaired: true, line: {} }), LATER);
   t.equal(control.get64(CONTROL.reinjectRetries), 3);
 });

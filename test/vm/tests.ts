@@ -51,7 +51,7 @@ export const sets = {
     { directory: 'test/kernel', files: /^matrix-qdisc\.test\.ts$/, together: 'matrix', kernels: ['newest'] },
     // Through clsact, and through tcx of the newest.
     { directory: 'test/kernel', files: /^matrix-others\.test\.ts$/, together: 'matrix', kernels: ['6.1', 'newest'] },
-    // Before Linux 6.6 a veth does not say what its peer has no room for.
+    // Before Linux 6.6 a veth does not say what its peer has no space for.
     { directory: 'test/kernel', files: /^matrix-impair\.test\.ts$/, together: 'matrix', kernels: ['6.1'] },
     // The kernels that have it.
     { directory: 'test/kernel', files: /^matrix-big-tcp\.test\.ts$/, together: 'matrix', kernels: ['6.12', '6.18', 'newest'] },

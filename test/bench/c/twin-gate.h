@@ -32,7 +32,7 @@ struct grant_message {
 };
 
 struct room {
-	int ifindex, netlink, packet; /* ifindex 0: there is no room, frames are refused */
+	int ifindex, netlink, packet; /* ifindex 0: without a waiting room, frames are refused */
 	int64_t frame_max; /* roomFrameMax() of credit.ts */
 	struct grant_message message;
 };

@@ -39,7 +39,7 @@ static int send_some(int flow, int count)
 	return sent;
 }
 
-/* Waits until a sender of so many a second may go on. */
+/* Waits until a sender of `rate` datagrams a second may go on. */
 static void keep_to(uint64_t rate, uint64_t sent, uint64_t start)
 {
 	uint64_t due = start + sent * 1000000000 / rate, now = now_ns();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * The poller and its C twin, more exactly than in turns of half a second: this machine has moods of a second. Bursts go
+ * The poller and its C twin, more exactly than in turns of half a second: this machine has noisy seconds. Bursts go
  * through the one and the other by turns, thirty times a second (test/bench/c/udp-duel.c).
  */
 import { ADDRESS } from '../namespace';

@@ -32,7 +32,7 @@ export interface UdpLoad {
   rate?: number;
 }
 
-/** Sends for so long and waits until the last datagram has come. */
+/** Sends for `seconds` and waits until the last datagram has come. */
 export async function flood(stage: Stage, { bytes, flows, seconds, rate = 0 }: UdpLoad): Promise<Values> {
   const port = (lastPort = lastPort === 59999 ? 20000 : lastPort + 1);
   const receiver = startTool(stage.netns, 'udp-receive', [ADDRESS, port]);

@@ -5,7 +5,7 @@ import { median, summary } from './statistics';
 
 const group = (digits: string): string => digits.replace(/\B(?=(\d{3})+$)/g, ',');
 
-/** A number with so many significant digits, without an exponent, thousands apart. */
+/** A number with `digits` significant digits, without an exponent, thousands apart. */
 export function format(value: number, digits = 3): string {
   if (!Number.isFinite(value)) return '-';
   const rounded = Number(value.toPrecision(digits));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Who takes part: the product, with those of its options that matter and that it has, and its rivals. */
+/** The systems that take part: the product, with those of its options that matter and that it has, and its rivals. */
 import type { Options } from '../options';
 import { product as productAt, type Product } from '../product';
 import { ours } from './ours';
@@ -27,7 +27,7 @@ export interface Field {
 /** The name in tables of the product without GRO, which is what its C twin is compared with. */
 export const PLAIN = 'ours, gro off';
 
-/** The product that always looks on for 100 us before it sleeps, and the one that sleeps at once. */
+/** The product that always busy-polls for 100 us before it sleeps, and the one that sleeps at once. */
 export const BUSY = 'ours, busy poll';
 export const SLEEPY = 'ours, busy poll 0';
 

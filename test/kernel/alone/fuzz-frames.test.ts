@@ -29,7 +29,7 @@ const BATCH = 64;
 /** Frames per second: what a machine of two CPUs loops beside the sender, so that a ping measures standstills and not a full ring. */
 const RATE = 5_000;
 const ADDRESS = '10.77.0.1';
-/** Who sends the superpackets of FrameFuzzer. */
+/** The source of FrameFuzzer's superpackets. */
 const FUZZ_SOURCE = '10.77.0.2';
 const PAUSE_EVERY_MS = 300;
 const PAUSE_MS = 30;
@@ -95,7 +95,7 @@ async function sendAll(fd: number, fuzzer: FrameFuzzer, frames: number, tally: T
 }
 
 /**
- * The accounting to the packet. Behind `tx` the kernel throws away what it can neither segment nor
+ * The accounting balances to the packet. Behind `tx` the kernel throws away what it can neither segment nor
  * checksum: such a frame is missing in TX of `ip -s link`, and if it had to wait it never comes to
  * the room and is written off there, as held.dropped. A hook sees it as the bytes that it is, and
  * lets it pass as such: then it is in RX alone.

@@ -100,7 +100,7 @@ function checkNoResidue(t: Test, nic: Attached, id: string): void {
   t.notMatch(devices, id, 'and its devices in the peer namespace');
 }
 
-/** Kills under a flat-out blocking sender, then the books. */
+/** Kills under a flat-out blocking sender, then a look at the frame accounting. */
 const underLoad = async (t: Test, args: readonly string[], kills: number, flows: number): Promise<void> => {
   const nic = attachedIn(t, quietNetns(t), ['--addr', `${ADDRESS}/24`, ...args], 'vnet0', SLOW_POLLER);
   withoutArp(nic, ADDRESS);

@@ -155,7 +155,7 @@ const CUT_FROM_BYTES = 65_536;
 /** UDP_MAX_SEGMENTS before Linux 6.9. */
 const SEGMENTS_MAX = 64;
 
-/** A superpacket whose frame is as long as that, or as so many segments fit into the MTU. */
+/** A superpacket whose frame is `frame` bytes long, or as long as SEGMENTS_MAX segments that fit into the MTU. */
 function shape(family: 4 | 6, mtu: number, frame: number, extension?: ExtensionHeader): SuperpacketShape {
   const headers = ETHERNET_UDP[family] + (extension ? EXTENSION_HEADER_BYTES : 0);
   const segment = Math.min(1424, mtu + 14 - headers);

@@ -68,6 +68,6 @@ t.test('a flat-out sender and a slow other end', { skip: cannotRun }, async (t) 
   checkReceived(t, ours.received, ours.sent.sent);
   t.equal(after.held.dropped, 0, 'the waiting room lost nothing');
   checkAccounting(t, nic, after);
-  // The kernel drops what its queue to the process has no room for: a comparison, not a promise.
+  // The kernel drops what its queue to the process has no space for: a comparison, not a promise.
   t.ok(theirs.received.received > 0, 'the TAP device loops');
 });

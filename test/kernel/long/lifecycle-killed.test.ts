@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Killed (SIGKILL) between two steps of attach or detach: the next command mends it. Attach that
+ * Killed (SIGKILL) between two steps of attach or detach: the next command repairs it. Attach that
  * fails at a step removes all that it has made. On a machine of its own, where "nothing is left"
  * can be seen at a glance.
  */

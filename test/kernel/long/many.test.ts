@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Several interfaces of one process: each loops, each goes by itself, a kill is mended for all. */
+/** Several interfaces of one process: each loops, each goes by itself, a kill is repaired for all. */
 import * as fs from 'node:fs';
 
 import t from 'tap';
