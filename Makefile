@@ -117,7 +117,7 @@ bench-quick: setup-bench ## the same in a minute, less exact; writes nothing
 	@$(MAKE) --no-print-directory compile-bench
 	@$(NODE) -r ts-node/register/transpile-only test/bench/run.ts --quick $(BENCH_ARGS)
 
-lint: setup-build ## type checks, eslint, warnings of clang, licence headers, a hint with each error, no registry host in the tree, the order of folders, phrases of documents
+lint: setup-build ## type checks, eslint, warnings of clang, licence headers, a hint with each error, no registry host in the tree, the order of folders, words and phrases
 	@$(MAKE) --no-print-directory compile
 	@$(MAKE) --no-print-directory -j2 --output-sync lint-style-of-test lint-style-of-src lint-types lint-c lint-texts
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Documents are in plain English and use the words of docs/glossary.md: none of the phrases below is in them. Code in
- * documents is left alone, because names of fields, options and messages stay as they are. `--sources` also looks at the
- * comments and strings of src and bpf.
+ * Plain English and the words of docs/glossary.md: none of the phrases below is in documents, nor in comments and strings
+ * of src, bpf and test, titles of tests among them. Code in documents and in comments is left alone, because names of
+ * fields, options and messages stay as they are. Names in the sources do not contain the words of NAMES.
  */
 import { readFileSync } from 'node:fs';
 
@@ -17,7 +17,7 @@ interface Phrase {
 const PHRASES: readonly Phrase[] = [
   // Habits.
   { pattern: /\bso (?:many|often)\b|\bso long\b(?! as\b)/i, say: 'how many, that often; or the sentence the other way round' },
-  { pattern: /(?:^|[.!] )(?:- )?Who\b(?![^.|]*\?)|[:;] who (?:wants|keeps|asks|holds|makes|gives)\b/, say: 'whoever, or "a host that ..."' },
+  { pattern: /(?:^|[.!] |\*\*? |\/\/ )(?:- )?Who\b(?![^.|]*\?)|[:;] who (?:wants|keeps|asks|holds|makes|gives|listens)\b/, say: 'whoever, or "a host that ..."' },
   { pattern: /\b(?:until this (?:version|commit)|the (?:commit|version) before)\b/i, say: 'what is; the changelog has history' },
   // Literal translations.
   { pattern: /\blook(?:s|ed|ing)? on\b/i, say: 'busy-poll' },
@@ -32,9 +32,25 @@ const PHRASES: readonly Phrase[] = [
   { pattern: /\bways?[- ]back\b/i, say: 'reinject path' },
   { pattern: /\bhidden (?:network )?(?:namespace|peer)\b|\bwire (?:namespace|netns)\b/i, say: 'peer namespace, peer' },
   { pattern: /\b(?:egress|transmit) hooks?\b/i, say: 'tcx egress, TC egress: a hook is a program of the user' },
-  { pattern: /\b(?:no|for|finds?|found|gives?|given|ha[sd]|have) (?:the |more |enough )?room\b/i, say: 'space: a room is a waiting room' },
+  { pattern: /\b(?:no|for|finds?|found|gives?|given|ha[sd]|have|was|makes?|more|enough) room\b/i, say: 'space: a room is a waiting room' },
   { pattern: /\bcards?\b/i, say: 'summary: a card is a NIC' },
 ];
+
+/** Words that names do not contain: `lawOf`, `FATE_MAX`. */
+const NAMES: ReadonlyMap<string, string> = new Map([
+  ['law', 'accounting'],
+  ['mend', 'fix'],
+  ['tape', 'trace'],
+  ['reel', 'trace'],
+  ['fate', 'outcome'],
+  ['fates', 'outcomes'],
+  ['board', 'readings'],
+  ['card', 'summary'],
+  ['cards', 'summaries'],
+]);
+
+/** Where former names stand beside those that replace them. */
+const KEEP_FORMER_NAMES = /^(?:src\/index|src\/doctor\/doctor|test\/kernel\/json\.test|test\/kernel\/long\/library-tarball\.test)\.ts$/;
 
 interface Text {
   file: string;
@@ -62,9 +78,15 @@ function commentsAndStrings(file: string): Text {
   return { file, lines: kept.split('\n') };
 }
 
+const code = (file: string): Text => ({ file, lines: readFileSync(file, 'utf8').replace(COMMENT_OR_STRING, blank).split('\n') });
+
+/** The words of the names in a line: `law`, `of` and `stats` in `lawOf(stats)`. */
+const wordsOf = (line: string): string[] => (line.match(/[A-Z]?[a-z]+|[A-Z]+(?![a-z])/g) ?? []).map((word) => word.toLowerCase());
+
 const documents = walk('.').filter((file) => /^(?:README\.md|(?:docs|\.github|test)\/.*\.md|src\/libbpf-ts\/README\.md)$/.test(file));
-const sources = process.argv.includes('--sources') ? [...walk('src'), ...walk('bpf')].filter((file) => /\.(?:ts|c|h)$/.test(file)) : [];
-const problems = [...documents.map(prose), ...sources.map(commentsAndStrings)].flatMap(({ file, lines }) =>
+const sources = [...walk('src'), ...walk('bpf'), ...walk('test')].filter((file) => /\.(?:ts|c|h)$/.test(file) && file !== 'test/lint/phrases.ts');
+const current = sources.filter((file) => !KEEP_FORMER_NAMES.test(file));
+const phrases = [...documents.map(prose), ...current.map(commentsAndStrings)].flatMap(({ file, lines }) =>
   lines.flatMap((line, i) =>
     PHRASES.flatMap(({ pattern, say }) => {
       const [found] = pattern.exec(line) ?? [];
@@ -72,8 +94,12 @@ const problems = [...documents.map(prose), ...sources.map(commentsAndStrings)].f
     }),
   ),
 );
+const names = current.map(code).flatMap(({ file, lines }) =>
+  lines.flatMap((line, i) => wordsOf(line).flatMap((word) => (NAMES.has(word) ? [`${file}:${i + 1}: the name has "${word}": write ${NAMES.get(word)}`] : []))),
+);
+const problems = [...phrases, ...names];
 for (const problem of problems) console.error(problem);
-if (documents.length < 10 || problems.length > 0) {
+if (documents.length < 10 || sources.length < 100 || problems.length > 0) {
   console.error(`lint: ${problems.length} phrases in ${documents.length} documents and ${sources.length} sources that docs/glossary.md or plain English has better words for`);
   process.exit(1);
 }
