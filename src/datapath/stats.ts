@@ -183,7 +183,7 @@ export const COUNTERS: { readonly [P in NumberPath]: Counter<ValueAt<P>> } = {
   'held.now': gauge('held_now_packets', 'Frames that wait for space now.', ({ held }) => held.now, { stats: 'packets', top: 'now' }),
   'held.total': counter('held_packets', 'Frames that ever had to wait for space.', ({ held }) => held.total, { stats: 'in all', top: 'in all' }),
   'held.dropped': counter('dropped_packets', LOST_ON_THE_WAY, ({ held }) => held.dropped, { reason: 'held', stats: 'lost', top: 'lost' }),
-  'held.again': counter('held_again_packets', 'Frames that had to wait a second time; anything but 0 is a bug.', CONTROL.heldAgain),
+  'held.again': counter('held_again_packets', 'Frames requeued into the waiting room; anything but 0 is a bug.', CONTROL.heldAgain),
   'held.grants': counter('held_grants', 'How often waiting frames were granted space.', CONTROL.grants),
   refused: counter('refused_packets', 'Frames that did not come back, by reason.', ({ kernel, reinjected, queues, attachment }) =>
     refusedBy(kernel.refused, reinjected.backlog, (offset) => queues.sum(offset), attachment.lostByChange)),
