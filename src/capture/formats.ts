@@ -42,4 +42,4 @@ export const READ_FORMATS = or(READERS.map(({ name }) => name));
 /** What is unpacked: `gzip or zstd`. */
 export const UNPACKED_FORMATS = or(UNPACKED);
 /** What is written: the default, and other formats with their endings. */
-export const WRITTEN_FORMATS = WRITERS.map((format) => (format === DEFAULT_WRITER ? format.name : `${format.name} if its name ends in ${format.ending}`)).join(', ');
+export const WRITTEN_FORMATS = WRITERS.map((format) => (format === DEFAULT_WRITER ? format.name : `or in ${format.name} if its name ends in ${format.ending}`)).join(', ');

@@ -17,11 +17,10 @@ export interface AttachArguments extends TypedOptions {
   json: boolean;
 }
 
-function declared({ isFlag, choices, describe, default: fallback, kinds, value, offers }: AttachOption): Declared {
+function declared({ isFlag, choices, describe, default: otherwise, kinds, value, offers }: AttachOption): Declared {
   if (isFlag) return flag(describe);
-  const described = fallback === undefined ? describe : `${describe} [${fallback}]`;
-  if (choices) return { choices, describe: described };
-  return { ...text(described, value), ...(kinds.includes('texts') && { repeatable: true }), ...(offers && { offers }) };
+  const kind = choices ? { choices, describe } : { ...text(describe, value), ...(kinds.includes('texts') && { repeatable: true as const }) };
+  return { ...kind, ...(otherwise !== undefined && { otherwise }), ...(offers && { offers }) };
 }
 
 /** Options of attach, those with the given flags or all: other commands that make an interface take some of them. */

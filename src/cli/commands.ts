@@ -40,7 +40,7 @@ export const COMMANDS: readonly Command[] = [
     describe: 'run a command in a network of its own, with a looping vnet0; nothing is left when it ends',
     operands: [],
     options: {
-      addr: { ...text('address with prefix length, looped; may be repeated [10.77.0.1/24 fd77::1/64]'), repeatable: true },
+      addr: { ...text('address with prefix length, looped; may be repeated'), repeatable: true, otherwise: '10.77.0.1/24 fd77::1/64' },
       ...attachOptions('hook', 'on-hook-error'),
       impair: text('a bad wire, in the words of impair: "delay 20ms loss 1%"'),
       stats: text('file for the counters, instead of standard error'),
@@ -73,7 +73,7 @@ export const COMMANDS: readonly Command[] = [
     options: {
       none: flag('take the hook off'),
       init: { ...text('write a hook to begin with, and what an editor needs to know its types', 'FILE'), offers: 'files' },
-      'on-hook-error': { choices: ON_HOOK_ERROR, describe: 'what becomes of a frame whose hook fails [as before, or pass]' },
+      'on-hook-error': { choices: ON_HOOK_ERROR, describe: 'what becomes of a frame whose hook fails', otherwise: 'as before, or pass' },
       netns: netnsOption,
     },
     examples: [

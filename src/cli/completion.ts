@@ -10,7 +10,7 @@ import * as path from 'node:path';
 import { quoted, usageError, VnetError } from '../errors';
 import { putFile } from '../native/trusted';
 import { printMade, tell } from '../terminal/output';
-import { type Call, type Command, type Declared, GLOBAL_OPTIONS, type Offered, type Operand, type Options, type SHELLS, wordsOf } from './declarations';
+import { type Call, type Command, type Declared, GLOBAL_OPTIONS, type Offered, type Operand, type Options, type SHELLS } from './declarations';
 
 // What may stand at a position of a command line.
 
@@ -132,7 +132,7 @@ const plain = (text: string): string => text.replace(/[[\]:]/g, '\\$&');
 function optionSpec([name, declared]: [string, Declared], commands: readonly Command[]): string {
   const words = valueOf(declared, commands);
   const many = declared.repeatable ? '*' : '';
-  return quoted(`${many}--${name}[${plain(wordsOf(declared))}]${words ? `:${name}:${zshAction(words)}` : ''}`);
+  return quoted(`${many}--${name}[${plain(declared.describe)}]${words ? `:${name}:${zshAction(words)}` : ''}`);
 }
 
 function zshCase(command: Command, commands: readonly Command[]): string {
@@ -187,7 +187,7 @@ function flags(words: Words): string {
 function optionLine(condition: string, [name, declared]: [string, Declared], commands: readonly Command[]): string {
   const words = valueOf(declared, commands);
   const short = declared.short === undefined ? '' : ` -s ${declared.short}`;
-  return `complete -c vnet-bpf -n ${quoted(condition)} -l ${name}${short}${words ? ` ${flags(words)}` : ''} -d ${quoted(wordsOf(declared))}`;
+  return `complete -c vnet-bpf -n ${quoted(condition)} -l ${name}${short}${words ? ` ${flags(words)}` : ''} -d ${quoted(declared.describe)}`;
 }
 
 function fishLines(command: Command, commands: readonly Command[]): string[] {

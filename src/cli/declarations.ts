@@ -12,7 +12,10 @@ export interface Declared {
   /** Takes no value; false by default. */
   isFlag?: true;
   choices?: readonly string[];
+  /** The value that the command gets if the option is not given. */
   default?: string;
+  /** What holds then, for help, if the command itself sees to it. */
+  otherwise?: string;
   required?: true;
   /** May stand without a value. */
   valueIsOptional?: true;
@@ -107,11 +110,8 @@ export const GLOBAL_OPTIONS: Options = {
   version: { ...flag('show the version'), short: 'V' },
 };
 
-/** The default as descriptions state it, `[8M]`; null if there is none. */
-export const defaultOf = ({ describe, default: value }: Declared): string | null => / \[([^\]]+)\]$/.exec(describe)?.[1] ?? value ?? null;
-
-/** The description without the default. */
-export const wordsOf = ({ describe }: Declared): string => describe.replace(/ \[[^\]]+\]$/, '');
+/** The default that help shows; null if there is none. */
+export const defaultOf = ({ otherwise, default: value }: Declared): string | null => otherwise ?? value ?? null;
 
 /** The placeholder for an option's value: `NAME`, `veth|dummy`, `[SECONDS]` if it may be left out; '' for a flag. */
 export function valueName(name: string, { isFlag, choices, valueIsOptional, value }: Declared): string {

@@ -4,7 +4,7 @@ import { isatty } from 'node:tty';
 
 import { programVersion } from '../native/node';
 import { coloured, printMade } from '../terminal/output';
-import { type Call, type Command, commandNamed, type Declared, defaultOf, GLOBAL_OPTIONS, usageOf, valueName, wordsOf } from './declarations';
+import { type Call, type Command, commandNamed, type Declared, defaultOf, GLOBAL_OPTIONS, usageOf, valueName } from './declarations';
 import { unknownCommand } from './parse';
 
 const ABOUT = 'A loopback NIC: what an interface transmits comes back as received.';
@@ -48,7 +48,7 @@ function optionEntry([name, declared]: readonly [string, Declared]): Entry {
   const fallback = defaultOf(declared);
   const notes = [...(fallback === null ? [] : [`default: ${fallback}`]), ...(required ? ['required'] : [])];
   const term = `${short === undefined ? '    ' : `-${short}, `}--${name}${value === '' ? '' : ` ${value}`}`;
-  return [term, `${wordsOf(declared)}${notes.length === 0 ? '' : ` [${notes.join(', ')}]`}`];
+  return [term, `${declared.describe}${notes.length === 0 ? '' : ` [${notes.join(', ')}]`}`];
 }
 
 function overview(commands: readonly Command[], width: number): string[] {

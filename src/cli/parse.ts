@@ -211,8 +211,8 @@ function read(command: string, options: OptionsByName, args: readonly string[]):
   } catch (error) {
     if (!(error instanceof MissingValue)) throw error;
     const { option, typed } = error;
-    const declared = options.get(option);
-    throw usageError(typed, 'takes a value, and there is none', `${typed} ${declared?.choices?.join('|') ?? declared?.value ?? option.toUpperCase()}: ${declared?.describe ?? `vnet-bpf ${command} --help`}`);
+    const { choices, value = option.toUpperCase(), describe = `vnet-bpf ${command} --help`, otherwise } = options.get(option) ?? {};
+    throw usageError(typed, 'takes a value, and there is none', `${typed} ${choices?.join('|') ?? value}: ${describe}${otherwise === undefined ? '' : ` [${otherwise}]`}`);
   }
 }
 

@@ -157,6 +157,7 @@ function cacheCompiler(): void {
 }
 
 async function main(): Promise<void> {
+  process.setMaxListeners(0); // each run of a command adds those of a process
   cacheCompiler();
   const program = path.join(DIST, 'cli', 'program');
   const quick = COMMANDS.flatMap(({ name, quick }) => (quick ? [{ name, bundle: quick.bundle, line: [name, ...quick.trial] }] : []));

@@ -7,7 +7,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 import { COMMANDS } from '../cli/commands';
-import { type Command, type Declared, defaultOf, GLOBAL_OPTIONS, usageOf, valueName, wordsOf } from '../cli/declarations';
+import { type Command, type Declared, defaultOf, GLOBAL_OPTIONS, usageOf, valueName } from '../cli/declarations';
 
 // The few macros of man(7) that a manual page needs.
 
@@ -51,7 +51,7 @@ function optionTerm(name: string, declared: Declared): string {
 
 function optionEntry([name, declared]: [string, Declared]): string {
   const fallback = defaultOf(declared);
-  return entry(optionTerm(name, declared), `${plain(wordsOf(declared))}${fallback === null ? '' : `; default ${bold(fallback)}`}.`);
+  return entry(optionTerm(name, declared), `${plain(declared.describe)}${fallback === null ? '' : `; default ${bold(fallback)}`}.`);
 }
 
 function commandPart(command: Command): string {
