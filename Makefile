@@ -5,7 +5,7 @@ CLANG ?= clang
 NODE := $(shell command -v node)
 BIN := node_modules/.bin
 # Every process of Node reads the certificates that this names, for 70 ms where there are many: only npm needs them.
-export VNET_BPF_CERTIFICATES := $(NODE_EXTRA_CA_CERTS)
+export VNET_BPF_CERTIFICATES := $(or $(NODE_EXTRA_CA_CERTS),$(VNET_BPF_CERTIFICATES))
 unexport NODE_EXTRA_CA_CERTS
 MULTIARCH := $(shell uname -m)-linux-gnu
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -ffile-prefix-map="$(CURDIR)"=vnet-bpf -I/usr/include/$(MULTIARCH)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `make install` and `make uninstall`: what packagers put together below DESTDIR is there and nowhere else. */
+/** The Makefile: what packagers put together below DESTDIR is there and nowhere else, and npm finds its certificates. */
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -34,3 +34,10 @@ for (const name of ['root', 'a root with spaces']) {
     t.same(filesBelow(root), [], 'nothing is left');
   });
 }
+
+t.test('certificates that npm needs reach a make that another one calls', async (t) => {
+  const more = path.join(t.testdir({ 'more.mk': 'outer: ; @$(MAKE) -s --no-print-directory -f Makefile -f $(MORE) inner\ninner: ; @echo "$$VNET_BPF_CERTIFICATES $$NODE_EXTRA_CA_CERTS"\n' }), 'more.mk');
+  const env = { ...process.env, NODE_EXTRA_CA_CERTS: '/ours.crt', VNET_BPF_CERTIFICATES: '' };
+  const { stdout } = spawnSync('make', ['-s', '--no-print-directory', '-f', 'Makefile', '-f', more, 'outer', `MORE=${more}`], { cwd: ROOT, env, encoding: 'utf8' });
+  t.equal(stdout.trim(), '/ours.crt', 'and no other process of Node reads them');
+});
