@@ -21,6 +21,7 @@ import { linkByIndex, type Link } from '../link/links';
 import type { Netns } from '../link/netns';
 import { openAttachmentNetns } from '../link/netns-record';
 import { roomBacklog } from '../link/room';
+import { settlesWithin } from '../native/clock';
 import type { FileLock } from '../state/lock';
 import { controlSocket, lockEverything, logFile, saveIfPossible, type Attachment } from '../state/store';
 import { EventLog, QueueAnnouncer, type QueueReading } from './event-log';
@@ -250,7 +251,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
       parts: [...partsOf(this.supervised()), this.watch.part],
       attempts,
       log: (text) => this.log.write(text),
-      broken: (what) => this.endWith(new VnetError('STATE', `interface ${attachment.iface}`, what, { hint: `${commandAbout('attach', attachment)} makes a new one` })),
+      broken: (what) => this.endWith(this.over('STATE', what)),
     });
   }
 
@@ -275,13 +276,15 @@ export class Controller extends EventEmitter<ControllerEvents> {
 
   private lost(): void {
     const { iface } = this.attachment;
-    const error = new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody deleted it, or moved it to another namespace', {
-      hint: `${commandAbout('attach', this.attachment)} makes a new one`,
-    });
     const onTheWay = this.controls.sum(CONTROL.captured) - this.controls.sum(CONTROL.drained) + this.controls.held.now;
     this.polling?.setLinkDown(true);
     this.log.write(`${iface} is gone: deleted or moved to another namespace${onTheWay > 0 ? `, and ${onTheWay} frames with it` : ''}`);
-    this.endWith(error);
+    this.endWith(this.over('INTERFACE_GONE', 'somebody deleted it, or moved it to another namespace'));
+  }
+
+  private over(code: 'STATE' | 'INTERFACE_GONE', why: string): VnetError {
+    const hint = `${commandAbout('attach', this.attachment)} makes a new one`;
+    return new VnetError(code, `interface ${this.attachment.iface}`, why, { hint });
   }
 
   /** Reports that all that is left to do is detach. Only the first reason is reported. */
@@ -338,9 +341,9 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.watch.close();
     this.orders?.close();
     if (!this.polling) return true;
-    const stopped = await within(STOP_MS, this.polling.stop());
+    const stopped = await settlesWithin(STOP_MS, this.polling.stop());
     // After the loop, which has delivered what was in the ring, so that these frames are recorded, too.
-    const ended = await within(STOP_MS, this.recorder.end());
+    const ended = await settlesWithin(STOP_MS, this.recorder.end());
     if (!stopped) this.log.write(`the loop of ${this.attachment.iface} does not end; it is left behind`);
     this.announcer.flush();
     return stopped && ended;
@@ -358,16 +361,4 @@ export class Controller extends EventEmitter<ControllerEvents> {
     datapath.close();
     peerNetns.close();
   }
-}
-
-/** Whether `work` settles within `ms` milliseconds; a rejection counts, too. */
-function within(ms: number, work: Promise<unknown>): Promise<boolean> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(false), ms);
-    const end = (): void => {
-      clearTimeout(timer);
-      resolve(true);
-    };
-    work.then(end, end);
-  });
 }

@@ -4,14 +4,13 @@
  * takes, and leaves the rest in the ring when a poll has tried often enough.
  */
 import { CONTROL, GSO_UDP_L4, NEEDS_CSUM, VNET } from '../layout';
-import type { FarEnd } from '../link/far-end';
 import { clock } from '../native/clock';
 import { errnoOf } from '../native/libc';
 import type { PollOptions } from '../options/attach-options';
 import type { Batch } from './batch';
 import type { LineQueue } from './line-queue';
 import { OUTCOME, POLLER_REFUSALS, REFUSALS } from './outcomes';
-import { backlogDropsOfMachine, type FrameSender, type UnsentFrame } from './packet-socket';
+import { backlogDropsOfMachine, type FarEnd, type FrameSender, type UnsentFrame } from './packet-socket';
 import { increment, type SharedWords } from './shared-memory';
 
 /** Tries per poll for what the socket cannot take now; after that the frames stay in the ring. */

@@ -4,14 +4,13 @@ import { MappedMemory, RingBuffer } from 'libbpf-ts';
 
 import { BATCH, CONTROL } from '../layout';
 import { roomFrameCost, type RoomSockets, WaitingRoom } from '../link/credit';
-import { PeerFarEnd } from '../link/far-end';
 import { transmittedFrames } from '../link/links';
 import type { PollOptions } from '../options/attach-options';
 import { Batch, iovecBytes } from './batch';
 import { Gro, groHeaderBytes } from './gro';
 import { PollLoop } from './loop';
 import { BusyPoll, Moderation, REST_FRAMES } from './pacing';
-import { PacketSocket } from './packet-socket';
+import { PacketSocket, PeerFarEnd } from './packet-socket';
 import { Poller } from './poller';
 import { type GateLimits, QueueGate } from './queue-gate';
 import { SharedWords } from './shared-memory';

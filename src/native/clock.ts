@@ -15,3 +15,15 @@ export function monotonicNow(): number {
  * `performance` is a getter of Node's that looks up its module each time, which takes as long as reading the clock.
  */
 export const clock: { now(): number } = performance;
+
+/** Whether `work` settles within `ms` milliseconds; a rejection counts, too. */
+export function settlesWithin(ms: number, work: Promise<unknown>): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), ms);
+    const end = (): void => {
+      clearTimeout(timer);
+      resolve(true);
+    };
+    work.then(end, end);
+  });
+}

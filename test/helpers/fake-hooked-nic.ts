@@ -3,6 +3,7 @@
 import { RingReader, type MappedMemory } from 'libbpf-ts';
 
 import { Batch, MSG_LEN } from '../../src/datapath/batch';
+import type { FarEnd } from '../../src/datapath/packet-socket';
 import { QueueGate } from '../../src/datapath/queue-gate';
 import { recoverBatch } from '../../src/datapath/recovery';
 import { increment, SharedWords } from '../../src/datapath/shared-memory';
@@ -16,7 +17,6 @@ import { Arena, ARENA_BYTES, Plan } from '../../src/hooks/plan';
 import { BATCH, CONTROL, RECORD, VNET_HDR_BYTES } from '../../src/layout';
 import { FakeRing } from '../../src/libbpf-ts/test/helpers/fake-ring';
 import { roomFrameMax } from '../../src/link/credit';
-import type { FarEnd } from '../../src/link/far-end';
 import { DEFAULTS, pollOptionsOf } from '../../src/options/attach-options';
 import type { Answer } from './fake-nic';
 

@@ -7,13 +7,13 @@ import { RingReader, type MappedMemory } from 'libbpf-ts';
 
 import { Batch, iovecBytes, MSG_CONTROL, MSG_CONTROLLEN, MSG_LEN } from '../../src/datapath/batch';
 import { Gro, groHeaderBytes } from '../../src/datapath/gro';
+import type { FarEnd } from '../../src/datapath/packet-socket';
 import { Poller } from '../../src/datapath/poller';
 import { QueueGate, type GateLimits } from '../../src/datapath/queue-gate';
 import { SharedWords } from '../../src/datapath/shared-memory';
 import { BATCH, CONTROL, RECORD } from '../../src/layout';
 import { FakeRing, type RecordState } from '../../src/libbpf-ts/test/helpers/fake-ring';
 import { type Room, roomFrameMax } from '../../src/link/credit';
-import type { FarEnd } from '../../src/link/far-end';
 import { DEFAULTS, pollOptionsOf } from '../../src/options/attach-options';
 
 /** Beyond 2^32, as real ones are. */

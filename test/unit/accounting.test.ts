@@ -2,8 +2,9 @@
 /** The frame accounting, and the counters that go into it. */
 import t from 'tap';
 
+import { judgeBehind, refusedBy, sumCounters } from '../../src/datapath/kernel-counters';
 import { REFUSALS } from '../../src/datapath/outcomes';
-import { frameAccounting, judgeBehind, lostBehind, type Refusal, refusedBy, type Stats, sumCounters } from '../../src/datapath/stats';
+import { frameAccounting, lostBehind, type Refusal, type Stats } from '../../src/datapath/stats';
 import { CONTROL, COUNTERS, REFUSALS as TX_REFUSALS } from '../../src/layout';
 
 /** A reading in which every count that the accounting knows has another power of ten. */
