@@ -40,7 +40,7 @@ TEST_SOURCES := $(shell find test/unit test/kernel test/report test/helpers test
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DEFAULT_GOAL := help
-.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-beside-others test-vm fetch-vm test-vm-dummy test-vm-systemd test-vm-self test-vm-table test-selftests soak bench bench-quick lint lint-types lint-c lint-texts build compile compile-tests compile-bench clean pack deb install uninstall setup setup-test setup-bench setup-vm setup-selftests setup-build
+.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-beside-others test-vm fetch-vm test-vm-dummy test-vm-systemd test-vm-self test-vm-table test-selftests soak bench bench-quick lint lint-layout lint-types lint-c lint-texts format build compile compile-tests compile-bench clean pack deb install uninstall setup setup-test setup-bench setup-vm setup-selftests setup-build
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -117,13 +117,21 @@ bench-quick: setup-bench ## the same in a minute, less exact; writes nothing
 	@$(MAKE) --no-print-directory compile-bench
 	@$(NODE) -r ts-node/register/transpile-only test/bench/run.ts --quick $(BENCH_ARGS)
 
-lint: setup-build ## type checks, eslint, warnings of clang, licence headers, a hint with each error, no registry host in the tree, the order of folders, words and phrases
+lint: setup-build ## type checks, eslint, the formatter's layout, warnings of clang, licence headers, a hint with each error, no registry host in the tree, the order of folders, words and phrases
 	@$(MAKE) --no-print-directory compile
-	@$(MAKE) --no-print-directory -j2 --output-sync lint-style-of-test lint-style-of-src lint-types lint-c lint-texts
+	@$(MAKE) --no-print-directory -j2 --output-sync lint-style-of-test lint-style-of-src lint-layout lint-types lint-c lint-texts
 
 # Apart, because eslint has one thread.
 lint-style-of-%:
 	$(BIN)/eslint --config test/lint/eslint.config.mjs --max-warnings 0 $*
+
+FORMATTED := 'src/**/*.ts' 'test/**/*.{ts,mjs,cjs}'
+
+lint-layout:
+	@$(BIN)/prettier --log-level warn --check $(FORMATTED) || { . src/setup/say.sh; fail "the layout" "is not the formatter's" "make format"; }
+
+format: node_modules/.package-lock.json ## lay out TypeScript as the formatter has it
+	@$(BIN)/prettier --log-level warn --write $(FORMATTED)
 
 # Those of src were checked by `compile`.
 lint-types:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What tsc does not see: forgotten promises, `any` that creeps in, unused and unsafe code.
-// Style is left to the authors.
+// Layout is the formatter's.
 import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -25,7 +25,7 @@ export default tseslint.config(
       '@typescript-eslint/no-explicit-any': 'error',
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
       '@typescript-eslint/switch-exhaustiveness-check': 'error',
-      // Indexing gives no `undefined` here (noUncheckedIndexedAccess is off); saying what is meant does no harm.
+      // Some assertions are necessary with one version of @types/node and not with another.
       '@typescript-eslint/no-unnecessary-type-assertion': 'off',
       // Interfaces of plain functions are not classes.
       '@typescript-eslint/unbound-method': 'off',

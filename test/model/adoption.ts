@@ -118,7 +118,7 @@ export class Adoption implements Model {
       n[PC] = pc;
       return n;
     };
-    switch (s[PC]) {
+    switch (s[PC] as number) {
       case P.lease: {
         const count = Math.min(length(s, RING, RING_MAX), BUDGET);
         if (count === 0) return;

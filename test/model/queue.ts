@@ -226,7 +226,7 @@ export class Queue implements Model {
       n[PC + POLLER] = to;
       return n;
     };
-    switch (s[PC + POLLER]) {
+    switch (s[PC + POLLER] as number) {
       case P.poll: {
         const record = visible(s) > (s[TAKEN] as number) ? (s[RING + (s[TAKEN] as number)] as number) : BUSY;
         if (record & BUSY) {

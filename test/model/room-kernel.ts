@@ -82,7 +82,7 @@ export class RoomKernel {
       n[TX_PC + sender] = index + 1 < own.length ? TX.look : TX.done;
     };
     const used = length(s, RING, RING_MAX);
-    switch (s[TX_PC + sender]) {
+    switch (s[TX_PC + sender] as number) {
       case TX.look:
         if (s[S]) go('finds the queue stopped for %', TX.count);
         else go('finds the queue running for %', TX.check);
@@ -129,7 +129,7 @@ export class RoomKernel {
       if (pc === SINKS.idle) n[SINK + sender] = 0;
       return n;
     };
-    switch (s[SINK_PC + sender]) {
+    switch (s[SINK_PC + sender] as number) {
       case SINKS.idle:
         this.travel(s, sender, step);
         return;
@@ -215,7 +215,7 @@ export class RoomKernel {
       if (pc === EXITS.idle) n[OUT] = 0;
       return n;
     };
-    switch (s[OUT_PC]) {
+    switch (s[OUT_PC] as number) {
       case EXITS.idle: {
         if (!s[RUN]) return;
         if (s[ROOM] === 0 || s[TOKENS] === 0) {
