@@ -77,8 +77,13 @@ export function distance(a: string, b: string): number {
     const row = [i];
     for (let j = 1; j <= b.length; j++) {
       const same = a[i - 1] === b[j - 1];
-      let least = Math.min((last[j] as number) + 1, (row[j - 1] as number) + 1, (last[j - 1] as number) + (same ? 0 : 1));
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) least = Math.min(least, (beforeLast[j - 2] as number) + 1);
+      let least = Math.min(
+        (last[j] as number) + 1,
+        (row[j - 1] as number) + 1,
+        (last[j - 1] as number) + (same ? 0 : 1),
+      );
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+        least = Math.min(least, (beforeLast[j - 2] as number) + 1);
       row.push(least);
     }
     beforeLast = last;
@@ -99,7 +104,9 @@ export function closest(word: string, known: Iterable<string>): string | null {
   if (word === '' || word.length > LENGTH_MAX) return null;
   const asked = word.toLowerCase();
   const words = [...known];
-  const distances = words.map((each) => ({ each, away: distance(asked, each.toLowerCase()) })).sort((a, b) => a.away - b.away);
+  const distances = words
+    .map((each) => ({ each, away: distance(asked, each.toLowerCase()) }))
+    .sort((a, b) => a.away - b.away);
   const [nearest] = distances;
   if (nearest && nearest.away <= Math.min(mistakesIn(asked), nearest.each.length - 1)) return nearest.each;
   const begun = asked.length < BEGINNING_MIN ? [] : words.filter((each) => each.toLowerCase().startsWith(asked));
@@ -107,7 +114,12 @@ export function closest(word: string, known: Iterable<string>): string | null {
 }
 
 /** A hint: the word that may have been meant, as `shown` writes it, or otherwise `otherwise`. */
-export function didYouMean(word: string, known: Iterable<string>, otherwise: string, shown: (word: string) => string = (each) => each): string {
+export function didYouMean(
+  word: string,
+  known: Iterable<string>,
+  otherwise: string,
+  shown: (word: string) => string = (each) => each,
+): string {
   const meant = closest(word, known);
   return meant === null ? otherwise : `did you mean ${shown(meant)}?`;
 }
@@ -116,16 +128,23 @@ export function didYouMean(word: string, known: Iterable<string>, otherwise: str
 // everywhere.
 
 const REASONS: Readonly<Record<string, { why: string; hint: string }>> = {
-  ENOSPC: { why: 'no space is left', hint: 'df -h and df -i tell which file system is full: /run has to have space and inodes' },
+  ENOSPC: {
+    why: 'no space is left',
+    hint: 'df -h and df -i tell which file system is full: /run has to have space and inodes',
+  },
   EDQUOT: { why: 'the quota is used up', hint: 'quota -v tells which' },
   EROFS: { why: 'the file system is read-only', hint: 'as root: mount -o remount,rw /run' },
   EFBIG: { why: 'this process may write no larger files', hint: 'ulimit -f unlimited' },
   EMFILE: { why: 'this process may open no more files', hint: 'ulimit -n 1024' },
-  ENFILE: { why: 'this machine may open no more files', hint: 'sysctl fs.file-nr tells how many are open; sysctl -w fs.file-max=N allows more' },
+  ENFILE: {
+    why: 'this machine may open no more files',
+    hint: 'sysctl fs.file-nr tells how many are open; sysctl -w fs.file-max=N allows more',
+  },
 };
 
 /** The hint if /proc/sys is read-only. */
-const IN_A_CONTAINER = 'containers have /proc/sys read-only: docker run --privileged, or with --security-opt systempaths=unconfined';
+const IN_A_CONTAINER =
+  'containers have /proc/sys read-only: docker run --privileged, or with --security-opt systempaths=unconfined';
 
 /**
  * The name of the errno, whether Node, koffi or libbpf-ts has thrown the error; empty for an errno that is not of this
@@ -134,7 +153,9 @@ const IN_A_CONTAINER = 'containers have /proc/sys read-only: docker run --privil
 function errnoNameOf(error: unknown): string {
   if (!(error instanceof Error)) return '';
   const { code, errnoName } = error as { code?: unknown; errnoName?: unknown };
-  return [code, errnoName].find((each): each is string => typeof each === 'string' && Object.hasOwn(REASONS, each)) ?? '';
+  return (
+    [code, errnoName].find((each): each is string => typeof each === 'string' && Object.hasOwn(REASONS, each)) ?? ''
+  );
 }
 
 export const isExhaustion = (error: unknown): boolean => errnoNameOf(error) !== '';
@@ -149,7 +170,9 @@ export function exhaustion(cause: unknown, what?: string): VnetError | null {
   const reason = REASONS[errnoNameOf(cause)];
   if (!reason || cause instanceof VnetError) return null;
   const { path, operation } = cause as { path?: unknown; operation?: unknown };
-  const named = [path, operation].find((each): each is string => typeof each === 'string' && each !== '') ?? messageOf(cause).replace(/: .*/s, '');
+  const named =
+    [path, operation].find((each): each is string => typeof each === 'string' && each !== '') ??
+    messageOf(cause).replace(/: .*/s, '');
   const hint = named.startsWith('/proc/sys/') ? IN_A_CONTAINER : reason.hint;
   return new VnetError('STATE', what ?? named, `${reason.why} (${errnoNameOf(cause)})`, { hint, cause });
 }
@@ -157,7 +180,8 @@ export function exhaustion(cause: unknown, what?: string): VnetError | null {
 // Attached interfaces as messages name them, and the commands that messages advise.
 
 /** `vnet0`, or `vnet0 in namespace lab`. */
-export const named = (iface: string, netns: string | null): string => (netns === null ? iface : `${iface} in namespace ${netns}`);
+export const named = (iface: string, netns: string | null): string =>
+  netns === null ? iface : `${iface} in namespace ${netns}`;
 
 /** A text in single quotes, for a shell. */
 export const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
@@ -166,10 +190,16 @@ export const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`
 export const shellWord = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : quoted(word));
 
 /** An interface as an operand of commands: `vnet0 --netns lab`. */
-export const operandFor = (iface: string, netns: string | null): string => `${shellWord(iface)}${netns === null ? '' : ` --netns ${shellWord(netns)}`}`;
+export const operandFor = (iface: string, netns: string | null): string =>
+  `${shellWord(iface)}${netns === null ? '' : ` --netns ${shellWord(netns)}`}`;
 
 /** A command about an interface that can be typed as it stands: `vnet-bpf detach vnet0 --netns lab`. */
-export const commandFor = (verb: string, iface: string, netns: string | null, ...more: readonly string[]): string => ['vnet-bpf', verb, operandFor(iface, netns), ...more].join(' ');
+export const commandFor = (verb: string, iface: string, netns: string | null, ...more: readonly string[]): string =>
+  ['vnet-bpf', verb, operandFor(iface, netns), ...more].join(' ');
 
 /** The same for an attachment, whose namespace is in its record. */
-export const commandAbout = (verb: string, { iface, netns }: { iface: string; netns: { name: string | null } }, ...more: readonly string[]): string => commandFor(verb, iface, netns.name, ...more);
+export const commandAbout = (
+  verb: string,
+  { iface, netns }: { iface: string; netns: { name: string | null } },
+  ...more: readonly string[]
+): string => commandFor(verb, iface, netns.name, ...more);

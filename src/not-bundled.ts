@@ -16,5 +16,10 @@ function isWhereItBelongs(): boolean {
 }
 
 if (!isWhereItBelongs()) {
-  throw new VnetError('UNSUPPORTED', 'vnet-bpf', 'cannot be part of a bundle; leave it outside of it, as by esbuild --external:vnet-bpf', { hint: 'docs/hooks.md#the-library' });
+  throw new VnetError(
+    'UNSUPPORTED',
+    'vnet-bpf',
+    'cannot be part of a bundle; leave it outside of it, as by esbuild --external:vnet-bpf',
+    { hint: 'docs/hooks.md#the-library' },
+  );
 }

@@ -30,7 +30,8 @@ export const printableLines = (text: string): string => text.split('\n').map(pri
  * an indent of 0 it is one line.
  */
 export function printableJson(document: unknown, indent = 2): string {
-  const unit = (char: string): string => [...Array(char.length).keys()].map((i) => `\\u${char.charCodeAt(i).toString(16).padStart(4, '0')}`).join('');
+  const unit = (char: string): string =>
+    [...Array(char.length).keys()].map((i) => `\\u${char.charCodeAt(i).toString(16).padStart(4, '0')}`).join('');
   // JSON has newlines of its own between strings, and none in them.
   return JSON.stringify(document, null, indent).replace(UNPRINTABLE, (char) => (char === '\n' ? char : unit(char)));
 }

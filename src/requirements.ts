@@ -72,16 +72,26 @@ export const readsSkbsDirectly = (): boolean => kernelIsAtLeast(features.directR
 export function requireNetemSeed(): void {
   const { since } = features.netemSeed;
   if (kernelIsAtLeast(since)) return;
-  throw new VnetError('UNSUPPORTED', 'impair seed', `came with Linux ${since}, and this kernel is ${kernelRelease().text}`, { hint: 'leave it out: random numbers differ each time then' });
+  throw new VnetError(
+    'UNSUPPORTED',
+    'impair seed',
+    `came with Linux ${since}, and this kernel is ${kernelRelease().text}`,
+    { hint: 'leave it out: random numbers differ each time then' },
+  );
 }
 
 /** Throws UNSUPPORTED on a kernel that cannot load the programs. */
 export function requireKernel(): void {
   const lacking = kernelFeatures.filter(({ since, without }) => without === null && !kernelIsAtLeast(since)).at(-1);
   if (!lacking) return;
-  throw new VnetError('UNSUPPORTED', 'attach', `this kernel is ${kernelRelease().text}, and ${lacking.name} came with Linux ${lacking.since}`, {
-    hint: 'vnet-bpf is tested from Linux 6.1 on (Debian 12, Ubuntu 24.04)',
-  });
+  throw new VnetError(
+    'UNSUPPORTED',
+    'attach',
+    `this kernel is ${kernelRelease().text}, and ${lacking.name} came with Linux ${lacking.since}`,
+    {
+      hint: 'vnet-bpf is tested from Linux 6.1 on (Debian 12, Ubuntu 24.04)',
+    },
+  );
 }
 
 // Privileges, checked before anything is changed.
@@ -115,8 +125,13 @@ export function requirePrivileges(): void {
   const missing = missingCapabilities();
   if (missing.length > 0) {
     const { name, why } = missing[0] as { name: string; why: string };
-    throw new VnetError('MISSING_CAPABILITY', 'privileges', `this process lacks ${missing.map((m) => m.name).join(', ')}`, {
-      hint: `${name} is needed ${why}; in a container: --cap-add or --privileged`,
-    });
+    throw new VnetError(
+      'MISSING_CAPABILITY',
+      'privileges',
+      `this process lacks ${missing.map((m) => m.name).join(', ')}`,
+      {
+        hint: `${name} is needed ${why}; in a container: --cap-add or --privileged`,
+      },
+    );
   }
 }

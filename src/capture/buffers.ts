@@ -12,7 +12,10 @@ export interface Block {
   readonly words: Uint32Array;
 }
 
-export const blockOf = (bytes: Uint8Array): Block => ({ bytes, words: new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >>> 2) });
+export const blockOf = (bytes: Uint8Array): Block => ({
+  bytes,
+  words: new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >>> 2),
+});
 
 /** A new block that starts at a multiple of 8. */
 export const newBlock = (length: number): Block => blockOf(new Uint8Array(new ArrayBuffer(length)));

@@ -73,7 +73,8 @@ function wayOf(frame: RecordedFrame): string {
     const refused = `refused: ${TX_REFUSALS[frame.reason] ?? `reason ${frame.reason}`}`;
     return held ? `held for ${ms(releasedAt - time)}, then ${refused}` : refused;
   }
-  if (frame.inRoom) return `held, ${ending === 'lost' ? 'when it was let out is not known: lost in the waiting room, or missed' : 'still waiting when the recording ended'}`;
+  if (frame.inRoom)
+    return `held, ${ending === 'lost' ? 'when it was let out is not known: lost in the waiting room, or missed' : 'still waiting when the recording ended'}`;
   const before = held ? `captured, held for ${ms(releasedAt - time)}` : 'captured';
   if (ending === 'open') return `${before}, still in the queue when the recording ended`;
   if (ending !== 'told') return `${before}, what became of it was missed`;

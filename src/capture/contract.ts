@@ -69,7 +69,10 @@ export const NO_COMMENTS: readonly string[] = [];
 /** The subject of errors; callers that know the file's name put it here, and for FILE and IFACE in the hint. */
 export const CAPTURE_FILE = 'the capture file';
 
-export const damaged = (why: string): VnetError => new VnetError('STATE', CAPTURE_FILE, why, { hint: 'frames before this place were sent; capinfos or editcap may tell more' });
+export const damaged = (why: string): VnetError =>
+  new VnetError('STATE', CAPTURE_FILE, why, {
+    hint: 'frames before this place were sent; capinfos or editcap may tell more',
+  });
 
 /** Removes the frame check sequence: the interface that sends the frame adds its own. */
 export function withoutFcs(frame: CapturedFrame, fcsBytes: number): CapturedFrame {

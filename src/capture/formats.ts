@@ -31,7 +31,8 @@ export const DEFAULT_WRITER: WrittenFormat = { name: 'pcapng', ending: '.pcapng'
 export const WRITERS: readonly WrittenFormat[] = [DEFAULT_WRITER];
 
 /** The format in which a file of that name is written. */
-export const writerFor = (file: string): WrittenFormat => WRITERS.find(({ ending }) => file.endsWith(ending)) ?? DEFAULT_WRITER;
+export const writerFor = (file: string): WrittenFormat =>
+  WRITERS.find(({ ending }) => file.endsWith(ending)) ?? DEFAULT_WRITER;
 
 // In words, for help.
 
@@ -42,4 +43,6 @@ export const READ_FORMATS = or(READERS.map(({ name }) => name));
 /** What is unpacked: `gzip or zstd`. */
 export const UNPACKED_FORMATS = or(UNPACKED);
 /** What is written: the default, and other formats with their endings. */
-export const WRITTEN_FORMATS = WRITERS.map((format) => (format === DEFAULT_WRITER ? format.name : `or in ${format.name} if its name ends in ${format.ending}`)).join(', ');
+export const WRITTEN_FORMATS = WRITERS.map((format) =>
+  format === DEFAULT_WRITER ? format.name : `or in ${format.name} if its name ends in ${format.ending}`,
+).join(', ');

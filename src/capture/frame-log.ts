@@ -35,7 +35,10 @@ export class Waiting {
     const slot = number & (this.size - 1);
     const first = this.slots[slot] as RecordedFrame | null;
     if (first === null) return null;
-    const frame = ((first.number ^ number) & mask) === 0 ? first : this.behind.get(slot)?.find((each) => ((each.number ^ number) & mask) === 0);
+    const frame =
+      ((first.number ^ number) & mask) === 0
+        ? first
+        : this.behind.get(slot)?.find((each) => ((each.number ^ number) & mask) === 0);
     if (frame) this.remove(frame);
     return frame ?? null;
   }

@@ -4,7 +4,19 @@
  * its old versions, and with the longer record headers of patched libpcaps (wiretap/libpcap.c of Wireshark).
  */
 import type { ByteQueue } from './buffers';
-import { ANOTHER_FILE, type CapturedFrame, type CaptureParser, type CaptureReader, damaged, FRAME_BYTES_MAX, HEAD_BYTES, NO_BYTES, NO_COMMENTS, type ParserInput, withoutFcs } from './contract';
+import {
+  ANOTHER_FILE,
+  type CapturedFrame,
+  type CaptureParser,
+  type CaptureReader,
+  damaged,
+  FRAME_BYTES_MAX,
+  HEAD_BYTES,
+  NO_BYTES,
+  NO_COMMENTS,
+  type ParserInput,
+  withoutFcs,
+} from './contract';
 
 const FILE_HEADER_BYTES = 24;
 const RECORD_HEADER_BYTES = 16;
@@ -44,7 +56,9 @@ function pcapKind(head: Buffer): PcapKind | null {
 function isFileHeader(head: Buffer): boolean {
   const kind = pcapKind(head);
   if (!kind) return false;
-  const [major, minor] = kind.little ? [head.readUInt16LE(4), head.readUInt16LE(6)] : [head.readUInt16BE(4), head.readUInt16BE(6)];
+  const [major, minor] = kind.little
+    ? [head.readUInt16LE(4), head.readUInt16LE(6)]
+    : [head.readUInt16BE(4), head.readUInt16BE(6)];
   return major === 2 && minor <= 4 && head.readUInt32LE(8) === 0 && head.readUInt32LE(12) === 0;
 }
 
@@ -87,11 +101,22 @@ class PcapParser implements CaptureParser {
     const { captured, length } = this.lengthsAt(head, 0);
     if (captured > RECORD_BYTES_MAX) {
       const kind = this.input.otherKind(head);
-      throw damaged(kind !== null ? `goes on at byte ${queue.taken} with what is ${kind}` : `says at byte ${queue.taken} that a frame has ${captured} bytes`);
+      throw damaged(
+        kind !== null
+          ? `goes on at byte ${queue.taken} with what is ${kind}`
+          : `says at byte ${queue.taken} that a frame has ${captured} bytes`,
+      );
     }
     const seconds = this.u32(head, 0);
     const time = BigInt(seconds) * 1_000_000_000n + (BigInt(this.u32(head, 4)) * 1_000_000_000n) / this.perSecond;
-    const frame: CapturedFrame = { linkType: this.linkType, time, length, captured, bytes: NO_BYTES, comments: NO_COMMENTS };
+    const frame: CapturedFrame = {
+      linkType: this.linkType,
+      time,
+      length,
+      captured,
+      bytes: NO_BYTES,
+      comments: NO_COMMENTS,
+    };
     if (captured > FRAME_BYTES_MAX) {
       queue.discard(header + captured);
       return frame;
@@ -135,7 +160,11 @@ class PcapParser implements CaptureParser {
       const end = header + captured;
       const seen = queue.peek(end + HEAD_BYTES) ?? (this.input.ended ? queue.peek(queue.length) : null);
       if (!seen) return null;
-      if (seen.length === end || (seen.length > end && this.goesOn(seen.subarray(end), header === shortest ? null : seconds))) return header;
+      if (
+        seen.length === end ||
+        (seen.length > end && this.goesOn(seen.subarray(end), header === shortest ? null : seconds))
+      )
+        return header;
     }
     return shortest;
   }
@@ -144,11 +173,14 @@ class PcapParser implements CaptureParser {
    * Whether a record or another file begins here; given the time of the record before, the record must be plausible.
    */
   private goesOn(bytes: Buffer, before: number | null): boolean {
-    if (bytes.length >= HEAD_BYTES && (this.input.isBeginning(bytes) || this.input.otherKind(bytes) !== null)) return true;
+    if (bytes.length >= HEAD_BYTES && (this.input.isBeginning(bytes) || this.input.otherKind(bytes) !== null))
+      return true;
     if (bytes.length < RECORD_HEADER_BYTES) return false;
     const { captured, length } = this.lengthsAt(bytes, 0);
     if (captured > FRAME_BYTES_MAX || this.u32(bytes, 4) >= this.perSecond) return false;
-    return before === null || (captured > 0 && captured <= length && Math.abs(this.u32(bytes, 0) - before) < SECONDS_APART);
+    return (
+      before === null || (captured > 0 && captured <= length && Math.abs(this.u32(bytes, 0) - before) < SECONDS_APART)
+    );
   }
 
   private lengthsAt(bytes: Buffer, at: number): { captured: number; length: number } {

@@ -5,11 +5,34 @@
  * statistics at the end.
  */
 import { BlockBuffer, type ByteQueue } from './buffers';
-import { ANOTHER_FILE, type CapturedFrame, type CaptureParser, type CaptureReader, type CaptureWriter, damaged, FRAME_BYTES_MAX, LINKTYPE_ETHERNET, NO_BYTES, NO_COMMENTS, type ParserInput, type RecordedPacket, type Section, type Statistics, withoutFcs } from './contract';
+import {
+  ANOTHER_FILE,
+  type CapturedFrame,
+  type CaptureParser,
+  type CaptureReader,
+  type CaptureWriter,
+  damaged,
+  FRAME_BYTES_MAX,
+  LINKTYPE_ETHERNET,
+  NO_BYTES,
+  NO_COMMENTS,
+  type ParserInput,
+  type RecordedPacket,
+  type Section,
+  type Statistics,
+  withoutFcs,
+} from './contract';
 
 // Numbers of the format.
 
-const BLOCK = { sectionHeader: 0x0a0d0d0a, interfaceDescription: 1, packet: 2, simplePacket: 3, interfaceStatistics: 5, enhancedPacket: 6 } as const;
+const BLOCK = {
+  sectionHeader: 0x0a0d0d0a,
+  interfaceDescription: 1,
+  packet: 2,
+  simplePacket: 3,
+  interfaceStatistics: 5,
+  enhancedPacket: 6,
+} as const;
 const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
 
 /** Option codes; those of one kind of block mean something else in another. */
@@ -62,7 +85,8 @@ const isSectionHeader = (head: Buffer): boolean => head.readUInt32LE() === BLOCK
 
 export const pcapngReader: CaptureReader = {
   recognizes: isSectionHeader,
-  isBeginning: (head) => isSectionHeader(head) && [head.readUInt32LE(8), head.readUInt32BE(8)].includes(BYTE_ORDER_MAGIC),
+  isBeginning: (head) =>
+    isSectionHeader(head) && [head.readUInt32LE(8), head.readUInt32BE(8)].includes(BYTE_ORDER_MAGIC),
   parser: (input) => new PcapngParser(input),
 };
 
@@ -102,7 +126,8 @@ class PcapngParser implements CaptureParser {
         if (another === null && !this.input.ended) return null;
       }
       const isPacket = PACKETS.has(type);
-      if (length < BLOCK_BYTES_MIN || length % 4 !== 0 || (length > BLOCK_BYTES_MAX && READ.has(type) && !isPacket)) throw damaged(`has a block of ${length} bytes at byte ${queue.taken}`);
+      if (length < BLOCK_BYTES_MIN || length % 4 !== 0 || (length > BLOCK_BYTES_MAX && READ.has(type) && !isPacket))
+        throw damaged(`has a block of ${length} bytes at byte ${queue.taken}`);
       if (READ.has(type) && length <= BLOCK_BYTES_MAX) return this.wholeBlock(length);
       const beginning = queue.peek(isPacket ? PACKET_BLOCK_BYTES_MIN : BLOCK_BYTES_MIN);
       if (!beginning) return null;
@@ -135,7 +160,10 @@ class PcapngParser implements CaptureParser {
   }
 
   private checkEnd(block: Buffer, length: number): void {
-    if (this.u32(block, block.length - 4) !== length) throw damaged(`has a block of ${length} bytes, before byte ${this.queue.taken + block.length}, that ends otherwise than it begins`);
+    if (this.u32(block, block.length - 4) !== length)
+      throw damaged(
+        `has a block of ${length} bytes, before byte ${this.queue.taken + block.length}, that ends otherwise than it begins`,
+      );
   }
 
   private beginSection(head: Buffer): void {
@@ -149,7 +177,8 @@ class PcapngParser implements CaptureParser {
   private frameOf(block: Buffer): CapturedFrame | null {
     switch (this.u32(block, 0)) {
       case BLOCK.interfaceDescription:
-        if (this.interfaces.length === INTERFACES_MAX) throw damaged(`describes more than ${INTERFACES_MAX} interfaces`);
+        if (this.interfaces.length === INTERFACES_MAX)
+          throw damaged(`describes more than ${INTERFACES_MAX} interfaces`);
         this.interfaces.push(this.interfaceOf(block));
         return null;
       case BLOCK.enhancedPacket:
@@ -164,11 +193,18 @@ class PcapngParser implements CaptureParser {
   }
 
   private interfaceOf(block: Buffer): Interface {
-    const found: Interface = { linkType: this.u16(this.atLeast(block, 20), 8), snapLen: this.u32(block, 12), fcsBytes: 0, perSecond: 1_000_000n, offset: 0n };
+    const found: Interface = {
+      linkType: this.u16(this.atLeast(block, 20), 8),
+      snapLen: this.u32(block, 12),
+      fcsBytes: 0,
+      perSecond: 1_000_000n,
+      offset: 0n,
+    };
     for (const [code, value] of this.options(block, 16)) {
       if (code === OPTION.interface.resolution && value.length === 1) found.perSecond = unitsOf(value[0] as number);
       if (code === OPTION.interface.fcsLength && value.length === 1) found.fcsBytes = fcsBytesOf(value[0] as number);
-      if (code === OPTION.interface.timeOffset && value.length === 8) found.offset = this.little ? value.readBigInt64LE() : value.readBigInt64BE();
+      if (code === OPTION.interface.timeOffset && value.length === 8)
+        found.offset = this.little ? value.readBigInt64LE() : value.readBigInt64BE();
     }
     return found;
   }
@@ -178,7 +214,14 @@ class PcapngParser implements CaptureParser {
     const captured = this.u32(block, 20);
     const units = BigInt(this.u32(block, 12)) * 0x100000000n + BigInt(this.u32(block, 16));
     const time = (units * NANOSECONDS) / perSecond + offset * NANOSECONDS;
-    const frame: CapturedFrame = { linkType, time, length: this.u32(block, 24), captured, bytes: NO_BYTES, comments: NO_COMMENTS };
+    const frame: CapturedFrame = {
+      linkType,
+      time,
+      length: this.u32(block, 24),
+      captured,
+      bytes: NO_BYTES,
+      comments: NO_COMMENTS,
+    };
     const end = PACKET_HEADER_BYTES + Math.ceil(captured / 4) * 4;
     // The end of the block is known all the same, and what follows it can be read.
     if (captured > FRAME_BYTES_MAX || this.passedOver > 0 || block.length < end + 4) return frame;
@@ -187,9 +230,13 @@ class PcapngParser implements CaptureParser {
     for (const [code, value] of this.options(block, end)) {
       if (code === OPTION.comment) comments.push(value.toString('utf8'));
       if (comments.length > COMMENTS_MAX) throw damaged(`has more than ${COMMENTS_MAX} comments on a frame`);
-      if (code === OPTION.packet.flags && value.length === 4) fcsBytes = (this.u32(value, 0) & FLAGS.fcsLength.mask) >>> FLAGS.fcsLength.shift || usual;
+      if (code === OPTION.packet.flags && value.length === 4)
+        fcsBytes = (this.u32(value, 0) & FLAGS.fcsLength.mask) >>> FLAGS.fcsLength.shift || usual;
     }
-    return withoutFcs({ ...frame, bytes: block.subarray(PACKET_HEADER_BYTES, PACKET_HEADER_BYTES + captured), comments }, fcsBytes);
+    return withoutFcs(
+      { ...frame, bytes: block.subarray(PACKET_HEADER_BYTES, PACKET_HEADER_BYTES + captured), comments },
+      fcsBytes,
+    );
   }
 
   private simplePacket(block: Buffer): CapturedFrame {

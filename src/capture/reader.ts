@@ -8,13 +8,24 @@ import * as zlib from 'node:zlib';
 import { usageError, VnetError } from '../errors';
 import { isTerminal } from '../native/terminal';
 import { ByteQueue } from './buffers';
-import { ANOTHER_FILE, CAPTURE_FILE, type CapturedFrame, type CaptureParser, type CaptureReader, damaged, HEAD_BYTES, MAGIC_BYTES, type ParserInput } from './contract';
+import {
+  ANOTHER_FILE,
+  CAPTURE_FILE,
+  type CapturedFrame,
+  type CaptureParser,
+  type CaptureReader,
+  damaged,
+  HEAD_BYTES,
+  MAGIC_BYTES,
+  type ParserInput,
+} from './contract';
 import { READ_FORMATS, READERS, type UNPACKED } from './formats';
 
 const readers: readonly CaptureReader[] = READERS.map(({ load }) => load());
 
 /** The reader of a file that begins so; null if its format is not read, or too little is there to tell. */
-const readerOf = (head: Buffer): CaptureReader | null => (head.length < MAGIC_BYTES ? null : (readers.find((reader) => reader.recognizes(head)) ?? null));
+const readerOf = (head: Buffer): CaptureReader | null =>
+  head.length < MAGIC_BYTES ? null : (readers.find((reader) => reader.recognizes(head)) ?? null);
 
 // Files that users take for captures, by their first bytes: compressed ones, and captures in other formats.
 
@@ -44,7 +55,10 @@ const UNPACKERS: Readonly<Record<(typeof UNPACKED)[number], () => Transform | nu
 };
 
 const compressed = (by: string, unpacker: string) => ({ is: `compressed by ${by}`, unpacker });
-const unpackable = (by: keyof typeof UNPACKERS, unpacker: string) => ({ ...compressed(by, unpacker), unpack: UNPACKERS[by] });
+const unpackable = (by: keyof typeof UNPACKERS, unpacker: string) => ({
+  ...compressed(by, unpacker),
+  unpack: UNPACKERS[by],
+});
 
 const hex = (text: string): string => Buffer.from(text, 'latin1').toString('hex');
 
@@ -91,8 +105,10 @@ const kindOf = (head: Buffer): FileKind | null =>
 
 // Unpacks compressed captures while reading, and names the kinds that it cannot unpack.
 
-export const unknownFile = (why: string, hint = 'it reads what tcpdump and Wireshark write; editcap -F pcapng FILE NEW converts other captures'): VnetError =>
-  new VnetError('UNSUPPORTED', CAPTURE_FILE, why, { hint });
+export const unknownFile = (
+  why: string,
+  hint = 'it reads what tcpdump and Wireshark write; editcap -F pcapng FILE NEW converts other captures',
+): VnetError => new VnetError('UNSUPPORTED', CAPTURE_FILE, why, { hint });
 
 type Input = AsyncIterable<Buffer> | Iterable<Buffer>;
 type Chunks = AsyncIterator<Buffer> | Iterator<Buffer>;
@@ -126,17 +142,27 @@ async function* unpackedBy(kind: FileKind, head: Buffer, chunks: Chunks): AsyncG
     }
   } catch (cause) {
     if (cause instanceof VnetError) throw cause;
-    throw damaged(`is ${kind.is} and cannot be unpacked further: ${cause instanceof Error ? cause.message : String(cause)}`);
+    throw damaged(
+      `is ${kind.is} and cannot be unpacked further: ${cause instanceof Error ? cause.message : String(cause)}`,
+    );
   }
 }
 
 function hintFor({ unpacker }: FileKind): string {
-  return unpacker === undefined ? 'editcap -F pcapng FILE NEW converts it' : `${unpacker} FILE | vnet-bpf replay - --into IFACE`;
+  return unpacker === undefined
+    ? 'editcap -F pcapng FILE NEW converts it'
+    : `${unpacker} FILE | vnet-bpf replay - --into IFACE`;
 }
 
 function refusePackedTwice(chunk: Buffer, outer: FileKind): void {
   const kind = kindOf(chunk);
-  if (kind) throw unknownFile(`is ${outer.is}, and what is in it is ${kind.is}`, kind.unpacker === undefined ? hintFor(kind) : `${outer.unpacker} FILE | ${kind.unpacker} | vnet-bpf replay - --into IFACE`);
+  if (kind)
+    throw unknownFile(
+      `is ${outer.is}, and what is in it is ${kind.is}`,
+      kind.unpacker === undefined
+        ? hintFor(kind)
+        : `${outer.unpacker} FILE | ${kind.unpacker} | vnet-bpf replay - --into IFACE`,
+    );
 }
 
 async function* joined(head: Buffer, chunks: Chunks): AsyncGenerator<Buffer> {
@@ -159,7 +185,9 @@ async function firstBytes(chunks: Chunks): Promise<Buffer> {
  * Frames as they become readable. Those of each piece of the file are one Iterable: a promise per frame would cost more
  * than sending it.
  */
-export async function* framesOf(input: AsyncIterable<Buffer> | Iterable<Buffer>): AsyncGenerator<Iterable<CapturedFrame>> {
+export async function* framesOf(
+  input: AsyncIterable<Buffer> | Iterable<Buffer>,
+): AsyncGenerator<Iterable<CapturedFrame>> {
   const files = new Files();
   for await (const chunk of unpacked(input)) {
     files.queue.push(chunk);
@@ -259,10 +287,20 @@ export class CaptureInput implements AsyncIterable<Buffer> {
   private static of(file: string, fd: number): CaptureInput {
     const stat = fs.fstatSync(fd);
     if (stat.isDirectory()) throw Object.assign(new Error('EISDIR'), { code: 'EISDIR' });
-    if (isTerminal(stat)) throw usageError(file === STDIN ? 'replay -' : file, 'is a terminal', 'such as: zstd -dc run.pcap.zst | vnet-bpf replay - --into vnet0');
+    if (isTerminal(stat))
+      throw usageError(
+        file === STDIN ? 'replay -' : file,
+        'is a terminal',
+        'such as: zstd -dc run.pcap.zst | vnet-bpf replay - --into vnet0',
+      );
     // Reading a pipe as a file would keep one of Node's threads, without which the process cannot end.
-    if (stat.isFIFO() || stat.isSocket()) return new CaptureInput(file, new net.Socket({ fd, readable: true, writable: false }), null);
-    return new CaptureInput(file, fs.createReadStream(file, { fd, autoClose: fd > 2, highWaterMark: CHUNK_BYTES }), stat.isFile() ? stat.size : null);
+    if (stat.isFIFO() || stat.isSocket())
+      return new CaptureInput(file, new net.Socket({ fd, readable: true, writable: false }), null);
+    return new CaptureInput(
+      file,
+      fs.createReadStream(file, { fd, autoClose: fd > 2, highWaterMark: CHUNK_BYTES }),
+      stat.isFile() ? stat.size : null,
+    );
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer> {
@@ -287,6 +325,9 @@ function readError(file: string, cause: unknown): unknown {
   if (cause instanceof VnetError) return cause;
   const { code, message } = cause as NodeJS.ErrnoException;
   const why = code !== undefined && code in REASONS ? `${REASONS[code]} (${code})` : message;
-  const hint = code === 'EISDIR' && file !== STDIN ? 'name a file in it, or several: cat FILE/*.pcap | vnet-bpf replay - --into IFACE' : `a file in ${READ_FORMATS}, such as vnet-bpf record writes`;
+  const hint =
+    code === 'EISDIR' && file !== STDIN
+      ? 'name a file in it, or several: cat FILE/*.pcap | vnet-bpf replay - --into IFACE'
+      : `a file in ${READ_FORMATS}, such as vnet-bpf record writes`;
   return new VnetError('SYSCALL', CAPTURE_FILE, why, { hint, cause });
 }

@@ -59,8 +59,17 @@ const OPEN_BYTES_MAX = 256 << 20;
 const LINGER_MS = 200;
 
 function sectionOf({ iface, netns }: Attachment, { application, snapLen, filter }: RecorderOptions): Section {
-  const description = printable(`frames that ${iface}${netns.name === null ? '' : ` in ${netns.name}`} transmits, looped by vnet-bpf`);
-  return { application, os: `${os.type()} ${os.release()}`, interface: printable(iface), description, snapLen, filter: filter?.expression };
+  const description = printable(
+    `frames that ${iface}${netns.name === null ? '' : ` in ${netns.name}`} transmits, looped by vnet-bpf`,
+  );
+  return {
+    application,
+    os: `${os.type()} ${os.release()}`,
+    interface: printable(iface),
+    description,
+    snapLen,
+    filter: filter?.expression,
+  };
 }
 
 export class Recorder implements Disposable {
@@ -93,7 +102,13 @@ export class Recorder implements Disposable {
     this.outcomes = this.own(new OutcomeReader(outcomes));
     const memory = this.own(MappedMemory.map({ fd: control.fd, length: CONTROL.size }));
     this.control = new SharedWords(memory.buffer, 0, CONTROL.size);
-    this.output = new RecordingOutput(files, sectionOf(attachment, options), this.clock, () => this.counts, (counts) => this.summary(counts));
+    this.output = new RecordingOutput(
+      files,
+      sectionOf(attachment, options),
+      this.clock,
+      () => this.counts,
+      (counts) => this.summary(counts),
+    );
   }
 
   private own<T extends Disposable>(resource: T): T {
@@ -181,7 +196,9 @@ export class Recorder implements Disposable {
       if (count === 0) await this.pause(0); // a record is being written
       if (taken % 8192 < count) await this.drain(false);
     }
-    taken += this.outcomes.takeUntil(told, (number, outcome, detail, time) => this.log.told(number, outcome, detail, time));
+    taken += this.outcomes.takeUntil(told, (number, outcome, detail, time) =>
+      this.log.told(number, outcome, detail, time),
+    );
     this.log.progress = progress;
     await this.drain(force);
     return taken;
@@ -189,7 +206,11 @@ export class Recorder implements Disposable {
 
   private progress(): Progress {
     const { control } = this;
-    return { captured: control.get64(CONTROL.captured), drained: control.get64(CONTROL.drained), roomIsEmpty: heldFrames(control).now === 0 };
+    return {
+      captured: control.get64(CONTROL.captured),
+      drained: control.get64(CONTROL.drained),
+      roomIsEmpty: heldFrames(control).now === 0,
+    };
   }
 
   /** Writes the frames whose end is known, or all. */
@@ -199,7 +220,15 @@ export class Recorder implements Disposable {
       const frame = log.shift(all || log.bytes > OPEN_BYTES_MAX);
       if (!frame) break;
       const { high, low } = this.clock.stamp(frame.time);
-      await output.packet({ high, low, length: frame.length, block: frame.block, at: frame.frameAt, captured: Math.min(frame.captured, options.snapLen), comment: commentOf(frame) });
+      await output.packet({
+        high,
+        low,
+        length: frame.length,
+        block: frame.block,
+        at: frame.frameAt,
+        captured: Math.min(frame.captured, options.snapLen),
+        comment: commentOf(frame),
+      });
       if (frame.ending === 'untold' || frame.ending === 'lost') this.untold++;
     }
     await output.flush();
@@ -219,7 +248,9 @@ export class Recorder implements Disposable {
 
   private summary({ missed, untold, unmatched }: Counts): string {
     const ends = `${untold === 0 ? '' : `; of ${untold} more the end was missed`}${unmatched === 0 ? '' : `; ${unmatched} did not match the filter`}`;
-    return missed === 0 ? `no frame was missed${ends}` : `${missed} frames were missed: the recorder was too slow for --buffer ${this.options.bufferBytes}${ends}`;
+    return missed === 0
+      ? `no frame was missed${ends}`
+      : `${missed} frames were missed: the recorder was too slow for --buffer ${this.options.bufferBytes}${ends}`;
   }
 
   private pause(ms: number): Promise<void> {

@@ -23,10 +23,19 @@ interface Reason {
 
 /** Reasons, in the order in which they are reported. */
 const REASONS = {
-  cut: { words: 'not whole: cut off when captured', hint: 'capture or record without a snapshot length (tcpdump -s 0, no --snaplen)' },
-  lengths: { words: 'with lengths that contradict each other', hint: 'tcprewrite --fixlen=trunc -i FILE -o NEW writes lengths anew' },
+  cut: {
+    words: 'not whole: cut off when captured',
+    hint: 'capture or record without a snapshot length (tcpdump -s 0, no --snaplen)',
+  },
+  lengths: {
+    words: 'with lengths that contradict each other',
+    hint: 'tcprewrite --fixlen=trunc -i FILE -o NEW writes lengths anew',
+  },
   oversize: { words: 'longer than any frame of the loop', hint: 'no interface can send them' },
-  runt: { words: 'shorter than an Ethernet header', hint: 'they are no Ethernet frames; editcap -r FILE NEW picks others' },
+  runt: {
+    words: 'shorter than an Ethernet header',
+    hint: 'they are no Ethernet frames; editcap -r FILE NEW picks others',
+  },
   toolong: { words: 'longer than the MTU, and no superpacket', hint: null },
   filter: { words: 'that the filter does not match', hint: null },
 } as const satisfies Record<string, Reason>;
@@ -71,7 +80,10 @@ export class LeftOut {
 
   /** Counts by reason; `linkType` has the frames of other link types. */
   counts(): Record<string, number> {
-    return { ...Object.fromEntries(this.byReason), ...(this.byLinkType.size > 0 && { linkType: sum(this.byLinkType) }) };
+    return {
+      ...Object.fromEntries(this.byReason),
+      ...(this.byLinkType.size > 0 && { linkType: sum(this.byLinkType) }),
+    };
   }
 
   /** Text such as `3 not whole: cut off when captured, 1 of link type 101 (raw IP)`. */
@@ -83,9 +95,12 @@ export class LeftOut {
   /** What to do about the first reason. */
   hint(iface: string, mtuFor: (bytes: number) => number | null): string {
     const [first] = this.reasons();
-    if (first !== 'toolong') return (first && REASONS[first].hint) ?? 'capture on an Ethernet interface, not on "any" or a tunnel';
+    if (first !== 'toolong')
+      return (first && REASONS[first].hint) ?? 'capture on an Ethernet interface, not on "any" or a tunnel';
     const mtu = mtuFor(this.longest);
-    return mtu === null ? 'capture them again on an interface with an MTU of at most 65535' : `ip link set ${iface} mtu ${mtu}`;
+    return mtu === null
+      ? 'capture them again on an interface with an MTU of at most 65535'
+      : `ip link set ${iface} mtu ${mtu}`;
   }
 
   private reasons(): ReasonName[] {
@@ -174,7 +189,8 @@ export class Replay {
       // A frame with a header was recorded in the loop, and enters it again as it did then.
       const wire = header === null ? this.options.wire : null;
       const pieces = wire === null ? 1 : this.wirePieces(wire, frame.bytes);
-      for (let i = 0; i < pieces; i++) if (this.sender.add(wire === null ? frame.bytes : wire.piece(i), header)) await this.flush();
+      for (let i = 0; i < pieces; i++)
+        if (this.sender.add(wire === null ? frame.bytes : wire.piece(i), header)) await this.flush();
     }
   }
 

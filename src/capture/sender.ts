@@ -16,7 +16,16 @@ import { BATCH, LARGEST_RECORD, VNET_HDR_BYTES } from '../layout';
 import type { Netns } from '../link/netns';
 import { errnoName, errnoOf, isWritableWithin, sendMessages, setSocketOption } from '../native/libc';
 import { bindToLink, openLinkSocket, PACKET_VNET_HDR, SOL_PACKET } from '../native/sockets';
-import { ETH_HEADER_BYTES, ETHER_TYPE, EXTENSION, HeaderOffsets, IPV6_HEADER_BYTES, PROTOCOL, UDP_HEADER_BYTES, VLAN_TAG_BYTES } from '../packet/headers';
+import {
+  ETH_HEADER_BYTES,
+  ETHER_TYPE,
+  EXTENSION,
+  HeaderOffsets,
+  IPV6_HEADER_BYTES,
+  PROTOCOL,
+  UDP_HEADER_BYTES,
+  VLAN_TAG_BYTES,
+} from '../packet/headers';
 import { completeChecksum, finish, GSO, pseudoHeader, Segmenter, viewOf } from '../packet/offload';
 
 const MESSAGE_BYTES = BATCH.messageBytes;
@@ -66,7 +75,8 @@ export class FrameSender implements Disposable {
    * it is.
    */
   add(frame: Uint8Array, virtioNetHeader: Uint8Array | null): boolean {
-    if (frame.length > FrameSender.MAX_BYTES || this.waiting === TOGETHER) throw new RangeError(`a frame of ${frame.length} bytes`); // it would overlap the next one
+    if (frame.length > FrameSender.MAX_BYTES || this.waiting === TOGETHER)
+      throw new RangeError(`a frame of ${frame.length} bytes`); // it would overlap the next one
     const at = FRAMES + this.waiting * FRAME_BYTES;
     if (virtioNetHeader) this.bytes.set(virtioNetHeader, at);
     else this.bytes.fill(0, at, at + VNET_HDR_BYTES);
@@ -77,7 +87,7 @@ export class FrameSender implements Disposable {
 
   /** Sends the frames taken; drops the rest once `signal` is aborted. Throws a VnetError if the interface is gone. */
   async flush(signal: AbortSignal): Promise<void> {
-    for (let done = 0; done < this.waiting && !signal.aborted; ) {
+    for (let done = 0; done < this.waiting && !signal.aborted;) {
       const result = sendMessages(this.fd, this.memory.address + done * MESSAGE_BYTES, this.waiting - done, 0);
       if (result > 0) {
         this.sent += result;
@@ -96,7 +106,9 @@ export class FrameSender implements Disposable {
     const name = errnoName(errno);
     if (name === 'EINTR' || errno === 0) return true;
     if (errno === errnoOf['ENETDOWN'] || errno === errnoOf['ENXIO'] || errno === errnoOf['ENODEV']) {
-      throw new VnetError('INTERFACE_GONE', `interface ${this.iface}`, `is down or gone, after ${this.sent} frames`, { hint: `ip link set ${this.iface} up, if it is there` });
+      throw new VnetError('INTERFACE_GONE', `interface ${this.iface}`, `is down or gone, after ${this.sent} frames`, {
+        hint: `ip link set ${this.iface} up, if it is there`,
+      });
     }
     this.refused.set(name, (this.refused.get(name) ?? 0) + 1);
     return false;
@@ -127,11 +139,14 @@ const JUMBO_HEADER_BYTES = 8;
 const JUMBO_OPTION = 0xc204;
 
 /** The longest frame of an interface, in bytes: a VLAN tag comes on top (packet_snd in net/packet/af_packet.c). */
-const longest = (frame: Uint8Array, mtu: number): number => mtu + ETH_HEADER_BYTES + (isTagged(frame) ? VLAN_TAG_BYTES : 0);
-const isTagged = (frame: Uint8Array): boolean => frame.length >= ETH_HEADER_BYTES && viewOf(frame).getUint16(12) === ETHER_TYPE.vlan;
+const longest = (frame: Uint8Array, mtu: number): number =>
+  mtu + ETH_HEADER_BYTES + (isTagged(frame) ? VLAN_TAG_BYTES : 0);
+const isTagged = (frame: Uint8Array): boolean =>
+  frame.length >= ETH_HEADER_BYTES && viewOf(frame).getUint16(12) === ETHER_TYPE.vlan;
 
 /** The MTU with which a frame of `bytes` can be sent; null if there is none. */
-export const mtuFor = (bytes: number): number | null => (bytes - ETH_HEADER_BYTES > MTU_MAX ? null : bytes - ETH_HEADER_BYTES);
+export const mtuFor = (bytes: number): number | null =>
+  bytes - ETH_HEADER_BYTES > MTU_MAX ? null : bytes - ETH_HEADER_BYTES;
 
 export class WireFrames {
   private readonly headers = new HeaderOffsets();
@@ -196,7 +211,8 @@ export class WireFrames {
     const { transport, v6 } = this.headers;
     if (transport === 0) return 0;
     const isTcp = protocol === PROTOCOL.tcp;
-    const headerBytes = transport + (isTcp ? ((frame[transport + TCP_DATA_OFFSET] as number) >>> 4) * 4 : UDP_HEADER_BYTES);
+    const headerBytes =
+      transport + (isTcp ? ((frame[transport + TCP_DATA_OFFSET] as number) >>> 4) * 4 : UDP_HEADER_BYTES);
     const size = longest(frame, this.mtu) - headerBytes;
     if (size <= 0) return 0;
     const pieces = this.segmenter.open(frame, 0, frame.length, isTcp ? (v6 ? GSO.tcpv6 : GSO.tcpv4) : GSO.udpL4, size);
@@ -211,7 +227,12 @@ export class WireFrames {
 /** Whether an IPv6 superpacket is longer than 64 KiB: its segments must not have the option for that. */
 function hasJumbo(frame: Uint8Array, { ip, v6 }: HeaderOffsets): boolean {
   const option = ip + IPV6_HEADER_BYTES;
-  return v6 && frame[ip + 6] === EXTENSION.hopByHop && frame[option + 1] === 0 && viewOf(frame).getUint16(option + 2) === JUMBO_OPTION;
+  return (
+    v6 &&
+    frame[ip + 6] === EXTENSION.hopByHop &&
+    frame[option + 1] === 0 &&
+    viewOf(frame).getUint16(option + 2) === JUMBO_OPTION
+  );
 }
 
 function withoutJumbo(piece: Uint8Array, ip: number): Uint8Array {

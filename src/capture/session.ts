@@ -43,7 +43,9 @@ export class Recording {
   /** Starts a recording. Throws a VnetError if there is no memory for it. */
   static async begin(parts: Recordable, { bufferBytes, snapLen }: RecordingRequest): Promise<Recording> {
     const { iface, id, control, datapath } = parts;
-    const trace = explain(iface, bufferBytes, () => BpfMap.create({ type: MapType.RINGBUF, name: 'trace', keySize: 0, valueSize: 0, maxEntries: bufferBytes }));
+    const trace = explain(iface, bufferBytes, () =>
+      BpfMap.create({ type: MapType.RINGBUF, name: 'trace', keySize: 0, valueSize: 0, maxEntries: bufferBytes }),
+    );
     const recording = new Recording(parts, trace);
     try {
       const outcomes = (recording.outcomes = explain(iface, bufferBytes, () => createOutcomes(slotsFor(bufferBytes))));
@@ -104,6 +106,11 @@ function explain<T>(iface: string, bytes: number, body: () => T): T {
     return body();
   } catch (cause) {
     if (!(cause instanceof BpfError)) throw cause;
-    throw new VnetError('SYSCALL', `a recording of ${iface}`, `no memory for a buffer of ${bytes} bytes: ${cause.message}`, { hint: 'a smaller --buffer', cause });
+    throw new VnetError(
+      'SYSCALL',
+      `a recording of ${iface}`,
+      `no memory for a buffer of ${bytes} bytes: ${cause.message}`,
+      { hint: 'a smaller --buffer', cause },
+    );
   }
 }

@@ -72,7 +72,10 @@ function failed(file: string, cause: unknown): VnetError {
   if (cause instanceof VnetError) return cause;
   if (file === STDOUT) return cannotBeWritten(1, (cause as NodeJS.ErrnoException).code ?? 'EIO');
   return new VnetError('SYSCALL', `recording ${file}`, cause instanceof Error ? cause.message : String(cause), {
-    hint: cause instanceof NotTrusted ? 'name a file of your own, in a directory of your own' : 'is the directory there, and the disk not full?',
+    hint:
+      cause instanceof NotTrusted
+        ? 'name a file of your own, in a directory of your own'
+        : 'is the directory there, and the disk not full?',
     cause,
   });
 }
@@ -93,9 +96,11 @@ class FileSink implements Sink {
   ) {}
 
   async write(bytes: Uint8Array, complete: Complete = allOfThem): Promise<void> {
-    for (let done = 0; done < bytes.length; ) {
+    for (let done = 0; done < bytes.length;) {
       done += await new Promise<number>((resolve, reject) =>
-        fs.write(this.fd, bytes, done, bytes.length - done, null, (error, written) => (error ? reject(this.failed(error, bytes.subarray(0, done), complete)) : resolve(written))),
+        fs.write(this.fd, bytes, done, bytes.length - done, null, (error, written) =>
+          error ? reject(this.failed(error, bytes.subarray(0, done), complete)) : resolve(written),
+        ),
       );
     }
   }
@@ -117,7 +122,7 @@ class FileSink implements Sink {
     const { fd, end } = this;
     if (end === null) return this.write(bytes);
     try {
-      for (let done = 0; done < bytes.length; ) done += fs.writeSync(fd, bytes, done, bytes.length - done, end + done);
+      for (let done = 0; done < bytes.length;) done += fs.writeSync(fd, bytes, done, bytes.length - done, end + done);
     } catch {
       fs.ftruncateSync(fd, end);
     }
@@ -148,7 +153,9 @@ class PipeSink implements Sink {
 
   write(bytes: Uint8Array): Promise<void> {
     if (this.gone) return Promise.reject(new ReaderGone());
-    return new Promise((resolve, reject) => this.socket.write(bytes, (error) => (error ? reject(new ReaderGone()) : resolve())));
+    return new Promise((resolve, reject) =>
+      this.socket.write(bytes, (error) => (error ? reject(new ReaderGone()) : resolve())),
+    );
   }
 
   writeLast(bytes: Uint8Array): Promise<void> {
@@ -203,7 +210,9 @@ export class NumberedFiles implements OutputFiles {
   get words(): string {
     const [first = this.latest] = this.kept;
     const files = this.kept.length < 2 ? this.latest : `${this.kept.length} files, ${first} to ${this.latest}`;
-    return this.kept.length < this.count ? `${this.count} files, of which the latest are there: ${first} to ${this.latest}` : files;
+    return this.kept.length < this.count
+      ? `${this.count} files, of which the latest are there: ${first} to ${this.latest}`
+      : files;
   }
 
   /** Names of the files that are kept. */

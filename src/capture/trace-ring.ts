@@ -152,7 +152,8 @@ export class TraceReader implements Disposable {
 
   private handOn(at: number, listener: TraceListener): void {
     const { view } = this;
-    const time = view.getUint32(at + TRACE_RECORD.time + 4, true) * 4294967296 + view.getUint32(at + TRACE_RECORD.time, true);
+    const time =
+      view.getUint32(at + TRACE_RECORD.time + 4, true) * 4294967296 + view.getUint32(at + TRACE_RECORD.time, true);
     const number = view.getUint32(at + TRACE_RECORD.number, true);
     const tag = view.getUint16(at + TRACE_RECORD.roomTag, true);
     switch (view.getUint16(at + TRACE_RECORD.kind, true)) {
@@ -172,7 +173,12 @@ export class TraceReader implements Disposable {
   private matches(at: number): boolean {
     const { view, filter } = this;
     if (filter === null) return true;
-    const matches = filter.matches(this.source.bytes, at + TRACE_RECORD.frame, view.getUint32(at + TRACE_RECORD.copied, true), view.getUint32(at + TRACE_RECORD.frameLen, true));
+    const matches = filter.matches(
+      this.source.bytes,
+      at + TRACE_RECORD.frame,
+      view.getUint32(at + TRACE_RECORD.copied, true),
+      view.getUint32(at + TRACE_RECORD.frameLen, true),
+    );
     if (!matches) this.unmatched++;
     return matches;
   }

@@ -75,7 +75,10 @@ export class RecordingOutput {
     const { rotation } = this.files;
     const { frames, bytes, firstAt } = this.file;
     if (rotation === null || frames === 0) return false;
-    return bytes + this.writer.out.length + this.writer.bytesFor(frameBytes) > rotation.bytes || clock.now() - firstAt >= rotation.seconds * 1000;
+    return (
+      bytes + this.writer.out.length + this.writer.bytesFor(frameBytes) > rotation.bytes ||
+      clock.now() - firstAt >= rotation.seconds * 1000
+    );
   }
 
   private async rotate(): Promise<void> {
@@ -100,7 +103,9 @@ export class RecordingOutput {
     this.writes++;
     this.file.bytes += bytes.length;
     this.bytes += bytes.length;
-    this.writing = this.sink.write(bytes, (written) => this.writer.complete(written).bytes).finally(() => this.writes--);
+    this.writing = this.sink
+      .write(bytes, (written) => this.writer.complete(written).bytes)
+      .finally(() => this.writes--);
     this.writing.catch((error: unknown) => {
       if (error instanceof OutputFull) this.forget(this.writer.complete(bytes.subarray(error.kept)).frames);
     }); // the next wait for this write throws it
@@ -136,7 +141,11 @@ export class RecordingOutput {
   private addStatistics(): void {
     const { startedAt, frames, before } = this.file;
     const now = this.counts();
-    const counts = { missed: now.missed - before.missed, untold: now.untold - before.untold, unmatched: now.unmatched - before.unmatched };
+    const counts = {
+      missed: now.missed - before.missed,
+      untold: now.untold - before.untold,
+      unmatched: now.unmatched - before.unmatched,
+    };
     this.writer.statistics({
       start: this.wallClock.stamp(startedAt),
       end: this.wallClock.stamp(monotonicNow()),

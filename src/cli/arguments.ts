@@ -19,13 +19,17 @@ export interface AttachArguments extends TypedOptions {
 
 function declared({ isFlag, choices, describe, default: otherwise, kinds, value, offers }: AttachOption): Declared {
   if (isFlag) return flag(describe);
-  const kind = choices ? { choices, describe } : { ...text(describe, value), ...(kinds.includes('texts') && { repeatable: true as const }) };
+  const kind = choices
+    ? { choices, describe }
+    : { ...text(describe, value), ...(kinds.includes('texts') && { repeatable: true as const }) };
   return { ...kind, ...(otherwise !== undefined && { otherwise }), ...(offers && { offers }) };
 }
 
 /** Options of attach, those with the given flags or all: other commands that make an interface take some of them. */
 export const attachOptions = (...flags: readonly string[]): Options =>
-  Object.fromEntries(OPTION_ROWS.filter((row) => flags.length === 0 || flags.includes(row.flag)).map((row) => [row.flag, declared(row)]));
+  Object.fromEntries(
+    OPTION_ROWS.filter((row) => flags.length === 0 || flags.includes(row.flag)).map((row) => [row.flag, declared(row)]),
+  );
 
 /** Checks everything that can be checked without the kernel. Throws usage errors. */
 export function toOptions(args: AttachArguments): AttachOptions {
@@ -33,7 +37,11 @@ export function toOptions(args: AttachArguments): AttachOptions {
   const twice = args.iface.find((name, i) => args.iface.indexOf(name) !== i);
   if (twice !== undefined) throw usageError(`attach ${twice}`, 'is named twice', 'name each interface once');
   if (args.iface.length > 1 && (args.addr || args.mac)) {
-    throw usageError('attach', 'several interfaces cannot share one address', 'use --hairpin, and give each its own with ip addr add');
+    throw usageError(
+      'attach',
+      'several interfaces cannot share one address',
+      'use --hairpin, and give each its own with ip addr add',
+    );
   }
   return readFlags({ ...args }, (name) => absolutePath(name, userDirectory()));
 }

@@ -19,7 +19,8 @@ import { describeAttachment } from './list';
 export async function attachCommand(args: AttachArguments): Promise<void> {
   const options = toOptions(args);
   const metricsAt = args.metrics === undefined ? null : parseListenAddress(args.metrics);
-  if (args.dryRun) return printSteps([...new Set(args.iface.flatMap((name) => attachInWords(name, options)))], args.json);
+  if (args.dryRun)
+    return printSteps([...new Set(args.iface.flatMap((name) => attachInWords(name, options)))], args.json);
   if (args.daemon && !inBackground()) return tellMade(await startInBackground());
   requirePrivileges();
   leaveRemovedDirectory();
@@ -32,8 +33,13 @@ export async function attachCommand(args: AttachArguments): Promise<void> {
   try {
     const detached = Promise.all(controllers.map(untilDetached));
     await notifyService('READY=1', `STATUS=${printable(args.iface.join(', '))} loops`);
-    const output = ready(args, controllers.map(({ attachment }) => attachment));
-    const warnings = controllers.flatMap((controller) => controller.warnings()).map((warning) => printable(`vnet-bpf: ${warning}`));
+    const output = ready(
+      args,
+      controllers.map(({ attachment }) => attachment),
+    );
+    const warnings = controllers
+      .flatMap((controller) => controller.warnings())
+      .map((warning) => printable(`vnet-bpf: ${warning}`));
     if (inBackground()) reportReady(output, warnings);
     else {
       tellMade(output);

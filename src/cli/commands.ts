@@ -3,7 +3,18 @@
 import { READ_FORMATS, UNPACKED_FORMATS, WRITTEN_FORMATS } from '../capture/formats';
 import { ON_HOOK_ERROR } from '../options/values';
 import { attachOptions, DEFAULT_BUFFER, MAX_SNAPLEN, MIN_SNAPLEN } from './arguments';
-import { type Command, filterOption, flag, iface, jsonOption, netnsOption, type QuickBundle, requiredIface, SHELLS, text } from './declarations';
+import {
+  type Command,
+  filterOption,
+  flag,
+  iface,
+  jsonOption,
+  netnsOption,
+  type QuickBundle,
+  requiredIface,
+  SHELLS,
+  text,
+} from './declarations';
 
 /** Commands that spend nearly all of their time on starting. */
 const LIST_STATS: QuickBundle = { name: 'list-stats', bytecode: 'called' };
@@ -20,7 +31,15 @@ export const COMMANDS: readonly Command[] = [
   {
     name: 'attach',
     describe: 'make an interface whose transmitted frames come back as received ones',
-    operands: [{ name: 'iface', describe: 'the interface, such as vnet0; several are looped by one process', required: true, takesRest: true, offers: 'interfaces' }],
+    operands: [
+      {
+        name: 'iface',
+        describe: 'the interface, such as vnet0; several are looped by one process',
+        required: true,
+        takesRest: true,
+        offers: 'interfaces',
+      },
+    ],
     options: {
       ...attachOptions(),
       metrics: text('serve metrics at this address and port: 127.0.0.1:9100', 'ADDRESS:PORT'),
@@ -40,7 +59,11 @@ export const COMMANDS: readonly Command[] = [
     describe: 'run a command in a network of its own, with a looping vnet0; nothing is left when it ends',
     operands: [],
     options: {
-      addr: { ...text('address with prefix length, looped; may be repeated'), repeatable: true, otherwise: '10.77.0.1/24 fd77::1/64' },
+      addr: {
+        ...text('address with prefix length, looped; may be repeated'),
+        repeatable: true,
+        otherwise: '10.77.0.1/24 fd77::1/64',
+      },
       ...attachOptions('hook', 'on-hook-error'),
       impair: text('a bad wire, in the words of impair: "delay 20ms loss 1%"'),
       stats: text('file for the counters, instead of standard error'),
@@ -54,7 +77,12 @@ export const COMMANDS: readonly Command[] = [
     name: 'detach',
     describe: 'remove an interface and everything made for it',
     operands: [iface],
-    options: { netns: netnsOption, all: flag('every interface, with --netns those of that namespace'), 'dry-run': dryRun, json: jsonOption },
+    options: {
+      netns: netnsOption,
+      all: flag('every interface, with --netns those of that namespace'),
+      'dry-run': dryRun,
+      json: jsonOption,
+    },
     quick: { bundle: ATTACH_DETACH, trial: ['vnet0', '--dry-run'] },
     load: () => (require('./detach') as typeof import('./detach')).detachCommand,
   },
@@ -72,8 +100,15 @@ export const COMMANDS: readonly Command[] = [
     operands: [iface, { name: 'file', describe: 'the hook: TypeScript or JavaScript', offers: 'files' }],
     options: {
       none: flag('take the hook off'),
-      init: { ...text('write a hook to begin with, and what an editor needs to know its types', 'FILE'), offers: 'files' },
-      'on-hook-error': { choices: ON_HOOK_ERROR, describe: 'what becomes of a frame whose hook fails', otherwise: 'as before, or pass' },
+      init: {
+        ...text('write a hook to begin with, and what an editor needs to know its types', 'FILE'),
+        offers: 'files',
+      },
+      'on-hook-error': {
+        choices: ON_HOOK_ERROR,
+        describe: 'what becomes of a frame whose hook fails',
+        otherwise: 'as before, or pass',
+      },
       netns: netnsOption,
     },
     examples: [
@@ -85,7 +120,10 @@ export const COMMANDS: readonly Command[] = [
   {
     name: 'impair',
     describe: 'delay, lose, duplicate, reorder, corrupt or slow down what comes back',
-    operands: [requiredIface, { name: 'words', describe: 'those of netem: delay 20ms loss 1%, or the name of a wire: 3g', takesRest: true }],
+    operands: [
+      requiredIface,
+      { name: 'words', describe: 'those of netem: delay 20ms loss 1%, or the name of a wire: 3g', takesRest: true },
+    ],
     options: {
       netns: netnsOption,
       clear: flag('take the impairment away'),
@@ -93,7 +131,9 @@ export const COMMANDS: readonly Command[] = [
       'dry-run': flag('print the commands, do nothing'),
       json: flag('with --show: print one JSON document'),
     },
-    examples: [{ command: 'vnet-bpf impair vnet0 delay 20ms 5ms loss 1%', describe: 'a wire that is slow and loses frames' }],
+    examples: [
+      { command: 'vnet-bpf impair vnet0 delay 20ms 5ms loss 1%', describe: 'a wire that is slow and loses frames' },
+    ],
     // `delay -5ms` is a wrong word, not four options.
     takesUnknown: true,
     load: () => (require('./impair') as typeof import('./impair')).impairCommand,
@@ -132,28 +172,49 @@ export const COMMANDS: readonly Command[] = [
     operands: [requiredIface],
     options: {
       netns: netnsOption,
-      write: { short: 'w', ...text(`file to write, in ${WRITTEN_FORMATS}; - is standard output`), required: true, offers: 'files' },
+      write: {
+        short: 'w',
+        ...text(`file to write, in ${WRITTEN_FORMATS}; - is standard output`),
+        required: true,
+        offers: 'files',
+      },
       snaplen: { ...text(`most bytes of each frame, ${MIN_SNAPLEN} to ${MAX_SNAPLEN}`), default: String(MAX_SNAPLEN) },
       count: { short: 'c', ...text('stop after this many frames') },
       duration: text('stop after this many seconds'),
-      buffer: { ...text('frames wait in it for the recorder: a power of two from 256K to 1G'), default: DEFAULT_BUFFER },
+      buffer: {
+        ...text('frames wait in it for the recorder: a power of two from 256K to 1G'),
+        default: DEFAULT_BUFFER,
+      },
       filter: filterOption,
       'rotate-size': text('start another file, run-00002.pcapng, before one exceeds this size: at least 64K', 'SIZE'),
       'rotate-time': text('start another file after this many seconds', 'SECONDS'),
       files: text('keep only this many files, the latest', 'N'),
       json: jsonOption,
     },
-    examples: [{ command: 'vnet-bpf record vnet0 -w run.pcapng', describe: 'what the loop does to each frame, for Wireshark' }],
+    examples: [
+      { command: 'vnet-bpf record vnet0 -w run.pcapng', describe: 'what the loop does to each frame, for Wireshark' },
+    ],
     load: () => (require('./record') as typeof import('./record')).recordCommand,
   },
   {
     name: 'replay',
     describe: 'send the frames of a capture file on an interface',
-    operands: [{ name: 'file', describe: `in ${READ_FORMATS}, also compressed by ${UNPACKED_FORMATS}; - is standard input`, required: true, offers: 'files' }],
+    operands: [
+      {
+        name: 'file',
+        describe: `in ${READ_FORMATS}, also compressed by ${UNPACKED_FORMATS}; - is standard input`,
+        required: true,
+        offers: 'files',
+      },
+    ],
     options: {
       into: { ...text('the interface to send on'), required: true },
       netns: netnsOption,
-      timing: { choices: ['original', 'max'], default: 'max', describe: 'as far apart as they were captured, or as fast as the loop takes them' },
+      timing: {
+        choices: ['original', 'max'],
+        default: 'max',
+        describe: 'as far apart as they were captured, or as fast as the loop takes them',
+      },
       'max-gap': text('most seconds between two frames, with --timing original', 'SECONDS'),
       filter: filterOption,
       'as-is': flag('send superpackets and unfinished checksums as they are in the file'),
@@ -167,7 +228,10 @@ export const COMMANDS: readonly Command[] = [
     describe: 'let Wireshark record: it calls this',
     operands: [],
     options: {
-      install: { ...text('put a program into DIRECTORY, or where your Wireshark looks, that calls this command'), valueIsOptional: true },
+      install: {
+        ...text('put a program into DIRECTORY, or where your Wireshark looks, that calls this command'),
+        valueIsOptional: true,
+      },
       'extcap-interfaces': flag('list the attached interfaces'),
       'extcap-version': text('version of Wireshark'),
       'extcap-interface': text('the interface that is meant'),
@@ -185,7 +249,11 @@ export const COMMANDS: readonly Command[] = [
     name: 'log',
     describe: 'show what happened: lifecycle, queue stopped, queue woken',
     operands: [iface],
-    options: { netns: netnsOption, follow: { short: 'f', ...flag('wait for more') }, json: flag('print one JSON document; with --follow one a line') },
+    options: {
+      netns: netnsOption,
+      follow: { short: 'f', ...flag('wait for more') },
+      json: flag('print one JSON document; with --follow one a line'),
+    },
     load: () => (require('./log') as typeof import('./log')).logCommand,
   },
   {

@@ -10,22 +10,32 @@ import * as path from 'node:path';
 import { quoted, usageError, VnetError } from '../errors';
 import { putFile } from '../native/trusted';
 import { printMade, tell } from '../terminal/output';
-import { type Call, type Command, type Declared, GLOBAL_OPTIONS, type Offered, type Operand, type Options, type SHELLS } from './declarations';
+import {
+  type Call,
+  type Command,
+  type Declared,
+  GLOBAL_OPTIONS,
+  type Offered,
+  type Operand,
+  type Options,
+  type SHELLS,
+} from './declarations';
 
 // What may stand at a position of a command line.
 
-type Words =
-  | { kind: 'choices'; choices: readonly string[] }
-  | { kind: Exclude<Offered, 'commands'> | 'anything' };
+type Words = { kind: 'choices'; choices: readonly string[] } | { kind: Exclude<Offered, 'commands'> | 'anything' };
 
 /** What an operand or the value of an option may be. `commands` are all commands. */
 function wordsFor({ choices, offers }: Operand | Declared, commands: readonly Command[]): Words {
   if (choices) return { kind: 'choices', choices };
-  return offers === 'commands' ? { kind: 'choices', choices: commands.map(({ name }) => name) } : { kind: offers ?? 'anything' };
+  return offers === 'commands'
+    ? { kind: 'choices', choices: commands.map(({ name }) => name) }
+    : { kind: offers ?? 'anything' };
 }
 
 /** What follows an option; null for one that takes no value. */
-const valueOf = (declared: Declared, commands: readonly Command[]): Words | null => (declared.isFlag ? null : wordsFor(declared, commands));
+const valueOf = (declared: Declared, commands: readonly Command[]): Words | null =>
+  declared.isFlag ? null : wordsFor(declared, commands);
 
 /**
  * Shell commands that print names, one per line. The records are root's: for other users they print nothing, silently.
@@ -61,7 +71,10 @@ function bashAction(words: Words): string {
 function operandPlaces(command: Command, commands: readonly Command[]): string {
   const { operands } = command;
   if (operands.length === 0) return '';
-  const places = operands.map((operand, i) => `              ${i === operands.length - 1 ? '*' : i}) ${bashAction(wordsFor(operand, commands))} ;;\n`);
+  const places = operands.map(
+    (operand, i) =>
+      `              ${i === operands.length - 1 ? '*' : i}) ${bashAction(wordsFor(operand, commands))} ;;\n`,
+  );
   return `          else
             case $operands in
 ${places.join('')}            esac
@@ -82,7 +95,13 @@ ${operandPlaces(command, commands)}          fi ;;
 }
 
 function bashScript(commands: readonly Command[]): string {
-  const withValue = [...new Set(commands.flatMap(({ options }) => Object.entries(options).flatMap(([name, { isFlag }]) => (isFlag ? [] : [`--${name}`]))))];
+  const withValue = [
+    ...new Set(
+      commands.flatMap(({ options }) =>
+        Object.entries(options).flatMap(([name, { isFlag }]) => (isFlag ? [] : [`--${name}`])),
+      ),
+    ),
+  ];
   return `${HEADER}
 _vnet_bpf() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} words='' command='' operands=0 word before=''
@@ -137,8 +156,13 @@ function optionSpec([name, declared]: [string, Declared], commands: readonly Com
 
 function zshCase(command: Command, commands: readonly Command[]): string {
   const repeated = command.operands.some(({ takesRest }) => takesRest);
-  const operands = command.operands.map((operand, i) => quoted(`${repeated ? '*' : i + 1}:${operand.name}:${zshAction(wordsFor(operand, commands))}`));
-  const specs = [...Object.entries({ ...command.options, ...GLOBAL_OPTIONS }).map((option) => optionSpec(option, commands)), ...operands];
+  const operands = command.operands.map((operand, i) =>
+    quoted(`${repeated ? '*' : i + 1}:${operand.name}:${zshAction(wordsFor(operand, commands))}`),
+  );
+  const specs = [
+    ...Object.entries({ ...command.options, ...GLOBAL_OPTIONS }).map((option) => optionSpec(option, commands)),
+    ...operands,
+  ];
   return `    ${command.name}) _arguments ${specs.join(' ')} ;;`;
 }
 
@@ -150,7 +174,9 @@ _vnet_bpf_namespaces() { compadd -- \${(f)"$(${NAMESPACES})"} }
 _vnet_bpf() {
   local curcontext=$curcontext state line
   local -a commands
-  _arguments -C ${Object.entries(GLOBAL_OPTIONS).map((option) => optionSpec(option, commands)).join(' ')} '1:command:->command' '*::argument:->argument'
+  _arguments -C ${Object.entries(GLOBAL_OPTIONS)
+    .map((option) => optionSpec(option, commands))
+    .join(' ')} '1:command:->command' '*::argument:->argument'
   case $state in
     command)
       commands=(${commands.map(({ name, describe }) => quoted(`${name}:${plain(describe)}`)).join(' ')})
@@ -211,21 +237,32 @@ function __vnet_bpf_namespaces
   ${NAMESPACES}
 end
 complete -c vnet-bpf -f
-${Object.entries(GLOBAL_OPTIONS).map((option) => optionLine('true', option, commands)).join('\n')}
+${Object.entries(GLOBAL_OPTIONS)
+  .map((option) => optionLine('true', option, commands))
+  .join('\n')}
 ${commands.flatMap((command) => fishLines(command, commands)).join('\n')}
 `;
 }
 
 type Shell = (typeof SHELLS)[number];
 
-const SCRIPTS: Readonly<Record<Shell, (commands: readonly Command[]) => string>> = { bash: bashScript, fish: fishScript, zsh: zshScript };
+const SCRIPTS: Readonly<Record<Shell, (commands: readonly Command[]) => string>> = {
+  bash: bashScript,
+  fish: fishScript,
+  zsh: zshScript,
+};
 
 const scriptOf = (shell: Shell, commands: readonly Command[]): string => SCRIPTS[shell](commands).trimEnd();
 
 /** The file where a shell looks: for all users if root asks, else for this user alone. */
-export function completionFile(shell: Shell, isRoot: boolean, { HOME = '', XDG_DATA_HOME = '', XDG_CONFIG_HOME = '' } = process.env): string {
+export function completionFile(
+  shell: Shell,
+  isRoot: boolean,
+  { HOME = '', XDG_DATA_HOME = '', XDG_CONFIG_HOME = '' } = process.env,
+): string {
   const home = path.isAbsolute(HOME) ? HOME : os.userInfo().homedir;
-  const below = (directory: string, otherwise: string): string => (path.isAbsolute(directory) ? directory : path.join(home, otherwise));
+  const below = (directory: string, otherwise: string): string =>
+    path.isAbsolute(directory) ? directory : path.join(home, otherwise);
   const share = isRoot ? '/usr/local/share' : below(XDG_DATA_HOME, '.local/share');
   switch (shell) {
     case 'bash':
@@ -233,17 +270,28 @@ export function completionFile(shell: Shell, isRoot: boolean, { HOME = '', XDG_D
     case 'zsh':
       return path.join(share, 'zsh', 'site-functions', '_vnet-bpf');
     case 'fish':
-      return isRoot ? path.join(share, 'fish', 'vendor_completions.d', 'vnet-bpf.fish') : path.join(below(XDG_CONFIG_HOME, '.config'), 'fish', 'completions', 'vnet-bpf.fish');
+      return isRoot
+        ? path.join(share, 'fish', 'vendor_completions.d', 'vnet-bpf.fish')
+        : path.join(below(XDG_CONFIG_HOME, '.config'), 'fish', 'completions', 'vnet-bpf.fish');
   }
 }
 
-export function completionCommand({ shell, install }: { shell: Shell | undefined; install: boolean }, { commands }: Call): void {
+export function completionCommand(
+  { shell, install }: { shell: Shell | undefined; install: boolean },
+  { commands }: Call,
+): void {
   if (install) {
     const isRoot = process.geteuid?.() === 0;
-    for (const each of shell ? [shell] : (Object.keys(SCRIPTS) as Shell[])) installFor(each, isRoot, commands).forEach((line) => tell(line));
+    for (const each of shell ? [shell] : (Object.keys(SCRIPTS) as Shell[]))
+      installFor(each, isRoot, commands).forEach((line) => tell(line));
     return;
   }
-  if (!shell) throw usageError('completion', 'for which shell? bash, zsh or fish', 'vnet-bpf completion --install puts it where each looks for it');
+  if (!shell)
+    throw usageError(
+      'completion',
+      'for which shell? bash, zsh or fish',
+      'vnet-bpf completion --install puts it where each looks for it',
+    );
   printMade(scriptOf(shell, commands));
 }
 
@@ -254,7 +302,10 @@ export function installFor(shell: Shell, isRoot: boolean, commands: readonly Com
     fs.mkdirSync(path.dirname(file), { recursive: true });
     putFile(file, `${scriptOf(shell, commands)}\n`, 0o644);
   } catch (cause) {
-    throw new VnetError('SYSCALL', `completion for ${shell}`, (cause as Error).message, { hint: `vnet-bpf completion ${shell} prints it`, cause });
+    throw new VnetError('SYSCALL', `completion for ${shell}`, (cause as Error).message, {
+      hint: `vnet-bpf completion ${shell} prints it`,
+      cause,
+    });
   }
   const done = `${file} completes vnet-bpf in ${shell}`;
   return shell === 'zsh' && !isRoot ? [done, `in ~/.zshrc, before compinit: fpath+=('${path.dirname(file)}')`] : [done];

@@ -44,7 +44,8 @@ export async function startInBackground(): Promise<string> {
       child.stderr?.destroy();
       child.unref();
       const report = readyReport(output);
-      if (report.warnings !== '') (require('../native/standard-streams') as typeof import('../native/standard-streams')).news(2, report.warnings);
+      if (report.warnings !== '')
+        (require('../native/standard-streams') as typeof import('../native/standard-streams')).news(2, report.warnings);
       resolve(report.output);
     });
     child.once('close', (code, signal) => reject(endedBy ? interrupted(endedBy) : failure(stderr, code, signal)));
@@ -53,10 +54,19 @@ export async function startInBackground(): Promise<string> {
   });
 }
 
-const interrupted = (signal: NodeJS.Signals): VnetError => new VnetError('INTERRUPTED', 'attach', `ended by ${signal}; what it had made is removed`, { hint: 'vnet-bpf list shows what is attached' });
+const interrupted = (signal: NodeJS.Signals): VnetError =>
+  new VnetError('INTERRUPTED', 'attach', `ended by ${signal}; what it had made is removed`, {
+    hint: 'vnet-bpf list shows what is attached',
+  });
 
 function notStarted(error: NodeJS.ErrnoException): VnetError {
-  return exhaustion(error, WHAT) ?? new VnetError('COMMAND_FAILED', WHAT, `could not be started: ${error.code ?? error.message}`, { hint: 'look at the limits of this shell, with ulimit -a, and of its control group', cause: error });
+  return (
+    exhaustion(error, WHAT) ??
+    new VnetError('COMMAND_FAILED', WHAT, `could not be started: ${error.code ?? error.message}`, {
+      hint: 'look at the limits of this shell, with ulimit -a, and of its control group',
+      cause: error,
+    })
+  );
 }
 
 /** Passes on the error with which the background process failed. */
@@ -65,6 +75,8 @@ function failure(stderr: string, code: number | null, signal: string | null): Vn
   const match = lines.map((line) => /^vnet-bpf: (.*?): (.*)$/.exec(line)).find((found) => found !== null);
   const hint = lines.find((line) => line.startsWith('hint: '))?.slice('hint: '.length);
   const kind: ErrorCode = code === 2 ? 'USAGE' : 'COMMAND_FAILED';
-  const [what, why] = match ? [match[1] as string, match[2] as string] : [WHAT, lines[0] || `ended with ${signal ?? code}`];
+  const [what, why] = match
+    ? [match[1] as string, match[2] as string]
+    : [WHAT, lines[0] || `ended with ${signal ?? code}`];
   return new VnetError(kind, what, why, hint === undefined ? {} : { hint });
 }

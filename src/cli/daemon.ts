@@ -17,7 +17,8 @@ export const READY_FD = 3;
 export const inBackground = (): boolean => process.env[IN_BACKGROUND] !== undefined;
 
 /** The directory that the user's file names are relative to, or why there is none, as namesBeginAt() returns it. */
-export const userDirectory = (): string => process.env[IN_BACKGROUND] ?? (require('../native/inherited') as typeof import('../native/inherited')).namesBeginAt();
+export const userDirectory = (): string =>
+  process.env[IN_BACKGROUND] ?? (require('../native/inherited') as typeof import('../native/inherited')).namesBeginAt();
 
 /**
  * Whether unparsed arguments ask for the background beyond doubt, in the usual spelling. `attach` itself recognizes the
@@ -26,7 +27,8 @@ export const userDirectory = (): string => process.env[IN_BACKGROUND] ?? (requir
 export function wantsBackground(args: readonly string[]): boolean {
   if (inBackground() || args[0] !== 'attach') return false;
   const at = args.indexOf('--daemon');
-  const asksOnly = (arg: string): boolean => ['--help', '-h', '--version', '-V'].includes(arg) || arg.startsWith('--dry-run');
+  const asksOnly = (arg: string): boolean =>
+    ['--help', '-h', '--version', '-V'].includes(arg) || arg.startsWith('--dry-run');
   return at > 0 && args[at + 1] !== 'false' && !args.some(asksOnly);
 }
 

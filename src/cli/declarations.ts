@@ -76,7 +76,8 @@ export interface Command {
 }
 
 /** The command of that name; null if there is none. */
-export const commandNamed = (commands: readonly Command[], name: string): Command | null => commands.find((command) => command.name === name) ?? null;
+export const commandNamed = (commands: readonly Command[], name: string): Command | null =>
+  commands.find((command) => command.name === name) ?? null;
 
 /** What users type, operands included: `attach <iface...>`, `detach [iface]`. */
 export function usageOf({ name, operands, runsAnother }: Command): string {
@@ -93,7 +94,10 @@ export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 // Options that several commands have, and the usual kinds of options.
 
 /** An option with a value, which help calls `value`. */
-export const text = (describe: string, value?: string): Declared => ({ describe, ...(value !== undefined && { value }) });
+export const text = (describe: string, value?: string): Declared => ({
+  describe,
+  ...(value !== undefined && { value }),
+});
 export const flag = (describe: string): Declared => ({ describe, isFlag: true });
 
 /** The interface that a command is about. */
@@ -101,7 +105,10 @@ export const iface: Operand = { name: 'iface', describe: 'the interface', offers
 export const requiredIface: Operand = { ...iface, required: true };
 export const netnsOption: Declared = { ...text('network namespace of the interface', 'NAME'), offers: 'namespaces' };
 /** For commands that read frames. */
-export const filterOption = text('only frames that match, in tcpdump\'s syntax: "tcp port 80 and not arp"', 'EXPRESSION');
+export const filterOption = text(
+  'only frames that match, in tcpdump\'s syntax: "tcp port 80 and not arp"',
+  'EXPRESSION',
+);
 export const jsonOption = flag('print one JSON document');
 /** Options of every command. */
 export const GLOBAL_OPTIONS: Options = {

@@ -28,12 +28,14 @@ export interface Detached {
 export async function detachCommand(args: DetachArguments): Promise<void> {
   const netns = args.netns === undefined ? null : checkNetnsName(args.netns);
   if (args.all) {
-    if (args.iface !== undefined) throw usageError('detach', 'give an interface or --all, not both', 'vnet-bpf list shows those attached');
+    if (args.iface !== undefined)
+      throw usageError('detach', 'give an interface or --all, not both', 'vnet-bpf list shows those attached');
     requirePrivileges();
     const all = netns === null ? everyAttachment() : [...attachmentsOfNetns(netns), ...brokenOnes(null, netns)];
     return args.dryRun ? printSteps(detachInWords(all.map(known)), args.json) : detachAll(all, args.json);
   }
-  if (args.iface === undefined) throw usageError('detach', 'which interface?', 'vnet-bpf list shows those attached; --all takes them all');
+  if (args.iface === undefined)
+    throw usageError('detach', 'which interface?', 'vnet-bpf list shows those attached; --all takes them all');
   checkInterfaceName(args.iface);
   if (args.dryRun) {
     requirePrivileges();
@@ -47,7 +49,9 @@ export async function detachCommand(args: DetachArguments): Promise<void> {
 /** Detaches all of them: one that cannot be detached does not keep the others. */
 async function detachAll(all: readonly (Attachment | BrokenAttachment)[], json: boolean): Promise<void> {
   const done: Detached[] = [];
-  const named = all.map((attachment) => ({ attachment, ...known(attachment) })).sort((a, b) => Number(a.iface > b.iface) - Number(a.iface < b.iface));
+  const named = all
+    .map((attachment) => ({ attachment, ...known(attachment) }))
+    .sort((a, b) => Number(a.iface > b.iface) - Number(a.iface < b.iface));
   for (const { attachment, iface, netns } of named) {
     try {
       await detachAttachment(attachment);

@@ -28,7 +28,10 @@ const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
 /** Where Wireshark looks besides its own directory: before version 4.2, and since. */
 export const personalDirectories = ({ XDG_CONFIG_HOME = '', HOME = '' } = process.env): string[] => {
   const home = path.isAbsolute(HOME) ? HOME : os.userInfo().homedir;
-  return [path.join(path.isAbsolute(XDG_CONFIG_HOME) ? XDG_CONFIG_HOME : path.join(home, '.config'), 'wireshark', 'extcap'), path.join(home, '.local', 'lib', 'wireshark', 'extcap')];
+  return [
+    path.join(path.isAbsolute(XDG_CONFIG_HOME) ? XDG_CONFIG_HOME : path.join(home, '.config'), 'wireshark', 'extcap'),
+    path.join(home, '.local', 'lib', 'wireshark', 'extcap'),
+  ];
 };
 
 /** A program that calls this one, through sudo unless Wireshark runs as root. */
@@ -40,7 +43,8 @@ function script(): string {
 /**
  * Checks a directory: root writes only where no other user can, and other users only where no link of another user leads.
  */
-const checkedDirectory = (directory: string): string => (process.geteuid?.() === 0 ? trustedPath(directory) : withoutForeignLinks(directory).real);
+const checkedDirectory = (directory: string): string =>
+  process.geteuid?.() === 0 ? trustedPath(directory) : withoutForeignLinks(directory).real;
 
 /** The directory itself, or its nearest parent that exists. */
 function existing(directory: string): string {
@@ -69,7 +73,8 @@ function requireOurs(file: string): void {
  * installing.
  */
 export function requireInstallAlone(args: readonly string[]): void {
-  if (args.some((arg) => arg.startsWith('-') && !/^--install(=|$)/.test(arg))) throw usageError('--install', 'goes with no other option', 'vnet-bpf extcap --install');
+  if (args.some((arg) => arg.startsWith('-') && !/^--install(=|$)/.test(arg)))
+    throw usageError('--install', 'goes with no other option', 'vnet-bpf extcap --install');
 }
 
 /** Writes the program to a directory, or to those of the user's Wireshark if none is named. */
@@ -85,7 +90,10 @@ export function install(directory: string): void {
       requireOurs(file);
       putFile(file, script(), 0o755);
     } catch (cause) {
-      throw new VnetError('SYSCALL', `extcap program ${file}`, cause instanceof Error ? cause.message : String(cause), { hint: 'a directory of yours that is there; tshark -G folders names those of Wireshark', cause });
+      throw new VnetError('SYSCALL', `extcap program ${file}`, cause instanceof Error ? cause.message : String(cause), {
+        hint: 'a directory of yours that is there; tshark -G folders names those of Wireshark',
+        cause,
+      });
     }
     tell(`${file} lets Wireshark see looping interfaces`);
   }
@@ -113,7 +121,12 @@ export async function extcapCommand(args: ExtcapArguments): Promise<void> {
     return install(args.install);
   }
   if (args.extcapInterfaces) return listInterfaces();
-  if (args.extcapInterface === undefined) throw usageError('extcap', 'is for Wireshark, which says what it wants', 'vnet-bpf extcap --install lets it find the interfaces: docs/recording.md');
+  if (args.extcapInterface === undefined)
+    throw usageError(
+      'extcap',
+      'is for Wireshark, which says what it wants',
+      'vnet-bpf extcap --install lets it find the interfaces: docs/recording.md',
+    );
   if (args.extcapDlts) return print('dlt {number=1}{name=EN10MB}{display=Ethernet}');
   if (args.extcapConfig) return listOptions();
   // Without --capture, Wireshark takes the output as the reason why the filter is wrong.
@@ -132,30 +145,48 @@ function checkFilter(expression: string | undefined): void {
 }
 
 /** The name that users choose in Wireshark and with `tshark -i`: no interface of the machine has such a name. */
-const nameOf = ({ iface, netns }: Attachment): string => inBraces(`${PROGRAM}-${iface}${netns.name === null ? '' : `@${netns.name}`}`);
+const nameOf = ({ iface, netns }: Attachment): string =>
+  inBraces(`${PROGRAM}-${iface}${netns.name === null ? '' : `@${netns.name}`}`);
 
 /** Escapes what would end a value, or its line. */
-const inBraces = (text: string): string => printable(text).replace(/[{}]/g, (brace) => `\\x${brace.charCodeAt(0).toString(16)}`);
+const inBraces = (text: string): string =>
+  printable(text).replace(/[{}]/g, (brace) => `\\x${brace.charCodeAt(0).toString(16)}`);
 
 /** Attached interfaces. Only root can see them; for others the list is empty, because Wireshark asks at each start. */
 const running = (): Attachment[] => (process.geteuid?.() === 0 ? allAttachments().filter(isControlled) : []);
 
 function listInterfaces(): void {
   print(`extcap {version=${programVersion()}}{display=vnet-bpf}`);
-  for (const attachment of running()) print(`interface {value=${nameOf(attachment)}}{display=What vnet-bpf does to ${inBraces(named(attachment.iface, attachment.netns.name))}}`);
+  for (const attachment of running())
+    print(
+      `interface {value=${nameOf(attachment)}}{display=What vnet-bpf does to ${inBraces(named(attachment.iface, attachment.netns.name))}}`,
+    );
 }
 
 function listOptions(): void {
-  print(`arg {number=0}{call=--snaplen}{display=Bytes of each frame}{type=unsigned}{range=${MIN_SNAPLEN},${MAX_SNAPLEN}}{default=${MAX_SNAPLEN}}`);
-  print(`arg {number=1}{call=--buffer}{display=Buffer}{tooltip=Where frames wait for Wireshark: a power of two}{type=string}{default=${DEFAULT_BUFFER}}`);
+  print(
+    `arg {number=0}{call=--snaplen}{display=Bytes of each frame}{type=unsigned}{range=${MIN_SNAPLEN},${MAX_SNAPLEN}}{default=${MAX_SNAPLEN}}`,
+  );
+  print(
+    `arg {number=1}{call=--buffer}{display=Buffer}{tooltip=Where frames wait for Wireshark: a power of two}{type=string}{default=${DEFAULT_BUFFER}}`,
+  );
 }
 
 async function capture(name: string, fifo: string, args: ExtcapArguments): Promise<void> {
   const options = recorderOptions({ ...args, count: undefined, filter: args.extcapCaptureFilter || undefined });
   requirePrivileges();
   const attachment = running().find((each) => nameOf(each) === name);
-  if (!attachment) throw new VnetError('NOT_ATTACHED', `interface ${name}`, 'is not attached any more', { hint: 'refresh the list of interfaces (F5)' });
+  if (!attachment)
+    throw new VnetError('NOT_ATTACHED', `interface ${name}`, 'is not attached any more', {
+      hint: 'refresh the list of interfaces (F5)',
+    });
   // Wireshark does not read from a recorder that it has stopped, and would display a message about that.
-  await record(attachment, oneFile(() => openPipeSink(fifo)), options, Infinity, { beforeExit: () => undefined });
+  await record(
+    attachment,
+    oneFile(() => openPipeSink(fifo)),
+    options,
+    Infinity,
+    { beforeExit: () => undefined },
+  );
   process.exit();
 }

@@ -4,7 +4,16 @@ import { isatty } from 'node:tty';
 
 import { programVersion } from '../native/node';
 import { coloured, printMade } from '../terminal/output';
-import { type Call, type Command, commandNamed, type Declared, defaultOf, GLOBAL_OPTIONS, usageOf, valueName } from './declarations';
+import {
+  type Call,
+  type Command,
+  commandNamed,
+  type Declared,
+  defaultOf,
+  GLOBAL_OPTIONS,
+  usageOf,
+  valueName,
+} from './declarations';
 import { unknownCommand } from './parse';
 
 const ABOUT = 'A loopback NIC: what an interface transmits comes back as received.';
@@ -56,7 +65,11 @@ function overview(commands: readonly Command[], width: number): string[] {
     'vnet-bpf <command> [options]',
     '',
     ...wrapped(ABOUT, width),
-    ...listed('Commands:', commands.map((command) => [usageOf(command), command.describe]), width),
+    ...listed(
+      'Commands:',
+      commands.map((command) => [usageOf(command), command.describe]),
+      width,
+    ),
     ...listed('Options of every command:', Object.entries(GLOBAL_OPTIONS).map(optionEntry), width),
     '',
     'vnet-bpf help COMMAND shows what a command takes.',
@@ -70,14 +83,23 @@ function helpOf(command: Command, width: number): string[] {
     `vnet-bpf ${before} [options]${after === undefined ? '' : ` -- ${after}`}`,
     '',
     ...wrapped(`${describe[0]?.toUpperCase()}${describe.slice(1)}.`, width),
-    ...listed('Operands:', operands.map(({ name, describe: text, choices }) => [name, choices ? `${text}: ${choices.join(', ')}` : text]), width),
+    ...listed(
+      'Operands:',
+      operands.map(({ name, describe: text, choices }) => [name, choices ? `${text}: ${choices.join(', ')}` : text]),
+      width,
+    ),
     ...listed('Options:', Object.entries({ ...options, ...GLOBAL_OPTIONS }).map(optionEntry), width),
-    ...listed('Examples:', examples.map(({ command: line, describe: text }) => [line, text]), width),
+    ...listed(
+      'Examples:',
+      examples.map(({ command: line, describe: text }) => [line, text]),
+      width,
+    ),
   ];
 }
 
 /** Help for one command or for all, `width` columns wide unless terms are wider. */
-export const helpText = (command: Command | readonly Command[], width: number): string[] => ('name' in command ? helpOf(command, width) : overview(command, width));
+export const helpText = (command: Command | readonly Command[], width: number): string[] =>
+  'name' in command ? helpOf(command, width) : overview(command, width);
 
 /** Width of the terminal in columns, within limits. */
 function terminalWidth(): number {
@@ -88,7 +110,9 @@ function terminalWidth(): number {
 /** Prints help for a command, or for all. */
 export function printHelp(command: Command | readonly Command[]): void {
   const lines = helpText(command, terminalWidth());
-  printMade(lines.map((line, i) => (i === 0 || /^[A-Z][a-z ]+:$/.test(line) ? coloured('bold', line, 1) : line)).join('\n'));
+  printMade(
+    lines.map((line, i) => (i === 0 || /^[A-Z][a-z ]+:$/.test(line) ? coloured('bold', line, 1) : line)).join('\n'),
+  );
 }
 
 export function helpCommand({ command: name }: { command: string | undefined }, { commands }: Call): void {

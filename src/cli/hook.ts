@@ -50,7 +50,12 @@ const hook = {
 export default hook;
 `;
 
-const TEMPLATES: Readonly<Record<string, string>> = { '.ts': TYPESCRIPT, '.mts': TYPESCRIPT, '.js': JAVASCRIPT, '.mjs': JAVASCRIPT };
+const TEMPLATES: Readonly<Record<string, string>> = {
+  '.ts': TYPESCRIPT,
+  '.mts': TYPESCRIPT,
+  '.js': JAVASCRIPT,
+  '.mjs': JAVASCRIPT,
+};
 
 const json = (document: unknown): string => `${JSON.stringify(document, null, 2)}\n`;
 
@@ -78,9 +83,13 @@ const PACKAGE = json({ private: true, type: 'module' });
 function declarations(root: string, file: string, found = new Set<string>()): Set<string> {
   if (found.has(file)) return found;
   found.add(file);
-  for (const [, name = ''] of fs.readFileSync(path.join(root, file), 'utf8').matchAll(/(?:from|import\()\s*'(\.[^']*)'/g)) {
+  for (const [, name = ''] of fs
+    .readFileSync(path.join(root, file), 'utf8')
+    .matchAll(/(?:from|import\()\s*'(\.[^']*)'/g)) {
     const target = path.join(path.dirname(file), name);
-    const each = [`${target}.d.ts`, path.join(target, 'index.d.ts')].find((candidate) => fs.existsSync(path.join(root, candidate)));
+    const each = [`${target}.d.ts`, path.join(target, 'index.d.ts')].find((candidate) =>
+      fs.existsSync(path.join(root, candidate)),
+    );
     if (each !== undefined) declarations(root, each, found);
   }
   return found;
@@ -110,7 +119,8 @@ function writeNew(file: string, text: string): boolean {
 const isThere = (file: string, text: string): boolean => fs.readFileSync(file, 'utf8') === text;
 
 /** The directory itself, or its nearest parent that exists. */
-const existing = (directory: string): string => (fs.existsSync(directory) || directory === '/' ? directory : existing(path.dirname(directory)));
+const existing = (directory: string): string =>
+  fs.existsSync(directory) || directory === '/' ? directory : existing(path.dirname(directory));
 
 /** Makes sure that root writes only where others cannot redirect it; a hook elsewhere would be refused anyway. */
 function requireOwnDirectory(directory: string, file: string): void {
@@ -119,7 +129,10 @@ function requireOwnDirectory(directory: string, file: string): void {
     trustedPath(directory);
   } catch (cause) {
     if (!(cause instanceof NotTrusted)) throw cause;
-    throw new VnetError('HOOK', `hook ${file}`, `${cause.message}, and a hook runs with the rights of root`, { hint: 'name a file in a directory that is root\'s alone: /etc/vnet-bpf/hook.ts', cause });
+    throw new VnetError('HOOK', `hook ${file}`, `${cause.message}, and a hook runs with the rights of root`, {
+      hint: "name a file in a directory that is root's alone: /etc/vnet-bpf/hook.ts",
+      cause,
+    });
   }
 }
 
@@ -133,22 +146,37 @@ export interface Initialized {
 /** Writes a first hook. Throws a VnetError if it exists already or cannot be written. */
 export function initHook(name: string): Initialized {
   const template = TEMPLATES[path.extname(name)];
-  if (template === undefined) throw usageError(`--init "${name}"`, 'is not the name of a file of TypeScript or JavaScript', `a name that ends in ${Object.keys(TEMPLATES).join(', ')}: vnet-bpf hook --init hook.ts`);
+  if (template === undefined)
+    throw usageError(
+      `--init "${name}"`,
+      'is not the name of a file of TypeScript or JavaScript',
+      `a name that ends in ${Object.keys(TEMPLATES).join(', ')}: vnet-bpf hook --init hook.ts`,
+    );
   const file = absolutePath(name);
   const directory = path.dirname(file);
   try {
     requireOwnDirectory(existing(directory), file);
     fs.mkdirSync(directory, { recursive: true });
-    if (!writeNew(file, template)) throw new VnetError('HOOK', `hook ${file}`, 'is there already', { hint: 'choose another name; what is there is left as it is' });
+    if (!writeNew(file, template))
+      throw new VnetError('HOOK', `hook ${file}`, 'is there already', {
+        hint: 'choose another name; what is there is left as it is',
+      });
     const kept = [
       ['tsconfig.json', TSCONFIG],
       ['package.json', PACKAGE],
-    ].flatMap(([beside = '', text = '']) => (writeNew(path.join(directory, beside), text) || isThere(path.join(directory, beside), text) ? [] : [beside]));
+    ].flatMap(([beside = '', text = '']) =>
+      writeNew(path.join(directory, beside), text) || isThere(path.join(directory, beside), text) ? [] : [beside],
+    );
     writeTypes(directory);
     return { file, kept };
   } catch (cause) {
     if (cause instanceof VnetError) throw cause;
-    throw new VnetError('HOOK', `hook ${file}`, `cannot be written: ${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message}`, { hint: 'name a file in a directory that you may write to', cause });
+    throw new VnetError(
+      'HOOK',
+      `hook ${file}`,
+      `cannot be written: ${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message}`,
+      { hint: 'name a file in a directory that you may write to', cause },
+    );
   }
 }
 
@@ -164,7 +192,8 @@ export function commandsFor(file: string, isRoot: boolean): string {
 export function initCommand(name: string): void {
   const { file, kept } = initHook(name);
   tell(`${file} is a hook, with its types in ${path.join(path.dirname(file), TYPES)}`);
-  if (kept.length > 0) tell(`${kept.join(' and ')} beside it was there already: docs/hooks.md shows what an editor needs in it`);
+  if (kept.length > 0)
+    tell(`${kept.join(' and ')} beside it was there already: docs/hooks.md shows what an editor needs in it`);
   tell(`${commandsFor(file, process.geteuid?.() === 0)} puts it on an interface`);
 }
 
@@ -182,10 +211,16 @@ const TIMEOUT_MS = 60_000;
 
 export async function hookCommand(args: HookArguments): Promise<void> {
   if (args.init !== undefined) return init(args.init, args);
-  if (args.iface === undefined) throw usageError('hook', '<iface> is missing', 'vnet-bpf hook vnet0 ./hook.ts; vnet-bpf hook --init hook.ts writes one to begin with');
+  if (args.iface === undefined)
+    throw usageError(
+      'hook',
+      '<iface> is missing',
+      'vnet-bpf hook vnet0 ./hook.ts; vnet-bpf hook --init hook.ts writes one to begin with',
+    );
   checkInterfaceName(args.iface);
   const netns = args.netns === undefined ? null : checkNetnsName(args.netns);
-  if (args.none === (args.file !== undefined)) throw usageError(`hook ${args.iface}`, 'give a file or --none', commandFor('hook', args.iface, netns, './hook.ts'));
+  if (args.none === (args.file !== undefined))
+    throw usageError(`hook ${args.iface}`, 'give a file or --none', commandFor('hook', args.iface, netns, './hook.ts'));
   requirePrivileges();
   const attachment = requireAttachment(args.iface, netns);
   const file = args.file === undefined ? null : absolutePath(args.file);
@@ -195,6 +230,11 @@ export async function hookCommand(args: HookArguments): Promise<void> {
 }
 
 function init(file: string, { iface, none, netns, onHookError }: HookArguments): void {
-  if (iface !== undefined || none || netns !== undefined || onHookError !== undefined) throw usageError('--init', 'stands alone: it writes a file, and no interface is concerned', `vnet-bpf hook --init ${file}`);
+  if (iface !== undefined || none || netns !== undefined || onHookError !== undefined)
+    throw usageError(
+      '--init',
+      'stands alone: it writes a file, and no interface is concerned',
+      `vnet-bpf hook --init ${file}`,
+    );
   initCommand(file);
 }

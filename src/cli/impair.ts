@@ -46,9 +46,14 @@ export async function impairCommand(args: ImpairArguments): Promise<void> {
 function checkWords({ iface, netns, words = [], clear, show, json, dryRun }: ImpairArguments): string[] | null {
   const what = `impair ${iface}`;
   const unknown = words.find((word) => word.startsWith('--'));
-  if (unknown !== undefined) throw usageError(unknown, 'is not an option of impair', 'vnet-bpf impair --help shows those that are');
+  if (unknown !== undefined)
+    throw usageError(unknown, 'is not an option of impair', 'vnet-bpf impair --help shows those that are');
   if ([words.length > 0, clear, show].filter(Boolean).length !== 1) {
-    throw usageError(what, 'give what to do to frames, or --clear, or --show', commandFor('impair', iface, netns ?? null, 'delay 20ms loss 1%'));
+    throw usageError(
+      what,
+      'give what to do to frames, or --clear, or --show',
+      commandFor('impair', iface, netns ?? null, 'delay 20ms loss 1%'),
+    );
   }
   if (json && !show) throw usageError('--json', 'goes with --show', 'add --show, or leave --json out');
   if (dryRun && show) throw usageError('--dry-run', '--show changes nothing', 'leave --dry-run out');
@@ -67,4 +72,5 @@ function show(attachment: Attachment, words: string[] | null, json: boolean): vo
   printJson({ interface: name, netns, words: words?.join(' ') ?? null, ...impair });
 }
 
-const sentence = ({ iface }: Attachment, words: readonly string[] | null): string => (words ? `${iface} is impaired: ${words.join(' ')}` : `${iface} is not impaired`);
+const sentence = ({ iface }: Attachment, words: readonly string[] | null): string =>
+  words ? `${iface} is impaired: ${words.join(' ')}` : `${iface} is not impaired`;

@@ -3,7 +3,13 @@
 import { locate } from '../lifecycle/find-attachment';
 import { netnsText, shownNetns } from '../link/netns-record';
 import { requirePrivileges } from '../requirements';
-import { allAttachments, brokenAttachments, isControlled, type Attachment, type BrokenAttachment } from '../state/store';
+import {
+  allAttachments,
+  brokenAttachments,
+  isControlled,
+  type Attachment,
+  type BrokenAttachment,
+} from '../state/store';
 import { bytes, print, printJson, table } from '../terminal/output';
 
 /** One entry of `list --json`, and what `attach --json` prints. */
@@ -94,6 +100,21 @@ export function listCommand(args: { json: boolean }): void {
     entry.addresses.join(' ') || '-',
     entry.hook === null ? '-' : entry.hookDown === null ? entry.hook : `${entry.hook} (down)`,
   ]);
-  const brokenRows = broken.map((entry) => [entry.interface, entry.netns ?? '-', entry.state, '-', '-', '-', '-', entry.error]);
-  print(...table([['INTERFACE', 'NETNS', 'STATE', 'PID', 'BACKEND', 'RING', 'LOOPED ADDRESSES', 'HOOK'], ...rows, ...brokenRows]));
+  const brokenRows = broken.map((entry) => [
+    entry.interface,
+    entry.netns ?? '-',
+    entry.state,
+    '-',
+    '-',
+    '-',
+    '-',
+    entry.error,
+  ]);
+  print(
+    ...table([
+      ['INTERFACE', 'NETNS', 'STATE', 'PID', 'BACKEND', 'RING', 'LOOPED ADDRESSES', 'HOOK'],
+      ...rows,
+      ...brokenRows,
+    ]),
+  );
 }

@@ -43,7 +43,10 @@ export async function logCommand(args: LogArguments): Promise<void> {
   const logs = selectedLogs(args);
   const shown = new Map<string, number>();
   for (;;) {
-    const lines = inTurn(logs.map((log) => linesSince(log.file, shown).map((line) => ({ log, line }))), ({ line }) => line);
+    const lines = inTurn(
+      logs.map((log) => linesSince(log.file, shown).map((line) => ({ log, line }))),
+      ({ line }) => line,
+    );
     show(lines, args);
     if (!args.follow || !logs.some(({ file }) => fs.existsSync(file))) return;
     await new Promise((resolve) => setTimeout(resolve, FOLLOW_MS));

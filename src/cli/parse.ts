@@ -7,7 +7,15 @@ import yargs from 'yargs/yargs';
 
 import { didYouMean, shellWord, usageError, type VnetError } from '../errors';
 import { camelCase, onCommandLine, oneOf } from '../options/values';
-import { type Command, commandNamed, type Declared, GLOBAL_OPTIONS, type Operand, type Options, usageOf } from './declarations';
+import {
+  type Command,
+  commandNamed,
+  type Declared,
+  GLOBAL_OPTIONS,
+  type Operand,
+  type Options,
+  usageOf,
+} from './declarations';
 
 // `vnet-bpf run [options] -- COMMAND ARGS...`: the words behind `--` belong to another program.
 
@@ -32,7 +40,8 @@ export function splitCommand(commands: readonly Command[], args: readonly string
 
 export type OptionsByName = ReadonlyMap<string, Declared>;
 
-const mapOf = (...options: readonly Options[]): OptionsByName => new Map(options.flatMap((each) => Object.entries(each)));
+const mapOf = (...options: readonly Options[]): OptionsByName =>
+  new Map(options.flatMap((each) => Object.entries(each)));
 
 /** The values of an option: several if it was given several times. */
 export type Given = string | boolean | string[];
@@ -71,16 +80,31 @@ export const takesValue = ({ isFlag }: Declared): boolean => !isFlag;
 export const looksLikeOption = (word: string): boolean => word.startsWith('-') && word !== '-';
 
 /** Splits arguments. Throws MissingValue, unless values may be missing. */
-export function takeApart(args: readonly string[], options: OptionsByName, values: 'needed' | 'may be missing' = 'needed'): Words {
+export function takeApart(
+  args: readonly string[],
+  options: OptionsByName,
+  values: 'needed' | 'may be missing' = 'needed',
+): Words {
   const end = args.indexOf('--');
   const own = end < 0 ? args : args.slice(0, end);
   const declared = [...options].map(([name, option]) => {
     const needed = takesValue(option) && !option.valueIsOptional && values === 'needed';
-    return [name, { type: takesValue(option) ? ('string' as const) : ('boolean' as const), ...(option.short !== undefined && { alias: option.short }), ...(needed && { nargs: 1 }) }] as const;
+    return [
+      name,
+      {
+        type: takesValue(option) ? ('string' as const) : ('boolean' as const),
+        ...(option.short !== undefined && { alias: option.short }),
+        ...(needed && { nargs: 1 }),
+      },
+    ] as const;
   });
   let missing: MissingValue | undefined;
   // Given a directory, yargs does not ask for the working directory.
-  const { _, $0: _script, ...found } = yargs([...own], __dirname)
+  const {
+    _,
+    $0: _script,
+    ...found
+  } = yargs([...own], __dirname)
     .locale('en')
     .help(false)
     .version(false)
@@ -90,7 +114,9 @@ export function takeApart(args: readonly string[], options: OptionsByName, value
     .fail((message) => (missing ??= missingValue(message, options)))
     .parseSync();
   if (missing) throw missing;
-  const given = new Map(Object.entries(found).filter(([name, value]) => options.has(name) && value !== undefined) as [string, Given][]);
+  const given = new Map(
+    Object.entries(found).filter(([name, value]) => options.has(name) && value !== undefined) as [string, Given][],
+  );
   return { given, words: [..._.map(String), ...(end < 0 ? [] : args.slice(end + 1))] };
 }
 
@@ -127,7 +153,15 @@ function commandAt(commands: readonly Command[], args: readonly string[]): numbe
 }
 
 export function unknownCommand(commands: readonly Command[], name: string): VnetError {
-  return usageError(name === '' ? '""' : name, 'is not a command', didYouMean(name, commands.map((command) => command.name), 'vnet-bpf --help shows the commands'));
+  return usageError(
+    name === '' ? '""' : name,
+    'is not a command',
+    didYouMean(
+      name,
+      commands.map((command) => command.name),
+      'vnet-bpf --help shows the commands',
+    ),
+  );
 }
 
 /** Parses the words behind `vnet-bpf`. Throws a USAGE error. */
@@ -138,7 +172,11 @@ export function parseCommandLine(commands: readonly Command[], args: readonly st
   const name = args[at] as string;
   const command = commandNamed(commands, name);
   if (!command) throw unknownCommand(commands, name);
-  return parseFor(commands, command, args.filter((_, i) => i !== at));
+  return parseFor(
+    commands,
+    command,
+    args.filter((_, i) => i !== at),
+  );
 }
 
 function withoutCommand(args: readonly string[]): Request {
@@ -164,7 +202,12 @@ function parseFor(commands: readonly Command[], command: Command, args: readonly
   const parsed: Arguments = {};
   for (const [option, declared] of options) {
     const value = valueOf(commands, option, declared, given.get(option));
-    if (value === undefined && declared.required) throw usageError(name, `--${option} is missing`, `${command.examples?.[0]?.command ?? `vnet-bpf ${name}`}; vnet-bpf ${name} --help shows the options`);
+    if (value === undefined && declared.required)
+      throw usageError(
+        name,
+        `--${option} is missing`,
+        `${command.examples?.[0]?.command ?? `vnet-bpf ${name}`}; vnet-bpf ${name} --help shows the options`,
+      );
     parsed[camelCase(option)] = value;
   }
   return { kind: 'run', command, args: { ...parsed, ...operandValues(command, words) } };
@@ -186,17 +229,23 @@ function operandValues(command: Command, words: readonly string[]): Arguments {
     const { name, choices, required, takesRest } = operand;
     const taken = left.splice(0, takesRest ? left.length : 1);
     if (taken.length === 0 && required) throw missing(command, operand);
-    for (const word of taken) if (choices) oneOf(word, choices, { what: `${name} "${word}"`, example: (value) => `such as ${value}` });
+    for (const word of taken)
+      if (choices) oneOf(word, choices, { what: `${name} "${word}"`, example: (value) => `such as ${value}` });
     values[camelCase(name)] = takesRest ? (taken.length > 0 ? taken : undefined) : taken[0];
   }
   const [surplus] = left;
-  if (surplus !== undefined) throw usageError(command.name, `"${surplus}" is one word too many`, `usage: vnet-bpf ${usageOf(command)}`);
+  if (surplus !== undefined)
+    throw usageError(command.name, `"${surplus}" is one word too many`, `usage: vnet-bpf ${usageOf(command)}`);
   return values;
 }
 
 function missing(command: Command, { name, choices }: Operand): VnetError {
   const what = choices ? ` (${choices.join(', ')})` : '';
-  return usageError(command.name, `<${name}> is missing${what}`, `usage: vnet-bpf ${usageOf(command)}; vnet-bpf ${command.name} --help says more`);
+  return usageError(
+    command.name,
+    `<${name}> is missing${what}`,
+    `usage: vnet-bpf ${usageOf(command)}; vnet-bpf ${command.name} --help says more`,
+  );
 }
 
 /** Splits arguments. Throws usage errors for missing values, and for values where none belongs. */
@@ -204,15 +253,25 @@ function read(command: string, options: OptionsByName, args: readonly string[]):
   for (const arg of args.slice(0, args.includes('--') ? args.indexOf('--') : undefined)) {
     const [, name = '', value] = /^--([^=]+)=(.*)$/s.exec(arg) ?? [];
     const declared = options.get(name);
-    if (declared && !takesValue(declared) && value !== 'true' && value !== 'false') throw usageError(`--${name}="${value}"`, 'takes no value', `give --${name} alone, or leave it out`);
+    if (declared && !takesValue(declared) && value !== 'true' && value !== 'false')
+      throw usageError(`--${name}="${value}"`, 'takes no value', `give --${name} alone, or leave it out`);
   }
   try {
     return takeApart(args, options);
   } catch (error) {
     if (!(error instanceof MissingValue)) throw error;
     const { option, typed } = error;
-    const { choices, value = option.toUpperCase(), describe = `vnet-bpf ${command} --help`, otherwise } = options.get(option) ?? {};
-    throw usageError(typed, 'takes a value, and there is none', `${typed} ${choices?.join('|') ?? value}: ${describe}${otherwise === undefined ? '' : ` [${otherwise}]`}`);
+    const {
+      choices,
+      value = option.toUpperCase(),
+      describe = `vnet-bpf ${command} --help`,
+      otherwise,
+    } = options.get(option) ?? {};
+    throw usageError(
+      typed,
+      'takes a value, and there is none',
+      `${typed} ${choices?.join('|') ?? value}: ${describe}${otherwise === undefined ? '' : ` [${otherwise}]`}`,
+    );
   }
 }
 
@@ -229,14 +288,21 @@ function readOrHelp(command: string, options: OptionsByName, args: readonly stri
 
 /** The options that may be given several times: `--addr`. */
 function repeatable(commands: readonly Command[]): string {
-  const names = commands.flatMap(({ options }) => Object.entries(options).flatMap(([name, declared]) => (declared.repeatable ? [`--${name}`] : [])));
+  const names = commands.flatMap(({ options }) =>
+    Object.entries(options).flatMap(([name, declared]) => (declared.repeatable ? [`--${name}`] : [])),
+  );
   return [...new Set(names)].join(', ');
 }
 
 function valueOf(commands: readonly Command[], option: string, declared: Declared, given: Given | undefined): unknown {
   if (given === undefined) return declared.isFlag ? false : declared.default;
   if (declared.repeatable) return Array.isArray(given) ? given : [given];
-  if (Array.isArray(given)) throw usageError(`--${option}`, 'is given twice', `give it once; of the options only ${repeatable(commands)} may be repeated`);
+  if (Array.isArray(given))
+    throw usageError(
+      `--${option}`,
+      'is given twice',
+      `give it once; of the options only ${repeatable(commands)} may be repeated`,
+    );
   if (declared.choices && typeof given === 'string') oneOf(given, declared.choices, onCommandLine(option, given));
   return given;
 }
@@ -245,5 +311,9 @@ function unknownOption(command: string, options: OptionsByName, word: string): V
   const shown = word.startsWith('--') ? (word.split('=')[0] as string) : word;
   const [of, help] = command === 'vnet-bpf' ? ['', ''] : [` of ${command}`, `${command} `];
   const known = word.startsWith('--') ? options.keys() : [];
-  return usageError(shown, `is not an option${of}`, didYouMean(shown.slice(2), known, `vnet-bpf ${help}--help shows the options`, (option) => `--${option}`));
+  return usageError(
+    shown,
+    `is not an option${of}`,
+    didYouMean(shown.slice(2), known, `vnet-bpf ${help}--help shows the options`, (option) => `--${option}`),
+  );
 }

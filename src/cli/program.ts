@@ -23,7 +23,12 @@ export function areUtf8(args: readonly string[]): boolean {
   return args.every((arg) => given.includes(`\0${arg}\0`));
 }
 
-export const notUtf8 = (): VnetError => usageError('command line', 'an argument is not UTF-8', 'give the file or the namespace a name that is, such as by ln -s; a command of run may be in a script');
+export const notUtf8 = (): VnetError =>
+  usageError(
+    'command line',
+    'an argument is not UTF-8',
+    'give the file or the namespace a name that is, such as by ln -s; a command of run may be in a script',
+  );
 
 // Running the command that the arguments name.
 

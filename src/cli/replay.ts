@@ -36,17 +36,30 @@ export async function replayCommand(args: ReplayArguments): Promise<void> {
   const attachment = requireAttachment(into, name ?? null);
   using netns = openAttachmentNetns(attachment);
   const mtu = netns?.run(() => linkByIndex(attachment.ifindex))?.mtu;
-  if (!netns || mtu === undefined) throw new VnetError('NO_SUCH_NETNS', `interface ${into}`, 'it or its network namespace is gone', { hint: `${commandAbout('detach', attachment)} removes what is left` });
+  if (!netns || mtu === undefined)
+    throw new VnetError('NO_SUCH_NETNS', `interface ${into}`, 'it or its network namespace is gone', {
+      hint: `${commandAbout('detach', attachment)} removes what is left`,
+    });
   try {
     const input = CaptureInput.open(args.file);
     using sender = FrameSender.open(netns, into, attachment.ifindex);
-    await replay(args, attachment.netns.name, input, sender, { pace, filter, wire: args.asIs ? null : new WireFrames(mtu) });
+    await replay(args, attachment.netns.name, input, sender, {
+      pace,
+      filter,
+      wire: args.asIs ? null : new WireFrames(mtu),
+    });
   } catch (error) {
     throw named(error, args);
   }
 }
 
-async function replay(args: ReplayArguments, netns: string | null, input: CaptureInput, sender: FrameSender, options: ReplayOptions): Promise<void> {
+async function replay(
+  args: ReplayArguments,
+  netns: string | null,
+  input: CaptureInput,
+  sender: FrameSender,
+  options: ReplayOptions,
+): Promise<void> {
   const { file, into } = args;
   using progress = new ProgressLine(progressText(sender, input));
   const onLongGap = (ms: number): void => {
@@ -62,7 +75,19 @@ async function replay(args: ReplayArguments, netns: string | null, input: Captur
       input.close();
       progress[Symbol.dispose]();
       const seconds = (clock.now() - start) / 1000;
-      if (args.json) tellMade(jsonText({ interface: into, netns, file, sent: sender.sent, refused: Object.fromEntries(sender.refused), leftOut: replay.leftOut.counts(), cut: replay.leftOut.byReason.get('cut') ?? 0, seconds: Number(seconds.toFixed(6)) }));
+      if (args.json)
+        tellMade(
+          jsonText({
+            interface: into,
+            netns,
+            file,
+            sent: sender.sent,
+            refused: Object.fromEntries(sender.refused),
+            leftOut: replay.leftOut.counts(),
+            cut: replay.leftOut.byReason.get('cut') ?? 0,
+            seconds: Number(seconds.toFixed(6)),
+          }),
+        );
       else if (replay.frames > 0) tell(report(sender, replay, options.wire, into, seconds));
     }
   };
@@ -71,7 +96,13 @@ async function replay(args: ReplayArguments, netns: string | null, input: Captur
     input.close();
   };
   const signal = await untilSignal(send, stop);
-  if (signal !== null) throw new VnetError('INTERRUPTED', `replay of ${nameOf(file)}`, `ended by ${signal} after ${howFar(replay, input)}`, { hint: 'the frames before that were sent' });
+  if (signal !== null)
+    throw new VnetError(
+      'INTERRUPTED',
+      `replay of ${nameOf(file)}`,
+      `ended by ${signal} after ${howFar(replay, input)}`,
+      { hint: 'the frames before that were sent' },
+    );
   if (replay.frames === 0 && !args.json) tell(`0 frames sent on ${into}: there are none in ${nameOf(file)}`);
   requireAllSent(args, sender, replay);
 }
@@ -81,7 +112,10 @@ function named(error: unknown, { file, into, netns }: ReplayArguments): unknown 
   if (!(error instanceof VnetError) || !error.message.startsWith(CAPTURE_FILE)) return error;
   const what = file === STDIN ? nameOf(file) : `capture file ${file}`;
   const hint = error.hint?.replace('FILE', shellWord(file)).replace('IFACE', operandFor(into, netns ?? null));
-  return new VnetError(error.code, what, error.message.slice(CAPTURE_FILE.length + 2), { ...(hint !== undefined && { hint }), cause: error });
+  return new VnetError(error.code, what, error.message.slice(CAPTURE_FILE.length + 2), {
+    ...(hint !== undefined && { hint }),
+    cause: error,
+  });
 }
 
 function paceOf({ timing, maxGap }: ReplayArguments): Pace | null {
@@ -125,11 +159,20 @@ function progressText(sender: FrameSender, input: CaptureInput): () => string {
   };
 }
 
-function report({ sent, refused }: FrameSender, { leftOut }: Replay, wire: ReplayOptions['wire'], into: string, seconds: number): string {
+function report(
+  { sent, refused }: FrameSender,
+  { leftOut }: Replay,
+  wire: ReplayOptions['wire'],
+  into: string,
+  seconds: number,
+): string {
   const parts = [`${sent} frame${sent === 1 ? '' : 's'} sent on ${into} in ${seconds.toFixed(3)} s`];
   const full = refused.get('ENOBUFS') ?? 0;
   if (full > 0) parts.push(`${full} refused: its queue was full`);
-  if (wire && wire.superpackets > 0) parts.push(`${wire.segments} of them segments of ${wire.superpackets} superpacket${wire.superpackets === 1 ? '' : 's'}`);
+  if (wire && wire.superpackets > 0)
+    parts.push(
+      `${wire.segments} of them segments of ${wire.superpackets} superpacket${wire.superpackets === 1 ? '' : 's'}`,
+    );
   if (wire && wire.completed > 0) parts.push(`checksums of ${wire.completed} completed`);
   if (leftOut.total > 0) parts.push(`left out: ${leftOut.words()}`);
   return parts.join(', ');
@@ -140,8 +183,13 @@ function report({ sent, refused }: FrameSender, { leftOut }: Replay, wire: Repla
  */
 function requireAllSent({ file, into }: ReplayArguments, { sent, refused }: FrameSender, { leftOut }: Replay): void {
   if (leftOut.failed > 0 || (sent === 0 && leftOut.byLinkType.size > 0)) {
-    throw new VnetError('STATE', `${leftOut.total} frames of ${nameOf(file)}`, `were not sent: ${leftOut.words()}`, { hint: leftOut.hint(into, mtuFor) });
+    throw new VnetError('STATE', `${leftOut.total} frames of ${nameOf(file)}`, `were not sent: ${leftOut.words()}`, {
+      hint: leftOut.hint(into, mtuFor),
+    });
   }
   const wrong = [...refused].filter(([error]) => error !== 'ENOBUFS').map(([error, count]) => `${count} with ${error}`);
-  if (wrong.length > 0) throw new VnetError('SYSCALL', `frames of ${nameOf(file)}`, `the kernel did not take ${wrong.join(', ')}`, { hint: 'EMSGSIZE: the MTU was lowered meanwhile, or --as-is sends superpackets that are too long' });
+  if (wrong.length > 0)
+    throw new VnetError('SYSCALL', `frames of ${nameOf(file)}`, `the kernel did not take ${wrong.join(', ')}`, {
+      hint: 'EMSGSIZE: the MTU was lowered meanwhile, or --as-is sends superpackets that are too long',
+    });
 }

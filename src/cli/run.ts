@@ -9,7 +9,13 @@ import { usageError, VnetError } from '../errors';
 import { checkedWords } from '../impair/words';
 import { endProcesses, Netns } from '../link/netns';
 import { clock } from '../native/clock';
-import { absolutePath, callersDirectory, inheritedDescriptors, leaveRemovedDirectory, withCallersUmask } from '../native/inherited';
+import {
+  absolutePath,
+  callersDirectory,
+  inheritedDescriptors,
+  leaveRemovedDirectory,
+  withCallersUmask,
+} from '../native/inherited';
 import { setCloseOnExec, watchEndOfChild } from '../native/libc';
 import { allNewsIsOut, news } from '../native/standard-streams';
 import { openOutput } from '../native/trusted';
@@ -83,7 +89,11 @@ function openReport(file: string | undefined): number | null {
     return openOutput(file);
   } catch (cause) {
     if (cause instanceof VnetError) throw cause;
-    throw usageError(`--stats "${file}"`, `cannot be written: ${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message}`, 'name a file in a directory that is there, or /dev/null');
+    throw usageError(
+      `--stats "${file}"`,
+      `cannot be written: ${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message}`,
+      'name a file in a directory that is there, or /dev/null',
+    );
   }
 }
 
@@ -94,7 +104,9 @@ function writeReport(report: number | null, args: RunArguments, stats: Stats): v
   try {
     fs.writeFileSync(report, `${text}\n`);
   } catch (error) {
-    tellNotice(`vnet-bpf: --stats ${args.stats}: cannot be written: ${(error as NodeJS.ErrnoException).code ?? (error as Error).message}`);
+    tellNotice(
+      `vnet-bpf: --stats ${args.stats}: cannot be written: ${(error as NodeJS.ErrnoException).code ?? (error as Error).message}`,
+    );
   }
 }
 
@@ -105,8 +117,15 @@ class CannotExecute extends VnetError {
     // The file exists, but its interpreter does not.
     const withoutInterpreter = error.code === 'ENOENT' && program.includes('/') && fs.existsSync(program);
     const missing = error.code === 'ENOENT' && !withoutInterpreter;
-    const why = withoutInterpreter ? 'its interpreter, which the first line names, is not there' : (error.code ?? error.message);
-    super('COMMAND_FAILED', `command ${program}`, missing ? 'there is none of that name' : `cannot be executed: ${why}`, { cause: error });
+    const why = withoutInterpreter
+      ? 'its interpreter, which the first line names, is not there'
+      : (error.code ?? error.message);
+    super(
+      'COMMAND_FAILED',
+      `command ${program}`,
+      missing ? 'there is none of that name' : `cannot be executed: ${why}`,
+      { cause: error },
+    );
     this.status = missing ? STATUS.notFound : STATUS.notExecutable;
   }
 }
@@ -127,7 +146,12 @@ function startCommand(program: string, args: readonly string[], descriptors: rea
 }
 
 /** Runs the command to its end; returns the status that a shell would report. */
-async function runIn({ netns: name, nic }: Throwaway, [program = '', ...args]: readonly string[], descriptors: readonly number[], signals: SignalRelay): Promise<number> {
+async function runIn(
+  { netns: name, nic }: Throwaway,
+  [program = '', ...args]: readonly string[],
+  descriptors: readonly number[],
+  signals: SignalRelay,
+): Promise<number> {
   nic.on('error', (error) => void reportError(error, false));
   nic.on('hookError', (text) => tellNotice(`vnet-bpf: ${text}`));
   if (program === '') throw new CannotExecute('""', Object.assign(new Error(), { code: 'ENOENT' }));

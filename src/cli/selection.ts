@@ -54,11 +54,18 @@ export function readIfWhole(attachment: Attachment, { iface }: Selection): Read[
 function withoutCounters(attachment: Attachment, cause: unknown): VnetError {
   const what = `stats of ${attachment.iface}`;
   if (machineIsOutOfSight() && isControlled(attachment)) {
-    const why = 'its counters are out of sight: this process may look neither at the mount namespace of process 1 nor at that of its controller';
-    return new VnetError('STATE', what, why, { hint: `outside of ip netns exec, unshare and the like: ${commandAbout('stats', attachment)}`, cause });
+    const why =
+      'its counters are out of sight: this process may look neither at the mount namespace of process 1 nor at that of its controller';
+    return new VnetError('STATE', what, why, {
+      hint: `outside of ip netns exec, unshare and the like: ${commandAbout('stats', attachment)}`,
+      cause,
+    });
   }
   const why = 'its counters are not there: it is being attached or detached, or a killed command left it half-made';
-  return new VnetError('STATE', what, why, { hint: `${commandAbout('detach', attachment)} removes what is left`, cause });
+  return new VnetError('STATE', what, why, {
+    hint: `${commandAbout('detach', attachment)} removes what is left`,
+    cause,
+  });
 }
 
 /** Parses an option in seconds that may be given without a number. */

@@ -17,7 +17,8 @@ interface StatsArguments {
 }
 
 export async function statsCommand(args: StatsArguments): Promise<void> {
-  if (args.json && args.prometheus) throw usageError('stats', '--json and --prometheus are two forms of the same', 'give one of them');
+  if (args.json && args.prometheus)
+    throw usageError('stats', '--json and --prometheus are two forms of the same', 'give one of them');
   const watchMs = args.watch === undefined ? 0 : secondsOf('--watch', args.watch) * 1000;
   checkSelection(args);
   requirePrivileges();
@@ -28,7 +29,12 @@ export async function statsCommand(args: StatsArguments): Promise<void> {
     if (args.json) printJson(args.iface === undefined ? readings : readings[0]);
     else if (args.prometheus) printMetrics(read);
     else if (read.length === 0) print('nothing is attached; vnet-bpf attach vnet0 does it');
-    else print(...read.map(({ attachment, stats }) => asLines(stats, attachment.hookDown)).flatMap((lines, i) => (i === 0 ? lines : ['', ...lines])));
+    else
+      print(
+        ...read
+          .map(({ attachment, stats }) => asLines(stats, attachment.hookDown))
+          .flatMap((lines, i) => (i === 0 ? lines : ['', ...lines])),
+      );
     if (args.check) readings.forEach(requireBalance);
     if (watchMs === 0) return;
     await new Promise((resolve) => setTimeout(resolve, watchMs));
@@ -45,7 +51,8 @@ function printMetrics(read: readonly Read[]): void {
 function requireBalance(stats: Stats): void {
   const sums = frameAccounting(stats);
   const lost = lostBehind(stats);
-  if (sums.balanced && lost.length > 0) printNotice(`${stats.interface}: every frame is accounted for, but not all came back: ${listed(lost)}`);
+  if (sums.balanced && lost.length > 0)
+    printNotice(`${stats.interface}: every frame is accounted for, but not all came back: ${listed(lost)}`);
   if (sums.balanced) return;
   throw new VnetError(
     'STATE',
@@ -55,7 +62,8 @@ function requireBalance(stats: Stats): void {
   );
 }
 
-const listed = (counts: readonly (readonly [string, number])[]): string => counts.map(([name, count]) => `${name} ${count}`).join(', ');
+const listed = (counts: readonly (readonly [string, number])[]): string =>
+  counts.map(([name, count]) => `${name} ${count}`).join(', ');
 
 /** Says "balanced" alone only if nothing was lost. */
 function verdict(stats: Stats): string {
@@ -79,7 +87,12 @@ export function asLines(stats: Stats, hookDown: string | null = null): string[] 
   const rows = [
     ['tx', `${stats.tx.packets} packets`, `${stats.tx.bytes} bytes`],
     ['rx', `${stats.rx.packets} packets`, `${stats.rx.bytes} bytes`, `largest frame ${queue.largestFrame} bytes`],
-    [queue.queues > 1 ? `${queue.queues} queues` : 'queue', `${queue.packets} packets`, `${bytes(queue.usedBytes)} of ${bytes(queue.capacityBytes)}`, `wakes at ${bytes(queue.lowWatermarkBytes)}`],
+    [
+      queue.queues > 1 ? `${queue.queues} queues` : 'queue',
+      `${queue.packets} packets`,
+      `${bytes(queue.usedBytes)} of ${bytes(queue.capacityBytes)}`,
+      `wakes at ${bytes(queue.lowWatermarkBytes)}`,
+    ],
     ['', `${queue.stops} stops`, `${queue.wakes} wakes`, queue.stopped ? 'stopped now' : 'running'],
     ['held', ...worded(stats, 'held', 'stats')],
     ['refused', reasons.length === 0 ? 'none' : listed(reasons)],
@@ -87,9 +100,14 @@ export function asLines(stats: Stats, hookDown: string | null = null): string[] 
     ...(hookDown === null ? [] : [['', 'down', `nothing passes until the hook has started again: ${hookDown}`]]),
     ...unlessIdle(stats, 'impair'),
     ...unlessIdle(stats, 'behind'),
-    ...(stats.stray > 0 ? [['stray', `${stats.stray} packets`, 'sent past the TC egress, or unmarked behind it: not looped']] : []),
+    ...(stats.stray > 0
+      ? [['stray', `${stats.stray} packets`, 'sent past the TC egress, or unmarked behind it: not looped']]
+      : []),
     ['poll', ...worded(stats, 'poll', 'stats')],
     ['accounting', `${sums.in} in`, `${sums.out} out`, verdict(stats)],
   ];
-  return [`${printable(stats.interface + where)}: ${stats.state}, ${stats.backend} through ${stats.attach}, process ${stats.pid}`, ...table(rows.map((row) => ['  ' + row[0], ...row.slice(1)]))];
+  return [
+    `${printable(stats.interface + where)}: ${stats.state}, ${stats.backend} through ${stats.attach}, process ${stats.pid}`,
+    ...table(rows.map((row) => ['  ' + row[0], ...row.slice(1)])),
+  ];
 }

@@ -32,7 +32,7 @@ export async function showScreen(look: () => Look[], seconds: number): Promise<v
   let time = new Date();
   const blocks = showsBlocks(process.env);
   using terminal = new Screen({ colours: showsColours(process.env), ascii: !blocks }, (key) => inbox.put(key));
-  for (let due = performance.now(); ; ) {
+  for (let due = performance.now(); ;) {
     const now = performance.now();
     if (now >= due) {
       // Reading goes on during a pause, so that the last minute has no gap.
@@ -42,14 +42,25 @@ export async function showScreen(look: () => Look[], seconds: number): Promise<v
       if (change) news = { change, until: now + NEWS_MS };
       if (!view.paused) [rows, time] = [seen.rows, new Date()];
     }
-    const shown = { rows, view, seconds, time, glyphs: blocks ? BLOCKS : ASCII, news: news !== null && now < news.until ? news.change : null };
+    const shown = {
+      rows,
+      view,
+      seconds,
+      time,
+      glyphs: blocks ? BLOCKS : ASCII,
+      news: news !== null && now < news.until ? news.change : null,
+    };
     terminal.draw(screen(shown, terminal.size));
     for (const key of await inbox.take(due - performance.now())) {
       if (terminal.lost !== null) throw cannotBeWritten(1, terminal.lost);
       if (key === 'CTRL_Z') terminal.suspend(0);
       if (key === 'SIGTSTP') terminal.suspend(process.pid);
       if (key === 'SIGCONT') terminal.continued();
-      const next = press(view, key, sorted(rows, view.order).map(({ id }) => id));
+      const next = press(
+        view,
+        key,
+        sorted(rows, view.order).map(({ id }) => id),
+      );
       if (next === 'quit') return;
       view = next;
     }

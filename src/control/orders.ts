@@ -35,7 +35,8 @@ export interface Commanded {
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
 
-const wrongArgument = (name: string, why: string): VnetError => usageError(`argument "${name}" of an order`, why, 'the command of the same name gives it rightly');
+const wrongArgument = (name: string, why: string): VnetError =>
+  usageError(`argument "${name}" of an order`, why, 'the command of the same name gives it rightly');
 
 /** Reads a frame in base64. Throws USAGE. */
 function frameOf(text: unknown): Uint8Array {
@@ -47,8 +48,10 @@ function frameOf(text: unknown): Uint8Array {
 }
 
 function hookOf(file: unknown, onError: unknown): HookWish {
-  if (typeof file !== 'string' || !path.isAbsolute(file) || file.includes('\0')) throw wrongArgument('file', 'is not the whole path of a file');
-  if (onError !== null && onError !== 'pass' && onError !== 'drop' && onError !== 'detach') throw wrongArgument('onError', 'is neither pass, drop nor detach');
+  if (typeof file !== 'string' || !path.isAbsolute(file) || file.includes('\0'))
+    throw wrongArgument('file', 'is not the whole path of a file');
+  if (onError !== null && onError !== 'pass' && onError !== 'drop' && onError !== 'detach')
+    throw wrongArgument('onError', 'is neither pass, drop nor detach');
   return { file, onError };
 }
 
@@ -62,7 +65,13 @@ export function loopOrders(controller: Commanded): Readonly<Record<string, Order
   let debugger_: ControlSession | null = null;
 
   const pause = async (_order: Order, session: ControlSession): Promise<void> => {
-    if (debugger_) throw new VnetError('BUSY', `the loop of ${controller.attachment.iface}`, 'somebody is stepping through it already', { hint: 'wait for the other vnet-bpf step, or end it' });
+    if (debugger_)
+      throw new VnetError(
+        'BUSY',
+        `the loop of ${controller.attachment.iface}`,
+        'somebody is stepping through it already',
+        { hint: 'wait for the other vnet-bpf step, or end it' },
+      );
     debugger_ = session;
     // A debugger that goes away must not leave the loop paused.
     session.onClose(() => void resume(session));
@@ -76,7 +85,10 @@ export function loopOrders(controller: Commanded): Readonly<Record<string, Order
   };
 
   const stepping = (session: ControlSession): void => {
-    if (debugger_ !== session) throw new VnetError('STATE', `the loop of ${controller.attachment.iface}`, 'is not paused by you', { hint: 'vnet-bpf step pauses it' });
+    if (debugger_ !== session)
+      throw new VnetError('STATE', `the loop of ${controller.attachment.iface}`, 'is not paused by you', {
+        hint: 'vnet-bpf step pauses it',
+      });
   };
 
   return {
@@ -91,7 +103,8 @@ export function loopOrders(controller: Commanded): Readonly<Record<string, Order
     },
     step: async ({ verdict, frame }, session) => {
       stepping(session);
-      if (verdict !== 'replace' && verdict !== 'drop' && verdict !== 'pass') throw wrongArgument('verdict', 'is neither pass, drop nor replace');
+      if (verdict !== 'replace' && verdict !== 'drop' && verdict !== 'pass')
+        throw wrongArgument('verdict', 'is neither pass, drop nor replace');
       await controller.loop.step(verdict === 'replace' ? frameOf(frame) : verdict);
     },
     resume: (_order, session) => resume(session),
@@ -136,8 +149,14 @@ export class RecorderOrders {
   };
 
   private async record({ bufferBytes, snapLen }: Order, session: ControlSession): Promise<RecordingAnswer> {
-    if (this.current) throw new VnetError('BUSY', `interface ${this.iface()}`, 'somebody records it already', { hint: 'wait for the other vnet-bpf record, or end it; Wireshark may be one' });
-    const answer = { missed: this.control.get64(CONTROL.traceMissed), notesMissed: this.control.get64(CONTROL.traceNotesMissed) };
+    if (this.current)
+      throw new VnetError('BUSY', `interface ${this.iface()}`, 'somebody records it already', {
+        hint: 'wait for the other vnet-bpf record, or end it; Wireshark may be one',
+      });
+    const answer = {
+      missed: this.control.get64(CONTROL.traceMissed),
+      notesMissed: this.control.get64(CONTROL.traceNotesMissed),
+    };
     const mine = { session, recording: this.begin({ bufferBytes: count(bufferBytes), snapLen: count(snapLen) }) };
     this.current = mine;
     session.onClose(() => void this.endOf(mine));

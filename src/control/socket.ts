@@ -55,12 +55,23 @@ export class ControlServer implements Disposable {
    * Listens at a path, replacing a socket that a killed controller may have left there. Does not keep the process
    * alive. Throws STATE.
    */
-  static async listen(file: string, handlers: Readonly<Record<string, OrderHandler>>, { clientsMax = CLIENTS_MAX, idleMs = IDLE_MS } = {}): Promise<ControlServer> {
+  static async listen(
+    file: string,
+    handlers: Readonly<Record<string, OrderHandler>>,
+    { clientsMax = CLIENTS_MAX, idleMs = IDLE_MS } = {},
+  ): Promise<ControlServer> {
     fs.rmSync(file, { force: true });
     const connections = new Connections(clientsMax, idleMs);
     const server = net.createServer((socket) => void serve(socket, handlers, connections));
     await new Promise<void>((resolve, reject) => {
-      server.once('error', (cause) => reject(new VnetError('STATE', `control socket ${file}`, cause.message, { hint: 'look whether /run is full or read-only: df /run', cause })));
+      server.once('error', (cause) =>
+        reject(
+          new VnetError('STATE', `control socket ${file}`, cause.message, {
+            hint: 'look whether /run is full or read-only: df /run',
+            cause,
+          }),
+        ),
+      );
       server.listen(file, resolve);
     });
     // A connection that could not be accepted for want of descriptors: the next one may be.
@@ -110,13 +121,20 @@ async function* linesOf(socket: net.Socket): AsyncGenerator<string | null> {
  * Serves a connection, one order at a time: answers come in the order of the questions, and while one is not read there
  * is no further one.
  */
-async function serve(socket: net.Socket, handlers: Readonly<Record<string, OrderHandler>>, connections: Connections): Promise<void> {
+async function serve(
+  socket: net.Socket,
+  handlers: Readonly<Record<string, OrderHandler>>,
+  connections: Connections,
+): Promise<void> {
   socket.on('error', () => socket.destroy()); // the other side went away without closing the connection
   socket.unref();
   connections.add(socket);
   const atClose: (() => void)[] = [];
   socket.once('close', () => atClose.forEach((body) => body()));
-  const session: ControlSession = { onClose: (body) => void (socket.closed ? body() : atClose.push(body)), close: () => socket.destroy() };
+  const session: ControlSession = {
+    onClose: (body) => void (socket.closed ? body() : atClose.push(body)),
+    close: () => socket.destroy(),
+  };
   try {
     for await (const line of linesOf(socket)) {
       connections.busy(socket);
@@ -141,16 +159,26 @@ function drained(socket: net.Socket): Promise<void> {
 }
 
 /** Carries out the order in a line. Returns the answer as it is sent. */
-async function handle(line: string | null, handlers: Readonly<Record<string, OrderHandler>>, session: ControlSession): Promise<string> {
+async function handle(
+  line: string | null,
+  handlers: Readonly<Record<string, OrderHandler>>,
+  session: ControlSession,
+): Promise<string> {
   const send = (answer: Answer): string => JSON.stringify(answer);
   try {
     const order = orderOf(line);
     const handler = Object.hasOwn(handlers, order.order) ? handlers[order.order] : undefined;
-    if (!handler) throw new VnetError('USAGE', `order "${order.order}"`, 'this controller does not know it', { hint: 'it may be of another version: attach with --replace' });
+    if (!handler)
+      throw new VnetError('USAGE', `order "${order.order}"`, 'this controller does not know it', {
+        hint: 'it may be of another version: attach with --replace',
+      });
     return send({ done: (await handler(order, session)) ?? null });
   } catch (error) {
-    if (error instanceof VnetError) return send({ error: { code: error.code, message: error.message, hint: error.hint } });
-    return send({ error: { code: 'INTERNAL', message: `internal error: ${error instanceof Error ? error.message : typeof error}` } });
+    if (error instanceof VnetError)
+      return send({ error: { code: error.code, message: error.message, hint: error.hint } });
+    return send({
+      error: { code: 'INTERNAL', message: `internal error: ${error instanceof Error ? error.message : typeof error}` },
+    });
   }
 }
 
@@ -170,7 +198,8 @@ function orderOf(line: string | null): Order {
   if (isScalar(asked) || Array.isArray(asked)) throw wrong('is not an object');
   const { order } = asked as Record<string, unknown>;
   if (typeof order !== 'string' || order.length > ORDER_LENGTH_MAX) throw wrong('has no name');
-  if (Object.hasOwn(asked as object, '__proto__') || !Object.values(asked as object).every(isArgument)) throw wrong('has an argument that no order has');
+  if (Object.hasOwn(asked as object, '__proto__') || !Object.values(asked as object).every(isArgument))
+    throw wrong('has an argument that no order has');
   return asked as Order;
 }
 
@@ -221,13 +250,23 @@ export class ControlClient implements Disposable {
   async ask(order: Order, timeoutMs = 10_000): Promise<unknown> {
     if (this.gone) throw this.gone;
     const line = JSON.stringify(order);
-    if (Buffer.byteLength(line) > LINE_BYTES_MAX) throw usageError(`order "${order.order}"`, `is longer than ${LINE_BYTES_MAX} bytes`, 'what it is given is too large');
+    if (Buffer.byteLength(line) > LINE_BYTES_MAX)
+      throw usageError(
+        `order "${order.order}"`,
+        `is longer than ${LINE_BYTES_MAX} bytes`,
+        'what it is given is too large',
+      );
     const answer = await new Promise<Answer>((resolve, reject) => {
-      const timer = setTimeout(() => this.socket.destroy(new Error(`did not answer within ${timeoutMs / 1000} s`)), timeoutMs);
-      const settled = <T>(settle: (value: T) => void) => (value: T) => {
-        clearTimeout(timer);
-        settle(value);
-      };
+      const timer = setTimeout(
+        () => this.socket.destroy(new Error(`did not answer within ${timeoutMs / 1000} s`)),
+        timeoutMs,
+      );
+      const settled =
+        <T>(settle: (value: T) => void) =>
+        (value: T) => {
+          clearTimeout(timer);
+          settle(value);
+        };
       this.waiting.push({ resolve: settled(resolve), reject: settled(reject) });
       this.socket.write(line + '\n');
     });

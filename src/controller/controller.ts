@@ -8,7 +8,14 @@ import { EventEmitter } from 'node:events';
 import type { BpfProgram } from 'libbpf-ts';
 
 import { Recording } from '../capture/session';
-import { failLater, faultOrders, type HookWish, loopOrders, RecorderOrders, type RecordingRequest } from '../control/orders';
+import {
+  failLater,
+  faultOrders,
+  type HookWish,
+  loopOrders,
+  RecorderOrders,
+  type RecordingRequest,
+} from '../control/orders';
 import { ControlServer } from '../control/socket';
 import { openResegment, type Datapath } from '../datapath/programs';
 import { QueueControls } from '../datapath/queue-gate';
@@ -104,7 +111,11 @@ export class Controller extends EventEmitter<ControllerEvents> {
       },
       lost: () => this.lost(),
     });
-    this.recorder = new RecorderOrders(() => this.attachment.iface, this.controls.first, (request) => this.record(request));
+    this.recorder = new RecorderOrders(
+      () => this.attachment.iface,
+      this.controls.first,
+      (request) => this.record(request),
+    );
     this.announcer = new QueueAnnouncer(
       () => this.attachment.iface,
       () => this.queueReading(),
@@ -160,13 +171,25 @@ export class Controller extends EventEmitter<ControllerEvents> {
   }
 
   private listen(): Promise<ControlServer> {
-    const faults = { 'polling-thread': () => PollerThread.terminate(), watch: () => this.watch.fail(), 'main-thread': failLater };
-    return ControlServer.listen(controlSocket(this.attachment.id), { detach: () => this.detach(), ...loopOrders(this), ...this.recorder.orders, ...faultOrders(faults) });
+    const faults = {
+      'polling-thread': () => PollerThread.terminate(),
+      watch: () => this.watch.fail(),
+      'main-thread': failLater,
+    };
+    return ControlServer.listen(controlSocket(this.attachment.id), {
+      detach: () => this.detach(),
+      ...loopOrders(this),
+      ...this.recorder.orders,
+      ...faultOrders(faults),
+    });
   }
 
   /** The polling of the interface, which takes the orders of hooks and of the debugger. Throws STATE before start(). */
   get loop(): Polling {
-    if (!this.polling) throw new VnetError('STATE', `interface ${this.attachment.iface}`, 'is not looping yet', { hint: 'wait until attach says that it loops' });
+    if (!this.polling)
+      throw new VnetError('STATE', `interface ${this.attachment.iface}`, 'is not looping yet', {
+        hint: 'wait until attach says that it loops',
+      });
     return this.polling;
   }
 
@@ -207,15 +230,26 @@ export class Controller extends EventEmitter<ControllerEvents> {
 
   private async impairNow(words: string[] | null): Promise<void> {
     const { attachment, peerNetns } = this.parts;
-    await setImpairment({ attachment, peerNetns, controls: this.controls, polling: this.loop, isClosing: () => this.isClosing }, words);
-    this.log.write(words ? `${attachment.iface} is impaired: ${words.join(' ')}` : `${attachment.iface} is not impaired any more`);
+    await setImpairment(
+      { attachment, peerNetns, controls: this.controls, polling: this.loop, isClosing: () => this.isClosing },
+      words,
+    );
+    this.log.write(
+      words ? `${attachment.iface} is impaired: ${words.join(' ')}` : `${attachment.iface} is not impaired any more`,
+    );
   }
 
   private async record(request: RecordingRequest): Promise<Recording> {
     const { datapath, attachment } = this.parts;
     const { id, iface } = attachment;
-    if (this.closing) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'is being detached', { hint: `${commandAbout('attach', attachment)} makes it again` });
-    const recording = await Recording.begin({ id, iface, datapath, control: this.controls.first, tellPoller: (outcomes) => this.loop.setOutcomes(outcomes) }, request);
+    if (this.closing)
+      throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'is being detached', {
+        hint: `${commandAbout('attach', attachment)} makes it again`,
+      });
+    const recording = await Recording.begin(
+      { id, iface, datapath, control: this.controls.first, tellPoller: (outcomes) => this.loop.setOutcomes(outcomes) },
+      request,
+    );
     this.log.write(`${iface} is recorded`);
     return recording;
   }
@@ -278,7 +312,9 @@ export class Controller extends EventEmitter<ControllerEvents> {
     const { iface } = this.attachment;
     const onTheWay = this.controls.sum(CONTROL.captured) - this.controls.sum(CONTROL.drained) + this.controls.held.now;
     this.polling?.setLinkDown(true);
-    this.log.write(`${iface} is gone: deleted or moved to another namespace${onTheWay > 0 ? `, and ${onTheWay} frames with it` : ''}`);
+    this.log.write(
+      `${iface} is gone: deleted or moved to another namespace${onTheWay > 0 ? `, and ${onTheWay} frames with it` : ''}`,
+    );
     this.endWith(this.over('INTERFACE_GONE', 'somebody deleted it, or moved it to another namespace'));
   }
 
@@ -307,7 +343,10 @@ export class Controller extends EventEmitter<ControllerEvents> {
         waitsOnInterface: () => waitsOnInterface(attachment),
         isClosing: () => this.isClosing,
       },
-      (lost) => this.log.write(`${attachment.iface} lost ${lost} held frames: the waiting room, a qdisc, a filter or a program on the interface, a CPU's backlog or the kernel's checks dropped them`),
+      (lost) =>
+        this.log.write(
+          `${attachment.iface} lost ${lost} held frames: the waiting room, a qdisc, a filter or a program on the interface, a CPU's backlog or the kernel's checks dropped them`,
+        ),
     );
   }
 

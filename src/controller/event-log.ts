@@ -54,7 +54,7 @@ export class LogFile {
 /** Appends `bytes` whole or not at all: half a line, as on a full disk, is taken back. */
 function appendWhole(fd: number, size: number, bytes: Buffer): void {
   try {
-    for (let written = 0; written < bytes.length; ) written += fs.writeSync(fd, bytes, written);
+    for (let written = 0; written < bytes.length;) written += fs.writeSync(fd, bytes, written);
   } catch (error) {
     fs.ftruncateSync(fd, size);
     throw error;
@@ -69,7 +69,8 @@ function cutInHalf(fd: number): void {
   try {
     const text = fs.readFileSync(file);
     const kept = text.subarray(text.indexOf('\n', text.length >> 1) + 1);
-    for (let written = 0; written < kept.length; ) written += fs.writeSync(file, kept, written, kept.length - written, written);
+    for (let written = 0; written < kept.length;)
+      written += fs.writeSync(file, kept, written, kept.length - written, written);
     fs.ftruncateSync(file, kept.length);
   } finally {
     fs.closeSync(file);

@@ -21,9 +21,14 @@ import type { Polling } from './polling';
 /** The name of the peer, whose root qdisc is netem. Throws UNSUPPORTED for a dummy, which has no peer. */
 export function impairableEnd({ iface, peer }: Attachment): string {
   if (peer) return peer.name;
-  throw new VnetError('UNSUPPORTED', `interface ${iface}`, 'is a dummy: it has no other end on which frames could be impaired', {
-    hint: 'attach a veth, or use the hook src/examples/chaos.ts: docs/hooks.md',
-  });
+  throw new VnetError(
+    'UNSUPPORTED',
+    `interface ${iface}`,
+    'is a dummy: it has no other end on which frames could be impaired',
+    {
+      hint: 'attach a veth, or use the hook src/examples/chaos.ts: docs/hooks.md',
+    },
+  );
 }
 
 export interface Impairable {
@@ -42,7 +47,8 @@ const DRAIN_MS = 5000;
 const DRAIN_LOOK_MS = 5;
 
 /** What the poller has to know about an impairment. */
-export const impairedBy = (words: readonly string[] | null, queues: number): Impaired => words && { line: lineOf(words, queues) };
+export const impairedBy = (words: readonly string[] | null, queues: number): Impaired =>
+  words && { line: lineOf(words, queues) };
 
 /**
  * Applies the impairment in `words`, as impairmentWords() returns them, or removes it (null). If that fails, what was
@@ -62,7 +68,10 @@ export async function setImpairment(parts: Impairable, words: string[] | null): 
 }
 
 function checkOpen({ attachment, isClosing }: Impairable): void {
-  if (isClosing()) throw new VnetError('INTERFACE_GONE', `interface ${attachment.iface}`, 'is being detached', { hint: `${commandAbout('attach', attachment)} makes it again` });
+  if (isClosing())
+    throw new VnetError('INTERFACE_GONE', `interface ${attachment.iface}`, 'is being detached', {
+      hint: `${commandAbout('attach', attachment)} makes it again`,
+    });
 }
 
 /**
@@ -76,7 +85,9 @@ async function changeInPlace(parts: Impairable, end: string, words: string[]): P
     const recorded = attachment.impairment as ImpairmentRecord;
     const netem = peerNetns.run(() => readNetem(end));
     const enobufs = controls.sum(CONTROL.enobufs);
-    const known = netem ? { lost: recorded.lost + netemLosses(netem, recorded, enobufs), drops: netem.drops } : { lost: recorded.lost, drops: 0 };
+    const known = netem
+      ? { lost: recorded.lost + netemLosses(netem, recorded, enobufs), drops: netem.drops }
+      : { lost: recorded.lost, drops: 0 };
     attachment.impairment = { ...recorded, ...known, enobufs, words };
     try {
       saveAttachment(attachment);
@@ -95,7 +106,13 @@ async function putInPlace(parts: Impairable, end: string, words: string[]): Prom
   const recorded = attachment.impairment;
   await polling.whileStopped(() => {
     checkOpen(parts);
-    const before = recorded ?? { words: null, enobufs: 0, drops: 0, lost: 0, backlog: readReinjectAccounting(attachment, controls).backlog };
+    const before = recorded ?? {
+      words: null,
+      enobufs: 0,
+      drops: 0,
+      lost: 0,
+      backlog: readReinjectAccounting(attachment, controls).backlog,
+    };
     attachment.impairment = { ...before, words, drops: 0, enobufs: controls.sum(CONTROL.enobufs) };
     try {
       saveAttachment(attachment);

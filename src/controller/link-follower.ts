@@ -60,7 +60,11 @@ export class LinkFollower {
     private readonly followed: Followed,
     private link: Link,
   ) {
-    this.rules = new RuleKeeper({ usualGroup: followed.attachment.taken?.group ?? 0, log: followed.log, now: () => clock.now() });
+    this.rules = new RuleKeeper({
+      usualGroup: followed.attachment.taken?.group ?? 0,
+      log: followed.log,
+      now: () => clock.now(),
+    });
     this.settings = new LinkSettingsKeeper(followed);
   }
 
@@ -76,7 +80,8 @@ export class LinkFollower {
     attempts.try(`looking at ${attachment.iface}`, () => {
       using netns = openAttachmentNetns(attachment);
       const link = netns?.run(() => linkByIndex(attachment.ifindex)) ?? null;
-      if (netns && link && (!attachment.peer || link.peerIfindex === attachment.peer.ifindex)) return this.follow(link, netns);
+      if (netns && link && (!attachment.peer || link.peerIfindex === attachment.peer.ifindex))
+        return this.follow(link, netns);
       requireDescriptors();
       this.isLost = true;
       this.followed.lost();
@@ -113,8 +118,10 @@ export class LinkFollower {
   private noteShortCuts(link: Link, hairpin: HairpinRecord, netns: Netns): void {
     const before = this.shortCuts;
     this.shortCuts = netns.run(() => shortCuts(link.ifindex, hairpin));
-    for (const [address, other] of this.shortCuts) if (before.get(address) !== other) this.followed.log(notLooped(link.name, address, other));
-    for (const address of before.keys()) if (!this.shortCuts.has(address)) this.followed.log(`${link.name}: ${address} has no short cut any more`);
+    for (const [address, other] of this.shortCuts)
+      if (before.get(address) !== other) this.followed.log(notLooped(link.name, address, other));
+    for (const address of before.keys())
+      if (!this.shortCuts.has(address)) this.followed.log(`${link.name}: ${address} has no short cut any more`);
   }
 
   /** Warnings to show at the start: addresses that are not looped. */
@@ -123,7 +130,9 @@ export class LinkFollower {
     const { hairpin, iface, ifindex } = attachment;
     using netns = openAttachmentNetns(attachment);
     if (!netns || !hairpin) return [];
-    return [...netns.run(() => shortCuts(ifindex, hairpin))].map(([address, other]) => notLooped(iface, address, other));
+    return [...netns.run(() => shortCuts(ifindex, hairpin))].map(([address, other]) =>
+      notLooped(iface, address, other),
+    );
   }
 
   /**
@@ -132,7 +141,10 @@ export class LinkFollower {
    */
   private restoreLoop(link: Link, hairpin: HairpinRecord, netns: Netns, stayedUp: boolean): void {
     const wereMissing = netns.run(() => restoreLoop(link, hairpin, this.oldMacs));
-    if (wereMissing && stayedUp && !this.routesWereMissing) this.followed.log(`${link.name}: somebody removed routes of looped addresses, which were not looped meanwhile: they are there again`);
+    if (wereMissing && stayedUp && !this.routesWereMissing)
+      this.followed.log(
+        `${link.name}: somebody removed routes of looped addresses, which were not looped meanwhile: they are there again`,
+      );
     this.routesWereMissing = wereMissing;
   }
 
@@ -140,7 +152,10 @@ export class LinkFollower {
     const found = followIpv6(link, this.ipv6);
     if (!found) return;
     this.ipv6 = found.addresses;
-    if (found.wasReset) this.followed.log(`${link.name}: detection of duplicate addresses was on, which comes with a new start of IPv6: it is off again`);
+    if (found.wasReset)
+      this.followed.log(
+        `${link.name}: detection of duplicate addresses was on, which comes with a new start of IPv6: it is off again`,
+      );
   }
 
   private renamed(from: string, to: string): void {
@@ -157,7 +172,11 @@ export class LinkFollower {
       .run(() => addresses(link.name))
       .filter((entry) => entry.global)
       .map(({ family, address }) => ({ family, address }));
-    const key = (list: readonly HairpinAddress[]): string => list.map((entry) => entry.address).sort().join();
+    const key = (list: readonly HairpinAddress[]): string =>
+      list
+        .map((entry) => entry.address)
+        .sort()
+        .join();
     if (key(wanted) === key(attachment.hairpin?.addresses ?? [])) return;
     // The name may be that of another interface by now. These addresses are not ours then, and another look follows.
     if (netns.run(() => linkByIndex(link.ifindex))?.name !== link.name) return;
@@ -174,7 +193,8 @@ export class LinkFollower {
   }
 }
 
-const notLooped = (iface: string, address: string, other: string): string => `${iface}: ${address} is not looped: ${other} has this address, too, and comes first`;
+const notLooped = (iface: string, address: string, other: string): string =>
+  `${iface}: ${address} is not looped: ${other} has this address, too, and comes first`;
 
 /** Throws while this process cannot open any file: something that is not found then need not be gone. */
 function requireDescriptors(): void {
@@ -201,7 +221,10 @@ export class LinkWatch implements Disposable {
   constructor(private readonly watched: Watched) {
     const { attachment, log, save } = watched;
     this.losses = new LinkLosses(attachment.lostByChange, () => this.refused().backlog, save);
-    this.news = new RefusalNews(() => this.refused(), (what) => log(`${attachment.iface} refused ${what}`));
+    this.news = new RefusalNews(
+      () => this.refused(),
+      (what) => log(`${attachment.iface} refused ${what}`),
+    );
   }
 
   /** Starts to follow the link; `link` is the interface as it was when the attachment was made or adopted. */
@@ -234,7 +257,12 @@ export class LinkWatch implements Disposable {
   private open(): { close(): void } {
     const { ifindex, peer } = this.watched.attachment;
     // Changes of the peer are reported even if the namespace of vnet0 is gone.
-    return watchLinks(this.watched.peerNetns, peer ? [ifindex, peer.ifindex] : [ifindex], () => this.look(), () => this.fail());
+    return watchLinks(
+      this.watched.peerNetns,
+      peer ? [ifindex, peer.ifindex] : [ifindex],
+      () => this.look(),
+      () => this.fail(),
+    );
   }
 
   private look(): void {
@@ -246,12 +274,18 @@ export class LinkWatch implements Disposable {
     this.losses.look();
     this.news.look();
     if (this.messages || this.closed) return null;
-    return { what: `the watch over ${this.watched.attachment.iface} has ended`, repair: () => (this.messages = this.open()) };
+    return {
+      what: `the watch over ${this.watched.attachment.iface} has ended`,
+      repair: () => (this.messages = this.open()),
+    };
   }
 
   private refused(): Refused & { backlog: number } {
     const { attachment, controls } = this.watched;
-    const [down, toolong] = [CONTROL.refusedDown, CONTROL.refusedToolong].map((offset) => controls.sum(offset)) as [number, number];
+    const [down, toolong] = [CONTROL.refusedDown, CONTROL.refusedToolong].map((offset) => controls.sum(offset)) as [
+      number,
+      number,
+    ];
     const { backlog } = readReinjectAccounting(attachment, controls);
     const { lostByChange } = attachment;
     return { down: down + lostByChange.down, toolong: toolong + lostByChange.toolong, backlog };

@@ -5,10 +5,24 @@
  * logged if it affects frames. docs/coexistence.md has a table of all settings.
  */
 import { merges } from '../datapath/programs';
-import { correctFeatures, deviantFeatures, loopable, PEER_FEATURES, ROOM_FEATURES, type Wanted } from '../link/features';
+import {
+  correctFeatures,
+  deviantFeatures,
+  loopable,
+  PEER_FEATURES,
+  ROOM_FEATURES,
+  type Wanted,
+} from '../link/features';
 import { type Link, linkByIndex, type LinkNumbers, setNumbers } from '../link/links';
 import type { Netns } from '../link/netns';
-import { DEFAULT_GSO_MAX_SEGS, loopableLimits, peerMtu, setInterfaceSysctl, SUPERPACKET_BYTES, superpacketSegments } from '../link/veth';
+import {
+  DEFAULT_GSO_MAX_SEGS,
+  loopableLimits,
+  peerMtu,
+  setInterfaceSysctl,
+  SUPERPACKET_BYTES,
+  superpacketSegments,
+} from '../link/veth';
 import { clock } from '../native/clock';
 import { MAX_MTU } from '../options/values';
 import { passesUdpGso } from '../requirements';
@@ -39,15 +53,37 @@ interface PeerNetnsLink {
 export function peerNetnsLinkParts(supervised: PeerNetnsLinks): Part[] {
   const { peer, rooms } = supervised.attachment;
   const links: PeerNetnsLink[] = [
-    ...(peer ? [{ name: 'the peer', ifindex: peer.ifindex, features: PEER_FEATURES, mtu: ({ settings }: Link) => peerMtu(supervised.mtu(), settings.maxMtu), bigTcp: true }] : []),
+    ...(peer
+      ? [
+          {
+            name: 'the peer',
+            ifindex: peer.ifindex,
+            features: PEER_FEATURES,
+            mtu: ({ settings }: Link) => peerMtu(supervised.mtu(), settings.maxMtu),
+            bigTcp: true,
+          },
+        ]
+      : []),
     ...rooms.flatMap(({ entry, exit }) =>
-      [entry, exit].map(({ ifindex }) => ({ name: 'the waiting room', ifindex, features: ROOM_FEATURES, mtu: () => MAX_MTU, bigTcp: ifindex === entry.ifindex })),
+      [entry, exit].map(({ ifindex }) => ({
+        name: 'the waiting room',
+        ifindex,
+        features: ROOM_FEATURES,
+        mtu: () => MAX_MTU,
+        bigTcp: ifindex === entry.ifindex,
+      })),
     ),
   ];
-  return [...links.map((link) => settingsPart(supervised, link)), ...(peer ? [peerNotes(supervised, peer.ifindex)] : [])];
+  return [
+    ...links.map((link) => settingsPart(supervised, link)),
+    ...(peer ? [peerNotes(supervised, peer.ifindex)] : []),
+  ];
 }
 
-function settingsPart({ attachment, peerNetns }: PeerNetnsLinks, { name, ifindex, features, mtu, bigTcp }: PeerNetnsLink): Part {
+function settingsPart(
+  { attachment, peerNetns }: PeerNetnsLinks,
+  { name, ifindex, features, mtu, bigTcp }: PeerNetnsLink,
+): Part {
   const inside = <T>(body: () => T): T => peerNetns.run(body);
   /** Deviations that a repair could not change: properties of this kernel. */
   let given: readonly string[] = [];
@@ -57,7 +93,10 @@ function settingsPart({ attachment, peerNetns }: PeerNetnsLinks, { name, ifindex
     gsoMaxSize: SUPERPACKET_BYTES,
     ...ipv4Limit(link, bigTcp ? attachment.superpacketBytes : null),
   });
-  const deviations = (link: Link): string[] => [...differences(link, wantedOf(link)), ...inside(() => deviantFeatures(link.name, features))];
+  const deviations = (link: Link): string[] => [
+    ...differences(link, wantedOf(link)),
+    ...inside(() => deviantFeatures(link.name, features)),
+  ];
   const look = (): Finding | null => {
     const link = inside(() => linkByIndex(ifindex));
     if (!link) return null; // other parts notice that
@@ -99,8 +138,18 @@ function peerNotes({ attachment, peerNetns, log }: PeerNetnsLinks, ifindex: numb
     const { iface, impairment } = attachment;
     const qdisc = impairment?.words || link.qdisc === 'noop' ? NONE : link.qdisc;
     const { xdp } = link.settings;
-    if (qdisc !== noted.qdisc) log(qdisc === NONE ? `the peer of ${iface} has no qdisc any more` : `somebody put the qdisc ${qdisc} on the peer of ${iface}: what it drops counts as refused: backlog. vnet-bpf impair does that with its accounting`);
-    if (xdp !== noted.xdp) log(xdp === 'none' ? `the peer of ${iface} has no XDP program any more` : `somebody put an XDP program on the peer of ${iface} (${xdp}): it sees what vnet0 sends, and what it drops of held frames is lost`);
+    if (qdisc !== noted.qdisc)
+      log(
+        qdisc === NONE
+          ? `the peer of ${iface} has no qdisc any more`
+          : `somebody put the qdisc ${qdisc} on the peer of ${iface}: what it drops counts as refused: backlog. vnet-bpf impair does that with its accounting`,
+      );
+    if (xdp !== noted.xdp)
+      log(
+        xdp === 'none'
+          ? `the peer of ${iface} has no XDP program any more`
+          : `somebody put an XDP program on the peer of ${iface} (${xdp}): it sees what vnet0 sends, and what it drops of held frames is lost`,
+      );
     noted = { qdisc, xdp };
     return null;
   };
@@ -145,7 +194,12 @@ export class LinkSettingsKeeper {
     if (link.mtu < before.mtu) this.earlier = { mtu: this.mtuToTake(before), until: clock.now() + ON_THE_WAY_MS };
     const mtu = this.mtuToTake(link);
     if (link.mtu !== before.mtu) this.followed = 0;
-    if (attachment.peer && this.followed !== mtu && attempts.try(`following the MTU of ${link.name}`, () => this.followMtu(link, mtu, inside))) this.followed = mtu;
+    if (
+      attachment.peer &&
+      this.followed !== mtu &&
+      attempts.try(`following the MTU of ${link.name}`, () => this.followMtu(link, mtu, inside))
+    )
+      this.followed = mtu;
     this.note(link, inside);
     if (attachment.taken) return; // not made by attach: its owner may set it as they like
     attempts.try(`gso_max_segs of ${link.name}`, () => this.followSegments(link, before, inside));
@@ -190,7 +244,9 @@ export class LinkSettingsKeeper {
     inside(() => setNumbers(link.ifindex, limits));
     const changes = [
       ...(limits.gsoMaxSize === gsoMaxSize ? [] : [`gso_max_size ${limits.gsoMaxSize}, not ${gsoMaxSize}`]),
-      ...(limits.gsoIpv4MaxSize === (gsoIpv4MaxSize ?? undefined) ? [] : [`gso_ipv4_max_size ${limits.gsoIpv4MaxSize}, not ${gsoIpv4MaxSize}`]),
+      ...(limits.gsoIpv4MaxSize === (gsoIpv4MaxSize ?? undefined)
+        ? []
+        : [`gso_ipv4_max_size ${limits.gsoIpv4MaxSize}, not ${gsoIpv4MaxSize}`]),
     ];
     log(`${link.name} has ${changes.join(', and ')}: the loop carries no larger superpackets`);
   }
@@ -201,17 +257,23 @@ export class LinkSettingsKeeper {
     if (found.length === 0 || this.offloadFights.isPaused) return;
     const pause = this.offloadFights.repair();
     if (pause !== null) {
-      return this.parts.log(`somebody keeps switching ${found.join(', ')} of ${link.name} on: frames may be refused (gso), reordered or counted otherwise; the next try is in ${pause} min`);
+      return this.parts.log(
+        `somebody keeps switching ${found.join(', ')} of ${link.name} on: frames may be refused (gso), reordered or counted otherwise; the next try is in ${pause} min`,
+      );
     }
     inside(() => correctFeatures(link.name, wanted));
-    this.parts.log(`${link.name} has ${found.join(', ')} off again: with that the loop would refuse, reorder or count frames otherwise`);
+    this.parts.log(
+      `${link.name} has ${found.join(', ')} off again: with that the loop would refuse, reorder or count frames otherwise`,
+    );
   }
 
   private acceptLocal(link: Link, inside: Inside): void {
     const { attachment, log } = this.parts;
     if (link.settings.acceptLocal || !attachment.hairpin?.addresses.some(({ family }) => family === 4)) return;
     inside(() => setInterfaceSysctl(link.name, 'accept_local', '1'));
-    log(`net.ipv4.conf.${link.name}.accept_local is 1 again: without it the kernel drops what comes back to a looped address`);
+    log(
+      `net.ipv4.conf.${link.name}.accept_local is 1 again: without it the kernel drops what comes back to a looped address`,
+    );
   }
 
   private note(link: Link, inside: Inside): void {
@@ -219,13 +281,21 @@ export class LinkSettingsKeeper {
     const { master, xdp } = link.settings;
     if (master !== this.noted.master) {
       const name = master > 0 ? inside(() => linkByIndex(master))?.name : undefined;
-      log(name === undefined ? `${link.name} has no master any more` : `${link.name} belongs to ${name} now, which takes what comes back`);
+      log(
+        name === undefined
+          ? `${link.name} has no master any more`
+          : `${link.name} belongs to ${name} now, which takes what comes back`,
+      );
     }
     if (xdp !== this.noted.xdp) log(XDP_NOTES[xdp](link.name));
     // Without a carrier the qdisc is noop.
     const qdisc = link.qdisc === 'noop' ? this.noted.qdisc : link.qdisc;
     if (qdisc !== this.noted.qdisc && attachment.peer) {
-      log(qdisc === NO_QDISC ? `${link.name} has no qdisc any more` : `${link.name} has the qdisc ${qdisc} now: it slows senders down, but frames are looped before it, also those that it drops; TCP may stall then`);
+      log(
+        qdisc === NO_QDISC
+          ? `${link.name} has no qdisc any more`
+          : `${link.name} has the qdisc ${qdisc} now: it slows senders down, but frames are looped before it, also those that it drops; TCP may stall then`,
+      );
     }
     this.noted = { master, xdp, qdisc };
   }

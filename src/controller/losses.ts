@@ -40,7 +40,12 @@ export function lookForLostFrames(queue: HeldQueue, found: (lost: number) => voi
 
 /** Text that changes whenever a held frame moves. */
 const traces = (control: SharedWords): string =>
-  [control.get32(CONTROL.gate), control.get64(CONTROL.heldArrived), control.get64(CONTROL.heldIn), control.get64(CONTROL.heldOut)].join();
+  [
+    control.get32(CONTROL.gate),
+    control.get64(CONTROL.heldArrived),
+    control.get64(CONTROL.heldIn),
+    control.get64(CONTROL.heldOut),
+  ].join();
 
 function writeOff(queue: HeldQueue, before: string): number {
   const { control } = queue;

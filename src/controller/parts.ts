@@ -18,7 +18,14 @@ import { makeTbf } from '../link/room';
 import { makePinDirectory, pinDirectory, ringPin } from '../state/bpffs';
 import { FileLock } from '../state/lock';
 import type { Room } from '../state/record';
-import { controllerLock, controlSocket, lockEverything, readRecord, saveAttachment, type Attachment } from '../state/store';
+import {
+  controllerLock,
+  controlSocket,
+  lockEverything,
+  readRecord,
+  saveAttachment,
+  type Attachment,
+} from '../state/store';
 import { peerNetnsLinkParts } from './link-settings';
 import type { Finding, Part } from './supervisor';
 
@@ -93,9 +100,16 @@ function roomPart(attachment: Attachment, { entry, exit }: Room, queue: number, 
     // Cannot be restored: its frames are lost with it, and the programs know it by its ifindex.
     if (ends.includes(null)) return { what: `somebody removed the waiting room of ${iface}` };
     const down = ends.flatMap((link) => (link && !link.up ? [link.ifindex] : []));
-    if (down.length > 0) return { what: `somebody set the waiting room of ${iface} down`, repair: () => inside(() => down.forEach(setUp)) };
+    if (down.length > 0)
+      return {
+        what: `somebody set the waiting room of ${iface} down`,
+        repair: () => inside(() => down.forEach(setUp)),
+      };
     if (ends[0]?.qdisc === 'tbf') return null;
-    return { what: `somebody removed the tbf of the waiting room of ${iface}`, repair: () => inside(() => makeTbf(entry.ifindex, roomFrameCost(queuePackets), superpacketBytes)) };
+    return {
+      what: `somebody removed the tbf of the waiting room of ${iface}`,
+      repair: () => inside(() => makeTbf(entry.ifindex, roomFrameCost(queuePackets), superpacketBytes)),
+    };
   };
   return { name: `waiting room ${queue}`, look };
 }
@@ -107,12 +121,18 @@ function programParts({ attachment, datapath, peerNetns }: Supervised): Part[] {
     name: `program ${name}`,
     look: () => (isAttached() ? null : { what: `somebody detached the program ${name} of ${attachment.iface}` }),
   });
-  const inPeerNetns = (name: string, link: TcLink | null): Part[] => (link ? [part(name, () => peerNetns.run(() => link.isAttached()))] : []);
+  const inPeerNetns = (name: string, link: TcLink | null): Part[] =>
+    link ? [part(name, () => peerNetns.run(() => link.isAttached()))] : [];
   const onInterface = (): boolean => {
     using netns = openAttachmentNetns(attachment);
     return netns?.run(() => tx.isAttached()) ?? true; // without its namespace the interface is gone
   };
-  return [part('tx', onInterface), ...inPeerNetns('sink', sink), ...inPeerNetns('resegment', resegment), ...release.flatMap((link) => inPeerNetns('release', link))];
+  return [
+    part('tx', onInterface),
+    ...inPeerNetns('sink', sink),
+    ...inPeerNetns('resegment', resegment),
+    ...release.flatMap((link) => inPeerNetns('release', link)),
+  ];
 }
 
 function pinsPart({ attachment, datapath, resegment }: Supervised): Part {
@@ -124,7 +144,9 @@ function pinsPart({ attachment, datapath, resegment }: Supervised): Part {
     ...rings.map((ring, queue) => [at(ringPin(queue)), ring] as const),
     ...Object.entries({ control, counters, batch, trace }).map(([name, map]) => [at(name), map] as const),
     // A clsact filter does not depend on its pin, so only pins of tcx links are checked.
-    ...[links.tx, links.sink, links.resegment, ...links.release].flatMap((link) => (link?.kind === 'tcx' && link.pinPath !== undefined ? [[link.pinPath, link] as const] : [])),
+    ...[links.tx, links.sink, links.resegment, ...links.release].flatMap((link) =>
+      link?.kind === 'tcx' && link.pinPath !== undefined ? [[link.pinPath, link] as const] : [],
+    ),
     ...(resegment ? [[at('resegment'), resegment] as const] : []),
   ];
   const look = (): Finding | null => {
@@ -134,7 +156,10 @@ function pinsPart({ attachment, datapath, resegment }: Supervised): Part {
       makePinDirectory(attachment.id);
       for (const [file, object] of missing) object.pin(file);
     };
-    return { what: `somebody removed pins of ${attachment.iface} (${missing.map(([file]) => path.basename(file)).join(', ')})`, repair };
+    return {
+      what: `somebody removed pins of ${attachment.iface} (${missing.map(([file]) => path.basename(file)).join(', ')})`,
+      repair,
+    };
   };
   return { name: 'the pins', look };
 }
@@ -145,7 +170,10 @@ function pinsPart({ attachment, datapath, resegment }: Supervised): Part {
 function recordPart(attachment: Attachment): Part {
   const look = (): Finding | null => {
     if (readRecord(attachment.id) === JSON.stringify(attachment)) return null;
-    return { what: `the record of ${attachment.iface} is not there, or not as it was written`, repair: () => saveAttachment(attachment) };
+    return {
+      what: `the record of ${attachment.iface} is not there, or not as it was written`,
+      repair: () => saveAttachment(attachment),
+    };
   };
   return { name: 'the record', look };
 }
@@ -167,6 +195,9 @@ function lockPart({ attachment, own }: Supervised): Part {
 
 function socketPart({ attachment, listenAgain }: Supervised): Part {
   const file = controlSocket(attachment.id);
-  const look = (): Finding | null => (fs.existsSync(file) ? null : { what: `somebody removed the control socket of ${attachment.iface}`, repair: listenAgain });
+  const look = (): Finding | null =>
+    fs.existsSync(file)
+      ? null
+      : { what: `somebody removed the control socket of ${attachment.iface}`, repair: listenAgain };
   return { name: 'the control socket', look };
 }

@@ -174,7 +174,13 @@ export class Polling {
   private async hold(plain: PlainPolled): Promise<void> {
     plain.command(COMMAND.hold, HOLD.asked);
     for (const until = clock.now() + HOLD_MAX_MS; !plain.isHeld() && !this.stopping; await delay(1)) {
-      if (clock.now() > until) throw new VnetError('BUSY', `interface ${this.parts.interface}`, `its thread has not answered for ${HOLD_MAX_MS / 1000} s`, { hint: HINTS.doctor });
+      if (clock.now() > until)
+        throw new VnetError(
+          'BUSY',
+          `interface ${this.parts.interface}`,
+          `its thread has not answered for ${HOLD_MAX_MS / 1000} s`,
+          { hint: HINTS.doctor },
+        );
     }
   }
 
@@ -217,9 +223,14 @@ export class Polling {
   /** The interface's own thread, started if need be; without a hook it passes all frames. */
   private async thread(): Promise<HookThread> {
     if (this.down !== null) {
-      throw new VnetError('STATE', `hook ${this.choice?.file ?? ''}`, `nothing passes until its thread has started again: ${this.down}`, {
-        hint: `${commandFor('log', this.parts.interface, this.parts.netns)} tells why it ended; vnet-bpf hook puts another in its place, or none`,
-      });
+      throw new VnetError(
+        'STATE',
+        `hook ${this.choice?.file ?? ''}`,
+        `nothing passes until its thread has started again: ${this.down}`,
+        {
+          hint: `${commandFor('log', this.parts.interface, this.parts.netns)} tells why it ended; vnet-bpf hook puts another in its place, or none`,
+        },
+      );
     }
     return this.hooked ?? (await this.enterThread(() => Promise.resolve()));
   }
@@ -230,8 +241,12 @@ export class Polling {
   private async enterThread(prepare: (thread: HookThread) => Promise<unknown>): Promise<HookThread> {
     const { interface: name, netns, mac, spread, events, finishBatches } = this.parts;
     const request = this.onlyQueue('a hook');
-    const died = (error: Error): void => void this.inTurn(() => this.threadDied(thread, error)).catch((cause: unknown) => events.died(cause as VnetError));
-    const thread: HookThread = new HookThread({ interface: name, netns, mac: mac(), spread }, { ...events, stalled: () => events.stalled(0), died });
+    const died = (error: Error): void =>
+      void this.inTurn(() => this.threadDied(thread, error)).catch((cause: unknown) => events.died(cause as VnetError));
+    const thread: HookThread = new HookThread(
+      { interface: name, netns, mac: mac(), spread },
+      { ...events, stalled: () => events.stalled(0), died },
+    );
     const wasPlain = this.plain !== undefined;
     try {
       await prepare(thread);
@@ -328,7 +343,9 @@ export class Polling {
     const { requests, spread, events } = this.parts;
     const conditions = { linkDown: this.linkDown, impaired: this.impaired };
     const begun = await Promise.allSettled(
-      requests.map((request) => PollerThread.poll(request, conditions, spread, { ...events, stalled: () => events.stalled(request.queue) })),
+      requests.map((request) =>
+        PollerThread.poll(request, conditions, spread, { ...events, stalled: () => events.stalled(request.queue) }),
+      ),
     );
     const queues = begun.filter((result) => result.status === 'fulfilled').map(({ value }) => value);
     const failed = begun.find((result) => result.status === 'rejected');
@@ -347,7 +364,13 @@ export class Polling {
    */
   private onlyQueue(what: string): Omit<PollRequest, 'command'> {
     const { requests, interface: name, netns } = this.parts;
-    if (requests.length > 1) throw new VnetError('UNSUPPORTED', `${what} on ${name}`, `it has ${requests.length} queues, and ${what} takes one`, { hint: `${commandFor('attach', name, netns, '--replace')}, without --queues` });
+    if (requests.length > 1)
+      throw new VnetError(
+        'UNSUPPORTED',
+        `${what} on ${name}`,
+        `it has ${requests.length} queues, and ${what} takes one`,
+        { hint: `${commandFor('attach', name, netns, '--replace')}, without --queues` },
+      );
     return requests[0] as Omit<PollRequest, 'command'>;
   }
 

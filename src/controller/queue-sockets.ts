@@ -32,7 +32,8 @@ export class QueueSockets {
     const { peer, ifindex, reinjectMark, rooms } = attachment;
     const queues = Array.from({ length: attachment.queues });
     this.sockets = peerNetns.run(() => queues.map(() => PacketSocket.open(peer?.ifindex ?? ifindex, reinjectMark)));
-    if (!peer) this.sockets.forEach(({ cookie }, queue) => controls.queues[queue]?.set64(CONTROL.reinjectCookie, cookie));
+    if (!peer)
+      this.sockets.forEach(({ cookie }, queue) => controls.queues[queue]?.set64(CONTROL.reinjectCookie, cookie));
     this.linkSockets = peerNetns.run(() => queues.map(openRtnetlink));
     this.roomSockets = peerNetns.run(() => rooms.map(({ entry }) => openRoomSockets(entry.ifindex)));
   }
@@ -43,7 +44,13 @@ export class QueueSockets {
     const { id, ringBytes, queuePackets, lowWatermarkBytes, lowWatermarkPackets, peer } = attachment;
     const options = pollOptionsOf(attachment);
     const frameMax = roomFrameMax(attachment.superpacketBytes);
-    const limits = { ringBytes, frameMax, queuePackets, lowWatermarkBytes, lowWatermarkPackets: queuePackets > 0 ? lowWatermarkPackets : Infinity };
+    const limits = {
+      ringBytes,
+      frameMax,
+      queuePackets,
+      lowWatermarkBytes,
+      lowWatermarkPackets: queuePackets > 0 ? lowWatermarkPackets : Infinity,
+    };
     const queues = queuesOf(maps);
     return queues.map(({ queue, ring, control, batch }) => ({
       key: id,

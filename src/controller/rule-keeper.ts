@@ -40,9 +40,14 @@ export class RuleKeeper {
     const blocked = families.find((each) => each.blocked)?.blocked;
     if (blocked) return this.stop(link, `there is no place before the routing rule of priority ${blocked.priority}`);
     const done = families.flatMap((each) => repairOf(each));
-    if (this.off === null && link.group !== LOOP_GROUP) done.push(`somebody put it into link group ${link.group}: it is in ${LOOP_GROUP} again`);
+    if (this.off === null && link.group !== LOOP_GROUP)
+      done.push(`somebody put it into link group ${link.group}: it is in ${LOOP_GROUP} again`);
     const pause = done.length > 0 ? this.fights.repair() : null;
-    if (pause !== null) return this.stop(link, `somebody keeps changing its routing rules or its link group; the next try is in ${pause} min`);
+    if (pause !== null)
+      return this.stop(
+        link,
+        `somebody keeps changing its routing rules or its link group; the next try is in ${pause} min`,
+      );
     if (link.group !== LOOP_GROUP) setGroup(link.ifindex, LOOP_GROUP);
     for (const what of new Set(done)) this.kept.log(`${link.name}: ${what}`);
     if (this.off !== null) this.kept.log(`${link.name}: its addresses are looped again`);
@@ -59,7 +64,10 @@ export class RuleKeeper {
 /** Describes what was done about the rules of a family. */
 function repairOf({ family, add, remove, behind }: Change & { family: 4 | 6 }): string[] {
   const of = `IPv${family}`;
-  if (behind) return [`somebody's rule of priority ${behind.priority} came before its routing rules of ${of}: they are before it again`];
+  if (behind)
+    return [
+      `somebody's rule of priority ${behind.priority} came before its routing rules of ${of}: they are before it again`,
+    ];
   if (add.length > 0 && remove.length === 0) return [`somebody removed routing rules of ${of}: they are there again`];
   if (add.length + remove.length > 0) return [`its routing rules of ${of} are where they belong again`];
   return [];

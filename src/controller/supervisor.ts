@@ -73,7 +73,8 @@ export class Fights {
   repair(): number | null {
     const now = this.now();
     this.repairs.push(now);
-    if (!FIGHTS.some(({ repairs, withinMs }) => this.repairs.filter((time) => time > now - withinMs).length > repairs)) return null;
+    if (!FIGHTS.some(({ repairs, withinMs }) => this.repairs.filter((time) => time > now - withinMs).length > repairs))
+      return null;
     this.repairs.length = 0;
     const minutes = this.pauseMs / 60_000;
     this.pausedUntil = now + this.pauseMs;

@@ -113,7 +113,11 @@ export class Gro {
       return 1;
     }
     const segment = length - headerBytes;
-    const most = Math.min(leased - from, GRO_MAX_SEGMENTS, Math.floor((IP_BYTES_MAX - headerBytes + ETH_BYTES) / segment));
+    const most = Math.min(
+      leased - from,
+      GRO_MAX_SEGMENTS,
+      Math.floor((IP_BYTES_MAX - headerBytes + ETH_BYTES) / segment),
+    );
     let count = 1;
     let last = segment;
     while (count < most) {
@@ -171,7 +175,12 @@ export class Gro {
     if (type === ETH_P_IP_SWAPPED) {
       const at = record + RECORD.frame;
       const headers = ETH_BYTES + 20 + UDP_BYTES;
-      if (bytes[at + 14] !== VERSION_4_NO_OPTIONS || bytes[at + 23] !== IPPROTO_UDP || halves[frame + 10] !== DONT_FRAGMENT_SWAPPED) return 0;
+      if (
+        bytes[at + 14] !== VERSION_4_NO_OPTIONS ||
+        bytes[at + 23] !== IPPROTO_UDP ||
+        halves[frame + 10] !== DONT_FRAGMENT_SWAPPED
+      )
+        return 0;
       return this.isWhole(half, headers, length, swap16(halves[frame + 8] as number) + ETH_BYTES) ? headers : 0;
     }
     if (type === ETH_P_IPV6_SWAPPED) {
@@ -201,7 +210,13 @@ export class Gro {
     if (this.headersOf(b) !== headerBytes) return false;
     const x = (a + RECORD.frame) >>> 2;
     const y = (b + RECORD.frame) >>> 2;
-    if (words[x] !== words[y] || words[x + 1] !== words[y + 1] || words[x + 2] !== words[y + 2] || words[x + 3] !== words[y + 3]) return false;
+    if (
+      words[x] !== words[y] ||
+      words[x + 1] !== words[y + 1] ||
+      words[x + 2] !== words[y + 2] ||
+      words[x + 3] !== words[y + 3]
+    )
+      return false;
     if (headerBytes === ETH_BYTES + 20 + UDP_BYTES) {
       // 16: length, identification; 24: checksum, source; 36: destination port, length; 40: checksum
       return (

@@ -5,7 +5,9 @@ import { POLLER_REFUSALS, type Refusal, REFUSALS } from './outcomes';
 
 /** Those of struct counters that are one number. */
 type PlainCounter = Exclude<keyof typeof TX_COUNTERS, 'refused' | 'size'>;
-const PLAIN_COUNTERS = Object.keys(TX_COUNTERS).filter((name): name is PlainCounter => name !== 'refused' && name !== 'size');
+const PLAIN_COUNTERS = Object.keys(TX_COUNTERS).filter(
+  (name): name is PlainCounter => name !== 'refused' && name !== 'size',
+);
 
 export interface BehindTx {
   /** Not seen by the peer: on their way, or dropped or sent elsewhere by somebody's program, filter or qdisc, or by the kernel. */
@@ -26,13 +28,18 @@ export function sumCounters(perCpu: readonly Uint8Array[]): KernelCounters {
     const words = new DataView(cpu.buffer, cpu.byteOffset, cpu.byteLength);
     const at = (offset: number): number => Number(words.getBigUint64(offset, true));
     for (const name of PLAIN_COUNTERS) sum[name] += at(TX_COUNTERS[name]);
-    for (let i = 0; i < TX_REFUSALS.length; i++) sum.refused[i] = (sum.refused[i] as number) + at(TX_COUNTERS.refused + 8 * i);
+    for (let i = 0; i < TX_REFUSALS.length; i++)
+      sum.refused[i] = (sum.refused[i] as number) + at(TX_COUNTERS.refused + 8 * i);
   }
   return sum;
 }
 
 /** By what `tx` has sent and `sink` has seen of each kind: captured, to be cut, held. */
-export function judgeBehind(kernel: Pick<KernelCounters, 'originalsSent' | 'originalsArrived' | 'cutSent' | 'cutArrived'>, heldSent: number, heldArrived: number): BehindTx {
+export function judgeBehind(
+  kernel: Pick<KernelCounters, 'originalsSent' | 'originalsArrived' | 'cutSent' | 'cutArrived'>,
+  heldSent: number,
+  heldArrived: number,
+): BehindTx {
   const cut = kernel.cutSent - kernel.cutArrived;
   const missing = [kernel.originalsSent - kernel.originalsArrived, cut, heldSent - heldArrived];
   const sumOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + Math.max(0, value), 0);
@@ -40,7 +47,12 @@ export function judgeBehind(kernel: Pick<KernelCounters, 'originalsSent' | 'orig
 }
 
 /** Frames refused by each reason: by the programs, in a backlog, and by the poller, with those that a change of the link has lost. */
-export function refusedBy(byTx: readonly number[], backlog: number, at: (counter: number) => number, lostByChange: Partial<Record<Refusal, number>>): Record<Refusal, number> {
+export function refusedBy(
+  byTx: readonly number[],
+  backlog: number,
+  at: (counter: number) => number,
+  lostByChange: Partial<Record<Refusal, number>>,
+): Record<Refusal, number> {
   const counts = Object.fromEntries(Object.keys(REFUSALS).map((name) => [name, 0])) as Record<Refusal, number>;
   TX_REFUSALS.forEach((name, i) => (counts[name] = byTx[i] as number));
   counts.backlog = backlog;

@@ -77,7 +77,8 @@ export function wireBytes({ memory, at, length }: UnsentFrame): number {
   const transport = read16(memory, at + VNET.checksumStart);
   const frame = at + RECORD.frame - RECORD.vnet;
   const tcp = (memory[frame + transport + TCP_DATA_OFFSET] ?? 0) >>> 4;
-  const headers = Math.max(ETHERNET_BYTES, transport) + (type === GSO_UDP_L4 ? UDP_BYTES : Math.max(TCP_BYTES_LEAST, tcp * 4));
+  const headers =
+    Math.max(ETHERNET_BYTES, transport) + (type === GSO_UDP_L4 ? UDP_BYTES : Math.max(TCP_BYTES_LEAST, tcp * 4));
   const segments = Math.max(1, Math.ceil((length - headers) / Math.max(1, size)));
   return length + (segments - 1) * headers;
 }

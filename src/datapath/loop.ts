@@ -21,7 +21,16 @@ import type { SharedWords } from './shared-memory';
 const load = loadAcquire;
 
 /** Indices of the words through which the main thread commands the loop of an interface. */
-export const COMMAND = { stop: 0, linkDown: 1, impaired: 2, outcomes: 3, lineRate: 4, lineQueue: 5, hold: 6, words: 7 } as const;
+export const COMMAND = {
+  stop: 0,
+  linkDown: 1,
+  impaired: 2,
+  outcomes: 3,
+  lineRate: 4,
+  lineQueue: 5,
+  hold: 6,
+  words: 7,
+} as const;
 
 /**
  * The qdisc of `vnet-bpf impair` between socket and interface, with the queue of its line if frames are lost there;
@@ -48,7 +57,9 @@ export function impairedWords(impaired: Impaired, serial: number): [word: number
 }
 
 function lineOf(command: Int32Array): LineQueue {
-  const [bytesPerSecond = 0, queueMs = 0] = new Float32Array(Int32Array.of(load(command, COMMAND.lineRate), load(command, COMMAND.lineQueue)).buffer);
+  const [bytesPerSecond = 0, queueMs = 0] = new Float32Array(
+    Int32Array.of(load(command, COMMAND.lineRate), load(command, COMMAND.lineQueue)).buffer,
+  );
   return new LineQueue({ bytesPerSecond, queueMs });
 }
 
@@ -286,7 +297,9 @@ export class PollLoop {
 
   private isHeld(): boolean {
     const { command } = this.parts;
-    return load(command, COMMAND.hold) !== 0 && Atomics.compareExchange(command, COMMAND.hold, HOLD.asked, HOLD.done) !== 0;
+    return (
+      load(command, COMMAND.hold) !== 0 && Atomics.compareExchange(command, COMMAND.hold, HOLD.asked, HOLD.done) !== 0
+    );
   }
 
   private isToldToStop(): boolean {

@@ -54,18 +54,31 @@ export const REFUSALS = {
   gso: { help: 'a superpacket that virtio_net_hdr cannot describe' },
   unreadable: { help: 'the kernel could not copy it' },
   unholdable: { help: 'it would have had to wait, but is larger than what can wait' },
-  toolong: { help: "longer than the interface's MTU lets it receive", counter: CONTROL.refusedToolong, outcome: 2, errnos: ['EMSGSIZE'] },
+  toolong: {
+    help: "longer than the interface's MTU lets it receive",
+    counter: CONTROL.refusedToolong,
+    outcome: 2,
+    errnos: ['EMSGSIZE'],
+  },
   invalid: { help: 'the kernel rejected the frame', counter: CONTROL.refusedInvalid, outcome: 3, errnos: ['EINVAL'] },
-  down: { help: 'vnet0 was down or gone when its turn came', counter: CONTROL.refusedDown, outcome: 4, errnos: ['ENETDOWN', 'ENXIO', 'ENODEV'] },
+  down: {
+    help: 'vnet0 was down or gone when its turn came',
+    counter: CONTROL.refusedDown,
+    outcome: 4,
+    errnos: ['ENETDOWN', 'ENXIO', 'ENODEV'],
+  },
   backlog: { help: "lost in the receiving CPU's backlog" },
   error: { help: 'any other error on the reinject path', counter: CONTROL.refusedError, outcome: 5, errnos: [] },
-} as const satisfies Readonly<Record<(typeof TX_REFUSALS)[number], Refused>> & Readonly<Record<string, Refused | RefusedByPoller>>;
+} as const satisfies Readonly<Record<(typeof TX_REFUSALS)[number], Refused>> &
+  Readonly<Record<string, Refused | RefusedByPoller>>;
 
 export type Refusal = keyof typeof REFUSALS;
 
 const rows = Object.entries(REFUSALS) as [Refusal, Refused | RefusedByPoller][];
 /** The rows of the poller, with their names. */
-export const POLLER_REFUSALS: readonly (RefusedByPoller & { name: Refusal })[] = rows.flatMap(([name, row]) => ('counter' in row ? [{ name, ...row }] : []));
+export const POLLER_REFUSALS: readonly (RefusedByPoller & { name: Refusal })[] = rows.flatMap(([name, row]) =>
+  'counter' in row ? [{ name, ...row }] : [],
+);
 
 /** Outcomes of a captured frame that was not refused. A comment explains `detail` where an outcome has one. */
 export const OUTCOME = {
@@ -85,7 +98,14 @@ export function outcomesHeader(slots: number): Uint8Array {
 }
 
 export function createOutcomes(slots: number): BpfMap {
-  const map = BpfMap.create({ type: MapType.ARRAY, name: 'outcomes', keySize: 4, valueSize: PAGE, maxEntries: 1 + (slots * SLOT_BYTES) / PAGE, flags: MapFlag.MMAPABLE });
+  const map = BpfMap.create({
+    type: MapType.ARRAY,
+    name: 'outcomes',
+    keySize: 4,
+    valueSize: PAGE,
+    maxEntries: 1 + (slots * SLOT_BYTES) / PAGE,
+    flags: MapFlag.MMAPABLE,
+  });
   map.set(new Uint8Array(4), outcomesHeader(slots));
   return map;
 }

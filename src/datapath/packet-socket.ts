@@ -129,7 +129,9 @@ export class PeerFarEnd implements FarEnd {
     const peer = attributesOf(askOne(this.socket, RTM_GETLINK, ifinfo({ ifindex: this.peerIfindex })), IFINFO_BYTES);
     const ifindex = peer.get(IFLA.LINK)?.getInt32(0, true) ?? 0;
     const netns = peer.get(IFLA.LINK_NETNSID)?.getInt32(0, true);
-    return netns === undefined ? ifinfo({ ifindex }) : message(ifinfo({ ifindex }), numberAttribute(IFLA.TARGET_NETNSID, netns));
+    return netns === undefined
+      ? ifinfo({ ifindex })
+      : message(ifinfo({ ifindex }), numberAttribute(IFLA.TARGET_NETNSID, netns));
   }
 }
 

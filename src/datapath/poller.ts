@@ -156,7 +156,8 @@ export class Poller extends Transmitter {
     const pieces = (delivered() ?? 0) - this.deliveredBefore - this.rxPackets;
     if (!(pieces > 0 && from + pieces < (batch.records[message + 1] as number))) return 0;
     this.countFrames(from, from + pieces);
-    if (this.outcomes !== null) this.tell(this.outcomes, from, from + pieces, OUTCOME.reinjected, pieces, this.outcomes.now());
+    if (this.outcomes !== null)
+      this.tell(this.outcomes, from, from + pieces, OUTCOME.reinjected, pieces, this.outcomes.now());
     return pieces;
   }
 
@@ -175,7 +176,7 @@ export class Poller extends Transmitter {
     batch.clear();
     let bytes = 0;
     let largest = 0;
-    for (let i = 0; i < leased; ) {
+    for (let i = 0; i < leased;) {
       const offset = ring.offsets[i] as number;
       const length = this.words[offset >>> 2] as number;
       if (length > largest) largest = length; // of frames that are merged, the first is the largest
@@ -252,7 +253,8 @@ export class Poller extends Transmitter {
     const records = (batch.records[message + 1] as number) - (batch.records[message] as number);
     batch.refuse(message, reason, records, control);
     const from = batch.records[message] as number;
-    if (this.outcomes !== null) this.tell(this.outcomes, from, from + records, outcomeOf(reason), 0, this.outcomes.now());
+    if (this.outcomes !== null)
+      this.tell(this.outcomes, from, from + records, outcomeOf(reason), 0, this.outcomes.now());
   }
 
   private tellSent(outcomes: OutcomeWriter, fromMessage: number, toMessage: number): void {

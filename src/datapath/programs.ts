@@ -6,7 +6,18 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-import { attachTc, BpfError, BpfMap, BpfObject, BpfProgram, libbpfVersion, LibraryError, MapType, type TcLink, VerifierError } from 'libbpf-ts';
+import {
+  attachTc,
+  BpfError,
+  BpfMap,
+  BpfObject,
+  BpfProgram,
+  libbpfVersion,
+  LibraryError,
+  MapType,
+  type TcLink,
+  VerifierError,
+} from 'libbpf-ts';
 
 import { VnetError } from '../errors';
 import { roomFrameCost, roomFrameMax, txBytesLimit } from '../link/credit';
@@ -51,7 +62,8 @@ export interface QueueMaps {
   batch: BpfMap;
 }
 
-export const queuesOf = ({ rings, control, batch }: DatapathMaps): QueueMaps[] => rings.map((ring, queue) => ({ queue, ring, control, batch }));
+export const queuesOf = ({ rings, control, batch }: DatapathMaps): QueueMaps[] =>
+  rings.map((ring, queue) => ({ queue, ring, control, batch }));
 
 /** The maps and attachments of one interface, owned; closing leaves what is pinned. */
 export class Datapath implements Disposable {
@@ -64,7 +76,12 @@ export class Datapath implements Disposable {
   /** The attachments as they are stored in an attachment's record. */
   linkStates(): NonNullable<Attachment['links']> {
     const { tx, sink, resegment, release } = this.links;
-    return { tx: tx.toJSON(), sink: sink?.toJSON() ?? null, resegment: resegment?.toJSON() ?? null, release: release.map((link) => link.toJSON()) };
+    return {
+      tx: tx.toJSON(),
+      sink: sink?.toJSON() ?? null,
+      resegment: resegment?.toJSON() ?? null,
+      release: release.map((link) => link.toJSON()),
+    };
   }
 
   close(): void {
@@ -103,7 +120,9 @@ export async function loadPrograms(attachment: Attachment): Promise<BpfObject> {
 
 /** The options that the programs take as they are. */
 const optionConstants = (options: RunningOptions): Record<string, number | boolean> =>
-  Object.fromEntries(RUNNING_ROWS.flatMap(({ constant, key }) => (constant === undefined ? [] : [[constant, options[key] ?? 0]])));
+  Object.fromEntries(
+    RUNNING_ROWS.flatMap(({ constant, key }) => (constant === undefined ? [] : [[constant, options[key] ?? 0]])),
+  );
 
 async function load(attachment: Attachment): Promise<BpfObject> {
   const object = BpfObject.open(requireObject());
@@ -157,14 +176,24 @@ export function makeRings({ queues, ringBytes }: Attachment, pins: string): BpfM
  * process, because the links are pinned. Closes the object; the Datapath owns the rings. Throws a VnetError that says
  * which step failed.
  */
-export function openDatapath(attachment: Attachment, object: BpfObject, rings: readonly BpfMap[], pins: string, netns: Netns, peerNetns: Netns): Datapath {
+export function openDatapath(
+  attachment: Attachment,
+  object: BpfObject,
+  rings: readonly BpfMap[],
+  pins: string,
+  netns: Netns,
+  peerNetns: Netns,
+): Datapath {
   try {
     for (const name of MAPS) pinMap(object, name, path.join(pins, name));
     handOver(object, rings);
     // Against the direction of the frames: what tx lets go must meet sink, and what sink sends on, release.
     const { rooms, peer } = attachment;
-    const release = rooms.map(({ exit }, queue) => peerNetns.run(() => attach(object, 'release', exit.ifindex, 'egress', path.join(pins, `release${queue}_link`))));
-    const sink = peer && peerNetns.run(() => attach(object, 'sink', peer.ifindex, 'ingress', path.join(pins, 'sink_link')));
+    const release = rooms.map(({ exit }, queue) =>
+      peerNetns.run(() => attach(object, 'release', exit.ifindex, 'egress', path.join(pins, `release${queue}_link`))),
+    );
+    const sink =
+      peer && peerNetns.run(() => attach(object, 'sink', peer.ifindex, 'ingress', path.join(pins, 'sink_link')));
     if (peer) pinProgram(object, 'resegment', path.join(pins, RESEGMENT_PIN));
     const resegment = attachResegment(attachment, pins, peerNetns);
     const tx = netns.run(() => attach(object, 'tx', attachment.ifindex, 'egress', path.join(pins, 'tx_link')));
@@ -224,10 +253,17 @@ export function openResegment({ id, peer }: Attachment): BpfProgram | null {
 }
 
 /** clsact if VNET_BPF_TEST_ATTACH says so: tests on a new kernel then see what an old one does. */
-const preferredAttachment = (): 'tcx' | 'clsact' => (process.env['VNET_BPF_TEST_ATTACH'] === 'clsact' ? 'clsact' : 'tcx');
+const preferredAttachment = (): 'tcx' | 'clsact' =>
+  process.env['VNET_BPF_TEST_ATTACH'] === 'clsact' ? 'clsact' : 'tcx';
 
 /** Attaches a program and pins the attachment, so that it outlives this process. */
-function attach(from: Pick<BpfObject, 'program'>, program: string, ifindex: number, direction: 'ingress' | 'egress', pin: string): TcLink {
+function attach(
+  from: Pick<BpfObject, 'program'>,
+  program: string,
+  ifindex: number,
+  direction: 'ingress' | 'egress',
+  pin: string,
+): TcLink {
   return explain(`program ${program}`, () => {
     using loaded = from.program(program);
     const link = attachTc(loaded, { ifindex, direction, prefer: preferredAttachment() });
@@ -259,7 +295,10 @@ function explained(what: string, error: unknown): unknown {
     });
   }
   if (error instanceof BpfError) {
-    return new VnetError('BPF_OBJECT', what, error.message, { hint: 'vnet-bpf doctor looks for the cause', cause: error });
+    return new VnetError('BPF_OBJECT', what, error.message, {
+      hint: 'vnet-bpf doctor looks for the cause',
+      cause: error,
+    });
   }
   return error;
 }

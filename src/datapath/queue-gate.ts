@@ -25,7 +25,8 @@ export const GATE_STOPPED = 1;
  * the kernel drops before they arrive count until they are written off.
  */
 export function segmentsOnTheWay(control: SharedWords): number {
-  const arrived = control.get64InOrder(CONTROL.heldArrived) + control.get64(CONTROL.heldMissing) - control.get64(CONTROL.heldTwice);
+  const arrived =
+    control.get64InOrder(CONTROL.heldArrived) + control.get64(CONTROL.heldMissing) - control.get64(CONTROL.heldTwice);
   return control.get64InOrder(CONTROL.heldSegments) - arrived;
 }
 
@@ -146,7 +147,10 @@ export class QueueGate {
   private readAccount(): Account {
     const { control } = this;
     const used = control.get64InOrder(CONTROL.heldCost);
-    return { used, outstanding: control.get64(CONTROL.credit) + this.frameCost - (used - control.get64(CONTROL.creditBase)) };
+    return {
+      used,
+      outstanding: control.get64(CONTROL.credit) + this.frameCost - (used - control.get64(CONTROL.creditBase)),
+    };
   }
 
   /**
@@ -206,7 +210,10 @@ export class QueueControls implements Disposable {
   /** Maps the map `control`, which stays the caller's and may be closed. */
   constructor({ fd, maxEntries }: BpfMap) {
     this.memory = MappedMemory.map({ fd, length: maxEntries * CONTROL.size });
-    this.queues = Array.from({ length: maxEntries }, (_, queue) => new SharedWords(this.memory.buffer, queue * CONTROL.size, CONTROL.size));
+    this.queues = Array.from(
+      { length: maxEntries },
+      (_, queue) => new SharedWords(this.memory.buffer, queue * CONTROL.size, CONTROL.size),
+    );
   }
 
   /** The words of the first queue: for what is counted only there. */

@@ -66,10 +66,17 @@ export function netemLosses({ drops }: { drops: number }, record: ImpairmentReco
  * different moments: only what is certain is counted then, and the rest with a later reading. At rest the result is
  * exact.
  */
-export function judgeReinjectAccounting({ sent, enobufs, offering, delivered, netem }: Reading, record: ImpairmentRecord | null, seen: Seen): { reinjected: ReinjectAccounting; seen: Seen } {
+export function judgeReinjectAccounting(
+  { sent, enobufs, offering, delivered, netem }: Reading,
+  record: ImpairmentRecord | null,
+  seen: Seen,
+): { reinjected: ReinjectAccounting; seen: Seen } {
   if (!record) {
     const backlog = Math.max(0, sent.from - delivered.to);
-    return { reinjected: { received: sent.from - backlog, backlog, impair: { waiting: 0, lost: 0, duplicated: 0 } }, seen };
+    return {
+      reinjected: { received: sent.from - backlog, backlog, impair: { waiting: 0, lost: 0, duplicated: 0 } },
+      seen,
+    };
   }
   const waiting = netem?.waiting ?? 0;
   const leastMissing = sent.from - delivered.to - waiting - record.backlog;
@@ -92,11 +99,18 @@ export function judgeReinjectAccounting({ sent, enobufs, offering, delivered, ne
 const READINGS = 8;
 
 /** Reads the accounting from the kernel, without frames lost to a change of the link. A dummy counts nothing there. */
-export function readReinjectAccounting({ peer: end, impairment, baseline, lostByChange, queues }: Attachment, controls: QueueControls): ReinjectAccounting {
+export function readReinjectAccounting(
+  { peer: end, impairment, baseline, lostByChange, queues }: Attachment,
+  controls: QueueControls,
+): ReinjectAccounting {
   const sentNow = (): number => controls.sum(CONTROL.rxPackets) - lostByChange.down - lostByChange.toolong;
   const enobufsNow = (): number => controls.sum(CONTROL.enobufs);
   const from = { enobufs: enobufsNow(), sent: sentNow() };
-  const plain = (): ReinjectAccounting => ({ received: from.sent, backlog: 0, impair: { waiting: 0, lost: 0, duplicated: 0 } });
+  const plain = (): ReinjectAccounting => ({
+    received: from.sent,
+    backlog: 0,
+    impair: { waiting: 0, lost: 0, duplicated: 0 },
+  });
   using netns = end && openPeerNetns();
   if (!end || !netns) return plain();
   return netns.run(() => {

@@ -33,7 +33,7 @@ export class SharedWords {
    */
   get64InOrder(offset: number): number {
     const at = offset >>> 2;
-    for (let high = load(this.signed, at + 1); ; ) {
+    for (let high = load(this.signed, at + 1); ;) {
       const low = load(this.signed, at) >>> 0;
       const before = high;
       high = load(this.signed, at + 1);
@@ -77,7 +77,7 @@ export class SharedWords {
   /** Raises a u64 to at least `value`, atomically. Allocates BigInts: for rare events. */
   raise64(offset: number, value: number): void {
     const word = new BigUint64Array(this.words.buffer, this.words.byteOffset + offset, 1);
-    for (let old = word[0] as bigint; old < value; ) {
+    for (let old = word[0] as bigint; old < value;) {
       const found = Atomics.compareExchange(word, 0, old, BigInt(value));
       if (found === old) return;
       old = found;

@@ -43,7 +43,14 @@ export interface Stats {
   held: { now: number; total: number; dropped: number; again: number; grants: number };
   refused: Record<Refusal, number>;
   hooks: { dropped: number; injected: number; errors: number };
-  poll: { polls: number; budgetExhausted: number; sleeps: number; wakeups: number; lostWakeups: number; merged: number };
+  poll: {
+    polls: number;
+    budgetExhausted: number;
+    sleeps: number;
+    wakeups: number;
+    lostWakeups: number;
+    merged: number;
+  };
   reinject: { retries: number; errors: number };
   /** What `vnet-bpf impair` did to frames on the reinject path. */
   impair: ReinjectAccounting['impair'];
@@ -101,8 +108,20 @@ export interface Counter<Value = unknown> extends Shown {
   from: From<Value>;
 }
 
-const counter = <Value>(metric: string, help: string, from: From<Value>, shown: Shown = {}): Counter<Value> => ({ kind: 'counter', metric, help, from, ...shown });
-const gauge = <Value>(metric: string, help: string, from: From<Value>, shown: Shown = {}): Counter<Value> => ({ kind: 'gauge', metric, help, from, ...shown });
+const counter = <Value>(metric: string, help: string, from: From<Value>, shown: Shown = {}): Counter<Value> => ({
+  kind: 'counter',
+  metric,
+  help,
+  from,
+  ...shown,
+});
+const gauge = <Value>(metric: string, help: string, from: From<Value>, shown: Shown = {}): Counter<Value> => ({
+  kind: 'gauge',
+  metric,
+  help,
+  from,
+  ...shown,
+});
 
 type Numbers<T> = { [K in keyof T & string]: NonNullable<T[K]> extends string ? never : K }[keyof T & string];
 /** `tx.packets`, `stray`; all of `refused` is one. */
@@ -115,57 +134,165 @@ type ValueAt<P extends NumberPath> = P extends keyof Stats
     ? Stats[Group][Name & keyof Stats[Group]]
     : never;
 
-const LOST_ON_THE_WAY = 'Frames that ended behind the TC egress: dropped by a hook or the debugger, lost while they waited, or lost to an impairment.';
+const LOST_ON_THE_WAY =
+  'Frames that ended behind the TC egress: dropped by a hook or the debugger, lost while they waited, or lost to an impairment.';
 
 /**
  * By their path in `stats --json`; the type asks for every number of Stats. Metrics are in this order and named as
  * Prometheus wants it; docs/metrics.md has a row of each in its tables.
  */
 export const COUNTERS: { readonly [P in NumberPath]: Counter<ValueAt<P>> } = {
-  'tx.packets': counter('tx_packets', 'Frames that reached the TC egress, refused ones included.', ({ kernel, held, behind }) => kernel.txPackets + held.added + behind.lost),
+  'tx.packets': counter(
+    'tx_packets',
+    'Frames that reached the TC egress, refused ones included.',
+    ({ kernel, held, behind }) => kernel.txPackets + held.added + behind.lost,
+  ),
   'tx.bytes': counter('tx_bytes', 'Bytes of the frames that reached the TC egress.', ({ kernel }) => kernel.txBytes),
   'rx.packets': counter('rx_packets', 'Frames that came back.', ({ reinjected }) => reinjected.received),
   'rx.bytes': counter('rx_bytes', 'Bytes of the frames that came back.', CONTROL.rxBytes),
-  'queue.capacityBytes': gauge('queue_capacity_bytes', 'Size of the ring buffer.', ({ attachment }) => attachment.queues * attachment.ringBytes),
+  'queue.capacityBytes': gauge(
+    'queue_capacity_bytes',
+    'Size of the ring buffer.',
+    ({ attachment }) => attachment.queues * attachment.ringBytes,
+  ),
   'queue.usedBytes': gauge('queue_used_bytes', 'Bytes in the ring buffer now.', usedBytes),
-  'queue.packets': gauge('queue_packets', 'Frames in the queue now.', ({ queues }) => queues.sum(CONTROL.captured) - queues.sum(CONTROL.drained)),
-  'queue.capacityPackets': gauge('queue_capacity_packets', 'Limit of the queue in frames; absent where there is none.', ({ attachment }) => attachment.queues * attachment.queuePackets || null),
-  'queue.lowWatermarkBytes': gauge('queue_low_watermark_bytes', 'A stopped queue wakes at or below this.', ({ attachment }) => attachment.queues * attachment.lowWatermarkBytes),
+  'queue.packets': gauge(
+    'queue_packets',
+    'Frames in the queue now.',
+    ({ queues }) => queues.sum(CONTROL.captured) - queues.sum(CONTROL.drained),
+  ),
+  'queue.capacityPackets': gauge(
+    'queue_capacity_packets',
+    'Limit of the queue in frames; absent where there is none.',
+    ({ attachment }) => attachment.queues * attachment.queuePackets || null,
+  ),
+  'queue.lowWatermarkBytes': gauge(
+    'queue_low_watermark_bytes',
+    'A stopped queue wakes at or below this.',
+    ({ attachment }) => attachment.queues * attachment.lowWatermarkBytes,
+  ),
   'queue.stopped': gauge('queue_stopped', 'Whether the queue is stopped now.', ({ stopped }) => stopped),
   'queue.stops': counter('queue_stops', 'How often the queue stopped.', CONTROL.stops),
-  'queue.wakes': counter('queue_wakes', 'How often the queue woke.', ({ queues }) => queues.sum(CONTROL.wakesTx) + queues.sum(CONTROL.wakesPoller)),
+  'queue.wakes': counter(
+    'queue_wakes',
+    'How often the queue woke.',
+    ({ queues }) => queues.sum(CONTROL.wakesTx) + queues.sum(CONTROL.wakesPoller),
+  ),
   'queue.queues': gauge('queues', 'Queues that the interface has.', ({ attachment }) => attachment.queues),
-  'queue.largestFrame': gauge('largest_frame_bytes', 'Largest frame seen.', ({ queues }) => queues.max(CONTROL.largestFrame)),
-  'held.now': gauge('held_now_packets', 'Frames that wait for space now.', ({ held }) => held.now, { stats: 'packets', top: 'now' }),
-  'held.total': counter('held_packets', 'Frames that ever had to wait for space.', ({ held }) => held.total, { stats: 'in all', top: 'in all' }),
-  'held.dropped': counter('dropped_packets', LOST_ON_THE_WAY, ({ held }) => held.dropped, { reason: 'held', stats: 'lost', top: 'lost' }),
-  'held.again': counter('held_again_packets', 'Frames requeued into the waiting room; anything but 0 is a bug.', CONTROL.heldAgain),
+  'queue.largestFrame': gauge('largest_frame_bytes', 'Largest frame seen.', ({ queues }) =>
+    queues.max(CONTROL.largestFrame),
+  ),
+  'held.now': gauge('held_now_packets', 'Frames that wait for space now.', ({ held }) => held.now, {
+    stats: 'packets',
+    top: 'now',
+  }),
+  'held.total': counter('held_packets', 'Frames that ever had to wait for space.', ({ held }) => held.total, {
+    stats: 'in all',
+    top: 'in all',
+  }),
+  'held.dropped': counter('dropped_packets', LOST_ON_THE_WAY, ({ held }) => held.dropped, {
+    reason: 'held',
+    stats: 'lost',
+    top: 'lost',
+  }),
+  'held.again': counter(
+    'held_again_packets',
+    'Frames requeued into the waiting room; anything but 0 is a bug.',
+    CONTROL.heldAgain,
+  ),
   'held.grants': counter('held_grants', 'How often waiting frames were granted space.', CONTROL.grants),
-  refused: counter('refused_packets', 'Frames that did not come back, by reason.', ({ kernel, reinjected, queues, attachment }) =>
-    refusedBy(kernel.refused, reinjected.backlog, (offset) => queues.sum(offset), attachment.lostByChange)),
-  'hooks.dropped': counter('dropped_packets', LOST_ON_THE_WAY, CONTROL.hooksDropped, { reason: 'hook', stats: 'dropped' }),
-  'hooks.injected': counter('injected_packets', 'Frames that a hook, the debugger or the library made.', CONTROL.hooksInjected, { stats: 'injected', top: 'injected' }),
-  'hooks.errors': counter('hook_errors', 'Errors and wrong answers of hooks.', CONTROL.hooksErrors, { stats: 'errors', top: 'errors' }),
+  refused: counter(
+    'refused_packets',
+    'Frames that did not come back, by reason.',
+    ({ kernel, reinjected, queues, attachment }) =>
+      refusedBy(kernel.refused, reinjected.backlog, (offset) => queues.sum(offset), attachment.lostByChange),
+  ),
+  'hooks.dropped': counter('dropped_packets', LOST_ON_THE_WAY, CONTROL.hooksDropped, {
+    reason: 'hook',
+    stats: 'dropped',
+  }),
+  'hooks.injected': counter(
+    'injected_packets',
+    'Frames that a hook, the debugger or the library made.',
+    CONTROL.hooksInjected,
+    { stats: 'injected', top: 'injected' },
+  ),
+  'hooks.errors': counter('hook_errors', 'Errors and wrong answers of hooks.', CONTROL.hooksErrors, {
+    stats: 'errors',
+    top: 'errors',
+  }),
   'poll.polls': counter('polls', 'Polls of the ring.', CONTROL.polls, { stats: 'polls', top: 'polls' }),
-  'poll.budgetExhausted': counter('poll_budget_exhausted', 'Polls that found more than the budget.', CONTROL.budgetExhausted, { stats: 'used the budget up', top: 'over budget' }),
-  'poll.sleeps': counter('poll_sleeps', 'How often the poller slept.', CONTROL.sleeps, { stats: 'sleeps,', top: 'sleeps' }),
-  'poll.wakeups': counter('poll_wakeups', 'How often a frame woke the poller.', CONTROL.wakeups, { stats: 'wake-ups', top: 'wake-ups' }),
-  'poll.lostWakeups': counter('poll_lost_wakeups', 'Frames found by time-out that nobody had announced; anything but 0 is a bug.', CONTROL.lostWakeups, { top: 'lost wake-ups' }),
-  'poll.merged': counter('merged_packets', "Frames that crossed back as part of another's packet.", CONTROL.merged, { top: 'merged' }),
-  'reinject.retries': counter('reinject_retries', 'Sends that were tried again because the kernel lacked space just then.', CONTROL.reinjectRetries, { top: 'send retries' }),
+  'poll.budgetExhausted': counter(
+    'poll_budget_exhausted',
+    'Polls that found more than the budget.',
+    CONTROL.budgetExhausted,
+    { stats: 'used the budget up', top: 'over budget' },
+  ),
+  'poll.sleeps': counter('poll_sleeps', 'How often the poller slept.', CONTROL.sleeps, {
+    stats: 'sleeps,',
+    top: 'sleeps',
+  }),
+  'poll.wakeups': counter('poll_wakeups', 'How often a frame woke the poller.', CONTROL.wakeups, {
+    stats: 'wake-ups',
+    top: 'wake-ups',
+  }),
+  'poll.lostWakeups': counter(
+    'poll_lost_wakeups',
+    'Frames found by time-out that nobody had announced; anything but 0 is a bug.',
+    CONTROL.lostWakeups,
+    { top: 'lost wake-ups' },
+  ),
+  'poll.merged': counter('merged_packets', "Frames that crossed back as part of another's packet.", CONTROL.merged, {
+    top: 'merged',
+  }),
+  'reinject.retries': counter(
+    'reinject_retries',
+    'Sends that were tried again because the kernel lacked space just then.',
+    CONTROL.reinjectRetries,
+    { top: 'send retries' },
+  ),
   'reinject.errors': counter('reinject_errors', 'Frames that the kernel would never take.', CONTROL.reinjectErrors),
-  'impair.waiting': gauge('impair_waiting_packets', 'Frames that an impairment delays now.', ({ reinjected }) => reinjected.impair.waiting, { stats: 'waiting' }),
-  'impair.lost': counter('dropped_packets', LOST_ON_THE_WAY, ({ reinjected, queues }) => reinjected.impair.lost + queues.sum(CONTROL.impairOverflow), { reason: 'impair', stats: 'lost' }),
-  'impair.duplicated': counter('impair_duplicated_packets', 'Frames that came back more often than they were sent.', ({ reinjected }) => reinjected.impair.duplicated, { stats: 'duplicated' }),
+  'impair.waiting': gauge(
+    'impair_waiting_packets',
+    'Frames that an impairment delays now.',
+    ({ reinjected }) => reinjected.impair.waiting,
+    { stats: 'waiting' },
+  ),
+  'impair.lost': counter(
+    'dropped_packets',
+    LOST_ON_THE_WAY,
+    ({ reinjected, queues }) => reinjected.impair.lost + queues.sum(CONTROL.impairOverflow),
+    { reason: 'impair', stats: 'lost' },
+  ),
+  'impair.duplicated': counter(
+    'impair_duplicated_packets',
+    'Frames that came back more often than they were sent.',
+    ({ reinjected }) => reinjected.impair.duplicated,
+    { stats: 'duplicated' },
+  ),
   'behind.missing': gauge(
     'behind_missing_segments',
     'Frames that the TC egress let go and that the peer has not seen: on their way, or dropped or sent elsewhere by others.',
     ({ behind }) => behind.missing,
     { stats: 'missing' },
   ),
-  'behind.copies': gauge('behind_copied_segments', 'Frames that the peer saw beyond those that the TC egress let go.', ({ behind }) => behind.copies, { stats: 'copies' }),
-  'behind.lost': gauge('behind_lost_packets', 'Of the missing, those that do not come back: superpackets that the kernel was to cut up.', ({ behind }) => behind.lost, { stats: 'lost' }),
-  stray: counter('stray_packets', 'Frames that reached the peer without our mark: sent past the TC egress, or another program erased it.', ({ kernel }) => kernel.stray),
+  'behind.copies': gauge(
+    'behind_copied_segments',
+    'Frames that the peer saw beyond those that the TC egress let go.',
+    ({ behind }) => behind.copies,
+    { stats: 'copies' },
+  ),
+  'behind.lost': gauge(
+    'behind_lost_packets',
+    'Of the missing, those that do not come back: superpackets that the kernel was to cut up.',
+    ({ behind }) => behind.lost,
+    { stats: 'lost' },
+  ),
+  stray: counter(
+    'stray_packets',
+    'Frames that reached the peer without our mark: sent past the TC egress, or another program erased it.',
+    ({ kernel }) => kernel.stray,
+  ),
   pid: gauge('controller_pid', 'Process of the controller.', ({ attachment }) => attachment.pid),
 };
 
@@ -173,7 +300,10 @@ export const COUNTERS: { readonly [P in NumberPath]: Counter<ValueAt<P>> } = {
  * A document of `stats --json`: its head, and what `valueOf` says of each counter. Fields are in the order of the table but
  * for those that are there before it is filled.
  */
-export function documentOf(head: Pick<Stats, 'interface' | 'netns' | 'backend' | 'attach' | 'state' | 'pid'>, valueOf: (path: NumberPath, counter: Counter) => unknown): Stats {
+export function documentOf(
+  head: Pick<Stats, 'interface' | 'netns' | 'backend' | 'attach' | 'state' | 'pid'>,
+  valueOf: (path: NumberPath, counter: Counter) => unknown,
+): Stats {
   const document: Record<string, unknown> = { ...head, tx: {}, rx: {}, queue: { queues: 0 } };
   for (const [key, row] of Object.entries(COUNTERS) as [NumberPath, Counter][]) {
     const [group, name] = key.split('.') as [string, string?];
@@ -188,7 +318,12 @@ type GroupOf<P> = P extends `${infer Group}.${string}` ? Group : never;
 export type CounterGroup = GroupOf<NumberPath>;
 
 /** The numbers of a group with their words, such as `12 polls`; those named in `first` come before the others. */
-export function worded(stats: Stats, group: CounterGroup, where: 'stats' | 'top', first: readonly string[] = []): string[] {
+export function worded(
+  stats: Stats,
+  group: CounterGroup,
+  where: 'stats' | 'top',
+  first: readonly string[] = [],
+): string[] {
   const counts = stats[group] as unknown as Readonly<Record<string, number>>;
   const names = [...first, ...Object.keys(counts).filter((name) => !first.includes(name))];
   const texts: string[] = [];
@@ -215,7 +350,14 @@ export function readStats(attachment: Attachment): Stats {
   const source: Source = { attachment, pins, queues, stopped, held, kernel, reinjected, behind };
   const { iface, backend, attach, pid } = attachment;
   const state = !isControlled(attachment) ? 'crashed' : stopped ? 'stopped' : 'running';
-  const head = { interface: iface, netns: shownNetns(attachment.netns, pid).name, backend, attach, state, pid } as const;
+  const head = {
+    interface: iface,
+    netns: shownNetns(attachment.netns, pid).name,
+    backend,
+    attach,
+    state,
+    pid,
+  } as const;
   return documentOf(head, (_, { from }) => (typeof from === 'number' ? queues.sum(from) : from(source)));
 }
 
@@ -225,7 +367,16 @@ const sum = (values: Record<string, number>): number => Object.values(values).re
 export function frameAccounting(stats: Stats): { in: number; out: number; balanced: boolean } {
   const { tx, rx, queue, held, refused, hooks, impair, behind } = stats;
   const entered = tx.packets + hooks.injected + impair.duplicated;
-  const left = rx.packets + queue.packets + held.now + held.dropped + behind.lost + sum(refused) + hooks.dropped + impair.waiting + impair.lost;
+  const left =
+    rx.packets +
+    queue.packets +
+    held.now +
+    held.dropped +
+    behind.lost +
+    sum(refused) +
+    hooks.dropped +
+    impair.waiting +
+    impair.lost;
   return { in: entered, out: left, balanced: entered === left };
 }
 
@@ -242,7 +393,8 @@ export function lostBehind({ held, behind, stray }: Stats): [string, number][] {
 // For callers that read repeatedly while interfaces come and go.
 
 /** Whether counters could not be read because they are not there: being attached or detached, or left half-made by a kill. */
-export const countersAreMissing = (error: unknown): boolean => error instanceof BpfError && error.errnoName === 'ENOENT';
+export const countersAreMissing = (error: unknown): boolean =>
+  error instanceof BpfError && error.errnoName === 'ENOENT';
 
 /** Null while they are not there. */
 export function statsIfThere(attachment: Attachment): Stats | null {

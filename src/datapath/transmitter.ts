@@ -189,9 +189,17 @@ export class SendFailures {
   }
 
   /** How to count a frame that was not taken, an offset in CONTROL; or LATER, which is counted here. */
-  judge(result: number, frame: UnsentFrame, { linkDown, impaired, line }: { linkDown: boolean; impaired: boolean; line: unknown }): number {
+  judge(
+    result: number,
+    frame: UnsentFrame,
+    { linkDown, impaired, line }: { linkDown: boolean; impaired: boolean; line: unknown },
+  ): number {
     if (!canPassLater(result)) return reasonFor(result);
-    const reason = linkDown ? CONTROL.refusedDown : impaired ? behindQdisc(result, line !== null) : this.reasonOf(result, frame);
+    const reason = linkDown
+      ? CONTROL.refusedDown
+      : impaired
+        ? behindQdisc(result, line !== null)
+        : this.reasonOf(result, frame);
     if (reason === LATER) increment(this.control, CONTROL.reinjectRetries);
     return reason;
   }
@@ -212,7 +220,9 @@ export class SendFailures {
     const { up, mtu } = this.farEnd as FarEnd;
     if (!up) return CONTROL.refusedDown;
     if (comparedLength(frame) > mtu + BEYOND_MTU) return CONTROL.refusedToolong;
-    return isUncertain(frame) && frame.length > mtu + BEYOND_MTU && this.neverArrives() ? CONTROL.refusedToolong : LATER;
+    return isUncertain(frame) && frame.length > mtu + BEYOND_MTU && this.neverArrives()
+      ? CONTROL.refusedToolong
+      : LATER;
   }
 
   /**
@@ -254,25 +264,33 @@ export class SendFailures {
 }
 
 /** Behind a full qdisc of an impairment frames wait, or they are lost, as on a line whose queue is full. */
-const behindQdisc = (result: number, losesWhenFull: boolean): number => (losesWhenFull && result === ENOBUFS ? CONTROL.impairOverflow : LATER);
+const behindQdisc = (result: number, losesWhenFull: boolean): number =>
+  losesWhenFull && result === ENOBUFS ? CONTROL.impairOverflow : LATER;
 
 /** Whether the error concerns a frame that may pass later. */
-const canPassLater = (result: number): boolean => result === ENOBUFS || result === EAGAIN || result === ENOMEM || result === EINTR || result === 0;
+const canPassLater = (result: number): boolean =>
+  result === ENOBUFS || result === EAGAIN || result === ENOMEM || result === EINTR || result === 0;
 
-const REASONS = new Map(POLLER_REFUSALS.flatMap(({ errnos, counter }) => errnos.map((name) => [minus(name), counter] as const)));
+const REASONS = new Map(
+  POLLER_REFUSALS.flatMap(({ errnos, counter }) => errnos.map((name) => [minus(name), counter] as const)),
+);
 
 /** Where to count a frame that the socket will never take. */
 const reasonFor = (result: number): number => REASONS.get(result) ?? REFUSALS.error.counter;
 
 /** A loss in the queue of an impairment is like one in netem: impairments act after reinjection. */
-const OUTCOMES = new Map<number, number>([[CONTROL.impairOverflow, OUTCOME.reinjected], ...POLLER_REFUSALS.map(({ counter, outcome }) => [counter, outcome] as const)]);
+const OUTCOMES = new Map<number, number>([
+  [CONTROL.impairOverflow, OUTCOME.reinjected],
+  ...POLLER_REFUSALS.map(({ counter, outcome }) => [counter, outcome] as const),
+]);
 
 /** The outcome, for a recorder, of a frame that is counted under `reason`. */
 export const outcomeOf = (reason: number): number => OUTCOMES.get(reason) ?? REFUSALS.error.outcome;
 
 const read16 = (memory: Uint8Array, at: number): number => (memory[at] as number) | ((memory[at + 1] as number) << 8);
 
-const needsChecksum = ({ memory, at }: UnsentFrame): boolean => ((memory[at + VNET.flags] as number) & NEEDS_CSUM) !== 0;
+const needsChecksum = ({ memory, at }: UnsentFrame): boolean =>
+  ((memory[at + VNET.flags] as number) & NEEDS_CSUM) !== 0;
 const gsoTypeOf = ({ memory, at }: UnsentFrame): number => (memory[at + VNET.gsoType] as number) & ~GSO_ECN;
 
 /** Whether the frame asks the kernel for something that it may be unable to do. */

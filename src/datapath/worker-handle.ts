@@ -62,7 +62,11 @@ export class PollerThread {
   ) {
     const mappings = newMappingTable();
     this.worker = new Worker(path.join(__dirname, '..', 'datapath', 'worker-entry.js'), {
-      workerData: { spread: spread + queue, bell: this.bell.buffer as SharedArrayBuffer, mappings } satisfies PollWorkerData,
+      workerData: {
+        spread: spread + queue,
+        bell: this.bell.buffer as SharedArrayBuffer,
+        mappings,
+      } satisfies PollWorkerData,
       // The loop allocates nothing per packet; a small heap keeps its pauses short.
       resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 },
     });
@@ -96,18 +100,29 @@ export class PollerThread {
    * Has a queue polled by the thread for that queue of the process's interfaces, which is started if it does not run.
    * Resolves when the queue is polled.
    */
-  static poll(request: Omit<PollRequest, 'command'>, conditions: Conditions, spread: number, events: PollEvents): Promise<PlainPolled> {
+  static poll(
+    request: Omit<PollRequest, 'command'>,
+    conditions: Conditions,
+    spread: number,
+    events: PollEvents,
+  ): Promise<PlainPolled> {
     const thread = (PollerThread.threads[request.queue] ??= new PollerThread(request.queue, spread));
     return thread.add(request, conditions, events);
   }
 
-  private async add(request: Omit<PollRequest, 'command'>, conditions: Conditions, events: PollEvents): Promise<PlainPolled> {
+  private async add(
+    request: Omit<PollRequest, 'command'>,
+    conditions: Conditions,
+    events: PollEvents,
+  ): Promise<PlainPolled> {
     const command = new Int32Array(new SharedArrayBuffer(COMMAND.words * 4));
     setConditions(command, conditions);
     let stopping = false;
     let ended = (): void => undefined;
     const end = new Promise<void>((resolve) => (ended = resolve));
-    const ready = new Promise<void>((resolve, failed) => this.entries.set(request.key, { events, ready: resolve, failed, ended }));
+    const ready = new Promise<void>((resolve, failed) =>
+      this.entries.set(request.key, { events, ready: resolve, failed, ended }),
+    );
     this.worker.postMessage({ ...request, command: command.buffer as SharedArrayBuffer } satisfies PollOrder);
     this.ring();
     await ready;
@@ -147,7 +162,10 @@ export class PollerThread {
     if (message.kind === 'stalled') entry?.events.stalled();
     if (message.kind === 'ready') entry?.ready();
     if (message.kind === 'failed' || message.kind === 'ended') this.entries.delete(key);
-    if (message.kind === 'failed') entry?.failed(new VnetError('INTERNAL', 'the poller', message.error.message, { hint: HINTS.bug, cause: message.error }));
+    if (message.kind === 'failed')
+      entry?.failed(
+        new VnetError('INTERNAL', 'the poller', message.error.message, { hint: HINTS.bug, cause: message.error }),
+      );
     if (message.kind === 'ended') entry?.ended();
     if (this.entries.size === 0 && PollerThread.threads[this.queue] === this) this.quit();
   }

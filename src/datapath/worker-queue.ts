@@ -70,7 +70,8 @@ export function openInterface(request: PollRequest, onQueue: () => void, onStall
 export type Own = <T extends { close(): void }>(mapping: T) => T;
 
 /** Whether merged packets are segmented again: only where the peer's counter tells how many of their frames arrived. */
-const resegments = ({ peer, countsAlone }: Pick<PollRequest, 'peer' | 'countsAlone'>): boolean => peer !== null && countsAlone;
+const resegments = ({ peer, countsAlone }: Pick<PollRequest, 'peer' | 'countsAlone'>): boolean =>
+  peer !== null && countsAlone;
 
 /** Maps what every kind of poller needs. */
 export function mapParts(request: Omit<PollRequest, 'command'>, own: Own) {
@@ -84,7 +85,8 @@ export function mapParts(request: Omit<PollRequest, 'command'>, own: Own) {
   const gate = new QueueGate(control, reader, limits, room);
   const sender = PacketSocket.borrow(socketFd);
   const delivered = (): number | null => counted && transmittedFrames(counted.socketFd, counted.ifindex);
-  const batchOf = (messages: number): Batch => new Batch(batchMemory, own(MappedMemory.map({ length: iovecBytes(messages) })), messages, queue * BATCH.size);
+  const batchOf = (messages: number): Batch =>
+    new Batch(batchMemory, own(MappedMemory.map({ length: iovecBytes(messages) })), messages, queue * BATCH.size);
   const farEnd = peer && new PeerFarEnd(peer.socketFd, peer.ifindex);
   return { options, ring: reader, data, dataAddress, control, gate, sender, delivered, farEnd, batchOf };
 }
@@ -93,17 +95,35 @@ export function mapParts(request: Omit<PollRequest, 'command'>, own: Own) {
  * Whether the loop busy-polls, or rests. A fixed busy-poll time excludes rests, and a short queue has no space for what
  * arrives during one.
  */
-export function paceOf({ options: { busyPollUs }, limits }: Pick<PollRequest, 'options' | 'limits'>): { busyPoll: BusyPoll; moderation: Moderation } {
+export function paceOf({ options: { busyPollUs }, limits }: Pick<PollRequest, 'options' | 'limits'>): {
+  busyPoll: BusyPoll;
+  moderation: Moderation;
+} {
   const { ringBytes, queuePackets } = limits;
   const hasSpace = ringBytes >= MODERATED_RING_BYTES && (queuePackets === 0 || queuePackets >= 4 * REST_FRAMES);
-  return { busyPoll: new BusyPoll(busyPollUs === null ? null : busyPollUs / 1000), moderation: new Moderation(busyPollUs === null && hasSpace) };
+  return {
+    busyPoll: new BusyPoll(busyPollUs === null ? null : busyPollUs / 1000),
+    moderation: new Moderation(busyPollUs === null && hasSpace),
+  };
 }
 
 function loopOf(request: PollRequest, own: Own, onQueue: () => void, onStalled: () => void): PollLoop {
   const { options, merges } = request;
   const { batchOf, ...parts } = mapParts(request, own);
   const { gate, ring, control, data } = parts;
-  const gro = merges ? new Gro(data, own(MappedMemory.map({ length: groHeaderBytes(options.budget) })), resegments(request)) : null;
+  const gro = merges
+    ? new Gro(data, own(MappedMemory.map({ length: groHeaderBytes(options.budget) })), resegments(request))
+    : null;
   const poller = new Poller({ ...parts, batch: batchOf(options.budget), gro });
-  return new PollLoop({ options, poller, gate, ring, control, command: new Int32Array(request.command), ...paceOf(request), onQueue, onStalled });
+  return new PollLoop({
+    options,
+    poller,
+    gate,
+    ring,
+    control,
+    command: new Int32Array(request.command),
+    ...paceOf(request),
+    onQueue,
+    onStalled,
+  });
 }

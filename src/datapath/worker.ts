@@ -124,7 +124,11 @@ function main(port: MessagePort, { spread, bell, mappings }: PollWorkerData): vo
   const takeIn = (request: PollRequest): void => {
     const { key } = request;
     try {
-      const polled = openInterface(request, () => say({ kind: 'queue', key }), () => say({ kind: 'stalled', key }));
+      const polled = openInterface(
+        request,
+        () => say({ kind: 'queue', key }),
+        () => say({ kind: 'stalled', key }),
+      );
       waiter.add(request.ringFd, RING_READY);
       open.set(polled.loop, polled);
       group.add(polled.loop);

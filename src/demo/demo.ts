@@ -29,10 +29,18 @@ export async function look(box: Sandbox): Promise<void> {
   title('To every program it is a NIC like any other');
   say('It is up and has a random hardware address. No other new interface can be seen.');
   await box.show(`ip -n ${box.netns} -brief link`);
-  const links = JSON.parse(await box.quietly(`ip -n ${box.netns} -json link`)) as { ifname: string; flags: string[]; address: string }[];
+  const links = JSON.parse(await box.quietly(`ip -n ${box.netns} -json link`)) as {
+    ifname: string;
+    flags: string[];
+    address: string;
+  }[];
   const vnet = links.find(({ ifname }) => ifname === IFACE);
   const others = links.filter(({ ifname }) => ifname !== IFACE && ifname !== 'lo');
-  proves(vnet !== undefined && vnet.flags.includes('UP') && others.length === 0, `${IFACE} is UP with the address ${vnet?.address}`, JSON.stringify(links));
+  proves(
+    vnet !== undefined && vnet.flags.includes('UP') && others.length === 0,
+    `${IFACE} is UP with the address ${vnet?.address}`,
+    JSON.stringify(links),
+  );
 }
 
 export async function ping(box: Sandbox): Promise<void> {
@@ -40,11 +48,17 @@ export async function ping(box: Sandbox): Promise<void> {
   say(`Linux answers a ping of its own address by a short cut and sends no packet. Here each of the four
     requests and each of the four replies leaves through ${IFACE} and comes back through it.`);
   const before = await box.stats();
-  const output = await box.show(`ip netns exec ${box.netns} ping -c 4 -i 0.2 ${ADDRESS}`, (text) => text.replace(/\nrtt.*\n/, ''));
+  const output = await box.show(`ip netns exec ${box.netns} ping -c 4 -i 0.2 ${ADDRESS}`, (text) =>
+    text.replace(/\nrtt.*\n/, ''),
+  );
   proves(output.includes('4 received'), '4 of 4 came back', 'some are missing');
   const after = await box.statsWhen((stats) => stats.tx.packets === stats.rx.packets, 10);
   const [sent, received] = [after.tx.packets - before.tx.packets, after.rx.packets - before.rx.packets];
-  proves(sent >= 8 && sent === received, `${IFACE} transmitted ${sent} packets and received ${received}`, `${sent} sent, ${received} received`);
+  proves(
+    sent >= 8 && sent === received,
+    `${IFACE} transmitted ${sent} packets and received ${received}`,
+    `${sent} sent, ${received} received`,
+  );
 }
 
 // A file goes through the loop over TCP and has to arrive unchanged.
@@ -81,7 +95,11 @@ export async function transfer(box: Sandbox): Promise<void> {
   const after = await box.stats();
   const looped = after.rx.bytes - before.rx.bytes;
   const time = `${seconds.toFixed(1)} s, starting both programs included`;
-  proves(sent === received, `the copy is the original, after ${bytes(looped)} in ${after.rx.packets - before.rx.packets} packets (${time})`, 'the hashes differ');
+  proves(
+    sent === received,
+    `the copy is the original, after ${bytes(looped)} in ${after.rx.packets - before.rx.packets} packets (${time})`,
+    'the hashes differ',
+  );
   proves(looped >= SIZE, 'all of it went through the loop', `only ${bytes(looped)} did`);
 }
 
@@ -97,7 +115,9 @@ export async function fullQueue(box: Sandbox): Promise<void> {
     that empties it to sleep, and send ${BURST} packets at once.`);
   await box.show(`vnet-bpf attach ${box.where} --addr ${ADDRESS}/24 --ring-size 256K --replace --daemon`);
   // Finding the hardware address takes packets that come back, so it must be known before the pause.
-  await box.show(`ip netns exec ${box.netns} ping -c 1 -q ${ADDRESS}`, (text) => text.replace(/^(?!.*received).*\n/gm, ''));
+  await box.show(`ip netns exec ${box.netns} ping -c 1 -q ${ADDRESS}`, (text) =>
+    text.replace(/^(?!.*received).*\n/gm, ''),
+  );
   const pid = (await box.attachments())[0]?.pid;
   proves(pid !== undefined, `process ${pid} empties the queue`, 'it is not listed');
   box.pause(pid as number);
@@ -106,7 +126,11 @@ export async function fullQueue(box: Sandbox): Promise<void> {
   showCommand(`${send} &`);
   const burst = box.launch(send);
   const full = await box.statsWhen((stats) => stats.queue.stopped, 15);
-  proves(full.queue.stopped, `the queue has stopped: ${full.queue.packets} packets wait in ${bytes(full.queue.usedBytes)} of ${bytes(full.queue.capacityBytes)}`, 'it did not stop');
+  proves(
+    full.queue.stopped,
+    `the queue has stopped: ${full.queue.packets} packets wait in ${bytes(full.queue.usedBytes)} of ${bytes(full.queue.capacityBytes)}`,
+    'it did not stop',
+  );
 
   say('Now the program may go on. It takes the packets out, and at half of the queue more may come in.');
   box.resume();
@@ -114,7 +138,11 @@ export async function fullQueue(box: Sandbox): Promise<void> {
   const { sent, received } = JSON.parse(await burst.output) as { sent: number; received: number };
   const rest = await box.statsWhen(atRest, 20);
   await showLog(box);
-  proves(rest.queue.stops > 0 && rest.queue.wakes === rest.queue.stops, `stopped ${times(rest.queue.stops)}, woken ${times(rest.queue.wakes)}`, JSON.stringify(rest.queue));
+  proves(
+    rest.queue.stops > 0 && rest.queue.wakes === rest.queue.stops,
+    `stopped ${times(rest.queue.stops)}, woken ${times(rest.queue.wakes)}`,
+    JSON.stringify(rest.queue),
+  );
   say(whatBecameOfThem(sent, received, rest));
 }
 
@@ -122,7 +150,13 @@ const times = (n: number): string => (n === 1 ? 'once' : `${n} times`);
 
 function atRest(stats: Stats): boolean {
   const { queue, held } = stats;
-  return !queue.stopped && queue.stops === queue.wakes && queue.packets === 0 && held.now === 0 && frameAccounting(stats).balanced;
+  return (
+    !queue.stopped &&
+    queue.stops === queue.wakes &&
+    queue.packets === 0 &&
+    held.now === 0 &&
+    frameAccounting(stats).balanced
+  );
 }
 
 async function showLog(box: Sandbox): Promise<void> {
@@ -135,11 +169,16 @@ async function showLog(box: Sandbox): Promise<void> {
   }
   showCommand(command);
   showOutput(text);
-  proves(text.includes('queue stopped') && text.includes('queue woken'), 'the log, and the kernel log (dmesg), tell of it', 'they do not');
+  proves(
+    text.includes('queue stopped') && text.includes('queue woken'),
+    'the log, and the kernel log (dmesg), tell of it',
+    'they do not',
+  );
 }
 
 function whatBecameOfThem(sent: number, received: number, { held, refused }: Stats): string {
-  if (refused.full === 0) return `${received} of ${sent} packets arrived: those that found the queue full were held until there was space (${held.total} of them).`;
+  if (refused.full === 0)
+    return `${received} of ${sent} packets arrived: those that found the queue full were held until there was space (${held.total} of them).`;
   return `${received} of ${sent} packets arrived. The queue was full for the others: they were refused and counted,
     and a sender that asks is told so, as with a real NIC.`;
 }
@@ -165,7 +204,11 @@ export async function detach(box: Sandbox, before: string): Promise<void> {
   proves(after === before, `interfaces, rules and routes are as before ${IFACE} was there`, 'they differ');
   for (let tries = 0; tries < 200 && !hasEnded(pid); tries++) await box.sleep(50);
   const left = await box.attachments();
-  proves(left.length === 0 && hasEnded(pid), `vnet-bpf list does not know it any more, and process ${pid} has ended`, 'something is left');
+  proves(
+    left.length === 0 && hasEnded(pid),
+    `vnet-bpf list does not know it any more, and process ${pid} has ended`,
+    'something is left',
+  );
   showCommand(`ip netns del ${box.netns}`); // the sandbox does this
 }
 
@@ -187,7 +230,10 @@ export async function demoCommand(): Promise<void> {
   } finally {
     await box.close();
   }
-  tell('', `All steps hold, in ${((clock.now() - start) / 1000).toFixed(1)} s. Next: vnet-bpf attach vnet0, and README.md.`);
+  tell(
+    '',
+    `All steps hold, in ${((clock.now() - start) / 1000).toFixed(1)} s. Next: vnet-bpf attach vnet0, and README.md.`,
+  );
 }
 
 async function show(box: Sandbox): Promise<void> {

@@ -50,10 +50,15 @@ export function outputOf(line: string, child: ChildProcess): Promise<string> {
   child.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text));
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
   return new Promise((resolve, reject) => {
-    child.once('error', (cause) => reject(new VnetError('COMMAND_FAILED', line, cause.message, { hint: HINTS.doctor, cause })));
+    child.once('error', (cause) =>
+      reject(new VnetError('COMMAND_FAILED', line, cause.message, { hint: HINTS.doctor, cause })),
+    );
     child.once('close', (code, signal) => {
       if (code === 0) return resolve(stdout);
-      const why = (stderr || stdout).trim().split('\n')[0]?.replace(/^vnet-bpf: /, '');
+      const why = (stderr || stdout)
+        .trim()
+        .split('\n')[0]
+        ?.replace(/^vnet-bpf: /, '');
       reject(new VnetError('COMMAND_FAILED', line, why || `ended with ${signal ?? code}`, { hint: HINTS.doctor }));
     });
   });
@@ -99,13 +104,19 @@ export function showCommand(line: string): void {
 }
 
 export function showOutput(text: string): void {
-  const lines = text.trimEnd().split('\n').filter((line) => line.trim() !== '');
+  const lines = text
+    .trimEnd()
+    .split('\n')
+    .filter((line) => line.trim() !== '');
   for (const line of lines) tell(`   | ${line}`);
 }
 
 /** Continues if `holds`; otherwise the demo has failed. */
 export function proves(holds: boolean, claim: string, otherwise: string): void {
-  if (!holds) throw new VnetError('STATE', 'demo', `this does not hold: ${claim} (${otherwise})`, { hint: 'vnet-bpf doctor looks for the cause' });
+  if (!holds)
+    throw new VnetError('STATE', 'demo', `this does not hold: ${claim} (${otherwise})`, {
+      hint: 'vnet-bpf doctor looks for the cause',
+    });
   tellMade(`   ${bold('=>')} ${printable(claim)}`);
 }
 
@@ -142,7 +153,10 @@ export class Sandbox {
   }
 
   private check(): void {
-    if (this.interrupt.signal.aborted) throw new VnetError('COMMAND_FAILED', 'demo', 'interrupted; everything it made is removed', { hint: 'vnet-bpf demo begins again' });
+    if (this.interrupt.signal.aborted)
+      throw new VnetError('COMMAND_FAILED', 'demo', 'interrupted; everything it made is removed', {
+        hint: 'vnet-bpf demo begins again',
+      });
   }
 
   /** Makes the namespace. */

@@ -26,7 +26,12 @@ export const fail = (name: string, found: string, fix: string): Check => ({ name
 export const isRoot = (): boolean => process.geteuid?.() === 0;
 
 /** The result for what only root can see. */
-export const cannotCheck = (name: string): Check => ({ name, status: 'warn', found: 'not checked: this needs root', fix: null });
+export const cannotCheck = (name: string): Check => ({
+  name,
+  status: 'warn',
+  found: 'not checked: this needs root',
+  fix: null,
+});
 
 /** Runs a check that may throw; an error becomes a failed check. */
 export function attempt(name: string, fix: string, check: () => Check): Check {

@@ -46,7 +46,9 @@ interface CheckReport extends Check {
 
 export function doctorCommand(args: { json: boolean }): void {
   const groups = examine();
-  const checks = groups.flatMap((group) => group.checks.map(({ name, status, found, fix }) => ({ group: group.name, name, status, found, mend: fix, fix })));
+  const checks = groups.flatMap((group) =>
+    group.checks.map(({ name, status, found, fix }) => ({ group: group.name, name, status, found, mend: fix, fix })),
+  );
   const ok = checks.every(({ status }) => status !== 'fail');
   if (args.json) printJson({ ok, checks } satisfies DoctorReport);
   else printMade([...asTree(groups), '', summary(checks)].join('\n'));
@@ -68,7 +70,8 @@ function summary(checks: readonly Check[]): string {
   const count = (status: string): number => checks.filter((check) => check.status === status).length;
   const plural = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
   const [failures, warnings] = [count('fail'), count('warn')];
-  if (failures > 0) return `vnet-bpf does not work here: ${plural(failures, 'failure')}, ${plural(warnings, 'warning')}`;
+  if (failures > 0)
+    return `vnet-bpf does not work here: ${plural(failures, 'failure')}, ${plural(warnings, 'warning')}`;
   if (warnings > 0) return `nothing failed; ${plural(warnings, 'warning')}`;
   return 'all is well';
 }

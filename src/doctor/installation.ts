@@ -13,7 +13,13 @@ import { commandAbout, commandFor, named } from '../errors';
 import { tryCommand } from '../native/command';
 import { pinDirectory } from '../state/bpffs';
 import { hostPath } from '../state/paths';
-import { allAttachments, type Attachment, type BrokenAttachment, brokenAttachments, isControlled } from '../state/store';
+import {
+  allAttachments,
+  type Attachment,
+  type BrokenAttachment,
+  brokenAttachments,
+  isControlled,
+} from '../state/store';
 import { attempt, cannotCheck, type Check, fail, isRoot, ok, warn } from './check';
 
 function node(): Check {
@@ -57,7 +63,10 @@ function program(name: string, debianPackage: string): Check {
 
 function bpfObject(): Check {
   const file = objectFile();
-  const fix = process.env['VNET_BPF_OBJECT'] === undefined ? 'make build compiles it' : 'unset VNET_BPF_OBJECT, or build that file';
+  const fix =
+    process.env['VNET_BPF_OBJECT'] === undefined
+      ? 'make build compiles it'
+      : 'unset VNET_BPF_OBJECT, or build that file';
   return attempt('BPF object', fix, () => {
     if (!fs.existsSync(file)) return fail('BPF object', `no ${file}`, fix);
     const magic = fs.readFileSync(file).subarray(0, 4).toString('latin1');
@@ -75,13 +84,19 @@ const BPFFS = '/sys/fs/bpf';
 
 export function bpffs(): Check {
   const file = hostPath(BPFFS);
-  if (!fs.existsSync(file)) return fail('bpffs', `no directory ${BPFFS}`, 'mount sysfs on /sys; the kernel needs CONFIG_BPF_SYSCALL');
+  if (!fs.existsSync(file))
+    return fail('bpffs', `no directory ${BPFFS}`, 'mount sysfs on /sys; the kernel needs CONFIG_BPF_SYSCALL');
   if (isBpffs(file)) {
     if (mounted()?.readOnly) return fail('bpffs', `${BPFFS} is read-only`, `as root: mount -o remount,rw ${BPFFS}`);
     return ok('bpffs', `mounted on ${BPFFS}`);
   }
   const other = mounted();
-  if (other) return fail('bpffs', `a ${other.type} is mounted on ${BPFFS}`, `as root: umount ${BPFFS} && mount -t bpf bpf ${BPFFS}`);
+  if (other)
+    return fail(
+      'bpffs',
+      `a ${other.type} is mounted on ${BPFFS}`,
+      `as root: umount ${BPFFS} && mount -t bpf bpf ${BPFFS}`,
+    );
   return ok('bpffs', `not mounted on ${BPFFS}; attach mounts it`);
 }
 
@@ -89,7 +104,10 @@ export function bpffs(): Check {
 function mounted(): { type: string; readOnly: boolean } | null {
   const table = hostPath('/') === '/' ? '/proc/self/mounts' : '/proc/1/mounts';
   // device, directory, type, options: see fstab(5).
-  const entries = fs.readFileSync(table, 'utf8').split('\n').map((line) => line.split(' '));
+  const entries = fs
+    .readFileSync(table, 'utf8')
+    .split('\n')
+    .map((line) => line.split(' '));
   const entry = entries.reverse().find((fields) => fields[1] === BPFFS);
   return entry ? { type: entry[2] ?? '', readOnly: (entry[3] ?? '').split(',').includes('ro') } : null;
 }
@@ -105,7 +123,8 @@ function crashed(attachment: Attachment): Check {
   );
 }
 
-const damaged = ({ id, why }: BrokenAttachment): Check => warn('leftovers', why, `vnet-bpf list tells which interface that is, ${commandFor('detach', id, null)} removes it`);
+const damaged = ({ id, why }: BrokenAttachment): Check =>
+  warn('leftovers', why, `vnet-bpf list tells which interface that is, ${commandFor('detach', id, null)} removes it`);
 
 function strayPins(known: readonly (Attachment | BrokenAttachment)[]): Check[] {
   const pins = path.dirname(pinDirectory('x'));
@@ -114,7 +133,9 @@ function strayPins(known: readonly (Attachment | BrokenAttachment)[]): Check[] {
   return fs
     .readdirSync(pins)
     .filter((name) => !ids.has(name))
-    .map((name) => warn('leftovers', `BPF pins that belong to no attachment: ${name}`, `as root: rm -r ${path.join(pins, name)}`));
+    .map((name) =>
+      warn('leftovers', `BPF pins that belong to no attachment: ${name}`, `as root: rm -r ${path.join(pins, name)}`),
+    );
 }
 
 export function leftoverChecks(): Check[] {

@@ -72,9 +72,18 @@ export function inUserNamespace(): boolean {
 }
 
 function root(): Check {
-  if (!isRoot()) return warn('root', `user ${process.geteuid?.() ?? '?'}`, 'sudo vnet-bpf doctor checks the rest; attach, detach, list and stats need root too');
+  if (!isRoot())
+    return warn(
+      'root',
+      `user ${process.geteuid?.() ?? '?'}`,
+      'sudo vnet-bpf doctor checks the rest; attach, detach, list and stats need root too',
+    );
   if (inUserNamespace()) {
-    return fail('root', 'root of a user namespace only (a rootless container)', 'run vnet-bpf on the host, or in a container started by root');
+    return fail(
+      'root',
+      'root of a user namespace only (a rootless container)',
+      'run vnet-bpf on the host, or in a container started by root',
+    );
   }
   return ok('root', 'yes');
 }
@@ -112,7 +121,13 @@ function check(feature: KernelFeature): Check {
   const { name, since, without } = feature;
   const there = isThere(feature);
   if (there) return ok(name, `supported (since Linux ${since})`);
-  if (there === null) return { name, status: 'warn', found: `not checked: asking needs root and libbpf; Linux ${since} has it`, fix: null };
+  if (there === null)
+    return {
+      name,
+      status: 'warn',
+      found: `not checked: asking needs root and libbpf; Linux ${since} has it`,
+      fix: null,
+    };
   if (without === null) return fail(name, 'not supported', `boot Linux ${since} or later`);
   return warn(name, `degraded: ${without}`, `boot Linux ${since} or later`);
 }
@@ -166,7 +181,11 @@ function devices(tcx: boolean): Check[] {
 function clsact(why: string, tcx: boolean): Check {
   if (tcx) return ok('clsact', `${why === '' ? 'available' : 'missing'}, not needed: there is tcx`);
   if (why === '') return ok('clsact', 'available');
-  return fail('clsact', why, 'modprobe sch_ingress cls_bpf, or a kernel with CONFIG_NET_SCH_INGRESS and CONFIG_NET_CLS_BPF');
+  return fail(
+    'clsact',
+    why,
+    'modprobe sch_ingress cls_bpf, or a kernel with CONFIG_NET_SCH_INGRESS and CONFIG_NET_CLS_BPF',
+  );
 }
 
 /** Checks the waiting room, where frames wait while the queue is stopped. */
@@ -194,7 +213,11 @@ function reversePathFilter(): Check {
   const value = sysctl(name);
   if (value === null) return warn('rp_filter', `${name} cannot be read`, 'mount proc on /proc');
   if (value !== 1) return ok('rp_filter', `${name} = ${value}`);
-  return warn('rp_filter', `${name} = 1: frames with a foreign source address are dropped`, `where such frames are to be looped: sysctl -w ${name}=2`);
+  return warn(
+    'rp_filter',
+    `${name} = 1: frames with a foreign source address are dropped`,
+    `where such frames are to be looped: sysctl -w ${name}=2`,
+  );
 }
 
 const BACKLOG_DEFAULT = 1000;
@@ -205,7 +228,11 @@ function backlog(): Check {
   const value = sysctl(name);
   if (value === null) return ok('backlog', `${name} is not visible from this namespace`);
   if (value >= BACKLOG_DEFAULT) return ok('backlog', `${name} = ${value}`);
-  return warn('backlog', `${name} = ${value}: bursts lose frames (refused: backlog)`, `sysctl -w ${name}=${BACKLOG_DEFAULT}`);
+  return warn(
+    'backlog',
+    `${name} = ${value}: bursts lose frames (refused: backlog)`,
+    `sysctl -w ${name}=${BACKLOG_DEFAULT}`,
+  );
 }
 
 function kernelLog(): Check {

@@ -24,7 +24,9 @@ function nameOf(frame: Frame): string {
   if (!ip) return `${ethernet.source} > ${ethernet.destination} type 0x${ethernet.type.toString(16)}`;
   const ports = frame.udp ?? frame.tcp;
   const kind = frame.udp ? 'udp' : frame.tcp ? 'tcp' : `protocol ${ip.protocol}`;
-  return ports ? `${kind} ${ip.source}:${ports.sourcePort} > ${ip.destination}:${ports.destinationPort}` : `${kind} ${ip.source} > ${ip.destination}`;
+  return ports
+    ? `${kind} ${ip.source}:${ports.sourcePort} > ${ip.destination}:${ports.destinationPort}`
+    : `${kind} ${ip.source} > ${ip.destination}`;
 }
 
 const counter: Hook = {
@@ -40,7 +42,8 @@ const counter: Hook = {
   start(nic) {
     nic.every(SECONDS * 1000, () => {
       const top = [...flows].sort(([, a], [, b]) => b.bytes - a.bytes).slice(0, TOP);
-      for (const [name, { packets, bytes }] of top) nic.log(`${name}: ${packets} packets, ${bytes} bytes in ${SECONDS} s`);
+      for (const [name, { packets, bytes }] of top)
+        nic.log(`${name}: ${packets} packets, ${bytes} bytes in ${SECONDS} s`);
       flows.clear();
     });
   },

@@ -17,9 +17,32 @@ export function dnsAnswer(query: Uint8Array, { v4, v6 }: { v4: string; v6: strin
   const end = endOfName(query, HEADER_BYTES) + 4;
   if (end > query.length) return null;
   const [type, class_] = [view.getUint16(end - 4), view.getUint16(end - 2)];
-  const address = class_ !== CLASS_IN ? null : type === TYPE.a ? ipv4Bytes(v4) : type === TYPE.aaaa ? ipv6Bytes(v6) : null;
-  const record = address ? [...u16(POINTER_TO_QUESTION), ...u16(type), ...u16(class_), 0, 0, ...u16(TTL_SECONDS), ...u16(address.length), ...address] : [];
-  const header = [...u16(view.getUint16(0)), ...u16(FLAGS | (view.getUint16(2) & RECURSION_DESIRED)), 0, 1, 0, address ? 1 : 0, 0, 0, 0, 0];
+  const address =
+    class_ !== CLASS_IN ? null : type === TYPE.a ? ipv4Bytes(v4) : type === TYPE.aaaa ? ipv6Bytes(v6) : null;
+  const record = address
+    ? [
+        ...u16(POINTER_TO_QUESTION),
+        ...u16(type),
+        ...u16(class_),
+        0,
+        0,
+        ...u16(TTL_SECONDS),
+        ...u16(address.length),
+        ...address,
+      ]
+    : [];
+  const header = [
+    ...u16(view.getUint16(0)),
+    ...u16(FLAGS | (view.getUint16(2) & RECURSION_DESIRED)),
+    0,
+    1,
+    0,
+    address ? 1 : 0,
+    0,
+    0,
+    0,
+    0,
+  ];
   return Uint8Array.from([...header, ...query.subarray(HEADER_BYTES, end), ...record]);
 }
 

@@ -33,7 +33,8 @@ const fits = (rule: Rule, frame: Frame): boolean => {
   return rule.address === undefined || ip?.source === rule.address || ip?.destination === rule.address;
 };
 
-const isNeighbourTalk = (frame: Frame): boolean => frame.arp !== null || frame.icmpv6?.type === 136 || askedAddress(frame) !== null;
+const isNeighbourTalk = (frame: Frame): boolean =>
+  frame.arp !== null || frame.icmpv6?.type === 136 || askedAddress(frame) !== null;
 
 const firewall: Hook = {
   // Only headers are read, and a superpacket has the same headers as any packet.

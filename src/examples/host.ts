@@ -6,7 +6,16 @@
  *   vnet-bpf attach vnet0 --addr 10.77.0.1/24 --addr fd77::1/64 --hook host.ts
  *   ping 10.77.0.2; ping fd77::2; dig @10.77.0.2 host.test
  */
-import { askedAddress, echoReply, neighbourReply, reply, udp, type Frame, type Hook, type HookContext } from 'vnet-bpf/hooks';
+import {
+  askedAddress,
+  echoReply,
+  neighbourReply,
+  reply,
+  udp,
+  type Frame,
+  type Hook,
+  type HookContext,
+} from 'vnet-bpf/hooks';
 
 import { dnsAnswer } from './dns-answer';
 import { TcpEcho } from './tcp-echo';
@@ -24,7 +33,8 @@ function udpAnswer(frame: Frame): Uint8Array | null {
   const { udp: datagram } = frame;
   if (!datagram) return null;
   const { sourcePort, destinationPort, payload } = datagram;
-  const answer = destinationPort === PORT.echo ? payload : destinationPort === PORT.dns ? dnsAnswer(payload, ADDRESSES) : null;
+  const answer =
+    destinationPort === PORT.echo ? payload : destinationPort === PORT.dns ? dnsAnswer(payload, ADDRESSES) : null;
   return answer && reply(frame, udp({ sourcePort: destinationPort, destinationPort: sourcePort }, answer));
 }
 

@@ -125,10 +125,17 @@ export class TcpEcho {
     const known = this.connections.get(key);
     if (known) {
       if (!known.receive(flags, sequence, acknowledgment, window, payload)) this.connections.delete(key);
-    } else if ((flags & syn) !== 0 && segment.destinationPort === this.port && this.connections.size < CONNECTIONS_MAX) {
+    } else if (
+      (flags & syn) !== 0 &&
+      segment.destinationPort === this.port &&
+      this.connections.size < CONNECTIONS_MAX
+    ) {
       this.connections.set(key, new Connection(sender(frame, nic), sequence, window));
     } else if ((flags & rst) === 0) {
-      const numbers = (flags & ack) !== 0 ? { sequence: acknowledgment, flags: rst } : { sequence: 0, acknowledgment: sequence + 1, flags: rst | ack };
+      const numbers =
+        (flags & ack) !== 0
+          ? { sequence: acknowledgment, flags: rst }
+          : { sequence: 0, acknowledgment: sequence + 1, flags: rst | ack };
       const ports = { sourcePort: segment.destinationPort, destinationPort: segment.sourcePort };
       nic.inject(reply(frame, tcp({ ...ports, ...numbers })));
     }

@@ -71,7 +71,8 @@ export function wrongFrame(frame: unknown, longest = 0): string | null {
 export function describe(value: unknown): string {
   try {
     if (types.isPromise(value)) return 'a promise (answer at once, and inject later)';
-    if (typeof value === 'object' && value !== null) return `an object (${value.constructor?.name ?? 'without a class'})`.slice(0, 80);
+    if (typeof value === 'object' && value !== null)
+      return `an object (${value.constructor?.name ?? 'without a class'})`.slice(0, 80);
     return typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : String(value as number).slice(0, 40);
   } catch {
     return 'something that cannot be shown';

@@ -13,7 +13,8 @@ import { readModule } from './lookup';
 
 const ROOT = path.resolve(__dirname, '..', '..');
 /** Whether a file belongs to the program, compiled or as source maps name it; its examples count as hooks. */
-const isOurs = (file: string): boolean => /^\/(src|dist)\/(?!examples\/)/.test(file.slice(ROOT.length)) && file.startsWith(ROOT);
+const isOurs = (file: string): boolean =>
+  /^\/(src|dist)\/(?!examples\/)/.test(file.slice(ROOT.length)) && file.startsWith(ROOT);
 
 /** Characters of an error's text, and of its stack, that are read: a hook may throw anything. */
 const TEXT_MAX = 500;
@@ -32,12 +33,17 @@ export function errorText(error: unknown, file: string): string {
 
 /** The first line of the stack in the hook's file, else the first outside the program and node_modules. */
 export function placeInStack(stack: string, file: string): Place | undefined {
-  const places = [...stack.matchAll(/(?:\(|at )((?:file:\/\/)?\/[^()\n]*?):(\d+):(\d+)\)?$/gm)].map(([, where, line, column]) => ({
-    file: plain(where as string),
-    line: Number(line),
-    column: Number(column),
-  }));
-  return places.find((place) => place.file === file) ?? places.find((place) => !isOurs(place.file) && !place.file.includes('/node_modules/'));
+  const places = [...stack.matchAll(/(?:\(|at )((?:file:\/\/)?\/[^()\n]*?):(\d+):(\d+)\)?$/gm)].map(
+    ([, where, line, column]) => ({
+      file: plain(where as string),
+      line: Number(line),
+      column: Number(column),
+    }),
+  );
+  return (
+    places.find((place) => place.file === file) ??
+    places.find((place) => !isOurs(place.file) && !place.file.includes('/node_modules/'))
+  );
 }
 
 function placeOf(stack: string, file: string): string | undefined {
@@ -84,7 +90,12 @@ function shownPlace(text: string): (Place & { source: string }) | null {
   if (!match) return null;
   const [, where = '', line, source = '', indent = ''] = match;
   const name = where.replace(/\?.*$/, '');
-  return { file: name.startsWith('file:') ? fileURLToPath(name) : name, line: Number(line), column: indent.length + 1, source };
+  return {
+    file: name.startsWith('file:') ? fileURLToPath(name) : name,
+    line: Number(line),
+    column: indent.length + 1,
+    source,
+  };
 }
 
 /**
@@ -98,7 +109,14 @@ function moduleSyntaxError(file: string): string | null {
   } catch {
     return null;
   }
-  const { stderr } = spawnSync(process.execPath, ['--input-type=module', '--check', '-'], { input: source, cwd: '/', env: programEnvironment(), timeout: CHECK_MS, maxBuffer: OUTPUT_MAX, encoding: 'utf8' });
+  const { stderr } = spawnSync(process.execPath, ['--input-type=module', '--check', '-'], {
+    input: source,
+    cwd: '/',
+    env: programEnvironment(),
+    timeout: CHECK_MS,
+    maxBuffer: OUTPUT_MAX,
+    encoding: 'utf8',
+  });
   const place = shownPlace(stderr);
   const what = /^\w*Error: .*$/m.exec(stderr)?.[0];
   return place && what !== undefined ? placed({ ...place, file }, what, place.source) : null;
@@ -114,7 +132,8 @@ function lineOf({ file, line }: Place): string | undefined {
 
 /** The text of a failed import, with its line: Node names only the importing file. */
 function missingImport(what: string, message: string): string | null {
-  const [, missing = '', importer = ''] = /^Cannot find (?:module|package) '(.*)' imported from (.*)$/m.exec(message) ?? [];
+  const [, missing = '', importer = ''] =
+    /^Cannot find (?:module|package) '(.*)' imported from (.*)$/m.exec(message) ?? [];
   if (importer === '') return null;
   const name = path.basename(missing);
   const lines = readModule(importer).split('\n');
@@ -122,7 +141,11 @@ function missingImport(what: string, message: string): string | null {
   if (line < 0) return null;
   const text = lines[line] as string;
   const column = text.slice(0, text.indexOf(name)).search(/['"`][^'"`]*$/) + 1;
-  return placed({ file: importer, line: line + 1, column: Math.max(1, column) }, what.replace(/ imported from .*/, ''), text);
+  return placed(
+    { file: importer, line: line + 1, column: Math.max(1, column) },
+    what.replace(/ imported from .*/, ''),
+    text,
+  );
 }
 
 /** The text of an error while loading; `modules` are the ES modules loaded for the hook. Never throws. */

@@ -184,7 +184,10 @@ export class HookHost {
   private contextOf(hook: LoadedHook, timers: HookTimers, generation: number): HookContext {
     const { parts } = this;
     const present = (): void => {
-      if (this.hook !== hook) throw new Error(`hook ${hook.name} has been replaced, but something of it still runs: a timer that is not the context's?`);
+      if (this.hook !== hook)
+        throw new Error(
+          `hook ${hook.name} has been replaced, but something of it still runs: a timer that is not the context's?`,
+        );
     };
     return {
       interface: parts.interface,

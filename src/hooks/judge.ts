@@ -90,7 +90,13 @@ export class Judge {
     this.checksumIsInside = this.lacksChecksum && this.checksumStart !== headers.transport;
     // How a frame that is not IP would be segmented is not known here.
     if (type === 0 || headers.ip === 0) return this.whole(offset, length, placed);
-    const pieces = segmenter.open(ring, offset + RECORD.frame, length, type, view.getUint16(offset + RECORD.vnet + VNET.gsoSize, true));
+    const pieces = segmenter.open(
+      ring,
+      offset + RECORD.frame,
+      length,
+      type,
+      view.getUint16(offset + RECORD.vnet + VNET.gsoSize, true),
+    );
     const isTrue = placed && pieces > 0 && !this.checksumIsInside;
     if (isTrue && segmenter.fits && !this.host.wholeSuperpackets) this.cut(offset, length, pieces);
     else this.whole(offset, length, isTrue);
@@ -134,7 +140,8 @@ export class Judge {
     if (verdict === REPLACE) frame = this.replacement();
     else if (verdict === PASS && !isTrue) frame = this.plain(offset, length);
     // The hook has read the frame with its inner checksum completed; in the ring those two bytes are not.
-    else if (verdict === PASS && this.data.writable !== null && this.checksumIsInside && this.superpacketAt < 0) frame = this.completed(offset, length);
+    else if (verdict === PASS && this.data.writable !== null && this.checksumIsInside && this.superpacketAt < 0)
+      frame = this.completed(offset, length);
     this.data.close();
     this.enter(offset, length, verdict, frame);
   }
@@ -224,7 +231,8 @@ export class Judge {
   private replacement(): Uint8Array {
     const answer = this.host.replacement as Uint8Array;
     const own = this.data.writable;
-    if (own === null || answer.buffer !== own.buffer || answer.byteOffset !== own.byteOffset) return this.arena.copy(answer);
+    if (own === null || answer.buffer !== own.buffer || answer.byteOffset !== own.byteOffset)
+      return this.arena.copy(answer);
     // Its virtio_net_hdr was copied with it; the hook may have changed addresses or length.
     if (this.superpacketAt >= 0) preparePartialChecksum(answer);
     return answer;
@@ -238,7 +246,8 @@ export class Judge {
       return this.piece;
     }
     const copy = arena.copy(memory.subarray(start, start + length));
-    if (this.superpacketAt >= 0) arena.headerOf(copy).set(this.ring.subarray(this.superpacketAt, this.superpacketAt + VNET_HDR_BYTES));
+    if (this.superpacketAt >= 0)
+      arena.headerOf(copy).set(this.ring.subarray(this.superpacketAt, this.superpacketAt + VNET_HDR_BYTES));
     else if (this.lacksChecksum) completeChecksum(copy, this.checksumStart, this.checksumOffset);
     return copy;
   }

@@ -32,7 +32,8 @@ export function placeOfFunction(fn: unknown, file: string, loadedAs: string): st
       const { objectId } = evaluated.result;
       if (objectId === undefined) return;
       session.post('Runtime.getProperties', { objectId }, (_failed, { internalProperties = [] }) => {
-        const found = internalProperties.find(({ name }) => name === '[[FunctionLocation]]')?.value as Runtime.RemoteObject | undefined;
+        const found = internalProperties.find(({ name }) => name === '[[FunctionLocation]]')?.value as
+          Runtime.RemoteObject | undefined;
         line = lineOf(found?.value as { lineNumber: number; columnNumber: number } | undefined, loadedAs);
       });
     });
@@ -87,10 +88,14 @@ export async function loadHook(file: string): Promise<LoadedHook> {
   } catch (cause) {
     if (cause instanceof VnetError) throw cause;
     if (isNotTrusted(cause)) throw notTrusted(file, cause);
-    throw new VnetError('HOOK', `hook ${file}`, `cannot be loaded: ${loadErrorText(cause, file, takeNewModules())}`, { hint: 'fix the file; docs/hooks.md shows what a hook looks like', cause });
+    throw new VnetError('HOOK', `hook ${file}`, `cannot be loaded: ${loadErrorText(cause, file, takeNewModules())}`, {
+      hint: 'fix the file; docs/hooks.md shows what a hook looks like',
+      cause,
+    });
   } finally {
     Error.stackTraceLimit = limit;
-    for (const name of Object.keys(require.cache)) if (!before.has(name) && !name.includes('/node_modules/') && !isProgram(name)) loaded.add(name);
+    for (const name of Object.keys(require.cache))
+      if (!before.has(name) && !name.includes('/node_modules/') && !isProgram(name)) loaded.add(name);
   }
 }
 
@@ -124,22 +129,30 @@ async function importModule(file: string): Promise<Exported> {
 /** The default export, however deeply a translation to CommonJS has nested it. */
 function defaultOf(exported: unknown): unknown {
   let value = exported;
-  for (let depth = 0; depth < 2 && typeof value === 'object' && value !== null && 'default' in value; depth++) value = value.default;
+  for (let depth = 0; depth < 2 && typeof value === 'object' && value !== null && 'default' in value; depth++)
+    value = value.default;
   return value;
 }
 
 function checked(file: string, exported: unknown, loadedAs: string): LoadedHook {
   const wrong = (why: string): never => {
-    throw new VnetError('HOOK', `hook ${file}`, why, { hint: "export default (frame) => 'pass' is the smallest one; docs/hooks.md" });
+    throw new VnetError('HOOK', `hook ${file}`, why, {
+      hint: "export default (frame) => 'pass' is the smallest one; docs/hooks.md",
+    });
   };
-  const hook = (typeof exported === 'function' ? { frame: exported } : exported) as Partial<Record<keyof Hook, unknown>> | null;
-  if (typeof hook !== 'object' || hook === null) return wrong(`exports ${describe(hook)} by default, which is neither a function nor a hook`);
+  const hook = (typeof exported === 'function' ? { frame: exported } : exported) as Partial<
+    Record<keyof Hook, unknown>
+  > | null;
+  if (typeof hook !== 'object' || hook === null)
+    return wrong(`exports ${describe(hook)} by default, which is neither a function nor a hook`);
   for (const method of ['frame', 'start', 'stop'] as const) {
     const has = hook[method];
-    if (typeof has !== 'function' && (method === 'frame' || has !== undefined)) return wrong(`has a ${method} that is no function: ${describe(has)}`);
+    if (typeof has !== 'function' && (method === 'frame' || has !== undefined))
+      return wrong(`has a ${method} that is no function: ${describe(has)}`);
   }
   const { superpackets = 'segmented', name = path.basename(file).replace(/\.[cm]?[jt]s$/, '') } = hook;
-  if (superpackets !== 'segmented' && superpackets !== 'whole') return wrong(`has superpackets ${describe(superpackets)}: 'segmented' or 'whole'`);
+  if (superpackets !== 'segmented' && superpackets !== 'whole')
+    return wrong(`has superpackets ${describe(superpackets)}: 'segmented' or 'whole'`);
   if (typeof name !== 'string') return wrong(`has a name that is no text: ${describe(name)}`);
   const { frame, start, stop } = hook as Hook;
   let place: string | undefined;

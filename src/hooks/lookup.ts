@@ -93,7 +93,11 @@ function descriptionOf(directory: string): Description | null {
   const file = path.join(directory, 'package.json');
   if (!checkIfThere(file)?.isFile()) return null;
   try {
-    return (JSON.parse(readTrusted(file).toString('utf8').replace(/^\uFEFF/, '')) ?? {}) as Description;
+    return (JSON.parse(
+      readTrusted(file)
+        .toString('utf8')
+        .replace(/^\uFEFF/, ''),
+    ) ?? {}) as Description;
   } catch (error) {
     if (error instanceof SyntaxError) return {};
     throw error;
@@ -116,7 +120,8 @@ function* targetsOf(map: unknown, name: string): Generator<string> {
 
 /** Checks a path, the path with each ending, and the index files of a directory of that name. */
 function checkFileOrIndex(target: string): void {
-  if (checkIfThere(target)?.isDirectory()) for (const ending of ENDINGS) checkIfThere(path.join(target, `index${ending}`));
+  if (checkIfThere(target)?.isDirectory())
+    for (const ending of ENDINGS) checkIfThere(path.join(target, `index${ending}`));
   for (const ending of ENDINGS) checkIfThere(target + ending);
 }
 
@@ -161,7 +166,8 @@ export function checkRequest(request: string, directory: string, more: readonly 
   checkOwnNames(request, name, directory);
   if (request.startsWith('#')) return;
   for (const packages of [...[...upwards(directory)].map((at) => path.join(at, 'node_modules')), ...more]) {
-    if (checkIfThere(packages) && checkIfThere(path.join(packages, name))) checkPackage(path.join(packages, name), `.${request.slice(name.length)}`);
+    if (checkIfThere(packages) && checkIfThere(path.join(packages, name)))
+      checkPackage(path.join(packages, name), `.${request.slice(name.length)}`);
     // A file beside packages: require('part') finds node_modules/part.js.
     else checkFileOrIndex(path.join(packages, request));
   }
@@ -175,7 +181,9 @@ export function checkFile(file: string): void {
 /** The text of a module of a hook. */
 export function readModule(file: string): string {
   checkFile(file);
-  return readTrusted(file).toString('utf8').replace(/^\uFEFF/, '');
+  return readTrusted(file)
+    .toString('utf8')
+    .replace(/^\uFEFF/, '');
 }
 
 /**
@@ -186,12 +194,19 @@ export function compilerFile(): string | null {
   let root = path.dirname(PROGRAM);
   while (!fs.existsSync(path.join(root, 'package.json')) && root !== '/') root = path.dirname(root);
   const holders = [root];
-  for (let at = root; at !== '/'; at = path.dirname(at)) if (path.basename(at) === 'node_modules') holders.push(path.dirname(at));
-  return holders.map((at) => path.join(at, 'node_modules', 'typescript', 'lib', 'typescript.js')).find((file) => fs.existsSync(file)) ?? null;
+  for (let at = root; at !== '/'; at = path.dirname(at))
+    if (path.basename(at) === 'node_modules') holders.push(path.dirname(at));
+  return (
+    holders
+      .map((at) => path.join(at, 'node_modules', 'typescript', 'lib', 'typescript.js'))
+      .find((file) => fs.existsSync(file)) ?? null
+  );
 }
 
 /** Where the build keeps the compiler's bytecode, named by version: V8 compares only the length of the source. */
 export function compilerBytecode(file: string): string {
-  const { version } = JSON.parse(fs.readFileSync(path.resolve(file, '..', '..', 'package.json'), 'utf8')) as { version: string };
+  const { version } = JSON.parse(fs.readFileSync(path.resolve(file, '..', '..', 'package.json'), 'utf8')) as {
+    version: string;
+  };
   return path.join(PROGRAM, `typescript-${version}.cache`);
 }

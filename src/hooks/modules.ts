@@ -9,7 +9,17 @@ import * as path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 
-import { checkFile, checkRequest, compilerFile, isInModuleScope, isProgram, OURS, readModule, sourceOf, withEnding } from './lookup';
+import {
+  checkFile,
+  checkRequest,
+  compilerFile,
+  isInModuleScope,
+  isProgram,
+  OURS,
+  readModule,
+  sourceOf,
+  withEnding,
+} from './lookup';
 import { isModuleText, needsImport, NeedsImport, typescript, withoutTypes } from './typescript';
 
 // Node's module hooks, which it calls before it imports a module in a hook's thread.
@@ -34,7 +44,11 @@ interface ResolveContext {
 /** Node's synchronous module hooks, from 22.15 on. */
 interface SynchronousHooks {
   registerHooks?: (hooks: {
-    resolve: <C extends ResolveContext>(name: string, context: C, next: (name: string, context: C) => Resolved) => Resolved;
+    resolve: <C extends ResolveContext>(
+      name: string,
+      context: C,
+      next: (name: string, context: C) => Resolved,
+    ) => Resolved;
     load: <C extends ResolveContext>(url: string, context: C, next: (url: string, context: C) => Loaded) => Loaded;
   }) => void;
 }
@@ -82,8 +96,17 @@ function content(url: string): { file: string; source: string; loaded: Loaded | 
   const source = readModule(file);
   if (!TYPESCRIPT.test(file)) return { file, source, loaded: null };
   // Node hands a CommonJS module without source to require(), which is guarded as well.
-  const isModule = !file.endsWith('.cts') && (file.endsWith('.mts') || isModuleText(source, file) || needsImport(source, file));
-  return { file, source, loaded: { format: isModule ? 'module' : 'commonjs', source: isModule ? withoutTypes(source, file, 'module') : null, shortCircuit: true } };
+  const isModule =
+    !file.endsWith('.cts') && (file.endsWith('.mts') || isModuleText(source, file) || needsImport(source, file));
+  return {
+    file,
+    source,
+    loaded: {
+      format: isModule ? 'module' : 'commonjs',
+      source: isModule ? withoutTypes(source, file, 'module') : null,
+      shortCircuit: true,
+    },
+  };
 }
 
 function afterLoad({ file, source }: { file: string; source: string }, loaded: Loaded): Loaded {
@@ -92,12 +115,20 @@ function afterLoad({ file, source }: { file: string; source: string }, loaded: L
 }
 
 /** For Node 20's thread of module hooks. */
-export async function resolve<C extends ResolveContext>(name: string, context: C, next: (name: string, context: C) => Promise<Resolved>): Promise<Resolved> {
+export async function resolve<C extends ResolveContext>(
+  name: string,
+  context: C,
+  next: (name: string, context: C) => Promise<Resolved>,
+): Promise<Resolved> {
   return beforeResolve(name, context) ?? afterResolve(await next(name, context), context.parentURL);
 }
 
 /** For Node 20's thread of module hooks. */
-export async function load<C>(url: string, context: C, next: (url: string, context: C) => Promise<Loaded>): Promise<Loaded> {
+export async function load<C>(
+  url: string,
+  context: C,
+  next: (url: string, context: C) => Promise<Loaded>,
+): Promise<Loaded> {
   const found = content(url);
   if (found === null) return next(url, context);
   // Node says which kind of module it is.
@@ -128,7 +159,10 @@ function guardAtOnce(registerHooks: NonNullable<SynchronousHooks['registerHooks'
   took = (file) => taken.push(file);
   newModules = () => taken.splice(0);
   registerHooks({
-    resolve: (name, context, next) => (isRequire(context) ? next(name, context) : (beforeResolve(name, context) ?? afterResolve(next(name, context), context.parentURL))),
+    resolve: (name, context, next) =>
+      isRequire(context)
+        ? next(name, context)
+        : (beforeResolve(name, context) ?? afterResolve(next(name, context), context.parentURL)),
     load: (url, context, next) => {
       const found = isRequire(context) ? null : content(url);
       if (found === null) return next(url, context);
@@ -142,7 +176,8 @@ function guardFromThread(): void {
   port1.unref();
   newModules = () => {
     const files: string[] = [];
-    for (let message = receiveMessageOnPort(port1); message; message = receiveMessageOnPort(port1)) files.push(String(message.message));
+    for (let message = receiveMessageOnPort(port1); message; message = receiveMessageOnPort(port1))
+      files.push(String(message.message));
     return files;
   };
   register(pathToFileURL(__filename), { data: { port: port2 }, transferList: [port2] });
@@ -156,7 +191,11 @@ function pathOrName(name: string, parent: string | undefined): string {
 
 /** Parts of Node without a public interface; every tool that changes how modules are found uses them. */
 interface Internals {
-  _resolveFilename(request: string, parent: { filename?: string | null } | null | undefined, ...rest: unknown[]): string;
+  _resolveFilename(
+    request: string,
+    parent: { filename?: string | null } | null | undefined,
+    ...rest: unknown[]
+  ): string;
   _extensions: Record<string, (module: CompilingModule, file: string) => void>;
   /** Directories where packages are looked for last: ~/.node_modules, and those of NODE_PATH. */
   globalPaths: readonly string[];
@@ -192,7 +231,8 @@ function guardRequests(): void {
     const from = parent?.filename;
     if (isBuiltin(request) || typeof from !== 'string') return original(request, parent, ...rest);
     if (!isOurs(from)) checkRequest(request, path.dirname(from), node.globalPaths);
-    const source = isOurs(from) || !/^\.{0,2}\//.test(request) ? null : sourceOf(path.resolve(path.dirname(from), request));
+    const source =
+      isOurs(from) || !/^\.{0,2}\//.test(request) ? null : sourceOf(path.resolve(path.dirname(from), request));
     const found = original(source ?? request, parent, ...rest);
     if (isOurs(from)) ours.add(found);
     return found;

@@ -17,7 +17,8 @@ function main(port: MessagePort, { ringFd, words, sleeper }: RingBellData): void
   while (Atomics.load(bell, BELL.quit) === 0) {
     Atomics.wait(bell, BELL.armed, 0);
     const ready = waiter.wait(LOOK_MS);
-    if ((ready & RingWaiter.RING) !== 0 && Atomics.compareExchange(bell, BELL.armed, 1, 0) === 1) sleeper.postMessage('look');
+    if ((ready & RingWaiter.RING) !== 0 && Atomics.compareExchange(bell, BELL.armed, 1, 0) === 1)
+      sleeper.postMessage('look');
   }
   sleeper.close();
 }

@@ -14,9 +14,15 @@ export function trustedHookFile(file: string): string {
     real = trustedPath(file);
   } catch (cause) {
     if (cause instanceof NotTrusted) throw notTrusted(file, cause);
-    throw new VnetError('HOOK', `hook ${file}`, 'there is no such file', { hint: 'the name is relative to the directory that you are in', cause });
+    throw new VnetError('HOOK', `hook ${file}`, 'there is no such file', {
+      hint: 'the name is relative to the directory that you are in',
+      cause,
+    });
   }
-  if (!fs.lstatSync(real).isFile()) throw new VnetError('HOOK', `hook ${file}`, 'is not a file', { hint: 'name the file of TypeScript or JavaScript itself' });
+  if (!fs.lstatSync(real).isFile())
+    throw new VnetError('HOOK', `hook ${file}`, 'is not a file', {
+      hint: 'name the file of TypeScript or JavaScript itself',
+    });
   return real;
 }
 

@@ -33,7 +33,9 @@ export function typescript(): typeof TypeScript {
   if (compiler) return compiler;
   const file = compilerFile();
   if (file === null) {
-    throw new VnetError('HOOK', 'hooks in TypeScript', 'the compiler is not installed', { hint: 'install the package typescript with vnet-bpf, or write the hook in JavaScript' });
+    throw new VnetError('HOOK', 'hooks in TypeScript', 'the compiler is not installed', {
+      hint: 'install the package typescript with vnet-bpf, or write the hook in JavaScript',
+    });
   }
   return (compiler = loadWithBytecode(file, compilerBytecode(file)) as typeof TypeScript);
 }
@@ -52,7 +54,10 @@ export function needsImport(source: string, file: string): boolean {
   const AWAIT_USING = Number(ts.NodeFlags.AwaitUsing);
   const has = (node: TypeScript.Node, inFunction: boolean): boolean => {
     if (ts.isMetaProperty(node) && node.keywordToken === ts.SyntaxKind.ImportKeyword) return true;
-    const awaits = ts.isAwaitExpression(node) || (ts.isForOfStatement(node) && node.awaitModifier !== undefined) || (ts.isVariableDeclarationList(node) && Number(node.flags & AWAIT_USING) === AWAIT_USING);
+    const awaits =
+      ts.isAwaitExpression(node) ||
+      (ts.isForOfStatement(node) && node.awaitModifier !== undefined) ||
+      (ts.isVariableDeclarationList(node) && Number(node.flags & AWAIT_USING) === AWAIT_USING);
     if (awaits && !inFunction) return true;
     return ts.forEachChild(node, (child) => has(child, inFunction || ts.isFunctionLike(node))) ?? false;
   };
@@ -60,7 +65,12 @@ export function needsImport(source: string, file: string): boolean {
 }
 
 /** What a compiler makes of a file, in that format; the build has it run for the compiler's bytecode, too. */
-export const transpiled = (ts: typeof TypeScript, source: string, fileName: string, format: ModuleFormat): TypeScript.TranspileOutput =>
+export const transpiled = (
+  ts: typeof TypeScript,
+  source: string,
+  fileName: string,
+  format: ModuleFormat,
+): TypeScript.TranspileOutput =>
   ts.transpileModule(source, {
     fileName,
     reportDiagnostics: true,
@@ -82,5 +92,7 @@ export function withoutTypes(source: string, fileName: string, format: ModuleFor
   if (!wrong) return outputText;
   const { line, character } = wrong.file?.getLineAndCharacterOfPosition(wrong.start ?? 0) ?? { line: 0, character: 0 };
   const what = `SyntaxError: ${ts.flattenDiagnosticMessageText(wrong.messageText, ' ').replace(/\.$/, '')}`;
-  throw new CompileError(placed({ file: fileName, line: line + 1, column: character + 1 }, what, source.split('\n')[line]));
+  throw new CompileError(
+    placed({ file: fileName, line: line + 1, column: character + 1 }, what, source.split('\n')[line]),
+  );
 }

@@ -100,7 +100,9 @@ export class HookThread implements Polled {
   async poll(request: Omit<PollRequest, 'command'>, conditions: Conditions, deadly: readonly number[]): Promise<void> {
     setConditions(this.command32, conditions);
     this.polling = true;
-    this.bell = new RingBell(request.ringFd, (error) => this.events.error(`nothing wakes the hook's thread: ${error.message}`));
+    this.bell = new RingBell(request.ringFd, (error) =>
+      this.events.error(`nothing wakes the hook's thread: ${error.message}`),
+    );
     const { rope } = this.bell;
     const command = this.command32.buffer as SharedArrayBuffer;
     await this.order({ kind: 'poll', request: { ...request, command }, bell: rope, deadly }, [rope.port]);
@@ -113,7 +115,15 @@ export class HookThread implements Polled {
     try {
       return await new Promise((resolve, reject) => {
         this.waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
-        late = setTimeout(() => reject(new VnetError('BUSY', 'the hook', `has not returned for ${ANSWER_MS / 1000} s`, { hint: `a hook answers at once; ${this.typed('log')} names the file, ${this.typed('hook', '--none')} takes it off` })), ANSWER_MS);
+        late = setTimeout(
+          () =>
+            reject(
+              new VnetError('BUSY', 'the hook', `has not returned for ${ANSWER_MS / 1000} s`, {
+                hint: `a hook answers at once; ${this.typed('log')} names the file, ${this.typed('hook', '--none')} takes it off`,
+              }),
+            ),
+          ANSWER_MS,
+        );
         this.post({ id, order }, transfer);
       });
     } finally {
@@ -171,7 +181,8 @@ export class HookThread implements Polled {
       const busy = this.waiting.size > 0 && this.deadly === 0;
       looks = now !== beat || busy || !this.polling ? 0 : looks + 1;
       beat = now;
-      if (looks >= LOOKS_UNTIL_STUCK && this.endsWhenStuck) this.died(`it has not returned for ${(LOOKS_UNTIL_STUCK * LOOK_MS) / 1000} s`);
+      if (looks >= LOOKS_UNTIL_STUCK && this.endsWhenStuck)
+        this.died(`it has not returned for ${(LOOKS_UNTIL_STUCK * LOOK_MS) / 1000} s`);
     };
     return setInterval(look, LOOK_MS).unref();
   }
@@ -200,7 +211,10 @@ export class HookThread implements Polled {
   private died(why: string, cause?: unknown): void {
     clearInterval(this.looks);
     this.endedIs();
-    const error = new VnetError('HOOK', "the hook's thread", why, { hint: `${this.typed('log')} tells where it happened; ${this.typed('hook', '--none')} takes the hook off`, cause });
+    const error = new VnetError('HOOK', "the hook's thread", why, {
+      hint: `${this.typed('log')} tells where it happened; ${this.typed('hook', '--none')} takes the hook off`,
+      cause,
+    });
     for (const { reject } of this.waiting.values()) reject(error);
     if (!this.stopping) this.events.died(error);
     this.stopping = true;

@@ -118,7 +118,11 @@ export interface HookedParts {
 }
 
 /** Opens an interface. Its plain poller must have ended. Throws a BpfError if something cannot be mapped. */
-export function openHookedInterface(request: PollRequest, { host, injections, vitals, deadly }: HookedParts, events: HookedEvents): HookedInterface {
+export function openHookedInterface(
+  request: PollRequest,
+  { host, injections, vitals, deadly }: HookedParts,
+  events: HookedEvents,
+): HookedInterface {
   const mappings: { close(): void }[] = [];
   const close = (): void => mappings.forEach((mapping) => mapping.close());
   const own: Own = (mapping) => {
@@ -130,7 +134,18 @@ export function openHookedInterface(request: PollRequest, { host, injections, vi
     const arena = new Arena(own(MappedMemory.map({ length: ARENA_BYTES })));
     const plan = new Plan();
     const judge = new Judge(data, dataAddress, arena, plan, host);
-    const poller = new HookedPoller({ ...parts, data, dataAddress, batch: batchOf(BATCH.max), arena, plan, judge, injections, vitals, deadly });
+    const poller = new HookedPoller({
+      ...parts,
+      data,
+      dataAddress,
+      batch: batchOf(BATCH.max),
+      arena,
+      plan,
+      judge,
+      injections,
+      vitals,
+      deadly,
+    });
     const { options, gate, ring, control } = parts;
     const loop = new PollLoop({
       options,
@@ -219,13 +234,23 @@ class HookWorker {
   }
 
   private poll({ request, bell, deadly }: HookOrder & { kind: 'poll' }): void {
-    const polled = openHookedInterface(request, { host: this.host, injections: this.injections, vitals: this.vitals, deadly }, {
-      queue: () => this.say({ kind: 'queue' }),
-      stalled: () => this.say({ kind: 'stalled' }),
-    });
+    const polled = openHookedInterface(
+      request,
+      { host: this.host, injections: this.injections, vitals: this.vitals, deadly },
+      {
+        queue: () => this.say({ kind: 'queue' }),
+        stalled: () => this.say({ kind: 'stalled' }),
+      },
+    );
     this.polled = polled;
     for (; this.uncounted > 0; this.uncounted--) polled.countError();
-    const loop = new HookLoop(polled.loop, new Int32Array(bell.words), this.vitals, () => this.end(polled, bell), (error) => this.giveUp(error));
+    const loop = new HookLoop(
+      polled.loop,
+      new Int32Array(bell.words),
+      this.vitals,
+      () => this.end(polled, bell),
+      (error) => this.giveUp(error),
+    );
     bell.port.on('message', () => loop.look());
     this.loop = loop;
   }

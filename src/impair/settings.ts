@@ -37,7 +37,8 @@ function distribution(correlation: number): Float64Array {
   let below = normal(Math.sqrt((1 - correlation) / (1 + correlation) / 12));
   for (let round = 0; round < ROUNDS_MAX; round++) {
     const sum = new Float64Array(STEPS + 1);
-    for (let i = 1; i <= STEPS; i++) sum[i] = (sum[i - 1] as number) + ((below[i - 1] as number) + (below[i] as number)) / 2;
+    for (let i = 1; i <= STEPS; i++)
+      sum[i] = (sum[i - 1] as number) + ((below[i - 1] as number) + (below[i] as number)) / 2;
     /** The integral up to a place, in steps: the distribution is 0 below its range, and 1 above. */
     const integral = (at: number): number => {
       if (at <= 0) return 0;
@@ -47,7 +48,9 @@ function distribution(correlation: number): Float64Array {
     };
     let moved = 0;
     const next = Float64Array.from(below, (old, i) => {
-      const value = ((integral(i / correlation) - integral((i - (1 - correlation) * STEPS) / correlation)) * correlation) / ((1 - correlation) * STEPS);
+      const value =
+        ((integral(i / correlation) - integral((i - (1 - correlation) * STEPS) / correlation)) * correlation) /
+        ((1 - correlation) * STEPS);
       moved = Math.max(moved, Math.abs(value - old));
       return value;
     });
@@ -60,7 +63,8 @@ function distribution(correlation: number): Float64Array {
 /** Where the approximation starts: the normal distribution with the same mean and deviation. */
 function normal(deviation: number): Float64Array {
   const below = new Float64Array(STEPS + 1);
-  for (let i = 1; i <= STEPS; i++) below[i] = (below[i - 1] as number) + Math.exp(-((((i - 0.5) / STEPS - 0.5) / deviation) ** 2) / 2);
+  for (let i = 1; i <= STEPS; i++)
+    below[i] = (below[i - 1] as number) + Math.exp(-((((i - 0.5) / STEPS - 0.5) / deviation) ** 2) / 2);
   const all = below[STEPS] as number;
   return below.map((sum) => sum / all);
 }
@@ -98,14 +102,18 @@ export function lineOf(words: readonly string[], queues: number): { bytesPerSeco
   const [queue] = impairment.get('queue') ?? [];
   if (queue === undefined) return null;
   const { rate, duplicate } = optionsOf(impairment, queues);
-  return { bytesPerSecond: rate.bytes / (1 + duplicate.chance), queueMs: queues > 1 ? Infinity : nanosecondsOf(queue) / 1e6 };
+  return {
+    bytesPerSecond: rate.bytes / (1 + duplicate.chance),
+    queueMs: queues > 1 ? Infinity : nanosecondsOf(queue) / 1e6,
+  };
 }
 
 /** Whether netem's counter of drops counts frames that it only marks. */
 export const marksFrames = (words: readonly string[] | null): boolean => words !== null && words.includes('ecn');
 
 /** The options of netem for the words of impairmentWords(). */
-export const netemOptionsOf = (words: readonly string[], queues: number): NetemOptions => optionsOf(parseImpairment(words), queues);
+export const netemOptionsOf = (words: readonly string[], queues: number): NetemOptions =>
+  optionsOf(parseImpairment(words), queues);
 
 function optionsOf(impairment: Impairment, queues: number): NetemOptions {
   const of = (name: Parameters<Impairment['get']>[0]): readonly string[] => impairment.get(name) ?? [];
@@ -160,7 +168,12 @@ function lossOf([first = '0%', ...more]: readonly string[]): NetemOptions['loss'
 function slotOf(values: readonly string[]): NetemOptions['slot'] {
   const valueAfter = (word: string): number => (values.includes(word) ? Number(values[values.indexOf(word) + 1]) : 0);
   const [least = '0s', most = least] = values.filter((value) => /^[\d.]+[a-z]+$/.test(value));
-  return { least: nanosecondsOf(least), most: nanosecondsOf(most), packets: valueAfter('packets'), bytes: valueAfter('bytes') };
+  return {
+    least: nanosecondsOf(least),
+    most: nanosecondsOf(most),
+    packets: valueAfter('packets'),
+    bytes: valueAfter('bytes'),
+  };
 }
 
 /**
@@ -175,7 +188,8 @@ function limitOf(impairment: Impairment, queues: number): number {
   const seconds = [time, jitter, queue].reduce((sum, value) => sum + nanosecondsOf(value), 0) / 1e9;
   const [rate] = impairment.get('rate') ?? [];
   const bits = rate === undefined ? Infinity : bitsOf(rate);
-  if (impairment.has('queue') && queues > 1) return Math.max(QUEUE_LEAST, Math.ceil((seconds * bits) / FULL_FRAME_BITS));
+  if (impairment.has('queue') && queues > 1)
+    return Math.max(QUEUE_LEAST, Math.ceil((seconds * bits) / FULL_FRAME_BITS));
   const underWay = seconds * Math.min(FRAMES_A_SECOND, bits / SMALLEST_FRAME_BITS);
   return Math.min(LIMIT_MOST, LIMIT_LEAST + Math.ceil(underWay));
 }
@@ -183,13 +197,22 @@ function limitOf(impairment: Impairment, queues: number): number {
 /** The words of tc(8) for the same options; those that change nothing are left out. */
 export function tcWords(words: readonly string[], queues: number): string[] {
   const { limit, delay, loss, ecn, duplicate, corrupt, reorder, gap, rate, slot, seed } = netemOptionsOf(words, queues);
-  const time = (ns: number): string => (ns % 1e6 === 0 ? `${ns / 1e6}ms` : ns % 1e3 === 0 ? `${ns / 1e3}us` : `${ns}ns`);
+  const time = (ns: number): string =>
+    ns % 1e6 === 0 ? `${ns / 1e6}ms` : ns % 1e3 === 0 ? `${ns / 1e3}us` : `${ns}ns`;
   const percent = (fraction: number): string => `${Number((fraction * 100).toFixed(6))}%`;
-  const correlated = (name: string, { chance, correlation }: Chance): string[] => (chance === 0 ? [] : [name, percent(chance), ...(correlation > 0 ? [percent(correlation)] : [])]);
+  const correlated = (name: string, { chance, correlation }: Chance): string[] =>
+    chance === 0 ? [] : [name, percent(chance), ...(correlation > 0 ? [percent(correlation)] : [])];
   const { time: late, jitter, correlation, distribution } = delay;
   return [
     ...['limit', String(limit)],
-    ...(late > 0 || jitter > 0 ? ['delay', time(late), ...(jitter > 0 ? [time(jitter)] : []), ...(jitter > 0 && correlation > 0 ? [percent(correlation)] : [])] : []),
+    ...(late > 0 || jitter > 0
+      ? [
+          'delay',
+          time(late),
+          ...(jitter > 0 ? [time(jitter)] : []),
+          ...(jitter > 0 && correlation > 0 ? [percent(correlation)] : []),
+        ]
+      : []),
     ...(jitter > 0 && distribution !== 'uniform' ? ['distribution', distribution] : []),
     ...lossWords(loss, percent),
     ...(ecn ? ['ecn'] : []),
@@ -208,8 +231,11 @@ export function tcWords(words: readonly string[], queues: number): string[] {
 function lossWords(loss: NetemOptions['loss'], percent: (fraction: number) => string): string[] {
   if (loss.model === 'random') return loss.chance > 0 ? ['loss', percent(loss.chance)] : [];
   const chances =
-    loss.model === 'gemodel' ? [loss.p, loss.r, loss.lostWhenBad, loss.lostWhenGood] : [loss.p13, loss.p31, loss.p32, loss.p23, loss.p14];
+    loss.model === 'gemodel'
+      ? [loss.p, loss.r, loss.lostWhenBad, loss.lostWhenGood]
+      : [loss.p13, loss.p31, loss.p32, loss.p23, loss.p14];
   return ['loss', loss.model, ...chances.map(percent)];
 }
 
-const rateOverheads = ({ overhead, cell, cellOverhead }: NetemOptions['rate']): string[] => (overhead || cell || cellOverhead ? [overhead, cell, cellOverhead].map(String) : []);
+const rateOverheads = ({ overhead, cell, cellOverhead }: NetemOptions['rate']): string[] =>
+  overhead || cell || cellOverhead ? [overhead, cell, cellOverhead].map(String) : [];

@@ -21,18 +21,55 @@ export interface Profile {
  * measurements.
  */
 export const PROFILES: Readonly<Record<string, Profile>> = {
-  '4g': { words: 'delay 25ms 5ms loss 0.1% rate 20mbit queue 100ms', what: 'mobile network of the fourth generation, good reception', ping: { idle: 50, loaded: 260 } },
-  '3g': { words: 'delay 75ms 15ms loss 0.5% rate 2mbit queue 300ms', what: 'mobile network of the third generation', ping: { idle: 150, loaded: 780 } },
-  dsl: { words: 'delay 15ms 2ms loss 0.01% rate 16mbit queue 100ms', what: 'telephone line of a household', ping: { idle: 30, loaded: 240 } },
-  satellite: { words: 'delay 280ms 5ms loss 0.5% rate 20mbit queue 200ms', what: 'satellite in a geostationary orbit', ping: { idle: 560, loaded: 970 } },
-  'lossy-wifi': { words: 'delay 3ms 4ms loss 3% 25% rate 40mbit queue 50ms', what: 'wireless network with a weak signal: losses come in bursts', ping: { idle: 6, loaded: 150 } },
-  modem: { words: 'delay 70ms 10ms loss 0.1% rate 56kbit queue 600ms', what: 'telephone modem', ping: { idle: 140, loaded: 2210 } },
+  '4g': {
+    words: 'delay 25ms 5ms loss 0.1% rate 20mbit queue 100ms',
+    what: 'mobile network of the fourth generation, good reception',
+    ping: { idle: 50, loaded: 260 },
+  },
+  '3g': {
+    words: 'delay 75ms 15ms loss 0.5% rate 2mbit queue 300ms',
+    what: 'mobile network of the third generation',
+    ping: { idle: 150, loaded: 780 },
+  },
+  dsl: {
+    words: 'delay 15ms 2ms loss 0.01% rate 16mbit queue 100ms',
+    what: 'telephone line of a household',
+    ping: { idle: 30, loaded: 240 },
+  },
+  satellite: {
+    words: 'delay 280ms 5ms loss 0.5% rate 20mbit queue 200ms',
+    what: 'satellite in a geostationary orbit',
+    ping: { idle: 560, loaded: 970 },
+  },
+  'lossy-wifi': {
+    words: 'delay 3ms 4ms loss 3% 25% rate 40mbit queue 50ms',
+    what: 'wireless network with a weak signal: losses come in bursts',
+    ping: { idle: 6, loaded: 150 },
+  },
+  modem: {
+    words: 'delay 70ms 10ms loss 0.1% rate 56kbit queue 600ms',
+    what: 'telephone modem',
+    ping: { idle: 140, loaded: 2210 },
+  },
 };
 
 /** Parameters by name, each with its values in the form that netem uses. */
 export type Impairment = ReadonlyMap<Parameter, readonly string[]>;
 
-export type Parameter = 'delay' | 'distribution' | 'loss' | 'ecn' | 'duplicate' | 'corrupt' | 'reorder' | 'gap' | 'rate' | 'queue' | 'limit' | 'slot' | 'seed';
+export type Parameter =
+  | 'delay'
+  | 'distribution'
+  | 'loss'
+  | 'ecn'
+  | 'duplicate'
+  | 'corrupt'
+  | 'reorder'
+  | 'gap'
+  | 'rate'
+  | 'queue'
+  | 'limit'
+  | 'slot'
+  | 'seed';
 
 const TIME_HINT = 'a number and ns, us, ms or s: 20ms';
 const PERCENT_HINT = 'a number from 0 to 100 and %: 0.5%';
@@ -90,13 +127,15 @@ export function nanosecondsOf(text: string): number {
 
 const jitter: Check = (parameter, text) => {
   const checked = time(parameter, text);
-  if (nanosecondsOf(checked) > MAX_JITTER_NS) throw wrong(parameter, text, 'is a jitter of more than 2.147s', 'delay 3s 2s');
+  if (nanosecondsOf(checked) > MAX_JITTER_NS)
+    throw wrong(parameter, text, 'is a jitter of more than 2.147s', 'delay 3s 2s');
   return checked;
 };
 
 const percent: Check = (parameter, text) => {
   const { number, unit } = measure(text);
-  if (Number.isNaN(number) || (unit !== '' && unit !== '%')) throw wrong(parameter, text, 'is not a percentage', PERCENT_HINT);
+  if (Number.isNaN(number) || (unit !== '' && unit !== '%'))
+    throw wrong(parameter, text, 'is not a percentage', PERCENT_HINT);
   if (unit === '') throw wrong(parameter, text, 'is a percentage without %', PERCENT_HINT);
   if (number > 100) throw wrong(parameter, text, 'is more than 100%', PERCENT_HINT);
   return `${number}%`;
@@ -107,10 +146,12 @@ export const fractionOf = (text: string): number => measure(text).number / 100;
 
 const rate: Check = (parameter, text) => {
   const { number, unit } = measure(text);
-  if (/^[kmgt]?i?bps$/.test(unit)) throw wrong(parameter, text, 'means bytes a second to tc, and bits a second to others', RATE_HINT);
+  if (/^[kmgt]?i?bps$/.test(unit))
+    throw wrong(parameter, text, 'means bytes a second to tc, and bits a second to others', RATE_HINT);
   const factor = isIn(RATE_UNITS, unit) ? RATE_UNITS[unit] : undefined;
   if (Number.isNaN(number) || factor === undefined) throw wrong(parameter, text, 'is not a rate', RATE_HINT);
-  if (number * factor < MIN_RATE || number * factor > MAX_RATE) throw wrong(parameter, text, 'is not between 8bit and 100gbit', RATE_HINT);
+  if (number * factor < MIN_RATE || number * factor > MAX_RATE)
+    throw wrong(parameter, text, 'is not between 8bit and 100gbit', RATE_HINT);
   return `${number}${unit}`;
 };
 
@@ -124,7 +165,8 @@ const whole =
   (least: number, most: number, hint: string): Check =>
   (parameter, text) => {
     const value = /^-?\d{1,10}$/.test(text) ? Number(text) : NaN;
-    if (!(value >= least && value <= most)) throw wrong(parameter, text, `is not a whole number from ${least} to ${most}`, hint);
+    if (!(value >= least && value <= most))
+      throw wrong(parameter, text, `is not a whole number from ${least} to ${most}`, hint);
     return String(value);
   };
 const frames = whole(1, MAX_FRAMES, 'such as 1000');
@@ -133,7 +175,8 @@ const overhead = whole(-MAX_BYTES, MAX_BYTES, 'bytes that each frame is longer, 
 
 const DISTRIBUTIONS = ['normal', 'pareto', 'paretonormal'];
 const distribution: Check = (parameter, text) => {
-  if (!DISTRIBUTIONS.includes(text)) throw wrong(parameter, text, 'is not a distribution', didYouMean(text, DISTRIBUTIONS, DISTRIBUTIONS.join(', ')));
+  if (!DISTRIBUTIONS.includes(text))
+    throw wrong(parameter, text, 'is not a distribution', didYouMean(text, DISTRIBUTIONS, DISTRIBUTIONS.join(', ')));
   return text;
 };
 
@@ -155,7 +198,10 @@ interface Grammar {
 const GRAMMAR: Readonly<Record<Parameter, Grammar>> = {
   delay: { values: [time, jitter, percent] },
   distribution: { values: [distribution] },
-  loss: { values: [percent, percent], forms: { gemodel: [percent, percent, percent, percent], state: [percent, percent, percent, percent, percent] } },
+  loss: {
+    values: [percent, percent],
+    forms: { gemodel: [percent, percent, percent, percent], state: [percent, percent, percent, percent, percent] },
+  },
   ecn: { values: [] },
   duplicate: { values: [percent, percent] },
   corrupt: { values: [percent, percent] },
@@ -172,7 +218,13 @@ const GRAMMAR: Readonly<Record<Parameter, Grammar>> = {
 const ALIASES: Readonly<Record<string, Parameter>> = { latency: 'delay', drop: 'loss' };
 
 const parameterOf = (word: string | undefined): Parameter | undefined =>
-  word === undefined ? undefined : isIn(ALIASES, word) ? ALIASES[word] : isIn(GRAMMAR, word) ? (word as Parameter) : undefined;
+  word === undefined
+    ? undefined
+    : isIn(ALIASES, word)
+      ? ALIASES[word]
+      : isIn(GRAMMAR, word)
+        ? (word as Parameter)
+        : undefined;
 const isProfile = (word: string): boolean => isIn(PROFILES, word);
 
 /** Reads the words. Throws USAGE for the first mistake. A profile may come first; the words after it change it. */
@@ -213,10 +265,21 @@ function readParameters(list: readonly string[]): Map<Parameter, string[]> {
   const words = new Words(list);
   while (words.next !== undefined) {
     const name = words.take();
-    if (isProfile(name)) throw usageError(`"${name}"`, 'is a whole wire: it has to be the first word, and the only one of its kind', `such as: ${name} loss 2%`);
-    if (name === 'gemodel' || name === 'state') throw usageError(`"${name}"`, 'is a way to lose frames', `loss ${name} 1% 30%`);
+    if (isProfile(name))
+      throw usageError(
+        `"${name}"`,
+        'is a whole wire: it has to be the first word, and the only one of its kind',
+        `such as: ${name} loss 2%`,
+      );
+    if (name === 'gemodel' || name === 'state')
+      throw usageError(`"${name}"`, 'is a way to lose frames', `loss ${name} 1% 30%`);
     const parameter = parameterOf(name);
-    if (!parameter) throw usageError(`"${name}"`, 'is not something that can be done to frames', didYouMean(name, [...Object.keys(GRAMMAR), ...Object.keys(PROFILES)], NAMES_HINT));
+    if (!parameter)
+      throw usageError(
+        `"${name}"`,
+        'is not something that can be done to frames',
+        didYouMean(name, [...Object.keys(GRAMMAR), ...Object.keys(PROFILES)], NAMES_HINT),
+      );
     if (found.has(parameter)) throw usageError(`"${name}"`, 'is said twice', 'say it once');
     found.set(parameter, readValues(parameter, words));
   }
@@ -228,9 +291,10 @@ function readValues(name: Parameter, words: Words): string[] {
   if (name === 'loss' && words.next === 'random') words.take(); // tc's word for the form that has no other
   const form = words.next !== undefined && isIn(forms, words.next) ? words.take() : undefined;
   const values = readInTurn(name, form === undefined ? checks : (forms[form] as readonly Check[]), words, tail);
-  if (checks.length > 0 && values.length === 0) throw usageError(`"${form === undefined ? name : `${name} ${form}`}"`, 'has no value', NAMES_HINT);
+  if (checks.length > 0 && values.length === 0)
+    throw usageError(`"${form === undefined ? name : `${name} ${form}`}"`, 'has no value', NAMES_HINT);
   const options: string[] = [];
-  for (const said = new Set<string>(); words.next !== undefined && isIn(tail, words.next); ) {
+  for (const said = new Set<string>(); words.next !== undefined && isIn(tail, words.next);) {
     const word = words.take();
     if (said.has(word)) throw usageError(`"${word}"`, 'is said twice', 'say it once');
     said.add(word);
@@ -255,18 +319,26 @@ function checkTogether(impairment: Impairment): void {
   const [delay, jitter] = impairment.get('delay') ?? [];
   const [reorder] = impairment.get('reorder') ?? [];
   const example = 'delay 20ms reorder 25%';
-  if (reorder !== undefined && !isZero(reorder) && isZero(delay)) throw usageError('reorder', 'needs a delay: frames that overtake go at once, the others are late', example);
+  if (reorder !== undefined && !isZero(reorder) && isZero(delay))
+    throw usageError('reorder', 'needs a delay: frames that overtake go at once, the others are late', example);
   if (impairment.has('gap') && reorder === undefined) throw usageError('gap', 'belongs to reorder', `${example} gap 5`);
-  if (impairment.has('gap') && isZero(reorder)) throw usageError('gap', 'needs a reorder of more than 0%', `${example} gap 5`);
-  if (impairment.has('distribution') && isZero(jitter)) throw usageError('distribution', 'is that of a jitter, and there is none', 'delay 20ms 5ms distribution normal');
-  if (impairment.has('ecn') && !impairment.has('loss')) throw usageError('ecn', 'marks frames that are to be lost, and none are', 'loss 1% ecn');
-  if (impairment.has('queue') && !impairment.has('rate')) throw usageError('queue', 'is that of frames which wait for a rate, and there is none', 'rate 10mbit queue 100ms');
-  if (impairment.has('queue') && impairment.has('limit')) throw usageError('limit', 'is said by queue: delay, rate and queue make it', 'leave one of them out');
-  if (impairment.has('queue') && (impairment.get('rate') ?? []).length > 1) throw usageError('queue', 'does not know of overheads of a rate', 'leave one of them out');
+  if (impairment.has('gap') && isZero(reorder))
+    throw usageError('gap', 'needs a reorder of more than 0%', `${example} gap 5`);
+  if (impairment.has('distribution') && isZero(jitter))
+    throw usageError('distribution', 'is that of a jitter, and there is none', 'delay 20ms 5ms distribution normal');
+  if (impairment.has('ecn') && !impairment.has('loss'))
+    throw usageError('ecn', 'marks frames that are to be lost, and none are', 'loss 1% ecn');
+  if (impairment.has('queue') && !impairment.has('rate'))
+    throw usageError('queue', 'is that of frames which wait for a rate, and there is none', 'rate 10mbit queue 100ms');
+  if (impairment.has('queue') && impairment.has('limit'))
+    throw usageError('limit', 'is said by queue: delay, rate and queue make it', 'leave one of them out');
+  if (impairment.has('queue') && (impairment.get('rate') ?? []).length > 1)
+    throw usageError('queue', 'does not know of overheads of a rate', 'leave one of them out');
   for (const name of ['loss', 'duplicate', 'corrupt', 'reorder'] as const) {
     const [chance, correlation] = impairment.get(name) ?? [];
     if (chance === undefined || correlation === undefined || !chance.endsWith('%')) continue;
-    if (chance !== '0%' && chance !== '100%' && correlation === '100%') throw usageError(`${name} ${chance} 100%`, 'does the same to all frames, by chance', `${name} ${chance} 90%`);
+    if (chance !== '0%' && chance !== '100%' && correlation === '100%')
+      throw usageError(`${name} ${chance} 100%`, 'does the same to all frames, by chance', `${name} ${chance} 90%`);
   }
 }
 

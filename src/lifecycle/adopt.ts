@@ -37,14 +37,19 @@ function adoptDatapath(attachment: Attachment, netns: Netns, peerNetns: Netns): 
   try {
     const { queues, ringBytes } = attachment;
     const maps = {
-      rings: Array.from({ length: queues }, (_, queue) => openMap(pins, ringPin(queue), { type: MapType.RINGBUF, maxEntries: ringBytes })),
+      rings: Array.from({ length: queues }, (_, queue) =>
+        openMap(pins, ringPin(queue), { type: MapType.RINGBUF, maxEntries: ringBytes }),
+      ),
       control: openMap(pins, 'control', { type: MapType.ARRAY, valueSize: CONTROL.size, maxEntries: queues }),
       counters: openMap(pins, 'counters', { type: MapType.PERCPU_ARRAY, valueSize: COUNTERS.size }),
       batch: openMap(pins, 'batch', { type: MapType.ARRAY, valueSize: BATCH.size, maxEntries: queues }),
       trace: openMap(pins, 'trace', { type: MapType.ARRAY_OF_MAPS, maxEntries: 1 }),
     };
     const { links } = attachment;
-    if (!links) throw new VnetError('STATE', `interface ${attachment.iface}`, 'its record names no attachments', { hint: `${commandAbout('detach', attachment)}, or attach with --replace` });
+    if (!links)
+      throw new VnetError('STATE', `interface ${attachment.iface}`, 'its record names no attachments', {
+        hint: `${commandAbout('detach', attachment)}, or attach with --replace`,
+      });
     const datapath = new Datapath(maps, {
       tx: restoreIn(netns, links.tx),
       sink: links.sink && restoreIn(peerNetns, links.sink),
@@ -56,10 +61,15 @@ function adoptDatapath(attachment: Attachment, netns: Netns, peerNetns: Netns): 
     return datapath;
   } catch (error) {
     if (!(error instanceof BpfError)) throw error;
-    throw new VnetError('STATE', `interface ${attachment.iface}`, `what a crashed controller left does not fit: ${error.message}`, {
-      hint: `${commandAbout('detach', attachment)}, or attach with --replace`,
-      cause: error,
-    });
+    throw new VnetError(
+      'STATE',
+      `interface ${attachment.iface}`,
+      `what a crashed controller left does not fit: ${error.message}`,
+      {
+        hint: `${commandAbout('detach', attachment)}, or attach with --replace`,
+        cause: error,
+      },
+    );
   }
 }
 
@@ -71,7 +81,9 @@ function restoreIn(netns: Netns, state: TcLinkState): TcLink {
   });
   if (attached) return link;
   link.close();
-  throw new VnetError('STATE', 'what a crashed controller left', 'one of its programs is not attached any more', { hint: 'vnet-bpf list shows it; vnet-bpf detach removes it, attach with --replace makes a new one' });
+  throw new VnetError('STATE', 'what a crashed controller left', 'one of its programs is not attached any more', {
+    hint: 'vnet-bpf list shows it; vnet-bpf detach removes it, attach with --replace makes a new one',
+  });
 }
 
 function openMap(pins: string, name: string, expected: Parameters<BpfMap['checkCompatible']>[0]): BpfMap {
@@ -82,7 +94,9 @@ function openMap(pins: string, name: string, expected: Parameters<BpfMap['checkC
 
 /** The options that change with an adoption. */
 export const renewed = (options: AttachOptions): Partial<RunningOptions> =>
-  Object.fromEntries(RUNNING_ROWS.filter(({ adoption }) => adoption === 'changes').map(({ key }) => [key, options[key]]));
+  Object.fromEntries(
+    RUNNING_ROWS.filter(({ adoption }) => adoption === 'changes').map(({ key }) => [key, options[key]]),
+  );
 
 /** The steps that adopt a crashed attachment. If one fails, it stays as it was, for detach or --replace. */
 export function adoptingSteps(making: Making): Step[] {
@@ -90,7 +104,9 @@ export function adoptingSteps(making: Making): Step[] {
   const made = making as Required<Making>;
   const adopted: Step = {
     name: 'adopted',
-    says: () => [`adopt ${named(attachment.iface, attachment.netns.name)}, which process ${attachment.pid} left when it crashed, and deliver what is in its ring`],
+    says: () => [
+      `adopt ${named(attachment.iface, attachment.netns.name)}, which process ${attachment.pid} left when it crashed, and deliver what is in its ring`,
+    ],
     run: () => {
       attachment.pid = process.pid;
       Object.assign(attachment, renewed(options));
@@ -136,13 +152,18 @@ export const opening = (making: Making, hasPeerNetns: boolean): Step => ({
 /** Takes the lock that a controller holds for as long as it lives. Throws BUSY if another process holds it. */
 function requireControllerLock(attachment: Attachment): FileLock {
   const lock = FileLock.tryTake(controllerLock(attachment.id));
-  if (!lock) throw new VnetError('BUSY', `interface ${attachment.iface}`, 'another process holds its lock', { hint: `vnet-bpf list tells which process loops it; wait for it, or ${commandAbout('detach', attachment)}` });
+  if (!lock)
+    throw new VnetError('BUSY', `interface ${attachment.iface}`, 'another process holds its lock', {
+      hint: `vnet-bpf list tells which process loops it; wait for it, or ${commandAbout('detach', attachment)}`,
+    });
   return lock;
 }
 
 /** What the step that polls says of the options. */
 const pollingWords = (options: RunningOptions): string =>
-  RUNNING_ROWS.flatMap(({ key, polling }) => (polling as ((value: unknown) => string | null) | undefined)?.(options[key]) ?? []).join(', ');
+  RUNNING_ROWS.flatMap(
+    ({ key, polling }) => (polling as ((value: unknown) => string | null) | undefined)?.(options[key]) ?? [],
+  ).join(', ');
 
 /** The last steps, once there are programs. The loop runs before the interface is up, so nothing that it sends is lost. */
 export function loopingSteps(making: Making, how: 'loaded' | 'adopted'): Step[] {
@@ -159,7 +180,14 @@ export function loopingSteps(making: Making, how: 'loaded' | 'adopted'): Step[] 
     ],
     run: async () => {
       const { datapath, lock, peerNetns } = made;
-      making.controller = new Controller({ attachment, datapath, lock, peerNetns, hairpinAll: options.hairpin, teardown });
+      making.controller = new Controller({
+        attachment,
+        datapath,
+        lock,
+        peerNetns,
+        hairpinAll: options.hairpin,
+        teardown,
+      });
       await making.controller.start(hookOf(options, attachment));
       if (options.hook === null) attachment.hook = attachment.onHookError = null;
     },
@@ -173,7 +201,9 @@ export function loopingSteps(making: Making, how: 'loaded' | 'adopted'): Step[] 
   };
   const hairpin: Step = {
     name: 'hairpin',
-    says: () => [`route what is sent to ${options.addresses.map(({ address }) => address).join(', ')} through ${iface}: rules before the local table`],
+    says: () => [
+      `route what is sent to ${options.addresses.map(({ address }) => address).join(', ')} through ${iface}: rules before the local table`,
+    ],
     run: () => netns.run(() => loopAddresses(attachment, options)),
   };
   const running: Step = {
@@ -181,7 +211,10 @@ export function loopingSteps(making: Making, how: 'loaded' | 'adopted'): Step[] 
     says: () => [options.hairpin && `route each address that ${where} gets later through it, too`],
     run: () => {
       const link = netns.run(() => linkByIndex(attachment.ifindex));
-      if (!link) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody removed it just now', { hint: HINTS.removed });
+      if (!link)
+        throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody removed it just now', {
+          hint: HINTS.removed,
+        });
       attachment.phase = 'running';
       saveAttachment(attachment);
       made.controller.watchLink(link, how);
@@ -203,7 +236,9 @@ function bringUp(attachment: Attachment, options: AttachOptions): void {
   if (!attachment.taken) withoutAddressDetection(iface);
   // Addresses that an adopted interface has already are left alone, with the routes that belong to them.
   const present = attachment.added.length > 0 ? addresses(iface) : [];
-  const missing = options.addresses.filter(({ address, prefix }) => !present.some((had) => had.address === address && had.prefix === prefix));
+  const missing = options.addresses.filter(
+    ({ address, prefix }) => !present.some((had) => had.address === address && had.prefix === prefix),
+  );
   requireIpv6For(iface, { ...options, replace: false });
   // Recorded before it is done, so that teardown can undo it after a kill in between.
   attachment.added = [...new Set([...attachment.added, ...options.addresses.map(({ address }) => address)])];

@@ -9,7 +9,15 @@ import { type BpfMap, kernelIsAtLeast } from 'libbpf-ts';
 
 import type { Controller } from '../controller/controller';
 import { spreadOf } from '../controller/polling';
-import { loadPrograms, makeRings, merges, objectFile, openDatapath, requireLibbpf, requireObject } from '../datapath/programs';
+import {
+  loadPrograms,
+  makeRings,
+  merges,
+  objectFile,
+  openDatapath,
+  requireLibbpf,
+  requireObject,
+} from '../datapath/programs';
 import { PollerThread } from '../datapath/worker-handle';
 import { named } from '../errors';
 import { roomFrameCost } from '../link/credit';
@@ -25,7 +33,14 @@ import type { MetricsServer } from '../metrics/server';
 import type { AttachOptions } from '../options/attach-options';
 import { passesUdpGso } from '../requirements';
 import { bpffsIsMounted, makePinDirectory } from '../state/bpffs';
-import { allAttachments, type Attachment, type BrokenAttachment, isControlled, lockEverything, saveAttachment } from '../state/store';
+import {
+  allAttachments,
+  type Attachment,
+  type BrokenAttachment,
+  isControlled,
+  lockEverything,
+  saveAttachment,
+} from '../state/store';
 import { adoptingSteps, loopingSteps, type Making, opening } from './adopt';
 import { detachAttachment, removal } from './detach';
 import { brokenOnes, known } from './find-attachment';
@@ -88,7 +103,10 @@ export async function attach(iface: string, options: AttachOptions): Promise<Con
       making.loading.catch(() => undefined);
     },
     undo: async () => {
-      await making.loading?.then((object) => object.close(), () => undefined);
+      await making.loading?.then(
+        (object) => object.close(),
+        () => undefined,
+      );
       spare.close();
       await teardown(attachment);
     },
@@ -105,7 +123,11 @@ const attachmentNamed = (iface: string, netns: Netns, options: AttachOptions): A
  * Prepares the name for an attach. Returns a crashed attachment that is whole, to be adopted, or an interface that may
  * be taken; removes an attachment that is not whole; refuses a running one and an interface that is not ours.
  */
-async function clearTheWay(iface: string, netns: Netns, options: AttachOptions): Promise<{ crashed?: Attachment; existing: Link | null }> {
+async function clearTheWay(
+  iface: string,
+  netns: Netns,
+  options: AttachOptions,
+): Promise<{ crashed?: Attachment; existing: Link | null }> {
   const { crashed, broken } = previousAttachment(iface, netns, options);
   if (crashed) return { crashed, existing: null };
   if (broken) await teardown(broken);
@@ -123,7 +145,10 @@ function makingSteps(making: Making, hasPeerNetns = true): Step[] {
   const { backend, whenFull, queues, ringBytes, queuePackets } = attachment;
   const where = named(attachment.iface, attachment.netns.name);
   const limit = queuePackets > 0 ? `, a queue of ${queuePackets} frames` : '';
-  const programs = backend === 'veth' ? `tx to ${where}, sink ${merges(attachment) ? 'and resegment ' : ''}to its other end${whenFull === 'hold' ? ', release to the waiting room' : ''}` : `tx to ${where}`;
+  const programs =
+    backend === 'veth'
+      ? `tx to ${where}, sink ${merges(attachment) ? 'and resegment ' : ''}to its other end${whenFull === 'hold' ? ', release to the waiting room' : ''}`
+      : `tx to ${where}`;
   let pins = '';
   let rings: BpfMap[] = [];
   const pinDirectory: Step = {
@@ -154,7 +179,13 @@ function makingSteps(making: Making, hasPeerNetns = true): Step[] {
       making.datapath?.close();
     },
   };
-  return [opening(making, hasPeerNetns), pinDirectory, ...interfaceSteps(made, where), datapath, ...loopingSteps(making, 'loaded')];
+  return [
+    opening(making, hasPeerNetns),
+    pinDirectory,
+    ...interfaceSteps(made, where),
+    datapath,
+    ...loopingSteps(making, 'loaded'),
+  ];
 }
 
 /** The steps that make the interface, unless it exists already. What exists is recorded as soon as it does. */
@@ -163,8 +194,13 @@ function interfaceSteps(made: Required<Making>, where: string): Step[] {
   const { id, iface, backend, peer, rooms, queuePackets, superpacketBytes, taken } = attachment;
   const mac = options.mac ?? randomMac();
   const mtu = options.mtu ?? DEFAULT_MTU;
-  const says = (): string[] => [`make the ${backend} ${where}, with ${options.mac === null ? 'a random Ethernet address' : `the Ethernet address ${mac}`} and an MTU of ${mtu}`];
-  if (taken) return [{ name: 'taken', says: () => [`use the ${backend} ${where}, which is there already`], run: () => undefined }];
+  const says = (): string[] => [
+    `make the ${backend} ${where}, with ${options.mac === null ? 'a random Ethernet address' : `the Ethernet address ${mac}`} and an MTU of ${mtu}`,
+  ];
+  if (taken)
+    return [
+      { name: 'taken', says: () => [`use the ${backend} ${where}, which is there already`], run: () => undefined },
+    ];
   if (!peer) {
     const dummyNamed = (): void => {
       saveAttachment(attachment);
@@ -190,9 +226,14 @@ function interfaceSteps(made: Required<Making>, where: string): Step[] {
   };
   const room: Step = {
     name: 'room',
-    says: () => [rooms.length > 0 && `make ${rooms.length > 1 ? `${rooms.length} waiting rooms` : 'a waiting room'}, where frames of ${where} wait while its queue is full`],
+    says: () => [
+      rooms.length > 0 &&
+        `make ${rooms.length > 1 ? `${rooms.length} waiting rooms` : 'a waiting room'}, where frames of ${where} wait while its queue is full`,
+    ],
     run: () => {
-      made.peerNetns.run(() => rooms.forEach((each, queue) => createRoom(id, queue, each, roomFrameCost(queuePackets), superpacketBytes)));
+      made.peerNetns.run(() =>
+        rooms.forEach((each, queue) => createRoom(id, queue, each, roomFrameCost(queuePackets), superpacketBytes)),
+      );
       saveAttachment(attachment);
     },
   };
@@ -211,7 +252,9 @@ export function attachInWords(iface: string, options: AttachOptions): string[] {
   const madeOf = (existing: Link | null, hasPeerNetns: boolean): string[] =>
     inWords(makingSteps({ attachment: plan(iface, netns, options, existing), netns, options }, hasPeerNetns));
   const replaced = options.replace ? attachmentNamed(iface, netns, options) : null;
-  const { crashed, broken }: ReturnType<typeof previousAttachment> = replaced ? { broken: known(replaced) } : previousAttachment(iface, netns, options);
+  const { crashed, broken }: ReturnType<typeof previousAttachment> = replaced
+    ? { broken: known(replaced) }
+    : previousAttachment(iface, netns, options);
   if (crashed) return inWords(adoptingSteps({ attachment: crashed, netns, options }));
   if (broken) {
     const { lines, removesPeerNetns } = removal([broken]);
@@ -227,9 +270,15 @@ export function attachInWords(iface: string, options: AttachOptions): string[] {
  * Attaches all interfaces and starts the server of their metrics, or nothing at all. `controllers` has those that are
  * attached so far, for a caller that is interrupted.
  */
-export async function attachAll(names: readonly string[], options: AttachOptions, metricsAt: ListenAddress | null, controllers: Controller[]): Promise<void> {
+export async function attachAll(
+  names: readonly string[],
+  options: AttachOptions,
+  metricsAt: ListenAddress | null,
+  controllers: Controller[],
+): Promise<void> {
   const listen = (): Promise<MetricsServer> | null =>
-    metricsAt && (require('../metrics/server') as typeof import('../metrics/server')).serveMetrics(metricsAt, controllers);
+    metricsAt &&
+    (require('../metrics/server') as typeof import('../metrics/server')).serveMetrics(metricsAt, controllers);
   // Listens before anything is made or replaced, unless an interface that is to be replaced may have the port.
   let server = metricsAt && options.replace && isFreedByReplacing(names, options, metricsAt) ? null : await listen();
   try {
@@ -253,6 +302,8 @@ export async function attachAll(names: readonly string[], options: AttachOptions
  */
 function isFreedByReplacing(names: readonly string[], { netns: name }: AttachOptions, address: ListenAddress): boolean {
   using netns = Netns.named(name);
-  const served = allAttachments().filter((each) => each.metrics !== null && servedAt(each.metrics, address) && isControlled(each));
+  const served = allAttachments().filter(
+    (each) => each.metrics !== null && servedAt(each.metrics, address) && isControlled(each),
+  );
   return served.length > 0 && served.every((each) => isIn(netns)(each) && names.includes(each.iface));
 }

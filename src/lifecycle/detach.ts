@@ -13,7 +13,18 @@ import { clock } from '../native/clock';
 import { requirePrivileges } from '../requirements';
 import { FileLock, sleepSync } from '../state/lock';
 import { stateDirectory, stateRoot } from '../state/paths';
-import { allAttachments, type Attachment, type BrokenAttachment, controllerLock, controlSocket, everyAttachment, isBroken, isControlled, lockEverything, readAttachment } from '../state/store';
+import {
+  allAttachments,
+  type Attachment,
+  type BrokenAttachment,
+  controllerLock,
+  controlSocket,
+  everyAttachment,
+  isBroken,
+  isControlled,
+  lockEverything,
+  readAttachment,
+} from '../state/store';
 import { known, requireNamed } from './find-attachment';
 import { inWords, runStep, type Step } from './steps';
 import { peerNetnsRemoved, sweep, teardown, teardownSteps } from './teardown';
@@ -66,15 +77,25 @@ function kill(attachment: Attachment): void {
   const { id, iface } = attachment;
   const pid = controllerOf(attachment);
   if (pid === null) {
-    throw new VnetError('STATE', `interface ${iface}`, `its lock is held by ${FileLock.holder(controllerLock(id)) ?? 'a process'} that is not its controller`, {
-      hint: `fuser ${controllerLock(id)} tells who it is`,
-    });
+    throw new VnetError(
+      'STATE',
+      `interface ${iface}`,
+      `its lock is held by ${FileLock.holder(controllerLock(id)) ?? 'a process'} that is not its controller`,
+      {
+        hint: `fuser ${controllerLock(id)} tells who it is`,
+      },
+    );
   }
   const others = allAttachments().filter((other) => other.id !== id && controllerOf(other) === pid);
   if (others.length > 0) {
-    throw new VnetError('STATE', `interface ${iface}`, `process ${pid} does not answer, and also loops ${others.map((other) => other.iface).join(', ')}`, {
-      hint: `kill -KILL ${pid} ends it; ${others.map((other) => commandAbout('attach', other)).join(', ')} takes up what it looped besides`,
-    });
+    throw new VnetError(
+      'STATE',
+      `interface ${iface}`,
+      `process ${pid} does not answer, and also loops ${others.map((other) => other.iface).join(', ')}`,
+      {
+        hint: `kill -KILL ${pid} ends it; ${others.map((other) => commandAbout('attach', other)).join(', ')} takes up what it looped besides`,
+      },
+    );
   }
   try {
     // The rest is left to teardown in this process, which holds the global lock.
@@ -83,7 +104,9 @@ function kill(attachment: Attachment): void {
     // it ended meanwhile
   }
   if (!waitUntilGone(attachment, KILL_TIMEOUT_MS)) {
-    throw new VnetError('BUSY', `interface ${iface}`, `process ${pid} does not end`, { hint: `cat /proc/${pid}/stack tells what it waits for; then ${commandAbout('detach', attachment)} again` });
+    throw new VnetError('BUSY', `interface ${iface}`, `process ${pid} does not end`, {
+      hint: `cat /proc/${pid}/stack tells what it waits for; then ${commandAbout('detach', attachment)} again`,
+    });
   }
 }
 
@@ -124,7 +147,12 @@ function requireForgotten(id: string): void {
   try {
     fs.rmSync(directory, { recursive: true });
   } catch (cause) {
-    throw new VnetError('STATE', `state directory ${directory}`, `cannot be removed; all else of the interface is: ${messageOf(cause)}`, { hint: 'make /run writable, then detach it again', cause });
+    throw new VnetError(
+      'STATE',
+      `state directory ${directory}`,
+      `cannot be removed; all else of the interface is: ${messageOf(cause)}`,
+      { hint: 'make /run writable, then detach it again', cause },
+    );
   }
 }
 
@@ -151,9 +179,14 @@ export function sweepTraces(): void {
 export function removal(attachments: readonly Attachment[]): { lines: string[]; removesPeerNetns: boolean } {
   const ids = new Set(attachments.map(({ id }) => id));
   using peerNetns = openPeerNetns();
-  const removesPeerNetns = peerNetns !== null && everyAttachment().every((each) => ids.has(each.id) || (!isBroken(each) && each.peer === null));
-  const own = attachments.flatMap((each) => [ended(each), ...teardownSteps(each)]).filter((step) => step !== peerNetnsRemoved);
+  const removesPeerNetns =
+    peerNetns !== null &&
+    everyAttachment().every((each) => ids.has(each.id) || (!isBroken(each) && each.peer === null));
+  const own = attachments
+    .flatMap((each) => [ended(each), ...teardownSteps(each)])
+    .filter((step) => step !== peerNetnsRemoved);
   return { lines: inWords(removesPeerNetns ? [...own, peerNetnsRemoved] : own), removesPeerNetns };
 }
 
-export const detachInWords = (attachments: readonly Attachment[]): string[] => (attachments.length === 0 ? ['nothing is attached'] : removal(attachments).lines);
+export const detachInWords = (attachments: readonly Attachment[]): string[] =>
+  attachments.length === 0 ? ['nothing is attached'] : removal(attachments).lines;

@@ -8,7 +8,15 @@ import { loopTable } from '../link/rules';
 import { peerName } from '../link/veth';
 import { DEFAULTS, runningOptionsOf } from '../options/attach-options';
 import type { NetnsRecord } from '../state/record';
-import { allAttachments, type Attachment, type BrokenAttachment, brokenAttachments, isBroken, isControlled, STATE_VERSION } from '../state/store';
+import {
+  allAttachments,
+  type Attachment,
+  type BrokenAttachment,
+  brokenAttachments,
+  isBroken,
+  isControlled,
+  STATE_VERSION,
+} from '../state/store';
 
 // Attachments whose record is damaged. The names of the peer and of the pins contain the identity of an attachment, and
 // the peer's other end is the interface. The rest comes from those fields of the record that are sound.
@@ -64,7 +72,14 @@ export function locate({ id, sound }: BrokenAttachment): Located {
   const ifindex = found?.link.ifindex ?? recorded.ifindex;
   const attachment: Attachment = {
     ...recorded,
-    ...(found && { iface: found.link.name, ifindex, netns: found.netns, backend: 'veth', peer: found.peer, taken: null }),
+    ...(found && {
+      iface: found.link.name,
+      ifindex,
+      netns: found.netns,
+      backend: 'veth',
+      peer: found.peer,
+      taken: null,
+    }),
     // The interface's table identifies its rules: teardown looks for them in the kernel.
     hairpin: ifindex > 0 ? { addresses: [], table: loopTable(ifindex) } : null,
     links: recorded.backend === 'dummy' ? (sound.links ?? null) : null,
@@ -73,7 +88,8 @@ export function locate({ id, sound }: BrokenAttachment): Located {
 }
 
 /** The record of an attachment, or what is known of one whose record is damaged. */
-export const known = (attachment: Attachment | BrokenAttachment): Attachment => (isBroken(attachment) ? locate(attachment).attachment : attachment);
+export const known = (attachment: Attachment | BrokenAttachment): Attachment =>
+  isBroken(attachment) ? locate(attachment).attachment : attachment;
 
 /**
  * Finds the interface of an attachment by its peer; null if the peer is gone, or the interface's namespace cannot be
@@ -86,7 +102,11 @@ function interfaceOf(id: string): { link: Link; netns: NetnsRecord; peer: { name
   if (!found) return null;
   using netns = found.netns;
   const record = recordNetns(netns, null);
-  return { link: found.link, netns: { ...record, name: netnsName(record) }, peer: { name: peer.name, ifindex: peer.ifindex } };
+  return {
+    link: found.link,
+    netns: { ...record, name: netnsName(record) },
+    peer: { name: peer.name, ifindex: peer.ifindex },
+  };
 }
 
 /** Opens the namespace of that name; null if there is none any more. */
@@ -106,7 +126,9 @@ function openNamed(name: string | null): Netns | null {
  */
 function formerly(name: string | null, netns: Netns | null): Attachment[] {
   const left = allAttachments().filter((each) => each.netns.name === name && !(netns && isIn(netns)(each)));
-  return left.filter((each) => netns === null || isLost(each)).sort((a, b) => Number(isControlled(a)) - Number(isControlled(b)));
+  return left
+    .filter((each) => netns === null || isLost(each))
+    .sort((a, b) => Number(isControlled(a)) - Number(isControlled(b)));
 }
 
 function isLost(attachment: Attachment): boolean {
@@ -145,10 +167,15 @@ export function brokenOnes(iface: string | null, name: string | null | undefined
 export function requireNamed(iface: string, name: string | null): Attachment | BrokenAttachment {
   using netns = openNamed(name);
   const mine = (each: Attachment): boolean => each.iface === iface;
-  const found = (netns && allAttachments().filter(isIn(netns)).find(mine)) ?? formerly(name, netns).find(mine) ?? brokenOnes(iface, name)[0];
+  const found =
+    (netns && allAttachments().filter(isIn(netns)).find(mine)) ??
+    formerly(name, netns).find(mine) ??
+    brokenOnes(iface, name)[0];
   if (found) return found;
   if (!netns) Netns.named(name).close(); // throws: there is no namespace of that name
-  throw new VnetError('NOT_ATTACHED', `interface ${iface}`, 'is not attached', { hint: whatIsAttached(iface, name, allAttachments()) });
+  throw new VnetError('NOT_ATTACHED', `interface ${iface}`, 'is not attached', {
+    hint: whatIsAttached(iface, name, allAttachments()),
+  });
 }
 
 type Named = Pick<Attachment, 'iface'> & { netns: { name: string | null } };
@@ -159,8 +186,16 @@ export function whatIsAttached(iface: string, netns: string | null, all: readonl
   const typed = (each: Named): string => operandFor(each.iface, each.netns.name);
   const elsewhere = all.find((each) => each.iface === iface);
   const here = all.filter((each) => each.netns.name === netns).map((each) => each.iface);
-  const near = closest(iface, here) ?? closest(iface, all.map((each) => each.iface));
-  const meant = elsewhere ?? all.find((each) => each.iface === near && each.netns.name === netns) ?? all.find((each) => each.iface === near);
+  const near =
+    closest(iface, here) ??
+    closest(
+      iface,
+      all.map((each) => each.iface),
+    );
+  const meant =
+    elsewhere ??
+    all.find((each) => each.iface === near && each.netns.name === netns) ??
+    all.find((each) => each.iface === near);
   const list = `attached are: ${all.map(typed).join(', ')}`;
   return meant ? `did you mean ${typed(meant)}? ${list}` : list;
 }
@@ -175,5 +210,7 @@ export function requireAttachment(iface: string, name: string | null): Attachmen
 /** The error that says why a broken attachment can only be detached. */
 export function brokenError(broken: BrokenAttachment): VnetError {
   const { attachment } = locate(broken);
-  return new VnetError('STATE', `interface ${attachment.iface}`, broken.why, { hint: `${commandAbout('detach', attachment)} removes it` });
+  return new VnetError('STATE', `interface ${attachment.iface}`, broken.why, {
+    hint: `${commandAbout('detach', attachment)} removes it`,
+  });
 }

@@ -15,7 +15,14 @@ import { type Netns, openPeerNetns } from '../link/netns';
 import { attachmentIn, recordNetns } from '../link/netns-record';
 import { planRooms } from '../link/room';
 import { DEFAULT_MTU, peerName, superpacketBytesOf } from '../link/veth';
-import { type AttachOption, type AttachOptions, DEFAULTS, OPTION_ROWS, runningOptionsOf, textOf } from '../options/attach-options';
+import {
+  type AttachOption,
+  type AttachOptions,
+  DEFAULTS,
+  OPTION_ROWS,
+  runningOptionsOf,
+  textOf,
+} from '../options/attach-options';
 import { requireKernel, requirePrivileges } from '../requirements';
 import { type Attachment, isControlled, newId, STATE_VERSION } from '../state/store';
 import { brokenError, brokenOnes } from './find-attachment';
@@ -36,13 +43,21 @@ const IPV6_MIN_MTU = 1280;
  * Throws UNSUPPORTED if there are IPv6 addresses and the interface cannot have one. Runs in its namespace, before or
  * after it is made.
  */
-export function requireIpv6For(iface: string, { addresses: wanted, mtu, replace }: Pick<AttachOptions, 'addresses' | 'mtu' | 'replace'>): void {
+export function requireIpv6For(
+  iface: string,
+  { addresses: wanted, mtu, replace }: Pick<AttachOptions, 'addresses' | 'mtu' | 'replace'>,
+): void {
   if (wanted.every(({ family }) => family === 4)) return;
-  const cannot = (why: string, hint: string): VnetError => new VnetError('UNSUPPORTED', `interface ${iface}`, why, { hint });
+  const cannot = (why: string, hint: string): VnetError =>
+    new VnetError('UNSUPPORTED', `interface ${iface}`, why, { hint });
   if (!fs.existsSync('/proc/sys/net/ipv6')) throw cannot('this kernel has no IPv6', 'give it IPv4 addresses only');
   const present = replace ? null : linkByName(iface);
   const size = mtu ?? present?.mtu ?? DEFAULT_MTU;
-  if (size < IPV6_MIN_MTU) throw cannot(`IPv6 needs an MTU of ${IPV6_MIN_MTU} or more, and this one is ${size}`, 'choose a larger one, or give it IPv4 addresses only');
+  if (size < IPV6_MIN_MTU)
+    throw cannot(
+      `IPv6 needs an MTU of ${IPV6_MIN_MTU} or more, and this one is ${size}`,
+      'choose a larger one, or give it IPv4 addresses only',
+    );
   const isOff = (scope: string): boolean => {
     const file = `/proc/sys/net/ipv6/conf/${scope}/disable_ipv6`;
     return fs.existsSync(file) && fs.readFileSync(file, 'utf8').trim() !== '0';
@@ -52,7 +67,10 @@ export function requireIpv6For(iface: string, { addresses: wanted, mtu, replace 
   const scope = present && fs.existsSync(`/proc/sys/net/ipv6/conf/${iface}`) ? iface : 'default';
   if (!isOff(scope)) return;
   const named = `net.ipv6.conf.${isOff('all') ? 'all' : scope}.disable_ipv6`;
-  throw cannot(`IPv6 is switched off in its namespace (${named} is 1)`, `sysctl -w ${named}=0 there, or give it IPv4 addresses only`);
+  throw cannot(
+    `IPv6 is switched off in its namespace (${named} is 1)`,
+    `sysctl -w ${named}=0 there, or give it IPv4 addresses only`,
+  );
 }
 
 /** Whether a crashed attachment got as far as looping, and all its links still exist. */
@@ -62,8 +80,13 @@ function isWhole(attachment: Attachment, netns: Netns, peerNetns: Netns | null):
   if (link?.name !== attachment.iface) return false;
   const { peer: end } = attachment;
   if (!end) return link.kind === attachment.backend;
-  const isThere = ({ name, ifindex }: { name: string; ifindex: number }): boolean => peerNetns?.run(() => linkByIndex(ifindex))?.name === name;
-  return link.peerIfindex === end.ifindex && isThere(end) && attachment.rooms.every(({ entry, exit }) => isThere(entry) && isThere(exit));
+  const isThere = ({ name, ifindex }: { name: string; ifindex: number }): boolean =>
+    peerNetns?.run(() => linkByIndex(ifindex))?.name === name;
+  return (
+    link.peerIfindex === end.ifindex &&
+    isThere(end) &&
+    attachment.rooms.every(({ entry, exit }) => isThere(entry) && isThere(exit))
+  );
 }
 
 /** Throws STATE if another version made the attachment: its memory layout may differ. */
@@ -78,11 +101,18 @@ function requireSameVersion(attachment: Attachment): void {
 export function requireSameOptions(attachment: Attachment, options: AttachOptions): void {
   const is: Readonly<Record<string, unknown>> = { ...attachment, type: attachment.backend };
   const fits = ({ key }: AttachOption): boolean => options[key] === DEFAULTS[key] || options[key] === is[key];
-  const conflicts = OPTION_ROWS.filter((row) => row.adoption === 'must fit' && !fits(row)).map((row) => `--${row.flag} ${textOf(row, is[row.key])}`);
+  const conflicts = OPTION_ROWS.filter((row) => row.adoption === 'must fit' && !fits(row)).map(
+    (row) => `--${row.flag} ${textOf(row, is[row.key])}`,
+  );
   if (conflicts.length === 0) return;
-  throw new VnetError('STATE', `interface ${attachment.iface}`, `a crashed controller left it with ${conflicts.join(', ')}`, {
-    hint: 'attach with the same options adopts it, attach with --replace makes a new one',
-  });
+  throw new VnetError(
+    'STATE',
+    `interface ${attachment.iface}`,
+    `a crashed controller left it with ${conflicts.join(', ')}`,
+    {
+      hint: 'attach with the same options adopts it, attach with --replace makes a new one',
+    },
+  );
 }
 
 /**
@@ -91,16 +121,25 @@ export function requireSameOptions(attachment: Attachment, options: AttachOption
  */
 function requireJudge({ iface, hook, onHookError }: Attachment, options: AttachOptions): void {
   if (options.hook !== null || hook === null || onHookError !== 'drop') return;
-  throw new VnetError('STATE', `interface ${iface}`, `a crashed controller left it with a hook that decides over its frames, ${hook} (--on-hook-error drop)`, {
-    hint: `attach with --hook ${hook} adopts it; attach with --replace makes a new one, without what waits in its queue`,
-  });
+  throw new VnetError(
+    'STATE',
+    `interface ${iface}`,
+    `a crashed controller left it with a hook that decides over its frames, ${hook} (--on-hook-error drop)`,
+    {
+      hint: `attach with --hook ${hook} adopts it; attach with --replace makes a new one, without what waits in its queue`,
+    },
+  );
 }
 
 /**
  * Finds what an earlier attach left under that name, whole or broken. Changes nothing. Throws if it is running or does
  * not fit.
  */
-export function previousAttachment(iface: string, netns: Netns, options: AttachOptions): { crashed?: Attachment; broken?: Attachment } {
+export function previousAttachment(
+  iface: string,
+  netns: Netns,
+  options: AttachOptions,
+): { crashed?: Attachment; broken?: Attachment } {
   const [damaged] = brokenOnes(iface, options.netns);
   if (damaged) throw brokenError(damaged);
   const previous = attachmentIn(iface, netns);
@@ -128,18 +167,28 @@ export function takeableLink(iface: string, netns: Netns, options: AttachOptions
 function refuse(link: Link, netns: string | null): never {
   const what = `interface ${link.name}`;
   const kind = link.kind ?? (link.name === 'lo' ? 'the loopback device' : 'a physical device');
-  throw new VnetError('INTERFACE_REFUSED', what, `exists already, as ${link.kind ? `a ${kind}` : kind} that vnet-bpf did not make`, {
-    hint: `choose another name: ${commandFor('attach', 'vnet0', netns)}`,
-  });
+  throw new VnetError(
+    'INTERFACE_REFUSED',
+    what,
+    `exists already, as ${link.kind ? `a ${kind}` : kind} that vnet-bpf did not make`,
+    {
+      hint: `choose another name: ${commandFor('attach', 'vnet0', netns)}`,
+    },
+  );
 }
 
 /** What happens while the queue is full. `hold` needs a veth: a dummy has no place where frames could wait. */
 function whenFullOf(backend: 'veth' | 'dummy', options: AttachOptions): 'hold' | 'drop' {
   if (backend === 'veth') return options.whenFull ?? 'hold';
   if (options.whenFull === 'hold') {
-    throw new VnetError('UNSUPPORTED', '--when-full hold', 'a dummy has no place where frames could wait: it refuses them while its queue is full', {
-      hint: 'leave --when-full out, or use a veth',
-    });
+    throw new VnetError(
+      'UNSUPPORTED',
+      '--when-full hold',
+      'a dummy has no place where frames could wait: it refuses them while its queue is full',
+      {
+        hint: 'leave --when-full out, or use a veth',
+      },
+    );
   }
   return 'drop';
 }
@@ -152,7 +201,11 @@ export function plan(iface: string, netns: Netns, options: AttachOptions, existi
   const { ringBytes } = options;
   const superpacketBytes = superpacketBytesOf(backend, ringBytes);
   if (existing && (options.mac !== null || options.mtu !== null)) {
-    throw usageError(`attach ${iface}`, 'the interface exists: its MAC and MTU are left alone', 'leave --mac and --mtu out');
+    throw usageError(
+      `attach ${iface}`,
+      'the interface exists: its MAC and MTU are left alone',
+      'leave --mac and --mtu out',
+    );
   }
   return {
     version: STATE_VERSION,
@@ -173,7 +226,9 @@ export function plan(iface: string, netns: Netns, options: AttachOptions, existi
     startedAt: new Date().toISOString(),
     ...runningOptionsOf(options),
     superpacketBytes,
-    lowWatermarkBytes: Math.floor(txBytesLimit({ ringBytes, frameMax: roomFrameMax(superpacketBytes) }, whenFull) * options.lowWatermark),
+    lowWatermarkBytes: Math.floor(
+      txBytesLimit({ ringBytes, frameMax: roomFrameMax(superpacketBytes) }, whenFull) * options.lowWatermark,
+    ),
     lowWatermarkPackets: Math.floor(options.queuePackets * options.lowWatermark),
     whenFull,
     baseline: { peerTxPackets: 0 },

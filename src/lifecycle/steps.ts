@@ -42,4 +42,5 @@ export async function runSteps([step, ...rest]: readonly Step[]): Promise<void> 
 }
 
 /** The steps in words, a line each. */
-export const inWords = (steps: readonly Step[]): string[] => steps.flatMap(({ says }) => says?.() ?? []).filter((line) => line !== false);
+export const inWords = (steps: readonly Step[]): string[] =>
+  steps.flatMap(({ says }) => says?.() ?? []).filter((line) => line !== false);

@@ -45,7 +45,7 @@ const REMOVAL_MS = 3000;
 export type Removal = 'removed' | 'held' | 'there';
 
 /** A link group that nothing else uses. The kernel's default is 0; iproute2 accepts 31 bits. */
-export const linkGroup = (id: string): number => (parseInt(id, 16) & 0x7fffffff) || 1;
+export const linkGroup = (id: string): number => parseInt(id, 16) & 0x7fffffff || 1;
 
 /**
  * Removes links by their indexes, along with the other ends of veths and links on top of them. `group` is theirs alone.
@@ -71,7 +71,8 @@ export function teardownSteps(attachment: Attachment): Step[] {
   const where = named(iface, netns.name);
   const hasNetns = (): boolean => inItsNetns(attachment, () => true) ?? false;
   const looped = hairpin?.addresses.map(({ address }) => address).join(', ') ?? '';
-  const deletes = (kind: 'veth' | 'dummy'): string | false => backend === kind && !taken && hasNetns() && `delete the ${kind} ${where}`;
+  const deletes = (kind: 'veth' | 'dummy'): string | false =>
+    backend === kind && !taken && hasNetns() && `delete the ${kind} ${where}`;
   const removals: Removal[] = [];
   return [
     // For `list`, in case this process is killed.
@@ -118,12 +119,19 @@ export function teardownSteps(attachment: Attachment): Step[] {
 export const teardown = (attachment: Attachment): Promise<void> => runSteps(teardownSteps(attachment));
 
 const stillThere = (attachment: Attachment): VnetError =>
-  new VnetError('BUSY', `interface ${attachment.iface}`, 'the kernel does not remove it', { hint: `${commandAbout('detach', attachment)} tries again; dmesg may tell why` });
+  new VnetError('BUSY', `interface ${attachment.iface}`, 'the kernel does not remove it', {
+    hint: `${commandAbout('detach', attachment)} tries again; dmesg may tell why`,
+  });
 
 const held = ({ iface }: Attachment): VnetError =>
-  new VnetError('BUSY', `interface ${iface}`, 'is gone, but the kernel waits for a process that is blocked while it sends on it', {
-    hint: "grep -l packet_snd /proc/[0-9]*/stack tells which process; the kernel is done when that ends",
-  });
+  new VnetError(
+    'BUSY',
+    `interface ${iface}`,
+    'is gone, but the kernel waits for a process that is blocked while it sends on it',
+    {
+      hint: 'grep -l packet_snd /proc/[0-9]*/stack tells which process; the kernel is done when that ends',
+    },
+  );
 
 /** Removes rules and routes, and restores what was changed on an interface that stays. */
 function removeRules(attachment: Attachment): void {
@@ -146,7 +154,10 @@ function removePeerLinks({ id }: Attachment): Removal {
   if (!peerNetns) return 'removed';
   return peerNetns.run(() => {
     const ours = links().filter(({ name }) => name === peerName(id) || name.startsWith(roomExits(id)));
-    return removeLinks(ours.map(({ ifindex }) => ifindex), linkGroup(id));
+    return removeLinks(
+      ours.map(({ ifindex }) => ifindex),
+      linkGroup(id),
+    );
   });
 }
 
@@ -179,15 +190,19 @@ function inItsNetns<T>(attachment: Attachment, body: () => T): T | undefined {
 function itsLink({ backend, peer, iface, ifindex, links: programs }: Attachment): Link | null {
   const link = ifindex > 0 ? linkByIndex(ifindex) : null;
   if (link?.kind !== backend) return null;
-  const isOurs = peer ? link.peerIfindex === peer.ifindex : link.name === iface || (programs !== null && isAttached(programs.tx));
+  const isOurs = peer
+    ? link.peerIfindex === peer.ifindex
+    : link.name === iface || (programs !== null && isAttached(programs.tx));
   return isOurs ? link : null;
 }
 
 function isAttached(state: TcLinkState): boolean {
-  return ifThere(() => {
-    using link = restoreTcLink(state);
-    return link.isAttached();
-  }) ?? false;
+  return (
+    ifThere(() => {
+      using link = restoreTcLink(state);
+      return link.isAttached();
+    }) ?? false
+  );
 }
 
 /** Detaches `tx` from an interface that stays. With an interface that is deleted, the kernel does that. */

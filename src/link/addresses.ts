@@ -8,7 +8,25 @@ import * as fs from 'node:fs';
 import { SystemError } from '../native/libc';
 import { macBytes, macText } from '../packet/addresses';
 import { type Link, linkByName } from './links';
-import { AF_INET, AF_INET6, askAll, askOne, attribute, attributesOf, bytesOf, change, familyOf, ipBytes, ipTextOf, message, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, numberAttribute, openRtnetlink } from './rtnetlink';
+import {
+  AF_INET,
+  AF_INET6,
+  askAll,
+  askOne,
+  attribute,
+  attributesOf,
+  bytesOf,
+  change,
+  familyOf,
+  ipBytes,
+  ipTextOf,
+  message,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  NLM_F_REPLACE,
+  numberAttribute,
+  openRtnetlink,
+} from './rtnetlink';
 import { setInterfaceSysctl } from './veth';
 
 // Permanent neighbours: the interface's own addresses, with its own Ethernet address.
@@ -57,11 +75,13 @@ export function permanentNeighbours(ifindex: number, family: 4 | 6): Map<string,
   const header = new Uint8Array(NDMSG_BYTES);
   header[0] = familyOf(family);
   const found = askAll(RTM_GETNEIGH, message(header, numberAttribute(NDA.IFINDEX, ifindex)), true);
-  return new Map(found.flatMap((answer): [string, string][] => {
-    const address = attributesOf(answer, NDMSG_BYTES).get(NDA.DST);
-    const mac = permanentMac(answer);
-    return address && mac !== null ? [[ipTextOf(address), mac]] : [];
-  }));
+  return new Map(
+    found.flatMap((answer): [string, string][] => {
+      const address = attributesOf(answer, NDMSG_BYTES).get(NDA.DST);
+      const mac = permanentMac(answer);
+      return address && mac !== null ? [[ipTextOf(address), mac]] : [];
+    }),
+  );
 }
 
 function permanentMac(answer: DataView): string | null {
@@ -72,10 +92,15 @@ function permanentMac(answer: DataView): string | null {
 
 /** Adds a permanent neighbour, or replaces what was known of it. Throws SystemError. */
 export const setNeighbour = (ifindex: number, address: NeighbourAddress, mac: string): void =>
-  change(RTM_NEWNEIGH, message(...ndmsg(ifindex, address, NUD_PERMANENT), attribute(NDA.LLADDR, macBytes(mac))), NLM_F_CREATE | NLM_F_REPLACE);
+  change(
+    RTM_NEWNEIGH,
+    message(...ndmsg(ifindex, address, NUD_PERMANENT), attribute(NDA.LLADDR, macBytes(mac))),
+    NLM_F_CREATE | NLM_F_REPLACE,
+  );
 
 /** Removes a neighbour. Throws SystemError; ENOENT if there is none. */
-export const removeNeighbour = (ifindex: number, address: NeighbourAddress): void => change(RTM_DELNEIGH, message(...ndmsg(ifindex, address, 0)));
+export const removeNeighbour = (ifindex: number, address: NeighbourAddress): void =>
+  change(RTM_DELNEIGH, message(...ndmsg(ifindex, address, 0)));
 
 // Addresses.
 
@@ -122,7 +147,16 @@ function addressesWhere(isWanted: (ifindex: number) => boolean): Address[] {
     const bytes = found.get(IFA_LOCAL) ?? found.get(IFA_ADDRESS);
     if (!bytes) return [];
     const [prefix, flags, scope] = [1, 2, 3].map((at) => message.getUint8(at)) as [number, number, number];
-    return [{ ifindex, family: family === AF_INET ? 4 : 6, address: ipTextOf(bytes), prefix, global: scope === RT_SCOPE_UNIVERSE, tentative: (flags & IFA_F_TENTATIVE) !== 0 }];
+    return [
+      {
+        ifindex,
+        family: family === AF_INET ? 4 : 6,
+        address: ipTextOf(bytes),
+        prefix,
+        global: scope === RT_SCOPE_UNIVERSE,
+        tentative: (flags & IFA_F_TENTATIVE) !== 0,
+      },
+    ];
   });
 }
 
@@ -132,10 +166,12 @@ type Prefix = Pick<Address, 'family' | 'address' | 'prefix'>;
  * Adds an address to an interface, or updates one that it has. An IPv6 address is ready at once, without duplicate
  * address detection.
  */
-export const setAddress = (ifindex: number, address: Prefix): void => change(RTM_NEWADDR, described(ifindex, address), NLM_F_CREATE | NLM_F_REPLACE);
+export const setAddress = (ifindex: number, address: Prefix): void =>
+  change(RTM_NEWADDR, described(ifindex, address), NLM_F_CREATE | NLM_F_REPLACE);
 
 /** Removes an address. Throws SystemError; EADDRNOTAVAIL if the interface does not have it. */
-export const removeAddress = (ifindex: number, address: Prefix): void => change(RTM_DELADDR, described(ifindex, address));
+export const removeAddress = (ifindex: number, address: Prefix): void =>
+  change(RTM_DELADDR, described(ifindex, address));
 
 function described(ifindex: number, { family, address, prefix }: Prefix): Uint8Array {
   const bytes = ipBytes(family, address);
@@ -169,7 +205,16 @@ export interface Route {
 /** The beginning of a route message. The table is an attribute, because its number may be too large for the header. */
 function rtmsg({ family, address, table }: Route, protocol: number, scope: number, type: number): Uint8Array[] {
   const header = new Uint8Array(RTMSG_BYTES);
-  header.set([familyOf(family), family === 4 ? 32 : 128, 0, 0, 0, protocol, family === 4 ? scope : RT_SCOPE_UNIVERSE, type]);
+  header.set([
+    familyOf(family),
+    family === 4 ? 32 : 128,
+    0,
+    0,
+    0,
+    protocol,
+    family === 4 ? scope : RT_SCOPE_UNIVERSE,
+    type,
+  ]);
   return [header, attribute(RTA.DST, ipBytes(family, address)), numberAttribute(RTA.TABLE, table)];
 }
 
@@ -179,11 +224,16 @@ function rtmsg({ family, address, table }: Route, protocol: number, scope: numbe
  */
 export function setRoute(how: 'add' | 'replace', route: Route, ifindex: number, protocol: number): void {
   const { family, address } = route;
-  const parts = [...rtmsg(route, protocol, RT_SCOPE_LINK, RTN_UNICAST), numberAttribute(RTA.OIF, ifindex), attribute(RTA.PREFSRC, ipBytes(family, address))];
+  const parts = [
+    ...rtmsg(route, protocol, RT_SCOPE_LINK, RTN_UNICAST),
+    numberAttribute(RTA.OIF, ifindex),
+    attribute(RTA.PREFSRC, ipBytes(family, address)),
+  ];
   change(RTM_NEWROUTE, message(...parts), NLM_F_CREATE | (how === 'add' ? NLM_F_EXCL : NLM_F_REPLACE));
 }
 
-export const removeRoute = (route: Route): void => change(RTM_DELROUTE, message(...rtmsg(route, 0, RT_SCOPE_NOWHERE, 0)));
+export const removeRoute = (route: Route): void =>
+  change(RTM_DELROUTE, message(...rtmsg(route, 0, RT_SCOPE_NOWHERE, 0)));
 
 /**
  * ifindex of the interface through which packets of this machine to an address leave: that of `lo` if they are answered
@@ -194,7 +244,14 @@ export function outputInterface(family: 4 | 6, address: string): number {
   header.set([familyOf(family), family === 4 ? 32 : 128]);
   const socket = openRtnetlink();
   try {
-    return attributesOf(askOne(socket, RTM_GETROUTE, message(header, attribute(RTA.DST, ipBytes(family, address)))), RTMSG_BYTES).get(RTA.OIF)?.getUint32(0, true) ?? 0;
+    return (
+      attributesOf(
+        askOne(socket, RTM_GETROUTE, message(header, attribute(RTA.DST, ipBytes(family, address)))),
+        RTMSG_BYTES,
+      )
+        .get(RTA.OIF)
+        ?.getUint32(0, true) ?? 0
+    );
   } catch (error) {
     if (error instanceof SystemError) return 0;
     throw error;

@@ -70,10 +70,14 @@ export interface QueueFill extends QueueSize {
  * yet: from a sender that looked at the gate just before the queue stopped, and between the room's qdisc and `release`.
  * If the headroom is the smallest possible (rings below 1 MiB), such a frame may be requeued.
  */
-export function nextGrant({ ringBytes, frameMax, usedBytes, queuePackets, packets }: QueueFill, outstanding: number): number {
+export function nextGrant(
+  { ringBytes, frameMax, usedBytes, queuePackets, packets }: QueueFill,
+  outstanding: number,
+): number {
   const frameCost = roomFrameCost(queuePackets);
   if (outstanding > frameMax + frameCost) return 0;
-  const bytes = Math.floor((ringBytes - usedBytes - headroomBytes({ ringBytes, frameMax })) / RING_BYTES_PER_BYTE) - RECORD_COST;
+  const bytes =
+    Math.floor((ringBytes - usedBytes - headroomBytes({ ringBytes, frameMax })) / RING_BYTES_PER_BYTE) - RECORD_COST;
   if (queuePackets === 0) return bytes >= frameMax ? Math.min(bytes, GRANT_MAX) : 0;
   // The bucket holds the grant and one overhead, which pays for at most `free` frames of 14 bytes or more.
   const free = queuePackets - packets;
@@ -165,7 +169,9 @@ export class WaitingRoom implements Room {
     this.view.setUint32(this.burstAt, bytes, true);
     if (sendBytes(this.sockets.netlinkFd, this.message) < 0) return false;
     const received = receiveBytes(this.sockets.netlinkFd, this.reply);
-    return received >= 20 && this.replyView.getUint16(4, true) === NLMSG_ERROR && this.replyView.getInt32(16, true) === 0;
+    return (
+      received >= 20 && this.replyView.getUint16(4, true) === NLMSG_ERROR && this.replyView.getInt32(16, true) === 0
+    );
   }
 
   kick(): void {
@@ -183,7 +189,11 @@ export function roomQdisc(ifindex: number, frameCost: number, burst: number): { 
   parms.setUint16(2, frameCost, true); // rate.overhead
   parms.setUint32(8, 1, true); // rate: a byte a second, the lowest possible; it is grants that let frames out
   parms.setUint32(24, ROOM_BYTES, true); // limit
-  const options = attribute(TCA_OPTIONS, attribute(TCA_TBF_PARMS, new Uint8Array(parms.buffer)), numberAttribute(TCA_TBF_BURST, burst));
+  const options = attribute(
+    TCA_OPTIONS,
+    attribute(TCA_TBF_PARMS, new Uint8Array(parms.buffer)),
+    numberAttribute(TCA_TBF_BURST, burst),
+  );
   const TCMSG_BYTES = 20; // struct tcmsg
   const body = message(new Uint8Array(TCMSG_BYTES), textAttribute(TCA_KIND, 'tbf'), options);
   const view = new DataView(body.buffer);

@@ -53,12 +53,30 @@ export const unnamedDummy = (id: string): string => `vd${id}`;
 export function createDummy(id: string, mac: string, mtu: number): Link {
   const name = unnamedDummy(id);
   const segments = String(superpacketSegments(mtu));
-  const { status, stderr } = tryCommand('ip', ['link', 'add', 'name', name, 'address', mac, 'mtu', String(mtu), 'gso_max_segs', segments, 'type', 'dummy']);
+  const { status, stderr } = tryCommand('ip', [
+    'link',
+    'add',
+    'name',
+    name,
+    'address',
+    mac,
+    'mtu',
+    String(mtu),
+    'gso_max_segs',
+    segments,
+    'type',
+    'dummy',
+  ]);
   if (status !== 0) {
     const unknown = /not supported|Unknown device/i.test(stderr);
-    throw new VnetError('UNSUPPORTED', '--type dummy', unknown ? 'this kernel has no dummy interfaces' : stderr.trim(), {
-      hint: unknown ? 'modprobe dummy, or leave --type out for a veth' : '',
-    });
+    throw new VnetError(
+      'UNSUPPORTED',
+      '--type dummy',
+      unknown ? 'this kernel has no dummy interfaces' : stderr.trim(),
+      {
+        hint: unknown ? 'modprobe dummy, or leave --type out for a veth' : '',
+      },
+    );
   }
   return present(linkByName(name));
 }
@@ -70,6 +88,9 @@ export function nameDummy(id: string, iface: string): Link {
 }
 
 function present(link: Link | null): Link {
-  if (!link) throw new VnetError('INTERFACE_GONE', '--type dummy', 'somebody removed the interface while it was being made', { hint: HINTS.removed });
+  if (!link)
+    throw new VnetError('INTERFACE_GONE', '--type dummy', 'somebody removed the interface while it was being made', {
+      hint: HINTS.removed,
+    });
   return link;
 }

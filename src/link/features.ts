@@ -98,7 +98,8 @@ export function resegmentMerged(peer: string): void {
 }
 
 /** Names of those features that are not as wanted. */
-export const deviantFeatures = (iface: string, wanted: Wanted): string[] => onSocket((fd) => deviants(fd, iface, wanted).map(({ name }) => name));
+export const deviantFeatures = (iface: string, wanted: Wanted): string[] =>
+  onSocket((fd) => deviants(fd, iface, wanted).map(({ name }) => name));
 
 /** Switches those features. */
 export function correctFeatures(iface: string, wanted: Wanted): void {
@@ -111,7 +112,7 @@ export function correctFeatures(iface: string, wanted: Wanted): void {
     request.setUint32(4, blocks, true);
     for (const { bit, on } of found) {
       const valid = 8 + Math.floor(bit / 32) * 8;
-      const mask = 1 << bit % 32;
+      const mask = 1 << (bit % 32);
       request.setUint32(valid, (request.getUint32(valid, true) | mask) >>> 0, true);
       if (on) request.setUint32(valid + 4, (request.getUint32(valid + 4, true) | mask) >>> 0, true);
     }
@@ -127,11 +128,14 @@ function deviants(fd: number, iface: string, wanted: Wanted): { name: string; bi
   state.setUint32(0, ETHTOOL_GFEATURES, true);
   state.setUint32(4, blocks, true);
   ethtool(fd, iface, state);
-  const has = (bit: number, word: number): boolean => ((state.getUint32(8 + Math.floor(bit / 32) * 16 + 4 * word, true) >>> bit % 32) & 1) !== 0;
+  const has = (bit: number, word: number): boolean =>
+    ((state.getUint32(8 + Math.floor(bit / 32) * 16 + 4 * word, true) >>> (bit % 32)) & 1) !== 0;
   const [AVAILABLE, ACTIVE] = [0, 2];
   const known = (list: readonly string[], on: boolean): { name: string; bit: number; on: boolean }[] =>
     list.map((name) => ({ name, bit: names.indexOf(name), on })).filter(({ bit }) => bit >= 0); // -1: this kernel does not know the feature, so no frame has it
-  return [...known(wanted.off, false), ...known(wanted.on, true)].filter(({ bit, on }) => has(bit, AVAILABLE) && has(bit, ACTIVE) !== on);
+  return [...known(wanted.off, false), ...known(wanted.on, true)].filter(
+    ({ bit, on }) => has(bit, AVAILABLE) && has(bit, ACTIVE) !== on,
+  );
 }
 
 function onSocket<T>(body: (fd: number) => T): T {

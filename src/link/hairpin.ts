@@ -10,10 +10,36 @@ import * as fs from 'node:fs';
 import { VnetError } from '../errors';
 import { SystemError } from '../native/libc';
 import type { HairpinRecord } from '../state/store';
-import { addresses, addressesBeside, outputInterface, permanentNeighbour, permanentNeighbours, removeNeighbour, removeRoute, routesOf, setNeighbour, setRoute } from './addresses';
+import {
+  addresses,
+  addressesBeside,
+  outputInterface,
+  permanentNeighbour,
+  permanentNeighbours,
+  removeNeighbour,
+  removeRoute,
+  routesOf,
+  setNeighbour,
+  setRoute,
+} from './addresses';
 import { linkByIndex, linkByName, setGroup, type Link } from './links';
 import { ifPossible } from './rtnetlink';
-import { addRule, type Change, changesFor, changesWithout, ifindexOf, isOldLoop, LOCAL_TABLE, LOOP_GROUP, loopTable, moveBehind, NET, removeRule, type Rule, rules } from './rules';
+import {
+  addRule,
+  type Change,
+  changesFor,
+  changesWithout,
+  ifindexOf,
+  isOldLoop,
+  LOCAL_TABLE,
+  LOOP_GROUP,
+  loopTable,
+  moveBehind,
+  NET,
+  removeRule,
+  type Rule,
+  rules,
+} from './rules';
 import { setInterfaceSysctl } from './veth';
 
 /** rtnetlink protocol of our routes; 4 to 255 are free for routing daemons to choose. */
@@ -72,7 +98,8 @@ function bringOldOnes(present: readonly Rule[]): void {
   }
 }
 
-const familiesOf = (looped: readonly HairpinAddress[]): (4 | 6)[] => FAMILIES.filter((family) => looped.some((entry) => entry.family === family));
+const familiesOf = (looped: readonly HairpinAddress[]): (4 | 6)[] =>
+  FAMILIES.filter((family) => looped.some((entry) => entry.family === family));
 
 /** Puts the rules of looped addresses where they belong. Returns what had to be changed, by family. */
 export function keepRules({ addresses: looped, table }: HairpinRecord): (Change & { family: 4 | 6 })[] {
@@ -82,7 +109,12 @@ export function keepRules({ addresses: looped, table }: HairpinRecord): (Change 
 /** Adds at least the first rule, in each family in which no rule asks the local table for all packets. */
 export function keepLocalTable({ addresses: looped }: HairpinRecord): void {
   for (const family of familiesOf(looped)) {
-    if (!rules(family).some((rule) => rule.table === LOCAL_TABLE && rule.iif === undefined && rule.to === undefined && !rule.special)) unless('EEXIST', () => addRule(family, NET));
+    if (
+      !rules(family).some(
+        (rule) => rule.table === LOCAL_TABLE && rule.iif === undefined && rule.to === undefined && !rule.special,
+      )
+    )
+      unless('EEXIST', () => addRule(family, NET));
   }
 }
 
@@ -106,7 +138,8 @@ export function syncHairpin(
     setInterfaceSysctl(iface, 'accept_local', '1');
     setInterfaceSysctl(iface, 'rp_filter', '0');
   }
-  const isIn = (list: readonly HairpinAddress[], { address }: HairpinAddress): boolean => list.some((entry) => entry.address === address);
+  const isIn = (list: readonly HairpinAddress[], { address }: HairpinAddress): boolean =>
+    list.some((entry) => entry.address === address);
   for (const entry of wanted.filter((entry) => !isIn(had, entry))) {
     attempt(() => setRoute('replace', { ...entry, table }, ifindex, PROTOCOL));
     if (link) ifPossible(() => keepNeighbour(link, entry, permanentNeighbour(link.ifindex, entry)));
@@ -120,21 +153,31 @@ export function syncHairpin(
     ifPossible(() => removeRoute({ ...entry, table }));
     if (link) forgetNeighbour(link, entry);
   }
-  for (const family of familiesOf(had).filter((family) => !familiesOf(wanted).includes(family))) removeRules(family, iface, table);
+  for (const family of familiesOf(had).filter((family) => !familiesOf(wanted).includes(family)))
+    removeRules(family, iface, table);
   return { addresses: [...wanted], table };
 }
 
 export const noPlace = (family: 4 | 6, rule: Rule): VnetError =>
-  new VnetError('UNSUPPORTED', `routing rules of IPv${family}`, `there is no place before the one of priority ${rule.priority}`, {
-    hint: `ip -${family} rule show; give it a priority of 3 or more`,
-  });
+  new VnetError(
+    'UNSUPPORTED',
+    `routing rules of IPv${family}`,
+    `there is no place before the one of priority ${rule.priority}`,
+    {
+      hint: `ip -${family} rule show; give it a priority of 3 or more`,
+    },
+  );
 
 /**
  * Restores the routes that the kernel removed when the interface was set down, and the neighbours, which also go when
  * its Ethernet address changes. IPv6 addresses went with them; one that is added to it again is looped again. True if a
  * route was missing.
  */
-export function restoreLoop(link: Link, { addresses: looped, table }: HairpinRecord, oldMacs: ReadonlySet<string> = new Set()): boolean {
+export function restoreLoop(
+  link: Link,
+  { addresses: looped, table }: HairpinRecord,
+  oldMacs: ReadonlySet<string> = new Set(),
+): boolean {
   const present = new Set(addresses(link.name).map(({ address }) => address));
   let wasMissing = false;
   for (const family of familiesOf(looped)) {
@@ -162,7 +205,11 @@ export function restoreLoop(link: Link, { addresses: looped, table }: HairpinRec
 export function shortCuts(ifindex: number, { addresses: looped }: HairpinRecord): Map<string, string> {
   const found = new Map<string, string>();
   for (const other of addressesBeside(ifindex)) {
-    if (!looped.some(({ address }) => address === other.address) || outputInterface(other.family, other.address) === ifindex) continue;
+    if (
+      !looped.some(({ address }) => address === other.address) ||
+      outputInterface(other.family, other.address) === ifindex
+    )
+      continue;
     found.set(other.address, linkByIndex(other.ifindex)?.name ?? 'another interface');
   }
   return found;
@@ -172,7 +219,12 @@ export function shortCuts(ifindex: number, { addresses: looped }: HairpinRecord)
  * Makes the neighbour of an address permanent. `known` is the Ethernet address of the permanent one there is; one that
  * we did not make, with another Ethernet address, is left alone.
  */
-function keepNeighbour(link: Link, address: HairpinAddress, known: string | null, oldMacs: ReadonlySet<string> = new Set()): void {
+function keepNeighbour(
+  link: Link,
+  address: HairpinAddress,
+  known: string | null,
+  oldMacs: ReadonlySet<string> = new Set(),
+): void {
   if (!link.resolves || link.mac === '') return;
   if (known === null || (known !== link.mac && oldMacs.has(known))) setNeighbour(link.ifindex, address, link.mac);
 }
@@ -203,13 +255,19 @@ function removeRules(family: 4 | 6, iface: string, table: number): void {
  * the kernel has rather than by what was recorded, and so also repairs what a killed controller left. `iface` is the
  * name in rules of older versions; `link` is the interface, if it still exists.
  */
-export function removeHairpin(iface: string, { addresses: looped, table }: HairpinRecord, link: Link | null = null): void {
+export function removeHairpin(
+  iface: string,
+  { addresses: looped, table }: HairpinRecord,
+  link: Link | null = null,
+): void {
   for (const family of FAMILIES) {
     if (family === 6 && !fs.existsSync('/proc/sys/net/ipv6')) continue;
     removeRules(family, iface, table);
     const routes = routesOf(family, table, PROTOCOL);
     for (const route of routes) ifPossible(() => removeRoute(route));
-    const known = new Set([...routes, ...looped.filter((entry) => entry.family === family)].map(({ address }) => address));
+    const known = new Set(
+      [...routes, ...looped.filter((entry) => entry.family === family)].map(({ address }) => address),
+    );
     if (link) for (const address of known) forgetNeighbour(link, { family, address });
   }
 }

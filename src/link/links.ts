@@ -7,7 +7,22 @@ import * as fs from 'node:fs';
 
 import { errnoOf, SystemError } from '../native/libc';
 import { macBytes, macText } from '../packet/addresses';
-import { AF_INET, askAll, askOne, attribute, attributesOf, bytesOf, change, message, NLM_F_CREATE, NLM_F_EXCL, numberAttribute, openRtnetlink, textAttribute, textOf } from './rtnetlink';
+import {
+  AF_INET,
+  askAll,
+  askOne,
+  attribute,
+  attributesOf,
+  bytesOf,
+  change,
+  message,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  numberAttribute,
+  openRtnetlink,
+  textAttribute,
+  textOf,
+} from './rtnetlink';
 
 export const RTM_NEWLINK = 16;
 export const RTM_GETLINK = 18;
@@ -134,7 +149,8 @@ function toSettings(found: ReadonlyMap<number, DataView>): LinkSettings {
 export const links = (): Link[] => askAll(RTM_GETLINK, new Uint8Array(IFINFO_BYTES)).map(toLink);
 
 /** One link by name, or null. */
-export const linkByName = (name: string): Link | null => onSocket((socket) => linkOf(socket, message(ifinfo({}), textAttribute(IFLA.IFNAME, name))));
+export const linkByName = (name: string): Link | null =>
+  onSocket((socket) => linkOf(socket, message(ifinfo({}), textAttribute(IFLA.IFNAME, name))));
 
 /** One link by ifindex, or null. */
 export const linkByIndex = (ifindex: number): Link | null => onSocket((socket) => linkOf(socket, ifinfo({ ifindex })));
@@ -143,7 +159,8 @@ export const linkByIndex = (ifindex: number): Link | null => onSocket((socket) =
 export const setUp = (ifindex: number): void => change(RTM_NEWLINK, ifinfo({ ifindex, up: true }));
 
 /** Puts a link into a group. Throws SystemError. */
-export const setGroup = (ifindex: number, group: number): void => change(RTM_NEWLINK, message(ifinfo({ ifindex }), numberAttribute(IFLA.GROUP, group)));
+export const setGroup = (ifindex: number, group: number): void =>
+  change(RTM_NEWLINK, message(ifinfo({ ifindex }), numberAttribute(IFLA.GROUP, group)));
 
 /** Numeric settings of a link. */
 export interface LinkNumbers {
@@ -158,14 +175,22 @@ export interface LinkNumbers {
  * The attributes, in the order in which they are set: up to 64 KiB, gso_max_size also sets the limit of IPv4
  * (netif_set_gso_max_size).
  */
-const NUMBERS = { mtu: IFLA.MTU, gsoMaxSize: IFLA.GSO_MAX_SIZE, gsoMaxSegs: IFLA.GSO_MAX_SEGS, gsoIpv4MaxSize: IFLA.GSO_IPV4_MAX_SIZE } as const;
+const NUMBERS = {
+  mtu: IFLA.MTU,
+  gsoMaxSize: IFLA.GSO_MAX_SIZE,
+  gsoMaxSegs: IFLA.GSO_MAX_SEGS,
+  gsoIpv4MaxSize: IFLA.GSO_IPV4_MAX_SIZE,
+} as const;
 
 /** The settings as attributes of a message. */
 export const linkNumbers = (numbers: LinkNumbers): Uint8Array[] =>
-  (Object.keys(NUMBERS) as (keyof LinkNumbers)[]).flatMap((name) => (numbers[name] === undefined ? [] : [numberAttribute(NUMBERS[name], numbers[name])]));
+  (Object.keys(NUMBERS) as (keyof LinkNumbers)[]).flatMap((name) =>
+    numbers[name] === undefined ? [] : [numberAttribute(NUMBERS[name], numbers[name])],
+  );
 
 /** Changes settings of a link. Throws SystemError. */
-export const setNumbers = (ifindex: number, numbers: LinkNumbers): void => change(RTM_NEWLINK, message(ifinfo({ ifindex }), ...linkNumbers(numbers)));
+export const setNumbers = (ifindex: number, numbers: LinkNumbers): void =>
+  change(RTM_NEWLINK, message(ifinfo({ ifindex }), ...linkNumbers(numbers)));
 
 /**
  * Number of frames that the link has ever transmitted, asked on an rtnetlink socket; null if there is none of that
@@ -178,7 +203,8 @@ export function transmittedFrames(socket: number, ifindex: number): number | nul
 }
 
 /** The same, on a socket of its own. */
-export const transmittedFramesOf = (ifindex: number): number | null => onSocket((socket) => transmittedFrames(socket, ifindex));
+export const transmittedFramesOf = (ifindex: number): number | null =>
+  onSocket((socket) => transmittedFrames(socket, ifindex));
 
 /** A struct ifinfomsg that names a link by its ifindex, if given, and sets it up with `up`. */
 export function ifinfo({ ifindex = 0, up = false }: { ifindex?: number; up?: boolean }): Uint8Array {
@@ -241,17 +267,27 @@ const described = (link: NewLink): Uint8Array[] => [
 ];
 
 const add = (kind: string, data: Uint8Array, ...parts: Uint8Array[]): void =>
-  change(RTM_NEWLINK, message(...parts, attribute(IFLA.LINKINFO, textAttribute(IFLA_INFO.KIND, kind), attribute(IFLA_INFO.DATA, data))), NLM_F_CREATE | NLM_F_EXCL);
+  change(
+    RTM_NEWLINK,
+    message(...parts, attribute(IFLA.LINKINFO, textAttribute(IFLA_INFO.KIND, kind), attribute(IFLA_INFO.DATA, data))),
+    NLM_F_CREATE | NLM_F_EXCL,
+  );
 
 /**
  * Makes a veth pair: what one end sends, the other receives. The peer cannot be up from the start (veth_open in
  * drivers/net/veth.c looks for its own peer).
  */
-export const addVeth = (link: NewLink, peer: NewLink): void => add('veth', attribute(VETH_INFO_PEER, ...described(peer)), ...described(link));
+export const addVeth = (link: NewLink, peer: NewLink): void =>
+  add('veth', attribute(VETH_INFO_PEER, ...described(peer)), ...described(link));
 
 /** Makes a macvlan in private mode, on top of the link `lower`. */
 export const addMacvlan = (link: NewLink, lower: number): void =>
-  add('macvlan', numberAttribute(IFLA_MACVLAN_MODE, MACVLAN_MODE_PRIVATE), ...described(link), numberAttribute(IFLA.LINK, lower));
+  add(
+    'macvlan',
+    numberAttribute(IFLA_MACVLAN_MODE, MACVLAN_MODE_PRIVATE),
+    ...described(link),
+    numberAttribute(IFLA.LINK, lower),
+  );
 
 // Queueing disciplines.
 
@@ -282,6 +318,13 @@ export function qdiscsOf(iface: string): Qdisc[] {
     const found = attributesOf(message, TC_BYTES);
     const stats = found.get(TCA_STATS2);
     const queue = stats && attributesOf(stats, 0).get(TCA_STATS_QUEUE);
-    return [{ kind: textOf(found.get(TCA_KIND)) ?? '', qlen: queue?.getUint32(0, true) ?? 0, backlog: queue?.getUint32(4, true) ?? 0, drops: queue?.getUint32(8, true) ?? 0 }];
+    return [
+      {
+        kind: textOf(found.get(TCA_KIND)) ?? '',
+        qlen: queue?.getUint32(0, true) ?? 0,
+        backlog: queue?.getUint32(4, true) ?? 0,
+        drops: queue?.getUint32(8, true) ?? 0,
+      },
+    ];
   });
 }

@@ -46,12 +46,14 @@ function concerns(fd: number, indexes: readonly number[], buffer: Uint8Array): b
   let found = false;
   for (;;) {
     const received = receiveBytes(fd, buffer);
-    if (received === -ENOBUFS) found = true; // some messages were lost, and may have been about ours
+    if (received === -ENOBUFS)
+      found = true; // some messages were lost, and may have been about ours
     else if (received === -EAGAIN || received === -EINTR) return found;
     else if (received <= 0) throw new SystemError('recv', -received);
-    for (let at = 0; at + HEADER_BYTES + 8 <= received; ) {
+    for (let at = 0; at + HEADER_BYTES + 8 <= received;) {
       const type = view.getUint16(at + TYPE_AT, true);
-      if (type === RTM_NEWRULE || type === RTM_DELRULE || indexes.includes(view.getUint32(at + IFINDEX_AT, true))) found = true;
+      if (type === RTM_NEWRULE || type === RTM_DELRULE || indexes.includes(view.getUint32(at + IFINDEX_AT, true)))
+        found = true;
       at += Math.max(HEADER_BYTES, (view.getUint32(at, true) + 3) & ~3);
     }
   }
@@ -61,14 +63,23 @@ function concerns(fd: number, indexes: readonly number[], buffer: Uint8Array): b
  * Calls `onChange` after a link with one of these indexes, its addresses, or a rule has changed, until closed. If the
  * socket fails it calls `onFailed` instead, and the caller closes the watch.
  */
-export function watchLinks(peerNetns: Netns, indexes: readonly number[], onChange: () => void, onFailed: () => void): Disposable & { close(): void } {
+export function watchLinks(
+  peerNetns: Netns,
+  indexes: readonly number[],
+  onChange: () => void,
+  onFailed: () => void,
+): Disposable & { close(): void } {
   const fd = peerNetns.run(() => {
     const socket = openRtnetlink();
     try {
       setSocketOption(socket, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, 1);
       const address = new DataView(new ArrayBuffer(12));
       address.setUint16(0, AF_NETLINK, true);
-      address.setUint32(8, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_RULE | RTMGRP_IPV6_RULE, true);
+      address.setUint32(
+        8,
+        RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_RULE | RTMGRP_IPV6_RULE,
+        true,
+      );
       bindSocket(socket, new Uint8Array(address.buffer));
       return socket;
     } catch (error) {

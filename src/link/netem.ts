@@ -56,7 +56,9 @@ const MAKE: Readonly<Record<Distribution, () => number[]>> = {
 const fractions = (): number[] => Array.from({ length: ENTRIES }, (_, i) => (i + 0.5) / ENTRIES);
 
 export const distributionTable = (distribution: Distribution): Int16Array =>
-  Int16Array.from(MAKE[distribution](), (value) => Math.max(-S16_MAX, Math.min(S16_MAX, Math.round(value * NETEM_DIST_SCALE))));
+  Int16Array.from(MAKE[distribution](), (value) =>
+    Math.max(-S16_MAX, Math.min(S16_MAX, Math.round(value * NETEM_DIST_SCALE))),
+  );
 
 // The options of netem, as numbers and as the kernel reads them (TCA_OPTIONS and struct tc_netem_qopt in
 // include/uapi/linux/pkt_sched.h). Every option is always sent: netem keeps what a change leaves out (netem_change in
@@ -137,11 +139,25 @@ const U32_MAX = 0xffffffff;
 /** A chance as the number of 32 bits that netem compares with a random number. */
 const scaled = (chance: number): number => Math.round(chance * U32_MAX);
 
-const words = (...values: number[]): Uint8Array => new Uint8Array(Uint32Array.from(values, (value) => value >>> 0).buffer);
-const longs = (...values: (number | bigint)[]): Uint8Array => new Uint8Array(BigUint64Array.from(values, (value) => BigInt.asUintN(64, BigInt(value))).buffer);
+const words = (...values: number[]): Uint8Array =>
+  new Uint8Array(Uint32Array.from(values, (value) => value >>> 0).buffer);
+const longs = (...values: (number | bigint)[]): Uint8Array =>
+  new Uint8Array(BigUint64Array.from(values, (value) => BigInt.asUintN(64, BigInt(value))).buffer);
 
 /** The value of TCA_OPTIONS. */
-export function netemMessage({ limit, delay, loss, ecn, duplicate, corrupt, reorder, gap, rate, slot, seed }: NetemOptions): Uint8Array {
+export function netemMessage({
+  limit,
+  delay,
+  loss,
+  ecn,
+  duplicate,
+  corrupt,
+  reorder,
+  gap,
+  rate,
+  slot,
+  seed,
+}: NetemOptions): Uint8Array {
   const random = loss.model === 'random' ? loss.chance : 0;
   return message(
     // The times of the structure are in ticks; TCA_NETEM_LATENCY64 and JITTER64 replace them.
@@ -164,8 +180,14 @@ function lossAttribute(loss: NetemOptions['loss']): Uint8Array[] {
   if (loss.model === 'random') return [];
   const model =
     loss.model === 'gemodel'
-      ? attribute(NETEM_LOSS_GE, words(scaled(loss.p), scaled(loss.r), scaled(1 - loss.lostWhenBad), scaled(loss.lostWhenGood)))
-      : attribute(NETEM_LOSS_GI, words(scaled(loss.p13), scaled(loss.p31), scaled(loss.p32), scaled(loss.p14), scaled(loss.p23)));
+      ? attribute(
+          NETEM_LOSS_GE,
+          words(scaled(loss.p), scaled(loss.r), scaled(1 - loss.lostWhenBad), scaled(loss.lostWhenGood)),
+        )
+      : attribute(
+          NETEM_LOSS_GI,
+          words(scaled(loss.p13), scaled(loss.p31), scaled(loss.p32), scaled(loss.p14), scaled(loss.p23)),
+        );
   return [attribute(TCA_NETEM_LOSS, model)];
 }
 
@@ -185,7 +207,8 @@ const TC_H_ROOT = 0xffffffff;
 /** struct tcmsg: family, ifindex, handle, parent, info. */
 function rootOf(dev: string): Uint8Array {
   const ifindex = linkByName(dev)?.ifindex;
-  if (ifindex === undefined) throw new VnetError('INTERFACE_GONE', `interface ${dev}`, 'is gone', { hint: HINTS.doctor });
+  if (ifindex === undefined)
+    throw new VnetError('INTERFACE_GONE', `interface ${dev}`, 'is gone', { hint: HINTS.doctor });
   return new Uint8Array(Uint32Array.from([0, ifindex, 0, TC_H_ROOT, 0]).buffer);
 }
 
@@ -219,7 +242,11 @@ export function changeNetem(dev: string, options: NetemOptions): void {
 function tell(dev: string, options: NetemOptions, flags: number): void {
   if (options.seed !== null) requireNetemSeed();
   try {
-    change(RTM_NEWQDISC, message(rootOf(dev), textAttribute(TCA_KIND, KIND), attribute(TCA_OPTIONS, netemMessage(options))), flags);
+    change(
+      RTM_NEWQDISC,
+      message(rootOf(dev), textAttribute(TCA_KIND, KIND), attribute(TCA_OPTIONS, netemMessage(options))),
+      flags,
+    );
   } catch (cause) {
     if (!(cause instanceof SystemError)) throw cause;
     if (cause.code === 'ENOENT') {
@@ -227,13 +254,19 @@ function tell(dev: string, options: NetemOptions, flags: number): void {
         hint: 'modprobe sch_netem if it is a module; the hook src/examples/chaos.ts makes a bad wire without it: docs/hooks.md',
       });
     }
-    throw new VnetError('SYSCALL', 'impair', `the kernel refuses it (${cause.code}), and what was in place stays`, { hint: HINTS.doctor, cause });
+    throw new VnetError('SYSCALL', 'impair', `the kernel refuses it (${cause.code}), and what was in place stays`, {
+      hint: HINTS.doctor,
+      cause,
+    });
   }
 }
 
 /** The same as commands that a user can type; `words` are those of tc, null to remove the netem. */
 export function netemCommands(dev: string, present: boolean, words: readonly string[] | null): string[] {
   const remove = ['qdisc', 'del', 'dev', dev, 'root'];
-  const commands = [...(present ? [remove] : []), ...(words ? [['qdisc', 'add', 'dev', dev, 'root', KIND, ...words]] : [])];
+  const commands = [
+    ...(present ? [remove] : []),
+    ...(words ? [['qdisc', 'add', 'dev', dev, 'root', KIND, ...words]] : []),
+  ];
   return commands.map((args) => ['nsenter', `--net=${HOST_PEER_NETNS}`, 'tc', ...args].join(' '));
 }

@@ -35,11 +35,24 @@ function asked<T>(ask: (socket: number) => T): T {
 
 /** The id that the calling thread's namespace has for that of a link's other end; null if both ends are in the same. */
 const idOfOtherEnd = (ifindex: number): number | null =>
-  asked((socket) => attributesOf(askOne(socket, RTM_GETLINK, ifinfo({ ifindex })), IFINFO_BYTES).get(IFLA_LINK_NETNSID)?.getInt32(0, true) ?? null);
+  asked(
+    (socket) =>
+      attributesOf(askOne(socket, RTM_GETLINK, ifinfo({ ifindex })), IFINFO_BYTES)
+        .get(IFLA_LINK_NETNSID)
+        ?.getInt32(0, true) ?? null,
+  );
 
 /** The id that the calling thread's namespace has for another namespace; -1 if it has none. */
 const idOf = ({ fd }: Netns): number =>
-  asked((socket) => attributesOf(askOne(socket, RTM_GETNSID, message(new Uint8Array(RTGEN_BYTES), numberAttribute(NETNSA.FD, fd))), RTGEN_BYTES).get(NETNSA.NSID)?.getInt32(0, true) ?? -1);
+  asked(
+    (socket) =>
+      attributesOf(
+        askOne(socket, RTM_GETNSID, message(new Uint8Array(RTGEN_BYTES), numberAttribute(NETNSA.FD, fd))),
+        RTGEN_BYTES,
+      )
+        .get(NETNSA.NSID)
+        ?.getInt32(0, true) ?? -1,
+  );
 
 /**
  * The other end of a veth `end` in `home`, and its namespace, which the caller closes. `files` are namespaces to look
@@ -54,7 +67,8 @@ export function otherEnd(home: Netns, end: Link, files: Iterable<string>): { net
     const netns = openUnseen(file, seen);
     if (!netns) continue;
     const link = netns.run(() => linkByIndex(peerIfindex));
-    if (link?.kind === 'veth' && link.peerIfindex === ifindex && home.run(() => idOf(netns)) === id) return { netns, link };
+    if (link?.kind === 'veth' && link.peerIfindex === ifindex && home.run(() => idOf(netns)) === id)
+      return { netns, link };
     netns.close();
   }
   return null;
@@ -85,7 +99,12 @@ function bootId(): string | null {
 }
 
 /** The record of a namespace, with the name that the user gave it. */
-export const recordNetns = (netns: Netns, name: string | null): NetnsRecord => ({ name, inode: netns.inode, cookie: netns.cookie(), boot: bootId() });
+export const recordNetns = (netns: Netns, name: string | null): NetnsRecord => ({
+  name,
+  inode: netns.inode,
+  cookie: netns.cookie(),
+  boot: bootId(),
+});
 
 /** Whether the record can describe a namespace of this boot. */
 const isOfThisBoot = ({ boot }: NetnsRecord): boolean => boot === null || bootId() === null || boot === bootId();
@@ -134,7 +153,8 @@ function* mounted(): Generator<string> {
   }
   for (const line of lines) {
     const [, , , root = '', where = ''] = line.split(' ');
-    if (root.startsWith('net:[')) yield hostPath(where.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8))));
+    if (root.startsWith('net:['))
+      yield hostPath(where.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8))));
   }
 }
 
@@ -196,7 +216,10 @@ export const netnsText = ({ name, gone }: ShownNetns): string | null => (gone ? 
 // The user's namespace, in which the interface of an attachment is.
 
 /** Whether an attachment is in that namespace. */
-export const isIn = (netns: Netns) => ({ netns: record }: Attachment): boolean => isNetns(netns, record);
+export const isIn =
+  (netns: Netns) =>
+  ({ netns: record }: Attachment): boolean =>
+    isNetns(netns, record);
 
 /** The attachment of an interface in that namespace, or null. */
 export const attachmentIn = (iface: string, netns: Netns): Attachment | null => findAttachment(iface, isIn(netns));
@@ -207,7 +230,13 @@ export const attachmentIn = (iface: string, netns: Netns): Attachment | null => 
  * running attachment has made there must not be touched.
  */
 function isClaimed({ id, iface, ifindex, netns }: Attachment): boolean {
-  return allAttachments().some((other) => other.id !== id && other.netns.inode === netns.inode && (other.iface === iface || other.ifindex === ifindex) && isControlled(other));
+  return allAttachments().some(
+    (other) =>
+      other.id !== id &&
+      other.netns.inode === netns.inode &&
+      (other.iface === iface || other.ifindex === ifindex) &&
+      isControlled(other),
+  );
 }
 
 /** Opens the namespace of an attachment; null if it is gone. The caller closes it. */

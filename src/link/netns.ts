@@ -14,7 +14,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { didYouMean, HINTS, VnetError } from '../errors';
 import { clock } from '../native/clock';
 import { tryCommand } from '../native/command';
-import { bindMount, openSocket, setNetns, shareMount, socketOption64, SystemError, unmountLazily, unshareNetns } from '../native/libc';
+import {
+  bindMount,
+  openSocket,
+  setNetns,
+  shareMount,
+  socketOption64,
+  SystemError,
+  unmountLazily,
+  unshareNetns,
+} from '../native/libc';
 import { HOST_PEER_NETNS, onHostMounts, peerNetnsFile } from '../state/paths';
 import { lockEverything } from '../state/store';
 import { links } from './links';
@@ -58,7 +67,12 @@ export class Netns implements Disposable {
       return Netns.at(namedNetnsFile(name));
     } catch (cause) {
       throw new VnetError('NO_SUCH_NETNS', `network namespace ${name}`, 'there is none of that name', {
-        hint: didYouMean(name, namedNetnsFiles().map((file) => path.basename(file)), 'ip netns list shows those that exist; ip netns add makes one', (near) => `--netns ${near}`),
+        hint: didYouMean(
+          name,
+          namedNetnsFiles().map((file) => path.basename(file)),
+          'ip netns list shows those that exist; ip netns add makes one',
+          (near) => `--netns ${near}`,
+        ),
         cause,
       });
     }
@@ -140,7 +154,8 @@ const END_MS = { SIGTERM: 1000, SIGKILL: 2000 } as const;
 
 /** Ends the processes that run in a named namespace, with SIGTERM and, after a second, SIGKILL. */
 export async function endProcesses(name: string): Promise<void> {
-  const running = (): number[] => tryCommand('ip', ['netns', 'pids', name]).stdout.split('\n').filter(Boolean).map(Number);
+  const running = (): number[] =>
+    tryCommand('ip', ['netns', 'pids', name]).stdout.split('\n').filter(Boolean).map(Number);
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     for (const pid of running()) endProcess(pid, signal);
     for (const end = clock.now() + END_MS[signal]; ; await delay(20)) {
@@ -175,7 +190,12 @@ export function addNamedNetns(name: string): void {
     }
   } catch (cause) {
     if (cause instanceof VnetError) throw cause;
-    throw new VnetError('COMMAND_FAILED', `network namespace ${name}`, cause instanceof Error ? cause.message : String(cause), { hint: HINTS.doctor, cause });
+    throw new VnetError(
+      'COMMAND_FAILED',
+      `network namespace ${name}`,
+      cause instanceof Error ? cause.message : String(cause),
+      { hint: HINTS.doctor, cause },
+    );
   }
 }
 
@@ -236,7 +256,11 @@ export function ensurePeerNetns(): Netns {
       if (fs.existsSync(sysctl)) fs.writeFileSync(sysctl, '1');
     }
     // The namespace of this thread; a command inherits it.
-    onHostMounts(() => bindMount('/proc/thread-self/ns/net', HOST_PEER_NETNS), 'mount', ['--bind', '/proc/self/ns/net', HOST_PEER_NETNS]);
+    onHostMounts(() => bindMount('/proc/thread-self/ns/net', HOST_PEER_NETNS), 'mount', [
+      '--bind',
+      '/proc/self/ns/net',
+      HOST_PEER_NETNS,
+    ]);
   });
   return Netns.at(file);
 }

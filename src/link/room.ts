@@ -41,7 +41,13 @@ export function planRooms(id: string, queues: number, present: readonly Link[]):
 }
 
 /** Makes a room as planned, with entry and exit up. Runs in the peer namespace. `frameCost` is roomFrameCost(). */
-export function createRoom(id: string, queue: number, { entry, exit }: Room, frameCost: number, superpacketBytes: number): void {
+export function createRoom(
+  id: string,
+  queue: number,
+  { entry, exit }: Room,
+  frameCost: number,
+  superpacketBytes: number,
+): void {
   const { unused } = roomNames(id, queue);
   const up = { mtu: MAX_MTU, up: true };
   try {
@@ -50,12 +56,24 @@ export function createRoom(id: string, queue: number, { entry, exit }: Room, fra
     addMacvlan({ ...entry, ...up }, exit.ifindex);
     allowBigTcp(entry.ifindex, superpacketBytes);
   } catch (cause) {
-    throw refused('the waiting room', cause, 'EOPNOTSUPP', 'this kernel has no macvlan', 'modprobe macvlan, or attach with --when-full drop');
+    throw refused(
+      'the waiting room',
+      cause,
+      'EOPNOTSUPP',
+      'this kernel has no macvlan',
+      'modprobe macvlan, or attach with --when-full drop',
+    );
   }
   try {
     makeTbf(entry.ifindex, frameCost, superpacketBytes);
   } catch (cause) {
-    throw refused('the waiting room', cause, 'ENOENT', 'this kernel has no tbf qdisc', 'modprobe sch_tbf, or attach with --when-full drop');
+    throw refused(
+      'the waiting room',
+      cause,
+      'ENOENT',
+      'this kernel has no tbf qdisc',
+      'modprobe sch_tbf, or attach with --when-full drop',
+    );
   }
 }
 

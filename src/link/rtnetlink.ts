@@ -109,7 +109,12 @@ export function askAll(type: number, body: Uint8Array, strict = false): DataView
   }
 }
 
-function exchange(socket: number, type: number, flags: number, body: Uint8Array): { messages: DataView[]; changed: boolean } {
+function exchange(
+  socket: number,
+  type: number,
+  flags: number,
+  body: Uint8Array,
+): { messages: DataView[]; changed: boolean } {
   const request = new DataView(new ArrayBuffer(aligned(HEADER_BYTES + body.length)));
   request.setUint32(0, request.byteLength, true);
   request.setUint16(4, type, true);
@@ -125,7 +130,7 @@ function exchange(socket: number, type: number, flags: number, body: Uint8Array)
     const buffer = new Uint8Array(BUFFER_BYTES);
     const received = receiveBytes(socket, buffer);
     if (received < 0) throw new SystemError('rtnetlink', -received);
-    for (let at = 0; at + HEADER_BYTES <= received; ) {
+    for (let at = 0; at + HEADER_BYTES <= received;) {
       const view = new DataView(buffer.buffer, at);
       const length = Math.max(HEADER_BYTES, view.getUint32(0, true));
       const kind = view.getUint16(4, true);
@@ -145,10 +150,13 @@ function exchange(socket: number, type: number, flags: number, body: Uint8Array)
 /** The attributes of a message, by type; they begin at `from`, after the header of its kind. */
 export function attributesOf(message: DataView, from: number): Map<number, DataView> {
   const found = new Map<number, DataView>();
-  for (let at = from; at + 4 <= message.byteLength; ) {
+  for (let at = from; at + 4 <= message.byteLength;) {
     const length = message.getUint16(at, true);
     // The two upper bits are flags: nested, and in network byte order.
-    found.set(message.getUint16(at + 2, true) & 0x3fff, new DataView(message.buffer, message.byteOffset + at + 4, Math.max(0, length - 4)));
+    found.set(
+      message.getUint16(at + 2, true) & 0x3fff,
+      new DataView(message.buffer, message.byteOffset + at + 4, Math.max(0, length - 4)),
+    );
     at += Math.max(4, aligned(length));
   }
   return found;
@@ -162,7 +170,8 @@ export function textOf(attribute: DataView | undefined): string | undefined {
 }
 
 /** The text of an attribute that holds an IPv4 or IPv6 address. */
-export const ipTextOf = (attribute: DataView): string => (attribute.byteLength === 4 ? ipv4Text : ipv6Text)(bytesOf(attribute), 0);
+export const ipTextOf = (attribute: DataView): string =>
+  (attribute.byteLength === 4 ? ipv4Text : ipv6Text)(bytesOf(attribute), 0);
 
 export const familyOf = (family: 4 | 6): number => (family === 4 ? AF_INET : AF_INET6);
 
@@ -170,4 +179,5 @@ export const familyOf = (family: 4 | 6): number => (family === 4 ? AF_INET : AF_
 export const ipBytes = (family: 4 | 6, address: string): Uint8Array => (family === 4 ? ipv4Bytes : ipv6Bytes)(address);
 
 /** The bytes of an attribute, not copied. */
-export const bytesOf = (attribute: DataView): Uint8Array => new Uint8Array(attribute.buffer, attribute.byteOffset, attribute.byteLength);
+export const bytesOf = (attribute: DataView): Uint8Array =>
+  new Uint8Array(attribute.buffer, attribute.byteOffset, attribute.byteLength);

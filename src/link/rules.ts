@@ -3,7 +3,22 @@
  * The policy routing rules of the calling thread's network namespace: reading and changing them, and the rules that
  * make packets for vnet0's own addresses leave through vnet0. Failures are SystemErrors.
  */
-import { askAll, attribute, attributesOf, bytesOf, change, familyOf, ipBytes, ipTextOf, message, NLM_F_CREATE, NLM_F_EXCL, numberAttribute, textAttribute, textOf } from './rtnetlink';
+import {
+  askAll,
+  attribute,
+  attributesOf,
+  bytesOf,
+  change,
+  familyOf,
+  ipBytes,
+  ipTextOf,
+  message,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  numberAttribute,
+  textAttribute,
+  textOf,
+} from './rtnetlink';
 
 const RTM_NEWRULE = 32;
 const RTM_DELRULE = 33;
@@ -14,7 +29,16 @@ const RULE_BYTES = 12;
 const ACTION_AT = 7;
 const FLAGS_AT = 8;
 const FIB_RULE_INVERT = 0x2;
-const FRA = { DST: 1, IIFNAME: 3, PRIORITY: 6, SUPPRESS_IFGROUP: 13, SUPPRESS_PREFIXLEN: 14, TABLE: 15, PAD: 18, PROTOCOL: 21 };
+const FRA = {
+  DST: 1,
+  IIFNAME: 3,
+  PRIORITY: 6,
+  SUPPRESS_IFGROUP: 13,
+  SUPPRESS_PREFIXLEN: 14,
+  TABLE: 15,
+  PAD: 18,
+  PROTOCOL: 21,
+};
 const NOTHING_SUPPRESSED = 0xffffffff;
 
 /** The table of the machine's own addresses (RT_TABLE_LOCAL). */
@@ -84,7 +108,8 @@ function described(family: 4 | 6, { priority, table, protocol, to, iif, exceptGr
  * Adds a rule after those of its priority. Throws SystemError; EEXIST if there is one like it. `to` is a single
  * address.
  */
-export const addRule = (family: 4 | 6, rule: Rule): void => change(RTM_NEWRULE, described(family, rule), NLM_F_CREATE | NLM_F_EXCL);
+export const addRule = (family: 4 | 6, rule: Rule): void =>
+  change(RTM_NEWRULE, described(family, rule), NLM_F_CREATE | NLM_F_EXCL);
 
 /**
  * Removes the first rule that has everything that this one has. Throws SystemError; ENOENT if there is none. The kernel
@@ -150,7 +175,8 @@ const STEP = 10;
 export const loopTable = (ifindex: number): number => FIRST_TABLE + ifindex;
 export const ifindexOf = (table: number): number => table - FIRST_TABLE;
 
-const asksLocal = ({ table, to, iif, special }: Rule): boolean => table === LOCAL_TABLE && to === undefined && iif === undefined && !special;
+const asksLocal = ({ table, to, iif, special }: Rule): boolean =>
+  table === LOCAL_TABLE && to === undefined && iif === undefined && !special;
 
 /** The rule for the local table as the kernel makes it. */
 export const LOCAL: Rule = { priority: 0, table: LOCAL_TABLE, protocol: RTPROT_KERNEL };
@@ -158,10 +184,12 @@ export const LOCAL: Rule = { priority: 0, table: LOCAL_TABLE, protocol: RTPROT_K
 export const NET: Rule = { ...LOCAL, exceptGroup: LOOP_GROUP };
 
 export const isNet = (rule: Rule): boolean => rule.priority === 0 && rule.exceptGroup === LOOP_GROUP && asksLocal(rule);
-export const isLoop = ({ table, iif, special }: Rule): boolean => table >= FIRST_TABLE && table <= LAST_TABLE && iif === 'lo' && !special;
+export const isLoop = ({ table, iif, special }: Rule): boolean =>
+  table >= FIRST_TABLE && table <= LAST_TABLE && iif === 'lo' && !special;
 const isPlainLocal = (rule: Rule): boolean => asksLocal(rule) && rule.exceptGroup === undefined;
 /** Our rule for the local table; that of the kernel has priority 0. */
-export const isBehind = (rule: Rule): boolean => isPlainLocal(rule) && rule.priority > 0 && rule.protocol === RTPROT_KERNEL;
+export const isBehind = (rule: Rule): boolean =>
+  isPlainLocal(rule) && rule.priority > 0 && rule.protocol === RTPROT_KERNEL;
 export const isFirst = (rule: Rule): boolean => isPlainLocal(rule) && rule.priority === 0;
 
 export const isOld = ({ protocol }: Rule): boolean => protocol === OLD_PROTOCOL;
@@ -200,7 +228,11 @@ export function changesFor(tables: readonly number[], present: readonly Rule[]):
   const loops = present.filter((rule) => isLoop(rule) && !isOld(rule));
   const all = [...new Set([...loops.map(({ table }) => table), ...tables])];
   const moved = movedBySomebody(present);
-  if (moved !== undefined) return difference(present, all.map((table) => loopRule(table, moved - 1)));
+  if (moved !== undefined)
+    return difference(
+      present,
+      all.map((table) => loopRule(table, moved - 1)),
+    );
   const first = present.find((rule) => (isOthers(rule) || isOldMoved(rule)) && rule.priority <= USUAL + 1);
   const place = placeBefore(first, present);
   if (place === null) return { add: [], remove: [], ...(first && { blocked: first }) };
@@ -223,7 +255,11 @@ function placeBefore(first: Rule | undefined, present: readonly Rule[]): number 
 }
 
 const isSame = (one: Rule, other: Rule): boolean =>
-  one.priority === other.priority && one.table === other.table && one.iif === other.iif && one.exceptGroup === other.exceptGroup && one.protocol === other.protocol;
+  one.priority === other.priority &&
+  one.table === other.table &&
+  one.iif === other.iif &&
+  one.exceptGroup === other.exceptGroup &&
+  one.protocol === other.protocol;
 
 function difference(present: readonly Rule[], wanted: readonly Rule[]): Change {
   const surplus = present.filter((rule) => isOurs(rule) && !wanted.some((each) => isSame(each, rule)));
@@ -239,14 +275,26 @@ function difference(present: readonly Rule[], wanted: readonly Rule[]): Change {
  * interface. `isStale` tells whether an old rule names this interface, or one that is gone.
  */
 export function changesWithout(table: number, present: readonly Rule[], isStale: (iif: string) => boolean): Change {
-  const leaving = present.filter((rule) => (isLoop(rule) || isOldLoop(rule) ? rule.table === table : isOld(rule) && rule.iif !== undefined && isStale(rule.iif)));
+  const leaving = present.filter((rule) =>
+    isLoop(rule) || isOldLoop(rule) ? rule.table === table : isOld(rule) && rule.iif !== undefined && isStale(rule.iif),
+  );
   const left = present.filter((rule) => !leaving.includes(rule));
   const anyNew = left.some((rule) => isLoop(rule) && !isOld(rule));
   const anyOld = left.some((rule) => isOld(rule) && !isOldMoved(rule));
   const shared = anyNew ? [] : left.filter((rule) => isNet(rule) || isBehind(rule));
   const oldMoved = anyOld ? [] : left.filter(isOldMoved);
-  const others = left.some((rule) => isPlainLocal(rule) && !shared.includes(rule) && !oldMoved.includes(rule) && (isOthers(rule) ? !left.some(isNet) : true));
+  const others = left.some(
+    (rule) =>
+      isPlainLocal(rule) &&
+      !shared.includes(rule) &&
+      !oldMoved.includes(rule) &&
+      (isOthers(rule) ? !left.some(isNet) : true),
+  );
   const restored = anyNew || anyOld || others ? [] : [LOCAL];
   // NET first: its removal is exact while it is there, and LOCAL answers by then.
-  return { add: restored, behindAdded: left.filter((rule) => restored.length > 0 && isOthers(rule) && rule.priority === 0), remove: [...shared.filter(isNet), ...shared.filter(isBehind), ...oldMoved, ...leaving] };
+  return {
+    add: restored,
+    behindAdded: left.filter((rule) => restored.length > 0 && isOthers(rule) && rule.priority === 0),
+    remove: [...shared.filter(isNet), ...shared.filter(isBehind), ...oldMoved, ...leaving],
+  };
 }

@@ -18,7 +18,10 @@ export function refused(what: string, cause: unknown, missing: string, lack: str
   const exhausted = exhaustion(cause, what);
   if (exhausted) return exhausted;
   const isMissing = cause.code === missing;
-  return new VnetError('COMMAND_FAILED', what, isMissing ? lack : `the kernel refuses it (${cause.code})`, { hint: isMissing ? fix : HINTS.doctor, cause });
+  return new VnetError('COMMAND_FAILED', what, isMissing ? lack : `the kernel refuses it (${cause.code})`, {
+    hint: isMissing ? fix : HINTS.doctor,
+    cause,
+  });
 }
 
 // BIG TCP: superpackets of TCP over IPv4 with more bytes than the length field of the IP header can hold; the field is
@@ -56,10 +59,16 @@ export function allowBigTcp(ifindex: number, superpacketBytes: number): void {
  * The settings that lower an interface's limits to what the loop carries; null if they are not above that. Lower limits
  * are the user's to set.
  */
-export function loopableLimits({ gsoMaxSize, gsoIpv4MaxSize }: LinkSettings, superpacketBytes: number): LinkNumbers | null {
+export function loopableLimits(
+  { gsoMaxSize, gsoIpv4MaxSize }: LinkSettings,
+  superpacketBytes: number,
+): LinkNumbers | null {
   if (gsoMaxSize <= SUPERPACKET_BYTES && (gsoIpv4MaxSize ?? 0) <= superpacketBytes) return null;
   const size = Math.min(gsoMaxSize, SUPERPACKET_BYTES);
-  return { gsoMaxSize: size, ...(gsoIpv4MaxSize === null ? {} : { gsoIpv4MaxSize: Math.min(gsoIpv4MaxSize, superpacketBytes) }) };
+  return {
+    gsoMaxSize: size,
+    ...(gsoIpv4MaxSize === null ? {} : { gsoIpv4MaxSize: Math.min(gsoIpv4MaxSize, superpacketBytes) }),
+  };
 }
 
 export const DEFAULT_MTU = 1500;
@@ -120,18 +129,27 @@ export function createVeth(request: VethRequest, peerNetns: Netns): { link: Link
   const { iface, peer, mac, mtu } = request;
   const big = bigTcp(request.superpacketBytes);
   try {
-    addVeth({ name: iface, mac, mtu, gsoMaxSegs: superpacketSegments(mtu), ...big }, { name: peer, mtu: peerMtu(mtu), netnsFd: peerNetns.fd, ...big });
+    addVeth(
+      { name: iface, mac, mtu, gsoMaxSegs: superpacketSegments(mtu), ...big },
+      { name: peer, mtu: peerMtu(mtu), netnsFd: peerNetns.fd, ...big },
+    );
   } catch (cause) {
     throw refused(`interface ${iface}`, cause, 'EOPNOTSUPP', 'this kernel has no veth', 'modprobe veth');
   }
   const link = linkByName(iface);
-  if (!link) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody removed it while it was being made', { hint: HINTS.removed });
+  if (!link)
+    throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody removed it while it was being made', {
+      hint: HINTS.removed,
+    });
   const peerLink = peerNetns.run(() => {
     const made = linkByName(peer);
     if (made) setUp(made.ifindex);
     return made;
   });
-  if (!peerLink) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody removed it while it was being made', { hint: HINTS.removed });
+  if (!peerLink)
+    throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'somebody removed it while it was being made', {
+      hint: HINTS.removed,
+    });
   return { link, peer: peerLink };
 }
 

@@ -30,12 +30,18 @@ export function parseListenAddress(text: string, { what }: Place = onCommandLine
   const [, v6, v4, digits] = match as unknown as [string, string | undefined, string | undefined, string];
   const host = v6 ?? v4 ?? '';
   if (host === '') throw usageError(what, 'names no address', hint);
-  if (net.isIP(host) !== (v6 === undefined ? 4 : 6) || host.includes('%')) throw usageError(what, `"${host}" is not an address`, hint);
+  if (net.isIP(host) !== (v6 === undefined ? 4 : 6) || host.includes('%'))
+    throw usageError(what, `"${host}" is not an address`, hint);
   const port = /^\d{1,5}$/.test(digits) ? Number(digits) : NaN;
   if (!(port <= 65535)) throw usageError(what, 'has a port that is not a number from 0 to 65535', hint);
   const names = given.map((name) => name.toLowerCase());
   const odd = names.find((name) => !NAME.test(name) || net.isIP(name) !== 0);
-  if (odd !== undefined) throw usageError(what, `"${odd}" is not a name`, 'behind the port come the names by which Prometheus asks: 192.0.2.7:9100,web1.example.com');
+  if (odd !== undefined)
+    throw usageError(
+      what,
+      `"${odd}" is not a name`,
+      'behind the port come the names by which Prometheus asks: 192.0.2.7:9100,web1.example.com',
+    );
   return { host, port, names };
 }
 
@@ -49,7 +55,11 @@ export function servedAt(url: string, { host, port }: HostAndPort): boolean {
   const { hostname, port: taken } = new URL(url);
   const wanted = new URL(`http://${addressText({ host, port })}`).hostname;
   const sameFamily = hostname.startsWith('[') === wanted.startsWith('[');
-  return Number(taken || 80) === port && sameFamily && (hostname === wanted || [hostname, wanted].some((each) => WILDCARDS.includes(each)));
+  return (
+    Number(taken || 80) === port &&
+    sameFamily &&
+    (hostname === wanted || [hostname, wanted].some((each) => WILDCARDS.includes(each)))
+  );
 }
 
 const isLoopback = (host: string): boolean => host === '::1' || (net.isIPv4(host) && host.startsWith('127.'));

@@ -2,7 +2,14 @@
 /** Readings in the Prometheus text format, version 0.0.4; what each number of `stats --json` is called is in COUNTERS. */
 import * as fs from 'node:fs';
 
-import { type AttachmentStatus, type Counter, COUNTERS, type NumberPath, type Stats, statsIfThere } from '../datapath/stats';
+import {
+  type AttachmentStatus,
+  type Counter,
+  COUNTERS,
+  type NumberPath,
+  type Stats,
+  statsIfThere,
+} from '../datapath/stats';
 import { shownNetns } from '../link/netns-record';
 import { programVersion } from '../native/node';
 import { printable } from '../printable';
@@ -24,11 +31,17 @@ const metricOf = ({ metric, kind, help, reason }: Pick<Counter, 'metric' | 'kind
   ...(reason === undefined ? {} : { reason }),
 });
 
-export const METRICS = Object.fromEntries(Object.entries(COUNTERS).map(([path, counter]) => [path, metricOf(counter)])) as Readonly<Record<NumberPath, Metric>>;
+export const METRICS = Object.fromEntries(
+  Object.entries(COUNTERS).map(([path, counter]) => [path, metricOf(counter)]),
+) as Readonly<Record<NumberPath, Metric>>;
 
 /** What is not a number in `stats --json`. */
 export const INFO = metricOf({ kind: 'gauge', metric: 'info', help: 'Version, back end and kind of attachment.' });
-export const STATE = metricOf({ kind: 'gauge', metric: 'state', help: 'The state of the interface: 1 for the one that it is in.' });
+export const STATE = metricOf({
+  kind: 'gauge',
+  metric: 'state',
+  help: 'The state of the interface: 1 for the one that it is in.',
+});
 
 // A reading as samples: a metric, its labels, its value.
 
@@ -90,7 +103,8 @@ export function prometheusText(readings: readonly Reading[], version: string): s
   for (const { name, help, kind } of [INFO, STATE, ...Object.values(METRICS)]) {
     if (!blocks.has(name)) blocks.set(name, [`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`]);
   }
-  for (const sample of readings.flatMap((reading) => samples(reading, version))) blocks.get(sample.metric.name)?.push(line(sample));
+  for (const sample of readings.flatMap((reading) => samples(reading, version)))
+    blocks.get(sample.metric.name)?.push(line(sample));
   return [...blocks.values()].map((lines) => `${lines.join('\n')}\n`).join('\n');
 }
 

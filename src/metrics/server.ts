@@ -37,7 +37,12 @@ export class MetricsServer implements Disposable {
    * Starts a server, which does not keep the process alive. Throws a VnetError that says why the address cannot be
    * listened on.
    */
-  static async listen(address: ListenAddress, contentType: string, source: MetricsSource, { deadlineMs = DEADLINE_MS } = {}): Promise<MetricsServer> {
+  static async listen(
+    address: ListenAddress,
+    contentType: string,
+    source: MetricsSource,
+    { deadlineMs = DEADLINE_MS } = {},
+  ): Promise<MetricsServer> {
     // Node checks its own time-outs every 30 s, and none of them applies to a slow reader.
     const server = http.createServer({ requestTimeout: 0, headersTimeout: 0, maxHeaderSize: HEADER_BYTES_MAX });
     const connections = new Connections(CONNECTIONS_MAX, deadlineMs);
@@ -75,14 +80,28 @@ export class MetricsServer implements Disposable {
   }
 }
 
-async function answer(request: http.IncomingMessage, response: http.ServerResponse, address: ListenAddress, contentType: string, source: MetricsSource): Promise<void> {
+async function answer(
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+  address: ListenAddress,
+  contentType: string,
+  source: MetricsSource,
+): Promise<void> {
   const say = (status: number, text: string, headers: http.OutgoingHttpHeaders = {}): void => {
     // The connection ends with the answer: it does not wait for another request, and anything else sent is not read.
-    response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', 'x-content-type-options': 'nosniff', connection: 'close', ...headers }).end(text);
+    response
+      .writeHead(status, {
+        'content-type': 'text/plain; charset=utf-8',
+        'x-content-type-options': 'nosniff',
+        connection: 'close',
+        ...headers,
+      })
+      .end(text);
   };
   const { host, 'content-length': length = '0', 'transfer-encoding': coding } = request.headers;
   // HTTP/1.0 has no Host header; browsers always send one.
-  if (host !== undefined && !isNamedBy(address, host)) return say(421, 'this server has another name: docs/metrics.md\n');
+  if (host !== undefined && !isNamedBy(address, host))
+    return say(421, 'this server has another name: docs/metrics.md\n');
   if (request.url?.split('?')[0] !== '/metrics') return say(404, 'there is only /metrics\n');
   if (request.method !== 'GET' && request.method !== 'HEAD') return say(405, 'only GET\n', { allow: 'GET, HEAD' });
   if (length !== '0' || coding !== undefined) return say(413, 'a request has no body\n');
@@ -101,7 +120,10 @@ function cannotListen(address: ListenAddress, error: NodeJS.ErrnoException): Vne
 
 const REASONS: Readonly<Record<string, [string, string]>> = {
   EADDRINUSE: ['the port is in use', 'give another port; 0 takes any that is free'],
-  EADDRNOTAVAIL: ['this network namespace has no such address', 'ip addr shows those that it has; lo has to be up for 127.0.0.1 and ::1'],
+  EADDRNOTAVAIL: [
+    'this network namespace has no such address',
+    'ip addr shows those that it has; lo has to be up for 127.0.0.1 and ::1',
+  ],
   EACCES: ['this process may not listen there', 'ports below 1024 need CAP_NET_BIND_SERVICE'],
 };
 

@@ -37,7 +37,9 @@ export function command(program: string, args: readonly string[], env = systemEn
   const { status, stdout, stderr } = tryCommand(program, args, env);
   if (status !== 0) {
     const why = stderr.trim().split('\n')[0] ?? '';
-    throw new VnetError('COMMAND_FAILED', `${program} ${args.join(' ')}`, why || `exit status ${status}`, { hint: HINTS.doctor });
+    throw new VnetError('COMMAND_FAILED', `${program} ${args.join(' ')}`, why || `exit status ${status}`, {
+      hint: HINTS.doctor,
+    });
   }
   return stdout;
 }
@@ -55,7 +57,8 @@ export function commandWithin(ms: number, program: string, args: readonly string
   child.unref();
   const { pid } = child;
   if (pid === undefined) return true;
-  for (const end = performance.now() + ms; !childHasEnded(pid); Atomics.wait(never, 0, 0, 1)) if (performance.now() > end) return false;
+  for (const end = performance.now() + ms; !childHasEnded(pid); Atomics.wait(never, 0, 0, 1))
+    if (performance.now() > end) return false;
   return true;
 }
 

@@ -22,15 +22,24 @@ interface Descriptor {
 }
 
 function descriptors(): Descriptor[] {
-  const numbers = fs.readdirSync('/proc/self/fd').map(Number).filter((fd) => fd >= FIRST);
-  return numbers.sort((a, b) => a - b).flatMap((fd) => {
-    try {
-      const flags = /^flags:\s*(\d+)/m.exec(fs.readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1] ?? '0';
-      return { fd, target: fs.readlinkSync(`/proc/self/fd/${fd}`), closeOnExec: (parseInt(flags, 8) & O_CLOEXEC) !== 0 };
-    } catch {
-      return []; // the descriptor of the listing itself
-    }
-  });
+  const numbers = fs
+    .readdirSync('/proc/self/fd')
+    .map(Number)
+    .filter((fd) => fd >= FIRST);
+  return numbers
+    .sort((a, b) => a - b)
+    .flatMap((fd) => {
+      try {
+        const flags = /^flags:\s*(\d+)/m.exec(fs.readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1] ?? '0';
+        return {
+          fd,
+          target: fs.readlinkSync(`/proc/self/fd/${fd}`),
+          closeOnExec: (parseInt(flags, 8) & O_CLOEXEC) !== 0,
+        };
+      } catch {
+        return []; // the descriptor of the listing itself
+      }
+    });
 }
 
 /**
@@ -51,7 +60,9 @@ export function inheritedDescriptors(): number[] {
     if (/^anon_inode:\[(eventpoll|eventfd|io_uring)\]$/.test(target)) return true;
     // Node.js has both ends of its pipes. So has a client of make's jobserver, but there an ancestor holds the pipe,
     // too.
-    return target.startsWith('pipe:') && all.filter((each) => each.target === target).length > 1 && !ancestorHolds(target);
+    return (
+      target.startsWith('pipe:') && all.filter((each) => each.target === target).length > 1 && !ancestorHolds(target)
+    );
   };
   return all.filter((descriptor) => !isOurs(descriptor)).map(({ fd }) => fd);
 }
@@ -99,7 +110,12 @@ const STEERING =
 
 /** A PATH without directories that depend on the current one. */
 function absoluteDirectories(PATH: string | undefined): string {
-  return (PATH ?? '').split(':').filter((directory) => directory.startsWith('/')).join(':') || SYSTEM_PATH;
+  return (
+    (PATH ?? '')
+      .split(':')
+      .filter((directory) => directory.startsWith('/'))
+      .join(':') || SYSTEM_PATH
+  );
 }
 
 /**
@@ -109,7 +125,12 @@ function absoluteDirectories(PATH: string | undefined): string {
 export function programEnvironment(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => !STEERING.test(name));
   // Empty rather than absent: Node gives a child its own value if there is none.
-  return { ...Object.fromEntries(kept), PATH: absoluteDirectories(process.env['PATH']), NODE_OPTIONS: '', NODE_V8_COVERAGE: '' };
+  return {
+    ...Object.fromEntries(kept),
+    PATH: absoluteDirectories(process.env['PATH']),
+    NODE_OPTIONS: '',
+    NODE_V8_COVERAGE: '',
+  };
 }
 
 // The umask that this process has from its caller.
@@ -165,7 +186,8 @@ export function namesBeginAt(): string {
   const directory = workingDirectory();
   if (directory === null) return 'the working directory has been removed';
   // Node.js replaces bytes that are no UTF-8 with U+FFFD, and another directory may have that name.
-  const isUtf8 = !directory.includes('\ufffd') || fs.readlinkSync('/proc/self/cwd', 'buffer').equals(Buffer.from(directory));
+  const isUtf8 =
+    !directory.includes('\ufffd') || fs.readlinkSync('/proc/self/cwd', 'buffer').equals(Buffer.from(directory));
   return isUtf8 ? directory : 'the name of the working directory is not UTF-8';
 }
 

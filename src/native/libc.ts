@@ -29,7 +29,9 @@ const declare = (prototype: string): Native => libc.func(prototype) as unknown a
 const c = {
   setns: declare('int setns(int fd, int nstype)'),
   unshare: declare('int unshare(int flags)'),
-  mount: declare('int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)'),
+  mount: declare(
+    'int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)',
+  ),
   umount2: declare('int umount2(const char *target, int flags)'),
   flock: declare('int flock(int fd, int operation)'),
   syscall: declare('long syscall(long number, int pid, unsigned int flags)'),
@@ -212,7 +214,13 @@ export function sendMessages(fd: number, messages: number, count: number, flags:
  * ioctl on a structure that holds a pointer: the address of `data` is written into `argument` at `pointerAt`. Each has
  * to be in an ArrayBuffer of its own, whose memory does not move.
  */
-export function ioctlWith(fd: number, request: number, argument: Uint8Array, pointerAt: number, data: ArrayBuffer): void {
+export function ioctlWith(
+  fd: number,
+  request: number,
+  argument: Uint8Array,
+  pointerAt: number,
+  data: ArrayBuffer,
+): void {
   new DataView(argument.buffer).setBigUint64(pointerAt, koffi.address(data), true);
   check('ioctl', c.ioctl(fd, request, argument));
 }

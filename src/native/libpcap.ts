@@ -36,10 +36,14 @@ function load(names: readonly string[]): Libpcap {
   // eslint-disable-next-line @typescript-eslint/no-require-imports
   const koffi = require('koffi') as Koffi;
   const library = firstOf(koffi, names);
-  const bind = <Result>(from: typeof library, prototype: string): Native<Result> => from.func(prototype) as unknown as Native<Result>;
+  const bind = <Result>(from: typeof library, prototype: string): Native<Result> =>
+    from.func(prototype) as unknown as Native<Result>;
   return {
     openDead: bind(library, 'uintptr_t pcap_open_dead(int linktype, int snaplen)'),
-    compile: bind(library, 'int pcap_compile(uintptr_t pcap, uint8_t *program, const char *expression, int optimize, uint32_t netmask)'),
+    compile: bind(
+      library,
+      'int pcap_compile(uintptr_t pcap, uint8_t *program, const char *expression, int optimize, uint32_t netmask)',
+    ),
     error: bind(library, 'const char *pcap_geterr(uintptr_t pcap)'),
     freeCode: bind(library, 'void pcap_freecode(uint8_t *program)'),
     close: bind(library, 'void pcap_close(uintptr_t pcap)'),
@@ -56,11 +60,17 @@ function firstOf(koffi: Koffi, names: readonly string[]): ReturnType<Koffi['load
       cause ??= error;
     }
   }
-  throw new VnetError('LIBPCAP_MISSING', 'filter', `cannot load ${names[0]}, which has the compiler`, { hint: 'apt-get install libpcap0.8, or dnf install libpcap', cause });
+  throw new VnetError('LIBPCAP_MISSING', 'filter', `cannot load ${names[0]}, which has the compiler`, {
+    hint: 'apt-get install libpcap0.8, or dnf install libpcap',
+    cause,
+  });
 }
 
 /** Compiles a filter: returns its instructions, or what is wrong with it in libpcap's words. Throws LIBPCAP_MISSING. */
-export function compileFilter(expression: string, names: readonly string[] = NAMES): { instructions: DataView } | { error: string } {
+export function compileFilter(
+  expression: string,
+  names: readonly string[] = NAMES,
+): { instructions: DataView } | { error: string } {
   const pcap = names === NAMES ? (loaded ??= load(names)) : load(names);
   const handle = pcap.openDead(LINKTYPE_ETHERNET, SNAPLEN);
   if (handle === 0) return { error: 'no memory' };

@@ -34,7 +34,12 @@ export function bundleFor(entry: string, command: string): string | undefined {
  * Runs the module `entry`, a path without its ending, from its bundle, or from the bundle `name` beside it. If there is
  * none, runs the module's own file.
  */
-export function runEntry(entry: string, require: NodeJS.Require, module: NodeJS.Module, name = path.basename(entry)): void {
+export function runEntry(
+  entry: string,
+  require: NodeJS.Require,
+  module: NodeJS.Module,
+  name = path.basename(entry),
+): void {
   const bundle = bundleOf(path.join(path.dirname(entry), name));
   const source = read(bundle);
   if (source === null) return void require(entry);
@@ -55,7 +60,13 @@ export function compileModule(file: string, cachedData: Buffer | null, filename 
 /** Runs such a script; returns what the module exports. */
 export function runModule(script: vm.Script, file: string): object {
   const module = { exports: {} };
-  type Wrapper = (exports: object, require: NodeJS.Require, module: object, filename: string, directory: string) => void;
+  type Wrapper = (
+    exports: object,
+    require: NodeJS.Require,
+    module: object,
+    filename: string,
+    directory: string,
+  ) => void;
   (script.runInThisContext() as Wrapper)(module.exports, createRequire(file), module, file, path.dirname(file));
   return module.exports;
 }
@@ -64,7 +75,8 @@ export function runModule(script: vm.Script, file: string): object {
  * Loads such a module, with its bytecode if there is any for this version of Node: TypeScript then takes a third of the
  * time.
  */
-export const loadWithBytecode = (file: string, bytecode: string): object => runModule(compileModule(file, read(bytecode)), file);
+export const loadWithBytecode = (file: string, bytecode: string): object =>
+  runModule(compileModule(file, read(bytecode)), file);
 
 // The inspector of Node, which must not open: any user of the machine could run code in this process through it. Node
 // listens on 127.0.0.1:9229 after a SIGUSR1, which log rotation and operators send to daemons.
@@ -77,7 +89,10 @@ export const loadWithBytecode = (file: string, bytecode: string): object => runM
 const LOOK_MS = [300, 3000] as const;
 
 /** Whether the caller wants to debug this process. */
-const isWanted = (): boolean => [...process.execArgv, ...(process.env['NODE_OPTIONS'] ?? '').split(' ')].some((option) => /^--inspect(-brk|-wait)?(=|$)/.test(option));
+const isWanted = (): boolean =>
+  [...process.execArgv, ...(process.env['NODE_OPTIONS'] ?? '').split(' ')].some((option) =>
+    /^--inspect(-brk|-wait)?(=|$)/.test(option),
+  );
 
 /**
  * Makes SIGUSR1 do nothing from now on: Node leaves the signal to a listener if there is one. The effect of an earlier

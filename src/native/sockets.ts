@@ -52,9 +52,14 @@ export function unixAddress(name: string): Uint8Array {
   // An abstract name is as long as the address says; a path ends with a zero.
   const sunPath = Buffer.from(abstract ? `\0${name.slice(1)}` : `${name}\0`);
   if (!/^[@/]./.test(name) || sunPath.length > PATH_BYTES) {
-    throw new VnetError('STATE', `NOTIFY_SOCKET "${name}"`, `is neither an absolute path nor an @name of up to ${PATH_BYTES - 1} bytes`, {
-      hint: 'systemd sets it for a unit of Type=notify; elsewhere unset it',
-    });
+    throw new VnetError(
+      'STATE',
+      `NOTIFY_SOCKET "${name}"`,
+      `is neither an absolute path nor an @name of up to ${PATH_BYTES - 1} bytes`,
+      {
+        hint: 'systemd sets it for a unit of Type=notify; elsewhere unset it',
+      },
+    );
   }
   return Buffer.concat([Uint8Array.of(AF_UNIX, 0), sunPath]);
 }
@@ -69,11 +74,19 @@ export async function notifyService(...lines: string[]): Promise<void> {
     connectSocket(fd, address);
     const bytes = Buffer.from(lines.join('\n'));
     let sent = sendBytes(fd, bytes);
-    for (const end = clock.now() + PATIENCE_MS; sent === -(errnoOf['EAGAIN'] as number) && clock.now() < end; sent = sendBytes(fd, bytes)) await sleep(20);
+    for (
+      const end = clock.now() + PATIENCE_MS;
+      sent === -(errnoOf['EAGAIN'] as number) && clock.now() < end;
+      sent = sendBytes(fd, bytes)
+    )
+      await sleep(20);
     if (sent < 0) throw new SystemError('send', -sent);
   } catch (cause) {
     const why = cause instanceof SystemError ? `${cause.operation}: ${errnoName(cause.errno)}` : String(cause);
-    throw new VnetError('SYSCALL', `NOTIFY_SOCKET "${name}"`, why, { hint: 'systemd sets it for a unit of Type=notify; elsewhere unset it', cause });
+    throw new VnetError('SYSCALL', `NOTIFY_SOCKET "${name}"`, why, {
+      hint: 'systemd sets it for a unit of Type=notify; elsewhere unset it',
+      cause,
+    });
   } finally {
     fs.closeSync(fd);
   }

@@ -118,7 +118,7 @@ export function cannotBeWritten(stream: StandardStream, code: string): VnetError
 export const whyNotWritten = (code: string): string => `${REASONS[code] ?? 'the kernel refuses it'} (${code})`;
 
 function writeWhole(fd: number, bytes: Buffer): void {
-  for (let written = 0; written < bytes.length; ) {
+  for (let written = 0; written < bytes.length;) {
     try {
       written += fs.writeSync(fd, bytes, written);
     } catch (error) {
@@ -148,7 +148,10 @@ function withoutWaiting(fd: StandardStream): (bytes: Buffer) => number {
   };
 }
 
-const writer = (fd: number) => (bytes: Buffer): number => fs.writeSync(fd, bytes);
+const writer =
+  (fd: number) =>
+  (bytes: Buffer): number =>
+    fs.writeSync(fd, bytes);
 
 /**
  * A non-blocking descriptor of the same pipe or terminal: O_NONBLOCK on the first one would affect every process that
@@ -181,7 +184,8 @@ export const report = (stream: StandardStream, text: string): void => streams[st
  * moment.
  */
 export function requireReader(): void {
-  if ((require('./libc') as typeof import('./libc')).hasLostItsReader(1)) throw cannotBeWritten(1, isTerminal(fs.fstatSync(1)) ? 'EIO' : 'EPIPE');
+  if ((require('./libc') as typeof import('./libc')).hasLostItsReader(1))
+    throw cannotBeWritten(1, isTerminal(fs.fstatSync(1)) ? 'EIO' : 'EPIPE');
 }
 
 /** Prints what the command says about its work. Never throws, and waits for no reader. */
@@ -195,5 +199,6 @@ export async function allNewsIsOut(): Promise<void> {
   const waiting = (): Output[] => Object.values(streams).filter(({ waits }) => waits);
   if (waiting().length === 0) return;
   for (const signal of SIGNALS) process.removeAllListeners(signal);
-  for (; waiting().length > 0; await new Promise((resolve) => setTimeout(resolve, RETRY_MS))) for (const each of waiting()) each.tryKept();
+  for (; waiting().length > 0; await new Promise((resolve) => setTimeout(resolve, RETRY_MS)))
+    for (const each of waiting()) each.tryKept();
 }

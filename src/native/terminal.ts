@@ -42,7 +42,10 @@ function hasHungUp(fd: number): boolean {
  */
 export function inForeground(): boolean {
   // After the name, which may hold anything: fields 5, 7 and 8 of proc_pid_stat(5).
-  const fields = fs.readFileSync('/proc/self/stat', 'utf8').replace(/^.*\) /s, '').split(' ');
+  const fields = fs
+    .readFileSync('/proc/self/stat', 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ');
   const [group, terminal, foreground] = [fields[2], fields[4], fields[5]];
   return terminal !== '0' && group === foreground;
 }
@@ -74,7 +77,8 @@ const WITHOUT_BLOCKS = /^(linux|vt\d)/;
 const terminalOf = (environment: Environment): string => environment['TERM'] ?? '';
 
 /** Whether the cursor can be moved. */
-export const movesCursor = (environment: Environment): boolean => !['', 'dumb', 'unknown'].includes(terminalOf(environment));
+export const movesCursor = (environment: Environment): boolean =>
+  !['', 'dumb', 'unknown'].includes(terminalOf(environment));
 
 /** Whether colours may be used: NO_COLOR forbids them unless it is empty (no-color.org). */
 export const showsColours = (environment: Environment): boolean =>

@@ -43,7 +43,8 @@ function requireTrusted(at: string, { uid, mode }: fs.Stats): void {
 }
 
 /** Whether another user can replace files in a directory that belong to root. */
-const isOpen = ({ uid, mode }: fs.Stats): boolean => !isTrustedUser(uid) || ((mode & WRITABLE_BY_OTHERS) !== 0 && (mode & STICKY) === 0);
+const isOpen = ({ uid, mode }: fs.Stats): boolean =>
+  !isTrustedUser(uid) || ((mode & WRITABLE_BY_OTHERS) !== 0 && (mode & STICKY) === 0);
 
 interface Walk {
   /** Called for each directory, and for the file. */
@@ -66,7 +67,7 @@ function walk(file: string, { check }: Walk): Way {
   let at = '/';
   let open = false;
   check(at, fs.lstatSync(at));
-  for (let links = 0; rest.length > 0; ) {
+  for (let links = 0; rest.length > 0;) {
     const name = rest.shift() as string;
     const next = name === '..' ? path.dirname(at) : path.join(at, name);
     const stat = fs.lstatSync(next);
@@ -79,7 +80,8 @@ function walk(file: string, { check }: Walk): Way {
     // A link's mode says nothing; its owner could put another in its place.
     if (!isTrustedUser(stat.uid)) throw new NotTrusted(next, 'is a link that does not belong to root');
     if (open) throw new NotTrusted(next, 'is a link in a directory of somebody else');
-    if (++links > MAX_LINKS) throw Object.assign(new Error(`ELOOP: too many symbolic links, ${file}`), { code: 'ELOOP' });
+    if (++links > MAX_LINKS)
+      throw Object.assign(new Error(`ELOOP: too many symbolic links, ${file}`), { code: 'ELOOP' });
     const target = fs.readlinkSync(next);
     if (path.isAbsolute(target)) at = '/'; // as safe as the link
     rest.unshift(...target.split('/').filter((part) => part !== '' && part !== '.'));

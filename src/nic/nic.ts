@@ -25,7 +25,8 @@ export interface NicOptions extends LibraryOptions {
 }
 
 /** Checks everything that can be checked without the kernel. Throws a USAGE error. */
-export const toAttachOptions = (iface: string, options: NicOptions): AttachOptions => readLibraryOptions(iface, options);
+export const toAttachOptions = (iface: string, options: NicOptions): AttachOptions =>
+  readLibraryOptions(iface, options);
 
 /**
  * How often refusals are looked for, in milliseconds: nothing announces them, so counters are read while there are
@@ -95,7 +96,10 @@ export class Nic extends EventEmitter<NicEvents> implements AsyncDisposable {
   /** @internal */
   constructor(private readonly controller: Controller) {
     super();
-    this.refusals = new RefusalWatch(() => this.stats().refused, (reason, frames) => this.emit('refused', { reason, frames }));
+    this.refusals = new RefusalWatch(
+      () => this.stats().refused,
+      (reason, frames) => this.emit('refused', { reason, frames }),
+    );
     this.seen = controller.queueReading();
     controller.on('queue', () => this.queueChanged());
     controller.on('hookError', (text) => this.emit('hookError', text));
@@ -141,7 +145,12 @@ export class Nic extends EventEmitter<NicEvents> implements AsyncDisposable {
    * hook fails stays as it was. Rejects, and changes nothing, if the hook cannot be loaded.
    */
   async hook(file: string | URL | null, onError?: OnHookError): Promise<void> {
-    if (onError !== undefined) oneOf(onError, ON_HOOK_ERROR, inLibrary('onError', onError, (good) => `'${good}'`));
+    if (onError !== undefined)
+      oneOf(
+        onError,
+        ON_HOOK_ERROR,
+        inLibrary('onError', onError, (good) => `'${good}'`),
+      );
     await this.controller.useHook(file === null ? null : { file: hookFile(file), onError: onError ?? null });
   }
 

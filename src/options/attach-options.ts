@@ -4,7 +4,21 @@
  * programs and polling threads read the rows; the types of all of them are derived here.
  */
 import { BATCH, QUEUES_MAX } from '../layout';
-import { checkNetnsName, type Cidr, MAX_MTU, MIN_MTU, ON_HOOK_ERROR, onCommandLine, oneOf, parseCidr, parseInteger, parseMac, parseRingSize, parseWatermark, type Place } from './values';
+import {
+  checkNetnsName,
+  type Cidr,
+  MAX_MTU,
+  MIN_MTU,
+  ON_HOOK_ERROR,
+  onCommandLine,
+  oneOf,
+  parseCidr,
+  parseInteger,
+  parseMac,
+  parseRingSize,
+  parseWatermark,
+  type Place,
+} from './values';
 
 /** The type of a value in the library; `texts` is an array of strings. */
 export type Kind = 'string' | 'number' | 'boolean' | 'texts' | 'URL';
@@ -58,9 +72,20 @@ interface Row {
   polling?: (value: never) => string | null;
 }
 
-const choice = <const T extends string>(...choices: readonly T[]) => ({ choices, kinds: ['string'], read: (text: string, place: Place): T => oneOf(text, choices, place) }) as const;
-const flag = { isFlag: true, kinds: ['boolean'], unset: false as boolean, read: (text: string): boolean => text === 'true' } as const;
-const integer = (min: number, max: number) => ({ kinds: ['number'], value: 'N', read: (text: string, place: Place): number => parseInteger(text, place, min, max) }) as const;
+const choice = <const T extends string>(...choices: readonly T[]) =>
+  ({ choices, kinds: ['string'], read: (text: string, place: Place): T => oneOf(text, choices, place) }) as const;
+const flag = {
+  isFlag: true,
+  kinds: ['boolean'],
+  unset: false as boolean,
+  read: (text: string): boolean => text === 'true',
+} as const;
+const integer = (min: number, max: number) =>
+  ({
+    kinds: ['number'],
+    value: 'N',
+    read: (text: string, place: Place): number => parseInteger(text, place, min, max),
+  }) as const;
 
 /** The most microseconds of `--busy-poll`: a second. */
 const BUSY_POLL_MAX_US = 1_000_000;
@@ -71,9 +96,27 @@ const QUEUE_PACKETS_MAX = 1 << 24;
  */
 export const ATTACH_OPTIONS = {
   /** Kind of interface; defaults to `veth`, or to the kind of an interface that exists. */
-  type: { flag: 'type', key: 'type', ...choice('veth', 'dummy'), default: 'veth', unset: null, adoption: 'must fit', describe: 'kind of interface' },
+  type: {
+    flag: 'type',
+    key: 'type',
+    ...choice('veth', 'dummy'),
+    default: 'veth',
+    unset: null,
+    adoption: 'must fit',
+    describe: 'kind of interface',
+  },
   /** Network namespace, by its name in `ip netns`; defaults to that of the process. */
-  netns: { flag: 'netns', key: 'netns', kinds: ['string'], value: 'NAME', offers: 'namespaces', unset: null, read: checkNetnsName, adoption: 'changes', describe: 'network namespace to make it in' },
+  netns: {
+    flag: 'netns',
+    key: 'netns',
+    kinds: ['string'],
+    value: 'NAME',
+    offers: 'namespaces',
+    unset: null,
+    read: checkNetnsName,
+    adoption: 'changes',
+    describe: 'network namespace to make it in',
+  },
   /** Addresses with prefix length, such as `192.168.100.1/24`; put on the interface and routed through the loop. */
   addresses: {
     flag: 'addr',
@@ -86,11 +129,34 @@ export const ATTACH_OPTIONS = {
     describe: 'address with prefix length, looped; may be repeated',
   },
   /** Also loops each address that the interface gets later. */
-  hairpin: { flag: 'hairpin', key: 'hairpin', ...flag, adoption: 'changes', describe: 'loop every address that the interface gets later, too' },
+  hairpin: {
+    flag: 'hairpin',
+    key: 'hairpin',
+    ...flag,
+    adoption: 'changes',
+    describe: 'loop every address that the interface gets later, too',
+  },
   /** Ethernet address; random by default. */
-  mac: { flag: 'mac', key: 'mac', kinds: ['string'], value: 'MAC', unset: null, read: parseMac, adoption: 'stays', describe: 'Ethernet address; random unless given' },
+  mac: {
+    flag: 'mac',
+    key: 'mac',
+    kinds: ['string'],
+    value: 'MAC',
+    unset: null,
+    read: parseMac,
+    adoption: 'stays',
+    describe: 'Ethernet address; random unless given',
+  },
   /** MTU in bytes; defaults to 1500. */
-  mtu: { flag: 'mtu', key: 'mtu', ...integer(MIN_MTU, MAX_MTU), default: '1500', unset: null, adoption: 'stays', describe: 'MTU in bytes' },
+  mtu: {
+    flag: 'mtu',
+    key: 'mtu',
+    ...integer(MIN_MTU, MAX_MTU),
+    default: '1500',
+    unset: null,
+    adoption: 'stays',
+    describe: 'MTU in bytes',
+  },
   /**
    * Number of queues, each with a ring and a thread of its own, 1 to 16; a flow keeps to one queue. Defaults to 1,
    * which a hook requires.
@@ -166,7 +232,15 @@ export const ATTACH_OPTIONS = {
     describe: 'microseconds for which the poller looks for frames before it sleeps',
   },
   /** Whether frames that find the queue full wait (`hold`) or are refused (`drop`). */
-  whenFull: { flag: 'when-full', key: 'whenFull', ...choice('hold', 'drop'), default: 'hold', unset: null, adoption: 'must fit', describe: 'frames that find the queue full wait, or are refused' },
+  whenFull: {
+    flag: 'when-full',
+    key: 'whenFull',
+    ...choice('hold', 'drop'),
+    default: 'hold',
+    unset: null,
+    adoption: 'must fit',
+    describe: 'frames that find the queue full wait, or are refused',
+  },
   /** Fill level at which the queue wakes, in per cent, 0 to 99. */
   lowWatermark: {
     flag: 'low-watermark',
@@ -194,9 +268,23 @@ export const ATTACH_OPTIONS = {
     describe: 'file that sees each frame: TypeScript or JavaScript',
   },
   /** What happens to a frame on which the hook fails. */
-  onHookError: { flag: 'on-hook-error', key: 'onHookError', ...choice(...ON_HOOK_ERROR), default: 'pass', unset: null, adoption: 'changes', describe: 'what becomes of a frame whose hook fails' },
+  onHookError: {
+    flag: 'on-hook-error',
+    key: 'onHookError',
+    ...choice(...ON_HOOK_ERROR),
+    default: 'pass',
+    unset: null,
+    adoption: 'changes',
+    describe: 'what becomes of a frame whose hook fails',
+  },
   /** Detaches the interface first if it is attached. */
-  replace: { flag: 'replace', key: 'replace', ...flag, adoption: 'changes', describe: 'detach the interface first if it is attached' },
+  replace: {
+    flag: 'replace',
+    key: 'replace',
+    ...flag,
+    adoption: 'changes',
+    describe: 'detach the interface first if it is attached',
+  },
 } as const satisfies Readonly<Record<string, Row>>;
 
 // Types derived from the rows.
@@ -204,18 +292,38 @@ export const ATTACH_OPTIONS = {
 type Rows = typeof ATTACH_OPTIONS;
 export type OptionName = keyof Rows;
 
-type TextOf<R extends Row> = R extends { words: readonly (infer Word)[] } ? Word : R extends { choices: readonly (infer Choice)[] } ? Choice : string;
+type TextOf<R extends Row> = R extends { words: readonly (infer Word)[] }
+  ? Word
+  : R extends { choices: readonly (infer Choice)[] }
+    ? Choice
+    : string;
 /** An option with several values has those of `unset`. */
-type ValueOf<R extends Row> = (R extends { unset: infer Unset } ? Unset : never) | (R extends { kinds: readonly ['texts'] } ? never : ReturnType<R['read']>);
-type TypedOf<R extends Row> = R extends { isFlag: true } ? boolean : R extends { kinds: readonly ['texts'] } ? string[] : R extends { choices: readonly (infer Choice)[] } ? Choice : string;
-type CamelCase<Flag extends string> = Flag extends `${infer Head}-${infer Tail}` ? `${Head}${Capitalize<CamelCase<Tail>>}` : Flag;
+type ValueOf<R extends Row> =
+  | (R extends { unset: infer Unset } ? Unset : never)
+  | (R extends { kinds: readonly ['texts'] } ? never : ReturnType<R['read']>);
+type TypedOf<R extends Row> = R extends { isFlag: true }
+  ? boolean
+  : R extends { kinds: readonly ['texts'] }
+    ? string[]
+    : R extends { choices: readonly (infer Choice)[] }
+      ? Choice
+      : string;
+type CamelCase<Flag extends string> = Flag extends `${infer Head}-${infer Tail}`
+  ? `${Head}${Capitalize<CamelCase<Tail>>}`
+  : Flag;
 
 /**
  * The options as the library is given them. Only `keyof Rows` itself, not its alias, gives each property the comment of
  * its row.
  */
 export type LibraryOptions = {
-  -readonly [Name in keyof Rows]?: { string: TextOf<Rows[Name]>; number: number; boolean: boolean; texts: readonly string[]; URL: URL }[Rows[Name]['kinds'][number]];
+  -readonly [Name in keyof Rows]?: {
+    string: TextOf<Rows[Name]>;
+    number: number;
+    boolean: boolean;
+    texts: readonly string[];
+    URL: URL;
+  }[Rows[Name]['kinds'][number]];
 };
 
 /** The options as the command line is given them, by their flags in camel case. */
@@ -231,7 +339,11 @@ export type AttachOptions = { -readonly [Name in OptionName as Rows[Name]['key']
  * The options that a running interface goes on having, by the same keys as in AttachOptions: its record keeps them, and
  * its polling threads get them.
  */
-export type RunningOptions = { -readonly [Name in OptionName as Rows[Name] extends { running: true } ? Rows[Name]['key'] : never]: ValueOf<Rows[Name]> };
+export type RunningOptions = {
+  -readonly [Name in OptionName as Rows[Name] extends { running: true } ? Rows[Name]['key'] : never]: ValueOf<
+    Rows[Name]
+  >;
+};
 
 /** What the polling threads are told of the options. */
 export interface PollOptions extends RunningOptions {
@@ -247,7 +359,10 @@ export interface AttachOption extends Row {
   key: keyof AttachOptions;
 }
 
-export const OPTION_ROWS: readonly AttachOption[] = Object.entries(ATTACH_OPTIONS).map(([name, row]) => ({ ...row, name: name as OptionName }));
+export const OPTION_ROWS: readonly AttachOption[] = Object.entries(ATTACH_OPTIONS).map(([name, row]) => ({
+  ...row,
+  name: name as OptionName,
+}));
 
 export interface RunningOption extends AttachOption {
   key: keyof RunningOptions;
@@ -256,14 +371,20 @@ export interface RunningOption extends AttachOption {
 export const RUNNING_ROWS = OPTION_ROWS.filter((row): row is RunningOption => row.running === true);
 
 /** A value as the command line writes it. */
-export const textOf = ({ asText = String }: AttachOption, value: unknown): string => (asText as (value: unknown) => string)(value);
+export const textOf = ({ asText = String }: AttachOption, value: unknown): string =>
+  (asText as (value: unknown) => string)(value);
 
-const defaultOf = ({ flag: name, default: text = '', read, ...row }: AttachOption): unknown => ('unset' in row ? row.unset : read(text, onCommandLine(name, text)));
+const defaultOf = ({ flag: name, default: text = '', read, ...row }: AttachOption): unknown =>
+  'unset' in row ? row.unset : read(text, onCommandLine(name, text));
 
 /** The values of options that are not given. */
 export const DEFAULTS = Object.fromEntries(OPTION_ROWS.map((row) => [row.key, defaultOf(row)])) as AttachOptions;
 
 /** The running options among others. */
-export const runningOptionsOf = (all: RunningOptions): RunningOptions => Object.fromEntries(RUNNING_ROWS.map(({ key }) => [key, all[key]])) as RunningOptions;
+export const runningOptionsOf = (all: RunningOptions): RunningOptions =>
+  Object.fromEntries(RUNNING_ROWS.map(({ key }) => [key, all[key]])) as RunningOptions;
 
-export const pollOptionsOf = (all: RunningOptions): PollOptions => ({ ...runningOptionsOf(all), pollDelayUs: Number(process.env['VNET_BPF_TEST_POLL_DELAY_US'] ?? 0) });
+export const pollOptionsOf = (all: RunningOptions): PollOptions => ({
+  ...runningOptionsOf(all),
+  pollDelayUs: Number(process.env['VNET_BPF_TEST_POLL_DELAY_US'] ?? 0),
+});

@@ -4,7 +4,16 @@ import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { didYouMean, usageError, type VnetError } from '../errors';
-import { ATTACH_OPTIONS, type AttachOption, type AttachOptions, DEFAULTS, type Kind, OPTION_ROWS, type OptionName, textOf } from './attach-options';
+import {
+  ATTACH_OPTIONS,
+  type AttachOption,
+  type AttachOptions,
+  DEFAULTS,
+  type Kind,
+  OPTION_ROWS,
+  type OptionName,
+  textOf,
+} from './attach-options';
 import { camelCase, checkInterfaceName, inLibrary, onCommandLine, type Place } from './values';
 
 /** Bytes that an IPv6 link must be able to carry (RFC 8200, 5). */
@@ -24,10 +33,19 @@ function checkTogether({ addresses, mtu, hook, queues }: AttachOptions, say: Spe
     seen.add(address);
   }
   if (mtu !== null && mtu < IPV6_MINIMUM_MTU && addresses.some(({ family }) => family === 6)) {
-    throw usageError(say('mtu', String(mtu)), `is less than the ${IPV6_MINIMUM_MTU} that IPv6 needs`, `a larger ${say('mtu')}, or IPv4 addresses only`);
+    throw usageError(
+      say('mtu', String(mtu)),
+      `is less than the ${IPV6_MINIMUM_MTU} that IPv6 needs`,
+      `a larger ${say('mtu')}, or IPv4 addresses only`,
+    );
   }
   // A hook needs to see all frames in one place.
-  if (hook !== null && queues > 1) throw usageError(say('queues', String(queues)), 'a hook takes one queue', `leave ${say('queues')} or ${say('hook')} out`);
+  if (hook !== null && queues > 1)
+    throw usageError(
+      say('queues', String(queues)),
+      'a hook takes one queue',
+      `leave ${say('queues')} or ${say('hook')} out`,
+    );
 }
 
 function readAll(read: (row: AttachOption) => unknown): AttachOptions {
@@ -52,7 +70,13 @@ export function readFlags(given: Readonly<Record<string, unknown>>, file: (name:
   return options;
 }
 
-const KIND_WORDS: Readonly<Record<Kind, string>> = { string: 'a string', number: 'a number', boolean: 'a boolean', texts: 'an array of strings', URL: 'a file: URL' };
+const KIND_WORDS: Readonly<Record<Kind, string>> = {
+  string: 'a string',
+  number: 'a number',
+  boolean: 'a boolean',
+  texts: 'an array of strings',
+  URL: 'a file: URL',
+};
 
 /** Describes a value in words. Never throws, whatever the value is. */
 function kindOf(value: unknown): string {
@@ -63,8 +87,10 @@ function kindOf(value: unknown): string {
 }
 
 /** Whether a value is a URL, also one of another realm, as in test runners. */
-const isUrl = (value: unknown): value is URL => typeof value === 'object' && value !== null && 'href' in value && 'protocol' in value;
-const isSignal = (value: unknown): boolean => typeof value === 'object' && value !== null && 'aborted' in value && 'throwIfAborted' in value;
+const isUrl = (value: unknown): value is URL =>
+  typeof value === 'object' && value !== null && 'href' in value && 'protocol' in value;
+const isSignal = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && 'aborted' in value && 'throwIfAborted' in value;
 
 const isOfKind: Readonly<Record<Kind, (value: unknown) => boolean>> = {
   string: (value) => typeof value === 'string',
@@ -76,7 +102,11 @@ const isOfKind: Readonly<Record<Kind, (value: unknown) => boolean>> = {
 
 function wrongKind(name: string, value: unknown, kinds: readonly Kind[]): VnetError {
   const is = isUrl(value) ? `a URL of ${value.protocol}` : kindOf(value);
-  return usageError(name, `is ${is}, not ${kinds.map((kind) => KIND_WORDS[kind]).join(' or ')}`, 'docs/hooks.md, "The library", shows what attach() takes');
+  return usageError(
+    name,
+    `is ${is}, not ${kinds.map((kind) => KIND_WORDS[kind]).join(' or ')}`,
+    'docs/hooks.md, "The library", shows what attach() takes',
+  );
 }
 
 /** Checks the kind of a value of the library. Throws a USAGE error. */
@@ -90,7 +120,11 @@ export function hookFile(hook: string | URL): string {
   try {
     return path.resolve(typeof hook === 'string' ? hook : fileURLToPath(hook.href));
   } catch (cause) {
-    throw usageError(`hook ${String(hook)}`, cause instanceof Error ? cause.message : String(cause), "such as new URL('./hook.js', import.meta.url)");
+    throw usageError(
+      `hook ${String(hook)}`,
+      cause instanceof Error ? cause.message : String(cause),
+      "such as new URL('./hook.js', import.meta.url)",
+    );
   }
 }
 
@@ -105,17 +139,32 @@ export function readLibraryOptions(iface: unknown, options: unknown): AttachOpti
   const given = options as Readonly<Record<string, unknown>>;
   const names: readonly string[] = [...OPTION_ROWS.map(({ name }) => name), ...BESIDES];
   for (const name of Object.keys(given)) {
-    if (!names.includes(name)) throw usageError(name, 'is not an option of attach()', didYouMean(name, names, `the options are ${names.join(', ')}`));
+    if (!names.includes(name))
+      throw usageError(
+        name,
+        'is not an option of attach()',
+        didYouMean(name, names, `the options are ${names.join(', ')}`),
+      );
   }
   const { metrics, signal } = given;
   if (metrics !== undefined) requireKind('metrics', metrics, 'string');
-  if (signal !== undefined && !isSignal(signal)) throw usageError('signal', `is ${kindOf(signal)}, not an AbortSignal`, 'such as signal: AbortSignal.timeout(60_000)');
+  if (signal !== undefined && !isSignal(signal))
+    throw usageError(
+      'signal',
+      `is ${kindOf(signal)}, not an AbortSignal`,
+      'such as signal: AbortSignal.timeout(60_000)',
+    );
   const read = readAll((row) => readProperty(row, given[row.name]));
   checkTogether(read, asProperty);
   return read;
 }
 
-const wrongOptions = (options: unknown): VnetError => usageError('the options of attach()', `are ${kindOf(options)}, not an object`, "such as { addresses: ['10.77.0.1/24'] }");
+const wrongOptions = (options: unknown): VnetError =>
+  usageError(
+    'the options of attach()',
+    `are ${kindOf(options)}, not an object`,
+    "such as { addresses: ['10.77.0.1/24'] }",
+  );
 
 function readProperty(row: AttachOption, value: unknown): unknown {
   const { name, key, kinds, read, inLibrary: shown = quotedUnlessNumber } = row;

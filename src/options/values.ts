@@ -18,7 +18,10 @@ export interface Place {
 export const camelCase = (flag: string): string => flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 
 /** An option of the command line, by its flag without the dashes. */
-export const onCommandLine = (flag: string, value: string): Place => ({ what: `--${flag} "${value}"`, example: (good) => `such as --${flag} ${good}` });
+export const onCommandLine = (flag: string, value: string): Place => ({
+  what: `--${flag} "${value}"`,
+  example: (good) => `such as --${flag} ${good}`,
+});
 
 /** A property of the library's options; `shown` says how a valid value is written there. */
 export const inLibrary = (name: string, value: unknown, shown: (good: string) => string): Place => ({
@@ -29,7 +32,8 @@ export const inLibrary = (name: string, value: unknown, shown: (good: string) =>
 /** Checks that a text is one of some words. */
 export function oneOf<const T extends string>(text: string, choices: readonly T[], { what, example }: Place): T {
   const found = choices.find((choice) => choice === text);
-  if (found === undefined) throw usageError(what, `is not one of ${choices.join(', ')}`, didYouMean(text, choices, example(choices[0] ?? '')));
+  if (found === undefined)
+    throw usageError(what, `is not one of ${choices.join(', ')}`, didYouMean(text, choices, example(choices[0] ?? '')));
   return found;
 }
 
@@ -75,7 +79,8 @@ export function parseCidr(text: string, { what }: Place): Cidr {
   const hint = 'an address and its prefix length: 192.168.100.1/24 or fd00::1/64';
   const [address, prefix, ...rest] = text.split('/');
   const family = net.isIP(address ?? '');
-  if (family === 0 || rest.length > 0 || (address ?? '').includes('%')) throw usageError(what, 'is not an address', hint);
+  if (family === 0 || rest.length > 0 || (address ?? '').includes('%'))
+    throw usageError(what, 'is not an address', hint);
   const bits = family === 4 ? 32 : 128;
   if (prefix === undefined) throw usageError(what, 'has no prefix length', hint);
   if (!/^\d{1,3}$/.test(prefix) || Number(prefix) > bits || Number(prefix) === 0) {
@@ -113,7 +118,11 @@ export function parseMac(text: string, { what }: Place): string {
 export function parseInteger(text: string, { what, example }: Place, min: number, max: number): number {
   const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
   if (!(value >= min && value <= max)) {
-    throw usageError(what, `is not a whole number from ${min} to ${max}`, `a number in digits, ${example(String(Math.max(min, Math.min(max, 64))))}`);
+    throw usageError(
+      what,
+      `is not a whole number from ${min} to ${max}`,
+      `a number in digits, ${example(String(Math.max(min, Math.min(max, 64))))}`,
+    );
   }
   return value;
 }
@@ -126,10 +135,20 @@ export const MIN_RING_BYTES = 256 << 10;
 export const MAX_RING_BYTES = 256 << 20;
 
 /** Parses the size of a ring, such as 8M, 256K or 1048576. */
-export const parseRingSize = (text: string, place: Place): number => parsePowerOfTwo(text, place, { min: MIN_RING_BYTES, max: MAX_RING_BYTES, hint: 'a power of two from 256K to 256M, such as 8M' });
+export const parseRingSize = (text: string, place: Place): number =>
+  parsePowerOfTwo(text, place, {
+    min: MIN_RING_BYTES,
+    max: MAX_RING_BYTES,
+    hint: 'a power of two from 256K to 256M, such as 8M',
+  });
 
 /** Parses the size of the trace ring of `record`, which is also a ring. */
-export const parseBuffer = (text: string): number => parsePowerOfTwo(text, onCommandLine('buffer', text), { min: MIN_RING_BYTES, max: 1 << 30, hint: 'a power of two from 256K to 1G, such as 32M' });
+export const parseBuffer = (text: string): number =>
+  parsePowerOfTwo(text, onCommandLine('buffer', text), {
+    min: MIN_RING_BYTES,
+    max: 1 << 30,
+    hint: 'a power of two from 256K to 1G, such as 32M',
+  });
 
 interface SizeLimits {
   min: number;

@@ -17,7 +17,10 @@ export const ipv4Text = (bytes: Uint8Array, at: number): string =>
 
 /** The sixteen bytes at `at` as text in its shortest form (RFC 5952): fd00::1. */
 export function ipv6Text(bytes: Uint8Array, at: number): string {
-  const groups = Array.from({ length: 8 }, (_, i) => ((bytes[at + 2 * i] as number) << 8) | (bytes[at + 2 * i + 1] as number));
+  const groups = Array.from(
+    { length: 8 },
+    (_, i) => ((bytes[at + 2 * i] as number) << 8) | (bytes[at + 2 * i + 1] as number),
+  );
   let [from, length] = [-1, 1]; // a single zero group is not shortened
   for (let i = 0; i < 8; i++) {
     let run = 0;

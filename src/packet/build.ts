@@ -5,7 +5,18 @@
  */
 import { ipv4Bytes, ipv6Bytes, macBytes } from './addresses';
 import type { Frame } from './frame';
-import { ARP_BYTES, ETH_HEADER_BYTES, ETHER_TYPE, ICMP_HEADER_BYTES, IPV4_HEADER_BYTES, IPV6_HEADER_BYTES, PROTOCOL, TCP_HEADER_BYTES, UDP_HEADER_BYTES, VLAN_TAG_BYTES } from './headers';
+import {
+  ARP_BYTES,
+  ETH_HEADER_BYTES,
+  ETHER_TYPE,
+  ICMP_HEADER_BYTES,
+  IPV4_HEADER_BYTES,
+  IPV6_HEADER_BYTES,
+  PROTOCOL,
+  TCP_HEADER_BYTES,
+  UDP_HEADER_BYTES,
+  VLAN_TAG_BYTES,
+} from './headers';
 import { fixChecksums, fixIpv4Header, viewOf } from './offload';
 
 /** What an IP packet carries. */
@@ -82,7 +93,10 @@ export interface Ipv4Fields {
 }
 
 /** An IPv4 packet without options, with DF set. */
-export function ipv4({ source, destination, ttl = 64, identification = 0, tos = 0 }: Ipv4Fields, { protocol, bytes }: Segment): Packet {
+export function ipv4(
+  { source, destination, ttl = 64, identification = 0, tos = 0 }: Ipv4Fields,
+  { protocol, bytes }: Segment,
+): Packet {
   const { all, view } = headed(IPV4_HEADER_BYTES, bytes);
   view.setUint8(0, 0x45);
   view.setUint8(1, tos);
@@ -105,7 +119,10 @@ export interface Ipv6Fields {
   flowLabel?: number;
 }
 
-export function ipv6({ source, destination, hopLimit = 64, trafficClass = 0, flowLabel = 0 }: Ipv6Fields, { protocol, bytes }: Segment): Packet {
+export function ipv6(
+  { source, destination, hopLimit = 64, trafficClass = 0, flowLabel = 0 }: Ipv6Fields,
+  { protocol, bytes }: Segment,
+): Packet {
   const { all, view } = headed(IPV6_HEADER_BYTES, bytes);
   view.setUint32(0, (6 * 0x10000000 + trafficClass * 0x100000 + flowLabel) >>> 0);
   view.setUint16(4, bytes.length);
@@ -159,7 +176,15 @@ export interface TcpFields {
 }
 
 export function tcp(fields: TcpFields, payload: Uint8Array = NOTHING): Segment {
-  const { sourcePort, destinationPort, sequence, acknowledgment = 0, flags, window = 65535, options = NOTHING } = fields;
+  const {
+    sourcePort,
+    destinationPort,
+    sequence,
+    acknowledgment = 0,
+    flags,
+    window = 65535,
+    options = NOTHING,
+  } = fields;
   if (options.length % 4 !== 0 || options.length > 40) throw new RangeError(`TCP options of ${options.length} bytes`);
   const header = TCP_HEADER_BYTES + options.length;
   const { all, view } = headed(header, payload);
@@ -190,15 +215,18 @@ function packetBack({ ipv4: v4, ipv6: v6 }: Frame, segment: Segment): Packet {
   throw new TypeError('a reply to a frame without IP');
 }
 
-const tagOf = ({ vlan }: Frame): { vlan?: { id: number; priority: number } } => (vlan ? { vlan: { id: vlan.id, priority: vlan.priority } } : {});
+const tagOf = ({ vlan }: Frame): { vlan?: { id: number; priority: number } } =>
+  vlan ? { vlan: { id: vlan.id, priority: vlan.priority } } : {};
 
 const ECHO = { v4: { request: 8, reply: 0 }, v6: { request: 128, reply: 129 } } as const;
 
 /** The answer to a ping; null if the frame is none. */
 export function echoReply(frame: Frame): Uint8Array | null {
   const { icmp: v4, icmpv6: v6 } = frame;
-  if (v4?.type === ECHO.v4.request) return reply(frame, icmp(ECHO.v4.reply, 0, v4.identifier * 65536 + v4.sequence, v4.payload));
-  if (v6?.type === ECHO.v6.request) return reply(frame, icmpv6(ECHO.v6.reply, 0, v6.identifier * 65536 + v6.sequence, v6.payload));
+  if (v4?.type === ECHO.v4.request)
+    return reply(frame, icmp(ECHO.v4.reply, 0, v4.identifier * 65536 + v4.sequence, v4.payload));
+  if (v6?.type === ECHO.v6.request)
+    return reply(frame, icmpv6(ECHO.v6.reply, 0, v6.identifier * 65536 + v6.sequence, v6.payload));
   return null;
 }
 
@@ -226,10 +254,19 @@ export function neighbourReply(frame: Frame, mac: string): Uint8Array | null {
   const link = { source: mac, destination: frame.ethernet.source };
   if (request) {
     const { senderMac, senderIp } = request;
-    return ethernet(link, arp({ operation: 2, senderMac: mac, senderIp: address, targetMac: senderMac, targetIp: senderIp }));
+    return ethernet(
+      link,
+      arp({ operation: 2, senderMac: mac, senderIp: address, targetMac: senderMac, targetIp: senderIp }),
+    );
   }
   if (!packet || packet.source === '::') return null;
   const body = Uint8Array.from([...ipv6Bytes(address), ...TARGET_ADDRESS_OPTION, ...macBytes(mac)]);
   // Neighbour discovery is accepted only if no router was in between: with a hop limit of 255.
-  return ethernet(link, ipv6({ source: address, destination: packet.source, hopLimit: 255 }, icmpv6(ADVERTISEMENT, 0, SOLICITED_AND_OVERRIDE, body)));
+  return ethernet(
+    link,
+    ipv6(
+      { source: address, destination: packet.source, hopLimit: 255 },
+      icmpv6(ADVERTISEMENT, 0, SOLICITED_AND_OVERRIDE, body),
+    ),
+  );
 }

@@ -19,7 +19,19 @@ export interface Instruction {
 const CLASS = { ld: 0, ldx: 1, st: 2, stx: 3, alu: 4, jmp: 5, ret: 6, misc: 7 } as const;
 const SIZE = { w: 0x00, h: 0x08, b: 0x10 } as const;
 const MODE = { imm: 0x00, abs: 0x20, ind: 0x40, mem: 0x60, len: 0x80, msh: 0xa0 } as const;
-const ALU = { add: 0x00, sub: 0x10, mul: 0x20, div: 0x30, or: 0x40, and: 0x50, lsh: 0x60, rsh: 0x70, neg: 0x80, mod: 0x90, xor: 0xa0 } as const;
+const ALU = {
+  add: 0x00,
+  sub: 0x10,
+  mul: 0x20,
+  div: 0x30,
+  or: 0x40,
+  and: 0x50,
+  lsh: 0x60,
+  rsh: 0x70,
+  neg: 0x80,
+  mod: 0x90,
+  xor: 0xa0,
+} as const;
 const JMP = { ja: 0x00, jeq: 0x10, jgt: 0x20, jge: 0x30, jset: 0x40 } as const;
 /** The operand is X instead of k. */
 const X = 0x08;
@@ -167,7 +179,9 @@ const KNOWN: ReadonlySet<number> = new Set([
 ]);
 
 const usesMemory = (code: number): boolean =>
-  (code & 7) === CLASS.st || (code & 7) === CLASS.stx || (((code & 7) === CLASS.ld || (code & 7) === CLASS.ldx) && (code & 0xe0) === MODE.mem);
+  (code & 7) === CLASS.st ||
+  (code & 7) === CLASS.stx ||
+  (((code & 7) === CLASS.ld || (code & 7) === CLASS.ldx) && (code & 0xe0) === MODE.mem);
 
 /**
  * Throws a RangeError for an invalid program. Jumps go forward, so a program ends if no jump goes beyond its end and
@@ -182,7 +196,8 @@ function checkProgram(program: readonly Instruction[]): void {
     if ((code & 0xf0) !== JMP.ja) return Math.max(jt, jf) >= left;
     return (k | 0) >= left || at + 1 + (k | 0) < 0;
   });
-  if (program.length === 0 || wrong !== -1) throw new RangeError(`instruction ${wrong} of ${program.length} is not one of classic BPF`);
+  if (program.length === 0 || wrong !== -1)
+    throw new RangeError(`instruction ${wrong} of ${program.length} is not one of classic BPF`);
 }
 
 /** The number of bytes that loads reach, given the largest value that X can have anywhere in the program. */
@@ -190,7 +205,8 @@ function bytesNeededBy(program: readonly Instruction[]): number {
   let xMax = 0;
   for (const { code, k } of program) {
     if (code === (CLASS.misc | MISC.tax)) xMax = Infinity;
-    if ((code & 7) === CLASS.ldx) xMax = Math.max(xMax, (code & 0xe0) === MODE.msh ? MSH_MAX : (code & 0xe0) === MODE.imm ? k : Infinity);
+    if ((code & 7) === CLASS.ldx)
+      xMax = Math.max(xMax, (code & 0xe0) === MODE.msh ? MSH_MAX : (code & 0xe0) === MODE.imm ? k : Infinity);
   }
   let needed = 0;
   for (const { code, k } of program) {
@@ -210,7 +226,12 @@ const LENGTH_MAX = 16384;
  * libpcap.
  */
 export function parseFilter(expression: string): PacketFilter {
-  const wrong = (why: string): Error => usageError(`filter "${expression.slice(0, 100)}"`, why, 'in tcpdump\'s syntax, such as "tcp port 80 and not arp": man pcap-filter');
+  const wrong = (why: string): Error =>
+    usageError(
+      `filter "${expression.slice(0, 100)}"`,
+      why,
+      'in tcpdump\'s syntax, such as "tcp port 80 and not arp": man pcap-filter',
+    );
   if (expression.length > LENGTH_MAX) throw wrong(`has more than ${LENGTH_MAX} characters`);
   if (expression.includes('\0')) throw wrong('has a zero byte');
   const compiled = compileFilter(expression);

@@ -9,7 +9,16 @@ import { Arp, Ethernet, Icmp, Icmpv6, Ipv4, Ipv6, Tcp, Udp, Vlan } from './layer
  */
 export class Frame {
   readonly ethernet: Ethernet;
-  private readonly views: { vlan: Vlan; arp: Arp; ipv4: Ipv4; ipv6: Ipv6; icmp: Icmp; icmpv6: Icmpv6; udp: Udp; tcp: Tcp };
+  private readonly views: {
+    vlan: Vlan;
+    arp: Arp;
+    ipv4: Ipv4;
+    ipv6: Ipv6;
+    icmp: Icmp;
+    icmpv6: Icmpv6;
+    udp: Udp;
+    tcp: Tcp;
+  };
 
   constructor(private readonly data: FrameData) {
     this.ethernet = new Ethernet(data);
@@ -91,23 +100,40 @@ export class Frame {
 
 // A frame in words, a line for each header.
 
-const nameIn = (table: Readonly<Record<string, number>>, number: number): string => Object.keys(table).find((name) => table[name] === number) ?? `0x${number.toString(16)}`;
+const nameIn = (table: Readonly<Record<string, number>>, number: number): string =>
+  Object.keys(table).find((name) => table[name] === number) ?? `0x${number.toString(16)}`;
 
-const ECHO: Readonly<Record<number, string>> = { 0: 'echo reply', 8: 'echo request', 128: 'echo request', 129: 'echo reply' };
+const ECHO: Readonly<Record<number, string>> = {
+  0: 'echo reply',
+  8: 'echo request',
+  128: 'echo request',
+  129: 'echo reply',
+};
 const NEIGHBOUR: Readonly<Record<number, string>> = { 135: 'neighbour solicitation', 136: 'neighbour advertisement' };
 
 /** Lines such as `ipv4      10.0.0.1 > 10.0.0.2, ttl 64`. */
 export function summaryOf(frame: Frame): string[] {
   const { ethernet, vlan, arp, ipv4, ipv6 } = frame;
-  const lines = [['ethernet', `${ethernet.source} > ${ethernet.destination}, ${nameIn(ETHER_TYPE, ethernet.type)}, ${frame.length} bytes`]];
+  const lines = [
+    [
+      'ethernet',
+      `${ethernet.source} > ${ethernet.destination}, ${nameIn(ETHER_TYPE, ethernet.type)}, ${frame.length} bytes`,
+    ],
+  ];
   if (vlan) lines.push(['vlan', `${vlan.id}, priority ${vlan.priority}`]);
   if (arp) {
-    const what = arp.operation === 1 ? `who has ${arp.targetIp}? tell ${arp.senderIp}` : `${arp.senderIp} is at ${arp.senderMac}`;
+    const what =
+      arp.operation === 1 ? `who has ${arp.targetIp}? tell ${arp.senderIp}` : `${arp.senderIp} is at ${arp.senderMac}`;
     lines.push(['arp', what]);
   }
   const part = (frame.ip?.isFragment ?? false) ? ', a fragment' : '';
-  if (ipv4) lines.push(['ipv4', `${ipv4.source} > ${ipv4.destination}, ttl ${ipv4.ttl}, protocol ${ipv4.protocol}${part}`]);
-  if (ipv6) lines.push(['ipv6', `${ipv6.source} > ${ipv6.destination}, hop limit ${ipv6.hopLimit}, protocol ${ipv6.protocol}${part}`]);
+  if (ipv4)
+    lines.push(['ipv4', `${ipv4.source} > ${ipv4.destination}, ttl ${ipv4.ttl}, protocol ${ipv4.protocol}${part}`]);
+  if (ipv6)
+    lines.push([
+      'ipv6',
+      `${ipv6.source} > ${ipv6.destination}, hop limit ${ipv6.hopLimit}, protocol ${ipv6.protocol}${part}`,
+    ]);
   lines.push(...transportOf(frame));
   return lines.map(([name = '', text = '']) => `${name.padEnd(9)} ${text}`);
 }
@@ -117,13 +143,23 @@ function transportOf({ icmp, icmpv6, udp, tcp }: Frame): string[][] {
   const message = icmp ?? icmpv6;
   if (message) {
     const echo = ECHO[message.type];
-    const what = echo === undefined ? `type ${message.type}, code ${message.code}` : `${echo}, id ${message.identifier}, sequence ${message.sequence}`;
+    const what =
+      echo === undefined
+        ? `type ${message.type}, code ${message.code}`
+        : `${echo}, id ${message.identifier}, sequence ${message.sequence}`;
     return [[icmp ? 'icmp' : 'icmpv6', what]];
   }
   if (udp) return [['udp', `port ${udp.sourcePort} > ${udp.destinationPort}, ${udp.length - 8} bytes`]];
   if (!tcp) return [];
-  const flags = Object.entries(TCP_FLAG).filter(([, bit]) => (tcp.flags & bit) !== 0).map(([name]) => name.toUpperCase());
-  return [['tcp', `port ${tcp.sourcePort} > ${tcp.destinationPort}, ${flags.join(' ') || 'no flags'}, sequence ${tcp.sequence}, window ${tcp.window}`]];
+  const flags = Object.entries(TCP_FLAG)
+    .filter(([, bit]) => (tcp.flags & bit) !== 0)
+    .map(([name]) => name.toUpperCase());
+  return [
+    [
+      'tcp',
+      `port ${tcp.sourcePort} > ${tcp.destinationPort}, ${flags.join(' ') || 'no flags'}, sequence ${tcp.sequence}, window ${tcp.window}`,
+    ],
+  ];
 }
 
 /** Bytes as `xxd` shows them: offset, sixteen bytes, and their text. */

@@ -13,7 +13,16 @@ export const PROTOCOL = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58 } as const;
 export const EXTENSION = { hopByHop: 0, routing: 43, fragment: 44, authentication: 51, destination: 60 } as const;
 
 /** Bits of the TCP flags byte. */
-export const TCP_FLAG = { fin: 0x01, syn: 0x02, rst: 0x04, psh: 0x08, ack: 0x10, urg: 0x20, ece: 0x40, cwr: 0x80 } as const;
+export const TCP_FLAG = {
+  fin: 0x01,
+  syn: 0x02,
+  rst: 0x04,
+  psh: 0x08,
+  ack: 0x10,
+  urg: 0x20,
+  ece: 0x40,
+  cwr: 0x80,
+} as const;
 
 export const ETH_HEADER_BYTES = 14;
 export const VLAN_TAG_BYTES = 4;
@@ -62,7 +71,17 @@ export class HeaderOffsets {
 
   /** Finds the headers of the frame in `memory[start, start + length)`. */
   find(memory: Uint8Array, start: number, length: number): this {
-    this.vlan = this.arp = this.ip = this.ipPayload = this.ipEnd = this.protocol = this.payload = this.transport = this.etherType = this.fragmentOffset = 0;
+    this.vlan =
+      this.arp =
+      this.ip =
+      this.ipPayload =
+      this.ipEnd =
+      this.protocol =
+      this.payload =
+      this.transport =
+      this.etherType =
+      this.fragmentOffset =
+        0;
     this.fragment = this.v6 = this.fillsFrame = false;
     if (length < ETH_HEADER_BYTES) return this;
     let at = ETH_HEADER_BYTES;
@@ -187,7 +206,9 @@ export class FrameData {
 
   requireOpen(): void {
     if (!this.isOpen) {
-      throw new Error('this frame was looked at after the hook had returned: its memory holds another one now; frame.copy() makes one that stays');
+      throw new Error(
+        'this frame was looked at after the hook had returned: its memory holds another one now; frame.copy() makes one that stays',
+      );
     }
   }
 

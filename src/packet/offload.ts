@@ -51,17 +51,26 @@ export function isChecksumPlace(headers: HeaderOffsets, length: number, start: n
   const { transport, protocol, payload } = headers;
   if (start + offset + 2 > length) return false;
   if (transport === 0) return start >= payload;
-  return start === transport ? offset === CHECKSUM_AT[protocol] : start >= transport + (TRANSPORT_BYTES[protocol] as number);
+  return start === transport
+    ? offset === CHECKSUM_AT[protocol]
+    : start >= transport + (TRANSPORT_BYTES[protocol] as number);
 }
 
 /** The sum of the pseudo-header of an IP packet (RFC 768, RFC 8200). */
 export function pseudoHeader(view: DataView, headers: HeaderOffsets, bytes: number): number {
-  const addresses = headers.v6 ? addWords(view, headers.ip + 8, headers.ip + 40) : addWords(view, headers.ip + 12, headers.ip + 20);
+  const addresses = headers.v6
+    ? addWords(view, headers.ip + 8, headers.ip + 40)
+    : addWords(view, headers.ip + 12, headers.ip + 20);
   return addresses + word(headers.protocol) + word(bytes & 0xffff) + word(bytes >>> 16);
 }
 
 /** Offset of the checksum in the header of each transport protocol. */
-export const CHECKSUM_AT: Readonly<Record<number, number>> = { [PROTOCOL.tcp]: 16, [PROTOCOL.udp]: 6, [PROTOCOL.icmp]: 2, [PROTOCOL.icmpv6]: 2 };
+export const CHECKSUM_AT: Readonly<Record<number, number>> = {
+  [PROTOCOL.tcp]: 16,
+  [PROTOCOL.udp]: 6,
+  [PROTOCOL.icmp]: 2,
+  [PROTOCOL.icmpv6]: 2,
+};
 
 /**
  * Corrects the checksums of a frame after a change: IPv4 header, TCP, UDP, ICMP, ICMPv6. Fragments keep theirs, which
@@ -93,7 +102,10 @@ export function preparePartialChecksum(frame: Uint8Array): void {
   if (headers.transport === 0 || field === undefined) return;
   const view = viewOf(frame);
   if (!headers.v6) fixIpv4Header(view, headers.ip, headers.ipPayload);
-  view.setUint16(headers.transport + field, ~finish(pseudoHeader(view, headers, headers.ipEnd - headers.transport)) & 0xffff);
+  view.setUint16(
+    headers.transport + field,
+    ~finish(pseudoHeader(view, headers, headers.ipEnd - headers.transport)) & 0xffff,
+  );
 }
 
 /** Corrects the checksum of the IPv4 header in `[ip, end)`. */
@@ -146,7 +158,14 @@ export class Segmenter {
     const isUdp = kind === GSO.udpL4;
     const expected = isUdp ? PROTOCOL.udp : PROTOCOL.tcp;
     if (!isUdp && kind !== (headers.v6 ? GSO.tcpv6 : GSO.tcpv4)) return 0;
-    if (headers.transport === 0 || headers.protocol !== expected || headers.fragment || !headers.fillsFrame || gsoSize === 0) return 0;
+    if (
+      headers.transport === 0 ||
+      headers.protocol !== expected ||
+      headers.fragment ||
+      !headers.fillsFrame ||
+      gsoSize === 0
+    )
+      return 0;
     const transportBytes = isUdp ? UDP_HEADER_BYTES : ((memory[start + headers.transport + 12] as number) >>> 4) * 4;
     const payloadBytes = length - headers.transport - transportBytes;
     if (payloadBytes <= 0 || (!isUdp && transportBytes < TCP_HEADER_BYTES)) return 0;

@@ -34,7 +34,8 @@ const EAGER = ['fs', 'path', 'events', 'util', 'vm', 'module', 'buffer'];
  * cases.
  */
 const OWN: Record<string, string> = {
-  assert: 'strictEqual: (...args) => Object.is(args[0], args[1]) || get().strictEqual(...args), notStrictEqual: (...args) => !Object.is(args[0], args[1]) || get().notStrictEqual(...args)',
+  assert:
+    'strictEqual: (...args) => Object.is(args[0], args[1]) || get().strictEqual(...args), notStrictEqual: (...args) => !Object.is(args[0], args[1]) || get().notStrictEqual(...args)',
 };
 
 /**
@@ -45,7 +46,9 @@ const lazily: Plugin = {
   name: 'lazily',
   setup({ onResolve, onLoad }) {
     const names = builtinModules.filter((name) => !EAGER.includes(name) && !name.startsWith('_'));
-    onResolve({ filter: new RegExp(`^(node:)?(${names.join('|')})$`) }, ({ path: name, namespace }) => (namespace === 'lazily' ? { path: name, external: true } : { path: name, namespace: 'lazily' }));
+    onResolve({ filter: new RegExp(`^(node:)?(${names.join('|')})$`) }, ({ path: name, namespace }) =>
+      namespace === 'lazily' ? { path: name, external: true } : { path: name, namespace: 'lazily' },
+    );
     // An ES module for TypeScript's `import *`, which would copy every property of another kind, and so load it.
     onLoad({ filter: /.*/, namespace: 'lazily' }, ({ path: name }) => ({
       contents: `
@@ -65,7 +68,9 @@ const lazily: Plugin = {
 /** The file of the module that a row of a table loads: the one that exports what load() returns. */
 function fileOf({ load }: { load: () => unknown }): string {
   const loaded = load();
-  const module = Object.values(require.cache).find((each) => each?.filename.startsWith(DIST) && Object.values(each.exports as object).includes(loaded));
+  const module = Object.values(require.cache).find(
+    (each) => each?.filename.startsWith(DIST) && Object.values(each.exports as object).includes(loaded),
+  );
   if (!module) throw new Error(`no module exports what ${String(load)} returns`);
   return module.filename;
 }
@@ -77,13 +82,19 @@ const onlyFor = (bundle: QuickBundle): Plugin => ({
     const tables = ['../cli/commands', '../capture/formats'].map((table) => require.resolve(table));
     const kept = COMMANDS.filter(({ quick }) => quick?.bundle === bundle).map(fileOf);
     const others = [...COMMANDS, ...READERS, ...WRITERS].map(fileOf).filter((file) => !kept.includes(file));
-    onResolve({ filter: /^\.\.?\// }, ({ path: name, importer }) => (tables.includes(importer) && others.includes(createRequire(importer).resolve(name)) ? { path: name, external: true } : undefined));
+    onResolve({ filter: /^\.\.?\// }, ({ path: name, importer }) =>
+      tables.includes(importer) && others.includes(createRequire(importer).resolve(name))
+        ? { path: name, external: true }
+        : undefined,
+    );
   },
 });
 
 /** Makes a bundle of an entry, beside it, under its own or another name. */
 async function bundle(entry: string, name = entry, ...plugins: readonly Plugin[]): Promise<void> {
-  const { dependencies } = JSON.parse(fs.readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as { dependencies: Record<string, string> };
+  const { dependencies } = JSON.parse(fs.readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as {
+    dependencies: Record<string, string>;
+  };
   const outfile = bundleOf(name);
   await build({
     entryPoints: [`${entry}.js`],
@@ -97,7 +108,9 @@ async function bundle(entry: string, name = entry, ...plugins: readonly Plugin[]
     define: { 'process.stdout.columns': 'undefined' },
     sourcemap: 'linked',
     // runEntry() calls this function; latin1 is read faster than UTF-8.
-    banner: { js: `(function (require, module, __dirname) { const exports = module.exports, __filename = __dirname + "/${path.basename(outfile)}";` },
+    banner: {
+      js: `(function (require, module, __dirname) { const exports = module.exports, __filename = __dirname + "/${path.basename(outfile)}";`,
+    },
     footer: { js: '})' },
     charset: 'ascii',
     minifyWhitespace: true,
@@ -116,16 +129,20 @@ async function cache(name: string, commands: readonly string[][], eagerly = fals
   const file = bundleOf(name);
   if (eagerly) v8.setFlagsFromString('--no-lazy');
   // V8 stores the name with the bytecode, and shows it in stack traces on every machine.
-  const script = new vm.Script(fs.readFileSync(file, 'latin1'), { filename: path.join('vnet-bpf', path.relative(ROOT, file)) });
+  const script = new vm.Script(fs.readFileSync(file, 'latin1'), {
+    filename: path.join('vnet-bpf', path.relative(ROOT, file)),
+  });
   v8.setFlagsFromString('--lazy'); // V8 keeps a hash of its flags with the bytecode
   const run = script.runInThisContext() as Bundle;
   const node = createRequire(__filename)('node:fs') as Record<'writeSync' | 'openSync', (...args: never[]) => number>;
   const { writeSync, openSync } = node;
   const write = process.stdout.write.bind(process.stdout);
   process.stdout.write = () => true;
-  node.writeSync = (fd: number, bytes: Buffer, ...rest: never[]) => (fd < 3 ? bytes.length : writeSync(fd as never, bytes as never, ...rest));
+  node.writeSync = (fd: number, bytes: Buffer, ...rest: never[]) =>
+    fd < 3 ? bytes.length : writeSync(fd as never, bytes as never, ...rest);
   // src/native/standard-streams.ts opens pipes again.
-  node.openSync = (file: string, ...rest: never[]) => (/^\/proc\/self\/fd\/[12]$/.test(file) ? Number(file.slice(-1)) : openSync(file as never, ...rest));
+  node.openSync = (file: string, ...rest: never[]) =>
+    /^\/proc\/self\/fd\/[12]$/.test(file) ? Number(file.slice(-1)) : openSync(file as never, ...rest);
   for (const args of commands) {
     process.argv = [process.execPath, path.join(DIST, 'cli', 'main.js'), ...args];
     try {
@@ -160,15 +177,28 @@ async function main(): Promise<void> {
   process.setMaxListeners(0); // each run of a command adds those of a process
   cacheCompiler();
   const program = path.join(DIST, 'cli', 'program');
-  const quick = COMMANDS.flatMap(({ name, quick }) => (quick ? [{ name, bundle: quick.bundle, line: [name, ...quick.trial] }] : []));
+  const quick = COMMANDS.flatMap(({ name, quick }) =>
+    quick ? [{ name, bundle: quick.bundle, line: [name, ...quick.trial] }] : [],
+  );
   await bundle(program);
-  await cache(program, [['--help'], ...COMMANDS.slice(0, 1).map(({ name }) => [name, '--help']), ...quick.map(({ line }) => line)]);
+  await cache(program, [
+    ['--help'],
+    ...COMMANDS.slice(0, 1).map(({ name }) => [name, '--help']),
+    ...quick.map(({ line }) => line),
+  ]);
   for (const each of new Set(quick.map(({ bundle }) => bundle))) {
     const name = path.join(DIST, 'cli', each.name);
     await bundle(program, name, onlyFor(each));
-    await cache(name, quick.filter(({ bundle }) => bundle === each).map(({ line }) => line), each.bytecode === 'all');
+    await cache(
+      name,
+      quick.filter(({ bundle }) => bundle === each).map(({ line }) => line),
+      each.bytecode === 'all',
+    );
   }
-  fs.writeFileSync(bundlesOf(program), JSON.stringify(Object.fromEntries(quick.map(({ name, bundle }) => [name, bundle.name]))));
+  fs.writeFileSync(
+    bundlesOf(program),
+    JSON.stringify(Object.fromEntries(quick.map(({ name, bundle }) => [name, bundle.name]))),
+  );
   const thread = path.join(DIST, 'datapath', 'worker');
   await bundle(thread);
   await cache(thread, [[]], true);

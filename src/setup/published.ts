@@ -34,7 +34,8 @@ const ONLY_HERE = ['dev', 'devOptional', 'hasInstallScript', 'devDependencies', 
 const SCRIPTS = ['preinstall', 'install', 'postinstall'];
 
 const nameOf = (place: string): string => place.slice(place.lastIndexOf('node_modules/') + 'node_modules/'.length);
-const without = (from: LockedPackage, names: readonly string[]): LockedPackage => Object.fromEntries(Object.entries(from).filter(([name]) => !names.includes(name)));
+const without = (from: LockedPackage, names: readonly string[]): LockedPackage =>
+  Object.fromEntries(Object.entries(from).filter(([name]) => !names.includes(name)));
 
 /** The packages of the lock with which the product runs on Linux, by their places; the first is the product's own. */
 export function productionOf({ packages }: Lock): [string, LockedPackage][] {
@@ -64,21 +65,31 @@ export function manifestOf(manifest: Manifest, lock: Lock): Manifest {
   for (const [place, locked] of productionOf(lock).slice(1)) {
     const { version, optional } = locked.link ? (lock.packages[locked.resolved ?? ''] as LockedPackage) : locked;
     const into = optional ? optionalDependencies : dependencies;
-    if (version === undefined || into[nameOf(place)] !== undefined) throw new Error(`${place}: a manifest has place for one version of a package`);
+    if (version === undefined || into[nameOf(place)] !== undefined)
+      throw new Error(`${place}: a manifest has place for one version of a package`);
     into[nameOf(place)] = version;
   }
-  return { ...without(manifest as LockedPackage, ONLY_HERE), dependencies, optionalDependencies, bundleDependencies: BUNDLED };
+  return {
+    ...without(manifest as LockedPackage, ONLY_HERE),
+    dependencies,
+    optionalDependencies,
+    bundleDependencies: BUNDLED,
+  };
 }
 
 /** koffi's manifest in the bundle: our manifest requests its part for each kind of machine. */
 export function withoutScripts(manifest: Manifest): Manifest {
   const { scripts = {}, optionalDependencies: _, ...kept } = manifest;
-  return { ...kept, scripts: Object.fromEntries(Object.entries(scripts as Manifest).filter(([name]) => !SCRIPTS.includes(name))) };
+  return {
+    ...kept,
+    scripts: Object.fromEntries(Object.entries(scripts as Manifest).filter(([name]) => !SCRIPTS.includes(name))),
+  };
 }
 
 function main(directory: string): void {
   const read = (file: string): Manifest => JSON.parse(fs.readFileSync(file, 'utf8')) as Manifest;
-  const write = (file: string, content: unknown): void => fs.writeFileSync(path.join(directory, file), `${JSON.stringify(content, null, 2)}\n`);
+  const write = (file: string, content: unknown): void =>
+    fs.writeFileSync(path.join(directory, file), `${JSON.stringify(content, null, 2)}\n`);
   const lock = read('package-lock.json') as Lock;
   write('npm-shrinkwrap.json', shrinkwrapOf(lock));
   write('package.json', manifestOf(read(path.join(directory, 'package.json')), lock));

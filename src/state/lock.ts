@@ -102,7 +102,8 @@ export class FileLock implements Disposable {
 }
 
 /** Puts the two numbers of a device into one, as stat(2) does (gnu_dev_makedev). */
-const deviceOf = (major: number, minor: number): number => (minor & 0xff) + (major & 0xfff) * 0x100 + (minor >>> 8) * 0x100000;
+const deviceOf = (major: number, minor: number): number =>
+  (minor & 0xff) + (major & 0xfff) * 0x100 + (minor >>> 8) * 0x100000;
 
 const never = new Int32Array(new SharedArrayBuffer(4));
 

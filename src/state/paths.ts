@@ -65,7 +65,13 @@ export function privateDirectory(directory: string): void {
     fs.mkdirSync(directory, { mode: 0o700 });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
-      throw exhaustion(error, `state directory ${directory}`) ?? new VnetError('STATE', `state directory ${directory}`, (error as Error).message, { hint: 'look whether the file system below it is there, and can be written', cause: error });
+      throw (
+        exhaustion(error, `state directory ${directory}`) ??
+        new VnetError('STATE', `state directory ${directory}`, (error as Error).message, {
+          hint: 'look whether the file system below it is there, and can be written',
+          cause: error,
+        })
+      );
     }
   }
   requirePrivate(directory);

@@ -32,43 +32,68 @@ const wrong = (at: string, why: string): never => {
 };
 
 /** A whole number within bounds, small enough for JSON to hold it exactly. */
-export const integer = (min: number, max: number = Number.MAX_SAFE_INTEGER): Check<number> => (value, at) =>
-  typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max ? value : wrong(at, `is not a whole number from ${min} to ${max}`);
+export const integer =
+  (min: number, max: number = Number.MAX_SAFE_INTEGER): Check<number> =>
+  (value, at) =>
+    typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max
+      ? value
+      : wrong(at, `is not a whole number from ${min} to ${max}`);
 
-export const boolean: Check<boolean> = (value, at) => (typeof value === 'boolean' ? value : wrong(at, 'is not true or false'));
+export const boolean: Check<boolean> = (value, at) =>
+  typeof value === 'boolean' ? value : wrong(at, 'is not true or false');
 
 /** Text that `holds` accepts; `what` names such a text in messages. */
-export const text = (what: string, holds: (value: string) => boolean): Check<string> => (value, at) =>
-  typeof value === 'string' && holds(value) ? value : wrong(at, `is not ${what}`);
+export const text =
+  (what: string, holds: (value: string) => boolean): Check<string> =>
+  (value, at) =>
+    typeof value === 'string' && holds(value) ? value : wrong(at, `is not ${what}`);
 
-export const oneOf = <T extends string | number>(...choices: readonly T[]): Check<T> => (value, at) =>
-  choices.find((choice) => choice === value) ?? wrong(at, `is not one of ${choices.join(', ')}`);
+export const oneOf =
+  <T extends string | number>(...choices: readonly T[]): Check<T> =>
+  (value, at) =>
+    choices.find((choice) => choice === value) ?? wrong(at, `is not one of ${choices.join(', ')}`);
 
-export const nullable = <T>(check: Check<T>): Check<T | null> => (value, at) => (value === null ? null : check(value, at));
+export const nullable =
+  <T>(check: Check<T>): Check<T | null> =>
+  (value, at) =>
+    value === null ? null : check(value, at);
 
 /** Takes a missing value, which older versions did not write, as null. */
-export const nullIfMissing = <T>(check: Check<T>): Check<T | null> => (value, at) => (value === undefined || value === null ? null : check(value, at));
+export const nullIfMissing =
+  <T>(check: Check<T>): Check<T | null> =>
+  (value, at) =>
+    value === undefined || value === null ? null : check(value, at);
 
-export const listOf = <T>(check: Check<T>): Check<T[]> => (value, at) =>
-  Array.isArray(value) ? value.map((each: unknown, i) => check(each, `${at}[${i}]`)) : wrong(at, 'is not a list');
+export const listOf =
+  <T>(check: Check<T>): Check<T[]> =>
+  (value, at) =>
+    Array.isArray(value) ? value.map((each: unknown, i) => check(each, `${at}[${i}]`)) : wrong(at, 'is not a list');
 
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** An object with these fields; others are left out. */
-export const object = <T>(fields: Fields<T>): Check<T> => (value, at) => {
-  if (!isObject(value)) return wrong(at, 'is not an object');
-  const entries = Object.entries<Check<unknown>>(fields).map(([name, check]) => [name, check(own(value, name), at === '' ? name : `${at}.${name}`)] as const);
-  return Object.fromEntries(entries) as T;
-};
+export const object =
+  <T>(fields: Fields<T>): Check<T> =>
+  (value, at) => {
+    if (!isObject(value)) return wrong(at, 'is not an object');
+    const entries = Object.entries<Check<unknown>>(fields).map(
+      ([name, check]) => [name, check(own(value, name), at === '' ? name : `${at}.${name}`)] as const,
+    );
+    return Object.fromEntries(entries) as T;
+  };
 
 /** Takes fields under the names that older versions gave them, too: `names` has the former name of each. */
-const formerly = <T>(names: Readonly<Record<string, string>>, check: Check<T>): Check<T> => (value, at) => {
-  if (!isObject(value)) return check(value, at);
-  const renamed = Object.entries(names).flatMap(([name, former]) => (Object.hasOwn(value, former) ? [[name, value[former]] as const] : []));
-  return check({ ...Object.fromEntries(renamed), ...value }, at);
-};
+const formerly =
+  <T>(names: Readonly<Record<string, string>>, check: Check<T>): Check<T> =>
+  (value, at) => {
+    if (!isObject(value)) return check(value, at);
+    const renamed = Object.entries(names).flatMap(([name, former]) =>
+      Object.hasOwn(value, former) ? [[name, value[former]] as const] : [],
+    );
+    return check({ ...Object.fromEntries(renamed), ...value }, at);
+  };
 
 /** The fields that pass their checks. */
 export function partial<T>(fields: Fields<T>, value: unknown): Partial<T> {
@@ -84,7 +109,8 @@ export function partial<T>(fields: Fields<T>, value: unknown): Partial<T> {
 }
 
 /** A property of the object itself: an inherited one, such as `constructor`, is no field of a file. */
-const own = (value: Record<string, unknown>, name: string): unknown => (Object.hasOwn(value, name) ? value[name] : undefined);
+const own = (value: Record<string, unknown>, name: string): unknown =>
+  Object.hasOwn(value, name) ? value[name] : undefined;
 
 /**
  * A network namespace. The kernel gives the inode of a namespace that is gone to a new one, but its cookie to none
@@ -204,22 +230,34 @@ const interfaceName = text('the name of an interface', isInterfaceName);
 const address = text('an address', (value) => net.isIP(value) !== 0);
 const decimal = text('a number in digits', (value) => /^\d{1,20}$/.test(value));
 const end = object<{ name: string; ifindex: number }>({ name: interfaceName, ifindex: index });
-const few = <T>(check: Check<T>): Check<T[]> => (value, at) => {
-  const list = listOf(check)(value, at);
-  if (list.length > LIST_MAX) throw new ShapeError(`${at} has more than ${LIST_MAX} entries`);
-  return list;
-};
+const few =
+  <T>(check: Check<T>): Check<T[]> =>
+  (value, at) => {
+    const list = listOf(check)(value, at);
+    if (list.length > LIST_MAX) throw new ShapeError(`${at} has more than ${LIST_MAX} entries`);
+    return list;
+  };
 
 /** The sysctls that are written back into /proc/sys, by name. */
 const sysctls: Check<Record<string, string>> = (value, at) => {
   if (!isObject(value)) throw new ShapeError(`${at} is not an object`);
-  return Object.fromEntries(Object.entries(value).map(([name, each]) => [oneOf('accept_local', 'rp_filter')(name, at), text('a digit', (digit) => /^\d$/.test(digit))(each, `${at}.${name}`)]));
+  return Object.fromEntries(
+    Object.entries(value).map(([name, each]) => [
+      oneOf('accept_local', 'rp_filter')(name, at),
+      text('a digit', (digit) => /^\d$/.test(digit))(each, `${at}.${name}`),
+    ]),
+  );
 };
 
 const target = { ifindex: index, direction: oneOf('ingress', 'egress'), progId: integer(0, 2 ** 32 - 1) } as const;
 const pinned = { ...target, pinPath: anyText } as const;
 const tcx = { kind: oneOf('tcx'), linkId: integer(0, 2 ** 32 - 1) } as const;
-const clsact = { kind: oneOf('clsact'), handle: integer(0, 2 ** 32 - 1), priority: integer(0, 65535), createdQdisc: boolean } as const;
+const clsact = {
+  kind: oneOf('clsact'),
+  handle: integer(0, 2 ** 32 - 1),
+  priority: integer(0, 65535),
+  createdQdisc: boolean,
+} as const;
 
 const tcLink: Check<TcLinkState> = (value, at) => {
   if (!isObject(value)) throw new ShapeError(`${at} is not an object`);
@@ -229,16 +267,18 @@ const tcLink: Check<TcLinkState> = (value, at) => {
 };
 
 /** The value of an option: one that a user can give, or the default, also if the record is older than the option. */
-const option = (row: RunningOption): Check<unknown> => (value, at) => {
-  const { flag, key, read } = row;
-  if (value === undefined || value === DEFAULTS[key]) return DEFAULTS[key];
-  try {
-    if (typeof value !== 'object' && read(textOf(row, value), onCommandLine(flag, '')) === value) return value;
-  } catch (error) {
-    if (!(error instanceof VnetError)) throw error;
-  }
-  return wrong(at, `is not a value of --${flag}`);
-};
+const option =
+  (row: RunningOption): Check<unknown> =>
+  (value, at) => {
+    const { flag, key, read } = row;
+    if (value === undefined || value === DEFAULTS[key]) return DEFAULTS[key];
+    try {
+      if (typeof value !== 'object' && read(textOf(row, value), onCommandLine(flag, '')) === value) return value;
+    } catch (error) {
+      if (!(error instanceof VnetError)) throw error;
+    }
+    return wrong(at, `is not a value of --${flag}`);
+  };
 
 const FIELDS: Fields<Attachment> = {
   version: count,
@@ -246,7 +286,9 @@ const FIELDS: Fields<Attachment> = {
   phase: oneOf('attaching', 'running', 'detaching'),
   iface: interfaceName,
   ifindex: index,
-  taken: nullable(object<TakenRecord>({ wasUp: boolean, addresses: few(address), sysctls, group: nullIfMissing(count) })),
+  taken: nullable(
+    object<TakenRecord>({ wasUp: boolean, addresses: few(address), sysctls, group: nullIfMissing(count) }),
+  ),
   added: few(address),
   netns: object<NetnsRecord>({
     name: nullable(text('the name of a namespace', isFileName)),
@@ -260,7 +302,15 @@ const FIELDS: Fields<Attachment> = {
   rooms: few(object<Room>({ entry: end, exit: end })),
   attach: oneOf('tcx', 'clsact'),
   links: nullable(
-    formerly({ resegment: 'cut', release: 'retry' }, object<NonNullable<Attachment['links']>>({ tx: tcLink, sink: nullable(tcLink), resegment: nullable(tcLink), release: few(tcLink) })),
+    formerly(
+      { resegment: 'cut', release: 'retry' },
+      object<NonNullable<Attachment['links']>>({
+        tx: tcLink,
+        sink: nullable(tcLink),
+        resegment: nullable(tcLink),
+        release: few(tcLink),
+      }),
+    ),
   ),
   pid: integer(1, 2 ** 31 - 1),
   startedAt: text('a time', (value) => value.length <= TEXT_MAX && !Number.isNaN(Date.parse(value))),
@@ -273,8 +323,21 @@ const FIELDS: Fields<Attachment> = {
   onHookError: nullable(oneOf('pass', 'drop', 'detach')),
   hookDown: nullable(anyText),
   baseline: object<Attachment['baseline']>({ peerTxPackets: count }),
-  hairpin: nullable(object<HairpinRecord>({ addresses: few(object<HairpinRecord['addresses'][number]>({ family: oneOf(4, 6), address })), table: integer(0, 2 ** 32 - 1) })),
-  impairment: nullable(object<ImpairmentRecord>({ words: nullable(few(anyText)), enobufs: count, drops: count, lost: count, backlog: count })),
+  hairpin: nullable(
+    object<HairpinRecord>({
+      addresses: few(object<HairpinRecord['addresses'][number]>({ family: oneOf(4, 6), address })),
+      table: integer(0, 2 ** 32 - 1),
+    }),
+  ),
+  impairment: nullable(
+    object<ImpairmentRecord>({
+      words: nullable(few(anyText)),
+      enobufs: count,
+      drops: count,
+      lost: count,
+      backlog: count,
+    }),
+  ),
   lostByChange: object<Attachment['lostByChange']>({ down: count, toolong: count }),
   metrics: nullable(anyText),
 };
@@ -297,7 +360,8 @@ export function parseRecord(id: string, content: string): Parsed {
     const { queues, rooms, whenFull } = attachment;
     if (attachment.id !== id) throw new ShapeError(`id is not ${id}`);
     if (rooms.length !== (whenFull === 'hold' ? queues : 0)) throw new ShapeError('rooms are not one for each queue');
-    if ((attachment.backend === 'veth') !== (attachment.peer !== null)) throw new ShapeError('peer does not go with backend');
+    if ((attachment.backend === 'veth') !== (attachment.peer !== null))
+      throw new ShapeError('peer does not go with backend');
     return { attachment };
   } catch (error) {
     if (!(error instanceof ShapeError)) throw error;

@@ -130,10 +130,13 @@ export function readAttachment(id: string): Attachment | BrokenAttachment | null
   const state = readState(id);
   if (state === null) return null;
   const parsed = 'content' in state ? parseRecord(id, state.content) : { why: state.why, sound: {} };
-  return 'attachment' in parsed ? parsed.attachment : { id, why: `state file ${path.join(stateDirectory(id), STATE)} is damaged: ${parsed.why}`, sound: parsed.sound };
+  return 'attachment' in parsed
+    ? parsed.attachment
+    : { id, why: `state file ${path.join(stateDirectory(id), STATE)} is damaged: ${parsed.why}`, sound: parsed.sound };
 }
 
-export const isBroken = (attachment: Attachment | BrokenAttachment): attachment is BrokenAttachment => 'why' in attachment;
+export const isBroken = (attachment: Attachment | BrokenAttachment): attachment is BrokenAttachment =>
+  'why' in attachment;
 
 /** Every attachment on the machine, whole or broken. */
 export function everyAttachment(): (Attachment | BrokenAttachment)[] {
@@ -155,7 +158,8 @@ export function allAttachments(): Attachment[] {
 }
 
 /** The first attachment of that name for which `holds` is true, or null. */
-export const findAttachment = (iface: string, holds: (attachment: Attachment) => boolean): Attachment | null => allAttachments().find((each) => each.iface === iface && holds(each)) ?? null;
+export const findAttachment = (iface: string, holds: (attachment: Attachment) => boolean): Attachment | null =>
+  allAttachments().find((each) => each.iface === iface && holds(each)) ?? null;
 
 export const brokenAttachments = (): BrokenAttachment[] => everyAttachment().filter(isBroken);
 

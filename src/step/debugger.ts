@@ -29,7 +29,9 @@ export const HELP = [
 /** Parses a line. Throws a USAGE error if it is not a command. */
 export function parseCommand(line: string): StepCommand {
   const [word = '', ...rest] = line.trim().split(/\s+/);
-  const kind = Object.entries(WORDS).find(([name]) => word === name || word === name[0])?.[1] ?? (word === '' ? 'pass' : undefined);
+  const kind =
+    Object.entries(WORDS).find(([name]) => word === name || word === name[0])?.[1] ??
+    (word === '' ? 'pass' : undefined);
   switch (kind) {
     case 'pass':
     case 'drop':
@@ -43,12 +45,26 @@ export function parseCommand(line: string): StepCommand {
     case 'help':
       return { kind };
     case undefined:
-      throw usageError(`"${word}"`, 'is no command', didYouMean(word, Object.keys(WORDS), 'help shows those that there are'));
+      throw usageError(
+        `"${word}"`,
+        'is no command',
+        didYouMean(word, Object.keys(WORDS), 'help shows those that there are'),
+      );
   }
 }
 
 /** Each word may be shortened to its first letter; `h` stands for `hex`, not `help`. */
-const WORDS = { pass: 'pass', drop: 'drop', edit: 'edit', inject: 'inject', hex: 'hex', resume: 'resume', quit: 'resume', help: 'help', '?': 'help' } as const;
+const WORDS = {
+  pass: 'pass',
+  drop: 'drop',
+  edit: 'edit',
+  inject: 'inject',
+  hex: 'hex',
+  resume: 'resume',
+  quit: 'resume',
+  help: 'help',
+  '?': 'help',
+} as const;
 
 function whole(text: string, min: number): number {
   if (/^(0x[0-9a-f]+|\d+)$/i.test(text) && Number(text) >= min) return Number(text);
@@ -57,7 +73,8 @@ function whole(text: string, min: number): number {
 
 function hexBytes(text: string): Uint8Array {
   const digits = text.replaceAll(':', '');
-  if (digits === '' || digits.length % 2 !== 0 || !/^[0-9a-f]+$/i.test(digits)) throw usageError(`"${text}"`, 'is not bytes in hexadecimal', 'two digits a byte: 0800 or 08:00');
+  if (digits === '' || digits.length % 2 !== 0 || !/^[0-9a-f]+$/i.test(digits))
+    throw usageError(`"${text}"`, 'is not bytes in hexadecimal', 'two digits a byte: 0800 or 08:00');
   return Buffer.from(digits, 'hex');
 }
 
@@ -149,7 +166,10 @@ export class Stepper {
   private show(): void {
     const { bytes, superpacket } = this.current as ShownFrame;
     const what = superpacket ? ', a superpacket that is not cut up yet' : '';
-    this.print(`frame ${this.number}${what}${this.edited ? ', edited' : ''}`, ...summaryOf(Frame.of(bytes)).map((line) => `  ${line}`));
+    this.print(
+      `frame ${this.number}${what}${this.edited ? ', edited' : ''}`,
+      ...summaryOf(Frame.of(bytes)).map((line) => `  ${line}`),
+    );
   }
 
   /** Carries out a line; false if it says to leave. */

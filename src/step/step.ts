@@ -64,7 +64,11 @@ export class TypedLines implements Lines {
   }
 }
 
-export async function stepCommand(args: { iface: string; netns: string | undefined; filter: string | undefined }): Promise<void> {
+export async function stepCommand(args: {
+  iface: string;
+  netns: string | undefined;
+  filter: string | undefined;
+}): Promise<void> {
   checkInterfaceName(args.iface);
   const netns = args.netns === undefined ? null : checkNetnsName(args.netns);
   const filter = args.filter === undefined ? null : parseFilter(args.filter);

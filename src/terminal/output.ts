@@ -75,7 +75,12 @@ export function table(texts: readonly (readonly string[])[]): string[] {
   const rows = texts.map((row) => row.map(printable));
   const widths: number[] = [];
   for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
-  return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i] as number)).join('  ').trimEnd());
+  return rows.map((row) =>
+    row
+      .map((cell, i) => cell.padEnd(widths[i] as number))
+      .join('  ')
+      .trimEnd(),
+  );
 }
 
 /** Formats a number of bytes: 8388608 as 8 MiB. */
@@ -95,7 +100,10 @@ const oneLine = (text: string): string => text.replace(/\s*\n\s*/g, ' ').trim();
 /** Prints an error in the documented form, and returns the exit code. */
 export function reportError(error: unknown, debug: boolean): number {
   if (sayKoffiIsMissing(error)) return 1;
-  news(2, errorText(error, debug, (look, text) => coloured(look, text, 2)));
+  news(
+    2,
+    errorText(error, debug, (look, text) => coloured(look, text, 2)),
+  );
   return exitCodeOf(error);
 }
 
@@ -109,7 +117,11 @@ function textOf(thrown: unknown): string {
 }
 
 /** The error in one line, perhaps a hint, and with `debug` everything known. */
-export function errorText(thrown: unknown, debug: boolean, paint: (look: Look, text: string) => string = (_, text) => text): string {
+export function errorText(
+  thrown: unknown,
+  debug: boolean,
+  paint: (look: Look, text: string) => string = (_, text) => text,
+): string {
   const error = exhaustion(thrown) ?? thrown;
   const known = error instanceof VnetError;
   const message = error instanceof Error ? error.message : textOf(error);

@@ -17,7 +17,8 @@ export class ProgressLine implements Disposable {
 
   /** `text` is called for each update. If standard error is not a terminal nothing is shown. */
   constructor(private readonly text: () => string) {
-    if (isTerminal(fs.fstatSync(2)) && process.env['TERM'] !== 'dumb') this.timer = setInterval(() => this.show(), INTERVAL_MS).unref();
+    if (isTerminal(fs.fstatSync(2)) && process.env['TERM'] !== 'dumb')
+      this.timer = setInterval(() => this.show(), INTERVAL_MS).unref();
   }
 
   private show(): void {

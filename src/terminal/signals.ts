@@ -16,7 +16,12 @@ const mindsHangup = hasTerminal();
  * Signals that ask this process to end. SIGQUIT is one of them: everything must be removed at the end, and a core dump
  * of Node.js is of no use.
  */
-export const endSignals = (): readonly NodeJS.Signals[] => ['SIGINT', 'SIGQUIT', 'SIGTERM', ...(mindsHangup ? (['SIGHUP'] as const) : [])];
+export const endSignals = (): readonly NodeJS.Signals[] => [
+  'SIGINT',
+  'SIGQUIT',
+  'SIGTERM',
+  ...(mindsHangup ? (['SIGHUP'] as const) : []),
+];
 
 /** Makes sure that a SIGHUP that is not meant for this process does not end it from now on. */
 export function ignoreHangup(): void {

@@ -26,7 +26,11 @@ import { Throwaway, type ThrowawayOptions } from './throwaway';
 /** The expected value of a field: the value itself, a pattern for text, bytes, or a function that accepts it. */
 export type Expected<T> = T | (T extends string ? RegExp : never) | ((value: T) => boolean);
 
-type Fields<T> = { [K in keyof T]?: T[K] extends string | number | boolean | Uint8Array | null ? Expected<T[K]> : Fields<NonNullable<T[K]>> | null };
+type Fields<T> = {
+  [K in keyof T]?: T[K] extends string | number | boolean | Uint8Array | null
+    ? Expected<T[K]>
+    : Fields<NonNullable<T[K]>> | null;
+};
 
 /**
  * `{ ipv4: { source: '10.0.0.1' }, udp: { destinationPort: 53 } }`, null for a header that must be absent, or a
@@ -44,7 +48,12 @@ function compare(expected: Record<string, unknown>, actual: Record<string, unkno
   return Object.entries(expected).flatMap(([key, wanted]) => {
     const name = path === '' ? key : `${path}.${key}`;
     const found = actual[key];
-    if (typeof wanted === 'object' && wanted !== null && !(wanted instanceof RegExp) && !(wanted instanceof Uint8Array)) {
+    if (
+      typeof wanted === 'object' &&
+      wanted !== null &&
+      !(wanted instanceof RegExp) &&
+      !(wanted instanceof Uint8Array)
+    ) {
       if (typeof found !== 'object' || found === null) return [`${name}: wanted, but there is none`];
       return compare(wanted as Record<string, unknown>, found as Record<string, unknown>, name);
     }
@@ -60,10 +69,15 @@ function fits(wanted: unknown, found: unknown): boolean {
 }
 
 function show(value: unknown): string {
-  if (value instanceof Uint8Array) return `${value.length} bytes ${Buffer.from(value.subarray(0, 24)).toString('hex')}${value.length > 24 ? '...' : ''}`;
+  if (value instanceof Uint8Array)
+    return `${value.length} bytes ${Buffer.from(value.subarray(0, 24)).toString('hex')}${value.length > 24 ? '...' : ''}`;
   if (value === null || value === undefined) return 'none';
   if (typeof value === 'function') return 'what a function likes';
-  return typeof value === 'object' && !(value instanceof RegExp) ? 'a header' : typeof value === 'string' ? JSON.stringify(value) : String(value as number);
+  return typeof value === 'object' && !(value instanceof RegExp)
+    ? 'a header'
+    : typeof value === 'string'
+      ? JSON.stringify(value)
+      : String(value as number);
 }
 
 // Frames of one interface: those that it receives, and those sent on it as an application would send them.
@@ -95,7 +109,10 @@ export class FrameSocket implements Disposable {
   /** Opens a socket in which frames wait that the interface receives from now on. */
   static open(netns: Netns, iface: string): FrameSocket {
     const ifindex = netns.run(() => linkByName(iface))?.ifindex;
-    if (ifindex === undefined) throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'is not there', { hint: 'it has to be attached before frames are sent or awaited' });
+    if (ifindex === undefined)
+      throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'is not there', {
+        hint: 'it has to be attached before frames are sent or awaited',
+      });
     const fd = netns.run(openLinkSocket);
     setSocketOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES);
     setSocketOption(fd, SOL_PACKET, PACKET_AUXDATA, 1);
@@ -107,7 +124,10 @@ export class FrameSocket implements Disposable {
   /** Makes the interface transmit a frame. */
   send(frame: Uint8Array): void {
     const sent = sendBytes(this.fd, frame);
-    if (sent < 0) throw new VnetError('SYSCALL', `send of a frame of ${frame.length} bytes`, errnoName(-sent), { hint: 'a frame has to fit the MTU, and the interface to be up' });
+    if (sent < 0)
+      throw new VnetError('SYSCALL', `send of a frame of ${frame.length} bytes`, errnoName(-sent), {
+        hint: 'a frame has to fit the MTU, and the interface to be up',
+      });
   }
 
   /** The next received frame; null if none waits. */
@@ -121,7 +141,8 @@ export class FrameSocket implements Disposable {
     view.setBigUint64(AT.message + 40, BigInt(CONTROL_BYTES), true);
     const length = receiveMessage(this.fd, memory.address + AT.message);
     if (length === EAGAIN) return null;
-    if (length < 0) throw new VnetError('SYSCALL', 'recvmsg', errnoName(-length), { hint: 'the interface has to be there and up' });
+    if (length < 0)
+      throw new VnetError('SYSCALL', 'recvmsg', errnoName(-length), { hint: 'the interface has to be there and up' });
     return this.withTag(new Uint8Array(memory.buffer, AT.frame, length));
   }
 
@@ -199,12 +220,17 @@ export class Lab implements AsyncDisposable {
    * differences.
    */
   async expect(matcher: FrameMatcher, { within = 1000 }: ExpectOptions = {}): Promise<Frame> {
-    for (const end = performance.now() + within; ; ) {
+    for (const end = performance.now() + within; ;) {
       this.receive();
       const found = this.waiting.findIndex((frame) => differences(matcher, frame).length === 0);
       if (found >= 0) return this.waiting.splice(found, 1)[0] as Frame;
       // no hint: what came instead is the message
-      if (performance.now() > end) throw new VnetError('EXPECTATION', 'the expected frame', `did not come within ${within} ms\n${this.explain(matcher)}`);
+      if (performance.now() > end)
+        throw new VnetError(
+          'EXPECTATION',
+          'the expected frame',
+          `did not come within ${within} ms\n${this.explain(matcher)}`,
+        );
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
   }
@@ -215,7 +241,8 @@ export class Lab implements AsyncDisposable {
     this.receive();
     const frame = this.waiting.find((candidate) => differences(matcher, candidate).length === 0);
     // no hint: the frame is the message
-    if (frame) throw new VnetError('EXPECTATION', 'a frame that was not to come', `came\n${summaryOf(frame).join('\n')}`);
+    if (frame)
+      throw new VnetError('EXPECTATION', 'a frame that was not to come', `came\n${summaryOf(frame).join('\n')}`);
   }
 
   /** Discards the frames received so far. */
@@ -237,8 +264,12 @@ export class Lab implements AsyncDisposable {
   /** The frames that came, those that differ least first. */
   private explain(matcher: FrameMatcher): string {
     if (this.waiting.length === 0) return 'no other frame came either';
-    const frames = this.waiting.map((frame) => ({ frame, wrong: differences(matcher, frame) })).sort((a, b) => a.wrong.length - b.wrong.length);
-    const shown = frames.slice(0, 5).map(({ frame, wrong }) => [...summaryOf(frame), ...wrong.map((line) => `- ${line}`)].join('\n'));
+    const frames = this.waiting
+      .map((frame) => ({ frame, wrong: differences(matcher, frame) }))
+      .sort((a, b) => a.wrong.length - b.wrong.length);
+    const shown = frames
+      .slice(0, 5)
+      .map(({ frame, wrong }) => [...summaryOf(frame), ...wrong.map((line) => `- ${line}`)].join('\n'));
     const more = frames.length > shown.length ? [`and ${frames.length - shown.length} more`] : [];
     return [...shown, ...more].join('\n\n');
   }

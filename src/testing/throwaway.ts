@@ -76,7 +76,10 @@ export class Throwaway implements AsyncDisposable {
    * Makes a namespace, named `prefix` and a random number, and an interface. Needs root. Leaves nothing behind if it
    * fails.
    */
-  static async create(prefix: string, { interface: iface = 'vnet0', ipv6, ...options }: ThrowawayOptions): Promise<Throwaway> {
+  static async create(
+    prefix: string,
+    { interface: iface = 'vnet0', ipv6, ...options }: ThrowawayOptions,
+  ): Promise<Throwaway> {
     toAttachOptions(iface, options);
     const name = prefix + randomBytes(4).toString('hex');
     const guardian = guard(name, iface);
@@ -84,7 +87,8 @@ export class Throwaway implements AsyncDisposable {
       addNamedNetns(name);
       const wantsIpv6 = ipv6 ?? (options.addresses ?? []).some((address) => address.includes(':'));
       using netns = Netns.named(name);
-      if (!wantsIpv6 && fs.existsSync('/proc/sys/net/ipv6')) netns.run(() => command('sysctl', ['-qw', 'net.ipv6.conf.default.disable_ipv6=1']));
+      if (!wantsIpv6 && fs.existsSync('/proc/sys/net/ipv6'))
+        netns.run(() => command('sysctl', ['-qw', 'net.ipv6.conf.default.disable_ipv6=1']));
       netns.run(() => command('ip', ['link', 'set', 'dev', 'lo', 'up']));
       // attach() is the last step that can fail, and leaves nothing behind if it does.
       return new Throwaway(name, await attach(iface, { ...options, netns: name }), guardian);

@@ -39,12 +39,23 @@ function group(label: string, cells: readonly Cell[], cellWidth: number, width: 
 function counterLines({ stats }: Row, width: number): Line[] {
   const { tx, rx, queue } = stats;
   const sums = frameAccounting(stats);
-  const cells = (name: CounterGroup, first: readonly string[] = []): Cell[] => worded(stats, name, 'top', first).map((text) => [text]);
+  const cells = (name: CounterGroup, first: readonly string[] = []): Cell[] =>
+    worded(stats, name, 'top', first).map((text) => [text]);
   const limit: Cell[] = queue.capacityPackets === null ? [] : [[`limit ${queue.capacityPackets} packets`]];
   const groups: readonly (readonly [string, Cell[]])[] = [
     ['tx', [[`${tx.packets} packets`], [bytes(tx.bytes)]]],
     ['rx', [[`${rx.packets} packets`], [bytes(rx.bytes)], [`largest ${queue.largestFrame} B`]]],
-    ['queue', [[`${queue.packets} packets`], [bytes(queue.usedBytes)], [`wakes at ${bytes(queue.lowWatermarkBytes)}`], [`${queue.stops} stops`], [`${queue.wakes} wakes`], ...limit]],
+    [
+      'queue',
+      [
+        [`${queue.packets} packets`],
+        [bytes(queue.usedBytes)],
+        [`wakes at ${bytes(queue.lowWatermarkBytes)}`],
+        [`${queue.stops} stops`],
+        [`${queue.wakes} wakes`],
+        ...limit,
+      ],
+    ],
     ['held', cells('held')],
     ['poll', cells('poll', ['polls', 'budgetExhausted', 'merged'])],
     ['hooks', [...cells('hooks'), ...cells('reinject')]],
@@ -65,7 +76,10 @@ function dropLines({ stats, rates }: Row, width: number): Line[] {
   if (reasons.length === 0) return group('drops', [['none']], DROPS_CELL, width);
   const cells = reasons.map(([reason, count]): Cell => {
     const perSecond = rates?.drops.get(reason) ?? 0;
-    return [`${reason.padEnd(10)} ${String(count).padStart(10)} ${`${short(perSecond)}/s`.padStart(8)}`, perSecond > 0 ? 'bad' : 'plain'];
+    return [
+      `${reason.padEnd(10)} ${String(count).padStart(10)} ${`${short(perSecond)}/s`.padStart(8)}`,
+      perSecond > 0 ? 'bad' : 'plain',
+    ];
   });
   return group('drops', cells, Math.min(DROPS_CELL, Math.max(30, width - LABEL)), width);
 }

@@ -19,7 +19,8 @@ export const part = (text: string, style: Style = 'plain'): Part => ({ text, sty
 export const textOf = (line: Line): string => line.map(({ text }) => text).join('');
 
 /** Wide characters of East Asian scripts and emoji: two cells. */
-const WIDE = /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
+const WIDE =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
 /** Characters written over the one before them, without a cell of their own. */
 const COMBINING = /\p{M}/u;
 /** Text with one cell for each character, as most is. */
@@ -28,7 +29,8 @@ const NARROW = /^[\x20-\x7e\u2500-\u259f]*$/;
 const cellsOf = (char: string): number => (COMBINING.test(char) ? 0 : WIDE.test(char) ? 2 : 1);
 
 /** Number of cells that a text takes. */
-export const widthOf = (text: string): number => (NARROW.test(text) ? text.length : [...text].reduce((cells, char) => cells + cellsOf(char), 0));
+export const widthOf = (text: string): number =>
+  NARROW.test(text) ? text.length : [...text].reduce((cells, char) => cells + cellsOf(char), 0);
 
 /** The beginning of a text, as much as fits into `width` cells. */
 function beginningOf(text: string, width: number): string {
@@ -86,7 +88,8 @@ export function short(value: number): string {
 }
 
 /** `12.3k packets/s`, `142 Mbit/s`; a dash while unknown. */
-export const packetRate = (value: number | undefined): string => `${value === undefined ? '-' : short(value)} packets/s`;
+export const packetRate = (value: number | undefined): string =>
+  `${value === undefined ? '-' : short(value)} packets/s`;
 
 export function bitRate(value: number | undefined): string {
   if (value === undefined) return '- bit/s';
@@ -144,8 +147,16 @@ export function roundScale(peak: number): number {
  * A column for each value, over `rows` rows, the top one first. Null leaves a column empty. `full` is the value that
  * fills a column.
  */
-export function chart(values: readonly (number | null)[], full: number, rows: number, style: Style, { levels, zero }: Glyphs): Line[] {
-  const heights = values.map((value) => value && Math.max(LEAST, Math.min(rows * EIGHTHS, Math.round((value / full) * rows * EIGHTHS))));
+export function chart(
+  values: readonly (number | null)[],
+  full: number,
+  rows: number,
+  style: Style,
+  { levels, zero }: Glyphs,
+): Line[] {
+  const heights = values.map(
+    (value) => value && Math.max(LEAST, Math.min(rows * EIGHTHS, Math.round((value / full) * rows * EIGHTHS))),
+  );
   return Array.from({ length: rows }, (_, row) => {
     const below = (rows - 1 - row) * EIGHTHS;
     return merged(
@@ -159,12 +170,23 @@ export function chart(values: readonly (number | null)[], full: number, rows: nu
 }
 
 /** A bar filled to `fill`, with a mark at `mark`, both from 0 to 1. */
-export function bar(fill: number, mark: number, width: number, style: Style, { bar: { full, parts, empty, mark: markGlyph, begin, end } }: Glyphs): Line {
+export function bar(
+  fill: number,
+  mark: number,
+  width: number,
+  style: Style,
+  { bar: { full, parts, empty, mark: markGlyph, begin, end } }: Glyphs,
+): Line {
   const cells = width - begin.length - end.length;
   if (cells < 1) return [part(' '.repeat(Math.max(0, width)))];
   const steps = parts.length + 1;
   // A bar that is not empty shows something, and one that is not full lacks something.
-  const filled = fill <= 0 ? 0 : fill >= 1 ? cells * steps : Math.max(1, Math.min(cells * steps - 1, Math.round(fill * cells * steps)));
+  const filled =
+    fill <= 0
+      ? 0
+      : fill >= 1
+        ? cells * steps
+        : Math.max(1, Math.min(cells * steps - 1, Math.round(fill * cells * steps)));
   const at = Math.min(cells - 1, Math.floor(mark * cells));
   const drawn = Array.from({ length: cells }, (_, i): Part => {
     if (i === at) return part(markGlyph);

@@ -55,7 +55,14 @@ export interface Rates {
 
 /** Everything that ends a frame, by reason, since the interface was attached. */
 export function dropsOf({ refused, held, hooks, impair, behind, stray }: Stats): Map<string, number> {
-  return new Map([...Object.entries(refused), ['held', held.dropped], ['hook', hooks.dropped], ['impair', impair.lost], ['behind', behind.lost], ['stray', stray]]);
+  return new Map([
+    ...Object.entries(refused),
+    ['held', held.dropped],
+    ['hook', hooks.dropped],
+    ['impair', impair.lost],
+    ['behind', behind.lost],
+    ['stray', stray],
+  ]);
 }
 
 /** The rates; null if the readings give none: counters went back, or no time has passed. */
@@ -67,7 +74,10 @@ export function ratesBetween(before: Stats, after: Stats, ms: number): Rates | n
   const polls = grown(before.poll.polls, after.poll.polls);
   const usedUp = grown(before.poll.budgetExhausted, after.poll.budgetExhausted);
   const earlier = dropsOf(before);
-  const drops = [...dropsOf(after)].map(([reason, count]): [string, number] => [reason, rate(earlier.get(reason) ?? 0, count)]);
+  const drops = [...dropsOf(after)].map(([reason, count]): [string, number] => [
+    reason,
+    rate(earlier.get(reason) ?? 0, count),
+  ]);
   return {
     txPackets: rate(before.tx.packets, after.tx.packets),
     txBits: rate(before.tx.bytes, after.tx.bytes) * 8,
@@ -155,7 +165,8 @@ interface Known {
 }
 
 /** The interface's name, with its namespace: `vnet0 in lab`. */
-export const nameOf = ({ interface: iface, netns }: Stats): string => printable(netns === null ? iface : `${iface} in ${netns}`);
+export const nameOf = ({ interface: iface, netns }: Stats): string =>
+  printable(netns === null ? iface : `${iface} in ${netns}`);
 
 export class Readings {
   private known = new Map<string, Known>();
@@ -175,7 +186,9 @@ export class Readings {
     const rows = looks.map((look): Row => {
       const before = this.known.get(look.id);
       if (!before && !this.first) changes.push({ name: nameOf(look.stats), what: 'came' });
-      return before ? this.continued(before, look, now) : { ...look, rates: null, history: [], standing: standingAfter(null, look.stats, null, 0) };
+      return before
+        ? this.continued(before, look, now)
+        : { ...look, rates: null, history: [], standing: standingAfter(null, look.stats, null, 0) };
     });
     this.known = new Map(rows.map((row) => [row.id, { at: now, row }]));
     this.first = false;
@@ -201,7 +214,8 @@ export const nextOrder = (order: Order): Order => ORDERS[(ORDERS.indexOf(order) 
 
 /** The largest first, by the slow figures; equal ones by name, then by identity. */
 export function sorted(rows: readonly Row[], order: Order): Row[] {
-  const byName = (a: Row, b: Row): number => nameOf(a.stats).localeCompare(nameOf(b.stats), 'en', { numeric: true }) || (a.id < b.id ? -1 : 1);
+  const byName = (a: Row, b: Row): number =>
+    nameOf(a.stats).localeCompare(nameOf(b.stats), 'en', { numeric: true }) || (a.id < b.id ? -1 : 1);
   if (order === 'name') return [...rows].sort(byName);
   return [...rows].sort((a, b) => b.standing[order].shown - a.standing[order].shown || byName(a, b));
 }

@@ -90,7 +90,10 @@ const CHART_ROWS_MAX = 12;
 export function screen(scene: Scene, { width, height }: Size): Line[] {
   const rows = sorted(scene.rows, scene.view.order);
   const place = Math.max(0, height - 2);
-  const body = rows.length === 0 ? [[], [part('  nothing is attached; vnet-bpf attach vnet0 does it')]] : interfaces(rows, scene, { width, height: place });
+  const body =
+    rows.length === 0
+      ? [[], [part('  nothing is attached; vnet-bpf attach vnet0 does it')]]
+      : interfaces(rows, scene, { width, height: place });
   const filled = [...body.slice(0, place), ...Array.from({ length: Math.max(0, place - body.length) }, (): Line => [])];
   return [head(scene, width), ...filled, foot(scene, width)].slice(0, height).map((line) => clip(line, width));
 }
@@ -105,14 +108,26 @@ function apart(left: readonly (readonly Part[])[], right: Line, width: number): 
     if (cells(line) + cells(gap) + cells(parts) > place) break;
     line.push(...gap, ...parts);
   }
-  return right.length === 0 ? line : [...line, part(' '.repeat(Math.max(0, width - cells(line) - cells(right)))), ...right];
+  return right.length === 0
+    ? line
+    : [...line, part(' '.repeat(Math.max(0, width - cells(line) - cells(right)))), ...right];
 }
 
 function head({ rows, view, seconds, time }: Scene, width: number): Line {
   const count = `${rows.length} interface${rows.length === 1 ? '' : 's'}`;
-  const left = ['vnet-bpf top', count, `by ${view.order}`, `every ${seconds} s`, `last ${short(intervalsShown(width) * seconds)} s`];
+  const left = [
+    'vnet-bpf top',
+    count,
+    `by ${view.order}`,
+    `every ${seconds} s`,
+    `last ${short(intervalsShown(width) * seconds)} s`,
+  ];
   const clock = part(time.toTimeString().slice(0, 8), 'title');
-  return apart(left.map((text, i) => [part(text, i === 0 ? 'title' : 'plain')]), view.paused ? [part('PAUSED', 'warning'), part(' '), clock] : [clock], width);
+  return apart(
+    left.map((text, i) => [part(text, i === 0 ? 'title' : 'plain')]),
+    view.paused ? [part('PAUSED', 'warning'), part(' '), clock] : [clock],
+    width,
+  );
 }
 
 function foot({ news, view, glyphs }: Scene, width: number): Line {
@@ -123,12 +138,19 @@ function foot({ news, view, glyphs }: Scene, width: number): Line {
     ['s', 'sort'],
     ['p', view.paused ? 'resume' : 'pause'],
   ];
-  return apart(keys.map(([key, word]) => [part(key, 'title'), part(` ${word}`, 'faint')]), news === null ? [] : [part(`${news.name} ${news.what}`, 'warning')], width);
+  return apart(
+    keys.map(([key, word]) => [part(key, 'title'), part(` ${word}`, 'faint')]),
+    news === null ? [] : [part(`${news.name} ${news.what}`, 'warning')],
+    width,
+  );
 }
 
 function interfaces(rows: readonly Row[], scene: Scene, { width, height }: Size): Line[] {
   const { view, glyphs } = scene;
-  const at = Math.max(0, rows.findIndex(({ id }) => id === view.chosen));
+  const at = Math.max(
+    0,
+    rows.findIndex(({ id }) => id === view.chosen),
+  );
   const chosen = rows[at] as Row;
   if (view.detail) return detail(chosen, { width, height }, glyphs);
   return summaries(rows, chosen, { width, height }, glyphs) ?? list(rows, at, scene, { width, height });
@@ -138,22 +160,33 @@ function interfaces(rows: readonly Row[], scene: Scene, { width, height }: Size)
 function summaries(rows: readonly Row[], chosen: Row, { width, height }: Size, glyphs: Glyphs): Line[] | null {
   const chartHeight = Math.min(CHART_ROWS_MAX, chartRows(Math.floor((height - rows.length + 1) / rows.length)));
   if (chartHeight === 0) return null;
-  return rows.flatMap((row, i) => [...(i > 0 ? [[]] : []), ...summary(row, row === chosen, chartHeight, width, glyphs)]);
+  return rows.flatMap((row, i) => [
+    ...(i > 0 ? [[]] : []),
+    ...summary(row, row === chosen, chartHeight, width, glyphs),
+  ]);
 }
 
 /**
  * One line per interface, then the summary of the chosen one if there is space, or the number of lines that do not fit.
  */
 function list(rows: readonly Row[], at: number, { glyphs, seconds }: Scene, { width, height }: Size): Line[] {
-  const lines = (from: number, to: number): Line[] => table(rows.slice(from, to), rows, rows[at]?.id, width, seconds, glyphs);
+  const lines = (from: number, to: number): Line[] =>
+    table(rows.slice(from, to), rows, rows[at]?.id, width, seconds, glyphs);
   if (rows.length + 1 > height) {
     const fit = Math.max(1, height - 2);
     const first = Math.min(rows.length - fit, Math.max(0, at - Math.floor(fit / 2)));
-    return [...lines(first, first + fit), [part(`  ${first} more above, ${rows.length - first - fit} more below`, 'faint')]];
+    return [
+      ...lines(first, first + fit),
+      [part(`  ${first} more above, ${rows.length - first - fit} more below`, 'faint')],
+    ];
   }
   const left = height - rows.length - 1;
   const chartHeight = Math.min(CHART_ROWS_MAX, chartRows(left - 1) || chartRows(left));
   if (chartHeight === 0) return lines(0, rows.length);
   const gap = Math.min(1, left - summaryLines(chartHeight));
-  return [...lines(0, rows.length), ...Array.from({ length: gap }, (): Line => []), ...summary(rows[at] as Row, true, chartHeight, width, glyphs)];
+  return [
+    ...lines(0, rows.length),
+    ...Array.from({ length: gap }, (): Line => []),
+    ...summary(rows[at] as Row, true, chartHeight, width, glyphs),
+  ];
 }

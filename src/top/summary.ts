@@ -1,10 +1,30 @@
 // SPDX-License-Identifier: MIT
 /** One interface with charts: figures on the left, and on the right their history, up to the edge. */
 import { bytes } from '../terminal/output';
-import { bar, bitRate, chart, fitted, type Glyphs, type Line, part, type Part, percent, queueStrip, roundScale, short, type Style, widthOf } from './drawing';
+import {
+  bar,
+  bitRate,
+  chart,
+  fitted,
+  type Glyphs,
+  type Line,
+  part,
+  type Part,
+  percent,
+  queueStrip,
+  roundScale,
+  short,
+  type Style,
+  widthOf,
+} from './drawing';
 import { dropsOf, fillOf, nameOf, newest, type Row, sumOf } from './readings';
 
-const STATE_STYLE: Readonly<Record<string, Style>> = { running: 'good', stopped: 'warning', crashed: 'bad', detached: 'bad' };
+const STATE_STYLE: Readonly<Record<string, Style>> = {
+  running: 'good',
+  stopped: 'warning',
+  crashed: 'bad',
+  detached: 'bad',
+};
 export const stateStyle = (state: string): Style => STATE_STYLE[state] ?? 'plain';
 
 /** Lines of a summary besides the charts of tx and rx: the head, queue, stops, poll. */
@@ -28,21 +48,40 @@ export const intervalsShown = (width: number): number => Math.max(0, width - fig
 export function summary(row: Row, chosen: boolean, rows: number, width: number, glyphs: Glyphs): Line[] {
   const { stats, rates } = row;
   const shown = newest(row.history, intervalsShown(width));
-  const [tx, rx] = (['tx', 'rx'] as const).map((side) => shown.map((sample) => sample && sample[side])) as [(number | null)[], (number | null)[]];
+  const [tx, rx] = (['tx', 'rx'] as const).map((side) => shown.map((sample) => sample && sample[side])) as [
+    (number | null)[],
+    (number | null)[],
+  ];
   const peak = (values: readonly (number | null)[]): number => Math.max(0, ...values.map((value) => value ?? 0));
   // One scale for both charts, so that they can be compared.
   const full = roundScale(Math.max(peak(tx), peak(rx)));
-  const rateLines = (label: 'tx' | 'rx', values: readonly (number | null)[], packets: number | undefined, bits: number | undefined): Line[] =>
+  const rateLines = (
+    label: 'tx' | 'rx',
+    values: readonly (number | null)[],
+    packets: number | undefined,
+    bits: number | undefined,
+  ): Line[] =>
     chart(values, full, rows, label, glyphs).map((drawn, i) => {
       if (i === 0) return [...figures(label, rateFigures(packets, bits, width), width), ...drawn];
-      return [...(i === 1 ? figures('peak', bitRate(peak(values)), width, 'faint') : [part(' '.repeat(figuresWidth(width)))]), ...drawn];
+      return [
+        ...(i === 1 ? figures('peak', bitRate(peak(values)), width, 'faint') : [part(' '.repeat(figuresWidth(width)))]),
+        ...drawn,
+      ];
     });
   return [
     head(row, chosen, width),
     ...rateLines('tx', tx, rates?.txPackets, rates?.txBits),
     ...rateLines('rx', rx, rates?.rxPackets, rates?.rxBits),
     queueLine(row, width, glyphs),
-    [...figures('stops', stopFigures(row, width), width, stats.held.now > 0 || (rates && rates.stops > 0) ? 'warning' : 'plain'), ...queueStrip(shown, glyphs)],
+    [
+      ...figures(
+        'stops',
+        stopFigures(row, width),
+        width,
+        stats.held.now > 0 || (rates && rates.stops > 0) ? 'warning' : 'plain',
+      ),
+      ...queueStrip(shown, glyphs),
+    ],
     pollLine(row, width),
   ];
 }
@@ -55,11 +94,19 @@ export function head({ stats, budget, whenFull }: Row, chosen: boolean, width: n
   const nameWidth = Math.max(8, Math.min(widthOf(name), width - state.length - 5));
   const rest = width - nameWidth - state.length - 5;
   const shownSettings = rest >= settings.length + 2 ? settings.padStart(rest - 1) : '';
-  return [part(`${chosen ? '>' : ' '} ${fitted(name, nameWidth)} `, chosen ? 'chosen' : 'title'), part(' '), part(state, stateStyle(state)), part(` ${shownSettings}`, 'faint')];
+  return [
+    part(`${chosen ? '>' : ' '} ${fitted(name, nameWidth)} `, chosen ? 'chosen' : 'title'),
+    part(' '),
+    part(state, stateStyle(state)),
+    part(` ${shownSettings}`, 'faint'),
+  ];
 }
 
 function figures(label: string, text: string, width: number, style: Style = 'plain'): Part[] {
-  return [part(`  ${label.padEnd(LABEL - 2)}`, 'faint'), part(`${text.padStart(figuresWidth(width) - LABEL - 1)} `, style)];
+  return [
+    part(`  ${label.padEnd(LABEL - 2)}`, 'faint'),
+    part(`${text.padStart(figuresWidth(width) - LABEL - 1)} `, style),
+  ];
 }
 
 function rateFigures(packets: number | undefined, bits: number | undefined, width: number): string {
@@ -74,7 +121,13 @@ function queueLine({ stats }: Row, width: number, glyphs: Glyphs): Line {
   const style = queue.stopped ? 'warning' : 'plain';
   return [
     ...figures('queue', text, width, style),
-    ...bar(fill, queue.lowWatermarkBytes / queue.capacityBytes, intervalsShown(width), queue.stopped ? 'warning' : 'good', glyphs),
+    ...bar(
+      fill,
+      queue.lowWatermarkBytes / queue.capacityBytes,
+      intervalsShown(width),
+      queue.stopped ? 'warning' : 'good',
+      glyphs,
+    ),
   ];
 }
 
@@ -93,7 +146,9 @@ function pollLine({ rates, stats }: Row, width: number): Line {
 
 /** The current drops by reason, or their total; and whether there are any now. */
 export function dropsText(now: ReadonlyMap<string, number> | undefined, ever: number): [string, boolean] {
-  const reasons = [...(now ?? [])].sort(([, a], [, b]) => b - a).map(([reason, perSecond]) => `${reason} ${short(perSecond)}/s`);
+  const reasons = [...(now ?? [])]
+    .sort(([, a], [, b]) => b - a)
+    .map(([reason, perSecond]) => `${reason} ${short(perSecond)}/s`);
   if (reasons.length > 0) return [reasons.join(', '), true];
   return [ever === 0 ? 'none' : `none now, ${short(ever)} in all`, false];
 }

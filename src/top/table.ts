@@ -3,7 +3,20 @@
  * One line per interface: a table as wide as the screen, with a chart as its last column, or plain lines without a
  * screen.
  */
-import { bitRate, chart, fitted, type Glyphs, type Line, packetRate, part, percent, roundScale, short, type Style, widthOf } from './drawing';
+import {
+  bitRate,
+  chart,
+  fitted,
+  type Glyphs,
+  type Line,
+  packetRate,
+  part,
+  percent,
+  roundScale,
+  short,
+  type Style,
+  widthOf,
+} from './drawing';
 import { type Change, dropsOf, fillOf, nameOf, newest, type Row, sorted, sumOf } from './readings';
 import { dropsText, stateStyle } from './summary';
 
@@ -42,8 +55,16 @@ const COLUMNS: Readonly<Record<'state' | 'tx' | 'rx' | 'queue' | 'held' | 'drops
   state: { heading: 'STATE', width: 7, left: true, cell: ({ stats }) => [stats.state, stateStyle(stats.state)] },
   tx: { heading: 'TX', width: 11, cell: ({ rates }) => [bitRate(rates?.txBits), 'plain'] },
   rx: { heading: 'RX', width: 11, cell: ({ rates }) => [bitRate(rates?.rxBits), 'plain'] },
-  queue: { heading: 'QUEUE', width: 5, cell: ({ stats }) => [percent(fillOf(stats)), stats.queue.stopped ? 'warning' : 'plain'] },
-  held: { heading: 'HELD', width: 5, cell: ({ stats: { held } }) => [short(held.now), held.now > 0 ? 'warning' : 'faint'] },
+  queue: {
+    heading: 'QUEUE',
+    width: 5,
+    cell: ({ stats }) => [percent(fillOf(stats)), stats.queue.stopped ? 'warning' : 'plain'],
+  },
+  held: {
+    heading: 'HELD',
+    width: 5,
+    cell: ({ stats: { held } }) => [short(held.now), held.now > 0 ? 'warning' : 'faint'],
+  },
   drops: { heading: 'DROPS/S', width: 7, cell: dropsCell },
 };
 
@@ -92,10 +113,21 @@ function layoutOf(rows: readonly Row[], width: number): Layout {
 const placed = (text: string, { width, left }: Column): string => (left ? fitted(text, width) : text.padStart(width));
 
 /** The headings, then the rows. The widths depend on `all` rows, so that scrolling does not move a column. */
-export function table(rows: readonly Row[], all: readonly Row[], chosen: string | undefined, width: number, seconds: number, glyphs: Glyphs): Line[] {
+export function table(
+  rows: readonly Row[],
+  all: readonly Row[],
+  chosen: string | undefined,
+  width: number,
+  seconds: number,
+  glyphs: Glyphs,
+): Line[] {
   const { name, columns, chart: chartWidth } = layoutOf(all, width);
   const over = `TX, LAST ${short(chartWidth * seconds)} s`;
-  const heads = [`  ${fitted('INTERFACE', name)}`, ...columns.map((column) => placed(column.heading, column)), chartWidth > over.length ? over : ''];
+  const heads = [
+    `  ${fitted('INTERFACE', name)}`,
+    ...columns.map((column) => placed(column.heading, column)),
+    chartWidth > over.length ? over : '',
+  ];
   const lines = rows.map((row): Line => {
     const isChosen = row.id === chosen;
     const bits = newest(row.history, chartWidth).map((sample) => sample && sample.tx);
@@ -104,7 +136,12 @@ export function table(rows: readonly Row[], all: readonly Row[], chosen: string 
       const [text, style] = column.cell(row);
       return [part(' '), part(placed(text, column), style)];
     });
-    return [part(`${isChosen ? '>' : ' '} ${fitted(nameOf(row.stats), name)}`, isChosen ? 'chosen' : 'title'), ...cells, part(' '), ...drawn];
+    return [
+      part(`${isChosen ? '>' : ' '} ${fitted(nameOf(row.stats), name)}`, isChosen ? 'chosen' : 'title'),
+      ...cells,
+      part(' '),
+      ...drawn,
+    ];
   });
   return [[part(heads.join(' '), 'faint')], ...lines];
 }

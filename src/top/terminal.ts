@@ -30,7 +30,10 @@ export class TerminalOutput {
    * @param fd a descriptor of the terminal
    * @param onLost called with the name of the errno when nothing can be written any more
    */
-  constructor(fd: number, private readonly onLost: (code: string) => void) {
+  constructor(
+    fd: number,
+    private readonly onLost: (code: string) => void,
+  ) {
     this.fd = reopened(fd);
   }
 
@@ -87,8 +90,25 @@ export class TerminalOutput {
 
 /** Parameters of SGR (ECMA-48, 8.3.117): with the colours of the user's palette, and without. */
 type Attributes = Readonly<Record<Style, string>>;
-const COLOURED: Attributes = { ...ATTRIBUTES, plain: '', title: ATTRIBUTES.bold, chosen: '1;7', tx: '36', rx: ATTRIBUTES.good };
-const MONOCHROME: Attributes = { plain: '', title: '1', chosen: '1;7', good: '', warning: '1', bad: '1;7', faint: '2', tx: '', rx: '' };
+const COLOURED: Attributes = {
+  ...ATTRIBUTES,
+  plain: '',
+  title: ATTRIBUTES.bold,
+  chosen: '1;7',
+  tx: '36',
+  rx: ATTRIBUTES.good,
+};
+const MONOCHROME: Attributes = {
+  plain: '',
+  title: '1',
+  chosen: '1;7',
+  good: '',
+  warning: '1',
+  bad: '1;7',
+  faint: '2',
+  tx: '',
+  rx: '',
+};
 
 /** How to write to a terminal. */
 export interface Look {
@@ -120,7 +140,16 @@ export function drawnRow(row: number, line: Line, { colours, ascii }: Look): str
   return `\x1b[${row + 1};1H\x1b[2K${parts.join('')}`;
 }
 
-const NAMES: Readonly<Partial<Record<string, string>>> = { return: 'ENTER', enter: 'ENTER', up: 'UP', down: 'DOWN', left: 'LEFT', right: 'RIGHT', escape: 'ESCAPE', backspace: 'BACKSPACE' };
+const NAMES: Readonly<Partial<Record<string, string>>> = {
+  return: 'ENTER',
+  enter: 'ENTER',
+  up: 'UP',
+  down: 'DOWN',
+  left: 'LEFT',
+  right: 'RIGHT',
+  escape: 'ESCAPE',
+  backspace: 'BACKSPACE',
+};
 
 /** Converts a key of Node's for press(): its name, or the character. */
 export function keyName(text: string | undefined, { name, ctrl }: readline.Key): string {
@@ -140,7 +169,10 @@ export class Screen implements Disposable {
   lost: string | null = null;
 
   /** @param onKey called with the name of each key, with `RESIZE`, and with the signals `SIGTSTP` and `SIGCONT` */
-  constructor(private readonly look: Look, private readonly onKey: (key: string) => void) {
+  constructor(
+    private readonly look: Look,
+    private readonly onKey: (key: string) => void,
+  ) {
     // However the process ends, even by an uncaught error.
     process.on('exit', this.close_);
     // process.stdout is only asked for the size: writing to it would wait for a terminal that is not read.

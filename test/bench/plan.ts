@@ -20,7 +20,21 @@ import { ours } from './systems/ours';
 import type { System } from './systems/system';
 
 /** In the order of the report. */
-export const SECTIONS: readonly Section[] = [UDP, DUEL, LOSSLESS, TCP, RTT, RING_TCP, RING_UDP, BUDGET, STORM, IDLE, MANY, LIFECYCLE, GC];
+export const SECTIONS: readonly Section[] = [
+  UDP,
+  DUEL,
+  LOSSLESS,
+  TCP,
+  RTT,
+  RING_TCP,
+  RING_UDP,
+  BUDGET,
+  STORM,
+  IDLE,
+  MANY,
+  LIFECYCLE,
+  GC,
+];
 
 export interface Experiment {
   sections: readonly Section[];
@@ -63,9 +77,21 @@ function product({ quick }: Options, { defaults, products, resting }: Field): Ex
   const counts = quick ? [1, 4] : [1, 4, 16, 64];
   return [
     { sections: [IDLE], run: (say) => together([...defaults, ...resting], idle(quick ? 3 : 30), say) },
-    inTurn(LIFECYCLE, forEach('one interface', ({ main }) => lifecycle(main)), quick ? 1 : 3),
-    inTurn(GC, forEach('64 B, one flow', ({ main }) => gc(main, { bytes: 64, flows: 1, seconds: quick ? 1 : 3 })), 1),
-    inTurn(MANY, counts.flatMap((count) => forEach(`${count}`, (each) => many(each, count))), 1),
+    inTurn(
+      LIFECYCLE,
+      forEach('one interface', ({ main }) => lifecycle(main)),
+      quick ? 1 : 3,
+    ),
+    inTurn(
+      GC,
+      forEach('64 B, one flow', ({ main }) => gc(main, { bytes: 64, flows: 1, seconds: quick ? 1 : 3 })),
+      1,
+    ),
+    inTurn(
+      MANY,
+      counts.flatMap((count) => forEach(`${count}`, (each) => many(each, count))),
+      1,
+    ),
   ];
 }
 
@@ -77,7 +103,11 @@ function sweeps({ product: { main }, lossy }: Field, seconds: number, rounds: nu
   const queues = Object.entries(QUEUES).map(([name, args]) => variant(name, args));
   const flow = { bytes: 64, flows: 1, seconds };
   return [
-    compare(lossy, [64, 1400].map((bytes) => lossless({ bytes, flows: 1, seconds: 0.4 })), rounds),
+    compare(
+      lossy,
+      [64, 1400].map((bytes) => lossless({ bytes, flows: 1, seconds: 0.4 })),
+      rounds,
+    ),
     compare(rings, [tcp(1, 1, RING_TCP), udp({ ...flow, bytes: 1400 }, RING_UDP)], rounds),
     compare(budgets, [udp(flow, BUDGET)], rounds),
     compare(queues, [storm(main, flow)], rounds),
@@ -93,9 +123,14 @@ export function experiments(options: Options, field: Field): Experiment[] {
   const floods = (quick ? QUICK_UDP_LOADS : UDP_LOADS).map((load) => udp({ ...load, seconds }));
   const transfers = (quick ? [1] : [1, 4]).map((streams) => tcp(streams, 1.2));
   const pings = [rttIdle, rttLoaded].map((measure) => measure(quick ? 0.4 : 0.8));
-  const wanted = (sections: readonly Section[]): boolean => only === null || sections.some(({ id }) => only.includes(id));
+  const wanted = (sections: readonly Section[]): boolean =>
+    only === null || sections.some(({ id }) => only.includes(id));
   return [
-    compare(field.throughput, [...floods, ...transfers].filter(({ section }) => wanted([section])), rounds),
+    compare(
+      field.throughput,
+      [...floods, ...transfers].filter(({ section }) => wanted([section])),
+      rounds,
+    ),
     ...duel(options, field),
     compare(field.latency, pings, rounds),
     ...product(options, field),

@@ -29,7 +29,12 @@ export const cpusOf = (rounds: number): number[] => (rounds === 1 ? [0] : [0, av
  * rounds, and a first flood is not counted; looping threads have the first CPU in one half and the last
  * in the other.
  */
-export async function interleave(systems: readonly System[], measures: readonly Measure[], rounds: number, say: Say): Promise<Sample[]> {
+export async function interleave(
+  systems: readonly System[],
+  measures: readonly Measure[],
+  rounds: number,
+  say: Say,
+): Promise<Sample[]> {
   const samples: Sample[] = [];
   const cpus = cpusOf(rounds);
   for (const [half, cpu] of cpus.entries()) {
@@ -50,10 +55,20 @@ export async function interleave(systems: readonly System[], measures: readonly 
 }
 
 /** Measures all systems at the same time, for what takes long and disturbs nobody. */
-export async function together(systems: readonly System[], { section, load, run }: Measure, say: Say): Promise<Sample[]> {
+export async function together(
+  systems: readonly System[],
+  { section, load, run }: Measure,
+  say: Say,
+): Promise<Sample[]> {
   const stages = await openAll(systems, 0);
   const samples = await Promise.all(
-    stages.map(async ([system, stage]) => ({ section: section.id, load, system: system.name, round: 0, values: await run(stage) })),
+    stages.map(async ([system, stage]) => ({
+      section: section.id,
+      load,
+      system: system.name,
+      round: 0,
+      values: await run(stage),
+    })),
   );
   samples.forEach(say);
   await closeAll(stages);
@@ -68,7 +83,12 @@ export interface Trial {
 }
 
 /** Runs trials by turns. */
-export async function takeTurns(section: Section, trials: readonly Trial[], rounds: number, say: Say): Promise<Sample[]> {
+export async function takeTurns(
+  section: Section,
+  trials: readonly Trial[],
+  rounds: number,
+  say: Say,
+): Promise<Sample[]> {
   const samples: Sample[] = [];
   for (let round = 0; round < rounds; round++) {
     for (const { system, load, once } of trials) {

@@ -22,7 +22,8 @@ function say({ section, load, system, round, values }: Sample): void {
 async function bench(options: Options): Promise<void> {
   const start = performance.now();
   const loadBefore = load();
-  if (loadBefore > BUSY) console.error(`bench: the machine is busy already (load average ${loadBefore}): figures will spread`);
+  if (loadBefore > BUSY)
+    console.error(`bench: the machine is busy already (load average ${loadBefore}): figures will spread`);
   const samples: Sample[] = [];
   for (const experiment of experiments(options, field(options))) samples.push(...(await experiment.run(say)));
   const machine = describeMachine(loadBefore, (performance.now() - start) / 1000);

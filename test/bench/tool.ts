@@ -23,7 +23,10 @@ export interface Tool {
 export function startIn(netnsFile: string, program: string, args: readonly (string | number)[]): Tool {
   // In a session of its own, as the product's daemon is: the scheduler shares the processor among sessions first
   // (CONFIG_SCHED_AUTOGROUP, sched(7)), so a loop that shared ours with the sender would have less of it.
-  const child = spawn('nsenter', [`--net=${netnsFile}`, '--', program, ...args.map(String)], { stdio: ['pipe', 'pipe', 'pipe'], detached: true });
+  const child = spawn('nsenter', [`--net=${netnsFile}`, '--', program, ...args.map(String)], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    detached: true,
+  });
   child.stdin.on('error', () => {}); // it ended without reading: its exit status tells
   const kill = removable(() => child.exitCode === null && child.signalCode === null && child.kill('SIGKILL'));
   let errors = '';
@@ -37,7 +40,12 @@ export function startIn(netnsFile: string, program: string, args: readonly (stri
     child.on('close', (status, signal) => {
       kill();
       if (status === 0) resolve(output);
-      else reject(new Error(`${path.basename(program)} ${args.join(' ')}: ended with ${status ?? signal}: ${errors.trim() || output.trim()}`));
+      else
+        reject(
+          new Error(
+            `${path.basename(program)} ${args.join(' ')}: ended with ${status ?? signal}: ${errors.trim() || output.trim()}`,
+          ),
+        );
     });
   });
   result.catch(() => {}); // whoever awaits it hears
@@ -55,6 +63,10 @@ export const startTool = (netns: string, name: string, args: readonly (string | 
   startIn(netnsFile(netns), toolFile(name), args);
 
 /** Runs one to its end; what it printed, a line of JSON. */
-export async function runTool<Result>(netns: string, name: string, args: readonly (string | number)[]): Promise<Result> {
+export async function runTool<Result>(
+  netns: string,
+  name: string,
+  args: readonly (string | number)[],
+): Promise<Result> {
   return JSON.parse(await startTool(netns, name, args).result) as Result;
 }

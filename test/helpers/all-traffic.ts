@@ -48,13 +48,21 @@ export async function allTraffic(t: Test, nic: Attached, order: 'ordered' | 'uno
   const superpackets = backend === 'veth' || passesUdpGso();
   // A dummy has IFF_NOARP: its neighbours need no address.
   type Neighbours = { dst: string; lladdr?: string }[];
-  const neighbours = backend === 'dummy' ? null : (JSON.parse(ok('ip', ['-n', netns, '-json', 'neigh', 'show', 'dev', iface])) as Neighbours);
+  const neighbours =
+    backend === 'dummy'
+      ? null
+      : (JSON.parse(ok('ip', ['-n', netns, '-json', 'neigh', 'show', 'dev', iface])) as Neighbours);
   for (const address of neighbours ? ADDRESSES : []) {
-    t.equal(neighbours?.find(({ dst }) => dst === address)?.lladdr, mac, `the neighbour ${address} was found through the loop`);
+    t.equal(
+      neighbours?.find(({ dst }) => dst === address)?.lladdr,
+      mac,
+      `the neighbour ${address} was found through the loop`,
+    );
   }
   for (const address of ADDRESSES) await transfer(t, netns, address);
   const largest = (): number => look(nic).queue.largestFrame;
-  for (let more = 0; more < MORE_TRANSFERS && largest() <= LONGEST_WIRE_FRAME; more++) await transfer(t, netns, ADDRESSES[0]);
+  for (let more = 0; more < MORE_TRANSFERS && largest() <= LONGEST_WIRE_FRAME; more++)
+    await transfer(t, netns, ADDRESSES[0]);
   t.ok(largest() > LONGEST_WIRE_FRAME, `superpackets crossed the ring whole: the largest frame has ${largest()} bytes`);
 
   for (const address of ADDRESSES) {
@@ -73,8 +81,19 @@ export async function allTraffic(t: Test, nic: Attached, order: 'ordered' | 'uno
   t.equal(fragments.damaged, 0, 'whole');
 
   const socket = RawSocket.open(t, netns, iface);
-  const tagged = [[[0x8100, 5]], [[0x88a8, 100], [0x8100, 5]]] as const;
-  const frames = [frameOf(14), frameOf(1514), ...tagged.map((tags) => frameOf(100, { tags })), frameOf(60, { destination: '33:33:00:00:00:99' })];
+  const tagged = [
+    [[0x8100, 5]],
+    [
+      [0x88a8, 100],
+      [0x8100, 5],
+    ],
+  ] as const;
+  const frames = [
+    frameOf(14),
+    frameOf(1514),
+    ...tagged.map((tags) => frameOf(100, { tags })),
+    frameOf(60, { destination: '33:33:00:00:00:99' }),
+  ];
   for (const frame of frames) socket.send(frame);
   const back = await socket.received(frames.length, from(SOURCE));
   const received = back.map(({ frame }) => frame);

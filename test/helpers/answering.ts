@@ -8,7 +8,9 @@ export class Answering {
   private constructor(private readonly pings: ReadonlyMap<string, Background>) {}
 
   static async start(t: Test, netns: string, addresses: readonly string[]): Promise<Answering> {
-    const pings = new Map(addresses.map((address) => [address, Background.start(t, netns, 'ping', ['-i', '0.003', '-W', '1', address])]));
+    const pings = new Map(
+      addresses.map((address) => [address, Background.start(t, netns, 'ping', ['-i', '0.003', '-W', '1', address])]),
+    );
     for (const ping of pings.values()) await ping.says(/icmp_seq=2 /);
     return new Answering(pings);
   }
@@ -18,9 +20,17 @@ export class Answering {
     const found: string[] = [];
     for (const [address, ping] of this.pings) {
       await ping.stop();
-      const [sent, received] = (/(\d+) packets transmitted, (\d+) received/.exec(ping.output) ?? []).slice(1).map(Number);
+      const [sent, received] = (/(\d+) packets transmitted, (\d+) received/.exec(ping.output) ?? [])
+        .slice(1)
+        .map(Number);
       // The last one may have had no time.
-      if (sent === undefined || received === undefined || sent - received > 1 || /unreachable|sendmsg/i.test(ping.output)) found.push(`${address}: ${received} of ${sent}`);
+      if (
+        sent === undefined ||
+        received === undefined ||
+        sent - received > 1 ||
+        /unreachable|sendmsg/i.test(ping.output)
+      )
+        found.push(`${address}: ${received} of ${sent}`);
     }
     return found;
   }

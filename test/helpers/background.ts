@@ -33,7 +33,8 @@ export class Background {
   async says(what: RegExp, ms = 5000): Promise<void> {
     const end = Date.now() + ms * SLOW;
     while (!what.test(this.output)) {
-      if (Date.now() > end || this.child.exitCode !== null) throw new Error(`${this.child.spawnargs.join(' ')} never said ${what}: ${this.output}`);
+      if (Date.now() > end || this.child.exitCode !== null)
+        throw new Error(`${this.child.spawnargs.join(' ')} never said ${what}: ${this.output}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }

@@ -39,10 +39,16 @@ const ETHERTYPE = 0x88b6;
 const BLOCKED = /sock_alloc_send_pskb|sk_stream_wait_memory/;
 
 /** Starts one and waits until it is blocked. */
-export async function startBlockingSender(t: Test, netns: string, kind: SenderKind, options: SenderOptions): Promise<ToolProcess<SenderEnd>> {
+export async function startBlockingSender(
+  t: Test,
+  netns: string,
+  kind: SenderKind,
+  options: SenderOptions,
+): Promise<ToolProcess<SenderEnd>> {
   const sender = startTool<SenderEnd>(t, netns, 'blocking-sender', kind, options);
   await sender.ready;
-  if (!(await eventually(() => isBlocked(sender.pid), 10_000))) throw new Error(`${kind}: the sender is not blocked: ${stackOf(sender.pid)}`);
+  if (!(await eventually(() => isBlocked(sender.pid), 10_000)))
+    throw new Error(`${kind}: the sender is not blocked: ${stackOf(sender.pid)}`);
   return sender;
 }
 
@@ -78,11 +84,17 @@ function openConnected(type: number, { address }: SenderOptions): number {
 async function main([kind, json]: string[]): Promise<void> {
   const options = JSON.parse(json ?? '{}') as SenderOptions;
   // The kernel takes the connection; nobody reads from it.
-  if (kind === 'tcp') await new Promise<void>((resolve) => createServer({ pauseOnConnect: true }).listen(PORT, options.address, resolve).unref());
+  if (kind === 'tcp')
+    await new Promise<void>((resolve) =>
+      createServer({ pauseOnConnect: true }).listen(PORT, options.address, resolve).unref(),
+    );
   const messages = new Messages(1, FRAME_BYTES);
   messages.payload(0).fill(0xff, 0, 6);
   new DataView(messages.payload(0).buffer, messages.payload(0).byteOffset).setUint16(12, ETHERTYPE);
-  const fd = kind === 'packet' ? openPacket(options, messages) : openConnected(kind === 'udp' ? native.SOCK_DGRAM : native.SOCK_STREAM, options);
+  const fd =
+    kind === 'packet'
+      ? openPacket(options, messages)
+      : openConnected(kind === 'udp' ? native.SOCK_DGRAM : native.SOCK_STREAM, options);
   process.stdout.write('ready\n');
   let sent = 0;
   for (;;) {

@@ -47,7 +47,7 @@ export function bpfObjects(): string[] {
   const lines: string[] = [];
   const id = new Uint32Array(1);
   for (const { kind, name, next, open } of KINDS) {
-    for (id[0] = 0; next(id[0], id) === 0; ) {
+    for (id[0] = 0; next(id[0], id) === 0;) {
       const fd = open(id[0] as number);
       if (fd < 0) continue; // freed between the two calls
       const info = Buffer.alloc(INFO_BYTES);
@@ -67,10 +67,14 @@ export function bpfObjects(): string[] {
 /** `prog 12` and the like, for what processes outside have descriptors of, and for the pins that they see. */
 function outside(): string[] {
   const ours = read('/proc/self/ns/pid', fs.readlinkSync);
-  const processes = entries(`${OUTSIDE}/proc`).filter((pid) => /^\d+$/.test(pid) && read(`${OUTSIDE}/proc/${pid}/ns/pid`, fs.readlinkSync) !== ours);
+  const processes = entries(`${OUTSIDE}/proc`).filter(
+    (pid) => /^\d+$/.test(pid) && read(`${OUTSIDE}/proc/${pid}/ns/pid`, fs.readlinkSync) !== ours,
+  );
   // Each mount namespace may have a bpffs of its own: other sandboxes do.
   const viewers = new Map(processes.map((pid) => [read(`${OUTSIDE}/proc/${pid}/ns/mnt`, fs.readlinkSync), pid]));
-  const files = processes.flatMap((pid) => entries(`${OUTSIDE}/proc/${pid}/fdinfo`).map((fd) => `${OUTSIDE}/proc/${pid}/fdinfo/${fd}`));
+  const files = processes.flatMap((pid) =>
+    entries(`${OUTSIDE}/proc/${pid}/fdinfo`).map((fd) => `${OUTSIDE}/proc/${pid}/fdinfo/${fd}`),
+  );
   const pins = [...viewers.values()].flatMap((pid) => pinsBelow(`${OUTSIDE}/proc/${pid}/root/sys/fs/bpf`));
   return [...files.flatMap(idsOf), ...pins.flatMap(idsOfPin)];
 }
@@ -103,11 +107,15 @@ function entries(directory: string): string[] {
 
 /** Of another mount namespace: directories may go while they are walked. */
 const pinsBelow = (directory: string): string[] =>
-  entries(directory).map((name) => path.join(directory, name)).flatMap((file) => (fs.statSync(file, { throwIfNoEntry: false })?.isDirectory() ? pinsBelow(file) : [file]));
+  entries(directory)
+    .map((name) => path.join(directory, name))
+    .flatMap((file) => (fs.statSync(file, { throwIfNoEntry: false })?.isDirectory() ? pinsBelow(file) : [file]));
 
 /** What the kernel says of a descriptor of a BPF object; a link names its program, too. */
 const idsOf = (fdinfo: string): string[] =>
-  [...read(fdinfo, (file) => fs.readFileSync(file, 'latin1')).matchAll(/^(prog|map|link)_id:\s*(\d+)$/gm)].map(([, kind, id]) => `${kind} ${id}`);
+  [...read(fdinfo, (file) => fs.readFileSync(file, 'latin1')).matchAll(/^(prog|map|link)_id:\s*(\d+)$/gm)].map(
+    ([, kind, id]) => `${kind} ${id}`,
+  );
 
 /** A program keeps its maps. */
 function withMaps(object: string): string[] {

@@ -47,7 +47,10 @@ export class Blocks {
   }
 
   /** A record of one; `more` is what patched libpcaps put into its header. */
-  pcapRecord(frame: Buffer, { seconds = 1_700_000_000, captured = frame.length, length = frame.length, more = 0 } = {}): Buffer {
+  pcapRecord(
+    frame: Buffer,
+    { seconds = 1_700_000_000, captured = frame.length, length = frame.length, more = 0 } = {},
+  ): Buffer {
     return Buffer.concat([this.u32(seconds, 20, captured, length), Buffer.alloc(more, 1), frame]);
   }
 

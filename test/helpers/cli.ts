@@ -14,7 +14,8 @@ import { allAttachments, isControlled, type Attachment } from '../../src/state/s
 import { kernelCounters, ok, run, testNetns, type Result } from './netns';
 
 /** The project's root, whether this runs from source, compiled in dist-test or compiled inside a VM. */
-export const ROOT = process.env['VNET_BPF_ROOT'] ?? path.resolve(__dirname, __dirname.includes('/dist-test/') ? '../../..' : '../..');
+export const ROOT =
+  process.env['VNET_BPF_ROOT'] ?? path.resolve(__dirname, __dirname.includes('/dist-test/') ? '../../..' : '../..');
 export const MAIN = path.join(ROOT, 'dist', 'cli', 'main.js');
 
 /** Emulated kernels are slow: every time-out of a test is multiplied by this. */
@@ -51,13 +52,18 @@ export function cliStart(t: Test, args: readonly string[]): ChildProcess {
  * `vnet-bpf attach ... --daemon --json`, which has to succeed, without the process that waits for the background one, a
  * fifth of the time: a shell waits instead, until the interface is ready and says so.
  */
-export function attachInBackground(args: readonly string[], env: NodeJS.ProcessEnv = {}): AttachmentDescription | AttachmentDescription[] {
+export function attachInBackground(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): AttachmentDescription | AttachmentDescription[] {
   const complaints = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'vnet-bpf-attach-')), 'stderr');
   try {
     // Not in a pipe of its own, which would have to be read as long as it runs.
     const script = `cd /; (setsid -- "$@" ${READY_FD}>&1 >/dev/null 2>'${complaints}' </dev/null &) | cat`;
     const command = ['env', ...WITHOUT_LOADER, 'attach', ...args, '--daemon', '--json'];
-    const { output } = readyReport(ok('sh', ['-c', script, 'sh', ...command], { env: { ...process.env, [IN_BACKGROUND]: process.cwd(), ...env } }));
+    const { output } = readyReport(
+      ok('sh', ['-c', script, 'sh', ...command], { env: { ...process.env, [IN_BACKGROUND]: process.cwd(), ...env } }),
+    );
     if (output !== '') return JSON.parse(output) as AttachmentDescription | AttachmentDescription[];
     throw new Error(`attach ${args.join(' ')} failed: ${fs.readFileSync(complaints, 'utf8')}`);
   } finally {
@@ -94,7 +100,8 @@ async function takeAway(nic: Pick<Attached, 'netns' | 'iface'>): Promise<void> {
   const attachment = recordOf(nic);
   if (attachment && isControlled(attachment)) {
     process.kill(attachment.pid, 'SIGTERM');
-    for (const end = Date.now() + 2000 * SLOW; recordOf(nic) && Date.now() < end; ) await new Promise((resolve) => setTimeout(resolve, 20));
+    for (const end = Date.now() + 2000 * SLOW; recordOf(nic) && Date.now() < end;)
+      await new Promise((resolve) => setTimeout(resolve, 20));
   }
   if (recordOf(nic)) cli(['detach', nic.iface, '--netns', nic.netns]);
 }
@@ -115,7 +122,7 @@ export function attachedIn(
   const stats = (): Stats => readStats(attachmentOf({ netns, iface }));
   const atRest = async (): Promise<Stats> => {
     const end = Date.now() + 15_000 * SLOW;
-    for (let last = stats(); ; ) {
+    for (let last = stats(); ;) {
       await new Promise((resolve) => setTimeout(resolve, 50 * SLOW));
       const now = stats();
       const same = now.tx.packets === last.tx.packets && now.rx.packets === last.rx.packets;
@@ -156,6 +163,9 @@ export function checkAccounting(t: Test, where: Attached, reading: Stats): void 
   t.equal(sums.out, sums.in, 'the frame accounting balances');
   t.equal(stats.queue.wakes, stats.queue.stops, 'as many wakes as stops');
   t.equal(stats.poll.lostWakeups, 0, 'no wake-up was lost');
-  t.ok(isTx(), `ip -s link: TX, ${kernel.tx}, is what ${stats.backend === 'veth' ? 'came back' : 'was accepted'}, ${expected().tx}, less what is missing behind tx, ${expected().less}`);
+  t.ok(
+    isTx(),
+    `ip -s link: TX, ${kernel.tx}, is what ${stats.backend === 'veth' ? 'came back' : 'was accepted'}, ${expected().tx}, less what is missing behind tx, ${expected().less}`,
+  );
   t.equal(kernel.rx, expected().rx, 'ip -s link: RX is what came back, on a veth');
 }

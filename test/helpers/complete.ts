@@ -62,11 +62,22 @@ export function complete(shell: Shell, line: string, directory: string, runner: 
   if (shell === 'zsh') {
     const inner = path.join(directory, 'inner.zsh');
     fs.writeFileSync(inner, ZSH_INNER);
-    result = runner('timeout', ['20', 'zsh', '-f', '-c', ZSH_OUTER, 'zsh', inner, line], { SCRIPT: scriptOf(shell), OUT: out });
+    result = runner('timeout', ['20', 'zsh', '-f', '-c', ZSH_OUTER, 'zsh', inner, line], {
+      SCRIPT: scriptOf(shell),
+      OUT: out,
+    });
     if (fs.existsSync(out)) result.stdout = fs.readFileSync(out, 'utf8');
   } else if (shell === 'fish') result = runner('fish', ['--no-config', '-c', FISH, scriptOf(shell), line], {});
   else result = runner('bash', ['--norc', '-c', BASH, 'bash', scriptOf(shell), line], {});
-  if (result.status !== 0 || (shell !== 'zsh' && result.stderr !== '')) throw new Error(`${shell}: "${line}": status ${result.status}: ${result.stderr}`);
+  if (result.status !== 0 || (shell !== 'zsh' && result.stderr !== ''))
+    throw new Error(`${shell}: "${line}": status ${result.status}: ${result.stderr}`);
   // fish describes what it offers behind a tab.
-  return [...new Set(result.stdout.split('\n').map((offer) => offer.split('\t')[0] as string).filter(Boolean))].sort();
+  return [
+    ...new Set(
+      result.stdout
+        .split('\n')
+        .map((offer) => offer.split('\t')[0] as string)
+        .filter(Boolean),
+    ),
+  ].sort();
 }

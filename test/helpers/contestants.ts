@@ -35,7 +35,9 @@ export class Contestant {
     withoutArp(nic, ADDRESS);
     ok('taskset', ['--all-tasks', '--pid', '--cpu-list', '1', String(attachmentOf(nic).pid)]);
     this.live = new LiveCounters(t, nic);
-    [this.sender, this.receiver] = [0, 0].map(() => native.openSocket(nic.netns, native.AF_INET, native.SOCK_DGRAM, 0)) as [number, number];
+    [this.sender, this.receiver] = [0, 0].map(() =>
+      native.openSocket(nic.netns, native.AF_INET, native.SOCK_DGRAM, 0),
+    ) as [number, number];
     native.setOption(this.receiver, native.SOL_SOCKET, native.SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES);
     native.bind(this.receiver, native.socketAddress(ADDRESS, PORT));
     native.connect(this.sender, native.socketAddress(ADDRESS, PORT));
@@ -47,19 +49,20 @@ export class Contestant {
   burst(messages: Messages): number {
     const end = this.live.get('drained') + PACKETS;
     const start = performance.now();
-    for (let sent = 0; sent < PACKETS; ) {
+    for (let sent = 0; sent < PACKETS;) {
       const count = messages.send(this.sender, 0, MESSAGES);
       if (count < 0) throw new Error(`sendmmsg: ${native.errnoName(-count)}`);
       sent += count;
     }
-    while (this.live.get('drained') < end) if (performance.now() > start + 10_000) throw new Error('the burst did not come back');
+    while (this.live.get('drained') < end)
+      if (performance.now() > start + 10_000) throw new Error('the burst did not come back');
     const seconds = (performance.now() - start) / 1000;
     return PACKETS / seconds;
   }
 
   /** Reads what came back; how many. */
   read(messages: Messages): number {
-    for (let total = 0; ; ) {
+    for (let total = 0; ;) {
       const count = messages.receive(this.receiver, native.MSG_DONTWAIT);
       if (count < 0) return total;
       total += count;
@@ -73,7 +76,8 @@ export class Contestant {
   }
 }
 
-export const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] ?? NaN;
+export const median = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[values.length >> 1] ?? NaN;
 
 export interface Comparison {
   /** Packets per second. */

@@ -30,7 +30,7 @@ export function lives(pid: number): boolean {
 
 /** Waits until something holds; false if it never does. */
 export async function eventually(holds: () => boolean, ms = 30_000): Promise<boolean> {
-  for (const end = Date.now() + ms * SLOW; !holds(); ) {
+  for (const end = Date.now() + ms * SLOW; !holds();) {
     if (Date.now() > end) return false;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
@@ -42,7 +42,10 @@ const TICKS_PER_SECOND = 100;
 
 function cpuSeconds(pid: number): number {
   // Behind the name, which may hold anything: field 14 and 15 of proc_pid_stat(5).
-  const fields = fs.readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ');
+  const fields = fs
+    .readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ');
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 

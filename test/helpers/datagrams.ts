@@ -34,8 +34,25 @@ export function checksum(bytes: Buffer): number {
 }
 
 export function datagram(of: Datagram): { frame: Buffer; vnetHeader: string } {
-  const { family = 4, bytes = 100, fill = 0, from = 1, to = 2, mac = 3, sourcePort = 1000, destinationPort = 2000, ttl = 64, tos = 0 } = of;
-  const { flowLabel = 0, protocol = 17, fragment = of.mayFragment ? 0 : 0x4000, udpLengthOff = 0, ipLengthOff = 0 } = of;
+  const {
+    family = 4,
+    bytes = 100,
+    fill = 0,
+    from = 1,
+    to = 2,
+    mac = 3,
+    sourcePort = 1000,
+    destinationPort = 2000,
+    ttl = 64,
+    tos = 0,
+  } = of;
+  const {
+    flowLabel = 0,
+    protocol = 17,
+    fragment = of.mayFragment ? 0 : 0x4000,
+    udpLengthOff = 0,
+    ipLengthOff = 0,
+  } = of;
   const ip = family === 4 ? 20 : 40;
   const udp = 14 + ip;
   const frame = Buffer.alloc(udp + 8 + bytes, 0x55);
@@ -66,7 +83,10 @@ export function datagram(of: Datagram): { frame: Buffer; vnetHeader: string } {
   frame.writeUInt16BE(destinationPort, udp + 2);
   frame.writeUInt16BE(length, udp + 4);
   const addresses = frame.subarray(family === 4 ? 26 : 22, udp);
-  frame.writeUInt16BE(~checksum(Buffer.concat([addresses, Buffer.from([0, protocol, length >> 8, length & 0xff])])) & 0xffff, udp + 6);
+  frame.writeUInt16BE(
+    ~checksum(Buffer.concat([addresses, Buffer.from([0, protocol, length >> 8, length & 0xff])])) & 0xffff,
+    udp + 6,
+  );
   if (bytes > 0) frame[udp + 8] = fill;
   const header = Buffer.alloc(10);
   header[0] = of.checksumDone ? 0 : 1;

@@ -12,14 +12,16 @@ export interface Block {
 export function blocksOf(file: string): Block[] {
   const blocks: Block[] = [];
   let open: Block | null = null;
-  fs.readFileSync(file, 'utf8').split('\n').forEach((line, i) => {
-    if (!line.startsWith('```')) {
-      if (open) open.text += `${line}\n`;
-    } else if (open) {
-      blocks.push(open);
-      open = null;
-    } else open = { language: line.slice(3), text: '', line: i + 1 };
-  });
+  fs.readFileSync(file, 'utf8')
+    .split('\n')
+    .forEach((line, i) => {
+      if (!line.startsWith('```')) {
+        if (open) open.text += `${line}\n`;
+      } else if (open) {
+        blocks.push(open);
+        open = null;
+      } else open = { language: line.slice(3), text: '', line: i + 1 };
+    });
   return blocks;
 }
 

@@ -19,7 +19,10 @@ export function sectionOf(file: Buffer, wanted: string): Section {
     const at = header(i);
     const name = names + file.readUInt32LE(at + SECTION.name);
     if (file.toString('latin1', name, file.indexOf(0, name)) !== wanted) continue;
-    return { offset: Number(file.readBigUInt64LE(at + SECTION.offset)), size: Number(file.readBigUInt64LE(at + SECTION.size)) };
+    return {
+      offset: Number(file.readBigUInt64LE(at + SECTION.offset)),
+      size: Number(file.readBigUInt64LE(at + SECTION.size)),
+    };
   }
   throw new Error(`there is no section ${wanted}`);
 }

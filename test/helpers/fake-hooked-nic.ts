@@ -65,7 +65,15 @@ export class FakeHookedNic {
   }
 
   use(hook: Partial<LoadedHook> & Pick<Hook, 'frame'>): this {
-    this.host.use({ name: 'test', file: '/hooks/test.js', place: '/hooks/test.js:1', whole: false, start: undefined, stop: undefined, ...hook });
+    this.host.use({
+      name: 'test',
+      file: '/hooks/test.js',
+      place: '/hooks/test.js:1',
+      whole: false,
+      start: undefined,
+      stop: undefined,
+      ...hook,
+    });
     return this;
   }
 
@@ -73,15 +81,42 @@ export class FakeHookedNic {
   newPoller(): HookedPoller {
     const reader = new RingReader(this.ring);
     recoverBatch({ log: this.log, control: this.control, ring: reader });
-    const memory = (address: number, buffer: ArrayBuffer): MappedMemory => ({ address, buffer, length: buffer.byteLength }) as unknown as MappedMemory;
+    const memory = (address: number, buffer: ArrayBuffer): MappedMemory =>
+      ({ address, buffer, length: buffer.byteLength }) as unknown as MappedMemory;
     const arena = new Arena(memory(ARENA_ADDRESS, this.arenaMemory));
     const plan = new Plan();
     const judge = new Judge(new Uint8Array(this.ring.data), DATA_ADDRESS, arena, plan, this.host);
-    const limits = { ringBytes: RING_BYTES, frameMax: roomFrameMax(64 << 10), queuePackets: 0, lowWatermarkBytes: RING_BYTES / 2, lowWatermarkPackets: Infinity };
-    const batch = new Batch(memory(BATCH_ADDRESS, this.batchMemory), memory(IOVEC_ADDRESS, this.iovecMemory), BATCH.max);
+    const limits = {
+      ringBytes: RING_BYTES,
+      frameMax: roomFrameMax(64 << 10),
+      queuePackets: 0,
+      lowWatermarkBytes: RING_BYTES / 2,
+      lowWatermarkPackets: Infinity,
+    };
+    const batch = new Batch(
+      memory(BATCH_ADDRESS, this.batchMemory),
+      memory(IOVEC_ADDRESS, this.iovecMemory),
+      BATCH.max,
+    );
     const gate = new QueueGate(this.control, reader, limits, null);
     const sender = { send: (address: number, count: number) => this.send(address, count) };
-    return (this.poller = new HookedPoller({ options: { ...pollOptionsOf(DEFAULTS), budget: this.budget }, ring: reader, control: this.control, batch, sender, gate, arena, plan, judge, injections: this.injections, data: new Uint8Array(this.ring.data), dataAddress: DATA_ADDRESS, farEnd: this.farEnd, vitals: this.vitals, deadly: this.deadly }));
+    return (this.poller = new HookedPoller({
+      options: { ...pollOptionsOf(DEFAULTS), budget: this.budget },
+      ring: reader,
+      control: this.control,
+      batch,
+      sender,
+      gate,
+      arena,
+      plan,
+      judge,
+      injections: this.injections,
+      data: new Uint8Array(this.ring.data),
+      dataAddress: DATA_ADDRESS,
+      farEnd: this.farEnd,
+      vitals: this.vitals,
+      deadly: this.deadly,
+    }));
   }
 
   /** Puts a frame into the ring as `tx` does. */
@@ -100,7 +135,10 @@ export class FakeHookedNic {
 
   /** Both sides of the frame accounting. */
   accounting(): { in: number; out: number } {
-    const refused = (['refusedToolong', 'refusedInvalid', 'refusedDown', 'refusedError'] as const).reduce((sum, name) => sum + this.counter(name), 0);
+    const refused = (['refusedToolong', 'refusedInvalid', 'refusedDown', 'refusedError'] as const).reduce(
+      (sum, name) => sum + this.counter(name),
+      0,
+    );
     const queue = this.counter('captured') - this.counter('drained');
     return {
       in: this.counter('captured') + this.counter('hooksInjected'),
@@ -123,7 +161,8 @@ export class FakeHookedNic {
   }
 
   private read(address: number, bytes: number): Buffer {
-    const [base, memory] = address >= ARENA_ADDRESS ? [ARENA_ADDRESS, this.arenaMemory] : [DATA_ADDRESS, this.ring.data];
+    const [base, memory] =
+      address >= ARENA_ADDRESS ? [ARENA_ADDRESS, this.arenaMemory] : [DATA_ADDRESS, this.ring.data];
     return Buffer.from(Buffer.from(memory, address - base, bytes));
   }
 }

@@ -68,7 +68,15 @@ export class FakeNic {
   /** Frames that the interface behind the socket has transmitted, merged packets cut up; the test says of those that failed. */
   delivered = 0;
 
-  constructor({ budget = 4, ringBytes = 4096, limits = {}, room, gro = false, resegment = true, farEnd }: FakeNicOptions = {}) {
+  constructor({
+    budget = 4,
+    ringBytes = 4096,
+    limits = {},
+    room,
+    gro = false,
+    resegment = true,
+    farEnd,
+  }: FakeNicOptions = {}) {
     this.budget = budget;
     this.ring = new FakeRing(ringBytes);
     this.reader = new RingReader(this.ring);
@@ -79,7 +87,14 @@ export class FakeNic {
     this.gro = gro;
     this.resegment = resegment;
     this.farEnd = farEnd ?? null;
-    const all = { ringBytes, frameMax: roomFrameMax(64 << 10), queuePackets: 0, lowWatermarkBytes: ringBytes / 2, lowWatermarkPackets: Infinity, ...limits };
+    const all = {
+      ringBytes,
+      frameMax: roomFrameMax(64 << 10),
+      queuePackets: 0,
+      lowWatermarkBytes: ringBytes / 2,
+      lowWatermarkPackets: Infinity,
+      ...limits,
+    };
     this.newGate = () => (this.gate = new QueueGate(this.control, this.reader, all, room ?? null));
     this.gate = this.newGate();
     this.poller = this.newPoller();
@@ -87,7 +102,8 @@ export class FakeNic {
 
   /** A poller that begins where the counters say the last one ended, as after a crash. */
   newPoller(ring = this.reader): Poller {
-    const memory = (address: number, buffer: ArrayBuffer): MappedMemory => ({ address, buffer, length: buffer.byteLength }) as unknown as MappedMemory;
+    const memory = (address: number, buffer: ArrayBuffer): MappedMemory =>
+      ({ address, buffer, length: buffer.byteLength }) as unknown as MappedMemory;
     return (this.poller = new Poller({
       options: { ...pollOptionsOf(DEFAULTS), budget: this.budget },
       ring,
@@ -97,7 +113,9 @@ export class FakeNic {
       batch: new Batch(memory(BATCH_ADDRESS, this.batchMemory), memory(IOVEC_ADDRESS, this.iovecMemory), this.budget),
       sender: { send: (address, count) => this.send(address, count) },
       gate: this.gate,
-      gro: this.gro ? new Gro(new Uint8Array(this.ring.data), memory(HEADERS_ADDRESS, this.headerMemory), this.resegment) : null,
+      gro: this.gro
+        ? new Gro(new Uint8Array(this.ring.data), memory(HEADERS_ADDRESS, this.headerMemory), this.resegment)
+        : null,
       delivered: () => this.delivered,
       farEnd: this.farEnd,
     }));
@@ -125,7 +143,10 @@ export class FakeNic {
     const taken = answer === 'all' ? count : answer;
     for (let i = 0; i < taken; i++) {
       const message = address - BATCH_ADDRESS + i * BATCH.messageBytes;
-      const packet = this.gather(this.batchWords.get64(message + 16) - IOVEC_ADDRESS, this.batchWords.get64(message + 24));
+      const packet = this.gather(
+        this.batchWords.get64(message + 16) - IOVEC_ADDRESS,
+        this.batchWords.get64(message + 24),
+      );
       this.packets.push(packet);
       this.marks.push(this.markOf(message));
       this.sent.push(packet.toString('latin1', 'virtio-hdr'.length));
@@ -138,9 +159,18 @@ export class FakeNic {
   /** As sock_cmsg_send reads it. */
   private markOf(message: number): number | null {
     if (this.batchWords.get64(message + MSG_CONTROLLEN) === 0) return null;
-    const control = new DataView(this.headerMemory, this.batchWords.get64(message + MSG_CONTROL) - HEADERS_ADDRESS, this.batchWords.get64(message + MSG_CONTROLLEN));
-    const [length, level, type] = [control.getBigUint64(0, true), control.getInt32(8, true), control.getInt32(12, true)];
-    if (length !== 20n || level !== SOL_SOCKET || type !== SO_MARK) throw new Error(`a control message of ${length} bytes, level ${level}, type ${type}`);
+    const control = new DataView(
+      this.headerMemory,
+      this.batchWords.get64(message + MSG_CONTROL) - HEADERS_ADDRESS,
+      this.batchWords.get64(message + MSG_CONTROLLEN),
+    );
+    const [length, level, type] = [
+      control.getBigUint64(0, true),
+      control.getInt32(8, true),
+      control.getInt32(12, true),
+    ];
+    if (length !== 20n || level !== SOL_SOCKET || type !== SO_MARK)
+      throw new Error(`a control message of ${length} bytes, level ${level}, type ${type}`);
     return control.getUint32(16, true);
   }
 
@@ -152,7 +182,13 @@ export class FakeNic {
       const from = Number(entry.getBigUint64(0, true));
       const bytes = Number(entry.getBigUint64(8, true));
       const inHeaders = from >= HEADERS_ADDRESS;
-      pieces.push(Buffer.from(inHeaders ? this.headerMemory : this.ring.data, from - (inHeaders ? HEADERS_ADDRESS : DATA_ADDRESS), bytes));
+      pieces.push(
+        Buffer.from(
+          inHeaders ? this.headerMemory : this.ring.data,
+          from - (inHeaders ? HEADERS_ADDRESS : DATA_ADDRESS),
+          bytes,
+        ),
+      );
     }
     return Buffer.concat(pieces);
   }

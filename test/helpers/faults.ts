@@ -33,7 +33,8 @@ export interface Fault {
 const nap = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const stateFile = ({ attachment: { id } }: FaultTarget, name: string): string => path.join(stateDirectory(id), name);
 const pin = ({ attachment: { id } }: FaultTarget, name: string): string => path.join(pinDirectory(id), name);
-const inPeerNetns = (program: string, ...args: string[]): string => ok('nsenter', ['--net=/run/vnet-bpf/netns', '--', program, ...args]);
+const inPeerNetns = (program: string, ...args: string[]): string =>
+  ok('nsenter', ['--net=/run/vnet-bpf/netns', '--', program, ...args]);
 const ip = ({ netns }: FaultTarget, ...args: string[]): string => ok('ip', ['-n', netns, ...args]);
 
 async function inside(target: FaultTarget, part: string): Promise<void> {
@@ -42,7 +43,11 @@ async function inside(target: FaultTarget, part: string): Promise<void> {
 }
 
 /** Detaches a program of ours, as bpftool link detach does; its pin goes with it. */
-const detached = (name: string, file: string): Fault => ({ name: `program ${name} detached`, outcome: 'ends', act: (target) => openTcLink(pin(target, file)).detach() });
+const detached = (name: string, file: string): Fault => ({
+  name: `program ${name} detached`,
+  outcome: 'ends',
+  act: (target) => openTcLink(pin(target, file)).detach(),
+});
 
 const linkSet = (name: string, link: (id: string) => string, ...words: string[]): Fault => ({
   name,
@@ -53,14 +58,17 @@ const linkSet = (name: string, link: (id: string) => string, ...words: string[])
 async function sayNonsense({ attachment: { id }, random }: FaultTarget): Promise<void> {
   const socket = net.connect(controlSocket(id));
   socket.on('error', () => undefined);
-  for (let i = 0; i < 50; i++) socket.write(Buffer.from(Array.from({ length: random.between(1, 200) }, () => random.between(0, 255))));
+  for (let i = 0; i < 50; i++)
+    socket.write(Buffer.from(Array.from({ length: random.between(1, 200) }, () => random.between(0, 255))));
   socket.write('\n{"order":"__proto__"}\nnull\n[]\n');
   await nap(200);
   socket.destroy();
 }
 
 async function killRecorder({ netns, random }: FaultTarget): Promise<void> {
-  const recorder = spawn(process.execPath, [MAIN, 'record', 'vnet0', '--netns', netns, '-w', '/dev/null'], { stdio: 'ignore' });
+  const recorder = spawn(process.execPath, [MAIN, 'record', 'vnet0', '--netns', netns, '-w', '/dev/null'], {
+    stdio: 'ignore',
+  });
   await nap(random.between(300, 900));
   recorder.kill('SIGKILL');
 }
@@ -97,7 +105,11 @@ async function readOnlyState(target: FaultTarget): Promise<void> {
 /** Faults of the parts in the supervisor's table (docs/internals.md). */
 export const FAULTS: readonly Fault[] = [
   { name: 'main thread killed', outcome: 'crashes', act: ({ attachment: { pid } }) => process.kill(pid, 'SIGKILL') },
-  { name: 'main thread: an error that nobody catches', outcome: 'crashes', act: (target) => inside(target, 'main-thread') },
+  {
+    name: 'main thread: an error that nobody catches',
+    outcome: 'crashes',
+    act: (target) => inside(target, 'main-thread'),
+  },
   {
     name: 'main thread stopped for a while',
     outcome: 'goesOn',
@@ -108,16 +120,36 @@ export const FAULTS: readonly Fault[] = [
     },
   },
   { name: 'polling thread ended', outcome: 'ends', act: (target) => inside(target, 'polling-thread') },
-  { name: 'hook thread ended by its hook', outcome: 'goesOn', act: ({ netns, dyingHook }) => cliOk(['hook', 'vnet0', dyingHook, '--netns', netns]) },
+  {
+    name: 'hook thread ended by its hook',
+    outcome: 'goesOn',
+    act: ({ netns, dyingHook }) => cliOk(['hook', 'vnet0', dyingHook, '--netns', netns]),
+  },
   { name: 'recorder killed', outcome: 'goesOn', act: killRecorder },
-  { name: 'waiting room removed', outcome: 'ends', act: ({ attachment: { id } }) => inPeerNetns('ip', 'link', 'del', `vx${id}q0`) },
-  { name: "waiting room's tbf removed", outcome: 'goesOn', act: ({ attachment: { id } }) => inPeerNetns('tc', 'qdisc', 'del', 'dev', `vr${id}q0`, 'root') },
+  {
+    name: 'waiting room removed',
+    outcome: 'ends',
+    act: ({ attachment: { id } }) => inPeerNetns('ip', 'link', 'del', `vx${id}q0`),
+  },
+  {
+    name: "waiting room's tbf removed",
+    outcome: 'goesOn',
+    act: ({ attachment: { id } }) => inPeerNetns('tc', 'qdisc', 'del', 'dev', `vr${id}q0`, 'root'),
+  },
   linkSet("waiting room's entry set down", (id) => `vr${id}q0`, 'down'),
   linkSet("waiting room's exit set down", (id) => `vx${id}q0`, 'down'),
   linkSet('peer set down', (id) => `vp${id}`, 'down'),
-  { name: 'peer removed', outcome: 'ends', act: ({ attachment: { id } }) => inPeerNetns('ip', 'link', 'del', `vp${id}`) },
+  {
+    name: 'peer removed',
+    outcome: 'ends',
+    act: ({ attachment: { id } }) => inPeerNetns('ip', 'link', 'del', `vp${id}`),
+  },
   { name: 'peer namespace unmounted', outcome: 'goesOn', act: () => ok('umount', ['-l', '/run/vnet-bpf/netns']) },
-  { name: 'all pins removed', outcome: 'goesOn', act: ({ attachment: { id } }) => fs.rmSync(pinDirectory(id), { recursive: true }) },
+  {
+    name: 'all pins removed',
+    outcome: 'goesOn',
+    act: ({ attachment: { id } }) => fs.rmSync(pinDirectory(id), { recursive: true }),
+  },
   { name: "the ring's pin removed", outcome: 'goesOn', act: (target) => fs.rmSync(pin(target, 'ring0')) },
   detached('tx', 'tx_link'),
   detached('sink', 'sink_link'),
@@ -126,7 +158,11 @@ export const FAULTS: readonly Fault[] = [
   { name: 'netlink socket of the watch closed', outcome: 'goesOn', act: (target) => inside(target, 'watch') },
   { name: 'netlink socket of the watch overrun', outcome: 'goesOn', act: overflowWatch },
   { name: 'no descriptors for a while', outcome: 'goesOn', act: withoutDescriptors },
-  { name: 'log removed', outcome: 'goesOn', act: (target) => fs.rmSync(stateFile(target, 'log'), { recursive: true, force: true }) },
+  {
+    name: 'log removed',
+    outcome: 'goesOn',
+    act: (target) => fs.rmSync(stateFile(target, 'log'), { recursive: true, force: true }),
+  },
   {
     name: 'log is a directory',
     outcome: 'goesOn',
@@ -136,14 +172,26 @@ export const FAULTS: readonly Fault[] = [
     },
   },
   { name: 'record removed', outcome: 'goesOn', act: (target) => fs.rmSync(stateFile(target, 'state.json')) },
-  { name: 'record damaged', outcome: 'goesOn', act: (target) => fs.truncateSync(stateFile(target, 'state.json'), target.random.between(0, 500)) },
+  {
+    name: 'record damaged',
+    outcome: 'goesOn',
+    act: (target) => fs.truncateSync(stateFile(target, 'state.json'), target.random.between(0, 500)),
+  },
   { name: 'state cannot be written, and a rename', outcome: 'goesOn', act: readOnlyState },
   { name: 'lock removed', outcome: 'goesOn', act: (target) => fs.rmSync(stateFile(target, 'lock')) },
-  { name: 'state directory removed', outcome: 'goesOn', act: ({ attachment: { id } }) => fs.rmSync(stateDirectory(id), { recursive: true }) },
+  {
+    name: 'state directory removed',
+    outcome: 'goesOn',
+    act: ({ attachment: { id } }) => fs.rmSync(stateDirectory(id), { recursive: true }),
+  },
   { name: 'control socket removed', outcome: 'goesOn', act: ({ attachment: { id } }) => fs.rmSync(controlSocket(id)) },
   { name: 'nonsense on the control socket', outcome: 'goesOn', act: sayNonsense },
   { name: 'vnet0 deleted', outcome: 'ends', act: (target) => ip(target, 'link', 'del', 'vnet0') },
-  { name: 'vnet0 moved to another namespace', outcome: 'ends', act: (target) => ip(target, 'link', 'set', 'vnet0', 'netns', '1') },
+  {
+    name: 'vnet0 moved to another namespace',
+    outcome: 'ends',
+    act: (target) => ip(target, 'link', 'set', 'vnet0', 'netns', '1'),
+  },
   {
     name: 'vnet0 renamed to and fro',
     outcome: 'goesOn',
@@ -165,5 +213,9 @@ export const FAULTS: readonly Fault[] = [
       }
     },
   },
-  { name: 'MTU of vnet0 lowered', outcome: 'goesOn', act: (target) => ip(target, 'link', 'set', 'vnet0', 'mtu', String(target.random.between(600, 1500))) },
+  {
+    name: 'MTU of vnet0 lowered',
+    outcome: 'goesOn',
+    act: (target) => ip(target, 'link', 'set', 'vnet0', 'mtu', String(target.random.between(600, 1500))),
+  },
 ];

@@ -15,8 +15,14 @@ const SEND_BUFFER_BYTES = 64 << 20;
 export const DEATHS = {
   'ends its thread': [900, 'process.exit(3)'],
   'uses up its memory': [901, 'for (const all = []; ; ) all.push(new Array(1e6).fill(all.length + 0.5))'],
-  'fails later, and nobody listens': [902, "process.removeAllListeners('uncaughtException'); setImmediate(() => { throw Object.create(null); })"],
-  'rejects a promise, and nobody listens': [903, "process.removeAllListeners('unhandledRejection'); process.removeAllListeners('uncaughtException'); void Promise.reject(new Error('nobody'))"],
+  'fails later, and nobody listens': [
+    902,
+    "process.removeAllListeners('uncaughtException'); setImmediate(() => { throw Object.create(null); })",
+  ],
+  'rejects a promise, and nobody listens': [
+    903,
+    "process.removeAllListeners('unhandledRejection'); process.removeAllListeners('uncaughtException'); void Promise.reject(new Error('nobody'))",
+  ],
   'ends its thread in a timer': [904, 'nic.after(1, () => process.exit(0))'],
   'does not return': [905, 'for (;;)'],
   'does not return from a timer': [906, 'nic.after(1, () => { for (;;); })'],
@@ -28,7 +34,9 @@ export type Death = keyof typeof DEATHS;
 export const FIREWALL = `export default (frame, nic) => {
   const port = (frame.udp ?? frame.tcp)?.destinationPort;
   if (port === ${PORT.forbidden}) return 'drop';
-${Object.values(DEATHS).map(([port, source]) => `  if (port === ${port}) { ${source}; }`).join('\n')}
+${Object.values(DEATHS)
+  .map(([port, source]) => `  if (port === ${port}) { ${source}; }`)
+  .join('\n')}
   return port === ${PORT.allowed} ? 'pass' : 'drop';
 };`;
 

@@ -45,7 +45,14 @@ const QUIET_MS = 300;
 let stopping = false;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-async function send({ address, port, bytes, flows = 1, rate = Infinity, packets = Infinity }: FloodOptions): Promise<FloodSent> {
+async function send({
+  address,
+  port,
+  bytes,
+  flows = 1,
+  rate = Infinity,
+  packets = Infinity,
+}: FloodOptions): Promise<FloodSent> {
   const v6 = address.includes(':');
   const sockets = Array.from({ length: flows }, () => {
     const fd = native.openSocket(null, v6 ? native.AF_INET6 : native.AF_INET, native.SOCK_DGRAM, 0);

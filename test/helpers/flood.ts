@@ -38,5 +38,9 @@ export function checkReceived(t: Test, received: FloodReceived, sent: number): v
   const { overflow, missing, repeated, overtaken, damaged } = received;
   t.equal(overflow, 0, 'the receiving socket had space for all');
   t.equal(received.received, sent, `all ${sent} were received`);
-  t.same({ missing, repeated, overtaken, damaged }, { missing: 0, repeated: 0, overtaken: 0, damaged: 0 }, 'each once, in order and whole');
+  t.same(
+    { missing, repeated, overtaken, damaged },
+    { missing: 0, repeated: 0, overtaken: 0, damaged: 0 },
+    'each once, in order and whole',
+  );
 }

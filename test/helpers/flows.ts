@@ -10,6 +10,14 @@ export const TWO_QUEUES = ['--queues', '2'];
 /** All that was sent comes back, and no flow overtakes itself. */
 export async function checkFlows(t: Test, flows: readonly OwnUdp[]): Promise<void> {
   for (const flow of flows) await flow.takeUntil(flow.sent, WAIT_MS);
-  t.same(flows.map(({ received }) => received), flows.map(({ sent }) => sent), 'all came back');
-  t.same(flows.map(({ outOfOrder, damaged }) => ({ outOfOrder, damaged })), flows.map(() => ({ outOfOrder: 0, damaged: 0 })), 'each flow in order and whole');
+  t.same(
+    flows.map(({ received }) => received),
+    flows.map(({ sent }) => sent),
+    'all came back',
+  );
+  t.same(
+    flows.map(({ outOfOrder, damaged }) => ({ outOfOrder, damaged })),
+    flows.map(() => ({ outOfOrder: 0, damaged: 0 })),
+    'each flow in order and whole',
+  );
 }

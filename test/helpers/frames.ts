@@ -49,7 +49,8 @@ export const from = (source: string): ((frame: Buffer) => boolean) => {
  * read, which a dump of both is not.
  */
 export function differences(sent: readonly Buffer[], received: readonly Buffer[]): string[] {
-  const show = (frame: Buffer | undefined): string => (frame ? `${frame.length} bytes ${frame.subarray(0, 24).toString('hex')}` : 'nothing');
+  const show = (frame: Buffer | undefined): string =>
+    frame ? `${frame.length} bytes ${frame.subarray(0, 24).toString('hex')}` : 'nothing';
   return Array.from({ length: Math.max(sent.length, received.length) }, (_, i) => i)
     .filter((i) => !(sent[i] && received[i]?.equals(sent[i])))
     .map((i) => `frame ${i}: sent ${show(sent[i])}, got ${show(received[i])}`);

@@ -13,7 +13,10 @@ const LARGEST_SUPERPACKET = 256 << 10;
 export const LARGEST_BYTES = VNET_HDR_BYTES + LARGEST_SUPERPACKET;
 
 const ETH_HEADER_BYTES = 14;
-const ETHERTYPES = [0x0800, 0x86dd, 0x0806, 0x8100, 0x88a8, 0x8847, 0x8863, 0x8864, 0x88cc, 0x88e5, 0x22f3, 0x894f, 0x88b5, 0x0000, 0xffff];
+const ETHERTYPES = [
+  0x0800, 0x86dd, 0x0806, 0x8100, 0x88a8, 0x8847, 0x8863, 0x8864, 0x88cc, 0x88e5, 0x22f3, 0x894f, 0x88b5, 0x0000,
+  0xffff,
+];
 const PROTOCOLS = [0, 1, 2, 4, 6, 17, 41, 43, 44, 47, 50, 51, 58, 59, 60, 132, 135, 136, 255];
 const VLAN_TPIDS = [0x8100, 0x88a8];
 const GSO_TYPES = [0, 1, 3, 4, 5, 0x81, 0x84, 2, 0x7f, 0xff];
@@ -40,7 +43,8 @@ export class FrameFuzzer {
     const length = this.length();
     const end = VNET_HDR_BYTES + length;
     // What the last frame left there is as good as random; some of it is made new.
-    for (let i = 0; i < 24; i++) to.writeUInt32LE(random.bits(), VNET_HDR_BYTES + (random.bits() % Math.max(1, length - 4)));
+    for (let i = 0; i < 24; i++)
+      to.writeUInt32LE(random.bits(), VNET_HDR_BYTES + (random.bits() % Math.max(1, length - 4)));
     let at = this.ethernet(to, end);
     if (random.chance(70)) at = this.network(to, at, end);
     this.vnetHeader(to, at, length);
@@ -55,7 +59,11 @@ export class FrameFuzzer {
     const { random, mac } = this;
     const tcp = random.chance(60);
     const v4 = random.chance(60);
-    const length = random.chance(2) ? random.between(200, LARGEST_SUPERPACKET) : random.chance(20) ? random.between(1400, 9100) : random.between(150, 1700);
+    const length = random.chance(2)
+      ? random.between(200, LARGEST_SUPERPACKET)
+      : random.chance(20)
+        ? random.between(1400, 9100)
+        : random.between(150, 1700);
     to.fill(0x41, VNET_HDR_BYTES, VNET_HDR_BYTES + Math.min(length, 300));
     let at = VNET_HDR_BYTES;
     mac.copy(to, at);
@@ -68,15 +76,26 @@ export class FrameFuzzer {
     to.writeUInt16BE(v4 ? 0x0800 : 0x86dd, at);
     at += 2;
     const protocol = tcp ? PROTOCOL.tcp : PROTOCOL.udp;
-    const transport = v4 ? this.ipv4Header(to, at, VNET_HDR_BYTES + length, protocol) : this.ipv6Headers(to, at, VNET_HDR_BYTES + length, protocol);
+    const transport = v4
+      ? this.ipv4Header(to, at, VNET_HDR_BYTES + length, protocol)
+      : this.ipv6Headers(to, at, VNET_HDR_BYTES + length, protocol);
     if (tcp) to[transport + 12] = (random.chance(60) ? 5 : random.between(0, 15)) << 4;
     else to.writeUInt16BE(this.lie(10, VNET_HDR_BYTES + length - transport) & 0xffff, transport + 4);
     const headers = transport + (tcp ? 20 : 8) - VNET_HDR_BYTES;
-    const kind = tcp ? (v4 ? GSO.tcp4 : GSO.tcp6) | (random.chance(10) ? GSO.ecn : 0) : random.chance(80) ? GSO.udpL4 : GSO.udp;
+    const kind = tcp
+      ? (v4 ? GSO.tcp4 : GSO.tcp6) | (random.chance(10) ? GSO.ecn : 0)
+      : random.chance(80)
+        ? GSO.udpL4
+        : GSO.udp;
     to[0] = random.chance(75) ? 1 : random.pick([0, 2, 3, 4, 0xff]);
     to[1] = random.chance(85) ? kind : random.pick(GSO_TYPES);
     to.writeUInt16LE(this.lie(20, headers), 2);
-    to.writeUInt16LE(random.chance(60) ? random.between(1, 1448) : random.pick([0, 1, length - headers, length - headers - 1, 60_000, 0xffff]) & 0xffff, 4);
+    to.writeUInt16LE(
+      random.chance(60)
+        ? random.between(1, 1448)
+        : random.pick([0, 1, length - headers, length - headers - 1, 60_000, 0xffff]) & 0xffff,
+      4,
+    );
     to.writeUInt16LE(this.lie(15, transport - VNET_HDR_BYTES), 6);
     to.writeUInt16LE(this.lie(15, tcp ? 16 : 6), 8);
     return VNET_HDR_BYTES + length;

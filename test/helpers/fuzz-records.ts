@@ -26,7 +26,13 @@ const TCP = { ...PORTS, sequence: 1, flags: TCP_FLAG.ack, options: Uint8Array.fr
 const MAC_BYTES = 6;
 const GSO_SIZES = [0, 100, 536, 1000, 1448, 9000, 65535];
 
-export function virtioHeader(flags: number, gsoType: number, gsoSize: number, checksumStart: number, checksumOffset: number): Buffer {
+export function virtioHeader(
+  flags: number,
+  gsoType: number,
+  gsoSize: number,
+  checksumStart: number,
+  checksumOffset: number,
+): Buffer {
   const vnet = Buffer.alloc(VNET_HDR_BYTES);
   vnet[0] = flags;
   vnet[1] = gsoType;
@@ -41,9 +47,19 @@ function seeds(): Seed[] {
   const payload = Buffer.alloc(3000, 'x');
   const small = payload.subarray(0, 40);
   const vlan = { ...LINK, vlan: { id: 7 } };
-  const hopByHop = { protocol: 0, bytes: Buffer.concat([Buffer.from([17, 0, 1, 4, 0, 0, 0, 0]), udp(PORTS, small).bytes]) };
-  const fragment = { protocol: 44, bytes: Buffer.concat([Buffer.from([17, 0, 0, 1, 0, 0, 0, 9]), udp(PORTS, small).bytes]) };
-  const of = (frame: Uint8Array, headers: number, vnet = virtioHeader(0, 0, 0, 0, 0)): Seed => ({ frame: Buffer.from(frame), vnet, headers });
+  const hopByHop = {
+    protocol: 0,
+    bytes: Buffer.concat([Buffer.from([17, 0, 1, 4, 0, 0, 0, 0]), udp(PORTS, small).bytes]),
+  };
+  const fragment = {
+    protocol: 44,
+    bytes: Buffer.concat([Buffer.from([17, 0, 0, 1, 0, 0, 0, 9]), udp(PORTS, small).bytes]),
+  };
+  const of = (frame: Uint8Array, headers: number, vnet = virtioHeader(0, 0, 0, 0, 0)): Seed => ({
+    frame: Buffer.from(frame),
+    vnet,
+    headers,
+  });
   return [
     of(ethernet(LINK, ipv4(V4, tcp(TCP, payload))), 66, virtioHeader(1, GSO.tcpv4, 1000, 34, 16)),
     of(ethernet(LINK, ipv6(V6, tcp(TCP, payload))), 86, virtioHeader(1, GSO.tcpv6, 1000, 54, 16)),
@@ -56,7 +72,19 @@ function seeds(): Seed[] {
     of(ethernet(LINK, ipv6(V6, fragment)), 70),
     of(ethernet(LINK, ipv4(V4, icmp(8, 0, 1, small))), 42),
     of(ethernet(LINK, ipv6(V6, icmpv6(135, 0, 0, payload.subarray(0, 24)))), 86),
-    of(ethernet(LINK, arp({ operation: 1, senderMac: LINK.source, senderIp: V4.source, targetMac: LINK.destination, targetIp: V4.destination })), 42),
+    of(
+      ethernet(
+        LINK,
+        arp({
+          operation: 1,
+          senderMac: LINK.source,
+          senderIp: V4.source,
+          targetMac: LINK.destination,
+          targetIp: V4.destination,
+        }),
+      ),
+      42,
+    ),
   ];
 }
 
@@ -75,15 +103,21 @@ export class RecordFuzzer {
 
   private noisy(): FuzzRecord {
     const end = this.noise.write(this.memory);
-    return { vnet: Buffer.from(this.memory.subarray(0, VNET_HDR_BYTES)), frame: Buffer.from(this.memory.subarray(VNET_HDR_BYTES, end)) };
+    return {
+      vnet: Buffer.from(this.memory.subarray(0, VNET_HDR_BYTES)),
+      frame: Buffer.from(this.memory.subarray(VNET_HDR_BYTES, end)),
+    };
   }
 
   private changed(): FuzzRecord {
     const { random } = this;
     const seed = random.pick(this.seeds);
-    const frame = Buffer.from(random.chance(15) ? seed.frame.subarray(0, random.between(14, seed.frame.length)) : seed.frame);
+    const frame = Buffer.from(
+      random.chance(15) ? seed.frame.subarray(0, random.between(14, seed.frame.length)) : seed.frame,
+    );
     const headers = Math.min(seed.headers, frame.length);
-    for (let changes = random.between(0, 4); changes > 0; changes--) frame[random.between(12, headers - 1)] = random.bits() & 0xff;
+    for (let changes = random.between(0, 4); changes > 0; changes--)
+      frame[random.between(12, headers - 1)] = random.bits() & 0xff;
     return { frame, vnet: this.header(seed) };
   }
 

@@ -9,7 +9,8 @@ interface Controlled {
   control: SharedWords;
 }
 
-const add = ({ control }: Controlled, counter: keyof typeof CONTROL, by: number): void => control.set64(CONTROL[counter], control.get64(CONTROL[counter]) + by);
+const add = ({ control }: Controlled, counter: keyof typeof CONTROL, by: number): void =>
+  control.set64(CONTROL[counter], control.get64(CONTROL[counter]) + by);
 
 /** What `tx` does to a frame of `segments` segments that has to wait. */
 export function sendToRoom(nic: Controlled, segments = 1): void {

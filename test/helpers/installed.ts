@@ -20,7 +20,8 @@ export interface Installed {
 export async function installedWorks(t: Test, { bin, root, libbpf }: Installed): Promise<void> {
   const machine = await PrivateMachine.start(t);
   machine.shell(HIDE_SOURCE);
-  for (const tool of ['clang', 'make', 'cc']) t.not(machine.run('sh', ['-c', `${tool} --version`]).status, 0, `no ${tool}`);
+  for (const tool of ['clang', 'make', 'cc'])
+    t.not(machine.run('sh', ['-c', `${tool} --version`]).status, 0, `no ${tool}`);
   t.equal(machine.shell(`ls -A '${ROOT}'`), '', 'no sources');
   const succeeds = (program: string, ...args: string[]): string => {
     const { status, stdout, stderr } = machine.run(program, args);
@@ -34,5 +35,6 @@ export async function installedWorks(t: Test, { bin, root, libbpf }: Installed):
   succeeds(bin, 'detach', 'vnet0', '--netns', 'lab');
   t.same(machine.residue(), ['/run/netns'], 'nothing is left but the directory of ip netns');
   // It opens an object with libbpf and reads its types.
-  if (libbpf !== undefined) t.match(succeeds(libbpf, 'types', path.join(root, 'dist', 'bpf', 'vnet.bpf.o')), 'export interface');
+  if (libbpf !== undefined)
+    t.match(succeeds(libbpf, 'types', path.join(root, 'dist', 'bpf', 'vnet.bpf.o')), 'export interface');
 }

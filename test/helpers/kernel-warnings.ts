@@ -3,7 +3,8 @@
 import * as fs from 'node:fs';
 
 const RECORD_BYTES = 8192;
-const COMPLAINT = /\bWARNING\b|\bBUG\b|\bOops\b|Call Trace|general protection|refcount_t|KASAN|lockup|bad offload|suspicious RCU/i;
+const COMPLAINT =
+  /\bWARNING\b|\bBUG\b|\bOops\b|Call Trace|general protection|refcount_t|KASAN|lockup|bad offload|suspicious RCU/i;
 
 interface KernelRecord {
   sequence: number;

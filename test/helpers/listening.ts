@@ -20,8 +20,13 @@ function socketsOf(pid: number): Set<string> {
 export function portsOf(pid: number): number[] {
   try {
     const own = socketsOf(pid);
-    const lines = ['tcp', 'tcp6'].flatMap((table) => fs.readFileSync(`/proc/${pid}/net/${table}`, 'utf8').trim().split('\n').slice(1));
-    return lines.map((line) => line.trim().split(/\s+/)).filter((fields) => fields[3] === LISTEN && own.has(fields[9] ?? '')).map((fields) => parseInt(fields[1]?.split(':')[1] ?? '', 16));
+    const lines = ['tcp', 'tcp6'].flatMap((table) =>
+      fs.readFileSync(`/proc/${pid}/net/${table}`, 'utf8').trim().split('\n').slice(1),
+    );
+    return lines
+      .map((line) => line.trim().split(/\s+/))
+      .filter((fields) => fields[3] === LISTEN && own.has(fields[9] ?? ''))
+      .map((fields) => parseInt(fields[1]?.split(':')[1] ?? '', 16));
   } catch {
     return [];
   }

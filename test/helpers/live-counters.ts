@@ -46,7 +46,7 @@ export class LiveCounters {
 
   /** Waits until something is so; false if the time is up. */
   async until(what: () => boolean, ms: number): Promise<boolean> {
-    for (const end = Date.now() + ms * SLOW; !what(); ) {
+    for (const end = Date.now() + ms * SLOW; !what();) {
       if (Date.now() > end) return false;
       await new Promise((resolve) => setTimeout(resolve, 1));
     }

@@ -26,7 +26,8 @@ export async function atRest(nic: Named): Promise<Stats> {
   for (const end = Date.now() + WAIT_MS; ; await delay(20 * SLOW)) {
     const stats = look(nic);
     // A queue that has just become empty wakes a moment later: closing the waiting room takes the kernel's RTNL lock.
-    const empty = stats.queue.packets === 0 && stats.held.now === 0 && stats.impair.waiting === 0 && stats.state !== 'stopped';
+    const empty =
+      stats.queue.packets === 0 && stats.held.now === 0 && stats.impair.waiting === 0 && stats.state !== 'stopped';
     if ((empty && frameAccounting(stats).balanced) || Date.now() > end) return stats;
   }
 }
@@ -36,7 +37,7 @@ export async function atRest(nic: Named): Promise<Stats> {
  * sends packets of its own for some seconds after an interface came up.
  */
 export async function countersAtRest(nic: Named): Promise<{ stats: Stats; kernel: ReturnType<typeof kernelCounters> }> {
-  for (let before = kernelCounters(nic.netns, nic.iface); ; ) {
+  for (let before = kernelCounters(nic.netns, nic.iface); ;) {
     const stats = await atRest(nic);
     const kernel = kernelCounters(nic.netns, nic.iface);
     if (kernel.tx === before.tx && kernel.rx === before.rx) return { stats, kernel };
@@ -44,9 +45,11 @@ export async function countersAtRest(nic: Named): Promise<{ stats: Stats; kernel
   }
 }
 
-const acceptedOf = ({ tx, refused }: Stats): number => tx.packets - Object.values(refused).reduce((sum, count) => sum + count, 0);
+const acceptedOf = ({ tx, refused }: Stats): number =>
+  tx.packets - Object.values(refused).reduce((sum, count) => sum + count, 0);
 
-export const refusals = ({ refused }: Stats): [string, number][] => Object.entries(refused).filter(([, count]) => count > 0);
+export const refusals = ({ refused }: Stats): [string, number][] =>
+  Object.entries(refused).filter(([, count]) => count > 0);
 
 /** The accounting, and what has to hold with it at rest. */
 export async function checkRest(t: Test, nic: Attached, tries = 5): Promise<Stats> {
@@ -62,7 +65,10 @@ export async function checkRest(t: Test, nic: Attached, tries = 5): Promise<Stat
   t.equal(stats.queue.wakes, stats.queue.stops, 'as many wakes as stops');
   t.equal(stats.poll.lostWakeups, 0, 'no wake-up was lost');
   t.equal(stats.held.dropped + stats.held.again, 0, 'the waiting room lost nothing');
-  t.ok(isTx, `ip -s link: TX, ${kernel.tx}, is what was accepted, ${accepted}, less what is missing behind tx, ${missing}`);
+  t.ok(
+    isTx,
+    `ip -s link: TX, ${kernel.tx}, is what was accepted, ${accepted}, less what is missing behind tx, ${missing}`,
+  );
   if (stats.backend === 'veth') t.equal(kernel.rx, accepted, 'ip -s link: RX is what was accepted');
   return stats;
 }
@@ -102,7 +108,7 @@ export async function holds(t: Test, nic: Attached, udp: OwnUdp): Promise<void> 
 /** Kills the controller; returns when it is seen to be gone, or the time is up. */
 export async function kill(nic: Attached): Promise<void> {
   process.kill(attachmentOf(nic).pid, 'SIGKILL');
-  for (const end = Date.now() + WAIT_MS; look(nic).state !== 'crashed' && Date.now() < end; ) await delay(5);
+  for (const end = Date.now() + WAIT_MS; look(nic).state !== 'crashed' && Date.now() < end;) await delay(5);
 }
 
 /** Kills the controller; what is sent meanwhile comes back after the next attach. */

@@ -8,7 +8,17 @@ import { MappedMemory } from 'libbpf-ts';
 import { receiveMessages, sendMessages } from './native-socket';
 
 /** Offsets in struct mmsghdr on 64-bit Linux. */
-const HDR = { name: 0, nameLength: 8, iov: 16, iovLength: 24, control: 32, controlLength: 40, flags: 48, length: 56, size: 64 } as const;
+const HDR = {
+  name: 0,
+  nameLength: 8,
+  iov: 16,
+  iovLength: 24,
+  control: 32,
+  controlLength: 40,
+  flags: 48,
+  length: 56,
+  size: 64,
+} as const;
 const IOVEC_BYTES = 16;
 const NAME_BYTES = 32;
 const CMSG_HEADER_BYTES = 16;
@@ -71,7 +81,7 @@ export class Messages implements Disposable {
   control(i: number, level: number, type: number): DataView | null {
     const start = this.controlsAt + i * this.controlBytes;
     const end = start + this.words.getUint32(i * HDR.size + HDR.controlLength, true);
-    for (let at = start; at + CMSG_HEADER_BYTES <= end; ) {
+    for (let at = start; at + CMSG_HEADER_BYTES <= end;) {
       const length = this.words.getUint32(at, true);
       if (this.words.getInt32(at + 8, true) === level && this.words.getInt32(at + 12, true) === type) {
         return new DataView(this.memory.buffer, at + CMSG_HEADER_BYTES, length - CMSG_HEADER_BYTES);

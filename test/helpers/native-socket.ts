@@ -117,7 +117,8 @@ export function socketAddress(address: string, port: number): Uint8Array {
 export function addressBytes(address: string): number[] {
   if (!address.includes(':')) return address.split('.').map(Number);
   const [head, tail] = address.split('::') as [string, string | undefined];
-  const groups = (text: string | undefined): number[] => (text ? text.split(':').map((group) => parseInt(group, 16)) : []);
+  const groups = (text: string | undefined): number[] =>
+    text ? text.split(':').map((group) => parseInt(group, 16)) : [];
   const [first, last] = [groups(head), groups(tail)];
   const all = [...first, ...Array<number>(8 - first.length - last.length).fill(0), ...last];
   return all.flatMap((group) => [group >>> 8, group & 0xff]);

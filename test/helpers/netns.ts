@@ -12,16 +12,25 @@ export interface Result {
 }
 
 /** Runs a program to its end. */
-export function run(program: string, args: readonly string[], options: Partial<SpawnSyncOptionsWithStringEncoding> = {}): Result {
+export function run(
+  program: string,
+  args: readonly string[],
+  options: Partial<SpawnSyncOptionsWithStringEncoding> = {},
+): Result {
   const result = spawnSync(program, args, { encoding: 'utf8', maxBuffer: 256 << 20, ...options });
   if (result.error) throw result.error;
   return { status: result.status ?? -1, stdout: result.stdout, stderr: result.stderr };
 }
 
 /** Runs a program that has to succeed; returns its standard output. */
-export function ok(program: string, args: readonly string[], options: Partial<SpawnSyncOptionsWithStringEncoding> = {}): string {
+export function ok(
+  program: string,
+  args: readonly string[],
+  options: Partial<SpawnSyncOptionsWithStringEncoding> = {},
+): string {
   const { status, stdout, stderr } = run(program, args, options);
-  if (status !== 0) throw new Error(`${program} ${args.join(' ')}: status ${status}: ${stderr.trim() || stdout.trim()}`);
+  if (status !== 0)
+    throw new Error(`${program} ${args.join(' ')}: status ${status}: ${stderr.trim() || stdout.trim()}`);
   return stdout;
 }
 
@@ -44,13 +53,21 @@ export function quietNetns(t: Test): string {
 export const inside = (netns: string): string[] => ['nsenter', `--net=/run/netns/${netns}`, '--'];
 
 /** Runs a program inside a namespace; it has to succeed. */
-export function okIn(netns: string, program: string, args: readonly string[], options: Partial<SpawnSyncOptionsWithStringEncoding> = {}): string {
+export function okIn(
+  netns: string,
+  program: string,
+  args: readonly string[],
+  options: Partial<SpawnSyncOptionsWithStringEncoding> = {},
+): string {
   const [nsenter, ...rest] = inside(netns) as [string, ...string[]];
   return ok(nsenter, [...rest, program, ...args], options);
 }
 
 /** What `ip -s link` counts for an interface. */
-export function kernelCounters(netns: string, iface: string): { tx: number; rx: number; txBytes: number; rxBytes: number } {
+export function kernelCounters(
+  netns: string,
+  iface: string,
+): { tx: number; rx: number; txBytes: number; rxBytes: number } {
   const [link] = JSON.parse(ok('ip', ['-n', netns, '-json', '-statistics', 'link', 'show', 'dev', iface])) as [
     { stats64: { rx: { packets: number; bytes: number }; tx: { packets: number; bytes: number } } },
   ];

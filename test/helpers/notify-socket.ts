@@ -21,7 +21,8 @@ export class NotifySocket implements Disposable {
   received(): string[] {
     const buffer = Buffer.alloc(4096);
     const messages: string[] = [];
-    for (let bytes = receiveBytes(this.fd, buffer); bytes >= 0; bytes = receiveBytes(this.fd, buffer)) messages.push(buffer.toString('utf8', 0, bytes));
+    for (let bytes = receiveBytes(this.fd, buffer); bytes >= 0; bytes = receiveBytes(this.fd, buffer))
+      messages.push(buffer.toString('utf8', 0, bytes));
     return messages;
   }
 

@@ -39,14 +39,34 @@ export function setFeatures({ netns, iface }: Attached, off: readonly string[]):
 }
 
 /** Gives an interface limits; those not named are as they were made. */
-export function setGsoLimits(nic: Attached, { size = DEFAULT_SIZE, segments = DEFAULT_SEGMENTS, ipv4Size }: GsoLimits): void {
-  ok('ip', ['-n', nic.netns, 'link', 'set', 'dev', nic.iface, 'gso_max_size', String(size), 'gso_max_segs', String(segments)]);
+export function setGsoLimits(
+  nic: Attached,
+  { size = DEFAULT_SIZE, segments = DEFAULT_SEGMENTS, ipv4Size }: GsoLimits,
+): void {
+  ok('ip', [
+    '-n',
+    nic.netns,
+    'link',
+    'set',
+    'dev',
+    nic.iface,
+    'gso_max_size',
+    String(size),
+    'gso_max_segs',
+    String(segments),
+  ]);
   // Up to 64 KiB, the kernel gives IPv4 what `gso_max_size` says (netif_set_gso_max_size).
   const { ringBytes, backend } = attachmentOf(nic);
-  const ipv4 = ipv4Size ?? (size === DEFAULT_SIZE ? bigTcp(superpacketBytesOf(backend, ringBytes)).gsoIpv4MaxSize : undefined);
+  const ipv4 =
+    ipv4Size ?? (size === DEFAULT_SIZE ? bigTcp(superpacketBytesOf(backend, ringBytes)).gsoIpv4MaxSize : undefined);
   if (ipv4 === undefined || !passesBigTcp()) return;
   using netns = Netns.named(nic.netns);
-  netns.run(() => change(RTM_NEWLINK, message(ifinfo({ ifindex: linkByName(nic.iface)?.ifindex ?? 0 }), numberAttribute(IFLA.GSO_IPV4_MAX_SIZE, ipv4))));
+  netns.run(() =>
+    change(
+      RTM_NEWLINK,
+      message(ifinfo({ ifindex: linkByName(nic.iface)?.ifindex ?? 0 }), numberAttribute(IFLA.GSO_IPV4_MAX_SIZE, ipv4)),
+    ),
+  );
 }
 
 /** Gives an interface a root qdisc, or null: the one that it was made with. */

@@ -7,7 +7,9 @@ export function onesComplement(frame: Uint8Array): number {
   const ip = 14;
   const transport = v6 ? 54 : ip + ((frame[ip] as number) & 15) * 4;
   const protocol = frame[v6 ? 20 : 23] as number;
-  const length = v6 ? ((frame[18] as number) << 8) | (frame[19] as number) : (((frame[16] as number) << 8) | (frame[17] as number)) - (transport - ip);
+  const length = v6
+    ? ((frame[18] as number) << 8) | (frame[19] as number)
+    : (((frame[16] as number) << 8) | (frame[17] as number)) - (transport - ip);
   const addresses = v6 ? frame.subarray(22, 54) : frame.subarray(26, 34);
   const pseudo = protocol === 1 ? [] : [...addresses, 0, protocol, length >>> 8, length & 0xff];
   return sumOf([...pseudo, ...frame.subarray(transport, transport + length)]);

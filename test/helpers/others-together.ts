@@ -45,5 +45,7 @@ export function checkStay(t: Test, netns: string, iface: string, others: Others)
   ok('ip', ['-n', netns, 'addr', 'add', '10.77.0.1/24', 'dev', iface]);
   const [nsenter, ...rest] = inside(netns) as [string, ...string[]];
   run(nsenter, [...rest, 'ping', '-c', '1', '-W', '1', '10.77.0.2']); // nobody answers
-  Object.entries(others).forEach(([name, other], i) => t.ok(other.seen() > (before[i] as number), `${name} is still there, and sees what is sent`));
+  Object.entries(others).forEach(([name, other], i) =>
+    t.ok(other.seen() > (before[i] as number), `${name} is still there, and sees what is sent`),
+  );
 }

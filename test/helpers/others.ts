@@ -15,7 +15,20 @@ import { ok, run } from './netns';
 const PRIORITY = { before: '1', behind: '60000' } as const;
 
 /** Its programs: what each does to a frame. */
-const NAMES = ['counts', 'accepts', 'classifies', 'marks', 'hashes', 'unhashes', 'edits', 'tags', 'mirrors', 'erases', 'drops', 'redirects'] as const;
+const NAMES = [
+  'counts',
+  'accepts',
+  'classifies',
+  'marks',
+  'hashes',
+  'unhashes',
+  'edits',
+  'tags',
+  'mirrors',
+  'erases',
+  'drops',
+  'redirects',
+] as const;
 export type OtherName = (typeof NAMES)[number];
 
 interface OtherChoice {
@@ -44,7 +57,13 @@ export class OtherProgram {
   }
 
   /** As a filter of the clsact qdisc, with tc(8), as others do it; it goes with the interface. */
-  static filter(t: Test, netns: string, iface: string, where: keyof typeof PRIORITY, choice: OtherChoice = {}): OtherProgram {
+  static filter(
+    t: Test,
+    netns: string,
+    iface: string,
+    where: keyof typeof PRIORITY,
+    choice: OtherChoice = {},
+  ): OtherProgram {
     using there = Netns.named(netns);
     const { program, words } = OtherProgram.load(t, there, choice);
     // `tc -n` hides /sys/fs/bpf behind a new /sys.
@@ -57,13 +76,20 @@ export class OtherProgram {
   /** Behind ours, through what ours is attached through. */
   static behind(t: Test, nic: Attached, choice: OtherChoice): OtherProgram {
     const { netns, iface } = nic;
-    return attachmentOf(nic).attach === 'tcx' ? OtherProgram.tcx(t, netns, iface, choice) : OtherProgram.filter(t, netns, iface, 'behind', choice);
+    return attachmentOf(nic).attach === 'tcx'
+      ? OtherProgram.tcx(t, netns, iface, choice)
+      : OtherProgram.filter(t, netns, iface, 'behind', choice);
   }
 
-  private static load(t: Test, there: Netns, { program: name = 'counts', elsewhere }: OtherChoice): { program: BpfProgram; words: BpfMap } {
+  private static load(
+    t: Test,
+    there: Netns,
+    { program: name = 'counts', elsewhere }: OtherChoice,
+  ): { program: BpfProgram; words: BpfMap } {
     compiled ??= compile('others', path.join(ROOT, 'test', 'bpf'));
     const object = BpfObject.open(compiled);
-    if (elsewhere !== undefined) object.setConstants({ elsewhere: there.run(() => linkByName(elsewhere)?.ifindex ?? 0) });
+    if (elsewhere !== undefined)
+      object.setConstants({ elsewhere: there.run(() => linkByName(elsewhere)?.ifindex ?? 0) });
     for (const other of NAMES) object.setAutoload(other, other === name);
     object.load();
     const [program, words] = [object.program(name), object.map('seen')];
@@ -78,7 +104,12 @@ export class OtherProgram {
 }
 
 /** Adds a filter with tc(8), before or behind ours where that is one, too; the function returned removes it. */
-export function addFilter(netns: string, iface: string, where: keyof typeof PRIORITY, filter: readonly string[]): () => void {
+export function addFilter(
+  netns: string,
+  iface: string,
+  where: keyof typeof PRIORITY,
+  filter: readonly string[],
+): () => void {
   const place = ['dev', iface, 'egress', 'prio', PRIORITY[where]];
   ok('tc', ['-n', netns, 'filter', 'add', ...place, ...(filter[0] === 'bpf' ? [] : ['protocol', 'all']), ...filter]);
   return () => void ok('tc', ['-n', netns, 'filter', 'del', ...place]);
@@ -94,6 +125,7 @@ export function withoutFilter(filter: readonly string[]): string | false {
   const script = 'tc qdisc add dev lo clsact && exec tc filter add dev lo egress protocol all "$@"';
   const { status, stderr } = run('unshare', ['--net', '--', 'sh', '-c', script, 'sh', ...filter]);
   if (status === 0) return false;
-  if (/Failed to load TC action module|TC classifier not found|Unknown (filter|action)|No such file/i.test(stderr)) return `this kernel has no ${filter.join(' ')}`;
+  if (/Failed to load TC action module|TC classifier not found|Unknown (filter|action)|No such file/i.test(stderr))
+    return `this kernel has no ${filter.join(' ')}`;
   throw new Error(`filter ${filter.join(' ')}: ${stderr}`);
 }

@@ -45,7 +45,9 @@ export class OwnUdp {
     private readonly bytes: number,
   ) {
     const port = freePort();
-    [this.receiver, this.sender] = [0, 0].map(() => native.openSocket(netns, familyOf(address), native.SOCK_DGRAM, 0)) as [number, number];
+    [this.receiver, this.sender] = [0, 0].map(() =>
+      native.openSocket(netns, familyOf(address), native.SOCK_DGRAM, 0),
+    ) as [number, number];
     native.setOption(this.receiver, native.SOL_SOCKET, native.SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES);
     native.bind(this.receiver, native.socketAddress(address, port));
     native.connect(this.sender, native.socketAddress(address, port));
@@ -101,7 +103,11 @@ export class OwnUdp {
     const { messages, bytes, expected } = this;
     this.received++;
     const payload = Buffer.from(messages.payload(i));
-    if (messages.length(i) !== bytes || payload.compare(expected, PAYLOAD_HEADER_BYTES, bytes, PAYLOAD_HEADER_BYTES, bytes) !== 0) this.damaged++;
+    if (
+      messages.length(i) !== bytes ||
+      payload.compare(expected, PAYLOAD_HEADER_BYTES, bytes, PAYLOAD_HEADER_BYTES, bytes) !== 0
+    )
+      this.damaged++;
     const number = payload.readUInt32LE(4);
     if (number <= this.last) this.outOfOrder++;
     this.last = Math.max(this.last, number);
@@ -135,7 +141,9 @@ export class OwnTcpFlow {
   /** Stopped with the test, if nobody does before. */
   static start(t: Test, netns: string, address: string): OwnTcpFlow {
     const port = freePort();
-    const [listening, connecting] = [0, 0].map(() => native.openSocket(netns, familyOf(address), native.SOCK_STREAM, 0)) as [number, number];
+    const [listening, connecting] = [0, 0].map(() =>
+      native.openSocket(netns, familyOf(address), native.SOCK_STREAM, 0),
+    ) as [number, number];
     native.bind(listening, native.socketAddress(address, port));
     const server = net.createServer();
     const flow = new OwnTcpFlow([server]);
@@ -174,10 +182,20 @@ export interface OwnTcpOptions {
 }
 
 /** Moves bytes over one connection to an address of the namespace, through the loop. */
-export async function ownTcp(netns: string, address: string, bytes: number, options: OwnTcpOptions = {}): Promise<{ sent: TcpResult; received: TcpResult }> {
+export async function ownTcp(
+  netns: string,
+  address: string,
+  bytes: number,
+  options: OwnTcpOptions = {},
+): Promise<{ sent: TcpResult; received: TcpResult }> {
   const port = freePort();
-  const [listening, connecting] = [0, 0].map(() => native.openSocket(netns, familyOf(address), native.SOCK_STREAM, 0)) as [number, number];
-  if (options.segment !== undefined) [listening, connecting].forEach((fd) => native.setOption(fd, native.SOL_TCP, TCP_MAXSEG, options.segment as number));
+  const [listening, connecting] = [0, 0].map(() =>
+    native.openSocket(netns, familyOf(address), native.SOCK_STREAM, 0),
+  ) as [number, number];
+  if (options.segment !== undefined)
+    [listening, connecting].forEach((fd) =>
+      native.setOption(fd, native.SOL_TCP, TCP_MAXSEG, options.segment as number),
+    );
   native.bind(listening, native.socketAddress(address, port));
   const server = net.createServer();
   const sockets: net.Socket[] = [];

@@ -70,7 +70,10 @@ export class PrivateMachine {
   /** Arguments that run a program inside. */
   inside(program: string, args: readonly string[]): [string, string[]] {
     // Without tap's module loader, which doubles the time that the command takes to start.
-    return ['nsenter', ['--target', String(this.init), '--mount', '--pid', '--net', '--', 'env', '-u', 'NODE_OPTIONS', program, ...args]];
+    return [
+      'nsenter',
+      ['--target', String(this.init), '--mount', '--pid', '--net', '--', 'env', '-u', 'NODE_OPTIONS', program, ...args],
+    ];
   }
 
   /** Runs a program inside to its end; the status is -1 if a signal ended it. */
@@ -92,6 +95,8 @@ export class PrivateMachine {
 
   /** What is there that an empty machine does not have, one thing a line. */
   residue(): string[] {
-    return this.shell(RESIDUE).split('\n').filter((line) => line !== '');
+    return this.shell(RESIDUE)
+      .split('\n')
+      .filter((line) => line !== '');
   }
 }

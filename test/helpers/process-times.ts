@@ -7,7 +7,10 @@ const TICKS_PER_SECOND = 100; // USER_HZ, the same on every Linux
 /** Milliseconds of processor time of all threads of a process so far. */
 export function cpuMs(pid: number): number {
   // The name in parentheses may hold anything; utime and stime are the 12th and 13th behind it.
-  const fields = fs.readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ');
+  const fields = fs
+    .readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ');
   return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
 }
 

@@ -43,7 +43,12 @@ export class RawSocket {
   }
 
   /** Opens a socket on an interface; closed when the test ends. With `vnetHeader` frames sent start with a virtio_net_hdr; with `bypass` they pass by the TC egress. */
-  static open(t: Test, netns: string, iface: string, options: { vnetHeader?: boolean; bypass?: boolean; sendBufferBytes?: number } = {}): RawSocket {
+  static open(
+    t: Test,
+    netns: string,
+    iface: string,
+    options: { vnetHeader?: boolean; bypass?: boolean; sendBufferBytes?: number } = {},
+  ): RawSocket {
     const [link] = JSON.parse(ok('ip', ['-n', netns, '-json', 'link', 'show', 'dev', iface])) as [{ ifindex: number }];
     // Protocol 0 until bound: nothing of other interfaces gets in.
     const fd = native.openSocket(netns, native.AF_PACKET, native.SOCK_RAW, 0);
@@ -51,7 +56,8 @@ export class RawSocket {
     t.teardown(() => socket.close());
     if (options.vnetHeader) native.setOption(fd, native.SOL_PACKET, PACKET_VNET_HDR, 1);
     if (options.bypass) native.setOption(fd, native.SOL_PACKET, PACKET_QDISC_BYPASS, 1);
-    if (options.sendBufferBytes) native.setOption(fd, native.SOL_SOCKET, native.SO_SNDBUFFORCE, options.sendBufferBytes);
+    if (options.sendBufferBytes)
+      native.setOption(fd, native.SOL_SOCKET, native.SO_SNDBUFFORCE, options.sendBufferBytes);
     native.setOption(fd, native.SOL_PACKET, PACKET_AUXDATA, 1);
     native.setOption(fd, native.SOL_SOCKET, native.SO_RCVBUFFORCE, 64 << 20);
     const address = new DataView(new ArrayBuffer(20));

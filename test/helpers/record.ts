@@ -18,7 +18,14 @@ export const RECORD: Attachment = {
   rooms: [{ entry: { name: 'vr0123abcdq0', ifindex: 1048576 }, exit: { name: 'vx0123abcdq0', ifindex: 1048577 } }],
   attach: 'tcx',
   links: {
-    tx: { kind: 'tcx', ifindex: 2, direction: 'egress', progId: 71, linkId: 9, pinPath: '/sys/fs/bpf/vnet-bpf/0123abcd/tx' },
+    tx: {
+      kind: 'tcx',
+      ifindex: 2,
+      direction: 'egress',
+      progId: 71,
+      linkId: 9,
+      pinPath: '/sys/fs/bpf/vnet-bpf/0123abcd/tx',
+    },
     sink: { kind: 'clsact', ifindex: 2, direction: 'ingress', progId: 72, handle: 1, priority: 2, createdQdisc: true },
     resegment: null,
     release: [{ kind: 'tcx', ifindex: 1048577, direction: 'egress', progId: 74, linkId: 12 }],

@@ -42,15 +42,29 @@ export interface Recording {
 }
 
 /** Begins to record; resolves when nothing is missed any more. With rotation, `first` is the name of the first file. */
-export async function startRecording(t: Test, nic: Attached, args: readonly string[] = [], first = 'run.pcapng'): Promise<Recording> {
+export async function startRecording(
+  t: Test,
+  nic: Attached,
+  args: readonly string[] = [],
+  first = 'run.pcapng',
+): Promise<Recording> {
   const file = path.join(directoryOf(t), 'run.pcapng');
-  const child = spawn(process.execPath, [MAIN, 'record', nic.iface, '--netns', nic.netns, '-w', file, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NODE_OPTIONS: '' } });
+  const child = spawn(process.execPath, [MAIN, 'record', nic.iface, '--netns', nic.netns, '-w', file, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, NODE_OPTIONS: '' },
+  });
   t.teardown(() => child.exitCode === null && child.signalCode === null && child.kill('SIGKILL'));
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => (output += data.toString()));
-  const ended = new Promise<{ status: number | null; output: string }>((resolve) => child.once('close', (status) => resolve({ status, output })));
+  const ended = new Promise<{ status: number | null; output: string }>((resolve) =>
+    child.once('close', (status) => resolve({ status, output })),
+  );
   // The file's first blocks are written when the recording has begun.
-  const begun = await eventually(() => child.exitCode !== null || (fs.statSync(path.join(path.dirname(file), first), { throwIfNoEntry: false })?.size ?? 0) > 0);
+  const begun = await eventually(
+    () =>
+      child.exitCode !== null ||
+      (fs.statSync(path.join(path.dirname(file), first), { throwIfNoEntry: false })?.size ?? 0) > 0,
+  );
   if (!begun || child.exitCode !== null) throw new Error(`record did not begin: ${output}`);
   const end = async (): Promise<string> => {
     child.kill('SIGINT');
@@ -76,7 +90,13 @@ export async function readRecording(file: string): Promise<RecordedFrame[]> {
   for await (const frames of framesOf(CaptureInput.open(file))) {
     for (const { time, length, bytes, comments } of frames) {
       const comment = comments.join('\n');
-      found.push({ time, length, bytes: Buffer.from(bytes), header: Buffer.from(virtioNetHeaderOf(comment) ?? []).toString('hex'), comment });
+      found.push({
+        time,
+        length,
+        bytes: Buffer.from(bytes),
+        header: Buffer.from(virtioNetHeaderOf(comment) ?? []).toString('hex'),
+        comment,
+      });
     }
   }
   return found;
@@ -86,7 +106,9 @@ export async function readRecording(file: string): Promise<RecordedFrame[]> {
 export function kindsOf(frames: readonly RecordedFrame[]): Record<string, number> {
   const kinds: Record<string, number> = {};
   for (const { comment } of frames) {
-    const kind = (comment.split(';')[0] as string).replace(/\d+\.\d+ ms/g, 'T').replace(/with \d+ others? as one packet/, 'with others');
+    const kind = (comment.split(';')[0] as string)
+      .replace(/\d+\.\d+ ms/g, 'T')
+      .replace(/with \d+ others? as one packet/, 'with others');
     kinds[kind] = (kinds[kind] ?? 0) + 1;
   }
   return kinds;

@@ -51,7 +51,12 @@ export async function refused(t: Test, refusals: readonly Refusal[]): Promise<vo
   const waiting = [...refusals];
   const work = async (): Promise<void> => {
     for (let next = waiting.shift(); next; next = waiting.shift()) {
-      checkRefusal(t, await runOnce(next), next, next.args.map((arg) => (arg === '' ? '""' : arg)).join(' ') || 'no argument');
+      checkRefusal(
+        t,
+        await runOnce(next),
+        next,
+        next.args.map((arg) => (arg === '' ? '""' : arg)).join(' ') || 'no argument',
+      );
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));

@@ -9,17 +9,26 @@ import { eventually } from './controller';
 import { ok, run } from './netns';
 
 /** Names of the namespaces that there are. */
-export const namespaces = (): string[] => ok('ip', ['netns', 'list']).split('\n').map((line) => line.split(' ')[0] as string);
+export const namespaces = (): string[] =>
+  ok('ip', ['netns', 'list'])
+    .split('\n')
+    .map((line) => line.split(' ')[0] as string);
 
 /** Whether a namespace is gone, and the record of what was attached in it. */
 export const isGone = (netns: string): boolean =>
-  netns !== '' && !namespaces().includes(netns) && run('grep', ['-rls', `"${netns}"`, '/run/vnet-bpf', '--include=state.json']).stdout === '';
+  netns !== '' &&
+  !namespaces().includes(netns) &&
+  run('grep', ['-rls', `"${netns}"`, '/run/vnet-bpf', '--include=state.json']).stdout === '';
 
 /** Asserts that every namespace of a run that has come since `before` goes: ours, and those of tests beside this one. */
 export async function runsGo(t: Test, before: readonly string[]): Promise<void> {
   const came = namespaces().filter((name) => name.startsWith('vnet-run-') && !before.includes(name));
   await eventually(() => !namespaces().some((name) => came.includes(name)), 60_000);
-  t.same(namespaces().filter((name) => came.includes(name)), [], 'no namespace is left');
+  t.same(
+    namespaces().filter((name) => came.includes(name)),
+    [],
+    'no namespace is left',
+  );
 }
 
 export interface StartedRun {
@@ -33,7 +42,11 @@ export interface StartedRun {
 /** `vnet-bpf run -- sh -c SCRIPT`, without a terminal; resolves when the script has printed a line, or has ended. */
 export async function startRun(t: Test, script: string): Promise<StartedRun> {
   const args = [MAIN, 'run', '--stats', '/dev/null', '--', 'sh', '-c', `ip netns identify $$; ${script}`];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], detached: true, env: { ...process.env, NODE_OPTIONS: '' } });
+  const child = spawn(process.execPath, args, {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    detached: true,
+    env: { ...process.env, NODE_OPTIONS: '' },
+  });
   t.teardown(() => child.exitCode === null && child.kill('SIGTERM'));
   let output = '';
   child.stdout?.on('data', (data: Buffer) => (output += data.toString()));

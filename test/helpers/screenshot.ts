@@ -6,7 +6,8 @@ const BEGIN = '<!-- top: begin -->\n```\n';
 const END = '```\n<!-- top: end -->';
 
 /** A screen is mostly empty: one empty line stands for many. */
-const withoutEmpty = (lines: readonly string[]): string[] => lines.map((line) => line.trimEnd()).filter((line, i, all) => line !== '' || all[i - 1] !== '');
+const withoutEmpty = (lines: readonly string[]): string[] =>
+  lines.map((line) => line.trimEnd()).filter((line, i, all) => line !== '' || all[i - 1] !== '');
 
 /** What stays the same when other numbers are shown. */
 export const shapeOf = (lines: readonly string[]): string[] =>

@@ -26,7 +26,15 @@ interface Flow {
 
 export class SequenceCheck {
   private readonly flows = new Map<number, Flow>();
-  private readonly result: SequenceResult = { received: 0, missing: 0, repeated: 0, overtaken: 0, damaged: 0, overflow: 0, flows: 0 };
+  private readonly result: SequenceResult = {
+    received: 0,
+    missing: 0,
+    repeated: 0,
+    overtaken: 0,
+    damaged: 0,
+    overflow: 0,
+    flows: 0,
+  };
   private readonly payloads: Buffer[];
   private readonly expected: Buffer;
 
@@ -47,11 +55,14 @@ export class SequenceCheck {
     result.received += count;
     for (let i = 0; i < count; i++) {
       const payload = this.payloads[i] as Buffer;
-      const whole = messages.length(i) === bytes && payload.compare(expected, PAYLOAD_HEADER_BYTES, bytes, PAYLOAD_HEADER_BYTES, bytes) === 0;
+      const whole =
+        messages.length(i) === bytes &&
+        payload.compare(expected, PAYLOAD_HEADER_BYTES, bytes, PAYLOAD_HEADER_BYTES, bytes) === 0;
       if (whole) this.number(payload.readUInt32LE(0), payload.readUInt32LE(4));
       else result.damaged++;
     }
-    result.overflow = messages.control(count - 1, native.SOL_SOCKET, native.SO_RXQ_OVFL)?.getUint32(0, true) ?? result.overflow;
+    result.overflow =
+      messages.control(count - 1, native.SOL_SOCKET, native.SO_RXQ_OVFL)?.getUint32(0, true) ?? result.overflow;
   }
 
   private number(id: number, sequence: number): void {

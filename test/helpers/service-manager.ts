@@ -39,7 +39,13 @@ export class ServiceManager {
   ) {}
 
   /** For the instance with that file of options; whatever runs is killed when the test ends. */
-  static create(t: Test, instance: string, options: string, notifySocket: string, environment: NodeJS.ProcessEnv = {}): ServiceManager {
+  static create(
+    t: Test,
+    instance: string,
+    options: string,
+    notifySocket: string,
+    environment: NodeJS.ProcessEnv = {},
+  ): ServiceManager {
     const manager = new ServiceManager(instance, options, NotifySocket.bind(notifySocket), environment);
     t.teardown(() => {
       manager.kill('SIGKILL');
@@ -63,7 +69,12 @@ export class ServiceManager {
     const [program, ...args] = commandLine(this.setting('ExecStart'), this.instance, readEnvironment(this.options));
     if (program !== 'vnet-bpf') throw new Error(`ExecStart= starts ${program}`);
     // As `npm i -g` puts it into the PATH: a link to MAIN, which names node.
-    const limits = ['--bounding-set', boundingSet(this.setting('CapabilityBoundingSet')), '--inh-caps=-all', '--no-new-privs'];
+    const limits = [
+      '--bounding-set',
+      boundingSet(this.setting('CapabilityBoundingSet')),
+      '--inh-caps=-all',
+      '--no-new-privs',
+    ];
     const shell = `umask ${this.setting('UMask')}; exec setpriv "$@"`;
     this.heard.length = 0;
     const child = spawn('sh', ['-c', shell, 'sh', ...limits, process.execPath, MAIN, ...args], {

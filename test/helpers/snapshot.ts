@@ -46,7 +46,10 @@ function ofNamespace(name: string | null): [string, string[]][] {
 
 function files(directory: string): string[] {
   try {
-    return fs.readdirSync(directory, { recursive: true, encoding: 'utf8' }).map((name) => path.join(directory, name)).sort();
+    return fs
+      .readdirSync(directory, { recursive: true, encoding: 'utf8' })
+      .map((name) => path.join(directory, name))
+      .sort();
   } catch {
     return [];
   }
@@ -74,16 +77,32 @@ export function snapshot(...namespaces: string[]): Snapshot {
   const foreign = [...begun, ...foreignAttachments(known)];
   const alone = foreign.length === 0 && !processes.some((process) => process.foreign);
   const ours = (name: string): boolean => !SHARED.test(name) && !foreign.some((id) => name.includes(id));
-  const mounts = fs.readFileSync('/proc/self/mountinfo', 'utf8').split('\n').map((line) => line.split(' ')[4] ?? '');
+  const mounts = fs
+    .readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[4] ?? '');
   const entries: [string, string[]][] = [
     ...[null, ...namespaces].flatMap(ofNamespace),
-    ['mounts', mounts.filter((mount) => !mount.startsWith('/run/netns')).filter(ours).sort()],
+    [
+      'mounts',
+      mounts
+        .filter((mount) => !mount.startsWith('/run/netns'))
+        .filter(ours)
+        .sort(),
+    ],
     ['state files', state.filter(ours)],
     ['pins', pins.filter(ours)],
-    ['controllers', processes.filter((process) => !process.foreign).map(({ pid, args }) => `${pid} ${args.join(' ').trim()}`)],
+    [
+      'controllers',
+      processes.filter((process) => !process.foreign).map(({ pid, args }) => `${pid} ${args.join(' ').trim()}`),
+    ],
   ];
   // Nothing says whose BPF objects are: they are looked at only while nobody else has any.
-  if (alone) entries.push([BPF, bpfObjects()], ['shared state', [...mounts, ...state, ...pins].filter((name) => SHARED.test(name))]);
+  if (alone)
+    entries.push(
+      [BPF, bpfObjects()],
+      ['shared state', [...mounts, ...state, ...pins].filter((name) => SHARED.test(name))],
+    );
   return new Map(entries);
 }
 
@@ -95,7 +114,9 @@ export function difference(before: Snapshot, after: Snapshot): string {
     if (!now) continue; // could not be looked at
     const lines = [
       // Objects that others had and gave up meanwhile are no business of ours.
-      ...(SHARED_HEADINGS.includes(heading) ? [] : old.filter((line) => !now.includes(line)).map((line) => `  - ${line}`)),
+      ...(SHARED_HEADINGS.includes(heading)
+        ? []
+        : old.filter((line) => !now.includes(line)).map((line) => `  - ${line}`)),
       ...now.filter((line) => !old.includes(line)).map((line) => `  + ${line}`),
     ];
     if (lines.length === 0 && !SHARED_HEADINGS.includes(heading) && old.join() !== now.join()) {
@@ -115,7 +136,7 @@ const SETTLE_MS = 2000;
  */
 export async function sameAs(t: Test, before: Snapshot, message: string, ...namespaces: string[]): Promise<void> {
   const end = Date.now() + SETTLE_MS * SLOW;
-  for (let left: string[] | undefined; ; ) {
+  for (let left: string[] | undefined; ;) {
     const differs = difference(before, snapshot(...namespaces)).split('\n');
     left = left?.filter((line) => differs.includes(line)) ?? differs;
     const none = !left.some((line) => line.startsWith(' '));

@@ -33,7 +33,8 @@ export function without(feature: FeatureName): string | false {
     return false;
   } catch (error) {
     if (!(error instanceof NotSupportedError)) throw error;
-    if (kernelIsAtLeast(error.minimumKernel)) throw new Error(`${error.message}, but this is Linux ${kernelRelease().text}`, { cause: error });
+    if (kernelIsAtLeast(error.minimumKernel))
+      throw new Error(`${error.message}, but this is Linux ${kernelRelease().text}`, { cause: error });
     return error.message;
   }
 }

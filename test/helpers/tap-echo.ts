@@ -33,7 +33,9 @@ const MAX_FRAME_BYTES = 65536;
 const IDLE_MS = 1;
 
 function openTap(iface: string): number {
-  const ioctl = koffi.load('libc.so.6').func('int ioctl(int fd, unsigned long request, uint8_t *argument)') as unknown as (
+  const ioctl = koffi
+    .load('libc.so.6')
+    .func('int ioctl(int fd, unsigned long request, uint8_t *argument)') as unknown as (
     fd: number,
     request: number,
     argument: Uint8Array,

@@ -13,7 +13,8 @@ import type { Installed } from './installed';
 import { ok } from './netns';
 import { installArguments, npmEnvironment, packCommands } from './npm';
 
-const npm = (cwd: string, program: string, ...args: string[]): string => ok(program, args, { cwd, env: npmEnvironment() });
+const npm = (cwd: string, program: string, ...args: string[]): string =>
+  ok(program, args, { cwd, env: npmEnvironment() });
 
 /** For a mount namespace of one's own: the source directory is empty there, and what builds cannot be executed. */
 export const HIDE_SOURCE = `
@@ -43,8 +44,20 @@ export function installTarball(t: Test): InstalledTarball {
   const prefix = fs.mkdtempSync('/srv/vnet-bpf-prefix-');
   t.teardown(() => fs.rmSync(prefix, { recursive: true, force: true }));
   for (const [program, args] of packCommands(prefix)) npm(ROOT, program, ...args);
-  const tarballs = fs.readdirSync(prefix).filter((name) => name.endsWith('.tgz')).map((name) => `./${name}`);
-  npm(prefix, 'unshare', '--mount', 'sh', '-ec', `${HIDE_SOURCE}exec npm "$@"`, 'sh', ...installArguments(prefix, ...tarballs));
+  const tarballs = fs
+    .readdirSync(prefix)
+    .filter((name) => name.endsWith('.tgz'))
+    .map((name) => `./${name}`);
+  npm(
+    prefix,
+    'unshare',
+    '--mount',
+    'sh',
+    '-ec',
+    `${HIDE_SOURCE}exec npm "$@"`,
+    'sh',
+    ...installArguments(prefix, ...tarballs),
+  );
   const root = path.join(prefix, 'lib', 'node_modules', 'vnet-bpf');
   return { prefix, root, bin: path.join(prefix, 'bin', 'vnet-bpf'), bytes: bytesOf(root) };
 }

@@ -31,7 +31,10 @@ export function tcpSuperpacket(number: number, payload: number, segment: number,
   header.writeUInt16LE(segment, 4);
   header.writeUInt16LE(mac + IP, 6);
   header.writeUInt16LE(16, 8);
-  return Buffer.concat([header, ethernet({ destination: '02:00:00:00:0e:06', source: PROBE_MAC, type: 0x0800, tags, payload: packet })]);
+  return Buffer.concat([
+    header,
+    ethernet({ destination: '02:00:00:00:0e:06', source: PROBE_MAC, type: 0x0800, tags, payload: packet }),
+  ]);
 }
 
 /** The number that such a frame carries. */

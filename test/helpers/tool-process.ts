@@ -29,11 +29,26 @@ export function toolPath(tool: string): string {
 }
 
 /** Starts `node TOOL ROLE OPTIONS-AS-JSON`; killed when the test ends. */
-export function startTool<Result>(t: Test, netns: string, tool: string, role: string, options: object): ToolProcess<Result> {
+export function startTool<Result>(
+  t: Test,
+  netns: string,
+  tool: string,
+  role: string,
+  options: object,
+): ToolProcess<Result> {
   const [nsenter, ...rest] = inside(netns) as [string, ...string[]];
   // Each executes the next in its own process, so signals reach node. tap puts a module loader
   // into NODE_OPTIONS of every child; it is slow to start and does not know .ts.
-  const command = [...rest, 'env', '-u', 'NODE_OPTIONS', process.execPath, toolPath(tool), role, JSON.stringify(options)];
+  const command = [
+    ...rest,
+    'env',
+    '-u',
+    'NODE_OPTIONS',
+    process.execPath,
+    toolPath(tool),
+    role,
+    JSON.stringify(options),
+  ];
   const child = spawn(nsenter, command, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
   t.teardown(() => child.exitCode === null && child.kill('SIGKILL'));
   let errors = '';

@@ -8,7 +8,15 @@ import { sampleStats } from './sample-stats';
 export function reading(change: (stats: Stats) => void = () => undefined): Stats {
   const stats = sampleStats();
   stats.state = 'running';
-  stats.queue = { ...stats.queue, capacityBytes: 1000, usedBytes: 0, packets: 0, capacityPackets: null, lowWatermarkBytes: 500, stopped: false };
+  stats.queue = {
+    ...stats.queue,
+    capacityBytes: 1000,
+    usedBytes: 0,
+    packets: 0,
+    capacityPackets: null,
+    lowWatermarkBytes: 500,
+    stopped: false,
+  };
   change(stats);
   return stats;
 }
@@ -25,7 +33,11 @@ export function rowWithHistory(id: string, intervals: number, change: (stats: St
         look(id, (stats) => {
           stats.interface = id;
           for (const side of [stats.tx, stats.rx]) [side.bytes, side.packets] = [side.bytes + bytes, side.packets + i];
-          [stats.queue.stops, stats.queue.wakes, stats.queue.stopped] = [Math.ceil(i / 3), Math.floor(i / 3), i % 3 !== 0];
+          [stats.queue.stops, stats.queue.wakes, stats.queue.stopped] = [
+            Math.ceil(i / 3),
+            Math.floor(i / 3),
+            i % 3 !== 0,
+          ];
           change(stats);
         }),
       ],
@@ -35,7 +47,12 @@ export function rowWithHistory(id: string, intervals: number, change: (stats: St
   return rows[0] as Row;
 }
 
-export const look = (id: string, change?: (stats: Stats) => void): Look => ({ id, budget: 64, whenFull: 'hold', stats: reading(change) });
+export const look = (id: string, change?: (stats: Stats) => void): Look => ({
+  id,
+  budget: 64,
+  whenFull: 'hold',
+  stats: reading(change),
+});
 
 /** Rows of three interfaces with rates. */
 export function rowsOfThree(): Row[] {
@@ -45,7 +62,10 @@ export function rowsOfThree(): Row[] {
       stats.interface = name;
       change(stats);
     });
-  readings.update(['vnet2', 'vnet10', 'vnet1'].map((name) => named(name)), 0);
+  readings.update(
+    ['vnet2', 'vnet10', 'vnet1'].map((name) => named(name)),
+    0,
+  );
   return readings.update(
     [
       named('vnet2', (s) => (s.tx.packets += 5)),

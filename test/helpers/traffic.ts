@@ -55,7 +55,16 @@ export function startTraffic<Role extends keyof Roles>(
   const [nsenter, ...rest] = inside(netns) as [string, ...string[]];
   // Each executes the next in its own process, so the kill reaches node. tap puts a module loader
   // into NODE_OPTIONS of every child; it is slow to start and does not know .ts.
-  const command = [...rest, 'env', '-u', 'NODE_OPTIONS', process.execPath, toolPath('traffic-tool'), role, JSON.stringify(options)];
+  const command = [
+    ...rest,
+    'env',
+    '-u',
+    'NODE_OPTIONS',
+    process.execPath,
+    toolPath('traffic-tool'),
+    role,
+    JSON.stringify(options),
+  ];
   const child = spawn(nsenter, command, { cwd: ROOT, stdio: ['pipe', 'pipe', 'pipe'] });
   t.teardown(() => child.exitCode === null && child.kill('SIGKILL'));
   let errors = '';
@@ -115,7 +124,12 @@ export async function udpRun(
 }
 
 /** Moves bytes over one connection to an address of the namespace, through the loop. */
-export async function tcpRun(t: Test, netns: string, to: string, bytes: number): Promise<{ sent: TcpResult; received: TcpResult }> {
+export async function tcpRun(
+  t: Test,
+  netns: string,
+  to: string,
+  bytes: number,
+): Promise<{ sent: TcpResult; received: TcpResult }> {
   const port = freePort();
   const receiver = startTraffic(t, netns, 'tcp-receive', { at: to, port });
   const sender = startTraffic(t, netns, 'tcp-send', { to, port, bytes });

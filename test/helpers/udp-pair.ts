@@ -70,7 +70,7 @@ export class UdpPair {
   /** Receives `count` datagrams, or those that are there when the time is up. */
   async receive(count: number, ms = 3000): Promise<Buffer[]> {
     const datagrams: Buffer[] = [];
-    for (const end = Date.now() + ms * SLOW; datagrams.length < count && Date.now() < end; ) {
+    for (const end = Date.now() + ms * SLOW; datagrams.length < count && Date.now() < end;) {
       if (this.messages.receive(this.receiver, native.MSG_DONTWAIT) === 1) {
         datagrams.push(Buffer.from(this.messages.payload(0).subarray(0, this.messages.length(0))));
       } else await new Promise((resolve) => setTimeout(resolve, 2));

@@ -40,7 +40,11 @@ const POLL_MS = 50;
  * Binds, says that it is ready, and receives until all have come, or until nothing comes any more
  * after `senderEnded` has said so.
  */
-export function receiveUdp(options: UdpReceiveOptions, ready: () => void, senderEnded: () => boolean): UdpReceiveResult {
+export function receiveUdp(
+  options: UdpReceiveOptions,
+  ready: () => void,
+  senderEnded: () => boolean,
+): UdpReceiveResult {
   const { at, port, bytes, packets, idleMs } = options;
   const v6 = at.includes(':');
   const fd = native.openSocket(null, v6 ? native.AF_INET6 : native.AF_INET, native.SOCK_DGRAM, 0);
@@ -52,7 +56,7 @@ export function receiveUdp(options: UdpReceiveOptions, ready: () => void, sender
     native.bind(fd, native.socketAddress(at, port));
     ready();
     const tally = new Tally(messages, bytes);
-    for (let quiet = 0; tally.result.received < packets && quiet < idleMs; ) {
+    for (let quiet = 0; tally.result.received < packets && quiet < idleMs;) {
       const count = messages.receive(fd, native.MSG_WAITFORONE);
       if (count === -native.EAGAIN || count === -native.EINTR) {
         if (senderEnded()) quiet += POLL_MS;
@@ -88,13 +92,18 @@ class Tally {
   add(count: number): void {
     for (let i = 0; i < count; i++) this.check(i);
     this.result.received += count;
-    this.result.overflow = this.messages.control(count - 1, native.SOL_SOCKET, native.SO_RXQ_OVFL)?.getUint32(0, true) ?? this.result.overflow;
+    this.result.overflow =
+      this.messages.control(count - 1, native.SOL_SOCKET, native.SO_RXQ_OVFL)?.getUint32(0, true) ??
+      this.result.overflow;
   }
 
   private check(i: number): void {
     const { result, bytes, expected } = this;
     const payload = this.payloads[i] as Buffer;
-    if (this.messages.length(i) !== bytes || payload.compare(expected, PAYLOAD_HEADER_BYTES, bytes, PAYLOAD_HEADER_BYTES, bytes) !== 0) {
+    if (
+      this.messages.length(i) !== bytes ||
+      payload.compare(expected, PAYLOAD_HEADER_BYTES, bytes, PAYLOAD_HEADER_BYTES, bytes) !== 0
+    ) {
       result.damaged++;
       return;
     }

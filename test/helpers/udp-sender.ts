@@ -50,7 +50,8 @@ export function sendUdp(options: UdpSendOptions): UdpSendResult {
   const nap = new Int32Array(new SharedArrayBuffer(4));
   try {
     for (let offered = 0, turn = 0; offered < packets; turn++) {
-      const due = rate === Infinity ? packets : Math.min(packets, Math.floor(((performance.now() - start) * rate) / 1000));
+      const due =
+        rate === Infinity ? packets : Math.min(packets, Math.floor(((performance.now() - start) * rate) / 1000));
       if (offered >= due) {
         Atomics.wait(nap, 0, 0, NAP_MS);
         continue;

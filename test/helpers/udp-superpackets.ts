@@ -55,7 +55,8 @@ export class UdpSuperpackets {
   ) {
     const { payload, segment, extension } = shape;
     const rest = payload % segment;
-    if (segment < PAYLOAD_HEADER_BYTES || (rest > 0 && rest < PAYLOAD_HEADER_BYTES)) throw new Error(`no place for a number: ${payload} bytes in segments of ${segment}`);
+    if (segment < PAYLOAD_HEADER_BYTES || (rest > 0 && rest < PAYLOAD_HEADER_BYTES))
+      throw new Error(`no place for a number: ${payload} bytes in segments of ${segment}`);
     this.segments = Math.ceil(payload / segment);
     const there = native.socketAddress(address, freePort());
     [this.receiver, this.sender] = [0, 0].map(() =>
@@ -105,7 +106,11 @@ export class UdpSuperpackets {
     const payload = this.payloads[i] as Buffer;
     const number = payload.readUInt32LE(4);
     const bytes = number % segments === segments - 1 ? shape.payload - (segments - 1) * shape.segment : shape.segment;
-    if (this.incoming.length(i) !== bytes || payload.compare(expected, PAYLOAD_HEADER_BYTES, bytes, PAYLOAD_HEADER_BYTES, bytes) !== 0) this.damaged++;
+    if (
+      this.incoming.length(i) !== bytes ||
+      payload.compare(expected, PAYLOAD_HEADER_BYTES, bytes, PAYLOAD_HEADER_BYTES, bytes) !== 0
+    )
+      this.damaged++;
     if (number <= this.last) this.outOfOrder++;
     else this.last = number;
   }

@@ -27,4 +27,5 @@ export function commandLine(text: string, instance: string, environment: Readonl
 }
 
 /** `name` and `limit` of a capability set, as setpriv(1) wants it. */
-export const boundingSet = (names: string): string => ['-all', ...names.split(/\s+/).map((name) => `+${name.toLowerCase().replace(/^cap_/, '')}`)].join();
+export const boundingSet = (names: string): string =>
+  ['-all', ...names.split(/\s+/).map((name) => `+${name.toLowerCase().replace(/^cap_/, '')}`)].join();

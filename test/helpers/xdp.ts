@@ -18,6 +18,9 @@ export function xdpObject(t: Test): string {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'vnet-xdp-'));
   t.teardown(() => fs.rmSync(directory, { recursive: true, force: true }));
   const object = path.join(directory, 'x.o');
-  execFileSync('clang', ['-target', 'bpf', '-O2', '-x', 'c', '-', '-c', '-o', object], { input: SOURCE, stdio: ['pipe', 'inherit', 'inherit'] });
+  execFileSync('clang', ['-target', 'bpf', '-O2', '-x', 'c', '-', '-c', '-o', object], {
+    input: SOURCE,
+    stdio: ['pipe', 'inherit', 'inherit'],
+  });
   return object;
 }

@@ -38,7 +38,13 @@ const unquoted = (cell: string): string => /^`(.*)`$/.exec(cell)?.[1] ?? cell;
 function rowOf([setting = '', example = '', happens = '', log = '']: string[]): Row {
   const outcome = OUTCOMES.find((each) => happens.startsWith(each));
   if (!outcome) throw new Error(`what happens: ${happens}`);
-  return { setting, commands: unquoted(example), outcome, slower: happens.startsWith('tolerated, slower'), log: unquoted(log) };
+  return {
+    setting,
+    commands: unquoted(example),
+    outcome,
+    slower: happens.startsWith('tolerated, slower'),
+    log: unquoted(log),
+  };
 }
 
 /** What undoes a setting that is not put back; the loop is as before then. By the beginning of the commands. */
@@ -67,7 +73,10 @@ const UNDO: readonly (readonly [string, string])[] = [
   ['ip link set vnet0 alias', 'true'],
   ['ip link add br0', 'ip link del br0'],
   ['sysctl -w net.ipv4.conf.all.rp_filter', 'sysctl -w net.ipv4.conf.all.rp_filter=0'],
-  ['sysctl -w net.ipv4.conf.vnet0.arp', 'sysctl -w net.ipv4.conf.vnet0.arp_ignore=0 net.ipv4.conf.vnet0.arp_announce=0'],
+  [
+    'sysctl -w net.ipv4.conf.vnet0.arp',
+    'sysctl -w net.ipv4.conf.vnet0.arp_ignore=0 net.ipv4.conf.vnet0.arp_announce=0',
+  ],
   ['tc qdisc add dev PEER', 'tc qdisc del dev PEER root'],
   ['ip link set dev PEER xdpgeneric', 'ip link set dev PEER xdpgeneric off'],
   ['ip link set dev PEER xdp', 'ip link set dev PEER xdp off; ethtool -K PEER gro off'],
@@ -94,7 +103,10 @@ class Place {
   do(commands: string): void {
     const { peer, rooms, id } = attachmentOf(this.nic);
     const netns = /PEER|ROOM/.test(commands) ? HOST_PEER_NETNS : `/run/netns/${this.nic.netns}`;
-    const text = commands.replaceAll('PEER', peer?.name ?? '').replaceAll('ROOM', rooms[0]?.entry.name ?? id).replace('x.o', this.object);
+    const text = commands
+      .replaceAll('PEER', peer?.name ?? '')
+      .replaceAll('ROOM', rooms[0]?.entry.name ?? id)
+      .replace('x.o', this.object);
     // A /sys of the namespace's own has no BPF file system, which `ip` wants for XDP.
     if (text.includes('/sys/class/net')) ok('ip', ['netns', 'exec', this.nic.netns, 'sh', '-ec', text]);
     else ok('nsenter', [`--net=${netns}`, '--', 'sh', '-ec', text]);
@@ -106,9 +118,22 @@ class Place {
 
   /** Bits per second of one TCP stream. */
   speed(address: string): number {
-    const { status, stdout, stderr } = run('ip', ['netns', 'exec', this.nic.netns, 'timeout', String(30 * SLOW), 'iperf3', '-J', '-n', BYTES, '-c', address]);
+    const { status, stdout, stderr } = run('ip', [
+      'netns',
+      'exec',
+      this.nic.netns,
+      'timeout',
+      String(30 * SLOW),
+      'iperf3',
+      '-J',
+      '-n',
+      BYTES,
+      '-c',
+      address,
+    ]);
     if (status !== 0) throw new Error(`iperf3: status ${status}: ${stderr}${stdout.slice(-200)}`);
-    return (JSON.parse(stdout) as { end: { sum_received: { bits_per_second: number } } }).end.sum_received.bits_per_second;
+    return (JSON.parse(stdout) as { end: { sum_received: { bits_per_second: number } } }).end.sum_received
+      .bits_per_second;
   }
 
   async datagrams(t: Test, count: number): Promise<void> {
@@ -157,7 +182,9 @@ async function walk(t: Test, place: Place, row: Row, baseline: readonly number[]
     const before = faults(look(place.nic));
     if (row.outcome !== 'diverted') {
       await place.datagrams(t, 300);
-      ADDRESSES.forEach((address, i) => isFast(t, place, address, (baseline[i] as number) * (row.slower ? LEAST.slower : LEAST.full)));
+      ADDRESSES.forEach((address, i) =>
+        isFast(t, place, address, (baseline[i] as number) * (row.slower ? LEAST.slower : LEAST.full)),
+      );
     }
     const stats = await atRest(place.nic);
     const sums = frameAccounting(stats);
@@ -184,21 +211,55 @@ t.test('each setting of the table', { skip: cannotLoop() }, async (t) => {
   t.equal(listed(place.nic.netns, 'vnet0')?.pid, pid, 'the same controller all the time');
 });
 
-t.test('native XDP and a larger MTU: vnet0 keeps what the program takes, and gets more when the program has gone', { skip: cannotLoop() }, async (t) => {
-  const place = new Place(t);
-  const mtu = (): number => (JSON.parse(ok('ip', ['-n', place.nic.netns, '-json', 'link', 'show', 'dev', 'vnet0'])) as [{ mtu: number }])[0].mtu;
-  place.do('ip link set dev vnet0 xdp obj x.o sec xdp');
-  place.do('ip link set vnet0 mtu 9000');
-  t.ok(await eventually(() => /vnet0 has mtu (\d+) again, not 9000: the native XDP program/.test(place.log())), 'the log');
-  t.ok(mtu() > 3000 && mtu() < 4096, `mtu ${mtu()}`);
-  await place.datagrams(t, 100);
-  place.do('ip link set dev vnet0 xdp off');
-  place.do('ip link set vnet0 mtu 9000');
-  await place.datagrams(t, 100);
-  t.equal(mtu(), 9000);
-  t.match(run('nsenter', [`--net=/run/netns/${place.nic.netns}`, '--', 'ip', 'link', 'set', 'dev', 'vnet0', 'xdp', 'obj', place.object, 'sec', 'xdp']), { stderr: /MTU is too large/ }, 'then the kernel refuses a program');
-  t.same(faults(await atRest(place.nic)), { gso: 0, invalid: 0, oversize: 0, error: 0, toolong: 0, again: 0, lostWakeups: 0 });
-});
+t.test(
+  'native XDP and a larger MTU: vnet0 keeps what the program takes, and gets more when the program has gone',
+  { skip: cannotLoop() },
+  async (t) => {
+    const place = new Place(t);
+    const mtu = (): number =>
+      (JSON.parse(ok('ip', ['-n', place.nic.netns, '-json', 'link', 'show', 'dev', 'vnet0'])) as [{ mtu: number }])[0]
+        .mtu;
+    place.do('ip link set dev vnet0 xdp obj x.o sec xdp');
+    place.do('ip link set vnet0 mtu 9000');
+    t.ok(
+      await eventually(() => /vnet0 has mtu (\d+) again, not 9000: the native XDP program/.test(place.log())),
+      'the log',
+    );
+    t.ok(mtu() > 3000 && mtu() < 4096, `mtu ${mtu()}`);
+    await place.datagrams(t, 100);
+    place.do('ip link set dev vnet0 xdp off');
+    place.do('ip link set vnet0 mtu 9000');
+    await place.datagrams(t, 100);
+    t.equal(mtu(), 9000);
+    t.match(
+      run('nsenter', [
+        `--net=/run/netns/${place.nic.netns}`,
+        '--',
+        'ip',
+        'link',
+        'set',
+        'dev',
+        'vnet0',
+        'xdp',
+        'obj',
+        place.object,
+        'sec',
+        'xdp',
+      ]),
+      { stderr: /MTU is too large/ },
+      'then the kernel refuses a program',
+    );
+    t.same(faults(await atRest(place.nic)), {
+      gso: 0,
+      invalid: 0,
+      oversize: 0,
+      error: 0,
+      toolong: 0,
+      again: 0,
+      lostWakeups: 0,
+    });
+  },
+);
 
 t.test('what was set while the controller was dead is seen by the next', { skip: cannotLoop() }, async (t) => {
   const place = new Place(t);
@@ -207,19 +268,31 @@ t.test('what was set while the controller was dead is seen by the next', { skip:
   place.do('ip link set PEER gso_max_segs 3');
   place.do('sysctl -w net.ipv4.conf.vnet0.accept_local=0');
   cliOk(['attach', 'vnet0', '--netns', place.nic.netns, '--daemon']);
-  for (const line of [/gso_max_size 65536, not 190000/, /accept_local is 1 again/, /somebody changed the peer of vnet0 \(gso_max_segs 3\): put back/]) {
+  for (const line of [
+    /gso_max_size 65536, not 190000/,
+    /accept_local is 1 again/,
+    /somebody changed the peer of vnet0 \(gso_max_segs 3\): put back/,
+  ]) {
     t.ok(await eventually(() => line.test(place.log())), String(line));
   }
   await place.datagrams(t, 100);
-  t.match(ok('ip', ['-n', place.nic.netns, '-details', 'link', 'show', 'vnet0']), / gso_max_segs 20 /, 'what is the user\'s to set stays');
+  t.match(
+    ok('ip', ['-n', place.nic.netns, '-details', 'link', 'show', 'vnet0']),
+    / gso_max_segs 20 /,
+    "what is the user's to set stays",
+  );
 });
 
-t.test('the limit of TCP over IPv4 is what the ring is made for', { skip: cannotLoop() || (!passesBigTcp() && 'this kernel has no BIG TCP') }, async (t) => {
-  const nic = attachedIn(t, testNetns(t), ['--addr', `${ADDRESSES[0]}/24`, '--ring-size', '256K']);
-  setGsoLimits(nic, { ipv4Size: 200_000 });
-  const log = (): string => fs.readFileSync(path.join(stateDirectory(attachmentOf(nic).id), 'log'), 'utf8');
-  t.ok(await eventually(() => log().includes('vnet0 has gso_ipv4_max_size 65536, not 200000')), 'said and done');
-});
+t.test(
+  'the limit of TCP over IPv4 is what the ring is made for',
+  { skip: cannotLoop() || (!passesBigTcp() && 'this kernel has no BIG TCP') },
+  async (t) => {
+    const nic = attachedIn(t, testNetns(t), ['--addr', `${ADDRESSES[0]}/24`, '--ring-size', '256K']);
+    setGsoLimits(nic, { ipv4Size: 200_000 });
+    const log = (): string => fs.readFileSync(path.join(stateDirectory(attachmentOf(nic).id), 'log'), 'utf8');
+    t.ok(await eventually(() => log().includes('vnet0 has gso_ipv4_max_size 65536, not 200000')), 'said and done');
+  },
+);
 
 t.test('a vnet0 that a bridge lets go loops again', { skip: cannotLoop() }, async (t) => {
   const place = new Place(t);
@@ -230,19 +303,23 @@ t.test('a vnet0 that a bridge lets go loops again', { skip: cannotLoop() }, asyn
   await place.datagrams(t, 100);
 });
 
-t.test('there is no fight with somebody who switches an offload on as often as it is switched off', { skip: cannotLoop() }, async (t) => {
-  const nic = attachedIn(t, testNetns(t), ['--addr', `${ADDRESSES[0]}/24`]);
-  const log = (): string => cliOk(['log', 'vnet0', '--netns', nic.netns]);
-  const switchOn = (): string => okIn(nic.netns, 'ethtool', ['-K', 'vnet0', 'tx-vlan-hw-insert', 'on']);
-  const gaveUp = await eventually(() => {
-    for (let times = 0; times < 10; times++) switchOn();
-    return /somebody keeps switching tx-vlan-hw-insert of vnet0 on: .*; the next try is in 1 min/.test(log());
-  });
-  t.ok(gaveUp, 'it gives up, and says so');
-  t.equal(log().match(/tx-vlan-hw-insert off again/g)?.length, 20, 'after as many repairs as are no fight');
-  const said = log().length;
-  for (let times = 0; times < 20; times++) switchOn();
-  t.equal(log().length, said, 'then it says nothing more');
-  t.match(okIn(nic.netns, 'ethtool', ['-k', 'vnet0']), 'tx-vlan-offload: on', 'and leaves it');
-  t.match(okIn(nic.netns, 'ping', ['-c', '2', '-i', '0.2', ADDRESSES[0]]), / 2 received/, 'the address answers');
-});
+t.test(
+  'there is no fight with somebody who switches an offload on as often as it is switched off',
+  { skip: cannotLoop() },
+  async (t) => {
+    const nic = attachedIn(t, testNetns(t), ['--addr', `${ADDRESSES[0]}/24`]);
+    const log = (): string => cliOk(['log', 'vnet0', '--netns', nic.netns]);
+    const switchOn = (): string => okIn(nic.netns, 'ethtool', ['-K', 'vnet0', 'tx-vlan-hw-insert', 'on']);
+    const gaveUp = await eventually(() => {
+      for (let times = 0; times < 10; times++) switchOn();
+      return /somebody keeps switching tx-vlan-hw-insert of vnet0 on: .*; the next try is in 1 min/.test(log());
+    });
+    t.ok(gaveUp, 'it gives up, and says so');
+    t.equal(log().match(/tx-vlan-hw-insert off again/g)?.length, 20, 'after as many repairs as are no fight');
+    const said = log().length;
+    for (let times = 0; times < 20; times++) switchOn();
+    t.equal(log().length, said, 'then it says nothing more');
+    t.match(okIn(nic.netns, 'ethtool', ['-k', 'vnet0']), 'tx-vlan-offload: on', 'and leaves it');
+    t.match(okIn(nic.netns, 'ping', ['-c', '2', '-i', '0.2', ADDRESSES[0]]), / 2 received/, 'the address answers');
+  },
+);

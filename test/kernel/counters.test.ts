@@ -113,7 +113,13 @@ t.test('a queue that holds', { skip: cannotLoop() }, async (t) => {
       const { before, after, sent } = await overfill(loop);
       const dropped = after.held.dropped - before.held.dropped;
       const { 'queue.stops': _stops, 'queue.wakes': _wakes, ...rest } = changes(before, after);
-      t.same(rest, { ...frames(sent), ...back(sent - dropped), 'held.total': dropped, 'held.dropped': dropped, 'behind.missing': sent });
+      t.same(rest, {
+        ...frames(sent),
+        ...back(sent - dropped),
+        'held.total': dropped,
+        'held.dropped': dropped,
+        'behind.missing': sent,
+      });
       t.ok(dropped > 0 && frameAccounting(after).balanced, `${dropped} are written off`);
     });
   });
@@ -124,7 +130,12 @@ t.test('a queue that holds', { skip: cannotLoop() }, async (t) => {
       const due = udp.received + COUNT;
       await exchange(udp, udp.sent + COUNT);
       t.ok(await udp.takeUntil(due, WAIT_MS), 'they come back');
-      t.same(changes(before, await atRest(nic)), { ...frames(COUNT), ...back(COUNT), 'behind.missing': COUNT, stray: COUNT });
+      t.same(changes(before, await atRest(nic)), {
+        ...frames(COUNT),
+        ...back(COUNT),
+        'behind.missing': COUNT,
+        stray: COUNT,
+      });
     });
   });
 });

@@ -30,20 +30,40 @@ set -e
 
 const withoutSystemd = run('sh', ['-c', 'command -v systemd-analyze']).status !== 0 && 'there is no systemd-analyze';
 
-t.test('the commands, and what systemd thinks of the result', { skip: cannotRun || withoutSystemd || withoutTools('bash', 'ip') }, async (t) => {
-  const machine = await PrivateMachine.start(t);
-  const script = scriptOf(blocksOf(DOCUMENT).filter(({ language }) => language === 'sh'));
-  const { status, stdout, stderr } = machine.run('bash', ['-c', PREPARE + script]);
-  t.equal(status, 0, stderr);
-  t.match(stdout, 'systemctl daemon-reload\nsystemctl enable --now vnet-bpf@vnet0\n');
-  const installed = machine.shell('cd /etc; find . -name "*vnet*" -type f | sort').split('\n').filter(Boolean);
-  t.same(installed, ['./NetworkManager/conf.d/90-vnet-bpf.conf', './systemd/network/10-vnet-bpf.link', './systemd/network/10-vnet-bpf.network', './systemd/system/vnet-bpf@.service', './vnet-bpf/vnet0.conf']);
-  const verified = machine.run('systemd-analyze', ['verify', '--man=no', '/etc/systemd/system/vnet-bpf@vnet0.service']);
-  t.same({ status: verified.status, stderr: verified.stderr.split('\n').filter((line) => line.includes('vnet-bpf')) }, { status: 0, stderr: [] }, 'verify finds nothing');
-});
+t.test(
+  'the commands, and what systemd thinks of the result',
+  { skip: cannotRun || withoutSystemd || withoutTools('bash', 'ip') },
+  async (t) => {
+    const machine = await PrivateMachine.start(t);
+    const script = scriptOf(blocksOf(DOCUMENT).filter(({ language }) => language === 'sh'));
+    const { status, stdout, stderr } = machine.run('bash', ['-c', PREPARE + script]);
+    t.equal(status, 0, stderr);
+    t.match(stdout, 'systemctl daemon-reload\nsystemctl enable --now vnet-bpf@vnet0\n');
+    const installed = machine.shell('cd /etc; find . -name "*vnet*" -type f | sort').split('\n').filter(Boolean);
+    t.same(installed, [
+      './NetworkManager/conf.d/90-vnet-bpf.conf',
+      './systemd/network/10-vnet-bpf.link',
+      './systemd/network/10-vnet-bpf.network',
+      './systemd/system/vnet-bpf@.service',
+      './vnet-bpf/vnet0.conf',
+    ]);
+    const verified = machine.run('systemd-analyze', [
+      'verify',
+      '--man=no',
+      '/etc/systemd/system/vnet-bpf@vnet0.service',
+    ]);
+    t.same(
+      { status: verified.status, stderr: verified.stderr.split('\n').filter((line) => line.includes('vnet-bpf')) },
+      { status: 0, stderr: [] },
+      'verify finds nothing',
+    );
+  },
+);
 
 t.test('the score', { skip: withoutSystemd }, (t) => {
-  const { stdout } = run('systemd-analyze', ['security', '--offline=yes', UNIT], { env: { ...process.env, LC_ALL: 'C' } });
+  const { stdout } = run('systemd-analyze', ['security', '--offline=yes', UNIT], {
+    env: { ...process.env, LC_ALL: 'C' },
+  });
   const score = Number(/Overall exposure level for \S+: ([\d.]+)/.exec(stdout)?.[1]);
   const says = Number(/gives it ([\d.]+) /.exec(fs.readFileSync(DOCUMENT, 'utf8'))?.[1]);
   // Each version of systemd weighs some more things.
@@ -58,6 +78,10 @@ t.test('files and document agree', (t) => {
   t.same(readEnvironment(conf), { OPTIONS: '--addr 192.168.100.1/24' });
   const [capabilities = ''] = readAssignments(UNIT).get('CapabilityBoundingSet') ?? [];
   const text = fs.readFileSync(DOCUMENT, 'utf8');
-  t.same(capabilities.split(' ').filter((name) => !text.includes(name)), [], 'the capabilities');
+  t.same(
+    capabilities.split(' ').filter((name) => !text.includes(name)),
+    [],
+    'the capabilities',
+  );
   t.end();
 });

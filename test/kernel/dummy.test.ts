@@ -16,7 +16,11 @@ t.test('ping, TCP and UDP through a dummy', { skip }, async (t) => {
   t.equal(nic.stats().backend, 'dummy');
   for (const address of ['10.77.0.1', 'fd77::1']) {
     const before = kernelCounters(nic.netns, nic.iface);
-    t.match(okIn(nic.netns, 'ping', ['-c', '4', '-i', '0.2', address]), /4 received, 0% packet loss/, `${address}: 4 of 4`);
+    t.match(
+      okIn(nic.netns, 'ping', ['-c', '4', '-i', '0.2', address]),
+      /4 received, 0% packet loss/,
+      `${address}: 4 of 4`,
+    );
     t.ok(kernelCounters(nic.netns, nic.iface).tx - before.tx >= 8, `${address}: requests and replies went through it`);
   }
   const { sent, received } = await tcpRun(t, nic.netns, '10.77.0.1', scaled(200 << 20));
@@ -33,7 +37,13 @@ t.test('ping, TCP and UDP through a dummy', { skip }, async (t) => {
 
 t.test('a full queue refuses, and says so', { skip }, async (t) => {
   const slow = { VNET_BPF_TEST_POLL_DELAY_US: String(5000 * SLOW) };
-  const nic = attachedIn(t, quietNetns(t), ['--type', 'dummy', '--addr', '10.77.0.1/24', '--ring-size', '256K'], 'vnet0', slow);
+  const nic = attachedIn(
+    t,
+    quietNetns(t),
+    ['--type', 'dummy', '--addr', '10.77.0.1/24', '--ring-size', '256K'],
+    'vnet0',
+    slow,
+  );
   withoutArp(nic, '10.77.0.1');
   const packets = 20_000;
   const { sender, receiver } = await udpRun(t, nic.netns, { to: '10.77.0.1', packets, bytes: 64, recvErr: true });
@@ -63,7 +73,12 @@ t.test('an existing dummy is used, and left as it was', { skip }, async (t) => {
 
 /** What detach could put back on a dummy that is there. */
 const settings = (netns: string, iface: string): string =>
-  ok('ip', ['-n', netns, '-d', 'addr', 'show', 'dev', iface]) + okIn(netns, 'sysctl', ['accept_local', 'rp_filter'].map((name) => `net.ipv4.conf.${iface}.${name}`));
+  ok('ip', ['-n', netns, '-d', 'addr', 'show', 'dev', iface]) +
+  okIn(
+    netns,
+    'sysctl',
+    ['accept_local', 'rp_filter'].map((name) => `net.ipv4.conf.${iface}.${name}`),
+  );
 
 /** Another's d0, as different as it can be from one that attach has found down and without addresses. */
 function makeAnother(netns: string): void {
@@ -89,24 +104,32 @@ t.test('an existing dummy that is deleted: another that gets its name is left al
 });
 
 for (const was of ['there before', 'made by attach'] as const) {
-  t.test(`a dummy that was ${was}, renamed after a crash: detach finds it, and leaves another that got its name alone`, { skip }, async (t) => {
-    const netns = quietNetns(t);
-    const isTaken = was === 'there before';
-    if (isTaken) ok('ip', ['-n', netns, 'link', 'add', 'd0', 'type', 'dummy']);
-    const addresses = ok('ip', ['-n', netns, '-br', 'addr', 'show']);
-    attachedIn(t, netns, ['--type', 'dummy', '--addr', '10.78.0.1/24'], 'd0');
-    process.kill(controllerPid(netns, 'd0'), 'SIGKILL');
-    ok('ip', ['-n', netns, 'link', 'set', 'd0', 'name', 'd1']);
-    makeAnother(netns);
-    const before = settings(netns, 'd0');
-    cliOk(['detach', 'd0', '--netns', netns]);
-    t.equal(settings(netns, 'd0'), before, 'the other is as it was');
-    ok('ip', ['-n', netns, 'link', 'del', 'd0']);
-    t.equal(ok('ip', ['-n', netns, '-br', 'addr', 'show']), addresses.replace(/^d0/m, 'd1'), isTaken ? 'ours is as before' : 'ours is gone');
-    if (!isTaken) return;
-    t.match(settings(netns, 'd1'), /accept_local = 0\n.*rp_filter = 0\n/, 'its sysctls, too');
-    t.notMatch(settings(netns, 'd1'), / group 22094 /, 'and its group');
-  });
+  t.test(
+    `a dummy that was ${was}, renamed after a crash: detach finds it, and leaves another that got its name alone`,
+    { skip },
+    async (t) => {
+      const netns = quietNetns(t);
+      const isTaken = was === 'there before';
+      if (isTaken) ok('ip', ['-n', netns, 'link', 'add', 'd0', 'type', 'dummy']);
+      const addresses = ok('ip', ['-n', netns, '-br', 'addr', 'show']);
+      attachedIn(t, netns, ['--type', 'dummy', '--addr', '10.78.0.1/24'], 'd0');
+      process.kill(controllerPid(netns, 'd0'), 'SIGKILL');
+      ok('ip', ['-n', netns, 'link', 'set', 'd0', 'name', 'd1']);
+      makeAnother(netns);
+      const before = settings(netns, 'd0');
+      cliOk(['detach', 'd0', '--netns', netns]);
+      t.equal(settings(netns, 'd0'), before, 'the other is as it was');
+      ok('ip', ['-n', netns, 'link', 'del', 'd0']);
+      t.equal(
+        ok('ip', ['-n', netns, '-br', 'addr', 'show']),
+        addresses.replace(/^d0/m, 'd1'),
+        isTaken ? 'ours is as before' : 'ours is gone',
+      );
+      if (!isTaken) return;
+      t.match(settings(netns, 'd1'), /accept_local = 0\n.*rp_filter = 0\n/, 'its sysctls, too');
+      t.notMatch(settings(netns, 'd1'), / group 22094 /, 'and its group');
+    },
+  );
 }
 
 t.test('an address that came while there was no place for the rules leaves no route behind', { skip }, async (t) => {
@@ -120,7 +143,12 @@ t.test('an address that came while there was no place for the rules leaves no ro
   const rule = ['pref', '1', 'from', '10.1.1.1', 'table', '99'];
   ip('rule', 'add', ...rule);
   ip('addr', 'add', '10.78.0.1/24', 'dev', 'd0');
-  t.ok(await eventually(() => /there is no place before the one of priority 1/.test(cliOk(['log', 'd0', '--netns', netns]))), 'the log says why it is not looped');
+  t.ok(
+    await eventually(() =>
+      /there is no place before the one of priority 1/.test(cliOk(['log', 'd0', '--netns', netns])),
+    ),
+    'the log says why it is not looped',
+  );
   ip('addr', 'del', '10.78.0.1/24', 'dev', 'd0');
   cliOk(['detach', 'd0', '--netns', netns]);
   t.equal(routes(), before, 'routes and neighbours are as before');
@@ -128,7 +156,17 @@ t.test('an address that came while there was no place for the rules leaves no ro
 
 t.test('hold on a dummy is refused with the reason', { skip }, async (t) => {
   const netns = testNetns(t);
-  const { status, stderr } = cli(['attach', 'vnet0', '--netns', netns, '--type', 'dummy', '--when-full', 'hold', '--daemon']);
+  const { status, stderr } = cli([
+    'attach',
+    'vnet0',
+    '--netns',
+    netns,
+    '--type',
+    'dummy',
+    '--when-full',
+    'hold',
+    '--daemon',
+  ]);
   t.equal(status, 1);
   t.match(stderr, /a dummy has no place where frames could wait/);
   t.equal(ok('ip', ['-n', netns, '-br', 'link']).trim().split('\n').length, 1, 'nothing was made');

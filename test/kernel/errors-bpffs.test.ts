@@ -42,7 +42,11 @@ t.test('another file system in its place', { skip: cannotRun }, async (t) => {
     vnet_bpf detach vnet0 --netns a
   `);
   t.equal(status, 0, stderr);
-  t.same(stdout.trim().split('\n'), ['bpf', '1700', 'vnet0 detached'], 'a BPF file system is mounted, for root alone, and used');
+  t.same(
+    stdout.trim().split('\n'),
+    ['bpf', '1700', 'vnet0 detached'],
+    'a BPF file system is mounted, for root alone, and used',
+  );
   await sameAs(t, before, 'nothing has changed around');
 });
 
@@ -61,7 +65,11 @@ t.test('R9: a name in it that another user has taken', { skip: cannotRun }, asyn
       vnet_bpf detach vnet0 --netns a
     `);
     t.equal(status, 0, `${what}: ${stderr}`);
-    t.same(stdout.trim().split('\n'), ['root 700 directory', String(SOMEBODY), 'vnet0 detached'], `${what} is in nobody's way, and stays his`);
+    t.same(
+      stdout.trim().split('\n'),
+      ['root 700 directory', String(SOMEBODY), 'vnet0 detached'],
+      `${what} is in nobody's way, and stays his`,
+    );
   }
 });
 
@@ -69,7 +77,12 @@ t.test('missing and not to be mounted', { skip: cannotRun }, async (t) => {
   const before = snapshot();
   // Without the directory there is nothing to mount it on.
   const result = onOwnMachine(attempt('mount -t tmpfs tmpfs /sys/fs'));
-  checkRefusal(t, result, { args: [], status: 1, says: /\/sys\/fs\/bpf.*not mounted/, hints: /mount -t bpf/ }, 'attach');
+  checkRefusal(
+    t,
+    result,
+    { args: [], status: 1, says: /\/sys\/fs\/bpf.*not mounted/, hints: /mount -t bpf/ },
+    'attach',
+  );
   await sameAs(t, before, 'nothing has changed around');
 });
 
@@ -84,7 +97,10 @@ t.test('hidden by the mount namespace of ip netns exec', { skip: cannotRun }, as
     ls /sys/fs/bpf
   `);
   t.equal(status, 0, stderr);
-  const lines = stdout.trim().split('\n').filter((line) => !line.endsWith('.debug'));
+  const lines = stdout
+    .trim()
+    .split('\n')
+    .filter((line) => !line.endsWith('.debug'));
   t.same(lines, ['vnet-bpf', '"netns": "a"', 'vnet0 detached'], 'pins and state are where the whole machine sees them');
   await sameAs(t, before, 'nothing has changed around');
 });

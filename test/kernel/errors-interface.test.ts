@@ -30,13 +30,21 @@ t.test('what others made is refused by name and left alone', { skip: cannotRun }
 
 t.test('an address of IPv6 where there is no IPv6', { skip: cannotRun }, async (t) => {
   const netns = testNetns(t);
-  const sysctl = (name: string, value: number): string => okIn(netns, 'sysctl', ['-qw', `net.ipv6.conf.${name}.disable_ipv6=${value}`]);
+  const sysctl = (name: string, value: number): string =>
+    okIn(netns, 'sysctl', ['-qw', `net.ipv6.conf.${name}.disable_ipv6=${value}`]);
   const args = ['attach', 'vnet0', '--netns', netns, '--addr', 'fd77::1/64'];
   for (const scope of ['all', 'default']) {
     sysctl(scope, 1);
-    const expected = { status: 1, says: new RegExp(`IPv6 is switched off in its namespace \\(net.ipv6.conf.${scope}.disable_ipv6 is 1\\)`), hints: new RegExp(`sysctl -w net.ipv6.conf.${scope}.disable_ipv6=0`) } as const;
+    const expected = {
+      status: 1,
+      says: new RegExp(`IPv6 is switched off in its namespace \\(net.ipv6.conf.${scope}.disable_ipv6 is 1\\)`),
+      hints: new RegExp(`sysctl -w net.ipv6.conf.${scope}.disable_ipv6=0`),
+    } as const;
     const before = snapshot(netns);
-    await refused(t, [{ args, ...expected }, { args: [...args, '--dry-run'], ...expected }]);
+    await refused(t, [
+      { args, ...expected },
+      { args: [...args, '--dry-run'], ...expected },
+    ]);
     await sameAs(t, before, `${scope}: nothing has changed`, netns);
     sysctl('all', 0);
   }
@@ -67,12 +75,29 @@ t.test('what is attached already, and where', { skip: cannotRun }, async (t) => 
   const elsewhere = testNetns(t);
   attachedIn(t, netns, ['--addr', '10.77.0.1/24']);
   const pid = listed(netns, 'vnet0')?.pid;
-  t.ok(await eventually(() => !ok('ip', ['-n', netns, 'addr']).includes('tentative')), 'duplicate address detection is over');
+  t.ok(
+    await eventually(() => !ok('ip', ['-n', netns, 'addr']).includes('tentative')),
+    'duplicate address detection is over',
+  );
   const before = snapshot(netns, elsewhere);
   await refused(t, [
-    { args: ['attach', 'vnet0', '--netns', netns], status: 1, says: new RegExp(`vnet0.*already.*process ${pid}`), hints: /--replace/ },
-    { args: ['attach', 'vnet0', '--netns', netns, '--daemon', '--json'], status: 1, says: new RegExp(`already.*process ${pid}`) },
-    { args: ['detach', 'vnet0', '--netns', elsewhere], status: 1, says: /not attached/, hints: new RegExp(`vnet0.*${netns}`) },
+    {
+      args: ['attach', 'vnet0', '--netns', netns],
+      status: 1,
+      says: new RegExp(`vnet0.*already.*process ${pid}`),
+      hints: /--replace/,
+    },
+    {
+      args: ['attach', 'vnet0', '--netns', netns, '--daemon', '--json'],
+      status: 1,
+      says: new RegExp(`already.*process ${pid}`),
+    },
+    {
+      args: ['detach', 'vnet0', '--netns', elsewhere],
+      status: 1,
+      says: /not attached/,
+      hints: new RegExp(`vnet0.*${netns}`),
+    },
   ]);
   await sameAs(t, before, 'it goes on as it was', netns, elsewhere);
 });
@@ -83,15 +108,45 @@ t.test('a hint is about the interface that was meant, where it is', { skip: cann
   const at = ['--netns', netns];
   const here = new RegExp(`vnet0 --netns ${netns}`);
   await refused(t, [
-    { args: ['attach', 'vnet0', ...at], status: 1, says: /attached already/, hints: new RegExp(`^hint: vnet-bpf detach vnet0 --netns ${netns}, or attach with --replace$`) },
+    {
+      args: ['attach', 'vnet0', ...at],
+      status: 1,
+      says: /attached already/,
+      hints: new RegExp(`^hint: vnet-bpf detach vnet0 --netns ${netns}, or attach with --replace$`),
+    },
     { args: ['attach', 'vnet0', ...at, '--daemon'], status: 1, says: /attached already/, hints: here },
     { args: ['hook', 'vnet0', ...at], status: 2, says: /give a file or --none/, hints: here },
     { args: ['impair', 'vnet0', ...at], status: 2, says: /--clear/, hints: here },
-    { args: ['step', 'vnet0', ...at], status: 1, says: /it has 2 queues/, hints: new RegExp(`^hint: vnet-bpf attach vnet0 --netns ${netns} --replace, `) },
+    {
+      args: ['step', 'vnet0', ...at],
+      status: 1,
+      says: /it has 2 queues/,
+      hints: new RegExp(`^hint: vnet-bpf attach vnet0 --netns ${netns} --replace, `),
+    },
     // A name that nothing has there.
-    { args: ['stats', 'vnet0'], status: 1, says: /not attached/, hints: new RegExp(`did you mean vnet0 --netns ${netns}\\?`) },
-    { args: ['detach', 'vnte0', ...at], status: 1, says: /not attached/, hints: new RegExp(`did you mean vnet0 --netns ${netns}\\?`) },
-    { args: ['log', 'vnet0', '--netns', `${netns}x`], status: 1, says: /there is none of that name/, hints: new RegExp(`did you mean --netns ${netns.slice(0, -1)}`) },
-    { args: ['impair', 'vnet0', ...at, 'satelite'], status: 2, says: /"satelite": is not something/, hints: /did you mean satellite\?/ },
+    {
+      args: ['stats', 'vnet0'],
+      status: 1,
+      says: /not attached/,
+      hints: new RegExp(`did you mean vnet0 --netns ${netns}\\?`),
+    },
+    {
+      args: ['detach', 'vnte0', ...at],
+      status: 1,
+      says: /not attached/,
+      hints: new RegExp(`did you mean vnet0 --netns ${netns}\\?`),
+    },
+    {
+      args: ['log', 'vnet0', '--netns', `${netns}x`],
+      status: 1,
+      says: /there is none of that name/,
+      hints: new RegExp(`did you mean --netns ${netns.slice(0, -1)}`),
+    },
+    {
+      args: ['impair', 'vnet0', ...at, 'satelite'],
+      status: 2,
+      says: /"satelite": is not something/,
+      hints: /did you mean satellite\?/,
+    },
   ]);
 });

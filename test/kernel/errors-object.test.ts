@@ -20,7 +20,13 @@ t.test('BPF objects that cannot be used', { skip: cannotRun }, async (t) => {
     { args: [...args, '--daemon'], status: 1, says: /empty\.bpf\.o/, env: { VNET_BPF_OBJECT: empty } },
     { args, status: 1, says: /torn\.bpf\.o/, env: { VNET_BPF_OBJECT: tornObject(t) } },
     { args, status: 1, says: /\/etc.*director/i, env: { VNET_BPF_OBJECT: '/etc' } },
-    { args: [...args, '--daemon', '--json'], status: 1, says: /program/, hints: /--debug/, env: { VNET_BPF_OBJECT: refusedObject(t) } },
+    {
+      args: [...args, '--daemon', '--json'],
+      status: 1,
+      says: /program/,
+      hints: /--debug/,
+      env: { VNET_BPF_OBJECT: refusedObject(t) },
+    },
   ]);
   await sameAs(t, before, 'nothing is left of the attempts', netns);
 });
@@ -28,7 +34,9 @@ t.test('BPF objects that cannot be used', { skip: cannotRun }, async (t) => {
 t.test('--debug shows what the verifier said', { skip: cannotRun }, async (t) => {
   const netns = testNetns(t);
   const before = snapshot(netns);
-  const { status, stderr } = cli(['attach', 'vnet0', '--netns', netns, '--debug'], { VNET_BPF_OBJECT: refusedObject(t) });
+  const { status, stderr } = cli(['attach', 'vnet0', '--netns', netns, '--debug'], {
+    VNET_BPF_OBJECT: refusedObject(t),
+  });
   t.equal(status, 1);
   t.match(stderr, /R0 !read_ok|unreachable insn/, 'the log of the verifier');
   await sameAs(t, before, 'nothing is left', netns);

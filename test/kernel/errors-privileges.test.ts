@@ -17,17 +17,29 @@ const lacking = (capability: string): string[] => ['setpriv', '--bounding-set', 
 /** Somebody else must be able to reach the program at all: a checkout may lie in root's home. */
 function openToAll(file: string): boolean {
   const may = (name: string, mode: number): boolean => (fs.statSync(name).mode & mode) === mode;
-  const above = (name: string): boolean => name === '/' || (may(path.dirname(name), 0o001) && above(path.dirname(name)));
+  const above = (name: string): boolean =>
+    name === '/' || (may(path.dirname(name), 0o001) && above(path.dirname(name)));
   return may(file, 0o004) && above(file);
 }
 
 t.test('R1: not root', { skip: cannotRun || withoutTools('setpriv') }, async (t) => {
   const before = snapshot();
   const says = /root/;
-  const commands = [['attach', 'vnet0'], ['attach', 'vnet0', '--daemon'], ['detach', 'vnet0'], ['detach', '--all'], ['list', '--json'], ['stats'], ['log']];
+  const commands = [
+    ['attach', 'vnet0'],
+    ['attach', 'vnet0', '--daemon'],
+    ['detach', 'vnet0'],
+    ['detach', '--all'],
+    ['list', '--json'],
+    ['stats'],
+    ['log'],
+  ];
   if (!openToAll(MAIN)) t.comment('nobody but root can read the checkout: only root without capabilities is tested');
   else {
-    await refused(t, commands.map((args): Refusal => ({ args, status: 1, says, hints: /sudo/, through: NOBODY })));
+    await refused(
+      t,
+      commands.map((args): Refusal => ({ args, status: 1, says, hints: /sudo/, through: NOBODY })),
+    );
     await refused(t, [{ args: ['attach', 'a/b'], status: 2, says: /"a\/b"/, through: NOBODY }]);
   }
   await sameAs(t, before, 'nothing has changed');
@@ -44,8 +56,18 @@ t.test('R1: root without a capability', { skip: cannotRun || withoutTools('setpr
     ['bpf', /CAP_BPF/],
     ['perfmon', /CAP_PERFMON/],
   ];
-  await refused(t, needed.map(([name, says]): Refusal => ({ args: attach, status: 1, says, hints: says, through: lacking(name) })));
-  await refused(t, [{ args: ['detach', '--all'], status: 1, says: /CAP_NET_ADMIN, CAP_NET_RAW/, through: lacking('net_admin,-net_raw') }]);
+  await refused(
+    t,
+    needed.map(([name, says]): Refusal => ({ args: attach, status: 1, says, hints: says, through: lacking(name) })),
+  );
+  await refused(t, [
+    {
+      args: ['detach', '--all'],
+      status: 1,
+      says: /CAP_NET_ADMIN, CAP_NET_RAW/,
+      through: lacking('net_admin,-net_raw'),
+    },
+  ]);
   await sameAs(t, before, 'nothing has changed', netns);
 });
 
@@ -55,8 +77,26 @@ t.test('counters where process 1 is out of sight', { skip: cannotRun }, async (t
   const { pid } = attachmentOf(nic);
   /** In a mount namespace with a /sys of its own, as ip netns exec makes it. */
   const within = (hidden: readonly number[], ...args: readonly string[]): Result =>
-    run('ip', ['netns', 'exec', netns, 'sh', '-c', `${hidden.map((each) => `mount -t tmpfs none /proc/${each} && `).join('')}exec "$@"`, 'sh', 'env', '-u', 'NODE_OPTIONS', process.execPath, MAIN, ...args]);
-  t.match(within([1], 'stats', 'vnet0', '--json', '--check'), { status: 0, stdout: /"interface": "vnet0"/, stderr: '' }, 'they are seen as the controller sees them');
+    run('ip', [
+      'netns',
+      'exec',
+      netns,
+      'sh',
+      '-c',
+      `${hidden.map((each) => `mount -t tmpfs none /proc/${each} && `).join('')}exec "$@"`,
+      'sh',
+      'env',
+      '-u',
+      'NODE_OPTIONS',
+      process.execPath,
+      MAIN,
+      ...args,
+    ]);
+  t.match(
+    within([1], 'stats', 'vnet0', '--json', '--check'),
+    { status: 0, stdout: /"interface": "vnet0"/, stderr: '' },
+    'they are seen as the controller sees them',
+  );
   const { status, stdout, stderr } = within([1, pid], 'stats', 'vnet0', '--netns', netns);
   t.equal(status, 1);
   t.equal(stdout, '');

@@ -48,6 +48,9 @@ const WRONG: [string[], RegExp][] = [
 
 t.test('wrong usage changes nothing', { skip: cannotRun }, async (t) => {
   const before = snapshot();
-  await refused(t, WRONG.map(([args, says]): Refusal => ({ args, status: 2, says })));
+  await refused(
+    t,
+    WRONG.map(([args, says]): Refusal => ({ args, status: 2, says })),
+  );
   await sameAs(t, before, 'nothing has changed');
 });

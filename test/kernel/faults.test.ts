@@ -60,8 +60,23 @@ function missing(nic: Attached, attachment: Attachment): string | null {
 
 function part({ netns, iface }: Attached, { id, pid }: Attachment): string | null {
   const entry = listed(netns, iface);
-  if (entry?.state !== 'running' || entry.pid !== pid) return `list says ${entry?.state ?? 'nothing'}, process ${entry?.pid ?? 'none'} instead of ${pid}`;
-  const files = [controlSocket(id), ...['ring0', 'control', 'counters', 'batch', 'trace', 'tx_link', 'sink_link', 'resegment', 'resegment_link', 'release0_link'].map((name) => `${pinDirectory(id)}/${name}`)];
+  if (entry?.state !== 'running' || entry.pid !== pid)
+    return `list says ${entry?.state ?? 'nothing'}, process ${entry?.pid ?? 'none'} instead of ${pid}`;
+  const files = [
+    controlSocket(id),
+    ...[
+      'ring0',
+      'control',
+      'counters',
+      'batch',
+      'trace',
+      'tx_link',
+      'sink_link',
+      'resegment',
+      'resegment_link',
+      'release0_link',
+    ].map((name) => `${pinDirectory(id)}/${name}`),
+  ];
   const gone = files.filter((file) => !fs.existsSync(file));
   if (gone.length > 0) return `${gone.join(', ')} not there`;
   const links = peerNetnsLinks();
@@ -69,18 +84,22 @@ function part({ netns, iface }: Attached, { id, pid }: Attachment): string | nul
   return new RegExp(`vr${id}q0.*,UP.* qdisc tbf`).test(links) ? null : 'the waiting room is not up, or has no tbf';
 }
 
-const peerNetnsLinks = (): string => run('sh', ['-c', '[ ! -s /run/vnet-bpf/netns ] && nsenter --net=/run/vnet-bpf/netns ip -o link 2>/dev/null']).stdout;
+const peerNetnsLinks = (): string =>
+  run('sh', ['-c', '[ ! -s /run/vnet-bpf/netns ] && nsenter --net=/run/vnet-bpf/netns ip -o link 2>/dev/null']).stdout;
 
 /** With the sender paused: what does not come to rest, or does not balance; null if all is well. */
 async function unrest(nic: Attached, sender: ToolProcess<unknown>): Promise<string | null> {
   process.kill(sender.pid, 'SIGSTOP');
   try {
-    const balances = ({ queue, held, state }: Stats): boolean => queue.packets === 0 && held.now === 0 && state === 'running';
+    const balances = ({ queue, held, state }: Stats): boolean =>
+      queue.packets === 0 && held.now === 0 && state === 'running';
     let stats = await nic.atRest();
     await eventually(() => balances((stats = nic.stats())) && frameAccounting(stats).balanced, 10_000);
     const sums = frameAccounting(stats);
-    if (!balances(stats) || !sums.balanced) return `${sums.in} in, ${sums.out} out, ${stats.queue.packets} in the ring, ${stats.held.now} held, ${stats.state}`;
-    const ping = (): boolean => run('ip', ['netns', 'exec', nic.netns, 'ping', '-c', '1', '-W', '1', '-q', ADDRESS]).status === 0;
+    if (!balances(stats) || !sums.balanced)
+      return `${sums.in} in, ${sums.out} out, ${stats.queue.packets} in the ring, ${stats.held.now} held, ${stats.state}`;
+    const ping = (): boolean =>
+      run('ip', ['netns', 'exec', nic.netns, 'ping', '-c', '1', '-W', '1', '-q', ADDRESS]).status === 0;
     return (await eventually(ping, 5000)) ? null : 'no answer to a ping';
   } finally {
     process.kill(sender.pid, 'SIGCONT');
@@ -141,7 +160,14 @@ t.test(`${ROUNDS} faults`, { skip: cannotRun }, async (t) => {
 });
 
 /** Adopted, or removed. */
-async function afterCrash(t: Test, what: string, nic: Attached, before: Attachment, sender: ToolProcess<unknown>, random: Random): Promise<Attached | null> {
+async function afterCrash(
+  t: Test,
+  what: string,
+  nic: Attached,
+  before: Attachment,
+  sender: ToolProcess<unknown>,
+  random: Random,
+): Promise<Attached | null> {
   const where = ['vnet0', '--netns', nic.netns];
   t.ok(await eventually(() => listed(nic.netns, nic.iface)?.state === 'crashed'), `${what}: list says that it crashed`);
   if (random.chance(50)) {

@@ -28,7 +28,12 @@ t.test('superpackets that have to be cut up', { skip: cannotRun }, async (t) => 
       const nic = slowNic(t, { address: '10.77.0.1', delayUs, args });
       const before = nic.stats();
       const packets = scaled(200) * 40;
-      const { sender, receiver } = await udpRun(t, nic.netns, { to: '10.77.0.1', packets, bytes: 1400, segments: 40 }, 3000 * SLOW);
+      const { sender, receiver } = await udpRun(
+        t,
+        nic.netns,
+        { to: '10.77.0.1', packets, bytes: 1400, segments: 40 },
+        3000 * SLOW,
+      );
       const after = await nic.atRest();
       t.equal(sender.sent, packets, 'all were sent');
       t.equal(receiver.received, packets, 'all were received');
@@ -55,7 +60,11 @@ const CASES: readonly Case[] = [
   { name: 'without checksum offload, IPv4', address: V4, shape: { payload: 30_000, segment: 1400 }, off: ['tx'] },
   { name: 'without checksum offload, IPv6', address: V6, shape: { payload: 30_000, segment: 1400 }, off: ['tx'] },
   { name: 'with a hop-by-hop header', address: V6, shape: { payload: 30_000, segment: 1400, extension: 'hop-by-hop' } },
-  { name: 'with destination options', address: V6, shape: { payload: 30_000, segment: 1400, extension: 'destination' } },
+  {
+    name: 'with destination options',
+    address: V6,
+    shape: { payload: 30_000, segment: 1400, extension: 'destination' },
+  },
   { name: 'of 64 KiB and more, IPv4', address: V4, shape: { payload: 46 * 1424, segment: 1424 } },
   { name: 'of 64 KiB and more, IPv6', address: V6, shape: { payload: 46 * 1424, segment: 1424 } },
 ];
@@ -66,13 +75,18 @@ async function bothWays(t: Test, nic: Attached, address: string, shape: Superpac
   const before = look(nic);
   t.equal(udp.offer(), null, 'one is taken');
   await stopped(nic, () => {
-    for (let error = null; error !== 'EAGAIN'; ) {
+    for (let error = null; error !== 'EAGAIN';) {
       error = udp.offer();
       if (error !== null && error !== 'EAGAIN') throw new Error(`refused: ${error}`);
     }
     t.ok(look(nic).held.now > 0, 'frames are held');
   });
-  for (const end = Date.now() + WAIT_MS; udp.received < udp.sent && Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 5))) udp.take();
+  for (
+    const end = Date.now() + WAIT_MS;
+    udp.received < udp.sent && Date.now() < end;
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  )
+    udp.take();
   const after = await nic.atRest();
   t.equal(udp.received, udp.sent, `all ${udp.sent} datagrams came back`);
   t.same({ order: udp.outOfOrder, damaged: udp.damaged }, { order: 0, damaged: 0 }, 'in order and whole');
@@ -80,27 +94,35 @@ async function bothWays(t: Test, nic: Attached, address: string, shape: Superpac
   t.equal(after.held.dropped + after.held.again, 0, 'the waiting room lost nothing');
 }
 
-t.test('superpackets that the kernel cuts up in any case', { skip: cannotRun || withoutTools('ethtool') }, async (t) => {
-  const nic = attachedIn(t, testNetns(t), ['--addr', `${V4}/24`, '--addr', `${V6}/64`, '--ring-size', '256K']);
-  for (const { name, address, shape, off = [] } of CASES) {
-    await t.test(name, async (t) => {
-      setFeatures(nic, off);
-      await bothWays(t, nic, address, shape);
-    });
-  }
-});
+t.test(
+  'superpackets that the kernel cuts up in any case',
+  { skip: cannotRun || withoutTools('ethtool') },
+  async (t) => {
+    const nic = attachedIn(t, testNetns(t), ['--addr', `${V4}/24`, '--addr', `${V6}/64`, '--ring-size', '256K']);
+    for (const { name, address, shape, off = [] } of CASES) {
+      await t.test(name, async (t) => {
+        setFeatures(nic, off);
+        await bothWays(t, nic, address, shape);
+      });
+    }
+  },
+);
 
-t.test('TCP superpackets longer than the loop carries, which only the user allowed', { skip: cannotRun || (!passesBigTcp() && 'this kernel has no BIG TCP') }, async (t) => {
-  const nic = attachedIn(t, testNetns(t), ['--addr', `${V4}/24`, '--addr', `${V6}/64`, '--ring-size', '1M']);
-  setGsoLimits(nic, { size: 200_000, ipv4Size: 200_000 });
-  for (const address of ADDRESSES) {
-    const before = look(nic);
-    const bytes = scaled(32 << 20);
-    const { sent, received } = await ownTcp(nic.netns, address, bytes, { ms: WAIT_MS });
-    const after = await nic.atRest();
-    t.equal(received.bytes, bytes, `${address}: all bytes`);
-    t.equal(received.sha256, sent.sha256, 'the same');
-    t.same(after.refused, before.refused, 'nothing was refused');
-    t.ok(after.tx.packets > before.tx.packets, `${after.tx.packets - before.tx.packets} frames`);
-  }
-});
+t.test(
+  'TCP superpackets longer than the loop carries, which only the user allowed',
+  { skip: cannotRun || (!passesBigTcp() && 'this kernel has no BIG TCP') },
+  async (t) => {
+    const nic = attachedIn(t, testNetns(t), ['--addr', `${V4}/24`, '--addr', `${V6}/64`, '--ring-size', '1M']);
+    setGsoLimits(nic, { size: 200_000, ipv4Size: 200_000 });
+    for (const address of ADDRESSES) {
+      const before = look(nic);
+      const bytes = scaled(32 << 20);
+      const { sent, received } = await ownTcp(nic.netns, address, bytes, { ms: WAIT_MS });
+      const after = await nic.atRest();
+      t.equal(received.bytes, bytes, `${address}: all bytes`);
+      t.equal(received.sha256, sent.sha256, 'the same');
+      t.same(after.refused, before.refused, 'nothing was refused');
+      t.ok(after.tx.packets > before.tx.packets, `${after.tx.packets - before.tx.packets} frames`);
+    }
+  },
+);

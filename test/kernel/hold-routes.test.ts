@@ -16,10 +16,18 @@ t.test('blocked IPv6 senders lose nothing while the interface changes', { skip: 
   const nic = slowNic(t, { address: 'fd77::1', delayUs: 2_000, args: ['--ring-size', '256K'] });
   let changes = 0;
   // Each tells the controller that something about the link is different; none changes a route.
-  const change = setInterval(() => ok('ip', ['-n', nic.netns, 'link', 'set', 'dev', nic.iface, 'alias', `change ${++changes}`]), 60);
+  const change = setInterval(
+    () => ok('ip', ['-n', nic.netns, 'link', 'set', 'dev', nic.iface, 'alias', `change ${++changes}`]),
+    60,
+  );
   t.teardown(() => clearInterval(change));
   const packets = scaled(40_000);
-  const { sender, receiver } = await udpRun(t, nic.netns, { to: 'fd77::1', packets, bytes: 64, flows: 100 }, 3000 * SLOW);
+  const { sender, receiver } = await udpRun(
+    t,
+    nic.netns,
+    { to: 'fd77::1', packets, bytes: 64, flows: 100 },
+    3000 * SLOW,
+  );
   clearInterval(change);
   const after = await nic.atRest();
   t.ok(changes > 5 && after.held.total > 0, `${changes} changes, ${after.held.total} frames held`);

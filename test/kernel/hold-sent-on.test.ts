@@ -35,11 +35,19 @@ async function goRound(t: Test, names: readonly string[], args: readonly string[
   nics.forEach((nic, i) => sendOn(nic, nics[(i + 1) % nics.length] as Attached));
   const sockets = nics.map((nic) => RawSocket.open(t, netns, nic.iface, { sendBufferBytes: SEND_BUFFER_BYTES }));
   for (const socket of sockets) for (let sent = 0; sent < FRAMES; sent++) socket.send(FRAME);
-  for (const nic of nics) t.ok(await eventually(() => look(nic).rx.packets > 2 * FRAMES), `${nic.iface}: ${look(nic).rx.packets} have been received`);
+  for (const nic of nics)
+    t.ok(
+      await eventually(() => look(nic).rx.packets > 2 * FRAMES),
+      `${nic.iface}: ${look(nic).rx.packets} have been received`,
+    );
   for (const { iface } of nics) ok('tc', ['-n', netns, 'filter', 'del', 'dev', iface, 'ingress']);
   for (const nic of nics) {
     const stats = await atRest(nic);
-    t.same({ state: stats.state, held: stats.held.now, dropped: stats.held.dropped }, { state: 'running', held: 0, dropped: 0 }, 'all that waited came out');
+    t.same(
+      { state: stats.state, held: stats.held.now, dropped: stats.held.dropped },
+      { state: 'running', held: 0, dropped: 0 },
+      'all that waited came out',
+    );
     t.ok(frameAccounting(stats).balanced);
   }
 }

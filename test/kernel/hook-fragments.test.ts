@@ -31,7 +31,16 @@ function hidden(link: { source: string; destination: string }, destinationPort: 
   const routing = Buffer.from([DESTINATION, 1, 253, 0, ...Array<number>(12).fill(0)]);
   const rest = Buffer.concat([Buffer.from([UDP, 0, 1, 4, 0, 0, 0, 0]), datagram]);
   const part = (offset: number, more: number, bytes: Buffer): Uint8Array =>
-    ethernet(link, ipv6(IP, { protocol: FRAGMENT, bytes: Buffer.concat([Buffer.from([ROUTING, 0, 0, offset | more, 0, 0, destinationPort >> 8, destinationPort & 255]), bytes]) }));
+    ethernet(
+      link,
+      ipv6(IP, {
+        protocol: FRAGMENT,
+        bytes: Buffer.concat([
+          Buffer.from([ROUTING, 0, 0, offset | more, 0, 0, destinationPort >> 8, destinationPort & 255]),
+          bytes,
+        ]),
+      }),
+    );
   return [part(0, 1, routing), part(routing.length, 0, rest)];
 }
 
@@ -53,7 +62,7 @@ class Receiver {
   }
 
   take(): number {
-    for (let count = 0; (count = this.messages.receive(this.fd, native.MSG_DONTWAIT)) > 0; ) this.received += count;
+    for (let count = 0; (count = this.messages.receive(this.fd, native.MSG_DONTWAIT)) > 0;) this.received += count;
     return this.received;
   }
 }
@@ -62,11 +71,16 @@ t.test('what hides its ports is dropped, and the receiver would have taken it', 
   const nic: Attached = attachedIn(t, testNetns(t), ['--addr', 'fd77::1/64']);
   const link = { source: '02:00:00:00:0e:07', destination: macOf(nic.netns, nic.iface) };
   const sender = RawSocket.open(t, nic.netns, nic.iface);
-  const [forbidden, allowed] = [PORT.forbidden, PORT.allowed].map((port) => new Receiver(t, nic.netns, port)) as [Receiver, Receiver];
+  const [forbidden, allowed] = [PORT.forbidden, PORT.allowed].map((port) => new Receiver(t, nic.netns, port)) as [
+    Receiver,
+    Receiver,
+  ];
   hidden(link, PORT.forbidden).forEach((frame) => sender.send(frame));
   t.ok(await eventually(() => forbidden.take() === 1), 'without a hook it is received');
   cliOk(['hook', nic.iface, '--netns', nic.netns, hookFile(t, 'firewall.mjs', FIREWALL), '--on-hook-error', 'drop']);
-  for (let i = 0; i < 3; i++) for (const frame of [...hidden(link, PORT.forbidden), whole(link, PORT.forbidden), whole(link, PORT.allowed)]) sender.send(frame);
+  for (let i = 0; i < 3; i++)
+    for (const frame of [...hidden(link, PORT.forbidden), whole(link, PORT.forbidden), whole(link, PORT.allowed)])
+      sender.send(frame);
   t.ok(await eventually(() => allowed.take() === 3), 'what may pass is received');
   t.equal(forbidden.take(), 1, 'nothing else is');
 });

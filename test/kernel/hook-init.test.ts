@@ -10,7 +10,8 @@ import { commandsFor } from '../../src/cli/hook';
 import { cannotRun, cli, ROOT } from '../helpers/cli';
 import { hookDirectory } from '../helpers/hook-file';
 
-const node = (...args: readonly string[]): { status: number | null; stdout: string; stderr: string } => spawnSync(process.execPath, args, { encoding: 'utf8', env: { ...process.env, NODE_OPTIONS: '' } });
+const node = (...args: readonly string[]): { status: number | null; stdout: string; stderr: string } =>
+  spawnSync(process.execPath, args, { encoding: 'utf8', env: { ...process.env, NODE_OPTIONS: '' } });
 const LOADER = `
 const { loadHook } = require(process.argv[1]);
 (async () => {
@@ -40,40 +41,77 @@ t.test('a hook to begin with', { skip: cannotRun }, async (t) => {
   const write = (name: string, text: string): void => fs.writeFileSync(path.join(directory, name), text);
   const first = cli(['hook', '--init', path.join(directory, 'hook.ts')]);
   t.match(first, { status: 0, stdout: new RegExp(`^${directory}/hook.ts is a hook`), stderr: '' });
-  t.match(cli(['hook', '--init', path.join(directory, 'plain.mjs')]), { status: 0, stderr: '' }, 'a second one, in JavaScript');
+  t.match(
+    cli(['hook', '--init', path.join(directory, 'plain.mjs')]),
+    { status: 0, stderr: '' },
+    'a second one, in JavaScript',
+  );
   write('helper.ts', 'export const limit: number = await Promise.resolve(3);\n');
   write('mine.ts', MINE);
 
   const tsc = path.join(ROOT, 'node_modules', 'typescript', 'lib', 'tsc.js');
-  write('wrong.ts', "import type { Hook } from 'vnet-bpf/hooks';\nexport const wrong: Hook = { frame: (frame) => frame.nothing };\n");
+  write(
+    'wrong.ts',
+    "import type { Hook } from 'vnet-bpf/hooks';\nexport const wrong: Hook = { frame: (frame) => frame.nothing };\n",
+  );
   write('wrong.mjs', "/** @type {import('vnet-bpf/hooks').Hook} */\nexport default { frame: () => 'drpo' };\n");
   const { stdout } = node(tsc, '--project', directory);
-  t.equal(stdout.split('\n').filter((line) => line.includes('error')).length, 2, `the compiler has nothing to say against the rest: ${stdout}`);
-  t.match(stdout, /wrong\.ts\(2,\d+\): error TS2339: Property 'nothing' does not exist on type 'Frame'/m, 'types are known: TypeScript');
+  t.equal(
+    stdout.split('\n').filter((line) => line.includes('error')).length,
+    2,
+    `the compiler has nothing to say against the rest: ${stdout}`,
+  );
+  t.match(
+    stdout,
+    /wrong\.ts\(2,\d+\): error TS2339: Property 'nothing' does not exist on type 'Frame'/m,
+    'types are known: TypeScript',
+  );
   t.match(stdout, /wrong\.mjs\(2,\d+\): error TS2322/m, 'and JavaScript');
 
   const names = ['hook.ts', 'plain.mjs', 'mine.ts'].map((name) => path.join(directory, name));
-  t.match(node('-e', LOADER, path.join(ROOT, 'dist', 'hooks', 'load.js'), ...names), { status: 0, stdout: 'hook function\nplain function\nmine function\n', stderr: '' }, 'they are loaded');
+  t.match(
+    node('-e', LOADER, path.join(ROOT, 'dist', 'hooks', 'load.js'), ...names),
+    { status: 0, stdout: 'hook function\nplain function\nmine function\n', stderr: '' },
+    'they are loaded',
+  );
 
   const before = fs.readFileSync(path.join(directory, 'hook.ts'), 'utf8');
-  t.match(cli(['hook', '--init', path.join(directory, 'hook.ts')]), { status: 1, stdout: '', stderr: /is there already\nhint: choose another name/ });
+  t.match(cli(['hook', '--init', path.join(directory, 'hook.ts')]), {
+    status: 1,
+    stdout: '',
+    stderr: /is there already\nhint: choose another name/,
+  });
   t.equal(fs.readFileSync(path.join(directory, 'hook.ts'), 'utf8'), before, 'nothing is overwritten');
   write('tsconfig.json', '{}\n');
-  t.match(cli(['hook', '--init', path.join(directory, 'third.ts')]), { status: 0, stdout: /^tsconfig\.json beside it was there already/m });
+  t.match(cli(['hook', '--init', path.join(directory, 'third.ts')]), {
+    status: 0,
+    stdout: /^tsconfig\.json beside it was there already/m,
+  });
   t.equal(fs.readFileSync(path.join(directory, 'tsconfig.json'), 'utf8'), '{}\n');
 });
 
 t.test('what to type next', async (t) => {
   t.equal(commandsFor('/etc/vnet-bpf/hook.ts', true), 'vnet-bpf hook vnet0 /etc/vnet-bpf/hook.ts');
-  t.equal(commandsFor('/home/ann/my nic/hook.ts', false), "sudo install -D -m 644 '/home/ann/my nic/hook.ts' /etc/vnet-bpf/hook.ts && sudo vnet-bpf hook vnet0 /etc/vnet-bpf/hook.ts", 'a hook of a user is installed first');
+  t.equal(
+    commandsFor('/home/ann/my nic/hook.ts', false),
+    "sudo install -D -m 644 '/home/ann/my nic/hook.ts' /etc/vnet-bpf/hook.ts && sudo vnet-bpf hook vnet0 /etc/vnet-bpf/hook.ts",
+    'a hook of a user is installed first',
+  );
 });
 
 t.test('where no hook can be', { skip: cannotRun }, async (t) => {
   const directory = fs.mkdtempSync('/tmp/vnet-bpf-test-');
   t.teardown(() => fs.rmSync(directory, { recursive: true, force: true }));
-  t.match(cli(['hook', '--init', path.join(directory, 'below', 'hook.ts')]), { status: 1, stderr: /\/tmp can be written by others[^]*hint: .*\/etc\/vnet-bpf/ }, 'where others can write');
+  t.match(
+    cli(['hook', '--init', path.join(directory, 'below', 'hook.ts')]),
+    { status: 1, stderr: /\/tmp can be written by others[^]*hint: .*\/etc\/vnet-bpf/ },
+    'where others can write',
+  );
   t.same(fs.readdirSync(directory), [], 'nothing is made');
-  t.match(cli(['hook', '--init', path.join(hookDirectory(t), 'hook.txt')]), { status: 2, stderr: /is not the name of a file of TypeScript or JavaScript/ });
+  t.match(cli(['hook', '--init', path.join(hookDirectory(t), 'hook.txt')]), {
+    status: 2,
+    stderr: /is not the name of a file of TypeScript or JavaScript/,
+  });
   t.match(cli(['hook', '--init', '/proc/hook.ts']), { status: 1, stderr: /cannot be written: E/ });
   t.match(cli(['hook', 'vnet0', '--init', 'hook.ts']), { status: 2, stderr: /^vnet-bpf: --init: stands alone/ });
 });

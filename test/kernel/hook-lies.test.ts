@@ -30,8 +30,14 @@ const source = (superpackets: string): string => `export default {
 };`;
 
 const segment = (port: Port, bytes: number): Buffer =>
-  Buffer.from(ethernet(LINK, ipv4(V4, tcp({ sourcePort: 7, destinationPort: port, sequence: 1, flags: 16 }, Buffer.alloc(bytes, MARK[port])))));
-const datagram = (port: Port): Buffer => Buffer.from(ethernet(LINK, ipv4(V4, udp({ sourcePort: 7, destinationPort: port }, Buffer.alloc(64, MARK[port])))));
+  Buffer.from(
+    ethernet(
+      LINK,
+      ipv4(V4, tcp({ sourcePort: 7, destinationPort: port, sequence: 1, flags: 16 }, Buffer.alloc(bytes, MARK[port]))),
+    ),
+  );
+const datagram = (port: Port): Buffer =>
+  Buffer.from(ethernet(LINK, ipv4(V4, udp({ sourcePort: 7, destinationPort: port }, Buffer.alloc(64, MARK[port])))));
 
 /** Frames with their virtio_net_hdr; some of them the kernel itself refuses. */
 function lies(port: Port): [string, Buffer, Buffer][] {
@@ -50,10 +56,21 @@ function lies(port: Port): [string, Buffer, Buffer][] {
   short.writeUInt16BE(60, 16);
   all.push(['IP shorter than the frame', short, virtioHeader(1, GSO.tcpv4, 100, 34, 16)]);
   all.push(['UDP that says TCP', datagram(port), virtioHeader(1, GSO.tcpv4, 10, 34, 16)]);
-  for (const [start, offset] of [[34, 2], [34, 0], [26, 4], [14, 2], [0, 12], [34, 70], [60000, 6]] as const) {
+  for (const [start, offset] of [
+    [34, 2],
+    [34, 0],
+    [26, 4],
+    [14, 2],
+    [0, 12],
+    [34, 70],
+    [60000, 6],
+  ] as const) {
     all.push([`a checksum at ${start} + ${offset}`, datagram(port), virtioHeader(1, 0, 0, start, offset)]);
   }
-  const inner = Buffer.concat([Buffer.from([17, 0, 1, 4, 0, 0, 0, 0]), udp({ sourcePort: 7, destinationPort: port }, Buffer.alloc(64, MARK[port])).bytes]);
+  const inner = Buffer.concat([
+    Buffer.from([17, 0, 1, 4, 0, 0, 0, 0]),
+    udp({ sourcePort: 7, destinationPort: port }, Buffer.alloc(64, MARK[port])).bytes,
+  ]);
   const jumbo = Buffer.from(ethernet(LINK, ipv6(V6, { protocol: 0, bytes: inner })));
   jumbo.writeUInt16BE(0, 18);
   all.push(['IPv6 of length 0 with hop-by-hop options', jumbo, virtioHeader(0, 0, 0, 0, 0)]);
@@ -62,17 +79,28 @@ function lies(port: Port): [string, Buffer, Buffer][] {
 
 for (const superpackets of ['segmented', 'whole']) {
   t.test(`N2: a hook that sees superpackets ${superpackets}`, { skip: cannotRun }, async (t) => {
-    const nic = attachedIn(t, quietNetns(t), ['--hook', hookFile(t, 'firewall.mjs', source(superpackets)), '--on-hook-error', 'drop']);
+    const nic = attachedIn(t, quietNetns(t), [
+      '--hook',
+      hookFile(t, 'firewall.mjs', source(superpackets)),
+      '--on-hook-error',
+      'drop',
+    ]);
     const sender = RawSocket.open(t, nic.netns, nic.iface, { vnetHeader: true });
     const receiver = RawSocket.open(t, nic.netns, nic.iface);
     let accepted = 0;
-    for (const [, frame, vnet] of [...lies(FORBIDDEN), ...lies(ALLOWED)]) if (sender.trySend(Buffer.concat([vnet, frame])) === 0) accepted++;
+    for (const [, frame, vnet] of [...lies(FORBIDDEN), ...lies(ALLOWED)])
+      if (sender.trySend(Buffer.concat([vnet, frame])) === 0) accepted++;
     t.ok(accepted > 40, `the kernel takes ${accepted} of them from a socket`);
     const probe = datagram(ALLOWED);
     sender.send(Buffer.concat([virtioHeader(0, 0, 0, 0, 0), probe]));
     const received: Buffer[] = [];
     const came = (): boolean => {
-      received.push(...receiver.captured().filter(({ direction }) => direction !== 'outgoing').map(({ frame }) => frame));
+      received.push(
+        ...receiver
+          .captured()
+          .filter(({ direction }) => direction !== 'outgoing')
+          .map(({ frame }) => frame),
+      );
       return received.some((frame) => frame.equals(probe));
     };
     t.ok(await eventually(came), 'what is sent after them is received');

@@ -12,14 +12,25 @@ t.test('an MTU that is too small for IPv6, and back; the sysctl; down and up', {
   const set = (...what: string[]): string => ok('ip', ['-n', netns, 'link', 'set', 'dev', 'vnet0', ...what]);
   const detection = (): string => okIn(netns, 'cat', ['/proc/sys/net/ipv6/conf/vnet0/accept_dad']).trim();
   const show = (): string => ok('ip', ['-n', netns, '-6', 'addr', 'show', 'dev', 'vnet0']);
-  const asBefore = (): boolean => detection() === '0' && !/tentative/.test(show()) && /fe80::/.test(show()) && /fd77::1.64/.test(show()) && /fd77::2.64/.test(show());
+  const asBefore = (): boolean =>
+    detection() === '0' &&
+    !/tentative/.test(show()) &&
+    /fe80::/.test(show()) &&
+    /fd77::1.64/.test(show()) &&
+    /fd77::2.64/.test(show());
   const loops = (): boolean => {
     const before = nic.stats().rx.packets;
-    return / 1 received/.test(okIn(netns, 'sh', ['-c', 'ping -c 1 -W 1 -I fd77::1 fd77::2 || true'])) && nic.stats().rx.packets >= before + 2;
+    return (
+      / 1 received/.test(okIn(netns, 'sh', ['-c', 'ping -c 1 -W 1 -I fd77::1 fd77::2 || true'])) &&
+      nic.stats().rx.packets >= before + 2
+    );
   };
   t.ok(await eventually(asBefore), 'at first');
   const changes: [string, () => unknown][] = [
-    ['for a while', async () => (set('mtu', '1000'), await new Promise((resolve) => setTimeout(resolve, 200)), set('mtu', '1500'))],
+    [
+      'for a while',
+      async () => (set('mtu', '1000'), await new Promise((resolve) => setTimeout(resolve, 200)), set('mtu', '1500')),
+    ],
     ['at once', () => (set('mtu', '1279'), set('mtu', '9000'))],
     ['by the sysctl', () => okIn(netns, 'sysctl', ['-qw', 'net.ipv6.conf.vnet0.accept_dad=1'])],
   ];

@@ -23,7 +23,11 @@ t.test('documents', { skip: cannotRun }, async (t) => {
   const file = path.join(t.testdir({}), 'run.pcapng');
 
   const log = documentOf<Record<string, string>[]>(t, 'log', 'vnet0', ...at);
-  t.match(log[0], { time: /^\d{4}-\d\d-\d\dT[\d:.]+Z$/, interface: 'vnet0', netns, text: /^loaded: vnet0 in namespace / }, 'log');
+  t.match(
+    log[0],
+    { time: /^\d{4}-\d\d-\d\dT[\d:.]+Z$/, interface: 'vnet0', netns, text: /^loaded: vnet0 in namespace / },
+    'log',
+  );
   const follower = cliStart(t, ['log', 'vnet0', ...at, '--follow', '--json']);
   let followed = '';
   follower.stdout?.on('data', (bytes: Buffer) => (followed += bytes.toString()));
@@ -32,12 +36,28 @@ t.test('documents', { skip: cannotRun }, async (t) => {
   let recorded = '';
   recorder.stdout?.on('data', (bytes: Buffer) => (recorded += bytes.toString()));
   t.ok(await eventually(() => followed.includes('vnet0 is recorded')), 'log --follow goes on');
-  t.same(followed.trimEnd().split('\n').map((line) => (JSON.parse(line) as { interface: string }).interface).filter((name) => name !== 'vnet0'), [], 'an object a line');
+  t.same(
+    followed
+      .trimEnd()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { interface: string }).interface)
+      .filter((name) => name !== 'vnet0'),
+    [],
+    'an object a line',
+  );
   okIn(netns, 'ping', ['-c', '1', '-W', '10', '10.77.0.1']);
   t.ok(await eventually(() => recorder.exitCode !== null), 'the recording ends');
   t.match(JSON.parse(recorded), { interface: 'vnet0', netns, file, frames: 2, missed: 0 }, 'record');
-  t.match(documentOf(t, 'replay', file, '--into', 'vnet0', ...at), { interface: 'vnet0', netns, file, sent: 2, refused: {}, cut: 0, seconds: Number }, 'replay');
-  t.match(cli(['record', 'vnet0', ...at, '-w', '-', '--json']), { status: 2, stdout: '', stderr: /standard output is for the recording/ });
+  t.match(
+    documentOf(t, 'replay', file, '--into', 'vnet0', ...at),
+    { interface: 'vnet0', netns, file, sent: 2, refused: {}, cut: 0, seconds: Number },
+    'replay',
+  );
+  t.match(cli(['record', 'vnet0', ...at, '-w', '-', '--json']), {
+    status: 2,
+    stdout: '',
+    stderr: /standard output is for the recording/,
+  });
 
   t.match(documentOf(t, 'detach', 'vnet0', ...at, '--dry-run'), [String], 'detach --dry-run');
   t.same(documentOf(t, 'detach', 'vnet0', ...at), { interface: 'vnet0', netns, detached: true, error: null }, 'detach');

@@ -68,7 +68,22 @@ t.test('--all, stats, log and top with --netns mean that namespace and no other'
   const none = 'vnet-bpf: network namespace c: there is none of that name';
   t.same(
     stdout.trim().split('\n'),
-    ['stats: 3 1', 'log: 3 1', 'top: 0', 'dry: 1', none, none, none, none, 'vnet0 detached', 'vnet1 detached', 'vnet2 detached', 'left: "netns": "b",', 'nothing there is no error', 'vnet0 detached'],
+    [
+      'stats: 3 1',
+      'log: 3 1',
+      'top: 0',
+      'dry: 1',
+      none,
+      none,
+      none,
+      none,
+      'vnet0 detached',
+      'vnet1 detached',
+      'vnet2 detached',
+      'left: "netns": "b",',
+      'nothing there is no error',
+      'vnet0 detached',
+    ],
     'by whatever way their interfaces came there',
   );
 });

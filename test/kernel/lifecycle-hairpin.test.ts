@@ -52,7 +52,13 @@ t.test('routes that somebody removes are put back, and the log says it once', { 
   const nic = attachedIn(t, netns, ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64']);
   const log = (): string => cliOk(['log', 'vnet0', '--netns', netns]);
   for (const family of ['-4', '-6']) ok('ip', ['-n', netns, family, 'route', 'flush', 'table', 'all', 'proto', '86']);
-  t.ok(await eventually(() => /vnet0: somebody removed routes of looped addresses, which were not looped meanwhile: they are there again/.test(log())));
+  t.ok(
+    await eventually(() =>
+      /vnet0: somebody removed routes of looped addresses, which were not looped meanwhile: they are there again/.test(
+        log(),
+      ),
+    ),
+  );
   for (const address of ['10.77.0.1', 'fd77::1']) {
     const before = nic.stats().rx.packets;
     t.match(okIn(netns, 'ping', ['-c', '1', '-W', '1', address]), / 1 received/, `${address} answers`);
@@ -60,7 +66,10 @@ t.test('routes that somebody removes are put back, and the log says it once', { 
   }
   ok('ip', ['-n', netns, 'link', 'set', 'vnet0', 'down']);
   ok('ip', ['-n', netns, 'link', 'set', 'vnet0', 'up']);
-  t.ok(await eventually(() => /dev vnet0/.test(ok('ip', ['-n', netns, 'route', 'show', 'table', 'all', 'proto', '86']))), 'those that went with the link, too');
+  t.ok(
+    await eventually(() => /dev vnet0/.test(ok('ip', ['-n', netns, 'route', 'show', 'table', 'all', 'proto', '86']))),
+    'those that went with the link, too',
+  );
   t.equal(log().match(/somebody removed routes/g)?.length, 1, 'without a line');
 });
 
@@ -70,17 +79,33 @@ t.test('an address that lo had before is not looped, and the user is told', { sk
   const looped = ['10.77.0.1', 'fd77::1'];
   ip('link', 'set', 'lo', 'up');
   for (const address of looped) ip('addr', 'add', address, 'dev', 'lo');
-  const attach = ['attach', 'vnet0', '--netns', netns, '--addr', '10.77.0.1/24', '--addr', '10.77.0.2/24', '--addr', 'fd77::1/64', '--daemon'];
+  const attach = [
+    'attach',
+    'vnet0',
+    '--netns',
+    netns,
+    '--addr',
+    '10.77.0.1/24',
+    '--addr',
+    '10.77.0.2/24',
+    '--addr',
+    'fd77::1/64',
+    '--daemon',
+  ];
   const { status, stdout, stderr } = cli(attach);
   t.teardown(() => cli(['detach', 'vnet0', '--netns', netns]));
   t.equal(status, 0);
   t.match(stdout, /^vnet0 in namespace \S+ loops, by process \d+; .*\n$/, 'standard output has its line alone');
-  const line = (address: string): string => `vnet0: ${address} is not looped: lo has this address, too, and comes first\n`;
+  const line = (address: string): string =>
+    `vnet0: ${address} is not looped: lo has this address, too, and comes first\n`;
   t.equal(stderr, looped.map((address) => `vnet-bpf: ${line(address)}`).join(''), 'standard error has the warnings');
   const log = (): string => cliOk(['log', 'vnet0', '--netns', netns]);
   t.ok(await eventually(() => looped.every((address) => log().includes(line(address)))), 'and so has the log');
   for (const address of looped) ip('addr', 'del', address, 'dev', 'lo');
-  t.ok(await eventually(() => looped.every((address) => log().includes(`vnet0: ${address} has no short cut any more\n`))), 'which says when lo has it no more');
+  t.ok(
+    await eventually(() => looped.every((address) => log().includes(`vnet0: ${address} has no short cut any more\n`))),
+    'which says when lo has it no more',
+  );
   for (const address of looped) t.match(ip('route', 'get', address), / dev vnet0 /, `${address} is looped then`);
   for (const address of looped) ip('addr', 'add', address, 'dev', 'lo');
   await new Promise((resolve) => setTimeout(resolve, 1500));

@@ -27,7 +27,9 @@ t.test('loaded, changed, unloaded: in both logs', { skip: cannotRun }, async (t)
 
   ok('ip', ['-n', netns, 'link', 'set', iface, 'down']);
   t.ok(await eventually(() => followed().includes(`${iface} set down`)), 'and goes on with what comes');
-  const log = cliOk(['log', ...where]).trim().split('\n');
+  const log = cliOk(['log', ...where])
+    .trim()
+    .split('\n');
   t.equal(log.length, 2, 'log shows a line for each');
   for (const line of log) t.match(line, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z VNET: /, 'with its time');
   t.match(log[0], new RegExp(`VNET: loaded: ${iface} in namespace ${netns}, ring 8388608 bytes, budget 64`));
@@ -53,7 +55,10 @@ t.test('stats --watch prints again and again', { skip: cannotRun }, async (t) =>
 
   const json = cliStart(t, ['stats', 'vnet0', '--netns', netns, '--watch', '0.2', '--json']);
   const documents = outputOf(json);
-  t.ok(await eventually(() => (documents().match(/^\}$/gm) ?? []).length >= 2, 5000), 'a document each time with --json');
+  t.ok(
+    await eventually(() => (documents().match(/^\}$/gm) ?? []).length >= 2, 5000),
+    'a document each time with --json',
+  );
   cliOk(['detach', 'vnet0', '--netns', netns]);
   t.ok(await eventually(() => json.exitCode === 1), 'it ends when the interface is gone');
 });

@@ -16,11 +16,13 @@ interface LinkDetails {
 function shape(value: unknown): unknown {
   if (value === null) return 'null';
   if (Array.isArray(value)) return value.map(shape);
-  if (typeof value === 'object') return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, shape(inner)]));
+  if (typeof value === 'object')
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, shape(inner)]));
   return typeof value === 'number' && Number.isInteger(value) ? 'integer' : typeof value;
 }
 
-const integers = (...names: string[]): Record<string, string> => Object.fromEntries(names.map((name) => [name, 'integer']));
+const integers = (...names: string[]): Record<string, string> =>
+  Object.fromEntries(names.map((name) => [name, 'integer']));
 
 /** The contract's names; a version may add some, so only these are looked for. */
 const STATS = {
@@ -32,7 +34,10 @@ const STATS = {
   pid: 'integer',
   tx: integers('packets', 'bytes'),
   rx: integers('packets', 'bytes'),
-  queue: { ...integers('capacityBytes', 'usedBytes', 'packets', 'lowWatermarkBytes', 'stops', 'wakes'), stopped: 'boolean' },
+  queue: {
+    ...integers('capacityBytes', 'usedBytes', 'packets', 'lowWatermarkBytes', 'stops', 'wakes'),
+    stopped: 'boolean',
+  },
   held: integers('now', 'total', 'dropped'),
   refused: integers('full', 'oversize'),
   hooks: integers('dropped', 'injected', 'errors'),
@@ -79,19 +84,44 @@ t.test('options take effect, and JSON says so', { skip: cannotRun }, async (t) =
 
   t.same(shape(printed), LIST, 'attach --json prints what the contract names');
   t.same(listed(netns, 'vnet0'), printed, 'as list --json does');
-  t.match(printed, { interface: 'vnet0', netns, queues: 1, ringBytes: 512 << 10, queuePackets: 100, budget: 16, whenFull: 'drop', addresses: ['10.77.0.1', 'fd77::1'] });
+  t.match(printed, {
+    interface: 'vnet0',
+    netns,
+    queues: 1,
+    ringBytes: 512 << 10,
+    queuePackets: 100,
+    budget: 16,
+    whenFull: 'drop',
+    addresses: ['10.77.0.1', 'fd77::1'],
+  });
   t.ok(Math.abs(Date.now() - Date.parse(printed['startedAt'] as string)) < 600_000, 'startedAt is a time');
 
   const stats = JSON.parse(cliOk(['stats', ...where, '--json'])) as Record<string, Record<string, unknown>>;
   t.match(shape(stats), STATS, 'stats --json has the names and kinds of the contract');
-  t.match(stats, { interface: 'vnet0', netns, backend: 'veth', state: 'running', pid: printed['pid'], attach: printed['attach'] });
+  t.match(stats, {
+    interface: 'vnet0',
+    netns,
+    backend: 'veth',
+    state: 'running',
+    pid: printed['pid'],
+    attach: printed['attach'],
+  });
   t.match(stats['queue'], { capacityBytes: 512 << 10, lowWatermarkBytes: 128 << 10, capacityPackets: 100 });
-  const counters = Object.values(stats).flatMap((group) => (typeof group === 'object' ? Object.values(group ?? {}) : []));
-  t.ok(counters.every((value) => value === null || typeof value === 'boolean' || Number.isInteger(value)), 'all counters are integers');
+  const counters = Object.values(stats).flatMap((group) =>
+    typeof group === 'object' ? Object.values(group ?? {}) : [],
+  );
+  t.ok(
+    counters.every((value) => value === null || typeof value === 'boolean' || Number.isInteger(value)),
+    'all counters are integers',
+  );
   t.match(stats, { attach: /^(tcx|clsact)$/ }, 'attach says how');
 
   const all = JSON.parse(cliOk(['stats', '--netns', netns, '--json'])) as { interface: string }[];
-  t.same(all.map((one) => one.interface), ['vnet0'], 'without an interface: an array');
+  t.same(
+    all.map((one) => one.interface),
+    ['vnet0'],
+    'without an interface: an array',
+  );
   t.match(cliOk(['stats', ...where]), /^vnet0 in .*: running, veth through (tcx|clsact)/, 'the readable form');
   t.match(cliOk(['list']), /vnet0 +\S+ +running/, 'and that of list');
 });
@@ -99,7 +129,8 @@ t.test('options take effect, and JSON says so', { skip: cannotRun }, async (t) =
 t.test('the MAC address stays when there is none given, and the MTU is 1500', { skip: cannotRun }, async (t) => {
   const netns = testNetns(t);
   attachedIn(t, netns);
-  const read = (): LinkDetails => (JSON.parse(ok('ip', ['-n', netns, '-d', '-json', 'link', 'show', 'vnet0'])) as [LinkDetails])[0];
+  const read = (): LinkDetails =>
+    (JSON.parse(ok('ip', ['-n', netns, '-d', '-json', 'link', 'show', 'vnet0'])) as [LinkDetails])[0];
   const first = read();
   t.equal(first.mtu, 1500);
   okIn(netns, 'ip', ['addr', 'add', '10.77.0.1/24', 'dev', 'vnet0']);
@@ -109,7 +140,11 @@ t.test('the MAC address stays when there is none given, and the MTU is 1500', { 
 t.test('--daemon is understood wherever and however it is spelt', { skip: cannotRun }, (t) => {
   const netns = testNetns(t);
   t.teardown(() => cli(['detach', 'vnet0', '--netns', netns]));
-  for (const args of [['--debug', 'attach', 'vnet0', '--daemon'], ['attach', 'vnet0', '--daemon=true'], ['attach', '--daemon', 'vnet0']]) {
+  for (const args of [
+    ['--debug', 'attach', 'vnet0', '--daemon'],
+    ['attach', 'vnet0', '--daemon=true'],
+    ['attach', '--daemon', 'vnet0'],
+  ]) {
     t.match(cliOk([...args, '--netns', netns]), /^vnet0 in namespace \S+ loops, by process \d+; /, args.join(' '));
     cliOk(['detach', 'vnet0', '--netns', netns]);
   }

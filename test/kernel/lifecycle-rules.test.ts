@@ -29,8 +29,12 @@ function fewestLocalRules(events: readonly string[]): number {
 
 t.test('the local table stays reachable while rules move', { skip: cannotRun }, async (t) => {
   const netns = testNetns(t);
-  const monitors = FAMILIES.map((family) => ({ family, monitor: Background.start(t, netns, 'ip', [family, 'monitor', 'rule']) }));
-  const mark = (family: string, verb: string): string => ok('ip', ['-n', netns, family, 'rule', verb, 'priority', MARKER, 'lookup', 'main']);
+  const monitors = FAMILIES.map((family) => ({
+    family,
+    monitor: Background.start(t, netns, 'ip', [family, 'monitor', 'rule']),
+  }));
+  const mark = (family: string, verb: string): string =>
+    ok('ip', ['-n', netns, family, 'rule', verb, 'priority', MARKER, 'lookup', 'main']);
   for (const { family, monitor } of monitors) {
     // It does not say when it begins to listen, so it is asked for something to hear.
     const hears = await eventually(() => {
@@ -48,7 +52,10 @@ t.test('the local table stays reachable while rules move', { skip: cannotRun }, 
   for (const { family, monitor } of monitors) {
     await eventually(() => (monitor.output.match(/^0:\s+from all lookup local/gm) ?? []).length >= 3, 2000);
     const events = monitor.output.split('\n').map((line) => line.trim());
-    t.ok(events.filter((event) => ASKS_LOCAL.test(event.replace('Deleted ', ''))).length >= 12, `${family}: the monitor saw the moves`);
+    t.ok(
+      events.filter((event) => ASKS_LOCAL.test(event.replace('Deleted ', ''))).length >= 12,
+      `${family}: the monitor saw the moves`,
+    );
     t.ok(fewestLocalRules(events) >= 1, `${family}: the local table was reachable all the time`);
   }
 });
@@ -56,7 +63,11 @@ t.test('the local table stays reachable while rules move', { skip: cannotRun }, 
 t.test("the user's own rules are as before, in text and order", { skip: cannotRun }, async (t) => {
   const netns = testNetns(t);
   for (const family of FAMILIES) {
-    for (const rule of ['priority 5 fwmark 7 lookup 100', 'priority 20 iif lo lookup 101', 'priority 500 from all lookup 102']) {
+    for (const rule of [
+      'priority 5 fwmark 7 lookup 100',
+      'priority 20 iif lo lookup 101',
+      'priority 500 from all lookup 102',
+    ]) {
       ok('ip', ['-n', netns, family, 'rule', 'add', ...rule.split(' ')]);
     }
   }

@@ -62,7 +62,7 @@ const statsOf = (netns: string, iface: string): ReturnType<Attached['stats']> =>
 
 async function atRest(netns: string, iface: string): Promise<ReturnType<Attached['stats']>> {
   const end = Date.now() + 5000 * SLOW;
-  for (let last = statsOf(netns, iface); ; ) {
+  for (let last = statsOf(netns, iface); ;) {
     await nap(50);
     const now = statsOf(netns, iface);
     if ((now.tx.packets === last.tx.packets && now.rx.packets === last.rx.packets) || Date.now() > end) return now;
@@ -112,10 +112,14 @@ t.test('set down and up', { skip: cannotRun }, async (t) => {
   t.equal(kernel.rx, stats.rx.packets, 'rx is what ip -s link says');
   // A sender may be between our program and the driver when it goes down: the kernel does not count that frame as sent.
   const uncounted = stats.refused.down + stats.refused.backlog - (kernel.tx - kernel.rx);
-  t.ok(uncounted >= 0 && uncounted <= DOWNS * os.cpus().length, `and what TX has more was refused while it was down: ${uncounted} not in TX`, {
-    kernel,
-    stats,
-  });
+  t.ok(
+    uncounted >= 0 && uncounted <= DOWNS * os.cpus().length,
+    `and what TX has more was refused while it was down: ${uncounted} not in TX`,
+    {
+      kernel,
+      stats,
+    },
+  );
   cliOk(['detach', 'vnet0', '--netns', netns]);
   await sameAs(t, before, 'nothing is left', netns);
 });
@@ -132,7 +136,12 @@ t.test('set down and left so', { skip: cannotRun }, async (t) => {
 const SLOW_POLLER = { VNET_BPF_TEST_POLL_DELAY_US: '5000' };
 
 /** Two flows of datagrams while `turn` is done again and again; the counters at rest. */
-async function changing(t: Test, nic: Attached, bytes: number, turn: (number: number) => Promise<void>): Promise<Stats> {
+async function changing(
+  t: Test,
+  nic: Attached,
+  bytes: number,
+  turn: (number: number) => Promise<void>,
+): Promise<Stats> {
   withoutArp(nic, '10.77.0.1');
   const flows = [0, 1].map(() => new OwnUdp(t, nic.netns, '10.77.0.1', bytes));
   for (let i = 0; i < 25; i++) {
@@ -142,7 +151,8 @@ async function changing(t: Test, nic: Attached, bytes: number, turn: (number: nu
   }
   // Why a frame is missing is found out by the next looks, one a second.
   let stats = await atRest(nic.netns, 'vnet0');
-  for (const end = Date.now() + 5000 * SLOW; stats.refused.backlog > 0 && Date.now() < end; await nap(200)) stats = statsOf(nic.netns, 'vnet0');
+  for (const end = Date.now() + 5000 * SLOW; stats.refused.backlog > 0 && Date.now() < end; await nap(200))
+    stats = statsOf(nic.netns, 'vnet0');
   return stats;
 }
 
@@ -152,46 +162,61 @@ t.test('set down and up in quick turns: what that costs counts as down', { skip:
     for (const state of ['down', 'up']) ok('ip', ['-n', nic.netns, 'link', 'set', 'vnet0', state]);
     await nap(turn % 10);
   });
-  t.ok(stats.refused.down > 0, `${stats.refused.down} down, of which ${attachmentOf(nic).lostByChange.down} were missing`);
+  t.ok(
+    stats.refused.down > 0,
+    `${stats.refused.down} down, of which ${attachmentOf(nic).lostByChange.down} were missing`,
+  );
   t.equal(stats.refused.backlog, 0, 'none did not fit into a backlog');
   const sums = frameAccounting(stats);
   t.equal(sums.out, sums.in, 'the accounting balances');
   t.equal(kernelCounters(nic.netns, 'vnet0').rx, stats.rx.packets, 'rx is what ip -s link says');
 });
 
-t.test('a smaller and a larger MTU in quick turns: frames are too long or come back', { skip: cannotRun }, async (t) => {
-  const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24', '--mtu', '9000'], 'vnet0', SLOW_POLLER);
-  const stats = await changing(t, nic, 1400, async (turn) => {
-    for (const mtu of [600, 9000, 1500, 9000]) {
-      ok('ip', ['-n', nic.netns, 'link', 'set', 'vnet0', 'mtu', String(mtu)]);
-      await nap(turn % 10);
-    }
-  });
-  const { toolong, ...others } = stats.refused;
-  t.same(Object.entries(others).filter(([, count]) => count > 0), [], `${toolong} are too long, nothing else`);
-  const sums = frameAccounting(stats);
-  t.equal(sums.out, sums.in, 'the accounting balances');
-  t.equal(kernelCounters(nic.netns, 'vnet0').rx, stats.rx.packets, 'rx is what ip -s link says');
-});
+t.test(
+  'a smaller and a larger MTU in quick turns: frames are too long or come back',
+  { skip: cannotRun },
+  async (t) => {
+    const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24', '--mtu', '9000'], 'vnet0', SLOW_POLLER);
+    const stats = await changing(t, nic, 1400, async (turn) => {
+      for (const mtu of [600, 9000, 1500, 9000]) {
+        ok('ip', ['-n', nic.netns, 'link', 'set', 'vnet0', 'mtu', String(mtu)]);
+        await nap(turn % 10);
+      }
+    });
+    const { toolong, ...others } = stats.refused;
+    t.same(
+      Object.entries(others).filter(([, count]) => count > 0),
+      [],
+      `${toolong} are too long, nothing else`,
+    );
+    const sums = frameAccounting(stats);
+    t.equal(sums.out, sums.in, 'the accounting balances');
+    t.equal(kernelCounters(nic.netns, 'vnet0').rx, stats.rx.packets, 'rx is what ip -s link says');
+  },
+);
 
-t.test('frames of a larger MTU come back as soon as the peer has followed, also if the controller was dead meanwhile', { skip: cannotRun }, async (t) => {
-  const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24']);
-  withoutArp(nic, '10.77.0.1');
-  const udp = new OwnUdp(t, nic.netns, '10.77.0.1', 8900);
-  const comeBack = async (): Promise<void> => {
-    await exchange(udp, udp.sent + 100);
-    t.ok(await udp.takeUntil(udp.sent, 5000 * SLOW), `all ${udp.sent} came back`);
-  };
-  for (const mtu of [9000, 1500, 65535, 9000]) await setMtu(nic, mtu);
-  await comeBack();
-  await setMtu(nic, 1500);
-  await kill(nic);
-  ok('ip', ['-n', nic.netns, 'link', 'set', 'vnet0', 'mtu', '9000']);
-  cliOk(['attach', 'vnet0', '--netns', nic.netns, '--daemon']);
-  await mtuFollowed(nic, 9000);
-  await comeBack();
-  t.equal(statsOf(nic.netns, 'vnet0').refused.toolong, 0);
-});
+t.test(
+  'frames of a larger MTU come back as soon as the peer has followed, also if the controller was dead meanwhile',
+  { skip: cannotRun },
+  async (t) => {
+    const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24']);
+    withoutArp(nic, '10.77.0.1');
+    const udp = new OwnUdp(t, nic.netns, '10.77.0.1', 8900);
+    const comeBack = async (): Promise<void> => {
+      await exchange(udp, udp.sent + 100);
+      t.ok(await udp.takeUntil(udp.sent, 5000 * SLOW), `all ${udp.sent} came back`);
+    };
+    for (const mtu of [9000, 1500, 65535, 9000]) await setMtu(nic, mtu);
+    await comeBack();
+    await setMtu(nic, 1500);
+    await kill(nic);
+    ok('ip', ['-n', nic.netns, 'link', 'set', 'vnet0', 'mtu', '9000']);
+    cliOk(['attach', 'vnet0', '--netns', nic.netns, '--daemon']);
+    await mtuFollowed(nic, 9000);
+    await comeBack();
+    t.equal(statsOf(nic.netns, 'vnet0').refused.toolong, 0);
+  },
+);
 
 t.test('another MTU', { skip: cannotRun }, async (t) => {
   const { netns, calm } = await busy(t);
@@ -199,7 +224,11 @@ t.test('another MTU', { skip: cannotRun }, async (t) => {
     ok('ip', ['-n', netns, 'link', 'set', 'vnet0', 'mtu', mtu]);
     await nap(100);
     const size = String(Number(mtu) - 28);
-    t.match(okIn(netns, 'ping', ['-c', '2', '-i', '0.2', '-s', size, '-M', 'do', '10.77.0.1']), / 2 received/, `frames of ${mtu} bytes come back`);
+    t.match(
+      okIn(netns, 'ping', ['-c', '2', '-i', '0.2', '-s', size, '-M', 'do', '10.77.0.1']),
+      / 2 received/,
+      `frames of ${mtu} bytes come back`,
+    );
   }
   await calm();
   await loops(t, netns, 'vnet0');

@@ -22,7 +22,9 @@ const nap = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(r
 /** Its address answers, through the loop. */
 function loops(t: Test, netns: string, iface: string): void {
   const received = (): number => {
-    const [{ stats64 }] = JSON.parse(ok('ip', ['-n', netns, '-json', '-statistics', 'link', 'show', 'dev', iface])) as [{ stats64: { rx: { packets: number } } }];
+    const [{ stats64 }] = JSON.parse(ok('ip', ['-n', netns, '-json', '-statistics', 'link', 'show', 'dev', iface])) as [
+      { stats64: { rx: { packets: number } } },
+    ];
     return stats64.rx.packets;
   };
   const before = received();
@@ -31,7 +33,10 @@ function loops(t: Test, netns: string, iface: string): void {
 }
 
 /** A vnet0 in a quiet moment, with what looks at its log. */
-function quiet(t: Test, args: readonly string[] = ADDRESSES): { netns: string; pid: number; ip: (...words: string[]) => string; log: () => string } {
+function quiet(
+  t: Test,
+  args: readonly string[] = ADDRESSES,
+): { netns: string; pid: number; ip: (...words: string[]) => string; log: () => string } {
   const netns = testNetns(t);
   attachedIn(t, netns, args);
   const { id, pid } = attachmentOf({ netns, iface: 'vnet0' });
@@ -43,7 +48,10 @@ t.test('set down, then renamed, then set up', { skip: cannotRun }, async (t) => 
   const { netns, pid, ip, log } = quiet(t);
   ip('link', 'set', 'vnet0', 'down');
   ip('link', 'set', 'vnet0', 'name', 'x');
-  t.ok(await eventually(() => /vnet0 is called x now/.test(log()) && /x set down|vnet0 set down/.test(log())), 'the log says both');
+  t.ok(
+    await eventually(() => /vnet0 is called x now/.test(log()) && /x set down|vnet0 set down/.test(log())),
+    'the log says both',
+  );
   ip('link', 'set', 'x', 'up');
   t.ok(await eventually(() => /x set up/.test(log())), 'and that it is up');
   loops(t, netns, 'x');
@@ -67,9 +75,19 @@ t.test('renamed to and fro, while another interface takes its names', { skip: ca
   const { netns, pid, ip } = quiet(t);
   ip('link', 'add', 'other', 'type', 'veth', 'peer', 'name', 'far');
   for (let i = 0; i < 10; i++) {
-    for (const [from, to] of [['vnet0', 'between'], ['other', 'vnet0'], ['between', 'other']] as const) ip('link', 'set', from, 'name', to);
+    for (const [from, to] of [
+      ['vnet0', 'between'],
+      ['other', 'vnet0'],
+      ['between', 'other'],
+    ] as const)
+      ip('link', 'set', from, 'name', to);
     await nap(i * 5);
-    for (const [from, to] of [['vnet0', 'between'], ['other', 'vnet0'], ['between', 'other']] as const) ip('link', 'set', from, 'name', to);
+    for (const [from, to] of [
+      ['vnet0', 'between'],
+      ['other', 'vnet0'],
+      ['between', 'other'],
+    ] as const)
+      ip('link', 'set', from, 'name', to);
   }
   t.ok(await eventually(() => listed(netns, 'vnet0')?.pid === pid), 'it has its name again');
   loops(t, netns, 'vnet0');
@@ -104,7 +122,10 @@ for (const [name, begin] of Object.entries(STANDSTILLS)) {
       end();
     }
     t.ok(await eventually(() => listed(netns, 'x')?.pid === pid), 'it catches up');
-    t.ok(await eventually(() => /x has mtu 9000, was 1500/.test(log()) || name !== 'no descriptor is free'), 'and says so');
+    t.ok(
+      await eventually(() => /x has mtu 9000, was 1500/.test(log()) || name !== 'no descriptor is free'),
+      'and says so',
+    );
     loops(t, netns, 'x');
     cliOk(['detach', 'x', '--netns', netns]);
     t.notMatch(ip('rule'), LOOP_RULES, 'nothing is left');
@@ -113,7 +134,8 @@ for (const [name, begin] of Object.entries(STANDSTILLS)) {
 
 t.test('a limit that the user has set survives a change of the MTU', { skip: cannotRun }, async (t) => {
   const { ip, log } = quiet(t);
-  const segments = (): number => (JSON.parse(ip('-json', '-details', 'link', 'show', 'dev', 'vnet0')) as [{ gso_max_segs: number }])[0].gso_max_segs;
+  const segments = (): number =>
+    (JSON.parse(ip('-json', '-details', 'link', 'show', 'dev', 'vnet0')) as [{ gso_max_segs: number }])[0].gso_max_segs;
   ip('link', 'set', 'vnet0', 'gso_max_segs', '7');
   ip('link', 'set', 'vnet0', 'mtu', '1400');
   t.ok(await eventually(() => /vnet0 has mtu 1400/.test(log())));
@@ -130,20 +152,33 @@ t.test('a limit that the user has set survives a change of the MTU', { skip: can
   t.equal(segments(), 9, 'what the user sets meanwhile stays, too');
 });
 
-t.test('frames that were on the wire when it was set down or deleted are named in the log', { skip: cannotRun }, async (t) => {
-  const netns = testNetns(t);
-  const nic = attachedIn(t, netns, [...ADDRESSES, '--ring-size', '256K'], 'vnet0', { VNET_BPF_TEST_POLL_DELAY_US: '300000' });
-  const { id, ifindex } = attachmentOf(nic);
-  const file = path.join(stateDirectory(id), 'log');
-  let log = '';
-  const read = (): string => (log = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : log);
-  const sender = startPersistentSender(t, netns, { ifindex, address: '10.77.0.1' });
-  t.ok(await eventually(() => nic.stats().held.now > 0), 'the ring is full');
-  ok('ip', ['-n', netns, 'link', 'set', 'vnet0', 'down']);
-  t.ok(await eventually(() => /vnet0 refused \d+ frames: (down|backlog)/.test(read())), 'set down');
-  ok('ip', ['-n', netns, 'link', 'set', 'vnet0', 'up']);
-  t.ok(await eventually(() => nic.stats().held.now > 0), 'full again');
-  ok('ip', ['-n', netns, 'link', 'del', 'vnet0']);
-  t.ok(await eventually(() => kernelLog().slice(-100).some((line) => /vnet0 is gone: .*, and \d+ frames with it/.test(line))), 'deleted');
-  process.kill(sender.pid, 'SIGKILL');
-});
+t.test(
+  'frames that were on the wire when it was set down or deleted are named in the log',
+  { skip: cannotRun },
+  async (t) => {
+    const netns = testNetns(t);
+    const nic = attachedIn(t, netns, [...ADDRESSES, '--ring-size', '256K'], 'vnet0', {
+      VNET_BPF_TEST_POLL_DELAY_US: '300000',
+    });
+    const { id, ifindex } = attachmentOf(nic);
+    const file = path.join(stateDirectory(id), 'log');
+    let log = '';
+    const read = (): string => (log = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : log);
+    const sender = startPersistentSender(t, netns, { ifindex, address: '10.77.0.1' });
+    t.ok(await eventually(() => nic.stats().held.now > 0), 'the ring is full');
+    ok('ip', ['-n', netns, 'link', 'set', 'vnet0', 'down']);
+    t.ok(await eventually(() => /vnet0 refused \d+ frames: (down|backlog)/.test(read())), 'set down');
+    ok('ip', ['-n', netns, 'link', 'set', 'vnet0', 'up']);
+    t.ok(await eventually(() => nic.stats().held.now > 0), 'full again');
+    ok('ip', ['-n', netns, 'link', 'del', 'vnet0']);
+    t.ok(
+      await eventually(() =>
+        kernelLog()
+          .slice(-100)
+          .some((line) => /vnet0 is gone: .*, and \d+ frames with it/.test(line)),
+      ),
+      'deleted',
+    );
+    process.kill(sender.pid, 'SIGKILL');
+  },
+);

@@ -21,7 +21,11 @@ interface Abuse {
 
 const ABUSES: Abuse[] = [
   { what: 'deleted', act: (netns, _, iface) => ok('ip', ['-n', netns, 'link', 'del', iface]), netnsStays: true },
-  { what: 'moved to another namespace', act: (netns, other, iface) => ok('ip', ['-n', netns, 'link', 'set', iface, 'netns', other]), netnsStays: true },
+  {
+    what: 'moved to another namespace',
+    act: (netns, other, iface) => ok('ip', ['-n', netns, 'link', 'set', iface, 'netns', other]),
+    netnsStays: true,
+  },
   { what: 'deleted with its namespace', act: (netns) => ok('ip', ['netns', 'del', netns]), netnsStays: false },
 ];
 
@@ -44,7 +48,10 @@ for (const { what, act, netnsStays } of ABUSES) {
     t.ok(await eventually(() => !lives(pid)), 'the controller ends by itself');
     await flood.stop('SIGKILL');
     const lines = kernelLog().filter((line) => line.includes(iface));
-    t.ok(lines.some((line) => /^VNET: .* is gone/.test(line)), 'it says so in the kernel log');
+    t.ok(
+      lines.some((line) => /^VNET: .* is gone/.test(line)),
+      'it says so in the kernel log',
+    );
     t.match(lines.at(-1), /^VNET: unloaded/, 'and that it has detached');
     t.notMatch(cli(['list']).stdout, iface, 'it is not listed any more');
     if (netnsStays) await sameAs(t, before, 'nothing is left', other, netns);
@@ -67,16 +74,20 @@ t.test('in the foreground it says on stderr why it ends, and fails', { skip: can
   await sameAs(t, before, 'nothing is left', netns);
 });
 
-t.test('the namespace of a crashed one is deleted: detach still finds what is left, by its name', { skip: cannotRun }, async (t) => {
-  const outside = snapshot();
-  const netns = testNetns(t);
-  snapshot(netns); // what is left of it later is ours
-  attachedIn(t, netns, ADDRESSES);
-  const pid = controllerPid(netns, 'vnet0');
-  process.kill(pid, 'SIGKILL');
-  t.ok(await eventually(() => !lives(pid)), 'its controller is dead');
-  ok('ip', ['netns', 'del', netns]);
-  t.equal(cli(['detach', 'vnet0', '--netns', netns]).status, 0);
-  t.equal(cli(['detach', 'vnet0', '--netns', netns]).status, 1, 'once');
-  await sameAs(t, outside, 'nothing is left');
-});
+t.test(
+  'the namespace of a crashed one is deleted: detach still finds what is left, by its name',
+  { skip: cannotRun },
+  async (t) => {
+    const outside = snapshot();
+    const netns = testNetns(t);
+    snapshot(netns); // what is left of it later is ours
+    attachedIn(t, netns, ADDRESSES);
+    const pid = controllerPid(netns, 'vnet0');
+    process.kill(pid, 'SIGKILL');
+    t.ok(await eventually(() => !lives(pid)), 'its controller is dead');
+    ok('ip', ['netns', 'del', netns]);
+    t.equal(cli(['detach', 'vnet0', '--netns', netns]).status, 0);
+    t.equal(cli(['detach', 'vnet0', '--netns', netns]).status, 1, 'once');
+    await sameAs(t, outside, 'nothing is left');
+  },
+);

@@ -42,8 +42,15 @@ t.test('R9: a current directory that is gone', { skip: cannotRun }, async (t) =>
     vnet_bpf run --stats /dev/null -- echo ran
   `);
   t.equal(status, 0, stderr);
-  const lines = stdout.trim().split('\n').filter((line) => !line.startsWith('hint: '));
-  t.match(lines[1], /^vnet-bpf: file hook\.js: the working directory has been removed$/, 'a file that is named from there is not found');
+  const lines = stdout
+    .trim()
+    .split('\n')
+    .filter((line) => !line.startsWith('hint: '));
+  t.match(
+    lines[1],
+    /^vnet-bpf: file hook\.js: the working directory has been removed$/,
+    'a file that is named from there is not found',
+  );
   t.match(lines[2], /^vnet-bpf: file file: the working directory has been removed$/, 'nor made');
   t.same([lines[0], ...lines.slice(3)], ['"netns": "a"', '0', 'vnet0 detached', 'ran'], 'all else works');
 });

@@ -14,7 +14,10 @@ import { payloadOf, PROBE_MAC, tcpSuperpacket } from '../helpers/tcp-superpacket
 t.setTimeout(120_000 * SLOW);
 
 const SEGMENT = 1448;
-const skip = cannotLoop() || (BACK_END === 'dummy' && 'a dummy is left as it is') || (!passesBigTcp() && 'this kernel has no BIG TCP');
+const skip =
+  cannotLoop() ||
+  (BACK_END === 'dummy' && 'a dummy is left as it is') ||
+  (!passesBigTcp() && 'this kernel has no BIG TCP');
 
 /** Has the interface send superpackets with these sizes of payload, in bytes, and returns what it receives. */
 async function loop(t: Test, nic: Attached, sizes: readonly number[], expected: number): Promise<Buffer[]> {
@@ -29,8 +32,17 @@ t.test('above 64 KiB they come back whole', { skip }, async (t) => {
   const before = nic.stats();
   const sizes = [1_000, 65_000, 66_000, 131_000, 200_000, 260_000];
   const frames = await loop(t, nic, sizes, sizes.length);
-  t.same(frames.map((frame) => payloadOf(frame).length), sizes, 'as long as they were');
-  t.ok(frames.every((frame, number) => frame.equals(tcpSuperpacket(number, sizes[number] as number, SEGMENT).subarray(VNET_HDR_BYTES))), 'byte for byte');
+  t.same(
+    frames.map((frame) => payloadOf(frame).length),
+    sizes,
+    'as long as they were',
+  );
+  t.ok(
+    frames.every((frame, number) =>
+      frame.equals(tcpSuperpacket(number, sizes[number] as number, SEGMENT).subarray(VNET_HDR_BYTES)),
+    ),
+    'byte for byte',
+  );
   const after = await nic.atRest();
   t.equal(after.tx.packets - before.tx.packets, sizes.length, 'each counts once');
   t.ok(after.queue.largestFrame > 260_000, `the largest frame in the ring had ${after.queue.largestFrame} bytes`);

@@ -28,7 +28,11 @@ t.test('doctor knows each feature of the kernel, and attach agrees', { skip: can
     const netns = testNetns(t);
     const refusal = cli(['attach', 'vnet0', '--netns', netns, '--daemon']);
     t.equal(refusal.status, 1, 'attach fails');
-    t.match(refusal.stderr, /^vnet-bpf: attach: this kernel is .* came with Linux 5\.13\nhint: .*\n$/, 'says in one line which kernel it wants');
+    t.match(
+      refusal.stderr,
+      /^vnet-bpf: attach: this kernel is .* came with Linux 5\.13\nhint: .*\n$/,
+      'says in one line which kernel it wants',
+    );
     t.equal(ok('ip', ['-n', netns, '-br', 'link']).trim().split('\n').length, 1, 'and changes nothing');
   }
   t.end();

@@ -28,7 +28,8 @@ function existingDummy(t: Test): { netns: string; iface: string } {
 t.test('dummy', { skip: cannotLoop() || withoutDummy() }, async (t) => {
   const { netns, iface } = existingDummy(t);
   const tcx = !without('tcx');
-  const filters = (): number => ok('tc', ['-n', netns, 'filter', 'show', 'dev', iface, 'egress']).match(/direct-action/g)?.length ?? 0;
+  const filters = (): number =>
+    ok('tc', ['-n', netns, 'filter', 'show', 'dev', iface, 'egress']).match(/direct-action/g)?.length ?? 0;
   const other = (where: 'before' | 'behind'): OtherProgram =>
     tcx ? OtherProgram.tcx(t, netns, iface) : OtherProgram.filter(t, netns, iface, where);
   if (!tcx) ok('tc', ['-n', netns, 'qdisc', 'add', 'dev', iface, 'clsact']);
@@ -39,7 +40,11 @@ t.test('dummy', { skip: cannotLoop() || withoutDummy() }, async (t) => {
 
   await allTraffic(t, nic);
   // TCP may send more at once than the ring has place for; it is told, and sends it again.
-  t.same(refusals(await checkRest(t, nic)).filter(([why]) => why !== 'full'), [], 'nothing was refused but what TCP sent again');
+  t.same(
+    refusals(await checkRest(t, nic)).filter(([why]) => why !== 'full'),
+    [],
+    'nothing was refused but what TCP sent again',
+  );
   await together(t, nic, others, {});
   const udp = new OwnUdp(t, netns, ADDRESSES[0], 200);
   await refuses(t, nic, udp);
@@ -51,7 +56,11 @@ t.test('dummy', { skip: cannotLoop() || withoutDummy() }, async (t) => {
   checkGone(t, nic);
   if (!tcx) {
     t.equal(filters(), 2, 'of three filters ours is gone');
-    t.match(ok('tc', ['-n', netns, 'qdisc', 'show', 'dev', iface]), /clsact/, 'the qdisc that the others hang on is there');
+    t.match(
+      ok('tc', ['-n', netns, 'qdisc', 'show', 'dev', iface]),
+      /clsact/,
+      'the qdisc that the others hang on is there',
+    );
   }
   checkStay(t, netns, iface, others);
 });

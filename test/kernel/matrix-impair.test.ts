@@ -92,23 +92,60 @@ t.test('impaired', { skip: cannotLoop() || withoutQdisc('netem') }, async (t) =>
       await done;
     }
     const stats = await atRest(nic);
-    t.ok(await udp.takeUntil(from + (steps.length * COUNT) / 4, WAIT_MS), `${udp.received - from} came back: none is lost`);
+    t.ok(
+      await udp.takeUntil(from + (steps.length * COUNT) / 4, WAIT_MS),
+      `${udp.received - from} came back: none is lost`,
+    );
     t.same(stats.impair, before, 'and none is counted as lost or duplicated');
     await impair(nic, 'delay 30ms');
     const words = ['seed 1 delay 40ms', 'delay 0ms reorder 25%', 'delay 20ms reorder 0% gap 5'];
-    const refusals = await Promise.all(words.map((each) => impair(nic, each).then(() => null, (error: Error) => error.message)));
+    const refusals = await Promise.all(
+      words.map((each) =>
+        impair(nic, each).then(
+          () => null,
+          (error: Error) => error.message,
+        ),
+      ),
+    );
     t.match(refusals.slice(1), [/needs a delay/, /needs a reorder of more than 0%/]);
     if (!kernelIsAtLeast('6.6')) t.match(refusals[0], /seed: came with Linux 6\.6/);
-    t.equal(attachmentOf(nic).impairment?.words?.join(' '), kernelIsAtLeast('6.6') ? 'delay 40ms seed 1' : 'delay 30ms', 'what is refused leaves the old one');
+    t.equal(
+      attachmentOf(nic).impairment?.words?.join(' '),
+      kernelIsAtLeast('6.6') ? 'delay 40ms seed 1' : 'delay 30ms',
+      'what is refused leaves the old one',
+    );
     t.equal((await pass(t, nic, udp)).received, COUNT, 'in the kernel, too');
   });
 
   await t.test('the kernel does what tc would have it do, and takes back what is not said', async (t) => {
     const inPlace = (): string =>
-      ok('nsenter', [`--net=${HOST_PEER_NETNS}`, '--', 'tc', 'qdisc', 'show', 'dev', attachmentOf(nic).peer?.name ?? '']);
-    await impair(nic, 'delay 15ms 1ms 25% distribution normal loss gemodel 1% 10% 70% 0.1% ecn duplicate 2% corrupt 1% reorder 10% gap 5 rate 10mbit 20 slot 1ms 2ms packets 3');
+      ok('nsenter', [
+        `--net=${HOST_PEER_NETNS}`,
+        '--',
+        'tc',
+        'qdisc',
+        'show',
+        'dev',
+        attachmentOf(nic).peer?.name ?? '',
+      ]);
+    await impair(
+      nic,
+      'delay 15ms 1ms 25% distribution normal loss gemodel 1% 10% 70% 0.1% ecn duplicate 2% corrupt 1% reorder 10% gap 5 rate 10mbit 20 slot 1ms 2ms packets 3',
+    );
     const shown = inPlace();
-    for (const part of ['limit ', 'delay 15ms  1ms 25%', 'loss gemodel p 1% r 10% 1-h 70% 1-k 0.1%', 'duplicate 2%', 'reorder 10%', 'corrupt 1%', 'rate 10Mbit packetoverhead 20', 'ecn', 'slot 1ms 2ms packets 3', 'gap 5']) t.match(shown, part);
+    for (const part of [
+      'limit ',
+      'delay 15ms  1ms 25%',
+      'loss gemodel p 1% r 10% 1-h 70% 1-k 0.1%',
+      'duplicate 2%',
+      'reorder 10%',
+      'corrupt 1%',
+      'rate 10Mbit packetoverhead 20',
+      'ecn',
+      'slot 1ms 2ms packets 3',
+      'gap 5',
+    ])
+      t.match(shown, part);
     await impair(nic, 'delay 1ms');
     t.match(inPlace(), /delay 1ms\s*$/m);
   });
@@ -135,7 +172,11 @@ t.test('impaired', { skip: cannotLoop() || withoutQdisc('netem') }, async (t) =>
     await impair(nic, 'duplicate 30%');
     const { received, stats } = await pass(t, nic, udp);
     t.ok(received > COUNT, `${received} for ${COUNT} came back`);
-    t.same({ lost: stats.impair.lost - last.lost, duplicated: stats.impair.duplicated - last.duplicated }, { lost: 0, duplicated: received - COUNT }, 'counted as duplicated');
+    t.same(
+      { lost: stats.impair.lost - last.lost, duplicated: stats.impair.duplicated - last.duplicated },
+      { lost: 0, duplicated: received - COUNT },
+      'counted as duplicated',
+    );
     last = stats.impair;
   });
 
@@ -146,7 +187,10 @@ t.test('impaired', { skip: cannotLoop() || withoutQdisc('netem') }, async (t) =>
     const before = look(nic).impair;
     okIn(nic.netns, 'ip', ['link', 'set', nic.iface, 'down']);
     const after = (await atRest(nic)).impair;
-    t.ok(before.duplicated > last.duplicated && after.duplicated >= before.duplicated, `${before.duplicated}, then ${after.duplicated} duplicated`);
+    t.ok(
+      before.duplicated > last.duplicated && after.duplicated >= before.duplicated,
+      `${before.duplicated}, then ${after.duplicated} duplicated`,
+    );
     t.ok(after.lost > last.lost, `${after.lost - last.lost} lost with the link`);
     okIn(nic.netns, 'ip', ['link', 'set', nic.iface, 'up']);
     await impair(nic, 'delay 0ms');
@@ -167,7 +211,7 @@ t.test('impaired', { skip: cannotLoop() || withoutQdisc('netem') }, async (t) =>
   await t.test('a crash', async (t) => {
     const { pid, id } = attachmentOf(nic);
     process.kill(pid, 'SIGKILL');
-    for (const end = Date.now() + WAIT_MS; look(nic).state !== 'crashed' && Date.now() < end; ) await delay(5);
+    for (const end = Date.now() + WAIT_MS; look(nic).state !== 'crashed' && Date.now() < end;) await delay(5);
     cliOk(['attach', nic.iface, '--netns', nic.netns, '--daemon', ...ARGUMENTS]);
     t.equal(attachmentOf(nic).id, id, 'it is adopted');
     t.match(attachmentOf(nic).impairment?.words, [/rate/, /500kbit/, /limit/, /20/], 'the impairment is still there');
@@ -182,76 +226,98 @@ t.test('impaired', { skip: cannotLoop() || withoutQdisc('netem') }, async (t) =>
   });
 });
 
-t.test('each named wire is what its line in the docs says', { skip: cannotLoop() || withoutQdisc('netem') }, async (t) => {
-  const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24']);
-  okIn(nic.netns, 'ping', ['-q', '-c', '1', '-W', String(2 * SLOW), ADDRESSES[0]]);
-  const docs = fs.readFileSync(path.join(ROOT, 'docs/cli.md'), 'utf8');
-  const pings = async (args: string[]): Promise<number[]> => {
-    const ping = Background.start(t, nic.netns, 'ping', ['-W', '10', ...args, ADDRESSES[0]]);
-    await ping.ended;
-    return [...ping.output.matchAll(/time=([\d.]+)/g)].map(([, ms]) => Number(ms));
-  };
-  for (const [name, { words }] of Object.entries(PROFILES)) {
-    await t.test(name, async (t) => {
-      const { delay: late, rate } = netemOptionsOf(checkedWords(name), 1);
-      const [, idle = '', loaded = ''] = new RegExp(`^\\| \`${name}\` \\| \`${words}\` \\|.*\\| (\\d+) ms \\| (\\d+) ms \\|$`, 'm').exec(docs) ?? [];
-      const jitter = (2 * late.jitter) / 1e6;
-      // Others may use the processor; a queue without end takes seconds.
-      const slack = 50 * SLOW;
-      await impair(nic, name);
-      const alone = await pings(['-c', '3', '-i', '0.01']);
-      const quickest = Math.min(...alone);
-      t.ok(quickest >= Number(idle) - jitter && quickest <= Number(idle) + jitter + slack / 5, `idle: ${alone.join(', ')} ms for ${idle}`);
+t.test(
+  'each named wire is what its line in the docs says',
+  { skip: cannotLoop() || withoutQdisc('netem') },
+  async (t) => {
+    const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24']);
+    okIn(nic.netns, 'ping', ['-q', '-c', '1', '-W', String(2 * SLOW), ADDRESSES[0]]);
+    const docs = fs.readFileSync(path.join(ROOT, 'docs/cli.md'), 'utf8');
+    const pings = async (args: string[]): Promise<number[]> => {
+      const ping = Background.start(t, nic.netns, 'ping', ['-W', '10', ...args, ADDRESSES[0]]);
+      await ping.ended;
+      return [...ping.output.matchAll(/time=([\d.]+)/g)].map(([, ms]) => Number(ms));
+    };
+    for (const [name, { words }] of Object.entries(PROFILES)) {
+      await t.test(name, async (t) => {
+        const { delay: late, rate } = netemOptionsOf(checkedWords(name), 1);
+        const [, idle = '', loaded = ''] =
+          new RegExp(`^\\| \`${name}\` \\| \`${words}\` \\|.*\\| (\\d+) ms \\| (\\d+) ms \\|$`, 'm').exec(docs) ?? [];
+        const jitter = (2 * late.jitter) / 1e6;
+        // Others may use the processor; a queue without end takes seconds.
+        const slack = 50 * SLOW;
+        await impair(nic, name);
+        const alone = await pings(['-c', '3', '-i', '0.01']);
+        const quickest = Math.min(...alone);
+        t.ok(
+          quickest >= Number(idle) - jitter && quickest <= Number(idle) + jitter + slack / 5,
+          `idle: ${alone.join(', ')} ms for ${idle}`,
+        );
 
-      // A flow of TCP, with pings beside it.
-      const flow = OwnTcpFlow.start(t, nic.netns, ADDRESSES[0]);
-      await delay(Math.min(1500, 4 * Number(idle)));
-      // A full queue loses pings as it does other frames: all of a few, now and then.
-      let busy: number[] = [];
-      for (let tries = 0; busy.length === 0 && tries < 5; tries++) busy = await pings(['-c', '3', '-i', '0.2']);
-      const passed = flow.stop();
-      t.ok(Math.min(...busy) <= Number(loaded) + jitter + slack, `under load: ${busy.join(', ')} ms for at most ${loaded}`);
-      t.ok(passed.bytes > 0 && passed.bytes / passed.seconds <= rate.bytes * 1.1, `TCP: ${Math.round((passed.bytes * 8) / passed.seconds / 1000)} kbit/s`);
+        // A flow of TCP, with pings beside it.
+        const flow = OwnTcpFlow.start(t, nic.netns, ADDRESSES[0]);
+        await delay(Math.min(1500, 4 * Number(idle)));
+        // A full queue loses pings as it does other frames: all of a few, now and then.
+        let busy: number[] = [];
+        for (let tries = 0; busy.length === 0 && tries < 5; tries++) busy = await pings(['-c', '3', '-i', '0.2']);
+        const passed = flow.stop();
+        t.ok(
+          Math.min(...busy) <= Number(loaded) + jitter + slack,
+          `under load: ${busy.join(', ')} ms for at most ${loaded}`,
+        );
+        t.ok(
+          passed.bytes > 0 && passed.bytes / passed.seconds <= rate.bytes * 1.1,
+          `TCP: ${Math.round((passed.bytes * 8) / passed.seconds / 1000)} kbit/s`,
+        );
 
-      // More datagrams than the line takes.
-      const bytes = rate.bytes < 1e6 ? 200 : 1400;
-      const udp = new OwnUdp(t, nic.netns, ADDRESSES[0], bytes);
-      await atRest(nic);
-      const before = look(nic).impair;
-      const perMs = (3 * rate.bytes) / (bytes + 42) / 1000;
-      const begun = performance.now();
-      let first: { at: number; received: number } | undefined;
-      for (let now = begun; now < begun + FLOOD_MS; now = performance.now()) {
-        udp.offer(Math.floor((now - begun) * perMs) - udp.sent);
+        // More datagrams than the line takes.
+        const bytes = rate.bytes < 1e6 ? 200 : 1400;
+        const udp = new OwnUdp(t, nic.netns, ADDRESSES[0], bytes);
+        await atRest(nic);
+        const before = look(nic).impair;
+        const perMs = (3 * rate.bytes) / (bytes + 42) / 1000;
+        const begun = performance.now();
+        let first: { at: number; received: number } | undefined;
+        for (let now = begun; now < begun + FLOOD_MS; now = performance.now()) {
+          udp.offer(Math.floor((now - begun) * perMs) - udp.sent);
+          udp.take();
+          if (udp.received > 0) first ??= { at: performance.now(), received: udp.received };
+          await delay(1);
+        }
+        const throughput =
+          ((udp.received - (first?.received ?? NaN)) * (bytes + 42)) /
+          ((performance.now() - (first?.at ?? NaN)) / 1000);
+        t.ok(
+          throughput < rate.bytes * 1.6 && (throughput > rate.bytes * 0.4 || rate.bytes > 1e6),
+          `UDP: ${Math.round((throughput * 8) / 1000)} kbit/s of ${(rate.bytes * 8) / 1000}`,
+        );
+        const { impair: after } = await atRest(nic);
         udp.take();
-        if (udp.received > 0) first ??= { at: performance.now(), received: udp.received };
-        await delay(1);
-      }
-      const throughput = ((udp.received - (first?.received ?? NaN)) * (bytes + 42)) / ((performance.now() - (first?.at ?? NaN)) / 1000);
-      t.ok(throughput < rate.bytes * 1.6 && (throughput > rate.bytes * 0.4 || rate.bytes > 1e6), `UDP: ${Math.round((throughput * 8) / 1000)} kbit/s of ${(rate.bytes * 8) / 1000}`);
-      const { impair: after } = await atRest(nic);
+        const missing = udp.sent - udp.received;
+        t.ok(
+          (missing > 0 || rate.bytes > 1e6) && Math.abs(after.lost - before.lost - missing) <= 3,
+          `what found no place is counted as lost: ${after.lost - before.lost} for ${missing}`,
+        );
+      });
+    }
+    await t.test('a weak signal loses what it says', async (t) => {
+      await impair(nic, 'lossy-wifi rate 1gbit');
+      const udp = new OwnUdp(t, nic.netns, ADDRESSES[0], 100);
+      await exchange(udp, 2000);
+      await atRest(nic);
       udp.take();
-      const missing = udp.sent - udp.received;
-      t.ok((missing > 0 || rate.bytes > 1e6) && Math.abs(after.lost - before.lost - missing) <= 3, `what found no place is counted as lost: ${after.lost - before.lost} for ${missing}`);
+      const lost = 1 - udp.received / udp.sent;
+      t.ok(lost > 0.015 && lost < 0.05, `${(lost * 100).toFixed(1)} % of ${udp.sent}`);
     });
-  }
-  await t.test('a weak signal loses what it says', async (t) => {
-    await impair(nic, 'lossy-wifi rate 1gbit');
-    const udp = new OwnUdp(t, nic.netns, ADDRESSES[0], 100);
-    await exchange(udp, 2000);
-    await atRest(nic);
-    udp.take();
-    const lost = 1 - udp.received / udp.sent;
-    t.ok(lost > 0.015 && lost < 0.05, `${(lost * 100).toFixed(1)} % of ${udp.sent}`);
-  });
-  await t.test('an impairment that somebody removes is put back', async (t) => {
-    await impair(nic, 'delay 5ms');
-    const { id, peer } = attachmentOf(nic);
-    ok('nsenter', [`--net=${HOST_PEER_NETNS}`, '--', 'tc', 'qdisc', 'del', 'dev', peer?.name ?? '', 'root']);
-    const log = (): string => fs.readFileSync(logFile(id), 'utf8');
-    t.ok(await eventually(() => log().includes('somebody removed the impairment of vnet0: put back')), 'the log');
-    t.match(ok('nsenter', [`--net=${HOST_PEER_NETNS}`, '--', 'tc', 'qdisc']), /netem .* delay 5ms/);
-  });
-  const sums = frameAccounting(await atRest(nic));
-  t.equal(sums.out, sums.in, 'the frame accounting balances');
-});
+    await t.test('an impairment that somebody removes is put back', async (t) => {
+      await impair(nic, 'delay 5ms');
+      const { id, peer } = attachmentOf(nic);
+      ok('nsenter', [`--net=${HOST_PEER_NETNS}`, '--', 'tc', 'qdisc', 'del', 'dev', peer?.name ?? '', 'root']);
+      const log = (): string => fs.readFileSync(logFile(id), 'utf8');
+      t.ok(await eventually(() => log().includes('somebody removed the impairment of vnet0: put back')), 'the log');
+      t.match(ok('nsenter', [`--net=${HOST_PEER_NETNS}`, '--', 'tc', 'qdisc']), /netem .* delay 5ms/);
+    });
+    const sums = frameAccounting(await atRest(nic));
+    t.equal(sums.out, sums.in, 'the frame accounting balances');
+  },
+);

@@ -35,7 +35,9 @@ const ELSEWHERE = 'other0';
 const BRIEF = SLOW > 1;
 
 /** They answer for the frame, or change what is noted of it; it goes on. */
-const HARMLESS: readonly OtherName[] = BRIEF ? ['accepts', 'unhashes'] : ['accepts', 'classifies', 'marks', 'hashes', 'unhashes', 'edits', 'mirrors'];
+const HARMLESS: readonly OtherName[] = BRIEF
+  ? ['accepts', 'unhashes']
+  : ['accepts', 'classifies', 'marks', 'hashes', 'unhashes', 'edits', 'mirrors'];
 
 const U32 = ['u32', 'match', 'u32', '0', '0'];
 const FILTERS: readonly (readonly string[])[] = [
@@ -62,7 +64,8 @@ async function flowOf(t: Test, nic: Attached, bytes = 200): Promise<OwnUdp> {
   return udp;
 }
 
-const put = (t: Test, nic: Attached, program: OtherName): OtherProgram => OtherProgram.behind(t, nic, { program, elsewhere: ELSEWHERE });
+const put = (t: Test, nic: Attached, program: OtherName): OtherProgram =>
+  OtherProgram.behind(t, nic, { program, elsewhere: ELSEWHERE });
 
 /** Frames that wait, with somebody behind ours who lets them go on: as if there was nobody. */
 async function changesNothing(t: Test, nic: Attached, udp: OwnUdp): Promise<void> {
@@ -111,7 +114,11 @@ async function isNamed(t: Test, nic: Attached, udp: OwnUdp, program: OtherName):
   else t.equal(after.stray, before.stray, 'it saw none of them');
   t.ok(frameAccounting(after).balanced && after.state === 'running', 'the accounting balances, the queue runs');
   const text = cliOk(['stats', nic.iface, '--netns', nic.netns, '--check']);
-  t.match(text, new RegExp(`accounting.*balanced, but not all came back: held.dropped ${after.held.dropped}`), 'the accounting does not say just "balanced"');
+  t.match(
+    text,
+    new RegExp(`accounting.*balanced, but not all came back: held.dropped ${after.held.dropped}`),
+    'the accounting does not say just "balanced"',
+  );
   t.match(text, new RegExp(`behind +${after.behind.missing} missing`), 'and has a line for it');
 }
 
@@ -140,7 +147,8 @@ async function behindOurs(t: Test, nic: Attached): Promise<void> {
     t.same(after.behind, before.behind, 'the peer saw all');
     t.same(lostBehind(after), [], 'nothing was lost');
   });
-  for (const program of ['drops', 'redirects', 'erases'] as const) await t.test(`a program that ${program}`, (t) => isNamed(t, nic, udp, program));
+  for (const program of ['drops', 'redirects', 'erases'] as const)
+    await t.test(`a program that ${program}`, (t) => isNamed(t, nic, udp, program));
 }
 
 t.test('behind tcx', { skip: without('tcx') }, async (t) => {
@@ -149,50 +157,67 @@ t.test('behind tcx', { skip: without('tcx') }, async (t) => {
   await behindOurs(t, nic);
 });
 
-if (!BRIEF || without('tcx')) t.test('behind clsact', { skip: cannotLoop() }, async (t) => {
-  const nic = attachedIn(t, namespace(t), ARGUMENTS, 'vnet0', CLSACT);
-  t.equal(attachmentOf(nic).attach, 'clsact');
-  await behindOurs(t, nic);
-  if (BRIEF) return;
-  await t.test('before ours, a program that hashes', async (t) => {
-    const udp = await flowOf(t, nic);
-    const before = look(nic);
-    const other = OtherProgram.filter(t, nic.netns, nic.iface, 'before', { program: 'hashes' });
-    await holds(t, nic, udp);
-    other.detach();
-    t.same((await atRest(nic)).behind, before.behind, 'the peer saw what tx let go');
-  });
-  await t.test('before ours, a program that accepts ends the chain: none is looped, each is named', async (t) => {
-    const udp = await flowOf(t, nic);
-    const before = look(nic);
-    const other = OtherProgram.filter(t, nic.netns, nic.iface, 'before', { program: 'accepts' });
-    t.equal(udp.offer(50), 50);
-    t.ok(await udp.takeUntil(51, 200 * SLOW) === false, 'none comes back');
-    other.detach();
-    t.equal((await atRest(nic)).stray - before.stray, other.seen(), 'each is counted as stray');
-  });
-});
-
-if (!BRIEF) t.test('two queues', { skip: cannotLoop() }, async (t) => {
-  const nic = attachedIn(t, namespace(t), [...ARGUMENTS, ...TWO_QUEUES]);
-  const flows = await Promise.all(Array.from({ length: 8 }, () => flowOf(t, nic, 400)));
-  for (const program of ['accepts', 'unhashes'] as const) {
-    const other = put(t, nic, program);
-    await stopped(nic, () => {
-      for (const flow of flows) flow.offer(200);
-      t.ok(look(nic).held.now > 0, `${program}: frames are held`);
+if (!BRIEF || without('tcx'))
+  t.test('behind clsact', { skip: cannotLoop() }, async (t) => {
+    const nic = attachedIn(t, namespace(t), ARGUMENTS, 'vnet0', CLSACT);
+    t.equal(attachmentOf(nic).attach, 'clsact');
+    await behindOurs(t, nic);
+    if (BRIEF) return;
+    await t.test('before ours, a program that hashes', async (t) => {
+      const udp = await flowOf(t, nic);
+      const before = look(nic);
+      const other = OtherProgram.filter(t, nic.netns, nic.iface, 'before', { program: 'hashes' });
+      await holds(t, nic, udp);
+      other.detach();
+      t.same((await atRest(nic)).behind, before.behind, 'the peer saw what tx let go');
     });
-    await checkFlows(t, flows);
-    other.detach();
-    const stats = await atRest(nic);
-    t.same({ behind: stats.behind, lost: lostBehind(stats) }, { behind: { missing: 0, copies: 0, lost: 0 }, lost: [] }, 'nothing is missing');
-  }
-});
+    await t.test('before ours, a program that accepts ends the chain: none is looped, each is named', async (t) => {
+      const udp = await flowOf(t, nic);
+      const before = look(nic);
+      const other = OtherProgram.filter(t, nic.netns, nic.iface, 'before', { program: 'accepts' });
+      t.equal(udp.offer(50), 50);
+      t.ok((await udp.takeUntil(51, 200 * SLOW)) === false, 'none comes back');
+      other.detach();
+      t.equal((await atRest(nic)).stray - before.stray, other.seen(), 'each is counted as stray');
+    });
+  });
+
+if (!BRIEF)
+  t.test('two queues', { skip: cannotLoop() }, async (t) => {
+    const nic = attachedIn(t, namespace(t), [...ARGUMENTS, ...TWO_QUEUES]);
+    const flows = await Promise.all(Array.from({ length: 8 }, () => flowOf(t, nic, 400)));
+    for (const program of ['accepts', 'unhashes'] as const) {
+      const other = put(t, nic, program);
+      await stopped(nic, () => {
+        for (const flow of flows) flow.offer(200);
+        t.ok(look(nic).held.now > 0, `${program}: frames are held`);
+      });
+      await checkFlows(t, flows);
+      other.detach();
+      const stats = await atRest(nic);
+      t.same(
+        { behind: stats.behind, lost: lostBehind(stats) },
+        { behind: { missing: 0, copies: 0, lost: 0 }, lost: [] },
+        'nothing is missing',
+      );
+    }
+  });
 
 t.test('superpackets that the kernel cuts up', { skip: cannotLoop() }, async (t) => {
-  const nic = attachedIn(t, namespace(t, testNetns), ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64', '--ring-size', '256K']);
+  const nic = attachedIn(t, namespace(t, testNetns), [
+    '--addr',
+    '10.77.0.1/24',
+    '--addr',
+    'fd77::1/64',
+    '--ring-size',
+    '256K',
+  ]);
   // Those of UDP without an extension header are described in virtio_net_hdr where the kernel knows them.
-  const udp = new UdpSuperpackets(t, nic.netns, ADDRESSES[1], { payload: 30_000, segment: 1400, ...(passesUdpGso() && { extension: 'hop-by-hop' as const }) });
+  const udp = new UdpSuperpackets(t, nic.netns, ADDRESSES[1], {
+    payload: 30_000,
+    segment: 1400,
+    ...(passesUdpGso() && { extension: 'hop-by-hop' as const }),
+  });
   const allBack = async (): Promise<void> => {
     for (const end = Date.now() + WAIT_MS; udp.received < udp.sent && Date.now() < end; await delay(5)) udp.take();
   };
@@ -200,11 +225,15 @@ t.test('superpackets that the kernel cuts up', { skip: cannotLoop() }, async (t)
   await allBack();
   const other = put(t, nic, 'accepts');
   await stopped(nic, () => {
-    for (let i = 0; i < 20 && udp.offer() === null; ) i++;
+    for (let i = 0; i < 20 && udp.offer() === null;) i++;
     t.ok(look(nic).held.now > 0, 'frames are held');
   });
   await allBack();
-  t.same({ received: udp.received, order: udp.outOfOrder, damaged: udp.damaged }, { received: udp.sent, order: 0, damaged: 0 }, `all ${udp.sent} came back, in order and whole`);
+  t.same(
+    { received: udp.received, order: udp.outOfOrder, damaged: udp.damaged },
+    { received: udp.sent, order: 0, damaged: 0 },
+    `all ${udp.sent} came back, in order and whole`,
+  );
   t.same(lostBehind(await atRest(nic)), [], 'nothing was lost');
   other.detach();
 
@@ -214,8 +243,15 @@ t.test('superpackets that the kernel cuts up', { skip: cannotLoop() }, async (t)
   const stats = await atRest(nic);
   taker.detach();
   t.ok(frameAccounting(stats).balanced, 'the frame accounting balances');
-  t.ok(stats.behind.lost >= udp.sent - sent, `dropped behind ours, its ${udp.sent - sent} frames are lost: ${stats.behind.lost}`);
-  t.match(cliOk(['stats', nic.iface, '--netns', nic.netns, '--check']), /balanced, but not all came back: behind.lost/, 'which the accounting says');
+  t.ok(
+    stats.behind.lost >= udp.sent - sent,
+    `dropped behind ours, its ${udp.sent - sent} frames are lost: ${stats.behind.lost}`,
+  );
+  t.match(
+    cliOk(['stats', nic.iface, '--netns', nic.netns, '--check']),
+    /balanced, but not all came back: behind.lost/,
+    'which the accounting says',
+  );
 });
 
 /** Sends `count` of them to an address where nobody listens; returns the datagrams that each is made of. */
@@ -233,22 +269,44 @@ function sendSuperpackets(netns: string, address: string, count: number): number
   return segments;
 }
 
-if (!BRIEF) t.test('superpackets in a tunnel', { skip: cannotLoop() }, async (t) => {
-  const nic = attachedIn(t, namespace(t), ARGUMENTS);
-  const tunnel = ['-n', nic.netns];
-  ok('ip', [...tunnel, 'link', 'add', 'vx0', 'type', 'vxlan', 'id', '7', 'local', '10.77.0.1', 'remote', '10.77.0.1', 'dstport', '4789', 'dev', nic.iface]);
-  ok('ip', [...tunnel, 'addr', 'add', '10.99.0.1/24', 'dev', 'vx0']);
-  ok('ip', [...tunnel, 'link', 'set', 'vx0', 'up']);
-  ok('ip', [...tunnel, 'neigh', 'add', '10.99.0.2', 'lladdr', '02:00:00:00:00:02', 'dev', 'vx0']);
-  await flowOf(t, nic);
-  const other = put(t, nic, 'accepts');
-  const before = await atRest(nic);
-  const frames = 10 * sendSuperpackets(nic.netns, '10.99.0.2', 10);
-  const after = await atRest(nic);
-  other.detach();
-  t.ok(after.rx.packets - before.rx.packets >= frames, `all ${frames} frames came back`);
-  t.same({ behind: after.behind, lost: lostBehind(after) }, { behind: { missing: 0, copies: 0, lost: 0 }, lost: [] }, 'nothing is missing');
-});
+if (!BRIEF)
+  t.test('superpackets in a tunnel', { skip: cannotLoop() }, async (t) => {
+    const nic = attachedIn(t, namespace(t), ARGUMENTS);
+    const tunnel = ['-n', nic.netns];
+    ok('ip', [
+      ...tunnel,
+      'link',
+      'add',
+      'vx0',
+      'type',
+      'vxlan',
+      'id',
+      '7',
+      'local',
+      '10.77.0.1',
+      'remote',
+      '10.77.0.1',
+      'dstport',
+      '4789',
+      'dev',
+      nic.iface,
+    ]);
+    ok('ip', [...tunnel, 'addr', 'add', '10.99.0.1/24', 'dev', 'vx0']);
+    ok('ip', [...tunnel, 'link', 'set', 'vx0', 'up']);
+    ok('ip', [...tunnel, 'neigh', 'add', '10.99.0.2', 'lladdr', '02:00:00:00:00:02', 'dev', 'vx0']);
+    await flowOf(t, nic);
+    const other = put(t, nic, 'accepts');
+    const before = await atRest(nic);
+    const frames = 10 * sendSuperpackets(nic.netns, '10.99.0.2', 10);
+    const after = await atRest(nic);
+    other.detach();
+    t.ok(after.rx.packets - before.rx.packets >= frames, `all ${frames} frames came back`);
+    t.same(
+      { behind: after.behind, lost: lostBehind(after) },
+      { behind: { missing: 0, copies: 0, lost: 0 }, lost: [] },
+      'nothing is missing',
+    );
+  });
 
 t.test('behind ours on a dummy', { skip: cannotLoop() || withoutDummy() }, async (t) => {
   const nic = attachedIn(t, namespace(t), [...ARGUMENTS, '--type', 'dummy']);
@@ -260,5 +318,9 @@ t.test('behind ours on a dummy', { skip: cannotLoop() || withoutDummy() }, async
     other.detach();
   }
   const stats = await atRest(nic);
-  t.same({ behind: stats.behind, stray: stats.stray }, { behind: { missing: 0, copies: 0, lost: 0 }, stray: 0 }, 'there is no peer that could miss any');
+  t.same(
+    { behind: stats.behind, stray: stats.stray },
+    { behind: { missing: 0, copies: 0, lost: 0 }, stray: 0 },
+    'there is no peer that could miss any',
+  );
 });

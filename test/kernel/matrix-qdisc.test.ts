@@ -37,7 +37,11 @@ async function fillQueue(nic: Attached, udp: OwnUdp): Promise<{ sent: number; re
   await delay(100 * SLOW); // a qdisc of the user's may have kept some back
   const { held } = await atRest(nic);
   udp.take();
-  return { sent: udp.sent - before.sent, received: udp.received - before.received, dropped: held.dropped - before.dropped };
+  return {
+    sent: udp.sent - before.sent,
+    received: udp.received - before.received,
+    dropped: held.dropped - before.dropped,
+  };
 }
 
 function checkAccounting(t: Test, nic: Attached): void {
@@ -59,7 +63,11 @@ t.test('qdiscs on a veth', { skip: cannotLoop() }, async (t) => {
       setRoot(nic, nic.iface, qdisc);
       await loops(t, udp, 200);
       const { sent, received, dropped } = await fillQueue(nic, udp);
-      t.same({ received, dropped, order: udp.outOfOrder }, { received: sent, dropped: 0, order: 0 }, 'held frames pass it: all came back, in order');
+      t.same(
+        { received, dropped, order: udp.outOfOrder },
+        { received: sent, dropped: 0, order: 0 },
+        'held frames pass it: all came back, in order',
+      );
       checkAccounting(t, nic);
     });
   }
@@ -69,7 +77,11 @@ t.test('qdiscs on a veth', { skip: cannotLoop() }, async (t) => {
     setRoot(nic, nic.iface, 'netem delay 300ms limit 10000');
     await loops(t, udp, 200);
     const { sent, received, dropped } = await fillQueue(nic, udp);
-    t.equal(received + dropped, sent, `of ${sent} datagrams ${dropped} were lost while they were held, each is counted`);
+    t.equal(
+      received + dropped,
+      sent,
+      `of ${sent} datagrams ${dropped} were lost while they were held, each is counted`,
+    );
     checkAccounting(t, nic);
   });
 

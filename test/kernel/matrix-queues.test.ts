@@ -43,19 +43,38 @@ t.test('two queues that hold', { skip: cannotLoop() }, async (t) => {
   const flows = Array.from({ length: FLOWS }, (_, i) => new OwnUdp(t, nic.netns, ADDRESSES[i % 2] as string, 400));
   await stopped(nic, () => {
     offerAll(flows);
-    t.same(queues.map((queue) => queue.stopped && queue.held > 0), [true, true], 'both are full and hold');
+    t.same(
+      queues.map((queue) => queue.stopped && queue.held > 0),
+      [true, true],
+      'both are full and hold',
+    );
     const { queue, held } = look(nic);
-    t.equal(held.now, queues.reduce((sum, one) => sum + one.held, 0), 'stats has the sum of what is held');
-    t.equal(queue.packets, queues.reduce((sum, one) => sum + one.queued, 0), 'and of what is queued');
+    t.equal(
+      held.now,
+      queues.reduce((sum, one) => sum + one.held, 0),
+      'stats has the sum of what is held',
+    );
+    t.equal(
+      queue.packets,
+      queues.reduce((sum, one) => sum + one.queued, 0),
+      'and of what is queued',
+    );
   });
   await checkFlows(t, flows);
-  t.ok(queues.every((queue, i) => queue.get('captured') > (before[i] as number)), 'flows were spread over both');
+  t.ok(
+    queues.every((queue, i) => queue.get('captured') > (before[i] as number)),
+    'flows were spread over both',
+  );
 
   const one = new OwnUdp(t, nic.netns, ADDRESSES[0], 200);
   const alone = queues.map((queue) => queue.get('captured'));
   one.offer(100);
   await checkFlows(t, [one]);
-  t.equal(queues.filter((queue, i) => queue.get('captured') >= (alone[i] as number) + 100).length, 1, 'a flow keeps to one');
+  t.equal(
+    queues.filter((queue, i) => queue.get('captured') >= (alone[i] as number) + 100).length,
+    1,
+    'a flow keeps to one',
+  );
 
   await crashed(t, nic, flows);
   await checkFlows(t, flows);

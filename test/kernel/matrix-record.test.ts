@@ -33,10 +33,19 @@ t.test('recorded', { skip: cannotLoop() }, async (t) => {
   const frames = await readRecording(recording.file);
   t.equal(frames.length, sent, 'every frame is in the file');
   t.equal(summaryOf(recording.file).missed, 0);
-  t.ok(frames.every(({ bytes, length }) => bytes.length === length), 'whole');
+  t.ok(
+    frames.every(({ bytes, length }) => bytes.length === length),
+    'whole',
+  );
   const kinds = kindsOf(frames);
-  const reinjected = Object.entries(kinds).filter(([kind]) => /^captured, (held for T, )?reinjected (with others )?after T$/.test(kind));
-  t.equal(reinjected.reduce((sum, [, count]) => sum + count, 0), sent, `all were reinjected: ${JSON.stringify(kinds)}`);
+  const reinjected = Object.entries(kinds).filter(([kind]) =>
+    /^captured, (held for T, )?reinjected (with others )?after T$/.test(kind),
+  );
+  t.equal(
+    reinjected.reduce((sum, [, count]) => sum + count, 0),
+    sent,
+    `all were reinjected: ${JSON.stringify(kinds)}`,
+  );
   const held = reinjected.filter(([kind]) => kind.includes('held')).reduce((sum, [, count]) => sum + count, 0);
   t.equal(held, rest.held.total - before.held.total, 'as many were held as are counted');
   t.ok(held > 0, `${held} were`);

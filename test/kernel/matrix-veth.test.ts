@@ -5,7 +5,18 @@ import t from 'tap';
 import { merges } from '../../src/datapath/programs';
 import { allTraffic } from '../helpers/all-traffic';
 import { attachedIn, attachmentOf, SLOW } from '../helpers/cli';
-import { ADDRESSES, ARGUMENTS, checkGone, checkRest, crash, holds, look, refusals, refuses, WAIT_MS } from '../helpers/loop';
+import {
+  ADDRESSES,
+  ARGUMENTS,
+  checkGone,
+  checkRest,
+  crash,
+  holds,
+  look,
+  refusals,
+  refuses,
+  WAIT_MS,
+} from '../helpers/loop';
 import { ok, quietNetns, testNetns } from '../helpers/netns';
 import { OwnUdp } from '../helpers/own-sockets';
 import { cannotLoop, without } from '../helpers/supported';
@@ -15,9 +26,14 @@ t.setTimeout(300_000 * SLOW);
 t.test('veth that holds', { skip: cannotLoop() }, async (t) => {
   const nic = attachedIn(t, testNetns(t), ARGUMENTS);
   t.equal(attachmentOf(nic).attach, without('tcx') ? 'clsact' : 'tcx', 'attached as the kernel can do it best');
-  t.equal(ok('ip', ['-n', nic.netns, '-br', 'link']).trim().split('\n').length, 2, 'there is one interface more to see');
+  t.equal(
+    ok('ip', ['-n', nic.netns, '-br', 'link']).trim().split('\n').length,
+    2,
+    'there is one interface more to see',
+  );
   await allTraffic(t, nic);
-  if (merges(attachmentOf(nic))) t.ok(look(nic).poll.merged > 0, `${look(nic).poll.merged} datagrams were merged on the reinject path`);
+  if (merges(attachmentOf(nic)))
+    t.ok(look(nic).poll.merged > 0, `${look(nic).poll.merged} datagrams were merged on the reinject path`);
   t.same(refusals(await checkRest(t, nic)), [], 'nothing was refused');
   const udp = new OwnUdp(t, nic.netns, ADDRESSES[0], 200);
   await holds(t, nic, udp);

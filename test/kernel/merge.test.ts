@@ -14,7 +14,10 @@ t.setTimeout(120_000 * SLOW);
 const BURST = 200;
 /** A poller that rests for 2 ms after each batch finds the next burst whole. */
 const SLOW_POLLER = { VNET_BPF_TEST_POLL_DELAY_US: '2000' };
-const skip = cannotLoop() || (BACK_END === 'dummy' && 'a dummy delivers merged packets whole') || (!passesUdpGso() && 'this kernel takes no UDP superpackets');
+const skip =
+  cannotLoop() ||
+  (BACK_END === 'dummy' && 'a dummy delivers merged packets whole') ||
+  (!passesUdpGso() && 'this kernel takes no UDP superpackets');
 
 const ADDRESSES = ['10.77.0.1', 'fd77::1'] as const;
 const BOTH = ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64'] as const;
@@ -31,7 +34,11 @@ async function burst(t: Test, udp: OwnUdp, count = BURST): Promise<void> {
   const until = udp.received + count;
   while (udp.sent < until) udp.offer(until - udp.sent);
   t.ok(await udp.takeUntil(until, 5_000 * SLOW), `${udp.received} of ${until} came back`);
-  t.same({ order: udp.outOfOrder, damaged: udp.damaged }, { order: 0, damaged: 0 }, 'in order, each with its own bytes');
+  t.same(
+    { order: udp.outOfOrder, damaged: udp.damaged },
+    { order: 0, damaged: 0 },
+    'in order, each with its own bytes',
+  );
 }
 
 t.test('datagrams of one flow are merged, and received one by one', { skip }, async (t) => {
@@ -44,7 +51,13 @@ t.test('datagrams of one flow are merged, and received one by one', { skip }, as
       raw.captured();
       const before = merged(nic);
       await burst(t, udp);
-      const most = Math.max(...raw.captured().map(({ frame }) => frame).filter(isDatagram).map(({ length }) => length));
+      const most = Math.max(
+        ...raw
+          .captured()
+          .map(({ frame }) => frame)
+          .filter(isDatagram)
+          .map(({ length }) => length),
+      );
       t.equal(most, bytes + headers(address), `${address}, ${bytes} bytes: a listener on the interface sees frames`);
       t.ok(merged(nic) - before > BURST / 2, `${merged(nic) - before} of ${BURST} were merged into others' packets`);
     }
@@ -63,9 +76,16 @@ t.test('between them a superpacket of the sender stays whole', { skip }, async (
   udp.offer(50);
   t.ok(await udp.takeUntil(141, 5_000 * SLOW), `${udp.received} of 141 came back`);
   t.same({ order: udp.outOfOrder, damaged: udp.damaged }, { order: 0, damaged: 0 }, 'in order and whole');
-  const received = raw.captured().filter(({ direction }) => direction !== 'outgoing').map(({ frame }) => frame.length);
+  const received = raw
+    .captured()
+    .filter(({ direction }) => direction !== 'outgoing')
+    .map(({ frame }) => frame.length);
   const one = 500 + headers(ADDRESSES[0]);
-  t.same(received, [...Array<number>(50).fill(one), 40 * 500 + headers(ADDRESSES[0]), ...Array<number>(50).fill(one)], 'frames, a superpacket, frames');
+  t.same(
+    received,
+    [...Array<number>(50).fill(one), 40 * 500 + headers(ADDRESSES[0]), ...Array<number>(50).fill(one)],
+    'frames, a superpacket, frames',
+  );
   const stats = await nic.atRest();
   t.equal(stats.tx.packets - tx, 101);
   t.ok(stats.poll.merged > 50, `${stats.poll.merged} were merged`);
@@ -81,7 +101,14 @@ t.test('--gro off merges nothing; who adopts the interface may choose anew', { s
     cliOk(['attach', nic.iface, '--netns', netns, '--daemon', '--gro', gro], SLOW_POLLER);
   };
   await burst(t, udp, 1); // a neighbour is found: what waits for one may be overtaken
-  for (const [round, [gro, merges]] of ([['off', false], ['on', true], ['off', false], ['on', true]] as const).entries()) {
+  for (const [round, [gro, merges]] of (
+    [
+      ['off', false],
+      ['on', true],
+      ['off', false],
+      ['on', true],
+    ] as const
+  ).entries()) {
     if (round > 0) crashAndAttach(gro);
     const before = merged(nic);
     await burst(t, udp);

@@ -17,14 +17,20 @@ interface Entry {
 }
 
 const list = (machine: PrivateMachine): Entry[] => JSON.parse(machine.cli(['list', '--json']).stdout) as Entry[];
-const brief = (machine: PrivateMachine): string[] => list(machine).map(({ interface: iface, netns, netnsGone, state }) => `${iface} ${netns}${netnsGone ? ' gone' : ''} ${state}`);
+const brief = (machine: PrivateMachine): string[] =>
+  list(machine).map(
+    ({ interface: iface, netns, netnsGone, state }) => `${iface} ${netns}${netnsGone ? ' gone' : ''} ${state}`,
+  );
 
 function attach(t: Test, machine: PrivateMachine, netns: string, iface = 'vnet0'): void {
   const { status, stderr } = machine.cli(['attach', iface, '--netns', netns, '--addr', '10.77.0.1/24', '--daemon']);
   t.equal(status, 0, `attach ${iface} in ${netns}: ${stderr}`);
 }
 
-const kill = (machine: PrivateMachine, pid: number): string => machine.shell(`kill -KILL ${pid}; while [ -e /proc/${pid} ] && ! grep -q '^State:.Z' /proc/${pid}/status; do sleep 0.05; done`);
+const kill = (machine: PrivateMachine, pid: number): string =>
+  machine.shell(
+    `kill -KILL ${pid}; while [ -e /proc/${pid} ] && ! grep -q '^State:.Z' /proc/${pid}/status; do sleep 0.05; done`,
+  );
 
 /** Starts a process called `name` in a namespace, and waits until it is there; its number. The machine ends it. */
 const startIn = (machine: PrivateMachine, netns: string, name: string): string =>
@@ -42,56 +48,101 @@ function remake(machine: PrivateMachine, old: string, name: string): void {
 }
 
 for (const name of ['new', 'old']) {
-  t.test(`a new namespace called ${name} gets the inode of the deleted one called old`, { skip: cannotRun }, async (t) => {
-    const machine = await PrivateMachine.start(t);
-    machine.shell('ip netns add old');
-    attach(t, machine, 'old');
-    kill(machine, (list(machine)[0] as Entry).pid);
-    remake(machine, 'old', name);
-    t.same(brief(machine), ['vnet0 old gone crashed'], 'list says that the namespace is gone');
-    t.match(machine.cli(['list']).stdout, /^vnet0 +old \(gone\) +crashed /m, 'in words, too');
-    attach(t, machine, name);
-    t.same(brief(machine).sort(), ['vnet0 old gone crashed', `vnet0 ${name} running`].sort(), 'the new one is another attachment');
-    const rules = machine.shell(`ip -n ${name} rule; ip -n ${name} -6 rule; ip -n ${name} route show table all; ip -n ${name} -o link`);
-    const metrics = machine.cli(['stats', '--prometheus']).stdout.split('\n').filter((line) => line.startsWith('vnet_tx_packets_total'));
-    t.equal(new Set(metrics.map((line) => line.replace(/ \d+$/, ''))).size, metrics.length, 'no two metrics have the same labels');
-    if (name === 'new') {
-      t.equal(machine.cli(['detach', '--all', '--netns', 'old']).status, 0, 'detach by the old name finds what is left');
-      t.same(brief(machine), ['vnet0 new running'], 'and takes nothing else');
-      t.equal(machine.shell(`ip -n ${name} rule; ip -n ${name} -6 rule; ip -n ${name} route show table all; ip -n ${name} -o link`), rules, 'links, rules and routes of the running one are as they were');
-      t.equal(machine.shell('ip netns exec new ping -c 1 -q 10.77.0.1 | grep -o "1 received"').trim(), '1 received', 'it loops');
-      t.equal(machine.cli(['detach', 'vnet0', '--netns', 'new']).status, 0);
-    } else {
-      t.equal(machine.cli(['detach', 'vnet0', '--netns', 'old']).status, 0, 'the name means the namespace that has it');
-      t.same(brief(machine), ['vnet0 old gone crashed']);
-      t.equal(machine.cli(['detach', 'vnet0', '--netns', 'old']).status, 0, 'and then the one that had it');
-    }
-    t.equal(machine.cli(['detach', 'vnet0', '--netns', name]).status, 1, 'nothing more');
-    machine.shell(`ip netns del ${name}; umount -l /run/netns; rmdir /run/netns`);
-    t.same(machine.residue(), [], 'nothing is left');
-  });
+  t.test(
+    `a new namespace called ${name} gets the inode of the deleted one called old`,
+    { skip: cannotRun },
+    async (t) => {
+      const machine = await PrivateMachine.start(t);
+      machine.shell('ip netns add old');
+      attach(t, machine, 'old');
+      kill(machine, (list(machine)[0] as Entry).pid);
+      remake(machine, 'old', name);
+      t.same(brief(machine), ['vnet0 old gone crashed'], 'list says that the namespace is gone');
+      t.match(machine.cli(['list']).stdout, /^vnet0 +old \(gone\) +crashed /m, 'in words, too');
+      attach(t, machine, name);
+      t.same(
+        brief(machine).sort(),
+        ['vnet0 old gone crashed', `vnet0 ${name} running`].sort(),
+        'the new one is another attachment',
+      );
+      const rules = machine.shell(
+        `ip -n ${name} rule; ip -n ${name} -6 rule; ip -n ${name} route show table all; ip -n ${name} -o link`,
+      );
+      const metrics = machine
+        .cli(['stats', '--prometheus'])
+        .stdout.split('\n')
+        .filter((line) => line.startsWith('vnet_tx_packets_total'));
+      t.equal(
+        new Set(metrics.map((line) => line.replace(/ \d+$/, ''))).size,
+        metrics.length,
+        'no two metrics have the same labels',
+      );
+      if (name === 'new') {
+        t.equal(
+          machine.cli(['detach', '--all', '--netns', 'old']).status,
+          0,
+          'detach by the old name finds what is left',
+        );
+        t.same(brief(machine), ['vnet0 new running'], 'and takes nothing else');
+        t.equal(
+          machine.shell(
+            `ip -n ${name} rule; ip -n ${name} -6 rule; ip -n ${name} route show table all; ip -n ${name} -o link`,
+          ),
+          rules,
+          'links, rules and routes of the running one are as they were',
+        );
+        t.equal(
+          machine.shell('ip netns exec new ping -c 1 -q 10.77.0.1 | grep -o "1 received"').trim(),
+          '1 received',
+          'it loops',
+        );
+        t.equal(machine.cli(['detach', 'vnet0', '--netns', 'new']).status, 0);
+      } else {
+        t.equal(
+          machine.cli(['detach', 'vnet0', '--netns', 'old']).status,
+          0,
+          'the name means the namespace that has it',
+        );
+        t.same(brief(machine), ['vnet0 old gone crashed']);
+        t.equal(machine.cli(['detach', 'vnet0', '--netns', 'old']).status, 0, 'and then the one that had it');
+      }
+      t.equal(machine.cli(['detach', 'vnet0', '--netns', name]).status, 1, 'nothing more');
+      machine.shell(`ip netns del ${name}; umount -l /run/netns; rmdir /run/netns`);
+      t.same(machine.residue(), [], 'nothing is left');
+    },
+  );
 }
 
-t.test('the number of a dead controller is another process now, in another namespace', { skip: cannotRun }, async (t) => {
-  const machine = await PrivateMachine.start(t);
-  machine.shell('ip netns add lab; ip netns add other');
-  attach(t, machine, 'lab');
-  const { pid } = list(machine)[0] as Entry;
-  kill(machine, pid);
-  // A process that the record is made to name, whose command line is that of a controller.
-  const impostor = startIn(machine, 'other', 'attach');
-  machine.shell(`sed -i 's/"pid": ${pid}/"pid": ${impostor}/' /run/vnet-bpf/*/state.json; ip netns del lab`);
-  t.same(brief(machine), ['vnet0 lab gone crashed']);
-  t.equal(machine.cli(['detach', 'vnet0', '--netns', 'lab']).status, 0);
-  t.equal(machine.shell(`tr '\\0' ' ' </proc/${impostor}/cmdline`).trim(), 'attach 1000', 'that process is left alone');
-});
+t.test(
+  'the number of a dead controller is another process now, in another namespace',
+  { skip: cannotRun },
+  async (t) => {
+    const machine = await PrivateMachine.start(t);
+    machine.shell('ip netns add lab; ip netns add other');
+    attach(t, machine, 'lab');
+    const { pid } = list(machine)[0] as Entry;
+    kill(machine, pid);
+    // A process that the record is made to name, whose command line is that of a controller.
+    const impostor = startIn(machine, 'other', 'attach');
+    machine.shell(`sed -i 's/"pid": ${pid}/"pid": ${impostor}/' /run/vnet-bpf/*/state.json; ip netns del lab`);
+    t.same(brief(machine), ['vnet0 lab gone crashed']);
+    t.equal(machine.cli(['detach', 'vnet0', '--netns', 'lab']).status, 0);
+    t.equal(
+      machine.shell(`tr '\\0' ' ' </proc/${impostor}/cmdline`).trim(),
+      'attach 1000',
+      'that process is left alone',
+    );
+  },
+);
 
 t.test('state of an earlier boot names no namespace of this one', { skip: cannotRun }, async (t) => {
   const machine = await PrivateMachine.start(t);
   machine.shell('ip netns add lab');
   attach(t, machine, 'lab');
   kill(machine, (list(machine)[0] as Entry).pid);
-  machine.shell(`sed -i 's/"boot": "[^"]*"/"boot": "00000000-0000-0000-0000-000000000000"/' /run/vnet-bpf/*/state.json`);
+  machine.shell(
+    `sed -i 's/"boot": "[^"]*"/"boot": "00000000-0000-0000-0000-000000000000"/' /run/vnet-bpf/*/state.json`,
+  );
   t.same(brief(machine), ['vnet0 lab gone crashed']);
   const rules = machine.shell('ip -n lab rule');
   t.equal(machine.cli(['detach', 'vnet0', '--netns', 'lab']).status, 0);
@@ -115,16 +166,24 @@ t.test('a namespace that lives on without its name is found by a process in it',
   t.notMatch(left, LOOP_RULES, 'and the rules');
 });
 
-t.test('another namespace has the name of one that lives on: each command means the one that has it', { skip: cannotRun }, async (t) => {
-  const machine = await PrivateMachine.start(t);
-  machine.shell('ip netns add lab');
-  attach(t, machine, 'lab');
-  const holder = startIn(machine, 'lab', 'holder');
-  machine.shell('ip netns del lab; ip netns add lab');
-  t.same(brief(machine), ['vnet0 null running'], 'list gives it no name');
-  t.equal(machine.cli(['detach', 'vnet0', '--netns', 'lab']).status, 1, 'it is not meant');
-  t.equal(machine.cli(['detach', '--all', '--netns', 'lab']).status, 0);
-  t.same(brief(machine), ['vnet0 null running'], 'nor by --all');
-  t.equal(machine.run('nsenter', [`--net=/proc/${holder}/ns/net`, process.execPath, MAIN, 'detach', 'vnet0']).status, 0, 'from inside it is');
-  t.same(brief(machine), []);
-});
+t.test(
+  'another namespace has the name of one that lives on: each command means the one that has it',
+  { skip: cannotRun },
+  async (t) => {
+    const machine = await PrivateMachine.start(t);
+    machine.shell('ip netns add lab');
+    attach(t, machine, 'lab');
+    const holder = startIn(machine, 'lab', 'holder');
+    machine.shell('ip netns del lab; ip netns add lab');
+    t.same(brief(machine), ['vnet0 null running'], 'list gives it no name');
+    t.equal(machine.cli(['detach', 'vnet0', '--netns', 'lab']).status, 1, 'it is not meant');
+    t.equal(machine.cli(['detach', '--all', '--netns', 'lab']).status, 0);
+    t.same(brief(machine), ['vnet0 null running'], 'nor by --all');
+    t.equal(
+      machine.run('nsenter', [`--net=/proc/${holder}/ns/net`, process.execPath, MAIN, 'detach', 'vnet0']).status,
+      0,
+      'from inside it is',
+    );
+    t.same(brief(machine), []);
+  },
+);

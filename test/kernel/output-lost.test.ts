@@ -43,7 +43,9 @@ const NOBODY_READS = 'rm -f pipe; mkfifo pipe; exec 4<>pipe 5>pipe 4<&-';
 
 /** Arguments that do what the command is for. */
 function argumentsOf(command: Command, files: Readonly<Record<string, string>>): string[] {
-  const operands = command.operands.filter(({ required, choices, offers }) => required || choices || offers === 'interfaces');
+  const operands = command.operands.filter(
+    ({ required, choices, offers }) => required || choices || offers === 'interfaces',
+  );
   const values = operands.map(({ name }) => files[name] ?? OPERANDS[name] ?? `no-${name}`);
   return [command.name, ...values, ...(INVOCATIONS[command.name]?.options ?? [])];
 }
@@ -69,7 +71,7 @@ t.test('every command', { skip: cannotRun }, async (t) => {
       const full = shell(`${command} ${quoted(args)} </dev/null >/dev/full`);
       t.equal(full.status, acts ? done : 1, `a full disk: exit code (${full.stderr.trim()})`);
       const lines = full.stderr.split('\n').filter((line) => line.startsWith('vnet-bpf: '));
-      if (each.name === 'run') t.same(lines, [], 'its own standard output is the command\'s');
+      if (each.name === 'run') t.same(lines, [], "its own standard output is the command's");
       else t.match(lines, [LOST], 'one line');
       if (!acts) t.match(full.stderr, /^[^\n]+\n$/, 'and no more');
       t.equal(isAttached(), each.name !== 'detach', 'the network is what the command makes of it');
@@ -81,7 +83,17 @@ t.test('every command', { skip: cannotRun }, async (t) => {
       t.end();
     });
   }
-  for (const args of [['--help'], ['--version'], ['attach', '--help'], ['run', '--help', '--', 'true'], ['attach', 'vnet9', '--dry-run'], ['detach', '--all', '--dry-run'], ['list', '--json'], ['stats', '--prometheus'], ['doctor', '--json']]) {
+  for (const args of [
+    ['--help'],
+    ['--version'],
+    ['attach', '--help'],
+    ['run', '--help', '--', 'true'],
+    ['attach', 'vnet9', '--dry-run'],
+    ['detach', '--all', '--dry-run'],
+    ['list', '--json'],
+    ['stats', '--prometheus'],
+    ['doctor', '--json'],
+  ]) {
     const { status, stderr } = shell(`${command} ${quoted(args)} >/dev/full`);
     t.equal(status, 1, `${args.join(' ')}: exit code`);
     t.match(stderr, LOST, 'one line');
@@ -91,26 +103,43 @@ t.test('every command', { skip: cannotRun }, async (t) => {
 
 t.test('several interfaces are detached, whoever reads of the first', { skip: cannotRun }, async (t) => {
   const machine = await PrivateMachine.start(t);
-  t.match(machine.run('sh', ['-c', `'${process.execPath}' '${MAIN}' attach vnet0 vnet1 vnet2 --daemon >/dev/full`]), { status: 0, stderr: LOST });
-  t.match(machine.run('sh', ['-c', `'${process.execPath}' '${MAIN}' detach --all >/dev/full`]), { status: 0, stderr: LOST });
+  t.match(machine.run('sh', ['-c', `'${process.execPath}' '${MAIN}' attach vnet0 vnet1 vnet2 --daemon >/dev/full`]), {
+    status: 0,
+    stderr: LOST,
+  });
+  t.match(machine.run('sh', ['-c', `'${process.execPath}' '${MAIN}' detach --all >/dev/full`]), {
+    status: 0,
+    stderr: LOST,
+  });
   t.same(machine.residue(), [], 'nothing is left');
 });
 
 t.test('the counters of a run', { skip: cannotRun }, async (t) => {
   const machine = await PrivateMachine.start(t);
   const { status, stderr } = machine.cli(['run', '--stats', '/dev/full', '--', 'sh', '-c', 'exit 7']);
-  t.equal(status, 7, 'the exit code is the command\'s');
+  t.equal(status, 7, "the exit code is the command's");
   t.match(stderr, /^vnet-bpf: --stats \/dev\/full: cannot be written: ENOSPC\n$/);
-  t.same(machine.residue().filter((line) => line !== '/run/netns'), [], 'nothing is left');
+  t.same(
+    machine.residue().filter((line) => line !== '/run/netns'),
+    [],
+    'nothing is left',
+  );
 });
 
 t.test('a report that goes on ends with its reader, though it has nothing to say', { skip: cannotRun }, async (t) => {
   const machine = await PrivateMachine.start(t);
-  const goesOn = (args: string): Result => machine.run('bash', ['-c', `timeout ${10 * SLOW} '${process.execPath}' '${MAIN}' ${args} | true; exit "$PIPESTATUS"`]);
+  const goesOn = (args: string): Result =>
+    machine.run('bash', [
+      '-c',
+      `timeout ${10 * SLOW} '${process.execPath}' '${MAIN}' ${args} | true; exit "$PIPESTATUS"`,
+    ]);
   t.match(goesOn('top --interval 0.1'), { status: 1, stderr: LOST }, 'top, while nothing is attached');
   t.equal(machine.cli(['attach', 'vnet0', '--daemon']).status, 0);
   t.match(goesOn('stats --watch 0.1'), { status: 1, stderr: LOST });
-  const { status, stderr } = machine.run('bash', ['-c', `timeout ${10 * SLOW} '${process.execPath}' '${MAIN}' log vnet0 --follow | head -n 1 >/dev/null; exit "$PIPESTATUS"`]);
+  const { status, stderr } = machine.run('bash', [
+    '-c',
+    `timeout ${10 * SLOW} '${process.execPath}' '${MAIN}' log vnet0 --follow | head -n 1 >/dev/null; exit "$PIPESTATUS"`,
+  ]);
   t.match({ status, stderr }, { status: 1, stderr: LOST }, 'log, while nothing happens');
   machine.cli(['detach', '--all']);
 });
@@ -119,7 +148,18 @@ t.test('a recording that nobody reads ends in time, and says why', { skip: canno
   const machine = await PrivateMachine.start(t);
   t.equal(machine.cli(['attach', 'vnet0', '--daemon']).status, 0);
   const full = `cd '${t.testdir({})}'; mkfifo pipe; exec 5<>pipe; timeout 1 cat /dev/zero >&5; timeout ${20 * SLOW} '${process.execPath}' '${MAIN}' record vnet0 --duration 0.1`;
-  t.match(machine.run('sh', ['-c', `${full} -w - >&5`]), { status: 1, stderr: /^vnet-bpf: standard output: cannot be written: nobody reads what is there already \(EAGAIN\)\n$/ }, 'standard output');
-  t.match(machine.run('sh', ['-c', full.replace('mkfifo pipe; ', '') + ' -w pipe']), { status: 1, stderr: /^vnet-bpf: recording pipe: ends early: [^\n]+\nhint: [^\n]+\n$/ }, 'a pipe by its name');
+  t.match(
+    machine.run('sh', ['-c', `${full} -w - >&5`]),
+    {
+      status: 1,
+      stderr: /^vnet-bpf: standard output: cannot be written: nobody reads what is there already \(EAGAIN\)\n$/,
+    },
+    'standard output',
+  );
+  t.match(
+    machine.run('sh', ['-c', full.replace('mkfifo pipe; ', '') + ' -w pipe']),
+    { status: 1, stderr: /^vnet-bpf: recording pipe: ends early: [^\n]+\nhint: [^\n]+\n$/ },
+    'a pipe by its name',
+  );
   machine.cli(['detach', '--all']);
 });

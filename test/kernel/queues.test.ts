@@ -14,7 +14,15 @@ import { cannotLoop } from '../helpers/supported';
 t.setTimeout(300_000 * SLOW);
 
 t.test('two queues that drop', { skip: cannotLoop() }, async (t) => {
-  const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24', '--ring-size', '256K', '--when-full', 'drop', ...TWO_QUEUES]);
+  const nic = attachedIn(t, quietNetns(t), [
+    '--addr',
+    '10.77.0.1/24',
+    '--ring-size',
+    '256K',
+    '--when-full',
+    'drop',
+    ...TWO_QUEUES,
+  ]);
   const udp = new OwnUdp(t, nic.netns, ADDRESSES[0], 200);
   udp.offer(1);
   t.ok(await udp.takeUntil(1, WAIT_MS), 'one comes back');
@@ -25,7 +33,10 @@ t.test('what takes one queue says so, and changes nothing', { skip: cannotLoop()
   const nic = attachedIn(t, testNetns(t), [...ARGUMENTS, ...TWO_QUEUES]);
   const where = [nic.iface, '--netns', nic.netns];
   for (const [args, says] of [
-    [['hook', ...where, path.join(ROOT, 'dist/examples/counter.js')], /a hook on vnet0: it has 2 queues.*hint: vnet-bpf attach vnet0 --netns \S+ --replace/s],
+    [
+      ['hook', ...where, path.join(ROOT, 'dist/examples/counter.js')],
+      /a hook on vnet0: it has 2 queues.*hint: vnet-bpf attach vnet0 --netns \S+ --replace/s,
+    ],
     [['record', ...where, '--write', '-'], /a recording on vnet0: it has 2 queues/],
     [['step', ...where], /it has 2 queues/],
   ] as const) {

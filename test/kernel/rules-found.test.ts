@@ -24,7 +24,10 @@ function place(t: Test): Place {
   t.teardown(() => netns.close());
   const ip = (...args: string[]): string => ok('ip', ['-n', name, ...args]);
   ip('link', 'add', 'one', 'type', 'veth', 'peer', 'name', 'two');
-  for (const [link, address] of [['one', '10.77.0.1/24'], ['two', '10.78.0.1/24']] as const) {
+  for (const [link, address] of [
+    ['one', '10.77.0.1/24'],
+    ['two', '10.78.0.1/24'],
+  ] as const) {
     ip('addr', 'add', address, 'dev', link);
     ip('link', 'set', link, 'up');
   }
@@ -70,16 +73,34 @@ t.test('beside one that an older version loops', { skip: cannotRun }, (t) => {
 });
 
 t.test('two of them, taken away in either order', { skip: cannotRun }, (t) => {
-  for (const [first, last] of [['one', 'two'], ['two', 'one']] as const) {
+  for (const [first, last] of [
+    ['one', 'two'],
+    ['two', 'one'],
+  ] as const) {
     const { netns, ip, ifindex } = place(t);
-    const records = netns.run(() => ({ one: syncHairpin('one', ifindex('one'), [ONE], null), two: syncHairpin('two', ifindex('two'), [TWO], null) }));
+    const records = netns.run(() => ({
+      one: syncHairpin('one', ifindex('one'), [ONE], null),
+      two: syncHairpin('two', ifindex('two'), [TWO], null),
+    }));
     ip('rule', 'flush');
     ip('rule', 'add', 'pref', '32766', 'table', 'main');
-    t.strictSame(netns.run(() => keepRules(records.one)).map(({ add }) => add.length), [2], 'after a flush each sees to its own');
+    t.strictSame(
+      netns.run(() => keepRules(records.one)).map(({ add }) => add.length),
+      [2],
+      'after a flush each sees to its own',
+    );
     netns.run(() => keepRules(records.two));
-    for (const [address, link] of [['10.77.0.1', 'one'], ['10.78.0.1', 'two']] as const) t.match(ip('route', 'get', address), `dev ${link}`, `${address} loops`);
+    for (const [address, link] of [
+      ['10.77.0.1', 'one'],
+      ['10.78.0.1', 'two'],
+    ] as const)
+      t.match(ip('route', 'get', address), `dev ${link}`, `${address} loops`);
     netns.run(() => removeHairpin(first, records[first], linkByName(first)));
-    t.match(ip('route', 'get', last === 'one' ? '10.77.0.1' : '10.78.0.1'), `dev ${last}`, `${last} loops without ${first}`);
+    t.match(
+      ip('route', 'get', last === 'one' ? '10.77.0.1' : '10.78.0.1'),
+      `dev ${last}`,
+      `${last} loops without ${first}`,
+    );
     netns.run(() => removeHairpin(last, records[last], linkByName(last)));
     t.equal(ip('rule'), '0:\tfrom all lookup local\n32766:\tfrom all lookup main\n', 'nothing is left');
     t.equal(ip('neigh'), '', 'no neighbour either');
@@ -94,7 +115,11 @@ t.test('a rule for the local table that somebody has moved while an interface is
   ip('rule', 'del', 'pref', '0');
   ip('rule', 'add', 'pref', '1000', 'fwmark', '1', 'lookup', '100');
   netns.run(() => keepRules(record));
-  t.match(ip('rule'), /^1000:.*\n32764:\tfrom all iif lo lookup 1447\d+ *\n32765:\tfrom all lookup local/, 'ours is right before it');
+  t.match(
+    ip('rule'),
+    /^1000:.*\n32764:\tfrom all iif lo lookup 1447\d+ *\n32765:\tfrom all lookup local/,
+    'ours is right before it',
+  );
   netns.run(() => removeHairpin('one', record));
   t.match(ip('rule'), /^1000:.*\n32765:\tfrom all lookup local *\n32766:/, 'and his order is left');
   t.end();

@@ -25,7 +25,8 @@ const testNetns = (t: Test): string => {
 const rules = (netns: string): string => FAMILIES.map((family) => ok('ip', ['-n', netns, family, 'rule'])).join('');
 const log = (netns: string): string => cliOk(['log', 'vnet0', '--netns', netns]);
 /** One ping, that is; it passes the loop if the interface receives request and reply. */
-const answers = (netns: string, address: string): boolean => /64 bytes/.test(run('ip', ['netns', 'exec', netns, 'ping', '-c', '1', '-W', '1', address]).stdout);
+const answers = (netns: string, address: string): boolean =>
+  /64 bytes/.test(run('ip', ['netns', 'exec', netns, 'ping', '-c', '1', '-W', '1', address]).stdout);
 
 async function loops(nic: Attached, address: string): Promise<boolean> {
   return eventually(() => {
@@ -47,12 +48,18 @@ const OTHERS: Readonly<Record<string, Other>> = {
     undoes: 'ip rule del table 51820; ip rule del table main suppress_prefixlength 0',
   },
   'ip rule flush': { does: 'ip rule flush; ip rule add pref 32766 table main', undoes: 'true' },
-  'NetworkManager, with priorities': { does: 'ip rule add pref 100 table 51820 proto static; ip rule add pref 31000 not fwmark 1 table 51820', undoes: 'ip rule del pref 100; ip rule del pref 31000' },
+  'NetworkManager, with priorities': {
+    does: 'ip rule add pref 100 table 51820 proto static; ip rule add pref 31000 not fwmark 1 table 51820',
+    undoes: 'ip rule del pref 100; ip rule del pref 31000',
+  },
   'a daemon that adds its rules again and again': {
     does: 'for i in 1 2 3; do ip rule add table 51820 proto zebra; ip rule flush proto zebra; done; ip rule add table 51820 proto zebra',
     undoes: 'ip rule flush proto zebra',
   },
-  'somebody who adds the rule for the local table': { does: 'ip rule add pref 0 table local proto boot', undoes: 'true' },
+  'somebody who adds the rule for the local table': {
+    does: 'ip rule add pref 0 table local proto boot',
+    undoes: 'true',
+  },
   'somebody who removes the first rule': { does: 'ip rule del pref 0', undoes: 'true' },
 };
 
@@ -61,7 +68,10 @@ for (const names of [Object.keys(OTHERS).slice(0, 3), Object.keys(OTHERS).slice(
   t.test(`own addresses always answer, looped ones loop again: ${names.join(', ')}`, { skip: cannotRun }, async (t) => {
     const netns = testNetns(t);
     const ip = (...args: string[]): string => ok('ip', ['-n', netns, ...args]);
-    const both = (commands: string): unknown => FAMILIES.map((family) => ok('ip', ['netns', 'exec', netns, 'sh', '-c', commands.replace(/\bip /g, `ip ${family} `)]));
+    const both = (commands: string): unknown =>
+      FAMILIES.map((family) =>
+        ok('ip', ['netns', 'exec', netns, 'sh', '-c', commands.replace(/\bip /g, `ip ${family} `)]),
+      );
     ip('link', 'add', 'tun9', 'type', 'veth', 'peer', 'name', 'tun9x');
     for (const name of ['tun9', 'tun9x']) ip('link', 'set', name, 'up');
     ip('addr', 'add', '10.9.9.1/24', 'dev', 'tun9');
@@ -74,14 +84,25 @@ for (const names of [Object.keys(OTHERS).slice(0, 3), Object.keys(OTHERS).slice(
       const said = log(netns).length;
       both(does);
       for (const address of LOOPED) t.ok(await loops(nic, address), `${name}: ${address} loops`);
-      for (const family of ['IPv4', 'IPv6']) t.match(log(netns).slice(said), `routing rules of ${family}`, `the log says what was done about ${family}`);
+      for (const family of ['IPv4', 'IPv6'])
+        t.match(log(netns).slice(said), `routing rules of ${family}`, `the log says what was done about ${family}`);
       both(undoes);
-      t.ok(await eventually(() => FAMILIES.every((family) => /^0:.*suppress_ifgroup.*\n500:.*\n501:/.test(ip(family, 'rule'))), 3000), 'ours are in their place at the end');
+      t.ok(
+        await eventually(
+          () => FAMILIES.every((family) => /^0:.*suppress_ifgroup.*\n500:.*\n501:/.test(ip(family, 'rule'))),
+          3000,
+        ),
+        'ours are in their place at the end',
+      );
     }
     t.same(await own.missed(), [], 'own addresses have answered all the time');
     cliOk(['detach', 'vnet0', '--netns', netns]);
     for (const family of FAMILIES) {
-      t.match(ip(family, 'rule'), /^0:\tfrom all lookup local\n32766:\tfrom all lookup main\n/, 'the rules are those of a fresh namespace');
+      t.match(
+        ip(family, 'rule'),
+        /^0:\tfrom all lookup local\n32766:\tfrom all lookup main\n/,
+        'the rules are those of a fresh namespace',
+      );
       t.notMatch(ip(family, 'rule'), LOOP_RULES, 'without ours');
     }
   });
@@ -129,7 +150,12 @@ t.test('a rule with no place before it', { skip: cannotRun }, async (t) => {
   t.notMatch(rules(netns), LOOP_RULES, 'and leaves nothing');
   const nic = attachedIn(t, netns, ADDR);
   ok('ip', rule);
-  t.ok(await eventually(() => /not looped any more: there is no place before the routing rule of priority 1/.test(log(netns))), 'later, the log says it');
+  t.ok(
+    await eventually(() =>
+      /not looped any more: there is no place before the routing rule of priority 1/.test(log(netns)),
+    ),
+    'later, the log says it',
+  );
   t.ok(answers(netns, '10.77.0.1'), 'and the address answers');
   ok('ip', ['-n', netns, 'rule', 'del', 'pref', '1']);
   t.ok(await loops(nic, '10.77.0.1'), 'it loops again when the rule is gone');
@@ -142,11 +168,16 @@ t.test('a crash, and then a flush', { skip: cannotRun }, async (t) => {
   process.kill(controllerPid(netns, 'vnet0'), 'SIGKILL');
   process.kill(controllerPid(netns, 'vnet1'), 'SIGKILL');
   for (const family of FAMILIES) ok('ip', ['-n', netns, family, 'rule', 'flush']);
-  for (const address of ['127.0.0.1', '::1']) t.match(okIn(netns, 'ping', ['-c', '1', '-W', '1', address]), / 1 received/, `${address} answers`);
+  for (const address of ['127.0.0.1', '::1'])
+    t.match(okIn(netns, 'ping', ['-c', '1', '-W', '1', address]), / 1 received/, `${address} answers`);
   ok('ip', ['-n', netns, 'rule', 'add', 'table', 'main']);
   cliOk(['detach', 'vnet1', '--netns', netns]);
   cliOk(['detach', 'vnet0', '--netns', netns]);
-  t.equal(rules(netns), '0:\tfrom all lookup local\n0:\tfrom all lookup main\n0:\tfrom all lookup local\n', 'after detach all is as after a flush: the local table first');
+  t.equal(
+    rules(netns),
+    '0:\tfrom all lookup local\n0:\tfrom all lookup main\n0:\tfrom all lookup local\n',
+    'after detach all is as after a flush: the local table first',
+  );
 });
 
 const NETWORKD = '/lib/systemd/systemd-networkd';
@@ -154,7 +185,8 @@ const withoutNetworkd = cannotRun || (fs.existsSync(NETWORKD) ? false : `${NETWO
 
 t.test('systemd-networkd, which removes rules that it does not know', { skip: withoutNetworkd }, async (t) => {
   const machine = await PrivateMachine.start(t);
-  const network = '[Match]\\nName=mgd\\n[Network]\\nAddress=10.5.5.1/24\\n[RoutingPolicyRule]\\nFrom=10.5.5.0/24\\nTable=77\\n';
+  const network =
+    '[Match]\\nName=mgd\\n[Network]\\nAddress=10.5.5.1/24\\n[RoutingPolicyRule]\\nFrom=10.5.5.0/24\\nTable=77\\n';
   machine.shell(`mkdir -p /run/systemd/network; printf '${network}' >/run/systemd/network/50-mgd.network`);
   t.equal(machine.cli(['attach', 'vnet0', ...ADDR, '--daemon']).status, 0);
   machine.shell(`ip rule add pref 30000 to 9.9.9.9 lookup 99

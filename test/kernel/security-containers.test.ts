@@ -12,7 +12,24 @@ t.setTimeout(120_000 * SLOW);
 
 /** A command of somebody who is root in a user namespace and a network namespace that he has made. */
 const inContainer = (...command: readonly string[]): Result =>
-  run('setpriv', ['--reuid', String(SOMEBODY), '--regid', String(SOMEBODY), '--clear-groups', '--', 'unshare', '--user', '--map-root-user', '--net', '--', ...command], { cwd: '/' });
+  run(
+    'setpriv',
+    [
+      '--reuid',
+      String(SOMEBODY),
+      '--regid',
+      String(SOMEBODY),
+      '--clear-groups',
+      '--',
+      'unshare',
+      '--user',
+      '--map-root-user',
+      '--net',
+      '--',
+      ...command,
+    ],
+    { cwd: '/' },
+  );
 
 const CONNECT = `require('node:net').connect(process.argv[1], () => process.exit(0)).on('error', ({ code }) => (console.error(code), process.exit(1)))`;
 
@@ -21,7 +38,11 @@ t.test('K1: root of another container neither sees nor changes an attachment', {
   const { id, pid } = attachmentOf(nic);
   const before = listed(nic.netns, nic.iface);
   t.ok(before);
-  t.match(inContainer('sh', '-c', 'id -u; ip link set lo up'), { status: 0, stdout: '0\n' }, 'he is root there, and may change the network');
+  t.match(
+    inContainer('sh', '-c', 'id -u; ip link set lo up'),
+    { status: 0, stdout: '0\n' },
+    'he is root there, and may change the network',
+  );
   t.notMatch(inContainer('ip', '-o', 'link').stdout, /vnet|vb-|@/, 'no interface of ours is there');
   const denied = /EACCES|EPERM|Permission denied|not permitted/;
   for (const command of [

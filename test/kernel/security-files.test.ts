@@ -34,7 +34,8 @@ t.test('W1: extcap writes to a pipe that its caller has made, and to nothing els
   const nic = attachedIn(t, quietNetns(t));
   const { directory, victim, at } = theirs(t);
   const sudo = { SUDO_UID: String(SOMEBODY) };
-  const capture = (fifo: string): Result => cli(['extcap', '--capture', '--extcap-interface', `vnet-bpf-vnet0@${nic.netns}`, '--fifo', fifo], sudo);
+  const capture = (fifo: string): Result =>
+    cli(['extcap', '--capture', '--extcap-interface', `vnet-bpf-vnet0@${nic.netns}`, '--fifo', fifo], sudo);
   fs.symlinkSync(victim, at('link'));
   give(at('link'));
   ok('mkfifo', [at('foreign')]); // root's own
@@ -42,7 +43,14 @@ t.test('W1: extcap writes to a pipe that its caller has made, and to nothing els
   give(at('pipe'));
   fs.symlinkSync('pipe', at('linked-pipe'));
   fs.writeFileSync(at('file'), 'text');
-  for (const [name, says] of [['link', /is not a pipe/], ['file', /is not a pipe/], ['foreign', /pipe of somebody else/], ['linked-pipe', /is not a pipe/], ['.', /is not a pipe/], ['none', /ENOENT/]] as const) {
+  for (const [name, says] of [
+    ['link', /is not a pipe/],
+    ['file', /is not a pipe/],
+    ['foreign', /pipe of somebody else/],
+    ['linked-pipe', /is not a pipe/],
+    ['.', /is not a pipe/],
+    ['none', /ENOENT/],
+  ] as const) {
     t.match(capture(at(name)), { status: 1, stderr: says }, name);
   }
   for (const file of [victim, '/dev/null']) t.match(capture(file), { status: 1, stderr: /is not a pipe/ }, file);
@@ -59,37 +67,69 @@ t.test('W1: extcap writes to a pipe that its caller has made, and to nothing els
   t.equal(magic.toString('hex'), '0a0d0d0a', 'a pcapng file');
 });
 
-t.test('W2, W3: --install follows no links of others, and overwrites nothing that it has not made', { skip: cannotRun }, async (t) => {
-  const { directory, victim, at } = theirs(t);
-  const mine = hookDirectory(t);
-  const install = (...args: string[]): Result => cli(['extcap', '--install', ...args]);
-  t.match(install(directory), { status: 1, stderr: /theirs does not belong to root/ }, "W2: somebody else's directory");
-  fs.symlinkSync(mine, at('link'));
-  give(at('link'));
-  t.match(install(at('link')), { status: 1, stderr: /theirs does not belong to root/ }, 'W2: his link to a directory of root\'s');
-  t.same(fs.readdirSync(mine), []);
-  const home = cli(['extcap', '--install'], { HOME: directory, XDG_CONFIG_HOME: '' });
-  t.match(home, { status: 1, stderr: /theirs does not belong to root/ }, 'W2: his home');
-  t.notOk(fs.existsSync(at('.config')), 'nothing was made there');
+t.test(
+  'W2, W3: --install follows no links of others, and overwrites nothing that it has not made',
+  { skip: cannotRun },
+  async (t) => {
+    const { directory, victim, at } = theirs(t);
+    const mine = hookDirectory(t);
+    const install = (...args: string[]): Result => cli(['extcap', '--install', ...args]);
+    t.match(
+      install(directory),
+      { status: 1, stderr: /theirs does not belong to root/ },
+      "W2: somebody else's directory",
+    );
+    fs.symlinkSync(mine, at('link'));
+    give(at('link'));
+    t.match(
+      install(at('link')),
+      { status: 1, stderr: /theirs does not belong to root/ },
+      "W2: his link to a directory of root's",
+    );
+    t.same(fs.readdirSync(mine), []);
+    const home = cli(['extcap', '--install'], { HOME: directory, XDG_CONFIG_HOME: '' });
+    t.match(home, { status: 1, stderr: /theirs does not belong to root/ }, 'W2: his home');
+    t.notOk(fs.existsSync(at('.config')), 'nothing was made there');
 
-  fs.symlinkSync(victim, path.join(mine, 'vnet-bpf'));
-  t.match(install(mine), { status: 1, stderr: /was not made by this command/ }, 'W3: a link in its place');
-  fs.rmSync(path.join(mine, 'vnet-bpf'));
-  fs.writeFileSync(path.join(mine, 'vnet-bpf'), 'a program');
-  t.match(install(mine), { status: 1, stderr: /was not made by this command/ }, 'W3: another program');
-  t.equal(fs.readFileSync(path.join(mine, 'vnet-bpf'), 'utf8'), 'a program');
-  fs.rmSync(path.join(mine, 'vnet-bpf'));
-  for (const times of ['once', 'again']) t.equal(install(mine).status, 0, times);
-  t.same(fs.readdirSync(mine), ['vnet-bpf'], 'one file');
-  t.equal(fs.statSync(path.join(mine, 'vnet-bpf')).mode & 0o777, 0o755);
-  t.equal(fs.readFileSync(victim, 'utf8'), SECRET);
-});
+    fs.symlinkSync(victim, path.join(mine, 'vnet-bpf'));
+    t.match(install(mine), { status: 1, stderr: /was not made by this command/ }, 'W3: a link in its place');
+    fs.rmSync(path.join(mine, 'vnet-bpf'));
+    fs.writeFileSync(path.join(mine, 'vnet-bpf'), 'a program');
+    t.match(install(mine), { status: 1, stderr: /was not made by this command/ }, 'W3: another program');
+    t.equal(fs.readFileSync(path.join(mine, 'vnet-bpf'), 'utf8'), 'a program');
+    fs.rmSync(path.join(mine, 'vnet-bpf'));
+    for (const times of ['once', 'again']) t.equal(install(mine).status, 0, times);
+    t.same(fs.readdirSync(mine), ['vnet-bpf'], 'one file');
+    t.equal(fs.statSync(path.join(mine, 'vnet-bpf')).mode & 0o777, 0o755);
+    t.equal(fs.readFileSync(victim, 'utf8'), SECRET);
+  },
+);
 
 t.test('W4: a rule in sudoers for what Wireshark asks does not allow --install', { skip: cannotRun }, async (t) => {
   const mine = hookDirectory(t);
-  for (const args of [['--extcap-interfaces'], ['--extcap-interface', 'x'], ['--extcap-interface=x', '--extcap-config'], ['--capture', '--fifo', 'x'], ['--extcap-version=4.2'], ['--extcap-capture-filter', 'x'], ['--extcap-interfaces=false'], ['--extcap-dlts', 'false'], ['--capture', 'false'], ['--snaplen', '100'], ['--debug']]) {
-    t.match(cli(['extcap', ...args, '--install', mine]), { status: 2, stderr: /--install: goes with no other option/ }, args.join(' '));
-    t.match(cli(['extcap', `--install=${mine}`, ...args]), { status: 2, stderr: /--install: goes with no other option/ }, args.join(' '));
+  for (const args of [
+    ['--extcap-interfaces'],
+    ['--extcap-interface', 'x'],
+    ['--extcap-interface=x', '--extcap-config'],
+    ['--capture', '--fifo', 'x'],
+    ['--extcap-version=4.2'],
+    ['--extcap-capture-filter', 'x'],
+    ['--extcap-interfaces=false'],
+    ['--extcap-dlts', 'false'],
+    ['--capture', 'false'],
+    ['--snaplen', '100'],
+    ['--debug'],
+  ]) {
+    t.match(
+      cli(['extcap', ...args, '--install', mine]),
+      { status: 2, stderr: /--install: goes with no other option/ },
+      args.join(' '),
+    );
+    t.match(
+      cli(['extcap', `--install=${mine}`, ...args]),
+      { status: 2, stderr: /--install: goes with no other option/ },
+      args.join(' '),
+    );
   }
   t.same(fs.readdirSync(mine), []);
 });
@@ -112,7 +152,12 @@ t.test('R8: record -w and run --stats write where their user says, and nobody el
   fs.linkSync(victim, at('name'));
   const mine = path.join(hookDirectory(t), 'mine');
   for (const [which, write] of commands.entries()) {
-    for (const name of ['link', 'way/victim', 'through', 'waiting', 'name']) t.match(write(at(name)), { status: which === 0 ? 1 : 2, stderr: /somebody else|does not belong to root|other names/ }, name);
+    for (const name of ['link', 'way/victim', 'through', 'waiting', 'name'])
+      t.match(
+        write(at(name)),
+        { status: which === 0 ? 1 : 2, stderr: /somebody else|does not belong to root|other names/ },
+        name,
+      );
     t.equal(fs.readFileSync(victim, 'utf8'), SECRET, "root's file is as it was");
     t.equal(fs.statSync(at('waiting')).size, 0);
     for (const times of ['made', 'written anew']) {

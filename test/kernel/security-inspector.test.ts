@@ -71,7 +71,8 @@ t.test('R5: a daemon that is just starting', { skip: cannotRun }, async (t) => {
   for (let listens = false; command.exitCode === null && !listens; await delay(1)) {
     daemon ||= childOf(command.pid as number);
     // Between fork and exec it has the handlers of its parent, which exec takes away.
-    if (daemon !== 0 && commandLine(daemon) !== commandLine(command.pid as number) && handlesSignal(daemon)) process.kill(daemon, 'SIGUSR1');
+    if (daemon !== 0 && commandLine(daemon) !== commandLine(command.pid as number) && handlesSignal(daemon))
+      process.kill(daemon, 'SIGUSR1');
     if (daemon !== 0) listens = portsOf(daemon).length > 0;
     if (listens) t.fail('it listens');
   }
@@ -108,7 +109,12 @@ const hasVnet = (netns: string): boolean => {
 /** The first process that one has started, 0 if none. */
 function childOf(pid: number): number {
   try {
-    return Number(fs.readFileSync(path.join('/proc', String(pid), 'task', String(pid), 'children'), 'utf8').trim().split(' ')[0]);
+    return Number(
+      fs
+        .readFileSync(path.join('/proc', String(pid), 'task', String(pid), 'children'), 'utf8')
+        .trim()
+        .split(' ')[0],
+    );
   } catch {
     return 0;
   }

@@ -37,26 +37,38 @@ function send(t: Test, { netns, iface }: Attached, bytes: Uint8Array, times: num
   return sent;
 }
 
-t.test('N3: frames that wait are charged to their sender, whatever mark its socket has', { skip: cannotRun }, async (t) => {
-  const nic = attachedIn(t, quietNetns(t), ['--type', 'veth', '--ring-size', '256K']);
-  const pid = controllerPid(nic.netns, nic.iface);
-  process.kill(pid, 'SIGSTOP');
-  t.teardown(() => process.kill(pid, 'SIGCONT'));
-  send(t, nic, FRAME, 3000); // fills the ring
-  const TIMES = 3000;
-  // That of packets that the poller has merged, and the number after it, which the sockets of pollers once had.
-  for (const mark of [0, 22094, 22095]) t.ok(send(t, nic, FRAME, TIMES, mark) < TIMES, `mark ${mark}: its buffer is full at some time`);
-});
+t.test(
+  'N3: frames that wait are charged to their sender, whatever mark its socket has',
+  { skip: cannotRun },
+  async (t) => {
+    const nic = attachedIn(t, quietNetns(t), ['--type', 'veth', '--ring-size', '256K']);
+    const pid = controllerPid(nic.netns, nic.iface);
+    process.kill(pid, 'SIGSTOP');
+    t.teardown(() => process.kill(pid, 'SIGCONT'));
+    send(t, nic, FRAME, 3000); // fills the ring
+    const TIMES = 3000;
+    // That of packets that the poller has merged, and the number after it, which the sockets of pollers once had.
+    for (const mark of [0, 22094, 22095])
+      t.ok(send(t, nic, FRAME, TIMES, mark) < TIMES, `mark ${mark}: its buffer is full at some time`);
+  },
+);
 
-t.test("N3: a frame with the mark of a dummy's poller is counted and judged like any other", { skip: withoutDummy() }, async (t) => {
-  const hook = hookFile(t, 'drop.mjs', "export default () => 'drop';");
-  for (const [args, back] of [[['--queues', '2'], 10], [['--hook', hook, '--on-hook-error', 'drop'], 0]] as const) {
-    const nic = attachedIn(t, quietNetns(t), ['--type', 'dummy', ...args]);
-    t.equal(send(t, nic, FRAME, 10, attachmentOf(nic).reinjectMark), 10, 'all are taken');
-    const { tx, rx } = await nic.atRest();
-    t.same([tx.packets, rx.packets], [10, back], `${args[0]}: sent and received`);
-  }
-});
+t.test(
+  "N3: a frame with the mark of a dummy's poller is counted and judged like any other",
+  { skip: withoutDummy() },
+  async (t) => {
+    const hook = hookFile(t, 'drop.mjs', "export default () => 'drop';");
+    for (const [args, back] of [
+      [['--queues', '2'], 10],
+      [['--hook', hook, '--on-hook-error', 'drop'], 0],
+    ] as const) {
+      const nic = attachedIn(t, quietNetns(t), ['--type', 'dummy', ...args]);
+      t.equal(send(t, nic, FRAME, 10, attachmentOf(nic).reinjectMark), 10, 'all are taken');
+      const { tx, rx } = await nic.atRest();
+      t.same([tx.packets, rx.packets], [10, back], `${args[0]}: sent and received`);
+    }
+  },
+);
 
 const ROUTER = 'fe80::99';
 const ROUTER_ADVERTISEMENT = 134;
@@ -70,19 +82,26 @@ function advertisement(mac: string): Uint8Array {
   body.writeUInt32BE(3600, 20);
   body.set([0x20, 0x01, 0x0d, 0xb8, 0, 0x66], 28);
   const [rest, message] = [body.readUInt32BE(0), body.subarray(4)];
-  return ethernet({ source: '02:02:02:02:02:02', destination: mac }, ipv6({ source: ROUTER, destination: 'ff02::1', hopLimit: 255 }, icmpv6(ROUTER_ADVERTISEMENT, 0, rest, message)));
+  return ethernet(
+    { source: '02:02:02:02:02:02', destination: mac },
+    ipv6({ source: ROUTER, destination: 'ff02::1', hopLimit: 255 }, icmpv6(ROUTER_ADVERTISEMENT, 0, rest, message)),
+  );
 }
 
 t.test('N4: nobody on an interface that attach has made passes for a router', { skip: cannotRun }, async (t) => {
   const nic = attachedIn(t, testNetns(t), ['--addr', 'fd77::1/64']);
-  const known = (): string => ok('ip', ['-n', nic.netns, '-6', 'route']) + ok('ip', ['-n', nic.netns, '-6', 'addr', 'show', 'dev', nic.iface]);
+  const known = (): string =>
+    ok('ip', ['-n', nic.netns, '-6', 'route']) + ok('ip', ['-n', nic.netns, '-6', 'addr', 'show', 'dev', nic.iface]);
   const believed = (): boolean => /default via fe80::99/.test(known()) && /2001:db8:66:/.test(known());
   const frame = advertisement(macOf(nic.netns, nic.iface));
   const sendAndWait = async (): Promise<boolean> => (send(t, nic, frame, 1), eventually(believed, 500));
   t.notOk(await sendAndWait(), 'no route, no address');
   ok('ip', ['-n', nic.netns, 'link', 'set', 'dev', nic.iface, 'mtu', '1000']);
   ok('ip', ['-n', nic.netns, 'link', 'set', 'dev', nic.iface, 'mtu', '1500']);
-  t.ok(await eventually(() => okIn(nic.netns, 'cat', [`/proc/sys/net/ipv6/conf/${nic.iface}/accept_ra`]).trim() === '0'), 'nor after IPv6 has begun anew');
+  t.ok(
+    await eventually(() => okIn(nic.netns, 'cat', [`/proc/sys/net/ipv6/conf/${nic.iface}/accept_ra`]).trim() === '0'),
+    'nor after IPv6 has begun anew',
+  );
   okIn(nic.netns, 'sysctl', ['-qw', `net.ipv6.conf.${nic.iface}.accept_ra=1`]);
   t.ok(await sendAndWait(), 'its user may allow it');
 });

@@ -41,7 +41,8 @@ const ENDS: Readonly<Record<string, RegExp>> = {
   'peer removed': /IFACE is gone: deleted or moved to another namespace/,
 };
 
-const lineOf = (pattern: RegExp, iface: string): RegExp => new RegExp(`VNET: ${pattern.source.replaceAll('IFACE', iface)}`);
+const lineOf = (pattern: RegExp, iface: string): RegExp =>
+  new RegExp(`VNET: ${pattern.source.replaceAll('IFACE', iface)}`);
 
 t.test('put back while it loops on; what is killed then is adopted', { skip: cannotRun }, async (t) => {
   const netns = testNetns(t);
@@ -49,14 +50,29 @@ t.test('put back while it loops on; what is killed then is adopted', { skip: can
   const iface = `v${netns.slice(2)}`;
   const nic = attachedIn(t, netns, ADDRESSES, iface, { VNET_BPF_TEST_FAULTS: '1' });
   const attachment = attachmentOf(nic);
-  const files = (): string[] => [stateDirectory(attachment.id), pinDirectory(attachment.id)].flatMap((directory) => fs.readdirSync(directory).filter((name) => name !== 'log').sort());
+  const files = (): string[] =>
+    [stateDirectory(attachment.id), pinDirectory(attachment.id)].flatMap((directory) =>
+      fs
+        .readdirSync(directory)
+        .filter((name) => name !== 'log')
+        .sort(),
+    );
   const whole = files();
   const random = Random.announced(t);
   for (const [name, pattern] of Object.entries(PUT_BACK)) {
     const fault = FAULTS.find((each) => each.name === name);
     if (!fault) throw new Error(`no fault is called ${name}`);
     await fault.act({ attachment, netns, random, dyingHook: '' });
-    t.ok(await eventually(() => kernelLog().slice(-200).some((line) => lineOf(pattern, iface).test(line)), 5000), `${name}: said in the log`);
+    t.ok(
+      await eventually(
+        () =>
+          kernelLog()
+            .slice(-200)
+            .some((line) => lineOf(pattern, iface).test(line)),
+        5000,
+      ),
+      `${name}: said in the log`,
+    );
     t.ok(await eventually(() => files().join() === whole.join(), 5000), `${name}: all files are there again`);
     t.match(okIn(netns, 'ping', ['-c', '1', '-W', '5', '10.77.0.1']), / 1 received/, `${name}: it loops`);
   }
@@ -64,7 +80,11 @@ t.test('put back while it loops on; what is killed then is adopted', { skip: can
   t.equal(cli(['stats', iface, '--netns', netns, '--check']).status, 0, 'the accounting balances');
   process.kill(attachment.pid, 'SIGKILL');
   t.ok(await eventually(() => !lives(attachment.pid)), 'its controller is dead');
-  t.match(cli(['attach', iface, '--netns', netns, '--daemon', ...ADDRESSES]), { status: 0, stderr: '' }, 'another takes over');
+  t.match(
+    cli(['attach', iface, '--netns', netns, '--daemon', ...ADDRESSES]),
+    { status: 0, stderr: '' },
+    'another takes over',
+  );
   t.equal(attachmentOf(nic).id, attachment.id, 'with what was put back');
   t.match(okIn(netns, 'ping', ['-c', '1', '-W', '5', '10.77.0.1']), / 1 received/, 'and it loops');
   t.equal(cli(['detach', iface, '--netns', netns]).status, 0);
@@ -80,7 +100,10 @@ for (const [name, pattern] of Object.entries(ENDS)) {
     FAULTS.find((each) => each.name === name)?.act({ attachment, netns, random: new Random(1), dyingHook: '' });
     t.ok(await eventually(() => !lives(attachment.pid), 8000), 'the controller ends by itself');
     const lines = kernelLog().filter((line) => line.includes(iface));
-    t.ok(lines.some((line) => lineOf(pattern, iface).test(line)), `the log says why: ${lines.slice(-3).join(' | ')}`);
+    t.ok(
+      lines.some((line) => lineOf(pattern, iface).test(line)),
+      `the log says why: ${lines.slice(-3).join(' | ')}`,
+    );
     await sameAs(t, before, 'nothing is left', netns);
   });
 }
@@ -94,7 +117,11 @@ t.test('taken away after a crash: what is not whole is made anew', { skip: canno
     process.kill(attachment.pid, 'SIGKILL');
     await eventually(() => !lives(attachment.pid));
     FAULTS.find((each) => each.name === name)?.act({ attachment, netns, random: new Random(1), dyingHook: '' });
-    t.match(cli(['attach', 'vnet0', '--netns', netns, '--daemon', ...ADDRESSES]), { status: 0, stderr: '' }, `${name}: attach works`);
+    t.match(
+      cli(['attach', 'vnet0', '--netns', netns, '--daemon', ...ADDRESSES]),
+      { status: 0, stderr: '' },
+      `${name}: attach works`,
+    );
     t.not(attachmentOf(nic).id, attachment.id, `${name}: it is another one`);
     t.match(okIn(netns, 'ping', ['-c', '1', '-W', '5', '10.77.0.1']), / 1 received/, `${name}: it loops`);
     t.equal(cli(['detach', 'vnet0', '--netns', netns]).status, 0);
@@ -107,9 +134,18 @@ t.test('a program detached after a crash: attach says so, and changes nothing', 
   const attachment = attachmentOf(attachedIn(t, netns, ADDRESSES));
   process.kill(attachment.pid, 'SIGKILL');
   await eventually(() => !lives(attachment.pid));
-  FAULTS.find((each) => each.name === 'program tx detached')?.act({ attachment, netns, random: new Random(1), dyingHook: '' });
+  FAULTS.find((each) => each.name === 'program tx detached')?.act({
+    attachment,
+    netns,
+    random: new Random(1),
+    dyingHook: '',
+  });
   const { status, stderr } = cli(['attach', 'vnet0', '--netns', netns, '--daemon', ...ADDRESSES]);
   t.equal(status, 1);
-  t.match(stderr, /^vnet-bpf: [^\n]*what a crashed controller left[^\n]*\nhint: [^\n]*--replace\n$/, 'in one line, with a hint');
+  t.match(
+    stderr,
+    /^vnet-bpf: [^\n]*what a crashed controller left[^\n]*\nhint: [^\n]*--replace\n$/,
+    'in one line, with a hint',
+  );
   t.equal(cli(['attach', 'vnet0', '--netns', netns, '--daemon', '--replace', ...ADDRESSES]).status, 0, 'which helps');
 });

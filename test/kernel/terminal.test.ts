@@ -17,11 +17,14 @@ t.setTimeout(120_000 * SLOW);
 
 const ATTACH = ['attach', 'vnet0', '--addr', '10.77.0.1/24'];
 /** Whether it loops, as soon as it has its addresses. */
-const loops = (netns: string): Promise<boolean> => eventually(() => run('ip', ['netns', 'exec', netns, 'ping', '-c', '1', '-W', '5', '10.77.0.1']).status === 0, 20_000);
+const loops = (netns: string): Promise<boolean> =>
+  eventually(() => run('ip', ['netns', 'exec', netns, 'ping', '-c', '1', '-W', '5', '10.77.0.1']).status === 0, 20_000);
 
 /** A controller in the foreground, under a shell line in which `"$@"` stands for it. */
 function foreground(t: Test, netns: string, line: string): ChildProcess {
-  const child = spawn('sh', ['-c', line, 'sh', ...PLAIN, ...ATTACH, '--netns', netns], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn('sh', ['-c', line, 'sh', ...PLAIN, ...ATTACH, '--netns', netns], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   t.teardown(() => cli(['detach', 'vnet0', '--netns', netns]));
   return child;
 }
@@ -31,8 +34,10 @@ const ended = (child: ChildProcess): Promise<number | null> => new Promise((reso
 for (const [name, line] of Object.entries({
   'a full disk': 'exec "$@" >/dev/full 2>/dev/full',
   'a full disk, as JSON': 'exec "$@" --json >/dev/full',
-  'a pipe that nobody reads': 'd=$(mktemp -d); mkfifo "$d/p"; exec 4<>"$d/p" 5>"$d/p" 4<&-; rm -r "$d"; exec "$@" >&5 2>&5',
-  'a pipe that is full': 'd=$(mktemp -d); mkfifo "$d/p"; exec 5<>"$d/p"; rm -r "$d"; timeout 1 cat /dev/zero >&5; exec "$@" >&5 2>&5',
+  'a pipe that nobody reads':
+    'd=$(mktemp -d); mkfifo "$d/p"; exec 4<>"$d/p" 5>"$d/p" 4<&-; rm -r "$d"; exec "$@" >&5 2>&5',
+  'a pipe that is full':
+    'd=$(mktemp -d); mkfifo "$d/p"; exec 5<>"$d/p"; rm -r "$d"; timeout 1 cat /dev/zero >&5; exec "$@" >&5 2>&5',
   'streams that are closed': 'exec "$@" <&- >&- 2>&-',
 })) {
   t.test(`a controller goes on, and ends when it is asked to: ${name}`, { skip: cannotRun }, async (t) => {
@@ -62,7 +67,9 @@ t.test('a signal to who waits for the background', { skip: cannotRun }, async (t
   t.teardown(() => cli(['detach', 'vnet0', '--netns', netns]));
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     const [program, ...args] = PLAIN;
-    const child = spawn(program, [...args, ...ATTACH, '--netns', netns, '--daemon'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(program, [...args, ...ATTACH, '--netns', netns, '--daemon'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let said = '';
     child.stderr.on('data', (data: Buffer) => (said += data.toString()));
     // As soon as there is anything of it.
@@ -118,7 +125,10 @@ t.test('a terminal that goes away', { skip: cannotRun || withoutTools('script') 
 /** Runs a script of bash on a terminal of its own, where the command is called V; resolves when it has ended. */
 async function scriptOnTerminal(directory: string, script: string): Promise<void> {
   const file = path.join(directory, 'script.sh');
-  fs.writeFileSync(file, `V() { ${PLAIN.map((arg) => `'${arg}'`).join(' ')} "$@"; }; cd '${directory}'; set -m; ${script}`);
+  fs.writeFileSync(
+    file,
+    `V() { ${PLAIN.map((arg) => `'${arg}'`).join(' ')} "$@"; }; cd '${directory}'; set -m; ${script}`,
+  );
   await ended(spawn('script', ['-qec', `bash '${file}'`, '/dev/null'], { stdio: ['pipe', 'ignore', 'ignore'] }));
 }
 
@@ -128,12 +138,26 @@ t.test('a controller in the background of a terminal', { skip: cannotRun || with
   const directory = t.testdir({});
   const attach = `V ${[...ATTACH, '--netns', netns].join(' ')} & until V list | grep -q '${netns}.*running'; do sleep 0.1; done`;
   const modes = path.join(directory, 'modes');
-  await scriptOnTerminal(directory, `${attach}; stty raw -echo; V detach vnet0 --netns ${netns} >/dev/null; wait; stty -a >modes`);
-  t.match(fs.readFileSync(modes, 'utf8'), / -icanon[^]* -echo /, 'its end leaves the modes that others have given the terminal meanwhile');
+  await scriptOnTerminal(
+    directory,
+    `${attach}; stty raw -echo; V detach vnet0 --netns ${netns} >/dev/null; wait; stty -a >modes`,
+  );
+  t.match(
+    fs.readFileSync(modes, 'utf8'),
+    / -icanon[^]* -echo /,
+    'its end leaves the modes that others have given the terminal meanwhile',
+  );
 
   const output = path.join(directory, 'output');
-  await scriptOnTerminal(directory, `stty tostop; ${attach}; sleep 0.5; ip netns exec ${netns} ping -c 1 -W 5 10.77.0.1 >output; kill %1; wait`);
-  t.match(fs.readFileSync(output, 'utf8'), /, 0% packet loss/, 'what it says stops nothing, though the terminal stops those that write from there');
+  await scriptOnTerminal(
+    directory,
+    `stty tostop; ${attach}; sleep 0.5; ip netns exec ${netns} ping -c 1 -W 5 10.77.0.1 >output; kill %1; wait`,
+  );
+  t.match(
+    fs.readFileSync(output, 'utf8'),
+    /, 0% packet loss/,
+    'what it says stops nothing, though the terminal stops those that write from there',
+  );
 });
 
 t.test('a terminal that goes away under run', { skip: cannotRun || withoutTools('script') }, async (t) => {
@@ -146,7 +170,7 @@ t.test('a terminal that goes away under run', { skip: cannotRun || withoutTools(
   t.ok(await eventually(() => fs.existsSync(mark) && fs.readFileSync(mark, 'utf8').trim() !== '', 20_000));
   child.kill('SIGKILL');
   t.ok(await eventually(() => code() !== '', 20_000));
-  t.equal(code(), '7', 'the exit code is the command\'s');
+  t.equal(code(), '7', "the exit code is the command's");
   const netns = fs.readFileSync(mark, 'utf8').trim();
   t.notOk(before.includes(netns));
   t.ok(isGone(netns), 'nothing is left');

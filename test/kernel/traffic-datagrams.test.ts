@@ -27,18 +27,29 @@ t.test('UDP_SEGMENT: one send, many datagrams of the right sizes', { skip: canno
   for (const address of ADDRESSES) {
     const pair = UdpPair.open(t, nic.netns, address);
     // A last segment that is shorter; one that is whole; tiny ones; as many as the kernel allows on 5.10.
-    for (const [segment, bytes] of [[1400, 5 * 1400 + 123], [1000, 10_000], [1, 20], [1000, 60_000], [1452, 40 * 1452]] as const) {
+    for (const [segment, bytes] of [
+      [1400, 5 * 1400 + 123],
+      [1000, 10_000],
+      [1, 20],
+      [1000, 60_000],
+      [1452, 40 * 1452],
+    ] as const) {
       const sent = pair.send(bytes, { segment });
       const sizes: number[] = [];
       for (let left = bytes; left > 0; left -= segment) sizes.push(Math.min(left, segment));
       const received = await pair.receive(sizes.length);
-      t.same(received.map(({ length }) => length), sizes, `${address}: ${bytes} bytes in segments of ${segment}`);
+      t.same(
+        received.map(({ length }) => length),
+        sizes,
+        `${address}: ${bytes} bytes in segments of ${segment}`,
+      );
       t.ok(Buffer.concat(received).equals(sent), `${address}: what was sent is in them`);
     }
   }
   const stats = await nic.atRest();
   const { largestFrame } = stats.queue;
-  if (passesUdpGso()) t.ok(largestFrame > 50_000, `they crossed the ring unsegmented: the largest frame has ${largestFrame} bytes`);
+  if (passesUdpGso())
+    t.ok(largestFrame > 50_000, `they crossed the ring unsegmented: the largest frame has ${largestFrame} bytes`);
   else t.equal(largestFrame, 1514, 'the kernel cut them up before the ring');
   checkAccounting(t, nic, stats);
 });
@@ -51,7 +62,11 @@ t.test('an MTU of 9000: the largest datagram that fits, unfragmented', { skip: c
     const bytes = 9000 - headers(address); // 8972 over IPv4
     const sent = pair.send(bytes, { dontFragment: true });
     t.ok((await pair.receive(1))[0]?.equals(sent), `${address}: ${bytes} bytes arrive`);
-    t.equal(pair.trySend(bytes + 1, { dontFragment: true }).error, 'EMSGSIZE', `${address}: one byte more is refused to the sender`);
+    t.equal(
+      pair.trySend(bytes + 1, { dontFragment: true }).error,
+      'EMSGSIZE',
+      `${address}: one byte more is refused to the sender`,
+    );
   }
   const frames = raw.captured().filter(({ direction, frame }) => direction !== 'outgoing' && frame.length === 9014);
   t.equal(frames.length, 2, 'vnet0 received two frames of 9000 bytes and the Ethernet header');

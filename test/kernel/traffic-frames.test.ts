@@ -5,7 +5,16 @@ import { randomBytes } from 'node:crypto';
 import t, { type Test } from 'tap';
 
 import { attachedIn, checkAccounting, SLOW, type Attached } from '../helpers/cli';
-import { BROADCAST, differences, ethernet, ETH_HEADER_BYTES, frameOf, from, LOCAL_EXPERIMENT, macOf } from '../helpers/frames';
+import {
+  BROADCAST,
+  differences,
+  ethernet,
+  ETH_HEADER_BYTES,
+  frameOf,
+  from,
+  LOCAL_EXPERIMENT,
+  macOf,
+} from '../helpers/frames';
 import { quietNetns } from '../helpers/netns';
 import { RawSocket } from '../helpers/raw-socket';
 import { cannotCarry } from '../helpers/supported';
@@ -24,7 +33,14 @@ async function comeBack(t: Test, nic: Attached, frames: readonly Buffer[]): Prom
   for (const frame of frames) socket.send(frame);
   const received = await socket.received(frames.length, from(SOURCE));
   t.equal(received.length, frames.length, 'as many frames came back as were sent');
-  t.same(differences(frames, received.map(({ frame }) => frame)), [], 'byte for byte, in order');
+  t.same(
+    differences(
+      frames,
+      received.map(({ frame }) => frame),
+    ),
+    [],
+    'byte for byte, in order',
+  );
   const after = await nic.atRest();
   t.equal(after.tx.packets - before.tx.packets, frames.length, 'TX counts them');
   t.equal(after.rx.packets - before.rx.packets, frames.length, 'RX counts them');
@@ -37,7 +53,11 @@ async function comeBack(t: Test, nic: Attached, frames: readonly Buffer[]): Prom
 t.test('frames of every size up to the MTU', { skip: cannotCarry() }, async (t) => {
   const nic = attachedIn(t, quietNetns(t));
   const sizes = [...Array.from({ length: 1514 - ETH_HEADER_BYTES + 1 }, (_, i) => ETH_HEADER_BYTES + i)];
-  await comeBack(t, nic, sizes.map((size) => frameOf(size)));
+  await comeBack(
+    t,
+    nic,
+    sizes.map((size) => frameOf(size)),
+  );
 });
 
 t.test('frames to anyone and of any kind', { skip: cannotCarry() }, async (t) => {
@@ -70,7 +90,11 @@ t.test('frames of up to 64 KiB, on both sides of every record size', { skip: can
   const records = [120, 184, 248, 376, 504, 760, 1016, 1592, 2040, 3064, 4600, 9208, 16376, 32760, 49144];
   const header = 16; // of a record; sizes a byte to each side of a step find an error by one
   const sizes = records.flatMap((record) => [-1, 0, 1].map((step) => record - header + step));
-  await comeBack(t, nic, [...sizes, 65535, 65548, 65549].map((size) => frameOf(size)));
+  await comeBack(
+    t,
+    nic,
+    [...sizes, 65535, 65548, 65549].map((size) => frameOf(size)),
+  );
 });
 
 t.test('IP packets of a protocol that nobody here speaks', { skip: cannotCarry() }, async (t) => {
@@ -92,7 +116,14 @@ t.test('IP packets of a protocol that nobody here speaks', { skip: cannotCarry()
   const socket = RawSocket.open(t, nic.netns, nic.iface);
   for (const frame of frames) socket.send(frame);
   const received = await socket.received(frames.length, from(SOURCE));
-  t.same(differences(frames, received.map(({ frame }) => frame)), [], 'byte for byte');
+  t.same(
+    differences(
+      frames,
+      received.map(({ frame }) => frame),
+    ),
+    [],
+    'byte for byte',
+  );
   // The stack may answer (protocol unreachable), so only the accounting looks at the counts.
   checkAccounting(t, nic, await nic.atRest());
 });

@@ -24,22 +24,32 @@ const NEIGHBOUR_SOLICITATION = 135;
 const NEIGHBOUR_ADVERTISEMENT = 136;
 
 /** Type of the ICMPv6 message in a frame without extension headers, or 0. */
-const icmpv6Type = (frame: Buffer): number => (frame.readUInt16BE(12) === 0x86dd && frame[20] === ICMPV6 ? (frame[54] ?? 0) : 0);
+const icmpv6Type = (frame: Buffer): number =>
+  frame.readUInt16BE(12) === 0x86dd && frame[20] === ICMPV6 ? (frame[54] ?? 0) : 0;
 
-const neighbours = (netns: string, iface: string): Neighbour[] => JSON.parse(ok('ip', ['-n', netns, '-json', 'neigh', 'show', 'dev', iface]) || '[]') as Neighbour[];
+const neighbours = (netns: string, iface: string): Neighbour[] =>
+  JSON.parse(ok('ip', ['-n', netns, '-json', 'neigh', 'show', 'dev', iface]) || '[]') as Neighbour[];
 const isPermanent = (netns: string, iface: string, address: string, mac: string): boolean =>
-  neighbours(netns, iface).some((entry) => entry.dst === address && entry.lladdr === mac && entry.state.includes('PERMANENT'));
+  neighbours(netns, iface).some(
+    (entry) => entry.dst === address && entry.lladdr === mac && entry.state.includes('PERMANENT'),
+  );
 /** A dummy is made with IFF_NOARP, and resolves nothing. */
-const resolving = (netns: string, iface: string): unknown => BACK_END === 'dummy' && ok('ip', ['-n', netns, 'link', 'set', 'dev', iface, 'arp', 'on']);
+const resolving = (netns: string, iface: string): unknown =>
+  BACK_END === 'dummy' && ok('ip', ['-n', netns, 'link', 'set', 'dev', iface, 'arp', 'on']);
 
 t.test('looped addresses are known before the first frame, and stay so', { skip: cannotCarry() }, async (t) => {
   const nic = attached(t, ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64', '--addr', 'fd77::2/64']);
   const { netns, iface } = nic;
   const ip = (...args: string[]): string => ok('ip', ['-n', netns, ...args]);
   resolving(netns, iface);
-  const known = (): boolean => ['10.77.0.1', 'fd77::1', 'fd77::2'].every((address) => isPermanent(netns, iface, address, macOf(netns, iface)));
+  const known = (): boolean =>
+    ['10.77.0.1', 'fd77::1', 'fd77::2'].every((address) => isPermanent(netns, iface, address, macOf(netns, iface)));
   t.ok(BACK_END === 'dummy' ? await eventually(known) : known(), 'right after attach');
-  t.match(okIn(netns, 'ping', ['-c', '3', '-i', '0.1', '-W', String(3 * SLOW), '-I', 'fd77::1', 'fd77::2']), / 3 received/, 'from one address of IPv6 to another');
+  t.match(
+    okIn(netns, 'ping', ['-c', '3', '-i', '0.1', '-W', String(3 * SLOW), '-I', 'fd77::1', 'fd77::2']),
+    / 3 received/,
+    'from one address of IPv6 to another',
+  );
   ip('link', 'set', 'dev', iface, 'address', '02:00:00:00:77:01');
   t.ok(await eventually(known), 'with another Ethernet address');
   ip('neigh', 'del', '10.77.0.1', 'dev', iface);
@@ -55,15 +65,24 @@ t.test('looped addresses are known before the first frame, and stay so', { skip:
   t.ok(isPermanent(netns, iface, '10.77.0.1', '02:00:00:00:77:02'), 'one that the user has set is left');
 });
 
-t.test('the first datagrams of all arrive, however long a resolution would take', { skip: cannotCarry() }, async (t) => {
-  const COUNT = 400; // the kernel keeps about 90 of this size for a neighbour that it does not know yet
-  for (const address of ['10.77.0.1', 'fd77::1']) {
-    const nic = attachedIn(t, testNetns(t), ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64'], 'vnet0', { VNET_BPF_TEST_POLL_DELAY_US: '20000' });
-    const udp = new OwnUdp(t, nic.netns, address, 1400);
-    while (udp.sent < COUNT) udp.offer(COUNT - udp.sent);
-    t.ok(await eventually(() => (udp.take(), udp.received === COUNT), 5000), `${address}: ${udp.received} of ${COUNT}`);
-  }
-});
+t.test(
+  'the first datagrams of all arrive, however long a resolution would take',
+  { skip: cannotCarry() },
+  async (t) => {
+    const COUNT = 400; // the kernel keeps about 90 of this size for a neighbour that it does not know yet
+    for (const address of ['10.77.0.1', 'fd77::1']) {
+      const nic = attachedIn(t, testNetns(t), ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64'], 'vnet0', {
+        VNET_BPF_TEST_POLL_DELAY_US: '20000',
+      });
+      const udp = new OwnUdp(t, nic.netns, address, 1400);
+      while (udp.sent < COUNT) udp.offer(COUNT - udp.sent);
+      t.ok(
+        await eventually(() => (udp.take(), udp.received === COUNT), 5000),
+        `${address}: ${udp.received} of ${COUNT}`,
+      );
+    }
+  },
+);
 
 t.test('both resolve, where somebody has deleted the neighbour', { skip: cannotCarry() }, async (t) => {
   const nic = attached(t, ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64']);
@@ -85,11 +104,28 @@ t.test('both resolve, where somebody has deleted the neighbour', { skip: cannotC
     t.equal(known(address)?.lladdr, mac, `${address}: it is vnet0 itself`);
   }
 
-  const frames = socket.captured().filter(({ direction }) => direction !== 'outgoing').map(({ frame }) => frame);
-  const arp = frames.filter((frame) => frame.subarray(12, 14).equals(ARP) && frame.subarray(22, 28).equals(macBytes(mac)));
-  t.ok(arp.some((frame) => frame.readUInt16BE(20) === 1), 'an ARP request was received on vnet0');
-  t.ok(arp.some((frame) => frame.readUInt16BE(20) === 2), 'an ARP reply was received on vnet0');
-  t.ok(frames.some((frame) => icmpv6Type(frame) === NEIGHBOUR_SOLICITATION), 'a neighbour solicitation was received on vnet0');
-  t.ok(frames.some((frame) => icmpv6Type(frame) === NEIGHBOUR_ADVERTISEMENT), 'a neighbour advertisement was received on vnet0');
+  const frames = socket
+    .captured()
+    .filter(({ direction }) => direction !== 'outgoing')
+    .map(({ frame }) => frame);
+  const arp = frames.filter(
+    (frame) => frame.subarray(12, 14).equals(ARP) && frame.subarray(22, 28).equals(macBytes(mac)),
+  );
+  t.ok(
+    arp.some((frame) => frame.readUInt16BE(20) === 1),
+    'an ARP request was received on vnet0',
+  );
+  t.ok(
+    arp.some((frame) => frame.readUInt16BE(20) === 2),
+    'an ARP reply was received on vnet0',
+  );
+  t.ok(
+    frames.some((frame) => icmpv6Type(frame) === NEIGHBOUR_SOLICITATION),
+    'a neighbour solicitation was received on vnet0',
+  );
+  t.ok(
+    frames.some((frame) => icmpv6Type(frame) === NEIGHBOUR_ADVERTISEMENT),
+    'a neighbour advertisement was received on vnet0',
+  );
   checkAccounting(t, nic, await nic.atRest());
 });

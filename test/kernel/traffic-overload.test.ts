@@ -63,7 +63,11 @@ t.test('a flood: each packet is received or counted as refused; both logs tell',
   const run = await udpRun(t, nic.netns, { to: ADDRESS, packets: scaled(PACKETS), bytes: 200, flows: 2 });
   t.equal(run.sender.enobufs, 0, 'a sender that does not ask for errors hears of none');
   await checkFlood(t, nic, before, run);
-  t.equal(await announced(nic, 'queue stopped'), null, '"VNET: queue stopped" is in the kernel log and in vnet-bpf log');
+  t.equal(
+    await announced(nic, 'queue stopped'),
+    null,
+    '"VNET: queue stopped" is in the kernel log and in vnet-bpf log',
+  );
   t.equal(await announced(nic, 'queue woken'), null, '"VNET: queue woken" is in the kernel log and in vnet-bpf log');
 });
 
@@ -96,7 +100,10 @@ t.test('so is a packet socket', { skip: cannotCarry() }, async (t) => {
   const back = await receiver.received(sent, from('02:00:00:00:0e:01'));
   t.equal(back.length, sent, 'each frame that was taken came back');
   const numbers = back.map((captured) => captured.frame.readUInt32LE(14));
-  t.ok(numbers.every((number, i) => i === 0 || number > (numbers[i - 1] as number)), 'in order');
+  t.ok(
+    numbers.every((number, i) => i === 0 || number > (numbers[i - 1] as number)),
+    'in order',
+  );
   const after = await nic.atRest();
   t.equal(after.refused.full, refused, 'refused in stats is what the sender was told');
   t.equal(after.tx.packets - before, count, 'tx counts both');

@@ -25,7 +25,9 @@ const refusedOf = ({ refused }: Stats): [string, number][] =>
 async function transfer(t: Test, nic: Attached, address: string, bytes: number): Promise<void> {
   const before = nic.stats();
   const { sent, received } = await tcpRun(t, nic.netns, address, bytes);
-  t.comment(`${address}: ${bytes} bytes in ${sent.seconds.toFixed(2)} s: ${((bytes * 8) / sent.seconds / 1e9).toFixed(2)} Gbit/s`);
+  t.comment(
+    `${address}: ${bytes} bytes in ${sent.seconds.toFixed(2)} s: ${((bytes * 8) / sent.seconds / 1e9).toFixed(2)} Gbit/s`,
+  );
   t.equal(received.bytes, bytes, `${address}: every byte arrived`);
   t.equal(received.sha256, sent.sha256, `${address}: equal SHA-256`);
   const after = await nic.atRest();
@@ -38,7 +40,10 @@ t.test('1 GiB over IPv4, in superpackets', { skip: cannotCarry() }, async (t) =>
   await transfer(t, nic, '10.77.0.1', scaled(GIB));
   const stats = nic.stats();
   const expected = BACK_END === 'veth' && passesBigTcp() ? LARGEST_IP_FRAME : LONGEST_WIRE_FRAME;
-  t.ok(stats.queue.largestFrame > expected, `superpackets in the ring: the largest has ${stats.queue.largestFrame} bytes, more than ${expected}`);
+  t.ok(
+    stats.queue.largestFrame > expected,
+    `superpackets in the ring: the largest has ${stats.queue.largestFrame} bytes, more than ${expected}`,
+  );
   t.same(refusedOf(stats), [], 'nothing was refused');
 });
 
@@ -46,7 +51,10 @@ t.test('IPv6, in superpackets', { skip: cannotCarry() }, async (t) => {
   const nic = attached(t, ['--addr', 'fd77::1/64']);
   await transfer(t, nic, 'fd77::1', scaled(GIB / 4));
   const stats = nic.stats();
-  t.ok(stats.queue.largestFrame > LONGEST_WIRE_FRAME, `superpackets in the ring: the largest has ${stats.queue.largestFrame} bytes`);
+  t.ok(
+    stats.queue.largestFrame > LONGEST_WIRE_FRAME,
+    `superpackets in the ring: the largest has ${stats.queue.largestFrame} bytes`,
+  );
   t.same(refusedOf(stats), [], 'nothing was refused');
 });
 
@@ -71,12 +79,21 @@ t.test('without superpackets', { skip: cannotCarry() }, async (t) => {
 t.test('iperf3 for 5 seconds', { skip: cannotCarry() || withoutTools('iperf3') }, async (t) => {
   const nic = attached(t, ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64']);
   for (const address of ['10.77.0.1', 'fd77::1']) {
-    const server = Background.start(t, nic.netns, 'iperf3', ['--server', '--one-off', '--forceflush', '--bind', address]);
+    const server = Background.start(t, nic.netns, 'iperf3', [
+      '--server',
+      '--one-off',
+      '--forceflush',
+      '--bind',
+      address,
+    ]);
     await server.says(/Server listening/);
     const seconds = address.includes(':') ? '2' : '5';
     const report = JSON.parse(okIn(nic.netns, 'iperf3', ['--client', address, '--time', seconds, '--json'])) as {
       error?: string;
-      end: { sum_received: { bytes: number; bits_per_second: number }; sum_sent: { bytes: number; retransmits: number } };
+      end: {
+        sum_received: { bytes: number; bits_per_second: number };
+        sum_sent: { bytes: number; retransmits: number };
+      };
     };
     const { sum_received: received, sum_sent: sent } = report.end;
     t.comment(`${address}: ${(received.bits_per_second / 1e9).toFixed(2)} Gbit/s, ${sent.retransmits} retransmits`);

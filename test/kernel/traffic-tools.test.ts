@@ -23,12 +23,26 @@ t.test('tcpdump -i vnet0 sees both directions', { skip: cannotCarry() || without
   const nic = attached(t, ['--addr', '10.77.0.1/24']);
   const capture = (direction: string): Background =>
     // -Z root: a small system has no user tcpdump.
-    Background.start(t, nic.netns, 'tcpdump', ['-Z', 'root', '-i', nic.iface, '-n', '-l', '--immediate-mode', '-Q', direction, 'icmp']);
+    Background.start(t, nic.netns, 'tcpdump', [
+      '-Z',
+      'root',
+      '-i',
+      nic.iface,
+      '-n',
+      '-l',
+      '--immediate-mode',
+      '-Q',
+      direction,
+      'icmp',
+    ]);
   const out = capture('out');
   const back = capture('in');
   for (const one of [out, back]) await one.says(/listening on/);
   okIn(nic.netns, 'ping', ['-c', '3', '-i', '0.2', '10.77.0.1']);
-  for (const [name, one] of [['transmitted', out], ['received', back]] as const) {
+  for (const [name, one] of [
+    ['transmitted', out],
+    ['received', back],
+  ] as const) {
     await one.says(/(echo request[^]*echo reply[^]*){3}/);
     t.pass(`three requests and replies were ${name}`);
     await one.stop();
@@ -39,11 +53,17 @@ t.test('tcpdump -i vnet0 sees both directions', { skip: cannotCarry() || without
 
 t.test('ethtool and ip -d link', { skip: cannotCarry() || withoutTools('ethtool') }, async (t) => {
   const nic = attached(t);
-  t.match(okIn(nic.netns, 'ethtool', ['-i', nic.iface]), new RegExp(`^driver: ${BACK_END}$`, 'm'), 'ethtool -i: the driver');
+  t.match(
+    okIn(nic.netns, 'ethtool', ['-i', nic.iface]),
+    new RegExp(`^driver: ${BACK_END}$`, 'm'),
+    'ethtool -i: the driver',
+  );
   // dummy_ethtool_ops (drivers/net/dummy.c) has neither a link nor statistics to show.
-  if (BACK_END === 'veth') t.match(okIn(nic.netns, 'ethtool', [nic.iface]), /Link detected: yes/, 'ethtool: the link is there');
+  if (BACK_END === 'veth')
+    t.match(okIn(nic.netns, 'ethtool', [nic.iface]), /Link detected: yes/, 'ethtool: the link is there');
   t.match(okIn(nic.netns, 'ethtool', ['-k', nic.iface]), /tcp-segmentation-offload: on/, 'ethtool -k: features');
-  if (BACK_END === 'veth') t.match(okIn(nic.netns, 'ethtool', ['-S', nic.iface]), /statistics/i, 'ethtool -S: statistics');
+  if (BACK_END === 'veth')
+    t.match(okIn(nic.netns, 'ethtool', ['-S', nic.iface]), /statistics/i, 'ethtool -S: statistics');
 
   const [link] = JSON.parse(ok('ip', ['-n', nic.netns, '-d', '-json', 'link', 'show', 'dev', nic.iface])) as [
     { linkinfo: { info_kind: string }; flags: string[]; operstate: string; address: string },
@@ -79,7 +99,11 @@ t.test('bpftool shows tx on vnet0', { skip: cannotCarry() || withoutTools('bpfto
     const links = (bpftool('link', 'list') as BpfLink[]).filter(({ id }) => !before.includes(id));
     // Other people's programs come and go meanwhile: run, not ok.
     const names = links.map(({ prog_id }) => run('bpftool', ['prog', 'show', 'id', String(prog_id)]).stdout);
-    for (const name of BACK_END === 'veth' ? ['tx', 'sink'] : ['tx']) t.ok(names.some((text) => text.includes(` name ${name} `)), `bpftool link and prog: ${name} is attached`);
+    for (const name of BACK_END === 'veth' ? ['tx', 'sink'] : ['tx'])
+      t.ok(
+        names.some((text) => text.includes(` name ${name} `)),
+        `bpftool link and prog: ${name} is attached`,
+      );
   }
   checkAccounting(t, nic, await nic.atRest());
 });
@@ -97,6 +121,13 @@ t.test('a pcap replayed with tcpreplay comes back', { skip: cannotCarry() || wit
   t.match(output, /Successful packets:\s+500\b/, 'tcpreplay sent them');
   t.match(output, /Failed packets:\s+0\b/, 'and none failed');
   const back = await socket.received(frames.length, from(SOURCE));
-  t.same(differences(frames, back.map(({ frame }) => frame)), [], 'all come back, byte for byte, in order');
+  t.same(
+    differences(
+      frames,
+      back.map(({ frame }) => frame),
+    ),
+    [],
+    'all come back, byte for byte, in order',
+  );
   checkAccounting(t, nic, await nic.atRest());
 });

@@ -25,7 +25,9 @@ t.test('every datagram of two flows comes back, in order', { skip: cannotCarry()
   const after = await nic.atRest();
   const kernelAfter = kernelCounters(netns, nic.iface);
 
-  t.comment(`${sender.sent} sent in ${sender.seconds.toFixed(1)} s: ${Math.round(sender.sent / sender.seconds)} per second`);
+  t.comment(
+    `${sender.sent} sent in ${sender.seconds.toFixed(1)} s: ${Math.round(sender.sent / sender.seconds)} per second`,
+  );
   t.equal(sender.sent, packets, 'all were sent');
   t.equal(receiver.received, packets, 'all were received');
   t.equal(after.tx.packets - before.tx.packets, packets, 'TX counts them');
@@ -37,6 +39,10 @@ t.test('every datagram of two flows comes back, in order', { skip: cannotCarry()
   t.equal(receiver.largestGap, 0, 'without a gap');
   t.equal(receiver.damaged, 0, 'with what was sent in them');
   t.equal(receiver.overflow, 0, 'the receiving socket had space');
-  t.same(Object.values(after.refused).filter((count) => count > 0), [], 'none was refused');
+  t.same(
+    Object.values(after.refused).filter((count) => count > 0),
+    [],
+    'none was refused',
+  );
   checkAccounting(t, nic, after);
 });

@@ -23,7 +23,10 @@ const TAGGED: readonly (readonly (readonly [number, number])[])[] = [
   [[C_TAG, 0xe000 | 4094]], // highest priority, last number
   [[C_TAG, 0x1000 | 7]], // drop eligible
   [[S_TAG, 100]],
-  [[S_TAG, 100], [C_TAG, 5]], // QinQ
+  [
+    [S_TAG, 100],
+    [C_TAG, 5],
+  ], // QinQ
 ];
 
 /**
@@ -41,8 +44,18 @@ async function comeBack(t: Test, nic: Attached, sender: RawSocket, receiver: Raw
   const frames = taggedFrames();
   for (const frame of frames) sender.send(frame);
   const received = await receiver.received(frames.length, from(SOURCE));
-  t.same(differences(frames, received.map(({ frame }) => frame)), [], 'byte for byte, in order');
-  t.ok(received.every(({ tagBeside }) => tagBeside), 'the kernel took the tags for tags');
+  t.same(
+    differences(
+      frames,
+      received.map(({ frame }) => frame),
+    ),
+    [],
+    'byte for byte, in order',
+  );
+  t.ok(
+    received.every(({ tagBeside }) => tagBeside),
+    'the kernel took the tags for tags',
+  );
   const stats = await nic.atRest();
   t.equal(stats.tx.packets, frames.length, 'TX counts them');
   checkAccounting(t, nic, stats);
@@ -72,7 +85,20 @@ t.test('tags beside the data', { skip: cannotCarry() }, async (t) => {
 
 t.test('a VLAN sub-interface', { skip: cannotCarry() }, async (t) => {
   const nic = attached(t);
-  const add = run('ip', ['-n', nic.netns, 'link', 'add', 'link', nic.iface, 'name', 'vnet0.5', 'type', 'vlan', 'id', '5']);
+  const add = run('ip', [
+    '-n',
+    nic.netns,
+    'link',
+    'add',
+    'link',
+    nic.iface,
+    'name',
+    'vnet0.5',
+    'type',
+    'vlan',
+    'id',
+    '5',
+  ]);
   if (add.status !== 0) {
     t.match(add.stderr, /Unknown device type|Operation not supported/, 'the kernel says why');
     t.pass('a sub-interface', { skip: 'this kernel has no VLAN devices' }); // the test above covers the path
@@ -86,17 +112,44 @@ t.test('a VLAN sub-interface', { skip: cannotCarry() }, async (t) => {
   const tag = Buffer.from('81000005', 'hex');
   const tagged = plain.map((frame) => Buffer.concat([frame.subarray(0, 12), tag, frame.subarray(12)]));
   const below = await socket.received(plain.length, from(SOURCE));
-  t.same(differences(tagged, below.map(({ frame }) => frame)), [], 'vnet0 receives them tagged');
+  t.same(
+    differences(
+      tagged,
+      below.map(({ frame }) => frame),
+    ),
+    [],
+    'vnet0 receives them tagged',
+  );
   const above = await sub.received(plain.length, from(SOURCE));
-  t.same(differences(plain, above.map(({ frame }) => frame)), [], 'vnet0.5 receives them without the tag');
+  t.same(
+    differences(
+      plain,
+      above.map(({ frame }) => frame),
+    ),
+    [],
+    'vnet0.5 receives them without the tag',
+  );
 
   // And real traffic with partial checksums: neighbours, then echo requests of the other station's.
   const own = macBytes('02:00:00:00:0e:05');
   ok('ip', ['-n', nic.netns, 'addr', 'add', '10.78.0.1/24', 'dev', 'vnet0.5']);
-  ok('ip', ['-n', nic.netns, 'neigh', 'add', '10.78.0.2', 'lladdr', own.toString('hex').replace(/..(?=.)/g, '$&:'), 'dev', 'vnet0.5']);
+  ok('ip', [
+    '-n',
+    nic.netns,
+    'neigh',
+    'add',
+    '10.78.0.2',
+    'lladdr',
+    own.toString('hex').replace(/..(?=.)/g, '$&:'),
+    'dev',
+    'vnet0.5',
+  ]);
   okIn(nic.netns, 'sh', ['-c', 'ping -c 3 -i 0.2 -W 1 -s 1000 10.78.0.2 >/dev/null || true']);
   const echoes = await socket.received(3, (frame) => frame.subarray(0, 6).equals(own));
   t.equal(echoes.length, 3, 'pings through the sub-interface come back');
-  t.ok(echoes.every(({ frame }) => frame.subarray(12, 16).equals(tag)), 'tagged');
+  t.ok(
+    echoes.every(({ frame }) => frame.subarray(12, 16).equals(tag)),
+    'tagged',
+  );
   checkAccounting(t, nic, await nic.atRest());
 });

@@ -45,7 +45,10 @@ function isTooLong(t: Test, { refused }: Stats, count: number): void {
 function checkBalance(t: Test, nic: Attached, stats: Stats): void {
   const { in: entered, out } = frameAccounting(stats);
   const kernel = kernelCounters(nic.netns, nic.iface);
-  t.same({ out, rx: kernel.rx, wakes: stats.queue.wakes }, { out: entered, rx: stats.rx.packets, wakes: stats.queue.stops });
+  t.same(
+    { out, rx: kernel.rx, wakes: stats.queue.wakes },
+    { out: entered, rx: stats.rx.packets, wakes: stats.queue.stops },
+  );
 }
 
 /** With a gso_size beyond its end, for which a packet socket asks no MTU and which the kernel takes for a plain frame. */
@@ -83,9 +86,19 @@ async function goodComeBack(t: Test, nic: Attached, bad: readonly Buffer[]): Pro
     socket.trySend(frame);
     socket.send(plain(good[i] as Buffer));
   });
-  const received = await socket.received(good.length, (frame) => from(SOURCE)(frame) && frame.readUInt16BE(12) === 0x88b5);
+  const received = await socket.received(
+    good.length,
+    (frame) => from(SOURCE)(frame) && frame.readUInt16BE(12) === 0x88b5,
+  );
   const ms = performance.now() - start;
-  t.same(differences(good, received.map(({ frame }) => frame)), [], 'the good ones come back in order');
+  t.same(
+    differences(
+      good,
+      received.map(({ frame }) => frame),
+    ),
+    [],
+    'the good ones come back in order',
+  );
   t.ok(ms < (500 + 2 * bad.length) * SLOW, `within ${ms.toFixed(0)} ms`);
   return nic.atRest();
 }
@@ -98,37 +111,67 @@ t.test('of every length about the MTU those come back that fit, the others are t
   for (const bytes of lengths) socket.trySend(longerThanMtu(bytes));
   const fit = lengths.filter((bytes) => bytes <= LONGEST);
   const received = await socket.received(fit.length, from(SOURCE));
-  t.same(received.map(({ frame }) => frame.length), fit);
+  t.same(
+    received.map(({ frame }) => frame.length),
+    fit,
+  );
   const stats = await nic.atRest();
   isTooLong(t, stats, lengths.length - fit.length);
   checkBalance(t, nic, stats);
 });
 
-for (const [name, args] of [['one queue', []], ['two queues', ['--queues', '2']], ['a small ring', ['--ring-size', '256K']]] as const) {
-  t.test(`N1: ${name}: frames that are too long hold up nobody, frames that cannot be segmented neither`, { skip }, async (t) => {
-    const nic = attachedIn(t, quietNetns(t), [...VETH, ...args]);
-    const long = await goodComeBack(t, nic, Array.from({ length: 100 }, (_, i) => longerThanMtu(1600 + 10 * i)));
-    isTooLong(t, long, 100);
-    checkBalance(t, nic, long);
-    const bad = await goodComeBack(t, nic, Array.from({ length: 300 }, (_, i) => badSuperpacket(i % 5)));
-    // One that has to wait is thrown away on its way to the room, where the kernel looks whether it can cut it up.
-    t.equal(bad.refused.invalid + bad.held.dropped, 300, `${bad.held.dropped} of them had to wait`);
-    t.equal(bad.state, 'running');
-    t.equal(bad.tx.packets, bad.rx.packets + long.refused.toolong + long.refused.backlog + 300);
-  });
+for (const [name, args] of [
+  ['one queue', []],
+  ['two queues', ['--queues', '2']],
+  ['a small ring', ['--ring-size', '256K']],
+] as const) {
+  t.test(
+    `N1: ${name}: frames that are too long hold up nobody, frames that cannot be segmented neither`,
+    { skip },
+    async (t) => {
+      const nic = attachedIn(t, quietNetns(t), [...VETH, ...args]);
+      const long = await goodComeBack(
+        t,
+        nic,
+        Array.from({ length: 100 }, (_, i) => longerThanMtu(1600 + 10 * i)),
+      );
+      isTooLong(t, long, 100);
+      checkBalance(t, nic, long);
+      const bad = await goodComeBack(
+        t,
+        nic,
+        Array.from({ length: 300 }, (_, i) => badSuperpacket(i % 5)),
+      );
+      // One that has to wait is thrown away on its way to the room, where the kernel looks whether it can cut it up.
+      t.equal(bad.refused.invalid + bad.held.dropped, 300, `${bad.held.dropped} of them had to wait`);
+      t.equal(bad.state, 'running');
+      t.equal(bad.tx.packets, bad.rx.packets + long.refused.toolong + long.refused.backlog + 300);
+    },
+  );
 }
 
-t.test('with a hook: what comes in so, what the hook answers with, and superpackets that it lets pass whole', { skip }, async (t) => {
-  const file = hookFile(t, 'long.mjs', `
+t.test(
+  'with a hook: what comes in so, what the hook answers with, and superpackets that it lets pass whole',
+  { skip },
+  async (t) => {
+    const file = hookFile(
+      t,
+      'long.mjs',
+      `
     export default { superpackets: 'whole', frame: (frame) => (frame.length === 1400 ? new Uint8Array(3000) : 'pass') };
-  `);
-  const nic = attachedIn(t, quietNetns(t), [...VETH, '--hook', file]);
-  const made = [...Array(50).keys()].map(() => plain(frameOf(1400, { source: '02:00:00:00:0e:09' })));
-  const long = await goodComeBack(t, nic, [...made, ...Array.from({ length: 50 }, (_, i) => longerThanMtu(1600 + 10 * i))]);
-  t.equal(long.hooks.errors, 0);
-  isTooLong(t, long, 100);
-  checkBalance(t, nic, long);
-});
+  `,
+    );
+    const nic = attachedIn(t, quietNetns(t), [...VETH, '--hook', file]);
+    const made = [...Array(50).keys()].map(() => plain(frameOf(1400, { source: '02:00:00:00:0e:09' })));
+    const long = await goodComeBack(t, nic, [
+      ...made,
+      ...Array.from({ length: 50 }, (_, i) => longerThanMtu(1600 + 10 * i)),
+    ]);
+    t.equal(long.hooks.errors, 0);
+    isTooLong(t, long, 100);
+    checkBalance(t, nic, long);
+  },
+);
 
 t.test('a controller that adopts an interface is not held up by what is in the ring', { skip }, async (t) => {
   const nic = attachedIn(t, quietNetns(t), VETH);
@@ -145,7 +188,22 @@ t.test('a controller that adopts an interface is not held up by what is in the r
 
 /** Redirects what arrives on one end of a new veth pair to vnet0, as `bpf_clone_redirect` and mirred do: no MTU is asked. */
 function redirected(netns: string, iface: string): void {
-  ok('ip', ['-n', netns, 'link', 'add', 'from0', 'mtu', '9000', 'type', 'veth', 'peer', 'name', 'from1', 'mtu', '9000']);
+  ok('ip', [
+    '-n',
+    netns,
+    'link',
+    'add',
+    'from0',
+    'mtu',
+    '9000',
+    'type',
+    'veth',
+    'peer',
+    'name',
+    'from1',
+    'mtu',
+    '9000',
+  ]);
   for (const end of ['from0', 'from1']) ok('ip', ['-n', netns, 'link', 'set', 'dev', end, 'up']);
   ok('tc', ['-n', netns, 'qdisc', 'add', 'dev', 'from1', 'clsact']);
   // prettier-ignore
@@ -161,52 +219,87 @@ t.test('redirected from an interface with a larger MTU, also with two VLAN tags'
   const receiver = RawSocket.open(t, netns, nic.iface);
   const tagged = (bytes: number, ...tags: [number, number][]): Buffer => frameOf(bytes, { tags });
   const fit = [frameOf(LONGEST), tagged(LONGEST, [C_TAG, 5]), tagged(LONGEST, [S_TAG, 5], [C_TAG, 6])];
-  const long = [frameOf(LONGEST + 1), tagged(LONGEST + 1, [C_TAG, 5]), tagged(LONGEST + 4, [S_TAG, 5], [C_TAG, 6]), frameOf(9014)];
+  const long = [
+    frameOf(LONGEST + 1),
+    tagged(LONGEST + 1, [C_TAG, 5]),
+    tagged(LONGEST + 4, [S_TAG, 5], [C_TAG, 6]),
+    frameOf(9014),
+  ];
   for (const frame of [...long, ...fit, ...long]) sender.send(frame);
   const received = await receiver.received(fit.length, from(SOURCE));
-  t.same(differences(fit, received.map(({ frame }) => frame)), []);
+  t.same(
+    differences(
+      fit,
+      received.map(({ frame }) => frame),
+    ),
+    [],
+  );
   const stats = await nic.atRest();
   isTooLong(t, stats, 2 * long.length);
   checkBalance(t, nic, stats);
 });
 
-t.test('datagrams that are too long and would be merged are all named, also where the last of a run is short', { skip }, async (t) => {
-  const netns = quietNetns(t);
-  const nic = attachedIn(t, netns, VETH, 'vnet0', SLOW_POLLER);
-  redirected(netns, nic.iface);
-  ok('ip', ['-n', netns, 'addr', 'add', '10.78.0.1/24', 'dev', 'from0']);
-  ok('ip', ['-n', netns, 'neigh', 'replace', '10.78.0.2', 'lladdr', macOf(netns, 'from1'), 'dev', 'from0', 'nud', 'permanent']);
-  const fd = native.openSocket(netns, native.AF_INET, native.SOCK_DGRAM, 0);
-  t.teardown(() => fs.closeSync(fd));
-  native.connect(fd, native.socketAddress('10.78.0.2', 9));
-  const lengths = [4000, 4000, 4000, 4000, 100];
-  using messages = new Messages(lengths.length, 4000);
-  lengths.forEach((bytes, i) => messages.setLength(i, bytes));
-  for (let run = 0; run < 20; run++) t.equal(messages.send(fd, 0, lengths.length), lengths.length);
-  const stats = await nic.atRest();
-  t.equal(stats.tx.packets, 100);
-  isTooLong(t, stats, 80);
-  t.equal(stats.rx.packets, 20);
-  checkBalance(t, nic, stats);
-});
-
-t.test('the MTU is lowered and raised under load: nothing stands still, and nothing that fits is refused', { skip }, async (t) => {
-  const nic = attachedIn(t, quietNetns(t), [...VETH, '--addr', '10.77.0.1/24', '--mtu', '9000']);
-  const udp = new OwnUdp(t, nic.netns, '10.77.0.1', 8000);
-  for (let round = 0; round < 10; round++) {
-    udp.offer(200);
-    okIn(nic.netns, 'ip', ['link', 'set', nic.iface, 'mtu', '1500']);
-    const small = frameOf(60);
-    const socket = RawSocket.open(t, nic.netns, nic.iface);
-    socket.send(small);
-    t.equal((await socket.received(1, (frame) => frame.equals(small))).length, 1, `round ${round}: a small frame comes back`);
-    await setMtu(nic, 9000);
-    // Why a frame is missing is found out by the next looks, one a second.
-    await eventually(() => nic.stats().refused.backlog === 0);
-    const refused = (await nic.atRest()).refused;
-    udp.offer(200);
+t.test(
+  'datagrams that are too long and would be merged are all named, also where the last of a run is short',
+  { skip },
+  async (t) => {
+    const netns = quietNetns(t);
+    const nic = attachedIn(t, netns, VETH, 'vnet0', SLOW_POLLER);
+    redirected(netns, nic.iface);
+    ok('ip', ['-n', netns, 'addr', 'add', '10.78.0.1/24', 'dev', 'from0']);
+    ok('ip', [
+      '-n',
+      netns,
+      'neigh',
+      'replace',
+      '10.78.0.2',
+      'lladdr',
+      macOf(netns, 'from1'),
+      'dev',
+      'from0',
+      'nud',
+      'permanent',
+    ]);
+    const fd = native.openSocket(netns, native.AF_INET, native.SOCK_DGRAM, 0);
+    t.teardown(() => fs.closeSync(fd));
+    native.connect(fd, native.socketAddress('10.78.0.2', 9));
+    const lengths = [4000, 4000, 4000, 4000, 100];
+    using messages = new Messages(lengths.length, 4000);
+    lengths.forEach((bytes, i) => messages.setLength(i, bytes));
+    for (let run = 0; run < 20; run++) t.equal(messages.send(fd, 0, lengths.length), lengths.length);
     const stats = await nic.atRest();
-    t.same(stats.refused, refused, `round ${round}: what is sent with the large MTU comes back`);
+    t.equal(stats.tx.packets, 100);
+    isTooLong(t, stats, 80);
+    t.equal(stats.rx.packets, 20);
     checkBalance(t, nic, stats);
-  }
-});
+  },
+);
+
+t.test(
+  'the MTU is lowered and raised under load: nothing stands still, and nothing that fits is refused',
+  { skip },
+  async (t) => {
+    const nic = attachedIn(t, quietNetns(t), [...VETH, '--addr', '10.77.0.1/24', '--mtu', '9000']);
+    const udp = new OwnUdp(t, nic.netns, '10.77.0.1', 8000);
+    for (let round = 0; round < 10; round++) {
+      udp.offer(200);
+      okIn(nic.netns, 'ip', ['link', 'set', nic.iface, 'mtu', '1500']);
+      const small = frameOf(60);
+      const socket = RawSocket.open(t, nic.netns, nic.iface);
+      socket.send(small);
+      t.equal(
+        (await socket.received(1, (frame) => frame.equals(small))).length,
+        1,
+        `round ${round}: a small frame comes back`,
+      );
+      await setMtu(nic, 9000);
+      // Why a frame is missing is found out by the next looks, one a second.
+      await eventually(() => nic.stats().refused.backlog === 0);
+      const refused = (await nic.atRest()).refused;
+      udp.offer(200);
+      const stats = await nic.atRest();
+      t.same(stats.refused, refused, `round ${round}: what is sent with the large MTU comes back`);
+      checkBalance(t, nic, stats);
+    }
+  },
+);

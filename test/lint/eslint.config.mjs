@@ -31,7 +31,10 @@ export default tseslint.config(
       '@typescript-eslint/unbound-method': 'off',
       // koffi's types are those of an ES module; libbpf-ts/src/native says why `require` is right there.
       // src/cli/commands.ts says it of the modules of the commands.
-      '@typescript-eslint/no-require-imports': ['error', { allow: ['koffi', 'package\\.json$', '^\\.{1,2}/([a-z-]+/)*[a-z-]+$'] }],
+      '@typescript-eslint/no-require-imports': [
+        'error',
+        { allow: ['koffi', 'package\\.json$', '^\\.{1,2}/([a-z-]+/)*[a-z-]+$'] },
+      ],
     },
   },
   {
@@ -39,7 +42,10 @@ export default tseslint.config(
     ignores: ['src/libbpf-ts/test/**'],
     rules: {
       // Durations are measured by clocks that nobody can set: src/native/clock.ts.
-      'no-restricted-properties': ['error', { object: 'Date', property: 'now', message: 'clock.now() of src/native/clock.ts does not go back' }],
+      'no-restricted-properties': [
+        'error',
+        { object: 'Date', property: 'now', message: 'clock.now() of src/native/clock.ts does not go back' },
+      ],
     },
   },
   {

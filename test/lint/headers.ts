@@ -5,7 +5,8 @@ import { readFileSync } from 'node:fs';
 import { walk } from './tree';
 
 /** Programs, scripts and what make reads; documents, data and licences have no place for a comment. */
-const SOURCE = /\.(ts|js|mjs|cjs|c|h|sh|bash|zsh|fish|service|conf|rules|network|link)$|(^|\/)Makefile$|^\.ci\/|^test\/vm\/guest\/[^.]+$/;
+const SOURCE =
+  /\.(ts|js|mjs|cjs|c|h|sh|bash|zsh|fish|service|conf|rules|network|link)$|(^|\/)Makefile$|^\.ci\/|^test\/vm\/guest\/[^.]+$/;
 /** A BPF program that calls helpers for GPL programs only, as those in bpf/ do. */
 const GPL = /^bpf\/|^test\/bench\/c\/redirect\.bpf\.c$/;
 /** Behind `#!` at the latest. */
@@ -22,6 +23,8 @@ const sources = walk('.').filter((file) => SOURCE.test(file));
 const problems = sources.flatMap(problemOf);
 for (const problem of problems) console.error(problem);
 if (sources.length < 100 || problems.length > 0) {
-  console.error(`lint: ${problems.length} of ${sources.length} source files without their licence in the first ${LINES} lines`);
+  console.error(
+    `lint: ${problems.length} of ${sources.length} source files without their licence in the first ${LINES} lines`,
+  );
   process.exit(1);
 }

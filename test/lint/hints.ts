@@ -22,7 +22,13 @@ const BY_HAND = /vnet-bpf (?:attach|detach|hook|impair|step|stats|log|record|top
 const SHOWS = /^src\/demo\//;
 
 const commandsByHand = (file: string): string[] =>
-  SHOWS.test(file) ? [] : readFileSync(file, 'utf8').split('\n').flatMap((line, i) => (BY_HAND.test(line) ? [`${file}:${i + 1}: a command without its namespace: ${line.trim()}`] : []));
+  SHOWS.test(file)
+    ? []
+    : readFileSync(file, 'utf8')
+        .split('\n')
+        .flatMap((line, i) =>
+          BY_HAND.test(line) ? [`${file}:${i + 1}: a command without its namespace: ${line.trim()}`] : [],
+        );
 
 /** `{ hint: ... }`, or anything that is computed; `{ cause }` alone is no hint. */
 function hints(name: keyof typeof HINT_AT, argument: ts.Expression | undefined): boolean {
@@ -39,7 +45,11 @@ function withoutHint(file: string): string[] {
       const name = node.expression.getText();
       const { line } = source.getLineAndCharacterOfPosition(node.getStart());
       if (isKnown(name) && !hints(name, node.arguments?.[HINT_AT[name]])) {
-        const around = source.text.split('\n').slice(Math.max(0, line - 1), line + 1).join('\n') + node.getText();
+        const around =
+          source.text
+            .split('\n')
+            .slice(Math.max(0, line - 1), line + 1)
+            .join('\n') + node.getText();
         if (!around.includes('no hint: ')) found.push(`${file}:${line + 1}: ${node.getText().replace(/\s+/g, ' ')}`);
       }
     }
@@ -53,6 +63,8 @@ const files = walk('src').filter((file) => file.endsWith('.ts') && !file.startsW
 const problems = files.flatMap((file) => [...withoutHint(file), ...commandsByHand(file)]);
 for (const problem of problems) console.error(problem);
 if (files.length < 50 || problems.length > 0) {
-  console.error(`lint: ${problems.length} errors in ${files.length} files do not say what to do about them, or not where`);
+  console.error(
+    `lint: ${problems.length} errors in ${files.length} files do not say what to do about them, or not where`,
+  );
   process.exit(1);
 }

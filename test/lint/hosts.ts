@@ -18,17 +18,23 @@ function foreignIn(line: string, isLock: boolean): string[] {
   // npm notes in the lock file whom to fund; only "resolved" is an address that it fetches from.
   if (isLock) return /^\s*"resolved": "\w+:/.test(line) ? [line.trim()] : [];
   if (/^\s*(@[\w-]+:)?registry\s*=/.test(line)) return [line.trim()];
-  return [...line.matchAll(ADDRESS)].map((match) => (match[1] as string).toLowerCase()).filter((host) => !ALLOWED.test(host));
+  return [...line.matchAll(ADDRESS)]
+    .map((match) => (match[1] as string).toLowerCase())
+    .filter((host) => !ALLOWED.test(host));
 }
 
 function problemsOf(file: string): string[] {
   const text = readFileSync(file, 'latin1');
   if (text.includes('\0')) return [];
   const isLock = path.basename(file) === 'package-lock.json';
-  return text.split('\n').flatMap((line, index) => foreignIn(line, isLock).map((what) => `${file}:${index + 1}: ${what}`));
+  return text
+    .split('\n')
+    .flatMap((line, index) => foreignIn(line, isLock).map((what) => `${file}:${index + 1}: ${what}`));
 }
 
-const problems = walk('.').filter((file) => statSync(file).size < LARGEST).flatMap(problemsOf);
+const problems = walk('.')
+  .filter((file) => statSync(file).size < LARGEST)
+  .flatMap(problemsOf);
 for (const problem of problems) console.error(problem);
 if (problems.length > 0) {
   console.error('lint: addresses that do not belong into the tree; test/lint/hosts.ts says which do');

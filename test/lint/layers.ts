@@ -12,8 +12,29 @@ import { walk } from './tree';
 
 /** Folders of src from top to bottom. A file imports from its own folder and from those below; everything may import `root`, the files in src itself. */
 const ORDER = [
-  'setup', 'cli', 'top', 'demo', 'doctor', 'step', 'testing', 'nic', 'lifecycle', 'controller', 'capture', 'control', 'metrics', 'hooks',
-  'datapath', 'impair', 'link', 'state', 'options', 'terminal', 'packet', 'native', 'root',
+  'setup',
+  'cli',
+  'top',
+  'demo',
+  'doctor',
+  'step',
+  'testing',
+  'nic',
+  'lifecycle',
+  'controller',
+  'capture',
+  'control',
+  'metrics',
+  'hooks',
+  'datapath',
+  'impair',
+  'link',
+  'state',
+  'options',
+  'terminal',
+  'packet',
+  'native',
+  'root',
 ];
 /** What others import or name by its path; it stands above all folders. */
 const ENTRIES = ['index', 'examples'];
@@ -27,7 +48,8 @@ const problems: string[] = [];
 /** The layers of a file's own package, and which of them it is in. */
 function place(file: string): { layers: readonly string[]; layer: string } {
   const parts = path.relative('src', file).replace(/\.ts$/, '').split('/');
-  if (parts[0] === 'libbpf-ts') return { layers: LIBBPF, layer: parts.slice(0, parts[2] === 'native' ? 3 : 2).join('/') };
+  if (parts[0] === 'libbpf-ts')
+    return { layers: LIBBPF, layer: parts.slice(0, parts[2] === 'native' ? 3 : 2).join('/') };
   const [folder = ''] = parts;
   return { layers: [...ENTRIES, ...ORDER], layer: parts.length > 1 || ENTRIES.includes(folder) ? folder : 'root' };
 }
@@ -41,7 +63,8 @@ function importsOf(file: string, text: string): string[] {
 function checkDirection(from: string, to: string): void {
   const [above, below] = [place(from), place(to)];
   if (above.layers[0] !== below.layers[0]) problems.push(`${from}: imports ${to}, which is in another package`);
-  else if (above.layers.indexOf(above.layer) > below.layers.indexOf(below.layer)) problems.push(`${from}: imports ${to}: ${below.layer} is above ${above.layer}`);
+  else if (above.layers.indexOf(above.layer) > below.layers.indexOf(below.layer))
+    problems.push(`${from}: imports ${to}: ${below.layer} is above ${above.layer}`);
 }
 
 /** Reports each circle once, as the files on it. */
@@ -69,14 +92,18 @@ for (const file of walk('src').filter((each) => each.endsWith('.ts'))) {
   if (lines > LINES_MAX) problems.push(`${file}: has ${lines} lines, ${LINES_MAX} are allowed`);
   const imports = importsOf(file, text);
   imports.forEach((each) => checkDirection(file, each));
-  graph.set(file, imports.filter((each) => each !== file));
+  graph.set(
+    file,
+    imports.filter((each) => each !== file),
+  );
 }
 checkCircles(graph);
 
 // One folder a line, behind the heading; the rest of the line says what it holds.
 const picture = /\n## Folders\n[\s\S]*?\n```\n([\s\S]*?)```/.exec(readFileSync(PICTURE, 'utf8'))?.[1] ?? '';
 const shown = picture.split('\n').flatMap((line) => /^ *([a-z]+) {2}/.exec(line)?.[1] ?? []);
-if (shown.join() !== ORDER.join()) problems.push(`${PICTURE}: shows the order ${shown.join(' ')}, not ${ORDER.join(' ')}`);
+if (shown.join() !== ORDER.join())
+  problems.push(`${PICTURE}: shows the order ${shown.join(' ')}, not ${ORDER.join(' ')}`);
 
 for (const problem of problems) console.error(problem);
 if (graph.size < 100 || problems.length > 0) {

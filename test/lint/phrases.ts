@@ -16,9 +16,19 @@ interface Phrase {
 
 const PHRASES: readonly Phrase[] = [
   // Habits.
-  { pattern: /\bso (?:many|often)\b|\bso long\b(?! as\b)/i, say: 'how many, that often; or the sentence the other way round' },
-  { pattern: /(?:^|[.!] |\*\*? |\/\/ )(?:- )?Who\b(?![^.|]*\?)|[:;] who (?:wants|keeps|asks|holds|makes|gives|listens)\b/, say: 'whoever, or "a host that ..."' },
-  { pattern: /\b(?:until this (?:version|commit)|the (?:commit|version) before)\b/i, say: 'what is; the changelog has history' },
+  {
+    pattern: /\bso (?:many|often)\b|\bso long\b(?! as\b)/i,
+    say: 'how many, that often; or the sentence the other way round',
+  },
+  {
+    pattern:
+      /(?:^|[.!] |\*\*? |\/\/ )(?:- )?Who\b(?![^.|]*\?)|[:;] who (?:wants|keeps|asks|holds|makes|gives|listens)\b/,
+    say: 'whoever, or "a host that ..."',
+  },
+  {
+    pattern: /\b(?:until this (?:version|commit)|the (?:commit|version) before)\b/i,
+    say: 'what is; the changelog has history',
+  },
   // Literal translations.
   { pattern: /\blook(?:s|ed|ing)? on\b/i, say: 'busy-poll' },
   { pattern: /\bmend(?:s|ed|ing)?\b/i, say: 'fix' },
@@ -32,7 +42,10 @@ const PHRASES: readonly Phrase[] = [
   { pattern: /\bways?[- ]back\b/i, say: 'reinject path' },
   { pattern: /\bhidden (?:network )?(?:namespace|peer)\b|\bwire (?:namespace|netns)\b/i, say: 'peer namespace, peer' },
   { pattern: /\b(?:egress|transmit) hooks?\b/i, say: 'tcx egress, TC egress: a hook is a program of the user' },
-  { pattern: /\b(?:no|for|finds?|found|gives?|given|ha[sd]|have|was|makes?|more|enough) room\b/i, say: 'space: a room is a waiting room' },
+  {
+    pattern: /\b(?:no|for|finds?|found|gives?|given|ha[sd]|have|was|makes?|more|enough) room\b/i,
+    say: 'space: a room is a waiting room',
+  },
   { pattern: /\bcards?\b/i, say: 'summary: a card is a NIC' },
 ];
 
@@ -50,7 +63,8 @@ const NAMES: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** Where former names stand beside those that replace them. */
-const KEEP_FORMER_NAMES = /^(?:src\/index|src\/doctor\/doctor|test\/kernel\/json\.test|test\/kernel\/long\/library-tarball\.test)\.ts$/;
+const KEEP_FORMER_NAMES =
+  /^(?:src\/index|src\/doctor\/doctor|test\/kernel\/json\.test|test\/kernel\/long\/library-tarball\.test)\.ts$/;
 
 interface Text {
   file: string;
@@ -62,7 +76,10 @@ const blank = (text: string): string => text.replace(/[^\n]/g, '');
 
 const prose = (file: string): Text => ({
   file,
-  lines: readFileSync(file, 'utf8').replace(/^ *```[^]*?^ *```$/gm, blank).replace(/`[^`\n]*`|\]\([^)\n]*\)/g, '').split('\n'),
+  lines: readFileSync(file, 'utf8')
+    .replace(/^ *```[^]*?^ *```$/gm, blank)
+    .replace(/`[^`\n]*`|\]\([^)\n]*\)/g, '')
+    .split('\n'),
 });
 
 const COMMENT_OR_STRING = /\/\*[^]*?\*\/|\/\/.*|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`/g;
@@ -78,13 +95,21 @@ function commentsAndStrings(file: string): Text {
   return { file, lines: kept.split('\n') };
 }
 
-const code = (file: string): Text => ({ file, lines: readFileSync(file, 'utf8').replace(COMMENT_OR_STRING, blank).split('\n') });
+const code = (file: string): Text => ({
+  file,
+  lines: readFileSync(file, 'utf8').replace(COMMENT_OR_STRING, blank).split('\n'),
+});
 
 /** The words of the names in a line: `law`, `of` and `stats` in `lawOf(stats)`. */
-const wordsOf = (line: string): string[] => (line.match(/[A-Z]?[a-z]+|[A-Z]+(?![a-z])/g) ?? []).map((word) => word.toLowerCase());
+const wordsOf = (line: string): string[] =>
+  (line.match(/[A-Z]?[a-z]+|[A-Z]+(?![a-z])/g) ?? []).map((word) => word.toLowerCase());
 
-const documents = walk('.').filter((file) => /^(?:README\.md|(?:docs|\.github|test)\/.*\.md|src\/libbpf-ts\/README\.md)$/.test(file));
-const sources = [...walk('src'), ...walk('bpf'), ...walk('test')].filter((file) => /\.(?:ts|c|h)$/.test(file) && file !== 'test/lint/phrases.ts');
+const documents = walk('.').filter((file) =>
+  /^(?:README\.md|(?:docs|\.github|test)\/.*\.md|src\/libbpf-ts\/README\.md)$/.test(file),
+);
+const sources = [...walk('src'), ...walk('bpf'), ...walk('test')].filter(
+  (file) => /\.(?:ts|c|h)$/.test(file) && file !== 'test/lint/phrases.ts',
+);
 const current = sources.filter((file) => !KEEP_FORMER_NAMES.test(file));
 const phrases = [...documents.map(prose), ...current.map(commentsAndStrings)].flatMap(({ file, lines }) =>
   lines.flatMap((line, i) =>
@@ -94,12 +119,20 @@ const phrases = [...documents.map(prose), ...current.map(commentsAndStrings)].fl
     }),
   ),
 );
-const names = current.map(code).flatMap(({ file, lines }) =>
-  lines.flatMap((line, i) => wordsOf(line).flatMap((word) => (NAMES.has(word) ? [`${file}:${i + 1}: the name has "${word}": write ${NAMES.get(word)}`] : []))),
-);
+const names = current
+  .map(code)
+  .flatMap(({ file, lines }) =>
+    lines.flatMap((line, i) =>
+      wordsOf(line).flatMap((word) =>
+        NAMES.has(word) ? [`${file}:${i + 1}: the name has "${word}": write ${NAMES.get(word)}`] : [],
+      ),
+    ),
+  );
 const problems = [...phrases, ...names];
 for (const problem of problems) console.error(problem);
 if (documents.length < 10 || sources.length < 100 || problems.length > 0) {
-  console.error(`lint: ${problems.length} phrases in ${documents.length} documents and ${sources.length} sources that docs/glossary.md or plain English has better words for`);
+  console.error(
+    `lint: ${problems.length} phrases in ${documents.length} documents and ${sources.length} sources that docs/glossary.md or plain English has better words for`,
+  );
   process.exit(1);
 }

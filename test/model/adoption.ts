@@ -67,7 +67,22 @@ const code = (sender: number, index: number): number => 1 | (sender << 1) | (ind
 const POLLER = 2;
 const CRASH = 3;
 
-const P = { lease: 0, counters: 1, log: 2, send: 3, mark: 4, count: 5, commit: 6, drained: 7, rx: 8, refused: 9, end: 10, dead: 11, release: 12, pieces: 13 };
+const P = {
+  lease: 0,
+  counters: 1,
+  log: 2,
+  send: 3,
+  mark: 4,
+  count: 5,
+  commit: 6,
+  drained: 7,
+  rx: 8,
+  refused: 9,
+  end: 10,
+  dead: 11,
+  release: 12,
+  pieces: 13,
+};
 
 export const ADOPTION_PROPERTIES = {
   once: 'a frame is sent once',
@@ -140,7 +155,11 @@ export class Adoption implements Model {
         return;
       }
       case P.log:
-        go('writes into the log how many messages come', P.send)[LOG_COUNT] = this.is('no batch log') ? 0 : s[MERGED] ? 1 : (s[LEASED] as number);
+        go('writes into the log how many messages come', P.send)[LOG_COUNT] = this.is('no batch log')
+          ? 0
+          : s[MERGED]
+            ? 1
+            : (s[LEASED] as number);
         return;
       case P.send:
         this.send(s, step);
@@ -169,10 +188,14 @@ export class Adoption implements Model {
         return;
       }
       case P.drained:
-        go('counts what was drained', P.rx)[DRAINED] = (this.is('counters added to') ? (s[DRAINED] as number) : (s[LOG_DRAINED] as number)) + (s[DONE] as number);
+        go('counts what was drained', P.rx)[DRAINED] =
+          (this.is('counters added to') ? (s[DRAINED] as number) : (s[LOG_DRAINED] as number)) + (s[DONE] as number);
         return;
       case P.rx:
-        go('counts what was sent', s[OWN_REFUSED] ? P.refused : this.is('log ended before the counters') ? P.lease : P.end)[RX] = (s[LOG_RX] as number) + (s[OWN_RX] as number);
+        go(
+          'counts what was sent',
+          s[OWN_REFUSED] ? P.refused : this.is('log ended before the counters') ? P.lease : P.end,
+        )[RX] = (s[LOG_RX] as number) + (s[OWN_RX] as number);
         return;
       case P.refused:
         go('sets what was refused', P.end)[REFUSED] = (s[LOG_REFUSED] as number) + (s[OWN_REFUSED] as number) - 1;
@@ -253,7 +276,10 @@ export class Adoption implements Model {
     }
     if (this.is('batch sent again')) done = sent = refused = 0;
     const inPlace = s[POSITION] === s[LOG_START] || this.is('ring released whatever its position');
-    const n = go(inPlace ? 'another one finds the batch under way' : 'another one finds the batch given back', inPlace ? P.release : P.drained);
+    const n = go(
+      inPlace ? 'another one finds the batch under way' : 'another one finds the batch given back',
+      inPlace ? P.release : P.drained,
+    );
     n[DONE] = done;
     n[OWN_RX] = sent;
     n[OWN_REFUSED] = this.is('refused counted by the poller alone') ? 0 : refused + 1;

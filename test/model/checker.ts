@@ -122,7 +122,8 @@ class Explorer {
       flush();
       const rest = model.atRest(fromBytes);
       this.resting.push(rest ? 1 : 0);
-      if (!rest && this.targets.length === this.firsts.at(current)) return { property: DEADLOCK, trace: this.traceTo(current) };
+      if (!rest && this.targets.length === this.firsts.at(current))
+        return { property: DEADLOCK, trace: this.traceTo(current) };
     }
     this.firsts.push(this.targets.length);
     return null;
@@ -237,7 +238,7 @@ class Explorer {
         if (deeper) continue;
         path.pop();
         if (low[state] !== order[state]) continue;
-        for (let member = -1; member !== state; ) component[(member = open.pop() as number)] = components;
+        for (let member = -1; member !== state;) component[(member = open.pop() as number)] = components;
         components++;
       }
     }
@@ -264,7 +265,8 @@ class Explorer {
 
   private traceTo(state: number): string[] {
     const lines: string[] = [];
-    for (let at = state; this.parents.at(at) >= 0; at = this.parents.at(at)) lines.push(this.stepBetween(this.parents.at(at), at));
+    for (let at = state; this.parents.at(at) >= 0; at = this.parents.at(at))
+      lines.push(this.stepBetween(this.parents.at(at), at));
     lines.reverse();
     if (this.model.show) lines.push(`= ${this.model.show(this.state(state))}`);
     return lines;

@@ -68,7 +68,24 @@ const ARM = 4;
 const POLLER = 2;
 const MEMORY = 3;
 
-const T = { look: 0, reserve: 1, place: 2, armed: 3, disarm: 4, submit: 5, close: 6, seeGate: 7, seeRing: 8, swap: 9, news: 10, bellArmed: 11, bellReserve: 12, bellDisarm: 13, bell: 14, done: 15 };
+const T = {
+  look: 0,
+  reserve: 1,
+  place: 2,
+  armed: 3,
+  disarm: 4,
+  submit: 5,
+  close: 6,
+  seeGate: 7,
+  seeRing: 8,
+  swap: 9,
+  news: 10,
+  bellArmed: 11,
+  bellReserve: 12,
+  bellDisarm: 13,
+  bell: 14,
+  done: 15,
+};
 const P = { poll: 0, gate: 1, fill: 2, swap: 3, arm: 4, seeGate: 5, seeRing: 6, disarm: 7, asleep: 8 };
 
 export const QUEUE_PROPERTIES = {
@@ -188,7 +205,10 @@ export class Queue implements Model {
         if (drained) addNews(go('has news', T.bellArmed));
         return;
       case T.bellArmed: {
-        const n = go(s[ARMED] ? 'sees armed' : 'sees not armed', this.is('doorbell disarms first') ? T.bellDisarm : T.bellReserve);
+        const n = go(
+          s[ARMED] ? 'sees armed' : 'sees not armed',
+          this.is('doorbell disarms first') ? T.bellDisarm : T.bellReserve,
+        );
         if (!s[ARMED] || this.is('no doorbell')) finish(n);
         return;
       }
@@ -263,7 +283,10 @@ export class Queue implements Model {
       case P.arm: {
         const weak = this.is('no fence after arming');
         if (!weak && !drained) return;
-        const n = go(weak ? 'stores armed = 1' : 'arms, a fence', this.is('no second look at the gate') ? P.seeRing : P.seeGate);
+        const n = go(
+          weak ? 'stores armed = 1' : 'arms, a fence',
+          this.is('no second look at the gate') ? P.seeRing : P.seeGate,
+        );
         if (this.is('no second look at the ring')) n[PC + POLLER] = P.asleep;
         if (weak) append(n, BUFFER + POLLER * BUFFER_MAX, BUFFER_MAX, ARM);
         else n[ARMED] = 1;
@@ -295,7 +318,16 @@ export class Queue implements Model {
     const at = BUFFER + cpu * BUFFER_MAX;
     const oldest = s[at] as number;
     if (oldest === 0) return;
-    const n = step(MEMORY + cpu, ['', 'the producer position can be seen', 'armed = 0 can be seen', 'the consumer position can be seen', 'armed = 1 can be seen'][oldest] as string);
+    const n = step(
+      MEMORY + cpu,
+      [
+        '',
+        'the producer position can be seen',
+        'armed = 0 can be seen',
+        'the consumer position can be seen',
+        'armed = 1 can be seen',
+      ][oldest] as string,
+    );
     shift(n, at, BUFFER_MAX);
     if (oldest === DISARM) n[ARMED] = 0;
     if (oldest === ARM) n[ARMED] = 1;
@@ -337,7 +369,8 @@ export class Queue implements Model {
   }
 }
 
-const first = (what: 'frame' | 'news' | undefined): number => (what === undefined ? T.done : what === 'frame' ? T.look : T.news);
+const first = (what: 'frame' | 'news' | undefined): number =>
+  what === undefined ? T.done : what === 'frame' ? T.look : T.news;
 
 /** A held frame counts in the gate and stops the queue, in one locked instruction each; here they are one. */
 function addNews(n: Uint8Array): void {

@@ -134,7 +134,10 @@ export class RoomKernel {
         this.travel(s, sender, step);
         return;
       case SINKS.arrive: {
-        const n = go('sink counts % as arrived', this.is('sink counts arrival before the frame') ? SINKS.in : SINKS.look);
+        const n = go(
+          'sink counts % as arrived',
+          this.is('sink counts arrival before the frame') ? SINKS.in : SINKS.look,
+        );
         n[ARRIVED]! += segmentsOf(this.setting, piece);
         return;
       }
@@ -183,7 +186,8 @@ export class RoomKernel {
     const arrive = (n: Uint8Array, what: number): void => {
       n[SINK + sender] = what;
       n[SINK_PC + sender] = SINKS.arrive;
-      if (!this.is('sink counts after the frame is in the room') && !this.is('sink counts arrival before the frame')) n[ROOM_IN]!++;
+      if (!this.is('sink counts after the frame is in the room') && !this.is('sink counts arrival before the frame'))
+        n[ROOM_IN]!++;
     };
     arrive(take('% is counted into the room'), piece);
     if (pieceOf(piece) !== 0) return;

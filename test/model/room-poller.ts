@@ -218,7 +218,12 @@ export class RoomPoller {
         return;
       }
       case P.adopt: {
-        const n = go(s[S] ? 'another poller finds the queue stopped, wakes are stops - 1' : 'another poller finds the queue running, wakes are stops', P.lookIn);
+        const n = go(
+          s[S]
+            ? 'another poller finds the queue stopped, wakes are stops - 1'
+            : 'another poller finds the queue running, wakes are stops',
+          P.lookIn,
+        );
         if (s[S] || this.is('no look at the room when adopted')) n[PC] = P.poll;
         if (!this.is('wakes left as they are')) n[OPEN_STOPS] = s[S] as number;
         return;

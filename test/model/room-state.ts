@@ -137,8 +137,29 @@ export const TX = { look: 0, check: 1, reserve: 2, submit: 3, count: 4, close: 5
 export const SINKS = { idle: 0, arrive: 1, in: 2, look: 3, close: 4, bell: 5, enter: 6, late: 7 };
 export const EXITS = { idle: 0, enqueue: 1, cost: 2, out: 3 };
 export const P = {
-  poll: 0, gate: 1, arrived: 2, again: 3, out: 4, in: 5, close: 6, swap: 7, lookOut: 8, count: 9, lookIn: 10, reclose: 11,
-  cost: 12, fill: 13, note: 14, netlink: 15, base: 16, granted: 17, arm: 18, seeGate: 19, seeRing: 20, asleep: 21, adopt: 22,
+  poll: 0,
+  gate: 1,
+  arrived: 2,
+  again: 3,
+  out: 4,
+  in: 5,
+  close: 6,
+  swap: 7,
+  lookOut: 8,
+  count: 9,
+  lookIn: 10,
+  reclose: 11,
+  cost: 12,
+  fill: 13,
+  note: 14,
+  netlink: 15,
+  base: 16,
+  granted: 17,
+  arm: 18,
+  seeGate: 19,
+  seeRing: 20,
+  asleep: 21,
+  adopt: 22,
 };
 
 /** Properties, beside those of every model (checker.ts). */
@@ -158,7 +179,13 @@ export const NO_PLACE = 1;
 export const ORDER = 2;
 export const TWICE_DELIVERED = 3;
 export const OVERDRAWN = 4;
-export const BY_NUMBER = ['', ROOM_PROPERTIES.place, ROOM_PROPERTIES.order, ROOM_PROPERTIES.once, ROOM_PROPERTIES.overdrawn];
+export const BY_NUMBER = [
+  '',
+  ROOM_PROPERTIES.place,
+  ROOM_PROPERTIES.order,
+  ROOM_PROPERTIES.once,
+  ROOM_PROPERTIES.overdrawn,
+];
 
 /** close_gate(). */
 export function closeGate(n: Uint8Array): void {

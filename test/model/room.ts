@@ -81,7 +81,16 @@ export class Room implements Model {
   }
 
   start(s: Uint8Array): void {
-    const { drops = 0, copies = 0, roomDrops = 0, filled = false, waiting = 0, unused = 0, crashes = 0, frames } = this.setting;
+    const {
+      drops = 0,
+      copies = 0,
+      roomDrops = 0,
+      filled = false,
+      waiting = 0,
+      unused = 0,
+      crashes = 0,
+      frames,
+    } = this.setting;
     s[TOKENS] = LEAST;
     s[CREDIT] = LEAST;
     s[CRASHES] = crashes;
@@ -131,13 +140,15 @@ export class Room implements Model {
     const held = signed((s[GATE] as number) - (s[ARRIVED] as number) - (s[LOST] as number) + (s[TWICE] as number));
     // Copies that came while the queue was woken: the next stop counts them.
     if (held > 0 || (held < 0 && s[COPIED] === 0)) return ROOM_PROPERTIES.transit;
-    if (signed((s[ROOM_IN] as number) - (s[ROOM_OUT] as number) - (s[ROOM_LOST] as number)) !== 0) return ROOM_PROPERTIES.room;
+    if (signed((s[ROOM_IN] as number) - (s[ROOM_OUT] as number) - (s[ROOM_LOST] as number)) !== 0)
+      return ROOM_PROPERTIES.room;
     return null;
   }
 
   private delivered(s: Uint8Array): number {
     let count = 0;
-    for (let sender = 0; sender < SENDERS; sender++) for (let bits = s[SEEN + sender] as number; bits; bits >>= 1) count += bits & 1;
+    for (let sender = 0; sender < SENDERS; sender++)
+      for (let bits = s[SEEN + sender] as number; bits; bits >>= 1) count += bits & 1;
     return count;
   }
 

@@ -13,7 +13,15 @@ const LONG = /(^|\/)kernel\/long\/|^src\/libbpf-ts\/test\/(host\/|kernel-example
 /** What make has compiled: TEST_SOURCES in the Makefile; not what looks for files of the tree beside its own. */
 const COMPILED = /^test\/(unit|kernel|report)\/|^src\/libbpf-ts\/test\/(unit-|kernel-(?!examples))/;
 /** Of test/vm only what needs no guest; of test/bench and test/selftests only what runs nothing. */
-const ROOTS = ['test/unit', 'test/kernel', 'test/report', 'test/bench/report', 'test/vm/self', 'test/selftests/self', 'src/libbpf-ts/test'];
+const ROOTS = [
+  'test/unit',
+  'test/kernel',
+  'test/report',
+  'test/bench/report',
+  'test/vm/self',
+  'test/selftests/self',
+  'src/libbpf-ts/test',
+];
 const IN_A_GUEST = /^test\/vm\/.*guest/;
 
 /** libbpf-ts leaves nothing on a machine that others could see, and asks the kernel what only the first pid namespace is told. */
@@ -34,14 +42,22 @@ export interface Group {
 export const groups = {
   unit: { owns: (file) => !KERNEL.test(file), sandbox: () => false, obstacle: () => null, jobs: 2, timeout: 60 },
   // More than there are processors: most of the time of each is spent waiting for the kernel.
-  kernel: { owns: (file) => KERNEL.test(file) && !ALONE.test(file) && !LONG.test(file), sandbox, obstacle: oldKernel, jobs: 3, timeout: 300 },
+  kernel: {
+    owns: (file) => KERNEL.test(file) && !ALONE.test(file) && !LONG.test(file),
+    sandbox,
+    obstacle: oldKernel,
+    jobs: 3,
+    timeout: 300,
+  },
   'kernel-long': { owns: (file) => LONG.test(file), sandbox, obstacle: oldKernel, jobs: 3, timeout: 300 },
   'kernel-alone': { owns: (file) => ALONE.test(file), sandbox, obstacle: oldKernel, jobs: 1, timeout: 300 },
 } satisfies Record<string, Group>;
 
 /** Want of root is not an obstacle: the tests themselves say then that they skip. */
 function oldKernel(): string | null {
-  const [major = 0, minor = 0] = release().split('.', 2).map((part) => parseInt(part, 10));
+  const [major = 0, minor = 0] = release()
+    .split('.', 2)
+    .map((part) => parseInt(part, 10));
   return major > 6 || (major === 6 && minor >= 1) ? null : `Linux 6.1 or later is needed, this is ${release()}`;
 }
 
@@ -64,17 +80,37 @@ function testFiles(directory: string): string[] {
 }
 
 /** Those that take longest, half a minute and more: one that came last would run by itself. */
-const FIRST = ['deb', 'library-tarball', 'hook-dies', 'state-damaged', 'inherited', 'no-space', 'faults', 'record', 'detach-blocked', 'output-lost', 'coexistence', 'terminal', 'taken-away', 'link-changes', 'model-room'];
+const FIRST = [
+  'deb',
+  'library-tarball',
+  'hook-dies',
+  'state-damaged',
+  'inherited',
+  'no-space',
+  'faults',
+  'record',
+  'detach-blocked',
+  'output-lost',
+  'coexistence',
+  'terminal',
+  'taken-away',
+  'link-changes',
+  'model-room',
+];
 
 /** The files of a group, in the order in which they run. */
 export function filesOf(name: GroupName): string[] {
   const isFirst = (file: string): boolean => FIRST.includes(path.basename(file, '.test.ts'));
-  const files = ROOTS.flatMap(testFiles).filter((file) => groups[name].owns(file) && !IN_A_GUEST.test(file)).sort().reverse();
+  const files = ROOTS.flatMap(testFiles)
+    .filter((file) => groups[name].owns(file) && !IN_A_GUEST.test(file))
+    .sort()
+    .reverse();
   return [...files.filter(isFirst), ...files.filter((file) => !isFirst(file))];
 }
 
 /** What is run for a test file: its JavaScript where make compiles it, else the source, through ts-node. */
-export const programOf = (file: string): string => (COMPILED.test(file) ? path.join('dist-test', file.replace(/\.ts$/, '.js')) : file);
+export const programOf = (file: string): string =>
+  COMPILED.test(file) ? path.join('dist-test', file.replace(/\.ts$/, '.js')) : file;
 
 /** The test file that a program was made of; what follows the program's name is kept. */
 export const sourceOf = (program: string): string => program.replace(/^dist-test\/(\S*)\.js\b/, '$1.ts');

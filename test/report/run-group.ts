@@ -64,9 +64,21 @@ async function runFiles(name: GroupName, files: readonly string[], counter: TapC
 /** Seconds that a file has to clean up after its time is over. */
 const GRACE = 60;
 
-function runFile(file: string, timeout: number, sandbox: (file: string) => boolean, running: Set<ChildProcess>): Promise<{ lines: string[]; ok: boolean; milliseconds: number }> {
+function runFile(
+  file: string,
+  timeout: number,
+  sandbox: (file: string) => boolean,
+  running: Set<ChildProcess>,
+): Promise<{ lines: string[]; ok: boolean; milliseconds: number }> {
   const start = performance.now();
-  const args = ['--enable-source-maps', '-r', './test/helpers/ts-node-lazily.cjs', '-r', './test/helpers/tap-in-one-file.cjs', programOf(file)];
+  const args = [
+    '--enable-source-maps',
+    '-r',
+    './test/helpers/ts-node-lazily.cjs',
+    '-r',
+    './test/helpers/tap-in-one-file.cjs',
+    programOf(file),
+  ];
   const child = spawn(...(sandbox(file) ? sandboxed(process.execPath, args) : ([process.execPath, args] as const)), {
     stdio: ['ignore', 'pipe', 'inherit'],
     // Of the tests directly in the file; 0 would be none.

@@ -44,11 +44,24 @@ exit "$status"
 `;
 
 /** Its end is that of everything in it. */
-const UNSHARE = ['--mount', '--pid', '--net', '--fork', '--kill-child', '--propagation', 'private', 'sh', '-c', PREPARE, 'sandbox'];
+const UNSHARE = [
+  '--mount',
+  '--pid',
+  '--net',
+  '--fork',
+  '--kill-child',
+  '--propagation',
+  'private',
+  'sh',
+  '-c',
+  PREPARE,
+  'sandbox',
+];
 
 /** Whether namespaces may be made here; tests that need root skip by themselves where it is not there. */
 let possible: boolean | undefined;
-const isPossible = (): boolean => (possible ??= process.getuid?.() === 0 && spawnSync('unshare', [...UNSHARE, 'true']).status === 0);
+const isPossible = (): boolean =>
+  (possible ??= process.getuid?.() === 0 && spawnSync('unshare', [...UNSHARE, 'true']).status === 0);
 
 /** Program and arguments that run a command in a sandbox, or the command itself where there can be none. */
 export function sandboxed(program: string, args: readonly string[]): [string, string[]] {
@@ -59,7 +72,10 @@ export function sandboxed(program: string, args: readonly string[]): [string, st
 export function signalSandboxed(child: ChildProcess, signal: NodeJS.Signals): void {
   let inside: number[] = [];
   try {
-    inside = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'latin1').split(' ').filter(Boolean).map(Number);
+    inside = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'latin1')
+      .split(' ')
+      .filter(Boolean)
+      .map(Number);
   } catch {
     // Ended meanwhile.
   }

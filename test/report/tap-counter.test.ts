@@ -28,14 +28,26 @@ t.test('assertions are counted, not the lines that sum them up', async (t) => {
 });
 
 t.test('a failure is counted once and named from the file down', async (t) => {
-  const nested = ['# Subtest: a', '    not ok 1 - x', '      ---', '      found: 1', '      ...', '    1..1', 'not ok 1 - a', '1..1'];
+  const nested = [
+    '# Subtest: a',
+    '    not ok 1 - x',
+    '      ---',
+    '      found: 1',
+    '      ...',
+    '    1..1',
+    'not ok 1 - a',
+    '1..1',
+  ];
   const { line, failures } = await count(...file('one.test.ts', false, ...nested), '1..1');
   t.equal(line, '0 passed, 1 failed');
   t.match(failures, [/one\.test\.ts > a > x/]);
 });
 
 t.test('skips and their reasons', async (t) => {
-  const { line, files } = await count(...file('one.test.ts', true, 'ok 1 - x', 'ok 2 - y # SKIP needs root', 'ok 3 - z # TODO', '1..3'), '1..1');
+  const { line, files } = await count(
+    ...file('one.test.ts', true, 'ok 1 - x', 'ok 2 - y # SKIP needs root', 'ok 3 - z # TODO', '1..3'),
+    '1..1',
+  );
   t.equal(line, '1 passed, 0 failed, 2 skipped');
   t.same([...(files[0]?.reasons ?? [])], ['needs root']);
 });

@@ -58,7 +58,9 @@ export class TapCounter extends EventEmitter<CounterEvents> {
     this.parser.end();
     const results = await this.ended;
     if (!results.ok && this.whole.failed === 0) {
-      const why = results.bailout ? `bailed out: ${String(results.bailout)}` : (results.failures[0]?.tapError ?? 'the output is incomplete');
+      const why = results.bailout
+        ? `bailed out: ${String(results.bailout)}`
+        : (results.failures[0]?.tapError ?? 'the output is incomplete');
       this.fail(this.whole, { name: why, diagnostics: null });
     }
     return this.whole;

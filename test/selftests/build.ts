@@ -17,7 +17,9 @@ export const programs = (): string => cache('selftests', 'programs');
  */
 const ON_THE_INTERFACE = `#include <netinet/in.h>
 #undef INADDR_LOOPBACK
-#define INADDR_LOOPBACK 0x${ADDRESSES.A4.split('.').map((part) => Number(part).toString(16).padStart(2, '0')).join('')}
+#define INADDR_LOOPBACK 0x${ADDRESSES.A4.split('.')
+  .map((part) => Number(part).toString(16).padStart(2, '0'))
+  .join('')}
 static const struct in6_addr address_of_interface __attribute__((unused)) = { .s6_addr = { 0xfd, [15] = 1 } };
 #define in6addr_loopback address_of_interface
 #undef IN6ADDR_LOOPBACK_INIT
@@ -40,7 +42,12 @@ export function build(wanted: readonly Program[], source: Source): Map<string, s
   return failed;
 }
 
-function buildOne({ source: name, edits = [], libraries = [], onInterface = false }: Program, { directory: net }: Source, directory: string, header: string): void {
+function buildOne(
+  { source: name, edits = [], libraries = [], onInterface = false }: Program,
+  { directory: net }: Source,
+  directory: string,
+  header: string,
+): void {
   const from = path.join(net, name);
   if (!existsSync(from)) throw new Error(`${name} is not in the package`);
   let text = readFileSync(from, 'utf8');
@@ -54,6 +61,20 @@ function buildOne({ source: name, edits = [], libraries = [], onInterface = fals
   writeFileSync(copy, text);
   chmodSync(copy, 0o755);
   if (!base.endsWith('.c')) return;
-  const includes = ['.', path.dirname(from), net, path.join(net, '..'), path.join(net, '../../../include/uapi')].map((where) => `-I${where}`);
-  run('cc', ['-O2', '-g', '-w', '-D_GNU_SOURCE', ...includes, ...(onInterface ? ['-include', header] : []), '-o', copy.replace(/\.c$/, ''), copy, '-pthread', ...libraries.map((library) => `-l${library}`)]);
+  const includes = ['.', path.dirname(from), net, path.join(net, '..'), path.join(net, '../../../include/uapi')].map(
+    (where) => `-I${where}`,
+  );
+  run('cc', [
+    '-O2',
+    '-g',
+    '-w',
+    '-D_GNU_SOURCE',
+    ...includes,
+    ...(onInterface ? ['-include', header] : []),
+    '-o',
+    copy.replace(/\.c$/, ''),
+    copy,
+    '-pthread',
+    ...libraries.map((library) => `-l${library}`),
+  ]);
 }

@@ -52,15 +52,22 @@ export function judge(runs: readonly Run[], exceptions: readonly Exception[]): J
           used.add(exception);
           tally.skipped++;
           excused.push(`${test}, ${name}: ${exception.reason}`);
-        } else fail(`${test}, ${name}: ${verdict === 'skip' ? 'skipped' : 'fails'} on vnet0 and passes on the control: ${detail}`);
+        } else
+          fail(
+            `${test}, ${name}: ${verdict === 'skip' ? 'skipped' : 'fails'} on vnet0 and passes on the control: ${detail}`,
+          );
       }
     }
-    for (const { name, verdict } of control) if (verdict === 'pass' && !names.has(name)) fail(`${test}, ${name}: did not run on vnet0`);
+    for (const { name, verdict } of control)
+      if (verdict === 'pass' && !names.has(name)) fail(`${test}, ${name}: did not run on vnet0`);
     if (unbalanced !== undefined) fail(`${test}: the frame accounting of vnet0: ${unbalanced}`);
   }
   for (const exception of exceptions) {
     const ran = runs.some(({ test }) => test === exception.test);
-    if (ran && !used.has(exception)) fail(`${exception.test}, ${String(exception.result)}: is in the list of exceptions and no longer fails on vnet0 alone`);
+    if (ran && !used.has(exception))
+      fail(
+        `${exception.test}, ${String(exception.result)}: is in the list of exceptions and no longer fails on vnet0 alone`,
+      );
   }
   if (tally.passed === 0) fail('nothing passed on vnet0');
   return { ...tally, problems, excused };

@@ -46,14 +46,29 @@ export function makeNetwork(kind: Network['kind'], settings: Settings): Network 
   ok('ip', ['netns', 'add', netns]);
   ok('ip', ['-n', netns, 'link', 'set', 'lo', 'up']);
   const made = kind === 'control' ? makeControl(netns, settings) : attach(netns, settings);
-  if (looped) for (const address of all) ok('ip', ['-n', netns, 'neigh', 'replace', address, 'lladdr', MAC, 'dev', iface, 'nud', 'permanent']);
+  if (looped)
+    for (const address of all)
+      ok('ip', ['-n', netns, 'neigh', 'replace', address, 'lladdr', MAC, 'dev', iface, 'nud', 'permanent']);
   return { kind, netns, iface, ...made };
 }
 
-function attach(netns: string, { iface, mtu, looped, attachOptions }: Settings): Pick<Network, 'unbalanced' | 'remove'> {
+function attach(
+  netns: string,
+  { iface, mtu, looped, attachOptions }: Settings,
+): Pick<Network, 'unbalanced' | 'remove'> {
   const where = [iface, '--netns', netns];
   const addresses = looped ? all.flatMap((address) => ['--addr', prefixed(address)]) : [];
-  const { status, stderr } = vnetBpf(['attach', ...where, '--daemon', '--mac', MAC, '--mtu', String(mtu), ...attachOptions, ...addresses]);
+  const { status, stderr } = vnetBpf([
+    'attach',
+    ...where,
+    '--daemon',
+    '--mac',
+    MAC,
+    '--mtu',
+    String(mtu),
+    ...attachOptions,
+    ...addresses,
+  ]);
   if (status !== 0) throw new Error(stderr.trim());
   return {
     unbalanced: () => unbalanced(where),
@@ -78,14 +93,53 @@ function makeControl(netns: string, { iface, mtu, farTso, looped }: Settings): P
   const far = `${netns}far`;
   ok('ip', ['netns', 'add', far]);
   okIn(far, 'sysctl', ['-qw', 'net.ipv6.conf.default.disable_ipv6=1']);
-  ok('ip', ['-n', netns, 'link', 'add', iface, 'address', MAC, 'mtu', String(mtu), 'type', 'veth', 'peer', 'name', 'far', 'mtu', String(mtu), 'netns', far]);
+  ok('ip', [
+    '-n',
+    netns,
+    'link',
+    'add',
+    iface,
+    'address',
+    MAC,
+    'mtu',
+    String(mtu),
+    'type',
+    'veth',
+    'peer',
+    'name',
+    'far',
+    'mtu',
+    String(mtu),
+    'netns',
+    far,
+  ]);
   if (!farTso) okIn(far, 'ethtool', ['-K', 'far', 'tso', 'off']);
   ok('ip', ['-n', far, 'link', 'set', 'far', 'up']);
   ok('tc', ['-n', far, 'qdisc', 'add', 'dev', 'far', 'clsact']);
   const everything = ['protocol', 'all', 'u32', 'match', 'u32', '0', '0'];
-  ok('tc', ['-n', far, 'filter', 'add', 'dev', 'far', 'ingress', ...everything, 'action', 'mirred', 'egress', 'redirect', 'dev', 'far']);
+  ok('tc', [
+    '-n',
+    far,
+    'filter',
+    'add',
+    'dev',
+    'far',
+    'ingress',
+    ...everything,
+    'action',
+    'mirred',
+    'egress',
+    'redirect',
+    'dev',
+    'far',
+  ]);
   // Duplicate address detection would meet itself.
-  okIn(netns, 'sysctl', ['-qw', `net.ipv6.conf.${iface}.accept_dad=0`, `net.ipv4.conf.${iface}.accept_local=1`, `net.ipv4.conf.${iface}.rp_filter=0`]);
+  okIn(netns, 'sysctl', [
+    '-qw',
+    `net.ipv6.conf.${iface}.accept_dad=0`,
+    `net.ipv4.conf.${iface}.accept_local=1`,
+    `net.ipv4.conf.${iface}.rp_filter=0`,
+  ]);
   ok('ip', ['-n', netns, 'link', 'set', iface, 'up']);
   if (looped) routeThrough(netns, iface);
   return {

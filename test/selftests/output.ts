@@ -54,6 +54,10 @@ function numbered(results: readonly Result[]): Result[] {
 }
 
 function endOf(output: string, exit: number | null): string {
-  const last = output.split('\n').map((line) => line.trim()).filter(Boolean).slice(-DETAIL_LINES);
+  const last = output
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean)
+    .slice(-DETAIL_LINES);
   return [...last, exit === null ? 'ran out of time' : `exit code ${exit}`].join('; ');
 }

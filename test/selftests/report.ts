@@ -17,6 +17,8 @@ export function countsOf(results: readonly Result[]): string {
 }
 
 export function summary(rows: readonly Row[]): string {
-  const lines = rows.map(({ test, control, vnet0, seconds }) => `| ${test} | ${control} | ${vnet0} | ${seconds.toFixed(0)} s |`);
+  const lines = rows.map(
+    ({ test, control, vnet0, seconds }) => `| ${test} | ${control} | ${vnet0} | ${seconds.toFixed(0)} s |`,
+  );
   return ['| selftest | control | vnet0 | time for both |', '| --- | --- | --- | --- |', ...lines].join('\n');
 }

@@ -24,17 +24,26 @@ const interrupt = new AbortController();
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
-    options: { only: { type: 'string' }, fetch: { type: 'boolean' }, verbose: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+    options: {
+      only: { type: 'string' },
+      fetch: { type: 'boolean' },
+      verbose: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
   });
   if (values.help) {
     process.stdout.write(usage);
     return 0;
   }
-  if (!values.fetch && process.geteuid?.() !== 0) throw new Error('root is needed to make interfaces: run as root, or with --fetch');
+  if (!values.fetch && process.geteuid?.() !== 0)
+    throw new Error('root is needed to make interfaces: run as root, or with --fetch');
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interrupt.abort());
   const chosen = selftests.filter(({ name }) => new RegExp(values.only ?? '').test(name));
   const source = fetchSource((text) => console.log(`selftests: ${text}`));
-  const notBuilt = build(chosen.flatMap((test) => test.programs), source);
+  const notBuilt = build(
+    chosen.flatMap((test) => test.programs),
+    source,
+  );
   for (const [name, why] of notBuilt) console.error(`selftests: ${name} does not compile: ${why}`);
   if (values.fetch) return notBuilt.size === 0 ? 0 : 1;
 
@@ -47,12 +56,21 @@ async function main(): Promise<number> {
     const control = await runOn('control', test);
     const vnet0 = await runOn('vnet0', test);
     runs.push({ test: test.name, control: control.results, vnet0: vnet0.results, unbalanced: vnet0.unbalanced });
-    const row = { test: test.name, control: countsOf(control.results), vnet0: countsOf(vnet0.results), seconds: (performance.now() - started) / 1000 };
+    const row = {
+      test: test.name,
+      control: countsOf(control.results),
+      vnet0: countsOf(vnet0.results),
+      seconds: (performance.now() - started) / 1000,
+    };
     rows.push(row);
     console.log(`${row.test}: ${row.vnet0} on vnet0, ${row.control} on the control, ${row.seconds.toFixed(1)} s`);
-    for (const [kind, results] of [['control', control.results], ['vnet0', vnet0.results]] as const) {
+    for (const [kind, results] of [
+      ['control', control.results],
+      ['vnet0', vnet0.results],
+    ] as const) {
       for (const { name, verdict, detail } of results) {
-        if (values.verbose || verdict === 'fail') console.log(`  ${verdict} on ${kind}: ${name}${verdict === 'pass' ? '' : `: ${detail}`}`);
+        if (values.verbose || verdict === 'fail')
+          console.log(`  ${verdict} on ${kind}: ${name}${verdict === 'pass' ? '' : `: ${detail}`}`);
       }
     }
   }
@@ -68,8 +86,17 @@ async function main(): Promise<number> {
 }
 
 /** Each step in turn, in a fresh network. */
-async function runOn(kind: Network['kind'], test: Selftest): Promise<{ results: Result[]; unbalanced: string | undefined }> {
-  const network = makeNetwork(kind, { iface: test.iface ?? 'vnet0', mtu: test.mtu ?? 1500, farTso: test.farTso ?? true, looped: test.addresses ?? true, attachOptions: test.attachOptions ?? [] });
+async function runOn(
+  kind: Network['kind'],
+  test: Selftest,
+): Promise<{ results: Result[]; unbalanced: string | undefined }> {
+  const network = makeNetwork(kind, {
+    iface: test.iface ?? 'vnet0',
+    mtu: test.mtu ?? 1500,
+    farTso: test.farTso ?? true,
+    looped: test.addresses ?? true,
+    attachOptions: test.attachOptions ?? [],
+  });
   try {
     const results: Result[] = [];
     for (const step of test.steps) {
@@ -99,7 +126,8 @@ function shell(lines: string, { netns, iface }: Network): Promise<{ exit: number
     env: { ...process.env, NODE_OPTIONS: '', IFACE: iface, MAC, ...ADDRESSES },
   });
   let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (output += text));
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => (output += text));
   const end = (): void => {
     try {
       process.kill(-(child.pid as number), 'SIGKILL');

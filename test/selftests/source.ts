@@ -31,7 +31,9 @@ export function fetchSource(announce: (text: string) => void): Source {
 
   const apt = new Apt(SUITES);
   apt.update();
-  const wanted = [WANTED, ...newest(apt.names(/^linux-source-\d/))].map((name) => apt.candidate(name)).find((found) => found !== undefined);
+  const wanted = [WANTED, ...newest(apt.names(/^linux-source-\d/))]
+    .map((name) => apt.candidate(name))
+    .find((found) => found !== undefined);
   if (wanted === undefined) throw new Error(`no linux-source package in ${SUITES.join(', ')}`);
   const version = `${wanted.name} ${wanted.version}`;
   announce(`fetching ${version}`);

@@ -49,7 +49,9 @@ async function beOthers(): Promise<never> {
 }
 
 async function runBeside(groups: readonly string[]): Promise<number> {
-  const others = spawn(process.execPath, [...process.execArgv, __filename, '--others'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const others = spawn(process.execPath, [...process.execArgv, __filename, '--others'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   let rounds = 0;
   others.stdout.on('data', (dots: Buffer) => (rounds += dots.length));
   const ended = new Promise<void>((resolve) => others.once('exit', () => resolve()));
@@ -70,11 +72,29 @@ async function runBeside(groups: readonly string[]): Promise<number> {
 async function main([first = '', ...rest]: readonly string[]): Promise<number> {
   if (first === '--others') return beOthers();
   if (first === '--inside') return runBeside(rest);
-  const args = ['--mount', '--net', '--propagation', 'private', 'sh', '-c', PREPARE, 'beside-others', process.execPath, ...process.execArgv, __filename, '--inside', first, ...rest];
+  const args = [
+    '--mount',
+    '--net',
+    '--propagation',
+    'private',
+    'sh',
+    '-c',
+    PREPARE,
+    'beside-others',
+    process.execPath,
+    ...process.execArgv,
+    __filename,
+    '--inside',
+    first,
+    ...rest,
+  ];
   return spawnSync('unshare', args, { stdio: 'inherit' }).status ?? 1;
 }
 
-main(process.argv.slice(2)).then((status) => process.exit(status), (error: unknown) => {
-  console.error(error);
-  process.exit(1);
-});
+main(process.argv.slice(2)).then(
+  (status) => process.exit(status),
+  (error: unknown) => {
+    console.error(error);
+    process.exit(1);
+  },
+);

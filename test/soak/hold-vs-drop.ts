@@ -15,7 +15,12 @@ const TOLERANCE = 0.02;
 t.setTimeout((PAIRS * 2_000 + 60_000) * SLOW);
 
 t.test('hold against drop with nothing full', { skip: cannotRun }, async (t) => {
-  const { first, second, ratio } = await compare(t, PAIRS, new Contestant(t, ['--when-full', 'hold']), new Contestant(t, ['--when-full', 'drop']));
+  const { first, second, ratio } = await compare(
+    t,
+    PAIRS,
+    new Contestant(t, ['--when-full', 'hold']),
+    new Contestant(t, ['--when-full', 'drop']),
+  );
   t.comment(`medians of ${PAIRS} pairs: hold ${first}, drop ${second} packets/s; hold / drop ${ratio.toFixed(4)}`);
   t.ok(Math.abs(ratio - 1) <= TOLERANCE, `the same throughput within ${TOLERANCE * 100} %: ${ratio.toFixed(4)}`);
 });

@@ -16,7 +16,11 @@ t.setTimeout((PAIRS * 8_000 + 240_000) * SLOW);
 
 const HOOKS: readonly [string, string, number][] = [
   ['an empty hook', `export default () => 'pass';`, LEAST],
-  ['one that looks at addresses and ports', `let sum = 0; export default (frame) => { sum += frame.ipv4.sourceBits + frame.udp.destinationPort; };`, 0],
+  [
+    'one that looks at addresses and ports',
+    `let sum = 0; export default (frame) => { sum += frame.ipv4.sourceBits + frame.udp.destinationPort; };`,
+    0,
+  ],
   ['one that answers with the same bytes', `export default (frame) => frame.bytes;`, 0],
 ];
 
@@ -24,7 +28,12 @@ for (const gro of ['off', 'on']) {
   for (const [name, source, least] of HOOKS) {
     t.test(`${name}, against none with --gro ${gro}`, { skip: cannotRun }, async (t) => {
       const hook = hookFile(t, 'hook.mjs', source);
-      const { first, second, ratio } = await compare(t, PAIRS, new Contestant(t, ['--gro', gro, '--hook', hook]), new Contestant(t, ['--gro', gro]));
+      const { first, second, ratio } = await compare(
+        t,
+        PAIRS,
+        new Contestant(t, ['--gro', gro, '--hook', hook]),
+        new Contestant(t, ['--gro', gro]),
+      );
       t.comment(`medians of ${PAIRS} pairs: hook ${first}, none ${second} packets/s; hook / none ${ratio.toFixed(4)}`);
       t.ok(ratio >= least, `hook / none is ${ratio.toFixed(4)}`);
     });

@@ -29,7 +29,9 @@ const mean = (values: readonly number[]): number => values.reduce((sum, value) =
 /** Echo requests as fast as they are answered; what ping says in the end. */
 function pingFlood(t: Test, { netns }: Attached): { stop(): Promise<string> } {
   const [nsenter, ...rest] = inside(netns) as [string, ...string[]];
-  const child = spawn(nsenter, [...rest, 'ping', '-f', '-q', '-W', '10', ADDRESS], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(nsenter, [...rest, 'ping', '-f', '-q', '-W', '10', ADDRESS], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   t.teardown(() => child.exitCode === null && child.kill('SIGKILL'));
   let output = '';
   child.stdout.on('data', (data: Buffer) => (output += data.toString()));
@@ -76,10 +78,18 @@ t.test(`${MINUTES} minutes of mixed load`, { skip: cannotRun }, async (t) => {
   const steady = resident.slice(resident.length >> 2);
   const half = steady.length >> 1;
   const growth = mean(steady.slice(half)) - mean(steady.slice(0, half));
-  t.comment(`resident memory: ${steady.map((kib) => Math.round(kib / 1024)).join(' ')} MiB; ${growth.toFixed(0)} KiB more in the second half`);
+  t.comment(
+    `resident memory: ${steady.map((kib) => Math.round(kib / 1024)).join(' ')} MiB; ${growth.toFixed(0)} KiB more in the second half`,
+  );
   t.ok(growth < GROWTH_MAX_KIB, 'memory is flat');
-  t.comment(`${sent.sent} datagrams; ${after.held.total} held, ${after.queue.stops} stops, ${after.held.grants} grants`);
+  t.comment(
+    `${sent.sent} datagrams; ${after.held.total} held, ${after.queue.stops} stops, ${after.held.grants} grants`,
+  );
   t.equal(after.held.dropped, 0, 'the waiting room lost nothing');
-  t.same(Object.entries(after.refused).filter(([, count]) => count > 0), [], 'nothing was refused');
+  t.same(
+    Object.entries(after.refused).filter(([, count]) => count > 0),
+    [],
+    'nothing was refused',
+  );
   checkAccounting(t, nic, after);
 });

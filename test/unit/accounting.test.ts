@@ -56,28 +56,62 @@ t.test('counters of all CPUs are added up', async (t) => {
   const factor = 1 + 100 + 2 ** 40;
   t.equal(sum.txPackets, factor);
   t.equal(sum.txBytes, factor * 2);
-  t.same(sum.refused, TX_REFUSALS.map((_, i) => factor * (COUNTERS.refused / 8 + i + 1)));
-  for (const name of ['stray', 'originalsSent', 'originalsArrived', 'cutSent', 'cutArrived'] as const) t.equal(sum[name], factor * (COUNTERS[name] / 8 + 1), name);
-  t.same(sumCounters([]), { txPackets: 0, txBytes: 0, refused: TX_REFUSALS.map(() => 0), stray: 0, originalsSent: 0, originalsArrived: 0, cutSent: 0, cutArrived: 0 });
+  t.same(
+    sum.refused,
+    TX_REFUSALS.map((_, i) => factor * (COUNTERS.refused / 8 + i + 1)),
+  );
+  for (const name of ['stray', 'originalsSent', 'originalsArrived', 'cutSent', 'cutArrived'] as const)
+    t.equal(sum[name], factor * (COUNTERS[name] / 8 + 1), name);
+  t.same(sumCounters([]), {
+    txPackets: 0,
+    txBytes: 0,
+    refused: TX_REFUSALS.map(() => 0),
+    stray: 0,
+    originalsSent: 0,
+    originalsArrived: 0,
+    cutSent: 0,
+    cutArrived: 0,
+  });
 });
 
 t.test('frames refused, by reason', async (t) => {
-  const counts = refusedBy(TX_REFUSALS.map((_, i) => i + 1), 50, (counter) => 10 * counter, { down: 7, toolong: 8 });
+  const counts = refusedBy(
+    TX_REFUSALS.map((_, i) => i + 1),
+    50,
+    (counter) => 10 * counter,
+    { down: 7, toolong: 8 },
+  );
   t.match(counts, { full: 1, oversize: 2, runt: 3, gso: 4, unreadable: 5, unholdable: 6 }, 'by the programs');
   t.match(counts, { invalid: 10 * CONTROL.refusedInvalid, error: 10 * CONTROL.refusedError }, 'by the poller');
-  t.match(counts, { toolong: 10 * CONTROL.refusedToolong + 8, down: 10 * CONTROL.refusedDown + 7 }, 'with those that a change of the link has lost');
+  t.match(
+    counts,
+    { toolong: 10 * CONTROL.refusedToolong + 8, down: 10 * CONTROL.refusedDown + 7 },
+    'with those that a change of the link has lost',
+  );
   t.equal(counts.backlog, 50);
 });
 
 t.test('what tx let go and the peer has not seen', async (t) => {
   const kernel = { originalsSent: 100, originalsArrived: 90, cutSent: 50, cutArrived: 43 };
-  t.same(judgeBehind(kernel, 20, 19), { missing: 10 + 7 + 1, copies: 0, lost: 7 }, 'of each kind; captured frames come back all the same, held ones are in `held`');
-  t.same(judgeBehind({ ...kernel, cutArrived: 55 }, 20, 23), { missing: 10, copies: 5 + 3, lost: 0 }, 'copies of one kind do not hide what is missing of another');
+  t.same(
+    judgeBehind(kernel, 20, 19),
+    { missing: 10 + 7 + 1, copies: 0, lost: 7 },
+    'of each kind; captured frames come back all the same, held ones are in `held`',
+  );
+  t.same(
+    judgeBehind({ ...kernel, cutArrived: 55 }, 20, 23),
+    { missing: 10, copies: 5 + 3, lost: 0 },
+    'copies of one kind do not hide what is missing of another',
+  );
 });
 
 t.test('lost frames have a name, although the accounting balances', async (t) => {
   const stats = reading();
-  t.same(lostBehind(stats), [['held.dropped', 4], ['behind.lost', 80_000_000], ['stray', 44]]);
+  t.same(lostBehind(stats), [
+    ['held.dropped', 4],
+    ['behind.lost', 80_000_000],
+    ['stray', 44],
+  ]);
   stats.held.dropped = stats.behind.lost = stats.stray = 0;
   t.same(lostBehind(stats), []);
 });

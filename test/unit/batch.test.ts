@@ -13,11 +13,17 @@ const IOVECS = 0x7ffe_8765_4000;
 /** Of a control message. */
 const CONTROL = 0x7ffd_1357_9000;
 
-function made(budget: number): { batch: Batch; message: (index: number) => DataView; iovec: (index: number) => DataView; log: DataView } {
+function made(budget: number): {
+  batch: Batch;
+  message: (index: number) => DataView;
+  iovec: (index: number) => DataView;
+  log: DataView;
+} {
   const memory = new ArrayBuffer(BATCH.messages + budget * BATCH.messageBytes);
   const iovecs = new ArrayBuffer(iovecBytes(budget));
   new Uint8Array(memory).fill(0xee, BATCH.messages); // what a batch of another process has left
-  const mapped = (address: number, buffer: ArrayBuffer): MappedMemory => ({ address, buffer }) as unknown as MappedMemory;
+  const mapped = (address: number, buffer: ArrayBuffer): MappedMemory =>
+    ({ address, buffer }) as unknown as MappedMemory;
   return {
     batch: new Batch(mapped(ADDRESS, memory), mapped(IOVECS, iovecs), budget),
     message: (index) => new DataView(memory, BATCH.messages + index * BATCH.messageBytes, BATCH.messageBytes),
@@ -58,8 +64,16 @@ t.test('a message of several records has an iovec for each piece, and the log kn
   t.equal(message(1).getBigUint64(24, true), 4n);
   t.equal(message(2).getBigUint64(16, true), BigInt(IOVECS + 5 * 16));
   t.equal(message(1).getUint32(60, true), (42 << 16) | 3);
-  t.same([32, 40].map((at) => message(1).getBigUint64(at, true)), [BigInt(CONTROL), BigInt(CONTROL_BYTES)], 'and a control message');
-  t.same([32, 40].map((at) => message(2).getBigUint64(at, true)), [0n, 0n], 'the next has none');
+  t.same(
+    [32, 40].map((at) => message(1).getBigUint64(at, true)),
+    [BigInt(CONTROL), BigInt(CONTROL_BYTES)],
+    'and a control message',
+  );
+  t.same(
+    [32, 40].map((at) => message(2).getBigUint64(at, true)),
+    [0n, 0n],
+    'the next has none',
+  );
 });
 
 const counters = new SharedWords(new SharedArrayBuffer(COUNTERS.size), 0, COUNTERS.size);
@@ -68,7 +82,10 @@ const refuse = (batch: Batch, index: number): void => batch.refuse(index, COUNTE
 t.test('a message of one record is the same whatever the batch before had there', async (t) => {
   const one = made(3);
   const other = made(3);
-  const words = ({ message, iovec }: typeof one, index: number) => [0, 1, 2, 3, 4, 5, 6, 7].map((word) => message(index).getBigUint64(word * 8, true)).concat(iovec(index).getBigUint64(0, true), iovec(index).getBigUint64(8, true));
+  const words = ({ message, iovec }: typeof one, index: number) =>
+    [0, 1, 2, 3, 4, 5, 6, 7]
+      .map((word) => message(index).getBigUint64(word * 8, true))
+      .concat(iovec(index).getBigUint64(0, true), iovec(index).getBigUint64(8, true));
   const fill = ({ batch }: typeof one, add: (address: number, bytes: number) => void) => {
     batch.clear();
     for (let i = 0; i < 3; i++) add(0x7f00_ffff_fff8 + i, 1524 + i);

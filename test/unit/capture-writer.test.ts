@@ -14,8 +14,17 @@ import { readRecording } from '../helpers/recording';
 const SECTION = { application: 'a', os: 'b', interface: 'vnet0', description: 'c', snapLen: 0 };
 const counts = { missed: 0, untold: 0, unmatched: 0 };
 
-const outputTo = (files: OutputFiles, section: ConstructorParameters<typeof RecordingOutput>[1] = SECTION): RecordingOutput =>
-  new RecordingOutput(files, section, new WallClock(), () => ({ ...counts }), ({ missed, unmatched }) => `missed ${missed}, unmatched ${unmatched}`);
+const outputTo = (
+  files: OutputFiles,
+  section: ConstructorParameters<typeof RecordingOutput>[1] = SECTION,
+): RecordingOutput =>
+  new RecordingOutput(
+    files,
+    section,
+    new WallClock(),
+    () => ({ ...counts }),
+    ({ missed, unmatched }) => `missed ${missed}, unmatched ${unmatched}`,
+  );
 
 /** Each has its number in its bytes. */
 async function write(output: RecordingOutput, from: number, to: number, bytes = 1000): Promise<void> {
@@ -26,7 +35,8 @@ async function write(output: RecordingOutput, from: number, to: number, bytes = 
   }
 }
 
-const numbersOf = async (file: string): Promise<number[]> => (await readRecording(file)).map(({ bytes }) => bytes.readUInt32BE());
+const numbersOf = async (file: string): Promise<number[]> =>
+  (await readRecording(file)).map(({ bytes }) => bytes.readUInt32BE());
 
 t.test('another file begins before one is too large, and the latest are kept', async (t) => {
   const directory = t.testdir({ 'run-00009.pcapng': 'of somebody else' });
@@ -38,7 +48,11 @@ t.test('another file begins before one is too large, and the latest are kept', a
   await write(output, 150, 300);
   await output.end();
   const names = fs.readdirSync(directory).sort();
-  t.same(names, ['run-00003.pcapng', 'run-00004.pcapng', 'run-00005.pcapng', 'run-00009.pcapng'], 'and others are left alone');
+  t.same(
+    names,
+    ['run-00003.pcapng', 'run-00004.pcapng', 'run-00005.pcapng', 'run-00009.pcapng'],
+    'and others are left alone',
+  );
   t.match(files.words, /^5 files, of which the latest are there: .*run-00003.pcapng to .*run-00005.pcapng$/);
   const all: number[] = [];
   for (const name of names.slice(0, 3)) {
@@ -46,13 +60,19 @@ t.test('another file begins before one is too large, and the latest are kept', a
     all.push(...(await numbersOf(path.join(directory, name))));
     t.ok(fs.readFileSync(path.join(directory, name)).subarray(-200).includes('missed'), 'with statistics at its end');
   }
-  t.same(all, Array.from({ length: all.length }, (_, i) => 300 - all.length + i), 'no frame is missing between them');
+  t.same(
+    all,
+    Array.from({ length: all.length }, (_, i) => 300 - all.length + i),
+    'no frame is missing between them',
+  );
   t.equal(output.frames, 300);
 });
 
 t.test('by time, and not without frames', async (t) => {
   const directory = t.testdir();
-  const output = outputTo(new NumberedFiles(path.join(directory, 'run'), { bytes: Infinity, seconds: 0, files: Infinity }));
+  const output = outputTo(
+    new NumberedFiles(path.join(directory, 'run'), { bytes: Infinity, seconds: 0, files: Infinity }),
+  );
   await output.begin();
   await output.tick();
   await write(output, 0, 3);
@@ -60,13 +80,18 @@ t.test('by time, and not without frames', async (t) => {
   await output.tick();
   await output.end();
   t.same(fs.readdirSync(directory).sort(), ['run-00001', 'run-00002', 'run-00003', 'run-00004']);
-  const found = await Promise.all(['run-00001', 'run-00002', 'run-00003', 'run-00004'].map((name) => numbersOf(path.join(directory, name))));
+  const found = await Promise.all(
+    ['run-00001', 'run-00002', 'run-00003', 'run-00004'].map((name) => numbersOf(path.join(directory, name))),
+  );
   t.same(found, [[0], [1], [2], []]);
 });
 
 t.test('the filter is in the file', async (t) => {
   const file = path.join(t.testdir(), 'run.pcapng');
-  const output = outputTo(oneFile(() => openSink(file)), { ...SECTION, filter: 'tcp port 80' });
+  const output = outputTo(
+    oneFile(() => openSink(file)),
+    { ...SECTION, filter: 'tcp port 80' },
+  );
   await output.begin();
   await output.end();
   t.ok(fs.readFileSync(file).includes(Buffer.from('\x0b\0\x0c\0\0tcp port 80', 'latin1')));
@@ -99,15 +124,39 @@ t.test('a file that can take no more is complete', async (t) => {
   const directory = t.testdir();
   const recording = path.dirname(require.resolve('../../src/capture/writer'));
   const loader = recording.includes('dist-test') ? [] : ['-r', 'ts-node/register/transpile-only'];
-  for (const [name, target] of [['run.pcapng', path.join(directory, 'run.pcapng')], ['stdout.pcapng', '-']] as const) {
+  for (const [name, target] of [
+    ['run.pcapng', path.join(directory, 'run.pcapng')],
+    ['stdout.pcapng', '-'],
+  ] as const) {
     const file = path.join(directory, name);
-    const limited = (limit: string) => spawnSync('bash', ['-c', `ulimit -f ${limit}; out=$1; shift; exec "$@" >$out`, 'sh', target === '-' ? file : '/dev/null', process.execPath, ...loader, '-e', LIMITED, '--', recording, target], { encoding: 'utf8' });
+    const limited = (limit: string) =>
+      spawnSync(
+        'bash',
+        [
+          '-c',
+          `ulimit -f ${limit}; out=$1; shift; exec "$@" >$out`,
+          'sh',
+          target === '-' ? file : '/dev/null',
+          process.execPath,
+          ...loader,
+          '-e',
+          LIMITED,
+          '--',
+          recording,
+          target,
+        ],
+        { encoding: 'utf8' },
+      );
     const { stderr } = limited('100');
     const [errno, frames] = stderr.trim().split(' ');
     t.equal(errno, 'EFBIG', stderr);
     const numbers = await numbersOf(file);
     t.ok(numbers.length > 80 && numbers.length <= 100, `${numbers.length} frames`);
-    t.same(numbers, Array.from({ length: Number(frames) }, (_, i) => i), 'as many as it says, from the first on');
+    t.same(
+      numbers,
+      Array.from({ length: Number(frames) }, (_, i) => i),
+      'as many as it says, from the first on',
+    );
     t.ok(fs.readFileSync(file).subarray(-200).includes('statistics'), 'with statistics at its end');
     t.equal(limited('unlimited').stderr, '', 'and without the limit it is not full');
   }

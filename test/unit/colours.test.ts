@@ -30,8 +30,13 @@ t.test('an error is painted, and its text is not', async (t) => {
 /** All that writes escape sequences of colours names the one place that decides over them. */
 t.test('one rule decides', async (t) => {
   const src = `${__dirname.replace(/\/dist-test\//, '/').replace(/\/test\/unit$/, '')}/src`;
-  const files = (fs.readdirSync(src, { recursive: true }) as string[]).filter((name) => /\.ts$/.test(name) && !/node_modules|dist\//.test(name));
+  const files = (fs.readdirSync(src, { recursive: true }) as string[]).filter(
+    (name) => /\.ts$/.test(name) && !/node_modules|dist\//.test(name),
+  );
   const painting = files.filter((name) => /x1b\[\$?\{?[\w'"[\]]*\}?m/.test(fs.readFileSync(`${src}/${name}`, 'utf8')));
   // The screen of `top` is a terminal by itself; it draws with attributes.
-  t.same(painting.filter((name) => name !== 'top/terminal.ts'), ['terminal/output.ts']);
+  t.same(
+    painting.filter((name) => name !== 'top/terminal.ts'),
+    ['terminal/output.ts'],
+  );
 });

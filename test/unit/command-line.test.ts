@@ -13,7 +13,8 @@ import { closest, distance, VnetError } from '../../src/errors';
 import { MAIN, ROOT } from '../helpers/cli';
 import { run } from '../helpers/netns';
 
-const parse = (line: string | readonly string[]): Request => parseCommandLine(COMMANDS, typeof line === 'string' ? line.split(' ').filter(Boolean) : line);
+const parse = (line: string | readonly string[]): Request =>
+  parseCommandLine(COMMANDS, typeof line === 'string' ? line.split(' ').filter(Boolean) : line);
 
 /** The arguments of a line that names a command. */
 function argumentsOf(line: string | readonly string[]): Record<string, unknown> {
@@ -36,14 +37,27 @@ function refuses(t: Test, line: string | readonly string[], says: RegExp, hints:
 }
 
 t.test('words are understood', async (t) => {
-  t.match(argumentsOf('attach vnet0 vnet1 --addr 10.0.0.1/24 --addr fd77::1/64 --mtu=1400'), { iface: ['vnet0', 'vnet1'], addr: ['10.0.0.1/24', 'fd77::1/64'], mtu: '1400', daemon: false });
+  t.match(argumentsOf('attach vnet0 vnet1 --addr 10.0.0.1/24 --addr fd77::1/64 --mtu=1400'), {
+    iface: ['vnet0', 'vnet1'],
+    addr: ['10.0.0.1/24', 'fd77::1/64'],
+    mtu: '1400',
+    daemon: false,
+  });
   t.match(argumentsOf('record vnet0 -w - -c5'), { write: '-', count: '5', buffer: '32M' }, 'short options, a default');
   t.match(argumentsOf('record vnet0 -w=run.pcapng'), { write: 'run.pcapng' });
   t.match(argumentsOf('replay - --into vnet0'), { file: '-', into: 'vnet0' }, 'standard input');
   t.match(argumentsOf('replay --into vnet0 -- -odd.pcap'), { file: '-odd.pcap' }, 'a file that looks like an option');
-  t.match(argumentsOf('stats --watch --json'), { watch: '', json: true, iface: undefined }, 'a value that may be left out');
+  t.match(
+    argumentsOf('stats --watch --json'),
+    { watch: '', json: true, iface: undefined },
+    'a value that may be left out',
+  );
   t.match(argumentsOf('stats --watch 2 vnet0'), { watch: '2', iface: 'vnet0' });
-  t.match(argumentsOf('--debug --netns lab stats vnet0'), { netns: 'lab', iface: 'vnet0', debug: true }, 'options before the command');
+  t.match(
+    argumentsOf('--debug --netns lab stats vnet0'),
+    { netns: 'lab', iface: 'vnet0', debug: true },
+    'options before the command',
+  );
   t.match(argumentsOf('stats --json=false'), { json: false });
   t.match(argumentsOf('attach vnet0 --queue-packets -1'), { queuePackets: '-1' }, 'a wrong number is a value');
   t.match(argumentsOf('impair vnet0 delay -5ms -5h'), { words: ['delay', '-5ms', '-5h'] }, 'a wrong word is a word');
@@ -51,8 +65,10 @@ t.test('words are understood', async (t) => {
 });
 
 t.test('help and version, however they are asked for', async (t) => {
-  for (const line of ['', '-h', '--help', '--debug --help']) t.match(parse(line), { kind: 'help', command: null }, line || 'nothing');
-  for (const line of ['attach -h', 'attach --help', 'attach vnet0 --frob --help', '--help attach']) t.match(parse(line), { kind: 'help', command: { name: 'attach' } }, line);
+  for (const line of ['', '-h', '--help', '--debug --help'])
+    t.match(parse(line), { kind: 'help', command: null }, line || 'nothing');
+  for (const line of ['attach -h', 'attach --help', 'attach vnet0 --frob --help', '--help attach'])
+    t.match(parse(line), { kind: 'help', command: { name: 'attach' } }, line);
   for (const line of ['-V', '--version', 'attach -V']) t.match(parse(line), { kind: 'version' }, line);
   t.match(argumentsOf('help attach'), { command: 'attach' });
   t.match(parse('version'), { kind: 'run', command: { name: 'version' } });
@@ -62,7 +78,12 @@ t.test('a word that nobody knows', async (t) => {
   refuses(t, 'atach vnet0', /^atach: is not a command$/, /^did you mean attach\?$/);
   refuses(t, 'lsit', /lsit/, /did you mean list\?/);
   refuses(t, 'frobnicate', /frobnicate/, /vnet-bpf --help/);
-  refuses(t, ['attach', 'vnet0', '--adr', '10.0.0.1/24'], /^--adr: is not an option of attach$/, /did you mean --addr\?/);
+  refuses(
+    t,
+    ['attach', 'vnet0', '--adr', '10.0.0.1/24'],
+    /^--adr: is not an option of attach$/,
+    /did you mean --addr\?/,
+  );
   refuses(t, 'stats --jsn', /--jsn/, /did you mean --json\?/);
   refuses(t, 'log --folow', /--folow/, /did you mean --follow\?/);
   refuses(t, '--hlep', /^--hlep: is not an option$/, /did you mean --help\?/);
@@ -87,11 +108,16 @@ t.test('what is missing, or too much', async (t) => {
 
 t.test('a command to run that does not stand behind --', async (t) => {
   refuses(t, 'run ping x', /^run: its command comes behind --$/, /^vnet-bpf run -- ping x$/);
-  refuses(t, 'run --addr 10.9.8.7/24 ping -c 3 10.9.8.7', /behind --/, /^vnet-bpf run --addr 10\.9\.8\.7\/24 -- ping -c 3 10\.9\.8\.7$/);
+  refuses(
+    t,
+    'run --addr 10.9.8.7/24 ping -c 3 10.9.8.7',
+    /behind --/,
+    /^vnet-bpf run --addr 10\.9\.8\.7\/24 -- ping -c 3 10\.9\.8\.7$/,
+  );
   refuses(t, ['run', '--json', 'sh', '-c', 'exit 7'], /behind --/, /^vnet-bpf run --json -- sh -c 'exit 7'$/);
 });
 
-t.test('no message is of the parser\'s own library', async (t) => {
+t.test("no message is of the parser's own library", async (t) => {
   const lines = COMMANDS.flatMap(({ name }) => [`${name} --frob`, `${name} -q`, `${name} a b c d`, `${name} --netns`]);
   for (const line of lines) {
     try {
@@ -116,20 +142,40 @@ t.test('help', async (t) => {
   t.match(attach, /--ring-size SIZE +size of the ring buffer/);
   t.match(attach, /\[default: 64\]/);
   t.match(attach, /-h, --help/);
-  t.match(helpText(commandNamed(COMMANDS, 'run') as Command, 100)[0], /^vnet-bpf run \[options\] -- COMMAND \[ARGS\.\.\.\]$/);
+  t.match(
+    helpText(commandNamed(COMMANDS, 'run') as Command, 100)[0],
+    /^vnet-bpf run \[options\] -- COMMAND \[ARGS\.\.\.\]$/,
+  );
   t.match(helpText(commandNamed(COMMANDS, 'stats') as Command, 100).join('\n'), /--watch \[SECONDS\]/);
   t.match(helpText(commandNamed(COMMANDS, 'record') as Command, 100).join('\n'), /-w, --write \S+ .*\[required\]/);
 });
 
 t.test('commands that start fast have a bundle of their own', async (t) => {
-  const bundles = JSON.parse(fs.readFileSync(path.join(ROOT, 'dist', 'cli', 'program.bundles.json'), 'utf8')) as Record<string, string>;
-  t.same(Object.entries(bundles), COMMANDS.flatMap(({ name, quick }) => (quick ? [[name, quick.bundle.name]] : [])));
-  for (const name of new Set(Object.values(bundles))) t.ok(fs.existsSync(path.join(ROOT, 'dist', 'cli', `${name}.bundle.js.cache`)), name);
-  for (const word of ['constructor', 'toString', '__proto__']) t.match(run(process.execPath, [MAIN, word]), { status: 2, stderr: `vnet-bpf: ${word}: is not a command\n` }, word);
+  const bundles = JSON.parse(fs.readFileSync(path.join(ROOT, 'dist', 'cli', 'program.bundles.json'), 'utf8')) as Record<
+    string,
+    string
+  >;
+  t.same(
+    Object.entries(bundles),
+    COMMANDS.flatMap(({ name, quick }) => (quick ? [[name, quick.bundle.name]] : [])),
+  );
+  for (const name of new Set(Object.values(bundles)))
+    t.ok(fs.existsSync(path.join(ROOT, 'dist', 'cli', `${name}.bundle.js.cache`)), name);
+  for (const word of ['constructor', 'toString', '__proto__'])
+    t.match(run(process.execPath, [MAIN, word]), { status: 2, stderr: `vnet-bpf: ${word}: is not a command\n` }, word);
 });
 
 t.test('which word was meant', async (t) => {
-  t.same([distance('', 'abc'), distance('abc', 'abc'), distance('abc', 'acb'), distance('attach', 'atach'), distance('kitten', 'sitting')], [3, 0, 1, 1, 3]);
+  t.same(
+    [
+      distance('', 'abc'),
+      distance('abc', 'abc'),
+      distance('abc', 'acb'),
+      distance('attach', 'atach'),
+      distance('kitten', 'sitting'),
+    ],
+    [3, 0, 1, 1, 3],
+  );
   t.equal(closest('satelite', ['3g', 'dsl', 'satellite', 'modem']), 'satellite');
   t.equal(closest('VNET0', ['vnet0']), 'vnet0');
   t.equal(closest('compl', ['completion', 'carrier']), 'completion', 'a beginning');

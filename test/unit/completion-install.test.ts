@@ -16,7 +16,11 @@ t.test('where', async (t) => {
   t.equal(completionFile('fish', true), '/usr/local/share/fish/vendor_completions.d/vnet-bpf.fish');
   t.equal(completionFile('bash', false, home), '/home/u/.local/share/bash-completion/completions/vnet-bpf');
   t.equal(completionFile('zsh', false, { ...home, XDG_DATA_HOME: '/d' }), '/d/zsh/site-functions/_vnet-bpf');
-  t.equal(completionFile('fish', false, { ...home, XDG_CONFIG_HOME: 'relative' }), '/home/u/.config/fish/completions/vnet-bpf.fish', 'a relative one does not count');
+  t.equal(
+    completionFile('fish', false, { ...home, XDG_CONFIG_HOME: 'relative' }),
+    '/home/u/.config/fish/completions/vnet-bpf.fish',
+    'a relative one does not count',
+  );
 });
 
 t.test('installed, and once more', async (t) => {
@@ -25,14 +29,30 @@ t.test('installed, and once more', async (t) => {
     const [says = ''] = installFor(shell, false, COMMANDS, { HOME: home });
     const file = completionFile(shell, false, { HOME: home });
     t.equal(says, `${file} completes vnet-bpf in ${shell}`);
-    t.equal(fs.readFileSync(file, 'utf8'), fs.readFileSync(path.join(ROOT, 'dist', 'completion', `vnet-bpf.${shell}`), 'utf8'), 'what it prints');
+    t.equal(
+      fs.readFileSync(file, 'utf8'),
+      fs.readFileSync(path.join(ROOT, 'dist', 'completion', `vnet-bpf.${shell}`), 'utf8'),
+      'what it prints',
+    );
     t.equal(fs.statSync(file).mode & 0o777, 0o644);
   }
-  t.match(installFor('zsh', false, COMMANDS, { HOME: home })[1], /fpath\+=\('.*\/site-functions'\)/, 'zsh has to be told where');
-  t.same(fs.readdirSync(path.join(home, '.local/share/zsh/site-functions')).sort(), ['_vnet-bpf', '_vnet_bpf'], 'nothing else is left');
+  t.match(
+    installFor('zsh', false, COMMANDS, { HOME: home })[1],
+    /fpath\+=\('.*\/site-functions'\)/,
+    'zsh has to be told where',
+  );
+  t.same(
+    fs.readdirSync(path.join(home, '.local/share/zsh/site-functions')).sort(),
+    ['_vnet-bpf', '_vnet_bpf'],
+    'nothing else is left',
+  );
 });
 
 t.test('a place where it cannot be', async (t) => {
   const home = t.testdir({ '.local': 'a file' });
-  t.throws(() => installFor('bash', false, COMMANDS, { HOME: home }), { code: 'SYSCALL', message: /completion for bash: .*(ENOTDIR|EEXIST)/, hint: /completion bash prints it/ });
+  t.throws(() => installFor('bash', false, COMMANDS, { HOME: home }), {
+    code: 'SYSCALL',
+    message: /completion for bash: .*(ENOTDIR|EEXIST)/,
+    hint: /completion bash prints it/,
+  });
 });

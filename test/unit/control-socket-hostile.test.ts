@@ -13,7 +13,11 @@ import type { Controller } from '../../src/controller/controller';
 import type { SharedWords } from '../../src/datapath/shared-memory';
 import { Random } from '../helpers/random';
 
-async function listening(t: Test, handlers: Record<string, OrderHandler>, limits?: { clientsMax?: number; idleMs?: number }): Promise<string> {
+async function listening(
+  t: Test,
+  handlers: Record<string, OrderHandler>,
+  limits?: { clientsMax?: number; idleMs?: number },
+): Promise<string> {
   // Not t.testdir(): a socket's path has 107 characters at the most.
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'vnet-bpf-'));
   t.teardown(() => fs.rmSync(directory, { recursive: true }));
@@ -61,10 +65,17 @@ t.test('a line has a bound, and what is below it costs what it weighs', async (t
   const large = 'x'.repeat(LINE_BYTES_MAX - 100);
   using client = await ControlClient.connect(file);
   t.equal(await client.ask({ order: 'weigh', text: large }), large.length);
-  await t.rejects(client.ask({ order: 'weigh', text: large + large }), { code: 'USAGE', message: /longer than 1048576 bytes/ }, 'a client of ours does not send it');
+  await t.rejects(
+    client.ask({ order: 'weigh', text: large + large }),
+    { code: 'USAGE', message: /longer than 1048576 bytes/ },
+    'a client of ours does not send it',
+  );
   t.equal(await client.ask({ order: 'weigh', text: '' }), 0, 'and goes on');
 
-  for (const [what, bytes] of [['in one piece', '['.repeat(16 << 20)], ['that ends', `${'x'.repeat(16 << 20)}\n`]] as const) {
+  for (const [what, bytes] of [
+    ['in one piece', '['.repeat(16 << 20)],
+    ['that ends', `${'x'.repeat(16 << 20)}\n`],
+  ] as const) {
     const raw = new RawClient(t, file);
     const start = performance.now();
     raw.socket.write(bytes);
@@ -75,7 +86,8 @@ t.test('a line has a bound, and what is below it costs what it weighs', async (t
   const drip = new RawClient(t, file);
   const start = process.cpuUsage();
   // As many pieces as a line can have: quadratic reading would copy 8 GB.
-  for (let i = 0; i < 16385 && !drip.socket.closed; i++) if (!drip.socket.write('y'.repeat(64))) await new Promise((resolve) => setImmediate(resolve));
+  for (let i = 0; i < 16385 && !drip.socket.closed; i++)
+    if (!drip.socket.write('y'.repeat(64))) await new Promise((resolve) => setImmediate(resolve));
   drip.socket.write('{"order"\n');
   await drip.closed;
   t.match(drip.answers, [{ error: { code: 'USAGE' } }]);
@@ -86,19 +98,49 @@ t.test('a line has a bound, and what is below it costs what it weighs', async (t
 t.test('what is no order is refused, each with a reason', async (t) => {
   const file = await listening(t, { take: (order) => Object.keys(order).length });
   const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
-  const wrong = ['', 'null', '7', '"take"', '[]', '{}', '{"order":7}', '{"order":null}', '{"order":["take"]}', `{"order":"${'x'.repeat(65)}"}`, '{"order":"take"', `${deep}`, `{"order":"take","a":${deep}}`,
-    `{"order":"take","a":${'{"a":'.repeat(50_000)}1${'}'.repeat(50_000)}}`, '{"order":"take","a":{}}', '{"order":"take","a":[[]]}', '{"order":"take","__proto__":{"file":1}}', '{"order":"take","__proto__":1}', '\0', '\ufeff{"order":"take"}', '{"order":"__proto__"}', '{"order":"constructor"}'];
+  const wrong = [
+    '',
+    'null',
+    '7',
+    '"take"',
+    '[]',
+    '{}',
+    '{"order":7}',
+    '{"order":null}',
+    '{"order":["take"]}',
+    `{"order":"${'x'.repeat(65)}"}`,
+    '{"order":"take"',
+    `${deep}`,
+    `{"order":"take","a":${deep}}`,
+    `{"order":"take","a":${'{"a":'.repeat(50_000)}1${'}'.repeat(50_000)}}`,
+    '{"order":"take","a":{}}',
+    '{"order":"take","a":[[]]}',
+    '{"order":"take","__proto__":{"file":1}}',
+    '{"order":"take","__proto__":1}',
+    '\0',
+    '\ufeff{"order":"take"}',
+    '{"order":"__proto__"}',
+    '{"order":"constructor"}',
+  ];
   const raw = new RawClient(t, file);
   raw.socket.write(wrong.map((line) => `${line}\n`).join('') + '{"order":"take","n":1e999,"list":["a",1,null]}\n');
   await raw.answered(wrong.length + 1);
-  t.same(raw.answers.map(({ error }) => error?.code), [...wrong.map(() => 'USAGE'), undefined]);
+  t.same(
+    raw.answers.map(({ error }) => error?.code),
+    [...wrong.map(() => 'USAGE'), undefined],
+  );
   t.same(raw.answers.at(-1), { done: 3 }, 'and the connection goes on');
   t.equal(({} as { file?: unknown }).file, undefined, 'no prototype was touched');
 });
 
 t.test('whatever a handler throws or returns is an answer', async (t) => {
   const results: unknown[] = [Object.create(null), undefined, 7n, Symbol('x')];
-  const file = await listening(t, { throws: ({ n }) => { throw results[Number(n)]; }, returns: ({ n }) => results[Number(n)] });
+  const file = await listening(t, {
+    throws: ({ n }) => {
+      throw results[Number(n)];
+    },
+    returns: ({ n }) => results[Number(n)],
+  });
   using client = await ControlClient.connect(file);
   for (const n of results.keys()) await t.rejects(client.ask({ order: 'throws', n }), { code: 'INTERNAL' });
   await t.rejects(client.ask({ order: 'returns', n: 2 }), { code: 'INTERNAL' }, 'what JSON cannot say');
@@ -106,7 +148,11 @@ t.test('whatever a handler throws or returns is an answer', async (t) => {
 });
 
 t.test('clients that say nothing go when others come, and in time; those that hold something stay', async (t) => {
-  const file = await listening(t, { ping: () => 'pong', hold: (_, session) => session.onClose(() => undefined) }, { clientsMax: 16, idleMs: 300 });
+  const file = await listening(
+    t,
+    { ping: () => 'pong', hold: (_, session) => session.onClose(() => undefined) },
+    { clientsMax: 16, idleMs: 300 },
+  );
   const holder = await ControlClient.connect(file);
   t.teardown(() => holder.close());
   await holder.ask({ order: 'hold' });
@@ -122,13 +168,19 @@ t.test('clients that say nothing go when others come, and in time; those that ho
   t.pass('the silent ones, and the one of half a line, are ended in time');
   t.equal(await holder.ask({ order: 'ping' }), 'pong', 'the one that holds something is not');
 
-  const holders = await Promise.all(Array.from({ length: 15 }, async () => {
-    const client = await ControlClient.connect(file);
-    t.teardown(() => client.close());
-    return client.ask({ order: 'hold' });
-  }));
+  const holders = await Promise.all(
+    Array.from({ length: 15 }, async () => {
+      const client = await ControlClient.connect(file);
+      t.teardown(() => client.close());
+      return client.ask({ order: 'hold' });
+    }),
+  );
   t.equal(holders.length, 15);
-  await t.rejects(ControlClient.connect(file).then((client) => client.ask({ order: 'ping' })), { code: 'BUSY' }, 'nobody gives up a place for one more');
+  await t.rejects(
+    ControlClient.connect(file).then((client) => client.ask({ order: 'ping' })),
+    { code: 'BUSY' },
+    'nobody gives up a place for one more',
+  );
 });
 
 t.test('answers that nobody reads do not heap up', async (t) => {
@@ -160,7 +212,24 @@ const SEEDS = [
   { order: 'record-stop' },
 ].map((order) => JSON.stringify(order));
 
-const HOSTILE = ['null', '-1', '1e308', '1e999', '18446744073709551616', '""', '"\\u0000"', '"\\ud800"', '[]', '{}', '[[[[]]]]', 'true', '"__proto__"', '{"__proto__":{"order":"pause"}}', '"../../etc/passwd"', `"${'A'.repeat(2000)}"`];
+const HOSTILE = [
+  'null',
+  '-1',
+  '1e308',
+  '1e999',
+  '18446744073709551616',
+  '""',
+  '"\\u0000"',
+  '"\\ud800"',
+  '[]',
+  '{}',
+  '[[[[]]]]',
+  'true',
+  '"__proto__"',
+  '{"__proto__":{"order":"pause"}}',
+  '"../../etc/passwd"',
+  `"${'A'.repeat(2000)}"`,
+];
 
 t.test('50,000 mutated orders', async (t) => {
   const source = Random.announced(t);
@@ -171,12 +240,24 @@ t.test('50,000 mutated orders', async (t) => {
     const bytes = Buffer.from(line);
     for (let n = 1 + random(3); n > 0; n--) {
       switch (random(6)) {
-        case 0: bytes[random(bytes.length)] = random(256); break;
-        case 1: return bytes.subarray(0, random(bytes.length)).toString('latin1');
-        case 2: return line.replace(/:("[^"]*"|[\d]+|null|\[.*\])/g, (value) => (random(2) === 0 ? `:${pick(HOSTILE)}` : value));
-        case 3: return line + pick(SEEDS);
-        case 4: return line.replace('{', `{"${pick(['__proto__', 'constructor', 'order', 'toString', 'file'])}":${pick(HOSTILE)},`);
-        default: bytes.copy(bytes, random(bytes.length), random(bytes.length));
+        case 0:
+          bytes[random(bytes.length)] = random(256);
+          break;
+        case 1:
+          return bytes.subarray(0, random(bytes.length)).toString('latin1');
+        case 2:
+          return line.replace(/:("[^"]*"|[\d]+|null|\[.*\])/g, (value) =>
+            random(2) === 0 ? `:${pick(HOSTILE)}` : value,
+          );
+        case 3:
+          return line + pick(SEEDS);
+        case 4:
+          return line.replace(
+            '{',
+            `{"${pick(['__proto__', 'constructor', 'order', 'toString', 'file'])}":${pick(HOSTILE)},`,
+          );
+        default:
+          bytes.copy(bytes, random(bytes.length), random(bytes.length));
       }
     }
     return bytes.toString(random(2) === 0 ? 'latin1' : 'utf8');
@@ -184,20 +265,39 @@ t.test('50,000 mutated orders', async (t) => {
 
   const seen: unknown[] = [];
   const loop = {
-    pause: async () => undefined, resume: async () => undefined, peek: async () => null,
+    pause: async () => undefined,
+    resume: async () => undefined,
+    peek: async () => null,
     inject: async (frame: unknown) => void seen.push(frame instanceof Uint8Array && frame.length >= 14 ? null : frame),
-    step: async (verdict: unknown) => void seen.push(verdict === 'pass' || verdict === 'drop' || verdict instanceof Uint8Array ? null : verdict),
+    step: async (verdict: unknown) =>
+      void seen.push(verdict === 'pass' || verdict === 'drop' || verdict instanceof Uint8Array ? null : verdict),
   };
-  const isHook = (hook: { file: unknown; onError: unknown } | null): boolean => hook === null || (typeof hook.file === 'string' && hook.file.startsWith('/') && [null, 'pass', 'drop', 'detach'].includes(hook.onError as string | null));
+  const isHook = (hook: { file: unknown; onError: unknown } | null): boolean =>
+    hook === null ||
+    (typeof hook.file === 'string' &&
+      hook.file.startsWith('/') &&
+      [null, 'pass', 'drop', 'detach'].includes(hook.onError as string | null));
   const controller = {
-    attachment: { iface: 'vnet0' }, loop,
+    attachment: { iface: 'vnet0' },
+    loop,
     useHook: async (hook: { file: unknown; onError: unknown } | null) => void seen.push(isHook(hook) ? null : hook),
-    impair: async (words: unknown) => void seen.push(words === null || (Array.isArray(words) && words.every((word) => typeof word === 'string')) ? null : words),
+    impair: async (words: unknown) =>
+      void seen.push(
+        words === null || (Array.isArray(words) && words.every((word) => typeof word === 'string')) ? null : words,
+      ),
   };
-  const recorder = new RecorderOrders(() => 'vnet0', { get64: () => 0 } as unknown as SharedWords, async (request) => {
-    seen.push([request.bufferBytes, request.snapLen].every((each) => Number.isInteger(each) && each > 0 && each < 2 ** 31) ? null : request);
-    return { stopTracing: () => undefined, end: async () => undefined } as never;
-  });
+  const recorder = new RecorderOrders(
+    () => 'vnet0',
+    { get64: () => 0 } as unknown as SharedWords,
+    async (request) => {
+      seen.push(
+        [request.bufferBytes, request.snapLen].every((each) => Number.isInteger(each) && each > 0 && each < 2 ** 31)
+          ? null
+          : request,
+      );
+      return { stopTracing: () => undefined, end: async () => undefined } as never;
+    },
+  );
   const file = await listening(t, { ...loopOrders(controller as unknown as Controller), ...recorder.orders });
 
   const rounds = 50;
@@ -210,7 +310,10 @@ t.test('50,000 mutated orders', async (t) => {
     const lines = Array.from({ length: each }, () => mutate(pick(SEEDS)).replaceAll('\n', ' '));
     client.socket.write(`${lines.join('\n')}\n`);
     await client.answered(each);
-    if (client.answers.length !== each) t.fail(`seed ${seed}, round ${round}: ${client.answers.length} answers, and the connection is ${client.socket.closed ? 'closed' : 'open'}`);
+    if (client.answers.length !== each)
+      t.fail(
+        `seed ${seed}, round ${round}: ${client.answers.length} answers, and the connection is ${client.socket.closed ? 'closed' : 'open'}`,
+      );
     for (const { error } of client.answers) {
       if (!error) fine++;
       else if (error.code === 'INTERNAL') t.fail(`seed ${seed}, round ${round}: ${error.message}`);
@@ -221,7 +324,11 @@ t.test('50,000 mutated orders', async (t) => {
   }
   t.equal(fine + refused, rounds * each, `seed ${seed}: ${fine} obeyed, ${refused} refused`);
   t.ok(fine > 1000 && refused > 10_000, 'some of both');
-  t.same(seen.filter((each) => each !== null), [], `seed ${seed}: nothing but what an order may say came through`);
+  t.same(
+    seen.filter((each) => each !== null),
+    [],
+    `seed ${seed}: nothing but what an order may say came through`,
+  );
   t.ok(process.memoryUsage.rss() - before < 200e6, 'memory is bounded');
   using client = await ControlClient.connect(file);
   await t.rejects(client.ask({ order: 'peek' }), { code: 'STATE' }, 'and the next client is answered');

@@ -34,7 +34,10 @@ t.test('an order is answered, several in their order', async (t) => {
   });
   t.equal(fs.statSync(file).mode & 0o777, 0o600, "it is root's alone");
   using client = await ControlClient.connect(file);
-  t.same(await Promise.all([client.ask({ order: 'slow', value: 1 }), client.ask({ order: 'double', value: 2 })]), [1, 4]);
+  t.same(
+    await Promise.all([client.ask({ order: 'slow', value: 1 }), client.ask({ order: 'double', value: 2 })]),
+    [1, 4],
+  );
   t.equal(await client.ask({ order: 'double', value: 5 }), 10, 'the connection stays');
 });
 
@@ -45,7 +48,11 @@ t.test('an error keeps its code and its hint', async (t) => {
     },
   });
   using client = await ControlClient.connect(file);
-  await t.rejects(client.ask({ order: 'fail' }), { code: 'STATE', message: 'the hook: line 3: is wrong', hint: 'fix it' });
+  await t.rejects(client.ask({ order: 'fail' }), {
+    code: 'STATE',
+    message: 'the hook: line 3: is wrong',
+    hint: 'fix it',
+  });
   await t.rejects(client.ask({ order: 'dance' }), { code: 'USAGE', message: /order "dance"/ });
   await t.rejects(client.ask({ order: 'toString' }), { code: 'USAGE' }, 'nothing inherited is an order');
 });
@@ -55,7 +62,9 @@ t.test('garbage is answered, and hurts nobody', async (t) => {
   const socket = net.connect(file);
   t.teardown(() => socket.destroy());
   socket.write('{"order":\n');
-  const [line] = await new Promise<string[]>((resolve) => socket.once('data', (data) => resolve(data.toString().split('\n'))));
+  const [line] = await new Promise<string[]>((resolve) =>
+    socket.once('data', (data) => resolve(data.toString().split('\n'))),
+  );
   t.match(JSON.parse(line ?? ''), { error: { code: 'USAGE', message: /is not JSON/ } });
   using client = await ControlClient.connect(file);
   t.equal(await client.ask({ order: 'ping' }), 'pong');

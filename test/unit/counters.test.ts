@@ -28,8 +28,15 @@ const ROW = /^\| `([\w.]+)` \| (.+) \| `([^`]+)`: `([^`]+)` \| `([^`]+)` \|$/gm;
 
 t.test('every number of a reading has its event, its place in the code and its test', async (t) => {
   const section = read('docs/metrics.md').split('## Which event counts')[1] ?? '';
-  const rows = [...section.matchAll(ROW)].map(([, field = '', , file = '', symbol = '', test = '']) => ({ field, file, symbol, test }));
-  const fields = numbersOf(sampleStats()).map(([name]) => name).sort();
+  const rows = [...section.matchAll(ROW)].map(([, field = '', , file = '', symbol = '', test = '']) => ({
+    field,
+    file,
+    symbol,
+    test,
+  }));
+  const fields = numbersOf(sampleStats())
+    .map(([name]) => name)
+    .sort();
   t.same(rows.map(({ field }) => field).sort(), fields, 'each once');
   for (const { field, file, symbol, test } of rows) {
     t.ok(read(file).includes(symbol), `${field}: ${file} has ${symbol}`);
@@ -42,15 +49,32 @@ t.test('every number of a reading has its event, its place in the code and its t
 const FIELDS = Object.keys(COUNTERS).map((field) => (field === 'refused' ? 'refused.*' : field));
 
 t.test('every metric is in docs/metrics.md, with its type, its field and what it means, and no other', async (t) => {
-  const expected = Object.values(METRICS).map(({ name, kind, reason }, i) => [reason === undefined ? name : `${name}{reason="${reason}"}`, kind, FIELDS[i]]);
-  const [info, state, ...rows] = tableBehind('docs/metrics.md', '## Names').map(([name = '', type, field = '', meaning = '']) => ({ row: [name.replaceAll('`', ''), type, field.replaceAll('`', '')], meaning }));
+  const expected = Object.values(METRICS).map(({ name, kind, reason }, i) => [
+    reason === undefined ? name : `${name}{reason="${reason}"}`,
+    kind,
+    FIELDS[i],
+  ]);
+  const [info, state, ...rows] = tableBehind('docs/metrics.md', '## Names').map(
+    ([name = '', type, field = '', meaning = '']) => ({
+      row: [name.replaceAll('`', ''), type, field.replaceAll('`', '')],
+      meaning,
+    }),
+  );
   t.same([info?.row[0], state?.row[0]], ['vnet_bpf_info', 'vnet_bpf_state']);
-  t.same(rows.map(({ row }) => row), expected);
-  t.same(rows.filter(({ meaning }) => meaning === ''), []);
+  t.same(
+    rows.map(({ row }) => row),
+    expected,
+  );
+  t.same(
+    rows.filter(({ meaning }) => meaning === ''),
+    [],
+  );
 });
 
 t.test('fields of a reading and their order are a contract', async (t) => {
-  const fields = Object.entries(sampleStats()).map(([name, value]) => (typeof value === 'object' && value !== null ? `${name}: ${Object.keys(value).join(' ')}` : name));
+  const fields = Object.entries(sampleStats()).map(([name, value]) =>
+    typeof value === 'object' && value !== null ? `${name}: ${Object.keys(value).join(' ')}` : name,
+  );
   t.same(fields, [
     'interface',
     'netns',
@@ -78,15 +102,30 @@ t.test('numbers and their words', async (t) => {
   stats.poll = { polls: 1, budgetExhausted: 2, sleeps: 3, wakeups: 4, lostWakeups: 5, merged: 6 };
   t.same(worded(stats, 'held', 'stats'), ['1 packets', '2 in all', '3 lost']);
   t.same(worded(stats, 'held', 'top'), ['1 now', '2 in all', '3 lost']);
-  t.same(worded(stats, 'poll', 'stats'), ['1 polls', '2 used the budget up', '3 sleeps, 4 wake-ups'], 'two in one column');
-  t.same(worded(stats, 'poll', 'top', ['polls', 'merged']), ['1 polls', '6 merged', '2 over budget', '3 sleeps', '4 wake-ups', '5 lost wake-ups'], 'some come first');
+  t.same(
+    worded(stats, 'poll', 'stats'),
+    ['1 polls', '2 used the budget up', '3 sleeps, 4 wake-ups'],
+    'two in one column',
+  );
+  t.same(
+    worded(stats, 'poll', 'top', ['polls', 'merged']),
+    ['1 polls', '6 merged', '2 over budget', '3 sleeps', '4 wake-ups', '5 lost wake-ups'],
+    'some come first',
+  );
   t.same(worded(stats, 'reinject', 'stats'), [], 'not shown there');
 });
 
 t.test('every reason of refusals is explained, in order, and no other', async (t) => {
-  const explained = tableBehind('docs/metrics.md', '## Reasons of refusals').map(([name = '', text = '']) => ({ name: name.replaceAll('`', ''), text }));
-  t.same(explained.map(({ name }) => name), Object.keys(REFUSALS));
-  for (const { name, text } of explained) t.ok(text.startsWith(REFUSALS[name as keyof typeof REFUSALS].help), `${name}: ${text}`);
+  const explained = tableBehind('docs/metrics.md', '## Reasons of refusals').map(([name = '', text = '']) => ({
+    name: name.replaceAll('`', ''),
+    text,
+  }));
+  t.same(
+    explained.map(({ name }) => name),
+    Object.keys(REFUSALS),
+  );
+  for (const { name, text } of explained)
+    t.ok(text.startsWith(REFUSALS[name as keyof typeof REFUSALS].help), `${name}: ${text}`);
 });
 
 t.test('refusals of the programs are those of enum refusal', async (t) => {
@@ -95,11 +134,24 @@ t.test('refusals of the programs are those of enum refusal', async (t) => {
 
 t.test('refusals of the poller do not share a counter, an outcome or an errno', async (t) => {
   const counters = POLLER_REFUSALS.map(({ counter }) => counter);
-  t.same([...counters].sort(), Object.entries(CONTROL).flatMap(([name, offset]) => (name.startsWith('refused') ? [offset] : [])).sort(), 'each counter has a row');
+  t.same(
+    [...counters].sort(),
+    Object.entries(CONTROL)
+      .flatMap(([name, offset]) => (name.startsWith('refused') ? [offset] : []))
+      .sort(),
+    'each counter has a row',
+  );
   const outcomes = [...Object.values(OUTCOME), ...POLLER_REFUSALS.map(({ outcome }) => outcome)];
   t.equal(new Set(outcomes).size, outcomes.length);
-  t.ok(outcomes.every((outcome) => outcome > 0 && outcome < 256), 'an outcome is a byte');
+  t.ok(
+    outcomes.every((outcome) => outcome > 0 && outcome < 256),
+    'an outcome is a byte',
+  );
   const errnos = POLLER_REFUSALS.flatMap((row) => row.errnos);
   t.equal(new Set(errnos).size, errnos.length);
-  t.same(errnos.filter((name) => !Number.isInteger(errnoOf[name])), [], 'the machine knows them');
+  t.same(
+    errnos.filter((name) => !Number.isInteger(errnoOf[name])),
+    [],
+    'the machine knows them',
+  );
 });

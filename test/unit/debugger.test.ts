@@ -13,8 +13,14 @@ const ping = (sequence: number): Uint8Array => ethernet(LINK, ipv4(IP, icmp(8, 0
 const datagram = ethernet(LINK, ipv4(IP, udp({ sourcePort: 1, destinationPort: 53 }, Buffer.from('hello'))));
 
 /** Types the lines one after the other; what was printed, and what became of the frames. */
-async function session(frames: (Uint8Array | ShownFrame)[], typed: string[], filter: PacketFilter | null = null): Promise<{ printed: string; happened: (string | Uint8Array)[] }> {
-  const ring = frames.map((frame) => ('bytes' in frame ? frame : { bytes: Uint8Array.from(frame), superpacket: false }));
+async function session(
+  frames: (Uint8Array | ShownFrame)[],
+  typed: string[],
+  filter: PacketFilter | null = null,
+): Promise<{ printed: string; happened: (string | Uint8Array)[] }> {
+  const ring = frames.map((frame) =>
+    'bytes' in frame ? frame : { bytes: Uint8Array.from(frame), superpacket: false },
+  );
   const lines = [...typed];
   const printed: string[] = [];
   const happened: (string | Uint8Array)[] = [];
@@ -26,7 +32,12 @@ async function session(frames: (Uint8Array | ShownFrame)[], typed: string[], fil
     },
     inject: async (frame: Uint8Array) => void happened.push(`injected ${frame.length}`),
   };
-  await new Stepper(loop, { next: async () => lines.shift() ?? null, ready: true }, (...texts) => void printed.push(...texts), filter).run();
+  await new Stepper(
+    loop,
+    { next: async () => lines.shift() ?? null, ready: true },
+    (...texts) => void printed.push(...texts),
+    filter,
+  ).run();
   return { printed: printed.join('\n'), happened };
 }
 
@@ -34,7 +45,10 @@ t.test('pass and drop, in words, letters and numbers', async (t) => {
   const frames = Array.from({ length: 7 }, (_, i) => ping(i));
   const { printed, happened } = await session(frames, ['pass', '', 'drop', 'd', 'p 2', 'resume']);
   t.same(happened, ['pass', 'pass', 'drop', 'drop', 'pass', 'pass']);
-  t.match(printed, /frame 1\n {2}ethernet {2}02:00:00:00:00:01 > 02:00:00:00:00:02, ipv4, 42 bytes\n {2}ipv4 {6}10\.77\.0\.1 > 10\.77\.0\.2/);
+  t.match(
+    printed,
+    /frame 1\n {2}ethernet {2}02:00:00:00:00:01 > 02:00:00:00:00:02, ipv4, 42 bytes\n {2}ipv4 {6}10\.77\.0\.1 > 10\.77\.0\.2/,
+  );
   t.match(printed, 'echo request, id 0, sequence 6', 'the seventh is shown; nobody has decided about it');
 });
 
@@ -47,7 +61,10 @@ t.test('edit: the frame is shown anew, and its checksums are right', async (t) =
 });
 
 t.test('inject, hex and help', async (t) => {
-  const { printed, happened } = await session([datagram], ['inject', 'i ffffffffffff0200000000018899', 'hex', 'help', 'q']);
+  const { printed, happened } = await session(
+    [datagram],
+    ['inject', 'i ffffffffffff0200000000018899', 'hex', 'help', 'q'],
+  );
   t.same(happened, [`injected ${datagram.length}`, 'injected 14']);
   t.match(printed, /0020 .*hello\n/);
   t.match(printed, 'edit OFFSET HEX');
@@ -74,5 +91,9 @@ t.test('with a filter, frames that it does not match pass unseen', async (t) => 
   t.equal(printed.match(/^frame \d$/gm)?.join(), 'frame 1,frame 2');
   t.match(printed, /\n4 frames passed that the filter does not match$/);
   const many = Array.from({ length: 1000 }, () => ping(1));
-  t.equal((await session(many, ['resume'], parseFilter('udp'))).happened.length < 100, true, 'and what is typed is obeyed meanwhile');
+  t.equal(
+    (await session(many, ['resume'], parseFilter('udp'))).happened.length < 100,
+    true,
+    'and what is typed is obeyed meanwhile',
+  );
 });

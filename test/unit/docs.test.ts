@@ -13,7 +13,14 @@ import { tableBelow } from '../../src/setup/man-page';
 import { ROOT } from '../helpers/cli';
 import { blocksOf } from '../helpers/document';
 
-const PAGES = ['README.md', ...fs.readdirSync(path.join(ROOT, 'docs')).filter((name) => name.endsWith('.md')).sort().map((name) => `docs/${name}`)];
+const PAGES = [
+  'README.md',
+  ...fs
+    .readdirSync(path.join(ROOT, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .sort()
+    .map((name) => `docs/${name}`),
+];
 const read = (file: string): string => fs.readFileSync(path.join(ROOT, file), 'utf8');
 const withoutBlocks = (text: string): string => text.replace(/^ *```[^]*?^ *```$/gm, '');
 
@@ -21,7 +28,12 @@ const withoutBlocks = (text: string): string => text.replace(/^ *```[^]*?^ *```$
 function anchorsOf(file: string): string[] {
   const seen = new Map<string, number>();
   return [...withoutBlocks(read(file)).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => {
-    const slug = heading.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, '').trim().replace(/\s/g, '-');
+    const slug = heading
+      .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .trim()
+      .replace(/\s/g, '-');
     const count = seen.get(slug) ?? 0;
     seen.set(slug, count + 1);
     return count === 0 ? slug : `${slug}-${count}`;
@@ -39,14 +51,22 @@ t.test('links lead to a file that is there, and to a heading of it', async (t) =
     }),
   );
   t.same(broken, []);
-  t.match(anchorsOf('docs/architecture.md'), ['architecture', 'parts', 'folders', 'the-way-of-a-packet'], 'headings are read');
+  t.match(
+    anchorsOf('docs/architecture.md'),
+    ['architecture', 'parts', 'folders', 'the-way-of-a-packet'],
+    'headings are read',
+  );
 });
 
 /** Commands that a reader types or reads: lines of shell code, and code within the text. */
 function typed(page: string): string[] {
-  const lines = blocksOf(path.join(ROOT, page)).flatMap(({ language, text }) => (['sh', 'yaml', 'dockerfile'].includes(language) ? text.replaceAll('\\\n', ' ').split('\n') : []));
+  const lines = blocksOf(path.join(ROOT, page)).flatMap(({ language, text }) =>
+    ['sh', 'yaml', 'dockerfile'].includes(language) ? text.replaceAll('\\\n', ' ').split('\n') : [],
+  );
   // Not what messages say.
-  const spans = [...withoutBlocks(read(page)).matchAll(/`((?:sudo )?(?:vnet-bpf|make) [^`]+)`/g)].map(([, code = '']) => code);
+  const spans = [...withoutBlocks(read(page)).matchAll(/`((?:sudo )?(?:vnet-bpf|make) [^`]+)`/g)].map(
+    ([, code = '']) => code,
+  );
   return [...lines, ...spans];
 }
 
@@ -56,12 +76,16 @@ t.test('commands and options exist', async (t) => {
   const unknown = PAGES.flatMap((page) =>
     typed(page).flatMap((line) =>
       // Up to where a shell would begin another command, a comment, or the words of a command that is run. A container may have that name, too.
-      [...line.matchAll(/(?:^|[\s(])vnet-bpf (?!vnet-bpf)([a-z]+)((?:(?! -- | [|#>&] |[;)])[^])*)/g)].flatMap(([, name = '', rest = '']) => {
-        const options = commands.get(name);
-        checked++;
-        if (!options) return [`${page}: vnet-bpf ${name}`];
-        return [...rest.matchAll(/\s--([a-z][a-z-]*)/g)].flatMap(([, option = '']) => (options.includes(option) ? [] : [`${page}: vnet-bpf ${name} --${option}`]));
-      }),
+      [...line.matchAll(/(?:^|[\s(])vnet-bpf (?!vnet-bpf)([a-z]+)((?:(?! -- | [|#>&] |[;)])[^])*)/g)].flatMap(
+        ([, name = '', rest = '']) => {
+          const options = commands.get(name);
+          checked++;
+          if (!options) return [`${page}: vnet-bpf ${name}`];
+          return [...rest.matchAll(/\s--([a-z][a-z-]*)/g)].flatMap(([, option = '']) =>
+            options.includes(option) ? [] : [`${page}: vnet-bpf ${name} --${option}`],
+          );
+        },
+      ),
     ),
   );
   t.same([...new Set(unknown)], []);
@@ -70,29 +94,50 @@ t.test('commands and options exist', async (t) => {
 
 t.test('targets of make exist', async (t) => {
   const targets = [...read('Makefile').matchAll(/^([a-z][a-z-]*):/gm)].map(([, name]) => name);
-  const named = PAGES.flatMap((page) => typed(page).flatMap((line) => [...line.matchAll(/(?:^|&& )make ([a-z][a-z-]*)/g)].map(([, target]) => target)));
-  t.same(named.filter((target) => !targets.includes(target)), []);
+  const named = PAGES.flatMap((page) =>
+    typed(page).flatMap((line) => [...line.matchAll(/(?:^|&& )make ([a-z][a-z-]*)/g)].map(([, target]) => target)),
+  );
+  t.same(
+    named.filter((target) => !targets.includes(target)),
+    [],
+  );
   t.ok(named.length > 10);
 });
 
 t.test('the formats of captures', async (t) => {
   const files = tableBelow(read('docs/recording.md'), '## Replay');
-  t.same(READERS.filter(({ name }) => !files.some(([file]) => file === name)), [], 'each that is read has a row in docs/recording.md');
+  t.same(
+    READERS.filter(({ name }) => !files.some(([file]) => file === name)),
+    [],
+    'each that is read has a row in docs/recording.md',
+  );
   const compressed = files.find(([file]) => file === 'compressed')?.[1];
   for (const name of UNPACKED) t.ok(compressed?.includes(`by ${name}`), `compressed by ${name}`);
   const write = tableBelow(read('docs/cli.md'), '## record').find(([option]) => option?.startsWith('`--write '))?.[2];
-  for (const { name, ending } of WRITERS) t.ok(write?.includes(name) && (WRITERS.length === 1 || write.includes(`\`${ending}\``)), `--write: ${name}, by ${ending}`);
+  for (const { name, ending } of WRITERS)
+    t.ok(
+      write?.includes(name) && (WRITERS.length === 1 || write.includes(`\`${ending}\``)),
+      `--write: ${name}, by ${ending}`,
+    );
 });
 
 t.test('the README names each page, and what it does with', async (t) => {
   const readme = read('README.md');
-  t.same(PAGES.slice(1).filter((page) => !readme.includes(`\n- [${page}](${page}): `)), []);
+  t.same(
+    PAGES.slice(1).filter((page) => !readme.includes(`\n- [${page}](${page}): `)),
+    [],
+  );
 });
 
 t.test('the capabilities that docs/ci.md names are those that are asked for', async (t) => {
   const page = read('docs/ci.md');
   const needed = missingCapabilities(0n);
-  t.same([...page.matchAll(/^\| `(CAP_\w+)` \| (.*) \|$/gm)].map(([, name, why]) => ({ name, why })).sort((a, b) => ((a.name ?? '') < (b.name ?? '') ? -1 : 1)), [...needed].sort((a, b) => (a.name < b.name ? -1 : 1)));
+  t.same(
+    [...page.matchAll(/^\| `(CAP_\w+)` \| (.*) \|$/gm)]
+      .map(([, name, why]) => ({ name, why }))
+      .sort((a, b) => ((a.name ?? '') < (b.name ?? '') ? -1 : 1)),
+    [...needed].sort((a, b) => (a.name < b.name ? -1 : 1)),
+  );
   const added = [...page.matchAll(/--cap-add (\w+)/g)].map(([, name]) => `CAP_${name}`);
   t.same(added.sort(), needed.map(({ name }) => name).sort(), 'and so are those of the command');
 });

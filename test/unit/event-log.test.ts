@@ -36,7 +36,11 @@ t.test('a log that has grown to a megabyte keeps its newer half, in whole lines'
   const lines = fs.readFileSync(file, 'utf8').trimEnd().split('\n');
   t.ok(fs.statSync(file).size <= (1 << 20) + 200, 'it stays below that');
   const first = Number((lines[0] as string).slice(0, 5));
-  t.same(lines, Array.from({ length: 12_000 - first }, (_, i) => line(first + i)), 'the last lines, none lost and none torn');
+  t.same(
+    lines,
+    Array.from({ length: 12_000 - first }, (_, i) => line(first + i)),
+    'the last lines, none lost and none torn',
+  );
 });
 
 t.test('a symbolic link in its place is not followed, and a FIFO does not block', async (t) => {
@@ -51,10 +55,25 @@ t.test('a symbolic link in its place is not followed, and a FIFO does not block'
   t.match(fs.readFileSync(file, 'utf8'), /1 line is missing here, .*\(ELOOP\)\ntwo\n$/);
 });
 
-t.test('the lines of one log stay in their order when the clock went back, those of several are merged by time', async (t) => {
-  t.same(inTurn([['12:00 a', '11:00 b', '11:01 c'], ['11:30 d', '12:30 e']], (line) => line), ['11:30 d', '12:00 a', '11:00 b', '11:01 c', '12:30 e']);
-  t.same(inTurn<string>([[], []], (line) => line), []);
-});
+t.test(
+  'the lines of one log stay in their order when the clock went back, those of several are merged by time',
+  async (t) => {
+    t.same(
+      inTurn(
+        [
+          ['12:00 a', '11:00 b', '11:01 c'],
+          ['11:30 d', '12:30 e'],
+        ],
+        (line) => line,
+      ),
+      ['11:30 d', '12:00 a', '11:00 b', '11:01 c', '12:30 e'],
+    );
+    t.same(
+      inTurn<string>([[], []], (line) => line),
+      [],
+    );
+  },
+);
 
 // Stops and wakes are announced, and storms of them added up: the kernel log takes ten lines in five seconds.
 
@@ -87,7 +106,11 @@ function setting(t: Test): Setting {
   });
   const reading: QueueReading = { stops: 0, wakes: 0, stopped: false };
   const lines: string[] = [];
-  const announcer = new QueueAnnouncer(() => 'vnet0', () => ({ ...reading }), (line) => lines.push(line));
+  const announcer = new QueueAnnouncer(
+    () => 'vnet0',
+    () => ({ ...reading }),
+    (line) => lines.push(line),
+  );
   const pass = (ms: number): void => {
     now += ms;
     const due = timers.filter((timer) => timer.due <= now);
@@ -124,10 +147,15 @@ t.test('a storm is added up, nothing of it is lost', async (t) => {
   }
   announcer.flush();
   const said = (what: string): number =>
-    lines.filter((line) => line.startsWith(`queue ${what}`)).reduce((sum, line) => sum + Number(/, (\d+) times/.exec(line)?.[1] ?? 1), 0);
+    lines
+      .filter((line) => line.startsWith(`queue ${what}`))
+      .reduce((sum, line) => sum + Number(/, (\d+) times/.exec(line)?.[1] ?? 1), 0);
   t.equal(said('stopped'), seconds * 100);
   t.equal(said('woken'), seconds * 100);
-  t.ok(lines.length <= (seconds / 5) * 10, `${lines.length} lines in ${seconds} s: the kernel log takes ten in five seconds`);
+  t.ok(
+    lines.length <= (seconds / 5) * 10,
+    `${lines.length} lines in ${seconds} s: the kernel log takes ten in five seconds`,
+  );
 });
 
 t.test('what could not be said is said later, without another event', async (t) => {
@@ -155,7 +183,11 @@ t.test('flush says what is left, and no timer says it again', async (t) => {
 
 t.test('what happened before it began is no news', async (t) => {
   const lines: string[] = [];
-  const announcer = new QueueAnnouncer(() => 'vnet0', () => ({ stops: 7, wakes: 6, stopped: true }), (line) => lines.push(line));
+  const announcer = new QueueAnnouncer(
+    () => 'vnet0',
+    () => ({ stops: 7, wakes: 6, stopped: true }),
+    (line) => lines.push(line),
+  );
   announcer.update();
   t.same(lines, []);
 });

@@ -9,9 +9,13 @@ import { personalDirectories } from '../../src/cli/extcap';
 
 t.test('the directories of a user, never below the working directory', (t) => {
   const { homedir } = os.userInfo();
-  const below = (home: string): string[] => [path.join(home, '.config/wireshark/extcap'), path.join(home, '.local/lib/wireshark/extcap')];
+  const below = (home: string): string[] => [
+    path.join(home, '.config/wireshark/extcap'),
+    path.join(home, '.local/lib/wireshark/extcap'),
+  ];
   t.same(personalDirectories({ HOME: '/home/somebody' }), below('/home/somebody'));
-  for (const HOME of [undefined, '', 'relative']) t.same(personalDirectories(HOME === undefined ? {} : { HOME }), below(homedir), `HOME: ${HOME}`);
+  for (const HOME of [undefined, '', 'relative'])
+    t.same(personalDirectories(HOME === undefined ? {} : { HOME }), below(homedir), `HOME: ${HOME}`);
   t.equal(personalDirectories({ HOME: '/home/somebody', XDG_CONFIG_HOME: '/etc/xdg' })[0], '/etc/xdg/wireshark/extcap');
   t.equal(personalDirectories({ HOME: '/home/somebody', XDG_CONFIG_HOME: 'relative' })[0], below('/home/somebody')[0]);
   t.end();

@@ -19,31 +19,76 @@ const PORTS = { sourcePort: 1234, destinationPort: 80 };
 const payload = Uint8Array.from({ length: 100 }, (_, i) => i);
 const FRAMES = [
   ethernet(LINK, ipv4(V4, tcp({ ...PORTS, sequence: 1, flags: 2 }, payload))),
-  ethernet(LINK, ipv4(V4, tcp({ ...PORTS, sequence: 1, flags: 0x18, options: Uint8Array.from({ length: 12 }, () => 1) }, payload))),
+  ethernet(
+    LINK,
+    ipv4(V4, tcp({ ...PORTS, sequence: 1, flags: 0x18, options: Uint8Array.from({ length: 12 }, () => 1) }, payload)),
+  ),
   ethernet(LINK, ipv4({ ...V4, destination: '192.168.1.1' }, udp({ sourcePort: 53, destinationPort: 5353 }, payload))),
   ethernet(LINK, ipv4(V4, icmp(8, 0, 0, payload))),
   ethernet(LINK, ipv6(V6, tcp({ ...PORTS, sequence: 1, flags: 0x11 }, payload))),
   ethernet(LINK, ipv6(V6, udp(PORTS))),
   ethernet(TAGGED, ipv4(V4, udp(PORTS, payload))),
-  ethernet(LINK, arp({ operation: 1, senderMac: LINK.source, senderIp: '10.77.0.1', targetMac: LINK.destination, targetIp: '10.77.0.2' })),
+  ethernet(
+    LINK,
+    arp({
+      operation: 1,
+      senderMac: LINK.source,
+      senderIp: '10.77.0.1',
+      targetMac: LINK.destination,
+      targetIp: '10.77.0.2',
+    }),
+  ),
   ethernet(LINK, { type: 0x88b5, bytes: payload }),
 ].map((bytes) => Buffer.from(bytes));
 
 const EXPRESSIONS = [
-  'tcp', 'udp port 53', 'tcp port 80 and not arp', 'ip6', 'arp or icmp', 'host 10.77.0.1', 'src net 192.168.0.0/16', 'dst host fd77::2', 'vlan 5', 'vlan and udp', 'not ip',
-  'tcp[tcpflags] & tcp-syn != 0', 'ip[8] >= 64', 'len > 100', 'less 60', 'ether src 02:00:00:00:00:01', 'ether proto 0x88b5', 'tcp[(tcp[12] >> 4) * 4 + 3] = 3', 'portrange 50-90',
-  'ether[14:4] & 0xff00ff00 = 0x45000000', 'ip[2:2] - 40 > 50', 'ip[2:2] % 3 = 1 or ip[2:2] * 7 > 900', 'ip6 protochain 6', 'udp[8:4] = 0x00010203', 'ether multicast', 'icmp[icmptype] = icmp-echo', 'ip[0] / (ip[1] + 0) = 3', '-ip[8] & 0xff = 0xc0',
+  'tcp',
+  'udp port 53',
+  'tcp port 80 and not arp',
+  'ip6',
+  'arp or icmp',
+  'host 10.77.0.1',
+  'src net 192.168.0.0/16',
+  'dst host fd77::2',
+  'vlan 5',
+  'vlan and udp',
+  'not ip',
+  'tcp[tcpflags] & tcp-syn != 0',
+  'ip[8] >= 64',
+  'len > 100',
+  'less 60',
+  'ether src 02:00:00:00:00:01',
+  'ether proto 0x88b5',
+  'tcp[(tcp[12] >> 4) * 4 + 3] = 3',
+  'portrange 50-90',
+  'ether[14:4] & 0xff00ff00 = 0x45000000',
+  'ip[2:2] - 40 > 50',
+  'ip[2:2] % 3 = 1 or ip[2:2] * 7 > 900',
+  'ip6 protochain 6',
+  'udp[8:4] = 0x00010203',
+  'ether multicast',
+  'icmp[icmptype] = icmp-echo',
+  'ip[0] / (ip[1] + 0) = 3',
+  '-ip[8] & 0xff = 0xc0',
 ];
 
 t.test('frames match as they do for tcpdump', { skip: withoutTools('tcpdump') }, async (t) => {
   const file = t.testdir({ 'x.pcap': pcap(FRAMES) });
   for (const expression of EXPRESSIONS) {
-    const { stdout, status, stderr } = spawnSync('tcpdump', ['-n', '-tt', '-r', `${file}/x.pcap`, '--', expression], { encoding: 'latin1' });
+    const { stdout, status, stderr } = spawnSync('tcpdump', ['-n', '-tt', '-r', `${file}/x.pcap`, '--', expression], {
+      encoding: 'latin1',
+    });
     if (status !== 0) throw new Error(`tcpdump ${expression}: ${stderr}`);
     // A frame's number is in its time stamp, in milliseconds.
-    const expected = stdout.split('\n').flatMap((line) => (/^\d/.test(line) ? [Math.round(parseFloat(line) * 1000)] : []));
+    const expected = stdout
+      .split('\n')
+      .flatMap((line) => (/^\d/.test(line) ? [Math.round(parseFloat(line) * 1000)] : []));
     const filter = parseFilter(expression);
-    t.same(FRAMES.flatMap((bytes, i) => (filter.matches(bytes, 0, bytes.length, bytes.length) ? [i] : [])), expected, expression);
+    t.same(
+      FRAMES.flatMap((bytes, i) => (filter.matches(bytes, 0, bytes.length, bytes.length) ? [i] : [])),
+      expected,
+      expression,
+    );
   }
 });
 
@@ -60,26 +105,46 @@ t.test('a frame somewhere in memory, and one of which too little is there', asyn
     const filter = parseFilter(expression);
     for (const bytes of FRAMES) {
       const few = Math.min(bytes.length, filter.bytesNeeded);
-      t.equal(filter.matches(bytes, 0, few, bytes.length), filter.matches(bytes, 0, bytes.length, bytes.length), `${expression}: no more than ${filter.bytesNeeded} bytes are looked at`);
+      t.equal(
+        filter.matches(bytes, 0, few, bytes.length),
+        filter.matches(bytes, 0, bytes.length, bytes.length),
+        `${expression}: no more than ${filter.bytesNeeded} bytes are looked at`,
+      );
     }
   }
 });
 
 t.test('what is no filter, and no libpcap', async (t) => {
-  t.throws(() => parseFilter('tcp porty 80'), { code: 'USAGE', message: /^filter "tcp porty 80": .*syntax error/, hint: /pcap-filter/ });
+  t.throws(() => parseFilter('tcp porty 80'), {
+    code: 'USAGE',
+    message: /^filter "tcp porty 80": .*syntax error/,
+    hint: /pcap-filter/,
+  });
   t.throws(() => parseFilter('tcp and udp'), { code: 'USAGE', message: /rejects all packets/ });
   t.throws(() => parseFilter('x'.repeat(20_000)), { code: 'USAGE', message: /more than 16384/ });
   t.throws(() => parseFilter('tcp\0 or udp'), { code: 'USAGE', message: /zero byte/ });
   t.equal(parseFilter('').matches(FRAMES[0] as Buffer, 0, 60, 60), true, 'an empty one matches all');
-  t.throws(() => compileFilter('tcp', ['libpcap-of-nobody.so']), { code: 'LIBPCAP_MISSING', message: /cannot load libpcap-of-nobody/, hint: /apt-get install libpcap0.8/ });
+  t.throws(() => compileFilter('tcp', ['libpcap-of-nobody.so']), {
+    code: 'LIBPCAP_MISSING',
+    message: /cannot load libpcap-of-nobody/,
+    hint: /apt-get install libpcap0.8/,
+  });
 });
 
 t.test('programs of any bytes end, or are refused', async (t) => {
   const random = Random.announced(t);
-  const codes = [0x00, 0x20, 0x28, 0x30, 0x40, 0x48, 0x50, 0x60, 0x80, 0x01, 0x61, 0x81, 0xb1, 0x02, 0x03, 0x04, 0x0c, 0x14, 0x2c, 0x34, 0x3c, 0x94, 0x9c, 0x64, 0x6c, 0x74, 0x84, 0x05, 0x15, 0x1d, 0x25, 0x35, 0x45, 0x06, 0x16, 0x07, 0x87];
+  const codes = [
+    0x00, 0x20, 0x28, 0x30, 0x40, 0x48, 0x50, 0x60, 0x80, 0x01, 0x61, 0x81, 0xb1, 0x02, 0x03, 0x04, 0x0c, 0x14, 0x2c,
+    0x34, 0x3c, 0x94, 0x9c, 0x64, 0x6c, 0x74, 0x84, 0x05, 0x15, 0x1d, 0x25, 0x35, 0x45, 0x06, 0x16, 0x07, 0x87,
+  ];
   const counts = { ran: 0, refused: 0 };
   for (let n = 0; n < 5000; n++) {
-    const program = Array.from({ length: random.between(1, 12) }, (): Instruction => ({ code: random.pick(codes), jt: random.between(0, 4), jf: random.between(0, 4), k: random.pick([0, 1, 2, 12, 14, 31, 32, 0xffffffff, random.bits()]) }));
+    const program = Array.from({ length: random.between(1, 12) }, (): Instruction => ({
+      code: random.pick(codes),
+      jt: random.between(0, 4),
+      jf: random.between(0, 4),
+      k: random.pick([0, 1, 2, 12, 14, 31, 32, 0xffffffff, random.bits()]),
+    }));
     program.push({ code: random.chance(90) ? 0x06 : random.bits() & 0xffff, jt: 0, jf: 0, k: 1 });
     try {
       new PacketFilter('', program).matches(random.pick(FRAMES), 0, 60, 60);

@@ -19,7 +19,12 @@ interface Packet {
 }
 
 function packetsOf(nic: FakeNic): Packet[] {
-  return nic.packets.map((packet, i) => ({ mark: nic.marks[i] ?? null, gsoType: packet[1] as number, gsoSize: packet.readUInt16LE(4), frame: packet.subarray(HDR) }));
+  return nic.packets.map((packet, i) => ({
+    mark: nic.marks[i] ?? null,
+    gsoType: packet[1] as number,
+    gsoSize: packet.readUInt16LE(4),
+    frame: packet.subarray(HDR),
+  }));
 }
 
 const ipv6 = (frame: Buffer): boolean => frame.readUInt16BE(12) === 0x86dd;
@@ -63,14 +68,22 @@ function looped(t: Test, flow: readonly Datagram[], expectedPackets: number, ans
     t.equal(mark, gsoType === 0 ? null : MERGED_MARK, 'who is merged is marked, and nobody else');
     if (gsoType !== 0 && !ipv6(frame)) t.equal(checksum(frame.subarray(14, 34)), 0, 'the IP checksum is right');
   }
-  t.same(packets.flatMap(cut).map((frame) => frame.toString('hex')), frames.map(({ frame }) => frame.toString('hex')), 'cut up, they are what they were');
+  t.same(
+    packets.flatMap(cut).map((frame) => frame.toString('hex')),
+    frames.map(({ frame }) => frame.toString('hex')),
+    'cut up, they are what they were',
+  );
   t.equal(nic.counter('rxPackets'), flow.length);
-  t.equal(nic.counter('rxBytes'), frames.reduce((sum, { frame }) => sum + frame.length, 0));
+  t.equal(
+    nic.counter('rxBytes'),
+    frames.reduce((sum, { frame }) => sum + frame.length, 0),
+  );
   t.equal(nic.counter('merged'), flow.length - expectedPackets);
   return nic;
 }
 
-const of = (count: number, one: Datagram = {}): Datagram[] => Array.from({ length: count }, (_, i) => ({ ...one, fill: i }));
+const of = (count: number, one: Datagram = {}): Datagram[] =>
+  Array.from({ length: count }, (_, i) => ({ ...one, fill: i }));
 
 t.test('a burst of one flow is one packet', async (t) => {
   for (const family of [4, 6] as const) {
@@ -118,8 +131,22 @@ t.test('frames that are no plain datagrams of this machine are left alone', asyn
     { ipLengthOff: -1 },
   ];
   for (const other of others) looped(t, [other, other], 2);
-  looped(t, [{ family: 6, protocol: 44 }, { family: 6, protocol: 44 }], 2);
-  looped(t, [{ family: 6, bytes: 0 }, { family: 6, bytes: 0 }], 2);
+  looped(
+    t,
+    [
+      { family: 6, protocol: 44 },
+      { family: 6, protocol: 44 },
+    ],
+    2,
+  );
+  looped(
+    t,
+    [
+      { family: 6, bytes: 0 },
+      { family: 6, bytes: 0 },
+    ],
+    2,
+  );
 });
 
 t.test('superpackets are left alone', async (t) => {
@@ -129,19 +156,38 @@ t.test('superpackets are left alone', async (t) => {
     nic.put(frame, 'ready', vnetHeader);
   }
   nic.poller.poll();
-  t.same(packetsOf(nic).map(({ mark, gsoType }) => [mark, gsoType]), [[null, UDP_L4], [null, UDP_L4], [null, UDP_L4]], 'each as it was');
+  t.same(
+    packetsOf(nic).map(({ mark, gsoType }) => [mark, gsoType]),
+    [
+      [null, UDP_L4],
+      [null, UDP_L4],
+      [null, UDP_L4],
+    ],
+    'each as it was',
+  );
 });
 
 t.test('where nobody cuts them up they keep the mark of their socket', async (t) => {
   const nic = new FakeNic({ budget: 16, ringBytes: 1 << 16, gro: true, resegment: false });
   for (const { frame, vnetHeader } of of(3).map(datagram)) nic.put(frame, 'ready', vnetHeader);
   nic.poller.poll();
-  t.same(packetsOf(nic).map(({ mark, gsoType }) => [mark, gsoType]), [[null, UDP_L4]]);
+  t.same(
+    packetsOf(nic).map(({ mark, gsoType }) => [mark, gsoType]),
+    [[null, UDP_L4]],
+  );
 });
 
 t.test('flows by turns keep their order', async (t) => {
-  looped(t, Array.from({ length: 20 }, (_, i) => ({ sourcePort: 1000 + (i % 3), fill: i })), 20);
-  looped(t, Array.from({ length: 20 }, (_, i) => ({ sourcePort: 1000 + (i >> 2), fill: i })), 5);
+  looped(
+    t,
+    Array.from({ length: 20 }, (_, i) => ({ sourcePort: 1000 + (i % 3), fill: i })),
+    20,
+  );
+  looped(
+    t,
+    Array.from({ length: 20 }, (_, i) => ({ sourcePort: 1000 + (i >> 2), fill: i })),
+    5,
+  );
 });
 
 t.test('a packet that the kernel will not have is sent frame by frame', async (t) => {
@@ -153,7 +199,8 @@ t.test('a kernel that refuses every merged packet is asked less and less often',
   const nic = new FakeNic({ budget: 4, ringBytes: 1 << 16, gro: true });
   const asked: number[] = [];
   for (let poll = 0; poll < 200; poll++) {
-    if (nic.reader.isEmpty()) for (const { frame, vnetHeader } of of(4).map(datagram)) nic.put(frame, 'ready', vnetHeader);
+    if (nic.reader.isEmpty())
+      for (const { frame, vnetHeader } of of(4).map(datagram)) nic.put(frame, 'ready', vnetHeader);
     // A merged packet stays in the ring, to be sent frame by frame; of single frames this refuses the first.
     nic.answers = [-(errnoOf['EINVAL'] as number)];
     if (nic.poller.poll() === 0) asked.push(poll);
@@ -174,27 +221,33 @@ t.test('a packet of which the first frames got into the backlog: the rest is sen
   t.equal(nic.counter('rxPackets'), 4);
   t.equal(nic.poller.poll(), 6);
   t.equal(nic.packets.length, 6, 'one by one');
-  t.same(nic.packets.map((packet) => packet[HDR + 42]), [4, 5, 6, 7, 8, 9]);
+  t.same(
+    nic.packets.map((packet) => packet[HDR + 42]),
+    [4, 5, 6, 7, 8, 9],
+  );
   t.equal(nic.counter('rxPackets'), 10);
 });
 
-t.test('behind a qdisc nothing is merged: it would take a packet for one frame; afterwards it is counted anew', async (t) => {
-  const nic = new FakeNic({ budget: 16, ringBytes: 1 << 16, gro: true });
-  const put = (): void => {
-    for (const one of of(10)) {
-      const { frame, vnetHeader } = datagram(one);
-      nic.put(frame, 'ready', vnetHeader);
-    }
-  };
-  put();
-  nic.poller.impaired = true;
-  nic.poller.poll();
-  t.equal(nic.packets.length, 10, 'one by one');
-  nic.delivered = 7; // three were lost on the way
-  nic.poller.impaired = false;
-  nic.poller.poll(); // finds the ring empty, and counts from here
-  put();
-  nic.answers = [-(errnoOf['ENOBUFS'] as number)];
-  nic.delivered += 4;
-  t.equal(nic.poller.poll(), 4, 'of a merged packet four frames have got there');
-});
+t.test(
+  'behind a qdisc nothing is merged: it would take a packet for one frame; afterwards it is counted anew',
+  async (t) => {
+    const nic = new FakeNic({ budget: 16, ringBytes: 1 << 16, gro: true });
+    const put = (): void => {
+      for (const one of of(10)) {
+        const { frame, vnetHeader } = datagram(one);
+        nic.put(frame, 'ready', vnetHeader);
+      }
+    };
+    put();
+    nic.poller.impaired = true;
+    nic.poller.poll();
+    t.equal(nic.packets.length, 10, 'one by one');
+    nic.delivered = 7; // three were lost on the way
+    nic.poller.impaired = false;
+    nic.poller.poll(); // finds the ring empty, and counts from here
+    put();
+    nic.answers = [-(errnoOf['ENOBUFS'] as number)];
+    nic.delivered += 4;
+    t.equal(nic.poller.poll(), 4, 'of a merged packet four frames have got there');
+  },
+);

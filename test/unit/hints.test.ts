@@ -22,7 +22,11 @@ t.test('an interface that was meant', async (t) => {
   const list = 'attached are: vnet0, vnet7 --netns lab, wan --netns lab';
   t.equal(whatIsAttached('vnet7', null, all), `did you mean vnet7 --netns lab? ${list}`, 'the same name, elsewhere');
   t.equal(whatIsAttached('vent0', null, all), `did you mean vnet0? ${list}`);
-  t.equal(whatIsAttached('vnet8', 'lab', all), `did you mean vnet7 --netns lab? ${list}`, 'rather one of that namespace');
+  t.equal(
+    whatIsAttached('vnet8', 'lab', all),
+    `did you mean vnet7 --netns lab? ${list}`,
+    'rather one of that namespace',
+  );
   t.equal(whatIsAttached('eth0.100', 'lab', all), list);
   t.equal(whatIsAttached('vnet0', 'lab', []), 'nothing is attached; vnet-bpf attach vnet0 --netns lab does it');
 });
@@ -38,11 +42,32 @@ function hintOf(work: () => unknown): string | undefined {
 }
 
 t.test('words of other languages of ours', async (t) => {
-  t.equal(hintOf(() => checkedWords('satelite')), 'did you mean satellite?');
-  t.equal(hintOf(() => checkedWords('losy-wifi loss 2%')), 'did you mean lossy-wifi?');
-  t.equal(hintOf(() => checkedWords('dealy 20ms')), 'did you mean delay?');
-  t.equal(hintOf(() => checkedWords('delay 20ms 5ms distribution normla')), 'did you mean normal?');
-  t.match(hintOf(() => checkedWords('frobnicate')), /delay TIME/);
-  t.equal(hintOf(() => parseCommand('inejct')), 'did you mean inject?');
-  t.match(hintOf(() => parseCommand('frobnicate')), /^help/);
+  t.equal(
+    hintOf(() => checkedWords('satelite')),
+    'did you mean satellite?',
+  );
+  t.equal(
+    hintOf(() => checkedWords('losy-wifi loss 2%')),
+    'did you mean lossy-wifi?',
+  );
+  t.equal(
+    hintOf(() => checkedWords('dealy 20ms')),
+    'did you mean delay?',
+  );
+  t.equal(
+    hintOf(() => checkedWords('delay 20ms 5ms distribution normla')),
+    'did you mean normal?',
+  );
+  t.match(
+    hintOf(() => checkedWords('frobnicate')),
+    /delay TIME/,
+  );
+  t.equal(
+    hintOf(() => parseCommand('inejct')),
+    'did you mean inject?',
+  );
+  t.match(
+    hintOf(() => parseCommand('frobnicate')),
+    /^help/,
+  );
 });

@@ -60,14 +60,23 @@ t.test(`${RECORDS} hostile records`, async (t) => {
   const fuzzer = new RecordFuzzer(random);
   const nic = new FakeHookedNic(1);
   const wrong: string[] = [];
-  const note = (what: string, { frame, vnet }: FuzzRecord): void => void (wrong.length < 5 && wrong.push(`${what}: ${vnet.toString('hex')} ${frame.subarray(0, 100).toString('hex')}`));
+  const note = (what: string, { frame, vnet }: FuzzRecord): void =>
+    void (wrong.length < 5 && wrong.push(`${what}: ${vnet.toString('hex')} ${frame.subarray(0, 100).toString('hex')}`));
   let shown: Uint8Array[] = [];
   let pieces = 0;
   let passes = true;
   const frame = (frame: Frame): Verdict => {
     if (++pieces <= PIECES_LOOKED_AT) readAll(frame);
     if (passes && pieces === 1 && random.chance(50)) shown.push(frame.copy());
-    return passes ? 'pass' : random.pick<Verdict>(['pass', 'drop', frame.bytes, frame.bytes.subarray(0, Math.max(14, frame.length - 7)), undefined]);
+    return passes
+      ? 'pass'
+      : random.pick<Verdict>([
+          'pass',
+          'drop',
+          frame.bytes,
+          frame.bytes.subarray(0, Math.max(14, frame.length - 7)),
+          undefined,
+        ]);
   };
   nic.use({ frame });
   let slowest = 0;

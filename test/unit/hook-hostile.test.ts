@@ -15,8 +15,11 @@ const V6 = { source: 'fd77::1', destination: 'fd77::2' };
 const FORBIDDEN = 666;
 
 const segment = (destinationPort: number, bytes = 3000): Buffer =>
-  Buffer.from(ethernet(LINK, ipv4(V4, tcp({ sourcePort: 1, destinationPort, sequence: 0, flags: 16 }, Buffer.alloc(bytes)))));
-const datagram = (destinationPort: number): Buffer => Buffer.from(ethernet(LINK, ipv4(V4, udp({ sourcePort: 1, destinationPort }, Buffer.alloc(30)))));
+  Buffer.from(
+    ethernet(LINK, ipv4(V4, tcp({ sourcePort: 1, destinationPort, sequence: 0, flags: 16 }, Buffer.alloc(bytes)))),
+  );
+const datagram = (destinationPort: number): Buffer =>
+  Buffer.from(ethernet(LINK, ipv4(V4, udp({ sourcePort: 1, destinationPort }, Buffer.alloc(30)))));
 
 /** With --on-hook-error drop. */
 function firewall(frame: (frame: Frame) => Verdict, onError: OnHookError = 'drop'): FakeHookedNic {
@@ -83,7 +86,14 @@ t.test('a checksum that lies on a port: what the hook sees is what is received',
     nic.put(datagram(53), virtioHeader(1, 0, 0, 20, 10));
     nic.put(datagram(53), virtioHeader(1, 0, 0, 60000, 6));
     nic.poller.poll();
-    t.same(nic.sent.map(({ vnet, frame }) => [vnet, Frame.of(frame).udp?.destinationPort]), [[PLAIN, 53], [PLAIN, 53], [PLAIN, 53]]);
+    t.same(
+      nic.sent.map(({ vnet, frame }) => [vnet, Frame.of(frame).udp?.destinationPort]),
+      [
+        [PLAIN, 53],
+        [PLAIN, 53],
+        [PLAIN, 53],
+      ],
+    );
     t.equal(nic.counter('hooksDropped'), 1);
   }
 });
@@ -104,7 +114,10 @@ t.test('a checksum inside a tunnel is completed where the hook has looked at the
 });
 
 t.test('IPv6 whose length is 0 reaches to the end of the frame, as in the kernel', async (t) => {
-  const inner = Buffer.concat([Buffer.from([17, 0, 1, 4, 0, 0, 0, 0]), udp({ sourcePort: 1, destinationPort: FORBIDDEN }, Buffer.alloc(30)).bytes]);
+  const inner = Buffer.concat([
+    Buffer.from([17, 0, 1, 4, 0, 0, 0, 0]),
+    udp({ sourcePort: 1, destinationPort: FORBIDDEN }, Buffer.alloc(30)).bytes,
+  ]);
   const frame = Buffer.from(ethernet(LINK, ipv6(V6, { protocol: 0, bytes: inner })));
   frame.writeUInt16BE(0, 18);
   t.equal(Frame.of(frame).udp?.destinationPort, FORBIDDEN);
@@ -114,22 +127,75 @@ t.test('IPv6 whose length is 0 reaches to the end of the frame, as in the kernel
 
 const HOSTILE: readonly [string, () => unknown][] = [
   ['an object without a prototype', () => Object.create(null) as unknown],
-  ['an object whose getters throw', () => ({ get constructor(): never { throw new Error('no'); } })],
-  ['a proxy', () => new Proxy({}, { get: () => { throw new Error('no'); }, getPrototypeOf: () => { throw new Error('no'); } })],
+  [
+    'an object whose getters throw',
+    () => ({
+      get constructor(): never {
+        throw new Error('no');
+      },
+    }),
+  ],
+  [
+    'a proxy',
+    () =>
+      new Proxy(
+        {},
+        {
+          get: () => {
+            throw new Error('no');
+          },
+          getPrototypeOf: () => {
+            throw new Error('no');
+          },
+        },
+      ),
+  ],
   ['a proxy of bytes', () => new Proxy(new Uint8Array(60), {})],
-  ['bytes whose length throws', () => Object.defineProperty(new Uint8Array(60), 'length', { get: () => { throw new Error('no'); } })],
+  [
+    'bytes whose length throws',
+    () =>
+      Object.defineProperty(new Uint8Array(60), 'length', {
+        get: () => {
+          throw new Error('no');
+        },
+      }),
+  ],
   ['bytes whose length lies', () => Object.defineProperty(new Uint8Array(60), 'length', { value: 20 })],
-  ['an error whose stack throws', () => Object.defineProperty(new Error('x'), 'stack', { get: () => { throw new Error('no'); } })],
+  [
+    'an error whose stack throws',
+    () =>
+      Object.defineProperty(new Error('x'), 'stack', {
+        get: () => {
+          throw new Error('no');
+        },
+      }),
+  ],
   ['an error without text', () => Object.assign(new Error('x'), { message: Symbol('no') })],
   ['a symbol', () => Symbol('x')],
   ['null', () => null],
-  ['a function', () => Object.assign(() => 1, { toString: () => { throw new Error('no'); } })],
+  [
+    'a function',
+    () =>
+      Object.assign(() => 1, {
+        toString: () => {
+          throw new Error('no');
+        },
+      }),
+  ],
 ];
 
 for (const onError of ['drop', 'pass'] as const) {
   t.test(`hostile throws and answers, --on-hook-error ${onError}`, async (t) => {
     for (const [what, make] of HOSTILE) {
-      for (const [how, frame] of [['throws', () => { throw make(); }], ['answers with', () => make() as Verdict]] as [string, () => Verdict][]) {
+      for (const [how, frame] of [
+        [
+          'throws',
+          () => {
+            throw make();
+          },
+        ],
+        ['answers with', () => make() as Verdict],
+      ] as [string, () => Verdict][]) {
         const nic = firewall(frame, onError);
         nic.put(datagram(53));
         t.equal(nic.poller.poll(), 1, `${how} ${what}`);
@@ -154,7 +220,9 @@ t.test('a stack overflow, and an error after a promise', async (t) => {
 });
 
 t.test('a hook that decides over traffic and has not started drops all frames until another takes over', async (t) => {
-  const start = (): never => { throw Object.create(null); };
+  const start = (): never => {
+    throw Object.create(null);
+  };
   const nic = firewall(byPort);
   nic.use({ frame: () => 'pass', start });
   nic.put(datagram(53));
@@ -183,7 +251,10 @@ t.test('a frame over which a thread ended is dropped unseen', async (t) => {
   nic.newPoller();
   for (const port of [1, 2, 3, 4]) nic.put(datagram(port));
   nic.poller.poll();
-  t.same(nic.sent.map(({ frame }) => Frame.of(frame).udp?.destinationPort), [1, 1, 4]);
+  t.same(
+    nic.sent.map(({ frame }) => Frame.of(frame).udp?.destinationPort),
+    [1, 1, 4],
+  );
   t.equal(nic.counter('hooksDropped'), 2);
   t.same(nic.accounting(), { in: 5, out: 5 });
 });

@@ -15,12 +15,16 @@ const LINK = { source: '02:00:00:00:00:01', destination: '02:00:00:00:00:02' };
 const IP = { source: '10.77.0.1', destination: '10.77.0.2' };
 
 /** A datagram whose number is its destination port. */
-const numbered = (i: number): Uint8Array => ethernet(LINK, ipv4(IP, udp({ sourcePort: 1, destinationPort: i }, Buffer.alloc(i % 50))));
+const numbered = (i: number): Uint8Array =>
+  ethernet(LINK, ipv4(IP, udp({ sourcePort: 1, destinationPort: i }, Buffer.alloc(i % 50))));
 const numberOf = (frame: Uint8Array): number => Frame.of(frame).udp?.destinationPort ?? -1;
 
 /** A superpacket of TCP and its virtio_net_hdr: the checksum is left to whoever cuts it up. */
 function superpacket(bytes: number): { frame: Uint8Array; vnet: Buffer } {
-  const frame = ethernet(LINK, ipv4(IP, tcp({ sourcePort: 1, destinationPort: 2, sequence: 0, flags: 16 }, Buffer.alloc(bytes, 'x'))));
+  const frame = ethernet(
+    LINK,
+    ipv4(IP, tcp({ sourcePort: 1, destinationPort: 2, sequence: 0, flags: 16 }, Buffer.alloc(bytes, 'x'))),
+  );
   return { frame, vnet: header(1, 1, 34, 16, 1000) };
 }
 
@@ -57,7 +61,10 @@ t.test('drop, replace, inject: sent in their order, counted one by one', async (
   });
   for (let i = 0; i < 6; i++) nic.put(numbered(i));
   t.equal(nic.poller.poll(), 6);
-  t.same(nic.sent.map(({ frame }) => numberOf(frame)), [0, 200, 102, 3, 203, 105]);
+  t.same(
+    nic.sent.map(({ frame }) => numberOf(frame)),
+    [0, 200, 102, 3, 203, 105],
+  );
   t.equal(nic.counter('hooksDropped'), 2);
   t.equal(nic.counter('hooksInjected'), 2);
   t.equal(nic.counter('rxPackets'), 6);
@@ -110,7 +117,10 @@ t.test('one that does not is sent in pieces: those beyond one count as injected'
   nic.put(frame, vnet);
   t.equal(nic.poller.poll(), 1);
   t.equal(nic.sent.length, 4);
-  t.same(nic.sent.map((sent) => Frame.of(sent.frame).tcp?.sequence), [0, 2000, 3000, 4000]);
+  t.same(
+    nic.sent.map((sent) => Frame.of(sent.frame).tcp?.sequence),
+    [0, 2000, 3000, 4000],
+  );
   for (const sent of nic.sent) t.equal(onesComplement(sent.frame), 0xffff, 'its checksum is complete');
   t.equal(nic.counter('hooksInjected'), 4);
   t.equal(nic.counter('hooksDropped'), 1);
@@ -133,7 +143,18 @@ t.test('whole: shown whole, and a changed one stays a superpacket', async (t) =>
 
 t.test('errors and wrong answers: counted, named, and the frame passes', async (t) => {
   const nic = new FakeHookedNic();
-  const answers: unknown[] = [42, null, {}, 'pas', Promise.resolve('pass'), new Uint8Array(0), new Uint8Array(13), new Uint8Array(100_000), [1], true];
+  const answers: unknown[] = [
+    42,
+    null,
+    {},
+    'pas',
+    Promise.resolve('pass'),
+    new Uint8Array(0),
+    new Uint8Array(13),
+    new Uint8Array(100_000),
+    [1],
+    true,
+  ];
   const frames = answers.length + 1;
   nic.use({
     frame: () => {
@@ -206,7 +227,10 @@ t.test('what the socket does not take stays planned: the hook sees each frame on
   t.equal(nic.poller.poll(), 1);
   while (nic.poller.poll() > 0);
   t.same(seen, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
-  t.same(nic.sent.map(({ frame }) => numberOf(frame)), seen);
+  t.same(
+    nic.sent.map(({ frame }) => numberOf(frame)),
+    seen,
+  );
   t.same(nic.accounting(), { in: 10, out: 10 });
 });
 
@@ -216,7 +240,10 @@ t.test('injections alone are sent, more than one plan can hold as well', async (
   nic.put(numbered(5000));
   while (nic.poller.poll() > 0 || nic.poller.hasMore);
   t.equal(nic.sent.length, 3001);
-  t.ok(nic.sent.findIndex(({ frame }) => numberOf(frame) === 5000) < 600, 'frames of the ring do not wait for all of them');
+  t.ok(
+    nic.sent.findIndex(({ frame }) => numberOf(frame) === 5000) < 600,
+    'frames of the ring do not wait for all of them',
+  );
   t.same(nic.accounting(), { in: 3001, out: 3001 });
 });
 
@@ -229,38 +256,47 @@ t.test('step: one record at a time, judged by somebody else', async (t) => {
   t.equal(nic.poller.step(numbered(77)), true);
   t.equal(nic.poller.step('pass'), true);
   t.equal(numberOf(nic.poller.peek()?.bytes ?? Buffer.alloc(0)), 3);
-  t.same(nic.sent.map(({ frame }) => numberOf(frame)), [77, 2]);
+  t.same(
+    nic.sent.map(({ frame }) => numberOf(frame)),
+    [77, 2],
+  );
   t.same(nic.accounting(), { in: 4, out: 4 });
   nic.poller.step('pass');
   t.equal(nic.poller.step('pass'), false, 'nothing is left');
   t.equal(nic.poller.peek(), null);
 });
 
-t.test('frames that never pass: longer than the MTU out of a hook or injected, and superpackets that cannot be segmented', async (t) => {
-  const nic = new FakeHookedNic();
-  nic.farEnd = { look: () => true, up: true, mtu: 1500, rxDropped: 0 };
-  nic.newPoller();
-  const long = Buffer.alloc(1519);
-  nic.use({ frame: (frame: Frame) => (numberOf(Buffer.from(frame.bytes)) === 1 ? long : 'pass') });
-  for (let i = 0; i < 4; i++) nic.put(numbered(i));
-  nic.injections.add(long);
-  const enobufs = minus('ENOBUFS');
-  nic.answers = [enobufs, 1, enobufs, 'all']; // the injected one goes first
-  nic.poller.poll();
-  t.notOk(nic.poller.blocked);
-  t.equal(nic.counter('refusedToolong'), 2);
-  t.same(nic.sent.map(({ frame }) => numberOf(frame)), [0, 2, 3]);
-  const { frame, vnet } = superpacket(3500);
-  nic.use({ frame: () => 'pass', whole: true });
-  nic.put(frame, vnet);
-  nic.put(numbered(4));
-  nic.answers = [minus('ENOMEM'), 'all'];
-  nic.poller.poll();
-  t.equal(nic.counter('refusedInvalid'), 1);
-  t.equal(nic.sent.length, 4);
-  const { in: entered, out } = nic.accounting();
-  t.equal(entered, out);
-});
+t.test(
+  'frames that never pass: longer than the MTU out of a hook or injected, and superpackets that cannot be segmented',
+  async (t) => {
+    const nic = new FakeHookedNic();
+    nic.farEnd = { look: () => true, up: true, mtu: 1500, rxDropped: 0 };
+    nic.newPoller();
+    const long = Buffer.alloc(1519);
+    nic.use({ frame: (frame: Frame) => (numberOf(Buffer.from(frame.bytes)) === 1 ? long : 'pass') });
+    for (let i = 0; i < 4; i++) nic.put(numbered(i));
+    nic.injections.add(long);
+    const enobufs = minus('ENOBUFS');
+    nic.answers = [enobufs, 1, enobufs, 'all']; // the injected one goes first
+    nic.poller.poll();
+    t.notOk(nic.poller.blocked);
+    t.equal(nic.counter('refusedToolong'), 2);
+    t.same(
+      nic.sent.map(({ frame }) => numberOf(frame)),
+      [0, 2, 3],
+    );
+    const { frame, vnet } = superpacket(3500);
+    nic.use({ frame: () => 'pass', whole: true });
+    nic.put(frame, vnet);
+    nic.put(numbered(4));
+    nic.answers = [minus('ENOMEM'), 'all'];
+    nic.poller.poll();
+    t.equal(nic.counter('refusedInvalid'), 1);
+    t.equal(nic.sent.length, 4);
+    const { in: entered, out } = nic.accounting();
+    t.equal(entered, out);
+  },
+);
 
 t.test('a line whose queue is full loses what comes', async (t) => {
   const nic = new FakeHookedNic();
@@ -269,7 +305,10 @@ t.test('a line whose queue is full loses what comes', async (t) => {
   nic.poller.impaired = true;
   nic.poller.line = new LineQueue({ bytesPerSecond: 1, queueMs: 100 });
   nic.poller.poll();
-  t.same(nic.sent.map(({ frame }) => numberOf(frame)), [0]);
+  t.same(
+    nic.sent.map(({ frame }) => numberOf(frame)),
+    [0],
+  );
   t.equal(nic.counter('impairOverflow'), 3);
   t.equal(nic.counter('drained'), 4);
 });
@@ -280,10 +319,12 @@ t.test('killed anywhere, the next one goes on and the accounting holds', async (
   for (let run = 0; run < 100; run++) {
     const nic = new FakeHookedNic(random.between(1, 20));
     let put = 0;
-    const hook = { frame: (frame: Frame, context: { inject(frame: Uint8Array): void }) => {
-      if (random.chance(20)) context.inject(numbered(9999));
-      return random.pick(['pass', 'drop', numbered(8888), frame.bytes] as const);
-    } };
+    const hook = {
+      frame: (frame: Frame, context: { inject(frame: Uint8Array): void }) => {
+        if (random.chance(20)) context.inject(numbered(9999));
+        return random.pick(['pass', 'drop', numbered(8888), frame.bytes] as const);
+      },
+    };
     nic.use(hook);
     for (let round = 0; round < 12; round++) {
       for (let i = random.between(0, 8); i > 0; i--, put++) {
@@ -291,7 +332,9 @@ t.test('killed anywhere, the next one goes on and the accounting holds', async (
         if (random.chance(30)) nic.put(frame, vnet);
         else nic.put(numbered(put));
       }
-      nic.answers = Array.from({ length: 4 }, () => random.pick([1, 2, 'all', minus('EINVAL'), minus('ENOBUFS'), Number.NaN] as const));
+      nic.answers = Array.from({ length: 4 }, () =>
+        random.pick([1, 2, 'all', minus('EINVAL'), minus('ENOBUFS'), Number.NaN] as const),
+      );
       try {
         nic.poller.poll();
       } catch (error) {

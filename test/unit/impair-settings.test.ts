@@ -19,7 +19,13 @@ function random(): () => number {
 }
 
 t.test('correlated chances are met by the numbers that netem draws', async (t) => {
-  for (const [chance, correlation] of [[0.03, 0.25], [0.03, 0.9], [0.005, 0.5], [0.3, 0.5], [0.9, 0.25]] as const) {
+  for (const [chance, correlation] of [
+    [0.03, 0.25],
+    [0.03, 0.9],
+    [0.005, 0.5],
+    [0.3, 0.5],
+    [0.9, 0.25],
+  ] as const) {
     const next = random();
     const told = chanceOfCorrelated(chance, correlation);
     let last = next();
@@ -56,7 +62,14 @@ t.test('loss with a correlation comes in bursts, and as often as asked for', asy
 t.test('what is left out is as tc has it', async (t) => {
   t.same(options('loss gemodel 1%').loss, { model: 'gemodel', p: 0.01, r: 0.99, lostWhenBad: 1, lostWhenGood: 0 });
   t.same(options('loss state 1% 90%').loss, { model: 'state', p13: 0.01, p31: 0.9, p32: 0, p23: 1, p14: 0 });
-  t.match(options('delay 1ms'), { delay: { jitter: 0, distribution: 'uniform' }, gap: 0, rate: { bytes: 0 }, slot: { least: 0, most: 0 }, seed: null, ecn: false });
+  t.match(options('delay 1ms'), {
+    delay: { jitter: 0, distribution: 'uniform' },
+    gap: 0,
+    rate: { bytes: 0 },
+    slot: { least: 0, most: 0 },
+    seed: null,
+    ecn: false,
+  });
   t.match(options('slot 10ms packets 5'), { slot: { least: 10e6, most: 10e6, packets: 5, bytes: 0 } });
   t.equal(options('delay 1ms reorder 25%').gap, 1);
 });
@@ -71,7 +84,11 @@ t.test('the limit grows with delay and rate', async (t) => {
   t.ok(limit('delay 300ms rate 10mbit') >= (0.3 * 10e6) / 512, 'frames of 64 bytes at the whole rate');
   t.ok(limit('delay 60s rate 100gbit') <= 200_000, 'but not without end');
   t.equal(limit('delay 5s limit 50'), 50);
-  t.equal(netemOptionsOf(checkedWords('delay 100ms rate 12.112mbit queue 20ms'), 2).limit, 120, 'with several queues, who do not know of each other, full frames under way and waiting');
+  t.equal(
+    netemOptionsOf(checkedWords('delay 100ms rate 12.112mbit queue 20ms'), 2).limit,
+    120,
+    'with several queues, who do not know of each other, full frames under way and waiting',
+  );
 });
 
 t.test('each named wire has a queue that loses what it has no space for', async (t) => {
@@ -81,14 +98,24 @@ t.test('each named wire has a queue that loses what it has no space for', async 
     const line = lineOf(words, 1);
     t.equal(line?.bytesPerSecond, rate.bytes, name);
     const waitMs = line?.queueMs ?? Infinity;
-    t.ok(waitMs <= 600 && limit * 64 * 1000 > rate.bytes * (waitMs + delay.time / 1e6), `netem has place for the smallest frames`);
+    t.ok(
+      waitMs <= 600 && limit * 64 * 1000 > rate.bytes * (waitMs + delay.time / 1e6),
+      `netem has place for the smallest frames`,
+    );
   }
   t.equal(lineOf(checkedWords('3g limit 1000'), 1), null, 'with a limit of its own it waits');
-  t.same(lineOf(checkedWords('rate 8mbit queue 1s duplicate 25%'), 2), { bytesPerSecond: 800_000, queueMs: Infinity }, 'copies take their part');
+  t.same(
+    lineOf(checkedWords('rate 8mbit queue 1s duplicate 25%'), 2),
+    { bytesPerSecond: 800_000, queueMs: Infinity },
+    'copies take their part',
+  );
 });
 
 t.test('the docs say of each named wire what its words make of it', async (t) => {
-  const docs = fs.readFileSync(path.join(__dirname, __dirname.includes('dist-test') ? '../../..' : '../..', 'docs/cli.md'), 'utf8');
+  const docs = fs.readFileSync(
+    path.join(__dirname, __dirname.includes('dist-test') ? '../../..' : '../..', 'docs/cli.md'),
+    'utf8',
+  );
   for (const [name, { words, what, ping }] of Object.entries(PROFILES)) {
     t.match(docs, `| \`${name}\` | \`${words}\` | ${what} | ${ping.idle} ms | ${ping.loaded} ms |\n`);
     const { delay } = netemOptionsOf(checkedWords(name), 1);
@@ -103,19 +130,30 @@ t.test('the docs say of each named wire what its words make of it', async (t) =>
 t.test('what would be typed', async (t) => {
   const typed = (words: string): string => tcWords(checkedWords(words), 1).join(' ');
   t.equal(typed('lossy-wifi'), 'limit 5454 delay 3ms 4ms loss gemodel 2.25% 72.75% 100% 0% rate 40000000bit');
-  t.equal(typed('delay 1.5ms 20us 25% distribution normal loss 1% ecn corrupt 1% reorder 10% gap 5 duplicate 2%'), 'limit 1304 delay 1500us 20us 25% distribution normal loss 1% ecn duplicate 2% corrupt 1% reorder 10% gap 5');
-  t.equal(typed('loss state 1% 90% 5% 50% 1% rate 1mbit 20 53 -5 slot 1ms 2ms packets 3 bytes 4 seed 7'), 'limit 1000 loss state 1% 90% 5% 50% 1% rate 1000000bit 20 53 -5 slot 1ms 2ms packets 3 bytes 4 seed 7');
+  t.equal(
+    typed('delay 1.5ms 20us 25% distribution normal loss 1% ecn corrupt 1% reorder 10% gap 5 duplicate 2%'),
+    'limit 1304 delay 1500us 20us 25% distribution normal loss 1% ecn duplicate 2% corrupt 1% reorder 10% gap 5',
+  );
+  t.equal(
+    typed('loss state 1% 90% 5% 50% 1% rate 1mbit 20 53 -5 slot 1ms 2ms packets 3 bytes 4 seed 7'),
+    'limit 1000 loss state 1% 90% 5% 50% 1% rate 1000000bit 20 53 -5 slot 1ms 2ms packets 3 bytes 4 seed 7',
+  );
 });
 
 t.test('as the kernel reads it: all options, each in its place', async (t) => {
   const attributes = (words: string): Map<number, Buffer> => {
     const bytes = Buffer.from(netemMessage(options(words)));
     const found = new Map<number, Buffer>([[0, bytes.subarray(0, 24)]]);
-    for (let at = 24; at < bytes.length; at += (bytes.readUInt16LE(at) + 3) & ~3) found.set(bytes.readUInt16LE(at + 2), bytes.subarray(at + 4, at + bytes.readUInt16LE(at)));
+    for (let at = 24; at < bytes.length; at += (bytes.readUInt16LE(at) + 3) & ~3)
+      found.set(bytes.readUInt16LE(at + 2), bytes.subarray(at + 4, at + bytes.readUInt16LE(at)));
     return found;
   };
   const plain = attributes('delay 20ms');
-  t.same([...plain.keys()].sort((a, b) => a - b), [0, 1, 2, 3, 4, 6, 7, 10, 11, 12], 'a change takes back what is not said');
+  t.same(
+    [...plain.keys()].sort((a, b) => a - b),
+    [0, 1, 2, 3, 4, 6, 7, 10, 11, 12],
+    'a change takes back what is not said',
+  );
   t.equal(plain.get(10)?.readBigInt64LE(), 20_000_000n);
   t.equal(plain.get(7)?.readUInt32LE(), 0);
   const all = attributes('loss state 1% rate 40gbit 20 seed 42 duplicate 100% slot 1ms packets 7');
@@ -134,8 +172,16 @@ t.test('jitters are distributed as they are called', async (t) => {
     const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
     return { mean, deviation: Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length) };
   };
-  for (const [name, deviation] of [['uniform', 0.577], ['normal', 1], ['pareto', 0.87], ['paretonormal', 0.88]] as const) {
+  for (const [name, deviation] of [
+    ['uniform', 0.577],
+    ['normal', 1],
+    ['pareto', 0.87],
+    ['paretonormal', 0.88],
+  ] as const) {
     const moments = momentsOf(name);
-    t.ok(Math.abs(moments.mean) < 0.05 && Math.abs(moments.deviation - deviation) < 0.15, `${name}: ${JSON.stringify(moments)}`);
+    t.ok(
+      Math.abs(moments.mean) < 0.05 && Math.abs(moments.deviation - deviation) < 0.15,
+      `${name}: ${JSON.stringify(moments)}`,
+    );
   }
 });

@@ -21,7 +21,10 @@ t.test('what is right is passed on, in the order of tc', async (t) => {
     ['loss gemodel 1% 10% 70% 0.1%'],
     ['loss gemodel 1% ecn'],
     ['loss state 1% 90% 5% 50% 1%'],
-    ['seed 18446744073709551615 rate 1mbit 20 48 -4 slot 1ms 2ms bytes 1500 packets 3', 'rate 1mbit 20 48 -4 slot 1ms 2ms bytes 1500 packets 3 seed 18446744073709551615'],
+    [
+      'seed 18446744073709551615 rate 1mbit 20 48 -4 slot 1ms 2ms bytes 1500 packets 3',
+      'rate 1mbit 20 48 -4 slot 1ms 2ms bytes 1500 packets 3 seed 18446744073709551615',
+    ],
     ['delay 0ms reorder 0%'],
     ['rate 10mbit queue 50ms'],
     ['3g queue 5ms', PROFILES['3g']?.words.replace('queue 300ms', 'queue 5ms')],
@@ -105,6 +108,9 @@ t.test('each mistake is told', async (t) => {
     } catch (caught) {
       error = caught;
     }
-    t.ok(error instanceof VnetError && error.code === 'USAGE' && says.test(error.message), `${words}: ${String(error)}`);
+    t.ok(
+      error instanceof VnetError && error.code === 'USAGE' && says.test(error.message),
+      `${words}: ${String(error)}`,
+    );
   }
 });

@@ -9,7 +9,8 @@ import { ATTACH_OPTIONS, type AttachOptions, DEFAULTS, OPTION_ROWS, textOf } fro
 import { camelCase } from '../../src/options/values';
 
 const library = (options: unknown): AttachOptions => toAttachOptions('vnet0', options as NicOptions);
-const commandLine = (args: Partial<AttachArguments>): AttachOptions => toOptions({ iface: ['vnet0'], hairpin: false, replace: false, ...args } as AttachArguments);
+const commandLine = (args: Partial<AttachArguments>): AttachOptions =>
+  toOptions({ iface: ['vnet0'], hairpin: false, replace: false, ...args } as AttachArguments);
 
 function errorOf(work: () => unknown): VnetError {
   try {
@@ -31,13 +32,52 @@ function refuses(t: Test, options: unknown, says: RegExp, hints: RegExp = /./): 
 t.test('both take the same', async (t) => {
   t.same(library({}), DEFAULTS);
   t.same(
-    library({ type: 'veth', netns: 'lab', addresses: ['10.0.0.1/24'], hairpin: true, mac: '02:00:00:00:00:01', mtu: 1400, queues: 2, ringSize: '1M', queuePackets: 256, budget: 32, gro: false, busyPoll: 50, whenFull: 'drop', lowWatermark: 25, onHookError: 'drop', replace: true, hook: undefined }),
-    commandLine({ type: 'veth', netns: 'lab', addr: ['10.0.0.1/24'], hairpin: true, mac: '02:00:00:00:00:01', mtu: '1400', queues: '2', ringSize: '1M', queuePackets: '256', budget: '32', gro: 'off', busyPoll: '50', whenFull: 'drop', lowWatermark: '25%', onHookError: 'drop', replace: true }),
+    library({
+      type: 'veth',
+      netns: 'lab',
+      addresses: ['10.0.0.1/24'],
+      hairpin: true,
+      mac: '02:00:00:00:00:01',
+      mtu: 1400,
+      queues: 2,
+      ringSize: '1M',
+      queuePackets: 256,
+      budget: 32,
+      gro: false,
+      busyPoll: 50,
+      whenFull: 'drop',
+      lowWatermark: 25,
+      onHookError: 'drop',
+      replace: true,
+      hook: undefined,
+    }),
+    commandLine({
+      type: 'veth',
+      netns: 'lab',
+      addr: ['10.0.0.1/24'],
+      hairpin: true,
+      mac: '02:00:00:00:00:01',
+      mtu: '1400',
+      queues: '2',
+      ringSize: '1M',
+      queuePackets: '256',
+      budget: '32',
+      gro: 'off',
+      busyPoll: '50',
+      whenFull: 'drop',
+      lowWatermark: '25%',
+      onHookError: 'drop',
+      replace: true,
+    }),
   );
   t.equal(library({ busyPoll: 'auto' }).busyPollUs, null);
   t.equal(library({ ringSize: 1 << 20 }).ringBytes, 1 << 20);
   t.equal(library({ hook: new URL('file:///etc/hook.ts') }).hook, '/etc/hook.ts');
-  t.equal(library({ signal: AbortSignal.abort(), metrics: '127.0.0.1:0' }).replace, false, 'what is not the interface\'s own');
+  t.equal(
+    library({ signal: AbortSignal.abort(), metrics: '127.0.0.1:0' }).replace,
+    false,
+    "what is not the interface's own",
+  );
 });
 
 t.test('an option that there is not', async (t) => {
@@ -51,7 +91,11 @@ t.test('a value of the wrong kind', async (t) => {
   refuses(t, { addresses: '10.0.0.1/24' }, /^addresses: is a string, not an array of strings$/);
   refuses(t, { addresses: [1] }, /^addresses: is an array of numbers, not an array of strings$/);
   refuses(t, { hook: () => 'pass' }, /^hook: is a function, not a string or a file: URL$/);
-  refuses(t, { hook: new URL('https://example.com/hook.js') }, /^hook: is a URL of https:, not a string or a file: URL$/);
+  refuses(
+    t,
+    { hook: new URL('https://example.com/hook.js') },
+    /^hook: is a URL of https:, not a string or a file: URL$/,
+  );
   refuses(t, { hook: new URL('file:///a%2Fb.js') }, /^hook file:/, /import\.meta\.url/);
   refuses(t, { mtu: '1500' }, /^mtu: is a string, not a number$/);
   refuses(t, { netns: null }, /^netns: is null, not a string$/);
@@ -103,14 +147,51 @@ t.test('both are told the same, each in its own spelling', async (t) => {
 
 t.test('attach() refuses before it makes anything', async (t) => {
   await t.rejects(attach('vnet0', { adresses: ['x'] } as NicOptions), { code: 'USAGE', message: /adresses/ });
-  await t.rejects(attach('vnet0', { metrics: 'here' }), { code: 'USAGE', message: /^metrics "here": is not an address and a port/ });
+  await t.rejects(attach('vnet0', { metrics: 'here' }), {
+    code: 'USAGE',
+    message: /^metrics "here": is not an address and a port/,
+  });
   await t.rejects(attach('vnet0', null as never), { code: 'USAGE' });
   await t.rejects(attach(undefined as never), { code: 'USAGE', message: /the interface name: is undefined/ });
   await t.rejects(attach('vnet0', { signal: AbortSignal.abort() }), { name: 'AbortError' });
 });
 
 /** Texts that some options take and others refuse. */
-const TEXTS = ['', ' ', '0', '1', '2', '16', '17', '68', '1025', '1280', '65536', '1000001', '16777217', '262144', '1.5', '-1', '8M', '3M', 'auto', 'Auto', 'veth', 'tun', 'hold', 'detach', 'none', 'lab', '../lab', '10.0.0.1', '10.0.0.1/24', '127.0.0.1/8', 'fd77::1/64', '02:00:00:00:00:01', '01:00:00:00:00:01'];
+const TEXTS = [
+  '',
+  ' ',
+  '0',
+  '1',
+  '2',
+  '16',
+  '17',
+  '68',
+  '1025',
+  '1280',
+  '65536',
+  '1000001',
+  '16777217',
+  '262144',
+  '1.5',
+  '-1',
+  '8M',
+  '3M',
+  'auto',
+  'Auto',
+  'veth',
+  'tun',
+  'hold',
+  'detach',
+  'none',
+  'lab',
+  '../lab',
+  '10.0.0.1',
+  '10.0.0.1/24',
+  '127.0.0.1/8',
+  'fd77::1/64',
+  '02:00:00:00:00:01',
+  '01:00:00:00:00:01',
+];
 
 /** What becomes of a value: what is read, or why it is refused. */
 function outcome(work: () => AttachOptions): unknown {
@@ -122,32 +203,63 @@ function outcome(work: () => AttachOptions): unknown {
   }
 }
 
-t.test('of each option the library takes what the command line takes, and refuses the rest for the same reason', async (t) => {
-  for (const row of OPTION_ROWS) {
-    const { name, flag, kinds } = row;
-    if (name === 'hook' || kinds.includes('boolean')) continue; // the one has a directory of its own to look in, the others are no texts
-    for (const text of TEXTS) {
-      const values = [
-        ...(kinds.includes('string') ? [text] : []),
-        ...(kinds.includes('number') && text === String(Number(text)) ? [Number(text)] : []),
-        ...(kinds.includes('texts') ? [[text], [text, text]] : []),
-      ];
-      for (const value of values) {
-        const typed = Array.isArray(value) ? value : textOf(row, value);
-        t.same(outcome(() => library({ [name]: value })), outcome(() => commandLine({ [camelCase(flag)]: typed })), `${name}: ${JSON.stringify(value)}`);
+t.test(
+  'of each option the library takes what the command line takes, and refuses the rest for the same reason',
+  async (t) => {
+    for (const row of OPTION_ROWS) {
+      const { name, flag, kinds } = row;
+      if (name === 'hook' || kinds.includes('boolean')) continue; // the one has a directory of its own to look in, the others are no texts
+      for (const text of TEXTS) {
+        const values = [
+          ...(kinds.includes('string') ? [text] : []),
+          ...(kinds.includes('number') && text === String(Number(text)) ? [Number(text)] : []),
+          ...(kinds.includes('texts') ? [[text], [text, text]] : []),
+        ];
+        for (const value of values) {
+          const typed = Array.isArray(value) ? value : textOf(row, value);
+          t.same(
+            outcome(() => library({ [name]: value })),
+            outcome(() => commandLine({ [camelCase(flag)]: typed })),
+            `${name}: ${JSON.stringify(value)}`,
+          );
+        }
       }
     }
-  }
-});
+  },
+);
 
 t.test('names and types of the library are a contract', async (t) => {
   const all = {
-    type: 'veth' as 'veth' | 'dummy', netns: 'lab', addresses: ['10.0.0.1/24'] as readonly string[], hairpin: true, mac: '02:00:00:00:00:01', mtu: 1500, queues: 1, ringSize: '8M', queuePackets: 64,
-    budget: 64, gro: true, busyPoll: 'auto', whenFull: 'hold' as 'hold' | 'drop', lowWatermark: 50, hook: '/etc/hook.ts', onHookError: 'drop' as 'pass' | 'drop' | 'detach', replace: false,
-    metrics: '127.0.0.1:0', signal: AbortSignal.timeout(1000),
+    type: 'veth' as 'veth' | 'dummy',
+    netns: 'lab',
+    addresses: ['10.0.0.1/24'] as readonly string[],
+    hairpin: true,
+    mac: '02:00:00:00:00:01',
+    mtu: 1500,
+    queues: 1,
+    ringSize: '8M',
+    queuePackets: 64,
+    budget: 64,
+    gro: true,
+    busyPoll: 'auto',
+    whenFull: 'hold' as 'hold' | 'drop',
+    lowWatermark: 50,
+    hook: '/etc/hook.ts',
+    onHookError: 'drop' as 'pass' | 'drop' | 'detach',
+    replace: false,
+    metrics: '127.0.0.1:0',
+    signal: AbortSignal.timeout(1000),
   } satisfies NicOptions;
-  t.equal(library({ ...all, ringSize: 8 << 20, busyPoll: 50, hook: new URL('file:///etc/hook.ts') } satisfies NicOptions).busyPollUs, 50);
+  t.equal(
+    library({ ...all, ringSize: 8 << 20, busyPoll: 50, hook: new URL('file:///etc/hook.ts') } satisfies NicOptions)
+      .busyPollUs,
+    50,
+  );
   // @ts-expect-error a word, or a number
   library({ ...all, busyPoll: '50' } satisfies NicOptions);
-  t.same(Object.keys(all).filter((name) => !Object.hasOwn(ATTACH_OPTIONS, name)), ['metrics', 'signal'], 'what is not the interface\'s own');
+  t.same(
+    Object.keys(all).filter((name) => !Object.hasOwn(ATTACH_OPTIONS, name)),
+    ['metrics', 'signal'],
+    "what is not the interface's own",
+  );
 });

@@ -17,13 +17,16 @@ const settings = (gsoMaxSize: number, gsoIpv4MaxSize: number | null): LinkSettin
   acceptLocal: true,
 });
 
-t.test('the peer takes what vnet0 sends, and leaves a native XDP program its place as long as that is possible', async (t) => {
-  for (const mtu of [68, 1280, 1500, 3072, 3073, 3506, 3507, 9000, 40_000, MAX_MTU]) {
-    const peer = peerMtu(mtu);
-    t.ok(peer >= mtu, `${mtu}: ${peer}`);
-    t.equal(peer <= 3506, mtu <= 3506, 'small enough for XDP if vnet0 is');
-  }
-});
+t.test(
+  'the peer takes what vnet0 sends, and leaves a native XDP program its place as long as that is possible',
+  async (t) => {
+    for (const mtu of [68, 1280, 1500, 3072, 3073, 3506, 3507, 9000, 40_000, MAX_MTU]) {
+      const peer = peerMtu(mtu);
+      t.ok(peer >= mtu, `${mtu}: ${peer}`);
+      t.equal(peer <= 3506, mtu <= 3506, 'small enough for XDP if vnet0 is');
+    }
+  },
+);
 
 t.test('where XDP limits the peer, it gets what it may have; what vnet0 has more cannot be', async (t) => {
   t.equal(peerMtu(1500, 3506), 3072);

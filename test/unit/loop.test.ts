@@ -95,7 +95,10 @@ class Stage {
     return this.events.join(', ');
   }
 
-  private poller(): Pick<Poller, 'budget' | 'blocked' | 'linkDown' | 'impaired' | 'line' | 'outcomes' | 'poll' | 'count'> {
+  private poller(): Pick<
+    Poller,
+    'budget' | 'blocked' | 'linkDown' | 'impaired' | 'line' | 'outcomes' | 'poll' | 'count'
+  > {
     const made = {
       budget: BUDGET,
       blocked: false,
@@ -138,7 +141,10 @@ t.test('polls again at once while the budget is used up, and sleeps when it is n
 
 t.test('a record wakes it', async (t) => {
   const stage = new Stage();
-  stage.onSleep.push(() => stage.arrive(3), () => stage.arrive(1));
+  stage.onSleep.push(
+    () => stage.arrive(3),
+    () => stage.arrive(1),
+  );
   t.equal(stage.run(), 'poll 0, sleep, poll 3, sleep, poll 1, sleep');
   t.equal(stage.count('wakeups'), 2);
   t.equal(stage.count('lostWakeups'), 0);
@@ -268,7 +274,10 @@ t.test('an impairment and the queue of its line reach the poller, and a change o
   stage.inRing = 1;
   stage.run();
   const lines = stage.lines.filter((seen, i) => i === 0 || seen !== stage.lines[i - 1]);
-  t.same(lines.map((seen) => seen?.parameters ?? null), [null, { bytesPerSecond: 1e6, queueMs: 50 }, { bytesPerSecond: 1e6, queueMs: Infinity }, null]);
+  t.same(
+    lines.map((seen) => seen?.parameters ?? null),
+    [null, { bytesPerSecond: 1e6, queueMs: 50 }, { bytesPerSecond: 1e6, queueMs: Infinity }, null],
+  );
 });
 
 t.test('stops are announced, at the latest before it sleeps', async (t) => {
@@ -285,5 +294,9 @@ t.test('stops are announced, at the latest before it sleeps', async (t) => {
   );
   const events = stage.run();
   t.equal(events.match(/announce/g)?.length, 2, events);
-  t.match(events, /announce, sleep$|announce, poll 1, announce, sleep$/, 'the last news does not wait for the next frame');
+  t.match(
+    events,
+    /announce, sleep$|announce, poll 1, announce, sleep$/,
+    'the last news does not wait for the next frame',
+  );
 });

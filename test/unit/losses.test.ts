@@ -49,7 +49,12 @@ class Queue implements HeldQueue {
     const stats = idleStats();
     const sent = this.control.get64(CONTROL.heldSent);
     const received = this.control.get64(CONTROL.heldOut);
-    const sums = frameAccounting({ ...stats, tx: { packets: sent + added, bytes: 0 }, rx: { packets: received, bytes: 0 }, held: { ...stats.held, now, dropped } });
+    const sums = frameAccounting({
+      ...stats,
+      tx: { packets: sent + added, bytes: 0 },
+      rx: { packets: received, bytes: 0 },
+      held: { ...stats.held, now, dropped },
+    });
     return { in: sums.in, out: sums.out, now, dropped };
   }
 
@@ -75,7 +80,11 @@ t.test('of one that the kernel has cut up, each piece that is missing is a frame
   for (let i = 0; i < SEGMENTS - 5; i++) arrive(queue);
   comeOut(queue, SEGMENTS - 5);
   t.equal(await queue.look(), 5);
-  t.same(queue.accounting(), { in: SEGMENTS, out: SEGMENTS, now: 0, dropped: 5 }, 'it was transmitted as that many frames');
+  t.same(
+    queue.accounting(),
+    { in: SEGMENTS, out: SEGMENTS, now: 0, dropped: 5 },
+    'it was transmitted as that many frames',
+  );
   t.ok(queue.isEmpty);
 });
 
@@ -197,7 +206,11 @@ t.test('what waits in the room is not lost', async (t) => {
 function setUp() {
   const losses = { down: 0, toolong: 0 };
   const state = { taken: 0, saves: 0 };
-  const kept = new LinkLosses(losses, () => Math.max(0, state.taken - losses.down - losses.toolong), () => state.saves++);
+  const kept = new LinkLosses(
+    losses,
+    () => Math.max(0, state.taken - losses.down - losses.toolong),
+    () => state.saves++,
+  );
   return { losses, state, kept, lose: (count: number) => void (state.taken += count) };
 }
 
@@ -235,7 +248,10 @@ t.test('long after a change it is a backlog again', async (t) => {
 function newsOf(readings: readonly number[], change = 1): string[] {
   const said: string[] = [];
   let at = 0;
-  const news = new RefusalNews(() => ({ down: readings[at] as number, toolong: 0 }), (what) => said.push(what));
+  const news = new RefusalNews(
+    () => ({ down: readings[at] as number, toolong: 0 }),
+    (what) => said.push(what),
+  );
   while (++at < readings.length) {
     if (at === change) news.changed();
     news.look();

@@ -17,13 +17,20 @@ const INSTALLED = [
 ];
 
 const filesBelow = (directory: string): string[] =>
-  fs.readdirSync(directory, { recursive: true, withFileTypes: true }).filter((entry) => !entry.isDirectory()).map((entry) => path.relative(directory, path.join(entry.parentPath, entry.name))).sort();
+  fs
+    .readdirSync(directory, { recursive: true, withFileTypes: true })
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => path.relative(directory, path.join(entry.parentPath, entry.name)))
+    .sort();
 
 for (const name of ['root', 'a root with spaces']) {
   t.test(`DESTDIR is ${name}`, { skip: cannotRun }, async (t) => {
     const root = path.join(t.testdir({}), name);
     const make = (target: string): void => {
-      const { status, stderr } = spawnSync('make', ['-s', target, `DESTDIR=${root}`, 'PREFIX=/opt/vnet'], { cwd: ROOT, encoding: 'utf8' });
+      const { status, stderr } = spawnSync('make', ['-s', target, `DESTDIR=${root}`, 'PREFIX=/opt/vnet'], {
+        cwd: ROOT,
+        encoding: 'utf8',
+      });
       t.equal(status, 0, `make ${target}: ${stderr}`);
     };
     make('install');
@@ -36,8 +43,18 @@ for (const name of ['root', 'a root with spaces']) {
 }
 
 t.test('certificates that npm needs reach a make that another one calls', async (t) => {
-  const more = path.join(t.testdir({ 'more.mk': 'outer: ; @$(MAKE) -s --no-print-directory -f Makefile -f $(MORE) inner\ninner: ; @echo "$$VNET_BPF_CERTIFICATES $$NODE_EXTRA_CA_CERTS"\n' }), 'more.mk');
+  const more = path.join(
+    t.testdir({
+      'more.mk':
+        'outer: ; @$(MAKE) -s --no-print-directory -f Makefile -f $(MORE) inner\ninner: ; @echo "$$VNET_BPF_CERTIFICATES $$NODE_EXTRA_CA_CERTS"\n',
+    }),
+    'more.mk',
+  );
   const env = { ...process.env, NODE_EXTRA_CA_CERTS: '/ours.crt', VNET_BPF_CERTIFICATES: '' };
-  const { stdout } = spawnSync('make', ['-s', '--no-print-directory', '-f', 'Makefile', '-f', more, 'outer', `MORE=${more}`], { cwd: ROOT, env, encoding: 'utf8' });
+  const { stdout } = spawnSync(
+    'make',
+    ['-s', '--no-print-directory', '-f', 'Makefile', '-f', more, 'outer', `MORE=${more}`],
+    { cwd: ROOT, env, encoding: 'utf8' },
+  );
   t.equal(stdout.trim(), '/ours.crt', 'and no other process of Node reads them');
 });

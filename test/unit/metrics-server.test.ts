@@ -70,17 +70,33 @@ t.test('M1: only what a scraper of this server asks is answered', async (t) => {
     [`GET /metrics HTTP/1.1\r\nHost: ${host}\r\nX: ${'x'.repeat(8192)}\r\n\r\n`, 431],
     [`GET /metrics?${'x'.repeat(8192)} HTTP/1.1\r\nHost: ${host}\r\n\r\n`, 431],
   ] as const) {
-    t.match((await say(server.url, request)).split('\r\n')[0], `HTTP/1.1 ${status} `, request.slice(0, 70).split('\r\n').join(' | '));
+    t.match(
+      (await say(server.url, request)).split('\r\n')[0],
+      `HTTP/1.1 ${status} `,
+      request.slice(0, 70).split('\r\n').join(' | '),
+    );
   }
   t.equal(read, 0, 'nothing was read for any of them');
   const twice = `GET /metrics HTTP/1.1\r\nHost: ${host}\r\n\r\n`.repeat(2);
-  t.match(await say(server.url, twice), /^HTTP\/1\.1 200 .*\r\n(?:.*\r\n)*connection: close\r\n(?:(?!HTTP\/)[^])*a 1\n(?:(?!HTTP\/)[^])*$/i, 'one request a connection');
+  t.match(
+    await say(server.url, twice),
+    /^HTTP\/1\.1 200 .*\r\n(?:.*\r\n)*connection: close\r\n(?:(?!HTTP\/)[^])*a 1\n(?:(?!HTTP\/)[^])*$/i,
+    'one request a connection',
+  );
   t.equal(read, 1, 'and nothing is read for the second');
   const expecting = `GET /metrics HTTP/1.1\r\nHost: ${host}\r\nExpect: the unexpected\r\n\r\n`.repeat(100);
-  t.equal((await say(server.url, expecting)).match(/^HTTP\/1\.1 /gm)?.length, 1, 'so it is where each request expects something');
+  t.equal(
+    (await say(server.url, expecting)).match(/^HTTP\/1\.1 /gm)?.length,
+    1,
+    'so it is where each request expects something',
+  );
   t.equal(read, 2);
   t.match(await say(server.url, 'GET /metrics HTTP/1.0\r\n\r\n'), 'HTTP/1.1 200 ', 'old clients name no host');
-  t.match(await say(server.url, `HEAD /metrics HTTP/1.1\r\nHost: ${host}\r\n\r\n`), /^HTTP\/1\.1 200 [^]*\r\n\r\n$/, 'HEAD has no body');
+  t.match(
+    await say(server.url, `HEAD /metrics HTTP/1.1\r\nHost: ${host}\r\n\r\n`),
+    /^HTTP\/1\.1 200 [^]*\r\n\r\n$/,
+    'HEAD has no body',
+  );
 });
 
 /** Another process, with 500 connections that say something; it says when they are there, and leaves when it is told to. */
@@ -96,7 +112,9 @@ process.stdin.resume().on('end', () => process.exit());
 t.test('M2: idle and slow connections, however many, neither stay nor keep a scrape waiting', async (t) => {
   const DEADLINE_MS = 700;
   let repeat = 1 << 22; // more than the kernel keeps for somebody who does not read
-  using server = await MetricsServer.listen(HERE, 'text/plain', () => 'a 1\n'.repeat(repeat), { deadlineMs: DEADLINE_MS });
+  using server = await MetricsServer.listen(HERE, 'text/plain', () => 'a 1\n'.repeat(repeat), {
+    deadlineMs: DEADLINE_MS,
+  });
   const { hostname, port, host } = new URL(server.url);
   const opened = performance.now();
   const connect = (text: string): { socket: net.Socket; closed: Promise<number> } => {
@@ -112,16 +130,25 @@ t.test('M2: idle and slow connections, however many, neither stay nor keep a scr
     t.ok(performance.now() - start < 2000, `at once: ${(performance.now() - start).toFixed()} ms`);
   };
   const GET = `GET /metrics HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
-  const few = [...Array.from({ length: 16 }, () => connect('')), ...Array.from({ length: 8 }, () => connect(GET.slice(0, 30)))];
+  const few = [
+    ...Array.from({ length: 16 }, () => connect('')),
+    ...Array.from({ length: 8 }, () => connect(GET.slice(0, 30))),
+  ];
   const drips = few.slice(16).map(({ socket }) => setInterval(() => socket.writable && socket.write('x'), 50));
   t.teardown(() => drips.forEach(clearInterval));
   const reader = connect(GET);
   reader.socket.once('data', () => reader.socket.pause());
-  const readers = [setInterval(() => reader.socket.read(1), 50), setInterval(() => reader.socket.writable && reader.socket.write('x'), 50)];
+  const readers = [
+    setInterval(() => reader.socket.read(1), 50),
+    setInterval(() => reader.socket.writable && reader.socket.write('x'), 50),
+  ];
   t.teardown(() => readers.forEach(clearInterval));
   await quick('beside 16 that say nothing, 8 slow ones and one that does not read');
   const took = await Promise.all([...few, reader].map(({ closed }) => closed));
-  t.ok(took.every((ms) => ms < 4 * DEADLINE_MS), `all are ended in time: ${Math.max(...took).toFixed()} ms`);
+  t.ok(
+    took.every((ms) => ms < 4 * DEADLINE_MS),
+    `all are ended in time: ${Math.max(...took).toFixed()} ms`,
+  );
   repeat = 1;
   for (const text of ['', GET.slice(0, 30), GET]) {
     const crowd = spawn(process.execPath, ['-e', CROWD, port, hostname, text], { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -136,7 +163,9 @@ t.test('M2: idle and slow connections, however many, neither stay nor keep a scr
 
 t.test('M2: connections that ask without end and do not read take a bounded amount of memory', async (t) => {
   let read = 0;
-  using server = await MetricsServer.listen(HERE, 'text/plain', async () => `a ${++read}\n`.repeat(10_000), { deadlineMs: 2000 });
+  using server = await MetricsServer.listen(HERE, 'text/plain', async () => `a ${++read}\n`.repeat(10_000), {
+    deadlineMs: 2000,
+  });
   const { hostname, port, host } = new URL(server.url);
   const before = process.memoryUsage.rss();
   const asks = `
@@ -174,6 +203,12 @@ t.test('it ends with what is open, twice if need be', async (t) => {
 t.test('why it cannot listen', async (t) => {
   using server = await MetricsServer.listen(HERE, 'text/plain', () => Promise.resolve(''));
   const taken = parseListenAddress(new URL(server.url).host);
-  await t.rejects(MetricsServer.listen(taken, '', () => Promise.resolve('')), { code: 'BUSY', exitCode: 1, message: `--metrics ${new URL(server.url).host}: the port is in use` });
-  await t.rejects(MetricsServer.listen(parseListenAddress('192.0.2.1:0'), '', () => Promise.resolve('')), { message: /no such address/, hint: /ip addr/ });
+  await t.rejects(
+    MetricsServer.listen(taken, '', () => Promise.resolve('')),
+    { code: 'BUSY', exitCode: 1, message: `--metrics ${new URL(server.url).host}: the port is in use` },
+  );
+  await t.rejects(
+    MetricsServer.listen(parseListenAddress('192.0.2.1:0'), '', () => Promise.resolve('')),
+    { message: /no such address/, hint: /ip addr/ },
+  );
 });

@@ -8,8 +8,12 @@ import { holds, isCaught } from '../model/expect';
 const twice = { frames: [2, 1], ring: 2, crashes: 2 };
 const once = { frames: [2, 1], ring: 3, crashes: 1 };
 
-t.test('no frame is lost, sent twice or miscounted: two kills', async (t) => holds(t, new Adoption(twice), 'two kills'));
-t.test('no frame is lost, sent twice or miscounted: a ring of three', async (t) => holds(t, new Adoption(once), 'a ring of three'));
+t.test('no frame is lost, sent twice or miscounted: two kills', async (t) =>
+  holds(t, new Adoption(twice), 'two kills'),
+);
+t.test('no frame is lost, sent twice or miscounted: a ring of three', async (t) =>
+  holds(t, new Adoption(once), 'a ring of three'),
+);
 
 const MUTANTS: [AdoptionMutation, string][] = [
   ['no batch log', ADOPTION_PROPERTIES.once],

@@ -7,10 +7,28 @@ import { holds, isCaught } from '../model/expect';
 import { Queue, QUEUE_PROPERTIES, type QueueMutation, type QueueSetting } from '../model/queue';
 
 const SETTINGS = {
-  'a ring of two records': { ring: 2, scripts: [['frame', 'frame'], ['frame', 'frame']] },
-  'a ring of three records': { ring: 3, scripts: [['frame', 'frame'], ['frame', 'frame']] },
+  'a ring of two records': {
+    ring: 2,
+    scripts: [
+      ['frame', 'frame'],
+      ['frame', 'frame'],
+    ],
+  },
+  'a ring of three records': {
+    ring: 3,
+    scripts: [
+      ['frame', 'frame'],
+      ['frame', 'frame'],
+    ],
+  },
   'a sender that does most': { ring: 2, scripts: [['frame', 'frame', 'frame'], ['frame']] },
-  'doorbells': { ring: 2, scripts: [['frame', 'news'], ['frame', 'news']] },
+  doorbells: {
+    ring: 2,
+    scripts: [
+      ['frame', 'news'],
+      ['frame', 'news'],
+    ],
+  },
   'a ring of one record, and a doorbell': { ring: 1, scripts: [['frame', 'news', 'frame'], ['frame']] },
 } satisfies Record<string, QueueSetting>;
 

@@ -7,5 +7,7 @@ import { Room } from '../model/room';
 import { ROOM_SETTINGS } from '../model/room-settings';
 
 for (const [what, setting] of Object.entries(ROOM_SETTINGS)) {
-  t.test(`the waiting room loses, strands and reorders nothing: ${what}`, async (t) => holds(t, new Room(setting), what));
+  t.test(`the waiting room loses, strands and reorders nothing: ${what}`, async (t) =>
+    holds(t, new Room(setting), what),
+  );
 }

@@ -31,14 +31,34 @@ function refuses(t: Test, parse: (text: string) => unknown, texts: readonly stri
     } catch (caught) {
       error = caught;
     }
-    const fits = error instanceof VnetError && error.code === 'USAGE' && error.exitCode === 2 && error.message.includes(text);
+    const fits =
+      error instanceof VnetError && error.code === 'USAGE' && error.exitCode === 2 && error.message.includes(text);
     t.ok(fits, `${JSON.stringify(text)}: ${error instanceof Error ? error.message : 'accepted'}`);
   }
 }
 
 t.test('interface names', async (t) => {
-  for (const name of ['vnet0', 'a', 'abcdefghijklmno', '5', 'eth0.100', 'veth-a_b']) t.equal(checkInterfaceName(name), name, name);
-  refuses(t, checkInterfaceName, ['', 'abcdefghijklmnop', 'a/b', 'a:b', 'a b', 'a\tb', 'a\nb', '.', '..', 'a\0b', 'vnet%d', 'üüüüüüüü', '-x', 'a"b', "a'b", 'a#b', 'a\\b']);
+  for (const name of ['vnet0', 'a', 'abcdefghijklmno', '5', 'eth0.100', 'veth-a_b'])
+    t.equal(checkInterfaceName(name), name, name);
+  refuses(t, checkInterfaceName, [
+    '',
+    'abcdefghijklmnop',
+    'a/b',
+    'a:b',
+    'a b',
+    'a\tb',
+    'a\nb',
+    '.',
+    '..',
+    'a\0b',
+    'vnet%d',
+    'üüüüüüüü',
+    '-x',
+    'a"b',
+    "a'b",
+    'a#b',
+    'a\\b',
+  ]);
 });
 
 t.test('namespace names', async (t) => {
@@ -62,7 +82,8 @@ t.test('addresses', async (t) => {
 });
 
 t.test('IPv6 addresses come out as the kernel writes them', async (t) => {
-  for (const text of ['FD77:0:0:0::1/64', 'fd77:0000::0001/64', 'fd77::0:1/64']) t.equal(parseCidr(text).address, 'fd77::1', text);
+  for (const text of ['FD77:0:0:0::1/64', 'fd77:0000::0001/64', 'fd77::0:1/64'])
+    t.equal(parseCidr(text).address, 'fd77::1', text);
   t.equal(parseCidr('2001:db8:0:0:1:0:0:1/64').address, '2001:db8::1:0:0:1');
   t.equal(parseCidr('fd77::10.0.0.1/64').address, 'fd77::a00:1');
 });
@@ -73,7 +94,14 @@ t.test('the same address twice, however it is written', async (t) => {
 });
 
 t.test('other ways to write what is no address of a host', async (t) => {
-  refuses(t, parseCidr, ['0:0:0:0:0:0:0:1/128', '0::0/64', '::0:1/64', 'FF02::1/64', 'ff05:0:0:0:0:0:0:2/64', '::ffff:10.0.0.1/96']);
+  refuses(t, parseCidr, [
+    '0:0:0:0:0:0:0:1/128',
+    '0::0/64',
+    '::0:1/64',
+    'FF02::1/64',
+    'ff05:0:0:0:0:0:0:2/64',
+    '::ffff:10.0.0.1/96',
+  ]);
 });
 
 t.test('Ethernet addresses', async (t) => {
@@ -118,7 +146,10 @@ t.test('ring sizes', async (t) => {
 });
 
 t.test('watermarks', async (t) => {
-  t.same(['0%', '50%', '99%', '12.5%'].map((text) => parseWatermark(text)), [0, 0.5, 0.99, 0.125]);
+  t.same(
+    ['0%', '50%', '99%', '12.5%'].map((text) => parseWatermark(text)),
+    [0, 0.5, 0.99, 0.125],
+  );
   refuses(t, parseWatermark, ['', '%', '50', '0.5', '100%', '99.5%', '-1%', '50 %', '5e1%', '50%%', '.5%']);
 });
 

@@ -41,7 +41,11 @@ t.test('of itself', async (t) => {
   await t.test('rare frames, as of ping', async (t) => {
     const poll = new BusyPoll(null);
     t.equal(looksFor(poll, polls(poll, 0, 50, { idle: 1000, work: 0.01 })), 0);
-    t.equal(looksFor(poll, polls(poll, 0, 50, { idle: 0.08, work: 0.01 })), 0, 'a sleep costs less than looking for the next');
+    t.equal(
+      looksFor(poll, polls(poll, 0, 50, { idle: 0.08, work: 0.01 })),
+      0,
+      'a sleep costs less than looking for the next',
+    );
   });
 
   await t.test('more work than pause', async (t) => {
@@ -114,7 +118,7 @@ class Stream {
   constructor(private readonly moderation: Moderation) {}
 
   run(rate: number, ms: number): this {
-    for (const start = this.now; this.now < start + ms; ) {
+    for (const start = this.now; this.now < start + ms;) {
       const began = this.now;
       const frames = Math.min(64, Math.floor(this.now * rate) - this.taken);
       this.taken += frames;
@@ -126,7 +130,7 @@ class Stream {
 
   /** Several senders, each of which sends its next when the last has been delivered and `think` has passed. */
   answers(senders: number, think: number, ms: number): this {
-    for (const start = this.now; this.now < start + ms; ) {
+    for (const start = this.now; this.now < start + ms;) {
       const began = this.now;
       this.now += POLL_MS + 0.001 * senders;
       this.rest(this.moderation.after(began, senders, false));

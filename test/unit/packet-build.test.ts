@@ -2,7 +2,20 @@
 /** Frames that are made are read back as what they are, and have the checksums that others compute. */
 import t from 'tap';
 
-import { arp, ethernet, fixChecksums, Frame, icmp, icmpv6, ipv4, ipv6, tcp, TCP_FLAG, udp, type Packet } from '../../src/packet';
+import {
+  arp,
+  ethernet,
+  fixChecksums,
+  Frame,
+  icmp,
+  icmpv6,
+  ipv4,
+  ipv6,
+  tcp,
+  TCP_FLAG,
+  udp,
+  type Packet,
+} from '../../src/packet';
 import { ipv6Bytes, ipv6Text, macBytes } from '../../src/packet/addresses';
 import { onesComplement } from '../helpers/ones-complement';
 
@@ -13,7 +26,16 @@ const PORTS = { sourcePort: 1234, destinationPort: 53 };
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 
 t.test('addresses as text, and back', async (t) => {
-  for (const address of ['::', '::1', 'fd00::1', 'fd00:0:1::', '1:2:3:4:5:6:7:8', '1:0:3:4:5:6:7:8', 'fe80::1:0:0:5', '2001:db8::ffff']) {
+  for (const address of [
+    '::',
+    '::1',
+    'fd00::1',
+    'fd00:0:1::',
+    '1:2:3:4:5:6:7:8',
+    '1:0:3:4:5:6:7:8',
+    'fe80::1:0:0:5',
+    '2001:db8::ffff',
+  ]) {
     t.equal(ipv6Text(ipv6Bytes(address), 0), address, address);
   }
   t.equal(ipv6Text(ipv6Bytes('::ffff:10.0.0.1'), 0), '::ffff:a00:1');
@@ -32,9 +54,24 @@ for (const [version, packetOf] of [
       t.equal(Buffer.from(datagram.udp?.payload ?? []).toString(), payload);
       t.equal(datagram.tcp, null);
       t.equal(onesComplement(datagram.bytes), 0xffff, 'the checksum of UDP is right');
-      const numbers = { sequence: 0xfffffff0, acknowledgment: 7, flags: TCP_FLAG.syn | TCP_FLAG.ack, window: 1000, options: Uint8Array.of(2, 4, 5, 180) };
+      const numbers = {
+        sequence: 0xfffffff0,
+        acknowledgment: 7,
+        flags: TCP_FLAG.syn | TCP_FLAG.ack,
+        window: 1000,
+        options: Uint8Array.of(2, 4, 5, 180),
+      };
       const segment = Frame.of(ethernet(LINK, packetOf(tcp({ ...PORTS, ...numbers }, text(payload)))));
-      t.match(segment.tcp, { ...PORTS, sequence: 0xfffffff0, acknowledgment: 7, syn: true, ack: true, fin: false, window: 1000, headerLength: 24 });
+      t.match(segment.tcp, {
+        ...PORTS,
+        sequence: 0xfffffff0,
+        acknowledgment: 7,
+        syn: true,
+        ack: true,
+        fin: false,
+        window: 1000,
+        headerLength: 24,
+      });
       t.equal(Buffer.from(segment.tcp?.payload ?? []).toString(), payload);
       t.equal(onesComplement(segment.bytes), 0xffff, 'and that of TCP');
       t.equal(segment.ip?.protocol, 6);
@@ -43,18 +80,40 @@ for (const [version, packetOf] of [
 }
 
 t.test('fields of IP', async (t) => {
-  const four = Frame.of(ethernet(LINK, ipv4({ ...V4, ttl: 3, tos: 0xb8, identification: 77 }, icmp(8, 0, 0x00010002, text('ping')))));
-  t.match(four.ipv4, { ...V4, ttl: 3, tos: 0xb8, identification: 77, headerLength: 20, totalLength: 32, dontFragment: true, sourceBits: 0x0a4d0001 });
+  const four = Frame.of(
+    ethernet(LINK, ipv4({ ...V4, ttl: 3, tos: 0xb8, identification: 77 }, icmp(8, 0, 0x00010002, text('ping')))),
+  );
+  t.match(four.ipv4, {
+    ...V4,
+    ttl: 3,
+    tos: 0xb8,
+    identification: 77,
+    headerLength: 20,
+    totalLength: 32,
+    dontFragment: true,
+    sourceBits: 0x0a4d0001,
+  });
   t.match(four.icmp, { type: 8, code: 0, identifier: 1, sequence: 2 });
   t.equal(four.ipv6, null);
-  const six = Frame.of(ethernet(LINK, ipv6({ ...V6, hopLimit: 255, trafficClass: 0xb8, flowLabel: 0xabcde }, icmpv6(128, 0, 3, text('ping')))));
+  const six = Frame.of(
+    ethernet(
+      LINK,
+      ipv6({ ...V6, hopLimit: 255, trafficClass: 0xb8, flowLabel: 0xabcde }, icmpv6(128, 0, 3, text('ping'))),
+    ),
+  );
   t.match(six.ipv6, { ...V6, hopLimit: 255, trafficClass: 0xb8, flowLabel: 0xabcde, payloadLength: 12 });
   t.equal(onesComplement(six.bytes), 0xffff);
   t.equal(six.ipv4, null);
 });
 
 t.test('ARP, and a VLAN tag', async (t) => {
-  const fields = { operation: 1 as const, senderMac: LINK.source, senderIp: '10.0.0.1', targetMac: '00:00:00:00:00:00', targetIp: '10.0.0.2' };
+  const fields = {
+    operation: 1 as const,
+    senderMac: LINK.source,
+    senderIp: '10.0.0.1',
+    targetMac: '00:00:00:00:00:00',
+    targetIp: '10.0.0.2',
+  };
   const frame = Frame.of(ethernet({ ...LINK, vlan: { id: 77, priority: 5 } }, arp(fields)));
   t.match(frame.arp, fields);
   t.match(frame.vlan, { tpid: 0x8100, id: 77, priority: 5 });
@@ -94,7 +153,11 @@ t.test('IPv6 extension headers are passed over; later fragments have no ports', 
     return Frame.of(bytes);
   };
   t.equal(withHeader(0, [0, 0, 0, 0, 0, 0, 0]).udp?.destinationPort, 53, 'hop-by-hop');
-  t.equal(withHeader(60, [1, ...Array<number>(14).fill(0)]).udp?.destinationPort, 53, 'destination options of 16 bytes');
+  t.equal(
+    withHeader(60, [1, ...Array<number>(14).fill(0)]).udp?.destinationPort,
+    53,
+    'destination options of 16 bytes',
+  );
   t.equal(withHeader(44, [0, 0, 1, 0, 0, 0, 1]).udp?.destinationPort, 53, 'the first fragment');
   t.equal(withHeader(44, [0, 0x05, 0xa8, 0, 0, 0, 1]).udp, null, 'a later one');
 });

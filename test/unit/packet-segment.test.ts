@@ -12,7 +12,12 @@ const LINK = { source: '02:00:00:00:00:01', destination: '02:00:00:00:00:02' };
 const V4 = { source: '10.77.0.1', destination: '10.77.0.2', identification: 0xfffe };
 const V6 = { source: 'fd77::1', destination: 'fd77::2' };
 const PORTS = { sourcePort: 1234, destinationPort: 53 };
-const TCP = { ...PORTS, sequence: 0xfffff000, flags: TCP_FLAG.ack | TCP_FLAG.psh | TCP_FLAG.fin | TCP_FLAG.cwr, options: Uint8Array.from({ length: 12 }, () => 1) };
+const TCP = {
+  ...PORTS,
+  sequence: 0xfffff000,
+  flags: TCP_FLAG.ack | TCP_FLAG.psh | TCP_FLAG.fin | TCP_FLAG.cwr,
+  options: Uint8Array.from({ length: 12 }, () => 1),
+};
 
 function cut(superpacket: Uint8Array, type: number, size: number): Uint8Array[] {
   const segmenter = new Segmenter();
@@ -40,7 +45,10 @@ for (const [name, type, superpacket] of [
     t.equal(pieces.length, 5);
     const frames = pieces.map((piece) => Frame.of(piece));
     const parts = frames.map((frame) => (frame.tcp ?? frame.udp)?.payload ?? new Uint8Array(0));
-    t.same(parts.map(({ length }) => length), [SIZE, SIZE, SIZE, SIZE, 321]);
+    t.same(
+      parts.map(({ length }) => length),
+      [SIZE, SIZE, SIZE, SIZE, 321],
+    );
     t.ok(Buffer.concat(parts).equals(payload), 'together they carry what it carried');
     pieces.forEach((piece, i) => t.equal(onesComplement(piece), 0xffff, `checksum of piece ${i}`));
     frames.forEach(({ ipv4: v4, bytes }, i) => {
@@ -68,8 +76,16 @@ t.test('TCP of more than the length field can say', async (t) => {
   t.ok(Buffer.from(frame.tcp?.payload ?? []).equals(large), 'the payload goes to the end of the frame');
   const pieces = cut(big, GSO.tcpv4, SIZE);
   t.equal(pieces.length, 200);
-  t.ok(Buffer.concat(pieces.map((piece) => Frame.of(piece).tcp?.payload ?? new Uint8Array(0))).equals(large), 'together they carry what it carried');
-  t.ok(pieces.every((piece) => Frame.of(piece).ipv4?.totalLength === SIZE + headers - 14 && onesComplement(piece) === 0xffff), 'each with its own length and checksum');
+  t.ok(
+    Buffer.concat(pieces.map((piece) => Frame.of(piece).tcp?.payload ?? new Uint8Array(0))).equals(large),
+    'together they carry what it carried',
+  );
+  t.ok(
+    pieces.every(
+      (piece) => Frame.of(piece).ipv4?.totalLength === SIZE + headers - 14 && onesComplement(piece) === 0xffff,
+    ),
+    'each with its own length and checksum',
+  );
 });
 
 t.test('what is not what its header says is not cut', async (t) => {

@@ -18,10 +18,13 @@ interface Read {
 
 /** In pieces of that many bytes: whatever a pipe makes of it. */
 async function read(file: Buffer, piece = 1 << 20): Promise<Read[]> {
-  const pieces = Array.from({ length: Math.ceil(file.length / piece) }, (_, i) => file.subarray(i * piece, (i + 1) * piece));
+  const pieces = Array.from({ length: Math.ceil(file.length / piece) }, (_, i) =>
+    file.subarray(i * piece, (i + 1) * piece),
+  );
   const found: Read[] = [];
   for await (const frames of framesOf(Readable.from(pieces))) {
-    for (const { time, length, bytes, comments } of frames) found.push({ time, length, bytes: Buffer.from(bytes).toString('hex'), comments });
+    for (const { time, length, bytes, comments } of frames)
+      found.push({ time, length, bytes: Buffer.from(bytes).toString('hex'), comments });
   }
   return found;
 }
@@ -34,8 +37,24 @@ t.test('what is written is read, in pieces of any size', async (t) => {
   const block = newBlock(4096);
   block.bytes.forEach((_, i) => (block.bytes[i] = i * 7));
   const lengths = [14, 15, 16, 17, 60, 511, 512, 513, 1514, 4000];
-  for (const length of lengths) writer.packet({ high: 0x18000000, low: length, length, block, at: 8, captured: length, comment: `of ${length} bytes` });
-  writer.statistics({ start: { high: 1, low: 2 }, end: { high: 3, low: 4 }, received: 2 ** 33, dropped: 1, delivered: 9, comment: 'end' });
+  for (const length of lengths)
+    writer.packet({
+      high: 0x18000000,
+      low: length,
+      length,
+      block,
+      at: 8,
+      captured: length,
+      comment: `of ${length} bytes`,
+    });
+  writer.statistics({
+    start: { high: 1, low: 2 },
+    end: { high: 3, low: 4 },
+    received: 2 ** 33,
+    dropped: 1,
+    delivered: 9,
+    comment: 'end',
+  });
   const file = Buffer.from(writer.out.take());
   const expected = lengths.map((length) => ({
     time: (0x18000000n << 32n) + BigInt(length),
@@ -55,14 +74,27 @@ for (const little of [true, false]) {
       blocks.interface(1),
       blocks.packet(0, 1_500_000, FRAME),
       blocks.block(0x0bad, Buffer.alloc(8)), // of a kind that nobody knows
-      blocks.packet(0, 2_000_000, FRAME, blocks.option(1, Buffer.from('one')), blocks.option(2, Buffer.alloc(4)), blocks.option(1, Buffer.from('two')), blocks.u32(0)),
+      blocks.packet(
+        0,
+        2_000_000,
+        FRAME,
+        blocks.option(1, Buffer.from('one')),
+        blocks.option(2, Buffer.alloc(4)),
+        blocks.option(1, Buffer.from('two')),
+        blocks.u32(0),
+      ),
       blocks.block(3, blocks.u32(FRAME.length), padded(FRAME)),
       // Another section: interfaces anew, with nanoseconds, with 2^-10 seconds from an hour on.
       blocks.section(),
       blocks.interface(1, blocks.option(9, Buffer.from([9])), blocks.u32(0)),
       blocks.packet(1, 5, FRAME),
       blocks.section(),
-      blocks.interface(1, blocks.option(9, Buffer.from([0x8a])), blocks.option(14, little ? blocks.u32(3600, 0) : blocks.u32(0, 3600)), blocks.u32(0)),
+      blocks.interface(
+        1,
+        blocks.option(9, Buffer.from([0x8a])),
+        blocks.option(14, little ? blocks.u32(3600, 0) : blocks.u32(0, 3600)),
+        blocks.u32(0),
+      ),
       blocks.packet(0, 512, FRAME),
     ]);
     const length = FRAME.length;
@@ -75,11 +107,19 @@ for (const little of [true, false]) {
     ]);
   });
 
-  for (const [name, magic, factor] of [['microseconds', 0xa1b2c3d4, 1000n], ['nanoseconds', 0xa1b23c4d, 1n]] as const) {
+  for (const [name, magic, factor] of [
+    ['microseconds', 0xa1b2c3d4, 1000n],
+    ['nanoseconds', 0xa1b23c4d, 1n],
+  ] as const) {
     t.test(`pcap, ${little ? 'little' : 'big'}-endian, ${name}`, async (t) => {
       const header = blocks.pcapHeader(magic, 1);
       const record = Buffer.concat([blocks.u32(10, 20, FRAME.length, 100), FRAME]);
-      const expected = { time: 10_000_000_000n + 20n * factor, length: 100, bytes: FRAME.toString('hex'), comments: [] };
+      const expected = {
+        time: 10_000_000_000n + 20n * factor,
+        length: 100,
+        bytes: FRAME.toString('hex'),
+        comments: [],
+      };
       t.same(await read(Buffer.concat([header, record, record]), 5), [expected, expected]);
     });
   }
@@ -97,7 +137,11 @@ t.test('damaged files and others say what they are', async (t) => {
   const cases: [string, Buffer, { code: string; message?: RegExp }][] = [
     ['empty', Buffer.alloc(0), { code: 'UNSUPPORTED', message: /empty/ }],
     ['text', Buffer.from('no capture at all'), { code: 'UNSUPPORTED', message: /neither/ }],
-    ['compressed, and damaged', Buffer.from('1f8b080000', 'hex'), { code: 'STATE', message: /compressed by gzip and cannot be unpacked/ }],
+    [
+      'compressed, and damaged',
+      Buffer.from('1f8b080000', 'hex'),
+      { code: 'STATE', message: /compressed by gzip and cannot be unpacked/ },
+    ],
     ['cut off', Buffer.concat([start, packet.subarray(0, 30)]), { code: 'STATE', message: /in the middle/ }],
     ['a block of 13 bytes', patched(4, 13), { code: 'STATE', message: /block of 13/ }],
     ['a block of a gigabyte', patched(4, 1 << 30), { code: 'STATE', message: /in the middle/ }],

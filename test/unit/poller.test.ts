@@ -22,7 +22,10 @@ function filled(count: number, budget = 4): { nic: FakeNic; put: string[] } {
 
 /** Every frame that left the ring is counted as sent or as refused. */
 function checkBalance(t: Test, nic: FakeNic): void {
-  const refused = (['refusedToolong', 'refusedInvalid', 'refusedDown', 'refusedError'] as const).reduce((sum, name) => sum + nic.counter(name), 0);
+  const refused = (['refusedToolong', 'refusedInvalid', 'refusedDown', 'refusedError'] as const).reduce(
+    (sum, name) => sum + nic.counter(name),
+    0,
+  );
   t.equal(nic.counter('rxPackets'), nic.sent.length, 'rx counts what the socket took');
   t.equal(nic.counter('drained'), nic.sent.length + refused, 'what was drained was sent or refused');
   t.equal(nic.counter('reinjectErrors'), refused, 'errors are the sum of the reasons');
@@ -113,7 +116,11 @@ t.test('behind a qdisc that is full: no frame is called impossible, and what it 
   nic.answers = [2, ...Array<number>(400).fill(minus('ENOBUFS'))];
   for (let polls = 0; polls < 20; polls++) nic.poller.poll();
   t.equal(nic.counter('refusedInvalid'), 0);
-  t.equal(nic.counter('enobufs'), nic.calls, 'also where sendmmsg had sent some and did not say why it went no further');
+  t.equal(
+    nic.counter('enobufs'),
+    nic.calls,
+    'also where sendmmsg had sent some and did not say why it went no further',
+  );
   nic.answers = [];
   nic.poller.poll();
   t.same(nic.sent, put, 'each frame once, in order');
@@ -167,21 +174,24 @@ t.test('a line: what was not sent is taken back, and time frees it', async (t) =
 /** As frames/bad-gso-rate.py makes them: a superpacket of TCP with a partial checksum. */
 const SUPERPACKET = '\x01\x01\x36\0\x64\0\x22\0\x10\0';
 
-t.test('superpackets that the kernel cannot segment cost one call each, and those between them pass in the same poll', async (t) => {
-  const nic = new FakeNic({ budget: 64 });
-  const good = frames(12);
-  for (const frame of good) {
-    nic.put(`bad ${frame}`, 'ready', SUPERPACKET);
-    nic.put(frame, 'ready', PLAIN);
-  }
-  nic.answers = good.flatMap(() => [minus('ENOMEM'), 1]);
-  t.equal(nic.poller.poll(), 24);
-  t.notOk(nic.poller.blocked);
-  t.same(nic.sent, good);
-  t.equal(nic.counter('refusedInvalid'), 12);
-  t.equal(nic.calls, 24);
-  checkBalance(t, nic);
-});
+t.test(
+  'superpackets that the kernel cannot segment cost one call each, and those between them pass in the same poll',
+  async (t) => {
+    const nic = new FakeNic({ budget: 64 });
+    const good = frames(12);
+    for (const frame of good) {
+      nic.put(`bad ${frame}`, 'ready', SUPERPACKET);
+      nic.put(frame, 'ready', PLAIN);
+    }
+    nic.answers = good.flatMap(() => [minus('ENOMEM'), 1]);
+    t.equal(nic.poller.poll(), 24);
+    t.notOk(nic.poller.blocked);
+    t.same(nic.sent, good);
+    t.equal(nic.counter('refusedInvalid'), 12);
+    t.equal(nic.calls, 24);
+    checkBalance(t, nic);
+  },
+);
 
 t.test('frames longer than the MTU are refused one by one, more of them in a poll than it has tries', async (t) => {
   const nic = new FakeNic({ budget: 64, farEnd: { look: () => true, up: true, mtu: 100, rxDropped: 0 } });
@@ -223,7 +233,7 @@ t.test('goes round the ring many times without losing one', async (t) => {
   const nic = new FakeNic({ budget: 7, ringBytes: 1024 });
   const put: string[] = [];
   for (let i = 0; i < 500; i++) {
-    for (let frame = `${i} ${'y'.repeat((i * 37) % 150)}`; !nic.put(frame); ) nic.poller.poll();
+    for (let frame = `${i} ${'y'.repeat((i * 37) % 150)}`; !nic.put(frame);) nic.poller.poll();
     put.push(`${i} ${'y'.repeat((i * 37) % 150)}`);
   }
   while (nic.poller.poll() > 0);

@@ -5,7 +5,14 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { manifestOf, productionOf, shrinkwrapOf, withoutScripts, type Lock, type Manifest } from '../../src/setup/published';
+import {
+  manifestOf,
+  productionOf,
+  shrinkwrapOf,
+  withoutScripts,
+  type Lock,
+  type Manifest,
+} from '../../src/setup/published';
 import { ROOT } from '../helpers/cli';
 
 const read = (name: string): Manifest => JSON.parse(fs.readFileSync(path.join(ROOT, name), 'utf8')) as Manifest;
@@ -16,25 +23,41 @@ const own = read('package.json');
 const PACKAGES_MAX = 3;
 
 t.test('no more packages than it needs', async (t) => {
-  const names = productionOf(lock).slice(1).filter(([, { optional }]) => !optional).map(([place]) => place.replace('node_modules/', ''));
+  const names = productionOf(lock)
+    .slice(1)
+    .filter(([, { optional }]) => !optional)
+    .map(([place]) => place.replace('node_modules/', ''));
   t.ok(names.length <= PACKAGES_MAX, `${names.length} packages: ${names.join(', ')}`);
-  t.same(Object.keys(own['dependencies'] as object).sort(), ['koffi', 'libbpf-ts', 'typescript'], 'those that we ask for ourselves');
+  t.same(
+    Object.keys(own['dependencies'] as object).sort(),
+    ['koffi', 'libbpf-ts', 'typescript'],
+    'those that we ask for ourselves',
+  );
 });
 
 t.test('no script at installation, in the checkout or from the tarball', async (t) => {
   t.match(fs.readFileSync(path.join(ROOT, '.npmrc'), 'utf8'), /^ignore-scripts=true$/m, 'npm ci runs none');
-  const withScript = productionOf(lock).filter(([, { hasInstallScript }]) => hasInstallScript).map(([place]) => place);
+  const withScript = productionOf(lock)
+    .filter(([, { hasInstallScript }]) => hasInstallScript)
+    .map(([place]) => place);
   t.same(withScript, ['node_modules/koffi'], 'koffi has one, which the tarball leaves out');
   t.notMatch(JSON.stringify(shrinkwrapOf(lock)), 'hasInstallScript');
   const koffi = withoutScripts(read('node_modules/koffi/package.json'));
   t.same(koffi['scripts'], {});
   t.match(koffi, { name: 'koffi', license: 'MIT', optionalDependencies: undefined });
-  t.same(Object.keys((own['scripts'] ?? {}) as object).filter((name) => /install|prepare|pack|publish/.test(name)), [], 'nor do we have any');
+  t.same(
+    Object.keys((own['scripts'] ?? {}) as object).filter((name) => /install|prepare|pack|publish/.test(name)),
+    [],
+    'nor do we have any',
+  );
 });
 
 t.test('the manifest and the shrinkwrap of the tarball have the versions of the lock file', async (t) => {
   const manifest = manifestOf(own, lock);
-  const { dependencies, optionalDependencies } = manifest as Record<'dependencies' | 'optionalDependencies', Record<string, string>>;
+  const { dependencies, optionalDependencies } = manifest as Record<
+    'dependencies' | 'optionalDependencies',
+    Record<string, string>
+  >;
   const versions: Record<string, string> = { ...dependencies, ...optionalDependencies };
   t.same([...new Set(Object.values(versions).filter((version) => !/^\d+\.\d+\.\d+$/.test(version)))], [], 'no ranges');
   for (const [place, { version, integrity, inBundle }] of Object.entries(shrinkwrapOf(lock).packages).slice(1)) {
@@ -43,7 +66,26 @@ t.test('the manifest and the shrinkwrap of the tarball have the versions of the 
     t.ok(inBundle === true || /^sha512-/.test(String(integrity)), `${name} has its check sum, or lies in the tarball`);
   }
   t.ok('@koromix/koffi-linux-arm64' in optionalDependencies, 'for machines other than this one, too');
-  t.notOk(Object.keys(versions).some((name) => /win32|darwin|openbsd|yargs|esbuild|tap/.test(name)), 'and nothing that is not run');
-  t.match(manifest, { name: 'vnet-bpf', bin: own['bin'], exports: own['exports'], devDependencies: undefined, workspaces: undefined });
-  t.throws(() => manifestOf(own, { packages: { '': {}, 'node_modules/a': { version: '1.0.0' }, 'node_modules/b/node_modules/a': { version: '2.0.0' } } }), /one version/);
+  t.notOk(
+    Object.keys(versions).some((name) => /win32|darwin|openbsd|yargs|esbuild|tap/.test(name)),
+    'and nothing that is not run',
+  );
+  t.match(manifest, {
+    name: 'vnet-bpf',
+    bin: own['bin'],
+    exports: own['exports'],
+    devDependencies: undefined,
+    workspaces: undefined,
+  });
+  t.throws(
+    () =>
+      manifestOf(own, {
+        packages: {
+          '': {},
+          'node_modules/a': { version: '1.0.0' },
+          'node_modules/b/node_modules/a': { version: '2.0.0' },
+        },
+      }),
+    /one version/,
+  );
 });

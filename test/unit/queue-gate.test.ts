@@ -133,7 +133,11 @@ t.test('a superpacket that the kernel cuts up behind tx keeps the room open unti
     nic.poller.poll();
   }
   t.notOk(nic.gate.stopped, 'the last one does');
-  t.same(heldFrames(nic.control), { now: 0, total: 3, dropped: 0, added: 2 }, 'two more frames were transmitted than tx counted');
+  t.same(
+    heldFrames(nic.control),
+    { now: 0, total: 3, dropped: 0, added: 2 },
+    'two more frames were transmitted than tx counted',
+  );
 });
 
 t.test('one that arrives whole is one frame', async (t) => {
@@ -189,7 +193,10 @@ t.test('a copy that comes while the queue is being woken stops it again', async 
     return replace(...args);
   };
   nic.poller.poll();
-  t.same({ stopped: nic.gate.stopped, wakes: nic.counter('wakesPoller'), stops: nic.counter('stops') }, { stopped: true, wakes: 1, stops: 1 });
+  t.same(
+    { stopped: nic.gate.stopped, wakes: nic.counter('wakesPoller'), stops: nic.counter('stops') },
+    { stopped: true, wakes: 1, stops: 1 },
+  );
   comeOut(nic, 1);
   nic.poller.poll();
   t.notOk(nic.gate.stopped, 'until it is out');
@@ -222,13 +229,19 @@ t.test('a grant never lets out more than the ring has place for', async (t) => {
   for (const queue of [...sizes, { ringBytes: 4 << 20, frameMax: roomFrameMax(256 << 10) }]) {
     const { ringBytes, frameMax } = queue;
     const name = `${ringBytes} for frames of ${frameMax}`;
-    t.ok(txBytesLimit(queue, 'hold') > 0 && txBytesLimit(queue, 'hold') + headroomBytes(queue) === ringBytes, `${name}: tx leaves headroom`);
+    t.ok(
+      txBytesLimit(queue, 'hold') > 0 && txBytesLimit(queue, 'hold') + headroomBytes(queue) === ringBytes,
+      `${name}: tx leaves headroom`,
+    );
     t.equal(txBytesLimit(queue, 'drop'), ringBytes);
     for (const part of [0, 0.1, 0.3, 0.5, 0.9, 1]) {
       const usedBytes = Math.floor(ringBytes * part);
       const grant = nextGrant({ ...queue, usedBytes, queuePackets: 0, packets: 0 }, 0);
       // 9/8 is the most ring that a byte of credit can need.
-      t.ok(grant === 0 || usedBytes + ((grant + roomFrameCost(0)) * 9) / 8 <= ringBytes, `${name}, ${part} used: ${grant}`);
+      t.ok(
+        grant === 0 || usedBytes + ((grant + roomFrameCost(0)) * 9) / 8 <= ringBytes,
+        `${name}, ${part} used: ${grant}`,
+      );
     }
     const empty = { ...queue, usedBytes: 0, queuePackets: 0, packets: 0 };
     t.ok(nextGrant(empty, 0) >= frameMax, `${name}: an empty ring takes the largest frame`);

@@ -11,7 +11,16 @@ import { commentOf, virtioNetHeaderOf } from '../../src/capture/comment';
 import { FrameLog } from '../../src/capture/frame-log';
 import { RecordedFrame } from '../../src/capture/trace-ring';
 import { WallClock } from '../../src/capture/writer';
-import { OUTCOME, OutcomeReader, outcomesHeader, OutcomeWriter, PAGE, REFUSALS, SLOT_BYTES, slotsFor } from '../../src/datapath/outcomes';
+import {
+  OUTCOME,
+  OutcomeReader,
+  outcomesHeader,
+  OutcomeWriter,
+  PAGE,
+  REFUSALS,
+  SLOT_BYTES,
+  slotsFor,
+} from '../../src/datapath/outcomes';
 import { ROOM_NUMBERED } from '../../src/layout';
 
 const MS = 1e6;
@@ -64,7 +73,11 @@ t.test('numbers: shared by two, come round, unknown', async (t) => {
   log.told(5, OUTCOME.reinjected, 1, 4 * MS);
   log.told(5, REFUSALS.toolong.outcome, 0, 4 * MS);
   log.told(5, REFUSALS.down.outcome, 0, 4 * MS);
-  t.same(written(log), ['captured, reinjected after 3.000 ms', 'captured, refused on the reinject path (toolong) after 2.000 ms', 'captured, changed by the hook and reinjected after 1.000 ms']);
+  t.same(written(log), [
+    'captured, reinjected after 3.000 ms',
+    'captured, refused on the reinject path (toolong) after 2.000 ms',
+    'captured, changed by the hook and reinjected after 1.000 ms',
+  ]);
   // The room has 15 bits of a number: the one that has waited longest is meant.
   log.held(frame(3, 1, true));
   log.held(frame(3 + 0x8000, 2, true));
@@ -75,7 +88,10 @@ t.test('numbers: shared by two, come round, unknown', async (t) => {
   log.released(TAG | 3, 12, 6 * MS);
   log.told(11, OUTCOME.reinjected, 1, 7 * MS);
   log.told(10, OUTCOME.reinjected, 1, 7 * MS);
-  t.same(written(log), ['captured, held for 4.000 ms, reinjected after 2.000 ms', 'captured, held for 4.000 ms, reinjected after 1.000 ms']);
+  t.same(written(log), [
+    'captured, held for 4.000 ms, reinjected after 2.000 ms',
+    'captured, held for 4.000 ms, reinjected after 1.000 ms',
+  ]);
 });
 
 t.test('what nobody will tell any more is not waited for', async (t) => {
@@ -124,15 +140,26 @@ t.test('what no byte of a frame shows', async (t) => {
   log.captured(superpacket);
   log.told(1, OUTCOME.reinjected, 1, 1 * MS);
   const [comment = ''] = written(log);
-  t.equal(comment, `captured, reinjected after 0.000 ms; superpacket of 2 segments of 5 bytes; partial checksum; virtio_net_hdr ${header}`);
+  t.equal(
+    comment,
+    `captured, reinjected after 0.000 ms; superpacket of 2 segments of 5 bytes; partial checksum; virtio_net_hdr ${header}`,
+  );
   t.equal(Buffer.from(virtioNetHeaderOf(comment) ?? []).toString('hex'), header, 'and replay finds it');
   t.equal(virtioNetHeaderOf('captured, reinjected after 0.000 ms'), null);
   t.equal(virtioNetHeaderOf('virtio_net_hdr 0101'), null, 'not whole');
 });
 
 t.test('the clock, to the nanosecond', async (t) => {
-  const exact = (wallMs: number, at: number, monotonic: number): bigint => BigInt(Math.round((wallMs % 1000) * 1e6)) + BigInt(Math.floor(wallMs / 1000)) * 1_000_000_000n + BigInt(monotonic - at);
-  for (const [wallMs, at, later] of [[1_795_610_479_730.25, 123_456_789_012, 123_456_789_013], [1_795_610_479_001, 999_999_999, 1_000_000_000], [0, 0, 7], [4_102_444_800_123, 2 ** 52, 2 ** 52 + 1]] as const) {
+  const exact = (wallMs: number, at: number, monotonic: number): bigint =>
+    BigInt(Math.round((wallMs % 1000) * 1e6)) +
+    BigInt(Math.floor(wallMs / 1000)) * 1_000_000_000n +
+    BigInt(monotonic - at);
+  for (const [wallMs, at, later] of [
+    [1_795_610_479_730.25, 123_456_789_012, 123_456_789_013],
+    [1_795_610_479_001, 999_999_999, 1_000_000_000],
+    [0, 0, 7],
+    [4_102_444_800_123, 2 ** 52, 2 ** 52 + 1],
+  ] as const) {
     const { high, low } = new WallClock(wallMs, at).stamp(later);
     t.equal((BigInt(high) << 32n) + BigInt(low), exact(wallMs, at, later), `${wallMs}`);
     t.ok(low >= 0 && low < 2 ** 32);
@@ -159,14 +186,19 @@ function outcomes(t: Test): { writer: OutcomeWriter; reader: OutcomeReader } {
 t.test('outcomes: numbers from positions and stamps, a full ring is counted', async (t) => {
   const { writer, reader } = outcomes(t);
   const told: [number, number, number][] = [];
-  const take = (): number => reader.takeUntil(reader.written, (number, outcome, detail) => told.push([number, outcome, detail]));
+  const take = (): number =>
+    reader.takeUntil(reader.written, (number, outcome, detail) => told.push([number, outcome, detail]));
   writer.note(0x1_0000_ffff, 0xffff, OUTCOME.reinjected, 3, 1);
   writer.note(0x1_0001_0000, 0xfffe, OUTCOME.dropped, 0, 1); // two CPUs in another order, across a carry
   writer.note(0xffff, 0x0001, OUTCOME.segmented, 64, 1);
   t.equal(take(), 0, 'not yet published');
   writer.publish();
   t.equal(take(), 3);
-  t.same(told, [[0xffff, OUTCOME.reinjected, 3], [0xfffe, OUTCOME.dropped, 0], [0x10001, OUTCOME.segmented, 64]]);
+  t.same(told, [
+    [0xffff, OUTCOME.reinjected, 3],
+    [0xfffe, OUTCOME.dropped, 0],
+    [0x10001, OUTCOME.segmented, 64],
+  ]);
   for (let i = 0; i < SLOTS + 5; i++) writer.note(i, i & 0xffff, OUTCOME.reinjected, 1, 1);
   writer.publish();
   t.equal(reader.missed, 5);

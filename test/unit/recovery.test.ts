@@ -54,7 +54,11 @@ for (const [when, answers, done, sent] of CASES) {
 
     nic.answers = [];
     nic.newPoller(ring).poll();
-    t.same(nic.sent, put.filter((_, i) => !(answers.includes(EINVAL) && i === 1)), 'each frame once, but for the refused');
+    t.same(
+      nic.sent,
+      put.filter((_, i) => !(answers.includes(EINVAL) && i === 1)),
+      'each frame once, but for the refused',
+    );
     t.equal(nic.counter('drained'), 6);
     t.equal(nic.counter('rxPackets') + nic.counter('refusedInvalid'), 6, 'all are accounted for');
   });
@@ -86,7 +90,10 @@ t.test('killed while it refused a frame: it is counted once, wherever that was c
     let left = stores;
     const { set64 } = SharedWords.prototype;
     SharedWords.prototype.set64 = function (this: SharedWords, offset, value) {
-      const refusing = this === nic.control ? REFUSE_COUNTS.includes(offset) : offset >= BATCH.refusedMessage && offset <= BATCH.refusedErrors;
+      const refusing =
+        this === nic.control
+          ? REFUSE_COUNTS.includes(offset)
+          : offset >= BATCH.refusedMessage && offset <= BATCH.refusedErrors;
       if (refusing && left-- === 0) throw new Error('killed');
       set64.call(this, offset, value);
     };
@@ -98,7 +105,11 @@ t.test('killed while it refused a frame: it is counted once, wherever that was c
     nic.answers = [EINVAL];
     const refusedBefore = nic.counter('refusedInvalid');
     nic.newPoller(ring).poll();
-    t.equal(nic.counter('rxPackets') + nic.counter('refusedInvalid'), 6, `after ${stores} stores: ${refusedBefore} refused by then, all accounted for`);
+    t.equal(
+      nic.counter('rxPackets') + nic.counter('refusedInvalid'),
+      6,
+      `after ${stores} stores: ${refusedBefore} refused by then, all accounted for`,
+    );
     t.equal(nic.counter('refusedInvalid'), nic.counter('reinjectErrors'));
     t.equal(nic.sent.length, put.length - nic.counter('refusedInvalid'), 'each of the others once');
   }

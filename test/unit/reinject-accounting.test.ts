@@ -5,30 +5,69 @@ import t from 'tap';
 import { judgeReinjectAccounting, type ReinjectAccounting, type Seen } from '../../src/datapath/reinject-accounting';
 import type { ImpairmentRecord } from '../../src/state/store';
 
-const record = (change: Partial<ImpairmentRecord> = {}): ImpairmentRecord => ({ words: ['loss', '1%'], enobufs: 10, drops: 0, lost: 0, backlog: 0, ...change });
+const record = (change: Partial<ImpairmentRecord> = {}): ImpairmentRecord => ({
+  words: ['loss', '1%'],
+  enobufs: 10,
+  drops: 0,
+  lost: 0,
+  backlog: 0,
+  ...change,
+});
 const none = { waiting: 0, lost: 0, duplicated: 0 };
 const UNSEEN: Seen = { lost: 0, duplicated: 0, unseen: 0 };
 
 const exactly = (value: number): { from: number; to: number } => ({ from: value, to: value });
 
 /** At rest; `waiting` and `drops` of netem, null without one. */
-function judge(sent: number, delivered: number, of: ImpairmentRecord | null, netem: { waiting: number; drops: number } | null, enobufs: number, seen = UNSEEN): { reinjected: ReinjectAccounting; seen: Seen } {
-  return judgeReinjectAccounting({ sent: exactly(sent), delivered: exactly(delivered), enobufs: exactly(enobufs), offering: 0, netem }, of, seen);
+function judge(
+  sent: number,
+  delivered: number,
+  of: ImpairmentRecord | null,
+  netem: { waiting: number; drops: number } | null,
+  enobufs: number,
+  seen = UNSEEN,
+): { reinjected: ReinjectAccounting; seen: Seen } {
+  return judgeReinjectAccounting(
+    { sent: exactly(sent), delivered: exactly(delivered), enobufs: exactly(enobufs), offering: 0, netem },
+    of,
+    seen,
+  );
 }
 
 t.test('never impaired: what is missing did not fit into a backlog', async (t) => {
   t.same(judge(100, 97, null, null, 0).reinjected, { received: 97, backlog: 3, impair: none });
-  t.same(judge(100, 101, null, null, 0).reinjected, { received: 100, backlog: 0, impair: none }, 'more than sent: a reading in between');
+  t.same(
+    judge(100, 101, null, null, 0).reinjected,
+    { received: 100, backlog: 0, impair: none },
+    'more than sent: a reading in between',
+  );
 });
 
 t.test('impaired', async (t) => {
-  const impairOf = (...args: Parameters<typeof judge>): ReinjectAccounting['impair'] => judge(...args).reinjected.impair;
+  const impairOf = (...args: Parameters<typeof judge>): ReinjectAccounting['impair'] =>
+    judge(...args).reinjected.impair;
   t.same(impairOf(100, 80, record(), { waiting: 5, drops: 15 }, 10), { waiting: 5, lost: 15, duplicated: 0 });
-  t.same(impairOf(100, 95, record(), { waiting: 0, drops: 15 }, 10), { waiting: 0, lost: 15, duplicated: 10 }, 'losses and duplicates at once');
+  t.same(
+    impairOf(100, 95, record(), { waiting: 0, drops: 15 }, 10),
+    { waiting: 0, lost: 15, duplicated: 10 },
+    'losses and duplicates at once',
+  );
   t.same(impairOf(100, 100, record(), { waiting: 0, drops: 7 }, 17), none, 'what it had no space for was sent again');
-  t.same(impairOf(100, 90, record(), { waiting: 0, drops: 0 }, 10), { ...none, lost: 10 }, 'what it does not own up to is lost all the same');
-  t.same(impairOf(100, 100, record({ words: ['loss', '1%', 'ecn'] }), { waiting: 0, drops: 30 }, 10), none, 'what it marks is not lost');
-  t.same(impairOf(100, 95, record({ drops: 30, lost: 5 }), { waiting: 0, drops: 30 }, 10), { ...none, lost: 5 }, 'nor what it dropped under earlier words');
+  t.same(
+    impairOf(100, 90, record(), { waiting: 0, drops: 0 }, 10),
+    { ...none, lost: 10 },
+    'what it does not own up to is lost all the same',
+  );
+  t.same(
+    impairOf(100, 100, record({ words: ['loss', '1%', 'ecn'] }), { waiting: 0, drops: 30 }, 10),
+    none,
+    'what it marks is not lost',
+  );
+  t.same(
+    impairOf(100, 95, record({ drops: 30, lost: 5 }), { waiting: 0, drops: 30 }, 10),
+    { ...none, lost: 5 },
+    'nor what it dropped under earlier words',
+  );
 });
 
 t.test('not impaired any more: what was counted stays, and what was known before it', async (t) => {
@@ -49,66 +88,90 @@ t.test('the sum is always what was sent', async (t) => {
   for (const delivered of [50, 100, 150]) {
     for (const drops of [0, 20, 200]) {
       for (const waiting of [0, 30]) {
-        const { backlog, impair } = judge(100, delivered, record({ lost: 4, backlog: 2 }), { waiting, drops }, 15).reinjected;
-        t.equal(100 + impair.duplicated - impair.lost - impair.waiting - backlog, delivered, `${delivered}, ${drops}, ${waiting}`);
+        const { backlog, impair } = judge(
+          100,
+          delivered,
+          record({ lost: 4, backlog: 2 }),
+          { waiting, drops },
+          15,
+        ).reinjected;
+        t.equal(
+          100 + impair.duplicated - impair.lost - impair.waiting - backlog,
+          delivered,
+          `${delivered}, ${drops}, ${waiting}`,
+        );
         t.ok(impair.lost >= 0 && impair.duplicated >= 0);
       }
     }
   }
 });
 
-t.test('under load, by readings that do not belong together, counters only grow, never beyond the truth, and at rest they are exact', async (t) => {
-  let state = 7;
-  const random = (below: number): number => (state = (state * 48271) % 2147483647) % below;
-  for (let run = 0; run < 50; run++) {
-    const truth = { sent: 0, delivered: 0, waiting: 0, drops: 0, lost: 0, duplicated: 0, enobufs: 10, offering: 0 };
-    const event = (): void => {
-      const kind = random(12);
-      if (kind < 6) {
-        truth.sent++;
-        truth.waiting++;
-      } else if (kind === 6) {
-        truth.waiting++;
-        truth.duplicated++;
-      } else if (kind === 7) {
-        truth.sent++;
-        truth.drops++;
-        truth.lost++;
-      } else if (kind === 8) {
-        // Dropped for want of space, and known to the poller only later.
-        if (truth.offering === 0) truth.drops++;
-        else truth.enobufs++;
-        truth.offering = 1 - truth.offering;
-      } else if (kind === 9 && random(30) === 0) {
-        truth.lost += truth.waiting;
-        truth.waiting = 0;
-      } else if (truth.waiting > 0) {
-        truth.waiting--;
-        truth.delivered++;
+t.test(
+  'under load, by readings that do not belong together, counters only grow, never beyond the truth, and at rest they are exact',
+  async (t) => {
+    let state = 7;
+    const random = (below: number): number => (state = (state * 48271) % 2147483647) % below;
+    for (let run = 0; run < 50; run++) {
+      const truth = { sent: 0, delivered: 0, waiting: 0, drops: 0, lost: 0, duplicated: 0, enobufs: 10, offering: 0 };
+      const event = (): void => {
+        const kind = random(12);
+        if (kind < 6) {
+          truth.sent++;
+          truth.waiting++;
+        } else if (kind === 6) {
+          truth.waiting++;
+          truth.duplicated++;
+        } else if (kind === 7) {
+          truth.sent++;
+          truth.drops++;
+          truth.lost++;
+        } else if (kind === 8) {
+          // Dropped for want of space, and known to the poller only later.
+          if (truth.offering === 0) truth.drops++;
+          else truth.enobufs++;
+          truth.offering = 1 - truth.offering;
+        } else if (kind === 9 && random(30) === 0) {
+          truth.lost += truth.waiting;
+          truth.waiting = 0;
+        } else if (truth.waiting > 0) {
+          truth.waiting--;
+          truth.delivered++;
+        }
+      };
+      const busy = (): void => {
+        for (let n = random(20); n > 0; n--) event();
+      };
+      let { seen } = judge(0, 0, record(), { waiting: 0, drops: 0 }, 10);
+      for (let reading = 0; reading < 40; reading++) {
+        const first = { ...truth };
+        busy();
+        const before = truth.delivered;
+        busy();
+        const netem = { waiting: truth.waiting, drops: truth.drops };
+        busy();
+        const delivered = { from: before, to: truth.delivered };
+        const { offering } = truth;
+        busy();
+        const judged = judgeReinjectAccounting(
+          {
+            sent: { from: first.sent, to: truth.sent },
+            enobufs: { from: first.enobufs, to: truth.enobufs },
+            offering,
+            delivered,
+            netem,
+          },
+          record(),
+          seen,
+        );
+        const { lost, duplicated } = judged.reinjected.impair;
+        if (lost < seen.lost || duplicated < seen.duplicated || lost > truth.lost || duplicated > truth.duplicated)
+          t.fail(JSON.stringify({ judged, seen, truth }));
+        seen = judged.seen;
       }
-    };
-    const busy = (): void => {
-      for (let n = random(20); n > 0; n--) event();
-    };
-    let { seen } = judge(0, 0, record(), { waiting: 0, drops: 0 }, 10);
-    for (let reading = 0; reading < 40; reading++) {
-      const first = { ...truth };
-      busy();
-      const before = truth.delivered;
-      busy();
-      const netem = { waiting: truth.waiting, drops: truth.drops };
-      busy();
-      const delivered = { from: before, to: truth.delivered };
-      const { offering } = truth;
-      busy();
-      const judged = judgeReinjectAccounting({ sent: { from: first.sent, to: truth.sent }, enobufs: { from: first.enobufs, to: truth.enobufs }, offering, delivered, netem }, record(), seen);
-      const { lost, duplicated } = judged.reinjected.impair;
-      if (lost < seen.lost || duplicated < seen.duplicated || lost > truth.lost || duplicated > truth.duplicated) t.fail(JSON.stringify({ judged, seen, truth }));
-      seen = judged.seen;
+      truth.enobufs += truth.offering;
+      const { impair } = judge(truth.sent, truth.delivered, record(), truth, truth.enobufs, seen).reinjected;
+      if (impair.lost - impair.duplicated !== truth.lost - truth.duplicated) t.fail(JSON.stringify({ impair, truth }));
     }
-    truth.enobufs += truth.offering;
-    const { impair } = judge(truth.sent, truth.delivered, record(), truth, truth.enobufs, seen).reinjected;
-    if (impair.lost - impair.duplicated !== truth.lost - truth.duplicated) t.fail(JSON.stringify({ impair, truth }));
-  }
-  t.pass('in 2000 readings');
-});
+    t.pass('in 2000 readings');
+  },
+);

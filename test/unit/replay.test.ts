@@ -17,9 +17,18 @@ const V6 = { source: 'fd77::1', destination: 'fd77::2' };
 const PORTS = { sourcePort: 1234, destinationPort: 5001 };
 const payload = Uint8Array.from({ length: 40_001 }, (_, i) => (i * 7 + (i >> 8)) & 0xff);
 const segment = tcp({ ...PORTS, sequence: 1, flags: 0x18 }, payload);
-const captured = (bytes: Uint8Array, more: Partial<CapturedFrame> = {}): CapturedFrame => ({ linkType: 1, time: null, length: bytes.length, captured: bytes.length, bytes, comments: [], ...more });
+const captured = (bytes: Uint8Array, more: Partial<CapturedFrame> = {}): CapturedFrame => ({
+  linkType: 1,
+  time: null,
+  length: bytes.length,
+  captured: bytes.length,
+  bytes,
+  comments: [],
+  ...more,
+});
 
-const untagged = (bytes: Uint8Array): Uint8Array => (bytes[12] === 0x81 ? Buffer.concat([bytes.subarray(0, 12), bytes.subarray(16)]) : bytes);
+const untagged = (bytes: Uint8Array): Uint8Array =>
+  bytes[12] === 0x81 ? Buffer.concat([bytes.subarray(0, 12), bytes.subarray(16)]) : bytes;
 
 function unfinished(frame: Uint8Array): Uint8Array {
   preparePartialChecksum(frame);
@@ -27,14 +36,20 @@ function unfinished(frame: Uint8Array): Uint8Array {
 }
 
 /** What is sent, and what replay says of it. */
-async function replayed(frames: readonly CapturedFrame[], options: Partial<ReplayOptions> = {}): Promise<{ sent: Uint8Array[]; replay: Replay; flushes: number }> {
+async function replayed(
+  frames: readonly CapturedFrame[],
+  options: Partial<ReplayOptions> = {},
+): Promise<{ sent: Uint8Array[]; replay: Replay; flushes: number }> {
   const sent: Uint8Array[] = [];
   let flushes = 0;
   const flush = (): Promise<void> => {
     flushes++;
     return Promise.resolve();
   };
-  const replay = new Replay({ add: (bytes) => sent.push(Uint8Array.from(bytes)) % 32 === 0, flush }, { pace: null, wire: new WireFrames(1500), filter: null, ...options });
+  const replay = new Replay(
+    { add: (bytes) => sent.push(Uint8Array.from(bytes)) % 32 === 0, flush },
+    { pace: null, wire: new WireFrames(1500), filter: null, ...options },
+  );
   await replay.send(frames);
   return { sent, replay, flushes };
 }
@@ -52,8 +67,14 @@ t.test('superpackets are cut into frames of the MTU, with checksums of their own
     const carried = frames.map((frame) => (frame.tcp ?? frame.udp)?.payload ?? new Uint8Array(0));
     t.ok(Buffer.concat(carried).equals(payload), `${name}: together they carry what it carried`);
     const longest = 1514 + (name.includes('VLAN') ? 4 : 0);
-    t.ok(sent.slice(0, -1).every(({ length }) => length === longest) && (sent.at(-1)?.length ?? 0) <= longest, `${name}: as long as can be`);
-    t.ok(sent.every((bytes) => onesComplement(untagged(bytes)) === 0xffff), `${name}: checksums`);
+    t.ok(
+      sent.slice(0, -1).every(({ length }) => length === longest) && (sent.at(-1)?.length ?? 0) <= longest,
+      `${name}: as long as can be`,
+    );
+    t.ok(
+      sent.every((bytes) => onesComplement(untagged(bytes)) === 0xffff),
+      `${name}: checksums`,
+    );
     t.equal(replay.leftOut.total, 0);
   }
 });
@@ -65,7 +86,11 @@ t.test('BIG TCP of IPv6 loses its jumbo payload option', async (t) => {
   jumbo[20] = 0;
   jumbo.writeUInt16BE(0, 18);
   const { sent } = await replayed([captured(jumbo)]);
-  t.ok(sent.length > 20 && sent.every((bytes) => bytes[20] === 6 && onesComplement(bytes) === 0xffff && Frame.of(bytes).tcp !== null), `${sent.length} plain frames`);
+  t.ok(
+    sent.length > 20 &&
+      sent.every((bytes) => bytes[20] === 6 && onesComplement(bytes) === 0xffff && Frame.of(bytes).tcp !== null),
+    `${sent.length} plain frames`,
+  );
   t.ok(Buffer.concat(sent.map((bytes) => Frame.of(bytes).tcp?.payload ?? new Uint8Array(0))).equals(payload));
 });
 
@@ -74,8 +99,17 @@ t.test('unfinished checksums are completed, others are left alone', async (t) =>
   const whole = fixChecksums(ethernet(LINK, ipv4(V4, small)));
   const wrong = Uint8Array.from(whole);
   wrong[50] = (wrong[50] as number) ^ 0x55;
-  const padded = Buffer.concat([unfinished(Uint8Array.from(fixChecksums(ethernet(LINK, ipv4(V4, tcp({ ...PORTS, sequence: 1, flags: 2 })))))), Buffer.alloc(6, 0xaa)]);
-  const frames = [unfinished(Uint8Array.from(whole)), whole, wrong, unfinished(ethernet(LINK, ipv6(V6, udp(PORTS, payload.subarray(0, 7))))), padded];
+  const padded = Buffer.concat([
+    unfinished(Uint8Array.from(fixChecksums(ethernet(LINK, ipv4(V4, tcp({ ...PORTS, sequence: 1, flags: 2 })))))),
+    Buffer.alloc(6, 0xaa),
+  ]);
+  const frames = [
+    unfinished(Uint8Array.from(whole)),
+    whole,
+    wrong,
+    unfinished(ethernet(LINK, ipv6(V6, udp(PORTS, payload.subarray(0, 7))))),
+    padded,
+  ];
   const { sent } = await replayed(frames.map((bytes) => captured(bytes)));
   t.same(sent[0], whole);
   t.same(sent[1], whole);
@@ -88,7 +122,11 @@ t.test('unfinished checksums are completed, others are left alone', async (t) =>
 t.test('what stays as it is', async (t) => {
   const superpacket = unfinished(ethernet(LINK, ipv4(V4, segment)));
   t.same((await replayed([captured(superpacket)], { wire: null })).sent, [superpacket], 'all, if that is asked for');
-  t.same((await replayed([captured(superpacket, { comments: [`captured; ${VIRTIO_PREFIX}${'01'.repeat(10)}`] })])).sent, [superpacket], 'what was recorded in the loop');
+  t.same(
+    (await replayed([captured(superpacket, { comments: [`captured; ${VIRTIO_PREFIX}${'01'.repeat(10)}`] })])).sent,
+    [superpacket],
+    'what was recorded in the loop',
+  );
 });
 
 t.test('a frame that is too long and no superpacket is left out', async (t) => {
@@ -103,7 +141,9 @@ t.test('a frame that is too long and no superpacket is left out', async (t) => {
 });
 
 t.test('a filter, and what goes before an error', async (t) => {
-  const frames = [53, 80, 53].map((destinationPort) => captured(ethernet(LINK, ipv4(V4, udp({ sourcePort: 1, destinationPort })))));
+  const frames = [53, 80, 53].map((destinationPort) =>
+    captured(ethernet(LINK, ipv4(V4, udp({ sourcePort: 1, destinationPort })))),
+  );
   const { sent, replay } = await replayed(frames, { filter: parseFilter('udp port 53') });
   t.same([sent.length, replay.leftOut.words(), replay.leftOut.failed], [2, '1 that the filter does not match', 0]);
   function* broken(): Generator<CapturedFrame> {
@@ -111,7 +151,10 @@ t.test('a filter, and what goes before an error', async (t) => {
     throw new Error('damaged');
   }
   let flushed = 0;
-  const before = new Replay({ add: () => false, flush: () => Promise.resolve(void flushed++) }, { pace: null, wire: null, filter: null });
+  const before = new Replay(
+    { add: () => false, flush: () => Promise.resolve(void flushed++) },
+    { pace: null, wire: null, filter: null },
+  );
   await t.rejects(before.send(broken()), /damaged/);
   t.equal(flushed, 1, 'is sent');
 });
@@ -126,18 +169,38 @@ t.test('gaps: announced, capped, and ended by stop()', async (t) => {
   t.equal(capped.sent.length, 3);
   t.ok(performance.now() - begin < 5000 && gaps.length === 0, 'a capped gap of 30 days is short');
   const sent: number[] = [];
-  const replay = new Replay({ add: () => sent.push(1) === 0, flush: () => Promise.resolve() }, { pace: new Pace(), wire: null, filter: null, onLongGap: (ms) => {
-    onLongGap(ms);
-    setTimeout(() => replay.stop(), 10);
-  } });
+  const replay = new Replay(
+    { add: () => sent.push(1) === 0, flush: () => Promise.resolve() },
+    {
+      pace: new Pace(),
+      wire: null,
+      filter: null,
+      onLongGap: (ms) => {
+        onLongGap(ms);
+        setTimeout(() => replay.stop(), 10);
+      },
+    },
+  );
   await replay.send(at(0n, 30n * day, 31n * day));
-  t.same({ sent, gaps, frames: replay.frames }, { sent: [1], gaps: [30], frames: 2 }, 'the gap is told, and waiting ends at once');
+  t.same(
+    { sent, gaps, frames: replay.frames },
+    { sent: [1], gaps: [30], frames: 2 },
+    'the gap is told, and waiting ends at once',
+  );
 });
 
 t.test('times that go back', async (t) => {
   const pace = new Pace();
   const second = 1_000_000_000n;
   const due = (time: bigint | null): number => Math.max(0, Math.ceil(pace.dueIn(time) / 500) * 500);
-  t.same([100n * second, 102n * second, 101n * second + second / 2n, 103n * second, null].map((time) => due(time)), [0, 2000, 2000, 3000, 0], 'a little: of several sources');
-  t.same([50n * second, 51n * second].map((time) => due(time)), [3000, 4000], 'a lot: the clock was set, and goes on from there');
+  t.same(
+    [100n * second, 102n * second, 101n * second + second / 2n, 103n * second, null].map((time) => due(time)),
+    [0, 2000, 2000, 3000, 0],
+    'a little: of several sources',
+  );
+  t.same(
+    [50n * second, 51n * second].map((time) => due(time)),
+    [3000, 4000],
+    'a lot: the clock was set, and goes on from there',
+  );
 });

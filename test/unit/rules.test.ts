@@ -2,7 +2,18 @@
 /** Rules of looped addresses among those of others, on a model of the kernel's list: whatever others do, step by step. */
 import t from 'tap';
 
-import { type Change, changesFor, changesWithout, isFirst, isNet, LOCAL, LOCAL_TABLE, loopTable, NET, type Rule } from '../../src/link/rules';
+import {
+  type Change,
+  changesFor,
+  changesWithout,
+  isFirst,
+  isNet,
+  LOCAL,
+  LOCAL_TABLE,
+  loopTable,
+  NET,
+  type Rule,
+} from '../../src/link/rules';
 import { Random } from '../helpers/random';
 
 const KERNEL = 2;
@@ -30,7 +41,10 @@ class Rules {
   /** The first that has what is said of it (rule_find). */
   remove(rule: Rule): void {
     const same = (other: Rule): boolean =>
-      other.priority === rule.priority && other.table === rule.table && (rule.iif ?? other.iif) === other.iif && (rule.exceptGroup ?? other.exceptGroup) === other.exceptGroup;
+      other.priority === rule.priority &&
+      other.table === rule.table &&
+      (rule.iif ?? other.iif) === other.iif &&
+      (rule.exceptGroup ?? other.exceptGroup) === other.exceptGroup;
     const at = this.list.findIndex(same);
     if (at >= 0) this.list.splice(at, 1);
   }
@@ -79,8 +93,10 @@ function settle(rules: Rules, changes: (present: readonly Rule[]) => Change, loo
   throw new Error(`no end: ${JSON.stringify(rules.list)}`);
 }
 
-const loop = (rules: Rules, ifindex: number, look: () => void = () => undefined): Change => settle(rules, (present) => changesFor([loopTable(ifindex)], present), look);
-const unloop = (rules: Rules, ifindex: number, look: () => void = () => undefined): Change => settle(rules, (present) => changesWithout(loopTable(ifindex), present, () => false), look);
+const loop = (rules: Rules, ifindex: number, look: () => void = () => undefined): Change =>
+  settle(rules, (present) => changesFor([loopTable(ifindex)], present), look);
+const unloop = (rules: Rules, ifindex: number, look: () => void = () => undefined): Change =>
+  settle(rules, (present) => changesWithout(loopTable(ifindex), present, () => false), look);
 
 t.test('own addresses answer in every state, looped ones loop after each repair, and nothing is left', (t) => {
   const random = Random.announced(t);
@@ -88,7 +104,11 @@ t.test('own addresses answer in every state, looped ones loop after each repair,
   for (let run = 0; run < 300; run++) {
     const rules = new Rules();
     const story: string[] = [];
-    const look = (): void => void (rules.way(OWN) === 'local' || t.fail(`${story.join(', ')}: own addresses go ${rules.way(OWN)}: ${JSON.stringify(rules.list)}`));
+    const look = (): void =>
+      void (
+        rules.way(OWN) === 'local' ||
+        t.fail(`${story.join(', ')}: own addresses go ${rules.way(OWN)}: ${JSON.stringify(rules.list)}`)
+      );
     const interfaces = [2, 3].slice(0, random.between(1, 2));
     for (const ifindex of interfaces) loop(rules, ifindex, look);
     for (let step = 0; step < 8; step++) {
@@ -96,14 +116,20 @@ t.test('own addresses answer in every state, looped ones loop after each repair,
       story.push(name);
       OTHERS[name]?.(rules);
       look();
-      const blocked = interfaces.map((ifindex) => loop(rules, ifindex, look)).some((change) => change.blocked && change.blocked.priority < 3);
+      const blocked = interfaces
+        .map((ifindex) => loop(rules, ifindex, look))
+        .some((change) => change.blocked && change.blocked.priority < 3);
       // Rules without a priority, one after the other, may come before every place that there is: the log says so then.
-      if (!blocked && (rules.way(SENT) !== 'loop' || rules.way(RECEIVED) !== 'local')) t.fail(`${story.join(', ')}: not looped: ${JSON.stringify(rules.list)}`);
+      if (!blocked && (rules.way(SENT) !== 'loop' || rules.way(RECEIVED) !== 'local'))
+        t.fail(`${story.join(', ')}: not looped: ${JSON.stringify(rules.list)}`);
     }
-    const others = rules.list.filter((rule) => rule.special || rule.table === MAIN.table || rule.table === DEFAULT.table);
+    const others = rules.list.filter(
+      (rule) => rule.special || rule.table === MAIN.table || rule.table === DEFAULT.table,
+    );
     for (const ifindex of interfaces) unloop(rules, ifindex, look);
     const left = JSON.stringify(rules.list);
-    if (left !== JSON.stringify([LOCAL, ...others])) t.equal(left, JSON.stringify([LOCAL, ...others]), `${story.join(', ')}: nothing is left`);
+    if (left !== JSON.stringify([LOCAL, ...others]))
+      t.equal(left, JSON.stringify([LOCAL, ...others]), `${story.join(', ')}: nothing is left`);
   }
   t.pass('300 stories');
   t.end();
@@ -124,7 +150,11 @@ t.test('where somebody has moved the rule for the local table, his order counts'
   const vrf = greedy(1000, KERNEL);
   const rules = new Rules([vrf, moved, MAIN, DEFAULT]);
   loop(rules, 2);
-  t.strictSame(rules.list.map(({ priority }) => priority), [1000, 32764, 32765, 32766, 32767], 'ours is right before his');
+  t.strictSame(
+    rules.list.map(({ priority }) => priority),
+    [1000, 32764, 32765, 32766, 32767],
+    'ours is right before his',
+  );
   unloop(rules, 2);
   t.strictSame(rules.list, [vrf, moved, MAIN, DEFAULT], 'and nothing is left');
   const later = new Rules();
@@ -132,7 +162,11 @@ t.test('where somebody has moved the rule for the local table, his order counts'
   later.add(moved);
   later.remove(LOCAL);
   loop(later, 2);
-  t.strictSame(later.list.map(({ priority }) => priority), [32764, 32765, 32766, 32767], 'also if he does so while an interface is looped');
+  t.strictSame(
+    later.list.map(({ priority }) => priority),
+    [32764, 32765, 32766, 32767],
+    'also if he does so while an interface is looped',
+  );
   t.end();
 });
 
@@ -170,7 +204,10 @@ t.test('a rule with no place before it is named, and one behind is none of our b
   const far = new Rules();
   far.add(greedy(700));
   loop(far, 2);
-  t.strictSame(far.list.map(({ priority }) => priority), [0, 500, 501, 700, 32766, 32767]);
+  t.strictSame(
+    far.list.map(({ priority }) => priority),
+    [0, 500, 501, 700, 32766, 32767],
+  );
   t.notOk(far.list.some(isFirst), 'the first rule is ours');
   t.same(far.list[0], NET);
   t.end();

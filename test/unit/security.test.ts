@@ -19,11 +19,27 @@ function testFiles(directory: string): string[] {
 }
 
 t.test('each sentence has a test, and each test that names one has its sentence', async (t) => {
-  const sentences = [...fs.readFileSync(path.join(ROOT, 'docs', 'SECURITY.md'), 'utf8').matchAll(SENTENCE)].map(([, name]) => name as string);
+  const sentences = [...fs.readFileSync(path.join(ROOT, 'docs', 'SECURITY.md'), 'utf8').matchAll(SENTENCE)].map(
+    ([, name]) => name as string,
+  );
   t.ok(sentences.length > 20, `${sentences.length} sentences`);
   t.equal(new Set(sentences).size, sentences.length, 'no number is given twice');
-  const texts = testFiles(path.join(ROOT, 'test')).filter((file) => file !== path.join(ROOT, 'test', 'unit', 'security.test.ts')).map((file) => fs.readFileSync(file, 'utf8'));
-  const named = new Set(texts.filter((text) => text.includes('SECURITY.md')).flatMap((text) => [...text.matchAll(NAMED)].flatMap(([, list, row]) => (list ?? row ?? '').split(', '))));
-  t.same(sentences.filter((name) => !named.has(name)), [], 'each is named by a test');
-  t.same([...named].filter((name) => !sentences.includes(name)), [], 'each that is named is there');
+  const texts = testFiles(path.join(ROOT, 'test'))
+    .filter((file) => file !== path.join(ROOT, 'test', 'unit', 'security.test.ts'))
+    .map((file) => fs.readFileSync(file, 'utf8'));
+  const named = new Set(
+    texts
+      .filter((text) => text.includes('SECURITY.md'))
+      .flatMap((text) => [...text.matchAll(NAMED)].flatMap(([, list, row]) => (list ?? row ?? '').split(', '))),
+  );
+  t.same(
+    sentences.filter((name) => !named.has(name)),
+    [],
+    'each is named by a test',
+  );
+  t.same(
+    [...named].filter((name) => !sentences.includes(name)),
+    [],
+    'each that is named is there',
+  );
 });

@@ -17,7 +17,8 @@ t.test('addresses', (t) => {
   t.same([...unixAddress('@a')], [1, 0, 0, 97], 'an abstract name: a zero in front, none behind');
   t.same([...unixAddress('/a')], [1, 0, 47, 97, 0], 'a path: the zero is behind');
   t.equal(unixAddress(`/${'x'.repeat(106)}`).length, 110);
-  for (const wrong of [`/${'x'.repeat(107)}`, 'relative', '@', '/', 'vsock:2:1']) t.throws(() => unixAddress(wrong), { code: 'STATE' }, wrong.slice(0, 12));
+  for (const wrong of [`/${'x'.repeat(107)}`, 'relative', '@', '/', 'vsock:2:1'])
+    t.throws(() => unixAddress(wrong), { code: 'STATE' }, wrong.slice(0, 12));
   t.end();
 });
 
@@ -25,7 +26,9 @@ for (const kind of ['abstract', 'file'] as const) {
   t.test(kind, async (t) => {
     const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'vnet-bpf-notify-'));
     t.teardown(() => fs.rmSync(directory, { recursive: true }));
-    using socket = NotifySocket.bind(kind === 'file' ? path.join(directory, 'notify') : `@vnet-bpf-test-${randomBytes(4).toString('hex')}`);
+    using socket = NotifySocket.bind(
+      kind === 'file' ? path.join(directory, 'notify') : `@vnet-bpf-test-${randomBytes(4).toString('hex')}`,
+    );
     process.env['NOTIFY_SOCKET'] = socket.name;
     await notifyService('READY=1', 'STATUS=vnet0 loops');
     await notifyService('STOPPING=1');
@@ -48,7 +51,10 @@ t.test('a manager that is slow to listen is waited for', async (t) => {
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
   await sending;
-  t.same(heard, Array.from({ length: count }, (_, i) => `STATUS=${i}`));
+  t.same(
+    heard,
+    Array.from({ length: count }, (_, i) => `STATUS=${i}`),
+  );
 });
 
 t.test('nobody wants to know', async (t) => {
@@ -59,7 +65,15 @@ t.test('nobody wants to know', async (t) => {
 
 t.test('the unit reader of the tests', (t) => {
   const file = path.join(t.testdir({ conf: '# OPTIONS=no\nOPTIONS="--addr 10.0.0.1/24  --mtu 1400"\n' }), 'conf');
-  t.same(commandLine('vnet-bpf attach %i $OPTIONS', 'vnet7', readEnvironment(file)), ['vnet-bpf', 'attach', 'vnet7', '--addr', '10.0.0.1/24', '--mtu', '1400']);
+  t.same(commandLine('vnet-bpf attach %i $OPTIONS', 'vnet7', readEnvironment(file)), [
+    'vnet-bpf',
+    'attach',
+    'vnet7',
+    '--addr',
+    '10.0.0.1/24',
+    '--mtu',
+    '1400',
+  ]);
   t.same(commandLine('vnet-bpf attach %i $OPTIONS', 'vnet7', {}), ['vnet-bpf', 'attach', 'vnet7']);
   t.end();
 });

@@ -4,7 +4,19 @@ import t from 'tap';
 
 import { SharedWords } from '../../src/datapath/shared-memory';
 
-const VALUES = [0, 1, 255, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 32 + 1, 2 ** 40 + 12345, 2 ** 52, Number.MAX_SAFE_INTEGER];
+const VALUES = [
+  0,
+  1,
+  255,
+  2 ** 31 - 1,
+  2 ** 31,
+  2 ** 32 - 1,
+  2 ** 32,
+  2 ** 32 + 1,
+  2 ** 40 + 12345,
+  2 ** 52,
+  Number.MAX_SAFE_INTEGER,
+];
 
 t.test('what is written is what is read, by the kernel too', async (t) => {
   const buffer = new ArrayBuffer(64);

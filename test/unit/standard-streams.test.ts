@@ -22,15 +22,25 @@ interface Child {
 /** Runs JavaScript with the module as `streams` and `say()`, under a shell line in which `"$@"` stands for it. */
 function start(t: Test, script: string, line = 'exec "$@"'): Child {
   const prelude = `const streams = require(${JSON.stringify(MODULE)}); const say = (text) => require('fs').writeSync(3, text + '\\n');`;
-  const child = spawn('sh', ['-c', line, 'sh', 'env', '-u', 'NODE_OPTIONS', process.execPath, '-e', `${prelude} ${script}`], { stdio: ['ignore', 'pipe', 'pipe', 'pipe'] });
+  const child = spawn(
+    'sh',
+    ['-c', line, 'sh', 'env', '-u', 'NODE_OPTIONS', process.execPath, '-e', `${prelude} ${script}`],
+    { stdio: ['ignore', 'pipe', 'pipe', 'pipe'] },
+  );
   t.teardown(() => child.exitCode === null && child.kill('SIGKILL'));
   let said = '';
   let stderr = '';
   child.stdio[3]?.on('data', (data: Buffer) => (said += data.toString()));
   child.stderr?.on('data', (data: Buffer) => (stderr += data.toString()));
-  const ended = new Promise<[number | null, string]>((resolve) => child.once('close', (code) => resolve([code, stderr])));
+  const ended = new Promise<[number | null, string]>((resolve) =>
+    child.once('close', (code) => resolve([code, stderr])),
+  );
   const says = async (what: string): Promise<void> => {
-    for (const end = performance.now() + 20_000 * SLOW; !said.includes(what); await new Promise((resolve) => setTimeout(resolve, 10))) {
+    for (
+      const end = performance.now() + 20_000 * SLOW;
+      !said.includes(what);
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    ) {
       if (performance.now() > end) throw new Error(`it never said ${what}: ${said}${stderr}`);
     }
   };
@@ -58,11 +68,18 @@ t.test('a reader that goes while news waits for it', async (t) => {
   child.stdout?.pause();
   await says('goes on');
   child.stdout?.destroy();
-  t.same(await ended, [7, 'vnet-bpf: standard output: cannot be written: nobody reads it any more (EPIPE)\n'], 'one line, and the exit code of the work');
+  t.same(
+    await ended,
+    [7, 'vnet-bpf: standard output: cannot be written: nobody reads it any more (EPIPE)\n'],
+    'one line, and the exit code of the work',
+  );
 });
 
 t.test('signals end what only waits for a reader', async (t) => {
-  const { child, says } = start(t, `process.on('SIGTERM', () => undefined); ${NEWS} streams.allNewsIsOut(); say('waits');`);
+  const { child, says } = start(
+    t,
+    `process.on('SIGTERM', () => undefined); ${NEWS} streams.allNewsIsOut(); say('waits');`,
+  );
   child.stdout?.pause();
   await says('waits');
   child.kill('SIGTERM');
@@ -71,17 +88,27 @@ t.test('signals end what only waits for a reader', async (t) => {
 });
 
 t.test('nobody reads, and news goes on and on', async (t) => {
-  const { child, says, ended } = start(t, `for (let i = 0; i < 50; i++) streams.news(1, 'a'.repeat(100_000)); say('done'); streams.allNewsIsOut();`);
+  const { child, says, ended } = start(
+    t,
+    `for (let i = 0; i < 50; i++) streams.news(1, 'a'.repeat(100_000)); say('done'); streams.allNewsIsOut();`,
+  );
   child.stdout?.pause();
   await says('done');
   child.stdout?.destroy();
-  t.match(await ended, [0, /^vnet-bpf: standard output: cannot be written: nobody reads what is there already \(EAGAIN\)\n$/], 'it is given up, and memory with it');
+  t.match(
+    await ended,
+    [0, /^vnet-bpf: standard output: cannot be written: nobody reads what is there already \(EAGAIN\)\n$/],
+    'it is given up, and memory with it',
+  );
 });
 
 t.test('a report waits for its reader, also where a pipe does not block', async (t) => {
   // What Node does when it opens standard output as a stream.
   const unblocked = `new (require('net').Socket)({ fd: 1, readable: false });`;
-  const { child, says, ended } = start(t, `${unblocked} say('begins'); streams.report(1, 'a'.repeat(${LONG}) + '\\n'); say('reported'); process.exit(3);`);
+  const { child, says, ended } = start(
+    t,
+    `${unblocked} say('begins'); streams.report(1, 'a'.repeat(${LONG}) + '\\n'); say('reported'); process.exit(3);`,
+  );
   child.stdout?.pause();
   await says('begins');
   let text = '';

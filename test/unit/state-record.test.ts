@@ -41,12 +41,21 @@ t.test('an option that is newer than the record has its default', async (t) => {
 });
 
 t.test('an option has a value that a user can give', async (t) => {
-  t.same(parse({ ...RECORD, budget: 1024, busyPollUs: 1_000_000, gro: false, ringBytes: 256 << 10 }), { attachment: { ...RECORD, budget: 1024, busyPollUs: 1_000_000, gro: false, ringBytes: 256 << 10 } });
+  t.same(parse({ ...RECORD, budget: 1024, busyPollUs: 1_000_000, gro: false, ringBytes: 256 << 10 }), {
+    attachment: { ...RECORD, budget: 1024, busyPollUs: 1_000_000, gro: false, ringBytes: 256 << 10 },
+  });
   t.equal(whyOf({ ...RECORD, budget: 1025 }), 'budget is not a value of --budget');
-  t.equal(whyOf({ ...RECORD, busyPollUs: 'auto' }), 'busyPollUs is not a value of --busy-poll', 'which is what is read of it');
+  t.equal(
+    whyOf({ ...RECORD, busyPollUs: 'auto' }),
+    'busyPollUs is not a value of --busy-poll',
+    'which is what is read of it',
+  );
   t.equal(whyOf({ ...RECORD, gro: 'on' }), 'gro is not a value of --gro');
   t.equal(whyOf({ ...RECORD, ringBytes: (256 << 10) + 1 }), 'ringBytes is not a value of --ring-size');
-  t.equal(whyOf({ ...RECORD, queuePackets: { toString: 1, valueOf: 1 } }), 'queuePackets is not a value of --queue-packets');
+  t.equal(
+    whyOf({ ...RECORD, queuePackets: { toString: 1, valueOf: 1 } }),
+    'queuePackets is not a value of --queue-packets',
+  );
 });
 
 t.test('each field is checked by its type, and named', async (t) => {
@@ -54,7 +63,11 @@ t.test('each field is checked by its type, and named', async (t) => {
     const isOption = RUNNING_ROWS.some(({ key }) => key === name);
     for (const wrong of [...(isOption ? [] : [undefined]), { a: 1 }, [[]], 'x/../y', -1, 1.5, 2 ** 60]) {
       const why = whyOf({ ...RECORD, [name]: wrong });
-      if (why === 'nothing') t.ok(['hook', 'hookDown', 'metrics'].includes(name) && typeof wrong === 'string', `${name}: ${JSON.stringify(wrong)} has its type`);
+      if (why === 'nothing')
+        t.ok(
+          ['hook', 'hookDown', 'metrics'].includes(name) && typeof wrong === 'string',
+          `${name}: ${JSON.stringify(wrong)} has its type`,
+        );
       else t.ok(why.startsWith(name), `${name}: ${JSON.stringify(wrong)}: ${why}`);
     }
   }
@@ -71,9 +84,24 @@ t.test('what becomes part of a path stays a name', async (t) => {
 });
 
 t.test('what is no object, or inherits its fields', async (t) => {
-  for (const content of ['', ' \n', 'null', '7', '[]', '"x"', '{', '{}', '{"__proto__":{}}', '\0'.repeat(100), '['.repeat(100_000)]) {
+  for (const content of [
+    '',
+    ' \n',
+    'null',
+    '7',
+    '[]',
+    '"x"',
+    '{',
+    '{}',
+    '{"__proto__":{}}',
+    '\0'.repeat(100),
+    '['.repeat(100_000),
+  ]) {
     const parsed = parseRecord(RECORD.id, content);
-    t.ok('why' in parsed && /^(it|version) is /.test(parsed.why), `${content.slice(0, 20)}: ${'why' in parsed ? parsed.why : ''}`);
+    t.ok(
+      'why' in parsed && /^(it|version) is /.test(parsed.why),
+      `${content.slice(0, 20)}: ${'why' in parsed ? parsed.why : ''}`,
+    );
   }
 });
 
@@ -85,7 +113,26 @@ t.test('the fields that are sound are known', async (t) => {
 
 type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 
-const STRANGE: Json[] = [null, true, false, 0, -1, 1e308, 0.5, '', 'x', '\u0000', '../..', '\u001b[2J', 'x'.repeat(5000), [], [[]], {}, { length: 3 }, [null]];
+const STRANGE: Json[] = [
+  null,
+  true,
+  false,
+  0,
+  -1,
+  1e308,
+  0.5,
+  '',
+  'x',
+  '\u0000',
+  '../..',
+  '\u001b[2J',
+  'x'.repeat(5000),
+  [],
+  [[]],
+  {},
+  { length: 3 },
+  [null],
+];
 
 t.test('4,000 mutated files: each is a record with its types, or says why not', async (t) => {
   const random = Random.announced(t);

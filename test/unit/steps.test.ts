@@ -30,14 +30,21 @@ t.test('steps run in order', async (t) => {
 
 t.test('the step that fails and those before it are undone, the last one first', async (t) => {
   const notes: string[] = [];
-  const steps = [noting(notes, 'a'), { name: 'without undo', run: () => undefined }, noting(notes, 'b', { run: true }), noting(notes, 'c')];
+  const steps = [
+    noting(notes, 'a'),
+    { name: 'without undo', run: () => undefined },
+    noting(notes, 'b', { run: true }),
+    noting(notes, 'c'),
+  ];
   await t.rejects(runSteps(steps), { message: 'run b failed' });
   t.same(notes, ['run a', 'run b', 'undo b', 'undo a']);
 });
 
 t.test('an undo that fails does not keep the others', async (t) => {
   const notes: string[] = [];
-  await t.rejects(runSteps([noting(notes, 'a'), noting(notes, 'b', { run: true, undo: true })]), { message: 'undo b failed' });
+  await t.rejects(runSteps([noting(notes, 'a'), noting(notes, 'b', { run: true, undo: true })]), {
+    message: 'undo b failed',
+  });
   t.same(notes, ['run a', 'run b', 'undo b', 'undo a']);
 });
 
@@ -51,7 +58,11 @@ t.test('a fault that a test asks for comes once the step has run', async (t) => 
 
 t.test('steps in words', async (t) => {
   const notes: string[] = [];
-  const lines = inWords([noting(notes, 'a'), { name: 'silent', run: () => notes.push('run silent') }, noting(notes, 'b')]);
+  const lines = inWords([
+    noting(notes, 'a'),
+    { name: 'silent', run: () => notes.push('run silent') },
+    noting(notes, 'b'),
+  ]);
   t.same(lines, ['a is said', 'b is said', 'b has another line']);
   t.same(notes, [], 'nothing has run');
 });

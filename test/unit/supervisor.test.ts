@@ -14,7 +14,10 @@ t.test('a failure is said once, another reason and the end of it, too', (t) => {
   t.equal(attempts.try('a look', fail('EMFILE')), false);
   attempts.try('a look', fail('EMFILE'));
   attempts.try('a look', fail('ENOSPC'));
-  t.equal(attempts.try('a look', () => undefined), true);
+  t.equal(
+    attempts.try('a look', () => undefined),
+    true,
+  );
   attempts.try('a look', () => undefined);
   t.same(log, ['a look: EMFILE; it is tried again', 'a look: ENOSPC; it is tried again', 'a look: done after all']);
   t.end();
@@ -24,7 +27,12 @@ t.test('a supervisor', async (t) => {
   const log: string[] = [];
   const broken: string[] = [];
   const supervise = (...parts: Part[]): Supervisor => {
-    const supervisor = new Supervisor({ parts, attempts: new Attempts((text) => log.push(text)), log: (text) => log.push(text), broken: (what) => broken.push(what) });
+    const supervisor = new Supervisor({
+      parts,
+      attempts: new Attempts((text) => log.push(text)),
+      log: (text) => log.push(text),
+      broken: (what) => broken.push(what),
+    });
     t.teardown(() => supervisor.close());
     return supervisor;
   };
@@ -32,7 +40,10 @@ t.test('a supervisor', async (t) => {
 
   await t.test('puts back what it can, and goes on looking at the rest', async (t) => {
     let there = false;
-    supervise({ name: 'one', look: fail('EMFILE') }, { name: 'two', look: () => (there ? null : { what: 'two is gone', repair: () => (there = true) }) }).look();
+    supervise(
+      { name: 'one', look: fail('EMFILE') },
+      { name: 'two', look: () => (there ? null : { what: 'two is gone', repair: () => (there = true) }) },
+    ).look();
     await settle();
     t.equal(there, true);
     t.same(log.splice(0), ['looking at one: EMFILE; it is tried again', 'two is gone: put back']);
@@ -41,7 +52,8 @@ t.test('a supervisor', async (t) => {
   await t.test('tries again what it could not put back, one try at a time', async (t) => {
     let tries = 0;
     let end = (_error?: Error): void => undefined;
-    const repair = (): Promise<void> => new Promise((resolve, reject) => (tries++, (end = (error) => (error ? reject(error) : resolve()))));
+    const repair = (): Promise<void> =>
+      new Promise((resolve, reject) => (tries++, (end = (error) => (error ? reject(error) : resolve()))));
     const supervisor = supervise({ name: 'one', look: () => ({ what: 'one is gone', repair }) });
     supervisor.look();
     supervisor.look();
@@ -52,7 +64,11 @@ t.test('a supervisor', async (t) => {
     t.equal(tries, 2, 'but when it has failed');
     end();
     await settle();
-    t.same(log.splice(0), ['putting back one: ENOSPC; it is tried again', 'one is gone: put back', 'putting back one: done after all']);
+    t.same(log.splice(0), [
+      'putting back one: ENOSPC; it is tried again',
+      'one is gone: put back',
+      'putting back one: done after all',
+    ]);
   });
 
   await t.test('ends what cannot go on, once', (t) => {

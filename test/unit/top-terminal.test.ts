@@ -16,13 +16,23 @@ const COLOURED = { colours: true, ascii: false };
 
 t.test('a row: where it is, its styles, and nothing that others have put into it', async (t) => {
   t.equal(drawnRow(0, [], COLOURED), '\x1b[1;1H\x1b[2K');
-  t.equal(drawnRow(4, [part('a '), part('b', 'good'), part('c', 'chosen')], COLOURED), '\x1b[5;1H\x1b[2Ka \x1b[32mb\x1b[0m\x1b[1;7mc\x1b[0m');
-  t.equal(drawnRow(1, [part('x\x1b[2J\x9b1m\n\x07\u202ey', 'bad')], COLOURED), '\x1b[2;1H\x1b[2K\x1b[1;31mx\\x1b[2J\\x9b1m\\n\\x07\\u202ey\x1b[0m');
+  t.equal(
+    drawnRow(4, [part('a '), part('b', 'good'), part('c', 'chosen')], COLOURED),
+    '\x1b[5;1H\x1b[2Ka \x1b[32mb\x1b[0m\x1b[1;7mc\x1b[0m',
+  );
+  t.equal(
+    drawnRow(1, [part('x\x1b[2J\x9b1m\n\x07\u202ey', 'bad')], COLOURED),
+    '\x1b[2;1H\x1b[2K\x1b[1;31mx\\x1b[2J\\x9b1m\\n\\x07\\u202ey\x1b[0m',
+  );
 });
 
 t.test('a row without colours, and in ASCII', async (t) => {
   const styles = ['plain', 'title', 'chosen', 'good', 'warning', 'bad', 'faint', 'tx', 'rx'] as const;
-  const drawn = drawnRow(0, styles.map((style) => part(style, style)), { colours: false, ascii: false });
+  const drawn = drawnRow(
+    0,
+    styles.map((style) => part(style, style)),
+    { colours: false, ascii: false },
+  );
   // eslint-disable-next-line no-control-regex
   t.notMatch(drawn, /\x1b\[(\d+;)*(3|4|9|10)\d(;\d+)*m/, 'no colour');
   t.match(drawn, '\x1b[1;7mchosen\x1b[0m', 'bold and reverse video are none');
@@ -54,7 +64,8 @@ t.test('a terminal that nobody reads is not waited for, and gets the rest when i
   output.send(picture);
   t.ok(output.waits, 'more than it takes');
   let text = read();
-  for (const until = Date.now() + 5000; text.length < picture.length && Date.now() < until; text += read()) await new Promise((resolve) => setTimeout(resolve, 10));
+  for (const until = Date.now() + 5000; text.length < picture.length && Date.now() < until; text += read())
+    await new Promise((resolve) => setTimeout(resolve, 10));
   t.equal(text, picture, 'whole, and in order');
   t.notOk(output.waits);
   output.send(picture);
@@ -81,8 +92,14 @@ t.test('what the environment says of a terminal', async (t) => {
   t.notOk(showsColours({ ...utf8, NO_COLOR: '1' }));
   t.ok(showsColours({ ...utf8, NO_COLOR: '' }), 'empty is as if it were not there');
   t.ok(showsBlocks({ ...utf8, NO_COLOR: '1' }), 'which says nothing about characters');
-  t.same(['xterm-mono', 'vt220', 'dumb', ''].map((TERM) => showsColours({ TERM })), [false, false, false, false]);
-  t.same(['dumb', '', 'unknown'].map((TERM) => movesCursor({ TERM })), [false, false, false]);
+  t.same(
+    ['xterm-mono', 'vt220', 'dumb', ''].map((TERM) => showsColours({ TERM })),
+    [false, false, false, false],
+  );
+  t.same(
+    ['dumb', '', 'unknown'].map((TERM) => movesCursor({ TERM })),
+    [false, false, false],
+  );
   t.notOk(showsBlocks({ ...utf8, LANG: 'C' }));
   t.notOk(showsBlocks({ TERM: 'xterm' }), 'no locale is that of C');
   t.notOk(showsBlocks({ ...utf8, LC_ALL: 'C' }), 'LC_ALL comes first');
@@ -96,10 +113,51 @@ t.test('keys, as terminals send them', async (t) => {
   const names: string[] = [];
   readline.emitKeypressEvents(input);
   input.on('keypress', (text: string | undefined, key: readline.Key) => names.push(keyName(text, key)));
-  const sent = ['q', 'Q', ' ', '\x03', '\x1a', '\x04', '\r', '\n', '\x7f', '\b', '\x1b[A', '\x1b[B', '\x1b[C', '\x1b[D', '\x1bOA', '\x1bOB', '\x1b[Z', 'ü'];
+  const sent = [
+    'q',
+    'Q',
+    ' ',
+    '\x03',
+    '\x1a',
+    '\x04',
+    '\r',
+    '\n',
+    '\x7f',
+    '\b',
+    '\x1b[A',
+    '\x1b[B',
+    '\x1b[C',
+    '\x1b[D',
+    '\x1bOA',
+    '\x1bOB',
+    '\x1b[Z',
+    'ü',
+  ];
   for (const keys of sent) input.write(keys);
   await new Promise((resolve) => setImmediate(resolve));
-  t.same(names.map((name) => name || 'nothing'), ['q', 'Q', ' ', 'CTRL_C', 'CTRL_Z', 'nothing', 'ENTER', 'ENTER', 'BACKSPACE', 'BACKSPACE', 'UP', 'DOWN', 'RIGHT', 'LEFT', 'UP', 'DOWN', 'nothing', 'ü']);
+  t.same(
+    names.map((name) => name || 'nothing'),
+    [
+      'q',
+      'Q',
+      ' ',
+      'CTRL_C',
+      'CTRL_Z',
+      'nothing',
+      'ENTER',
+      'ENTER',
+      'BACKSPACE',
+      'BACKSPACE',
+      'UP',
+      'DOWN',
+      'RIGHT',
+      'LEFT',
+      'UP',
+      'DOWN',
+      'nothing',
+      'ü',
+    ],
+  );
   names.length = 0;
   input.write('\x1b');
   await new Promise((resolve) => setTimeout(resolve, 700));

@@ -22,7 +22,8 @@ export class Apt {
 
   constructor(suites: readonly string[]) {
     const root = cache('apt');
-    for (const directory of ['lists/partial', 'archives/partial']) mkdirSync(path.join(root, directory), { recursive: true });
+    for (const directory of ['lists/partial', 'archives/partial'])
+      mkdirSync(path.join(root, directory), { recursive: true });
     writeFileSync(path.join(root, 'status'), '');
     const mirrors = findMirrors();
     const options = `target=Packages arch=amd64 pdiffs=no signed-by=${keyring}`;
@@ -84,6 +85,8 @@ export class Apt {
 
   /** Downloads into a directory; apt checks the package against the signed index. */
   download(wanted: Package, directory: string): void {
-    run('apt-get', ['-c', this.#configuration, '-qq', 'download', `${wanted.name}=${wanted.version}`], { cwd: directory });
+    run('apt-get', ['-c', this.#configuration, '-qq', 'download', `${wanted.name}=${wanted.version}`], {
+      cwd: directory,
+    });
   }
 }

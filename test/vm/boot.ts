@@ -37,11 +37,18 @@ export async function boot(kernel: FetchedKernel, payload: Payload, options: Boo
   const result = await bootOnce(kernel, payload, options, options.kvm);
   // Seen once in some two hundred boots: emulation, not us. Once more; a second time is real. Never for what came later.
   if (result.times.userSpaceMs !== undefined || result.ending.kind === 'interrupted') return result;
-  options.announce(`kernel ${kernel.name}: no user space (${result.problems.join('; ')}), booted again${options.kvm ? ' without KVM' : ''}`);
+  options.announce(
+    `kernel ${kernel.name}: no user space (${result.problems.join('; ')}), booted again${options.kvm ? ' without KVM' : ''}`,
+  );
   return bootOnce(kernel, payload, options, false);
 }
 
-async function bootOnce(kernel: FetchedKernel, payload: Payload, options: BootOptions, kvm: boolean): Promise<BootResult> {
+async function bootOnce(
+  kernel: FetchedKernel,
+  payload: Payload,
+  options: BootOptions,
+  kvm: boolean,
+): Promise<BootResult> {
   const started = Date.now();
   // Kept after the run under a name that is easy to find; written elsewhere, because another run may be under way.
   const consoleFile = path.join(cache('consoles'), `${kernel.name}.log`);

@@ -2,7 +2,11 @@
 // Runs a host tool and returns what it printed; its failure becomes an error that names the tool and its complaint.
 import { spawnSync } from 'node:child_process';
 
-export function run(tool: string, args: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): string {
+export function run(
+  tool: string,
+  args: readonly string[],
+  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+): string {
   const result = spawnSync(tool, args, {
     ...options,
     encoding: 'utf8',

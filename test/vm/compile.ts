@@ -14,7 +14,11 @@ export interface Compiled {
 }
 
 /** Every .ts file below a directory of the repository, under the same path with .js. */
-export function compileTree(repository: string, directory: string, skip: (file: string) => boolean = () => false): Compiled[] {
+export function compileTree(
+  repository: string,
+  directory: string,
+  skip: (file: string) => boolean = () => false,
+): Compiled[] {
   return sources(path.join(repository, directory), (name) => /\.ts$/.test(name) && !name.endsWith('.d.ts'))
     .map((file) => path.relative(repository, file))
     .filter((file) => !skip(file))

@@ -69,7 +69,12 @@ export function fetchKernels(
   return found;
 }
 
-function fetchOne(kernel: Kernel, apt: Apt, cached: FetchedKernel | undefined, announce: (text: string) => void): FetchedKernel {
+function fetchOne(
+  kernel: Kernel,
+  apt: Apt,
+  cached: FetchedKernel | undefined,
+  announce: (text: string) => void,
+): FetchedKernel {
   const image = newest(apt.names(kernel.image))
     .map((name) => apt.candidate(name))
     .find((candidate) => candidate !== undefined);
@@ -103,7 +108,9 @@ function fetchOne(kernel: Kernel, apt: Apt, cached: FetchedKernel | undefined, a
   writeFileSync(path.join(fresh, stampName), `${JSON.stringify(stamp, null, 2)}\n`);
   rmSync(home, { recursive: true, force: true });
   renameSync(fresh, home);
-  announce(`kernel ${kernel.name}: fetched ${image.name} ${image.version} in ${((Date.now() - started) / 1000).toFixed(1)} s`);
+  announce(
+    `kernel ${kernel.name}: fetched ${image.name} ${image.version} in ${((Date.now() - started) / 1000).toFixed(1)} s`,
+  );
   return { name: kernel.name, release, version: image.version, ...locate(home, release) };
 }
 

@@ -5,7 +5,19 @@ import path from 'node:path';
 import { run } from './command';
 
 /** Without these no test can run. busybox's own env starts busybox's own tools, wherever the real ones are. */
-export const neededTools = ['node', 'busybox', 'bash', 'env', 'ip', 'tc', 'ping', 'mount', 'umount', 'nsenter', 'unshare'] as const;
+export const neededTools = [
+  'node',
+  'busybox',
+  'bash',
+  'env',
+  'ip',
+  'tc',
+  'ping',
+  'mount',
+  'umount',
+  'nsenter',
+  'unshare',
+] as const;
 
 /** Taken along where the host has them. */
 export const usefulTools = [

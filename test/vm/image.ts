@@ -9,7 +9,16 @@ import { run } from './command';
 import { compileBpf, compileTree, sourcesIn } from './compile';
 import { CpioWriter } from './cpio';
 import type { FetchedKernel } from './fetch-kernel';
-import { canonicalPath, library, mergedLinks, neededLibraries, neededTools, sharedLibraries, usefulTools, which } from './host-files';
+import {
+  canonicalPath,
+  library,
+  mergedLinks,
+  neededLibraries,
+  neededTools,
+  sharedLibraries,
+  usefulTools,
+  which,
+} from './host-files';
 import { installedPart } from './installed-part';
 import { modules } from './kernels';
 import { collectModules } from './modules';
@@ -36,7 +45,14 @@ export function buildImage(kernel: FetchedKernel, payload: Payload, file: string
   const own = `${file}.payload`;
   writePayload(payload, own);
   copyFileSync(basePart(), file);
-  for (const part of [modulesPart(kernel), workPart(), ...(payload.installed ? [installedPart()] : []), ...(payload.systemd ? [systemdPart()] : []), own]) appendFileSync(file, readFileSync(part));
+  for (const part of [
+    modulesPart(kernel),
+    workPart(),
+    ...(payload.installed ? [installedPart()] : []),
+    ...(payload.systemd ? [systemdPart()] : []),
+    own,
+  ])
+    appendFileSync(file, readFileSync(part));
   rmSync(own);
 }
 
@@ -59,7 +75,14 @@ function basePart(): string {
   const needed = [...tools, ...libraries, ...addons].flatMap(sharedLibraries);
   const system = [...new Set([...tools, ...libraries, ...needed].map(canonicalPath))].sort();
 
-  const key = fingerprint([...system, ...packages, ...tapStamps(repository), __filename, require.resolve('./cpio'), require.resolve('./tap-bundle')]);
+  const key = fingerprint([
+    ...system,
+    ...packages,
+    ...tapStamps(repository),
+    __filename,
+    require.resolve('./cpio'),
+    require.resolve('./tap-bundle'),
+  ]);
   return cached('base', key, (file) => {
     const writer = new CpioWriter(file);
     for (const directory of [
@@ -146,7 +169,8 @@ function writePayload(payload: Payload, file: string): void {
   writer.file('crash', guest('crash'), 0o755);
   // Tests that call a compiler themselves get what the host compiled.
   writer.file('usr/local/bin/clang', guest('clang'), 0o755);
-  for (const name of ['register', 'register/transpile-only']) writer.file(`work/node_modules/ts-node/${name}.js`, guest('ts-node.js'));
+  for (const name of ['register', 'register/transpile-only'])
+    writer.file(`work/node_modules/ts-node/${name}.js`, guest('ts-node.js'));
   for (const [name, source] of payload.extra ?? []) {
     writer.file(path.join('work', name), readFileSync(source), statSync(source).mode & 0o777);
   }

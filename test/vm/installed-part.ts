@@ -10,14 +10,28 @@ import { cached, fingerprint } from './parts';
 import { cache, repository } from './paths';
 
 /** All that npm packs, or goes by when it installs. */
-const sources = ['package.json', 'package-lock.json', 'LICENSE', 'src/setup/pack.sh', 'dist', 'bpf', 'docs', ...['package.json', 'dist', 'examples'].map((name) => `src/libbpf-ts/${name}`)];
+const sources = [
+  'package.json',
+  'package-lock.json',
+  'LICENSE',
+  'src/setup/pack.sh',
+  'dist',
+  'bpf',
+  'docs',
+  ...['package.json', 'dist', 'examples'].map((name) => `src/libbpf-ts/${name}`),
+];
 
 export function installedPart(): string {
-  const files = sources.map((name) => path.join(repository, name)).filter(existsSync).flatMap(walk).sort();
+  const files = sources
+    .map((name) => path.join(repository, name))
+    .filter(existsSync)
+    .flatMap(walk)
+    .sort();
   return cached('installed', fingerprint([...files, process.execPath, __filename]), (file) => {
     const scratch = mkdtempSync(path.join(cache('images'), 'npm-'));
     try {
-      const inRepository = (program: string, args: string[]): string => run(program, args, { cwd: repository, env: npmEnvironment() });
+      const inRepository = (program: string, args: string[]): string =>
+        run(program, args, { cwd: repository, env: npmEnvironment() });
       for (const [program, args] of packCommands(scratch)) inRepository(program, args);
       const tarballs = readdirSync(scratch).map((name) => path.join(scratch, name));
       const prefix = path.join(scratch, 'prefix');

@@ -22,8 +22,14 @@ export interface Kernel {
 }
 
 const noTcx: ExpectedSkip = { because: /TCX .*requires Linux 6\.6/, why: 'tcx came with Linux 6.6' };
-const noPin: ExpectedSkip = { because: /pinning this attachment .*requires Linux 5\.15/, why: 'links of tracepoints came with Linux 5.15' };
-const tooOld: ExpectedSkip = { because: /pointers to global BPF functions came with Linux 5\.13/, why: 'the loop needs global BPF functions that take pointers, which came with Linux 5.13' };
+const noPin: ExpectedSkip = {
+  because: /pinning this attachment .*requires Linux 5\.15/,
+  why: 'links of tracepoints came with Linux 5.15',
+};
+const tooOld: ExpectedSkip = {
+  because: /pointers to global BPF functions came with Linux 5\.13/,
+  why: 'the loop needs global BPF functions that take pointers, which came with Linux 5.13',
+};
 
 export const kernels: readonly Kernel[] = [
   {

@@ -57,7 +57,8 @@ export function parseDeb822(text: string): AptEntry[] {
     .filter((line) => !line.startsWith('#'))
     .join('\n');
   return plain.split(/\n\s*\n/).flatMap((stanza) => {
-    const field = (name: string) => (new RegExp(`^${name}:((?:.|\\n[ \\t])*)`, 'mi').exec(stanza)?.[1] ?? '').split(/\s+/).filter(Boolean);
+    const field = (name: string) =>
+      (new RegExp(`^${name}:((?:.|\\n[ \\t])*)`, 'mi').exec(stanza)?.[1] ?? '').split(/\s+/).filter(Boolean);
     if (field('Enabled')[0] === 'no' || !field('Types').includes('deb')) return [];
     return field('URIs').flatMap((uri) => field('Suites').map((suite) => ({ uri, suite })));
   });

@@ -15,7 +15,9 @@ export function packageFiles(repository: string): string[] {
     const directory = resolve(name, from, repository);
     if (directory === undefined) {
       if (optional) return;
-      throw new Error(`node_modules lacks ${name}, needed by ${path.relative(repository, from) || 'the tests'}: run npm ci`);
+      throw new Error(
+        `node_modules lacks ${name}, needed by ${path.relative(repository, from) || 'the tests'}: run npm ci`,
+      );
     }
     if (found.has(directory)) return;
     found.add(directory);
@@ -25,7 +27,8 @@ export function packageFiles(repository: string): string[] {
       peerDependencies?: Record<string, string>;
     };
     for (const needed of Object.keys(manifest.dependencies ?? {})) visit(needed, directory, false);
-    for (const needed of Object.keys({ ...manifest.optionalDependencies, ...manifest.peerDependencies })) visit(needed, directory, true);
+    for (const needed of Object.keys({ ...manifest.optionalDependencies, ...manifest.peerDependencies }))
+      visit(needed, directory, true);
   };
   for (const name of roots) visit(name, repository, false);
   return [...found]

@@ -93,7 +93,9 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
   const slow = set !== 'matrix';
   const names = values.kernel ?? (isCommand && !values.all ? ['6.1'] : kernels.map((kernel) => kernel.name));
   return {
-    kernels: (values.all ? kernels : names.map(kernelNamed)).filter(({ name }) => !values['but-own'] || name !== ownRelease()),
+    kernels: (values.all ? kernels : names.map(kernelNamed)).filter(
+      ({ name }) => !values['but-own'] || name !== ownRelease(),
+    ),
     command,
     set,
     table: values.table,
@@ -118,12 +120,16 @@ const ownRelease = (): string => release().split('.', 2).join('.');
 
 function kernelNamed(name: string): Kernel {
   const found = kernels.find((kernel) => kernel.name === name);
-  if (!found) throw new UsageError(`there is no kernel ${name}: the table has ${kernels.map((kernel) => kernel.name).join(', ')}`);
+  if (!found)
+    throw new UsageError(
+      `there is no kernel ${name}: the table has ${kernels.map((kernel) => kernel.name).join(', ')}`,
+    );
   return found;
 }
 
 function setNamed(name: string): SetName {
-  if (!Object.hasOwn(sets, name)) throw new UsageError(`there is no set ${name}: there are ${Object.keys(sets).join(', ')}`);
+  if (!Object.hasOwn(sets, name))
+    throw new UsageError(`there is no set ${name}: there are ${Object.keys(sets).join(', ')}`);
   return name as SetName;
 }
 

@@ -51,7 +51,12 @@ export function killAll(): void {
 }
 
 /** Runs qemu to its end; every line of the result channel is handed over as it comes. */
-export function runQemu(guest: Guest, limits: Limits, onLine: (line: string) => void, abort: AbortSignal): Promise<Ending> {
+export function runQemu(
+  guest: Guest,
+  limits: Limits,
+  onLine: (line: string) => void,
+  abort: AbortSignal,
+): Promise<Ending> {
   return new Promise((resolve, reject) => {
     const [program, ...args] = commandLine(guest);
     const child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'pipe'] });

@@ -54,7 +54,9 @@ export class Report {
     this.#print(`1..${this.#points}`);
     // Nothing run is not success.
     const ok = this.#failed === 0 && this.#passed > 0;
-    this.#print(`${this.#passed} passed, ${this.#failed} failed${this.#skipped > 0 ? `, ${this.#skipped} skipped` : ''}`);
+    this.#print(
+      `${this.#passed} passed, ${this.#failed} failed${this.#skipped > 0 ? `, ${this.#skipped} skipped` : ''}`,
+    );
     return ok;
   }
 

@@ -62,13 +62,22 @@ async function runTests(
   fetched: ReadonlyMap<string, FetchedKernel>,
   missing: ReadonlyMap<Kernel, string>,
 ): Promise<number> {
-  const wanted = options.directories.length > 0 ? options.directories.map((directory) => ({ directory, files: /\.test\.ts$/ })) : sets[options.set];
-  const units = new Map(options.kernels.map((kernel) => [kernel, findTests(repository, wanted, options.match, kernel.name)]));
+  const wanted =
+    options.directories.length > 0
+      ? options.directories.map((directory) => ({ directory, files: /\.test\.ts$/ }))
+      : sets[options.set];
+  const units = new Map(
+    options.kernels.map((kernel) => [kernel, findTests(repository, wanted, options.match, kernel.name)]),
+  );
   const report = new Report((line) => console.log(line));
   const sums: string[] = [];
   const results: KernelResult[] = [];
   // Those that loop packets take long, those of the binding do not.
-  const filesOf = (kernel: Kernel): number => units.get(kernel)!.flatMap(({ files }) => files).filter((file) => file.startsWith('test/')).length;
+  const filesOf = (kernel: Kernel): number =>
+    units
+      .get(kernel)!
+      .flatMap(({ files }) => files)
+      .filter((file) => file.startsWith('test/')).length;
   // The longest first, so that no guest is left to run by itself in the end; the oldest has little to do.
   const inOrder = [...options.kernels].reverse().sort((a, b) => filesOf(b) - filesOf(a));
   const jobs = inOrder.map((kernel) => async (turn: Turn): Promise<void> => {
@@ -80,10 +89,15 @@ async function runTests(
       return;
     }
     const why = (missing.get(kernel) ?? '').replace(/\s+/g, ' ');
-    turn.say(() => (process.env['CI'] ? report.check(`${kernel.name} can be fetched`, [why]) : report.skip(`${kernel.name} can be fetched`, why)));
+    turn.say(() =>
+      process.env['CI']
+        ? report.check(`${kernel.name} can be fetched`, [why])
+        : report.skip(`${kernel.name} can be fetched`, why),
+    );
   });
   await inTurns(jobs, options.jobs);
-  if ([...units.values()].every((found) => found.length === 0)) report.check('there are test files', [`none in ${wanted.map((set) => set.directory).join(', ')} matches`]);
+  if ([...units.values()].every((found) => found.length === 0))
+    report.check('there are test files', [`none in ${wanted.map((set) => set.directory).join(', ')} matches`]);
   if (interrupt.signal.aborted) report.check('runs to its end', ['interrupted']);
   for (const sum of sums) report.comment(sum);
   const ok = report.end();
@@ -131,12 +145,18 @@ async function testKernel(
     current = { file, judge: new FileJudge(kernel, file) };
     order = order.then(() => report.startFile(`${kernel.name} ${file}`));
   };
-  const payload = { script: testScript(kernel, units, options.fileTimeoutSeconds, options.environment), extra: extraFiles(options), installed: units.some(({ installed }) => installed), systemd: units.some(({ systemd }) => systemd) };
+  const payload = {
+    script: testScript(kernel, units, options.fileTimeoutSeconds, options.environment),
+    extra: extraFiles(options),
+    installed: units.some(({ installed }) => installed),
+    systemd: units.some(({ systemd }) => systemd),
+  };
   const result = await boot(image, payload, { ...bootOptions(options, onLine), onEvent });
   finish(undefined);
   await order;
   const notRun = units.filter(({ name }) => !finished.has(name)).map(({ name }) => `not run: ${name}`);
-  const exit = result.exitCode === undefined || result.exitCode === 0 ? [] : [`the test script exited with ${result.exitCode}`];
+  const exit =
+    result.exitCode === undefined || result.exitCode === 0 ? [] : [`the test script exited with ${result.exitCode}`];
   report.check(`${kernel.name} boots, ends in order and has no complaints`, [...result.problems, ...exit, ...notRun]);
   for (const allowance of result.allowances) report.comment(`allowed: ${allowance}`);
   report.console(() => showConsole(options, result, result.problems.length > 0));

@@ -38,14 +38,21 @@ const complaints: readonly RegExp[] = [
 const kernelLine = /\[ *\d+\.\d{6}\](?:\[ *[TC]\d+\])? (.*)$/;
 
 /** The kernel's complaints, at most one per line; `allowances` are the entries that were used. */
-export function findSplats(console: string, kernel: string, today = new Date()): { splats: string[]; allowances: string[] } {
+export function findSplats(
+  console: string,
+  kernel: string,
+  today = new Date(),
+): { splats: string[]; allowances: string[] } {
   const splats: string[] = [];
   const allowances = new Set<string>();
   for (const line of console.split(/\r?\n/)) {
     const message = kernelLine.exec(line)?.[1];
     if (message === undefined || !complaints.some((complaint) => complaint.test(message))) continue;
     const excuse = allowed.find(
-      (entry) => entry.pattern.test(message) && (entry.kernels?.includes(kernel) ?? true) && today <= new Date(`${entry.until}T23:59:59Z`),
+      (entry) =>
+        entry.pattern.test(message) &&
+        (entry.kernels?.includes(kernel) ?? true) &&
+        today <= new Date(`${entry.until}T23:59:59Z`),
     );
     if (excuse) allowances.add(`${excuse.pattern.source}: ${excuse.why} (until ${excuse.until})`);
     else splats.push(message);

@@ -12,7 +12,19 @@ import { repository } from './paths';
 const home = '/usr/lib/systemd';
 
 const targets = [
-  'sysinit', 'basic', 'sockets', 'timers', 'paths', 'slices', 'local-fs', 'swap', 'network-pre', 'network', 'shutdown', 'umount', 'multi-user',
+  'sysinit',
+  'basic',
+  'sockets',
+  'timers',
+  'paths',
+  'slices',
+  'local-fs',
+  'swap',
+  'network-pre',
+  'network',
+  'shutdown',
+  'umount',
+  'multi-user',
 ].map((name) => `${home}/system/${name}.target`);
 
 const script = `[Unit]
@@ -36,7 +48,8 @@ ShowStatus=no
 
 export function systemdPart(): string {
   const systemctl = which('systemctl');
-  if (systemctl === undefined || !existsSync(`${home}/systemd`)) throw new Error('systemd is not installed: apt-get install systemd');
+  if (systemctl === undefined || !existsSync(`${home}/systemd`))
+    throw new Error('systemd is not installed: apt-get install systemd');
   // Later versions start services through a program of their own.
   const programs = [`${home}/systemd`, `${home}/systemd-executor`, systemctl].filter(existsSync);
   const binaries = [...new Set([...programs, ...programs.flatMap(sharedLibraries)].map(canonicalPath))].sort();

@@ -8,10 +8,18 @@ import path from 'node:path';
 import { buildSync } from 'esbuild';
 
 /** tap's command line and compilers, which the guest does not need: it runs test files directly, compiled on the host. */
-const leftOut = ['@tapjs/run', '@tapjs/typescript', '@isaacs/ts-node-temp-fork-for-pr-2009', 'typescript', '@typescript/native-preview', 'react-dom'];
+const leftOut = [
+  '@tapjs/run',
+  '@tapjs/typescript',
+  '@isaacs/ts-node-temp-fork-for-pr-2009',
+  'typescript',
+  '@typescript/native-preview',
+  'react-dom',
+];
 
 /** What changes when tap, or what it is built with, does. */
-export const tapStamps = (repository: string): string[] => ['node_modules/.package-lock.json', 'dist-test/.tap-built'].map((name) => path.join(repository, name));
+export const tapStamps = (repository: string): string[] =>
+  ['node_modules/.package-lock.json', 'dist-test/.tap-built'].map((name) => path.join(repository, name));
 
 export function tapBundle(repository: string): Uint8Array {
   const { outputFiles } = buildSync({

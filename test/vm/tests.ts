@@ -54,7 +54,12 @@ export const sets = {
     // Before Linux 6.6 a veth does not say what its peer has no space for.
     { directory: 'test/kernel', files: /^matrix-impair\.test\.ts$/, together: 'matrix', kernels: ['6.1'] },
     // The kernels that have it.
-    { directory: 'test/kernel', files: /^matrix-big-tcp\.test\.ts$/, together: 'matrix', kernels: ['6.12', '6.18', 'newest'] },
+    {
+      directory: 'test/kernel',
+      files: /^matrix-big-tcp\.test\.ts$/,
+      together: 'matrix',
+      kernels: ['6.12', '6.18', 'newest'],
+    },
     // Through clsact; the machine's own kernel has tcx.
     { directory: 'test/kernel', files: /^matrix-queues\.test\.ts$/, together: 'matrix', kernels: ['6.1'] },
     // What npm makes of a tarball does not depend on the kernel.
@@ -99,11 +104,17 @@ export function findTests(root: string, wanted: readonly TestSet[], match: RegEx
     if (found.length === 0) continue;
     const on = backEnd === undefined ? '' : ` on a ${backEnd}`;
     const begun = units.findIndex(({ name }) => name === together);
-    if (together === undefined) units.push(...found.map((file) => ({ name: file + on, files: [file], installed, systemd, backEnd })));
+    if (together === undefined)
+      units.push(...found.map((file) => ({ name: file + on, files: [file], installed, systemd, backEnd })));
     else if (begun < 0) units.push({ name: together + on, files: found, installed, systemd, backEnd });
     else {
       const unit = units[begun] as TestUnit;
-      units[begun] = { ...unit, files: [...unit.files, ...found], installed: unit.installed || installed, systemd: unit.systemd || systemd };
+      units[begun] = {
+        ...unit,
+        files: [...unit.files, ...found],
+        installed: unit.installed || installed,
+        systemd: unit.systemd || systemd,
+      };
     }
   }
   return units;
@@ -127,7 +138,12 @@ function environment(kernel: Kernel, extra: readonly string[]): string {
 }
 
 /** Runs each unit in a node of its own, between two lines of the protocol. */
-export function testScript(kernel: Kernel, units: readonly TestUnit[], fileTimeoutSeconds: number, extra: readonly string[]): string {
+export function testScript(
+  kernel: Kernel,
+  units: readonly TestUnit[],
+  fileTimeoutSeconds: number,
+  extra: readonly string[],
+): string {
   return `#!/usr/bin/bash
 ${environment(kernel, extra)}
 unit() {

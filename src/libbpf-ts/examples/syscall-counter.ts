@@ -6,7 +6,9 @@ import { attachTracepoint, BpfObject } from 'libbpf-ts';
 
 async function main(command: string[]): Promise<void> {
   // The shell waits for a line, and becomes the command: its pid is known before the command begins.
-  const child = spawn('sh', ['-c', 'read line; exec "$@"', 'sh', ...command], { stdio: ['pipe', 'inherit', 'inherit'] });
+  const child = spawn('sh', ['-c', 'read line; exec "$@"', 'sh', ...command], {
+    stdio: ['pipe', 'inherit', 'inherit'],
+  });
   const ended = once(child, 'exit');
   try {
     using object = BpfObject.open('syscall-counter.bpf.o');

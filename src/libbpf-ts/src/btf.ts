@@ -301,8 +301,7 @@ export class Btf {
       const entry = at + 12 + i * width;
       const low = this.#u32(entry + 4);
       const high = kind === BtfKind.ENUM ? 0 : this.#u32(entry + 8);
-      const value =
-        kind === BtfKind.ENUM ? (signed ? low | 0 : low) : (signed ? high | 0 : high) * 2 ** 32 + low;
+      const value = kind === BtfKind.ENUM ? (signed ? low | 0 : low) : (signed ? high | 0 : high) * 2 ** 32 + low;
       values[this.#string(this.#u32(entry))] = value;
     }
     return values;

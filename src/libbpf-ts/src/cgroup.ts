@@ -16,7 +16,11 @@ export interface CgroupTarget {
  * @throws BpfError: ENOENT if there is no such directory, EBADF if it is not a version 2 cgroup
  */
 export function attachCgroup(program: BpfProgram, { path }: CgroupTarget): Link {
-  const kind: LinkKind = { feature: 'links of cgroup programs', minimumKernel: '5.7', capabilities: ['CAP_BPF', 'CAP_NET_ADMIN'] };
+  const kind: LinkKind = {
+    feature: 'links of cgroup programs',
+    minimumKernel: '5.7',
+    capabilities: ['CAP_BPF', 'CAP_NET_ADMIN'],
+  };
   const fd = openDirectory(path);
   try {
     return attachLink(program, `to cgroup ${path}`, kind, (it) => libbpf.bpf_program__attach_cgroup(it, fd));

@@ -41,14 +41,14 @@ export function countFilters(ifindex: number, direction: TcDirection): number {
 
   const reply = new Uint8Array(64 * 1024);
   const view = new DataView(reply.buffer);
-  for (let filters = 0; ; ) {
+  for (let filters = 0; ;) {
     const length = libc.recv(fd.value, reply, reply.length, 0);
     if (length < 0) {
       const errno = lastErrno();
       if (errno === Errno.EINTR) continue;
       throw systemError('recv(netlink)', errno);
     }
-    for (let at = 0; at + 16 <= length; ) {
+    for (let at = 0; at + 16 <= length;) {
       const type = view.getUint16(at + 4, littleEndian);
       if (type === NLMSG_DONE) return filters;
       if (type === NLMSG_ERROR) {

@@ -96,7 +96,9 @@ export class NotSupportedError extends BpfError {
   readonly minimumKernel: string;
 
   constructor(feature: string, minimumKernel: string, details: BpfErrorDetails) {
-    const why = kernelIsAtLeast(minimumKernel) ? `Linux ${minimumKernel} can have it, but this one was built or configured without` : `requires Linux ${minimumKernel}`;
+    const why = kernelIsAtLeast(minimumKernel)
+      ? `Linux ${minimumKernel} can have it, but this one was built or configured without`
+      : `requires Linux ${minimumKernel}`;
     super(`${feature} is not supported (${why})`, { ...details, code: 'BPF_NOT_SUPPORTED' });
     this.feature = feature;
     this.minimumKernel = minimumKernel;

@@ -11,14 +11,7 @@ import { MapFlag, MapType, ProgramType } from './uapi';
 const BPF_FUNC_ringbuf_reserve_dynptr = 198;
 
 export type FeatureName =
-  | 'tcx'
-  | 'ringbuf'
-  | 'ringbuf-dynptr'
-  | 'btf-vmlinux'
-  | 'jit'
-  | 'mmapable-arrays'
-  | 'batch-lookup'
-  | 'trampolines';
+  'tcx' | 'ringbuf' | 'ringbuf-dynptr' | 'btf-vmlinux' | 'jit' | 'mmapable-arrays' | 'batch-lookup' | 'trampolines';
 
 export interface Feature {
   readonly name: FeatureName;
@@ -46,8 +39,7 @@ const probes: Readonly<Record<FeatureName, Probe>> = {
   'ringbuf-dynptr': {
     title: 'ring buffer records of variable size (bpf_ringbuf_reserve_dynptr)',
     minimumKernel: '5.19',
-    run: () =>
-      conclusive(libbpf.libbpf_probe_bpf_helper(ProgramType.SCHED_CLS, BPF_FUNC_ringbuf_reserve_dynptr, null)),
+    run: () => conclusive(libbpf.libbpf_probe_bpf_helper(ProgramType.SCHED_CLS, BPF_FUNC_ringbuf_reserve_dynptr, null)),
   },
   'btf-vmlinux': {
     title: "the kernel's own BTF (CONFIG_DEBUG_INFO_BTF)",
@@ -67,7 +59,11 @@ const probes: Readonly<Record<FeatureName, Probe>> = {
   },
   'mmapable-arrays': { title: 'arrays mapped into user space', minimumKernel: '5.5', run: probeMmapableArray },
   'batch-lookup': { title: 'batch look-up in maps', minimumKernel: '5.6', run: probeBatchLookup },
-  trampolines: { title: 'tracing through BPF trampolines (fentry, fexit)', minimumKernel: '5.5', run: probeTrampolines },
+  trampolines: {
+    title: 'tracing through BPF trampolines (fentry, fexit)',
+    minimumKernel: '5.5',
+    run: probeTrampolines,
+  },
 };
 
 const known = new Map<FeatureName, boolean>();

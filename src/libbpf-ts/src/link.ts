@@ -205,13 +205,19 @@ export const attachOperation = (program: BpfProgram, where: string): string => `
  *
  * @param call returns a `struct bpf_link *`, or 0 and sets errno
  */
-export function attachLink(program: BpfProgram, where: string, kind: LinkKind, call: (handle: Address) => Address): Link {
+export function attachLink(
+  program: BpfProgram,
+  where: string,
+  kind: LinkKind,
+  call: (handle: Address) => Address,
+): Link {
   const operation = attachOperation(program, where);
   const link = call(handleOf(program));
   if (link !== 0) return new Link(link);
   const errno = lastErrno();
   // ENOTSUPP: the kernel does not support it; EINVAL has many reasons, an old kernel among them.
   const old = errno === Errno.EINVAL && !kernelIsAtLeast(kind.minimumKernel);
-  if (errno === Errno.ENOTSUPP || old) throw new NotSupportedError(kind.feature, kind.minimumKernel, { operation, errno });
+  if (errno === Errno.ENOTSUPP || old)
+    throw new NotSupportedError(kind.feature, kind.minimumKernel, { operation, errno });
   throw systemError(operation, errno, kind.capabilities);
 }

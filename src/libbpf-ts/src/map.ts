@@ -24,7 +24,7 @@ export function* lookupBatches(
   let previous: Uint8Array | null = null;
   let next: Uint8Array = new Uint8Array(Math.max(keySize, 8));
   const count = new Uint32Array(1);
-  for (let size = batchSize; ; ) {
+  for (let size = batchSize; ;) {
     const keys = new Uint8Array(size * keySize);
     const values = new Uint8Array(size * valueSize);
     count[0] = size;

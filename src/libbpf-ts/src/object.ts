@@ -5,7 +5,16 @@ import { basename } from 'node:path';
 import { Btf, BtfKind, type BtfType } from './btf';
 import { BpfError, check, errnoName, errnoText, UnknownNameError, UnreadableObjectError, UsageError } from './errors';
 import { BpfMap } from './map';
-import { type Address, callOnThread, copyMemory, CStruct, lastErrno, libc, littleEndian, viewMemory } from './native/ffi';
+import {
+  type Address,
+  callOnThread,
+  copyMemory,
+  CStruct,
+  lastErrno,
+  libc,
+  littleEndian,
+  viewMemory,
+} from './native/ffi';
 import { libbpf } from './native/libbpf';
 import { BpfProgram, setHandle } from './program';
 import { loadError, LogBuffers } from './verifier';
@@ -34,8 +43,10 @@ export type ConstantValue = Scalar | readonly Scalar[];
 export function encodeConstant(variable: string, btf: Btf, type: number, value: ConstantValue): Uint8Array {
   const resolved = btf.resolve(type);
   if (typeof value !== 'object') return encodeScalar(variable, resolved, value);
-  if (resolved.kind !== BtfKind.ARRAY) throw new ConstantError(variable, `${value.length} values for what is not an array`);
-  if (value.length > resolved.length) throw new ConstantError(variable, `${value.length} values for an array of ${resolved.length}`);
+  if (resolved.kind !== BtfKind.ARRAY)
+    throw new ConstantError(variable, `${value.length} values for what is not an array`);
+  if (value.length > resolved.length)
+    throw new ConstantError(variable, `${value.length} values for an array of ${resolved.length}`);
   const element = btf.resolve(resolved.element);
   return Buffer.concat(value.map((one, i) => encodeScalar(`${variable}[${i}]`, element, one)));
 }
@@ -49,7 +60,10 @@ export function encodeConstant(variable: string, btf: Btf, type: number, value: 
  */
 export function encodeScalar(variable: string, type: BtfType, value: Scalar): Uint8Array {
   if (type.kind !== BtfKind.INT && type.kind !== BtfKind.ENUM && type.kind !== BtfKind.ENUM64) {
-    throw new ConstantError(variable, `only integers, enums, bool and arrays of such can be set, an array from several values; its type is ${kindName(type.kind)}`);
+    throw new ConstantError(
+      variable,
+      `only integers, enums, bool and arrays of such can be set, an array from several values; its type is ${kindName(type.kind)}`,
+    );
   }
   if (typeof value === 'number' && !Number.isSafeInteger(value)) {
     throw new ConstantError(variable, `${value} is not a safe integer`);
@@ -70,7 +84,11 @@ export function encodeScalar(variable: string, type: BtfType, value: Scalar): Ui
 }
 
 function kindName(kind: number): string {
-  return Object.entries(BtfKind).find(([, value]) => value === kind)?.[0].toLowerCase() ?? `type of kind ${kind}`;
+  return (
+    Object.entries(BtfKind)
+      .find(([, value]) => value === kind)?.[0]
+      .toLowerCase() ?? `type of kind ${kind}`
+  );
 }
 
 export interface OpenObjectOptions {
@@ -102,10 +120,10 @@ export class BpfObject implements Disposable {
   private constructor(handle: Address, name: string) {
     this.#handle = handle;
     this.name = name;
-    for (let map = 0; (map = libbpf.bpf_object__next_map(handle, map)) !== 0; ) {
+    for (let map = 0; (map = libbpf.bpf_object__next_map(handle, map)) !== 0;) {
       this.#maps.set(libbpf.bpf_map__name(map), map);
     }
-    for (let program = 0; (program = libbpf.bpf_object__next_program(handle, program)) !== 0; ) {
+    for (let program = 0; (program = libbpf.bpf_object__next_program(handle, program)) !== 0;) {
       this.#programs.set(libbpf.bpf_program__name(program), program);
     }
   }
@@ -242,7 +260,12 @@ export class BpfObject implements Disposable {
   #finishLoad({ wanted, buffers }: Logs, result: number): void {
     for (const [, handle] of wanted) libbpf.bpf_program__set_log_buf(handle, 0, 0);
     this.#state = result === 0 ? 'loaded' : 'failed';
-    if (result !== 0) throw loadError(this.name, wanted.map(([name, handle], i) => ({ name, handle, log: buffers.text(i) })), -result);
+    if (result !== 0)
+      throw loadError(
+        this.name,
+        wanted.map(([name, handle], i) => ({ name, handle, log: buffers.text(i) })),
+        -result,
+      );
   }
 
   /** A new handle for a map of the loaded object, which the caller closes; it outlives the object. */
@@ -284,9 +307,12 @@ export class BpfObject implements Disposable {
     for (const section of this.btf.sections) {
       if (section !== '.rodata' && !section.startsWith('.rodata.')) continue;
       // libbpf names the map of `.rodata` "NAME.rodata" with NAME cut, and that of `.rodata.x` by its full name.
-      const map = [...this.#maps].find(([name]) => name === section || (section === '.rodata' && name.endsWith(section)));
+      const map = [...this.#maps].find(
+        ([name]) => name === section || (section === '.rodata' && name.endsWith(section)),
+      );
       if (!map) continue;
-      for (const { name, offset, type } of this.btf.datasec(section)) found.set(name, { section: map[1], offset, type });
+      for (const { name, offset, type } of this.btf.datasec(section))
+        found.set(name, { section: map[1], offset, type });
     }
     return found;
   }
@@ -301,7 +327,13 @@ export class BpfObject implements Disposable {
 
   #requireState(operation: string, ...states: State[]): void {
     if (states.includes(this.#state)) return;
-    const why = { open: 'is not loaded yet', loading: 'is being loaded', loaded: 'is loaded already', failed: 'failed to load', closed: 'is closed' };
+    const why = {
+      open: 'is not loaded yet',
+      loading: 'is being loaded',
+      loaded: 'is loaded already',
+      failed: 'failed to load',
+      closed: 'is closed',
+    };
     throw new UsageError(operation, `the object ${this.name} ${why[this.#state]}`);
   }
 }

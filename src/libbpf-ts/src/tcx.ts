@@ -72,7 +72,8 @@ class TcxLink implements TcLink {
   }
 
   pin(path: string): void {
-    if (this.#pinPath !== undefined && existsSync(this.#pinPath)) throw new UsageError('pin TC link', `is pinned already, at ${this.#pinPath}`);
+    if (this.#pinPath !== undefined && existsSync(this.#pinPath))
+      throw new UsageError('pin TC link', `is pinned already, at ${this.#pinPath}`);
     pinFd(this.#fd.value, path);
     this.#pinPath = path;
   }

@@ -33,9 +33,16 @@ export function attachTracepoint(program: BpfProgram, { category, name }: Tracep
     return attachLink(program, where, kind, (it) => libbpf.bpf_program__attach_tracepoint(it, category, name));
   } catch (error) {
     // Only ENOENT: a user who may not read tracefs gets EACCES, and cannot see its directories either.
-    if (!(error instanceof BpfError && error.errno === Errno.ENOENT) || TRACEFS.some((directory) => existsSync(`${directory}/events`))) throw error;
+    if (
+      !(error instanceof BpfError && error.errno === Errno.ENOENT) ||
+      TRACEFS.some((directory) => existsSync(`${directory}/events`))
+    )
+      throw error;
     const operation = attachOperation(program, where);
-    throw new BpfError(`${operation}: there is no tracefs; mount -t tracefs tracefs ${TRACEFS[0]}`, { errno: Errno.ENOENT, operation });
+    throw new BpfError(`${operation}: there is no tracefs; mount -t tracefs tracefs ${TRACEFS[0]}`, {
+      errno: Errno.ENOENT,
+      operation,
+    });
   }
 }
 
@@ -50,7 +57,10 @@ export function attachKprobe(program: BpfProgram, target: KprobeTarget): Link {
   // ENOENT would not tell a missing function from missing kprobes.
   const tracefs = TRACEFS.map((directory) => `${directory}/kprobe_events`);
   if (!['/sys/bus/event_source/devices/kprobe', ...tracefs].some(existsSync)) {
-    throw new NotSupportedError(kind.feature, kind.minimumKernel, { operation: attachOperation(program, where), errno: Errno.ENOENT });
+    throw new NotSupportedError(kind.feature, kind.minimumKernel, {
+      operation: attachOperation(program, where),
+      errno: Errno.ENOENT,
+    });
   }
   return attachLink(program, where, kind, (it) =>
     libbpf.bpf_program__attach_kprobe(it, target.onReturn ?? false, target.function),

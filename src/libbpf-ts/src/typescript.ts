@@ -8,7 +8,9 @@ class Declarations {
   readonly #btf: Btf;
   readonly #names = new Map<number, string>();
   /** Names of TypeScript's own types. */
-  readonly #taken = new Set('any bigint boolean never null number object string symbol undefined unknown void Uint8Array'.split(' '));
+  readonly #taken = new Set(
+    'any bigint boolean never null number object string symbol undefined unknown void Uint8Array'.split(' '),
+  );
 
   constructor(btf: Btf) {
     this.#btf = btf;
@@ -47,7 +49,9 @@ class Declarations {
   }
 
   #write(name: string, comment: string, fields: readonly string[]): void {
-    this.text.push(`/** ${comment} */\nexport interface ${name} {\n${fields.map((field) => `  ${field}\n`).join('')}}\n`);
+    this.text.push(
+      `/** ${comment} */\nexport interface ${name} {\n${fields.map((field) => `  ${field}\n`).join('')}}\n`,
+    );
   }
 
   #interfaceOf(id: number, context: string): string {
@@ -67,8 +71,11 @@ class Declarations {
   #fieldsOf(id: number, base: number, context: string): string[] {
     return this.#btf.structOf(id).members.flatMap(({ name, offsetBytes, size, type, bitfield }) => {
       const offset = base + offsetBytes;
-      if (name === '') return isCompound(this.#btf, type) ? this.#fieldsOf(this.#btf.resolve(type).id, offset, context) : [];
-      const where = bitfield ? `bits ${base * 8 + bitfield.offsetBits} to ${base * 8 + bitfield.offsetBits + bitfield.width - 1}` : `offset ${offset}, ${size} bytes`;
+      if (name === '')
+        return isCompound(this.#btf, type) ? this.#fieldsOf(this.#btf.resolve(type).id, offset, context) : [];
+      const where = bitfield
+        ? `bits ${base * 8 + bitfield.offsetBits} to ${base * 8 + bitfield.offsetBits + bitfield.width - 1}`
+        : `offset ${offset}, ${size} bytes`;
       return [`/** ${where} */`, `readonly ${name}: ${this.typeOf(type, `${context}_${name}`)};`];
     });
   }
@@ -124,7 +131,9 @@ export function declarationsOf(btf: Btf, source: string): string {
     const variables = btf.datasec(section);
     if (section === MAPS) {
       for (const { name, type } of variables) {
-        const fields = [...typesOfMap(btf, type)].map(([part, id]) => `readonly ${part}: ${all.typeOf(id, `${name}_${part}`)};`);
+        const fields = [...typesOfMap(btf, type)].map(
+          ([part, id]) => `readonly ${part}: ${all.typeOf(id, `${name}_${part}`)};`,
+        );
         // Ring buffers have neither key nor value.
         if (fields.length > 0) maps.push(`/** map ${name} */`, `readonly ${name}: { ${fields.join(' ')} };`);
       }
@@ -139,7 +148,8 @@ export function declarationsOf(btf: Btf, source: string): string {
     }
   }
   if (maps.length > 0) all.add('Maps', 'Keys and values of the maps.', maps);
-  if (all.text.length === 0) throw new UnreadableObjectError(source, 'has neither maps nor global variables in its BTF');
+  if (all.text.length === 0)
+    throw new UnreadableObjectError(source, 'has neither maps nor global variables in its BTF');
   return [`// Made by libbpf-ts from the BTF of ${source}.\n`, ...all.text].join('\n');
 }
 
@@ -147,7 +157,8 @@ export function declarationsOf(btf: Btf, source: string): string {
 const PADDING = /^_*(pad|padding|reserved)\d*$/;
 
 /** tx_packets as txPackets; underscores at either end stay. */
-const camelCase = (name: string): string => name.replace(/(?<=[A-Za-z\d])_+([A-Za-z\d])/g, (_, next: string) => next.toUpperCase());
+const camelCase = (name: string): string =>
+  name.replace(/(?<=[A-Za-z\d])_+([A-Za-z\d])/g, (_, next: string) => next.toUpperCase());
 
 /** The beginning that all names share, up to an underscore; empty for a single name. */
 function commonBeginning(names: readonly string[]): string {
@@ -207,7 +218,11 @@ class Constants {
   #addEnum(name: string, values: readonly Entry[]): void {
     const beginning = name === '' ? '' : commonBeginning(values.map(([each]) => each));
     if (beginning !== '') {
-      this.#write(name, `enum ${name}.`, values.map(([each, value]) => [each.slice(beginning.length).toLowerCase(), value]));
+      this.#write(
+        name,
+        `enum ${name}.`,
+        values.map(([each, value]) => [each.slice(beginning.length).toLowerCase(), value]),
+      );
       return;
     }
     const lines = values.map(([each, value]) => `export const ${unusedName(each, this.#taken)} = ${value};\n`).join('');
@@ -220,7 +235,10 @@ class Constants {
       const key = unusedName(camelCase(each), taken);
       return `  ${/^\d/.test(key) ? `'${key}'` : key}: ${value},\n`;
     });
-    this.texts.set(name, `/** ${comment} */\nexport const ${unusedName(name.toUpperCase(), this.#taken)} = {\n${lines.join('')}} as const;\n`);
+    this.texts.set(
+      name,
+      `/** ${comment} */\nexport const ${unusedName(name.toUpperCase(), this.#taken)} = {\n${lines.join('')}} as const;\n`,
+    );
   }
 
   /** In bytes. Members of an unnamed struct follow with the name of the member that it is, if it has one. */
@@ -261,5 +279,9 @@ export function layoutOf(btf: Btf, source: string): string {
   // By name: compilers differ in the order of types.
   const texts = [...all.texts].sort(([a], [b]) => Number(a > b) - Number(a < b)).map(([, text]) => text);
   const hash = hashOf(texts.join('')).toString(16).padStart(8, '0');
-  return [`// Made by libbpf-ts from the BTF of ${source}; do not edit.\n`, ...texts, `/** Changes with anything above. */\nexport const LAYOUT_HASH = 0x${hash};\n`].join('\n');
+  return [
+    `// Made by libbpf-ts from the BTF of ${source}; do not edit.\n`,
+    ...texts,
+    `/** Changes with anything above. */\nexport const LAYOUT_HASH = 0x${hash};\n`,
+  ].join('\n');
 }

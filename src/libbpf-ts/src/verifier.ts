@@ -108,4 +108,5 @@ export function loadError(object: string, programs: readonly WantedProgram[], er
   return systemError(operation, errno, capabilities);
 }
 
-const usesTrampoline = ({ handle }: WantedProgram): boolean => trampolines.includes(libbpf.bpf_program__expected_attach_type(handle));
+const usesTrampoline = ({ handle }: WantedProgram): boolean =>
+  trampolines.includes(libbpf.bpf_program__expected_attach_type(handle));

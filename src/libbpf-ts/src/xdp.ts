@@ -14,6 +14,10 @@ export interface XdpTarget {
  * @throws BpfError: EINVAL if there is no such device, EBUSY if it has an XDP program already; NotSupportedError
  */
 export function attachXdp(program: BpfProgram, { ifindex }: XdpTarget): Link {
-  const kind: LinkKind = { feature: 'links of XDP programs', minimumKernel: '5.9', capabilities: ['CAP_BPF', 'CAP_NET_ADMIN'] };
+  const kind: LinkKind = {
+    feature: 'links of XDP programs',
+    minimumKernel: '5.9',
+    capabilities: ['CAP_BPF', 'CAP_NET_ADMIN'],
+  };
   return attachLink(program, `to device ${ifindex} (XDP)`, kind, (it) => libbpf.bpf_program__attach_xdp(it, ifindex));
 }

@@ -5,7 +5,17 @@ import { tmpdir } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import {
-  attachCgroup, attachKprobe, attachTrace, attachTracepoint, attachXdp, BpfObject, BpfProgram, kernelIsAtLeast, Link, LinkType, NotSupportedError,
+  attachCgroup,
+  attachKprobe,
+  attachTrace,
+  attachTracepoint,
+  attachXdp,
+  BpfObject,
+  BpfProgram,
+  kernelIsAtLeast,
+  Link,
+  LinkType,
+  NotSupportedError,
 } from '../src/index';
 import { compile, skipUnlessRoot, TestBpffs, TestCgroup, TestNetns, TestTracefs, u32 } from './helpers/machine';
 
@@ -17,7 +27,10 @@ class Loaded implements Disposable {
   readonly object: BpfObject;
   readonly program: BpfProgram;
 
-  constructor(image: string, readonly name: Name) {
+  constructor(
+    image: string,
+    readonly name: Name,
+  ) {
     this.object = BpfObject.open(image);
     for (const other of this.object.programNames) this.object.setAutoload(other, other === `on_${name}`);
     this.object.setConstants({ tgid: process.pid });
@@ -104,7 +117,11 @@ t.test('attachments', { skip: skipUnlessRoot }, async (t) => {
     }
 
     const none = { category: 'sched', name: 'no_such_thing' };
-    t.throws(() => attachTracepoint(it.program, none), { code: 'BPF_SYSCALL', errnoName: 'ENOENT', message: /to tracepoint sched:no_such_thing: ENOENT/ });
+    t.throws(() => attachTracepoint(it.program, none), {
+      code: 'BPF_SYSCALL',
+      errnoName: 'ENOENT',
+      message: /to tracepoint sched:no_such_thing: ENOENT/,
+    });
   });
 
   for (const name of ['kprobe', 'kretprobe'] as const) {
@@ -139,7 +156,7 @@ t.test('attachments', { skip: skipUnlessRoot }, async (t) => {
       t.ok(it.during(run) >= 1, 'a pinned one stays');
       Link.openPinned(bpffs.file(name)).detach();
       // Linux 5.10 lets go of a removed pin a little later.
-      for (const end = Date.now() + 10_000; it.during(run) > 0 && Date.now() < end; ) await sleep(20);
+      for (const end = Date.now() + 10_000; it.during(run) > 0 && Date.now() < end;) await sleep(20);
       t.equal(it.during(run), 0, 'detach() ends it');
     });
   }
@@ -154,11 +171,19 @@ t.test('attachments', { skip: skipUnlessRoot }, async (t) => {
     const link = attachCgroup(it.program, { path: cgroup.path });
     t.equal(link.info?.type, LinkType.CGROUP);
     t.ok(it.during(inside) >= 2);
-    t.equal(it.during(() => netns.inside(() => quietly('sh', '-c', ping))), 0, 'others are not seen');
+    t.equal(
+      it.during(() => netns.inside(() => quietly('sh', '-c', ping))),
+      0,
+      'others are not seen',
+    );
     link.detach();
     t.equal(it.during(inside), 0);
     t.throws(() => attachCgroup(it.program, { path: tmpdir() }), { code: 'BPF_SYSCALL', errnoName: 'EBADF' });
-    t.throws(() => attachCgroup(it.program, { path: '/nonexistent' }), { code: 'BPF_SYSCALL', errnoName: 'ENOENT', operation: 'open /nonexistent' });
+    t.throws(() => attachCgroup(it.program, { path: '/nonexistent' }), {
+      code: 'BPF_SYSCALL',
+      errnoName: 'ENOENT',
+      operation: 'open /nonexistent',
+    });
   });
 
   t.test('what cannot be attached or opened', async (t) => {

@@ -15,14 +15,24 @@ function start(name: string, args: readonly string[] = [], wrapper: readonly str
 t.test('examples', { skip: skipUnlessRoot }, async (t) => {
   t.test('syscall-counter', async (t) => {
     using _tracefs = new TestTracefs();
-    await using example = start('syscall-counter', ['dd', 'if=/dev/zero', 'of=/dev/null', 'bs=1', 'count=5000', 'status=none']);
+    await using example = start('syscall-counter', [
+      'dd',
+      'if=/dev/zero',
+      'of=/dev/null',
+      'bs=1',
+      'count=5000',
+      'status=none',
+    ]);
     t.equal(await example.end(), 0);
     const counts = [...example.output.matchAll(/^system call (\d+): (\d+)$/gm)].map(([, , count]) => Number(count));
     t.ok(counts.length > 5, example.output);
     // A read and a write for each byte, and a few for the loader and the shell.
     const many = counts.filter((count) => count >= 5000);
     t.equal(many.length, 2);
-    t.ok(many.every((count) => count < 5100), `${many.join()}: of that process alone`);
+    t.ok(
+      many.every((count) => count < 5100),
+      `${many.join()}: of that process alone`,
+    );
   });
 
   t.test('xdp-drop', async (t) => {
@@ -37,7 +47,10 @@ t.test('examples', { skip: skipUnlessRoot }, async (t) => {
     /** Packets that the network stack got to see. */
     const received = (): number => {
       const snmp = netns.inside(() => readFileSync('/proc/thread-self/net/snmp', 'latin1'));
-      const [names, values] = snmp.split('\n').filter((line) => line.startsWith('Ip:')).map((line) => line.split(' '));
+      const [names, values] = snmp
+        .split('\n')
+        .filter((line) => line.startsWith('Ip:'))
+        .map((line) => line.split(' '));
       return Number(values?.[names?.indexOf('InReceives') ?? -1]);
     };
     await using example = start('xdp-drop', ['d0', '9999'], ['ip', 'netns', 'exec', netns.name]);
@@ -58,7 +71,11 @@ t.test('examples', { skip: skipUnlessRoot }, async (t) => {
     await using example = start('execs');
     await example.prints(/^link \d+ is attached$/m);
     for (const user of [0, 65534]) {
-      const pid = execFileSync('setpriv', ['--reuid', String(user), '--clear-groups', 'sh', '-c', 'echo $$; exec true'], { encoding: 'utf8' }).trim();
+      const pid = execFileSync(
+        'setpriv',
+        ['--reuid', String(user), '--clear-groups', 'sh', '-c', 'echo $$; exec true'],
+        { encoding: 'utf8' },
+      ).trim();
       await example.prints(new RegExp(`^${pid} ${user} true$`, 'm'));
     }
     t.equal(await example.end('SIGINT'), 0);

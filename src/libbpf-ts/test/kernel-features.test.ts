@@ -3,7 +3,15 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { Btf, featureNames, kernelIsAtLeast, libbpfVersion, probeFeatures, requireFeature, type FeatureName } from '../src/index';
+import {
+  Btf,
+  featureNames,
+  kernelIsAtLeast,
+  libbpfVersion,
+  probeFeatures,
+  requireFeature,
+  type FeatureName,
+} from '../src/index';
 import { skipUnlessRoot } from './helpers/machine';
 
 /** How a script loads the package: through ts-node, or compiled as this file is. */
@@ -17,7 +25,10 @@ const configured: readonly FeatureName[] = ['jit', 'btf-vmlinux', 'trampolines']
 
 t.test('features agree with the release where it is new enough', { skip: skipUnlessRoot }, async (t) => {
   const features = probeFeatures();
-  t.same(features.map(({ name }) => name), featureNames);
+  t.same(
+    features.map(({ name }) => name),
+    featureNames,
+  );
   for (const { name, supported, minimumKernel } of features) {
     // The kernel shows the switch of the compiler in the first network namespace alone.
     const isShown = name !== 'jit' || existsSync('/proc/sys/net/core/bpf_jit_enable');
@@ -55,7 +66,11 @@ t.test('a missing capability is named', { skip: skipUnlessRoot }, async (t) => {
       console.log('created');
     } catch (error) { console.log(error.code, error.errnoName, error.message); }`;
   const drop = ['--bounding-set', '-bpf,-sys_admin', '--inh-caps', '-bpf,-sys_admin', process.execPath, '-e', script];
-  const output = execFileSync('setpriv', drop, { encoding: 'utf8', cwd: __dirname, env: { ...process.env, NODE_OPTIONS: '' } });
+  const output = execFileSync('setpriv', drop, {
+    encoding: 'utf8',
+    cwd: __dirname,
+    env: { ...process.env, NODE_OPTIONS: '' },
+  });
   const unprivileged = readFileSync('/proc/sys/kernel/unprivileged_bpf_disabled', 'latin1').trim();
   // A hash needs CAP_BPF on every kernel; where unprivileged bpf(2) is off, so does everything else.
   if (output.startsWith('created')) t.equal(unprivileged, '0');

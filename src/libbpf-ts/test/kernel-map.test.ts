@@ -31,7 +31,10 @@ t.test('maps', { skip: skipUnlessRoot }, async (t) => {
     for (let i = 2; i <= 700; i++) map.set(u32(i), word(i));
     t.equal(map.delete(u32(700)), true);
     const keys = [...map.keys()].map(numbers).sort((a, b) => a - b);
-    t.same(keys, Array.from({ length: 699 }, (_, i) => i + 1));
+    t.same(
+      keys,
+      Array.from({ length: 699 }, (_, i) => i + 1),
+    );
     for (const key of map.keys()) key.fill(0); // the iteration keeps its own copy
     const sum = (entries: Iterable<[Uint8Array, Uint8Array]>): number => {
       let total = 0;
@@ -57,14 +60,20 @@ t.test('maps', { skip: skipUnlessRoot }, async (t) => {
     using map = BpfMap.create({ type: MapType.ARRAY, keySize: 4, valueSize: 8, maxEntries: 10 });
     map.set(u32(3), word(33));
     const entries = [...map.entriesBatch(4)].map(([key, value]) => [numbers(key), numbers(value)]);
-    t.same(entries, Array.from({ length: 10 }, (_, i) => [i, i === 3 ? 33 : 0]));
+    t.same(
+      entries,
+      Array.from({ length: 10 }, (_, i) => [i, i === 3 ? 33 : 0]),
+    );
     t.throws(() => map.delete(u32(3)), { code: 'BPF_SYSCALL', errnoName: 'EINVAL' });
   });
 
   t.test('a type without batch look-up falls back', async (t) => {
     using program = BpfMap.create({ type: MapType.LPM_TRIE, keySize: 8, valueSize: 4, maxEntries: 8, flags: 1 });
     program.set(new Uint8Array([32, 0, 0, 0, 10, 0, 0, 1]), u32(7));
-    t.same([...program.entriesBatch()].map(([, value]) => numbers(value)), [7]);
+    t.same(
+      [...program.entriesBatch()].map(([, value]) => numbers(value)),
+      [7],
+    );
   });
 
   t.test('per-CPU values', async (t) => {
@@ -74,8 +83,14 @@ t.test('maps', { skip: skipUnlessRoot }, async (t) => {
     t.throws(() => map.set(u32(0), u32(0)), { code: 'BPF_USAGE' });
     t.throws(() => [...map.entriesBatch()], { code: 'BPF_USAGE' });
     t.throws(() => map.setPerCpu(u32(0), []), { code: 'BPF_USAGE' });
-    map.setPerCpu(u32(1), Array.from({ length: cpus }, (_, cpu) => u32(cpu + 5)));
-    t.same(map.getPerCpu(u32(1))!.map(numbers), Array.from({ length: cpus }, (_, cpu) => cpu + 5));
+    map.setPerCpu(
+      u32(1),
+      Array.from({ length: cpus }, (_, cpu) => u32(cpu + 5)),
+    );
+    t.same(
+      map.getPerCpu(u32(1))!.map(numbers),
+      Array.from({ length: cpus }, (_, cpu) => cpu + 5),
+    );
     t.equal(map.getPerCpu(u32(2)), undefined);
     using plain = BpfMap.create(hashLayout);
     t.throws(() => plain.getPerCpu(u32(1)), { code: 'BPF_USAGE' });

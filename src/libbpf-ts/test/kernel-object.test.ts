@@ -19,8 +19,14 @@ t.test('objects', { skip: skipUnlessRoot }, async (t) => {
     });
     t.throws(() => object.setConstants({ small: 256 }), { code: 'BPF_CONSTANT' });
     t.throws(() => object.setConstants({ several: 1 }), { code: 'BPF_CONSTANT', message: /array/ });
-    t.throws(() => object.setConstants({ several: [1, 2, 3, 4, 5] }), { code: 'BPF_CONSTANT', message: /5 values for an array of 4/ });
-    t.throws(() => object.setConstants({ several: [1, -1] }), { code: 'BPF_CONSTANT', message: /several\[1\]: -1 is out of range/ });
+    t.throws(() => object.setConstants({ several: [1, 2, 3, 4, 5] }), {
+      code: 'BPF_CONSTANT',
+      message: /5 values for an array of 4/,
+    });
+    t.throws(() => object.setConstants({ several: [1, -1] }), {
+      code: 'BPF_CONSTANT',
+      message: /several\[1\]: -1 is out of range/,
+    });
     t.throws(() => object.setConstants({ small: [1] }), { code: 'BPF_CONSTANT', message: /not an array/ });
     object.setConstants({ several: [5, 20000] });
     object.setConstants({ small: 2, negative: -3, wide: 1n << 32n, flag: true, mode: 1000 });

@@ -108,7 +108,13 @@ t.test('enums and sections', async (t) => {
 function sharing(types: (w: BtfWriter) => void, ...members: readonly number[]): Btf {
   const w = new BtfWriter();
   w.type('unsigned int', BtfKind.INT, 0, 4, [32]); // 1
-  w.type('', BtfKind.UNION, members.length, 64, members.flatMap((id) => [w.string(`m${id}`), id, 0])); // 2
+  w.type(
+    '',
+    BtfKind.UNION,
+    members.length,
+    64,
+    members.flatMap((id) => [w.string(`m${id}`), id, 0]),
+  ); // 2
   w.type('', BtfKind.PTR, 0, 2); // 3
   w.type('shared', BtfKind.VAR, 0, 3, [1]); // 4
   w.type('.rodata', BtfKind.DATASEC, 1, 8, [4, 0, 8]); // 5
@@ -119,7 +125,12 @@ function sharing(types: (w: BtfWriter) => void, ...members: readonly number[]): 
 t.test('a layout as constants', async (t) => {
   const btf = sharing(
     (w) => {
-      const [length, pad, place, frame] = [w.string('frame_len'), w.string('pad0'), w.string('place'), w.string('frame')];
+      const [length, pad, place, frame] = [
+        w.string('frame_len'),
+        w.string('pad0'),
+        w.string('place'),
+        w.string('frame'),
+      ];
       w.type('', BtfKind.STRUCT, 2, 8, [w.string('low_half'), 1, 0, w.string('high'), 1, 32]); // 6
       w.type('', BtfKind.UNION, 2, 4, [w.string('merged'), 1, 0, w.string('injected'), 1, 0]); // 7
       w.type('', BtfKind.ARRAY, 0, 0, [1, 1, 0]); // 8
@@ -168,7 +179,10 @@ export const LAYOUT_HASH = ${hash};
 
 t.test('the hash of a layout changes with a number of it', async (t) => {
   const hashFor = (value: number): string =>
-    layoutOf(sharing((w) => w.type('e', BtfKind.ENUM, 1, 4, [w.string('A'), value]), 6), 'x').slice(-12);
+    layoutOf(
+      sharing((w) => w.type('e', BtfKind.ENUM, 1, 4, [w.string('A'), value]), 6),
+      'x',
+    ).slice(-12);
   t.equal(hashFor(1), hashFor(1));
   t.not(hashFor(1), hashFor(2));
 });
@@ -190,7 +204,14 @@ t.test('names of a layout that TypeScript would not take', async (t) => {
   t.match(text, "  '1g': 1,\n  '10g': 10,\n");
   t.match(text, '  aB: 0,\n  aB_2: 4,\n  size: 8,\n  size_2: 12,\n');
   t.match(text, 'export const BITS = {\n  size: 4,\n}', 'bit fields are left out');
-  t.throws(() => layoutOf(sharing(() => {}), 'x'), { code: 'BPF_OBJECT', message: /shares neither structs nor enums/ });
+  t.throws(
+    () =>
+      layoutOf(
+        sharing(() => {}),
+        'x',
+      ),
+    { code: 'BPF_OBJECT', message: /shares neither structs nor enums/ },
+  );
 });
 
 t.test('unknown names list what exists', async (t) => {
@@ -217,7 +238,14 @@ t.test('garbage is refused', async (t) => {
 
 t.test('constants are checked and encoded', async (t) => {
   const int = (size: number, signed = false, bool = false) => ({
-    id: 1, kind: BtfKind.INT, name: 'x', size, signed, bool, element: 0, length: 0,
+    id: 1,
+    kind: BtfKind.INT,
+    name: 'x',
+    size,
+    signed,
+    bool,
+    element: 0,
+    length: 0,
   });
   t.same([...encodeScalar('x', int(4), 0x01020304)], [4, 3, 2, 1]);
   t.same([...encodeScalar('x', int(2, true), -2)], [0xfe, 0xff]);
@@ -298,8 +326,12 @@ t.test('the last line that is no statistic says why', async (t) => {
 });
 
 t.test('a report behind the complaint (Linux 7.3) is not the complaint', async (t) => {
-  const report = 'Verification failed: Register Type Safety\n\nReason:\n  R0 may be NULL here.\n\nSuggestion:\n  Add a check.\n';
-  t.equal(summarizeLog(`R0 invalid mem access\n\n${report}\nprocessed 7 insns`), 'R0 invalid mem access (6 lines omitted)');
+  const report =
+    'Verification failed: Register Type Safety\n\nReason:\n  R0 may be NULL here.\n\nSuggestion:\n  Add a check.\n';
+  t.equal(
+    summarizeLog(`R0 invalid mem access\n\n${report}\nprocessed 7 insns`),
+    'R0 invalid mem access (6 lines omitted)',
+  );
   t.equal(summarizeLog(`${report}processed 7 insns`), 'Add a check. (5 lines omitted)', 'unless there is nothing else');
 });
 

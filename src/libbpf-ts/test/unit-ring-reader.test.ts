@@ -102,7 +102,10 @@ t.test('a busy record stops the lease, and the ring is not empty', async (t) => 
   t.equal(reader.isEmpty(), false);
   ring.setState(busy, 8, 'ready');
   t.equal(reader.lease(8), 2);
-  t.same(payloads(ring, reader, 2).map((payload) => payload[0]), [2, 3]);
+  t.same(
+    payloads(ring, reader, 2).map((payload) => payload[0]),
+    [2, 3],
+  );
 });
 
 t.test('discarded records are skipped and released', async (t) => {
@@ -114,7 +117,10 @@ t.test('discarded records are skipped and released', async (t) => {
   ring.produce(bytes(8, 2));
   ring.produce(bytes(8, 0), 'discarded');
   t.equal(reader.lease(8), 2);
-  t.same(payloads(ring, reader, 2).map((payload) => payload[0]), [1, 2]);
+  t.same(
+    payloads(ring, reader, 2).map((payload) => payload[0]),
+    [1, 2],
+  );
   reader.commit(1);
   t.equal(ring.consumerPosition, 32n, 'the leading one with the first record');
   t.equal(reader.lease(8), 1);
@@ -198,7 +204,10 @@ for (const [name, start] of [
       t.equal(reader.available(), 32);
       t.equal(reader.producerPosition(), Number(ring.producerPosition));
       t.equal(reader.lease(8), 2);
-      t.same(payloads(ring, reader, 2).map((payload) => payload[0]), [i, i + 100]);
+      t.same(
+        payloads(ring, reader, 2).map((payload) => payload[0]),
+        [i, i + 100],
+      );
       reader.commit(2);
       t.equal(ring.consumerPosition, ring.producerPosition);
       t.equal(reader.consumerPosition(), Number(ring.consumerPosition));

@@ -6,7 +6,11 @@ const TICKS_PER_SECOND = 100; // USER_HZ, the same on every Linux
 
 /** Seconds that all CPUs were busy so far. Fields as in proc_stat(5): idle and iowait are the 4th and 5th. */
 export function busySeconds(): number {
-  const fields = (fs.readFileSync('/proc/stat', 'utf8').split('\n')[0] ?? '').trim().split(/\s+/).slice(1, 9).map(Number);
+  const fields = (fs.readFileSync('/proc/stat', 'utf8').split('\n')[0] ?? '')
+    .trim()
+    .split(/\s+/)
+    .slice(1, 9)
+    .map(Number);
   return fields.reduce((sum, ticks, index) => (index === 3 || index === 4 ? sum : sum + ticks), 0) / TICKS_PER_SECOND;
 }
 
@@ -19,7 +23,10 @@ const INTERVAL_MS = 20;
 export function watchBusy(): (untilNs: number) => number {
   const start = busySeconds();
   const looks: { at: number; busy: number }[] = [];
-  const timer = setInterval(() => looks.push({ at: Number(process.hrtime.bigint()), busy: busySeconds() }), INTERVAL_MS);
+  const timer = setInterval(
+    () => looks.push({ at: Number(process.hrtime.bigint()), busy: busySeconds() }),
+    INTERVAL_MS,
+  );
   return (untilNs) => {
     clearInterval(timer);
     return (looks.find(({ at }) => at >= untilNs)?.busy ?? busySeconds()) - start;

@@ -35,7 +35,10 @@ interface Round {
 /** Medians of one round, and their ratio, of the first stage and of the second. */
 async function duel([a, b]: readonly [Stage, Stage], { load, bursts, port }: Round): Promise<[Values, Values]> {
   const args = [ADDRESS, port, load.bytes, load.flows, DATAGRAMS, bursts, netnsFile(a.netns), netnsFile(b.netns)];
-  const took = JSON.parse(await startIn('/proc/self/ns/net', toolFile('udp-duel'), args).result) as [number[], number[]];
+  const took = JSON.parse(await startIn('/proc/self/ns/net', toolFile('udp-duel'), args).result) as [
+    number[],
+    number[],
+  ];
   const [first, second] = took.map((ns) => DATAGRAMS / (median(ns) / 1e9)) as [number, number];
   return [
     { pps: first, ratio: first / second },
@@ -44,7 +47,13 @@ async function duel([a, b]: readonly [Stage, Stage], { load, bursts, port }: Rou
 }
 
 /** Rounds of each load, as many in each half, where the pollers have the first CPU or the last; the first of a half is not counted. */
-export async function duels(systems: readonly [System, System], loads: readonly DuelLoad[], rounds: number, bursts: number, say: Say): Promise<Sample[]> {
+export async function duels(
+  systems: readonly [System, System],
+  loads: readonly DuelLoad[],
+  rounds: number,
+  bursts: number,
+  say: Say,
+): Promise<Sample[]> {
   const samples: Sample[] = [];
   const cpus = cpusOf(rounds);
   const perHalf = Math.ceil(rounds / cpus.length);
@@ -57,7 +66,13 @@ export async function duels(systems: readonly [System, System], loads: readonly 
       for (const load of loads) {
         const values = await duel([a, b], { load, bursts, port: port++ });
         for (const [index, { name: system }] of systems.entries()) {
-          const sample = { section: DUEL.id, load: udpLoad(load), system, round: half * perHalf + i, values: values[index] as Values };
+          const sample = {
+            section: DUEL.id,
+            load: udpLoad(load),
+            system,
+            round: half * perHalf + i,
+            values: values[index] as Values,
+          };
           samples.push(sample);
           say(sample);
         }

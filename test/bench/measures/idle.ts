@@ -18,7 +18,8 @@ function cpuSeconds(pid: number): number {
 /** Resident memory in MB (10^6 bytes). A ring is mapped twice in a row: Rss counts its pages twice, Pss once. */
 export function memory(pid: number): { rssMb: number; pssMb: number } {
   const rollup = fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
-  const mb = (name: string): number => (Number(new RegExp(`^${name}:\\s*(\\d+)`, 'm').exec(rollup)?.[1] ?? NaN) * 1024) / 1e6;
+  const mb = (name: string): number =>
+    (Number(new RegExp(`^${name}:\\s*(\\d+)`, 'm').exec(rollup)?.[1] ?? NaN) * 1024) / 1e6;
   return { rssMb: mb('Rss'), pssMb: mb('Pss') };
 }
 
@@ -47,4 +48,8 @@ export const IDLE: Section = {
   plot: false,
 };
 
-export const idle = (seconds: number): Measure => ({ section: IDLE, load: `${seconds} s`, run: (stage) => rest(stage, seconds) });
+export const idle = (seconds: number): Measure => ({
+  section: IDLE,
+  load: `${seconds} s`,
+  run: (stage) => rest(stage, seconds),
+});

@@ -25,7 +25,11 @@ async function search(stage: Stage, load: UdpLoad): Promise<Values> {
       high = rate;
     }
   }
-  return { pps: best['pps'] as number, cpuPerMillion: best['cpuPerMillion'] as number, unpacedPps: unpaced['pps'] as number };
+  return {
+    pps: best['pps'] as number,
+    cpuPerMillion: best['cpuPerMillion'] as number,
+    unpacedPps: unpaced['pps'] as number,
+  };
 }
 
 export const LOSSLESS: Section = {
@@ -40,4 +44,8 @@ export const LOSSLESS: Section = {
   plot: false,
 };
 
-export const lossless = (load: UdpLoad): Measure => ({ section: LOSSLESS, load: udpLoad(load), run: (stage) => search(stage, load) });
+export const lossless = (load: UdpLoad): Measure => ({
+  section: LOSSLESS,
+  load: udpLoad(load),
+  run: (stage) => search(stage, load),
+});

@@ -41,7 +41,9 @@ export async function many({ main, attachesSeveral }: Product, count: number): P
   const groups = attachesSeveral ? [ifaces] : ifaces.map((iface) => [iface]);
   const start = performance.now();
   const undo = groups.map((group) => {
-    const detach = removable(() => group.forEach((iface) => run(process.execPath, [main, 'detach', iface, '--netns', netns])));
+    const detach = removable(() =>
+      group.forEach((iface) => run(process.execPath, [main, 'detach', iface, '--netns', netns])),
+    );
     vnetBpf(main, ['attach', ...group, '--netns', netns, '--hairpin', '--daemon']);
     return detach;
   });
@@ -49,7 +51,11 @@ export async function many({ main, attachesSeveral }: Product, count: number): P
   ifaces.forEach((iface, i) => ok('ip', ['-n', netns, 'addr', 'add', `${address(i)}/24`, 'dev', iface]));
   let answered = 0;
   for (const [i, iface] of ifaces.entries()) if (await answers(netns, iface, i)) answered++;
-  const pids = new Set((JSON.parse(vnetBpf(main, ['list', '--json'])) as AttachmentDescription[]).filter((a) => a.netns === netns).map((a) => a.pid));
+  const pids = new Set(
+    (JSON.parse(vnetBpf(main, ['list', '--json'])) as AttachmentDescription[])
+      .filter((a) => a.netns === netns)
+      .map((a) => a.pid),
+  );
   const pssMb = [...pids].reduce((sum, pid) => sum + memory(pid).pssMb, 0);
   const machineMb = before - availableMb();
   const detachStart = performance.now();

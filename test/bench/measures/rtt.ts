@@ -57,5 +57,13 @@ export const RTT: Section = {
 export const RTT_IDLE = 'nothing else on the loop';
 export const RTT_LOADED = `beside ${BACKGROUND.rate} datagrams/s of ${BACKGROUND.bytes} B`;
 
-export const rttIdle = (seconds: number): Measure => ({ section: RTT, load: RTT_IDLE, run: (stage) => pingPong(stage, seconds) });
-export const rttLoaded = (seconds: number): Measure => ({ section: RTT, load: RTT_LOADED, run: (stage) => withBackground(stage, seconds) });
+export const rttIdle = (seconds: number): Measure => ({
+  section: RTT,
+  load: RTT_IDLE,
+  run: (stage) => pingPong(stage, seconds),
+});
+export const rttLoaded = (seconds: number): Measure => ({
+  section: RTT,
+  load: RTT_LOADED,
+  run: (stage) => withBackground(stage, seconds),
+});

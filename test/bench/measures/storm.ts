@@ -7,13 +7,18 @@ import type { Measure, Section, Values } from './measure';
 import { flood, udpLoad, type UdpLoad } from './udp';
 
 async function overload(main: string, stage: Stage, load: UdpLoad): Promise<Values> {
-  const read = (): Stats => JSON.parse(vnetBpf(main, ['stats', stage.iface, '--netns', stage.netns, '--json'])) as Stats;
+  const read = (): Stats =>
+    JSON.parse(vnetBpf(main, ['stats', stage.iface, '--netns', stage.netns, '--json'])) as Stats;
   const before = read();
   const values = await flood(stage, load);
   const after = read();
   const stops = after.queue.stops - before.queue.stops;
   const held = after.held.total - before.held.total;
-  return { ...values, stopsPerThousand: (stops / (values['received'] as number)) * 1000, heldPercent: (held / (values['received'] as number)) * 100 };
+  return {
+    ...values,
+    stopsPerThousand: (stops / (values['received'] as number)) * 1000,
+    heldPercent: (held / (values['received'] as number)) * 100,
+  };
 }
 
 export const STORM: Section = {
@@ -30,4 +35,8 @@ export const STORM: Section = {
   plot: false,
 };
 
-export const storm = (main: string, load: UdpLoad): Measure => ({ section: STORM, load: udpLoad(load), run: (stage) => overload(main, stage, load) });
+export const storm = (main: string, load: UdpLoad): Measure => ({
+  section: STORM,
+  load: udpLoad(load),
+  run: (stage) => overload(main, stage, load),
+});

@@ -10,4 +10,9 @@ const ring = bytes(DEFAULTS.ringBytes);
 
 export const RING_TCP: Section = { ...TCP, id: 'ring-tcp', title: 'TCP against --ring-size', baseline: ring };
 export const RING_UDP: Section = { ...UDP, id: 'ring-udp', title: 'UDP against --ring-size', baseline: ring };
-export const BUDGET: Section = { ...UDP, id: 'budget', title: 'UDP against --budget', baseline: String(DEFAULTS.budget) };
+export const BUDGET: Section = {
+  ...UDP,
+  id: 'budget',
+  title: 'UDP against --budget',
+  baseline: String(DEFAULTS.budget),
+};

@@ -15,7 +15,15 @@ async function transfer({ netns }: Stage, streams: number, seconds: number): Pro
   const server = startIn(netnsFile(netns), 'iperf3', ['--server', '--one-off', '--bind', ADDRESS, '--forceflush']);
   await listening(server.child.stdout);
   const busyBefore = busySeconds();
-  const client = startIn(netnsFile(netns), 'iperf3', ['--client', ADDRESS, '--time', seconds, '--parallel', streams, '--json']);
+  const client = startIn(netnsFile(netns), 'iperf3', [
+    '--client',
+    ADDRESS,
+    '--time',
+    seconds,
+    '--parallel',
+    streams,
+    '--json',
+  ]);
   const report = JSON.parse(await client.result) as Report;
   const busy = busySeconds() - busyBefore;
   await server.result;

@@ -41,7 +41,10 @@ export async function flood(stage: Stage, { bytes, flows, seconds, rate = 0 }: U
   const endedEarly = receiver.result.then((said): never => {
     throw new Error(`udp-receive has ended before the sender: ${said}`);
   });
-  const sent = await Promise.race([runTool<Sent>(stage.netns, 'udp-send', [ADDRESS, port, bytes, flows, seconds, rate]), endedEarly]);
+  const sent = await Promise.race([
+    runTool<Sent>(stage.netns, 'udp-send', [ADDRESS, port, bytes, flows, seconds, rate]),
+    endedEarly,
+  ]);
   receiver.stop(sent.sent);
   const got = JSON.parse(await receiver.result) as Received;
   const busy = busyUntil(got.lastNs); // not the wait for what does not come
@@ -71,6 +74,11 @@ export const UDP: Section = {
 };
 
 /** The load in words, as tables have it. */
-export const udpLoad = ({ bytes, flows }: Pick<UdpLoad, 'bytes' | 'flows'>): string => `${bytes} B, ${flows === 1 ? 'one flow' : `${flows} flows`}`;
+export const udpLoad = ({ bytes, flows }: Pick<UdpLoad, 'bytes' | 'flows'>): string =>
+  `${bytes} B, ${flows === 1 ? 'one flow' : `${flows} flows`}`;
 
-export const udp = (load: UdpLoad, section = UDP): Measure => ({ section, load: udpLoad(load), run: (stage) => flood(stage, load) });
+export const udp = (load: UdpLoad, section = UDP): Measure => ({
+  section,
+  load: udpLoad(load),
+  run: (stage) => flood(stage, load),
+});

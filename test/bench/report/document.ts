@@ -41,23 +41,37 @@ function plotOf(section: Section, all: readonly Sample[]): string {
   const series = distinct(samples, 'system');
   const groups = distinct(samples, 'load');
   // One load and many variants: a bar each, named below it.
-  if (groups.length === 1) return svg({ title, unit: value.heading, groups: series, series: groups, bar: (system, load) => bar(load, system) });
+  if (groups.length === 1)
+    return svg({
+      title,
+      unit: value.heading,
+      groups: series,
+      series: groups,
+      bar: (system, load) => bar(load, system),
+    });
   return svg({ title, unit: value.heading, groups, series, bar });
 }
 
 /** One sample a line, six digits: to be read by programs, and compared by people. */
 function json({ machine, samples }: Results): string {
-  const round = (_: string, value: unknown): unknown => (typeof value === 'number' ? Number(value.toPrecision(6)) : value);
+  const round = (_: string, value: unknown): unknown =>
+    typeof value === 'number' ? Number(value.toPrecision(6)) : value;
   return `{"machine":${JSON.stringify(machine)},\n"samples":[\n${samples.map((sample) => JSON.stringify(sample, round)).join(',\n')}\n]}\n`;
 }
 
 /** Writes benchmarks.json, the plots and, from the text at `template`, benchmarks.md. */
-export function writeResults(directory: string, template: string, sections: readonly Section[], results: Results): void {
+export function writeResults(
+  directory: string,
+  template: string,
+  sections: readonly Section[],
+  results: Results,
+): void {
   const { machine, samples } = results;
   const measured = sections.filter(({ id }) => samples.some(({ section }) => section === id));
   fs.mkdirSync(directory, { recursive: true });
   fs.writeFileSync(path.join(directory, 'benchmarks.json'), json(results));
-  for (const section of measured.filter(({ plot }) => plot)) fs.writeFileSync(path.join(directory, `benchmarks-${section.id}.svg`), plotOf(section, samples));
+  for (const section of measured.filter(({ plot }) => plot))
+    fs.writeFileSync(path.join(directory, `benchmarks-${section.id}.svg`), plotOf(section, samples));
   const parts = new Map([
     ['machine', machineText(machine)],
     ['headline', headline(samples)],

@@ -41,8 +41,12 @@ const SYSTEMS = [
 /** A table of them, as far as they were measured; a dash where a system was not. */
 export function headline(all: readonly Sample[]): string {
   const rows = FIGURES.flatMap(({ what, section, load, key }) => {
-    const samples = all.filter((sample) => sample.section === section.id && (load === null || sample.load === load)).map((sample) => ({ ...sample, load: '' }));
-    const cells = SYSTEMS.map(([, system]) => format(median(valuesOf(samples, '', system, { key: key ?? section.value.key }))));
+    const samples = all
+      .filter((sample) => sample.section === section.id && (load === null || sample.load === load))
+      .map((sample) => ({ ...sample, load: '' }));
+    const cells = SYSTEMS.map(([, system]) =>
+      format(median(valuesOf(samples, '', system, { key: key ?? section.value.key }))),
+    );
     return samples.length === 0 ? [] : [[what, ...cells]];
   });
   return markdown([['', ...SYSTEMS.map(([name]) => name)], ...rows]);

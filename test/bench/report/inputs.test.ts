@@ -16,9 +16,14 @@ t.test('a whole run writes to docs, a quick one beside the build, a part of one 
 });
 
 t.test('other checkouts and variants have names', async (t) => {
-  t.same(options('--ours', '/a', '--ours', 'before=/b').others, [['/a', '/a'], ['before', '/b']]);
+  t.same(options('--ours', '/a', '--ours', 'before=/b').others, [
+    ['/a', '/a'],
+    ['before', '/b'],
+  ]);
   t.same(options('--variant', 'big=--ring-size 64M').variants, [['big', ['--ring-size', '64M']]]);
-  t.same(options('--variant', 'small=--budget 8  --ring-size 1M').variants, [['small', ['--budget', '8', '--ring-size', '1M']]]);
+  t.same(options('--variant', 'small=--budget 8  --ring-size 1M').variants, [
+    ['small', ['--budget', '8', '--ring-size', '1M']],
+  ]);
 });
 
 t.test('what makes no sense is refused', async (t) => {

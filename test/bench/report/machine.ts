@@ -18,7 +18,8 @@ export interface Machine {
   seconds: number;
 }
 
-const output = (program: string, args: readonly string[]): string => spawnSync(program, args, { encoding: 'utf8' }).stdout?.trim() ?? '';
+const output = (program: string, args: readonly string[]): string =>
+  spawnSync(program, args, { encoding: 'utf8' }).stdout?.trim() ?? '';
 
 export const load = (): number => Number((os.loadavg()[0] ?? NaN).toFixed(2));
 
@@ -27,7 +28,8 @@ export function describeMachine(loadBefore: number, seconds: number): Machine {
     date: new Date().toISOString().slice(0, 10),
     cpu: os.cpus()[0]?.model ?? 'unknown',
     cpus: os.availableParallelism(),
-    virtual: !['', 'none'].includes(output('systemd-detect-virt', [])) || output('lscpu', []).includes('Hypervisor vendor'),
+    virtual:
+      !['', 'none'].includes(output('systemd-detect-virt', [])) || output('lscpu', []).includes('Hypervisor vendor'),
     memoryGb: Math.round(os.totalmem() / 1e9),
     kernel: os.release(),
     node: process.version,
@@ -41,10 +43,23 @@ export function describeMachine(loadBefore: number, seconds: number): Machine {
 /** The load average from which on a run is no good. */
 export const BUSY = 0.7;
 
-export function machineText({ date, cpu, cpus, virtual, memoryGb, kernel, node, loadBefore, loadAfter, commit, seconds }: Machine): string {
+export function machineText({
+  date,
+  cpu,
+  cpus,
+  virtual,
+  memoryGb,
+  kernel,
+  node,
+  loadBefore,
+  loadAfter,
+  commit,
+  seconds,
+}: Machine): string {
   const kind = virtual ? 'a virtual machine' : 'a real machine';
   // Senders, receivers and loop want every processor: whatever else runs takes from one of them.
-  const busy = loadBefore > BUSY ? ' **The machine was busy with other things: rely on nothing here but the method.**' : '';
+  const busy =
+    loadBefore > BUSY ? ' **The machine was busy with other things: rely on nothing here but the method.**' : '';
   return (
     `Measured on ${date} in ${seconds} s on ${kind}: ${cpus} x ${cpu}, ${memoryGb} GB, Linux ${kernel}, Node ${node}, ` +
     `commit ${commit || 'unknown'}; load average ${loadBefore} before and ${loadAfter} after.${busy}`

@@ -15,7 +15,10 @@ const plot: Plot = {
   },
 };
 
-const heights = (text: string): number[] => [...text.matchAll(/<rect x="[\d.]+" y="[\d.]+" width="\d+" height="([\d.]+)" fill="#[^f]/g)].map((match) => Number(match[1])).filter((h) => h > 10);
+const heights = (text: string): number[] =>
+  [...text.matchAll(/<rect x="[\d.]+" y="[\d.]+" width="\d+" height="([\d.]+)" fill="#[^f]/g)]
+    .map((match) => Number(match[1]))
+    .filter((h) => h > 10);
 
 t.test('the axis ends at a round number', async (t) => {
   t.same([0.3, 1, 7, 12, 240, 260].map(roundUp), [0.5, 1, 10, 20, 250, 500]);

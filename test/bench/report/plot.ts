@@ -37,7 +37,8 @@ export function roundUp(value: number): number {
   return ([1, 2, 2.5, 5, 10].find((step) => step * power >= value) ?? 10) * power;
 }
 
-const text = (x: number, y: number, content: string, more = ''): string => `<text x="${x}" y="${y}" ${more}>${escape(content)}</text>`;
+const text = (x: number, y: number, content: string, more = ''): string =>
+  `<text x="${x}" y="${y}" ${more}>${escape(content)}</text>`;
 
 function axis(top: number, width: number): string[] {
   return Array.from({ length: TICKS + 1 }, (_, i) => {
@@ -71,10 +72,16 @@ export function svg({ title, unit, groups, series, bar }: Plot): string {
     });
     return [...columns, text(LEFT + (g + 0.5) * groupWidth, TOP + HEIGHT + 18, group, 'text-anchor="middle"')];
   });
-  const legend = series.length < 2 ? [] : series.map((name, s) => {
-    const x = LEFT + s * LEGEND;
-    return `<rect x="${x}" y="32" width="10" height="10" fill="${COLOURS[s % COLOURS.length]}"/>` + text(x + 14, 41, name);
-  });
+  const legend =
+    series.length < 2
+      ? []
+      : series.map((name, s) => {
+          const x = LEFT + s * LEGEND;
+          return (
+            `<rect x="${x}" y="32" width="10" height="10" fill="${COLOURS[s % COLOURS.length]}"/>` +
+            text(x + 14, 41, name)
+          );
+        });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${TOP + HEIGHT + 30}" font-family="sans-serif" font-size="11">`,
     `<rect width="100%" height="100%" fill="#fff"/>`,

@@ -20,14 +20,39 @@ t.test('columns line up', async (t) => {
   t.match(lines[1], /^\| -+ \| -+ \|$/);
 });
 
-const section: Section = { id: 's', title: '', value: { key: 'v', heading: 'value' }, more: [{ key: 'm', heading: 'more' }], baseline: 'b', plot: false };
-const sample = (system: string, round: number, v: number, m = 0): Sample => ({ section: 's', load: 'l', system, round, values: { v, m } });
+const section: Section = {
+  id: 's',
+  title: '',
+  value: { key: 'v', heading: 'value' },
+  more: [{ key: 'm', heading: 'more' }],
+  baseline: 'b',
+  plot: false,
+};
+const sample = (system: string, round: number, v: number, m = 0): Sample => ({
+  section: 's',
+  load: 'l',
+  system,
+  round,
+  values: { v, m },
+});
 
 t.test('a section: medians, spread, ratio of medians, other columns', async (t) => {
-  const samples = [sample('a', 0, 1), sample('b', 0, 4, 7), sample('a', 1, 3), sample('b', 1, 4, 9), sample('a', 2, 2), { ...sample('a', 0, 99), section: 'other' }];
+  const samples = [
+    sample('a', 0, 1),
+    sample('b', 0, 4, 7),
+    sample('a', 1, 3),
+    sample('b', 1, 4, 9),
+    sample('a', 2, 2),
+    { ...sample('a', 0, 99), section: 'other' },
+  ];
   const cells = sectionTable(section, samples)
     .split('\n')
-    .map((line) => line.split('|').slice(1, -1).map((cell) => cell.trim()));
+    .map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
   t.same(cells[0], ['', '', 'value', 'lowest to highest', '/ b', 'more']);
   t.same(cells[2], ['l', 'a', '2', '1 to 3', '0.5', '0']);
   t.same(cells[3], ['', 'b', '4', '4 to 4', '1', '8']);

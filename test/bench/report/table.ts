@@ -9,22 +9,32 @@ const group = (digits: string): string => digits.replace(/\B(?=(\d{3})+$)/g, ','
 export function format(value: number, digits = 3): string {
   if (!Number.isFinite(value)) return '-';
   const rounded = Number(value.toPrecision(digits));
-  const [whole = '', part] = rounded.toString().includes('e') ? [rounded.toFixed(digits)] : rounded.toString().split('.');
+  const [whole = '', part] = rounded.toString().includes('e')
+    ? [rounded.toFixed(digits)]
+    : rounded.toString().split('.');
   return part === undefined ? group(whole) : `${group(whole)}.${part}`;
 }
 
 /** Rows of a table; the first is its heading. Cells are padded so that the source lines up, too. */
 export function markdown(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(3, ...rows.map((row) => (row[column] ?? '').length)));
-  const line = (cells: readonly string[]): string => `| ${widths.map((width, i) => (cells[i] ?? '').padEnd(width)).join(' | ')} |`;
+  const line = (cells: readonly string[]): string =>
+    `| ${widths.map((width, i) => (cells[i] ?? '').padEnd(width)).join(' | ')} |`;
   const [heading = [], ...body] = rows;
   return [line(heading), line(widths.map((width) => '-'.repeat(width))), ...body.map(line)].join('\n');
 }
 
 /** What differs, in the order in which it first appears. */
-export const distinct = (samples: readonly Sample[], key: 'load' | 'system'): string[] => [...new Set(samples.map((sample) => sample[key]))];
+export const distinct = (samples: readonly Sample[], key: 'load' | 'system'): string[] => [
+  ...new Set(samples.map((sample) => sample[key])),
+];
 
-export const valuesOf = (samples: readonly Sample[], load: string, system: string, { key }: Pick<Column, 'key'>): number[] =>
+export const valuesOf = (
+  samples: readonly Sample[],
+  load: string,
+  system: string,
+  { key }: Pick<Column, 'key'>,
+): number[] =>
   samples.filter((sample) => sample.load === load && sample.system === system).map(({ values }) => values[key] ?? NaN);
 
 /** The table of a section: for each load, each system with median, spread, ratio to the baseline and the rest. */
@@ -32,10 +42,22 @@ export function sectionTable(section: Section, all: readonly Sample[]): string {
   const samples = all.filter((sample) => sample.section === section.id);
   const { value, more, baseline } = section;
   const ratio = baseline !== null && samples.some(({ system }) => system === baseline);
-  const rows = [['', '', value.heading, 'lowest to highest', ...(ratio ? [`/ ${baseline}`] : []), ...more.map(({ heading }) => heading)]];
+  const rows = [
+    [
+      '',
+      '',
+      value.heading,
+      'lowest to highest',
+      ...(ratio ? [`/ ${baseline}`] : []),
+      ...more.map(({ heading }) => heading),
+    ],
+  ];
   for (const load of distinct(samples, 'load')) {
     const base = ratio ? median(valuesOf(samples, load, baseline, value)) : NaN;
-    for (const [index, system] of distinct(samples.filter((sample) => sample.load === load), 'system').entries()) {
+    for (const [index, system] of distinct(
+      samples.filter((sample) => sample.load === load),
+      'system',
+    ).entries()) {
       const { median: middle, min, max, rounds } = summary(valuesOf(samples, load, system, value));
       rows.push([
         index === 0 ? load : '',

@@ -42,7 +42,8 @@ export function field({ product: where, others, variants, systems }: Options): F
   const defaults = products.map(({ name, main }) => ours(name, main, []));
   const asked = variants.map(([name, args]) => ours(name, product.main, args));
   const twins = [twin(product.main, product.has('gro') ? ['--gro', 'off'] : [])];
-  const wanted = (all: System[]): System[] => (systems === null ? all : all.filter(({ name }) => systems.includes(name)));
+  const wanted = (all: System[]): System[] =>
+    systems === null ? all : all.filter(({ name }) => systems.includes(name));
   const plain = variantsOf(product, [['gro', PLAIN, 'off']]);
   return {
     product,
@@ -58,7 +59,17 @@ export function field({ product: where, others, variants, systems }: Options): F
       tap,
       redirect,
     ]),
-    latency: wanted([...defaults, ...variantsOf(product, [['busy-poll', SLEEPY, '0'], ['busy-poll', BUSY, '100']]), ...asked, ...twins, tap, redirect]),
+    latency: wanted([
+      ...defaults,
+      ...variantsOf(product, [
+        ['busy-poll', SLEEPY, '0'],
+        ['busy-poll', BUSY, '100'],
+      ]),
+      ...asked,
+      ...twins,
+      tap,
+      redirect,
+    ]),
     lossy: wanted([...defaults, tap]),
     resting: wanted([...twins, tap]),
   };

@@ -15,11 +15,15 @@ export const IFACE = 'vnet0';
 export const vnetBpf = (main: string, args: readonly string[]): string => ok(process.execPath, [main, ...args]);
 
 /** Attaches and settles the neighbour; `detach` takes it away. */
-export function attachProduct(main: string, netns: string, args: readonly string[]): { pid: number; detach: () => void } {
+export function attachProduct(
+  main: string,
+  netns: string,
+  args: readonly string[],
+): { pid: number; detach: () => void } {
   const where = [IFACE, '--netns', netns];
-  const attached = JSON.parse(vnetBpf(main, ['attach', ...where, '--addr', `${ADDRESS}/24`, '--daemon', '--json', ...args])) as
-    | AttachmentDescription
-    | AttachmentDescription[];
+  const attached = JSON.parse(
+    vnetBpf(main, ['attach', ...where, '--addr', `${ADDRESS}/24`, '--daemon', '--json', ...args]),
+  ) as AttachmentDescription | AttachmentDescription[];
   const { pid } = Array.isArray(attached) ? (attached[0] as AttachmentDescription) : attached;
   const detach = removable(() => void run(process.execPath, [main, 'detach', ...where]));
   settleNeighbour(netns, IFACE);

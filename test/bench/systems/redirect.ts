@@ -14,7 +14,21 @@ export const redirect: System = {
     ok('ip', ['-n', netns, 'link', 'add', IFACE, 'type', 'veth', 'peer', 'name', 'peer0']);
     ok('ip', ['-n', netns, 'link', 'set', 'peer0', 'up']);
     ok('tc', ['-n', netns, 'qdisc', 'add', 'dev', IFACE, 'clsact']);
-    ok('tc', ['-n', netns, 'filter', 'add', 'dev', IFACE, 'egress', 'bpf', 'da', 'obj', toolFile('redirect.bpf.o'), 'sec', 'tc']);
+    ok('tc', [
+      '-n',
+      netns,
+      'filter',
+      'add',
+      'dev',
+      IFACE,
+      'egress',
+      'bpf',
+      'da',
+      'obj',
+      toolFile('redirect.bpf.o'),
+      'sec',
+      'tc',
+    ]);
     hairpin(netns, IFACE);
     settleNeighbour(netns, IFACE);
     return { netns, iface: IFACE, pid: null, close: async () => remove() };

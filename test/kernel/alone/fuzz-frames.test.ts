@@ -71,11 +71,11 @@ async function sendAll(fd: number, fuzzer: FrameFuzzer, frames: number, tally: T
     return Buffer.from(buffer, byteOffset, byteLength);
   });
   const start = performance.now();
-  for (let left = frames; left > 0; ) {
+  for (let left = frames; left > 0;) {
     const count = Math.min(BATCH, left);
     left -= count;
     for (let i = 0; i < count; i++) messages.setLength(i, fuzzer.write(buffers[i] as Buffer));
-    for (let from = 0; from < count; ) {
+    for (let from = 0; from < count;) {
       // It must not block: this thread also sets a paused controller going again.
       const sent = messages.send(fd, from, count - from, native.MSG_DONTWAIT);
       if (sent === -native.EINTR) continue;
@@ -106,7 +106,10 @@ function checkBalance(t: Test, stats: Stats, kernel: { rx: number; tx: number },
   t.equal(stats.queue.wakes, stats.queue.stops, 'as many wakes as stops');
   t.equal(stats.poll.lostWakeups, 0, 'no wake-up was lost');
   t.equal(kernel.rx, stats.rx.packets, 'rx here is what ip -s link says');
-  t.ok((hooked || kernel.tx >= kernel.rx) && kernel.tx <= stats.tx.packets, `TX of ip -s link, ${kernel.tx}, is between rx, ${kernel.rx}, and tx, ${stats.tx.packets}`);
+  t.ok(
+    (hooked || kernel.tx >= kernel.rx) && kernel.tx <= stats.tx.packets,
+    `TX of ip -s link, ${kernel.tx}, is between rx, ${kernel.rx}, and tx, ${stats.tx.packets}`,
+  );
 }
 
 interface Mode {
@@ -136,7 +139,9 @@ function pauseNowAndThen(pid: number): () => Promise<void> {
 /** Pings the interface's address until told to stop; then the median of the round trips, in ms, and how many there were. */
 function pingBeside(t: Test, netns: string): () => Promise<{ median: number; answers: number; requests: number }> {
   const [nsenter, ...rest] = inside(netns) as [string, ...string[]];
-  const child = spawn(nsenter, [...rest, 'ping', '-n', '-i', '0.05', ADDRESS], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(nsenter, [...rest, 'ping', '-n', '-i', '0.05', ADDRESS], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   t.teardown(() => child.exitCode === null && child.kill('SIGKILL'));
   let output = '';
   child.stdout.on('data', (data: Buffer) => (output += data.toString()));
@@ -160,7 +165,19 @@ async function fuzz(t: Test, { args, share, pauses = false, pingMs = 50 }: Mode)
   const nic = attachedIn(t, quietNetns(t), ['--type', 'veth', '--addr', `${ADDRESS}/24`, ...args]);
   okIn(nic.netns, 'sysctl', ['-qw', 'net.ipv4.icmp_ratelimit=0']);
   // It is asked for answers to superpackets: ARP would look for it for seconds.
-  ok('ip', ['-n', nic.netns, 'neigh', 'replace', FUZZ_SOURCE, 'lladdr', '02:02:02:02:02:02', 'dev', nic.iface, 'nud', 'permanent']);
+  ok('ip', [
+    '-n',
+    nic.netns,
+    'neigh',
+    'replace',
+    FUZZ_SOURCE,
+    'lladdr',
+    '02:02:02:02:02:02',
+    'dev',
+    nic.iface,
+    'nud',
+    'permanent',
+  ]);
   const fuzzer = new FrameFuzzer(random, macBytes(macOf(nic.netns, nic.iface)), [10, 77, 0, 1]);
   const endPauses = pauses ? pauseNowAndThen(attachmentOf(nic).pid) : () => Promise.resolve();
   const start = performance.now();
@@ -175,9 +192,14 @@ async function fuzz(t: Test, { args, share, pauses = false, pingMs = 50 }: Mode)
   const { median, answers, requests } = await endPing();
   const { stats: after, kernel } = await countersAtRest(nic);
   const errors = [...tally.refused].map(([name, count]) => `${name} ${count}`).join(', ');
-  const reasons = Object.entries(after.refused).filter(([, count]) => count > 0).map(([name, count]) => `${name} ${count}`).join(', ');
+  const reasons = Object.entries(after.refused)
+    .filter(([, count]) => count > 0)
+    .map(([name, count]) => `${name} ${count}`)
+    .join(', ');
   t.comment(`${frames} frames in ${seconds.toFixed(1)} s: ${tally.taken} taken by the kernel, not ${errors}`);
-  t.comment(`tx ${after.tx.packets}, rx ${after.rx.packets}; refused: ${reasons || 'none'}; ${after.held.total} held, ${after.held.dropped} of them thrown away, ${after.queue.stops} stops`);
+  t.comment(
+    `tx ${after.tx.packets}, rx ${after.rx.packets}; refused: ${reasons || 'none'}; ${after.held.total} held, ${after.held.dropped} of them thrown away, ${after.queue.stops} stops`,
+  );
   t.comment(`ping: ${answers} of ${requests} answered, ${median} ms at the median`);
   t.ok(tally.taken > frames / 10, 'the kernel took a good part of them');
   t.ok(after.tx.packets >= tally.taken, 'tx counts every frame that the kernel took');
@@ -193,10 +215,16 @@ const LARGE_MTU = ['--mtu', '65535', ...SMALL_RING];
 
 t.test('N1: plain', { skip: cannotRun }, (t) => fuzz(t, { args: [], share: 20 }));
 for (const superpackets of ['segmented', 'whole'] as const) {
-  t.test(`N1: with a hook that looks at everything, superpackets: ${superpackets}`, { skip: cannotRun }, (t) => fuzz(t, { args: ['--hook', hookFile(t, 'look.mjs', looks(superpackets))], share: 15 }));
+  t.test(`N1: with a hook that looks at everything, superpackets: ${superpackets}`, { skip: cannotRun }, (t) =>
+    fuzz(t, { args: ['--hook', hookFile(t, 'look.mjs', looks(superpackets))], share: 15 }),
+  );
 }
-t.test('N1: hold, with a poller that pauses', { skip: cannotRun }, (t) => fuzz(t, { args: SMALL_RING, share: 15, pauses: true }));
+t.test('N1: hold, with a poller that pauses', { skip: cannotRun }, (t) =>
+  fuzz(t, { args: SMALL_RING, share: 15, pauses: true }),
+);
 t.test('N1: hold, with a large MTU', { skip: cannotRun }, (t) => fuzz(t, { args: LARGE_MTU, share: 10 }));
 t.test('N1: two queues', { skip: cannotRun }, (t) => fuzz(t, { args: ['--queues', '2'], share: 15 }));
 t.test('N1: drop', { skip: cannotRun }, (t) => fuzz(t, { args: [...LARGE_MTU, '--when-full', 'drop'], share: 5 }));
-t.test('N1: hold with a queue of a few packets', { skip: cannotRun }, (t) => fuzz(t, { args: [...LARGE_MTU, '--queue-packets', '4', '--budget', '2'], share: 5, pingMs: 500 }));
+t.test('N1: hold with a queue of a few packets', { skip: cannotRun }, (t) =>
+  fuzz(t, { args: [...LARGE_MTU, '--queue-packets', '4', '--budget', '2'], share: 5, pingMs: 500 }),
+);

@@ -67,7 +67,9 @@ t.test('SIGSTOP for 5 s under load, then SIGCONT', { skip: cannotRun }, async (t
 t.test('a sleeping poller costs nothing while senders wait', { skip: cannotRun }, async (t) => {
   // Not stopped from outside: it rests between two batches, as it would while it cannot deliver.
   const rest = String(2_000_000 * SLOW);
-  const nic = attachedIn(t, quietNetns(t), ['--addr', `${ADDRESS}/24`, '--ring-size', '256K'], 'vnet0', { VNET_BPF_TEST_POLL_DELAY_US: rest });
+  const nic = attachedIn(t, quietNetns(t), ['--addr', `${ADDRESS}/24`, '--ring-size', '256K'], 'vnet0', {
+    VNET_BPF_TEST_POLL_DELAY_US: rest,
+  });
   withoutArp(nic, ADDRESS);
   const live = new LiveCounters(t, nic);
   const { pid } = attachmentOf(nic);
@@ -87,7 +89,7 @@ function fill(fd: number, messages: Messages, flow: number): number {
     const payload = messages.payload(i);
     return new DataView(payload.buffer, payload.byteOffset, 8);
   });
-  for (let sequence = 0; ; ) {
+  for (let sequence = 0; ;) {
     words.forEach((word, i) => {
       word.setUint32(0, flow, true);
       word.setUint32(4, sequence + i, true);
@@ -123,9 +125,14 @@ t.test('time to empty for many blocked sockets', { skip: cannotRun }, async (t) 
     const held = live.held;
     const start = performance.now();
     process.kill(pid, 'SIGCONT');
-    t.ok(await live.until(() => live.held === 0 && live.queued === 0, 20_000), `${sockets} sockets: the room is empty in the end`);
+    t.ok(
+      await live.until(() => live.held === 0 && live.queued === 0, 20_000),
+      `${sockets} sockets: the room is empty in the end`,
+    );
     const ms = performance.now() - start;
-    t.comment(`${sockets} blocked sockets: ${held} held frames gone in ${ms.toFixed(0)} ms, ${Math.round(sent / ms)} frames per ms`);
+    t.comment(
+      `${sockets} blocked sockets: ${held} held frames gone in ${ms.toFixed(0)} ms, ${Math.round(sent / ms)} frames per ms`,
+    );
     const after = await nic.atRest();
     checkReceived(t, await receiver.stop(), sent);
     t.equal(after.held.dropped, 0, `${sockets} sockets: the waiting room lost nothing`);

@@ -34,7 +34,11 @@ t.test('attach --daemon returns with the interface ready, soon', { skip: cannotR
     const busy = Math.max(1, timeOf(() => cliOk(['--version'])) / START_MS / SLOW);
     times.push(timeOf(() => attachedIn(t, netns, ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64'])) / busy);
     const links = JSON.parse(ok('ip', ['-n', netns, '-json', 'link', 'show'])) as LinkState[];
-    t.same(links.map(({ ifname }) => ifname), ['lo', 'vnet0'], 'no other interface is to be seen');
+    t.same(
+      links.map(({ ifname }) => ifname),
+      ['lo', 'vnet0'],
+      'no other interface is to be seen',
+    );
     t.ok(links[1]?.flags.includes('UP') && links[1].operstate === 'UP', 'the interface is up, with a carrier');
     macs.push(macOf(netns, 'vnet0'));
     if (i < 2) cliOk(['detach', 'vnet0', '--netns', netns]);
@@ -42,7 +46,11 @@ t.test('attach --daemon returns with the interface ready, soon', { skip: cannotR
   t.ok(Math.min(...times) < READY_MS * SLOW, `in under ${READY_MS * SLOW} ms: ${times.map(Math.round).join(', ')}`);
   for (const mac of macs) t.equal(parseInt(mac.slice(0, 2), 16) & 3, 2, `${mac} is a station's, locally administered`);
   t.equal(new Set(macs).size, 3, 'the address is another one each time');
-  t.equal(ok('ip', ['netns', 'list']).trim().split('\n').length, namespaces, 'ip netns list does not show the peer namespace');
+  t.equal(
+    ok('ip', ['netns', 'list']).trim().split('\n').length,
+    namespaces,
+    'ip netns list does not show the peer namespace',
+  );
   t.match(okIn(netns, 'ping', ['-c', '1', '10.77.0.1']), / 1 received/, 'IPv4 works at once');
   t.match(okIn(netns, 'ping', ['-c', '1', 'fd77::1']), / 1 received/, 'IPv6 works at once, no DAD is waited for');
 });

@@ -19,7 +19,12 @@ t.setTimeout(120_000 * SLOW);
 const SHELLS: readonly Shell[] = ['bash', 'zsh', 'fish'];
 
 /** bash is everywhere; the others are tested where they are. */
-const without = (shell: Shell): string | false => (run('sh', ['-c', `command -v ${shell}`]).status === 0 ? false : shell === 'bash' ? withoutTools('bash') : `there is no ${shell}`);
+const without = (shell: Shell): string | false =>
+  run('sh', ['-c', `command -v ${shell}`]).status === 0
+    ? false
+    : shell === 'bash'
+      ? withoutTools('bash')
+      : `there is no ${shell}`;
 
 /** What is offered, of that which the test knows; the machine may have more. */
 const offers = (t: Test, shell: Shell, directory: string, line: string, expected: string[]): void =>
@@ -30,41 +35,60 @@ for (const shell of SHELLS) {
     const directory = hookDirectory(t);
     const netns = testNetns(t);
     const nic = attachedIn(t, netns, [], 'vncomplete0');
-    t.same(complete(shell, 'vnet-bpf ', directory).filter((offer) => !offer.startsWith('-')), COMMANDS.map(({ name }) => name).sort(), 'commands');
+    t.same(
+      complete(shell, 'vnet-bpf ', directory).filter((offer) => !offer.startsWith('-')),
+      COMMANDS.map(({ name }) => name).sort(),
+      'commands',
+    );
     offers(t, shell, directory, 'vnet-bpf det', ['detach']);
     offers(t, shell, directory, 'vnet-bpf attach --when-', ['--when-full']);
     offers(t, shell, directory, 'vnet-bpf attach vnet0 --type ', ['dummy', 'veth']);
-    if (shell !== 'zsh') offers(t, shell, directory, 'vnet-bpf attach vnet0 --type=v', [shell === 'fish' ? '--type=veth' : 'veth']);
+    if (shell !== 'zsh')
+      offers(t, shell, directory, 'vnet-bpf attach vnet0 --type=v', [shell === 'fish' ? '--type=veth' : 'veth']);
     offers(t, shell, directory, 'vnet-bpf completion z', ['zsh']);
     offers(t, shell, directory, 'vnet-bpf help det', ['detach']);
     offers(t, shell, directory, `vnet-bpf detach --netns ${netns.slice(0, 6)}`, [netns]);
-    for (const command of shell === 'zsh' ? ['detach', 'hook'] : ['detach', 'stats', 'log', 'step', 'hook']) offers(t, shell, directory, `vnet-bpf ${command} vncom`, [nic.iface]);
+    for (const command of shell === 'zsh' ? ['detach', 'hook'] : ['detach', 'stats', 'log', 'step', 'hook'])
+      offers(t, shell, directory, `vnet-bpf ${command} vncom`, [nic.iface]);
     offers(t, shell, directory, `vnet-bpf detach --netns ${netns} vncom`, [nic.iface]);
     offers(t, shell, directory, 'vnet-bpf attach vnet0 --mtu vncom', []);
     const [file] = complete(shell, `vnet-bpf hook ${nic.iface} ${ROOT}/packa`, directory);
     t.match(file, /package/, 'files');
     // Names that others have chosen, which bash would cut and expand.
     for (const name of ['odd *', 'odd $(id)']) fs.writeFileSync(path.join(directory, name), '');
-    if (shell === 'bash') offers(t, shell, directory, `vnet-bpf hook ${nic.iface} ${directory}/odd`, [`${directory}/odd *`, `${directory}/odd $(id)`]);
+    if (shell === 'bash')
+      offers(t, shell, directory, `vnet-bpf hook ${nic.iface} ${directory}/odd`, [
+        `${directory}/odd *`,
+        `${directory}/odd $(id)`,
+      ]);
     t.end();
   });
 }
 
-t.test('not root: nothing is offered, and nothing is said', { skip: cannotRun || without('bash') || withoutTools('setpriv') }, async (t) => {
-  const netns = testNetns(t);
-  attachedIn(t, netns, [], 'vncomplete0');
-  const directory = hookDirectory(t);
-  const script = path.join(ROOT, 'dist', 'completion', 'vnet-bpf.bash');
-  // Read by root: nobody else may be able to enter the checkout.
-  const nobody = `exec setpriv --reuid 65534 --regid 65534 --clear-groups -- bash --norc -s /dev/fd/3 "$1" 3<'${script}'`;
-  t.same(
-    complete('bash', 'vnet-bpf detach ', directory, (_, args) => run('bash', ['-c', nobody, 'bash', args[5] ?? ''], { input: args[2] ?? '' })),
-    [],
-  );
-});
+t.test(
+  'not root: nothing is offered, and nothing is said',
+  { skip: cannotRun || without('bash') || withoutTools('setpriv') },
+  async (t) => {
+    const netns = testNetns(t);
+    attachedIn(t, netns, [], 'vncomplete0');
+    const directory = hookDirectory(t);
+    const script = path.join(ROOT, 'dist', 'completion', 'vnet-bpf.bash');
+    // Read by root: nobody else may be able to enter the checkout.
+    const nobody = `exec setpriv --reuid 65534 --regid 65534 --clear-groups -- bash --norc -s /dev/fd/3 "$1" 3<'${script}'`;
+    t.same(
+      complete('bash', 'vnet-bpf detach ', directory, (_, args) =>
+        run('bash', ['-c', nobody, 'bash', args[5] ?? ''], { input: args[2] ?? '' }),
+      ),
+      [],
+    );
+  },
+);
 
 t.test('the way that the document shows', { skip: cannotRun || without('bash') }, async (t) => {
-  const text = blocksOf(path.join(ROOT, 'docs', 'cli.md')).find(({ language, text }) => language === 'sh' && text.includes('vnet-bpf completion'))?.text ?? '';
+  const text =
+    blocksOf(path.join(ROOT, 'docs', 'cli.md')).find(
+      ({ language, text }) => language === 'sh' && text.includes('vnet-bpf completion'),
+    )?.text ?? '';
   const machine = await PrivateMachine.start(t);
   const prepare = `vnet-bpf() { '${process.execPath}' '${path.join(ROOT, 'dist', 'cli', 'main.js')}' "$@"; }\n`;
   const { status, stdout, stderr } = machine.run('bash', ['-c', `${prepare}${text}\ncomplete -p vnet-bpf`]);

@@ -7,7 +7,16 @@ import t, { type Test } from 'tap';
 
 import type { AttachmentDescription } from '../../../src/cli/list';
 import { frameAccounting, readStats, type Stats } from '../../../src/datapath/stats';
-import { attachmentOf, attachedIn, cannotRun, checkAccounting, cli, cliOk, SLOW, type Attached } from '../../helpers/cli';
+import {
+  attachmentOf,
+  attachedIn,
+  cannotRun,
+  checkAccounting,
+  cli,
+  cliOk,
+  SLOW,
+  type Attached,
+} from '../../helpers/cli';
 import { checkReceived, startFlood } from '../../helpers/flood';
 import { LOOP_RULES } from '../../helpers/looped-rules';
 import { ok, quietNetns } from '../../helpers/netns';
@@ -38,7 +47,9 @@ const counters = ({ tx, rx, queue, held, poll, refused }: Stats): Record<string,
 
 const decreased = (before: Stats, after: Stats): string[] => {
   const now = counters(after);
-  return Object.entries(counters(before)).filter(([name, value]) => (now[name] ?? 0) < value).map(([name, value]) => `${name}: ${value} -> ${now[name]}`);
+  return Object.entries(counters(before))
+    .filter(([name, value]) => (now[name] ?? 0) < value)
+    .map(([name, value]) => `${name}: ${value} -> ${now[name]}`);
 };
 
 /** Lets the sender pause until nothing is in flight any more; what does not balance then, or null. */
@@ -48,7 +59,8 @@ async function imbalance(nic: Attached, sender: number): Promise<string | null> 
     const stats = await nic.atRest();
     const sums = frameAccounting(stats);
     const { queue, held } = stats;
-    if (queue.packets > 0 || held.now > 0) return `${queue.packets} frames in the ring and ${held.now} held do not come out`;
+    if (queue.packets > 0 || held.now > 0)
+      return `${queue.packets} frames in the ring and ${held.now} held do not come out`;
     return sums.balanced ? null : `in ${sums.in}, out ${sums.out}`;
   } finally {
     process.kill(sender, 'SIGCONT');
@@ -56,7 +68,13 @@ async function imbalance(nic: Attached, sender: number): Promise<string | null> 
 }
 
 /** Kills the controller and attaches again, as often as asked; returns what was wrong on the way. */
-async function killAgainAndAgain(t: Test, nic: Attached, args: readonly string[], kills: number, sender: number): Promise<string[]> {
+async function killAgainAndAgain(
+  t: Test,
+  nic: Attached,
+  args: readonly string[],
+  kills: number,
+  sender: number,
+): Promise<string[]> {
   const where = [nic.iface, '--netns', nic.netns];
   const random = Random.announced(t);
   const wrong: string[] = [];
@@ -74,9 +92,17 @@ async function killAgainAndAgain(t: Test, nic: Attached, args: readonly string[]
     if (crashed.state !== 'crashed') wrong.push(`kill ${kill}: the state is ${crashed.state}`);
     wrong.push(...decreased(last, crashed).map((what) => `kill ${kill}: ${what}`));
     // With and without the address: an adoption may repeat what is there already.
-    const again = ['attach', ...where, '--daemon', '--json', ...(random.chance(50) ? [] : ['--addr', `${ADDRESS}/24`]), ...args];
+    const again = [
+      'attach',
+      ...where,
+      '--daemon',
+      '--json',
+      ...(random.chance(50) ? [] : ['--addr', `${ADDRESS}/24`]),
+      ...args,
+    ];
     const adopted = JSON.parse(cliOk(again, SLOW_POLLER)) as AttachmentDescription;
-    if (adopted.state !== 'running' || adopted.pid === pid) wrong.push(`attach ${kill}: ${adopted.state}, process ${adopted.pid} after ${pid}`);
+    if (adopted.state !== 'running' || adopted.pid === pid)
+      wrong.push(`attach ${kill}: ${adopted.state}, process ${adopted.pid} after ${pid}`);
     pid = adopted.pid;
     last = look();
     wrong.push(...decreased(crashed, last).map((what) => `attach ${kill}: ${what}`));
@@ -93,10 +119,17 @@ const listed = ({ netns }: Attached): AttachmentDescription[] =>
 function checkNoResidue(t: Test, nic: Attached, id: string): void {
   cliOk(['detach', nic.iface, '--netns', nic.netns]);
   t.same(listed(nic), [], 'list does not know it any more');
-  t.equal(ok('sh', ['-c', `ls -d /run/vnet-bpf/${id} /sys/fs/bpf/vnet-bpf/${id} 2>/dev/null || true`]), '', 'neither state nor pins are left');
+  t.equal(
+    ok('sh', ['-c', `ls -d /run/vnet-bpf/${id} /sys/fs/bpf/vnet-bpf/${id} 2>/dev/null || true`]),
+    '',
+    'neither state nor pins are left',
+  );
   t.notMatch(ok('ip', ['-n', nic.netns, '-o', 'link']), nic.iface, 'the interface is gone');
   t.notMatch(ok('ip', ['-n', nic.netns, 'rule']), LOOP_RULES, 'so are its rules');
-  const devices = ok('sh', ['-c', 'if [ -e /run/vnet-bpf/netns ]; then nsenter --net=/run/vnet-bpf/netns ip -o link; fi']);
+  const devices = ok('sh', [
+    '-c',
+    'if [ -e /run/vnet-bpf/netns ]; then nsenter --net=/run/vnet-bpf/netns ip -o link; fi',
+  ]);
   t.notMatch(devices, id, 'and its devices in the peer namespace');
 }
 
@@ -107,11 +140,17 @@ const underLoad = async (t: Test, args: readonly string[], kills: number, flows:
   const { id } = attachmentOf(nic);
   const before = nic.stats();
   const { sender, receiver } = await startFlood(t, nic.netns, { address: ADDRESS, bytes: 200, flows });
-  t.same(await killAgainAndAgain(t, nic, args, kills, sender.pid), [], 'each time: crashed, adopted, no counter went back, and the accounting balances');
+  t.same(
+    await killAgainAndAgain(t, nic, args, kills, sender.pid),
+    [],
+    'each time: crashed, adopted, no counter went back, and the accounting balances',
+  );
   const sent = await sender.stop();
   const after = await nic.atRest();
   const received = await receiver.stop();
-  t.comment(`${sent.sent} sent in ${sent.seconds.toFixed(1)} s; ${after.held.total} held, ${after.queue.stops} stops, ${after.held.grants} grants`);
+  t.comment(
+    `${sent.sent} sent in ${sent.seconds.toFixed(1)} s; ${after.held.total} held, ${after.queue.stops} stops, ${after.held.grants} grants`,
+  );
   checkReceived(t, received, sent.sent);
   t.equal(after.tx.packets - before.tx.packets, sent.sent, 'TX counts them');
   t.ok(after.held.total > 0, 'frames were held');
@@ -124,10 +163,14 @@ const underLoad = async (t: Test, args: readonly string[], kills: number, flows:
   checkNoResidue(t, nic, id);
 };
 
-t.test(`hold: ${KILLS} kills under a flat-out blocking sender`, { skip: cannotRun }, (t) => underLoad(t, ['--ring-size', '1M'], KILLS, 3));
+t.test(`hold: ${KILLS} kills under a flat-out blocking sender`, { skip: cannotRun }, (t) =>
+  underLoad(t, ['--ring-size', '1M'], KILLS, 3),
+);
 
 const FEWER = Math.ceil(KILLS / 3);
-t.test(`two queues: ${FEWER} kills`, { skip: cannotRun }, (t) => underLoad(t, ['--ring-size', '256K', '--queues', '2'], FEWER, 16));
+t.test(`two queues: ${FEWER} kills`, { skip: cannotRun }, (t) =>
+  underLoad(t, ['--ring-size', '256K', '--queues', '2'], FEWER, 16),
+);
 
 t.test('drop: while nobody drains, senders are refused', { skip: cannotRun }, async (t) => {
   const args = ['--ring-size', '256K', '--when-full', 'drop'];
@@ -135,8 +178,17 @@ t.test('drop: while nobody drains, senders are refused', { skip: cannotRun }, as
   withoutArp(nic, ADDRESS);
   const { id } = attachmentOf(nic);
   const before = nic.stats();
-  const { sender, receiver } = await startFlood(t, nic.netns, { address: ADDRESS, bytes: 200, flows: 3, rate: 100_000 });
-  t.same(await killAgainAndAgain(t, nic, args, Math.min(KILLS, 3), sender.pid), [], 'each time: crashed, adopted, no counter went back, and the accounting balances');
+  const { sender, receiver } = await startFlood(t, nic.netns, {
+    address: ADDRESS,
+    bytes: 200,
+    flows: 3,
+    rate: 100_000,
+  });
+  t.same(
+    await killAgainAndAgain(t, nic, args, Math.min(KILLS, 3), sender.pid),
+    [],
+    'each time: crashed, adopted, no counter went back, and the accounting balances',
+  );
   const sent = await sender.stop();
   const after = await nic.atRest();
   const received = await receiver.stop();
@@ -144,7 +196,11 @@ t.test('drop: while nobody drains, senders are refused', { skip: cannotRun }, as
   t.equal(after.tx.packets - before.tx.packets, sent.sent, 'TX counts every one that was offered');
   t.ok(after.refused.full > 0, 'some were refused');
   t.equal(received.received + after.refused.full, sent.sent, 'received + refused = offered, to the packet');
-  t.same({ repeated: received.repeated, overtaken: received.overtaken }, { repeated: 0, overtaken: 0 }, 'none twice, none overtaken');
+  t.same(
+    { repeated: received.repeated, overtaken: received.overtaken },
+    { repeated: 0, overtaken: 0 },
+    'none twice, none overtaken',
+  );
   t.equal(after.queue.stopped, false, 'the queue is awake');
   checkAccounting(t, nic, after);
   checkNoResidue(t, nic, id);

@@ -9,7 +9,8 @@ t.setTimeout(300_000 * SLOW);
 
 const ATTACH = ['attach', 'vnet0', '--daemon'];
 
-const pidOf = (machine: PrivateMachine): number => (JSON.parse(machine.cli(['list', '--json']).stdout) as [{ pid: number }])[0].pid;
+const pidOf = (machine: PrivateMachine): number =>
+  (JSON.parse(machine.cli(['list', '--json']).stdout) as [{ pid: number }])[0].pid;
 
 t.test('a second attach says who has the interface; a kill lets go of it', { skip: cannotRun }, async (t) => {
   const machine = await PrivateMachine.start(t);
@@ -18,7 +19,11 @@ t.test('a second attach says who has the interface; a kill lets go of it', { ski
   for (const second of [ATTACH, ['attach', 'vnet0']]) {
     const { status, stderr, stdout } = machine.cli(second);
     t.equal(status, 1, `${second.join(' ')}: exit status 1`);
-    t.match(stderr, new RegExp(`^vnet-bpf: interface vnet0: is attached already, by process ${pid}\nhint: `), 'it says who');
+    t.match(
+      stderr,
+      new RegExp(`^vnet-bpf: interface vnet0: is attached already, by process ${pid}\nhint: `),
+      'it says who',
+    );
     t.equal(stdout, '', 'and nothing else');
   }
   t.equal(pidOf(machine), pid, 'the first one goes on');
@@ -43,14 +48,26 @@ t.test('two at the same moment: one gets it', { skip: cannotRun }, async (t) => 
 
 /** Each made before the attach; `where` is what has to be named. */
 const intruders = [
-  { name: 'state of another owner', make: 'mkdir -m 0700 /run/vnet-bpf; chown 1000 /run/vnet-bpf', where: '/run/vnet-bpf' },
+  {
+    name: 'state of another owner',
+    make: 'mkdir -m 0700 /run/vnet-bpf; chown 1000 /run/vnet-bpf',
+    where: '/run/vnet-bpf',
+  },
   { name: 'state that others may enter', make: 'mkdir -m 0755 /run/vnet-bpf', where: '/run/vnet-bpf' },
-  { name: 'a symbolic link instead of state', make: 'mkdir -m 0700 /run/other; ln -s /run/other /run/vnet-bpf', where: '/run/vnet-bpf' },
+  {
+    name: 'a symbolic link instead of state',
+    make: 'mkdir -m 0700 /run/other; ln -s /run/other /run/vnet-bpf',
+    where: '/run/vnet-bpf',
+  },
   { name: 'a file instead of state', make: 'touch /run/vnet-bpf', where: '/run/vnet-bpf' },
-  { name: 'pins that others may enter', make: 'mkdir -p /sys/fs/bpf/vnet-bpf/theirs; chmod 0755 /sys/fs/bpf/vnet-bpf', where: '/sys/fs/bpf/vnet-bpf' },
+  {
+    name: 'pins that others may enter',
+    make: 'mkdir -p /sys/fs/bpf/vnet-bpf/theirs; chmod 0755 /sys/fs/bpf/vnet-bpf',
+    where: '/sys/fs/bpf/vnet-bpf',
+  },
 ];
 
-t.test('what is not root\'s alone is refused', { skip: cannotRun }, async (t) => {
+t.test("what is not root's alone is refused", { skip: cannotRun }, async (t) => {
   for (const { name, make, where } of intruders) {
     const machine = await PrivateMachine.start(t);
     machine.shell(make);

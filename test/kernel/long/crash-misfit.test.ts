@@ -60,12 +60,15 @@ t.test('a misfit is refused and changes nothing', { skip: cannotRun }, async (t)
   const machine = await PrivateMachine.start(t);
   machine.shell('sysctl -qw net.ipv6.conf.default.disable_ipv6=1 || true'); // duplicate address detection takes its time
   const options = ['--addr', '10.77.0.1/24', '--ring-size', '512K', '--queue-packets', '100'];
-  const attach = (args: readonly string[]): ReturnType<PrivateMachine['cli']> => machine.cli(['attach', 'vnet0', '--daemon', ...args]);
+  const attach = (args: readonly string[]): ReturnType<PrivateMachine['cli']> =>
+    machine.cli(['attach', 'vnet0', '--daemon', ...args]);
   t.equal(attach(options).status, 0, 'attach');
   const [{ pid }] = JSON.parse(machine.cli(['list', '--json']).stdout) as [{ pid: number }];
   machine.shell(`kill -KILL ${pid}`);
   const picture = (): string =>
-    machine.shell(`cat ${STATE}; ls -lR ${PINS}; ip -o link; ip rule; ip -6 rule; ip route show table all; ls -l /run/vnet-bpf | grep -v ^total`);
+    machine.shell(
+      `cat ${STATE}; ls -lR ${PINS}; ip -o link; ip rule; ip -6 rule; ip route show table all; ls -l /run/vnet-bpf | grep -v ^total`,
+    );
   for (const { name, first = 'true', args = [], says, undo = 'true' } of misfits) {
     machine.shell(first);
     const before = picture();
@@ -91,7 +94,11 @@ t.test('--replace makes a new one of what does not fit', { skip: cannotRun }, as
   machine.shell(`kill -KILL ${(JSON.parse(machine.cli(['list', '--json']).stdout) as [{ pid: number }])[0].pid}`);
   machine.shell(`sed -i 's/"version": [0-9]*/"version": 9999/' ${STATE}`);
   t.equal(attach(['--ring-size', '1M', '--replace']).status, 0, 'attach --replace');
-  t.match(JSON.parse(machine.cli(['list', '--json']).stdout), [{ state: 'running', ringBytes: 1 << 20 }], 'with the new ring');
+  t.match(
+    JSON.parse(machine.cli(['list', '--json']).stdout),
+    [{ state: 'running', ringBytes: 1 << 20 }],
+    'with the new ring',
+  );
   t.equal(machine.run('ping', ['-c', '1', '10.77.0.1']).status, 0, 'it loops');
   t.equal(machine.cli(['detach', 'vnet0']).status, 0, 'detach');
   t.same(machine.residue(), [], 'nothing is left of either');

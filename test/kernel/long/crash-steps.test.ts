@@ -82,7 +82,7 @@ t.test('killed at a step', { skip: cannotRun }, async (t) => {
     t.end();
   });
 
-  await t.test('of the controller\'s own end, then detach', (t) => {
+  await t.test("of the controller's own end, then detach", (t) => {
     for (const step of someOf(steps.detach)) {
       t.equal(machine.cli([...ATTACH, '--daemon'], killAt(step)).status, 0, 'attach');
       checkDetached(t, machine, `the controller killed at ${step}`);

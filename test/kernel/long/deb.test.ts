@@ -36,8 +36,13 @@ class DpkgRoot {
 
   /** Files and links, without what dpkg keeps for itself. */
   files(): string[] {
-    const all = fs.readdirSync(this.path, { recursive: true, withFileTypes: true }).filter((entry) => !entry.isDirectory());
-    return all.map((entry) => path.relative(this.path, path.join(entry.parentPath, entry.name))).filter((name) => !name.startsWith('var/lib/dpkg/')).sort();
+    const all = fs
+      .readdirSync(this.path, { recursive: true, withFileTypes: true })
+      .filter((entry) => !entry.isDirectory());
+    return all
+      .map((entry) => path.relative(this.path, path.join(entry.parentPath, entry.name)))
+      .filter((name) => !name.startsWith('var/lib/dpkg/'))
+      .sort();
   }
 }
 
@@ -65,7 +70,11 @@ t.test('make deb', { skip: cannotRun || withoutTools('npm', 'dpkg', 'dpkg-deb', 
   // Compressing takes longer than all the rest, and is dpkg's affair.
   ok('src/setup/deb.sh', [directory], { cwd: ROOT, env: { ...npmEnvironment(), DPKG_DEB_COMPRESSOR_LEVEL: '0' } });
   const names = fs.readdirSync(directory);
-  t.match(fs.readFileSync(path.join(ROOT, 'README.md'), 'utf8'), `apt install ./${names.join()}`, 'one, of the name that the README gives');
+  t.match(
+    fs.readFileSync(path.join(ROOT, 'README.md'), 'utf8'),
+    `apt install ./${names.join()}`,
+    'one, of the name that the README gives',
+  );
   const file = path.join(directory, names[0] ?? '');
 
   t.test('an older Node.js will not do', async (t) => {
@@ -79,12 +88,22 @@ t.test('make deb', { skip: cannotRun || withoutTools('npm', 'dpkg', 'dpkg-deb', 
     const root = new DpkgRoot(t, { ...NEEDED, nodejs: '20.19.2+dfsg-1' });
     const { status, stderr } = root.dpkg('--install', file);
     t.same({ status, stderr }, { status: 0, stderr: '' });
-    t.same(root.files().filter((name) => !name.startsWith('usr/lib/vnet-bpf/')), EXPECTED);
-    const foreign = fs.readdirSync(root.path, { recursive: true, encoding: 'utf8' }).filter((name) => fs.lstatSync(path.join(root.path, name)).uid !== 0);
-    t.same(foreign, [], 'all is root\'s');
+    t.same(
+      root.files().filter((name) => !name.startsWith('usr/lib/vnet-bpf/')),
+      EXPECTED,
+    );
+    const foreign = fs
+      .readdirSync(root.path, { recursive: true, encoding: 'utf8' })
+      .filter((name) => fs.lstatSync(path.join(root.path, name)).uid !== 0);
+    t.same(foreign, [], "all is root's");
     t.equal(root.dpkg('--verify', 'vnet-bpf').stdout, '', 'as it was packed');
     if (withoutTools('lintian') === false) t.equal(run('lintian', [file]).stdout, '', 'lintian has nothing to say');
-    await t.test('used', (t) => installedWorks(t, { bin: path.join(root.path, 'usr/bin/vnet-bpf'), root: path.join(root.path, 'usr/lib/vnet-bpf') }));
+    await t.test('used', (t) =>
+      installedWorks(t, {
+        bin: path.join(root.path, 'usr/bin/vnet-bpf'),
+        root: path.join(root.path, 'usr/lib/vnet-bpf'),
+      }),
+    );
     t.equal(root.dpkg('--purge', 'vnet-bpf').status, 0);
     t.same(root.files(), [], 'nothing is left');
   });

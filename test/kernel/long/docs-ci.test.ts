@@ -57,7 +57,9 @@ const needs = cannotRun || withoutTools('bash', 'setpriv', 'unshare', 'ping');
 
 t.test('the steps of the workflow', { skip: needs }, async (t) => {
   const [workflow] = blocks.filter(({ language }) => language === 'yaml');
-  const steps = [...(workflow?.text ?? '').matchAll(/^ +run: \|\n((?: {10}.*\n)+)/gm)].map(([, step = '']) => step.replace(/^ {10}/gm, ''));
+  const steps = [...(workflow?.text ?? '').matchAll(/^ +run: \|\n((?: {10}.*\n)+)/gm)].map(([, step = '']) =>
+    step.replace(/^ {10}/gm, ''),
+  );
   t.equal(steps.length, 2);
   const { status, stdout, stderr, residue } = await bash(t, `id() { echo 65534; }\n${steps.join('')}`);
   t.equal(status, 0, stderr);
@@ -67,12 +69,25 @@ t.test('the steps of the workflow', { skip: needs }, async (t) => {
 });
 
 t.test('the containers', { skip: needs }, async (t) => {
-  const script = blocks.filter(({ language }) => language === 'sh').map(({ text }) => text).join('');
+  const script = blocks
+    .filter(({ language }) => language === 'sh')
+    .map(({ text }) => text)
+    .join('');
   const { status, stdout, stderr, residue } = await bash(t, DOCKER + script);
   t.equal(status, 0, stderr);
   t.equal(stdout.match(/1 received, 0% packet loss/g)?.length, 2, 'privileged, and with the capabilities alone');
   t.same(residue, []);
-  const without = async (option: string): Promise<string> => (await bash(t, DOCKER + script.replace('docker run --rm --privileged vnet-bpf vnet-bpf', 'true').replace(option, ''))).stderr;
+  const without = async (option: string): Promise<string> =>
+    (
+      await bash(
+        t,
+        DOCKER + script.replace('docker run --rm --privileged vnet-bpf vnet-bpf', 'true').replace(option, ''),
+      )
+    ).stderr;
   t.match(await without('--cap-add BPF'), /lacks CAP_BPF\n/, 'none of them is too many');
-  t.match(await without('--security-opt systempaths=unconfined'), /\/proc\/sys\/.*read-only.*\nhint: .*systempaths=unconfined/, 'the error names the option');
+  t.match(
+    await without('--security-opt systempaths=unconfined'),
+    /\/proc\/sys\/.*read-only.*\nhint: .*systempaths=unconfined/,
+    'the error names the option',
+  );
 });

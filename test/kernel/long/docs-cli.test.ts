@@ -25,7 +25,12 @@ set -e
 
 t.test('the named wires are those of the table', async (t) => {
   const text = fs.readFileSync(path.join(ROOT, 'docs', 'cli.md'), 'utf8');
-  const rows = [...text.matchAll(/^\| `([\w-]+)` \| `(delay [^`]*)` \| (.*) \| (\d+) ms \| (\d+) ms \|$/gm)].map(([, name, words, what, idle, loaded]) => [name, { words, what, ping: { idle: Number(idle), loaded: Number(loaded) } }]);
+  const rows = [...text.matchAll(/^\| `([\w-]+)` \| `(delay [^`]*)` \| (.*) \| (\d+) ms \| (\d+) ms \|$/gm)].map(
+    ([, name, words, what, idle, loaded]) => [
+      name,
+      { words, what, ping: { idle: Number(idle), loaded: Number(loaded) } },
+    ],
+  );
   t.same(Object.fromEntries(rows), PROFILES);
 });
 
@@ -36,12 +41,22 @@ t.test('the examples do what they say', { skip: cannotRun || withoutTools('bash'
   const possible = withoutQdisc('netem') ? blocks.filter((block) => !impairs(block)) : blocks;
   t.ok(blocks.length > 0, 'there are some');
   const machine = await PrivateMachine.start(t);
-  const { status, stdout, stderr } = machine.run('bash', ['-c', `${PREPARE}${scriptOf(possible)}\ncat stats.json`], { NODE: process.execPath, MAIN });
-  const last = stdout.split('\n').filter((line) => line.startsWith('@@')).at(-1);
+  const { status, stdout, stderr } = machine.run('bash', ['-c', `${PREPARE}${scriptOf(possible)}\ncat stats.json`], {
+    NODE: process.execPath,
+    MAIN,
+  });
+  const last = stdout
+    .split('\n')
+    .filter((line) => line.startsWith('@@'))
+    .at(-1);
   t.equal(status, 0, `${last}: ${stderr}`);
   t.match(stdout, '3 received, 0% packet loss');
   t.match(stderr, /accounting +\d+ in +\d+ out +balanced/);
   t.match(stdout, /root netem limit \d+ delay 20ms 5ms loss 1%/);
   t.match(stdout, '"interface": "vnet0"', 'the counters are in the file');
-  t.same(machine.residue().filter((line) => !['/run/netns', '/run/home'].includes(line)), [], 'nothing is left');
+  t.same(
+    machine.residue().filter((line) => !['/run/netns', '/run/home'].includes(line)),
+    [],
+    'nothing is left',
+  );
 });

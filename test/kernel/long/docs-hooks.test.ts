@@ -31,15 +31,30 @@ set -e
 t.test('the tutorial does what it says', { skip: cannotRun || withoutTools('bash', 'ip') }, async (t) => {
   const blocks = blocksOf(path.join(ROOT, 'docs', 'hooks.md'));
   t.ok(blocks.filter(({ language }) => language === 'sh').length >= 8, 'there are commands in it');
-  t.same([...new Set(blocks.map(({ language }) => language))].sort(), ['js', 'sh', 'ts'], 'and nothing that is not run');
+  t.same(
+    [...new Set(blocks.map(({ language }) => language))].sort(),
+    ['js', 'sh', 'ts'],
+    'and nothing that is not run',
+  );
   const script = scriptOf(blocks);
   const machine = await PrivateMachine.start(t);
-  const { status, stdout, stderr } = machine.run('bash', ['-c', PREPARE + script], { NODE: process.execPath, MAIN, ROOT });
-  const last = stdout.split('\n').filter((line) => line.startsWith('@@')).at(-1);
+  const { status, stdout, stderr } = machine.run('bash', ['-c', PREPARE + script], {
+    NODE: process.execPath,
+    MAIN,
+    ROOT,
+  });
+  const last = stdout
+    .split('\n')
+    .filter((line) => line.startsWith('@@'))
+    .at(-1);
   t.equal(status, 0, `${last}: ${stderr}`);
   t.match(stdout, 'nobody there');
   t.match(stdout, 'there, but silent');
   t.match(stdout, /vnet1 has received \d+ frames/);
   t.match(stdout, /# pass 1/);
-  t.same(machine.residue().filter((line) => line !== '/run/netns'), [], 'and leaves nothing behind but the directory of ip netns');
+  t.same(
+    machine.residue().filter((line) => line !== '/run/netns'),
+    [],
+    'and leaves nothing behind but the directory of ip netns',
+  );
 });

@@ -25,14 +25,24 @@ PATH=/run/bin:$PATH
 
 t.test('the commands do what they say', { skip: cannotRun || withoutTools('curl', 'ip') }, async (t) => {
   const machine = await PrivateMachine.start(t);
-  const { status, stdout, stderr } = machine.run('bash', ['-c', PREPARE + scriptOf(inLanguage('sh'))], { NODE: process.execPath, MAIN });
+  const { status, stdout, stderr } = machine.run('bash', ['-c', PREPARE + scriptOf(inLanguage('sh'))], {
+    NODE: process.execPath,
+    MAIN,
+  });
   t.equal(status, 0, stderr);
   const [served = '', printed = ''] = stdout.match(/^# HELP vnet_bpf_info [^]*?^vnet_bpf_controller_pid.*$/gm) ?? [];
   for (const text of [served, printed]) {
-    t.ok((parseMetrics(text).get('vnet_bpf_rx_packets_total{interface="vnet0",netns="lab"}') ?? 0) >= 8, 'the pings were counted');
+    t.ok(
+      (parseMetrics(text).get('vnet_bpf_rx_packets_total{interface="vnet0",netns="lab"}') ?? 0) >= 8,
+      'the pings were counted',
+    );
   }
   t.test('promtool', { skip: withoutPromtool() }, async (t) => t.equal(promtoolSays(`${served}\n`), ''));
-  t.match(machine.residue().filter((line) => !/^.run.(netns|bin)$/.test(line)), [], 'and nothing is left');
+  t.match(
+    machine.residue().filter((line) => !/^.run.(netns|bin)$/.test(line)),
+    [],
+    'and nothing is left',
+  );
 });
 
 t.test('Prometheus takes its configuration and the accounting', { skip: withoutPromtool() }, async (t) => {

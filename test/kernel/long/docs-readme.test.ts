@@ -31,23 +31,40 @@ set -e
 
 const isForNetem = ({ text }: { text: string }): boolean => text.includes('vnet-bpf impair');
 
-t.test('the README works as it is written', { skip: cannotRun || withoutTools('bash', 'ip', 'ping', 'make') }, async (t) => {
-  const blocks = blocksOf(path.join(ROOT, 'README.md')).filter(({ language }) => language !== '');
-  t.same([...new Set(blocks.map(({ language }) => language))].sort(), ['sh', 'ts'], 'nothing in it is not run');
-  t.equal(blocks.filter(isForNetem).length, 1);
-  const possible = withoutQdisc('netem') ? blocks.filter((block) => !isForNetem(block)) : blocks;
-  const machine = await PrivateMachine.start(t);
-  const { status, stdout, stderr } = machine.run('bash', ['-c', PREPARE + scriptOf(possible)], { NODE: process.execPath, ROOT });
-  const last = stdout.split('\n').filter((line) => line.startsWith('@@')).at(-1);
-  t.equal(status, 0, `${last}: ${stderr}`);
-  // With netem there are three, and the last may lose some.
-  t.ok((stdout.match(/^4 packets transmitted, 4 received, 0% packet loss/gm)?.length ?? 0) >= 2, 'the pings of the Quick start are answered');
-  t.match(stdout, / loaded/, 'the log has something to say');
-  t.match(stdout, 'nobody answers');
-  t.match(stdout, /echo request/);
-  t.match(stdout, /^[1-9]\d* frames? of vnet0 in run\.pcapng$/m);
-  t.match(stdout, /^[1-9]\d* frames? sent on vnet0/m);
-  const ours = ['/run/netns', '/run/home', '/run/usr', '/run/etc'];
-  t.same(machine.residue().filter((line) => !ours.includes(line)), [], 'nothing is left');
-  t.equal(machine.shell('ls -A /run/home'), '', 'and no file');
-});
+t.test(
+  'the README works as it is written',
+  { skip: cannotRun || withoutTools('bash', 'ip', 'ping', 'make') },
+  async (t) => {
+    const blocks = blocksOf(path.join(ROOT, 'README.md')).filter(({ language }) => language !== '');
+    t.same([...new Set(blocks.map(({ language }) => language))].sort(), ['sh', 'ts'], 'nothing in it is not run');
+    t.equal(blocks.filter(isForNetem).length, 1);
+    const possible = withoutQdisc('netem') ? blocks.filter((block) => !isForNetem(block)) : blocks;
+    const machine = await PrivateMachine.start(t);
+    const { status, stdout, stderr } = machine.run('bash', ['-c', PREPARE + scriptOf(possible)], {
+      NODE: process.execPath,
+      ROOT,
+    });
+    const last = stdout
+      .split('\n')
+      .filter((line) => line.startsWith('@@'))
+      .at(-1);
+    t.equal(status, 0, `${last}: ${stderr}`);
+    // With netem there are three, and the last may lose some.
+    t.ok(
+      (stdout.match(/^4 packets transmitted, 4 received, 0% packet loss/gm)?.length ?? 0) >= 2,
+      'the pings of the Quick start are answered',
+    );
+    t.match(stdout, / loaded/, 'the log has something to say');
+    t.match(stdout, 'nobody answers');
+    t.match(stdout, /echo request/);
+    t.match(stdout, /^[1-9]\d* frames? of vnet0 in run\.pcapng$/m);
+    t.match(stdout, /^[1-9]\d* frames? sent on vnet0/m);
+    const ours = ['/run/netns', '/run/home', '/run/usr', '/run/etc'];
+    t.same(
+      machine.residue().filter((line) => !ours.includes(line)),
+      [],
+      'nothing is left',
+    );
+    t.equal(machine.shell('ls -A /run/home'), '', 'and no file');
+  },
+);

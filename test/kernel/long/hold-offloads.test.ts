@@ -24,7 +24,12 @@ import { withoutQdisc } from '../../helpers/qdisc';
 import { Random } from '../../helpers/random';
 import { cannotLoop } from '../../helpers/supported';
 import { scaled, withoutTools } from '../../helpers/traffic';
-import { EXTENSION_HEADER_BYTES, UdpSuperpackets, type ExtensionHeader, type SuperpacketShape } from '../../helpers/udp-superpackets';
+import {
+  EXTENSION_HEADER_BYTES,
+  UdpSuperpackets,
+  type ExtensionHeader,
+  type SuperpacketShape,
+} from '../../helpers/udp-superpackets';
 
 const ALL = process.env['VNET_BPF_TEST_ALL_OFFLOADS'] === '1';
 t.setTimeout((ALL ? 3_600_000 : 300_000) * SLOW);
@@ -53,7 +58,14 @@ const LIMITS: readonly GsoLimits[] = [
   // Of IPv4 alone; and larger than the loop carries them: from Linux 6.6 on.
   ...(passesBigTcp() ? [{ ipv4Size: 65_536 }, { ipv4Size: 20_000 }, { ipv4Size: 300_000 }, { size: 200_000 }] : []),
 ];
-const QDISCS = [null, 'tbf rate 2gbit burst 40k latency 400ms', 'htb default 1', 'pfifo limit 1000', 'fq_codel', 'netem delay 2ms limit 10000'] as const;
+const QDISCS = [
+  null,
+  'tbf rate 2gbit burst 40k latency 400ms',
+  'htb default 1',
+  'pfifo limit 1000',
+  'fq_codel',
+  'netem delay 2ms limit 10000',
+] as const;
 type Qdisc = (typeof QDISCS)[number];
 
 /** The MTU: the first before anything is sent, the rest under load. Below 1280, the kernel takes IPv6 away. */
@@ -119,7 +131,10 @@ function everything(random: Random, qdiscs: readonly Qdisc[], mtus: readonly (re
   const works = ['256K', '1M', '8M'].flatMap((ring) =>
     [1, 2].flatMap((queues) => {
       const all = product(random, qdiscs, mtus);
-      return [0, 64].map((queuePackets, half): Work => [{ ring, queues, queuePackets, delayUs: random.pick([0, 2000]) }, all.filter((_, i) => i % 2 === half)]);
+      return [0, 64].map((queuePackets, half): Work => [
+        { ring, queues, queuePackets, delayUs: random.pick([0, 2000]) },
+        all.filter((_, i) => i % 2 === half),
+      ]);
     }),
   );
   return shuffled(random, works);
@@ -138,15 +153,27 @@ function part(random: Random, qdiscs: readonly Qdisc[], mtus: readonly (readonly
 
 /** Each value with others that chance picks, as often as the longest list takes. */
 function sample(random: Random, qdiscs: readonly Qdisc[], mtus: readonly (readonly number[])[]): Scenario[] {
-  const [off, limits, qdisc, mtu] = [shuffled(random, FEATURES), shuffled(random, LIMITS), shuffled(random, qdiscs), shuffled(random, mtus)];
+  const [off, limits, qdisc, mtu] = [
+    shuffled(random, FEATURES),
+    shuffled(random, LIMITS),
+    shuffled(random, qdiscs),
+    shuffled(random, mtus),
+  ];
   const at = <T>(list: readonly T[], i: number): T => list[i % list.length] as T;
   const length = Math.max(off.length, limits.length, qdisc.length, mtu.length);
-  return Array.from({ length }, (_, i) => ({ off: at(off, i), limits: at(limits, i), qdisc: at(qdisc, i), mtus: at(mtu, i) }));
+  return Array.from({ length }, (_, i) => ({
+    off: at(off, i),
+    limits: at(limits, i),
+    qdisc: at(qdisc, i),
+    mtus: at(mtu, i),
+  }));
 }
 
 /** Every one with every other, in any order; of the walks of the MTU, one each. */
 function product(random: Random, qdiscs: readonly Qdisc[], mtus: readonly (readonly number[])[]): Scenario[] {
-  const every = FEATURES.flatMap((off) => LIMITS.flatMap((limits) => qdiscs.map((qdisc) => ({ off, limits, qdisc, mtus: random.pick(mtus) }))));
+  const every = FEATURES.flatMap((off) =>
+    LIMITS.flatMap((limits) => qdiscs.map((qdisc) => ({ off, limits, qdisc, mtus: random.pick(mtus) }))),
+  );
   return shuffled(random, every);
 }
 
@@ -162,14 +189,22 @@ function shape(family: 4 | 6, mtu: number, frame: number, extension?: ExtensionH
   return { payload: Math.min(frame - headers, segment * SEGMENTS_MAX), segment, ...(extension && { extension }) };
 }
 
-function flowsOf(t: Test, { netns }: Attached, mtus: readonly number[], families: readonly (4 | 6)[]): UdpSuperpackets[] {
+function flowsOf(
+  t: Test,
+  { netns }: Attached,
+  mtus: readonly number[],
+  families: readonly (4 | 6)[],
+): UdpSuperpackets[] {
   const mtu = Math.min(...mtus);
-  const open = (family: 4 | 6, of: SuperpacketShape): UdpSuperpackets => new UdpSuperpackets(t, netns, ADDRESSES[family === 4 ? 0 : 1], of);
+  const open = (family: 4 | 6, of: SuperpacketShape): UdpSuperpackets =>
+    new UdpSuperpackets(t, netns, ADDRESSES[family === 4 ? 0 : 1], of);
   return families.flatMap((family) => [
     open(family, shape(family, mtu, CUT_FROM_BYTES - 1)),
     open(family, shape(family, mtu, CUT_FROM_BYTES)),
     open(family, shape(family, mtu, ETHERNET_UDP[family] + 46 * 1424)),
-    ...(family === 6 ? [open(6, shape(6, mtu, 40_000, 'hop-by-hop')), open(6, shape(6, mtu, CUT_FROM_BYTES - 1, 'destination'))] : []),
+    ...(family === 6
+      ? [open(6, shape(6, mtu, 40_000, 'hop-by-hop')), open(6, shape(6, mtu, CUT_FROM_BYTES - 1, 'destination'))]
+      : []),
   ]);
 }
 
@@ -198,12 +233,21 @@ async function fill(nic: Attached, flows: readonly UdpSuperpackets[]): Promise<b
   }
 }
 
-async function load(t: Test, nic: Attached, scenario: Scenario, families: readonly (4 | 6)[], flows: readonly UdpSuperpackets[]): Promise<void> {
+async function load(
+  t: Test,
+  nic: Attached,
+  scenario: Scenario,
+  families: readonly (4 | 6)[],
+  flows: readonly UdpSuperpackets[],
+): Promise<void> {
   // A connection that was made with a small MTU keeps to it: of 68 bytes, 36 are payload.
   const bytes = scaled(Math.min(...scenario.mtus) < IPV6_MINIMUM_MTU ? 64 << 10 : 1 << 20);
   // A tbf passes no plain frame that is longer than its burst: TCP's of a large MTU never would.
-  const segment = scenario.qdisc?.startsWith('tbf') && Math.max(...scenario.mtus) > TBF_BURST ? SEGMENT_BEHIND_TBF : undefined;
-  const transfers = families.map((family) => ownTcp(nic.netns, ADDRESSES[family === 4 ? 0 : 1], bytes, { ms: WAIT_MS, ...(segment && { segment }) }));
+  const segment =
+    scenario.qdisc?.startsWith('tbf') && Math.max(...scenario.mtus) > TBF_BURST ? SEGMENT_BEHIND_TBF : undefined;
+  const transfers = families.map((family) =>
+    ownTcp(nic.netns, ADDRESSES[family === 4 ? 0 : 1], bytes, { ms: WAIT_MS, ...(segment && { segment }) }),
+  );
   for (const transfer of transfers) transfer.catch(() => {}); // awaited below
   t.ok(await fill(nic, flows), 'frames are held');
   // Features, too, change while frames are on their way.
@@ -218,7 +262,10 @@ async function load(t: Test, nic: Attached, scenario: Scenario, families: readon
     }
   }
   const results = await Promise.all(transfers);
-  t.ok(results.every(({ sent, received }) => sent.sha256 === received.sha256 && received.bytes === bytes), 'TCP: every byte has arrived');
+  t.ok(
+    results.every(({ sent, received }) => sent.sha256 === received.sha256 && received.bytes === bytes),
+    'TCP: every byte has arrived',
+  );
 }
 
 /** Waits until all is at rest, and what has not come back is known to be lost. */
@@ -227,7 +274,8 @@ async function settle(nic: Attached, flows: readonly UdpSuperpackets[], lostBefo
   for (const end = Date.now() + WAIT_MS; ; await delay(10)) {
     flows.forEach((flow) => flow.take());
     const stats = look(nic);
-    const rests = stats.queue.packets === 0 && stats.held.now === 0 && stats.state !== 'stopped' && frameAccounting(stats).balanced;
+    const rests =
+      stats.queue.packets === 0 && stats.held.now === 0 && stats.state !== 'stopped' && frameAccounting(stats).balanced;
     if ((rests && (missing() === 0 || lostBehind(stats) > lostBefore)) || Date.now() > end) return stats;
   }
 }
@@ -260,31 +308,66 @@ async function runScenario(t: Test, nic: Attached, scenario: Scenario, families:
   const after = await settle(nic, flows, lostBehind(before));
   const sums = frameAccounting(after);
   const dropped = lostBehind(after) - lostBehind(before);
-  const refused = Object.entries(after.refused).filter(([name, count]) => count !== before.refused[name as keyof Stats['refused']]);
+  const refused = Object.entries(after.refused).filter(
+    ([name, count]) => count !== before.refused[name as keyof Stats['refused']],
+  );
   // What TCP had under way when the MTU was lowered is too long then, and sent again.
   const lowered = scenario.mtus.some((mtu, i) => i > 0 && mtu < (scenario.mtus[i - 1] as number));
-  t.same(refused.filter(([name]) => !(lowered && name === 'toolong')), [], 'nothing was refused, but what a lowered MTU makes too long');
+  t.same(
+    refused.filter(([name]) => !(lowered && name === 'toolong')),
+    [],
+    'nothing was refused, but what a lowered MTU makes too long',
+  );
   t.equal(sums.out, sums.in, 'the accounting balances');
   t.same(roomsOf(nic), Array(after.queue.queues).fill(0), 'the waiting rooms are empty');
   t.same(
-    { held: after.held.now, again: after.held.again, wakes: after.queue.wakes, lostWakeups: after.poll.lostWakeups, stray: after.stray, state: after.state },
+    {
+      held: after.held.now,
+      again: after.held.again,
+      wakes: after.queue.wakes,
+      lostWakeups: after.poll.lostWakeups,
+      stray: after.stray,
+      state: after.state,
+    },
     { held: 0, again: 0, wakes: after.queue.stops, lostWakeups: 0, stray: 0, state: 'running' },
     'nothing is held, none went round again, as many wakes as stops',
   );
   const missing = flows.map((flow) => flow.sent - flow.received);
   if (dropped === 0) {
-    t.same(missing, flows.map(() => 0), `UDP: all ${flows.reduce((sum, { sent }) => sum + sent, 0)} datagrams came back`);
+    t.same(
+      missing,
+      flows.map(() => 0),
+      `UDP: all ${flows.reduce((sum, { sent }) => sum + sent, 0)} datagrams came back`,
+    );
   } else {
     // Only a qdisc of the user's or a full backlog may have done that.
-    t.ok(droppedByOthers(nic) > droppedBefore, `${dropped} frames were lost on their way: somebody else has dropped them`);
+    t.ok(
+      droppedByOthers(nic) > droppedBefore,
+      `${dropped} frames were lost on their way: somebody else has dropped them`,
+    );
     t.ok(missing.reduce((a, b) => a + b) <= dropped * SEGMENTS_MAX, 'UDP: those that are missing are among them');
   }
-  t.equal(flows.reduce((sum, { damaged }) => sum + damaged, 0), 0, 'UDP: whole');
-  if (scenario.qdisc === null) t.equal(flows.reduce((sum, { outOfOrder }) => sum + outOfOrder, 0), 0, 'UDP: in order');
+  t.equal(
+    flows.reduce((sum, { damaged }) => sum + damaged, 0),
+    0,
+    'UDP: whole',
+  );
+  if (scenario.qdisc === null)
+    t.equal(
+      flows.reduce((sum, { outOfOrder }) => sum + outOfOrder, 0),
+      0,
+      'UDP: in order',
+    );
   flows.forEach((flow) => flow.close());
 }
 
-const argumentsOf = ({ ring, queues, queuePackets }: Group): string[] => ['--ring-size', ring, '--queues', String(queues), ...(queuePackets > 0 ? ['--queue-packets', String(queuePackets)] : [])];
+const argumentsOf = ({ ring, queues, queuePackets }: Group): string[] => [
+  '--ring-size',
+  ring,
+  '--queues',
+  String(queues),
+  ...(queuePackets > 0 ? ['--queue-packets', String(queuePackets)] : []),
+];
 
 /** An interface with both families; with small MTUs IPv4 alone, and nothing else on it. */
 async function runGroup(t: Test, group: Group, scenarios: readonly Scenario[]): Promise<void> {
@@ -293,8 +376,12 @@ async function runGroup(t: Test, group: Group, scenarios: readonly Scenario[]): 
     const chosen = scenarios.filter((scenario) => small(scenario) === (families.length === 1));
     if (chosen.length === 0) continue;
     const netns = families.length === 1 ? quietNetns(t) : testNetns(t);
-    const addresses = families.map((family) => ['--addr', family === 4 ? `${ADDRESSES[0]}/24` : `${ADDRESSES[1]}/64`]).flat();
-    const nic = attachedIn(t, netns, [...addresses, ...argumentsOf(group)], 'vnet0', { VNET_BPF_TEST_POLL_DELAY_US: String(group.delayUs) });
+    const addresses = families
+      .map((family) => ['--addr', family === 4 ? `${ADDRESSES[0]}/24` : `${ADDRESSES[1]}/64`])
+      .flat();
+    const nic = attachedIn(t, netns, [...addresses, ...argumentsOf(group)], 'vnet0', {
+      VNET_BPF_TEST_POLL_DELAY_US: String(group.delayUs),
+    });
     for (const scenario of chosen) {
       const start = performance.now();
       await t.test(text(scenario), (t) => runScenario(t, nic, scenario, families));
@@ -313,7 +400,10 @@ t.test('hold under every combination', { skip: cannotLoop() || withoutTools('eth
   });
   const mtus = [...MTUS, ...SMALL_MTUS];
   for (const [group, scenarios] of ALL ? everything(random, qdiscs, mtus) : part(random, qdiscs, mtus)) {
-    const known = KNOWN.filter(({ rings }) => rings.includes(group.ring)).map(({ rings: _, ...changed }): Scenario => ({ ...plain, ...changed }));
+    const known = KNOWN.filter(({ rings }) => rings.includes(group.ring)).map(({ rings: _, ...changed }): Scenario => ({
+      ...plain,
+      ...changed,
+    }));
     await t.test(JSON.stringify(group), (t) => runGroup(t, group, [...known, ...scenarios]));
   }
   t.same(warnings(), [], 'the kernel has not complained');

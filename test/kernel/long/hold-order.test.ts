@@ -24,12 +24,40 @@ const cases: Case[] = [
   { name: '64 B, poller slowed 100 times', bytes: 64, packets: 4_000, delayUs: 30_000, args: ['--ring-size', '256K'] },
   { name: '1400 B', bytes: 1400, packets: 20_000, delayUs: 3_000, args: ['--ring-size', '256K'] },
   { name: '60 KiB GSO', bytes: 1400, segments: 43, packets: 43 * 1_000, delayUs: 10_000, args: ['--ring-size', '1M'] },
-  { name: '60 KiB GSO in the smallest ring', bytes: 1400, segments: 43, packets: 43 * 300, delayUs: 3_000, args: ['--ring-size', '256K'] },
+  {
+    name: '60 KiB GSO in the smallest ring',
+    bytes: 1400,
+    segments: 43,
+    packets: 43 * 300,
+    delayUs: 3_000,
+    args: ['--ring-size', '256K'],
+  },
   { name: '8 sockets', bytes: 64, flows: 8, packets: 40_000, delayUs: 3_000, args: ['--ring-size', '256K'] },
-  { name: '200 sockets over IPv6', to: 'fd77::1', bytes: 64, flows: 200, packets: 60_000, delayUs: 2_000, args: ['--ring-size', '256K'] },
-  { name: '32 sockets over two queues', bytes: 64, flows: 32, packets: 40_000, delayUs: 3_000, args: ['--ring-size', '256K', '--queues', '2'] },
+  {
+    name: '200 sockets over IPv6',
+    to: 'fd77::1',
+    bytes: 64,
+    flows: 200,
+    packets: 60_000,
+    delayUs: 2_000,
+    args: ['--ring-size', '256K'],
+  },
+  {
+    name: '32 sockets over two queues',
+    bytes: 64,
+    flows: 32,
+    packets: 40_000,
+    delayUs: 3_000,
+    args: ['--ring-size', '256K', '--queues', '2'],
+  },
   { name: '--queue-packets 1', bytes: 64, packets: 2_000, delayUs: 0, args: ['--queue-packets', '1'] },
-  { name: '--queue-packets 16 --budget 1', bytes: 64, packets: 10_000, delayUs: 0, args: ['--queue-packets', '16', '--budget', '1'] },
+  {
+    name: '--queue-packets 16 --budget 1',
+    bytes: 64,
+    packets: 10_000,
+    delayUs: 0,
+    args: ['--queue-packets', '16', '--budget', '1'],
+  },
   { name: 'a ring of 256 MiB', bytes: 1400, packets: 50_000, delayUs: 1_000, args: ['--ring-size', '256M'] },
 ];
 
@@ -41,7 +69,9 @@ t.test('hold loses nothing and keeps the order', { skip: cannotRun }, async (t) 
       const count = scaled(packets / segments) * segments;
       const { sender, receiver } = await udpRun(t, nic.netns, { to, packets: count, segments, ...rest }, 3000 * SLOW);
       const after = await nic.atRest();
-      t.comment(`${Math.round(sender.sent / sender.seconds)} packets/s; ${after.held.total} held, ${after.queue.stops} stops, ${after.held.grants} grants`);
+      t.comment(
+        `${Math.round(sender.sent / sender.seconds)} packets/s; ${after.held.total} held, ${after.queue.stops} stops, ${after.held.grants} grants`,
+      );
       t.equal(sender.sent, count, 'all were sent');
       t.equal(receiver.received, count, 'all were received');
       t.equal(receiver.outOfOrder, 0, 'in order');
@@ -50,7 +80,11 @@ t.test('hold loses nothing and keeps the order', { skip: cannotRun }, async (t) 
       t.equal(after.held.again, 0, 'no frame went round the room twice');
       t.equal(after.held.now, 0, 'nothing waits any more');
       t.ok(after.tx.packets - before.tx.packets >= count / segments, 'TX counts what was sent');
-      t.same(Object.values(after.refused).filter((refused) => refused > 0), [], 'nothing was refused');
+      t.same(
+        Object.values(after.refused).filter((refused) => refused > 0),
+        [],
+        'nothing was refused',
+      );
       checkAccounting(t, nic, after);
     });
   }

@@ -43,7 +43,16 @@ function burst(netns: string, port: number, messages: Messages, flow: number, co
 }
 
 async function storm(t: Test, whenFull: 'hold' | 'drop', watermark: string): Promise<void> {
-  const args = ['--addr', `${ADDRESS}/24`, '--ring-size', '256K', '--when-full', whenFull, '--low-watermark', watermark];
+  const args = [
+    '--addr',
+    `${ADDRESS}/24`,
+    '--ring-size',
+    '256K',
+    '--when-full',
+    whenFull,
+    '--low-watermark',
+    watermark,
+  ];
   const nic = attachedIn(t, quietNetns(t), args, 'vnet0', SLOW_POLLER);
   withoutArp(nic, ADDRESS);
   const { receiver, port } = await startFloodReceiver(t, nic.netns, { address: ADDRESS, bytes: BYTES });
@@ -59,7 +68,9 @@ async function storm(t: Test, whenFull: 'hold' | 'drop', watermark: string): Pro
   }
   const after = await nic.atRest();
   const received = await receiver.stop();
-  t.comment(`${sent} sent, ${received.received} received, ${after.held.total} held, ${after.refused.full} refused, ${after.queue.stops} stops`);
+  t.comment(
+    `${sent} sent, ${received.received} received, ${after.held.total} held, ${after.refused.full} refused, ${after.queue.stops} stops`,
+  );
   t.equal(after.tx.packets - before.tx.packets, sent, 'TX counts every one');
   t.ok(after.queue.stops > 0, 'the queue stopped');
   t.equal(after.queue.stopped, false, 'and is awake');
@@ -68,7 +79,11 @@ async function storm(t: Test, whenFull: 'hold' | 'drop', watermark: string): Pro
   if (whenFull === 'hold') checkReceived(t, received, sent);
   else {
     t.equal(received.received + after.refused.full, sent, 'received + refused = sent, to the packet');
-    t.same({ repeated: received.repeated, overtaken: received.overtaken }, { repeated: 0, overtaken: 0 }, 'none twice, none overtaken');
+    t.same(
+      { repeated: received.repeated, overtaken: received.overtaken },
+      { repeated: 0, overtaken: 0 },
+      'none twice, none overtaken',
+    );
   }
   checkAccounting(t, nic, after);
 }

@@ -50,7 +50,13 @@ async function tapNetns(t: Test): Promise<string> {
 
 const row = (name: string, { sent, received }: Outcome): string => {
   const lost = sent.sent - received.received;
-  const columns = [sent.sent, Math.round(sent.sent / sent.seconds), received.received, lost, `${((100 * lost) / sent.sent).toFixed(1)} %`];
+  const columns = [
+    sent.sent,
+    Math.round(sent.sent / sent.seconds),
+    received.received,
+    lost,
+    `${((100 * lost) / sent.sent).toFixed(1)} %`,
+  ];
   return `${name.padEnd(10)}${columns.map((column) => String(column).padStart(12)).join('')}`;
 };
 
@@ -61,7 +67,9 @@ t.test('a flat-out sender and a slow other end', { skip: cannotRun }, async (t) 
   const tap = await tapNetns(t);
   const theirs = await flood(t, tap);
   const { tx } = kernelCounters(tap, 'tap0');
-  t.comment(`${''.padEnd(10)}${['sent', 'per second', 'received', 'lost', ''].map((title) => title.padStart(12)).join('')}`);
+  t.comment(
+    `${''.padEnd(10)}${['sent', 'per second', 'received', 'lost', ''].map((title) => title.padStart(12)).join('')}`,
+  );
   t.comment(row('vnet-bpf', ours));
   t.comment(row('TAP', theirs));
   t.comment(`TAP counts ${tx} of them as transmitted`);

@@ -36,7 +36,11 @@ for (const { args, bytes: wanted } of CASES) {
         `${after.held.total} held, ${after.queue.stops} stops`,
     );
     t.equal(after.held.dropped, 0, 'the waiting room lost nothing');
-    t.same(Object.entries(after.refused).filter(([, count]) => count > 0), [], 'nothing was refused');
+    t.same(
+      Object.entries(after.refused).filter(([, count]) => count > 0),
+      [],
+      'nothing was refused',
+    );
     checkAccounting(t, nic, after);
   });
 }

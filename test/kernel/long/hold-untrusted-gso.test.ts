@@ -44,7 +44,13 @@ const CASES: readonly Case[] = [
 
 for (const { name, payload, segment, tags = [], ring = '2M', budget = '4', unholdable = false } of CASES) {
   t.test(name, { skip: cannotRun }, async (t) => {
-    const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24', '--ring-size', ring, '--budget', budget], 'vnet0', SLOW_POLLER);
+    const nic = attachedIn(
+      t,
+      quietNetns(t),
+      ['--addr', '10.77.0.1/24', '--ring-size', ring, '--budget', budget],
+      'vnet0',
+      SLOW_POLLER,
+    );
     const receiver = RawSocket.open(t, nic.netns, nic.iface);
     const sender = RawSocket.open(t, nic.netns, nic.iface, { vnetHeader: true, sendBufferBytes: SEND_BUFFER_BYTES });
     const before = nic.stats();

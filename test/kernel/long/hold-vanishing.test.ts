@@ -51,14 +51,27 @@ async function areWrittenOff(t: Test, make: (nic: Attached) => Vanishing): Promi
     for (let i = 0; i < count; i++) socket.trySend(frame);
   });
   const received = await socket.received(good.length, from(SOURCE), 20_000);
-  t.same(differences(good, received.map((captured) => captured.frame)), [], 'the good ones come back in order');
+  t.same(
+    differences(
+      good,
+      received.map((captured) => captured.frame),
+    ),
+    [],
+    'the good ones come back in order',
+  );
   const stats = await nic.atRest();
   t.equal(stats.held.now, 0, 'nothing counts as held any more');
   t.equal(stats.held.dropped, count, 'those that never arrived are lost');
-  t.same({ state: stats.state, wakes: stats.queue.wakes }, { state: 'running', wakes: stats.queue.stops }, 'the queue was woken');
+  t.same(
+    { state: stats.state, wakes: stats.queue.wakes },
+    { state: 'running', wakes: stats.queue.stops },
+    'the queue was woken',
+  );
   t.equal(stats.rx.packets, good.length, 'none came twice');
   t.match(cliOk(['stats', nic.iface, '--netns', nic.netns, '--check']), 'balanced');
 }
 
-t.test('superpackets of many segments that cannot be segmented', { skip: cannotRun }, (t) => areWrittenOff(t, superpackets));
+t.test('superpackets of many segments that cannot be segmented', { skip: cannotRun }, (t) =>
+  areWrittenOff(t, superpackets),
+);
 t.test('frames that the receive path drops', { skip: cannotRun }, (t) => areWrittenOff(t, runts));

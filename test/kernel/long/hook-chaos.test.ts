@@ -28,7 +28,13 @@ async function run(t: Test, env: NodeJS.ProcessEnv): Promise<{ log: string[]; st
   t.match(cliOk(['stats', nic.iface, '--netns', netns, '--check']), 'balanced', 'the frame accounting balances');
   t.equal(stats.hooks.errors, 0);
   cliOk(['detach', nic.iface, '--netns', netns]);
-  return { log: fs.readFileSync(env['CHAOS_LOG'] as string, 'utf8').trim().split('\n'), stats };
+  return {
+    log: fs
+      .readFileSync(env['CHAOS_LOG'] as string, 'utf8')
+      .trim()
+      .split('\n'),
+    stats,
+  };
 }
 
 t.test(`${FRAMES} frames`, { skip: cannotRun }, async (t) => {
@@ -45,7 +51,11 @@ t.test(`${FRAMES} frames`, { skip: cannotRun }, async (t) => {
   t.not(verdicts(first), verdicts(other), 'another seed, another one');
   t.ok(verdicts(first) === verdicts(replayed), 'its log does the same again');
   const actions = new Set(first.log.map((line) => line.split(' ')[1]));
-  t.same([...actions].sort(), ['corrupt', 'delay', 'duplicate', 'lose', 'pass', 'reorder', 'truncate'], 'all of it happens');
+  t.same(
+    [...actions].sort(),
+    ['corrupt', 'delay', 'duplicate', 'lose', 'pass', 'reorder', 'truncate'],
+    'all of it happens',
+  );
   const { dropped, injected } = first.stats.hooks;
   t.comment(`${dropped} dropped, ${injected} injected`);
   t.ok(dropped > 0 && injected > 0);

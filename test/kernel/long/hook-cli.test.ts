@@ -21,7 +21,10 @@ t.test('put on, swapped, taken off; what is wrong changes nothing', { skip: cann
     fs.writeFileSync(path.join(directory, name), source);
     return path.join(directory, name);
   };
-  const silent = write('silent.ts', `import type { Hook } from 'vnet-bpf/hooks';\nconst hook: Hook = { frame: (frame): 'drop' | 'pass' => (frame.icmp ? 'drop' : 'pass') };\nexport default hook;`);
+  const silent = write(
+    'silent.ts',
+    `import type { Hook } from 'vnet-bpf/hooks';\nconst hook: Hook = { frame: (frame): 'drop' | 'pass' => (frame.icmp ? 'drop' : 'pass') };\nexport default hook;`,
+  );
   const pass = write('pass.js', `module.exports = () => 'pass';`);
   const broken = write('broken.mjs', `\n\nthrow new Error('not today');`);
   const writable = write('writable.mjs', `export default () => 'pass';`);
@@ -32,7 +35,10 @@ t.test('put on, swapped, taken off; what is wrong changes nothing', { skip: cann
   withoutArp(nic, ADDRESS);
   const where = ['vnet0', '--netns', netns];
   // Enough patience for a busy machine where an answer is expected; none comes otherwise.
-  const lost = (patience = 10): string => /(\d+)% packet loss/.exec(okIn(netns, 'sh', ['-c', `ping -q -c 3 -i 0.1 -W ${patience * SLOW} ${ADDRESS} || true`]))?.[1] ?? 'unknown';
+  const lost = (patience = 10): string =>
+    /(\d+)% packet loss/.exec(
+      okIn(netns, 'sh', ['-c', `ping -q -c 3 -i 0.1 -W ${patience * SLOW} ${ADDRESS} || true`]),
+    )?.[1] ?? 'unknown';
   const refused = (args: string[], status: number, says: RegExp): void => {
     const result = cli(['hook', ...where, ...args]);
     t.equal(result.status, status);
@@ -66,7 +72,15 @@ t.test('attach with a hook that is not good leaves nothing behind', { skip: cann
   const netns = quietNetns(t);
   fs.writeFileSync(path.join(directory, 'bad.ts'), 'export default 5;');
   for (const file of ['bad.ts', 'missing.ts']) {
-    const { status, stderr } = cli(['attach', 'vnet0', '--netns', netns, '--hook', path.join(directory, file), '--daemon']);
+    const { status, stderr } = cli([
+      'attach',
+      'vnet0',
+      '--netns',
+      netns,
+      '--hook',
+      path.join(directory, file),
+      '--daemon',
+    ]);
     t.equal(status, 1);
     t.match(stderr, `hook ${path.join(directory, file)}: `);
   }

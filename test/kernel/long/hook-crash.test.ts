@@ -43,7 +43,8 @@ t.test(`${KILLS} kills under a flat-out blocking sender`, { skip: cannotRun }, a
   for (let kill = 1; kill <= KILLS; kill++) {
     await new Promise((resolve) => setTimeout(resolve, random.between(20, 250)));
     process.kill(attachmentOf(nic).pid, 'SIGKILL');
-    if (!(await eventually(() => readStats(attachmentOf(nic)).state === 'crashed'))) wrong.push(`kill ${kill}: it does not say crashed`);
+    if (!(await eventually(() => readStats(attachmentOf(nic)).state === 'crashed')))
+      wrong.push(`kill ${kill}: it does not say crashed`);
     cliOk(['attach', ...where, ...args, ...(random.chance(70) ? hook : []), '--daemon'], slow);
     process.kill(sender.pid, 'SIGSTOP');
     const stats = await nic.atRest();

@@ -46,8 +46,15 @@ t.test('N2: with --on-hook-error drop', { skip: cannotRun }, async (t) => {
       await load(traffic);
       t.ok(await eventually(() => nic.stats().hooks.errors > errors, 60_000), 'the error is counted');
       traffic.offer(PROBE);
-      t.ok(await eventually(() => traffic.take() === traffic.sent, 60_000), `all ${traffic.sent} allowed datagrams are received, in the end`);
-      t.same({ forbidden: traffic.forbidden, twice: traffic.twice }, { forbidden: 0, twice: 0 }, 'none that is forbidden, and none twice');
+      t.ok(
+        await eventually(() => traffic.take() === traffic.sent, 60_000),
+        `all ${traffic.sent} allowed datagrams are received, in the end`,
+      );
+      t.same(
+        { forbidden: traffic.forbidden, twice: traffic.twice },
+        { forbidden: 0, twice: 0 },
+        'none that is forbidden, and none twice',
+      );
       if (death !== 'overflows its stack') {
         t.match(logOf(nic).slice(logged), /nothing passes until it has started again/);
         t.ok(await eventually(() => logOf(nic).slice(logged).includes('has started again\n')));
@@ -59,7 +66,11 @@ t.test('N2: with --on-hook-error drop', { skip: cannotRun }, async (t) => {
   }
   const { hooks, rx } = await nic.atRest();
   t.equal(rx.packets, traffic.sent);
-  t.equal(hooks.dropped, traffic.forbiddenSent + killed, 'all that is forbidden is counted as dropped, and what killed the thread');
+  t.equal(
+    hooks.dropped,
+    traffic.forbiddenSent + killed,
+    'all that is forbidden is counted as dropped, and what killed the thread',
+  );
   t.match(cliOk(['stats', nic.iface, '--netns', nic.netns, '--check']), 'balanced');
 });
 
@@ -119,7 +130,11 @@ t.test('N2: the controller is killed', { skip: cannotRun }, async (t) => {
   const broken = cli([...again, '--hook', hookFile(t, 'broken.mjs', 'throw new Error("no")')]);
   t.equal(broken.status, 1, 'and with one that cannot be loaded');
   const { rx, queue } = nic.stats();
-  t.same({ rx, packets: queue.packets }, { rx: before.rx, packets: before.queue.packets }, 'neither has let anything pass');
+  t.same(
+    { rx, packets: queue.packets },
+    { rx: before.rx, packets: before.queue.packets },
+    'neither has let anything pass',
+  );
   t.equal(listed(nic.netns, nic.iface)?.hook, hook, 'list says whose frames wait');
   cliOk([...again, '--hook', hook]);
   t.equal(attachmentOf(nic).onHookError, 'drop', 'what becomes of frames over which it fails stays');

@@ -26,7 +26,11 @@ t.test('reflect: any address of the subnet answers', { skip: cannotRun }, async 
   lab.forget();
   lab.send(ethernet(LINK, ipv4(IP, udp({ sourcePort: 1000, destinationPort: 7 }, Buffer.from('echo')))));
   const frame = await lab.expect(
-    { ethernet: { source: LINK.destination, destination: LINK.source }, ipv4: { source: IP.destination, destination: IP.source }, udp: { sourcePort: 7, destinationPort: 1000 } },
+    {
+      ethernet: { source: LINK.destination, destination: LINK.source },
+      ipv4: { source: IP.destination, destination: IP.source },
+      udp: { sourcePort: 7, destinationPort: 1000 },
+    },
     { within },
   );
   t.equal(Buffer.from(frame.udp?.payload ?? []).toString(), 'echo');
@@ -57,10 +61,21 @@ t.test('counter: the log says who talks most', { skip: cannotRun }, async (t) =>
   process.env['COUNTER_SECONDS'] = '1';
   t.teardown(() => delete process.env['COUNTER_SECONDS']);
   await using lab = await Lab.create({ hook: example('counter') });
-  for (let i = 0; i < 30; i++) lab.send(ethernet(LINK, ipv4(IP, udp({ sourcePort: 1000, destinationPort: 7 }, Buffer.alloc(100)))));
-  for (let i = 0; i < 10; i++) lab.send(ethernet(LINK, ipv4(IP, udp({ sourcePort: 1000, destinationPort: 8 }, Buffer.alloc(100)))));
+  for (let i = 0; i < 30; i++)
+    lab.send(ethernet(LINK, ipv4(IP, udp({ sourcePort: 1000, destinationPort: 7 }, Buffer.alloc(100)))));
+  for (let i = 0; i < 10; i++)
+    lab.send(ethernet(LINK, ipv4(IP, udp({ sourcePort: 1000, destinationPort: 8 }, Buffer.alloc(100)))));
   const log = (): string => cliOk(['log', lab.nic.name, '--netns', lab.netns]);
-  t.ok(await eventually(() => /counter: udp 10\.77\.0\.8:1000 > 10\.77\.0\.9:7: 30 packets, 4260 bytes in 1 s\n.*counter: udp .*:8: 10 packets/.test(log()), 5000), log());
+  t.ok(
+    await eventually(
+      () =>
+        /counter: udp 10\.77\.0\.8:1000 > 10\.77\.0\.9:7: 30 packets, 4260 bytes in 1 s\n.*counter: udp .*:8: 10 packets/.test(
+          log(),
+        ),
+      5000,
+    ),
+    log(),
+  );
 });
 
 t.test('wire: two namespaces, a line of 20 ms between them', { skip: cannotRun }, async (t) => {

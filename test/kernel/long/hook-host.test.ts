@@ -29,7 +29,8 @@ t.test('host', { skip: cannotRun }, async (t) => {
     });
 
     t.test(`UDP echo of ${address}`, async (t) => {
-      for (const bytes of [0, 1, 1000, 1400]) t.ok(await EchoClient.udp(t, netns, address, bytes), `${bytes} bytes come back as they were`);
+      for (const bytes of [0, 1, 1000, 1400])
+        t.ok(await EchoClient.udp(t, netns, address, bytes), `${bytes} bytes come back as they were`);
     });
 
     t.test(`TCP echo of ${address}: 10 MB both ways`, async (t) => {
@@ -40,7 +41,8 @@ t.test('host', { skip: cannotRun }, async (t) => {
     });
 
     t.test(`DNS of ${address}`, { skip: withoutTools('dig') }, async (t) => {
-      const dig = (type: string): string => okIn(netns, 'dig', ['+short', `+time=${2 * SLOW}`, `@${address}`, 'host.test', type]).trim();
+      const dig = (type: string): string =>
+        okIn(netns, 'dig', ['+short', `+time=${2 * SLOW}`, `@${address}`, 'host.test', type]).trim();
       t.equal(dig('A'), V4);
       t.equal(dig('AAAA'), V6);
       t.equal(dig('TXT'), '', 'there is nothing else');

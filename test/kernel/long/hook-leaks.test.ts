@@ -23,16 +23,24 @@ const SIZES = [2 * RING_MIB, 4].map((mib) => mib << 20);
 function mapped(): number {
   setFlagsFromString('--expose-gc');
   (runInNewContext('gc') as () => void)();
-  const sizes = fs.readFileSync('/proc/self/maps', 'utf8').trim().split('\n').map((line) => {
-    const [from = '', to = ''] = (line.split(' ')[0] as string).split('-');
-    return Number(BigInt(`0x${to}`) - BigInt(`0x${from}`));
-  });
+  const sizes = fs
+    .readFileSync('/proc/self/maps', 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => {
+      const [from = '', to = ''] = (line.split(' ')[0] as string).split('-');
+      return Number(BigInt(`0x${to}`) - BigInt(`0x${from}`));
+    });
   return sizes.filter((size) => SIZES.includes(size)).length;
 }
 
 for (const [what, source, ends] of [
   ['put on and taken off', `export default () => 'pass';`, false],
-  ['that end their threads', `export default { frame: () => 'pass', start: (nic) => void nic.after(200, () => process.exit(1)) };`, true],
+  [
+    'that end their threads',
+    `export default { frame: () => 'pass', start: (nic) => void nic.after(200, () => process.exit(1)) };`,
+    true,
+  ],
 ] as const) {
   t.test(`hooks ${what}`, { skip: cannotRun }, async (t) => {
     const file = hookFile(t, 'hook.mjs', source);
@@ -40,7 +48,10 @@ for (const [what, source, ends] of [
     const once = async (): Promise<void> => {
       const { errors } = nic.stats().hooks;
       // On a busy machine it may have ended before it polls.
-      const polls = await nic.hook(file).then(() => true, (error: unknown) => (ends ? false : Promise.reject(error as Error)));
+      const polls = await nic.hook(file).then(
+        () => true,
+        (error: unknown) => (ends ? false : Promise.reject(error as Error)),
+      );
       if (ends && polls) await eventually(() => nic.stats().hooks.errors > errors);
       await nic.hook(null);
     };
@@ -48,6 +59,9 @@ for (const [what, source, ends] of [
     const before = mapped();
     for (let i = 0; i < TIMES; i++) await once();
     let after = 0;
-    t.ok(await eventually(() => (after = mapped()) <= before + 2, 5000), `${before} mappings before, ${after} after ${TIMES} times`);
+    t.ok(
+      await eventually(() => (after = mapped()) <= before + 2, 5000),
+      `${before} mappings before, ${after} after ${TIMES} times`,
+    );
   });
 }

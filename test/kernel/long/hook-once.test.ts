@@ -27,8 +27,28 @@ export default {
 for (const type of ['veth', 'dummy'] as const) {
   t.test(type, { skip: type === 'dummy' ? withoutDummy() : cannotRun }, async (t) => {
     const netns = quietNetns(t);
-    const nic = attachedIn(t, netns, ['--type', type, '--addr', '10.77.0.1/24', '--hook', hookFile(t, 'once.mjs', SOURCE)]);
-    const ping = (address: string): string => run('nsenter', [`--net=/run/netns/${netns}`, '--', 'ping', '-q', '-c', '6', '-i', '0.2', '-W', String(2 * SLOW), address]).stdout;
+    const nic = attachedIn(t, netns, [
+      '--type',
+      type,
+      '--addr',
+      '10.77.0.1/24',
+      '--hook',
+      hookFile(t, 'once.mjs', SOURCE),
+    ]);
+    const ping = (address: string): string =>
+      run('nsenter', [
+        `--net=/run/netns/${netns}`,
+        '--',
+        'ping',
+        '-q',
+        '-c',
+        '6',
+        '-i',
+        '0.2',
+        '-W',
+        String(2 * SLOW),
+        address,
+      ]).stdout;
     t.match(ping('10.77.0.2'), ' 0% packet loss', 'an address that exists only in the hook answers');
     t.match(ping('10.77.0.1'), '6 packets transmitted, 4 received', 'two of six are dropped');
     cliOk(['hook', nic.iface, '--netns', netns, '--none']);

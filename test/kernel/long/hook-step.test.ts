@@ -30,7 +30,8 @@ class Session {
 
   /** Waits until it has said something, then forgets what it said up to there. */
   async says(what: RegExp): Promise<void> {
-    if (!(await eventually(() => what.test(this.output), 10_000))) throw new Error(`it never said ${what}: ${this.output}`);
+    if (!(await eventually(() => what.test(this.output), 10_000)))
+      throw new Error(`it never said ${what}: ${this.output}`);
     this.output = this.output.slice(this.output.search(what));
   }
 

@@ -36,10 +36,21 @@ const balanced = (t: Test, { iface, netns }: Attached): void =>
 for (const [name, source] of Object.entries(HOOKS)) {
   t.test(`a hook that ${name}`, { skip: cannotRun }, async (t) => {
     const netns = testNetns(t);
-    const nic = attachedIn(t, netns, ['--addr', `${V4}/24`, '--addr', `${V6}/64`, '--hook', hookFile(t, 'hook.mjs', source)]);
+    const nic = attachedIn(t, netns, [
+      '--addr',
+      `${V4}/24`,
+      '--addr',
+      `${V6}/64`,
+      '--hook',
+      hookFile(t, 'hook.mjs', source),
+    ]);
     for (const address of [V4, V6]) {
       const { sent, received } = await tcpRun(t, netns, address, BYTES);
-      t.same({ bytes: received.bytes, sha256: received.sha256 }, { bytes: BYTES, sha256: sent.sha256 }, `TCP to ${address}: what was sent arrives`);
+      t.same(
+        { bytes: received.bytes, sha256: received.sha256 },
+        { bytes: BYTES, sha256: sent.sha256 },
+        `TCP to ${address}: what was sent arrives`,
+      );
     }
     const udp = UdpPair.open(t, netns, V4);
     const payload = udp.send(1000 * 20, { segment: 1000 });

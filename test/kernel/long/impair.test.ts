@@ -19,11 +19,23 @@ t.test('shown, cleared, tried and said, with nothing in place', { skip }, async 
   const where = ['vnet0', '--netns', nic.netns];
   const end = attachmentOf(nic).peer?.name ?? '';
   t.equal(cliOk(['impair', ...where, '--show']), 'vnet0 is not impaired\n');
-  t.same(JSON.parse(cliOk(['impair', ...where, '--show', '--json'])), { interface: 'vnet0', netns: nic.netns, words: null, waiting: 0, lost: 0, duplicated: 0 });
+  t.same(JSON.parse(cliOk(['impair', ...where, '--show', '--json'])), {
+    interface: 'vnet0',
+    netns: nic.netns,
+    words: null,
+    waiting: 0,
+    lost: 0,
+    duplicated: 0,
+  });
   t.equal(cliOk(['impair', ...where, '--clear']), 'vnet0 is not impaired\n', 'there is nothing to take away');
   t.equal(cliOk(['impair', ...where, '--clear', '--dry-run']), '');
-  const [line = '', ...more] = cliOk(['impair', ...where, '--dry-run', '3g', 'loss', '5%']).trim().split('\n');
-  t.equal(line, `nsenter --net=/run/vnet-bpf/netns tc qdisc add dev ${end} root netem limit 2524 delay 75ms 15ms loss 5% rate 2000000bit`);
+  const [line = '', ...more] = cliOk(['impair', ...where, '--dry-run', '3g', 'loss', '5%'])
+    .trim()
+    .split('\n');
+  t.equal(
+    line,
+    `nsenter --net=/run/vnet-bpf/netns tc qdisc add dev ${end} root netem limit 2524 delay 75ms 15ms loss 5% rate 2000000bit`,
+  );
   t.same(more, [], 'one command');
   t.equal(attachmentOf(nic).impairment, null, 'nothing was done');
   // As a user would type it: a kernel without netem says so, one with it takes it.
@@ -32,18 +44,22 @@ t.test('shown, cleared, tried and said, with nothing in place', { skip }, async 
   else t.equal(typed.status, 0, typed.stderr);
 });
 
-t.test('a kernel without netem says so, and nothing has changed', { skip: skip || (!withoutQdisc('netem') && 'this kernel has netem') }, async (t) => {
-  const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24']);
-  const says = /impair: this kernel has no netem/;
-  const hints = /src\/examples\/chaos\.ts.*docs\/hooks\.md/;
-  await refused(t, [
-    { args: ['impair', 'vnet0', '--netns', nic.netns, 'delay', '20ms'], status: 1, says, hints },
-    { args: ['run', '--impair', 'delay 20ms', '--', 'true'], status: 1, says, hints },
-  ]);
-  t.equal(attachmentOf(nic).impairment, null);
-  t.equal(cli(['stats', 'vnet0', '--netns', nic.netns, '--check']).status, 0);
-  checkAccounting(t, nic, await nic.atRest());
-});
+t.test(
+  'a kernel without netem says so, and nothing has changed',
+  { skip: skip || (!withoutQdisc('netem') && 'this kernel has netem') },
+  async (t) => {
+    const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24']);
+    const says = /impair: this kernel has no netem/;
+    const hints = /src\/examples\/chaos\.ts.*docs\/hooks\.md/;
+    await refused(t, [
+      { args: ['impair', 'vnet0', '--netns', nic.netns, 'delay', '20ms'], status: 1, says, hints },
+      { args: ['run', '--impair', 'delay 20ms', '--', 'true'], status: 1, says, hints },
+    ]);
+    t.equal(attachmentOf(nic).impairment, null);
+    t.equal(cli(['stats', 'vnet0', '--netns', nic.netns, '--check']).status, 0);
+    checkAccounting(t, nic, await nic.atRest());
+  },
+);
 
 t.test('what cannot be', { skip }, async (t) => {
   const wrong: [string[], RegExp, (1 | 2)?][] = [
@@ -64,10 +80,20 @@ t.test('what cannot be', { skip }, async (t) => {
     [['impair', 'vnet0', '--netns', 'not-there-at-all', 'loss', '1%'], /there is none of that name/, 1],
     [['run', '--impair', 'delay 20', '--', 'true'], /delay "20": is a time without a unit/],
   ];
-  await refused(t, wrong.map(([args, says, status = 2]): Refusal => ({ args, status, says })));
+  await refused(
+    t,
+    wrong.map(([args, says, status = 2]): Refusal => ({ args, status, says })),
+  );
 });
 
 t.test('a dummy has no other end', { skip: skip || withoutDummy() }, async (t) => {
   const nic = attachedIn(t, quietNetns(t), ['--type', 'dummy']);
-  await refused(t, [{ args: ['impair', 'vnet0', '--netns', nic.netns, 'loss', '1%'], status: 1, says: /is a dummy/, hints: /chaos\.ts/ }]);
+  await refused(t, [
+    {
+      args: ['impair', 'vnet0', '--netns', nic.netns, 'loss', '1%'],
+      status: 1,
+      says: /is a dummy/,
+      hints: /chaos\.ts/,
+    },
+  ]);
 });

@@ -97,23 +97,65 @@ t.test('npm pack, npm install', { skip: cannotRun || withoutTools('npm') }, asyn
 
   t.test('what is installed', async (t) => {
     const says = /Installed, it takes some (\d+) MB/.exec(fs.readFileSync(path.join(ROOT, 'README.md'), 'utf8'))?.[1];
-    t.ok(Math.abs(Number(says) / (bytes / 1e6) - 1) < 0.2, `the README says ${says} MB, it is ${(bytes / 1e6).toFixed(1)} MB`);
+    t.ok(
+      Math.abs(Number(says) / (bytes / 1e6) - 1) < 0.2,
+      `the README says ${says} MB, it is ${(bytes / 1e6).toFixed(1)} MB`,
+    );
     const has = (name: string): boolean => fs.existsSync(path.join(root, name));
-    t.same(['bpf/vnet.bpf.c', 'bpf/LICENSE', 'LICENSE', 'docs/cli.md', 'docs/systemd/vnet-bpf@.service', 'dist/completion/vnet-bpf.bash', 'node_modules/libbpf-ts/LICENSE', 'docs/grafana.json', 'src/examples/chaos.ts', 'src/libbpf-ts/README.md'].filter((name) => !has(name)), [], 'the source that the GPL asks for, licences and documents');
-    t.ok(fs.existsSync(path.join(prefix, 'share', 'man', 'man1', 'vnet-bpf.1')), 'the manual is where man looks for it');
-    t.same(['src/index.ts', 'test', 'dist/cli/main.js.map', 'node_modules/libbpf-ts/src'].filter(has), [], 'and nothing that only developers need');
+    t.same(
+      [
+        'bpf/vnet.bpf.c',
+        'bpf/LICENSE',
+        'LICENSE',
+        'docs/cli.md',
+        'docs/systemd/vnet-bpf@.service',
+        'dist/completion/vnet-bpf.bash',
+        'node_modules/libbpf-ts/LICENSE',
+        'docs/grafana.json',
+        'src/examples/chaos.ts',
+        'src/libbpf-ts/README.md',
+      ].filter((name) => !has(name)),
+      [],
+      'the source that the GPL asks for, licences and documents',
+    );
+    t.ok(
+      fs.existsSync(path.join(prefix, 'share', 'man', 'man1', 'vnet-bpf.1')),
+      'the manual is where man looks for it',
+    );
+    t.same(
+      ['src/index.ts', 'test', 'dist/cli/main.js.map', 'node_modules/libbpf-ts/src'].filter(has),
+      [],
+      'and nothing that only developers need',
+    );
   });
 
   t.test('the very packages of the lock file, without a script at installation', async (t) => {
     const lock = JSON.parse(fs.readFileSync(path.join(ROOT, 'package-lock.json'), 'utf8')) as Lock;
-    const locked = new Map(productionOf(lock).map(([place, { version }]) => [place.split('node_modules/').at(-1), version]));
+    const locked = new Map(
+      productionOf(lock).map(([place, { version }]) => [place.split('node_modules/').at(-1), version]),
+    );
     const modules = path.join(root, 'node_modules');
-    const names = fs.readdirSync(modules).filter((name) => !name.startsWith('.')).flatMap((name) => (name.startsWith('@') ? fs.readdirSync(path.join(modules, name)).map((each) => `${name}/${each}`) : [name]));
-    t.same(names.filter((name) => !name.startsWith('@koromix/')).sort(), ['koffi', 'libbpf-ts', 'typescript'], `${names.length} packages: ${names.join(', ')}`);
+    const names = fs
+      .readdirSync(modules)
+      .filter((name) => !name.startsWith('.'))
+      .flatMap((name) =>
+        name.startsWith('@') ? fs.readdirSync(path.join(modules, name)).map((each) => `${name}/${each}`) : [name],
+      );
+    t.same(
+      names.filter((name) => !name.startsWith('@koromix/')).sort(),
+      ['koffi', 'libbpf-ts', 'typescript'],
+      `${names.length} packages: ${names.join(', ')}`,
+    );
     for (const name of names) {
-      const { version, scripts = {} } = JSON.parse(fs.readFileSync(path.join(modules, name, 'package.json'), 'utf8')) as { version: string; scripts?: Record<string, string> };
+      const { version, scripts = {} } = JSON.parse(
+        fs.readFileSync(path.join(modules, name, 'package.json'), 'utf8'),
+      ) as { version: string; scripts?: Record<string, string> };
       t.equal(version, name === 'libbpf-ts' ? '0.1.0' : locked.get(name), `${name} ${version}`);
-      t.same(Object.keys(scripts).filter((script) => ['preinstall', 'install', 'postinstall'].includes(script)), [], `${name} runs nothing`);
+      t.same(
+        Object.keys(scripts).filter((script) => ['preinstall', 'install', 'postinstall'].includes(script)),
+        [],
+        `${name} runs nothing`,
+      );
     }
   });
 
@@ -121,7 +163,16 @@ t.test('npm pack, npm install', { skip: cannotRun || withoutTools('npm') }, asyn
     await installedWorks(t, { bin, root, libbpf: path.join(prefix, 'bin', 'libbpf-ts') });
   });
 
-  const expected = { status: 0, hooks: { dropped: 0, injected: 1, errors: 4 }, seen: ['hookError', 'detached'], metrics: true, gone: true, again: 'ALREADY_ATTACHED', wrong: ['USAGE', 'USAGE'], law: true };
+  const expected = {
+    status: 0,
+    hooks: { dropped: 0, injected: 1, errors: 4 },
+    seen: ['hookError', 'detached'],
+    metrics: true,
+    gone: true,
+    again: 'ALREADY_ATTACHED',
+    wrong: ['USAGE', 'USAGE'],
+    law: true,
+  };
   for (const [kind, file, source] of [
     ['module', 'esm/main.js', ESM],
     ['commonjs', 'cjs/main.js', CJS],
@@ -130,7 +181,10 @@ t.test('npm pack, npm install', { skip: cannotRun || withoutTools('npm') }, asyn
       write(path.join(path.dirname(file), 'package.json'), JSON.stringify({ type: kind }));
       write(path.join(path.dirname(file), 'hook.ts'), HOOK);
       write(file, source);
-      const output = ok(process.execPath, [path.join(directory, file), quietNetns(t)], { cwd: '/', env: { ...process.env, NODE_OPTIONS: '' } });
+      const output = ok(process.execPath, [path.join(directory, file), quietNetns(t)], {
+        cwd: '/',
+        env: { ...process.env, NODE_OPTIONS: '' },
+      });
       t.same(JSON.parse(output.trim().split('\n').at(-1) ?? ''), expected);
     });
   }
@@ -140,7 +194,10 @@ t.test('npm pack, npm install', { skip: cannotRun || withoutTools('npm') }, asyn
     const use = TYPED.replace(/.*no such event\n.*\n/, '');
     write('types/events.mts', TYPED);
     for (const ending of ['mts', 'cts', 'ts']) write(`types/use.${ending}`, use);
-    for (const [name, version] of [['oldest', 'node'], ['newest', 'node-newest']] as const) {
+    for (const [name, version] of [
+      ['oldest', 'node'],
+      ['newest', 'node-newest'],
+    ] as const) {
       fs.mkdirSync(path.join(directory, 'types', name));
       fs.symlinkSync(path.join(ROOT, 'node_modules', '@types', version), path.join(directory, 'types', name, 'node'));
     }
@@ -160,26 +217,75 @@ t.test('npm pack, npm install', { skip: cannotRun || withoutTools('npm') }, asyn
       ['newest', ESNext, ts.ModuleResolutionKind.Bundler, ['use.ts']],
       ['newest', CommonJS, ts.ModuleResolutionKind.Node10, ['use.ts']],
     ] as const) {
-      const options = { module, moduleResolution, strict: true, noEmit: true, target: ts.ScriptTarget.ES2022, lib: ['lib.es2022.d.ts', 'lib.esnext.disposable.d.ts', 'lib.dom.d.ts'], skipLibCheck: false, types: ['node'], typeRoots: [path.join(directory, 'types', types)] };
-      const program = ts.createProgram(files.map((file) => path.join(directory, 'types', file)), options, host);
+      const options = {
+        module,
+        moduleResolution,
+        strict: true,
+        noEmit: true,
+        target: ts.ScriptTarget.ES2022,
+        lib: ['lib.es2022.d.ts', 'lib.esnext.disposable.d.ts', 'lib.dom.d.ts'],
+        skipLibCheck: false,
+        types: ['node'],
+        typeRoots: [path.join(directory, 'types', types)],
+      };
+      const program = ts.createProgram(
+        files.map((file) => path.join(directory, 'types', file)),
+        options,
+        host,
+      );
       // What is ours, and what uses it: not what TypeScript and Node bring.
-      const ours = program.getSourceFiles().filter(({ fileName }) => fileName.startsWith(directory) && !fileName.includes('/@types/'));
-      t.ok(ours.some(({ fileName }) => fileName.endsWith('/dist/index.d.ts')), `${ours.length} files`);
-      const found = [...program.getOptionsDiagnostics(), ...program.getGlobalDiagnostics(), ...ours.flatMap((file) => [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)])];
-      t.same(found.map(({ file, messageText }) => `${file?.fileName}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`), [], `${ts.ModuleResolutionKind[moduleResolution]}, ${types}`);
+      const ours = program
+        .getSourceFiles()
+        .filter(({ fileName }) => fileName.startsWith(directory) && !fileName.includes('/@types/'));
+      t.ok(
+        ours.some(({ fileName }) => fileName.endsWith('/dist/index.d.ts')),
+        `${ours.length} files`,
+      );
+      const found = [
+        ...program.getOptionsDiagnostics(),
+        ...program.getGlobalDiagnostics(),
+        ...ours.flatMap((file) => [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)]),
+      ];
+      t.same(
+        found.map(({ file, messageText }) => `${file?.fileName}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`),
+        [],
+        `${ts.ModuleResolutionKind[moduleResolution]}, ${types}`,
+      );
     }
   });
 
   t.test('in a bundle one line says to leave it outside, and outside it works', async (t) => {
-    write('bundle/main.mjs', "import { attach } from 'vnet-bpf';\nattach('a/b').catch((error) => console.log(error.code));\n");
+    write(
+      'bundle/main.mjs',
+      "import { attach } from 'vnet-bpf';\nattach('a/b').catch((error) => console.log(error.code));\n",
+    );
     const main = path.join(directory, 'bundle', 'main.mjs');
-    for (const [format, ending] of [['cjs', 'cjs'], ['esm', 'mjs']] as const) {
+    for (const [format, ending] of [
+      ['cjs', 'cjs'],
+      ['esm', 'mjs'],
+    ] as const) {
       for (const external of [[], ['vnet-bpf']]) {
         const outfile = path.join(directory, 'bundle', `out.${ending}`);
-        await build({ entryPoints: [main], bundle: true, platform: 'node', format, external, outfile, logLevel: 'silent' });
-        const { status, stdout, stderr } = run(process.execPath, [outfile], { env: { ...process.env, NODE_OPTIONS: '' } });
-        if (external.length > 0) t.same({ status, stdout, stderr }, { status: 0, stdout: 'USAGE\n', stderr: '' }, `${format}, left outside`);
-        else t.match(stderr, /VnetError: vnet-bpf: cannot be part of a bundle; leave it outside of it, as by esbuild --external:vnet-bpf$/m, format);
+        await build({
+          entryPoints: [main],
+          bundle: true,
+          platform: 'node',
+          format,
+          external,
+          outfile,
+          logLevel: 'silent',
+        });
+        const { status, stdout, stderr } = run(process.execPath, [outfile], {
+          env: { ...process.env, NODE_OPTIONS: '' },
+        });
+        if (external.length > 0)
+          t.same({ status, stdout, stderr }, { status: 0, stdout: 'USAGE\n', stderr: '' }, `${format}, left outside`);
+        else
+          t.match(
+            stderr,
+            /VnetError: vnet-bpf: cannot be part of a bundle; leave it outside of it, as by esbuild --external:vnet-bpf$/m,
+            format,
+          );
       }
     }
   });
@@ -191,7 +297,10 @@ t.test('npm pack, npm install', { skip: cannotRun || withoutTools('npm') }, asyn
       for (const args of [['list'], ['doctor']]) {
         const { status, stderr } = run(bin, args, { env: { ...process.env, NODE_OPTIONS: '' } });
         t.equal(status, 1);
-        t.match(stderr, /^vnet-bpf: koffi: its part for linux on \w+ cannot be loaded \(.*\)\nhint: npm install without --omit=optional brings it\n$/);
+        t.match(
+          stderr,
+          /^vnet-bpf: koffi: its part for linux on \w+ cannot be loaded \(.*\)\nhint: npm install without --omit=optional brings it\n$/,
+        );
       }
     } finally {
       fs.renameSync(`${part}-away`, part);
@@ -201,7 +310,14 @@ t.test('npm pack, npm install', { skip: cannotRun || withoutTools('npm') }, asyn
   t.test('no path of whoever built it', async (t) => {
     const { stderr } = run(bin, ['stats', 'nope', '--debug'], { env: { ...process.env, NODE_OPTIONS: '' } });
     t.match(stderr, /^    at \w+ \((vnet-bpf\/|.*\/vnet-bpf\/)dist\/cli\/list-stats\.bundle\.js:\d+:\d+\)$/m);
-    const files = fs.readdirSync(path.join(root, 'dist'), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-    t.same(files.map((entry) => path.join(entry.parentPath, entry.name)).filter((file) => fs.readFileSync(file, 'latin1').includes(ROOT)), []);
+    const files = fs
+      .readdirSync(path.join(root, 'dist'), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile());
+    t.same(
+      files
+        .map((entry) => path.join(entry.parentPath, entry.name))
+        .filter((file) => fs.readFileSync(file, 'latin1').includes(ROOT)),
+      [],
+    );
   });
 });

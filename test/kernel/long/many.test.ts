@@ -15,7 +15,8 @@ const names = (count: number): string[] => Array.from({ length: count }, (_, i) 
 const addressOf = (i: number): string => `10.${100 + i}.0.1`;
 
 /** Memory of a process in KiB, what it shares counted in part: the kernel maps a ring twice, RSS would count it twice. */
-const pss = (pid: number): number => Number(/^Pss:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1]);
+const pss = (pid: number): number =>
+  Number(/^Pss:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1]);
 
 t.test('one process, many interfaces', { skip: cannotRun }, async (t) => {
   const count = Number(process.env['VNET_BPF_TEST_INTERFACES'] ?? (SLOW === 1 ? 12 : 4));
@@ -23,16 +24,27 @@ t.test('one process, many interfaces', { skip: cannotRun }, async (t) => {
   t.teardown(() => names(count).forEach((name) => cli(['detach', name, '--netns', netns])));
   const RING_KIB = 256;
   const attach = (list: readonly string[]): AttachmentDescription[] =>
-    [JSON.parse(cliOk(['attach', ...list, '--netns', netns, '--hairpin', '--ring-size', `${RING_KIB}K`, '--daemon', '--json']))].flat() as AttachmentDescription[];
+    [
+      JSON.parse(
+        cliOk(['attach', ...list, '--netns', netns, '--hairpin', '--ring-size', `${RING_KIB}K`, '--daemon', '--json']),
+      ),
+    ].flat() as AttachmentDescription[];
 
   const [alone] = attach(['single']);
   const base = pss(alone?.pid ?? 0);
   cliOk(['detach', 'single', '--netns', netns]);
 
   const all = attach(names(count));
-  t.same(all.map((one) => one.interface), names(count), 'it tells of each');
+  t.same(
+    all.map((one) => one.interface),
+    names(count),
+    'it tells of each',
+  );
   const pid = all[0]?.pid ?? 0;
-  t.ok(all.every((one) => one.pid === pid), 'one process has them');
+  t.ok(
+    all.every((one) => one.pid === pid),
+    'one process has them',
+  );
   const each = (pss(pid) - base) / (count - 1);
   t.comment(`${base} KiB for one, ${Math.round(each)} KiB for each more`);
   t.ok(each <= RING_KIB + 2048, 'one more costs its ring and 2 MiB at most');
@@ -42,7 +54,8 @@ t.test('one process, many interfaces', { skip: cannotRun }, async (t) => {
   t.ok(await eventually(looped, 20_000), 'each address that came later is looped');
   for (let i = 0; i < count; i++) {
     const before = attachmentOf({ netns, iface: `vnet${i}` });
-    if (!/1 received/.test(okIn(netns, 'ping', ['-c', '1', '-W', String(2 * SLOW), addressOf(i)]))) t.fail(`${before.iface} does not answer`);
+    if (!/1 received/.test(okIn(netns, 'ping', ['-c', '1', '-W', String(2 * SLOW), addressOf(i)])))
+      t.fail(`${before.iface} does not answer`);
   }
   t.pass('each answers a ping');
 
@@ -54,7 +67,11 @@ t.test('one process, many interfaces', { skip: cannotRun }, async (t) => {
   process.kill(pid, 'SIGKILL');
   await eventually(() => listed(netns, 'vnet2')?.state === 'crashed' && listed(netns, 'vnet0')?.state === 'crashed');
   const again = attach(['vnet0', 'vnet2']);
-  t.same(again.map((one) => one.addresses), [[addressOf(0)], [addressOf(2)]], 'after a kill each is adopted');
+  t.same(
+    again.map((one) => one.addresses),
+    [[addressOf(0)], [addressOf(2)]],
+    'after a kill each is adopted',
+  );
   t.match(okIn(netns, 'ping', ['-c', '1', addressOf(2)]), /1 received/);
 });
 
@@ -69,7 +86,9 @@ t.test('all of them or none', { skip: cannotRun }, async (t) => {
 
 t.test('a process that does not answer is killed only if it has nothing else', { skip: cannotRun }, async (t) => {
   const netns = testNetns(t);
-  const [first] = JSON.parse(cliOk(['attach', 'vnet0', 'vnet1', '--netns', netns, '--daemon', '--json'])) as AttachmentDescription[];
+  const [first] = JSON.parse(
+    cliOk(['attach', 'vnet0', 'vnet1', '--netns', netns, '--daemon', '--json']),
+  ) as AttachmentDescription[];
   const pid = first?.pid ?? 0;
   t.teardown(() => names(2).forEach((name) => cli(['detach', name, '--netns', netns])));
   process.kill(pid, 'SIGSTOP');
@@ -78,5 +97,8 @@ t.test('a process that does not answer is killed only if it has nothing else', {
   t.equal(status, 1);
   t.match(stderr, new RegExp(`process ${pid} does not answer, and also loops vnet1`));
   process.kill(pid, 'SIGCONT');
-  t.ok(await eventually(() => !fs.existsSync(`/proc/${pid}`) || cli(['detach', 'vnet1', '--netns', netns]).status === 0), 'it was only slow');
+  t.ok(
+    await eventually(() => !fs.existsSync(`/proc/${pid}`) || cli(['detach', 'vnet1', '--netns', netns]).status === 0),
+    'it was only slow',
+  );
 });

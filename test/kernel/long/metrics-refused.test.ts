@@ -26,7 +26,12 @@ t.test('what cannot be served is refused, and nothing stays behind', { skip: can
   const before = snapshot(netns);
   const attach = ['attach', 'vnet0', '--netns', netns];
   await refused(t, [
-    { args: [...attach, '--metrics', '9100'], status: 2, says: /--metrics "9100": is not an address and a port/, hints: /127\.0\.0\.1:9100/ },
+    {
+      args: [...attach, '--metrics', '9100'],
+      status: 2,
+      says: /--metrics "9100": is not an address and a port/,
+      hints: /127\.0\.0\.1:9100/,
+    },
     { args: [...attach, '--metrics', 'localhost:9100', '--daemon'], status: 2, says: /"localhost" is not an address/ },
     { args: [...attach, '--metrics', '[::1]:1', '--metrics', '[::1]:2'], status: 2, says: /--metrics.*twice/ },
     { args: ['stats', '--json', '--prometheus'], status: 2, says: /--json and --prometheus/ },
@@ -38,23 +43,31 @@ t.test('what cannot be served is refused, and nothing stays behind', { skip: can
   await sameAs(t, before, 'nothing has changed', netns);
 });
 
-t.test('a port that somebody else has does not cost the interface that was to be replaced', { skip: cannotRun }, async (t) => {
-  const netns = quietNetns(t);
-  const taken = await occupied(t);
-  t.teardown(() => ['vnet0', 'vnet1', 'vnet2'].forEach((iface) => cli(['detach', iface, '--netns', netns])));
-  cliOk(['attach', 'vnet0', '--netns', netns, '--daemon']);
-  cliOk(['attach', 'vnet1', 'vnet2', '--netns', netns, '--metrics', '127.0.0.1:0', '--daemon']);
-  const ours = new URL(listed(netns, 'vnet1')?.metrics ?? '').host;
-  const pids = (): unknown[] => ['vnet0', 'vnet1', 'vnet2'].map((iface) => listed(netns, iface)?.pid);
-  const before = pids();
-  const replace = (...args: string[]): string[] => ['attach', '--netns', netns, '--replace', '--daemon', ...args];
-  await refused(t, [
-    { args: replace('vnet0', '--metrics', taken), status: 1, says: /port is in use/, hints: /another port/ },
-    // The process that serves vnet1 loops vnet2, too, and goes on.
-    { args: replace('vnet1', '--metrics', ours), status: 1, says: /port is in use/ },
-    { args: replace('vnet0', '--metrics', ours), status: 1, says: /port is in use/ },
-  ]);
-  t.same(pids(), before, 'all are looped as before');
-  cliOk(replace('vnet1', 'vnet2', '--metrics', ours));
-  t.equal(new URL(listed(netns, 'vnet2')?.metrics ?? '').host, ours, 'who is replaced altogether gives the port away');
-});
+t.test(
+  'a port that somebody else has does not cost the interface that was to be replaced',
+  { skip: cannotRun },
+  async (t) => {
+    const netns = quietNetns(t);
+    const taken = await occupied(t);
+    t.teardown(() => ['vnet0', 'vnet1', 'vnet2'].forEach((iface) => cli(['detach', iface, '--netns', netns])));
+    cliOk(['attach', 'vnet0', '--netns', netns, '--daemon']);
+    cliOk(['attach', 'vnet1', 'vnet2', '--netns', netns, '--metrics', '127.0.0.1:0', '--daemon']);
+    const ours = new URL(listed(netns, 'vnet1')?.metrics ?? '').host;
+    const pids = (): unknown[] => ['vnet0', 'vnet1', 'vnet2'].map((iface) => listed(netns, iface)?.pid);
+    const before = pids();
+    const replace = (...args: string[]): string[] => ['attach', '--netns', netns, '--replace', '--daemon', ...args];
+    await refused(t, [
+      { args: replace('vnet0', '--metrics', taken), status: 1, says: /port is in use/, hints: /another port/ },
+      // The process that serves vnet1 loops vnet2, too, and goes on.
+      { args: replace('vnet1', '--metrics', ours), status: 1, says: /port is in use/ },
+      { args: replace('vnet0', '--metrics', ours), status: 1, says: /port is in use/ },
+    ]);
+    t.same(pids(), before, 'all are looped as before');
+    cliOk(replace('vnet1', 'vnet2', '--metrics', ours));
+    t.equal(
+      new URL(listed(netns, 'vnet2')?.metrics ?? '').host,
+      ours,
+      'who is replaced altogether gives the port away',
+    );
+  },
+);

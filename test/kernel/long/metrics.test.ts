@@ -24,7 +24,9 @@ function get(url: string, method = 'GET'): Promise<Answer> {
     const request = http.request(url, { method, agent: false }, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, type: response.headers['content-type'] ?? '', text }));
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, type: response.headers['content-type'] ?? '', text }),
+      );
     });
     request.on('error', reject).end();
   });
@@ -45,7 +47,8 @@ async function lacks(nic: Attached, ask: () => Promise<string>): Promise<string[
   for (let tries = 0, before = json(); ; tries++) {
     const text = await ask();
     const after = json();
-    if (before === after || tries === 10) return missingFrom(parseMetrics(text), JSON.parse(after) as Stats, { interface: nic.iface, netns: nic.netns });
+    if (before === after || tries === 10)
+      return missingFrom(parseMetrics(text), JSON.parse(after) as Stats, { interface: nic.iface, netns: nic.netns });
     before = after;
   }
 }
@@ -59,13 +62,24 @@ t.test('every number of stats --json, from the command and over HTTP', { skip: c
   t.match(url, /^http:\/\/127\.0\.0\.1:[1-9]\d*\/metrics$/, 'the port that it got is announced');
   t.match(cliOk(['log', ...where]), `metrics of vnet0 at ${url}`, 'in the log, too');
 
-  t.same(await lacks(nic, () => Promise.resolve(cliOk(['stats', ...where, '--prometheus']))), [], 'the command has them all');
+  t.same(
+    await lacks(nic, () => Promise.resolve(cliOk(['stats', ...where, '--prometheus']))),
+    [],
+    'the command has them all',
+  );
   t.same(await lacks(nic, async () => (await get(url)).text), [], 'and the controller');
   const { status, type, text } = await get(url);
   t.match({ status, type }, { status: 200, type: /^text\/plain; version=0\.0\.4/ });
-  t.ok((parseMetrics(text).get(`vnet_bpf_rx_packets_total{interface="vnet0",netns="${nic.netns}"}`) ?? 0) >= 10, 'frames were counted');
+  t.ok(
+    (parseMetrics(text).get(`vnet_bpf_rx_packets_total{interface="vnet0",netns="${nic.netns}"}`) ?? 0) >= 10,
+    'frames were counted',
+  );
   // Its status is that of others on the machine, too.
-  t.match(cli(['stats', '--prometheus']).stdout, `vnet_bpf_tx_packets_total{interface="vnet0",netns="${nic.netns}"}`, 'without a name: all');
+  t.match(
+    cli(['stats', '--prometheus']).stdout,
+    `vnet_bpf_tx_packets_total{interface="vnet0",netns="${nic.netns}"}`,
+    'without a name: all',
+  );
 
   t.match(await get(url, 'POST'), { status: 405 });
   t.match(await get(new URL('/', url).href), { status: 404 });
@@ -84,8 +98,15 @@ t.test('several interfaces of one process; an IPv6 address', { skip: cannotRun }
   const said = cliOk(['attach', 'vnet0', 'vnet1', '--netns', netns, '--metrics', '[::1]:0', '--daemon']);
   const url = /^metrics at (http:\/\/\[::1\]:\d+\/metrics)$/m.exec(said)?.[1] ?? '';
   t.match(url, 'http', 'the URL is said');
-  t.same(['vnet0', 'vnet1'].map((iface) => urlOf({ netns, iface })), [url, url], 'each names it');
-  const names = async (): Promise<string[]> => [...parseMetrics((await get(url)).text).keys()].flatMap((name) => /^vnet_bpf_info.*interface="(\w+)"/.exec(name)?.[1] ?? []);
+  t.same(
+    ['vnet0', 'vnet1'].map((iface) => urlOf({ netns, iface })),
+    [url, url],
+    'each names it',
+  );
+  const names = async (): Promise<string[]> =>
+    [...parseMetrics((await get(url)).text).keys()].flatMap(
+      (name) => /^vnet_bpf_info.*interface="(\w+)"/.exec(name)?.[1] ?? [],
+    );
   t.same(await names(), ['vnet0', 'vnet1']);
   cliOk(['detach', 'vnet0', '--netns', netns]);
   t.same(await names(), ['vnet1'], 'one that is detached is gone');

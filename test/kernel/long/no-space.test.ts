@@ -14,7 +14,10 @@ interface Scarcity {
 
 const SCARCITIES: Record<string, Scarcity> = {
   'a full /run': { begins: 'dd if=/dev/zero of=/run/fill bs=4k 2>/dev/null || true', ends: 'rm /run/fill' },
-  'no inodes in /run': { begins: "mount -o remount,nr_inodes=$(df -i /run | awk 'END { print $3 }') /run", ends: 'mount -o remount,nr_inodes=10000 /run' },
+  'no inodes in /run': {
+    begins: "mount -o remount,nr_inodes=$(df -i /run | awk 'END { print $3 }') /run",
+    ends: 'mount -o remount,nr_inodes=10000 /run',
+  },
   'a read-only /run': { begins: 'mount -o remount,ro /run', ends: 'mount -o remount,rw /run' },
 };
 
@@ -24,13 +27,22 @@ const ONE_LINE_AND_HINT = /^vnet-bpf: [^\n]+\nhint: [^\n]+\n$/;
 
 async function machineWithLab(t: Test): Promise<PrivateMachine> {
   const machine = await PrivateMachine.start(t);
-  machine.shell(`mount -o remount,size=256k /run; ip netns add lab; mkdir -m 700 /run/hooks; echo 'module.exports = () => "pass";' >${HOOK}`);
+  machine.shell(
+    `mount -o remount,size=256k /run; ip netns add lab; mkdir -m 700 /run/hooks; echo 'module.exports = () => "pass";' >${HOOK}`,
+  );
   return machine;
 }
 
-const attach = (machine: PrivateMachine, iface = 'vnet0'): ReturnType<PrivateMachine['cli']> => machine.cli(['attach', iface, '--netns', 'lab', '--addr', '10.77.0.1/24', '--daemon']);
-const pidOf = (machine: PrivateMachine): number => (JSON.parse(machine.cli(['list', '--json']).stdout) as [{ pid: number }])[0].pid;
-const inKernel = (machine: PrivateMachine): string => machine.shell('ip -n lab -o link | grep -v " lo:" || true; ip -n lab rule | grep "suppress_ifgroup 22094\\|lookup 1447" || true; ls -A /sys/fs/bpf | grep -v debug$ || true').trim();
+const attach = (machine: PrivateMachine, iface = 'vnet0'): ReturnType<PrivateMachine['cli']> =>
+  machine.cli(['attach', iface, '--netns', 'lab', '--addr', '10.77.0.1/24', '--daemon']);
+const pidOf = (machine: PrivateMachine): number =>
+  (JSON.parse(machine.cli(['list', '--json']).stdout) as [{ pid: number }])[0].pid;
+const inKernel = (machine: PrivateMachine): string =>
+  machine
+    .shell(
+      'ip -n lab -o link | grep -v " lo:" || true; ip -n lab rule | grep "suppress_ifgroup 22094\\|lookup 1447" || true; ls -A /sys/fs/bpf | grep -v debug$ || true',
+    )
+    .trim();
 
 for (const [name, { begins, ends }] of Object.entries(SCARCITIES)) {
   for (const crashed of [false, true]) {
@@ -45,16 +57,27 @@ for (const [name, { begins, ends }] of Object.entries(SCARCITIES)) {
       if (!crashed) {
         t.equal(machine.cli(['hook', 'vnet0', HOOK, '--netns', 'lab']).status, 0, 'a hook is put in place');
         t.equal(machine.cli(['hook', ...VNET0, '--none']).status, 0, 'and taken off');
-        t.match(machine.cli(['impair', ...VNET0, 'delay', '1ms']), { status: 1, stderr: ONE_LINE_AND_HINT }, 'an impairment, which has to be recorded, is refused');
+        t.match(
+          machine.cli(['impair', ...VNET0, 'delay', '1ms']),
+          { status: 1, stderr: ONE_LINE_AND_HINT },
+          'an impairment, which has to be recorded, is refused',
+        );
         // What is sent before the carrier is back counts as `down`.
-        machine.shell('for up in down up; do ip -n lab link set vnet0 $up; done; for i in $(seq 20); do ip netns exec lab ping -c 1 -W 1 -q 10.77.0.1 >/dev/null && break; done');
-        t.equal(machine.shell('ip netns exec lab ping -c 2 -i 0.2 -q 10.77.0.1 | grep -o "2 received"').trim(), '2 received', 'it loops on');
+        machine.shell(
+          'for up in down up; do ip -n lab link set vnet0 $up; done; for i in $(seq 20); do ip netns exec lab ping -c 1 -W 1 -q 10.77.0.1 >/dev/null && break; done',
+        );
+        t.equal(
+          machine.shell('ip netns exec lab ping -c 2 -i 0.2 -q 10.77.0.1 | grep -o "2 received"').trim(),
+          '2 received',
+          'it loops on',
+        );
       }
       t.match(attach(machine, 'vnet1'), { status: 1, stderr: ONE_LINE_AND_HINT }, 'another attach fails in a line');
       t.equal(machine.shell('ls /run/vnet-bpf | grep -c "^........$"').trim(), '1', 'and leaves nothing');
       const detached = machine.cli(['detach', ...VNET0]);
       t.equal(inKernel(machine), '', 'detach removes all that is in the kernel');
-      if (name === 'a read-only /run') t.match(detached, { status: 1, stderr: ONE_LINE_AND_HINT }, 'and says that the record cannot be removed');
+      if (name === 'a read-only /run')
+        t.match(detached, { status: 1, stderr: ONE_LINE_AND_HINT }, 'and says that the record cannot be removed');
       else t.match(detached, { status: 0, stderr: '' }, 'and the record');
       machine.shell(ends);
       t.equal(machine.cli(['detach', '--all']).status, 0, 'the rest goes with the next');
@@ -79,30 +102,49 @@ t.test('the log says how many lines it lacks, once there is space again', { skip
   t.equal(attach(machine).status, 0);
   // Less than a page is left in the log's last one: it takes lines until that is full.
   machine.shell('truncate -s 4090 /run/vnet-bpf/*/log; dd if=/dev/zero of=/run/fill bs=4k 2>/dev/null || true');
-  machine.shell('for i in 1 2 3; do ip -n lab link set vnet0 down; sleep 0.2; ip -n lab link set vnet0 up; sleep 0.2; done; rm /run/fill; ip -n lab link set vnet0 down; sleep 0.5');
-  const lines = machine.cli(['log', ...VNET0]).stdout.trim().split('\n');
+  machine.shell(
+    'for i in 1 2 3; do ip -n lab link set vnet0 down; sleep 0.2; ip -n lab link set vnet0 up; sleep 0.2; done; rm /run/fill; ip -n lab link set vnet0 down; sleep 0.5',
+  );
+  const lines = machine
+    .cli(['log', ...VNET0])
+    .stdout.trim()
+    .split('\n');
   t.match(lines.at(-2), /VNET: 6 lines are missing here, which could not be written \(ENOSPC\)/);
   t.match(lines.at(-1), /VNET: vnet0 set down/);
   t.equal(machine.cli(['detach', ...VNET0]).status, 0);
 });
 
-t.test('with few descriptors each command works, or fails in a line and leaves nothing', { skip: cannotRun }, async (t) => {
-  const machine = await machineWithLab(t);
-  t.equal(attach(machine).status, 0);
-  const limited = (limit: number, args: string): { status: number; stderr: string } => machine.run('sh', ['-c', `ulimit -n ${limit}; exec "$NODE" "$MAIN" ${args}`], { NODE: process.execPath, MAIN: MAIN });
-  let failed = 0;
-  let done = 0;
-  // With fewer Node itself does not start.
-  for (let limit = 19; limit <= 34; limit++) {
-    for (const args of ['list', 'stats vnet0 --netns lab', 'log vnet0 --netns lab', 'detach vnet9 --netns lab', 'attach vnet1 --netns lab --when-full drop']) {
-      if (args.startsWith('attach') && limit > 30) continue; // it may succeed, and stay in the foreground
-      const { status, stderr } = limited(limit, args);
-      if (status === 0) done++;
-      else failed++;
-      if (status !== 0) t.match(stderr, ONE_LINE_AND_HINT, `${limit} descriptors: ${args}`);
-      t.equal(machine.shell('ls /run/vnet-bpf | grep -c "^........$"').trim(), '1', 'nothing more is there');
+t.test(
+  'with few descriptors each command works, or fails in a line and leaves nothing',
+  { skip: cannotRun },
+  async (t) => {
+    const machine = await machineWithLab(t);
+    t.equal(attach(machine).status, 0);
+    const limited = (limit: number, args: string): { status: number; stderr: string } =>
+      machine.run('sh', ['-c', `ulimit -n ${limit}; exec "$NODE" "$MAIN" ${args}`], {
+        NODE: process.execPath,
+        MAIN: MAIN,
+      });
+    let failed = 0;
+    let done = 0;
+    // With fewer Node itself does not start.
+    for (let limit = 19; limit <= 34; limit++) {
+      for (const args of [
+        'list',
+        'stats vnet0 --netns lab',
+        'log vnet0 --netns lab',
+        'detach vnet9 --netns lab',
+        'attach vnet1 --netns lab --when-full drop',
+      ]) {
+        if (args.startsWith('attach') && limit > 30) continue; // it may succeed, and stay in the foreground
+        const { status, stderr } = limited(limit, args);
+        if (status === 0) done++;
+        else failed++;
+        if (status !== 0) t.match(stderr, ONE_LINE_AND_HINT, `${limit} descriptors: ${args}`);
+        t.equal(machine.shell('ls /run/vnet-bpf | grep -c "^........$"').trim(), '1', 'nothing more is there');
+      }
     }
-  }
-  t.ok(failed > 10 && done > 10, `${failed} failed, ${done} did it`);
-  t.equal(machine.cli(['detach', ...VNET0]).status, 0);
-});
+    t.ok(failed > 10 && done > 10, `${failed} failed, ${done} did it`);
+    t.equal(machine.cli(['detach', ...VNET0]).status, 0);
+  },
+);

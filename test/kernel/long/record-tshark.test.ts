@@ -19,17 +19,37 @@ const ARGUMENTS = ['--addr', '10.77.0.1/24'];
 const ping = (netns: string): string => okIn(netns, 'ping', ['-q', '-c', '3', '-i', '0.1', '10.77.0.1']);
 
 const fieldsOf = (file: string, ...fields: string[]): string[][] =>
-  ok('tshark', ['-r', file, '-T', 'fields', ...fields.flatMap((field) => ['-e', field]), '-Y', 'icmp']).trim().split('\n').map((line) => line.split('\t'));
+  ok('tshark', ['-r', file, '-T', 'fields', ...fields.flatMap((field) => ['-e', field]), '-Y', 'icmp'])
+    .trim()
+    .split('\n')
+    .map((line) => line.split('\t'));
 
 t.test('tshark reads it, with comments', { skip }, async (t) => {
   const nic = attachedIn(t, quietNetns(t), ARGUMENTS);
   const recording = await startRecording(t, nic);
   ping(nic.netns);
   t.match(await recording.end(), /^\d+ frames? of vnet0 in /);
-  const rows = fieldsOf(recording.file, 'icmp.type', 'frame.comment', 'frame.interface_name', 'frame.packet_flags_direction');
-  t.same(rows.map(([type]) => type), ['8', '0', '8', '0', '8', '0'], 'requests and replies');
-  t.same(rows.filter(([, comment = '']) => !/^captured, reinjected after \d+\.\d{3} ms/.test(comment)), [], 'each with what became of it');
-  t.ok(rows.every(([, , name, direction]) => name === 'vnet0' && Number(direction) === 2), 'outbound on vnet0');
+  const rows = fieldsOf(
+    recording.file,
+    'icmp.type',
+    'frame.comment',
+    'frame.interface_name',
+    'frame.packet_flags_direction',
+  );
+  t.same(
+    rows.map(([type]) => type),
+    ['8', '0', '8', '0', '8', '0'],
+    'requests and replies',
+  );
+  t.same(
+    rows.filter(([, comment = '']) => !/^captured, reinjected after \d+\.\d{3} ms/.test(comment)),
+    [],
+    'each with what became of it',
+  );
+  t.ok(
+    rows.every(([, , name, direction]) => name === 'vnet0' && Number(direction) === 2),
+    'outbound on vnet0',
+  );
   const info = ok('capinfos', ['-M', recording.file]);
   t.match(info, /nanoseconds/);
   t.match(info, /Capture application: +vnet-bpf \d/);
@@ -39,7 +59,21 @@ t.test('tshark reads it, with comments', { skip }, async (t) => {
 t.test('-w - pipes; --count and --snaplen', { skip }, async (t) => {
   const nic = attachedIn(t, quietNetns(t), ARGUMENTS);
   const args = ['record', nic.iface, '--netns', nic.netns];
-  const pipe = spawn('sh', ['-c', `exec "$0" "$@" | tshark -l -r - -c 4 -T fields -e frame.len -e frame.cap_len`, process.execPath, MAIN, ...args, '-w', '-', '--snaplen', '64'], { stdio: ['ignore', 'pipe', 'ignore'], env: { ...process.env, NODE_OPTIONS: '' } });
+  const pipe = spawn(
+    'sh',
+    [
+      '-c',
+      `exec "$0" "$@" | tshark -l -r - -c 4 -T fields -e frame.len -e frame.cap_len`,
+      process.execPath,
+      MAIN,
+      ...args,
+      '-w',
+      '-',
+      '--snaplen',
+      '64',
+    ],
+    { stdio: ['ignore', 'pipe', 'ignore'], env: { ...process.env, NODE_OPTIONS: '' } },
+  );
   let output = '';
   pipe.stdout.on('data', (data: Buffer) => (output += data.toString()));
   const ended = new Promise((resolve) => pipe.once('close', resolve));
@@ -63,9 +97,15 @@ t.test('extcap: Wireshark finds it and records', { skip }, async (t) => {
   const env = { ...process.env, HOME: home, XDG_CONFIG_HOME: path.join(home, '.config'), NODE_OPTIONS: '' };
   t.match(cliOk(['extcap', '--install'], env), /lets Wireshark see looping interfaces/);
   const name = `vnet-bpf-vnet0@${nic.netns}`;
-  t.match(ok('tshark', ['-D'], { env }), new RegExp(`${name} \\(What vnet-bpf does to vnet0 in namespace ${nic.netns}\\)`));
+  t.match(
+    ok('tshark', ['-D'], { env }),
+    new RegExp(`${name} \\(What vnet-bpf does to vnet0 in namespace ${nic.netns}\\)`),
+  );
   t.match(ok('tshark', ['-L', '-i', name], { env }), /EN10MB/, 'with its link type');
-  const tshark = spawn('tshark', ['-l', '-i', name, '-a', 'packets:6', '-T', 'fields', '-e', 'frame.comment'], { env, stdio: ['ignore', 'pipe', 'ignore'] });
+  const tshark = spawn('tshark', ['-l', '-i', name, '-a', 'packets:6', '-T', 'fields', '-e', 'frame.comment'], {
+    env,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
   t.teardown(() => tshark.exitCode === null && tshark.kill('SIGTERM'));
   let output = '';
   tshark.stdout.on('data', (data: Buffer) => (output += data.toString()));
@@ -75,18 +115,34 @@ t.test('extcap: Wireshark finds it and records', { skip }, async (t) => {
   await ended;
   const lines = output.trim().split('\n');
   t.ok(lines.length >= 6, `${lines.length} frames`);
-  t.same(lines.filter((line) => !/^captured, reinjected after/.test(line)), [], 'with comments');
+  t.same(
+    lines.filter((line) => !/^captured, reinjected after/.test(line)),
+    [],
+    'with comments',
+  );
   t.ok(await eventually(() => !fs.existsSync(tracePin(nic))), 'and nothing is recorded any more');
   t.ok(lives(controllerPid(nic.netns, nic.iface)), 'the loop goes on');
 
   const extcap = (...args: string[]) => cli(['extcap', ...args]);
   t.match(extcap('--extcap-interfaces', '--extcap-version=4.2').stdout, `interface {value=${name}}`);
-  t.equal(extcap('--extcap-dlts', '--extcap-interface', name).stdout, 'dlt {number=1}{name=EN10MB}{display=Ethernet}\n');
+  t.equal(
+    extcap('--extcap-dlts', '--extcap-interface', name).stdout,
+    'dlt {number=1}{name=EN10MB}{display=Ethernet}\n',
+  );
   t.match(extcap('--extcap-config', '--extcap-interface', name).stdout, /^arg \{number=0\}\{call=--snaplen\}/);
-  t.match(extcap('--extcap-interface', name, '--extcap-capture-filter', 'tcp porty').stdout, /^filter "tcp porty": .*syntax error\n$/);
+  t.match(
+    extcap('--extcap-interface', name, '--extcap-capture-filter', 'tcp porty').stdout,
+    /^filter "tcp porty": .*syntax error\n$/,
+  );
   t.match(extcap('--extcap-interface', name, '--extcap-capture-filter', 'tcp'), { status: 0, stdout: '' });
-  t.match(extcap('--extcap-interface', name, '--capture', '--fifo', '/dev/null', '--extcap-capture-filter', 'tcp porty'), { status: 2, stderr: /syntax error/ });
-  t.match(extcap('--extcap-interface', 'vnet-bpf-none', '--capture', '--fifo', '/dev/null'), { status: 1, stderr: /is not attached any more/ });
+  t.match(
+    extcap('--extcap-interface', name, '--capture', '--fifo', '/dev/null', '--extcap-capture-filter', 'tcp porty'),
+    { status: 2, stderr: /syntax error/ },
+  );
+  t.match(extcap('--extcap-interface', 'vnet-bpf-none', '--capture', '--fifo', '/dev/null'), {
+    status: 1,
+    stderr: /is not attached any more/,
+  });
   t.match(extcap(), { status: 2, stderr: /is for Wireshark/ });
   t.equal(run('sh', ['-n', path.join(home, '.config', 'wireshark', 'extcap', 'vnet-bpf')]).status, 0);
 });

@@ -10,7 +10,17 @@ import * as path from 'node:path';
 import t, { type Test } from 'tap';
 
 import { frameAccounting } from '../../../src/datapath/stats';
-import { attachedIn, attachmentOf, cannotRun, checkAccounting, cli, cliOk, MAIN, SLOW, type Attached } from '../../helpers/cli';
+import {
+  attachedIn,
+  attachmentOf,
+  cannotRun,
+  checkAccounting,
+  cli,
+  cliOk,
+  MAIN,
+  SLOW,
+  type Attached,
+} from '../../helpers/cli';
 import { eventually } from '../../helpers/controller';
 import { checkReceived, startFlood, startFloodReceiver, type FloodSent } from '../../helpers/flood';
 import { frameOf } from '../../helpers/frames';
@@ -18,7 +28,15 @@ import { hookFile } from '../../helpers/hook-file';
 import { okIn, quietNetns } from '../../helpers/netns';
 import { pcap } from '../../helpers/pcap';
 import { RawSocket } from '../../helpers/raw-socket';
-import { directoryOf, kindsOf, pause, readRecording, startRecording, summaryOf, tracePin } from '../../helpers/recording';
+import {
+  directoryOf,
+  kindsOf,
+  pause,
+  readRecording,
+  startRecording,
+  summaryOf,
+  tracePin,
+} from '../../helpers/recording';
 import { startTool } from '../../helpers/tool-process';
 import { tcpRun, withoutArp } from '../../helpers/traffic';
 import { UdpPair } from '../../helpers/udp-pair';
@@ -33,7 +51,12 @@ const ARGUMENTS = ['--addr', `${ADDRESS}/24`];
 /** Datagrams at full speed; resolves when all have come back. */
 async function flood(t: Test, nic: Attached, packets: number, bytes: number): Promise<void> {
   const { receiver, port } = await startFloodReceiver(t, nic.netns, { address: ADDRESS, bytes });
-  const { sent } = await startTool<FloodSent>(t, nic.netns, 'flood-tool', 'send', { address: ADDRESS, port, bytes, packets }).result;
+  const { sent } = await startTool<FloodSent>(t, nic.netns, 'flood-tool', 'send', {
+    address: ADDRESS,
+    port,
+    bytes,
+    packets,
+  }).result;
   t.equal(sent, packets);
   await nic.atRest();
   checkReceived(t, await receiver.stop(), packets);
@@ -43,7 +66,10 @@ t.test('full speed: frames that were missed are counted in the file', { skip: ca
   const nic = attachedIn(t, quietNetns(t), ARGUMENTS);
   withoutArp(nic, ADDRESS);
   // With place for all, and with hardly any.
-  for (const [count, buffer] of [[FRAMES, '128M'], [100_000, '256K']] as const) {
+  for (const [count, buffer] of [
+    [FRAMES, '128M'],
+    [100_000, '256K'],
+  ] as const) {
     const before = await nic.atRest();
     const recording = await startRecording(t, nic, ['--buffer', buffer]);
     await flood(t, nic, count, 64);
@@ -75,7 +101,10 @@ t.test('what may happen to a recorder', { skip: cannotRun }, async (t) => {
   await t.test('a second one is refused', async (t) => {
     const first = await startRecording(t, nic);
     const file = path.join(directoryOf(t), 'second.pcapng');
-    t.match(cli([...args, '-w', file]), { status: 1, stderr: /^vnet-bpf: interface vnet0: somebody records it already\nhint: / });
+    t.match(cli([...args, '-w', file]), {
+      status: 1,
+      stderr: /^vnet-bpf: interface vnet0: somebody records it already\nhint: /,
+    });
     t.notOk(fs.existsSync(file), 'and makes no file');
     await first.end();
     const next = await startRecording(t, nic);
@@ -99,7 +128,10 @@ t.test('what may happen to a recorder', { skip: cannotRun }, async (t) => {
     await recording.end();
     t.ok(summaryOf(recording.file).missed > 0, 'what it missed is counted');
     // Nobody reads the pipe: it ends when it is told to, all the same.
-    const blocked = spawn(process.execPath, [MAIN, ...args, '-w', '-'], { stdio: ['ignore', 'pipe', 'ignore'], env: { ...process.env, NODE_OPTIONS: '' } });
+    const blocked = spawn(process.execPath, [MAIN, ...args, '-w', '-'], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+      env: { ...process.env, NODE_OPTIONS: '' },
+    });
     t.teardown(() => blocked.kill('SIGKILL'));
     t.ok(await eventually(() => fs.existsSync(tracePin(nic))));
     await pause(500);
@@ -117,7 +149,9 @@ t.test('what may happen to a recorder', { skip: cannotRun }, async (t) => {
     }
     await recording.end();
     const kinds = kindsOf(await readRecording(recording.file));
-    const told = Object.entries(kinds).filter(([kind]) => kind.includes('reinjected')).reduce((sum, [, count]) => sum + count, 0);
+    const told = Object.entries(kinds)
+      .filter(([kind]) => kind.includes('reinjected'))
+      .reduce((sum, [, count]) => sum + count, 0);
     t.ok(told > 1000, JSON.stringify(kinds));
   });
 
@@ -136,7 +170,10 @@ t.test('what becomes of the interface', { skip: cannotRun }, async (t) => {
   t.match(await detached.ended, { status: 0, output: /^\d+ frames? of vnet0/ }, 'detached: the file is complete');
   t.equal(summaryOf(detached.file).missed, 0);
   const frames = await readRecording(detached.file);
-  t.ok(frames.length >= 6 && frames.every(({ comment }) => comment.startsWith('captured, reinjected')), `${frames.length} frames`);
+  t.ok(
+    frames.length >= 6 && frames.every(({ comment }) => comment.startsWith('captured, reinjected')),
+    `${frames.length} frames`,
+  );
 
   const again = attachedIn(t, netns, ARGUMENTS);
   const crashed = await startRecording(t, again);
@@ -152,11 +189,15 @@ t.test('what becomes of the interface', { skip: cannotRun }, async (t) => {
 });
 
 t.test('what a hook does is in the file', { skip: cannotRun }, async (t) => {
-  const hook = hookFile(t, 'every.mjs', `let n = 0;
+  const hook = hookFile(
+    t,
+    'every.mjs',
+    `let n = 0;
 export default (frame) => {
   if (frame.udp?.destinationPort !== 7777) return 'pass';
   return ['pass', 'drop', frame.bytes][n++ % 3];
-};`);
+};`,
+  );
   const netns = quietNetns(t);
   const nic = attachedIn(t, netns, [...ARGUMENTS, '--hook', hook]);
   okIn(netns, 'ping', ['-q', '-c', '1', ADDRESS]);
@@ -181,23 +222,39 @@ t.test('superpackets and tags: replayed, they are the same', { skip: cannotRun }
   const { sent, received } = await tcpRun(t, netns, ADDRESS, 4 << 20);
   t.equal(received.bytes, sent.bytes);
   const pair = UdpPair.open(t, netns, ADDRESS);
-  for (const segment of [100, 1400]) t.equal(pair.trySend(segment * 20 + 7, { segment }).error, null, 'UDP superpackets');
-  for (const tags of [[[0x8100, 5]], [[0x88a8, 100], [0x8100, 5]]] as const) for (const bytes of [60, 1514]) socket.send(frameOf(bytes, { tags }));
+  for (const segment of [100, 1400])
+    t.equal(pair.trySend(segment * 20 + 7, { segment }).error, null, 'UDP superpackets');
+  for (const tags of [
+    [[0x8100, 5]],
+    [
+      [0x88a8, 100],
+      [0x8100, 5],
+    ],
+  ] as const)
+    for (const bytes of [60, 1514]) socket.send(frameOf(bytes, { tags }));
   await nic.atRest();
   await recording.end();
   const frames = await readRecording(recording.file);
   const superpackets = frames.filter(({ comment }) => /superpacket of \d+ segments of \d+ bytes/.test(comment));
   t.ok(superpackets.length > 2, `${superpackets.length} superpackets`);
   t.match(superpackets.at(-1)?.comment, 'superpacket of 21 segments of 1400 bytes');
-  t.ok(frames.some(({ bytes }) => bytes.readUInt16BE(12) === 0x8100) && frames.some(({ bytes }) => bytes.readUInt16BE(12) === 0x88a8), 'and tags');
+  t.ok(
+    frames.some(({ bytes }) => bytes.readUInt16BE(12) === 0x8100) &&
+      frames.some(({ bytes }) => bytes.readUInt16BE(12) === 0x88a8),
+    'and tags',
+  );
 
   const there = attachedIn(t, quietNetns(t), []);
   const again = await startRecording(t, there);
-  t.match(cliOk(['replay', recording.file, '--into', there.iface, '--netns', there.netns, '--timing', 'original']), `${frames.length} frames sent`);
+  t.match(
+    cliOk(['replay', recording.file, '--into', there.iface, '--netns', there.netns, '--timing', 'original']),
+    `${frames.length} frames sent`,
+  );
   const rest = await there.atRest();
   await again.end();
   const replayed = await readRecording(again.file);
-  const asSent = (each: typeof frames): string[] => each.map(({ bytes, header }) => `${header} ${bytes.toString('hex')}`);
+  const asSent = (each: typeof frames): string[] =>
+    each.map(({ bytes, header }) => `${header} ${bytes.toString('hex')}`);
   t.ok(JSON.stringify(asSent(replayed)) === JSON.stringify(asSent(frames)), 'byte for byte');
   const span = (each: typeof frames): number => Number((each.at(-1)?.time ?? 0n) - (each[0]?.time ?? 0n)) / 1e6;
   t.ok(span(replayed) >= span(frames) * 0.9, `as far apart: ${span(frames)} ms, ${span(replayed)} ms again`);
@@ -210,9 +267,17 @@ t.test('what cannot be replayed is said', { skip: cannotRun }, async (t) => {
   const file = path.join(directoryOf(t), 'small.pcap');
   const frames = [60, 1514, 3000].map((bytes) => frameOf(bytes));
   fs.writeFileSync(file, pcap(frames));
-  t.match(cli(['replay', file, ...into]), { status: 1, stdout: /^2 frames sent/, stderr: /1 longer than the MTU, and no superpacket/ });
+  t.match(cli(['replay', file, ...into]), {
+    status: 1,
+    stdout: /^2 frames sent/,
+    stderr: /1 longer than the MTU, and no superpacket/,
+  });
   fs.writeFileSync(file, pcap(frames).subarray(0, 200));
-  t.match(cli(['replay', file, ...into]), { status: 1, stdout: /^1 frame sent/, stderr: /ends at byte 200, in the middle of a frame/ });
+  t.match(cli(['replay', file, ...into]), {
+    status: 1,
+    stdout: /^1 frame sent/,
+    stderr: /ends at byte 200, in the middle of a frame/,
+  });
   t.match(cli(['replay', path.join(path.dirname(file), 'none'), ...into]), { status: 1, stderr: /ENOENT/ });
   t.match(cli(['replay', file, '--into', 'lo']), { status: 1, stderr: /is not attached/ });
 });

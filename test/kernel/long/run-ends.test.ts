@@ -26,7 +26,10 @@ function catches(pid: number, signal: NodeJS.Signals): boolean {
 t.test('signals reach the command', { skip }, async (t) => {
   const names = ['INT', 'HUP', 'QUIT', 'USR1', 'TERM'];
   const traps = names.map((name) => `trap 'echo got ${name}' ${name}`).join('; ');
-  const { child, netns, ended, output } = await startRun(t, `${traps}; trap 'echo got TERM; exit 9' TERM; echo ready; while :; do sleep 0.05; done`);
+  const { child, netns, ended, output } = await startRun(
+    t,
+    `${traps}; trap 'echo got TERM; exit 9' TERM; echo ready; while :; do sleep 0.05; done`,
+  );
   for (const name of names) {
     child.kill(`SIG${name}` as NodeJS.Signals);
     t.ok(await eventually(() => output().includes(`got ${name}`)), `SIG${name}`);
@@ -36,7 +39,8 @@ t.test('signals reach the command', { skip }, async (t) => {
 });
 
 t.test('the exit code tells of every signal that ended the command', { skip }, async (t) => {
-  const endedBy = async (signal: number): Promise<unknown> => (await startRun(t, `echo ready; exec sleep 0.$(kill -${signal} $$)`)).ended;
+  const endedBy = async (signal: number): Promise<unknown> =>
+    (await startRun(t, `echo ready; exec sleep 0.$(kill -${signal} $$)`)).ended;
   for (const signal of [9, 16, 34, 64]) t.equal(await endedBy(signal), 128 + signal, `signal ${signal}`);
 });
 
@@ -48,14 +52,17 @@ t.test('a signal before the command has begun', { skip }, async (t) => {
   const ended = new Promise((resolve) => child.once('close', resolve));
   let said = '';
   child.stderr.on('data', (data: Buffer) => (said += data.toString()));
-  t.ok(await eventually(() => catches(child.pid ?? 0, 'SIGUSR2')), 'it is prepared for signals before it makes anything');
+  t.ok(
+    await eventually(() => catches(child.pid ?? 0, 'SIGUSR2')),
+    'it is prepared for signals before it makes anything',
+  );
   child.kill('SIGTERM');
   t.equal(await ended, 128 + os.constants.signals.SIGTERM);
   t.notOk(fs.existsSync(began), 'the command was not started');
   t.equal(said, '');
 });
 
-t.test('a terminal\'s Ctrl-C reaches it once', { skip: skip || withoutTools('script') }, async (t) => {
+t.test("a terminal's Ctrl-C reaches it once", { skip: skip || withoutTools('script') }, async (t) => {
   // Node, because a shell takes two signals that come close together for one.
   const count = `let n = 0; process.on('SIGINT', () => n++); setTimeout(() => console.log('times ' + n), ${1000 * SLOW}); console.log('ready');`;
   const file = path.join(t.testdir({ 'count.js': count }), 'count.js');
@@ -84,8 +91,13 @@ t.test('what it leaves running is ended, and what a kill of ours leaves too', { 
 t.test('side by side', { skip }, async (t) => {
   const count = Number(process.env['VNET_BPF_TEST_RUNS'] ?? (SLOW > 1 ? 2 : 5));
   // One ping each: of several, ping waits for the last no longer than twice what an earlier one took, and calls it lost then.
-  const runs = await Promise.all(Array.from({ length: count }, () => startRun(t, `echo ready; ping -q -c 1 -W ${10 * SLOW} 10.77.0.1`)));
+  const runs = await Promise.all(
+    Array.from({ length: count }, () => startRun(t, `echo ready; ping -q -c 1 -W ${10 * SLOW} 10.77.0.1`)),
+  );
   t.same(await Promise.all(runs.map(({ ended }) => ended)), Array(count).fill(0));
   t.equal(new Set(runs.map(({ netns }) => netns)).size, count, 'each has its own');
-  t.ok(runs.every(({ output, netns }) => output().includes(' 0% packet loss') && isGone(netns)), 'all pings came back, and nothing is left');
+  t.ok(
+    runs.every(({ output, netns }) => output().includes(' 0% packet loss') && isGone(netns)),
+    'all pings came back, and nothing is left',
+  );
 });

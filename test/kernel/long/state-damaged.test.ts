@@ -53,7 +53,10 @@ function damaged(t: Test, machine: PrivateMachine, damage: string, alive: boolea
 }
 
 /** What vnet0 would leave in the namespace. */
-const ofTheOther = (machine: PrivateMachine): string => machine.shell("ip -n lab -o link | grep -o 'vnet[0-9]'; ip -n lab rule; ip -n lab route show table all; ls /run/vnet-bpf /sys/fs/bpf/vnet-bpf | sort");
+const ofTheOther = (machine: PrivateMachine): string =>
+  machine.shell(
+    "ip -n lab -o link | grep -o 'vnet[0-9]'; ip -n lab rule; ip -n lab route show table all; ls /run/vnet-bpf /sys/fs/bpf/vnet-bpf | sort",
+  );
 
 t.test('each kind of damage, with a dead controller', { skip: cannotRun }, async (t) => {
   const machine = await withTwo(t);
@@ -61,18 +64,41 @@ t.test('each kind of damage, with a dead controller', { skip: cannotRun }, async
   for (const [name, damage] of Object.entries(DAMAGES)) {
     damaged(t, machine, damage, false);
     const entries = list(machine);
-    t.match(entries, [{ interface: 'vnet1', state: 'running' }, { interface: 'vnet0', netns: 'lab', state: 'broken', error: / / }], `${name}: list names the broken one`);
+    t.match(
+      entries,
+      [
+        { interface: 'vnet1', state: 'running' },
+        { interface: 'vnet0', netns: 'lab', state: 'broken', error: / / },
+      ],
+      `${name}: list names the broken one`,
+    );
     t.match(machine.cli(['list']).stdout, /^vnet0 +lab +broken/m, `${name}: in words`);
     const stats = machine.cli(['stats', '--json']);
     t.equal(stats.status, 1, `${name}: stats of all fails`);
     t.match(JSON.parse(stats.stdout), [{ interface: 'vnet1', state: 'running' }], `${name}: but shows the others`);
-    t.match(stats.stderr, /^vnet-bpf: interface vnet0: .*\nhint: vnet-bpf detach vnet0 --netns lab removes it\n$/, `${name}: and says why`);
+    t.match(
+      stats.stderr,
+      /^vnet-bpf: interface vnet0: .*\nhint: vnet-bpf detach vnet0 --netns lab removes it\n$/,
+      `${name}: and says why`,
+    );
     t.equal(machine.cli(['stats', ...OTHER]).status, 0, `${name}: stats of the other works`);
-    t.match(machine.cli(['attach', 'vnet0', '--netns', 'lab', '--daemon']), { status: 1, stderr: /^vnet-bpf: interface vnet0: .*\nhint: .*\n$/ }, `${name}: attach refuses it in a line`);
-    t.match(machine.cli(['detach', 'vnet0', '--netns', 'lab']), { status: 0, stdout: 'vnet0 detached\n' }, `${name}: detach`);
+    t.match(
+      machine.cli(['attach', 'vnet0', '--netns', 'lab', '--daemon']),
+      { status: 1, stderr: /^vnet-bpf: interface vnet0: .*\nhint: .*\n$/ },
+      `${name}: attach refuses it in a line`,
+    );
+    t.match(
+      machine.cli(['detach', 'vnet0', '--netns', 'lab']),
+      { status: 0, stdout: 'vnet0 detached\n' },
+      `${name}: detach`,
+    );
     t.equal(ofTheOther(machine), before, `${name}: nothing of it is left, and all of the other`);
   }
-  t.equal(machine.shell('ip netns exec lab ping -c 1 -q 10.78.0.1 | grep -o "1 received"').trim(), '1 received', 'the other loops');
+  t.equal(
+    machine.shell('ip netns exec lab ping -c 1 -q 10.78.0.1 | grep -o "1 received"').trim(),
+    '1 received',
+    'the other loops',
+  );
 });
 
 t.test('with a living controller, by its identity, by --replace and by --all', { skip: cannotRun }, async (t) => {
@@ -93,12 +119,21 @@ t.test('with a living controller, by its identity, by --replace and by --all', {
   t.equal(machine.cli(['detach', 'vnet2', '--netns', 'lab']).status, 0);
   t.equal(machine.cli(['detach', id]).status, 0, 'detach takes its identity');
   t.match(list(machine), [{ interface: 'vnet1' }]);
-  machine.shell('ip -n lab rule flush; for p in 32766:main 32767:default; do ip -n lab rule add priority ${p%:*} table ${p#*:}; done; ip -n lab rule add priority 0 table local 2>/dev/null || true');
+  machine.shell(
+    'ip -n lab rule flush; for p in 32766:main 32767:default; do ip -n lab rule add priority ${p%:*} table ${p#*:}; done; ip -n lab rule add priority 0 table local 2>/dev/null || true',
+  );
 
   damaged(t, machine, DAMAGES['a field of another type'] as string, false);
   t.equal(machine.cli(['attach', 'vnet0', '--netns', 'lab', '--daemon', '--replace']).status, 0, 'attach --replace');
-  t.match(list(machine), [{ interface: 'vnet0', state: 'running' }, { interface: 'vnet1', state: 'running' }]);
+  t.match(list(machine), [
+    { interface: 'vnet0', state: 'running' },
+    { interface: 'vnet1', state: 'running' },
+  ]);
   machine.shell('cd "$(dirname "$(grep -l \'"iface": "vnet0"\' /run/vnet-bpf/*/state.json)")"; : >state.json');
   t.equal(machine.cli(['detach', '--all']).status, 0, 'detach --all');
-  t.equal(machine.shell('ls -A /run | grep -v mount; ls -A /sys/fs/bpf | grep -v debug$ || true').trim(), 'netns', 'nothing is left of any');
+  t.equal(
+    machine.shell('ls -A /run | grep -v mount; ls -A /sys/fs/bpf | grep -v debug$ || true').trim(),
+    'netns',
+    'nothing is left of any',
+  );
 });

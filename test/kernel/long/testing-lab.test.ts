@@ -19,15 +19,28 @@ const skip = cannotRun();
 const LINK = { source: '02:00:00:00:00:01', destination: '02:00:00:00:00:02' };
 const IP = { source: '10.77.0.8', destination: '10.77.0.9' };
 const within = 1000 * SLOW;
-const datagram = (port: number, text = ''): Uint8Array => ethernet(LINK, ipv4(IP, udp({ sourcePort: 9, destinationPort: port }, Buffer.from(text))));
+const datagram = (port: number, text = ''): Uint8Array =>
+  ethernet(LINK, ipv4(IP, udp({ sourcePort: 9, destinationPort: port }, Buffer.from(text))));
 
 t.test('what is sent comes back, and is found by its fields', { skip }, async (t) => {
   await using lab = await Lab.create();
   for (const port of [1, 2, 3]) lab.send(datagram(port, 'hello'));
-  const frame = await lab.expect({ ethernet: LINK, ipv4: { source: /^10\./, ttl: (ttl) => ttl > 60 }, udp: { destinationPort: 2, payload: Buffer.from('hello') }, tcp: null }, { within });
+  const frame = await lab.expect(
+    {
+      ethernet: LINK,
+      ipv4: { source: /^10\./, ttl: (ttl) => ttl > 60 },
+      udp: { destinationPort: 2, payload: Buffer.from('hello') },
+      tcp: null,
+    },
+    { within },
+  );
   t.equal(frame.udp?.destinationPort, 2);
   await lab.expect((other) => other.udp?.destinationPort === 3, { within });
-  await t.rejects(lab.expect({ udp: { destinationPort: 2 } }, { within: 50 }), /did not come/, 'each frame is found once');
+  await t.rejects(
+    lab.expect({ udp: { destinationPort: 2 } }, { within: 50 }),
+    /did not come/,
+    'each frame is found once',
+  );
   await t.rejects(lab.expectNone({ udp: { destinationPort: 1 } }), { code: 'EXPECTATION' });
   lab.forget();
   await lab.expectNone({ udp: { destinationPort: 1 } });
@@ -35,7 +48,10 @@ t.test('what is sent comes back, and is found by its fields', { skip }, async (t
 
 t.test('VLAN tags are where they were', { skip }, async (t) => {
   await using lab = await Lab.create();
-  const tagged = ethernet({ ...LINK, vlan: { id: 77, priority: 3 } }, ipv4(IP, udp({ sourcePort: 9, destinationPort: 5 })));
+  const tagged = ethernet(
+    { ...LINK, vlan: { id: 77, priority: 3 } },
+    ipv4(IP, udp({ sourcePort: 9, destinationPort: 5 })),
+  );
   lab.send(tagged);
   const frame = await lab.expect({ vlan: { id: 77, priority: 3 }, udp: { destinationPort: 5 } }, { within });
   t.ok(Buffer.from(frame.bytes).equals(tagged));
@@ -46,18 +62,27 @@ t.test('a failure says what came instead, and what differs', { skip }, async (t)
   lab.send(datagram(7));
   lab.send(ethernet(LINK, ipv4(IP, icmp(8, 0, 1))));
   await lab.expect({ icmp: { type: 8 } }, { within });
-  const error = await lab.expect({ ipv4: { source: '10.77.0.8', ttl: 1 }, udp: { destinationPort: 8 } }, { within: 50 }).then(
-    () => null,
-    (reason: Error) => reason.message,
-  );
+  const error = await lab
+    .expect({ ipv4: { source: '10.77.0.8', ttl: 1 }, udp: { destinationPort: 8 } }, { within: 50 })
+    .then(
+      () => null,
+      (reason: Error) => reason.message,
+    );
   t.match(error, /did not come within 50 ms/);
-  t.match(error, 'udp       port 9 > 7, 0 bytes\n- ipv4.ttl: wanted 1, found 64\n- udp.destinationPort: wanted 8, found 7');
+  t.match(
+    error,
+    'udp       port 9 > 7, 0 bytes\n- ipv4.ttl: wanted 1, found 64\n- udp.destinationPort: wanted 8, found 7',
+  );
   await t.rejects(lab.expect({ tcp: { syn: true } }, { within: 50 }), /- tcp: wanted, but there is none/);
 });
 
 t.test('a hook, the stack, and programs in the namespace', { skip }, async (t) => {
-  const hook = hookFile(t, 'answer.mjs', `import { neighbourReply, echoReply } from 'vnet-bpf/hooks';
-    export default (frame) => neighbourReply(frame, '02:00:00:00:00:99') ?? echoReply(frame) ?? 'pass';`);
+  const hook = hookFile(
+    t,
+    'answer.mjs',
+    `import { neighbourReply, echoReply } from 'vnet-bpf/hooks';
+    export default (frame) => neighbourReply(frame, '02:00:00:00:00:99') ?? echoReply(frame) ?? 'pass';`,
+  );
   await using lab = await Lab.create({ addresses: ['10.77.0.1/24'], hook });
   t.match(lab.run('ping', '-c', '2', '-i', '0.1', '-W', String(2 * SLOW), '10.77.0.5'), ' 0% packet loss');
   await lab.expect({ arp: { operation: 2, senderIp: '10.77.0.5', senderMac: '02:00:00:00:00:99' } }, { within });
@@ -84,7 +109,11 @@ t.test('nothing is left, whatever happens', { skip }, async (t) => {
     ['an error', `throw new Error('test failed')`],
     ['a kill', `process.kill(process.pid, 'SIGKILL')`],
   ] as const) {
-    const { stdout } = spawnSync(process.execPath, ['-e', script.replace('END', end)], { cwd: ROOT, encoding: 'utf8', env: { ...process.env, NODE_OPTIONS: '' } });
+    const { stdout } = spawnSync(process.execPath, ['-e', script.replace('END', end)], {
+      cwd: ROOT,
+      encoding: 'utf8',
+      env: { ...process.env, NODE_OPTIONS: '' },
+    });
     const made = stdout.trim();
     t.match(made, /^vl[0-9a-f]{8}$/);
     t.ok(await eventually(() => !namespaces().includes(made) && state(made) === '', 10_000), `after ${how}`);

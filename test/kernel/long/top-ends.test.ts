@@ -27,7 +27,8 @@ async function restored(t: Test, terminal: Tmux, how: string, status = 0): Promi
   return text;
 }
 
-const childOf = (pid: number): number => Number(fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')[0]);
+const childOf = (pid: number): number =>
+  Number(fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')[0]);
 
 t.test('however it ends', { skip: cannotRun || withoutTools('tmux') }, async (t) => {
   const netns = quietNetns(t);
@@ -72,61 +73,92 @@ t.test('it is suspended like any other', { skip: cannotRun || withoutTools('tmux
   }
 });
 
-t.test('where no shell would let it go on, it is not suspended', { skip: cannotRun || withoutTools('tmux') }, async (t) => {
-  const netns = quietNetns(t);
-  attachedIn(t, netns);
-  const terminal = top(t, netns);
-  await terminal.shows(/> vnet0/);
-  terminal.press('C-z');
-  await new Promise((resolve) => setTimeout(resolve, 500 * SLOW));
-  await terminal.shows(/> vnet0/);
-  terminal.press('q');
-  await restored(t, terminal, 'q');
-});
+t.test(
+  'where no shell would let it go on, it is not suspended',
+  { skip: cannotRun || withoutTools('tmux') },
+  async (t) => {
+    const netns = quietNetns(t);
+    attachedIn(t, netns);
+    const terminal = top(t, netns);
+    await terminal.shows(/> vnet0/);
+    terminal.press('C-z');
+    await new Promise((resolve) => setTimeout(resolve, 500 * SLOW));
+    await terminal.shows(/> vnet0/);
+    terminal.press('q');
+    await restored(t, terminal, 'q');
+  },
+);
 
-t.test('a terminal without a size, and one that nobody reads', { skip: cannotRun || withoutTools('script') }, async (t) => {
-  const netns = quietNetns(t);
-  attachedIn(t, netns);
-  const directory = t.testdir({});
-  // Without a terminal of its own, script(1) gives the one that it makes a size of 0x0. It stops reading it where its output is a full pipe.
-  const onSizeless = (shell: string): ChildProcess => {
-    const command = `echo $$ >pid; exec '${process.execPath}' '${MAIN}' top --netns ${netns}`;
-    const child = spawn('sh', ['-c', shell, 'sh', 'script', '-qec', command, '/dev/null'], { cwd: directory, env: { ...process.env, TERM: 'xterm', LC_ALL: 'C' }, stdio: ['pipe', 'ignore', 'ignore'] });
-    t.teardown(() => child.kill('SIGKILL'));
-    return child;
-  };
-  const read = (name: string): string => (fs.existsSync(path.join(directory, name)) ? fs.readFileSync(path.join(directory, name), 'utf8') : '');
-  const ends = (child: ChildProcess): Promise<unknown> => Promise.race([new Promise((resolve) => child.once('exit', resolve)), new Promise((resolve) => setTimeout(resolve, 20_000 * SLOW, 'it hangs').unref())]);
+t.test(
+  'a terminal without a size, and one that nobody reads',
+  { skip: cannotRun || withoutTools('script') },
+  async (t) => {
+    const netns = quietNetns(t);
+    attachedIn(t, netns);
+    const directory = t.testdir({});
+    // Without a terminal of its own, script(1) gives the one that it makes a size of 0x0. It stops reading it where its output is a full pipe.
+    const onSizeless = (shell: string): ChildProcess => {
+      const command = `echo $$ >pid; exec '${process.execPath}' '${MAIN}' top --netns ${netns}`;
+      const child = spawn('sh', ['-c', shell, 'sh', 'script', '-qec', command, '/dev/null'], {
+        cwd: directory,
+        env: { ...process.env, TERM: 'xterm', LC_ALL: 'C' },
+        stdio: ['pipe', 'ignore', 'ignore'],
+      });
+      t.teardown(() => child.kill('SIGKILL'));
+      return child;
+    };
+    const read = (name: string): string =>
+      fs.existsSync(path.join(directory, name)) ? fs.readFileSync(path.join(directory, name), 'utf8') : '';
+    const ends = (child: ChildProcess): Promise<unknown> =>
+      Promise.race([
+        new Promise((resolve) => child.once('exit', resolve)),
+        new Promise((resolve) => setTimeout(resolve, 20_000 * SLOW, 'it hangs').unref()),
+      ]);
 
-  const sized = onSizeless('exec "$@" >screen');
-  t.ok(await eventually(() => /\x1b\[24;1H\x1b\[2K\x1b\[1mq/.test(read('screen')), 20_000), '0x0 is drawn as 80x24');
-  process.kill(Number(read('pid')), 'SIGTERM');
-  t.equal(await ends(sized), 0);
-  t.match(read('screen'), /\x1b\[\?1049l$/, 'and the terminal is given back');
+    const sized = onSizeless('exec "$@" >screen');
+    t.ok(await eventually(() => /\x1b\[24;1H\x1b\[2K\x1b\[1mq/.test(read('screen')), 20_000), '0x0 is drawn as 80x24');
+    process.kill(Number(read('pid')), 'SIGTERM');
+    t.equal(await ends(sized), 0);
+    t.match(read('screen'), /\x1b\[\?1049l$/, 'and the terminal is given back');
 
-  fs.rmSync(path.join(directory, 'pid'));
-  onSizeless('mkfifo p; exec 5<>p; timeout 1 cat /dev/zero >&5; exec "$@" >&5');
-  t.ok(await eventually(() => read('pid').endsWith('\n'), 20_000));
-  const pid = Number(read('pid'));
-  // Makes it draw everything anew, more than the terminal takes.
-  for (let i = 0; i < 60; i++) {
-    process.kill(pid, 'SIGCONT');
-    await new Promise((resolve) => setTimeout(resolve, 30));
-  }
-  process.kill(pid, 'SIGTERM');
-  // script(1) itself waits for its reader: the process is what has to end.
-  t.ok(await eventually(() => !fs.existsSync(`/proc/${pid}`) || / Z /.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8')), 10_000), 'SIGTERM ends it');
-});
+    fs.rmSync(path.join(directory, 'pid'));
+    onSizeless('mkfifo p; exec 5<>p; timeout 1 cat /dev/zero >&5; exec "$@" >&5');
+    t.ok(await eventually(() => read('pid').endsWith('\n'), 20_000));
+    const pid = Number(read('pid'));
+    // Makes it draw everything anew, more than the terminal takes.
+    for (let i = 0; i < 60; i++) {
+      process.kill(pid, 'SIGCONT');
+      await new Promise((resolve) => setTimeout(resolve, 30));
+    }
+    process.kill(pid, 'SIGTERM');
+    // script(1) itself waits for its reader: the process is what has to end.
+    t.ok(
+      await eventually(
+        () => !fs.existsSync(`/proc/${pid}`) || / Z /.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8')),
+        10_000,
+      ),
+      'SIGTERM ends it',
+    );
+  },
+);
 
-t.test('an error in the middle of it is read on the old screen', { skip: cannotRun || withoutTools('tmux') }, async (t) => {
-  // Of its own, because a state directory that is not root's alone stops everybody.
-  const machine = await PrivateMachine.start(t);
-  t.equal(machine.cli(['attach', 'vnet0', '--daemon']).status, 0);
-  const [program, args] = machine.inside(process.execPath, [MAIN, 'top']);
-  const terminal = new Tmux(t, [program, ...args], SIZE);
-  await terminal.shows(/> vnet0/);
-  machine.shell('chmod 777 /run/vnet-bpf');
-  t.match(await restored(t, terminal, 'an error', 1), /vnet-bpf: state directory .*: is not a directory of root's alone/, 'the error is there to be read');
-  machine.shell('chmod 700 /run/vnet-bpf');
-  t.equal(machine.cli(['detach', 'vnet0']).status, 0);
-});
+t.test(
+  'an error in the middle of it is read on the old screen',
+  { skip: cannotRun || withoutTools('tmux') },
+  async (t) => {
+    // Of its own, because a state directory that is not root's alone stops everybody.
+    const machine = await PrivateMachine.start(t);
+    t.equal(machine.cli(['attach', 'vnet0', '--daemon']).status, 0);
+    const [program, args] = machine.inside(process.execPath, [MAIN, 'top']);
+    const terminal = new Tmux(t, [program, ...args], SIZE);
+    await terminal.shows(/> vnet0/);
+    machine.shell('chmod 777 /run/vnet-bpf');
+    t.match(
+      await restored(t, terminal, 'an error', 1),
+      /vnet-bpf: state directory .*: is not a directory of root's alone/,
+      'the error is there to be read',
+    );
+    machine.shell('chmod 700 /run/vnet-bpf');
+    t.equal(machine.cli(['detach', 'vnet0']).status, 0);
+  },
+);

@@ -32,7 +32,11 @@ async function busy(t: Test): Promise<{ netns: string; vnet0: Attached; vnet1: A
     await startFlood(t, netns, { address, bytes: 1000, rate: RATE });
     return nic;
   };
-  return { netns, vnet0: await attach('vnet0', '10.77.0.1'), vnet1: await attach('vnet1', '10.78.0.1', '--when-full', 'drop') };
+  return {
+    netns,
+    vnet0: await attach('vnet0', '10.77.0.1'),
+    vnet1: await attach('vnet1', '10.78.0.1', '--when-full', 'drop'),
+  };
 }
 
 t.test('what it shows, and what keys do', { skip: cannotRun || withoutTools('tmux') }, async (t) => {
@@ -42,7 +46,11 @@ t.test('what it shows, and what keys do', { skip: cannotRun || withoutTools('tmu
   t.equal(lines.length, SIZE.height);
   t.match(lines[0], /^vnet-bpf top {2}2 interfaces {2}by name {2}every 1 s {2}last \d+ s +\d\d:\d\d:\d\d$/);
   t.match(lines.at(-1), /^q quit/, 'the keys are in the last line');
-  t.match(lines.join('\n'), /queue +\d+ % of 256 KiB [█-▏]+┃[█-▏░]+$/m, 'how full the queue is, with its low watermark');
+  t.match(
+    lines.join('\n'),
+    /queue +\d+ % of 256 KiB [█-▏]+┃[█-▏░]+$/m,
+    'how full the queue is, with its low watermark',
+  );
   t.match(lines.join('\n'), /poll +\d+(\.\d)?\/s, \d+ % over budget +drops none/);
   // eslint-disable-next-line no-control-regex
   t.match(terminal.styled(), /\x1b\[36m *[▁-█]/, 'charts are coloured');
@@ -73,16 +81,30 @@ t.test('what it shows, and what keys do', { skip: cannotRun || withoutTools('tmu
   terminal.press('Space');
   await terminal.shows(/last \d+ s +\d\d:/);
 
-  for (const [width, height] of [[140, 40], [40, 10], [100, 30], [SIZE.width, SIZE.height]] as const) {
+  for (const [width, height] of [
+    [140, 40],
+    [40, 10],
+    [100, 30],
+    [SIZE.width, SIZE.height],
+  ] as const) {
     terminal.resize(width, height);
-    const fits = (seen: string[]): boolean => seen.length === height && /^q quit/.test(seen.at(-1) ?? '') && /\d\d:\d\d:\d\d$/.test(seen[0] ?? '') && seen[0]?.length === width;
+    const fits = (seen: string[]): boolean =>
+      seen.length === height &&
+      /^q quit/.test(seen.at(-1) ?? '') &&
+      /\d\d:\d\d:\d\d$/.test(seen[0] ?? '') &&
+      seen[0]?.length === width;
     t.ok(await eventually(() => fits(terminal.lines())), `it follows the size of the terminal: ${width}x${height}`);
   }
 
-  t.ok(await eventually(() => !DRAW || /stops .*[▁-█]{46}$/m.test(terminal.lines().join('\n')), 60_000), 'for a picture: most of a minute');
+  t.ok(
+    await eventually(() => !DRAW || /stops .*[▁-█]{46}$/m.test(terminal.lines().join('\n')), 60_000),
+    'for a picture: most of a minute',
+  );
   terminal.press('Up');
   const picture = async (): Promise<string[]> =>
-    (await terminal.shows(/> vnet0[^]*% of [^]*drops full/)).map((line) => line.replace(netns, 'lab'.padEnd(netns.length)));
+    (await terminal.shows(/> vnet0[^]*% of [^]*drops full/)).map((line) =>
+      line.replace(netns, 'lab'.padEnd(netns.length)),
+    );
   if (DRAW) putPicture(README, await picture());
   const wanted = shapeOf(pictureIn(README));
   let shape = shapeOf(await picture());
@@ -105,7 +127,10 @@ t.test('without a terminal: lines; and what is refused', { skip: cannotRun }, as
   const child = cliStart(t, ['top', 'vnet0', '--netns', netns, '--interval', '0.2']);
   let text = '';
   child.stdout?.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-  const line = new RegExp(`^vnet0 in ${netns}: running, tx \\S+ packets/s \\S+ bit/s, rx .*, queue 0 %, held 0, .*polls/s, .*drops none$`, 'm');
+  const line = new RegExp(
+    `^vnet0 in ${netns}: running, tx \\S+ packets/s \\S+ bit/s, rx .*, queue 0 %, held 0, .*polls/s, .*drops none$`,
+    'm',
+  );
   t.ok(await eventually(() => (text.match(new RegExp(line, 'gm')) ?? []).length >= 3), 'a line each interval');
   cli(['detach', nic.iface, '--netns', netns]);
   t.ok(await eventually(() => text.endsWith(`vnet0 in ${netns}: went\n`)), 'it is told that it went');

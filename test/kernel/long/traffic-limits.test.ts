@@ -37,7 +37,9 @@ for (const { name, args, bytes } of LIMITS) {
     const before = nic.stats().tx.packets;
     const { sender, receiver } = await udpRun(t, nic.netns, { to: ADDRESS, packets: scaled(100_000), bytes, flows: 2 });
     const after = await nic.atRest();
-    t.comment(`${Math.round(sender.sent / sender.seconds)} per second offered: ${receiver.received} received, ${after.queue.stops} stops`);
+    t.comment(
+      `${Math.round(sender.sent / sender.seconds)} per second offered: ${receiver.received} received, ${after.queue.stops} stops`,
+    );
     t.equal(after.tx.packets - before, sender.sent, 'tx counts every packet that was offered');
     t.equal(receiver.received + after.refused.full, sender.sent, 'received + refused = offered, to the packet');
     t.ok(receiver.received > 0, 'some got through');
@@ -49,9 +51,22 @@ for (const { name, args, bytes } of LIMITS) {
 }
 
 t.test('the largest frames in the smallest ring, which holds three of them', { skip: cannotCarry() }, async (t) => {
-  const nic = attachedIn(t, quietNetns(t), ['--addr', `${ADDRESS}/24`, '--when-full', 'drop', ...SMALLEST_RING, '--mtu', '65535']);
+  const nic = attachedIn(t, quietNetns(t), [
+    '--addr',
+    `${ADDRESS}/24`,
+    '--when-full',
+    'drop',
+    ...SMALLEST_RING,
+    '--mtu',
+    '65535',
+  ]);
   withoutArp(nic, ADDRESS);
-  const { sender, receiver } = await udpRun(t, nic.netns, { to: ADDRESS, packets: 200, bytes: 65507, rate: 200 / SLOW });
+  const { sender, receiver } = await udpRun(t, nic.netns, {
+    to: ADDRESS,
+    packets: 200,
+    bytes: 65507,
+    rate: 200 / SLOW,
+  });
   const after = await nic.atRest();
   t.comment(`${receiver.received} received, ${after.refused.full} refused`);
   t.equal(receiver.received + after.refused.full, sender.sent, 'received + refused = offered');

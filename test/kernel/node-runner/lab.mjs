@@ -16,7 +16,10 @@ test('a datagram comes back', async () => {
   lab.send(
     ethernet(
       { source: '02:00:00:00:00:01', destination: '02:00:00:00:00:02' },
-      ipv4({ source: '10.77.0.8', destination: '10.77.0.9' }, udp({ sourcePort: 9, destinationPort: 53 }, Buffer.from('hello'))),
+      ipv4(
+        { source: '10.77.0.8', destination: '10.77.0.9' },
+        udp({ sourcePort: 9, destinationPort: 53 }, Buffer.from('hello')),
+      ),
     ),
   );
   const frame = await lab.expect({ udp: { destinationPort: 53 } }, { within: 10_000 });

@@ -67,11 +67,32 @@ t.test('a BPF program that the verifier refuses', async (t) => {
   const object = path.join(directory, 'broken.bpf.o');
   // Reads memory at an address that is a length.
   const text = readFileSync(source, 'utf8');
-  const broken = text.replace('\ttag = transmit(', '\tif (*(volatile int *)(long)skb->len)\n\t\treturn TC_ACT_SHOT;\n\ttag = transmit(');
+  const broken = text.replace(
+    '\ttag = transmit(',
+    '\tif (*(volatile int *)(long)skb->len)\n\t\treturn TC_ACT_SHOT;\n\ttag = transmit(',
+  );
   t.not(broken, text, 'it is broken');
   writeFileSync(source, broken);
-  run('clang', ['-O2', '-g', '-target', 'bpf', '-mcpu=v3', '-I/usr/include/x86_64-linux-gnu', '-c', source, '-o', object]);
-  const { code, stdout, seconds } = await vm(['--match', 'matrix-veth', '--add', object, '--env', 'VNET_BPF_OBJECT=/work/broken.bpf.o']);
+  run('clang', [
+    '-O2',
+    '-g',
+    '-target',
+    'bpf',
+    '-mcpu=v3',
+    '-I/usr/include/x86_64-linux-gnu',
+    '-c',
+    source,
+    '-o',
+    object,
+  ]);
+  const { code, stdout, seconds } = await vm([
+    '--match',
+    'matrix-veth',
+    '--add',
+    object,
+    '--env',
+    'VNET_BPF_OBJECT=/work/broken.bpf.o',
+  ]);
   t.equal(code, 1);
   t.match(stdout, /the BPF programs: .*(invalid mem access|R\d+ )/, 'what the verifier said is in the report');
   t.match(stdout, /\n\d+ passed, [1-9]\d* failed\n$/);
@@ -100,10 +121,9 @@ t.test('test files that fail in every way there is', async (t) => {
   const { code, stdout } = await vm(['--tests', 'test/vm/fixtures', '--file-timeout', '15']);
   t.equal(code, 1);
   const problems = new Map(
-    [...stdout.matchAll(/^((?:not )?ok) \d+ - (?:6\.1 )(?:test\/vm\/fixtures\/)?(\S+).*\n((?: {2}.*\n)*)/gm)].map((match) => [
-      match[2],
-      `${match[1]} ${match[3]}`,
-    ]),
+    [...stdout.matchAll(/^((?:not )?ok) \d+ - (?:6\.1 )(?:test\/vm\/fixtures\/)?(\S+).*\n((?: {2}.*\n)*)/gm)].map(
+      (match) => [match[2], `${match[1]} ${match[3]}`],
+    ),
   );
   t.match(problems.get('passes.test.ts'), /^ok/);
   t.match(problems.get('fails.test.ts'), /not ok: does not hold/);

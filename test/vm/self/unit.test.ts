@@ -40,7 +40,10 @@ t.test('apt sources in both formats', async (t) => {
 });
 
 t.test('the newest package by its numbers, not by its letters', async (t) => {
-  t.equal(newest(['linux-image-6.12.9+deb12', 'linux-image-6.12.117+deb12', 'linux-image-6.12.20+deb12'])[0], 'linux-image-6.12.117+deb12');
+  t.equal(
+    newest(['linux-image-6.12.9+deb12', 'linux-image-6.12.117+deb12', 'linux-image-6.12.20+deb12'])[0],
+    'linux-image-6.12.117+deb12',
+  );
 });
 
 t.test('module dependencies', async (t) => {
@@ -90,7 +93,11 @@ t.test('a file is judged by its TAP, its plan, its exit code and its skips', asy
     return file.end(exit);
   };
   t.match(await judge('ok 1 - a\nok 2 - b\n1..2', 0), { passed: 2, failed: 0, skipped: 0, problems: [] });
-  t.match(await judge('ok 1 - a\nnot ok 2 - b\n1..2', 1), { passed: 1, failed: 1, problems: ['exited with 1', 'not ok: b'] });
+  t.match(await judge('ok 1 - a\nnot ok 2 - b\n1..2', 1), {
+    passed: 1,
+    failed: 1,
+    problems: ['exited with 1', 'not ok: b'],
+  });
   for (const [tap, exit] of [
     ['1..2\nok 1 - a', 0],
     ['ok 1 - a\n1..1', 3],
@@ -100,11 +107,27 @@ t.test('a file is judged by its TAP, its plan, its exit code and its skips', asy
     ['Bail out! no', 0],
   ] as const) {
     const verdict = await judge(tap, exit);
-    t.ok(verdict.failed > 0 && verdict.problems.length > 0, `${JSON.stringify(tap)} with ${exit} fails: ${verdict.problems.join(', ')}`);
+    t.ok(
+      verdict.failed > 0 && verdict.problems.length > 0,
+      `${JSON.stringify(tap)} with ${exit} fails: ${verdict.problems.join(', ')}`,
+    );
   }
-  t.match(await judge('ok 1 - tcx # SKIP TCX attachment is not supported: requires Linux 6.6\n1..1', 0), { passed: 0, skipped: 1, failed: 0, problems: [] });
-  t.match(await judge('    ok 1 - a\n    ok 2 - b\n    1..2\nok 1 - both\n1..1', 0), { passed: 2, failed: 0 }, 'a subtest is not counted itself');
-  t.match(await judge('ok 1 - ping # SKIP lazy\n1..1', 0), { skipped: 1, failed: 1, problems: [/without a reason.*ping \(lazy\)/] });
+  t.match(await judge('ok 1 - tcx # SKIP TCX attachment is not supported: requires Linux 6.6\n1..1', 0), {
+    passed: 0,
+    skipped: 1,
+    failed: 0,
+    problems: [],
+  });
+  t.match(
+    await judge('    ok 1 - a\n    ok 2 - b\n    1..2\nok 1 - both\n1..1', 0),
+    { passed: 2, failed: 0 },
+    'a subtest is not counted itself',
+  );
+  t.match(await judge('ok 1 - ping # SKIP lazy\n1..1', 0), {
+    skipped: 1,
+    failed: 1,
+    problems: [/without a reason.*ping \(lazy\)/],
+  });
   t.match(await judge('    ok 1 - deep # SKIP lazy\n    1..1\nok 1 - top\n1..1', 0), { failed: 1, problems: [/deep/] });
   t.match(await judge('1..0 # SKIP needs root', 0), { failed: 1, problems: [/needs root/] });
 });
@@ -120,9 +143,18 @@ t.test('the report ends with the sum, and nothing run is no success', async (t) 
 });
 
 t.test('the table of results', async (t) => {
-  const test = (name: string, passed: number, failed = 0, reasons: string[] = []) => ({ name, passed, failed, skips: reasons.map((reason) => ({ name, reason })) });
+  const test = (name: string, passed: number, failed = 0, reasons: string[] = []) => ({
+    name,
+    passed,
+    failed,
+    skips: reasons.map((reason) => ({ name, reason })),
+  });
   const table = resultTable([
-    { name: 'old', version: '5-1', tests: [test('a', 3), test('b', 0, 0, ['this kernel is 5-1, and x came with Linux 6'])] },
+    {
+      name: 'old',
+      version: '5-1',
+      tests: [test('a', 3), test('b', 0, 0, ['this kernel is 5-1, and x came with Linux 6'])],
+    },
     { name: 'new', version: '6-1', tests: [test('a', 2, 0, ['y']), test('b', 1, 1)] },
   ]);
   t.equal(
@@ -143,7 +175,13 @@ t.test('the table of results', async (t) => {
 t.test('a watchdog counts processor time, and waiting four times as long', async (t) => {
   let [cpu, wall] = [0, 0];
   const ended: string[] = [];
-  const dog = new Watchdog<'idle' | 'total'>(0, (_, why) => ended.push(why), () => cpu, () => wall, 1);
+  const dog = new Watchdog<'idle' | 'total'>(
+    0,
+    (_, why) => ended.push(why),
+    () => cpu,
+    () => wall,
+    1,
+  );
   t.teardown(() => dog.close());
   const look = () => new Promise((resolve) => setTimeout(resolve, 10));
   dog.start('idle', 1000, 'no output for');
@@ -169,11 +207,23 @@ t.test('a watchdog counts processor time, and waiting four times as long', async
 });
 
 t.test('the command line', async (t) => {
-  t.match(parseOptions(['--kernel', '5.10', '--', 'node', '--version']), { kernels: [{ name: '5.10' }], command: ['node', '--version'] });
-  const butOwn = (args: string[]): string[] => (parseOptions([...args, '--but-own']) as Options).kernels.map(({ name }) => name);
+  t.match(parseOptions(['--kernel', '5.10', '--', 'node', '--version']), {
+    kernels: [{ name: '5.10' }],
+    command: ['node', '--version'],
+  });
+  const butOwn = (args: string[]): string[] =>
+    (parseOptions([...args, '--but-own']) as Options).kernels.map(({ name }) => name);
   const others = kernels.map(({ name }) => name).filter((name) => !release().startsWith(`${name}.`));
   t.same([butOwn([]), butOwn(['--all'])], [others, others], 'without the release that runs here');
-  for (const wrong of [['--kernel', '4.4'], ['--nonsense'], ['--timeout', '0'], ['--match', '('], ['stray'], ['--set', 'x'], ['--env', 'x']]) {
+  for (const wrong of [
+    ['--kernel', '4.4'],
+    ['--nonsense'],
+    ['--timeout', '0'],
+    ['--match', '('],
+    ['stray'],
+    ['--set', 'x'],
+    ['--env', 'x'],
+  ]) {
     t.throws(() => parseOptions(wrong), { name: 'UsageError' }, wrong.join(' '));
   }
 });

@@ -43,7 +43,10 @@ function nicIn(netns: string): Attached {
 
 /** Its limits let metrics through. */
 async function scraped(t: Test, url: string): Promise<void> {
-  const text = await fetch(url, { signal: AbortSignal.timeout(2000 * SLOW) }).then((answer) => answer.text(), (error: Error) => error.message);
+  const text = await fetch(url, { signal: AbortSignal.timeout(2000 * SLOW) }).then(
+    (answer) => answer.text(),
+    (error: Error) => error.message,
+  );
   t.match(text, /^vnet_bpf_tx_packets_total\{interface="vnet0".*\} \d+$/m, url);
 }
 
@@ -74,7 +77,10 @@ t.test('started, killed under load, restarted, stopped', { skip: cannotRun }, as
     t.ok(await flows(), `kill ${kill}: traffic flows`);
     const pid = mainPid();
     process.kill(pid, 'SIGKILL');
-    t.ok(await eventually(() => mainPid() !== pid && property('ActiveState') === 'active'), `kill ${kill}: it is started again, and ready`);
+    t.ok(
+      await eventually(() => mainPid() !== pid && property('ActiveState') === 'active'),
+      `kill ${kill}: it is started again, and ready`,
+    );
     t.equal(property('NRestarts'), String(kill));
   }
   t.ok(await flows(), 'traffic flows again');

@@ -10,7 +10,10 @@
  */
 export function koffiMissing(cause: unknown): Error {
   const why = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
-  const error = new Error(`koffi: its part for ${process.platform} on ${process.arch} cannot be loaded (${why}); npm install without --omit=optional brings it`, { cause });
+  const error = new Error(
+    `koffi: its part for ${process.platform} on ${process.arch} cannot be loaded (${why}); npm install without --omit=optional brings it`,
+    { cause },
+  );
   return Object.assign(error, { code: 'KOFFI_MISSING' });
 }
 
@@ -58,9 +61,16 @@ export function bindLazily<Functions extends object>(
  * Calls a function of such an object on a thread of libuv's pool; the memory that its arguments point to must not go
  * away.
  */
-export function callOnThread<Arguments extends unknown[], Result>(bound: (...args: Arguments) => Result, ...args: Arguments): Promise<Result> {
-  const native = bound as unknown as { async: (...args: [...Arguments, (error: Error | null, result: Result) => void]) => void };
-  return new Promise((resolve, reject) => native.async(...args, (error, result) => (error ? reject(error) : resolve(result))));
+export function callOnThread<Arguments extends unknown[], Result>(
+  bound: (...args: Arguments) => Result,
+  ...args: Arguments
+): Promise<Result> {
+  const native = bound as unknown as {
+    async: (...args: [...Arguments, (error: Error | null, result: Result) => void]) => void;
+  };
+  return new Promise((resolve, reject) =>
+    native.async(...args, (error, result) => (error ? reject(error) : resolve(result))),
+  );
 }
 
 /**

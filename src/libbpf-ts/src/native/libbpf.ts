@@ -33,19 +33,31 @@ export interface Libbpf {
   bpf_map__initial_value(map: Address, size: Bytes): Address;
   // bpf(2)
   bpf_map_create(
-    type: number, name: string | null, keySize: number, valueSize: number, maxEntries: number, options: Bytes): number;
+    type: number,
+    name: string | null,
+    keySize: number,
+    valueSize: number,
+    maxEntries: number,
+    options: Bytes,
+  ): number;
   bpf_map_lookup_elem(fd: number, key: Bytes, value: Bytes): number;
   bpf_map_update_elem(fd: number, key: Bytes, value: Bytes, flags: number): number;
   bpf_map_delete_elem(fd: number, key: Bytes): number;
   bpf_map_get_next_key(fd: number, key: Bytes, next: Bytes): number;
   bpf_map_lookup_batch(
-    fd: number, inBatch: Bytes, outBatch: Bytes, keys: Bytes, values: Bytes, count: Bytes, options: Bytes): number;
+    fd: number,
+    inBatch: Bytes,
+    outBatch: Bytes,
+    keys: Bytes,
+    values: Bytes,
+    count: Bytes,
+    options: Bytes,
+  ): number;
   bpf_obj_pin(fd: number, path: string): number;
   bpf_obj_get(path: string): number;
   bpf_obj_get_info_by_fd(fd: number, info: Bytes, length: Bytes): number;
   bpf_prog_test_run_opts(fd: number, options: Bytes): number;
-  bpf_prog_query(
-    target: number, type: number, flags: number, attachFlags: Bytes, ids: Bytes, count: Bytes): number;
+  bpf_prog_query(target: number, type: number, flags: number, attachFlags: Bytes, ids: Bytes, count: Bytes): number;
   bpf_link_create(programFd: number, target: number, type: number, options: Bytes): number;
   bpf_link_detach(fd: number): number;
   // attachments of an object's programs

@@ -27,7 +27,9 @@ function filesOf(section: string): Map<string, string> {
 t.test('count packets', { skip: skipUnlessRoot }, async (t) => {
   const files = filesOf('Example: count packets');
   t.same([...files.keys()].sort(), ['commands', 'count.bpf.c', 'count.ts']);
-  const code = `${files.get('count.bpf.c')}${files.get('count.ts')}`.split('\n').filter((line) => line.trim() && !line.startsWith('//'));
+  const code = `${files.get('count.bpf.c')}${files.get('count.ts')}`
+    .split('\n')
+    .filter((line) => line.trim() && !line.startsWith('//'));
   t.ok(code.length <= 30, `${code.length} lines`);
 
   const directory = mkdtempSync(join(tmpdir(), 'libbpf-ts-readme-'));
@@ -45,7 +47,12 @@ t.test('count packets', { skip: skipUnlessRoot }, async (t) => {
 
   using netns = new TestNetns('readme');
   netns.ip('link', 'set', 'lo', 'up');
-  await using example = new Example(directory, join(directory, program!), [device!], ['ip', 'netns', 'exec', netns.name]);
+  await using example = new Example(
+    directory,
+    join(directory, program!),
+    [device!],
+    ['ip', 'netns', 'exec', netns.name],
+  );
   // The program says nothing until it is done; it has begun once its filter is there.
   let sent = 0;
   while (example.running) {
@@ -69,7 +76,9 @@ t.test('the record of an example', async (t) => {
   const { status, stdout } = run('types', compile('execs', join(root, 'examples')));
   t.equal(status, 0);
   const exec = stdout.slice(stdout.indexOf('/** struct exec'), stdout.indexOf('}\n') + 2);
-  t.equal(exec, `/** struct exec, 24 bytes. */
+  t.equal(
+    exec,
+    `/** struct exec, 24 bytes. */
 export interface exec {
   /** offset 0, 4 bytes */
   readonly pid: number;
@@ -78,7 +87,8 @@ export interface exec {
   /** offset 8, 16 bytes */
   readonly comm: Uint8Array;
 }
-`);
+`,
+  );
 });
 
 t.test('maps, constants and globals are what TypeScript takes them for', async (t) => {
@@ -90,16 +100,22 @@ t.test('maps, constants and globals are what TypeScript takes them for', async (
     writeFileSync(join(directory, 'use.ts'), `import type { Maps, pair, rodata } from './basic';\n${statement}\n`);
     // In the directory, so that no types of the project are seen.
     const flags = ['--noEmit', '--strict', '--target', 'es2022', 'use.ts'];
-    const { stdout } = spawnSync(process.execPath, [require.resolve('typescript/bin/tsc'), ...flags], { cwd: directory, encoding: 'utf8' });
+    const { stdout } = spawnSync(process.execPath, [require.resolve('typescript/bin/tsc'), ...flags], {
+      cwd: directory,
+      encoding: 'utf8',
+    });
     return stdout;
   };
-  t.equal(check(`
+  t.equal(
+    check(`
     const first: pair = { first: 1, second: 2 };
     const maps: Maps = {
       hash: { key: 1, value: first }, counters: { key: 0, value: first }, shared: { key: 0, value: 1n },
     };
     const constants: rodata = { answer: 1, small: 2, negative: -3, wide: 4n, flag: true, mode: 1000, several: [1, 2, 3, 4] };
-    export default [maps, constants];`), '');
+    export default [maps, constants];`),
+    '',
+  );
   t.match(check(`export const value: Maps['shared']['value'] = 1;`), /'number' is not assignable to type 'bigint'/);
 });
 
@@ -115,6 +131,7 @@ t.test('the layout of an example, and of maps and constants', async (t) => {
 t.test('what cannot be done', async (t) => {
   t.match(run('types', '/nonexistent.o'), { status: 1, stdout: '', stderr: /^libbpf-ts: \/nonexistent\.o: ENOENT/ });
   t.match(run('types', __filename), { status: 1, stdout: '', stderr: /^libbpf-ts: .*not a usable BPF object/ });
-  for (const wrong of [[], ['types'], ['layout'], ['type', 'x.o'], ['constructor', 'x.o'], ['types', 'x.o', 'y.o']]) t.match(run(...wrong), { status: 2, stderr: /^usage: / });
+  for (const wrong of [[], ['types'], ['layout'], ['type', 'x.o'], ['constructor', 'x.o'], ['types', 'x.o', 'y.o']])
+    t.match(run(...wrong), { status: 2, stderr: /^usage: / });
   t.match(run('--help'), { status: 0, stdout: /^usage: / });
 });
