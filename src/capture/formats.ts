@@ -6,6 +6,7 @@
 import type { CaptureReader, CaptureWriter } from './contract';
 
 const pcapng = () => require('./pcapng') as typeof import('./pcapng');
+const pcapngWriting = () => require('./pcapng-writer') as typeof import('./pcapng-writer');
 const pcap = () => require('./pcap') as typeof import('./pcap');
 
 /** Formats that are read: `replay` takes them. */
@@ -25,7 +26,11 @@ export interface WrittenFormat {
 }
 
 /** What is written unless the name of the file asks for another format; Wireshark gets it from `extcap`. */
-export const DEFAULT_WRITER: WrittenFormat = { name: 'pcapng', ending: '.pcapng', load: () => pcapng().PcapngWriter };
+export const DEFAULT_WRITER: WrittenFormat = {
+  name: 'pcapng',
+  ending: '.pcapng',
+  load: () => pcapngWriting().PcapngWriter,
+};
 
 /** Formats that are written. */
 export const WRITERS: readonly WrittenFormat[] = [DEFAULT_WRITER];

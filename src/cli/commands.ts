@@ -143,7 +143,7 @@ export const COMMANDS: readonly Command[] = [
     describe: 'stop the loop and look at each frame; senders wait',
     operands: [requiredIface],
     options: { netns: netnsOption, filter: filterOption },
-    load: () => (require('../step/step') as typeof import('../step/step')).stepCommand,
+    load: () => (require('../step/debugger') as typeof import('../step/debugger')).stepCommand,
   },
   {
     name: 'stats',

@@ -31,7 +31,7 @@ import { roomBacklog } from '../link/room';
 import { settlesWithin } from '../native/clock';
 import type { FileLock } from '../state/lock';
 import { controlSocket, lockEverything, logFile, saveIfPossible, type Attachment } from '../state/store';
-import { EventLog, QueueAnnouncer, type QueueReading } from './event-log';
+import { EventLog, QueueAnnouncer, type QueueReading, queueReadingOf } from './event-log';
 import { impairedBy, setImpairment } from './impairing';
 import { LinkWatch } from './link-follower';
 import { lookForLostFrames, waitsOnInterface } from './losses';
@@ -124,11 +124,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   }
 
   queueReading(): QueueReading {
-    return {
-      stops: this.controls.sum(CONTROL.stops),
-      wakes: this.controls.sum(CONTROL.wakesTx) + this.controls.sum(CONTROL.wakesPoller),
-      stopped: this.controls.stopped,
-    };
+    return queueReadingOf(this.controls);
   }
 
   /** Whether the interface is being, or has been, detached. */

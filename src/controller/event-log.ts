@@ -6,6 +6,8 @@
  */
 import * as fs from 'node:fs';
 
+import type { QueueControls } from '../datapath/queue-gate';
+import { CONTROL } from '../layout';
 import { clock } from '../native/clock';
 import { printable } from '../printable';
 
@@ -121,6 +123,12 @@ export interface QueueReading {
   wakes: number;
   stopped: boolean;
 }
+
+export const queueReadingOf = (controls: QueueControls): QueueReading => ({
+  stops: controls.sum(CONTROL.stops),
+  wakes: controls.sum(CONTROL.wakesTx) + controls.sum(CONTROL.wakesPoller),
+  stopped: controls.stopped,
+});
 
 /**
  * Announcements that may follow each other at once; after those, one per interval. That stays below the kernel log's

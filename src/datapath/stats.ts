@@ -108,20 +108,17 @@ export interface Counter<Value = unknown> extends Shown {
   from: From<Value>;
 }
 
-const counter = <Value>(metric: string, help: string, from: From<Value>, shown: Shown = {}): Counter<Value> => ({
-  kind: 'counter',
-  metric,
-  help,
-  from,
-  ...shown,
-});
-const gauge = <Value>(metric: string, help: string, from: From<Value>, shown: Shown = {}): Counter<Value> => ({
-  kind: 'gauge',
-  metric,
-  help,
-  from,
-  ...shown,
-});
+const rowOf =
+  (kind: Counter['kind']) =>
+  <Value>(metric: string, help: string, from: From<Value>, shown: Shown = {}): Counter<Value> => ({
+    kind,
+    metric,
+    help,
+    from,
+    ...shown,
+  });
+const counter = rowOf('counter');
+const gauge = rowOf('gauge');
 
 type Numbers<T> = { [K in keyof T & string]: NonNullable<T[K]> extends string ? never : K }[keyof T & string];
 /** `tx.packets`, `stray`; all of `refused` is one. */
@@ -382,12 +379,8 @@ export function frameAccounting(stats: Stats): { in: number; out: number; balanc
 
 /** Frames that ended behind `tx` though the loop refused none of them, by the counter that has them; only those that there are. */
 export function lostBehind({ held, behind, stray }: Stats): [string, number][] {
-  const counts: [string, number][] = [
-    ['held.dropped', held.dropped],
-    ['behind.lost', behind.lost],
-    ['stray', stray],
-  ];
-  return counts.filter(([, count]) => count > 0);
+  const counts = { 'held.dropped': held.dropped, 'behind.lost': behind.lost, stray };
+  return Object.entries(counts).filter(([, count]) => count > 0);
 }
 
 // For callers that read repeatedly while interfaces come and go.

@@ -224,8 +224,8 @@ export class Lab implements AsyncDisposable {
       this.receive();
       const found = this.waiting.findIndex((frame) => differences(matcher, frame).length === 0);
       if (found >= 0) return this.waiting.splice(found, 1)[0] as Frame;
-      // no hint: what came instead is the message
       if (performance.now() > end)
+        // no hint: what came instead is the message
         throw new VnetError(
           'EXPECTATION',
           'the expected frame',
@@ -240,8 +240,8 @@ export class Lab implements AsyncDisposable {
     await new Promise((resolve) => setTimeout(resolve, within));
     this.receive();
     const frame = this.waiting.find((candidate) => differences(matcher, candidate).length === 0);
-    // no hint: the frame is the message
     if (frame)
+      // no hint: the frame is the message
       throw new VnetError('EXPECTATION', 'a frame that was not to come', `came\n${summaryOf(frame).join('\n')}`);
   }
 

@@ -6,7 +6,7 @@ import t from 'tap';
 
 import { newBlock } from '../../src/capture/buffers';
 import { VIRTIO_PREFIX } from '../../src/capture/comment';
-import { PcapngWriter } from '../../src/capture/pcapng';
+import { PcapngWriter } from '../../src/capture/pcapng-writer';
 import { framesOf } from '../../src/capture/reader';
 import { Replay } from '../../src/capture/replay';
 import { FrameSender, WireFrames } from '../../src/capture/sender';

@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import t from 'tap';
 
 import { newBlock } from '../../src/capture/buffers';
-import { PcapngWriter } from '../../src/capture/pcapng';
+import { PcapngWriter } from '../../src/capture/pcapng-writer';
 import { framesOf } from '../../src/capture/reader';
 import { Blocks, padded } from '../helpers/capture-blocks';
 
