@@ -5,6 +5,8 @@
  * was made there, whatever else runs on this machine.
  */
 import { spawn } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
 import { createInterface } from 'node:readline';
 
 import type { Test } from 'tap';
@@ -86,6 +88,21 @@ export class PrivateMachine {
     const { status, stdout, stderr } = this.run('sh', ['-c', script]);
     if (status !== 0) throw new Error(`${script.trim()}: status ${status}: ${stderr.trim()}`);
     return stdout;
+  }
+
+  /**
+   * The fewest descriptors with which Node.js starts a program that has one file open while it loads another;
+   * `directory` is the test's own.
+   */
+  leastDescriptors(directory: string): number {
+    const program = path.join(directory, 'program.js');
+    fs.writeFileSync(program, "require('node:fs').openSync(__filename); require('./module.js');");
+    fs.writeFileSync(path.join(directory, 'module.js'), '');
+    const starts = (descriptors: number): boolean =>
+      this.run('sh', ['-c', 'ulimit -n "$1"; exec "$2" "$3"', 'sh', String(descriptors), process.execPath, program])
+        .status === 0;
+    for (let descriptors = 12; descriptors < 64; descriptors++) if (starts(descriptors)) return descriptors;
+    throw new Error('Node.js does not start with 64 descriptors');
   }
 
   /** `vnet-bpf ...` */

@@ -58,12 +58,15 @@ t.test('a daemon holds nothing of its caller', { skip }, async (t) => {
 
 t.test('a command of run has the descriptors of its caller', { skip }, async (t) => {
   const { bash } = await start(t);
-  const { status, stdout, stderr } = bash(
-    `V run --stats /dev/null -- bash -c 'cat <&3; cat <&12; cat <&200; echo written >&9; ls /proc/self/fd | sort -n | grep -xE ..? | xargs' 3<text 12<text 200<text 9>nine >out; echo $?; cat out nine`,
-  );
+  const through = (run: string): Result =>
+    bash(
+      `${run} bash -c 'cat <&3; cat <&12; cat <&200; echo written >&9; ls /proc/self/fd | sort -n | xargs' 3<text 12<text 200<text 9>nine >out; echo $?; cat out nine`,
+    );
+  const { status, stdout, stderr } = through('V run --stats /dev/null --');
   t.equal(stderr, '');
-  // ls has one for the directory; what this test itself was started with may be above.
-  t.match(stdout, /^0\n(the text\n){3}0 1 2 3 4 9 12\nwritten\n$/, 'each by its number, and none of ours', { status });
+  t.match(stdout, /^0\n(the text\n){3}0 1 2 3 .*\nwritten\n$/, 'each by its number', { status });
+  // As a function, like V: the shell keeps descriptors of its own then.
+  t.equal(stdout, through('D() { "$@"; }; D').stdout, 'and none of ours');
 });
 
 t.test('the jobserver of make passes through run', { skip: skip || withoutTools('make') }, async (t) => {
@@ -188,10 +191,8 @@ t.test('a working directory whose name is not UTF-8', { skip }, async (t) => {
 
 t.test('limits', { skip }, async (t) => {
   const { machine, bash } = await start(t);
-  const starts = (descriptors: number): boolean =>
-    bash(`ulimit -n ${descriptors}; '${process.execPath}' -e ''`).status === 0;
-  const [least = 0] = [20, 24, 28, 32].filter(starts);
-  t.ok(least > 0, `Node.js starts with ${least} descriptors`);
+  const least = machine.leastDescriptors(t.testdirName);
+  t.comment(`Node.js starts with ${least} descriptors`);
   for (const descriptors of [least, least + 4, least + 20, least + 36]) {
     const { status, stderr } = bash(`ulimit -n ${descriptors}; V attach vnet0 --daemon`);
     t.equal(status, 1, `${descriptors} descriptors`);

@@ -136,7 +136,7 @@ export class Queue implements Model {
       n[PC + sender] = first(script[index + 1]);
     };
     const store = (n: Uint8Array, what: number): void => append(n, BUFFER + sender * BUFFER_MAX, BUFFER_MAX, what);
-    switch (pc) {
+    switch (pc as number) {
       case T.look:
         if (!s[S]) {
           go('finds the queue running for %', T.reserve);

@@ -122,7 +122,9 @@ t.test('nothing is left, whatever happens', { skip }, async (t) => {
 
 t.test("with Node's own test runner", { skip }, async (t) => {
   const file = path.join(ROOT, 'test', 'kernel', 'node-runner', 'lab.mjs');
-  const child = spawn(process.execPath, ['--test', file], { env: { ...process.env, NODE_OPTIONS: '' } });
+  const child = spawn(process.execPath, ['--test', '--test-reporter=tap', file], {
+    env: { ...process.env, NODE_OPTIONS: '' },
+  });
   let output = '';
   child.stdout.on('data', (data: Buffer) => (output += data.toString()));
   const status = await new Promise((resolve) => child.on('close', resolve));
