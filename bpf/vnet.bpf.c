@@ -153,6 +153,7 @@ static __always_inline bool is_reinjected(struct __sk_buff *skb)
 	return false;
 }
 
+/* On vnet0's egress, for each frame that is transmitted: captures, holds or refuses it. */
 SEC("tc")
 int tx(struct __sk_buff *skb)
 {
@@ -208,6 +209,10 @@ static __always_inline int send_to_room(struct __sk_buff *skb, __u32 mark)
 	return TC_ACT_SHOT;
 }
 
+/*
+ * On the peer's ingress: does with the original what its mark says, and drops it unless it has to wait. A
+ * frame without a mark has not passed `tx`.
+ */
 SEC("tc")
 int sink(struct __sk_buff *skb)
 {
@@ -257,6 +262,11 @@ static __always_inline __u32 queue_of_exit(__u32 ifindex)
 	return index;
 }
 
+/*
+ * At the exit of the waiting room: copies a frame that the room's qdisc has let out into the ring, where
+ * frames leave it in the order in which they came, and drops the original, which ends its charge to the
+ * sender's socket. When it is let out is decided by the poller's grants of credit (queue-gate.ts).
+ */
 SEC("tc")
 int release(struct __sk_buff *skb)
 {

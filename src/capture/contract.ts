@@ -134,7 +134,10 @@ export interface CaptureWriter {
   /** Begins a file. */
   begin(section: Section): void;
   packet(packet: RecordedPacket): void;
-  /** Writes the counts: at the end of a file, and now and then into a pipe, where the latest count. */
+  /**
+   * Writes the counts, in at most STATISTICS_BYTES (sink.ts): at the end of a file, and now and then into a pipe, where
+   * the latest count.
+   */
   statistics(statistics: Statistics): void;
   /** Most bytes that a file grows by with a frame of `captured` bytes and the statistics behind it. */
   bytesFor(captured: number): number;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf stats`. */
-import { type CounterGroup, frameAccounting, lostBehind, type Stats, worded } from '../datapath/stats';
+import { type CounterGroup, worded } from '../datapath/counter-words';
+import { frameAccounting, lostBehind, type Stats } from '../datapath/stats';
 import { usageError, VnetError } from '../errors';
 import { printable } from '../printable';
 import { requirePrivileges } from '../requirements';

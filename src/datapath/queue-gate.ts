@@ -2,7 +2,8 @@
 /**
  * The gate of a transmit queue: when the queue wakes, and how held frames are released. `tx` stops the queue by setting
  * bit 0 of the gate word and counts the frames it sends to the waiting room in the bits above; the poller, which drains
- * the ring, wakes it.
+ * the ring, wakes it. Where frames are refused instead of held, `tx` may wake it, too: stop_and_look_again() in
+ * bpf/queue.h.
  *
  * Without a waiting room, waking is one compare-and-swap at the low watermark. With one, the held frames come first:
  * the room is granted credit until it is empty, and closed again; only then a compare-and-swap, which fails if a frame

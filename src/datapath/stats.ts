@@ -311,28 +311,6 @@ export function documentOf(
   return document as unknown as Stats;
 }
 
-type GroupOf<P> = P extends `${infer Group}.${string}` ? Group : never;
-export type CounterGroup = GroupOf<NumberPath>;
-
-/** The numbers of a group with their words, such as `12 polls`; those named in `first` come before the others. */
-export function worded(
-  stats: Stats,
-  group: CounterGroup,
-  where: 'stats' | 'top',
-  first: readonly string[] = [],
-): string[] {
-  const counts = stats[group] as unknown as Readonly<Record<string, number>>;
-  const names = [...first, ...Object.keys(counts).filter((name) => !first.includes(name))];
-  const texts: string[] = [];
-  for (const name of names) {
-    const words = COUNTERS[`${group}.${name}` as NumberPath][where];
-    if (words === undefined) continue;
-    const before = texts.at(-1)?.endsWith(',') ? `${texts.pop()} ` : '';
-    texts.push(`${before}${counts[name]} ${words}`);
-  }
-  return texts;
-}
-
 /** One reading of everything; at rest the frame accounting balances. */
 export function readStats(attachment: Attachment): Stats {
   const pins = visiblePins(attachment);

@@ -113,7 +113,8 @@ export abstract class Transmitter {
   }
 }
 
-// What an error of the socket means: the frame is sent again, or it can never pass and is counted by reason. Behind a veth the kernel answers (net/core/dev.c, drivers/net/veth.c from Linux 6.6 on):
+// What an error of the socket means: the frame is sent again, or it can never pass and is counted by reason. Behind a
+// veth the kernel answers (net/core/dev.c, drivers/net/veth.c from Linux 6.6 on):
 //
 //   EMSGSIZE, EINVAL, ENETDOWN ...   never: packet_snd and virtio_net_hdr_to_skb have looked at the frame
 //   EAGAIN                           later: the socket's buffer is full

@@ -42,7 +42,7 @@ export interface PollRequest {
   command: SharedArrayBuffer;
 }
 
-export interface PolledInterface {
+export interface PolledQueue {
   readonly key: string;
   readonly ringFd: number;
   readonly loop: PollLoop;
@@ -51,7 +51,7 @@ export interface PolledInterface {
 }
 
 /** Opens a queue. Throws a BpfError if something cannot be mapped; nothing stays open then. */
-export function openInterface(request: PollRequest, onQueue: () => void, onStalled: () => void): PolledInterface {
+export function openQueue(request: PollRequest, onQueue: () => void, onStalled: () => void): PolledQueue {
   const mappings: { close(): void }[] = [];
   const close = (): void => mappings.forEach((mapping) => mapping.close());
   const own = <T extends { close(): void }>(mapping: T): T => {

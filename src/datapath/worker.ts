@@ -10,7 +10,7 @@ import { loadAcquire, RingWaiter, trackMappings } from 'libbpf-ts';
 import { clock } from '../native/clock';
 import { allowedCpus, bindToCpu } from '../native/libc';
 import type { PollLoop } from './loop';
-import { openInterface, type PolledInterface, type PollRequest } from './worker-queue';
+import { openQueue, type PolledQueue, type PollRequest } from './worker-queue';
 
 /** A local copy: looking the function up in its module takes longer than the load. */
 const load = loadAcquire;
@@ -118,13 +118,13 @@ function main(port: MessagePort, { spread, bell, mappings }: PollWorkerData): vo
   const cpus = allowedCpus();
   bindToCpu(cpus[spread % cpus.length] as number);
   using waiter = new RingWaiter();
-  const open = new Map<PollLoop, PolledInterface>();
+  const open = new Map<PollLoop, PolledQueue>();
   const say = (message: PollWorkerMessage): void => port.postMessage(message);
 
   const takeIn = (request: PollRequest): void => {
     const { key } = request;
     try {
-      const polled = openInterface(
+      const polled = openQueue(
         request,
         () => say({ kind: 'queue', key }),
         () => say({ kind: 'stalled', key }),
@@ -146,7 +146,7 @@ function main(port: MessagePort, { spread, bell, mappings }: PollWorkerData): vo
     }
   };
   const onEnded = (loop: PollLoop): void => {
-    const polled = open.get(loop) as PolledInterface;
+    const polled = open.get(loop) as PolledQueue;
     open.delete(loop);
     waiter.remove(polled.ringFd);
     polled.close();

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Readings in the Prometheus text format, version 0.0.4; what each number of `stats --json` is called is in COUNTERS. */
+/**
+ * Readings in the Prometheus text format, version 0.0.4. Each number of `stats --json` is a metric by its row of
+ * COUNTERS (src/datapath/stats.ts), where a new one is added.
+ */
 import * as fs from 'node:fs';
 
 import {

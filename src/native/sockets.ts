@@ -17,7 +17,7 @@ const SOCKADDR_LL_BYTES = 20;
 
 /**
  * Opens a packet socket that is not bound to an interface, and of no protocol until then, so that it receives no frames
- * of others. Needs CAP_NET_RAW; the caller closes it.
+ * of others. Needs CAP_NET_RAW; the caller closes it. PacketSocket (src/datapath/packet-socket.ts) is the poller's.
  */
 export const openLinkSocket = (): number => openSocket(AF_PACKET, SOCK_RAW, 0);
 

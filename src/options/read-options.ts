@@ -9,11 +9,11 @@ import {
   type AttachOption,
   type AttachOptions,
   DEFAULTS,
-  type Kind,
   OPTION_ROWS,
   type OptionName,
   textOf,
 } from './attach-options';
+import type { Kind } from './row';
 import { camelCase, checkInterfaceName, inLibrary, onCommandLine, type Place } from './values';
 
 /** Bytes that an IPv6 link must be able to carry (RFC 8200, 5). */

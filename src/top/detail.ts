@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** One interface with all its counters: what the summary shows, and the totals. */
-import { type CounterGroup, frameAccounting, lostBehind, worded } from '../datapath/stats';
+import { type CounterGroup, worded } from '../datapath/counter-words';
+import { frameAccounting, lostBehind } from '../datapath/stats';
 import { bytes } from '../terminal/output';
 import { fitted, type Glyphs, type Line, part, short, type Style } from './drawing';
 import { dropsOf, type Row } from './readings';

@@ -5,8 +5,9 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
+import { worded } from '../../src/datapath/counter-words';
 import { OUTCOME, POLLER_REFUSALS, REFUSALS } from '../../src/datapath/outcomes';
-import { COUNTERS, worded } from '../../src/datapath/stats';
+import { COUNTERS } from '../../src/datapath/stats';
 import { CONTROL, REFUSALS as TX_REFUSALS } from '../../src/layout';
 import { METRICS } from '../../src/metrics/prometheus';
 import { errnoOf } from '../../src/native/libc';
