@@ -47,7 +47,7 @@ export class PollGroup {
     this.quitting = true;
   }
 
-  /** Polls until told to quit and no interface is left. */
+  /** Polls until quit() has been called and no interface is left. */
   run(): void {
     while (!this.quitting || this.loops.length > 0) {
       const pause = this.turn(clock.now());
