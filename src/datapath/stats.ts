@@ -18,7 +18,7 @@ import { readReinjectAccounting, type ReinjectAccounting } from './reinject-acco
 
 export type AttachmentStatus = 'running' | 'stopped' | 'detached' | 'crashed';
 
-/** The document of `vnet-bpf stats --json`. Every number is an integer, summed over all queues. */
+/** The document of `vnet-bpf stats --json`. Every number is an integer; counts are summed over all queues. */
 export interface Stats {
   interface: string;
   netns: string | null;
@@ -54,9 +54,7 @@ export interface Stats {
   reinject: { retries: number; errors: number };
   /** What `vnet-bpf impair` did to frames on the reinject path. */
   impair: ReinjectAccounting['impair'];
-  /**
-   * What became of the frames that `tx` passed on to the peer, in segments, because the kernel may have segmented them.
-   */
+  /** What became of the frames that `tx` passed on to the peer, in segments: the kernel may have segmented them. */
   behind: BehindTx;
   /** Frames that reached the peer without our mark: they bypassed the TC egress, or another program erased the mark. */
   stray: number;
@@ -387,10 +385,7 @@ export function lostBehind({ held, behind, stray }: Stats): [string, number][] {
 
 // For callers that read repeatedly while interfaces come and go.
 
-/**
- * Whether an error means that the counters do not exist: the interface is being attached or detached, or a kill left it
- * half-made.
- */
+/** Whether the counters do not exist: the interface is being attached or detached, or a kill left it half-made. */
 export const countersAreMissing = (error: unknown): boolean =>
   error instanceof BpfError && error.errnoName === 'ENOENT';
 
