@@ -81,11 +81,10 @@ static __always_inline void describe_checksum(struct __sk_buff *skb, struct fram
 }
 
 /*
- * Describes a superpacket. False for one that virtio_net_hdr has no name for (tunnels, ESP, SCTP),
- * and for one that the kernel cuts up in any case: it is larger than vnet0 may have, or the stack
- * has not left its checksum to the device (netif_needs_gso in include/linux/netdevice.h). The
- * latter is the case for UDP if a device has no checksum offload, or if the datagram has IPv6
- * extension headers.
+ * Describes a superpacket. False for one that virtio_net_hdr cannot describe (tunnels, ESP, SCTP), and for one that the
+ * kernel segments in any case: it is larger than vnet0 may have, or the stack has not left its checksum to the device
+ * (netif_needs_gso in include/linux/netdevice.h). The latter is the case for UDP if a device has no checksum offload,
+ * or if the datagram has IPv6 extension headers.
  */
 static __always_inline bool describe_gso(struct __sk_buff *skb, struct frame *frame)
 {

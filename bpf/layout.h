@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the BPF programs and the TypeScript side share, stated here alone: make writes src/layout.generated.ts from the BTF
- * of the built object (`libbpf-ts layout`). BTF knows no #define: what TypeScript has to know is a struct or an enum here,
- * and in a map or in `shared` (vnet.bpf.c).
+ * The layout shared by the BPF programs and TypeScript, defined only here: make writes src/layout.generated.ts from the
+ * BTF of the built object (`libbpf-ts layout`). BTF does not contain #defines, so everything that TypeScript needs is a
+ * struct or an enum that occurs in a map or in `shared` (vnet.bpf.c).
  *
- * The version of the state has a hash of it, so that a newer controller does not adopt what an older one pinned. The hash
- * does not see a word get another meaning: raise RECORD_VERSION in src/state/record.ts then.
+ * The version of the state contains a hash of the layout, so that a controller does not adopt what was pinned with
+ * another layout. The hash stays the same if only the meaning of a field changes: raise RECORD_VERSION in
+ * src/state/record.ts then.
  */
 #ifndef VNET_LAYOUT_H
 #define VNET_LAYOUT_H
 
 #include <linux/types.h>
 
-/* Numbers that have no other place. */
+/* Shared numbers that belong to no other enum. */
 enum shared_number {
 	QUEUES_MAX = 16, /* the largest --queues */
 	BATCH_MAX = 1024, /* the largest --budget */
@@ -20,22 +21,21 @@ enum shared_number {
 	MERGED_MARK = 22094, /* skb->mark of a packet that the poller has merged, on its way to `resegment` */
 
 	/*
-	 * skb->tc_index of a frame in the waiting room, where nothing else uses it. It is never 0, which is that of the
-	 * poller's kicks. With ROOM_NUMBERED, the lower bits are those of the frame's number.
+	 * skb->tc_index of a frame in the waiting room, where nothing else uses it. It is never 0, which is the value
+	 * of the poller's kicks. With ROOM_NUMBERED, the lower bits are those of the frame's number.
 	 */
 	ROOM_NUMBERED = 0x8000,
 	ROOM_PLAIN = 0x4000,
 
-	/* Of struct vnet_hdr (include/uapi/linux/virtio_net.h). */
+	/* Values of fields of struct vnet_hdr (include/uapi/linux/virtio_net.h). */
 	NEEDS_CSUM = 1, /* VIRTIO_NET_HDR_F_NEEDS_CSUM */
-	GSO_UDP_L4 = 5, /* VIRTIO_NET_HDR_GSO_UDP_L4, which the headers of 6.1 do not have */
+	GSO_UDP_L4 = 5, /* VIRTIO_NET_HDR_GSO_UDP_L4, which the headers of 6.1 lack */
 };
 
 /*
- * The mark: what `tx` tells `sink` about a frame; `sink` learns it from nothing else. It has to
- * survive everything in between: programs and filters behind `tx`, qdiscs, the kernel's
- * segmentation, and the change of network namespaces, which clears skb->mark, skb->priority and
- * skb->tstamp (skb_scrub_packet, ____dev_forward_skb).
+ * The mark: what `tx` tells `sink` about a frame, for which `sink` has no other source. It must survive everything in
+ * between: programs and filters behind `tx`, qdiscs, the kernel's segmentation, and the change of network namespaces,
+ * which clears skb->mark, skb->priority and skb->tstamp (skb_scrub_packet, ____dev_forward_skb).
  *
  *    31                    17 16            6 5    4 3     0
  *   +------------------------+---------------+------+-------+
@@ -44,15 +44,13 @@ enum shared_number {
  *                              | the same 16 bits           |    skb->tc_index
  *                              +----------------------------+
  *
- * Either field is enough. TC_ACT_OK, flowid and tcindex overwrite tc_index; helpers that edit the
- * flow clear the hash (bpf_skb_change_proto, BPF_F_INVALIDATE_HASH, bpf_set_hash_invalid). Both are
- * copied to the pieces of a superpacket and to clones. tc_index takes precedence: a class is a
- * constant, and none that people choose looks like a mark, while the hash of one flow in 32,768
- * does (131,072 over the kinds; more with several queues).
+ * Either field is enough. TC_ACT_OK, flowid and tcindex overwrite tc_index; helpers that edit the flow clear the hash
+ * (bpf_skb_change_proto, BPF_F_INVALIDATE_HASH, bpf_set_hash_invalid). Both are copied to the pieces of a superpacket
+ * and to clones. tc_index takes precedence: a class is a constant, and none that a user would choose looks like a mark,
+ * while the hash of one flow in 32,768 does (131,072 over the kinds; more with several queues).
  *
- * The value is in the upper bits, by which qdiscs, RPS and multiqueue devices choose
- * (reciprocal_scale). It holds those bits of the flow's hash, so that they still tell flows apart
- * and keep each in order.
+ * The value is in the upper bits, by which qdiscs, RPS and multiqueue devices select a queue (reciprocal_scale). It
+ * holds those bits of the flow's hash, so that they still distinguish flows and keep each in order.
  */
 #define MARK_MAGIC 0x1d6c0U
 #define MARK_QUEUE (QUEUES_MAX - 1)
@@ -60,7 +58,7 @@ enum shared_number {
 #define MARK_CAPTURED 0x00U /* the frame is in the ring */
 #define MARK_HELD 0x10U /* the frame has to wait */
 #define MARK_NUMBERED 0x20U /* the same during a recording: the value is its number in the room */
-#define MARK_CUT 0x30U /* a superpacket that virtio_net_hdr cannot describe: the kernel cuts it up */
+#define MARK_CUT 0x30U /* a superpacket that virtio_net_hdr cannot describe: the kernel segments it */
 #define MARK_VALUE_SHIFT 17
 
 /* virtio_net_hdr without mergeable buffers: what PACKET_VNET_HDR expects before each frame. */
@@ -76,7 +74,7 @@ struct vnet_hdr {
 /* One ring record. vnet and the frame are contiguous, so that one iovec of the poller covers both. */
 struct record {
 	__u32 frame_len; /* bytes of the frame, a re-inserted VLAN tag included */
-	__u16 stamp; /* low half of its number among all captured frames */
+	__u16 stamp; /* low 16 bits of its number among all captured frames */
 	struct vnet_hdr vnet;
 	__u8 frame[];
 };
@@ -86,13 +84,13 @@ enum refusal {
 	REFUSED_FULL, /* queue stopped, or no space in the ring */
 	REFUSED_OVERSIZE, /* larger than the largest record, or than the ring */
 	REFUSED_RUNT, /* shorter than an Ethernet header */
-	REFUSED_GSO, /* a superpacket that virtio_net_hdr cannot describe, nor the kernel cut */
+	REFUSED_GSO, /* a superpacket that virtio_net_hdr cannot describe and the kernel cannot segment */
 	REFUSED_UNREADABLE, /* the kernel could not copy it out of the skb */
 	REFUSED_UNHOLDABLE, /* would have to wait, but the waiting room cannot take it whole */
 	REFUSED_REASONS
 };
 
-/* What is written to the trace ring (trace.h). TRACE_LAST_WITH_BYTES relies on the order. */
+/* Kinds of records in the trace ring (trace.h). TRACE_LAST_WITH_BYTES relies on the order. */
 enum trace_kind {
 	TRACE_CAPTURED, /* number: how many were captured before it */
 	TRACE_REFUSED, /* number: enum refusal */
@@ -114,7 +112,7 @@ struct trace_record {
 	__u8 frame[];
 };
 
-/* Per CPU, read on demand. */
+/* Counters per CPU, read on demand. */
 struct counters {
 	__u64 tx_packets; /* every frame that reached vnet0's egress, refused ones included */
 	__u64 tx_bytes;
@@ -123,7 +121,7 @@ struct counters {
 	/* Segments (segments_of()) on their way from `tx` to `sink`: those of held frames are in struct control. */
 	__u64 originals_sent; /* by `tx`, of captured frames */
 	__u64 originals_arrived; /* at `sink` */
-	__u64 cut_sent; /* by `tx`, of superpackets that the kernel cuts up: they are captured in `sink` */
+	__u64 cut_sent; /* by `tx`, of superpackets that the kernel segments: they are captured in `sink` */
 	__u64 cut_arrived; /* at `sink` */
 };
 
@@ -133,19 +131,18 @@ struct counters {
  */
 struct control {
 	/* Written by `tx` for every frame, atomically. */
-	__u64 captured; /* frames ever put into the ring */
-	__u32 recording; /* by the controller: a recording is going on (trace.h); only in the first queue's */
+	__u64 captured; /* all frames put into the ring */
+	__u32 recording; /* by the controller: a recording is in progress (trace.h); only in the first queue */
 	__u32 snap_len; /* by the controller: bytes of each frame that are recorded */
 	__u64 trace_missed; /* frames that found no space in the trace ring */
 	__u64 trace_notes_missed; /* releases from the room that found no space there */
-	__u64 reinject_cookie; /* by the controller: cookie of the poller's socket, if it sends on the looping interface itself */
+	__u64 reinject_cookie; /* by the controller: cookie of the poller's socket on a dummy */
 	__u64 pad0[3];
 
 	/*
-	 * Written when the queue stops or wakes, and for every frame that has to wait. In `gate`,
-	 * bit 0 says that the queue is stopped and the rest counts the segments ever sent to the
-	 * waiting room, modulo 2^31: one compare-and-swap wakes the queue only if nothing has been
-	 * sent there meanwhile.
+	 * Written when the queue stops or wakes, and for every frame that has to wait. In `gate`, bit 0 says that the
+	 * queue is stopped and the rest counts all segments sent to the waiting room, modulo 2^31: one compare-and-swap
+	 * wakes the queue only if nothing has been sent there meanwhile.
 	 */
 	__u32 gate;
 	__u32 pad1;
@@ -159,24 +156,23 @@ struct control {
 
 	/* Frames on their way to the room. */
 	__u64 held_sent; /* frames that `tx` sent there */
-	__u64 held_in; /* frames that `sink` let in: more where the kernel has cut some up */
+	__u64 held_in; /* frames that `sink` let in: more than held_sent if the kernel segmented some */
 	__u64 held_arrived; /* segments of those */
-	__u64 held_twice; /* by the poller: segments of copies that a qdisc of the user's has made */
+	__u64 held_twice; /* by the poller: segments of copies made by a qdisc of the user */
 	__u64 held_missing; /* by the controller: segments that were lost before they arrived */
-	__u64 held_missing_frames; /* as frames of the accounting */
+	__u64 held_missing_frames; /* by the controller: the same in frames of the frame accounting */
 	/*
-	 * Segments that `tx` sent there. It counts segments because the kernel may cut up a
-	 * superpacket behind `tx`; in whatever way, as many segments arrive as were sent. It has 64
-	 * bits because they may never arrive: frames that the kernel drops in between reach 2^31
-	 * segments within seconds.
+	 * Segments that `tx` sent there. It counts segments because the kernel may segment a superpacket behind `tx`:
+	 * however it does that, as many segments arrive as were sent. It has 64 bits because segments may never arrive:
+	 * the frames that the kernel drops in between can amount to 2^31 segments within seconds.
 	 */
 	__u64 held_segments;
 	__u64 pad3;
 
 	/* Written by the poller. */
 	__u32 armed; /* 1: the poller sleeps or is about to; the next record must wake it */
-	__u32 offering; /* 1: frames are given to an impairment's qdisc, whose ENOBUFS is not counted yet */
-	__u64 drained; /* frames ever taken out of the ring */
+	__u32 offering; /* 1: frames are being passed to an impairment's qdisc, whose ENOBUFS is not counted yet */
+	__u64 drained; /* all frames taken out of the ring */
 	__u64 wakes_poller; /* wakes decided by the poller: the ring has drained */
 	__u64 rx_packets; /* frames reinjected */
 	__u64 rx_bytes;
@@ -186,7 +182,7 @@ struct control {
 
 	__u64 sleeps;
 	__u64 wakeups; /* sleeps that a record ended */
-	__u64 lost_wakeups; /* records found by time-out, without a wake-up */
+	__u64 lost_wakeups; /* records found after a timeout, without a wake-up */
 	__u64 reinject_retries;
 	__u64 reinject_errors; /* frames the socket will never take: all refused_* below */
 	__u64 refused_toolong; /* EMSGSIZE: larger than the peer's MTU */
@@ -194,20 +190,17 @@ struct control {
 	__u64 refused_down; /* vnet0 went down or away with frames still in the ring */
 
 	__u64 refused_error; /* any other error */
-	__u64 enobufs; /* ENOBUFS answers: the receiving backlog was full, the frame was retried */
+	__u64 enobufs; /* times the kernel returned ENOBUFS: the receiving backlog was full, and the frame was retried */
 	__u64 held_dropped; /* by the controller: frames lost in the waiting room */
 	__u64 credit; /* bytes of credit of the latest grant to the room */
 	__u64 credit_base; /* held_cost at that grant */
 	__u64 grants;
 	__u64 merged; /* frames that were sent as part of another's packet */
-	__u64 hooks_dropped; /* frames that a hook ended */
+	__u64 hooks_dropped; /* frames that a hook dropped */
 
-	__u64 hooks_injected; /* frames that a hook made, and pieces of superpackets beyond one */
-	__u64 hooks_errors; /* errors and wrong answers of hooks */
-	/*
-	 * What readers have found out about an impairment, in the first queue:
-	 * reinject-accounting.ts.
-	 */
+	__u64 hooks_injected; /* frames that a hook injected, and pieces of superpackets beyond the first */
+	__u64 hooks_errors; /* errors and invalid verdicts of hooks */
+	/* What readers have found out about an impairment, only in the first queue (reinject-accounting.ts). */
 	__u64 impair_lost;
 	__u64 impair_duplicated;
 	__u64 impair_unseen;
@@ -215,7 +208,7 @@ struct control {
 	__u64 pad5[2];
 };
 
-/* In `count` of struct batch. An enum of its own, because the number is not an int. */
+/* A flag in `count` of struct batch. It has an enum of its own because the number is not an int. */
 enum batch_flag {
 	BATCH_HOOKED = 0x80000000, /* a hook has judged the frames */
 };
@@ -234,18 +227,18 @@ struct message {
 	__u32 length; /* msg_len: bytes sent, written by the kernel */
 	union {
 		__u32 injected; /* with a hook: frames injected */
-		__u32 merged; /* without: its records, and the header bytes that each of them had, in 16 bits each */
+		__u32 merged; /* without a hook: its records, and the header bytes of each of them, in 16 bits each */
 	};
 };
 
 /*
- * What the poller is sending right now. The kernel writes msg_len of each mmsghdr as it sends it,
- * so after a kill in the middle of a sendmmsg the next controller sees how far it got: no frame is
- * reinjected twice, none is lost. The counters are those from before the batch.
+ * The batch that the poller is sending. The kernel writes msg_len of each mmsghdr as it sends it, so after a kill in
+ * the middle of a sendmmsg the next controller sees how far it got: no frame is reinjected twice, none is lost. The
+ * counters are those from before the batch.
  *
- * Without a hook, a message may consist of several records. With a hook, messages and records need not correspond, so each
- * message has the counts for the time after it has been sent, all since the batch began. The totals also count what comes
- * after the last message.
+ * Without a hook, a message may consist of several records. With a hook, messages and records need not correspond, so
+ * each message has the counts that are right once it has been sent, all since the batch began. The totals include what
+ * follows the last message.
  */
 struct batch {
 	__u32 count; /* messages, and BATCH_HOOKED; 0: no batch under way */
@@ -259,8 +252,8 @@ struct batch {
 	__u64 total_records;
 	__u64 total_dropped;
 	__u64 total_injected;
-	/* The message that was refused last and, once it is marked as refused, what its counters have to be. */
-	__u64 refused_message; /* its index and 1; 0: none yet */
+	/* The message refused last, and the values that its counters must have once it is marked as refused. */
+	__u64 refused_message; /* its index + 1; 0: none yet */
 	__u64 refused_reason; /* offset of its counter in struct control */
 	__u64 refused_count;
 	__u64 refused_errors; /* reinject_errors */

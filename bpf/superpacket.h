@@ -46,9 +46,9 @@ static __always_inline __u32 segments_behind(struct __sk_buff *skb, __u32 header
 }
 
 /*
- * Number of frames into which the kernel would cut the packet; 1 if it is no superpacket. Not
- * gso_segs, which is 0 if the source is not trusted: the sum over the pieces has to be that of the
- * whole, wherever it is cut.
+ * Number of frames into which the kernel would segment the packet; 1 if it is not a superpacket. This is not gso_segs,
+ * which is 0 if the source is not trusted: the sum over the pieces must equal the number for the whole, however it is
+ * segmented.
  */
 __attribute__((noinline)) __u32 segments_of(struct __sk_buff *skb)
 {

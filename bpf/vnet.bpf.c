@@ -40,8 +40,8 @@ const volatile __u32 room_frame_max = 0;
 const volatile __u32 room_frame_cost = 0;
 
 /*
- * Never read. It makes the compiler describe these types, which no map holds, in the object's BTF: src/layout.generated.ts
- * is made of that.
+ * Never read. It makes the compiler describe these types, which no map holds, in the object's BTF:
+ * src/layout.generated.ts is made of that.
  */
 const union {
 	struct record record;
@@ -68,11 +68,11 @@ static __always_inline void count_refused(struct counters *count, __u32 refusal)
 }
 
 /*
- * Makes the kernel segment a superpacket right before a device that lacks an offload for it
- * (validate_xmit_skb). vnet0 and the peer lack those for IP in IP (features.ts), so here the packet
- * becomes a tunnel's: bpf_skb_adjust_room opens a tunnel with an outer header of no bytes, which
- * leaves the packet as it is and sets SKB_GSO_IPXIP4 or 6. Its segments are plain frames: only the
- * kinds with a UDP or GRE header are cut up differently (udp4_ufo_fragment, inet_gso_segment).
+ * Makes the kernel segment a superpacket right before a device that lacks an offload for it (validate_xmit_skb). vnet0
+ * and the peer lack those for IP in IP (features.ts), so here the packet becomes a tunnel's: bpf_skb_adjust_room opens
+ * a tunnel with an outer header of no bytes, which leaves the packet as it is and sets SKB_GSO_IPXIP4 or 6. Its
+ * segments are plain frames: only the kinds with a UDP or GRE header are segmented differently (udp4_ufo_fragment,
+ * inet_gso_segment).
  */
 static __always_inline long request_segments(struct __sk_buff *skb)
 {
@@ -103,7 +103,7 @@ static __always_inline __u32 transmit(struct __sk_buff *skb, struct counters *co
 	if (refusal == REFUSED_GSO && to_peer) {
 		count->cut_sent += pieces_of(skb);
 		if (frame.skb_len >= GSO_MAX_SIZE)
-			request_segments(skb); /* the user may have raised gso_max_size: then nothing else cuts it up */
+			request_segments(skb); /* the user may have raised gso_max_size: then nothing else segments it */
 		return mark(MARK_CUT, index, flow); /* counted in `sink`, frame by frame, as veth counts them */
 	}
 	segments = segments_of(skb);

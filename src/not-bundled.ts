@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
  * Imported first by modules that need other files of the package: programs for the kernel, threads, koffi's library. A
- * bundle lacks these files, and our requires then fail in ways that do not tell why.
+ * bundle lacks these files, and our requires then fail in ways that do not show why.
  */
 import { VnetError } from './errors';
 

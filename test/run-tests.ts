@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * `run-tests.ts unit|kernel|kernel-long|kernel-alone ...`: runs the groups of tests through tap, shows what happens, and
- * ends with the line `N passed, N failed`. The count is of assertions that really ran.
- * Exit status 1 if anything failed or nothing ran.
+ * `run-tests.ts unit|kernel|kernel-long|kernel-alone ...`: runs the groups of tests through tap, shows what happens,
+ * and ends with the line `N passed, N failed`. The count is of assertions that really ran. Exit status 1 if anything
+ * failed or nothing ran.
  */
 import { groups, isGroupName } from './report/groups';
 import { runGroup } from './report/run-group';

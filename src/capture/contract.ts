@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * What a capture format provides (formats.ts has the formats): a reader, which finds frames in the bytes of a file, and a
- * writer, which makes a file of frames.
+ * What a capture format provides (formats.ts has the formats): a reader, which finds frames in the bytes of a file, and
+ * a writer, which makes a file of frames.
  */
 import { VnetError } from '../errors';
 import type { Block, ByteQueue } from './buffers';
@@ -27,7 +27,7 @@ export interface CapturedFrame {
   comments: readonly string[];
 }
 
-/** Returned by next() where another file begins behind the frames of one, as in files joined by cat(1). */
+/** Returned by next() where another file begins after the frames of one, as in files joined by cat(1). */
 export const ANOTHER_FILE = Symbol('another file');
 
 /** Parses a file that arrives in pieces. */
@@ -57,7 +57,9 @@ export interface ParserInput {
 export interface CaptureReader {
   /** Whether a file in this format begins with these MAGIC_BYTES. */
   recognizes(magic: Buffer): boolean;
-  /** Whether one begins with these HEAD_BYTES; frames of another file may have the same number, but not all of these. */
+  /**
+   * Whether one begins with these HEAD_BYTES; frames of another file may have the same number, but not all of these.
+   */
   isBeginning(head: Buffer): boolean;
   /** A parser for a file that begins with these MAGIC_BYTES, which are still in the queue. */
   parser(input: ParserInput, magic: Buffer): CaptureParser;
@@ -139,11 +141,11 @@ export interface CaptureWriter {
    * the latest count.
    */
   statistics(statistics: Statistics): void;
-  /** Most bytes that a file grows by with a frame of `captured` bytes and the statistics behind it. */
+  /** Maximum number of bytes by which a frame of `captured` bytes and the statistics after it make a file grow. */
   bytesFor(captured: number): number;
   /**
-   * How many of the bytes that take() has returned make a complete file, and how many frames they have. A full disk cuts
-   * them off anywhere; the rest of them is counted by a second call.
+   * How many of the bytes that take() has returned make a complete file, and how many frames they have. A full disk
+   * cuts them off anywhere; the rest of them is counted by a second call.
    */
   complete(bytes: Uint8Array): { bytes: number; frames: number };
 }

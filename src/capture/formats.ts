@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The formats of capture files: `record`, `replay` and their help read these tables. The code of a format is loaded when
- * it is used.
+ * The formats of capture files: `record`, `replay` and their help read these tables. The code of a format is loaded
+ * when it is used.
  */
 import type { CaptureReader, CaptureWriter } from './contract';
 
@@ -20,7 +20,7 @@ export const UNPACKED = ['gzip', 'zstd'] as const;
 
 export interface WrittenFormat {
   name: string;
-  /** The end of a file's name, by which `record` is told to write this format. */
+  /** The end of a file's name, which makes `record` write this format. */
   ending: string;
   load: () => new () => CaptureWriter;
 }

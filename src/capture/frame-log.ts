@@ -11,7 +11,7 @@ import type { RecordedFrame, TraceListener } from './trace-ring';
 
 export class Waiting {
   private readonly slots: (RecordedFrame | null)[];
-  /** The frames behind the first, of each slot that several share. */
+  /** The frames after the first, for each slot that several share. */
   private readonly behind = new Map<number, RecordedFrame[]>();
 
   /** `size` is a power of two. */

@@ -37,7 +37,7 @@ const MAGICS = {
 
 interface PcapKind {
   little: boolean;
-  /** Units of a time stamp in a second. */
+  /** Units of a timestamp in a second. */
   perSecond: bigint;
   /** Possible lengths of a record's header, in bytes. */
   recordHeaders: readonly number[];
@@ -198,7 +198,7 @@ class PcapParser implements CaptureParser {
 const AIX_ETHERNET = 6;
 
 /**
- * Bytes of the frame check sequence behind each frame; the upper bits of the link type have its length in 16-bit words.
+ * Bytes of the frame check sequence after each frame; the upper bits of the link type have its length in 16-bit words.
  */
 function fcsBytesOf(linkType: number): number {
   const words = (linkType & 0x04000000) === 0 ? 0 : linkType >>> 28;

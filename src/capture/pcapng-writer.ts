@@ -8,7 +8,7 @@ import { type CaptureWriter, LINKTYPE_ETHERNET, type RecordedPacket, type Sectio
 import { BLOCK, BLOCK_BYTES_MIN, BYTE_ORDER_MAGIC, FLAGS, OPTION } from './pcapng';
 
 const NANOSECONDS_RESOLUTION = 9;
-/** Most bytes of a frame's block besides the frame, and of the statistics. */
+/** Maximum size in bytes of a frame's block without the frame, and of the statistics block. */
 const FRAME_OVERHEAD_BYTES = 512;
 const STATISTICS_BYTES = 512;
 
@@ -55,7 +55,7 @@ export class PcapngWriter implements CaptureWriter {
     this.close(at);
   }
 
-  /** Writes the latest counts. */
+  /** Writes a statistics block with the latest counts. */
   statistics({ start, end, received, dropped, delivered, accepted, comment }: Statistics): void {
     this.block(BLOCK.interfaceStatistics, () => {
       this.out.u32(0);
@@ -101,7 +101,7 @@ export class PcapngWriter implements CaptureWriter {
     return at;
   }
 
-  /** Ends a block: its length is written both in front and behind. */
+  /** Ends a block: its length is written both at its start and at its end. */
   private close(at: number): void {
     const length = this.out.length + 4 - at;
     this.out.patch32(at + 4, length);
@@ -117,7 +117,7 @@ export class PcapngWriter implements CaptureWriter {
     this.option(code, Buffer.from(value));
   }
 
-  /** Writes a time stamp: the high half first, in either byte order. */
+  /** Writes a timestamp: the high half first, in either byte order. */
   private pair(code: number, high: number, low: number): void {
     this.out.pair16(code, 8);
     this.out.u32(high);

@@ -50,11 +50,11 @@ export const FLAGS = { outbound: 2, fcsLength: { mask: 0x1e0, shift: 5 } } as co
 interface Interface {
   linkType: number;
   snapLen: number;
-  /** Bytes of the frame check sequence behind each frame. */
+  /** Bytes of the frame check sequence after each frame. */
   fcsBytes: number;
-  /** Units of a time stamp in a second. */
+  /** Units of a timestamp in a second. */
   perSecond: bigint;
-  /** Seconds to add to each time stamp. */
+  /** Seconds to add to each timestamp. */
   offset: bigint;
 }
 

@@ -37,7 +37,7 @@ interface FileKind {
   at?: number;
   /** Makes a stream that unpacks the file; null where this Node.js cannot. */
   unpack?: () => Transform | null;
-  /** The program that unpacks standard input, or the file named behind it, to standard output. */
+  /** The program that unpacks standard input, or the file named after it, to standard output. */
   unpacker?: string;
 }
 

@@ -17,7 +17,7 @@ export type Ending =
   | 'refused'
   /** The poller has written its outcome: see `outcome`. */
   | 'told'
-  /** Went into the waiting room, and is not there any more. */
+  /** Went into the waiting room, and is no longer there. */
   | 'lost'
   /** The outcome that the poller wrote was missed. */
   | 'untold';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Writes a recording: one file after another, each with its own statistics at the end, and the time stamps.
+ * Writes a recording: one file after another, each with its own statistics at the end, and the timestamps.
  */
 import { clock, monotonicNow } from '../native/clock';
 import type { CaptureWriter, RecordedPacket, Section, Stamp } from './contract';
@@ -158,7 +158,7 @@ export class RecordingOutput {
   }
 }
 
-// Converts the kernel's monotonic clock to 64-bit time stamps, one for each frame, without BigInt.
+// Converts the kernel's monotonic clock to 64-bit timestamps, one for each frame, without BigInt.
 
 export class WallClock {
   private readonly seconds: number;

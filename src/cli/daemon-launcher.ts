@@ -40,7 +40,7 @@ export async function startInBackground(): Promise<string> {
     const ready = (child.stdio as typeof child.stdio | undefined)?.[READY_FD] as Readable | undefined;
     ready?.on('data', (chunk: Buffer) => (output += chunk.toString()));
     ready?.once('end', () => {
-      if (output === '' || endedBy) return; // it has failed, or was told to end
+      if (output === '' || endedBy) return; // it has failed, or was asked to end
       child.stderr?.destroy();
       child.unref();
       const report = readyReport(output);

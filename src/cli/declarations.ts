@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /**
- * Commands as data: their names, what they take and what they do. The parser, help, the manual, completion and the
- * bundles read it.
+ * Commands as data: their names, their arguments and what they do. The parser, help, the manual, completion and the
+ * bundles are derived from it.
  */
 
-/** Words of which completion knows those that are there. */
+/** Kinds of words for which completion offers those that exist. */
 export type Offered = 'interfaces' | 'namespaces' | 'files' | 'commands';
 
 export interface Declared {
@@ -14,10 +14,10 @@ export interface Declared {
   choices?: readonly string[];
   /** The value that the command gets if the option is not given. */
   default?: string;
-  /** What holds then, for help, if the command itself sees to it. */
+  /** The default that help shows if the command itself supplies it. */
   otherwise?: string;
   required?: true;
-  /** May stand without a value. */
+  /** The value may be left out. */
   valueIsOptional?: true;
   /** May be given several times. */
   repeatable?: true;
@@ -40,9 +40,9 @@ export interface Operand {
   offers?: Offered;
 }
 
-/** What a command is given besides its arguments. */
+/** What a command receives besides its arguments. */
 export interface Call {
-  /** The words behind `--`: the command to run, and its arguments. */
+  /** The words after `--`: the command to run, and its arguments. */
   words: readonly string[];
   commands: readonly Command[];
 }
@@ -53,7 +53,7 @@ export type Run = (args: never, call: Call) => Promise<void> | void;
 /** A bundle with some of the commands, which starts faster than the one with all of them (src/setup/bundle.ts). */
 export interface QuickBundle {
   name: string;
-  /** Which functions have bytecode: all of them, or those that the trials of its commands call. */
+  /** The functions that get bytecode: all of them, or those that the trials of its commands call. */
   bytecode: 'all' | 'called';
 }
 
@@ -63,15 +63,18 @@ export interface Command {
   operands: readonly Operand[];
   options: Options;
   examples?: readonly { command: string; describe: string }[];
-  /** Runs another command, which is given behind `--`. */
+  /** Runs another command, which is given after `--`. */
   runsAnother?: true;
   /** Takes unknown options as words. */
   takesUnknown?: true;
-  /** Works for every user. */
+  /** Any user may run it. */
   withoutRoot?: true;
-  /** `trial`: arguments with which the build runs the command, so that its functions get bytecode; nothing may change. */
+  /**
+   * `trial`: arguments with which the build runs the command, so that its functions get bytecode. They must not change
+   * anything.
+   */
   quick?: { bundle: QuickBundle; trial: readonly string[] };
-  /** Loads the command's module, for which other commands need not wait. */
+  /** Loads the command's module, so that other commands need not wait for it. */
   load: () => Run;
 }
 

@@ -41,7 +41,8 @@ function script(): string {
 }
 
 /**
- * Checks a directory: root writes only where no other user can, and other users only where no link of another user leads.
+ * Checks a directory: root writes only where no other user can, and other users only where no link of another user
+ * leads.
  */
 const checkedDirectory = (directory: string): string =>
   process.geteuid?.() === 0 ? trustedPath(directory) : withoutForeignLinks(directory).real;

@@ -14,10 +14,10 @@ import { requirePrivileges } from '../requirements';
 import { controlSocket } from '../state/store';
 import { tell } from '../terminal/output';
 
-// `vnet-bpf hook --init FILE`: writes a first hook, and beside it what an editor needs to know all types:
+// `vnet-bpf hook --init FILE`: writes a first hook, and beside it what an editor needs to find all types:
 // tsconfig.json, package.json, and the declarations of `vnet-bpf/hooks`.
 
-/** The directory of the declarations, and in it the file that leads to those of hooks. */
+/** The directory of the declarations, and the entry point to those of hooks in it. */
 const DIST = path.join(__dirname, '..', '..', 'dist');
 const ENTRY = path.join('hooks', 'index.d.ts');
 /** Where the declarations are copied, relative to the hook. */
@@ -59,7 +59,7 @@ const TEMPLATES: Readonly<Record<string, string>> = {
 
 const json = (document: unknown): string => `${JSON.stringify(document, null, 2)}\n`;
 
-/** Node's own ES module names and no output: vnet-bpf removes the types itself. */
+/** ES modules as Node resolves them, and no output: vnet-bpf removes the types itself. */
 const TSCONFIG = json({
   compilerOptions: {
     target: 'es2022',
@@ -76,7 +76,7 @@ const TSCONFIG = json({
   exclude: ['types', 'node_modules'],
 });
 
-/** Makes .ts and .js ES modules, which allow a top-level await. */
+/** Makes .ts and .js files ES modules, which allow a top-level await. */
 const PACKAGE = json({ private: true, type: 'module' });
 
 /** The declarations that a file needs, itself included, as paths relative to `root`. */
@@ -101,7 +101,7 @@ function writeTypes(directory: string): void {
     fs.mkdirSync(path.dirname(path.join(types, file)), { recursive: true });
     fs.writeFileSync(path.join(types, file), fs.readFileSync(path.join(DIST, file)));
   }
-  // They import each other without endings, as in CommonJS.
+  // They import each other without file extensions, as in CommonJS.
   fs.writeFileSync(path.join(types, 'package.json'), json({ private: true, type: 'commonjs' }));
 }
 
@@ -122,7 +122,10 @@ const isThere = (file: string, text: string): boolean => fs.readFileSync(file, '
 const existing = (directory: string): string =>
   fs.existsSync(directory) || directory === '/' ? directory : existing(path.dirname(directory));
 
-/** Makes sure that root writes only where others cannot redirect it; a hook elsewhere would be refused anyway. */
+/**
+ * Makes sure that root writes only where other users cannot redirect the write; a hook elsewhere would be refused
+ * anyway.
+ */
 function requireOwnDirectory(directory: string, file: string): void {
   if (process.geteuid?.() !== 0) return;
   try {
@@ -130,7 +133,7 @@ function requireOwnDirectory(directory: string, file: string): void {
   } catch (cause) {
     if (!(cause instanceof NotTrusted)) throw cause;
     throw new VnetError('HOOK', `hook ${file}`, `${cause.message}, and a hook runs with the rights of root`, {
-      hint: "name a file in a directory that is root's alone: /etc/vnet-bpf/hook.ts",
+      hint: 'name a file in a directory that only root can write to: /etc/vnet-bpf/hook.ts',
       cause,
     });
   }
@@ -139,7 +142,7 @@ function requireOwnDirectory(directory: string, file: string): void {
 export interface Initialized {
   /** The hook's absolute path. */
   file: string;
-  /** Files that existed already, and were not changed. */
+  /** Files that already existed and were not changed. */
   kept: string[];
 }
 
@@ -159,7 +162,7 @@ export function initHook(name: string): Initialized {
     fs.mkdirSync(directory, { recursive: true });
     if (!writeNew(file, template))
       throw new VnetError('HOOK', `hook ${file}`, 'is there already', {
-        hint: 'choose another name; what is there is left as it is',
+        hint: 'choose another name; the existing file stays as it is',
       });
     const kept = [
       ['tsconfig.json', TSCONFIG],
@@ -206,7 +209,7 @@ interface HookArguments {
   onHookError: OnHookError | undefined;
 }
 
-/** Timeout in milliseconds: compiling a hook may take long. */
+/** Timeout in milliseconds: compiling a hook may take a long time. */
 const TIMEOUT_MS = 60_000;
 
 export async function hookCommand(args: HookArguments): Promise<void> {
@@ -215,7 +218,7 @@ export async function hookCommand(args: HookArguments): Promise<void> {
     throw usageError(
       'hook',
       '<iface> is missing',
-      'vnet-bpf hook vnet0 ./hook.ts; vnet-bpf hook --init hook.ts writes one to begin with',
+      'vnet-bpf hook vnet0 ./hook.ts; vnet-bpf hook --init hook.ts writes a first one',
     );
   checkInterfaceName(args.iface);
   const netns = args.netns === undefined ? null : checkNetnsName(args.netns);
@@ -233,7 +236,7 @@ function init(file: string, { iface, none, netns, onHookError }: HookArguments):
   if (iface !== undefined || none || netns !== undefined || onHookError !== undefined)
     throw usageError(
       '--init',
-      'stands alone: it writes a file, and no interface is concerned',
+      'stands alone: it writes a file and concerns no interface',
       `vnet-bpf hook --init ${file}`,
     );
   initCommand(file);

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: MIT
 /**
- * Starts the program, and loads no more of it than the command needs, as far as the first word tells. `attach --daemon`
+ * Starts the program, and loads no more of it than the command needs, as far as the first word shows. `attach --daemon`
  * only waits for another process; `stats` and `list` spend nearly all of their time on starting.
  */
 import * as path from 'node:path';

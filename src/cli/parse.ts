@@ -17,7 +17,7 @@ import {
   usageOf,
 } from './declarations';
 
-// `vnet-bpf run [options] -- COMMAND ARGS...`: the words behind `--` belong to another program.
+// `vnet-bpf run [options] -- COMMAND ARGS...`: the words after `--` belong to another program.
 
 export interface SplitArguments {
   /** For vnet-bpf to parse. */
@@ -31,7 +31,7 @@ export function splitCommand(commands: readonly Command[], args: readonly string
   const name = args.slice(0, Math.max(0, at)).find((arg) => !arg.startsWith('-'));
   const command = name === undefined ? null : commandNamed(commands, name);
   if (command?.runsAnother) return { own: args.slice(0, at), command: args.slice(at + 1) };
-  // Where unknown options are words, words behind `--` are like those before it.
+  // Where unknown options are words, words after `--` are like those before it.
   return { own: command?.takesUnknown ? args.filter((_, i) => i !== at) : [...args], command: [] };
 }
 
@@ -164,7 +164,7 @@ export function unknownCommand(commands: readonly Command[], name: string): Vnet
   );
 }
 
-/** Parses the words behind `vnet-bpf`. Throws a USAGE error. */
+/** Parses the words after `vnet-bpf`. Throws a USAGE error. */
 export function parseCommandLine(commands: readonly Command[], args: readonly string[]): Request {
   if (args.length === 0) return { kind: 'help', command: null };
   const at = commandAt(commands, args);
@@ -213,7 +213,7 @@ function parseFor(commands: readonly Command[], command: Command, args: readonly
   return { kind: 'run', command, args: { ...parsed, ...operandValues(command, words) } };
 }
 
-/** Throws if the command to run is not behind `--`: its options could not be told from ours. */
+/** Throws if the command to run is not after `--`: its options could not be distinguished from ours. */
 function requireDashes({ name, runsAnother }: Command, args: readonly string[], options: OptionsByName): void {
   const at = runsAnother ? firstWordAt(args, options) : -1;
   if (at < 0) return;

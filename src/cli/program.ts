@@ -36,7 +36,7 @@ export const notUtf8 = (): VnetError =>
 export async function runCommandLine(): Promise<void> {
   const args = process.argv.slice(2);
   if (args.some((arg) => arg.includes('\ufffd')) && !areUtf8(args)) throw notUtf8();
-  // The command behind `--` is not parsed here.
+  // The command after `--` is not parsed here.
   const { own, command: words } = splitCommand(COMMANDS, args);
   const request = parseCommandLine(COMMANDS, own);
   if (request.kind !== 'run') return help(request);

@@ -35,11 +35,11 @@ interface RunArguments extends Pick<TypedOptions, 'addr' | 'hook' | 'onHookError
   json: boolean;
 }
 
-/** Prefix of namespaces, by which users recognize one in `ip netns list`. */
+/** Prefix of the namespaces' names, by which users recognize them in `ip netns list`. */
 const PREFIX = 'vnet-run-';
 /** How long frames may be in transit after the command has ended, in milliseconds. */
 const REST_MS = 200;
-/** Exit statuses as shells have them: there is no such command, or it cannot be executed. */
+/** Exit statuses of shells for a command that does not exist, and for one that cannot be executed. */
 const STATUS = { notFound: 127, notExecutable: 126 } as const;
 
 export async function runCommand(args: RunArguments, { words: command }: Call): Promise<void> {
@@ -49,7 +49,8 @@ export async function runCommand(args: RunArguments, { words: command }: Call): 
   if (args.impair !== undefined) checkedWords(args.impair);
   requirePrivileges();
   const descriptors = inheritedDescriptors();
-  // They are for the command, not for what cleans up after it: a process may wait until the last of them is closed.
+  // The descriptors are for the command, not for what cleans up after it: a process may wait until the last of them is
+  // closed.
   descriptors.forEach(setCloseOnExec);
   const report = openReport(args.stats);
   leaveRemovedDirectory();
@@ -82,7 +83,10 @@ function toOptions({ addr, hook, onHookError }: RunArguments): ThrowawayOptions 
   return { addresses, ...(hook !== undefined && { hook: absolutePath(hook) }), ...(onHookError && { onHookError }) };
 }
 
-/** Opens the file for the counters before anything is made; null for standard error if none is named. */
+/**
+ * Opens the file for the counters before anything is created; returns null if none is named, which means standard
+ * error.
+ */
 function openReport(file: string | undefined): number | null {
   if (file === undefined) return null;
   try {
@@ -92,12 +96,12 @@ function openReport(file: string | undefined): number | null {
     throw usageError(
       `--stats "${file}"`,
       `cannot be written: ${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message}`,
-      'name a file in a directory that is there, or /dev/null',
+      'name a file in an existing directory, or /dev/null',
     );
   }
 }
 
-/** Writes the counters. The exit code stays the command's, whether they can be written or not. */
+/** Writes the counters. The exit code is the command's, whether or not they can be written. */
 function writeReport(report: number | null, args: RunArguments, stats: Stats): void {
   const text = args.json ? jsonText(stats) : asLines(stats).join('\n');
   if (report === null) return news(2, `${text}\n`);
@@ -136,7 +140,7 @@ class CannotExecute extends VnetError {
  */
 function startCommand(program: string, args: readonly string[], descriptors: readonly number[]): ChildProcess {
   const stdio: ('inherit' | 'ignore' | number)[] = ['inherit', 'inherit', 'inherit'];
-  // 'ignore' stands for numbers that the command does not have: of the other descriptors, none survives its start.
+  // 'ignore' fills the numbers in between: no other descriptor survives the start of the command.
   for (const fd of descriptors) while (stdio.length <= fd) stdio.push(stdio.length === fd ? fd : 'ignore');
   try {
     return withCallersUmask(() => spawn(program, args, { stdio, cwd: callersDirectory() }));
@@ -156,7 +160,7 @@ async function runIn(
   nic.on('hookError', (text) => tellNotice(`vnet-bpf: ${text}`));
   if (program === '') throw new CannotExecute('""', Object.assign(new Error(), { code: 'ENOENT' }));
   using netns = Netns.named(name);
-  // Not through `ip netns exec`, which would hide /sys/fs/bpf from it.
+  // `ip netns exec` is not used, because it would hide /sys/fs/bpf from the command.
   const child = netns.run(() => startCommand(program, args, descriptors));
   signals.to(child);
   let endedBy = 0;
@@ -165,7 +169,7 @@ async function runIn(
     child.once('error', (error) => reject(new CannotExecute(program, error)));
     child.once('exit', (code) => resolve(endedBy > 0 ? 128 + endedBy : (code ?? 1)));
   }).finally(() => watch?.close());
-  // Processes that the command left running would keep the namespace, and see its network go.
+  // Processes that the command left running would keep the namespace alive, and would lose its network.
   await endProcesses(name);
   return status;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Which interfaces a reading command shows: one, those of a namespace, or all. */
+/** Selects the interfaces that a command shows: one, those of a namespace, or all. */
 import { countersAreMissing, readStats, type Stats } from '../datapath/stats';
 import { commandAbout, usageError, VnetError } from '../errors';
 import { attachmentsOfNetns, brokenError, brokenOnes, requireAttachment } from '../lifecycle/find-attachment';
@@ -30,15 +30,18 @@ export function selected({ iface, netns }: Selection): Attachment[] {
 }
 
 /**
- * Among several, reports broken attachments and fails at the end, but shows the others. selected() throws for one that
- * was named.
+ * If several interfaces are shown, reports broken attachments and sets the exit code, so that the others are shown,
+ * too. For an interface that was named, selected() throws instead.
  */
 export function reportBroken({ iface, netns }: Selection): void {
   if (iface !== undefined) return;
   for (const broken of brokenOnes(null, netns)) process.exitCode = reportError(brokenError(broken), false);
 }
 
-/** Reads the counters. Among several, an attachment whose pins are gone (killed half-way) must not hide the others. */
+/**
+ * Reads the counters. If several interfaces are shown, one whose pins are gone (its command was killed halfway) must
+ * not hide the others.
+ */
 export function readIfWhole(attachment: Attachment, { iface }: Selection): Read[] {
   try {
     return [{ attachment, stats: readStats(attachment) }];
@@ -55,20 +58,20 @@ function withoutCounters(attachment: Attachment, cause: unknown): VnetError {
   const what = `stats of ${attachment.iface}`;
   if (machineIsOutOfSight() && isControlled(attachment)) {
     const why =
-      'its counters are out of sight: this process may look neither at the mount namespace of process 1 nor at that of its controller';
+      'its counters are out of sight: this process may inspect neither the mount namespace of process 1 nor that of its controller';
     return new VnetError('STATE', what, why, {
-      hint: `outside of ip netns exec, unshare and the like: ${commandAbout('stats', attachment)}`,
+      hint: `run outside ip netns exec, unshare and the like: ${commandAbout('stats', attachment)}`,
       cause,
     });
   }
-  const why = 'its counters are not there: it is being attached or detached, or a killed command left it half-made';
+  const why = 'its counters do not exist: it is being attached or detached, or a killed command left it half-made';
   return new VnetError('STATE', what, why, {
     hint: `${commandAbout('detach', attachment)} removes what is left`,
     cause,
   });
 }
 
-/** Parses an option in seconds that may be given without a number. */
+/** Parses an option in seconds; without a number it means one second. */
 export function secondsOf(option: string, text: string): number {
   const seconds = text === '' ? 1 : Number(text);
   if (!(seconds >= 0.1 && seconds <= 86400)) {

@@ -74,7 +74,7 @@ export class ControlServer implements Disposable {
       );
       server.listen(file, resolve);
     });
-    // A connection that could not be accepted for want of descriptors: the next one may be.
+    // A connection that could not be accepted for lack of descriptors: the next one may be.
     server.on('error', () => undefined);
     fs.chmodSync(file, 0o600);
     server.unref();

@@ -64,7 +64,7 @@ function writeOff(queue: HeldQueue, before: string): number {
 
 /**
  * Number of frames that the missing segments were: those that `tx` has sent and that never arrived. If as many or more
- * arrived, the kernel has cut some up, and each segment was a frame.
+ * arrived, the kernel has segmented some, and each segment was a frame.
  */
 function missingFrames(control: SharedWords, segments: number): number {
   const known = control.get64(CONTROL.heldIn) + control.get64(CONTROL.heldMissingFrames);
@@ -78,9 +78,9 @@ export function waitsOnInterface(attachment: Attachment): boolean {
 }
 
 // Frames that the poller's socket accepted, but that vnet0 did not get because it changed at that moment. While its
-// carrier is gone, the peer's qdisc is noop, which drops frames and returns NET_XMIT_CN, which is no error. Of a merged
-// packet that is cut up, the kernel only reports what became of the last frame. The peer's counter tells how many are
-// missing, and the time tells why.
+// carrier is gone, the peer's qdisc is noop, which drops frames and returns NET_XMIT_CN, which is no error. When it
+// segments a merged packet, the kernel only reports what became of the last frame. The peer's counter shows how many
+// are missing, and the time shows why.
 
 /** Number of looks after a change, one a second, whose losses count as caused by it. */
 const LOOKS_FOR_LOSSES = 3;

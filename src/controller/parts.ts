@@ -114,7 +114,7 @@ function roomPart(attachment: Attachment, { entry, exit }: Room, queue: number, 
   return { name: `waiting room ${queue}`, look };
 }
 
-/** The programs. One that somebody detached is not attached again: it is not wanted there. */
+/** The programs. One that another process has detached is not attached again: it is not wanted there. */
 function programParts({ attachment, datapath, peerNetns }: Supervised): Part[] {
   const { tx, sink, resegment, release } = datapath.links;
   const part = (name: string, isAttached: () => boolean): Part => ({

@@ -185,8 +185,8 @@ export class Polling {
   }
 
   /**
-   * Makes the poller tell a recorder the outcome of each frame, through `outcomes`, a map of createOutcomes() that is
-   * borrowed; null ends it.
+   * Makes the poller report the outcome of each frame to a recorder, through `outcomes`, a map of createOutcomes() that
+   * is borrowed; null ends it.
    */
   setOutcomes(outcomes: BpfMap | null): Promise<void> {
     return this.inTurn(() => {
@@ -280,7 +280,7 @@ export class Polling {
     this.setLinkDown(this.linkDown);
   }
 
-  /** Handles the end of a hook's thread: the hook ended it, used up its memory, or does not return. */
+  /** Handles the end of a hook's thread: the hook terminated it, used up its memory, or does not return. */
   private async threadDied(thread: HookThread, { message }: Error): Promise<void> {
     if (this.hooked !== thread || this.stopping) return;
     const { countError, events, finishBatches } = this.parts;

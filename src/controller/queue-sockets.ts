@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * What the poller of each queue is given: its maps, its limits, and sockets opened in the namespace where frames are
- * reinjected.
+ * Prepares what the poller of each queue needs: its maps, its limits, and sockets opened in the namespace where frames
+ * are reinjected.
  */
 import * as fs from 'node:fs';
 
@@ -19,7 +19,7 @@ import type { Attachment } from '../state/store';
 export class QueueSockets {
   /** The packet socket of each queue. */
   private readonly sockets: readonly PacketSocket[];
-  /** An rtnetlink socket for each queue, to ask about the peer and the interface behind it. */
+  /** An rtnetlink socket for each queue, to query the peer and the interface at its other end. */
   private readonly linkSockets: readonly number[];
   /** The sockets of each queue's waiting room; empty if frames are refused instead of held. */
   private readonly roomSockets: readonly RoomSockets[];

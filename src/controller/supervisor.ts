@@ -38,7 +38,7 @@ export class Attempts {
   }
 }
 
-// Tells a fight from repairs: a program that undoes each repair is not answered for ever.
+// Distinguishes a fight from repairs: repairs stop if a program keeps undoing them.
 
 /**
  * More repairs than these within a minute, or within an hour, are a fight. wg-quick and similar programs need two for

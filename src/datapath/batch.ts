@@ -43,7 +43,7 @@ export class Batch {
   private readonly plain: Int32Array;
   /** Iovecs used so far. */
   private used = 0;
-  /** The first record of each message, and behind the last message the number of all records. */
+  /** The first record of each message and, after the last message, the number of all records. */
   readonly records: Uint16Array;
   /** Messages in the batch. */
   count = 0;
@@ -141,7 +141,7 @@ export class Batch {
     this.log.set32(BATCH.count, (this.count | flags) >>> 0);
   }
 
-  /** begin() for frames that a hook has judged; the totals include what comes behind the last message. */
+  /** begin() for frames that a hook has judged; the totals include what follows the last message. */
   beginHooked(before: HookedCounters, total: { records: number; dropped: number; injected: number }): void {
     this.log.set64(BATCH.hooksDropped, before.dropped);
     this.log.set64(BATCH.hooksInjected, before.injected);

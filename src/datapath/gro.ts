@@ -3,9 +3,9 @@
  * Merges neighbouring datagrams of one flow on the reinject path into one packet, which the kernel segments again: one
  * system call, one buffer and one copy instead of up to 64. Only the headers are rebuilt; payload stays in the ring,
  * with an iovec for each piece. Behind a veth, a mark distinguishes a merged packet from one that an application sent
- * as one (UDP_SEGMENT) and that stays whole. `resegment` on the peer's egress (bpf/vnet.bpf.c) has marked packets
- * segmented before the peer transmits them, so `ip -s link` counts frames, as it did on their way out, and everything
- * that listens on vnet0 sees frames.
+ * as one (UDP_SEGMENT) and that stays whole. `resegment` on the peer's egress (bpf/vnet.bpf.c) makes the kernel segment
+ * marked packets before the peer transmits them, so `ip -s link` counts the frames that were sent, and everything that
+ * listens on vnet0 sees frames.
  *
  * The rules are those of udp_gro_receive (net/ipv4/udp_offload.c): the same addresses, ports and header fields, and the
  * same length except for the last datagram, which may be shorter. Merged datagrams are next to each other in the ring,
@@ -15,7 +15,7 @@ import type { MappedMemory } from 'libbpf-ts';
 
 import { GSO_UDP_L4, MERGED_MARK, NEEDS_CSUM, RECORD, VNET_HDR_BYTES } from '../layout';
 
-/** Most segments in a superpacket: UDP_MAX_SEGMENTS of older kernels (include/linux/udp.h). */
+/** Maximum number of segments in a superpacket: UDP_MAX_SEGMENTS of older kernels (include/linux/udp.h). */
 export const GRO_MAX_SEGMENTS = 64;
 /** Bytes for one set of headers: virtio_net_hdr, Ethernet, IPv6 and UDP. */
 const HEADER_ROOM = 72;
@@ -49,7 +49,7 @@ const SO_MARK = 36;
 /** Bytes for the headers of a batch of `budget` records, and for the control message. */
 export const groHeaderBytes = (budget: number): number => budget * HEADER_ROOM + CONTROL_BYTES;
 
-/** Writes the control message behind the headers; returns its address. */
+/** Writes the control message after the headers; returns its address. */
 function writeMark({ buffer, address }: MappedMemory): number {
   const at = buffer.byteLength - CONTROL_BYTES;
   const message = new DataView(buffer, at);
@@ -69,7 +69,7 @@ export class Gro {
 
   /**
    * The longest frame that is merged, in bytes. When the kernel segments a merged packet, it reports only what became
-   * of the last frame, and a short last frame passes even behind others that are too long for vnet0.
+   * of the last frame, and a short last frame passes even after others that are too long for vnet0.
    */
   frameMax = Infinity;
   /** Set when a frame was not merged because of its length: frameMax may have grown since. */
@@ -87,8 +87,8 @@ export class Gro {
   readonly controlAddress: number;
 
   /**
-   * `data` is the mapped ring; `headers` has groHeaderBytes(budget), which must not move. Both are borrowed. `resegment`:
-   * the kernel segments merged packets before they are transmitted, rather than delivering them whole.
+   * `data` is the mapped ring; `headers` has groHeaderBytes(budget) bytes, which must not move. Both are borrowed.
+   * `resegment`: the kernel segments merged packets before they are transmitted, rather than delivering them whole.
    */
   constructor(data: Uint8Array, headers: MappedMemory, resegment: boolean) {
     this.bytes = data;
@@ -100,8 +100,8 @@ export class Gro {
   }
 
   /**
-   * How many records, beginning with record `from`, make one superpacket; 1 if that record stays alone. For more than
-   * one, headerBytes, segmentBytes and lastBytes describe the superpacket.
+   * Returns how many records, beginning with record `from`, make one superpacket; 1 if that record is not merged. If
+   * there are several, headerBytes, segmentBytes and lastBytes describe the superpacket.
    */
   run(offsets: Uint32Array, from: number, leased: number): number {
     const first = offsets[from] as number;
@@ -135,7 +135,8 @@ export class Gro {
   }
 
   /**
-   * Writes virtio_net_hdr and headers of the superpacket that run() has just found into a slot; returns their address.
+   * Writes the virtio_net_hdr and the headers of the superpacket that run() has just found into a slot; returns their
+   * address.
    */
   writeHeaders(slot: number, first: number, count: number): number {
     const { headers, headerBytes, segmentBytes, lastBytes } = this;

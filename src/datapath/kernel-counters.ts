@@ -10,11 +10,13 @@ const PLAIN_COUNTERS = Object.keys(TX_COUNTERS).filter(
 );
 
 export interface BehindTx {
-  /** Not seen by the peer: on their way, or dropped or sent elsewhere by somebody's program, filter or qdisc, or by the kernel. */
+  /**
+   * Not seen by the peer: on their way, or dropped or redirected by another program, a filter, a qdisc or the kernel.
+   */
   missing: number;
   /** Seen by the peer beyond what `tx` let go: copies. */
   copies: number;
-  /** Of the missing, those that `tx` had not captured: superpackets to be cut up. Held ones are in `held`. */
+  /** Of the missing, those that `tx` had not captured: superpackets to be segmented. Held ones are in `held`. */
   lost: number;
 }
 
@@ -34,7 +36,7 @@ export function sumCounters(perCpu: readonly Uint8Array[]): KernelCounters {
   return sum;
 }
 
-/** By what `tx` has sent and `sink` has seen of each kind: captured, to be cut, held. */
+/** Compares what `tx` has sent with what `sink` has seen of each kind: captured, to be segmented, held. */
 export function judgeBehind(
   kernel: Pick<KernelCounters, 'originalsSent' | 'originalsArrived' | 'cutSent' | 'cutArrived'>,
   heldSent: number,
@@ -46,7 +48,10 @@ export function judgeBehind(
   return { missing: sumOf(missing), copies: sumOf(missing.map((value) => -value)), lost: Math.max(0, cut) };
 }
 
-/** Frames refused by each reason: by the programs, in a backlog, and by the poller, with those that a change of the link has lost. */
+/**
+ * Frames refused by each reason: by the programs, in a backlog, and by the poller, with those that a change of the link
+ * has lost.
+ */
 export function refusedBy(
   byTx: readonly number[],
   backlog: number,

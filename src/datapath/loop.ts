@@ -112,7 +112,7 @@ export interface LoopParts {
   onStalled: () => void;
 }
 
-/** `asleep`: armed, the next record wakes it. `ending`: told to stop, still delivering what is in the ring. */
+/** `asleep`: armed, the next record wakes it. `ending`: asked to stop, still delivering what is in the ring. */
 type State = 'awake' | 'asleep' | 'ending' | 'ended';
 
 export class PollLoop {

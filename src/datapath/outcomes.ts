@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * What can become of a frame, why it can be refused (`REFUSALS`), and the outcomes ring, in which the poller tells a
- * recorder what became of each frame: its number, the outcome, and when. One writer and one reader map a BPF array.
+ * What can become of a frame, why it can be refused (`REFUSALS`), and the outcomes ring, in which the poller reports to
+ * a recorder what became of each frame: its number, the outcome, and when. One writer and one reader map a BPF array.
  * When the ring is full, outcomes are counted as missed: the poller never waits, and allocates nothing.
  *
  *   page 0   head (slots written, by the poller) | tail (slots read, by the recorder) | missed | number of slots
@@ -44,8 +44,8 @@ export interface RefusedByPoller extends Refused {
 }
 
 /**
- * One row a reason, in the order of `stats --json`; those of the programs first, in the order of enum refusal. The name is
- * the key in `refused` of `stats`, the label in Prometheus, and what the comments of a recording say.
+ * One row per reason, in the order of `stats --json`; those of the programs come first, in the order of enum refusal.
+ * The name is the key in `refused` of `stats`, the label in Prometheus, and what the comments of a recording say.
  */
 export const REFUSALS = {
   full: { help: 'the queue was stopped, or became so' },
@@ -155,7 +155,7 @@ export class OutcomeWriter {
 
   /**
    * Notes the outcome of the frame that left the ring as number `position` of all. CPUs may have put frames into the
-   * ring in another order than they took numbers: `stamp`, the low half of the frame's number, tells which frame it is.
+   * ring in another order than they took numbers: `stamp`, the low half of the frame's number, says which frame it is.
    */
   note(position: number, stamp: number, outcome: number, detail: number, time: number): void {
     const { words } = this;
@@ -191,7 +191,7 @@ export const TAKEN = -1;
 
 // The recorder's end of the ring.
 
-/** `number` is cut to 32 bits; `time` is CLOCK_MONOTONIC in ns. */
+/** `number` is truncated to 32 bits; `time` is CLOCK_MONOTONIC in ns. */
 export type OutcomeListener = (number: number, outcome: number, detail: number, time: number) => void;
 
 export class OutcomeReader implements Disposable {

@@ -2,10 +2,10 @@
 /**
  * Decides whether an idle poller busy-polls, and whether a busy one rests.
  *
- * Busy-polling: a sleep costs a frame the way through the scheduler; busy-polling costs a processor. By default the
- * poller busy-polls only where it pays: the next frame comes sooner than a sleep takes, handling frames leaves a third
- * of the time free, and frames come one by one, as requests and responses do. A sender of many frames gains more from
- * larger batches, and from the processor; an idle interface must cost nothing.
+ * Busy-polling: a sleep delays a frame by a pass through the scheduler; busy-polling occupies a processor. By default
+ * the poller busy-polls only where that pays: the next frame arrives sooner than a sleep would take, handling frames
+ * leaves a third of the time free, and frames arrive one by one, as requests and responses do. A sender of many frames
+ * gains more from larger batches and from a free processor, and an idle interface must cost nothing.
  *
  *   found   mean idle     found    mean idle
  *   |=work=|.............|=work=|..............|
@@ -13,19 +13,19 @@
 
 /** How long the poller busy-polls, in milliseconds; the mean pause between frames must be at most half of it. */
 const LOOK_MS = 0.1;
-/** Longer pauses count as this many milliseconds, so that the mean recovers soon. */
+/** Longer pauses count as this many milliseconds, so that the mean recovers quickly. */
 const PAUSE_MS = 1;
 /** Weight of the latest value in the means. */
 const WEIGHT = 1 / 8;
 /**
- * Polls that find more than this on average, in frames or bytes of the ring, carry a stream; values count up to twice
- * as much.
+ * If polls find more than this on average, in frames or in bytes of the ring, the traffic is a stream. A single value
+ * counts as at most twice this much.
  */
 const STREAM_FRAMES = 4;
 const STREAM_BYTES = 16 << 10;
 /**
- * Busy-polling this long, in milliseconds, means an interruption: another task needs the processor, and has it for
- * WAY_MS.
+ * Busy-polling that has lasted this many milliseconds was interrupted by another task: the poller then leaves the
+ * processor to it for WAY_MS.
  */
 const PREEMPTED_MS = 1;
 const WAY_MS = 10;
@@ -33,7 +33,7 @@ const WAY_MS = 10;
 export class BusyPoll {
   /** When the last poll that found frames began, in milliseconds. */
   private foundAt = -Infinity;
-  /** When its frames had been dealt with. */
+  /** When its frames had been handled. */
   private workedUntil = 0;
   private meanIdle = PAUSE_MS;
   private meanWork = 0;
@@ -57,7 +57,7 @@ export class BusyPoll {
     this.foundAt = now;
   }
 
-  /** Whether to busy-poll rather than sleep, although nothing more was found. */
+  /** Whether to keep busy-polling rather than sleep after a poll that found nothing. */
   keepsPolling(now: number): boolean {
     this.worked(now);
     const idle = now === this.foundAt ? 0 : now - this.workedUntil;
@@ -69,8 +69,8 @@ export class BusyPoll {
   }
 
   /**
-   * Notes that the frames found were dealt with by `now`. The next turn says so, which saves reading the clock, and so
-   * does a rest. Further calls do nothing.
+   * Notes that the frames found had been handled by `now`. The next turn or a rest calls it, which saves reading the
+   * clock. Further calls do nothing.
    */
   worked(now: number): void {
     if (now <= this.foundAt || this.workedUntil > this.foundAt) return;
@@ -79,28 +79,32 @@ export class BusyPoll {
   }
 }
 
-// Interrupt moderation, like a NIC's rx-usecs: in a stream of many small frames the poller rests until more have come,
-// although there may be work already. A poll costs the same for two frames as for sixty; frames that follow each other
-// are merged; and a receiver that is woken for every other frame keeps the sender from its processor. Nothing has to
-// wake the poller during a rest, for its interrupt stays disabled.
+// Interrupt moderation, like a NIC's rx-usecs: in a stream of many small frames the poller rests until more have
+// arrived, although some may be waiting already. A poll costs the same for two frames as for sixty, frames that follow
+// each other can be merged, and a receiver that is woken for every other frame takes processor time from the sender.
+// Nothing needs to wake the poller during a rest, so its interrupt stays disabled.
 //
 // poll  rest.......  poll  rest.......        one rest: the time in which REST_FRAMES come
 //
-// A rest shows whether there is a stream: fewer frames come in it if senders wait for what the poller delivers. The
-// rest has only cost time then, and the next one is tried later and later.
+// A rest shows whether there is a stream: fewer frames come in it if senders wait for what the poller delivers. Such a
+// rest has only cost time, so each further one is tried later.
 
-/** Frames that are worth a rest. */
+/** Number of frames that make a rest worthwhile. */
 export const REST_FRAMES = 32;
-/** The longest rest in milliseconds. REST_FRAMES must come in it: 128,000 frames a second. A timer adds up to 50 us. */
+/**
+ * The longest rest in milliseconds. REST_FRAMES must arrive in it: 128,000 frames a second. A timer adds up to 50 us.
+ */
 const REST_MAX_MS = 0.25;
-/** After a longer period, in milliseconds, the means start anew as if it had been this long. */
+/** After a period longer than this many milliseconds, the means are reset as if it had lasted this long. */
 const PERIOD_MAX_MS = 1;
-/** Milliseconds without a rest after one that did not pay; doubles with each in a row, up to the second value. */
+/**
+ * Milliseconds without a rest after one that did not pay; doubled for each such rest in a row, up to the second value.
+ */
 const HOLD_OFF_MS = 1;
 const HOLD_OFF_MAX_MS = 1024;
 
 export class Moderation {
-  /** When the last poll began that another did not follow at once, and the frames of all polls since then. */
+  /** When the last poll that was not followed by another at once began, and the frames of all polls since then. */
   private since = -Infinity;
   private frames = 0;
   private meanFrames = 0;
@@ -115,7 +119,8 @@ export class Moderation {
 
   /**
    * Notes that a poll that began at `now`, in milliseconds of the turn's clock, took `frames` out of the ring. Returns
-   * how many milliseconds to rest before the next poll; 0 if that is due at once, as the caller may know (`due`).
+   * how many milliseconds to rest before the next poll; 0 if the next poll is due at once, which `due` says if the
+   * caller knows it already.
    */
   after(now: number, frames: number, due: boolean): number {
     this.frames += frames;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /**
- * The AF_PACKET socket on the peer: what is sent on it arrives on vnet0 as received from the wire. PACKET_VNET_HDR
+ * The AF_PACKET socket on the peer: what is sent on it arrives on vnet0 as if received from the wire. PACKET_VNET_HDR
  * passes checksums and superpackets as they are.
  *
- * PACKET_QDISC_BYPASS is not used: a veth has no qdisc to bypass except that of `vnet-bpf impair`, and no difference
- * was measurable. With it the kernel would not segment merged packets (gro.ts): there would be no tcx egress for
- * `resegment`, and __dev_direct_xmit (net/core/dev.c) drops what validate_xmit_skb_list changes.
+ * PACKET_QDISC_BYPASS is not used: a veth has no qdisc to bypass except that of `vnet-bpf impair`, and the option makes
+ * no measurable difference. With it, the kernel would not segment merged packets (gro.ts): there would be no tcx egress
+ * for `resegment`, and __dev_direct_xmit (net/core/dev.c) drops what validate_xmit_skb_list changes.
  */
 import * as fs from 'node:fs';
 
@@ -23,15 +23,15 @@ const MSG_DONTWAIT = 0x40;
 /** Space for a batch of superpackets; the charge for a frame ends when vnet0's stack takes it. */
 const SEND_BUFFER_BYTES = 8 << 20;
 
-/** Sends the poller's frames; unit tests pass one of their own. */
+/** Sends the poller's frames; unit tests provide their own. */
 export interface FrameSender {
   /** Sends `count` messages from `address` on; returns the number sent, or a negative errno. */
   send(address: number, count: number): number;
 }
 
-/** What the poller knows of a frame that the socket did not take. */
+/** A frame that the socket did not take. */
 export interface UnsentFrame {
-  /** Where its virtio_net_hdr lies. */
+  /** The memory that holds it; its virtio_net_hdr is at offset `at`. */
   memory: Uint8Array;
   at: number;
   /** Bytes from the Ethernet header on. */
@@ -43,7 +43,7 @@ export class PacketSocket implements FrameSender, Disposable {
 
   /**
    * Opens the socket on an interface of the calling thread's namespace. Needs CAP_NET_RAW. Its frames carry `mark`, by
-   * which `tx` recognizes those that it has to turn round; 0 for a peer's socket.
+   * which `tx` recognizes frames to redirect to the receive side; 0 for a peer's socket.
    */
   static open(ifindex: number, mark: number): PacketSocket {
     const fd = openLinkSocket();
@@ -54,7 +54,7 @@ export class PacketSocket implements FrameSender, Disposable {
     return new PacketSocket(fd);
   }
 
-  /** The same socket in another thread; closing it is left to the thread that opened it. */
+  /** The same socket for use in another thread; the thread that opened it closes it. */
   static borrow(fd: number): FrameSender {
     return { send: (address, count) => sendMessages(fd, address, count, MSG_DONTWAIT) };
   }
@@ -63,7 +63,7 @@ export class PacketSocket implements FrameSender, Disposable {
     return sendMessages(this.fd, address, count, MSG_DONTWAIT);
   }
 
-  /** The socket's number, which no other socket of this boot has or had. */
+  /** The socket's cookie, a number that no other socket has until the next boot. */
   get cookie(): number {
     return Number(socketOption64(this.fd, SOL_SOCKET, SO_COOKIE));
   }
@@ -81,9 +81,10 @@ export class PacketSocket implements FrameSender, Disposable {
   }
 }
 
-// vnet0, behind the socket. It is asked from the peer namespace: a socket in vnet0's own namespace would keep that alive
-// after `ip netns del`. The peer identifies vnet0, by its ifindex and by the id that the peer namespace has for its
-// namespace. RTM_GETLINK waits for the kernel's RTNL lock, so ask only in case of doubt.
+// vnet0, the far end. It is queried from the peer namespace, because a socket in vnet0's own namespace would keep that
+// namespace alive after `ip netns del`. The peer says which interface vnet0 is: its ifindex, and the id that the peer
+// namespace has for vnet0's namespace. RTM_GETLINK waits for the kernel's RTNL lock, so look() is called only in case
+// of doubt.
 
 export interface FarEnd {
   /** Refreshes everything below; false if the interface is gone. */
@@ -91,7 +92,7 @@ export interface FarEnd {
   readonly up: boolean;
   readonly mtu: number;
   /**
-   * Number of frames that arrived and went no further: it was down, they were too long for it, or a backlog was full.
+   * Number of frames that arrived and were dropped: vnet0 was down, they were too long for it, or a backlog was full.
    */
   readonly rxDropped: number;
 }
@@ -100,7 +101,7 @@ export class PeerFarEnd implements FarEnd {
   up = true;
   mtu = Infinity;
   rxDropped = 0;
-  /** The request for vnet0; null until the peer has told which interface it is. */
+  /** The request for vnet0; null until the peer has shown which interface vnet0 is. */
   private request: Uint8Array | null = null;
 
   constructor(
@@ -137,7 +138,7 @@ export class PeerFarEnd implements FarEnd {
 
 // The backlogs in which received frames wait for their CPU (net.core.netdev_max_backlog).
 
-/** Frames that the machine has ever dropped because a backlog was full; 0 where the kernel does not tell. */
+/** Frames that the machine has dropped since boot because a backlog was full; 0 if the kernel does not report it. */
 export function backlogDropsOfMachine(): number {
   try {
     const lines = fs.readFileSync('/proc/net/softnet_stat', 'utf8').trim().split('\n');

@@ -27,7 +27,7 @@ export interface PollerParts extends TransmitterParts {
   gate: QueueGate;
   /** Merges neighbouring frames of a flow; null: each frame is sent by itself. */
   gro: Gro | null;
-  /** Frames that the interface behind the socket has ever transmitted; null where it does not count them one by one. */
+  /** All frames that the socket's interface has transmitted; null where it does not count them one by one. */
   delivered: () => number | null;
 }
 
@@ -128,8 +128,8 @@ export class Poller extends Transmitter {
   }
 
   /**
-   * Splits a merged packet that the kernel did not take: its frames are sent one by one by the next polls, and each gets
-   * its own error.
+   * Splits a merged packet that the kernel did not take: its frames are sent one by one by the next polls, and each
+   * gets its own error.
    */
   protected override splits(message: number, reason: number): boolean {
     if (!this.isMerged(message) || reason === CONTROL.refusedDown) return false;
@@ -148,7 +148,7 @@ export class Poller extends Transmitter {
 
   /**
    * How many of the first frames of a merged packet were delivered that did not fit into the backlog as a whole. Only
-   * the interface's own counter tells; those frames are not sent again.
+   * the interface's own counter shows; those frames are not sent again.
    */
   private piecesDelivered(message: number): number {
     const { batch, delivered } = this.parts;

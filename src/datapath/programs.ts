@@ -46,7 +46,7 @@ const MAPS = ['control', 'counters', 'batch', 'trace'] as const;
 const RESEGMENT_PIN = 'resegment';
 
 /**
- * Whether neighbouring frames of a flow are merged on the reinject path. The peer's counter tells how much of a merged
+ * Whether neighbouring frames of a flow are merged on the reinject path. The peer's counter shows how much of a merged
  * packet was delivered that did not fit as a whole; with several queues it counts those of the others, too.
  */
 export const merges = ({ gro, queues }: Attachment): boolean => gro && queues === 1 && passesUdpGso();

@@ -40,7 +40,7 @@ export function framesInRoom(control: SharedWords): number {
 /** Held frames for the frame accounting: on the way to the room as they were sent, in the room as they are. */
 export interface HeldFrames {
   now: number;
-  /** All frames ever held, dropped ones included. */
+  /** All frames that have been held, dropped ones included. */
   total: number;
   dropped: number;
   /** Frames that the kernel or a qdisc of the user's made of others behind `tx`: transmitted, but not counted there. */
@@ -98,7 +98,7 @@ export class QueueGate {
     return (this.control.get32(CONTROL.gate) & GATE_STOPPED) !== 0;
   }
 
-  /** Wakes the queue if it is time; called after each poll. `drained`: frames ever taken out of the ring. */
+  /** Wakes the queue if it is time; called after each poll. `drained`: all frames taken out of the ring. */
   update(drained: number): void {
     const { control, limits } = this;
     const gate = control.get32(CONTROL.gate);

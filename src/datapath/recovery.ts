@@ -55,7 +55,7 @@ interface Progress {
 
 /**
  * Counts a wake that a poller made and was killed before counting: it left one stop more than wakes. `before` is an
- * earlier reading of the same words: a difference means a program at work, which counts right behind its change.
+ * earlier reading of the same words: a difference means a program at work, which counts right after its change.
  */
 export function countLostWake(control: SharedWords, before: QueueTurns): void {
   const now = queueTurns(control);

@@ -33,7 +33,7 @@ export interface Reading {
   sent: Span;
   /** Refusals of the socket because something behind it was full. */
   enobufs: Span;
-  /** Frames that netem may already have dropped for want of space, but that are not among the refusals yet. */
+  /** Frames that netem may already have dropped for lack of space, but that are not among the refusals yet. */
   offering: number;
   /** Frames that the peer transmitted. */
   delivered: Span;
@@ -124,7 +124,7 @@ export function readReinjectAccounting(
       if (after === before) break;
     }
     if (before === null || after === null) return plain();
-    // Read after netem's counter and before the refusals: what was dropped for want of space is in one or the other.
+    // Read after netem's counter and before the refusals: what was dropped for lack of space is in one or the other.
     const offering = controls.queues.reduce((sum, queue) => sum + queue.get32(CONTROL.offering), 0);
     const pending = controls.sum(CONTROL.captured) - controls.sum(CONTROL.drained);
     const to = { sent: sentNow(), enobufs: enobufsNow() };

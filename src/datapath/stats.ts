@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The counters (`COUNTERS`), one reading of all of them, and the frame accounting. A reading is of the pinned maps, so it
- * works with or without a controller.
+ * The counters (`COUNTERS`), one reading of all of them, and the frame accounting. A reading comes from the pinned
+ * maps, so it works with or without a controller.
  */
 import * as path from 'node:path';
 
@@ -18,7 +18,7 @@ import { readReinjectAccounting, type ReinjectAccounting } from './reinject-acco
 
 export type AttachmentStatus = 'running' | 'stopped' | 'detached' | 'crashed';
 
-/** The document of `vnet-bpf stats --json`; every number is an integer, and the sum of all queues where there are several. */
+/** The document of `vnet-bpf stats --json`. Every number is an integer; counts are summed over all queues. */
 export interface Stats {
   interface: string;
   netns: string | null;
@@ -54,9 +54,9 @@ export interface Stats {
   reinject: { retries: number; errors: number };
   /** What `vnet-bpf impair` did to frames on the reinject path. */
   impair: ReinjectAccounting['impair'];
-  /** What became of the frames that `tx` let go on to the peer; in segments, where the kernel may have cut them up. */
+  /** What became of the frames that `tx` passed on to the peer, in segments: the kernel may have segmented them. */
   behind: BehindTx;
-  /** Frames that reached the peer without our mark: their senders bypass the TC egress, or another program erased it. */
+  /** Frames that reached the peer without our mark: they bypassed the TC egress, or another program erased the mark. */
   stray: number;
 }
 
@@ -73,7 +73,7 @@ function usedBytes({ attachment, pins }: Source): number {
 
 // The counters, one row each.
 
-/** What a reading is taken from. */
+/** The sources of a reading. */
 interface Source {
   attachment: Attachment;
   /** Directory of its pinned maps. */
@@ -86,15 +86,15 @@ interface Source {
   behind: BehindTx;
 }
 
-/** An offset in struct control, summed over the queues, or how the number is computed. */
+/** An offset in struct control, whose values are summed over the queues, or a function that computes the number. */
 type From<Value> = number | ((source: Source) => Value);
 
 interface Shown {
-  /** Tells apart several numbers that are one metric. */
+  /** Distinguishes several numbers of one metric. */
   reason?: string;
   /**
-   * The words behind the number, in the line of its group in `stats`, and in the details of `top`; without them it is not
-   * shown there. With a comma at their end the next number is in the same column.
+   * The words after the number, in its group's line of `stats` and in the detail of `top`. Without words it is not
+   * shown there. If they end in a comma, the next number shares the column.
    */
   stats?: string;
   top?: string;
@@ -121,7 +121,7 @@ const counter = rowOf('counter');
 const gauge = rowOf('gauge');
 
 type Numbers<T> = { [K in keyof T & string]: NonNullable<T[K]> extends string ? never : K }[keyof T & string];
-/** `tx.packets`, `stray`; all of `refused` is one. */
+/** The path of a number, such as `tx.packets` or `stray`; `refused` counts as one. */
 export type NumberPath = {
   [K in Numbers<Stats>]: K extends 'refused' ? K : Stats[K] extends object ? `${K}.${keyof Stats[K] & string}` : K;
 }[Numbers<Stats>];
@@ -132,11 +132,11 @@ type ValueAt<P extends NumberPath> = P extends keyof Stats
     : never;
 
 const LOST_ON_THE_WAY =
-  'Frames that ended behind the TC egress: dropped by a hook or the debugger, lost while they waited, or lost to an impairment.';
+  'Frames lost after the TC egress: dropped by a hook or the debugger, lost while they waited, or lost to an impairment.';
 
 /**
- * By their path in `stats --json`; the type asks for every number of Stats. Metrics are in this order and named as
- * Prometheus wants it; docs/metrics.md has a row of each in its tables.
+ * The counters by their path in `stats --json`; the type requires one for every number of Stats. Metrics are in this
+ * order, with names that follow Prometheus's conventions; docs/metrics.md has a row for each.
  */
 export const COUNTERS: { readonly [P in NumberPath]: Counter<ValueAt<P>> } = {
   'tx.packets': counter(
@@ -269,33 +269,33 @@ export const COUNTERS: { readonly [P in NumberPath]: Counter<ValueAt<P>> } = {
   ),
   'behind.missing': gauge(
     'behind_missing_segments',
-    'Frames that the TC egress let go and that the peer has not seen: on their way, or dropped or sent elsewhere by others.',
+    'Frames that passed the TC egress and that the peer has not seen: on their way, or dropped or redirected by others.',
     ({ behind }) => behind.missing,
     { stats: 'missing' },
   ),
   'behind.copies': gauge(
     'behind_copied_segments',
-    'Frames that the peer saw beyond those that the TC egress let go.',
+    'Frames that the peer saw in excess of those that passed the TC egress.',
     ({ behind }) => behind.copies,
     { stats: 'copies' },
   ),
   'behind.lost': gauge(
     'behind_lost_packets',
-    'Of the missing, those that do not come back: superpackets that the kernel was to cut up.',
+    'Of the missing, those that will not come back: superpackets that the kernel was to segment.',
     ({ behind }) => behind.lost,
     { stats: 'lost' },
   ),
   stray: counter(
     'stray_packets',
-    'Frames that reached the peer without our mark: sent past the TC egress, or another program erased it.',
+    'Frames that reached the peer without our mark: they bypassed the TC egress, or another program erased it.',
     ({ kernel }) => kernel.stray,
   ),
-  pid: gauge('controller_pid', 'Process of the controller.', ({ attachment }) => attachment.pid),
+  pid: gauge('controller_pid', 'Process ID of the controller.', ({ attachment }) => attachment.pid),
 };
 
 /**
- * A document of `stats --json`: its head, and what `valueOf` says of each counter. Fields are in the order of the table but
- * for those that are there before it is filled.
+ * A document of `stats --json`: its head, and the value of each counter according to `valueOf`. Fields are in the order
+ * of the table, except those that the document starts with.
  */
 export function documentOf(
   head: Pick<Stats, 'interface' | 'netns' | 'backend' | 'attach' | 'state' | 'pid'>,
@@ -355,7 +355,7 @@ export function frameAccounting(stats: Stats): { in: number; out: number; balanc
   return { in: entered, out: left, balanced: entered === left };
 }
 
-/** Frames that ended behind `tx` though the loop refused none of them, by the counter that has them; only those that there are. */
+/** Frames lost behind `tx` that the loop did not refuse, by counter; only counters above 0. */
 export function lostBehind({ held, behind, stray }: Stats): [string, number][] {
   const counts = { 'held.dropped': held.dropped, 'behind.lost': behind.lost, stray };
   return Object.entries(counts).filter(([, count]) => count > 0);
@@ -363,11 +363,11 @@ export function lostBehind({ held, behind, stray }: Stats): [string, number][] {
 
 // For callers that read repeatedly while interfaces come and go.
 
-/** Whether counters could not be read because they are not there: being attached or detached, or left half-made by a kill. */
+/** Whether the counters do not exist: the interface is being attached or detached, or a kill left it half-made. */
 export const countersAreMissing = (error: unknown): boolean =>
   error instanceof BpfError && error.errnoName === 'ENOENT';
 
-/** Null while they are not there. */
+/** A reading; null if the counters do not exist. */
 export function statsIfThere(attachment: Attachment): Stats | null {
   try {
     return readStats(attachment);

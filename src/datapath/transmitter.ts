@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Sends the messages of a batch, for both pollers: sends again what the socket may take later, refuses what it never
- * takes, and leaves the rest in the ring when a poll has tried often enough.
+ * Sends the messages of a batch, for both pollers: retries frames that the socket may take later, refuses frames that
+ * it will never take, and leaves the rest in the ring when a poll has used up its tries.
  */
 import { CONTROL, GSO_UDP_L4, NEEDS_CSUM, VNET } from '../layout';
 import { clock } from '../native/clock';
@@ -13,7 +13,7 @@ import { OUTCOME, POLLER_REFUSALS, REFUSALS } from './outcomes';
 import { backlogDropsOfMachine, type FarEnd, type FrameSender, type UnsentFrame } from './packet-socket';
 import { increment, type SharedWords } from './shared-memory';
 
-/** Tries per poll for what the socket cannot take now; after that the frames stay in the ring. */
+/** Tries per poll for frames that the socket cannot take now; after that they stay in the ring. */
 export const TRIES_PER_POLL = 8;
 
 export interface TransmitterParts {
@@ -21,7 +21,7 @@ export interface TransmitterParts {
   control: SharedWords;
   batch: Batch;
   sender: FrameSender;
-  /** vnet0, behind the socket; null where the socket is on the looping interface itself. */
+  /** vnet0, at the far end; null where the socket is on the looping interface itself. */
   farEnd: FarEnd | null;
 }
 
@@ -31,8 +31,9 @@ export abstract class Transmitter {
   /** Set while vnet0 is down or gone: frames that cannot be delivered are refused, not retried. */
   linkDown = false;
   /**
-   * Set while a qdisc of `vnet-bpf impair` is between the socket and the interface. It answers ENOBUFS while it is full,
-   * which is no fault of the frame, and the interface transmits later than, less than or more than what was sent.
+   * Set while a qdisc of `vnet-bpf impair` is between the socket and the interface. It returns ENOBUFS while it is
+   * full, which is not the frame's fault, and the interface transmits frames later, or fewer or more of them, than were
+   * sent.
    */
   impaired = false;
   /** The queue in front of that qdisc's rate, if frames that find it full are lost. */
@@ -51,7 +52,9 @@ export abstract class Transmitter {
   /** Counts a message that will never be sent, under `reason`. */
   protected abstract refuse(message: number, reason: number): void;
 
-  /** Whether message `message` is several frames merged, which are to be sent one by one: transmission ends before it. */
+  /**
+   * Whether message `message` consists of merged frames that must be sent one by one. Transmission then ends before it.
+   */
   protected splits(message: number, reason: number): boolean {
     void [message, reason];
     return false;
@@ -62,7 +65,7 @@ export abstract class Transmitter {
     increment(this.socket.control, offset);
   }
 
-  /** Sends the messages of the batch; returns how many are done with, sent or refused. */
+  /** Sends the messages of the batch; returns how many were sent or refused. */
   protected transmit(): number {
     const { failures } = this;
     const all = this.socket.batch.count;
@@ -98,25 +101,25 @@ export abstract class Transmitter {
   }
 
   /**
-   * Gives messages to the socket; returns as FrameSender.send(). A qdisc counts a frame that it has no space for as
-   * dropped before it is known here, so readers are told meanwhile not to take it for a lost one.
+   * Passes messages to the socket; returns the result of FrameSender.send(). A full qdisc counts a frame as dropped
+   * before the poller learns of it, so a flag keeps readers from counting it as lost in the meantime.
    */
   private offer(message: number, count: number): number {
     const { control, batch, sender } = this.socket;
     const { impaired } = this;
     if (impaired) control.set32(CONTROL.offering, 1);
     const result = sender.send(batch.address(message), count);
-    // sendmmsg does not say why it stopped; behind a qdisc, the qdisc was full and dropped the next frame.
+    // sendmmsg does not say why it stopped. If there is a qdisc, it was full and dropped the next frame.
     if (result === ENOBUFS || (impaired && result > 0 && result < count)) increment(control, CONTROL.enobufs);
     if (impaired) control.set32(CONTROL.offering, 0);
     return result;
   }
 }
 
-// What an error of the socket means: the frame is sent again, or it can never pass and is counted by reason. Behind a
-// veth the kernel answers (net/core/dev.c, drivers/net/veth.c from Linux 6.6 on):
+// What an error of the socket means: the frame is sent again, or it can never pass and is counted by reason. With a
+// veth the kernel returns (net/core/dev.c, drivers/net/veth.c from Linux 6.6 on):
 //
-//   EMSGSIZE, EINVAL, ENETDOWN ...   never: packet_snd and virtio_net_hdr_to_skb have looked at the frame
+//   EMSGSIZE, EINVAL, ENETDOWN ...   never: packet_snd or virtio_net_hdr_to_skb rejected the frame
 //   EAGAIN                           later: the socket's buffer is full
 //   ENOMEM                           validate_xmit_skb could not segment it: never, unless memory was short for the
 //                                    segments
@@ -124,17 +127,17 @@ export abstract class Transmitter {
 //                                      vnet0 is down, or the frame is longer than its MTU (is_skb_forwardable): never
 //                                      a backlog or the ring of vnet0's NAPI is full, or memory is short: later
 //
-// A frame that passes pays nothing for this. One that never passes costs one or two system calls, and at most every
-// LOOK_MS a look at vnet0.
+// A frame that passes pays nothing for this. One that never passes costs one or two system calls and, every LOOK_MS at
+// most, a look at vnet0.
 
-/** In place of a reason: the frame may still pass. */
+/** Returned in place of a reason: the frame may still pass. */
 export const LATER = 0;
 
 /** How long a look at vnet0 is valid, in milliseconds. */
 const LOOK_MS = 2;
 /** How long a frame that fails without explanation is retried, in milliseconds, unless a backlog was full meanwhile. */
 const GIVE_UP_MS = 1000;
-/** Failures in a row before that time begins: more than one poll tries. */
+/** Failures in a row before that time begins; this is more than the tries of one poll. */
 const FAILURES_UNTIL_CLOCK = 16;
 
 const ETH_HLEN = 14;
@@ -144,7 +147,7 @@ const BEYOND_MTU = ETH_HLEN + VLAN_HLEN;
 /** virtio_net_hdr: the ECN flag of gso_type, and the type for UDP fragmentation. */
 const GSO_ECN = 0x80;
 const GSO_UDP = 3;
-/** The least that the kernel takes off a superpacket as headers, whatever it contains (virtio_net_hdr_to_skb). */
+/** The fewest header bytes that the kernel deducts from a superpacket, whatever it contains (virtio_net_hdr_to_skb). */
 const LEAST_OFFSET = 20;
 
 const minus = (name: string): number => -(errnoOf[name] as number);
@@ -153,7 +156,7 @@ const EAGAIN = minus('EAGAIN');
 const ENOBUFS = minus('ENOBUFS');
 const ENOMEM = minus('ENOMEM');
 
-/** The machine as SendFailures sees it; tests make one up. */
+/** The machine as SendFailures sees it; tests provide a fake. */
 export interface Machine {
   /** The time in milliseconds. */
   now(): number;
@@ -161,7 +164,7 @@ export interface Machine {
 }
 
 export class SendFailures {
-  /** Failures in a row of the frame that is first now. */
+  /** Failures in a row of the frame that is to be sent next. */
   private streak = 0;
   private since = 0;
   private dropsSince = 0;
@@ -177,19 +180,22 @@ export class SendFailures {
   ) {}
 
   /**
-   * Notes that frames were sent or refused: the next failure concerns another frame. `failedOnce`: it has failed
-   * already.
+   * Notes that frames were sent or refused: the next failure concerns another frame. `failedOnce`: that frame has
+   * failed once already.
    */
   passed(failedOnce: boolean): void {
     this.streak = failedOnce ? 1 : 0;
   }
 
-  /** The longest frame that vnet0 takes now, in bytes, known at most LOOK_MS ago; Infinity if unknown. */
+  /** The longest frame that vnet0 takes, in bytes, as of at most LOOK_MS ago; Infinity if unknown. */
   longestFrame(): number {
     return this.look(false) ? (this.farEnd as FarEnd).mtu + BEYOND_MTU : Infinity;
   }
 
-  /** How to count a frame that was not taken, an offset in CONTROL; or LATER, which is counted here. */
+  /**
+   * Where to count a frame that was not taken, as an offset in CONTROL; or LATER, in which case the retry is counted
+   * here.
+   */
   judge(
     result: number,
     frame: UnsentFrame,
@@ -240,8 +246,8 @@ export class SendFailures {
   }
 
   /**
-   * Whether the frame has failed for GIVE_UP_MS, and the reason is not one that passes by itself. The first failures,
-   * which are most often the only ones, cost nothing.
+   * Whether the frame has failed for GIVE_UP_MS, for a reason that does not pass by itself. The first failures, which
+   * are usually the only ones, cost nothing.
    */
   private isHopeless(): boolean {
     if (this.streak < FAILURES_UNTIL_CLOCK) return false;
@@ -264,7 +270,7 @@ export class SendFailures {
   }
 }
 
-/** Behind a full qdisc of an impairment frames wait, or they are lost, as on a line whose queue is full. */
+/** While the qdisc of an impairment is full, frames wait, or are lost as on a line whose queue is full. */
 const behindQdisc = (result: number, losesWhenFull: boolean): number =>
   losesWhenFull && result === ENOBUFS ? CONTROL.impairOverflow : LATER;
 
@@ -279,7 +285,7 @@ const REASONS = new Map(
 /** Where to count a frame that the socket will never take. */
 const reasonFor = (result: number): number => REASONS.get(result) ?? REFUSALS.error.counter;
 
-/** A loss in the queue of an impairment is like one in netem: impairments act after reinjection. */
+/** A loss in the queue of an impairment counts like one in netem, because impairments act after reinjection. */
 const OUTCOMES = new Map<number, number>([
   [CONTROL.impairOverflow, OUTCOME.reinjected],
   ...POLLER_REFUSALS.map(({ counter, outcome }) => [counter, outcome] as const),

@@ -69,7 +69,7 @@ export function openQueue(request: PollRequest, onQueue: () => void, onStalled: 
 /** Registers what has to be closed at the end. */
 export type Own = <T extends { close(): void }>(mapping: T) => T;
 
-/** Whether merged packets are segmented again: only where the peer's counter tells how many of their frames arrived. */
+/** Whether merged packets are segmented again: only where the peer's counter shows how many of their frames arrived. */
 const resegments = ({ peer, countsAlone }: Pick<PollRequest, 'peer' | 'countsAlone'>): boolean =>
   peer !== null && countsAlone;
 

@@ -15,9 +15,9 @@ import { openQueue, type PolledQueue, type PollRequest } from './worker-queue';
 /** A local copy: looking the function up in its module takes longer than the load. */
 const load = loadAcquire;
 
-/** Longest sleep in milliseconds, without a wake-up: records are never stranded. */
+/** Longest sleep without a wake-up, in milliseconds, so that records are never stranded. */
 const WATCHDOG_MS = 1000;
-/** While one interface rests, the others are polled this often, in milliseconds: no wake-up ends such a sleep. */
+/** Milliseconds between polls of the other interfaces while one rests: no wake-up ends such a sleep. */
 const REST_MS = 1;
 
 export interface GroupParts {
@@ -47,7 +47,7 @@ export class PollGroup {
     this.quitting = true;
   }
 
-  /** Polls until told to quit and no interface is left. */
+  /** Polls until quit() has been called and no interface is left. */
   run(): void {
     while (!this.quitting || this.loops.length > 0) {
       const pause = this.turn(clock.now());
@@ -74,14 +74,15 @@ export class PollGroup {
   sleep(pause: number): void {
     const { bell, waiter } = this.parts;
     if (pause !== Infinity) {
-      // Not on the waiter: the ring of an interface that rests may have records, which would end each sleep at once.
+      // This does not sleep on the waiter: the ring of an interface that rests may have records, which would end each
+      // sleep at once.
       Atomics.wait(bell, 0, this.heard, this.loops.length > 1 ? Math.min(pause, REST_MS) : pause);
       return;
     }
     if (waiter.wait(WATCHDOG_MS) === 0) for (const loop of this.loops) loop.watchdog();
   }
 
-  /** Whether the main thread has rung since the last call; if so, listens to it. */
+  /** Whether the main thread has rung since the last call; if so, handles what it has sent. */
   private listen(): boolean {
     const said = load(this.parts.bell, 0);
     if (said === this.heard) return false;
@@ -100,7 +101,7 @@ export interface PollWorkerData {
   mappings: SharedArrayBuffer;
 }
 
-/** An order of the main thread: poll this queue, too; or end, once nothing is polled. */
+/** An order of the main thread: poll this queue, too, or end once no queue is left. */
 export type PollOrder = PollRequest | 'quit';
 
 export type PollWorkerMessage =
@@ -108,13 +109,13 @@ export type PollWorkerMessage =
   | { kind: 'ready' | 'queue' | 'stalled' | 'ended'; key: string }
   | { kind: 'failed'; key: string; error: Error };
 
-/** The waiter's flag for every ring; each loop finds out by itself whether it was its own. */
+/** The waiter's flag for every ring; each loop checks by itself whether it was its own. */
 const RING_READY = RingWaiter.RING;
 
 function main(port: MessagePort, { spread, bell, mappings }: PollWorkerData): void {
   trackMappings(mappings);
-  // Bound, as a NIC's interrupt is: frames wait in the backlog of the CPU that sent them (netif_rx), so a poller that
-  // moved in the middle of a flow would overtake its own frames.
+  // Bound to one CPU, as a NIC's interrupt is: frames wait in the backlog of the CPU that sent them (netif_rx), so a
+  // poller that moved in the middle of a flow would overtake its own frames.
   const cpus = allowedCpus();
   bindToCpu(cpus[spread % cpus.length] as number);
   using waiter = new RingWaiter();

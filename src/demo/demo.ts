@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * `vnet-bpf demo`: shows the loop at work, step by step, in a throwaway namespace. Exit code 1 if a step does not hold.
+ * `vnet-bpf demo`: shows the loop at work, step by step, in a throwaway namespace. The exit code is 1 if a step fails.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
@@ -12,7 +12,7 @@ import { requirePrivileges } from '../requirements';
 import { bytes, tell } from '../terminal/output';
 import { ADDRESS, IFACE, proves, Sandbox, say, showCommand, shownPath, showOutput, snapshot, title } from './stage';
 
-/** Attaches the interface; returns a snapshot of the namespace from before. */
+/** Attaches the interface; returns a snapshot of the namespace taken before that. */
 export async function attach(box: Sandbox): Promise<string> {
   title('A NIC out of nothing');
   say(`First a network namespace: a private copy of this machine's network, so that nothing outside is touched.
@@ -45,7 +45,7 @@ export async function look(box: Sandbox): Promise<void> {
 
 export async function ping(box: Sandbox): Promise<void> {
   title('A ping that really travels');
-  say(`Linux answers a ping of its own address by a short cut and sends no packet. Here each of the four
+  say(`Linux takes a short cut for a ping of its own address and sends no packet. Here each of the four
     requests and each of the four replies leaves through ${IFACE} and comes back through it.`);
   const before = await box.stats();
   const output = await box.show(`ip netns exec ${box.netns} ping -c 4 -i 0.2 ${ADDRESS}`, (text) =>
@@ -73,7 +73,7 @@ const sha256 = (file: string): string => createHash('sha256').update(fs.readFile
 export async function transfer(box: Sandbox): Promise<void> {
   title('A file over TCP');
   say(`${bytes(SIZE)} of random bytes go from one program to another, through ${IFACE}. TCP notices the slightest
-    damage: wrong checksums, packets cut short or out of order. The hash says whether the copy is the original.`);
+    damage: wrong checksums, packets cut short or out of order. The hash shows whether the copy equals the original.`);
   const [original, copy] = [path.join(box.directory, 'original'), path.join(box.directory, 'copy')];
   fs.writeFileSync(original, randomBytes(SIZE));
   const before = await box.stats();
@@ -97,7 +97,7 @@ export async function transfer(box: Sandbox): Promise<void> {
   const time = `${seconds.toFixed(1)} s, starting both programs included`;
   proves(
     sent === received,
-    `the copy is the original, after ${bytes(looped)} in ${after.rx.packets - before.rx.packets} packets (${time})`,
+    `the copy equals the original, after ${bytes(looped)} in ${after.rx.packets - before.rx.packets} packets (${time})`,
     'the hashes differ',
   );
   proves(looped >= SIZE, 'all of it went through the loop', `only ${bytes(looped)} did`);
@@ -161,7 +161,7 @@ function atRest(stats: Stats): boolean {
 
 async function showLog(box: Sandbox): Promise<void> {
   const command = `vnet-bpf log ${box.where}`;
-  // Stops and wakes are logged at most every few seconds: the latest may be still to come.
+  // Stops and wakes are logged at most every few seconds: the latest may not be there yet.
   let text = '';
   for (let tries = 0; tries < 20 && !text.includes('queue woken'); tries++) {
     if (tries > 0) await box.sleep(200);
@@ -171,7 +171,7 @@ async function showLog(box: Sandbox): Promise<void> {
   showOutput(text);
   proves(
     text.includes('queue stopped') && text.includes('queue woken'),
-    'the log, and the kernel log (dmesg), tell of it',
+    'the log and the kernel log (dmesg) report it',
     'they do not',
   );
 }
@@ -201,12 +201,12 @@ export async function detach(box: Sandbox, before: string): Promise<void> {
   await box.show(`vnet-bpf detach ${box.where}`);
   await box.show(`ip -n ${box.netns} -brief link`);
   const after = await snapshot(box);
-  proves(after === before, `interfaces, rules and routes are as before ${IFACE} was there`, 'they differ');
+  proves(after === before, `interfaces, rules and routes are as they were before ${IFACE}`, 'they differ');
   for (let tries = 0; tries < 200 && !hasEnded(pid); tries++) await box.sleep(50);
   const left = await box.attachments();
   proves(
     left.length === 0 && hasEnded(pid),
-    `vnet-bpf list does not know it any more, and process ${pid} has ended`,
+    `vnet-bpf list no longer shows it, and process ${pid} has ended`,
     'something is left',
   );
   showCommand(`ip netns del ${box.netns}`); // the sandbox does this

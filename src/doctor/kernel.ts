@@ -102,7 +102,7 @@ export function privilegeChecks(): Check[] {
   return [root(), capabilities()];
 }
 
-// Kernel features that the loop uses, one line each: whether it is there, and what happens without it.
+// Kernel features that the loop uses, one line each: whether the kernel has it, and what happens without it.
 
 /** Whether the kernel has the feature; null if it cannot be probed. */
 function isThere({ since, probe }: KernelFeature): boolean | null {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * chaos: a bad wire, the same one each time. What happens to frame number n depends only on the seed and on n.
+ * chaos: a bad wire that is the same each time. What happens to frame number n depends only on the seed and on n.
  * CHAOS_LOG=FILE records what happened; CHAOS_REPLAY=FILE makes it happen again.
  *
  *   CHAOS_SEED=7 CHAOS_LOG=/root/run.log vnet-bpf attach vnet0 --addr 10.77.0.1/24 --hook chaos.ts
@@ -17,7 +17,7 @@ type Action = keyof typeof PER_MILLE | 'pass';
 
 const { CHAOS_SEED = '1', CHAOS_LOG, CHAOS_REPLAY } = process.env;
 
-/** State of the generator of 32 random bits (xorshift32). */
+/** State of the random number generator (xorshift32). */
 let state = Number(CHAOS_SEED) >>> 0 || 1;
 function random(): number {
   state ^= state << 13;
@@ -40,7 +40,7 @@ function draw(): [Action, number] {
 const replay = CHAOS_REPLAY === undefined ? null : fs.readFileSync(CHAOS_REPLAY, 'utf8').split('\n').filter(Boolean);
 let frames = 0;
 let lines: string[] = [];
-/** A frame that waits until the next one has passed it. */
+/** A frame that waits until the next one has overtaken it. */
 let held: Uint8Array | null = null;
 
 function nextAction(): [Action, number] {
@@ -76,7 +76,7 @@ function apply(frame: Frame, nic: HookContext, action: Action, number: number): 
       return 'drop';
     case 'corrupt': {
       const { bytes } = frame;
-      const at = 14 + (number % (bytes.length - 13)); // behind the Ethernet header, if there is anything
+      const at = 14 + (number % (bytes.length - 13)); // after the Ethernet header, if there is anything
       if (at < bytes.length) bytes[at] = (bytes[at] as number) ^ (1 << (number >>> 29));
       return bytes;
     }
@@ -98,7 +98,7 @@ const chaos: Hook = {
   },
   start(nic) {
     if (CHAOS_LOG !== undefined) fs.writeFileSync(CHAOS_LOG, '', { mode: 0o600 });
-    // A held frame must not wait for ever if no other follows.
+    // A held frame must not wait forever if no other follows.
     nic.every(100, () => {
       if (held) nic.inject(held);
       held = null;

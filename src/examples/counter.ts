@@ -9,7 +9,7 @@ import type { Frame, Hook } from 'vnet-bpf/hooks';
 
 const SECONDS = Number(process.env['COUNTER_SECONDS'] ?? 10);
 const TOP = 5;
-/** Flows above this number are counted as one: memory must not grow with what others send. */
+/** Flows beyond this number are counted as one, so that memory does not grow with what others send. */
 const FLOWS_MAX = 10_000;
 
 interface Flow {

@@ -46,7 +46,7 @@ export function dnsAnswer(query: Uint8Array, { v4, v6 }: { v4: string; v6: strin
   return Uint8Array.from([...header, ...query.subarray(HEADER_BYTES, end), ...record]);
 }
 
-/** The offset behind a name: its labels, and the zero that ends them. */
+/** The offset after a name: its labels, and the zero that ends them. */
 function endOfName(query: Uint8Array, from: number): number {
   let at = from;
   while (at < query.length && query[at] !== 0) at += 1 + (query[at] as number);

@@ -99,8 +99,8 @@ function shownPlace(text: string): (Place & { source: string }) | null {
 }
 
 /**
- * The text of a syntax error in an ES module, whose place Node does not tell the importer. A second process looks for
- * it once something is wrong; it compiles the module and runs nothing.
+ * The text of a syntax error in an ES module, whose place Node does not pass on to the importer. A second process looks
+ * for it once something is wrong; it compiles the module and runs nothing.
  */
 function moduleSyntaxError(file: string): string | null {
   let source: string;

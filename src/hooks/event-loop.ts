@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
  * Runs the poll loop of one interface from Node's event loop instead of blocking: a hook may use timers and promises,
- * and may be replaced between any two polls. The ring bell ends a sleep; the vital signs tell the main thread what this
+ * and may be replaced between any two polls. The ring bell ends a sleep; the vital signs show the main thread what this
  * thread is doing.
  */
 import * as path from 'node:path';

@@ -13,7 +13,7 @@ import { compileTypeScript, prepareModules, takeNewModules } from './modules';
 import { notTrusted } from './trust';
 import { NeedsImport } from './typescript';
 
-// Where a function is defined, as the engine's debugger tells.
+// Where a function is defined, according to the engine's debugger.
 
 const NAME = '__vnetBpfFunction';
 
@@ -120,7 +120,7 @@ async function loadTypeScript(file: string): Promise<Exported> {
   }
 }
 
-/** Imports a file under a URL of its own for each load, because Node keeps modules for ever by their URL. */
+/** Imports a file under a URL of its own for each load, because Node keeps modules forever by their URL. */
 async function importModule(file: string): Promise<Exported> {
   const loadedAs = `${pathToFileURL(file).href}?load=${++loads}`;
   return { exported: (await import(loadedAs)) as unknown, loadedAs };

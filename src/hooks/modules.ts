@@ -82,7 +82,7 @@ function afterResolve(resolved: Resolved, parentURL: string | undefined): Resolv
   return asNewAsItsImporter(resolved, parentURL);
 }
 
-/** Adds the importer's load number: Node keeps modules for ever by their URL, and a hook's files are loaded with it. */
+/** Adds the importer's load number: Node keeps modules forever by their URL, and a hook's files are loaded with it. */
 function asNewAsItsImporter(resolved: Resolved, parentURL: string | undefined): Resolved {
   const [, load] = /\?(load=\d+)$/.exec(parentURL ?? '') ?? [];
   if (load === undefined || resolved.url.includes('?') || resolved.url.includes('/node_modules/')) return resolved;

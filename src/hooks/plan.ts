@@ -41,7 +41,7 @@ export class Plan {
   /** Number of messages. */
   length = 0;
   private judged = 0;
-  /** The counts after everything, records behind the last message included. */
+  /** The counts after everything, records after the last message included. */
   readonly total: Tally = { records: 0, dropped: 0, injected: 0 };
 
   /** Number of messages that still fit. */
@@ -65,7 +65,10 @@ export class Plan {
     this.recordOf[i] = injected ? -1 : this.judged;
   }
 
-  /** Marks a record as done with, by the next message or without one; `outcome` is for the case that the message is sent. */
+  /**
+   * Marks a record as done with, by the next message or without one; `outcome` is for the case that the message is
+   * sent.
+   */
   recordDone(outcome: number, pieces = 0): void {
     this.judged = this.total.records++;
     this.outcomes[this.judged] = outcome;

@@ -124,7 +124,7 @@ export function adoptingSteps(making: Making): Step[] {
 // The steps that an attach and an adoption have in common.
 
 /**
- * An interface in the making. A part is set by the step that makes it: the steps behind that one have Required<Making>.
+ * An interface in the making. A part is set by the step that makes it: the steps after that one have Required<Making>.
  * The controller owns the parts that it is given.
  */
 export interface Making extends Partial<Pick<ControllerParts, 'lock' | 'peerNetns' | 'datapath'>> {
@@ -165,7 +165,9 @@ const pollingWords = (options: RunningOptions): string =>
     ({ key, polling }) => (polling as ((value: unknown) => string | null) | undefined)?.(options[key]) ?? [],
   ).join(', ');
 
-/** The last steps, once there are programs. The loop runs before the interface is up, so nothing that it sends is lost. */
+/**
+ * The last steps, once there are programs. The loop runs before the interface is up, so nothing that it sends is lost.
+ */
 export function loopingSteps(making: Making, how: 'loaded' | 'adopted'): Step[] {
   const { attachment, netns, options } = making;
   const { iface, whenFull } = attachment;

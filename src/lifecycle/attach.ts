@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Attaches the interfaces of a process: makes each in steps, which are undone completely if one of them fails. Also tells
- * the steps, for `attach --dry-run`.
+ * Attaches the interfaces of a process: makes each in steps, which are undone completely if one of them fails. Also
+ * lists the steps, for `attach --dry-run`.
  */
 import * as fs from 'node:fs';
 
@@ -51,7 +51,7 @@ import { sweep, teardown } from './teardown';
 /** Number of descriptors that teardown has open at once: locks, namespaces, and a socket or a directory. */
 const SPARE = 12;
 
-/** Descriptors kept in reserve, so that an attach that fails for want of descriptors can be undone. */
+/** Descriptors kept in reserve, so that an attach that fails for lack of descriptors can be undone. */
 export class SpareDescriptors implements Disposable {
   private readonly fds: number[] = [];
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Detaches an interface from another process: asks its controller to end, then removes what is left. Also tells the
+ * Detaches an interface from another process: asks its controller to end, then removes what is left. Also lists the
  * steps, for `detach --dry-run`.
  */
 import * as fs from 'node:fs';
@@ -138,7 +138,7 @@ export async function detachAttachment(attachment: Attachment | BrokenAttachment
 }
 
 /**
- * Removes a state directory that is still there. Throws STATE if that fails, as on a read-only /run: the record then
+ * Removes a state directory that still exists. Throws STATE if that fails, as on a read-only /run: the record then
  * outlives the interface.
  */
 function requireForgotten(id: string): void {

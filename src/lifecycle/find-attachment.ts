@@ -24,7 +24,7 @@ import {
 export interface Located {
   /** For teardown and for messages. Unknown fields have values for which teardown removes nothing. */
   attachment: Attachment;
-  /** Whether the kernel, or a sound part of the record, tells where it is. */
+  /** Whether the kernel, or an intact part of the record, says where it is. */
   located: boolean;
 }
 
@@ -149,7 +149,7 @@ export function attachmentsOfNetns(name: string): Attachment[] {
 }
 
 /**
- * Broken attachments of this name in this namespace, as far as the kernel or the rest of their records tell. Their
+ * Broken attachments of this name in this namespace, as far as the kernel or the rest of their records show. Their
  * identity counts as a name, too.
  */
 export function brokenOnes(iface: string | null, name: string | null | undefined): BrokenAttachment[] {

@@ -12,7 +12,7 @@ export interface Step<T = unknown> {
   /** Its lines of `--dry-run`; `false` where there is none. Changes nothing. */
   readonly says?: () => readonly (string | false)[];
   readonly run: () => T | Promise<T>;
-  /** Undoes it, even if it has failed half-way. */
+  /** Undoes it, even if it has failed halfway. */
   readonly undo?: () => unknown;
 }
 

@@ -113,8 +113,8 @@ export function teardownSteps(attachment: Attachment): Step[] {
 }
 
 /**
- * Removes an attachment. Throws BUSY if the kernel does not remove the links, or, once all else is gone, if it waits for
- * a process that uses one.
+ * Removes an attachment. Throws BUSY if the kernel does not remove the links, or, once all else is gone, if it waits
+ * for a process that uses one.
  */
 export const teardown = (attachment: Attachment): Promise<void> => runSteps(teardownSteps(attachment));
 

@@ -55,7 +55,7 @@ export interface Wanted {
 
 /**
  * With these on, a veth receives frames that are charged to a socket through its NAPI, and others through a backlog
- * (veth_skb_is_eligible_for_gro in drivers/net/veth.c). Of a merged packet that is cut up, only the last frame is
+ * (veth_skb_is_eligible_for_gro in drivers/net/veth.c). Of a merged packet that is segmented, only the last frame is
  * charged, and it would arrive at another time than the rest.
  */
 const RX_BY_CHARGE = ['rx-gro-list', 'rx-udp-gro-forwarding'];
@@ -70,7 +70,7 @@ export const loopable = ({ udpGso, merges }: { udpGso: boolean; merges: boolean 
   on: [],
 });
 
-/** Without these, the kernel cuts up on the way what the loop counts as one frame. */
+/** Without these, the kernel segments on the way what the loop counts as one frame. */
 const WHOLE = [
   'tx-scatter-gather',
   'tx-checksum-ip-generic',
@@ -82,17 +82,18 @@ const WHOLE = [
 ];
 
 /**
- * GRO would merge the frames of a held superpacket that has been cut up, so that the loop counts one frame for several.
+ * GRO would merge the frames of a held superpacket that has been segmented, so that the loop counts one frame for
+ * several.
  */
 const GRO = ['rx-gro'];
 
-/** The features of the peer: superpackets pass whole, and packets that the poller has merged are cut up. */
+/** The features of the peer: superpackets pass whole, and packets that the poller has merged are segmented. */
 export const PEER_FEATURES: Wanted = { off: [...MERGED, ...GRO], on: WHOLE };
 
 /** The features of the waiting room. */
 export const ROOM_FEATURES: Wanted = { off: [], on: WHOLE };
 
-/** Makes the kernel cut merged packets into frames on their way through this interface. */
+/** Makes the kernel segment merged packets on their way through this interface. */
 export function resegmentMerged(peer: string): void {
   correctFeatures(peer, { off: MERGED, on: [] });
 }

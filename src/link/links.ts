@@ -193,7 +193,7 @@ export const setNumbers = (ifindex: number, numbers: LinkNumbers): void =>
   change(RTM_NEWLINK, message(ifinfo({ ifindex }), ...linkNumbers(numbers)));
 
 /**
- * Number of frames that the link has ever transmitted, asked on an rtnetlink socket; null if there is none of that
+ * Number of all frames that the link has transmitted, asked on an rtnetlink socket; null if there is none of that
  * index.
  */
 export function transmittedFrames(socket: number, ifindex: number): number | null {

@@ -38,8 +38,8 @@ const EINTR = 4;
 const SETTLE_MS = 20;
 
 /**
- * Reads the messages that are there. True if any of them is about a link with one of these indexes, in any namespace,
- * or about rules. Other links of the machine may come and go by the hundred; they are no reason to look.
+ * Reads the messages that have arrived. True if any of them is about a link with one of these indexes, in any
+ * namespace, or about rules. Other links of the machine may come and go by the hundred; they are no reason to look.
  */
 function concerns(fd: number, indexes: readonly number[], buffer: Uint8Array): boolean {
   const view = new DataView(buffer.buffer);

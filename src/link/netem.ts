@@ -232,8 +232,8 @@ export function addNetem(dev: string, options: NetemOptions): void {
 }
 
 /**
- * Changes the options of the netem that is there. Frames in it keep their time. If the kernel refuses the change, the
- * old options stay.
+ * Changes the options of the existing netem. Frames in it keep their time. If the kernel refuses the change, the old
+ * options stay.
  */
 export function changeNetem(dev: string, options: NetemOptions): void {
   tell(dev, options, 0);

@@ -87,7 +87,7 @@ function openUnseen(file: string, seen: Set<number>): Netns | null {
 
 let cachedBoot: string | null | undefined;
 
-/** The id of this boot; null if /proc does not tell. */
+/** The id of this boot; null if /proc does not have it. */
 function bootId(): string | null {
   if (cachedBoot !== undefined) return cachedBoot;
   try {

@@ -137,7 +137,7 @@ export function rules(family: 4 | 6): Rule[] {
 // replace it:
 //
 //     0: lookup local suppress_ifgroup GROUP    all own addresses but those of looped interfaces, which are in GROUP
-//   500: iif lo lookup TABLE                    what this machine sends to a looped address; one rule for each interface
+//   500: iif lo lookup TABLE                    what this machine sends to a looped address; one rule per interface
 //   501: lookup local                           what comes back from the loop, or from elsewhere for a looped interface
 //
 // A rule that is added without a priority lands right before the second of the list (fib_default_rule_pref in
@@ -271,8 +271,8 @@ function difference(present: readonly Rule[], wanted: readonly Rule[]): Change {
 }
 
 /**
- * The changes that remove the interface with this table, whatever rules are there; shared rules go with the last
- * interface. `isStale` tells whether an old rule names this interface, or one that is gone.
+ * The changes that remove the interface with this table, whatever rules exist; shared rules go with the last interface.
+ * `isStale` says whether an old rule names this interface, or one that is gone.
  */
 export function changesWithout(table: number, present: readonly Rule[], isStale: (iif: string) => boolean): Change {
   const leaving = present.filter((rule) =>

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The veth back end: vnet0 in the user's namespace, its other end in the peer namespace, and how large its packets may be. */
+/**
+ * The veth back end: vnet0 in the user's namespace, its other end in the peer namespace, and how large its packets may
+ * be.
+ */
 import * as fs from 'node:fs';
 
 import { exhaustion, HINTS, VnetError } from '../errors';
@@ -10,8 +13,8 @@ import { addVeth, type Link, linkByName, type LinkNumbers, type LinkSettings, se
 import type { Netns } from './netns';
 
 /**
- * The error for a change that the kernel refused. The errno `missing` means that the kernel lacks something: `lack` says
- * what, and `fix` how to get it.
+ * The error for a change that the kernel refused. The errno `missing` means that the kernel lacks something: `lack`
+ * says what, and `fix` how to get it.
  */
 export function refused(what: string, cause: unknown, missing: string, lack: string, fix: string): unknown {
   if (!(cause instanceof SystemError)) return cause;
@@ -28,7 +31,7 @@ export function refused(what: string, cause: unknown, missing: string, lack: str
 // 0 then (iph_totlen in include/linux/ip.h). Much of what a superpacket costs on its way round does not depend on its
 // size, so superpackets of four times the size make TCP a third faster or more.
 //
-// An interface that transmits one has to allow it, or the kernel cuts it up (gso_features_check in net/core/dev.c):
+// An interface that transmits one has to allow it, or the kernel segments it (gso_features_check in net/core/dev.c):
 // vnet0, the peer on the reinject path, and the waiting room in between. TCP over IPv6 stays at 64 KiB: of larger
 // superpackets, which have a hop-by-hop header, hardly any came back (Linux 6.18).
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The address where metrics are served, and the names of that server. Only an address can be listened on, because what
- * a name means may change.
+ * The address that metrics are served on, and the host names that the server accepts. The server listens on an address,
+ * never on a name, because what a name resolves to may change.
  */
 import * as net from 'node:net';
 import * as os from 'node:os';
@@ -13,7 +13,7 @@ export interface ListenAddress {
   host: string;
   /** 0: any free port. */
   port: number;
-  /** Names that scrapers may use, besides those that are always allowed. */
+  /** Host names that scrapers may use, besides those that are always allowed. */
   names: readonly string[];
 }
 
@@ -21,9 +21,9 @@ type HostAndPort = Pick<ListenAddress, 'host' | 'port'>;
 
 const NAME = /^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/;
 
-/** Parses 127.0.0.1:9100 or [::1]:9100, also with names behind it: 192.0.2.7:9100,web1.example.com. */
+/** Parses 127.0.0.1:9100 or [::1]:9100, optionally followed by names: 192.0.2.7:9100,web1.example.com. */
 export function parseListenAddress(text: string, { what }: Place = onCommandLine('metrics', text)): ListenAddress {
-  const hint = 'an address of this machine and a port: 127.0.0.1:9100 or [::1]:9100; port 0 takes any that is free';
+  const hint = 'an address of this machine and a port: 127.0.0.1:9100 or [::1]:9100; port 0 takes any free port';
   const [place = '', ...given] = text.split(',');
   const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):(\d*)$/.exec(place);
   if (!match) throw usageError(what, 'is not an address and a port', hint);
@@ -40,7 +40,7 @@ export function parseListenAddress(text: string, { what }: Place = onCommandLine
     throw usageError(
       what,
       `"${odd}" is not a name`,
-      'behind the port come the names by which Prometheus asks: 192.0.2.7:9100,web1.example.com',
+      'after the port come the host names that Prometheus uses: 192.0.2.7:9100,web1.example.com',
     );
   return { host, port, names };
 }
@@ -50,7 +50,7 @@ export const addressText = ({ host, port }: HostAndPort): string => `${net.isIPv
 
 const WILDCARDS = ['0.0.0.0', '[::]'];
 
-/** Whether a server at that URL occupies that address. */
+/** Whether a server at `url` occupies the address. */
 export function servedAt(url: string, { host, port }: HostAndPort): boolean {
   const { hostname, port: taken } = new URL(url);
   const wanted = new URL(`http://${addressText({ host, port })}`).hostname;
@@ -65,8 +65,8 @@ export function servedAt(url: string, { host, port }: HostAndPort): boolean {
 const isLoopback = (host: string): boolean => host === '::1' || (net.isIPv4(host) && host.startsWith('127.'));
 
 /**
- * Whether a Host header names this server. A web page whose name was redirected here (DNS rebinding) gives itself away
- * by that name; an address in the header was typed by a user.
+ * Whether a Host header names this server. With DNS rebinding, the header has the name of the attacking web page; an
+ * address in the header was typed by a user.
  */
 export function isNamedBy({ host, names }: ListenAddress, header: string): boolean {
   const match = /^(?:\[([\da-f:.]+)\]|([^:[\]]+?)\.?)(?::\d{1,5})?$/i.exec(header);

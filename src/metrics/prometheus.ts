@@ -22,7 +22,7 @@ export interface Metric {
   name: string;
   kind: 'counter' | 'gauge';
   help: string;
-  /** Several numbers that are one metric are told apart by it. */
+  /** It distinguishes several numbers of one metric. */
   reason?: string;
 }
 
@@ -51,7 +51,7 @@ export const STATE = metricOf({
 /** One interface at one time. */
 export interface Reading {
   stats: Stats;
-  /** The label of its namespace, which also tells those without a name apart. */
+  /** The label of its namespace, which also distinguishes namespaces without a name. */
   netns: string;
 }
 
@@ -114,9 +114,12 @@ export function prometheusText(readings: readonly Reading[], version: string): s
 /** The same, of this version: `stats --prometheus` and `attach --metrics`. */
 export const metricsText = (readings: readonly Reading[]): string => prometheusText(readings, programVersion());
 
-// Readings of attachments, with the label that tells their namespaces apart.
+// Readings of attachments, with the label that distinguishes their namespaces.
 
-/** Its name; nothing for the namespace that the machine began with; `net:[4026532281]` for others without a name. Two that are gone may have had the same. */
+/**
+ * The name of a namespace; empty for the initial one, `net:[4026532281]` for others without a name. Two that are gone
+ * may have had the same name.
+ */
 function netnsLabel({ id, netns, pid }: Attachment): string {
   const { name, gone } = shownNetns(netns, pid);
   const label = name ?? (fs.statSync('/proc/1/ns/net').ino === netns.inode && !gone ? '' : `net:[${netns.inode}]`);
@@ -125,7 +128,7 @@ function netnsLabel({ id, netns, pid }: Attachment): string {
 
 export const readingOf = (attachment: Attachment, stats: Stats): Reading => ({ stats, netns: netnsLabel(attachment) });
 
-/** Readings of those whose counters are still there. */
+/** Readings of attachments whose counters still exist. */
 export function readings(attachments: readonly Attachment[]): Reading[] {
   return attachments.flatMap((attachment) => {
     const stats = statsIfThere(attachment);

@@ -43,7 +43,7 @@ export class MetricsServer implements Disposable {
     source: MetricsSource,
     { deadlineMs = DEADLINE_MS } = {},
   ): Promise<MetricsServer> {
-    // Node checks its own time-outs every 30 s, and none of them applies to a slow reader.
+    // Node checks its own timeouts every 30 s, and none of them applies to a slow reader.
     const server = http.createServer({ requestTimeout: 0, headersTimeout: 0, maxHeaderSize: HEADER_BYTES_MAX });
     const connections = new Connections(CONNECTIONS_MAX, deadlineMs);
     const asked = new WeakSet<Socket>();

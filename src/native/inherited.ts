@@ -201,7 +201,10 @@ export function leaveRemovedDirectory(): void {
 /** The caller's working directory, removed or not, for a process that is to be started. */
 export const callersDirectory = (): string => (left === null ? '.' : `/proc/self/fd/${left}`);
 
-/** The absolute path of a file that a user has named. Throws a VnetError if its name depends on a directory from which nothing can be named. */
+/**
+ * The absolute path of a file that a user has named. Throws a VnetError if its name depends on a directory from which
+ * nothing can be named.
+ */
 export function absolutePath(file: string, directory = namesBeginAt()): string {
   if (path.isAbsolute(file)) return path.resolve(file);
   if (path.isAbsolute(directory)) return path.resolve(directory, file);

@@ -183,19 +183,21 @@ export function connectSocket(fd: number, address: Uint8Array): void {
 
 const MSG_DONTWAIT = 0x40;
 
-/** Sends without waiting; the bytes sent, or minus the errno. */
+/** Sends without waiting; returns the bytes sent, or the negative errno. */
 export function sendBytes(fd: number, bytes: Uint8Array): number {
   const sent = c.send(fd, bytes, bytes.length, MSG_DONTWAIT);
   return sent >= 0 ? sent : -koffi.errno();
 }
 
-/** Receives without waiting; the bytes received, or minus the errno. */
+/** Receives without waiting; returns the bytes received, or the negative errno. */
 export function receiveBytes(fd: number, buffer: Uint8Array): number {
   const received = c.recv(fd, buffer, buffer.length, MSG_DONTWAIT);
   return received >= 0 ? received : -koffi.errno();
 }
 
-/** recvmsg without waiting, with the msghdr at the address `message`; the bytes received, or minus the errno. */
+/**
+ * recvmsg without waiting, with the msghdr at the address `message`; returns the bytes received, or the negative errno.
+ */
 export function receiveMessage(fd: number, message: number): number {
   const received = c.recvmsg(fd, message, MSG_DONTWAIT);
   return received >= 0 ? received : -koffi.errno();
@@ -203,7 +205,7 @@ export function receiveMessage(fd: number, message: number): number {
 
 /**
  * sendmmsg on memory set up by the caller: `messages` is the address of `count` mmsghdr. Returns the number sent, or
- * minus the errno. Never throws: it is the hot path.
+ * the negative errno. Never throws: it is the hot path.
  */
 export function sendMessages(fd: number, messages: number, count: number, flags: number): number {
   const sent = c.sendmmsg(fd, messages, count, flags);

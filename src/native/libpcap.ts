@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** libpcap's filter compiler, loaded when first needed. */
+/** libpcap's filter compiler, loaded on first use. */
 import { VnetError } from '../errors';
 
 // koffi declares its types as those of an ES module, while `require` gets its CommonJS build.
@@ -16,7 +16,7 @@ interface Libpcap {
   copy: Native<number>;
 }
 
-/** Names of the library: in Debian and Ubuntu, and elsewhere. */
+/** File names of the library: on Debian and Ubuntu, and on other distributions. */
 const NAMES = ['libpcap.so.0.8', 'libpcap.so.1'] as const;
 const LINKTYPE_ETHERNET = 1;
 const SNAPLEN = 262144;
@@ -24,8 +24,8 @@ const SNAPLEN = 262144;
 const NETMASK_UNKNOWN = 0xffffffff;
 
 /**
- * Layout of struct bpf_program: the number of instructions, and the address of the first one; and of struct bpf_insn:
- * u16, u8, u8, u32.
+ * Layout of struct bpf_program, which has the number of instructions and the address of the first one, and of struct
+ * bpf_insn (u16, u8, u8, u32).
  */
 const PROGRAM = { size: 16, count: 0, address: 8 } as const;
 export const INSTRUCTION = { size: 8, code: 0, jt: 2, jf: 3, k: 4 } as const;
@@ -66,7 +66,7 @@ function firstOf(koffi: Koffi, names: readonly string[]): ReturnType<Koffi['load
   });
 }
 
-/** Compiles a filter: returns its instructions, or what is wrong with it in libpcap's words. Throws LIBPCAP_MISSING. */
+/** Compiles a filter; returns its instructions, or libpcap's error message. Throws LIBPCAP_MISSING. */
 export function compileFilter(
   expression: string,
   names: readonly string[] = NAMES,

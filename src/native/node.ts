@@ -123,8 +123,8 @@ function canDisable(): boolean {
  */
 export const withoutInspector = (): string[] => [canDisable() ? '--disable-sigusr1' : '--inspect-port=0.0.0.1:9229'];
 
-// Warnings that Node.js prints about itself. They tell a user of this program nothing, and stand where the program's
-// own line is expected.
+// Warnings that Node.js prints about itself. They mean nothing to a user of this program, and appear where the
+// program's own line is expected.
 
 /** Warnings by which a newer version of Node.js asks its own users to write something differently. */
 const ABOUT_NODE: readonly string[] = ['DeprecationWarning', 'ExperimentalWarning'];
@@ -143,7 +143,10 @@ export function keepNodeQuiet(): void {
   });
 }
 
-/** Says in one line and a hint that koffi's part for this machine is missing, if `error` is that: what prints other errors needs it, too. */
+/**
+ * Says in one line and a hint that koffi's part for this machine is missing, if `error` is that: what prints other
+ * errors needs it, too.
+ */
 export function sayKoffiIsMissing(error: unknown): boolean {
   if ((error as NodeJS.ErrnoException | undefined)?.code !== 'KOFFI_MISSING') return false;
   process.stderr.write(`vnet-bpf: ${(error as Error).message.replace('; npm', '\nhint: npm')}\n`);

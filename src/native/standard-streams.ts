@@ -9,8 +9,8 @@
  *   goes on, and its exit code stays. News waits for no reader: what a full pipe does not accept is kept, and written
  *   when the pipe has space again, or at the end of the command.
  *
- * This does not use process.stdout: its streams take 8 ms to load, make pipes non-blocking for every process that shares
- * them, and end the process by an event when nothing reads them.
+ * This does not use process.stdout: its streams take 8 ms to load, make pipes non-blocking for every process that
+ * shares them, and end the process by an event when nothing reads them.
  */
 import * as fs from 'node:fs';
 import { constants } from 'node:os';

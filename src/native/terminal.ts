@@ -65,7 +65,7 @@ export function leaveTerminalOfOthers(): void {
   process.on('exit', last);
 }
 
-/** The environment, which tells what a terminal can show. It is a parameter, so that the functions below are pure. */
+/** The environment, which shows what a terminal supports. It is a parameter, so that the functions below are pure. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Terminfo entries without colours: the DEC terminals, and variants such as `xterm-mono` or `linux-nc`. */

@@ -278,7 +278,7 @@ export type RunningOptions = {
   >;
 };
 
-/** What the polling threads are told of the options. */
+/** The options that the polling threads receive. */
 export interface PollOptions extends RunningOptions {
   /** Microseconds to rest after each poll that found frames. A slow poller lets the queue fill, for tests only. */
   pollDelayUs: number;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Frames: reading them, making them, and their checksums. */
+/** Reads and builds frames, and fixes their checksums. */
 export { ipv4Bytes, ipv4Text, ipv6Bytes, ipv6Text, macBytes, macText } from './addresses';
 export {
   arp,

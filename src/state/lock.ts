@@ -75,7 +75,7 @@ export class FileLock implements Disposable {
   }
 
   /**
-   * The pid of the process that holds the lock, as the kernel tells it; null if none that can be seen from here does.
+   * The pid of the process that holds the lock, as the kernel reports it; null if none that can be seen from here does.
    */
   static holder(file: string): number | null {
     const stat = fs.statSync(file, { throwIfNoEntry: false });

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Where state lives. `ip netns exec` gives its command a mount namespace of its own with a fresh
- * /sys, which hides /sys/fs/bpf. All state therefore belongs to the mount namespace of pid 1,
- * reached through /proc/1/root, so that every vnet-bpf on the machine sees the same.
+ * Where state lives. `ip netns exec` gives its command a mount namespace of its own with a fresh /sys, which hides
+ * /sys/fs/bpf. All state therefore belongs to the mount namespace of pid 1, reached through /proc/1/root, so that every
+ * vnet-bpf on the machine sees the same state.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -20,7 +20,8 @@ function sameMountNamespaceAsInit(): boolean {
 }
 
 /**
- * Whether this process may not look at the machine's mount namespace, and so cannot know whether its own is the same.
+ * Set if this process is not allowed to look at the machine's mount namespace, and so cannot know whether its own is
+ * the same.
  */
 let unknown = false;
 
@@ -38,8 +39,8 @@ export function hostPath(absolute: string): string {
 }
 
 /**
- * Mounts or unmounts so that the whole machine sees it: by `call`, or else by a command in the machine's mount
- * namespace.
+ * Mounts or unmounts something for the whole machine: with `call` if this process is in the machine's mount namespace,
+ * otherwise with a command that enters it.
  */
 export function onHostMounts(call: () => void, program: 'mount' | 'umount', args: readonly string[]): void {
   if (hostPath('/') === '/') call();
@@ -57,8 +58,8 @@ export const peerNetnsFile = (): string => hostPath(HOST_PEER_NETNS);
 export const HOST_PEER_NETNS = `${RUN}/netns`;
 
 /**
- * Makes a directory that only root can enter, or checks that an existing one is like that. A root process trusts what
- * is in it, so another user's directory or a symbolic link is refused with STATE.
+ * Creates a directory that only root can enter, or checks that the existing one is private. Root processes trust its
+ * contents, so another user's directory or a symbolic link is refused with STATE.
  */
 export function privateDirectory(directory: string): void {
   try {
@@ -68,7 +69,7 @@ export function privateDirectory(directory: string): void {
       throw (
         exhaustion(error, `state directory ${directory}`) ??
         new VnetError('STATE', `state directory ${directory}`, (error as Error).message, {
-          hint: 'look whether the file system below it is there, and can be written',
+          hint: 'check that its file system is mounted and can be written to',
           cause: error,
         })
       );
@@ -77,17 +78,17 @@ export function privateDirectory(directory: string): void {
   requirePrivate(directory);
 }
 
-/** Whether there is a directory of that name that only root can enter; null if there is nothing of that name. */
+/** Whether `directory` is a directory that only root can enter; null if it does not exist. */
 export function isPrivate(directory: string): boolean | null {
   const stat = fs.lstatSync(directory, { throwIfNoEntry: false });
   return stat ? stat.isDirectory() && stat.uid === 0 && (stat.mode & 0o077) === 0 : null;
 }
 
-/** Throws STATE if there is something of that name that is not a directory only root can enter. */
+/** Throws STATE if `directory` exists but is not a directory that only root can enter. */
 export function requirePrivate(directory: string): void {
   if (isPrivate(directory) === false) {
     throw new VnetError('STATE', `state directory ${directory}`, "is not a directory of root's alone (mode 0700)", {
-      hint: `look at who made it, then remove it: rm -r ${directory}`,
+      hint: `find out who made it, then remove it: rm -r ${directory}`,
     });
   }
 }

@@ -12,8 +12,9 @@ import { DEFAULTS, RUNNING_ROWS, type RunningOption, type RunningOptions, textOf
 import { onCommandLine } from '../options/values';
 
 /**
- * Raised with every change of the record, and when a word that the programs and TypeScript share gets another meaning. Where
- * those words are is in LAYOUT_HASH. Another running option does not count: a record without it means its default.
+ * Raised with every change of the record, and when a word that the programs and TypeScript share gets another meaning.
+ * Where those words are is in LAYOUT_HASH. Another running option does not count: a record without it means its
+ * default.
  */
 export const RECORD_VERSION = 15;
 
@@ -214,7 +215,9 @@ export interface Attachment extends RunningOptions {
   metrics: string | null;
 }
 
-/** The kernel's rule for names of interfaces (dev_valid_name in net/core/dev.c): they become parts of paths in /proc. */
+/**
+ * The kernel's rule for names of interfaces (dev_valid_name in net/core/dev.c): they become parts of paths in /proc.
+ */
 // eslint-disable-next-line no-control-regex
 const isInterfaceName = (name: string): boolean => Buffer.byteLength(name) <= 15 && !/^\.{0,2}$|[/:\s\0]/.test(name);
 // eslint-disable-next-line no-control-regex

@@ -188,7 +188,7 @@ function removeIfPossible(file: string): void {
   try {
     fs.rmSync(file, { recursive: true, force: true });
   } catch {
-    // callers that have to know look whether it is still there
+    // callers that have to know check whether it still exists
   }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * `vnet-bpf step`, the debugger of a NIC: the loop is paused, frames wait in the ring and their senders in the kernel,
- * and each frame goes on when the user has looked at it. The loop goes on however the debugger ends.
+ * `vnet-bpf step`, a debugger for a NIC: it pauses the loop, so that frames wait in the ring and their senders in the
+ * kernel, and lets frames continue when the user has looked at them. The loop resumes however the debugger ends.
  */
 import * as readline from 'node:readline';
 
@@ -26,12 +26,12 @@ export type StepCommand =
   | { kind: 'help' };
 
 export const HELP = [
-  'pass [N]           let this frame go on, or N frames; so does an empty line',
-  'drop [N]           end it',
-  'edit OFFSET HEX    write bytes into it; checksums are made right again',
-  'inject [HEX]       let the interface receive a frame, before this one; without HEX a copy of this one',
+  'pass [N]           pass this frame, or N frames; an empty line passes one',
+  'drop [N]           drop this frame, or N frames',
+  'edit OFFSET HEX    overwrite bytes of it; its checksums are fixed',
+  'inject [HEX]       make the interface receive a frame before this one; without HEX, a copy of this one',
   'hex                show its bytes',
-  'resume             let everything go on, and leave',
+  'resume             resume the loop, and quit',
 ] as const;
 
 /** Parses a line. Throws a USAGE error if it is not a command. */
@@ -55,8 +55,8 @@ export function parseCommand(line: string): StepCommand {
     case undefined:
       throw usageError(
         `"${word}"`,
-        'is no command',
-        didYouMean(word, Object.keys(WORDS), 'help shows those that there are'),
+        'is not a command',
+        didYouMean(word, Object.keys(WORDS), 'help lists the commands'),
       );
   }
 }
@@ -76,13 +76,13 @@ const WORDS = {
 
 function whole(text: string, min: number): number {
   if (/^(0x[0-9a-f]+|\d+)$/i.test(text) && Number(text) >= min) return Number(text);
-  throw usageError(`"${text}"`, `is not a whole number from ${min} on`, 'in digits, or in hexadecimal with 0x');
+  throw usageError(`"${text}"`, `is not a whole number of at least ${min}`, 'in decimal, or in hexadecimal with 0x');
 }
 
 function hexBytes(text: string): Uint8Array {
   const digits = text.replaceAll(':', '');
   if (digits === '' || digits.length % 2 !== 0 || !/^[0-9a-f]+$/i.test(digits))
-    throw usageError(`"${text}"`, 'is not bytes in hexadecimal', 'two digits a byte: 0800 or 08:00');
+    throw usageError(`"${text}"`, 'is not bytes in hexadecimal', 'two digits per byte: 0800 or 08:00');
   return Buffer.from(digits, 'hex');
 }
 
@@ -91,7 +91,7 @@ export interface ShownFrame {
   superpacket: boolean;
 }
 
-/** The loop that is debugged: another process's behind a socket, or a test's own. */
+/** The loop being debugged: that of another process, through a socket, or a test's own. */
 export interface SteppedLoop {
   /** The next frame; null if none waits. */
   peek(): Promise<ShownFrame | null>;
@@ -108,9 +108,9 @@ export interface Lines {
   readonly ready: boolean;
 }
 
-/** How often to look for a frame when none waits, in milliseconds. */
+/** Milliseconds between looks for a frame while none waits. */
 const LOOK_MS = 50;
-/** Frames that may pass unseen before typed lines are handled. */
+/** Number of frames that may pass unseen before typed lines are handled. */
 const UNSEEN_IN_ROW = 64;
 
 export class Stepper {
@@ -137,7 +137,7 @@ export class Stepper {
   }
 
   private async loopUntilEnd(): Promise<void> {
-    this.print('the loop stands still; each frame is shown here when it comes. help shows the commands');
+    this.print('the loop is paused; each frame is shown here when it arrives. help lists the commands');
     let inRow = 0;
     for (;;) {
       if (this.current === null && (await this.look()) && this.current === null && ++inRow < UNSEEN_IN_ROW) continue;
@@ -173,14 +173,14 @@ export class Stepper {
 
   private show(): void {
     const { bytes, superpacket } = this.current as ShownFrame;
-    const what = superpacket ? ', a superpacket that is not cut up yet' : '';
+    const what = superpacket ? ', a superpacket that is not segmented yet' : '';
     this.print(
       `frame ${this.number}${what}${this.edited ? ', edited' : ''}`,
       ...summaryOf(Frame.of(bytes)).map((line) => `  ${line}`),
     );
   }
 
-  /** Carries out a line; false if it says to leave. */
+  /** Executes a line; returns false if it ends the debugger. */
   private async obey(line: string): Promise<boolean> {
     try {
       const command = parseCommand(line);
@@ -198,11 +198,11 @@ export class Stepper {
     if (command.kind === 'help' || command.kind === 'resume') return this.print(...HELP);
     if (command.kind === 'inject') {
       const frame = command.frame ?? current?.bytes;
-      if (!frame) return this.print('no frame waits that could be copied');
+      if (!frame) return this.print('no frame is waiting that could be copied');
       await this.loop.inject(frame);
       return this.print('injected');
     }
-    if (!current) return this.print('no frame waits');
+    if (!current) return this.print('no frame is waiting');
     if (command.kind === 'hex') return this.print(...hexDump(current.bytes));
     if (command.kind === 'edit') return this.edit(current, command.at, command.bytes);
     this.repeat = { verdict: command.kind, left: command.count };

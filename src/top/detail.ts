@@ -27,7 +27,7 @@ export function detail(row: Row, { width, height }: { width: number; height: num
   return [...lines.slice(0, height - 1), [part(`  ${lines.length - height + 1} more lines do not fit`, 'faint')]];
 }
 
-/** A label with cells behind it, in as many lines as the width requires. */
+/** A label followed by cells, in as many lines as the width requires. */
 function group(label: string, cells: readonly Cell[], cellWidth: number, width: number): Line[] {
   const each = Math.max(1, Math.floor((width - LABEL) / cellWidth));
   const starts = Array.from({ length: Math.ceil(cells.length / each) }, (_, i) => i * each);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What `top` keeps of each interface between readings: rates, history, and the figures that order the rows. */
+/** What `top` keeps about each interface between readings: rates, history, and the figures by which rows are sorted. */
 import type { Stats } from '../datapath/stats';
 import { printable } from '../printable';
 
@@ -15,7 +15,7 @@ export interface Sample {
   queue: QueueActivity;
 }
 
-/** Null where nothing is known. */
+/** An entry is null where nothing is known. */
 export type History = readonly (Sample | null)[];
 
 /** Entries kept: more than the widest terminal shows. */
@@ -49,11 +49,11 @@ export interface Rates {
   polls: number;
   /** 0 to 1: the share of polls that used the budget up. */
   budgetUsedUp: number;
-  /** Frames that did not come back, by reason; only reasons that occurred. */
+  /** Frames that did not come back, by reason; only reasons that have occurred. */
   drops: ReadonlyMap<string, number>;
 }
 
-/** Everything that ends a frame, by reason, since the interface was attached. */
+/** Frames that have not come back since the interface was attached, by reason. */
 export function dropsOf({ refused, held, hooks, impair, behind, stray }: Stats): Map<string, number> {
   return new Map([
     ...Object.entries(refused),
@@ -65,9 +65,10 @@ export function dropsOf({ refused, held, hooks, impair, behind, stray }: Stats):
   ]);
 }
 
-/** The rates; null if the readings give none: counters went back, or no time has passed. */
+/** The rates between two readings `ms` milliseconds apart; null if counters went backwards or no time has passed. */
 export function ratesBetween(before: Stats, after: Stats, ms: number): Rates | null {
-  // A reading is not atomic, and another interface may have been attached under the same identity: no rate is negative.
+  // Counters may go backwards, because a reading is not atomic, and another interface may have been attached under the
+  // same identity. No rate is negative.
   if (!(ms > 0) || after.tx.packets < before.tx.packets) return null;
   const grown = (from: number, to: number): number => Math.max(0, to - from);
   const rate = (from: number, to: number): number => (grown(from, to) * 1000) / ms;
@@ -93,7 +94,7 @@ export function ratesBetween(before: Stats, after: Stats, ms: number): Rates | n
 
 export const sumOf = (counts: ReadonlyMap<string, number>): number => [...counts.values()].reduce((a, b) => a + b, 0);
 
-// Figures that order the interfaces: they follow the readings slowly, so that rows do not change places all the time.
+// Figures by which interfaces are sorted. They follow the readings slowly, so that rows do not keep changing places.
 
 export const MEASURES = ['tx', 'rx', 'queue', 'drops'] as const;
 export type Measure = (typeof MEASURES)[number];
@@ -107,7 +108,7 @@ interface Figure {
 
 export type Standing = Readonly<Record<Measure, Figure>>;
 
-/** Milliseconds after which the average has followed two thirds of a change. */
+/** Time in milliseconds in which the average follows about two thirds of a change. */
 const MEMORY_MS = 5000;
 /** Two averages count as equal if their ratio is less than this. */
 const SAME = 1.25;
@@ -176,7 +177,8 @@ export class Readings {
   constructor(private readonly intervalMs = 1000) {}
 
   /**
-   * Adds a reading taken at `now`, in milliseconds. Returns the rows and, except the first time, what came and went.
+   * Adds a reading taken at `now`, in milliseconds. Returns the rows and, except for the first reading, which
+   * interfaces came and went.
    */
   update(looks: readonly Look[], now: number): { rows: Row[]; changes: Change[] } {
     const there = new Set(looks.map(({ id }) => id));
@@ -212,7 +214,7 @@ export type Order = (typeof ORDERS)[number];
 
 export const nextOrder = (order: Order): Order => ORDERS[(ORDERS.indexOf(order) + 1) % ORDERS.length] as Order;
 
-/** The largest first, by the slow figures; equal ones by name, then by identity. */
+/** Sorts by the slow figures, the largest first, and rows with equal figures by name, then by identity. */
 export function sorted(rows: readonly Row[], order: Order): Row[] {
   const byName = (a: Row, b: Row): number =>
     nameOf(a.stats).localeCompare(nameOf(b.stats), 'en', { numeric: true }) || (a.id < b.id ? -1 : 1);

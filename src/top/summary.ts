@@ -39,7 +39,7 @@ export const summaryLines = (rows: number): number => 2 * rows + OTHER_LINES;
 /** Rows of the charts in a summary of at most `lines` lines; 0 if there is no space for a summary. */
 export const chartRows = (lines: number): number => Math.max(0, Math.floor((lines - OTHER_LINES) / 2));
 
-/** Cells left of the charts, including a space behind the figures. */
+/** Cells left of the charts, including a space after the figures. */
 const figuresWidth = (width: number): number => LABEL + (width < WIDE ? 11 : 24) + 1;
 
 /** Number of intervals that a summary shows. */

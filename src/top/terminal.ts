@@ -42,7 +42,7 @@ export class TerminalOutput {
     return this.rest.length > 0;
   }
 
-  /** Sends a text behind what still waits. */
+  /** Sends a text after what still waits. */
   send(text: string): void {
     this.rest = Buffer.concat([this.rest, Buffer.from(text)]);
     this.try_();
@@ -130,7 +130,7 @@ const END_UPDATE = '\x1b[?2026l';
 
 const onlyAscii = (text: string): string => text.replace(/[^\x20-\x7e]/gu, (char) => '?'.repeat(widthOf(char)));
 
-/** Overwrites a row; the top row is 0. The row is erased first, because behind a full row the cursor is still in it. */
+/** Overwrites a row; the top row is 0. The row is erased first, because after a full row the cursor is still in it. */
 export function drawnRow(row: number, line: Line, { colours, ascii }: Look): string {
   const attributes = colours ? COLOURED : MONOCHROME;
   const parts = line.map(({ text, style }) => {

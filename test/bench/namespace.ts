@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A fresh network namespace for one system in one round, with nobody's packets but ours in it. */
+/** A fresh network namespace for one system in one round, with no packets but ours in it. */
 import { randomBytes } from 'node:crypto';
 
 import { syncHairpin } from '../../src/link/hairpin';
@@ -10,7 +10,7 @@ import { removable } from './open-things';
 
 export const ADDRESS = '10.77.0.1';
 
-/** Makes the namespace; `remove` takes it away with everything in it. */
+/** Creates the namespace; `remove` removes it with everything in it. */
 export function freshNetns(): { netns: string; remove: () => void } {
   const netns = `vb${randomBytes(4).toString('hex')}`;
   ok('ip', ['netns', 'add', netns]);

@@ -54,7 +54,7 @@ export async function interleave(
   return samples;
 }
 
-/** Measures all systems at the same time, for what takes long and disturbs nobody. */
+/** Measures all systems at the same time, for measures that take long and do not disturb each other. */
 export async function together(
   systems: readonly System[],
   { section, load, run }: Measure,

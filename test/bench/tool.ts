@@ -13,7 +13,7 @@ export interface Tool {
   child: ChildProcess;
   /** Resolves when it says `ready`. */
   ready: Promise<void>;
-  /** What it printed last, when it has ended well. */
+  /** Resolves with the last line printed when the tool has ended without an error. */
   result: Promise<string>;
   /** SIGTERM: it ends and prints what it counted. `word` is then on its standard input. */
   stop(word?: number): void;
@@ -27,7 +27,7 @@ export function startIn(netnsFile: string, program: string, args: readonly (stri
     stdio: ['pipe', 'pipe', 'pipe'],
     detached: true,
   });
-  child.stdin.on('error', () => {}); // it ended without reading: its exit status tells
+  child.stdin.on('error', () => {}); // it ended without reading: its exit status says why
   const kill = removable(() => child.exitCode === null && child.signalCode === null && child.kill('SIGKILL'));
   let errors = '';
   let output = '';
@@ -62,7 +62,7 @@ export const netnsFile = (name: string): string => `/run/netns/${name}`;
 export const startTool = (netns: string, name: string, args: readonly (string | number)[]): Tool =>
   startIn(netnsFile(netns), toolFile(name), args);
 
-/** Runs one to its end; what it printed, a line of JSON. */
+/** Runs a tool until it ends; returns the line of JSON that it printed. */
 export async function runTool<Result>(
   netns: string,
   name: string,

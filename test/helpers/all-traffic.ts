@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * All traffic of the main job, once through. Both ends of each flow are sockets of this process,
- * because on an emulated machine a process more costs seconds.
+ * All kinds of traffic, once each. Both ends of each flow are sockets of this process, because on an emulated machine
+ * another process costs seconds.
  */
 import type { Test } from 'tap';
 
@@ -15,15 +15,18 @@ import { OwnUdp, ownTcp } from './own-sockets';
 import { RawSocket } from './raw-socket';
 
 const SOURCE = '02:00:00:00:0e:01';
-/** Longer than any frame of a 9000-byte MTU: only a superpacket is. */
+/** Longer than any frame with a 9000-byte MTU: only a superpacket is this long. */
 const LONGEST_WIRE_FRAME = 9018;
 
-/** Datagrams for which the smallest ring has place: a dummy refuses what a poller that waits for a processor is late for. */
+/**
+ * Number of datagrams for which the smallest ring has space: a dummy refuses frames if the poller waits for a
+ * processor.
+ */
 const UNDER_WAY = 200;
 
 /**
- * TCP makes superpackets of what it may send in a millisecond (tcp_tso_autosize in net/ipv4/tcp_output.c). With the round trips
- * of an emulated machine that can be two segments in one connection, and many in the next.
+ * TCP makes superpackets of what it may send in a millisecond (tcp_tso_autosize in net/ipv4/tcp_output.c). With the
+ * round trips of an emulated machine that can be two segments in one connection, and many in the next.
  */
 const MORE_TRANSFERS = 8;
 
@@ -34,7 +37,10 @@ async function transfer(t: Test, netns: string, address: string): Promise<void> 
   t.equal(received.sha256, sent.sha256, `TCP to ${address}: equal SHA-256`);
 }
 
-/** On an interface whose queue is not full. With several queues, different flows may overtake each other. */
+/**
+ * Runs the traffic on an interface whose queue is not full. With several queues, different flows may overtake each
+ * other.
+ */
 export async function allTraffic(t: Test, nic: Attached, order: 'ordered' | 'unordered' = 'ordered'): Promise<void> {
   const { netns, iface } = nic;
   const mac = macOf(netns, iface);
@@ -44,7 +50,7 @@ export async function allTraffic(t: Test, nic: Attached, order: 'ordered' | 'uno
     t.match(stdout, /3 received, 0% packet loss/, `ping ${address}: 3 of 3`);
   }
   const { backend } = attachmentOf(nic);
-  // PACKET_VNET_HDR takes UDP superpackets from 6.2 on. Before, a veth cuts them up; nothing does on a dummy.
+  // PACKET_VNET_HDR takes UDP superpackets from 6.2 on. Before that, a veth segments them; on a dummy nothing does.
   const superpackets = backend === 'veth' || passesUdpGso();
   // A dummy has IFF_NOARP: its neighbours need no address.
   type Neighbours = { dst: string; lladdr?: string }[];

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Asks addresses of a namespace all the time, each of them a few hundred times a second, and says how often one did not answer. */
+/**
+ * Pings addresses of a namespace continuously, each a few hundred times a second, and reports how often one did not
+ * answer.
+ */
 import type { Test } from 'tap';
 
 import { Background } from './background';
@@ -15,7 +18,7 @@ export class Answering {
     return new Answering(pings);
   }
 
-  /** What each address missed: empty if all have always answered. */
+  /** Stops the pings; returns a line for each address that missed a reply. */
   async missed(): Promise<string[]> {
     const found: string[] = [];
     for (const [address, ping] of this.pings) {
@@ -23,7 +26,7 @@ export class Answering {
       const [sent, received] = (/(\d+) packets transmitted, (\d+) received/.exec(ping.output) ?? [])
         .slice(1)
         .map(Number);
-      // The last one may have had no time.
+      // The last reply may still be on its way.
       if (
         sent === undefined ||
         received === undefined ||

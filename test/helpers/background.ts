@@ -21,7 +21,7 @@ export class Background {
     this.ended = new Promise((resolve) => child.on('close', () => resolve()));
   }
 
-  /** Starts a program in a namespace; killed when the test ends. */
+  /** Starts a program in a namespace; it is killed when the test ends. */
   static start(t: Test, netns: string, program: string, args: readonly string[]): Background {
     const [nsenter, ...rest] = inside(netns) as [string, ...string[]];
     const child = spawn(nsenter, [...rest, program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -29,7 +29,7 @@ export class Background {
     return new Background(child);
   }
 
-  /** Waits until it has printed something; throws with what it did print if it does not. */
+  /** Waits until the program has printed a match; throws an error with its output if it does not. */
   async says(what: RegExp, ms = 5000): Promise<void> {
     const end = Date.now() + ms * SLOW;
     while (!what.test(this.output)) {
@@ -39,7 +39,7 @@ export class Background {
     }
   }
 
-  /** Asks it to end, and waits until it has. */
+  /** Asks the program to end, and waits until it has ended. */
   async stop(signal: NodeJS.Signals = 'SIGINT'): Promise<void> {
     this.child.kill(signal);
     await this.ended;

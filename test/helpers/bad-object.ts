@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** BPF objects that are wrong in a certain way, made from the built one: a guest has no compiler. */
+/** BPF objects that are wrong in a certain way, made from the built one, because a guest has no compiler. */
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * A process that sends until the kernel lets it no more, and is blocked then: by AF_PACKET, which holds the interface
- * meanwhile, by UDP or by TCP. Started by startBlockingSender() as a program of its own.
+ * A process that sends until the kernel blocks it: over AF_PACKET, which holds the interface meanwhile, over UDP or
+ * over TCP. startBlockingSender() starts it as a program of its own.
  */
 import * as fs from 'node:fs';
 import { createServer } from 'node:net';
@@ -21,13 +21,13 @@ interface SenderOptions {
   /** ... until its buffer is used up, and then on this one. */
   then?: number;
   address: string;
-  /** What fails is tried again: the interface may be down, or not there for a while. */
+  /** Failed sends are retried: the interface may be down or absent for a while. */
   persistent?: boolean;
 }
 
 export interface SenderEnd {
   sent: number;
-  /** What ended it: the name of an errno. */
+  /** The name of the errno that ended the sender. */
   error: string;
 }
 
@@ -35,10 +35,10 @@ const FRAME_BYTES = 1400;
 const PORT = 9;
 /** IEEE 802 local experimental EtherType 2. */
 const ETHERTYPE = 0x88b6;
-/** Where a sender sleeps whose buffer is used up (net/core/sock.c, net/core/stream.c). */
+/** Kernel functions in which a sender sleeps when its buffer is used up (net/core/sock.c, net/core/stream.c). */
 const BLOCKED = /sock_alloc_send_pskb|sk_stream_wait_memory/;
 
-/** Starts one and waits until it is blocked. */
+/** Starts a sender and waits until it is blocked. */
 export async function startBlockingSender(
   t: Test,
   netns: string,
@@ -52,7 +52,7 @@ export async function startBlockingSender(
   return sender;
 }
 
-/** Starts one that sends for as long as the test lasts. */
+/** Starts a sender that runs for as long as the test. */
 export const startPersistentSender = (t: Test, netns: string, options: SenderOptions): ToolProcess<SenderEnd> =>
   startTool<SenderEnd>(t, netns, 'blocking-sender', 'udp', { ...options, persistent: true });
 
@@ -83,7 +83,7 @@ function openConnected(type: number, { address }: SenderOptions): number {
 
 async function main([kind, json]: string[]): Promise<void> {
   const options = JSON.parse(json ?? '{}') as SenderOptions;
-  // The kernel takes the connection; nobody reads from it.
+  // The kernel accepts the connection; no process reads from it.
   if (kind === 'tcp')
     await new Promise<void>((resolve) =>
       createServer({ pauseOnConnect: true }).listen(PORT, options.address, resolve).unref(),
@@ -101,7 +101,7 @@ async function main([kind, json]: string[]): Promise<void> {
     const result = messages.send(fd, 0, 1);
     if (result > 0) sent++;
     else if (options.persistent) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
-    // Nobody listens on that port, so UDP is told that now and then.
+    // No process listens on that port, so sending over UDP sometimes fails with that error.
     else if (result !== -native.EINTR && native.errnoName(-result) !== 'ECONNREFUSED') {
       process.stdout.write(`${JSON.stringify({ sent, error: native.errnoName(-result) } satisfies SenderEnd)}\n`);
       return;
@@ -109,5 +109,5 @@ async function main([kind, json]: string[]): Promise<void> {
   }
 }
 
-// Types are imported from here: only the process that was started for it does something.
+// Other modules import types from here, so the code below runs only in the process that was started for it.
 if (require.main === module) void main(process.argv.slice(2)).then(() => process.exit());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Every BPF program, map and link that the kernel has, by id, whether it is pinned or not, without those of others.
- * Through libbpf itself: bpftool is not everywhere.
+ * Every BPF program, map and link in the kernel, pinned or not, by id, except those of other users. It uses libbpf
+ * itself, because bpftool is not installed everywhere.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -34,7 +34,7 @@ const KINDS = [
 
 /** Programs of control groups: systemd's, which come and go as it likes (BPF_PROG_TYPE_CGROUP_*). */
 const CGROUP_PROGRAMS = [8, 9, 15, 18, 23, 25];
-/** Enough for the fields that are read; the kernel fills in as much as there is room for. */
+/** Enough for the fields that are read; the kernel fills in as much as fits. */
 const INFO_BYTES = 128;
 const NAME_BYTES = 16;
 /** nr_map_ids and map_ids in struct bpf_prog_info. */
@@ -59,12 +59,12 @@ export function bpfObjects(): string[] {
     }
   }
   if (!fs.existsSync(OUTSIDE)) return lines;
-  // In a sandbox: an object is somebody else's if a process or a pin outside has it, or a program that it has.
+  // In a sandbox, an object belongs to others if a process or a pin outside has it, or a program that uses it.
   const theirs = new Set(outside().flatMap(withMaps));
   return lines.filter((line) => !theirs.has(line.split(' ', 2).join(' ')));
 }
 
-/** `prog 12` and the like, for what processes outside have descriptors of, and for the pins that they see. */
+/** `prog 12` and the like, for objects of which processes outside have descriptors or see pins. */
 function outside(): string[] {
   const ours = read('/proc/self/ns/pid', fs.readlinkSync);
   const processes = entries(`${OUTSIDE}/proc`).filter(
@@ -105,13 +105,13 @@ function entries(directory: string): string[] {
   }
 }
 
-/** Of another mount namespace: directories may go while they are walked. */
+/** Lists the pins of another mount namespace. Directories may vanish while they are walked. */
 const pinsBelow = (directory: string): string[] =>
   entries(directory)
     .map((name) => path.join(directory, name))
     .flatMap((file) => (fs.statSync(file, { throwIfNoEntry: false })?.isDirectory() ? pinsBelow(file) : [file]));
 
-/** What the kernel says of a descriptor of a BPF object; a link names its program, too. */
+/** The kernel's information about a descriptor of a BPF object; a link also names its program. */
 const idsOf = (fdinfo: string): string[] =>
   [...read(fdinfo, (file) => fs.readFileSync(file, 'latin1')).matchAll(/^(prog|map|link)_id:\s*(\d+)$/gm)].map(
     ([, kind, id]) => `${kind} ${id}`,
@@ -122,7 +122,7 @@ function withMaps(object: string): string[] {
   const [kind, id] = object.split(' ');
   const fd = kind === 'prog' ? (KINDS[0] as (typeof KINDS)[0]).open(Number(id)) : -1;
   if (fd < 0) return [object];
-  // Memory that V8 does not move, because its address is written into the structure.
+  // This memory must not be moved by V8, because its address is written into the structure.
   const ids = new Uint32Array(new ArrayBuffer(4 * MAPS_MAX));
   const info = Buffer.alloc(INFO_BYTES);
   info.writeUInt32LE(MAPS_MAX, MAP_COUNT);

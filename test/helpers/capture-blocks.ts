@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-/** Capture files block by block, as other tools than ours write them. */
+/** Builds capture files block by block, as tools other than ours write them. */
 
 export const padded = (value: Buffer): Buffer => Buffer.concat([value, Buffer.alloc((4 - (value.length % 4)) % 4)]);
 
-/** Blocks with numbers in the byte order of `little`. */
+/** Blocks in little-endian byte order if `little` is true, otherwise in big-endian. */
 export class Blocks {
   constructor(private readonly little: boolean) {}
 
@@ -32,7 +32,7 @@ export class Blocks {
     return this.block(1, this.u16(linkType, 0), this.u32(0), ...options);
   }
 
-  /** One whose lengths, and whose bytes, are as they are given. */
+  /** An enhanced packet block whose lengths need not match its bytes. */
   odd(id: number, captured: number, length: number, bytes: Buffer, ...options: Buffer[]): Buffer {
     return this.block(6, this.u32(id, 0, 0, captured, length), padded(bytes), ...options);
   }
@@ -46,7 +46,9 @@ export class Blocks {
     return Buffer.concat([this.u32(magic), this.u16(2, minor), this.u32(0, 0, 65535, linkType)]);
   }
 
-  /** A record of one; `more` is what patched libpcaps put into its header. */
+  /**
+   * A record of a classic capture file; `more` is the number of bytes that a patched libpcap adds to the record header.
+   */
   pcapRecord(
     frame: Buffer,
     { seconds = 1_700_000_000, captured = frame.length, length = frame.length, more = 0 } = {},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Runs the built command line as a user would, and takes away whatever a test left attached. */
+/** Runs the built command line as a user would, and detaches whatever a test left attached. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
@@ -18,30 +18,30 @@ export const ROOT =
   process.env['VNET_BPF_ROOT'] ?? path.resolve(__dirname, __dirname.includes('/dist-test/') ? '../../..' : '../..');
 export const MAIN = path.join(ROOT, 'dist', 'cli', 'main.js');
 
-/** Emulated kernels are slow: every time-out of a test is multiplied by this. */
+/** Emulated kernels are slow: every timeout of a test is multiplied by this. */
 export const SLOW = Number(process.env['VNET_BPF_SLOW'] ?? 1);
 
-/** The back end of interfaces that a test has no opinion on: the traffic tests run on each. */
+/** The back end of interfaces for which a test does not choose one: the traffic tests run on each. */
 export const BACK_END = process.env['VNET_BPF_TEST_TYPE'] === 'dummy' ? 'dummy' : 'veth';
 
-/** Why kernel tests cannot run here, or false: only for want of root. */
+/** Why kernel tests cannot run here, or false; they need nothing but root. */
 export const cannotRun: string | false = process.geteuid?.() === 0 ? false : 'needs root';
 
 /**
- * tap puts a module loader into NODE_OPTIONS of every child, which doubles the time that the
- * command line takes to start. env(1) executes it without, in the same process.
+ * tap puts a module loader into NODE_OPTIONS of every child, which doubles the time that the command line takes to
+ * start. env(1) executes it without the loader, in the same process.
  */
 const WITHOUT_LOADER = ['-u', 'NODE_OPTIONS', process.execPath, MAIN] as const;
 
-/** `vnet-bpf ...`, to its end. */
+/** Runs `vnet-bpf ...` until it ends. */
 export const cli = (args: readonly string[], env: NodeJS.ProcessEnv = {}): Result =>
   run('env', [...WITHOUT_LOADER, ...args], { env: { ...process.env, ...env } });
 
-/** `vnet-bpf ...`, which has to succeed. */
+/** Runs `vnet-bpf ...`, which must succeed; returns what it prints. */
 export const cliOk = (args: readonly string[], env: NodeJS.ProcessEnv = {}): string =>
   ok('env', [...WITHOUT_LOADER, ...args], { env: { ...process.env, ...env } });
 
-/** `vnet-bpf ...` in the background; killed when the test ends. */
+/** Starts `vnet-bpf ...` in the background; it is killed when the test ends. */
 export function cliStart(t: Test, args: readonly string[]): ChildProcess {
   const child = spawn(process.execPath, [MAIN, ...args], { stdio: 'pipe' });
   t.teardown(() => child.exitCode === null && child.kill('SIGKILL'));
@@ -49,8 +49,8 @@ export function cliStart(t: Test, args: readonly string[]): ChildProcess {
 }
 
 /**
- * `vnet-bpf attach ... --daemon --json`, which has to succeed, without the process that waits for the background one, a
- * fifth of the time: a shell waits instead, until the interface is ready and says so.
+ * Does what `vnet-bpf attach ... --daemon --json` does, which must succeed. A shell waits until the background process
+ * reports that the interface is ready; that takes a fifth less time than a vnet-bpf that waits.
  */
 export function attachInBackground(
   args: readonly string[],
@@ -58,7 +58,7 @@ export function attachInBackground(
 ): AttachmentDescription | AttachmentDescription[] {
   const complaints = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'vnet-bpf-attach-')), 'stderr');
   try {
-    // Not in a pipe of its own, which would have to be read as long as it runs.
+    // stderr goes into a file: a pipe would have to be read for as long as the controller runs.
     const script = `cd /; (setsid -- "$@" ${READY_FD}>&1 >/dev/null 2>'${complaints}' </dev/null &) | cat`;
     const command = ['env', ...WITHOUT_LOADER, 'attach', ...args, '--daemon', '--json'];
     const { output } = readyReport(
@@ -75,7 +75,7 @@ export interface Attached {
   netns: string;
   iface: string;
   stats(): Stats;
-  /** Waits until nothing is in flight any more, then returns the reading. */
+  /** Waits until no frame is in flight, then returns the reading. */
   atRest(): Promise<Stats>;
 }
 
@@ -89,13 +89,16 @@ export function attachmentOf({ netns, iface }: Pick<Attached, 'netns' | 'iface'>
   return found;
 }
 
-/** Attaches an interface in a namespace of its own; both go when the test ends. */
+/** Attaches an interface in a namespace of its own; both are removed when the test ends. */
 export function attached(t: Test, args: readonly string[] = [], iface = 'vnet0'): Attached {
   const netns = testNetns(t);
   return attachedIn(t, netns, args, iface);
 }
 
-/** Ends the controller, which detaches: quicker than a command more. The command is for what has none, or hangs. */
+/**
+ * Ends the controller, which then detaches; that is quicker than another command. The command is for an attachment
+ * whose controller is gone or hangs.
+ */
 async function takeAway(nic: Pick<Attached, 'netns' | 'iface'>): Promise<void> {
   const attachment = recordOf(nic);
   if (attachment && isControlled(attachment)) {
@@ -106,7 +109,7 @@ async function takeAway(nic: Pick<Attached, 'netns' | 'iface'>): Promise<void> {
   if (recordOf(nic)) cli(['detach', nic.iface, '--netns', nic.netns]);
 }
 
-/** Attaches an interface in a given namespace; detached when the test ends. */
+/** Attaches an interface in a given namespace; it is detached when the test ends. */
 export function attachedIn(
   t: Test,
   netns: string,
@@ -118,7 +121,7 @@ export function attachedIn(
   const type = BACK_END === 'dummy' && !args.includes('--type') ? ['--type', 'dummy'] : [];
   attachInBackground([...where, ...type, ...args], env);
   t.teardown(() => takeAway({ netns, iface }));
-  // In this process: starting the command for each look takes longer than most of what is looked at.
+  // Read in this process: starting the command for each reading takes longer than most of what is observed.
   const stats = (): Stats => readStats(attachmentOf({ netns, iface }));
   const atRest = async (): Promise<Stats> => {
     const end = Date.now() + 15_000 * SLOW;
@@ -135,19 +138,22 @@ export function attachedIn(
   return { netns, iface, stats, atRest };
 }
 
-/** Whether the kernel's TX is that many frames, or as many fewer as are missing behind `tx` at most. */
+/**
+ * Whether the kernel's TX counts `frames` frames, or fewer by at most the `missing` ones, which are missing behind
+ * `tx`.
+ */
 export const isSent = (tx: number, frames: number, missing: number): boolean => tx <= frames && tx >= frames - missing;
 
 /**
- * The frame accounting, and what has to hold with it at rest. A namespace with IPv6 is never quite
- * at rest: when a packet passed between two readings, they are taken anew. A dummy has no RX counter
- * in the kernel, and what `tx` refuses it never sees. On a busy machine the backlog of a CPU may have no space for what a
- * veth hands to its peer; it comes back all the same, from the ring, but the kernel does not count it as sent.
+ * Checks the frame accounting, and what must hold with it at rest. A namespace with IPv6 is never quite at rest: if a
+ * packet passed between the two readings, both are taken again. A dummy has no RX counter in the kernel, and never sees
+ * what `tx` refuses. On a busy machine the backlog of a CPU may have no space for what a veth passes to its peer: that
+ * frame still comes back, from the ring, but the kernel does not count it as sent.
  */
 export function checkAccounting(t: Test, where: Attached, reading: Stats): void {
   let stats = reading;
   let kernel = kernelCounters(where.netns, where.iface);
-  // TX: at most, and how much less it may be; a superpacket is one frame of several segments.
+  // TX: the maximum, and by how much it may be lower; a superpacket is one frame of several segments.
   const expected = (): { tx: number; less: number; rx: number } => {
     const { rx, tx, refused, backend, behind } = stats;
     if (backend === 'veth') return { tx: rx.packets, less: behind.missing, rx: rx.packets };
@@ -167,5 +173,5 @@ export function checkAccounting(t: Test, where: Attached, reading: Stats): void 
     isTx(),
     `ip -s link: TX, ${kernel.tx}, is what ${stats.backend === 'veth' ? 'came back' : 'was accepted'}, ${expected().tx}, less what is missing behind tx, ${expected().less}`,
   );
-  t.equal(kernel.rx, expected().rx, 'ip -s link: RX is what came back, on a veth');
+  t.equal(kernel.rx, expected().rx, 'ip -s link: RX is what came back, or 0 on a dummy');
 }

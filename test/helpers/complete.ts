@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Presses Tab behind a command line, in each of the shells, and tells what they would offer. */
+/** Presses Tab after a command line in each of the shells, and returns what they would offer. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
@@ -10,7 +10,7 @@ export type Shell = 'bash' | 'fish' | 'zsh';
 
 const scriptOf = (shell: Shell): string => path.join(ROOT, 'dist', 'completion', `vnet-bpf.${shell}`);
 
-/** The words as bash cuts them: at blanks and at the sign of --type=veth. */
+/** The words as bash splits them: at blanks, and at the equals sign of --type=veth. */
 const BASH = `
 source "$1"
 read -ra COMP_WORDS <<<"\${2//=/ = }"
@@ -23,7 +23,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"
 
 const FISH = 'source $argv[1]; complete -C $argv[2]';
 
-/** In the shell that completes: what compadd is given goes to a file, and the first Tab ends the shell. */
+/** Runs in the shell that completes: the arguments of compadd go to a file, and the first Tab ends the shell. */
 const ZSH_INNER = `
 # The list of functions is made once and kept.
 autoload -Uz compinit; compinit -u -C -d $OUT.dump
@@ -40,7 +40,7 @@ comppostfuncs=(finished)
 print -r ready
 `;
 
-/** zsh completes only for a terminal, so it gets one. */
+/** zsh completes only on a terminal, so it gets one. */
 const ZSH_OUTER = `
 zmodload zsh/zpty
 zpty shell zsh -f -i
@@ -71,7 +71,7 @@ export function complete(shell: Shell, line: string, directory: string, runner: 
   else result = runner('bash', ['--norc', '-c', BASH, 'bash', scriptOf(shell), line], {});
   if (result.status !== 0 || (shell !== 'zsh' && result.stderr !== ''))
     throw new Error(`${shell}: "${line}": status ${result.status}: ${result.stderr}`);
-  // fish describes what it offers behind a tab.
+  // fish puts the description of an offer after a tab.
   return [
     ...new Set(
       result.stdout

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Two interfaces that are compared: bursts into them by turns, with rings that take a whole burst.
- * The sender has one processor and the pollers the other, and what came back is read between the
- * bursts: anything else would measure the scheduler.
+ * Compares two interfaces by sending bursts into them in turn, with rings that take a whole burst. The sender has one
+ * processor and the pollers have the other, and received frames are read between the bursts: anything else would
+ * measure the scheduler.
  */
 import * as fs from 'node:fs';
 
@@ -19,7 +19,7 @@ const ADDRESS = '10.77.0.1';
 const PORT = 20000;
 const BYTES = 64;
 const MESSAGES = 64;
-/** Of 192 bytes each in the ring: less than it holds. */
+/** Datagrams in a burst. Each takes 192 bytes in the ring, so all of them fit. */
 const PACKETS = 320 * MESSAGES;
 const RECEIVE_BUFFER_BYTES = 1 << 28;
 
@@ -60,7 +60,7 @@ export class Contestant {
     return PACKETS / seconds;
   }
 
-  /** Reads what came back; how many. */
+  /** Reads the datagrams that came back; returns their number. */
   read(messages: Messages): number {
     for (let total = 0; ;) {
       const count = messages.receive(this.receiver, native.MSG_DONTWAIT);
@@ -87,7 +87,7 @@ export interface Comparison {
   ratio: number;
 }
 
-/** Lets both have `pairs` bursts by turns, and checks that everything came back. */
+/** Sends `pairs` bursts into each interface in turn, and checks that everything came back. */
 export async function compare(t: Test, pairs: number, first: Contestant, second: Contestant): Promise<Comparison> {
   ok('taskset', ['--all-tasks', '--pid', '--cpu-list', '0', String(process.pid)]);
   using messages = new Messages(MESSAGES, BYTES);
@@ -95,7 +95,7 @@ export async function compare(t: Test, pairs: number, first: Contestant, second:
   let missing = 0;
   for (let pair = -5; pair < pairs; pair++) {
     const now: [number, number] = [NaN, NaN];
-    // Each goes first every other time: what drifts then cancels out.
+    // Each goes first every other time, so that drift cancels out.
     for (const i of pair % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)) {
       const contestant = [first, second][i] as Contestant;
       now[i] = contestant.burst(messages);

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
-/** Looks at the process behind an attachment from outside. */
+/** Inspects the process of an attachment from outside. */
 import * as fs from 'node:fs';
 
 import { describeAttachment, type AttachmentDescription } from '../../src/cli/list';
 import { allAttachments } from '../../src/state/store';
 import { SLOW } from './cli';
 
-/** What `list --json` says of one interface; undefined if it lists none. In this process, which is quicker than a command. */
+/**
+ * The entry of `list --json` for one interface, or undefined if there is none. It is computed in this process, which is
+ * quicker than a command.
+ */
 export function listed(netns: string, iface: string): AttachmentDescription | undefined {
   const all = allAttachments().map(describeAttachment);
   return all.find((entry) => entry.netns === netns && entry.interface === iface);
@@ -19,7 +22,7 @@ export function controllerPid(netns: string, iface: string): number {
   return entry.pid;
 }
 
-/** Whether a process runs; one that has ended and is not waited for does not. */
+/** Whether a process is running. A zombie is not. */
 export function lives(pid: number): boolean {
   try {
     return !/^State:\s+Z/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8'));
@@ -28,7 +31,7 @@ export function lives(pid: number): boolean {
   }
 }
 
-/** Waits until something holds; false if it never does. */
+/** Waits until a condition holds; returns false if it never does. */
 export async function eventually(holds: () => boolean, ms = 30_000): Promise<boolean> {
   for (const end = Date.now() + ms * SLOW; !holds();) {
     if (Date.now() > end) return false;
@@ -41,7 +44,7 @@ export async function eventually(holds: () => boolean, ms = 30_000): Promise<boo
 const TICKS_PER_SECOND = 100;
 
 function cpuSeconds(pid: number): number {
-  // Behind the name, which may hold anything: field 14 and 15 of proc_pid_stat(5).
+  // After the name, which may contain anything: fields 14 and 15 of proc_pid_stat(5).
   const fields = fs
     .readFileSync(`/proc/${pid}/stat`, 'utf8')
     .replace(/^.*\) /s, '')
@@ -49,7 +52,7 @@ function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
-/** The part of one CPU that a process uses for a second. */
+/** The share of one CPU that a process uses, measured over a second. */
 export async function cpuUse(pid: number): Promise<number> {
   const before = cpuSeconds(pid);
   const start = performance.now();

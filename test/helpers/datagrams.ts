@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** UDP frames as this machine sends them: with the checksum over the pseudo header only, the rest is left to the device. */
+/**
+ * UDP frames as this machine sends them: the checksum covers only the pseudo-header, and the rest is left to the
+ * device.
+ */
 
 export interface Datagram {
   family?: 4 | 6;
@@ -15,10 +18,10 @@ export interface Datagram {
   tos?: number;
   flowLabel?: number;
   protocol?: number;
-  /** Of IPv4: the fragment field, instead of "do not fragment". */
+  /** IPv4 only: the fragment field; "do not fragment" by default. */
   fragment?: number;
   mayFragment?: boolean;
-  /** It needs no checksum any more. */
+  /** The checksum is already complete. */
   checksumDone?: boolean;
   udpLengthOff?: number;
   ipLengthOff?: number;

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
-/** The code of a document as a shell script that does what a reader would do: writes the files and types the commands. */
+/**
+ * Turns the code of a document into a shell script that does what a reader would do: it writes the files and runs the
+ * commands.
+ */
 import * as fs from 'node:fs';
 
 export interface Block {
   language: string;
   text: string;
-  /** Where it begins. */
+  /** The line on which it begins. */
   line: number;
 }
 
@@ -25,7 +28,7 @@ export function blocksOf(file: string): Block[] {
   return blocks;
 }
 
-/** A block of code names its file in its first line, as `// host.ts`. */
+/** A block of code names its file in its first line: `// host.ts`. */
 export function scriptOf(blocks: readonly Block[]): string {
   return blocks
     .map(({ language, text, line }) => {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The dummy back end in tests: not every kernel has dummy interfaces. */
+/** The dummy back end in tests: a kernel may lack dummy interfaces. */
 import { run } from './netns';
 
-/** Why it cannot be tested here, or false: only where the kernel itself says that it has none. */
+/** The reason to skip a test of dummies if the kernel says that it has none; false if the test can run. */
 export function withoutDummy(): string | false {
   if (process.geteuid?.() !== 0) return 'needs root';
   const { status, stderr } = run('unshare', ['--net', '--', 'ip', 'link', 'add', 'probe', 'type', 'dummy']);

@@ -6,7 +6,7 @@ import type { EchoResult } from './echo-tool';
 import { startTool } from './tool-process';
 
 export const EchoClient = {
-  /** Whether one datagram comes back as it was. */
+  /** Whether one datagram comes back unchanged. */
   async udp(t: Test, netns: string, address: string, bytes: number): Promise<boolean> {
     return (await startTool<EchoResult>(t, netns, 'echo-tool', 'udp', { address, bytes }).result).equal;
   },

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** `node echo-tool udp|tcp OPTIONS-AS-JSON`: a client of the echo service, in a process of its own; see echo-client.ts. */
+/**
+ * `node echo-tool udp|tcp OPTIONS-AS-JSON`: a client of the echo service, in a process of its own; see echo-client.ts.
+ */
 import { createHash, randomBytes } from 'node:crypto';
 import * as dgram from 'node:dgram';
 import { once } from 'node:events';
@@ -42,5 +44,5 @@ async function main([role, json = '{}']: string[]): Promise<void> {
   process.stdout.write(`${JSON.stringify(await (role === 'udp' ? udp : tcp)(address, bytes))}\n`);
 }
 
-// Types are imported from here: only the process that was started for it does something.
+// Other modules import types from here, so the code below runs only in the process that was started for it.
 if (require.main === module) void main(process.argv.slice(2));

@@ -31,7 +31,7 @@ export interface Sent {
   frame: Buffer;
 }
 
-/** virtio_net_hdr of a frame that lacks nothing. */
+/** The virtio_net_hdr of a complete frame. */
 export const PLAIN = Buffer.alloc(VNET_HDR_BYTES);
 
 export class FakeHookedNic {
@@ -77,7 +77,7 @@ export class FakeHookedNic {
     return this;
   }
 
-  /** A poller of a new process, after what the last one left was finished. */
+  /** The poller of a new process, after recovery from the batch that the last one left. */
   newPoller(): HookedPoller {
     const reader = new RingReader(this.ring);
     recoverBatch({ log: this.log, control: this.control, ring: reader });

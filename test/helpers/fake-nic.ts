@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The poller with a ring and a socket that are made up: frames are put into the ring as `tx`
- * does, and sent as sendmmsg does, out of memory whose addresses are invented.
+ * The poller with a fake ring and a fake socket: frames are put into the ring as `tx` does, and sent as sendmmsg does,
+ * from memory with made-up addresses.
  */
 import { RingReader, type MappedMemory } from 'libbpf-ts';
 
@@ -31,12 +31,12 @@ export interface FakeNicOptions {
   limits?: Partial<GateLimits>;
   room?: Room;
   gro?: boolean;
-  /** Whether what is merged is to be cut up again. */
+  /** Whether merged packets are to be segmented again. */
   resegment?: boolean;
   farEnd?: FarEnd;
 }
 
-/** What one sendmmsg answers: a number of messages or minus an errno; `all` takes everything. */
+/** The result of one sendmmsg: a number of messages or a negative errno; `all` takes everything. */
 export type Answer = number | 'all';
 
 export class FakeNic {
@@ -52,7 +52,7 @@ export class FakeNic {
   readonly packets: Buffer[] = [];
   /** The skb->mark that a control message gave each of them, or null. */
   readonly marks: (number | null)[] = [];
-  /** What the next calls of sendmmsg answer; when there is nothing more, `all`. */
+  /** The results of the next calls of sendmmsg; after the last one, `all`. */
   answers: Answer[] = [];
   calls = 0;
   poller: Poller;
@@ -63,9 +63,12 @@ export class FakeNic {
   private readonly headerMemory: ArrayBuffer;
   private readonly gro: boolean;
   private readonly resegment: boolean;
-  /** What the poller is told of vnet0; null: nothing. */
+  /** The state of vnet0 as the poller sees it; null: unknown. */
   readonly farEnd: FarEnd | null;
-  /** Frames that the interface behind the socket has transmitted, merged packets cut up; the test says of those that failed. */
+  /**
+   * Number of frames that the socket's interface has transmitted, with merged packets segmented. The test counts those
+   * of messages that failed.
+   */
   delivered = 0;
 
   constructor({
@@ -100,7 +103,7 @@ export class FakeNic {
     this.poller = this.newPoller();
   }
 
-  /** A poller that begins where the counters say the last one ended, as after a crash. */
+  /** A poller that begins where, according to the counters, the last one ended, as after a crash. */
   newPoller(ring = this.reader): Poller {
     const memory = (address: number, buffer: ArrayBuffer): MappedMemory =>
       ({ address, buffer, length: buffer.byteLength }) as unknown as MappedMemory;
@@ -121,7 +124,7 @@ export class FakeNic {
     }));
   }
 
-  /** Puts a frame into the ring; false if there is no space. */
+  /** Puts a frame into the ring; returns false if there is no space. */
   put(frame: string | Buffer, state: RecordState = 'ready', vnetHeader = 'virtio-hdr'): boolean {
     const record = Buffer.alloc(RECORD.frame + frame.length);
     record.writeUInt32LE(frame.length, RECORD.frameLen);
@@ -136,7 +139,7 @@ export class FakeNic {
     return this.control.get64(CONTROL[name]);
   }
 
-  /** sendmmsg: takes as many as the next answer says and marks them in msg_len, as the kernel does. */
+  /** sendmmsg: takes as many messages as the next result says, and sets their msg_len, as the kernel does. */
   private send(address: number, count: number): number {
     this.calls++;
     const answer = this.answers.shift() ?? 'all';
@@ -156,7 +159,7 @@ export class FakeNic {
     return taken;
   }
 
-  /** As sock_cmsg_send reads it. */
+  /** Reads the mark as sock_cmsg_send does. */
   private markOf(message: number): number | null {
     if (this.batchWords.get64(message + MSG_CONTROLLEN) === 0) return null;
     const control = new DataView(
@@ -174,7 +177,7 @@ export class FakeNic {
     return control.getUint32(16, true);
   }
 
-  /** What the iovecs of a message point to. */
+  /** The bytes that the iovecs of a message point to. */
   private gather(at: number, count: number): Buffer {
     const pieces: Buffer[] = [];
     for (let i = 0; i < count; i++) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What can be taken from a running attachment: each part of it, and what becomes of the attachment then. */
+/** Faults of a running attachment: each hits one part of it, and says what becomes of the attachment. */
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as net from 'node:net';
@@ -25,7 +25,10 @@ export interface FaultTarget {
 
 export interface Fault {
   name: string;
-  /** `goesOn`: the same controller loops on; `ends`: it ends by itself and leaves nothing; `crashes`: the next attach or detach finds it. */
+  /**
+   * `goesOn`: the same controller keeps looping. `ends`: it ends by itself and leaves nothing. `crashes`: the next
+   * attach or detach finds a crashed attachment.
+   */
   outcome: 'goesOn' | 'ends' | 'crashes';
   act: (target: FaultTarget) => unknown;
 }
@@ -42,7 +45,7 @@ async function inside(target: FaultTarget, part: string): Promise<void> {
   await client.ask({ order: 'fault', part });
 }
 
-/** Detaches a program of ours, as bpftool link detach does; its pin goes with it. */
+/** Detaches one of our programs, as `bpftool link detach` does, and removes its pin. */
 const detached = (name: string, file: string): Fault => ({
   name: `program ${name} detached`,
   outcome: 'ends',
@@ -73,7 +76,7 @@ async function killRecorder({ netns, random }: FaultTarget): Promise<void> {
   recorder.kill('SIGKILL');
 }
 
-/** More messages than its socket holds, while it cannot read any. */
+/** Causes more netlink messages than the controller's socket holds while the controller is stopped. */
 async function overflowWatch({ attachment: { pid }, netns }: FaultTarget): Promise<void> {
   process.kill(pid, 'SIGSTOP');
   const change = Array.from({ length: 100 }, (_, i) => `link set vnet0 mtu ${1400 + i}`);
@@ -106,7 +109,7 @@ async function readOnlyState(target: FaultTarget): Promise<void> {
 export const FAULTS: readonly Fault[] = [
   { name: 'main thread killed', outcome: 'crashes', act: ({ attachment: { pid } }) => process.kill(pid, 'SIGKILL') },
   {
-    name: 'main thread: an error that nobody catches',
+    name: 'main thread: an uncaught error',
     outcome: 'crashes',
     act: (target) => inside(target, 'main-thread'),
   },
@@ -177,7 +180,7 @@ export const FAULTS: readonly Fault[] = [
     outcome: 'goesOn',
     act: (target) => fs.truncateSync(stateFile(target, 'state.json'), target.random.between(0, 500)),
   },
-  { name: 'state cannot be written, and a rename', outcome: 'goesOn', act: readOnlyState },
+  { name: 'vnet0 renamed while the state is read-only', outcome: 'goesOn', act: readOnlyState },
   { name: 'lock removed', outcome: 'goesOn', act: (target) => fs.rmSync(stateFile(target, 'lock')) },
   {
     name: 'state directory removed',
@@ -193,7 +196,7 @@ export const FAULTS: readonly Fault[] = [
     act: (target) => ip(target, 'link', 'set', 'vnet0', 'netns', '1'),
   },
   {
-    name: 'vnet0 renamed to and fro',
+    name: 'vnet0 renamed back and forth',
     outcome: 'goesOn',
     act: async (target) => {
       for (let i = 0; i < 5; i++) {

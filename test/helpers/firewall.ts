@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A hook that decides over traffic and can be made to die, and frames for it: forbidden ones must never be received. */
+/** A hook that filters traffic and can be made to die, and frames for it: forbidden ones must never be received. */
 import type { Test } from 'tap';
 
 import { ethernet, Frame, ipv4, udp } from '../../src/packet';
@@ -11,7 +11,7 @@ const IP = { source: '10.77.0.7', destination: '10.77.0.8' };
 const PORT = { allowed: 53, forbidden: 666 } as const;
 const SEND_BUFFER_BYTES = 64 << 20;
 
-/** Ways to die, each asked for by a datagram to its port. */
+/** Ways to die, each triggered by a datagram to its port. */
 export const DEATHS = {
   'ends its thread': [900, 'process.exit(3)'],
   'uses up its memory': [901, 'for (const all = []; ; ) all.push(new Array(1e6).fill(all.length + 0.5))'],
@@ -72,7 +72,7 @@ export class FirewallTraffic {
     this.sender.send(ethernet(LINK, ipv4(IP, udp({ sourcePort: 7, destinationPort }, payload))));
   }
 
-  /** Takes what has been received; how many of the allowed ones have been by now. */
+  /** Takes the received frames; returns how many of the allowed ones have been received by now. */
   take(): number {
     for (const { direction, frame } of this.receiver.captured()) {
       if (direction === 'outgoing') continue;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * A flood without a fixed length, for tests that do something to the loop meanwhile: sends, or
- * receives, numbered datagrams until SIGTERM, then prints what it counted as a line of JSON.
- * Started by flood.ts inside the test's namespace.
+ * A flood without a fixed length, for tests that act on the loop meanwhile: it sends or receives numbered datagrams
+ * until SIGTERM, then prints its counts as a line of JSON. flood.ts starts it inside the test's namespace.
  */
 import * as fs from 'node:fs';
 
@@ -26,12 +25,12 @@ export interface FloodOptions {
 export interface FloodSent {
   sent: number;
   seconds: number;
-  /** Processor time of the sending, what the kernel did in its system calls included. */
+  /** Processor time used for sending, including the time in system calls. */
   cpuMs: number;
 }
 
 export interface FloodReceived extends SequenceResult {
-  /** From the first datagram to the last. */
+  /** The time from the first datagram to the last. */
   seconds: number;
 }
 
@@ -127,5 +126,5 @@ async function main([role, json]: string[]): Promise<void> {
   process.stdout.write(`${JSON.stringify(result)}\n`);
 }
 
-// Types are imported from here: only the process that was started for it does something.
+// Other modules import types from here, so the code below runs only in the process that was started for it.
 if (require.main === module) void main(process.argv.slice(2));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A flat-out sender and its receiver, for as long as a test does something to the loop. */
+/** A flat-out sender and its receiver, for as long as a test acts on the loop. */
 import type { Test } from 'tap';
 
 import type { FloodOptions, FloodReceived, FloodSent } from './flood-tool';
@@ -21,7 +21,7 @@ export async function startFlood(t: Test, netns: string, options: Omit<FloodOpti
   return { sender: startTool<FloodSent>(t, netns, 'flood-tool', 'send', all), receiver };
 }
 
-/** Only a receiver, and the port it listens on. */
+/** Starts only a receiver; returns it and the port on which it listens. */
 export async function startFloodReceiver(
   t: Test,
   netns: string,
@@ -33,7 +33,7 @@ export async function startFloodReceiver(
   return { receiver, port };
 }
 
-/** Nothing lost, nothing twice, nothing overtaken, nothing damaged. */
+/** Asserts that no datagram was lost, repeated, overtaken or damaged. */
 export function checkReceived(t: Test, received: FloodReceived, sent: number): void {
   const { overflow, missing, repeated, overtaken, damaged } = received;
   t.equal(overflow, 0, 'the receiving socket had space for all');

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Several flows at a time, as an interface with several queues has them. */
+/** Several flows at a time, as on an interface with several queues. */
 import type { Test } from 'tap';
 
 import { WAIT_MS } from './loop';
@@ -7,7 +7,7 @@ import type { OwnUdp } from './own-sockets';
 
 export const TWO_QUEUES = ['--queues', '2'];
 
-/** All that was sent comes back, and no flow overtakes itself. */
+/** Asserts that everything that was sent comes back, and in order within each flow. */
 export async function checkFlows(t: Test, flows: readonly OwnUdp[]): Promise<void> {
   for (const flow of flows) await flow.takeUntil(flow.sent, WAIT_MS);
   t.same(

@@ -34,19 +34,19 @@ export function ethernet(parts: FrameParts): Buffer {
   return Buffer.concat([macBytes(destination), macBytes(source), types, payload]);
 }
 
-/** A frame of exactly `bytes` bytes, random behind the header. */
+/** A frame of exactly `bytes` bytes, random after the header. */
 export const frameOf = (bytes: number, parts: Omit<FrameParts, 'payload'> = {}): Buffer =>
   ethernet({ ...parts, payload: randomBytes(bytes - ETH_HEADER_BYTES - 4 * (parts.tags?.length ?? 0)) });
 
-/** True for frames with that source address. */
+/** Returns a predicate for frames with that source address. */
 export const from = (source: string): ((frame: Buffer) => boolean) => {
   const bytes = macBytes(source);
   return (frame) => frame.subarray(6, 12).equals(bytes);
 };
 
 /**
- * What differs between frames sent and frames that came back, one line per frame: short enough to
- * read, which a dump of both is not.
+ * The differences between the frames sent and the frames received, one line per frame. A dump of both would be too long
+ * to read.
  */
 export function differences(sent: readonly Buffer[], received: readonly Buffer[]): string[] {
   const show = (frame: Buffer | undefined): string =>

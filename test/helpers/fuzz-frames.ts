@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Frames as nobody should send them: of every EtherType and size, with stacks of VLAN tags, cut-off
- * and lying IP headers, and a virtio_net_hdr that does not fit. From a seed, written into place.
+ * Malformed frames: of every EtherType and size, with stacks of VLAN tags, truncated and lying IP headers, and a
+ * virtio_net_hdr that does not fit. They are generated from a seed, in place.
  */
 import type { Random } from './random';
 
@@ -33,7 +33,7 @@ export class FrameFuzzer {
     private readonly address: readonly number[],
   ) {}
 
-  /** Writes a virtio_net_hdr and a frame; the bytes of both. */
+  /** Writes a virtio_net_hdr and a frame; returns the number of bytes of both. */
   write(to: Buffer): number {
     return this.random.chance(50) ? this.lyingSuperpacket(to) : this.anything(to);
   }
@@ -42,7 +42,7 @@ export class FrameFuzzer {
     const { random } = this;
     const length = this.length();
     const end = VNET_HDR_BYTES + length;
-    // What the last frame left there is as good as random; some of it is made new.
+    // The rest of the last frame is as good as random; some of it is replaced.
     for (let i = 0; i < 24; i++)
       to.writeUInt32LE(random.bits(), VNET_HDR_BYTES + (random.bits() % Math.max(1, length - 4)));
     let at = this.ethernet(to, end);
@@ -52,8 +52,8 @@ export class FrameFuzzer {
   }
 
   /**
-   * A superpacket that is right but for one lie or two, or for none: what passes the first checks of the kernel comes
-   * further. Its length is any: a gso_size beyond its end makes it a plain frame, however long.
+   * A superpacket that is right except for at most two lies, because a frame that passes the first checks of the kernel
+   * gets further. It may have any length: a gso_size beyond its end makes it a plain frame, however long.
    */
   private lyingSuperpacket(to: Buffer): number {
     const { random, mac } = this;
@@ -101,14 +101,17 @@ export class FrameFuzzer {
     return VNET_HDR_BYTES + length;
   }
 
-  /** The truth, or in `percent` of the cases something near it, or anything. */
+  /** Returns the true value or, in `percent` percent of the cases, a value near it or a random one. */
   private lie(percent: number, truth: number): number {
     const { random } = this;
     if (!random.chance(percent)) return truth & 0xffff;
     return (random.chance(50) ? truth + random.between(0, 40) - 20 : random.bits()) & 0xffff;
   }
 
-  /** Where what it carries begins. A third of the few fragments are what GSO forbids: more are to come. */
+  /**
+   * Returns where the payload begins. A third of the few fragments have the flag that GSO forbids: more fragments
+   * follow.
+   */
   private ipv4Header(to: Buffer, at: number, end: number, protocol: number): number {
     const { random, address } = this;
     to.fill(0, at, at + 20);
@@ -122,7 +125,7 @@ export class FrameFuzzer {
     return at + 20;
   }
 
-  /** The same, behind a chain of extension headers, which may be one that ends nowhere. */
+  /** The same after a chain of extension headers, which may have no end. */
   private ipv6Headers(to: Buffer, at: number, end: number, protocol: number): number {
     const { random } = this;
     to.fill(0, at, at + 40);
@@ -166,7 +169,7 @@ export class FrameFuzzer {
     return next + 2;
   }
 
-  /** An IP header that is right in most fields and lies in some; it may be cut off. */
+  /** An IP header that is right in most fields and lies in some; it may be truncated. */
   private network(to: Buffer, at: number, end: number): number {
     const { random, address } = this;
     const v4 = random.chance(60);
@@ -189,7 +192,7 @@ export class FrameFuzzer {
       for (let i = 8; i < 40; i++) header[i] = random.bits() & 0xff;
     }
     const copied = header.copy(to, at, 0, Math.max(0, Math.min(header.length, end - at)));
-    // The EtherType in front says what it is, unless the frame is to lie there too.
+    // The EtherType before it matches, unless the frame is to lie there, too.
     if (random.chance(80)) to.writeUInt16BE(v4 ? 0x0800 : 0x86dd, at - 2);
     return at + copied;
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Records of a ring as only a hostile sender makes them: good frames of every kind, changed at random, with a
- * virtio_net_hdr that fits, lies, or is noise. From a seed.
+ * Ring records as only a hostile sender produces them: good frames of every kind, changed at random, with a
+ * virtio_net_hdr that fits, lies, or is noise. They are generated from a seed.
  */
 import { arp, ethernet, icmp, icmpv6, ipv4, ipv6, tcp, TCP_FLAG, udp } from '../../src/packet';
 import { GSO } from '../../src/packet/offload';
@@ -42,7 +42,7 @@ export function virtioHeader(
   return vnet;
 }
 
-/** One of each kind: superpackets, tags, extension headers, and what is neither UDP nor TCP. */
+/** One frame of each kind: superpackets, tags, extension headers, and protocols other than UDP and TCP. */
 function seeds(): Seed[] {
   const payload = Buffer.alloc(3000, 'x');
   const small = payload.subarray(0, 40);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Hook files of a test: where only root can write, as the product demands. */
+/** Hook files of a test, in a directory where only root can write, as the product requires. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 

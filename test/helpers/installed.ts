@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** What an installed vnet-bpf and libbpf-ts have to do where there are neither sources nor a compiler, as a user types it. */
+/**
+ * Checks that an installed vnet-bpf and libbpf-ts work where there are neither sources nor a compiler, with the
+ * commands that a user would type.
+ */
 import * as path from 'node:path';
 
 import type { Test } from 'tap';
@@ -13,7 +16,7 @@ export interface Installed {
   bin: string;
   /** The installed package. */
   root: string;
-  /** The command of libbpf-ts, if that was installed by itself, too. */
+  /** The command of libbpf-ts, if it was also installed by itself. */
   libbpf?: string;
 }
 
@@ -34,7 +37,7 @@ export async function installedWorks(t: Test, { bin, root, libbpf }: Installed):
   t.match(succeeds(bin, 'stats', 'vnet0', '--netns', 'lab', '--check'), 'balanced');
   succeeds(bin, 'detach', 'vnet0', '--netns', 'lab');
   t.same(machine.residue(), ['/run/netns'], 'nothing is left but the directory of ip netns');
-  // It opens an object with libbpf and reads its types.
+  // The command opens an object with libbpf and reads its types.
   if (libbpf !== undefined)
     t.match(succeeds(libbpf, 'types', path.join(root, 'dist', 'bpf', 'vnet.bpf.o')), 'export interface');
 }

@@ -29,9 +29,9 @@ export function kernelLog(): string[] {
   }
 }
 
-/** Waits for a line about an interface to be in both logs; says which log lacks it, or null. */
+/** Waits until a line about an interface is in both logs; returns which log lacks it, or null. */
 export async function announced({ netns, iface }: Attached, what: string): Promise<string | null> {
-  // Announcements that come too fast are summed up and said later: see src/controller/event-log.ts.
+  // Events that come too fast are summarized and logged later: see src/controller/event-log.ts.
   const end = Date.now() + 6000 * SLOW;
   const says = (line: string): boolean => line.includes(`VNET: ${what}`) && line.includes(iface);
   for (;;) {

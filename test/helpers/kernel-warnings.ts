@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What the kernel complains about while a test runs. */
+/** The kernel's warnings while a test runs. */
 import * as fs from 'node:fs';
 
 const RECORD_BYTES = 8192;
@@ -33,7 +33,7 @@ function records(): KernelRecord[] {
   }
 }
 
-/** Begins to watch; the function returned gives the complaints since then, with the lines after them. */
+/** Begins to watch; the returned function gives the warnings since then, with the lines after them. */
 export function watchKernelWarnings(): () => string[] {
   const start = records().at(-1)?.sequence ?? -1;
   return () => {

@@ -16,7 +16,7 @@ function socketsOf(pid: number): Set<string> {
   return new Set(links.map((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1] ?? ''));
 }
 
-/** Empty, too, if it has ended. */
+/** The ports of a process; empty also if it has ended. */
 export function portsOf(pid: number): number[] {
   try {
     const own = socketsOf(pid);

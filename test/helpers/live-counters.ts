@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The counters of an attachment, mapped: a look costs nothing and starts no process. */
+/** The counters of an attachment, mapped into memory: a reading costs nothing and starts no process. */
 import * as path from 'node:path';
 
 import { BpfMap, MappedMemory } from 'libbpf-ts';
@@ -16,7 +16,7 @@ export class LiveCounters {
   private readonly memory: MappedMemory;
   private readonly words: SharedWords;
 
-  /** Of one queue; unmapped when the test ends. They go on to count through a crash and an adoption. */
+  /** Maps the counters of one queue until the test ends. They keep counting through a crash and an adoption. */
   constructor(t: Test, nic: Attached, queue = 0) {
     this.map = BpfMap.openPinned(path.join(pinDirectory(attachmentOf(nic).id), 'control'));
     this.memory = MappedMemory.map({ fd: this.map.fd, length: (queue + 1) * CONTROL.size });
@@ -44,7 +44,7 @@ export class LiveCounters {
     return this.get('captured') - this.get('drained');
   }
 
-  /** Waits until something is so; false if the time is up. */
+  /** Waits until a condition holds; returns false if the time is up. */
   async until(what: () => boolean, ms: number): Promise<boolean> {
     for (const end = Date.now() + ms * SLOW; !what();) {
       if (Date.now() > end) return false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What a loop has to stand, step by step, wherever it runs: the tests of the matrix are made of it. */
+/** The steps that a loop must pass wherever it runs. The tests of the matrix consist of them. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
@@ -19,7 +19,7 @@ type Named = Pick<Attached, 'netns' | 'iface'>;
 
 export const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** A reading in this process; the command takes long to start. */
+/** Takes a reading in this process, because the command takes long to start. */
 export const look = (nic: Named): Stats => readStats(attachmentOf(nic));
 
 export async function atRest(nic: Named): Promise<Stats> {
@@ -33,8 +33,8 @@ export async function atRest(nic: Named): Promise<Stats> {
 }
 
 /**
- * What we count and what the kernel counts, at rest, of the same moment: somebody may still look for a neighbour, and IPv6
- * sends packets of its own for some seconds after an interface came up.
+ * Our counters and the kernel's, at rest, from the same moment. Neighbour discovery may still be going on, and IPv6
+ * sends packets of its own for some seconds after an interface has come up.
  */
 export async function countersAtRest(nic: Named): Promise<{ stats: Stats; kernel: ReturnType<typeof kernelCounters> }> {
   for (let before = kernelCounters(nic.netns, nic.iface); ;) {
@@ -51,12 +51,12 @@ const acceptedOf = ({ tx, refused }: Stats): number =>
 export const refusals = ({ refused }: Stats): [string, number][] =>
   Object.entries(refused).filter(([, count]) => count > 0);
 
-/** The accounting, and what has to hold with it at rest. */
+/** Checks the frame accounting, and what must hold with it at rest. */
 export async function checkRest(t: Test, nic: Attached, tries = 5): Promise<Stats> {
   const stats = await atRest(nic);
   const kernel = kernelCounters(nic.netns, nic.iface);
   const accepted = acceptedOf(stats);
-  // With IPv6 it is never quite at rest: what passed between the two readings is in the next one.
+  // With IPv6 the interface is never quite at rest: a packet that passed between the two readings is in the next one.
   const { missing } = stats.behind;
   const isTx = isSent(kernel.tx, accepted, missing);
   if (!isTx && tries > 1) return checkRest(t, nic, tries - 1);
@@ -73,7 +73,7 @@ export async function checkRest(t: Test, nic: Attached, tries = 5): Promise<Stat
   return stats;
 }
 
-/** Sends up to `count` in all, at most `underWay` ahead of what has come back, and takes that. */
+/** Sends up to `count` datagrams in all, at most `underWay` more than have come back, and receives those. */
 export async function exchange(udp: OwnUdp, count: number, underWay = Infinity): Promise<void> {
   for (const end = Date.now() + WAIT_MS; udp.sent < count && Date.now() < end; await delay(1)) {
     udp.offer(Math.min(50, count - udp.sent, underWay - (udp.sent - udp.received)));
@@ -81,7 +81,7 @@ export async function exchange(udp: OwnUdp, count: number, underWay = Infinity):
   }
 }
 
-/** The controller, standing still while `during` runs. */
+/** Stops the controller while `during` runs. */
 export async function stopped(nic: Attached, during: () => void): Promise<void> {
   const { pid } = attachmentOf(nic);
   process.kill(pid, 'SIGSTOP');
@@ -93,7 +93,7 @@ export async function stopped(nic: Attached, during: () => void): Promise<void> 
   }
 }
 
-/** A full queue that holds: the sender has to wait, and all come back. */
+/** Fills a queue that holds: the sender has to wait, and all frames come back. */
 export async function holds(t: Test, nic: Attached, udp: OwnUdp): Promise<void> {
   await stopped(nic, () => {
     const taken = udp.offer(20_000);
@@ -105,13 +105,13 @@ export async function holds(t: Test, nic: Attached, udp: OwnUdp): Promise<void> 
   t.same({ order: udp.outOfOrder, damaged: udp.damaged }, { order: 0, damaged: 0 }, 'in order and whole');
 }
 
-/** Kills the controller; returns when it is seen to be gone, or the time is up. */
+/** Kills the controller; returns when it is gone or the time is up. */
 export async function kill(nic: Attached): Promise<void> {
   process.kill(attachmentOf(nic).pid, 'SIGKILL');
   for (const end = Date.now() + WAIT_MS; look(nic).state !== 'crashed' && Date.now() < end;) await delay(5);
 }
 
-/** Kills the controller; what is sent meanwhile comes back after the next attach. */
+/** Kills the controller; frames sent meanwhile come back after the next attach. */
 export async function crash(
   t: Test,
   nic: Attached,
@@ -133,9 +133,9 @@ export async function crash(
   t.ok(look(nic).tx.packets >= before.tx.packets + udp.sent - sentBefore, 'the counters went on');
 }
 
-/** A full queue that does not hold. */
+/** Fills a queue that does not hold. */
 export async function refuses(t: Test, nic: Attached, udp: OwnUdp): Promise<void> {
-  // Nothing but the datagrams is on it then.
+  // Then only the datagrams are on the interface.
   okIn(nic.netns, 'sysctl', ['-qw', `net.ipv6.conf.${nic.iface}.disable_ipv6=1`]);
   const before = look(nic).refused.full;
   await stopped(nic, () => udp.offer(5000));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * A machine of its own for a test: pid and mount namespaces with /run and /sys/fs/bpf that nobody
- * else uses. vnet-bpf keeps its state where pid 1 of its machine sees it, so here it finds only
- * what the test attached. Everything ends with the script: its processes, namespaces, interfaces.
+ * A machine of its own for a test: pid and mount namespaces with a /run and a /sys/fs/bpf that nothing else uses.
+ * vnet-bpf keeps its state where pid 1 of its machine sees it, so here it finds only what the test attached. Everything
+ * ends with the script: its processes, namespaces and interfaces.
  */
 import { MAIN } from './cli';
 import { run, type Result } from './netns';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Memory for sendmmsg and recvmmsg: an array of struct mmsghdr, each with one iovec, room for
- * the sender's address and for ancillary data. Set up once; sending and receiving allocate nothing.
+ * Memory for sendmmsg and recvmmsg: an array of struct mmsghdr, each with one iovec and with space for the sender's
+ * address and for ancillary data. It is set up once; sending and receiving allocate nothing.
  */
 import { MappedMemory } from 'libbpf-ts';
 
@@ -57,12 +57,12 @@ export class Messages implements Disposable {
     this.words.setUint32(offset + 4, Math.floor(value / 4294967296), true);
   }
 
-  /** The whole room of message `i`. */
+  /** The whole payload buffer of message `i`. */
   payload(i: number): Uint8Array {
     return new Uint8Array(this.memory.buffer, this.payloadsAt + i * this.bytes, this.bytes);
   }
 
-  /** Bytes to send of message `i`. */
+  /** Sets the number of bytes to send of message `i`. */
   setLength(i: number, bytes: number): void {
     this.pointer(this.count * HDR.size + i * IOVEC_BYTES + 8, bytes);
   }
@@ -72,7 +72,7 @@ export class Messages implements Disposable {
     return this.words.getUint32(i * HDR.size + HDR.length, true);
   }
 
-  /** Where message `i` came from: a sockaddr. */
+  /** The sender of message `i`, as a sockaddr. */
   name(i: number): DataView {
     return new DataView(this.memory.buffer, this.namesAt + i * NAME_BYTES, NAME_BYTES);
   }
@@ -91,13 +91,13 @@ export class Messages implements Disposable {
     return null;
   }
 
-  /** Sends messages `from` to `from + count`; the number sent, or minus the errno of the first. */
+  /** Sends `count` messages from message `from` on; returns the number sent, or the negative errno of the first. */
   send(fd: number, from: number, count: number, flags = 0): number {
     if (this.hasReceived) this.forgetSenders();
     return sendMessages(fd, this.memory.address + from * HDR.size, count, flags);
   }
 
-  /** Receives up to `count` messages; the number, or minus the errno. */
+  /** Receives up to `count` messages; returns the number received, or the negative errno. */
   receive(fd: number, flags = 0): number {
     this.hasReceived = true;
     for (let i = 0; i < this.count; i++) {
@@ -110,7 +110,7 @@ export class Messages implements Disposable {
     return receiveMessages(fd, this.memory.address, this.count, flags);
   }
 
-  /** What was received left addresses behind: a message sent now would go to them. */
+  /** Clears the addresses that receiving has left in the headers: messages sent now would go to them. */
   private forgetSenders(): void {
     this.hasReceived = false;
     for (let i = 0; i < this.count; i++) {

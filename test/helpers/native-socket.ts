@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The socket calls that Node lacks, for tests: raw frames, ancillary data, many messages per
- * call. Addresses are numbers, because the memory is set up once (see messages.ts).
+ * Socket calls that Node lacks, for tests: raw frames, ancillary data, many messages per call. Addresses are numbers,
+ * because the memory is set up once (see messages.ts).
  */
 import { Netns } from '../../src/link/netns';
 
@@ -63,7 +63,7 @@ function check(operation: string, result: number): number {
   return result;
 }
 
-/** A socket of a namespace; it stays there whichever thread uses it. Null: the thread's own. */
+/** Opens a socket in a namespace (null: the thread's own), where it stays whichever thread uses it. */
 export function openSocket(netns: string | null, domain: number, type: number, protocol: number): number {
   const open = (): number => check('socket', c.socket(domain, type | SOCK_CLOEXEC, protocol));
   if (netns === null) return open();
@@ -85,13 +85,13 @@ export function connect(fd: number, address: Uint8Array): void {
   check('connect', c.connect(fd, address, address.length));
 }
 
-/** Number of messages sent, or minus the errno of the first one. */
+/** Returns the number of messages sent, or the negative errno of the first one. */
 export function sendMessages(fd: number, messages: number, count: number, flags: number): number {
   const sent = c.sendmmsg(fd, messages, count, flags);
   return sent >= 0 ? sent : -koffi.errno();
 }
 
-/** Number of messages received, or minus the errno. */
+/** Returns the number of messages received, or the negative errno. */
 export function receiveMessages(fd: number, messages: number, count: number, flags: number): number {
   const received = c.recvmmsg(fd, messages, count, flags, 0);
   return received >= 0 ? received : -koffi.errno();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Attachments that other people or other runs of the tests have on this machine right now. They
- * come and go as they like, and a snapshot must not take them for ours.
+ * Attachments that other users or other test runs have on this machine. They come and go at any time, and a snapshot
+ * must not mistake them for ours.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -10,7 +10,7 @@ import type { Attachment } from '../../src/state/store';
 
 const STATE = '/run/vnet-bpf';
 
-/** `ours` are the namespaces that this test has made, also those that are gone again. */
+/** `ours` are the namespaces that this test has made, including those that are gone again. */
 const isForeign = (netns: string | null | undefined, ours: ReadonlySet<string>): boolean =>
   netns !== null && netns !== undefined && !ours.has(netns);
 
@@ -53,7 +53,7 @@ function attachProcesses(ours: ReadonlySet<string>): Process[] {
     const args = /^\d+$/.test(pid) ? (read(`/proc/${pid}/cmdline`)?.split('\0') ?? []) : [];
     if (!args[1]?.endsWith('/cli/main.js') || args[2] !== 'attach') return [];
     try {
-      // A machine of its own has other mounts.
+      // A private machine has other mounts.
       const elsewhere = fs.readlinkSync(`/proc/${pid}/ns/mnt`) !== mounts;
       return [{ pid, args, foreign: elsewhere || isForeign(args[args.indexOf('--netns') + 1], ours) }];
     } catch {

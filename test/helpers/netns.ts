@@ -11,7 +11,7 @@ export interface Result {
   stderr: string;
 }
 
-/** Runs a program to its end. */
+/** Runs a program until it ends. */
 export function run(
   program: string,
   args: readonly string[],
@@ -34,7 +34,10 @@ export function ok(
   return stdout;
 }
 
-/** Makes a namespace that is removed when the test ends, however it ends. Its `lo` is down, as the kernel makes it. */
+/**
+ * Creates a namespace that is removed when the test ends, however it ends. Its `lo` is down, which is the kernel's
+ * default.
+ */
 export function testNetns(t: Test): string {
   const name = `vt${randomBytes(4).toString('hex')}`;
   ok('ip', ['netns', 'add', name]);
@@ -42,7 +45,7 @@ export function testNetns(t: Test): string {
   return name;
 }
 
-/** The same, and quiet: no IPv6 chatter, so that only a test's own packets are on its interfaces. */
+/** The same without IPv6 chatter, so that only the test's own packets are on its interfaces. */
 export function quietNetns(t: Test): string {
   const name = testNetns(t);
   okIn(name, 'sysctl', ['-qw', 'net.ipv6.conf.default.disable_ipv6=1']);

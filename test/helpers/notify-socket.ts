@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The end of sd_notify(3) that a service manager has: a datagram socket of AF_UNIX, a file or an abstract name. */
+/** The service manager's end of sd_notify(3): an AF_UNIX datagram socket with a file name or an abstract name. */
 import * as fs from 'node:fs';
 
 import { bindSocket, openSocket, receiveBytes } from '../../src/native/libc';

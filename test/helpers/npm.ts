@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** What the tests tell npm, to get the project as its users do: packed, then installed. */
+/** Calls npm to get the project as its users do: packed, then installed. */
 
-/** Taken out of the environment by make; npm needs it. */
+/** A variable that make removes from the environment and npm needs. */
 const CERTIFICATES = process.env['VNET_BPF_CERTIFICATES'] ?? process.env['NODE_EXTRA_CA_CERTS'];
 
 export const npmEnvironment = (): NodeJS.ProcessEnv => ({
@@ -10,13 +10,16 @@ export const npmEnvironment = (): NodeJS.ProcessEnv => ({
   NODE_EXTRA_CA_CERTS: CERTIFICATES,
 });
 
-/** Makes the tarballs of vnet-bpf and of libbpf-ts in a directory; from the root of the repository. */
+/** Packs vnet-bpf and libbpf-ts into a directory, from the root of the repository. */
 export const packCommands = (destination: string): [string, string[]][] => [
   ['src/setup/pack.sh', [destination]],
   ['npm', ['pack', '--silent', '--workspaces', '--pack-destination', destination]],
 ];
 
-/** As `npm i -g`, with a prefix. What it depends on has been installed for this project: it is in npm's cache. */
+/**
+ * Runs `npm i -g` with a prefix. The dependencies are in npm's cache, because they have been installed for this
+ * project.
+ */
 export const installArguments = (prefix: string, ...tarballs: string[]): string[] => [
   'install',
   '--global',

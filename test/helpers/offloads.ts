@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What a user can change about the way in which the kernel cuts up superpackets of an interface. */
+/** Settings of a user that change how the kernel segments the superpackets of an interface. */
 import { IFLA, ifinfo, linkByIndex, linkByName, RTM_NEWLINK } from '../../src/link/links';
 import { Netns, openPeerNetns } from '../../src/link/netns';
 import { change, message, numberAttribute } from '../../src/link/rtnetlink';
@@ -9,7 +9,7 @@ import { attachmentOf, type Attached } from './cli';
 import { eventually } from './controller';
 import { ok, okIn, run } from './netns';
 
-/** What `ethtool -K` can switch of a veth, in an order in which each can be switched on again. */
+/** The features of a veth that `ethtool -K` can switch, in an order in which each can be switched on again. */
 const SWITCHES = [
   'sg',
   'tx',
@@ -32,13 +32,13 @@ export interface GsoLimits {
 const DEFAULT_SEGMENTS = 65535;
 const DEFAULT_SIZE = 65536;
 
-/** Leaves an interface with all that vnet-bpf lets it have but for the features named. */
+/** Leaves an interface with all features that vnet-bpf allows, except those named. */
 export function setFeatures({ netns, iface }: Attached, off: readonly string[]): void {
   okIn(netns, 'ethtool', ['-K', iface, ...SWITCHES.flatMap((name) => [name, 'on'])]);
   if (off.length > 0) okIn(netns, 'ethtool', ['-K', iface, ...off.flatMap((name) => [name, 'off'])]);
 }
 
-/** Gives an interface limits; those not named are as they were made. */
+/** Sets limits of an interface; those not named are reset to their initial values. */
 export function setGsoLimits(
   nic: Attached,
   { size = DEFAULT_SIZE, segments = DEFAULT_SEGMENTS, ipv4Size }: GsoLimits,
@@ -55,7 +55,7 @@ export function setGsoLimits(
     'gso_max_segs',
     String(segments),
   ]);
-  // Up to 64 KiB, the kernel gives IPv4 what `gso_max_size` says (netif_set_gso_max_size).
+  // Up to 64 KiB, the kernel uses `gso_max_size` for IPv4, too (netif_set_gso_max_size).
   const { ringBytes, backend } = attachmentOf(nic);
   const ipv4 =
     ipv4Size ?? (size === DEFAULT_SIZE ? bigTcp(superpacketBytesOf(backend, ringBytes)).gsoIpv4MaxSize : undefined);
@@ -69,7 +69,7 @@ export function setGsoLimits(
   );
 }
 
-/** Gives an interface a root qdisc, or null: the one that it was made with. */
+/** Gives an interface a root qdisc, or with null the one that it was created with. */
 export function setRootQdisc({ netns, iface }: Attached, qdisc: string | null): void {
   run('tc', ['-n', netns, 'qdisc', 'del', 'dev', iface, 'root']); // fails if there is none
   if (qdisc !== null) ok('tc', ['-n', netns, 'qdisc', 'replace', 'dev', iface, 'root', ...qdisc.split(' ')]);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The Internet checksum the slow and obvious way, to compare with. */
+/** The Internet checksum computed in the slow and obvious way, for comparison. */
 
 /** The sum over pseudo-header and transport part of an untagged IP frame: 0xffff if its checksum is right. */
 export function onesComplement(frame: Uint8Array): number {

@@ -12,11 +12,11 @@ export type Others = Readonly<Record<string, OtherProgram>>;
 
 /** Arguments of the loops here. */
 export const LOOP = ['--addr', '10.77.0.1/24', '--ring-size', '256K'];
-/** Environment of a controller that does as on a kernel without tcx. */
+/** Environment of a controller that behaves as on a kernel without tcx. */
 export const CLSACT = { VNET_BPF_TEST_ATTACH: 'clsact' };
 const COUNT = 100;
 
-/** Sends COUNT; all come back, and each of the others sees them. */
+/** Sends COUNT datagrams; all come back, and each of the others sees them. */
 async function send(t: Test, udp: OwnUdp, others: Others, when: string): Promise<void> {
   const before = Object.values(others).map((other) => other.seen());
   await exchange(udp, udp.sent + COUNT);
@@ -29,7 +29,7 @@ async function send(t: Test, udp: OwnUdp, others: Others, when: string): Promise
 
 export async function together(t: Test, nic: Attached, others: Others, env: NodeJS.ProcessEnv): Promise<void> {
   const udp = new OwnUdp(t, nic.netns, ADDRESSES[0], 200);
-  // One alone: what waits for a neighbour to be found is overtaken by what is sent when it has been (neigh_update).
+  // One alone first: packets that wait for a neighbour are overtaken by packets sent once it is known (neigh_update).
   await exchange(udp, 1);
   t.ok(await udp.takeUntil(1, WAIT_MS), 'one comes back');
   await send(t, udp, others, 'looping');
@@ -38,13 +38,13 @@ export async function together(t: Test, nic: Attached, others: Others, env: Node
   await checkRest(t, nic);
 }
 
-/** They are still attached when we have gone: they see what is sent. */
+/** Asserts that the other programs are still attached after we have detached: they see what is sent. */
 export function checkStay(t: Test, netns: string, iface: string, others: Others): void {
   const before = Object.values(others).map((other) => other.seen());
   ok('ip', ['-n', netns, 'link', 'set', 'dev', iface, 'up']);
   ok('ip', ['-n', netns, 'addr', 'add', '10.77.0.1/24', 'dev', iface]);
   const [nsenter, ...rest] = inside(netns) as [string, ...string[]];
-  run(nsenter, [...rest, 'ping', '-c', '1', '-W', '1', '10.77.0.2']); // nobody answers
+  run(nsenter, [...rest, 'ping', '-c', '1', '-W', '1', '10.77.0.2']); // no host answers
   Object.entries(others).forEach(([name, other], i) =>
     t.ok(other.seen() > (before[i] as number), `${name} is still there, and sees what is sent`),
   );

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Programs (test/bpf/others.bpf.c) and filters of somebody else on an interface's egress. */
+/** Other people's programs (test/bpf/others.bpf.c) and filters on an interface's egress. */
 import * as path from 'node:path';
 
 import { attachTc, BpfObject, type BpfMap, type BpfProgram } from 'libbpf-ts';
@@ -14,7 +14,7 @@ import { ok, run } from './netns';
 /** The kernel gives a filter without a priority, as ours is, one of 49152 or below. */
 const PRIORITY = { before: '1', behind: '60000' } as const;
 
-/** Its programs: what each does to a frame. */
+/** The programs in it, named by what they do to a frame. */
 const NAMES = [
   'counts',
   'accepts',
@@ -42,11 +42,11 @@ let compiled: string | undefined;
 export class OtherProgram {
   private constructor(
     private readonly words: BpfMap,
-    /** Takes it off the interface. */
+    /** Detaches it from the interface. */
     readonly detach: () => void,
   ) {}
 
-  /** Through tcx, behind those that are there; detached when the test ends. */
+  /** Attaches it through tcx, after the existing programs; it is detached when the test ends. */
   static tcx(t: Test, netns: string, iface: string, choice: OtherChoice = {}): OtherProgram {
     using there = Netns.named(netns);
     const { program, words } = OtherProgram.load(t, there, choice);
@@ -56,7 +56,9 @@ export class OtherProgram {
     return new OtherProgram(words, () => link.close());
   }
 
-  /** As a filter of the clsact qdisc, with tc(8), as others do it; it goes with the interface. */
+  /**
+   * Attaches it with tc(8) as a filter of the clsact qdisc, as other software does; it is removed with the interface.
+   */
   static filter(
     t: Test,
     netns: string,
@@ -73,7 +75,7 @@ export class OtherProgram {
     return new OtherProgram(words, detach);
   }
 
-  /** Behind ours, through what ours is attached through. */
+  /** Attaches it after ours, through whichever of tcx and clsact ours is attached through. */
   static behind(t: Test, nic: Attached, choice: OtherChoice): OtherProgram {
     const { netns, iface } = nic;
     return attachmentOf(nic).attach === 'tcx'
@@ -103,7 +105,7 @@ export class OtherProgram {
   }
 }
 
-/** Adds a filter with tc(8), before or behind ours where that is one, too; the function returned removes it. */
+/** Adds a filter with tc(8), before or after ours if ours is a filter, too; the returned function removes it. */
 export function addFilter(
   netns: string,
   iface: string,
@@ -115,12 +117,12 @@ export function addFilter(
   return () => void ok('tc', ['-n', netns, 'filter', 'del', ...place]);
 }
 
-/** Gives an interface on which ours is attached through tcx the clsact qdisc that filters hang on. */
+/** Adds the clsact qdisc that filters need to an interface on which ours is attached through tcx. */
 export function addClsact({ netns, iface }: Attached): void {
   if (attachmentOf({ netns, iface }).attach === 'tcx') ok('tc', ['-n', netns, 'qdisc', 'add', 'dev', iface, 'clsact']);
 }
 
-/** Why such a filter cannot be tested here, or false: only where the kernel itself says that it has no such thing. */
+/** The reason to skip a test of such a filter if the kernel says that it has none; false if the test can run. */
 export function withoutFilter(filter: readonly string[]): string | false {
   const script = 'tc qdisc add dev lo clsact && exec tc filter add dev lo egress protocol all "$@"';
   const { status, stderr } = run('unshare', ['--net', '--', 'sh', '-c', script, 'sh', ...filter]);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Both ends of a flow through the loop in the test's own process: on an emulated machine a process
- * more takes seconds to start.
+ * Both ends of a flow through the loop in the test's own process: on an emulated machine another process takes seconds
+ * to start.
  */
 import * as fs from 'node:fs';
 import * as net from 'node:net';
@@ -22,22 +22,24 @@ const FLOW_CHUNK = Buffer.alloc(64 << 10);
 
 const familyOf = (address: string): number => (address.includes(':') ? native.AF_INET6 : native.AF_INET);
 
-/** Numbered datagrams to an address of the interface, which is in the way of both ends. */
+/** Numbered datagrams to an address of the interface, through which both ends communicate. */
 export class OwnUdp {
   readonly sender: number;
   readonly receiver: number;
   private readonly messages: Messages;
   private readonly expected: Buffer;
-  /** Taken by the kernel so far. */
+  /** Datagrams that the kernel has taken so far. */
   sent = 0;
-  /** Came back so far. */
+  /** Datagrams that have come back so far. */
   received = 0;
-  /** Came back with a number that is not the next: with `missing` allowed, one that is not above the last. */
+  /**
+   * Datagrams that came back with a number that is not the next one or, with `missing` allowed, not above the last one.
+   */
   outOfOrder = 0;
   damaged = 0;
   private last = -1;
 
-  /** Closed when the test ends. `bytes` is the size of a datagram. */
+  /** Opens both sockets until the test ends. `bytes` is the size of a datagram. */
   constructor(
     t: Test,
     netns: string,
@@ -59,7 +61,7 @@ export class OwnUdp {
     });
   }
 
-  /** Sends up to `count` without waiting; how many the kernel took. */
+  /** Sends up to `count` datagrams without waiting; returns how many the kernel took. */
   offer(count: number): number {
     const { messages, bytes } = this;
     let taken = 0;
@@ -81,7 +83,7 @@ export class OwnUdp {
     return taken;
   }
 
-  /** Receives what there is and checks it. */
+  /** Receives and checks the datagrams that have arrived. */
   take(): void {
     for (;;) {
       const count = this.messages.receive(this.receiver, native.MSG_DONTWAIT);
@@ -90,7 +92,7 @@ export class OwnUdp {
     }
   }
 
-  /** Receives until `count` have come back altogether; false if they did not in time. */
+  /** Receives until `count` datagrams have come back altogether; returns false if they have not in time. */
   async takeUntil(count: number, ms: number): Promise<boolean> {
     for (const end = Date.now() + ms; ; await new Promise((resolve) => setTimeout(resolve, 5))) {
       this.take();
@@ -131,14 +133,14 @@ export class OwnUdp {
   }
 }
 
-/** A connection that is always full, until it is stopped. */
+/** A connection that is kept full until it is stopped. */
 export class OwnTcpFlow {
   private bytes = 0;
   private readonly begun = performance.now();
 
   private constructor(private readonly ends: (net.Socket | net.Server)[]) {}
 
-  /** Stopped with the test, if nobody does before. */
+  /** Starts the connection, which is stopped at the end of the test at the latest. */
   static start(t: Test, netns: string, address: string): OwnTcpFlow {
     const port = freePort();
     const [listening, connecting] = [0, 0].map(() =>
@@ -164,7 +166,10 @@ export class OwnTcpFlow {
     return flow;
   }
 
-  /** Ends it, with a reset: what waits to be sent again would go on for long on a line that loses; what came through. */
+  /**
+   * Ends the connection with a reset, because retransmissions would take long on a lossy line; returns what came
+   * through.
+   */
   stop(): { bytes: number; seconds: number } {
     for (const end of this.ends) {
       if (end instanceof net.Server) end.close();
@@ -177,7 +182,7 @@ export class OwnTcpFlow {
 export interface OwnTcpOptions {
   /** The most payload that a segment may have, whatever the MTU allows; bytes. */
   segment?: number;
-  /** Fails if it takes longer. */
+  /** The transfer fails if it takes longer. */
   ms?: number;
 }
 
@@ -201,7 +206,7 @@ export async function ownTcp(
   const sockets: net.Socket[] = [];
   server.on('connection', (socket) => sockets.push(socket));
   const received = receiveFrom(server);
-  received.catch(() => {}); // whoever awaits it hears; if sending has failed before, nobody does
+  received.catch(() => {}); // a caller that awaits it sees the error; none does if sending has failed before
   server.listen({ fd: listening }); // listens before it returns: the descriptor is bound already
   native.connect(connecting, native.socketAddress(address, port));
   const socket = new net.Socket({ fd: connecting, readable: true, writable: true });

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * A machine of its own for tests that look at everything the product leaves behind: private mount,
- * pid and network namespaces with an empty /run and a fresh BPF file system. What is found there
- * was made there, whatever else runs on this machine.
+ * A private machine for tests that check everything the product leaves behind: mount, pid and network namespaces of its
+ * own, with an empty /run and a fresh BPF file system. Whatever is found there was made there, regardless of what else
+ * runs on the host.
  */
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
@@ -15,9 +15,9 @@ import { MAIN } from './cli';
 import { run, type Result } from './netns';
 
 /**
- * Becomes pid 1. Lets go of the namespaces that are mounted outside, or they would live on in
- * here after their owners removed them. The old /proc is asked first: there `self` is the number by which the outside
- * knows this process. It ends, and the whole machine with it, when the test lets go of its input.
+ * Runs as pid 1 of the machine. It first reads from the old /proc the PID by which the host knows it. It unmounts the
+ * network namespaces that are mounted on the host, which would otherwise stay alive here after their owners removed
+ * them. It ends, and the whole machine with it, when the test closes its standard input.
  */
 const INIT = `
 set -e
@@ -34,8 +34,8 @@ exec cat >/dev/null
 `;
 
 /**
- * Everything that an attachment could leave, one thing a line; nothing on an empty machine: what
- * mount(8) keeps in /run and the kernel's own iterators on bpffs do not count.
+ * Lists everything that an attachment could leave, one item per line. On an empty machine it prints nothing: what
+ * mount(8) keeps in /run and the kernel's own iterators on bpffs are left out.
  */
 const RESIDUE = `
 ls -A /run | grep -v '^mount$' | sed 's|^|/run/|' || true
@@ -53,7 +53,7 @@ awk '$2 ~ "^/(run|sys/fs/bpf)/.*vnet-bpf"' /proc/self/mounts
 export class PrivateMachine {
   private constructor(private readonly init: number) {}
 
-  /** Starts one; it ends with everything in it when the test ends, or when the test's process does. */
+  /** Starts a machine, which ends with everything in it when the test or the test's process ends. */
   static async start(t: Test): Promise<PrivateMachine> {
     const child = spawn('unshare', ['--mount', '--pid', '--net', '--fork', '--kill-child', 'sh', '-c', INIT], {
       stdio: ['pipe', 'pipe', 'inherit'],
@@ -69,21 +69,21 @@ export class PrivateMachine {
     return new PrivateMachine(Number(init));
   }
 
-  /** Arguments that run a program inside. */
+  /** The command line that runs a program inside the machine. */
   inside(program: string, args: readonly string[]): [string, string[]] {
-    // Without tap's module loader, which doubles the time that the command takes to start.
+    // NODE_OPTIONS has tap's module loader, which doubles the time that the command takes to start.
     return [
       'nsenter',
       ['--target', String(this.init), '--mount', '--pid', '--net', '--', 'env', '-u', 'NODE_OPTIONS', program, ...args],
     ];
   }
 
-  /** Runs a program inside to its end; the status is -1 if a signal ended it. */
+  /** Runs a program inside the machine until it ends. The status is -1 if a signal killed it. */
   run(program: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Result {
     return run(...this.inside(program, args), { env: { ...process.env, ...env } });
   }
 
-  /** Runs shell commands, which have to succeed; what they print. */
+  /** Runs shell commands, which must succeed; returns what they print. */
   shell(script: string): string {
     const { status, stdout, stderr } = this.run('sh', ['-c', script]);
     if (status !== 0) throw new Error(`${script.trim()}: status ${status}: ${stderr.trim()}`);
@@ -105,12 +105,12 @@ export class PrivateMachine {
     throw new Error('Node.js does not start with 64 descriptors');
   }
 
-  /** `vnet-bpf ...` */
+  /** Runs `vnet-bpf ...` inside the machine. */
   cli(args: readonly string[], env: NodeJS.ProcessEnv = {}): Result {
     return this.run(process.execPath, [MAIN, ...args], env);
   }
 
-  /** What is there that an empty machine does not have, one thing a line. */
+  /** Whatever exists beyond an empty machine, one item per entry. */
   residue(): string[] {
     return this.shell(RESIDUE)
       .split('\n')

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/** What a process uses: processor time and memory, as /proc says. */
+/** Processor time and memory of a process, from /proc. */
 import * as fs from 'node:fs';
 
 const TICKS_PER_SECOND = 100; // USER_HZ, the same on every Linux
 
 /** Milliseconds of processor time of all threads of a process so far. */
 export function cpuMs(pid: number): number {
-  // The name in parentheses may hold anything; utime and stime are the 12th and 13th behind it.
+  // The name in parentheses may hold anything; utime and stime are the 12th and 13th field after it.
   const fields = fs
     .readFileSync(`/proc/${pid}/stat`, 'utf8')
     .replace(/^.*\) /s, '')

@@ -14,7 +14,7 @@ export type Values = ReadonlyMap<string, number>;
 
 const key = (name: string, labels: readonly string[]): string => `${name}{${[...labels].sort().join()}}`;
 
-/** Throws at a line that is not of the format, and at a series that is there twice. */
+/** Throws for a line that does not have the format, and for a series that occurs twice. */
 export function parseMetrics(text: string): Values {
   const values = new Map<string, number>();
   for (const line of text.split('\n')) {
@@ -36,7 +36,7 @@ export function numbersOf(document: object, prefix = ''): [string, number][] {
   });
 }
 
-/** The series that has to have a number of `stats --json`; throws if no metric is defined for it. */
+/** The series that must have a number of `stats --json`; throws if no metric is defined for it. */
 export function seriesOf(pathOfNumber: string, who: { interface: string; netns: string }): string {
   const [group, reason] = pathOfNumber.split('.');
   const metric = METRICS[(group === 'refused' ? group : pathOfNumber) as NumberPath];
@@ -46,18 +46,18 @@ export function seriesOf(pathOfNumber: string, who: { interface: string; netns: 
   return key(metric.name, because === undefined ? labels : [...labels, `reason="${because}"`]);
 }
 
-/** Those numbers that the text does not have, or has otherwise. */
+/** The numbers that are missing from the text or differ in it. */
 export function missingFrom(values: Values, document: object, who: { interface: string; netns: string }): string[] {
   return numbersOf(document)
     .filter(([name, value]) => values.get(seriesOf(name, who)) !== value)
     .map(([name, value]) => `${name} is ${value}, not ${values.get(seriesOf(name, who))}`);
 }
 
-/** Where make puts it, or the machine's. */
+/** The promtool that make has installed, or the machine's. */
 const PROMTOOL = path.join(ROOT, '.cache', 'bin', 'promtool');
 const promtool = fs.existsSync(PROMTOOL) ? PROMTOOL : 'promtool';
 
-/** Why promtool cannot be asked, or false. */
+/** The reason why promtool cannot be used, or false. */
 export function withoutPromtool(): string | false {
   try {
     return run(promtool, ['--version']).status === 0 ? false : 'promtool does not run';
@@ -66,13 +66,13 @@ export function withoutPromtool(): string | false {
   }
 }
 
-/** What promtool says of a text; empty if it is as Prometheus wants it. */
+/** promtool's findings about a text; empty if it follows Prometheus's conventions. */
 export function promtoolSays(text: string): string {
   const { status, stdout, stderr } = run(promtool, ['check', 'metrics'], { input: text });
   return `${stdout}${stderr}${status === 0 ? '' : `status ${status}`}`.trim();
 }
 
-/** What promtool says of a file. */
+/** promtool's findings about a file. */
 function promtoolChecks(what: 'rules' | 'config', text: string): string {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'vnet-bpf-test-'));
   try {
@@ -85,7 +85,7 @@ function promtoolChecks(what: 'rules' | 'config', text: string): string {
   }
 }
 
-/** What promtool says of expressions, as rules; JSON is YAML. */
+/** promtool's findings about expressions, checked as rules. The file is JSON, which is also YAML. */
 export function promtoolRules(expressions: readonly string[]): string {
   const rules = expressions.map((expr, i) => ({ record: `test:${i}`, expr }));
   return promtoolChecks('rules', JSON.stringify({ groups: [{ name: 'test', rules }] }));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Queueing disciplines in tests: not every kernel has each. */
+/** Queueing disciplines in tests: a kernel may lack some. */
 import { run } from './netns';
 
-/** Why it cannot be tested here, or false: only where the kernel itself says that it has no such qdisc. */
+/** The reason to skip a test of `qdisc` if the kernel says that it has none; false if the test can run. */
 export function withoutQdisc(qdisc: string): string | false {
   const { status, stderr } = run('unshare', [
     '--net',

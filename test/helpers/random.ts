@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Random numbers from a seed, so that what a test did can be done again: VNET_BPF_TEST_SEED. */
+/** Random numbers from a seed (VNET_BPF_TEST_SEED), so that a test run can be repeated. */
 import { randomInt } from 'node:crypto';
 
 import type { Test } from 'tap';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Frames as they are on an interface: sent, and captured with their direction and VLAN tag. */
+/** Sends frames on an interface, and captures frames with their direction and VLAN tag. */
 import * as fs from 'node:fs';
 
 import type { Test } from 'tap';
@@ -21,14 +21,14 @@ const ADDRESSES_BYTES = 12;
 /** The largest superpacket. */
 const MAX_FRAME_BYTES = LARGEST_RECORD;
 
-/** sll_pkttype; `outgoing` is what the interface was given to transmit, the rest it received. */
+/** sll_pkttype; `outgoing` frames were given to the interface to transmit, all others were received. */
 const DIRECTIONS = ['host', 'broadcast', 'multicast', 'otherhost', 'outgoing'] as const;
 
 export interface Captured {
   direction: (typeof DIRECTIONS)[number];
-  /** The frame as on a wire: a tag that the kernel keeps beside the data is put back. */
+  /** The frame as it is on a wire: a tag that the kernel keeps outside the data is put back. */
   frame: Buffer;
-  /** True if the kernel had the tag beside the data. */
+  /** Whether the kernel kept the tag outside the data. */
   tagBeside: boolean;
 }
 
@@ -42,7 +42,10 @@ export class RawSocket {
     this.messages = new Messages(16, MAX_FRAME_BYTES + VNET_HDR_BYTES, 64);
   }
 
-  /** Opens a socket on an interface; closed when the test ends. With `vnetHeader` frames sent start with a virtio_net_hdr; with `bypass` they pass by the TC egress. */
+  /**
+   * Opens a socket on an interface; it is closed when the test ends. With `vnetHeader`, frames to be sent start with a
+   * virtio_net_hdr; with `bypass`, they bypass the TC egress.
+   */
   static open(
     t: Test,
     netns: string,
@@ -68,7 +71,7 @@ export class RawSocket {
     return socket;
   }
 
-  /** Sends one frame; 0, or the errno. */
+  /** Sends one frame; returns 0 or the errno. */
   trySend(frame: Uint8Array): number {
     this.messages.payload(0).set(frame);
     this.messages.setLength(0, frame.length);
@@ -77,13 +80,13 @@ export class RawSocket {
     return result < 0 ? -result : 0;
   }
 
-  /** Sends one frame, which has to succeed. */
+  /** Sends one frame, which must succeed. */
   send(frame: Uint8Array): void {
     const errno = this.trySend(frame);
     if (errno !== 0) throw new Error(`send of a ${frame.length}-byte frame: ${native.errnoName(errno)}`);
   }
 
-  /** What has been captured so far, in order; empties the socket. */
+  /** Returns the frames captured so far, in order, and empties the socket. */
   captured(): Captured[] {
     const frames: Captured[] = [];
     for (;;) {
@@ -93,10 +96,7 @@ export class RawSocket {
     }
   }
 
-  /**
-   * Captures until `count` frames that the interface received and that `wanted` picks are there,
-   * or the time is up.
-   */
+  /** Captures until there are `count` received frames that `wanted` selects, or the time is up. */
   async received(count: number, wanted: (frame: Buffer) => boolean, ms = 3000): Promise<Captured[]> {
     const frames: Captured[] = [];
     const end = Date.now() + ms * SLOW;

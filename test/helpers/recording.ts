@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `vnet-bpf record` beside a test, and what is in its file. */
+/** Runs `vnet-bpf record` beside a test, and reads its file. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
@@ -14,7 +14,7 @@ import { attachmentOf, MAIN, SLOW, type Attached } from './cli';
 import { eventually } from './controller';
 import { run } from './netns';
 
-/** Why there is no tshark here, or false. */
+/** The reason to skip a test with tshark if there is none; false if the test can run. */
 export function withoutTshark(): string | false {
   try {
     return run('tshark', ['--version']).status === 0 ? false : 'tshark does not run';
@@ -23,7 +23,7 @@ export function withoutTshark(): string | false {
   }
 }
 
-/** A directory for files of a test, gone when it ends. */
+/** A directory for files of a test, removed when it ends. */
 export function directoryOf(t: Test): string {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'vnet-bpf-test-'));
   t.teardown(() => fs.rmSync(directory, { recursive: true, force: true }));
@@ -35,13 +35,13 @@ export const tracePin = (nic: Attached): string => path.join(pinDirectory(attach
 export interface Recording {
   file: string;
   child: ChildProcess;
-  /** SIGINT; what it printed, when it has ended well. */
+  /** Sends SIGINT; resolves with the output when the recorder has ended without an error. */
   end(): Promise<string>;
-  /** The same without a signal: it ends by itself. */
+  /** The same without a signal, for a recorder that ends by itself. */
   ended: Promise<{ status: number | null; output: string }>;
 }
 
-/** Begins to record; resolves when nothing is missed any more. With rotation, `first` is the name of the first file. */
+/** Begins to record; resolves once every frame is recorded. With rotation, `first` is the name of the first file. */
 export async function startRecording(
   t: Test,
   nic: Attached,
@@ -102,7 +102,7 @@ export async function readRecording(file: string): Promise<RecordedFrame[]> {
   return found;
 }
 
-/** How many comments begin with each of the words, times and numbers left out. */
+/** The number of comments that begin with each of the words, without times and numbers. */
 export function kindsOf(frames: readonly RecordedFrame[]): Record<string, number> {
   const kinds: Record<string, number> = {};
   for (const { comment } of frames) {
@@ -114,13 +114,13 @@ export function kindsOf(frames: readonly RecordedFrame[]): Record<string, number
   return kinds;
 }
 
-/** Of the statistics at the end: numbers that are said in words. */
+/** Numbers of the statistics at the end, taken from their comment. */
 export interface Summary {
   missed: number;
   text: string;
 }
 
-/** What the file says of itself behind the last frame. */
+/** The statistics after the last frame of the file. */
 export function summaryOf(file: string): Summary {
   const end = fs.readFileSync(file).subarray(-1024).toString('latin1');
   const text = /(no frame was missed|\d+ frames were missed)[^\0]*/.exec(end)?.[0];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Checks that a command is refused as the contract says: one line, perhaps a hint, nothing else. */
+/** Checks that a command is refused as the contract says: with one line, perhaps a hint, and nothing else. */
 import { execFile } from 'node:child_process';
 
 import type { Test } from 'tap';
@@ -10,15 +10,18 @@ import type { Result } from './netns';
 export interface Refusal {
   args: readonly string[];
   status: 1 | 2;
-  /** What the line has to say. */
+  /** What the line must contain. */
   says: RegExp;
   hints?: RegExp;
   env?: NodeJS.ProcessEnv;
-  /** A command that runs it: `setpriv ... --`. */
+  /** A command line to run it with: `setpriv ... --`. */
   through?: readonly string[];
 }
 
-/** tap puts a module loader into NODE_OPTIONS of every child; a user has none, and it writes where nobody may not. */
+/**
+ * tap puts a module loader into NODE_OPTIONS of every child. A user has none, and it writes where the user nobody may
+ * not.
+ */
 const PLAIN = ['env', '-u', 'NODE_OPTIONS'];
 
 function runOnce({ args, env, through = [] }: Refusal): Promise<Result> {
@@ -30,7 +33,7 @@ function runOnce({ args, env, through = [] }: Refusal): Promise<Result> {
   });
 }
 
-/** Checks one answer; all that is wrong with it makes one failure. */
+/** Checks one result; everything that is wrong with it makes one failure. */
 export function checkRefusal(t: Test, { status, stdout, stderr }: Result, refusal: Refusal, name: string): void {
   const [first = '', second, ...more] = stderr.replace(/\n$/, '').split('\n');
   const wrong: string[] = [];
@@ -44,7 +47,7 @@ export function checkRefusal(t: Test, { status, stdout, stderr }: Result, refusa
   t.same(wrong, [], `${name}: ${first}`, { stdout, stderr });
 }
 
-/** Two at a time: starting is most of what a refused command does. */
+/** Runs two at a time: a refused command spends most of its time starting. */
 const AT_ONCE = 2;
 
 export async function refused(t: Test, refusals: readonly Refusal[]): Promise<void> {

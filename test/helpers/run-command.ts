@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `vnet-bpf run` in the background, and whether anything of it is left. */
+/** Runs `vnet-bpf run` in the background, and checks that it leaves nothing. */
 import { spawn, type ChildProcess } from 'node:child_process';
 
 import type { Test } from 'tap';
@@ -8,19 +8,22 @@ import { MAIN } from './cli';
 import { eventually } from './controller';
 import { ok, run } from './netns';
 
-/** Names of the namespaces that there are. */
+/** The names of all namespaces. */
 export const namespaces = (): string[] =>
   ok('ip', ['netns', 'list'])
     .split('\n')
     .map((line) => line.split(' ')[0] as string);
 
-/** Whether a namespace is gone, and the record of what was attached in it. */
+/** Whether a namespace is gone, together with the record of the attachment in it. */
 export const isGone = (netns: string): boolean =>
   netns !== '' &&
   !namespaces().includes(netns) &&
   run('grep', ['-rls', `"${netns}"`, '/run/vnet-bpf', '--include=state.json']).stdout === '';
 
-/** Asserts that every namespace of a run that has come since `before` goes: ours, and those of tests beside this one. */
+/**
+ * Asserts that every namespace of a run that was created since `before` is removed: ours, and those of concurrent
+ * tests.
+ */
 export async function runsGo(t: Test, before: readonly string[]): Promise<void> {
   const came = namespaces().filter((name) => name.startsWith('vnet-run-') && !before.includes(name));
   await eventually(() => !namespaces().some((name) => came.includes(name)), 60_000);
@@ -35,7 +38,7 @@ export interface StartedRun {
   child: ChildProcess;
   netns: string;
   ended: Promise<number | null>;
-  /** What the command has printed behind the name of its namespace. */
+  /** What the command has printed after the name of its namespace. */
   output(): string;
 }
 
@@ -51,7 +54,7 @@ export async function startRun(t: Test, script: string): Promise<StartedRun> {
   let output = '';
   child.stdout?.on('data', (data: Buffer) => (output += data.toString()));
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
-  // Of many at once the last waits for all others.
+  // If many start at once, the last one waits for all others.
   await Promise.race([ended, eventually(() => output.split('\n').length > 2, 120_000)]);
   return { child, netns: output.split('\n')[0] ?? '', ended, output: () => output.replace(/^.*\n/, '') };
 }

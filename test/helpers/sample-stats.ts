@@ -3,10 +3,10 @@
 import { REFUSALS } from '../../src/datapath/outcomes';
 import { documentOf, type Stats } from '../../src/datapath/stats';
 
-/** One of an interface that nothing has passed yet. */
+/** A reading of an interface that no frame has passed yet. */
 export const idleStats = (): Stats => statsOf(() => 0);
 
-/** One in which no two numbers are equal. */
+/** A reading in which no two numbers are equal. */
 export function sampleStats(): Stats {
   let next = 1000;
   return statsOf(() => next++);

@@ -9,7 +9,7 @@ const END = '```\n<!-- top: end -->';
 const withoutEmpty = (lines: readonly string[]): string[] =>
   lines.map((line) => line.trimEnd()).filter((line, i, all) => line !== '' || all[i - 1] !== '');
 
-/** What stays the same when other numbers are shown. */
+/** The part of a picture that stays the same when other numbers are shown. */
 export const shapeOf = (lines: readonly string[]): string[] =>
   withoutEmpty(lines).map((line) =>
     line

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Tells lost, repeated and overtaken datagrams apart by their flow and sequence number. */
+/** Counts lost, repeated and overtaken datagrams by their flow and sequence number. */
 import type { Messages } from './messages';
 import * as native from './native-socket';
 import { pattern, PAYLOAD_HEADER_BYTES } from './udp-payload';

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Plays systemd for one instance of our unit, since a test has no systemd: reads ExecStart= and the file of options,
- * starts the command with the environment, the capabilities and the umask of the unit, and waits for READY=1.
- * Seccomp, the list of devices and that of address families are not applied.
+ * Plays systemd for one instance of our unit, because a test has no systemd: it reads ExecStart= and the file of
+ * options, starts the command with the environment, the capabilities and the umask of the unit, and waits for READY=1.
+ * It does not apply the seccomp filter or the lists of devices and address families.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import * as path from 'node:path';
@@ -15,7 +15,7 @@ import { NotifySocket } from './notify-socket';
 import { boundingSet, commandLine, readAssignments, readEnvironment } from './unit-file';
 
 export const UNIT = path.join(ROOT, 'docs', 'systemd', 'vnet-bpf@.service');
-/** What systemd gives to every service (systemd.exec(5)). */
+/** The environment that systemd gives to every service (systemd.exec(5)). */
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin';
 
 export interface End {
@@ -27,7 +27,7 @@ export class ServiceManager {
   private readonly unit = readAssignments(UNIT);
   private child: ChildProcess | undefined;
   private ended: Promise<End> | undefined;
-  /** What the running process has said. */
+  /** The messages of the running process. */
   readonly heard: string[] = [];
   stderr = '';
 
@@ -38,7 +38,7 @@ export class ServiceManager {
     private readonly environment: NodeJS.ProcessEnv,
   ) {}
 
-  /** For the instance with that file of options; whatever runs is killed when the test ends. */
+  /** Creates the manager of the instance with that file of options. A running process is killed when the test ends. */
   static create(
     t: Test,
     instance: string,
@@ -64,11 +64,11 @@ export class ServiceManager {
     return this.child?.pid ?? 0;
   }
 
-  /** Starts it; true once it says that it is ready, false if it ended before. */
+  /** Starts the service; resolves with true once it is ready, or with false if it ends before that. */
   async start(): Promise<boolean> {
     const [program, ...args] = commandLine(this.setting('ExecStart'), this.instance, readEnvironment(this.options));
     if (program !== 'vnet-bpf') throw new Error(`ExecStart= starts ${program}`);
-    // As `npm i -g` puts it into the PATH: a link to MAIN, which names node.
+    // `npm i -g` puts the same into the PATH: a link to MAIN, whose first line names node.
     const limits = [
       '--bounding-set',
       boundingSet(this.setting('CapabilityBoundingSet')),
@@ -89,7 +89,7 @@ export class ServiceManager {
     return this.says('READY=1');
   }
 
-  /** Whether it has said so in a line of a message. */
+  /** Whether a line of a message matches. */
   says(line: string): boolean {
     this.heard.push(...this.socket.received());
     return this.heard.some((message) => message.split('\n').includes(line));

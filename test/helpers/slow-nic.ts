@@ -7,14 +7,14 @@ import { quietNetns, testNetns } from './netns';
 import { withoutArp } from './traffic';
 
 export interface SlowOptions {
-  /** What the interface is sent to; with IPv4 nothing else is on it. */
+  /** The address that traffic is sent to; with IPv4 nothing else is on the interface. */
   address: string;
   /** Microseconds of rest after each batch. */
   delayUs: number;
   args?: readonly string[];
 }
 
-/** Attaches it in a namespace of its own, its neighbour settled. */
+/** Attaches the interface in a namespace of its own and settles its neighbour. */
 export function slowNic(t: Test, { address, delayUs, args = [] }: SlowOptions): Attached {
   const v6 = address.includes(':');
   const netns = v6 ? testNetns(t) : quietNetns(t);

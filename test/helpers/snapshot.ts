@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * What a machine has that vnet-bpf could change, as lines of text under headings. A test takes
- * one before and asks afterwards that nothing differs; the difference is the message. What other
- * runs on the same machine have attached meanwhile is left out.
+ * Everything on a machine that vnet-bpf could change, as lines of text under headings. A test takes a snapshot before
+ * it begins and asserts afterwards that nothing differs; the differences are the message. Attachments that other runs
+ * make on the same machine meanwhile are left out.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -30,7 +30,7 @@ const QUESTIONS: readonly [string, string][] = [
   ['sysctls', 'grep -rs "" /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf'],
 ];
 
-/** Life times of addresses and routes count down by themselves. */
+/** Lifetimes of addresses and routes count down by themselves. */
 const steady = (line: string): string => line.replace(/(valid_lft|preferred_lft|expires) \d+sec/g, '$1').trim();
 
 function ofNamespace(name: string | null): [string, string[]][] {
@@ -55,16 +55,18 @@ function files(directory: string): string[] {
   }
 }
 
-/** The kernel puts them there itself when a bpffs is mounted for the first time (populate_bpffs in kernel/bpf/inode.c). */
+/**
+ * The kernel creates these itself when a bpffs is mounted for the first time (populate_bpffs in kernel/bpf/inode.c).
+ */
 const OF_THE_KERNEL = /^.sys.fs.bpf.(maps|progs).debug$/;
 
 const BPF = 'BPF objects';
-/** Others may have some that cannot be told from ours yet: an attach that has only begun. */
+/** Other runs may have some that cannot be distinguished from ours yet, because their attach has only begun. */
 const SHARED_HEADINGS = [BPF, 'state files', 'pins'];
-/** The peer namespace, the lock and the directory of pins: with others there, theirs as well. */
+/** The peer namespace, the lock and the directory of pins, which belong to all attachments of the machine. */
 const SHARED = /^.run.vnet-bpf.(lock|netns)$|^.sys.fs.bpf.vnet-bpf$/;
 
-/** Every namespace that a snapshot was asked for: what is left of one that is gone is still ours. */
+/** Every namespace of which a snapshot was taken: what a removed one leaves is still ours. */
 const known = new Set<string>();
 
 /** The machine, its default network namespace and the named ones given, without what belongs to others. */
@@ -73,7 +75,7 @@ export function snapshot(...namespaces: string[]): Snapshot {
   const begun = foreignAttachments(known);
   const [state, pins] = [files('/run/vnet-bpf'), files('/sys/fs/bpf').filter((file) => !OF_THE_KERNEL.test(file))];
   const processes = controllers(known);
-  // Asked before and after: one may have come or gone while the files were listed.
+  // Listed before and after, because an attachment may have come or gone while the files were listed.
   const foreign = [...begun, ...foreignAttachments(known)];
   const alone = foreign.length === 0 && !processes.some((process) => process.foreign);
   const ours = (name: string): boolean => !SHARED.test(name) && !foreign.some((id) => name.includes(id));
@@ -97,7 +99,7 @@ export function snapshot(...namespaces: string[]): Snapshot {
       processes.filter((process) => !process.foreign).map(({ pid, args }) => `${pid} ${args.join(' ').trim()}`),
     ],
   ];
-  // Nothing says whose BPF objects are: they are looked at only while nobody else has any.
+  // Nothing shows whose BPF objects are, so they are compared only while no other run has any.
   if (alone)
     entries.push(
       [BPF, bpfObjects()],
@@ -106,14 +108,14 @@ export function snapshot(...namespaces: string[]): Snapshot {
   return new Map(entries);
 }
 
-/** What differs, a line each with - or + in front, under the heading; empty if nothing does. */
+/** The differences, one per line with - or + in front, under their headings; empty if there are none. */
 export function difference(before: Snapshot, after: Snapshot): string {
   const parts: string[] = [];
   for (const [heading, old] of before) {
     const now = after.get(heading);
     if (!now) continue; // could not be looked at
     const lines = [
-      // Objects that others had and gave up meanwhile are no business of ours.
+      // Objects that belonged to other runs and have been freed meanwhile do not matter.
       ...(SHARED_HEADINGS.includes(heading)
         ? []
         : old.filter((line) => !now.includes(line)).map((line) => `  - ${line}`)),
@@ -127,12 +129,12 @@ export function difference(before: Snapshot, after: Snapshot): string {
   return parts.join('\n');
 }
 
-/** BPF objects are freed a little after their last user let go (RCU). */
+/** BPF objects are freed a little after their last user has released them (RCU). */
 const SETTLE_MS = 2000;
 
 /**
- * Fails unless everything is as it was, waiting for what the kernel frees in its own time. What is left stays: a line that is
- * not in every look was of others, who make and remove such things all the time.
+ * Fails unless everything is as it was before, after waiting for objects that the kernel frees later. Leftovers stay: a
+ * line that is not in every look belongs to other runs, which create and remove such things all the time.
  */
 export async function sameAs(t: Test, before: Snapshot, message: string, ...namespaces: string[]): Promise<void> {
   const end = Date.now() + SETTLE_MS * SLOW;

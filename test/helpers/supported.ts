@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Why a test cannot run on this kernel, or false. Only a typed "unsupported" error counts, and only where
- * the kernel is older than what it asks for: a new one without the feature fails the test.
+ * The reason why a test cannot run on this kernel, or false. Only a typed "unsupported" error counts, and only if the
+ * kernel is older than the feature: on a newer kernel without the feature, the test fails.
  */
 import { kernelIsAtLeast, kernelRelease, NotSupportedError, requireFeature, type FeatureName } from 'libbpf-ts';
 
@@ -10,7 +10,7 @@ import { requireKernel } from '../../src/requirements';
 import { BACK_END, cannotRun } from './cli';
 import { withoutDummy } from './dummy';
 
-/** Why nothing can be looped here. */
+/** The reason why nothing can be looped here, or false. */
 export function cannotLoop(): string | false {
   if (cannotRun) return cannotRun;
   try {
@@ -22,7 +22,7 @@ export function cannotLoop(): string | false {
   }
 }
 
-/** Why the traffic tests cannot run on the back end that they are to run on. */
+/** The reason why the traffic tests cannot run on their back end, or false. */
 export const cannotCarry = (): string | false => cannotLoop() || (BACK_END === 'dummy' && withoutDummy());
 
 export function without(feature: FeatureName): string | false {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * What people use instead: a TAP device and a process that writes back every frame it reads. It
- * rests after each 64 frames, as the product's poller does under its test throttle. Makes the
- * device in its own namespace; ends, and the device with it, at SIGTERM. Started by tool-process.ts.
+ * The usual alternative to the product: a TAP device and a process that writes back every frame it reads. It rests
+ * after each 64 frames, as the product's poller does under its test throttle. It creates the device in its own
+ * namespace; SIGTERM ends it and removes the device. tool-process.ts starts it.
  */
 import * as fs from 'node:fs';
 
@@ -48,7 +48,7 @@ function openTap(iface: string): number {
   return fd;
 }
 
-/** Reads and writes back up to a batch; the number of frames. */
+/** Reads and writes back at most one batch; returns the number of frames. */
 function echo(fd: number, frame: Uint8Array): number {
   for (let count = 0; count < BATCH; count++) {
     let length: number;
@@ -88,5 +88,5 @@ async function main([, json]: string[]): Promise<void> {
   process.stdout.write(`${JSON.stringify(result)}\n`);
 }
 
-// Types are imported from here: only the process that was started for it does something.
+// Other modules import types from here, so the code below runs only in the process that was started for it.
 if (require.main === module) void main(process.argv.slice(2));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Preloaded by run-tests.ts with every test file: gives `tap` from one file, which make has built. Finding and reading its
- * 250 modules takes half of the time of a small test file.
+ * Preloaded by run-tests.ts with every test file: gives `tap` from one file, which make has built. Finding and reading
+ * its 250 modules takes half of the time of a small test file.
  */
 const Module = require('node:module');
 const path = require('node:path');

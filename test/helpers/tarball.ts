@@ -16,7 +16,9 @@ import { installArguments, npmEnvironment, packCommands } from './npm';
 const npm = (cwd: string, program: string, ...args: string[]): string =>
   ok(program, args, { cwd, env: npmEnvironment() });
 
-/** For a mount namespace of one's own: the source directory is empty there, and what builds cannot be executed. */
+/**
+ * Shell commands for a private mount namespace: the source directory becomes empty, and build tools cannot be executed.
+ */
 export const HIDE_SOURCE = `
 mount -t tmpfs -o mode=0755,ro tmpfs '${ROOT}'
 for name in clang gcc cc g++ c++ make cmake; do
@@ -25,7 +27,7 @@ done
 `;
 
 export interface InstalledTarball extends Installed {
-  /** npm's prefix: bin/ and lib/node_modules/ lie in it. */
+  /** npm's prefix, which contains bin/ and lib/node_modules/. */
   prefix: string;
   /** Bytes of all its files. */
   bytes: number;
@@ -38,9 +40,11 @@ function bytesOf(directory: string): number {
   }, 0);
 }
 
-/** `npm pack`, and `npm i -g` of vnet-bpf and libbpf-ts into an empty prefix; all of it is removed when the test ends. */
+/**
+ * `npm pack`, and `npm i -g` of vnet-bpf and libbpf-ts into an empty prefix; all of it is removed when the test ends.
+ */
 export function installTarball(t: Test): InstalledTarball {
-  // Not below /run: a machine of its own has another one.
+  // The prefix is not below /run, because a private machine has another /run.
   const prefix = fs.mkdtempSync('/srv/vnet-bpf-prefix-');
   t.teardown(() => fs.rmSync(prefix, { recursive: true, force: true }));
   for (const [program, args] of packCommands(prefix)) npm(ROOT, program, ...args);

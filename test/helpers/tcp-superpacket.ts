@@ -2,7 +2,7 @@
 /** Superpackets of TCP made by hand: a virtio_net_hdr and a frame, which an AF_PACKET socket sends. */
 import { ethernet } from './frames';
 
-/** Their sender. */
+/** The address of their sender. */
 export const PROBE_MAC = '02:00:00:00:0e:05';
 const PROTOCOL_TCP = 6;
 const NEEDS_CSUM = 1;
@@ -12,7 +12,7 @@ const LENGTH_MAX = 65535;
 
 export type Tags = readonly (readonly [number, number])[];
 
-/** One that carries its number. */
+/** A superpacket that carries its number. */
 export function tcpSuperpacket(number: number, payload: number, segment: number, tags: Tags = []): Buffer {
   const packet = Buffer.alloc(IP + TCP + payload, number & 0xff);
   packet.fill(0, 0, IP + TCP);

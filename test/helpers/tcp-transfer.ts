@@ -22,7 +22,7 @@ export interface TcpResult {
 
 const CHUNK_BYTES = 1 << 20;
 
-/** Takes one connection to its end. */
+/** Receives one connection until it ends. */
 export function receiveTcp(options: TcpReceiveOptions, ready: () => void): Promise<TcpResult> {
   const server = net.createServer();
   const result = receiveFrom(server);
@@ -30,7 +30,7 @@ export function receiveTcp(options: TcpReceiveOptions, ready: () => void): Promi
   return result;
 }
 
-/** Takes one connection of a server to its end, and closes the server. */
+/** Receives one connection of a server until it ends, and closes the server. */
 export function receiveFrom(server: net.Server): Promise<TcpResult> {
   return new Promise((resolve, reject) => {
     server.on('error', reject);
@@ -58,7 +58,9 @@ export async function sendTcp({ to, port, bytes }: TcpSendOptions): Promise<TcpR
   return sendOver(socket, bytes);
 }
 
-/** Sends pseudo-random bytes and closes the connection: a random block, with the number of the block written into it. */
+/**
+ * Sends pseudo-random bytes and closes the connection: a random block, with the number of the block written into it.
+ */
 export async function sendOver(socket: net.Socket, bytes: number): Promise<TcpResult> {
   const hash = createHash('sha256');
   const start = performance.now();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A terminal to run a program in, and to look at: tmux(1) on a socket of its own. */
+/** A terminal for running a program and looking at its screen: tmux(1) on a socket of its own. */
 import { randomBytes } from 'node:crypto';
 
 import type { Test } from 'tap';
@@ -10,17 +10,17 @@ import { ok, run } from './netns';
 
 const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
-/** What most terminals begin with. */
+/** The default size of most terminals. */
 export const SIZE = { width: 80, height: 24 };
 
 export class Tmux {
   private readonly socket = `vt${randomBytes(4).toString('hex')}`;
 
-  /** Runs a command in a shell's place; tmux ends with the test, and the command with it. */
+  /** Runs a command in place of a shell; tmux ends with the test, and the command with it. */
   constructor(t: Test, command: readonly string[], { width, height }: typeof SIZE) {
     t.teardown(() => run('tmux', ['-L', this.socket, 'kill-server']));
     const script = `env -u NODE_OPTIONS -u NO_COLOR LC_ALL=C.UTF-8 ${command.map(quote).join(' ')}; echo "ended with $?"; stty -a; exec cat`;
-    // Not the user's configuration; windows keep their size though nobody is attached.
+    // Without the user's configuration; windows keep their size although no client is attached.
     this.tmux('-f', '/dev/null', 'new-session', '-d', '-x', String(width), '-y', String(height), script);
     this.tmux('set-option', '-g', 'window-size', 'manual');
   }
@@ -29,7 +29,7 @@ export class Tmux {
     return ok('tmux', ['-u', '-L', this.socket, ...args]);
   }
 
-  /** What is on the screen, a string a line. */
+  /** The lines on the screen. */
   lines(): string[] {
     return this.tmux('capture-pane', '-p').replace(/\n$/, '').split('\n');
   }
@@ -39,7 +39,7 @@ export class Tmux {
     return this.tmux('capture-pane', '-p', '-e');
   }
 
-  /** Waits until the screen shows something; the lines, or all there is for the failure's message. */
+  /** Waits until the screen shows a match; returns the lines, or all of the screen for the message of the failure. */
   async shows(what: RegExp): Promise<string[]> {
     let lines: string[] = [];
     if (await eventually(() => what.test((lines = this.lines()).join('\n')), 15_000)) return lines;
@@ -59,7 +59,7 @@ export class Tmux {
     return Number(this.ask('#{pane_pid}'));
   }
 
-  /** What tmux knows of the terminal: `#{alternate_on}`. */
+  /** A property of the terminal from tmux, such as `#{alternate_on}`. */
   ask(format: string): string {
     return this.tmux('display-message', '-p', format).trim();
   }

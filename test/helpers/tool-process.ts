@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A program of our own that runs beside a test, inside its namespace, until it is told to end. */
+/** A program of our own that runs beside a test, inside its namespace, until it is asked to end. */
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -14,13 +14,15 @@ export interface ToolProcess<Result> {
   pid: number;
   /** Resolves when it has printed `ready`; rejects if it ends before. */
   ready: Promise<void>;
-  /** What it printed last, when it has ended well. */
+  /** Resolves with the last line printed when the tool has ended without an error. */
   result: Promise<Result>;
-  /** SIGTERM: asks for the result. */
+  /** Sends SIGTERM, which asks for the result. */
   stop(): Promise<Result>;
 }
 
-/** Where the compiled tool is: beside this file where the tests are compiled too (VMs), else where make puts it. */
+/**
+ * Path of the compiled tool: beside this file where the tests are compiled, too (VMs), otherwise where make puts it.
+ */
 export function toolPath(tool: string): string {
   const directory = __filename.endsWith('.ts') ? path.join(ROOT, 'dist-test', 'test', 'helpers') : __dirname;
   const file = path.join(directory, `${tool}.js`);
@@ -28,7 +30,7 @@ export function toolPath(tool: string): string {
   return file;
 }
 
-/** Starts `node TOOL ROLE OPTIONS-AS-JSON`; killed when the test ends. */
+/** Starts `node TOOL ROLE OPTIONS-AS-JSON`; it is killed when the test ends. */
 export function startTool<Result>(
   t: Test,
   netns: string,
@@ -66,7 +68,7 @@ export function startTool<Result>(
     });
   });
   const ready = Promise.race([saysReady, result.then(() => {})]);
-  // Whoever awaits them hears; a test that has failed before, or killed the tool, does not.
+  // A caller that awaits them sees the error; a test that has failed before, or killed the tool, does not await them.
   result.catch(() => {});
   ready.catch(() => {});
   const stop = (): Promise<Result> => {

@@ -4,7 +4,7 @@ import type { Stats } from '../../src/datapath/stats';
 import { type Look, Readings, type Row } from '../../src/top/readings';
 import { sampleStats } from './sample-stats';
 
-/** A reading that differs from the sample in what is given. */
+/** A sample reading with the given changes. */
 export function reading(change: (stats: Stats) => void = () => undefined): Stats {
   const stats = sampleStats();
   stats.state = 'running';

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 /**
- * One end of a stream of traffic, in a process of its own, so that sender, receiver and loop run
- * side by side: `node traffic-tool ROLE OPTIONS-AS-JSON`. Prints `ready` once it listens or could
- * start, then its result as a line of JSON. Its standard input is a socket: a sender starts when a
- * byte comes, a receiver of datagrams stops soon after its end. Started by traffic.ts inside the
- * test's namespace.
+ * One end of a stream of traffic, in a process of its own, so that sender, receiver and loop run side by side: `node
+ * traffic-tool ROLE OPTIONS-AS-JSON`. It prints `ready` once it listens or could start, then its result as a line of
+ * JSON. Its standard input is a socket: a sender starts when a byte arrives, and a receiver of datagrams stops soon
+ * after the input has ended. traffic.ts starts it inside the test's namespace.
  */
 import { Messages } from './messages';
 import { MSG_DONTWAIT } from './native-socket';
@@ -12,7 +11,7 @@ import { receiveTcp, sendTcp, type TcpReceiveOptions, type TcpResult, type TcpSe
 import { receiveUdp, type UdpReceiveOptions, type UdpReceiveResult } from './udp-receiver';
 import { sendUdp, type UdpSendOptions, type UdpSendResult } from './udp-sender';
 
-/** What each role is told and what it reports. */
+/** The options and the report of each role. */
 export interface Roles {
   'udp-send': { options: UdpSendOptions; result: UdpSendResult };
   'udp-receive': { options: UdpReceiveOptions; result: UdpReceiveResult };
@@ -55,5 +54,5 @@ async function play(role: keyof Roles, options: unknown): Promise<object> {
   }
 }
 
-// Types are imported from here: only the process that was started for it does something.
+// Other modules import types from here, so the code below runs only in the process that was started for it.
 if (require.main === module) void main(process.argv.slice(2));

@@ -14,14 +14,14 @@ import type { Roles } from './traffic-tool';
 import type { UdpReceiveResult } from './udp-receiver';
 import type { UdpSendOptions, UdpSendResult } from './udp-sender';
 
-/** Large counts shrink by this where the machine is slow: VNET_BPF_TEST_SCALE, else as much as time-outs grow. */
+/** Factor by which large counts shrink on a slow machine: VNET_BPF_TEST_SCALE, or the factor by which timeouts grow. */
 const SCALE = Number(process.env['VNET_BPF_TEST_SCALE'] ?? 1 / SLOW);
 
 export const scaled = (count: number): number => Math.max(1, Math.round(count * SCALE));
 
 /**
- * Why a test that needs these programs cannot run, or false. Only where the environment says that
- * it has few tools (VMs: VNET_BPF_TEST_TOOLS=minimal) may one be absent; elsewhere the test fails.
+ * The reason why a test that needs these programs cannot run, or false. A program may be absent only if the environment
+ * says that there are few tools (VMs: VNET_BPF_TEST_TOOLS=minimal); otherwise the test fails.
  */
 export function withoutTools(...programs: string[]): string | false {
   if (process.env['VNET_BPF_TEST_TOOLS'] !== 'minimal') return false;
@@ -29,7 +29,7 @@ export function withoutTools(...programs: string[]): string | false {
   return missing.length > 0 ? `this small system has no ${missing.join(', ')}` : false;
 }
 
-/** Settles the neighbour for good: ARP would send a request now and then, which exact counts cannot use. */
+/** Makes the neighbour permanent: ARP would send a request now and then, which would upset exact counts. */
 export function withoutArp({ netns, iface }: Attached, address: string): void {
   ok('ip', ['-n', netns, 'neigh', 'replace', address, 'lladdr', macOf(netns, iface), 'dev', iface, 'nud', 'permanent']);
 }
@@ -39,13 +39,13 @@ export interface Running<Result> {
   ready: Promise<void>;
   /** Lets a sender start. */
   go(): void;
-  /** Tells a receiver of datagrams that no more will be sent. */
+  /** Informs a receiver of datagrams that no more will be sent. */
   enough(): void;
   /** Resolves when it has ended well. */
   result: Promise<Result>;
 }
 
-/** Starts one end of a stream in a namespace; killed when the test ends. */
+/** Starts one end of a stream in a namespace; it is killed when the test ends. */
 export function startTraffic<Role extends keyof Roles>(
   t: Test,
   netns: string,
@@ -81,8 +81,8 @@ export function startTraffic<Role extends keyof Roles>(
       else reject(new Error(`${role} ended with ${status ?? signal}: ${errors.trim()}`));
     });
   });
-  result.catch(() => {}); // whoever awaits it hears; a test that has failed before does not
-  child.stdin.on('error', () => {}); // it ended without listening: its exit status tells
+  result.catch(() => {}); // a caller that awaits it sees the error; a test that has failed before does not await it
+  child.stdin.on('error', () => {}); // it ended without listening: its exit status says why
   return {
     ready: Promise.race([ready, result.then(() => {})]),
     go: () => void child.stdin.write('\n'),
@@ -99,12 +99,12 @@ export interface UdpRun {
 /** Ports below those that the kernel gives to connecting sockets (net.ipv4.ip_local_port_range). */
 const [FIRST_PORT, END_OF_PORTS] = [20_000, 32_768];
 let portsTaken = 0;
-/** A port that no other stream of this test file uses, unless thousands have begun since. */
+/** A port that no other stream of this test file uses, until thousands more have been handed out. */
 export const freePort = (): number => FIRST_PORT + (portsTaken++ % (END_OF_PORTS - FIRST_PORT));
 
 /**
- * Sends datagrams to an address of the namespace, through the loop, and counts both ends. The
- * receiver gives up after `idleMs` without a datagram: more where the loop itself may pause.
+ * Sends datagrams to an address of the namespace, through the loop, and counts both ends. The receiver gives up after
+ * `idleMs` without a datagram; a test in which the loop may pause needs more.
  */
 export async function udpRun(
   t: Test,

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: MIT
-/** Files that others have laid out: whether a process of root's ran one of them. */
+/** Files that another user has planted, which record whether a process of root runs one of them. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 import { MAIN } from './cli';
 
-/** `vnet-bpf ...` without what tap has had loaded into its children: a command to run, and its first arguments. */
+/** `vnet-bpf ...` without the modules that tap loads into its children: a command to run, and its first arguments. */
 export const PLAIN: readonly [string, ...string[]] = ['/usr/bin/env', '-u', 'NODE_OPTIONS', process.execPath, MAIN];
 
-/** A user who is neither root nor anybody on this machine. */
+/** A UID that belongs neither to root nor to any other user of this machine. */
 export const SOMEBODY = 54_321;
 
 export class Trap {
   private readonly mark: string;
 
-  /** `directory` is the test's own; what is written down there does not matter to the product. */
+  /** `directory` belongs to the test; what is recorded there does not matter to the product. */
   constructor(directory: string) {
     this.mark = path.join(directory, 'sprung');
   }
 
-  /** CommonJS that tells that it ran, and in which process. */
+  /** A CommonJS module that records that it ran, and in which process. */
   get commonJs(): string {
     return `require('node:fs').appendFileSync(${JSON.stringify(this.mark)}, process.pid + ' ' + __filename + '\\n'); module.exports = () => 'pass';`;
   }
@@ -35,7 +35,7 @@ export class Trap {
     fs.chmodSync(file, 0o755);
   }
 
-  /** What ran, a line each, since this was last asked. */
+  /** What has run since the last call, one per line. */
   sprung(): string[] {
     try {
       return fs.readFileSync(this.mark, 'utf8').split('\n').filter(Boolean);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Preloaded with every test file. Most are compiled before (TEST_SOURCES in the Makefile), because ts-node takes
- * more than a second of each; it is loaded when something in TypeScript is.
+ * Preloaded with every test file. Most are compiled beforehand (TEST_SOURCES in the Makefile), because ts-node takes
+ * more than a second of each; it is loaded only when a TypeScript file is.
  */
 require.extensions['.ts'] = (module, file) => {
   delete require.extensions['.ts'];

@@ -17,7 +17,7 @@ const PMTUDISC_DONT = 0;
 const PMTUDISC_DO = 2;
 
 export interface SendShape {
-  /** Let the kernel cut it into datagrams of that size (UDP_SEGMENT). */
+  /** Let the kernel segment it into datagrams of this size (UDP_SEGMENT). */
   segment?: number;
   /** Refuse rather than fragment. */
   dontFragment?: boolean;
@@ -32,7 +32,7 @@ export class UdpPair {
     private readonly v6: boolean,
   ) {}
 
-  /** A sender connected to a receiver on `address`; closed when the test ends. */
+  /** A sender connected to a receiver on `address`; both are closed when the test ends. */
   static open(t: Test, netns: string, address: string): UdpPair {
     const v6 = address.includes(':');
     const open = (): number => native.openSocket(netns, v6 ? native.AF_INET6 : native.AF_INET, native.SOCK_DGRAM, 0);
@@ -46,7 +46,7 @@ export class UdpPair {
     return pair;
   }
 
-  /** Sends random bytes with one system call; what was sent, or the name of the error. */
+  /** Sends random bytes with one system call; returns what was sent, or the name of the error. */
   trySend(bytes: number, shape: SendShape = {}): { sent: Buffer; error: string | null } {
     const { segment = 0, dontFragment = false } = shape;
     const discover = dontFragment ? PMTUDISC_DO : PMTUDISC_DONT;
@@ -67,7 +67,7 @@ export class UdpPair {
     return sent;
   }
 
-  /** Receives `count` datagrams, or those that are there when the time is up. */
+  /** Receives `count` datagrams, or as many as have arrived when the time is up. */
   async receive(count: number, ms = 3000): Promise<Buffer[]> {
     const datagrams: Buffer[] = [];
     for (const end = Date.now() + ms * SLOW; datagrams.length < count && Date.now() < end;) {

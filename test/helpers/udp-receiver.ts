@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Receives numbered datagrams: counts them, checks their order per flow and what they hold. */
+/** Receives numbered datagrams: counts them, and checks their order per flow and their payload. */
 import * as fs from 'node:fs';
 
 import { Messages } from './messages';
@@ -12,7 +12,7 @@ export interface UdpReceiveOptions {
   port: number;
   /** Bytes that each datagram should have. */
   bytes: number;
-  /** Stop when that many are there. */
+  /** The number of datagrams after which to stop. */
   packets: number;
   /** How long to wait for another datagram once the sender has ended, in milliseconds. */
   idleMs: number;
@@ -22,7 +22,7 @@ export interface UdpReceiveResult {
   received: number;
   /** Datagrams with a number that is not above the one before, in the same flow. */
   outOfOrder: number;
-  /** The most numbers that were left out in a row. */
+  /** The longest gap in the numbers. */
   largestGap: number;
   /** Datagrams of the wrong size or with wrong bytes. */
   damaged: number;
@@ -37,8 +37,8 @@ const BATCH = 64;
 const POLL_MS = 50;
 
 /**
- * Binds, says that it is ready, and receives until all have come, or until nothing comes any more
- * after `senderEnded` has said so.
+ * Binds, reports that it is ready, and receives until all datagrams have arrived, or until no more arrive after
+ * `senderEnded` has resolved.
  */
 export function receiveUdp(
   options: UdpReceiveOptions,

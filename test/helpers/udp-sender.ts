@@ -116,7 +116,7 @@ class Flow {
       return 0;
     }
     if (sent !== -native.ENOBUFS) throw new Error(`sendmmsg: ${native.errnoName(-sent)}`);
-    // Refused for good: the number is used up, so that the receiver sees a gap and no repetition.
+    // The datagram is refused for good. Its number is used up, so that the receiver sees a gap and no repetition.
     result.enobufs += segments;
     this.sequence += segments;
     return 1;

@@ -10,10 +10,13 @@ import { freePort } from './traffic';
 import { fillPattern, pattern, PAYLOAD_HEADER_BYTES } from './udp-payload';
 
 const UDP_SEGMENT = 103;
-/** More than all datagrams of a test take at once: what the loop delivers is never lost here. */
+/** More than all datagrams of a test take at once, so that datagrams that the loop delivers are never lost here. */
 const RECEIVE_BUFFER_BYTES = 1 << 29;
 const BATCH = 64;
-/** IPV6_HOPOPTS and IPV6_DSTOPTS; the extension header holds one PadN of 4 bytes, its next header is the kernel's to fill in. */
+/**
+ * IPV6_HOPOPTS and IPV6_DSTOPTS; the extension header holds one PadN of 4 bytes, and the kernel fills in the next
+ * header.
+ */
 const EXTENSION_HEADERS = { 'hop-by-hop': 54, destination: 59 } as const;
 const PADDING = Uint8Array.of(0, 0, 1, 4, 0, 0, 0, 0);
 export const EXTENSION_HEADER_BYTES = PADDING.length;
@@ -46,7 +49,7 @@ export class UdpSuperpackets {
   private readonly expected: Buffer;
   private last = -1;
 
-  /** Closed when the test ends, or with close(). */
+  /** Opens both sockets; they are closed when the test ends, or with close(). */
   constructor(
     t: Test,
     netns: string,
@@ -82,7 +85,7 @@ export class UdpSuperpackets {
     t.teardown(() => this.close());
   }
 
-  /** Sends one superpacket without waiting: null, or the name of the error. */
+  /** Sends one superpacket without waiting; returns null or the name of the error. */
   offer(): string | null {
     this.numbers.forEach((words, i) => words.setUint32(4, this.sent + i, true));
     const sent = this.outgoing.send(this.sender, 0, 1, native.MSG_DONTWAIT);

@@ -2,7 +2,7 @@
 /** The little of systemd.unit(5) and systemd.exec(5) that our own unit uses. */
 import * as fs from 'node:fs';
 
-/** Name=value lines; one that comes again adds to the one before. */
+/** Parses name=value lines; a name that occurs again adds to its earlier value. */
 export function readAssignments(file: string): Map<string, string[]> {
   const values = new Map<string, string[]>();
   for (const line of fs.readFileSync(file, 'utf8').split('\n')) {
@@ -12,13 +12,13 @@ export function readAssignments(file: string): Map<string, string[]> {
   return values;
 }
 
-/** What an EnvironmentFile= sets. */
+/** Parses the file of an EnvironmentFile=. */
 export function readEnvironment(file: string): Record<string, string> {
   const unquoted = (text: string): string => text.replace(/^(["'])(.*)\1$/, '$2');
   return Object.fromEntries([...readAssignments(file)].map(([name, values]) => [name, unquoted(values.at(-1) ?? '')]));
 }
 
-/** A command line: %i is the instance, a word $NAME is cut at blanks. */
+/** Expands a command line: %i is the instance, and a word $NAME is split at blanks. */
 export function commandLine(text: string, instance: string, environment: Readonly<Record<string, string>>): string[] {
   return text.split(/\s+/).flatMap((word) => {
     if (!word.startsWith('$')) return [word.replaceAll('%i', instance)];
@@ -26,6 +26,6 @@ export function commandLine(text: string, instance: string, environment: Readonl
   });
 }
 
-/** `name` and `limit` of a capability set, as setpriv(1) wants it. */
+/** `name` and `limit` of a capability set in the syntax of setpriv(1). */
 export const boundingSet = (names: string): string =>
   ['-all', ...names.split(/\s+/).map((name) => `+${name.toLowerCase().replace(/^cap_/, '')}`)].join();

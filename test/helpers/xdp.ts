@@ -13,7 +13,7 @@ __attribute__((section("xdp.frags"), used)) int frags(void *context) { return 2;
 char _license[] __attribute__((section("license"), used)) = "GPL";
 `;
 
-/** The file of an object with the sections xdp and xdp.frags; removed when the test ends. */
+/** The file of an object with the sections xdp and xdp.frags; it is removed when the test ends. */
 export function xdpObject(t: Test): string {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'vnet-xdp-'));
   t.teardown(() => fs.rmSync(directory, { recursive: true, force: true }));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** docs/coexistence.md: each setting of its table is made as written, and what the table says of it comes true. */
+/** docs/coexistence.md: each setting of its table is made as written, and has the effect that the table describes. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
@@ -47,7 +47,10 @@ function rowOf([setting = '', example = '', happens = '', log = '']: string[]): 
   };
 }
 
-/** What undoes a setting that is not put back; the loop is as before then. By the beginning of the commands. */
+/**
+ * Commands that undo a setting that is not put back, by the beginning of its commands. The loop is then as it was
+ * before.
+ */
 const UNDO: readonly (readonly [string, string])[] = [
   ['ip link set vnet0 gso_max_s', 'ip link set vnet0 gso_max_size 65536 gso_max_segs 65535'],
   ['ip link set vnet0 gro_max_size', 'ip link set vnet0 gro_max_size 65536'],
@@ -82,7 +85,7 @@ const UNDO: readonly (readonly [string, string])[] = [
   ['ip link set dev PEER xdp', 'ip link set dev PEER xdp off; ethtool -K PEER gro off'],
 ];
 
-/** Of what no setting may cost: a part of the speed without it. */
+/** The fraction of the normal speed that every setting must leave. */
 const LEAST = { full: 1 / 4, slower: 1 / 50 } as const;
 const BYTES = '8M';
 
@@ -99,7 +102,7 @@ class Place {
     this.udp = new OwnUdp(t, netns, ADDRESSES[0], 1000);
   }
 
-  /** Commands as the table has them: those about the peer and the room in their namespace. */
+  /** The commands of the table; those for the peer and the room run in the peer namespace. */
   do(commands: string): void {
     const { peer, rooms, id } = attachmentOf(this.nic);
     const netns = /PEER|ROOM/.test(commands) ? HOST_PEER_NETNS : `/run/netns/${this.nic.netns}`;
@@ -138,7 +141,7 @@ class Place {
 
   async datagrams(t: Test, count: number): Promise<void> {
     const { udp } = this;
-    // One alone first: what waits for a neighbour to be found is overtaken by what is sent when it has been.
+    // One alone first: packets that wait for a neighbour are overtaken by packets sent once it is known.
     await exchange(udp, udp.sent + 1);
     await udp.takeUntil(udp.sent, WAIT_MS);
     const before = { order: udp.outOfOrder, damaged: udp.damaged };
@@ -150,7 +153,7 @@ class Place {
 
 const mbit = (bits: number): string => `${(bits / 1e6).toFixed(0)} Mbit/s`;
 
-/** As fast as it has to be, in one of a few runs: others need the processors, too. */
+/** Whether one of a few runs is fast enough: other processes need the processors, too. */
 function isFast(t: Test, place: Place, address: string, least: number): void {
   let best = 0;
   for (let runs = 0; runs < 4 && best < least; runs++) best = Math.max(best, place.speed(address));

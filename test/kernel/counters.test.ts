@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * What happens to frames, and exactly the counters that it increments: docs/metrics.md has the event of each. Those that
- * need more than this (merged packets, hooks, impairments, frames that cannot be received) have tests of their own.
+ * What happens to frames, and exactly the counters that it increments: docs/metrics.md has the event of each. Those
+ * that need more than this (merged packets, hooks, impairments, frames that cannot be received) have tests of their
+ * own.
  */
 import t, { type Test } from 'tap';
 
@@ -22,10 +23,10 @@ const PAYLOAD = 200;
 const FRAME = PAYLOAD + 42; // Ethernet, IPv4 and UDP
 const COUNT = 20;
 const ARGUMENTS = ['--addr', '10.77.0.1/24', '--ring-size', '256K', '--gro', 'off'];
-/** How often the poller looks and sleeps is its own affair. */
+/** How often the poller polls and sleeps is not checked. */
 const ITS_OWN = /^poll\.(polls|sleeps|wakeups|budgetExhausted)$|^held\.grants$|^queue\.largestFrame$/;
 
-/** What has changed between two readings. */
+/** The counters that have changed between two readings. */
 function changes(before: Stats, after: Stats): Record<string, number> {
   const earlier = new Map(numbersOf(before));
   const changed = numbersOf(after).map(([name, value]): [string, number] => [name, value - (earlier.get(name) ?? 0)]);
@@ -48,7 +49,7 @@ async function loopOf(t: Test, args: readonly string[] = []): Promise<Loop> {
 const frames = (count: number): Record<string, number> => ({ 'tx.packets': count, 'tx.bytes': count * FRAME });
 const back = (count: number): Record<string, number> => ({ 'rx.packets': count, 'rx.bytes': count * FRAME });
 
-/** Sends some while the poller stands still, more than the ring has place for; the reading then, and at rest. */
+/** Sends more datagrams than fit into the ring while the poller is stopped; returns the readings then and at rest. */
 async function overfill({ nic, udp }: Loop): Promise<{ before: Stats; full: Stats; after: Stats; sent: number }> {
   const before = await atRest(nic);
   let sent = 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Senders are blocked, with their frames in the waiting room or in a qdisc of the user's, when the interface is taken
- * away: it goes at once, nothing is left, and the senders go on. One that sends by AF_PACKET holds the interface while it
- * is blocked, so whoever removes that first waits for ever.
+ * Senders are blocked, with their frames in the waiting room or in a qdisc of the user's, when the interface is
+ * removed: it goes at once, nothing is left, and the senders continue. A sender over AF_PACKET holds the interface
+ * while it is blocked, so removing the interface first would wait forever.
  */
 import t, { type Test } from 'tap';
 
@@ -18,10 +18,10 @@ import { withoutArp } from '../helpers/traffic';
 t.setTimeout(240_000 * SLOW);
 
 const ADDRESS = '10.77.0.1';
-/** It delivers so little that the ring stays full. */
+/** A poller that delivers so little that the ring stays full. */
 const SLOW_POLLER = { VNET_BPF_TEST_POLL_DELAY_US: '300000' };
 const SMALL = ['--ring-size', '256K', '--addr', `${ADDRESS}/24`];
-/** What a detach may take; the kernel complains about an interface that does not go after 10 s. */
+/** The longest time for a detach. After 10 s the kernel complains about an interface that is still in use. */
 const SOON_MS = 4000;
 
 type Sender = ToolProcess<SenderEnd>;
@@ -37,7 +37,7 @@ async function blocked(t: Test, nic: Attached, kinds: readonly SenderKind[]): Pr
   return senders;
 }
 
-/** Does it, in the time that it may take; what it took. */
+/** Runs `body`, and asserts that it ends within the time allowed. */
 function timed(t: Test, what: string, body: () => void): void {
   const start = performance.now();
   body();
@@ -45,7 +45,10 @@ function timed(t: Test, what: string, body: () => void): void {
   t.ok(ms < SOON_MS * SLOW, `${what} takes ${ms.toFixed(0)} ms`);
 }
 
-/** Senders wait for nothing that was on the interface; TCP goes on trying, as it does on any interface that goes. */
+/**
+ * Asserts that no sender waits for frames on the interface. TCP keeps retrying, as it does on any interface that is
+ * removed.
+ */
 async function checkGone(t: Test, netns: string, senders: readonly Sender[]): Promise<void> {
   t.notMatch(ok('ip', ['-n', netns, '-o', 'link']), /vnet0/, 'the interface is gone');
   t.ok(
@@ -82,7 +85,7 @@ const kill =
 const tc = (netns: string, ...args: string[]): string =>
   ok('tc', ['-n', netns, 'qdisc', 'add', 'dev', 'vnet0', 'root', ...args]);
 
-/** As `then`, with what takes the interface away, after which the controller ends by itself. */
+/** Like `then`, for commands that remove the interface, after which the controller ends by itself. */
 const taken =
   (...ip: string[]) =>
   async (t: Test, netns: string): Promise<void> => {

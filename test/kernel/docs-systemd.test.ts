@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** docs/systemd.md: the files install as written, systemd finds nothing wrong with them, and the score is what it says. */
+/**
+ * docs/systemd.md: the files install as written, systemd finds nothing wrong with them, and the score is what it says.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
@@ -15,7 +17,7 @@ import { readAssignments, readEnvironment } from '../helpers/unit-file';
 
 const DOCUMENT = path.join(ROOT, 'docs', 'systemd.md');
 
-/** An /etc of its own, the command where the unit looks for it, and a systemctl that only notes what it is told. */
+/** A private /etc, the command where the unit expects it, and a systemctl that only records its arguments. */
 const PREPARE = `
 cp -a /etc /run/etc
 mount --bind /run/etc /etc
@@ -66,7 +68,7 @@ t.test('the score', { skip: withoutSystemd }, (t) => {
   });
   const score = Number(/Overall exposure level for \S+: ([\d.]+)/.exec(stdout)?.[1]);
   const says = Number(/gives it ([\d.]+) /.exec(fs.readFileSync(DOCUMENT, 'utf8'))?.[1]);
-  // Each version of systemd weighs some more things.
+  // Each version of systemd rates some more settings.
   t.ok(Math.abs(score - says) <= 0.3, `the document says ${says}, systemd ${score}`);
   t.end();
 });

@@ -71,7 +71,7 @@ t.test('an existing dummy is used, and left as it was', { skip }, async (t) => {
   t.equal(state(), before, 'everything on it is as before');
 });
 
-/** What detach could put back on a dummy that is there. */
+/** Settings of an existing dummy that detach could restore. */
 const settings = (netns: string, iface: string): string =>
   ok('ip', ['-n', netns, '-d', 'addr', 'show', 'dev', iface]) +
   okIn(
@@ -80,7 +80,7 @@ const settings = (netns: string, iface: string): string =>
     ['accept_local', 'rp_filter'].map((name) => `net.ipv4.conf.${iface}.${name}`),
   );
 
-/** Another's d0, as different as it can be from one that attach has found down and without addresses. */
+/** A d0 of another user, as different as possible from one that attach found down and without addresses. */
 function makeAnother(netns: string): void {
   ok('ip', ['-n', netns, 'link', 'add', 'd0', 'type', 'dummy']);
   ok('ip', ['-n', netns, 'link', 'set', 'd0', 'up', 'group', '5']);
@@ -93,7 +93,7 @@ t.test('an existing dummy that is deleted: another that gets its name is left al
   ok('ip', ['-n', netns, 'link', 'add', 'd0', 'type', 'dummy']);
   attachedIn(t, netns, ['--addr', '10.78.0.1/24'], 'd0');
   const pid = controllerPid(netns, 'd0');
-  // It does not notice before the other is there.
+  // It does not notice before the other one exists.
   process.kill(pid, 'SIGSTOP');
   ok('ip', ['-n', netns, 'link', 'del', 'd0']);
   makeAnother(netns);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The BPF file system missing, read-only, hidden or open to others (docs/SECURITY.md): on a machine of its own, which has another. */
+/**
+ * The BPF file system missing, read-only, hidden or open to others (docs/SECURITY.md): on a private machine, which has
+ * its own.
+ */
 import t from 'tap';
 
 import { cannotRun } from '../helpers/cli';
@@ -8,7 +11,7 @@ import { checkRefusal } from '../helpers/refusal';
 import { sameAs, snapshot } from '../helpers/snapshot';
 import { SOMEBODY } from '../helpers/trap';
 
-/** Tries to attach and compares what the machine has; its last line is `same` if nothing changed. */
+/** Tries to attach and compares the machine before and after; the last line is `same` if nothing changed. */
 const attempt = (prepare: string): string => `
 ip netns add a
 ${prepare}
@@ -30,7 +33,7 @@ t.test('read-only', { skip: cannotRun }, async (t) => {
 
 t.test('another file system in its place', { skip: cannotRun }, async (t) => {
   const before = snapshot();
-  // Mounting over it does work: what is asked for is a BPF file system, and then there is one.
+  // Mounting over it does work: attach needs a BPF file system, and then there is one.
   const { status, stdout, stderr } = onOwnMachine(`
     umount /sys/fs/bpf
     mount -t tmpfs tmpfs /sys/fs/bpf

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Interfaces that are not ours to take, or not there. */
+/** Interfaces that attach must not take, or that do not exist. */
 import * as fs from 'node:fs';
 
 import t from 'tap';
@@ -123,7 +123,7 @@ t.test('a hint is about the interface that was meant, where it is', { skip: cann
       says: /it has 2 queues/,
       hints: new RegExp(`^hint: vnet-bpf attach vnet0 --netns ${netns} --replace, `),
     },
-    // A name that nothing has there.
+    // A name that no interface has there.
     {
       args: ['stats', 'vnet0'],
       status: 1,

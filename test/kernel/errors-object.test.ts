@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** An attach that fails half-way, when the interface is there already: all of it is undone. */
+/** An attach that fails halfway, when the interface already exists, is undone completely. */
 import t from 'tap';
 
 import { refusedObject, temporaryFile, tornObject } from '../helpers/bad-object';

@@ -14,7 +14,7 @@ import { withoutTools } from '../helpers/traffic';
 const NOBODY = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', '--'];
 const lacking = (capability: string): string[] => ['setpriv', '--bounding-set', `-${capability}`, '--'];
 
-/** Somebody else must be able to reach the program at all: a checkout may lie in root's home. */
+/** Other users must be able to reach the program: a checkout may be in root's home directory. */
 function openToAll(file: string): boolean {
   const may = (name: string, mode: number): boolean => (fs.statSync(name).mode & mode) === mode;
   const above = (name: string): boolean =>

@@ -6,7 +6,7 @@ import { cannotRun } from '../helpers/cli';
 import { refused, type Refusal } from '../helpers/refusal';
 import { sameAs, snapshot } from '../helpers/snapshot';
 
-/** One of each kind; test/unit/option-values.test.ts has the many ways to get a value wrong. */
+/** One error of each kind; test/unit/option-values.test.ts has all the ways to get a value wrong. */
 const WRONG: [string[], RegExp][] = [
   [['frobnicate'], /frobnicate/],
   [['attach'], /<iface> is missing/],

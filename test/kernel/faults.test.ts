@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Each part of an attachment is killed, stopped or made to fail at a random moment under load. After each, either the same
- * loop goes on and its frame accounting balances, or it ended and nothing is left; what a crash leaves, the next attach adopts or
- * detach removes. VNET_BPF_TEST_FAULT_ROUNDS=500 for the full run.
+ * Each part of an attachment is killed, stopped or made to fail at a random moment under load. After each fault, either
+ * the same loop continues and its frame accounting balances, or it has ended and nothing is left. After a crash, the
+ * next attach adopts what is left, or detach removes it. VNET_BPF_TEST_FAULT_ROUNDS=500 for the full run.
  */
 import * as fs from 'node:fs';
 
@@ -25,12 +25,12 @@ import { scaled, withoutArp } from '../helpers/traffic';
 
 const ROUNDS = Number(process.env['VNET_BPF_TEST_FAULT_ROUNDS'] ?? scaled(30));
 const ADDRESS = '10.77.0.1';
-/** What others take away is noticed within a second, and put back; a loaded machine takes longer. */
+/** Time in which a removed part is noticed, within a second, and restored; a loaded machine takes longer. */
 const NOTICED_MS = 8000;
 
 t.setTimeout((60_000 + ROUNDS * 15_000) * SLOW);
 
-/** It passes some frames, then ends its thread. */
+/** A hook that passes some frames, then ends its thread. */
 const DYING = `let left = 300;
 export default () => {
   if (left-- === 0) process.exit();
@@ -49,7 +49,7 @@ function* inRandomOrder(random: Random): Generator<Fault> {
   }
 }
 
-/** What is not as it was when it was attached, or null. */
+/** A part that is not as it was when the interface was attached, or null. */
 function missing(nic: Attached, attachment: Attachment): string | null {
   try {
     return part(nic, attachment);
@@ -87,7 +87,7 @@ function part({ netns, iface }: Attached, { id, pid }: Attachment): string | nul
 const peerNetnsLinks = (): string =>
   run('sh', ['-c', '[ ! -s /run/vnet-bpf/netns ] && nsenter --net=/run/vnet-bpf/netns ip -o link 2>/dev/null']).stdout;
 
-/** With the sender paused: what does not come to rest, or does not balance; null if all is well. */
+/** With the sender paused, what does not come to rest or does not balance; null if all is well. */
 async function unrest(nic: Attached, sender: ToolProcess<unknown>): Promise<string | null> {
   process.kill(sender.pid, 'SIGSTOP');
   try {
@@ -106,7 +106,7 @@ async function unrest(nic: Attached, sender: ToolProcess<unknown>): Promise<stri
   }
 }
 
-/** What is left of an attachment that is no more; null if nothing is. */
+/** What is left of an attachment that has ended; null if nothing is. */
 function residue(netns: string, { id, pid }: Attachment): string | null {
   const left = [stateDirectory(id), pinDirectory(id)].filter((file) => fs.existsSync(file));
   if (left.length > 0) return left.join(', ');
@@ -141,7 +141,7 @@ t.test(`${ROUNDS} faults`, { skip: cannotRun }, async (t) => {
     if (fault.outcome === 'goesOn') {
       let why: string | null = '';
       await eventually(() => (why = missing(nic as Attached, before)) === null, NOTICED_MS);
-      // While it is under load still: what is to come next may need it.
+      // Checked while it is still under load: the next fault may need the part.
       t.equal(why ?? (await unrest(nic, sender)), null, `${what}: it goes on, whole, and the accounting balances`);
     } else if (fault.outcome === 'ends') {
       await eventually(() => residue(netns, before) === null, NOTICED_MS);
@@ -150,7 +150,7 @@ t.test(`${ROUNDS} faults`, { skip: cannotRun }, async (t) => {
     } else {
       nic = await afterCrash(t, what, nic, before, sender, random);
     }
-    if (t.counts.fail > 0) break; // what comes next starts from something that nobody knows
+    if (t.counts.fail > 0) break; // the next fault would start from an unknown state
   }
   if (nic) {
     const last = attachmentOf(nic);

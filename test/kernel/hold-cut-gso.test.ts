@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Superpackets that the kernel cuts up on their way to the peer, where `sink` captures the frames: those of UDP on a
- * kernel whose PACKET_VNET_HDR does not take them (before 6.2), those whose checksum is done, and those that are too long.
+ * Superpackets that the kernel segments on their way to the peer, where `sink` captures the frames: those of UDP on a
+ * kernel whose PACKET_VNET_HDR does not take them (before 6.2), those whose checksum is done, and those that are too
+ * long.
  */
 import t, { type Test } from 'tap';
 
@@ -69,7 +70,9 @@ const CASES: readonly Case[] = [
   { name: 'of 64 KiB and more, IPv6', address: V6, shape: { payload: 46 * 1424, segment: 1424 } },
 ];
 
-/** Sends as many as the queue and the socket take while the poller stands still, and has all of them come back. */
+/**
+ * Sends as many as the queue and the socket take while the poller is stopped, and asserts that all of them come back.
+ */
 async function bothWays(t: Test, nic: Attached, address: string, shape: SuperpacketShape): Promise<void> {
   const udp = new UdpSuperpackets(t, nic.netns, address, shape);
   const before = look(nic);

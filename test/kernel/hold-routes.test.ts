@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * A datagram whose sender is blocked while its route changes is discarded by IPv6 (dst_discard_out).
- * So the controller leaves routes alone that are there, whatever it is told about its interface.
+ * A datagram whose sender is blocked while its route changes is discarded by IPv6 (dst_discard_out). So the controller
+ * leaves existing routes alone, whatever notifications it gets about its interface.
  */
 import t from 'tap';
 
@@ -15,7 +15,7 @@ t.setTimeout(300_000 * SLOW);
 t.test('blocked IPv6 senders lose nothing while the interface changes', { skip: cannotRun }, async (t) => {
   const nic = slowNic(t, { address: 'fd77::1', delayUs: 2_000, args: ['--ring-size', '256K'] });
   let changes = 0;
-  // Each tells the controller that something about the link is different; none changes a route.
+  // Each notifies the controller of a change of the link; none changes a route.
   const change = setInterval(
     () => ok('ip', ['-n', nic.netns, 'link', 'set', 'dev', nic.iface, 'alias', `change ${++changes}`]),
     60,

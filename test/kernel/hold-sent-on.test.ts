@@ -21,14 +21,17 @@ const FRAME = frameOf(1400);
 const SEND_BUFFER_BYTES = 64 << 20;
 
 function sendOn(from: Attached, to: Attached): void {
-  // Where there is no tcx, our program hangs on it already.
+  // Without tcx, our program is attached to it already.
   if (look(from).attach === 'tcx') ok('tc', ['-n', from.netns, 'qdisc', 'add', 'dev', from.iface, 'clsact']);
   // prettier-ignore
   ok('tc', ['-n', from.netns, 'filter', 'add', 'dev', from.iface, 'ingress', 'protocol', 'all', 'u32', 'match', 'u32', '0', '0',
     'action', 'mirred', 'egress', 'redirect', 'dev', to.iface]);
 }
 
-/** Sends frames that go round until the filters are taken away: most of them wait, and sooner or later all are the pollers'. */
+/**
+ * Sends frames that circulate until the filters are removed: most of them wait, and sooner or later all are charged to
+ * the pollers' sockets.
+ */
 async function goRound(t: Test, names: readonly string[], args: readonly string[] = []): Promise<void> {
   const netns = quietNetns(t);
   const nics = names.map((name) => attachedIn(t, netns, ['--ring-size', '256K', ...args], name));

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** A datagram in fragments of which the first hides the ports, through a hook that drops by port as docs/hooks.md says. */
+/**
+ * A datagram in fragments of which the first hides the ports, through a hook that drops by port as docs/hooks.md says.
+ */
 import * as fs from 'node:fs';
 
 import t, { type Test } from 'tap';

@@ -21,7 +21,7 @@ const { loadHook } = require(process.argv[1]);
   }
 })().finally(() => process.exit());`;
 
-/** A hook as one writes it then, with ES modules named as Node has them and a top-level await. */
+/** A hook as a user would write it, with ES modules named as Node requires and a top-level await. */
 const MINE = `import { limit } from './helper.js';
 import { summaryOf, type Hook } from 'vnet-bpf/hooks';
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Frames whose headers and virtio_net_hdr lie, sent as anybody with CAP_NET_RAW can, through a hook that decides over
- * traffic: its thread lives, and nothing forbidden is received: N2 of docs/SECURITY.md.
+ * Frames whose headers and virtio_net_hdr lie, as any process with CAP_NET_RAW can send them, through a hook that
+ * filters traffic: its thread survives, and nothing forbidden is received: N2 of docs/SECURITY.md.
  */
 import t from 'tap';
 

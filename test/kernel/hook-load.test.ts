@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Loading of hook files: what is taken, and what is said of what is not. */
+/** Loading of hook files: which are accepted, and the errors of those that are not. */
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -11,7 +11,7 @@ import { hookDirectory, hookFile } from '../helpers/hook-file';
 import { okIn, testNetns } from '../helpers/netns';
 import { refused } from '../helpers/refusal';
 
-/** Loads the files that it is given, one after the other, and prints what came of each as JSON. */
+/** Loads the given files one after the other, and prints the result of each as JSON. */
 const LOADER = `
 const { loadHook } = require(process.argv[1]);
 (async () => {
@@ -41,7 +41,7 @@ const FILES: Readonly<Record<string, string>> = {
   'esm/plain.js': "export const p = 'plain';\n",
 };
 
-/** Hooks that are loaded, and the name and the place that they have then. */
+/** Hooks that are loaded, with the name and the place that they have then. */
 const GOOD: Readonly<Record<string, { text: string; name: string; line: number }>> = {
   'await.ts': {
     text: "import { helper } from './helper.js';\nimport type { Hook } from 'vnet-bpf/hooks';\nconst name = await helper();\nconst hook: Hook = {\n  name,\n  frame: () => 'pass',\n};\nexport default hook;\n",
@@ -86,7 +86,7 @@ const GOOD: Readonly<Record<string, { text: string; name: string; line: number }
   'waits.mts': { text: "await null;\nexport default { name: 'mts', frame: () => 'pass' };\n", name: 'mts', line: 2 },
 };
 
-/** Hooks that are not, and what is said: the place, and the source line. */
+/** Hooks that are not loaded, and their errors: the place, and the source line. */
 const BAD: Readonly<Record<string, { text: string; says: string; in?: string }>> = {
   'syntax.ts': {
     text: "import type { Hook } from 'vnet-bpf/hooks';\nexport default ((frame) => {\n  const x = (1 2);\n}) satisfies Hook['frame'];\n",
@@ -151,7 +151,7 @@ t.test('hook files', { skip: cannotRun }, async (t) => {
     ...Object.fromEntries(Object.entries({ ...GOOD, ...BAD }).map(([name, { text }]) => [name, text])),
   };
   for (const [name, text] of Object.entries(texts)) fs.writeFileSync(path.join(directory, name), text);
-  // The first is loaded once more behind all that failed.
+  // The first is loaded once more after all that failed.
   const names = ['pass.mjs', ...Object.keys(BAD), ...Object.keys(GOOD), 'pass.mjs'];
   const { stdout, stderr } = spawnSync(
     process.execPath,

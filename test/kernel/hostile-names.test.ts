@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Names that would command a terminal, or forge lines of a list or a log: every command shows them escaped: S1 of docs/SECURITY.md. */
+/**
+ * Names that would control a terminal, or forge lines of a list or a log: every command shows them escaped: S1 of
+ * docs/SECURITY.md.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
@@ -15,7 +18,7 @@ const NETNS = `vt${process.pid}\x1b]0;t\x07\nvnet9  -  running\x9b2J\u202e\x7f`;
 const IFACE = 'v\x1b[7m\x9b';
 const ESCAPED_IFACE = 'v\\x1b[7m\\x9b';
 
-/** What a terminal obeys, newlines aside. */
+/** Characters that control a terminal, except newlines. */
 // eslint-disable-next-line no-control-regex
 const OBEYED = /[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/;
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** What a process gets from whoever starts it: descriptors, umask, directory, limits, names. Each works, or is refused in a line. */
+/**
+ * What a process inherits from its parent: descriptors, umask, directory, limits, names. Each works, or is refused with
+ * one line.
+ */
 import t, { type Test } from 'tap';
 
 import { cannotRun, MAIN, SLOW } from '../helpers/cli';
@@ -14,7 +17,7 @@ const ONE_LINE_AND_HINT = /^vnet-bpf: [^\n]+: [^\n]+\nhint: [^\n]+\n$/;
 
 interface Shell {
   machine: PrivateMachine;
-  /** Runs a script of bash in a directory of the test's, where the command is called V. */
+  /** Runs a bash script in a directory of the test, where the command is called V. */
   bash(script: string, env?: NodeJS.ProcessEnv): Result;
 }
 
@@ -30,7 +33,7 @@ async function start(t: Test): Promise<Shell> {
 
 t.test('a daemon holds nothing of its caller', { skip }, async (t) => {
   const { machine, bash } = await start(t);
-  // Of one digit, behind a gap, and what Node has made close-on-exec.
+  // A number of one digit, one after a gap, and one that Node has made close-on-exec.
   const locks = 'exec 5>five 17>seventeen 200>high; for fd in 5 17 200; do flock -n $fd; done';
   t.match(
     bash(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** IPv6 on the interface is as before, whatever makes the kernel begin anew with it. */
+/** IPv6 on the interface is restored, whatever makes the kernel initialize it again. */
 import t from 'tap';
 
 import { attachedIn, cannotRun, cliOk } from '../helpers/cli';

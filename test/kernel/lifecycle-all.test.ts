@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * Several interfaces at once. On a machine of its own, because `detach --all` takes what others
- * have attached, too.
- */
+/** Several interfaces at once. On a private machine, because `detach --all` also detaches what others have attached. */
 import t from 'tap';
 
 import { attachedIn, cannotRun, checkAccounting, cliOk } from '../helpers/cli';

@@ -8,7 +8,7 @@ import { sameAs, snapshot } from '../helpers/snapshot';
 
 t.test('attaching and detaching at once', { skip: cannotRun }, async (t) => {
   const before = snapshot();
-  // First attach and last detach make and remove what all share: each round begins and ends with nothing.
+  // The first attach creates what all share, and the last detach removes it: each round begins and ends with nothing.
   const { status, stdout, stderr } = onOwnMachine(`
     ip netns add a
     for round in 1 2; do

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What happened can be read: `vnet-bpf log`, the kernel log, `stats --watch`. */
+/** Events can be read afterwards: `vnet-bpf log`, the kernel log, `stats --watch`. */
 import type { ChildProcess } from 'node:child_process';
 
 import t from 'tap';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What attach was asked for is what there is; what --json prints is what the contract names. */
+/** Attach does what its options ask for, and --json prints the fields that the contract names. */
 import t from 'tap';
 
 import { attachedIn, cannotRun, cli, cliOk } from '../helpers/cli';

@@ -14,7 +14,7 @@ const MARKER = '31999';
 /** A rule that sends everything to the local table, whatever its priority. */
 const ASKS_LOCAL = /^\d+:\s+from all lookup local(\s|$)/;
 
-/** Replays what `ip monitor rule` said: the least number of such rules at any moment. */
+/** Replays the output of `ip monitor rule`; returns the smallest number of such rules at any moment. */
 function fewestLocalRules(events: readonly string[]): number {
   let present = 1;
   let fewest = 1;
@@ -36,7 +36,7 @@ t.test('the local table stays reachable while rules move', { skip: cannotRun }, 
   const mark = (family: string, verb: string): string =>
     ok('ip', ['-n', netns, family, 'rule', verb, 'priority', MARKER, 'lookup', 'main']);
   for (const { family, monitor } of monitors) {
-    // It does not say when it begins to listen, so it is asked for something to hear.
+    // It does not report when it begins to listen, so rules are changed until it reports one.
     const hears = await eventually(() => {
       mark(family, 'add');
       mark(family, 'del');

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** vnet0 changed under the controller while packets flow: it goes on looping, and does not spin. */
+/** vnet0 is changed under the controller while packets flow: the controller keeps looping, and does not spin. */
 import * as os from 'node:os';
 
 import type { Test } from 'tap';
@@ -19,7 +19,7 @@ import { withoutArp } from '../helpers/traffic';
 t.setTimeout(240_000 * SLOW);
 
 const ADDRESSES = ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64'];
-/** Part of a CPU that an idle controller may use. */
+/** The share of a CPU that an idle controller may use. */
 const IDLE = 0.1;
 
 const nap = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms * SLOW));
@@ -27,7 +27,7 @@ const nap = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(r
 interface Busy {
   netns: string;
   pid: number;
-  /** Ends the traffic, and checks that the controller lives on and does nothing. */
+  /** Ends the traffic, and checks that the controller is alive and idle. */
   calm: () => Promise<void>;
 }
 
@@ -108,7 +108,7 @@ t.test('set down and up', { skip: cannotRun }, async (t) => {
   const { stats, kernel } = await countersAtRest({ netns, iface: 'vnet0' });
   const sums = frameAccounting(stats);
   t.equal(sums.out, sums.in, 'the frame accounting balances');
-  // What was under way when it went down came out of vnet0, but had nowhere to go back to.
+  // Frames in flight when it went down had left vnet0, but could not come back.
   t.equal(kernel.rx, stats.rx.packets, 'rx is what ip -s link says');
   // A sender may be between our program and the driver when it goes down: the kernel does not count that frame as sent.
   const uncounted = stats.refused.down + stats.refused.backlog - (kernel.tx - kernel.rx);
@@ -132,10 +132,10 @@ t.test('set down and left so', { skip: cannotRun }, async (t) => {
   t.equal(statsOf(netns, 'vnet0').queue.packets, 0, 'nothing waits in the ring for ever');
 });
 
-/** There is always something in the ring then, also where starting `ip` takes long: 800 frames are 13 polls. */
+/** A poller so slow that the ring is never empty, even where starting `ip` takes long: 800 frames are 13 polls. */
 const SLOW_POLLER = { VNET_BPF_TEST_POLL_DELAY_US: '5000' };
 
-/** Two flows of datagrams while `turn` is done again and again; the counters at rest. */
+/** Sends two flows of datagrams while `turn` is done repeatedly; returns the counters at rest. */
 async function changing(
   t: Test,
   nic: Attached,
@@ -149,7 +149,7 @@ async function changing(
     await turn(i);
     flows.forEach((udp) => udp.take());
   }
-  // Why a frame is missing is found out by the next looks, one a second.
+  // The next looks, one a second, find out why a frame is missing.
   let stats = await atRest(nic.netns, 'vnet0');
   for (const end = Date.now() + 5000 * SLOW; stats.refused.backlog > 0 && Date.now() < end; await nap(200))
     stats = statsOf(nic.netns, 'vnet0');

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** vnet0 changes faster than it can be followed, or when nothing can be done about it: the controller says so, and catches up. */
+/** vnet0 changes faster than the controller can follow, or when it cannot react: it logs that, and catches up. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
@@ -19,7 +19,7 @@ const ADDRESSES = ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64'];
 
 const nap = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms * SLOW));
 
-/** Its address answers, through the loop. */
+/** Asserts that its address answers through the loop. */
 function loops(t: Test, netns: string, iface: string): void {
   const received = (): number => {
     const [{ stats64 }] = JSON.parse(ok('ip', ['-n', netns, '-json', '-statistics', 'link', 'show', 'dev', iface])) as [
@@ -32,7 +32,7 @@ function loops(t: Test, netns: string, iface: string): void {
   t.ok(received() - before >= 4, 'through the loop');
 }
 
-/** A vnet0 in a quiet moment, with what looks at its log. */
+/** A quiet vnet0, with functions that read its log. */
 function quiet(
   t: Test,
   args: readonly string[] = ADDRESSES,
@@ -96,7 +96,7 @@ t.test('renamed to and fro, while another interface takes its names', { skip: ca
   t.match(ip('link'), 'other', 'the other one is still there');
 });
 
-/** Each makes it impossible for a while to do something about a change; returns what ends that. */
+/** Each keeps the controller from reacting to a change until the returned function is called. */
 const STANDSTILLS: Readonly<Record<string, (where: { pid: number; directory: string }) => () => void>> = {
   'no descriptor is free': ({ pid }) => {
     ok('prlimit', ['--pid', String(pid), '--nofile=12:']);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** vnet0 taken away from under the controller while packets flow: it says so, ends, and leaves nothing. */
+/** vnet0 is removed under the controller while packets flow: the controller logs that, ends, and leaves nothing. */
 import t from 'tap';
 
 import { Background } from '../helpers/background';
@@ -13,7 +13,7 @@ const ADDRESSES = ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64'];
 
 interface Abuse {
   what: string;
-  /** Takes the interface away. */
+  /** Removes the interface. */
   act: (netns: string, other: string, iface: string) => void;
   /** The namespace survives. */
   netnsStays: boolean;
@@ -35,7 +35,7 @@ for (const { what, act, netnsStays } of ABUSES) {
     const outside = snapshot(other);
     const netns = testNetns(t);
     const before = snapshot(other, netns);
-    // A name that no other test's line in the kernel log has.
+    // A name that occurs in no other test's lines in the kernel log.
     const iface = `v${netns.slice(2)}`;
     attachedIn(t, netns, ADDRESSES, iface);
     const pid = controllerPid(netns, iface);
@@ -80,7 +80,7 @@ t.test(
   async (t) => {
     const outside = snapshot();
     const netns = testNetns(t);
-    snapshot(netns); // what is left of it later is ours
+    snapshot(netns); // anything left of it later is ours
     attachedIn(t, netns, ADDRESSES);
     const pid = controllerPid(netns, 'vnet0');
     process.kill(pid, 'SIGKILL');

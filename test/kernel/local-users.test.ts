@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** docs/SECURITY.md, of what a user without any capability can do about directories of the machine. */
+/** docs/SECURITY.md, about what a user without any capability can do with directories of the machine. */
 import t from 'tap';
 
 import { cannotRun, SLOW } from '../helpers/cli';

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Superpackets of TCP whose length the IP header cannot say: whole where the ring is large enough, cut up where it is not. */
+/**
+ * TCP superpackets whose length does not fit into the IP header: whole if the ring is large enough, otherwise
+ * segmented.
+ */
 import t, { type Test } from 'tap';
 
 import { VNET_HDR_BYTES } from '../../src/layout';
@@ -19,7 +22,7 @@ const skip =
   (BACK_END === 'dummy' && 'a dummy is left as it is') ||
   (!passesBigTcp() && 'this kernel has no BIG TCP');
 
-/** Has the interface send superpackets with these sizes of payload, in bytes, and returns what it receives. */
+/** Makes the interface send superpackets with these payload sizes, in bytes, and returns what it receives. */
 async function loop(t: Test, nic: Attached, sizes: readonly number[], expected: number): Promise<Buffer[]> {
   const raw = RawSocket.open(t, nic.netns, nic.iface, { vnetHeader: true });
   for (const [number, payload] of sizes.entries()) raw.send(tcpSuperpacket(number, payload, SEGMENT));

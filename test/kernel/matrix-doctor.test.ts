@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What doctor says of the kernel is what attach finds: on a kernel that is too old, too. */
+/** What doctor says about the kernel agrees with attach, also on a kernel that is too old. */
 import t from 'tap';
 import { kernelIsAtLeast } from 'libbpf-ts';
 
@@ -17,7 +17,7 @@ t.test('doctor knows each feature of the kernel, and attach agrees', { skip: can
   const statusOf = (name: string): string | undefined => checks.find((check) => check.name === name)?.status;
   for (const { name, since, without } of kernelFeatures) {
     const word = statusOf(name) ?? 'nothing';
-    // Distributions carry features back to older releases, which a probe finds out.
+    // Distributions backport features to older releases, which a probe finds out.
     if (kernelIsAtLeast(since)) t.equal(word, 'ok', `${name}: this kernel has it`);
     else t.match(word, without === null ? /^(ok|fail)$/ : /^(ok|warn)$/, `${name}: ${word}, Linux ${since} has it`);
   }

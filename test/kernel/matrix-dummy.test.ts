@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Everything that the loop promises on a dummy: one of the user's, with other people's programs before and behind
- * ours. traffic-*.test.ts have the traffic in breadth.
+ * Everything that the loop promises on a dummy of the user, with other people's programs before and after ours.
+ * traffic-*.test.ts test more kinds of traffic.
  */
 import t, { type Test } from 'tap';
 
@@ -18,7 +18,7 @@ import { cannotLoop, without } from '../helpers/supported';
 
 t.setTimeout(300_000 * SLOW);
 
-/** Down: once up, it says hello in IPv6, which its counter would count before we do. */
+/** The interface is down: once up, it sends IPv6 packets, which its counter would count before we do. */
 function existingDummy(t: Test): { netns: string; iface: string } {
   const netns = testNetns(t);
   ok('ip', ['-n', netns, 'link', 'add', 'd0', 'type', 'dummy']);
@@ -39,7 +39,7 @@ t.test('dummy', { skip: cannotLoop() || withoutDummy() }, async (t) => {
   const others = { 'the program before ours': before, 'the program behind ours': other('behind') };
 
   await allTraffic(t, nic);
-  // TCP may send more at once than the ring has place for; it is told, and sends it again.
+  // TCP may send more at once than the ring has space for; it gets an error, and sends that again.
   t.same(
     refusals(await checkRest(t, nic)).filter(([why]) => why !== 'full'),
     [],

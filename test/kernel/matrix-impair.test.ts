@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** `vnet-bpf impair` with the kernel's own netem: each impairment does what it says, and no frame is unaccounted for. */
+/**
+ * `vnet-bpf impair` with the kernel's own netem: each impairment does what it says, and no frame is unaccounted for.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
@@ -27,13 +29,13 @@ const ARGUMENTS = ['--addr', '10.77.0.1/24', '--ring-size', '256K'];
 const COUNT = 200;
 const FLOOD_MS = 400;
 
-/** What the command asks for; it takes long to start. */
+/** Does what the command does, which takes long to start. */
 async function impair(nic: Attached, words: string | null): Promise<void> {
   using client = await ControlClient.connect(controlSocket(attachmentOf(nic).id));
   await client.ask({ order: 'impair', words: words?.split(' ') ?? null }, 10_000 * SLOW);
 }
 
-/** Sends datagrams; how many came back, and the reading at rest afterwards, which has to balance. */
+/** Sends datagrams; returns how many came back, and the reading at rest afterwards, which must balance. */
 async function pass(t: Test, nic: Attached, udp: OwnUdp, count = COUNT): Promise<{ received: number; stats: Stats }> {
   const before = udp.received;
   await exchange(udp, udp.sent + count);
@@ -61,7 +63,7 @@ async function pass(t: Test, nic: Attached, udp: OwnUdp, count = COUNT): Promise
 t.test('impaired', { skip: cannotLoop() || withoutQdisc('netem') }, async (t) => {
   const nic = attachedIn(t, quietNetns(t), ARGUMENTS);
   const udp = new OwnUdp(t, nic.netns, ADDRESSES[0], 200);
-  // The address is known: whoever loses ARP loses everything.
+  // The neighbour is known, because a lost ARP packet would lose everything.
   okIn(nic.netns, 'ping', ['-q', '-c', '1', '-W', String(2 * SLOW), ADDRESSES[0]]);
   let last = (await atRest(nic)).impair;
 
@@ -77,7 +79,7 @@ t.test('impaired', { skip: cannotLoop() || withoutQdisc('netem') }, async (t) =>
   await t.test('changes under traffic', async (t) => {
     const before = look(nic).impair;
     const from = udp.received;
-    // From none to one, to another, to one that is refused, and away, with frames under way each time.
+    // From no impairment to one, to another, to one that is refused, and back to none, each time with frames in flight.
     const steps: (() => Promise<unknown>)[] = [
       () => impair(nic, null),
       () => impair(nic, 'delay 80ms'),
@@ -244,7 +246,7 @@ t.test(
         const [, idle = '', loaded = ''] =
           new RegExp(`^\\| \`${name}\` \\| \`${words}\` \\|.*\\| (\\d+) ms \\| (\\d+) ms \\|$`, 'm').exec(docs) ?? [];
         const jitter = (2 * late.jitter) / 1e6;
-        // Others may use the processor; a queue without end takes seconds.
+        // Other processes may use the processor; an unlimited queue takes seconds.
         const slack = 50 * SLOW;
         await impair(nic, name);
         const alone = await pings(['-c', '3', '-i', '0.01']);

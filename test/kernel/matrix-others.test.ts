@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * What other people's programs and filters do behind ours to frames that wait, and to superpackets that are cut up there:
- * whoever leaves the frame alone changes nothing, whoever takes it away is seen in the accounting. others.test.ts
- * has them through a crash.
+ * What other people's programs and filters do behind ours to frames that wait, and to superpackets that are segmented
+ * there: those that leave a frame alone change nothing, and those that remove it show in the accounting. others.test.ts
+ * tests them through a crash.
  */
 import * as fs from 'node:fs';
 
@@ -28,13 +28,13 @@ t.setTimeout(300_000 * SLOW);
 const UDP_SEGMENT = 103;
 
 const ARGUMENTS = ['--addr', '10.77.0.1/24', '--ring-size', '256K'];
-/** Where others send copies, and what they redirect: there at the end of a veth pair. */
+/** The device to which others send copies and redirected frames: one end of a veth pair. */
 const ELSEWHERE = 'other0';
 
-/** In an emulated machine, which is slow: one of each kind, and what the machine that runs the tests may not have. */
+/** On an emulated machine, which is slow: one of each kind, and those that the host may lack. */
 const BRIEF = SLOW > 1;
 
-/** They answer for the frame, or change what is noted of it; it goes on. */
+/** Programs that return a verdict for the frame, or change its metadata, but let it continue. */
 const HARMLESS: readonly OtherName[] = BRIEF
   ? ['accepts', 'unhashes']
   : ['accepts', 'classifies', 'marks', 'hashes', 'unhashes', 'edits', 'mirrors'];
@@ -56,7 +56,7 @@ function namespace(t: Test, make = quietNetns): string {
   return netns;
 }
 
-/** A flow whose neighbour is known: one has come back. */
+/** A flow whose neighbour is known, because one datagram has come back. */
 async function flowOf(t: Test, nic: Attached, bytes = 200): Promise<OwnUdp> {
   const udp = new OwnUdp(t, nic.netns, ADDRESSES[0], bytes);
   await exchange(udp, 1);
@@ -67,7 +67,7 @@ async function flowOf(t: Test, nic: Attached, bytes = 200): Promise<OwnUdp> {
 const put = (t: Test, nic: Attached, program: OtherName): OtherProgram =>
   OtherProgram.behind(t, nic, { program, elsewhere: ELSEWHERE });
 
-/** Frames that wait, with somebody behind ours who lets them go on: as if there was nobody. */
+/** Frames that wait, with a program behind ours that lets them continue: as if there were none. */
 async function changesNothing(t: Test, nic: Attached, udp: OwnUdp): Promise<void> {
   await holds(t, nic, udp);
   const stats = await atRest(nic);
@@ -84,7 +84,7 @@ interface Taken {
   held: number;
 }
 
-/** Fills the queue with somebody behind ours who takes frames away. */
+/** Fills the queue with a program behind ours that removes frames. */
 async function takesAway(t: Test, nic: Attached, udp: OwnUdp, program: OtherName): Promise<Taken> {
   const before = await atRest(nic);
   const [sent, received] = [udp.sent, udp.received];
@@ -102,7 +102,7 @@ async function takesAway(t: Test, nic: Attached, udp: OwnUdp, program: OtherName
   return { before, after, sent: udp.sent - sent, received: udp.received - received, held };
 }
 
-/** What was captured comes back although the original was taken away; what waited is lost, counted and named. */
+/** Captured frames come back although their originals were removed; held frames are lost, counted and named. */
 async function isNamed(t: Test, nic: Attached, udp: OwnUdp, program: OtherName): Promise<void> {
   const { before, after, sent, received, held } = await takesAway(t, nic, udp, program);
   const dropped = after.held.dropped - before.held.dropped;
@@ -254,7 +254,7 @@ t.test('superpackets that the kernel cuts up', { skip: cannotLoop() }, async (t)
   );
 });
 
-/** Sends `count` of them to an address where nobody listens; returns the datagrams that each is made of. */
+/** Sends `count` superpackets to an address where no process listens; returns the datagrams of each. */
 function sendSuperpackets(netns: string, address: string, count: number): number {
   const [segments, bytes] = [10, 1400];
   const socket = native.openSocket(netns, native.AF_INET, native.SOCK_DGRAM, 0);

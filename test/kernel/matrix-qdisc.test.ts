@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Root qdiscs of the user's on vnet0. They stand behind the TC egress: what is looped is a copy made before them,
- * so they slow senders down and do nothing to frames. Only held frames pass one, on their way to the waiting room.
+ * The user's root qdiscs on vnet0. They come after the TC egress: what is looped is a copy made before them, so they
+ * slow senders down but do nothing to frames. Only held frames pass one, on their way to the waiting room.
  * docs/backpressure.md says what that means.
  */
 import t, { type Test } from 'tap';
@@ -29,12 +29,15 @@ async function loops(t: Test, udp: OwnUdp, count: number): Promise<void> {
   t.ok(await udp.takeUntil(expected, WAIT_MS), `what is looped does not pass it: all ${count} came back`);
 }
 
-/** Fills the queue; once it is empty again, how many of those sent came back and how many were lost while they were held. */
+/**
+ * Fills the queue; returns, once it is empty again, how many frames came back and how many were lost while they were
+ * held.
+ */
 async function fillQueue(nic: Attached, udp: OwnUdp): Promise<{ sent: number; received: number; dropped: number }> {
   const before = { sent: udp.sent, received: udp.received, dropped: look(nic).held.dropped };
   await stopped(nic, () => udp.offer(3000));
   for (const end = Date.now() + WAIT_MS; look(nic).queue.stopped && Date.now() < end; await delay(20)) udp.take();
-  await delay(100 * SLOW); // a qdisc of the user's may have kept some back
+  await delay(100 * SLOW); // a qdisc of the user may have kept some back
   const { held } = await atRest(nic);
   udp.take();
   return {
@@ -51,7 +54,7 @@ function checkAccounting(t: Test, nic: Attached): void {
   t.same({ stopped: queue.stopped, wakes: queue.wakes }, { stopped: false, wakes: queue.stops }, 'the queue is awake');
 }
 
-/** They queue, and lose nothing. */
+/** Qdiscs that queue, and lose nothing. */
 const FAITHFUL = ['htb default 1', 'fq'];
 
 t.test('qdiscs on a veth', { skip: cannotLoop() }, async (t) => {
@@ -71,7 +74,7 @@ t.test('qdiscs on a veth', { skip: cannotLoop() }, async (t) => {
       checkAccounting(t, nic);
     });
   }
-  // Which does the worst to held frames.
+  // The one that does most harm to held frames.
   const skip = withoutQdisc('netem');
   await t.test('netem delay', { skip }, async (t) => {
     setRoot(nic, nic.iface, 'netem delay 300ms limit 10000');
@@ -112,7 +115,7 @@ t.test('qdiscs on a veth', { skip: cannotLoop() }, async (t) => {
     ok('tc', ['-n', nic.netns, 'qdisc', 'del', 'dev', nic.iface, 'root']);
     ok('ip', ['-n', nic.netns, 'link', 'add', 'ifb0', 'type', 'ifb']);
     ok('ip', ['-n', nic.netns, 'link', 'set', 'ifb0', 'up']);
-    // Where there is no tcx, our program hangs on it already.
+    // Without tcx, our program is attached to it already.
     if (look(nic).attach === 'tcx') ok('tc', ['-n', nic.netns, 'qdisc', 'add', 'dev', nic.iface, 'clsact']);
     // prettier-ignore
     ok('tc', ['-n', nic.netns, 'filter', 'add', 'dev', nic.iface, 'ingress', 'protocol', 'all', 'u32', 'match', 'u32', '0', '0',

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** An interface with two queues: all that the loop promises, and that a flow keeps to one queue. */
+/** An interface with two queues: everything that the loop promises, and that a flow stays on one queue. */
 import t, { type Test } from 'tap';
 
 import { allTraffic } from '../helpers/all-traffic';
@@ -13,10 +13,10 @@ import { cannotLoop, without } from '../helpers/supported';
 
 t.setTimeout(300_000 * SLOW);
 
-/** Enough that they all fall to one queue only once in 30,000 runs. */
+/** Number of flows with which all fall to one queue only once in 30,000 runs. */
 const FLOWS = 16;
 
-/** Offers so much that both queues are full. */
+/** Offers enough traffic to fill both queues. */
 const offerAll = (flows: readonly OwnUdp[]): void => flows.forEach((flow) => flow.offer(200));
 
 async function crashed(t: Test, nic: Attached, flows: readonly OwnUdp[]): Promise<void> {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `record`, once through, on any kernel: each frame with what became of it. */
+/** `record`, once, on any kernel: each frame with its outcome. */
 import * as fs from 'node:fs';
 
 import t from 'tap';
@@ -24,7 +24,7 @@ t.test('recorded', { skip: cannotLoop() }, async (t) => {
   const recording = await startRecording(t, nic);
   okIn(nic.netns, 'ping', ['-q', '-c', '3', '-i', '0.2', '-W', String(2 * SLOW), ADDRESSES[0]]);
   await exchange(udp, 20);
-  // The poller stands still: the ring fills, and the rest is held.
+  // The poller is stopped: the ring fills, and the rest is held.
   await stopped(nic, () => udp.offer(COUNT));
   await exchange(udp, 20 + COUNT);
   const rest = await checkRest(t, nic);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Everything that the loop promises on a veth, once through. */
+/** Everything that the loop promises on a veth, once. */
 import t from 'tap';
 
 import { merges } from '../../src/datapath/programs';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Datagrams that are merged on the reinject path: nobody on the interface can tell, but by the counter. */
+/** Datagrams that are merged on the reinject path: only the counter shows it. */
 import t, { type Test } from 'tap';
 
 import { passesUdpGso } from '../../src/requirements';
@@ -24,7 +24,7 @@ const BOTH = ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64'] as const;
 const ETHERNET = 14;
 const headers = (address: string): number => ETHERNET + 8 + (address.includes(':') ? 40 : 20);
 
-/** UDP: IPv6 has messages of its own to send at times, which are longer than the smallest of these. */
+/** Matches UDP only: IPv6 sometimes sends messages of its own, which are longer than the smallest of these. */
 const isDatagram = (frame: Buffer): boolean => frame[frame.readUInt16BE(12) === 0x86dd ? 20 : 23] === 17;
 
 const merged = (nic: Attached): number => nic.stats().poll.merged;
@@ -100,7 +100,7 @@ t.test('--gro off merges nothing; who adopts the interface may choose anew', { s
     process.kill(attachmentOf(nic).pid, 'SIGKILL');
     cliOk(['attach', nic.iface, '--netns', netns, '--daemon', '--gro', gro], SLOW_POLLER);
   };
-  await burst(t, udp, 1); // a neighbour is found: what waits for one may be overtaken
+  await burst(t, udp, 1); // finds the neighbour: packets that wait for one may be overtaken
   for (const [round, [gro, merges]] of (
     [
       ['off', false],

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The kernel gives the inode of a namespace that is gone, and the number of a process, to the next: neither is taken for the old one. */
+/**
+ * The kernel reuses PIDs and the inodes of namespaces: a new process or namespace is not mistaken for the one in a
+ * record.
+ */
 import t, { type Test } from 'tap';
 
 import { cannotRun, MAIN, SLOW } from '../helpers/cli';
@@ -32,13 +35,13 @@ const kill = (machine: PrivateMachine, pid: number): string =>
     `kill -KILL ${pid}; while [ -e /proc/${pid} ] && ! grep -q '^State:.Z' /proc/${pid}/status; do sleep 0.05; done`,
   );
 
-/** Starts a process called `name` in a namespace, and waits until it is there; its number. The machine ends it. */
+/** Starts a process called `name` in a namespace; returns its PID. It ends with the machine. */
 const startIn = (machine: PrivateMachine, netns: string, name: string): string =>
   machine.shell(`ip netns exec ${netns} bash -c 'echo $$; exec -a ${name} sleep 1000 >/dev/null 2>&1' &`).trim();
 
 /**
- * Removes a namespace, and makes one called `name`. Whether it gets the inode of the old one depends on what else the
- * machine does, so the records are made to say so: to the product that is the same.
+ * Removes the namespace `old` and creates one called `name`. Whether the kernel reuses the inode depends on what else
+ * the machine does, so the inode in the records is changed to the new one: the product cannot tell the difference.
  */
 function remake(machine: PrivateMachine, old: string, name: string): void {
   machine.shell(`
@@ -58,12 +61,12 @@ for (const name of ['new', 'old']) {
       kill(machine, (list(machine)[0] as Entry).pid);
       remake(machine, 'old', name);
       t.same(brief(machine), ['vnet0 old gone crashed'], 'list says that the namespace is gone');
-      t.match(machine.cli(['list']).stdout, /^vnet0 +old \(gone\) +crashed /m, 'in words, too');
+      t.match(machine.cli(['list']).stdout, /^vnet0 +old \(gone\) +crashed /m, 'so does the text output');
       attach(t, machine, name);
       t.same(
         brief(machine).sort(),
         ['vnet0 old gone crashed', `vnet0 ${name} running`].sort(),
-        'the new one is another attachment',
+        'the new one is a separate attachment',
       );
       const rules = machine.shell(
         `ip -n ${name} rule; ip -n ${name} -6 rule; ip -n ${name} route show table all; ip -n ${name} -o link`,
@@ -83,13 +86,13 @@ for (const name of ['new', 'old']) {
           0,
           'detach by the old name finds what is left',
         );
-        t.same(brief(machine), ['vnet0 new running'], 'and takes nothing else');
+        t.same(brief(machine), ['vnet0 new running'], 'and removes nothing else');
         t.equal(
           machine.shell(
             `ip -n ${name} rule; ip -n ${name} -6 rule; ip -n ${name} route show table all; ip -n ${name} -o link`,
           ),
           rules,
-          'links, rules and routes of the running one are as they were',
+          'links, rules and routes of the running one are unchanged',
         );
         t.equal(
           machine.shell('ip netns exec new ping -c 1 -q 10.77.0.1 | grep -o "1 received"').trim(),
@@ -101,41 +104,33 @@ for (const name of ['new', 'old']) {
         t.equal(
           machine.cli(['detach', 'vnet0', '--netns', 'old']).status,
           0,
-          'the name means the namespace that has it',
+          'the name refers to the namespace that has it now',
         );
         t.same(brief(machine), ['vnet0 old gone crashed']);
-        t.equal(machine.cli(['detach', 'vnet0', '--netns', 'old']).status, 0, 'and then the one that had it');
+        t.equal(machine.cli(['detach', 'vnet0', '--netns', 'old']).status, 0, 'and then to the one that had it before');
       }
-      t.equal(machine.cli(['detach', 'vnet0', '--netns', name]).status, 1, 'nothing more');
+      t.equal(machine.cli(['detach', 'vnet0', '--netns', name]).status, 1, 'nothing is left to detach');
       machine.shell(`ip netns del ${name}; umount -l /run/netns; rmdir /run/netns`);
       t.same(machine.residue(), [], 'nothing is left');
     },
   );
 }
 
-t.test(
-  'the number of a dead controller is another process now, in another namespace',
-  { skip: cannotRun },
-  async (t) => {
-    const machine = await PrivateMachine.start(t);
-    machine.shell('ip netns add lab; ip netns add other');
-    attach(t, machine, 'lab');
-    const { pid } = list(machine)[0] as Entry;
-    kill(machine, pid);
-    // A process that the record is made to name, whose command line is that of a controller.
-    const impostor = startIn(machine, 'other', 'attach');
-    machine.shell(`sed -i 's/"pid": ${pid}/"pid": ${impostor}/' /run/vnet-bpf/*/state.json; ip netns del lab`);
-    t.same(brief(machine), ['vnet0 lab gone crashed']);
-    t.equal(machine.cli(['detach', 'vnet0', '--netns', 'lab']).status, 0);
-    t.equal(
-      machine.shell(`tr '\\0' ' ' </proc/${impostor}/cmdline`).trim(),
-      'attach 1000',
-      'that process is left alone',
-    );
-  },
-);
+t.test('the PID of a dead controller now belongs to a process in another namespace', { skip: cannotRun }, async (t) => {
+  const machine = await PrivateMachine.start(t);
+  machine.shell('ip netns add lab; ip netns add other');
+  attach(t, machine, 'lab');
+  const { pid } = list(machine)[0] as Entry;
+  kill(machine, pid);
+  // The record is changed to name this process, whose command line is that of a controller.
+  const impostor = startIn(machine, 'other', 'attach');
+  machine.shell(`sed -i 's/"pid": ${pid}/"pid": ${impostor}/' /run/vnet-bpf/*/state.json; ip netns del lab`);
+  t.same(brief(machine), ['vnet0 lab gone crashed']);
+  t.equal(machine.cli(['detach', 'vnet0', '--netns', 'lab']).status, 0);
+  t.equal(machine.shell(`tr '\\0' ' ' </proc/${impostor}/cmdline`).trim(), 'attach 1000', 'that process is left alone');
+});
 
-t.test('state of an earlier boot names no namespace of this one', { skip: cannotRun }, async (t) => {
+t.test('a record of an earlier boot refers to no namespace of this boot', { skip: cannotRun }, async (t) => {
   const machine = await PrivateMachine.start(t);
   machine.shell('ip netns add lab');
   attach(t, machine, 'lab');
@@ -146,18 +141,22 @@ t.test('state of an earlier boot names no namespace of this one', { skip: cannot
   t.same(brief(machine), ['vnet0 lab gone crashed']);
   const rules = machine.shell('ip -n lab rule');
   t.equal(machine.cli(['detach', 'vnet0', '--netns', 'lab']).status, 0);
-  // The interface has gone with its peer, whose name carries the identity.
-  t.equal(machine.shell('ip -n lab rule').replace(' [detached]', ''), rules, 'rules there are not known to be its own');
+  // The interface is gone together with its peer, whose name contains the identity.
+  t.equal(
+    machine.shell('ip -n lab rule').replace(' [detached]', ''),
+    rules,
+    'the rules stay, because nothing shows that they belong to it',
+  );
   t.same(brief(machine), []);
 });
 
-t.test('a namespace that lives on without its name is found by a process in it', { skip: cannotRun }, async (t) => {
+t.test('a namespace that outlives its name is found through a process in it', { skip: cannotRun }, async (t) => {
   const machine = await PrivateMachine.start(t);
   machine.shell('ip netns add lab');
   attach(t, machine, 'lab');
   const holder = startIn(machine, 'lab', 'holder');
   machine.shell('ip netns del lab');
-  t.same(brief(machine), ['vnet0 lab running'], 'it runs on under the name that it had');
+  t.same(brief(machine), ['vnet0 lab running'], 'it keeps running under its old name');
   kill(machine, (list(machine)[0] as Entry).pid);
   t.same(brief(machine), ['vnet0 lab crashed']);
   t.equal(machine.cli(['detach', 'vnet0', '--netns', 'lab']).status, 0, 'detach by that name');
@@ -167,7 +166,7 @@ t.test('a namespace that lives on without its name is found by a process in it',
 });
 
 t.test(
-  'another namespace has the name of one that lives on: each command means the one that has it',
+  'a new namespace takes the name of one that still exists: commands use the new one',
   { skip: cannotRun },
   async (t) => {
     const machine = await PrivateMachine.start(t);
@@ -176,13 +175,13 @@ t.test(
     const holder = startIn(machine, 'lab', 'holder');
     machine.shell('ip netns del lab; ip netns add lab');
     t.same(brief(machine), ['vnet0 null running'], 'list gives it no name');
-    t.equal(machine.cli(['detach', 'vnet0', '--netns', 'lab']).status, 1, 'it is not meant');
+    t.equal(machine.cli(['detach', 'vnet0', '--netns', 'lab']).status, 1, 'detach by that name does not find it');
     t.equal(machine.cli(['detach', '--all', '--netns', 'lab']).status, 0);
-    t.same(brief(machine), ['vnet0 null running'], 'nor by --all');
+    t.same(brief(machine), ['vnet0 null running'], 'nor does --all');
     t.equal(
       machine.run('nsenter', [`--net=/proc/${holder}/ns/net`, process.execPath, MAIN, 'detach', 'vnet0']).status,
       0,
-      'from inside it is',
+      'a detach from inside the namespace does',
     );
     t.same(brief(machine), []);
   },

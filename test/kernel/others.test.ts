@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Other people's programs and filters on vnet0: they run before and behind ours, whether the programs are attached
- * through tcx or clsact. matrix-dummy.test.ts has the same on an interface that outlives us.
+ * Other people's programs and filters on vnet0: they run before and after ours, whether the programs are attached
+ * through tcx or clsact. matrix-dummy.test.ts tests the same on an interface that outlives the attachment.
  */
 import t from 'tap';
 

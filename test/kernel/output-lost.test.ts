@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Every command, where what it prints cannot be written: a report fails with one line, and work is done all the same. */
+/** Every command when its output cannot be written: a report fails with one line, and work is still done. */
 import * as path from 'node:path';
 
 import t from 'tap';
@@ -15,7 +15,7 @@ t.setTimeout(300_000 * SLOW);
 interface Invocation {
   /** Besides its operands. */
   options: string[];
-  /** What it says is news about its work: the exit code is that of the work. */
+  /** Its output is news about its work: the exit code is that of the work. */
   acts?: boolean;
 }
 
@@ -34,11 +34,11 @@ const INVOCATIONS: Readonly<Record<string, Invocation>> = {
   extcap: { options: ['--extcap-interfaces'] },
 };
 
-/** It has a test of its own in test/kernel/long: twelve seconds. */
+/** This has a test of its own in test/kernel/long, which takes twelve seconds. */
 const ELSEWHERE = ['demo'];
 
 const LOST = /^vnet-bpf: standard output: cannot be written: [^\n]+ \((ENOSPC|EPIPE)\)\n?$/;
-/** Descriptor 5 is a pipe that nobody reads. */
+/** Descriptor 5 is a pipe that no process reads. */
 const NOBODY_READS = 'rm -f pipe; mkfifo pipe; exec 4<>pipe 5>pipe 4<&-';
 
 /** Arguments that do what the command is for. */

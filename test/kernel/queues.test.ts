@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What else there is to say of an interface with several queues: matrix-queues.test.ts has the traffic. */
+/** Other properties of an interface with several queues; matrix-queues.test.ts has the traffic. */
 import * as path from 'node:path';
 
 import t from 'tap';
@@ -46,7 +46,7 @@ t.test('what takes one queue says so, and changes nothing', { skip: cannotLoop()
   }
   const flows = [0, 1].map(() => new OwnUdp(t, nic.netns, ADDRESSES[0], 200));
   for (const flow of flows) {
-    // Frames that wait for the neighbour's address are overtaken by those that come once it is known.
+    // Frames that wait for the neighbour's address are overtaken by those sent once it is known.
     flow.offer(1);
     await flow.takeUntil(1, WAIT_MS);
     flow.offer(100);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What was recorded, sent once more: the same frames. What others have captured, as a wire would have carried it. */
+/** Recordings are sent again as the same frames; captures of other tools, as a wire would have carried them. */
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -59,7 +59,7 @@ t.test('captures of others', { skip: cannotLoop() }, async (t) => {
     fs.writeFileSync(file, Buffer.concat(parts));
     return file;
   };
-  /** A command of a shell in that directory, in which V is the product. */
+  /** Runs a shell command in that directory, in which V is the product. */
   const shell = (command: string, env: NodeJS.ProcessEnv = {}) =>
     spawn('bash', ['-c', `cd "$D"; V() { "$NODE" "$MAIN" "$@"; }; ${command}`], {
       env: { ...process.env, NODE_OPTIONS: '', D: directory, NODE: process.execPath, MAIN, ...env },

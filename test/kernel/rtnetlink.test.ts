@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What we ask the kernel ourselves is what iproute2 says. */
+/** Our own requests to the kernel return what iproute2 shows. */
 import t from 'tap';
 
 import { addresses } from '../../src/link/addresses';
@@ -32,7 +32,7 @@ t.test('links', { skip: cannotRun }, (t) => {
   ]);
   ok('ip', ['-n', name, 'link', 'add', 'bridge', 'type', 'bridge']);
   ok('ip', ['-n', name, 'link', 'set', 'fifteen_letters', 'master', 'bridge', 'up']);
-  // More than one datagram of the kernel's holds.
+  // More than fits into one datagram of the kernel.
   for (let i = 0; i < 40; i++)
     ok('ip', ['-n', name, 'link', 'add', 'link', 'left', 'name', `m${i}`, 'type', 'macvlan', 'mode', 'private']);
   using netns = Netns.named(name);
@@ -99,7 +99,7 @@ t.test('frames that were sent, and those that wait', { skip: cannotRun }, (t) =>
     'limit',
     '100000',
   ]);
-  // Nobody answers.
+  // No host answers.
   run('ip', ['netns', 'exec', name, 'ping', '-c', '3', '-i', '0.01', '-W', '1', '-s', '1200', '10.1.2.9']);
   const said = json<{ stats64: { tx: { packets: number } } }>(name, ['-s', 'link', 'show', 'dev', 'left'])[0];
   const left = netns.run(() => linkByName('left'));

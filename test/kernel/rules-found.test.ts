@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What is taken back of the rules of looped addresses, from whatever is found: rules of an older version among them. */
+/** The rules of looped addresses are removed from whatever state is found, including rules of an older version. */
 import t, { type Test } from 'tap';
 
 import { keepRules, removeHairpin, syncHairpin } from '../../src/link/hairpin';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Programs that add, remove and flush routing rules while an interface is looped, each as it does it. */
+/** Programs that add, remove and flush routing rules while an interface is looped, each in its own way. */
 import * as fs from 'node:fs';
 
 import t, { type Test } from 'tap';
@@ -24,7 +24,7 @@ const testNetns = (t: Test): string => {
 };
 const rules = (netns: string): string => FAMILIES.map((family) => ok('ip', ['-n', netns, family, 'rule'])).join('');
 const log = (netns: string): string => cliOk(['log', 'vnet0', '--netns', netns]);
-/** One ping, that is; it passes the loop if the interface receives request and reply. */
+/** Whether a ping is answered. It has passed the loop if the interface receives request and reply. */
 const answers = (netns: string, address: string): boolean =>
   /64 bytes/.test(run('ip', ['netns', 'exec', netns, 'ping', '-c', '1', '-W', '1', address]).stdout);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** docs/SECURITY.md, of other containers: somebody who is root in namespaces of his own. */
+/** docs/SECURITY.md, about other containers: a user who is root in namespaces of his own. */
 import t from 'tap';
 
 import { controlSocket } from '../../src/state/store';
@@ -10,7 +10,7 @@ import { SOMEBODY } from '../helpers/trap';
 
 t.setTimeout(120_000 * SLOW);
 
-/** A command of somebody who is root in a user namespace and a network namespace that he has made. */
+/** A command of a user who is root in a user namespace and a network namespace that he has made. */
 const inContainer = (...command: readonly string[]): Result =>
   run(
     'setpriv',

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** docs/SECURITY.md, of what root's processes inherit: programs, variables, the current directory. */
+/** docs/SECURITY.md, about what root's processes inherit: programs, variables, the current directory. */
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';

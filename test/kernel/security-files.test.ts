@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** docs/SECURITY.md, of files that are written for somebody: by Wireshark's extcap through sudo, by -w and --stats. */
+/**
+ * docs/SECURITY.md, about files that are written for another user: by Wireshark's extcap through sudo, by -w and
+ * --stats.
+ */
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -15,7 +18,7 @@ t.setTimeout(300_000 * SLOW);
 
 const SECRET = 'root:x:0:0\n';
 
-/** A directory of somebody's, with a file of root's beside it that he would like to be written. */
+/** A directory of another user, with a file of root beside it that he would like to be overwritten. */
 function theirs(t: Test): { directory: string; victim: string; at(name: string): string } {
   const root = hookDirectory(t);
   fs.chmodSync(root, 0o755);
@@ -27,7 +30,7 @@ function theirs(t: Test): { directory: string; victim: string; at(name: string):
   return { directory, victim, at: (name) => path.join(directory, name) };
 }
 
-/** A link, or whatever it is, that is his. */
+/** Makes a file, or a link itself, belong to him. */
 const give = (file: string): void => fs.lchownSync(file, SOMEBODY, SOMEBODY);
 
 t.test('W1: extcap writes to a pipe that its caller has made, and to nothing else', { skip: cannotRun }, async (t) => {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** docs/SECURITY.md, of hooks: what is loaded as root, and what is refused. */
+/** docs/SECURITY.md, about hooks: what is loaded as root, and what is refused. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
@@ -45,13 +45,15 @@ class Tree {
 
 interface Case {
   name: string;
-  /** Lays the files out; returns the hook's name. */
+  /** Creates the files; returns the hook's name. */
   make(tree: Tree): string;
-  /** What is wrong, as it is said; null where the hook is good. */
+  /** The error; null if the hook is good. */
   says: RegExp | null;
 }
 
-/** Lays out a good module, and root's link to it that leads through a directory of somebody else, who could turn it. */
+/**
+ * Creates a good module, and root's link to it that leads through a directory of another user, who could redirect it.
+ */
 function turnable(tree: Tree, link: string): void {
   const ending = path.extname(link);
   tree.write(`good/m${ending}`, ending === '.mjs' ? tree.trap.module : tree.trap.commonJs);
@@ -378,7 +380,7 @@ t.test(
     fs.writeFileSync(path.join(theirs, 'tsconfig.json'), '{"ts-node":{"require":["./evil.js"]}}');
     const home = path.join(directory, 'root');
     fs.mkdirSync(path.join(home, 'etc'), { recursive: true });
-    // One that anybody could have put above the hook's directory.
+    // A file that any user could have put above the hook's directory.
     fs.mkdirSync(path.join(home, 'node_modules'));
     fs.symlinkSync(path.join(theirs, 'node_modules', 'typescript'), path.join(home, 'node_modules', 'typescript'));
     const hook = path.join(home, 'etc', 'h.ts');

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** docs/SECURITY.md, R5: SIGUSR1 does not open Node's inspector, at no time of a process's life. */
+/** docs/SECURITY.md, R5: SIGUSR1 never opens Node's inspector, at any time of a process's life. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -17,9 +17,9 @@ import { PLAIN } from '../helpers/trap';
 
 t.setTimeout(300_000 * SLOW);
 
-/** Longer than Node takes to listen, and than the product takes to look. */
+/** Longer than Node takes to listen, and than the product takes to check. */
 const REST_MS = 700 * SLOW;
-/** After which the product does not look any more whether it is open. */
+/** The time after which the product no longer checks whether the inspector is open. */
 const LAST_LOOK_MS = 3500 * SLOW;
 
 function start(t: Test, args: readonly string[], stderr: 'ignore' | 'pipe' = 'ignore'): ChildProcess {
@@ -70,7 +70,7 @@ t.test('R5: a daemon that is just starting', { skip: cannotRun }, async (t) => {
   let daemon = 0;
   for (let listens = false; command.exitCode === null && !listens; await delay(1)) {
     daemon ||= childOf(command.pid as number);
-    // Between fork and exec it has the handlers of its parent, which exec takes away.
+    // Between fork and exec a process has the handlers of its parent, which exec resets.
     if (daemon !== 0 && commandLine(daemon) !== commandLine(command.pid as number) && handlesSignal(daemon))
       process.kill(daemon, 'SIGUSR1');
     if (daemon !== 0) listens = portsOf(daemon).length > 0;
@@ -89,7 +89,7 @@ t.test('R5: what a signal opened before the first line is closed again', { skip:
   const netns = quietNetns(t);
   const child = start(t, ['attach', 'vnet0', '--netns', netns]);
   const pid = child.pid as number;
-  // Node's own handler is there; ours is not yet, if this machine is as fast as the signal.
+  // Node's own handler is installed; ours may not be yet, if the signal is fast enough.
   while (!handlesSignal(pid) && child.exitCode === null) await delay(0);
   process.kill(pid, 'SIGUSR1');
   t.ok(await eventually(() => hasVnet(netns)));
@@ -106,7 +106,7 @@ const hasVnet = (netns: string): boolean => {
   }
 };
 
-/** The first process that one has started, 0 if none. */
+/** The first child of a process; 0 if there is none. */
 function childOf(pid: number): number {
   try {
     return Number(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** docs/SECURITY.md, R8: what somebody else puts in the place of a file or a directory while it is being opened. */
+/** docs/SECURITY.md, R8: another user replaces a file or a directory while it is being opened. */
 import fs from 'node:fs';
 import * as path from 'node:path';
 
@@ -13,7 +13,7 @@ import { SOMEBODY } from '../helpers/trap';
 
 const SECRET = 'root:x:0:0\n';
 
-/** Does something as soon as `file` has been looked at for the nth time, by its name or through a descriptor. */
+/** Calls a function as soon as `file` has been examined for the nth time, by its name or through a descriptor. */
 function onceSeen(t: Test, file: string, nth: number, change: () => void): void {
   const { ino } = fs.lstatSync(file);
   let left = nth;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** docs/SECURITY.md, of what a sender with CAP_NET_RAW cannot pretend to be: the poller, or a router. */
+/** docs/SECURITY.md, about senders with CAP_NET_RAW, which cannot pretend to be the poller or a router. */
 import * as fs from 'node:fs';
 
 import t, { type Test } from 'tap';
@@ -19,7 +19,10 @@ t.setTimeout(120_000 * SLOW);
 const SO_MARK = 36;
 const FRAME = frame({ type: LOCAL_EXPERIMENT, payload: Buffer.alloc(1000) });
 
-/** Sends a frame up to `times` times, from a socket with that mark; how often the socket took it before its buffer was full. */
+/**
+ * Sends a frame up to `times` times, from a socket with that mark; returns how often the socket took it before its
+ * buffer was full.
+ */
 function send(t: Test, { netns, iface }: Attached, bytes: Uint8Array, times: number, mark = 0): number {
   const [link] = JSON.parse(ok('ip', ['-n', netns, '-json', 'link', 'show', 'dev', iface])) as [{ ifindex: number }];
   const fd = native.openSocket(netns, native.AF_PACKET, native.SOCK_RAW, 0);
@@ -47,7 +50,7 @@ t.test(
     t.teardown(() => process.kill(pid, 'SIGCONT'));
     send(t, nic, FRAME, 3000); // fills the ring
     const TIMES = 3000;
-    // That of packets that the poller has merged, and the number after it, which the sockets of pollers once had.
+    // The mark of packets that the poller has merged, and the next number, which older pollers gave to their sockets.
     for (const mark of [0, 22094, 22095])
       t.ok(send(t, nic, FRAME, TIMES, mark) < TIMES, `mark ${mark}: its buffer is full at some time`);
   },

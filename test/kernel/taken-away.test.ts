@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Somebody takes a part of an attachment away: it is noticed, said in the log, and put back, or the attachment ends and leaves nothing. */
+/**
+ * A part of an attachment is removed: the controller notices it, logs it, and restores the part, or the attachment ends
+ * and leaves nothing.
+ */
 import * as fs from 'node:fs';
 
 import t from 'tap';
@@ -18,7 +21,9 @@ t.setTimeout(300_000 * SLOW);
 
 const ADDRESSES = ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64'];
 
-/** By the names in helpers/faults.ts, and what the log says of each. IFACE stands for the interface. */
+/**
+ * Faults by their names in helpers/faults.ts, with the line that the log has for each. IFACE stands for the interface.
+ */
 const PUT_BACK: Readonly<Record<string, RegExp>> = {
   "waiting room's tbf removed": /somebody removed the tbf of the waiting room of IFACE: put back/,
   "waiting room's entry set down": /somebody set the waiting room of IFACE down: put back/,

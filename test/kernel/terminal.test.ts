@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The terminal of a controller, and a SIGHUP: nothing is left when the terminal goes, and who has none goes on. */
+/**
+ * The terminal of a controller, and SIGHUP: nothing is left when the terminal is closed, and a controller without one
+ * continues.
+ */
 import { spawn, type ChildProcess } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -44,7 +47,7 @@ for (const [name, line] of Object.entries({
     const netns = testNetns(t);
     const child = foreground(t, netns, line);
     t.ok(await loops(netns), 'it loops');
-    // By now it has said so, or tried to.
+    // By now it has reported that, or tried to.
     await new Promise((resolve) => setTimeout(resolve, 500 * SLOW));
     t.ok(await loops(netns), 'and loops on');
     process.kill(controllerPid(netns, 'vnet0'), 'SIGTERM');
@@ -72,7 +75,7 @@ t.test('a signal to who waits for the background', { skip: cannotRun }, async (t
     });
     let said = '';
     child.stderr.on('data', (data: Buffer) => (said += data.toString()));
-    // As soon as there is anything of it.
+    // As soon as it has made anything.
     t.ok(await eventually(() => run('ip', ['-n', netns, 'link', 'show', 'vnet0']).status === 0, 20_000));
     child.kill(signal);
     t.equal(await ended(child), 1);
@@ -98,10 +101,11 @@ t.test('SIGHUP without a terminal is for nobody', { skip: cannotRun }, async (t)
   t.equal(await ended(child), 0);
 });
 
-/** Starts a command on a terminal of its own; the exit code comes in a file. */
+/** Starts a command on a terminal of its own; the exit code is written to a file. */
 function onTerminal(t: Test, directory: string, args: readonly string[]): { child: ChildProcess; code: () => string } {
   const file = path.join(directory, 'code');
-  // The shell, which the kernel tells of the terminal's end, outlives it for the exit code; its first wait is interrupted.
+  // The shell gets the terminal's SIGHUP and outlives the terminal to record the exit code; its first wait is
+  // interrupted.
   const command = `trap 'kill -HUP $p' HUP; ${[...PLAIN, ...args].map((arg) => `'${arg}'`).join(' ')} & p=$!; wait $p; wait $p; echo $? >'${file}'`;
   const child = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'ignore', 'ignore'] });
   t.teardown(() => child.kill('SIGKILL'));
@@ -122,7 +126,7 @@ t.test('a terminal that goes away', { skip: cannotRun || withoutTools('script') 
   t.equal(code(), '0', 'without an abort of Node.js');
 });
 
-/** Runs a script of bash on a terminal of its own, where the command is called V; resolves when it has ended. */
+/** Runs a bash script on a terminal of its own, where the command is called V; resolves when the script has ended. */
 async function scriptOnTerminal(directory: string, script: string): Promise<void> {
   const file = path.join(directory, 'script.sh');
   fs.writeFileSync(

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Looped addresses are permanent neighbours; ARP and IPv6 neighbour discovery resolve through the loop, too: vnet0 answers itself. */
+/**
+ * Looped addresses are permanent neighbours; ARP and IPv6 neighbour discovery resolve through the loop, too: vnet0
+ * answers itself.
+ */
 import t from 'tap';
 
 import { attached, attachedIn, BACK_END, checkAccounting, SLOW } from '../helpers/cli';
@@ -94,7 +97,7 @@ t.test('both resolve, where somebody has deleted the neighbour', { skip: cannotC
 
   for (const address of ['10.77.0.1', 'fd77::1']) {
     await eventually(() => known(address) !== undefined);
-    // Once a second the controller puts it back: it may do so before the ping.
+    // Once a second the controller restores it, and may do so before the ping.
     const asked = await eventually(() => {
       ok('ip', ['-n', netns, 'neigh', 'del', address, 'dev', iface]);
       okIn(netns, 'ping', ['-c', '1', '-W', String(3 * SLOW), address]);

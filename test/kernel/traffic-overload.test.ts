@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * A sender faster than the poller, with `--when-full drop`: the queue stops, the sender is told,
- * the queue wakes; every packet is either received or counted as refused.
+ * A sender faster than the poller, with `--when-full drop`: the queue stops, the sender gets an error, the queue wakes;
+ * every packet is either received or counted as refused.
  */
 import { randomBytes } from 'node:crypto';
 
@@ -36,7 +36,7 @@ function slowNic(t: Test, args: readonly string[] = []): Attached {
   return nic;
 }
 
-/** What has to hold of any flood: nothing vanished, nothing came twice, and it really was one. */
+/** Asserts what must hold for any flood: nothing vanished, nothing came twice, and the queue really was full. */
 async function checkFlood(t: Test, nic: Attached, before: number, { sender, receiver }: UdpRun): Promise<void> {
   const after = await nic.atRest();
   const { stops } = after.queue;

@@ -18,7 +18,7 @@ const LONGEST_WIRE_FRAME = 9018;
 /** Longer than any whose IP header says how long it is: only BIG TCP is. */
 const LARGEST_IP_FRAME = 14 + 65535;
 
-/** What was refused; without a waiting room TCP may be told that the queue is full, and sends it again. */
+/** Frames refused. Without a waiting room TCP may get an error because the queue is full, and sends them again. */
 const refusedOf = ({ refused }: Stats): [string, number][] =>
   Object.entries(refused).filter(([why, count]) => count > 0 && !(BACK_END === 'dummy' && why === 'full'));
 
@@ -68,8 +68,8 @@ t.test('MTUs from 9000 to 65535', { skip: cannotCarry() }, async (t) => {
 
 t.test('without superpackets', { skip: cannotCarry() }, async (t) => {
   const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24']);
-  // Not `ethtool -K`: the kernel would segment superpackets behind the TC egress, and TX would
-  // count the segments. This limit keeps TCP from making any.
+  // Not `ethtool -K`: the kernel would segment superpackets after the TC egress, and TX would count the segments. This
+  // limit keeps TCP from making any.
   ok('ip', ['-n', nic.netns, 'link', 'set', 'dev', nic.iface, 'gso_max_segs', '1']);
   await transfer(t, nic, '10.77.0.1', scaled(GIB / 16));
   const { largestFrame } = nic.stats().queue;

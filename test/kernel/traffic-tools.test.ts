@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The tools that people point at an interface see in vnet0 what they expect. */
+/** The usual network tools see in vnet0 what they expect. */
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
@@ -70,7 +70,7 @@ t.test('ethtool and ip -d link', { skip: cannotCarry() || withoutTools('ethtool'
   ];
   t.equal(link.linkinfo.info_kind, BACK_END, `ip -d link: a ${BACK_END}`);
   t.ok(link.flags.includes('UP') && link.flags.includes('LOWER_UP'), 'UP, and its other end too');
-  // A dummy says nothing of its state (operstate is IFF_UNKNOWN until a driver sets it).
+  // A dummy does not report its state (operstate is IFF_UNKNOWN until a driver sets it).
   t.equal(link.operstate, BACK_END === 'veth' ? 'UP' : 'UNKNOWN', 'operational');
   t.equal(parseInt(link.address, 16) & 3, 2, 'with a unicast address of local administration');
   checkAccounting(t, nic, await nic.atRest());
@@ -95,7 +95,7 @@ t.test('bpftool shows tx on vnet0', { skip: cannotCarry() || withoutTools('bpfto
     t.equal(programs.length, 1, 'bpftool net: one program');
     t.match(programs[0], { name: /tx/, kind: /^(tcx|clsact)\/egress$/ }, 'tx, on egress');
   } else {
-    // An older bpftool net is silent about tcx (Debian 12 has 7.1), but links and programs are there.
+    // An older `bpftool net` does not show tcx (Debian 12 has 7.1), but shows links and programs.
     const links = (bpftool('link', 'list') as BpfLink[]).filter(({ id }) => !before.includes(id));
     // Other people's programs come and go meanwhile: run, not ok.
     const names = links.map(({ prog_id }) => run('bpftool', ['prog', 'show', 'id', String(prog_id)]).stdout);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A million numbered datagrams at a pace that the poller holds: none lost, none out of order. */
+/** A million numbered datagrams at a rate that the poller sustains: none lost, none out of order. */
 import t from 'tap';
 
 import { attachedIn, BACK_END, checkAccounting, SLOW } from '../helpers/cli';

@@ -30,9 +30,9 @@ const TAGGED: readonly (readonly (readonly [number, number])[])[] = [
 ];
 
 /**
- * Of every size class. A packet socket allows for one 802.1Q tag above the MTU, and for nothing
- * else. The kernel's receive path drops a tagged frame without two bytes behind its EtherType
- * (skb_vlan_untag), and the redirection below looks at four.
+ * Frames of every size class. A packet socket allows for one 802.1Q tag above the MTU, and for nothing else. The
+ * kernel's receive path drops a tagged frame without two bytes after its EtherType (skb_vlan_untag), and the
+ * redirection below looks at four.
  */
 const taggedFrames = (): Buffer[] =>
   TAGGED.flatMap((tags) => {
@@ -130,7 +130,7 @@ t.test('a VLAN sub-interface', { skip: cannotCarry() }, async (t) => {
     'vnet0.5 receives them without the tag',
   );
 
-  // And real traffic with partial checksums: neighbours, then echo requests of the other station's.
+  // And real traffic with partial checksums: neighbours, then echo requests of the other station.
   const own = macBytes('02:00:00:00:0e:05');
   ok('ip', ['-n', nic.netns, 'addr', 'add', '10.78.0.1/24', 'dev', 'vnet0.5']);
   ok('ip', [

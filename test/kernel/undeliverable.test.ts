@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A frame that vnet0 cannot receive is counted by reason, and those behind it come back: N1 of docs/SECURITY.md. */
+/** A frame that vnet0 cannot receive is counted by reason, and those after it come back: N1 of docs/SECURITY.md. */
 import * as fs from 'node:fs';
 
 import t, { type Test } from 'tap';
@@ -24,7 +24,7 @@ const skip = cannotLoop();
 
 const SOURCE = '02:00:00:00:0e:01';
 const MTU = 1500;
-/** What vnet0 receives at most: an Ethernet header and a VLAN tag more. */
+/** The longest frame that vnet0 receives: the MTU, an Ethernet header and a VLAN tag. */
 const LONGEST = MTU + 18;
 const VNET_HDR_BYTES = 10;
 const TCPV4 = 1;
@@ -33,7 +33,7 @@ const [S_TAG, C_TAG] = [0x88a8, 0x8100] as const;
 const VETH = ['--type', 'veth'] as const;
 /** A poller that rests for 2 ms after each batch finds the next burst whole. */
 const SLOW_POLLER = { VNET_BPF_TEST_POLL_DELAY_US: '2000' };
-/** Older ones do not tell the sender; the frame is missing in vnet0's RX and counted as `backlog`. */
+/** Older kernels do not report it to the sender; the frame is missing in vnet0's RX and counted as `backlog`. */
 const vethTells = kernelIsAtLeast('6.6');
 
 function isTooLong(t: Test, { refused }: Stats, count: number): void {
@@ -41,7 +41,7 @@ function isTooLong(t: Test, { refused }: Stats, count: number): void {
   if (vethTells) t.equal(refused.toolong, count);
 }
 
-/** To the packet; TX of `ip -s link` counts what came back and what was refused on the reinject path. */
+/** Asserts exact counts: TX of `ip -s link` counts what came back and what was refused on the reinject path. */
 function checkBalance(t: Test, nic: Attached, stats: Stats): void {
   const { in: entered, out } = frameAccounting(stats);
   const kernel = kernelCounters(nic.netns, nic.iface);
@@ -51,7 +51,10 @@ function checkBalance(t: Test, nic: Attached, stats: Stats): void {
   );
 }
 
-/** With a gso_size beyond its end, for which a packet socket asks no MTU and which the kernel takes for a plain frame. */
+/**
+ * A frame with a gso_size beyond its end, for which a packet socket does not check the MTU and which the kernel takes
+ * for a plain frame.
+ */
 function longerThanMtu(bytes: number): Buffer {
   const header = Buffer.alloc(VNET_HDR_BYTES);
   header[1] = TCPV4;
@@ -107,7 +110,7 @@ t.test('of every length about the MTU those come back that fit, the others are t
   const nic = attachedIn(t, quietNetns(t), VETH);
   const socket = RawSocket.open(t, nic.netns, nic.iface, { vnetHeader: true });
   const lengths = [1000, ...Array.from({ length: 12 }, (_, i) => LONGEST - 5 + i), 3000, 9000, 60_000, LONGEST];
-  // What is too long for the peer, too, is refused to its sender.
+  // A frame that is also too long for the peer is refused to its sender.
   for (const bytes of lengths) socket.trySend(longerThanMtu(bytes));
   const fit = lengths.filter((bytes) => bytes <= LONGEST);
   const received = await socket.received(fit.length, from(SOURCE));
@@ -142,7 +145,7 @@ for (const [name, args] of [
         nic,
         Array.from({ length: 300 }, (_, i) => badSuperpacket(i % 5)),
       );
-      // One that has to wait is thrown away on its way to the room, where the kernel looks whether it can cut it up.
+      // One that has to wait is dropped on its way to the room, where the kernel checks whether it can segment it.
       t.equal(bad.refused.invalid + bad.held.dropped, 300, `${bad.held.dropped} of them had to wait`);
       t.equal(bad.state, 'running');
       t.equal(bad.tx.packets, bad.rx.packets + long.refused.toolong + long.refused.backlog + 300);
@@ -186,7 +189,10 @@ t.test('a controller that adopts an interface is not held up by what is in the r
   checkBalance(t, nic, stats);
 });
 
-/** Redirects what arrives on one end of a new veth pair to vnet0, as `bpf_clone_redirect` and mirred do: no MTU is asked. */
+/**
+ * Redirects what arrives on one end of a new veth pair to vnet0, as `bpf_clone_redirect` and mirred do, which do not
+ * check the MTU.
+ */
 function redirected(netns: string, iface: string): void {
   ok('ip', [
     '-n',
@@ -293,7 +299,7 @@ t.test(
         `round ${round}: a small frame comes back`,
       );
       await setMtu(nic, 9000);
-      // Why a frame is missing is found out by the next looks, one a second.
+      // The next looks, one a second, find out why a frame is missing.
       await eventually(() => nic.stats().refused.backlog === 0);
       const refused = (await nic.atRest()).refused;
       udp.offer(200);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Somebody sets the clock back an hour while an interface loops: what is measured goes on. The machine's own clock stays as it is: only that of the controller goes back. */
+/**
+ * The wall clock goes back an hour while an interface loops: all measurements continue. The machine's clock is not
+ * changed, only the controller's view of it.
+ */
 import t from 'tap';
 
 import { cannotRun, MAIN, SLOW } from '../helpers/cli';
@@ -30,7 +33,7 @@ t.test(
     );
     const burst = (): string => machine.shell('ping -f -l 600 -s 1400 -c 600 -W 1 -q 10.77.0.1 >/dev/null || true');
     const lines = (): string[] => machine.cli(['log', 'vnet0']).stdout.trim().split('\n');
-    /** Those since the last call that say that the queue stopped. */
+    /** The lines since the last call that say that the queue stopped. */
     let seen = 0;
     const stops = (): string[] => {
       const all = lines();

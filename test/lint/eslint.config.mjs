@@ -41,7 +41,7 @@ export default tseslint.config(
     files: ['src/**/*.ts'],
     ignores: ['src/libbpf-ts/test/**'],
     rules: {
-      // Durations are measured by clocks that nobody can set: src/native/clock.ts.
+      // Durations are measured by clocks that cannot be set: src/native/clock.ts.
       'no-restricted-properties': [
         'error',
         { object: 'Date', property: 'now', message: 'clock.now() of src/native/clock.ts does not go back' },

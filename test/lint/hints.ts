@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Every error of ours tells what to do about it, and where: finds `new VnetError(...)` and `usageError(...)` without a hint.
- * What has none on purpose says so: a comment `no hint: why` in the line before or in the call.
+ * Every error of ours says what to do about it: finds `new VnetError(...)` and `usageError(...)` without a hint. What
+ * has none on purpose says so: a comment `no hint: why` in the line before or in the call.
  */
 import { readFileSync } from 'node:fs';
 
@@ -14,8 +14,8 @@ const HINT_AT = { VnetError: 3, usageError: 2 } as const;
 const isKnown = (name: string): name is keyof typeof HINT_AT => Object.hasOwn(HINT_AT, name);
 
 /**
- * A command about an interface that is put together by hand: it would lack the namespace, and be about another interface
- * or none. commandFor() of src/errors.ts has it.
+ * A command about an interface that is put together by hand: it would lack the namespace, and be about another
+ * interface or none. commandFor() of src/errors.ts has it.
  */
 const BY_HAND = /vnet-bpf (?:attach|detach|hook|impair|step|stats|log|record|top) \$\{/;
 /** Shows commands, and names the namespace itself. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The layout of src: imports point downwards, those of types and those within functions included; no file imports itself by
- * way of others; no file has more than LINES_MAX lines; docs/architecture.md shows the same order.
+ * The layout of src: imports point downwards, those of types and those within functions included; no file imports
+ * itself by way of others; no file has more than LINES_MAX lines; docs/architecture.md shows the same order.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import * as path from 'node:path';
@@ -10,7 +10,10 @@ import * as ts from 'typescript';
 
 import { walk } from './tree';
 
-/** Folders of src from top to bottom. A file imports from its own folder and from those below; everything may import `root`, the files in src itself. */
+/**
+ * Folders of src from top to bottom. A file imports from its own folder and from those below; everything may import
+ * `root`, the files in src itself.
+ */
 const ORDER = [
   'setup',
   'cli',
@@ -99,7 +102,7 @@ for (const file of walk('src').filter((each) => each.endsWith('.ts'))) {
 }
 checkCircles(graph);
 
-// One folder a line, behind the heading; the rest of the line says what it holds.
+// One folder per line, after the heading; the rest of the line says what it contains.
 const picture = /\n## Folders\n[\s\S]*?\n```\n([\s\S]*?)```/.exec(readFileSync(PICTURE, 'utf8'))?.[1] ?? '';
 const shown = picture.split('\n').flatMap((line) => /^ *([a-z]+) {2}/.exec(line)?.[1] ?? []);
 if (shown.join() !== ORDER.join())

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Plain English and the words of docs/glossary.md: none of the phrases below is in documents, nor in comments and strings
- * of src, bpf and test, titles of tests among them. Code in documents and in comments is left alone, because names of
- * fields, options and messages stay as they are. Names in the sources do not contain the words of NAMES.
+ * Plain English and the words of docs/glossary.md: none of the phrases below is in documents, nor in comments and
+ * strings of src, bpf and test, titles of tests among them. Code in documents and in comments is left alone, because
+ * names of fields, options and messages stay as they are. Names in the sources do not contain the words of NAMES.
  */
 import { readFileSync } from 'node:fs';
 

@@ -4,8 +4,8 @@
  * another one that finishes its batch first and may be killed in that, too.
  *
  * A kill ends the process between two stores; what the kernel does for one message (send it, write its msg_len) is one
- * step, for a kill waits until it has been done. A merged message has two records, of which a backlog may take the first
- * alone: then the kernel writes nothing, and only the interface's own counter tells.
+ * step, for a kill waits until it has been done. A merged message has two records, of which a backlog may take the
+ * first alone: then the kernel writes nothing, and only the interface's own counter shows it.
  */
 import type { Model, Step } from './checker';
 import { append, fields, length, list, shift } from './fields';

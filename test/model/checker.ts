@@ -167,8 +167,8 @@ class Explorer {
   }
 
   /**
-   * A fair run that never rests stays, in the end, in one strongly connected component without a state at rest, in which
-   * each process moves or is somewhere unable to.
+   * A fair run that never rests stays, in the end, in one strongly connected component without a state at rest, in
+   * which each process moves or is somewhere unable to.
    */
   private endlessRun(): Failure | null {
     const component = this.components();
@@ -245,7 +245,7 @@ class Explorer {
     return component;
   }
 
-  /** Steps of a circle through a component, as an example of what goes on for ever. */
+  /** Steps of a circle through a component, as an example of what goes on forever. */
   private circle(start: number, component: Int32Array): string[] {
     const steps: string[] = [];
     const seen = new Set<number>();

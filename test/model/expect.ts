@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** What a test says of a model: that it holds, and how many states that were, or that a mutant of it is caught, and how. */
+/**
+ * What a test says of a model: that it holds, and how many states that were, or that a mutant of it is caught, and how.
+ */
 import { explore, type Model } from './checker';
 
 /** What this needs of a tap test. */

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /**
- * The queue by itself: two senders, a ring, one poller; how the poller is woken, and with --when-full drop how the queue
- * stops and wakes. Every load, store and locked instruction that others can notice is a step.
+ * The queue by itself: two senders, a ring, one poller; how the poller is woken, and with --when-full drop how the
+ * queue stops and wakes. Every load, store and locked instruction that others can notice is a step.
  *
  * Memory is that of x86: each processor has a store buffer, first in, first out. Plain stores wait in it, locked
- * instructions empty it first, loads do not wait for it. `memory` processes empty them at any time. The ring's spin lock
- * is released by a plain store behind that of the producer position, so while the latter waits nobody else reserves.
+ * instructions empty it first, loads do not wait for it. `memory` processes empty them at any time. The ring's spin
+ * lock is released by a plain store behind that of the producer position, so while the latter waits no other CPU
+ * reserves.
  */
 import type { Model, Step } from './checker';
 import { append, fields, length, list, replace, shift } from './fields';
@@ -24,7 +25,10 @@ export type QueueMutation =
   | 'stops counted by everybody';
 
 export interface QueueSetting {
-  /** What each sender does: a frame, or news that only a doorbell tells, such as a frame that went to the waiting room. */
+  /**
+   * What each sender does: a frame, or news that only a doorbell announces, such as a frame that went to the waiting
+   * room.
+   */
   scripts: readonly (readonly ('frame' | 'news')[])[];
   /** Records that the ring takes, doorbells aside. */
   ring: number;
@@ -378,7 +382,7 @@ function addNews(n: Uint8Array): void {
   n[S] = 1;
 }
 
-/** Whether somebody's producer position waits, and with it the ring's lock. */
+/** Whether a sender's producer position waits, and with it the ring's lock. */
 const isLocked = (s: Uint8Array): boolean => s[BUFFER] === PRODUCER || s[BUFFER + BUFFER_MAX] === PRODUCER;
 
 /** Records that others than their sender can see. */

@@ -67,9 +67,11 @@ import {
   WANT,
 } from './room-state';
 
-/** Poller.poll(), QueueGate.update(), PollLoop.complete(), and the controller that looks after what stands still. */
+/**
+ * Poller.poll(), QueueGate.update(), PollLoop.complete(), and the controller's search for frames that no longer move.
+ */
 export class RoomPoller {
-  /** What the poller reads once the queue is stopped, in this order. */
+  /** The counters that the poller reads once the queue is stopped, in this order. */
   private readonly readings: readonly number[];
   private readonly clocked: boolean;
 
@@ -88,7 +90,7 @@ export class RoomPoller {
     return this.setting.mutation === mutation;
   }
 
-  /** The poller is gone with what it knew, and another one takes over. */
+  /** The poller dies, its local state is lost, and another poller takes over. */
   private kill(step: Step): void {
     const n = step(KILL, 'the poller is killed');
     n[CRASHES]!--;
@@ -165,7 +167,7 @@ export class RoomPoller {
         return;
       }
       case P.note: {
-        // Whatever happens next, no less may be left: a kill leaves this for the next poller.
+        // Noted before the grant: a poller that takes over after a kill must not find less than may be left.
         const n = go('notes the most that may be left', P.netlink);
         const used = signed((s[NOTED] as number) - (s[BASE] as number));
         const least = this.is('grant noted afterwards') ? (s[CREDIT] as number) : 0;
@@ -179,7 +181,7 @@ export class RoomPoller {
       case P.base: {
         const n = go('reads held_cost again, notes the base', P.granted);
         const moved = signed((s[COST] as number) - (s[NOTED] as number));
-        // What came out meanwhile may have been of the old grant, as far as there was one.
+        // What came out meanwhile may have used the old grant, up to what was left of it.
         const old = this.is('old credit forgotten') ? 0 : Math.min(moved, Math.max(signed(s[LEFT] as number), 0));
         n[BASE] = (s[NOTED] as number) + old;
         n[NOTED] = n[LEFT] = 0;
@@ -261,7 +263,7 @@ export class RoomPoller {
     }
   }
 
-  /** Keeps a reading; after the last one it judges. */
+  /** Stores a reading; after the last one, judges them. */
   private read(n: Uint8Array, at: number, value: number, pc: number): void {
     n[at] = value;
     const index = this.readings.indexOf(pc) + 1;
@@ -269,7 +271,7 @@ export class RoomPoller {
     else this.judge(n);
   }
 
-  /** releaseHeld(), with the readings at hand. */
+  /** releaseHeld(), once all readings have been taken. */
   private judge(n: Uint8Array): void {
     let transit = signed((n[G] as number) - (n[A] as number) - (n[LOST] as number) + (n[TWICE] as number));
     let inRoom = signed((n[I] as number) - (n[O] as number) - (n[ROOM_LOST] as number));
@@ -300,7 +302,7 @@ export class RoomPoller {
     n[PC] = P.close;
   }
 
-  /** Whether what is missing has been looked for, and the counters are as they were before. */
+  /** Whether the missing frames have been searched for, and the counters have not changed since. */
   private isLost(n: Uint8Array): boolean {
     if (this.is('lost without a look')) return true;
     if (!this.clocked) return false;
@@ -312,12 +314,12 @@ export class RoomPoller {
     return n[QUIET] === 2 || (n[QUIET] === 1 && this.is('look between the readings'));
   }
 
-  /** What may still come out of the latest grant. A frame on its way from the room to the ring may not be in it. */
+  /** What is left of the latest grant. A frame on its way from the room to the ring may not be deducted yet. */
   private left(s: Uint8Array): number {
     return (s[CREDIT] as number) - signed((s[COST] as number) - (s[BASE] as number));
   }
 
-  /** The controller's look into the qdiscs, once nothing has moved for longer than a backlog can keep a frame. */
+  /** The controller's look at the qdiscs, once nothing has moved for longer than a backlog can hold a frame. */
   private clock(s: Uint8Array, step: Step): void {
     if (s[STALL] === 1 && !s[OUT_PC] && !s[RUN] && !s[RING]) step(CLOCK, 'nothing has come out for a while')[STALL] = 2;
     if (s[SUM] === 0 || s[QUIET]) return;
@@ -326,7 +328,7 @@ export class RoomPoller {
       if (s[TRANSIT + sender * FRAMES_MAX] || s[SINK_PC + sender] || (pc > TX.count && pc < TX.done)) return;
     }
     if (s[ROOM] || s[OUT_PC]) return;
-    step(CLOCK, 'for long nothing has moved, and the qdiscs are empty')[QUIET] = 1;
+    step(CLOCK, 'nothing has moved for a long time, and the qdiscs are empty')[QUIET] = 1;
   }
 
   private deliver(n: Uint8Array, piece: number): void {
@@ -349,7 +351,7 @@ function readingsOf(mutation: RoomMutation | undefined): readonly number[] {
   return [P.arrived, P.again, P.out, P.in];
 }
 
-/** After update(): polls again if there was something, else goes about sleeping. */
+/** After update(): polls again if the poll found a frame, otherwise prepares to sleep. */
 function turn(n: Uint8Array): void {
   n[G] = n[A] = n[O] = n[I] = n[LEFT] = n[NOTED] = n[WANT] = 0;
   n[PC] = n[DONE] ? P.poll : P.arm;

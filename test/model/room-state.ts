@@ -46,9 +46,9 @@ export interface RoomSetting {
   prompt?: boolean;
   /** Whether two senders may find the same place free. */
   racing?: boolean;
-  /** Whether the kernel may cut a superpacket into its segments behind `tx`. */
+  /** Whether the kernel may segment a superpacket behind `tx`. */
   cuts?: boolean;
-  /** Whether what does not move for long is looked for. */
+  /** Whether frames that have not moved for a long time are searched for. */
   clock?: boolean;
   /** How many frames the user's qdisc drops or doubles at most, and the room drops. */
   drops?: number;
@@ -69,7 +69,7 @@ export const RING_MAX = 5;
 const { field, size } = fields();
 export const FAULT = field();
 export const S = field();
-export const GATE = field(); // segments ever sent to wait
+export const GATE = field(); // all segments sent to wait
 export const ARRIVED = field();
 export const ROOM_IN = field();
 export const ROOM_OUT = field();
@@ -81,7 +81,7 @@ export const ARMED = field();
 export const WAKE = field(); // epoll has something for the poller
 export const TOKENS = field();
 export const COST = field(); // held_cost
-export const RUN = field(); // somebody runs the room's qdisc
+export const RUN = field(); // a CPU runs the room's qdisc
 export const RING = field(RING_MAX);
 export const ROOM = field(ROOM_MAX);
 export const TRANSIT = field(SENDERS * FRAMES_MAX);
@@ -105,7 +105,7 @@ export const NOTED = field(); // held_cost as it was read
 export const LEFT = field();
 export const STALL = field(); // 1: the grant is not used up. 2: and nothing has come out for a while
 export const SUM = field(); // of the counters when the quiet began, and 1
-export const QUIET = field(); // 1: nothing has moved for long since. 2: the poller has been told
+export const QUIET = field(); // 1: nothing has moved for a long time since. 2: the poller has been notified
 export const SEEN = field(SENDERS); // segments delivered, a bit each
 export const LAST = field(SENDERS);
 export const DROPPED = field(); // segments

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /**
- * The waiting room (--when-full hold): two senders with a flow each, the kernel's way from `tx` to `sink` with a qdisc of
- * the user's on it, the room, `release`, the poller. A step reads or changes one thing that another process sees.
+ * The waiting room (--when-full hold): two senders with a flow each, the kernel's way from `tx` to `sink` with a qdisc
+ * of the user's on it, the room, `release`, the poller. A step reads or changes one thing that another process sees.
  *
- * Three things are one step here that are several in the code, because queue.ts has them one by one: the submission of a
- * record with its look at `armed`, the doorbell, and the poller's look at a stopped gate with the fill of the ring (the
- * poller alone opens the gate, so a gate once seen stopped stays so). All shared words are changed by locked instructions
- * or by one process alone, so no store buffer is needed either.
+ * Three things are one step here that are several in the code, because queue.ts has them one by one: the submission of
+ * a record with its look at `armed`, the doorbell, and the poller's look at a stopped gate with the fill of the ring
+ * (the poller alone opens the gate, so a gate once seen stopped stays so). All shared words are changed by locked
+ * instructions or by one process alone, so no store buffer is needed either.
  *
  * Sizes are places: a frame takes one in the ring and one of the credit, whole or as a piece.
  */

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** A set of states of a fixed size, numbered in the order in which they were added: open addressing over packed words. */
+/**
+ * A set of states of a fixed size, numbered in the order in which they were added: open addressing over packed words.
+ */
 export class StateSet {
   /** States in the set. */
   size = 0;
@@ -12,7 +14,7 @@ export class StateSet {
     this.words = new Uint32Array(length << 12);
   }
 
-  /** Adds a state unless it is there; returns its number. */
+  /** Adds a state unless it exists; returns its number. */
   add(state: Uint32Array): number {
     const { length } = this;
     let hash = 0x9e3779b9;

@@ -24,7 +24,10 @@ const ROOTS = [
 ];
 const IN_A_GUEST = /^test\/vm\/.*guest/;
 
-/** libbpf-ts leaves nothing on a machine that others could see, and asks the kernel what only the first pid namespace is told. */
+/**
+ * libbpf-ts leaves nothing on a machine that others could see, and makes requests that the kernel answers only in the
+ * first pid namespace.
+ */
 const sandbox = (file: string): boolean => file.startsWith('test/kernel/');
 
 export interface Group {

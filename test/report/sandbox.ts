@@ -58,7 +58,7 @@ const UNSHARE = [
   'sandbox',
 ];
 
-/** Whether namespaces may be made here; tests that need root skip by themselves where it is not there. */
+/** Whether namespaces may be made here; tests that need root skip themselves where they lack it. */
 let possible: boolean | undefined;
 const isPossible = (): boolean =>
   (possible ??= process.getuid?.() === 0 && spawnSync('unshare', [...UNSHARE, 'true']).status === 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
  * Counts the leaves of a TAP stream: assertions, not the lines that sum a subtest up. A subtest
- * that is not ok although no assertion in it failed (a plan that was not kept, a time-out) counts
+ * that is not ok although no assertion in it failed (a plan that was not kept, a timeout) counts
  * as one failure.
  */
 import { EventEmitter } from 'node:events';

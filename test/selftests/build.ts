@@ -26,7 +26,7 @@ static const struct in6_addr address_of_interface __attribute__((unused)) = { .s
 #define IN6ADDR_LOOPBACK_INIT { .s6_addr = { 0xfd, [15] = 1 } }
 `;
 
-/** Builds them all, in a few seconds; the names of those that do not compile, with the reason. */
+/** Builds them all, in a few seconds; returns the names of those that do not compile, with the reason. */
 export function build(wanted: readonly Program[], source: Source): Map<string, string> {
   const directory = programs();
   const header = path.join(directory, 'on-the-interface.h');

@@ -24,7 +24,7 @@ export interface Network {
   readonly kind: 'control' | 'vnet0';
   readonly netns: string;
   readonly iface: string;
-  /** Why the frames do not add up at rest; undefined if they do, or nobody counts them. */
+  /** Why the frames do not add up at rest; undefined if they do, or if they are not counted. */
   unbalanced(): string | undefined;
   remove(): void;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The table of results, which is also the one in README.md.
+// The table of results, as it appears in README.md.
 import type { Result } from './output';
 
 export interface Row {
@@ -9,7 +9,7 @@ export interface Row {
   readonly seconds: number;
 }
 
-/** `12 of 13`, and `12 of 13 (2 skipped)`: how many of those that ran have passed. */
+/** `12 of 13` or `12 of 13 (2 skipped)`: how many of the results that were not skipped have passed. */
 export function countsOf(results: readonly Result[]): string {
   const count = (verdict: Result['verdict']): number => results.filter((result) => result.verdict === verdict).length;
   const [passed, failed, skipped] = [count('pass'), count('fail'), count('skip')];

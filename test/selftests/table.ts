@@ -29,7 +29,10 @@ export interface Selftest {
   /** Name of the interface, where the test looks only at some. */
   readonly iface?: string;
   readonly mtu?: number;
-  /** False: the control's far end cuts up nothing, without which a veth does not receive through NAPI, and so not through GRO. */
+  /**
+   * False: the control's far end segments nothing, without which a veth does not receive through NAPI, and so not
+   * through GRO.
+   */
   readonly farTso?: boolean;
   /** More options of `attach`. */
   readonly attachOptions?: readonly string[];
@@ -128,7 +131,7 @@ sleep 0.3; kill -INT $receiver; wait $receiver && [ -z "$failed" ]`,
     ),
   );
 
-/** As in txtimestamp.sh, without netem: time stamps come at once, or up to 50 ms later on a busy machine. */
+/** As in txtimestamp.sh, without netem: timestamps come at once, or up to 50 ms later on a busy machine. */
 const txtimestamp = combine(
   [
     ['', ''],
@@ -344,7 +347,7 @@ export const exceptions: readonly Exception[] = [
   },
 ];
 
-/** Selftests of networking that somebody may look for here. */
+/** Networking selftests that a reader may look for here. */
 export const leftOut: readonly { readonly name: string; readonly reason: string }[] = [
   {
     name: 'big_tcp.sh',

@@ -15,7 +15,7 @@ const PREPARE = `${OWN_FILE_SYSTEMS}exec "$@"
 `;
 const PINS = '/sys/fs/bpf/others';
 const OBJECT = 'dist/bpf/vnet.bpf.o';
-/** How long each thing is there, so that tests meet it both there and gone. */
+/** How long each thing exists, so that tests run both with it and without it. */
 const STAY_MS = 200;
 
 const ip = (...args: string[]): void => void spawnSync('ip', args, { stdio: 'ignore' });

@@ -26,7 +26,7 @@ t.setTimeout((MINUTES * 60_000 + 120_000) * SLOW);
 const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-/** Echo requests as fast as they are answered; what ping says in the end. */
+/** Sends echo requests as fast as they are answered; returns the summary of ping. */
 function pingFlood(t: Test, { netns }: Attached): { stop(): Promise<string> } {
   const [nsenter, ...rest] = inside(netns) as [string, ...string[]];
   const child = spawn(nsenter, [...rest, 'ping', '-f', '-q', '-W', '10', ADDRESS], {

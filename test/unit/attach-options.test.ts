@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The table of the options of attach, and what is derived from it. */
+/** The table of the options of `attach`, and what is derived from it. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
@@ -32,7 +32,7 @@ t.test('each option has a flag and a key of its own, and a default', async (t) =
     t.ok(/^[a-zA-Z].*[^.\]]$/.test(describe) && (isFlag ?? choices ?? value) !== undefined, `--${flag}: ${describe}`);
 });
 
-t.test('each row has a comment for the editors of users of the library', async (t) => {
+t.test('each row has a comment, which editors show to users of the library', async (t) => {
   const source = fs.readFileSync(path.join(ROOT, 'src/options/attach-options.ts'), 'utf8');
   t.same(
     OPTION_ROWS.filter(
@@ -67,17 +67,21 @@ t.test('adoption', async (t) => {
     }
     return 'adopted';
   };
-  t.equal(refusal({}), 'adopted', 'defaults follow what is there');
+  t.equal(refusal({}), 'adopted', 'defaults take the values of the attachment');
   t.equal(
     refusal({ type: 'veth', queues: 2, ringBytes: 1 << 20, queuePackets: 100, whenFull: 'hold' }),
     'adopted',
     'the same options',
   );
-  t.equal(refusal({ mtu: 1400, mac: '02:00:00:00:00:01', lowWatermark: 0.1 }), 'adopted', 'what stays as it was');
+  t.equal(
+    refusal({ mtu: 1400, mac: '02:00:00:00:00:01', lowWatermark: 0.1 }),
+    'adopted',
+    'options that keep their old values',
+  );
   t.equal(
     refusal({ budget: 1, gro: false, busyPollUs: 0, hairpin: true, hook: '/etc/hook.ts', onHookError: 'drop' }),
     'adopted',
-    'what changes',
+    'options that change',
   );
   t.equal(refusal({ queues: 3 }), 'interface vnet0: a crashed controller left it with --queues 2');
   t.equal(

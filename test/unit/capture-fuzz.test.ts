@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Capture files that are damaged, or were made to do harm, through the parsers and as far as replay's sender: C1 of docs/SECURITY.md. */
+/**
+ * Capture files that are damaged, or were made to do harm, through the parsers and as far as replay's sender: C1 of
+ * docs/SECURITY.md.
+ */
 import { spawnSync } from 'node:child_process';
 
 import t from 'tap';
@@ -147,7 +150,7 @@ function mutated(random: Random): Buffer {
   return file;
 }
 
-/** What replay would send of a file that comes in pieces; how it ended. */
+/** What replay would send of a file that comes in pieces, and how it ended. */
 async function replayed(
   file: Buffer,
   piece: number,

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** What people have for captures: old formats and patched ones, frame check sequences, lengths that lie, packed and put together. */
+/**
+ * What people have for captures: old formats and patched ones, frame check sequences, lengths that lie, packed and put
+ * together.
+ */
 import { spawnSync } from 'node:child_process';
 import * as zlib from 'node:zlib';
 

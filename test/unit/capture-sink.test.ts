@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Where a recording goes: who may read it, and what is there already. */
+/** Where a recording goes: who may read it, and which files already exist. */
 import { spawn, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `vnet-bpf completion --install`: where each shell looks, for everybody or for one user. */
+/** `vnet-bpf completion --install`: where each shell looks, for all users or for one. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 

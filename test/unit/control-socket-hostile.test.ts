@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The control socket under what no command of ours sends: long lines, mutated orders, clients that say nothing or do not listen. */
+/**
+ * The control socket under what no command of ours sends: long lines, mutated orders, clients that say nothing or do
+ * not listen.
+ */
 import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as os from 'node:os';

@@ -16,7 +16,7 @@ import { numbersOf } from '../helpers/prometheus';
 import { sampleStats } from '../helpers/sample-stats';
 
 const read = (file: string): string => fs.readFileSync(path.join(ROOT, file), 'utf8');
-/** The cells of each row of the table behind a line that begins so, without its head. */
+/** The cells of each row of the table after a line that begins so, without the table's head. */
 function tableBehind(file: string, line: string): string[][] {
   const lines = read(file).split('\n');
   const from = lines.findIndex((each) => each.startsWith(line));

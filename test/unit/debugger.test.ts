@@ -12,7 +12,7 @@ const IP = { source: '10.77.0.1', destination: '10.77.0.2' };
 const ping = (sequence: number): Uint8Array => ethernet(LINK, ipv4(IP, icmp(8, 0, sequence)));
 const datagram = ethernet(LINK, ipv4(IP, udp({ sourcePort: 1, destinationPort: 53 }, Buffer.from('hello'))));
 
-/** Types the lines one after the other; what was printed, and what became of the frames. */
+/** Types the lines one after the other; returns what was printed and what became of the frames. */
 async function session(
   frames: (Uint8Array | ShownFrame)[],
   typed: string[],

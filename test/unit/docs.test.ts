@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** What the pages say of other files: links lead somewhere, commands, options and targets of make exist, each page is in the README's list. */
+/**
+ * What the pages say of other files: links lead somewhere, commands, options and targets of make exist, each page is in
+ * the README's list.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
@@ -75,7 +78,8 @@ t.test('commands and options exist', async (t) => {
   let checked = 0;
   const unknown = PAGES.flatMap((page) =>
     typed(page).flatMap((line) =>
-      // Up to where a shell would begin another command, a comment, or the words of a command that is run. A container may have that name, too.
+      // Up to where a shell would begin another command, a comment, or the words of a command that is run. A container
+      // may have that name, too.
       [...line.matchAll(/(?:^|[\s(])vnet-bpf (?!vnet-bpf)([a-z]+)((?:(?! -- | [|#>&] |[;)])[^])*)/g)].flatMap(
         ([, name = '', rest = '']) => {
           const options = commands.get(name);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Where a program for Wireshark goes. */
+/** The directories in which the extcap program for Wireshark is installed. */
 import * as os from 'node:os';
 import * as path from 'node:path';
 

@@ -79,7 +79,7 @@ t.test('frames match as they do for tcpdump', { skip: withoutTools('tcpdump') },
       encoding: 'latin1',
     });
     if (status !== 0) throw new Error(`tcpdump ${expression}: ${stderr}`);
-    // A frame's number is in its time stamp, in milliseconds.
+    // A frame's number is in its timestamp, in milliseconds.
     const expected = stdout
       .split('\n')
       .flatMap((line) => (/^\d/.test(line) ? [Math.round(parseFloat(line) * 1000)] : []));

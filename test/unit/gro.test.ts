@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Datagrams that become one packet: cut up again as the kernel does it, they are what they were. */
+/** Datagrams that are merged into one packet are restored when it is segmented as the kernel does. */
 import t, { type Test } from 'tap';
 
 import { GRO_MAX_SEGMENTS } from '../../src/datapath/gro';

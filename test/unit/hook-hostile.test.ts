@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Frames that lie to a hook, and hooks that throw and answer what nobody should. */
+/** Frames that lie to a hook, and hooks that throw or return invalid verdicts. */
 import t from 'tap';
 
 import type { OnHookError, Verdict } from '../../src/hooks/contract';

@@ -19,7 +19,7 @@ const numbered = (i: number): Uint8Array =>
   ethernet(LINK, ipv4(IP, udp({ sourcePort: 1, destinationPort: i }, Buffer.alloc(i % 50))));
 const numberOf = (frame: Uint8Array): number => Frame.of(frame).udp?.destinationPort ?? -1;
 
-/** A superpacket of TCP and its virtio_net_hdr: the checksum is left to whoever cuts it up. */
+/** A superpacket of TCP and its virtio_net_hdr: the checksum is left to whatever segments it. */
 function superpacket(bytes: number): { frame: Uint8Array; vnet: Buffer } {
   const frame = ethernet(
     LINK,

@@ -110,7 +110,7 @@ t.test('a value of the wrong kind', async (t) => {
   t.match(errorOf(() => toAttachOptions(5 as never, {})).message, /^the interface name: is a number, not a string$/);
 });
 
-/** A wrong value for each user, and what both are told of it. */
+/** A wrong value on the command line and in the library, and the errors of both. */
 const SAME: [keyof NicOptions, NicOptions, keyof AttachArguments, Partial<AttachArguments>][] = [
   ['mtu', { mtu: 67 }, 'mtu', { mtu: '67' }],
   ['mtu', { mtu: 576, addresses: ['fd77::1/64'] }, 'mtu', { mtu: '576', addr: ['fd77::1/64'] }],

@@ -15,14 +15,14 @@ const RING_READY = 1;
 const WAKE = 2;
 const BUDGET = 4;
 
-/** Everything around the loop is made up; what happens is written down. */
+/** Fakes everything around the loop, and records what happens. */
 class Stage {
   readonly control = new SharedWords(new SharedArrayBuffer(CONTROL.size), 0, CONTROL.size);
   readonly command = new Int32Array(new SharedArrayBuffer(COMMAND.words * 4));
   readonly events: string[] = [];
   /** Frames in the ring. */
   inRing = 0;
-  /** Frames that the next polls leave behind, because the socket is blocked. */
+  /** Frames that the next polls leave in the ring, because the socket is blocked. */
   blockedPolls = 0;
   stopped = false;
   /** Runs at each of these moments, once each, in turn. */

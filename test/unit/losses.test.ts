@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** Held frames that will never come are written off, as what they were, and the accounting balances; nothing else is. */
+/**
+ * Held frames that will never come are written off, as what they were, and the accounting balances; nothing else is.
+ */
 import t from 'tap';
 
 import { type HeldQueue, LinkLosses, lookForLostFrames, RefusalNews } from '../../src/controller/losses';
@@ -34,7 +36,7 @@ class Queue implements HeldQueue {
     return this.closing;
   }
 
-  /** Looks for lost frames, with something that happens meanwhile; how many were found. */
+  /** Looks for lost frames while something happens; returns how many were found. */
   async look(meanwhile = (): void => {}): Promise<number> {
     let lost = 0;
     lookForLostFrames(this, (count) => (lost += count));
@@ -201,7 +203,7 @@ t.test('what waits in the room is not lost', async (t) => {
   t.same(queue.accounting(), { in: 5, out: 5, now: 5, dropped: 0 });
 });
 
-// Why frames are missing on the reinject path is told by what happened to the link meanwhile.
+// What happened to the link meanwhile shows why frames are missing on the reinject path.
 
 function setUp() {
   const losses = { down: 0, toolong: 0 };
@@ -242,7 +244,7 @@ t.test('long after a change it is a backlog again', async (t) => {
   t.same(losses, { down: 0, toolong: 2 }, 'and stays so when the next change comes');
 });
 
-// When the log tells of frames that a changed interface refused.
+// When frames that a changed interface refused are logged.
 
 /** The first reading is the one from before; the interface changes before the look number `change`. */
 function newsOf(readings: readonly number[], change = 1): string[] {

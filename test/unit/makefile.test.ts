@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The Makefile: what packagers put together below DESTDIR is there and nowhere else, and npm finds its certificates. */
+/** The Makefile: files are installed below DESTDIR and nowhere else, and npm finds its certificates. */
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';

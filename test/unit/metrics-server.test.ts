@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** GET /metrics whatever happens: a reading that fails, clients that talk nonsense, say nothing or do not listen, a port in use. M1 and M2 of docs/SECURITY.md. */
+/**
+ * GET /metrics whatever happens: a reading that fails, clients that talk nonsense, say nothing or do not listen, a port
+ * in use. M1 and M2 of docs/SECURITY.md.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import * as http from 'node:http';
@@ -99,7 +102,10 @@ t.test('M1: only what a scraper of this server asks is answered', async (t) => {
   );
 });
 
-/** Another process, with 500 connections that say something; it says when they are there, and leaves when it is told to. */
+/**
+ * Another process with 500 connections that send something; it reports when they are open, and ends when it is asked
+ * to.
+ */
 const CROWD = `
 const [port, host, text] = process.argv.slice(1);
 const socket = () => new Promise((resolve) => {
@@ -111,7 +117,7 @@ process.stdin.resume().on('end', () => process.exit());
 
 t.test('M2: idle and slow connections, however many, neither stay nor keep a scrape waiting', async (t) => {
   const DEADLINE_MS = 700;
-  let repeat = 1 << 22; // more than the kernel keeps for somebody who does not read
+  let repeat = 1 << 22; // more than the kernel buffers for a client that does not read
   using server = await MetricsServer.listen(HERE, 'text/plain', () => 'a 1\n'.repeat(repeat), {
     deadlineMs: DEADLINE_MS,
   });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The many ways to get an option right and wrong. */
+/** Right and wrong values of every option. */
 import t from 'tap';
 import type { Test } from 'tap';
 
@@ -22,7 +22,7 @@ const parseQueuePackets = reader(ATTACH_OPTIONS.queuePackets);
 const parseRingSize = reader(ATTACH_OPTIONS.ringSize);
 const parseWatermark = reader(ATTACH_OPTIONS.lowWatermark);
 
-/** Every text is refused as wrong usage, in words that quote it. */
+/** Asserts that each text is refused as wrong usage, with a message that quotes it. */
 function refuses(t: Test, parse: (text: string) => unknown, texts: readonly string[]): void {
   for (const text of texts) {
     let error: unknown;
@@ -88,12 +88,12 @@ t.test('IPv6 addresses come out as the kernel writes them', async (t) => {
   t.equal(parseCidr('fd77::10.0.0.1/64').address, 'fd77::a00:1');
 });
 
-t.test('the same address twice, however it is written', async (t) => {
+t.test('the same address twice is refused, however it is written', async (t) => {
   refuses(t, () => toOptions(args({ addr: ['10.0.0.1/24', '10.0.0.1/16'] })), ['10.0.0.1']);
   refuses(t, () => toOptions(args({ addr: ['fd77::1/64', 'fd77:0::0:1/64'] })), ['fd77::1']);
 });
 
-t.test('other ways to write what is no address of a host', async (t) => {
+t.test('other spellings of addresses that no host can have', async (t) => {
   refuses(t, parseCidr, [
     '0:0:0:0:0:0:0:1/128',
     '0::0/64',
@@ -106,8 +106,8 @@ t.test('other ways to write what is no address of a host', async (t) => {
 
 t.test('Ethernet addresses', async (t) => {
   t.equal(parseMac('02:00:00:00:00:01'), '02:00:00:00:00:01');
-  t.equal(parseMac('AA:BB:CC:DD:EE:0F'), 'aa:bb:cc:dd:ee:0f', 'in small letters');
-  t.equal(parseMac('00:1b:21:00:00:01'), '00:1b:21:00:00:01', 'a universal one');
+  t.equal(parseMac('AA:BB:CC:DD:EE:0F'), 'aa:bb:cc:dd:ee:0f', 'in lower case');
+  t.equal(parseMac('00:1b:21:00:00:01'), '00:1b:21:00:00:01', 'a universally administered one');
   // prettier-ignore
   refuses(t, parseMac, [
     '', '02', '02:00:00:00:00', '02:00:00:00:00:01:02', '02-00-00-00-00-01', '2:0:0:0:0:1', '02:00:00:00:00:0g', '0200.0000.0001',
@@ -156,11 +156,11 @@ t.test('watermarks', async (t) => {
 const args = (more: Partial<AttachArguments> = {}): AttachArguments =>
   ({ iface: ['vnet0'], hairpin: false, replace: false, daemon: false, json: false, ...more }) as AttachArguments;
 
-t.test('what is not given has a default that works', async (t) => {
+t.test('options that are not given have working defaults', async (t) => {
   t.same(toOptions(args()), DEFAULTS);
 });
 
-t.test('what is given is what comes out', async (t) => {
+t.test('options that are given keep their values', async (t) => {
   // prettier-ignore
   const options = toOptions(args({
     netns: 'lab', addr: ['10.0.0.1/24', 'fd77::1/64'], hairpin: true, mac: '02:00:00:00:00:01', mtu: '1280', queues: '2', ringSize: '1M',
@@ -185,7 +185,7 @@ t.test('what is given is what comes out', async (t) => {
   t.equal(options.addresses.length, 2);
 });
 
-t.test('IPv6 wants an MTU of 1280', async (t) => {
+t.test('IPv6 requires an MTU of at least 1280', async (t) => {
   refuses(t, () => toOptions(args({ mtu: '1279', addr: ['fd77::1/64'] })), ['1279']);
   t.equal(toOptions(args({ mtu: '1279', addr: ['10.0.0.1/24'] })).mtu, 1279, 'IPv4 does not');
 });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Superpackets cut into the frames that a wire would carry. */
+/** Superpackets are segmented into the frames that a wire would carry. */
 import { randomBytes } from 'node:crypto';
 
 import t from 'tap';

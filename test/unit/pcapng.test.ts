@@ -73,7 +73,7 @@ for (const little of [true, false]) {
       blocks.section(),
       blocks.interface(1),
       blocks.packet(0, 1_500_000, FRAME),
-      blocks.block(0x0bad, Buffer.alloc(8)), // of a kind that nobody knows
+      blocks.block(0x0bad, Buffer.alloc(8)), // of an unknown kind
       blocks.packet(
         0,
         2_000_000,

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** What the product depends on: few packages, each in the version of the lock file, none with a script at installation. */
+/**
+ * What the product depends on: few packages, each in the version of the lock file, none with a script at installation.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
@@ -19,7 +21,7 @@ const read = (name: string): Manifest => JSON.parse(fs.readFileSync(path.join(RO
 const lock = read('package-lock.json') as Lock;
 const own = read('package.json');
 
-/** Besides those for one kind of machine. A new one has to be worth it: each is somebody else's code, run as root. */
+/** Besides those for one kind of machine. A new one has to be worth it: each is other people's code, run as root. */
 const PACKAGES_MAX = 3;
 
 t.test('no more packages than it needs', async (t) => {

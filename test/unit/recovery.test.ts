@@ -33,7 +33,7 @@ const CASES: [string, Answer[], number, number][] = [
 for (const [when, answers, done, sent] of CASES) {
   t.test(`killed ${when}`, async (t) => {
     const { nic, put } = killedAfter(answers);
-    // A kill is thrown from within sendmmsg: nothing behind it in the poller runs.
+    // A kill is thrown from within sendmmsg, so nothing after it in the poller runs.
     const answer = nic.answers.shift.bind(nic.answers);
     nic.answers.shift = () => {
       const next = answer();

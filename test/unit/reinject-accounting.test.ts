@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** What became of the frames that were sent back: the sum is right whatever the kernel's counters say, and counters only grow. */
+/**
+ * What became of the frames that were sent back: the sum is right whatever the kernel's counters say, and counters only
+ * grow.
+ */
 import t from 'tap';
 
 import { judgeReinjectAccounting, type ReinjectAccounting, type Seen } from '../../src/datapath/reinject-accounting';
@@ -126,7 +129,7 @@ t.test(
           truth.drops++;
           truth.lost++;
         } else if (kind === 8) {
-          // Dropped for want of space, and known to the poller only later.
+          // Dropped for lack of space, and known to the poller only later.
           if (truth.offering === 0) truth.drops++;
           else truth.enobufs++;
           truth.offering = 1 - truth.offering;

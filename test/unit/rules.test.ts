@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** Rules of looped addresses among those of others, on a model of the kernel's list: whatever others do, step by step. */
+/**
+ * Rules of looped addresses among those of others, on a model of the kernel's list: whatever others do, step by step.
+ */
 import t from 'tap';
 
 import {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Reports wait for their reader and fail without one; news waits for nobody, is not lost, and decides nothing. */
+/**
+ * Reports wait for their reader and fail without one; news waits for no reader, is not lost, and does not affect the
+ * exit code.
+ */
 import { spawn, type ChildProcess } from 'node:child_process';
 import * as path from 'node:path';
 

@@ -35,7 +35,8 @@ export interface BootResult {
 
 export async function boot(kernel: FetchedKernel, payload: Payload, options: BootOptions): Promise<BootResult> {
   const result = await bootOnce(kernel, payload, options, options.kvm);
-  // Seen once in some two hundred boots: emulation, not us. Once more; a second time is real. Never for what came later.
+  // Seen once in some two hundred boots: emulation, not us. Once more; a second time is real. Never for what came
+  // later.
   if (result.times.userSpaceMs !== undefined || result.ending.kind === 'interrupted') return result;
   options.announce(
     `kernel ${kernel.name}: no user space (${result.problems.join('; ')}), booted again${options.kvm ? ' without KVM' : ''}`,

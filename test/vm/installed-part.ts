@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The project as its users get it: packed and installed by npm on the host, and laid down in the guest below /usr/local,
-// where `npm i -g` puts it. npm is asked only when something that is packed has changed.
+// The project as its users get it: packed and installed by npm on the host, and laid down in the guest below
+// /usr/local, where `npm i -g` puts it. npm is asked only when something that is packed has changed.
 import { existsSync, lstatSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { installArguments, npmEnvironment, packCommands } from '../helpers/npm';

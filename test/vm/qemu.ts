@@ -31,15 +31,15 @@ export interface Guest {
 
 /**
  * All that qemu can emulate, less what it does slowly: `rep movsb`, which the kernel and libc copy with where there is
- * ERMS, goes byte by byte (a copy takes half the time without), AVX through a function call for each instruction, a fifth
- * level of page tables at each miss of the TLB, and SMAP at each access to user memory.
+ * ERMS, goes byte by byte (a copy takes half the time without), AVX through a function call for each instruction, a
+ * fifth level of page tables at each miss of the TLB, and SMAP at each access to user memory.
  */
 const EMULATED_CPU = 'max,-erms,-fsrm,-avx,-avx2,-la57,-smap,-smep,-umip,-pku';
 
 /**
  * What the kernel is told where the processor is emulated. The TSC of all processors is the host's, so that they agree;
- * the kernel cannot see that, and would read the HPET for each clock, which is a device. Code that lies at the same address
- * in each process is translated once (a tenth of all time). Nobody is kept out of a guest by mitigations.
+ * the kernel cannot see that, and would read the HPET for each clock, which is a device. Code that lies at the same
+ * address in each process is translated once (a tenth of all time). Nobody is kept out of a guest by mitigations.
  */
 const EMULATED_KERNEL = 'tsc=reliable norandmaps mitigations=off';
 
@@ -125,7 +125,8 @@ function commandLine(guest: Guest): string[] {
     guest.vmlinuz,
     '-initrd',
     guest.image,
-    // loglevel 5 shows warnings, which print at level 4. An oops ends the guest: -no-reboot turns panic=-1 into an exit.
+    // loglevel 5 shows warnings, which print at level 4. An oops ends the guest: -no-reboot turns panic=-1 into an
+    // exit.
     '-append',
     `console=ttyS0 panic=-1 oops=panic loglevel=5${guest.kvm ? '' : ` ${EMULATED_KERNEL}`}`,
     '-chardev',

@@ -109,7 +109,7 @@ async function runTests(
   return interrupt.signal.aborted ? 130 : ok ? 0 : 1;
 }
 
-/** Runs all files in one boot; what each test of them gave. */
+/** Runs all files in one boot; returns the result of each of their tests. */
 async function testKernel(
   kernel: Kernel,
   image: FetchedKernel,

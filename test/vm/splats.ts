@@ -6,7 +6,7 @@ interface Allowed {
   /** Kernel names it is allowed on; left out: all. */
   readonly kernels?: readonly string[];
   readonly why: string;
-  /** ISO date after which the entry no longer counts, so that nobody forgets it. */
+  /** ISO date after which the entry no longer counts, so that it is not forgotten. */
   readonly until: string;
 }
 
@@ -34,7 +34,7 @@ const complaints: readonly RegExp[] = [
   /^vm: crash: /,
 ];
 
-/** Only what the kernel itself printed, by its time stamp: a test may write "WARNING:" to the console. */
+/** Only what the kernel itself printed, by its timestamp: a test may write "WARNING:" to the console. */
 const kernelLine = /\[ *\d+\.\d{6}\](?:\[ *[TC]\d+\])? (.*)$/;
 
 /** The kernel's complaints, at most one per line; `allowances` are the entries that were used. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The host's systemd, for a guest in which it is the first process: the manager, systemctl, the targets that every
-// service is ordered by, and one service, which runs the script of the boot. No journal, no udev, no dbus: what services
-// say goes to the console.
+// service is ordered by, and one service, which runs the script of the boot. No journal, no udev, no dbus: what
+// services say goes to the console.
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { CpioWriter } from './cpio';

@@ -7,7 +7,9 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { buildSync } from 'esbuild';
 
-/** tap's command line and compilers, which the guest does not need: it runs test files directly, compiled on the host. */
+/**
+ * tap's command line and compilers, which the guest does not need: it runs test files directly, compiled on the host.
+ */
 const leftOut = [
   '@tapjs/run',
   '@tapjs/typescript',

@@ -9,7 +9,9 @@ export interface TestSet {
   readonly directory: string;
   /** Matched against the path below the directory. */
   readonly files: RegExp;
-  /** All of them in one process, under this name: loading tap takes seconds in emulation. Sets with one name share it. */
+  /**
+   * All of them in one process, under this name: loading tap takes seconds in emulation. Sets with one name share it.
+   */
   readonly together?: string;
   /** Only on these kernels, if not on all. */
   readonly kernels?: readonly string[];
@@ -32,7 +34,10 @@ export interface TestUnit {
   readonly backEnd: 'dummy' | undefined;
 }
 
-/** Those of libbpf-ts but what is in its directory `host`, which takes a real compiler, and those that one or two kernels run. */
+/**
+ * Those of libbpf-ts but what is in its directory `host`, which takes a real compiler, and those that one or two
+ * kernels run.
+ */
 const LIBBPF = /^(?!host\/)(.*\/)?kernel[-/](?!attach|examples|features).*\.test\.ts$/;
 const FEATURES = /^kernel-features\.test\.ts$/;
 const ATTACH = /^kernel-attach\.test\.ts$/;
@@ -127,7 +132,8 @@ function environment(kernel: Kernel, extra: readonly string[]): string {
     'export VNET_BPF_ROOT=/work',
     // Emulation is about ten times slower: whoever waits for something multiplies by this.
     'export VNET_BPF_SLOW=10',
-    // Counts of packets and bytes: what takes a minute on a machine takes ten here, and says nothing more of the kernel.
+    // Counts of packets and bytes: what takes a minute on a machine takes ten here, and says nothing more of the
+    // kernel.
     'export VNET_BPF_TEST_SCALE=0.01',
     // tap's own limit of 30 s a file would end what is merely slow; ours is outside of the process.
     'export TAP_TIMEOUT=0',

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Says when a guest has had its time. Time is qemu's own processor time, so that a busy host does not make a slow
-// guest a hanging one; and by the wall clock four times that, because a guest that waits for ever uses none.
+// guest a hanging one; and by the wall clock four times that, because a guest that waits forever uses none.
 import { cpuMs } from '../helpers/process-times';
 
 const WALL_FACTOR = 4;

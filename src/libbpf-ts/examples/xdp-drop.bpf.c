@@ -28,7 +28,7 @@ int drop(struct xdp_md *ctx)
 	__u32 key = 0;
 	__u64 *count;
 
-	/* The verifier wants to see that nothing is read behind the end. Headers with options are let through. */
+	/* The verifier requires that nothing is read beyond the end. Headers with options are let through. */
 	if ((void *)(udp + 1) > end || eth->h_proto != bpf_htons(ETH_P_IP))
 		return XDP_PASS;
 	if (ip->ihl != 5 || ip->protocol != IPPROTO_UDP || udp->dest != bpf_htons(port))

@@ -307,7 +307,7 @@ export class Btf {
     return values;
   }
 
-  /** Number of bytes behind the 12 that all types have. */
+  /** Number of bytes after the 12 that all types have. */
   #trailer(at: number): number {
     const info = this.#u32(at + 4);
     const count = info & 0xffff;

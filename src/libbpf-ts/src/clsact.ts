@@ -141,7 +141,7 @@ export class ClsactLink implements TcLink {
     creators.delete(this);
   }
 
-  /** Whether the filter is still there: another program may have taken its handle and priority since. */
+  /** Whether the filter still exists: another program may have taken its handle and priority since. */
   isAttached(): boolean {
     const { ifindex, direction, handle, priority, progId } = this.#state;
     const filter = filterOf(handle, priority);

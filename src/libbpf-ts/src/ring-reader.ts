@@ -132,8 +132,8 @@ export class RingReader {
    * Releases the first `n` leased records to the producer, with the discarded ones between them, and, if everything
    * leased is committed (n may be 0 then), the discarded ones after them. Ends the lease.
    *
-   * The release is one 8-byte store after a full fence: earlier reads of payload cannot drift behind it. A consumer
-   * that is about to sleep must call {@link isEmpty} after it has armed its wake-up.
+   * The release is one 8-byte store after a full fence: earlier reads of payload cannot drift past it. A consumer that
+   * is about to sleep must call {@link isEmpty} after it has armed its wake-up.
    */
   commit(n: number): void {
     const bytes = n >= this.#leased ? this.#scanned : n > 0 ? this.ends[n - 1]! : 0;

@@ -118,7 +118,7 @@ export function wakeWaiter(wakeFd: number): void {
  *
  * The kernel wakes a waiter when a record is submitted with BPF_RB_FORCE_WAKEUP, or, with default flags, when the
  * consumer had caught up. A record submitted with BPF_RB_NO_WAKEUP wakes no waiter: check {@link RingReader.isEmpty}
- * before waiting and again after a time-out.
+ * before waiting and again after a timeout.
  */
 export class RingWaiter implements Disposable {
   /** wait() flag: the ring has records. */
@@ -180,8 +180,8 @@ export class RingWaiter implements Disposable {
   /**
    * Waits, which blocks the calling thread and its event loop, so call it in a worker.
    *
-   * @param timeoutMs milliseconds; 0 only checks, -1 waits for ever
-   * @returns flags of what is ready; 0 after a time-out or a signal
+   * @param timeoutMs milliseconds; 0 only checks, -1 waits forever
+   * @returns flags of what is ready; 0 after a timeout or a signal
    */
   wait(timeoutMs: number): number {
     const ready = libc.epoll_wait(this.#epoll.value, this.#events, MAX_EVENTS, timeoutMs);

@@ -109,7 +109,7 @@ class TcxLink implements TcLink {
 }
 
 /**
- * Attaches through TCX, behind the programs that are attached already.
+ * Attaches through TCX, after the programs that are already attached.
  *
  * @returns undefined if the kernel has no TCX
  */

@@ -153,7 +153,7 @@ export function declarationsOf(btf: Btf, source: string): string {
   return [`// Made by libbpf-ts from the BTF of ${source}.\n`, ...all.text].join('\n');
 }
 
-/** Members that nobody reads: `pad0`, `__reserved`. */
+/** Members without meaning: `pad0`, `__reserved`. */
 const PADDING = /^_*(pad|padding|reserved)\d*$/;
 
 /** tx_packets as txPackets; underscores at either end stay. */
@@ -255,13 +255,13 @@ class Constants {
 }
 
 /**
- * TypeScript constants of what a BPF object shares with user space: offsets of the members of each named struct, in bytes,
- * and its size, and the values of each enum. Structs and enums are those in keys and values of maps and in global variables,
- * and those that a global variable points to. Padding and bit fields are left out.
+ * TypeScript constants of what a BPF object shares with user space: offsets of the members of each named struct, in
+ * bytes, and its size, and the values of each enum. Structs and enums are those in keys and values of maps and in
+ * global variables, and those that a global variable points to. Padding and bit fields are left out.
  *
  * `struct rx_stats` becomes `RX_STATS`, its members `camelCase`. An enum whose constants begin alike becomes an object,
- * without that beginning; the constants of any other keep their names. `LAYOUT_HASH` changes with any of it, and so tells
- * whether maps that another version has pinned are laid out alike.
+ * without that beginning; the constants of any other keep their names. `LAYOUT_HASH` changes with any of it, and so
+ * shows whether maps that another version has pinned have the same layout.
  *
  * @param btf of an object; libbpf need not have opened it
  * @param source what the heading calls it

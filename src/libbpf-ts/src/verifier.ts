@@ -11,7 +11,7 @@ import { AttachType } from './uapi';
 /** Lines at the end of every log that explain nothing. */
 const epilogue = /^(processed \d+ insns|verification time|stack depth|insns processed|-- (BEGIN|END) |mark_precise)/;
 
-/** First line of what Linux 7.3 adds behind the complaint: a report of several parts, with advice at its end. */
+/** First line of what Linux 7.3 adds after the complaint: a report of several parts, with advice at its end. */
 const report = /^Verification failed:/;
 
 /**

@@ -20,7 +20,7 @@ t.test('TC links', { skip: skipUnlessRoot }, async (t) => {
   /** Packets that the program sees while one broadcast ping is sent through d0. */
   const traffic = (netns: TestNetns): number => {
     const before = seen();
-    // A neighbour of its own makes the ping go out at once; nobody answers it.
+    // A neighbour of its own makes the ping go out at once; no host answers it.
     netns.ip('addr', 'replace', '192.0.2.1/24', 'dev', 'd0');
     netns.ip('neigh', 'replace', '192.0.2.9', 'lladdr', '02:00:00:00:00:09', 'dev', 'd0');
     netns.inside(() => {

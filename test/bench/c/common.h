@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The start of each datagram, so that the receiver can tell what is missing or out of order. */
+/* The start of each datagram, so that the receiver can see what is missing or out of order. */
 struct stamp {
 	uint32_t flow;
 	uint32_t pad;

@@ -109,7 +109,7 @@ static inline uint32_t held_now(const struct control *ctl)
 	return ((__atomic_load_n(&ctl->gate, __ATOMIC_SEQ_CST) >> 1) - (uint32_t)gone) & 0x7fffffff;
 }
 
-/* Lets held frames out as far as the ring has place; true once none is left and the room is closed. */
+/* Releases held frames as far as the ring has space; returns true once none is left and the room is closed. */
 static inline bool release_held(struct room *room, struct control *ctl, uint64_t ring_bytes, uint64_t used)
 {
 	int64_t outstanding, bytes, frame_max = room->frame_max, headroom = (frame_max + 2 * RECORD_COST) * 9 / 8;

@@ -76,7 +76,7 @@ static void refuse(int index)
 	ctl->reinject_errors++;
 }
 
-/* Sends the leased records; how many are done with. */
+/* Sends the leased records; returns how many were sent or refused. */
 static int send_leased(int leased)
 {
 	int done = 0, tries = 0;

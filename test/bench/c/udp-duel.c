@@ -3,8 +3,8 @@
  * udp-duel IP PORT BYTES FLOWS COUNT BURSTS NETNS NETNS
  *
  * Sends bursts of COUNT datagrams by turns in two network namespaces, A B B A A B ..., each when all of the one before
- * has been received: two loops meet the same noisy seconds of the machine. Sends as udp-send does. Prints as JSON how many
- * nanoseconds each burst took from the first send to the last receipt, those of each namespace in a row.
+ * has been received: two loops meet the same noisy seconds of the machine. Sends as udp-send does. Prints as JSON how
+ * many nanoseconds each burst took from the first send to the last receipt, those of each namespace in a row.
  */
 #define _GNU_SOURCE
 #include "messages.h"

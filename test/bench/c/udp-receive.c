@@ -2,10 +2,10 @@
 /*
  * udp-receive IP PORT
  *
- * Receives what udp-send sends. At SIGTERM it reads from its standard input how much was sent, and ends
- * when all of it is here, or when nothing has come for half a second and no frame is on its way round: a
- * loop that had to wait for the processor has not lost anything. Prints as JSON how much came, when the last of it came, how much was out of
- * order, and what the kernel dropped because this socket's buffer was full.
+ * Receives what udp-send sends. At SIGTERM it reads from its standard input how much was sent, and ends when all of it
+ * is here, or when nothing has come for half a second and no frame is on its way round: a loop that had to wait for the
+ * processor has not lost anything. Prints as JSON how much came, when the last of it came, how much was out of order,
+ * and what the kernel dropped because this socket's buffer was full.
  */
 #define _GNU_SOURCE
 #include "messages.h"

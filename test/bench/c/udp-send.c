@@ -20,7 +20,7 @@ static void fill(size_t bytes)
 			messages.payloads[i][at] = at;
 }
 
-/* Sends `count` datagrams of one flow; how many the kernel took. */
+/* Sends `count` datagrams of one flow; returns how many the kernel took. */
 static int send_some(int flow, int count)
 {
 	int sent;

@@ -17,8 +17,8 @@ export function busySeconds(): number {
 const INTERVAL_MS = 20;
 
 /**
- * Watches it from now on; the returned function ends that and tells the seconds used until a moment, given
- * in nanoseconds of CLOCK_MONOTONIC, which process.hrtime has too (uv_hrtime in libuv).
+ * Watches it from now on; the returned function ends that and returns the seconds used until a moment, given in
+ * nanoseconds of CLOCK_MONOTONIC, which process.hrtime has too (uv_hrtime in libuv).
  */
 export function watchBusy(): (untilNs: number) => number {
   const start = busySeconds();

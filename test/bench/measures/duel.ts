@@ -46,7 +46,10 @@ async function duel([a, b]: readonly [Stage, Stage], { load, bursts, port }: Rou
   ];
 }
 
-/** Rounds of each load, as many in each half, where the pollers have the first CPU or the last; the first of a half is not counted. */
+/**
+ * Rounds of each load, as many in each half, where the pollers have the first CPU or the last; the first of a half is
+ * not counted.
+ */
 export async function duels(
   systems: readonly [System, System],
   loads: readonly DuelLoad[],

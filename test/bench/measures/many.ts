@@ -22,7 +22,10 @@ function availableMb(): number {
 
 const address = (index: number): string => `10.78.${index}.1`;
 
-/** Whether a ping comes back through the loop. Until its routing is there, a moment after the address, it comes back over lo. */
+/**
+ * Whether a ping comes back through the loop. Until its routing is in place, a moment after the address, it comes back
+ * over lo.
+ */
 async function answers(netns: string, iface: string, index: number): Promise<boolean> {
   const [nsenter, ...rest] = inside(netns) as [string, ...string[]];
   for (let tries = 0; tries < PING_TRIES; tries++) {

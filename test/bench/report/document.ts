@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Puts generated parts into docs/benchmarks.md. What is written by hand around them stays; each part
- * stands between `<!-- bench ID -->` and `<!-- end -->`.
+ * Inserts the generated parts into docs/benchmarks.md, each between `<!-- bench ID -->` and `<!-- end -->`. The text
+ * around them is written by hand and stays.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -20,7 +20,7 @@ export interface Results {
   samples: Sample[];
 }
 
-/** Replaces the parts that are given; throws if the text has no place for one. */
+/** Replaces the given parts; throws if the text has no place for one of them. */
 export function fillIn(text: string, parts: ReadonlyMap<string, string>): string {
   let filled = text;
   for (const [id, part] of parts) {
@@ -40,7 +40,7 @@ function plotOf(section: Section, all: readonly Sample[]): string {
   };
   const series = distinct(samples, 'system');
   const groups = distinct(samples, 'load');
-  // One load and many variants: a bar each, named below it.
+  // With one load and many variants, each variant gets a bar with its name below.
   if (groups.length === 1)
     return svg({
       title,
@@ -52,7 +52,7 @@ function plotOf(section: Section, all: readonly Sample[]): string {
   return svg({ title, unit: value.heading, groups, series, bar });
 }
 
-/** One sample a line, six digits: to be read by programs, and compared by people. */
+/** One sample per line, with six digits: for programs to read and for people to compare. */
 function json({ machine, samples }: Results): string {
   const round = (_: string, value: unknown): unknown =>
     typeof value === 'number' ? Number(value.toPrecision(6)) : value;

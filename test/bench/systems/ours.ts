@@ -14,7 +14,7 @@ export const IFACE = 'vnet0';
 /** Runs a product's command line, given by its dist/cli/main.js; it has to succeed. */
 export const vnetBpf = (main: string, args: readonly string[]): string => ok(process.execPath, [main, ...args]);
 
-/** Attaches and settles the neighbour; `detach` takes it away. */
+/** Attaches and settles the neighbour; `detach` detaches. */
 export function attachProduct(
   main: string,
   netns: string,

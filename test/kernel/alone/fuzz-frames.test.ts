@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Random and mutated frames into vnet0: each is looped or counted by reason, a ping beside them is answered, and the
- * kernel has nothing to complain about: N1 of docs/SECURITY.md. VNET_BPF_TEST_FRAMES=1000000 for the full run.
+ * Random and mutated frames are sent into vnet0: each is looped or counted by reason, a concurrent ping is answered,
+ * and the kernel logs no warning: N1 of docs/SECURITY.md. VNET_BPF_TEST_FRAMES=1000000 for the full run.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -23,10 +23,13 @@ import { inside, ok, okIn, quietNetns } from '../../helpers/netns';
 import { Random } from '../../helpers/random';
 import { scaled } from '../../helpers/traffic';
 
-/** In all modes together. */
+/** Number of frames in all modes together. */
 const FRAMES = Number(process.env['VNET_BPF_TEST_FRAMES'] ?? scaled(60_000));
 const BATCH = 64;
-/** Frames per second: what a machine of two CPUs loops beside the sender, so that a ping measures standstills and not a full ring. */
+/**
+ * Frames per second that a machine of two CPUs can loop beside the sender, so that the ping measures standstills and
+ * not a full ring.
+ */
 const RATE = 5_000;
 const ADDRESS = '10.77.0.1';
 /** The source of FrameFuzzer's superpackets. */
@@ -45,7 +48,7 @@ const PACKET_VNET_HDR = 15;
 
 t.setTimeout((120_000 + FRAMES) * SLOW);
 
-/** A packet socket on the interface that only sends, each frame behind a virtio_net_hdr. */
+/** A packet socket on the interface that only sends, each frame after a virtio_net_hdr. */
 function openSender(t: Test, netns: string, iface: string): number {
   const [link] = JSON.parse(ok('ip', ['-n', netns, '-json', 'link', 'show', 'dev', iface])) as [{ ifindex: number }];
   const fd = native.openSocket(netns, native.AF_PACKET, native.SOCK_RAW, 0);
@@ -88,17 +91,16 @@ async function sendAll(fd: number, fuzzer: FrameFuzzer, frames: number, tally: T
         const name = native.errnoName(-sent);
         tally.refused.set(name, (tally.refused.get(name) ?? 0) + 1);
       }
-      from += Math.max(1, sent); // the first of those left was refused: go on behind it
+      from += Math.max(1, sent); // the first of the rest was refused: continue after it
     }
     await setTimeout(Math.max(0, ((frames - left) * 1000) / RATE - (performance.now() - start)));
   }
 }
 
 /**
- * The accounting balances to the packet. Behind `tx` the kernel throws away what it can neither segment nor
- * checksum: such a frame is missing in TX of `ip -s link`, and if it had to wait it never comes to
- * the room and is written off there, as held.dropped. A hook sees it as the bytes that it is, and
- * lets it pass as such: then it is in RX alone.
+ * The accounting balances to the packet. Behind `tx` the kernel drops what it can neither segment nor checksum: such a
+ * frame is missing in TX of `ip -s link`, and if it had to wait, it never reaches the room and is written off as
+ * held.dropped. A hook sees such a frame as plain bytes and lets it pass as such: then it is in RX alone.
  */
 function checkBalance(t: Test, stats: Stats, kernel: { rx: number; tx: number }, hooked: boolean): void {
   const sums = frameAccounting(stats);
@@ -116,13 +118,13 @@ interface Mode {
   args: readonly string[];
   /** A part of all frames, in percent. */
   share: number;
-  /** Stop the poller for a while again and again. */
+  /** Stop the poller for a while, repeatedly. */
   pauses?: boolean;
-  /** What a ping may take at the median. */
+  /** The longest median round trip of a ping. */
   pingMs?: number;
 }
 
-/** Stops the controller for PAUSE_MS again and again; the function returned ends that. */
+/** Stops the controller for PAUSE_MS repeatedly, until the returned function is called. */
 function pauseNowAndThen(pid: number): () => Promise<void> {
   let ending = false;
   const ended = (async () => {
@@ -136,7 +138,10 @@ function pauseNowAndThen(pid: number): () => Promise<void> {
   return () => ((ending = true), ended);
 }
 
-/** Pings the interface's address until told to stop; then the median of the round trips, in ms, and how many there were. */
+/**
+ * Pings the interface's address until the returned function is called, which returns the median of the round trips in
+ * milliseconds and their number.
+ */
 function pingBeside(t: Test, netns: string): () => Promise<{ median: number; answers: number; requests: number }> {
   const [nsenter, ...rest] = inside(netns) as [string, ...string[]];
   const child = spawn(nsenter, [...rest, 'ping', '-n', '-i', '0.05', ADDRESS], {
@@ -183,7 +188,7 @@ async function fuzz(t: Test, { args, share, pauses = false, pingMs = 50 }: Mode)
   const start = performance.now();
   const tally: Tally = { taken: 0, refused: new Map() };
   const sender = openSender(t, nic.netns, nic.iface);
-  // What is compiled while the first frames pass is not measured.
+  // The time in which code is compiled while the first frames pass is not measured.
   await sendAll(sender, fuzzer, frames >>> 2, tally);
   const endPing = pingBeside(t, nic.netns);
   await sendAll(sender, fuzzer, frames - (frames >>> 2), tally);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A poller that stands still: its senders wait, nothing retries, and when it goes on nothing is missing. */
+/** A stopped poller: its senders wait, nothing retries, and when it continues nothing is missing. */
 import * as fs from 'node:fs';
 
 import t, { type Test } from 'tap';
@@ -18,7 +18,7 @@ t.setTimeout(300_000 * SLOW);
 
 const ADDRESS = '10.77.0.1';
 const PAUSE_MS = 5000;
-/** Time for what was under way to come to rest. */
+/** Time for frames in flight to come to rest. */
 const SETTLE_MS = 500 * SLOW;
 
 const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -65,7 +65,7 @@ t.test('SIGSTOP for 5 s under load, then SIGCONT', { skip: cannotRun }, async (t
 });
 
 t.test('a sleeping poller costs nothing while senders wait', { skip: cannotRun }, async (t) => {
-  // Not stopped from outside: it rests between two batches, as it would while it cannot deliver.
+  // The poller is not stopped from outside: it rests between two batches, as it would while it cannot deliver.
   const rest = String(2_000_000 * SLOW);
   const nic = attachedIn(t, quietNetns(t), ['--addr', `${ADDRESS}/24`, '--ring-size', '256K'], 'vnet0', {
     VNET_BPF_TEST_POLL_DELAY_US: rest,
@@ -83,7 +83,7 @@ t.test('a sleeping poller costs nothing while senders wait', { skip: cannotRun }
   process.kill(sender.pid, 'SIGKILL');
 });
 
-/** Sends until the socket would block; the number of datagrams. */
+/** Sends until the socket would block; returns the number of datagrams. */
 function fill(fd: number, messages: Messages, flow: number): number {
   const words = Array.from({ length: messages.count }, (_, i) => {
     const payload = messages.payload(i);

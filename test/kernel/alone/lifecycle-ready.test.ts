@@ -9,7 +9,7 @@ import { macOf } from '../../helpers/frames';
 import { ok, okIn, testNetns } from '../../helpers/netns';
 
 const READY_MS = 1500;
-/** What `vnet-bpf --version` takes at most where nothing else runs; a machine that is busier gets more time. */
+/** The longest time for `vnet-bpf --version` on an idle machine; a busier machine gets more time. */
 const START_MS = 250;
 
 function timeOf(body: () => void): number {

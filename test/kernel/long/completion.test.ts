@@ -18,7 +18,7 @@ t.setTimeout(120_000 * SLOW);
 
 const SHELLS: readonly Shell[] = ['bash', 'zsh', 'fish'];
 
-/** bash is everywhere; the others are tested where they are. */
+/** bash is installed everywhere; the other shells are tested where they are. */
 const without = (shell: Shell): string | false =>
   run('sh', ['-c', `command -v ${shell}`]).status === 0
     ? false
@@ -26,7 +26,7 @@ const without = (shell: Shell): string | false =>
       ? withoutTools('bash')
       : `there is no ${shell}`;
 
-/** What is offered, of that which the test knows; the machine may have more. */
+/** The offers that the test knows; the machine may have more. */
 const offers = (t: Test, shell: Shell, directory: string, line: string, expected: string[]): void =>
   void t.same(complete(shell, line, directory), expected.sort(), `${shell}: ${line}`);
 
@@ -54,7 +54,7 @@ for (const shell of SHELLS) {
     offers(t, shell, directory, 'vnet-bpf attach vnet0 --mtu vncom', []);
     const [file] = complete(shell, `vnet-bpf hook ${nic.iface} ${ROOT}/packa`, directory);
     t.match(file, /package/, 'files');
-    // Names that others have chosen, which bash would cut and expand.
+    // Names chosen by others, which bash would split and expand.
     for (const name of ['odd *', 'odd $(id)']) fs.writeFileSync(path.join(directory, name), '');
     if (shell === 'bash')
       offers(t, shell, directory, `vnet-bpf hook ${nic.iface} ${directory}/odd`, [
@@ -73,7 +73,7 @@ t.test(
     attachedIn(t, netns, [], 'vncomplete0');
     const directory = hookDirectory(t);
     const script = path.join(ROOT, 'dist', 'completion', 'vnet-bpf.bash');
-    // Read by root: nobody else may be able to enter the checkout.
+    // It is read by root, because other users may be unable to enter the checkout.
     const nobody = `exec setpriv --reuid 65534 --regid 65534 --clear-groups -- bash --norc -s /dev/fd/3 "$1" 3<'${script}'`;
     t.same(
       complete('bash', 'vnet-bpf detach ', directory, (_, args) =>

@@ -30,7 +30,7 @@ const SLOW_POLLER = { VNET_BPF_TEST_POLL_DELAY_US: '1000' };
 
 t.setTimeout((30_000 + KILLS * 5_000) * SLOW);
 
-/** Everything that only ever grows. */
+/** Counters that never decrease. */
 const counters = ({ tx, rx, queue, held, poll, refused }: Stats): Record<string, number> => ({
   tx: tx.packets,
   txBytes: tx.bytes,
@@ -52,7 +52,7 @@ const decreased = (before: Stats, after: Stats): string[] => {
     .map(([name, value]) => `${name}: ${value} -> ${now[name]}`);
 };
 
-/** Lets the sender pause until nothing is in flight any more; what does not balance then, or null. */
+/** Lets the sender pause until nothing is in flight; returns what does not balance then, or null. */
 async function imbalance(nic: Attached, sender: number): Promise<string | null> {
   process.kill(sender, 'SIGSTOP');
   try {
@@ -67,7 +67,7 @@ async function imbalance(nic: Attached, sender: number): Promise<string | null> 
   }
 }
 
-/** Kills the controller and attaches again, as often as asked; returns what was wrong on the way. */
+/** Kills the controller and attaches again, as often as asked; returns everything that went wrong. */
 async function killAgainAndAgain(
   t: Test,
   nic: Attached,
@@ -91,7 +91,7 @@ async function killAgainAndAgain(
     }
     if (crashed.state !== 'crashed') wrong.push(`kill ${kill}: the state is ${crashed.state}`);
     wrong.push(...decreased(last, crashed).map((what) => `kill ${kill}: ${what}`));
-    // With and without the address: an adoption may repeat what is there already.
+    // With and without the address: an adoption may repeat options that are in effect already.
     const again = [
       'attach',
       ...where,
@@ -112,7 +112,7 @@ async function killAgainAndAgain(
   return wrong;
 }
 
-/** What `list` says of our interface, and how it is with the whole machine's after the detach. */
+/** The entry of `list` for our interface, and the state of the whole machine after the detach. */
 const listed = ({ netns }: Attached): AttachmentDescription[] =>
   (JSON.parse(cliOk(['list', '--json'])) as AttachmentDescription[]).filter((entry) => entry.netns === netns);
 
@@ -133,7 +133,7 @@ function checkNoResidue(t: Test, nic: Attached, id: string): void {
   t.notMatch(devices, id, 'and its devices in the peer namespace');
 }
 
-/** Kills under a flat-out blocking sender, then a look at the frame accounting. */
+/** Kills under a flat-out blocking sender, followed by a check of the frame accounting. */
 const underLoad = async (t: Test, args: readonly string[], kills: number, flows: number): Promise<void> => {
   const nic = attachedIn(t, quietNetns(t), ['--addr', `${ADDRESS}/24`, ...args], 'vnet0', SLOW_POLLER);
   withoutArp(nic, ADDRESS);

@@ -46,7 +46,7 @@ t.test('two at the same moment: one gets it', { skip: cannotRun }, async (t) => 
   t.same(machine.residue(), [], 'nothing is left');
 });
 
-/** Each made before the attach; `where` is what has to be named. */
+/** Each is made before the attach; `where` is the path that the error must name. */
 const intruders = [
   {
     name: 'state of another owner',

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What does not fit is not adopted: one line says why, and what the crash left stays as it was. */
+/** An attachment that does not match is not adopted: one line says why, and what the crash left stays as it was. */
 import t from 'tap';
 
 import { cannotRun, SLOW } from '../../helpers/cli';
@@ -9,7 +9,7 @@ t.setTimeout(300_000 * SLOW);
 
 interface Misfit {
   name: string;
-  /** Done to what the crash left, before the attach. */
+  /** Changes what the crash left, before the attach. */
   first?: string;
   args?: string[];
   says: RegExp;

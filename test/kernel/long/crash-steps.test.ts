@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /**
- * Killed at a step of attach, of an end of any kind, or of an adoption: the next attach works and
- * loops, and detach leaves nothing. On a machine of its own, where all that is left over is ours.
- * lifecycle-killed.test.ts has attach followed by detach, at every step. Here the suite takes some
- * of the steps, VNET_BPF_TEST_ALL_STEPS=1 all of them.
+ * Killed at a step of attach, of an end of any kind, or of an adoption: the next attach works and loops, and detach
+ * leaves nothing. On a private machine, where everything left over is ours. lifecycle-killed.test.ts tests attach
+ * followed by detach, at every step. Here the suite tests some of the steps, and with VNET_BPF_TEST_ALL_STEPS=1 all of
+ * them.
  */
 import { spawn } from 'node:child_process';
 
@@ -53,13 +53,13 @@ function checkLoops(t: Test, machine: PrivateMachine, when: string): void {
 }
 
 function checkDetached(t: Test, machine: PrivateMachine, when: string): void {
-  // Not attached is an answer too, where the kill came so early or late that there is nothing.
+  // "Not attached" is right, too, if the kill came so early or so late that there is nothing.
   const { status, stderr } = machine.cli(['detach', 'vnet0']);
   t.ok(status === 0 || /is not attached/.test(stderr), `${when}: detach answers ${stderr.trim()}`);
   t.same(machine.residue(), [], `${when}: nothing is left`);
 }
 
-/** Numbers of the controller that runs; to kill it without a chance to clean up. */
+/** Kills the running controller without a chance to clean up. */
 const crash = (machine: PrivateMachine): string => {
   const [{ pid }] = JSON.parse(machine.cli(['list', '--json']).stdout) as [{ pid: number }];
   return machine.shell(`kill -KILL ${pid}`);

@@ -29,7 +29,7 @@ class DpkgRoot {
     for (const name of Object.keys(installed)) fs.writeFileSync(path.join(state, 'info', `${name}.list`), '');
   }
 
-  /** The machine's own configuration may leave documents out, and has a log. */
+  /** The machine's own configuration may exclude documents, and writes a log. */
   dpkg(...args: string[]): Result {
     return run('dpkg', [`--root=${this.path}`, '--log=/dev/null', '--path-include=*', ...args]);
   }
@@ -61,13 +61,13 @@ const EXPECTED = [
   'usr/share/zsh/vendor-completions/_vnet-bpf',
 ];
 
-/** As Debian 13 has them. */
+/** The packages as Debian 13 has them. */
 const NEEDED = { libc6: '2.41-12', libbpf1: '1:1.5.0-3', iproute2: '6.15.0-1' };
 
 t.test('make deb', { skip: cannotRun || withoutTools('npm', 'dpkg', 'dpkg-deb', 'unshare') }, async (t) => {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'vnet-bpf-deb-'));
   t.teardown(() => fs.rmSync(directory, { recursive: true, force: true }));
-  // Compressing takes longer than all the rest, and is dpkg's affair.
+  // The package is not compressed, which would take longer than all the rest and is up to dpkg.
   ok('src/setup/deb.sh', [directory], { cwd: ROOT, env: { ...npmEnvironment(), DPKG_DEB_COMPRESSOR_LEVEL: '0' } });
   const names = fs.readdirSync(directory);
   t.match(

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** docs/ci.md: the steps of the workflow and the containers, as written; programs that the test cannot have are stood in for. */
+/**
+ * docs/ci.md: the steps of the workflow and the containers, as written, with stand-ins for programs that the test
+ * cannot have.
+ */
 import * as path from 'node:path';
 
 import t, { type Test } from 'tap';
@@ -14,7 +17,10 @@ t.setTimeout(120_000 * SLOW);
 
 const blocks = blocksOf(path.join(ROOT, 'docs', 'ci.md'));
 
-/** The command in the PATH, and sudo, apt-get and npm: an installation does nothing, and the tests are a ping of somebody who is not root. */
+/**
+ * The command in the PATH, and stand-ins for sudo, apt-get and npm: an installation does nothing, and the tests are a
+ * ping by a user other than root.
+ */
 const STAND_INS = `
 mkdir -p /run/bin && cd /run
 make_program() { printf '#!/bin/bash\\n%s\\n' "$2" >/run/bin/$1; chmod +x /run/bin/$1; }
@@ -26,7 +32,10 @@ PATH=/run/bin:$PATH
 set -e
 `;
 
-/** A container as far as it matters here: capabilities beyond Docker's own, and /proc/sys read-only unless the options say otherwise. */
+/**
+ * A container as far as it matters here: capabilities beyond Docker's own, and /proc/sys read-only unless the options
+ * say otherwise.
+ */
 const DOCKER = `
 docker() {
   [ "$1" = run ] || return 0

@@ -14,7 +14,7 @@ import { withoutTools } from '../../helpers/traffic';
 
 t.setTimeout(300_000 * SLOW);
 
-/** What the reader has: the command in the PATH, and a directory to work in. */
+/** The reader's environment: the command in the PATH, and a directory to work in. */
 const PREPARE = `
 mkdir -p /run/home/bin && cd /run/home
 printf '#!/bin/sh\\nexec "%s" "%s" "$@"\\n' "$NODE" "$MAIN" >bin/vnet-bpf

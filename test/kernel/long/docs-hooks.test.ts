@@ -11,7 +11,7 @@ import { withoutTools } from '../../helpers/traffic';
 
 t.setTimeout(300_000 * SLOW);
 
-/** What the reader has: the command in the PATH, the package where Node finds it, and a home. */
+/** The reader's environment: the command in the PATH, the package where Node finds it, and a home directory. */
 const PREPARE = `
 # A checkout below /root would be hidden, one below /tmp is not trusted.
 mount --bind "$ROOT" /mnt

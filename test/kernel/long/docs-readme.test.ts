@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** README.md from top to bottom: every file in it is written and every command typed, in order, on a machine of its own. */
+/**
+ * README.md from top to bottom: every file in it is written and every command typed, in order, on a machine of its own.
+ */
 import * as path from 'node:path';
 
 import t from 'tap';
@@ -13,8 +15,9 @@ import { withoutTools } from '../../helpers/traffic';
 t.setTimeout(300_000 * SLOW);
 
 /**
- * What the reader has: a checkout, which is built already, a directory to work in, sudo, and an /etc and a /usr/local that
- * the rest of the machine does not see. The checkout is mounted where no directory above it can be written to by others.
+ * The reader's environment: a checkout that is built already, a directory to work in, sudo, and an /etc and a
+ * /usr/local that the rest of the machine does not see. The checkout is mounted where other users cannot write to any
+ * directory above it.
  */
 const PREPARE = `
 mount --bind "$ROOT" /mnt
@@ -49,7 +52,7 @@ t.test(
       .filter((line) => line.startsWith('@@'))
       .at(-1);
     t.equal(status, 0, `${last}: ${stderr}`);
-    // With netem there are three, and the last may lose some.
+    // With netem there are three pings, and the last may lose some packets.
     t.ok(
       (stdout.match(/^4 packets transmitted, 4 received, 0% packet loss/gm)?.length ?? 0) >= 2,
       'the pings of the Quick start are answered',

@@ -13,13 +13,13 @@ import { sameAs, snapshot } from '../../helpers/snapshot';
 
 t.setTimeout(120_000 * SLOW);
 
-/** What it ended with; which interfaces other tests have attached meanwhile is not ours. */
+/** The result, without the interfaces that other tests have attached meanwhile. */
 const ofThis = ({ status, stderr }: ReturnType<typeof cli>): { status: number | null; stderr: string } => ({
   status,
   stderr: stderr.replace(/attached are: .*/, 'attached are: ...'),
 });
 
-/** The steps; a step that does not say what it does to what would have few words. */
+/** The steps of a dry run. A step of few words would not say what it does to what. */
 function steps(t: Test, args: readonly string[]): string[] {
   const lines = cliOk([...args, '--dry-run'])
     .trimEnd()
@@ -148,7 +148,7 @@ t.test('what is attached, or has crashed', { skip: cannotRun }, async (t) => {
   inOrder(t, steps(t, ['detach', ...where]), /^discard .* crashed$/, /^delete the veth/);
   await sameAs(t, crashed, 'nothing has changed', netns);
 
-  // What the steps name is there, and goes when they are done.
+  // What the steps name exists, and is gone when they are done.
   const files = lines.flatMap((line) => /^remove the (?:pins|record) (\S+)$/.exec(line)?.[1] ?? []);
   t.same(
     files.map((file) => fs.existsSync(file)),

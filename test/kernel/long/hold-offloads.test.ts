@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /**
- * `hold` whatever the kernel makes of a superpacket behind `tx`: features (ethtool -K), GSO limits, the MTU and a qdisc of the
- * user's, with TCP and UDP superpackets over IPv4 and IPv6, small and large rings, one queue and two. Nothing is stranded,
- * and all that was sent is received or counted.
+ * `hold`, whatever the kernel makes of a superpacket behind `tx`: features (ethtool -K), GSO limits, the MTU and a
+ * qdisc of the user, with TCP and UDP superpackets over IPv4 and IPv6, small and large rings, one queue and two.
+ * Nothing is stranded, and everything that was sent is received or counted.
  *
- * `make test` runs the combinations that once went wrong, and others in which each value occurs; `make soak` all of them.
+ * `make test` runs regressions, and other combinations in which each value occurs; `make soak` runs all of them.
  */
 import t, { type Test } from 'tap';
 
@@ -55,7 +55,7 @@ const LIMITS: readonly GsoLimits[] = [
   { size: 20_000 },
   { segments: 1 },
   { segments: 7, size: 40_000 },
-  // Of IPv4 alone; and larger than the loop carries them: from Linux 6.6 on.
+  // For IPv4 alone, and larger than the loop carries: from Linux 6.6 on.
   ...(passesBigTcp() ? [{ ipv4Size: 65_536 }, { ipv4Size: 20_000 }, { ipv4Size: 300_000 }, { size: 200_000 }] : []),
 ];
 const QDISCS = [
@@ -68,7 +68,7 @@ const QDISCS = [
 ] as const;
 type Qdisc = (typeof QDISCS)[number];
 
-/** The MTU: the first before anything is sent, the rest under load. Below 1280, the kernel takes IPv6 away. */
+/** The MTU: the first before anything is sent, the rest under load. Below 1280, the kernel removes IPv6. */
 const MTUS: readonly (readonly number[])[] = [
   [1500],
   [1500, 40_000],
@@ -103,7 +103,7 @@ interface Scenario {
 const plain: Scenario = { off: [], limits: {}, qdisc: null, mtus: [1500] };
 const TBF = QDISCS[1];
 
-/** What once left frames in the waiting room, or refused them, with the rings that it took. */
+/** Regressions: combinations, with their rings, in which frames were stranded in the waiting room or refused. */
 const KNOWN: readonly (Partial<Scenario> & { rings: readonly string[] })[] = [
   { rings: ['256K', '8M'], off: ['tso'] },
   { rings: ['256K', '1M'], off: ['tx'] },
@@ -126,7 +126,9 @@ function shuffled<T>(random: Random, list: readonly T[]): T[] {
 
 type Work = [Group, readonly Scenario[]];
 
-/** Each ring and each number of queues with all scenarios; half of them with a queue that is limited to a few packets. */
+/**
+ * Each ring and each number of queues with all scenarios; half of them with a queue that is limited to a few packets.
+ */
 function everything(random: Random, qdiscs: readonly Qdisc[], mtus: readonly (readonly number[])[]): Work[] {
   const works = ['256K', '1M', '8M'].flatMap((ring) =>
     [1, 2].flatMap((queues) => {
@@ -140,7 +142,7 @@ function everything(random: Random, qdiscs: readonly Qdisc[], mtus: readonly (re
   return shuffled(random, works);
 }
 
-/** Each value once or more. */
+/** Combinations in which each value occurs at least once. */
 function part(random: Random, qdiscs: readonly Qdisc[], mtus: readonly (readonly number[])[]): Work[] {
   const groups: readonly Group[] = [
     { ring: '256K', queues: 1, queuePackets: 0, delayUs: 0 },
@@ -151,7 +153,7 @@ function part(random: Random, qdiscs: readonly Qdisc[], mtus: readonly (readonly
   return groups.map((group, i) => [group, scenarios.filter((_, number) => number % groups.length === i)]);
 }
 
-/** Each value with others that chance picks, as often as the longest list takes. */
+/** Combines each value with random others, as often as the longest list requires. */
 function sample(random: Random, qdiscs: readonly Qdisc[], mtus: readonly (readonly number[])[]): Scenario[] {
   const [off, limits, qdisc, mtu] = [
     shuffled(random, FEATURES),
@@ -169,7 +171,7 @@ function sample(random: Random, qdiscs: readonly Qdisc[], mtus: readonly (readon
   }));
 }
 
-/** Every one with every other, in any order; of the walks of the MTU, one each. */
+/** All combinations of features, limits and qdiscs, in random order, each with a random walk of the MTU. */
 function product(random: Random, qdiscs: readonly Qdisc[], mtus: readonly (readonly number[])[]): Scenario[] {
   const every = FEATURES.flatMap((off) =>
     LIMITS.flatMap((limits) => qdiscs.map((qdisc) => ({ off, limits, qdisc, mtus: random.pick(mtus) }))),
@@ -210,13 +212,13 @@ function flowsOf(
 
 const isHeld = (stats: Stats): boolean => stats.queue.stopped && stats.held.now > 0;
 
-/** The controller stands still until the queue is full and each flow has to wait. */
+/** Stops the controller until the queue is full and each flow has to wait. */
 async function fill(nic: Attached, flows: readonly UdpSuperpackets[]): Promise<boolean> {
   const { pid } = attachmentOf(nic);
   process.kill(pid, 'SIGSTOP');
   try {
     for (const end = Date.now() + 2_000 * SLOW; Date.now() < end; await delay(1)) {
-      // Not for ever: what a full backlog drops, its sender need not wait for.
+      // With a limit, because a sender need not wait for frames that a full backlog drops.
       for (let waiting = 0, turns = 0; waiting < flows.length && turns < 1000; turns++) {
         waiting = 0;
         for (const flow of flows) {
@@ -268,7 +270,7 @@ async function load(
   );
 }
 
-/** Waits until all is at rest, and what has not come back is known to be lost. */
+/** Waits until everything is at rest, and missing frames are known to be lost. */
 async function settle(nic: Attached, flows: readonly UdpSuperpackets[], lostBefore: number): Promise<Stats> {
   const missing = (): number => flows.reduce((sum, flow) => sum + flow.sent - flow.received, 0);
   for (const end = Date.now() + WAIT_MS; ; await delay(10)) {
@@ -286,7 +288,10 @@ function roomsOf(nic: Attached): (number | null)[] {
   return Array.from({ length: queues }, (_, queue) => netns?.run(() => roomBacklog(id, queue)) ?? null);
 }
 
-/** What `tx` let go and did not come back: held frames, and pieces of superpackets that the kernel was to cut up. */
+/**
+ * Frames that passed `tx` and did not come back: held frames, and pieces of superpackets that the kernel was to
+ * segment.
+ */
 const lostBehind = ({ held, behind }: Stats): number => held.dropped + behind.lost;
 
 /** Frames that a qdisc on the interface or a backlog has dropped. */
@@ -311,7 +316,7 @@ async function runScenario(t: Test, nic: Attached, scenario: Scenario, families:
   const refused = Object.entries(after.refused).filter(
     ([name, count]) => count !== before.refused[name as keyof Stats['refused']],
   );
-  // What TCP had under way when the MTU was lowered is too long then, and sent again.
+  // Frames of TCP in flight when the MTU was lowered are then too long, and are sent again.
   const lowered = scenario.mtus.some((mtu, i) => i > 0 && mtu < (scenario.mtus[i - 1] as number));
   t.same(
     refused.filter(([name]) => !(lowered && name === 'toolong')),
@@ -340,7 +345,7 @@ async function runScenario(t: Test, nic: Attached, scenario: Scenario, families:
       `UDP: all ${flows.reduce((sum, { sent }) => sum + sent, 0)} datagrams came back`,
     );
   } else {
-    // Only a qdisc of the user's or a full backlog may have done that.
+    // Only a qdisc of the user or a full backlog may have done that.
     t.ok(
       droppedByOthers(nic) > droppedBefore,
       `${dropped} frames were lost on their way: somebody else has dropped them`,

@@ -23,7 +23,9 @@ const BYTES = 600;
 const SOCKETS = 700;
 const SLOW_POLLER = { VNET_BPF_TEST_POLL_DELAY_US: '500' };
 
-/** Opens a socket, sends a burst, closes it at once; the number of datagrams that the kernel took. */
+/**
+ * Opens a socket, sends a burst, and closes the socket at once; returns the number of datagrams that the kernel took.
+ */
 function burst(netns: string, port: number, messages: Messages, flow: number, count: number): number {
   const fd = native.openSocket(netns, native.AF_INET, native.SOCK_DGRAM, 0);
   try {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The same flat-out sender against the product and against a TAP device, both slowed alike: who lost what. */
+/**
+ * The same flat-out sender against the product and against a TAP device, both slowed alike, and what each of them
+ * loses.
+ */
 import t, { type Test } from 'tap';
 
 import { syncHairpin } from '../../../src/link/hairpin';
@@ -32,7 +35,7 @@ async function flood(t: Test, netns: string): Promise<Outcome> {
   return { sent, received: await receiver.stop() };
 }
 
-/** A TAP device with an echo behind it, its own address looped as the product does it. */
+/** A TAP device with an echo program, whose own address is looped as the product does it. */
 async function tapNetns(t: Test): Promise<string> {
   const netns = quietNetns(t);
   const iface = 'tap0';
@@ -76,6 +79,6 @@ t.test('a flat-out sender and a slow other end', { skip: cannotRun }, async (t) 
   checkReceived(t, ours.received, ours.sent.sent);
   t.equal(after.held.dropped, 0, 'the waiting room lost nothing');
   checkAccounting(t, nic, after);
-  // The kernel drops what its queue to the process has no space for: a comparison, not a promise.
+  // The kernel drops frames for which its queue to the process has no space. This is a comparison, not a promise.
   t.ok(theirs.received.received > 0, 'the TAP device loops');
 });

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Superpackets with a virtio_net_hdr, as a virtual machine sends them: on vnet0's egress nobody has
- * counted their segments yet (gso_segs is 0). What the waiting room takes them for has to be what
- * its qdisc takes them for, or it would cut them up, and its credit would not come out even.
+ * Superpackets with a virtio_net_hdr, as a virtual machine sends them: on vnet0's egress their segments have not been
+ * counted yet (gso_segs is 0). The programs and the qdisc of the waiting room must compute the same size for them, or
+ * the qdisc would segment them, and the credit would not match.
  */
 import t from 'tap';
 
@@ -17,7 +17,7 @@ import { scaled } from '../../helpers/traffic';
 t.setTimeout(300_000 * SLOW);
 
 const SLOW_POLLER = { VNET_BPF_TEST_POLL_DELAY_US: '5000' };
-/** Of many superpackets, so that one grant lets many of them out. */
+/** Space for many superpackets, so that one grant lets many of them out. */
 const SEND_BUFFER_BYTES = 64 << 20;
 const TAG = [0x8100, 7] as const;
 
@@ -26,9 +26,9 @@ interface Case {
   payload: number;
   segment: number;
   tags?: Tags;
-  /** Of the ring, if not 2 MiB. */
+  /** Size of the ring, if not 2 MiB. */
   ring?: string;
-  /** Of the poller, if not 4. */
+  /** Budget of the poller, if not 4. */
   budget?: string;
   /** With its headers once for each segment it is longer than what the room takes. */
   unholdable?: boolean;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Frames that the kernel drops between `tx` and the waiting room while the queue is stopped, as anybody with CAP_NET_RAW
- * can send them: however many segments they were, they are written off, the queue wakes, and nothing else is lost.
+ * Frames that the kernel drops between `tx` and the waiting room while the queue is stopped, as any process with
+ * CAP_NET_RAW can send them: however many segments they have, they are written off, the queue wakes, and nothing else
+ * is lost.
  */
 import t, { type Test } from 'tap';
 
@@ -26,7 +27,10 @@ interface Vanishing {
   count: number;
 }
 
-/** Of segments of one byte, with a TCP header of no words, which nobody can segment: together more than 2^30 segments. */
+/**
+ * Superpackets with segments of one byte and a TCP header of no words, which cannot be segmented: together more than
+ * 2^30 segments.
+ */
 function superpackets(nic: Attached): Vanishing {
   const payload = Math.floor(roomFrameMax(attachmentOf(nic).superpacketBytes) / (TRANSPORT + 1)) - 100;
   const frame = tcpSuperpacket(0, payload, 1);
@@ -34,7 +38,7 @@ function superpackets(nic: Attached): Vanishing {
   return { frame, count: Math.ceil((1.5 * 2 ** 30) / payload) };
 }
 
-/** A VLAN tag with nothing behind it, which the receive path drops before any program sees it (skb_vlan_untag). */
+/** A VLAN tag with nothing after it, which the receive path drops before any program sees it (skb_vlan_untag). */
 const runts = (): Vanishing => ({ frame: plain(frameOf(16, { type: 0x8100 })), count: 1000 });
 
 async function areWrittenOff(t: Test, make: (nic: Attached) => Vanishing): Promise<void> {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Hooks that do what they must not: the loop goes on, the accounting balances, the log names the file and the line. */
+/** Hooks that misbehave: the loop continues, the accounting balances, and the log names the file and the line. */
 import * as fs from 'node:fs';
 
 import t, { type Test } from 'tap';
@@ -23,10 +23,10 @@ const FRAMES = 2 * PINGS;
 interface Abuse {
   name: string;
   source: string;
-  /** What the log has to say behind the file's name; null if there is nothing to complain about. */
+  /** What the log must say after the file's name; null if there is nothing to report. */
   says: RegExp | null;
   errors: number | 'some';
-  /** What `ping` loses, in per cent. */
+  /** The loss that `ping` reports, in percent. */
   lost?: number;
   args?: readonly string[];
   injected?: boolean;
@@ -169,7 +169,10 @@ const ABUSES: readonly Abuse[] = [
   },
 ];
 
-/** Counts the answers as the kernel does: ping itself hardly waits for the last, which a change of threads may delay. */
+/**
+ * Counts the replies from the kernel's counters: ping itself hardly waits for the last one, which a change of threads
+ * may delay.
+ */
 async function pingThrough(t: Test, nic: Attached, lost: number, interval: string): Promise<void> {
   const answers = (): number => snmpCounter(nic.netns, 'Icmp', 'InEchoReps');
   const before = answers();
@@ -183,7 +186,7 @@ async function pingThrough(t: Test, nic: Attached, lost: number, interval: strin
 
 const logOf = (nic: Attached): string => fs.readFileSync(logFile(attachmentOf(nic).id), 'utf8');
 
-/** What the command `hook` does, without the time that a command takes to start. */
+/** Does what the command `hook` does, without the time that a command takes to start. */
 async function useHook(nic: Attached, file: string | null): Promise<void> {
   using client = await ControlClient.connect(controlSocket(attachmentOf(nic).id));
   await client.ask({ order: 'hook', file, onError: 'pass' }, 60_000);
@@ -217,7 +220,7 @@ async function abused(
     t.match(cliOk(['stats', nic.iface, '--netns', nic.netns, '--check']), 'balanced', 'the frame accounting balances');
 }
 
-/** Those after which TX and RX of the interface are no longer equal have one of their own. */
+/** Hooks after which TX and RX of the interface differ get an interface of their own. */
 const needsItsOwn = ({ args, injected }: Abuse): boolean => args !== undefined || injected === true;
 
 t.test('one hook after another', { skip: cannotRun }, async (t) => {
@@ -226,7 +229,7 @@ t.test('one hook after another', { skip: cannotRun }, async (t) => {
   for (const abuse of ABUSES.filter((each) => !needsItsOwn(each))) {
     await t.test(`a hook that ${abuse.name}`, async (t) => {
       const file = hookFile(t, 'bad.mjs', abuse.source);
-      // The one before is off: what it still has to say it has said.
+      // The previous hook is off, and has logged everything.
       await useHook(nic, null);
       const { hooks } = await nic.atRest();
       const logged = logOf(nic).length;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The example `chaos`: the same seed does the same to the same frames, and its log does it again. VNET_BPF_TEST_FRAMES=100000 for the full run. */
+/**
+ * The example `chaos`: the same seed has the same effect on the same frames, and its log repeats it.
+ * VNET_BPF_TEST_FRAMES=100000 for the full run.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
@@ -17,13 +20,13 @@ const CHAOS = path.join(ROOT, 'dist', 'examples', 'chaos.js');
 
 t.setTimeout(300_000 * SLOW);
 
-/** Sends the datagrams through chaos; what it wrote down, and the counters. */
+/** Sends the datagrams through chaos; returns its log and the counters. */
 async function run(t: Test, env: NodeJS.ProcessEnv): Promise<{ log: string[]; stats: Stats }> {
   const netns = quietNetns(t);
   const nic = attachedIn(t, netns, ['--addr', `${ADDRESS}/24`, '--hook', CHAOS], 'vnet0', env);
   withoutArp(nic, ADDRESS);
   await udpRun(t, netns, { to: ADDRESS, packets: FRAMES, bytes: 100, flows: 1 });
-  await new Promise((resolve) => setTimeout(resolve, 300 * SLOW)); // the late ones, too
+  await new Promise((resolve) => setTimeout(resolve, 300 * SLOW)); // for delayed frames, too
   const stats = await nic.atRest();
   t.match(cliOk(['stats', nic.iface, '--netns', netns, '--check']), 'balanced', 'the frame accounting balances');
   t.equal(stats.hooks.errors, 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The controller is killed while a hook drops, changes and injects frames: the next one goes on, with
- * a hook or without, and the frame accounting balances to the frame. VNET_BPF_TEST_KILLS=50 for the full run.
+ * The controller is killed while a hook drops, changes and injects frames: the next one continues, with a hook or
+ * without, and the frame accounting balances to the frame. VNET_BPF_TEST_KILLS=50 for the full run.
  */
 import t from 'tap';
 

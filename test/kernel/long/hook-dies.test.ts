@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * The thread of a hook dies in every way under load. With --on-hook-error drop nothing passes unjudged (N2 of docs/SECURITY.md): what was sent
- * meanwhile waits, and is judged by the next thread. With pass the log says that frames pass.
+ * The thread of a hook dies in every way under load. With --on-hook-error drop nothing passes unjudged (N2 of
+ * docs/SECURITY.md): frames sent meanwhile wait, and are judged by the next thread. With pass, the log says that frames
+ * pass.
  */
 import * as fs from 'node:fs';
 

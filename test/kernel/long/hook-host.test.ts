@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The example `host`: addresses that exist only in TypeScript answer as any machine does. VNET_BPF_TEST_PINGS=10000 for the full run. */
+/**
+ * The example `host`: addresses that exist only in TypeScript answer like those of any machine.
+ * VNET_BPF_TEST_PINGS=10000 for the full run.
+ */
 import * as path from 'node:path';
 
 import t from 'tap';

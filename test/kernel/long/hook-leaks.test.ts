@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Hooks are put on and taken off, and die: what their threads had mapped is given back. */
+/** Hooks are attached, detached and killed: the mappings of their threads are freed. */
 import * as fs from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -15,11 +15,11 @@ import { quietNetns } from '../../helpers/netns';
 t.setTimeout(120_000 * SLOW);
 
 const TIMES = 8;
-/** The ring, mapped twice in a row, and the arena of a hook: sizes that nobody else maps. */
+/** The ring, mapped twice in a row, and the arena of a hook: sizes that nothing else maps. */
 const RING_MIB = 32;
 const SIZES = [2 * RING_MIB, 4].map((mib) => mib << 20);
 
-/** Mappings of this process that have one of those sizes, those given up with the garbage aside. */
+/** Mappings of this process that have one of those sizes, except those that garbage collection frees. */
 function mapped(): number {
   setFlagsFromString('--expose-gc');
   (runInNewContext('gc') as () => void)();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What a hook can do, once through on each back end: for any kernel. */
+/** Everything that a hook can do, once on each back end, on any kernel. */
 import t from 'tap';
 
 import { attachedIn, cannotRun, cliOk, SLOW } from '../../helpers/cli';

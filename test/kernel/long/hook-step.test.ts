@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `vnet-bpf step`: the loop stands still while somebody looks, however long, and nothing is lost. */
+/** `vnet-bpf step`: the loop is paused while a user looks at a frame, however long, and nothing is lost. */
 import { spawn } from 'node:child_process';
 
 import t, { type Test } from 'tap';
@@ -28,7 +28,7 @@ class Session {
     this.ended = new Promise((resolve) => this.child.on('close', resolve));
   }
 
-  /** Waits until it has said something, then forgets what it said up to there. */
+  /** Waits until the output matches, then discards it up to the match. */
   async says(what: RegExp): Promise<void> {
     if (!(await eventually(() => what.test(this.output), 10_000)))
       throw new Error(`it never said ${what}: ${this.output}`);
@@ -63,7 +63,7 @@ t.test('a debugger that is there before the first frame', { skip: cannotRun }, a
   const session = new Session(t, nic);
   await session.says(/stands still/);
   const pinging = ping(nic, 3);
-  // The ping itself: nobody is asked for a looped address.
+  // The ping itself: a looped address needs no neighbour discovery.
   await session.says(/frame 1\n.*\n.*10\.77\.0\.1 > 10\.77\.0\.1.*\n.*echo request/);
   session.type('resume');
   await pinging.ended;

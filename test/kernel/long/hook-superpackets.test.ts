@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Superpackets and checksums that are left to hardware, with hooks that do not know of either: real
- * TCP and UDP arrive whole, whatever a hook does to single frames of them.
+ * Superpackets and checksums that are left to hardware, with hooks that know about neither: real TCP and UDP arrive
+ * intact, whatever a hook does to single frames.
  */
 import t, { type Test } from 'tap';
 

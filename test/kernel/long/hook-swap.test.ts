@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Hooks change places while frames pass: each frame is seen by the one or the other, none is lost.
- * VNET_BPF_TEST_SWAPS=1000 for the full run.
+ * Hooks are replaced while frames pass: each frame is seen by one of them, and none is lost. VNET_BPF_TEST_SWAPS=1000
+ * for the full run.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -23,7 +23,7 @@ const ADDRESS = '10.77.0.1';
 
 t.setTimeout((60_000 + SWAPS * 200) * SLOW);
 
-/** Hooks that write down how many frames each of their lives has seen. */
+/** Hooks that record how many frames each of their instances has seen. */
 function writeHooks(t: Test): { files: string[]; broken: string[]; seen(): number } {
   const directory = hookDirectory(t);
   const record = path.join(directory, 'seen');
@@ -44,7 +44,7 @@ function writeHooks(t: Test): { files: string[]; broken: string[]; seen(): numbe
         'c.ts',
         `import * as fs from 'node:fs';\nimport type { Hook } from 'vnet-bpf/hooks';\nlet seen: number = 0;\nexport default ${count('whole')} satisfies Hook;`,
       ),
-      // Its timer is not the context's: it outlives the hook, and is told so.
+      // Its timer does not belong to the context: it outlives the hook, and gets an error that says so.
       write(
         'leaky.cjs',
         `const fs = require('node:fs'); let seen = 0; const hook = ${count('whole')};
@@ -92,7 +92,7 @@ t.test(`${SWAPS} swaps under a flat-out blocking sender`, { skip: cannotRun }, a
   let refused = 0;
   const start = performance.now();
   for (let swap = 0; swap < SWAPS; swap++) {
-    // One in fifty is TypeScript, which takes its time to be compiled; one in fifty is none at all.
+    // One in fifty is TypeScript, which takes time to compile; one in fifty is no hook at all.
     const kind = swap % 50;
     const file =
       kind === 0 ? (files[2] as string) : kind === 25 ? null : random.pick([files[0], files[1], files[3]] as string[]);

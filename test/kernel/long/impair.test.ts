@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** `vnet-bpf impair` where the kernel need not have netem: what it would do, what it refuses. matrix-impair.test.ts does it. */
+/**
+ * `vnet-bpf impair` where the kernel need not have netem: what it would do, and what it refuses. matrix-impair.test.ts
+ * tests real impairments.
+ */
 import { spawnSync } from 'node:child_process';
 
 import t from 'tap';
@@ -38,7 +41,7 @@ t.test('shown, cleared, tried and said, with nothing in place', { skip }, async 
   );
   t.same(more, [], 'one command');
   t.equal(attachmentOf(nic).impairment, null, 'nothing was done');
-  // As a user would type it: a kernel without netem says so, one with it takes it.
+  // As a user would type it: without netem the command says so, with netem it succeeds.
   const typed = spawnSync('sh', ['-c', line], { encoding: 'utf8' });
   if (withoutQdisc('netem')) t.match(typed.stderr, /qdisc kind is unknown|qdisc not found/i);
   else t.equal(typed.status, 0, typed.stderr);

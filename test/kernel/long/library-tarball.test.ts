@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The packed tarball, installed: the library in a plain ESM and a plain CommonJS project, with its types, and the command. */
+/**
+ * The packed tarball, installed: the library in a plain ESM and a plain CommonJS project, with its types, and the
+ * command.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Killed (SIGKILL) between two steps of attach or detach: the next command repairs it. Attach that
- * fails at a step removes all that it has made. On a machine of its own, where "nothing is left"
- * can be seen at a glance.
+ * Killed (SIGKILL) between two steps of attach or detach: the next command repairs it. An attach that fails at a step
+ * removes everything that it has made. On a private machine, where "nothing is left" is easy to check.
  */
 import t from 'tap';
 
@@ -10,7 +9,7 @@ import { cannotRun, SLOW } from '../../helpers/cli';
 import { onOwnMachine } from '../../helpers/machine';
 import { sameAs, snapshot } from '../../helpers/snapshot';
 
-/** The suite takes some of the steps, VNET_BPF_TEST_ALL_STEPS=1 all of them. */
+/** The suite tests some of the steps, and with VNET_BPF_TEST_ALL_STEPS=1 all of them. */
 const TAKE_EVERY = process.env['VNET_BPF_TEST_ALL_STEPS'] === '1' ? 1 : 3;
 
 const PREPARE = `
@@ -29,12 +28,12 @@ look >/run/before
 /** An attach that is killed once it loops: a script that names the steps of attach. */
 const ATTACHED = `timeout -s KILL 60 "$NODE" "$MAIN" attach $attach >/run/said & for i in $(seq ${300 * SLOW}); do grep -q loops /run/said && break; sleep 0.1; done`;
 
-/** Attached, but the controller is dead: so it is the next command itself that detaches. */
+/** Attached, but with a dead controller, so that the next command itself detaches. */
 const CRASHED = `vnet_bpf attach $attach --daemon >/dev/null 2>&1
       kill -KILL $(sed -n 's/.*"pid": \\([0-9]*\\).*/\\1/p' /run/vnet-bpf/*/state.json)
       sleep 0.2`;
 
-/** The steps that a command comes by, as it says itself. */
+/** The steps that a command reports. */
 function stepsOf(script: string): string[] {
   const { stderr } = onOwnMachine(PREPARE + script, { VNET_BPF_TEST_STEPS: '1' });
   const steps = [...stderr.matchAll(/^step (\S+)$/gm)].map((match) => match[1] as string);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Several interfaces of one process: each loops, each goes by itself, a kill is repaired for all. */
+/** Several interfaces of one process: each loops, each can be detached alone, and a kill is repaired for all. */
 import * as fs from 'node:fs';
 
 import t from 'tap';
@@ -14,7 +14,10 @@ t.setTimeout(300_000 * SLOW);
 const names = (count: number): string[] => Array.from({ length: count }, (_, i) => `vnet${i}`);
 const addressOf = (i: number): string => `10.${100 + i}.0.1`;
 
-/** Memory of a process in KiB, what it shares counted in part: the kernel maps a ring twice, RSS would count it twice. */
+/**
+ * Memory of a process in KiB, with shared memory counted in part (PSS): the kernel maps a ring twice, so RSS would
+ * count it twice.
+ */
 const pss = (pid: number): number =>
   Number(/^Pss:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1]);
 

@@ -12,7 +12,7 @@ import { sameAs, snapshot } from '../../helpers/snapshot';
 
 t.setTimeout(120_000 * SLOW);
 
-/** Something that has a port already. */
+/** A server that has a port already. */
 async function occupied(t: Test): Promise<string> {
   const server = net.createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -58,7 +58,7 @@ t.test(
     const replace = (...args: string[]): string[] => ['attach', '--netns', netns, '--replace', '--daemon', ...args];
     await refused(t, [
       { args: replace('vnet0', '--metrics', taken), status: 1, says: /port is in use/, hints: /another port/ },
-      // The process that serves vnet1 loops vnet2, too, and goes on.
+      // The process that serves vnet1 also loops vnet2, and continues.
       { args: replace('vnet1', '--metrics', ours), status: 1, says: /port is in use/ },
       { args: replace('vnet0', '--metrics', ours), status: 1, says: /port is in use/ },
     ]);

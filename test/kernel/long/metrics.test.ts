@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** `stats --prometheus` and `attach --metrics`: the same numbers as `stats --json`, for as long as the interface is there. */
+/**
+ * `stats --prometheus` and `attach --metrics`: the same numbers as `stats --json`, for as long as the interface exists.
+ */
 import * as http from 'node:http';
 
 import t from 'tap';
@@ -18,7 +20,7 @@ interface Answer {
   text: string;
 }
 
-/** Not fetch(), whose connections stay open and keep the test's process. */
+/** This is not fetch(), whose connections stay open and keep the test's process alive. */
 function get(url: string, method = 'GET'): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const request = http.request(url, { method, agent: false }, (response) => {
@@ -41,7 +43,7 @@ function urlOf({ netns, iface }: Pick<Attached, 'netns' | 'iface'>): string {
 const LOOPED = ['--addr', '10.77.0.1/24'];
 const ping = (netns: string): string => okIn(netns, 'ping', ['-q', '-c', '5', '-i', '0.02', '-W', '5', '10.77.0.1']);
 
-/** A text that was asked for while no number changed has to have them all; what it lacks. */
+/** A text requested while no number changed must have all of them; returns what it lacks. */
 async function lacks(nic: Attached, ask: () => Promise<string>): Promise<string[]> {
   const json = (): string => cliOk(['stats', nic.iface, '--netns', nic.netns, '--json']);
   for (let tries = 0, before = json(); ; tries++) {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** /run is full, read-only or out of inodes, or a process has no descriptors: what removes and what shows needs none, and what makes fails in a line. */
+/**
+ * /run is full, read-only or out of inodes, or a process has no descriptors: commands that remove or show something
+ * need none, and commands that create something fail with one line.
+ */
 import t, { type Test } from 'tap';
 
 import { cannotRun, MAIN, SLOW } from '../../helpers/cli';
@@ -62,7 +65,7 @@ for (const [name, { begins, ends }] of Object.entries(SCARCITIES)) {
           { status: 1, stderr: ONE_LINE_AND_HINT },
           'an impairment, which has to be recorded, is refused',
         );
-        // What is sent before the carrier is back counts as `down`.
+        // Frames sent before the carrier is back count as `down`.
         machine.shell(
           'for up in down up; do ip -n lab link set vnet0 $up; done; for i in $(seq 20); do ip netns exec lab ping -c 1 -W 1 -q 10.77.0.1 >/dev/null && break; done',
         );

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What tshark makes of a recording: of a file, and as Wireshark records by itself. */
+/** What tshark makes of a recording: of a file, and through extcap, as Wireshark records. */
 import * as fs from 'node:fs';
 import { spawn } from 'node:child_process';
 import * as path from 'node:path';

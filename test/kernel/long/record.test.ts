@@ -65,7 +65,7 @@ async function flood(t: Test, nic: Attached, packets: number, bytes: number): Pr
 t.test('full speed: frames that were missed are counted in the file', { skip: cannotRun }, async (t) => {
   const nic = attachedIn(t, quietNetns(t), ARGUMENTS);
   withoutArp(nic, ADDRESS);
-  // With place for all, and with hardly any.
+  // With space for all frames, and with hardly any.
   for (const [count, buffer] of [
     [FRAMES, '128M'],
     [100_000, '256K'],
@@ -127,7 +127,7 @@ t.test('what may happen to a recorder', { skip: cannotRun }, async (t) => {
     recording.child.kill('SIGCONT');
     await recording.end();
     t.ok(summaryOf(recording.file).missed > 0, 'what it missed is counted');
-    // Nobody reads the pipe: it ends when it is told to, all the same.
+    // No process reads the pipe: the recorder still ends when it is asked to.
     const blocked = spawn(process.execPath, [MAIN, ...args, '-w', '-'], {
       stdio: ['ignore', 'pipe', 'ignore'],
       env: { ...process.env, NODE_OPTIONS: '' },
@@ -203,7 +203,7 @@ export default (frame) => {
   okIn(netns, 'ping', ['-q', '-c', '1', ADDRESS]);
   const recording = await startRecording(t, nic);
   const before = await nic.atRest();
-  // Nobody listens, and what answers that is no UDP.
+  // No process listens, and the replies to that are not UDP.
   okIn(netns, 'bash', ['-c', 'for i in 1 2 3 4 5 6 7 8 9; do echo $i >/dev/udp/10.77.0.1/7777; done']);
   const rest = await nic.atRest();
   await recording.end();

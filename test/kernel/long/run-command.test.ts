@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `vnet-bpf run`: the command sees a network of its own, everybody else sees the command and its exit code. */
+/** `vnet-bpf run`: the command sees a network of its own, and its caller sees its output and its exit code. */
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';

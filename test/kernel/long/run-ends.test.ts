@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** How a `vnet-bpf run` ends: by signals, by a terminal's keys, killed; one of many. Nothing is left of any. */
+/** How `vnet-bpf run` ends: by signals, by a terminal's keys, killed, or one of many. Nothing is left in any case. */
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
@@ -46,7 +46,7 @@ t.test('the exit code tells of every signal that ended the command', { skip }, a
 
 t.test('a signal before the command has begun', { skip }, async (t) => {
   const began = path.join(t.testdir({}), 'began');
-  // Without tap's loader, which catches signals before the command does.
+  // Run without tap's loader, which would catch signals before the command does.
   const [program, ...plain] = PLAIN;
   const child = spawn(program, [...plain, 'run', '--', 'touch', began], { stdio: ['ignore', 'ignore', 'pipe'] });
   const ended = new Promise((resolve) => child.once('close', resolve));
@@ -63,7 +63,7 @@ t.test('a signal before the command has begun', { skip }, async (t) => {
 });
 
 t.test("a terminal's Ctrl-C reaches it once", { skip: skip || withoutTools('script') }, async (t) => {
-  // Node, because a shell takes two signals that come close together for one.
+  // The command is Node, because a shell takes two signals that come close together for one.
   const count = `let n = 0; process.on('SIGINT', () => n++); setTimeout(() => console.log('times ' + n), ${1000 * SLOW}); console.log('ready');`;
   const file = path.join(t.testdir({ 'count.js': count }), 'count.js');
   const command = `env -u NODE_OPTIONS '${process.execPath}' '${MAIN}' run --stats /dev/null -- '${process.execPath}' '${file}'`;
@@ -90,7 +90,8 @@ t.test('what it leaves running is ended, and what a kill of ours leaves too', { 
 
 t.test('side by side', { skip }, async (t) => {
   const count = Number(process.env['VNET_BPF_TEST_RUNS'] ?? (SLOW > 1 ? 2 : 5));
-  // One ping each: of several, ping waits for the last no longer than twice what an earlier one took, and calls it lost then.
+  // One ping each: with several, ping waits for the last reply no longer than twice an earlier round trip, and then
+  // counts it as lost.
   const runs = await Promise.all(
     Array.from({ length: count }, () => startRun(t, `echo ready; ping -q -c 1 -W ${10 * SLOW} 10.77.0.1`)),
   );

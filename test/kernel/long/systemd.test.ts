@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** The unit of docs/systemd, with a test in the part of systemd: ready, killed under load, adopted, stopped, detached. */
+/**
+ * The unit of docs/systemd, with the test in the role of systemd: ready, killed under load, adopted, stopped, detached.
+ */
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';

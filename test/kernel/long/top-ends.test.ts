@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** However `top` ends, the terminal is given back as it was. */
+/** However `top` ends, the terminal is restored. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -96,7 +96,8 @@ t.test(
     const netns = quietNetns(t);
     attachedIn(t, netns);
     const directory = t.testdir({});
-    // Without a terminal of its own, script(1) gives the one that it makes a size of 0x0. It stops reading it where its output is a full pipe.
+    // Without a terminal of its own, script(1) creates one with a size of 0x0. It stops reading that terminal while its
+    // output is a full pipe.
     const onSizeless = (shell: string): ChildProcess => {
       const command = `echo $$ >pid; exec '${process.execPath}' '${MAIN}' top --netns ${netns}`;
       const child = spawn('sh', ['-c', shell, 'sh', 'script', '-qec', command, '/dev/null'], {
@@ -146,7 +147,7 @@ t.test(
   'an error in the middle of it is read on the old screen',
   { skip: cannotRun || withoutTools('tmux') },
   async (t) => {
-    // Of its own, because a state directory that is not root's alone stops everybody.
+    // On a private machine, because a state directory that is not root's alone stops every command.
     const machine = await PrivateMachine.start(t);
     t.equal(machine.cli(['attach', 'vnet0', '--daemon']).status, 0);
     const [program, args] = machine.inside(process.execPath, [MAIN, 'top']);

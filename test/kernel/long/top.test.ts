@@ -16,11 +16,11 @@ import { withoutArp, withoutTools } from '../../helpers/traffic';
 t.setTimeout(120_000 * SLOW);
 
 const README = path.join(ROOT, 'README.md');
-/** Set: the picture in the README is made anew. */
+/** If set, the picture in the README is regenerated. */
 const DRAW = process.env['VNET_BPF_TEST_DRAW'] !== undefined;
 /** 64 frames, then a rest: about 1600 frames a second. */
 const SLOW_POLLER = { VNET_BPF_TEST_POLL_DELAY_US: '40000' };
-/** Frames per second that are offered: more than it takes. */
+/** Frames per second that are offered, which is more than the poller takes. */
 const RATE = 2500;
 
 /** Two interfaces whose queues are full most of the time: one holds frames, the other refuses them. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The smallest queue and the smallest budget: slower, and just as exact. */
+/** The smallest queue and the smallest budget: slower, but just as exact. */
 import t from 'tap';
 
 import { MIN_RING_BYTES } from '../../../src/options/values';

@@ -103,7 +103,10 @@ const CLONE_NEWNET = 0x40000000;
 
 let created = 0;
 
-/** A network namespace for one test, with a veth pair d0 and p0 in it. Its life is that of the test: close() removes it, with its devices. */
+/**
+ * A network namespace for one test, with a veth pair d0 and p0 in it. Its life is that of the test: close() removes it,
+ * with its devices.
+ */
 export class TestNetns implements Disposable {
   readonly name: string;
 
