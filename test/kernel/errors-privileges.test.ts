@@ -101,6 +101,6 @@ t.test('counters where process 1 is out of sight', { skip: cannotRun }, async (t
   t.equal(status, 1);
   t.equal(stdout, '');
   t.match(stderr, /^vnet-bpf: stats of vnet0: its counters are out of sight: .*process 1/);
-  t.match(stderr, new RegExp(`\nhint: outside .*: vnet-bpf stats vnet0 --netns ${netns}\n$`));
+  t.match(stderr, new RegExp(`\nhint: run outside .*: vnet-bpf stats vnet0 --netns ${netns}\n$`));
   t.notMatch(stderr, /half-made|detach/, 'nothing is said against an interface that is well');
 });
