@@ -61,7 +61,7 @@ function quietNic(t: Test, args: readonly string[] = []): Attached {
 t.test('a debugger that is there before the first frame', { skip: cannotRun }, async (t) => {
   const nic = attachedIn(t, quietNetns(t), ['--addr', `${ADDRESS}/24`]);
   const session = new Session(t, nic);
-  await session.says(/stands still/);
+  await session.says(/is paused/);
   const pinging = ping(nic, 3);
   // The ping itself: a looped address needs no neighbour discovery.
   await session.says(/frame 1\n.*\n.*10\.77\.0\.1 > 10\.77\.0\.1.*\n.*echo request/);
@@ -73,7 +73,7 @@ t.test('a debugger that is there before the first frame', { skip: cannotRun }, a
 t.test(`a ping whose question is looked at for ${HELD_MS / 1000} s`, { skip: cannotRun }, async (t) => {
   const nic = quietNic(t);
   const session = new Session(t, nic);
-  await session.says(/stands still/);
+  await session.says(/is paused/);
   const { output, ended } = ping(nic, 1);
   await session.says(/frame 1\n.*\n.*10\.77\.0\.1 > 10\.77\.0\.1.*\n.*echo request.*sequence 1/);
   await new Promise((resolve) => setTimeout(resolve, HELD_MS));
@@ -92,7 +92,7 @@ t.test(`a ping whose question is looked at for ${HELD_MS / 1000} s`, { skip: can
 t.test('drop, edit, inject', { skip: cannotRun }, async (t) => {
   const nic = quietNic(t);
   const session = new Session(t, nic);
-  await session.says(/stands still/);
+  await session.says(/is paused/);
   const { output, ended } = ping(nic, 2, 5);
   await session.says(/echo request.*sequence 1/);
   session.type('drop');
@@ -114,7 +114,7 @@ t.test('drop, edit, inject', { skip: cannotRun }, async (t) => {
 t.test('the kernel holds the senders meanwhile', { skip: cannotRun }, async (t) => {
   const nic = quietNic(t, ['--ring-size', '256K']);
   const session = new Session(t, nic);
-  await session.says(/stands still/);
+  await session.says(/is paused/);
   const { sender, receiver } = await startFlood(t, nic.netns, { address: ADDRESS, bytes: 200, flows: 3 });
   await session.says(/frame 1\n/);
   t.ok(await eventually(() => nic.stats().held.now > 0, 10_000), 'the ring is full, and frames wait behind it');
@@ -133,7 +133,7 @@ t.test('the kernel holds the senders meanwhile', { skip: cannotRun }, async (t) 
 t.test('one at a time, and whoever goes away lets the loop go on', { skip: cannotRun }, async (t) => {
   const nic = quietNic(t);
   const first = new Session(t, nic);
-  await first.says(/stands still/);
+  await first.says(/is paused/);
   const second = cli(['step', nic.iface, '--netns', nic.netns]);
   t.equal(second.status, 1);
   t.match(second.stderr, 'somebody is stepping through it already');
@@ -146,7 +146,7 @@ t.test('one at a time, and whoever goes away lets the loop go on', { skip: canno
 t.test('detach does not wait for the debugger', { skip: cannotRun }, async (t) => {
   const nic = quietNic(t);
   const session = new Session(t, nic);
-  await session.says(/stands still/);
+  await session.says(/is paused/);
   t.equal(cli(['detach', nic.iface, '--netns', nic.netns]).status, 0);
   t.equal(await session.ended, 1);
 });

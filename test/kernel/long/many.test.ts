@@ -15,11 +15,11 @@ const names = (count: number): string[] => Array.from({ length: count }, (_, i) 
 const addressOf = (i: number): string => `10.${100 + i}.0.1`;
 
 /**
- * Memory of a process in KiB, with shared memory counted in part (PSS): the kernel maps a ring twice, so RSS would
- * count it twice.
+ * Memory of a process in KiB that it has written to. RSS would count a ring twice, which the kernel maps twice, and PSS
+ * counts more of Node.js itself when other processes of it have ended.
  */
-const pss = (pid: number): number =>
-  Number(/^Pss:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1]);
+const memory = (pid: number): number =>
+  Number(/^Private_Dirty:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1]);
 
 t.test('one process, many interfaces', { skip: cannotRun }, async (t) => {
   const count = Number(process.env['VNET_BPF_TEST_INTERFACES'] ?? (SLOW === 1 ? 12 : 4));
@@ -34,7 +34,7 @@ t.test('one process, many interfaces', { skip: cannotRun }, async (t) => {
     ].flat() as AttachmentDescription[];
 
   const [alone] = attach(['single']);
-  const base = pss(alone?.pid ?? 0);
+  const base = memory(alone?.pid ?? 0);
   cliOk(['detach', 'single', '--netns', netns]);
 
   const all = attach(names(count));
@@ -48,9 +48,6 @@ t.test('one process, many interfaces', { skip: cannotRun }, async (t) => {
     all.every((one) => one.pid === pid),
     'one process has them',
   );
-  const each = (pss(pid) - base) / (count - 1);
-  t.comment(`${base} KiB for one, ${Math.round(each)} KiB for each more`);
-  t.ok(each <= RING_KIB + 2048, 'one more costs its ring and 2 MiB at most');
 
   for (let i = 0; i < count; i++) ok('ip', ['-n', netns, 'addr', 'add', `${addressOf(i)}/24`, 'dev', `vnet${i}`]);
   const looped = (): boolean => names(count).every((iface) => attachmentOf({ netns, iface }).hairpin?.addresses.length);
@@ -61,6 +58,15 @@ t.test('one process, many interfaces', { skip: cannotRun }, async (t) => {
       t.fail(`${before.iface} does not answer`);
   }
   t.pass('each answers a ping');
+
+  const each = (): number => (memory(pid) - base) / (count - 1);
+  // What attaching has left behind is collected only while the process has something to do.
+  const isSmall = (): boolean => {
+    for (const change of ['add', 'del']) ok('ip', ['-n', netns, 'addr', change, '10.99.0.1/32', 'dev', 'vnet0']);
+    return each() <= RING_KIB + 2048;
+  };
+  t.ok(await eventually(isSmall, 60_000), 'one more costs its ring and 2 MiB at most');
+  t.comment(`${base} KiB for one, ${Math.round(each())} KiB for each more`);
 
   cliOk(['detach', 'vnet1', '--netns', netns]);
   t.notMatch(ok('ip', ['-n', netns, '-br', 'link']), /vnet1@/, 'one is detached');
