@@ -32,7 +32,7 @@ import { settlesWithin } from '../native/clock';
 import type { FileLock } from '../state/lock';
 import { controlSocket, lockEverything, logFile, saveIfPossible, type Attachment } from '../state/store';
 import { EventLog, QueueAnnouncer, type QueueReading, queueReadingOf } from './event-log';
-import { impairedBy, setImpairment } from './impairing';
+import { checkOpen, impairedBy, setImpairment } from './impairing';
 import { LinkWatch } from './link-follower';
 import { lookForLostFrames, waitsOnInterface } from './losses';
 import { partsOf, type Supervised } from './parts';
@@ -238,10 +238,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private async record(request: RecordingRequest): Promise<Recording> {
     const { datapath, attachment } = this.parts;
     const { id, iface } = attachment;
-    if (this.closing)
-      throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'is being detached', {
-        hint: `${commandAbout('attach', attachment)} makes it again`,
-      });
+    checkOpen({ attachment, isClosing: () => this.isClosing });
     const recording = await Recording.begin(
       { id, iface, datapath, control: this.controls.first, tellPoller: (outcomes) => this.loop.setOutcomes(outcomes) },
       request,

@@ -12,7 +12,7 @@ import { netemLosses, readReinjectAccounting } from '../datapath/reinject-accoun
 import { commandAbout, VnetError } from '../errors';
 import { lineOf, netemOptionsOf } from '../impair/settings';
 import { CONTROL } from '../layout';
-import { addNetem, changeNetem, readNetem, removeNetem } from '../link/netem';
+import { addNetem, changeNetem, type NetemOptions, readNetem, removeNetem } from '../link/netem';
 import type { Netns } from '../link/netns';
 import { clock } from '../native/clock';
 import { saveAttachment, saveIfPossible, type Attachment, type ImpairmentRecord } from '../state/store';
@@ -67,7 +67,8 @@ export async function setImpairment(parts: Impairable, words: string[] | null): 
   else await putInPlace(parts, end, words);
 }
 
-function checkOpen({ attachment, isClosing }: Impairable): void {
+/** Throws INTERFACE_GONE while the interface is being detached: nothing may be begun any more. */
+export function checkOpen({ attachment, isClosing }: Pick<Impairable, 'attachment' | 'isClosing'>): void {
   if (isClosing())
     throw new VnetError('INTERFACE_GONE', `interface ${attachment.iface}`, 'is being detached', {
       hint: `${commandAbout('attach', attachment)} makes it again`,
@@ -75,54 +76,53 @@ function checkOpen({ attachment, isClosing }: Impairable): void {
 }
 
 /**
- * Changes the netem in place. The record is written first, so that a controller that takes over after a kill knows that
- * there is a qdisc.
+ * Records an impairment, and makes its netem with `make`; returns what the poller has to know of it. The record is
+ * written first, so that a controller that takes over after a kill knows that there is a qdisc. If that fails, `before`
+ * is recorded. Polling must be stopped.
  */
+function apply(
+  { attachment, peerNetns }: Impairable,
+  record: ImpairmentRecord & { words: string[] },
+  before: ImpairmentRecord | null,
+  make: (options: NetemOptions) => void,
+): Impaired {
+  const { queues } = attachment;
+  attachment.impairment = record;
+  try {
+    saveAttachment(attachment);
+    peerNetns.run(() => make(netemOptionsOf(record.words, queues)));
+  } catch (error) {
+    attachment.impairment = before;
+    saveIfPossible(attachment);
+    throw error;
+  }
+  return impairedBy(record.words, queues);
+}
+
+/** The record with what its netem has lost until now, by the counters of both. Polling must be stopped. */
+function upToNow({ controls, peerNetns }: Impairable, end: string, recorded: ImpairmentRecord): ImpairmentRecord {
+  const netem = peerNetns.run(() => readNetem(end));
+  const enobufs = controls.sum(CONTROL.enobufs);
+  const lost = recorded.lost + (netem ? netemLosses(netem, recorded, enobufs) : 0);
+  return { ...recorded, lost, drops: netem?.drops ?? 0, enobufs };
+}
+
 async function changeInPlace(parts: Impairable, end: string, words: string[]): Promise<void> {
-  const { attachment, controls, peerNetns, polling } = parts;
-  await polling.whileStopped(() => {
+  await parts.polling.whileStopped(() => {
     checkOpen(parts);
-    const recorded = attachment.impairment as ImpairmentRecord;
-    const netem = peerNetns.run(() => readNetem(end));
-    const enobufs = controls.sum(CONTROL.enobufs);
-    const known = netem
-      ? { lost: recorded.lost + netemLosses(netem, recorded, enobufs), drops: netem.drops }
-      : { lost: recorded.lost, drops: 0 };
-    attachment.impairment = { ...recorded, ...known, enobufs, words };
-    try {
-      saveAttachment(attachment);
-      peerNetns.run(() => changeNetem(end, netemOptionsOf(words, attachment.queues)));
-    } catch (error) {
-      attachment.impairment = recorded;
-      saveIfPossible(attachment);
-      throw error;
-    }
-    return impairedBy(words, attachment.queues);
+    const recorded = parts.attachment.impairment as ImpairmentRecord;
+    return apply(parts, { ...upToNow(parts, end, recorded), words }, recorded, (options) => changeNetem(end, options));
   });
 }
 
 async function putInPlace(parts: Impairable, end: string, words: string[]): Promise<void> {
-  const { attachment, controls, peerNetns, polling } = parts;
+  const { attachment, controls, polling } = parts;
   const recorded = attachment.impairment;
   await polling.whileStopped(() => {
     checkOpen(parts);
-    const before = recorded ?? {
-      words: null,
-      enobufs: 0,
-      drops: 0,
-      lost: 0,
-      backlog: readReinjectAccounting(attachment, controls).backlog,
-    };
-    attachment.impairment = { ...before, words, drops: 0, enobufs: controls.sum(CONTROL.enobufs) };
-    try {
-      saveAttachment(attachment);
-      peerNetns.run(() => addNetem(end, netemOptionsOf(words, attachment.queues)));
-    } catch (error) {
-      attachment.impairment = recorded && { ...recorded, words: null };
-      saveIfPossible(attachment);
-      throw error;
-    }
-    return impairedBy(words, attachment.queues);
+    const { lost, backlog } = recorded ?? { lost: 0, backlog: readReinjectAccounting(attachment, controls).backlog };
+    const record = { words, enobufs: controls.sum(CONTROL.enobufs), drops: 0, lost, backlog };
+    return apply(parts, record, recorded && { ...recorded, words: null }, (options) => addNetem(end, options));
   });
 }
 
@@ -142,11 +142,10 @@ async function takeAway(parts: Impairable, end: string): Promise<void> {
   await polling.whileStopped(() => {
     checkOpen(parts);
     const recorded = attachment.impairment as ImpairmentRecord;
-    const netem = peerNetns.run(() => readNetem(end));
-    const lost = netem ? netemLosses(netem, recorded, controls.sum(CONTROL.enobufs)) : 0;
+    const { lost } = upToNow(parts, end, recorded);
     readReinjectAccounting(attachment, controls); // so that frames duplicated until now are not mistaken for frames lost now
     peerNetns.run(() => removeNetem(end));
-    attachment.impairment = { ...recorded, lost: recorded.lost + lost, words: null };
+    attachment.impairment = { ...recorded, lost, words: null };
     saveIfPossible(attachment);
     return null;
   });

@@ -55,8 +55,7 @@ export abstract class Transmitter {
   /**
    * Whether message `message` consists of merged frames that must be sent one by one. Transmission then ends before it.
    */
-  protected splits(message: number, reason: number): boolean {
-    void [message, reason];
+  protected splits(_message: number, _reason: number): boolean {
     return false;
   }
 
@@ -69,7 +68,6 @@ export abstract class Transmitter {
   protected transmit(): number {
     const { failures } = this;
     const all = this.socket.batch.count;
-    this.blocked = false;
     let done = 0;
     let tries = 0;
     while (done < all) {

@@ -23,6 +23,7 @@ import {
   runningOptionsOf,
   textOf,
 } from '../options/attach-options';
+import { IPV6_MIN_MTU } from '../options/values';
 import { requireKernel, requirePrivileges } from '../requirements';
 import { type Attachment, isControlled, newId, STATE_VERSION } from '../state/store';
 import { brokenError, brokenOnes } from './find-attachment';
@@ -35,9 +36,6 @@ export function requireAttachable({ hook }: AttachOptions): void {
   requireKernel();
   if (hook !== null) trustedHookFile(hook);
 }
-
-/** The smallest MTU for IPv6 in bytes (IPV6_MIN_MTU). */
-const IPV6_MIN_MTU = 1280;
 
 /**
  * Throws UNSUPPORTED if there are IPv6 addresses and the interface cannot have one. Runs in its namespace, before or

@@ -57,13 +57,13 @@ export function inheritedDescriptors(): number[] {
   const firstOwn = all.find(({ target }) => target === 'anon_inode:[eventpoll]')?.fd ?? Infinity;
   // With its first stream, libuv opens /dev/null, to have one to give up when descriptors run out (loop->emfile_fd). Its
   // number is the lowest that is free then, behind all that Node.js has opened before.
-  const end = all.findIndex(({ fd }, i) => fd !== FIRST + i);
-  const dense = end < 0 ? all : all.slice(0, end);
-  const last = dense.at(-1);
-  const spare = last?.closeOnExec && last.target === '/dev/null' ? last.fd : -1;
-  const isOurs = ({ fd, target, closeOnExec }: Descriptor): boolean => {
+  const isSpare = ({ fd, target }: Descriptor, i: number): boolean =>
+    target === '/dev/null' && fd === FIRST + i && all[i + 1]?.fd !== fd + 1;
+  const spare = all.find(isSpare);
+  const isOurs = (descriptor: Descriptor): boolean => {
+    const { fd, target, closeOnExec } = descriptor;
     if (!closeOnExec || fd < firstOwn) return false;
-    if (fd === spare) return true;
+    if (descriptor === spare) return true;
     if (/^anon_inode:\[(eventpoll|eventfd|io_uring)\]$/.test(target)) return true;
     // Node.js has both ends of its pipes. So has a client of make's jobserver, but there an ancestor holds the pipe,
     // too.

@@ -14,10 +14,7 @@ import {
   textOf,
 } from './attach-options';
 import type { Kind } from './row';
-import { camelCase, checkInterfaceName, inLibrary, onCommandLine, type Place } from './values';
-
-/** Bytes that an IPv6 link must be able to carry (RFC 8200, 5). */
-const IPV6_MINIMUM_MTU = 1280;
+import { camelCase, checkInterfaceName, inLibrary, IPV6_MIN_MTU, onCommandLine, type Place } from './values';
 
 /** How a user writes an option, and its value if there is one: `--addr ...`, `addresses ...`. */
 type Spelling = (name: OptionName, ...value: readonly string[]) => string;
@@ -32,10 +29,10 @@ function checkTogether({ addresses, mtu, hook, queues }: AttachOptions, say: Spe
     if (seen.has(address)) throw usageError(say('addresses', address), 'is given twice', 'give each address once');
     seen.add(address);
   }
-  if (mtu !== null && mtu < IPV6_MINIMUM_MTU && addresses.some(({ family }) => family === 6)) {
+  if (mtu !== null && mtu < IPV6_MIN_MTU && addresses.some(({ family }) => family === 6)) {
     throw usageError(
       say('mtu', String(mtu)),
-      `is less than the ${IPV6_MINIMUM_MTU} that IPv6 needs`,
+      `is less than the ${IPV6_MIN_MTU} that IPv6 needs`,
       `a larger ${say('mtu')}, or IPv4 addresses only`,
     );
   }

@@ -44,6 +44,8 @@ export type OnHookError = (typeof ON_HOOK_ERROR)[number];
 /** The largest MTU of an Ethernet device (ETH_MAX_MTU). */
 export const MAX_MTU = 65535;
 export const MIN_MTU = 68;
+/** Bytes that an IPv6 link must be able to carry (RFC 8200, 5; IPV6_MIN_MTU). */
+export const IPV6_MIN_MTU = 1280;
 
 /**
  * Checks a name by the kernel's own rule for interface names (dev_valid_name in net/core/dev.c), and refuses what
