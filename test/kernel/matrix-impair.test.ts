@@ -237,10 +237,15 @@ t.test(
     const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24']);
     okIn(nic.netns, 'ping', ['-q', '-c', '1', '-W', String(2 * SLOW), ADDRESSES[0]]);
     const docs = fs.readFileSync(path.join(ROOT, 'docs/cli.md'), 'utf8');
+    // A bad line, or a full queue, loses pings as it does other frames: all of a few, now and then.
     const pings = async (args: string[]): Promise<number[]> => {
-      const ping = Background.start(t, nic.netns, 'ping', ['-W', '10', ...args, ADDRESSES[0]]);
-      await ping.ended;
-      return [...ping.output.matchAll(/time=([\d.]+)/g)].map(([, ms]) => Number(ms));
+      for (let tries = 0; tries < 5; tries++) {
+        const ping = Background.start(t, nic.netns, 'ping', ['-W', '10', ...args, ADDRESSES[0]]);
+        await ping.ended;
+        const times = [...ping.output.matchAll(/time=([\d.]+)/g)].map(([, ms]) => Number(ms));
+        if (times.length > 0) return times;
+      }
+      return [];
     };
     for (const [name, { words }] of Object.entries(PROFILES)) {
       await t.test(name, async (t) => {
@@ -261,9 +266,7 @@ t.test(
         // A flow of TCP, with pings beside it.
         const flow = OwnTcpFlow.start(t, nic.netns, ADDRESSES[0]);
         await delay(Math.min(1500, 4 * Number(idle)));
-        // A full queue loses pings as it does other frames: all of a few, now and then.
-        let busy: number[] = [];
-        for (let tries = 0; busy.length === 0 && tries < 5; tries++) busy = await pings(['-c', '3', '-i', '0.2']);
+        const busy = await pings(['-c', '3', '-i', '0.2']);
         const passed = flow.stop();
         t.ok(
           Math.min(...busy) <= Number(loaded) + jitter + slack,
