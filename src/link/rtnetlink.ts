@@ -67,6 +67,8 @@ const NLMSG_DONE = 3;
 const HEADER_BYTES = 16;
 /** The most bytes that the kernel puts into one datagram of a dump (netlink_recvmsg in net/netlink/af_netlink.c). */
 const BUFFER_BYTES = 32768;
+/** What is received, until it has been copied: links are looked at so often that a buffer each would be most garbage. */
+const received = new Uint8Array(BUFFER_BYTES);
 /** How often a list is read that changes while it is read. */
 const TRIES = 10;
 
@@ -127,15 +129,15 @@ function exchange(
   let changed = false;
   for (;;) {
     // The kernel answers inside send() and recv(): there is nothing to wait for.
-    const buffer = new Uint8Array(BUFFER_BYTES);
-    const received = receiveBytes(socket, buffer);
-    if (received < 0) throw new SystemError('rtnetlink', -received);
-    for (let at = 0; at + HEADER_BYTES <= received;) {
-      const view = new DataView(buffer.buffer, at);
+    const count = receiveBytes(socket, received);
+    if (count < 0) throw new SystemError('rtnetlink', -count);
+    const { buffer } = received.slice(0, count);
+    for (let at = 0; at + HEADER_BYTES <= count;) {
+      const view = new DataView(buffer, at);
       const length = Math.max(HEADER_BYTES, view.getUint32(0, true));
       const kind = view.getUint16(4, true);
       changed ||= (view.getUint16(6, true) & NLM_F_DUMP_INTR) !== 0;
-      const content = new DataView(buffer.buffer, at + HEADER_BYTES, Math.min(length, received - at) - HEADER_BYTES);
+      const content = new DataView(buffer, at + HEADER_BYTES, Math.min(length, count - at) - HEADER_BYTES);
       const error = kind === NLMSG_ERROR ? -content.getInt32(0, true) : 0;
       if (error !== 0) throw new SystemError('rtnetlink', error);
       if (kind === NLMSG_ERROR) return { messages, changed }; // an acknowledgement
