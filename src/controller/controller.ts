@@ -293,7 +293,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
       datapath,
       peerNetns,
       resegment: this.resegment,
-      mtu: () => this.watch.mtuToTake,
+      mtuFollowed: () => this.watch.mtuFollowed,
       log: (text) => this.log.write(text),
       listenAgain,
       impairAgain: () => this.impair(attachment.impairment?.words ?? null),

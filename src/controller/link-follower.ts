@@ -68,9 +68,9 @@ export class LinkFollower {
     this.settings = new LinkSettingsKeeper(followed);
   }
 
-  /** The MTU of the frames that the peer has to accept, as of the last look. */
-  get mtuToTake(): number {
-    return this.settings.mtuToTake(this.link);
+  /** The MTU of vnet0 that the peer was last set up for; null before that. */
+  get mtuFollowed(): number | null {
+    return this.settings.mtuFollowed;
   }
 
   /** Looks at the interface and acts on what has changed. Never throws. */
@@ -244,9 +244,9 @@ export class LinkWatch implements Disposable {
     return this.follower?.warnings() ?? [];
   }
 
-  /** The MTU of the frames that the peer has to accept; 0 before begin(). */
-  get mtuToTake(): number {
-    return this.follower?.mtuToTake ?? 0;
+  /** The MTU of vnet0 that the peer was last set up for; null before that. */
+  get mtuFollowed(): number | null {
+    return this.follower?.mtuFollowed ?? null;
   }
 
   /** The watch as a part that the supervisor looks at. */

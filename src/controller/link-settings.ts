@@ -35,8 +35,8 @@ import { type Attempts, Fights, type Finding, type Part } from './supervisor';
 export interface PeerNetnsLinks {
   attachment: Attachment;
   peerNetns: Netns;
-  /** The MTU of vnet0. */
-  mtu: () => number;
+  /** The MTU of vnet0 that the peer was last set up for; null before that. */
+  mtuFollowed: () => number | null;
   log: (text: string) => void;
 }
 
@@ -45,7 +45,8 @@ interface PeerNetnsLink {
   name: string;
   ifindex: number;
   features: Wanted;
-  mtu: (link: Link) => number;
+  /** Null while nobody has set it. */
+  mtu: (link: Link) => number | null;
   /** Whether it transmits BIG TCP superpackets. The exit of a room does not: nothing goes on from there. */
   bigTcp: boolean;
 }
@@ -59,7 +60,10 @@ export function peerNetnsLinkParts(supervised: PeerNetnsLinks): Part[] {
             name: 'the peer',
             ifindex: peer.ifindex,
             features: PEER_FEATURES,
-            mtu: ({ settings }: Link) => peerMtu(supervised.mtu(), settings.maxMtu),
+            mtu: ({ settings }: Link) => {
+              const followed = supervised.mtuFollowed();
+              return followed === null ? null : peerMtu(followed, settings.maxMtu);
+            },
             bigTcp: true,
           },
         ]
@@ -88,7 +92,7 @@ function settingsPart(
   /** Deviations that a repair could not change: properties of this kernel. */
   let given: readonly string[] = [];
   const wantedOf = (link: Link): LinkNumbers => ({
-    mtu: mtu(link),
+    mtu: mtu(link) ?? link.mtu,
     gsoMaxSegs: DEFAULT_GSO_MAX_SEGS,
     gsoMaxSize: SUPERPACKET_BYTES,
     ...ipv4Limit(link, bigTcp ? attachment.superpacketBytes : null),
@@ -170,8 +174,8 @@ export interface SettingsParts {
 const ON_THE_WAY_MS = 1000;
 
 export class LinkSettingsKeeper {
-  /** The MTU of vnet0 for which the peer's MTU has been set; 0 before the first look. */
-  private followed = 0;
+  /** The MTU of vnet0 for which the peer's MTU has been set; null before that. */
+  private followed: number | null = null;
   /** A larger MTU that vnet0 had, and until when frames of that size may still be on their way. */
   private earlier = { mtu: 0, until: 0 };
   /** The user's gso_max_segs while the MTU requires another value. */
@@ -182,8 +186,12 @@ export class LinkSettingsKeeper {
 
   constructor(private readonly parts: SettingsParts) {}
 
+  get mtuFollowed(): number | null {
+    return this.followed;
+  }
+
   /** The MTU of the frames that the peer has to accept now. */
-  mtuToTake(link: Link): number {
+  private mtuToTake(link: Link): number {
     return Math.max(link.mtu, clock.now() < this.earlier.until ? this.earlier.mtu : 0);
   }
 
@@ -193,7 +201,7 @@ export class LinkSettingsKeeper {
     const inside = <T>(body: () => T): T => netns.run(body);
     if (link.mtu < before.mtu) this.earlier = { mtu: this.mtuToTake(before), until: clock.now() + ON_THE_WAY_MS };
     const mtu = this.mtuToTake(link);
-    if (link.mtu !== before.mtu) this.followed = 0;
+    if (link.mtu !== before.mtu) this.followed = null;
     if (
       attachment.peer &&
       this.followed !== mtu &&

@@ -35,8 +35,8 @@ export interface Supervised {
   peerNetns: Netns;
   /** The program `resegment`, which adoption needs; null if there is none. */
   resegment: BpfProgram | null;
-  /** The MTU of vnet0. */
-  mtu: () => number;
+  /** The MTU of vnet0 that the peer was last set up for; null before that. */
+  mtuFollowed: () => number | null;
   log: (text: string) => void;
   /** Applies the impairment again. */
   impairAgain: () => Promise<void>;
