@@ -205,7 +205,9 @@ struct control {
 	__u64 impair_duplicated;
 	__u64 impair_unseen;
 	__u64 impair_overflow; /* frames that found the queue of an impairment's rate full */
-	__u64 pad5[2];
+	/* Lost, if nothing of it has arrived by a later reading, and when that was first seen; the first queue as well. */
+	__u64 impair_suspected;
+	__u64 impair_suspected_ms; /* CLOCK_MONOTONIC */
 };
 
 /* A flag in `count` of struct batch. It has an enum of its own because the number is not an int. */

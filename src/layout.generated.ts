@@ -77,6 +77,8 @@ export const CONTROL = {
   impairDuplicated: 408,
   impairUnseen: 416,
   impairOverflow: 424,
+  impairSuspected: 432,
+  impairSuspectedMs: 440,
   size: 448,
 } as const;
 
@@ -174,4 +176,4 @@ export const VNET_HDR = {
 } as const;
 
 /** Changes with anything above. */
-export const LAYOUT_HASH = 0xdbf30579;
+export const LAYOUT_HASH = 0xf7dd507e;

@@ -7,6 +7,7 @@ import { BATCH, CONTROL } from '../layout';
 import { transmittedFramesOf } from '../link/links';
 import { readNetem } from '../link/netem';
 import { openPeerNetns } from '../link/netns';
+import { clock } from '../native/clock';
 import type { Attachment, ImpairmentRecord } from '../state/store';
 import type { QueueControls } from './queue-gate';
 
@@ -38,6 +39,8 @@ export interface Reading {
   /** Frames that the peer transmitted. */
   delivered: Span;
   netem: NetemReading;
+  /** When, in milliseconds. */
+  now: number;
 }
 
 /**
@@ -48,7 +51,17 @@ export interface Seen {
   lost: number;
   duplicated: number;
   unseen: number;
+  /** What `lost` will be if a later reading finds the same; 0 if nothing is in doubt. */
+  suspected: number;
+  /** When that was first found, in milliseconds. */
+  since: number;
 }
+
+/**
+ * How long a frame may be on its way from netem to the peer's counter, in milliseconds. That is no time at all, unless
+ * the processor is taken away in between, as hypervisors do.
+ */
+const SETTLE_MS = 200;
 
 /**
  * Frames that netem has dropped for good since the record was written: neither those it had no space for, which the
@@ -64,10 +77,10 @@ export function netemLosses({ drops }: { drops: number }, record: ImpairmentReco
  * takes along when it is removed or the link goes down is not in that TX either. So the counters leave a difference,
  * losses less duplicates, and netem's own counter says how much of it are losses. Under load the readings belong to
  * different moments: only what is certain is counted then, and the rest with a later reading. At rest the result is
- * exact.
+ * exact; what only the difference tells of counts as waiting for SETTLE_MS.
  */
 export function judgeReinjectAccounting(
-  { sent, enobufs, offering, delivered, netem }: Reading,
+  { sent, enobufs, offering, delivered, netem, now }: Reading,
   record: ImpairmentRecord | null,
   seen: Seen,
 ): { reinjected: ReinjectAccounting; seen: Seen } {
@@ -84,12 +97,36 @@ export function judgeReinjectAccounting(
   const leastKnown = record.lost + (netem ? netemLosses(netem, record, enobufs.to + offering) : 0);
   const mostKnown = record.lost + (netem ? netemLosses(netem, record, enobufs.from) : 0);
   const lostAtLeast = Math.max(seen.lost, leastKnown + seen.unseen);
-  const lost = Math.max(lostAtLeast, seen.duplicated + leastMissing);
+  const unexplained = seen.duplicated + leastMissing;
+  const { lost, suspected, since } =
+    netem && unexplained > lostAtLeast
+      ? confirmed(unexplained, lostAtLeast, seen, now)
+      : { lost: Math.max(lostAtLeast, unexplained), suspected: 0, since: 0 };
   const duplicated = Math.max(seen.duplicated, lostAtLeast - mostMissing);
   return {
-    reinjected: { received: delivered.to, backlog: record.backlog, impair: { waiting, lost, duplicated } },
-    seen: { lost, duplicated, unseen: Math.max(seen.unseen, lost - mostKnown) },
+    reinjected: {
+      received: delivered.to,
+      backlog: record.backlog,
+      impair: { waiting: waiting + Math.max(0, unexplained - lost), lost, duplicated },
+    },
+    seen: { lost, duplicated, unseen: Math.max(seen.unseen, lost - mostKnown), suspected, since },
   };
+}
+
+/**
+ * What is lost for certain of `unexplained` frames. Those that netem has let go and the peer has not counted yet look
+ * like lost ones, so the smallest number of all readings within SETTLE_MS counts.
+ */
+function confirmed(
+  unexplained: number,
+  lostAtLeast: number,
+  seen: Seen,
+  now: number,
+): Pick<Seen, 'lost' | 'suspected' | 'since'> {
+  if (seen.suspected <= lostAtLeast) return { lost: lostAtLeast, suspected: unexplained, since: now };
+  const suspected = Math.min(seen.suspected, unexplained);
+  if (now - seen.since < SETTLE_MS) return { lost: lostAtLeast, suspected, since: seen.since };
+  return { lost: suspected, suspected: unexplained > suspected ? unexplained : 0, since: now };
 }
 
 /**
@@ -136,6 +173,7 @@ export function readReinjectAccounting(
       offering,
       delivered: { from: before - baseline.peerTxPackets, to: after - baseline.peerTxPackets },
       netem,
+      now: clock.now(),
     };
     const { reinjected, seen } = judgeReinjectAccounting(reading, impairment, seenIn(controls));
     if (impairment) remember(controls, seen);
@@ -147,10 +185,14 @@ const seenIn = ({ first }: QueueControls): Seen => ({
   lost: first.get64(CONTROL.impairLost),
   duplicated: first.get64(CONTROL.impairDuplicated),
   unseen: first.get64(CONTROL.impairUnseen),
+  suspected: first.get64(CONTROL.impairSuspected),
+  since: first.get64(CONTROL.impairSuspectedMs),
 });
 
-function remember({ first }: QueueControls, { lost, duplicated, unseen }: Seen): void {
+function remember({ first }: QueueControls, { lost, duplicated, unseen, suspected, since }: Seen): void {
   first.raise64(CONTROL.impairLost, lost);
   first.raise64(CONTROL.impairDuplicated, duplicated);
   first.raise64(CONTROL.impairUnseen, unseen);
+  first.set64(CONTROL.impairSuspectedMs, Math.trunc(since));
+  first.set64(CONTROL.impairSuspected, suspected);
 }

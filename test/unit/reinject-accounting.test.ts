@@ -17,21 +17,29 @@ const record = (change: Partial<ImpairmentRecord> = {}): ImpairmentRecord => ({
   ...change,
 });
 const none = { waiting: 0, lost: 0, duplicated: 0 };
-const UNSEEN: Seen = { lost: 0, duplicated: 0, unseen: 0 };
+const UNSEEN: Seen = { lost: 0, duplicated: 0, unseen: 0, suspected: 0, since: 0 };
 
 const exactly = (value: number): { from: number; to: number } => ({ from: value, to: value });
 
-/** At rest; `waiting` and `drops` of netem, null without one. */
-function judge(
+/** At rest, long enough for doubts to end; `waiting` and `drops` of netem, null without one. */
+function judge(...args: [...Parameters<typeof judgeOnce>]): ReturnType<typeof judgeOnce> {
+  const [sent, delivered, of, netem, enobufs, seen = UNSEEN, now = 0] = args;
+  const first = judgeOnce(sent, delivered, of, netem, enobufs, seen, now);
+  const second = judgeOnce(sent, delivered, of, netem, enobufs, first.seen, now + 200);
+  return judgeOnce(sent, delivered, of, netem, enobufs, second.seen, now + 400);
+}
+
+function judgeOnce(
   sent: number,
   delivered: number,
   of: ImpairmentRecord | null,
   netem: { waiting: number; drops: number } | null,
   enobufs: number,
   seen = UNSEEN,
+  now = 0,
 ): { reinjected: ReinjectAccounting; seen: Seen } {
   return judgeReinjectAccounting(
-    { sent: exactly(sent), delivered: exactly(delivered), enobufs: exactly(enobufs), offering: 0, netem },
+    { sent: exactly(sent), delivered: exactly(delivered), enobufs: exactly(enobufs), offering: 0, netem, now },
     of,
     seen,
   );
@@ -87,6 +95,24 @@ t.test('frames that go with the link are lost, and what was doubled before stays
   t.same(later.reinjected.impair, { waiting: 0, lost: 30, duplicated: 22 }, 'and what comes afterwards is told apart');
 });
 
+t.test('a frame between netem and the counter of the peer is not lost', async (t) => {
+  const netem = { waiting: 5, drops: 0 };
+  const moving = judgeOnce(100, 94, record(), netem, 10, UNSEEN, 1000);
+  t.same(moving.reinjected.impair, { ...none, waiting: 6 });
+  const still = judgeOnce(100, 94, record(), netem, 10, moving.seen, 1199);
+  t.same(still.reinjected.impair, { ...none, waiting: 6 }, 'nor is one that the processor was taken from');
+  const arrived = judgeOnce(100, 95, record(), netem, 10, still.seen, 1300);
+  t.same(arrived.reinjected.impair, { ...none, waiting: 5 });
+  const another = judgeOnce(100, 95, record(), { waiting: 4, drops: 0 }, 10, arrived.seen, 1400);
+  t.same(another.reinjected.impair, { ...none, waiting: 5 }, 'and what was in doubt before is forgotten');
+  const gone = judgeOnce(100, 95, record(), { waiting: 2, drops: 0 }, 10, another.seen, 1600);
+  t.same(gone.reinjected.impair, { waiting: 4, lost: 1, duplicated: 0 }, 'one that stays away is lost, the rest later');
+  const later = judgeOnce(100, 95, record(), { waiting: 2, drops: 0 }, 10, gone.seen, 1800);
+  t.same(later.reinjected.impair, { waiting: 2, lost: 3, duplicated: 0 });
+  const removed = judgeOnce(100, 95, record({ words: null }), null, 10, arrived.seen, 1400);
+  t.same(removed.reinjected.impair, { ...none, lost: 5 }, 'without netem nothing is on its way');
+});
+
 t.test('the sum is always what was sent', async (t) => {
   for (const delivered of [50, 100, 150]) {
     for (const drops of [0, 20, 200]) {
@@ -115,7 +141,17 @@ t.test(
     let state = 7;
     const random = (below: number): number => (state = (state * 48271) % 2147483647) % below;
     for (let run = 0; run < 50; run++) {
-      const truth = { sent: 0, delivered: 0, waiting: 0, drops: 0, lost: 0, duplicated: 0, enobufs: 10, offering: 0 };
+      const truth = {
+        sent: 0,
+        delivered: 0,
+        waiting: 0,
+        between: 0,
+        drops: 0,
+        lost: 0,
+        duplicated: 0,
+        enobufs: 10,
+        offering: 0,
+      };
       const event = (): void => {
         const kind = random(12);
         if (kind < 6) {
@@ -136,9 +172,12 @@ t.test(
         } else if (kind === 9 && random(30) === 0) {
           truth.lost += truth.waiting;
           truth.waiting = 0;
+        } else if (truth.between > 0) {
+          truth.between--;
+          truth.delivered++;
         } else if (truth.waiting > 0) {
           truth.waiting--;
-          truth.delivered++;
+          truth.between++;
         }
       };
       const busy = (): void => {
@@ -162,6 +201,7 @@ t.test(
             offering,
             delivered,
             netem,
+            now: 100 * reading,
           },
           record(),
           seen,
@@ -172,7 +212,8 @@ t.test(
         seen = judged.seen;
       }
       truth.enobufs += truth.offering;
-      const { impair } = judge(truth.sent, truth.delivered, record(), truth, truth.enobufs, seen).reinjected;
+      truth.delivered += truth.between;
+      const { impair } = judge(truth.sent, truth.delivered, record(), truth, truth.enobufs, seen, 4000).reinjected;
       if (impair.lost - impair.duplicated !== truth.lost - truth.duplicated) t.fail(JSON.stringify({ impair, truth }));
     }
     t.pass('in 2000 readings');
