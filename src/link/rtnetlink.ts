@@ -67,7 +67,7 @@ const NLMSG_DONE = 3;
 const HEADER_BYTES = 16;
 /** The most bytes that the kernel puts into one datagram of a dump (netlink_recvmsg in net/netlink/af_netlink.c). */
 const BUFFER_BYTES = 32768;
-/** What is received, until it has been copied: links are looked at so often that a buffer each would be most garbage. */
+/** What is received, until it has been copied. With a buffer each, the looks at links would fill the heap with garbage. */
 const received = new Uint8Array(BUFFER_BYTES);
 /** How often a list is read that changes while it is read. */
 const TRIES = 10;
