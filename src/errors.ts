@@ -61,6 +61,7 @@ export function usageError(what: string, why: string, hint?: string): VnetError 
 export const HINTS = {
   doctor: 'vnet-bpf doctor looks for the cause',
   removed: 'attach it again; if that goes on, some program on this machine removes interfaces',
+  object: 'make build compiles it; if it comes from a package, install that again',
   bug: 'this is a bug in vnet-bpf: --debug shows where',
 } as const;
 

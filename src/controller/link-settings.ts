@@ -316,8 +316,10 @@ type Inside = <T>(body: () => T) => T;
 
 const XDP_NOTES: Readonly<Record<Link['settings']['xdp'], (name: string) => string>> = {
   none: (name) => `${name} has no XDP program any more`,
-  native: (name) => `${name} has a native XDP program: superpackets come back as frames, and its mtu is limited`,
+  native: (name) =>
+    `${name} has a native XDP program: superpackets come back as frames, and without frags its mtu is limited`,
   generic: (name) => `${name} has a generic XDP program`,
   offloaded: (name) => `${name} has an offloaded XDP program`,
-  several: (name) => `${name} has several XDP programs: superpackets come back as frames, and its mtu is limited`,
+  several: (name) =>
+    `${name} has several XDP programs: superpackets come back as frames, and without frags its mtu is limited`,
 };

@@ -19,7 +19,7 @@ import {
   VerifierError,
 } from 'libbpf-ts';
 
-import { VnetError } from '../errors';
+import { HINTS, VnetError } from '../errors';
 import { roomFrameCost, roomFrameMax, txBytesLimit } from '../link/credit';
 import type { Netns } from '../link/netns';
 import { RUNNING_ROWS, type RunningOptions } from '../options/attach-options';
@@ -100,7 +100,7 @@ export class Datapath implements Disposable {
 export function requireObject(): string {
   const file = objectFile();
   if (fs.existsSync(file)) return file;
-  throw new VnetError('BPF_OBJECT', `BPF object ${file}`, 'there is no such file', { hint: 'make build compiles it' });
+  throw new VnetError('BPF_OBJECT', `BPF object ${file}`, 'there is no such file', { hint: HINTS.object });
 }
 
 /** The version of libbpf. Throws a VnetError if it cannot be loaded. */

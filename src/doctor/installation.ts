@@ -9,7 +9,7 @@ import * as path from 'node:path';
 import { isBpffs, libbpfVersion, LibraryError } from 'libbpf-ts';
 
 import { objectFile } from '../datapath/programs';
-import { commandAbout, commandFor, named } from '../errors';
+import { commandAbout, commandFor, HINTS, named } from '../errors';
 import { tryCommand } from '../native/command';
 import { pinDirectory } from '../state/bpffs';
 import { hostPath } from '../state/paths';
@@ -63,10 +63,7 @@ function program(name: string, debianPackage: string): Check {
 
 function bpfObject(): Check {
   const file = objectFile();
-  const fix =
-    process.env['VNET_BPF_OBJECT'] === undefined
-      ? 'make build compiles it'
-      : 'unset VNET_BPF_OBJECT, or build that file';
+  const fix = process.env['VNET_BPF_OBJECT'] === undefined ? HINTS.object : 'unset VNET_BPF_OBJECT, or build that file';
   return attempt('BPF object', fix, () => {
     if (!fs.existsSync(file)) return fail('BPF object', `no ${file}`, fix);
     const magic = fs.readFileSync(file).subarray(0, 4).toString('latin1');
@@ -130,12 +127,15 @@ function strayPins(known: readonly (Attachment | BrokenAttachment)[]): Check[] {
   const pins = path.dirname(pinDirectory('x'));
   if (!fs.existsSync(pins)) return [];
   const ids = new Set(known.map(({ id }) => id));
-  return fs
-    .readdirSync(pins)
-    .filter((name) => !ids.has(name))
-    .map((name) =>
-      warn('leftovers', `BPF pins that belong to no attachment: ${name}`, `as root: rm -r ${path.join(pins, name)}`),
-    );
+  return (
+    fs
+      .readdirSync(pins)
+      // Of a record that is being written just now, only the lock tells.
+      .filter((name) => !ids.has(name) && !isControlled({ id: name }))
+      .map((name) =>
+        warn('leftovers', `BPF pins that belong to no attachment: ${name}`, `as root: rm -r ${path.join(pins, name)}`),
+      )
+  );
 }
 
 export function leftoverChecks(): Check[] {

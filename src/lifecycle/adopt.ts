@@ -5,6 +5,7 @@
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { BpfError, BpfMap, type BpfObject, MapType, restoreTcLink, type TcLink, type TcLinkState } from 'libbpf-ts';
 
@@ -18,10 +19,11 @@ import { commandAbout, HINTS, named, VnetError } from '../errors';
 import { BATCH, CONTROL, COUNTERS } from '../layout';
 import { addresses, setAddress, withoutAddressDetection } from '../link/addresses';
 import { syncHairpin } from '../link/hairpin';
-import { linkByIndex, setUp } from '../link/links';
+import { linkByIndex, setMac, setNumbers, setUp } from '../link/links';
 import { ensurePeerNetns, type Netns } from '../link/netns';
 import { loopTable } from '../link/rules';
 import { refused } from '../link/veth';
+import { clock } from '../native/clock';
 import { type AttachOptions, RUNNING_ROWS, type RunningOptions } from '../options/attach-options';
 import { ringPin, trustedPins } from '../state/bpffs';
 import { FileLock } from '../state/lock';
@@ -198,8 +200,13 @@ export function loopingSteps(making: Making, how: 'loaded' | 'adopted'): Step[] 
   const up: Step = {
     name: 'up',
     says: () => [`set ${where} up${given === '' ? '' : `, with ${given}`}`],
-    // An adopted interface is left as it is if there are no addresses to add.
-    run: () => (how === 'loaded' || given !== '') && netns.run(() => bringUp(attachment, options)),
+    run: async () => {
+      if (how === 'adopted') netns.run(() => setAsAsked(attachment, options));
+      // An adopted interface is left as it is if there are no addresses to add.
+      if (how === 'adopted' && given === '') return;
+      netns.run(() => bringUp(attachment, options));
+      await peerTransmits(attachment, made.peerNetns);
+    },
   };
   const hairpin: Step = {
     name: 'hairpin',
@@ -232,6 +239,23 @@ export function loopingSteps(making: Making, how: 'loaded' | 'adopted'): Step[] 
 const hookOf = ({ hook, onHookError }: AttachOptions, before: Attachment): HookWish | null =>
   hook === null ? null : { file: hook, onError: onHookError ?? before.onHookError };
 
+/** Gives an adopted interface the MTU and the Ethernet address that are asked for. */
+function setAsAsked({ iface, ifindex, taken }: Attachment, { mac, mtu }: AttachOptions): void {
+  if (taken || (mac === null && mtu === null)) return; // a user's own dummy keeps both
+  try {
+    if (mtu !== null) setNumbers(ifindex, { mtu });
+    if (mac !== null) setMac(ifindex, mac);
+  } catch (cause) {
+    throw refused(
+      `interface ${iface}`,
+      cause,
+      'ENODEV',
+      'somebody removed it while it was being adopted',
+      HINTS.removed,
+    );
+  }
+}
+
 /** Sets the interface up and adds its addresses. */
 function bringUp(attachment: Attachment, options: AttachOptions): void {
   const { iface, ifindex } = attachment;
@@ -251,6 +275,19 @@ function bringUp(attachment: Attachment, options: AttachOptions): void {
   } catch (cause) {
     throw refused(`interface ${iface}`, cause, 'ENODEV', 'somebody removed it while it was being made', HINTS.removed);
   }
+}
+
+/** How long the kernel may take to notice a carrier, in milliseconds; it needs 1 unless processors are scarce. */
+const CARRIER_MS = 1000;
+
+/**
+ * Waits until the peer can transmit. The kernel gives it a qdisc from a work queue once vnet0 is up (linkwatch_event in
+ * net/core/link_watch.c), and until then drops what the poller sends, without an error.
+ */
+async function peerTransmits({ peer }: Attachment, peerNetns: Netns): Promise<void> {
+  if (!peer) return;
+  const isReady = (): boolean => peerNetns.run(() => linkByIndex(peer.ifindex))?.qdisc !== 'noop';
+  for (const end = clock.now() + CARRIER_MS; !isReady() && clock.now() < end;) await delay(1);
 }
 
 /** Routes the addresses of the options through the interface. */

@@ -21,10 +21,10 @@ import {
   DEFAULTS,
   OPTION_ROWS,
   runningOptionsOf,
-  textOf,
+  takenText,
 } from '../options/attach-options';
 import { IPV6_MIN_MTU } from '../options/values';
-import { requireKernel, requirePrivileges } from '../requirements';
+import { requireIp, requireKernel, requirePrivileges } from '../requirements';
 import { type Attachment, isControlled, newId, STATE_VERSION } from '../state/store';
 import { brokenError, brokenOnes } from './find-attachment';
 
@@ -34,6 +34,7 @@ import { brokenError, brokenOnes } from './find-attachment';
 export function requireAttachable({ hook }: AttachOptions): void {
   requirePrivileges();
   requireKernel();
+  requireIp();
   if (hook !== null) trustedHookFile(hook);
 }
 
@@ -97,10 +98,14 @@ function requireSameVersion(attachment: Attachment): void {
 
 /** Throws STATE for options that an existing ring cannot be given. Options left at their defaults follow the ring. */
 export function requireSameOptions(attachment: Attachment, options: AttachOptions): void {
-  const is: Readonly<Record<string, unknown>> = { ...attachment, type: attachment.backend };
+  const is: Readonly<Record<string, unknown>> = {
+    ...attachment,
+    type: attachment.backend,
+    lowWatermark: lowWatermarkOf(attachment),
+  };
   const fits = ({ key }: AttachOption): boolean => options[key] === DEFAULTS[key] || options[key] === is[key];
   const conflicts = OPTION_ROWS.filter((row) => row.adoption === 'must fit' && !fits(row)).map(
-    (row) => `--${row.flag} ${textOf(row, is[row.key])}`,
+    (row) => `--${row.flag} ${takenText(row, is[row.key])}`,
   );
   if (conflicts.length === 0) return;
   throw new VnetError(
@@ -191,6 +196,18 @@ function whenFullOf(backend: 'veth' | 'dummy', options: AttachOptions): 'hold' |
   return 'drop';
 }
 
+/** Bytes of a ring that make the queue full. */
+const capacityOf = ({
+  ringBytes,
+  superpacketBytes,
+  whenFull,
+}: Pick<Attachment, 'ringBytes' | 'superpacketBytes' | 'whenFull'>): number =>
+  txBytesLimit({ ringBytes, frameMax: roomFrameMax(superpacketBytes) }, whenFull);
+
+/** The low watermark as the option states it, from 0 to 1; the record has it rounded down to bytes. */
+const lowWatermarkOf = (attachment: Attachment): number =>
+  Math.round((attachment.lowWatermarkBytes / capacityOf(attachment)) * 10_000) / 10_000;
+
 /** Makes the record of what is to be made. Changes nothing. */
 export function plan(iface: string, netns: Netns, options: AttachOptions, existing: Link | null): Attachment {
   const id = newId();
@@ -224,9 +241,7 @@ export function plan(iface: string, netns: Netns, options: AttachOptions, existi
     startedAt: new Date().toISOString(),
     ...runningOptionsOf(options),
     superpacketBytes,
-    lowWatermarkBytes: Math.floor(
-      txBytesLimit({ ringBytes, frameMax: roomFrameMax(superpacketBytes) }, whenFull) * options.lowWatermark,
-    ),
+    lowWatermarkBytes: Math.floor(capacityOf({ ringBytes, superpacketBytes, whenFull }) * options.lowWatermark),
     lowWatermarkPackets: Math.floor(options.queuePackets * options.lowWatermark),
     whenFull,
     baseline: { peerTxPackets: 0 },

@@ -192,6 +192,10 @@ export const linkNumbers = (numbers: LinkNumbers): Uint8Array[] =>
 export const setNumbers = (ifindex: number, numbers: LinkNumbers): void =>
   change(RTM_NEWLINK, message(ifinfo({ ifindex }), ...linkNumbers(numbers)));
 
+/** Changes the Ethernet address of a link. Throws SystemError. */
+export const setMac = (ifindex: number, mac: string): void =>
+  change(RTM_NEWLINK, message(ifinfo({ ifindex }), attribute(IFLA.ADDRESS, macBytes(mac))));
+
 /**
  * Number of all frames that the link has transmitted, asked on an rtnetlink socket; null if there is none of that
  * index.

@@ -77,7 +77,7 @@ export const ATTACH_OPTIONS = {
     value: 'MAC',
     unset: null,
     read: parseMac,
-    adoption: 'stays',
+    adoption: 'asked',
     describe: 'Ethernet address; random unless given',
   },
   /** MTU in bytes; defaults to 1500. */
@@ -87,7 +87,7 @@ export const ATTACH_OPTIONS = {
     ...integer(MIN_MTU, MAX_MTU),
     default: '1500',
     unset: null,
-    adoption: 'stays',
+    adoption: 'asked',
     describe: 'MTU in bytes',
   },
   /**
@@ -183,8 +183,9 @@ export const ATTACH_OPTIONS = {
     default: '50%',
     read: parseWatermark,
     asText: (value: number) => `${value}%`,
+    takenAsText: (part: number) => `${part * 100}%`,
     inLibrary: (text: string) => text.replace('%', ''),
-    adoption: 'stays',
+    adoption: 'must fit',
     describe: 'part of the queue at which it wakes',
   },
   /** File of a hook: a path, or a file: URL such as `new URL('./hook.js', import.meta.url)`. */
@@ -303,7 +304,11 @@ export interface RunningOption extends AttachOption {
 
 export const RUNNING_ROWS = OPTION_ROWS.filter((row): row is RunningOption => row.running === true);
 
-/** A value as the command line writes it. */
+/** A value of AttachOptions as the command line writes it. */
+export const takenText = (row: AttachOption, value: unknown): string =>
+  ((row.takenAsText ?? row.asText ?? String) as (value: unknown) => string)(value);
+
+/** A value of the library as the command line writes it. */
 export const textOf = ({ asText = String }: AttachOption, value: unknown): string =>
   (asText as (value: unknown) => string)(value);
 

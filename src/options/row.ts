@@ -8,10 +8,10 @@ export type Kind = 'string' | 'number' | 'boolean' | 'texts' | 'URL';
 /**
  * What becomes of an option when attach adopts what a crashed controller left:
  * - `changes`: what this attach asks for holds, or the default;
- * - `stays`: what it was stays, whatever is asked for;
- * - `must fit`: it stays, too, and asking for anything else but the default is refused.
+ * - `asked`: what this attach asks for holds; otherwise it stays as it is;
+ * - `must fit`: it stays, and asking for anything else but the default is refused.
  */
-type Adoption = 'changes' | 'stays' | 'must fit';
+type Adoption = 'changes' | 'asked' | 'must fit';
 
 export interface Row {
   /** The option on the command line, without the dashes. */
@@ -38,6 +38,8 @@ export interface Row {
   read: (text: string, place: Place) => unknown;
   /** Converts a value of the library to the command line's text; String() by default. */
   asText?: (value: never) => string;
+  /** Converts a value of AttachOptions to the command line's text, if that differs from `asText`. */
+  takenAsText?: (value: never) => string;
   /**
    * Converts the command line's text to how the library writes it in examples; by default quoted unless it is a number.
    */

@@ -57,7 +57,7 @@ function optionTerm(name: string, declared: Declared): string {
     ? declared.choices.map(bold).join('|')
     : declared.isFlag
       ? ''
-      : italic(plain(valueName(name, declared)));
+      : italic(valueName(name, declared));
   const short = declared.short === undefined ? '' : `${bold(`-${declared.short}`)}, `;
   return `${short}${bold(`--${name}`)}${value === '' ? '' : ` ${value}`}`;
 }
@@ -76,6 +76,12 @@ function commandPart(command: Command): string {
   return subsection(usage, `${plain(command.describe)}.`, ...Object.entries(command.options).map(optionEntry));
 }
 
+/** Options come before the command that another runs. */
+function synopsisOf(command: Command): string {
+  const [before = '', after] = usageOf(command).split(' -- ');
+  return `${bold('vnet-bpf')} ${plain(before)} [${italic('options')}]${after === undefined ? '' : ` \\-\\- ${plain(after)}`}`;
+}
+
 export function manPage(version: string, cli: string): string {
   const withoutRoot = COMMANDS.filter((command) => command.withoutRoot).map(({ name }) => name);
   const last = withoutRoot.pop();
@@ -86,13 +92,7 @@ export function manPage(version: string, cli: string): string {
     '.\\" SPDX-License-Identifier: MIT',
     `.TH VNET\\-BPF 1 "" "vnet\\-bpf ${plain(version)}" "User Commands"`,
     section('NAME', 'vnet\\-bpf \\- a loopback NIC: what an interface transmits comes back as received'),
-    section(
-      'SYNOPSIS',
-      ...COMMANDS.flatMap((command, i) => [
-        ...(i === 0 ? [] : ['.br']),
-        `${bold('vnet-bpf')} ${plain(usageOf(command))} [${italic('options')}]`,
-      ]),
-    ),
+    section('SYNOPSIS', ...COMMANDS.flatMap((command, i) => [...(i === 0 ? [] : ['.br']), synopsisOf(command)])),
     section(
       'DESCRIPTION',
       plain(

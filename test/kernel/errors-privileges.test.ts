@@ -5,7 +5,7 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { attachedIn, attachmentOf, cannotRun, MAIN } from '../helpers/cli';
+import { attachedIn, attachmentOf, cannotRun, cli, MAIN } from '../helpers/cli';
 import { run, testNetns, type Result } from '../helpers/netns';
 import { refused, type Refusal } from '../helpers/refusal';
 import { sameAs, snapshot } from '../helpers/snapshot';
@@ -103,4 +103,20 @@ t.test('counters where process 1 is out of sight', { skip: cannotRun }, async (t
   t.match(stderr, /^vnet-bpf: stats of vnet0: its counters are out of sight: .*process 1/);
   t.match(stderr, new RegExp(`\nhint: run outside .*: vnet-bpf stats vnet0 --netns ${netns}\n$`));
   t.notMatch(stderr, /half-made|detach/, 'nothing is said against an interface that is well');
+});
+
+t.test('without ip nothing is made, and nothing half removed', { skip: cannotRun }, async (t) => {
+  const netns = testNetns(t);
+  const HIDE =
+    'for file in /usr/sbin/ip /usr/bin/ip /sbin/ip /bin/ip; do mount --bind /dev/null $file; done; exec "$@"';
+  const through = ['unshare', '--mount', '--', 'sh', '-c', HIDE, 'sh'];
+  const says = /^vnet-bpf: ip/;
+  const before = snapshot(netns);
+  await refused(t, [{ args: ['attach', 'vnet0', '--netns', netns], status: 1, says, through }]);
+  await sameAs(t, before, 'nothing has changed', netns);
+  const nic = attachedIn(t, netns, []);
+  process.kill(attachmentOf(nic).pid, 'SIGKILL');
+  await refused(t, [{ args: ['detach', nic.iface, '--netns', netns], status: 1, says, through }]);
+  t.equal(cli(['detach', nic.iface, '--netns', netns]).status, 0, 'with it the rest is removed');
+  await sameAs(t, before, 'nothing is left', netns);
 });

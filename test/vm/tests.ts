@@ -128,6 +128,8 @@ export function findTests(root: string, wanted: readonly TestSet[], match: RegEx
 /** What test files and commands find in their environment: README.md explains it to their authors. */
 function environment(kernel: Kernel, extra: readonly string[]): string {
   return [
+    // Node may be anywhere: version managers and CI services have directories of their own for it.
+    `export PATH=${quote(path.dirname(process.execPath))}:"$PATH"`,
     `export VNET_BPF_VM='${kernel.name}'`,
     'export VNET_BPF_ROOT=/work',
     // Emulation is about ten times slower: whoever waits for something multiplies by this.

@@ -17,9 +17,10 @@ import {
   SLOW,
   type Attached,
 } from '../../helpers/cli';
+import { eventually, lives } from '../../helpers/controller';
 import { checkReceived, startFlood } from '../../helpers/flood';
 import { LOOP_RULES } from '../../helpers/looped-rules';
-import { ok, quietNetns } from '../../helpers/netns';
+import { ok, okIn, quietNetns } from '../../helpers/netns';
 import { Random } from '../../helpers/random';
 import { scaled, withoutArp } from '../../helpers/traffic';
 
@@ -204,6 +205,26 @@ t.test('drop: while nobody drains, senders are refused', { skip: cannotRun }, as
   t.equal(after.queue.stopped, false, 'the queue is awake');
   checkAccounting(t, nic, after);
   checkNoResidue(t, nic, id);
+});
+
+t.test('options of the attach that adopts', { skip: cannotRun }, async (t) => {
+  const nic = attachedIn(t, quietNetns(t), ['--addr', `${ADDRESS}/24`, '--low-watermark', '25%']);
+  const { pid, id } = attachmentOf(nic);
+  process.kill(pid, 'SIGKILL');
+  t.ok(await eventually(() => !lives(pid)), 'its controller is dead');
+  const again = (...args: string[]): ReturnType<typeof cli> =>
+    cli(['attach', nic.iface, '--netns', nic.netns, '--daemon', ...args]);
+  t.match(
+    again('--low-watermark', '30%', '--mtu', '9000'),
+    { status: 1, stderr: /left it with --low-watermark 25%\n/ },
+    'what the programs have cannot change',
+  );
+  const mac = '02:00:00:00:00:77';
+  t.equal(again('--low-watermark', '25%', '--mtu', '9000', '--mac', mac).status, 0, 'the same, and others that can');
+  t.equal(attachmentOf(nic).id, id, 'it is adopted');
+  const [link] = JSON.parse(ok('ip', ['-n', nic.netns, '-json', 'link', 'show', nic.iface])) as [object];
+  t.match(link, { mtu: 9000, address: mac }, 'they take effect');
+  t.match(okIn(nic.netns, 'ping', ['-c', '1', '-s', '8000', '-W', '5', ADDRESS]), / 1 received/, 'and it loops');
 });
 
 t.test('list, stats and detach know a crashed one', { skip: cannotRun }, async (t) => {
