@@ -42,7 +42,7 @@ export const COMMANDS: readonly Command[] = [
     ],
     options: {
       ...attachOptions(),
-      metrics: text('serve metrics at this address and port: 127.0.0.1:9100', 'ADDRESS:PORT'),
+      metrics: text('serve metrics at this address and port: 127.0.0.1:9100', 'ADDRESS:PORT[,NAME...]'),
       daemon: flag('return when the interface is ready'),
       'dry-run': dryRun,
       json: flag('print one JSON document when ready'),
