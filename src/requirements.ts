@@ -8,7 +8,6 @@ import * as fs from 'node:fs';
 import { type FeatureName, kernelIsAtLeast, kernelRelease } from 'libbpf-ts';
 
 import { VnetError } from './errors';
-import { command } from './native/command';
 
 export interface KernelFeature {
   /** Stable: `doctor --json` has it. */
@@ -93,14 +92,6 @@ export function requireKernel(): void {
       hint: 'vnet-bpf is tested from Linux 6.1 on (Debian 12, Ubuntu 24.04)',
     },
   );
-}
-
-/**
- * Throws COMMAND_FAILED if `ip` cannot be run. It removes interfaces, so without it nothing that is made could be
- * removed.
- */
-export function requireIp(): void {
-  command('ip', ['-V']);
 }
 
 // Privileges, checked before anything is changed.

@@ -15,6 +15,7 @@ import { type Netns, openPeerNetns } from '../link/netns';
 import { attachmentIn, recordNetns } from '../link/netns-record';
 import { planRooms } from '../link/room';
 import { DEFAULT_MTU, peerName, superpacketBytesOf } from '../link/veth';
+import { requireIp } from '../native/command';
 import {
   type AttachOption,
   type AttachOptions,
@@ -24,7 +25,7 @@ import {
   takenText,
 } from '../options/attach-options';
 import { IPV6_MIN_MTU } from '../options/values';
-import { requireIp, requireKernel, requirePrivileges } from '../requirements';
+import { requireKernel, requirePrivileges } from '../requirements';
 import { type Attachment, isControlled, newId, STATE_VERSION } from '../state/store';
 import { brokenError, brokenOnes } from './find-attachment';
 

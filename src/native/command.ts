@@ -44,6 +44,14 @@ export function command(program: string, args: readonly string[], env = systemEn
   return stdout;
 }
 
+/**
+ * Throws COMMAND_FAILED if `ip` cannot be run. It removes interfaces, so without it nothing that is made could be
+ * removed.
+ */
+export function requireIp(): void {
+  command('ip', ['-V']);
+}
+
 const never = new Int32Array(new SharedArrayBuffer(4));
 
 /**
