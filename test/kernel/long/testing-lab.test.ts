@@ -84,9 +84,9 @@ t.test('a hook, the stack, and programs in the namespace', { skip }, async (t) =
     export default (frame) => neighbourReply(frame, '02:00:00:00:00:99') ?? echoReply(frame) ?? 'pass';`,
   );
   await using lab = await Lab.create({ addresses: ['10.77.0.1/24'], hook });
-  t.match(lab.run('ping', '-c', '1', '-W', String(5 * SLOW), '10.77.0.5'), ' 0% packet loss');
+  t.match(lab.run('ping', '-c', '2', '-W', String(2 * SLOW), '10.77.0.5'), ' 0% packet loss');
   await lab.expect({ arp: { operation: 2, senderIp: '10.77.0.5', senderMac: '02:00:00:00:00:99' } }, { within });
-  await lab.expect({ icmp: { type: 0, sequence: 1 }, ipv4: { source: '10.77.0.5' } }, { within });
+  await lab.expect({ icmp: { type: 0, sequence: 2 }, ipv4: { source: '10.77.0.5' } }, { within });
   await lab.nic.inject(datagram(4242));
   await lab.expect({ udp: { destinationPort: 4242 } }, { within });
   t.equal(lab.nic.stats().hooks.errors, 0);

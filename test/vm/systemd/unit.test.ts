@@ -63,7 +63,7 @@ t.test('started, killed under load, restarted, stopped', { skip: cannotRun }, as
   t.match(status, /^Seccomp:\t2$/m, 'its system calls are filtered');
   t.match(status, /^NoNewPrivs:\t1$/m);
   t.equal(property('StatusText'), 'vnet0 loops');
-  t.match(okIn(netns, 'ping', ['-c', '1', '-W', '10', ADDRESS]), '1 received', 'it loops');
+  t.match(okIn(netns, 'ping', ['-c', '2', '-W', '10', ADDRESS]), '2 received', 'it loops');
 
   await scraped(t, 'http://127.0.0.1:9100/metrics');
 
