@@ -83,12 +83,12 @@ export const commandNamed = (commands: readonly Command[], name: string): Comman
   commands.find((command) => command.name === name) ?? null;
 
 /** What users type, operands included: `attach <iface...>`, `detach [iface]`. */
-export function usageOf({ name, operands, runsAnother }: Command): string {
+export function usageOf({ name, operands, runsAnother }: Command, ...options: readonly string[]): string {
   const words = operands.map(({ name: operand, required, takesRest }) => {
     const shown = `${operand}${takesRest ? '...' : ''}`;
     return required ? `<${shown}>` : `[${shown}]`;
   });
-  return [name, ...words, ...(runsAnother ? ['-- COMMAND [ARGS...]'] : [])].join(' ');
+  return [name, ...words, ...options, ...(runsAnother ? ['-- COMMAND [ARGS...]'] : [])].join(' ');
 }
 
 /** Shells that `completion` prints a script for. */

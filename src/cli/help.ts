@@ -78,9 +78,8 @@ function overview(commands: readonly Command[], width: number): string[] {
 
 function helpOf(command: Command, width: number): string[] {
   const { describe, operands, options, examples = [] } = command;
-  const [before, after] = usageOf(command).split(' -- ');
   return [
-    `vnet-bpf ${before} [options]${after === undefined ? '' : ` -- ${after}`}`,
+    `vnet-bpf ${usageOf(command, '[options]')}`,
     '',
     ...wrapped(`${describe[0]?.toUpperCase()}${describe.slice(1)}.`, width),
     ...listed(

@@ -45,8 +45,7 @@ interface PeerNetnsLink {
   name: string;
   ifindex: number;
   features: Wanted;
-  /** Null while nobody has set it. */
-  mtu: (link: Link) => number | null;
+  mtu: (link: Link) => number;
   /** Whether it transmits BIG TCP superpackets. The exit of a room does not: nothing goes on from there. */
   bigTcp: boolean;
 }
@@ -60,9 +59,9 @@ export function peerNetnsLinkParts(supervised: PeerNetnsLinks): Part[] {
             name: 'the peer',
             ifindex: peer.ifindex,
             features: PEER_FEATURES,
-            mtu: ({ settings }: Link) => {
+            mtu: ({ mtu, settings }: Link) => {
               const followed = supervised.mtuFollowed();
-              return followed === null ? null : peerMtu(followed, settings.maxMtu);
+              return followed === null ? mtu : peerMtu(followed, settings.maxMtu);
             },
             bigTcp: true,
           },
@@ -92,7 +91,7 @@ function settingsPart(
   /** Deviations that a repair could not change: properties of this kernel. */
   let given: readonly string[] = [];
   const wantedOf = (link: Link): LinkNumbers => ({
-    mtu: mtu(link) ?? link.mtu,
+    mtu: mtu(link),
     gsoMaxSegs: DEFAULT_GSO_MAX_SEGS,
     gsoMaxSize: SUPERPACKET_BYTES,
     ...ipv4Limit(link, bigTcp ? attachment.superpacketBytes : null),

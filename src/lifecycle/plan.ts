@@ -102,7 +102,10 @@ export function requireSameOptions(attachment: Attachment, options: AttachOption
   const is: Readonly<Record<string, unknown>> = {
     ...attachment,
     type: attachment.backend,
-    lowWatermark: lowWatermarkOf(attachment),
+    lowWatermark:
+      lowWatermarkBytesOf(attachment, options.lowWatermark) === attachment.lowWatermarkBytes
+        ? options.lowWatermark
+        : lowWatermarkOf(attachment),
   };
   const fits = ({ key }: AttachOption): boolean => options[key] === DEFAULTS[key] || options[key] === is[key];
   const conflicts = OPTION_ROWS.filter((row) => row.adoption === 'must fit' && !fits(row)).map(
@@ -197,17 +200,22 @@ function whenFullOf(backend: 'veth' | 'dummy', options: AttachOptions): 'hold' |
   return 'drop';
 }
 
+type RingShape = Pick<Attachment, 'ringBytes' | 'superpacketBytes' | 'whenFull'>;
+
 /** Bytes of a ring that make the queue full. */
-const capacityOf = ({
-  ringBytes,
-  superpacketBytes,
-  whenFull,
-}: Pick<Attachment, 'ringBytes' | 'superpacketBytes' | 'whenFull'>): number =>
+const capacityOf = ({ ringBytes, superpacketBytes, whenFull }: RingShape): number =>
   txBytesLimit({ ringBytes, frameMax: roomFrameMax(superpacketBytes) }, whenFull);
 
-/** The low watermark as the option states it, from 0 to 1; the record has it rounded down to bytes. */
-const lowWatermarkOf = (attachment: Attachment): number =>
-  Math.round((attachment.lowWatermarkBytes / capacityOf(attachment)) * 10_000) / 10_000;
+/** The bytes at which the queue wakes, for a low watermark from 0 to 1. */
+const lowWatermarkBytesOf = (ring: RingShape, part: number): number => Math.floor(capacityOf(ring) * part);
+
+/** The low watermark, from 0 to 1, with the fewest digits that mean the bytes of the record. */
+function lowWatermarkOf(attachment: Attachment): number {
+  const { lowWatermarkBytes } = attachment;
+  const exact = lowWatermarkBytes / capacityOf(attachment);
+  const rounded = [2, 3, 4, 5, 6, 7].map((digits) => Number(exact.toFixed(digits)));
+  return rounded.find((part) => lowWatermarkBytesOf(attachment, part) === lowWatermarkBytes) ?? exact;
+}
 
 /** Makes the record of what is to be made. Changes nothing. */
 export function plan(iface: string, netns: Netns, options: AttachOptions, existing: Link | null): Attachment {
@@ -242,7 +250,7 @@ export function plan(iface: string, netns: Netns, options: AttachOptions, existi
     startedAt: new Date().toISOString(),
     ...runningOptionsOf(options),
     superpacketBytes,
-    lowWatermarkBytes: Math.floor(capacityOf({ ringBytes, superpacketBytes, whenFull }) * options.lowWatermark),
+    lowWatermarkBytes: lowWatermarkBytesOf({ ringBytes, superpacketBytes, whenFull }, options.lowWatermark),
     lowWatermarkPackets: Math.floor(options.queuePackets * options.lowWatermark),
     whenFull,
     baseline: { peerTxPackets: 0 },

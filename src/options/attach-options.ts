@@ -183,7 +183,7 @@ export const ATTACH_OPTIONS = {
     default: '50%',
     read: parseWatermark,
     asText: (value: number) => `${value}%`,
-    takenAsText: (part: number) => `${part * 100}%`,
+    takenAsText: (part: number) => `${Number((part * 100).toFixed(5))}%`,
     inLibrary: (text: string) => text.replace('%', ''),
     adoption: 'must fit',
     describe: 'part of the queue at which it wakes',
@@ -306,10 +306,10 @@ export const RUNNING_ROWS = OPTION_ROWS.filter((row): row is RunningOption => ro
 
 /** A value of AttachOptions as the command line writes it. */
 export const takenText = (row: AttachOption, value: unknown): string =>
-  ((row.takenAsText ?? row.asText ?? String) as (value: unknown) => string)(value);
+  textOf(row.takenAsText ? { asText: row.takenAsText } : row, value);
 
 /** A value of the library as the command line writes it. */
-export const textOf = ({ asText = String }: AttachOption, value: unknown): string =>
+export const textOf = ({ asText = String }: Pick<AttachOption, 'asText'>, value: unknown): string =>
   (asText as (value: unknown) => string)(value);
 
 const defaultOf = ({ flag: name, default: text = '', read, ...row }: AttachOption): unknown =>

@@ -76,11 +76,8 @@ function commandPart(command: Command): string {
   return subsection(usage, `${plain(command.describe)}.`, ...Object.entries(command.options).map(optionEntry));
 }
 
-/** Options come before the command that another runs. */
-function synopsisOf(command: Command): string {
-  const [before = '', after] = usageOf(command).split(' -- ');
-  return `${bold('vnet-bpf')} ${plain(before)} [${italic('options')}]${after === undefined ? '' : ` \\-\\- ${plain(after)}`}`;
-}
+const synopsisOf = (command: Command): string =>
+  `${bold('vnet-bpf')} ${plain(usageOf(command, '[options]')).replace('[options]', `[${italic('options')}]`)}`;
 
 export function manPage(version: string, cli: string): string {
   const withoutRoot = COMMANDS.filter((command) => command.withoutRoot).map(({ name }) => name);

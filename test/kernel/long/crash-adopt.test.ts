@@ -208,7 +208,7 @@ t.test('drop: while nobody drains, senders are refused', { skip: cannotRun }, as
 });
 
 t.test('options of the attach that adopts', { skip: cannotRun }, async (t) => {
-  const nic = attachedIn(t, quietNetns(t), ['--addr', `${ADDRESS}/24`, '--low-watermark', '25%']);
+  const nic = attachedIn(t, quietNetns(t), ['--addr', `${ADDRESS}/24`, '--low-watermark', '33.333%']);
   const { pid, id } = attachmentOf(nic);
   process.kill(pid, 'SIGKILL');
   t.ok(await eventually(() => !lives(pid)), 'its controller is dead');
@@ -216,11 +216,15 @@ t.test('options of the attach that adopts', { skip: cannotRun }, async (t) => {
     cli(['attach', nic.iface, '--netns', nic.netns, '--daemon', ...args]);
   t.match(
     again('--low-watermark', '30%', '--mtu', '9000'),
-    { status: 1, stderr: /left it with --low-watermark 25%\n/ },
+    { status: 1, stderr: /left it with --low-watermark 33\.333%\n/ },
     'what the programs have cannot change',
   );
   const mac = '02:00:00:00:00:77';
-  t.equal(again('--low-watermark', '25%', '--mtu', '9000', '--mac', mac).status, 0, 'the same, and others that can');
+  t.equal(
+    again('--low-watermark', '33.333%', '--mtu', '9000', '--mac', mac).status,
+    0,
+    'the same, and others that can',
+  );
   t.equal(attachmentOf(nic).id, id, 'it is adopted');
   const [link] = JSON.parse(ok('ip', ['-n', nic.netns, '-json', 'link', 'show', nic.iface])) as [object];
   t.match(link, { mtu: 9000, address: mac }, 'they take effect');
