@@ -41,6 +41,11 @@ export class Frame {
     return new Frame(data);
   }
 
+  /** The memory of a frame, for code that reads frames without copying them. @internal */
+  static dataOf(frame: Frame): FrameData {
+    return frame.data;
+  }
+
   /** Length in bytes, VLAN tags included. */
   get length(): number {
     this.data.requireOpen();

@@ -7,6 +7,7 @@ import t from 'tap';
 import { compileFilter } from '../../src/native/libpcap';
 import { arp, ethernet, icmp, ipv4, ipv6, tcp, udp } from '../../src/packet';
 import { type Instruction, PacketFilter, parseFilter } from '../../src/packet/filter';
+import { GSO, Segmenter } from '../../src/packet/offload';
 import { pcap } from '../helpers/pcap';
 import { Random } from '../helpers/random';
 import { withoutTools } from '../helpers/traffic';
@@ -92,6 +93,107 @@ t.test('frames match as they do for tcpdump', { skip: withoutTools('tcpdump') },
   }
 });
 
+t.test('damaged frames match as they do for libpcap, interpreted and compiled', async (t) => {
+  const random = Random.announced(t);
+  const native = libpcapFilter();
+  const different: string[] = [];
+  for (const expression of EXPRESSIONS) {
+    const compiled = compileFilter(expression);
+    if ('error' in compiled) throw new Error(compiled.error);
+    const program = new Uint8Array(compiled.instructions.buffer);
+    const filter = parseFilter(expression);
+    const quick = filter.compiled();
+    for (let n = 0; n < 300; n++) {
+      const frame = Uint8Array.from(random.pick(FRAMES));
+      for (let flips = random.between(0, 6); flips > 0; flips--)
+        frame[random.between(0, Math.min(60, frame.length) - 1)] = random.bits() & 0xff;
+      const captured = random.chance(70) ? frame.length : random.between(0, frame.length);
+      const expected = native(program, frame, frame.length, captured) !== 0;
+      if (filter.matches(frame, 0, captured, frame.length) !== expected)
+        different.push(`interpreted: ${expression}, ${Buffer.from(frame).toString('hex')}, ${captured}`);
+      if (quick(frame, 0, captured, frame.length) !== expected)
+        different.push(`compiled: ${expression}, ${Buffer.from(frame).toString('hex')}, ${captured}`);
+    }
+  }
+  t.same(different, []);
+});
+
+/** bpf_filter of libpcap: the program, the frame, its length on the wire, and as captured. */
+function libpcapFilter(): (program: Uint8Array, frame: Uint8Array, length: number, captured: number) => number {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  const koffi = require('koffi') as { load(name: string): { func(prototype: string): unknown } };
+  return koffi
+    .load('libpcap.so.0.8')
+    .func(
+      'unsigned int bpf_filter(const uint8_t *program, const uint8_t *frame, unsigned int length, unsigned int captured)',
+    ) as ReturnType<typeof libpcapFilter>;
+}
+
+t.test('filters that say the same of a superpacket and of its segments are known', async (t) => {
+  const superpacket = (packet: typeof ipv4 | typeof ipv6, of: typeof V4): Uint8Array =>
+    ethernet(LINK, packet(of, tcp({ ...PORTS, sequence: 9, flags: 0x18 }, new Uint8Array(5000).fill(7))));
+  const different: string[] = [];
+  for (const [frame, type] of [
+    [superpacket(ipv4, V4), GSO.tcpv4],
+    [superpacket(ipv6, V6), GSO.tcpv6],
+  ] as const) {
+    const segmenter = new Segmenter();
+    const count = segmenter.open(frame, 0, frame.length, type, 1000);
+    const pieces = Array.from({ length: count }, (_, i) => {
+      const piece = new Uint8Array(segmenter.lengthOf(i));
+      segmenter.write(i, piece);
+      return piece;
+    });
+    t.equal(count, 5);
+    for (const expression of EXPRESSIONS) {
+      const filter = parseFilter(expression);
+      const whole = filter.matches(frame, 0, frame.length, frame.length);
+      if (
+        filter.looksAtFlowOnly &&
+        pieces.some((piece) => filter.matches(piece, 0, piece.length, piece.length) !== whole)
+      )
+        different.push(expression);
+    }
+  }
+  t.same(different, []);
+  const sure = (expressions: readonly string[]): boolean[] =>
+    expressions.map((expression) => parseFilter(expression).looksAtFlowOnly);
+  t.same(
+    new Set(
+      sure([
+        'tcp port 443',
+        'udp',
+        'host 10.77.0.1',
+        'ip6 net fd00::/8',
+        'portrange 1-5',
+        'arp or icmp',
+        'ether host 02:00:00:00:00:01',
+        'ip[8] > 3',
+      ]),
+    ),
+    new Set([true]),
+  );
+  t.same(
+    new Set(
+      sure([
+        'len > 100',
+        'less 60',
+        'tcp[tcpflags] & tcp-syn != 0',
+        'ip[2:2] > 40',
+        'ip[4:2] = 1',
+        'tcp[4:4] > 5',
+        'udp[8:4] = 1',
+        'ether[38:4] = 5',
+        'ether[54:2] = 5',
+        'ip6[4:2] > 9',
+        'vlan and tcp port 80',
+        'ip6 protochain 6',
+      ]),
+    ),
+    new Set([false]),
+  );
+});
+
 t.test('a frame somewhere in memory, and one of which too little is there', async (t) => {
   const memory = Buffer.concat([Buffer.alloc(100, 0xff), FRAMES[0] as Buffer, Buffer.alloc(100, 0xff)]);
   const length = (FRAMES[0] as Buffer).length;
@@ -138,6 +240,7 @@ t.test('programs of any bytes end, or are refused', async (t) => {
     0x34, 0x3c, 0x94, 0x9c, 0x64, 0x6c, 0x74, 0x84, 0x05, 0x15, 0x1d, 0x25, 0x35, 0x45, 0x06, 0x16, 0x07, 0x87,
   ];
   const counts = { ran: 0, refused: 0 };
+  const different: string[] = [];
   for (let n = 0; n < 5000; n++) {
     const program = Array.from({ length: random.between(1, 12) }, (): Instruction => ({
       code: random.pick(codes),
@@ -146,8 +249,11 @@ t.test('programs of any bytes end, or are refused', async (t) => {
       k: random.pick([0, 1, 2, 12, 14, 31, 32, 0xffffffff, random.bits()]),
     }));
     program.push({ code: random.chance(90) ? 0x06 : random.bits() & 0xffff, jt: 0, jf: 0, k: 1 });
+    const frame = random.pick(FRAMES);
     try {
-      new PacketFilter('', program).matches(random.pick(FRAMES), 0, 60, 60);
+      const filter = new PacketFilter('', program);
+      const expected = filter.matches(frame, 0, 60, 60);
+      if (filter.compiled()(frame, 0, 60, 60) !== expected) different.push(JSON.stringify(program));
       counts.ran++;
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
@@ -155,4 +261,5 @@ t.test('programs of any bytes end, or are refused', async (t) => {
     }
   }
   t.ok(counts.ran > 200 && counts.refused > 200, JSON.stringify(counts));
+  t.same(different, [], 'what runs gives the same when it is compiled');
 });
