@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The engine: shows each frame to all rules and decides what becomes of it. It neither sends nor waits.
+ *
+ * Every rule sees every frame, whatever the other rules do to it, and counts by itself. Once a rule has dropped a
+ * frame, later rules have no effect on it; delays add up.
+ *
+ * Repeatable is, for the frame with number n of a connection, everything that a rule does except what depends on time:
+ * `between`, `rate` and `cut`. For datagrams and handshakes, n is the same in each run if the programs send the same.
+ * After TCP's handshake, the kernel decides by timing how it segments and acknowledges, so n varies; `atByte` and
+ * filters for SYN, FIN and RST remain repeatable.
+ */
+import { Frame } from '../packet/frame';
+import { type Connection, Connections } from './connections';
+import { Dice } from './dice';
+import { type Applied, Decision, prepare } from './effects';
+import { brief, type Logged } from './log';
+import { type Judged, Matcher } from './matching';
+import type { Faults } from './rules';
+
+interface ReadyRule {
+  id: number;
+  matcher: Matcher;
+  effects: readonly Applied[];
+  /** Frames that it has matched, and those to which something happened. */
+  matched: number;
+  applied: number;
+}
+
+/** How many frames a rule has matched, and to how many of them something happened. */
+export type RuleCounts = Pick<ReadyRule, 'id' | 'matched' | 'applied'>;
+
+/** A frame that waits until other frames of its direction have passed. */
+interface Held {
+  ticket: number;
+  left: number;
+  from: Judged['from'];
+}
+
+/** What is known about a connection, apart from the memory of effects. */
+interface State {
+  /** The rule that has silenced the connection; 0 for none. */
+  silencedBy: number;
+  held: Held[];
+}
+
+/** Direction of a frame as an index. */
+const INDEX = { client: 0, server: 1 } as const;
+
+export class Engine {
+  private readonly rules: readonly ReadyRule[];
+  private readonly connections: Connections;
+  private readonly decision = new Decision();
+  private readonly judged: Judged = {
+    connection: null as unknown as Connection,
+    data: null as never,
+    frame: null as never,
+    from: 'client',
+    now: 0,
+  };
+  private silentUntil = 0;
+  private silencedBy = 0;
+  private tickets = 0;
+  /** Whether there may be silenced connections, or frames that wait for others. */
+  private hasStates = false;
+  /**
+   * Whether each rule matches whole connections or nothing of them: connections without a match need not be known then.
+   */
+  private readonly isOfConnections: boolean;
+  /** Tickets of frames whose wait for others is over. */
+  readonly released: number[] = [];
+  /** The ticket of the frame that judge() has just decided on, if that waits for others; otherwise 0. */
+  ticket = 0;
+
+  /**
+   * Compiles the filters. Throws USAGE and LIBPCAP_MISSING. `clockStart` is when the clock of `now` was 0, in
+   * milliseconds since 1970.
+   */
+  constructor(
+    { seed, rules }: Faults,
+    private readonly log: Logged,
+    private readonly clockStart: number,
+  ) {
+    const dice = new Dice(seed);
+    let slots = 0;
+    // The memory of each effect comes after the state of the connection itself.
+    let memory = 1;
+    // The number of slots is known only once all rules are ready.
+    const lateSlots = { next: () => slots++ };
+    const connections = new Connections(() => slots);
+    this.connections = connections;
+    this.rules = rules.map(({ id, match, effects }) => {
+      const matcher = new Matcher(match, id, dice, connections, lateSlots);
+      const ready = prepare(effects, dice, memory);
+      memory += effects.length;
+      return { id, matcher, effects: ready, matched: 0, applied: 0 };
+    });
+    this.isOfConnections = this.rules.every(({ matcher }) => matcher.isOfConnection);
+  }
+
+  /** Whether the frame belongs to a connection that no rule matches, and nothing else is to happen to it. */
+  skips(frame: Frame): boolean {
+    if (!this.isOfConnections || this.silentUntil > 0) return false;
+    const data = Frame.dataOf(frame);
+    const { rules } = this;
+    for (let i = 0; i < rules.length; i++) if (!(rules[i] as ReadyRule).matcher.ignores(data)) return false;
+    return true;
+  }
+
+  get counts(): RuleCounts[] {
+    return this.rules.map(({ id, matched, applied }) => ({ id, matched, applied }));
+  }
+
+  /**
+   * Whether no rule matches any segment of a superpacket, and nothing else is to happen to it. Then it need not be
+   * judged, and its connection need not be known: a superpacket does not open a connection.
+   */
+  ignores(superpacket: Frame): boolean {
+    if (this.silentUntil > 0 || this.hasStates) return false;
+    const data = Frame.dataOf(superpacket);
+    return this.rules.every(({ matcher }) => matcher.ignores(data));
+  }
+
+  /**
+   * Decides on a frame that came at `now`, in milliseconds. Null means that it passes unchanged. The decision is valid
+   * until the next call, and its frames are not copied.
+   */
+  judge(frame: Frame, now: number): Decision | null {
+    const { judged, decision, connections } = this;
+    const data = Frame.dataOf(frame);
+    const connection = connections.of(data, now);
+    judged.frame = frame;
+    judged.data = data;
+    judged.connection = connection;
+    judged.from = connections.from;
+    judged.now = now;
+    this.ticket = 0;
+    let decided = false;
+    for (let i = 0; i < this.rules.length; i++) {
+      const rule = this.rules[i] as ReadyRule;
+      const n = rule.matcher.matches(judged);
+      if (n === 0) continue;
+      if (!decided) decision.reset();
+      decided = true;
+      rule.matched++;
+      if (!decision.drop) this.apply(rule, n);
+    }
+    const state = connection.memory[0] as State | undefined;
+    if (decided) return this.settle(state);
+    if (state === undefined && now >= this.silentUntil) return null;
+    decision.reset();
+    return this.settle(state);
+  }
+
+  private apply(rule: ReadyRule, n: number): void {
+    const { judged, decision } = this;
+    const what = { rule: rule.id, connection: judged.connection.number, n };
+    let happened = false;
+    for (const effect of rule.effects) {
+      const text = effect({ judged, decision, what });
+      if (text !== null) this.note(rule.id, n, text);
+      happened ||= text !== null;
+      if (decision.drop) break;
+    }
+    if (happened) rule.applied++;
+    if (decision.silences) this.stateOf(judged.connection).silencedBy ||= rule.id;
+    if (decision.cutMs === 0) return;
+    this.silentUntil = Math.max(this.silentUntil, judged.now + decision.cutMs);
+    this.silencedBy = rule.id;
+    decision.cutMs = 0;
+  }
+
+  /** Takes into account what earlier frames have begun, and the frames that wait for this one. */
+  private settle(state: State | undefined): Decision | null {
+    const { decision, judged } = this;
+    if (!decision.drop) this.silence(state);
+    if (decision.drop) return decision;
+    if (decision.heldBy > 0) this.hold(judged.connection);
+    else if (state !== undefined && state.held.length > 0) this.passHeld(state.held);
+    if (decision.ordered && !decision.unordered) this.keepOrder(judged.connection);
+    return decision;
+  }
+
+  private silence(state: State | undefined): void {
+    const { decision, judged } = this;
+    const by = judged.now < this.silentUntil ? this.silencedBy : (state?.silencedBy ?? 0);
+    if (by === 0) return;
+    decision.reset();
+    decision.drop = true;
+    this.note(by, 0, judged.now < this.silentUntil ? 'cut' : 'blackhole');
+  }
+
+  private hold(connection: Connection): void {
+    const { decision, judged } = this;
+    this.ticket = ++this.tickets;
+    this.stateOf(connection).held.push({ ticket: this.ticket, left: decision.heldBy, from: judged.from });
+    decision.delayMs += decision.heldMs;
+    decision.unordered = true;
+  }
+
+  /** Counts this frame for the frames that wait until others have passed. */
+  private passHeld(held: Held[]): void {
+    for (let i = 0; i < held.length; i++) {
+      const each = held[i] as Held;
+      if (each.from !== this.judged.from || --each.left > 0) continue;
+      this.released.push(each.ticket);
+      held.splice(i--, 1);
+    }
+  }
+
+  /** Makes the frame arrive no earlier than those before it. */
+  private keepOrder({ lastDue }: Connection): void {
+    const { decision, judged } = this;
+    const direction = INDEX[judged.from];
+    const due = Math.max(judged.now + decision.delayMs, lastDue[direction]);
+    decision.delayMs = due - judged.now;
+    lastDue[direction] = due;
+  }
+
+  private stateOf({ memory }: Connection): State {
+    this.hasStates = true;
+    return (memory[0] ??= { silencedBy: 0, held: [] } satisfies State) as State;
+  }
+
+  private note(rule: number, n: number, effect: string): void {
+    const { judged } = this;
+    const { connection, from, now } = judged;
+    this.log({
+      time: (this.clockStart + now) / 1000,
+      rule,
+      connection: connection.label,
+      from,
+      n,
+      frame: brief(judged, this.connections),
+      effect,
+    });
+  }
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Finds rules that can never match, or whose effect can never happen, before they are put in place. It uses what
+ * libpcap's optimizer finds out about a filter, which is not everything.
+ */
+import { usageError, VnetError } from '../errors';
+import { parseFilter } from '../packet/filter';
+import { ruleText } from './language';
+import type { Effect, EffectKind, Match, Rule } from './rules';
+
+/** What a frame must be for an effect to be possible, as a filter. */
+const NEEDS: Readonly<Partial<Record<EffectKind, string>>> = {
+  reset: 'tcp',
+  ecn: '(ip or ip6)',
+  unreachable: '(ip or ip6)',
+  'too-big': '(ip or ip6)',
+};
+const AT_BYTE_NEEDS = 'tcp';
+/** What libpcap says of a filter that cannot match. */
+const REJECTS_ALL = 'rejects all packets';
+
+/** Compiles all filters. Throws USAGE for one that libpcap does not understand, and for a rule that cannot match. */
+export function requirePossible(rules: readonly Rule[]): void {
+  for (const rule of rules) {
+    const why = whyNot(rule.match) ?? firstOf(rule.effects, (effect) => effectWhyNot(rule.match, effect));
+    if (why !== null)
+      throw usageError(
+        `rule ${rule.id}, "${ruleText(rule)}"`,
+        `can never take effect: ${why}`,
+        'change it, or leave it out',
+      );
+  }
+}
+
+function firstOf<T>(list: readonly T[], why: (each: T) => string | null): string | null {
+  for (const each of list) {
+    const found = why(each);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+/** Why no frame can match; null if one may. */
+function whyNot({ filter = '', after, nth, every, first, atByte }: Match): string | null {
+  if (isEmpty(filter)) return `no frame matches "${filter}"`;
+  if (atByte !== undefined && isEmpty(filter, AT_BYTE_NEEDS)) return `at-byte is about TCP, and "${filter}" is not`;
+  const least = nth?.find((n) => (every === undefined || n % every === 0) && (first === undefined || n <= first));
+  if (nth !== undefined && least === undefined)
+    return `none of nth ${nth.join(',')} is also ${[every === undefined ? [] : `every ${every}`, first === undefined ? [] : `first ${first}`].flat().join(' and ')}`;
+  if (every !== undefined && first !== undefined && every > first)
+    return `the first ${first} frames have none that is every ${every}`;
+  const why = after === undefined ? null : whyNot(after);
+  return why === null ? null : `after: ${why}`;
+}
+
+function effectWhyNot({ filter = '' }: Match, { kind }: Effect): string | null {
+  const needed = NEEDS[kind];
+  return needed !== undefined && isEmpty(filter, needed)
+    ? `${kind} is about ${needed.replace(/[()]/g, '')}, and "${filter}" is not`
+    : null;
+}
+
+/** Whether libpcap can tell that no frame matches a filter, or both filters. */
+function isEmpty(filter: string, and?: string): boolean {
+  try {
+    // After the filter, because some of its words, such as vlan, change what later words mean.
+    parseFilter(and === undefined ? filter : filter === '' ? and : `(${filter}) and ${and}`);
+    return false;
+  } catch (error) {
+    if (error instanceof VnetError && error.message.includes(REJECTS_ALL)) return true;
+    throw error;
+  }
+}
