@@ -208,6 +208,15 @@ struct control {
 	/* Lost, if nothing of it has arrived by a later reading, and when that was first seen; the first queue as well. */
 	__u64 impair_suspected;
 	__u64 impair_suspected_ms; /* CLOCK_MONOTONIC */
+
+	/*
+	 * Frames that a hook delays are in the memory of its thread; their records have left the ring. That memory holds
+	 * hooks_delayed - hooks_released - hooks_lost of them.
+	 */
+	__u64 hooks_delayed; /* all frames taken into that memory */
+	__u64 hooks_released; /* frames that have left it: sent, or refused by the socket */
+	__u64 hooks_lost; /* by the controller, once that memory is gone: frames that were in it */
+	__u64 pad5[5];
 };
 
 /* A flag in `count` of struct batch. It has an enum of its own because the number is not an int. */
@@ -215,9 +224,13 @@ enum batch_flag {
 	BATCH_HOOKED = 0x80000000, /* a hook has judged the frames */
 };
 
-/* struct mmsghdr on 64-bit. The kernel does not look at its padding, so the poller keeps its progress there. */
+/*
+ * struct mmsghdr on 64-bit. The kernel ignores its padding, and msg_name if msg_namelen is 0, so the poller keeps its
+ * progress there.
+ */
 struct message {
-	__u64 name;
+	__u32 delayed; /* msg_name; with a hook: frames taken into the memory of its thread */
+	__u32 released; /* with a hook: frames that have left that memory */
 	__u32 name_length;
 	__u32 records; /* with a hook: records done with */
 	__u64 iov;
@@ -251,15 +264,19 @@ struct batch {
 	__u64 rx_bytes;
 	__u64 hooks_dropped;
 	__u64 hooks_injected;
+	__u64 hooks_delayed;
+	__u64 hooks_released;
 	__u64 total_records;
 	__u64 total_dropped;
 	__u64 total_injected;
+	__u64 total_delayed;
+	__u64 total_released;
 	/* The message refused last, and the values that its counters must have once it is marked as refused. */
 	__u64 refused_message; /* its index + 1; 0: none yet */
 	__u64 refused_reason; /* offset of its counter in struct control */
 	__u64 refused_count;
 	__u64 refused_errors; /* reinject_errors */
-	__u64 pad1[2];
+	__u64 pad1[6];
 	struct message messages[BATCH_MAX];
 };
 

@@ -9,4 +9,16 @@ export { VnetError, type ErrorCode } from './errors';
 export { frameAccounting, type Refusal, type Stats } from './datapath/stats';
 /** @deprecated The former name of frameAccounting. */
 export { frameAccounting as law } from './datapath/stats';
-export type { Hook, HookContext, HookExport, HookTimer, OnHookError, Superpackets, Verdict } from './hooks/contract';
+export type { RulesInput } from './faults/document';
+export type { Fault } from './faults/log';
+export type { FaultsReport } from './hooks/fault-hook';
+export type {
+  Delay,
+  Hook,
+  HookContext,
+  HookExport,
+  HookTimer,
+  OnHookError,
+  Superpackets,
+  Verdict,
+} from './hooks/contract';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Made by libbpf-ts from the BTF of vnet.bpf.o; do not edit.
 
-/** struct batch, 65664 bytes. */
+/** struct batch, 65728 bytes. */
 export const BATCH = {
   count: 0,
   start: 8,
@@ -10,21 +10,25 @@ export const BATCH = {
   rxBytes: 32,
   hooksDropped: 40,
   hooksInjected: 48,
-  totalRecords: 56,
-  totalDropped: 64,
-  totalInjected: 72,
-  refusedMessage: 80,
-  refusedReason: 88,
-  refusedCount: 96,
-  refusedErrors: 104,
-  messages: 128,
-  size: 65664,
+  hooksDelayed: 56,
+  hooksReleased: 64,
+  totalRecords: 72,
+  totalDropped: 80,
+  totalInjected: 88,
+  totalDelayed: 96,
+  totalReleased: 104,
+  refusedMessage: 112,
+  refusedReason: 120,
+  refusedCount: 128,
+  refusedErrors: 136,
+  messages: 192,
+  size: 65728,
 } as const;
 
 // enum batch_flag
 export const BATCH_HOOKED = 2147483648;
 
-/** struct control, 448 bytes. */
+/** struct control, 512 bytes. */
 export const CONTROL = {
   captured: 0,
   recording: 8,
@@ -79,7 +83,10 @@ export const CONTROL = {
   impairOverflow: 424,
   impairSuspected: 432,
   impairSuspectedMs: 440,
-  size: 448,
+  hooksDelayed: 448,
+  hooksReleased: 456,
+  hooksLost: 464,
+  size: 512,
 } as const;
 
 /** struct counters, 120 bytes. */
@@ -97,7 +104,8 @@ export const COUNTERS = {
 
 /** struct message, 64 bytes. */
 export const MESSAGE = {
-  name: 0,
+  delayed: 0,
+  released: 4,
   nameLength: 8,
   records: 12,
   iov: 16,
@@ -176,4 +184,4 @@ export const VNET_HDR = {
 } as const;
 
 /** Changes with anything above. */
-export const LAYOUT_HASH = 0xf7dd507e;
+export const LAYOUT_HASH = 0x44e09bb5;

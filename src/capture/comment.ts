@@ -91,6 +91,8 @@ function outcomeOf({ outcome, detail }: RecordedFrame): string {
       return 'changed by the hook and reinjected';
     case OUTCOME.segmented:
       return `cut by the hook, ${detail} pieces reinjected`;
+    case OUTCOME.delayed:
+      return `delayed by the hook for ${(detail / 10).toFixed(1)} ms`;
     default:
       return refusedOnReinjectPath(outcome) ?? `outcome ${outcome}`;
   }

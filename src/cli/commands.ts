@@ -64,7 +64,8 @@ export const COMMANDS: readonly Command[] = [
         repeatable: true,
         otherwise: '10.77.0.1/24 fd77::1/64',
       },
-      ...attachOptions('hook', 'on-hook-error'),
+      ...attachOptions('hook', 'on-hook-error', 'faults', 'seed'),
+      'faults-log': { ...text('file for the faults that have happened, a line of JSON each', 'FILE'), offers: 'files' },
       impair: text('a bad wire, in the words of impair: "delay 20ms loss 1%"', 'WORDS'),
       stats: text('file for the counters, instead of standard error', 'FILE'),
       json: flag('the counters as the JSON document of stats --json'),
@@ -116,6 +117,39 @@ export const COMMANDS: readonly Command[] = [
       { command: 'vnet-bpf hook --init /etc/vnet-bpf/hook.ts', describe: 'one to begin with' },
     ],
     load: () => (require('./hook') as typeof import('./hook')).hookCommand,
+  },
+  {
+    name: 'faults',
+    describe: 'drop, delay or change just the frames that rules name, the same ones each time',
+    operands: [
+      iface,
+      {
+        name: 'rules',
+        describe: "rules in words, 'udp port 53 nth 2: drop', or a file of text, JSON or TypeScript with rules",
+        takesRest: true,
+        offers: 'files',
+      },
+    ],
+    options: {
+      netns: netnsOption,
+      ...attachOptions('seed'),
+      show: flag('show the rules, and how often each has matched'),
+      log: flag('print the faults that have happened, a line of JSON each'),
+      clear: flag('take the rules away'),
+      words: flag('list the words of rules'),
+      json: flag('with --show: print one JSON document'),
+    },
+    examples: [
+      {
+        command: "vnet-bpf faults vnet0 'udp port 53 nth 2: drop'",
+        describe: 'the second datagram of each connection to port 53',
+      },
+      {
+        command: "vnet-bpf faults vnet0 'tcp port 443: delay 40ms jitter 5ms loss 2%' --seed 7",
+        describe: 'by chance, and the same again with the same seed',
+      },
+    ],
+    load: () => (require('./faults') as typeof import('./faults')).faultsCommand,
   },
   {
     name: 'impair',

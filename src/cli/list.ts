@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf list`. */
+import { readFaults } from '../faults/document';
+import { ruleText } from '../faults/language';
 import { locate } from '../lifecycle/find-attachment';
 import { netnsText, shownNetns } from '../link/netns-record';
 import { requirePrivileges } from '../requirements';
@@ -37,6 +39,8 @@ export interface AttachmentDescription {
   onHookError: string | null;
   /** Why nothing passes while the thread of a hook that decides over traffic is gone. */
   hookDown: string | null;
+  /** Rules of faults in words, or the file with them. */
+  faults: string | null;
   metrics: string | null;
 }
 
@@ -80,8 +84,15 @@ export function describeAttachment(attachment: Attachment): AttachmentDescriptio
     hook: lives || decides ? attachment.hook : null,
     onHookError: lives || decides ? attachment.onHookError : null,
     hookDown: lives ? attachment.hookDown : null,
+    faults: faultsText(attachment),
     metrics: lives ? attachment.metrics : null,
   };
+}
+
+/** Faults outlive their controller: an attach that adopts the interface puts them in place again. */
+function faultsText({ faults }: Attachment): string | null {
+  if (faults === null || faults.document === null) return faults?.file ?? null;
+  return readFaults(JSON.parse(faults.document)).rules.map(ruleText).join('; ');
 }
 
 export function listCommand(args: { json: boolean }): void {
@@ -98,7 +109,13 @@ export function listCommand(args: { json: boolean }): void {
     `${entry.backend}/${entry.attach}`,
     bytes(entry.ringBytes),
     entry.addresses.join(' ') || '-',
-    entry.hook === null ? '-' : entry.hookDown === null ? entry.hook : `${entry.hook} (down)`,
+    entry.faults !== null
+      ? `faults${entry.hookDown === null ? '' : ' (down)'}`
+      : entry.hook === null
+        ? '-'
+        : entry.hookDown === null
+          ? entry.hook
+          : `${entry.hook} (down)`,
   ]);
   const brokenRows = broken.map((entry) => [
     entry.interface,

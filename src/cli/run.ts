@@ -6,6 +6,7 @@ import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promi
 
 import { frameAccounting, type Stats } from '../datapath/stats';
 import { usageError, VnetError } from '../errors';
+import { lineOf } from '../faults/log';
 import { checkedWords } from '../impair/words';
 import { endProcesses, Netns } from '../link/netns';
 import { clock } from '../native/clock';
@@ -27,9 +28,11 @@ import { jsonText, reportError, tellNotice } from '../terminal/output';
 import { SignalRelay, statusOf } from '../terminal/signals';
 import { Throwaway, type ThrowawayOptions } from '../testing/throwaway';
 import type { Call } from './declarations';
+import { reportLines } from './faults';
 import { asLines } from './stats';
 
-interface RunArguments extends Pick<TypedOptions, 'addr' | 'hook' | 'onHookError'> {
+interface RunArguments extends Pick<TypedOptions, 'addr' | 'hook' | 'onHookError' | 'faults' | 'seed'> {
+  faultsLog: string | undefined;
   impair: string | undefined;
   stats: string | undefined;
   json: boolean;
@@ -52,7 +55,8 @@ export async function runCommand(args: RunArguments, { words: command }: Call): 
   // The descriptors are for the command, not for what cleans up after it: a process may wait until the last of them is
   // closed.
   descriptors.forEach(setCloseOnExec);
-  const report = openReport(args.stats);
+  const report = openReport('stats', args.stats);
+  const faultsLog = openReport('faults-log', args.faultsLog);
   leaveRemovedDirectory();
   const signals = new SignalRelay();
   const network = await Throwaway.create(PREFIX, options);
@@ -63,6 +67,7 @@ export async function runCommand(args: RunArguments, { words: command }: Call): 
     await nextTurn(); // signals that arrived meanwhile are handled now
     status = signals.early ? statusOf(signals.early) : await runIn(network, command, descriptors, signals);
     if (!signals.early) stats = await statsAtRest(network.nic);
+    if (!signals.early && args.faults !== undefined) await reportFaults(network.nic, faultsLog, args);
   } catch (error) {
     if (!(error instanceof CannotExecute)) throw error;
     reportError(error, false);
@@ -76,40 +81,61 @@ export async function runCommand(args: RunArguments, { words: command }: Call): 
   process.exit(status);
 }
 
-function toOptions({ addr, hook, onHookError }: RunArguments): ThrowawayOptions {
+function toOptions({ addr, hook, onHookError, faults, seed, faultsLog }: RunArguments): ThrowawayOptions {
   const hasIpv6 = fs.existsSync('/proc/sys/net/ipv6');
   const addresses = addr ?? ['10.77.0.1/24', ...(hasIpv6 ? ['fd77::1/64'] : [])];
-  readFlags({ addr: addresses }, absolutePath);
-  return { addresses, ...(hook !== undefined && { hook: absolutePath(hook) }), ...(onHookError && { onHookError }) };
+  const read = readFlags({ addr: addresses, hook, faults, seed }, absolutePath);
+  if (faultsLog !== undefined && faults === undefined)
+    throw usageError(
+      `--faults-log "${faultsLog}"`,
+      'is the log of faults, and there are none',
+      "--faults 'udp port 53 nth 2: drop', or leave it out",
+    );
+  return {
+    addresses,
+    ...(read.hook !== null && { hook: read.hook }),
+    ...(onHookError && { onHookError }),
+    ...(read.faults !== null && { faults: read.faults }),
+    ...(read.seed !== null && { seed: read.seed }),
+  };
 }
 
-/**
- * Opens the file for the counters before anything is created; returns null if none is named, which means standard
- * error.
- */
-function openReport(file: string | undefined): number | null {
+/** Opens a file for a report before anything is created; null if none is named. */
+function openReport(option: string, file: string | undefined): number | null {
   if (file === undefined) return null;
   try {
     return openOutput(file);
   } catch (cause) {
     if (cause instanceof VnetError) throw cause;
     throw usageError(
-      `--stats "${file}"`,
+      `--${option} "${file}"`,
       `cannot be written: ${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message}`,
       'name a file in an existing directory, or /dev/null',
     );
   }
 }
 
+/** Says what the faults have done, with the seed that does it again, and writes their log. */
+async function reportFaults(nic: Nic, log: number | null, { faultsLog, json }: RunArguments): Promise<void> {
+  if (!json) news(2, `${reportLines(nic.name, await nic.faultsReport()).join('\n')}\n`);
+  if (log === null) return;
+  const lines = (await nic.faultLog()).map((fault) => `${lineOf(fault)}\n`).join('');
+  writeInto(log, 'faults-log', faultsLog, lines);
+}
+
 /** Writes the counters. The exit code is the command's, whether or not they can be written. */
 function writeReport(report: number | null, args: RunArguments, stats: Stats): void {
   const text = args.json ? jsonText(stats) : asLines(stats).join('\n');
   if (report === null) return news(2, `${text}\n`);
+  writeInto(report, 'stats', args.stats, `${text}\n`);
+}
+
+function writeInto(report: number, option: string, file: string | undefined, text: string): void {
   try {
-    fs.writeFileSync(report, `${text}\n`);
+    fs.writeFileSync(report, text);
   } catch (error) {
     tellNotice(
-      `vnet-bpf: --stats ${args.stats}: cannot be written: ${(error as NodeJS.ErrnoException).code ?? (error as Error).message}`,
+      `vnet-bpf: --${option} ${file}: cannot be written: ${(error as NodeJS.ErrnoException).code ?? (error as Error).message}`,
     );
   }
 }

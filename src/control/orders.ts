@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 /**
- * The orders that other processes may give to a running interface: another hook, an impairment, those of the debugger,
- * a recording. Frames are in base64.
+ * The orders that other processes may give to a running interface: another hook, faults, an impairment, those of the
+ * debugger, a recording. Frames are in base64.
  */
 import * as path from 'node:path';
 
 import type { SharedWords } from '../datapath/shared-memory';
 import { usageError, VnetError } from '../errors';
+import { type FaultsWish, writtenWish } from '../faults/source';
 import { type OnHookError, wrongFrame } from '../hooks/contract';
+import type { FaultsReport } from '../hooks/fault-hook';
 import type { SteppedFrame } from '../hooks/worker';
 import { checkedWords } from '../impair/words';
 import { CONTROL } from '../layout';
@@ -19,6 +21,10 @@ export interface HookWish {
   onError: OnHookError | null;
 }
 
+/** What is to judge the frames. */
+export type JudgeWish = HookWish | { faults: FaultsWish };
+export type JudgeKind = 'hook' | 'faults';
+
 /** A running interface, as far as these orders need it. */
 export interface Commanded {
   readonly attachment: { readonly iface: string };
@@ -28,8 +34,10 @@ export interface Commanded {
     peek(): Promise<SteppedFrame | null>;
     step(verdict: 'pass' | 'drop' | Uint8Array): Promise<boolean>;
     resume(): Promise<void>;
+    faultsReport(): Promise<FaultsReport | null>;
   };
-  useHook(hook: HookWish | null): Promise<void>;
+  /** Replaces the hook or the faults, or removes them (null). */
+  use(kind: JudgeKind, wish: JudgeWish | null): Promise<void>;
   impair(words: string[] | null): Promise<void>;
 }
 
@@ -53,6 +61,14 @@ function hookOf(file: unknown, onError: unknown): HookWish {
   if (onError !== null && onError !== 'pass' && onError !== 'drop' && onError !== 'detach')
     throw wrongArgument('onError', 'is neither pass, drop nor detach');
   return { file, onError };
+}
+
+/** Reads faults: a document, or a module and a seed. Throws USAGE. */
+function faultsOf(document: unknown, file: unknown, seed: unknown): FaultsWish {
+  if (typeof document === 'string') return writtenWish(document);
+  if (seed !== null && !(typeof seed === 'number' && Number.isSafeInteger(seed) && seed >= 0))
+    throw wrongArgument('seed', 'is not a whole number');
+  return { file: hookOf(file, null).file, seed };
 }
 
 function textsOf(words: unknown): string[] {
@@ -92,7 +108,10 @@ export function loopOrders(controller: Commanded): Readonly<Record<string, Order
   };
 
   return {
-    hook: ({ file, onError }) => controller.useHook(file === null ? null : hookOf(file, onError)),
+    hook: ({ file, onError }) => controller.use('hook', file === null ? null : hookOf(file, onError)),
+    faults: ({ document, file, seed }) =>
+      controller.use('faults', document === null && file === null ? null : { faults: faultsOf(document, file, seed) }),
+    'faults-report': () => controller.loop.faultsReport(),
     impair: ({ words }) => controller.impair(words === null ? null : checkedWords(textsOf(words))),
     inject: ({ frame }) => controller.loop.inject(frameOf(frame)),
     pause,

@@ -11,7 +11,8 @@ import { Recording } from '../capture/session';
 import {
   failLater,
   faultOrders,
-  type HookWish,
+  type JudgeKind,
+  type JudgeWish,
   loopOrders,
   RecorderOrders,
   type RecordingRequest,
@@ -31,7 +32,9 @@ import { roomBacklog } from '../link/room';
 import { settlesWithin } from '../native/clock';
 import type { FileLock } from '../state/lock';
 import { controlSocket, lockEverything, logFile, saveIfPossible, type Attachment } from '../state/store';
+import { nameOf, recordOf } from './choice';
 import { EventLog, QueueAnnouncer, type QueueReading, queueReadingOf } from './event-log';
+import { FaultLogFiles } from './fault-log-files';
 import { checkOpen, impairedBy, setImpairment } from './impairing';
 import { LinkWatch } from './link-follower';
 import { lookForLostFrames, waitsOnInterface } from './losses';
@@ -137,7 +140,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   }
 
   /** Starts the loop; resolves when the interface is polled. */
-  async start(hook: HookWish | null): Promise<void> {
+  async start(judge: JudgeWish | null): Promise<void> {
     const { datapath, attachment } = this.parts;
     this.polling = new Polling({
       interface: attachment.iface,
@@ -156,13 +159,14 @@ export class Controller extends EventEmitter<ControllerEvents> {
         log: (text) => this.log.write(text),
         error: (text) => this.hookFailed(text),
       },
-      hookChanged: (hook) => this.noteHook({ hook: hook?.file ?? null, onHookError: hook?.onError ?? null }),
+      hookChanged: (choice) => this.noteHook(recordOf(choice)),
+      faultLog: new FaultLogFiles(attachment.id),
       hookDown: (why) => this.noteHook({ hookDown: why }),
       finishBatches: () => finishBatches(datapath),
       countError: () => increment(this.controls.first, CONTROL.hooksErrors),
     });
-    await this.polling.start(hook);
-    if (hook) this.log.write(`hook ${hook.file} on ${attachment.iface}`);
+    await this.polling.start(judge);
+    if (judge) this.log.write(`${nameOf(judge)} on ${attachment.iface}`);
     this.orders = await this.listen();
   }
 
@@ -189,10 +193,10 @@ export class Controller extends EventEmitter<ControllerEvents> {
     return this.polling;
   }
 
-  /** Replaces the hook, or removes it (null). If the new hook cannot be loaded, nothing changes. */
-  async useHook(hook: HookWish | null): Promise<void> {
-    await this.loop.use(hook);
-    this.log.write(hook ? `hook ${hook.file} on ${this.attachment.iface}` : `no hook on ${this.attachment.iface}`);
+  /** Replaces the hook or the faults, or removes them (null). If the new ones cannot be loaded, nothing changes. */
+  async use(kind: JudgeKind, wish: JudgeWish | null): Promise<void> {
+    await this.loop.use(kind, wish);
+    this.log.write(`${wish ? nameOf(wish) : `no ${kind}`} on ${this.attachment.iface}`);
   }
 
   /** Records the URL at which the interface's metrics are served from now on. */
@@ -253,7 +257,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   }
 
   /** Records the state of the hook for `list`, `stats` and adoption. A failure to write it is logged. */
-  private noteHook(fields: Partial<Pick<Attachment, 'hook' | 'onHookError' | 'hookDown'>>): void {
+  private noteHook(fields: Partial<Pick<Attachment, 'hook' | 'onHookError' | 'hookDown' | 'faults'>>): void {
     this.save(Object.assign(this.attachment, fields));
   }
 

@@ -10,23 +10,19 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import type { BpfMap } from 'libbpf-ts';
 
-import type { HookWish } from '../control/orders';
+import type { JudgeKind, JudgeWish } from '../control/orders';
 import { COMMAND, HOLD, impairedWords, STOP, type Impaired } from '../datapath/loop';
 import { PollerThread, type PlainPolled, type Polled } from '../datapath/worker-handle';
 import type { PollRequest } from '../datapath/worker-queue';
 import { commandFor, HINTS, VnetError } from '../errors';
-import type { OnHookError } from '../hooks/contract';
-import { trustedHookFile } from '../hooks/trust';
+import type { FaultsReport } from '../hooks/fault-hook';
 import type { SteppedFrame } from '../hooks/worker';
 import { HookThread, type HookEvents } from '../hooks/worker-handle';
 import { BATCH } from '../layout';
 import { clock } from '../native/clock';
 import { duplicateFd } from '../native/libc';
-
-export interface HookChoice {
-  file: string;
-  onError: OnHookError;
-}
+import { type Choice, choiceOf, isFaults, nameOf, requireFree, requireUp, useIn } from './choice';
+import type { FaultLogFiles } from './fault-log-files';
 
 export interface PollingParts {
   interface: string;
@@ -40,8 +36,10 @@ export interface PollingParts {
   /** A number that differs between processes, to spread them over the CPUs. */
   spread: number;
   events: Omit<HookEvents, 'stalled'> & { stalled: (queue: number) => void };
-  /** Called when another hook is in place, or none. */
-  hookChanged: (hook: HookChoice | null) => void;
+  /** Called when another hook or other faults are in place, or none. */
+  hookChanged: (choice: Choice | null) => void;
+  /** Owned; the files stay open for as long as anything polls. */
+  faultLog: FaultLogFiles;
   /**
    * Called with the reason why nothing passes, when the thread of a hook that decides about traffic is gone, and with
    * null when it has started again.
@@ -69,7 +67,7 @@ const WELL_MS = 10_000;
 export class Polling {
   private plain: PlainPolled | undefined;
   private hooked: HookThread | undefined;
-  private choice: HookChoice | null = null;
+  private choice: Choice | null = null;
   private linkDown = false;
   private impaired: Impaired;
   private impairments = 0;
@@ -91,20 +89,27 @@ export class Polling {
     this.impaired = parts.impaired;
   }
 
-  /** The hook in place, or null. */
-  get hook(): HookChoice | null {
-    return this.choice;
-  }
-
   /** Starts to poll; resolves when the interface is polled. */
-  async start(hook: HookWish | null): Promise<void> {
-    if (hook) await this.use(hook);
-    else this.plain = await this.pollPlain();
+  async start(judge: JudgeWish | null): Promise<void> {
+    if (judge === null) this.plain = await this.pollPlain();
+    else await this.inTurn(() => this.change(judge));
   }
 
-  /** Replaces the hook, or removes it (null). If the new hook cannot be loaded, nothing changes. */
-  use(hook: HookWish | null): Promise<void> {
-    return this.inTurn(() => this.change(hook));
+  /**
+   * Replaces the hook or the faults, or removes them (null). If the new ones cannot be loaded, nothing changes. Throws
+   * STATE if the other kind is in place.
+   */
+  use(kind: JudgeKind, wish: JudgeWish | null): Promise<void> {
+    return this.inTurn(async () => {
+      if (kind === 'faults' && wish === null && !isFaults(this.choice)) return;
+      requireFree(this.choice, kind, this.parts.interface, this.parts.netns);
+      await this.change(wish);
+    });
+  }
+
+  /** What the faults in place have done; null if there are none. */
+  faultsReport(): Promise<FaultsReport | null> {
+    return this.inTurn(async () => (isFaults(this.choice) ? (await this.thread()).order({ kind: 'report' }) : null));
   }
 
   inject(frame: Uint8Array): Promise<void> {
@@ -209,38 +214,31 @@ export class Polling {
     this.stopping = true;
     clearTimeout(this.revival);
     await (this.hooked ?? this.plain)?.stop(STOP.deliver);
+    this.parts.faultLog.close();
   }
 
-  private async change(hook: HookWish | null): Promise<void> {
-    if (hook === null) return this.leaveThread();
-    const choice = { file: trustedHookFile(hook.file), onError: hook.onError ?? this.choice?.onError ?? 'pass' };
-    if (this.hooked) await useIn(this.hooked, choice);
-    else await this.enterThread((thread) => useIn(thread, choice));
+  private async change(wish: JudgeWish | null): Promise<void> {
+    if (wish === null) return this.leaveThread();
+    const choice = choiceOf(wish, this.choice);
+    if (this.hooked) await useIn(this.hooked, choice, this.parts.faultLog);
+    else await this.enterThread(choice);
     this.choose(choice);
     this.isUp();
   }
 
   /** The interface's own thread, started if need be; without a hook it passes all frames. */
   private async thread(): Promise<HookThread> {
-    if (this.down !== null) {
-      throw new VnetError(
-        'STATE',
-        `hook ${this.choice?.file ?? ''}`,
-        `nothing passes until its thread has started again: ${this.down}`,
-        {
-          hint: `${commandFor('log', this.parts.interface, this.parts.netns)} tells why it ended; vnet-bpf hook puts another in its place, or none`,
-        },
-      );
-    }
-    return this.hooked ?? (await this.enterThread(() => Promise.resolve()));
+    requireUp(this.choice, this.down, this.parts.interface, this.parts.netns);
+    return this.hooked ?? (await this.enterThread(null));
   }
 
   /**
-   * Starts a thread for the interface. It takes the interface over from the current poller only once it is prepared.
+   * Starts a thread for the interface, with a hook or faults if there is a choice. It takes the interface over from the
+   * current poller only once they are loaded.
    */
-  private async enterThread(prepare: (thread: HookThread) => Promise<unknown>): Promise<HookThread> {
+  private async enterThread(choice: Choice | null): Promise<HookThread> {
     const { interface: name, netns, mac, spread, events, finishBatches } = this.parts;
-    const request = this.onlyQueue('a hook');
+    const request = this.onlyQueue(isFaults(choice) ? 'a rule of faults' : 'a hook');
     const died = (error: Error): void =>
       void this.inTurn(() => this.threadDied(thread, error)).catch((cause: unknown) => events.died(cause as VnetError));
     const thread: HookThread = new HookThread(
@@ -249,7 +247,7 @@ export class Polling {
     );
     const wasPlain = this.plain !== undefined;
     try {
-      await prepare(thread);
+      if (choice) await useIn(thread, choice, this.parts.faultLog);
       await this.plain?.stop(STOP.leave);
       this.plain = undefined;
       await thread.poll(request, { linkDown: this.linkDown, impaired: this.impaired }, this.deadly);
@@ -284,7 +282,7 @@ export class Polling {
   private async threadDied(thread: HookThread, { message }: Error): Promise<void> {
     if (this.hooked !== thread || this.stopping) return;
     const { countError, events, finishBatches } = this.parts;
-    const what = `hook ${this.choice?.file ?? ''}: ${message}`;
+    const what = `${nameOf(this.choice)}: ${message}`;
     countError();
     if (this.choice?.onError !== 'drop') {
       events.error(`${what}; the loop goes on without it: all frames pass unjudged`);
@@ -321,10 +319,9 @@ export class Polling {
     const { choice, stopping, down } = this;
     if (down === null || choice === null || stopping) return;
     try {
-      trustedHookFile(choice.file);
-      await this.enterThread((thread) => useIn(thread, choice));
+      await this.enterThread(choiceOf(choice, choice));
       this.isUp();
-      this.parts.events.log(`hook ${choice.file} has started again`);
+      this.parts.events.log(`${nameOf(choice)} has started again`);
     } catch (error) {
       const { message } = error as Error;
       if (message !== down) this.parts.events.error(`${message}; nothing passes until it has started again`);
@@ -333,10 +330,10 @@ export class Polling {
     }
   }
 
-  private choose(hook: HookChoice | null): void {
-    if (hook?.file !== this.choice?.file || hook?.onError !== this.choice?.onError) this.parts.hookChanged(hook);
-    this.choice = hook;
-    if (this.hooked) this.hooked.endsWhenStuck = hook?.onError === 'drop';
+  private choose(choice: Choice | null): void {
+    if (JSON.stringify(choice) !== JSON.stringify(this.choice)) this.parts.hookChanged(choice);
+    this.choice = choice;
+    if (this.hooked) this.hooked.endsWhenStuck = choice?.onError === 'drop';
   }
 
   private async pollPlain(): Promise<PlainPolled> {
@@ -379,11 +376,6 @@ export class Polling {
     this.last = result.catch(() => undefined);
     return result;
   }
-}
-
-/** Makes a thread load the hook and replace the one before. */
-async function useIn(thread: HookThread, { file, onError }: HookChoice): Promise<void> {
-  await thread.order({ kind: 'use', file, onError });
 }
 
 /** Combines the queues of an interface. Only an interface with a single queue is recorded. */

@@ -31,6 +31,18 @@ export interface HookedCounters {
   rxBytes: number;
   dropped: number;
   injected: number;
+  delayed: number;
+  released: number;
+}
+
+/** How far the counting of a hooked batch has come since the batch began. */
+export interface Tally {
+  records: number;
+  dropped: number;
+  injected: number;
+  /** Frames taken into the memory of the hook's thread, and frames that have left it. */
+  delayed: number;
+  released: number;
 }
 
 export class Batch {
@@ -125,11 +137,13 @@ export class Batch {
   }
 
   /** Writes into the last message of a hooked batch how far the counting is once it has been sent. */
-  tally(records: number, dropped: number, injected: number): void {
+  tally(records: number, dropped: number, injected: number, delayed: number, released: number): void {
     const message = (this.count - 1) * BATCH.messageBytes;
     this.messages[(message + MESSAGE.records) >>> 2] = records;
     this.messages[(message + MESSAGE.dropped) >>> 2] = dropped;
     this.messages[(message + MESSAGE.injected) >>> 2] = injected;
+    this.messages[(message + MESSAGE.delayed) >>> 2] = delayed;
+    this.messages[(message + MESSAGE.released) >>> 2] = released;
   }
 
   /** Logs what is about to be sent, with the counters from before it, for recoverBatch(). */
@@ -142,12 +156,16 @@ export class Batch {
   }
 
   /** begin() for frames that a hook has judged; the totals include what follows the last message. */
-  beginHooked(before: HookedCounters, total: { records: number; dropped: number; injected: number }): void {
+  beginHooked(before: HookedCounters, total: Tally): void {
     this.log.set64(BATCH.hooksDropped, before.dropped);
     this.log.set64(BATCH.hooksInjected, before.injected);
+    this.log.set64(BATCH.hooksDelayed, before.delayed);
+    this.log.set64(BATCH.hooksReleased, before.released);
     this.log.set64(BATCH.totalRecords, total.records);
     this.log.set64(BATCH.totalDropped, total.dropped);
     this.log.set64(BATCH.totalInjected, total.injected);
+    this.log.set64(BATCH.totalDelayed, total.delayed);
+    this.log.set64(BATCH.totalReleased, total.released);
     this.begin(before.start, before.drained, before.rxPackets, before.rxBytes, BATCH_HOOKED);
   }
 

@@ -96,7 +96,21 @@ const REPORT_MS = 50;
 
 export interface LoopParts {
   options: PollOptions;
-  poller: Pick<Poller, 'poll' | 'budget' | 'blocked' | 'linkDown' | 'impaired' | 'line' | 'outcomes' | 'count'>;
+  poller: Pick<
+    Poller,
+    | 'poll'
+    | 'deliver'
+    | 'due'
+    | 'hasWaiting'
+    | 'hasten'
+    | 'budget'
+    | 'blocked'
+    | 'linkDown'
+    | 'impaired'
+    | 'line'
+    | 'outcomes'
+    | 'count'
+  >;
   gate: Pick<QueueGate, 'stopped' | 'stalled' | 'unstall' | 'roomMoved'>;
   ring: Pick<RingReader, 'isEmpty' | 'consumerPosition'>;
   control: SharedWords;
@@ -120,6 +134,8 @@ export class PollLoop {
   /** Time before which the loop does not poll; milliseconds of its clock. */
   private restUntil = 0;
   private endBy = Infinity;
+  /** Whether another thread takes over, and the frames in the ring with it. */
+  private leaves = false;
   private backoff = BACKOFF_MS;
   private stalls = 0;
   private stopsSeen = 0;
@@ -138,16 +154,28 @@ export class PollLoop {
   }
 
   /**
+   * When the first frame outside the ring is due, in milliseconds; Infinity if there is none. It ends a rest or a
+   * sleep.
+   */
+  get due(): number {
+    return this.parts.poller.due;
+  }
+
+  /**
    * Polls once unless the loop rests or sleeps; returns how many milliseconds it can be left alone, Infinity when
-   * asleep.
+   * asleep. Either ends when a frame is due.
    */
   turn(now: number): number {
     if (load(this.parts.command, COMMAND.outcomes) !== this.outcomesSeen) this.followRecorder();
     if (this.isToldToStop()) return this.finish(now);
     if (this.isHeld()) return HOLD_MS;
-    if (this.state === 'asleep' && !this.isWoken()) return Infinity;
-    if (now < this.restUntil) return this.restUntil - now;
     const { poller, busyPoll, moderation, gate } = this.parts;
+    const isDue = now >= poller.due;
+    if (this.state === 'asleep' && !this.isWoken()) {
+      if (!isDue) return Infinity;
+      this.wake();
+    }
+    if (now < this.restUntil && !isDue) return this.restUntil - now;
     const done = this.poll();
     const full = done === poller.budget;
     const rest = moderation.after(now, done, full || gate.stopped);
@@ -200,11 +228,15 @@ export class PollLoop {
   }
 
   private poll(): number {
+    this.followLink();
+    return this.parts.poller.poll();
+  }
+
+  private followLink(): void {
     const { poller, command } = this.parts;
     poller.linkDown = load(command, COMMAND.linkDown) !== 0;
     const impaired = load(command, COMMAND.impaired);
     if (impaired !== this.impairedSeen) this.followImpairment(impaired);
-    return poller.poll();
   }
 
   /**
@@ -270,16 +302,23 @@ export class PollLoop {
     return this.rest(ROOM_WAIT_MS);
   }
 
-  /** Delivers what was accepted before the end, for DRAIN_MS at most; with STOP.leave, nothing. */
+  /**
+   * Delivers what was accepted before the end, for DRAIN_MS at most; delayed frames do not wait any longer. With
+   * STOP.leave, it delivers only what is no longer in the ring.
+   */
   private finish(now: number): number {
     const { ring, poller } = this.parts;
     if (this.state !== 'ending') {
       this.wake();
       this.state = 'ending';
-      this.endBy = load(this.parts.command, COMMAND.stop) === STOP.leave ? now : now + DRAIN_MS;
+      this.leaves = load(this.parts.command, COMMAND.stop) === STOP.leave;
+      this.endBy = now + DRAIN_MS;
     }
-    if (!ring.isEmpty() && now < this.endBy) {
-      this.poll();
+    poller.hasten(); // each time, because frames that are still in the ring may be delayed, too
+    if (now < this.endBy && (this.leaves ? poller.hasWaiting : !ring.isEmpty())) {
+      this.followLink();
+      if (this.leaves) poller.deliver();
+      else poller.poll();
       return poller.blocked ? BACKOFF_MS : 0;
     }
     this.report(now, true);

@@ -84,10 +84,12 @@ export const POLLER_REFUSALS: readonly (RefusedByPoller & { name: Refusal })[] =
 export const OUTCOME = {
   /** `detail`: frames that crossed as one packet, this one included. */
   reinjected: 1,
-  /** By a hook: discarded; replaced by another frame; a superpacket of which `detail` pieces went on. */
+  /** By a hook: discarded; replaced by another frame; a superpacket of which `detail` pieces went on or wait. */
   dropped: 6,
   changed: 7,
   segmented: 8,
+  /** By a hook: delayed by `detail` tenths of a millisecond. */
+  delayed: 9,
 } as const;
 
 /** The first page of a new ring. */

@@ -7,7 +7,7 @@
 import { MappedMemory, RingBuffer } from 'libbpf-ts';
 
 import { BATCH, BATCH_HOOKED, CONTROL, MESSAGE, VNET_HDR_BYTES } from '../layout';
-import { MARK_REFUSED, messageOf } from './batch';
+import { MARK_REFUSED, messageOf, type Tally } from './batch';
 import { POLLER_REFUSALS } from './outcomes';
 import { type Datapath, type QueueMaps, queuesOf } from './programs';
 import { GATE_STOPPED, QueueControls } from './queue-gate';
@@ -39,18 +39,35 @@ export function recoverBatch({ log, control, ring }: RecoverParts): number {
   if (underWay >= BATCH_HOOKED) {
     control.set64(CONTROL.hooksDropped, log.get64(BATCH.hooksDropped) + done.dropped);
     control.set64(CONTROL.hooksInjected, log.get64(BATCH.hooksInjected) + done.injected);
+    control.set64(CONTROL.hooksDelayed, log.get64(BATCH.hooksDelayed) + done.delayed);
+    control.set64(CONTROL.hooksReleased, log.get64(BATCH.hooksReleased) + done.released);
   }
   log.set32(BATCH.count, 0);
   return done.records;
 }
 
 /** How far a batch came: records done with, frames sent and their bytes, and what a hook did. */
-interface Progress {
-  records: number;
+interface Progress extends Tally {
   sent: number;
   bytes: number;
-  dropped: number;
-  injected: number;
+}
+
+const nothingDone = (): Progress => ({
+  records: 0,
+  sent: 0,
+  bytes: 0,
+  dropped: 0,
+  injected: 0,
+  delayed: 0,
+  released: 0,
+});
+
+/**
+ * Counts the frames that waited in a hook's memory as lost: the thread with that memory has ended. The counter is set,
+ * not increased, because a lost frame never counts as released.
+ */
+export function countLostWaiting(control: SharedWords): void {
+  control.set64(CONTROL.hooksLost, control.get64(CONTROL.hooksDelayed) - control.get64(CONTROL.hooksReleased));
 }
 
 /**
@@ -88,7 +105,7 @@ function countLastRefused(log: SharedWords, control: SharedWords): void {
 }
 
 function progress(log: SharedWords, count: number): Progress {
-  const done = { records: 0, sent: 0, bytes: 0, dropped: 0, injected: 0 };
+  const done = nothingDone();
   for (let i = 0; i < count; i++) {
     const { mark, records, headerBytes } = messageOf(log, i);
     if (mark === 0) break;
@@ -103,7 +120,7 @@ function progress(log: SharedWords, count: number): Progress {
 
 /** progress() for a batch of a hook: the last message that was sent says how far the counting is. */
 function hookedProgress(log: SharedWords, count: number): Progress {
-  const done = { records: 0, sent: 0, bytes: 0, dropped: 0, injected: 0 };
+  const done = nothingDone();
   for (let i = 0; i < count; i++) {
     const at = BATCH.messages + i * BATCH.messageBytes;
     const { mark } = messageOf(log, i);
@@ -111,6 +128,8 @@ function hookedProgress(log: SharedWords, count: number): Progress {
     done.records = log.get32(at + MESSAGE.records);
     done.dropped = log.get32(at + MESSAGE.dropped);
     done.injected = log.get32(at + MESSAGE.injected);
+    done.delayed = log.get32(at + MESSAGE.delayed);
+    done.released = log.get32(at + MESSAGE.released);
     if (mark === MARK_REFUSED) continue;
     done.sent++;
     done.bytes += mark - VNET_HDR_BYTES;
@@ -118,6 +137,8 @@ function hookedProgress(log: SharedWords, count: number): Progress {
   done.records = log.get64(BATCH.totalRecords);
   done.dropped = log.get64(BATCH.totalDropped);
   done.injected = log.get64(BATCH.totalInjected);
+  done.delayed = log.get64(BATCH.totalDelayed);
+  done.released = log.get64(BATCH.totalReleased);
   return done;
 }
 
@@ -139,6 +160,7 @@ function finishBatch({ queue, ring: map, batch }: QueueMaps, control: SharedWord
   using memory = MappedMemory.map({ fd: batch.fd, length: (queue + 1) * BATCH.size });
   using ring = new RingBuffer(map);
   recoverBatch({ log: new SharedWords(memory.buffer, queue * BATCH.size, BATCH.size), control, ring: ring.reader });
+  countLostWaiting(control);
   // The last poller had armed this for itself; the new one arms when it sleeps.
   control.set32(CONTROL.armed, 0);
 }

@@ -42,7 +42,7 @@ export interface Stats {
   };
   held: { now: number; total: number; dropped: number; again: number; grants: number };
   refused: Record<Refusal, number>;
-  hooks: { dropped: number; injected: number; errors: number };
+  hooks: { dropped: number; injected: number; errors: number; delayed: number; waiting: number; lost: number };
   poll: {
     polls: number;
     budgetExhausted: number;
@@ -218,6 +218,22 @@ export const COUNTERS: { readonly [P in NumberPath]: Counter<ValueAt<P>> } = {
     stats: 'errors',
     top: 'errors',
   }),
+  'hooks.delayed': counter('hook_delayed_packets', 'Frames that a hook or faults delayed.', CONTROL.hooksDelayed, {
+    stats: 'delayed',
+    top: 'delayed',
+  }),
+  'hooks.waiting': gauge(
+    'hook_waiting_packets',
+    'Delayed frames that wait now.',
+    ({ queues }) =>
+      queues.sum(CONTROL.hooksDelayed) - queues.sum(CONTROL.hooksReleased) - queues.sum(CONTROL.hooksLost),
+    { stats: 'waiting', top: 'waiting' },
+  ),
+  'hooks.lost': counter('dropped_packets', LOST_ON_THE_WAY, CONTROL.hooksLost, {
+    reason: 'hook-waiting',
+    stats: 'lost while they waited',
+    top: 'lost',
+  }),
   'poll.polls': counter('polls', 'Polls of the ring.', CONTROL.polls, { stats: 'polls', top: 'polls' }),
   'poll.budgetExhausted': counter(
     'poll_budget_exhausted',
@@ -350,6 +366,8 @@ export function frameAccounting(stats: Stats): { in: number; out: number; balanc
     behind.lost +
     sum(refused) +
     hooks.dropped +
+    hooks.waiting +
+    hooks.lost +
     impair.waiting +
     impair.lost;
   return { in: entered, out: left, balanced: entered === left };

@@ -45,6 +45,26 @@ export abstract class Transmitter {
     socket.control.set32(CONTROL.offering, 0); // a poller that was killed may have left it set
   }
 
+  /** When the first frame outside the ring is due, in milliseconds; Infinity if there is none. */
+  get due(): number {
+    return Infinity;
+  }
+
+  /** Whether frames wait outside the ring. */
+  get hasWaiting(): boolean {
+    return false;
+  }
+
+  /** Makes frames outside the ring due at once. */
+  hasten(): void {
+    // Without a hook there are none.
+  }
+
+  /** Sends frames that are due, and takes nothing out of the ring. */
+  deliver(): void {
+    // Without a hook there are none.
+  }
+
   /** The first frame of message `message` of the batch, borrowed until the next call. */
   abstract unsentFrame(message: number): UnsentFrame;
   /** Counts messages that were sent. */

@@ -8,9 +8,21 @@ export type { OnHookError } from '../options/values';
 
 /**
  * What happens to a frame: `'pass'` or nothing sends it on unchanged, `'drop'` discards it, and bytes replace it. The
- * bytes are sent exactly as they are, so their checksums must be correct: see fixChecksums().
+ * bytes are sent exactly as they are, so their checksums must be correct: see fixChecksums(). A Delay sends it on
+ * later.
  */
-export type Verdict = 'pass' | 'drop' | Uint8Array | undefined | void;
+export type Verdict = 'pass' | 'drop' | Uint8Array | Delay | undefined | void;
+
+/** Sends the frame on later. Frames that are delayed less, or not at all, overtake it. */
+export interface Delay {
+  /** Milliseconds, with fractions; at most an hour. */
+  readonly delay: number;
+  /** Replaces the frame, as a Uint8Array alone does. */
+  readonly frame?: Uint8Array | undefined;
+}
+
+/** The longest delay in milliseconds. */
+export const DELAY_MAX_MS = 3_600_000;
 
 /**
  * How a hook sees superpackets: frames that the kernel has not segmented yet, up to 64 KiB of UDP or 256 KiB of TCP
@@ -42,8 +54,11 @@ export interface HookContext {
   readonly mac: string;
   /** How many hooks this interface has had before this one. */
   readonly generation: number;
-  /** Makes the interface receive a frame of 14 to 65,576 bytes, checksums included. The frame is copied. */
-  inject(frame: Uint8Array): void;
+  /**
+   * Makes the interface receive a frame of 14 to 65,576 bytes, checksums included, after `delay` milliseconds. The
+   * frame is copied.
+   */
+  inject(frame: Uint8Array, delay?: number): void;
   /** Calls back once, unless the hook is replaced first. */
   after(milliseconds: number, callback: () => void): HookTimer;
   /** Calls back repeatedly until the hook is replaced. */
@@ -65,6 +80,12 @@ export function wrongFrame(frame: unknown, longest = 0): string | null {
   const max = Math.max(FRAME_BYTES.max, longest);
   if (frame.length >= FRAME_BYTES.min && frame.length <= max) return null;
   return `a frame of ${frame.length} bytes: it has ${FRAME_BYTES.min} to ${max}`;
+}
+
+/** Why a value cannot be a delay; null if it can. */
+export function wrongDelay(delay: unknown): string | null {
+  if (typeof delay === 'number' && delay >= 0 && delay <= DELAY_MAX_MS) return null;
+  return `a delay of ${describe(delay)}: it has 0 to ${DELAY_MAX_MS} milliseconds`;
 }
 
 /** Describes a value in a few words. Never throws, whatever its getters do. */

@@ -11,6 +11,7 @@ import { wakeWaiter } from 'libbpf-ts';
 
 import type { PollLoop } from '../datapath/loop';
 import { clock } from '../native/clock';
+import { waitReadable } from '../native/libc';
 
 // The ring bell wakes a hook's thread when its ring has records. That thread sleeps in Node's event loop, which cannot
 // watch a ring by itself, and a native watch is not safe there: koffi aborts the process if a thread ends, or is
@@ -98,7 +99,28 @@ export const frameMark = (number: number): number => (number % MARKS) + 1;
 
 /** Interval of the watchdog in milliseconds, as in PollGroup. */
 const WATCHDOG_MS = 1000;
+/**
+ * While a frame is due within this many milliseconds, the thread dozes: it waits for the ring itself and not for its
+ * bell, which is more exact, and returns to its event loop at least every DOZE_MS. Node's timers count whole
+ * milliseconds, and a message from one thread to another takes a tenth of a millisecond or more.
+ */
+const DOZES_FOR_MS = 100;
+const DOZE_MS = 1;
+/**
+ * The time before a frame is due for which the thread busy-polls, in milliseconds: dozing is no more exact than that.
+ */
+const SPIN_MS = 0.12;
+/** A rest during which a frame becomes due ends this long before, in milliseconds. */
+const LEAD_MS = 2;
 
+/**
+ * Waits for records and for frames that become due:
+ *
+ *   no frame waits             asleep until the bell rings
+ *   one is due in 500 ms       asleep until the bell rings, for at most 400 ms
+ *   one is due in 50 ms        dozing: a millisecond at a time, or until the ring has records
+ *   one is due in 0.1 ms       busy-polling
+ */
 export class HookLoop {
   private paused = false;
   private due: NodeJS.Immediate | undefined;
@@ -110,6 +132,7 @@ export class HookLoop {
     private readonly loop: PollLoop,
     /** Words of BELL. While the loop sleeps, the bell has look() called when records arrive. */
     private readonly bell: Int32Array,
+    private readonly ringFd: number,
     private readonly vitals: Int32Array,
     private readonly onEnded: () => void,
     /** Called when the loop itself failed, not the hook: nothing can be trusted any more. */
@@ -152,12 +175,18 @@ export class HookLoop {
     if (this.loop.state === 'ended') {
       clearInterval(this.watchdog);
       this.onEnded();
-    } else if (pause === 0) {
-      this.due ??= setImmediate(() => this.turn());
-    } else if (pause === Infinity) {
+      return;
+    }
+    const { due } = this.loop;
+    const left = due === Infinity ? Infinity : due - clock.now();
+    if (pause === Infinity && left > DOZES_FOR_MS) {
       this.sleep();
+      if (left < Infinity) this.rest = setTimeout(() => this.turn(), left - DOZES_FOR_MS);
+    } else if (pause > 0 && pause < Infinity && left > LEAD_MS) {
+      this.rest = setTimeout(() => this.turn(), Math.min(pause, left - LEAD_MS));
     } else {
-      this.rest = setTimeout(() => this.turn(), pause);
+      if (pause === Infinity && left > SPIN_MS) waitReadable(this.ringFd, Math.min(left - SPIN_MS, DOZE_MS));
+      this.due ??= setImmediate(() => this.turn());
     }
   }
 

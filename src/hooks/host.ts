@@ -1,13 +1,22 @@
 // SPDX-License-Identifier: MIT
 /**
  * Holds the hook of one interface: calls it, and keeps its errors and wrong answers away from the loop. A hook's answer
- * is reduced to one of three numbers, so that nothing is allocated per frame. The hook's timers and the frames that it
- * injects are held here, too.
+ * is reduced to one of three numbers, and to a time if the frame is delayed, so that nothing is allocated per frame.
+ * The hook's timers and the frames that it injects are held here, too.
  */
 import { types } from 'node:util';
 
 import type { Frame } from '../packet/frame';
-import { describe, type HookContext, type HookTimer, type OnHookError, wrongFrame } from './contract';
+import { clock } from '../native/clock';
+import {
+  type Delay,
+  describe,
+  type HookContext,
+  type HookTimer,
+  type OnHookError,
+  wrongDelay,
+  wrongFrame,
+} from './contract';
 import { errorText } from './error-text';
 import type { LoadedHook } from './load';
 
@@ -60,6 +69,20 @@ export const PASS = 0;
 export const DROP = 1;
 export const REPLACE = 2;
 
+/** A Delay as faults answer it. */
+export interface Wait extends Delay {
+  /** When the wait ends, in milliseconds of the thread's clock. */
+  readonly until: number;
+  /** Names the frame for FaultContext.hasten(); 0: nothing does. */
+  readonly ticket: number;
+}
+
+/** The interface, as faults see it. */
+export interface FaultContext extends HookContext {
+  /** Makes the frame with this ticket due at once, if it still waits. */
+  hasten(ticket: number): void;
+}
+
 export interface HookHostParts {
   interface: string;
   mac: string;
@@ -71,11 +94,20 @@ export interface HookHostParts {
   log(text: string): void;
   /** Called when frames wait and no poll has been asked for. */
   wake(): void;
+  /** As in FaultContext. */
+  hasten(ticket: number): void;
 }
 
 export class HookHost {
   /** The bytes to send instead of the frame, after call() has returned REPLACE. */
   replacement: Uint8Array | null = null;
+  /**
+   * After call() has returned PASS or REPLACE: by how many milliseconds the frame is delayed, until when, and its
+   * ticket.
+   */
+  delay = 0;
+  due = 0;
+  ticket = 0;
   private hook: LoadedHook | null = null;
   private context: HookContext | null = null;
   private timers: HookTimers | null = null;
@@ -125,24 +157,47 @@ export class HookHost {
     }
   }
 
+  /** Whether a superpacket passes whole without being shown. */
+  ignores(superpacket: Frame): boolean {
+    return !this.unready && this.hook?.ignores?.(superpacket) === true;
+  }
+
   /** The verdict on a frame: PASS, DROP or REPLACE. Never throws. */
   call(frame: Frame): number {
     const { hook, context } = this;
+    this.delay = 0;
     if (hook === null || context === null) return PASS;
     if (this.unready) return DROP;
     try {
       const verdict = hook.frame(frame, context);
       if (verdict === 'pass' || verdict === undefined) return PASS;
       if (verdict === 'drop') return DROP;
-      const wrong = types.isUint8Array(verdict) ? wrongFrame(verdict, frame.length) : describe(verdict);
-      if (wrong === null) {
-        this.replacement = verdict as Uint8Array;
-        return REPLACE;
-      }
-      return this.refuse(`${wrong}; an answer is 'pass', 'drop' or a frame`);
+      return typeof verdict === 'object' && verdict !== null && !types.isUint8Array(verdict) && 'delay' in verdict
+        ? this.later(verdict, frame)
+        : this.replace(verdict, frame);
     } catch (error) {
       return this.fail(hook, errorText(error, hook.file));
     }
+  }
+
+  private replace(verdict: unknown, frame: Frame): number {
+    const wrong = types.isUint8Array(verdict) ? wrongFrame(verdict, frame.length) : describe(verdict);
+    if (wrong !== null) return this.refuse(`${wrong}; an answer is 'pass', 'drop', a frame or a delay`);
+    this.replacement = verdict as Uint8Array;
+    return REPLACE;
+  }
+
+  private later(answer: Delay & Partial<Wait>, frame: Frame): number {
+    const { delay, frame: replacement, until, ticket } = answer;
+    const wrong = wrongDelay(delay);
+    if (wrong !== null) return this.refuse(wrong);
+    const verdict = replacement === undefined ? PASS : this.replace(replacement, frame);
+    if (replacement !== undefined && verdict !== REPLACE) return verdict;
+    const isFaults = this.hook?.isFaults === true;
+    this.delay = delay;
+    this.due = isFaults ? (until as number) : clock.now() + delay;
+    this.ticket = isFaults ? (ticket as number) : 0;
+    return verdict;
   }
 
   /** Reports that the hook's last answer is wrong; returns the verdict that applies instead. */
@@ -159,6 +214,7 @@ export class HookHost {
 
   /** Reports that the hook failed on a frame; returns the verdict that applies. */
   private fail(hook: LoadedHook | null, what: string): number {
+    this.delay = 0;
     const verdict = this.onError === 'drop' ? DROP : PASS;
     this.fault(hook, `${what}; the frame ${verdict === DROP ? 'is dropped' : 'passes unjudged'}`);
     return verdict;
@@ -181,7 +237,7 @@ export class HookHost {
     this.parts.log(`hook ${hook.name} taken off after an error: all frames pass unjudged`);
   }
 
-  private contextOf(hook: LoadedHook, timers: HookTimers, generation: number): HookContext {
+  private contextOf(hook: LoadedHook, timers: HookTimers, generation: number): FaultContext {
     const { parts } = this;
     const present = (): void => {
       if (this.hook !== hook)
@@ -193,11 +249,14 @@ export class HookHost {
       interface: parts.interface,
       mac: parts.mac,
       generation,
-      inject: (frame) => {
+      inject: (frame, delay = 0) => {
         present();
-        parts.injections.add(frame);
+        const wrong = wrongDelay(delay);
+        if (wrong !== null) throw new RangeError(`cannot inject: ${wrong}`);
+        parts.injections.add(frame, delay);
         parts.wake();
       },
+      hasten: (ticket) => parts.hasten(ticket),
       after: (milliseconds, callback) => {
         present();
         return timers.after(milliseconds, callback);
@@ -219,6 +278,8 @@ const BYTES_MAX = 64 << 20;
 
 export class Injections {
   private waiting: Uint8Array[] = [];
+  /** When each of them may be sent, in milliseconds; 0 for at once. */
+  private dues: number[] = [];
   private next = 0;
   private bytes = 0;
 
@@ -226,14 +287,18 @@ export class Injections {
     return this.waiting.length - this.next;
   }
 
-  /** Copies a frame into the queue. Throws a RangeError if it is not a frame, or if the queue is full. */
-  add(frame: Uint8Array): void {
+  /**
+   * Copies a frame into the queue, to be sent after `delay` milliseconds. Throws a RangeError if it is not a frame, or
+   * if the queue is full.
+   */
+  add(frame: Uint8Array, delay = 0): void {
     const wrong = wrongFrame(frame);
     if (wrong !== null) throw new RangeError(`cannot inject: ${wrong}`);
     if (this.length >= INJECTIONS_MAX || this.bytes + frame.length > BYTES_MAX) {
       throw new RangeError(`cannot inject: ${this.length} frames wait already`);
     }
     this.waiting.push(new Uint8Array(frame));
+    this.dues.push(delay > 0 ? clock.now() + delay : 0);
     this.bytes += frame.length;
   }
 
@@ -242,11 +307,17 @@ export class Injections {
     return this.waiting[this.next];
   }
 
+  /** When that frame may be sent, in milliseconds. */
+  get due(): number {
+    return this.dues[this.next] as number;
+  }
+
   shift(): void {
     this.bytes -= (this.waiting[this.next] as Uint8Array).length;
     this.next++;
     if (this.next === this.waiting.length) {
       this.waiting = [];
+      this.dues = [];
       this.next = 0;
     }
   }

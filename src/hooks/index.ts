@@ -2,4 +2,4 @@
 /** `vnet-bpf/hooks`: what hook files import. */
 export * from '../packet';
 export { FRAME_BYTES } from './contract';
-export type { Hook, HookContext, HookExport, HookTimer, OnHookError, Superpackets, Verdict } from './contract';
+export type { Delay, Hook, HookContext, HookExport, HookTimer, OnHookError, Superpackets, Verdict } from './contract';

@@ -2,7 +2,7 @@
 /**
  * Shows the record of a frame to the hook and enters the answer into the plan. A frame that passes is sent from the
  * ring as it is, its virtio_net_hdr included; only changed frames, and superpackets that do not pass whole, are sent
- * from the arena.
+ * from the arena. A frame that has to wait is copied from either (waiting.ts).
  *
  * A virtio_net_hdr may lie: anyone who may open a packet socket in vnet0's namespace can write one. Fields that the
  * frame does not bear out are left out, and the frame is judged and sent as plain bytes: what the hook saw is what is
@@ -15,9 +15,13 @@ import { FrameData } from '../packet/headers';
 import { completeChecksum, isChecksumPlace, MAX_PIECES, preparePartialChecksum, Segmenter } from '../packet/offload';
 import { DROP, PASS, REPLACE, type HookHost } from './host';
 import type { Arena, Plan } from './plan';
+import type { WaitingFrames } from './waiting';
 
 /** Bytes of the arena kept free while a superpacket is segmented: for its pieces, and for copies of them. */
 const ARENA_FOR_PIECES = 768 << 10;
+/** Tenths of a millisecond, and the most of them that an outcome can hold. */
+const TENTHS = 10;
+const DETAIL_MAX = 0xffffff;
 
 export class Judge {
   private readonly data = new FrameData((data) => this.writable(data));
@@ -28,6 +32,10 @@ export class Judge {
   private readonly pieces: (Uint8Array | null)[] = Array<Uint8Array | null>(MAX_PIECES).fill(null);
   /** Which pieces are sent exactly as they are; the others lack their TCP or UDP checksum. */
   private readonly answered = new Uint8Array(MAX_PIECES);
+  /** How long each piece is delayed, until when, and its ticket. */
+  private readonly delays = new Float64Array(MAX_PIECES);
+  private readonly dues = new Float64Array(MAX_PIECES);
+  private readonly tickets = new Int32Array(MAX_PIECES);
   /** The place of the checksum that the frame shown lacks; not used if it lacks none. */
   private checksumStart = 0;
   private checksumOffset = 0;
@@ -46,6 +54,7 @@ export class Judge {
     private readonly arena: Arena,
     private readonly plan: Plan,
     private readonly host: HookHost,
+    private readonly waiting: WaitingFrames,
   ) {
     this.view = new DataView(ring.buffer, ring.byteOffset, ring.byteLength);
   }
@@ -53,6 +62,14 @@ export class Judge {
   /** The stamp of the record at `offset`. */
   stampOf(offset: number): number {
     return this.view.getUint16(offset + RECORD.stamp, true);
+  }
+
+  /** Whether there is space for the record at `offset`, in as many pieces as it may have, if it is delayed. */
+  canWait(offset: number): boolean {
+    return (
+      this.waiting.length === 0 ||
+      this.waiting.fits(this.messagesFor(offset), VNET_HDR_BYTES + this.view.getUint32(offset, true))
+    );
   }
 
   /** The most messages that the record at `offset` may need. */
@@ -98,8 +115,10 @@ export class Judge {
       view.getUint16(offset + RECORD.vnet + VNET.gsoSize, true),
     );
     const isTrue = placed && pieces > 0 && !this.checksumIsInside;
-    if (isTrue && segmenter.fits && !this.host.wholeSuperpackets) this.cut(offset, length, pieces);
-    else this.whole(offset, length, isTrue);
+    if (isTrue && segmenter.fits && !this.host.wholeSuperpackets) {
+      if (this.host.ignores(this.frame)) this.passIgnored(offset, length);
+      else this.cut(offset, length, pieces);
+    } else this.whole(offset, length, isTrue);
   }
 
   /** Enters a decision on the next record that the hook did not make. */
@@ -135,7 +154,7 @@ export class Judge {
       this.superpacketAt = -1;
       this.lacksChecksum = false;
     }
-    const verdict = this.host.call(this.frame);
+    const verdict = this.waitable(this.host.call(this.frame), length);
     let frame: Uint8Array | null = null;
     if (verdict === REPLACE) frame = this.replacement();
     else if (verdict === PASS && !isTrue) frame = this.plain(offset, length);
@@ -158,24 +177,56 @@ export class Judge {
     return frame;
   }
 
+  /** The verdict on a frame, or a refusal: what replaces it may be larger than there is space for it to wait. */
+  private waitable(verdict: number, length: number): number {
+    const { host, waiting } = this;
+    if (host.delay === 0 || verdict === DROP) return verdict;
+    const bytes = VNET_HDR_BYTES + (verdict === REPLACE ? (host.replacement as Uint8Array).length : length);
+    return waiting.fits(1, bytes) ? verdict : host.refuse('a delay for more than there is memory for');
+  }
+
   /** Enters the verdict on a record as a whole; `frame`, unless null, is sent in its place. */
   private enter(offset: number, length: number, verdict: number, frame: Uint8Array | null): void {
-    const { plan } = this;
+    const { plan, host } = this;
+    if (host.delay > 0 && verdict !== DROP) {
+      plan.recordDone(OUTCOME.delayed, Math.min(Math.round(host.delay * TENTHS), DETAIL_MAX));
+      if (frame !== null)
+        this.wait(this.arena.bytes, frame.byteOffset - VNET_HDR_BYTES, frame.length, host.due, host.ticket);
+      else this.wait(this.ring, offset + RECORD.vnet, length, host.due, host.ticket);
+      return;
+    }
     plan.recordDone(verdict === PASS ? OUTCOME.reinjected : verdict === DROP ? OUTCOME.dropped : OUTCOME.changed, 1);
     if (verdict === DROP) plan.countDropped();
     else if (frame !== null) this.send(frame);
     else plan.send(this.ringAddress + offset + RECORD.vnet, VNET_HDR_BYTES + length);
   }
 
+  /** Lets a frame of `length` bytes wait, whose virtio_net_hdr is at `memory[at]`. */
+  private wait(memory: Uint8Array, at: number, length: number, due: number, ticket: number): void {
+    this.waiting.add(memory, at, VNET_HDR_BYTES + length, due, ticket);
+    this.plan.countDelayed();
+  }
+
+  private passIgnored(offset: number, length: number): void {
+    this.data.close();
+    this.host.delay = 0;
+    this.enter(offset, length, PASS, null);
+  }
+
   /** Shows the pieces one after the other; if all pass, the superpacket is sent as it is. */
   private cut(offset: number, length: number, count: number): void {
     const { arena } = this;
     const mark = arena.mark();
+    const { host } = this;
     let allPass = true;
     let kept = 0;
     for (let i = 0; i < count; i++) {
       const verdict = this.fitting(this.showPiece(i));
-      if (verdict !== PASS) allPass = false;
+      this.delays[i] = host.delay;
+      this.dues[i] = host.due;
+      this.tickets[i] = host.ticket;
+      // Pieces that are delayed equally long wait as one frame.
+      if (verdict !== PASS || host.delay !== this.delays[0] || (host.delay > 0 && host.ticket > 0)) allPass = false;
       if (verdict !== DROP) kept++;
       this.answered[i] = verdict === REPLACE ? 1 : 0;
       this.pieces[i] = verdict === DROP ? null : verdict === REPLACE ? this.replacement() : this.untouched(i);
@@ -203,8 +254,9 @@ export class Judge {
   }
 
   /** The verdict on a piece, or a refusal: replacements may be large, and there may be many. */
-  private fitting(verdict: number): number {
+  private fitting(answer: number): number {
     const { host, arena } = this;
+    const verdict = this.waitable(answer, this.frame.length);
     if (verdict !== REPLACE || arena.free > (host.replacement as Uint8Array).length + ARENA_FOR_PIECES) return verdict;
     return host.refuse('more for one superpacket than there is memory for');
   }
@@ -224,7 +276,15 @@ export class Judge {
     else plan.countInjected();
     if (piece === null) return plan.countDropped();
     if (this.answered[i] === 0) completeChecksum(piece, this.segmenter.checksumStart, this.segmenter.checksumOffset);
-    this.send(piece, true);
+    if (this.delays[i] === 0) this.send(piece, true);
+    else
+      this.wait(
+        this.arena.bytes,
+        piece.byteOffset - VNET_HDR_BYTES,
+        piece.length,
+        this.dues[i] as number,
+        this.tickets[i] as number,
+      );
   }
 
   /** The hook's answer, in the arena. */

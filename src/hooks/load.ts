@@ -6,11 +6,12 @@ import * as path from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 import { VnetError } from '../errors';
+import type { Frame } from '../packet/frame';
 import { describe, type Hook } from './contract';
 import { loadErrorText } from './error-text';
 import { isProgram } from './lookup';
 import { compileTypeScript, prepareModules, takeNewModules } from './modules';
-import { notTrusted } from './trust';
+import { type ModuleKind, notTrusted } from './trust';
 import { NeedsImport } from './typescript';
 
 // Where a function is defined, according to the engine's debugger.
@@ -59,6 +60,10 @@ export interface LoadedHook {
   readonly place: string;
   /** Whether it wants superpackets whole. */
   readonly whole: boolean;
+  /** Whether its answers are those of faults: `Wait` in host.ts. */
+  readonly isFaults?: boolean;
+  /** Whether no segment of a superpacket concerns the hook: the superpacket then passes whole and is not shown. */
+  readonly ignores?: (superpacket: Frame) => boolean;
   readonly frame: Hook['frame'];
   readonly start: Hook['start'] | undefined;
   readonly stop: Hook['stop'] | undefined;
@@ -74,6 +79,12 @@ const STACK_LINES = 50;
 
 /** Loads a file that trustedHookFile() has accepted. Throws a HOOK error that names the file and the line. */
 export async function loadHook(file: string): Promise<LoadedHook> {
+  const { value, loadedAs } = await loadExport(file, 'hook');
+  return checked(file, value, loadedAs);
+}
+
+/** The default export of such a file; messages call it `what`. */
+export async function loadExport(file: string, what: ModuleKind): Promise<{ value: unknown; loadedAs: string }> {
   prepareModules();
   for (const name of loaded) delete require.cache[name];
   loaded.clear();
@@ -84,14 +95,16 @@ export async function loadHook(file: string): Promise<LoadedHook> {
   try {
     takeNewModules();
     const { exported, loadedAs } = TYPESCRIPT.test(file) ? await loadTypeScript(file) : await importModule(file);
-    return checked(file, defaultOf(exported), loadedAs);
+    return { value: defaultOf(exported), loadedAs };
   } catch (cause) {
     if (cause instanceof VnetError) throw cause;
-    if (isNotTrusted(cause)) throw notTrusted(file, cause);
-    throw new VnetError('HOOK', `hook ${file}`, `cannot be loaded: ${loadErrorText(cause, file, takeNewModules())}`, {
-      hint: 'fix the file; docs/hooks.md shows what a hook looks like',
-      cause,
-    });
+    if (isNotTrusted(cause)) throw notTrusted(file, cause, what);
+    throw new VnetError(
+      'HOOK',
+      `${what} ${file}`,
+      `cannot be loaded: ${loadErrorText(cause, file, takeNewModules())}`,
+      { hint: `fix the file; docs/${what === 'hook' ? 'hooks' : what}.md shows what such a file looks like`, cause },
+    );
   } finally {
     Error.stackTraceLimit = limit;
     for (const name of Object.keys(require.cache))

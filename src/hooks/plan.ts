@@ -1,29 +1,28 @@
 // SPDX-License-Identifier: MIT
 /**
  * What one poll is going to send, and how that changes the counters. Each message says how far the counting is once it
- * has been sent: records done with, and frames dropped and injected since the plan began. Wherever sending stops, the
- * frame accounting balances.
+ * has been sent: records done with, and frames dropped, injected, delayed and released since the plan began. Wherever
+ * sending stops, the frame accounting balances.
  *
- *   records in the ring   r0        r1     r2 (superpacket, 3 pieces)      r3
- *   verdict               pass      drop   pass, drop, replace             pass, and injects one
- *   messages              m0               m1              m2              m3      m4
- *   records done          1                2               3               4       4
- *   dropped               0                1               2               2       2
- *   injected              0                0 + 1           1 + 1           2       3
+ *   records in the ring   r0        r1     r2 (superpacket, 3 pieces)      r3                       r4
+ *   verdict               pass      drop   pass, drop, replace             pass, and injects one    r4: delay, r5: pass
+ *   messages              m0               m1              m2              m3      m4               m5
+ *   records done          1                2               3               4       4                6
+ *   dropped               0                1               2               2       2                2
+ *   injected              0                0 + 1           1 + 1           2       3                3
+ *   delayed               0                0               0               0       0                1
  *
- * A superpacket that is sent in pieces came in as one frame, so the pieces beyond the first count as injected.
+ * A superpacket that is sent in pieces came in as one frame, so the pieces beyond the first count as injected. A
+ * delayed frame is in the memory of the hook's thread (waiting.ts); the message that sends it later counts it as
+ * released.
  */
 import type { MappedMemory } from 'libbpf-ts';
 
-import type { Batch, HookedCounters } from '../datapath/batch';
+import type { Batch, HookedCounters, Tally } from '../datapath/batch';
 import type { SharedWords } from '../datapath/shared-memory';
 import { BATCH, CONTROL, VNET_HDR_BYTES } from '../layout';
 
-export interface Tally {
-  records: number;
-  dropped: number;
-  injected: number;
-}
+const nothing = (): Tally => ({ records: 0, dropped: 0, injected: 0, delayed: 0, released: 0 });
 
 export class Plan {
   /** The address of each message's virtio_net_hdr and frame, and the bytes of both. */
@@ -33,6 +32,8 @@ export class Plan {
   readonly records = new Uint32Array(BATCH.max);
   readonly dropped = new Uint32Array(BATCH.max);
   readonly injected = new Uint32Array(BATCH.max);
+  readonly delayed = new Uint32Array(BATCH.max);
+  readonly released = new Uint32Array(BATCH.max);
   /** The record of message i; -1 for injected frames and for pieces of superpackets. */
   readonly recordOf = new Int32Array(BATCH.max);
   /** The outcome of each record as a value of OUTCOME, and how many of its pieces went on; for recorders. */
@@ -42,7 +43,7 @@ export class Plan {
   length = 0;
   private judged = 0;
   /** The counts after everything, records after the last message included. */
-  readonly total: Tally = { records: 0, dropped: 0, injected: 0 };
+  readonly total: Tally = nothing();
 
   /** Number of messages that still fit. */
   get space(): number {
@@ -51,7 +52,7 @@ export class Plan {
 
   clear(): void {
     this.length = 0;
-    this.total.records = this.total.dropped = this.total.injected = 0;
+    clear(this.total);
   }
 
   /** Adds a message of the record being judged, or an injected one; call the counting methods for it first. */
@@ -62,6 +63,8 @@ export class Plan {
     this.records[i] = this.total.records;
     this.dropped[i] = this.total.dropped;
     this.injected[i] = this.total.injected;
+    this.delayed[i] = this.total.delayed;
+    this.released[i] = this.total.released;
     this.recordOf[i] = injected ? -1 : this.judged;
   }
 
@@ -88,6 +91,18 @@ export class Plan {
   countInjected(): void {
     this.total.injected++;
   }
+
+  countDelayed(): void {
+    this.total.delayed++;
+  }
+
+  countReleased(): void {
+    this.total.released++;
+  }
+}
+
+function clear(tally: Tally): void {
+  tally.records = tally.dropped = tally.injected = tally.delayed = tally.released = 0;
 }
 
 // How far a plan has been carried out, and the counters that follow from it.
@@ -97,8 +112,10 @@ export class Ledger {
   sent = 0;
   private readonly counters: HookedCounters;
   /** The part of the plan that is in the counters. */
-  private readonly counted: Tally = { records: 0, dropped: 0, injected: 0 };
-  private readonly left: Tally = { records: 0, dropped: 0, injected: 0 };
+  private readonly counted: Tally = nothing();
+  private readonly left: Tally = nothing();
+  /** The counts of the plan up to the message at which sending stopped. */
+  private readonly reached: Tally = nothing();
   private largestFrame: number;
 
   constructor(
@@ -113,6 +130,8 @@ export class Ledger {
       rxBytes: at(CONTROL.rxBytes),
       dropped: at(CONTROL.hooksDropped),
       injected: at(CONTROL.hooksInjected),
+      delayed: at(CONTROL.hooksDelayed),
+      released: at(CONTROL.hooksReleased),
     };
     this.largestFrame = at(CONTROL.largestFrame);
   }
@@ -135,7 +154,7 @@ export class Ledger {
   startAnew(): void {
     this.plan.clear();
     this.sent = 0;
-    this.counted.records = this.counted.dropped = this.counted.injected = 0;
+    clear(this.counted);
   }
 
   /** Makes messages of the rest of the plan, and writes the counters from before them into the batch log. */
@@ -149,11 +168,15 @@ export class Ledger {
         (plan.records[i] as number) - counted.records,
         (plan.dropped[i] as number) - counted.dropped,
         (plan.injected[i] as number) - counted.injected,
+        (plan.delayed[i] as number) - counted.delayed,
+        (plan.released[i] as number) - counted.released,
       );
     }
     left.records = plan.total.records - counted.records;
     left.dropped = plan.total.dropped - counted.dropped;
     left.injected = plan.total.injected - counted.injected;
+    left.delayed = plan.total.delayed - counted.delayed;
+    left.released = plan.total.released - counted.released;
     this.counters.start = consumerPosition;
     batch.beginHooked(this.counters, left);
   }
@@ -175,17 +198,29 @@ export class Ledger {
     this.sent = sent;
     const all = sent === plan.length;
     if (!all && sent === 0) return 0;
-    const records = all ? plan.total.records : (plan.records[sent - 1] as number);
-    const dropped = all ? plan.total.dropped : (plan.dropped[sent - 1] as number);
-    const injected = all ? plan.total.injected : (plan.injected[sent - 1] as number);
+    const { records, dropped, injected, delayed, released } = all ? plan.total : this.reachedBy(sent - 1);
     const done = records - counted.records;
     counters.drained += done;
     counters.dropped += dropped - counted.dropped;
     counters.injected += injected - counted.injected;
+    counters.delayed += delayed - counted.delayed;
+    counters.released += released - counted.released;
     counted.records = records;
     counted.dropped = dropped;
     counted.injected = injected;
+    counted.delayed = delayed;
+    counted.released = released;
     return done;
+  }
+
+  private reachedBy(message: number): Tally {
+    const { plan, reached } = this;
+    reached.records = plan.records[message] as number;
+    reached.dropped = plan.dropped[message] as number;
+    reached.injected = plan.injected[message] as number;
+    reached.delayed = plan.delayed[message] as number;
+    reached.released = plan.released[message] as number;
+    return reached;
   }
 
   /** Publishes the counters, after the records have left the ring. */
@@ -196,6 +231,8 @@ export class Ledger {
     control.set64(CONTROL.rxBytes, counters.rxBytes);
     control.set64(CONTROL.hooksDropped, counters.dropped);
     control.set64(CONTROL.hooksInjected, counters.injected);
+    control.set64(CONTROL.hooksDelayed, counters.delayed);
+    control.set64(CONTROL.hooksReleased, counters.released);
   }
 }
 

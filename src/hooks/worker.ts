@@ -11,6 +11,8 @@ import { PollLoop } from '../datapath/loop';
 import { increment } from '../datapath/shared-memory';
 import { mapParts, type Own, paceOf, type PollRequest } from '../datapath/worker-queue';
 import { type ErrorCode, VnetError } from '../errors';
+import { LogWriter } from '../faults/log-writer';
+import type { FaultsWish } from '../faults/source';
 import { BATCH, CONTROL } from '../layout';
 import { allowedCpus, bindToCpu } from '../native/libc';
 import { keepNodeQuiet } from '../native/node';
@@ -20,8 +22,10 @@ import { type BellRope, HookLoop } from './event-loop';
 import { HookedPoller } from './hooked-poller';
 import { HookHost, Injections } from './host';
 import { Judge } from './judge';
+import { faultHook, type FaultHook, type FaultsReport, loadFaults } from './fault-hook';
 import { loadHook } from './load';
 import { Arena, ARENA_BYTES, Plan } from './plan';
+import { WaitingFrames } from './waiting';
 
 // The messages between the main thread and the thread of a hook.
 
@@ -49,6 +53,10 @@ export interface SteppedFrame {
 export type HookOrder =
   /** Loads a hook in place of the previous one; null removes that. */
   | { kind: 'use'; file: string | null; onError: OnHookError }
+  /** Puts faults in place of a hook, or of other faults. `logFds`: the files of their log, open for appending. */
+  | { kind: 'faults'; faults: FaultsWish; logFds: readonly number[] }
+  /** What the faults in place have done; null if there are none. */
+  | { kind: 'report' }
   /**
    * Starts polling; nothing else polls. `deadly`: frameMark() of frames to drop unseen, because threads ended over
    * them.
@@ -67,6 +75,8 @@ export type HookOrder =
 export interface HookAnswers {
   /** The name of the hook in place. */
   use: string | null;
+  faults: null;
+  report: FaultsReport | null;
   poll: null;
   inject: null;
   pause: null;
@@ -111,6 +121,7 @@ export interface HookedEvents {
 export interface HookedParts {
   host: HookHost;
   injections: Injections;
+  waiting: WaitingFrames;
   /** Words of VITALS. */
   vitals: Int32Array;
   /** As in HookOrder. */
@@ -120,7 +131,7 @@ export interface HookedParts {
 /** Opens an interface. Its plain poller must have ended. Throws a BpfError if something cannot be mapped. */
 export function openHookedInterface(
   request: PollRequest,
-  { host, injections, vitals, deadly }: HookedParts,
+  { host, injections, waiting, vitals, deadly }: HookedParts,
   events: HookedEvents,
 ): HookedInterface {
   const mappings: { close(): void }[] = [];
@@ -133,7 +144,7 @@ export function openHookedInterface(
     const { batchOf, data, dataAddress, ...parts } = mapParts(request, own);
     const arena = new Arena(own(MappedMemory.map({ length: ARENA_BYTES })));
     const plan = new Plan();
-    const judge = new Judge(data, dataAddress, arena, plan, host);
+    const judge = new Judge(data, dataAddress, arena, plan, host, waiting);
     const poller = new HookedPoller({
       ...parts,
       data,
@@ -143,6 +154,7 @@ export function openHookedInterface(
       plan,
       judge,
       injections,
+      waiting,
       vitals,
       deadly,
     });
@@ -167,10 +179,12 @@ export function openHookedInterface(
 
 class HookWorker {
   private readonly injections = new Injections();
+  private readonly waiting = new WaitingFrames();
   private readonly reports = new Reports((text) => this.say({ kind: 'error', text }));
   private readonly host: HookHost;
   private polled: HookedInterface | undefined;
   private loop: HookLoop | undefined;
+  private faults: FaultHook | null = null;
   /** Errors from before there was a counter. */
   private uncounted = 0;
   private readonly vitals: Int32Array;
@@ -188,6 +202,7 @@ class HookWorker {
       report: (text) => this.reports.add(text),
       log: (text) => this.say({ kind: 'log', text }),
       wake: () => this.loop?.look(),
+      hasten: (ticket) => this.waiting.hasten(ticket),
     });
     // What a hook leaves behind in Node's own timers and promises must not end the thread.
     process.on('uncaughtException', (error) => this.host.failedLater(error));
@@ -211,8 +226,19 @@ class HookWorker {
         const hook = order.file === null ? null : await loadHook(order.file);
         this.host.onError = order.onError;
         this.host.use(hook);
+        this.faults = null;
         return hook?.name ?? null;
       }
+      case 'faults': {
+        const faults = await loadFaults(order.faults);
+        const hook = faultHook(faults, 'file' in order.faults ? order.faults.file : null, new LogWriter(order.logFds));
+        this.host.onError = 'drop';
+        this.host.use(hook);
+        this.faults = hook;
+        return null;
+      }
+      case 'report':
+        return this.faults?.report() ?? null;
       case 'poll':
         this.poll(order);
         return null;
@@ -236,7 +262,7 @@ class HookWorker {
   private poll({ request, bell, deadly }: HookOrder & { kind: 'poll' }): void {
     const polled = openHookedInterface(
       request,
-      { host: this.host, injections: this.injections, vitals: this.vitals, deadly },
+      { host: this.host, injections: this.injections, waiting: this.waiting, vitals: this.vitals, deadly },
       {
         queue: () => this.say({ kind: 'queue' }),
         stalled: () => this.say({ kind: 'stalled' }),
@@ -247,6 +273,7 @@ class HookWorker {
     const loop = new HookLoop(
       polled.loop,
       new Int32Array(bell.words),
+      request.ringFd,
       this.vitals,
       () => this.end(polled, bell),
       (error) => this.giveUp(error),

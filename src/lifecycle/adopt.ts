@@ -10,12 +10,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { BpfError, BpfMap, type BpfObject, MapType, restoreTcLink, type TcLink, type TcLinkState } from 'libbpf-ts';
 
 import { forgetCrashedRecording } from '../capture/session';
-import type { HookWish } from '../control/orders';
+import type { JudgeWish } from '../control/orders';
+import { faultsOfRecord } from '../controller/choice';
 import { Controller, type ControllerParts } from '../controller/controller';
 import { adoptImpairment } from '../controller/impairing';
 import { attachResegment, Datapath } from '../datapath/programs';
 import { finishBatches } from '../datapath/recovery';
 import { commandAbout, HINTS, named, VnetError } from '../errors';
+import { readWish } from '../faults/source';
 import { BATCH, CONTROL, COUNTERS } from '../layout';
 import { addresses, setAddress, withoutAddressDetection } from '../link/addresses';
 import { syncHairpin } from '../link/hairpin';
@@ -180,6 +182,7 @@ export function loopingSteps(making: Making, how: 'loaded' | 'adopted'): Step[] 
     name: 'started',
     says: () => [
       options.hook !== null && `load the hook ${fs.realpathSync(options.hook)}`,
+      options.faults !== null && `put faults in place: ${options.faults}`,
       `poll ${where}, ${pollingWords(how === 'loaded' ? attachment : { ...attachment, ...renewed(options) })}; while its queue is full, ${whenFull === 'hold' ? 'frames wait' : 'frames are refused'}`,
     ],
     run: async () => {
@@ -192,7 +195,7 @@ export function loopingSteps(making: Making, how: 'loaded' | 'adopted'): Step[] 
         hairpinAll: options.hairpin,
         teardown,
       });
-      await making.controller.start(hookOf(options, attachment));
+      await making.controller.start(judgeOf(options, attachment));
       if (options.hook === null) attachment.hook = attachment.onHookError = null;
     },
     undo: () => making.controller?.abandon(),
@@ -233,11 +236,14 @@ export function loopingSteps(making: Making, how: 'loaded' | 'adopted'): Step[] 
 }
 
 /**
- * The hook to load. What happens to frames on which it fails stays as the crashed controller had it, unless an option
- * says otherwise.
+ * The hook to load, or the faults to put in place: those of the crashed controller, unless an option names others or a
+ * hook. What happens to frames on which a hook fails stays as that controller had it, unless an option says otherwise.
  */
-const hookOf = ({ hook, onHookError }: AttachOptions, before: Attachment): HookWish | null =>
-  hook === null ? null : { file: hook, onError: onHookError ?? before.onHookError };
+function judgeOf({ hook, onHookError, faults: asked, seed }: AttachOptions, before: Attachment): JudgeWish | null {
+  if (hook !== null) return { file: hook, onError: onHookError ?? before.onHookError };
+  const faults = asked === null ? faultsOfRecord(before.faults) : readWish(asked, seed);
+  return faults && { faults };
+}
 
 /** Gives an adopted interface the MTU and the Ethernet address that are asked for. */
 function setAsAsked({ iface, ifindex, taken }: Attachment, { mac, mtu }: AttachOptions): void {

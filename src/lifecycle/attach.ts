@@ -156,8 +156,8 @@ function makingSteps(making: Making, hasPeerNetns = true): Step[] {
     says: () => [!bpffsIsMounted() && 'mount the BPF file system on /sys/fs/bpf'],
     run: () => {
       pins = makePinDirectory(attachment.id);
-      // The thread gets ready while the interface is made. A hook has a thread of its own.
-      if (options.hook === null) PollerThread.start(queues, spreadOf(attachment));
+      // The thread gets ready while the interface is made. A hook has a thread of its own, and so have faults.
+      if (options.hook === null && options.faults === null) PollerThread.start(queues, spreadOf(attachment));
     },
     undo: () => PollerThread.endIfUnused(),
   };

@@ -58,6 +58,7 @@ const unknown = (id: string): Attachment => ({
   hook: null,
   onHookError: null,
   hookDown: null,
+  faults: null,
   baseline: { peerTxPackets: 0 },
   hairpin: null,
   impairment: null,

@@ -7,6 +7,7 @@ import { randomInt } from 'node:crypto';
 import * as fs from 'node:fs';
 
 import { commandAbout, commandFor, usageError, VnetError } from '../errors';
+import { readWish } from '../faults/source';
 import { trustedHookFile } from '../hooks/trust';
 import { roomFrameMax, txBytesLimit } from '../link/credit';
 import { recordTaken } from '../link/dummy';
@@ -30,13 +31,16 @@ import { type Attachment, isControlled, newId, STATE_VERSION } from '../state/st
 import { brokenError, brokenOnes } from './find-attachment';
 
 /**
- * Checks what has to hold before anything is made or looked at. Any other problem of a hook shows when it is loaded.
+ * Checks what has to hold before anything is made or looked at. Any other problem of a hook, or of a module with
+ * faults, shows when it is loaded.
  */
-export function requireAttachable({ hook }: AttachOptions): void {
+export function requireAttachable({ hook, faults, seed }: AttachOptions): void {
   requirePrivileges();
   requireKernel();
   requireIp();
   if (hook !== null) trustedHookFile(hook);
+  const wish = faults === null ? null : readWish(faults, seed);
+  if (wish && 'file' in wish) trustedHookFile(wish.file, 'faults');
 }
 
 /**
@@ -123,11 +127,11 @@ export function requireSameOptions(attachment: Attachment, options: AttachOption
 }
 
 /**
- * Throws STATE if a hook with `--on-hook-error drop` was to decide about the frames and no hook is given now: they must
- * not pass unjudged.
+ * Throws STATE if a hook with `--on-hook-error drop` was to decide about the frames, and neither a hook nor faults are
+ * given now: the frames must not pass unjudged.
  */
 function requireJudge({ iface, hook, onHookError }: Attachment, options: AttachOptions): void {
-  if (options.hook !== null || hook === null || onHookError !== 'drop') return;
+  if (options.hook !== null || options.faults !== null || hook === null || onHookError !== 'drop') return;
   throw new VnetError(
     'STATE',
     `interface ${iface}`,
@@ -257,6 +261,7 @@ export function plan(iface: string, netns: Netns, options: AttachOptions, existi
     hook: null,
     onHookError: null,
     hookDown: null,
+    faults: null,
     hairpin: null,
     impairment: null,
     lostByChange: { down: 0, toolong: 0 },

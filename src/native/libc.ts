@@ -49,6 +49,7 @@ const c = {
   sched_getaffinity: declare('int sched_getaffinity(int pid, size_t size, uint8_t *mask)'),
   sched_setaffinity: declare('int sched_setaffinity(int pid, size_t size, const uint8_t *mask)'),
   poll: declare('int poll(_Inout_ uint8_t *descriptors, unsigned long count, int timeout)'),
+  ppoll: declare('int ppoll(uint8_t *descriptors, unsigned long count, const uint8_t *timeout, uint8_t *signals)'),
   signal: declare('uintptr_t signal(int number, uintptr_t handler)'),
   _exit: declare('void _exit(int status)'),
   // Addresses are numbers: the hot path passes memory that was set up once.
@@ -279,6 +280,25 @@ export function hasLostItsReader(fd: number): boolean {
 
 /** Waits until a descriptor can be written to, for at most `ms` milliseconds; blocks the thread. False if it cannot. */
 export const isWritableWithin = (fd: number, ms: number): boolean => poll(fd, POLLOUT, ms).result > 0;
+
+const POLLIN = 0x1;
+const pollin = new DataView(new ArrayBuffer(POLLFD_BYTES));
+const pollinBytes = new Uint8Array(pollin.buffer);
+/** struct timespec: seconds and nanoseconds, of 64 bits each. */
+const timespec = new Float64Array(2);
+const timespecWords = new Uint32Array(timespec.buffer);
+const timespecBytes = new Uint8Array(timespec.buffer);
+
+/**
+ * Waits until a descriptor can be read, for less than a second; blocks the thread. The time is in milliseconds, with
+ * fractions. Never throws.
+ */
+export function waitReadable(fd: number, ms: number): void {
+  pollin.setInt32(0, fd, true);
+  pollin.setUint16(EVENTS_AT, POLLIN, true);
+  timespecWords[2] = Math.min(999_999_999, Math.max(0, Math.floor(ms * 1e6)));
+  c.ppoll(pollinBytes, 1, timespecBytes, null);
+}
 
 const SIG_IGN = 1;
 

@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: MIT
 /** The library: attach(), its options, and Nic, the object for a looping interface. */
 import { EventEmitter } from 'node:events';
+import * as path from 'node:path';
 
 import type { Controller } from '../controller/controller';
 import { readStats, type Stats } from '../datapath/stats';
 import type { VnetError } from '../errors';
+import { readFaults, type RulesInput } from '../faults/document';
+import type { Fault } from '../faults/log';
+import { readLog } from '../faults/log-writer';
+import { type FaultsWish, readWish, wishOf } from '../faults/source';
 import { wrongFrame } from '../hooks/contract';
+import type { FaultsReport } from '../hooks/fault-hook';
 import { checkedWords } from '../impair/words';
 import { attachAll } from '../lifecycle/attach';
 import { parseListenAddress } from '../metrics/address';
-import type { AttachOptions, LibraryOptions } from '../options/attach-options';
+import { ATTACH_OPTIONS, type AttachOptions, type LibraryOptions } from '../options/attach-options';
 import { hookFile, readLibraryOptions, requireKind } from '../options/read-options';
 import { inLibrary, ON_HOOK_ERROR, oneOf, type OnHookError } from '../options/values';
+import { faultLogFiles } from '../state/store';
 
 /** The options of attach(); each is an option of `vnet-bpf attach`, with the same default. */
 export interface NicOptions extends LibraryOptions {
@@ -151,7 +158,7 @@ export class Nic extends EventEmitter<NicEvents> implements AsyncDisposable {
         ON_HOOK_ERROR,
         inLibrary('onError', onError, (good) => `'${good}'`),
       );
-    await this.controller.useHook(file === null ? null : { file: hookFile(file), onError: onError ?? null });
+    await this.controller.use('hook', file === null ? null : { file: hookFile(file), onError: onError ?? null });
   }
 
   /**
@@ -161,6 +168,26 @@ export class Nic extends EventEmitter<NicEvents> implements AsyncDisposable {
   async impair(words: string | null): Promise<void> {
     if (words !== null) requireKind('what impair() is given', words, 'string');
     await this.controller.impair(words === null ? null : checkedWords(words));
+  }
+
+  /**
+   * Puts faults in place while traffic flows; null removes them. `rules` are rules in words, such as
+   * `'udp port 53 nth 2: drop'`, rules as data, or the name of a file. Connections and frames count from then on. If a
+   * rule is wrong, or if there is a hook, it rejects and changes nothing.
+   */
+  async faults(rules: RulesInput | null, { seed }: { seed?: number } = {}): Promise<void> {
+    await this.controller.use('faults', rules === null ? null : { faults: wishFrom(rules, seed) });
+  }
+
+  /** The faults that have happened since they were put in place; of very many, the latest. */
+  async faultLog(): Promise<Fault[]> {
+    await this.controller.loop.faultsReport(); // writes what waits
+    return readLog(faultLogFiles(this.id)).map((line) => JSON.parse(line) as Fault);
+  }
+
+  /** What the faults in place are, and how often each rule has matched; null if there are none. */
+  async faultsReport(): Promise<FaultsReport | null> {
+    return this.controller.loop.faultsReport();
   }
 
   /** Ends the loop and removes everything that was made; resolves when nothing is left. Idempotent. */
@@ -192,6 +219,21 @@ export class Nic extends EventEmitter<NicEvents> implements AsyncDisposable {
     if (this.listenerCount('error') > 0) this.emit('error', error);
     await this.detach();
   }
+}
+
+/** Reads rules and a seed as passed to the library. Throws USAGE or HOOK. */
+function wishFrom(rules: RulesInput, given: number | undefined): FaultsWish {
+  if (given !== undefined) requireKind('seed', given, 'number');
+  const seed =
+    given === undefined
+      ? null
+      : ATTACH_OPTIONS.seed.read(
+          String(given),
+          inLibrary('seed', given, (good) => good),
+        );
+  return typeof rules === 'string'
+    ? readWish(rules, seed, (file) => path.resolve(file))
+    : wishOf(readFaults(rules), seed);
 }
 
 // attach() of the library.

@@ -6,6 +6,7 @@
 import { BATCH, QUEUES_MAX } from '../layout';
 import { choice, flag, integer, type Row } from './row';
 import {
+  areRules,
   checkNetnsName,
   type Cidr,
   MAX_MTU,
@@ -18,6 +19,7 @@ import {
   parseMac,
   parseRingSize,
   parseWatermark,
+  SEED_MAX,
 } from './values';
 
 /** The most microseconds of `--busy-poll`: a second. */
@@ -196,8 +198,8 @@ export const ATTACH_OPTIONS = {
     value: 'FILE',
     offers: 'files',
     unset: null,
-    // The name stays text here; resolving it differs: the command line uses the caller's directory.
     read: (text): string => text,
+    namesFile: () => true,
     adoption: 'changes',
     describe: 'file that sees each frame: TypeScript or JavaScript',
   },
@@ -210,6 +212,31 @@ export const ATTACH_OPTIONS = {
     unset: null,
     adoption: 'changes',
     describe: 'what becomes of a frame whose hook fails',
+  },
+  /**
+   * Faults from the first frame on: rules such as `'udp port 53 nth 2: drop'`, or a file of them; see `Nic.faults()`.
+   */
+  faults: {
+    flag: 'faults',
+    key: 'faults',
+    kinds: ['string'],
+    value: 'RULES|FILE',
+    offers: 'files',
+    unset: null,
+    read: (text): string => text,
+    namesFile: (text: string) => !areRules(text),
+    adoption: 'changes',
+    describe: "what happens to which frames: 'udp port 53 nth 2: drop', or a file of such rules",
+  },
+  /** Seed of the faults; defaults to the file's, or 1. */
+  seed: {
+    flag: 'seed',
+    key: 'seed',
+    ...integer(0, SEED_MAX),
+    default: "the file's, or 1",
+    unset: null,
+    adoption: 'changes',
+    describe: 'seed of the faults: the same seed does the same again',
   },
   /** Detaches the interface first if it is attached. */
   replace: {

@@ -23,7 +23,7 @@ const asFlag: Spelling = (name, ...value) => [`--${ATTACH_OPTIONS[name].flag}`, 
 const asProperty: Spelling = (name, ...value) => [name, ...value].join(' ');
 
 /** Checks options against each other. Throws a USAGE error. */
-function checkTogether({ addresses, mtu, hook, queues }: AttachOptions, say: Spelling): void {
+function checkTogether({ addresses, mtu, hook, queues, faults, seed }: AttachOptions, say: Spelling): void {
   const seen = new Set<string>();
   for (const { address } of addresses) {
     if (seen.has(address)) throw usageError(say('addresses', address), 'is given twice', 'give each address once');
@@ -36,12 +36,25 @@ function checkTogether({ addresses, mtu, hook, queues }: AttachOptions, say: Spe
       `a larger ${say('mtu')}, or IPv4 addresses only`,
     );
   }
-  // A hook needs to see all frames in one place.
-  if (hook !== null && queues > 1)
+  // A hook needs to see all frames in one place, and so do faults.
+  const judge = hook !== null ? 'hook' : faults !== null ? 'faults' : null;
+  if (judge !== null && queues > 1)
     throw usageError(
       say('queues', String(queues)),
-      'a hook takes one queue',
-      `leave ${say('queues')} or ${say('hook')} out`,
+      `${judge === 'hook' ? 'a hook takes' : 'faults take'} one queue`,
+      `leave ${say('queues')} or ${say(judge)} out`,
+    );
+  if (hook !== null && faults !== null)
+    throw usageError(
+      say('faults', faults),
+      'an interface has a hook or faults',
+      `leave ${say('hook')} or ${say('faults')} out`,
+    );
+  if (seed !== null && faults === null)
+    throw usageError(
+      say('seed', String(seed)),
+      'is the seed of faults, and there are none',
+      `${say('faults', "'udp port 53 nth 2: drop'")}, or leave it out`,
     );
 }
 
@@ -56,12 +69,12 @@ function readAll(read: (row: AttachOption) => unknown): AttachOptions {
 
 /** Reads options of the command line, by their flags in camel case. `file` makes a path absolute. */
 export function readFlags(given: Readonly<Record<string, unknown>>, file: (name: string) => string): AttachOptions {
-  const options = readAll(({ flag, key, read }) => {
+  const options = readAll(({ flag, read, namesFile }) => {
     const value = given[camelCase(flag)] as string | string[] | boolean | undefined;
     if (value === undefined) return undefined;
     if (Array.isArray(value)) return value.map((text) => read(text, onCommandLine(flag, text)));
     const text = String(value);
-    return key === 'hook' ? file(text) : read(text, onCommandLine(flag, text));
+    return namesFile?.(text) ? file(text) : read(text, onCommandLine(flag, text));
   });
   checkTogether(options, asFlag);
   return options;
@@ -111,18 +124,23 @@ export function requireKind(name: string, value: unknown, ...kinds: readonly Kin
   if (!kinds.some((kind) => isOfKind[kind](value))) throw wrongKind(name, value, kinds);
 }
 
-/** The absolute path of a hook's file as passed to the library. */
-export function hookFile(hook: string | URL): string {
-  requireKind('hook', hook, 'string', 'URL');
+/** The absolute path of a file as passed to the library. */
+function filePath(name: string, file: string | URL): string {
   try {
-    return path.resolve(typeof hook === 'string' ? hook : fileURLToPath(hook.href));
+    return path.resolve(typeof file === 'string' ? file : fileURLToPath(file.href));
   } catch (cause) {
     throw usageError(
-      `hook ${String(hook)}`,
+      `${name} ${String(file)}`,
       cause instanceof Error ? cause.message : String(cause),
       "such as new URL('./hook.js', import.meta.url)",
     );
   }
+}
+
+/** The absolute path of a hook's file as passed to the library. */
+export function hookFile(hook: string | URL): string {
+  requireKind('hook', hook, 'string', 'URL');
+  return filePath('hook', hook);
 }
 
 /** Options of the library that do not concern the interface. */
@@ -164,11 +182,11 @@ const wrongOptions = (options: unknown): VnetError =>
   );
 
 function readProperty(row: AttachOption, value: unknown): unknown {
-  const { name, key, kinds, read, inLibrary: shown = quotedUnlessNumber } = row;
+  const { name, kinds, read, namesFile, inLibrary: shown = quotedUnlessNumber } = row;
   if (value === undefined) return undefined;
   requireKind(name, value, ...kinds);
   if (Array.isArray(value)) return (value as string[]).map((text) => read(text, inLibrary(name, text, shown)));
-  if (key === 'hook') return hookFile(value as string | URL);
+  if (namesFile?.(String(value as string | URL))) return filePath(name, value as string | URL);
   const place: Place = inLibrary(name, value, shown);
   return read(textOf(row, value), place);
 }

@@ -36,6 +36,8 @@ export interface Row {
   unset?: unknown;
   /** Reads a text. Throws a USAGE error that names the place. */
   read: (text: string, place: Place) => unknown;
+  /** Whether a text names a file. It is then made an absolute path: the command line uses the caller's directory. */
+  namesFile?: (text: string) => boolean;
   /** Converts a value of the library to the command line's text; String() by default. */
   asText?: (value: never) => string;
   /** Converts a value of AttachOptions to the command line's text, if that differs from `asText`. */

@@ -175,6 +175,15 @@ function parsePowerOfTwo(text: string, place: Place, limits: SizeLimits): number
   return bytes;
 }
 
+/** The largest seed of faults: 15 digits, which a number in JSON keeps exactly. */
+export const SEED_MAX = 999_999_999_999_999;
+
+/**
+ * Whether a text is rules of faults in words, not the name of a file: it has a colon before a space or the end, or
+ * several rules.
+ */
+export const areRules = (text: string): boolean => /:(\s|$)|[;\n]/.test(text);
+
 /** Parses a percentage such as 50%; returns a fraction. */
 export function parseWatermark(text: string, { what, example }: Place): number {
   const match = /^(\d{1,3}(?:\.\d+)?)%$/.exec(text);

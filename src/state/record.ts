@@ -16,7 +16,7 @@ import { onCommandLine } from '../options/values';
  * Where those words are is in LAYOUT_HASH. Another running option does not count: a record without it means its
  * default.
  */
-export const RECORD_VERSION = 15;
+export const RECORD_VERSION = 16;
 
 // Checks that a parsed JSON value has the expected type. Each check returns the value, or throws a ShapeError.
 
@@ -204,6 +204,11 @@ export interface Attachment extends RunningOptions {
    * Otherwise null.
    */
   hookDown: string | null;
+  /**
+   * The faults in place: a JSON document, or a module and a seed for it; null for none. An adoption puts them in place
+   * again.
+   */
+  faults: { document: string | null; file: string | null; seed: number | null } | null;
   /** The peer's counters at attach, for an interface that has been in use before. */
   baseline: { peerTxPackets: number };
   hairpin: HairpinRecord | null;
@@ -229,6 +234,9 @@ const LIST_MAX = 4096;
 const count = integer(0);
 const index = integer(0, 2 ** 31 - 1);
 const anyText = text('text', (value) => value.length <= TEXT_MAX);
+/** The longest document of faults, in characters: as long as an order may be. */
+const DOCUMENT_MAX = 1 << 20;
+const documentText = text('a document', (value) => value.length <= DOCUMENT_MAX);
 const interfaceName = text('the name of an interface', isInterfaceName);
 const address = text('an address', (value) => net.isIP(value) !== 0);
 const decimal = text('a number in digits', (value) => /^\d{1,20}$/.test(value));
@@ -325,6 +333,13 @@ const FIELDS: Fields<Attachment> = {
   hook: nullable(anyText),
   onHookError: nullable(oneOf('pass', 'drop', 'detach')),
   hookDown: nullable(anyText),
+  faults: nullable(
+    object<NonNullable<Attachment['faults']>>({
+      document: nullable(documentText),
+      file: nullable(anyText),
+      seed: nullable(count),
+    }),
+  ),
   baseline: object<Attachment['baseline']>({ peerTxPackets: count }),
   hairpin: nullable(
     object<HairpinRecord>({

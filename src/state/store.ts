@@ -39,6 +39,12 @@ export const controlSocket = (id: string): string => path.join(stateDirectory(id
 /** What `vnet-bpf log` shows. */
 export const logFile = (id: string): string => path.join(stateDirectory(id), 'log');
 
+/** What `vnet-bpf faults --log` shows: two files that are written in turn. */
+export const faultLogFiles = (id: string): readonly [string, string] => [
+  path.join(stateDirectory(id), 'faults'),
+  path.join(stateDirectory(id), 'faults.1'),
+];
+
 let held: { lock: FileLock; times: number } | null = null;
 
 /**

@@ -59,6 +59,7 @@ export function dropsOf({ refused, held, hooks, impair, behind, stray }: Stats):
     ...Object.entries(refused),
     ['held', held.dropped],
     ['hook', hooks.dropped],
+    ['hook-waiting', hooks.lost],
     ['impair', impair.lost],
     ['behind', behind.lost],
     ['stray', stray],

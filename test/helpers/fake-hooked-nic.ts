@@ -5,7 +5,7 @@ import { RingReader, type MappedMemory } from 'libbpf-ts';
 import { Batch, MSG_LEN } from '../../src/datapath/batch';
 import type { FarEnd } from '../../src/datapath/packet-socket';
 import { QueueGate } from '../../src/datapath/queue-gate';
-import { recoverBatch } from '../../src/datapath/recovery';
+import { countLostWaiting, recoverBatch } from '../../src/datapath/recovery';
 import { increment, SharedWords } from '../../src/datapath/shared-memory';
 import type { Hook } from '../../src/hooks/contract';
 import { newVitals } from '../../src/hooks/event-loop';
@@ -14,6 +14,7 @@ import { HookHost, Injections } from '../../src/hooks/host';
 import { Judge } from '../../src/hooks/judge';
 import type { LoadedHook } from '../../src/hooks/load';
 import { Arena, ARENA_BYTES, Plan } from '../../src/hooks/plan';
+import { WaitingFrames } from '../../src/hooks/waiting';
 import { BATCH, CONTROL, RECORD, VNET_HDR_BYTES } from '../../src/layout';
 import { FakeRing } from '../../src/libbpf-ts/test/helpers/fake-ring';
 import { roomFrameMax } from '../../src/link/credit';
@@ -24,6 +25,8 @@ const BATCH_ADDRESS = 0x7f01_2345_6000;
 const IOVEC_ADDRESS = 0x7f02_3456_7000;
 const DATA_ADDRESS = 0x7f03_4567_8000;
 const ARENA_ADDRESS = 0x7f04_5678_9000;
+/** Memory for frames that wait: less than there really is, because much memory takes long to set up. */
+const WAITING_BYTES = 2 << 20;
 const RING_BYTES = 1 << 20;
 
 export interface Sent {
@@ -38,6 +41,7 @@ export class FakeHookedNic {
   readonly ring = new FakeRing(RING_BYTES);
   readonly control = new SharedWords(new SharedArrayBuffer(CONTROL.size), 0, CONTROL.size);
   readonly injections = new Injections();
+  waiting = new WaitingFrames(WAITING_BYTES);
   readonly reports: string[] = [];
   readonly vitals = newVitals();
   deadly: readonly number[] = [];
@@ -60,6 +64,7 @@ export class FakeHookedNic {
       report: (text) => this.reports.push(text),
       log: (text) => this.reports.push(text),
       wake: () => undefined,
+      hasten: (ticket) => this.waiting.hasten(ticket),
     });
     this.poller = this.newPoller();
   }
@@ -77,15 +82,20 @@ export class FakeHookedNic {
     return this;
   }
 
-  /** The poller of a new process, after recovery from the batch that the last one left. */
-  newPoller(): HookedPoller {
+  /**
+   * The poller of a new process, after recovery from the batch that the last one left. `waitingBytes`: memory for
+   * frames that wait.
+   */
+  newPoller(waitingBytes = WAITING_BYTES): HookedPoller {
     const reader = new RingReader(this.ring);
     recoverBatch({ log: this.log, control: this.control, ring: reader });
+    countLostWaiting(this.control);
+    this.waiting = new WaitingFrames(waitingBytes);
     const memory = (address: number, buffer: ArrayBuffer): MappedMemory =>
       ({ address, buffer, length: buffer.byteLength }) as unknown as MappedMemory;
     const arena = new Arena(memory(ARENA_ADDRESS, this.arenaMemory));
     const plan = new Plan();
-    const judge = new Judge(new Uint8Array(this.ring.data), DATA_ADDRESS, arena, plan, this.host);
+    const judge = new Judge(new Uint8Array(this.ring.data), DATA_ADDRESS, arena, plan, this.host, this.waiting);
     const limits = {
       ringBytes: RING_BYTES,
       frameMax: roomFrameMax(64 << 10),
@@ -111,6 +121,7 @@ export class FakeHookedNic {
       plan,
       judge,
       injections: this.injections,
+      waiting: this.waiting,
       data: new Uint8Array(this.ring.data),
       dataAddress: DATA_ADDRESS,
       farEnd: this.farEnd,
@@ -133,6 +144,11 @@ export class FakeHookedNic {
     return this.control.get64(CONTROL[name]);
   }
 
+  /** Frames that wait, as the counters say. */
+  get waits(): number {
+    return this.counter('hooksDelayed') - this.counter('hooksReleased') - this.counter('hooksLost');
+  }
+
   /** Both sides of the frame accounting. */
   accounting(): { in: number; out: number } {
     const refused = (['refusedToolong', 'refusedInvalid', 'refusedDown', 'refusedError'] as const).reduce(
@@ -142,7 +158,13 @@ export class FakeHookedNic {
     const queue = this.counter('captured') - this.counter('drained');
     return {
       in: this.counter('captured') + this.counter('hooksInjected'),
-      out: this.counter('rxPackets') + queue + refused + this.counter('hooksDropped'),
+      out:
+        this.counter('rxPackets') +
+        queue +
+        refused +
+        this.counter('hooksDropped') +
+        this.waits +
+        this.counter('hooksLost'),
     };
   }
 

@@ -40,6 +40,7 @@ export const RECORD: Attachment = {
   hook: '/etc/vnet-bpf/h.ts',
   onHookError: 'drop',
   hookDown: null,
+  faults: null,
   baseline: { peerTxPackets: 0 },
   hairpin: { addresses: [{ family: 4, address: '10.77.0.1' }], table: 1447952386 },
   impairment: { words: ['delay', '20ms'], enobufs: 0, drops: 0, lost: 3, backlog: 0 },

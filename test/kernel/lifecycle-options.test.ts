@@ -64,6 +64,7 @@ const LIST = {
   hook: 'null',
   onHookError: 'null',
   hookDown: 'null',
+  faults: 'null',
   metrics: 'null',
 };
 

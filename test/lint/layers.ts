@@ -30,6 +30,7 @@ const ORDER = [
   'metrics',
   'hooks',
   'datapath',
+  'faults',
   'impair',
   'link',
   'state',

@@ -16,7 +16,7 @@ function reading(): Stats {
     queue: { packets: 200, stops: 9, wakes: 9 },
     held: { now: 30, total: 99, dropped: 4, again: 5, grants: 6 },
     refused,
-    hooks: { dropped: 50_000, injected: 0, errors: 77 },
+    hooks: { dropped: 50_000, injected: 0, errors: 77, delayed: 111, waiting: 200_000_000, lost: 1_000_000_000 },
     impair: { waiting: 600_000, lost: 7_000_000, duplicated: 0 },
     reinject: { retries: 88, errors: 99 },
     behind: { missing: 66, copies: 55, lost: 80_000_000 },
@@ -26,7 +26,18 @@ function reading(): Stats {
 
 t.test('both sides, and whether they are equal', async (t) => {
   const stats = reading();
-  const out = 1000 + 200 + 30 + 4 + Object.keys(stats.refused).length + 50_000 + 600_000 + 7_000_000 + 80_000_000;
+  const out =
+    1000 +
+    200 +
+    30 +
+    4 +
+    Object.keys(stats.refused).length +
+    50_000 +
+    600_000 +
+    7_000_000 +
+    80_000_000 +
+    200_000_000 +
+    1_000_000_000;
   t.same(frameAccounting(stats), { in: 0, out, balanced: false });
   stats.tx.packets = out;
   t.same(frameAccounting(stats), { in: out, out, balanced: true });

@@ -104,7 +104,7 @@ t.test('a message of one record is the same whatever the batch before had there'
         for (let i = 0; i < 3; i++) {
           batch.add(1, 0, 0);
           batch.append(0x4000, 70);
-          batch.tally(1, 0, 5);
+          batch.tally(1, 0, 5, 2, 3);
         }
       }
     }

@@ -10,10 +10,11 @@ import * as path from 'node:path';
 
 import t, { type Test } from 'tap';
 
-import { loopOrders, RecorderOrders } from '../../src/control/orders';
+import { type JudgeWish, loopOrders, RecorderOrders } from '../../src/control/orders';
 import { ControlClient, ControlServer, LINE_BYTES_MAX, type OrderHandler } from '../../src/control/socket';
 import type { Controller } from '../../src/controller/controller';
 import type { SharedWords } from '../../src/datapath/shared-memory';
+import type { FaultsWish } from '../../src/faults/source';
 import { Random } from '../helpers/random';
 
 async function listening(
@@ -204,6 +205,9 @@ t.test('answers that nobody reads do not heap up', async (t) => {
 const SEEDS = [
   { order: 'hook', file: '/etc/vnet-bpf/hook.ts', onError: 'drop' },
   { order: 'hook', file: null },
+  { order: 'faults', document: '{"seed":7,"rules":["udp port 53 nth 2: drop"]}', file: null, seed: null },
+  { order: 'faults', document: null, file: '/etc/vnet-bpf/rules.ts', seed: 7 },
+  { order: 'faults-report' },
   { order: 'impair', words: ['delay', '20ms', '5ms', 'loss', '1%'] },
   { order: 'impair', words: null },
   { order: 'inject', frame: Buffer.alloc(60, 7).toString('base64') },
@@ -270,6 +274,7 @@ t.test('50,000 mutated orders', async (t) => {
   const loop = {
     pause: async () => undefined,
     resume: async () => undefined,
+    faultsReport: async () => null,
     peek: async () => null,
     inject: async (frame: unknown) => void seen.push(frame instanceof Uint8Array && frame.length >= 14 ? null : frame),
     step: async (verdict: unknown) =>
@@ -280,10 +285,16 @@ t.test('50,000 mutated orders', async (t) => {
     (typeof hook.file === 'string' &&
       hook.file.startsWith('/') &&
       [null, 'pass', 'drop', 'detach'].includes(hook.onError as string | null));
+  const areFaults = (wish: { faults: FaultsWish } | null): boolean =>
+    wish === null ||
+    ('document' in wish.faults
+      ? Array.isArray((JSON.parse(wish.faults.document) as { rules: unknown }).rules)
+      : wish.faults.file.startsWith('/') && (wish.faults.seed === null || Number.isSafeInteger(wish.faults.seed)));
   const controller = {
     attachment: { iface: 'vnet0' },
     loop,
-    useHook: async (hook: { file: unknown; onError: unknown } | null) => void seen.push(isHook(hook) ? null : hook),
+    use: async (kind: 'hook' | 'faults', wish: JudgeWish | null) =>
+      void seen.push((kind === 'hook' ? isHook : areFaults)(wish as never) ? null : wish),
     impair: async (words: unknown) =>
       void seen.push(
         words === null || (Array.isArray(words) && words.every((word) => typeof word === 'string')) ? null : words,

@@ -88,7 +88,7 @@ t.test('fields of a reading and their order are a contract', async (t) => {
     'queue: queues capacityBytes usedBytes packets capacityPackets lowWatermarkBytes stopped stops wakes largestFrame',
     'held: now total dropped again grants',
     'refused: full oversize runt gso unreadable unholdable toolong invalid down backlog error',
-    'hooks: dropped injected errors',
+    'hooks: dropped injected errors delayed waiting lost',
     'poll: polls budgetExhausted sleeps wakeups lostWakeups merged',
     'reinject: retries errors',
     'impair: waiting lost duplicated',

@@ -6,6 +6,7 @@ import { LineQueue } from '../../src/datapath/line-queue';
 import { BATCH } from '../../src/layout';
 import { errnoOf } from '../../src/native/libc';
 import { ethernet, Frame, ipv4, tcp, udp } from '../../src/packet';
+import { fakeClock } from '../helpers/fake-clock';
 import { FakeHookedNic } from '../helpers/fake-hooked-nic';
 import { onesComplement } from '../helpers/ones-complement';
 import { Random } from '../helpers/random';
@@ -313,6 +314,195 @@ t.test('a line whose queue is full loses what comes', async (t) => {
   t.equal(nic.counter('drained'), 4);
 });
 
+t.test('delay: the frame leaves the ring at once, and its memory when it is due', async (t) => {
+  const time = fakeClock(t);
+  const nic = new FakeHookedNic();
+  nic.use({
+    frame: (frame) =>
+      numberOf(frame.bytes) === 1
+        ? { delay: 20 }
+        : numberOf(frame.bytes) === 2
+          ? { delay: 10, frame: numbered(12) }
+          : 'pass',
+  });
+  const vnet = header(1, 0, 34, 6);
+  nic.put(numbered(1), vnet);
+  nic.put(numbered(2));
+  nic.put(numbered(3));
+  t.equal(nic.poller.poll(), 3);
+  t.same(
+    nic.sent.map(({ frame }) => numberOf(frame)),
+    [3],
+    'others overtake them',
+  );
+  t.same([nic.counter('hooksDelayed'), nic.counter('hooksReleased'), nic.waits], [2, 0, 2]);
+  t.same(nic.accounting(), { in: 3, out: 3 }, 'while they wait, too');
+  t.equal(nic.poller.hasMore, false);
+  t.ok(nic.poller.due > 0 && nic.poller.due < Infinity);
+  nic.poller.poll();
+  t.equal(nic.sent.length, 1, 'not yet');
+  time.now += 25;
+  nic.poller.poll();
+  t.same(
+    nic.sent.map(({ frame }) => numberOf(frame)),
+    [3, 12, 1],
+  );
+  t.same(
+    [nic.sent[2]?.vnet.equals(vnet), nic.sent[1]?.vnet.equals(Buffer.alloc(10))],
+    [true, true],
+    'a frame that passes keeps its virtio_net_hdr',
+  );
+  t.same([nic.counter('hooksReleased'), nic.waits, nic.poller.due], [2, 0, Infinity]);
+  t.same(nic.accounting(), { in: 3, out: 3 });
+});
+
+t.test('delay: a superpacket waits as one if all of it waits equally long', async (t) => {
+  const time = fakeClock(t);
+  const { frame, vnet } = superpacket(4321);
+  const together = new FakeHookedNic().use({ frame: () => ({ delay: 1 }) });
+  together.put(frame, vnet);
+  together.poller.poll();
+  t.equal(together.waits, 1);
+  time.now += 2;
+  together.poller.poll();
+  t.ok(together.sent.length === 1 && together.sent[0]?.frame.equals(frame) && together.sent[0].vnet.equals(vnet));
+  const apart = new FakeHookedNic();
+  let count = 0;
+  apart.use({
+    frame: () =>
+      [{ delay: 3 }, 'drop', 'pass', { delay: 1 }, { delay: 2, frame: numbered(5) }][count++] as { delay: number },
+  });
+  apart.put(frame, vnet);
+  apart.poller.poll();
+  t.same(
+    apart.sent.map((sent) => Frame.of(sent.frame).tcp?.sequence),
+    [2000],
+  );
+  t.equal(apart.waits, 3);
+  t.same(apart.accounting(), { in: 5, out: 5 });
+  time.now += 5;
+  apart.poller.poll();
+  t.same(
+    apart.sent.slice(1).map((sent) => Frame.of(sent.frame).tcp?.sequence),
+    [3000, undefined, 0],
+  );
+  for (const sent of apart.sent) t.equal(onesComplement(sent.frame), 0xffff, 'its checksum is complete');
+  t.same(apart.accounting(), { in: 5, out: 5 });
+});
+
+t.test('delay: what does not fit into the memory stays in the ring', async (t) => {
+  const time = fakeClock(t);
+  const nic = new FakeHookedNic();
+  nic.newPoller(8 * 2048);
+  nic.use({ frame: () => ({ delay: 5 }) });
+  for (let i = 0; i < 20; i++) nic.put(numbered(i));
+  t.equal(nic.poller.poll(), 7, 'a frame that might need two blocks is not judged');
+  t.same([nic.waits, nic.poller.blocked, nic.counter('captured') - nic.counter('drained')], [7, true, 13]);
+  t.same(nic.accounting(), { in: 20, out: 20 });
+  for (let turn = 0; turn < 10 && nic.sent.length < 20; turn++) {
+    time.now += 6;
+    nic.poller.poll();
+  }
+  t.same(
+    nic.sent.map(({ frame }) => numberOf(frame)),
+    Array.from({ length: 20 }, (_, i) => i),
+    'all arrive, in their order',
+  );
+  nic.use({ frame: () => ({ delay: 5, frame: new Uint8Array(60_000) }) });
+  nic.put(numbered(1));
+  nic.poller.poll();
+  t.match(nic.reports.at(-1), /a delay for more than there is memory for; the frame passes unjudged/);
+  t.same(nic.accounting(), { in: 21, out: 21 });
+});
+
+t.test('delay: an injected frame waits, too', async (t) => {
+  const time = fakeClock(t);
+  const nic = new FakeHookedNic();
+  nic.use({ frame: (_, context) => (context.inject(numbered(7), 2), context.inject(numbered(6)), undefined) });
+  nic.put(numbered(1));
+  nic.poller.poll();
+  t.same(
+    nic.sent.map(({ frame }) => numberOf(frame)),
+    [1, 6],
+  );
+  t.same([nic.waits, nic.counter('hooksInjected')], [1, 2]);
+  t.same(nic.accounting(), { in: 3, out: 3 });
+  time.now += 3;
+  nic.poller.poll();
+  t.same(
+    nic.sent.map(({ frame }) => numberOf(frame)),
+    [1, 6, 7],
+  );
+  const alone = new FakeHookedNic();
+  alone.injections.add(numbered(9), 1);
+  alone.poller.poll();
+  t.same([alone.waits, alone.sent.length], [1, 0], 'also where nothing else is to be sent');
+  t.same(alone.accounting(), { in: 1, out: 1 });
+});
+
+t.test('delay: frames that wait when the thread ends are lost, and counted', async (t) => {
+  const nic = new FakeHookedNic().use({ frame: () => ({ delay: 1000 }) });
+  nic.put(numbered(1));
+  nic.put(numbered(2));
+  nic.poller.poll();
+  nic.newPoller();
+  t.same([nic.waits, nic.counter('hooksLost')], [0, 2]);
+  nic.put(numbered(3));
+  nic.poller.poll();
+  t.same([nic.waits, nic.counter('hooksLost'), nic.counter('hooksDelayed')], [1, 2, 3]);
+  t.same(nic.accounting(), { in: 3, out: 3 });
+  nic.newPoller();
+  nic.newPoller();
+  t.same([nic.waits, nic.counter('hooksLost')], [0, 3], 'once each');
+});
+
+t.test('delay: none is released before what was planned earlier has been sent', async (t) => {
+  const time = fakeClock(t);
+  const nic = new FakeHookedNic();
+  nic.use({ frame: (frame) => (numberOf(frame.bytes) === 1 ? { delay: 0.1 } : 'pass') });
+  nic.put(numbered(1));
+  nic.put(numbered(2));
+  nic.answers = Array.from({ length: 20 }, () => minus('ENOBUFS'));
+  nic.poller.poll();
+  t.same([nic.poller.blocked, nic.poller.due, nic.waits], [true, Infinity, 0], 'it is not counted yet, and not due');
+  time.now += 1;
+  nic.answers = [];
+  nic.poller.poll();
+  t.same(
+    nic.sent.map(({ frame }) => numberOf(frame)),
+    [2],
+  );
+  nic.poller.poll();
+  t.same(
+    nic.sent.map(({ frame }) => numberOf(frame)),
+    [2, 1],
+  );
+  t.same(nic.accounting(), { in: 2, out: 2 });
+});
+
+t.test('delay: wrong ones are errors', async (t) => {
+  const nic = new FakeHookedNic();
+  const answers: unknown[] = [
+    { delay: -1 },
+    { delay: NaN },
+    { delay: '5' },
+    { delay: 4e6 },
+    { delay: 5, frame: 'x' },
+    { delay: 5, frame: new Uint8Array(3) },
+    {},
+  ];
+  const frames = answers.length;
+  nic.use({ frame: () => answers.shift() as undefined });
+  for (let i = 0; i < frames; i++) nic.put(numbered(i));
+  nic.poller.poll();
+  t.equal(nic.counter('hooksErrors'), frames);
+  t.same([nic.sent.length, nic.waits], [frames, 0], 'such frames pass');
+  t.match(
+    nic.reports.join('\n'),
+    /a delay of -1: it has 0 to 3600000 milliseconds[\s\S]*a delay of NaN[\s\S]*a delay of "5"[\s\S]*a delay of 4000000/,
+  );
+});
+
 t.test('killed anywhere, the next one goes on and the accounting holds', async (t) => {
   const random = Random.announced(t);
   const wrong: string[] = [];
@@ -320,9 +510,17 @@ t.test('killed anywhere, the next one goes on and the accounting holds', async (
     const nic = new FakeHookedNic(random.between(1, 20));
     let put = 0;
     const hook = {
-      frame: (frame: Frame, context: { inject(frame: Uint8Array): void }) => {
-        if (random.chance(20)) context.inject(numbered(9999));
-        return random.pick(['pass', 'drop', numbered(8888), frame.bytes] as const);
+      frame: (frame: Frame, context: { inject(frame: Uint8Array, delay?: number): void }) => {
+        if (random.chance(20)) context.inject(numbered(9999), random.pick([0, 0.001, 1000]));
+        const delay = random.pick([0, 0.001, 1000]);
+        return random.pick([
+          'pass',
+          'drop',
+          numbered(8888),
+          frame.bytes,
+          { delay },
+          { delay, frame: numbered(7777) },
+        ] as const);
       },
     };
     nic.use(hook);
@@ -346,7 +544,9 @@ t.test('killed anywhere, the next one goes on and the accounting holds', async (
       if (nic.log.get32(BATCH.count) !== 0) wrong.push(`run ${run}, round ${round}: a batch is still under way`);
     }
     nic.answers = [];
+    do nic.poller.hasten();
     while (nic.poller.poll() > 0 || nic.poller.hasMore);
+    if (nic.waits !== 0 || nic.waiting.length > 0) wrong.push(`run ${run}: ${nic.waits} still wait`);
     if (nic.counter('drained') !== put) wrong.push(`run ${run}: ${nic.counter('drained')} of ${put} drained`);
   }
   t.same(wrong, []);

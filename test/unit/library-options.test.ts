@@ -250,6 +250,8 @@ t.test('names and types of the library are a contract', async (t) => {
     metrics: '127.0.0.1:0',
     signal: AbortSignal.timeout(1000),
   } satisfies NicOptions;
+  const faulty = { faults: 'udp port 53 nth 2: drop', seed: 7 } satisfies NicOptions;
+  t.same(library(faulty).seed, 7);
   t.equal(
     library({ ...all, ringSize: 8 << 20, busyPoll: 50, hook: new URL('file:///etc/hook.ts') } satisfies NicOptions)
       .busyPollUs,

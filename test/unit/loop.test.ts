@@ -3,13 +3,13 @@
 import t from 'tap';
 
 import type { LineQueue } from '../../src/datapath/line-queue';
-import { COMMAND, HOLD, type Impaired, impairedWords, PollLoop } from '../../src/datapath/loop';
+import { COMMAND, HOLD, type Impaired, impairedWords, PollLoop, STOP } from '../../src/datapath/loop';
 import { BusyPoll, Moderation } from '../../src/datapath/pacing';
-import type { Poller } from '../../src/datapath/poller';
 import { SharedWords } from '../../src/datapath/shared-memory';
 import { PollGroup } from '../../src/datapath/worker';
 import { CONTROL } from '../../src/layout';
 import { DEFAULTS, pollOptionsOf } from '../../src/options/attach-options';
+import { fakeClock } from '../helpers/fake-clock';
 
 const RING_READY = 1;
 const WAKE = 2;
@@ -95,11 +95,23 @@ class Stage {
     return this.events.join(', ');
   }
 
-  private poller(): Pick<
-    Poller,
-    'budget' | 'blocked' | 'linkDown' | 'impaired' | 'line' | 'outcomes' | 'poll' | 'count'
-  > {
+  /** When frames outside of the ring are due. */
+  readonly dues: number[] = [];
+
+  private poller(): ConstructorParameters<typeof PollLoop>[0]['poller'] {
+    const { dues } = this;
     const made = {
+      get due() {
+        return dues[0] ?? Infinity;
+      },
+      get hasWaiting() {
+        return dues.length > 0;
+      },
+      hasten: (): void => void dues.fill(-Infinity),
+      deliver: (): void => {
+        this.events.push('deliver');
+        dues.shift();
+      },
       budget: BUDGET,
       blocked: false,
       linkDown: false,
@@ -262,6 +274,45 @@ t.test('held, it leaves frames in the ring and says so, also if it sleeps; then 
   loop.turn(4);
   t.equal(loop.state, 'ended', 'a stop command is obeyed all the same');
 });
+
+t.test('a frame that waits outside of the ring ends a sleep and a rest when it is due', async (t) => {
+  const time = fakeClock(t);
+  const stage = new Stage();
+  const { now } = time;
+  stage.dues.push(now + 1000);
+  const loop = stage.loop();
+  t.equal(loop.turn(now), Infinity);
+  t.equal(loop.state, 'asleep');
+  t.equal(loop.turn(now + 500), Infinity);
+  t.same(stage.events, ['poll 0'], 'not before');
+  stage.dues[0] = now + 600;
+  loop.turn(now + 600);
+  t.same(stage.events, ['poll 0', 'poll 0']);
+  t.equal(stage.count('wakeups'), 0, 'no record has woken it');
+  stage.dues[0] = Infinity;
+  stage.blockedPolls = 1;
+  stage.arrive(1);
+  const pause = loop.turn(now + 601);
+  t.ok(pause > 0);
+  stage.dues[0] = time.now + pause / 2;
+  const polls = stage.events.length;
+  loop.turn((stage.dues[0] as number) - 0.01);
+  t.equal(stage.events.length, polls, 'it rests');
+  loop.turn(stage.dues[0] as number);
+  t.equal(stage.events.length, polls + 1);
+});
+
+t.test(
+  'at its end, what waits outside of the ring leaves without further wait; what is in the ring is left to the next thread',
+  async (t) => {
+    const stage = new Stage();
+    stage.dues.push(1e9, 1e9);
+    stage.inRing = 3;
+    Atomics.store(stage.command, COMMAND.stop, STOP.leave);
+    t.equal(stage.run(), 'deliver, deliver');
+    t.equal(stage.inRing, 3);
+  },
+);
 
 t.test('an impairment and the queue of its line reach the poller, and a change of the queue alone does', async (t) => {
   const stage = new Stage();

@@ -19,13 +19,14 @@ const ADDRESS = '10.77.0.1';
 
 t.setTimeout((30_000 + KILLS * 5_000) * SLOW);
 
-/** Of five datagrams one is dropped, one answered with its own bytes, one sent twice. */
+/** Of six datagrams one is dropped, one answered with its own bytes, one sent twice, one delayed. */
 const MIXED = `let i = 0;
 export default (frame, nic) => {
-  switch (i++ % 5) {
+  switch (i++ % 6) {
     case 0: return 'drop';
     case 1: return frame.bytes;
     case 2: nic.inject(frame.bytes); return 'pass';
+    case 3: return { delay: i % 7 };
     default: return 'pass';
   }
 };`;

@@ -168,7 +168,7 @@ t.test('npm pack, npm install', { skip: cannotRun || withoutTools('npm') }, asyn
 
   const expected = {
     status: 0,
-    hooks: { dropped: 0, injected: 1, errors: 4 },
+    hooks: { dropped: 0, injected: 1, errors: 4, delayed: 0, waiting: 0, lost: 0 },
     seen: ['hookError', 'detached'],
     metrics: true,
     gone: true,

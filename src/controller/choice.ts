@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+/**
+ * What judges the frames of an interface: a hook, or faults, or nothing. An interface has only one of them: a hook that
+ * plays a host takes frames off the wire, so which frames the faults see would depend on the hook.
+ */
+import type { HookWish, JudgeKind, JudgeWish } from '../control/orders';
+import { commandFor, VnetError } from '../errors';
+import type { FaultsWish } from '../faults/source';
+import type { OnHookError } from '../hooks/contract';
+import { trustedHookFile } from '../hooks/trust';
+import type { HookThread } from '../hooks/worker-handle';
+import type { Attachment } from '../state/store';
+import type { FaultLogFiles } from './fault-log-files';
+
+interface HookChoice {
+  file: string;
+  onError: OnHookError;
+}
+
+/** Faults fail closed: no frame passes without them. */
+interface FaultsChoice {
+  faults: FaultsWish;
+  onError: 'drop';
+}
+
+export type Choice = HookChoice | FaultsChoice;
+
+export const isFaults = <T extends HookWish | HookChoice>(
+  choice: T | { faults: FaultsWish } | null,
+): choice is { faults: FaultsWish } => choice !== null && 'faults' in choice;
+
+/** For messages. */
+export const nameOf = (choice: Choice | JudgeWish | null): string =>
+  choice === null ? 'no hook' : isFaults(choice) ? 'faults' : `hook ${choice.file}`;
+
+/** Checks what is asked for, and resolves links in its path. `before` is what is in place. Throws HOOK. */
+export function choiceOf(wish: JudgeWish, before: Choice | null): Choice {
+  if (isFaults(wish)) return { faults: trusted(wish.faults), onError: 'drop' };
+  return { file: trustedHookFile(wish.file), onError: wish.onError ?? before?.onError ?? 'pass' };
+}
+
+const trusted = (faults: FaultsWish): FaultsWish =>
+  'file' in faults ? { ...faults, file: trustedHookFile(faults.file, 'faults') } : faults;
+
+/** Makes a thread replace what it had by `choice`. */
+export async function useIn(thread: HookThread, choice: Choice, faultLog: FaultLogFiles): Promise<void> {
+  if (isFaults(choice)) await thread.order({ kind: 'faults', faults: choice.faults, logFds: faultLog.open() });
+  else await thread.order({ kind: 'use', file: choice.file, onError: choice.onError });
+}
+
+/** Throws STATE if the other of hook and faults is in place. */
+export function requireFree(choice: Choice | null, wanted: JudgeKind, iface: string, netns: string | null): void {
+  if (choice === null || isFaults(choice) === (wanted === 'faults')) return;
+  const [verb, option] = wanted === 'faults' ? ['hook', '--none'] : ['faults', '--clear'];
+  throw new VnetError(
+    'STATE',
+    `${wanted} on ${iface}`,
+    `it has ${nameOf(choice)}, and an interface has a hook or faults`,
+    { hint: `${commandFor(verb, iface, netns, option)} removes what is there` },
+  );
+}
+
+/** Throws STATE if the thread of what is in place is gone: `down` says why, and is null if it is not. */
+export function requireUp(choice: Choice | null, down: string | null, iface: string, netns: string | null): void {
+  if (down === null) return;
+  const command = isFaults(choice) ? 'faults' : 'hook';
+  throw new VnetError('STATE', nameOf(choice), `nothing passes until its thread has started again: ${down}`, {
+    hint: `${commandFor('log', iface, netns)} tells why it ended; vnet-bpf ${command} puts another in its place, or none`,
+  });
+}
+
+/** What the record says about a choice. */
+export function recordOf(choice: Choice | null): Pick<Attachment, 'hook' | 'onHookError' | 'faults'> {
+  if (choice === null) return { hook: null, onHookError: null, faults: null };
+  if (!isFaults(choice)) return { hook: choice.file, onHookError: choice.onError, faults: null };
+  const { faults } = choice;
+  return {
+    hook: null,
+    onHookError: null,
+    faults: 'file' in faults ? { document: null, ...faults } : { ...faults, file: null, seed: null },
+  };
+}
+
+/** The faults that a record names; null for none. */
+export function faultsOfRecord(record: Attachment['faults']): FaultsWish | null {
+  if (record === null) return null;
+  const { document, file, seed } = record;
+  return document !== null ? { document } : file !== null ? { file, seed } : null;
+}

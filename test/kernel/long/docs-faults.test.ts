@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+/** docs/faults.md: its examples, as written, on a machine of its own. */
+import * as path from 'node:path';
+
+import t from 'tap';
+
+import { lineOf } from '../../../src/faults/log';
+import { readFaults } from '../../../src/faults/document';
+import { cannotRun, MAIN, ROOT, SLOW } from '../../helpers/cli';
+import { blocksOf, scriptOf } from '../../helpers/document';
+import { PrivateMachine } from '../../helpers/private-machine';
+
+t.setTimeout(120_000 * SLOW);
+
+const BLOCKS = blocksOf(path.join(ROOT, 'docs', 'faults.md'));
+const PREPARE = `
+mkdir -p /run/home/bin && cd /run/home
+printf '#!/bin/sh\\nexec "%s" "%s" "$@"\\n' "$NODE" "$MAIN" >bin/vnet-bpf
+chmod +x bin/vnet-bpf
+PATH=/run/home/bin:$PATH
+set -e
+`;
+
+t.test('the commands do what they say', { skip: cannotRun }, async (t) => {
+  const machine = await PrivateMachine.start(t);
+  const rules = BLOCKS.find(({ language }) => language === 'ts')?.text ?? '';
+  const more = `vnet-bpf attach vnet0 --addr 10.77.0.1/24 --daemon --faults /run/home/rules.ts\nvnet-bpf faults vnet0 --show\nvnet-bpf detach vnet0\n`;
+  const script = `${PREPARE}cat >rules.ts <<'EOF'\n${rules}\nEOF\n${scriptOf(BLOCKS.filter(({ language }) => language === 'sh'))}\n${more}`;
+  const { status, stdout, stderr } = machine.run('bash', ['-c', script], { NODE: process.execPath, MAIN });
+  t.equal(status, 0, stderr);
+  t.match(stdout, /icmp_seq=1 ttl/);
+  t.match(stderr, /vnet0 has faults, with the seed 7\n.*\n1 +1 +1 +icmp from client nth 2: drop/);
+  t.match(stdout, /1 +0 +0 +udp port 53 nth 2: drop\n2 +0 +0 +tcp port 443 from server: delay 40ms jitter 5ms loss 2%/);
+  t.match(stdout, /udp port 53 \(and a function\) nth 1: truncate 512/);
+  t.same(
+    machine.residue().filter((line) => !['/run/netns', '/run/home'].includes(line)),
+    [],
+    'nothing is left',
+  );
+});
+
+t.test('the documents are those that the code reads and writes', async (t) => {
+  const [log = '', document = ''] = BLOCKS.filter(({ language }) => language === 'json').map(({ text }) => text.trim());
+  t.equal(lineOf(JSON.parse(log) as Parameters<typeof lineOf>[0]), log);
+  t.same(readFaults(JSON.parse(document)), JSON.parse(document));
+});

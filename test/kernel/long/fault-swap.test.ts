@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Rules change places under a flat-out sender, and controllers are killed under it: the accounting balances to the
+ * frame. VNET_BPF_TEST_SWAPS=1000 and VNET_BPF_TEST_KILLS=50 for the full run.
+ */
+import t from 'tap';
+import { attach, frameAccounting } from 'vnet-bpf';
+
+import { readStats } from '../../../src/datapath/stats';
+import { attachedIn, attachmentOf, cannotRun, cliOk, SLOW } from '../../helpers/cli';
+import { eventually } from '../../helpers/controller';
+import { startFlood } from '../../helpers/flood';
+import { macOf } from '../../helpers/frames';
+import { delay } from '../../helpers/loop';
+import { ok, quietNetns } from '../../helpers/netns';
+import { Random } from '../../helpers/random';
+import { scaled, withoutArp } from '../../helpers/traffic';
+
+const SWAPS = Number(process.env['VNET_BPF_TEST_SWAPS'] ?? scaled(60));
+const KILLS = Number(process.env['VNET_BPF_TEST_KILLS'] ?? scaled(6));
+const ADDRESS = '10.77.0.1';
+
+t.setTimeout((60_000 + SWAPS * 300 + KILLS * 5_000) * SLOW);
+
+const RULES = [
+  'udp: loss 10%',
+  'udp: delay 3ms jitter 3ms',
+  'udp: delay 1ms jitter 1ms unordered; udp every 5: duplicate; udp every 7: drop',
+  'udp probability 5%: reorder 3 within 20ms; udp probability 5%: corrupt; udp every 11: truncate 60',
+  'udp: rate 200mbit queue 5ms',
+  'udp: loss gemodel 1% 20%; udp every 50: cut 1ms; udp from server: unreachable',
+  'tcp: drop',
+];
+
+t.test(`${SWAPS} swaps`, { skip: cannotRun }, async (t) => {
+  const netns = quietNetns(t);
+  await using nic = await attach('vnet0', { netns, addresses: [`${ADDRESS}/24`] });
+  ok('ip', [
+    '-n',
+    netns,
+    'neigh',
+    'replace',
+    ADDRESS,
+    'lladdr',
+    macOf(netns, 'vnet0'),
+    'dev',
+    'vnet0',
+    'nud',
+    'permanent',
+  ]);
+  const { sender, receiver } = await startFlood(t, netns, { address: ADDRESS, bytes: 200, flows: 3 });
+  const random = Random.announced(t);
+  const wrong: string[] = [];
+  for (let swap = 0; swap < SWAPS; swap++) {
+    await nic.faults(swap % 20 === 19 ? null : random.pick(RULES), { seed: swap });
+    await delay(random.between(0, 30));
+    if (swap % 10 !== 5) continue;
+    await nic.faults('udp porty 3: drop').then(
+      () => wrong.push('a wrong rule was taken'),
+      () => undefined,
+    );
+  }
+  await nic.faults(null);
+  const sent = await sender.stop();
+  t.ok(
+    await eventually(
+      () => frameAccounting(nic.stats()).balanced && nic.stats().hooks.waiting === 0 && nic.stats().queue.packets === 0,
+      10_000,
+    ),
+    'the frame accounting balances',
+  );
+  await receiver.stop();
+  const { hooks } = nic.stats();
+  t.comment(`${sent.sent} sent, ${JSON.stringify(hooks)}`);
+  t.same(wrong, []);
+  t.match(hooks, { lost: 0, errors: 0, waiting: 0 });
+  t.ok(hooks.dropped > 0 && hooks.delayed > 0 && hooks.injected > 0);
+});
+
+t.test(`${KILLS} kills`, { skip: cannotRun }, async (t) => {
+  const args = ['--addr', `${ADDRESS}/24`, '--ring-size', '1M'];
+  const rules =
+    'udp: loss 10%; udp probability 30%: delay 5ms jitter 5ms; udp every 9: duplicate; udp every 13: reorder 2';
+  const nic = attachedIn(t, quietNetns(t), [...args, '--faults', rules, '--seed', '3']);
+  withoutArp(nic, ADDRESS);
+  const { sender, receiver } = await startFlood(t, nic.netns, { address: ADDRESS, bytes: 200, flows: 3 });
+  const random = Random.announced(t);
+  const wrong: string[] = [];
+  for (let kill = 1; kill <= KILLS; kill++) {
+    await new Promise((resolve) => setTimeout(resolve, random.between(20, 250)));
+    process.kill(attachmentOf(nic).pid, 'SIGKILL');
+    if (!(await eventually(() => readStats(attachmentOf(nic)).state === 'crashed')))
+      wrong.push(`kill ${kill}: it does not say crashed`);
+    const crashed = frameAccounting(readStats(attachmentOf(nic)));
+    cliOk(['attach', nic.iface, '--netns', nic.netns, ...args, '--daemon']);
+    process.kill(sender.pid, 'SIGSTOP');
+    if (
+      !(await eventually(
+        () =>
+          nic.stats().hooks.waiting === 0 && nic.stats().queue.packets === 0 && frameAccounting(nic.stats()).balanced,
+        10_000,
+      ))
+    ) {
+      const { in: entered, out } = frameAccounting(nic.stats());
+      wrong.push(`kill ${kill}: ${entered} in, ${out} out; crashed with ${crashed.in} in, ${crashed.out} out`);
+    }
+    process.kill(sender.pid, 'SIGCONT');
+  }
+  await sender.stop();
+  const stats = await nic.atRest();
+  await receiver.stop();
+  t.comment(JSON.stringify(stats.hooks));
+  t.same(wrong, []);
+  t.ok(stats.hooks.delayed > 0 && stats.hooks.dropped > 0 && stats.hooks.errors === 0);
+});
