@@ -22,6 +22,7 @@
 
 #define VLAN_HLEN 4
 #define ADDRESSES (2 * ETH_ALEN) /* the VLAN tag follows them in a frame */
+#define TAGS_MAX 8 /* in the data of a superpacket; the kernel looks behind as many and more: VLAN_MAX_DEPTH */
 
 #define GSO_MAX_SIZE 65536 /* size in bytes from which the kernel cuts up a superpacket: GSO_LEGACY_MAX_SIZE */
 
@@ -81,6 +82,27 @@ static __always_inline void describe_checksum(struct __sk_buff *skb, struct fram
 }
 
 /*
+ * The kernel's limit for a superpacket (netif_get_gso_max_size), or 0 if no device passes it whole: what follows its
+ * tags is not IP (skb_network_protocol and net_mpls_features in net/core/dev.c). The bytes say so: the peer goes by
+ * them, while a packet socket writes into skb->protocol what it likes.
+ */
+static __always_inline __u32 superpacket_limit(struct __sk_buff *skb)
+{
+	__u32 tags;
+	__be16 type = 0;
+
+	for (tags = 0; tags < TAGS_MAX; tags++) {
+		if (bpf_skb_load_bytes(skb, ADDRESSES + tags * VLAN_HLEN, &type, sizeof(type)))
+			return 0;
+		if (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD))
+			break;
+	}
+	if (type == bpf_htons(ETH_P_IPV6))
+		return GSO_MAX_SIZE;
+	return type == bpf_htons(ETH_P_IP) ? superpacket_bytes : 0;
+}
+
+/*
  * Describes a superpacket. False for one that virtio_net_hdr cannot describe (tunnels, ESP, SCTP), and for one that the
  * kernel segments in any case: it is larger than vnet0 may have, or the stack has not left its checksum to the device
  * (netif_needs_gso in include/linux/netdevice.h). The latter is the case for UDP if a device has no checksum offload,
@@ -89,7 +111,6 @@ static __always_inline void describe_checksum(struct __sk_buff *skb, struct fram
 static __always_inline bool describe_gso(struct __sk_buff *skb, struct frame *frame)
 {
 	bool partial = frame->vnet.flags & NEEDS_CSUM;
-	__u32 limit = skb->protocol == bpf_htons(ETH_P_IPV6) ? GSO_MAX_SIZE : superpacket_bytes; /* netif_get_gso_max_size */
 	unsigned int type;
 
 	if (!skb->gso_size)
@@ -113,7 +134,7 @@ static __always_inline bool describe_gso(struct __sk_buff *skb, struct frame *fr
 		return false;
 	}
 	frame->vnet.gso_size = skb->gso_size;
-	return frame->skb_len < limit && (partial || ip_summed_of(skb) == CHECKSUM_UNNECESSARY);
+	return frame->skb_len < superpacket_limit(skb) && (partial || ip_summed_of(skb) == CHECKSUM_UNNECESSARY);
 }
 
 /*

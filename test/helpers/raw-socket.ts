@@ -44,13 +44,14 @@ export class RawSocket {
 
   /**
    * Opens a socket on an interface; it is closed when the test ends. With `vnetHeader`, frames to be sent start with a
-   * virtio_net_hdr; with `bypass`, they bypass the TC egress.
+   * virtio_net_hdr; with `bypass`, they bypass the TC egress; with `claimed`, the kernel is told this EtherType, whatever
+   * the bytes say.
    */
   static open(
     t: Test,
     netns: string,
     iface: string,
-    options: { vnetHeader?: boolean; bypass?: boolean; sendBufferBytes?: number } = {},
+    options: { vnetHeader?: boolean; bypass?: boolean; sendBufferBytes?: number; claimed?: number } = {},
   ): RawSocket {
     const [link] = JSON.parse(ok('ip', ['-n', netns, '-json', 'link', 'show', 'dev', iface])) as [{ ifindex: number }];
     // Protocol 0 until bound: nothing of other interfaces gets in.
@@ -65,7 +66,7 @@ export class RawSocket {
     native.setOption(fd, native.SOL_SOCKET, native.SO_RCVBUFFORCE, 64 << 20);
     const address = new DataView(new ArrayBuffer(20));
     address.setUint16(0, native.AF_PACKET, true);
-    address.setUint16(2, ETH_P_ALL);
+    address.setUint16(2, options.claimed ?? ETH_P_ALL);
     address.setInt32(4, link.ifindex, true);
     native.bind(fd, new Uint8Array(address.buffer));
     return socket;
