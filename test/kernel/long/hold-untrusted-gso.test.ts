@@ -20,6 +20,7 @@ const SLOW_POLLER = { VNET_BPF_TEST_POLL_DELAY_US: '5000' };
 /** Space for many superpackets, so that one grant lets many of them out. */
 const SEND_BUFFER_BYTES = 64 << 20;
 const TAG = [0x8100, 7] as const;
+const SERVICE_TAG = [0x88a8, 5] as const;
 
 interface Case {
   name: string;
@@ -39,6 +40,8 @@ const CASES: readonly Case[] = [
   { name: 'a few large ones', payload: 60_000, segment: 1448 },
   ...(passesBigTcp() ? [{ name: 'above 64 KiB', payload: 200_000, segment: 1448, ring: '4M', budget: '1' }] : []),
   { name: 'with a VLAN tag', payload: 40_000, segment: 100, tags: [TAG] },
+  { name: 'with two VLAN tags', payload: 40_000, segment: 1000, tags: [SERVICE_TAG, TAG] },
+  { name: 'with three VLAN tags', payload: 40_000, segment: 1000, tags: [SERVICE_TAG, TAG, TAG] },
   { name: 'too many for the room', payload: 60_000, segment: 20, unholdable: true },
 ];
 
@@ -84,3 +87,32 @@ for (const { name, payload, segment, tags = [], ring = '2M', budget = '4', unhol
     checkAccounting(t, nic, after);
   });
 }
+
+t.test(
+  'one of IPv6 that is too large and has a tag is refused, and strands nothing in the room',
+  { skip: cannotRun },
+  async (t) => {
+    const nic = attachedIn(
+      t,
+      quietNetns(t),
+      ['--addr', '10.77.0.1/24', '--ring-size', '4M', '--budget', '1'],
+      'vnet0',
+      SLOW_POLLER,
+    );
+    const sender = RawSocket.open(t, nic.netns, nic.iface, { vnetHeader: true, sendBufferBytes: SEND_BUFFER_BYTES });
+    const count = scaled(200);
+    for (let number = 0; number < count; number++) {
+      sender.send(tcpSuperpacket(number, 60_000, 1448, [TAG]));
+      sender.send(tcpSuperpacket(number, 100_000, 1440, [TAG], 6));
+    }
+    const after = await nic.atRest();
+    t.ok(after.held.total > 0, `${after.held.total} were held`);
+    t.equal(after.refused.gso, count);
+    t.same(
+      [after.held.now, after.held.dropped, after.held.again],
+      [0, 0, 0],
+      'nothing waits any more, nothing is lost',
+    );
+    t.same([after.tx.packets, after.rx.packets], [2 * count, count]);
+  },
+);
