@@ -50,6 +50,7 @@ struct sk_buff {
 	unsigned char *data;
 	unsigned int end; /* an offset from head on 64-bit kernels */
 	__u8 ip_summed : 2;
+	__u8 tc_skip_classify : 1;
 	__u16 csum_start; /* offset from head */
 	__u16 csum_offset;
 	__u16 transport_header; /* offset from head */
@@ -80,6 +81,14 @@ static __always_inline __u8 ip_summed_of(struct __sk_buff *skb)
 		return BPF_CORE_READ_BITFIELD_PROBED(kernel_skb, ip_summed);
 	kernel_skb = bpf_cast_to_kern_ctx(skb);
 	return BPF_CORE_READ_BITFIELD(kernel_skb, ip_summed);
+}
+
+/* Whether an ifb has sent the frame on: filters and actions ignore it (ifb_ri_tasklet in drivers/net/ifb.c). */
+static __always_inline bool comes_from_ifb(struct __sk_buff *skb)
+{
+	struct sk_buff *kernel_skb = (struct sk_buff *)skb;
+
+	return BPF_CORE_READ_BITFIELD_PROBED(kernel_skb, tc_skip_classify);
 }
 
 /*

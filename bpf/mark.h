@@ -12,6 +12,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "kernel.h"
 #include "layout.h"
 #include "queue.h"
 
@@ -96,6 +97,17 @@ __attribute__((noinline)) __u32 mark_of(struct __sk_buff *skb)
 		return hash;
 	/* The frame's number was in the hash and is lost. */
 	return is_kind(code, MARK_NUMBERED) ? code ^ MARK_NUMBERED ^ MARK_HELD : code;
+}
+
+/*
+ * Whether `tx` has seen the frame before: a filter has sent it to an ifb, which sends it on where it was (a way to shape
+ * traffic). Redirected to another looping interface, a frame has a mark, too, but is new there.
+ */
+static __always_inline bool has_passed(struct __sk_buff *skb)
+{
+	__u32 hash = skb->hash;
+
+	return is_mark(hash) && skb->tc_index == (__u16)hash && comes_from_ifb(skb);
 }
 
 /* skb->tc_index of a frame with that mark in the waiting room. */

@@ -164,14 +164,15 @@ int tx(struct __sk_buff *skb)
 		skb->mark = 0;
 		return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
 	}
+	if (has_passed(skb))
+		return TC_ACT_UNSPEC;
 	count = bpf_map_lookup_elem(&counters, &zero);
 	if (!count)
 		return TC_ACT_SHOT;
 	mark = transmit(skb, count, queue_of(skb), !reinject_mark); /* only a veth has `sink` */
 	if (!mark)
 		return TC_ACT_SHOT; /* dev_queue_xmit returns NET_XMIT_DROP; sendto returns ENOBUFS if the socket asks for errors */
-	if (!reinject_mark)
-		set_mark(skb, mark);
+	set_mark(skb, mark);
 	return TC_ACT_UNSPEC; /* programs and filters behind this one see the frame, too */
 }
 

@@ -54,6 +54,17 @@ function checkAccounting(t: Test, nic: Attached): void {
   t.same({ stopped: queue.stopped, wakes: queue.wakes }, { stopped: false, wakes: queue.stops }, 'the queue is awake');
 }
 
+/** Sends what the interface receives or transmits through ifb0, which sends it on. */
+function throughIfb({ netns, iface }: Attached, attach: string, way: 'ingress' | 'egress'): void {
+  ok('ip', ['-n', netns, 'link', 'add', 'ifb0', 'type', 'ifb']);
+  ok('ip', ['-n', netns, 'link', 'set', 'ifb0', 'up']);
+  // Without tcx, our program is attached to it already.
+  if (attach === 'tcx') ok('tc', ['-n', netns, 'qdisc', 'add', 'dev', iface, 'clsact']);
+  // prettier-ignore
+  ok('tc', ['-n', netns, 'filter', 'add', 'dev', iface, way, 'protocol', 'all', 'prio', '77', 'u32', 'match', 'u32', '0', '0',
+    'action', 'mirred', 'egress', 'redirect', 'dev', 'ifb0']);
+}
+
 /** Qdiscs that queue, and lose nothing. */
 const FAITHFUL = ['htb default 1', 'fq'];
 
@@ -74,6 +85,19 @@ t.test('qdiscs on a veth', { skip: cannotLoop() }, async (t) => {
       checkAccounting(t, nic);
     });
   }
+  await t.test('an ifb that what is transmitted passes', async (t) => {
+    const { attach } = look(nic);
+    throughIfb(nic, attach, 'egress');
+    await loops(t, udp, 200);
+    const { sent, received, dropped } = await fillQueue(nic, udp);
+    t.same({ received, dropped }, { received: sent, dropped: 0 }, 'each comes back once, held ones, too');
+    t.equal(look(nic).tx.packets, look(nic).rx.packets, 'and is counted once');
+    checkAccounting(t, nic);
+    ok('tc', ['-n', nic.netns, 'filter', 'del', 'dev', nic.iface, 'egress', 'prio', '77']);
+    if (attach === 'tcx') ok('tc', ['-n', nic.netns, 'qdisc', 'del', 'dev', nic.iface, 'clsact']);
+    ok('ip', ['-n', nic.netns, 'link', 'del', 'ifb0']);
+  });
+
   // The one that does most harm to held frames.
   const skip = withoutQdisc('netem');
   await t.test('netem delay', { skip }, async (t) => {
@@ -113,13 +137,7 @@ t.test('qdiscs on a veth', { skip: cannotLoop() }, async (t) => {
 
   await t.test('netem on the reinject path, through an ifb', { skip }, async (t) => {
     ok('tc', ['-n', nic.netns, 'qdisc', 'del', 'dev', nic.iface, 'root']);
-    ok('ip', ['-n', nic.netns, 'link', 'add', 'ifb0', 'type', 'ifb']);
-    ok('ip', ['-n', nic.netns, 'link', 'set', 'ifb0', 'up']);
-    // Without tcx, our program is attached to it already.
-    if (look(nic).attach === 'tcx') ok('tc', ['-n', nic.netns, 'qdisc', 'add', 'dev', nic.iface, 'clsact']);
-    // prettier-ignore
-    ok('tc', ['-n', nic.netns, 'filter', 'add', 'dev', nic.iface, 'ingress', 'protocol', 'all', 'u32', 'match', 'u32', '0', '0',
-      'action', 'mirred', 'egress', 'redirect', 'dev', 'ifb0']);
+    throughIfb(nic, look(nic).attach, 'ingress');
     setRoot(nic, 'ifb0', 'netem delay 150ms');
     const output = okIn(nic.netns, 'ping', ['-c', '3', '-i', '0.2', '-W', String(2 * SLOW), ADDRESSES[0]]);
     const fastest = Number(/min\/avg\/max\/mdev = ([\d.]+)/.exec(output)?.[1] ?? NaN);
@@ -134,6 +152,18 @@ t.test('qdiscs on a veth', { skip: cannotLoop() }, async (t) => {
     t.ok(received > 0 && received < 300, `and lost behind the loop: ${received} of 300 arrived`);
     checkAccounting(t, nic);
   });
+});
+
+t.test('an ifb that what a dummy transmits passes', { skip: cannotLoop() || withoutDummy() }, async (t) => {
+  const nic = attachedIn(t, quietNetns(t), [...ARGUMENTS, '--type', 'dummy']);
+  const udp = new OwnUdp(t, nic.netns, ADDRESSES[0], 200);
+  throughIfb(nic, look(nic).attach, 'egress');
+  await loops(t, udp, 200);
+  await atRest(nic);
+  const received = udp.received;
+  udp.take();
+  t.equal(udp.received, received, 'once each');
+  checkAccounting(t, nic);
 });
 
 t.test('a qdisc on a dummy', { skip: cannotLoop() || withoutQdisc('netem') || withoutDummy() }, async (t) => {
