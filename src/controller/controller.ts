@@ -31,7 +31,7 @@ import { openAttachmentNetns } from '../link/netns-record';
 import { roomBacklog } from '../link/room';
 import { settlesWithin } from '../native/clock';
 import type { FileLock } from '../state/lock';
-import { controlSocket, lockEverything, logFile, saveIfPossible, type Attachment } from '../state/store';
+import { controlSocket, lockEverything, lockEverythingAsync, logFile, saveIfPossible, type Attachment } from '../state/store';
 import { nameOf, recordOf } from './choice';
 import { EventLog, QueueAnnouncer, type QueueReading, queueReadingOf } from './event-log';
 import { FaultLogFiles } from './fault-log-files';
@@ -356,7 +356,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private async close(): Promise<void> {
     const stopped = await this.stopLoop();
     try {
-      using _global = lockEverything();
+      using _global = await lockEverythingAsync();
       this.log.write(`unloaded: ${this.attachment.iface}`);
       this.release(stopped);
       await this.parts.teardown(this.attachment);

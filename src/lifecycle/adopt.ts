@@ -35,6 +35,9 @@ import { requireIpv6For } from './plan';
 import type { Step } from './steps';
 import { teardown } from './teardown';
 
+/** Attempts to take a lock at which others look, in a row. */
+const LOOKS = 1000;
+
 /** Opens what is pinned, checks it, and finishes a batch that was under way. Throws STATE if something does not fit. */
 function adoptDatapath(attachment: Attachment, netns: Netns, peerNetns: Netns): Datapath {
   const pins = trustedPins(attachment.id);
@@ -153,9 +156,14 @@ export const opening = (making: Making, hasPeerNetns: boolean): Step => ({
   },
 });
 
-/** Takes the lock that a controller holds for as long as it lives. Throws BUSY if another process holds it. */
+/**
+ * Takes the lock that a controller holds for as long as it lives. Throws BUSY if another process holds it; one that only
+ * looks whether it is held does so for a moment.
+ */
 function requireControllerLock(attachment: Attachment): FileLock {
-  const lock = FileLock.tryTake(controllerLock(attachment.id));
+  const file = controllerLock(attachment.id);
+  let lock = FileLock.tryTake(file);
+  for (let look = 0; !lock && look < LOOKS && !FileLock.isHeld(file); look++) lock = FileLock.tryTake(file);
   if (!lock)
     throw new VnetError('BUSY', `interface ${attachment.iface}`, 'another process holds its lock', {
       hint: `vnet-bpf list tells which process loops it; wait for it, or ${commandAbout('detach', attachment)}`,

@@ -23,6 +23,7 @@ import {
   isBroken,
   isControlled,
   lockEverything,
+  lockEverythingAsync,
   readAttachment,
 } from '../state/store';
 import { known, requireNamed } from './find-attachment';
@@ -70,22 +71,25 @@ async function askToDetach(attachment: { id: string }): Promise<void> {
   }
 }
 
+/** A program of the user's that uses the library is not ours to kill, and neither is one that has taken the lock. */
+function notKilled({ id, iface, pid }: Attachment, holder: number | null): VnetError {
+  const [says, hint] =
+    holder === pid
+      ? [`process ${pid}, a program that loops it, does not answer`, `wait until it does; kill ${pid} ends it`]
+      : [
+          `its lock is held by ${holder ?? 'a process'} that is not its controller`,
+          `fuser ${controllerLock(id)} tells who it is`,
+        ];
+  return new VnetError('STATE', `interface ${iface}`, says, { hint });
+}
+
 /**
  * Kills the controller of an attachment that does not answer; teardown removes what it leaves. Throws STATE or BUSY.
  */
 function kill(attachment: Attachment): void {
   const { id, iface } = attachment;
   const pid = controllerOf(attachment);
-  if (pid === null) {
-    throw new VnetError(
-      'STATE',
-      `interface ${iface}`,
-      `its lock is held by ${FileLock.holder(controllerLock(id)) ?? 'a process'} that is not its controller`,
-      {
-        hint: `fuser ${controllerLock(id)} tells who it is`,
-      },
-    );
-  }
+  if (pid === null) throw notKilled(attachment, FileLock.holder(controllerLock(id)));
   const others = allAttachments().filter((other) => other.id !== id && controllerOf(other) === pid);
   if (others.length > 0) {
     throw new VnetError(
@@ -126,7 +130,7 @@ const ended = (attachment: Attachment | BrokenAttachment): Step => ({
 export async function detachAttachment(attachment: Attachment | BrokenAttachment): Promise<void> {
   const { id } = attachment;
   await runStep(ended(attachment));
-  using _lock = lockEverything();
+  using _lock = await lockEverythingAsync();
   // The controller may have removed everything itself, or all but the record.
   const record = readAttachment(id);
   if (record) {

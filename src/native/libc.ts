@@ -140,12 +140,13 @@ export function setCloseOnExec(fd: number): void {
   check('fcntl(F_SETFD)', c.fcntl(fd, F_SETFD, FD_CLOEXEC));
 }
 
+const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
 /** Takes an exclusive lock on an open file without waiting; false if another descriptor has it. */
-export function tryLock(fd: number): boolean {
-  if (c.flock(fd, LOCK_EX | LOCK_NB) === 0) return true;
+export function tryLock(fd: number, kind: 'exclusive' | 'shared' = 'exclusive'): boolean {
+  if (c.flock(fd, (kind === 'shared' ? LOCK_SH : LOCK_EX) | LOCK_NB) === 0) return true;
   const errno = koffi.errno();
   if (errno === errnoOf['EWOULDBLOCK'] || errno === errnoOf['EAGAIN']) return false;
   throw new SystemError('flock', errno);

@@ -17,6 +17,9 @@ import { privateDirectory } from './paths';
  */
 const FLAGS = fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK;
 
+/** Milliseconds between two attempts to take a lock. */
+export const LOCK_POLL_MS = 20;
+
 export class FileLock implements Disposable {
   private constructor(private fd: number) {}
 
@@ -25,16 +28,16 @@ export class FileLock implements Disposable {
     return FileLock.tryOpen(file, FLAGS | fs.constants.O_CREAT);
   }
 
-  private static tryOpen(file: string, flags: number): FileLock | null {
+  private static tryOpen(file: string, flags: number, kind: 'exclusive' | 'shared' = 'exclusive'): FileLock | null {
     const fd = fs.openSync(file, flags, 0o600);
-    if (!tryLock(fd)) {
+    if (!tryLock(fd, kind)) {
       fs.closeSync(fd);
       return null;
     }
     // The last holder may have removed the file while we opened it: such a lock protects nothing.
     if (fs.statSync(file, { throwIfNoEntry: false })?.ino === fs.fstatSync(fd).ino) return new FileLock(fd);
     fs.closeSync(fd);
-    return FileLock.tryOpen(file, flags);
+    return FileLock.tryOpen(file, flags, kind);
   }
 
   /**
@@ -44,27 +47,32 @@ export class FileLock implements Disposable {
   static take(file: string, timeoutMs: number): FileLock {
     const end = clock.now() + timeoutMs;
     for (;;) {
-      privateDirectory(path.dirname(file));
-      try {
-        const lock = FileLock.tryTake(file);
-        if (lock) return lock;
-      } catch (error) {
-        // ENOENT: the directory was removed just now
-        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw exhaustion(error, `lock ${file}`) ?? error;
-      }
-      if (clock.now() >= end) {
-        throw new VnetError('BUSY', 'lock', 'another vnet-bpf command is changing something right now', {
-          hint: `wait for it to end; its lock is ${file}`,
-        });
-      }
-      sleepSync(20);
+      const lock = FileLock.attempt(file, clock.now() >= end);
+      if (lock) return lock;
+      sleepSync(LOCK_POLL_MS);
     }
   }
 
-  /** Whether the lock is held. Makes no file. */
+  /** Takes the lock, making its directory if need be. While it is held: null, or BUSY if this attempt is the `last`. */
+  static attempt(file: string, last: boolean): FileLock | null {
+    privateDirectory(path.dirname(file));
+    try {
+      const lock = FileLock.tryTake(file);
+      if (lock) return lock;
+    } catch (error) {
+      // ENOENT: the directory was removed just now
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw exhaustion(error, `lock ${file}`) ?? error;
+    }
+    if (!last) return null;
+    throw new VnetError('BUSY', 'lock', 'another vnet-bpf command is changing something right now', {
+      hint: `wait for it to end; its lock is ${file}`,
+    });
+  }
+
+  /** Whether the lock is held. Makes no file, and does not look like a holder to others who ask. */
   static isHeld(file: string): boolean {
     try {
-      const lock = FileLock.tryOpen(file, FLAGS);
+      const lock = FileLock.tryOpen(file, FLAGS, 'shared');
       lock?.close();
       return lock === null;
     } catch (error) {
@@ -82,10 +90,11 @@ export class FileLock implements Disposable {
     if (!stat) return null;
     // 1: FLOCK  ADVISORY  WRITE 1234 00:1b:5678 0 EOF
     for (const line of fs.readFileSync('/proc/locks', 'utf8').split('\n')) {
-      const [, kind, , , pid, where = ''] = line.split(/\s+/);
+      const [, kind, , access, pid, where = ''] = line.split(/\s+/);
       const [major = '', minor = '', inode] = where.split(':');
       const device = deviceOf(parseInt(major, 16), parseInt(minor, 16));
-      if (kind === 'FLOCK' && Number(pid) > 0 && Number(inode) === stat.ino && device === stat.dev) return Number(pid);
+      if (kind !== 'FLOCK' || access !== 'WRITE') continue;
+      if (Number(pid) > 0 && Number(inode) === stat.ino && device === stat.dev) return Number(pid);
     }
     return null;
   }

@@ -6,11 +6,13 @@
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { exhaustion, isExhaustion, messageOf } from '../errors';
 import { LAYOUT_HASH } from '../layout';
+import { clock } from '../native/clock';
 import { randomBytes } from '../native/libc';
-import { FileLock } from './lock';
+import { FileLock, LOCK_POLL_MS } from './lock';
 import { privateDirectory, requirePrivate, stateDirectory, stateRoot } from './paths';
 import { parseRecord, RECORD_VERSION, type Attachment } from './record';
 
@@ -60,7 +62,19 @@ const LOCK_MS = 60_000;
  */
 export function lockEverything(): Disposable {
   held ??= { lock: FileLock.take(globalLock(), LOCK_MS), times: 0 };
-  const mine = held;
+  return hold(held);
+}
+
+/** The same without blocking the thread: a program with a running interface must go on answering for that. */
+export async function lockEverythingAsync(): Promise<Disposable> {
+  for (const end = clock.now() + LOCK_MS; ; await delay(LOCK_POLL_MS)) {
+    if (held) return hold(held);
+    const lock = FileLock.attempt(globalLock(), clock.now() >= end);
+    if (lock) return hold((held = { lock, times: 0 }));
+  }
+}
+
+function hold(mine: { lock: FileLock; times: number }): Disposable {
   mine.times++;
   return {
     [Symbol.dispose]: () => {

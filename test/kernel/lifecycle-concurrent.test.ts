@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Commands that run at the same time wait for each other and do not undo each other's work. */
+import * as path from 'node:path';
+
 import t from 'tap';
 
 import { cannotRun } from '../helpers/cli';
@@ -41,6 +43,35 @@ t.test('two commands for the same interface: one of them wins', { skip: cannotRu
   t.equal(status, 0);
   t.equal((stderr.match(/already/g) ?? []).length, 2, 'the other two are told that it is attached already');
   t.same(stdout.trim().split('\n'), ['1', 'vnet0 detached']);
+});
+
+t.test('a program that waits for its turn with one interface answers for another', { skip: cannotRun }, async (t) => {
+  const { status, stdout, stderr } = onOwnMachine(`
+    ip netns add a
+    cat >/run/two.mjs <<EOF
+      import { attach } from '${path.resolve('dist/index.js')}';
+      await attach('vnet1', { netns: 'a' });
+      console.log('one');
+      process.stdin.once('data', async () => {
+        await attach('vnet2', { netns: 'a' });
+        console.log('two');
+      });
+EOF
+    mkfifo /run/in /run/out
+    "$NODE" /run/two.mjs </run/in >/run/out & program=$!
+    exec 5>/run/in 6</run/out
+    read line <&6; echo $line
+    exec 4</run/vnet-bpf/lock
+    flock 4
+    echo now >&5
+    sleep 0.5
+    timeout 5 "$NODE" "$MAIN" stats vnet1 --netns a >/dev/null && echo answers
+    flock -u 4
+    read line <&6; echo $line
+    kill $program; wait $program || true
+  `);
+  t.equal(status, 0, stderr);
+  t.same(stdout.trim().split('\n'), ['one', 'answers', 'two']);
 });
 
 t.test('detach while somebody has the peer namespace open', { skip: cannotRun }, async (t) => {
