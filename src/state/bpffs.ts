@@ -13,7 +13,7 @@ const BPFFS = '/sys/fs/bpf';
 const OURS = 'vnet-bpf';
 /** The mount option that bpftool and iproute2 use. The kernel's own default lets every user make files there. */
 const MODE = 'mode=0700';
-/** Attempts to make the directory: another user who makes it again and again is faster than we are some of the time. */
+/** Attempts to take the name: another user may fill a directory of that name again and again. */
 const ATTEMPTS = 20;
 
 /** Whether the BPF file system is mounted where the machine expects it. */
@@ -43,18 +43,34 @@ function requireMounted(): string {
 
 /**
  * Makes the directory of all pins. If every user may write to the BPF file system, another user may have taken its
- * name: that user's directory gets another name, and stays theirs. Nothing in it is touched.
+ * name, or take it at any moment: ours is made under another name, and rename(2) puts it in the place of an empty one.
+ * One with something in it gets another name, and stays theirs. Nothing in it is touched.
  */
 function makeOurDirectory(bpffs: string): void {
   const ours = path.join(bpffs, OURS);
-  for (let attempt = 1; ; attempt++) {
+  const ownerOfName = (): number => fs.lstatSync(ours, { throwIfNoEntry: false })?.uid ?? 0;
+  if (ownerOfName() === 0) {
     try {
       return privateDirectory(ours);
     } catch (error) {
-      const owner = fs.lstatSync(ours, { throwIfNoEntry: false })?.uid ?? 0;
-      if (owner === 0 || attempt === ATTEMPTS) throw error;
-      fs.renameSync(ours, `${ours}-of-user-${owner}-${randomBytes(4).toString('hex')}`);
+      if (ownerOfName() === 0) throw error;
     }
+  }
+  const made = `${ours}-${randomBytes(4).toString('hex')}`;
+  privateDirectory(made);
+  try {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        fs.renameSync(made, ours);
+        return requirePrivate(ours);
+      } catch (error) {
+        const owner = ownerOfName();
+        if (owner === 0 || attempt === ATTEMPTS) throw error;
+        fs.renameSync(ours, `${ours}-of-user-${owner}-${randomBytes(4).toString('hex')}`);
+      }
+    }
+  } finally {
+    fs.rmSync(made, { recursive: true, force: true });
   }
 }
 

@@ -76,6 +76,26 @@ t.test('R9: a name in it that another user has taken', { skip: cannotRun }, asyn
   }
 });
 
+t.test('R9: a name in it that another user takes again and again', { skip: cannotRun }, async (t) => {
+  const { status, stdout, stderr } = onOwnMachine(`
+    chmod 1777 /sys/fs/bpf
+    pids=''
+    for i in 1 2 3; do
+      setpriv --reuid=${SOMEBODY} --regid=${SOMEBODY} --clear-groups sh -c '
+        while :; do mkdir /sys/fs/bpf/vnet-bpf; done' 2>/dev/null & pids="$pids $!"
+    done
+    ip netns add a
+    for round in 1 2 3; do
+      vnet_bpf attach vnet0 --netns a --daemon >/dev/null
+      stat -c '%U %a %F' /sys/fs/bpf/vnet-bpf
+      vnet_bpf detach vnet0 --netns a
+    done
+    kill $pids; wait $pids || true
+  `);
+  t.equal(status, 0, stderr);
+  t.same(stdout.trim().split('\n'), Array(3).fill(['root 700 directory', 'vnet0 detached']).flat());
+});
+
 t.test('missing and not to be mounted', { skip: cannotRun }, async (t) => {
   const before = snapshot();
   // Without the directory there is nothing to mount it on.
