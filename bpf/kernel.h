@@ -17,6 +17,8 @@
 #define CHECKSUM_UNNECESSARY 1
 #define CHECKSUM_PARTIAL 3
 
+#define SOCK_RAW 3 /* sock->sk_type (include/linux/net.h) */
+
 /* Bits of skb_shared_info.gso_type (include/linux/skbuff.h). */
 #define SKB_GSO_TCPV4 (1U << 0)
 #define SKB_GSO_DODGY (1U << 1)
@@ -37,6 +39,8 @@ struct sock_common {
 
 struct sock {
 	struct sock_common __sk_common;
+	__u16 sk_type;
+	__u8 sk_kern_sock : 1;
 } __attribute__((preserve_access_index));
 
 struct net_device {

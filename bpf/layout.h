@@ -19,6 +19,7 @@ enum shared_number {
 	BATCH_MAX = 1024, /* the largest --budget */
 	LARGEST_RECORD = 262200, /* bytes of the largest ring record: the last of RECORD_SIZES (capture.h) */
 	MERGED_MARK = 22094, /* skb->mark of a packet that the poller has merged, on its way to `resegment` */
+	KICK_MARK = 22095, /* skb->mark of the poller's kick, on its way to the room */
 
 	/*
 	 * skb->tc_index of a frame in the waiting room, where nothing else uses it. It is never 0, which is the value

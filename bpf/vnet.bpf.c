@@ -177,22 +177,26 @@ int tx(struct __sk_buff *skb)
 }
 
 /*
- * Whether the frame is charged to a poller's socket: it was received and has been sent on by a
- * bridge or by mirred, which leave the charge on it. Only pollers have sockets in the peer
- * namespace, while any socket could have a mark.
+ * Whether the frame must not wait at the expense of the socket that it is charged to:
+ * - A poller's: the frame was received and has been sent on by a bridge or by mirred, which leave the charge on it. With
+ *   its buffer full of held frames the poller could send no more, and nothing would leave the room. Only pollers have
+ *   sockets in the peer namespace, while any socket could have a mark.
+ * - One with which the kernel itself answers (inet_ctl_sock_create): for ICMP and resets of TCP it has one on each CPU
+ *   for all namespaces (net/ipv4/icmp.c, net/ipv4/tcp_ipv4.c). With its buffer full the machine would not answer pings.
  */
-static __always_inline bool is_charged_to_poller(struct __sk_buff *skb)
+static __always_inline bool must_not_pay(struct __sk_buff *skb)
 {
 	struct sock *sk = BPF_CORE_READ((struct sk_buff *)skb, sk);
 
-	return sk && BPF_CORE_READ(sk, __sk_common.skc_net.net) ==
-			     BPF_CORE_READ((struct sk_buff *)skb, dev, nd_net.net);
+	if (!sk)
+		return false;
+	if (BPF_CORE_READ(sk, __sk_common.skc_net.net) == BPF_CORE_READ((struct sk_buff *)skb, dev, nd_net.net))
+		return true;
+	return BPF_CORE_READ(sk, sk_type) == SOCK_RAW && BPF_CORE_READ_BITFIELD_PROBED(sk, sk_kern_sock);
 }
 
 /*
- * Sends the frame to the waiting room of the queue that its mark names. A poller must not wait for
- * what waits for it: with its socket's buffer full of held frames it could send no more, and
- * nothing would leave the room. So the room gets a clone of such a frame, which is charged to no
+ * Sends the frame to the waiting room of the queue that its mark names, or a clone of it, which is charged to no
  * socket, like forwarded traffic.
  */
 static __always_inline int send_to_room(struct __sk_buff *skb, __u32 mark)
@@ -204,7 +208,7 @@ static __always_inline int send_to_room(struct __sk_buff *skb, __u32 mark)
 		return TC_ACT_SHOT;
 	skb->tc_index = room_tag(mark);
 	enter_room(&queue, segments_of(skb));
-	if (!is_charged_to_poller(skb))
+	if (!must_not_pay(skb))
 		return bpf_redirect(room_entries[index], 0);
 	bpf_clone_redirect(skb, room_entries[index], 0);
 	return TC_ACT_SHOT;
@@ -264,7 +268,7 @@ static __always_inline __u32 queue_of_exit(__u32 ifindex)
 }
 
 /*
- * At the exit of the waiting room: copies a frame that the room's qdisc has let out into the ring, where
+ * At the exit of the waiting room: sends the poller's kick to its entry, and copies a frame that the room's qdisc has let out into the ring, where
  * frames leave it in the order in which they came, and drops the original, which ends its charge to the
  * sender's socket. When it is let out is decided by the poller's grants of credit (queue-gate.ts).
  */
@@ -282,6 +286,15 @@ int release(struct __sk_buff *skb)
 	if (!count || !find_queue(index, &queue))
 		return TC_ACT_SHOT;
 	ctl = queue.ctl;
+	if (skb->mark == KICK_MARK && !skb->tc_index) {
+		/*
+		 * Charged to the poller's socket, it would keep the socket while it waits, the socket its namespace,
+		 * and the namespace the room, for ever if a container ends. A clone is charged to nobody.
+		 */
+		skb->mark = 0;
+		bpf_clone_redirect(skb, room_entries[index], 0);
+		return TC_ACT_SHOT;
+	}
 	if (!skb->tc_index) { /* the poller's kick, sent to make the room's qdisc run */
 		__sync_fetch_and_add(&ctl->held_cost, skb->len + room_frame_cost);
 		__sync_fetch_and_add(&ctl->kicks_out, 1);

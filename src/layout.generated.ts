@@ -145,6 +145,7 @@ export const QUEUES_MAX = 16;
 export const BATCH_MAX = 1024;
 export const LARGEST_RECORD = 262200;
 export const MERGED_MARK = 22094;
+export const KICK_MARK = 22095;
 export const ROOM_NUMBERED = 32768;
 export const ROOM_PLAIN = 16384;
 export const NEEDS_CSUM = 1;
@@ -184,4 +185,4 @@ export const VNET_HDR = {
 } as const;
 
 /** Changes with anything above. */
-export const LAYOUT_HASH = 0x44e09bb5;
+export const LAYOUT_HASH = 0x58565bfa;

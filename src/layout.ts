@@ -24,6 +24,9 @@ export const QUEUES_MAX = made.QUEUES_MAX;
 /** skb->mark of a merged packet. */
 export const MERGED_MARK = made.MERGED_MARK;
 
+/** skb->mark of a kick. */
+export const KICK_MARK = made.KICK_MARK;
+
 /** One per CPU; u64 each. */
 export const COUNTERS = made.COUNTERS;
 

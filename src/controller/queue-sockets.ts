@@ -35,7 +35,7 @@ export class QueueSockets {
     if (!peer)
       this.sockets.forEach(({ cookie }, queue) => controls.queues[queue]?.set64(CONTROL.reinjectCookie, cookie));
     this.linkSockets = peerNetns.run(() => queues.map(openRtnetlink));
-    this.roomSockets = peerNetns.run(() => rooms.map(({ entry }) => openRoomSockets(entry.ifindex)));
+    this.roomSockets = peerNetns.run(() => rooms.map(({ exit }) => openRoomSockets(exit.ifindex)));
   }
 
   /** The request for the poller of each queue, without the shared command word. */

@@ -69,7 +69,10 @@ export interface GateLimits {
   lowWatermarkPackets: number;
 }
 
-/** Looks in a row that see only kicks come out and are still plausible; after that the room may hold nothing else. */
+/**
+ * Looks in a row that see only kicks come out and are still plausible, besides those for the kicks that are known to
+ * wait in the room; after that the room may hold nothing else.
+ */
 const FRUITLESS_MAX = 64;
 
 export class QueueGate {
@@ -136,7 +139,7 @@ export class QueueGate {
     const { ringBytes, frameMax, queuePackets } = limits;
     const grant = nextGrant({ ringBytes, frameMax, usedBytes, queuePackets, packets }, account.outstanding);
     if (grant > 0) {
-      this.stalled = this.fruitless < FRUITLESS_MAX ? 0 : this.stalled + 1;
+      this.stalled = this.isPlausible ? 0 : this.stalled + 1;
       this.grant(room, grant, account);
     } else {
       this.stalled = usedBytes === 0 ? this.stalled + 1 : 0;
@@ -163,10 +166,19 @@ export class QueueGate {
     const kicks = this.control.get64(CONTROL.kicksOut);
     if (held !== this.heldBefore) this.fruitless = 0;
     else if (kicks !== this.kicksBefore) this.fruitless++;
-    const has = held !== this.heldBefore || (kicks !== this.kicksBefore && this.fruitless < FRUITLESS_MAX);
+    const has = held !== this.heldBefore || (kicks !== this.kicksBefore && this.isPlausible);
     this.heldBefore = held;
     this.kicksBefore = kicks;
     return has;
+  }
+
+  /**
+   * Whether what waits may still be behind kicks. A queue of a few packets leaves thousands of them behind a burst. Each
+   * grant sends one; one that could not be sent counts as well, which only makes the bound larger.
+   */
+  private get isPlausible(): boolean {
+    const kicks = this.control.get64(CONTROL.grants) - this.control.get64(CONTROL.kicksOut);
+    return this.fruitless < FRUITLESS_MAX + Math.max(0, kicks);
   }
 
   /** Grants credit again although the last grant seems unused: for a silent room. */

@@ -8,6 +8,7 @@
  */
 import * as fs from 'node:fs';
 
+import { KICK_MARK } from '../layout';
 import { receiveBytes, sendBytes, setSocketOption } from '../native/libc';
 import { bindToLink, openLinkSocket } from '../native/sockets';
 import { attribute, message, numberAttribute, openRtnetlink, textAttribute } from './rtnetlink';
@@ -80,11 +81,12 @@ export function nextGrant(
     Math.floor((ringBytes - usedBytes - headroomBytes({ ringBytes, frameMax })) / RING_BYTES_PER_BYTE) - RECORD_COST;
   if (queuePackets === 0) return bytes >= frameMax ? Math.min(bytes, GRANT_MAX) : 0;
   // The bucket holds the grant and one overhead, which pays for at most `free` frames of 14 bytes or more.
+  const costOf = (frames: number): number => frames * (frameCost + 14) - frameCost;
   const free = queuePackets - packets;
-  const frames = Math.min(free * (frameCost + 14) - frameCost, bytes - free * RECORD_COST, GRANT_MAX);
+  const frames = Math.min(costOf(free), bytes - free * RECORD_COST, GRANT_MAX);
   if (frames >= frameMax) return frames;
-  // In a queue of one or two frames, the smallest bucket lets out two.
-  return packets === 0 && queuePackets < 3 && bytes >= frameMax ? frameMax : 0;
+  // The smallest bucket lets out more than a queue of a few frames takes.
+  return packets === 0 && costOf(queuePackets) < frameMax && bytes >= frameMax ? frameMax : 0;
 }
 
 // Granting credit to the waiting room: one netlink message changes the burst of its tbf qdisc, which refills the bucket
@@ -105,12 +107,7 @@ const TC_LINKLAYER_ETHERNET = 1;
 const KICK_ETHERTYPE = 0x88b5;
 export const KICK_BYTES = 60;
 const SOL_SOCKET = 1;
-const SO_SNDBUFFORCE = 32;
-/**
- * Send buffer for kicks, in bytes. Kicks wait in the room behind the held frames. A queue of a few packets takes a
- * grant for each frame, and so a kick for each. 80,000 fit; with the buffer full, a grant comes a millisecond later.
- */
-const KICK_BUFFER_BYTES = 32 << 20;
+const SO_MARK = 36;
 
 /** Descriptors of the room's two sockets, which are opened in the peer namespace. */
 export interface RoomSockets {
@@ -118,12 +115,15 @@ export interface RoomSockets {
   packetFd: number;
 }
 
-/** Opens the sockets on the room's entry; runs in the peer namespace. The caller closes them. */
-export function openRoomSockets(ifindex: number): RoomSockets {
+/**
+ * Opens the sockets of a room; runs in the peer namespace. Kicks are sent on its exit, where `release` (bpf/vnet.bpf.c)
+ * puts a clone of each into the entry. The caller closes them.
+ */
+export function openRoomSockets(exit: number): RoomSockets {
   const netlinkFd = openRtnetlink();
   const packetFd = openLinkSocket();
-  setSocketOption(packetFd, SOL_SOCKET, SO_SNDBUFFORCE, KICK_BUFFER_BYTES);
-  bindToLink(packetFd, ifindex);
+  setSocketOption(packetFd, SOL_SOCKET, SO_MARK, KICK_MARK);
+  bindToLink(packetFd, exit);
   return { netlinkFd, packetFd };
 }
 

@@ -248,3 +248,29 @@ t.test('a grant never lets out more than the ring has place for', async (t) => {
     t.equal(nextGrant(empty, frameMax * 2), 0, 'a grant under way is waited for');
   }
 });
+
+t.test('a queue of a few packets', async (t) => {
+  for (const superpacketBytes of [64 << 10, 256 << 10]) {
+    const frameMax = roomFrameMax(superpacketBytes);
+    for (let queuePackets = 1; queuePackets < 20; queuePackets++) {
+      const empty = { ringBytes: 8 << 20, frameMax, usedBytes: 0, queuePackets, packets: 0 };
+      t.ok(
+        nextGrant(empty, 0) >= frameMax,
+        `${queuePackets} packets, ${superpacketBytes} bytes: an empty one is granted`,
+      );
+    }
+  }
+});
+
+t.test('kicks of an earlier burst', async (t) => {
+  const nic = new FakeNic({ ringBytes: 1 << 20, room: OPEN });
+  const look = (kicks: number): boolean[] =>
+    Array.from({ length: kicks }, () => {
+      nic.control.increment64(CONTROL.kicksOut);
+      return nic.gate.roomMoved();
+    });
+  nic.control.set64(CONTROL.grants, 1000);
+  t.notOk(look(500).includes(false), 'as long as they are known to wait in the room, it is not silent');
+  nic.control.set64(CONTROL.grants, 500);
+  t.same(look(1), [false], 'behind all of them the room may hold nothing else');
+});
