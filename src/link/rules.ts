@@ -147,8 +147,10 @@ export function rules(family: 4 | 6): Rule[] {
 // namespace without us the kernel's first rule comes before all others, so none of them ever decides about packets for
 // own addresses.
 //
-// A user who has moved the rule for the local table down, as for a VRF, wants rules before it. There, only the second
-// rule is added, right before the moved one.
+// Others may have moved the rule for the local table down, because they want rules before it: users for a VRF, Cilium for
+// its proxy. There, only the second rule is added, right before the moved one. Like ours, such a rule may have the
+// protocol kernel, so ours is known by the rule of an interface right before it, and none of these comes right before a
+// moved rule of that protocol.
 
 /** The link group of looped interfaces. */
 export const LOOP_GROUP = 0x564e;
@@ -187,22 +189,34 @@ export const isNet = (rule: Rule): boolean => rule.priority === 0 && rule.except
 export const isLoop = ({ table, iif, special }: Rule): boolean =>
   table >= FIRST_TABLE && table <= LAST_TABLE && iif === 'lo' && !special;
 const isPlainLocal = (rule: Rule): boolean => asksLocal(rule) && rule.exceptGroup === undefined;
-/** Our rule for the local table; that of the kernel has priority 0. */
-export const isBehind = (rule: Rule): boolean =>
-  isPlainLocal(rule) && rule.priority > 0 && rule.protocol === RTPROT_KERNEL;
 export const isFirst = (rule: Rule): boolean => isPlainLocal(rule) && rule.priority === 0;
 
 export const isOld = ({ protocol }: Rule): boolean => protocol === OLD_PROTOCOL;
 export const isOldLoop = (rule: Rule): boolean => isOld(rule) && rule.priority === OLD_TO_LOOP;
 export const isOldMoved = (rule: Rule): boolean => isOld(rule) && rule.priority === OLD_MOVED_LOCAL;
 
-const isOurs = (rule: Rule): boolean => isNet(rule) || (isLoop(rule) && !isOld(rule)) || isBehind(rule);
-const isOthers = (rule: Rule): boolean => !isOurs(rule) && !isOld(rule) && !isFirst(rule);
+const isOurLoop = (rule: Rule): boolean => isLoop(rule) && !isOld(rule);
 
-/** The priority to which the user has moved the rule for the local table; undefined if they have not. */
-function movedBySomebody(present: readonly Rule[]): number | undefined {
+/**
+ * Our rule for the local table, in a list: it comes right after those of interfaces. Where others have removed these,
+ * it is known by the usual place behind our first rule.
+ */
+const isBehind = (rule: Rule, present: readonly Rule[]): boolean =>
+  isPlainLocal(rule) &&
+  rule.priority > 0 &&
+  rule.protocol === RTPROT_KERNEL &&
+  present.some((other) =>
+    isNet(other) ? rule.priority === USUAL + 1 : isOurLoop(other) && other.priority === rule.priority - 1,
+  );
+const isOurs = (rule: Rule, present: readonly Rule[]): boolean =>
+  isNet(rule) || isOurLoop(rule) || isBehind(rule, present);
+const isOthers = (rule: Rule, present: readonly Rule[]): boolean =>
+  !isOurs(rule, present) && !isOld(rule) && !isFirst(rule);
+
+/** The rule for the local table that somebody has moved down; undefined if nobody has. */
+function movedBySomebody(present: readonly Rule[]): Rule | undefined {
   if (present.some((rule) => isNet(rule) || isFirst(rule) || isOldMoved(rule))) return undefined;
-  return present.find((rule) => isOthers(rule) && isPlainLocal(rule))?.priority;
+  return present.find((rule) => isOthers(rule, present) && isPlainLocal(rule));
 }
 
 /**
@@ -225,20 +239,25 @@ export interface Change {
  * the list of a family in the kernel's order.
  */
 export function changesFor(tables: readonly number[], present: readonly Rule[]): Change {
-  const loops = present.filter((rule) => isLoop(rule) && !isOld(rule));
+  const loops = present.filter(isOurLoop);
   const all = [...new Set([...loops.map(({ table }) => table), ...tables])];
   const moved = movedBySomebody(present);
-  if (moved !== undefined)
+  if (moved) {
+    const before = moved.priority - (moved.protocol === RTPROT_KERNEL ? 2 : 1);
+    if (before < 0) return { add: [], remove: [], blocked: moved };
     return difference(
       present,
-      all.map((table) => loopRule(table, moved - 1)),
+      all.map((table) => loopRule(table, before)),
     );
-  const first = present.find((rule) => (isOthers(rule) || isOldMoved(rule)) && rule.priority <= USUAL + 1);
+  }
+  const first = present.find((rule) => (isOthers(rule, present) || isOldMoved(rule)) && rule.priority <= USUAL + 1);
   const place = placeBefore(first, present);
   if (place === null) return { add: [], remove: [], ...(first && { blocked: first }) };
   const wanted = [...all.map((table) => loopRule(table, place)), { ...LOCAL, priority: place + 1 }, NET];
   const change = difference(present, wanted);
-  const behind = present.find((rule, at) => isOthers(rule) && present.slice(at).some((later) => isOurs(later)));
+  const behind = present.find(
+    (rule, at) => isOthers(rule, present) && present.slice(at).some((later) => isOurs(later, present)),
+  );
   // The kernel's rule is removed once ours are in place, including NET, which it comes before.
   return { ...change, remove: [...present.filter(isFirst), ...change.remove], ...(behind && { behind }) };
 }
@@ -248,7 +267,7 @@ const loopRule = (table: number, priority: number): Rule => ({ priority, table, 
 /** The priority of the second rule: its current one, if that is before `first`; null if there is no place. */
 function placeBefore(first: Rule | undefined, present: readonly Rule[]): number | null {
   if (!first) return USUAL;
-  const now = present.find(isBehind)?.priority;
+  const now = present.find((rule) => isBehind(rule, present))?.priority;
   if (now !== undefined && now >= 2 && now < first.priority) return now - 1;
   if (first.priority < 3) return null;
   return Math.max(1, first.priority - STEP);
@@ -262,11 +281,11 @@ const isSame = (one: Rule, other: Rule): boolean =>
   one.protocol === other.protocol;
 
 function difference(present: readonly Rule[], wanted: readonly Rule[]): Change {
-  const surplus = present.filter((rule) => isOurs(rule) && !wanted.some((each) => isSame(each, rule)));
+  const surplus = present.filter((rule) => isOurs(rule, present) && !wanted.some((each) => isSame(each, rule)));
   return {
     add: wanted.filter((rule) => !present.some((each) => isSame(each, rule))),
     // Rules for the local table first: one of ours before a loop rule would take its packets.
-    remove: [...surplus.filter(isBehind), ...surplus.filter(isLoop), ...surplus.filter(isNet)],
+    remove: [...surplus.filter(isPlainLocal), ...surplus.filter(isLoop), ...surplus.filter(isNet)],
   };
 }
 
@@ -279,22 +298,22 @@ export function changesWithout(table: number, present: readonly Rule[], isStale:
     isLoop(rule) || isOldLoop(rule) ? rule.table === table : isOld(rule) && rule.iif !== undefined && isStale(rule.iif),
   );
   const left = present.filter((rule) => !leaving.includes(rule));
-  const anyNew = left.some((rule) => isLoop(rule) && !isOld(rule));
+  const anyNew = left.some(isOurLoop);
   const anyOld = left.some((rule) => isOld(rule) && !isOldMoved(rule));
-  const shared = anyNew ? [] : left.filter((rule) => isNet(rule) || isBehind(rule));
+  const shared = anyNew ? [] : left.filter((rule) => isNet(rule) || isBehind(rule, present));
   const oldMoved = anyOld ? [] : left.filter(isOldMoved);
   const others = left.some(
     (rule) =>
       isPlainLocal(rule) &&
       !shared.includes(rule) &&
       !oldMoved.includes(rule) &&
-      (isOthers(rule) ? !left.some(isNet) : true),
+      (isOthers(rule, present) ? !left.some(isNet) : true),
   );
   const restored = anyNew || anyOld || others ? [] : [LOCAL];
   // NET first: its removal is exact while it is there, and LOCAL answers by then.
   return {
     add: restored,
-    behindAdded: left.filter((rule) => restored.length > 0 && isOthers(rule) && rule.priority === 0),
-    remove: [...shared.filter(isNet), ...shared.filter(isBehind), ...oldMoved, ...leaving],
+    behindAdded: left.filter((rule) => restored.length > 0 && isOthers(rule, present) && rule.priority === 0),
+    remove: [...shared.filter(isNet), ...shared.filter(isPlainLocal), ...oldMoved, ...leaving],
   };
 }

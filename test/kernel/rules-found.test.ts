@@ -124,3 +124,16 @@ t.test('a rule for the local table that somebody has moved while an interface is
   t.match(ip('rule'), /^1000:.*\n32765:\tfrom all lookup local *\n32766:/, 'and his order is left');
   t.end();
 });
+
+t.test('a rule for the local table that somebody has moved as the kernel would make it', { skip: cannotRun }, (t) => {
+  const { netns, ip, ifindex } = place(t);
+  ip('rule', 'add', 'pref', '100', 'lookup', 'local', 'proto', 'kernel');
+  ip('rule', 'del', 'pref', '0', 'lookup', 'local');
+  const before = ip('rule');
+  const record = netns.run(() => syncHairpin('one', ifindex('one'), [ONE], null));
+  t.match(ip('rule'), /^98:\tfrom all iif lo lookup 1447\d+ *\n100:\tfrom all lookup local *\n32766:/, 'it stays');
+  t.match(ip('route', 'get', '10.77.0.1'), /dev one/, 'and the address is looped');
+  netns.run(() => removeHairpin('one', record));
+  t.equal(ip('rule'), before, 'and nothing else is left');
+  t.end();
+});

@@ -172,6 +172,55 @@ t.test('where somebody has moved the rule for the local table, his order counts'
   t.end();
 });
 
+/** As Cilium moves the rule for the local table, for its proxy's rules before it. */
+const CILIUM: Rule = { ...LOCAL, priority: 100 };
+const PROXY: Rule = { priority: 9, table: 2004, protocol: BOOT, special: true };
+
+t.test('a rule for the local table that somebody has moved as the kernel would make it', (t) => {
+  const before = new Rules([PROXY, CILIUM, MAIN, DEFAULT]);
+  for (const ifindex of [2, 3, 2]) {
+    loop(before, ifindex, () => t.equal(before.list.includes(CILIUM), true, 'it stays'));
+    t.equal(before.list[0], PROXY, 'as does what he wants before it');
+  }
+  t.equal(before.list.filter(({ iif, priority }) => iif === 'lo' && priority === 98).length, 2, 'ours are before it');
+  for (const ifindex of [2, 3]) unloop(before, ifindex);
+  t.strictSame(before.list, [PROXY, CILIUM, MAIN, DEFAULT], 'and nothing is left');
+
+  const later = new Rules();
+  loop(later, 2);
+  later.add(CILIUM);
+  loop(later, 2);
+  t.equal(later.way(SENT), 'loop', 'while both rules are there, ours come first');
+  later.remove(LOCAL); // which is our first rule
+  later.add(PROXY);
+  loop(later, 2, () => t.ok(later.list.includes(CILIUM)));
+  t.strictSame(
+    later.list.map(({ priority }) => priority),
+    [9, 98, 100, 32766, 32767],
+  );
+  unloop(later, 2);
+  t.strictSame(later.list, [PROXY, CILIUM, MAIN, DEFAULT]);
+
+  const near = new Rules([{ ...LOCAL, priority: 1 }, MAIN]);
+  t.equal(loop(near, 2).blocked?.priority, 1, 'one with no place before it is named');
+  t.end();
+});
+
+t.test('our rule for the local table is known without the rule of an interface before it', (t) => {
+  const rules = new Rules();
+  loop(rules, 2);
+  rules.list = rules.list.filter(({ iif }) => iif === undefined);
+  loop(rules, 2);
+  t.strictSame(
+    rules.list.map(({ priority }) => priority),
+    [0, 500, 501, 32766, 32767],
+  );
+  rules.list = rules.list.filter(({ iif }) => iif === undefined);
+  unloop(rules, 2);
+  t.strictSame(rules.list, [LOCAL, MAIN, DEFAULT]);
+  t.end();
+});
+
 t.test('a rule for the local table that somebody adds in front does not end the loop', (t) => {
   const rules = new Rules();
   loop(rules, 2);
