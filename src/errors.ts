@@ -159,6 +159,9 @@ function errnoNameOf(error: unknown): string {
   );
 }
 
+/** Whether another process is using what this one needs: trying again later may help. */
+export const isBusy = (error: unknown): boolean => error instanceof VnetError && error.code === 'BUSY';
+
 export const isExhaustion = (error: unknown): boolean => errnoNameOf(error) !== '';
 
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

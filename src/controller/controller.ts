@@ -31,7 +31,7 @@ import { openAttachmentNetns } from '../link/netns-record';
 import { roomBacklog } from '../link/room';
 import { settlesWithin } from '../native/clock';
 import type { FileLock } from '../state/lock';
-import { controlSocket, lockEverything, lockEverythingAsync, logFile, saveIfPossible, type Attachment } from '../state/store';
+import { controlSocket, lockEverythingSoon, logFile, saveIfPossible, type Attachment } from '../state/store';
 import { nameOf, recordOf } from './choice';
 import { EventLog, QueueAnnouncer, type QueueReading, queueReadingOf } from './event-log';
 import { FaultLogFiles } from './fault-log-files';
@@ -201,7 +201,6 @@ export class Controller extends EventEmitter<ControllerEvents> {
 
   /** Records the URL at which the interface's metrics are served from now on. */
   servesMetrics(url: string): void {
-    using _lock = lockEverything();
     this.attachment.metrics = url;
     this.save();
     this.log.write(`metrics of ${this.attachment.iface} at ${url}`);
@@ -356,7 +355,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private async close(): Promise<void> {
     const stopped = await this.stopLoop();
     try {
-      using _global = await lockEverythingAsync();
+      using _global = await lockEverythingSoon();
       this.log.write(`unloaded: ${this.attachment.iface}`);
       this.release(stopped);
       await this.parts.teardown(this.attachment);

@@ -180,7 +180,7 @@ export class LinkFollower {
     if (key(wanted) === key(attachment.hairpin?.addresses ?? [])) return;
     // The name may be that of another interface by now. These addresses are not ours then, and another look follows.
     if (netns.run(() => linkByIndex(link.ifindex))?.name !== link.name) return;
-    using _lock = lockEverything();
+    using _lock = lockEverything(0);
     attachment.hairpin = netns.run(() => syncHairpin(link.name, link.ifindex, wanted, attachment.hairpin, 'whenUp'));
     this.save();
     log(`${link.name} loops ${wanted.map((entry) => entry.address).join(', ') || 'no address'}`);

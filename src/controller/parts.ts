@@ -65,7 +65,7 @@ function peerNetnsPart({ peerNetns }: Supervised): Part {
     using mounted = openPeerNetns();
     if (mounted) return null; // a mount that is not ours is left to its owner
     const repair = (): void => {
-      using _lock = lockEverything();
+      using _lock = lockEverything(0);
       keepPeerNetns(peerNetns);
     };
     return { what: 'somebody unmounted the peer namespace', repair };

@@ -5,12 +5,25 @@
  * cleanly. Either is logged. docs/internals.md has a table of what the daemon does about each part.
  */
 
+import { isBusy, messageOf } from '../errors';
+import { clock } from '../native/clock';
+
+/** How long a step may be kept from its work by another process before that is logged, in milliseconds. */
+const BUSY_MS = 5000;
+
+interface Failing {
+  why: string;
+  /** The time of the first failure. */
+  since: number;
+  logged: boolean;
+}
+
 /**
  * Runs steps that may fail without ending the loop. A failure is logged once, however often the step is retried, and so
- * is its later success.
+ * is its later success; that another process is busy is logged only if it lasts.
  */
 export class Attempts {
-  private readonly failing = new Map<string, string>();
+  private readonly failing = new Map<string, Failing>();
 
   constructor(private readonly log: (text: string) => void) {}
 
@@ -28,13 +41,18 @@ export class Attempts {
 
   /** Notes a failure, for a step that ends later than it begins. */
   failed(what: string, error: unknown): void {
-    const why = error instanceof Error ? error.message : String(error);
-    if (this.failing.get(what) !== why) this.log(`${what}: ${why}; it is tried again`);
-    this.failing.set(what, why);
+    const why = messageOf(error);
+    const before = this.failing.get(what);
+    const since = before?.since ?? clock.now();
+    const isNews = before?.why !== why || !before.logged;
+    const isDue = !isBusy(error) || clock.now() - since >= BUSY_MS;
+    if (isNews && isDue) this.log(`${what}: ${why}; it is tried again`);
+    this.failing.set(what, { why, since, logged: isDue || before?.logged === true });
   }
 
   worked(what: string): void {
-    if (this.failing.delete(what)) this.log(`${what}: done after all`);
+    if (this.failing.get(what)?.logged) this.log(`${what}: done after all`);
+    this.failing.delete(what);
   }
 }
 

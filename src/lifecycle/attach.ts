@@ -38,7 +38,7 @@ import {
   type Attachment,
   type BrokenAttachment,
   isControlled,
-  lockEverythingAsync,
+  lockEverythingSoon,
   saveAttachment,
 } from '../state/store';
 import { adoptingSteps, loopingSteps, type Making, opening } from './adopt';
@@ -90,7 +90,7 @@ export async function attach(iface: string, options: AttachOptions): Promise<Con
   const replaced = options.replace ? attachmentNamed(iface, netns, options) : null;
   if (replaced) await detachAttachment(replaced);
   using spare = new SpareDescriptors(DESCRIPTORS + options.queues * DESCRIPTORS_OF_QUEUE);
-  using _lock = await lockEverythingAsync();
+  using _lock = await lockEverythingSoon();
   const { crashed, existing } = await runStep({ name: 'cleared', run: () => clearTheWay(iface, netns, options) });
   const attachment = crashed ?? plan(iface, netns, options, existing);
   const making: Making = { attachment, netns, options };

@@ -23,7 +23,7 @@ import {
   isBroken,
   isControlled,
   lockEverything,
-  lockEverythingAsync,
+  lockEverythingSoon,
   readAttachment,
 } from '../state/store';
 import { known, requireNamed } from './find-attachment';
@@ -130,7 +130,7 @@ const ended = (attachment: Attachment | BrokenAttachment): Step => ({
 export async function detachAttachment(attachment: Attachment | BrokenAttachment): Promise<void> {
   const { id } = attachment;
   await runStep(ended(attachment));
-  using _lock = await lockEverythingAsync();
+  using _lock = await lockEverythingSoon();
   // The controller may have removed everything itself, or all but the record.
   const record = readAttachment(id);
   if (record) {

@@ -17,9 +17,6 @@ import { privateDirectory } from './paths';
  */
 const FLAGS = fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK;
 
-/** Milliseconds between two attempts to take a lock. */
-export const LOCK_POLL_MS = 20;
-
 export class FileLock implements Disposable {
   private constructor(private fd: number) {}
 
@@ -47,26 +44,23 @@ export class FileLock implements Disposable {
   static take(file: string, timeoutMs: number): FileLock {
     const end = clock.now() + timeoutMs;
     for (;;) {
-      const lock = FileLock.attempt(file, clock.now() >= end);
-      if (lock) return lock;
-      sleepSync(LOCK_POLL_MS);
+      privateDirectory(path.dirname(file));
+      try {
+        const lock = FileLock.tryTake(file);
+        if (lock) return lock;
+      } catch (error) {
+        // ENOENT: the directory was removed just now
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw exhaustion(error, `lock ${file}`) ?? error;
+      }
+      if (clock.now() >= end) {
+        const pid = FileLock.holder(file);
+        const who = pid === null ? '' : `: process ${pid}`;
+        throw new VnetError('BUSY', 'lock', `another vnet-bpf command is changing something right now${who}`, {
+          hint: `wait for it to end; its lock is ${file}`,
+        });
+      }
+      sleepSync(20);
     }
-  }
-
-  /** Takes the lock, making its directory if need be. While it is held: null, or BUSY if this attempt is the `last`. */
-  static attempt(file: string, last: boolean): FileLock | null {
-    privateDirectory(path.dirname(file));
-    try {
-      const lock = FileLock.tryTake(file);
-      if (lock) return lock;
-    } catch (error) {
-      // ENOENT: the directory was removed just now
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw exhaustion(error, `lock ${file}`) ?? error;
-    }
-    if (!last) return null;
-    throw new VnetError('BUSY', 'lock', 'another vnet-bpf command is changing something right now', {
-      hint: `wait for it to end; its lock is ${file}`,
-    });
   }
 
   /** Whether the lock is held. Makes no file, and does not look like a holder to others who ask. */

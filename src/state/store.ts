@@ -8,11 +8,11 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { exhaustion, isExhaustion, messageOf } from '../errors';
+import { exhaustion, isBusy, isExhaustion, messageOf } from '../errors';
 import { LAYOUT_HASH } from '../layout';
 import { clock } from '../native/clock';
 import { randomBytes } from '../native/libc';
-import { FileLock, LOCK_POLL_MS } from './lock';
+import { FileLock } from './lock';
 import { privateDirectory, requirePrivate, stateDirectory, stateRoot } from './paths';
 import { parseRecord, RECORD_VERSION, type Attachment } from './record';
 
@@ -54,27 +54,19 @@ let held: { lock: FileLock; times: number } | null = null;
  * wait for each other. Only one that hangs takes longer.
  */
 const LOCK_MS = 60_000;
+/** Between two attempts to take the global lock, in milliseconds. */
+const RETRY_MS = 20;
 
 /**
  * Takes the global lock: only one process makes changes at a time. A process that has several interfaces may take the
  * lock for one while it has it for another. The last thing done under the lock is to remove the state directory if it
- * is empty: earlier, the next command would make a lock of its own there. Throws BUSY.
+ * is empty: earlier, the next command would make a lock of its own there. Blocks the thread for up to `waitMs`
+ * milliseconds; throws BUSY after that. In a process that loops an interface, `waitMs` is 0: a command may be stopped
+ * while it has the lock, and no loop depends on commands.
  */
-export function lockEverything(): Disposable {
-  held ??= { lock: FileLock.take(globalLock(), LOCK_MS), times: 0 };
-  return hold(held);
-}
-
-/** The same without blocking the thread: a program with a running interface must go on answering for that. */
-export async function lockEverythingAsync(): Promise<Disposable> {
-  for (const end = clock.now() + LOCK_MS; ; await delay(LOCK_POLL_MS)) {
-    if (held) return hold(held);
-    const lock = FileLock.attempt(globalLock(), clock.now() >= end);
-    if (lock) return hold((held = { lock, times: 0 }));
-  }
-}
-
-function hold(mine: { lock: FileLock; times: number }): Disposable {
+export function lockEverything(waitMs = LOCK_MS): Disposable {
+  held ??= { lock: FileLock.take(globalLock(), waitMs), times: 0 };
+  const mine = held;
   mine.times++;
   return {
     [Symbol.dispose]: () => {
@@ -84,6 +76,17 @@ function hold(mine: { lock: FileLock; times: number }): Disposable {
       mine.lock.close();
     },
   };
+}
+
+/** Takes the global lock as lockEverything() does, but the thread goes on with other work while it waits. */
+export async function lockEverythingSoon(): Promise<Disposable> {
+  for (const end = clock.now() + LOCK_MS; ; await delay(RETRY_MS)) {
+    try {
+      return lockEverything(0);
+    } catch (error) {
+      if (!isBusy(error) || clock.now() >= end) throw error;
+    }
+  }
 }
 
 /** A new identity, valid in bpffs (which forbids dots) and in names of interfaces. */

@@ -27,8 +27,8 @@ t.test('a lock that is held', (t) => {
   t.ok(lock);
   t.ok(FileLock.isHeld(file));
   t.equal(FileLock.holder(file), process.pid);
-  t.equal(FileLock.attempt(file, false), null);
-  t.throws(() => FileLock.attempt(file, true), { code: 'BUSY' });
+  t.equal(FileLock.tryTake(file), null);
+  t.throws(() => FileLock.take(file, 0), { code: 'BUSY', message: new RegExp(`process ${process.pid}`) });
   lock?.close();
   t.notOk(FileLock.isHeld(file));
   t.end();

@@ -3,6 +3,8 @@
 import t from 'tap';
 
 import { Attempts, type Part, Supervisor } from '../../src/controller/supervisor';
+import { VnetError } from '../../src/errors';
+import { fakeClock } from '../helpers/fake-clock';
 
 const fail = (why: string) => (): never => {
   throw new Error(why);
@@ -20,6 +22,24 @@ t.test('a failure is said once, another reason and the end of it, too', (t) => {
   );
   attempts.try('a look', () => undefined);
   t.same(log, ['a look: EMFILE; it is tried again', 'a look: ENOSPC; it is tried again', 'a look: done after all']);
+  t.end();
+});
+
+t.test('that another process is busy is said once it has lasted for seconds', (t) => {
+  const time = fakeClock(t);
+  const log: string[] = [];
+  const attempts = new Attempts((text) => log.push(text));
+  const isBusy = (pid: number) => (): never => {
+    throw new VnetError('BUSY', 'lock', `process ${pid}`);
+  };
+  attempts.try('a look', isBusy(1));
+  time.now += 1000;
+  attempts.try('a look', () => undefined);
+  t.same(log, [], 'not what is over soon');
+  for (let second = 0; second < 8; second++, time.now += 1000) attempts.try('a look', isBusy(1));
+  t.same(log, ['a look: lock: process 1; it is tried again']);
+  attempts.try('a look', () => undefined);
+  t.same(log.slice(1), ['a look: done after all']);
   t.end();
 });
 
