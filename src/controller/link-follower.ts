@@ -21,7 +21,7 @@ import { lockEverything, saveAttachment, type Attachment, type HairpinRecord } f
 import { LinkSettingsKeeper } from './link-settings';
 import { LinkLosses, type LossReason, RefusalNews, type Refused } from './losses';
 import { RuleKeeper } from './rule-keeper';
-import type { Attempts, Finding, Part } from './supervisor';
+import { type Attempts, type Finding, type Part, Repairs } from './supervisor';
 
 export interface Followed {
   attachment: Attachment;
@@ -54,6 +54,7 @@ export class LinkFollower {
   /** Addresses that the interface does not loop, each with the name of the other interface that has it, too. */
   private shortCuts: ReadonlyMap<string, string> = new Map();
   private readonly settings: LinkSettingsKeeper;
+  private readonly repairs: Repairs;
 
   /** `link` is the interface as it was when the attachment was made or adopted. */
   constructor(
@@ -66,6 +67,7 @@ export class LinkFollower {
       now: () => clock.now(),
     });
     this.settings = new LinkSettingsKeeper(followed);
+    this.repairs = new Repairs(followed.log);
   }
 
   /** The MTU of vnet0 that the peer was last set up for; null before that. */
@@ -137,15 +139,19 @@ export class LinkFollower {
 
   /**
    * Restores missing routes. If the interface stayed up, another program has removed them. It may do so again and
-   * again; that is logged once.
+   * again; that is logged once, and in the end left alone: the machine then answers for the addresses directly.
    */
   private restoreLoop(link: Link, hairpin: HairpinRecord, netns: Netns, stayedUp: boolean): void {
+    if (stayedUp && this.repairs.isPaused('routes')) return;
     const wereMissing = netns.run(() => restoreLoop(link, hairpin, this.oldMacs));
     if (wereMissing && stayedUp && !this.routesWereMissing)
       this.followed.log(
         `${link.name}: somebody removed routes of looped addresses, which were not looped meanwhile: they are there again`,
       );
     this.routesWereMissing = wereMissing;
+    const fight = (minutes: number): string =>
+      `${link.name}: somebody keeps removing routes of looped addresses; the next try is in ${minutes} min`;
+    if (wereMissing && stayedUp) this.repairs.may('routes', fight);
   }
 
   private followIpv6(link: Link): void {
@@ -277,6 +283,7 @@ export class LinkWatch implements Disposable {
     return {
       what: `the watch over ${this.watched.attachment.iface} has ended`,
       repair: () => (this.messages = this.open()),
+      always: true,
     };
   }
 

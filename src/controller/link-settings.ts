@@ -27,7 +27,7 @@ import { clock } from '../native/clock';
 import { MAX_MTU } from '../options/values';
 import { passesUdpGso } from '../requirements';
 import type { Attachment } from '../state/store';
-import { type Attempts, Fights, type Finding, type Part } from './supervisor';
+import { type Attempts, type Finding, type Part, Repairs } from './supervisor';
 
 // The links behind vnet0: its peer and the waiting rooms. They belong to the loop alone, so changes of their settings
 // are undone.
@@ -179,11 +179,13 @@ export class LinkSettingsKeeper {
   private earlier = { mtu: 0, until: 0 };
   /** The user's gso_max_segs while the MTU requires another value. */
   private segments = DEFAULT_GSO_MAX_SEGS;
-  /** Other programs are notified of each change of the offloads, and may undo it at once. */
-  private readonly offloadFights = new Fights(() => clock.now());
+  /** Other programs may undo repairs; of the offloads they are notified, and may do so at once. */
+  private readonly repairs: Repairs;
   private noted = { master: 0, xdp: 'none', qdisc: NO_QDISC };
 
-  constructor(private readonly parts: SettingsParts) {}
+  constructor(private readonly parts: SettingsParts) {
+    this.repairs = new Repairs(parts.log);
+  }
 
   get mtuFollowed(): number | null {
     return this.followed;
@@ -201,12 +203,8 @@ export class LinkSettingsKeeper {
     if (link.mtu < before.mtu) this.earlier = { mtu: this.mtuToTake(before), until: clock.now() + ON_THE_WAY_MS };
     const mtu = this.mtuToTake(link);
     if (link.mtu !== before.mtu) this.followed = null;
-    if (
-      attachment.peer &&
-      this.followed !== mtu &&
-      attempts.try(`following the MTU of ${link.name}`, () => this.followMtu(link, mtu, inside))
-    )
-      this.followed = mtu;
+    if (attachment.peer && this.followed !== mtu)
+      attempts.try(`following the MTU of ${link.name}`, () => this.followMtu(link, mtu, inside));
     this.note(link, inside);
     if (attachment.taken) return; // not made by attach: its owner may set it as they like
     attempts.try(`gso_max_segs of ${link.name}`, () => this.followSegments(link, before, inside));
@@ -225,11 +223,15 @@ export class LinkSettingsKeeper {
     if (!peer) return;
     const { maxMtu } = peer.settings;
     if (link.mtu > maxMtu) {
+      const fight = (minutes: number): string =>
+        `somebody keeps setting the mtu of ${link.name} to ${link.mtu}, longer than the native XDP program on it takes; the next try is in ${minutes} min`;
+      if (!this.repairs.may('mtu', fight)) return;
       log(`${link.name} has mtu ${maxMtu} again, not ${link.mtu}: the native XDP program on it takes no longer frames`);
       return inside(() => setNumbers(link.ifindex, { mtu: maxMtu }));
     }
     const wanted = peerMtu(mtu, maxMtu);
     if (peer.mtu !== wanted) peerNetns.run(() => setNumbers(peer.ifindex, { mtu: wanted }));
+    this.followed = mtu;
   }
 
   /** Limits gso_max_segs while the MTU requires it. Otherwise it is the user's to set, and their value is restored. */
@@ -248,6 +250,9 @@ export class LinkSettingsKeeper {
     const { gsoMaxSize, gsoIpv4MaxSize } = link.settings;
     const limits = loopableLimits(link.settings, attachment.superpacketBytes);
     if (!limits) return;
+    const fight = (minutes: number): string =>
+      `somebody keeps raising the limits of ${link.name}: larger superpackets are refused (oversize); the next try is in ${minutes} min`;
+    if (!this.repairs.may('superpackets', fight)) return;
     inside(() => setNumbers(link.ifindex, limits));
     const changes = [
       ...(limits.gsoMaxSize === gsoMaxSize ? [] : [`gso_max_size ${limits.gsoMaxSize}, not ${gsoMaxSize}`]),
@@ -261,13 +266,9 @@ export class LinkSettingsKeeper {
   private correctOffloads(link: Link, inside: Inside): void {
     const wanted = loopable({ udpGso: passesUdpGso(), merges: merges(this.parts.attachment) });
     const found = inside(() => deviantFeatures(link.name, wanted));
-    if (found.length === 0 || this.offloadFights.isPaused) return;
-    const pause = this.offloadFights.repair();
-    if (pause !== null) {
-      return this.parts.log(
-        `somebody keeps switching ${found.join(', ')} of ${link.name} on: frames may be refused (gso), reordered or counted otherwise; the next try is in ${pause} min`,
-      );
-    }
+    const fight = (minutes: number): string =>
+      `somebody keeps switching ${found.join(', ')} of ${link.name} on: frames may be refused (gso), reordered or counted otherwise; the next try is in ${minutes} min`;
+    if (found.length === 0 || !this.repairs.may('offloads', fight)) return;
     inside(() => correctFeatures(link.name, wanted));
     this.parts.log(
       `${link.name} has ${found.join(', ')} off again: with that the loop would refuse, reorder or count frames otherwise`,
@@ -277,6 +278,9 @@ export class LinkSettingsKeeper {
   private acceptLocal(link: Link, inside: Inside): void {
     const { attachment, log } = this.parts;
     if (link.settings.acceptLocal || !attachment.hairpin?.addresses.some(({ family }) => family === 4)) return;
+    const fight = (minutes: number): string =>
+      `somebody keeps setting net.ipv4.conf.${link.name}.accept_local to 0: the kernel drops what comes back to a looped address; the next try is in ${minutes} min`;
+    if (!this.repairs.may('accept_local', fight)) return;
     inside(() => setInterfaceSysctl(link.name, 'accept_local', '1'));
     log(
       `net.ipv4.conf.${link.name}.accept_local is 1 again: without it the kernel drops what comes back to a looped address`,

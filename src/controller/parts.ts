@@ -68,7 +68,7 @@ function peerNetnsPart({ peerNetns }: Supervised): Part {
       using _lock = lockEverything(0);
       keepPeerNetns(peerNetns);
     };
-    return { what: 'somebody unmounted the peer namespace', repair };
+    return { what: 'somebody unmounted the peer namespace', repair, always: true };
   };
   return { name: 'the mount of the peer namespace', look };
 }
@@ -159,6 +159,7 @@ function pinsPart({ attachment, datapath, resegment }: Supervised): Part {
     return {
       what: `somebody removed pins of ${attachment.iface} (${missing.map(([file]) => path.basename(file)).join(', ')})`,
       repair,
+      always: true,
     };
   };
   return { name: 'the pins', look };
@@ -173,6 +174,7 @@ function recordPart(attachment: Attachment): Part {
     return {
       what: `the record of ${attachment.iface} is not there, or not as it was written`,
       repair: () => saveAttachment(attachment),
+      always: true,
     };
   };
   return { name: 'the record', look };
@@ -188,7 +190,7 @@ function lockPart({ attachment, own }: Supervised): Part {
       const lock = FileLock.tryTake(file);
       if (lock) own(lock);
     };
-    return { what: `somebody removed the lock of ${attachment.iface}`, repair };
+    return { what: `somebody removed the lock of ${attachment.iface}`, repair, always: true };
   };
   return { name: 'the lock', look };
 }
@@ -198,6 +200,6 @@ function socketPart({ attachment, listenAgain }: Supervised): Part {
   const look = (): Finding | null =>
     fs.existsSync(file)
       ? null
-      : { what: `somebody removed the control socket of ${attachment.iface}`, repair: listenAgain };
+      : { what: `somebody removed the control socket of ${attachment.iface}`, repair: listenAgain, always: true };
   return { name: 'the control socket', look };
 }

@@ -50,6 +50,10 @@ export class Attempts {
     this.failing.set(what, { why, since, logged: isDue || before?.logged === true });
   }
 
+  isFailing(what: string): boolean {
+    return this.failing.has(what);
+  }
+
   worked(what: string): void {
     if (this.failing.get(what)?.logged) this.log(`${what}: done after all`);
     this.failing.delete(what);
@@ -101,6 +105,28 @@ export class Fights {
   }
 }
 
+/** The repairs of several things, each with its own fights. */
+export class Repairs {
+  private readonly fights = new Map<string, Fights>();
+
+  constructor(private readonly log: (text: string) => void) {}
+
+  /** Whether repairs of the thing of that name are paused. */
+  isPaused(name: string): boolean {
+    return this.fights.get(name)?.isPaused === true;
+  }
+
+  /** Whether it may be repaired now. A pause that begins is logged, in the words of `fight`. */
+  may(name: string, fight: (minutes: number) => string): boolean {
+    const fights = this.fights.get(name) ?? new Fights(() => clock.now());
+    this.fights.set(name, fights);
+    if (fights.isPaused) return false;
+    const pause = fights.repair();
+    if (pause !== null) this.log(fight(pause));
+    return pause === null;
+  }
+}
+
 /** Time between two looks, in milliseconds: what is noticed that soon is repaired before a person looks. */
 const LOOK_MS = 1000;
 
@@ -110,6 +136,8 @@ export interface Finding {
   what: string;
   /** Restores the part. Without it the attachment cannot go on. */
   repair?: () => unknown;
+  /** Whether it is restored even in a fight, in which the log says nothing then: commands rely on it. */
+  always?: boolean;
 }
 
 export interface Part {
@@ -130,8 +158,10 @@ export class Supervisor implements Disposable {
   private readonly timer: NodeJS.Timeout;
   /** Names of the parts whose repair has not ended yet. */
   private readonly underRepair = new Set<string>();
+  private readonly repairs: Repairs;
 
   constructor(private readonly supervision: Supervision) {
+    this.repairs = new Repairs(supervision.log);
     this.timer = setInterval(() => this.look(), LOOK_MS).unref();
   }
 
@@ -149,19 +179,27 @@ export class Supervisor implements Disposable {
         this.close();
         return broken(found.what);
       }
-      void this.repair(part.name, found.what, found.repair);
+      const isPeace = this.mayRepair(part.name, found);
+      if (isPeace || found.always) void this.repair(part.name, found, isPeace);
     }
   }
 
-  private async repair(name: string, what: string, repair: () => unknown): Promise<void> {
+  /** Whether no program undoes each repair. A repair that has failed is no reason to think so. */
+  private mayRepair(name: string, { what, always }: Finding): boolean {
+    const then = always ? 'it is put back each time, which the log does not say' : 'it is left as it is';
+    const fight = (minutes: number): string => `${what}, again and again: ${then} for ${minutes} min`;
+    return this.supervision.attempts.isFailing(stepOf(name)) || this.repairs.may(name, fight);
+  }
+
+  private async repair(name: string, { what, repair }: Finding, isNews: boolean): Promise<void> {
     const { attempts, log } = this.supervision;
     this.underRepair.add(name);
     try {
-      await repair();
-      log(`${what}: put back`);
-      attempts.worked(`putting back ${name}`);
+      await repair?.();
+      if (isNews) log(`${what}: put back`);
+      attempts.worked(stepOf(name));
     } catch (error) {
-      attempts.failed(`putting back ${name}`, error);
+      attempts.failed(stepOf(name), error);
     } finally {
       this.underRepair.delete(name);
     }
@@ -175,3 +213,6 @@ export class Supervisor implements Disposable {
     this.close();
   }
 }
+
+/** The name of a repair among the attempts. */
+const stepOf = (part: string): string => `putting back ${part}`;

@@ -5,9 +5,14 @@ import * as path from 'node:path';
 
 import t, { type Test } from 'tap';
 
+import { LinkSettingsKeeper } from '../../src/controller/link-settings';
+import { Attempts } from '../../src/controller/supervisor';
 import { frameAccounting, type Stats } from '../../src/datapath/stats';
+import { linkByName } from '../../src/link/links';
+import { Netns } from '../../src/link/netns';
 import { passesBigTcp } from '../../src/requirements';
 import { tableBelow } from '../../src/setup/man-page';
+import type { Attachment } from '../../src/state/store';
 import { HOST_PEER_NETNS, stateDirectory } from '../../src/state/paths';
 import { Background } from '../helpers/background';
 import { attachedIn, attachmentOf, cliOk, ROOT, SLOW, type Attached } from '../helpers/cli';
@@ -326,3 +331,46 @@ t.test(
     t.match(okIn(nic.netns, 'ping', ['-c', '2', ADDRESSES[0]]), / 2 received/, 'the address answers');
   },
 );
+
+t.test('nor about a sysctl or a limit of vnet0', { skip: cannotLoop() }, (t) => {
+  const name = testNetns(t);
+  okIn(name, 'ip', ['link', 'add', 'vnet0', 'type', 'veth', 'peer', 'name', 'other']);
+  using netns = Netns.named(name);
+  const log: string[] = [];
+  const attachment: Partial<Attachment> = {
+    peer: null,
+    taken: null,
+    superpacketBytes: 65536,
+    hairpin: { addresses: [{ family: 4, address: ADDRESSES[0] }], table: 1 },
+  };
+  const say = (text: string): number => log.push(text);
+  const keeper = new LinkSettingsKeeper({
+    attachment: attachment as Attachment,
+    peerNetns: netns,
+    attempts: new Attempts(say),
+    log: say,
+  });
+  const look = (): void => {
+    const link = netns.run(() => linkByName('vnet0'));
+    if (link) keeper.look(link, link, netns);
+  };
+  const isLooped = (): string => okIn(name, 'sysctl', ['-n', 'net.ipv4.conf.vnet0.accept_local']).trim();
+  okIn(name, 'sysctl', ['-qw', 'net.ipv4.conf.vnet0.accept_local=1']);
+  look();
+  log.length = 0;
+  for (let times = 0; times < 24; times++) {
+    okIn(name, 'sysctl', ['-qw', 'net.ipv4.conf.vnet0.accept_local=0']);
+    okIn(name, 'ip', ['link', 'set', 'vnet0', 'gso_max_size', '190000']);
+    look();
+    if (times === 0) t.equal(isLooped(), '1', 'it is put back');
+  }
+  t.equal(isLooped(), '0', 'but not without end');
+  const count = (pattern: RegExp): number => log.filter((line) => pattern.test(line)).length;
+  t.same([count(/accept_local is 1 again/), count(/gso_max_size 65536, not 190000/)], [20, 20]);
+  t.same(
+    [count(/accept_local to 0: .*; the next try is in 1 min$/), count(/raising the limits .* in 1 min$/), log.length],
+    [1, 1, 42],
+    'which is said once',
+  );
+  t.end();
+});

@@ -161,21 +161,25 @@ t.test('a rule with no place before it', { skip: cannotRun }, async (t) => {
   t.ok(await loops(nic, '10.77.0.1'), 'it loops again when the rule is gone');
 });
 
-t.test('a command that stands still while it changes something does not stop a loop', { skip: cannotRun }, async (t) => {
-  const machine = await PrivateMachine.start(t);
-  const loopsNow = (address: string): boolean =>
-    machine.run('ping', ['-c', '1', '-W', '1', address]).status === 0 &&
-    machine.shell(`ip route get ${address}`).includes('dev vnet0');
-  t.equal(machine.cli(['attach', 'vnet0', '--addr', '10.77.0.1/24', '--hairpin', '--daemon']).status, 0);
-  const holder = machine.shell(`flock /run/vnet-bpf/lock sleep 60 >/dev/null 2>&1 & echo $!
+t.test(
+  'a command that stands still while it changes something does not stop a loop',
+  { skip: cannotRun },
+  async (t) => {
+    const machine = await PrivateMachine.start(t);
+    const loopsNow = (address: string): boolean =>
+      machine.run('ping', ['-c', '1', '-W', '1', address]).status === 0 &&
+      machine.shell(`ip route get ${address}`).includes('dev vnet0');
+    t.equal(machine.cli(['attach', 'vnet0', '--addr', '10.77.0.1/24', '--hairpin', '--daemon']).status, 0);
+    const holder = machine.shell(`flock /run/vnet-bpf/lock sleep 60 >/dev/null 2>&1 & echo $!
     while flock -n /run/vnet-bpf/lock true; do :; done`);
-  machine.shell('ip addr add 10.78.0.1/24 dev vnet0; ip rule flush; ip rule add pref 32766 table main');
-  t.ok(await eventually(() => loopsNow('10.77.0.1'), 5000), 'the rules are there again');
-  t.equal(machine.cli(['stats', 'vnet0', '--check']).status, 0, 'the controller answers');
-  t.notOk(loopsNow('10.78.0.1'), 'a new address waits');
-  machine.shell(`pkill -P ${holder.trim()}`);
-  t.ok(await eventually(() => loopsNow('10.78.0.1'), 5000), 'until the command is gone');
-});
+    machine.shell('ip addr add 10.78.0.1/24 dev vnet0; ip rule flush; ip rule add pref 32766 table main');
+    t.ok(await eventually(() => loopsNow('10.77.0.1'), 5000), 'the rules are there again');
+    t.equal(machine.cli(['stats', 'vnet0', '--check']).status, 0, 'the controller answers');
+    t.notOk(loopsNow('10.78.0.1'), 'a new address waits');
+    machine.shell(`pkill -P ${holder.trim()}`);
+    t.ok(await eventually(() => loopsNow('10.78.0.1'), 5000), 'until the command is gone');
+  },
+);
 
 t.test('a crash, and then a flush', { skip: cannotRun }, async (t) => {
   const netns = testNetns(t);

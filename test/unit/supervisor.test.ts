@@ -91,6 +91,37 @@ t.test('a supervisor', async (t) => {
     ]);
   });
 
+  await t.test('does not fight over a setting, nor fill the log about what it needs', async (t) => {
+    const time = fakeClock(t);
+    const repaired = { setting: 0, file: 0, refused: 0 };
+    const supervisor = supervise(
+      { name: 'one', look: () => ({ what: 'one is changed', repair: () => repaired.setting++ }) },
+      { name: 'two', look: () => ({ what: 'two is gone', repair: () => repaired.file++, always: true }) },
+      {
+        name: 'three',
+        look: () => ({ what: 'three is gone', repair: () => (repaired.refused++, fail('ENOSPC')()) }),
+      },
+    );
+    for (let second = 0; second < 40; second++, time.now += 1000) {
+      supervisor.look();
+      await settle();
+    }
+    t.same(repaired, { setting: 20, file: 40, refused: 40 }, 'what fails is tried again and again');
+    t.equal(log.filter((line) => line.endsWith(': put back')).length, 40);
+    t.same(
+      log.splice(0).filter((line) => !line.endsWith(': put back')),
+      [
+        'putting back three: ENOSPC; it is tried again',
+        'one is changed, again and again: it is left as it is for 1 min',
+        'two is gone, again and again: it is put back each time, which the log does not say for 1 min',
+      ],
+    );
+    time.now += 60_000;
+    supervisor.look();
+    await settle();
+    t.same([repaired.setting, log.splice(0)], [21, ['one is changed: put back', 'two is gone: put back']], 'then anew');
+  });
+
   await t.test('ends what cannot go on, once', (t) => {
     const supervisor = supervise({ name: 'one', look: () => ({ what: 'one is gone' }) });
     supervisor.look();
