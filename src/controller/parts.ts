@@ -8,6 +8,7 @@ import * as path from 'node:path';
 
 import type { BpfProgram, TcLink } from 'libbpf-ts';
 
+import { sumCounters } from '../datapath/kernel-counters';
 import type { Datapath } from '../datapath/programs';
 import { roomFrameCost } from '../link/credit';
 import { linkByIndex, setUp } from '../link/links';
@@ -50,7 +51,7 @@ export function partsOf(supervised: Supervised): Part[] {
   return [
     ...(attachment.peer ? [peerNetnsPart(supervised), peerPart(supervised)] : []),
     ...peerNetnsLinkParts(supervised),
-    ...(attachment.peer ? [impairmentPart(supervised)] : []),
+    ...(attachment.peer ? [impairmentPart(supervised), strayNote(supervised)] : []),
     ...attachment.rooms.map((room, queue) => roomPart(attachment, room, queue, peerNetns)),
     ...programParts(supervised),
     pinsPart(supervised),
@@ -133,6 +134,22 @@ function programParts({ attachment, datapath, peerNetns }: Supervised): Part[] {
     ...inPeerNetns('resegment', resegment),
     ...release.flatMap((link) => inPeerNetns('release', link)),
   ];
+}
+
+/** Logs the first frame that the peer receives without a mark: the loop may miss all that are like it. */
+function strayNote({ attachment, datapath, log }: Supervised): Part {
+  const stray = (): number => sumCounters(datapath.maps.counters.getPerCpu(new Uint8Array(4)) ?? []).stray;
+  const before = stray();
+  let isLogged = false;
+  const look = (): null => {
+    if (isLogged || stray() <= before) return null;
+    isLogged = true;
+    log(
+      `${attachment.iface} sends frames without our mark (stray): a program or filter before ours on its egress ends the chain, or the sender bypasses the egress, and they are not looped; or a program behind ours erases it`,
+    );
+    return null;
+  };
+  return { name: 'what is not looped', look };
 }
 
 function pinsPart({ attachment, datapath, resegment }: Supervised): Part {

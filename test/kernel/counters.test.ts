@@ -7,7 +7,8 @@
 import t, { type Test } from 'tap';
 
 import { frameAccounting, type Stats } from '../../src/datapath/stats';
-import { attachedIn, SLOW, type Attached } from '../helpers/cli';
+import { attachedIn, cliOk, SLOW, type Attached } from '../helpers/cli';
+import { eventually } from '../helpers/controller';
 import { frameOf } from '../helpers/frames';
 import { atRest, delay, exchange, look, stopped, WAIT_MS } from '../helpers/loop';
 import { quietNetns } from '../helpers/netns';
@@ -94,9 +95,15 @@ t.test('a queue that holds', { skip: cannotLoop() }, async (t) => {
   await t.test('frames past the TC egress', async (t) => {
     const socket = RawSocket.open(t, nic.netns, nic.iface, { bypass: true });
     const before = await atRest(nic);
+    const news = (): string[] => cliOk(['log', 'vnet0', '--netns', nic.netns]).match(/.*without our mark \(stray\).*/g) ?? [];
+    t.same(news(), [], 'the log says nothing yet');
     for (let i = 0; i < COUNT; i++) socket.send(frameOf(100 + i));
     await delay(50 * SLOW);
     t.same(changes(before, await atRest(nic)), { stray: COUNT });
+    t.ok(await eventually(() => news().length > 0, 5000), 'the log says so');
+    socket.send(frameOf(100));
+    await delay(1200 * SLOW);
+    t.equal(news().length, 1, 'once');
   });
 
   await t.test('frames that somebody drops behind tx, captured before', async (t) => {
