@@ -1,9 +1,18 @@
 // SPDX-License-Identifier: MIT
 /** Finds the attachment that a user names by interface and namespace, even if its record is damaged. */
-import { closest, commandAbout, commandFor, operandFor, VnetError } from '../errors';
+import { closest, commandAbout, commandFor, operandFor, shellWord, VnetError } from '../errors';
 import { type Link, linkByName } from '../link/links';
 import { Netns, openPeerNetns } from '../link/netns';
-import { isIn, isNetns, netnsFiles, netnsName, openAttachmentNetns, otherEnd, recordNetns } from '../link/netns-record';
+import {
+  isIn,
+  isNetns,
+  netnsFile,
+  netnsFiles,
+  netnsName,
+  openAttachmentNetns,
+  otherEnd,
+  recordNetns,
+} from '../link/netns-record';
 import { loopTable } from '../link/rules';
 import { peerName } from '../link/veth';
 import { DEFAULTS, runningOptionsOf } from '../options/attach-options';
@@ -175,17 +184,27 @@ export function requireNamed(iface: string, name: string | null): Attachment | B
   if (found) return found;
   if (!netns) Netns.named(name).close(); // throws: there is no namespace of that name
   throw new VnetError('NOT_ATTACHED', `interface ${iface}`, 'is not attached', {
-    hint: whatIsAttached(iface, name, allAttachments()),
+    hint: whatIsAttached(iface, name, allAttachments(), (each) => netnsFile(each.netns, each.pid)),
   });
 }
 
 type Named = Pick<Attachment, 'iface'> & { netns: { name: string | null } };
 
-/** A hint that says what a name may have meant that is not attached there. */
-export function whatIsAttached(iface: string, netns: string | null, all: readonly Named[]): string {
+/**
+ * A hint that says what a name may have meant that is not attached there. `fileOf` finds a file of the namespace of an
+ * attachment, null if it is gone.
+ */
+export function whatIsAttached<T extends Named>(
+  iface: string,
+  netns: string | null,
+  all: readonly T[],
+  fileOf: (each: T) => string | null,
+): string {
   if (all.length === 0) return `nothing is attached; ${commandFor('attach', 'vnet0', netns)} does it`;
   const typed = (each: Named): string => operandFor(each.iface, each.netns.name);
-  const elsewhere = all.find((each) => each.iface === iface);
+  const asked = operandFor(iface, netns);
+  const ofThatName = all.filter((each) => each.iface === iface);
+  const elsewhere = ofThatName.find((each) => typed(each) !== asked) ?? ofThatName[0];
   const here = all.filter((each) => each.netns.name === netns).map((each) => each.iface);
   const near =
     closest(iface, here) ??
@@ -197,9 +216,16 @@ export function whatIsAttached(iface: string, netns: string | null, all: readonl
     elsewhere ??
     all.find((each) => each.iface === near && each.netns.name === netns) ??
     all.find((each) => each.iface === near);
+  if (meant && typed(meant) === asked) return inAnotherNetns(fileOf(meant), netns);
   const list = `attached are: ${all.map(typed).join(', ')}`;
   return meant ? `did you mean ${typed(meant)}? ${list}` : list;
 }
+
+/** The hint for an attachment that is not reached by what would name it: its namespace has no name, or lost it. */
+const inAnotherNetns = (file: string | null, asked: string | null): string =>
+  file === null
+    ? 'it is attached in a namespace that is gone; vnet-bpf detach --all removes it, and all others'
+    : `it is attached in another namespace: put nsenter --net=${shellWord(file)} before the command${asked === null ? '' : ', without --netns'}`;
 
 /** Finds an attachment by name, for commands that need its record. Throws STATE if that is damaged. */
 export function requireAttachment(iface: string, name: string | null): Attachment {

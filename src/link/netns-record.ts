@@ -187,6 +187,12 @@ function isAt(file: string, record: NetnsRecord): boolean {
   return netns !== null;
 }
 
+/** A file of the namespace that a record describes; null if it is gone. `pid` is a process to try early. */
+export function netnsFile(record: NetnsRecord, pid: number): string | null {
+  for (const file of netnsFiles(pid)) if (isAt(file, record)) return file;
+  return null;
+}
+
 /** The name that `ip netns` now has for the namespace of a record, or null. */
 export function netnsName(record: NetnsRecord): string | null {
   if (record.name !== null && isAt(namedNetnsFile(record.name), record)) return record.name;

@@ -95,7 +95,8 @@ t.test('a queue that holds', { skip: cannotLoop() }, async (t) => {
   await t.test('frames past the TC egress', async (t) => {
     const socket = RawSocket.open(t, nic.netns, nic.iface, { bypass: true });
     const before = await atRest(nic);
-    const news = (): string[] => cliOk(['log', 'vnet0', '--netns', nic.netns]).match(/.*without our mark \(stray\).*/g) ?? [];
+    const news = (): string[] =>
+      cliOk(['log', 'vnet0', '--netns', nic.netns]).match(/.*without our mark \(stray\).*/g) ?? [];
     t.same(news(), [], 'the log says nothing yet');
     for (let i = 0; i < COUNT; i++) socket.send(frameOf(100 + i));
     await delay(50 * SLOW);

@@ -4,7 +4,7 @@ import t from 'tap';
 
 import { commandFor, VnetError } from '../../src/errors';
 import { checkedWords } from '../../src/impair/words';
-import { whatIsAttached } from '../../src/lifecycle/find-attachment';
+import { whatIsAttached as hintFor } from '../../src/lifecycle/find-attachment';
 import { parseCommand } from '../../src/step/debugger';
 
 t.test('a command can be typed as it stands', async (t) => {
@@ -19,6 +19,12 @@ t.test('an interface that was meant', async (t) => {
     { iface: 'vnet7', netns: { name: 'lab' } },
     { iface: 'wan', netns: { name: 'lab' } },
   ];
+  const whatIsAttached = (
+    iface: string,
+    netns: string | null,
+    attached: typeof all,
+    file: string | null = null,
+  ): string => hintFor(iface, netns, attached, () => file);
   const list = 'attached are: vnet0, vnet7 --netns lab, wan --netns lab';
   t.equal(whatIsAttached('vnet7', null, all), `did you mean vnet7 --netns lab? ${list}`, 'the same name, elsewhere');
   t.equal(whatIsAttached('vent0', null, all), `did you mean vnet0? ${list}`);
@@ -28,6 +34,10 @@ t.test('an interface that was meant', async (t) => {
     'rather one of that namespace',
   );
   t.equal(whatIsAttached('eth0.100', 'lab', all), list);
+  const again = 'it is attached in another namespace: put nsenter --net=/proc/7/ns/net before the command';
+  t.equal(whatIsAttached('vnet0', null, all, '/proc/7/ns/net'), again, 'not what has just failed');
+  t.equal(whatIsAttached('wan', 'lab', all, '/proc/7/ns/net'), `${again}, without --netns`);
+  t.match(whatIsAttached('vnet0', null, all), /in a namespace that is gone; vnet-bpf detach --all removes it/);
   t.equal(whatIsAttached('vnet0', 'lab', []), 'nothing is attached; vnet-bpf attach vnet0 --netns lab does it');
 });
 
