@@ -9,6 +9,7 @@ import * as fs from 'node:fs';
 
 import type { QueueControls } from '../datapath/queue-gate';
 import { readReinjectAccounting } from '../datapath/reinject-accounting';
+import { VnetError } from '../errors';
 import { CONTROL } from '../layout';
 import { type Address, addresses, followIpv6 } from '../link/addresses';
 import { restoreLoop, shortCuts, syncHairpin, type HairpinAddress } from '../link/hairpin';
@@ -85,9 +86,22 @@ export class LinkFollower {
       if (netns && link && (!attachment.peer || link.peerIfindex === attachment.peer.ifindex))
         return this.follow(link, netns);
       requireDescriptors();
+      if (!netns && this.hasPeer())
+        throw new VnetError(
+          'BUSY',
+          'its namespace',
+          'no name, mount, process or descriptor leads to it in /run or /proc',
+        );
       this.isLost = true;
       this.followed.lost();
     });
+  }
+
+  /** Whether the peer is there: it goes with the interface, and that goes with its namespace. */
+  private hasPeer(): boolean {
+    const { attachment, peerNetns } = this.followed;
+    const { peer, ifindex } = attachment;
+    return peer !== null && peerNetns.run(() => linkByIndex(peer.ifindex))?.peerIfindex === ifindex;
   }
 
   private follow(link: Link, netns: Netns): void {

@@ -137,7 +137,33 @@ export function* netnsFiles(pid: number | null = null): Generator<string> {
   if (pid !== null) yield hostPath(`/proc/${pid}/ns/net`);
   yield '/proc/1/ns/net';
   yield* mounted();
-  for (const name of list('/proc')) if (/^\d+$/.test(name)) yield `/proc/${name}/ns/net`;
+  for (const process of processes()) yield `${process}/ns/net`;
+}
+
+/** The directories of all processes. */
+const processes = (): string[] =>
+  list('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => `/proc/${name}`);
+
+/**
+ * The files of a namespace. Between two processes of a container, nothing but a descriptor of its runtime may hold it:
+ * descriptors come last, because there are many.
+ */
+function* filesOf({ inode }: NetnsRecord, pid: number | null): Generator<string> {
+  yield* netnsFiles(pid);
+  for (const process of processes())
+    for (const fd of list(`${process}/fd`))
+      if (mayBeDescriptorOf(`${process}/fd/${fd}`, inode)) yield `${process}/fd/${fd}`;
+}
+
+/** Whether a descriptor is of that namespace, or of the file of some mount that has been removed, such as a name. */
+function mayBeDescriptorOf(file: string, inode: number): boolean {
+  try {
+    return ['/', `net:[${inode}]`].includes(fs.readlinkSync(file));
+  } catch {
+    return false; // closed meanwhile
+  }
 }
 
 /**
@@ -167,15 +193,15 @@ function list(directory: string): string[] {
 }
 
 /**
- * Opens the namespace that a record describes, found by a name, a mount or a process; null if it is gone. `pid` is a
- * process to try early. The caller closes it.
+ * Opens the namespace that a record describes, found by a name, a mount, a process or a descriptor; null if it is gone.
+ * `pid` is a process to try early. The caller closes it.
  */
 export function openNetns(record: NetnsRecord, pid: number | null = null): Netns | null {
   if (!isOfThisBoot(record)) return null;
   const own = Netns.current();
   if (isNetns(own, record)) return own;
   own.close();
-  for (const file of netnsFiles(pid)) {
+  for (const file of filesOf(record, pid)) {
     const netns = openIf(file, record);
     if (netns) return netns;
   }
@@ -189,7 +215,7 @@ function isAt(file: string, record: NetnsRecord): boolean {
 
 /** A file of the namespace that a record describes; null if it is gone. `pid` is a process to try early. */
 export function netnsFile(record: NetnsRecord, pid: number): string | null {
-  for (const file of netnsFiles(pid)) if (isAt(file, record)) return file;
+  for (const file of filesOf(record, pid)) if (isAt(file, record)) return file;
   return null;
 }
 
@@ -204,7 +230,7 @@ export function netnsName(record: NetnsRecord): string | null {
 export interface ShownNetns {
   /** Its current name, or else the one that it had at attach, unless another namespace has that now. */
   name: string | null;
-  /** Whether no name, mount or process refers to it any more. */
+  /** Whether no name, mount, process or descriptor refers to it any more. */
   gone: boolean;
 }
 
