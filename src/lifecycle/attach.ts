@@ -25,7 +25,7 @@ import { createDummy, nameDummy } from '../link/dummy';
 import { correctFeatures, loopable, resegmentMerged } from '../link/features';
 import { type Link, transmittedFramesOf } from '../link/links';
 import { Netns, openPeerNetns } from '../link/netns';
-import { attachmentIn, isIn } from '../link/netns-record';
+import { isIn } from '../link/netns-record';
 import { createRoom } from '../link/room';
 import { createVeth, DEFAULT_MTU, randomMac } from '../link/veth';
 import { type ListenAddress, servedAt } from '../metrics/address';
@@ -44,7 +44,8 @@ import {
 import { adoptingSteps, loopingSteps, type Making, opening } from './adopt';
 import { detachAttachment, removal } from './detach';
 import { brokenOnes, known } from './find-attachment';
-import { plan, previousAttachment, requireAttachable, requireIpv6For, takeableLink } from './plan';
+import { attachmentCalled } from './its-link';
+import { plan, previousAttachment, requireAttachable, requireIpv6For, requireName, takeableLink } from './plan';
 import { inWords, runStep, runSteps, type Step } from './steps';
 import { sweep, teardown } from './teardown';
 
@@ -88,7 +89,10 @@ export async function attach(iface: string, options: AttachOptions): Promise<Con
   using netns = Netns.named(options.netns);
   netns.run(() => requireIpv6For(iface, options));
   const replaced = options.replace ? attachmentNamed(iface, netns, options) : null;
-  if (replaced) await detachAttachment(replaced);
+  if (replaced) {
+    requireName(iface, netns, options, known(replaced));
+    await detachAttachment(replaced);
+  }
   using spare = new SpareDescriptors(DESCRIPTORS + options.queues * DESCRIPTORS_OF_QUEUE);
   using _lock = await lockEverythingSoon();
   const { crashed, existing } = await runStep({ name: 'cleared', run: () => clearTheWay(iface, netns, options) });
@@ -117,7 +121,7 @@ export async function attach(iface: string, options: AttachOptions): Promise<Con
 
 /** What is attached under that name, whole or broken; null if nothing is. */
 const attachmentNamed = (iface: string, netns: Netns, options: AttachOptions): Attachment | BrokenAttachment | null =>
-  attachmentIn(iface, netns) ?? brokenOnes(iface, options.netns)[0] ?? null;
+  attachmentCalled(iface, netns) ?? brokenOnes(iface, options.netns)[0] ?? null;
 
 /**
  * Prepares the name for an attach. Returns a crashed attachment that is whole, to be adopted, or an interface that may
@@ -255,6 +259,7 @@ export function attachInWords(iface: string, options: AttachOptions): string[] {
   const { crashed, broken }: ReturnType<typeof previousAttachment> = replaced
     ? { broken: known(replaced) }
     : previousAttachment(iface, netns, options);
+  if (replaced && broken) requireName(iface, netns, options, broken);
   if (crashed) return inWords(adoptingSteps({ attachment: crashed, netns, options }));
   if (broken) {
     const { lines, removesPeerNetns } = removal([broken]);

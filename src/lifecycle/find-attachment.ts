@@ -26,6 +26,7 @@ import {
   isControlled,
   STATE_VERSION,
 } from '../state/store';
+import { attachmentCalled } from './its-link';
 
 // Attachments whose record is damaged. The names of the peer and of the pins contain the identity of an attachment, and
 // the peer's other end is the interface. The rest comes from those fields of the record that are sound.
@@ -176,10 +177,9 @@ export function brokenOnes(iface: string | null, name: string | null | undefined
 /** Finds an attachment by name, whole or broken. Throws NOT_ATTACHED with a hint that lists what is attached. */
 export function requireNamed(iface: string, name: string | null): Attachment | BrokenAttachment {
   using netns = openNamed(name);
-  const mine = (each: Attachment): boolean => each.iface === iface;
   const found =
-    (netns && allAttachments().filter(isIn(netns)).find(mine)) ??
-    formerly(name, netns).find(mine) ??
+    (netns && attachmentCalled(iface, netns)) ??
+    formerly(name, netns).find((each) => each.iface === iface) ??
     brokenOnes(iface, name)[0];
   if (found) return found;
   if (!netns) Netns.named(name).close(); // throws: there is no namespace of that name

@@ -13,7 +13,7 @@ import { roomFrameMax, txBytesLimit } from '../link/credit';
 import { recordTaken } from '../link/dummy';
 import { type Link, linkByIndex, linkByName, links } from '../link/links';
 import { type Netns, openPeerNetns } from '../link/netns';
-import { attachmentIn, recordNetns } from '../link/netns-record';
+import { recordNetns } from '../link/netns-record';
 import { planRooms } from '../link/room';
 import { DEFAULT_MTU, peerName, superpacketBytesOf } from '../link/veth';
 import { requireIp } from '../native/command';
@@ -29,6 +29,7 @@ import { IPV6_MIN_MTU } from '../options/values';
 import { requireKernel, requirePrivileges } from '../requirements';
 import { type Attachment, isControlled, newId, STATE_VERSION } from '../state/store';
 import { brokenError, brokenOnes } from './find-attachment';
+import { attachmentCalled, itsLink } from './its-link';
 
 /**
  * Checks what has to hold before anything is made or looked at. Any other problem of a hook, or of a module with
@@ -77,20 +78,14 @@ export function requireIpv6For(
   );
 }
 
-/** Whether a crashed attachment got as far as looping, and all its links still exist. */
-function isWhole(attachment: Attachment, netns: Netns, peerNetns: Netns | null): boolean {
+/** Whether a crashed attachment got as far as looping, and all links behind its interface still exist. */
+function isWhole(attachment: Attachment, peerNetns: Netns | null): boolean {
   if (attachment.phase !== 'running' || attachment.version !== STATE_VERSION) return false;
-  const link = netns.run(() => linkByIndex(attachment.ifindex));
-  if (link?.name !== attachment.iface) return false;
   const { peer: end } = attachment;
-  if (!end) return link.kind === attachment.backend;
+  if (!end) return true;
   const isThere = ({ name, ifindex }: { name: string; ifindex: number }): boolean =>
     peerNetns?.run(() => linkByIndex(ifindex))?.name === name;
-  return (
-    link.peerIfindex === end.ifindex &&
-    isThere(end) &&
-    attachment.rooms.every(({ entry, exit }) => isThere(entry) && isThere(exit))
-  );
+  return isThere(end) && attachment.rooms.every(({ entry, exit }) => isThere(entry) && isThere(exit));
 }
 
 /** Throws STATE if another version made the attachment: its memory layout may differ. */
@@ -143,8 +138,8 @@ function requireJudge({ iface, hook, onHookError }: Attachment, options: AttachO
 }
 
 /**
- * Finds what an earlier attach left under that name, whole or broken. Changes nothing. Throws if it is running or does
- * not fit.
+ * Finds what an earlier attach left, whole or broken; the name is that of its interface now or at the crash. Changes
+ * nothing. Throws if it is running, does not fit, or would have to go for an interface that is refused.
  */
 export function previousAttachment(
   iface: string,
@@ -153,7 +148,7 @@ export function previousAttachment(
 ): { crashed?: Attachment; broken?: Attachment } {
   const [damaged] = brokenOnes(iface, options.netns);
   if (damaged) throw brokenError(damaged);
-  const previous = attachmentIn(iface, netns);
+  const previous = attachmentCalled(iface, netns);
   if (!previous) return {};
   if (isControlled(previous)) {
     throw new VnetError('ALREADY_ATTACHED', `interface ${iface}`, `is attached already, by process ${previous.pid}`, {
@@ -161,11 +156,33 @@ export function previousAttachment(
     });
   }
   requireSameVersion(previous);
+  requireName(iface, netns, options, previous);
+  const link = netns.run(() => itsLink(previous));
   using peerNetns = openPeerNetns();
-  if (!isWhole(previous, netns, peerNetns)) return { broken: previous };
+  if (!link || !isWhole(previous, peerNetns)) return { broken: previous };
+  previous.iface = link.name; // no controller has followed a new name
   requireSameOptions(previous, options);
   requireJudge(previous, options);
   return { crashed: previous };
+}
+
+/**
+ * Throws INTERFACE_REFUSED if the name of an attachment that crashed, or is to be replaced, is by now that of another
+ * interface, unless its own is gone and the other may be taken. What is refused changes nothing, so this is checked
+ * before the attachment is removed.
+ */
+export function requireName(iface: string, netns: Netns, options: AttachOptions, attachment: Attachment): void {
+  if (attachment.phase !== 'running') return; // half-made or half-removed: its record may not tell which link is its own
+  const own = netns.run(() => itsLink(attachment));
+  if (own?.name === iface || !netns.run(() => linkByName(iface))) return;
+  if (!own) return void takeableLink(iface, netns, options);
+  const renamed = { iface: own.name, netns: { name: options.netns ?? attachment.netns.name } };
+  throw new VnetError(
+    'INTERFACE_REFUSED',
+    `interface ${iface}`,
+    `another interface has this name now; the one that a crashed controller left is called ${own.name}`,
+    { hint: `${commandAbout('attach', renamed)} adopts that, ${commandAbout('detach', renamed)} removes it` },
+  );
 }
 
 /** The interface of that name, if there is one that may be taken. Throws INTERFACE_REFUSED for any other. */

@@ -6,12 +6,12 @@
  */
 import * as fs from 'node:fs';
 
-import { BpfError, restoreTcLink, type TcLinkState } from 'libbpf-ts';
+import { restoreTcLink, type TcLinkState } from 'libbpf-ts';
 
 import { commandAbout, named, VnetError } from '../errors';
 import { restoreTaken, unnamedDummy } from '../link/dummy';
 import { removeHairpin } from '../link/hairpin';
-import { type Link, linkByIndex, linkByName, links, setGroup } from '../link/links';
+import { linkByIndex, linkByName, links, setGroup } from '../link/links';
 import { openPeerNetns, removeEmptyPeerNetns } from '../link/netns';
 import { openAttachmentNetns } from '../link/netns-record';
 import { roomExits } from '../link/room';
@@ -22,6 +22,7 @@ import { pinDirectory, removePins } from '../state/bpffs';
 import { FileLock } from '../state/lock';
 import { HOST_PEER_NETNS, stateDirectory, stateRoot } from '../state/paths';
 import { type Attachment, controllerLock, everyAttachment, forgetAttachment, saveIfPossible } from '../state/store';
+import { ifThere, itsLink } from './its-link';
 import { runSteps, type Step } from './steps';
 
 // Removes links in one step and in bounded time, in the calling thread's network namespace.
@@ -185,41 +186,9 @@ function inItsNetns<T>(attachment: Attachment, body: () => T): T | undefined {
   return netns?.run(body);
 }
 
-/**
- * The interface, whatever its name is by now; null if it is no longer in its namespace. Indexes and names are reused,
- * so a veth is ours if its other end is our peer, a dummy if it still has its name, or `tx` attached to it.
- */
-function itsLink({ backend, peer, iface, ifindex, links: programs }: Attachment): Link | null {
-  const link = ifindex > 0 ? linkByIndex(ifindex) : null;
-  if (link?.kind !== backend) return null;
-  const isOurs = peer
-    ? link.peerIfindex === peer.ifindex
-    : link.name === iface || (programs !== null && isAttached(programs.tx));
-  return isOurs ? link : null;
-}
-
-function isAttached(state: TcLinkState): boolean {
-  return (
-    ifThere(() => {
-      using link = restoreTcLink(state);
-      return link.isAttached();
-    }) ?? false
-  );
-}
-
 /** Detaches `tx` from an interface that stays. With an interface that is deleted, the kernel does that. */
 function detachLink(state: TcLinkState): void {
   ifThere(() => restoreTcLink(state).detach());
-}
-
-/** Runs `body`; undefined if the pin or the link is gone already. */
-function ifThere<T>(body: () => T): T | undefined {
-  try {
-    return body();
-  } catch (error) {
-    if (!(error instanceof BpfError) || error.errnoName !== 'ENOENT') throw error;
-    return undefined;
-  }
 }
 
 // What no record mentions: the traces of a command that was killed between two steps.

@@ -9,7 +9,7 @@ import * as path from 'node:path';
 
 import { hostPath } from '../state/paths';
 import type { NetnsRecord } from '../state/record';
-import { allAttachments, type Attachment, findAttachment, isControlled } from '../state/store';
+import { allAttachments, type Attachment, isControlled } from '../state/store';
 import { ifinfo, type Link, linkByIndex } from './links';
 import { namedNetnsFile, namedNetnsFiles, Netns } from './netns';
 import { askOne, attributesOf, message, numberAttribute, openRtnetlink } from './rtnetlink';
@@ -252,9 +252,6 @@ export const isIn =
   (netns: Netns) =>
   ({ netns: record }: Attachment): boolean =>
     isNetns(netns, record);
-
-/** The attachment of an interface in that namespace, or null. */
-export const attachmentIn = (iface: string, netns: Netns): Attachment | null => findAttachment(iface, isIn(netns));
 
 /**
  * Whether a running attachment in a namespace of the same inode has the same interface name or index. Before Linux 5.14

@@ -180,10 +180,6 @@ export function allAttachments(): Attachment[] {
   return found.sort((a, b) => Number(a.iface > b.iface) - Number(a.iface < b.iface) || a.netns.inode - b.netns.inode);
 }
 
-/** The first attachment of that name for which `holds` is true, or null. */
-export const findAttachment = (iface: string, holds: (attachment: Attachment) => boolean): Attachment | null =>
-  allAttachments().find((each) => each.iface === iface && holds(each)) ?? null;
-
 export const brokenAttachments = (): BrokenAttachment[] => everyAttachment().filter(isBroken);
 
 /**

@@ -3,9 +3,9 @@
  * The C twin of our poller. The product attaches, so that the kernel half is the same to the byte;
  * then its controller is killed and the twin takes its place on the pinned maps.
  */
+import { attachmentCalled } from '../../../src/lifecycle/its-link';
 import { roomFrameMax } from '../../../src/link/credit';
 import { Netns } from '../../../src/link/netns';
-import { attachmentIn } from '../../../src/link/netns-record';
 import { pinDirectory } from '../../../src/state/bpffs';
 import { peerNetnsFile } from '../../../src/state/paths';
 import type { Attachment } from '../../../src/state/store';
@@ -17,7 +17,7 @@ import type { Stage, System } from './system';
 
 function attachmentOf(netns: string): Attachment {
   using inside = Netns.named(netns);
-  const found = attachmentIn(IFACE, inside);
+  const found = attachmentCalled(IFACE, inside);
   if (!found) throw new Error(`${IFACE} in ${netns} is not attached`);
   return found;
 }

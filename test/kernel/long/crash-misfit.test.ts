@@ -103,3 +103,56 @@ t.test('--replace makes a new one of what does not fit', { skip: cannotRun }, as
   t.equal(machine.cli(['detach', 'vnet0']).status, 0, 'detach');
   t.same(machine.residue(), [], 'nothing is left of either');
 });
+
+t.test('an interface that was renamed after the crash', { skip: cannotRun }, async (t) => {
+  const machine = await PrivateMachine.start(t);
+  const attach = (iface: string, ...args: string[]): ReturnType<PrivateMachine['cli']> =>
+    machine.cli(['attach', iface, '--daemon', ...args]);
+  const listed = (): { interface: string; state: string; ifindex: number; pid: number }[] =>
+    JSON.parse(machine.cli(['list', '--json']).stdout) as ReturnType<typeof listed>;
+  const received = (): number =>
+    (JSON.parse(machine.cli(['stats', 'old0', '--json']).stdout) as { rx: { packets: number } }).rx.packets;
+  attach('vnet0', '--addr', '10.77.0.1/24');
+  machine.run('ping', ['-c', '1', '10.77.0.1']);
+  const [{ ifindex } = { ifindex: 0 }] = listed();
+  const crash = (): string => machine.shell(`kill -KILL ${listed()[0]?.pid ?? 0}; sleep 0.2`);
+
+  crash();
+  machine.shell('ip link set vnet0 name old0; ip link add vnet0 type ifb');
+  const picture = (): string => machine.shell(`cat ${STATE}; ip -o addr; ip -o link; ip rule; ls ${PINS}`);
+  const before = picture();
+  for (const args of [[], ['--replace'], ['--type', 'dummy']]) {
+    const { status, stderr } = attach('vnet0', ...args);
+    t.equal(status, 1, `another has its name: refused, ${args.join(' ')}`);
+    t.match(stderr, /is called old0\nhint: vnet-bpf attach old0 adopts that/, 'it is said what it is called');
+    t.equal(picture(), before, 'and nothing changed');
+  }
+  for (const name of ['old0', 'vnet0']) {
+    if (name === 'vnet0') machine.shell('ip link del vnet0');
+    const count = received();
+    t.equal(attach(name).status, 0, `attach ${name}`);
+    t.match(listed(), [{ interface: 'old0', state: 'running', ifindex }], 'adopts it');
+    t.equal(machine.run('ping', ['-c', '1', '10.77.0.1']).status, 0, 'it loops');
+    t.ok(received() >= count + 2, 'and its counters go on');
+    crash();
+    machine.shell(`sed -i 's/"iface": "old0"/"iface": "vnet0"/' ${STATE}`);
+  }
+  t.equal(machine.cli(['detach', 'old0']).status, 0, 'detach knows the new name, too');
+  t.same(machine.residue(), [], 'nothing is left');
+});
+
+t.test('one that was deleted after the crash, when another interface has its name', { skip: cannotRun }, async (t) => {
+  const machine = await PrivateMachine.start(t);
+  machine.cli(['attach', 'vnet0', '--daemon', '--addr', '10.77.0.1/24']);
+  machine.shell(`kill -KILL ${(JSON.parse(machine.cli(['list', '--json']).stdout) as [{ pid: number }])[0].pid}`);
+  machine.shell('sleep 0.2; ip link del vnet0; ip link add vnet0 type ifb');
+  const picture = (): string => machine.shell(`cat ${STATE}; ip -o link; ip rule; ls ${PINS}`);
+  const before = picture();
+  for (const args of [[], ['--replace']]) {
+    t.match(machine.cli(['attach', 'vnet0', '--daemon', ...args]), { status: 1, stderr: /did not make/ }, 'refused');
+    t.equal(picture(), before, 'and what the crash left is still there');
+  }
+  t.equal(machine.cli(['detach', 'vnet0']).status, 0, 'detach removes that');
+  machine.shell('ip link del vnet0');
+  t.same(machine.residue(), [], 'nothing is left');
+});
