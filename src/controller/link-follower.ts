@@ -11,8 +11,9 @@ import type { QueueControls } from '../datapath/queue-gate';
 import { readReinjectAccounting } from '../datapath/reinject-accounting';
 import { VnetError } from '../errors';
 import { CONTROL } from '../layout';
-import { type Address, addresses, followIpv6 } from '../link/addresses';
+import { addresses } from '../link/addresses';
 import { restoreLoop, shortCuts, syncHairpin, type HairpinAddress } from '../link/hairpin';
+import { Ipv6Keeper } from '../link/ipv6';
 import { linkByIndex, type Link } from '../link/links';
 import { watchLinks } from '../link/monitor';
 import type { Netns } from '../link/netns';
@@ -47,8 +48,7 @@ export class LinkFollower {
   private readonly rules: RuleKeeper;
   /** Ethernet addresses that the interface had before. */
   private readonly oldMacs = new Set<string>();
-  /** The interface's global IPv6 addresses when IPv6 last worked on it. */
-  private ipv6: readonly Address[] = [];
+  private readonly ipv6 = new Ipv6Keeper();
   private isLost = false;
   /** Whether routes were missing at the last look. */
   private routesWereMissing = false;
@@ -169,10 +169,7 @@ export class LinkFollower {
   }
 
   private followIpv6(link: Link): void {
-    const found = followIpv6(link, this.ipv6);
-    if (!found) return;
-    this.ipv6 = found.addresses;
-    if (found.wasReset)
+    if (this.ipv6.look(link))
       this.followed.log(
         `${link.name}: detection of duplicate addresses was on, which comes with a new start of IPv6: it is off again`,
       );

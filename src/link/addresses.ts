@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /**
- * The IP addresses of an interface, routes to them, its permanent neighbours, and IPv6 without duplicate address
- * detection. Everything works in the calling thread's network namespace. Failures are SystemErrors.
+ * The IP addresses of an interface, routes to them, and its permanent neighbours. Everything works in the calling
+ * thread's network namespace. Failures are SystemErrors.
  */
 import * as fs from 'node:fs';
 
 import { SystemError } from '../native/libc';
 import { macBytes, macText } from '../packet/addresses';
-import { type Link, linkByName } from './links';
+import { linkByName } from './links';
 import {
   AF_INET,
   AF_INET6,
@@ -27,7 +27,6 @@ import {
   numberAttribute,
   openRtnetlink,
 } from './rtnetlink';
-import { setInterfaceSysctl } from './veth';
 
 // Permanent neighbours: the interface's own addresses, with its own Ethernet address.
 
@@ -268,56 +267,4 @@ export function routesOf(family: 4 | 6, table: number, protocol: number): Route[
     const to = attributesOf(route, RTMSG_BYTES).get(RTA.DST);
     return to && route.getUint8(PROTOCOL_AT) === protocol ? [{ family, address: ipTextOf(to), table }] : [];
   });
-}
-
-// IPv6 on an interface that we made, without duplicate address detection (DAD). The only station on this wire is the
-// interface itself, so no address can be taken already. Without DAD every address is ready at once, including the
-// link-local one. With it, the routes of that would change a second or two later, and the kernel discards a datagram
-// whose sender is blocked while its route changes (ip6_send_skb keeps the route it had found: dst_discard_out).
-//
-// An MTU below 1280 ends IPv6 on an interface. Once the MTU is large enough again, IPv6 starts anew, with the
-// namespace's defaults and without the addresses (addrconf_notify in net/ipv6/addrconf.c).
-
-const file = (iface: string): string => `/proc/sys/net/ipv6/conf/${iface}/accept_dad`;
-
-/** Whether DAD is on; null if there is no IPv6 on the interface. */
-function detects(iface: string): boolean | null {
-  return fs.existsSync(file(iface)) ? fs.readFileSync(file(iface), 'utf8').trim() !== '0' : null;
-}
-
-/**
- * Switches off DAD and the acceptance of router advertisements: there is no router, and a program that may send raw
- * frames here could give the namespace addresses and a default route. Does nothing if there is no IPv6.
- */
-export function withoutAddressDetection(iface: string): void {
-  if (detects(iface) === null) return;
-  for (const name of ['accept_dad', 'accept_ra']) setInterfaceSysctl(iface, name, '0', 'ipv6');
-}
-
-export interface Ipv6State {
-  /** The interface's global IPv6 addresses, to be passed to the next call. */
-  addresses: readonly Address[];
-  /** Whether the kernel had started IPv6 anew, or another program had switched DAD on. */
-  wasReset: boolean;
-}
-
-/**
- * Restores IPv6 to what it was before it started anew, with the addresses `before`. Null while there is none on the
- * interface.
- */
-export function followIpv6(link: Link, before: readonly Address[]): Ipv6State | null {
-  const wasReset = detects(link.name);
-  if (wasReset === null) return null;
-  if (wasReset) {
-    withoutAddressDetection(link.name);
-    const present = addresses(link.name);
-    const lost = link.up ? before.filter(({ address }) => !present.some((entry) => entry.address === address)) : [];
-    for (const address of lost) setAddress(link.ifindex, address);
-    for (const address of present.filter(({ tentative }) => tentative)) {
-      removeAddress(link.ifindex, address);
-      setAddress(link.ifindex, address);
-    }
-  }
-  const known = addresses(link.name).filter((entry) => entry.family === 6 && entry.global);
-  return { addresses: known, wasReset };
 }

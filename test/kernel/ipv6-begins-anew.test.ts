@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: MIT
 /** IPv6 on the interface is restored, whatever makes the kernel initialize it again. */
+import { spawn } from 'node:child_process';
+
 import t from 'tap';
 
+import { addresses } from '../../src/link/addresses';
+import { Ipv6Keeper, withoutAddressDetection } from '../../src/link/ipv6';
+import { linkByName } from '../../src/link/links';
+import { Netns } from '../../src/link/netns';
 import { attachedIn, cannotRun, cliOk } from '../helpers/cli';
 import { eventually } from '../helpers/controller';
 import { ok, okIn, testNetns } from '../helpers/netns';
@@ -47,4 +53,49 @@ t.test('an MTU that is too small for IPv6, and back; the sysctl; down and up', {
   t.equal(detection(), '0', 'nor is there after down and up in quick turns');
   await new Promise((resolve) => setTimeout(resolve, 100));
   t.notMatch(show(), /tentative/, 'and no address is tentative');
+});
+
+t.test('addresses that cannot be restored at first', { skip: cannotRun }, async (t) => {
+  const netns = testNetns(t);
+  attachedIn(t, netns, ['--addr', 'fd77::1/64']);
+  const has = (): boolean => /fd77::1.64/.test(ok('ip', ['-n', netns, '-6', 'addr', 'show', 'dev', 'vnet0']));
+  const logged = (): boolean => /IPv6 of vnet0: .*tried again/.test(cliOk(['log', 'vnet0', '--netns', netns]));
+  okIn(netns, 'sysctl', ['-qw', 'net.ipv6.conf.default.disable_ipv6=1']);
+  ok('ip', ['-n', netns, 'link', 'set', 'dev', 'vnet0', 'mtu', '1000']);
+  ok('ip', ['-n', netns, 'link', 'set', 'dev', 'vnet0', 'mtu', '1500']);
+  t.ok(await eventually(logged), 'IPv6 is switched off when it starts anew');
+  okIn(netns, 'sysctl', ['-qw', 'net.ipv6.conf.vnet0.disable_ipv6=0']);
+  t.ok(await eventually(has), 'they are back once it is on');
+});
+
+t.test('the MTU falls and rises at any moment of a look', { skip: cannotRun }, async (t) => {
+  using netns = Netns.named(testNetns(t));
+  const ip = (...args: string[]): string => netns.run(() => ok('ip', args));
+  ip('link', 'add', 'x', 'up', 'type', 'veth', 'peer', 'name', 'y');
+  ip('link', 'set', 'y', 'up');
+  ip('addr', 'add', 'fd77::1/64', 'dev', 'x', 'nodad');
+  const keeper = new Ipv6Keeper();
+  const look = (): boolean =>
+    netns.run(() => keeper.look(linkByName('x') as NonNullable<ReturnType<typeof linkByName>>));
+  netns.run(() => withoutAddressDetection('x'));
+  look();
+  const changes = netns.run(() => spawn('ip', ['-batch', '-'], { stdio: ['pipe', 'ignore', 'inherit'] }));
+  const ended = new Promise((resolve) => changes.once('close', resolve));
+  let turns = 0;
+  let isOver = false;
+  void ended.then(() => (isOver = true));
+  changes.stdin.end('link set x mtu 1000\nlink set x mtu 1500\n'.repeat(300));
+  for (; !isOver; turns++) {
+    try {
+      look();
+    } catch {
+      // an address cannot be set while IPv6 ends: the next look sets it
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  t.comment(`${turns} looks`);
+  look();
+  look();
+  const left = netns.run(() => addresses('x')).map(({ address }) => address);
+  t.ok(left.includes('fd77::1'), 'the address is there in the end');
 });
