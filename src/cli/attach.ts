@@ -3,6 +3,7 @@
 import type { Controller } from '../controller/controller';
 import { commandAbout, named } from '../errors';
 import { attachAll, attachInWords } from '../lifecycle/attach';
+import { setCallersNetns } from '../link/netns';
 import { parseListenAddress } from '../metrics/address';
 import { leaveRemovedDirectory } from '../native/inherited';
 import { notifyService } from '../native/sockets';
@@ -12,7 +13,7 @@ import type { Attachment } from '../state/store';
 import { jsonText, printSteps, reportError, tellMade, tellNotice } from '../terminal/output';
 import { endSignals } from '../terminal/signals';
 import { toOptions, type AttachArguments } from './arguments';
-import { inBackground, reportReady } from './daemon';
+import { callersNetns, inBackground, reportReady } from './daemon';
 import { startInBackground } from './daemon-launcher';
 import { describeAttachment } from './list';
 
@@ -29,7 +30,9 @@ export async function attachCommand(args: AttachArguments): Promise<void> {
     for (const name of endSignals()) process.on(name, () => resolve());
   });
   const controllers: Controller[] = [];
+  setCallersNetns(callersNetns());
   await attachAll(args.iface, options, metricsAt, controllers);
+  setCallersNetns(null); // it may go from now on
   try {
     const detached = Promise.all(controllers.map(untilDetached));
     await notifyService('READY=1', `STATUS=${printable(args.iface.join(', '))} loops`);

@@ -3,14 +3,15 @@
  * `--daemon`: starts the same command again in a session of its own and waits until it is ready. The waiting process
  * loads nothing else: the background process checks the arguments and reports what is wrong with them.
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import * as fs from 'node:fs';
 import type { Readable } from 'node:stream';
 
 import { type ErrorCode, exhaustion, VnetError } from '../errors';
 import { namesBeginAt, programEnvironment } from '../native/inherited';
 import { withoutInspector } from '../native/node';
 import { endSignals } from '../terminal/signals';
-import { IN_BACKGROUND, READY_FD, readyReport } from './daemon';
+import { CALLERS_NETNS, CALLERS_NETNS_FD, IN_BACKGROUND, READY_FD, readyReport } from './daemon';
 
 const WHAT = 'the background process';
 
@@ -19,12 +20,7 @@ const WHAT = 'the background process';
  * also ends the background process; a second one ends only the wait.
  */
 export async function startInBackground(): Promise<string> {
-  const child = spawn(process.execPath, [...withoutInspector(), ...process.argv.slice(1)], {
-    detached: true,
-    cwd: '/',
-    env: { ...programEnvironment(), [IN_BACKGROUND]: namesBeginAt() },
-    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
-  });
+  const child = start();
   let stderr = '';
   let output = '';
   let endedBy: NodeJS.Signals | undefined;
@@ -52,6 +48,42 @@ export async function startInBackground(): Promise<string> {
   }).finally(() => {
     for (const signal of endSignals()) process.off(signal, end);
   });
+}
+
+function start(): ChildProcess {
+  const netns = leaveCallersNetns();
+  return spawn(process.execPath, [...withoutInspector(), ...process.argv.slice(1)], {
+    detached: true,
+    cwd: '/',
+    env: {
+      ...programEnvironment(),
+      [IN_BACKGROUND]: namesBeginAt(),
+      ...(netns === null ? {} : { [CALLERS_NETNS]: String(CALLERS_NETNS_FD) }),
+    },
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe', ...(netns === null ? [] : [netns])],
+  });
+}
+
+/** Options with which the process opens sockets in its namespace, or a hook may. */
+const NEEDS_CALLERS_NETNS = /^--(metrics|hook)(=|$)/;
+
+/**
+ * Moves this thread, and what it starts, to the network namespace of pid 1; returns a descriptor of the caller's. Null
+ * if that is the same, may not be entered, or has to be kept. A thread keeps its namespace alive, also after `ip netns
+ * del`, and a process cannot move the threads of Node.js: it has to be started where it may stay.
+ */
+function leaveCallersNetns(): number | null {
+  const [callers, outside] = ['/proc/self/ns/net', '/proc/1/ns/net'] as const;
+  if (process.argv.some((arg) => NEEDS_CALLERS_NETNS.test(arg))) return null;
+  try {
+    if (fs.statSync(callers).ino === fs.statSync(outside).ino) return null;
+    const { setNetns } = require('../native/libc') as typeof import('../native/libc');
+    const left = fs.openSync(callers, 'r');
+    setNetns(fs.openSync(outside, 'r'));
+    return left;
+  } catch {
+    return null;
+  }
 }
 
 const interrupted = (signal: NodeJS.Signals): VnetError =>

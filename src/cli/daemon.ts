@@ -14,6 +14,17 @@ export const IN_BACKGROUND = 'VNET_BPF_IN_BACKGROUND';
  */
 export const READY_FD = 3;
 
+/**
+ * Environment variable of a background process that was started in another network namespace than its caller's: the
+ * descriptor of the caller's.
+ */
+export const CALLERS_NETNS = 'VNET_BPF_CALLERS_NETNS';
+export const CALLERS_NETNS_FD = 4;
+
+/** That descriptor, or null. */
+export const callersNetns = (): number | null =>
+  inBackground() && process.env[CALLERS_NETNS] === String(CALLERS_NETNS_FD) ? CALLERS_NETNS_FD : null;
+
 export const inBackground = (): boolean => process.env[IN_BACKGROUND] !== undefined;
 
 /** The directory that the user's file names are relative to, or why there is none, as namesBeginAt() returns it. */

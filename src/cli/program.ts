@@ -12,7 +12,7 @@ import { leaveTerminalOfOthers } from '../native/terminal';
 import { reportError } from '../terminal/output';
 import { ignoreHangup } from '../terminal/signals';
 import { COMMANDS } from './commands';
-import { inBackground, READY_FD } from './daemon';
+import { callersNetns, inBackground, READY_FD } from './daemon';
 import { parseCommandLine, type Request, splitCommand } from './parse';
 
 // Arguments that are not UTF-8: Node.js replaces their bytes with U+FFFD, which makes them meaningless.
@@ -54,7 +54,7 @@ export function fail(error: unknown): void {
   process.exitCode = reportError(error, splitCommand(COMMANDS, process.argv.slice(2)).own.includes('--debug'));
 }
 
-if (inBackground()) closeInherited(READY_FD);
+if (inBackground()) closeInherited([READY_FD, callersNetns() ?? READY_FD]);
 ignoreHangup();
 leaveTerminalOfOthers();
 leaveOwnerAlone();

@@ -192,6 +192,9 @@ function list(directory: string): string[] {
   }
 }
 
+/** Where each namespace was last found, by inode: a controller asks again and again, and there may be many processes. */
+const foundAt = new Map<number, string>();
+
 /**
  * Opens the namespace that a record describes, found by a name, a mount, a process or a descriptor; null if it is gone.
  * `pid` is a process to try early. The caller closes it.
@@ -201,9 +204,15 @@ export function openNetns(record: NetnsRecord, pid: number | null = null): Netns
   const own = Netns.current();
   if (isNetns(own, record)) return own;
   own.close();
+  const before = foundAt.get(record.inode);
+  const again = before === undefined ? null : openIf(before, record);
+  if (again) return again;
   for (const file of filesOf(record, pid)) {
     const netns = openIf(file, record);
-    if (netns) return netns;
+    if (netns) {
+      foundAt.set(record.inode, file);
+      return netns;
+    }
   }
   return null;
 }

@@ -36,6 +36,15 @@ const SOCK_DGRAM = 2;
 const SOL_SOCKET = 1;
 const SO_NETNS_COOKIE = 71;
 
+/** A descriptor of the namespace in which the command was called, if this process runs in another; otherwise null. */
+let callers: number | null = null;
+
+/** Sets that descriptor, or closes it. */
+export function setCallersNetns(fd: number | null): void {
+  if (callers !== null) fs.closeSync(callers);
+  callers = fd;
+}
+
 export class Netns implements Disposable {
   private open = true;
 
@@ -60,9 +69,9 @@ export class Netns implements Disposable {
     return new Netns(fd, fs.fstatSync(fd).ino);
   }
 
-  /** Opens a namespace made with `ip netns add NAME`; null is the calling thread's. Throws NO_SUCH_NETNS. */
+  /** Opens a namespace made with `ip netns add NAME`; null is the caller's. Throws NO_SUCH_NETNS. */
   static named(name: string | null): Netns {
-    if (name === null) return Netns.current();
+    if (name === null) return callers === null ? Netns.current() : Netns.at(`/proc/self/fd/${callers}`);
     try {
       return Netns.at(namedNetnsFile(name));
     } catch (cause) {

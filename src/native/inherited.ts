@@ -46,8 +46,8 @@ function descriptors(): Descriptor[] {
  * Closes what other processes have left open, except `kept`. For a process that was started by Node.js: descriptors
  * that Node.js has made close-on-exec are gone, and all that have that flag are our own.
  */
-export function closeInherited(kept: number): void {
-  for (const { fd, closeOnExec } of descriptors()) if (!closeOnExec && fd !== kept) fs.closeSync(fd);
+export function closeInherited(kept: readonly number[]): void {
+  for (const { fd, closeOnExec } of descriptors()) if (!closeOnExec && !kept.includes(fd)) fs.closeSync(fd);
 }
 
 /** The descriptors that the caller has left open. To be called before this program opens anything. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The kernel reuses PIDs and the inodes of namespaces: a new process or namespace is not mistaken for the one in a
- * record.
+ * Namespaces that go or lose their names. The kernel reuses PIDs and the inodes of namespaces: a new process or
+ * namespace is not mistaken for the one in a record.
  */
 import t, { type Test } from 'tap';
 
@@ -207,3 +207,25 @@ t.test(
     t.same(brief(machine), []);
   },
 );
+
+t.test('a daemon that was started inside the namespace does not keep it', { skip: cannotRun }, async (t) => {
+  const machine = await PrivateMachine.start(t);
+  const attachInside = (...args: string[]): void => {
+    machine.shell('ip netns add a');
+    const { status, stderr } = machine.run('ip', [
+      ...['netns', 'exec', 'a', process.execPath, MAIN, 'attach', 'vnet0', '--addr', '10.77.0.1/24', '--daemon'],
+      ...args,
+    ]);
+    t.equal(status, 0, `attach ${args.join(' ')} ${stderr}`);
+    t.same(brief(machine), ['vnet0 a running'], 'it is in that namespace');
+    t.match(machine.shell('ip netns exec a ping -q -c 1 10.77.0.1'), / 1 received/, 'and loops');
+  };
+  attachInside();
+  machine.shell('ip netns del a');
+  t.ok(await eventually(() => brief(machine).length === 0), 'it ends with the namespace');
+  attachInside('--metrics', '127.0.0.1:9464');
+  t.match(machine.shell('ip netns exec a ss -Hltn'), /127.0.0.1:9464/, 'metrics are served where the caller was');
+  t.equal(machine.cli(['detach', 'vnet0', '--netns', 'a']).status, 0);
+  machine.shell('ip netns del a; umount -l /run/netns; rmdir /run/netns');
+  t.same(machine.residue(), [], 'nothing is left');
+});
