@@ -117,10 +117,18 @@ export function trustedPins(id: string): string {
   return pins;
 }
 
-/** Unlinks an attachment's pins; the kernel frees what nothing else holds. */
+/** Unlinks an attachment's pins; the kernel frees what nothing else holds. Throws BPFFS if that is read-only. */
 export function removePins(id: string): void {
   if (!isPrivate(path.dirname(pinDirectory(id)))) return; // there are none, or another user owns the directory and could lead us elsewhere
-  fs.rmSync(pinDirectory(id), { recursive: true, force: true });
+  try {
+    fs.rmSync(pinDirectory(id), { recursive: true, force: true });
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EROFS') throw cause;
+    throw new VnetError('BPFFS', `BPF file system on ${BPFFS}`, 'is read-only: the pins of the interface stay', {
+      hint: `as root: mount -o remount,rw ${BPFFS}; then detach it again`,
+      cause,
+    });
+  }
   try {
     fs.rmdirSync(path.dirname(pinDirectory(id)));
   } catch {

@@ -31,6 +31,22 @@ t.test('read-only', { skip: cannotRun }, async (t) => {
   await sameAs(t, before, 'nothing has changed around');
 });
 
+t.test('read-only by the time of a detach', { skip: cannotRun }, async (t) => {
+  const { status, stdout, stderr } = onOwnMachine(`
+    ip netns add a
+    vnet_bpf attach vnet0 --netns a --daemon >/dev/null
+    mount -o remount,ro /sys/fs/bpf
+    vnet_bpf detach vnet0 --netns a && exit 1
+    ip -n a -o link show vnet0 2>/dev/null && exit 2
+    mount -o remount,rw /sys/fs/bpf
+    vnet_bpf detach vnet0 --netns a
+    ls /sys/fs/bpf | grep vnet || true
+  `);
+  t.equal(status, 0, 'the interface goes; a second detach, once it is writable, removes the pins');
+  t.match(stderr, /^vnet-bpf: .*\/sys\/fs\/bpf.*read-only.*\nhint: .*remount,rw.*\n$/, 'one line and a hint');
+  t.equal(stdout, 'vnet0 detached\n', 'and nothing else');
+});
+
 t.test('another file system in its place', { skip: cannotRun }, async (t) => {
   const before = snapshot();
   // Mounting over it does work: attach needs a BPF file system, and then there is one.
