@@ -25,12 +25,13 @@ function detects(iface: string): boolean | null {
 }
 
 /**
- * Switches off DAD and the acceptance of router advertisements: there is no router, and a program that may send raw
- * frames here could give the namespace addresses and a default route. Does nothing if there is no IPv6.
+ * Switches off DAD and the acceptance of router advertisements and redirects: there is no router, and a program that may
+ * send raw frames here could give the namespace addresses, a default route, and other ways to single hosts. Does nothing
+ * if there is no IPv6.
  */
 export function withoutAddressDetection(iface: string): void {
   if (detects(iface) === null) return;
-  for (const name of ['accept_dad', 'accept_ra']) setInterfaceSysctl(iface, name, '0', 'ipv6');
+  for (const name of ['accept_dad', 'accept_ra', 'accept_redirects']) setInterfaceSysctl(iface, name, '0', 'ipv6');
 }
 
 /** Follows IPv6 on an interface, and restores it after it has started anew. */

@@ -75,6 +75,7 @@ t.test(
 
 const ROUTER = 'fe80::99';
 const ROUTER_ADVERTISEMENT = 134;
+const REDIRECT = 137;
 
 /** A router's: the default route for half an hour, and a prefix to make an address of. */
 function advertisement(mac: string): Uint8Array {
@@ -88,6 +89,19 @@ function advertisement(mac: string): Uint8Array {
   return ethernet(
     { source: '02:02:02:02:02:02', destination: mac },
     ipv6({ source: ROUTER, destination: 'ff02::1', hopLimit: 255 }, icmpv6(ROUTER_ADVERTISEMENT, 0, rest, message)),
+  );
+}
+
+/** A router's: fe80::66 is the better way to 2001:db8:9::9. */
+function redirect(mac: string): Uint8Array {
+  const body = Buffer.alloc(32);
+  body.set([0xfe, 0x80], 0);
+  body.set([0x66], 15);
+  body.set([0x20, 0x01, 0x0d, 0xb8, 0, 9], 16);
+  body.set([9], 31);
+  return ethernet(
+    { source: '02:02:02:02:02:02', destination: mac },
+    ipv6({ source: ROUTER, destination: 'fd77::1', hopLimit: 255 }, icmpv6(REDIRECT, 0, 0, body)),
   );
 }
 
@@ -106,5 +120,17 @@ t.test('N4: nobody on an interface that attach has made passes for a router', { 
     'nor after IPv6 has begun anew',
   );
   okIn(nic.netns, 'sysctl', ['-qw', `net.ipv6.conf.${nic.iface}.accept_ra=1`]);
+  t.ok(await sendAndWait(), 'its user may allow it');
+});
+
+t.test('N4: nor sends IPv6 other ways by redirects', { skip: cannotRun }, async (t) => {
+  const nic = attachedIn(t, testNetns(t), ['--addr', 'fd77::1/64']);
+  ok('ip', ['-n', nic.netns, '-6', 'route', 'add', '2001:db8:9::/64', 'via', ROUTER, 'dev', nic.iface]);
+  const frame = redirect(macOf(nic.netns, nic.iface));
+  const believed = (): boolean =>
+    /via fe80::66/.test(ok('ip', ['-n', nic.netns, '-6', 'route', 'get', '2001:db8:9::9']));
+  const sendAndWait = async (): Promise<boolean> => (send(t, nic, frame, 1), eventually(believed, 500));
+  t.notOk(await sendAndWait(), 'the route is as it was');
+  okIn(nic.netns, 'sysctl', ['-qw', `net.ipv6.conf.${nic.iface}.accept_redirects=1`]);
   t.ok(await sendAndWait(), 'its user may allow it');
 });
