@@ -5,6 +5,8 @@
  */
 import * as fs from 'node:fs';
 
+import { jobOf } from './processes';
+
 const { O_RDONLY, O_NONBLOCK, O_NOCTTY } = fs.constants;
 /**
  * The major number of /dev/null, /dev/full and the like; all other character devices that a user has there are
@@ -38,16 +40,24 @@ function hasHungUp(fd: number): boolean {
 
 /**
  * Whether this process is in the foreground of its terminal: its process group has the terminal, and keys reach every
- * process of the group. Otherwise, as in the background of a shell, other processes have the terminal.
+ * process of the group. Otherwise, as in the background of a shell, other processes have the terminal. Without /proc,
+ * true: a rescue shell has no background.
  */
 export function inForeground(): boolean {
-  // After the name, which may hold anything: fields 5, 7 and 8 of proc_pid_stat(5).
-  const fields = fs
-    .readFileSync('/proc/self/stat', 'utf8')
-    .replace(/^.*\) /s, '')
-    .split(' ');
-  const [group, terminal, foreground] = [fields[2], fields[4], fields[5]];
-  return terminal !== '0' && group === foreground;
+  const own = jobOf('self');
+  return own === null || (own.terminal !== '0' && own.processGroup === own.foreground);
+}
+
+/** Whether the keys that send a signal, such as Ctrl-C, reach both this process and another one. */
+export const keysReachUsAnd = (pid: number): boolean =>
+  inForeground() && jobOf(pid)?.processGroup === jobOf('self')?.processGroup;
+
+/** Whether another program, started by this process, has the terminal as its own. */
+let isShared = false;
+
+/** Makes this process leave the terminal at its end with the modes that a program has given it, as stty(1) does. */
+export function shareTerminal(): void {
+  isShared = true;
 }
 
 /**
@@ -58,7 +68,7 @@ export function inForeground(): boolean {
 export function leaveTerminalOfOthers(): void {
   if (!hasTerminal()) return;
   const last = (code: number): void => {
-    if (inForeground() && !terminals().some(hasHungUp)) return;
+    if (!isShared && inForeground() && !terminals().some(hasHungUp)) return;
     for (const listener of process.listeners('exit')) if (listener !== last) listener.call(process, code);
     (require('./libc') as typeof import('./libc')).exitAtOnce(code);
   };

@@ -3,7 +3,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
 
-import { hasTerminal, inForeground } from '../native/terminal';
+import { hasTerminal, keysReachUsAnd } from '../native/terminal';
 
 /**
  * Whether a SIGHUP is meant for this process: it says that a terminal is gone, which does not concern a process without
@@ -31,7 +31,7 @@ export function ignoreHangup(): void {
 /** Signals that users send to processes. SIGUSR1 is included also to keep Node from starting its debugger. */
 const PASSED_ON = ['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const;
 
-/** Signals that a terminal sends to every process in the foreground. */
+/** Signals that a terminal sends to every process of the process group in the foreground. */
 const OF_THE_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT'];
 
 /** The exit status of a process that a signal has ended, as in shells. */
@@ -54,7 +54,8 @@ export class SignalRelay {
 
   private received(signal: NodeJS.Signals): void {
     if (!this.child) this.early ??= signal;
-    // The command must not get them twice: for many programs the second Ctrl-C means "at once".
-    else if (!(OF_THE_TERMINAL.includes(signal) && inForeground())) this.child.kill(signal);
+    // The command must not get them twice: for many programs the second Ctrl-C means "at once". A command that has made
+    // a process group of its own, such as timeout(1), does not get them from the terminal.
+    else if (!OF_THE_TERMINAL.includes(signal) || !keysReachUsAnd(this.child.pid ?? 0)) this.child.kill(signal);
   }
 }
