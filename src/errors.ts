@@ -60,6 +60,8 @@ export function usageError(what: string, why: string, hint?: string): VnetError 
 /** Hints that apply wherever such an error comes from. */
 export const HINTS = {
   doctor: 'vnet-bpf doctor looks for the cause',
+  proc: 'as root: mount -t proc proc /proc',
+  limits: 'look at the limits of this shell, with ulimit -a, and of its control group',
   removed: 'attach it again; if that goes on, some program on this machine removes interfaces',
   object: 'make build compiles it; if it comes from a package, install that again',
   bug: 'this is a bug in vnet-bpf: --debug shows where',

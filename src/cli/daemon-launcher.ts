@@ -7,7 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import type { Readable } from 'node:stream';
 
-import { type ErrorCode, exhaustion, VnetError } from '../errors';
+import { type ErrorCode, exhaustion, HINTS, VnetError } from '../errors';
 import { namesBeginAt, programEnvironment } from '../native/inherited';
 import { withoutInspector } from '../native/node';
 import { endSignals } from '../terminal/signals';
@@ -95,7 +95,7 @@ function notStarted(error: NodeJS.ErrnoException): VnetError {
   return (
     exhaustion(error, WHAT) ??
     new VnetError('COMMAND_FAILED', WHAT, `could not be started: ${error.code ?? error.message}`, {
-      hint: 'look at the limits of this shell, with ulimit -a, and of its control group',
+      hint: HINTS.limits,
       cause: error,
     })
   );

@@ -19,6 +19,7 @@ import {
 } from '../native/inherited';
 import { setCloseOnExec, watchEndOfChild } from '../native/libc';
 import { allNewsIsOut, news } from '../native/standard-streams';
+import { shareTerminal } from '../native/terminal';
 import { openOutput } from '../native/trusted';
 import type { Nic } from '../nic/nic';
 import type { TypedOptions } from '../options/attach-options';
@@ -58,6 +59,7 @@ export async function runCommand(args: RunArguments, { words: command }: Call): 
   const report = openReport('stats', args.stats);
   const faultsLog = openReport('faults-log', args.faultsLog);
   leaveRemovedDirectory();
+  shareTerminal();
   const signals = new SignalRelay();
   const network = await Throwaway.create(PREFIX, options);
   let status: number;
@@ -73,7 +75,8 @@ export async function runCommand(args: RunArguments, { words: command }: Call): 
     reportError(error, false);
     status = error.status;
   } finally {
-    await network.close();
+    // The exit code stays the command's: the network's guardian tries again when this process has ended.
+    await network.close().catch((error) => void reportError(error, false));
   }
   if (stats) writeReport(report, args, stats);
   await allNewsIsOut();
@@ -196,7 +199,7 @@ async function runIn(
     child.once('exit', (code) => resolve(endedBy > 0 ? 128 + endedBy : (code ?? 1)));
   }).finally(() => watch?.close());
   // Processes that the command left running would keep the namespace alive, and would lose its network.
-  await endProcesses(name);
+  await endProcesses(netns);
   return status;
 }
 

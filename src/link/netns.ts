@@ -13,7 +13,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { didYouMean, HINTS, VnetError } from '../errors';
 import { clock } from '../native/clock';
-import { tryCommand } from '../native/command';
 import {
   bindMount,
   openSocket,
@@ -24,6 +23,7 @@ import {
   unmountLazily,
   unshareNetns,
 } from '../native/libc';
+import { allPids, isInNetns } from '../native/processes';
 import { HOST_PEER_NETNS, onHostMounts, peerNetnsFile } from '../state/paths';
 import { lockEverything } from '../state/store';
 import { links } from './links';
@@ -161,15 +161,22 @@ export function namedNetnsFiles(): string[] {
 /** How long processes have to end after each signal, in milliseconds. */
 const END_MS = { SIGTERM: 1000, SIGKILL: 2000 } as const;
 
-/** Ends the processes that run in a named namespace, with SIGTERM and, after a second, SIGKILL. */
-export async function endProcesses(name: string): Promise<void> {
-  const running = (): number[] =>
-    tryCommand('ip', ['netns', 'pids', name]).stdout.split('\n').filter(Boolean).map(Number);
+/** The time between two looks at the processes, in milliseconds. */
+const LOOK_MS = 20;
+
+/**
+ * Ends the processes that run in a namespace, with SIGTERM and, after a second, SIGKILL. Starts no process: the control
+ * group may be full.
+ */
+export async function endProcesses({ inode }: Netns): Promise<void> {
+  const running = (): number[] => allPids().filter((pid) => isInNetns(pid, inode));
+  for (const pid of running()) endProcess(pid, 'SIGTERM');
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-    for (const pid of running()) endProcess(pid, signal);
-    for (const end = clock.now() + END_MS[signal]; ; await delay(20)) {
-      if (running().length === 0) return;
-      if (clock.now() > end) break;
+    for (const end = clock.now() + END_MS[signal]; clock.now() <= end; await delay(LOOK_MS)) {
+      const left = running();
+      if (left.length === 0) return;
+      // Those that have been started meanwhile, too; while SIGTERM has time, they may clean up.
+      if (signal === 'SIGKILL') for (const pid of left) endProcess(pid, signal);
     }
   }
 }

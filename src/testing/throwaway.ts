@@ -16,22 +16,47 @@ import { attach, type Nic, type NicOptions, toAttachOptions } from '../nic/nic';
 
 // The guardian cleans up after a test or a `vnet-bpf run` that can no longer do so: a shell that waits until our end of
 // a pipe is closed, which happens however this process ends, SIGKILL included. Programs started in the namespace would
-// keep it alive without a name, so they are ended first.
+// keep it alive without a name, so they are ended first. That takes no further process, because these programs may use
+// up a control group's limit: where `sleep` cannot be started, many shells end, by way of the trap.
 
 const MAIN = path.join(__dirname, '..', 'cli', 'main.js');
 const SCRIPT = `
+trap '' HUP INT TERM
 read -r dismissed && exit
 exec 2>/dev/null >/dev/null
-for signal in TERM KILL KILL; do
-  for pid in $(ip netns pids "$4"); do kill -$signal $pid; done
-  for wait in 1 2 3 4 5 6 7 8 9 10; do
-    [ -z "$(ip netns pids "$4")" ] && break 2
-    sleep 0.1
+node=$1 main=$2 iface=$3 netns=$4
+are_ended() {
+  found=
+  for process in /proc/[0-9]*; do
+    [ "$process/ns/net" -ef "/run/netns/$netns" ] && found=yes && kill -"$1" "\${process#/proc/}"
   done
+  [ -z "$found" ]
+}
+finish() {
+  for again in 1 2 3 4 5 6 7 8 9 10; do are_ended KILL && break; done
+  "$node" "$main" detach "$iface" --netns "$netns"
+  ip netns del "$netns"
+}
+trap finish EXIT
+are_ended TERM
+for again in 1 2 3 4 5 6 7 8 9 10; do
+  sleep 0.1
+  are_ended 0 && exit
 done
-"$1" "$2" detach "$3" --netns "$4"
-ip netns del "$4"
 `;
+
+/**
+ * Runs `start` in the namespace of pid 1, where no `vnet-bpf run` around this one ends what it starts; or here, if that
+ * is forbidden.
+ */
+function outside<T>(start: () => T): T {
+  try {
+    using netns = Netns.at('/proc/1/ns/net');
+    return netns.run(start);
+  } catch {
+    return start();
+  }
+}
 
 export interface Guardian {
   /** Tells the guardian that nothing is left to clean up. */
@@ -40,11 +65,13 @@ export interface Guardian {
 
 export function guard(netns: string, iface: string): Guardian {
   // A session of its own: Ctrl-C is meant for the test, not for the process that cleans up after it.
-  const child = spawn('/bin/sh', ['-c', SCRIPT, 'guardian', process.execPath, MAIN, iface, netns], {
-    detached: true,
-    stdio: ['pipe', 'ignore', 'ignore'],
-    env: { ...programEnvironment(), PATH: SYSTEM_PATH },
-  });
+  const child = outside(() =>
+    spawn('/bin/sh', ['-c', SCRIPT, 'guardian', process.execPath, MAIN, iface, netns], {
+      detached: true,
+      stdio: ['pipe', 'ignore', 'ignore'],
+      env: { ...programEnvironment(), PATH: SYSTEM_PATH },
+    }),
+  );
   // No process, or no descriptor, was free: this process then cleans up itself, unless it is killed.
   child.on('error', () => undefined);
   // If no descriptor was free for it, the child has no stream.
@@ -99,16 +126,13 @@ export class Throwaway implements AsyncDisposable {
     }
   }
 
-  /** Removes everything. Idempotent. */
+  /** Removes everything. If that fails, the guardian tries again when this process has ended. Idempotent. */
   async close(): Promise<void> {
     if (!this.open) return;
     this.open = false;
-    try {
-      await this.nic.detach();
-    } finally {
-      removeNamedNetns(this.netns);
-      this.guardian.dismiss();
-    }
+    await this.nic.detach();
+    removeNamedNetns(this.netns);
+    this.guardian.dismiss();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
