@@ -7,7 +7,7 @@ import * as fs from 'node:fs';
 
 import { type FeatureName, kernelIsAtLeast, kernelRelease } from 'libbpf-ts';
 
-import { VnetError } from './errors';
+import { HINTS, VnetError } from './errors';
 
 export interface KernelFeature {
   /** Stable: `doctor --json` has it. */
@@ -94,6 +94,14 @@ export function requireKernel(): void {
   );
 }
 
+/** Whether /proc is mounted, as it may not be in a chroot or a rescue shell. */
+export const isProcMounted = (): boolean => fs.existsSync('/proc/self');
+
+/** Throws STATE if /proc is not mounted. */
+export function requireProc(): void {
+  if (!isProcMounted()) throw new VnetError('STATE', '/proc', 'is not mounted', { hint: HINTS.proc });
+}
+
 // Privileges, checked before anything is changed.
 
 /** Capability numbers of include/uapi/linux/capability.h. */
@@ -117,11 +125,15 @@ export function missingCapabilities(effective = effectiveCapabilities()): { name
   return NEEDED.filter(([, bit]) => ((effective >> BigInt(bit)) & 1n) === 0n).map(([name, , why]) => ({ name, why }));
 }
 
-/** Throws NOT_ROOT or MISSING_CAPABILITY unless this process is root with the capabilities that the work needs. */
+/**
+ * Throws NOT_ROOT or MISSING_CAPABILITY unless this process is root with the capabilities that the work needs, and STATE
+ * without /proc.
+ */
 export function requirePrivileges(): void {
   if (process.geteuid?.() !== 0) {
     throw new VnetError('NOT_ROOT', 'privileges', 'this needs root', { hint: 'run it with sudo' });
   }
+  requireProc();
   const missing = missingCapabilities();
   if (missing.length > 0) {
     const { name, why } = missing[0] as { name: string; why: string };

@@ -35,6 +35,10 @@ export const notUtf8 = (): VnetError =>
 /** Runs the command line. Rejects with the command's error. */
 export async function runCommandLine(): Promise<void> {
   const args = process.argv.slice(2);
+  if (inBackground()) {
+    (require('../requirements') as typeof import('../requirements')).requireProc();
+    closeInherited([READY_FD, callersNetns() ?? READY_FD]);
+  }
   if (args.some((arg) => arg.includes('\ufffd')) && !areUtf8(args)) throw notUtf8();
   // The command after `--` is not parsed here.
   const { own, command: words } = splitCommand(COMMANDS, args);
@@ -54,7 +58,6 @@ export function fail(error: unknown): void {
   process.exitCode = reportError(error, splitCommand(COMMANDS, process.argv.slice(2)).own.includes('--debug'));
 }
 
-if (inBackground()) closeInherited([READY_FD, callersNetns() ?? READY_FD]);
 ignoreHangup();
 leaveTerminalOfOthers();
 leaveOwnerAlone();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf doctor`: prints a line per check, with the fix below what is wrong. Exit code 1 if a check failed. */
+import { HINTS } from '../errors';
 import { printable } from '../printable';
+import { isProcMounted } from '../requirements';
 import { coloured, type Look, printJson, printMade } from '../terminal/output';
 import { type Check, fail, type Group, type Status } from './check';
 import { bpffs, leftoverChecks, softwareChecks } from './installation';
@@ -19,6 +21,8 @@ function group(name: string, checks: () => Check[]): Group {
 }
 
 export function examine(): Group[] {
+  // Most checks read it.
+  if (!isProcMounted()) return [{ name: 'kernel', checks: [fail('/proc', 'not mounted', HINTS.proc)] }];
   const features = group('features', featureChecks);
   const tcx = features.checks.some(({ name, status }) => name === 'tcx' && status === 'ok');
   return [
