@@ -40,21 +40,37 @@ export interface StartedRun {
   ended: Promise<number | null>;
   /** What the command has printed after the name of its namespace. */
   output(): string;
+  /** What run has said on standard error, if it was run through a command line. */
+  errors(): string;
 }
 
-/** `vnet-bpf run -- sh -c SCRIPT`, without a terminal; resolves when the script has printed a line, or has ended. */
-export async function startRun(t: Test, script: string): Promise<StartedRun> {
-  const args = [MAIN, 'run', '--stats', '/dev/null', '--', 'sh', '-c', `ip netns identify $$; ${script}`];
-  const child = spawn(process.execPath, args, {
-    stdio: ['ignore', 'pipe', 'inherit'],
+/**
+ * `vnet-bpf run -- sh -c SCRIPT`, without a terminal; resolves when the script has printed a line, or has ended. Its
+ * standard input is a pipe. `through` is a command line to run it with.
+ */
+export async function startRun(t: Test, script: string, through: readonly string[] = []): Promise<StartedRun> {
+  const [program, ...args] = [
+    ...through,
+    ...[process.execPath, MAIN, 'run', '--stats', '/dev/null', '--', 'sh', '-c', `ip netns identify $$; ${script}`],
+  ] as [string, ...string[]];
+  const child = spawn(program, args, {
+    stdio: ['pipe', 'pipe', through.length === 0 ? 'inherit' : 'pipe'],
     detached: true,
     env: { ...process.env, NODE_OPTIONS: '' },
   });
   t.teardown(() => child.exitCode === null && child.kill('SIGTERM'));
   let output = '';
+  let errors = '';
+  child.stderr?.on('data', (data: Buffer) => (errors += data.toString()));
   child.stdout?.on('data', (data: Buffer) => (output += data.toString()));
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
   // If many start at once, the last one waits for all others.
   await Promise.race([ended, eventually(() => output.split('\n').length > 2, 120_000)]);
-  return { child, netns: output.split('\n')[0] ?? '', ended, output: () => output.replace(/^.*\n/, '') };
+  return {
+    child,
+    netns: output.split('\n')[0] ?? '',
+    ended,
+    output: () => output.replace(/^.*\n/, ''),
+    errors: () => errors,
+  };
 }

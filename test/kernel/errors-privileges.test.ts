@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Without root, or with a root that lacks capabilities: R1 of docs/SECURITY.md. */
+/** Without root, with a root that lacks capabilities (R1 of docs/SECURITY.md), or without /proc. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
@@ -10,6 +10,7 @@ import { run, testNetns, type Result } from '../helpers/netns';
 import { refused, type Refusal } from '../helpers/refusal';
 import { sameAs, snapshot } from '../helpers/snapshot';
 import { withoutTools } from '../helpers/traffic';
+import { PLAIN } from '../helpers/trap';
 
 const NOBODY = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', '--'];
 const lacking = (capability: string): string[] => ['setpriv', '--bounding-set', `-${capability}`, '--'];
@@ -69,6 +70,38 @@ t.test('R1: root without a capability', { skip: cannotRun || withoutTools('setpr
     },
   ]);
   await sameAs(t, before, 'nothing has changed', netns);
+});
+
+t.test('without /proc, one line says how to mount it', { skip: cannotRun || withoutTools('script') }, async (t) => {
+  const through = ['unshare', '-m', 'sh', '-c', 'while umount -l /proc; do :; done 2>/dev/null; exec "$@"', 'sh'];
+  const commands = [
+    ['attach', 'vnet0', '--daemon'],
+    ['run', '--', 'true'],
+    ['list', '--json'],
+  ];
+  await refused(
+    t,
+    commands.map((args): Refusal => ({
+      args,
+      status: 1,
+      says: /\/proc: is not mounted/,
+      hints: /mount -t proc proc \/proc/,
+      through,
+    })),
+  );
+  const [program = '', ...rest] = [...through, ...PLAIN];
+  const doctor = run(program, [...rest, 'doctor', '--json']);
+  t.equal(doctor.status, 1);
+  t.match(JSON.parse(doctor.stdout), { ok: false, checks: [{ name: '/proc', status: 'fail' }] });
+  const onTerminal = run(program, [
+    ...through.slice(1),
+    'script',
+    '-qec',
+    [...PLAIN, 'nonsense'].join(' '),
+    '/dev/null',
+  ]);
+  t.match(onTerminal.stdout, /^[^\n]*nonsense: is not a command\r\n[^\n]*hint:[^\n]*\r\n$/, 'on a terminal, too');
+  t.equal(onTerminal.status, 2);
 });
 
 t.test('counters where process 1 is out of sight', { skip: cannotRun }, async (t) => {

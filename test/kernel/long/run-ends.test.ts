@@ -9,13 +9,17 @@ import t from 'tap';
 
 import { cannotRun, MAIN, SLOW } from '../../helpers/cli';
 import { eventually, lives } from '../../helpers/controller';
-import { isGone, startRun } from '../../helpers/run-command';
+import { run } from '../../helpers/netns';
+import { inGroup, pidsGroup } from '../../helpers/pids-group';
+import { isGone, namespaces, runsGo, startRun } from '../../helpers/run-command';
 import { withoutTools } from '../../helpers/traffic';
 import { PLAIN } from '../../helpers/trap';
 
 t.setTimeout(300_000 * SLOW);
 
 const skip = cannotRun;
+/** As many processes fewer than run has while its command runs, so that it can start none, and its guardian can. */
+const FEW = 4;
 
 /** Whether a process has a handler of its own for a signal; Node has none for most. */
 function catches(pid: number, signal: NodeJS.Signals): boolean {
@@ -76,6 +80,28 @@ t.test("a terminal's Ctrl-C reaches it once", { skip: skip || withoutTools('scri
   t.match(output, 'times 1');
 });
 
+t.test('keys reach a command in a process group of its own', { skip: skip || withoutTools('script') }, async (t) => {
+  for (const [key, signal] of [
+    ['\x03', 'SIGINT'],
+    ['\x1c', 'SIGQUIT'],
+  ] as const) {
+    const command = `env -u NODE_OPTIONS '${process.execPath}' '${MAIN}' run --stats /dev/null -- setsid sh -c 'echo ready; exec sleep 60'`;
+    const child = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    let output = '';
+    child.stdout.on('data', (data: Buffer) => (output += data.toString()));
+    t.ok(await eventually(() => output.includes('ready')));
+    child.stdin.write(key);
+    const status = await new Promise((resolve) => child.once('close', resolve));
+    t.equal(status, 128 + os.constants.signals[signal], signal);
+  }
+});
+
+t.test('the modes that it gives the terminal stay', { skip: skip || withoutTools('script') }, (t) => {
+  const command = `env -u NODE_OPTIONS '${process.execPath}' '${MAIN}' run --stats /dev/null -- stty tostop; stty -a`;
+  t.match(run('script', ['-qec', command, '/dev/null']).stdout, / tostop /);
+  t.end();
+});
+
 t.test('what it leaves running is ended, and what a kill of ours leaves too', { skip }, async (t) => {
   const left = await startRun(t, `sleep 1000 >/dev/null & echo $!`);
   t.equal(await left.ended, 0);
@@ -86,6 +112,39 @@ t.test('what it leaves running is ended, and what a kill of ours leaves too', { 
   t.ok(lives(pid));
   child.kill('SIGKILL');
   t.ok(await eventually(() => isGone(netns) && !lives(pid)), 'namespace, interface and command go');
+});
+
+t.test('a run in a run', { skip }, async (t) => {
+  const before = namespaces();
+  const inner = `'${process.execPath}' '${MAIN}' run --stats /dev/null --`;
+  const outer = await startRun(
+    t,
+    `${inner} sh -c 'trap : TERM; ip netns identify $$; while :; do sleep 0.1; done' & read -r go; exit 3`,
+  );
+  const names = (): string[] => outer.output().split('\n').filter(Boolean);
+  t.ok(await eventually(() => names().length > 0), 'the inner one runs');
+  const [netns = ''] = names();
+  outer.child.stdin?.end('go\n');
+  t.equal(await outer.ended, 3);
+  t.ok(isGone(outer.netns));
+  t.ok(await eventually(() => isGone(netns)), 'what SIGTERM does not end at once goes, too');
+  await runsGo(t, before);
+});
+
+t.test('where no process can be started any more', { skip }, async (t) => {
+  const group = pidsGroup(t);
+  if (group === null) return void t.pass('there is no control group with a limit of processes', { skip: true });
+  // When the command has ended, run cannot start another process. When it has ended, too, its guardian can.
+  const { child, netns, ended, output, errors } = await startRun(
+    t,
+    `sleep 1000 >/dev/null & echo $!; read -r go; read -r now <'${group}/pids.current'; echo $((now - ${FEW})) >'${group}/pids.max'; exit 7`,
+    inGroup(group),
+  );
+  child.stdin?.end('go\n');
+  t.equal(await ended, 7, "the exit code is the command's");
+  t.match(errors(), /no more processes can be started \(EAGAIN\)\nhint: /);
+  t.notOk(lives(Number(output())), 'what the command left is ended');
+  t.ok(await eventually(() => isGone(netns)), 'and the guardian removes the rest');
 });
 
 t.test('side by side', { skip }, async (t) => {
