@@ -8,7 +8,9 @@ import { frameAccounting, type Stats } from '../datapath/stats';
 import { usageError, VnetError } from '../errors';
 import { lineOf } from '../faults/log';
 import { checkedWords } from '../impair/words';
+import { detachAttachment } from '../lifecycle/detach';
 import { endProcesses, Netns } from '../link/netns';
+import { isIn } from '../link/netns-record';
 import { clock } from '../native/clock';
 import {
   absolutePath,
@@ -25,6 +27,7 @@ import type { Nic } from '../nic/nic';
 import type { TypedOptions } from '../options/attach-options';
 import { readFlags } from '../options/read-options';
 import { requirePrivileges } from '../requirements';
+import { allAttachments } from '../state/store';
 import { jsonText, reportError, tellNotice } from '../terminal/output';
 import { SignalRelay, statusOf } from '../terminal/signals';
 import { Throwaway, type ThrowawayOptions } from '../testing/throwaway';
@@ -200,6 +203,8 @@ async function runIn(
   }).finally(() => watch?.close());
   // Processes that the command left running would keep the namespace alive, and would lose its network.
   await endProcesses(netns);
+  // What the command has attached: its controllers are gone, perhaps killed.
+  for (const each of allAttachments().filter(isIn(netns))) if (each.id !== nic.id) await detachAttachment(each);
   return status;
 }
 

@@ -24,7 +24,7 @@ const SCRIPT = `
 trap '' HUP INT TERM
 read -r dismissed && exit
 exec 2>/dev/null >/dev/null
-node=$1 main=$2 iface=$3 netns=$4
+node=$1 main=$2 netns=$3
 are_ended() {
   found=
   for process in /proc/[0-9]*; do
@@ -34,7 +34,7 @@ are_ended() {
 }
 finish() {
   for again in 1 2 3 4 5 6 7 8 9 10; do are_ended KILL && break; done
-  "$node" "$main" detach "$iface" --netns "$netns"
+  "$node" "$main" detach --all --netns "$netns"
   ip netns del "$netns"
 }
 trap finish EXIT
@@ -63,10 +63,10 @@ export interface Guardian {
   dismiss(): void;
 }
 
-export function guard(netns: string, iface: string): Guardian {
+export function guard(netns: string): Guardian {
   // A session of its own: Ctrl-C is meant for the test, not for the process that cleans up after it.
   const child = outside(() =>
-    spawn('/bin/sh', ['-c', SCRIPT, 'guardian', process.execPath, MAIN, iface, netns], {
+    spawn('/bin/sh', ['-c', SCRIPT, 'guardian', process.execPath, MAIN, netns], {
       detached: true,
       stdio: ['pipe', 'ignore', 'ignore'],
       env: { ...programEnvironment(), PATH: SYSTEM_PATH },
@@ -109,7 +109,7 @@ export class Throwaway implements AsyncDisposable {
   ): Promise<Throwaway> {
     toAttachOptions(iface, options);
     const name = prefix + randomBytes(4).toString('hex');
-    const guardian = guard(name, iface);
+    const guardian = guard(name);
     try {
       addNamedNetns(name);
       const wantsIpv6 = ipv6 ?? (options.addresses ?? []).some((address) => address.includes(':'));

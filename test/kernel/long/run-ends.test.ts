@@ -107,6 +107,11 @@ t.test('what it leaves running is ended, and what a kill of ours leaves too', { 
   t.equal(await left.ended, 0);
   t.notOk(lives(Number(left.output())), 'a background process goes with its network');
 
+  const attach = `'${process.execPath}' '${MAIN}' attach vnet1 --daemon --json`;
+  const crashed = await startRun(t, `kill -KILL $(${attach} | sed -n 's/.*"pid": \\([0-9]*\\).*/\\1/p'); echo ready`);
+  t.equal(await crashed.ended, 0);
+  t.ok(isGone(crashed.netns), 'so does an interface whose controller has crashed');
+
   const { child, netns, output } = await startRun(t, `trap '' TERM; echo $$; while :; do sleep 1; done`);
   const pid = Number(output());
   t.ok(lives(pid));
