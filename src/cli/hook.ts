@@ -12,7 +12,7 @@ import { NotTrusted, trustedPath } from '../native/trusted';
 import { checkInterfaceName, checkNetnsName } from '../options/values';
 import { requirePrivileges } from '../requirements';
 import { controlSocket } from '../state/store';
-import { tell } from '../terminal/output';
+import { tell, tellNotice } from '../terminal/output';
 
 // `vnet-bpf hook --init FILE`: writes a first hook, and beside it what an editor needs to find all types:
 // tsconfig.json, package.json, and the declarations of `vnet-bpf/hooks`.
@@ -228,8 +228,9 @@ export async function hookCommand(args: HookArguments): Promise<void> {
   const attachment = requireAttachment(args.iface, netns);
   const file = args.file === undefined ? null : absolutePath(args.file);
   using client = await ControlClient.connect(controlSocket(attachment.id));
-  await client.ask({ order: 'hook', file, onError: args.onHookError ?? null }, TIMEOUT_MS);
+  const warning = await client.ask({ order: 'hook', file, onError: args.onHookError ?? null }, TIMEOUT_MS);
   tell(file === null ? `${attachment.iface} has no hook` : `${attachment.iface} has the hook ${file}`);
+  if (typeof warning === 'string') tellNotice(`vnet-bpf: ${warning}`);
 }
 
 function init(file: string, { iface, none, netns, onHookError }: HookArguments): void {

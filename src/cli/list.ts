@@ -35,8 +35,8 @@ export interface AttachmentDescription {
   addresses: string[];
   /** The hook's file. */
   hook: string | null;
-  /** What happens to a frame on which the hook fails. */
-  onHookError: string | null;
+  /** What happens to a frame on which a hook fails, also if there is none now. */
+  onHookError: string;
   /** Why nothing passes while the thread of a hook that decides over traffic is gone. */
   hookDown: string | null;
   /** Rules of faults in words, or the file with them. */
@@ -82,7 +82,7 @@ export function describeAttachment(attachment: Attachment): AttachmentDescriptio
     addresses: (attachment.hairpin?.addresses ?? []).map(({ address }) => address),
     // A hook ends with its controller; the traffic that it decided over waits for another hook.
     hook: lives || decides ? attachment.hook : null,
-    onHookError: lives || decides ? attachment.onHookError : null,
+    onHookError: attachment.onHookError,
     hookDown: lives ? attachment.hookDown : null,
     faults: faultsText(attachment),
     metrics: lives ? attachment.metrics : null,

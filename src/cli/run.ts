@@ -189,6 +189,7 @@ async function runIn(
   signals: SignalRelay,
 ): Promise<number> {
   nic.on('error', (error) => void reportError(error, false));
+  tellNotice(...nic.warnings().map((text) => `vnet-bpf: ${text}`));
   nic.on('hookError', (text) => tellNotice(`vnet-bpf: ${text}`));
   if (program === '') throw new CannotExecute('""', Object.assign(new Error(), { code: 'ENOENT' }));
   using netns = Netns.named(name);

@@ -15,7 +15,7 @@ import { checkedWords } from '../impair/words';
 import { CONTROL } from '../layout';
 import type { ControlSession, Order, OrderHandler } from './socket';
 
-/** A hook that is asked for. With `onError` null it keeps what the hook before it had; without one, `pass`. */
+/** A hook that is asked for. With `onError` null the interface's setting decides. */
 export interface HookWish {
   file: string;
   onError: OnHookError | null;
@@ -36,8 +36,11 @@ export interface Commanded {
     resume(): Promise<void>;
     faultsReport(): Promise<FaultsReport | null>;
   };
-  /** Replaces the hook or the faults, or removes them (null). */
-  use(kind: JudgeKind, wish: JudgeWish | null): Promise<void>;
+  /**
+   * Replaces the hook or the faults, or removes them (null) and leaves a setting for the next hook. Returns a warning
+   * for the user, or null.
+   */
+  use(kind: JudgeKind, wish: JudgeWish | null, onHookError?: OnHookError | null): Promise<string | null>;
   impair(words: string[] | null): Promise<void>;
 }
 
@@ -55,12 +58,16 @@ function frameOf(text: unknown): Uint8Array {
   return frame;
 }
 
-function hookOf(file: unknown, onError: unknown): HookWish {
+function fileOf(file: unknown): string {
   if (typeof file !== 'string' || !path.isAbsolute(file) || file.includes('\0'))
     throw wrongArgument('file', 'is not the whole path of a file');
+  return file;
+}
+
+function onErrorOf(onError: unknown): OnHookError | null {
   if (onError !== null && onError !== 'pass' && onError !== 'drop' && onError !== 'detach')
     throw wrongArgument('onError', 'is neither pass, drop nor detach');
-  return { file, onError };
+  return onError;
 }
 
 /** Reads faults: a document, or a module and a seed. Throws USAGE. */
@@ -68,7 +75,7 @@ function faultsOf(document: unknown, file: unknown, seed: unknown): FaultsWish {
   if (typeof document === 'string') return writtenWish(document);
   if (seed !== null && !(typeof seed === 'number' && Number.isSafeInteger(seed) && seed >= 0))
     throw wrongArgument('seed', 'is not a whole number');
-  return { file: hookOf(file, null).file, seed };
+  return { file: fileOf(file), seed };
 }
 
 function textsOf(words: unknown): string[] {
@@ -108,7 +115,10 @@ export function loopOrders(controller: Commanded): Readonly<Record<string, Order
   };
 
   return {
-    hook: ({ file, onError }) => controller.use('hook', file === null ? null : hookOf(file, onError)),
+    hook: ({ file, onError: asked }) => {
+      const onError = onErrorOf(asked ?? null);
+      return controller.use('hook', file === null ? null : { file: fileOf(file), onError }, onError);
+    },
     faults: ({ document, file, seed }) =>
       controller.use('faults', document === null && file === null ? null : { faults: faultsOf(document, file, seed) }),
     'faults-report': () => controller.loop.faultsReport(),

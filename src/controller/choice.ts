@@ -33,19 +33,20 @@ export const isFaults = <T extends HookWish | HookChoice>(
 export const nameOf = (choice: Choice | JudgeWish | null): string =>
   choice === null ? 'no hook' : isFaults(choice) ? 'faults' : `hook ${choice.file}`;
 
-/** Checks what is asked for, and resolves links in its path. `before` is what is in place. Throws HOOK. */
-export function choiceOf(wish: JudgeWish, before: Choice | null): Choice {
+/** Checks what is asked for, and resolves links in its path. `setting` is the interface's. Throws HOOK. */
+export function choiceOf(wish: JudgeWish, setting: OnHookError): Choice {
   if (isFaults(wish)) return { faults: trusted(wish.faults), onError: 'drop' };
-  return { file: trustedHookFile(wish.file), onError: wish.onError ?? before?.onError ?? 'pass' };
+  return { file: trustedHookFile(wish.file), onError: wish.onError ?? setting };
 }
 
 const trusted = (faults: FaultsWish): FaultsWish =>
   'file' in faults ? { ...faults, file: trustedHookFile(faults.file, 'faults') } : faults;
 
-/** Makes a thread replace what it had by `choice`. */
-export async function useIn(thread: HookThread, choice: Choice, faultLog: FaultLogFiles): Promise<void> {
-  if (isFaults(choice)) await thread.order({ kind: 'faults', faults: choice.faults, logFds: faultLog.open() });
-  else await thread.order({ kind: 'use', file: choice.file, onError: choice.onError });
+/** Makes a thread replace what it had by `choice`. Returns why a hook has not started, or null. */
+export function useIn(thread: HookThread, choice: Choice, faultLog: FaultLogFiles): Promise<string | null> {
+  return isFaults(choice)
+    ? thread.order({ kind: 'faults', faults: choice.faults, logFds: faultLog.open() })
+    : thread.order({ kind: 'use', file: choice.file, onError: choice.onError });
 }
 
 /** Throws STATE if the other of hook and faults is in place. */
@@ -70,13 +71,12 @@ export function requireUp(choice: Choice | null, down: string | null, iface: str
 }
 
 /** What the record says about a choice. */
-export function recordOf(choice: Choice | null): Pick<Attachment, 'hook' | 'onHookError' | 'faults'> {
-  if (choice === null) return { hook: null, onHookError: null, faults: null };
-  if (!isFaults(choice)) return { hook: choice.file, onHookError: choice.onError, faults: null };
+export function recordOf(choice: Choice | null): Pick<Attachment, 'hook' | 'faults'> {
+  if (choice === null) return { hook: null, faults: null };
+  if (!isFaults(choice)) return { hook: choice.file, faults: null };
   const { faults } = choice;
   return {
     hook: null,
-    onHookError: null,
     faults: 'file' in faults ? { document: null, ...faults } : { ...faults, file: null, seed: null },
   };
 }

@@ -24,6 +24,7 @@ import { finishBatches } from '../datapath/recovery';
 import { increment, type SharedWords } from '../datapath/shared-memory';
 import { PollerThread } from '../datapath/worker-handle';
 import { commandAbout, named, VnetError } from '../errors';
+import type { OnHookError } from '../hooks/contract';
 import { CONTROL } from '../layout';
 import { linkByIndex, type Link } from '../link/links';
 import type { Netns } from '../link/netns';
@@ -89,6 +90,8 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private readonly moreLocks: FileLock[] = [];
   private readonly resegment: BpfProgram | null;
   private ending = false;
+  /** Why the hook that attach loaded has not started; null if it has. */
+  private startWarning: string | null = null;
   private impairing: Promise<unknown> = Promise.resolve();
   private closing: Promise<void> | undefined;
 
@@ -139,8 +142,8 @@ export class Controller extends EventEmitter<ControllerEvents> {
     return this.parts.attachment;
   }
 
-  /** Starts the loop; resolves when the interface is polled. */
-  async start(judge: JudgeWish | null): Promise<void> {
+  /** Starts the loop; resolves when the interface is polled. `onHookError` is its setting from now on. */
+  async start(judge: JudgeWish | null, onHookError: OnHookError): Promise<void> {
     const { datapath, attachment } = this.parts;
     this.polling = new Polling({
       interface: attachment.iface,
@@ -157,26 +160,31 @@ export class Controller extends EventEmitter<ControllerEvents> {
           this.endWith(error);
         },
         log: (text) => this.log.write(text),
-        error: (text) => this.hookFailed(text),
+        error: (text) => {
+          this.log.write(text);
+          this.emit('hookError', text);
+        },
       },
-      hookChanged: (choice) => this.noteHook(recordOf(choice)),
+      onHookError,
+      hookChanged: (choice, setting) => this.noteHook({ ...recordOf(choice), onHookError: setting }),
       faultLog: new FaultLogFiles(attachment.id),
       hookDown: (why) => this.noteHook({ hookDown: why }),
       finishBatches: () => finishBatches(datapath),
       countError: () => increment(this.controls.first, CONTROL.hooksErrors),
     });
-    await this.polling.start(judge);
+    this.startWarning = await this.polling.start(judge);
     if (judge) this.log.write(`${nameOf(judge)} on ${attachment.iface}`);
-    this.orders = await this.listen();
+    await this.listen();
   }
 
-  private listen(): Promise<ControlServer> {
+  private async listen(): Promise<void> {
     const faults = {
       'polling-thread': () => PollerThread.terminate(),
       watch: () => this.watch.fail(),
       'main-thread': failLater,
     };
-    return ControlServer.listen(controlSocket(this.attachment.id), {
+    this.orders?.close();
+    this.orders = await ControlServer.listen(controlSocket(this.attachment.id), {
       detach: () => this.detach(),
       ...loopOrders(this),
       ...this.recorder.orders,
@@ -193,10 +201,11 @@ export class Controller extends EventEmitter<ControllerEvents> {
     return this.polling;
   }
 
-  /** Replaces the hook or the faults, or removes them (null). If the new ones cannot be loaded, nothing changes. */
-  async use(kind: JudgeKind, wish: JudgeWish | null): Promise<void> {
-    await this.loop.use(kind, wish);
+  /** As Polling.use(). */
+  async use(kind: JudgeKind, wish: JudgeWish | null, onHookError: OnHookError | null = null): Promise<string | null> {
+    const warning = await this.loop.use(kind, wish, onHookError);
     this.log.write(`${wish ? nameOf(wish) : `no ${kind}`} on ${this.attachment.iface}`);
+    return warning;
   }
 
   /** Records the URL at which the interface's metrics are served from now on. */
@@ -250,11 +259,6 @@ export class Controller extends EventEmitter<ControllerEvents> {
     return recording;
   }
 
-  private hookFailed(text: string): void {
-    this.log.write(text);
-    this.emit('hookError', text);
-  }
-
   /** Records the state of the hook for `list`, `stats` and adoption. A failure to write it is logged. */
   private noteHook(fields: Partial<Pick<Attachment, 'hook' | 'onHookError' | 'hookDown' | 'faults'>>): void {
     this.save(Object.assign(this.attachment, fields));
@@ -267,7 +271,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 
   /** Warnings to show when the interface is ready. */
   warnings(): string[] {
-    return this.watch.warnings();
+    return [...(this.startWarning === null ? [] : [this.startWarning]), ...this.watch.warnings()];
   }
 
   /** Starts to watch the link and all other parts, and logs that the interface is ready. */
@@ -287,10 +291,6 @@ export class Controller extends EventEmitter<ControllerEvents> {
 
   private supervised(): Supervised {
     const { attachment, datapath, peerNetns } = this.parts;
-    const listenAgain = async (): Promise<void> => {
-      this.orders?.close();
-      this.orders = await this.listen();
-    };
     return {
       attachment,
       datapath,
@@ -298,7 +298,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
       resegment: this.resegment,
       mtuFollowed: () => this.watch.mtuFollowed,
       log: (text) => this.log.write(text),
-      listenAgain,
+      listenAgain: () => this.listen(),
       impairAgain: () => this.impair(attachment.impairment?.words ?? null),
       own: (lock) => this.moreLocks.push(lock),
     };

@@ -12,9 +12,10 @@ import type { BpfMap } from 'libbpf-ts';
 
 import type { JudgeKind, JudgeWish } from '../control/orders';
 import { COMMAND, HOLD, impairedWords, STOP, type Impaired } from '../datapath/loop';
-import { PollerThread, type PlainPolled, type Polled } from '../datapath/worker-handle';
+import { allOf, PollerThread, type PlainPolled, type Polled } from '../datapath/worker-handle';
 import type { PollRequest } from '../datapath/worker-queue';
 import { commandFor, HINTS, VnetError } from '../errors';
+import type { OnHookError } from '../hooks/contract';
 import type { FaultsReport } from '../hooks/fault-hook';
 import type { SteppedFrame } from '../hooks/worker';
 import { HookThread, type HookEvents } from '../hooks/worker-handle';
@@ -36,8 +37,10 @@ export interface PollingParts {
   /** A number that differs between processes, to spread them over the CPUs. */
   spread: number;
   events: Omit<HookEvents, 'stalled'> & { stalled: (queue: number) => void };
-  /** Called when another hook or other faults are in place, or none. */
-  hookChanged: (choice: Choice | null) => void;
+  /** What becomes of frames on which a hook fails, until a change says otherwise. */
+  onHookError: OnHookError;
+  /** Called when another hook or other faults are in place, or none, or when the setting for hooks changes. */
+  hookChanged: (choice: Choice | null, onHookError: OnHookError) => void;
   /** Owned; the files stay open for as long as anything polls. */
   faultLog: FaultLogFiles;
   /**
@@ -68,6 +71,8 @@ export class Polling {
   private plain: PlainPolled | undefined;
   private hooked: HookThread | undefined;
   private choice: Choice | null = null;
+  /** Kept while there is no hook: the next one must not let frames pass that the user wants dropped. */
+  private onHookError: OnHookError;
   private linkDown = false;
   private impaired: Impaired;
   private impairments = 0;
@@ -75,6 +80,8 @@ export class Polling {
   private paused = false;
   private outcomes: BpfMap | null = null;
   private stopping = false;
+  /** Why the hook that was loaded last has not started; null if it has. */
+  private startFailure: string | null = null;
   /** Why the hook's thread is gone, while no other thread may poll in its place; null otherwise. */
   private down: string | null = null;
   private revival: NodeJS.Timeout | undefined;
@@ -87,23 +94,26 @@ export class Polling {
 
   constructor(private readonly parts: PollingParts) {
     this.impaired = parts.impaired;
+    this.onHookError = parts.onHookError;
   }
 
-  /** Starts to poll; resolves when the interface is polled. */
-  async start(judge: JudgeWish | null): Promise<void> {
-    if (judge === null) this.plain = await this.pollPlain();
-    else await this.inTurn(() => this.change(judge));
+  /** Starts to poll; resolves when the interface is polled, to a warning for the user or null. */
+  async start(judge: JudgeWish | null): Promise<string | null> {
+    if (judge !== null) return this.inTurn(() => this.change(judge));
+    this.plain = await this.pollPlain();
+    return null;
   }
 
   /**
-   * Replaces the hook or the faults, or removes them (null). If the new ones cannot be loaded, nothing changes. Throws
-   * STATE if the other kind is in place.
+   * Replaces the hook or the faults, or removes them (null) and leaves `onHookError`, unless it is null, for the next
+   * hook. If the new ones cannot be loaded, nothing changes. Returns a warning for the user, or null. Throws STATE if
+   * the other kind is in place.
    */
-  use(kind: JudgeKind, wish: JudgeWish | null): Promise<void> {
+  use(kind: JudgeKind, wish: JudgeWish | null, onHookError: OnHookError | null): Promise<string | null> {
     return this.inTurn(async () => {
-      if (kind === 'faults' && wish === null && !isFaults(this.choice)) return;
+      if (kind === 'faults' && wish === null && !isFaults(this.choice)) return null;
       requireFree(this.choice, kind, this.parts.interface, this.parts.netns);
-      await this.change(wish);
+      return this.change(wish, onHookError ?? this.onHookError);
     });
   }
 
@@ -217,13 +227,18 @@ export class Polling {
     this.parts.faultLog.close();
   }
 
-  private async change(wish: JudgeWish | null): Promise<void> {
-    if (wish === null) return this.leaveThread();
-    const choice = choiceOf(wish, this.choice);
-    if (this.hooked) await useIn(this.hooked, choice, this.parts.faultLog);
+  private async change(wish: JudgeWish | null, onHookError = this.onHookError): Promise<string | null> {
+    if (wish === null) {
+      await this.leaveThread(onHookError);
+      return null;
+    }
+    const choice = choiceOf(wish, onHookError);
+    this.startFailure = null;
+    if (this.hooked) this.startFailure = await useIn(this.hooked, choice, this.parts.faultLog);
     else await this.enterThread(choice);
-    this.choose(choice);
+    this.choose(choice, isFaults(choice) ? onHookError : choice.onError);
     this.isUp();
+    return this.startFailure;
   }
 
   /** The interface's own thread, started if need be; without a hook it passes all frames. */
@@ -247,7 +262,7 @@ export class Polling {
     );
     const wasPlain = this.plain !== undefined;
     try {
-      if (choice) await useIn(thread, choice, this.parts.faultLog);
+      if (choice) this.startFailure = await useIn(thread, choice, this.parts.faultLog);
       await this.plain?.stop(STOP.leave);
       this.plain = undefined;
       await thread.poll(request, { linkDown: this.linkDown, impaired: this.impaired }, this.deadly);
@@ -265,8 +280,8 @@ export class Polling {
     }
   }
 
-  private async leaveThread(): Promise<void> {
-    this.choose(null);
+  private async leaveThread(onHookError = this.onHookError): Promise<void> {
+    this.choose(null, onHookError);
     this.isUp();
     if (this.plain) return;
     await this.hooked?.stop(STOP.leave);
@@ -319,7 +334,7 @@ export class Polling {
     const { choice, stopping, down } = this;
     if (down === null || choice === null || stopping) return;
     try {
-      await this.enterThread(choiceOf(choice, choice));
+      await this.enterThread(choiceOf(choice, this.onHookError));
       this.isUp();
       this.parts.events.log(`${nameOf(choice)} has started again`);
     } catch (error) {
@@ -330,9 +345,11 @@ export class Polling {
     }
   }
 
-  private choose(choice: Choice | null): void {
-    if (JSON.stringify(choice) !== JSON.stringify(this.choice)) this.parts.hookChanged(choice);
+  private choose(choice: Choice | null, onHookError: OnHookError): void {
+    const changes = onHookError !== this.onHookError || JSON.stringify(choice) !== JSON.stringify(this.choice);
     this.choice = choice;
+    this.onHookError = onHookError;
+    if (changes) this.parts.hookChanged(choice, onHookError);
     if (this.hooked) this.hooked.endsWhenStuck = choice?.onError === 'drop';
   }
 
@@ -376,14 +393,4 @@ export class Polling {
     this.last = result.catch(() => undefined);
     return result;
   }
-}
-
-/** Combines the queues of an interface. Only an interface with a single queue is recorded. */
-function allOf(queues: readonly PlainPolled[]): PlainPolled {
-  return {
-    isHeld: () => queues.every((queue) => queue.isHeld()),
-    command: (word, value) => queues.forEach((queue) => queue.command(word, value)),
-    tell: (outcomesFd) => queues.forEach((queue) => queue.tell(outcomesFd)),
-    stop: async (how) => void (await Promise.all(queues.map((queue) => queue.stop(how)))),
-  };
 }

@@ -189,3 +189,13 @@ export class PollerThread {
     this.entries.clear();
   }
 }
+
+/** Combines the queues of an interface. Only an interface with a single queue is recorded. */
+export function allOf(queues: readonly PlainPolled[]): PlainPolled {
+  return {
+    isHeld: () => queues.every((queue) => queue.isHeld()),
+    command: (word, value) => queues.forEach((queue) => queue.command(word, value)),
+    tell: (outcomesFd) => queues.forEach((queue) => queue.tell(outcomesFd)),
+    stop: async (how) => void (await Promise.all(queues.map((queue) => queue.stop(how)))),
+  };
+}

@@ -98,6 +98,13 @@ export interface HookHostParts {
   hasten(ticket: number): void;
 }
 
+/** What becomes of the frames of a hook whose start() has failed. */
+const AFTER_FAILED_START: Readonly<Record<OnHookError, string>> = {
+  pass: 'its start failed, and it judges the frames all the same',
+  drop: 'its start failed: all frames are dropped until another takes over',
+  detach: 'its start failed, and it is taken off: all frames pass unjudged',
+};
+
 export class HookHost {
   /** The bytes to send instead of the frame, after call() has returned REPLACE. */
   replacement: Uint8Array | null = null;
@@ -126,21 +133,23 @@ export class HookHost {
     return this.hook === null || this.hook.whole;
   }
 
-  /** Replaces the hook; null for none. */
-  use(hook: LoadedHook | null): void {
+  /** Replaces the hook; null for none. Returns why it has not started, in words for the user; null if it has. */
+  use(hook: LoadedHook | null): string | null {
     this.end();
-    if (hook === null) return;
+    if (hook === null) return null;
     const timers = new HookTimers((error) => this.failed(hook, error));
     this.hook = hook;
     this.timers = timers;
     this.context = this.contextOf(hook, timers, this.generation++);
     try {
       hook.start?.(this.context);
+      return null;
     } catch (error) {
       this.failed(hook, error);
-      if (this.onError !== 'drop') return;
-      this.unready = true;
-      this.parts.log(`hook ${hook.name} has not started: all frames are dropped until another takes over`);
+      this.unready = this.onError === 'drop';
+      if (this.unready)
+        this.parts.log(`hook ${hook.name} has not started: all frames are dropped until another takes over`);
+      return `hook ${errorText(error, hook.file)}; ${AFTER_FAILED_START[this.onError]}`;
     }
   }
 

@@ -73,7 +73,7 @@ export type HookOrder =
 
 /** The answers to orders. */
 export interface HookAnswers {
-  /** The name of the hook in place. */
+  /** Why the hook has not started; null if it has. */
   use: string | null;
   faults: null;
   report: FaultsReport | null;
@@ -225,9 +225,8 @@ class HookWorker {
       case 'use': {
         const hook = order.file === null ? null : await loadHook(order.file);
         this.host.onError = order.onError;
-        this.host.use(hook);
         this.faults = null;
-        return hook?.name ?? null;
+        return this.host.use(hook);
       }
       case 'faults': {
         const faults = await loadFaults(order.faults);

@@ -204,8 +204,10 @@ export function loopingSteps(making: Making, how: 'loaded' | 'adopted'): Step[] 
         hairpinAll: options.hairpin,
         teardown,
       });
-      await making.controller.start(judgeOf(options, attachment));
-      if (options.hook === null) attachment.hook = attachment.onHookError = null;
+      const onHookError = options.onHookError ?? attachment.onHookError;
+      await making.controller.start(judgeOf(options, attachment), onHookError);
+      attachment.onHookError = onHookError;
+      if (options.hook === null) attachment.hook = null;
     },
     undo: () => making.controller?.abandon(),
   };
@@ -246,10 +248,10 @@ export function loopingSteps(making: Making, how: 'loaded' | 'adopted'): Step[] 
 
 /**
  * The hook to load, or the faults to put in place: those of the crashed controller, unless an option names others or a
- * hook. What happens to frames on which a hook fails stays as that controller had it, unless an option says otherwise.
+ * hook.
  */
-function judgeOf({ hook, onHookError, faults: asked, seed }: AttachOptions, before: Attachment): JudgeWish | null {
-  if (hook !== null) return { file: hook, onError: onHookError ?? before.onHookError };
+function judgeOf({ hook, faults: asked, seed }: AttachOptions, before: Attachment): JudgeWish | null {
+  if (hook !== null) return { file: hook, onError: null };
   const faults = asked === null ? faultsOfRecord(before.faults) : readWish(asked, seed);
   return faults && { faults };
 }

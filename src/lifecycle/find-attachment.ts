@@ -66,7 +66,7 @@ const unknown = (id: string): Attachment => ({
   lowWatermarkPackets: 0,
   whenFull: 'drop',
   hook: null,
-  onHookError: null,
+  onHookError: 'pass',
   hookDown: null,
   faults: null,
   baseline: { peerTxPackets: 0 },

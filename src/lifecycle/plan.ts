@@ -276,7 +276,7 @@ export function plan(iface: string, netns: Netns, options: AttachOptions, existi
     whenFull,
     baseline: { peerTxPackets: 0 },
     hook: null,
-    onHookError: null,
+    onHookError: options.onHookError ?? 'pass',
     hookDown: null,
     faults: null,
     hairpin: null,

@@ -116,6 +116,11 @@ export class Nic extends EventEmitter<NicEvents> implements AsyncDisposable {
     (this as EventEmitter).on('newListener', (event) => event === 'refused' && this.refusals.start());
   }
 
+  /** @internal Warnings to show when the interface is ready. */
+  warnings(): string[] {
+    return this.controller.warnings();
+  }
+
   /** The interface's current name, which changes if it is renamed. */
   get name(): string {
     return this.controller.attachment.iface;
@@ -149,7 +154,7 @@ export class Nic extends EventEmitter<NicEvents> implements AsyncDisposable {
 
   /**
    * Replaces the hook while traffic flows; null removes it. Without `onError`, what happens to a frame on which the
-   * hook fails stays as it was. Rejects, and changes nothing, if the hook cannot be loaded.
+   * hook fails stays as it was, also while there is none. Rejects, and changes nothing, if the hook cannot be loaded.
    */
   async hook(file: string | URL | null, onError?: OnHookError): Promise<void> {
     if (onError !== undefined)
@@ -158,7 +163,8 @@ export class Nic extends EventEmitter<NicEvents> implements AsyncDisposable {
         ON_HOOK_ERROR,
         inLibrary('onError', onError, (good) => `'${good}'`),
       );
-    await this.controller.use('hook', file === null ? null : { file: hookFile(file), onError: onError ?? null });
+    const wish = file === null ? null : { file: hookFile(file), onError: onError ?? null };
+    await this.controller.use('hook', wish, onError);
   }
 
   /**

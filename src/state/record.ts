@@ -197,8 +197,8 @@ export interface Attachment extends RunningOptions {
   whenFull: 'hold' | 'drop';
   /** The file of the hook in place, or null. */
   hook: string | null;
-  /** What happens to a frame on which the hook fails; null without a hook. */
-  onHookError: 'pass' | 'drop' | 'detach' | null;
+  /** What happens to a frame on which a hook fails, kept while there is none. */
+  onHookError: 'pass' | 'drop' | 'detach';
   /**
    * Why nothing passes: the thread of a hook that decides about traffic has ended and has not been started again yet.
    * Otherwise null.
@@ -331,7 +331,7 @@ const FIELDS: Fields<Attachment> = {
   lowWatermarkPackets: count,
   whenFull: oneOf('hold', 'drop'),
   hook: nullable(anyText),
-  onHookError: nullable(oneOf('pass', 'drop', 'detach')),
+  onHookError: (value, at) => (value === null ? 'pass' : oneOf('pass', 'drop', 'detach')(value, at)),
   hookDown: nullable(anyText),
   faults: nullable(
     object<NonNullable<Attachment['faults']>>({

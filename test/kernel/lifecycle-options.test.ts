@@ -62,7 +62,7 @@ const LIST = {
   whenFull: 'string',
   addresses: ['string', 'string'],
   hook: 'null',
-  onHookError: 'null',
+  onHookError: 'string',
   hookDown: 'null',
   faults: 'null',
   metrics: 'null',
