@@ -125,6 +125,21 @@ export function missingCapabilities(effective = effectiveCapabilities()): { name
   return NEEDED.filter(([, bit]) => ((effective >> BigInt(bit)) & 1n) === 0n).map(([name, , why]) => ({ name, why }));
 }
 
+/** Whether this is a user namespace, whose root has every capability there, and none over the machine's BPF. */
+export function inUserNamespace(): boolean {
+  try {
+    const [inside, outside, count] = fs.readFileSync('/proc/self/uid_map', 'utf8').trim().split(/\s+/);
+    return !(inside === '0' && outside === '0' && count === '4294967295');
+  } catch {
+    return false; // a kernel without user namespaces
+  }
+}
+
+export const IN_USER_NAMESPACE = {
+  what: 'root of a user namespace only (a rootless container)',
+  hint: 'run vnet-bpf on the host, or in a container started by root',
+} as const;
+
 /**
  * Throws NOT_ROOT or MISSING_CAPABILITY unless this process is root with the capabilities that the work needs, and STATE
  * without /proc.
@@ -134,6 +149,8 @@ export function requirePrivileges(): void {
     throw new VnetError('NOT_ROOT', 'privileges', 'this needs root', { hint: 'run it with sudo' });
   }
   requireProc();
+  if (inUserNamespace())
+    throw new VnetError('MISSING_CAPABILITY', 'privileges', `this is ${IN_USER_NAMESPACE.what}`, IN_USER_NAMESPACE);
   const missing = missingCapabilities();
   if (missing.length > 0) {
     const { name, why } = missing[0] as { name: string; why: string };

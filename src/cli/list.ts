@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf list`. */
+import { nothingIsAttached } from '../errors';
 import { readFaults } from '../faults/document';
 import { ruleText } from '../faults/language';
 import { locate } from '../lifecycle/find-attachment';
 import { netnsText, shownNetns } from '../link/netns-record';
 import { requirePrivileges } from '../requirements';
-import {
-  allAttachments,
-  brokenAttachments,
-  isControlled,
-  type Attachment,
-  type BrokenAttachment,
-} from '../state/store';
+import { allAttachments, brokenAttachments, fateOf, type Attachment, type BrokenAttachment } from '../state/store';
 import { bytes, print, printJson, table } from '../terminal/output';
 
 /** One entry of `list --json`, and what `attach --json` prints. */
@@ -23,7 +18,7 @@ export interface AttachmentDescription {
   ifindex: number;
   backend: string;
   attach: string;
-  state: 'running' | 'crashed';
+  state: 'running' | 'detached' | 'crashed';
   pid: number;
   startedAt: string;
   queues: number;
@@ -61,7 +56,8 @@ export function describeBroken(broken: BrokenAttachment): BrokenDescription {
 }
 
 export function describeAttachment(attachment: Attachment): AttachmentDescription {
-  const lives = isControlled(attachment);
+  const state = fateOf(attachment);
+  const lives = state === 'running';
   const { name, gone } = shownNetns(attachment.netns, attachment.pid);
   const decides = attachment.onHookError === 'drop';
   return {
@@ -71,7 +67,7 @@ export function describeAttachment(attachment: Attachment): AttachmentDescriptio
     ifindex: attachment.ifindex,
     backend: attachment.backend,
     attach: attachment.attach,
-    state: lives ? 'running' : 'crashed',
+    state,
     pid: attachment.pid,
     startedAt: attachment.startedAt,
     queues: attachment.queues,
@@ -100,7 +96,7 @@ export function listCommand(args: { json: boolean }): void {
   const entries = allAttachments().map(describeAttachment);
   const broken = brokenAttachments().map(describeBroken);
   if (args.json) return printJson([...entries, ...broken]);
-  if (entries.length + broken.length === 0) return print('nothing is attached; vnet-bpf attach vnet0 does it');
+  if (entries.length + broken.length === 0) return print(nothingIsAttached());
   const rows = entries.map((entry) => [
     entry.interface,
     netnsText({ name: entry.netns, gone: entry.netnsGone }) ?? '-',

@@ -357,6 +357,9 @@ export class Controller extends EventEmitter<ControllerEvents> {
     try {
       using _global = await lockEverythingSoon();
       this.log.write(`unloaded: ${this.attachment.iface}`);
+      // For `list`, before the lock says that no controller lives.
+      this.attachment.phase = 'detaching';
+      this.save();
       this.release(stopped);
       await this.parts.teardown(this.attachment);
     } finally {

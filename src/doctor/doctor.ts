@@ -20,17 +20,24 @@ function group(name: string, checks: () => Check[]): Group {
   }
 }
 
+/** What the release alone says about seeds does not hold without netem itself. */
+const SEEDS = 'seeds of netem';
+const WITHOUT_NETEM = { status: 'warn', found: 'of no use: there is no netem', fix: 'see netem below' } as const;
+
 export function examine(): Group[] {
   // Most checks read it.
   if (!isProcMounted()) return [{ name: 'kernel', checks: [fail('/proc', 'not mounted', HINTS.proc)] }];
   const features = group('features', featureChecks);
   const tcx = features.checks.some(({ name, status }) => name === 'tcx' && status === 'ok');
+  const network = group('network', () => networkChecks(tcx));
+  if (network.checks.some(({ name, status, fix }) => name === 'netem' && status !== 'ok' && fix !== null))
+    features.checks = features.checks.map((check) => (check.name === SEEDS ? { ...check, ...WITHOUT_NETEM } : check));
   return [
     group('kernel', kernelChecks),
     features,
     group('privileges', privilegeChecks),
     group('software', softwareChecks),
-    group('network', () => networkChecks(tcx)),
+    network,
     group('state', () => [bpffs(), ...leftoverChecks()]),
   ];
 }

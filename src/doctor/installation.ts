@@ -9,8 +9,10 @@ import * as path from 'node:path';
 import { isBpffs, libbpfVersion, LibraryError } from 'libbpf-ts';
 
 import { objectFile } from '../datapath/programs';
-import { commandAbout, commandFor, HINTS, named } from '../errors';
+import { commandAbout, commandFor, HINTS, named, VnetError } from '../errors';
+import { compilerFile } from '../hooks/lookup';
 import { tryCommand } from '../native/command';
+import { requireLibpcap } from '../native/libpcap';
 import { pinDirectory } from '../state/bpffs';
 import { hostPath } from '../state/paths';
 import {
@@ -18,6 +20,7 @@ import {
   type Attachment,
   type BrokenAttachment,
   brokenAttachments,
+  fateOf,
   isControlled,
 } from '../state/store';
 import { attempt, cannotCheck, type Check, fail, isRoot, ok, warn } from './check';
@@ -71,8 +74,36 @@ function bpfObject(): Check {
   });
 }
 
+function libpcap(): Check {
+  try {
+    requireLibpcap();
+    return ok('libpcap', 'available');
+  } catch (error) {
+    if (!(error instanceof VnetError)) throw error;
+    return warn('libpcap', 'cannot be loaded: --filter and rules of faults need it', error.hint ?? '');
+  }
+}
+
+function typescript(): Check {
+  if (compilerFile() !== null) return ok('TypeScript', 'available');
+  return warn(
+    'TypeScript',
+    'the compiler is not installed: hooks can only be JavaScript',
+    'install the package typescript with vnet-bpf',
+  );
+}
+
 export function softwareChecks(): Check[] {
-  return [node(), libbpf(), iproute2(), program('nsenter', 'util-linux'), program('mount', 'mount'), bpfObject()];
+  return [
+    node(),
+    libbpf(),
+    iproute2(),
+    program('nsenter', 'util-linux'),
+    program('mount', 'mount'),
+    bpfObject(),
+    libpcap(),
+    typescript(),
+  ];
 }
 
 // The BPF file system, where ring, counters and links are pinned.
@@ -145,11 +176,15 @@ export function leftoverChecks(): Check[] {
   const state = attempt('attachments', 'the error says which file; vnet-bpf detach --all removes the rest', () => {
     const all = allAttachments();
     for (const attachment of all) {
-      if (isControlled(attachment)) running++;
-      else found.push(crashed(attachment));
+      const fate = fateOf(attachment);
+      if (fate === 'running') running++;
+      if (fate === 'crashed') found.push(crashed(attachment));
     }
     const broken = brokenAttachments();
-    found.push(...broken.map(damaged), ...strayPins([...all, ...broken]));
+    found.push(...broken.map(damaged));
+    const left = found.length;
+    found.push(...strayPins([...all, ...broken]));
+    if (left > 0) return ok('attachments', `${running} running, ${left} crashed or damaged`);
     return ok('attachments', running === 0 ? 'nothing is attached' : `${running} running`);
   });
   return [state, ...(found.length > 0 || state.status !== 'ok' ? found : [ok('leftovers', 'none')])];

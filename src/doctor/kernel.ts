@@ -9,7 +9,13 @@ import { kernelIsAtLeast, kernelRelease, LibraryError, probeFeature } from 'libb
 
 import { inNewNetns } from '../link/netns';
 import { tryCommand } from '../native/command';
-import { type KernelFeature, kernelFeatures, missingCapabilities } from '../requirements';
+import {
+  IN_USER_NAMESPACE,
+  inUserNamespace,
+  type KernelFeature,
+  kernelFeatures,
+  missingCapabilities,
+} from '../requirements';
 import { cannotCheck, type Check, fail, isRoot, ok, warn } from './check';
 
 /** The oldest release on which the tests run; src/requirements.ts has what is really needed. */
@@ -61,16 +67,6 @@ export function kernelChecks(): Check[] {
 
 // Privileges of this process.
 
-/** Whether this is a user namespace, whose root has every capability there, and none over the machine's BPF. */
-export function inUserNamespace(): boolean {
-  try {
-    const [inside, outside, count] = fs.readFileSync('/proc/self/uid_map', 'utf8').trim().split(/\s+/);
-    return !(inside === '0' && outside === '0' && count === '4294967295');
-  } catch {
-    return false; // a kernel without user namespaces
-  }
-}
-
 function root(): Check {
   if (!isRoot())
     return warn(
@@ -79,11 +75,7 @@ function root(): Check {
       'sudo vnet-bpf doctor checks the rest; attach, detach, list and stats need root too',
     );
   if (inUserNamespace()) {
-    return fail(
-      'root',
-      'root of a user namespace only (a rootless container)',
-      'run vnet-bpf on the host, or in a container started by root',
-    );
+    return fail('root', IN_USER_NAMESPACE.what, IN_USER_NAMESPACE.hint);
   }
   return ok('root', 'yes');
 }
@@ -140,11 +132,13 @@ interface Made {
   veth: string;
   clsact: string;
   room: string;
+  dummy: string;
+  netem: string;
 }
 
 /**
- * Makes what attach makes, in a namespace that is gone when this returns: a veth pair, a clsact qdisc and a waiting
- * room. Returns for each the reason why it could not be made, or ''.
+ * Makes what attach makes, in a namespace that is gone when this returns: a veth pair, a clsact qdisc, a waiting
+ * room, a dummy; and what impair makes. Returns for each the reason why it could not be made, or ''.
  */
 function make(): Made {
   const attemptAll = (commands: readonly string[]): string => {
@@ -162,11 +156,13 @@ function make(): Made {
       'ip link add link a name c type macvlan mode private',
       'tc qdisc add dev c root tbf rate 1mbit burst 100k limit 1m',
     ]),
+    dummy: attemptAll(['ip link add name d type dummy']),
+    netem: attemptAll(['tc qdisc add dev b root netem delay 1ms']),
   }));
 }
 
 function devices(tcx: boolean): Check[] {
-  if (!isRoot()) return ['veth', 'clsact', 'waiting room'].map(cannotCheck);
+  if (!isRoot()) return ['veth', 'clsact', 'waiting room', 'dummy', 'netem'].map(cannotCheck);
   let made: Made;
   try {
     made = make();
@@ -175,7 +171,13 @@ function devices(tcx: boolean): Check[] {
     return [fail('veth', `no network namespace to try it in: ${why}`, 'the capabilities above may be the reason')];
   }
   if (made.veth !== '') return [fail('veth', made.veth, 'modprobe veth, or a kernel with CONFIG_VETH')];
-  return [ok('veth', 'available'), clsact(made.clsact, tcx), room(made.room)];
+  return [
+    ok('veth', 'available'),
+    clsact(made.clsact, tcx),
+    room(made.room),
+    optional('dummy', made.dummy, 'modprobe dummy, or attach without --type dummy'),
+    optional('netem', made.netem, 'modprobe sch_netem, or use the hook chaos in place of impair'),
+  ];
 }
 
 function clsact(why: string, tcx: boolean): Check {
@@ -193,6 +195,10 @@ function room(why: string): Check {
   if (why === '') return ok('waiting room', 'macvlan and tbf are available');
   return warn('waiting room', why, 'modprobe macvlan sch_tbf, or attach with --when-full drop');
 }
+
+/** Checks what only some options and commands need. */
+const optional = (name: string, why: string, fix: string): Check =>
+  why === '' ? ok(name, 'available') : warn(name, why, fix);
 
 function ipv6(): Check {
   if (fs.existsSync('/proc/sys/net/ipv6')) return ok('IPv6', 'available');

@@ -13,7 +13,7 @@ const PROGRAM = path.resolve(__dirname, '..') + path.sep;
 
 /** Modules that a hook imports for values; they are this package's own, wherever the hook's file lies. */
 export const OURS: Readonly<Record<string, string>> = {
-  'vnet-bpf/hooks': path.join(__dirname, 'index.js'),
+  'vnet-bpf/hooks': path.join(__dirname, '..', 'hooks', 'index.js'),
 };
 
 export const isProgram = (file: string): boolean => file.startsWith(PROGRAM);

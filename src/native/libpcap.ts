@@ -66,6 +66,11 @@ function firstOf(koffi: Koffi, names: readonly string[]): ReturnType<Koffi['load
   });
 }
 
+/** Loads the library, or throws LIBPCAP_MISSING. */
+export function requireLibpcap(): void {
+  loaded ??= load(NAMES);
+}
+
 /** Compiles a filter; returns its instructions, or libpcap's error message. Throws LIBPCAP_MISSING. */
 export function compileFilter(
   expression: string,

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
 /** Commands that run at the same time wait for each other and do not undo each other's work. */
+import { once } from 'node:events';
 import * as path from 'node:path';
 
 import t from 'tap';
 
-import { cannotRun } from '../helpers/cli';
+import { attachedIn, cannotRun, cliStart } from '../helpers/cli';
+import { listed } from '../helpers/controller';
+import { delay } from '../helpers/loop';
 import { onOwnMachine } from '../helpers/machine';
+import { testNetns } from '../helpers/netns';
 import { sameAs, snapshot } from '../helpers/snapshot';
 
 t.test('attaching and detaching at once', { skip: cannotRun }, async (t) => {
@@ -88,4 +92,16 @@ t.test('detach while somebody has the peer namespace open', { skip: cannotRun },
   const [lock, ...rest] = stdout.trim().split('\n');
   t.equal(lock, '/run/vnet-bpf/lock', 'attach has not taken away the lock that protected it');
   t.same(rest, ['vnet0 detached'], 'it goes all the same');
+});
+
+t.test('an interface that is being detached has not crashed', { skip: cannotRun }, async (t) => {
+  const nic = attachedIn(t, testNetns(t), ['--addr', '10.77.0.1/24']);
+  const detach = cliStart(t, ['detach', nic.iface, '--netns', nic.netns]);
+  const seen = new Set<string>();
+  for (let entry = listed(nic.netns, nic.iface); entry; entry = listed(nic.netns, nic.iface)) {
+    seen.add(entry.state);
+    await delay(1);
+  }
+  await once(detach, 'exit');
+  t.ok(seen.has('running') && !seen.has('crashed'), [...seen].join(', '));
 });
