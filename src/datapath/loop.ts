@@ -251,9 +251,9 @@ export class PollLoop {
     this.wake();
   }
 
-  /** Ends a sleep because of work that no record announces. */
+  /** Ends a sleep, also if there may be work that no record announces. */
   nudge(): void {
-    if (this.state === 'asleep') this.wake();
+    if (this.state === 'asleep' && !this.isWoken()) this.wake();
   }
 
   /** Goes to sleep as napi_complete does: arms the wake-up, and sleeps only if the ring is still empty. */

@@ -256,6 +256,21 @@ t.test('the poller is told when the link goes down', async (t) => {
   t.same(stage.linkDown, [false, true]);
 });
 
+t.test('whoever ends a sleep because a record came, the wake-up counts', async (t) => {
+  const stage = new Stage();
+  const loop = stage.loop();
+  t.equal(loop.turn(0), Infinity, 'it sleeps');
+  stage.arrive(1);
+  loop.nudge();
+  t.equal(loop.state, 'awake');
+  t.equal(stage.count('wakeups'), 1);
+  loop.turn(1);
+  t.equal(loop.turn(2), Infinity, 'it sleeps again');
+  loop.nudge();
+  t.equal(loop.state, 'awake', 'without a record it is awake, too');
+  t.equal(stage.count('wakeups'), 1, 'but no frame woke it');
+});
+
 t.test('held, it leaves frames in the ring and says so, also if it sleeps; then it goes on', async (t) => {
   const stage = new Stage();
   const loop = stage.loop();
