@@ -36,13 +36,18 @@ export function toOptions(args: AttachArguments): AttachOptions {
   args.iface.forEach(checkInterfaceName);
   const twice = args.iface.find((name, i) => args.iface.indexOf(name) !== i);
   if (twice !== undefined) throw usageError(`attach ${twice}`, 'is named twice', 'name each interface once');
-  if (args.iface.length > 1 && (args.addr || args.mac)) {
+  if (args.iface.length > 1 && args.addr)
     throw usageError(
       'attach',
       'several interfaces cannot share one address',
       'use --hairpin, and give each its own with ip addr add',
     );
-  }
+  if (args.iface.length > 1 && args.mac)
+    throw usageError(
+      'attach',
+      'several interfaces cannot share one Ethernet address',
+      'leave --mac out: each gets one of its own; ip link set dev vnet0 address MAC changes it',
+    );
   return readFlags({ ...args }, (name) => absolutePath(name, userDirectory()));
 }
 

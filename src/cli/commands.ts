@@ -67,7 +67,7 @@ export const COMMANDS: readonly Command[] = [
       ...attachOptions('hook', 'on-hook-error', 'faults', 'seed'),
       'faults-log': { ...text('file for the faults that have happened, a line of JSON each', 'FILE'), offers: 'files' },
       impair: text('a bad wire, in the words of impair: "delay 20ms loss 1%"', 'WORDS'),
-      stats: text('file for the counters, instead of standard error', 'FILE'),
+      stats: { ...text('file for the counters, instead of standard error', 'FILE'), offers: 'files' },
       json: flag('the counters as the JSON document of stats --json'),
     },
     examples: [{ command: 'vnet-bpf run -- ping -c 3 10.77.0.1', describe: 'three pings through the loop' }],
@@ -156,7 +156,12 @@ export const COMMANDS: readonly Command[] = [
     describe: 'delay, lose, duplicate, reorder, corrupt or slow down what comes back',
     operands: [
       requiredIface,
-      { name: 'words', describe: 'those of netem: delay 20ms loss 1%, or the name of a wire: 3g', takesRest: true },
+      {
+        name: 'words',
+        describe: 'those of netem: delay 20ms loss 1%, or the name of a wire: 3g; docs/cli.md, "impair", lists them',
+        takesRest: true,
+        offers: 'wires',
+      },
     ],
     options: {
       netns: netnsOption,
@@ -208,7 +213,7 @@ export const COMMANDS: readonly Command[] = [
       netns: netnsOption,
       write: {
         short: 'w',
-        ...text(`file to write, in ${WRITTEN_FORMATS}; - is standard output`),
+        ...text(`file to write, in ${WRITTEN_FORMATS}; - is standard output`, 'FILE'),
         required: true,
         offers: 'files',
       },
@@ -219,7 +224,7 @@ export const COMMANDS: readonly Command[] = [
       count: { short: 'c', ...text('stop after this many frames', 'N') },
       duration: text('stop after this many seconds', 'SECONDS'),
       buffer: {
-        ...text('frames wait in it for the recorder: a power of two from 256K to 1G'),
+        ...text('frames wait in it for the recorder: a power of two from 256K to 1G', 'SIZE'),
         default: DEFAULT_BUFFER,
       },
       filter: filterOption,
@@ -245,7 +250,7 @@ export const COMMANDS: readonly Command[] = [
       },
     ],
     options: {
-      into: { ...text('the interface to send on', 'IFACE'), required: true },
+      into: { ...text('the interface to send on', 'IFACE'), required: true, offers: 'interfaces' },
       netns: netnsOption,
       timing: {
         choices: ['original', 'max'],
@@ -266,17 +271,18 @@ export const COMMANDS: readonly Command[] = [
     operands: [],
     options: {
       install: {
-        ...text('put a program into DIRECTORY, or where your Wireshark looks, that calls this command'),
+        ...text('put a program into DIRECTORY, or where your Wireshark looks, that calls this command', 'DIRECTORY'),
         valueIsOptional: true,
+        offers: 'files',
       },
       'extcap-interfaces': flag('list the attached interfaces'),
       'extcap-version': text('version of Wireshark', 'VERSION'),
-      'extcap-interface': text('the interface that is meant', 'IFACE'),
+      'extcap-interface': { ...text('the interface that is meant', 'IFACE'), offers: 'interfaces' },
       'extcap-dlts': flag('say which link type it has'),
       'extcap-config': flag('say which options it has'),
       'extcap-capture-filter': text("capture filter, in tcpdump's syntax", 'EXPRESSION'),
       capture: flag('record it, until Wireshark ends this'),
-      fifo: text('pipe to write to', 'FILE'),
+      fifo: { ...text('pipe to write to', 'FILE'), offers: 'files' },
       snaplen: { ...text('as of record', 'BYTES'), default: String(MAX_SNAPLEN) },
       buffer: { ...text('as of record', 'SIZE'), default: DEFAULT_BUFFER },
     },

@@ -8,6 +8,7 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 
 import { quoted, usageError, VnetError } from '../errors';
+import { PROFILES } from '../impair/words';
 import { putFile } from '../native/trusted';
 import { printMade, tell } from '../terminal/output';
 import {
@@ -23,14 +24,15 @@ import {
 
 // What may stand at a position of a command line.
 
-type Words = { kind: 'choices'; choices: readonly string[] } | { kind: Exclude<Offered, 'commands'> | 'anything' };
+type Words =
+  { kind: 'choices'; choices: readonly string[] } | { kind: Exclude<Offered, 'commands' | 'wires'> | 'anything' };
 
 /** What an operand or the value of an option may be. `commands` are all commands. */
 function wordsFor({ choices, offers }: Operand | Declared, commands: readonly Command[]): Words {
   if (choices) return { kind: 'choices', choices };
-  return offers === 'commands'
-    ? { kind: 'choices', choices: commands.map(({ name }) => name) }
-    : { kind: offers ?? 'anything' };
+  if (offers === 'commands') return { kind: 'choices', choices: commands.map(({ name }) => name) };
+  if (offers === 'wires') return { kind: 'choices', choices: Object.keys(PROFILES) };
+  return { kind: offers ?? 'anything' };
 }
 
 /** What follows an option; null for one that takes no value. */

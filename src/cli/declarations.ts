@@ -5,7 +5,7 @@
  */
 
 /** Kinds of words for which completion offers those that exist. */
-export type Offered = 'interfaces' | 'namespaces' | 'files' | 'commands';
+export type Offered = 'interfaces' | 'namespaces' | 'files' | 'commands' | 'wires';
 
 export interface Declared {
   describe: string;

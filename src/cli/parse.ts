@@ -213,10 +213,15 @@ function parseFor(commands: readonly Command[], command: Command, args: readonly
   return { kind: 'run', command, args: { ...parsed, ...operandValues(command, words) } };
 }
 
-/** Throws if the command to run is not after `--`: its options could not be distinguished from ours. */
+/**
+ * Throws if the command to run is not after `--`: its options could not be distinguished from ours. A word behind an
+ * unknown option is rather its value.
+ */
 function requireDashes({ name, runsAnother }: Command, args: readonly string[], options: OptionsByName): void {
   const at = runsAnother ? firstWordAt(args, options) : -1;
   if (at < 0) return;
+  const unknown = takeApart(args.slice(0, at), options, 'may be missing').words.find(looksLikeOption);
+  if (unknown !== undefined) throw unknownOption(name, options, unknown);
   const typed = [...args.slice(0, at), '--', ...args.slice(at)].map(shellWord).join(' ');
   throw usageError(name, 'its command comes behind --', `vnet-bpf ${name} ${typed}`);
 }
@@ -235,7 +240,11 @@ function operandValues(command: Command, words: readonly string[]): Arguments {
   }
   const [surplus] = left;
   if (surplus !== undefined)
-    throw usageError(command.name, `"${surplus}" is one word too many`, `usage: vnet-bpf ${usageOf(command)}`);
+    throw usageError(
+      command.name,
+      `"${surplus}" is one word too many`,
+      `usage: vnet-bpf ${usageOf(command)}${'all' in command.options ? ', once for each, or --all' : ''}`,
+    );
   return values;
 }
 

@@ -37,6 +37,7 @@ const WRONG: [string[], RegExp][] = [
   [['attach', 'vnet0', '--busy-poll', '-1'], /--busy-poll/],
   [['attach', 'vnet0', '--gro', 'perhaps'], /gro/i],
   [['attach', 'vnet0', 'vnet1', '--addr', '10.77.0.1/24'], /cannot share one address/],
+  [['attach', 'vnet0', 'vnet1', '--mac', '02:00:00:00:00:01'], /cannot share one Ethernet address/],
   [['attach', 'vnet0', 'vnet0'], /is named twice/],
   [['attach', 'vnet0', '--low-watermark', '50'], /--low-watermark "50"/],
   [['attach', 'vnet0', '--queue-packets', '-1'], /--queue-packets "-1"/],

@@ -6,7 +6,7 @@ import * as path from 'node:path';
 import t, { type Test } from 'tap';
 
 import { COMMANDS } from '../../src/cli/commands';
-import { type Command, commandNamed } from '../../src/cli/declarations';
+import { type Command, commandNamed, valueName } from '../../src/cli/declarations';
 import { helpText } from '../../src/cli/help';
 import { parseCommandLine, type Request } from '../../src/cli/parse';
 import { closest, distance, VnetError } from '../../src/errors';
@@ -100,7 +100,12 @@ t.test('what is missing, or too much', async (t) => {
   refuses(t, 'attach vnet0 --mtu', /^--mtu: takes a value, and there is none$/, /^--mtu N: MTU in bytes/);
   refuses(t, 'stats --netns --json', /^--netns: takes a value/, /--netns NAME/);
   refuses(t, 'record vnet0 -w -c 5', /^-w: takes a value/, /file to write/);
-  refuses(t, 'detach vnet0 vnet1', /"vnet1" is one word too many/, /usage: vnet-bpf detach \[iface\]/);
+  refuses(
+    t,
+    'detach vnet0 vnet1',
+    /"vnet1" is one word too many/,
+    /usage: vnet-bpf detach \[iface\], once for each, or --all$/,
+  );
   refuses(t, 'stats --json=maybe', /--json="maybe": takes no value/, /leave it out/);
   refuses(t, 'attach vnet0 --mtu 1500 --mtu 1400', /^--mtu: is given twice$/, /only --addr/);
   refuses(t, '--debug', /which command/, /vnet-bpf --help/);
@@ -114,6 +119,8 @@ t.test('a command to run that does not stand behind --', async (t) => {
     /behind --/,
     /^vnet-bpf run --addr 10\.9\.8\.7\/24 -- ping -c 3 10\.9\.8\.7$/,
   );
+  refuses(t, 'run --netns x', /^--netns: is not an option of run$/, /vnet-bpf run --help/);
+  refuses(t, 'run --hok x.ts ping', /^--hok: is not an option of run$/, /did you mean --hook\?/);
   refuses(t, ['run', '--json', 'sh', '-c', 'exit 7'], /behind --/, /^vnet-bpf run --json -- sh -c 'exit 7'$/);
 });
 
@@ -184,4 +191,15 @@ t.test('which word was meant', async (t) => {
   t.equal(closest('x', ['y', 'z']), null, 'nothing of one letter stands for another letter');
   t.equal(closest('', ['stats']), null);
   t.equal(closest('a'.repeat(100_000), ['stats']), null, 'no typing error');
+});
+
+t.test('an option is named for what it takes, and completion offers that', async (t) => {
+  for (const { name, options } of COMMANDS)
+    for (const [option, declared] of Object.entries(options)) {
+      if (declared.isFlag || declared.choices) continue;
+      const value = valueName(option, declared).replace(/[[\]]/g, '');
+      t.not(value, option.toUpperCase(), `${name} --${option}`);
+      const offers = { FILE: 'files', DIRECTORY: 'files', 'RULES|FILE': 'files', IFACE: 'interfaces' }[value];
+      if (offers !== undefined) t.equal(declared.offers, offers, `${name} --${option} ${value}`);
+    }
 });

@@ -51,6 +51,8 @@ for (const shell of SHELLS) {
     for (const command of shell === 'zsh' ? ['detach', 'hook'] : ['detach', 'stats', 'log', 'step', 'hook'])
       offers(t, shell, directory, `vnet-bpf ${command} vncom`, [nic.iface]);
     offers(t, shell, directory, `vnet-bpf detach --netns ${netns} vncom`, [nic.iface]);
+    offers(t, shell, directory, 'vnet-bpf replay run.pcapng --into vncom', [nic.iface]);
+    offers(t, shell, directory, `vnet-bpf impair ${nic.iface} sat`, ['satellite']);
     offers(t, shell, directory, 'vnet-bpf attach vnet0 --mtu vncom', []);
     const [file] = complete(shell, `vnet-bpf hook ${nic.iface} ${ROOT}/packa`, directory);
     t.match(file, /package/, 'files');
