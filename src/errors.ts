@@ -164,6 +164,16 @@ function errnoNameOf(error: unknown): string {
 /** Whether another process is using what this one needs: trying again later may help. */
 export const isBusy = (error: unknown): boolean => error instanceof VnetError && error.code === 'BUSY';
 
+/** The error for the user if libbpf cannot be loaded, otherwise null. */
+export function missingLibrary(cause: unknown): VnetError | null {
+  const { code, library } = (cause ?? {}) as { code?: unknown; library?: unknown };
+  if (code !== 'LIBBPF_MISSING' || typeof library !== 'string') return null;
+  return new VnetError('LIBBPF_MISSING', library, 'this library, libbpf 1.0 or later, cannot be loaded', {
+    hint: 'apt-get install libbpf1, or set LIBBPF_TS_LIBRARY to its path',
+    cause,
+  });
+}
+
 export const isExhaustion = (error: unknown): boolean => errnoNameOf(error) !== '';
 
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
@@ -209,3 +219,7 @@ export const commandAbout = (
   { iface, netns }: { iface: string; netns: { name: string | null } },
   ...more: readonly string[]
 ): string => commandFor(verb, iface, netns.name, ...more);
+
+/** For a command about attached interfaces when there are none. */
+export const nothingIsAttached = (netns: string | null = null): string =>
+  `nothing is attached; ${commandFor('attach', 'vnet0', netns)} does it`;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf detach`. */
-import { messageOf, usageError } from '../errors';
+import { messageOf, nothingIsAttached, usageError } from '../errors';
 import { detach, detachAttachment, detachInWords, sweepTraces } from '../lifecycle/detach';
 import { attachmentsOfNetns, brokenOnes, known, requireNamed } from '../lifecycle/find-attachment';
 import { checkInterfaceName, checkNetnsName } from '../options/values';
@@ -32,7 +32,7 @@ export async function detachCommand(args: DetachArguments): Promise<void> {
       throw usageError('detach', 'give an interface or --all, not both', 'vnet-bpf list shows those attached');
     requirePrivileges();
     const all = netns === null ? everyAttachment() : [...attachmentsOfNetns(netns), ...brokenOnes(null, netns)];
-    return args.dryRun ? printSteps(detachInWords(all.map(known)), args.json) : detachAll(all, args.json);
+    return args.dryRun ? printSteps(detachInWords(all.map(known)), args.json) : detachAll(all, netns, args.json);
   }
   if (args.iface === undefined)
     throw usageError('detach', 'which interface?', 'vnet-bpf list shows those attached; --all takes them all');
@@ -47,21 +47,26 @@ export async function detachCommand(args: DetachArguments): Promise<void> {
 }
 
 /** Detaches all of them: one that cannot be detached does not keep the others. */
-async function detachAll(all: readonly (Attachment | BrokenAttachment)[], json: boolean): Promise<void> {
+async function detachAll(
+  all: readonly (Attachment | BrokenAttachment)[],
+  netns: string | null,
+  json: boolean,
+): Promise<void> {
   const done: Detached[] = [];
   const named = all
     .map((attachment) => ({ attachment, ...known(attachment) }))
     .sort((a, b) => Number(a.iface > b.iface) - Number(a.iface < b.iface));
-  for (const { attachment, iface, netns } of named) {
+  for (const { attachment, iface, netns: place } of named) {
     try {
       await detachAttachment(attachment);
-      done.push({ interface: iface, netns: netns.name, detached: true, error: null });
+      done.push({ interface: iface, netns: place.name, detached: true, error: null });
       if (!json) tell(`${iface} detached`);
     } catch (error) {
       process.exitCode = reportError(error, false);
-      done.push({ interface: iface, netns: netns.name, detached: false, error: messageOf(error) });
+      done.push({ interface: iface, netns: place.name, detached: false, error: messageOf(error) });
     }
   }
   sweepTraces();
+  if (all.length === 0 && !json) tell(nothingIsAttached(netns));
   if (json) tellMade(jsonText(done));
 }

@@ -2,6 +2,7 @@
 /** `vnet-bpf log`: the lines that also went to the kernel log, with their times. */
 import * as fs from 'node:fs';
 
+import { nothingIsAttached } from '../errors';
 import { attachmentsOfNetns, brokenOnes, known, requireNamed } from '../lifecycle/find-attachment';
 import { requireReader } from '../native/standard-streams';
 import { requirePrivileges } from '../requirements';
@@ -41,6 +42,7 @@ export async function logCommand(args: LogArguments): Promise<void> {
   checkSelection(args);
   requirePrivileges();
   const logs = selectedLogs(args);
+  if (logs.length === 0 && !args.json) print(nothingIsAttached(args.netns));
   const shown = new Map<string, number>();
   for (;;) {
     const lines = inTurn(

@@ -160,7 +160,12 @@ class CannotExecute extends VnetError {
       'COMMAND_FAILED',
       `command ${program}`,
       missing ? 'there is none of that name' : `cannot be executed: ${why}`,
-      { cause: error },
+      {
+        hint: missing
+          ? 'give its path; without one it is looked up in PATH, which sudo may have changed'
+          : 'chmod +x makes a program of a file; one without a first line such as #!/bin/sh needs sh before it',
+        cause: error,
+      },
     );
     this.status = missing ? STATUS.notFound : STATUS.notExecutable;
   }

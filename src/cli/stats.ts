@@ -2,7 +2,7 @@
 /** `vnet-bpf stats`. */
 import { type CounterGroup, worded } from '../datapath/counter-words';
 import { frameAccounting, lostBehind, type Stats } from '../datapath/stats';
-import { usageError, VnetError } from '../errors';
+import { nothingIsAttached, usageError, VnetError } from '../errors';
 import { printable } from '../printable';
 import { requirePrivileges } from '../requirements';
 import { bytes, print, printJson, printMade, printNotice, table } from '../terminal/output';
@@ -29,7 +29,7 @@ export async function statsCommand(args: StatsArguments): Promise<void> {
     const readings = read.map(({ stats }) => stats);
     if (args.json) printJson(args.iface === undefined ? readings : readings[0]);
     else if (args.prometheus) printMetrics(read);
-    else if (read.length === 0) print('nothing is attached; vnet-bpf attach vnet0 does it');
+    else if (read.length === 0) print(nothingIsAttached(args.netns));
     else
       print(
         ...read

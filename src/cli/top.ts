@@ -3,7 +3,7 @@
 import { isatty } from 'node:tty';
 
 import { statsIfThere } from '../datapath/stats';
-import { VnetError } from '../errors';
+import { nothingIsAttached, VnetError } from '../errors';
 import { cannotBeWritten, requireReader } from '../native/standard-streams';
 import { movesCursor, showsBlocks, showsColours } from '../native/terminal';
 import { requirePrivileges } from '../requirements';
@@ -104,10 +104,11 @@ export async function topCommand(args: TopArguments): Promise<void> {
   const look = (): Look[] => looks(args);
   if (hasScreen()) return showScreen(look, seconds);
   const readings = new Readings(seconds * 1000);
-  for (;;) {
+  for (let first = true; ; first = false) {
     const { rows, changes } = readings.update(look(), performance.now());
     const lines = plainLines(rows, changes);
     if (lines.length > 0) print(...lines);
+    else if (first) print(nothingIsAttached(args.netns));
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
     requireReader();
   }

@@ -13,13 +13,12 @@ import {
   BpfObject,
   BpfProgram,
   libbpfVersion,
-  LibraryError,
   MapType,
   type TcLink,
   VerifierError,
 } from 'libbpf-ts';
 
-import { HINTS, VnetError } from '../errors';
+import { HINTS, missingLibrary, VnetError } from '../errors';
 import { roomFrameCost, roomFrameMax, txBytesLimit } from '../link/credit';
 import type { Netns } from '../link/netns';
 import { RUNNING_ROWS, type RunningOptions } from '../options/attach-options';
@@ -288,12 +287,8 @@ function explained(what: string, error: unknown): unknown {
       cause: error,
     });
   }
-  if (error instanceof LibraryError) {
-    return new VnetError('LIBBPF_MISSING', error.library, 'this library, libbpf 1.0 or later, cannot be loaded', {
-      hint: 'apt-get install libbpf1, or set LIBBPF_TS_LIBRARY to its path',
-      cause: error,
-    });
-  }
+  const missing = missingLibrary(error);
+  if (missing) return missing;
   if (error instanceof BpfError) {
     return new VnetError('BPF_OBJECT', what, error.message, {
       hint: 'vnet-bpf doctor looks for the cause',

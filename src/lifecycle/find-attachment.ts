@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Finds the attachment that a user names by interface and namespace, even if its record is damaged. */
-import { closest, commandAbout, commandFor, operandFor, shellWord, VnetError } from '../errors';
+import { closest, commandAbout, nothingIsAttached, operandFor, shellWord, VnetError } from '../errors';
 import { type Link, linkByName } from '../link/links';
 import { Netns, openPeerNetns } from '../link/netns';
 import {
@@ -200,7 +200,7 @@ export function whatIsAttached<T extends Named>(
   all: readonly T[],
   fileOf: (each: T) => string | null,
 ): string {
-  if (all.length === 0) return `nothing is attached; ${commandFor('attach', 'vnet0', netns)} does it`;
+  if (all.length === 0) return nothingIsAttached(netns);
   const typed = (each: Named): string => operandFor(each.iface, each.netns.name);
   const asked = operandFor(iface, netns);
   const ofThatName = all.filter((each) => each.iface === iface);

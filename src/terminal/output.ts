@@ -6,7 +6,7 @@
  */
 import { fstatSync } from 'node:fs';
 
-import { exhaustion, VnetError } from '../errors';
+import { exhaustion, HINTS, missingLibrary, VnetError } from '../errors';
 import { sayKoffiIsMissing } from '../native/node';
 import { news, report } from '../native/standard-streams';
 import { isTerminal, showsColours } from '../native/terminal';
@@ -122,11 +122,13 @@ export function errorText(
   debug: boolean,
   paint: (look: Look, text: string) => string = (_, text) => text,
 ): string {
-  const error = exhaustion(thrown) ?? thrown;
+  const error = exhaustion(thrown) ?? missingLibrary(thrown) ?? thrown;
   const known = error instanceof VnetError;
   const message = error instanceof Error ? error.message : textOf(error);
-  const line = known || message.includes(': ') ? message : `internal error: ${message}`;
-  const hint = known && error.hint ? `${paint('bold', 'hint:')} ${printable(oneLine(error.hint))}\n` : '';
+  const hasPlace = known || message.includes(': ');
+  const line = hasPlace ? message : `internal error: ${message}`;
+  const advice = known ? error.hint : hasPlace ? HINTS.doctor : HINTS.bug;
+  const hint = advice ? `${paint('bold', 'hint:')} ${printable(oneLine(advice))}\n` : '';
   return `${paint('bad', 'vnet-bpf:')} ${printable(oneLine(line))}\n${hint}${debug ? printableLines(stackOf(error)) : ''}`;
 }
 

@@ -3,6 +3,7 @@
  * The user's choices, the keys that change them, and the whole screen as lines: a pure function of the readings and the
  * size.
  */
+import { nothingIsAttached } from '../errors';
 import { detail } from './detail';
 import { clip, type Glyphs, type Line, part, type Part, short, widthOf } from './drawing';
 import { type Change, nextOrder, type Order, type Row, sorted } from './readings';
@@ -91,9 +92,7 @@ export function screen(scene: Scene, { width, height }: Size): Line[] {
   const rows = sorted(scene.rows, scene.view.order);
   const place = Math.max(0, height - 2);
   const body =
-    rows.length === 0
-      ? [[], [part('  nothing is attached; vnet-bpf attach vnet0 does it')]]
-      : interfaces(rows, scene, { width, height: place });
+    rows.length === 0 ? [[], [part(`  ${nothingIsAttached()}`)]] : interfaces(rows, scene, { width, height: place });
   const filled = [...body.slice(0, place), ...Array.from({ length: Math.max(0, place - body.length) }, (): Line => [])];
   return [head(scene, width), ...filled, foot(scene, width)].slice(0, height).map((line) => clip(line, width));
 }

@@ -104,6 +104,20 @@ t.test('without /proc, one line says how to mount it', { skip: cannotRun || with
   t.equal(onTerminal.status, 2);
 });
 
+t.test('root of a user namespace', { skip: cannotRun }, async (t) => {
+  const through = ['unshare', '--user', '--map-root-user', '--'];
+  await refused(
+    t,
+    [['attach', 'vnet0'], ['attach', 'vnet0', '--daemon'], ['stats', 'vnet0'], ['list']].map((args): Refusal => ({
+      args,
+      status: 1,
+      says: /root of a user namespace only/,
+      hints: /on the host/,
+      through,
+    })),
+  );
+});
+
 t.test('counters where process 1 is out of sight', { skip: cannotRun }, async (t) => {
   const netns = testNetns(t);
   const nic = attachedIn(t, netns);

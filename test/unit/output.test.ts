@@ -2,7 +2,7 @@
 /** What commands print. */
 import t from 'tap';
 
-import { usageError, VnetError } from '../../src/errors';
+import { HINTS, usageError, VnetError } from '../../src/errors';
 import { bytes, errorText, exitCodeOf, table } from '../../src/terminal/output';
 
 t.test('sizes', async (t) => {
@@ -64,9 +64,14 @@ t.test('errors: one line, and a hint where there is one', async (t) => {
 t.test('what nobody foresaw says so, and has no stack without --debug', async (t) => {
   t.same(reported(new TypeError('x is not a function')), {
     code: 1,
-    text: 'vnet-bpf: internal error: x is not a function\n',
+    text: `vnet-bpf: internal error: x is not a function\nhint: ${HINTS.bug}\n`,
   });
-  t.same(reported('just a string'), { code: 1, text: 'vnet-bpf: internal error: just a string\n' });
+  t.match(reported('just a string'), { code: 1, text: /^vnet-bpf: internal error: just a string\nhint: .*\n$/ });
+  t.match(
+    reported(Object.assign(new Error('setns: EPERM'), { code: 'EPERM' })).text,
+    /^vnet-bpf: setns: EPERM\nhint: vnet-bpf doctor looks for the cause\n$/,
+    'an error of the system has a hint, too',
+  );
 });
 
 t.test('--debug shows stacks, causes and the verifier log', async (t) => {
