@@ -142,11 +142,13 @@ function requireOwnDirectory(directory: string, file: string): void {
 export interface Initialized {
   /** The hook's absolute path. */
   file: string;
+  /** False if there was a file already: it stays as it is, and only the types are renewed. */
+  isNew: boolean;
   /** Files that already existed and were not changed. */
   kept: string[];
 }
 
-/** Writes a first hook. Throws a VnetError if it exists already or cannot be written. */
+/** Writes a first hook, unless the file exists, and the types. Throws a VnetError if something cannot be written. */
 export function initHook(name: string): Initialized {
   const template = TEMPLATES[path.extname(name)];
   if (template === undefined)
@@ -160,10 +162,7 @@ export function initHook(name: string): Initialized {
   try {
     requireOwnDirectory(existing(directory), file);
     fs.mkdirSync(directory, { recursive: true });
-    if (!writeNew(file, template))
-      throw new VnetError('HOOK', `hook ${file}`, 'is there already', {
-        hint: 'choose another name; the existing file stays as it is',
-      });
+    const isNew = writeNew(file, template);
     const kept = [
       ['tsconfig.json', TSCONFIG],
       ['package.json', PACKAGE],
@@ -171,7 +170,7 @@ export function initHook(name: string): Initialized {
       writeNew(path.join(directory, beside), text) || isThere(path.join(directory, beside), text) ? [] : [beside],
     );
     writeTypes(directory);
-    return { file, kept };
+    return { file, isNew, kept };
   } catch (cause) {
     if (cause instanceof VnetError) throw cause;
     throw new VnetError(
@@ -193,8 +192,11 @@ export function commandsFor(file: string, isRoot: boolean): string {
 }
 
 export function initCommand(name: string): void {
-  const { file, kept } = initHook(name);
-  tell(`${file} is a hook, with its types in ${path.join(path.dirname(file), TYPES)}`);
+  const { file, isNew, kept } = initHook(name);
+  const types = path.join(path.dirname(file), TYPES);
+  if (!isNew)
+    return tell(`${file} is there already, and stays as it is; its types in ${types} are those of this version`);
+  tell(`${file} is a hook, with its types in ${types}`);
   if (kept.length > 0)
     tell(`${kept.join(' and ')} beside it was there already: docs/hooks.md shows what an editor needs in it`);
   tell(`${commandsFor(file, process.geteuid?.() === 0)} puts it on an interface`);

@@ -119,33 +119,35 @@ export class Polling {
 
   /** What the faults in place have done; null if there are none. */
   faultsReport(): Promise<FaultsReport | null> {
-    return this.inTurn(async () => (isFaults(this.choice) ? (await this.thread()).order({ kind: 'report' }) : null));
+    return this.inTurn(async () =>
+      isFaults(this.choice) ? (await this.thread('a rule of faults')).order({ kind: 'report' }) : null,
+    );
   }
 
   inject(frame: Uint8Array): Promise<void> {
     return this.inTurn(async () => {
-      await (await this.thread()).order({ kind: 'inject', frame });
+      await (await this.thread('an injected frame')).order({ kind: 'inject', frame });
     });
   }
 
   /** Lets frames wait in the ring until resume(). */
   pause(): Promise<void> {
     return this.inTurn(async () => {
-      await (await this.thread()).order({ kind: 'pause' });
+      await (await this.thread('step')).order({ kind: 'pause' });
       this.paused = true;
     });
   }
 
   /** The next frame in the ring, while paused; null if there is none. */
   peek(): Promise<SteppedFrame | null> {
-    return this.inTurn(async () => (await this.thread()).order({ kind: 'peek' }));
+    return this.inTurn(async () => (await this.thread('step')).order({ kind: 'peek' }));
   }
 
   /**
    * Deals with the frame of peek(): 'pass' leaves it to the hook, bytes take its place. False if there is none.
    */
   step(verdict: 'pass' | 'drop' | Uint8Array): Promise<boolean> {
-    return this.inTurn(async () => (await this.thread()).order({ kind: 'step', verdict }));
+    return this.inTurn(async () => (await this.thread('step')).order({ kind: 'step', verdict }));
   }
 
   resume(): Promise<void> {
@@ -242,18 +244,21 @@ export class Polling {
   }
 
   /** The interface's own thread, started if need be; without a hook it passes all frames. */
-  private async thread(): Promise<HookThread> {
+  private async thread(what: string): Promise<HookThread> {
     requireUp(this.choice, this.down, this.parts.interface, this.parts.netns);
-    return this.hooked ?? (await this.enterThread(null));
+    return this.hooked ?? (await this.enterThread(null, what));
   }
 
   /**
    * Starts a thread for the interface, with a hook or faults if there is a choice. It takes the interface over from the
    * current poller only once they are loaded.
    */
-  private async enterThread(choice: Choice | null): Promise<HookThread> {
+  private async enterThread(
+    choice: Choice | null,
+    what = isFaults(choice) ? 'a rule of faults' : 'a hook',
+  ): Promise<HookThread> {
     const { interface: name, netns, mac, spread, events, finishBatches } = this.parts;
-    const request = this.onlyQueue(isFaults(choice) ? 'a rule of faults' : 'a hook');
+    const request = this.onlyQueue(what);
     const died = (error: Error): void =>
       void this.inTurn(() => this.threadDied(thread, error)).catch((cause: unknown) => events.died(cause as VnetError));
     const thread: HookThread = new HookThread(

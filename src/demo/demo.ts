@@ -8,6 +8,7 @@ import * as path from 'node:path';
 
 import { frameAccounting, type Stats } from '../datapath/stats';
 import { clock } from '../native/clock';
+import { SYSTEM_PATH } from '../native/inherited';
 import { requirePrivileges } from '../requirements';
 import { bytes, tell } from '../terminal/output';
 import { ADDRESS, IFACE, proves, Sandbox, say, showCommand, shownPath, showOutput, snapshot, title } from './stage';
@@ -221,6 +222,14 @@ function hasEnded(pid: number): boolean {
   }
 }
 
+const README = shownPath(path.join(__dirname, '..', '..', 'README.md'));
+
+/** Whether a shell of the user finds vnet-bpf: a package installs it, a checkout does not. */
+const isInPath = (): boolean =>
+  `${process.env['PATH'] ?? ''}:${SYSTEM_PATH}`
+    .split(':')
+    .some((directory) => directory !== '' && fs.existsSync(path.join(directory, 'vnet-bpf')));
+
 export async function demoCommand(): Promise<void> {
   requirePrivileges();
   const start = clock.now();
@@ -232,13 +241,14 @@ export async function demoCommand(): Promise<void> {
   }
   tell(
     '',
-    `All steps hold, in ${((clock.now() - start) / 1000).toFixed(1)} s. Next: vnet-bpf attach vnet0, and README.md.`,
+    `All steps hold, in ${((clock.now() - start) / 1000).toFixed(1)} s. Next: vnet-bpf attach vnet0, and ${README}.`,
   );
 }
 
 async function show(box: Sandbox): Promise<void> {
   tell('vnet-bpf: what this NIC transmits comes back as received.');
-  tell('Lines with # are commands, as root would type them; make install puts vnet-bpf into the PATH.');
+  const hint = isInPath() ? '' : '; make install puts vnet-bpf into the PATH';
+  tell(`Lines with # are commands, as root would type them${hint}.`);
   const before = await attach(box);
   await look(box);
   await ping(box);

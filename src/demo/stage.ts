@@ -75,7 +75,8 @@ const bold = (text: string): string => coloured('bold', printable(text), 1);
 /** The name of one of our files, relative to the user's directory. */
 export function shownPath(file: string): string {
   const directory = workingDirectory();
-  return directory === null ? file : path.relative(directory, file) || path.basename(file);
+  const relative = directory === null ? '' : path.relative(directory, file);
+  return relative === '' || relative.startsWith('..') ? file : relative;
 }
 
 let step = 0;

@@ -4,6 +4,7 @@ import { type Runtime, Session } from 'node:inspector';
 import { createRequire, findSourceMap } from 'node:module';
 import * as path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { types } from 'node:util';
 
 import { VnetError } from '../errors';
 import type { Frame } from '../packet/frame';
@@ -147,6 +148,13 @@ function defaultOf(exported: unknown): unknown {
   return value;
 }
 
+/** Whether a value is all that an ES module exports, or what was one before its translation: it has no default. */
+const isNamespace = (value: unknown): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  (types.isModuleNamespaceObject(value) || Object.hasOwn(value, '__esModule')) &&
+  !('frame' in value);
+
 function checked(file: string, exported: unknown, loadedAs: string): LoadedHook {
   const wrong = (why: string): never => {
     throw new VnetError('HOOK', `hook ${file}`, why, {
@@ -156,6 +164,7 @@ function checked(file: string, exported: unknown, loadedAs: string): LoadedHook 
   const hook = (typeof exported === 'function' ? { frame: exported } : exported) as Partial<
     Record<keyof Hook, unknown>
   > | null;
+  if (isNamespace(hook)) return wrong('has no default export');
   if (typeof hook !== 'object' || hook === null)
     return wrong(`exports ${describe(hook)} by default, which is neither a function nor a hook`);
   for (const method of ['frame', 'start', 'stop'] as const) {

@@ -75,13 +75,17 @@ t.test('a hook to begin with', { skip: cannotRun }, async (t) => {
     'they are loaded',
   );
 
-  const before = fs.readFileSync(path.join(directory, 'hook.ts'), 'utf8');
+  const declarations = path.join(directory, 'types', 'vnet-bpf', 'hooks', 'contract.d.ts');
+  const types = fs.readFileSync(declarations, 'utf8');
+  fs.writeFileSync(declarations, 'of another version');
+  write('hook.ts', MINE);
   t.match(cli(['hook', '--init', path.join(directory, 'hook.ts')]), {
-    status: 1,
-    stdout: '',
-    stderr: /is there already\nhint: choose another name/,
+    status: 0,
+    stdout: /hook\.ts is there already, and stays as it is; its types in .* are those of this version\n$/,
+    stderr: '',
   });
-  t.equal(fs.readFileSync(path.join(directory, 'hook.ts'), 'utf8'), before, 'nothing is overwritten');
+  t.equal(fs.readFileSync(path.join(directory, 'hook.ts'), 'utf8'), MINE, 'the hook is not overwritten');
+  t.equal(fs.readFileSync(declarations, 'utf8'), types, 'its types are renewed');
   write('tsconfig.json', '{}\n');
   t.match(cli(['hook', '--init', path.join(directory, 'third.ts')]), {
     status: 0,

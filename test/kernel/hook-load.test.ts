@@ -172,6 +172,20 @@ t.test('hook files', { skip: cannotRun }, async (t) => {
   t.match(results.get('pass.mjs'), { name: 'object' }, 'one that imports what others failed to');
 });
 
+t.test('a file that exports something, but no hook', { skip: cannotRun }, async (t) => {
+  const args = ['attach', 'vnet0', '--netns', testNetns(t), '--daemon', '--hook'];
+  const says = /: has no default export$/;
+  const hints = /export default/;
+  await refused(
+    t,
+    [
+      hookFile(t, 'named.mjs', 'export const x = 5;\n'),
+      hookFile(t, 'named.ts', 'export const x: number = 5;\n'),
+      path.join(ROOT, 'dist', 'examples', 'tcp-echo.js'),
+    ].map((file) => ({ args: [...args, file], status: 1, says, hints })),
+  );
+});
+
 t.test('whoever loads it, one line says where it is wrong', { skip: cannotRun }, async (t) => {
   const netns = testNetns(t);
   const hook = hookFile(t, 'bad.ts', 'export default (frame: unknown) => {\n  const x = (1 2);\n};\n');

@@ -38,7 +38,7 @@ t.test('what takes one queue says so, and changes nothing', { skip: cannotLoop()
       /a hook on vnet0: it has 2 queues.*hint: vnet-bpf attach vnet0 --netns \S+ --replace/s,
     ],
     [['record', ...where, '--write', '-'], /a recording on vnet0: it has 2 queues/],
-    [['step', ...where], /it has 2 queues/],
+    [['step', ...where], /^vnet-bpf: step on vnet0: it has 2 queues, and step takes one$/m],
   ] as const) {
     const { status, stderr } = cli(args);
     t.equal(status, 1, `${args[0]} is refused`);
