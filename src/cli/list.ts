@@ -6,7 +6,7 @@ import { ruleText } from '../faults/language';
 import { locate } from '../lifecycle/find-attachment';
 import { netnsText, shownNetns } from '../link/netns-record';
 import { requirePrivileges } from '../requirements';
-import { allAttachments, brokenAttachments, fateOf, type Attachment, type BrokenAttachment } from '../state/store';
+import { allAttachments, brokenAttachments, conditionOf, type Attachment, type BrokenAttachment } from '../state/store';
 import { bytes, print, printJson, table } from '../terminal/output';
 
 /** One entry of `list --json`, and what `attach --json` prints. */
@@ -56,7 +56,7 @@ export function describeBroken(broken: BrokenAttachment): BrokenDescription {
 }
 
 export function describeAttachment(attachment: Attachment): AttachmentDescription {
-  const state = fateOf(attachment);
+  const state = conditionOf(attachment);
   const lives = state === 'running';
   const { name, gone } = shownNetns(attachment.netns, attachment.pid);
   const decides = attachment.onHookError === 'drop';

@@ -90,7 +90,6 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private readonly moreLocks: FileLock[] = [];
   private readonly resegment: BpfProgram | null;
   private ending = false;
-  /** Why the hook that attach loaded has not started; null if it has. */
   private startWarning: string | null = null;
   private impairing: Promise<unknown> = Promise.resolve();
   private closing: Promise<void> | undefined;
@@ -357,9 +356,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     try {
       using _global = await lockEverythingSoon();
       this.log.write(`unloaded: ${this.attachment.iface}`);
-      // For `list`, before the lock says that no controller lives.
-      this.attachment.phase = 'detaching';
-      this.save();
+      this.save(Object.assign(this.attachment, { phase: 'detaching' } as const)); // before the lock goes, for `list`
       this.release(stopped);
       await this.parts.teardown(this.attachment);
     } finally {

@@ -253,12 +253,9 @@ export class Polling {
    * Starts a thread for the interface, with a hook or faults if there is a choice. It takes the interface over from the
    * current poller only once they are loaded.
    */
-  private async enterThread(
-    choice: Choice | null,
-    what = isFaults(choice) ? 'a rule of faults' : 'a hook',
-  ): Promise<HookThread> {
+  private async enterThread(choice: Choice | null, what?: string): Promise<HookThread> {
     const { interface: name, netns, mac, spread, events, finishBatches } = this.parts;
-    const request = this.onlyQueue(what);
+    const request = this.onlyQueue(what ?? (isFaults(choice) ? 'a rule of faults' : 'a hook'));
     const died = (error: Error): void =>
       void this.inTurn(() => this.threadDied(thread, error)).catch((cause: unknown) => events.died(cause as VnetError));
     const thread: HookThread = new HookThread(

@@ -10,7 +10,7 @@ import { BpfError, BpfMap, ringUsage } from 'libbpf-ts';
 import { CONTROL } from '../layout';
 import { shownNetns } from '../link/netns-record';
 import { ringPin, visiblePins } from '../state/bpffs';
-import { type Attachment, fateOf } from '../state/store';
+import { type Attachment, conditionOf } from '../state/store';
 import { type BehindTx, judgeBehind, type KernelCounters, refusedBy, sumCounters } from './kernel-counters';
 import type { Refusal } from './outcomes';
 import { type HeldFrames, QueueControls } from './queue-gate';
@@ -340,8 +340,8 @@ export function readStats(attachment: Attachment): Stats {
   const behind = judgeBehind(kernel, queues.sum(CONTROL.heldSegments), queues.sum(CONTROL.heldArrived));
   const source: Source = { attachment, pins, queues, stopped, held, kernel, reinjected, behind };
   const { iface, backend, attach, pid } = attachment;
-  const fate = fateOf(attachment);
-  const state = fate === 'running' && stopped ? 'stopped' : fate;
+  const condition = conditionOf(attachment);
+  const state = condition === 'running' && stopped ? 'stopped' : condition;
   const head = {
     interface: iface,
     netns: shownNetns(attachment.netns, pid).name,

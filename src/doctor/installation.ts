@@ -20,7 +20,7 @@ import {
   type Attachment,
   type BrokenAttachment,
   brokenAttachments,
-  fateOf,
+  conditionOf,
   isControlled,
 } from '../state/store';
 import { attempt, cannotCheck, type Check, fail, isRoot, ok, warn } from './check';
@@ -176,9 +176,9 @@ export function leftoverChecks(): Check[] {
   const state = attempt('attachments', 'the error says which file; vnet-bpf detach --all removes the rest', () => {
     const all = allAttachments();
     for (const attachment of all) {
-      const fate = fateOf(attachment);
-      if (fate === 'running') running++;
-      if (fate === 'crashed') found.push(crashed(attachment));
+      const condition = conditionOf(attachment);
+      if (condition === 'running') running++;
+      if (condition === 'crashed') found.push(crashed(attachment));
     }
     const broken = brokenAttachments();
     found.push(...broken.map(damaged));

@@ -227,7 +227,7 @@ function removeEmptyState(): void {
  * What has become of an attachment: looped, being removed at this moment, or left by a controller that ended otherwise.
  * A removal holds the global lock; one that was killed no longer does.
  */
-export function fateOf(attachment: { id: string }): 'running' | 'detached' | 'crashed' {
+export function conditionOf(attachment: { id: string }): 'running' | 'detached' | 'crashed' {
   if (isControlled(attachment)) return 'running';
   // The caller may have read the record before the removal began.
   const now = readAttachment(attachment.id);

@@ -28,6 +28,7 @@ const INVOCATIONS: Readonly<Record<string, Invocation>> = {
   detach: { options: [], acts: true },
   hook: { options: ['--none'], acts: true },
   impair: { options: ['--show'] },
+  faults: { options: ['--show'] },
   step: { options: [], acts: true },
   record: { options: ['--write', '-', '--duration', '0.1'] },
   replay: { options: ['--into', 'vnet0'], acts: true },
