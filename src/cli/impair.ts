@@ -35,7 +35,8 @@ export async function impairCommand(args: ImpairArguments): Promise<void> {
   if (args.show) return show(attachment, present, args.json);
   if (args.dryRun) {
     const commands = netemCommands(end, present !== null, words && tcWords(words, attachment.queues));
-    return print(...commands);
+    const line = attachment.queues === 1 && words?.includes('queue');
+    return print(...commands, ...(line ? ['# queue: the poller does it; tc has no such word'] : []));
   }
   using client = await ControlClient.connect(controlSocket(attachment.id));
   await client.ask({ order: 'impair', words });

@@ -133,7 +133,9 @@ export async function fullQueue(box: Sandbox): Promise<void> {
     'it did not stop',
   );
 
-  say('Now the program may go on. It takes the packets out, and at half of the queue more may come in.');
+  say(
+    'Now the program may go on. It takes the packets out, and once it is down to the low watermark, half of what it holds, more may come in.',
+  );
   box.resume();
   burst.child.stdin?.end();
   const { sent, received } = JSON.parse(await burst.output) as { sent: number; received: number };

@@ -78,6 +78,7 @@ Priority: optional
 Installed-Size: $(du -sk "$root/usr" | cut -f1)
 Depends: nodejs (>= 20), libc6, libbpf1, iproute2
 Recommends: libpcap0.8
+Suggests: bash-completion
 Description: loopback NIC, programmable in TypeScript
  A virtual Ethernet interface whose transmitted packets come back as received
  ones, looped by BPF and a poller in TypeScript. Documents are in

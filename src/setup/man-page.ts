@@ -93,7 +93,7 @@ export function manPage(version: string, cli: string): string {
     section(
       'DESCRIPTION',
       plain(
-        `Makes virtual Ethernet interfaces whose transmitted frames come back as received ones. A BPF program copies each frame into a ring buffer, a poller hands it back to the kernel; while the ring is full the transmit queue is stopped. An interface is named by its name and its network namespace (--netns); all commands but ${withoutRoot.join(', ')} and ${String(last)} need root.`,
+        `Makes virtual Ethernet interfaces whose transmitted frames come back as received ones. A BPF program copies each frame into a ring buffer, a poller hands it back to the kernel; while the ring is full the transmit queue is stopped. An interface is named by its name and its network namespace (--netns); all commands but ${withoutRoot.join(', ')} and ${String(last)} need root; hook --init and extcap --install need none.`,
       ),
     ),
     section('COMMANDS', ...COMMANDS.map(commandPart)),
