@@ -157,9 +157,8 @@ function optionSpec([name, declared]: [string, Declared], commands: readonly Com
 }
 
 function zshCase(command: Command, commands: readonly Command[]): string {
-  const repeated = command.operands.some(({ takesRest }) => takesRest);
   const operands = command.operands.map((operand, i) =>
-    quoted(`${repeated ? '*' : i + 1}:${operand.name}:${zshAction(wordsFor(operand, commands))}`),
+    quoted(`${operand.takesRest ? '*' : i + 1}:${operand.name}:${zshAction(wordsFor(operand, commands))}`),
   );
   const specs = [
     ...Object.entries({ ...command.options, ...GLOBAL_OPTIONS }).map((option) => optionSpec(option, commands)),
