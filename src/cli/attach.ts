@@ -3,10 +3,12 @@
 import type { Controller } from '../controller/controller';
 import { commandAbout, named } from '../errors';
 import { attachAll, attachInWords } from '../lifecycle/attach';
+import { unloop } from '../lifecycle/teardown';
 import { setCallersNetns } from '../link/netns';
 import { parseListenAddress } from '../metrics/address';
 import { leaveRemovedDirectory } from '../native/inherited';
 import { notifyService } from '../native/sockets';
+import { allNewsIsOut } from '../native/standard-streams';
 import { printable } from '../printable';
 import { requirePrivileges } from '../requirements';
 import type { Attachment } from '../state/store';
@@ -52,9 +54,17 @@ export async function attachCommand(args: AttachArguments): Promise<void> {
   } finally {
     // A service manager that does not receive this sees the process end.
     await notifyService('STOPPING=1').catch(() => undefined);
-    await detachAll(controllers);
+    await detachAll(controllers).catch((error: unknown) => endAnyway(error, controllers));
   }
   // Nothing else keeps the process alive, and neither may a library's timer or a reader that does not read.
+  process.exit();
+}
+
+/** Ends the process although interfaces are left. What still loops would keep it alive. */
+async function endAnyway(error: unknown, controllers: readonly Controller[]): Promise<never> {
+  process.exitCode = reportError(error, process.argv.includes('--debug'));
+  await allNewsIsOut();
+  for (const { isClosing, attachment } of controllers) if (!isClosing) unloop(attachment);
   process.exit();
 }
 
@@ -70,11 +80,13 @@ async function detachAll(controllers: readonly Controller[]): Promise<void> {
 
 /** Resolves when nothing of the interface is left: it was detached by an order, or removed by others. */
 function untilDetached(controller: Controller): Promise<void> {
-  controller.once('gone', (why) => {
-    process.exitCode = reportError(why, false);
-    controller.detach().catch(() => undefined); // detachAll() reports it
+  return new Promise((resolve) => {
+    controller.once('detached', resolve);
+    controller.once('gone', (why) => {
+      process.exitCode = reportError(why, false);
+      controller.detach().catch(() => resolve()); // detachAll() reports it
+    });
   });
-  return new Promise((resolve) => controller.once('detached', resolve));
 }
 
 /** The output for interfaces that are ready. */

@@ -23,22 +23,28 @@ import { QueueControls } from '../datapath/queue-gate';
 import { finishBatches } from '../datapath/recovery';
 import { increment, type SharedWords } from '../datapath/shared-memory';
 import { PollerThread } from '../datapath/worker-handle';
-import { commandAbout, named, VnetError } from '../errors';
+import { commandAbout, messageOf, named, VnetError } from '../errors';
 import type { OnHookError } from '../hooks/contract';
 import { CONTROL } from '../layout';
 import { linkByIndex, type Link } from '../link/links';
 import type { Netns } from '../link/netns';
 import { openAttachmentNetns } from '../link/netns-record';
-import { roomBacklog } from '../link/room';
 import { settlesWithin } from '../native/clock';
 import type { FileLock } from '../state/lock';
-import { controlSocket, lockEverythingSoon, logFile, saveIfPossible, type Attachment } from '../state/store';
+import {
+  controlSocket,
+  lockEverythingSoon,
+  lockIfFree,
+  logFile,
+  saveIfPossible,
+  type Attachment,
+} from '../state/store';
 import { nameOf, recordOf } from './choice';
 import { EventLog, QueueAnnouncer, type QueueReading, queueReadingOf } from './event-log';
 import { FaultLogFiles } from './fault-log-files';
 import { checkOpen, impairedBy, setImpairment } from './impairing';
 import { LinkWatch } from './link-follower';
-import { lookForLostFrames, waitsOnInterface } from './losses';
+import { lookIntoRoom } from './losses';
 import { partsOf, type Supervised } from './parts';
 import { Polling, spreadOf } from './polling';
 import { QueueSockets } from './queue-sockets';
@@ -93,6 +99,8 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private startWarning: string | null = null;
   private impairing: Promise<unknown> = Promise.resolve();
   private closing: Promise<void> | undefined;
+  /** What detach() returns; the first part of it is to wait for the lock. */
+  private detaching: Promise<void> | undefined;
 
   constructor(private readonly parts: ControllerParts) {
     super();
@@ -153,7 +161,11 @@ export class Controller extends EventEmitter<ControllerEvents> {
       spread: spreadOf(attachment),
       events: {
         queue: () => this.queueChanged(),
-        stalled: (queue) => this.lookIntoRoom(queue),
+        stalled: (queue) => {
+          const control = this.controls.queues[queue] as SharedWords;
+          const room = { ...this.parts, control, queue, isClosing: () => this.isClosing };
+          lookIntoRoom(room, (text) => this.log.write(text));
+        },
         died: (error) => {
           this.log.write(`${attachment.iface} ends: ${error.message}`);
           this.endWith(error);
@@ -325,43 +337,32 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.emit('gone', error);
   }
 
-  /**
-   * Handles held frames that do not come out although they could. If the waiting room is empty they are lost, because
-   * the room or a CPU's backlog was full. They are written off, so that the queue can wake.
-   */
-  private lookIntoRoom(queue: number): void {
-    const { attachment, peerNetns } = this.parts;
-    lookForLostFrames(
-      {
-        control: this.controls.queues[queue] as SharedWords,
-        waiting: () => peerNetns.run(() => roomBacklog(attachment.id, queue)),
-        waitsOnInterface: () => waitsOnInterface(attachment),
-        isClosing: () => this.isClosing,
-      },
-      (lost) =>
-        this.log.write(
-          `${attachment.iface} lost ${lost} held frames: the waiting room, a qdisc, a filter or a program on the interface, a CPU's backlog or the kernel's checks dropped them`,
-        ),
-    );
+  /** Ends the loop and removes everything. Idempotent. Throws BUSY, and loops on, if the lock is not free for a minute. */
+  detach(): Promise<void> {
+    return (this.detaching ??= this.lockAndClose());
   }
 
-  /** Ends the loop and removes everything; resolves when nothing is left. Idempotent. */
-  detach(): Promise<void> {
-    this.closing ??= this.close();
-    return this.closing;
+  /** Takes the lock before anything ends: a command that was stopped may keep it. */
+  private async lockAndClose(): Promise<void> {
+    try {
+      using _global = lockIfFree() ?? (await lockEverythingSoon());
+      await (this.closing ??= this.close());
+    } catch (error) {
+      if (this.closing) throw error;
+      this.detaching = undefined;
+      this.log.write(`${this.attachment.iface} is not detached: ${messageOf(error)}`);
+      throw error;
+    } finally {
+      if (this.closing) this.emit('detached');
+    }
   }
 
   private async close(): Promise<void> {
     const stopped = await this.stopLoop();
-    try {
-      using _global = await lockEverythingSoon();
-      this.log.write(`unloaded: ${this.attachment.iface}`);
-      this.save(Object.assign(this.attachment, { phase: 'detaching' } as const)); // before the lock goes, for `list`
-      this.release(stopped);
-      await this.parts.teardown(this.attachment);
-    } finally {
-      this.emit('detached');
-    }
+    this.log.write(`unloaded: ${this.attachment.iface}`);
+    this.save(Object.assign(this.attachment, { phase: 'detaching' } as const)); // before the lock goes, for `list`
+    this.release(stopped);
+    await this.parts.teardown(this.attachment);
   }
 
   /** Ends the loop and closes all descriptors, but leaves what is in the kernel; for an attach that failed. */

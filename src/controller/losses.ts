@@ -7,7 +7,9 @@ import { framesInRoom, segmentsOnTheWay } from '../datapath/queue-gate';
 import { increment, type SharedWords } from '../datapath/shared-memory';
 import { CONTROL } from '../layout';
 import { qdiscsOf } from '../link/links';
+import type { Netns } from '../link/netns';
 import { openAttachmentNetns } from '../link/netns-record';
+import { roomBacklog } from '../link/room';
 import type { Attachment } from '../state/store';
 
 /** How long held frames must stand still before they count as lost, in milliseconds. */
@@ -36,6 +38,35 @@ export function lookForLostFrames(queue: HeldQueue, found: (lost: number) => voi
     const lost = writeOff(queue, before);
     if (lost > 0) found(lost);
   }, SETTLE_MS).unref();
+}
+
+export interface WatchedRoom {
+  attachment: Attachment;
+  peerNetns: Netns;
+  control: SharedWords;
+  queue: number;
+  isClosing(): boolean;
+}
+
+/**
+ * Handles held frames that do not come out although they could. If the waiting room is empty they are lost, because the
+ * room or a CPU's backlog was full. They are written off, so that the queue can wake.
+ */
+export function lookIntoRoom(
+  { attachment, peerNetns, control, queue, isClosing }: WatchedRoom,
+  log: (text: string) => void,
+): void {
+  const held: HeldQueue = {
+    control,
+    waiting: () => peerNetns.run(() => roomBacklog(attachment.id, queue)),
+    waitsOnInterface: () => waitsOnInterface(attachment),
+    isClosing,
+  };
+  lookForLostFrames(held, (lost) =>
+    log(
+      `${attachment.iface} lost ${lost} held frames: the waiting room, a qdisc, a filter or a program on the interface, a CPU's backlog or the kernel's checks dropped them`,
+    ),
+  );
 }
 
 /** Text that changes whenever a held frame moves. */

@@ -7,7 +7,7 @@ import * as fs from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { ControlClient, NoAnswer } from '../control/socket';
-import { commandAbout, messageOf, named, VnetError } from '../errors';
+import { commandAbout, isBusy, messageOf, named, VnetError } from '../errors';
 import { openPeerNetns } from '../link/netns';
 import { clock } from '../native/clock';
 import { requirePrivileges } from '../requirements';
@@ -129,6 +129,8 @@ const ended = (attachment: Attachment | BrokenAttachment): Step => ({
 /** Detaches one attachment: running, crashed or broken. */
 export async function detachAttachment(attachment: Attachment | BrokenAttachment): Promise<void> {
   const { id } = attachment;
+  // The controller needs the lock, too. If a stopped command keeps it, this fails before anything has ended.
+  (await lockEverythingSoon())[Symbol.dispose]();
   await runStep(ended(attachment));
   using _lock = await lockEverythingSoon();
   // The controller may have removed everything itself, or all but the record.
@@ -165,9 +167,11 @@ export async function detach(iface: string, netnsName: string | null): Promise<v
   requirePrivileges();
   try {
     await detachAttachment(requireNamed(iface, netnsName));
-  } finally {
-    sweepTraces();
+  } catch (error) {
+    if (!isBusy(error)) sweepTraces();
+    throw error;
   }
+  sweepTraces();
 }
 
 /** Removes what killed commands left, if there is any state at all. */

@@ -59,6 +59,15 @@ export function removeLinks(ifindexes: readonly number[], group: number): Remova
   return ended ? 'removed' : 'held';
 }
 
+/**
+ * Takes an interface out of the group of looped ones, for a process that has to end although it cannot detach: the
+ * machine answers for its addresses then, as without a loop.
+ */
+export function unloop(attachment: Attachment): void {
+  using netns = openAttachmentNetns(attachment);
+  ifPossible(() => netns?.run(() => setGroup(attachment.ifindex, attachment.taken?.group ?? 0)));
+}
+
 /** Removes the peer namespace once no attachment needs it. Those that are removed together need it until the last. */
 export const peerNetnsRemoved: Step = {
   name: 'peer-netns-removed',

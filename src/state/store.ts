@@ -78,15 +78,23 @@ export function lockEverything(waitMs = LOCK_MS): Disposable {
   };
 }
 
+/** Takes the global lock if it is free; otherwise null. */
+export function lockIfFree(): Disposable | null {
+  try {
+    return lockEverything(0);
+  } catch (error) {
+    if (isBusy(error)) return null;
+    throw error;
+  }
+}
+
 /** Takes the global lock as lockEverything() does, but the thread goes on with other work while it waits. */
 export async function lockEverythingSoon(): Promise<Disposable> {
-  for (const end = clock.now() + LOCK_MS; ; await delay(RETRY_MS)) {
-    try {
-      return lockEverything(0);
-    } catch (error) {
-      if (!isBusy(error) || clock.now() >= end) throw error;
-    }
+  for (const end = clock.now() + LOCK_MS; clock.now() < end; await delay(RETRY_MS)) {
+    const lock = lockIfFree();
+    if (lock) return lock;
   }
+  return lockEverything(0);
 }
 
 /** A new identity, valid in bpffs (which forbids dots) and in names of interfaces. */

@@ -5,7 +5,7 @@ import * as fs from 'node:fs';
 import t, { type Test } from 'tap';
 
 import { Answering } from '../helpers/answering';
-import { attachedIn, cannotRun, cli, cliOk, SLOW, type Attached } from '../helpers/cli';
+import { attachedIn, cannotRun, cli, cliOk, MAIN, SLOW, type Attached } from '../helpers/cli';
 import { controllerPid, eventually } from '../helpers/controller';
 import { LOOP_RULES } from '../helpers/looped-rules';
 import { ok, okIn, run, testNetns as bareNetns } from '../helpers/netns';
@@ -176,6 +176,8 @@ t.test(
     t.ok(await eventually(() => loopsNow('10.77.0.1'), 5000), 'the rules are there again');
     t.equal(machine.cli(['stats', 'vnet0', '--check']).status, 0, 'the controller answers');
     t.notOk(loopsNow('10.78.0.1'), 'a new address waits');
+    t.equal(machine.run('timeout', ['2', process.execPath, MAIN, 'detach', 'vnet0']).status, 124, 'detach waits');
+    t.ok(loopsNow('10.77.0.1'), 'and ends nothing before');
     machine.shell(`pkill -P ${holder.trim()}`);
     t.ok(await eventually(() => loopsNow('10.78.0.1'), 5000), 'until the command is gone');
   },
