@@ -87,11 +87,9 @@ export class LinkFollower {
         return this.follow(link, netns);
       requireDescriptors();
       if (!netns && this.hasPeer())
-        throw new VnetError(
-          'BUSY',
-          'its namespace',
-          'no name, mount, process or descriptor leads to it in /run or /proc',
-        );
+        throw new VnetError('BUSY', 'its namespace', 'no name, mount, process or descriptor leads to it', {
+          hint: 'umount what hides it, or: ip netns attach NAME PID',
+        });
       this.isLost = true;
       this.followed.lost();
     });
