@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** File locks: who holds one, and who only looks. */
+/** File locks: that which holds one, and that which only looks. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 

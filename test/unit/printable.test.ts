@@ -71,7 +71,10 @@ t.test('an error is a line and a hint, whatever it is about', async (t) => {
     true,
   );
   t.equal(printableLines(debug), debug, 'neither has the stack');
-  t.equal(errorText(Object.create(null), false), 'vnet-bpf: internal error: object\n');
+  t.equal(
+    errorText(Object.create(null), false),
+    'vnet-bpf: internal error: object\nhint: this is a bug in vnet-bpf: --debug shows where\n',
+  );
 });
 
 t.test('a line of the log is one line', async (t) => {
