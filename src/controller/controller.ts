@@ -307,7 +307,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
       datapath,
       peerNetns,
       resegment: this.resegment,
-      mtuFollowed: () => this.watch.mtuFollowed,
+      mtuOfPeer: () => this.watch.mtuOfPeer,
       log: (text) => this.log.write(text),
       listenAgain: () => this.listen(),
       impairAgain: () => this.impair(attachment.impairment?.words ?? null),

@@ -71,9 +71,9 @@ export class LinkFollower {
     this.repairs = new Repairs(followed.log);
   }
 
-  /** The MTU of vnet0 that the peer was last set up for; null before that. */
-  get mtuFollowed(): number | null {
-    return this.settings.mtuFollowed;
+  /** The MTU that the peer was last given; null while it has to be given another one. */
+  get mtuOfPeer(): number | null {
+    return this.settings.mtuOfPeer;
   }
 
   /** Looks at the interface and acts on what has changed. Never throws. */
@@ -259,9 +259,9 @@ export class LinkWatch implements Disposable {
     return this.follower?.warnings() ?? [];
   }
 
-  /** The MTU of vnet0 that the peer was last set up for; null before that. */
-  get mtuFollowed(): number | null {
-    return this.follower?.mtuFollowed ?? null;
+  /** The MTU that the peer was last given; null while it has to be given another one. */
+  get mtuOfPeer(): number | null {
+    return this.follower?.mtuOfPeer ?? null;
   }
 
   /** The watch as a part that the supervisor looks at. */

@@ -35,8 +35,8 @@ import { type Attempts, type Finding, type Part, Repairs } from './supervisor';
 export interface PeerNetnsLinks {
   attachment: Attachment;
   peerNetns: Netns;
-  /** The MTU of vnet0 that the peer was last set up for; null before that. */
-  mtuFollowed: () => number | null;
+  /** The MTU that the peer was last given; null while it has to be given another one. */
+  mtuOfPeer: () => number | null;
   log: (text: string) => void;
 }
 
@@ -59,10 +59,7 @@ export function peerNetnsLinkParts(supervised: PeerNetnsLinks): Part[] {
             name: 'the peer',
             ifindex: peer.ifindex,
             features: PEER_FEATURES,
-            mtu: ({ mtu, settings }: Link) => {
-              const followed = supervised.mtuFollowed();
-              return followed === null ? mtu : peerMtu(followed, settings.maxMtu);
-            },
+            mtu: ({ mtu, settings }: Link) => Math.min(supervised.mtuOfPeer() ?? mtu, settings.maxMtu),
             bigTcp: true,
           },
         ]
@@ -173,8 +170,8 @@ export interface SettingsParts {
 const ON_THE_WAY_MS = 1000;
 
 export class LinkSettingsKeeper {
-  /** The MTU of vnet0 for which the peer's MTU has been set; null before that. */
-  private followed: number | null = null;
+  /** The MTU of vnet0 for which the peer's MTU has been set, and that MTU; null before that. */
+  private followed: { mtu: number; ofPeer: number } | null = null;
   /** A larger MTU that vnet0 had, and until when frames of that size may still be on their way. */
   private earlier = { mtu: 0, until: 0 };
   /** The user's gso_max_segs while the MTU requires another value. */
@@ -187,8 +184,9 @@ export class LinkSettingsKeeper {
     this.repairs = new Repairs(parts.log);
   }
 
-  get mtuFollowed(): number | null {
-    return this.followed;
+  /** The MTU that the peer was last given; null while it has to be given another one. */
+  get mtuOfPeer(): number | null {
+    return this.followed?.ofPeer ?? null;
   }
 
   /** The MTU of the frames that the peer has to accept now. */
@@ -203,7 +201,7 @@ export class LinkSettingsKeeper {
     if (link.mtu < before.mtu) this.earlier = { mtu: this.mtuToTake(before), until: clock.now() + ON_THE_WAY_MS };
     const mtu = this.mtuToTake(link);
     if (link.mtu !== before.mtu) this.followed = null;
-    if (attachment.peer && this.followed !== mtu)
+    if (attachment.peer && this.followed?.mtu !== mtu)
       attempts.try(`following the MTU of ${link.name}`, () => this.followMtu(link, mtu, inside));
     this.note(link, inside);
     if (attachment.taken) return; // not made by attach: its owner may set it as they like
@@ -231,7 +229,7 @@ export class LinkSettingsKeeper {
     }
     const wanted = peerMtu(mtu, maxMtu);
     if (peer.mtu !== wanted) peerNetns.run(() => setNumbers(peer.ifindex, { mtu: wanted }));
-    this.followed = mtu;
+    this.followed = { mtu, ofPeer: wanted };
   }
 
   /** Limits gso_max_segs while the MTU requires it. Otherwise it is the user's to set, and their value is restored. */

@@ -36,8 +36,8 @@ export interface Supervised {
   peerNetns: Netns;
   /** The program `resegment`, which adoption needs; null if there is none. */
   resegment: BpfProgram | null;
-  /** The MTU of vnet0 that the peer was last set up for; null before that. */
-  mtuFollowed: () => number | null;
+  /** The MTU that the peer was last given; null while it has to be given another one. */
+  mtuOfPeer: () => number | null;
   log: (text: string) => void;
   /** Applies the impairment again. */
   impairAgain: () => Promise<void>;
