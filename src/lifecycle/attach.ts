@@ -45,7 +45,7 @@ import { adoptingSteps, loopingSteps, type Making, opening } from './adopt';
 import { detachAttachment, removal } from './detach';
 import { brokenOnes, known } from './find-attachment';
 import { attachmentCalled } from './its-link';
-import { plan, previousAttachment, requireAttachable, requireIpv6For, requireName, takeableLink } from './plan';
+import { plan, previousAttachment, requireAddressesFor, requireAttachable, requireName, takeableLink } from './plan';
 import { inWords, runStep, runSteps, type Step } from './steps';
 import { sweep, teardown } from './teardown';
 
@@ -87,7 +87,7 @@ const DESCRIPTORS_OF_QUEUE = 8;
 export async function attach(iface: string, options: AttachOptions): Promise<Controller> {
   requireAttachable(options);
   using netns = Netns.named(options.netns);
-  netns.run(() => requireIpv6For(iface, options));
+  netns.run(() => requireAddressesFor(iface, options));
   const replaced = options.replace ? attachmentNamed(iface, netns, options) : null;
   if (replaced) {
     requireName(iface, netns, options, known(replaced));
@@ -252,7 +252,7 @@ export function attachInWords(iface: string, options: AttachOptions): string[] {
   requireObject();
   requireLibbpf();
   using netns = Netns.named(options.netns);
-  netns.run(() => requireIpv6For(iface, options));
+  netns.run(() => requireAddressesFor(iface, options));
   const madeOf = (existing: Link | null, hasPeerNetns: boolean): string[] =>
     inWords(makingSteps({ attachment: plan(iface, netns, options, existing), netns, options }, hasPeerNetns));
   const replaced = options.replace ? attachmentNamed(iface, netns, options) : null;

@@ -11,6 +11,7 @@ import { readWish } from '../faults/source';
 import { trustedHookFile } from '../hooks/trust';
 import { roomFrameMax, txBytesLimit } from '../link/credit';
 import { recordTaken } from '../link/dummy';
+import { requirePlace } from '../link/hairpin';
 import { type Link, linkByIndex, linkByName, links } from '../link/links';
 import { type Netns, openPeerNetns } from '../link/netns';
 import { recordNetns } from '../link/netns-record';
@@ -76,6 +77,15 @@ export function requireIpv6For(
     `IPv6 is switched off in its namespace (${named} is 1)`,
     `sysctl -w ${named}=0 there, or give it IPv4 addresses only`,
   );
+}
+
+/**
+ * Throws UNSUPPORTED if the interface cannot have the addresses, or cannot loop them. Runs in its namespace, before it
+ * is made.
+ */
+export function requireAddressesFor(iface: string, options: AttachOptions): void {
+  requireIpv6For(iface, options);
+  requirePlace(options.addresses);
 }
 
 /** Whether a crashed attachment got as far as looping, and all links behind its interface still exist. */

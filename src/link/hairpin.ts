@@ -158,6 +158,14 @@ export function syncHairpin(
   return { addresses: [...wanted], table };
 }
 
+/** Throws UNSUPPORTED if the rules of others leave no place for those of looped addresses. Changes nothing. */
+export function requirePlace(wanted: readonly HairpinAddress[]): void {
+  for (const family of familiesOf(wanted)) {
+    const { blocked } = changesFor([loopTable(0)], rules(family));
+    if (blocked) throw noPlace(family, blocked);
+  }
+}
+
 export const noPlace = (family: 4 | 6, rule: Rule): VnetError =>
   new VnetError(
     'UNSUPPORTED',

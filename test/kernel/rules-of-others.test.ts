@@ -143,8 +143,10 @@ t.test('a rule with no place before it', { skip: cannotRun }, async (t) => {
   const netns = testNetns(t);
   const rule = ['-n', netns, 'rule', 'add', 'pref', '1', 'from', '10.1.1.1', 'table', '99'];
   ok('ip', rule);
-  const { status, stderr } = cli(['attach', 'vnet0', '--netns', netns, ...ADDR, '--daemon']);
+  const args = ['attach', 'vnet0', '--netns', netns, ...ADDR, '--daemon'];
+  const { status, stderr } = cli(args);
   t.equal(status, 1, 'attach refuses');
+  t.match(cli([...args, '--dry-run']), { status, stderr }, 'and --dry-run says so');
   t.match(stderr, /^vnet-bpf: routing rules of IPv4: there is no place before the one of priority 1\nhint: [^\n]+\n$/);
   ok('ip', ['-n', netns, 'rule', 'del', 'pref', '1']);
   t.notMatch(rules(netns), LOOP_RULES, 'and leaves nothing');

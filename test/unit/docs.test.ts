@@ -96,6 +96,34 @@ t.test('commands and options exist', async (t) => {
   t.ok(checked > 100, `${checked} commands were looked at`);
 });
 
+/** Of other programs, or not messages. */
+const NOT_OUR_MESSAGES = [
+  "env: 'node': No such file or directory",
+  'Peer MTU is too large to set XDP',
+  'stats --check',
+  'bpftool net',
+];
+
+t.test('messages that docs/troubleshooting.md quotes are messages of the sources', async (t) => {
+  const sources = fs
+    .readdirSync(path.join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts') && !/node_modules|dist/.test(file))
+    .map((file) => read(`src/${file}`).replaceAll("\\'", "'"))
+    .join('\n');
+  const page = read('docs/troubleshooting.md');
+  const quoted = ['## It does not attach', '## Packets do not come back'].flatMap((heading) =>
+    tableBelow(page, heading).flatMap(([symptom = '']) =>
+      [...symptom.matchAll(/`([^`]+)`/g)].map(([, message = '']) => message),
+    ),
+  );
+  // What stands between names, numbers and dots, each with at least a word.
+  const piecesOf = (message: string): string[] =>
+    message.split(/\.\.\.|: |, | N$| CAP_\w+| \S+\.so\S*|\/path/).filter((piece) => /\w{2}/.test(piece));
+  const unknown = quoted.filter((message) => !piecesOf(message).every((piece) => sources.includes(piece.trim())));
+  t.same([...new Set(unknown)].sort(), [...NOT_OUR_MESSAGES].sort());
+  t.ok(quoted.length > 30, `${quoted.length} were looked for`);
+});
+
 t.test('targets of make exist', async (t) => {
   const targets = [...read('Makefile').matchAll(/^([a-z][a-z-]*):/gm)].map(([, name]) => name);
   const named = PAGES.flatMap((page) =>
