@@ -4,7 +4,9 @@ import { nothingIsAttached } from '../errors';
 import { readFaults } from '../faults/document';
 import { ruleText } from '../faults/language';
 import { locate } from '../lifecycle/find-attachment';
-import { netnsText, shownNetns } from '../link/netns-record';
+import { lostAddresses } from '../link/hairpin';
+import { linkByIndex } from '../link/links';
+import { netnsText, openAttachmentNetns, shownNetns } from '../link/netns-record';
 import { requirePrivileges } from '../requirements';
 import { allAttachments, brokenAttachments, conditionOf, type Attachment, type BrokenAttachment } from '../state/store';
 import { bytes, print, printJson, table } from '../terminal/output';
@@ -75,7 +77,7 @@ export function describeAttachment(attachment: Attachment): AttachmentDescriptio
     queuePackets: attachment.queuePackets || null,
     budget: attachment.budget,
     whenFull: attachment.whenFull,
-    addresses: (attachment.hairpin?.addresses ?? []).map(({ address }) => address),
+    addresses: loopedAddresses(attachment),
     // A hook ends with its controller; the traffic that it decided over waits for another hook.
     hook: lives || decides ? attachment.hook : null,
     onHookError: attachment.onHookError,
@@ -83,6 +85,15 @@ export function describeAttachment(attachment: Attachment): AttachmentDescriptio
     faults: faultsText(attachment),
     metrics: lives ? attachment.metrics : null,
   };
+}
+
+/** Without those that the interface has lost. Of an interface that is gone, those that were recorded. */
+function loopedAddresses(attachment: Attachment): string[] {
+  const { hairpin, ifindex } = attachment;
+  if (!hairpin || hairpin.addresses.length === 0) return [];
+  using netns = openAttachmentNetns(attachment);
+  const lost = netns?.run(() => (linkByIndex(ifindex) ? lostAddresses(ifindex, hairpin) : null));
+  return hairpin.addresses.map(({ address }) => address).filter((address) => !lost?.has(address));
 }
 
 /** Faults outlive their controller: an attach that adopts the interface puts them in place again. */

@@ -11,8 +11,8 @@ import type { QueueControls } from '../datapath/queue-gate';
 import { readReinjectAccounting } from '../datapath/reinject-accounting';
 import { VnetError } from '../errors';
 import { CONTROL } from '../layout';
-import { addresses } from '../link/addresses';
-import { restoreLoop, shortCuts, syncHairpin, type HairpinAddress } from '../link/hairpin';
+import { type Address, addresses } from '../link/addresses';
+import { lostAddresses, restoreLoop, shortCuts, syncHairpin, type HairpinAddress } from '../link/hairpin';
 import { Ipv6Keeper } from '../link/ipv6';
 import { linkByIndex, type Link } from '../link/links';
 import { watchLinks } from '../link/monitor';
@@ -52,6 +52,8 @@ export class LinkFollower {
   private isLost = false;
   /** Whether routes were missing at the last look. */
   private routesWereMissing = false;
+  /** Addresses to loop that the interface does not have: it has lost them, and may get them again. */
+  private lost: ReadonlySet<string> = new Set();
   /** Addresses that the interface does not loop, each with the name of the other interface that has it, too. */
   private shortCuts: ReadonlyMap<string, string> = new Map();
   private readonly settings: LinkSettingsKeeper;
@@ -125,13 +127,27 @@ export class LinkFollower {
     if (!hairpin || hairpin.addresses.length === 0) return;
     attempts.try(`the routing rules of ${link.name}`, () => netns.run(() => this.rules.look(link.ifindex, hairpin)));
     const stayedUp = before.up && link.settings.carrierDowns === before.settings.carrierDowns;
-    if (link.up) attempts.try(`routes of ${link.name}`, () => this.restoreLoop(link, hairpin, netns, stayedUp));
+    const lostBefore = this.lost;
+    attempts.try(`addresses of ${link.name}`, () => this.noteLost(link, hairpin, netns));
+    if (link.up)
+      attempts.try(`routes of ${link.name}`, () => this.restoreLoop(link, hairpin, netns, stayedUp, lostBefore));
     attempts.try(`looped addresses of ${link.name}`, () => this.noteShortCuts(link, hairpin, netns));
+  }
+
+  private noteLost(link: Link, hairpin: HairpinRecord, netns: Netns): void {
+    const before = this.lost;
+    const lost = netns.run(() => lostAddresses(link.ifindex, hairpin));
+    this.lost = lost;
+    const news = [...lost].filter((address) => !before.has(address)).join(', ');
+    if (news !== '') this.followed.log(`${link.name} has lost ${news}: looped again as soon as it is added again`);
+    const back = [...before].filter((address) => !lost.has(address)).join(', ');
+    if (back !== '') this.followed.log(`${link.name} has ${back} again, and loops it`);
   }
 
   private noteShortCuts(link: Link, hairpin: HairpinRecord, netns: Netns): void {
     const before = this.shortCuts;
-    this.shortCuts = netns.run(() => shortCuts(link.ifindex, hairpin));
+    const present = hairpin.addresses.filter(({ address }) => !this.lost.has(address));
+    this.shortCuts = netns.run(() => shortCuts(link.ifindex, { ...hairpin, addresses: present }));
     for (const [address, other] of this.shortCuts)
       if (before.get(address) !== other) this.followed.log(notLooped(link.name, address, other));
     for (const address of before.keys())
@@ -153,9 +169,16 @@ export class LinkFollower {
    * Restores missing routes. If the interface stayed up, another program has removed them. It may do so again and
    * again; that is logged once, and in the end left alone: the machine then answers for the addresses directly.
    */
-  private restoreLoop(link: Link, hairpin: HairpinRecord, netns: Netns, stayedUp: boolean): void {
+  private restoreLoop(
+    link: Link,
+    hairpin: HairpinRecord,
+    netns: Netns,
+    stayedUp: boolean,
+    lostBefore: ReadonlySet<string>,
+  ): void {
     if (stayedUp && this.repairs.isPaused('routes')) return;
-    const wereMissing = netns.run(() => restoreLoop(link, hairpin, this.oldMacs));
+    const missing = netns.run(() => restoreLoop(link, hairpin, this.lost, this.oldMacs));
+    const wereMissing = missing.some((address) => !lostBefore.has(address));
     if (wereMissing && stayedUp && !this.routesWereMissing)
       this.followed.log(
         `${link.name}: somebody removed routes of looped addresses, which were not looped meanwhile: they are there again`,

@@ -130,8 +130,10 @@ export interface Address {
 /** The IPv4 and IPv6 addresses of an interface; none if there is no such interface. */
 export function addresses(iface: string): Address[] {
   const ifindex = linkByName(iface)?.ifindex;
-  return ifindex === undefined ? [] : addressesWhere((index) => index === ifindex);
+  return ifindex === undefined ? [] : addressesOf(ifindex);
 }
+
+export const addressesOf = (ifindex: number): Address[] => addressesWhere((index) => index === ifindex);
 
 /** The addresses of all interfaces but one. */
 export const addressesBeside = (ifindex: number): Address[] => addressesWhere((index) => index !== ifindex);

@@ -11,8 +11,8 @@ import { VnetError } from '../errors';
 import { SystemError } from '../native/libc';
 import type { HairpinRecord } from '../state/store';
 import {
-  addresses,
   addressesBeside,
+  addressesOf,
   outputInterface,
   permanentNeighbour,
   permanentNeighbours,
@@ -176,34 +176,45 @@ export const noPlace = (family: 4 | 6, rule: Rule): VnetError =>
     },
   );
 
+/** The addresses of the record that the interface does not have at the moment. */
+export function lostAddresses(ifindex: number, { addresses: looped }: HairpinRecord): Set<string> {
+  const present = new Set(addressesOf(ifindex).map(({ address }) => address));
+  return new Set(looped.map(({ address }) => address).filter((address) => !present.has(address)));
+}
+
 /**
  * Restores the routes that the kernel removed when the interface was set down, and the neighbours, which also go when
- * its Ethernet address changes. IPv6 addresses went with them; one that is added to it again is looped again. True if a
- * route was missing.
+ * its Ethernet address changes. An address that is `lost` has neither, as it may be another machine's by now; once it is
+ * added again it is looped again. Returns the addresses whose route was missing.
  */
 export function restoreLoop(
   link: Link,
   { addresses: looped, table }: HairpinRecord,
-  oldMacs: ReadonlySet<string> = new Set(),
-): boolean {
-  const present = new Set(addresses(link.name).map(({ address }) => address));
-  let wasMissing = false;
+  lost: ReadonlySet<string>,
+  oldMacs: ReadonlySet<string>,
+): string[] {
+  const missing: string[] = [];
   for (const family of familiesOf(looped)) {
     const routed = new Set(routesOf(family, table, PROTOCOL).map(({ address }) => address));
     const known = permanentNeighbours(link.ifindex, family);
-    for (const entry of looped.filter((entry) => entry.family === family && present.has(entry.address))) {
+    for (const entry of looped.filter((entry) => entry.family === family)) {
+      if (lost.has(entry.address)) {
+        if (routed.has(entry.address)) ifPossible(() => removeRoute({ ...entry, table }));
+        if (known.has(entry.address)) forgetNeighbour(link, entry);
+        continue;
+      }
       // `add` fails if there is another route, and leaves that alone: replacing the route of a blocked sender costs
       // IPv6 its datagram. If the interface is set down again meanwhile, this runs again when it is next up.
       if (!routed.has(entry.address)) {
         ifPossible(() => {
           setRoute('add', { ...entry, table }, link.ifindex, PROTOCOL);
-          wasMissing = true;
+          missing.push(entry.address);
         });
       }
       ifPossible(() => keepNeighbour(link, entry, known.get(entry.address) ?? null, oldMacs));
     }
   }
-  return wasMissing;
+  return missing;
 }
 
 /**

@@ -73,6 +73,44 @@ t.test('routes that somebody removes are put back, and the log says it once', { 
   t.equal(log().match(/somebody removed routes/g)?.length, 1, 'without a line');
 });
 
+t.test(
+  'addresses that vnet0 loses are said to be lost, and looped when they are back',
+  { skip: cannotRun },
+  async (t) => {
+    const netns = testNetns(t);
+    const nic = attachedIn(t, netns, ['--addr', '10.77.0.1/24', '--addr', 'fd77::1/64']);
+    const looped = (): string[] | undefined => listed(netns, 'vnet0')?.addresses;
+    const log = (): string => cliOk(['log', 'vnet0', '--netns', netns]);
+    const routes = (): string =>
+      ['-4', '-6']
+        .map((family) => ok('ip', ['-n', netns, family, 'route', 'show', 'table', 'all', 'proto', '86']))
+        .join('');
+    t.same(looped(), ['10.77.0.1', 'fd77::1']);
+    ok('ip', ['-n', netns, 'addr', 'del', '10.77.0.1/24', 'dev', 'vnet0']);
+    okIn(netns, 'sysctl', ['-qw', 'net.ipv6.conf.all.disable_ipv6=1']);
+    t.same(looped(), [], 'list does not show them');
+    for (const address of ['10.77.0.1', 'fd77::1'])
+      t.ok(
+        await eventually(() => new RegExp(`vnet0 has lost .*${address}.*: looped again`).test(log())),
+        `${address}: the log`,
+      );
+    t.ok(await eventually(() => routes() === ''), "no route leads to them, as they may be another machine's");
+    t.notMatch(ok('ip', ['-n', netns, 'neigh']), '10.77.0.1', 'and the neighbour is gone');
+    okIn(netns, 'sysctl', ['-qw', 'net.ipv6.conf.all.disable_ipv6=0']);
+    ok('ip', ['-n', netns, 'addr', 'add', '10.77.0.1/24', 'dev', 'vnet0']);
+    ok('ip', ['-n', netns, 'addr', 'replace', 'fd77::1/64', 'dev', 'vnet0', 'nodad']);
+    t.ok(await eventually(() => /vnet0 has .*10.77.0.1.* again, and loops it/.test(log())));
+    t.same(looped(), ['10.77.0.1', 'fd77::1']);
+    for (const address of looped() ?? []) {
+      t.ok(await eventually(() => routes().includes(address)), `${address} has its route`);
+      const before = nic.stats().rx.packets;
+      t.match(okIn(netns, 'ping', ['-c', '1', '-W', '1', address]), / 1 received/, `${address} answers`);
+      t.ok((await nic.atRest()).rx.packets >= before + 2, 'through the loop');
+    }
+    t.notMatch(log(), /somebody removed routes/, 'nobody is accused');
+  },
+);
+
 t.test('an address that lo had before is not looped, and the user is told', { skip: cannotRun }, async (t) => {
   const netns = testNetns(t);
   const ip = (...args: string[]): string => ok('ip', ['-n', netns, ...args]);
