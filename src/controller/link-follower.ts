@@ -139,7 +139,7 @@ export class LinkFollower {
     const lost = netns.run(() => lostAddresses(link.ifindex, hairpin));
     this.lost = lost;
     const news = [...lost].filter((address) => !before.has(address)).join(', ');
-    if (news !== '') this.followed.log(`${link.name} has lost ${news}: looped again as soon as it is added again`);
+    if (news !== '') this.followed.log(`${link.name} has lost ${news}: each is looped again once it is added again`);
     const back = [...before].filter((address) => !lost.has(address)).join(', ');
     if (back !== '') this.followed.log(`${link.name} has ${back} again, and loops it`);
   }

@@ -91,7 +91,7 @@ t.test(
     t.same(looped(), [], 'list does not show them');
     for (const address of ['10.77.0.1', 'fd77::1'])
       t.ok(
-        await eventually(() => new RegExp(`vnet0 has lost .*${address}.*: looped again`).test(log())),
+        await eventually(() => new RegExp(`vnet0 has lost .*${address}.*: each is looped again`).test(log())),
         `${address}: the log`,
       );
     t.ok(await eventually(() => routes() === ''), "no route leads to them, as they may be another machine's");
