@@ -11,7 +11,7 @@ import type { QueueControls } from '../datapath/queue-gate';
 import { readReinjectAccounting } from '../datapath/reinject-accounting';
 import { VnetError } from '../errors';
 import { CONTROL } from '../layout';
-import { type Address, addresses } from '../link/addresses';
+import { addresses } from '../link/addresses';
 import { lostAddresses, restoreLoop, shortCuts, syncHairpin, type HairpinAddress } from '../link/hairpin';
 import { Ipv6Keeper } from '../link/ipv6';
 import { linkByIndex, type Link } from '../link/links';
