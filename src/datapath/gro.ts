@@ -10,6 +10,12 @@
  * The rules are those of udp_gro_receive (net/ipv4/udp_offload.c): the same addresses, ports and header fields, and the
  * same length except for the last datagram, which may be shorter. Merged datagrams are next to each other in the ring,
  * so none overtakes another. Only frames with an unfinished checksum qualify: those that this machine sent.
+ *
+ * What the kernel computes anew for each segment has to be what was sent, because senders with a packet socket write
+ * any header: a checksum that differs would spoil the datagrams of others, or repair a broken one. The identification
+ * of IPv4 counts up from the first (inet_gso_segment), as with a connected socket. Where all are equal, as with sockets
+ * that never fragment, they are merged all the same, as by inet_gro_flush (include/net/gro.h): nobody may evaluate the
+ * identification of a datagram with "do not fragment" (RFC 6864).
  */
 import type { MappedMemory } from 'libbpf-ts';
 
@@ -24,6 +30,9 @@ const IP_BYTES_MAX = 65535;
 
 const ETH_BYTES = 14;
 const UDP_BYTES = 8;
+/** Bytes of the Ethernet, IP and UDP headers. */
+const IPV4_HEADERS = ETH_BYTES + 20 + UDP_BYTES;
+const IPV6_HEADERS = ETH_BYTES + 40 + UDP_BYTES;
 /** Values of 16 bits in network order, as a little-endian machine reads them. */
 const ETH_P_IP_SWAPPED = 0x0008;
 const ETH_P_IPV6_SWAPPED = 0xdd86;
@@ -39,6 +48,13 @@ const fold = (sum: number): number => {
   const once = (sum & 0xffff) + (sum >>> 16);
   return (once & 0xffff) + (once >>> 16);
 };
+
+/** A word whose upper half is a length in network order, `by` bytes shorter. */
+const shortened = (word: number, by: number): number =>
+  by === 0 ? word : ((word & 0xffff) | (swap16(swap16(word >>> 16) - by) << 16)) >>> 0;
+
+/** An unfinished checksum in network order, over a length that becomes `by` bytes shorter. */
+const shortenedSum = (sum: number, by: number): number => (by === 0 ? sum : swap16(fold(swap16(sum) + 0xffff - by)));
 
 /** Bytes of a control message with one int, padding included: CMSG_SPACE(sizeof(int)). */
 export const CONTROL_BYTES = 24;
@@ -74,6 +90,9 @@ export class Gro {
   frameMax = Infinity;
   /** Set when a frame was not merged because of its length: frameMax may have grown since. */
   passedOver = false;
+
+  /** By how much the identification grows from one datagram of the current run to the next: 0 or 1. */
+  private identificationStep = 0;
 
   private readonly words: Uint32Array;
   private readonly halves: Uint16Array;
@@ -123,7 +142,8 @@ export class Gro {
     while (count < most) {
       const next = offsets[from + count] as number;
       const payload = (this.words[next >>> 2] as number) - headerBytes;
-      if (payload > segment || payload <= 0 || !this.sameFlow(first, next, headerBytes)) break;
+      if (payload > segment || payload <= 0 || !this.continues(first, next, headerBytes, count, segment - payload))
+        break;
       count++;
       last = payload;
       if (payload < segment) break;
@@ -148,7 +168,7 @@ export class Gro {
     this.put16(at + 2, headerBytes); // hdr_len, native order
     this.put16(at + 4, segmentBytes); // gso_size
     const frame = at + VNET_HDR_BYTES;
-    if (headerBytes === ETH_BYTES + 20 + UDP_BYTES) {
+    if (headerBytes === IPV4_HEADERS) {
       const length = this.network16(frame + 16) + more;
       // RFC 1624: updates a checksum that covers the old length.
       const sum = fold((~this.network16(frame + 24) & 0xffff) + more);
@@ -175,7 +195,7 @@ export class Gro {
     const type = halves[frame + 6] as number;
     if (type === ETH_P_IP_SWAPPED) {
       const at = record + RECORD.frame;
-      const headers = ETH_BYTES + 20 + UDP_BYTES;
+      const headers = IPV4_HEADERS;
       if (
         bytes[at + 14] !== VERSION_4_NO_OPTIONS ||
         bytes[at + 23] !== IPPROTO_UDP ||
@@ -185,14 +205,17 @@ export class Gro {
       return this.isWhole(half, headers, length, swap16(halves[frame + 8] as number) + ETH_BYTES) ? headers : 0;
     }
     if (type === ETH_P_IPV6_SWAPPED) {
-      const headers = ETH_BYTES + 40 + UDP_BYTES;
+      const headers = IPV6_HEADERS;
       if (bytes[record + RECORD.frame + 20] !== IPPROTO_UDP) return 0;
       return this.isWhole(half, headers, length, swap16(halves[frame + 9] as number) + ETH_BYTES + 40) ? headers : 0;
     }
     return 0;
   }
 
-  /** Whether the frame is as long as its IP header says and has payload, and its unfinished checksum is that of UDP. */
+  /**
+   * Whether the frame is as long as its IP header says and has payload, and its unfinished checksum is that of UDP and
+   * not 0, which would come back as 0xffff.
+   */
   private isWhole(half: number, headers: number, length: number, said: number): boolean {
     const { halves } = this;
     const udpLength = swap16(halves[half + ((RECORD.frame + headers - 4) >>> 1)] as number);
@@ -201,37 +224,83 @@ export class Gro {
       length > headers &&
       udpLength === length - headers + UDP_BYTES &&
       halves[half + 6] === headers - UDP_BYTES &&
-      halves[half + 7] === UDP_CHECK_OFFSET
+      halves[half + 7] === UDP_CHECK_OFFSET &&
+      halves[half + ((RECORD.frame + headers - 2) >>> 1)] !== 0
     );
   }
 
-  /** Whether two datagrams have equal headers except for lengths, checksums and the identification. */
-  private sameFlow(a: number, b: number, headerBytes: number): boolean {
+  /**
+   * Whether frame `b` is what the kernel makes of the headers of `a` for the segment with this index (1 or more) and
+   * `shorter` bytes less of payload.
+   */
+  private continues(a: number, b: number, headerBytes: number, index: number, shorter: number): boolean {
     const { words } = this;
-    if (this.headersOf(b) !== headerBytes) return false;
     const x = (a + RECORD.frame) >>> 2;
     const y = (b + RECORD.frame) >>> 2;
     if (
+      // virtio_net_hdr: flags and gso_type; csum_start and csum_offset
+      (words[x - 3] as number) >>> 16 !== (words[y - 3] as number) >>> 16 ||
+      words[x - 1] !== words[y - 1] ||
       words[x] !== words[y] ||
       words[x + 1] !== words[y + 1] ||
       words[x + 2] !== words[y + 2] ||
       words[x + 3] !== words[y + 3]
     )
       return false;
-    if (headerBytes === ETH_BYTES + 20 + UDP_BYTES) {
-      // 16: length, identification; 24: checksum, source; 36: destination port, length; 40: checksum
+    if (headerBytes === IPV4_HEADERS) {
+      // 20: fragment, TTL, protocol; 24: checksum, source
       return (
         words[x + 5] === words[y + 5] &&
         (words[x + 6] as number) >>> 16 === (words[y + 6] as number) >>> 16 &&
         words[x + 7] === words[y + 7] &&
         words[x + 8] === words[y + 8] &&
-        ((words[x + 9] as number) & 0xffff) === ((words[y + 9] as number) & 0xffff)
+        this.udpContinues(x + 9, y + 9, shorter) &&
+        this.ipv4Continues(x, y, index, shorter)
       );
     }
-    // 16: flow label, length; 56: destination port, length; 60: checksum
-    if (((words[x + 4] as number) & 0xffff) !== ((words[y + 4] as number) & 0xffff)) return false;
+    // 16: flow label, length
+    if (shortened(words[x + 4] as number, shorter) !== words[y + 4]) return false;
     for (let i = 5; i < 14; i++) if (words[x + i] !== words[y + i]) return false;
-    return ((words[x + 14] as number) & 0xffff) === ((words[y + 14] as number) & 0xffff);
+    return this.udpContinues(x + 14, y + 14, shorter);
+  }
+
+  /** The rest of UDP's header; `x` and `y` are the words of the destination port and the length. */
+  private udpContinues(x: number, y: number, shorter: number): boolean {
+    const { words } = this;
+    return (
+      shortened(words[x] as number, shorter) === words[y] &&
+      shortenedSum((words[x + 1] as number) & 0xffff, shorter) === ((words[y + 1] as number) & 0xffff)
+    );
+  }
+
+  /** Length, identification and checksum of IPv4; `x` and `y` are the first words of the frames. */
+  private ipv4Continues(x: number, y: number, index: number, shorter: number): boolean {
+    const { words } = this;
+    const size = words[x + 4] as number;
+    const nextSize = words[y + 4] as number;
+    const sum = (words[x + 6] as number) & 0xffff;
+    const nextSum = (words[y + 6] as number) & 0xffff;
+    if (swap16(size & 0xffff) - shorter !== swap16(nextSize & 0xffff)) return false;
+    const grown = (swap16(nextSize >>> 16) - swap16(size >>> 16)) & 0xffff;
+    if (index === 1) {
+      if (!this.isIpv4Summed(x)) return false;
+      this.identificationStep = grown === 0 ? 0 : 1;
+    }
+    // Everything else is equal, so the checksum is right if it makes up for the other length and identification.
+    return (
+      grown === this.identificationStep * index &&
+      nextSum !== 0xffff &&
+      fold((size & 0xffff) + (size >>> 16) + sum) === fold((nextSize & 0xffff) + (nextSize >>> 16) + nextSum)
+    );
+  }
+
+  /** Whether the checksum of the IPv4 header is right, and written as the kernel does: 0 rather than 0xffff. */
+  private isIpv4Summed(x: number): boolean {
+    const { words } = this;
+    if (((words[x + 6] as number) & 0xffff) === 0xffff) return false;
+    let sum = ((words[x + 3] as number) >>> 16) + ((words[x + 8] as number) & 0xffff);
+    for (let i = 4; i < 8; i++) sum += ((words[x + i] as number) & 0xffff) + ((words[x + i] as number) >>> 16);
+    return fold(sum) === 0xffff;
   }
 
   private network16(at: number): number {

@@ -23,6 +23,12 @@ export interface Datagram {
   mayFragment?: boolean;
   /** The checksum is already complete. */
   checksumDone?: boolean;
+  /** IPv4 only. */
+  identification?: number;
+  /** Added to the checksum of the IPv4 header. */
+  ipSumOff?: number;
+  /** Added to the unfinished checksum of UDP. */
+  udpSumOff?: number;
   udpLengthOff?: number;
   ipLengthOff?: number;
   gsoType?: number;
@@ -53,6 +59,9 @@ export function datagram(of: Datagram): { frame: Buffer; vnetHeader: string } {
     flowLabel = 0,
     protocol = 17,
     fragment = of.mayFragment ? 0 : 0x4000,
+    identification = 0,
+    ipSumOff = 0,
+    udpSumOff = 0,
     udpLengthOff = 0,
     ipLengthOff = 0,
   } = of;
@@ -67,11 +76,12 @@ export function datagram(of: Datagram): { frame: Buffer; vnetHeader: string } {
     frame[14] = 0x45;
     frame[15] = tos;
     frame.writeUInt16BE(20 + 8 + bytes + ipLengthOff, 16);
+    frame.writeUInt16BE(identification & 0xffff, 18);
     frame.writeUInt16BE(fragment, 20);
     frame[22] = ttl;
     frame[23] = protocol;
     frame.set([10, 0, 0, from, 10, 0, 0, to], 26);
-    frame.writeUInt16BE(checksum(frame.subarray(14, 34)), 24);
+    frame.writeUInt16BE((checksum(frame.subarray(14, 34)) + ipSumOff) & 0xffff, 24);
   } else {
     frame.writeUInt16BE(0x86dd, 12);
     frame.fill(0, 14, 54);
@@ -86,10 +96,8 @@ export function datagram(of: Datagram): { frame: Buffer; vnetHeader: string } {
   frame.writeUInt16BE(destinationPort, udp + 2);
   frame.writeUInt16BE(length, udp + 4);
   const addresses = frame.subarray(family === 4 ? 26 : 22, udp);
-  frame.writeUInt16BE(
-    ~checksum(Buffer.concat([addresses, Buffer.from([0, protocol, length >> 8, length & 0xff])])) & 0xffff,
-    udp + 6,
-  );
+  const sum = ~checksum(Buffer.concat([addresses, Buffer.from([0, protocol, length >> 8, length & 0xff])]));
+  frame.writeUInt16BE((sum + udpSumOff) & 0xffff, udp + 6);
   if (bytes > 0) frame[udp + 8] = fill;
   const header = Buffer.alloc(10);
   header[0] = of.checksumDone ? 0 : 1;

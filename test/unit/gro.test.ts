@@ -47,6 +47,7 @@ function cut({ gsoType, gsoSize, frame }: Packet): Buffer[] {
       piece.writeUInt16BE(length, 18);
     } else {
       piece.writeUInt16BE(length + 20, 16);
+      piece.writeUInt16BE((frame.readUInt16BE(18) + pieces.length) & 0xffff, 18);
       piece.writeUInt16BE(0, 24);
       piece.writeUInt16BE(checksum(piece.subarray(14, 34)), 24);
     }
@@ -83,7 +84,7 @@ function looped(t: Test, flow: readonly Datagram[], expectedPackets: number, ans
 }
 
 const of = (count: number, one: Datagram = {}): Datagram[] =>
-  Array.from({ length: count }, (_, i) => ({ ...one, fill: i }));
+  Array.from({ length: count }, (_, i) => ({ ...one, fill: i, identification: i + (one.identification ?? 0) }));
 
 t.test('a burst of one flow is one packet', async (t) => {
   for (const family of [4, 6] as const) {
@@ -97,9 +98,12 @@ t.test('a burst of one flow is one packet', async (t) => {
 });
 
 t.test('the last may be shorter, and ends the packet', async (t) => {
-  looped(t, [...of(3, { bytes: 100 }), { bytes: 40 }], 1);
-  looped(t, [...of(3, { bytes: 100 }), { bytes: 40 }, ...of(2, { bytes: 40 })], 2);
-  looped(t, [...of(3, { bytes: 100 }), { bytes: 101 }], 2);
+  for (const family of [4, 6] as const) {
+    const three = of(3, { family, bytes: 100 });
+    looped(t, [...three, { family, bytes: 40, identification: 3 }], 1);
+    looped(t, [...three, { family, bytes: 40, identification: 3 }, ...of(2, { family, bytes: 40 })], 2);
+    looped(t, [...three, { family, bytes: 101, identification: 3 }], 2);
+  }
 });
 
 t.test('what differs in any header field is not merged', async (t) => {
@@ -113,7 +117,7 @@ t.test('what differs in any header field is not merged', async (t) => {
     { mac: 9 },
     { family: 6 },
   ];
-  for (const other of others) looped(t, [{}, other], 2);
+  for (const other of others) looped(t, [{}, { ...other, identification: 1 }], 2);
   for (const other of others.slice(0, 7)) looped(t, [{ family: 6 }, { family: 6, ...other }], 2);
   looped(t, [{ family: 6 }, { family: 6, flowLabel: 5 }], 2);
 });
@@ -146,6 +150,67 @@ t.test('frames that are no plain datagrams of this machine are left alone', asyn
       { family: 6, bytes: 0 },
     ],
     2,
+  );
+});
+
+t.test('a wrong unfinished checksum spoils no datagram of others, wherever it is', async (t) => {
+  for (const family of [4, 6] as const) {
+    // -1 beside a sum that fits: 0 and 0xffff are the same to a receiver, but not the same bytes
+    for (const udpSumOff of [1, 0x5555, -1]) {
+      const wrong = { family, udpSumOff };
+      const honest = of(6, { family });
+      looped(t, [wrong, ...of(5, { family, identification: 1 })], 2);
+      looped(t, [...honest, { ...wrong, identification: 6 }], 2);
+      looped(t, [...honest, { ...wrong, identification: 6, bytes: 40 }], 2);
+      looped(t, [...of(3, { family }), { ...wrong, identification: 3 }, ...of(3, { family, identification: 4 })], 3);
+      looped(t, of(4, wrong), 1);
+    }
+    const sum = datagram({ family }).frame.readUInt16BE(family === 4 ? 40 : 60);
+    looped(t, of(3, { family, udpSumOff: -sum }), 3); // 0 would come back as 0xffff
+    looped(t, of(3, { family, udpSumOff: 0xffff - sum }), 1);
+  }
+});
+
+t.test('a wrong checksum of an IPv4 header is not repaired, wherever it is', async (t) => {
+  for (const ipSumOff of [1, 0x5555, -1]) {
+    looped(t, [{ ipSumOff }, ...of(5, { identification: 1 })], 2);
+    looped(t, [...of(5), { ipSumOff, identification: 5 }], 2);
+    looped(t, [...of(5), { ipSumOff, identification: 5, bytes: 40 }], 2);
+    looped(t, of(4, { ipSumOff }), 4);
+  }
+  // Right to a receiver, but the kernel writes 0 instead of 0xffff.
+  const identification = datagram({}).frame.readUInt16BE(24);
+  t.equal(datagram({ identification }).frame.readUInt16BE(24), 0);
+  looped(t, of(3, { identification }), 1);
+  looped(t, [{ identification, ipSumOff: 0xffff }, ...of(2, { identification: identification + 1 })], 2);
+  looped(t, [...of(2, { identification: identification - 2 }), { identification, ipSumOff: 0xffff }], 2);
+});
+
+t.test('identifications that count up come back, and others are not merged', async (t) => {
+  const numbered = (...identifications: number[]): Datagram[] =>
+    identifications.map((identification, fill) => ({ identification, fill }));
+  looped(t, numbered(100, 101, 102, 103), 1);
+  looped(t, numbered(65534, 65535, 0, 1), 1);
+  looped(t, numbered(100, 7, 900, 33, 5, 6), 5);
+  looped(t, numbered(100, 101, 103, 104), 2);
+  looped(t, numbered(100, 101, 101, 102), 2);
+  looped(t, numbered(5, 4, 3), 3);
+  looped(t, [...numbered(100, 101), { identification: 103, bytes: 40 }], 2);
+});
+
+t.test('datagrams of one identification are merged, and numbered by the kernel', async (t) => {
+  const nic = new FakeNic({ budget: 16, ringBytes: 1 << 16, gro: true });
+  for (const identification of [7, 7, 7, 7, 8, 8]) {
+    const { frame, vnetHeader } = datagram({ identification });
+    nic.put(frame, 'ready', vnetHeader);
+  }
+  nic.poller.poll();
+  t.same(
+    packetsOf(nic).map((packet) => cut(packet).map((frame) => frame.readUInt16BE(18))),
+    [
+      [7, 8, 9, 10],
+      [8, 9],
+    ],
   );
 });
 
@@ -185,7 +250,7 @@ t.test('flows by turns keep their order', async (t) => {
   );
   looped(
     t,
-    Array.from({ length: 20 }, (_, i) => ({ sourcePort: 1000 + (i >> 2), fill: i })),
+    Array.from({ length: 20 }, (_, i) => ({ sourcePort: 1000 + (i >> 2), fill: i, identification: i })),
     5,
   );
 });
