@@ -4,6 +4,7 @@ import t, { type Test } from 'tap';
 
 import { passesUdpGso } from '../../src/requirements';
 import { attachedIn, attachmentOf, BACK_END, checkAccounting, cliOk, SLOW, type Attached } from '../helpers/cli';
+import { datagram, type Datagram } from '../helpers/datagrams';
 import { quietNetns, testNetns } from '../helpers/netns';
 import { OwnUdp } from '../helpers/own-sockets';
 import { RawSocket } from '../helpers/raw-socket';
@@ -61,6 +62,33 @@ t.test('datagrams of one flow are merged, and received one by one', { skip }, as
       t.equal(most, bytes + headers(address), `${address}, ${bytes} bytes: a listener on the interface sees frames`);
       t.ok(merged(nic) - before > BURST / 2, `${merged(nic) - before} of ${BURST} were merged into others' packets`);
     }
+  }
+  checkAccounting(t, nic, await nic.atRest());
+});
+
+t.test('datagrams come back byte by byte, also beside wrong checksums', { skip }, async (t) => {
+  const nic = attachedIn(t, testNetns(t), BOTH, 'vnet0', SLOW_POLLER);
+  const listener = RawSocket.open(t, nic.netns, nic.iface);
+  const sender = RawSocket.open(t, nic.netns, nic.iface, { vnetHeader: true });
+  const odd: Datagram[] = [{ udpSumOff: 0x5555 }, { ipSumOff: 0x55 }, { identification: 7 }, { bytes: 40 }];
+  const sourcePort = 4242;
+  for (const family of [4, 6] as const) {
+    const flow = Array.from({ length: BURST }, (_, i): Datagram => {
+      const one = { family, mac: 2, sourcePort, fill: i, identification: i };
+      return i % 20 === 0 ? { ...one, ...odd[(i / 20) % odd.length] } : one;
+    });
+    const frames = flow.map(datagram);
+    const before = merged(nic);
+    for (const { frame, vnetHeader } of frames) sender.send(Buffer.concat([Buffer.from(vnetHeader, 'latin1'), frame]));
+    const ours = (frame: Buffer): boolean =>
+      isDatagram(frame) && frame.readUInt16BE(family === 4 ? 34 : 54) === sourcePort;
+    const received = await listener.received(BURST, ours);
+    t.same(
+      received.map(({ frame }) => frame.toString('hex')),
+      frames.map(({ frame }) => frame.toString('hex')),
+      `IPv${family}: as they were sent`,
+    );
+    t.ok(merged(nic) - before > BURST / 2, `${merged(nic) - before} of ${BURST} were merged`);
   }
   checkAccounting(t, nic, await nic.atRest());
 });
