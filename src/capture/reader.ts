@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** Reads the frames of a capture file in any supported format, compressed or not, alone or joined to others. */
 import * as fs from 'node:fs';
-import * as net from 'node:net';
 import { pipeline, Readable, type Transform } from 'node:stream';
 import * as zlib from 'node:zlib';
 
 import { usageError, VnetError } from '../errors';
+import { isPipe, pipeInput } from '../native/standard-input';
 import { isTerminal } from '../native/terminal';
 import { ByteQueue } from './buffers';
 import {
@@ -294,8 +294,7 @@ export class CaptureInput implements AsyncIterable<Buffer> {
         'such as: zstd -dc run.pcap.zst | vnet-bpf replay - --into vnet0',
       );
     // Reading a pipe as a file would keep one of Node's threads, without which the process cannot end.
-    if (stat.isFIFO() || stat.isSocket())
-      return new CaptureInput(file, new net.Socket({ fd, readable: true, writable: false }), null);
+    if (isPipe(stat)) return new CaptureInput(file, pipeInput(fd), null);
     return new CaptureInput(
       file,
       fs.createReadStream(file, { fd, autoClose: fd > 2, highWaterMark: CHUNK_BYTES }),

@@ -8,7 +8,7 @@ import * as net from 'node:net';
 import * as path from 'node:path';
 
 import { VnetError } from '../errors';
-import { cannotBeWritten } from '../native/standard-streams';
+import { cannotBeWritten, reopened } from '../native/standard-streams';
 import { NotTrusted, openCallersFifo, openOutput, removeOutput } from '../native/trusted';
 import { DEFAULT_WRITER, type WrittenFormat, writerFor } from './formats';
 
@@ -147,7 +147,8 @@ class PipeSink implements Sink {
   private gone = false;
 
   constructor(fd: number) {
-    this.socket = new net.Socket({ fd, readable: false, writable: true });
+    // Other processes may share standard output. A socket cannot be opened again: it does become non-blocking for them.
+    this.socket = new net.Socket({ fd: fd === 1 ? reopened(fd) : fd, readable: false, writable: true });
     this.socket.on('error', () => (this.gone = true));
   }
 

@@ -9,6 +9,7 @@ import { Worker } from 'node:worker_threads';
 import { newMappingTable, releaseMappings, wakeWaiter } from 'libbpf-ts';
 
 import { HINTS, VnetError } from '../errors';
+import { passOn } from '../native/standard-streams';
 import { COMMAND, type Conditions, HOLD, setConditions } from './loop';
 import { handOver } from './outcomes';
 import type { PollOrder, PollWorkerData, PollWorkerMessage } from './worker';
@@ -69,7 +70,10 @@ export class PollerThread {
       } satisfies PollWorkerData,
       // The loop allocates nothing per packet; a small heap keeps its pauses short.
       resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 },
+      stdout: true,
+      stderr: true,
     });
+    passOn(this.worker);
     this.worker.on('message', (message: PollWorkerMessage) => this.receive(message));
     this.worker.once('error', (cause) => this.died(cause as Error));
     this.worker.once('exit', () => {

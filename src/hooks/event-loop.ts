@@ -12,6 +12,7 @@ import { wakeWaiter } from 'libbpf-ts';
 import type { PollLoop } from '../datapath/loop';
 import { clock } from '../native/clock';
 import { waitReadable } from '../native/libc';
+import { passOn } from '../native/standard-streams';
 
 // The ring bell wakes a hook's thread when its ring has records. That thread sleeps in Node's event loop, which cannot
 // watch a ring by itself, and a native watch is not safe there: koffi aborts the process if a thread ends, or is
@@ -57,7 +58,10 @@ export class RingBell {
       workerData: { ringFd, words: this.rope.words, sleeper } satisfies RingBellData,
       transferList: [sleeper],
       resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1 },
+      stdout: true,
+      stderr: true,
     });
+    passOn(this.worker);
     this.worker.on('error', onBroken);
     this.ended = new Promise((resolve) => this.worker.once('exit', () => resolve()));
     this.wakeFd = new Promise((resolve) => {

@@ -11,7 +11,7 @@ import type { Polled, PollEvents } from '../datapath/worker-handle';
 import type { PollRequest } from '../datapath/worker-queue';
 import { commandFor, VnetError } from '../errors';
 import { programEnvironment } from '../native/inherited';
-import { news } from '../native/standard-streams';
+import { passOn } from '../native/standard-streams';
 import { newVitals, RingBell, VITALS } from './event-loop';
 import type { HookAnswers, HookOrder, HookReply, HookRequest, HookWorkerData, SentError } from './worker';
 
@@ -73,8 +73,7 @@ export class HookThread implements Polled {
       stderr: true,
     });
     // Output of the hook. Node's own way would end the process if the output is not read.
-    this.worker.stdout.on('data', (bytes: Buffer) => news(1, bytes));
-    this.worker.stderr.on('data', (bytes: Buffer) => news(2, bytes));
+    passOn(this.worker);
     this.ended = new Promise((resolve) => (this.endedIs = resolve));
     // A hook can also get at the port, and send anything.
     this.worker.on('message', (reply: HookReply | null) => reply && this.receive(reply));

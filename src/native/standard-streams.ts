@@ -14,6 +14,7 @@
  */
 import * as fs from 'node:fs';
 import { constants } from 'node:os';
+import type { Readable } from 'node:stream';
 
 import { VnetError } from '../errors';
 import { inForeground, isTerminal } from './terminal';
@@ -157,9 +158,9 @@ const writer =
  * A non-blocking descriptor of the same pipe or terminal: O_NONBLOCK on the first one would affect every process that
  * shares it.
  */
-export function reopened(fd: number): number {
+export function reopened(fd: number, access: number = O_WRONLY): number {
   try {
-    return fs.openSync(`/proc/self/fd/${fd}`, O_WRONLY | O_NONBLOCK | O_NOCTTY);
+    return fs.openSync(`/proc/self/fd/${fd}`, access | O_NONBLOCK | O_NOCTTY);
   } catch {
     return fd; // the error occurs again when it is written to
   }
@@ -190,6 +191,15 @@ export function requireReader(): void {
 
 /** Prints what the command says about its work. Never throws, and waits for no reader. */
 export const news = (stream: StandardStream, text: string | Buffer): void => streams[stream].news(text);
+
+/**
+ * Passes on what a thread prints, as news. For a Worker with `stdout` and `stderr` set: otherwise Node.js opens
+ * process.stdout and process.stderr for it.
+ */
+export function passOn({ stdout, stderr }: { stdout: Readable; stderr: Readable }): void {
+  stdout.on('data', (bytes: Buffer) => news(1, bytes));
+  stderr.on('data', (bytes: Buffer) => news(2, bytes));
+}
 
 /**
  * Resolves when all news has been read, or cannot be. For when the work is done: from then on signals end the process

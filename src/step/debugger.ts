@@ -3,11 +3,12 @@
  * `vnet-bpf step`, a debugger for a NIC: it pauses the loop, so that frames wait in the ring and their senders in the
  * kernel, and lets frames continue when the user has looked at them. The loop resumes however the debugger ends.
  */
-import * as readline from 'node:readline';
+import type { Readable } from 'node:stream';
 
 import { ControlClient } from '../control/socket';
 import { didYouMean, usageError, VnetError } from '../errors';
 import { requireAttachment } from '../lifecycle/find-attachment';
+import { standardInput } from '../native/standard-input';
 import { checkInterfaceName, checkNetnsName } from '../options/values';
 import { fixChecksums, Frame, hexDump, summaryOf } from '../packet';
 import { type PacketFilter, parseFilter } from '../packet/filter';
@@ -248,24 +249,57 @@ function remoteLoop(client: ControlClient): SteppedLoop {
 
 // Lines of a stream, typed or piped, taken one at a time.
 
-class TypedLines implements Lines {
+/** The longest line in characters; `inject` with the bytes of the largest superpacket is shorter. */
+const LINE_MAX = 1 << 20;
+/** Lines that wait before no more is read. */
+const WAITING_MAX = 1000;
+
+export class TypedLines implements Lines {
   private readonly waiting: string[] = [];
+  /** The beginning of a line whose end has not been read. */
+  private rest = '';
   private ended = false;
+  private failure: VnetError | null = null;
   private wake: () => void = () => undefined;
 
-  constructor(input: NodeJS.ReadableStream) {
+  constructor(private readonly input: Readable) {
+    input
+      .setEncoding('utf8')
+      .on('data', (text: string) => this.take(text))
+      .on('error', (error: NodeJS.ErrnoException) => this.fail(error))
+      .on('end', () => this.end());
+  }
+
+  private take(text: string): void {
+    if (this.ended) return;
+    const lines = (this.rest + text).split(/\r?\n/);
+    this.rest = lines.pop() as string;
+    for (const line of lines) this.waiting.push(line);
+    if (this.rest.length > LINE_MAX) {
+      this.rest = '';
+      this.failure = usageError(
+        'standard input',
+        'has a line that is too long for a command',
+        'help lists the commands',
+      );
+      this.end();
+    }
+    if (this.waiting.length > WAITING_MAX) this.input.pause();
+    this.wake();
+  }
+
+  private fail({ code = 'EIO' }: NodeJS.ErrnoException): void {
     // A terminal that is gone sends no more lines.
-    input.on('error', () => this.end());
-    readline
-      .createInterface({ input })
-      .on('line', (line) => {
-        this.waiting.push(line);
-        this.wake();
-      })
-      .on('close', () => this.end());
+    if (code !== 'EIO')
+      this.failure = new VnetError('SYSCALL', 'standard input', `cannot be read (${code})`, {
+        hint: 'vnet-bpf step reads its commands there',
+      });
+    this.end();
   }
 
   private end(): void {
+    if (this.rest !== '') this.waiting.push(this.rest);
+    this.rest = '';
     this.ended = true;
     this.wake();
   }
@@ -276,7 +310,10 @@ class TypedLines implements Lines {
 
   async next(): Promise<string | null> {
     while (!this.ready) await new Promise<void>((resolve) => (this.wake = resolve));
-    return this.waiting.shift() ?? null;
+    const line = this.waiting.shift() ?? null;
+    if (line === null && this.failure) throw this.failure;
+    if (this.waiting.length === 0 && !this.ended) this.input.resume();
+    return line;
   }
 }
 
@@ -293,12 +330,13 @@ export async function stepCommand(args: {
   requirePrivileges();
   const attachment = requireAttachment(args.iface, netns);
   using client = await ControlClient.connect(controlSocket(attachment.id));
+  const input = standardInput();
   try {
     await client.ask({ order: 'pause' });
-    await new Stepper(remoteLoop(client), new TypedLines(process.stdin), tell, filter).run();
+    await new Stepper(remoteLoop(client), new TypedLines(input), tell, filter).run();
     await client.ask({ order: 'resume' });
     tell(`${attachment.iface} loops again`);
   } finally {
-    process.stdin.destroy(); // it would keep the process alive
+    input.destroy(); // it would keep the process alive
   }
 }

@@ -164,3 +164,22 @@ t.test('a recording that nobody reads ends in time, and says why', { skip: canno
   );
   machine.cli(['detach', '--all']);
 });
+
+/** Prints for each command whether the pipe at descriptor 5, which it shares with this shell, has O_NONBLOCK meanwhile. */
+const SHARED = `
+mkfifo shared; exec 5<>shared
+blocks() { flags=$(sed -n 's/^flags:[^0-9]*//p' /proc/$$/fdinfo/5); echo "$1 $(( (flags & 04000) == 0 ))"; }
+$CLI attach vnet5 >&5 2>&5 & attach=$!; read -r line <&5; blocks attach; kill $attach; wait
+$CLI record vnet0 -w - >&5 2>/dev/null & record=$!; head -c 4 <&5 >/dev/null; blocks record; kill $record; wait
+$CLI step vnet0 <&5 >step & step=$!
+while ! grep -q paused step; do sleep 0.05; done; blocks step; kill $step; wait
+$CLI replay - --into vnet0 <&5 2>/dev/null & replay=$!; sleep 1; blocks replay; kill -9 $replay; wait
+`;
+
+t.test('a pipe that other programs share stays blocking for them', { skip: cannotRun }, async (t) => {
+  const machine = await PrivateMachine.start(t);
+  t.match(machine.cli(['attach', 'vnet0', '--daemon']), { status: 0 });
+  const command = quoted([process.execPath, MAIN]);
+  const { stdout } = machine.run('sh', ['-c', `cd '${t.testdir({})}'; ${SHARED.replaceAll('$CLI', command)}`]);
+  t.equal(stdout, 'attach 1\nrecord 1\nstep 1\nreplay 1\n');
+});

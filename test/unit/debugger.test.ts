@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 /** The debugger on a made-up loop: what is typed is what happens. */
+import { Readable } from 'node:stream';
+
 import t from 'tap';
 
 import { ethernet, Frame, icmp, ipv4, udp } from '../../src/packet';
 import { type PacketFilter, parseFilter } from '../../src/packet/filter';
-import { parseCommand, type ShownFrame, Stepper } from '../../src/step/debugger';
+import { parseCommand, type ShownFrame, Stepper, TypedLines } from '../../src/step/debugger';
 import { onesComplement } from '../helpers/ones-complement';
 
 const LINK = { source: '02:00:00:00:00:01', destination: '02:00:00:00:00:02' };
@@ -96,4 +98,42 @@ t.test('with a filter, frames that it does not match pass unseen', async (t) => 
     true,
     'and what is typed is obeyed meanwhile',
   );
+});
+
+t.test('typed lines', async (t) => {
+  const typed = (chunks: readonly string[]): TypedLines =>
+    new TypedLines(Readable.from(chunks.map((chunk) => Buffer.from(chunk))));
+  const all = async (lines: TypedLines): Promise<string[]> => {
+    const read: string[] = [];
+    for (let line = await lines.next(); line !== null; line = await lines.next()) read.push(line);
+    return read;
+  };
+
+  t.same(
+    await all(typed(['pa', 'ss\nhex\r\n', '\nre', 'sume'])),
+    ['pass', 'hex', '', 'resume'],
+    'the last without an end',
+  );
+  const many = 'd\n'.repeat(10_000);
+  t.equal((await all(typed([many, many]))).length, 20_000, 'more than wait at a time');
+
+  let sent = 0;
+  const endless = new Readable({
+    read() {
+      sent++;
+      this.push(Buffer.alloc(1 << 16));
+    },
+  });
+  await t.rejects(new TypedLines(endless).next(), { message: /^standard input: has a line that is too long/ });
+  t.ok(sent < 100, 'a line without an end is not read for ever');
+  endless.destroy();
+
+  const failing = (code: string): Readable =>
+    new Readable({
+      read() {
+        this.destroy(Object.assign(new Error(code), { code }));
+      },
+    });
+  await t.rejects(new TypedLines(failing('EBADF')).next(), { message: 'standard input: cannot be read (EBADF)' });
+  t.equal(await new TypedLines(failing('EIO')).next(), null, 'a terminal that is gone is the end');
 });
