@@ -117,7 +117,12 @@ export function takeApart(
   const given = new Map(
     Object.entries(found).filter(([name, value]) => options.has(name) && value !== undefined) as [string, Given][],
   );
-  return { given, words: [..._.map(String), ...(end < 0 ? [] : args.slice(end + 1))] };
+  // yargs takes `--no-X` for an option of its own if there is an X.
+  const undeclared = Object.keys(found).filter((name) => !options.has(name));
+  return {
+    given,
+    words: [...undeclared.map((name) => `--${name}`), ..._.map(String), ...(end < 0 ? [] : args.slice(end + 1))],
+  };
 }
 
 /** Parses "Not enough arguments following: w", the only complaint that yargs has with these declarations. */
@@ -168,7 +173,7 @@ export function unknownCommand(commands: readonly Command[], name: string): Vnet
 export function parseCommandLine(commands: readonly Command[], args: readonly string[]): Request {
   if (args.length === 0) return { kind: 'help', command: null };
   const at = commandAt(commands, args);
-  if (at < 0) return withoutCommand(args);
+  if (at < 0) return withoutCommand(commands, args);
   const name = args[at] as string;
   const command = commandNamed(commands, name);
   if (!command) throw unknownCommand(commands, name);
@@ -179,12 +184,14 @@ export function parseCommandLine(commands: readonly Command[], args: readonly st
   );
 }
 
-function withoutCommand(args: readonly string[]): Request {
+function withoutCommand(commands: readonly Command[], args: readonly string[]): Request {
   const options = mapOf(GLOBAL_OPTIONS);
   const { given, words } = read('vnet-bpf', options, args);
   if (given.has('help')) return { kind: 'help', command: null };
   if (given.has('version')) return { kind: 'version' };
   const [unknown] = words;
+  if (unknown !== undefined && commandNamed(commands, unknown))
+    throw usageError('vnet-bpf', `"${unknown}" is behind --, where no command is`, `vnet-bpf ${unknown}`);
   if (unknown !== undefined) throw unknownOption('vnet-bpf', options, unknown);
   throw usageError('vnet-bpf', 'which command?', 'vnet-bpf --help shows the commands');
 }
@@ -257,14 +264,23 @@ function missing(command: Command, { name, choices }: Operand): VnetError {
   );
 }
 
+/** The declaration of an option as it is typed: `--follow` or `-f`. */
+const declaredAs = (typed: string, options: OptionsByName): Declared | undefined =>
+  typed.startsWith('--')
+    ? options.get(typed.slice(2))
+    : [...options.values()].find(({ short }) => short !== undefined && typed === `-${short}`);
+
 /** Splits arguments. Throws usage errors for missing values, and for values where none belongs. */
 function read(command: string, options: OptionsByName, args: readonly string[]): Words {
-  for (const arg of args.slice(0, args.includes('--') ? args.indexOf('--') : undefined)) {
-    const [, name = '', value] = /^--([^=]+)=(.*)$/s.exec(arg) ?? [];
-    const declared = options.get(name);
-    if (declared && !takesValue(declared) && value !== 'true' && value !== 'false')
-      throw usageError(`--${name}="${value}"`, 'takes no value', `give --${name} alone, or leave it out`);
-  }
+  const own = args.slice(0, args.includes('--') ? args.indexOf('--') : undefined);
+  own.forEach((arg, at) => {
+    const [, typed = arg, value = own[at + 1]] = /^(--[^=]+|-[^-=])=(.*)$/s.exec(arg) ?? [];
+    const declared = declaredAs(typed, options);
+    if (declared && !takesValue(declared) && typed !== arg && value !== 'true' && value !== 'false')
+      throw usageError(`${typed}="${value}"`, 'takes no value', `give ${typed} alone, or leave it out`);
+    if (declared?.valueIsOptional && value === '')
+      throw usageError(`${typed} ""`, 'is an empty value', `give ${typed} a value, or leave the value out`);
+  });
   try {
     return takeApart(args, options);
   } catch (error) {
@@ -320,6 +336,12 @@ function unknownOption(command: string, options: OptionsByName, word: string): V
   const shown = word.startsWith('--') ? (word.split('=')[0] as string) : word;
   const [of, help] = command === 'vnet-bpf' ? ['', ''] : [` of ${command}`, `${command} `];
   const known = word.startsWith('--') ? options.keys() : [];
+  const negated = options.get(/^--no-(.*)/.exec(shown)?.[1] ?? '');
+  if (negated) {
+    const name = shown.slice('--no-'.length);
+    const instead = negated.choices?.includes('off') ? `--${name} off` : `leave --${name} out`;
+    throw usageError(shown, `is not an option${of}`, instead);
+  }
   return usageError(
     shown,
     `is not an option${of}`,

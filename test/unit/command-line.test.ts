@@ -111,6 +111,19 @@ t.test('what is missing, or too much', async (t) => {
   refuses(t, '--debug', /which command/, /vnet-bpf --help/);
 });
 
+t.test('options that are written as if they could be negated, and other values that mean nothing', async (t) => {
+  refuses(t, 'attach vnet0 --no-gro --daemon', /^--no-gro: is not an option of attach$/, /^--gro off$/);
+  refuses(t, 'attach --no-mtu vnet0', /^--no-mtu: is not an option of attach$/, /^leave --mtu out$/);
+  refuses(t, 'detach vnet0 --no-dry-run', /^--no-dry-run: is not an option of detach$/, /^leave --dry-run out$/);
+  refuses(t, 'list --no-json', /^--no-json: is not an option of list$/, /^leave --json out$/);
+  refuses(t, 'log -f=x', /^-f="x": takes no value$/, /^give -f alone/);
+  t.match(argumentsOf('log -f=true'), { follow: true });
+  refuses(t, 'stats --watch=', /^--watch "": is an empty value$/, /leave the value out/);
+  refuses(t, ['stats', '--watch', ''], /^--watch "": is an empty value$/, /leave the value out/);
+  refuses(t, ['extcap', '--install', ''], /^--install "": is an empty value$/, /leave the value out/);
+  refuses(t, '-- list', /"list" is behind --/, /^vnet-bpf list$/);
+});
+
 t.test('a command to run that does not stand behind --', async (t) => {
   refuses(t, 'run ping x', /^run: its command comes behind --$/, /^vnet-bpf run -- ping x$/);
   refuses(
