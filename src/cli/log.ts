@@ -29,6 +29,10 @@ export interface LogEntry {
 /** The log of one interface. */
 interface Log extends Pick<LogEntry, 'interface' | 'netns'> {
   file: string;
+  /** Of the file: what is written last can still be read when it has been removed. Null if there is none. */
+  fd: number | null;
+  /** Number of bytes shown. */
+  shown: number;
 }
 
 interface Line {
@@ -37,20 +41,22 @@ interface Line {
 }
 
 const FOLLOW_MS = 200;
+const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
 
 export async function logCommand(args: LogArguments): Promise<void> {
   checkSelection(args);
   requirePrivileges();
   const logs = selectedLogs(args);
   if (logs.length === 0 && !args.json) print(nothingIsAttached(args.netns));
-  const shown = new Map<string, number>();
   for (;;) {
+    // Before the lines are read: those of a file that is gone are complete.
+    const goesOn = args.follow && logs.some(({ file }) => fs.existsSync(file));
     const lines = inTurn(
-      logs.map((log) => linesSince(log.file, shown).map((line) => ({ log, line }))),
+      logs.map((log) => newLines(log).map((line) => ({ log, line }))),
       ({ line }) => line,
     );
     show(lines, args);
-    if (!args.follow || !logs.some(({ file }) => fs.existsSync(file))) return;
+    if (!goesOn) return;
     await new Promise((resolve) => setTimeout(resolve, FOLLOW_MS));
     requireReader();
   }
@@ -78,7 +84,16 @@ function selectedLogs({ iface, netns }: LogArguments): Log[] {
 
 function logOf(attachment: Attachment | BrokenAttachment): Log {
   const { iface, netns } = known(attachment);
-  return { file: logFile(attachment.id), interface: iface, netns: netns.name };
+  const file = logFile(attachment.id);
+  return { file, fd: openIfThere(file), shown: 0, interface: iface, netns: netns.name };
+}
+
+function openIfThere(file: string): number | null {
+  try {
+    return fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  } catch {
+    return null; // detached meanwhile, or no line could be written
+  }
 }
 
 /**
@@ -97,15 +112,16 @@ export function inTurn<T>(logs: readonly (readonly T[])[], textOf: (line: T) => 
 }
 
 /** Complete lines that were appended since the last call. */
-function linesSince(file: string, shown: Map<string, number>): string[] {
-  let text: Buffer;
-  try {
-    text = fs.readFileSync(file);
-  } catch {
-    return []; // detached meanwhile
-  }
-  const from = Math.min(shown.get(file) ?? 0, text.length);
-  const end = text.lastIndexOf('\n') + 1;
-  shown.set(file, end);
-  return text.subarray(from, end).toString().split('\n').filter(Boolean);
+function newLines(log: Log): string[] {
+  log.fd ??= openIfThere(log.file);
+  if (log.fd === null) return [];
+  const text = contentOf(log.fd);
+  const from = Math.min(log.shown, text.length);
+  log.shown = text.lastIndexOf('\n') + 1;
+  return text.subarray(from, log.shown).toString().split('\n').filter(Boolean);
+}
+
+function contentOf(fd: number): Buffer {
+  const text = Buffer.alloc(fs.fstatSync(fd).size);
+  return text.subarray(0, fs.readSync(fd, text, 0, text.length, 0));
 }

@@ -36,6 +36,7 @@ t.test('loaded, changed, unloaded: in both logs', { skip: cannotRun }, async (t)
 
   cliOk(['detach', ...where]);
   t.equal(await followerEnds, 0, 'log --follow ends when there is no more to come');
+  t.match(followed(), new RegExp(`VNET: unloaded: ${iface}\\n$`), 'after it has shown the last line');
   const kernel = kernelLog().filter((line) => line.includes(iface));
   t.match(kernel[0], new RegExp(`^VNET: loaded: ${iface} `), 'the kernel log has the same: loaded');
   t.match(kernel[1], new RegExp(`^VNET: ${iface} set down$`));
