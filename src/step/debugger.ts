@@ -284,7 +284,7 @@ export class TypedLines implements Lines {
       );
       this.end();
     }
-    if (this.waiting.length > WAITING_MAX) this.input.pause();
+    if (this.ended || this.waiting.length > WAITING_MAX) this.input.pause();
     this.wake();
   }
 
