@@ -61,7 +61,7 @@ export function usageError(what: string, why: string, hint?: string): VnetError 
 export const HINTS = {
   doctor: 'vnet-bpf doctor looks for the cause',
   proc: 'as root: mount -t proc proc /proc',
-  limits: 'look at the limits of this shell, with ulimit -a, and of its control group',
+  limits: 'look at the limits of memory and processes: ulimit -a; of the control group: memory.max, pids.max (TasksMax=)',
   removed: 'attach it again; if that goes on, some program on this machine removes interfaces',
   object: 'make build compiles it; if it comes from a package, install that again',
   bug: 'this is a bug in vnet-bpf: --debug shows where',
@@ -133,11 +133,15 @@ export function didYouMean(
 const REASONS: Readonly<Record<string, { why: string; hint: string }>> = {
   ENOSPC: {
     why: 'no space is left',
-    hint: 'df -h and df -i tell which file system is full: /run has to have space and inodes',
+    hint: 'df -h and df -i tell which file system is full; /run has to have space and inodes',
   },
   EDQUOT: { why: 'the quota is used up', hint: 'quota -v tells which' },
   EROFS: { why: 'the file system is read-only', hint: 'as root: mount -o remount,rw /run' },
   EFBIG: { why: 'this process may write no larger files', hint: 'ulimit -f unlimited' },
+  EAGAIN: {
+    why: 'no more threads or processes may be started',
+    hint: 'look at ulimit -u, and at pids.max of the control group: TasksMax= of a unit, --pids-limit of docker',
+  },
   EMFILE: { why: 'this process may open no more files', hint: 'ulimit -n 1024' },
   ENFILE: {
     why: 'this machine may open no more files',
@@ -155,9 +159,12 @@ const IN_A_CONTAINER =
  */
 function errnoNameOf(error: unknown): string {
   if (!(error instanceof Error)) return '';
+  if (lacksThreads(error)) return 'EAGAIN';
   const { code, errnoName } = error as { code?: unknown; errnoName?: unknown };
   return (
-    [code, errnoName].find((each): each is string => typeof each === 'string' && Object.hasOwn(REASONS, each)) ?? ''
+    [code, errnoName].find(
+      (each): each is string => typeof each === 'string' && each !== 'EAGAIN' && Object.hasOwn(REASONS, each),
+    ) ?? ''
   );
 }
 
@@ -174,6 +181,12 @@ export function missingLibrary(cause: unknown): VnetError | null {
   });
 }
 
+/** Whether a thread or a process could not be started; elsewhere EAGAIN is no exhaustion. */
+function lacksThreads(error: Error): boolean {
+  const { code, syscall = '' } = error as NodeJS.ErrnoException;
+  return code === 'ERR_WORKER_INIT_FAILED' || (code === 'EAGAIN' && syscall.startsWith('spawn'));
+}
+
 export const isExhaustion = (error: unknown): boolean => errnoNameOf(error) !== '';
 
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
@@ -186,9 +199,10 @@ export function exhaustion(cause: unknown, what?: string): VnetError | null {
   const reason = REASONS[errnoNameOf(cause)];
   if (!reason || cause instanceof VnetError) return null;
   const { path, operation } = cause as { path?: unknown; operation?: unknown };
+  const text = messageOf(cause).replace(/: .*/s, '');
   const named =
     [path, operation].find((each): each is string => typeof each === 'string' && each !== '') ??
-    messageOf(cause).replace(/: .*/s, '');
+    (text === errnoNameOf(cause) ? 'this command' : text);
   const hint = named.startsWith('/proc/sys/') ? IN_A_CONTAINER : reason.hint;
   return new VnetError('STATE', what ?? named, `${reason.why} (${errnoNameOf(cause)})`, { hint, cause });
 }

@@ -10,10 +10,13 @@ import type { Readable } from 'node:stream';
 import { type ErrorCode, exhaustion, HINTS, VnetError } from '../errors';
 import { namesBeginAt, programEnvironment } from '../native/inherited';
 import { withoutInspector } from '../native/node';
+import { reported } from '../terminal/failed-process';
 import { endSignals } from '../terminal/signals';
 import { CALLERS_NETNS, CALLERS_NETNS_FD, IN_BACKGROUND, READY_FD, readyReport } from './daemon';
 
 const WHAT = 'the background process';
+/** How long the background process may take to start, in milliseconds. With too few threads Node.js hangs at its start. */
+const START_MS = 30_000;
 
 /**
  * Starts the background process; returns what to print, or throws what that process printed. During the wait, a signal
@@ -29,14 +32,22 @@ export async function startInBackground(): Promise<string> {
     child.kill('SIGTERM');
   };
   for (const signal of endSignals()) process.once(signal, end);
+  let hangs = false;
+  const timer = setTimeout(() => {
+    hangs = true;
+    child.kill('SIGKILL');
+  }, START_MS);
   child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
   return new Promise<string>((resolve, reject) => {
     child.once('error', (error: NodeJS.ErrnoException) => reject(notStarted(error)));
     // If no descriptors are left for its streams, the child has none.
     const ready = (child.stdio as typeof child.stdio | undefined)?.[READY_FD] as Readable | undefined;
-    ready?.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    ready?.on('data', (chunk: Buffer) => {
+      clearTimeout(timer);
+      output += chunk.toString();
+    });
     ready?.once('end', () => {
-      if (output === '' || endedBy) return; // it has failed, or was asked to end
+      if (readyReport(output).output === '' || endedBy) return; // it has failed, or was asked to end
       child.stderr?.destroy();
       child.unref();
       const report = readyReport(output);
@@ -44,8 +55,11 @@ export async function startInBackground(): Promise<string> {
         (require('../native/standard-streams') as typeof import('../native/standard-streams')).news(2, report.warnings);
       resolve(report.output);
     });
-    child.once('close', (code, signal) => reject(endedBy ? interrupted(endedBy) : failure(stderr, code, signal)));
+    child.once('close', (code, signal) =>
+      reject(endedBy ? interrupted(endedBy) : hangs ? hung() : failure(stderr, code, signal)),
+    );
   }).finally(() => {
+    clearTimeout(timer);
     for (const signal of endSignals()) process.off(signal, end);
   });
 }
@@ -91,6 +105,9 @@ const interrupted = (signal: NodeJS.Signals): VnetError =>
     hint: 'vnet-bpf list shows what is attached',
   });
 
+const hung = (): VnetError =>
+  new VnetError('COMMAND_FAILED', WHAT, `did not start within ${START_MS / 1000} s`, { hint: HINTS.limits });
+
 function notStarted(error: NodeJS.ErrnoException): VnetError {
   return (
     exhaustion(error, WHAT) ??
@@ -103,12 +120,12 @@ function notStarted(error: NodeJS.ErrnoException): VnetError {
 
 /** Passes on the error with which the background process failed. */
 function failure(stderr: string, code: number | null, signal: string | null): VnetError {
-  const lines = stderr.trim().split('\n');
-  const match = lines.map((line) => /^vnet-bpf: (.*?): (.*)$/.exec(line)).find((found) => found !== null);
-  const hint = lines.find((line) => line.startsWith('hint: '))?.slice('hint: '.length);
+  const { line, hint } = reported(stderr);
   const kind: ErrorCode = code === 2 ? 'USAGE' : 'COMMAND_FAILED';
-  const [what, why] = match
-    ? [match[1] as string, match[2] as string]
-    : [WHAT, lines[0] || `ended with ${signal ?? code}`];
-  return new VnetError(kind, what, why, hint === undefined ? {} : { hint });
+  const [, what, why] = /^(.*?): (.*)$/.exec(line ?? '') ?? [];
+  if (what !== undefined && why !== undefined && !/Error$|^FATAL/.test(what))
+    return new VnetError(kind, what, why, hint === undefined ? {} : { hint });
+  return new VnetError(kind, WHAT, `${line === null ? '' : `${line}; it `}ended with ${signal ?? code}`, {
+    hint: HINTS.limits,
+  });
 }

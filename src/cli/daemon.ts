@@ -5,6 +5,8 @@
  */
 import * as fs from 'node:fs';
 
+import { isPipe } from '../native/standard-input';
+
 /** Environment variable of the background process: the directory that its file names are relative to. */
 export const IN_BACKGROUND = 'VNET_BPF_IN_BACKGROUND';
 
@@ -13,6 +15,34 @@ export const IN_BACKGROUND = 'VNET_BPF_IN_BACKGROUND';
  * would be one more thing to load, on both sides.
  */
 export const READY_FD = 3;
+
+/** The variable, or null in any other process; undefined until takeBackground() has taken it. */
+let taken: string | null | undefined;
+
+/** The variable only counts with the pipe: a process that this one has started may pass it on. */
+function lookForIt(): string | null {
+  const value = process.env[IN_BACKGROUND];
+  if (value === undefined) return null;
+  try {
+    return isPipe(fs.fstatSync(READY_FD)) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+export const inBackground = (): boolean => (taken === undefined ? lookForIt() : taken) !== null;
+
+/**
+ * Recognizes the background process, and tells the waiting command that it has started. Takes the variable out of the
+ * environment, which what this process starts inherits.
+ */
+export function takeBackground(): boolean {
+  taken = lookForIt();
+  delete process.env[IN_BACKGROUND];
+  if (taken === null) return false;
+  report(STARTED);
+  return true;
+}
 
 /**
  * Environment variable of a background process that was started in another network namespace than its caller's: the
@@ -25,11 +55,9 @@ export const CALLERS_NETNS_FD = 4;
 export const callersNetns = (): number | null =>
   inBackground() && process.env[CALLERS_NETNS] === String(CALLERS_NETNS_FD) ? CALLERS_NETNS_FD : null;
 
-export const inBackground = (): boolean => process.env[IN_BACKGROUND] !== undefined;
-
 /** The directory that the user's file names are relative to, or why there is none, as namesBeginAt() returns it. */
 export const userDirectory = (): string =>
-  process.env[IN_BACKGROUND] ?? (require('../native/inherited') as typeof import('../native/inherited')).namesBeginAt();
+  taken ?? (require('../native/inherited') as typeof import('../native/inherited')).namesBeginAt();
 
 /**
  * Whether unparsed arguments ask for the background beyond doubt, in the usual spelling. `attach` itself recognizes the
@@ -43,23 +71,29 @@ export function wantsBackground(args: readonly string[]): boolean {
   return at > 0 && args[at + 1] !== 'false' && !args.some(asksOnly);
 }
 
+/** What comes first, once the background process runs. */
+export const STARTED = '\x01';
 /** Separates the output from the lines for standard error. */
 const WARNINGS = '\0';
 
-/** Splits what reportReady() has written. */
+function report(text: string): void {
+  try {
+    fs.writeFileSync(READY_FD, text);
+  } catch {
+    // The waiting command is gone.
+  }
+}
+
+/** Splits what takeBackground() and reportReady() have written. */
 export function readyReport(text: string): { output: string; warnings: string } {
-  const [output = '', warnings = ''] = text.split(WARNINGS);
+  const [output = '', warnings = ''] = text.replace(STARTED, '').split(WARNINGS);
   return { output, warnings };
 }
 
 /** Tells the waiting command that the interface is ready, and what to print. The text must be printable. */
 export function reportReady(output: string, warnings: readonly string[] = []): void {
-  try {
-    fs.writeFileSync(READY_FD, warnings.length === 0 ? output : `${output}${WARNINGS}${warnings.join('\n')}\n`);
-    fs.closeSync(READY_FD);
-  } catch {
-    // The waiting command is gone.
-  }
+  report(warnings.length === 0 ? output : `${output}${WARNINGS}${warnings.join('\n')}\n`);
+  fs.closeSync(READY_FD);
   // Nothing reads it any more; a message there must not end the controller.
   process.stderr.on('error', () => undefined);
 }

@@ -12,7 +12,7 @@ import { leaveTerminalOfOthers } from '../native/terminal';
 import { reportError } from '../terminal/output';
 import { ignoreHangup } from '../terminal/signals';
 import { COMMANDS } from './commands';
-import { callersNetns, inBackground, READY_FD } from './daemon';
+import { callersNetns, READY_FD, takeBackground } from './daemon';
 import { parseCommandLine, type Request, splitCommand } from './parse';
 
 // Arguments that are not UTF-8: Node.js replaces their bytes with U+FFFD, which makes them meaningless.
@@ -35,7 +35,7 @@ export const notUtf8 = (): VnetError =>
 /** Runs the command line. Rejects with the command's error. */
 export async function runCommandLine(): Promise<void> {
   const args = process.argv.slice(2);
-  if (inBackground()) {
+  if (takeBackground()) {
     (require('../requirements') as typeof import('../requirements')).requireProc();
     closeInherited([READY_FD, callersNetns() ?? READY_FD]);
   }

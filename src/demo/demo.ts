@@ -7,6 +7,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 import { frameAccounting, type Stats } from '../datapath/stats';
+import { exhaustion } from '../errors';
 import { clock } from '../native/clock';
 import { SYSTEM_PATH } from '../native/inherited';
 import { requirePrivileges } from '../requirements';
@@ -76,7 +77,11 @@ export async function transfer(box: Sandbox): Promise<void> {
   say(`${bytes(SIZE)} of random bytes go from one program to another, through ${IFACE}. TCP notices the slightest
     damage: wrong checksums, packets cut short or out of order. The hash shows whether the copy equals the original.`);
   const [original, copy] = [path.join(box.directory, 'original'), path.join(box.directory, 'copy')];
-  fs.writeFileSync(original, randomBytes(SIZE));
+  try {
+    fs.writeFileSync(original, randomBytes(SIZE));
+  } catch (error) {
+    throw exhaustion(error, original) ?? error;
+  }
   const before = await box.stats();
   const tool = `ip netns exec ${box.netns} node ${TOOL}`;
 

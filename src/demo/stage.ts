@@ -15,6 +15,7 @@ import { addNamedNetns } from '../link/netns';
 import { clock } from '../native/clock';
 import { programEnvironment, SYSTEM_PATH, workingDirectory } from '../native/inherited';
 import { printable } from '../printable';
+import { reported } from '../terminal/failed-process';
 import { coloured, tell, tellMade } from '../terminal/output';
 import { endSignals } from '../terminal/signals';
 
@@ -55,11 +56,11 @@ export function outputOf(line: string, child: ChildProcess): Promise<string> {
     );
     child.once('close', (code, signal) => {
       if (code === 0) return resolve(stdout);
-      const why = (stderr || stdout)
-        .trim()
-        .split('\n')[0]
-        ?.replace(/^vnet-bpf: /, '');
-      reject(new VnetError('COMMAND_FAILED', line, why || `ended with ${signal ?? code}`, { hint: HINTS.doctor }));
+      const why = reported(stderr).line ?? stderr.trim().split('\n')[0];
+      const lost = stdout.split('\n').find((each) => each.includes('% packet loss'));
+      reject(
+        new VnetError('COMMAND_FAILED', line, why || lost || `ended with ${signal ?? code}`, { hint: HINTS.doctor }),
+      );
     });
   });
 }

@@ -11,7 +11,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { didYouMean, HINTS, VnetError } from '../errors';
+import { didYouMean, exhaustion, HINTS, VnetError } from '../errors';
 import { clock } from '../native/clock';
 import {
   bindMount,
@@ -206,6 +206,8 @@ export function addNamedNetns(name: string): void {
     }
   } catch (cause) {
     if (cause instanceof VnetError) throw cause;
+    const exhausted = exhaustion(cause, `network namespace ${name}`);
+    if (exhausted) throw exhausted;
     throw new VnetError(
       'COMMAND_FAILED',
       `network namespace ${name}`,
@@ -227,7 +229,8 @@ export function removeNamedNetns(name: string): void {
  * mount namespace. Otherwise it would live on there.
  */
 function shareDirectory(directory: string): void {
-  fs.mkdirSync(directory, { recursive: true, mode: 0o755 });
+  // Not recursive: Node.js would report a read-only file system as ENOENT.
+  if (!fs.existsSync(directory)) fs.mkdirSync(directory, { mode: 0o755 });
   if (isShared(directory)) return;
   using _ = lockEverything(); // two processes that mount it at the same time would hide what is in it from each other
   if (isShared(directory)) return;

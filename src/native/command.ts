@@ -2,7 +2,7 @@
 /** Runs the few system programs we use. Arguments are passed as a list, never through a shell. */
 import { spawn, spawnSync } from 'node:child_process';
 
-import { HINTS, VnetError } from '../errors';
+import { HINTS, isExhaustion, VnetError } from '../errors';
 import { systemEnvironment } from './inherited';
 import { childHasEnded } from './libc';
 
@@ -22,17 +22,14 @@ export function tryCommand(program: string, args: readonly string[], env = syste
   const result = spawnSync(program, args, options);
   if (result.error) {
     const { code } = result.error as NodeJS.ErrnoException;
-    if (code === 'EMFILE' || code === 'ENFILE') throw result.error; // reported like any other exhaustion
-    const [why, hint] = reasonOf(code) ?? [result.error.message, HINTS.doctor];
-    throw new VnetError('COMMAND_FAILED', program, why, { hint, cause: result.error });
+    if (isExhaustion(result.error)) throw result.error;
+    const missing = code === 'ENOENT';
+    throw new VnetError('COMMAND_FAILED', program, missing ? 'is not installed' : result.error.message, {
+      hint: missing ? 'apt-get install iproute2 util-linux' : HINTS.doctor,
+      cause: result.error,
+    });
   }
   return { status: result.status ?? -1, stdout: result.stdout, stderr: result.stderr };
-}
-
-function reasonOf(code: string | undefined): [why: string, hint: string] | null {
-  if (code === 'ENOENT') return ['is not installed', 'apt-get install iproute2 util-linux'];
-  if (code === 'EAGAIN') return ['no more processes can be started (EAGAIN)', HINTS.limits];
-  return null;
 }
 
 /** Runs a program that has to succeed; returns its standard output. Throws COMMAND_FAILED. */

@@ -144,12 +144,12 @@ export function keepNodeQuiet(): void {
 }
 
 /**
- * Says in one line and a hint that koffi's part for this machine is missing, if `error` is that: what prints other
+ * Says in one line and a hint that koffi's part for this machine cannot be loaded, if `error` is that: what prints other
  * errors needs it, too.
  */
 export function sayKoffiIsMissing(error: unknown): boolean {
   if ((error as NodeJS.ErrnoException | undefined)?.code !== 'KOFFI_MISSING') return false;
-  process.stderr.write(`vnet-bpf: ${(error as Error).message.replace('; npm', '\nhint: npm')}\n`);
+  process.stderr.write(`vnet-bpf: ${(error as Error).message.replace(/; (?=npm|look)/, '\nhint: ')}\n`);
   return true;
 }
 

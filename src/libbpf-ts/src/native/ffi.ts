@@ -9,12 +9,25 @@
  * package, which npm may be told to omit.
  */
 export function koffiMissing(cause: unknown): Error {
+  const machine = `${process.platform}-${process.arch}`;
   const why = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
-  const error = new Error(
-    `koffi: its part for ${process.platform} on ${process.arch} cannot be loaded (${why}); npm install without --omit=optional brings it`,
-    { cause },
-  );
+  // koffi takes every failure for a missing file.
+  const [reason, hint] = isInstalled(`@koromix/koffi-${machine}`)
+    ? ['it is there; is memory short?', 'look at ulimit -v and at memory.max of the control group']
+    : [why, 'npm install without --omit=optional brings it'];
+  const error = new Error(`koffi: its part for ${machine.replace('-', ' on ')} cannot be loaded (${reason}); ${hint}`, {
+    cause,
+  });
   return Object.assign(error, { code: 'KOFFI_MISSING' });
+}
+
+function isInstalled(name: string): boolean {
+  try {
+    require.resolve(name);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 // koffi declares its types as those of an ES module, while `require` gets its CommonJS build.
