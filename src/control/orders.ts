@@ -28,6 +28,7 @@ export type JudgeKind = 'hook' | 'faults';
 /** A running interface, as far as these orders need it. */
 export interface Commanded {
   readonly attachment: { readonly iface: string };
+  readonly log: { write(text: string): void };
   readonly loop: {
     inject(frame: Uint8Array): Promise<void>;
     pause(): Promise<void>;
@@ -99,12 +100,14 @@ export function loopOrders(controller: Commanded): Readonly<Record<string, Order
     // A debugger that goes away must not leave the loop paused.
     session.onClose(() => void resume(session));
     await controller.loop.pause();
+    controller.log.write(`a debugger has paused the loop of ${controller.attachment.iface}`);
   };
 
   const resume = async (session: ControlSession): Promise<void> => {
     if (debugger_ !== session) return;
     debugger_ = null;
     await controller.loop.resume();
+    controller.log.write(`the debugger has ended: ${controller.attachment.iface} loops again`);
   };
 
   const stepping = (session: ControlSession): void => {

@@ -82,7 +82,7 @@ interface ControllerEvents {
 }
 
 export class Controller extends EventEmitter<ControllerEvents> {
-  private readonly log: EventLog;
+  readonly log: EventLog;
   private readonly controls: QueueControls;
   private readonly sockets: QueueSockets;
   private readonly announcer: QueueAnnouncer;

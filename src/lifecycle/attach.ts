@@ -19,7 +19,7 @@ import {
   requireObject,
 } from '../datapath/programs';
 import { PollerThread } from '../datapath/worker-handle';
-import { named } from '../errors';
+import { messageOf, named } from '../errors';
 import { roomFrameCost } from '../link/credit';
 import { createDummy, nameDummy } from '../link/dummy';
 import { correctFeatures, loopable, resegmentMerged } from '../link/features';
@@ -94,6 +94,8 @@ export async function attach(iface: string, options: AttachOptions): Promise<Con
     await detachAttachment(replaced);
   }
   using spare = new SpareDescriptors(DESCRIPTORS + options.queues * DESCRIPTORS_OF_QUEUE);
+  // Starts the threads of Node's pool, which ends the process if it cannot: before anything is recorded.
+  await fs.promises.access('/');
   using _lock = await lockEverythingSoon();
   const { crashed, existing } = await runStep({ name: 'cleared', run: () => clearTheWay(iface, netns, options) });
   const attachment = crashed ?? plan(iface, netns, options, existing);
@@ -285,12 +287,18 @@ export async function attachAll(
     metricsAt &&
     (require('../metrics/server') as typeof import('../metrics/server')).serveMetrics(metricsAt, controllers);
   // Listens before anything is made or replaced, unless an interface that is to be replaced may have the port.
-  let server = metricsAt && options.replace && isFreedByReplacing(names, options, metricsAt) ? null : await listen();
+  let server: MetricsServer | null = null;
+  const replaces = metricsAt && options.replace && isFreedByReplacing(names, options, metricsAt);
+  const adopts = !options.replace && adoptsSome(names, options);
   try {
+    if (!replaces && !adopts) server = await listen();
     for (const name of names) controllers.push(await attach(name, options));
-    server ??= await listen();
-    const { url } = server ?? { url: null };
-    if (url !== null) for (const controller of controllers) controller.servesMetrics(url);
+    const serve = async (): Promise<void> => {
+      server ??= await listen();
+      const { url } = server ?? { url: null };
+      if (url !== null) for (const controller of controllers) controller.servesMetrics(url);
+    };
+    await (adopts ? serve().catch((error: unknown) => serveLater(error, serve, controllers)) : serve());
     // Ends the server before the caller that detached the last interface is told so.
     const endWithLast = (): void => (controllers.every(({ isClosing }) => isClosing) ? server?.close() : undefined);
     for (const controller of controllers) controller.once('detached', endWithLast);
@@ -299,6 +307,29 @@ export async function attachAll(
     for (const controller of controllers) await controller.detach();
     throw error;
   }
+}
+
+/** How often an adopter tries to serve its metrics, in milliseconds. */
+const SERVE_MS = 1000;
+
+/** Serves the metrics as soon as the address is free, for as long as there are interfaces. Logs why it has to wait. */
+function serveLater(error: unknown, serve: () => Promise<void>, controllers: readonly Controller[]): void {
+  for (const { log, attachment } of controllers)
+    log.write(`metrics of ${attachment.iface} are not served yet: ${messageOf(error)}`);
+  const again = (): void => {
+    if (controllers.every(({ isClosing }) => isClosing)) return;
+    void serve().catch(() => setTimeout(again, SERVE_MS).unref());
+  };
+  setTimeout(again, SERVE_MS).unref();
+}
+
+/**
+ * Whether an interface is to be adopted. Its senders wait until it is: another user who has taken the port must not
+ * keep it from being adopted.
+ */
+function adoptsSome(names: readonly string[], { netns: name }: AttachOptions): boolean {
+  using netns = Netns.named(name);
+  return allAttachments().some((each) => names.includes(each.iface) && isIn(netns)(each) && !isControlled(each));
 }
 
 /**

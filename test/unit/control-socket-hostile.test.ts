@@ -291,6 +291,7 @@ t.test('50,000 mutated orders', async (t) => {
       ? Array.isArray((JSON.parse(wish.faults.document) as { rules: unknown }).rules)
       : wish.faults.file.startsWith('/') && (wish.faults.seed === null || Number.isSafeInteger(wish.faults.seed)));
   const controller = {
+    log: { write: () => undefined },
     attachment: { iface: 'vnet0' },
     loop,
     use: async (kind: 'hook' | 'faults', wish: JudgeWish | null) =>

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 
 import t, { type Test } from 'tap';
 
-import { attachedIn, cannotRun, checkAccounting, cli, cliStart, SLOW, type Attached } from '../../helpers/cli';
+import { attachedIn, cannotRun, checkAccounting, cli, cliOk, cliStart, SLOW, type Attached } from '../../helpers/cli';
 import { eventually } from '../../helpers/controller';
 import { checkReceived, startFlood } from '../../helpers/flood';
 import { inside, okIn, quietNetns } from '../../helpers/netns';
@@ -137,8 +137,11 @@ t.test('one at a time, and whoever goes away lets the loop go on', { skip: canno
   const second = cli(['step', nic.iface, '--netns', nic.netns]);
   t.equal(second.status, 1);
   t.match(second.stderr, 'somebody is stepping through it already');
+  const log = (): string => cliOk(['log', nic.iface, '--netns', nic.netns]);
+  t.match(log(), /VNET: a debugger has paused the loop of vnet0\n$/);
   first.kill();
   await first.ended;
+  t.ok(await eventually(() => /VNET: the debugger has ended: vnet0 loops again\n$/.test(log())), 'the log says both');
   t.match(okIn(nic.netns, 'ping', ['-c', '2', '-i', '0.2', '-W', String(5 * SLOW), ADDRESS]), ' 0% packet loss');
   checkAccounting(t, nic, await nic.atRest());
 });

@@ -3,6 +3,7 @@
  * `stats --prometheus` and `attach --metrics`: the same numbers as `stats --json`, for as long as the interface exists.
  */
 import * as http from 'node:http';
+import * as net from 'node:net';
 
 import t from 'tap';
 
@@ -129,4 +130,21 @@ t.test('the same port for a replacement, and for what a killed controller left',
   t.equal(urlOf(nic), url);
   t.match(await get(url), { status: 200 });
   ping(nic.netns);
+});
+
+t.test('a port that another program has taken after a crash prevents no adoption', { skip: cannotRun }, async (t) => {
+  const nic = attachedIn(t, quietNetns(t), [...LOOPED, '--metrics', '127.0.0.1:0']);
+  const url = urlOf(nic);
+  const { host, port } = new URL(url);
+  process.kill(controllerPid(nic.netns, nic.iface), 'SIGKILL');
+  t.ok(await eventually(() => listed(nic.netns, nic.iface)?.metrics === null));
+  const thief = net.createServer();
+  await new Promise<void>((resolve) => thief.listen(Number(port), '127.0.0.1', resolve));
+  cliOk(['attach', nic.iface, '--netns', nic.netns, '--metrics', host, '--daemon', ...LOOPED]);
+  ping(nic.netns);
+  t.match(cliOk(['log', nic.iface, '--netns', nic.netns]), /metrics of vnet0 are not served yet: .*the port is in use/);
+  t.equal(listed(nic.netns, nic.iface)?.metrics, null);
+  await new Promise((resolve) => thief.close(resolve));
+  t.ok(await eventually(() => listed(nic.netns, nic.iface)?.metrics === url), 'served as soon as the port is free');
+  t.match(await get(url), { status: 200 });
 });
