@@ -19,7 +19,7 @@ import {
   leaveRemovedDirectory,
   withCallersUmask,
 } from '../native/inherited';
-import { setCloseOnExec, watchEndOfChild } from '../native/libc';
+import { exitAtOnce, setCloseOnExec, watchEndOfChild } from '../native/libc';
 import { allNewsIsOut, news } from '../native/standard-streams';
 import { shareTerminal } from '../native/terminal';
 import { openOutput } from '../native/trusted';
@@ -83,8 +83,9 @@ export async function runCommand(args: RunArguments, { words: command }: Call): 
   }
   if (stats) writeReport(report, args, stats);
   await allNewsIsOut();
-  // Nothing else keeps the process alive, and a library's timer must not either.
-  process.exit(status);
+  // Nothing else keeps the process alive, and a library's timer must not either. At an orderly end Node.js would undo
+  // the modes that the command has given the terminal.
+  exitAtOnce(status);
 }
 
 function toOptions({ addr, hook, onHookError, faults, seed, faultsLog }: RunArguments): ThrowawayOptions {

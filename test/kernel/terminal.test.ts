@@ -164,6 +164,16 @@ t.test('a controller in the background of a terminal', { skip: cannotRun || with
   );
 });
 
+t.test(
+  'the modes that a command of run gives its terminal stay',
+  { skip: cannotRun || withoutTools('script') },
+  (t) => {
+    const line = `${PLAIN.join(' ')} run --stats /dev/null -- stty -echo; stty -a`;
+    t.match(run('script', ['-qec', line, '/dev/null']).stdout, / -echo /);
+    t.end();
+  },
+);
+
 t.test('a terminal that goes away under run', { skip: cannotRun || withoutTools('script') }, async (t) => {
   const before = namespaces();
   const directory = t.testdir({});
