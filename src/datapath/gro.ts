@@ -91,8 +91,10 @@ export class Gro {
   /** Set when a frame was not merged because of its length: frameMax may have grown since. */
   passedOver = false;
 
-  /** By how much the identification grows from one datagram of the current run to the next: 0 or 1. */
+  /** The first IPv4 identification of the current run, and by how much it grows with each datagram: 0 or 1. */
+  private identification = 0;
   private identificationStep = 0;
+  private varyingSum = 0;
 
   private readonly words: Uint32Array;
   private readonly halves: Uint16Array;
@@ -260,8 +262,19 @@ export class Gro {
     }
     // 16: flow label, length
     if (shortened(words[x + 4] as number, shorter) !== words[y + 4]) return false;
-    for (let i = 5; i < 14; i++) if (words[x + i] !== words[y + i]) return false;
-    return this.udpContinues(x + 14, y + 14, shorter);
+    // Unrolled, because a loop takes a tenth longer.
+    return (
+      words[x + 5] === words[y + 5] &&
+      words[x + 6] === words[y + 6] &&
+      words[x + 7] === words[y + 7] &&
+      words[x + 8] === words[y + 8] &&
+      words[x + 9] === words[y + 9] &&
+      words[x + 10] === words[y + 10] &&
+      words[x + 11] === words[y + 11] &&
+      words[x + 12] === words[y + 12] &&
+      words[x + 13] === words[y + 13] &&
+      this.udpContinues(x + 14, y + 14, shorter)
+    );
   }
 
   /** The rest of UDP's header; `x` and `y` are the words of the destination port and the length. */
@@ -278,20 +291,27 @@ export class Gro {
     const { words } = this;
     const size = words[x + 4] as number;
     const nextSize = words[y + 4] as number;
-    const sum = (words[x + 6] as number) & 0xffff;
-    const nextSum = (words[y + 6] as number) & 0xffff;
-    if (swap16(size & 0xffff) - shorter !== swap16(nextSize & 0xffff)) return false;
-    const grown = (swap16(nextSize >>> 16) - swap16(size >>> 16)) & 0xffff;
     if (index === 1) {
       if (!this.isIpv4Summed(x)) return false;
-      this.identificationStep = grown === 0 ? 0 : 1;
+      this.identification = swap16(size >>> 16);
+      this.identificationStep = size >>> 16 === nextSize >>> 16 ? 0 : 1;
+      this.varyingSum = this.varyingIpv4(x);
     }
-    // Everything else is equal, so the checksum is right if it makes up for the other length and identification.
     return (
-      grown === this.identificationStep * index &&
-      nextSum !== 0xffff &&
-      fold((size & 0xffff) + (size >>> 16) + sum) === fold((nextSize & 0xffff) + (nextSize >>> 16) + nextSum)
+      shortened((size << 16) >>> 0, shorter) === (nextSize << 16) >>> 0 &&
+      ((swap16(nextSize >>> 16) - this.identification) & 0xffff) === this.identificationStep * index &&
+      ((words[y + 6] as number) & 0xffff) !== 0xffff &&
+      this.varyingIpv4(y) === this.varyingSum
     );
+  }
+
+  /**
+   * Sum of what differs between IPv4 headers of a run: length, identification and checksum. It is the same where all
+   * checksums are right.
+   */
+  private varyingIpv4(x: number): number {
+    const size = this.words[x + 4] as number;
+    return fold((size & 0xffff) + (size >>> 16) + ((this.words[x + 6] as number) & 0xffff));
   }
 
   /** Whether the checksum of the IPv4 header is right, and written as the kernel does: 0 rather than 0xffff. */
