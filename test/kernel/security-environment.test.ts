@@ -224,7 +224,10 @@ t.test('R2: state and control belong to root alone', { skip: cannotRun }, async 
 t.test('a hook does not inherit what tells a background process that it is one', { skip: cannotRun }, async (t) => {
   const hook = path.join(hookDirectory(t), 'environment.js');
   const names = "Object.keys(process.env).filter((name) => name.startsWith('VNET_BPF_IN'))";
-  fs.writeFileSync(hook, `module.exports = { start: (nic) => nic.log('inherits [' + ${names} + ']') };`);
+  fs.writeFileSync(
+    hook,
+    `module.exports = { frame: () => 'pass', start: (nic) => nic.log('inherits [' + ${names} + ']') };`,
+  );
   const nic = attachedIn(t, quietNetns(t), ['--hook', hook]);
   t.match(run(ENV_PROGRAM, [...VNET_BPF, 'log', nic.iface, '--netns', nic.netns]).stdout, 'inherits []');
 
