@@ -61,7 +61,8 @@ export function usageError(what: string, why: string, hint?: string): VnetError 
 export const HINTS = {
   doctor: 'vnet-bpf doctor looks for the cause',
   proc: 'as root: mount -t proc proc /proc',
-  limits: 'look at the limits of memory and processes: ulimit -a; of the control group: memory.max, pids.max (TasksMax=)',
+  limits:
+    'look at the limits of memory and processes: ulimit -a; of the control group: memory.max, pids.max (TasksMax=)',
   removed: 'attach it again; if that goes on, some program on this machine removes interfaces',
   object: 'make build compiles it; if it comes from a package, install that again',
   bug: 'this is a bug in vnet-bpf: --debug shows where',

@@ -101,6 +101,7 @@ const NOT_OUR_MESSAGES = [
   "env: 'node': No such file or directory",
   'Peer MTU is too large to set XDP',
   'stats --check',
+  'ended with SIGABRT',
   'bpftool net',
 ];
 
