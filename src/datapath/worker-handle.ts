@@ -70,6 +70,8 @@ export class PollerThread {
       } satisfies PollWorkerData,
       // The loop allocates nothing per packet; a small heap keeps its pauses short.
       resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 },
+      // Its descriptors come from libc, and Node would warn of each that it closes.
+      trackUnmanagedFds: false,
       stdout: true,
       stderr: true,
     });

@@ -58,6 +58,8 @@ export class RingBell {
       workerData: { ringFd, words: this.rope.words, sleeper } satisfies RingBellData,
       transferList: [sleeper],
       resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1 },
+      // Its descriptors come from libc, and Node would warn of each that it closes.
+      trackUnmanagedFds: false,
       stdout: true,
       stderr: true,
     });

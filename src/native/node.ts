@@ -128,6 +128,8 @@ export const withoutInspector = (): string[] => [canDisable() ? '--disable-sigus
 
 /** Warnings by which a newer version of Node.js asks its own users to write something differently. */
 const ABOUT_NODE: readonly string[] = ['DeprecationWarning', 'ExperimentalWarning'];
+/** What a thread that tracks its descriptors says of one that libc has opened and fs.close() closes. */
+const ABOUT_DESCRIPTOR = /^File descriptor \d+ .* unmanaged mode$/;
 
 /**
  * Keeps this thread from printing them, unless the caller asks for them: `NODE_OPTIONS=--trace-warnings`. All other
@@ -139,7 +141,8 @@ export function keepNodeQuiet(): void {
   const print = process.listeners('warning');
   process.removeAllListeners('warning');
   process.on('warning', (warning) => {
-    if (!ABOUT_NODE.includes(warning.name)) for (const listener of print) listener.call(process, warning);
+    if (ABOUT_NODE.includes(warning.name) || ABOUT_DESCRIPTOR.test(warning.message)) return;
+    for (const listener of print) listener.call(process, warning);
   });
 }
 

@@ -78,6 +78,7 @@ t.test('--all, stats, log and top with --netns mean that namespace and no other'
       'vnet1 detached',
       'vnet2 detached',
       'left: "netns": "b",',
+      'nothing is attached; vnet-bpf attach vnet0 --netns a does it',
       'nothing there is no error',
       'vnet0 detached',
     ],

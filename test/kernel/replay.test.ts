@@ -218,7 +218,7 @@ t.test('captures of others', { skip: cannotLoop() }, async (t) => {
     });
     t.match(cli(['record', nic.iface, '--netns', nic.netns, '-w', 'x', '--filter', 'tcp porty']), {
       status: 2,
-      stderr: /^vnet-bpf: filter "tcp porty": .*syntax error\nhint: /,
+      stderr: /^vnet-bpf: filter "tcp porty": .*syntax error, after "tcp": porty\nhint: /,
     });
   });
   await checkRest(t, nic);

@@ -78,7 +78,7 @@ t.test('R3: a command that cannot be started leaves nothing behind', { skip: can
   ] as const) {
     const result = product(command);
     t.equal(result.status, status, command.slice(0, 20));
-    t.match(result.stderr, /^vnet-bpf: command .*: [^\n]*\n$/);
+    t.match(result.stderr, /^vnet-bpf: command .*: [^\n]*\nhint: [^\n]*\n$/);
   }
   await runsGo(t, before);
 });

@@ -65,10 +65,16 @@ interface Range {
 }
 
 /** Unmaps the address range of a closed mapping once no view of it is left. */
-const abandoned = new FinalizationRegistry<Range>(({ address, length }) => {
+const abandoned = new FinalizationRegistry<Range>((range) => {
+  // Later, because this also runs while a thread is being shut down, where koffi aborts the process. No immediate runs
+  // then, and the mapping stays in the table of the thread, for releaseMappings().
+  setImmediate(unmap, range).unref();
+});
+
+function unmap({ address, length }: Range): void {
   noteUnmapped(address);
   libc.munmap(address, length);
-});
+}
 
 export interface MapOptions {
   /** Descriptor to map; it may be closed afterwards. Without one the memory is anonymous. */

@@ -132,7 +132,7 @@ t.test('extcap: Wireshark finds it and records', { skip }, async (t) => {
   t.match(extcap('--extcap-config', '--extcap-interface', name).stdout, /^arg \{number=0\}\{call=--snaplen\}/);
   t.match(
     extcap('--extcap-interface', name, '--extcap-capture-filter', 'tcp porty').stdout,
-    /^filter "tcp porty": .*syntax error\n$/,
+    /^filter "tcp porty": .*syntax error, after "tcp": porty\n$/,
   );
   t.match(extcap('--extcap-interface', name, '--extcap-capture-filter', 'tcp'), { status: 0, stdout: '' });
   t.match(
