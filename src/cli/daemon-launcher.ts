@@ -10,7 +10,6 @@ import type { Readable } from 'node:stream';
 import { type ErrorCode, exhaustion, HINTS, VnetError } from '../errors';
 import { namesBeginAt, programEnvironment } from '../native/inherited';
 import { withoutInspector } from '../native/node';
-import { reported } from '../terminal/failed-process';
 import { endSignals } from '../terminal/signals';
 import { CALLERS_NETNS, CALLERS_NETNS_FD, IN_BACKGROUND, READY_FD, readyReport } from './daemon';
 
@@ -120,6 +119,7 @@ function notStarted(error: NodeJS.ErrnoException): VnetError {
 
 /** Passes on the error with which the background process failed. */
 function failure(stderr: string, code: number | null, signal: string | null): VnetError {
+  const { reported } = require('../terminal/failed-process') as typeof import('../terminal/failed-process');
   const { line, hint } = reported(stderr);
   const kind: ErrorCode = code === 2 ? 'USAGE' : 'COMMAND_FAILED';
   const [, what, why] = /^(.*?): (.*)$/.exec(line ?? '') ?? [];

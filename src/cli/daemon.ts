@@ -5,8 +5,6 @@
  */
 import * as fs from 'node:fs';
 
-import { isPipe } from '../native/standard-input';
-
 /** Environment variable of the background process: the directory that its file names are relative to. */
 export const IN_BACKGROUND = 'VNET_BPF_IN_BACKGROUND';
 
@@ -19,12 +17,16 @@ export const READY_FD = 3;
 /** The variable, or null in any other process; undefined until takeBackground() has taken it. */
 let taken: string | null | undefined;
 
-/** The variable only counts with the pipe: a process that this one has started may pass it on. */
+/**
+ * The variable only counts with the pipe: a process that this one has started may pass it on. Nothing is imported for
+ * that, because both processes read this file before anything else.
+ */
 function lookForIt(): string | null {
   const value = process.env[IN_BACKGROUND];
   if (value === undefined) return null;
   try {
-    return isPipe(fs.fstatSync(READY_FD)) ? value : null;
+    const stat = fs.fstatSync(READY_FD);
+    return stat.isSocket() || stat.isFIFO() ? value : null;
   } catch {
     return null;
   }
