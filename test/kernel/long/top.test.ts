@@ -48,7 +48,7 @@ t.test('what it shows, and what keys do', { skip: cannotRun || withoutTools('tmu
   t.match(lines.at(-1), /^q quit/, 'the keys are in the last line');
   t.match(
     lines.join('\n'),
-    /queue +\d+ % of 256 KiB [█-▏]+┃[█-▏░]+$/m,
+    /queue +\d+ % of 256 KiB [█-▏░]+┃[█-▏░]+$/m,
     'how full the queue is, with its low watermark',
   );
   t.match(lines.join('\n'), /poll +\d+(\.\d)?\/s, \d+ % over budget +drops none/);
