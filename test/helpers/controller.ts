@@ -3,8 +3,9 @@
 import * as fs from 'node:fs';
 
 import { describeAttachment, type AttachmentDescription } from '../../src/cli/list';
+import { readStats } from '../../src/datapath/stats';
 import { allAttachments } from '../../src/state/store';
-import { SLOW } from './cli';
+import { type Attached, attachmentOf, SLOW } from './cli';
 
 /**
  * The entry of `list --json` for one interface, or undefined if there is none. It is computed in this process, which is
@@ -58,4 +59,10 @@ export async function cpuUse(pid: number): Promise<number> {
   const start = performance.now();
   await new Promise((resolve) => setTimeout(resolve, 1000));
   return (cpuSeconds(pid) - before) / ((performance.now() - start) / 1000);
+}
+
+/** Kills the controller of an interface; true once that counts as crashed. */
+export function killController(nic: Attached): Promise<boolean> {
+  process.kill(attachmentOf(nic).pid, 'SIGKILL');
+  return eventually(() => readStats(attachmentOf(nic)).state === 'crashed');
 }

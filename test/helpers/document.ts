@@ -40,3 +40,12 @@ export function scriptOf(blocks: readonly Block[]): string {
     })
     .join('');
 }
+
+/** The reader's environment, for a private machine: the command in the PATH, and a directory to work in. */
+export const READERS_HOME = `
+mkdir -p /run/home/bin && cd /run/home
+printf '#!/bin/sh\\nexec "%s" "%s" "$@"\\n' "$NODE" "$MAIN" >bin/vnet-bpf
+chmod +x bin/vnet-bpf
+PATH=/run/home/bin:$PATH
+set -e
+`;

@@ -30,7 +30,7 @@ export function withoutTools(...programs: string[]): string | false {
 }
 
 /** Makes the neighbour permanent: ARP would send a request now and then, which would upset exact counts. */
-export function withoutArp({ netns, iface }: Attached, address: string): void {
+export function withoutArp({ netns, iface }: Pick<Attached, 'netns' | 'iface'>, address: string): void {
   ok('ip', ['-n', netns, 'neigh', 'replace', address, 'lladdr', macOf(netns, iface), 'dev', iface, 'nud', 'permanent']);
 }
 

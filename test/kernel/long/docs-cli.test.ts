@@ -7,21 +7,12 @@ import t from 'tap';
 
 import { PROFILES } from '../../../src/impair/words';
 import { cannotRun, MAIN, ROOT, SLOW } from '../../helpers/cli';
-import { blocksOf, scriptOf } from '../../helpers/document';
+import { blocksOf, READERS_HOME, scriptOf } from '../../helpers/document';
 import { PrivateMachine } from '../../helpers/private-machine';
 import { withoutQdisc } from '../../helpers/qdisc';
 import { withoutTools } from '../../helpers/traffic';
 
 t.setTimeout(300_000 * SLOW);
-
-/** The reader's environment: the command in the PATH, and a directory to work in. */
-const PREPARE = `
-mkdir -p /run/home/bin && cd /run/home
-printf '#!/bin/sh\\nexec "%s" "%s" "$@"\\n' "$NODE" "$MAIN" >bin/vnet-bpf
-chmod +x bin/vnet-bpf
-PATH=/run/home/bin:$PATH
-set -e
-`;
 
 t.test('the named wires are those of the table', async (t) => {
   const text = fs.readFileSync(path.join(ROOT, 'docs', 'cli.md'), 'utf8');
@@ -41,10 +32,14 @@ t.test('the examples do what they say', { skip: cannotRun || withoutTools('bash'
   const possible = withoutQdisc('netem') ? blocks.filter((block) => !impairs(block)) : blocks;
   t.ok(blocks.length > 0, 'there are some');
   const machine = await PrivateMachine.start(t);
-  const { status, stdout, stderr } = machine.run('bash', ['-c', `${PREPARE}${scriptOf(possible)}\ncat stats.json`], {
-    NODE: process.execPath,
-    MAIN,
-  });
+  const { status, stdout, stderr } = machine.run(
+    'bash',
+    ['-c', `${READERS_HOME}${scriptOf(possible)}\ncat stats.json`],
+    {
+      NODE: process.execPath,
+      MAIN,
+    },
+  );
   const last = stdout
     .split('\n')
     .filter((line) => line.startsWith('@@'))

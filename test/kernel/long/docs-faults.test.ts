@@ -7,25 +7,18 @@ import t from 'tap';
 import { lineOf } from '../../../src/faults/log';
 import { readFaults } from '../../../src/faults/document';
 import { cannotRun, MAIN, ROOT, SLOW } from '../../helpers/cli';
-import { blocksOf, scriptOf } from '../../helpers/document';
+import { blocksOf, READERS_HOME, scriptOf } from '../../helpers/document';
 import { PrivateMachine } from '../../helpers/private-machine';
 
 t.setTimeout(120_000 * SLOW);
 
 const BLOCKS = blocksOf(path.join(ROOT, 'docs', 'faults.md'));
-const PREPARE = `
-mkdir -p /run/home/bin && cd /run/home
-printf '#!/bin/sh\\nexec "%s" "%s" "$@"\\n' "$NODE" "$MAIN" >bin/vnet-bpf
-chmod +x bin/vnet-bpf
-PATH=/run/home/bin:$PATH
-set -e
-`;
 
 t.test('the commands do what they say', { skip: cannotRun }, async (t) => {
   const machine = await PrivateMachine.start(t);
   const rules = BLOCKS.find(({ language }) => language === 'ts')?.text ?? '';
   const more = `vnet-bpf attach vnet0 --addr 10.77.0.1/24 --daemon --faults /run/home/rules.ts\nvnet-bpf faults vnet0 --show\nvnet-bpf detach vnet0\n`;
-  const script = `${PREPARE}cat >rules.ts <<'EOF'\n${rules}\nEOF\n${scriptOf(BLOCKS.filter(({ language }) => language === 'sh'))}\n${more}`;
+  const script = `${READERS_HOME}cat >rules.ts <<'EOF'\n${rules}\nEOF\n${scriptOf(BLOCKS.filter(({ language }) => language === 'sh'))}\n${more}`;
   const { status, stdout, stderr } = machine.run('bash', ['-c', script], { NODE: process.execPath, MAIN });
   t.equal(status, 0, stderr);
   t.match(stdout, /icmp_seq=1 ttl/);

@@ -7,7 +7,7 @@ import t from 'tap';
 
 import { REFUSALS } from '../../../src/datapath/outcomes';
 import { cannotRun, MAIN, ROOT, SLOW } from '../../helpers/cli';
-import { blocksOf, scriptOf } from '../../helpers/document';
+import { blocksOf, READERS_HOME, scriptOf } from '../../helpers/document';
 import { PrivateMachine } from '../../helpers/private-machine';
 import { withoutTshark } from '../../helpers/recording';
 
@@ -15,13 +15,7 @@ t.setTimeout(120_000 * SLOW);
 
 const FILE = path.join(ROOT, 'docs', 'recording.md');
 
-const PREPARE = `
-mkdir -p /run/home/bin && cd /run/home
-export HOME=/run/home XDG_CONFIG_HOME=/run/home/.config
-printf '#!/bin/sh\\nexec "%s" "%s" "$@"\\n' "$NODE" "$MAIN" >bin/vnet-bpf
-chmod +x bin/vnet-bpf
-PATH=/run/home/bin:$PATH
-set -e
+const PREPARE = `${READERS_HOME}export HOME=/run/home XDG_CONFIG_HOME=/run/home/.config
 `;
 
 t.test('the examples do what they say', { skip: cannotRun || withoutTshark() }, async (t) => {

@@ -8,11 +8,10 @@ import { attach, frameAccounting } from 'vnet-bpf';
 
 import { readStats } from '../../../src/datapath/stats';
 import { attachedIn, attachmentOf, cannotRun, cliOk, SLOW } from '../../helpers/cli';
-import { eventually } from '../../helpers/controller';
+import { eventually, killController } from '../../helpers/controller';
 import { startFlood } from '../../helpers/flood';
-import { macOf } from '../../helpers/frames';
 import { delay } from '../../helpers/loop';
-import { ok, quietNetns } from '../../helpers/netns';
+import { quietNetns } from '../../helpers/netns';
 import { Random } from '../../helpers/random';
 import { scaled, withoutArp } from '../../helpers/traffic';
 
@@ -35,19 +34,7 @@ const RULES = [
 t.test(`${SWAPS} swaps`, { skip: cannotRun }, async (t) => {
   const netns = quietNetns(t);
   await using nic = await attach('vnet0', { netns, addresses: [`${ADDRESS}/24`] });
-  ok('ip', [
-    '-n',
-    netns,
-    'neigh',
-    'replace',
-    ADDRESS,
-    'lladdr',
-    macOf(netns, 'vnet0'),
-    'dev',
-    'vnet0',
-    'nud',
-    'permanent',
-  ]);
+  withoutArp({ netns, iface: 'vnet0' }, ADDRESS);
   const { sender, receiver } = await startFlood(t, netns, { address: ADDRESS, bytes: 200, flows: 3 });
   const random = Random.announced(t);
   const wrong: string[] = [];
@@ -88,9 +75,7 @@ t.test(`${KILLS} kills`, { skip: cannotRun }, async (t) => {
   const wrong: string[] = [];
   for (let kill = 1; kill <= KILLS; kill++) {
     await new Promise((resolve) => setTimeout(resolve, random.between(20, 250)));
-    process.kill(attachmentOf(nic).pid, 'SIGKILL');
-    if (!(await eventually(() => readStats(attachmentOf(nic)).state === 'crashed')))
-      wrong.push(`kill ${kill}: it does not say crashed`);
+    if (!(await killController(nic))) wrong.push(`kill ${kill}: it does not say crashed`);
     const crashed = frameAccounting(readStats(attachmentOf(nic)));
     cliOk(['attach', nic.iface, '--netns', nic.netns, ...args, '--daemon']);
     process.kill(sender.pid, 'SIGSTOP');

@@ -12,11 +12,10 @@ import { attach, frameAccounting } from 'vnet-bpf';
 import { cannotRun, SLOW } from '../../helpers/cli';
 import { eventually } from '../../helpers/controller';
 import { checkReceived, startFlood } from '../../helpers/flood';
-import { macOf } from '../../helpers/frames';
 import { hookDirectory } from '../../helpers/hook-file';
 import { ok, quietNetns } from '../../helpers/netns';
 import { Random } from '../../helpers/random';
-import { scaled } from '../../helpers/traffic';
+import { scaled, withoutArp } from '../../helpers/traffic';
 
 const SWAPS = Number(process.env['VNET_BPF_TEST_SWAPS'] ?? scaled(100));
 const ADDRESS = '10.77.0.1';
@@ -72,19 +71,7 @@ t.test(`${SWAPS} swaps under a flat-out blocking sender`, { skip: cannotRun }, a
   const { files, broken, seen } = writeHooks(t);
   const random = Random.announced(t);
   await using nic = await attach('vnet0', { netns, addresses: [`${ADDRESS}/24`], hook: files[0] as string });
-  ok('ip', [
-    '-n',
-    netns,
-    'neigh',
-    'replace',
-    ADDRESS,
-    'lladdr',
-    macOf(netns, 'vnet0'),
-    'dev',
-    'vnet0',
-    'nud',
-    'permanent',
-  ]);
+  withoutArp({ netns, iface: 'vnet0' }, ADDRESS);
   const errors: string[] = [];
   nic.on('hookError', (text) => errors.push(text));
   const { sender, receiver } = await startFlood(t, netns, { address: ADDRESS, bytes: 200, flows: 3 });
