@@ -22,7 +22,7 @@
 
 #define VLAN_HLEN 4
 #define ADDRESSES (2 * ETH_ALEN) /* the VLAN tag follows them in a frame */
-#define TAGS_MAX 8 /* in the data of a superpacket; the kernel looks behind as many and more: VLAN_MAX_DEPTH */
+#define TAGS_MAX 8 /* tags in the data of a superpacket; the kernel looks behind 10 (VLAN_MAX_DEPTH) */
 
 #define GSO_MAX_SIZE 65536 /* size in bytes from which the kernel cuts up a superpacket: GSO_LEGACY_MAX_SIZE */
 

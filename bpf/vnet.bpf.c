@@ -268,9 +268,10 @@ static __always_inline __u32 queue_of_exit(__u32 ifindex)
 }
 
 /*
- * At the exit of the waiting room: sends the poller's kick to its entry, and copies a frame that the room's qdisc has let out into the ring, where
+ * At the exit of the waiting room: copies a frame that the room's qdisc has let out into the ring, where
  * frames leave it in the order in which they came, and drops the original, which ends its charge to the
- * sender's socket. When it is let out is decided by the poller's grants of credit (queue-gate.ts).
+ * sender's socket. When it is let out is decided by the poller's grants of credit (queue-gate.ts). The
+ * poller's kicks come here first, and are sent to the entry.
  */
 SEC("tc")
 int release(struct __sk_buff *skb)
@@ -286,16 +287,17 @@ int release(struct __sk_buff *skb)
 	if (!count || !find_queue(index, &queue))
 		return TC_ACT_SHOT;
 	ctl = queue.ctl;
-	if (skb->mark == KICK_MARK && !skb->tc_index) {
-		/*
-		 * Charged to the poller's socket, it would keep the socket while it waits, the socket its namespace,
-		 * and the namespace the room, for ever if a container ends. A clone is charged to nobody.
-		 */
-		skb->mark = 0;
-		bpf_clone_redirect(skb, room_entries[index], 0);
-		return TC_ACT_SHOT;
-	}
 	if (!skb->tc_index) { /* the poller's kick, sent to make the room's qdisc run */
+		if (skb->mark == KICK_MARK) {
+			/*
+			 * It has not been in the room. Charged to the poller's socket, it would keep the socket while
+			 * it waits there, the socket its namespace, and the namespace the room, for ever if a container
+			 * ends. A clone is charged to nobody.
+			 */
+			skb->mark = 0;
+			bpf_clone_redirect(skb, room_entries[index], 0);
+			return TC_ACT_SHOT;
+		}
 		__sync_fetch_and_add(&ctl->held_cost, skb->len + room_frame_cost);
 		__sync_fetch_and_add(&ctl->kicks_out, 1);
 		return TC_ACT_SHOT;
