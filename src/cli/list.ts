@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf list`. */
 import { nothingIsAttached } from '../errors';
-import { readFaults } from '../faults/document';
-import { ruleText } from '../faults/language';
 import { locate } from '../lifecycle/find-attachment';
 import { lostAddresses } from '../link/hairpin';
 import { linkByIndex } from '../link/links';
@@ -99,7 +97,13 @@ function loopedAddresses(attachment: Attachment): string[] {
 /** Faults outlive their controller: an attach that adopts the interface puts them in place again. */
 function faultsText({ faults }: Attachment): string | null {
   if (faults === null || faults.document === null) return faults?.file ?? null;
-  return readFaults(JSON.parse(faults.document)).rules.map(ruleText).join('; ');
+  return (require('../faults/document') as typeof import('../faults/document')).rulesText(faults.document);
+}
+
+/** What judges the frames, for the table. */
+function judgeText({ faults, hook, hookDown }: AttachmentDescription): string {
+  const judge = faults === null ? hook : 'faults';
+  return judge === null ? '-' : `${judge}${hookDown === null ? '' : ' (down)'}`;
 }
 
 export function listCommand(args: { json: boolean }): void {
@@ -116,13 +120,7 @@ export function listCommand(args: { json: boolean }): void {
     `${entry.backend}/${entry.attach}`,
     bytes(entry.ringBytes),
     entry.addresses.join(' ') || '-',
-    entry.faults !== null
-      ? `faults${entry.hookDown === null ? '' : ' (down)'}`
-      : entry.hook === null
-        ? '-'
-        : entry.hookDown === null
-          ? entry.hook
-          : `${entry.hook} (down)`,
+    judgeText(entry),
   ]);
   const brokenRows = broken.map((entry) => [
     entry.interface,

@@ -10,7 +10,7 @@
  */
 import { didYouMean, usageError, type VnetError } from '../errors';
 import type { Frame } from '../packet/frame';
-import { effectText, matchText, parseRules } from './language';
+import { effectText, matchText, parseRules, ruleText } from './language';
 import { DEFAULT_SEED, type Effect, type EffectKind, type Faults, type Match, type Rule } from './rules';
 import { COUNT, SEED, type Unit, WrongValue } from './units';
 import { effectRow, EFFECT_WORDS, EXAMPLE, MATCH_WORDS, RULES_MAX, type SimpleField } from './words';
@@ -182,3 +182,6 @@ export function documentOf({ seed, rules }: Faults): Faults {
 
 export const hasFunction = ({ test, after }: Match): boolean =>
   test !== undefined || (after !== undefined && hasFunction(after));
+
+/** The rules of such a document, in words. */
+export const rulesText = (document: string): string => readFaults(JSON.parse(document)).rules.map(ruleText).join('; ');

@@ -3,10 +3,12 @@
 import { usageError, VnetError } from '../errors';
 import { NotTrusted, readTrusted } from '../native/trusted';
 import { areRules } from '../options/values';
-import { documentOf, readFaults } from './document';
-import { requirePossible } from './impossible';
 import { DEFAULT_SEED, type Faults } from './rules';
-import { EXAMPLE } from './words';
+
+// Loaded only for faults: most commands import this file, and need no more of it than that there are none.
+const documents = (): typeof import('./document') => require('./document') as typeof import('./document');
+const possible = (): typeof import('./impossible') => require('./impossible') as typeof import('./impossible');
+const words = (): typeof import('./words') => require('./words') as typeof import('./words');
 
 /** Faults as processes pass them on, and as the record of an attachment keeps them. */
 export type FaultsWish =
@@ -19,8 +21,8 @@ const MODULE = /\.[cm]?[jt]s$/;
 
 /** The document of faults, with another seed unless `seed` is null. All rules are checked. Throws USAGE. */
 export function wishOf({ seed: own, rules }: Faults, seed: number | null): FaultsWish {
-  requirePossible(rules);
-  return { document: JSON.stringify(documentOf({ seed: seed ?? own, rules })) };
+  possible().requirePossible(rules);
+  return { document: JSON.stringify(documents().documentOf({ seed: seed ?? own, rules })) };
 }
 
 /**
@@ -32,11 +34,11 @@ export function readWish(
   seed: number | null,
   absolute: (file: string) => string = (file) => file,
 ): FaultsWish {
-  if (areRules(textOrFile)) return wishOf(readFaults(textOrFile), seed);
+  if (areRules(textOrFile)) return wishOf(documents().readFaults(textOrFile), seed);
   const file = absolute(textOrFile);
   if (MODULE.test(file)) return { file, seed };
   const text = readRules(file, textOrFile).toString();
-  return wishOf(readFaults(file.endsWith('.json') ? jsonOf(text, file) : text), seed);
+  return wishOf(documents().readFaults(file.endsWith('.json') ? jsonOf(text, file) : text), seed);
 }
 
 function readRules(file: string, typed: string): Buffer {
@@ -51,7 +53,7 @@ function readRules(file: string, typed: string): Buffer {
     throw usageError(
       `faults "${typed}"`,
       'is neither the name of a file nor rules',
-      `such as '${EXAMPLE}'; the name of a file is relative to the directory that you are in`,
+      `such as '${words().EXAMPLE}'; the name of a file is relative to the directory that you are in`,
     );
   }
 }
@@ -63,19 +65,19 @@ function jsonOf(text: string, file: string): unknown {
     throw usageError(
       `faults ${file}`,
       `is not JSON: ${(cause as Error).message}`,
-      `such as { "seed": ${DEFAULT_SEED}, "rules": ["${EXAMPLE}"] }`,
+      `such as { "seed": ${DEFAULT_SEED}, "rules": ["${words().EXAMPLE}"] }`,
     );
   }
 }
 
 /** A document of another process, checked except for its filters. Throws USAGE. */
 export const writtenWish = (document: string): FaultsWish => ({
-  document: JSON.stringify(documentOf(readFaults(jsonOf(document, 'document')))),
+  document: JSON.stringify(documents().documentOf(documents().readFaults(jsonOf(document, 'document')))),
 });
 
 /** The faults of a document. All rules are checked. Throws USAGE. */
 export function faultsIn(document: string): Faults {
-  const faults = readFaults(jsonOf(document, 'document'));
-  requirePossible(faults.rules);
+  const faults = documents().readFaults(jsonOf(document, 'document'));
+  possible().requirePossible(faults.rules);
   return faults;
 }
