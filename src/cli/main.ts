@@ -14,31 +14,18 @@ keepNodeQuiet();
 const args = process.argv.slice(2);
 const [command = ''] = args;
 
-// Loaded where they are used: each file takes a millisecond.
-const inBackground = () => require('./daemon') as typeof import('./daemon');
-const background = () => require('./daemon-launcher') as typeof import('./daemon-launcher');
-const output = () => require('../terminal/output') as typeof import('../terminal/output');
-const streams = () => require('../native/standard-streams') as typeof import('../native/standard-streams');
-
 // Node shows arguments that are not UTF-8, which the program refuses, with U+FFFD.
-if (command === 'attach' && !args.some((arg) => arg.includes('\ufffd')) && inBackground().wantsBackground(args)) {
-  const started = background().startInBackground();
-  // The wait is long enough to load the modules that print.
-  output();
-  streams();
-  void started
-    .then((text) => output().tellMade(text))
-    .catch((error) => {
-      process.exitCode = output().reportError(error, args.includes('--debug'));
-    })
-    .then(() => streams().allNewsIsOut())
-    .finally(() => process.exit());
-} else {
-  try {
-    const program = path.join(__dirname, 'program');
-    runEntry(program, require, module, bundleFor(program, command));
-  } catch (error) {
-    if (!sayKoffiIsMissing(error)) throw error;
-    process.exitCode = 1;
-  }
+const waits = command === 'attach' && !args.some((arg) => arg.includes('\ufffd')) && wantsBackground(args);
+
+try {
+  const entry = path.join(__dirname, waits ? 'wait-for-daemon' : 'program');
+  runEntry(entry, require, module, waits ? undefined : bundleFor(entry, command));
+} catch (error) {
+  if (!sayKoffiIsMissing(error)) throw error;
+  process.exitCode = 1;
+}
+
+/** Loaded only where it is used: a file takes a millisecond. */
+function wantsBackground(args: readonly string[]): boolean {
+  return (require('./daemon') as typeof import('./daemon')).wantsBackground(args);
 }

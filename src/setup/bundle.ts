@@ -90,6 +90,12 @@ const onlyFor = (bundle: QuickBundle): Plugin => ({
   },
 });
 
+/** Leaves out of a bundle in dist/cli what it would need of koffi only in rare cases. */
+const withoutKoffi: Plugin = {
+  name: 'without-koffi',
+  setup: ({ onResolve }) => onResolve({ filter: /\/libc$/ }, () => ({ path: '../native/libc', external: true })),
+};
+
 /** Makes a bundle of an entry, beside it, under its own or another name. */
 async function bundle(entry: string, name = entry, ...plugins: readonly Plugin[]): Promise<void> {
   const { dependencies } = JSON.parse(fs.readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as {
@@ -202,6 +208,9 @@ async function main(): Promise<void> {
   const thread = path.join(DIST, 'datapath', 'worker');
   await bundle(thread);
   await cache(thread, [[]], true);
+  const waiting = path.join(DIST, 'cli', 'wait-for-daemon');
+  await bundle(waiting, waiting, withoutKoffi);
+  await cache(waiting, [], true); // it would start a process
 }
 
 void main();
