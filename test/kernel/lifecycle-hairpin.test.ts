@@ -29,11 +29,13 @@ t.test('follows the addresses of the interface', { skip: cannotRun }, async (t) 
 
   ok('ip', ['-n', netns, 'addr', 'del', '10.77.0.1/24', 'dev', 'vnet0']);
   t.ok(await eventually(() => loops('fd77::1')), 'the one that went is forgotten');
-  t.notMatch(ok('ip', ['-n', netns, 'route', 'show', 'table', 'all', 'proto', '86']), '10.77.0.1', 'its route is gone');
-  t.notMatch(ok('ip', ['-n', netns, 'neigh']), '10.77.0.1', 'and its neighbour');
+  // The record, which `list` shows, changes before the namespace does.
+  const routes = (): string => ok('ip', ['-n', netns, 'route', 'show', 'table', 'all', 'proto', '86']);
+  t.ok(await eventually(() => !routes().includes('10.77.0.1')), 'its route is gone');
+  t.ok(await eventually(() => !ok('ip', ['-n', netns, 'neigh']).includes('10.77.0.1')), 'and its neighbour');
   ok('ip', ['-n', netns, 'addr', 'flush', 'dev', 'vnet0', 'scope', 'global']);
   t.ok(await eventually(() => loops()), 'and the other');
-  t.notMatch(rules(netns), LOOP_RULES, 'no rule is left while there is no address');
+  t.ok(await eventually(() => !LOOP_RULES.test(rules(netns))), 'no rule is left while there is no address');
   cliOk(['detach', 'vnet0', '--netns', netns]);
   await sameAs(t, before, 'nothing is left', netns);
 });
