@@ -13,7 +13,7 @@ PREFIX ?= /usr/local
 
 # Debian packages: to build and run, and those that only tests use.
 PACKAGES := clang libbpf-dev libbpf1 iproute2 iputils-ping util-linux mount
-TEST_PACKAGES := $(PACKAGES) iperf3 tcpdump ethtool tcpreplay procps kmod dnsutils tmux curl tshark? bpftool? zsh? fish? groff-base?
+TEST_PACKAGES := $(PACKAGES) iperf3 tcpdump ethtool tcpreplay procps kmod dnsutils tmux curl lintian tshark? bpftool? zsh? fish? groff-base?
 BENCH_PACKAGES := $(TEST_PACKAGES) gcc libc6-dev
 SELFTEST_PACKAGES := $(BENCH_PACKAGES) bash libssl-dev xz-utils debian-archive-keyring
 VM_PACKAGES := $(TEST_PACKAGES) qemu-system-x86 busybox-static bash xz-utils libc6-dev debian-archive-keyring
@@ -241,6 +241,7 @@ setup-test:
 	@src/setup/machine.sh
 	@[ "$(SETUP)" = no ] || src/setup/packages.sh $(TEST_PACKAGES)
 	@[ "$(SETUP)" = no ] || src/setup/promtool.sh .cache/bin
+	@[ "$(SETUP)" = no ] || src/setup/npm-cache.sh
 
 setup-bench:
 	@src/setup/machine.sh --for-root

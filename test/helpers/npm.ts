@@ -8,6 +8,8 @@ export const npmEnvironment = (): NodeJS.ProcessEnv => ({
   ...process.env,
   NODE_OPTIONS: '',
   NODE_EXTRA_CA_CERTS: CERTIFICATES,
+  // Where there is no network, what npm's cache lacks (src/setup/npm-cache.sh) is told at once, not after minutes.
+  npm_config_fetch_retries: '0',
 });
 
 /** Packs vnet-bpf and libbpf-ts into a directory, from the root of the repository. */
@@ -17,8 +19,7 @@ export const packCommands = (destination: string): [string, string[]][] => [
 ];
 
 /**
- * Runs `npm i -g` with a prefix. The dependencies are in npm's cache, because they have been installed for this
- * project.
+ * Runs `npm i -g` with a prefix. The dependencies are in npm's cache, see src/setup/npm-cache.sh.
  */
 export const installArguments = (prefix: string, ...tarballs: string[]): string[] => [
   'install',
