@@ -7,6 +7,7 @@ import { unloop } from '../lifecycle/teardown';
 import { setCallersNetns } from '../link/netns';
 import { parseListenAddress } from '../metrics/address';
 import { leaveRemovedDirectory } from '../native/inherited';
+import { returnFreedMemory } from '../native/libc';
 import { notifyService } from '../native/sockets';
 import { allNewsIsOut } from '../native/standard-streams';
 import { printable } from '../printable';
@@ -27,6 +28,7 @@ export async function attachCommand(args: AttachArguments): Promise<void> {
   if (args.daemon && !inBackground()) return tellMade(await startInBackground());
   requirePrivileges();
   leaveRemovedDirectory();
+  returnFreedMemory();
   // Signals are handled from the start: the end of a half-done attach removes what it has made.
   const signalled = new Promise<void>((resolve) => {
     for (const name of endSignals()) process.on(name, () => resolve());

@@ -52,6 +52,7 @@ const c = {
   ppoll: declare('int ppoll(uint8_t *descriptors, unsigned long count, const uint8_t *timeout, uint8_t *signals)'),
   signal: declare('uintptr_t signal(int number, uintptr_t handler)'),
   _exit: declare('void _exit(int status)'),
+  mallopt: declare('int mallopt(int parameter, int value)'),
   // Addresses are numbers: the hot path passes memory that was set up once.
   sendmmsg: declare('int sendmmsg(int fd, uintptr_t messages, unsigned int count, int flags)'),
 };
@@ -248,6 +249,20 @@ export function bindToCpu(cpu: number): void {
   const mask = new Uint8Array(CPU_MASK_BYTES);
   mask[cpu >> 3] = 1 << (cpu & 7);
   check('sched_setaffinity', c.sched_setaffinity(0, mask.length, mask));
+}
+
+/** Parameters of mallopt(3), and the size in bytes from which freed memory goes back to the kernel. */
+const M_TRIM_THRESHOLD = -1;
+const M_MMAP_THRESHOLD = -3;
+const KEPT_BYTES = 1 << 20;
+
+/**
+ * Makes malloc give freed memory back to the kernel. By default it keeps more the larger what was freed, for each thread
+ * of the pool: libbpf reads the kernel's types into 10 MB while it loads programs. For processes of our own, as it
+ * concerns everything in the process.
+ */
+export function returnFreedMemory(): void {
+  for (const parameter of [M_TRIM_THRESHOLD, M_MMAP_THRESHOLD]) c.mallopt(parameter, KEPT_BYTES);
 }
 
 /** Ends the process at once, without running exit handlers, those of libraries included. */
