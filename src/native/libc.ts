@@ -252,9 +252,7 @@ export function bindToCpu(cpu: number): void {
 }
 
 /** Parameters of mallopt(3), and the size in bytes from which freed memory goes back to the kernel. */
-const M_TRIM_THRESHOLD = -1;
-const M_MMAP_THRESHOLD = -3;
-const KEPT_BYTES = 1 << 20;
+const [M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, KEPT_BYTES] = [-1, -3, 1 << 20];
 
 /**
  * Makes malloc give freed memory back to the kernel. By default it keeps more the larger what was freed, for each thread
