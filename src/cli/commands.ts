@@ -178,6 +178,23 @@ export const COMMANDS: readonly Command[] = [
     load: () => (require('./impair') as typeof import('./impair')).impairCommand,
   },
   {
+    name: 'carrier',
+    describe: 'take the carrier away, as pulling out the cable does, and restore it; without a direction, show it',
+    operands: [
+      requiredIface,
+      { name: 'direction', choices: ['down', 'up'], describe: 'down takes it away, up restores it' },
+    ],
+    options: {
+      netns: netnsOption,
+      for: text('with down: restore it after this time, such as 500ms or 2s', 'TIME'),
+      json: flag('without a direction: print one JSON document'),
+    },
+    examples: [
+      { command: 'vnet-bpf carrier vnet0 down --for 2s', describe: 'NO-CARRIER for two seconds; returns at once' },
+    ],
+    load: () => (require('./carrier') as typeof import('./carrier')).carrierCommand,
+  },
+  {
     name: 'step',
     describe: 'stop the loop and look at each frame; senders wait',
     operands: [requiredIface],

@@ -37,6 +37,8 @@ export interface AttachmentDescription {
   /** Rules of faults in words, or the file with them. */
   faults: string | null;
   metrics: string | null;
+  /** `down` while `vnet-bpf carrier` or a rule of faults has taken it away. */
+  carrier: 'up' | 'down';
 }
 
 /** An entry of `list --json` for an attachment whose record is damaged. */
@@ -82,6 +84,7 @@ export function describeAttachment(attachment: Attachment): AttachmentDescriptio
     hookDown: lives ? attachment.hookDown : null,
     faults: faultsText(attachment),
     metrics: lives ? attachment.metrics : null,
+    carrier: attachment.carrierLost ? 'down' : 'up',
   };
 }
 
@@ -115,7 +118,7 @@ export function listCommand(args: { json: boolean }): void {
   const rows = entries.map((entry) => [
     entry.interface,
     netnsText({ name: entry.netns, gone: entry.netnsGone }) ?? '-',
-    entry.state,
+    entry.carrier === 'up' ? entry.state : `${entry.state}, no carrier`,
     String(entry.pid),
     `${entry.backend}/${entry.attach}`,
     bytes(entry.ringBytes),

@@ -3,8 +3,10 @@
 import { type CounterGroup, worded } from '../datapath/counter-words';
 import { frameAccounting, lostBehind, type Stats } from '../datapath/stats';
 import { nothingIsAttached, usageError, VnetError } from '../errors';
+import { monotonicMs } from '../native/clock';
 import { printable } from '../printable';
 import { requirePrivileges } from '../requirements';
+import type { Attachment } from '../state/store';
 import { bytes, print, printJson, printMade, printNotice, table } from '../terminal/output';
 import { checkSelection, readIfWhole, reportBroken, secondsOf, selected, type Read } from './selection';
 
@@ -33,7 +35,7 @@ export async function statsCommand(args: StatsArguments): Promise<void> {
     else
       print(
         ...read
-          .map(({ attachment, stats }) => asLines(stats, attachment.hookDown))
+          .map(({ attachment, stats }) => asLines(stats, attachment))
           .flatMap((lines, i) => (i === 0 ? lines : ['', ...lines])),
       );
     if (args.check) readings.forEach(requireBalance);
@@ -79,8 +81,17 @@ function unlessIdle(stats: Stats, group: CounterGroup): string[][] {
   return counts.some((count) => count > 0) ? [[group, ...worded(stats, group, 'stats')]] : [];
 }
 
-/** The text form: what went in, what came out, and why the rest did not. `hookDown`: as in Attachment. */
-export function asLines(stats: Stats, hookDown: string | null = null): string[] {
+/** How long a loss of the carrier goes on, in words. */
+export const lossText = ({ until }: NonNullable<Attachment['carrierLost']>): string =>
+  until === null
+    ? 'until vnet-bpf carrier restores it'
+    : `for another ${(Math.max(0, until - monotonicMs()) / 1000).toFixed(1)} s`;
+
+/** The text form: what went in, what came out, and why the rest did not. */
+export function asLines(
+  stats: Stats,
+  { hookDown, carrierLost }: Pick<Attachment, 'hookDown' | 'carrierLost'> = { hookDown: null, carrierLost: null },
+): string[] {
   const { queue, refused } = stats;
   const sums = frameAccounting(stats);
   const reasons = Object.entries(refused).filter(([, count]) => count > 0);
@@ -99,6 +110,7 @@ export function asLines(stats: Stats, hookDown: string | null = null): string[] 
     ['refused', reasons.length === 0 ? 'none' : listed(reasons)],
     ...unlessIdle(stats, 'hooks'),
     ...(hookDown === null ? [] : [['', 'down', `nothing passes until the hook has started again: ${hookDown}`]]),
+    ...(carrierLost === null ? [] : [['carrier', 'down', lossText(carrierLost)]]),
     ...unlessIdle(stats, 'impair'),
     ...unlessIdle(stats, 'behind'),
     ...(stats.stray > 0

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The orders that other processes may give to a running interface: another hook, faults, an impairment, those of the
- * debugger, a recording. Frames are in base64.
+ * The orders that other processes may give to a running interface: another hook, faults, an impairment, a loss of the
+ * carrier, those of the debugger, a recording. Frames are in base64.
  */
 import * as path from 'node:path';
 
@@ -43,6 +43,11 @@ export interface Commanded {
    */
   use(kind: JudgeKind, wish: JudgeWish | null, onHookError?: OnHookError | null): Promise<string | null>;
   impair(words: string[] | null): Promise<void>;
+  readonly carrier: {
+    /** Takes the carrier away for `forMs` milliseconds; null: until restore(). */
+    lose(forMs: number | null): void;
+    restore(): void;
+  };
 }
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
@@ -77,6 +82,15 @@ function faultsOf(document: unknown, file: unknown, seed: unknown): FaultsWish {
   if (seed !== null && !(typeof seed === 'number' && Number.isSafeInteger(seed) && seed >= 0))
     throw wrongArgument('seed', 'is not a whole number');
   return { file: fileOf(file), seed };
+}
+
+/** The longest loss of the carrier that ends by itself, in milliseconds: an hour, as any time of a rule. */
+export const CARRIER_LOSS_MAX_MS = 3_600_000;
+
+function timeOf(forMs: unknown): number | null {
+  if (forMs !== null && !(typeof forMs === 'number' && forMs >= 0 && forMs <= CARRIER_LOSS_MAX_MS))
+    throw wrongArgument('forMs', 'is not a time');
+  return forMs;
 }
 
 function textsOf(words: unknown): string[] {
@@ -126,6 +140,11 @@ export function loopOrders(controller: Commanded): Readonly<Record<string, Order
       controller.use('faults', document === null && file === null ? null : { faults: faultsOf(document, file, seed) }),
     'faults-report': () => controller.loop.faultsReport(),
     impair: ({ words }) => controller.impair(words === null ? null : checkedWords(textsOf(words))),
+    carrier: ({ direction, forMs }) => {
+      if (direction === 'down') return controller.carrier.lose(timeOf(forMs));
+      if (direction === 'up') return controller.carrier.restore();
+      throw wrongArgument('direction', 'is neither down nor up');
+    },
     inject: ({ frame }) => controller.loop.inject(frameOf(frame)),
     pause,
     peek: async (_order, session) => {

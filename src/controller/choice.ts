@@ -87,3 +87,21 @@ export function faultsOfRecord(record: Attachment['faults']): FaultsWish | null 
   const { document, file, seed } = record;
   return document !== null ? { document } : file !== null ? { file, seed } : null;
 }
+
+/**
+ * The request of the only queue. Throws UNSUPPORTED if there are several: `what` has to see all frames in order, which
+ * takes a single queue.
+ */
+export function onlyQueue<T>(
+  { requests, interface: iface, netns }: { requests: readonly T[]; interface: string; netns: string | null },
+  what: string,
+): T {
+  if (requests.length > 1)
+    throw new VnetError(
+      'UNSUPPORTED',
+      `${what} on ${iface}`,
+      `it has ${requests.length} queues, and ${what} takes one`,
+      { hint: `${commandFor('attach', iface, netns, '--replace')}, without --queues` },
+    );
+  return requests[0] as T;
+}

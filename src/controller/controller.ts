@@ -39,10 +39,11 @@ import {
   saveIfPossible,
   type Attachment,
 } from '../state/store';
+import { Carrier } from './carrier';
 import { nameOf, recordOf } from './choice';
 import { EventLog, QueueAnnouncer, type QueueReading, queueReadingOf } from './event-log';
 import { FaultLogFiles } from './fault-log-files';
-import { checkOpen, impairedBy, setImpairment } from './impairing';
+import { checkOpen, impairedBy, Impairer } from './impairing';
 import { LinkWatch } from './link-follower';
 import { lookIntoRoom } from './losses';
 import { partsOf, type Supervised } from './parts';
@@ -97,7 +98,8 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private readonly resegment: BpfProgram | null;
   private ending = false;
   private startWarning: string | null = null;
-  private impairing: Promise<unknown> = Promise.resolve();
+  private readonly impairer: Impairer;
+  readonly carrier: Carrier;
   private closing: Promise<void> | undefined;
   /** What detach() returns; the first part of it is to wait for the lock. */
   private detaching: Promise<void> | undefined;
@@ -129,6 +131,13 @@ export class Controller extends EventEmitter<ControllerEvents> {
       this.controls.first,
       (request) => this.record(request),
     );
+    const isClosing = (): boolean => this.isClosing;
+    const log = (text: string): void => this.log.write(text);
+    this.impairer = new Impairer(
+      () => ({ attachment, peerNetns, controls: this.controls, polling: this.loop, isClosing }),
+      log,
+    );
+    this.carrier = new Carrier({ attachment, peerNetns, isClosing, save: () => this.save(), log });
     this.announcer = new QueueAnnouncer(
       () => this.attachment.iface,
       () => this.queueReading(),
@@ -159,6 +168,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
       requests: this.sockets.requests(datapath),
       impaired: impairedBy(attachment.impairment?.words ?? null, attachment.queues),
       spread: spreadOf(attachment),
+      hasPeer: attachment.peer !== null,
       events: {
         queue: () => this.queueChanged(),
         stalled: (queue) => {
@@ -171,6 +181,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
           this.endWith(error);
         },
         log: (text) => this.log.write(text),
+        carrier: (ms) => this.carrier.loseAtLeast(ms),
         error: (text) => {
           this.log.write(text);
           this.emit('hookError', text);
@@ -237,25 +248,9 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.emit('queue');
   }
 
-  /**
-   * Applies the impairment in `words`, as impairmentWords() returns them, to the reinject path, or removes it (null).
-   * Orders run one at a time.
-   */
+  /** Applies the impairment in `words`, as impairmentWords() returns them, to the reinject path, or removes it (null). */
   impair(words: string[] | null): Promise<void> {
-    const done = this.impairing.then(() => this.impairNow(words));
-    this.impairing = done.catch(() => undefined);
-    return done;
-  }
-
-  private async impairNow(words: string[] | null): Promise<void> {
-    const { attachment, peerNetns } = this.parts;
-    await setImpairment(
-      { attachment, peerNetns, controls: this.controls, polling: this.loop, isClosing: () => this.isClosing },
-      words,
-    );
-    this.log.write(
-      words ? `${attachment.iface} is impaired: ${words.join(' ')}` : `${attachment.iface} is not impaired any more`,
-    );
+    return this.impairer.set(words);
   }
 
   private async record(request: RecordingRequest): Promise<Recording> {
@@ -290,6 +285,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     const { attachment, attempts } = this;
     const { iface, ringBytes, budget, netns } = attachment;
     this.polling?.setLinkDown(!link.up);
+    this.carrier.resume();
     this.watch.begin(link);
     this.log.write(`${how}: ${named(iface, netns.name)}, ring ${ringBytes} bytes, budget ${budget}`);
     this.supervisor = new Supervisor({
@@ -373,8 +369,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
 
   /** Ends the loop. Returns false if it does not end within STOP_MS; it is left behind then. */
   private async stopLoop(): Promise<boolean> {
-    this.supervisor?.close();
-    this.watch.close();
+    for (const each of [this.supervisor, this.carrier, this.watch]) each?.close();
     this.orders?.close();
     if (!this.polling) return true;
     const stopped = await settlesWithin(STOP_MS, this.polling.stop());

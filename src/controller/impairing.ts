@@ -151,6 +151,31 @@ async function takeAway(parts: Impairable, end: string): Promise<void> {
   });
 }
 
+/** The impairment of a running interface. Orders run one at a time. */
+export class Impairer {
+  private last: Promise<unknown> = Promise.resolve();
+
+  /** `parts` is called for each order. */
+  constructor(
+    private readonly parts: () => Impairable,
+    private readonly log: (text: string) => void,
+  ) {}
+
+  /** As setImpairment(). */
+  set(words: string[] | null): Promise<void> {
+    const done = this.last.then(() => this.setNow(words));
+    this.last = done.catch(() => undefined);
+    return done;
+  }
+
+  private async setNow(words: string[] | null): Promise<void> {
+    const parts = this.parts();
+    await setImpairment(parts, words);
+    const { iface } = parts.attachment;
+    this.log(words ? `${iface} is impaired: ${words.join(' ')}` : `${iface} is not impaired any more`);
+  }
+}
+
 /**
  * After a crash: checks that the impairment in the record is still in place. If it is not, the record no longer names
  * it.

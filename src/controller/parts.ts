@@ -27,6 +27,7 @@ import {
   saveAttachment,
   type Attachment,
 } from '../state/store';
+import { peerPart } from './carrier';
 import { peerNetnsLinkParts } from './link-settings';
 import type { Finding, Part } from './supervisor';
 
@@ -72,16 +73,6 @@ function peerNetnsPart({ peerNetns }: Supervised): Part {
     return { what: 'somebody unmounted the peer namespace', repair, always: true };
   };
   return { name: 'the mount of the peer namespace', look };
-}
-
-function peerPart({ attachment, peerNetns }: Supervised): Part {
-  const look = (): Finding | null => {
-    const { peer, iface } = attachment;
-    const link = peer && peerNetns.run(() => linkByIndex(peer.ifindex));
-    if (!link || link.up) return null; // a peer that is gone took vnet0 with it, which link-follower.ts notices
-    return { what: `somebody set the peer of ${iface} down`, repair: () => peerNetns.run(() => setUp(link.ifindex)) };
-  };
-  return { name: 'the peer', look };
 }
 
 function impairmentPart({ attachment, peerNetns, impairAgain }: Supervised): Part {

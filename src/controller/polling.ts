@@ -14,7 +14,7 @@ import type { JudgeKind, JudgeWish } from '../control/orders';
 import { COMMAND, HOLD, impairedWords, STOP, type Impaired } from '../datapath/loop';
 import { allOf, PollerThread, type PlainPolled, type Polled } from '../datapath/worker-handle';
 import type { PollRequest } from '../datapath/worker-queue';
-import { commandFor, HINTS, VnetError } from '../errors';
+import { HINTS, VnetError } from '../errors';
 import type { OnHookError } from '../hooks/contract';
 import type { FaultsReport } from '../hooks/fault-hook';
 import type { SteppedFrame } from '../hooks/worker';
@@ -22,7 +22,7 @@ import { HookThread, type HookEvents } from '../hooks/worker-handle';
 import { BATCH } from '../layout';
 import { clock } from '../native/clock';
 import { duplicateFd } from '../native/libc';
-import { type Choice, choiceOf, isFaults, nameOf, requireFree, requireUp, useIn } from './choice';
+import { type Choice, choiceOf, isFaults, nameOf, onlyQueue, requireFree, requireUp, useIn } from './choice';
 import type { FaultLogFiles } from './fault-log-files';
 
 export interface PollingParts {
@@ -36,6 +36,7 @@ export interface PollingParts {
   impaired: Impaired;
   /** A number that differs between processes, to spread them over the CPUs. */
   spread: number;
+  hasPeer: boolean;
   events: Omit<HookEvents, 'stalled'> & { stalled: (queue: number) => void };
   /** What becomes of frames on which a hook fails, until a change says otherwise. */
   onHookError: OnHookError;
@@ -207,7 +208,7 @@ export class Polling {
    */
   setOutcomes(outcomes: BpfMap | null): Promise<void> {
     return this.inTurn(() => {
-      if (outcomes) this.onlyQueue('a recording');
+      if (outcomes) onlyQueue(this.parts, 'a recording');
       this.outcomes = outcomes;
       this.tell(this.hooked ?? this.plain);
       return Promise.resolve();
@@ -254,12 +255,12 @@ export class Polling {
    * current poller only once they are loaded.
    */
   private async enterThread(choice: Choice | null, what?: string): Promise<HookThread> {
-    const { interface: name, netns, mac, spread, events, finishBatches } = this.parts;
-    const request = this.onlyQueue(what ?? (isFaults(choice) ? 'a rule of faults' : 'a hook'));
+    const { interface: name, netns, mac, spread, hasPeer, events, finishBatches } = this.parts;
+    const request = onlyQueue(this.parts, what ?? (isFaults(choice) ? 'a rule of faults' : 'a hook'));
     const died = (error: Error): void =>
       void this.inTurn(() => this.threadDied(thread, error)).catch((cause: unknown) => events.died(cause as VnetError));
     const thread: HookThread = new HookThread(
-      { interface: name, netns, mac: mac(), spread },
+      { interface: name, netns, mac: mac(), spread, hasPeer },
       { ...events, stalled: () => events.stalled(0), died },
     );
     const wasPlain = this.plain !== undefined;
@@ -372,22 +373,6 @@ export class Polling {
     }
     if (this.outcomes) this.tell(polled);
     return polled;
-  }
-
-  /**
-   * The request of the only queue. Throws UNSUPPORTED if there are several: `what` has to see all frames in order,
-   * which takes a single queue.
-   */
-  private onlyQueue(what: string): Omit<PollRequest, 'command'> {
-    const { requests, interface: name, netns } = this.parts;
-    if (requests.length > 1)
-      throw new VnetError(
-        'UNSUPPORTED',
-        `${what} on ${name}`,
-        `it has ${requests.length} queues, and ${what} takes one`,
-        { hint: `${commandFor('attach', name, netns, '--replace')}, without --queues` },
-      );
-    return requests[0] as Omit<PollRequest, 'command'>;
   }
 
   private inTurn<T>(body: () => Promise<T>): Promise<T> {

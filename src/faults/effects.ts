@@ -27,11 +27,13 @@ export class Decision {
   heldMs = 0;
   /** From now on no frame of the interface arrives, for this many milliseconds. */
   cutMs = 0;
+  /** Whether the interface has no carrier for that time. */
+  losesCarrier = false;
   /** From now on no frame of its connection arrives. */
   silences = false;
 
   reset(): void {
-    this.drop = this.ordered = this.unordered = this.silences = false;
+    this.drop = this.ordered = this.unordered = this.silences = this.losesCarrier = false;
     this.delayMs = this.heldBy = this.heldMs = this.cutMs = 0;
     this.bytes = null;
     this.made.length = 0;
@@ -149,6 +151,13 @@ const MAKERS: Makers = {
     (occasion) => {
       occasion.decision.cutMs = time;
       return dropping(occasion, `cut ${ms(time)}`);
+    },
+  carrier:
+    ({ ms: time }) =>
+    (occasion) => {
+      occasion.decision.cutMs = time;
+      occasion.decision.losesCarrier = true;
+      return dropping(occasion, `carrier ${ms(time)}`);
     },
   blackhole: () => (occasion) => {
     occasion.decision.silences = true;

@@ -6,7 +6,7 @@
  * frame, later rules have no effect on it; delays add up.
  *
  * Repeatable is, for the frame with number n of a connection, everything that a rule does except what depends on time:
- * `between`, `rate` and `cut`. For datagrams and handshakes, n is the same in each run if the programs send the same.
+ * `between`, `rate`, `cut` and `carrier`. For datagrams and handshakes, n is the same in each run if the programs send the same.
  * After TCP's handshake, the kernel decides by timing how it segments and acknowledges, so n varies; `atByte` and
  * filters for SYN, FIN and RST remain repeatable.
  */
@@ -60,6 +60,9 @@ export class Engine {
   };
   private silentUntil = 0;
   private silencedBy = 0;
+  private silencedFor: 'cut' | 'carrier' = 'cut';
+  /** How long the carrier has to be taken away, in milliseconds; 0 for not at all. */
+  carrierLossMs = 0;
   private tickets = 0;
   /** Whether there may be silenced connections, or frames that wait for others. */
   private hasStates = false;
@@ -167,7 +170,17 @@ export class Engine {
     if (decision.cutMs === 0) return;
     this.silentUntil = Math.max(this.silentUntil, judged.now + decision.cutMs);
     this.silencedBy = rule.id;
+    this.silencedFor = decision.losesCarrier ? 'carrier' : 'cut';
+    if (decision.losesCarrier) this.carrierLossMs = decision.cutMs;
     decision.cutMs = 0;
+    decision.losesCarrier = false;
+  }
+
+  /** Returns `carrierLossMs`, and sets it back to 0. */
+  takeCarrierLoss(): number {
+    const ms = this.carrierLossMs;
+    this.carrierLossMs = 0;
+    return ms;
   }
 
   /** Takes into account what earlier frames have begun, and the frames that wait for this one. */
@@ -187,7 +200,7 @@ export class Engine {
     if (by === 0) return;
     decision.reset();
     decision.drop = true;
-    this.note(by, 0, judged.now < this.silentUntil ? 'cut' : 'blackhole');
+    this.note(by, 0, judged.now < this.silentUntil ? this.silencedFor : 'blackhole');
   }
 
   private hold(connection: Connection): void {

@@ -89,6 +89,8 @@ export type Effect =
   | { kind: 'rate'; bitsPerSecond: number; queue: QueueLimit }
   /** From this frame on, no frame of the interface arrives for a time. */
   | { kind: 'cut'; ms: number }
+  /** The same, and the interface has no carrier for that time: applications see that the link is down. */
+  | { kind: 'carrier'; ms: number }
   /** From this frame on, no frame of its connection arrives. */
   | { kind: 'blackhole' };
 

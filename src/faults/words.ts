@@ -205,6 +205,11 @@ export const EFFECT_WORDS: { readonly [K in EffectKind]: EffectRow<EffectOf<K>> 
     help: 'from it on, nothing arrives on the interface for this time',
     values: [{ field: 'ms', unit: TIME }],
   },
+  carrier: {
+    word: 'carrier',
+    help: 'from it on, the interface has no carrier for this time, which applications see, and nothing arrives',
+    values: [{ field: 'ms', unit: TIME }],
+  },
   blackhole: { word: 'blackhole', help: 'from it on, nothing of its connection arrives' },
 };
 

@@ -3,12 +3,13 @@
  * Faults in place of a hook: the engine judges the frames. It fails closed: a frame that the engine cannot judge is
  * dropped, and without its thread nothing passes, so no frame gets through unjudged.
  */
+import { VnetError } from '../errors';
 import { readFaults } from '../faults/document';
 import { Engine } from '../faults/engine';
 import { requirePossible } from '../faults/impossible';
 import { ruleText } from '../faults/language';
 import type { LogWriter } from '../faults/log-writer';
-import type { Faults } from '../faults/rules';
+import type { Faults, Rule } from '../faults/rules';
 import { faultsIn, type FaultsWish } from '../faults/source';
 import type { Frame } from '../packet/frame';
 import { clock } from '../native/clock';
@@ -47,6 +48,18 @@ export async function loadFaults(wish: FaultsWish): Promise<Faults> {
   return wish.seed === null ? faults : { ...faults, seed: wish.seed };
 }
 
+/** Throws UNSUPPORTED for a rule that takes the carrier of `iface` away, which has no other end. */
+export function requireNoCarrierLoss(rules: readonly Rule[], iface: string): void {
+  const rule = rules.find(({ effects }) => effects.some(({ kind }) => kind === 'carrier'));
+  if (rule)
+    throw new VnetError(
+      'UNSUPPORTED',
+      `rule ${rule.id}, "${ruleText(rule)}"`,
+      `${iface} is a dummy: it has no carrier that could be taken away`,
+      { hint: 'cut in place of carrier, or a veth' },
+    );
+}
+
 /** `file`: the module with the rules, for messages about its functions; null if there is none. */
 export function faultHook(faults: Faults, file: string | null, log: LogWriter): FaultHook {
   const engine = new Engine(faults, (fault) => log.add(fault), performance.timeOrigin);
@@ -57,6 +70,7 @@ export function faultHook(faults: Faults, file: string | null, log: LogWriter): 
     if (engine.skips(frame)) return 'pass';
     const now = clock.now();
     const decision = engine.judge(frame, now);
+    if (engine.carrierLossMs > 0) (context as FaultContext).loseCarrier(engine.takeCarrierLoss());
     if (engine.released.length > 0)
       for (const ticket of engine.released.splice(0)) (context as FaultContext).hasten(ticket);
     if (decision === null) return 'pass';

@@ -81,6 +81,8 @@ export interface Wait extends Delay {
 export interface FaultContext extends HookContext {
   /** Makes the frame with this ticket due at once, if it still waits. */
   hasten(ticket: number): void;
+  /** Takes the interface's carrier away for that many milliseconds. */
+  loseCarrier(ms: number): void;
 }
 
 export interface HookHostParts {
@@ -96,6 +98,7 @@ export interface HookHostParts {
   wake(): void;
   /** As in FaultContext. */
   hasten(ticket: number): void;
+  loseCarrier(ms: number): void;
 }
 
 /** What becomes of the frames of a hook whose start() has failed. */
@@ -266,6 +269,7 @@ export class HookHost {
         parts.wake();
       },
       hasten: (ticket) => parts.hasten(ticket),
+      loseCarrier: (ms) => parts.loseCarrier(ms),
       after: (milliseconds, callback) => {
         present();
         return timers.after(milliseconds, callback);

@@ -20,6 +20,8 @@ export interface HookEvents extends PollEvents {
   log: (text: string) => void;
   /** A hook has made an error, or several, which are added up. */
   error: (text: string) => void;
+  /** A fault takes the carrier away for that many milliseconds. */
+  carrier: (ms: number) => void;
 }
 
 interface Waiting {
@@ -202,6 +204,8 @@ export class HookThread implements Polled {
       case 'queue':
       case 'stalled':
         return this.events[reply.kind]();
+      case 'carrier':
+        return this.events.carrier(reply.ms);
       case 'ended':
         return this.endedIs();
     }

@@ -22,8 +22,8 @@ import { type BellRope, HookLoop } from './event-loop';
 import { HookedPoller } from './hooked-poller';
 import { HookHost, Injections } from './host';
 import { Judge } from './judge';
-import { faultHook, type FaultHook, type FaultsReport, loadFaults } from './fault-hook';
-import { loadHook } from './load';
+import { faultHook, type FaultHook, type FaultsReport, loadFaults, requireNoCarrierLoss } from './fault-hook';
+import { type LoadedHook, loadHook } from './load';
 import { Arena, ARENA_BYTES, Plan } from './plan';
 import { WaitingFrames } from './waiting';
 
@@ -36,6 +36,8 @@ export interface HookWorkerData {
   mac: string;
   /** As in PollWorkerData. */
   spread: number;
+  /** Whether it has another end, and so a carrier that can be taken away. */
+  hasPeer: boolean;
   /** Words of VITALS. */
   vitals: SharedArrayBuffer;
   /** Where the thread records its mappings, for the main thread, which outlives it. */
@@ -100,6 +102,8 @@ export type HookReply =
   | { kind: 'answer'; id: number; value: unknown }
   | { kind: 'failed'; id: number; error: SentError }
   | { kind: 'queue' | 'stalled' | 'ended' }
+  /** A fault takes the carrier away for that many milliseconds. */
+  | { kind: 'carrier'; ms: number }
   | { kind: 'log' | 'error'; text: string };
 
 // An interface with a hook, assembled in the thread that polls it.
@@ -191,7 +195,7 @@ class HookWorker {
 
   constructor(
     private readonly port: MessagePort,
-    data: HookWorkerData,
+    private readonly data: HookWorkerData,
   ) {
     this.vitals = new Int32Array(data.vitals);
     this.host = new HookHost({
@@ -203,6 +207,7 @@ class HookWorker {
       log: (text) => this.say({ kind: 'log', text }),
       wake: () => this.loop?.look(),
       hasten: (ticket) => this.waiting.hasten(ticket),
+      loseCarrier: (ms) => this.say({ kind: 'carrier', ms }),
     });
     // What a hook leaves behind in Node's own timers and promises must not end the thread.
     process.on('uncaughtException', (error) => this.host.failedLater(error));
@@ -222,14 +227,11 @@ class HookWorker {
 
   private async carryOut(order: HookOrder): Promise<HookAnswers[HookOrder['kind']]> {
     switch (order.kind) {
-      case 'use': {
-        const hook = order.file === null ? null : await loadHook(order.file);
-        this.host.onError = order.onError;
-        this.faults = null;
-        return this.host.use(hook);
-      }
+      case 'use':
+        return this.use(order.file === null ? null : await loadHook(order.file), order.onError);
       case 'faults': {
         const faults = await loadFaults(order.faults);
+        if (!this.data.hasPeer) requireNoCarrierLoss(faults.rules, this.data.interface);
         const hook = faultHook(faults, 'file' in order.faults ? order.faults.file : null, new LogWriter(order.logFds));
         this.host.onError = 'drop';
         this.host.use(hook);
@@ -256,6 +258,12 @@ class HookWorker {
       case 'step':
         return this.polled?.poller.step(order.verdict) ?? false;
     }
+  }
+
+  private use(hook: LoadedHook | null, onError: OnHookError): string | null {
+    this.host.onError = onError;
+    this.faults = null;
+    return this.host.use(hook);
   }
 
   private poll({ request, bell, deadly }: HookOrder & { kind: 'poll' }): void {

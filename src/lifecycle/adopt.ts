@@ -301,8 +301,8 @@ const CARRIER_MS = 1000;
  * Waits until the peer can transmit. The kernel gives it a qdisc from a work queue once vnet0 is up (linkwatch_event in
  * net/core/link_watch.c), and until then drops what the poller sends, without an error.
  */
-async function peerTransmits({ peer }: Attachment, peerNetns: Netns): Promise<void> {
-  if (!peer) return;
+async function peerTransmits({ peer, carrierLost }: Attachment, peerNetns: Netns): Promise<void> {
+  if (!peer || carrierLost) return;
   const isReady = (): boolean => peerNetns.run(() => linkByIndex(peer.ifindex))?.qdisc !== 'noop';
   for (const end = clock.now() + CARRIER_MS; !isReady() && clock.now() < end;) await delay(1);
 }

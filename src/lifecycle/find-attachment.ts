@@ -69,6 +69,7 @@ const unknown = (id: string): Attachment => ({
   onHookError: 'pass',
   hookDown: null,
   faults: null,
+  carrierLost: null,
   baseline: { peerTxPackets: 0 },
   hairpin: null,
   impairment: null,

@@ -289,6 +289,7 @@ export function plan(iface: string, netns: Netns, options: AttachOptions, existi
     onHookError: options.onHookError ?? 'pass',
     hookDown: null,
     faults: null,
+    carrierLost: null,
     hairpin: null,
     impairment: null,
     lostByChange: { down: 0, toolong: 0 },

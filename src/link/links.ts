@@ -158,6 +158,9 @@ export const linkByIndex = (ifindex: number): Link | null => onSocket((socket) =
 /** Sets a link up. Throws SystemError. */
 export const setUp = (ifindex: number): void => change(RTM_NEWLINK, ifinfo({ ifindex, up: true }));
 
+/** Sets a link down. Throws SystemError. */
+export const setDown = (ifindex: number): void => change(RTM_NEWLINK, ifinfo({ ifindex, up: false }));
+
 /** Puts a link into a group. Throws SystemError. */
 export const setGroup = (ifindex: number, group: number): void =>
   change(RTM_NEWLINK, message(ifinfo({ ifindex }), numberAttribute(IFLA.GROUP, group)));
@@ -210,13 +213,13 @@ export function transmittedFrames(socket: number, ifindex: number): number | nul
 export const transmittedFramesOf = (ifindex: number): number | null =>
   onSocket((socket) => transmittedFrames(socket, ifindex));
 
-/** A struct ifinfomsg that names a link by its ifindex, if given, and sets it up with `up`. */
-export function ifinfo({ ifindex = 0, up = false }: { ifindex?: number; up?: boolean }): Uint8Array {
+/** A struct ifinfomsg that names a link by its ifindex, if given, and sets it up or down if `up` is given. */
+export function ifinfo({ ifindex = 0, up }: { ifindex?: number; up?: boolean }): Uint8Array {
   const bytes = new Uint8Array(IFINFO_BYTES);
   const view = new DataView(bytes.buffer);
   view.setInt32(IFINDEX_AT, ifindex, true);
   view.setUint32(FLAGS_AT, up ? IFF_UP : 0, true);
-  view.setUint32(CHANGE_AT, up ? IFF_UP : 0, true);
+  view.setUint32(CHANGE_AT, up === undefined ? 0 : IFF_UP, true);
   return bytes;
 }
 

@@ -10,6 +10,9 @@ export function monotonicNow(): number {
   return seconds * 1e9 + nanoseconds;
 }
 
+/** The same in whole milliseconds, for times that other processes read. */
+export const monotonicMs = (): number => Math.round(monotonicNow() / 1e6);
+
 /**
  * Milliseconds since the process began. Allocates nothing, for the sake of the polling threads. The global
  * `performance` is a getter of Node's that looks up its module each time, which takes as long as reading the clock.

@@ -4,8 +4,9 @@ import { EventEmitter } from 'node:events';
 import * as path from 'node:path';
 
 import type { Controller } from '../controller/controller';
+import { CARRIER_LOSS_MAX_MS } from '../control/orders';
 import { readStats, type Stats } from '../datapath/stats';
-import type { VnetError } from '../errors';
+import { usageError, type VnetError } from '../errors';
 import { readFaults, type RulesInput } from '../faults/document';
 import type { Fault } from '../faults/log';
 import { readLog } from '../faults/log-writer';
@@ -196,6 +197,23 @@ export class Nic extends EventEmitter<NicEvents> implements AsyncDisposable {
     return this.controller.loop.faultsReport();
   }
 
+  /**
+   * Takes the carrier away (`'down'`), as pulling out the cable does, or restores it (`'up'`). With `forMs` it comes back
+   * after that many milliseconds, at most an hour. Applications see NO-CARRIER, and frames that they send meanwhile are
+   * refused (`down`). Rejects with UNSUPPORTED for a dummy.
+   */
+  // A failure is a rejection, as with the other methods.
+  // eslint-disable-next-line @typescript-eslint/require-await
+  async carrier(direction: 'down' | 'up', { forMs }: { forMs?: number } = {}): Promise<void> {
+    requireKind('direction', direction, 'string');
+    oneOf(direction, ['down', 'up'], inLibrary('direction', direction, String));
+    const example = "carrier('down', { forMs: 2000 })";
+    if (forMs !== undefined) requireTime('forMs', forMs, example);
+    if (forMs !== undefined && direction === 'up') throw usageError('forMs', 'goes with down', example);
+    if (direction === 'up') this.controller.carrier.restore();
+    else this.controller.carrier.lose(forMs ?? null);
+  }
+
   /** Ends the loop and removes everything that was made; resolves when nothing is left. Idempotent. */
   async detach(): Promise<void> {
     this.stats();
@@ -225,6 +243,13 @@ export class Nic extends EventEmitter<NicEvents> implements AsyncDisposable {
     if (this.listenerCount('error') > 0) this.emit('error', error);
     await this.detach();
   }
+}
+
+/** Throws USAGE for what is no time in milliseconds, or longer than an hour. */
+function requireTime(name: string, ms: unknown, example: string): void {
+  requireKind(name, ms, 'number');
+  if (!((ms as number) >= 0 && (ms as number) <= CARRIER_LOSS_MAX_MS))
+    throw usageError(`${name} ${String(ms)}`, `is not a time of at most ${CARRIER_LOSS_MAX_MS} milliseconds`, example);
 }
 
 /** Reads rules and a seed as passed to the library. Throws USAGE or HOOK. */

@@ -16,7 +16,7 @@ import { onCommandLine } from '../options/values';
  * Where those words are is in LAYOUT_HASH. Another running option does not count: a record without it means its
  * default.
  */
-export const RECORD_VERSION = 16;
+export const RECORD_VERSION = 17;
 
 // Checks that a parsed JSON value has the expected type. Each check returns the value, or throws a ShapeError.
 
@@ -209,6 +209,11 @@ export interface Attachment extends RunningOptions {
    * again.
    */
   faults: { document: string | null; file: string | null; seed: number | null } | null;
+  /**
+   * The carrier was taken away: until when, in milliseconds of CLOCK_MONOTONIC, or null if another order has to restore
+   * it. Null while the carrier is there.
+   */
+  carrierLost: { until: number | null } | null;
   /** The peer's counters at attach, for an interface that has been in use before. */
   baseline: { peerTxPackets: number };
   hairpin: HairpinRecord | null;
@@ -340,6 +345,7 @@ const FIELDS: Fields<Attachment> = {
       seed: nullable(count),
     }),
   ),
+  carrierLost: nullable(object<NonNullable<Attachment['carrierLost']>>({ until: nullable(count) })),
   baseline: object<Attachment['baseline']>({ peerTxPackets: count }),
   hairpin: nullable(
     object<HairpinRecord>({

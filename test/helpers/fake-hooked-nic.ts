@@ -43,6 +43,8 @@ export class FakeHookedNic {
   readonly injections = new Injections();
   waiting = new WaitingFrames(WAITING_BYTES);
   readonly reports: string[] = [];
+  /** Times in milliseconds for which the carrier was to be taken away. */
+  readonly carrierLosses: number[] = [];
   readonly vitals = newVitals();
   deadly: readonly number[] = [];
   readonly host: HookHost;
@@ -65,6 +67,7 @@ export class FakeHookedNic {
       log: (text) => this.reports.push(text),
       wake: () => undefined,
       hasten: (ticket) => this.waiting.hasten(ticket),
+      loseCarrier: (ms) => this.carrierLosses.push(ms),
     });
     this.poller = this.newPoller();
   }

@@ -41,6 +41,7 @@ export const RECORD: Attachment = {
   onHookError: 'drop',
   hookDown: null,
   faults: null,
+  carrierLost: null,
   baseline: { peerTxPackets: 0 },
   hairpin: { addresses: [{ family: 4, address: '10.77.0.1' }], table: 1447952386 },
   impairment: { words: ['delay', '20ms'], enobufs: 0, drops: 0, lost: 3, backlog: 0 },

@@ -66,6 +66,7 @@ const LIST = {
   hookDown: 'null',
   faults: 'null',
   metrics: 'null',
+  carrier: 'string',
 };
 
 t.test('options take effect, and JSON says so', { skip: cannotRun }, async (t) => {

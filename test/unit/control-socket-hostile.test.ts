@@ -210,6 +210,9 @@ const SEEDS = [
   { order: 'faults-report' },
   { order: 'impair', words: ['delay', '20ms', '5ms', 'loss', '1%'] },
   { order: 'impair', words: null },
+  { order: 'carrier', direction: 'down', forMs: 2000 },
+  { order: 'carrier', direction: 'down', forMs: null },
+  { order: 'carrier', direction: 'up', forMs: null },
   { order: 'inject', frame: Buffer.alloc(60, 7).toString('base64') },
   { order: 'pause' },
   { order: 'peek' },
@@ -296,6 +299,13 @@ t.test('50,000 mutated orders', async (t) => {
     loop,
     use: async (kind: 'hook' | 'faults', wish: JudgeWish | null) =>
       void seen.push((kind === 'hook' ? isHook : areFaults)(wish as never) ? null : wish),
+    carrier: {
+      lose: (forMs: unknown) =>
+        void seen.push(
+          forMs === null || (typeof forMs === 'number' && forMs >= 0 && forMs <= 3_600_000) ? null : forMs,
+        ),
+      restore: () => undefined,
+    },
     impair: async (words: unknown) =>
       void seen.push(
         words === null || (Array.isArray(words) && words.every((word) => typeof word === 'string')) ? null : words,

@@ -139,6 +139,15 @@ t.test('superpackets that no rule is about pass whole, others in segments', asyn
   t.same(all.nic.accounting(), { in: all.nic.accounting().out, out: all.nic.accounting().in });
 });
 
+t.test('the carrier is taken away once', async (t) => {
+  const { nic, log } = made('udp nth 2: carrier 250ms');
+  for (let i = 0; i < 4; i++) nic.put(datagram());
+  nic.poller.poll();
+  t.same(nic.carrierLosses, [250]);
+  t.equal(nic.sent.length, 1);
+  t.equal(log.length, 3);
+});
+
 t.test('the log has the latest faults, in two files', async (t) => {
   t.equal(
     lineOf(fault(2)),

@@ -289,6 +289,16 @@ t.test(
       cut.log.map(({ n, effect }) => `${n} ${effect}`),
       ['2 cut 100.000 ms', '0 cut', '0 cut'],
     );
+    const link = one({ kind: 'carrier', ms: 100 }, { filter: 'udp port 53', nth: [2] });
+    t.same(
+      [10, 12, 111, 113].map((now) => link.judge(datagram(), now)),
+      ['pass', 'drop', 'drop', 'pass'],
+    );
+    t.same(
+      link.log.map(({ n, effect }) => `${n} ${effect}`),
+      ['2 carrier 100.000 ms', '0 carrier'],
+    );
+    t.same([link.engine.takeCarrierLoss(), link.engine.takeCarrierLoss()], [100, 0], 'the link is to go down once');
     const hole = one({ kind: 'blackhole' }, { from: 'client', nth: [2] });
     t.same(
       [

@@ -144,6 +144,7 @@ function randomRule(random: Random): Rule {
       queue: random.pick([{ ms: 100 }, { ms: 2.5 }, { bytes: 65536 }, { bytes: 1000 }]),
     }),
     () => ({ kind: 'cut', ms: time() }),
+    () => ({ kind: 'carrier', ms: time() }),
     () => ({ kind: 'blackhole' }),
   ];
   const match = {
