@@ -150,7 +150,7 @@ lint-texts:
 
 docs: setup-build ## make pages of the library's types and comments, in dist/docs
 	@$(MAKE) --no-print-directory compile
-	@$(BIN)/typedoc --tsconfig tsconfig.json --entryPoints src/index.ts --entryPoints src/hooks/index.ts --entryPoints src/testing/index.ts \
+	@$(BIN)/typedoc --tsconfig tsconfig.json --entryPoints src/index.ts --entryPoints src/hooks/index.ts --entryPoints src/faults/index.ts --entryPoints src/testing/index.ts \
 		--readme docs/hooks.md --excludeInternal --excludeProtected --excludeExternals --logLevel Error --out dist/docs
 
 build: setup-build ## compile TypeScript and BPF into dist/

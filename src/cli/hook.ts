@@ -15,11 +15,14 @@ import { controlSocket } from '../state/store';
 import { tell, tellNotice } from '../terminal/output';
 
 // `vnet-bpf hook --init FILE`: writes a first hook, and beside it what an editor needs to find all types:
-// tsconfig.json, package.json, and the declarations of `vnet-bpf/hooks`.
+// tsconfig.json, package.json, and the declarations of `vnet-bpf/hooks` and `vnet-bpf/faults`.
 
-/** The directory of the declarations, and the entry point to those of hooks in it. */
+/** The directory of the declarations, and the entry points in it, by the names that files import. */
 const DIST = path.join(__dirname, '..', '..', 'dist');
-const ENTRY = path.join('hooks', 'index.d.ts');
+const ENTRIES: Readonly<Record<string, string>> = {
+  'vnet-bpf/hooks': path.join('hooks', 'index.d.ts'),
+  'vnet-bpf/faults': path.join('faults', 'index.d.ts'),
+};
 /** Where the declarations are copied, relative to the hook. */
 const TYPES = path.join('types', 'vnet-bpf');
 
@@ -70,7 +73,7 @@ const TSCONFIG = json({
     allowJs: true,
     checkJs: true,
     skipLibCheck: true,
-    paths: { 'vnet-bpf/hooks': [`./${path.join(TYPES, ENTRY)}`] },
+    paths: Object.fromEntries(Object.entries(ENTRIES).map(([name, file]) => [name, [`./${path.join(TYPES, file)}`]])),
   },
   include: ['**/*.ts', '**/*.mts', '**/*.js', '**/*.mjs'],
   exclude: ['types', 'node_modules'],
@@ -79,9 +82,9 @@ const TSCONFIG = json({
 /** Makes .ts and .js files ES modules, which allow a top-level await. */
 const PACKAGE = json({ private: true, type: 'module' });
 
-/** The declarations that a file needs, itself included, as paths relative to `root`. */
-function declarations(root: string, file: string, found = new Set<string>()): Set<string> {
-  if (found.has(file)) return found;
+/** Adds to `found` the declarations that a file needs, itself included, as paths relative to `root`. */
+function declarations(root: string, file: string, found: Set<string>): void {
+  if (found.has(file)) return;
   found.add(file);
   for (const [, name = ''] of fs
     .readFileSync(path.join(root, file), 'utf8')
@@ -92,12 +95,13 @@ function declarations(root: string, file: string, found = new Set<string>()): Se
     );
     if (each !== undefined) declarations(root, each, found);
   }
-  return found;
 }
 
 function writeTypes(directory: string): void {
   const types = path.join(directory, TYPES);
-  for (const file of declarations(DIST, ENTRY)) {
+  const found = new Set<string>();
+  for (const entry of Object.values(ENTRIES)) declarations(DIST, entry, found);
+  for (const file of found) {
     fs.mkdirSync(path.dirname(path.join(types, file)), { recursive: true });
     fs.writeFileSync(path.join(types, file), fs.readFileSync(path.join(DIST, file)));
   }

@@ -11,9 +11,10 @@ import { readTrusted, trustedPath } from '../native/trusted';
 /** The directory of the program's own files, which run already. */
 const PROGRAM = path.resolve(__dirname, '..') + path.sep;
 
-/** Modules that a hook imports for values; they are this package's own, wherever the hook's file lies. */
+/** Modules that hooks and rules import for values; they are this package's own, wherever the file lies. */
 export const OURS: Readonly<Record<string, string>> = {
   'vnet-bpf/hooks': path.join(__dirname, '..', 'hooks', 'index.js'),
+  'vnet-bpf/faults': path.join(__dirname, '..', 'faults', 'index.js'),
 };
 
 export const isProgram = (file: string): boolean => file.startsWith(PROGRAM);

@@ -55,10 +55,19 @@ t.test('a hook to begin with', { skip: cannotRun }, async (t) => {
     "import type { Hook } from 'vnet-bpf/hooks';\nexport const wrong: Hook = { frame: (frame) => frame.nothing };\n",
   );
   write('wrong.mjs', "/** @type {import('vnet-bpf/hooks').Hook} */\nexport default { frame: () => 'drpo' };\n");
+  write(
+    'rules.ts',
+    "import { defineFaults } from 'vnet-bpf/faults';\nexport default defineFaults([{ match: { filter: 'udp', test: (frame) => frame.length > 99, nth: [1] }, effects: [{ kind: 'drop' }] }, 'tcp: delay 5ms']);\n",
+  );
+  write(
+    'wrong-rules.ts',
+    "import { defineFaults } from 'vnet-bpf/faults';\nexport default defineFaults([{ effects: [{ kind: 'dorp' }] }]);\n",
+  );
   const { stdout } = node(tsc, '--project', directory);
+  t.match(stdout, /wrong-rules\.ts\(2,\d+\): error TS2322: Type '"dorp"' is not assignable/m, 'rules have types, too');
   t.equal(
     stdout.split('\n').filter((line) => line.includes('error')).length,
-    2,
+    3,
     `the compiler has nothing to say against the rest: ${stdout}`,
   );
   t.match(

@@ -33,16 +33,19 @@ const PROGRAM = `
   const metrics = /^vnet_bpf_injected_packets_total\\{interface="vnet0".* 1$/m.test(await (await fetch(nic.metrics)).text());
   const again = await attach('vnet0', { netns: process.argv[2] }).catch((error) => error instanceof VnetError && error.code);
   await nic.hook(null);
+  await nic.faults(defineFaults([{ match: { filter: 'icmp', nth: [2] }, effects: [{ kind: 'drop' }] }, 'udp: delay 5ms']), { seed: 7 });
+  const faults = [(await nic.faultsReport()).rules.map(({ text }) => text), parseRules('tcp: drop').map(ruleText)];
   abort.abort();
   await new Promise((resolve) => nic.once('detached', resolve));
   const gone = await fetch(nic.metrics).then(() => false, () => true);
   const wrong = await Promise.all([{ mtu: 5 }, { metrics: 'localhost:1' }].map((options) => attach('vnet0', options).catch((error) => error.code)));
-  console.log(JSON.stringify({ status, hooks, metrics, gone, seen: [...new Set(seen)], again, wrong, law: law(nic.stats()).balanced }));
+  console.log(JSON.stringify({ status, faults, hooks, metrics, gone, seen: [...new Set(seen)], again, wrong, law: law(nic.stats()).balanced }));
 `;
 
 const ESM = `
 import { spawnSync } from 'node:child_process';
 import { attach, law, VnetError } from 'vnet-bpf';
+import { defineFaults, parseRules, ruleText } from 'vnet-bpf/faults';
 import { ethernet, ipv4, udp } from 'vnet-bpf/hooks';
 import { Lab } from 'vnet-bpf/testing';
 if (typeof Lab.create !== 'function') throw new Error('no fixture');
@@ -52,6 +55,7 @@ ${PROGRAM}`;
 const CJS = `
 const { spawnSync } = require('node:child_process');
 const { attach, law, VnetError } = require('vnet-bpf');
+const { defineFaults, parseRules, ruleText } = require('vnet-bpf/faults');
 const { ethernet, ipv4, udp } = require('vnet-bpf/hooks');
 if (typeof require('vnet-bpf/testing').Lab.create !== 'function') throw new Error('no fixture');
 const hook = require('node:path').join(__dirname, 'hook.ts');
@@ -68,10 +72,14 @@ export default hook;
 `;
 
 const TYPED = `import { attach, type Nic, type NicOptions } from 'vnet-bpf';
+import { defineFaults, type RulesInput } from 'vnet-bpf/faults';
 import type { Frame, Hook } from 'vnet-bpf/hooks';
 import { Lab } from 'vnet-bpf/testing';
 
 const options: NicOptions = { addresses: ['10.0.0.1/24'], whenFull: 'hold', onHookError: 'drop' };
+const rules: RulesInput = defineFaults([{ match: { test: (frame) => frame.udp !== null, nth: [2] }, effects: [{ kind: 'cut', ms: 5 }] }, 'tcp: drop']);
+// @ts-expect-error there is no such effect
+defineFaults([{ effects: [{ kind: 'dorp' }] }]);
 export async function use(): Promise<number> {
   await using nic: Nic = await attach('vnet0', options);
   nic.on('stopped', ({ times }) => console.log(times.toFixed()));
@@ -168,6 +176,7 @@ t.test('npm pack, npm install', { skip: cannotRun || withoutTools('npm') }, asyn
 
   const expected = {
     status: 0,
+    faults: [['icmp nth 2: drop', 'udp: delay 5ms'], ['tcp: drop']],
     hooks: { dropped: 0, injected: 1, errors: 4, delayed: 0, waiting: 0, lost: 0 },
     seen: ['hookError', 'detached'],
     metrics: true,
