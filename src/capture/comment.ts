@@ -51,10 +51,11 @@ export function headerBytes(virtioNetHeader: Uint8Array, frame: Uint8Array): num
 
 /**
  * The comment, such as: `captured, held for 1.234 ms, reinjected after 0.087 ms; superpacket of 3 segments of 1448
- * bytes`.
+ * bytes`, or `captured, dropped by faults after 0.087 ms; rule 1: udp port 53 nth 2: drop`. `rules`: the rules of faults
+ * that did something to it.
  */
-export function commentOf(frame: RecordedFrame): string {
-  const way = wayOf(frame);
+export function commentOf(frame: RecordedFrame, rules: readonly string[] = []): string {
+  const way = [wayOf(frame), ...rules].join('; ');
   if (!frame.hasVirtioNetHeader) return way;
   const { virtioNetHeader: header } = frame;
   const { needsChecksum, gsoType, gsoSize } = parseVirtioNetHeader(header);
@@ -81,18 +82,19 @@ function wayOf(frame: RecordedFrame): string {
   return `${before}, ${outcomeOf(frame)} after ${ms(frame.endedAt - (held ? releasedAt : time))}`;
 }
 
-function outcomeOf({ outcome, detail }: RecordedFrame): string {
+function outcomeOf({ outcome, detail, faults }: RecordedFrame): string {
+  const by = faults === null ? 'the hook' : 'faults';
   switch (outcome) {
     case OUTCOME.reinjected:
       return detail > 1 ? `reinjected with ${detail - 1} other${detail === 2 ? '' : 's'} as one packet` : 'reinjected';
     case OUTCOME.dropped:
-      return 'dropped by the hook';
+      return `dropped by ${by}`;
     case OUTCOME.changed:
-      return 'changed by the hook and reinjected';
+      return `changed by ${by} and reinjected`;
     case OUTCOME.segmented:
-      return `cut by the hook, ${detail} pieces reinjected`;
+      return `cut by ${by}, ${detail} pieces reinjected`;
     case OUTCOME.delayed:
-      return `delayed by the hook for ${(detail / 10).toFixed(1)} ms`;
+      return `delayed by ${by} for ${(detail / 10).toFixed(1)} ms`;
     default:
       return refusedOnReinjectPath(outcome) ?? `outcome ${outcome}`;
   }

@@ -3,6 +3,7 @@
  * Joins what the trace ring says of a frame, when it left the waiting room, and its outcome. Frames are passed on in
  * the order in which they were captured, each once its outcome is known.
  */
+import { OUTCOME } from '../datapath/outcomes';
 import { ROOM_NUMBERED } from '../layout';
 import type { RecordedFrame, TraceListener } from './trace-ring';
 
@@ -32,15 +33,17 @@ export class Waiting {
 
   /** Takes the frame with that number that has waited longest; only the bits in `mask` count. */
   take(number: number, mask = -1): RecordedFrame | null {
+    const frame = this.find(number, mask);
+    if (frame) this.remove(frame);
+    return frame;
+  }
+
+  /** That frame, which stays. */
+  find(number: number, mask = -1): RecordedFrame | null {
     const slot = number & (this.size - 1);
     const first = this.slots[slot] as RecordedFrame | null;
-    if (first === null) return null;
-    const frame =
-      ((first.number ^ number) & mask) === 0
-        ? first
-        : this.behind.get(slot)?.find((each) => ((each.number ^ number) & mask) === 0);
-    if (frame) this.remove(frame);
-    return frame ?? null;
+    if (first === null || ((first.number ^ number) & mask) === 0) return first;
+    return this.behind.get(slot)?.find((each) => ((each.number ^ number) & mask) === 0) ?? null;
   }
 
   remove(frame: RecordedFrame): void {
@@ -118,7 +121,9 @@ export class FrameLog implements TraceListener {
 
   /** Notes an outcome; ignores that of a frame captured before the recording began, or missed. */
   told(number: number, outcome: number, detail: number, time: number): void {
-    this.inRing.take(number)?.end(outcome, detail, time);
+    if (outcome !== OUTCOME.fault) return this.inRing.take(number)?.end(outcome, detail, time);
+    const frame = this.inRing.find(number);
+    if (frame) (frame.faults ??= []).push(detail);
   }
 
   /** The next frame, once its end is known or will never be known; with `force`, as it is. */

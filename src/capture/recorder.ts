@@ -24,6 +24,7 @@ import { visiblePins } from '../state/bpffs';
 import { type Attachment, controlSocket } from '../state/store';
 import { commentOf } from './comment';
 import { FRAME_BYTES_MAX, type Section } from './contract';
+import { FaultWords } from './fault-words';
 import { FrameLog, type Progress } from './frame-log';
 import { RECORDING_PINS } from './session';
 import { type OutputFiles, OutputFull } from './sink';
@@ -75,6 +76,7 @@ function sectionOf({ iface, netns }: Attachment, { application, snapLen, filter 
 export class Recorder implements Disposable {
   private readonly clock = new WallClock();
   private readonly log = new FrameLog();
+  private readonly faultWords: FaultWords;
   private readonly owned: Disposable[] = [];
   private readonly trace: TraceReader;
   private readonly outcomes: OutcomeReader;
@@ -94,6 +96,7 @@ export class Recorder implements Disposable {
     files: OutputFiles,
     private readonly options: RecorderOptions,
   ) {
+    this.faultWords = new FaultWords(client);
     const pins = visiblePins(attachment);
     using trace = BpfMap.openPinned(path.join(pins, RECORDING_PINS.trace));
     using outcomes = BpfMap.openPinned(path.join(pins, RECORDING_PINS.outcomes));
@@ -227,7 +230,7 @@ export class Recorder implements Disposable {
         block: frame.block,
         at: frame.frameAt,
         captured: Math.min(frame.captured, options.snapLen),
-        comment: commentOf(frame),
+        comment: commentOf(frame, frame.faults === null ? [] : await this.faultWords.of(frame.faults)),
       });
       if (frame.ending === 'untold' || frame.ending === 'lost') this.untold++;
     }

@@ -36,6 +36,8 @@ export class RecordedFrame {
   outcome = 0;
   detail = 0;
   endedAt = 0;
+  /** Rules of faults that did something to it, as values of faultOf(); null: none. */
+  faults: number[] | null = null;
 
   constructor(
     readonly time: number,

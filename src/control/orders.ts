@@ -190,6 +190,8 @@ export class RecorderOrders {
     private readonly iface: () => string,
     private readonly control: SharedWords,
     private readonly begin: (request: RecordingRequest) => Promise<Ongoing>,
+    /** The rules of a set of faults, as recordings name them; null if they are not known. */
+    private readonly faultRules: (set: number) => readonly string[] | null,
   ) {}
 
   readonly orders: Readonly<Record<string, OrderHandler>> = {
@@ -197,6 +199,7 @@ export class RecorderOrders {
     'record-stop': async (_order, session) => {
       if (this.current?.session === session) (await this.current.recording).stopTracing();
     },
+    'fault-rules': ({ set }) => this.faultRules(Number(set)),
   };
 
   private async record({ bufferBytes, snapLen }: Order, session: ControlSession): Promise<RecordingAnswer> {

@@ -43,10 +43,14 @@ const trusted = (faults: FaultsWish): FaultsWish =>
   'file' in faults ? { ...faults, file: trustedHookFile(faults.file, 'faults') } : faults;
 
 /** Makes a thread replace what it had by `choice`. Returns why a hook has not started, or null. */
-export function useIn(thread: HookThread, choice: Choice, faultLog: FaultLogFiles): Promise<string | null> {
-  return isFaults(choice)
-    ? thread.order({ kind: 'faults', faults: choice.faults, logFds: faultLog.open() })
-    : thread.order({ kind: 'use', file: choice.file, onError: choice.onError });
+export async function useIn(thread: HookThread, choice: Choice, faultLog: FaultLogFiles): Promise<string | null> {
+  if (isFaults(choice)) {
+    const set = faultLog.nextSet();
+    const { faults } = choice;
+    faultLog.remember(set, await thread.order({ kind: 'faults', faults, logFds: faultLog.open(), set }));
+    return null;
+  }
+  return thread.order({ kind: 'use', file: choice.file, onError: choice.onError });
 }
 
 /** Throws STATE if the other of hook and faults is in place. */

@@ -88,6 +88,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
   private readonly sockets: QueueSockets;
   private readonly announcer: QueueAnnouncer;
   private readonly recorder: RecorderOrders;
+  private readonly faultLog: FaultLogFiles;
   private polling: Polling | undefined;
   private orders: ControlServer | undefined;
   private supervisor: Supervisor | undefined;
@@ -112,6 +113,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
     this.sockets = new QueueSockets(attachment, this.controls, peerNetns);
     this.attempts = new Attempts((text) => this.log.write(text));
     this.resegment = openResegment(attachment);
+    this.faultLog = new FaultLogFiles(attachment.id);
     this.watch = new LinkWatch({
       attachment,
       peerNetns,
@@ -130,6 +132,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
       () => this.attachment.iface,
       this.controls.first,
       (request) => this.record(request),
+      (set) => this.faultLog.rulesOf(set),
     );
     const isClosing = (): boolean => this.isClosing;
     const log = (text: string): void => this.log.write(text);
@@ -189,7 +192,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
       },
       onHookError,
       hookChanged: (choice, setting) => this.noteHook({ ...recordOf(choice), onHookError: setting }),
-      faultLog: new FaultLogFiles(attachment.id),
+      faultLog: this.faultLog,
       hookDown: (why) => this.noteHook({ hookDown: why }),
       finishBatches: () => finishBatches(datapath),
       countError: () => increment(this.controls.first, CONTROL.hooksErrors),

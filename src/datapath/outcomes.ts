@@ -90,7 +90,22 @@ export const OUTCOME = {
   segmented: 8,
   /** By a hook: delayed by `detail` tenths of a millisecond. */
   delayed: 9,
+  /**
+   * Not how its way ended: a rule of faults has done something to it. Its outcome follows. `detail`: see faultOf().
+   */
+  fault: 10,
 } as const;
+
+/** The most rules in a set, as a power of two, and the most sets: rules that are put in place count from 0 again. */
+const RULE_BITS = 10;
+export const FAULT_SETS = 1 << (24 - RULE_BITS);
+
+/** The `detail` of OUTCOME.fault: a rule, by its index in a set of rules. */
+export const faultOf = (set: number, rule: number): number => (set << RULE_BITS) | rule;
+export const ruleOfFault = (fault: number): { set: number; rule: number } => ({
+  set: fault >>> RULE_BITS,
+  rule: fault & ((1 << RULE_BITS) - 1),
+});
 
 /** The first page of a new ring. */
 export function outcomesHeader(slots: number): Uint8Array {

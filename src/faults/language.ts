@@ -304,3 +304,12 @@ export function effectText(effect: Effect): string {
 /** The text from which parseRules() makes this rule. */
 export const ruleText = ({ match, effects }: Rule): string =>
   `${matchText(match)}: ${effects.map(effectText).join(' ')}`;
+
+/** Characters of a rule in a recording, where it is in the comment of each frame that it concerns. */
+const RECORDED_MAX = 200;
+
+/** A rule as recordings name it: `rule 1: udp port 53 nth 2: drop`. */
+export function recordedRule(rule: Rule): string {
+  const text = `rule ${rule.id}: ${ruleText(rule)}`;
+  return text.length > RECORDED_MAX ? `${text.slice(0, RECORDED_MAX - 3)}...` : text;
+}

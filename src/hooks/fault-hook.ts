@@ -8,6 +8,7 @@ import { readFaults } from '../faults/document';
 import { Engine } from '../faults/engine';
 import { requirePossible } from '../faults/impossible';
 import { ruleText } from '../faults/language';
+import type { Fault } from '../faults/log';
 import type { LogWriter } from '../faults/log-writer';
 import type { Faults, Rule } from '../faults/rules';
 import { faultsIn, type FaultsWish } from '../faults/source';
@@ -62,7 +63,13 @@ export function requireNoCarrierLoss(rules: readonly Rule[], iface: string): voi
 
 /** `file`: the module with the rules, for messages about its functions; null if there is none. */
 export function faultHook(faults: Faults, file: string | null, log: LogWriter): FaultHook {
-  const engine = new Engine(faults, (fault) => log.add(fault), performance.timeOrigin);
+  const indexes = new Map(faults.rules.map(({ id }, i) => [id, i]));
+  let noteFault: (rule: number) => void = () => undefined;
+  const note = (fault: Fault): void => {
+    log.add(fault);
+    noteFault(indexes.get(fault.rule) as number);
+  };
+  const engine = new Engine(faults, note, performance.timeOrigin);
   // One object serves for all answers: each is read before the next frame is judged.
   const answer: { -readonly [K in keyof Wait]: Wait[K] } = { delay: 0, until: 0, ticket: 0, frame: undefined };
 
@@ -93,6 +100,7 @@ export function faultHook(faults: Faults, file: string | null, log: LogWriter): 
     frame: judge,
     ignores: (frame) => engine.ignores(frame),
     start(context) {
+      ({ noteFault } = context as FaultContext);
       log.soon = () => void context.after(FLUSH_MS, () => log.flush());
       log.begin();
     },

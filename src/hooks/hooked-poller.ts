@@ -4,7 +4,7 @@
  * sends records. Frames that the socket does not take now stay planned, so a hook sees each frame once. Delayed frames
  * that are due come first; they leave their memory only once everything planned before has been sent.
  */
-import type { OutcomeWriter } from '../datapath/outcomes';
+import { OUTCOME, type OutcomeWriter } from '../datapath/outcomes';
 import type { UnsentFrame } from '../datapath/packet-socket';
 import type { Ring } from '../datapath/poller';
 import type { QueueGate } from '../datapath/queue-gate';
@@ -232,9 +232,16 @@ export class HookedPoller extends Transmitter {
     const now = outcomes.now();
     for (let i = 0; i < done; i++) {
       const stamp = judge.stampOf(ring.offsets[i] as number);
+      for (; plan.faultsTold < plan.faultCount && plan.recordOfFault[plan.faultsTold] === first + i; plan.faultsTold++)
+        outcomes.note(drained + i, stamp, OUTCOME.fault, plan.faults[plan.faultsTold] as number, now);
       outcomes.note(drained + i, stamp, plan.outcomes[first + i] as number, plan.pieces[first + i] as number, now);
     }
     outcomes.publish();
+  }
+
+  /** Tells a recorder, if there is one, of a fault of the record being judged; a value of faultOf(). */
+  noteFault(fault: number): void {
+    if (this.outcomes !== null) this.parts.plan.noteFault(fault);
   }
 
   protected received(from: number, to: number): void {

@@ -83,6 +83,8 @@ export interface FaultContext extends HookContext {
   hasten(ticket: number): void;
   /** Takes the interface's carrier away for that many milliseconds. */
   loseCarrier(ms: number): void;
+  /** Notes that a rule, by its index, does something to the frame being judged, for a recorder. */
+  noteFault(rule: number): void;
 }
 
 export interface HookHostParts {
@@ -99,6 +101,7 @@ export interface HookHostParts {
   /** As in FaultContext. */
   hasten(ticket: number): void;
   loseCarrier(ms: number): void;
+  noteFault(rule: number): void;
 }
 
 /** What becomes of the frames of a hook whose start() has failed. */
@@ -270,6 +273,7 @@ export class HookHost {
       },
       hasten: (ticket) => parts.hasten(ticket),
       loseCarrier: (ms) => parts.loseCarrier(ms),
+      noteFault: (rule) => parts.noteFault(rule),
       after: (milliseconds, callback) => {
         present();
         return timers.after(milliseconds, callback);

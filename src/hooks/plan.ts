@@ -22,6 +22,9 @@ import type { Batch, HookedCounters, Tally } from '../datapath/batch';
 import type { SharedWords } from '../datapath/shared-memory';
 import { BATCH, CONTROL, VNET_HDR_BYTES } from '../layout';
 
+/** The most faults of a plan that a recorder is told of. */
+const FAULTS_MAX = 4 * BATCH.max;
+
 const nothing = (): Tally => ({ records: 0, dropped: 0, injected: 0, delayed: 0, released: 0 });
 
 export class Plan {
@@ -39,6 +42,12 @@ export class Plan {
   /** The outcome of each record as a value of OUTCOME, and how many of its pieces went on; for recorders. */
   readonly outcomes = new Uint8Array(BATCH.max);
   readonly pieces = new Uint32Array(BATCH.max);
+  /** Faults of records, in the order of the records, for recorders: values of faultOf(), and the record of each. */
+  readonly faults = new Uint32Array(FAULTS_MAX);
+  readonly recordOfFault = new Uint32Array(FAULTS_MAX);
+  faultCount = 0;
+  /** How many of them a recorder has been told of. */
+  faultsTold = 0;
   /** Number of messages. */
   length = 0;
   private judged = 0;
@@ -51,7 +60,7 @@ export class Plan {
   }
 
   clear(): void {
-    this.length = 0;
+    this.length = this.faultCount = this.faultsTold = 0;
     clear(this.total);
   }
 
@@ -76,6 +85,16 @@ export class Plan {
     this.judged = this.total.records++;
     this.outcomes[this.judged] = outcome;
     this.pieces[this.judged] = pieces;
+  }
+
+  /** Notes a fault of the record being judged, once for all pieces of a superpacket. */
+  noteFault(fault: number): void {
+    const record = this.total.records;
+    for (let i = this.faultCount - 1; i >= 0 && this.recordOfFault[i] === record; i--)
+      if (this.faults[i] === fault) return;
+    if (this.faultCount === FAULTS_MAX) return;
+    this.faults[this.faultCount] = fault;
+    this.recordOfFault[this.faultCount++] = record;
   }
 
   /** Sets the outcome of a record whose message i was refused. */

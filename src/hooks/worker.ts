@@ -8,9 +8,11 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { MappedMemory, trackMappings } from 'libbpf-ts';
 
 import { PollLoop } from '../datapath/loop';
+import { faultOf } from '../datapath/outcomes';
 import { increment } from '../datapath/shared-memory';
 import { mapParts, type Own, paceOf, type PollRequest } from '../datapath/worker-queue';
 import { type ErrorCode, VnetError } from '../errors';
+import { recordedRule } from '../faults/language';
 import { LogWriter } from '../faults/log-writer';
 import type { FaultsWish } from '../faults/source';
 import { BATCH, CONTROL } from '../layout';
@@ -55,8 +57,11 @@ export interface SteppedFrame {
 export type HookOrder =
   /** Loads a hook in place of the previous one; null removes that. */
   | { kind: 'use'; file: string | null; onError: OnHookError }
-  /** Puts faults in place of a hook, or of other faults. `logFds`: the files of their log, open for appending. */
-  | { kind: 'faults'; faults: FaultsWish; logFds: readonly number[] }
+  /**
+   * Puts faults in place of a hook, or of other faults. `logFds`: the files of their log, open for appending; `set`: the
+   * number of the set of rules, for recorders.
+   */
+  | { kind: 'faults'; faults: FaultsWish; logFds: readonly number[]; set: number }
   /** What the faults in place have done; null if there are none. */
   | { kind: 'report' }
   /**
@@ -77,7 +82,8 @@ export type HookOrder =
 export interface HookAnswers {
   /** Why the hook has not started; null if it has. */
   use: string | null;
-  faults: null;
+  /** The rules, as recordings name them. */
+  faults: string[];
   report: FaultsReport | null;
   poll: null;
   inject: null;
@@ -189,6 +195,8 @@ class HookWorker {
   private polled: HookedInterface | undefined;
   private loop: HookLoop | undefined;
   private faults: FaultHook | null = null;
+  /** Number of the set of rules in place. */
+  private faultSet = 0;
   /** Errors from before there was a counter. */
   private uncounted = 0;
   private readonly vitals: Int32Array;
@@ -208,6 +216,7 @@ class HookWorker {
       wake: () => this.loop?.look(),
       hasten: (ticket) => this.waiting.hasten(ticket),
       loseCarrier: (ms) => this.say({ kind: 'carrier', ms }),
+      noteFault: (rule) => this.polled?.poller.noteFault(faultOf(this.faultSet, rule)),
     });
     // What a hook leaves behind in Node's own timers and promises must not end the thread.
     process.on('uncaughtException', (error) => this.host.failedLater(error));
@@ -234,9 +243,10 @@ class HookWorker {
         if (!this.data.hasPeer) requireNoCarrierLoss(faults.rules, this.data.interface);
         const hook = faultHook(faults, 'file' in order.faults ? order.faults.file : null, new LogWriter(order.logFds));
         this.host.onError = 'drop';
+        this.faultSet = order.set;
         this.host.use(hook);
         this.faults = hook;
-        return null;
+        return faults.rules.map(recordedRule);
       }
       case 'report':
         return this.faults?.report() ?? null;

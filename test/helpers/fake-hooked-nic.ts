@@ -68,6 +68,7 @@ export class FakeHookedNic {
       wake: () => undefined,
       hasten: (ticket) => this.waiting.hasten(ticket),
       loseCarrier: (ms) => this.carrierLosses.push(ms),
+      noteFault: (rule) => this.poller.noteFault(rule),
     });
     this.poller = this.newPoller();
   }

@@ -220,6 +220,7 @@ const SEEDS = [
   { order: 'resume' },
   { order: 'record', bufferBytes: 1 << 25, snapLen: 262144 },
   { order: 'record-stop' },
+  { order: 'fault-rules', set: 7 },
 ].map((order) => JSON.stringify(order));
 
 const HOSTILE = [
@@ -322,6 +323,7 @@ t.test('50,000 mutated orders', async (t) => {
       );
       return { stopTracing: () => undefined, end: async () => undefined } as never;
     },
+    () => null,
   );
   const file = await listening(t, { ...loopOrders(controller as unknown as Controller), ...recorder.orders });
 

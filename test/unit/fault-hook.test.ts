@@ -9,6 +9,7 @@ import { type Fault, lineOf } from '../../src/faults/log';
 import { LogWriter, readLog } from '../../src/faults/log-writer';
 import { faultsIn, readWish, wishOf } from '../../src/faults/source';
 import { readFaults } from '../../src/faults/document';
+import { OUTCOME, type OutcomeWriter } from '../../src/datapath/outcomes';
 import { faultHook } from '../../src/hooks/fault-hook';
 import { ethernet, Frame, ipv4, tcp } from '../../src/packet';
 import { fakeClock } from '../helpers/fake-clock';
@@ -146,6 +147,34 @@ t.test('the carrier is taken away once', async (t) => {
   t.same(nic.carrierLosses, [250]);
   t.equal(nic.sent.length, 1);
   t.equal(log.length, 3);
+});
+
+t.test('a recorder is told of each rule that did something to a frame, before its outcome', async (t) => {
+  const { nic } = made('udp: duplicate; udp nth 2: drop; tcp from client: ecn; udp nth 2: delay 5ms');
+  const told: string[] = [];
+  nic.poller.outcomes = {
+    now: () => 0,
+    publish: () => undefined,
+    note: (position: number, _stamp: number, outcome: number, detail: number) =>
+      told.push(`${position} ${outcome === OUTCOME.fault ? `rule ${detail}` : `outcome ${outcome}`}`),
+  } as unknown as OutcomeWriter;
+  for (let i = 0; i < 3; i++) nic.put(datagram());
+  nic.answers = [1];
+  nic.poller.poll();
+  nic.poller.poll();
+  t.same(told, [
+    '0 rule 0',
+    `0 outcome ${OUTCOME.reinjected}`,
+    '1 rule 0',
+    '1 rule 1',
+    `1 outcome ${OUTCOME.dropped}`,
+    '2 rule 0',
+    `2 outcome ${OUTCOME.reinjected}`,
+  ]);
+  told.length = 0;
+  nic.put(segment({ sequence: 0, flags: SYN }));
+  nic.poller.poll();
+  t.same(told, [`3 outcome ${OUTCOME.reinjected}`], 'a rule that does nothing to a frame is not named');
 });
 
 t.test('the log has the latest faults, in two files', async (t) => {

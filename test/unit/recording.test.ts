@@ -12,12 +12,15 @@ import { FrameLog } from '../../src/capture/frame-log';
 import { RecordedFrame } from '../../src/capture/trace-ring';
 import { WallClock } from '../../src/capture/writer';
 import {
+  FAULT_SETS,
+  faultOf,
   OUTCOME,
   OutcomeReader,
   outcomesHeader,
   OutcomeWriter,
   PAGE,
   REFUSALS,
+  ruleOfFault,
   SLOT_BYTES,
   slotsFor,
 } from '../../src/datapath/outcomes';
@@ -61,6 +64,43 @@ t.test('frames come out in the order of capture, each with its own story', async
     'captured, dropped by the hook after 1.000 ms',
   ]);
   t.equal(log.bytes, 0, 'and their memory is free');
+});
+
+t.test('faults of a frame come before its outcome', async (t) => {
+  const log = new FrameLog();
+  for (const number of [1, 2, 3]) log.captured(frame(number, 1));
+  log.told(1, OUTCOME.fault, faultOf(7, 999), 2 * MS);
+  log.told(1, OUTCOME.fault, faultOf(FAULT_SETS - 1, 0), 2 * MS);
+  log.told(1, OUTCOME.dropped, 0, 2 * MS);
+  log.told(2, OUTCOME.reinjected, 1, 2 * MS);
+  log.told(3, OUTCOME.fault, faultOf(0, 3), 2 * MS);
+  log.told(3, OUTCOME.delayed, 400, 2 * MS);
+  log.told(77, OUTCOME.fault, 0, 2 * MS); // captured before the recording began
+  const frames = [log.shift(false), log.shift(false), log.shift(false)].map((each) => each as RecordedFrame);
+  t.same(
+    frames.map(({ faults }) => faults?.map(ruleOfFault) ?? null),
+    [
+      [
+        { set: 7, rule: 999 },
+        { set: FAULT_SETS - 1, rule: 0 },
+      ],
+      null,
+      [{ set: 0, rule: 3 }],
+    ],
+  );
+  t.same(
+    frames.map((each) =>
+      commentOf(
+        each,
+        each.faults?.map((_, i) => `rule ${i + 1}: udp: drop`),
+      ),
+    ),
+    [
+      'captured, dropped by faults after 1.000 ms; rule 1: udp: drop; rule 2: udp: drop',
+      'captured, reinjected after 1.000 ms',
+      'captured, delayed by faults for 40.0 ms after 1.000 ms; rule 1: udp: drop',
+    ],
+  );
 });
 
 t.test('numbers: shared by two, come round, unknown', async (t) => {
