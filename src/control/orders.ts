@@ -10,6 +10,7 @@ import { usageError, VnetError } from '../errors';
 import { type FaultsWish, writtenWish } from '../faults/source';
 import { type OnHookError, wrongFrame } from '../hooks/contract';
 import type { FaultsReport } from '../hooks/fault-hook';
+import type { FunctionLink } from '../hooks/function-host';
 import type { SteppedFrame } from '../hooks/worker';
 import { checkedWords } from '../impair/words';
 import { CONTROL } from '../layout';
@@ -21,8 +22,13 @@ export interface HookWish {
   onError: OnHookError | null;
 }
 
+/** The same for a hook that is a function of this program; called for each thread that is to call it. */
+export interface FunctionWish extends HookWish {
+  connect: () => FunctionLink;
+}
+
 /** What is to judge the frames. */
-export type JudgeWish = HookWish | { faults: FaultsWish };
+export type JudgeWish = HookWish | FunctionWish | { faults: FaultsWish };
 export type JudgeKind = 'hook' | 'faults';
 
 /** A running interface, as far as these orders need it. */

@@ -7,6 +7,7 @@ import type { HookWish, JudgeKind, JudgeWish } from '../control/orders';
 import { commandFor, VnetError } from '../errors';
 import type { FaultsWish } from '../faults/source';
 import type { OnHookError } from '../hooks/contract';
+import type { FunctionLink } from '../hooks/function-host';
 import { trustedHookFile } from '../hooks/trust';
 import type { HookThread } from '../hooks/worker-handle';
 import type { Attachment } from '../state/store';
@@ -15,6 +16,8 @@ import type { FaultLogFiles } from './fault-log-files';
 interface HookChoice {
   file: string;
   onError: OnHookError;
+  /** For a hook that is a function of this program. */
+  connect?: () => FunctionLink;
 }
 
 /** Faults fail closed: no frame passes without them. */
@@ -36,7 +39,9 @@ export const nameOf = (choice: Choice | JudgeWish | null): string =>
 /** Checks what is asked for, and resolves links in its path. `setting` is the interface's. Throws HOOK. */
 export function choiceOf(wish: JudgeWish, setting: OnHookError): Choice {
   if (isFaults(wish)) return { faults: trusted(wish.faults), onError: 'drop' };
-  return { file: trustedHookFile(wish.file), onError: wish.onError ?? setting };
+  const onError = wish.onError ?? setting;
+  if ('connect' in wish) return { file: wish.file, onError, connect: wish.connect };
+  return { file: trustedHookFile(wish.file), onError };
 }
 
 const trusted = (faults: FaultsWish): FaultsWish =>
@@ -50,7 +55,11 @@ export async function useIn(thread: HookThread, choice: Choice, faultLog: FaultL
     faultLog.remember(set, await thread.order({ kind: 'faults', faults, logFds: faultLog.open(), set }));
     return null;
   }
-  return thread.order({ kind: 'use', file: choice.file, onError: choice.onError });
+  const { file, onError, connect } = choice;
+  const link = connect?.();
+  return link
+    ? thread.order({ kind: 'use-function', link, onError }, [link.port])
+    : thread.order({ kind: 'use', file, onError });
 }
 
 /** Throws STATE if the other of hook and faults is in place. */

@@ -131,6 +131,13 @@ export class Polling {
     });
   }
 
+  /** Drops all frames for that many milliseconds, unseen by the hook or the faults. */
+  cut(ms: number): Promise<void> {
+    return this.inTurn(async () => {
+      await (await this.thread('a cut')).order({ kind: 'cut', ms });
+    });
+  }
+
   /** Lets frames wait in the ring until resume(). */
   pause(): Promise<void> {
     return this.inTurn(async () => {

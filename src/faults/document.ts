@@ -126,6 +126,12 @@ const ofText = (text: string): Rule => parseRules(text)[0] as Rule;
 
 function readMatch(value: unknown, at: string, functions: boolean): Match {
   if (typeof value === 'string') return ofText(`${value}: drop`).match;
+  if (!functions && hasTest(value))
+    throw wrong(
+      `${at}.test`,
+      'is a function, which only a file of TypeScript or JavaScript may have: rules run in a thread of their own',
+      'the default export of such a file, and its name here: docs/faults.md',
+    );
   const fields = objectOf(
     value,
     at,
@@ -148,6 +154,9 @@ function readMatch(value: unknown, at: string, functions: boolean): Match {
     ...(Object.fromEntries(simple) as Partial<Match>),
   };
 }
+
+const hasTest = (match: unknown): boolean =>
+  typeof match === 'object' && match !== null && 'test' in match && typeof match.test === 'function';
 
 function readEffect(value: unknown, at: string): Effect {
   const kinds = Object.keys(EFFECT_WORDS);

@@ -47,6 +47,10 @@ export interface Hook {
 /** What a hook file exports by default, or as module.exports with CommonJS. */
 export type HookExport = Hook | Hook['frame'];
 
+/** Whether a value is such an export itself, and not the name of a file with one. */
+export const isHookExport = (hook: unknown): hook is HookExport =>
+  typeof hook === 'function' || (typeof hook === 'object' && hook !== null && 'frame' in hook);
+
 /** The interface, as a hook sees it. */
 export interface HookContext {
   readonly interface: string;

@@ -128,6 +128,8 @@ export class HookHost {
   /** start() failed while errors drop frames: all frames are dropped, and the hook is not called. */
   private unready = false;
   onError: OnHookError = 'pass';
+  /** Until when all frames are dropped, in milliseconds; 0: they are not. */
+  private cutUntil = 0;
 
   constructor(private readonly parts: HookHostParts) {}
 
@@ -172,15 +174,28 @@ export class HookHost {
     }
   }
 
+  /** Drops all frames from now on for `ms` milliseconds, and shows none to the hook. */
+  cut(ms: number): void {
+    this.cutUntil = clock.now() + ms;
+  }
+
+  private get isCut(): boolean {
+    if (this.cutUntil === 0) return false;
+    if (clock.now() < this.cutUntil) return true;
+    this.cutUntil = 0;
+    return false;
+  }
+
   /** Whether a superpacket passes whole without being shown. */
   ignores(superpacket: Frame): boolean {
-    return !this.unready && this.hook?.ignores?.(superpacket) === true;
+    return !this.unready && !this.isCut && this.hook?.ignores?.(superpacket) === true;
   }
 
   /** The verdict on a frame: PASS, DROP or REPLACE. Never throws. */
   call(frame: Frame): number {
     const { hook, context } = this;
     this.delay = 0;
+    if (this.isCut) return DROP;
     if (hook === null || context === null) return PASS;
     if (this.unready) return DROP;
     try {

@@ -81,7 +81,7 @@ const STACK_LINES = 50;
 /** Loads a file that trustedHookFile() has accepted. Throws a HOOK error that names the file and the line. */
 export async function loadHook(file: string): Promise<LoadedHook> {
   const { value, loadedAs } = await loadExport(file, 'hook');
-  return checked(file, value, loadedAs);
+  return checkedHook(file, value, loadedAs);
 }
 
 /** The default export of such a file; messages call it `what`. */
@@ -155,7 +155,10 @@ const isNamespace = (value: unknown): boolean =>
   (types.isModuleNamespaceObject(value) || Object.hasOwn(value, '__esModule')) &&
   !('frame' in value);
 
-function checked(file: string, exported: unknown, loadedAs: string): LoadedHook {
+/**
+ * Checks what a hook file exports, or a hook of the program, for which `loadedAs` is null. Throws a HOOK error.
+ */
+export function checkedHook(file: string, exported: unknown, loadedAs: string | null): LoadedHook {
   const wrong = (why: string): never => {
     throw new VnetError('HOOK', `hook ${file}`, why, {
       hint: "export default (frame) => 'pass' is the smallest one; docs/hooks.md",
@@ -182,7 +185,7 @@ function checked(file: string, exported: unknown, loadedAs: string): LoadedHook 
     name,
     file,
     get place() {
-      return (place ??= placeOfFunction(frame, file, loadedAs));
+      return (place ??= loadedAs === null ? file : placeOfFunction(frame, file, loadedAs));
     },
     whole: superpackets === 'whole',
     // Bound, so that `this` is the hook and no frame costs a property look-up.

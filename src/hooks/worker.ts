@@ -25,6 +25,8 @@ import { HookedPoller } from './hooked-poller';
 import { HookHost, Injections } from './host';
 import { Judge } from './judge';
 import { faultHook, type FaultHook, type FaultsReport, loadFaults, requireNoCarrierLoss } from './fault-hook';
+import { functionHook } from './function-hook';
+import type { FunctionLink } from './function-host';
 import { type LoadedHook, loadHook } from './load';
 import { Arena, ARENA_BYTES, Plan } from './plan';
 import { WaitingFrames } from './waiting';
@@ -57,6 +59,10 @@ export interface SteppedFrame {
 export type HookOrder =
   /** Loads a hook in place of the previous one; null removes that. */
   | { kind: 'use'; file: string | null; onError: OnHookError }
+  /** The same with a hook that is a function of the program. The link's port is transferred. */
+  | { kind: 'use-function'; link: FunctionLink; onError: OnHookError }
+  /** Drops all frames for that many milliseconds. */
+  | { kind: 'cut'; ms: number }
   /**
    * Puts faults in place of a hook, or of other faults. `logFds`: the files of their log, open for appending; `set`: the
    * number of the set of rules, for recorders.
@@ -82,6 +88,8 @@ export type HookOrder =
 export interface HookAnswers {
   /** Why the hook has not started; null if it has. */
   use: string | null;
+  'use-function': string | null;
+  cut: null;
   /** The rules, as recordings name them. */
   faults: string[];
   report: FaultsReport | null;
@@ -238,6 +246,11 @@ class HookWorker {
     switch (order.kind) {
       case 'use':
         return this.use(order.file === null ? null : await loadHook(order.file), order.onError);
+      case 'use-function':
+        return this.use(functionHook(order.link), order.onError);
+      case 'cut':
+        this.host.cut(order.ms);
+        return null;
       case 'faults': {
         const faults = await loadFaults(order.faults);
         if (!this.data.hasPeer) requireNoCarrierLoss(faults.rules, this.data.interface);

@@ -34,14 +34,21 @@ export function tryCommand(program: string, args: readonly string[], env = syste
 
 /** Runs a program that has to succeed; returns its standard output. Throws COMMAND_FAILED. */
 export function command(program: string, args: readonly string[], env = systemEnvironment()): string {
-  const { status, stdout, stderr } = tryCommand(program, args, env);
-  if (status !== 0) {
-    const why = stderr.trim().split('\n')[0] ?? '';
-    throw new VnetError('COMMAND_FAILED', `${program} ${args.join(' ')}`, why || `exit status ${status}`, {
-      hint: HINTS.doctor,
-    });
-  }
-  return stdout;
+  const result = tryCommand(program, args, env);
+  if (result.status !== 0) throw commandFailed(program, args, result);
+  return result.stdout;
+}
+
+/** The error for a program that has failed; `why` stands for what it complains of. */
+export function commandFailed(
+  program: string,
+  args: readonly string[],
+  { status, stderr }: CommandResult,
+  why = stderr.trim().split('\n')[0] ?? '',
+): VnetError {
+  return new VnetError('COMMAND_FAILED', `${program} ${args.join(' ')}`, why || `exit status ${status}`, {
+    hint: HINTS.doctor,
+  });
 }
 
 /**

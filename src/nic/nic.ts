@@ -4,14 +4,14 @@ import { EventEmitter } from 'node:events';
 import * as path from 'node:path';
 
 import type { Controller } from '../controller/controller';
-import { CARRIER_LOSS_MAX_MS } from '../control/orders';
+import { CARRIER_LOSS_MAX_MS, type JudgeWish } from '../control/orders';
 import { readStats, type Stats } from '../datapath/stats';
 import { usageError, type VnetError } from '../errors';
 import { readFaults, type RulesInput } from '../faults/document';
 import type { Fault } from '../faults/log';
 import { readLog } from '../faults/log-writer';
 import { type FaultsWish, readWish, wishOf } from '../faults/source';
-import { wrongFrame } from '../hooks/contract';
+import { type HookExport, isHookExport, wrongFrame } from '../hooks/contract';
 import type { FaultsReport } from '../hooks/fault-hook';
 import { checkedWords } from '../impair/words';
 import { attachAll } from '../lifecycle/attach';
@@ -156,16 +156,27 @@ export class Nic extends EventEmitter<NicEvents> implements AsyncDisposable {
   /**
    * Replaces the hook while traffic flows; null removes it. Without `onError`, what happens to a frame on which the
    * hook fails stays as it was, also while there is none. Rejects, and changes nothing, if the hook cannot be loaded.
+   *
+   * A function, or an object with functions, is called in this thread, so each frame waits for it: it takes some ten
+   * thousand frames per second, and nothing may block this thread meanwhile, as execFileSync() does.
    */
-  async hook(file: string | URL | null, onError?: OnHookError): Promise<void> {
+  async hook(hook: string | URL | HookExport | null, onError?: OnHookError): Promise<void> {
     if (onError !== undefined)
       oneOf(
         onError,
         ON_HOOK_ERROR,
         inLibrary('onError', onError, (good) => `'${good}'`),
       );
-    const wish = file === null ? null : { file: hookFile(file), onError: onError ?? null };
-    await this.controller.use('hook', wish, onError);
+    await this.controller.use('hook', hook === null ? null : hookWish(hook, onError ?? null), onError);
+  }
+
+  /**
+   * Drops all frames for `ms` milliseconds, at most an hour, from now on; resolves at once. Neither a hook nor faults see
+   * them. Counted in `hooks.dropped`. Without a hook this moves the interface to a thread of its own.
+   */
+  async cut(ms: number): Promise<void> {
+    requireTime('cut', ms, 'cut(2000)');
+    await this.controller.loop.cut(ms);
   }
 
   /**
@@ -250,6 +261,15 @@ function requireTime(name: string, ms: unknown, example: string): void {
   requireKind(name, ms, 'number');
   if (!((ms as number) >= 0 && (ms as number) <= CARRIER_LOSS_MAX_MS))
     throw usageError(`${name} ${String(ms)}`, `is not a time of at most ${CARRIER_LOSS_MAX_MS} milliseconds`, example);
+}
+
+/** A hook of this program is checked; one in a file is checked when it is loaded. Throws USAGE or HOOK. */
+function hookWish(hook: string | URL | HookExport, onError: OnHookError | null): JudgeWish {
+  if (!isHookExport(hook)) return { file: hookFile(hook), onError };
+  // Most programs have no hook of their own.
+  const { FunctionHook, FUNCTION_FILE } = require('../hooks/function-host') as typeof import('../hooks/function-host');
+  const functions = new FunctionHook(hook);
+  return { file: FUNCTION_FILE, onError, connect: () => functions.connect() };
 }
 
 /** Reads rules and a seed as passed to the library. Throws USAGE or HOOK. */

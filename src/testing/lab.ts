@@ -4,173 +4,29 @@
  * Everything is removed by `await using`, by close(), or when the process ends, however it ends.
  */
 import { spawnSync } from 'node:child_process';
-import * as fs from 'node:fs';
 
-import { MappedMemory } from 'libbpf-ts';
-
-import { VnetError } from '../errors';
-import { LARGEST_RECORD } from '../layout';
-import { linkByName } from '../link/links';
+import { usageError, VnetError } from '../errors';
+import type { RulesInput } from '../faults/document';
+import type { Fault } from '../faults/log';
+import { type HookExport, isHookExport } from '../hooks/contract';
 import { Netns } from '../link/netns';
 import { command } from '../native/command';
 import { systemEnvironment } from '../native/inherited';
-import { errnoName, errnoOf, receiveMessage, sendBytes, setSocketOption } from '../native/libc';
-import { bindToLink, openLinkSocket, SOL_PACKET } from '../native/sockets';
 import type { Nic } from '../nic/nic';
+import type { OnHookError } from '../options/values';
 import { Frame, summaryOf } from '../packet/frame';
-import { VLAN_TAG_BYTES } from '../packet/headers';
+import { differences, type FrameMatcher } from './expected';
+import { FrameSocket } from './frame-socket';
+import { runIn, type RunOptions } from './run';
+import { chosenSeed, noteSeed, type SeedChoice, withSeed } from './seed';
 import { Throwaway, type ThrowawayOptions } from './throwaway';
 
-// What a frame is expected to be: some of its fields, or what a function decides.
-
-/** The expected value of a field: the value itself, a pattern for text, bytes, or a function that accepts it. */
-export type Expected<T> = T | (T extends string ? RegExp : never) | ((value: T) => boolean);
-
-type Fields<T> = {
-  [K in keyof T]?: T[K] extends string | number | boolean | Uint8Array | null
-    ? Expected<T[K]>
-    : Fields<NonNullable<T[K]>> | null;
-};
-
-/**
- * `{ ipv4: { source: '10.0.0.1' }, udp: { destinationPort: 53 } }`, null for a header that must be absent, or a
- * function.
- */
-export type FrameMatcher = Fields<Omit<Frame, 'copy'>> | ((frame: Frame) => boolean);
-
-/** The differences, one line per field; empty if the frame fits. */
-export function differences(matcher: FrameMatcher, frame: Frame): string[] {
-  if (typeof matcher === 'function') return matcher(frame) ? [] : ['the function says no'];
-  return compare(matcher as Record<string, unknown>, frame as unknown as Record<string, unknown>, '');
+export interface LabOptions extends Omit<ThrowawayOptions, 'hook' | 'seed'> {
+  /** A hook: its file, or a function that is called in this thread; see `Nic.hook()`. */
+  hook?: string | URL | HookExport;
+  /** Seed of the faults; see `Lab.faults()`. */
+  seed?: SeedChoice;
 }
-
-function compare(expected: Record<string, unknown>, actual: Record<string, unknown>, path: string): string[] {
-  return Object.entries(expected).flatMap(([key, wanted]) => {
-    const name = path === '' ? key : `${path}.${key}`;
-    const found = actual[key];
-    if (
-      typeof wanted === 'object' &&
-      wanted !== null &&
-      !(wanted instanceof RegExp) &&
-      !(wanted instanceof Uint8Array)
-    ) {
-      if (typeof found !== 'object' || found === null) return [`${name}: wanted, but there is none`];
-      return compare(wanted as Record<string, unknown>, found as Record<string, unknown>, name);
-    }
-    return fits(wanted, found) ? [] : [`${name}: wanted ${show(wanted)}, found ${show(found)}`];
-  });
-}
-
-function fits(wanted: unknown, found: unknown): boolean {
-  if (typeof wanted === 'function') return (wanted as (value: unknown) => boolean)(found);
-  if (wanted instanceof RegExp) return typeof found === 'string' && wanted.test(found);
-  if (wanted instanceof Uint8Array) return found instanceof Uint8Array && Buffer.compare(wanted, found) === 0;
-  return wanted === found;
-}
-
-function show(value: unknown): string {
-  if (value instanceof Uint8Array)
-    return `${value.length} bytes ${Buffer.from(value.subarray(0, 24)).toString('hex')}${value.length > 24 ? '...' : ''}`;
-  if (value === null || value === undefined) return 'none';
-  if (typeof value === 'function') return 'what a function likes';
-  return typeof value === 'object' && !(value instanceof RegExp)
-    ? 'a header'
-    : typeof value === 'string'
-      ? JSON.stringify(value)
-      : String(value as number);
-}
-
-// Frames of one interface: those that it receives, and those sent on it as an application would send them.
-
-const ETH_P_ALL = 3;
-const SOL_SOCKET = 1;
-const SO_RCVBUFFORCE = 33;
-const PACKET_AUXDATA = 8;
-const PACKET_IGNORE_OUTGOING = 23;
-const RECEIVE_BUFFER_BYTES = 32 << 20;
-const ADDRESSES_BYTES = 12;
-const EAGAIN = -(errnoOf['EAGAIN'] as number);
-
-/** Offsets in the socket's memory: struct msghdr, an iovec, ancillary data, and the frame. */
-const AT = { message: 0, iovec: 64, control: 128, frame: 256 } as const;
-const CONTROL_BYTES = AT.frame - AT.control;
-const FRAME_BYTES = LARGEST_RECORD;
-/** struct cmsghdr, then struct tpacket_auxdata: u32 status, len, snaplen, u16 mac, net, vlan_tci, vlan_tpid. */
-const AUXDATA = AT.control + 16;
-const TP_STATUS_VLAN_VALID = 1 << 4;
-
-export class FrameSocket implements Disposable {
-  private readonly memory = MappedMemory.map({ length: AT.frame + FRAME_BYTES });
-  private readonly view = new DataView(this.memory.buffer);
-  private open = true;
-
-  private constructor(private readonly fd: number) {}
-
-  /** Opens a socket in which frames wait that the interface receives from now on. */
-  static open(netns: Netns, iface: string): FrameSocket {
-    const ifindex = netns.run(() => linkByName(iface))?.ifindex;
-    if (ifindex === undefined)
-      throw new VnetError('INTERFACE_GONE', `interface ${iface}`, 'is not there', {
-        hint: 'it has to be attached before frames are sent or awaited',
-      });
-    const fd = netns.run(openLinkSocket);
-    setSocketOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES);
-    setSocketOption(fd, SOL_PACKET, PACKET_AUXDATA, 1);
-    setSocketOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
-    bindToLink(fd, ifindex, ETH_P_ALL);
-    return new FrameSocket(fd);
-  }
-
-  /** Makes the interface transmit a frame. */
-  send(frame: Uint8Array): void {
-    const sent = sendBytes(this.fd, frame);
-    if (sent < 0)
-      throw new VnetError('SYSCALL', `send of a frame of ${frame.length} bytes`, errnoName(-sent), {
-        hint: 'a frame has to fit the MTU, and the interface to be up',
-      });
-  }
-
-  /** The next received frame; null if none waits. */
-  receive(): Uint8Array | null {
-    const { view, memory } = this;
-    view.setBigUint64(AT.iovec, BigInt(memory.address + AT.frame), true);
-    view.setBigUint64(AT.iovec + 8, BigInt(FRAME_BYTES), true);
-    view.setBigUint64(AT.message + 16, BigInt(memory.address + AT.iovec), true);
-    view.setBigUint64(AT.message + 24, 1n, true);
-    view.setBigUint64(AT.message + 32, BigInt(memory.address + AT.control), true);
-    view.setBigUint64(AT.message + 40, BigInt(CONTROL_BYTES), true);
-    const length = receiveMessage(this.fd, memory.address + AT.message);
-    if (length === EAGAIN) return null;
-    if (length < 0)
-      throw new VnetError('SYSCALL', 'recvmsg', errnoName(-length), { hint: 'the interface has to be there and up' });
-    return this.withTag(new Uint8Array(memory.buffer, AT.frame, length));
-  }
-
-  /** The frame as it was on the wire: the kernel takes the VLAN tag out of received data (skb_vlan_untag). */
-  private withTag(data: Uint8Array): Uint8Array {
-    if ((this.view.getUint32(AUXDATA, true) & TP_STATUS_VLAN_VALID) === 0) return Uint8Array.from(data);
-    const frame = new Uint8Array(data.length + VLAN_TAG_BYTES);
-    frame.set(data.subarray(0, ADDRESSES_BYTES));
-    frame.set(data.subarray(ADDRESSES_BYTES), ADDRESSES_BYTES + VLAN_TAG_BYTES);
-    const tag = new DataView(frame.buffer, ADDRESSES_BYTES);
-    tag.setUint16(0, this.view.getUint16(AUXDATA + 18, true));
-    tag.setUint16(2, this.view.getUint16(AUXDATA + 16, true));
-    return frame;
-  }
-
-  close(): void {
-    if (!this.open) return;
-    this.open = false;
-    fs.closeSync(this.fd);
-    this.memory.close();
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
-  }
-}
-
-export type LabOptions = ThrowawayOptions;
 
 export interface ExpectOptions {
   /** Milliseconds to wait; the default is 1000, and 100 for expectNone(). */
@@ -183,6 +39,10 @@ export class Lab implements AsyncDisposable {
   /** Received frames that no expect() has taken yet. */
   private waiting: Frame[] = [];
   private open = true;
+  /** The seed of the faults in place; null without faults. */
+  private seedInUse: number | null = null;
+  /** Whether the hook is a function, which this thread calls. */
+  private judgesHere = false;
 
   private constructor(
     private readonly throwaway: Throwaway,
@@ -190,11 +50,19 @@ export class Lab implements AsyncDisposable {
   ) {}
 
   /** Makes a namespace and an interface in it. Needs root. */
-  static async create(options: LabOptions = {}): Promise<Lab> {
-    const throwaway = await Throwaway.create('vl', options);
+  static async create({ hook, seed, ...options }: LabOptions = {}): Promise<Lab> {
+    const chosen = options.faults === undefined && seed === undefined ? undefined : chosenSeed(seed);
+    const throwaway = await Throwaway.create('vl', {
+      ...options,
+      ...(hook !== undefined && !isHookExport(hook) && { hook }),
+      ...(chosen !== undefined && { seed: chosen }),
+    });
     try {
       using netns = Netns.named(throwaway.netns);
-      return new Lab(throwaway, FrameSocket.open(netns, throwaway.nic.name));
+      const lab = new Lab(throwaway, FrameSocket.open(netns, throwaway.nic.name));
+      if (isHookExport(hook)) await lab.hook(hook, options.onHookError);
+      await lab.noteFaults();
+      return lab;
     } catch (error) {
       await throwaway.close();
       throw error;
@@ -208,6 +76,50 @@ export class Lab implements AsyncDisposable {
 
   get nic(): Nic {
     return this.throwaway.nic;
+  }
+
+  /** The seed of the faults in place, for messages of your own; null without faults. */
+  get seed(): number | null {
+    return this.seedInUse;
+  }
+
+  /** As `Nic.hook()`: a file, a function that is called in this thread, or null for none. */
+  async hook(hook: string | URL | HookExport | null, onError?: OnHookError): Promise<void> {
+    await this.nic.hook(hook, onError);
+    this.judgesHere = isHookExport(hook);
+  }
+
+  /**
+   * Puts faults in place, as `Nic.faults()`; null removes them. `seed: 'random'` takes another seed in each run. If
+   * VNET_BPF_SEED is set, that is the seed, whatever the test says.
+   *
+   * Errors of this object end with the seed and how to repeat the faults, and so does the output of a process that ends
+   * with a failure.
+   */
+  async faults(rules: RulesInput | null, { seed }: { seed?: SeedChoice } = {}): Promise<void> {
+    const chosen = rules === null ? undefined : chosenSeed(seed);
+    await this.nic.faults(rules, chosen === undefined ? {} : { seed: chosen });
+    await this.noteFaults();
+  }
+
+  /** The faults that have happened since they were put in place. */
+  faultLog(): Promise<Fault[]> {
+    return this.nic.faultLog();
+  }
+
+  /** Drops all frames for `ms` milliseconds from now on; resolves at once. */
+  cut(ms: number): Promise<void> {
+    return this.nic.cut(ms);
+  }
+
+  /** Takes the carrier away, for `forMs` milliseconds or until it is restored, or restores it: `Nic.carrier()`. */
+  async carrier(direction: 'down' | 'up', options: { forMs?: number } = {}): Promise<void> {
+    await this.nic.carrier(direction, options);
+  }
+
+  private async noteFaults(): Promise<void> {
+    this.seedInUse = (await this.nic.faultsReport())?.seed ?? null;
+    if (this.seedInUse !== null) noteSeed(this.seedInUse);
   }
 
   /** Makes the interface transmit a frame, as an application would. The frame passes the loop, and the hook. */
@@ -225,11 +137,14 @@ export class Lab implements AsyncDisposable {
       const found = this.waiting.findIndex((frame) => differences(matcher, frame).length === 0);
       if (found >= 0) return this.waiting.splice(found, 1)[0] as Frame;
       if (performance.now() > end)
-        // no hint: what came instead is the message
-        throw new VnetError(
-          'EXPECTATION',
-          'the expected frame',
-          `did not come within ${within} ms\n${this.explain(matcher)}`,
+        throw withSeed(
+          // no hint: what came instead is the message
+          new VnetError(
+            'EXPECTATION',
+            'the expected frame',
+            `did not come within ${within} ms\n${this.explain(matcher)}`,
+          ),
+          this.seedInUse,
         );
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
@@ -241,8 +156,11 @@ export class Lab implements AsyncDisposable {
     this.receive();
     const frame = this.waiting.find((candidate) => differences(matcher, candidate).length === 0);
     if (frame)
-      // no hint: the frame is the message
-      throw new VnetError('EXPECTATION', 'a frame that was not to come', `came\n${summaryOf(frame).join('\n')}`);
+      throw withSeed(
+        // no hint: the frame is the message
+        new VnetError('EXPECTATION', 'a frame that was not to come', `came\n${summaryOf(frame).join('\n')}`),
+        this.seedInUse,
+      );
   }
 
   /** Discards the frames received so far. */
@@ -251,10 +169,36 @@ export class Lab implements AsyncDisposable {
     this.waiting = [];
   }
 
-  /** Runs a program in the namespace to its end; returns its output. Throws if it fails. */
-  run(program: string, ...args: string[]): string {
-    using netns = Netns.named(this.netns);
-    return netns.run(() => command(program, args, process.env));
+  /**
+   * Runs a program in the namespace to its end, and blocks this thread meanwhile; returns its output. Throws if it
+   * fails.
+   */
+  run(program: string, ...args: string[]): string;
+  /** The same without blocking, with the arguments in a list. Rejects if it fails. */
+  run(program: string, args: readonly string[], options?: RunOptions): Promise<string>;
+  run(program: string, ...args: readonly unknown[]): string | Promise<string> {
+    const [list, options] = args as [readonly string[] | string | undefined, RunOptions | undefined];
+    if (Array.isArray(list)) return this.runBeside(program, list as readonly string[], options);
+    if (this.judgesHere)
+      throw usageError(
+        `run('${program}', ...)`,
+        'blocks this thread, in which the hook is called',
+        `await lab.run('${program}', [...]) runs it beside this thread`,
+      );
+    try {
+      using netns = Netns.named(this.netns);
+      return netns.run(() => command(program, args as readonly string[], process.env));
+    } catch (error) {
+      throw withSeed(error, this.seedInUse);
+    }
+  }
+
+  private async runBeside(program: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
+    try {
+      return await runIn(this.netns, program, args, options);
+    } catch (error) {
+      throw withSeed(error, this.seedInUse);
+    }
   }
 
   private receive(): void {

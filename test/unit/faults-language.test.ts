@@ -250,7 +250,7 @@ t.test('rules in JSON', async (t) => {
   wrong([{ effects: [{ kind: 'drop', often: 1 }] }], /effects\[0\]\.often: is not a field/);
   wrong([{ match: { nth: 2 }, effects: 'drop' }], /match\.nth: is not a list of numbers/);
   wrong([{ match: { filter: 5 }, effects: 'drop' }], /match\.filter: is not an expression/);
-  wrong([{ match: { test }, effects: 'drop' }], /match\.test: is not a field/);
+  wrong([{ match: { test }, effects: 'drop' }], /match\.test: is a function, which only a file/);
   wrong([{ match: { after: { nthh: 1 } }, effects: 'drop' }], /match\.after\.nthh/);
   wrong(
     [

@@ -18,9 +18,11 @@ t.test('the commands do what they say', { skip: cannotRun }, async (t) => {
   const machine = await PrivateMachine.start(t);
   const rules = BLOCKS.find(({ language }) => language === 'ts')?.text ?? '';
   const more = `vnet-bpf attach vnet0 --addr 10.77.0.1/24 --daemon --faults /run/home/rules.ts\nvnet-bpf faults vnet0 --show\nvnet-bpf detach vnet0\n`;
-  const script = `${READERS_HOME}cat >rules.ts <<'EOF'\n${rules}\nEOF\n${scriptOf(BLOCKS.filter(({ language }) => language === 'sh'))}\n${more}`;
-  const { status, stdout, stderr } = machine.run('bash', ['-c', script], { NODE: process.execPath, MAIN });
-  t.equal(status, 0, stderr);
+  const prepare = `${READERS_HOME}mkdir node_modules && ln -s "$ROOT" node_modules/vnet-bpf && ln -s "$NODE" bin/node\n`;
+  const script = `${prepare}cat >rules.ts <<'EOF'\n${rules}\nEOF\n${scriptOf(BLOCKS.filter(({ language }) => ['sh', 'js'].includes(language)))}\n${more}`;
+  const { status, stdout, stderr } = machine.run('bash', ['-c', script], { NODE: process.execPath, MAIN, ROOT });
+  t.equal(status, 0, `${stderr}\n${stdout}`);
+  t.match(stdout, /^(#|ℹ) pass 3$/m, 'the test of the last section');
   t.match(stdout, /icmp_seq=1 ttl/);
   t.match(stderr, /vnet0 has faults, with the seed 7\n.*\n1 +1 +1 +icmp from client nth 2: drop/);
   t.match(stdout, /1 +0 +0 +udp port 53 nth 2: drop\n2 +0 +0 +tcp port 443 from server: delay 40ms jitter 5ms loss 2%/);
