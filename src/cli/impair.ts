@@ -11,7 +11,7 @@ import { netemCommands, readNetem } from '../link/netem';
 import { openPeerNetns } from '../link/netns';
 import { checkInterfaceName, checkNetnsName } from '../options/values';
 import { requirePrivileges } from '../requirements';
-import { controlSocket, type Attachment } from '../state/store';
+import { controlSocket, impairedBy, type Attachment } from '../state/store';
 import { print, printJson, tell } from '../terminal/output';
 
 interface ImpairArguments {
@@ -40,7 +40,7 @@ export async function impairCommand(args: ImpairArguments): Promise<void> {
   }
   using client = await ControlClient.connect(controlSocket(attachment.id));
   await client.ask({ order: 'impair', words });
-  tell(sentence(attachment, words));
+  tell(sentence(requireAttachment(args.iface, netns), words));
 }
 
 /** The words to put in place, checked; null to remove or show them. */
@@ -63,15 +63,18 @@ function checkWords({ iface, netns, words = [], clear, show, json, dryRun }: Imp
 
 /** The words of the record, unless the qdisc has been removed. */
 function wordsInPlace({ impairment }: Attachment, end: string): string[] | null {
+  if (impairedBy(impairment) === 'faults') return impairment?.words ?? null;
   using netns = openPeerNetns();
   return impairment?.words && netns?.run(() => readNetem(end)) ? impairment.words : null;
 }
 
 function show(attachment: Attachment, words: string[] | null, json: boolean): void {
   if (!json) return print(sentence(attachment, words));
-  const { interface: name, netns, impair } = readStats(attachment);
-  printJson({ interface: name, netns, words: words?.join(' ') ?? null, ...impair });
+  const { interface: name, netns, impair, impairedBy: by } = readStats(attachment);
+  printJson({ interface: name, netns, words: words?.join(' ') ?? null, by, ...impair });
 }
 
-const sentence = ({ iface }: Attachment, words: readonly string[] | null): string =>
-  words ? `${iface} is impaired: ${words.join(' ')}` : `${iface} is not impaired`;
+const sentence = ({ iface, impairment }: Attachment, words: readonly string[] | null): string =>
+  words
+    ? `${iface} is impaired: ${words.join(' ')}${impairedBy(impairment) === 'faults' ? ' (by rules: this kernel has no netem)' : ''}`
+    : `${iface} is not impaired`;

@@ -112,6 +112,7 @@ export function asLines(
     ...(hookDown === null ? [] : [['', 'down', `nothing passes until the hook has started again: ${hookDown}`]]),
     ...(carrierLost === null ? [] : [['carrier', 'down', lossText(carrierLost)]]),
     ...unlessIdle(stats, 'impair'),
+    ...(stats.impairedBy === 'faults' ? [['', 'by rules', 'this kernel has no netem']] : []),
     ...unlessIdle(stats, 'behind'),
     ...(stats.stray > 0
       ? [['stray', `${stats.stray} packets`, 'sent past the TC egress, or unmarked behind it: not looped']]

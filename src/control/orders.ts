@@ -29,7 +29,7 @@ export interface FunctionWish extends HookWish {
 
 /** What is to judge the frames. */
 export type JudgeWish = HookWish | FunctionWish | { faults: FaultsWish };
-export type JudgeKind = 'hook' | 'faults';
+export type JudgeKind = 'hook' | 'faults' | 'impairment';
 
 /** A running interface, as far as these orders need it. */
 export interface Commanded {

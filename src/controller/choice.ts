@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * What judges the frames of an interface: a hook, or faults, or nothing. An interface has only one of them: a hook that
- * plays a host takes frames off the wire, so which frames the faults see would depend on the hook.
+ * What judges the frames of an interface: a hook, or faults, or an impairment without netem, or nothing. An interface
+ * has only one of them: a hook that plays a host takes frames off the wire, so which frames the faults see would depend
+ * on the hook.
  */
 import type { HookWish, JudgeKind, JudgeWish } from '../control/orders';
 import { commandFor, VnetError } from '../errors';
@@ -32,9 +33,19 @@ export const isFaults = <T extends HookWish | HookChoice>(
   choice: T | { faults: FaultsWish } | null,
 ): choice is { faults: FaultsWish } => choice !== null && 'faults' in choice;
 
+export const kindOf = (choice: Choice | JudgeWish | null): JudgeKind | null =>
+  choice === null ? null : !isFaults(choice) ? 'hook' : 'impairment' in choice.faults ? 'impairment' : 'faults';
+
+/** What needs a thread of its own, for messages. */
+const neededBy = (choice: Choice | null): string =>
+  ({ hook: 'a hook', faults: 'a rule of faults', impairment: 'an impairment without netem' })[kindOf(choice) ?? 'hook'];
+
 /** For messages. */
-export const nameOf = (choice: Choice | JudgeWish | null): string =>
-  choice === null ? 'no hook' : isFaults(choice) ? 'faults' : `hook ${choice.file}`;
+export function nameOf(choice: Choice | JudgeWish | null): string {
+  if (choice === null) return 'no hook';
+  if (!isFaults(choice)) return `hook ${choice.file}`;
+  return 'impairment' in choice.faults ? 'an impairment' : 'faults';
+}
 
 /** Checks what is asked for, and resolves links in its path. `setting` is the interface's. Throws HOOK. */
 export function choiceOf(wish: JudgeWish, setting: OnHookError): Choice {
@@ -50,9 +61,11 @@ const trusted = (faults: FaultsWish): FaultsWish =>
 /** Makes a thread replace what it had by `choice`. Returns why a hook has not started, or null. */
 export async function useIn(thread: HookThread, choice: Choice, faultLog: FaultLogFiles): Promise<string | null> {
   if (isFaults(choice)) {
-    const set = faultLog.nextSet();
     const { faults } = choice;
-    faultLog.remember(set, await thread.order({ kind: 'faults', faults, logFds: faultLog.open(), set }));
+    const isLogged = !('impairment' in faults);
+    const set = faultLog.nextSet();
+    const rules = await thread.order({ kind: 'faults', faults, logFds: isLogged ? faultLog.open() : [], set });
+    if (isLogged) faultLog.remember(set, rules);
     return null;
   }
   const { file, onError, connect } = choice;
@@ -62,22 +75,28 @@ export async function useIn(thread: HookThread, choice: Choice, faultLog: FaultL
     : thread.order({ kind: 'use', file, onError });
 }
 
-/** Throws STATE if the other of hook and faults is in place. */
+/** How a user removes what is in place. */
+const REMOVE = {
+  hook: ['hook', '--none'],
+  faults: ['faults', '--clear'],
+  impairment: ['impair', '--clear'],
+} as const satisfies Record<JudgeKind, readonly [verb: string, option: string]>;
+
+/** Throws STATE if something of another kind is in place. */
 export function requireFree(choice: Choice | null, wanted: JudgeKind, iface: string, netns: string | null): void {
-  if (choice === null || isFaults(choice) === (wanted === 'faults')) return;
-  const [verb, option] = wanted === 'faults' ? ['hook', '--none'] : ['faults', '--clear'];
-  throw new VnetError(
-    'STATE',
-    `${wanted} on ${iface}`,
-    `it has ${nameOf(choice)}, and an interface has a hook or faults`,
-    { hint: `${commandFor(verb, iface, netns, option)} removes what is there` },
-  );
+  const kind = kindOf(choice);
+  if (kind === null || kind === wanted) return;
+  const [verb, option] = REMOVE[kind];
+  const why = 'an interface has one of a hook, faults, and an impairment without netem';
+  throw new VnetError('STATE', `${wanted} on ${iface}`, `it has ${nameOf(choice)}, and ${why}`, {
+    hint: `${commandFor(verb, iface, netns, option)} removes what is there`,
+  });
 }
 
 /** Throws STATE if the thread of what is in place is gone: `down` says why, and is null if it is not. */
 export function requireUp(choice: Choice | null, down: string | null, iface: string, netns: string | null): void {
   if (down === null) return;
-  const command = isFaults(choice) ? 'faults' : 'hook';
+  const [command] = REMOVE[kindOf(choice) ?? 'hook'];
   throw new VnetError('STATE', nameOf(choice), `nothing passes until its thread has started again: ${down}`, {
     hint: `${commandFor('log', iface, netns)} tells why it ended; vnet-bpf ${command} puts another in its place, or none`,
   });
@@ -88,6 +107,7 @@ export function recordOf(choice: Choice | null): Pick<Attachment, 'hook' | 'faul
   if (choice === null) return { hook: null, faults: null };
   if (!isFaults(choice)) return { hook: choice.file, faults: null };
   const { faults } = choice;
+  if ('impairment' in faults) return { hook: null, faults: null }; // the record has its words elsewhere
   return {
     hook: null,
     faults: 'file' in faults ? { document: null, ...faults } : { ...faults, file: null, seed: null },
@@ -102,13 +122,14 @@ export function faultsOfRecord(record: Attachment['faults']): FaultsWish | null 
 }
 
 /**
- * The request of the only queue. Throws UNSUPPORTED if there are several: `what` has to see all frames in order, which
+ * The request of the only queue. Throws UNSUPPORTED if there are several: what is `needing` it has to see all frames in order, which
  * takes a single queue.
  */
 export function onlyQueue<T>(
   { requests, interface: iface, netns }: { requests: readonly T[]; interface: string; netns: string | null },
-  what: string,
+  needing: string | Choice | null,
 ): T {
+  const what = typeof needing === 'string' ? needing : neededBy(needing);
   if (requests.length > 1)
     throw new VnetError(
       'UNSUPPORTED',

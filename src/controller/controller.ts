@@ -43,7 +43,7 @@ import { Carrier } from './carrier';
 import { nameOf, recordOf } from './choice';
 import { EventLog, QueueAnnouncer, type QueueReading, queueReadingOf } from './event-log';
 import { FaultLogFiles } from './fault-log-files';
-import { checkOpen, impairedBy, Impairer } from './impairing';
+import { checkOpen, Impairer, netemOf } from './impairing';
 import { LinkWatch } from './link-follower';
 import { lookIntoRoom } from './losses';
 import { partsOf, type Supervised } from './parts';
@@ -169,7 +169,7 @@ export class Controller extends EventEmitter<ControllerEvents> {
       netns: attachment.netns.name,
       mac: () => this.lookAtLink()?.mac ?? '',
       requests: this.sockets.requests(datapath),
-      impaired: impairedBy(attachment.impairment?.words ?? null, attachment.queues),
+      impaired: netemOf(attachment),
       spread: spreadOf(attachment),
       hasPeer: attachment.peer !== null,
       events: {

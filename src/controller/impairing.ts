@@ -3,19 +3,29 @@
  * Adds, changes or removes an impairment on the reinject path of a running interface. No frame is lost: polling stops
  * meanwhile and frames wait in the ring, an impairment in place is changed in place, and before one is removed, the
  * frames in it are released. Only while polling is stopped are all refusals counted of which netem's counter knows.
+ *
+ * Where the kernel has no netem, rules of faults do the same (src/faults/impairment.ts).
  */
 import { setTimeout as delay } from 'node:timers/promises';
 
 import type { Impaired } from '../datapath/loop';
 import type { QueueControls } from '../datapath/queue-gate';
-import { netemLosses, readReinjectAccounting } from '../datapath/reinject-accounting';
+import { impairmentByRules, netemLosses, readReinjectAccounting, waitingFrames } from '../datapath/reinject-accounting';
 import { commandAbout, VnetError } from '../errors';
+import type { FaultsWish } from '../faults/source';
 import { lineOf, netemOptionsOf } from '../impair/settings';
 import { CONTROL } from '../layout';
-import { addNetem, changeNetem, type NetemOptions, readNetem, removeNetem } from '../link/netem';
+import { addNetem, changeNetem, type NetemOptions, NoNetem, readNetem, removeNetem } from '../link/netem';
 import type { Netns } from '../link/netns';
 import { clock } from '../native/clock';
-import { saveAttachment, saveIfPossible, type Attachment, type ImpairmentRecord } from '../state/store';
+import {
+  impairedBy,
+  saveAttachment,
+  saveIfPossible,
+  type Attachment,
+  type ImpairmentByRules,
+  type ImpairmentRecord,
+} from '../state/store';
 import type { Polling } from './polling';
 
 /** The name of the peer, whose root qdisc is netem. Throws UNSUPPORTED for a dummy, which has no peer. */
@@ -35,7 +45,7 @@ export interface Impairable {
   attachment: Attachment;
   controls: QueueControls;
   peerNetns: Netns;
-  polling: Pick<Polling, 'whileStopped'>;
+  polling: Pick<Polling, 'whileStopped' | 'use'>;
   /** Whether the interface is being detached; nothing may be recorded any more then. */
   isClosing(): boolean;
 }
@@ -46,8 +56,11 @@ const NEUTRAL = ['delay', '0ms'];
 const DRAIN_MS = 5000;
 const DRAIN_LOOK_MS = 5;
 
-/** What the poller has to know about an impairment. */
-export const impairedBy = (words: readonly string[] | null, queues: number): Impaired =>
+/** What the poller has to know about the impairment of an interface. */
+export const netemOf = ({ impairment, queues }: Attachment): Impaired =>
+  behindPoller(impairedBy(impairment) === 'netem' ? (impairment?.words ?? null) : null, queues);
+
+const behindPoller = (words: readonly string[] | null, queues: number): Impaired =>
   words && { line: lineOf(words, queues) };
 
 /**
@@ -59,12 +72,17 @@ export async function setImpairment(parts: Impairable, words: string[] | null): 
   const end = impairableEnd(attachment);
   if (!attachment.impairment && !words) return; // nothing to take away
   checkOpen(parts);
+  if (impairedBy(attachment.impairment) === 'faults') return setByRules(parts, words);
   const present = peerNetns.run(() => readNetem(end)) !== null;
   if (words === null) {
     if (present) await drain(parts, end);
     await takeAway(parts, end);
   } else if (present && attachment.impairment) await changeInPlace(parts, end, words);
-  else await putInPlace(parts, end, words);
+  else
+    await putInPlace(parts, end, words).catch((error: unknown) => {
+      if (!(error instanceof NoNetem)) throw error;
+      return setByRules(parts, words);
+    });
 }
 
 /** Throws INTERFACE_GONE while the interface is being detached: nothing may be begun any more. */
@@ -96,7 +114,7 @@ function apply(
     saveIfPossible(attachment);
     throw error;
   }
-  return impairedBy(record.words, queues);
+  return behindPoller(record.words, queues);
 }
 
 /** The record with what its netem has lost until now, by the counters of both. Polling must be stopped. */
@@ -121,7 +139,8 @@ async function putInPlace(parts: Impairable, end: string, words: string[]): Prom
   await polling.whileStopped(() => {
     checkOpen(parts);
     const { lost, backlog } = recorded ?? { lost: 0, backlog: readReinjectAccounting(attachment, controls).backlog };
-    const record = { words, enobufs: controls.sum(CONTROL.enobufs), drops: 0, lost, backlog };
+    const byRules = recorded?.byRules ?? null;
+    const record = { words, enobufs: controls.sum(CONTROL.enobufs), drops: 0, lost, backlog, byRules };
     return apply(parts, record, recorded && { ...recorded, words: null }, (options) => addNetem(end, options));
   });
 }
@@ -176,11 +195,79 @@ export class Impairer {
   }
 }
 
+// Without netem: rules in place of a hook. Their frames wait in the memory of the hook's thread, and count there.
+
+/** The most of a seed that is drawn, if the words name none. */
+const SEEDS = 2 ** 32;
+
+async function setByRules(parts: Impairable, words: string[] | null): Promise<void> {
+  const { attachment, controls, polling } = parts;
+  const before = attachment.impairment;
+  if (words === null) {
+    await polling.use('impairment', { faults: { impairment: NEUTRAL, seed: 0 } }, null);
+    await waitForNone(parts);
+    await polling.use('impairment', null, null);
+    attachment.impairment = before && withoutRules(before, controls);
+    saveIfPossible(attachment);
+    return;
+  }
+  // The record is written first, as with netem.
+  attachment.impairment = { ...withRules(before, attachment, controls), words };
+  try {
+    saveAttachment(attachment);
+    await polling.use('impairment', impairmentWish(words), null);
+  } catch (error) {
+    attachment.impairment = before;
+    saveIfPossible(attachment);
+    throw error;
+  }
+}
+
+export const impairmentWish = (words: string[]): { faults: FaultsWish } => ({
+  faults: { impairment: words, seed: Math.floor(Math.random() * SEEDS) },
+});
+
+/** Waits for the frames that wait, while new frames pass at once. */
+async function waitForNone(parts: Impairable): Promise<void> {
+  const { controls } = parts;
+  for (
+    const until = clock.now() + DRAIN_MS;
+    clock.now() < until && waitingFrames(controls) > 0;
+    await delay(DRAIN_LOOK_MS)
+  )
+    checkOpen(parts);
+}
+
+const hookCounters = (controls: QueueControls): { dropped: number; injected: number } => ({
+  dropped: controls.sum(CONTROL.hooksDropped),
+  injected: controls.sum(CONTROL.hooksInjected),
+});
+
+function withRules(before: ImpairmentRecord | null, attachment: Attachment, controls: QueueControls): ImpairmentRecord {
+  const { dropped, injected, since } = before?.byRules ?? { dropped: 0, injected: 0, since: null };
+  const byRules: ImpairmentByRules = { dropped, injected, since: since ?? hookCounters(controls) };
+  if (before) return { ...before, byRules };
+  const { backlog } = readReinjectAccounting(attachment, controls);
+  return { words: null, enobufs: controls.sum(CONTROL.enobufs), drops: 0, lost: 0, backlog, byRules };
+}
+
+/** The record of an impairment by rules that has ended. */
+function withoutRules(record: ImpairmentRecord, controls: QueueControls): ImpairmentRecord {
+  const { dropped, injected } = impairmentByRules(record, controls);
+  return { ...record, words: null, byRules: { dropped, injected, since: null } };
+}
+
+/** Ends the record of an impairment by rules in whose place something else is put. */
+export function forgetRules(attachment: Attachment, controls: QueueControls): void {
+  const { impairment } = attachment;
+  if (impairment && impairedBy(impairment) === 'faults') attachment.impairment = withoutRules(impairment, controls);
+}
+
 /**
  * After a crash: checks that the impairment in the record is still in place. If it is not, the record no longer names
  * it.
  */
 export function adoptImpairment({ impairment, peer }: Attachment, peerNetns: Netns): void {
-  if (!impairment?.words || !peer) return;
+  if (impairedBy(impairment) !== 'netem' || !impairment || !peer) return;
   if (!peerNetns.run(() => readNetem(peer.name))) impairment.words = null;
 }

@@ -26,7 +26,7 @@ import {
 import { clock } from '../native/clock';
 import { MAX_MTU } from '../options/values';
 import { passesUdpGso } from '../requirements';
-import type { Attachment } from '../state/store';
+import { type Attachment, impairedBy } from '../state/store';
 import { type Attempts, type Finding, type Part, Repairs } from './supervisor';
 
 // The links behind vnet0: its peer and the waiting rooms. They belong to the loop alone, so changes of their settings
@@ -136,7 +136,7 @@ function peerNotes({ attachment, peerNetns, log }: PeerNetnsLinks, ifindex: numb
     const link = peerNetns.run(() => linkByIndex(ifindex));
     if (!link) return null;
     const { iface, impairment } = attachment;
-    const qdisc = impairment?.words || link.qdisc === 'noop' ? NONE : link.qdisc;
+    const qdisc = impairedBy(impairment) === 'netem' || link.qdisc === 'noop' ? NONE : link.qdisc;
     const { xdp } = link.settings;
     if (qdisc !== noted.qdisc)
       log(

@@ -26,6 +26,7 @@ import {
   readRecord,
   saveAttachment,
   type Attachment,
+  impairedBy,
 } from '../state/store';
 import { peerPart } from './carrier';
 import { peerNetnsLinkParts } from './link-settings';
@@ -78,7 +79,7 @@ function peerNetnsPart({ peerNetns }: Supervised): Part {
 function impairmentPart({ attachment, peerNetns, impairAgain }: Supervised): Part {
   const look = (): Finding | null => {
     const { iface, impairment, peer } = attachment;
-    if (!impairment?.words || !peer || peerNetns.run(() => readNetem(peer.name))) return null;
+    if (impairedBy(impairment) !== 'netem' || !peer || peerNetns.run(() => readNetem(peer.name))) return null;
     return { what: `somebody removed the impairment of ${iface}`, repair: impairAgain };
   };
   return { name: 'the impairment', look };

@@ -22,7 +22,7 @@ import { HookThread, type HookEvents } from '../hooks/worker-handle';
 import { BATCH } from '../layout';
 import { clock } from '../native/clock';
 import { duplicateFd } from '../native/libc';
-import { type Choice, choiceOf, isFaults, nameOf, onlyQueue, requireFree, requireUp, useIn } from './choice';
+import { type Choice, choiceOf, isFaults, kindOf, nameOf, onlyQueue, requireFree, requireUp, useIn } from './choice';
 import type { FaultLogFiles } from './fault-log-files';
 
 export interface PollingParts {
@@ -112,7 +112,7 @@ export class Polling {
    */
   use(kind: JudgeKind, wish: JudgeWish | null, onHookError: OnHookError | null): Promise<string | null> {
     return this.inTurn(async () => {
-      if (kind === 'faults' && wish === null && !isFaults(this.choice)) return null;
+      if (kind !== 'hook' && wish === null && kindOf(this.choice) !== kind) return null;
       requireFree(this.choice, kind, this.parts.interface, this.parts.netns);
       return this.change(wish, onHookError ?? this.onHookError);
     });
@@ -121,7 +121,7 @@ export class Polling {
   /** What the faults in place have done; null if there are none. */
   faultsReport(): Promise<FaultsReport | null> {
     return this.inTurn(async () =>
-      isFaults(this.choice) ? (await this.thread('a rule of faults')).order({ kind: 'report' }) : null,
+      kindOf(this.choice) === 'faults' ? (await this.thread('a rule of faults')).order({ kind: 'report' }) : null,
     );
   }
 
@@ -263,7 +263,7 @@ export class Polling {
    */
   private async enterThread(choice: Choice | null, what?: string): Promise<HookThread> {
     const { interface: name, netns, mac, spread, hasPeer, events, finishBatches } = this.parts;
-    const request = onlyQueue(this.parts, what ?? (isFaults(choice) ? 'a rule of faults' : 'a hook'));
+    const request = onlyQueue(this.parts, what ?? choice);
     const died = (error: Error): void =>
       void this.inTurn(() => this.threadDied(thread, error)).catch((cause: unknown) => events.died(cause as VnetError));
     const thread: HookThread = new HookThread(

@@ -42,15 +42,15 @@ export class Poller extends Transmitter {
   /** Records per poll, 1 to 1024. */
   readonly budget: number;
   private readonly words: Uint32Array;
-  private drained: number;
-  private rxPackets: number;
-  private rxBytes: number;
-  private largestFrame: number;
+  private drained = 0;
+  private rxPackets = 0;
+  private rxBytes = 0;
+  private largestFrame = 0;
   /** Bytes of the frames in the batch, and of the largest one. */
   private filledBytes = 0;
   private filledLargest = 0;
-  private polls: number;
-  private budgetExhausted: number;
+  private polls = 0;
+  private budgetExhausted = 0;
 
   private readonly unsent: UnsentFrame;
   /** What the interface had transmitted when rxPackets was 0. */
@@ -67,18 +67,33 @@ export class Poller extends Transmitter {
 
   constructor(private readonly parts: PollerParts) {
     super(parts);
-    const { options, control, data } = parts;
+    const { options, data } = parts;
     this.budget = options.budget;
     this.words = new Uint32Array(data.buffer, data.byteOffset, data.byteLength >>> 2);
     this.unsent = { memory: data, at: 0, length: 0 };
     if (parts.gro) this.readFrameMax(parts.gro);
+    this.readCounters();
+    this.deliveredBefore = this.deliveredMeanwhile();
+  }
+
+  /** Reads the counters that this poller writes: another one may have written them meanwhile. */
+  readCounters(): void {
+    const { control } = this.parts;
     this.drained = control.get64(CONTROL.drained);
     this.rxPackets = control.get64(CONTROL.rxPackets);
     this.rxBytes = control.get64(CONTROL.rxBytes);
     this.largestFrame = control.get64(CONTROL.largestFrame);
     this.polls = control.get64(CONTROL.polls);
     this.budgetExhausted = control.get64(CONTROL.budgetExhausted);
-    this.deliveredBefore = this.deliveredMeanwhile();
+  }
+
+  /** Takes over what another poller of the same queue was told. */
+  follow({ linkDown, impaired, line, outcomes }: Pick<Poller, 'linkDown' | 'impaired' | 'line' | 'outcomes'>): void {
+    this.linkDown = linkDown;
+    this.impaired = impaired;
+    this.wasImpaired ||= impaired;
+    this.line = line;
+    this.outcomes = outcomes;
   }
 
   private deliveredMeanwhile(): number {
@@ -87,8 +102,12 @@ export class Poller extends Transmitter {
 
   /** Drains up to `budget` records; returns how many left the ring. */
   poll(): number {
+    return this.drain(this.parts.ring.lease(this.budget));
+  }
+
+  /** Drains the first `leased` records of the ring, which are leased; returns how many left it. */
+  drain(leased: number): number {
     const { ring, control } = this.parts;
-    const leased = ring.lease(this.budget);
     this.blocked = false;
     if (this.wasImpaired && !this.impaired) this.deliveredBefore = this.deliveredMeanwhile();
     this.wasImpaired = this.impaired;

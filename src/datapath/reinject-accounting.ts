@@ -20,6 +20,31 @@ export interface ReinjectAccounting {
   impair: { waiting: number; lost: number; duplicated: number };
 }
 
+/** With what became of frames in hooks and faults. Impairments by rules count as such. */
+export type Reinjected = ReinjectAccounting & { hooks: ByRules };
+
+/** Frames that hooks, faults or impairments by rules have dropped and made, and that wait there. */
+export interface ByRules {
+  dropped: number;
+  injected: number;
+  waiting: number;
+}
+
+/** The part of impairments in the counters of hooks. */
+export function impairmentByRules(record: ImpairmentRecord | null, queues: QueueControls): ByRules {
+  const { dropped, injected, since } = record?.byRules ?? { dropped: 0, injected: 0, since: null };
+  if (since === null) return { dropped, injected, waiting: 0 };
+  return {
+    dropped: dropped + queues.sum(CONTROL.hooksDropped) - since.dropped,
+    injected: injected + queues.sum(CONTROL.hooksInjected) - since.injected,
+    waiting: waitingFrames(queues),
+  };
+}
+
+/** Frames that wait in the memory of a hook's thread. */
+export const waitingFrames = (queues: QueueControls): number =>
+  queues.sum(CONTROL.hooksDelayed) - queues.sum(CONTROL.hooksReleased) - queues.sum(CONTROL.hooksLost);
+
 /** netem's own counters; null without netem. */
 export type NetemReading = ReturnType<typeof readNetem>;
 
@@ -135,8 +160,27 @@ function confirmed(
  */
 const READINGS = 8;
 
-/** Reads the accounting from the kernel, without frames lost to a change of the link. A dummy counts nothing there. */
-export function readReinjectAccounting(
+/** Reads the accounting, without frames lost to a change of the link. */
+export function readReinjectAccounting(attachment: Attachment, queues: QueueControls): Reinjected {
+  const { impair, ...rest } = readKernelAccounting(attachment, queues);
+  const { dropped, injected, waiting } = impairmentByRules(attachment.impairment, queues);
+  return {
+    ...rest,
+    impair: {
+      waiting: impair.waiting + waiting,
+      lost: impair.lost + dropped,
+      duplicated: impair.duplicated + injected,
+    },
+    hooks: {
+      dropped: queues.sum(CONTROL.hooksDropped) - dropped,
+      injected: queues.sum(CONTROL.hooksInjected) - injected,
+      waiting: waitingFrames(queues) - waiting,
+    },
+  };
+}
+
+/** The part that the kernel knows. A dummy counts nothing there. */
+function readKernelAccounting(
   { peer: end, impairment, baseline, lostByChange, queues }: Attachment,
   controls: QueueControls,
 ): ReinjectAccounting {

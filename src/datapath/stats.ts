@@ -10,11 +10,11 @@ import { BpfError, BpfMap, ringUsage } from 'libbpf-ts';
 import { CONTROL } from '../layout';
 import { shownNetns } from '../link/netns-record';
 import { ringPin, visiblePins } from '../state/bpffs';
-import { type Attachment, conditionOf } from '../state/store';
+import { type Attachment, conditionOf, impairedBy } from '../state/store';
 import { type BehindTx, judgeBehind, type KernelCounters, refusedBy, sumCounters } from './kernel-counters';
 import type { Refusal } from './outcomes';
 import { type HeldFrames, QueueControls } from './queue-gate';
-import { readReinjectAccounting, type ReinjectAccounting } from './reinject-accounting';
+import { readReinjectAccounting, type Reinjected } from './reinject-accounting';
 
 export type AttachmentStatus = 'running' | 'stopped' | 'detached' | 'crashed';
 
@@ -25,6 +25,8 @@ export interface Stats {
   backend: 'veth' | 'dummy';
   attach: 'tcx' | 'clsact';
   state: AttachmentStatus;
+  /** What does an impairment: the kernel's netem, or, without it, rules of faults. Null without an impairment. */
+  impairedBy: 'netem' | 'faults' | null;
   pid: number;
   tx: { packets: number; bytes: number };
   rx: { packets: number; bytes: number };
@@ -53,7 +55,7 @@ export interface Stats {
   };
   reinject: { retries: number; errors: number };
   /** What `vnet-bpf impair` did to frames on the reinject path. */
-  impair: ReinjectAccounting['impair'];
+  impair: Reinjected['impair'];
   /** What became of the frames that `tx` passed on to the peer, in segments: the kernel may have segmented them. */
   behind: BehindTx;
   /** Frames that reached the peer without our mark: they bypassed the TC egress, or another program erased the mark. */
@@ -82,7 +84,7 @@ interface Source {
   stopped: boolean;
   held: HeldFrames;
   kernel: KernelCounters;
-  reinjected: ReinjectAccounting;
+  reinjected: Reinjected;
   behind: BehindTx;
 }
 
@@ -204,14 +206,14 @@ export const COUNTERS: { readonly [P in NumberPath]: Counter<ValueAt<P>> } = {
     ({ kernel, reinjected, queues, attachment }) =>
       refusedBy(kernel.refused, reinjected.backlog, (offset) => queues.sum(offset), attachment.lostByChange),
   ),
-  'hooks.dropped': counter('dropped_packets', LOST_ON_THE_WAY, CONTROL.hooksDropped, {
+  'hooks.dropped': counter('dropped_packets', LOST_ON_THE_WAY, ({ reinjected }) => reinjected.hooks.dropped, {
     reason: 'hook',
     stats: 'dropped',
   }),
   'hooks.injected': counter(
     'injected_packets',
     'Frames that a hook, the debugger or the library made.',
-    CONTROL.hooksInjected,
+    ({ reinjected }) => reinjected.hooks.injected,
     { stats: 'injected', top: 'injected' },
   ),
   'hooks.errors': counter('hook_errors', 'Errors and wrong answers of hooks.', CONTROL.hooksErrors, {
@@ -225,8 +227,7 @@ export const COUNTERS: { readonly [P in NumberPath]: Counter<ValueAt<P>> } = {
   'hooks.waiting': gauge(
     'hook_waiting_packets',
     'Delayed frames that wait now.',
-    ({ queues }) =>
-      queues.sum(CONTROL.hooksDelayed) - queues.sum(CONTROL.hooksReleased) - queues.sum(CONTROL.hooksLost),
+    ({ reinjected }) => reinjected.hooks.waiting,
     { stats: 'waiting', top: 'waiting' },
   ),
   'hooks.lost': counter('dropped_packets', LOST_ON_THE_WAY, CONTROL.hooksLost, {
@@ -314,7 +315,7 @@ export const COUNTERS: { readonly [P in NumberPath]: Counter<ValueAt<P>> } = {
  * of the table, except those that the document starts with.
  */
 export function documentOf(
-  head: Pick<Stats, 'interface' | 'netns' | 'backend' | 'attach' | 'state' | 'pid'>,
+  head: Pick<Stats, 'interface' | 'netns' | 'backend' | 'attach' | 'state' | 'impairedBy' | 'pid'>,
   valueOf: (path: NumberPath, counter: Counter) => unknown,
 ): Stats {
   const document: Record<string, unknown> = { ...head, tx: {}, rx: {}, queue: { queues: 0 } };
@@ -348,6 +349,7 @@ export function readStats(attachment: Attachment): Stats {
     backend,
     attach,
     state,
+    impairedBy: impairedBy(attachment.impairment),
     pid,
   } as const;
   return documentOf(head, (_, { from }) => (typeof from === 'number' ? queues.sum(from) : from(source)));

@@ -107,14 +107,19 @@ export function paceOf({ options: { busyPollUs }, limits }: Pick<PollRequest, 'o
   };
 }
 
-function loopOf(request: PollRequest, own: Own, onQueue: () => void, onStalled: () => void): PollLoop {
+/** What merges neighbouring frames in the ring with `data`; null where nothing is merged. */
+export function groOf(request: Omit<PollRequest, 'command'>, data: Uint8Array, own: Own): Gro | null {
   const { options, merges } = request;
-  const { batchOf, ...parts } = mapParts(request, own);
-  const { gate, ring, control, data } = parts;
-  const gro = merges
+  return merges
     ? new Gro(data, own(MappedMemory.map({ length: groHeaderBytes(options.budget) })), resegments(request))
     : null;
-  const poller = new Poller({ ...parts, batch: batchOf(options.budget), gro });
+}
+
+function loopOf(request: PollRequest, own: Own, onQueue: () => void, onStalled: () => void): PollLoop {
+  const { options } = request;
+  const { batchOf, ...parts } = mapParts(request, own);
+  const { gate, ring, control, data } = parts;
+  const poller = new Poller({ ...parts, batch: batchOf(options.budget), gro: groOf(request, data, own) });
   return new PollLoop({
     options,
     poller,

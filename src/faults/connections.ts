@@ -135,14 +135,18 @@ export class Connections {
     return this.size;
   }
 
+  /** The connection of all frames, for rules that do not tell connections apart. */
+  oneForAll(now: number): Connection {
+    const nobody = new Endpoint();
+    return new Connection(0, 0, nobody, nobody, 1, hashOf(0, 0, 1), 'all', -1, now, this.slots());
+  }
+
   /** The connection of a frame that came at `now`; `from` then says which side sent it. */
   of(data: FrameData, now: number): Connection {
     const offsets = data.offsets();
     this.read(data, offsets);
-    const { source, destination, kind } = this;
-    const hash = (source.hash + destination.hash + kind) | 0;
-    let found = this.byHash.get(hash) ?? null;
-    while (found !== null && !this.isOf(found)) found = found.next;
+    const { source } = this;
+    let found = this.newest !== null && this.isOf(this.newest) ? this.newest : this.lookUp();
     const isTcp = offsets.transport > 0 && offsets.protocol === PROTOCOL.tcp;
     const allFlags = isTcp ? data.u8(offsets.transport + 13) : 0;
     const flags = allFlags & (TCP_FLAG.syn | TCP_FLAG.ack);
@@ -156,7 +160,7 @@ export class Connections {
       this.forget(found);
       found = null;
     }
-    found = found === null ? this.add(data, offsets, hash, flags, sequence, now) : this.refresh(found);
+    found = found === null ? this.add(data, offsets, flags, sequence, now) : this.refresh(found);
     this.from = found.client.equals(source) ? 'client' : 'server';
     // The sequence number of a reset need not be one of the stream.
     if (isTcp && (allFlags & TCP_FLAG.rst) === 0) this.follow(found, sequence, (flags & TCP_FLAG.syn) !== 0);
@@ -195,14 +199,18 @@ export class Connections {
     destination.set(memory, addresses + (v6 ? 16 : 4), v6, destinationPort);
   }
 
-  private add(
-    data: FrameData,
-    offsets: HeaderOffsets,
-    hash: number,
-    flags: number,
-    sequence: number,
-    now: number,
-  ): Connection {
+  private get hash(): number {
+    return (this.source.hash + this.destination.hash + this.kind) | 0;
+  }
+
+  private lookUp(): Connection | null {
+    let found = this.byHash.get(this.hash) ?? null;
+    while (found !== null && !this.isOf(found)) found = found.next;
+    return found;
+  }
+
+  private add(data: FrameData, offsets: HeaderOffsets, flags: number, sequence: number, now: number): Connection {
+    const { hash } = this;
     if (this.size >= this.max) this.forget(this.oldest as Connection);
     const { kind, source, destination } = this;
     const clientIsSource = this.clientIsSource(offsets.protocol, flags);

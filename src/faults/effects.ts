@@ -4,10 +4,15 @@
  * that needs chance asks the dice for the frame's own numbers, so nothing here depends on the order of connections,
  * except for frames that share a line.
  */
+import { CODEL } from './codel';
+import type { Connection } from './connections';
 import type { Dice, Throw } from './dice';
 import { corrupt, markCongestion, resets, tooBig, unreachable } from './edits';
+import { CodelLine, ConstantRate, type Queued, RecordedRate, type Service, TailDropLine } from './line';
+import type { Fault } from './log';
 import { type Judged, THROW_OF_MATCH } from './matching';
-import type { Effect, EffectKind, EffectOf, QueueLimit } from './rules';
+import type { Effect, EffectKind, EffectOf, Trace } from './rules';
+import { Opportunities, unpacked } from './trace';
 
 /** What becomes of a frame. */
 export class Decision {
@@ -31,14 +36,32 @@ export class Decision {
   losesCarrier = false;
   /** From now on no frame of its connection arrives. */
   silences = false;
+  /** Its place in a queue of CoDel, which decides later, and `delayMs` when it took it. */
+  queued: QueuedFrame | null = null;
+  queuedMs = 0;
 
   reset(): void {
     this.drop = this.ordered = this.unordered = this.silences = this.losesCarrier = false;
+    this.queued = null;
     this.delayMs = this.heldBy = this.heldMs = this.cutMs = 0;
     this.bytes = null;
     this.made.length = 0;
   }
 }
+
+/** A frame in a queue of CoDel, and what has to be known of it when CoDel decides. */
+export interface QueuedFrame extends Queued {
+  connection: Connection;
+  from: Judged['from'];
+  /** Names the frame outside; 0 if it cannot be dropped any more. */
+  ticket: number;
+  /** Milliseconds that it waits behind the line. */
+  moreMs: number;
+  /** What is logged if it is dropped. */
+  fault: Omit<Fault, 'time'>;
+}
+
+export type FaultLine = CodelLine<QueuedFrame>;
 
 /** An effect at work on one frame. */
 export interface Occasion {
@@ -59,6 +82,10 @@ interface Tools {
   index: number;
   /** What it remembers about a connection; `memory` is its slot there. */
   memory: number;
+  /** Takes lines whose queue decides later. */
+  lines: FaultLine[];
+  /** What is logged about a frame. */
+  describe: (judged: Judged, what: Throw, effect: string) => Omit<Fault, 'time'>;
 }
 
 type Makers = { readonly [K in EffectKind]: (effect: EffectOf<K>, tools: Tools) => Applied };
@@ -145,7 +172,8 @@ const MAKERS: Makers = {
     occasion.decision.bytes = bytes;
     return 'ecn';
   },
-  rate: (effect) => line(effect),
+  rate: (effect, tools) => line(effect, new ConstantRate(effect.bitsPerSecond / 8000), tools),
+  trace: (effect, tools) => line(effect, new RecordedRate(opportunitiesOf(effect.trace)), tools),
   cut:
     ({ ms: time }) =>
     (occasion) => {
@@ -166,10 +194,13 @@ const MAKERS: Makers = {
 };
 
 /** Prepares effects. Their slots in a connection's memory begin at `memory`; each effect has one. */
-export function prepare(effects: readonly Effect[], dice: Dice, memory: number): Applied[] {
+export function prepare(
+  effects: readonly Effect[],
+  { memory, ...tools }: Pick<Tools, 'dice' | 'memory' | 'lines' | 'describe'>,
+): Applied[] {
   return effects.map((effect, i) => {
     const make = MAKERS[effect.kind] as (effect: Effect, tools: Tools) => Applied;
-    return make(effect, { dice, index: THROW_OF_MATCH + 1 + i * THROWS, memory: memory + i });
+    return make(effect, { ...tools, index: THROW_OF_MATCH + 1 + i * THROWS, memory: memory + i });
   });
 }
 
@@ -196,23 +227,50 @@ function gilbertElliott({ p, r, bad, good }: EffectOf<'gemodel'>, { dice, index,
   };
 }
 
-/** A line that sends one frame after another. */
-function line({ bitsPerSecond, queue }: EffectOf<'rate'>): Applied {
-  const bytesPerMs = bitsPerSecond / 8000;
-  let freeAt = 0;
-  return ({ judged, decision }) => {
-    const arrives = judged.now + decision.delayMs;
-    const waits = Math.max(0, freeAt - arrives);
-    if (isFull(queue, waits, waits * bytesPerMs)) {
-      decision.drop = true;
-      return 'rate: queue full';
-    }
-    freeAt = arrives + waits + (decision.bytes?.length ?? judged.data.length) / bytesPerMs;
-    decision.delayMs += freeAt - arrives;
+const opportunitiesOf = ({ opportunities }: Trace): Opportunities => new Opportunities(unpacked(opportunities ?? '1'));
+
+/** A line that all frames of the rule share. */
+function line(effect: EffectOf<'rate' | 'trace'>, service: Service, tools: Tools): Applied {
+  const { kind, queue } = effect;
+  const full = `${kind}: queue full`;
+  if ('codel' in queue) return codelLine(effect, service, tools, full);
+  const tailDrop = new TailDropLine(service, queue);
+  return (occasion) => {
+    const { judged, decision } = occasion;
+    const sent = tailDrop.admit(judged.now + decision.delayMs, bytesOnWire(occasion));
+    if (sent === Infinity) return dropping(occasion, full);
+    decision.delayMs = sent - judged.now;
     decision.ordered = true;
     return null;
   };
 }
 
-const isFull = (limit: QueueLimit, waitsMs: number, bytes: number): boolean =>
-  'ms' in limit ? waitsMs > limit.ms : bytes > limit.bytes;
+function codelLine(
+  { kind, targetMs, intervalMs }: EffectOf<'rate' | 'trace'>,
+  service: Service,
+  { lines, describe }: Tools,
+  full: string,
+): Applied {
+  const codel: FaultLine = new CodelLine(service, {
+    target: targetMs ?? CODEL.target,
+    interval: intervalMs ?? CODEL.interval,
+  });
+  lines.push(codel);
+  return (occasion) => {
+    const { judged, decision, what } = occasion;
+    const frame = codel.admit(judged.now + decision.delayMs, bytesOnWire(occasion), (queued) => ({
+      ...queued,
+      connection: judged.connection,
+      from: judged.from,
+      ticket: 0,
+      moreMs: 0,
+      fault: describe(judged, what, `${kind}: codel`),
+    }));
+    if (frame === null) return dropping(occasion, full);
+    decision.delayMs = decision.queuedMs = frame.due - judged.now;
+    decision.queued = frame;
+    return null;
+  };
+}
+
+const bytesOnWire = ({ judged, decision }: Occasion): number => decision.bytes?.length ?? judged.data.length;

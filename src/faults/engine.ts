@@ -11,11 +11,12 @@
  * filters for SYN, FIN and RST remain repeatable.
  */
 import { Frame } from '../packet/frame';
+import { type Concerns, concernsOf } from './concerns';
 import { type Connection, Connections } from './connections';
 import { Dice } from './dice';
-import { type Applied, Decision, prepare } from './effects';
-import { brief, type Logged } from './log';
-import { type Judged, Matcher } from './matching';
+import { type Applied, Decision, type FaultLine, prepare, type QueuedFrame } from './effects';
+import { brief, type Fault, type Logged } from './log';
+import { type Judged, Matcher, Shared } from './matching';
 import type { Faults } from './rules';
 
 interface ReadyRule {
@@ -57,7 +58,11 @@ export class Engine {
     frame: null as never,
     from: 'client',
     now: 0,
+    serial: 0,
   };
+  private advancedTo = 0;
+  /** The connection of all frames. */
+  private wire: Connection | null = null;
   private silentUntil = 0;
   private silencedBy = 0;
   private silencedFor: 'cut' | 'carrier' = 'cut';
@@ -66,12 +71,13 @@ export class Engine {
   private tickets = 0;
   /** Whether there may be silenced connections, or frames that wait for others. */
   private hasStates = false;
-  /**
-   * Whether each rule matches whole connections or nothing of them: connections without a match need not be known then.
-   */
-  private readonly isOfConnections: boolean;
+  /** Tells which frames need not be judged, nor their connection be known; null if all have to be judged. */
+  readonly concerns: Concerns | null;
+  private readonly lines: FaultLine[] = [];
   /** Tickets of frames whose wait for others is over. */
   readonly released: number[] = [];
+  /** Frames of which it has been decided since when they leave; Infinity: never. */
+  readonly decided: { ticket: number; due: number }[] = [];
   /** The ticket of the frame that judge() has just decided on, if that waits for others; otherwise 0. */
   ticket = 0;
 
@@ -81,34 +87,61 @@ export class Engine {
    */
   constructor(
     { seed, rules }: Faults,
-    private readonly log: Logged,
+    private readonly log: Logged | null,
     private readonly clockStart: number,
+    /** Whether all frames count as those of one connection. */
+    private readonly isOneWire = false,
   ) {
     const dice = new Dice(seed);
-    let slots = 0;
+    const shared = new Shared();
     // The memory of each effect comes after the state of the connection itself.
     let memory = 1;
-    // The number of slots is known only once all rules are ready.
-    const lateSlots = { next: () => slots++ };
-    const connections = new Connections(() => slots);
+    const connections = new Connections(() => shared.slots);
     this.connections = connections;
     this.rules = rules.map(({ id, match, effects }) => {
-      const matcher = new Matcher(match, id, dice, connections, lateSlots);
-      const ready = prepare(effects, dice, memory);
+      const matcher = new Matcher(match, id, dice, connections, shared);
+      const ready = prepare(effects, {
+        dice,
+        memory,
+        lines: this.lines,
+        describe: (judged, { n }, effect) => this.describe(judged, id, n, effect),
+      });
       memory += effects.length;
       return { id, matcher, effects: ready, matched: 0, applied: 0 };
     });
-    this.isOfConnections = this.rules.every(({ matcher }) => matcher.isOfConnection);
+    const byRules = concernsOf(rules.map(({ match }) => match));
+    this.concerns = byRules && ((memory, start, length) => this.silentUntil > 0 || byRules(memory, start, length));
   }
 
-  /** Whether the frame belongs to a connection that no rule matches, and nothing else is to happen to it. */
+  /** Whether the frame belongs to a connection that no rule is about, and nothing else is to happen to it. */
   skips(frame: Frame): boolean {
-    if (!this.isOfConnections || this.silentUntil > 0) return false;
-    const data = Frame.dataOf(frame);
-    const { rules } = this;
-    for (let i = 0; i < rules.length; i++) if (!(rules[i] as ReadyRule).matcher.ignores(data)) return false;
-    return true;
+    const { memory, start, length } = Frame.dataOf(frame);
+    return this.concerns !== null && !this.concerns(memory, start, length);
   }
+
+  /** When advance() has to be called, in milliseconds; Infinity while nothing waits for a decision. */
+  get due(): number {
+    let due = Infinity;
+    for (let i = 0; i < this.lines.length; i++) due = Math.min(due, (this.lines[i] as FaultLine).due);
+    return due;
+  }
+
+  /** Decides on frames in queues whose turn has come by `now`; `decided` then has the decisions. */
+  advance(now: number): void {
+    this.advancedTo = now;
+    for (let i = 0; i < this.lines.length; i++) (this.lines[i] as FaultLine).advance(now, this.decide);
+  }
+
+  private readonly decide = ({ ticket, connection, from, moreMs, fault }: QueuedFrame, sent: number): void => {
+    if (sent === Infinity) {
+      this.log?.({ time: this.timeOf(this.advancedTo), ...fault });
+      const rule = this.rules.find(({ id }) => id === fault.rule);
+      if (rule) rule.applied++;
+    }
+    const due = sent === Infinity ? Infinity : Math.max(sent + moreMs, connection.lastDue[INDEX[from]]);
+    if (due !== Infinity) connection.lastDue[INDEX[from]] = due;
+    if (ticket !== 0) this.decided.push({ ticket, due });
+  };
 
   get counts(): RuleCounts[] {
     return this.rules.map(({ id, matched, applied }) => ({ id, matched, applied }));
@@ -130,13 +163,16 @@ export class Engine {
    */
   judge(frame: Frame, now: number): Decision | null {
     const { judged, decision, connections } = this;
+    if (this.silentUntil > 0 && now >= this.silentUntil) this.silentUntil = 0;
+    if (this.lines.length > 0) this.advance(now);
     const data = Frame.dataOf(frame);
-    const connection = connections.of(data, now);
+    const connection = this.isOneWire ? (this.wire ??= connections.oneForAll(now)) : connections.of(data, now);
     judged.frame = frame;
     judged.data = data;
     judged.connection = connection;
     judged.from = connections.from;
     judged.now = now;
+    judged.serial++;
     this.ticket = 0;
     let decided = false;
     for (let i = 0; i < this.rules.length; i++) {
@@ -190,7 +226,8 @@ export class Engine {
     if (decision.drop) return decision;
     if (decision.heldBy > 0) this.hold(judged.connection);
     else if (state !== undefined && state.held.length > 0) this.passHeld(state.held);
-    if (decision.ordered && !decision.unordered) this.keepOrder(judged.connection);
+    if (decision.queued !== null) this.queue(decision.queued);
+    else if (decision.ordered && !decision.unordered) this.keepOrder(judged.connection);
     return decision;
   }
 
@@ -209,6 +246,13 @@ export class Engine {
     this.stateOf(connection).held.push({ ticket: this.ticket, left: decision.heldBy, from: judged.from });
     decision.delayMs += decision.heldMs;
     decision.unordered = true;
+  }
+
+  /** Names the frame, so that it can be dropped later; not if it waits for other frames, too. */
+  private queue(frame: QueuedFrame): void {
+    const { decision } = this;
+    frame.moreMs = decision.delayMs - decision.queuedMs;
+    if (this.ticket === 0) frame.ticket = this.ticket = ++this.tickets;
   }
 
   /** Counts this frame for the frames that wait until others have passed. */
@@ -236,16 +280,16 @@ export class Engine {
   }
 
   private note(rule: number, n: number, effect: string): void {
-    const { judged } = this;
-    const { connection, from, now } = judged;
-    this.log({
-      time: (this.clockStart + now) / 1000,
-      rule,
-      connection: connection.label,
-      from,
-      n,
-      frame: brief(judged, this.connections),
-      effect,
-    });
+    if (this.log !== null)
+      this.log({ time: this.timeOf(this.judged.now), ...this.describe(this.judged, rule, n, effect) });
+  }
+
+  private describe(judged: Judged, rule: number, n: number, effect: string): Omit<Fault, 'time'> {
+    const { connection, from } = judged;
+    return { rule, connection: connection.label, from, n, frame: brief(judged, this.connections), effect };
+  }
+
+  private timeOf(now: number): number {
+    return (this.clockStart + now) / 1000;
   }
 }

@@ -16,33 +16,72 @@ export interface Judged {
   from: Side;
   /** When it came, in milliseconds. */
   now: number;
+  /** Differs from that of the frame before. */
+  serial: number;
+}
+
+/** A filter that several rules may have: it runs once for each frame. */
+class SharedFilter {
+  private serial = NaN;
+  private result = false;
+  /** Whether the filter gives the same result for all segments of a superpacket. */
+  readonly isOfFlow: boolean;
+  private readonly run: FilterFunction;
+
+  /** Throws USAGE for what libpcap does not understand, and LIBPCAP_MISSING. */
+  constructor(expression: string) {
+    const filter = parseFilter(expression);
+    this.isOfFlow = filter.looksAtFlowOnly;
+    this.run = filter.compiled();
+  }
+
+  matches({ data, serial }: Judged): boolean {
+    if (this.serial !== serial) {
+      this.serial = serial;
+      this.result = this.matchesNow(data);
+    }
+    return this.result;
+  }
+
+  matchesNow({ memory, start, length }: FrameData): boolean {
+    return this.run(memory, start, length, length);
+  }
 }
 
 /** The index of the throw for the match of a frame; the throws for the effects come after it. */
 export const THROW_OF_MATCH = 0;
 
-/** Hands out slots: numbers from 0, one for each count that a connection keeps. */
-export interface Slots {
-  next(): number;
+/** What the matches of all rules share. */
+export class Shared {
+  /** How many counts a connection keeps. */
+  slots = 0;
+  private readonly filters = new Map<string, SharedFilter>();
+
+  /** A number from 0 on, one for each count. */
+  nextSlot(): number {
+    return this.slots++;
+  }
+
+  filter(expression: string): SharedFilter {
+    const known = this.filters.get(expression);
+    if (known !== undefined) return known;
+    const filter = new SharedFilter(expression);
+    this.filters.set(expression, filter);
+    return filter;
+  }
 }
 
-/**
- * Words of filters that do not tell the directions of a connection apart. A filter of only these words, numbers and
- * addresses matches whole connections if it looks at nothing but addresses, ports and protocols.
- */
-const BOTH_WAYS =
-  /^(?:\s|[()!]|&&|\|\||\b(?:and|or|not|ip|ip6|tcp|udp|icmp|icmp6|sctp|arp|port|portrange|host|net|mask)\b|\b[\da-f.:]+(?:[/-]\d+)?(?=[\s)]|$))*$/i;
-
 export class Matcher {
-  /** Whether the filter matches all frames of a connection, or none. */
-  readonly isOfConnection: boolean;
-  private readonly filter: FilterFunction | null;
-  /** Whether the filter gives the same result for all segments of a superpacket. */
-  private readonly isOfFlow: boolean;
+  private readonly filter: SharedFilter | null;
   private readonly after: Matcher | null;
   /** The slot of this match in Connection.counts. */
   private readonly slot: number;
   private readonly once: boolean;
+  /** Whether more than the filter decides if a frame fits. */
+  private readonly narrows: boolean;
+  /** Numbers between which all chosen frames are. */
+  private readonly least: number;
+  private readonly most: number;
 
   /** Compiles the filters. Throws USAGE for what libpcap does not understand, and LIBPCAP_MISSING. */
   constructor(
@@ -50,18 +89,18 @@ export class Matcher {
     private readonly rule: number,
     private readonly dice: Dice,
     private readonly connections: Connections,
-    slots: Slots,
+    shared: Shared,
   ) {
-    const { filter, after, atByte, nth, every, first } = match;
-    const parsed = filter === undefined ? null : parseFilter(filter);
-    this.filter = parsed && parsed.compiled();
-    this.isOfFlow = parsed !== null && parsed.looksAtFlowOnly;
-    this.isOfConnection = filter !== undefined && this.isOfFlow && BOTH_WAYS.test(filter);
-    this.slot = slots.next();
+    const { filter, after, from, between, atByte, test, nth, every, first } = match;
+    this.filter = filter === undefined ? null : shared.filter(filter);
+    this.narrows = [from, between, atByte, test].some((field) => field !== undefined);
+    this.slot = shared.nextSlot();
     this.once = atByte !== undefined && nth === undefined && every === undefined && first === undefined;
     // Each direction has such a byte, and a count for it.
-    if (this.once) slots.next();
-    this.after = after === undefined ? null : new Matcher(after, rule, dice, connections, slots);
+    if (this.once) shared.nextSlot();
+    this.least = nth === undefined ? (every ?? 1) : Math.min(...nth);
+    this.most = Math.min(first ?? Infinity, nth === undefined ? Infinity : Math.max(...nth), this.once ? 1 : Infinity);
+    this.after = after === undefined ? null : new Matcher(after, rule, dice, connections, shared);
   }
 
   /** Whether none of the segments of a superpacket can match. */
@@ -69,8 +108,8 @@ export class Matcher {
     const { filter } = this;
     return (
       filter !== null &&
-      this.isOfFlow &&
-      !filter(data.memory, data.start, data.length, data.length) &&
+      filter.isOfFlow &&
+      !filter.matchesNow(data) &&
       (this.after === null || this.after.ignores(data))
     );
   }
@@ -84,7 +123,7 @@ export class Matcher {
     const slot = this.once && judged.from === 'server' ? this.slot + 1 : this.slot;
     const n = ((counts[slot] as number) + 1) >>> 0;
     counts[slot] = n;
-    return this.isMeant(n, judged.connection) ? n : 0;
+    return n >= this.least && n <= this.most && this.isMeant(n, judged.connection) ? n : 0;
   }
 
   /** Whether an earlier frame of the connection has matched. */
@@ -97,9 +136,12 @@ export class Matcher {
 
   private fits(judged: Judged): boolean {
     const { filter } = this;
-    const { data, frame, from, now, connection } = judged;
-    if (filter !== null && !filter(data.memory, data.start, data.length, data.length)) return false;
+    return (filter === null || filter.matches(judged)) && (!this.narrows || this.fitsClosely(judged));
+  }
+
+  private fitsClosely(judged: Judged): boolean {
     const { match } = this;
+    const { frame, from, now, connection } = judged;
     if (match.from !== undefined && match.from !== from) return false;
     if (
       match.between !== undefined &&
@@ -120,12 +162,11 @@ export class Matcher {
     return position >= first && position < first + ipEnd - payload;
   }
 
+  /** Whether the frame with a number between `least` and `most` is one of those chosen. */
   private isMeant(n: number, { number }: Connection): boolean {
-    const { nth, every, first, probability } = this.match;
-    if (this.once && n > 1) return false;
+    const { nth, every, probability } = this.match;
     if (nth !== undefined && !nth.includes(n)) return false;
     if (every !== undefined && n % every !== 0) return false;
-    if (first !== undefined && n > first) return false;
     if (probability === undefined) return true;
     const what: Throw = { rule: this.rule, connection: number, n };
     return this.dice.fraction(what, THROW_OF_MATCH) < probability;

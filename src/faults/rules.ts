@@ -48,8 +48,21 @@ export type Distribution = 'uniform' | 'normal' | 'pareto';
 /** Why a destination cannot be reached: codes of ICMP. */
 export type Unreachable = 'net' | 'host' | 'protocol' | 'port' | 'prohibited';
 
-/** How long a queue may become: milliseconds until its end has been sent, or bytes. */
-export type QueueLimit = { ms: number } | { bytes: number };
+/** How long a queue may become: milliseconds until its end has been sent, or bytes; or CoDel decides (RFC 8289). */
+export type QueueLimit = { ms: number } | { bytes: number } | { codel: true };
+
+/** The queue in front of a line; null stands for the values of the RFC. */
+export interface LineQueue {
+  queue: QueueLimit;
+  targetMs: number | null;
+  intervalMs: number | null;
+}
+
+/** A trace of a link: the name of its file, null if it has none, and its content (trace.ts), null if it is not read. */
+export interface Trace {
+  file: string | null;
+  opportunities: string | null;
+}
 
 /** What happens to a frame. */
 export type Effect =
@@ -86,7 +99,9 @@ export type Effect =
    * Passes a line of this rate, which all frames of the rule share, and waits in its queue; if that is full, it is
    * dropped.
    */
-  | { kind: 'rate'; bitsPerSecond: number; queue: QueueLimit }
+  | ({ kind: 'rate'; bitsPerSecond: number } & LineQueue)
+  /** The same for a line that delivers packets at the times of a trace. */
+  | ({ kind: 'trace'; trace: Trace } & LineQueue)
   /** From this frame on, no frame of the interface arrives for a time. */
   | { kind: 'cut'; ms: number }
   /** The same, and the interface has no carrier for that time: applications see that the link is down. */

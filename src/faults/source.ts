@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 /** Where rules come from: a text, a file of JSON or of text, or a module of TypeScript or JavaScript. */
+import * as path from 'node:path';
+
 import { usageError, VnetError } from '../errors';
+import { absolutePath } from '../native/inherited';
 import { NotTrusted, readTrusted } from '../native/trusted';
 import { areRules } from '../options/values';
-import { DEFAULT_SEED, type Faults } from './rules';
+import { DEFAULT_SEED, type Effect, type Faults, type Rule } from './rules';
 
 // Loaded only for faults: most commands import this file, and need no more of it than that there are none.
 const documents = (): typeof import('./document') => require('./document') as typeof import('./document');
 const possible = (): typeof import('./impossible') => require('./impossible') as typeof import('./impossible');
+const traces = (): typeof import('./trace') => require('./trace') as typeof import('./trace');
 const words = (): typeof import('./words') => require('./words') as typeof import('./words');
 
 /** Faults as processes pass them on, and as the record of an attachment keeps them. */
@@ -15,41 +19,86 @@ export type FaultsWish =
   /** A JSON document, checked. */
   | { document: string }
   /** The absolute path of a module, which the thread of the interface loads; a seed in place of the module's. */
-  | { file: string; seed: number | null };
+  | { file: string; seed: number | null }
+  /** The words of an impairment, where the kernel has no netem. */
+  | ImpairmentWish;
+
+export interface ImpairmentWish {
+  impairment: readonly string[];
+  seed: number;
+}
 
 const MODULE = /\.[cm]?[jt]s$/;
 
-/** The document of faults, with another seed unless `seed` is null. All rules are checked. Throws USAGE. */
-export function wishOf({ seed: own, rules }: Faults, seed: number | null): FaultsWish {
+/** Makes the path of a file absolute if it is not. */
+type Absolute = (file: string) => string;
+
+/**
+ * The document of faults, with another seed unless `seed` is null. Traces are read. All rules are checked. Throws USAGE
+ * or HOOK.
+ */
+export function wishOf({ seed: own, rules }: Faults, seed: number | null, absolute?: Absolute): FaultsWish {
   possible().requirePossible(rules);
-  return { document: JSON.stringify(documents().documentOf({ seed: seed ?? own, rules })) };
+  return {
+    document: JSON.stringify(documents().documentOf({ seed: seed ?? own, rules: withTraces(rules, absolute) })),
+  };
 }
+
+/** The rules with the content of the traces that they name. Throws USAGE or HOOK. */
+export const withTraces = (rules: readonly Rule[], absolute: Absolute = absolutePath): Rule[] =>
+  rules.map((rule) => ({ ...rule, effects: rule.effects.map((effect) => withTrace(effect, absolute)) }));
+
+function withTrace(effect: Effect, absolute: Absolute): Effect {
+  if (effect.kind !== 'trace' || effect.trace.opportunities !== null) return effect;
+  const { packedTrace, TRACE_BYTES_MAX } = traces();
+  const named = effect.trace.file as string;
+  const file = absolute(named);
+  try {
+    return {
+      ...effect,
+      trace: { file, opportunities: packedTrace(readTrusted(file, TRACE_BYTES_MAX).toString('latin1')) },
+    };
+  } catch (cause) {
+    if (cause instanceof NotTrusted) throw notTrusted(file, cause);
+    const { code, message } = cause as NodeJS.ErrnoException;
+    throw usageError(
+      `trace "${named}"`,
+      code === undefined ? message : code === 'ENOENT' ? 'there is no such file' : `cannot be read: ${message}`,
+      'a trace of mahimahi has a time in milliseconds in each line, none before the one above it',
+    );
+  }
+}
+
+const notTrusted = (file: string, cause: NotTrusted): VnetError =>
+  new VnetError('HOOK', `faults ${file}`, cause.message, {
+    hint: 'put it where only root can write: install -D -m 644 RULES /etc/vnet-bpf/RULES',
+    cause,
+  });
 
 /**
  * Reads rules in words, or a file with them; a module is left to the thread that runs it. Only root may be able to
  * change the file. `absolute` makes a path absolute if it is not. Throws USAGE or HOOK.
  */
-export function readWish(
-  textOrFile: string,
-  seed: number | null,
-  absolute: (file: string) => string = (file) => file,
-): FaultsWish {
-  if (areRules(textOrFile)) return wishOf(documents().readFaults(textOrFile), seed);
+export function readWish(textOrFile: string, seed: number | null, absolute: Absolute = absolutePath): FaultsWish {
+  if (areRules(textOrFile)) return wishOf(documents().readFaults(textOrFile), seed, absolute);
   const file = absolute(textOrFile);
   if (MODULE.test(file)) return { file, seed };
   const text = readRules(file, textOrFile).toString();
-  return wishOf(documents().readFaults(file.endsWith('.json') ? jsonOf(text, file) : text), seed);
+  // A file may name others beside it.
+  return wishOf(documents().readFaults(file.endsWith('.json') ? jsonOf(text, file) : text), seed, besides(file));
 }
+
+/** Names of files relative to the directory of another file. */
+export const besides =
+  (file: string): Absolute =>
+  (name) =>
+    path.resolve(path.dirname(file), name);
 
 function readRules(file: string, typed: string): Buffer {
   try {
     return readTrusted(file);
   } catch (cause) {
-    if (cause instanceof NotTrusted)
-      throw new VnetError('HOOK', `faults ${file}`, cause.message, {
-        hint: 'put it where only root can write: install -D -m 644 RULES /etc/vnet-bpf/RULES',
-        cause,
-      });
+    if (cause instanceof NotTrusted) throw notTrusted(file, cause);
     throw usageError(
       `faults "${typed}"`,
       'is neither the name of a file nor rules',
@@ -70,14 +119,29 @@ function jsonOf(text: string, file: string): unknown {
   }
 }
 
-/** A document of another process, checked except for its filters. Throws USAGE. */
-export const writtenWish = (document: string): FaultsWish => ({
-  document: JSON.stringify(documents().documentOf(documents().readFaults(jsonOf(document, 'document')))),
-});
+/** A document of another process, checked except for its filters. It names no file that is still to be read. Throws USAGE. */
+export function writtenWish(document: string): FaultsWish {
+  const faults = documents().readFaults(jsonOf(document, 'document'));
+  requireTraces(faults);
+  return { document: JSON.stringify(documents().documentOf(faults)) };
+}
+
+function requireTraces({ rules }: Faults): void {
+  const missing = rules
+    .flatMap(({ effects }) => effects)
+    .find((effect) => effect.kind === 'trace' && effect.trace.opportunities === null);
+  if (missing?.kind === 'trace')
+    throw usageError(
+      `trace "${missing.trace.file}"`,
+      'its content is missing in the document',
+      'give the times as well: vnet-bpf faults and nic.faults() read the file',
+    );
+}
 
 /** The faults of a document. All rules are checked. Throws USAGE. */
 export function faultsIn(document: string): Faults {
   const faults = documents().readFaults(jsonOf(document, 'document'));
+  requireTraces(faults);
   possible().requirePossible(faults.rules);
   return faults;
 }

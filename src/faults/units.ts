@@ -209,22 +209,30 @@ export const SPAN: Unit<readonly [number, number]> = {
 
 const SIZE = sizeUnit(1);
 
-/** Milliseconds or bytes. */
+const CODEL = 'codel';
+
+/** Milliseconds, bytes, or CoDel. */
 export const QUEUE: Unit<QueueLimit> = {
-  form: 'TIME|SIZE',
-  hint: 'a time, or bytes: 100ms or 64K',
-  read: (text) => (/s$/i.test(text) ? { ms: TIME.read(text) } : { bytes: SIZE.read(text) }),
-  write: (value) => ('ms' in value ? TIME.write(value.ms) : SIZE.write(value.bytes)),
+  form: `TIME|SIZE|${CODEL}`,
+  hint: `a time, bytes, or ${CODEL}: 100ms or 64K`,
+  read(text) {
+    if (text === CODEL) return { codel: true };
+    return /s$/i.test(text) ? { ms: TIME.read(text) } : { bytes: SIZE.read(text) };
+  },
+  write: (value) => ('ms' in value ? TIME.write(value.ms) : 'bytes' in value ? SIZE.write(value.bytes) : CODEL),
   check(value) {
-    const { ms, bytes, ...rest } = (typeof value === 'object' && value !== null ? value : {}) as Record<
-      string,
-      unknown
-    >;
-    if ((ms === undefined) === (bytes === undefined) || Object.keys(rest).length > 0)
-      throw new WrongValue('is neither { "ms": N } nor { "bytes": N }');
-    return ms === undefined ? { bytes: SIZE.check(bytes) } : { ms: TIME.check(ms) };
+    const fields = fieldsOf(value);
+    const [name, ...more] = Object.keys(fields);
+    if (more.length === 0 && name === 'ms') return { ms: TIME.check(fields[name]) };
+    if (more.length === 0 && name === 'bytes') return { bytes: SIZE.check(fields[name]) };
+    if (more.length === 0 && name === CODEL && fields[name] === true) return { codel: true };
+    throw new WrongValue(`is none of { "ms": N }, { "bytes": N } and { "${CODEL}": true }`);
   },
 };
+
+/** The fields of an object; none of anything else. */
+export const fieldsOf = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 
 /** One of a few words. */
 export function choice<const T extends string>(...choices: readonly T[]): Unit<T> {

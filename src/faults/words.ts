@@ -3,7 +3,9 @@
  * The words of rules, one row each. The parser (language.ts), the JSON form (document.ts) and help are derived from
  * these tables; docs/faults.md has the same rows.
  */
-import type { EffectKind, EffectOf, Match } from './rules';
+import { CODEL } from './codel';
+import type { EffectKind, EffectOf, LineQueue, Match } from './rules';
+import { TRACE } from './trace';
 import {
   CHANCE,
   choice,
@@ -92,6 +94,31 @@ const MTU = { least: 68, most: 65535 } as const;
 const WITHIN_MS = 1000;
 const QUEUE_MS = 100;
 
+/** The queue in front of a line, which all effects with a line have. */
+const LINE_QUEUE: readonly OptionRow<LineQueue & { kind: EffectKind }>[] = [
+  {
+    word: 'queue',
+    field: 'queue',
+    unit: QUEUE,
+    otherwise: { ms: QUEUE_MS },
+    help: `the queue of that line; a frame that finds it full does not arrive [${QUEUE_MS}ms]; codel drops frames that wait for too long`,
+  },
+  {
+    word: 'target',
+    field: 'targetMs',
+    unit: TIME,
+    otherwise: null,
+    help: `of codel: the wait that it allows [${CODEL.target}ms]`,
+  },
+  {
+    word: 'interval',
+    field: 'intervalMs',
+    unit: TIME,
+    otherwise: null,
+    help: `of codel: for how long all frames must have waited longer [${CODEL.interval}ms]`,
+  },
+];
+
 export const EFFECT_WORDS: { readonly [K in EffectKind]: EffectRow<EffectOf<K>> } = {
   drop: { word: 'drop', help: 'it does not arrive' },
   loss: {
@@ -135,15 +162,13 @@ export const EFFECT_WORDS: { readonly [K in EffectKind]: EffectRow<EffectOf<K>> 
     word: 'rate',
     help: 'all frames of the rule share a line of this rate',
     values: [{ field: 'bitsPerSecond', unit: RATE }],
-    options: [
-      {
-        word: 'queue',
-        field: 'queue',
-        unit: QUEUE,
-        otherwise: { ms: QUEUE_MS },
-        help: `the queue of that line; a frame that finds it full does not arrive [${QUEUE_MS}ms]`,
-      },
-    ],
+    options: LINE_QUEUE,
+  },
+  trace: {
+    word: 'trace',
+    help: 'all frames of the rule share a line that delivers packets at the times of this trace of mahimahi',
+    values: [{ field: 'trace', unit: TRACE }],
+    options: LINE_QUEUE,
   },
   duplicate: {
     word: 'duplicate',

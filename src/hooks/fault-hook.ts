@@ -6,14 +6,14 @@
 import { VnetError } from '../errors';
 import { readFaults } from '../faults/document';
 import { Engine } from '../faults/engine';
+import { impairingFaults } from '../faults/impairment';
 import { requirePossible } from '../faults/impossible';
 import { ruleText } from '../faults/language';
 import type { Fault } from '../faults/log';
-import type { LogWriter } from '../faults/log-writer';
+import { LogWriter } from '../faults/log-writer';
 import type { Faults, Rule } from '../faults/rules';
-import { faultsIn, type FaultsWish } from '../faults/source';
+import { besides, faultsIn, type FaultsWish, type ImpairmentWish, withTraces } from '../faults/source';
 import type { Frame } from '../packet/frame';
-import { clock } from '../native/clock';
 import type { HookContext, Verdict } from './contract';
 import type { FaultContext, Wait } from './host';
 import { type LoadedHook, loadExport } from './load';
@@ -37,16 +37,32 @@ export interface FaultsReport {
 }
 
 export interface FaultHook extends LoadedHook {
+  readonly rules: readonly Rule[];
   report(): FaultsReport;
 }
 
-/** The faults that are asked for; a module is loaded anew each time. Throws USAGE or HOOK. */
-export async function loadFaults(wish: FaultsWish): Promise<Faults> {
-  if ('document' in wish) return faultsIn(wish.document);
+/**
+ * The faults that are asked for; a module is loaded anew each time. `logFds`: the files of their log, open for
+ * appending. Throws USAGE or HOOK.
+ */
+export async function loadFaults(
+  wish: Exclude<FaultsWish, ImpairmentWish>,
+  logFds: readonly number[],
+): Promise<FaultHook> {
+  const log = new LogWriter(logFds);
+  if ('document' in wish) return faultHook(faultsIn(wish.document), null, log);
   const { value } = await loadExport(wish.file, 'faults');
-  const faults = readFaults(value, true);
-  requirePossible(faults.rules);
-  return wish.seed === null ? faults : { ...faults, seed: wish.seed };
+  const { seed, rules } = readFaults(value, true);
+  requirePossible(rules);
+  return faultHook({ seed: wish.seed ?? seed, rules: withTraces(rules, besides(wish.file)) }, wish.file, log);
+}
+
+/** An impairment by rules, which neither tells connections apart nor is logged. Throws UNSUPPORTED. */
+export function impairmentHook({ impairment, seed }: ImpairmentWish): LoadedHook {
+  const { faults, waitsMost } = impairingFaults(impairment, seed);
+  // netem takes superpackets whole, too, except to corrupt them.
+  const whole = !faults.rules.some(({ effects }) => effects.some(({ kind }) => kind === 'corrupt'));
+  return { ...hookOf(new Engine(faults, null, performance.timeOrigin, true), 'impairment', null), whole, waitsMost };
 }
 
 /** Throws UNSUPPORTED for a rule that takes the carrier of `iface` away, which has no other end. */
@@ -70,35 +86,9 @@ export function faultHook(faults: Faults, file: string | null, log: LogWriter): 
     noteFault(indexes.get(fault.rule) as number);
   };
   const engine = new Engine(faults, note, performance.timeOrigin);
-  // One object serves for all answers: each is read before the next frame is judged.
-  const answer: { -readonly [K in keyof Wait]: Wait[K] } = { delay: 0, until: 0, ticket: 0, frame: undefined };
-
-  const judge = (frame: Frame, context: HookContext): Verdict => {
-    if (engine.skips(frame)) return 'pass';
-    const now = clock.now();
-    const decision = engine.judge(frame, now);
-    if (engine.carrierLossMs > 0) (context as FaultContext).loseCarrier(engine.takeCarrierLoss());
-    if (engine.released.length > 0)
-      for (const ticket of engine.released.splice(0)) (context as FaultContext).hasten(ticket);
-    if (decision === null) return 'pass';
-    for (const made of decision.made) context.inject(made, decision.delayMs);
-    if (decision.drop) return 'drop';
-    if (decision.delayMs === 0) return decision.bytes ?? 'pass';
-    answer.delay = decision.delayMs;
-    answer.until = now + decision.delayMs;
-    answer.ticket = engine.ticket;
-    answer.frame = decision.bytes ?? undefined;
-    return answer;
-  };
-
   return {
-    name: 'faults',
-    file: file ?? 'faults',
-    place: file ?? 'faults',
-    whole: false,
-    isFaults: true,
-    frame: judge,
-    ignores: (frame) => engine.ignores(frame),
+    ...hookOf(engine, 'faults', file),
+    rules: faults.rules,
     start(context) {
       ({ noteFault } = context as FaultContext);
       log.soon = () => void context.after(FLUSH_MS, () => log.flush());
@@ -114,5 +104,53 @@ export function faultHook(faults: Faults, file: string | null, log: LogWriter): 
         rules: faults.rules.map((rule, i) => ({ text: ruleText(rule), ...(counts[i] as (typeof counts)[0]) })),
       };
     },
+  };
+}
+
+function hookOf(engine: Engine, name: string, file: string | null): LoadedHook {
+  // One object serves for all answers: each is read before the next frame is judged.
+  const answer: { -readonly [K in keyof Wait]: Wait[K] } = { delay: 0, until: 0, ticket: 0, frame: undefined };
+
+  const move = (context: HookContext): void => {
+    for (const { ticket, due } of engine.decided.splice(0)) (context as FaultContext).move(ticket, due);
+  };
+
+  const judge = (frame: Frame, context: HookContext): Verdict => {
+    if (engine.skips(frame)) return 'pass';
+    const { now } = context as FaultContext;
+    const decision = engine.judge(frame, now);
+    if (engine.carrierLossMs > 0) (context as FaultContext).loseCarrier(engine.takeCarrierLoss());
+    if (engine.released.length > 0)
+      for (const ticket of engine.released.splice(0)) (context as FaultContext).hasten(ticket);
+    if (engine.decided.length > 0) move(context);
+    if (decision === null) return 'pass';
+    for (const made of decision.made) context.inject(made, decision.delayMs);
+    if (decision.drop) return 'drop';
+    if (decision.delayMs === 0) return decision.bytes ?? 'pass';
+    answer.delay = decision.delayMs;
+    answer.until = now + decision.delayMs;
+    answer.ticket = engine.ticket;
+    answer.frame = decision.bytes ?? undefined;
+    return answer;
+  };
+
+  return {
+    name,
+    file: file ?? name,
+    place: file ?? name,
+    whole: false,
+    isFaults: true,
+    frame: judge,
+    concerns: engine.concerns,
+    waiting: {
+      decidesAt: () => engine.due,
+      decide(now, context) {
+        engine.advance(now);
+        move(context);
+      },
+    },
+    ignores: (frame) => engine.ignores(frame),
+    start: undefined,
+    stop: undefined,
   };
 }

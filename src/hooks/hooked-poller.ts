@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: MIT
 /**
- * poll(budget) with a hook: the records are judged first, which makes a plan; then the plan is sent as the plain poller
- * sends records. Frames that the socket does not take now stay planned, so a hook sees each frame once. Delayed frames
- * that are due come first; they leave their memory only once everything planned before has been sent.
+ * poll(budget) with a hook: the records are judged first, which makes a plan; then the plan is sent. Frames that the
+ * socket does not take now stay planned, so a hook sees each frame once. Delayed frames that are due come first; they
+ * leave their memory only once everything planned before has been sent.
+ *
+ * If all records pass as they are, no plan is needed: the plain poller sends them, as it does without a hook.
  */
 import { OUTCOME, type OutcomeWriter } from '../datapath/outcomes';
 import type { UnsentFrame } from '../datapath/packet-socket';
-import type { Ring } from '../datapath/poller';
+import type { Poller, Ring } from '../datapath/poller';
 import type { QueueGate } from '../datapath/queue-gate';
+import { increment } from '../datapath/shared-memory';
 import { outcomeOf, Transmitter, type TransmitterParts } from '../datapath/transmitter';
 import { BATCH, CONTROL, VNET_HDR_BYTES } from '../layout';
 import { clock } from '../native/clock';
 import { frameMark, VITALS } from './event-loop';
-import type { Injections } from './host';
+import type { HookHost, Injections } from './host';
 import type { Judge } from './judge';
 import { type Arena, Ledger, type Plan } from './plan';
 import type { WaitingFrames } from './waiting';
@@ -21,6 +24,9 @@ import type { WaitingFrames } from './waiting';
 export interface HookedPollerParts extends TransmitterParts {
   ring: Ring;
   gate: QueueGate;
+  /** Sends what passes; it works on the same queue, and on the same batch. */
+  plain: Poller;
+  host: HookHost;
   arena: Arena;
   plan: Plan;
   judge: Judge;
@@ -42,14 +48,19 @@ const HALF_OF_PLAN = BATCH.max / 2;
 /** The time at which a hastened frame is due. */
 const AT_ONCE = -Infinity;
 
+/** What is to happen to a record; null leaves it to the hook. */
+type Verdict = 'pass' | 'drop' | Uint8Array | null;
+
 export class HookedPoller extends Transmitter {
   /** As in Poller. */
   readonly budget: number;
   outcomes: OutcomeWriter | null = null;
   private readonly unsent: UnsentFrame;
-  private polls: number;
-  private budgetExhausted: number;
   private readonly ledger: Ledger;
+  /** The first records of the ring that have been judged and pass as they are. */
+  private passing = 0;
+  /** Whether the plain poller wrote the counters last. */
+  private plainCounts = false;
   /** The message of the plan with which the batch begins. */
   private first = 0;
   /** Whether records had to stay in the ring because there is no memory left for delayed frames. */
@@ -59,23 +70,26 @@ export class HookedPoller extends Transmitter {
     super(parts);
     const { options, control, plan, arena } = parts;
     this.budget = options.budget;
-    this.polls = control.get64(CONTROL.polls);
-    this.budgetExhausted = control.get64(CONTROL.budgetExhausted);
     plan.clear();
     arena.reset();
     this.ledger = new Ledger(control, plan);
     this.unsent = { memory: parts.data, at: 0, length: 0 };
   }
 
-  /** Whether frames that are not in the ring must be sent now: planned, injected or hastened ones. */
+  /** Whether frames must be sent now that are not in the ring, or that have been judged: planned, injected ... */
   get hasMore(): boolean {
     const { injections, waiting } = this.parts;
-    return this.ledger.hasMore || injections.length > 0 || waiting.due === AT_ONCE;
+    return this.isBehind || injections.length > 0 || waiting.due === AT_ONCE;
+  }
+
+  /** Whether judged frames have not been sent yet. */
+  private get isBehind(): boolean {
+    return this.ledger.hasMore || this.passing > 0;
   }
 
   /** While the socket takes no frames, none is due. */
   override get due(): number {
-    return this.ledger.hasMore ? Infinity : this.parts.waiting.due;
+    return this.isBehind ? Infinity : Math.min(this.parts.waiting.due, this.parts.host.decidesAt);
   }
 
   override get hasWaiting(): boolean {
@@ -97,54 +111,119 @@ export class HookedPoller extends Transmitter {
 
   /** Handles the next record by the verdict given; 'pass' leaves it to the hook. False if there is no record. */
   step(verdict: 'pass' | 'drop' | Uint8Array): boolean {
-    while (this.ledger.hasMore) if (this.turn(0, null) === 0 && this.blocked) return false;
+    while (this.isBehind) if (this.turn(this.passing, null) === 0 && this.blocked) return false;
     return this.turn(1, verdict) === 1;
   }
 
   /** A copy of the next record; null if there is none. */
   peek(): { bytes: Uint8Array; superpacket: boolean } | null {
     const { ring, judge } = this.parts;
-    if (this.ledger.hasMore) return null;
+    if (this.isBehind) return null;
     const leased = ring.lease(1);
     const frame = leased > 0 ? judge.copyOf(ring.offsets[0] as number) : null;
     ring.commit(0);
     return frame;
   }
 
-  private turn(budget: number, verdict: 'pass' | 'drop' | Uint8Array | null): number {
-    const { ring, control, batch, gate } = this.parts;
+  private turn(budget: number, verdict: Verdict): number {
+    const { ring, plain, plan, host } = this.parts;
     const { ledger } = this;
+    plain.follow(this);
+    this.blocked = false;
     // Planned records are leased again, so that they can be released as they are sent.
-    if (ledger.hasMore) ring.lease(ledger.recordsLeft);
-    else this.compose(ring.lease(budget), verdict);
+    if (ledger.hasMore) {
+      ring.lease(ledger.recordsLeft);
+      return this.carryOut();
+    }
+    if (this.passing > 0 && budget > 0) return this.sendPassing(ring.lease(this.passing));
+    const leased = ring.lease(this.passing > 0 ? 0 : budget);
+    this.starved = false;
+    const now = clock.now();
+    host.decide(now);
+    const unseen = verdict === null && this.isQuiet(now) ? this.unseenOf(leased) : 0;
+    if (leased > 0 && unseen === leased) this.passing = leased;
+    else {
+      this.takeCounters(false);
+      this.compose(leased, verdict, now);
+      if (!plan.passesAll) return this.carryOut();
+      this.passing = plan.total.records;
+      ledger.startAnew();
+    }
+    return this.sendPassing(this.passing);
+  }
+
+  /** Whether nothing but records of the ring is to be sent, and all of them may be judged. */
+  private isQuiet(now: number): boolean {
+    const { injections, waiting, deadly } = this.parts;
+    const isNoneDue = waiting.discarded === 0 && (waiting.length === 0 || waiting.due > now);
+    return isNoneDue && injections.length === 0 && deadly.length === 0;
+  }
+
+  /** How many of the first leased records pass without being shown. */
+  private unseenOf(leased: number): number {
+    const { ring, judge, host } = this.parts;
+    const { concerns } = host;
+    let i = 0;
+    if (concerns !== null) while (i < leased && judge.passesUnseen(ring.offsets[i] as number, concerns)) i++;
+    return i;
+  }
+
+  /** Has the plain poller send the first `leased` records, which are leased; returns how many left the ring. */
+  private sendPassing(leased: number): number {
+    const { plain } = this.parts;
+    this.takeCounters(true);
+    const done = plain.drain(leased);
+    this.passing = leased - done;
+    this.blocked = plain.blocked || this.starved;
+    return done;
+  }
+
+  /** Sends the rest of the plan, and releases its records that are leased; returns how many left the ring. */
+  private carryOut(): number {
+    const { ring, control, batch, gate, plan } = this.parts;
+    const { ledger } = this;
     const records = ledger.recordsLeft;
     const { drained } = ledger;
-    const { plan } = this.parts;
     const first = plan.total.records - records;
-    this.blocked = false;
-    // Frames that were injected with a delay are counted without a message.
-    const done = records > 0 || ledger.hasMore || plan.total.delayed > 0 ? this.send() : 0;
+    // Frames that were injected with a delay, or dropped while they waited, are counted without a message.
+    const counts = plan.total.delayed + plan.total.released > 0;
+    const done = records > 0 || ledger.hasMore || counts ? this.send() : 0;
     if (this.starved) this.blocked = true;
     if (this.outcomes !== null && done > 0) this.tell(this.outcomes, first, done, drained);
     ring.commit(done); // with 0: releases discarded records
-    if (records > 0) control.set64(CONTROL.polls, ++this.polls);
+    if (records > 0) increment(control, CONTROL.polls);
     ledger.publish();
     batch.end();
-    if (done > 0 && done === this.budget) control.set64(CONTROL.budgetExhausted, ++this.budgetExhausted);
+    if (done > 0 && done === this.budget) increment(control, CONTROL.budgetExhausted);
     gate.update(ledger.drained);
     return done;
   }
 
-  /** Judges records until the budget is used up, or the plan or the arena is full. */
-  private compose(leased: number, verdict: 'pass' | 'drop' | Uint8Array | null): void {
-    const { ring, plan, arena, judge, vitals, deadly, waiting } = this.parts;
+  /** Lets the plain poller or the ledger go on from what the other has counted. */
+  private takeCounters(plain: boolean): void {
+    if (plain === this.plainCounts) return;
+    this.plainCounts = plain;
+    if (plain) this.parts.plain.readCounters();
+    else this.ledger.readCounters();
+  }
+
+  /** Judges records until the budget is used up, or the plan or the arena is full. `now` is the time. */
+  private compose(leased: number, verdict: Verdict, now: number): void {
+    const { ring, plan, arena, judge, host, vitals, deadly, waiting } = this.parts;
     this.ledger.startAnew();
-    this.starved = false;
     arena.reset();
-    if (waiting.length > 0) this.takeDue(clock.now(), HALF_OF_PLAN);
+    host.now = now;
+    for (; waiting.discarded > 0; waiting.discarded--) plan.discard();
+    if (waiting.length > 0) this.takeDue(now, HALF_OF_PLAN);
     this.takeInjections(HALF_OF_PLAN);
+    const concerns = verdict === null && deadly.length === 0 ? host.concerns : null;
     for (let i = 0; i < leased; i++) {
       const offset = ring.offsets[i] as number;
+      if (concerns !== null && judge.passesUnseen(offset, concerns)) {
+        if (plan.space === 0) return;
+        judge.pass(offset);
+        continue;
+      }
       if (plan.space < judge.messagesFor(offset) || arena.free < ARENA_PER_RECORD) return;
       if (!judge.canWait(offset)) {
         this.starved = true;

@@ -6,6 +6,7 @@
  */
 import { types } from 'node:util';
 
+import type { Concerns } from '../faults/concerns';
 import type { Frame } from '../packet/frame';
 import { clock } from '../native/clock';
 import {
@@ -79,12 +80,16 @@ export interface Wait extends Delay {
 
 /** The interface, as faults see it. */
 export interface FaultContext extends HookContext {
+  /** When the frame was taken out of the ring, in milliseconds of the thread's clock. */
+  readonly now: number;
   /** Makes the frame with this ticket due at once, if it still waits. */
   hasten(ticket: number): void;
   /** Takes the interface's carrier away for that many milliseconds. */
   loseCarrier(ms: number): void;
   /** Notes that a rule, by its index, does something to the frame being judged, for a recorder. */
   noteFault(rule: number): void;
+  /** Makes the frame with this ticket due at another time, or drops it with Infinity, if it still waits. */
+  move(ticket: number, due: number): void;
 }
 
 export interface HookHostParts {
@@ -102,6 +107,7 @@ export interface HookHostParts {
   hasten(ticket: number): void;
   loseCarrier(ms: number): void;
   noteFault(rule: number): void;
+  move(ticket: number, due: number): void;
 }
 
 /** What becomes of the frames of a hook whose start() has failed. */
@@ -121,6 +127,8 @@ export class HookHost {
   delay = 0;
   due = 0;
   ticket = 0;
+  /** The time of the frames that are being judged. */
+  now = 0;
   private hook: LoadedHook | null = null;
   private context: HookContext | null = null;
   private timers: HookTimers | null = null;
@@ -184,6 +192,32 @@ export class HookHost {
     if (clock.now() < this.cutUntil) return true;
     this.cutUntil = 0;
     return false;
+  }
+
+  /** What tells which frames have to be shown; null if all have to be. */
+  get concerns(): Concerns | null {
+    return this.unready || this.isCut || this.hook === null ? null : (this.hook.concerns ?? null);
+  }
+
+  /** The most frames that may wait at a time. */
+  get waitsMost(): number {
+    return this.hook?.waitsMost ?? Infinity;
+  }
+
+  /** When the hook has to decide about frames that wait, in milliseconds; Infinity if it has not. */
+  get decidesAt(): number {
+    return this.hook?.waiting?.decidesAt() ?? Infinity;
+  }
+
+  /** Has the hook decide about frames that wait, if it is time. Never throws. */
+  decide(now: number): void {
+    const { hook, context } = this;
+    if (!hook?.waiting || context === null || hook.waiting.decidesAt() > now) return;
+    try {
+      hook.waiting.decide(now, context);
+    } catch (error) {
+      this.failed(hook, error);
+    }
   }
 
   /** Whether a superpacket passes whole without being shown. */
@@ -269,6 +303,7 @@ export class HookHost {
 
   private contextOf(hook: LoadedHook, timers: HookTimers, generation: number): FaultContext {
     const { parts } = this;
+    const now = (): number => this.now;
     const present = (): void => {
       if (this.hook !== hook)
         throw new Error(
@@ -279,6 +314,9 @@ export class HookHost {
       interface: parts.interface,
       mac: parts.mac,
       generation,
+      get now() {
+        return now();
+      },
       inject: (frame, delay = 0) => {
         present();
         const wrong = wrongDelay(delay);
@@ -289,6 +327,7 @@ export class HookHost {
       hasten: (ticket) => parts.hasten(ticket),
       loseCarrier: (ms) => parts.loseCarrier(ms),
       noteFault: (rule) => parts.noteFault(rule),
+      move: (ticket, due) => parts.move(ticket, due),
       after: (milliseconds, callback) => {
         present();
         return timers.after(milliseconds, callback);

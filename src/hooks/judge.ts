@@ -9,11 +9,13 @@
  * received.
  */
 import { OUTCOME } from '../datapath/outcomes';
+import type { Concerns } from '../faults/concerns';
 import { NEEDS_CSUM, RECORD, VNET, VNET_HDR_BYTES } from '../layout';
 import { Frame } from '../packet/frame';
 import { FrameData } from '../packet/headers';
 import { completeChecksum, isChecksumPlace, MAX_PIECES, preparePartialChecksum, Segmenter } from '../packet/offload';
 import { DROP, PASS, REPLACE, type HookHost } from './host';
+import { isOrdinary } from './ordinary';
 import type { Arena, Plan } from './plan';
 import type { WaitingFrames } from './waiting';
 
@@ -68,7 +70,8 @@ export class Judge {
   canWait(offset: number): boolean {
     return (
       this.waiting.length === 0 ||
-      this.waiting.fits(this.messagesFor(offset), VNET_HDR_BYTES + this.view.getUint32(offset, true))
+      (this.waiting.length < this.host.waitsMost &&
+        this.waiting.fits(this.messagesFor(offset), VNET_HDR_BYTES + this.view.getUint32(offset, true)))
     );
   }
 
@@ -81,6 +84,18 @@ export class Judge {
 
   private isSegmented(offset: number): boolean {
     return this.view.getUint8(offset + RECORD.vnet + VNET.gsoType) !== 0 && !this.host.wholeSuperpackets;
+  }
+
+  /** Whether the record at `offset` passes as it is, which is known without showing it. */
+  passesUnseen(offset: number, concerns: Concerns): boolean {
+    const length = this.view.getUint32(offset, true);
+    return isOrdinary(this.ring, offset, length) && !concerns(this.ring, offset + RECORD.frame, length);
+  }
+
+  /** Enters a record that passesUnseen(). */
+  pass(offset: number): void {
+    const bytes = VNET_HDR_BYTES + this.view.getUint32(offset, true);
+    this.plan.pass(this.ringAddress + offset + RECORD.vnet, bytes);
   }
 
   /** Judges the record at `offset` and enters it into the plan. Never throws, whatever the hook does. */
@@ -195,10 +210,13 @@ export class Judge {
       else this.wait(this.ring, offset + RECORD.vnet, length, host.due, host.ticket);
       return;
     }
+    if (verdict === PASS && frame === null) {
+      plan.pass(this.ringAddress + offset + RECORD.vnet, VNET_HDR_BYTES + length);
+      return;
+    }
     plan.recordDone(verdict === PASS ? OUTCOME.reinjected : verdict === DROP ? OUTCOME.dropped : OUTCOME.changed, 1);
     if (verdict === DROP) plan.countDropped();
-    else if (frame !== null) this.send(frame);
-    else plan.send(this.ringAddress + offset + RECORD.vnet, VNET_HDR_BYTES + length);
+    else this.send(frame as Uint8Array);
   }
 
   /** Lets a frame of `length` bytes wait, whose virtio_net_hdr is at `memory[at]`. */

@@ -7,8 +7,9 @@ import { pathToFileURL } from 'node:url';
 import { types } from 'node:util';
 
 import { VnetError } from '../errors';
+import type { Concerns } from '../faults/concerns';
 import type { Frame } from '../packet/frame';
-import { describe, type Hook } from './contract';
+import { describe, type Hook, type HookContext } from './contract';
 import { loadErrorText } from './error-text';
 import { isProgram } from './lookup';
 import { compileTypeScript, prepareModules, takeNewModules } from './modules';
@@ -63,8 +64,14 @@ export interface LoadedHook {
   readonly whole: boolean;
   /** Whether its answers are those of faults: `Wait` in host.ts. */
   readonly isFaults?: boolean;
+  /** Tells which frames pass without being shown; null if all must be shown. */
+  readonly concerns?: Concerns | null;
   /** Whether no segment of a superpacket concerns the hook: the superpacket then passes whole and is not shown. */
   readonly ignores?: (superpacket: Frame) => boolean;
+  /** When frames that wait have to be decided on, in milliseconds of the thread's clock, and what decides on them. */
+  readonly waiting?: { decidesAt(): number; decide(now: number, context: HookContext): void };
+  /** The most frames that may wait at a time; any more stay in the ring. */
+  readonly waitsMost?: number;
   readonly frame: Hook['frame'];
   readonly start: Hook['start'] | undefined;
   readonly stop: Hook['stop'] | undefined;

@@ -19,6 +19,7 @@
 import type { MappedMemory } from 'libbpf-ts';
 
 import type { Batch, HookedCounters, Tally } from '../datapath/batch';
+import { OUTCOME } from '../datapath/outcomes';
 import type { SharedWords } from '../datapath/shared-memory';
 import { BATCH, CONTROL, VNET_HDR_BYTES } from '../layout';
 
@@ -51,6 +52,8 @@ export class Plan {
   /** Number of messages. */
   length = 0;
   private judged = 0;
+  /** Whether every message is a record as it lies in the ring. */
+  private asInRing = true;
   /** The counts after everything, records after the last message included. */
   readonly total: Tally = nothing();
 
@@ -59,13 +62,34 @@ export class Plan {
     return BATCH.max - this.length;
   }
 
+  /** Whether all records pass as they are, and there is nothing else to send or count. */
+  get passesAll(): boolean {
+    const { dropped, injected, delayed, released } = this.total;
+    return this.length > 0 && this.asInRing && this.faultCount === 0 && dropped + injected + delayed + released === 0;
+  }
+
   clear(): void {
     this.length = this.faultCount = this.faultsTold = 0;
+    this.asInRing = true;
     clear(this.total);
   }
 
-  /** Adds a message of the record being judged, or an injected one; call the counting methods for it first. */
+  /** Adds the message of a record that passes as it lies in the ring. */
+  pass(address: number, bytes: number): void {
+    this.recordDone(OUTCOME.reinjected, 1);
+    this.add(address, bytes, this.judged);
+  }
+
+  /**
+   * Adds a message of the record being judged, or an injected one, from the arena; call the counting methods for it
+   * first.
+   */
   send(address: number, bytes: number, injected = false): void {
+    this.asInRing = false;
+    this.add(address, bytes, injected ? -1 : this.judged);
+  }
+
+  private add(address: number, bytes: number, record: number): void {
     const i = this.length++;
     this.addresses[i] = address;
     this.bytes[i] = bytes;
@@ -74,7 +98,7 @@ export class Plan {
     this.injected[i] = this.total.injected;
     this.delayed[i] = this.total.delayed;
     this.released[i] = this.total.released;
-    this.recordOf[i] = injected ? -1 : this.judged;
+    this.recordOf[i] = record;
   }
 
   /**
@@ -118,6 +142,12 @@ export class Plan {
   countReleased(): void {
     this.total.released++;
   }
+
+  /** Counts a frame that was dropped while it waited. */
+  discard(): void {
+    this.total.released++;
+    this.total.dropped++;
+  }
 }
 
 function clear(tally: Tally): void {
@@ -135,7 +165,7 @@ export class Ledger {
   private readonly left: Tally = nothing();
   /** The counts of the plan up to the message at which sending stopped. */
   private readonly reached: Tally = nothing();
-  private largestFrame: number;
+  private largestFrame = 0;
 
   constructor(
     private readonly control: SharedWords,
@@ -144,15 +174,24 @@ export class Ledger {
     const at = (offset: number): number => control.get64(offset);
     this.counters = {
       start: 0,
-      drained: at(CONTROL.drained),
-      rxPackets: at(CONTROL.rxPackets),
-      rxBytes: at(CONTROL.rxBytes),
+      drained: 0,
+      rxPackets: 0,
+      rxBytes: 0,
       dropped: at(CONTROL.hooksDropped),
       injected: at(CONTROL.hooksInjected),
       delayed: at(CONTROL.hooksDelayed),
       released: at(CONTROL.hooksReleased),
     };
-    this.largestFrame = at(CONTROL.largestFrame);
+    this.readCounters();
+  }
+
+  /** Reads the counters that another poller may have written meanwhile. */
+  readCounters(): void {
+    const { control, counters } = this;
+    counters.drained = control.get64(CONTROL.drained);
+    counters.rxPackets = control.get64(CONTROL.rxPackets);
+    counters.rxBytes = control.get64(CONTROL.rxBytes);
+    this.largestFrame = control.get64(CONTROL.largestFrame);
   }
 
   /** Whether messages wait to be sent. */

@@ -36,6 +36,8 @@ export class WaitingFrames {
   private heap = new Int32Array(0);
   private size = 0;
   private order = 0;
+  /** Number of frames removed by discard() that nobody has counted yet. */
+  discarded = 0;
   private readonly byTicket = new Map<number, number>();
 
   constructor(bytes = WAITING_BYTES) {
@@ -114,12 +116,39 @@ export class WaitingFrames {
     this.down(0);
   }
 
+  /** Makes the frame with that ticket due at another time; does nothing if it has left, or is leaving. */
+  move(ticket: number, due: number): void {
+    const first = this.byTicket.get(ticket);
+    if (first === undefined || this.dues[first] === -Infinity) return;
+    this.dues[first] = due;
+    this.up(this.places[first] as number);
+    this.down(this.places[first] as number);
+  }
+
   /** Makes the frame with that ticket due at once; does nothing if it has left. */
   hasten(ticket: number): void {
+    this.move(ticket, -Infinity);
+  }
+
+  /** Removes the frame with that ticket; it counts in `discarded`. Does nothing if it has left, or is leaving. */
+  discard(ticket: number): void {
     const first = this.byTicket.get(ticket);
-    if (first === undefined) return;
-    this.dues[first] = -Infinity;
-    this.up(this.places[first] as number);
+    if (first === undefined || this.dues[first] === -Infinity) return;
+    this.byTicket.delete(ticket);
+    this.discarded++;
+    let last = first;
+    for (let block = first; block !== NONE; block = this.next[block] as number) {
+      last = block;
+      this.freeBlocks++;
+    }
+    this.next[last] = this.free;
+    this.free = first;
+    const place = this.places[first] as number;
+    const moved = this.heap[--this.size] as number;
+    if (place === this.size) return;
+    this.place(place, moved);
+    this.up(place);
+    this.down(this.places[moved] as number);
   }
 
   /** Makes all frames due at once; they leave in the order in which they would have. */

@@ -9,11 +9,11 @@ import { MappedMemory, trackMappings } from 'libbpf-ts';
 
 import { PollLoop } from '../datapath/loop';
 import { faultOf } from '../datapath/outcomes';
+import { Poller } from '../datapath/poller';
 import { increment } from '../datapath/shared-memory';
-import { mapParts, type Own, paceOf, type PollRequest } from '../datapath/worker-queue';
+import { groOf, mapParts, type Own, paceOf, type PollRequest } from '../datapath/worker-queue';
 import { type ErrorCode, VnetError } from '../errors';
 import { recordedRule } from '../faults/language';
-import { LogWriter } from '../faults/log-writer';
 import type { FaultsWish } from '../faults/source';
 import { BATCH, CONTROL } from '../layout';
 import { allowedCpus, bindToCpu } from '../native/libc';
@@ -24,7 +24,7 @@ import { type BellRope, HookLoop } from './event-loop';
 import { HookedPoller } from './hooked-poller';
 import { HookHost, Injections } from './host';
 import { Judge } from './judge';
-import { faultHook, type FaultHook, type FaultsReport, loadFaults, requireNoCarrierLoss } from './fault-hook';
+import { type FaultHook, type FaultsReport, impairmentHook, loadFaults, requireNoCarrierLoss } from './fault-hook';
 import { functionHook } from './function-hook';
 import type { FunctionLink } from './function-host';
 import { type LoadedHook, loadHook } from './load';
@@ -160,6 +160,8 @@ export function openHookedInterface(
   };
   try {
     const { batchOf, data, dataAddress, ...parts } = mapParts(request, own);
+    const batch = batchOf(BATCH.max);
+    const plain = new Poller({ ...parts, data, dataAddress, batch, gro: groOf(request, data, own) });
     const arena = new Arena(own(MappedMemory.map({ length: ARENA_BYTES })));
     const plan = new Plan();
     const judge = new Judge(data, dataAddress, arena, plan, host, waiting);
@@ -167,7 +169,9 @@ export function openHookedInterface(
       ...parts,
       data,
       dataAddress,
-      batch: batchOf(BATCH.max),
+      batch,
+      plain,
+      host,
       arena,
       plan,
       judge,
@@ -225,6 +229,7 @@ class HookWorker {
       hasten: (ticket) => this.waiting.hasten(ticket),
       loseCarrier: (ms) => this.say({ kind: 'carrier', ms }),
       noteFault: (rule) => this.polled?.poller.noteFault(faultOf(this.faultSet, rule)),
+      move: (ticket, due) => (due === Infinity ? this.waiting.discard(ticket) : this.waiting.move(ticket, due)),
     });
     // What a hook leaves behind in Node's own timers and promises must not end the thread.
     process.on('uncaughtException', (error) => this.host.failedLater(error));
@@ -252,14 +257,15 @@ class HookWorker {
         this.host.cut(order.ms);
         return null;
       case 'faults': {
-        const faults = await loadFaults(order.faults);
-        if (!this.data.hasPeer) requireNoCarrierLoss(faults.rules, this.data.interface);
-        const hook = faultHook(faults, 'file' in order.faults ? order.faults.file : null, new LogWriter(order.logFds));
+        const wish = order.faults;
+        const faults = 'impairment' in wish ? null : await loadFaults(wish, order.logFds);
+        if (faults !== null && !this.data.hasPeer) requireNoCarrierLoss(faults.rules, this.data.interface);
+        const hook = 'impairment' in wish ? impairmentHook(wish) : faults;
         this.host.onError = 'drop';
         this.faultSet = order.set;
         this.host.use(hook);
-        this.faults = hook;
-        return faults.rules.map(recordedRule);
+        this.faults = faults;
+        return faults?.rules.map(recordedRule) ?? [];
       }
       case 'report':
         return this.faults?.report() ?? null;

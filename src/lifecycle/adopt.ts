@@ -13,8 +13,9 @@ import { forgetCrashedRecording } from '../capture/session';
 import type { JudgeWish } from '../control/orders';
 import { faultsOfRecord } from '../controller/choice';
 import { Controller, type ControllerParts } from '../controller/controller';
-import { adoptImpairment } from '../controller/impairing';
+import { adoptImpairment, forgetRules, impairmentWish } from '../controller/impairing';
 import { attachResegment, Datapath } from '../datapath/programs';
+import { QueueControls } from '../datapath/queue-gate';
 import { finishBatches } from '../datapath/recovery';
 import { commandAbout, HINTS, named, VnetError } from '../errors';
 import { readWish } from '../faults/source';
@@ -31,7 +32,7 @@ import { type AttachOptions, RUNNING_ROWS, type RunningOptions } from '../option
 import { ringPin, trustedPins } from '../state/bpffs';
 import { FileLock } from '../state/lock';
 import { HOST_PEER_NETNS } from '../state/paths';
-import { type Attachment, controllerLock, saveAttachment } from '../state/store';
+import { type Attachment, controllerLock, impairedBy, saveAttachment } from '../state/store';
 import { requireIpv6For } from './plan';
 import type { Step } from './steps';
 import { teardown } from './teardown';
@@ -121,6 +122,10 @@ export function adoptingSteps(making: Making): Step[] {
       making.datapath = adoptDatapath(attachment, netns, made.peerNetns);
       attachment.links = making.datapath.linkStates();
       adoptImpairment(attachment, made.peerNetns);
+      if (options.hook !== null || options.faults !== null) {
+        using controls = new QueueControls(making.datapath.maps.control);
+        forgetRules(attachment, controls);
+      }
       attachment.metrics = attachment.hookDown = null;
       saveAttachment(attachment);
     },
@@ -248,11 +253,14 @@ export function loopingSteps(making: Making, how: 'loaded' | 'adopted'): Step[] 
 
 /**
  * The hook to load, or the faults to put in place: those of the crashed controller, unless an option names others or a
- * hook.
+ * hook. The same holds for an impairment by rules.
  */
 function judgeOf({ hook, faults: asked, seed }: AttachOptions, before: Attachment): JudgeWish | null {
   if (hook !== null) return { file: hook, onError: null };
-  const faults = asked === null ? faultsOfRecord(before.faults) : readWish(asked, seed);
+  if (asked !== null) return { faults: readWish(asked, seed) };
+  const { impairment } = before;
+  if (impairment?.words && impairedBy(impairment) === 'faults') return impairmentWish(impairment.words);
+  const faults = faultsOfRecord(before.faults);
   return faults && { faults };
 }
 

@@ -197,6 +197,15 @@ function rateAttributes({ bytes, overhead, cell, cellOverhead }: NetemOptions['r
   return bytes > U32_MAX ? [attribute(TCA_NETEM_RATE64, longs(bytes)), rate] : [rate];
 }
 
+/** The kernel has no netem, not even as a module. */
+export class NoNetem extends VnetError {
+  constructor() {
+    super('UNSUPPORTED', 'impair', 'this kernel has no netem (CONFIG_NET_SCH_NETEM)', {
+      hint: 'modprobe sch_netem if it is a module',
+    });
+  }
+}
+
 const KIND = 'netem';
 const RTM_NEWQDISC = 36;
 const RTM_DELQDISC = 37;
@@ -250,9 +259,7 @@ function tell(dev: string, options: NetemOptions, flags: number): void {
   } catch (cause) {
     if (!(cause instanceof SystemError)) throw cause;
     if (cause.code === 'ENOENT') {
-      throw new VnetError('UNSUPPORTED', 'impair', 'this kernel has no netem (CONFIG_NET_SCH_NETEM)', {
-        hint: 'modprobe sch_netem if it is a module; the hook src/examples/chaos.ts makes a bad wire without it: docs/hooks.md',
-      });
+      throw new NoNetem();
     }
     throw new VnetError('SYSCALL', 'impair', `the kernel refuses it (${cause.code}), and what was in place stays`, {
       hint: HINTS.doctor,

@@ -98,14 +98,15 @@ export const trustedPath = (file: string): string => walk(file, { check: require
  */
 export const withoutForeignLinks = (file: string): Way => walk(file, { check: () => undefined });
 
-/** The content of a trusted file. */
-export function readTrusted(file: string): Buffer {
+/** The content of a trusted file of at most `bytesMax` bytes. Throws NotTrusted, or what open(2) and read(2) say. */
+export function readTrusted(file: string, bytesMax = Infinity): Buffer {
   const real = trustedPath(file);
   const fd = fs.openSync(real, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
   try {
     const stat = fs.fstatSync(fd);
     if (!stat.isFile()) throw new NotTrusted(real, 'is not a file');
     requireTrusted(real, stat);
+    if (stat.size > bytesMax) throw new RangeError(`has more than ${bytesMax} bytes`);
     return fs.readFileSync(fd);
   } finally {
     fs.closeSync(fd);

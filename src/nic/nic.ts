@@ -282,9 +282,8 @@ function wishFrom(rules: RulesInput, given: number | undefined): FaultsWish {
           String(given),
           inLibrary('seed', given, (good) => good),
         );
-  return typeof rules === 'string'
-    ? readWish(rules, seed, (file) => path.resolve(file))
-    : wishOf(readFaults(rules), seed);
+  const absolute = (file: string): string => path.resolve(file);
+  return typeof rules === 'string' ? readWish(rules, seed, absolute) : wishOf(readFaults(rules), seed, absolute);
 }
 
 // attach() of the library.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Filters in tcpdump's syntax (pcap-filter(7)): libpcap compiles them, and the resulting program runs on frames. */
-import { usageError } from '../errors';
+import { usageError, VnetError } from '../errors';
 import { compileFilter, INSTRUCTION } from '../native/libpcap';
 import {
   ALU,
@@ -174,6 +174,20 @@ export function parseFilter(expression: string): PacketFilter {
   const compiled = compileFilter(expression);
   if ('error' in compiled) throw wrong(compiled.error + placeOfError(expression, compiled.error));
   return new PacketFilter(expression, instructionsOf(compiled.instructions));
+}
+
+/** What libpcap says of a filter that cannot match. */
+const REJECTS_ALL = 'rejects all packets';
+
+/** Whether libpcap can tell that no frame matches a filter. Throws as parseFilter() does. */
+export function rejectsAll(expression: string): boolean {
+  try {
+    parseFilter(expression);
+    return false;
+  } catch (error) {
+    if (error instanceof VnetError && error.message.includes(REJECTS_ALL)) return true;
+    throw error;
+  }
 }
 
 /** The longest filter, in words, in which the place of an error is looked for. */

@@ -10,6 +10,7 @@ import type { TcLinkState } from 'libbpf-ts';
 import { VnetError } from '../errors';
 import { DEFAULTS, RUNNING_ROWS, type RunningOption, type RunningOptions, textOf } from '../options/attach-options';
 import { onCommandLine } from '../options/values';
+import type { ImpairmentByRules, ImpairmentRecord } from './impairment';
 
 /**
  * Raised with every change of the record, and when a word that the programs and TypeScript share gets another meaning.
@@ -146,23 +147,6 @@ export interface TakenRecord {
 export interface HairpinRecord {
   addresses: { family: 4 | 6; address: string }[];
   table: number;
-}
-
-/** What `vnet-bpf impair` has done to the reinject path, for readers of the counters. */
-export interface ImpairmentRecord {
-  /** The words of the impairment in place; null when it was removed. */
-  words: string[] | null;
-  /**
-   * CONTROL.enobufs when the words were put in place: frames for which netem has had no space since then came a second
-   * time.
-   */
-  enobufs: number;
-  /** netem's own counter of drops at that time. */
-  drops: number;
-  /** Number of frames that were dropped before. */
-  lost: number;
-  /** refused.backlog before the first impairment. */
-  backlog: number;
 }
 
 /** What is attached. Sizes and limits among its options are those of each queue. */
@@ -360,6 +344,13 @@ const FIELDS: Fields<Attachment> = {
       drops: count,
       lost: count,
       backlog: count,
+      byRules: nullIfMissing(
+        object<ImpairmentByRules>({
+          dropped: count,
+          injected: count,
+          since: nullable(object<NonNullable<ImpairmentByRules['since']>>({ dropped: count, injected: count })),
+        }),
+      ),
     }),
   ),
   lostByChange: object<Attachment['lostByChange']>({ down: count, toolong: count }),

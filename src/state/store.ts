@@ -16,7 +16,8 @@ import { FileLock } from './lock';
 import { privateDirectory, requirePrivate, stateDirectory, stateRoot } from './paths';
 import { parseRecord, RECORD_VERSION, type Attachment } from './record';
 
-export type { Attachment, HairpinRecord, ImpairmentRecord } from './record';
+export { impairedBy, type ImpairmentByRules, type ImpairmentRecord } from './impairment';
+export type { Attachment, HairpinRecord } from './record';
 
 /** The version of what outlives a controller: of its record, and in the lower 32 bits of what is in the pinned maps. */
 export const STATE_VERSION = RECORD_VERSION * 2 ** 32 + LAYOUT_HASH;

@@ -4,6 +4,7 @@ import { RingReader, type MappedMemory } from 'libbpf-ts';
 
 import { Batch, MSG_LEN } from '../../src/datapath/batch';
 import type { FarEnd } from '../../src/datapath/packet-socket';
+import { Poller } from '../../src/datapath/poller';
 import { QueueGate } from '../../src/datapath/queue-gate';
 import { countLostWaiting, recoverBatch } from '../../src/datapath/recovery';
 import { increment, SharedWords } from '../../src/datapath/shared-memory';
@@ -69,6 +70,7 @@ export class FakeHookedNic {
       hasten: (ticket) => this.waiting.hasten(ticket),
       loseCarrier: (ms) => this.carrierLosses.push(ms),
       noteFault: (rule) => this.poller.noteFault(rule),
+      move: (ticket, due) => (due === Infinity ? this.waiting.discard(ticket) : this.waiting.move(ticket, due)),
     });
     this.poller = this.newPoller();
   }
@@ -113,22 +115,26 @@ export class FakeHookedNic {
       BATCH.max,
     );
     const gate = new QueueGate(this.control, reader, limits, null);
-    const sender = { send: (address: number, count: number) => this.send(address, count) };
-    return (this.poller = new HookedPoller({
+    const parts = {
       options: { ...pollOptionsOf(DEFAULTS), budget: this.budget },
       ring: reader,
       control: this.control,
       batch,
-      sender,
+      sender: { send: (address: number, count: number) => this.send(address, count) },
       gate,
+      data: new Uint8Array(this.ring.data),
+      dataAddress: DATA_ADDRESS,
+      farEnd: this.farEnd,
+    };
+    return (this.poller = new HookedPoller({
+      ...parts,
+      plain: new Poller({ ...parts, gro: null, delivered: () => null }),
+      host: this.host,
       arena,
       plan,
       judge,
       injections: this.injections,
       waiting: this.waiting,
-      data: new Uint8Array(this.ring.data),
-      dataAddress: DATA_ADDRESS,
-      farEnd: this.farEnd,
       vitals: this.vitals,
       deadly: this.deadly,
     }));

@@ -44,7 +44,7 @@ export const RECORD: Attachment = {
   carrierLost: null,
   baseline: { peerTxPackets: 0 },
   hairpin: { addresses: [{ family: 4, address: '10.77.0.1' }], table: 1447952386 },
-  impairment: { words: ['delay', '20ms'], enobufs: 0, drops: 0, lost: 3, backlog: 0 },
+  impairment: { words: ['delay', '20ms'], enobufs: 0, drops: 0, lost: 3, backlog: 0, byRules: null },
   lostByChange: { down: 2, toolong: 1 },
   metrics: 'http://127.0.0.1:9100/metrics',
 };

@@ -13,7 +13,15 @@ export function sampleStats(): Stats {
 }
 
 function statsOf(number: () => number): Stats {
-  const head = { interface: 'vnet0', netns: 'lab', backend: 'veth', attach: 'tcx', state: 'stopped', pid: 0 } as const;
+  const head = {
+    interface: 'vnet0',
+    netns: 'lab',
+    backend: 'veth',
+    attach: 'tcx',
+    state: 'stopped',
+    impairedBy: null,
+    pid: 0,
+  } as const;
   const refused = (): Record<string, number> =>
     Object.fromEntries(Object.keys(REFUSALS).map((name) => [name, number()]));
   return documentOf(head, (path) => (path === 'queue.stopped' ? true : path === 'refused' ? refused() : number()));

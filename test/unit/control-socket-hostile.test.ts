@@ -293,7 +293,9 @@ t.test('50,000 mutated orders', async (t) => {
     wish === null ||
     ('document' in wish.faults
       ? Array.isArray((JSON.parse(wish.faults.document) as { rules: unknown }).rules)
-      : wish.faults.file.startsWith('/') && (wish.faults.seed === null || Number.isSafeInteger(wish.faults.seed)));
+      : 'file' in wish.faults &&
+        wish.faults.file.startsWith('/') &&
+        (wish.faults.seed === null || Number.isSafeInteger(wish.faults.seed)));
   const controller = {
     log: { write: () => undefined },
     attachment: { iface: 'vnet0' },

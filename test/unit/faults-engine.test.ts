@@ -214,18 +214,23 @@ t.test('connections that no rule can be about are skipped, and only these', asyn
     'arp',
     'host 10.77.0.2 && udp port 54',
     '!ip',
+    // Connections of another protocol, whatever else the rule looks at.
+    'tcp dst port 443',
+    'tcp[13] & 2 != 0',
+    'icmp and len > 100',
+    'tcp src port 80 or (tcp and greater 1000)',
   ])
     t.equal(skips([{ filter, nth: [1] }], datagram()), true, filter);
   for (const filter of [
     'udp',
     'port 53',
-    'tcp dst port 443',
+    'udp dst port 443',
     'src host 10.77.0.9',
+    'vlan and tcp',
     'udp[8] = 1',
     'len > 1000',
     'ether host 02:00:00:00:00:09',
     'ip[8] = 3',
-    'tcp[13] & 2 != 0',
   ])
     t.equal(skips([{ filter, nth: [1] }], datagram()), false, filter);
   t.equal(skips([{}], datagram()), false);

@@ -51,7 +51,7 @@ t.test('rules in words', async (t) => {
   t.same(one('all: loss gemodel 1% 30%').effects, [{ kind: 'gemodel', p: 0.01, r: 0.3, bad: 1, good: 0 }]);
   t.same(one('all: loss 1% rate 10mbit queue 64K').effects, [
     { kind: 'loss', probability: 0.01 },
-    { kind: 'rate', bitsPerSecond: 1e7, queue: { bytes: 65536 } },
+    { kind: 'rate', bitsPerSecond: 1e7, queue: { bytes: 65536 }, targetMs: null, intervalMs: null },
   ]);
   t.same(one('all: corrupt valid in ip bit 3 duplicate truncate 60 delay 0.5ms unordered').effects, [
     { kind: 'corrupt', part: 'ip', bit: 3, valid: true },
@@ -141,7 +141,19 @@ function randomRule(random: Random): Rule {
     () => ({
       kind: 'rate',
       bitsPerSecond: random.pick([8, 56_000, 10e6, 2_500_000, 1e9, 12_345_678]),
-      queue: random.pick([{ ms: 100 }, { ms: 2.5 }, { bytes: 65536 }, { bytes: 1000 }]),
+      queue: random.pick([{ ms: 100 }, { ms: 2.5 }, { bytes: 65536 }, { bytes: 1000 }, { codel: true as const }]),
+      targetMs: random.pick([null, 5, 0.7]),
+      intervalMs: random.pick([null, 100]),
+    }),
+    () => ({
+      kind: 'trace',
+      trace: random.pick([
+        { file: 'a/b.trace', opportunities: null },
+        { file: null, opportunities: '11(38)' },
+      ]),
+      queue: random.pick([{ ms: 100 }, { codel: true as const }]),
+      targetMs: null,
+      intervalMs: null,
     }),
     () => ({ kind: 'cut', ms: time() }),
     () => ({ kind: 'carrier', ms: time() }),

@@ -13,6 +13,7 @@ const record = (change: Partial<ImpairmentRecord> = {}): ImpairmentRecord => ({
   enobufs: 10,
   drops: 0,
   lost: 0,
+  byRules: null,
   backlog: 0,
   ...change,
 });
