@@ -90,8 +90,8 @@ interface Tools {
 
 type Makers = { readonly [K in EffectKind]: (effect: EffectOf<K>, tools: Tools) => Applied };
 
-/** The frame's bytes, to be changed or copied. */
-const bytesOf = ({ judged, decision }: Occasion): Uint8Array => decision.bytes ?? judged.frame.bytes;
+/** The bytes that go on, to be changed. The frame itself stays as it is, because other rules still look at it. */
+const bytesOf = ({ judged, decision }: Occasion): Uint8Array => decision.bytes ?? judged.frame.copy();
 
 const ms = (time: number): string => `${time.toFixed(3)} ms`;
 
@@ -126,8 +126,8 @@ const MAKERS: Makers = {
     },
   duplicate:
     ({ copies }) =>
-    (occasion) => {
-      for (let i = 0; i < copies; i++) occasion.decision.made.push(Uint8Array.from(bytesOf(occasion)));
+    ({ judged, decision }) => {
+      for (let i = 0; i < copies; i++) decision.made.push(Uint8Array.from(decision.bytes ?? judged.frame.bytes));
       return copies === 1 ? 'duplicate' : `duplicate ${copies}`;
     },
   reorder:

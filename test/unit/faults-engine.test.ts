@@ -201,6 +201,19 @@ t.test('one rule has no influence on the luck and the counting of others', async
   t.same(odd(behind), odd(alone));
 });
 
+t.test('a rule sees each frame as it was sent, whatever others have done to it', async (t) => {
+  const engine = new TestEngine([
+    // The last bit of the server's port: 52 rather than 53.
+    rule({ filter: 'udp port 53' }, { kind: 'corrupt', part: 'transport', bit: 31, valid: true }),
+    rule({ filter: 'udp port 53', nth: [2] }, { kind: 'drop' }),
+    rule({ filter: 'udp port 52' }, { kind: 'drop' }),
+  ]);
+  t.same(
+    of(3).map((frame) => engine.judge(frame)),
+    ['changed', 'drop changed', 'changed'],
+  );
+});
+
 t.test('connections that no rule can be about are skipped, and only these', async (t) => {
   const skips = (rules: readonly Match[], frame: Uint8Array): boolean =>
     new TestEngine(rules.map((match) => rule(match, { kind: 'drop' }))).engine.skips(Frame.of(frame));
