@@ -28,6 +28,10 @@ const PROTOCOLS = ['tcp', 'udp', 'icmp', 'icmp6', 'arp'];
 /** Filters that libpcap compiles as one; compiling takes longer than in proportion. */
 const TOGETHER_MAX = 32;
 
+/** Whether a filter certainly matches all frames of a connection, or none. */
+export const isOfConnections = (filter: string): boolean =>
+  BOTH_WAYS.test(filter) && parseFilter(filter).looksAtFlowOnly;
+
 /** Null if a frame of any connection may concern one of the matches. */
 export function concernsOf(matches: readonly Match[]): Concerns | null {
   const filters = new Set<string>();
@@ -59,7 +63,7 @@ const withAfter = (match: Match): Match[] => (match.after === undefined ? [match
 /** The filter of all frames of the connections that a match may be about; null if these may be any. */
 function filterOfConnections({ filter }: Match): string | null {
   if (filter === undefined) return null;
-  if (BOTH_WAYS.test(filter) && parseFilter(filter).looksAtFlowOnly) return filter;
+  if (isOfConnections(filter)) return filter;
   // The protocol first: words such as `vlan` change what later words mean.
   return PROTOCOLS.find((protocol) => rejectsAll(`not ${protocol} and (${filter})`)) ?? null;
 }

@@ -23,13 +23,17 @@ export function partOf(frame: Uint8Array, wanted: FramePart): { from: number; to
   return { from: ip, to: ipPayload };
 }
 
-/** Flips one bit of a frame, in place. `bit` counts from the beginning of the part, and wraps around at its end. */
-export function corrupt(frame: Uint8Array, part: FramePart, bit: number, valid: boolean): void {
+/**
+ * Flips one bit of a frame, in place, and returns its number in the part. `bit` counts from the beginning of the part,
+ * and wraps around at its end.
+ */
+export function corrupt(frame: Uint8Array, part: FramePart, bit: number, valid: boolean): number {
   const { from, to } = partOf(frame, part);
   const at = bit % ((to - from) * 8);
   const index = from + (at >>> 3);
   frame[index] = (frame[index] as number) ^ (0x80 >>> (at & 7));
   if (valid) fixChecksums(frame);
+  return at;
 }
 
 /** The codepoints of RFC 3168, in the last two bits of the traffic class. */

@@ -142,9 +142,9 @@ const MAKERS: Makers = {
     (occasion) => {
       const chosen = bit ?? dice.bits(occasion.what, index);
       const bytes = bytesOf(occasion);
-      corrupt(bytes, part, chosen, valid);
+      const flipped = corrupt(bytes, part, chosen, valid);
       occasion.decision.bytes = bytes;
-      return `corrupt ${part}`;
+      return `corrupt in ${part} bit ${flipped}`;
     },
   truncate:
     ({ bytes: length }) =>

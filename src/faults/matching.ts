@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Decides which frames a rule matches: a Match, prepared. */
 import type { FilterFunction } from '../packet/filter-code';
-import { parseFilter } from '../packet/filter';
+import { type PacketFilter, parseFilter } from '../packet/filter';
 import { Frame } from '../packet/frame';
 import { type FrameData, PROTOCOL, TCP_FLAG } from '../packet/headers';
 import type { Connection, Connections } from './connections';
@@ -91,9 +91,9 @@ export class Matcher {
     private readonly connections: Connections,
     shared: Shared,
   ) {
-    const { filter, after, from, between, atByte, test, nth, every, first } = match;
+    const { filter, after, from, connection, between, atByte, test, nth, every, first } = match;
     this.filter = filter === undefined ? null : shared.filter(filter);
-    this.narrows = [from, between, atByte, test].some((field) => field !== undefined);
+    this.narrows = [from, connection, between, atByte, test].some((field) => field !== undefined);
     this.slot = shared.nextSlot();
     this.once = atByte !== undefined && nth === undefined && every === undefined && first === undefined;
     // Each direction has such a byte, and a count for it.
@@ -143,6 +143,7 @@ export class Matcher {
     const { match } = this;
     const { frame, from, now, connection } = judged;
     if (match.from !== undefined && match.from !== from) return false;
+    if (match.connection !== undefined && match.connection !== connection.ordinal) return false;
     if (
       match.between !== undefined &&
       !(now - connection.startedAt >= match.between[0] && now - connection.startedAt < match.between[1])

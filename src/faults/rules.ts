@@ -19,6 +19,8 @@ export interface Match {
   test?: (frame: Frame) => boolean;
   /** Only frames that this side of the connection sent. */
   from?: Side;
+  /** Only frames of the connection with this number: `#2` in the log is 2. */
+  connection?: number;
   /** Only frames after the first frame of the connection that matched this. */
   after?: Match;
   /** Only frames from one time to another, counted from the first frame of the connection. */

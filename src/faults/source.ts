@@ -28,6 +28,8 @@ export interface ImpairmentWish {
   seed: number;
 }
 
+/** How a document begins, and no rule in words. */
+const JSON_BEGINS = /^\s*[{[]/;
 const MODULE = /\.[cm]?[jt]s$/;
 
 /** Makes the path of a file absolute if it is not. */
@@ -76,11 +78,14 @@ const notTrusted = (file: string, cause: NotTrusted): VnetError =>
   });
 
 /**
- * Reads rules in words, or a file with them; a module is left to the thread that runs it. Only root may be able to
- * change the file. `absolute` makes a path absolute if it is not. Throws USAGE or HOOK.
+ * Reads rules in words, a JSON document, or a file with one of them; a module is left to the thread that runs it. Only
+ * root may be able to change the file. `absolute` makes a path absolute if it is not. Throws USAGE or HOOK.
  */
 export function readWish(textOrFile: string, seed: number | null, absolute: Absolute = absolutePath): FaultsWish {
-  if (areRules(textOrFile)) return wishOf(documents().readFaults(textOrFile), seed, absolute);
+  if (areRules(textOrFile)) {
+    const faults = JSON_BEGINS.test(textOrFile) ? jsonOf(textOrFile, 'document') : textOrFile;
+    return wishOf(documents().readFaults(faults), seed, absolute);
+  }
   const file = absolute(textOrFile);
   if (MODULE.test(file)) return { file, seed };
   const text = readRules(file, textOrFile).toString();

@@ -46,6 +46,11 @@ export const AFTER = {
 /** In the order in which they are written. */
 export const MATCH_WORDS: SimpleRows = {
   from: { word: 'from', unit: choice('client', 'server'), help: 'only frames that this side of the connection sends' },
+  connection: {
+    word: 'connection',
+    unit: COUNT,
+    help: 'only the N-th connection of the same client to the same server and port: #N in the log',
+  },
   between: {
     word: 'between',
     unit: SPAN,

@@ -179,10 +179,10 @@ function parsePowerOfTwo(text: string, place: Place, limits: SizeLimits): number
 export const SEED_MAX = 999_999_999_999_999;
 
 /**
- * Whether a text is rules of faults in words, not the name of a file: it has a colon before a space or the end, or
- * several rules.
+ * Whether a text is rules of faults, not the name of a file: it has a colon before a space or the end, or several rules,
+ * or it is a JSON document.
  */
-export const areRules = (text: string): boolean => /:(\s|$)|[;\n]/.test(text);
+export const areRules = (text: string): boolean => /:(\s|$)|[;\n]|^\s*[{[]/.test(text);
 
 /** Parses a percentage such as 50%; returns a fraction. */
 export function parseWatermark(text: string, { what, example }: Place): number {

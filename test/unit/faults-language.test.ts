@@ -162,6 +162,7 @@ function randomRule(random: Random): Rule {
   const match = {
     filter: maybe(random.pick(['udp port 53', 'tcp[13] & 2 != 0', 'ip6 host fd77::1', '(udp or tcp) and port 80'])),
     from: maybe(random.pick(['client', 'server'] as const)),
+    connection: maybe(random.between(1, 20)),
     between: maybe([1, 2000] as const),
     atByte: maybe(100_000),
     nth: maybe(random.pick([[1], [2, 5, 7]])),
@@ -309,6 +310,7 @@ t.test('help has a row for each word', async (t) => {
       'EXPRESSION',
       'all',
       'from client|server',
+      'connection N',
       'between TIME-TIME',
       'at-byte N',
       'nth N[,N...]',
