@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf run`: runs a command in a network of its own with a looping vnet0; nothing is left when it ends. */
-import { spawn, type ChildProcess } from 'node:child_process';
 import * as fs from 'node:fs';
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 
@@ -8,18 +7,9 @@ import { frameAccounting, type Stats } from '../datapath/stats';
 import { usageError, VnetError } from '../errors';
 import { lineOf } from '../faults/log';
 import { checkedWords } from '../impair/words';
-import { detachAttachment } from '../lifecycle/detach';
-import { endProcesses, Netns } from '../link/netns';
-import { isIn } from '../link/netns-record';
 import { clock } from '../native/clock';
-import {
-  absolutePath,
-  callersDirectory,
-  inheritedDescriptors,
-  leaveRemovedDirectory,
-  withCallersUmask,
-} from '../native/inherited';
-import { exitAtOnce, setCloseOnExec, watchEndOfChild } from '../native/libc';
+import { absolutePath, inheritedDescriptors, leaveRemovedDirectory } from '../native/inherited';
+import { exitAtOnce, setCloseOnExec } from '../native/libc';
 import { allNewsIsOut, news } from '../native/standard-streams';
 import { shareTerminal } from '../native/terminal';
 import { openOutput } from '../native/trusted';
@@ -27,9 +17,9 @@ import type { Nic } from '../nic/nic';
 import type { TypedOptions } from '../options/attach-options';
 import { readFlags } from '../options/read-options';
 import { requirePrivileges } from '../requirements';
-import { allAttachments } from '../state/store';
 import { jsonText, reportError, tellNotice } from '../terminal/output';
 import { SignalRelay, statusOf } from '../terminal/signals';
+import { addressesOf, CannotExecute, runInNetwork } from '../testing/run-in-network';
 import { Throwaway, type ThrowawayOptions } from '../testing/throwaway';
 import type { Call } from './declarations';
 import { reportLines } from './faults';
@@ -46,8 +36,6 @@ interface RunArguments extends Pick<TypedOptions, 'addr' | 'hook' | 'onHookError
 const PREFIX = 'vnet-run-';
 /** How long frames may be in transit after the command has ended, in milliseconds. */
 const REST_MS = 200;
-/** Exit statuses of shells for a command that does not exist, and for one that cannot be executed. */
-const STATUS = { notFound: 127, notExecutable: 126 } as const;
 
 export async function runCommand(args: RunArguments, { words: command }: Call): Promise<void> {
   const example = 'vnet-bpf run -- ping -c 3 10.77.0.1';
@@ -89,8 +77,7 @@ export async function runCommand(args: RunArguments, { words: command }: Call): 
 }
 
 function toOptions({ addr, hook, onHookError, faults, seed, faultsLog }: RunArguments): ThrowawayOptions {
-  const hasIpv6 = fs.existsSync('/proc/sys/net/ipv6');
-  const addresses = addr ?? ['10.77.0.1/24', ...(hasIpv6 ? ['fd77::1/64'] : [])];
+  const addresses = addressesOf(addr);
   const read = readFlags({ addr: addresses, hook, faults, seed }, absolutePath);
   if (faultsLog !== undefined && faults === undefined)
     throw usageError(
@@ -147,72 +134,26 @@ function writeInto(report: number, option: string, file: string | undefined, tex
   }
 }
 
-class CannotExecute extends VnetError {
-  readonly status: number;
-
-  constructor(program: string, error: NodeJS.ErrnoException) {
-    // The file exists, but its interpreter does not.
-    const withoutInterpreter = error.code === 'ENOENT' && program.includes('/') && fs.existsSync(program);
-    const missing = error.code === 'ENOENT' && !withoutInterpreter;
-    const why = withoutInterpreter
-      ? 'its interpreter, which the first line names, is not there'
-      : (error.code ?? error.message);
-    super(
-      'COMMAND_FAILED',
-      `command ${program}`,
-      missing ? 'there is none of that name' : `cannot be executed: ${why}`,
-      {
-        hint: missing
-          ? 'give its path; without one it is looked up in PATH, which sudo may have changed'
-          : 'chmod +x makes a program of a file; one without a first line such as #!/bin/sh needs sh before it',
-        cause: error,
-      },
-    );
-    this.status = missing ? STATUS.notFound : STATUS.notExecutable;
-  }
-}
-
-/**
- * Starts the command, found in the caller's PATH and environment. It inherits what this process was given: descriptors
- * by number, and the umask.
- */
-function startCommand(program: string, args: readonly string[], descriptors: readonly number[]): ChildProcess {
+/** The command's standard streams, and the descriptors that this process was given, by number. */
+function streamsFor(descriptors: readonly number[]): ('inherit' | 'ignore' | number)[] {
   const stdio: ('inherit' | 'ignore' | number)[] = ['inherit', 'inherit', 'inherit'];
   // 'ignore' fills the numbers in between: no other descriptor survives the start of the command.
   for (const fd of descriptors) while (stdio.length <= fd) stdio.push(stdio.length === fd ? fd : 'ignore');
-  try {
-    return withCallersUmask(() => spawn(program, args, { stdio, cwd: callersDirectory() }));
-  } catch (error) {
-    throw new CannotExecute(program, error as NodeJS.ErrnoException); // Node reports some errors without an event
-  }
+  return stdio;
 }
 
 /** Runs the command to its end; returns the status that a shell would report. */
-async function runIn(
-  { netns: name, nic }: Throwaway,
-  [program = '', ...args]: readonly string[],
+function runIn(
+  network: Throwaway,
+  command: readonly string[],
   descriptors: readonly number[],
   signals: SignalRelay,
 ): Promise<number> {
+  const { nic } = network;
   nic.on('error', (error) => void reportError(error, false));
   tellNotice(...nic.warnings().map((text) => `vnet-bpf: ${text}`));
   nic.on('hookError', (text) => tellNotice(`vnet-bpf: ${text}`));
-  if (program === '') throw new CannotExecute('""', Object.assign(new Error(), { code: 'ENOENT' }));
-  using netns = Netns.named(name);
-  // `ip netns exec` is not used, because it would hide /sys/fs/bpf from the command.
-  const child = netns.run(() => startCommand(program, args, descriptors));
-  signals.to(child);
-  let endedBy = 0;
-  const watch = child.pid === undefined ? null : watchEndOfChild(child.pid, (signal) => (endedBy = signal));
-  const status = await new Promise<number>((resolve, reject) => {
-    child.once('error', (error) => reject(new CannotExecute(program, error)));
-    child.once('exit', (code) => resolve(endedBy > 0 ? 128 + endedBy : (code ?? 1)));
-  }).finally(() => watch?.close());
-  // Processes that the command left running would keep the namespace alive, and would lose its network.
-  await endProcesses(netns);
-  // What the command has attached: its controllers are gone, perhaps killed.
-  for (const each of allAttachments().filter(isIn(netns))) if (each.id !== nic.id) await detachAttachment(each);
-  return status;
+  return runInNetwork(network, command, { stdio: streamsFor(descriptors), started: (child) => signals.to(child) });
 }
 
 /** The counters once the frames that the command sent have come back, or after REST_MS. */
