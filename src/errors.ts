@@ -26,6 +26,12 @@ export type ErrorCode =
   | 'INTERNAL';
 
 /**
+ * Exit codes: done, a failure at run time, wrong usage, and what `explore` has found: faults that make the command fail,
+ * or that it fails without any. docs/cli.md has the same.
+ */
+export const EXIT = { done: 0, failed: 1, usage: 2, found: 3, flaky: 4 } as const;
+
+/**
  * An error as one line for the user: `<what failed>: <why>`, with a hint, if there is one, that says what to do about
  * it.
  */
@@ -46,9 +52,8 @@ export class VnetError extends Error {
     return new VnetError(code, what as string, why.join(': '), hint === undefined ? {} : { hint });
   }
 
-  /** The exit code: 2 for wrong usage, 1 for a failure at run time. */
   get exitCode(): 1 | 2 {
-    return this.code === 'USAGE' ? 2 : 1;
+    return this.code === 'USAGE' ? EXIT.usage : EXIT.failed;
   }
 }
 

@@ -75,6 +75,44 @@ export const COMMANDS: readonly Command[] = [
     load: () => (require('./run') as typeof import('./run')).runCommand,
   },
   {
+    name: 'explore',
+    describe: 'find the fewest and smallest faults that make a command fail',
+    operands: [],
+    options: {
+      faults: {
+        ...text("faults that may happen: rules in words, 'udp: loss 10%', or a file of such rules", 'RULES|FILE'),
+        required: true,
+        offers: 'files',
+      },
+      runs: { ...text('the most runs in which a failure is looked for', 'N'), default: '100' },
+      jobs: { ...text('how many run at once', 'N'), default: '1' },
+      seed: { ...text('seed of the first run; each run has the next one', 'N'), otherwise: "the file's, or 1" },
+      timeout: {
+        ...text('a run that takes longer has failed', 'SECONDS'),
+        otherwise: 'five times as long as without faults, and at least 10',
+      },
+      addr: {
+        ...text('address with prefix length, looped; may be repeated', 'CIDR'),
+        repeatable: true,
+        otherwise: '10.77.0.1/24 fd77::1/64',
+      },
+      repro: {
+        ...text('write PREFIX.faults.json and PREFIX.pcapng, which repeat and show the failure', 'PREFIX'),
+        default: 'repro',
+        offers: 'files',
+      },
+      json: jsonOption,
+    },
+    examples: [
+      {
+        command: "vnet-bpf explore --faults 'udp: loss 10% delay 5ms jitter 5ms' -- ./test.sh",
+        describe: 'which lost or late datagram makes the test fail',
+      },
+    ],
+    runsAnother: true,
+    load: () => (require('./explore') as typeof import('./explore')).exploreCommand,
+  },
+  {
     name: 'detach',
     describe: 'remove an interface and everything made for it',
     operands: [iface],

@@ -21,6 +21,7 @@ const ORDER = [
   'demo',
   'doctor',
   'step',
+  'explore',
   'testing',
   'nic',
   'lifecycle',

@@ -10,7 +10,7 @@ import { cannotRun, MAIN, ROOT, SLOW } from '../../helpers/cli';
 import { blocksOf, READERS_HOME, scriptOf } from '../../helpers/document';
 import { PrivateMachine } from '../../helpers/private-machine';
 
-t.setTimeout(120_000 * SLOW);
+t.setTimeout(180_000 * SLOW);
 
 const BLOCKS = blocksOf(path.join(ROOT, 'docs', 'faults.md'));
 
@@ -29,6 +29,10 @@ t.test('the commands do what they say', { skip: cannotRun }, async (t) => {
   t.match(
     stdout,
     /udp port 53 \(and a function\) nth 1: truncate 512\n.*tcp port 443 from server: delay 40ms jitter 5ms loss 2%\n.*udp port 5353: drop/,
+  );
+  t.match(
+    stdout,
+    /^fails when the 1st message from the (client|server) of the 1st ICMP connection is dropped\nexit code 1 in \d+ of \d+ runs with this fault/m,
   );
   t.same(
     machine.residue().filter((line) => !['/run/netns', '/run/home'].includes(line)),

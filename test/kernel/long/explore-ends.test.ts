@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+/** `vnet-bpf explore`: the bug that takes longest, and what is left when it is ended early. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+import t, { type Test } from 'tap';
+
+import { cannotRun, cli, MAIN, SLOW } from '../../helpers/cli';
+import { eventually } from '../../helpers/controller';
+import { hookDirectory } from '../../helpers/hook-file';
+import { namespaces } from '../../helpers/run-command';
+import { toolPath } from '../../helpers/tool-process';
+
+t.setTimeout(300_000 * SLOW);
+
+const ours = (): string[] => namespaces().filter((name) => name.startsWith('vnet-explore-'));
+
+t.test('a cut of two seconds', { skip: cannotRun }, async (t) => {
+  const repro = path.join(hookDirectory(t), 'repro');
+  const start = performance.now();
+  const rules = 'udp port 7005 from client probability 4%: cut 2s; udp port 7005 probability 5%: drop';
+  const program = [process.execPath, toolPath('planted-bugs'), 'cut'];
+  const { status, stdout, stderr } = cli([
+    'explore',
+    ...['--faults', rules, '--addr', '10.77.0.1/24', '--jobs', '3', '--repro', repro, '--', ...program],
+  ]);
+  t.comment(`${Math.round((performance.now() - start) / 1000)} s\n${stdout}\n${stderr}`);
+  t.equal(status, 3);
+  t.match(
+    stdout,
+    /^fails when nothing arrives for (1\.5|2) s, from the \d+\w\w datagram from the client of the 1st connection to UDP 7005 on\n/,
+  );
+  t.match(stdout, /\nexit code 1 in \d+ of \d+ runs with this fault, failures in 0 of \d+ runs without\n/);
+  t.match(stdout, /\nagain: vnet-bpf run --addr 10.77.0.1\/24 --faults \S+\/repro.faults.json -- /);
+  t.match(stdout, /\n {2}the other side is dead\n$/);
+  const again = cli(['run', '--stats', '/dev/null', '--faults', `${repro}.faults.json`, '--', ...program]);
+  t.equal(again.status, 1, again.stderr);
+  t.ok(fs.existsSync(`${repro}.pcapng`));
+});
+
+interface Started {
+  child: ChildProcess;
+  repro: string;
+  output(): string;
+  errors(): string;
+  status: Promise<number | null>;
+}
+
+/** Explores a program in the background. */
+function start(t: Test, rules: string, ...command: string[]): Started {
+  const repro = path.join(hookDirectory(t), 'repro');
+  const child = spawn(
+    process.execPath,
+    [MAIN, 'explore', '--faults', rules, '--addr', '10.77.0.1/24', '--repro', repro, '--', ...command],
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NODE_OPTIONS: '' } },
+  );
+  t.teardown(() => child.exitCode === null && child.kill('SIGKILL'));
+  let output = '';
+  let errors = '';
+  child.stdout.on('data', (data: Buffer) => (output += data.toString()));
+  child.stderr.on('data', (data: Buffer) => (errors += data.toString()));
+  const status = new Promise<number | null>((resolve) => child.once('close', resolve));
+  return { child, repro, output: () => output, errors: () => errors, status };
+}
+
+t.test('ended while it makes the faults fewer: the best so far', { skip: cannotRun }, async (t) => {
+  // Fails a second after the first lost ping, so that there is time to end it.
+  const run = start(
+    t,
+    'icmp: loss 50% delay 1ms',
+    'sh',
+    '-c',
+    'ping -c 5 -i 0.2 -W 1 10.77.0.1 | grep -q " 0% packet loss"',
+  );
+  t.ok(await eventually(() => /after \d+ faults/.test(run.errors()), 60_000 * SLOW), run.errors());
+  await new Promise((resolve) => setTimeout(resolve, 8000));
+  run.child.kill('SIGINT');
+  t.equal(await run.status, 3, run.errors());
+  t.match(run.output(), /^fails when [^]*\nended early: fewer or smaller faults may do\n/);
+  t.ok(fs.existsSync(`${run.repro}.faults.json`));
+  t.same(ours(), []);
+});
+
+t.test('ended before it has found anything', { skip: cannotRun }, async (t) => {
+  const run = start(t, 'udp: drop', 'sleep', '60');
+  t.ok(await eventually(() => ours().length > 0, 30_000 * SLOW));
+  run.child.kill('SIGTERM');
+  t.equal(await run.status, 143);
+  t.same(ours(), []);
+});
+
+t.test('killed: nothing is left', { skip: cannotRun }, async (t) => {
+  const run = start(t, 'udp: drop', 'sleep', '60');
+  t.ok(await eventually(() => ours().length > 0, 30_000 * SLOW));
+  run.child.kill('SIGKILL');
+  await run.status;
+  t.ok(await eventually(() => ours().length === 0, 30_000 * SLOW), 'its guardian has removed the network');
+});
