@@ -61,7 +61,8 @@ export class Exploration {
   /** Sets of faults with which the command has not failed, by their rules. */
   private readonly harmless = new Set<string>();
   private readonly seeds: Iterator<number>;
-  private tries = 1;
+  /** Whether the command fails each time with all the faults of the run. */
+  private isReliable = true;
   private doing = '';
 
   constructor(
@@ -197,39 +198,52 @@ export class Exploration {
 
   /** Runs with the same faults again; those that happened then, or null if the command did not fail again. */
   private async repeat(causes: readonly Cause[], seed: number, outcome: Outcome): Promise<readonly Cause[] | null> {
-    const { faults, happened } = rulesFor(causes, seed);
     let fewest: readonly Cause[] | null = null;
     let failed = 0;
     await this.trials.each(Array(REPEATS).keys(), async (_, signal) => {
-      const again = await this.trials.run(faults, signal);
-      if (again.status !== outcome.status) return;
+      const left = await this.attempt(causes, seed, outcome, signal);
+      if (left === null) return;
       failed++;
-      const left = happened(again.log);
-      if (left.length > 0 && (fewest === null || left.length < fewest.length)) fewest = left;
+      if (fewest === null || left.length < fewest.length) fewest = left;
     });
-    this.tries = failed === REPEATS ? 1 : TRIES;
+    this.isReliable = failed === REPEATS;
     return fewest;
   }
 
-  /** Whether the command fails in the same way with these faults; the faults that happened then, or null. */
-  private async check(
+  /** Runs with faults; those that happened, or null if the command did not fail in the same way. */
+  private async attempt(
     causes: readonly Cause[],
     seed: number,
     outcome: Outcome,
     signal: AbortSignal,
   ): Promise<readonly Cause[] | null> {
     const { faults, happened } = rulesFor(causes, seed);
-    const key = JSON.stringify(faults.rules.map(({ match, effects }) => [match, effects]));
+    const again = await this.trials.run(faults, signal);
+    if (again.status !== outcome.status) return null;
+    const left = happened(again.log);
+    if (left.length === 0) await this.failedAlone(again);
+    return left;
+  }
+
+  /**
+   * Whether the command fails in the same way with fewer faults: those that happened, or null. Where it failed each time
+   * with all of them it must do so with fewer, too, because chance would lead to others.
+   */
+  private async check(
+    causes: readonly Cause[],
+    seed: number,
+    outcome: Outcome,
+    signal: AbortSignal,
+  ): Promise<readonly Cause[] | null> {
+    const key = JSON.stringify(rulesFor(causes, seed).faults.rules.map(({ match, effects }) => [match, effects]));
     if (this.harmless.has(key)) return null;
-    for (let i = 0; i < this.tries; i++) {
-      const again = await this.trials.run(faults, signal);
-      if (again.status !== outcome.status) continue;
-      const left = happened(again.log);
-      if (left.length === 0) await this.failedAlone(again);
-      return left;
+    let left: readonly Cause[] | null = this.isReliable ? causes : null;
+    for (let i = 0; i < (this.isReliable ? SURE : TRIES); i++) {
+      left = await this.attempt(left ?? causes, seed, outcome, signal);
+      if ((left === null) === this.isReliable) break;
     }
-    this.harmless.add(key);
-    return null;
+    if (left === null) this.harmless.add(key);
+    return left;
   }
 
   /** Whether the command fails in the same way each time. */

@@ -87,6 +87,8 @@ async function duplicate(): Promise<void> {
   if (balance !== 100) fail(`the balance is ${balance}, not 100`);
 }
 
+const PART_MS = 20;
+
 /** Puts a text together in the order in which its parts arrive; parts that arrive twice are noticed. */
 async function reorder(): Promise<void> {
   const { client, server } = await udpPair(PORTS.reorder);
@@ -100,7 +102,7 @@ async function reorder(): Promise<void> {
   );
   for (const part of parts) {
     client.send(part);
-    await delay(5);
+    await delay(PART_MS);
   }
   await all;
   if ([...seen].join() !== parts.join()) fail(`arrived as ${[...seen].join(' ')}`);

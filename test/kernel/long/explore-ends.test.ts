@@ -19,7 +19,7 @@ const ours = (): string[] => namespaces().filter((name) => name.startsWith('vnet
 t.test('a cut of two seconds', { skip: cannotRun }, async (t) => {
   const repro = path.join(hookDirectory(t), 'repro');
   const start = performance.now();
-  const rules = 'udp port 7005 from client probability 4%: cut 2s; udp port 7005 probability 5%: drop';
+  const rules = 'udp port 7005 from client probability 4%: cut 2s; udp port 7005: delay 3ms jitter 3ms loss 5%';
   const program = [process.execPath, toolPath('planted-bugs'), 'cut'];
   const { status, stdout, stderr } = cli([
     'explore',
