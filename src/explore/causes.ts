@@ -46,18 +46,23 @@ const GROUPS_MAX = 200;
 /** The most numbers in one rule. */
 const NUMBERS_MAX = 1000;
 
+/** Effects that are lines with queues. */
+const LINES: readonly EffectKind[] = ['rate', 'trace'];
+/** Whether the log says that the queue of a line dropped a frame. */
+const isOfLine = (logged: string): boolean => LINES.some((kind) => logged.startsWith(`${kind}:`));
+
 /** What happened in a run with these faults, by its log. */
 export function causesOf({ rules }: Faults, log: readonly Fault[]): Cause[] {
   const groupsMax = Math.min(GROUPS_MAX, Math.floor(RULES_MAX / rules.length) - 1);
   return rules.flatMap((rule, index): Cause[] => {
-    const faults = log.filter(({ rule: id, n, effect }) => id === rule.id && n > 0 && !effect.startsWith('rate'));
+    const faults = log.filter(({ rule: id, n, effect }) => id === rule.id && n > 0 && !isOfLine(effect));
     const pins = faults.map((fault) => pinOf(rule, index, fault));
     const groups = groupsOf(pins);
     if (groups.length > groupsMax || groups.some(({ numbers }) => numbers.length > NUMBERS_MAX))
       return [wholeRule(rule, index)];
     // The waits in the queue of a line are not logged, and depend on each other.
-    const line = rule.effects.findIndex(({ kind }) => kind === 'rate');
-    const effects = rule.effects.filter(({ kind }) => kind === 'rate');
+    const line = rule.effects.findIndex(({ kind }) => LINES.includes(kind));
+    const effects = rule.effects.filter(({ kind }) => LINES.includes(kind));
     return line < 0 ? pins : [...pins, { kind: 'rule', place: [index, line], rule: { ...rule, effects } }];
   });
 }

@@ -99,6 +99,8 @@ const EFFECTS: { readonly [K in EffectKind]: (effect: EffectOf<K>, frames: strin
     `${frames} ${be(areMany)} answered by the ICMP error for packets longer than ${mtu} bytes`,
   ecn: (_, frames, areMany) => `${frames} ${be(areMany)} marked as having met congestion`,
   rate: (_, frames, areMany) => `${frames} pass${areMany ? '' : 'es'} a slow line`,
+  trace: (_, frames, areMany) => `${frames} pass${areMany ? '' : 'es'} a line with the times of a trace`,
+  carrier: ({ ms }, frames) => `the interface has no carrier for ${timeText(ms)}, from ${frames} on`,
   cut: ({ ms }, frames) => `nothing arrives for ${timeText(ms)}, from ${frames} on`,
   blackhole: (_, frames) => `nothing more of the connection arrives, from ${frames} on`,
 };

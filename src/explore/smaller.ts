@@ -14,6 +14,7 @@ type Makers = { readonly [K in EffectKind]?: (effect: EffectOf<K>, frame: string
 
 const LESSER: Makers = {
   cut: () => [{ kind: 'drop' }],
+  carrier: ({ ms }) => [{ kind: 'drop' }, { kind: 'cut', ms }],
   blackhole: () => [{ kind: 'drop' }],
   reset: ({ to }) =>
     to === 'both'
@@ -27,6 +28,7 @@ const LESSER: Makers = {
 const SMALLER: Makers = {
   delay: (effect) => timesBelow(effect.ms).map((ms) => ({ ...effect, ms })),
   cut: (effect) => timesBelow(effect.ms).map((ms) => ({ ...effect, ms })),
+  carrier: (effect) => timesBelow(effect.ms).map((ms) => ({ ...effect, ms })),
   duplicate: (effect) => upTo(effect.copies).map((copies) => ({ ...effect, copies })),
   reorder: (effect) => upTo(effect.by).map((by) => ({ ...effect, by })),
   truncate: (effect, frame) => {

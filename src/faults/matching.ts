@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Decides which frames a rule matches: a Match, prepared. */
 import type { FilterFunction } from '../packet/filter-code';
-import { type PacketFilter, parseFilter } from '../packet/filter';
+import { parseFilter } from '../packet/filter';
 import { Frame } from '../packet/frame';
 import { type FrameData, PROTOCOL, TCP_FLAG } from '../packet/headers';
 import type { Connection, Connections } from './connections';

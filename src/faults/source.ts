@@ -14,14 +14,15 @@ const possible = (): typeof import('./impossible') => require('./impossible') as
 const traces = (): typeof import('./trace') => require('./trace') as typeof import('./trace');
 const words = (): typeof import('./words') => require('./words') as typeof import('./words');
 
-/** Faults as processes pass them on, and as the record of an attachment keeps them. */
-export type FaultsWish =
+/** Rules as processes pass them on, and as the record of an attachment keeps them. */
+export type RulesWish =
   /** A JSON document, checked. */
   | { document: string }
   /** The absolute path of a module, which the thread of the interface loads; a seed in place of the module's. */
-  | { file: string; seed: number | null }
-  /** The words of an impairment, where the kernel has no netem. */
-  | ImpairmentWish;
+  | { file: string; seed: number | null };
+
+/** The same, or the words of an impairment, where the kernel has no netem. */
+export type FaultsWish = RulesWish | ImpairmentWish;
 
 export interface ImpairmentWish {
   impairment: readonly string[];
@@ -39,7 +40,7 @@ type Absolute = (file: string) => string;
  * The document of faults, with another seed unless `seed` is null. Traces are read. All rules are checked. Throws USAGE
  * or HOOK.
  */
-export function wishOf({ seed: own, rules }: Faults, seed: number | null, absolute?: Absolute): FaultsWish {
+export function wishOf({ seed: own, rules }: Faults, seed: number | null, absolute?: Absolute): RulesWish {
   possible().requirePossible(rules);
   return {
     document: JSON.stringify(documents().documentOf({ seed: seed ?? own, rules: withTraces(rules, absolute) })),
@@ -81,7 +82,7 @@ const notTrusted = (file: string, cause: NotTrusted): VnetError =>
  * Reads rules in words, a JSON document, or a file with one of them; a module is left to the thread that runs it. Only
  * root may be able to change the file. `absolute` makes a path absolute if it is not. Throws USAGE or HOOK.
  */
-export function readWish(textOrFile: string, seed: number | null, absolute: Absolute = absolutePath): FaultsWish {
+export function readWish(textOrFile: string, seed: number | null, absolute: Absolute = absolutePath): RulesWish {
   if (areRules(textOrFile)) {
     const faults = JSON_BEGINS.test(textOrFile) ? jsonOf(textOrFile, 'document') : textOrFile;
     return wishOf(documents().readFaults(faults), seed, absolute);
@@ -125,7 +126,7 @@ function jsonOf(text: string, file: string): unknown {
 }
 
 /** A document of another process, checked except for its filters. It names no file that is still to be read. Throws USAGE. */
-export function writtenWish(document: string): FaultsWish {
+export function writtenWish(document: string): RulesWish {
   const faults = documents().readFaults(jsonOf(document, 'document'));
   requireTraces(faults);
   return { document: JSON.stringify(documents().documentOf(faults)) };

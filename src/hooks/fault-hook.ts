@@ -10,9 +10,9 @@ import { impairingFaults } from '../faults/impairment';
 import { requirePossible } from '../faults/impossible';
 import { ruleText } from '../faults/language';
 import type { Fault } from '../faults/log';
-import { LogWriter } from '../faults/log-writer';
+import type { LogWriter } from '../faults/log-writer';
 import type { Faults, Rule } from '../faults/rules';
-import { besides, faultsIn, type FaultsWish, type ImpairmentWish, withTraces } from '../faults/source';
+import { besides, faultsIn, type ImpairmentWish, type RulesWish, withTraces } from '../faults/source';
 import type { Frame } from '../packet/frame';
 import type { HookContext, Verdict } from './contract';
 import type { FaultContext, Wait } from './host';
@@ -41,20 +41,13 @@ export interface FaultHook extends LoadedHook {
   report(): FaultsReport;
 }
 
-/**
- * The faults that are asked for; a module is loaded anew each time. `logFds`: the files of their log, open for
- * appending. Throws USAGE or HOOK.
- */
-export async function loadFaults(
-  wish: Exclude<FaultsWish, ImpairmentWish>,
-  logFds: readonly number[],
-): Promise<FaultHook> {
-  const log = new LogWriter(logFds);
-  if ('document' in wish) return faultHook(faultsIn(wish.document), null, log);
+/** The faults that are asked for; a module is loaded anew each time. Throws USAGE or HOOK. */
+export async function loadFaults(wish: RulesWish): Promise<Faults> {
+  if ('document' in wish) return faultsIn(wish.document);
   const { value } = await loadExport(wish.file, 'faults');
   const { seed, rules } = readFaults(value, true);
   requirePossible(rules);
-  return faultHook({ seed: wish.seed ?? seed, rules: withTraces(rules, besides(wish.file)) }, wish.file, log);
+  return { seed: wish.seed ?? seed, rules: withTraces(rules, besides(wish.file)) };
 }
 
 /** An impairment by rules, which neither tells connections apart nor is logged. Throws UNSUPPORTED. */

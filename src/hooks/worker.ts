@@ -14,7 +14,8 @@ import { increment } from '../datapath/shared-memory';
 import { groOf, mapParts, type Own, paceOf, type PollRequest } from '../datapath/worker-queue';
 import { type ErrorCode, VnetError } from '../errors';
 import { recordedRule } from '../faults/language';
-import type { FaultsWish } from '../faults/source';
+import { LogWriter } from '../faults/log-writer';
+import type { FaultsWish, RulesWish } from '../faults/source';
 import { BATCH, CONTROL } from '../layout';
 import { allowedCpus, bindToCpu } from '../native/libc';
 import { keepNodeQuiet } from '../native/node';
@@ -24,7 +25,14 @@ import { type BellRope, HookLoop } from './event-loop';
 import { HookedPoller } from './hooked-poller';
 import { HookHost, Injections } from './host';
 import { Judge } from './judge';
-import { type FaultHook, type FaultsReport, impairmentHook, loadFaults, requireNoCarrierLoss } from './fault-hook';
+import {
+  faultHook,
+  type FaultHook,
+  type FaultsReport,
+  impairmentHook,
+  loadFaults,
+  requireNoCarrierLoss,
+} from './fault-hook';
 import { functionHook } from './function-hook';
 import type { FunctionLink } from './function-host';
 import { type LoadedHook, loadHook } from './load';
@@ -258,8 +266,7 @@ class HookWorker {
         return null;
       case 'faults': {
         const wish = order.faults;
-        const faults = 'impairment' in wish ? null : await loadFaults(wish, order.logFds);
-        if (faults !== null && !this.data.hasPeer) requireNoCarrierLoss(faults.rules, this.data.interface);
+        const faults = 'impairment' in wish ? null : await this.faultsOf(wish, order.logFds);
         const hook = 'impairment' in wish ? impairmentHook(wish) : faults;
         this.host.onError = 'drop';
         this.faultSet = order.set;
@@ -287,6 +294,12 @@ class HookWorker {
       case 'step':
         return this.polled?.poller.step(order.verdict) ?? false;
     }
+  }
+
+  private async faultsOf(wish: RulesWish, logFds: readonly number[]): Promise<FaultHook> {
+    const faults = await loadFaults(wish);
+    if (!this.data.hasPeer) requireNoCarrierLoss(faults.rules, this.data.interface);
+    return faultHook(faults, 'file' in wish ? wish.file : null, new LogWriter(logFds));
   }
 
   private use(hook: LoadedHook | null, onError: OnHookError): string | null {
