@@ -89,7 +89,7 @@ export const COMMANDS: readonly Command[] = [
       seed: { ...text('seed of the first run; each run has the next one', 'N'), otherwise: "the file's, or 1" },
       timeout: {
         ...text('a run that takes longer has failed', 'SECONDS'),
-        otherwise: 'five times as long as without faults, and at least 10',
+        otherwise: '5 times as long as without faults, at least 10',
       },
       addr: {
         ...text('address with prefix length, looped; may be repeated', 'CIDR'),

@@ -7,7 +7,7 @@ import { EXIT, shellWord, usageError } from '../errors';
 import { endOf, Exploration, type Settings } from '../explore/explore';
 import { sentenceFor } from '../explore/sentence';
 import type { Found, Tally, Verdict } from '../explore/verdict';
-import { documentOf } from '../faults/document';
+import { hasFunction } from '../faults/document';
 import { ruleText } from '../faults/language';
 import { readWish } from '../faults/source';
 import { loadFaults } from '../hooks/fault-hook';
@@ -80,8 +80,14 @@ async function settingsOf(args: ExploreArguments, command: readonly string[], st
   const jobs = number('jobs', JOBS_MAX);
   const timeoutMs = args.timeout === undefined ? null : secondsOf('--timeout', args.timeout) * 1000;
   requireDirectory(args.repro);
-  // Functions of a module cannot be part of what is written.
-  const faults = documentOf(await loadFaults(readWish(args.faults, seed, absolutePath)));
+  const faults = await loadFaults(readWish(args.faults, seed, absolutePath));
+  const withFunction = faults.rules.find(({ match }) => hasFunction(match));
+  if (withFunction !== undefined)
+    throw usageError(
+      `rule ${withFunction.id}, "${ruleText(withFunction)}"`,
+      'has a function, which cannot be written into PREFIX.faults.json',
+      'use a filter in its place',
+    );
   return { command, addresses, faults, runs, jobs, timeoutMs, recordTo: filesOf(args).recording, stop };
 }
 

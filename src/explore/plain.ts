@@ -62,8 +62,8 @@ export function observationOf(causes: readonly Cause[], seed: number): Observati
   const observerOf = new Map<Pin, Rule>();
   for (const pin of ids.keys()) {
     const match = plainMatch(pin);
-    if (match === null) continue;
-    const key = JSON.stringify(match);
+    if (match === null || keyOf(match) === keyOf(pin.match)) continue;
+    const key = keyOf(match);
     const rule = observers.get(key) ?? { id: next++, match: { ...match, first: OBSERVED_MAX }, effects: [NOTHING] };
     observers.set(key, rule);
     observerOf.set(pin, rule);
@@ -74,6 +74,9 @@ export function observationOf(causes: readonly Cause[], seed: number): Observati
     plain: (log) => causes.map((cause) => (cause.kind === 'rule' ? cause : plainPin(cause, ids, observerOf, log))),
   };
 }
+
+/** The same for matches with the same fields. */
+const keyOf = (match: Match): string => JSON.stringify(Object.entries(match).sort());
 
 function plainPin(
   pin: Pin,

@@ -51,7 +51,7 @@ async function udpPair(port: number): Promise<{ client: Udp; server: Udp }> {
   return { client: udp(dgram.createSocket('udp4'), port), server: udp(server, port) };
 }
 
-const CONNECT_MS = 500;
+const CONNECT_MS = 950;
 
 /** Gives a connection up before TCP has sent its SYN again, after a second, and does not try once more. */
 async function synAck(): Promise<void> {
