@@ -61,6 +61,17 @@ t.test('the same client port again opens another connection only with another SY
   );
 });
 
+t.test('connection: one of several between the same two, and each direction of it', async (t) => {
+  const frames = [40001, 40002, 40003].flatMap((clientPort) => [
+    datagram({ clientPort }),
+    datagram({ clientPort }, 'server'),
+    datagram({ clientPort, serverPort: 54 }),
+  ]);
+  t.same(drops({ connection: 2 }).dropped(frames), [4, 5, 6]);
+  t.same(drops({ filter: 'udp port 53', connection: 3, from: 'server', nth: [1] }).dropped(frames), [8]);
+  t.same(drops({ connection: 4 }).dropped(frames), []);
+});
+
 t.test('after: from the next frame of the connection on', async (t) => {
   const engine = drops({ filter: 'udp', after: { filter: 'udp', nth: [2] }, first: 1 });
   t.same(engine.dropped(of(5)), [3]);

@@ -9,6 +9,7 @@ import { documentOf, readFaults } from '../../src/faults/document';
 import { requirePossible } from '../../src/faults/impossible';
 import { matchText, parseRules, ruleText } from '../../src/faults/language';
 import type { Effect, EffectKind, Rule } from '../../src/faults/rules';
+import { readWish } from '../../src/faults/source';
 import { effectHelp, EFFECT_WORDS, effectRow, formOf, matchHelp, MATCH_WORDS } from '../../src/faults/words';
 import { ROOT } from '../helpers/cli';
 import { Random } from '../helpers/random';
@@ -273,6 +274,16 @@ t.test('rules in JSON', async (t) => {
     /two rules with the id 1/,
   );
   wrong(Array(1001).fill('udp: drop'), /more than 1000 rules/);
+});
+
+t.test('a JSON document in place of words', async (t) => {
+  const document =
+    '{ "seed": 3, "rules": [{ "match": { "filter": "udp", "connection": 2 }, "effects": [{ "kind": "drop" }] }] }';
+  const faults = { seed: 3, rules: [{ id: 1, match: { filter: 'udp', connection: 2 }, effects: [{ kind: 'drop' }] }] };
+  t.same(readWish(document, null), { document: JSON.stringify(faults) });
+  t.same(readWish(document, 7), { document: JSON.stringify({ ...faults, seed: 7 }) });
+  t.same(readWish('["udp connection 2: drop"]', 3), { document: JSON.stringify(faults) });
+  t.throws(() => readWish('{ "rules": [', null), { code: 'USAGE', message: /^faults document: is not JSON/ });
 });
 
 t.test('rules that can never take effect', async (t) => {

@@ -10,7 +10,7 @@ import { cannotRun, MAIN, ROOT, SLOW } from '../../helpers/cli';
 import { blocksOf, READERS_HOME, scriptOf } from '../../helpers/document';
 import { PrivateMachine } from '../../helpers/private-machine';
 
-t.setTimeout(180_000 * SLOW);
+t.setTimeout(280_000 * SLOW);
 
 const BLOCKS = blocksOf(path.join(ROOT, 'docs', 'faults.md'));
 
