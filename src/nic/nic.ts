@@ -157,8 +157,8 @@ export class Nic extends EventEmitter<NicEvents> implements AsyncDisposable {
    * Replaces the hook while traffic flows; null removes it. Without `onError`, what happens to a frame on which the
    * hook fails stays as it was, also while there is none. Rejects, and changes nothing, if the hook cannot be loaded.
    *
-   * A function, or an object with functions, is called in this thread, so each frame waits for it: it takes some ten
-   * thousand frames per second, and nothing may block this thread meanwhile, as execFileSync() does.
+   * A function, or an object with functions, is called in this thread, and each frame waits for its answer: that is for
+   * tests, with some thousand frames per second. Nothing may block this thread meanwhile, as execFileSync() does.
    */
   async hook(hook: string | URL | HookExport | null, onError?: OnHookError): Promise<void> {
     if (onError !== undefined)

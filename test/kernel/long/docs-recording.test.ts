@@ -5,7 +5,10 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
-import { REFUSALS } from '../../../src/datapath/outcomes';
+import { newBlock } from '../../../src/capture/buffers';
+import { commentOf } from '../../../src/capture/comment';
+import { RecordedFrame } from '../../../src/capture/trace-ring';
+import { OUTCOME, REFUSALS } from '../../../src/datapath/outcomes';
 import { cannotRun, MAIN, ROOT, SLOW } from '../../helpers/cli';
 import { blocksOf, READERS_HOME, scriptOf } from '../../helpers/document';
 import { PrivateMachine } from '../../helpers/private-machine';
@@ -48,9 +51,18 @@ t.test('the examples do what they say', { skip: cannotRun || withoutTshark() }, 
 t.test('the comments of the table are those that are made', async (t) => {
   const text = fs.readFileSync(FILE, 'utf8');
   const source = fs.readFileSync(path.join(ROOT, 'src', 'capture', 'comment.ts'), 'utf8');
+  for (const outcome of [OUTCOME.dropped, OUTCOME.changed, OUTCOME.segmented, OUTCOME.delayed]) {
+    const frame = new RecordedFrame(0, 60, false, 1, newBlock(128), 0, 60);
+    frame.end(outcome, outcome === OUTCOME.delayed ? 400 : 3, 0);
+    const words = /, (.*) after/.exec(commentOf(frame))?.[1] ?? 'nothing';
+    t.ok(text.includes(words), words);
+  }
+  const dropped = new RecordedFrame(0, 60, false, 1, newBlock(128), 0, 60);
+  dropped.faults = [0];
+  dropped.end(OUTCOME.dropped, 0, 0);
+  const comment = commentOf(dropped, ['rule 1: udp port 53 nth 2: drop']).replace('0.000 ms', '...');
+  t.ok(text.includes(comment), comment);
   for (const words of [
-    'dropped by the hook',
-    'changed by the hook and reinjected',
     'still in the queue when the recording ended',
     'refused on the reinject path (',
     'what became of it was missed',
