@@ -16,6 +16,7 @@ PACKAGES := clang libbpf-dev libbpf1 iproute2 iputils-ping util-linux mount
 TEST_PACKAGES := $(PACKAGES) iperf3 tcpdump ethtool tcpreplay procps kmod dnsutils tmux curl lintian tshark? bpftool? zsh? fish? groff-base?
 BENCH_PACKAGES := $(TEST_PACKAGES) gcc libc6-dev
 SELFTEST_PACKAGES := $(BENCH_PACKAGES) bash libssl-dev xz-utils debian-archive-keyring
+PLAYWRIGHT_PACKAGES := $(TEST_PACKAGES) chromium
 VM_PACKAGES := $(TEST_PACKAGES) qemu-system-x86 busybox-static bash xz-utils libc6-dev debian-archive-keyring
 # SETUP=no: take the machine as it is.
 SETUP ?= yes
@@ -35,12 +36,12 @@ BENCH_PROGRAMS := $(patsubst test/bench/c/%.c,dist-test/bench/%,$(filter-out %.b
 BENCH_BUILT := $(BENCH_PROGRAMS) dist-test/bench/redirect.bpf.o
 # Compiled because ts-node takes more than a second of each test file, and of each sender that a test starts; without type
 # checks, which are lint's.
-TEST_SOURCES := $(shell find test/unit test/kernel test/report test/helpers test/model src/libbpf-ts/test -name '*.ts') \
+TEST_SOURCES := $(shell find test/unit test/kernel test/report test/helpers test/model test/playwright src/libbpf-ts/test -name '*.ts') \
 	$(wildcard src/libbpf-ts/test/bpf/*)
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DEFAULT_GOAL := help
-.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-beside-others test-vm fetch-vm test-vm-dummy test-vm-systemd test-vm-self test-vm-table test-selftests soak bench bench-quick lint lint-layout lint-types lint-c lint-texts format build compile compile-tests compile-bench clean pack deb install uninstall setup setup-test setup-bench setup-vm setup-selftests setup-build
+.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-beside-others test-vm fetch-vm test-vm-dummy test-vm-systemd test-vm-self test-vm-table test-selftests test-playwright soak bench bench-quick lint lint-layout lint-types lint-c lint-texts format build compile compile-tests compile-bench clean pack deb install uninstall setup setup-test setup-bench setup-vm setup-selftests setup-playwright setup-build
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -99,6 +100,10 @@ test-vm-table: setup-vm ## run the matrix and write its results into docs/kernel
 test-selftests: setup-selftests ## run the kernel's own selftests on vnet0, beside a veth; fetches their source (150 MB); as root, 5 minutes
 	@$(MAKE) --no-print-directory compile
 	@$(NODE) -r ts-node/register/transpile-only test/selftests/run.ts $(SELFTEST_ARGS)
+
+test-playwright: setup-playwright ## run a page in Chromium on bad wires; installs Chromium (400 MB); as root, a minute
+	@$(MAKE) --no-print-directory compile-tests
+	@$(BIN)/tap run --jobs=1 --timeout=600 --reporter=tap test/playwright/*.test.ts
 
 demo-vm: setup-vm ## show the demo in a virtual machine, without root
 	@$(MAKE) --no-print-directory compile-tests
@@ -254,6 +259,10 @@ setup-vm:
 setup-selftests:
 	@src/setup/machine.sh --for-root
 	@[ "$(SETUP)" = no ] || src/setup/packages.sh $(SELFTEST_PACKAGES)
+
+setup-playwright:
+	@src/setup/machine.sh --for-root
+	@[ "$(SETUP)" = no ] || src/setup/packages.sh $(PLAYWRIGHT_PACKAGES)
 
 pack: setup-build ## make vnet-bpf-VERSION.tgz, for npm i -g: whoever installs it needs neither make nor a compiler
 	@$(MAKE) --no-print-directory compile

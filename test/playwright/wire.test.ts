@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+/** A page in a browser that streams over a WebSocket, on wires of several kinds. `make test-playwright` runs it. */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+import { chromium, type Page } from 'playwright-core';
+import t, { type Test } from 'tap';
+import { Wire } from 'vnet-bpf/playwright';
+
+import { frameAccounting } from '../../src/datapath/stats';
+import { cannotRun, ROOT, SLOW } from '../helpers/cli';
+import { eventually } from '../helpers/controller';
+import { blocksOf } from '../helpers/document';
+import { run } from '../helpers/netns';
+import { pageServer } from './page';
+
+const CHROMIUM = '/usr/bin/chromium';
+const skip = cannotRun || (fs.existsSync(CHROMIUM) ? false : 'needs Chromium: make test-playwright installs it');
+
+t.setTimeout(300_000 * SLOW);
+
+interface Stream {
+  received: number[];
+  connections: number;
+}
+
+const streamOf = (page: Page): Promise<Stream> =>
+  page.evaluate(() => {
+    const { received, connections } = globalThis as unknown as Stream;
+    return { received, connections };
+  });
+
+/** Waits until the page has received `count` more messages; returns how long that took, in milliseconds. */
+async function streams(t: Test, page: Page, count: number): Promise<number> {
+  const begin = performance.now();
+  const before = (await streamOf(page)).received.length;
+  for (const end = begin + 60_000 * SLOW; (await streamOf(page)).received.length < before + count;) {
+    if (performance.now() > end) {
+      t.fail(`the stream stands still at ${(await streamOf(page)).received.length}`);
+      break;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  const { received } = await streamOf(page);
+  t.ok(
+    received.every((number, i) => number === i),
+    `${received.length} messages, each once and in order`,
+  );
+  return performance.now() - begin;
+}
+
+t.test('a page that streams over a WebSocket', { skip }, async (t) => {
+  await using wire = await Wire.create();
+  const browser = await wire.launch(chromium, { executablePath: CHROMIUM });
+  const at = await wire.listen(pageServer());
+  const page = await browser.newPage();
+  await page.goto(`http://${at}/`);
+  await streams(t, page, 20);
+  const round = async (): Promise<number> =>
+    page.evaluate(async () => {
+      const begin = performance.now();
+      await fetch(`/${begin}`);
+      return performance.now() - begin;
+    });
+
+  await t.test('3g', async (t) => {
+    await wire.set('3g');
+    await streams(t, page, 20);
+    const took = Math.min(await round(), await round());
+    t.ok(took >= 120, `a request takes ${took.toFixed()} ms: 75 ms less 15 ms of jitter each way`);
+  });
+  await t.test('cut(2000): it connects again, and the stream goes on', async (t) => {
+    const { connections } = await streamOf(page);
+    await wire.cut(2000);
+    const took = await streams(t, page, 20);
+    t.ok(took > 1500, `after ${took.toFixed()} ms`);
+    t.ok((await streamOf(page)).connections > connections, 'by another connection');
+    await wire.set(null);
+  });
+  await t.test('every 10th frame is dropped', async (t) => {
+    await wire.faults('tcp every 10: drop', { seed: 7 });
+    await streams(t, page, 100);
+    const log = await wire.faultLog();
+    t.ok(log.length >= 5, `${log.length} frames were dropped`);
+    t.ok(log.every(({ rule, effect, n }) => rule === 1 && effect === 'drop' && n % 10 === 0));
+    t.equal(wire.lab.seed, 7);
+    await wire.set('dsl');
+    await streams(t, page, 50);
+    t.ok((await wire.faultLog()).length > 0, 'beside a kind of wire');
+    await wire.faults(null);
+    await wire.set(null);
+    t.equal(wire.lab.seed, null);
+  });
+  await t.test('the carrier goes and comes back', async (t) => {
+    await wire.lab.carrier('down', { forMs: 500 });
+    await streams(t, page, 20);
+  });
+  const stats = wire.lab.nic.stats();
+  t.ok(stats.rx.packets > 300, `${stats.rx.packets} frames went over the wire`);
+  await browser.close();
+  t.ok(await eventually(() => frameAccounting(wire.lab.nic.stats()).balanced, 5000), 'the frame accounting balances');
+  await t.rejects(wire.set('2g'), { code: 'USAGE' });
+  await t.rejects(wire.set('duplicate 1%'), { code: 'USAGE', message: /duplicate is not a word of a wire here/ });
+});
+
+t.test('docs/faults.md: the example', { skip }, async (t) => {
+  const block = blocksOf(path.join(ROOT, 'docs', 'faults.md')).find(({ language }) => language === 'javascript');
+  // Below the checkout, where Node finds the package itself and playwright-core.
+  const file = path.join(t.testdir({ 'browser.test.mjs': block?.text ?? '' }), 'browser.test.mjs');
+  const { status, stdout, stderr } = run(process.execPath, ['--test', file], {
+    env: { ...process.env, NODE_OPTIONS: '', NODE_TEST_CONTEXT: undefined },
+  });
+  t.equal(status, 0, `${stdout}\n${stderr}`);
+  t.match(stdout, /^(#|ℹ) pass 1$/m);
+});
