@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /**
- * The words of `impair` as rules, for kernels without netem. As with netem, chance does not tell connections apart, and
- * what netem does first comes first: losses, duplicates, corruption, delay, rate.
+ * The words of `impair` as rules, for kernels without netem and for wires of tests. What netem does first comes first:
+ * losses, duplicates, corruption, delay, rate.
  */
 import { VnetError } from '../errors';
 import { lineOf, netemOptionsOf } from '../impair/settings';
+import { impairmentWords, parseImpairment } from '../impair/words';
 import { SEED_MAX } from '../options/values';
 import type { Effect, Faults, LineQueue, Match, Rule } from './rules';
 
@@ -31,27 +32,43 @@ const LACKING: readonly [words: string, isAsked: (options: Options) => boolean][
   ],
 ];
 
+/** The queue of a wire. */
+const WIRE_QUEUE: LineQueue = { queue: { ms: 100 }, targetMs: null, intervalMs: null };
 /** The longest queue where a line has none of its own: the memory for frames that wait ends it. */
 const NO_QUEUE: LineQueue = { queue: { ms: 3_600_000 }, targetMs: null, intervalMs: null };
 
-/** Throws UNSUPPORTED for words that only netem knows. `random`: the seed, if the words name none. */
+/**
+ * For an interface. As with netem, chance does not tell connections apart. Throws UNSUPPORTED for words that only netem
+ * knows. `random`: the seed, if the words name none.
+ */
 export function impairingFaults(words: readonly string[], random: number): ImpairingFaults {
   const options = netemOptionsOf(words, 1);
-  const lacking = LACKING.find(([, isAsked]) => isAsked(options));
-  if (lacking)
-    throw new VnetError(
-      'UNSUPPORTED',
-      `impair: ${lacking[0]}`,
-      'this kernel has no netem, without which it is not possible',
-      {
-        hint: 'modprobe sch_netem if it is a module; or leave it out',
-      },
-    );
+  requireRules(options, 'impair', 'this kernel has no netem, without which it is not possible', {
+    hint: 'modprobe sch_netem if it is a module; or leave it out',
+  });
   const seed = options.seed === null ? random : Number(options.seed % BigInt(SEED_MAX));
-  return { faults: { seed, rules: rulesOf(options, words) }, waitsMost: options.limit };
+  return { faults: { seed, rules: rulesOf(options, words, NO_QUEUE) }, waitsMost: options.limit };
 }
 
-function rulesOf({ loss, duplicate, corrupt, reorder, delay, rate }: Options, words: readonly string[]): Rule[] {
+/** For a wire, such as `3g` or `delay 20ms loss 1%`. Throws USAGE and UNSUPPORTED. */
+export function wireRules(text: string): Rule[] {
+  const words = impairmentWords(parseImpairment(text.trim().split(/\s+/)));
+  const options = netemOptionsOf(words, 1);
+  requireRules(options, 'wire', 'only netem can do that', { hint: 'impair() of an interface; or leave it out' });
+  return rulesOf(options, words, WIRE_QUEUE);
+}
+
+function requireRules(options: Options, what: string, why: string, { hint }: { hint: string }): void {
+  const lacking = LACKING.find(([, isAsked]) => isAsked(options));
+  if (lacking) throw new VnetError('UNSUPPORTED', `${what}: ${lacking[0]}`, why, { hint });
+}
+
+/** `otherwise`: the queue of a line for which the words name none. */
+function rulesOf(
+  { loss, duplicate, corrupt, reorder, delay, rate }: Options,
+  words: readonly string[],
+  otherwise: LineQueue,
+): Rule[] {
   const rules: Omit<Rule, 'id'>[] = [];
   const add = (effect: Effect, match: Match = {}): void => void rules.push({ match, effects: [effect] });
   if (loss.model === 'random' && loss.chance > 0) add({ kind: 'loss', probability: loss.chance });
@@ -78,7 +95,7 @@ function rulesOf({ loss, duplicate, corrupt, reorder, delay, rate }: Options, wo
     add({
       kind: 'rate',
       bitsPerSecond: rate.bytes * 8,
-      ...(line ? { queue: { ms: line.queueMs }, targetMs: null, intervalMs: null } : NO_QUEUE),
+      ...(line ? { queue: { ms: line.queueMs }, targetMs: null, intervalMs: null } : otherwise),
     });
   }
   return rules.map((rule, i) => ({ id: i + 1, ...rule }));

@@ -14,17 +14,17 @@ import type { Browser, BrowserType, LaunchOptions } from 'playwright-core';
 
 import { shellWord, usageError } from '../errors';
 import { readFaults, type RulesInput } from '../faults/document';
+import { wireRules } from '../faults/impairment';
 import type { Fault } from '../faults/log';
 import type { Rule } from '../faults/rules';
 import { Netns } from '../link/netns';
 import { Lab, type LabOptions } from './lab';
 import type { SeedChoice } from './seed';
-import { wireEffects } from './wire-effects';
 
 /** The wire's address unless the options name others. */
 const ADDRESS = '10.77.0.1/24';
-/** The rule of Wire.set(), with a number that no rule of a test has. */
-const WIRE_RULE = 1_000_000;
+/** The rules of Wire.set() have numbers from here on, which no rule of a test has. */
+const FIRST_OF_WIRE = 1_000_000;
 
 export interface WireOptions extends Omit<LabOptions, 'hook' | 'onHookError' | 'faults'> {
   /** The kind of wire at the start: see `Wire.set()`. */
@@ -36,7 +36,7 @@ export class Wire implements AsyncDisposable {
   private readonly servers: Server[] = [];
   /** Where the program is that starts a browser on the wire. */
   private readonly directory = fs.mkdtempSync(path.join(os.tmpdir(), 'vnet-bpf-wire-'));
-  private kind: Rule | null = null;
+  private kind: readonly Rule[] = [];
   private rules: readonly Rule[] = [];
   private seed: SeedChoice | undefined;
 
@@ -98,7 +98,8 @@ export class Wire implements AsyncDisposable {
    * `'delay 20ms rate 5mbit queue 50ms'`; null for a perfect one. The rules of faults() begin to count anew.
    */
   async set(words: string | null): Promise<void> {
-    const kind = words === null ? null : { id: WIRE_RULE, match: {}, effects: wireEffects(words) };
+    const rules = words === null ? [] : wireRules(words);
+    const kind = rules.map((rule, i) => ({ ...rule, id: FIRST_OF_WIRE + i }));
     await this.apply(kind, this.rules, this.seed);
   }
 
@@ -111,8 +112,8 @@ export class Wire implements AsyncDisposable {
     await this.apply(this.kind, rules === null ? [] : readFaults(rules).rules, seed ?? own ?? this.seed);
   }
 
-  private async apply(kind: Rule | null, rules: readonly Rule[], seed: SeedChoice | undefined): Promise<void> {
-    const all = [...rules, ...(kind === null ? [] : [kind])];
+  private async apply(kind: readonly Rule[], rules: readonly Rule[], seed: SeedChoice | undefined): Promise<void> {
+    const all = [...rules, ...kind];
     await this.lab.faults(all.length === 0 ? null : all, seed === undefined ? {} : { seed });
     this.kind = kind;
     this.rules = rules;
@@ -121,7 +122,7 @@ export class Wire implements AsyncDisposable {
 
   /** The faults that have happened, those of set() left out. */
   async faultLog(): Promise<Fault[]> {
-    return (await this.lab.faultLog()).filter(({ rule }) => rule !== WIRE_RULE);
+    return (await this.lab.faultLog()).filter(({ rule }) => rule < FIRST_OF_WIRE);
   }
 
   /** Nothing passes for `ms` milliseconds; resolves at once. */
