@@ -349,8 +349,8 @@ export function readStats(attachment: Attachment): Stats {
     backend,
     attach,
     state,
-    impairedBy: impairedBy(attachment.impairment),
     pid,
+    impairedBy: impairedBy(attachment.impairment),
   } as const;
   return documentOf(head, (_, { from }) => (typeof from === 'number' ? queues.sum(from) : from(source)));
 }

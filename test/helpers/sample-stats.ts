@@ -19,8 +19,8 @@ function statsOf(number: () => number): Stats {
     backend: 'veth',
     attach: 'tcx',
     state: 'stopped',
-    impairedBy: null,
     pid: 0,
+    impairedBy: null,
   } as const;
   const refused = (): Record<string, number> =>
     Object.fromEntries(Object.keys(REFUSALS).map((name) => [name, number()]));

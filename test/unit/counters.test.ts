@@ -83,6 +83,7 @@ t.test('fields of a reading and their order are a contract', async (t) => {
     'attach',
     'state',
     'pid',
+    'impairedBy',
     'tx: packets bytes',
     'rx: packets bytes',
     'queue: queues capacityBytes usedBytes packets capacityPackets lowWatermarkBytes stopped stops wakes largestFrame',

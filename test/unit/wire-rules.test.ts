@@ -9,10 +9,7 @@ import { PROFILES } from '../../src/impair/words';
 const textOf = (words: string): string => wireRules(words).map(ruleText).join('; ');
 
 t.test('named wires, and words', async (t) => {
-  t.equal(
-    textOf('3g'),
-    'all: loss 0.5%; all: delay 75ms jitter 15ms distribution normal unordered; all: rate 2mbit queue 300ms',
-  );
+  t.equal(textOf('3g'), 'all: loss 0.5%; all: delay 75ms jitter 15ms unordered; all: rate 2mbit queue 300ms');
   t.match(
     textOf('dsl loss 2%'),
     /^all: loss 2%; all: delay 15ms .*; all: rate 16mbit$/,
