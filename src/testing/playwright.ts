@@ -6,7 +6,7 @@
 import '../not-bundled';
 
 import * as fs from 'node:fs';
-import type { AddressInfo, Server } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
 import * as os from 'node:os';
 import * as path from 'node:path';
 
@@ -34,6 +34,8 @@ export interface WireOptions extends Omit<LabOptions, 'hook' | 'onHookError' | '
 export class Wire implements AsyncDisposable {
   private readonly browsers: Browser[] = [];
   private readonly servers: Server[] = [];
+  /** Connections of the servers. The network may go before their other ends have said that they end. */
+  private readonly connections = new Set<Socket>();
   /** Where the program is that starts a browser on the wire. */
   private readonly directory = fs.mkdtempSync(path.join(os.tmpdir(), 'vnet-bpf-wire-'));
   private kind: readonly Rule[] = [];
@@ -85,6 +87,10 @@ export class Wire implements AsyncDisposable {
       server.once('listening', resolve);
       server.once('error', reject);
     });
+    server.on('connection', (socket: Socket) => {
+      this.connections.add(socket);
+      socket.once('close', () => this.connections.delete(socket));
+    });
     using netns = Netns.named(this.lab.netns);
     // Without a host there is nothing to look up, so the socket is made in this namespace.
     netns.run(() => server.listen(port));
@@ -133,10 +139,8 @@ export class Wire implements AsyncDisposable {
   /** Closes the browsers and servers, and removes the network. Idempotent. */
   async close(): Promise<void> {
     await Promise.allSettled(this.browsers.splice(0).map((browser) => browser.close()));
-    for (const server of this.servers.splice(0)) {
-      server.close();
-      if ('closeAllConnections' in server) (server.closeAllConnections as () => void)();
-    }
+    for (const server of this.servers.splice(0)) server.close();
+    for (const socket of this.connections) socket.destroy();
     fs.rmSync(this.directory, { recursive: true, force: true });
     await this.lab.close();
   }

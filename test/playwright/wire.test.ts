@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** A page in a browser that streams over a WebSocket, on wires of several kinds. `make test-playwright` runs it. */
+import { once } from 'node:events';
 import * as fs from 'node:fs';
+import { createServer } from 'node:net';
 import * as path from 'node:path';
 
 import { chromium, type Page } from 'playwright-core';
@@ -101,6 +103,24 @@ t.test('a page that streams over a WebSocket', { skip }, async (t) => {
   t.ok(await eventually(() => frameAccounting(wire.lab.nic.stats()).balanced, 5000), 'the frame accounting balances');
   await t.rejects(wire.set('2g'), { code: 'USAGE' });
   await t.rejects(wire.set('duplicate 1%'), { code: 'USAGE', message: /duplicate is not a word of a wire here/ });
+});
+
+t.test('close() ends connections whose other end cannot say that it ends', { skip }, async (t) => {
+  const wire = await Wire.create();
+  const server = createServer();
+  const port = (await wire.listen(server)).split(':').at(-1);
+  const abort = new AbortController();
+  const client = wire.lab
+    .run('bash', ['-c', `exec 3<>/dev/tcp/${wire.address}/${port}; sleep 60`], { signal: abort.signal })
+    .catch(() => undefined);
+  await once(server, 'connection');
+  const ended = once(server, 'close');
+  await wire.lab.carrier('down');
+  await wire.close();
+  await ended;
+  t.pass('the server has none left');
+  abort.abort();
+  await client;
 });
 
 t.test('docs/faults.md: the example', { skip }, async (t) => {
