@@ -179,7 +179,7 @@ function devices(tcx: boolean): Check[] {
     clsact(made.clsact, tcx),
     room(made.room),
     optional('dummy', made.dummy, 'modprobe dummy, or attach without --type dummy'),
-    optional('netem', made.netem, 'modprobe sch_netem, or use the hook chaos in place of impair'),
+    optional('netem', made.netem, 'modprobe sch_netem; without it, impair works by rules of faults'),
   ];
 }
 

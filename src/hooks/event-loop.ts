@@ -72,6 +72,11 @@ export class RingBell {
     });
   }
 
+  /** Resolves once the bell listens, or has broken. */
+  get listening(): Promise<unknown> {
+    return this.wakeFd;
+  }
+
   /** Ends the bell's thread. The hook's thread must have ended. Idempotent. */
   async close(): Promise<void> {
     const words = new Int32Array(this.rope.words);
@@ -118,6 +123,10 @@ const DOZE_MS = 1;
 const SPIN_MS = 0.12;
 /** A rest during which a frame becomes due ends this long before, in milliseconds. */
 const LEAD_MS = 2;
+/** Rests that are shorter than this many milliseconds block the thread: Node's timers would make them longer. */
+const SHORT_MS = 1;
+/** How long polls follow each other without a look at the event loop, in milliseconds. */
+const TURN_MS = 0.5;
 
 /**
  * Waits for records and for frames that become due:
@@ -132,6 +141,8 @@ export class HookLoop {
   private due: NodeJS.Immediate | undefined;
   private rest: NodeJS.Timeout | undefined;
   private asleep = false;
+  /** A word that nobody notifies. */
+  private readonly nobody = new Int32Array(new SharedArrayBuffer(4));
   private readonly watchdog: NodeJS.Timeout;
 
   constructor(
@@ -140,6 +151,8 @@ export class HookLoop {
     private readonly bell: Int32Array,
     private readonly ringFd: number,
     private readonly vitals: Int32Array,
+    /** Whether what judges the frames leaves nothing to the event loop, as a hook may. */
+    private readonly isAlone: () => boolean,
     private readonly onEnded: () => void,
     /** Called when the loop itself failed, not the hook: nothing can be trusted any more. */
     private readonly onBroken: (error: unknown) => void,
@@ -177,7 +190,7 @@ export class HookLoop {
   private turn(): void {
     this.beat();
     this.stopWaiting();
-    const pause = this.poll();
+    const pause = this.pollOn();
     if (this.loop.state === 'ended') {
       clearInterval(this.watchdog);
       this.onEnded();
@@ -188,12 +201,24 @@ export class HookLoop {
     if (pause === Infinity && left > DOZES_FOR_MS) {
       this.sleep();
       if (left < Infinity) this.rest = setTimeout(() => this.turn(), left - DOZES_FOR_MS);
+    } else if (pause > 0 && pause < SHORT_MS && left > pause) {
+      Atomics.wait(this.nobody, 0, 0, pause);
+      this.due ??= setImmediate(() => this.turn());
     } else if (pause > 0 && pause < Infinity && left > LEAD_MS) {
       this.rest = setTimeout(() => this.turn(), Math.min(pause, left - LEAD_MS));
     } else {
       if (pause === Infinity && left > SPIN_MS) waitReadable(this.ringFd, Math.min(left - SPIN_MS, DOZE_MS));
       this.due ??= setImmediate(() => this.turn());
     }
+  }
+
+  /** Polls, again and again while there is much to do and nothing else has to be done. */
+  private pollOn(): number {
+    let pause = this.poll();
+    if (pause > 0 || !this.isAlone()) return pause;
+    for (const until = clock.now() + TURN_MS; pause === 0 && this.loop.state !== 'ended' && clock.now() < until;)
+      pause = this.poll();
+    return pause;
   }
 
   private poll(): number {

@@ -107,6 +107,8 @@ export class HookThread implements Polled {
     const { rope } = this.bell;
     const command = this.command32.buffer as SharedArrayBuffer;
     await this.order({ kind: 'poll', request: { ...request, command }, bell: rope, deadly }, [rope.port]);
+    // Until then, frames that come after a sleep would wait for the watchdog.
+    await this.bell.listening;
   }
 
   /** Has an order carried out. Rejects with the thread's error. */

@@ -324,6 +324,7 @@ class HookWorker {
       new Int32Array(bell.words),
       request.ringFd,
       this.vitals,
+      () => this.host.active?.isFaults === true,
       () => this.end(polled, bell),
       (error) => this.giveUp(error),
     );

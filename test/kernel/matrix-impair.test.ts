@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * `vnet-bpf impair` with the kernel's own netem: each impairment does what it says, and no frame is unaccounted for.
+ * `vnet-bpf impair`, with the kernel's own netem or by rules where the kernel has none: each impairment does what it
+ * says, and no frame is unaccounted for.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -62,7 +63,10 @@ async function pass(t: Test, nic: Attached, udp: OwnUdp, count = COUNT): Promise
   return { received: udp.received - before, stats };
 }
 
-t.test('impaired', { skip: cannotLoop() || withoutQdisc('netem') }, async (t) => {
+/** Without it, rules do the same. */
+const hasNetem = !withoutQdisc('netem');
+
+t.test('impaired', { skip: cannotLoop() }, async (t) => {
   const nic = attachedIn(t, quietNetns(t), ARGUMENTS);
   const udp = new OwnUdp(t, nic.netns, ADDRESSES[0], 200);
   // The neighbour is known, because a lost ARP packet would lose everything.
@@ -70,7 +74,11 @@ t.test('impaired', { skip: cannotLoop() || withoutQdisc('netem') }, async (t) =>
   let last = (await atRest(nic)).impair;
 
   await t.test('delay', async (t) => {
-    t.match(cliOk(['impair', nic.iface, '--netns', nic.netns, 'delay', '150ms']), /^vnet0 is impaired: delay 150ms$/m);
+    t.match(
+      cliOk(['impair', nic.iface, '--netns', nic.netns, 'delay', '150ms']),
+      hasNetem ? /^vnet0 is impaired: delay 150ms$/m : /^vnet0 is impaired: delay 150ms \(by rules/m,
+    );
+    t.equal(look(nic).impairedBy, hasNetem ? 'netem' : 'faults');
     const output = okIn(nic.netns, 'ping', ['-c', '1', '-W', String(2 * SLOW), ADDRESSES[0]]);
     const took = Number(/time=([\d.]+)/.exec(output)?.[1] ?? NaN);
     t.ok(took >= 300, `request and reply are delayed by 150 ms each: ${took} ms`);
@@ -112,47 +120,52 @@ t.test('impaired', { skip: cannotLoop() || withoutQdisc('netem') }, async (t) =>
       ),
     );
     t.match(refusals.slice(1), [/needs a delay/, /needs a reorder of more than 0%/]);
-    if (!kernelIsAtLeast('6.6')) t.match(refusals[0], /seed: came with Linux 6\.6/);
+    const takesSeed = !hasNetem || kernelIsAtLeast('6.6');
+    if (!takesSeed) t.match(refusals[0], /seed: came with Linux 6\.6/);
     t.equal(
       attachmentOf(nic).impairment?.words?.join(' '),
-      kernelIsAtLeast('6.6') ? 'delay 40ms seed 1' : 'delay 30ms',
+      takesSeed ? 'delay 40ms seed 1' : 'delay 30ms',
       'what is refused leaves the old one',
     );
     t.equal((await pass(t, nic, udp)).received, COUNT, 'in the kernel, too');
   });
 
-  await t.test('the kernel does what tc would have it do, and takes back what is not said', async (t) => {
-    const inPlace = (): string =>
-      ok('nsenter', [
-        `--net=${HOST_PEER_NETNS}`,
-        '--',
-        'tc',
-        'qdisc',
-        'show',
-        'dev',
-        attachmentOf(nic).peer?.name ?? '',
-      ]);
-    await impair(
-      nic,
-      'delay 15ms 1ms 25% distribution normal loss gemodel 1% 10% 70% 0.1% ecn duplicate 2% corrupt 1% reorder 10% gap 5 rate 10mbit 20 slot 1ms 2ms packets 3',
-    );
-    const shown = inPlace();
-    for (const part of [
-      'limit ',
-      'delay 15ms  1ms 25%',
-      'loss gemodel p 1% r 10% 1-h 70% 1-k 0.1%',
-      'duplicate 2%',
-      'reorder 10%',
-      'corrupt 1%',
-      'rate 10Mbit packetoverhead 20',
-      'ecn',
-      'slot 1ms 2ms packets 3',
-      'gap 5',
-    ])
-      t.match(shown, part);
-    await impair(nic, 'delay 1ms');
-    t.match(inPlace(), /delay 1ms\s*$/m);
-  });
+  await t.test(
+    'the kernel does what tc would have it do, and takes back what is not said',
+    { skip: !hasNetem },
+    async (t) => {
+      const inPlace = (): string =>
+        ok('nsenter', [
+          `--net=${HOST_PEER_NETNS}`,
+          '--',
+          'tc',
+          'qdisc',
+          'show',
+          'dev',
+          attachmentOf(nic).peer?.name ?? '',
+        ]);
+      await impair(
+        nic,
+        'delay 15ms 1ms 25% distribution normal loss gemodel 1% 10% 70% 0.1% ecn duplicate 2% corrupt 1% reorder 10% gap 5 rate 10mbit 20 slot 1ms 2ms packets 3',
+      );
+      const shown = inPlace();
+      for (const part of [
+        'limit ',
+        'delay 15ms  1ms 25%',
+        'loss gemodel p 1% r 10% 1-h 70% 1-k 0.1%',
+        'duplicate 2%',
+        'reorder 10%',
+        'corrupt 1%',
+        'rate 10Mbit packetoverhead 20',
+        'ecn',
+        'slot 1ms 2ms packets 3',
+        'gap 5',
+      ])
+        t.match(shown, part);
+      await impair(nic, 'delay 1ms');
+      t.match(inPlace(), /delay 1ms\s*$/m);
+    },
+  );
 
   await t.test('loss in bursts', async (t) => {
     const before = look(nic).impair.lost;
@@ -184,7 +197,8 @@ t.test('impaired', { skip: cannotLoop() || withoutQdisc('netem') }, async (t) =>
     last = stats.impair;
   });
 
-  await t.test('frames that go with the link', async (t) => {
+  // By rules, frames wait in the poller, and are refused when they are due.
+  await t.test('frames that go with the link', { skip: !hasNetem }, async (t) => {
     await impair(nic, 'delay 30s duplicate 50%');
     const from = udp.sent;
     await exchange(udp, from + COUNT);
@@ -208,7 +222,7 @@ t.test('impaired', { skip: cannotLoop() || withoutQdisc('netem') }, async (t) =>
     await impair(nic, 'rate 500kbit limit 20');
     const { received, stats } = await pass(t, nic, udp);
     t.equal(received, COUNT, 'what it has no space for waits in the ring: all came back');
-    t.ok(stats.reinject.retries > 0);
+    if (hasNetem) t.ok(stats.reinject.retries > 0);
     t.same({ ...stats.impair, waiting: 0 }, last, 'none is lost or duplicated');
   });
 
@@ -230,109 +244,105 @@ t.test('impaired', { skip: cannotLoop() || withoutQdisc('netem') }, async (t) =>
   });
 });
 
-t.test(
-  'each named wire is what its line in the docs says',
-  { skip: cannotLoop() || withoutQdisc('netem') },
-  async (t) => {
-    const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24']);
-    okIn(nic.netns, 'ping', ['-q', '-c', '1', '-W', String(2 * SLOW), ADDRESSES[0]]);
-    const docs = fs.readFileSync(path.join(ROOT, 'docs/cli.md'), 'utf8');
-    // A bad line, or a full queue, loses pings as it does other frames: all of a few, now and then.
-    const pings = async (args: string[]): Promise<number[]> => {
-      for (let tries = 0; tries < 5; tries++) {
-        const ping = Background.start(t, nic.netns, 'ping', ['-W', '10', ...args, ADDRESSES[0]]);
-        await ping.ended;
-        const times = [...ping.output.matchAll(/time=([\d.]+)/g)].map(([, ms]) => Number(ms));
-        if (times.length > 0) return times;
-      }
-      return [];
-    };
-    for (const [name, { words }] of Object.entries(PROFILES)) {
-      await t.test(name, async (t) => {
-        const { delay: late, rate } = netemOptionsOf(checkedWords(name), 1);
-        const [, idle = '', loaded = ''] =
-          new RegExp(`^\\| \`${name}\` \\| \`${words}\` \\|.*\\| (\\d+) ms \\| (\\d+) ms \\|$`, 'm').exec(docs) ?? [];
-        const jitter = (2 * late.jitter) / 1e6;
-        // Other processes may use the processor; an unlimited queue takes seconds.
-        const slack = 50 * SLOW;
-        await impair(nic, name);
-        const alone = await pings(['-c', '3', '-i', '0.01']);
-        const quickest = Math.min(...alone);
-        t.ok(
-          quickest >= Number(idle) - jitter && quickest <= Number(idle) + jitter + slack / 5,
-          `idle: ${alone.join(', ')} ms for ${idle}`,
-        );
-
-        // A flow of TCP, with pings beside it.
-        const flow = OwnTcpFlow.start(t, nic.netns, ADDRESSES[0]);
-        await delay(Math.min(1500, 4 * Number(idle)));
-        const busy = await pings(['-c', '3', '-i', '0.2']);
-        const passed = flow.stop();
-        t.ok(
-          Math.min(...busy) <= Number(loaded) + jitter + slack,
-          `under load: ${busy.join(', ')} ms for at most ${loaded}`,
-        );
-        t.ok(
-          passed.bytes > 0 && passed.bytes / passed.seconds <= rate.bytes * 1.1,
-          `TCP: ${Math.round((passed.bytes * 8) / passed.seconds / 1000)} kbit/s`,
-        );
-
-        // More datagrams than the line takes.
-        const bytes = rate.bytes < 1e6 ? 200 : 1400;
-        const udp = new OwnUdp(t, nic.netns, ADDRESSES[0], bytes);
-        const before = await atRest(nic);
-        const perMs = (3 * rate.bytes) / (bytes + 42) / 1000;
-        const begun = performance.now();
-        let first: { at: number; received: number } | undefined;
-        const speed = (now: number): number =>
-          ((udp.received - (first?.received ?? NaN)) * (bytes + 42)) / ((now - (first?.at ?? NaN)) / 1000);
-        const isFast = (bytesPerSecond: number): boolean => bytesPerSecond > rate.bytes * 0.4 || rate.bytes > 1e6;
-        // On a busy host, emulated machines stand still for longer than that.
-        const isEnough = (now: number): boolean =>
-          now >= begun + FLOOD_MS && ((udp.received >= FLOOD_RECEIVED && isFast(speed(now))) || now >= begun + WAIT_MS);
-        for (let now = begun; !isEnough(now); now = performance.now()) {
-          udp.offer(Math.floor((now - begun) * perMs) - udp.sent);
-          udp.take();
-          if (udp.received > 0) first ??= { at: performance.now(), received: udp.received };
-          await delay(1);
-        }
-        const throughput = speed(performance.now());
-        t.ok(
-          throughput < rate.bytes * 1.6 && isFast(throughput),
-          `UDP: ${Math.round((throughput * 8) / 1000)} kbit/s of ${(rate.bytes * 8) / 1000}`,
-        );
-        const after = await atRest(nic);
-        udp.take();
-        const missing = udp.sent - udp.received;
-        const lost = after.impair.lost - before.impair.lost;
-        const sent = after.tx.packets - before.tx.packets;
-        t.equal(lost, sent - (after.rx.packets - before.rx.packets), 'what did not come back is counted as lost');
-        // The kernel may have sent frames of its own meanwhile, such as the reset of the flow.
-        const others = sent - udp.sent;
-        t.ok(
-          (missing > 0 || rate.bytes > 1e6) && lost >= missing && lost <= missing + others,
-          `what found no place is counted as lost: ${lost} for ${missing} and ${others} of others`,
-        );
-      });
+t.test('each named wire is what its line in the docs says', { skip: cannotLoop() }, async (t) => {
+  const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24']);
+  okIn(nic.netns, 'ping', ['-q', '-c', '1', '-W', String(2 * SLOW), ADDRESSES[0]]);
+  const docs = fs.readFileSync(path.join(ROOT, 'docs/cli.md'), 'utf8');
+  // A bad line, or a full queue, loses pings as it does other frames: all of a few, now and then.
+  const pings = async (args: string[]): Promise<number[]> => {
+    for (let tries = 0; tries < 5; tries++) {
+      const ping = Background.start(t, nic.netns, 'ping', ['-W', '10', ...args, ADDRESSES[0]]);
+      await ping.ended;
+      const times = [...ping.output.matchAll(/time=([\d.]+)/g)].map(([, ms]) => Number(ms));
+      if (times.length > 0) return times;
     }
-    await t.test('a weak signal loses what it says', async (t) => {
-      await impair(nic, 'lossy-wifi rate 1gbit');
-      const udp = new OwnUdp(t, nic.netns, ADDRESSES[0], 100);
-      await exchange(udp, 2000);
-      await atRest(nic);
+    return [];
+  };
+  for (const [name, { words }] of Object.entries(PROFILES)) {
+    await t.test(name, async (t) => {
+      const { delay: late, rate } = netemOptionsOf(checkedWords(name), 1);
+      const [, idle = '', loaded = ''] =
+        new RegExp(`^\\| \`${name}\` \\| \`${words}\` \\|.*\\| (\\d+) ms \\| (\\d+) ms \\|$`, 'm').exec(docs) ?? [];
+      const jitter = (2 * late.jitter) / 1e6;
+      // Other processes may use the processor; an unlimited queue takes seconds.
+      const slack = 50 * SLOW;
+      await impair(nic, name);
+      const alone = await pings(['-c', '3', '-i', '0.01']);
+      const quickest = Math.min(...alone);
+      t.ok(
+        quickest >= Number(idle) - jitter && quickest <= Number(idle) + jitter + slack / 5,
+        `idle: ${alone.join(', ')} ms for ${idle}`,
+      );
+
+      // A flow of TCP, with pings beside it.
+      const flow = OwnTcpFlow.start(t, nic.netns, ADDRESSES[0]);
+      await delay(Math.min(1500, 4 * Number(idle)));
+      const busy = await pings(['-c', '3', '-i', '0.2']);
+      const passed = flow.stop();
+      t.ok(
+        Math.min(...busy) <= Number(loaded) + jitter + slack,
+        `under load: ${busy.join(', ')} ms for at most ${loaded}`,
+      );
+      t.ok(
+        passed.bytes > 0 && passed.bytes / passed.seconds <= rate.bytes * 1.1,
+        `TCP: ${Math.round((passed.bytes * 8) / passed.seconds / 1000)} kbit/s`,
+      );
+
+      // More datagrams than the line takes.
+      const bytes = rate.bytes < 1e6 ? 200 : 1400;
+      const udp = new OwnUdp(t, nic.netns, ADDRESSES[0], bytes);
+      const before = await atRest(nic);
+      const perMs = (3 * rate.bytes) / (bytes + 42) / 1000;
+      const begun = performance.now();
+      let first: { at: number; received: number } | undefined;
+      const speed = (now: number): number =>
+        ((udp.received - (first?.received ?? NaN)) * (bytes + 42)) / ((now - (first?.at ?? NaN)) / 1000);
+      const isFast = (bytesPerSecond: number): boolean => bytesPerSecond > rate.bytes * 0.4 || rate.bytes > 1e6;
+      // On a busy host, emulated machines stand still for longer than that.
+      const isEnough = (now: number): boolean =>
+        now >= begun + FLOOD_MS && ((udp.received >= FLOOD_RECEIVED && isFast(speed(now))) || now >= begun + WAIT_MS);
+      for (let now = begun; !isEnough(now); now = performance.now()) {
+        udp.offer(Math.floor((now - begun) * perMs) - udp.sent);
+        udp.take();
+        if (udp.received > 0) first ??= { at: performance.now(), received: udp.received };
+        await delay(1);
+      }
+      const throughput = speed(performance.now());
+      t.ok(
+        throughput < rate.bytes * 1.6 && isFast(throughput),
+        `UDP: ${Math.round((throughput * 8) / 1000)} kbit/s of ${(rate.bytes * 8) / 1000}`,
+      );
+      const after = await atRest(nic);
       udp.take();
-      const lost = 1 - udp.received / udp.sent;
-      t.ok(lost > 0.015 && lost < 0.05, `${(lost * 100).toFixed(1)} % of ${udp.sent}`);
+      const missing = udp.sent - udp.received;
+      const lost = after.impair.lost - before.impair.lost;
+      const sent = after.tx.packets - before.tx.packets;
+      t.equal(lost, sent - (after.rx.packets - before.rx.packets), 'what did not come back is counted as lost');
+      // The kernel may have sent frames of its own meanwhile, such as the reset of the flow.
+      const others = sent - udp.sent;
+      t.ok(
+        (missing > 0 || rate.bytes > 1e6) && lost >= missing && lost <= missing + others,
+        `what found no place is counted as lost: ${lost} for ${missing} and ${others} of others`,
+      );
     });
-    await t.test('an impairment that somebody removes is put back', async (t) => {
-      await impair(nic, 'delay 5ms');
-      const { id, peer } = attachmentOf(nic);
-      ok('nsenter', [`--net=${HOST_PEER_NETNS}`, '--', 'tc', 'qdisc', 'del', 'dev', peer?.name ?? '', 'root']);
-      const log = (): string => fs.readFileSync(logFile(id), 'utf8');
-      t.ok(await eventually(() => log().includes('somebody removed the impairment of vnet0: put back')), 'the log');
-      t.match(ok('nsenter', [`--net=${HOST_PEER_NETNS}`, '--', 'tc', 'qdisc']), /netem .* delay 5ms/);
-    });
-    const sums = frameAccounting(await atRest(nic));
-    t.equal(sums.out, sums.in, 'the frame accounting balances');
-  },
-);
+  }
+  await t.test('a weak signal loses what it says', async (t) => {
+    await impair(nic, 'lossy-wifi rate 1gbit');
+    const udp = new OwnUdp(t, nic.netns, ADDRESSES[0], 100);
+    await exchange(udp, 2000);
+    await atRest(nic);
+    udp.take();
+    const lost = 1 - udp.received / udp.sent;
+    t.ok(lost > 0.015 && lost < 0.05, `${(lost * 100).toFixed(1)} % of ${udp.sent}`);
+  });
+  await t.test('an impairment that somebody removes is put back', { skip: !hasNetem }, async (t) => {
+    await impair(nic, 'delay 5ms');
+    const { id, peer } = attachmentOf(nic);
+    ok('nsenter', [`--net=${HOST_PEER_NETNS}`, '--', 'tc', 'qdisc', 'del', 'dev', peer?.name ?? '', 'root']);
+    const log = (): string => fs.readFileSync(logFile(id), 'utf8');
+    t.ok(await eventually(() => log().includes('somebody removed the impairment of vnet0: put back')), 'the log');
+    t.match(ok('nsenter', [`--net=${HOST_PEER_NETNS}`, '--', 'tc', 'qdisc']), /netem .* delay 5ms/);
+  });
+  const sums = frameAccounting(await atRest(nic));
+  t.equal(sums.out, sums.in, 'the frame accounting balances');
+});

@@ -26,6 +26,7 @@ t.test('shown, cleared, tried and said, with nothing in place', { skip }, async 
     interface: 'vnet0',
     netns: nic.netns,
     words: null,
+    by: null,
     waiting: 0,
     lost: 0,
     duplicated: 0,
@@ -48,17 +49,42 @@ t.test('shown, cleared, tried and said, with nothing in place', { skip }, async 
 });
 
 t.test(
-  'a kernel without netem says so, and nothing has changed',
+  'a kernel without netem: by rules, and what only netem can do is refused',
   { skip: skip || (!withoutQdisc('netem') && 'this kernel has netem') },
   async (t) => {
     const nic = attachedIn(t, quietNetns(t), ['--addr', '10.77.0.1/24']);
-    const says = /impair: this kernel has no netem/;
-    const hints = /src\/examples\/chaos\.ts.*docs\/hooks\.md/;
-    await refused(t, [
-      { args: ['impair', 'vnet0', '--netns', nic.netns, 'delay', '20ms'], status: 1, says, hints },
-      { args: ['run', '--impair', 'delay 20ms', '--', 'true'], status: 1, says, hints },
-    ]);
+    const where = ['vnet0', '--netns', nic.netns];
+    const lacking = ['loss 1% ecn', 'loss state 1%', 'slot 1ms', 'delay 5ms 1ms 25%', 'duplicate 1% 50%'];
+    await refused(
+      t,
+      lacking.map((words) => ({
+        args: ['impair', ...where, ...words.split(' ')],
+        status: 1 as const,
+        says: /impair: .*: this kernel has no netem, without which it is not possible/,
+        hints: /modprobe sch_netem/,
+      })),
+    );
     t.equal(attachmentOf(nic).impairment, null);
+    t.match(
+      cliOk(['impair', ...where, 'delay', '20ms']),
+      /^vnet0 is impaired: delay 20ms \(by rules: this kernel has no netem\)$/m,
+    );
+    t.match(JSON.parse(cliOk(['impair', ...where, '--show', '--json'])), { words: 'delay 20ms', by: 'faults' });
+    t.equal((nic.stats() as { impairedBy: unknown }).impairedBy, 'faults');
+    await refused(t, [
+      {
+        args: ['faults', ...where, 'udp: drop'],
+        status: 1,
+        says: /it has an impairment/,
+        hints: /impair vnet0 .*--clear/,
+      },
+    ]);
+    cliOk(['impair', ...where, '--clear']);
+    cliOk(['faults', ...where, 'udp: drop']);
+    await refused(t, [
+      { args: ['impair', ...where, 'loss', '1%'], status: 1, says: /it has faults/, hints: /faults vnet0 .*--clear/ },
+    ]);
+    t.match(cliOk(['impair', ...where, '--show']), /is not impaired/);
     t.equal(cli(['stats', 'vnet0', '--netns', nic.netns, '--check']).status, 0);
     checkAccounting(t, nic, await nic.atRest());
   },
