@@ -82,3 +82,49 @@ t.test('hastened ones are due at once', async (t) => {
     'in the order of their times',
   );
 });
+
+t.test(
+  'frames that are moved or discarded leave the others in their order, and their memory is free again',
+  async (t) => {
+    const random = Random.announced(t);
+    for (let run = 0; run < 50; run++) {
+      const waiting = new WaitingFrames(64 * 2048);
+      let expected: { ticket: number; due: number; order: number }[] = [];
+      let discarded = 0;
+      for (let ticket = 1; ticket < 200; ticket++) {
+        const bytes = random.between(1, 5000);
+        if (waiting.fits(1, bytes)) {
+          const due = random.between(0, 50);
+          waiting.add(new Uint8Array(bytes).fill(ticket), 0, bytes, due, ticket);
+          expected.push({ ticket, due, order: ticket });
+        }
+        const chosen = random.pick(expected);
+        if (random.chance(30)) {
+          chosen.due = random.between(0, 50);
+          waiting.move(chosen.ticket, chosen.due);
+        } else if (random.chance(40)) {
+          waiting.discard(chosen.ticket);
+          waiting.discard(chosen.ticket);
+          discarded++;
+          expected = expected.filter((each) => each !== chosen);
+          if (expected.length === 0) break;
+        }
+      }
+      t.equal(waiting.discarded, discarded);
+      const left: number[] = [];
+      for (let bytes = waiting.ready(Infinity); bytes > 0; bytes = waiting.ready(Infinity)) {
+        const into = new Uint8Array(bytes);
+        waiting.take(into);
+        left.push(into[0] as number);
+      }
+      expected.sort((a, b) => a.due - b.due || a.order - b.order);
+      if (left.join() !== expected.map(({ ticket }) => ticket).join())
+        t.same(
+          left,
+          expected.map(({ ticket }) => ticket),
+          `run ${run}`,
+        );
+      t.ok(waiting.fits(1, 60 * 2048), 'all memory is free');
+    }
+  },
+);
