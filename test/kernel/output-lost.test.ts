@@ -19,7 +19,7 @@ interface Invocation {
   acts?: boolean;
 }
 
-const OPERANDS: Readonly<Record<string, string>> = { iface: 'vnet0', shell: 'bash' };
+const OPERANDS: Readonly<Record<string, string>> = { iface: 'vnet0', shell: 'bash', direction: 'up' };
 
 /** Commands that need more than their operands, or that do not just show something. All others are reports. */
 const INVOCATIONS: Readonly<Record<string, Invocation>> = {
@@ -27,6 +27,8 @@ const INVOCATIONS: Readonly<Record<string, Invocation>> = {
   run: { options: ['--', 'sh', '-c', 'exit 7'], acts: true },
   detach: { options: [], acts: true },
   hook: { options: ['--none'], acts: true },
+  explore: { options: ['--faults', 'icmp: drop', '--runs', '1', '--', 'true'], acts: true },
+  carrier: { options: [], acts: true },
   impair: { options: ['--show'] },
   faults: { options: ['--show'] },
   step: { options: [], acts: true },
