@@ -267,12 +267,13 @@ t.test('each named wire is what its line in the docs says', { skip: cannotLoop()
       // Other processes may use the processor; an unlimited queue takes seconds.
       const slack = 50 * SLOW;
       await impair(nic, name);
-      const alone = await pings(['-c', '3', '-i', '0.01']);
+      const slowest = Number(idle) + jitter + slack / 5;
+      // What the kernel still sends for an earlier flow takes long on a slow line.
+      const alone: number[] = [];
+      for (let tries = 0; tries < 4 && !(Math.min(...alone) <= slowest); tries++)
+        alone.push(...(await pings(['-c', '3', '-i', '0.01'])));
       const quickest = Math.min(...alone);
-      t.ok(
-        quickest >= Number(idle) - jitter && quickest <= Number(idle) + jitter + slack / 5,
-        `idle: ${alone.join(', ')} ms for ${idle}`,
-      );
+      t.ok(quickest >= Number(idle) - jitter && quickest <= slowest, `idle: ${alone.join(', ')} ms for ${idle}`);
 
       // A flow of TCP, with pings beside it.
       const flow = OwnTcpFlow.start(t, nic.netns, ADDRESSES[0]);
