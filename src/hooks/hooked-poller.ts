@@ -144,7 +144,7 @@ export class HookedPoller extends Transmitter {
     if (leased > 0 && unseen === leased) this.passing = leased;
     else {
       this.takeCounters(false);
-      this.compose(leased, verdict, now);
+      this.compose(leased, unseen, verdict, now);
       if (!plan.passesAll) return this.carryOut();
       this.passing = plan.total.records;
       ledger.startAnew();
@@ -207,8 +207,11 @@ export class HookedPoller extends Transmitter {
     else this.ledger.readCounters();
   }
 
-  /** Judges records until the budget is used up, or the plan or the arena is full. `now` is the time. */
-  private compose(leased: number, verdict: Verdict, now: number): void {
+  /**
+   * Judges records until the budget is used up, or the plan or the arena is full. The first `unseen` are known to pass.
+   * `now` is the time.
+   */
+  private compose(leased: number, unseen: number, verdict: Verdict, now: number): void {
     const { ring, plan, arena, judge, host, vitals, deadly, waiting } = this.parts;
     this.ledger.startAnew();
     arena.reset();
@@ -219,7 +222,7 @@ export class HookedPoller extends Transmitter {
     const concerns = verdict === null && deadly.length === 0 ? host.concerns : null;
     for (let i = 0; i < leased; i++) {
       const offset = ring.offsets[i] as number;
-      if (concerns !== null && judge.passesUnseen(offset, concerns)) {
+      if (i < unseen || (concerns !== null && judge.passesUnseen(offset, concerns))) {
         if (plan.space === 0) return;
         judge.pass(offset);
         continue;
