@@ -5,6 +5,7 @@ import { ON_HOOK_ERROR } from '../options/values';
 import { attachOptions, DEFAULT_BUFFER, MAX_SNAPLEN, MIN_SNAPLEN } from './arguments';
 import {
   type Command,
+  type Declared,
   filterOption,
   flag,
   iface,
@@ -22,6 +23,13 @@ const LIST_STATS: QuickBundle = { name: 'list-stats', bytecode: 'called' };
 const ATTACH_DETACH: QuickBundle = { name: 'attach-detach', bytecode: 'all' };
 
 const dryRun = flag('say what would be done, and do nothing');
+
+/** For the interface of a network that is made for a command. */
+const throwawayAddr: Declared = {
+  ...text('address with prefix length, looped; may be repeated', 'CIDR'),
+  repeatable: true,
+  otherwise: '10.77.0.1/24 fd77::1/64',
+};
 
 /**
  * All commands. Each command's module is loaded only when it is used, and with `require`, because the first `import()`
@@ -59,11 +67,7 @@ export const COMMANDS: readonly Command[] = [
     describe: 'run a command in a network of its own, with a looping vnet0; nothing is left when it ends',
     operands: [],
     options: {
-      addr: {
-        ...text('address with prefix length, looped; may be repeated', 'CIDR'),
-        repeatable: true,
-        otherwise: '10.77.0.1/24 fd77::1/64',
-      },
+      addr: throwawayAddr,
       ...attachOptions('hook', 'on-hook-error', 'faults', 'seed'),
       'faults-log': { ...text('file for the faults that have happened, a line of JSON each', 'FILE'), offers: 'files' },
       impair: text('a bad wire, in the words of impair: "delay 20ms loss 1%"', 'WORDS'),
@@ -91,11 +95,7 @@ export const COMMANDS: readonly Command[] = [
         ...text('a run that takes longer has failed', 'SECONDS'),
         otherwise: '5 times as long as without faults, at least 10',
       },
-      addr: {
-        ...text('address with prefix length, looped; may be repeated', 'CIDR'),
-        repeatable: true,
-        otherwise: '10.77.0.1/24 fd77::1/64',
-      },
+      addr: throwawayAddr,
       repro: {
         ...text('write PREFIX.faults.json and PREFIX.pcapng, which repeat and show the failure', 'PREFIX'),
         default: 'repro',

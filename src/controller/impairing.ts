@@ -18,6 +18,8 @@ import { CONTROL } from '../layout';
 import { addNetem, changeNetem, type NetemOptions, NoNetem, readNetem, removeNetem } from '../link/netem';
 import type { Netns } from '../link/netns';
 import { clock } from '../native/clock';
+import { Turns } from '../native/turns';
+import { randomSeed } from '../options/values';
 import {
   impairedBy,
   saveAttachment,
@@ -172,7 +174,7 @@ async function takeAway(parts: Impairable, end: string): Promise<void> {
 
 /** The impairment of a running interface. Orders run one at a time. */
 export class Impairer {
-  private last: Promise<unknown> = Promise.resolve();
+  private readonly turns = new Turns();
 
   /** `parts` is called for each order. */
   constructor(
@@ -182,9 +184,7 @@ export class Impairer {
 
   /** As setImpairment(). */
   set(words: string[] | null): Promise<void> {
-    const done = this.last.then(() => this.setNow(words));
-    this.last = done.catch(() => undefined);
-    return done;
+    return this.turns.take(() => this.setNow(words));
   }
 
   private async setNow(words: string[] | null): Promise<void> {
@@ -196,9 +196,6 @@ export class Impairer {
 }
 
 // Without netem: rules in place of a hook. Their frames wait in the memory of the hook's thread, and count there.
-
-/** The most of a seed that is drawn, if the words name none. */
-const SEEDS = 2 ** 32;
 
 async function setByRules(parts: Impairable, words: string[] | null): Promise<void> {
   const { attachment, controls, polling } = parts;
@@ -224,7 +221,7 @@ async function setByRules(parts: Impairable, words: string[] | null): Promise<vo
 }
 
 export const impairmentWish = (words: string[]): { faults: FaultsWish } => ({
-  faults: { impairment: words, seed: Math.floor(Math.random() * SEEDS) },
+  faults: { impairment: words, seed: randomSeed() },
 });
 
 /** Waits for the frames that wait, while new frames pass at once. */

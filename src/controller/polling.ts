@@ -22,6 +22,7 @@ import { HookThread, type HookEvents } from '../hooks/worker-handle';
 import { BATCH } from '../layout';
 import { clock } from '../native/clock';
 import { duplicateFd } from '../native/libc';
+import { Turns } from '../native/turns';
 import { type Choice, choiceOf, isFaults, kindOf, nameOf, onlyQueue, requireFree, requireUp, useIn } from './choice';
 import type { FaultLogFiles } from './fault-log-files';
 
@@ -90,8 +91,8 @@ export class Polling {
   private startedAt = 0;
   /** HookThread.deadly of the latest threads that died over a frame: those frames may still be in the ring. */
   private deadly: number[] = [];
-  /** The latest change: changes run one at a time. */
-  private last: Promise<unknown> = Promise.resolve();
+  /** Changes run one at a time. */
+  private readonly turns = new Turns();
 
   constructor(private readonly parts: PollingParts) {
     this.impaired = parts.impaired;
@@ -383,8 +384,6 @@ export class Polling {
   }
 
   private inTurn<T>(body: () => Promise<T>): Promise<T> {
-    const result = this.last.then(body, body);
-    this.last = result.catch(() => undefined);
-    return result;
+    return this.turns.take(body);
   }
 }

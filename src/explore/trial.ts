@@ -13,6 +13,7 @@ import type { Faults } from '../faults/rules';
 import { endProcesses, Netns } from '../link/netns';
 import { clock } from '../native/clock';
 import { programVersion } from '../native/node';
+import { Turns } from '../native/turns';
 import { type Attachment, allAttachments } from '../state/store';
 import { runInNetwork } from '../testing/run-in-network';
 import { Throwaway } from '../testing/throwaway';
@@ -52,17 +53,12 @@ export interface TrialOptions {
 }
 
 /** Networks are made and removed one at a time, because that takes the global lock of this machine. */
-let last: Promise<unknown> = Promise.resolve();
-function inTurn<T>(body: () => Promise<T>): Promise<T> {
-  const result = last.then(body);
-  last = result.catch(() => undefined);
-  return result;
-}
+const turns = new Turns();
 
 /** Runs the command once. Leaves nothing behind. Throws GivenUp, CannotExecute, and what attach() throws. */
 export async function trial(options: TrialOptions): Promise<Outcome> {
   const { addresses, faults, signal } = options;
-  const network = await inTurn(async () => {
+  const network = await turns.take(async () => {
     if (signal.aborted) throw new GivenUp();
     return Throwaway.create(PREFIX, {
       addresses,
@@ -72,7 +68,7 @@ export async function trial(options: TrialOptions): Promise<Outcome> {
   try {
     return await runRecorded(network, options);
   } finally {
-    await inTurn(() => network.close());
+    await turns.take(() => network.close());
   }
 }
 

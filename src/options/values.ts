@@ -178,6 +178,9 @@ function parsePowerOfTwo(text: string, place: Place, limits: SizeLimits): number
 /** The largest seed of faults: 15 digits, which a number in JSON keeps exactly. */
 export const SEED_MAX = 999_999_999_999_999;
 
+/** A seed where none is named: 32 bits, which are quickly typed. */
+export const randomSeed = (): number => Math.floor(Math.random() * 2 ** 32);
+
 /**
  * Whether a text is rules of faults, not the name of a file: it has a colon before a space or the end, or several rules,
  * or it is a JSON document.

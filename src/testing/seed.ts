@@ -7,8 +7,8 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 import { shellWord, VnetError } from '../errors';
-import { randomBytes } from '../native/libc';
 import { ATTACH_OPTIONS } from '../options/attach-options';
+import { randomSeed } from '../options/values';
 
 export const SEED_VARIABLE = 'VNET_BPF_SEED';
 
@@ -22,7 +22,7 @@ export function chosenSeed(given: SeedChoice | undefined): number | undefined {
     const place = { what: `${SEED_VARIABLE}=${set}`, example: (good: string) => `such as ${SEED_VARIABLE}=${good}` };
     return ATTACH_OPTIONS.seed.read(set, place);
   }
-  return given === 'random' ? Buffer.from(randomBytes(4)).readUInt32LE() : given;
+  return given === 'random' ? randomSeed() : given;
 }
 
 /** How to repeat faults with a seed, in one line. */

@@ -91,16 +91,18 @@ t.test('the causes of a run do the same again, without chance', async (t) => {
   t.equal(judge(rulesFor([one], 1).faults, frames).outcomes.filter((each) => each.startsWith('drop')).length, 1);
 });
 
+/** Datagrams both ways, and a connection of TCP whose server has sent two segments. */
+const CONVERSATIONS = [
+  ...[1, 2, 3].flatMap(() => [datagram({ serverPort: 4433 }), datagram({ serverPort: 4433 }, 'server')]),
+  segment({ sequence: 9, flags: SYN }),
+  segment({ sequence: 5, flags: SYN | ACK, acknowledgment: 10 }, {}, 'server'),
+  segment({ sequence: 10, flags: ACK, acknowledgment: 6 }),
+  segment({ sequence: 6, flags: ACK, acknowledgment: 10, bytes: 1000 }, {}, 'server'),
+  segment({ sequence: 1006, flags: ACK, acknowledgment: 10, bytes: 1000 }, {}, 'server'),
+];
+
 t.test('rules of events', async (t) => {
-  const frames = [
-    ...[1, 2, 3].flatMap(() => [datagram({ serverPort: 4433 }), datagram({ serverPort: 4433 }, 'server')]),
-    segment({ sequence: 9, flags: SYN }),
-    segment({ sequence: 5, flags: SYN | ACK, acknowledgment: 10 }, {}, 'server'),
-    segment({ sequence: 10, flags: ACK, acknowledgment: 6 }),
-    segment({ sequence: 6, flags: ACK, acknowledgment: 10, bytes: 1000 }, {}, 'server'),
-    segment({ sequence: 1006, flags: ACK, acknowledgment: 10, bytes: 1000 }, {}, 'server'),
-    segment({ sequence: 2006, flags: FIN | ACK, acknowledgment: 10 }, {}, 'server'),
-  ];
+  const frames = [...CONVERSATIONS, segment({ sequence: 2006, flags: FIN | ACK, acknowledgment: 10 }, {}, 'server')];
   const rulesOf = (text: string): string[] => {
     const faults = faultsOf(text);
     return rulesFor(causesOf(faults, judge(faults, frames).log), 1).faults.rules.map(ruleText);
@@ -136,12 +138,7 @@ t.test('rules of events', async (t) => {
 
 t.test('plain numbers', async (t) => {
   const frames = [
-    ...[1, 2, 3].flatMap(() => [datagram({ serverPort: 4433 }), datagram({ serverPort: 4433 }, 'server')]),
-    segment({ sequence: 9, flags: SYN }),
-    segment({ sequence: 5, flags: SYN | ACK, acknowledgment: 10 }, {}, 'server'),
-    segment({ sequence: 10, flags: ACK, acknowledgment: 6 }),
-    segment({ sequence: 6, flags: ACK, acknowledgment: 10, bytes: 1000 }, {}, 'server'),
-    segment({ sequence: 1006, flags: ACK, acknowledgment: 10, bytes: 1000 }, {}, 'server'),
+    ...CONVERSATIONS,
     segment({ sequence: 1006, flags: ACK, acknowledgment: 10, bytes: 1000 }, {}, 'server'),
     segment({ sequence: 2006, flags: FIN | ACK, acknowledgment: 10 }, {}, 'server'),
   ];
