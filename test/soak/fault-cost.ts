@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: MIT
 /**
  * What faults cost, see contestants.ts: rules that match nothing of the load, and ten rules that look at every frame,
- * against none. VNET_BPF_SOAK_PAIRS pairs (400).
+ * against none. VNET_BPF_SOAK_PAIRS pairs of bursts of datagrams (400), and a quarter as many of TCP transfers.
  */
-import t from 'tap';
+import t, { type Test } from 'tap';
 
-import { cannotRun, SLOW } from '../helpers/cli';
-import { compare, Contestant } from '../helpers/contestants';
+import { attachedIn, cannotRun, checkAccounting, SLOW } from '../helpers/cli';
+import { compare, Contestant, median } from '../helpers/contestants';
+import { delay } from '../helpers/loop';
+import { quietNetns } from '../helpers/netns';
+import { OwnTcpFlow } from '../helpers/own-sockets';
 
 const PAIRS = Number(process.env['VNET_BPF_SOAK_PAIRS'] ?? 400);
 
 t.setTimeout((PAIRS * 8_000 + 240_000) * SLOW);
 
 const TEN = Array.from({ length: 10 }, (_, i) => `udp nth ${1_000_000_000 - i}: drop`).join('; ');
+const NOTHING = 'tcp port 443: drop';
 const RULES: readonly [string, string, number][] = [
-  ['one rule that matches nothing', 'tcp port 443: drop', 0.95],
+  ['one rule that matches nothing', NOTHING, 0.95],
   ['ten rules that look at every frame', TEN, 0.7],
 ];
 
@@ -32,3 +36,26 @@ for (const [name, rules, least] of RULES) {
     t.ok(ratio >= least, `faults / none is ${ratio.toFixed(4)}`);
   });
 }
+
+const ADDRESS = '10.77.0.1';
+const TRANSFER_MS = 300;
+
+t.test('TCP, one rule that matches nothing, against none', { skip: cannotRun }, async (t: Test) => {
+  const pairs = Math.ceil(PAIRS / 4);
+  const nics = [['--faults', NOTHING], []].map((args) =>
+    attachedIn(t, quietNetns(t), ['--addr', `${ADDRESS}/24`, ...args]),
+  );
+  const rates: [number[], number[]] = [[], []];
+  for (let pair = -2; pair < pairs; pair++)
+    for (const i of pair % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)) {
+      const flow = OwnTcpFlow.start(t, nics[i]?.netns ?? '', ADDRESS);
+      await delay(TRANSFER_MS);
+      const { bytes, seconds } = flow.stop();
+      if (pair >= 0) rates[i].push((bytes * 8) / seconds / 1e9);
+    }
+  for (const nic of nics) checkAccounting(t, nic, await nic.atRest());
+  const ratio = median(rates[0].map((rate, i) => rate / (rates[1][i] as number)));
+  const [faults, none] = rates.map((each) => median(each).toFixed(2));
+  t.comment(`medians of ${pairs} pairs: faults ${faults}, none ${none} Gbit/s; faults / none ${ratio.toFixed(4)}`);
+  t.ok(ratio >= 0.95, `faults / none is ${ratio.toFixed(4)}`);
+});
