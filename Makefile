@@ -111,8 +111,8 @@ demo-vm: setup-vm ## show the demo in a virtual machine, without root
 
 soak: setup-test ## longer runs: mixed load, 50 kills, 500 faults, a million bad frames, hold against drop
 	@$(MAKE) --no-print-directory compile-tests
-	@VNET_BPF_TEST_KILLS=50 VNET_BPF_TEST_FRAMES=1000000 VNET_BPF_TEST_ALL_STEPS=1 VNET_BPF_TEST_INTERFACES=64 VNET_BPF_TEST_SWAPS=1000 VNET_BPF_TEST_FAULT_ROUNDS=500 VNET_BPF_TEST_ALL_OFFLOADS=1 $(BIN)/tap run --jobs=1 --timeout=3600 --reporter=tap \
-		test/kernel/long/many.test.ts test/kernel/long/crash-adopt.test.ts test/kernel/long/crash-steps.test.ts test/kernel/long/lifecycle-killed.test.ts test/kernel/alone/fuzz-frames.test.ts test/kernel/long/hook-swap.test.ts test/kernel/long/fault-swap.test.ts test/kernel/long/record.test.ts test/kernel/faults.test.ts test/kernel/long/hold-offloads.test.ts test/soak/hold-vs-drop.ts test/soak/hook-cost.ts test/soak/fault-cost.ts test/soak/fault-accuracy.ts test/soak/mixed.ts
+	@VNET_BPF_TEST_KILLS=50 VNET_BPF_TEST_FRAMES=1000000 VNET_BPF_TEST_ALL_STEPS=1 VNET_BPF_TEST_INTERFACES=64 VNET_BPF_TEST_SWAPS=1000 VNET_BPF_TEST_FAULT_ROUNDS=500 VNET_BPF_TEST_ALL_OFFLOADS=1 VNET_BPF_TEST_ALL_BUGS=1 $(BIN)/tap run --jobs=1 --timeout=3600 --reporter=tap \
+		test/kernel/long/many.test.ts test/kernel/long/crash-adopt.test.ts test/kernel/long/crash-steps.test.ts test/kernel/long/lifecycle-killed.test.ts test/kernel/alone/fuzz-frames.test.ts test/kernel/long/hook-swap.test.ts test/kernel/long/fault-swap.test.ts test/kernel/long/record.test.ts test/kernel/faults.test.ts test/kernel/long/hold-offloads.test.ts test/kernel/long/explore.test.ts test/soak/hold-vs-drop.ts test/soak/hook-cost.ts test/soak/fault-cost.ts test/soak/fault-accuracy.ts test/soak/mixed.ts
 
 bench: setup-bench ## compare with the same loop in C, with TAP and with the kernel's redirect; writes docs/benchmarks.md (BENCH_ARGS)
 	@$(MAKE) --no-print-directory compile-bench

@@ -3,12 +3,12 @@
  * The main thread's side of the polling threads: one thread for the first queues of all interfaces of the process, one
  * for the second queues, and so on.
  */
-import * as path from 'node:path';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 
 import { newMappingTable, releaseMappings, wakeWaiter } from 'libbpf-ts';
 
 import { HINTS, VnetError } from '../errors';
+import { startThread } from '../native/node';
 import { passOn } from '../native/standard-streams';
 import { COMMAND, type Conditions, HOLD, setConditions } from './loop';
 import { handOver } from './outcomes';
@@ -62,7 +62,7 @@ export class PollerThread {
     spread: number,
   ) {
     const mappings = newMappingTable();
-    this.worker = new Worker(path.join(__dirname, '..', 'datapath', 'worker-entry.js'), {
+    this.worker = startThread('datapath/worker', {
       workerData: {
         spread: spread + queue,
         bell: this.bell.buffer as SharedArrayBuffer,
@@ -72,8 +72,6 @@ export class PollerThread {
       resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 },
       // Its descriptors come from libc, and Node would warn of each that it closes.
       trackUnmanagedFds: false,
-      stdout: true,
-      stderr: true,
     });
     passOn(this.worker);
     this.worker.on('message', (message: PollWorkerMessage) => this.receive(message));

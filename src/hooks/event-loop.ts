@@ -4,14 +4,14 @@
  * and may be replaced between any two polls. The ring bell ends a sleep; the vital signs show the main thread what this
  * thread is doing.
  */
-import * as path from 'node:path';
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 
 import { wakeWaiter } from 'libbpf-ts';
 
 import type { PollLoop } from '../datapath/loop';
 import { clock } from '../native/clock';
 import { waitReadable } from '../native/libc';
+import { startThread } from '../native/node';
 import { passOn } from '../native/standard-streams';
 
 // The ring bell wakes a hook's thread when its ring has records. That thread sleeps in Node's event loop, which cannot
@@ -54,14 +54,12 @@ export class RingBell {
   constructor(ringFd: number, onBroken: (error: Error) => void) {
     const { port1: sleeper, port2: port } = new MessageChannel();
     this.rope = { words: new SharedArrayBuffer(BELL.words * 4), port };
-    this.worker = new Worker(path.join(__dirname, '..', 'hooks', 'ring-bell-worker.js'), {
+    this.worker = startThread('hooks/ring-bell-worker', {
       workerData: { ringFd, words: this.rope.words, sleeper } satisfies RingBellData,
       transferList: [sleeper],
       resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1 },
       // Its descriptors come from libc, and Node would warn of each that it closes.
       trackUnmanagedFds: false,
-      stdout: true,
-      stderr: true,
     });
     passOn(this.worker);
     this.worker.on('error', onBroken);

@@ -8,6 +8,7 @@ import { types } from 'node:util';
 
 import { VnetError } from '../errors';
 import type { Concerns } from '../faults/concerns';
+import { importFrom } from '../native/import';
 import type { Frame } from '../packet/frame';
 import { describe, type Hook, type HookContext } from './contract';
 import { loadErrorText } from './error-text';
@@ -144,7 +145,7 @@ async function loadTypeScript(file: string): Promise<Exported> {
 /** Imports a file under a URL of its own for each load, because Node keeps modules forever by their URL. */
 async function importModule(file: string): Promise<Exported> {
   const loadedAs = `${pathToFileURL(file).href}?load=${++loads}`;
-  return { exported: (await import(loadedAs)) as unknown, loadedAs };
+  return { exported: await importFrom(loadedAs), loadedAs };
 }
 
 /** The default export, however deeply a translation to CommonJS has nested it. */

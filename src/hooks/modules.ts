@@ -180,7 +180,10 @@ function guardFromThread(): void {
       files.push(String(message.message));
     return files;
   };
-  register(pathToFileURL(__filename), { data: { port: port2 }, transferList: [port2] });
+  register(pathToFileURL(path.join(__dirname, '..', 'hooks', 'modules.js')), {
+    data: { port: port2 },
+    transferList: [port2],
+  });
 }
 
 /** The path that a URL or a path leads to, or else the name of a package. */

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** The main thread's side of the thread of one hook. */
-import * as path from 'node:path';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 
 import { newMappingTable, releaseMappings } from 'libbpf-ts';
 
@@ -11,6 +10,7 @@ import type { Polled, PollEvents } from '../datapath/worker-handle';
 import type { PollRequest } from '../datapath/worker-queue';
 import { commandFor, VnetError } from '../errors';
 import { programEnvironment } from '../native/inherited';
+import { startThread } from '../native/node';
 import { passOn } from '../native/standard-streams';
 import { newVitals, RingBell, VITALS } from './event-loop';
 import type { HookAnswers, HookOrder, HookReply, HookRequest, HookWorkerData, SentError } from './worker';
@@ -64,15 +64,13 @@ export class HookThread implements Polled {
     private readonly events: HookEvents,
   ) {
     const mappings = newMappingTable();
-    this.worker = new Worker(path.join(__dirname, '..', 'hooks', 'worker.js'), {
+    this.worker = startThread('hooks/worker', {
       workerData: { ...data, vitals: this.vitals.buffer as SharedArrayBuffer, mappings } satisfies HookWorkerData,
       // Without the modules that a program has preloaded into itself.
       execArgv: [],
       env: programEnvironment(),
       // A small young generation keeps pauses short; a hook, and TypeScript's compiler, may need the rest.
       resourceLimits: { maxOldGenerationSizeMb: 1024, maxYoungGenerationSizeMb: 16 },
-      stdout: true,
-      stderr: true,
     });
     // Output of the hook. Node's own way would end the process if the output is not read.
     passOn(this.worker);

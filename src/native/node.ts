@@ -4,6 +4,7 @@ import * as fs from 'node:fs';
 import Module, { createRequire } from 'node:module';
 import * as path from 'node:path';
 import * as vm from 'node:vm';
+import { Worker, type WorkerOptions } from 'node:worker_threads';
 
 // Bundles and bytecode, prepared by src/setup/bundle.ts: finding, reading and compiling a hundred modules takes longer
 // than most commands, and so does compiling TypeScript's compiler.
@@ -48,6 +49,15 @@ export function runEntry(
   const script = new vm.Script(source.toString('latin1'), { filename: bundle, ...(cachedData && { cachedData }) });
   (script.runInThisContext() as Bundle)(require, module, path.dirname(entry));
 }
+
+/** Starts a thread that runs the module `entry`, a path below `dist` without its ending. The caller reads its output. */
+export const startThread = (entry: string, options: WorkerOptions): Worker =>
+  new Worker(path.join(__dirname, '..', 'native', 'thread.js'), {
+    ...options,
+    argv: [path.join(__dirname, '..', entry)],
+    stdout: true,
+    stderr: true,
+  });
 
 /**
  * Compiles a CommonJS module that is one large file. V8 keeps `filename` with the bytecode, and shows it in stack

@@ -90,11 +90,15 @@ const onlyFor = (bundle: QuickBundle): Plugin => ({
   },
 });
 
-/** Leaves out of a bundle in dist/cli what it would need of koffi only in rare cases. */
-const withoutKoffi: Plugin = {
-  name: 'without-koffi',
-  setup: ({ onResolve }) => onResolve({ filter: /\/libc$/ }, () => ({ path: '../native/libc', external: true })),
-};
+/** Leaves a module of src/native out of a bundle, which then loads the module's own file. */
+const without = (module: string): Plugin => ({
+  name: `without-${module}`,
+  setup: ({ onResolve }) =>
+    onResolve({ filter: new RegExp(`^\\.(\\./native)?/${module}$`) }, () => ({
+      path: `../native/${module}`,
+      external: true,
+    })),
+});
 
 /** Makes a bundle of an entry, beside it, under its own or another name. */
 async function bundle(entry: string, name = entry, ...plugins: readonly Plugin[]): Promise<void> {
@@ -205,11 +209,18 @@ async function main(): Promise<void> {
     bundlesOf(program),
     JSON.stringify(Object.fromEntries(quick.map(({ name, bundle }) => [name, bundle.name]))),
   );
-  const thread = path.join(DIST, 'datapath', 'worker');
-  await bundle(thread);
-  await cache(thread, [[]], true);
+  for (const [directory, name] of [
+    ['datapath', 'worker'],
+    ['hooks', 'worker'],
+    ['hooks', 'ring-bell-worker'],
+  ] as const) {
+    const thread = path.join(DIST, directory, name);
+    await bundle(thread, thread, without('import'));
+    await cache(thread, [[]], true);
+  }
   const waiting = path.join(DIST, 'cli', 'wait-for-daemon');
-  await bundle(waiting, waiting, withoutKoffi);
+  // Of koffi it would need something only in rare cases.
+  await bundle(waiting, waiting, without('libc'));
   await cache(waiting, [], true); // it would start a process
 }
 

@@ -92,7 +92,6 @@ const FIRST = [
   'no-space',
   'faults',
   'explore',
-  'explore-order',
   'explore-ends',
   'record',
   'detach-blocked',
