@@ -1,55 +1,24 @@
 // SPDX-License-Identifier: MIT
 /** A page in a browser that streams over a WebSocket, on wires of several kinds. `make test-playwright` runs it. */
 import { once } from 'node:events';
-import * as fs from 'node:fs';
 import { createServer } from 'node:net';
 import * as path from 'node:path';
 
 import { chromium, type Page } from 'playwright-core';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { Wire } from 'vnet-bpf/playwright';
 
 import { frameAccounting } from '../../src/datapath/stats';
-import { cannotRun, ROOT, SLOW } from '../helpers/cli';
+import { ROOT, SLOW } from '../helpers/cli';
 import { eventually } from '../helpers/controller';
 import { blocksOf } from '../helpers/document';
 import { run } from '../helpers/netns';
 import { pageServer } from './page';
-
-const CHROMIUM = '/usr/bin/chromium';
-const skip = cannotRun || (fs.existsSync(CHROMIUM) ? false : 'needs Chromium: make test-playwright installs it');
+import { CHROMIUM, skip, streams } from './stream';
 
 t.setTimeout(300_000 * SLOW);
 
-interface Stream {
-  received: number[];
-  connections: number;
-}
-
-const streamOf = (page: Page): Promise<Stream> =>
-  page.evaluate(() => {
-    const { received, connections } = globalThis as unknown as Stream;
-    return { received, connections };
-  });
-
-/** Waits until the page has received `count` more messages; returns how long that took, in milliseconds. */
-async function streams(t: Test, page: Page, count: number): Promise<number> {
-  const begin = performance.now();
-  const before = (await streamOf(page)).received.length;
-  for (const end = begin + 60_000 * SLOW; (await streamOf(page)).received.length < before + count;) {
-    if (performance.now() > end) {
-      t.fail(`the stream stands still at ${(await streamOf(page)).received.length}`);
-      break;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  const { received } = await streamOf(page);
-  t.ok(
-    received.every((number, i) => number === i),
-    `${received.length} messages, each once and in order`,
-  );
-  return performance.now() - begin;
-}
+const connectionsOf = (page: Page): Promise<number> => page.evaluate('connections');
 
 t.test('a page that streams over a WebSocket', { skip }, async (t) => {
   await using wire = await Wire.create();
@@ -72,11 +41,11 @@ t.test('a page that streams over a WebSocket', { skip }, async (t) => {
     t.ok(took >= 120, `a request takes ${took.toFixed()} ms: 75 ms less 15 ms of jitter each way`);
   });
   await t.test('cut(2000): it connects again, and the stream goes on', async (t) => {
-    const { connections } = await streamOf(page);
+    const connections = await connectionsOf(page);
     await wire.cut(2000);
     const took = await streams(t, page, 20);
     t.ok(took > 1500, `after ${took.toFixed()} ms`);
-    t.ok((await streamOf(page)).connections > connections, 'by another connection');
+    t.ok((await connectionsOf(page)) > connections, 'by another connection');
     await wire.set(null);
   });
   await t.test('every 10th frame is dropped', async (t) => {
