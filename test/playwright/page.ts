@@ -16,6 +16,8 @@ const TICK_MS = 20;
 const PAGE = `<!doctype html><title>stream</title><script>
 window.received = [];
 window.connections = 0;
+window.longestSilence = 0;
+let last = performance.now();
 function connect() {
   window.connections++;
   const socket = new WebSocket('ws://' + location.host + '/' + window.received.length);
@@ -32,6 +34,8 @@ function connect() {
   };
   socket.onmessage = ({ data }) => {
     heard();
+    window.longestSilence = Math.max(window.longestSilence, performance.now() - last);
+    last = performance.now();
     window.received.push(Number(data));
   };
   socket.onclose = again;

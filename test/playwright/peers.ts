@@ -13,6 +13,7 @@ const TICK_MS = 20;
 const PAGE = `<!doctype html><title>peer</title><script type="module">
 window.received = [];
 window.numbersSentOnce = [];
+window.longestSilence = 0;
 const peer = window.peer = new RTCPeerConnection();
 const give = (what) => fetch('/' + what, { method: 'POST', body: JSON.stringify(peer.localDescription) });
 const take = async (what) => peer.setRemoteDescription(await (await fetch('/' + what)).json());
@@ -35,8 +36,13 @@ if (location.pathname === '/sender') {
   await give('offer');
   await take('answer');
 } else {
+  let last = performance.now();
   peer.ondatachannel = ({ channel }) => {
-    channel.onmessage = ({ data }) => window[channel.label].push(Number(data));
+    channel.onmessage = ({ data }) => {
+      window.longestSilence = Math.max(window.longestSilence, performance.now() - last);
+      last = performance.now();
+      window[channel.label].push(Number(data));
+    };
   };
   await take('offer');
   await describe();
