@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * `vnet-bpf/playwright`: a browser of Playwright on a wire of its own, which can be slow, lossy, cut, or have faults. The
- * server that the page talks to listens on the same wire.
+ * A browser of Playwright on a wire of its own, which can be slow, lossy, cut, or have faults. The server that the page
+ * talks to listens on the same wire.
  */
 import '../not-bundled';
 
@@ -41,6 +41,10 @@ export class Wire implements AsyncDisposable {
   private kind: readonly Rule[] = [];
   private rules: readonly Rule[] = [];
   private seed: SeedChoice | undefined;
+  /** Whether cut() has been called since the last reset(). */
+  private wasCut = false;
+  /** What create() has made. */
+  private atStart: { kind: readonly Rule[]; seed: SeedChoice | undefined } = { kind: [], seed: undefined };
 
   private constructor(
     /** The network, with everything else that a test may do to it. */
@@ -57,6 +61,7 @@ export class Wire implements AsyncDisposable {
     try {
       wire.seed = seed;
       if (kind !== undefined) await wire.set(kind);
+      wire.atStart = { kind: wire.kind, seed };
       return wire;
     } catch (error) {
       await wire.close();
@@ -132,8 +137,17 @@ export class Wire implements AsyncDisposable {
   }
 
   /** Nothing passes for `ms` milliseconds; resolves at once. */
-  cut(ms: number): Promise<void> {
-    return this.lab.cut(ms);
+  async cut(ms: number): Promise<void> {
+    await this.lab.cut(ms);
+    this.wasCut = true;
+  }
+
+  /** Undoes set(), faults() and cut(): it is the wire that create() has made. Browsers and servers stay. */
+  async reset(): Promise<void> {
+    await this.apply(this.atStart.kind, [], this.atStart.seed);
+    // A new cut takes the place of the one before.
+    if (this.wasCut) await this.lab.cut(1);
+    this.wasCut = false;
   }
 
   /** Closes the browsers and servers, and removes the network. Idempotent. */
