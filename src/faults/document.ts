@@ -10,10 +10,10 @@
  */
 import { didYouMean, usageError, type VnetError } from '../errors';
 import type { Frame } from '../packet/frame';
-import { effectText, matchText, parseRules, ruleText } from './language';
+import { effectText, matchText, parseEffects, parseMatchText, parseRules, ruleText } from './language';
 import { DEFAULT_SEED, type Effect, type EffectKind, type Faults, type Match, type Rule } from './rules';
-import { COUNT, SEED, type Unit, WrongValue } from './units';
-import { effectRow, EFFECT_WORDS, EXAMPLE, MATCH_WORDS, RULES_MAX, type SimpleField } from './words';
+import { COUNT, fieldsOf, SEED, type Unit, WrongValue } from './units';
+import { AFTER_DEPTH_MAX, effectRow, EFFECT_WORDS, EXAMPLE, MATCH_WORDS, RULES_MAX, type SimpleField } from './words';
 
 /** The forms in which a program or a file may give rules. */
 export type RulesInput =
@@ -117,15 +117,16 @@ function readRule(value: unknown, at: string, functions: boolean): Unnumbered {
     ...(id !== undefined && { id: check(COUNT, id, `${at}.id`) }),
     match: match === undefined ? {} : readMatch(match, `${at}.match`, functions),
     effects: list.flatMap((each: unknown, i) =>
-      typeof each === 'string' ? ofText(`all: ${each}`).effects : [readEffect(each, `${at}.effects[${i}]`)],
+      typeof each === 'string' ? parseEffects(each) : [readEffect(each, `${at}.effects[${i}]`)],
     ),
   };
 }
 
-const ofText = (text: string): Rule => parseRules(text)[0] as Rule;
-
-function readMatch(value: unknown, at: string, functions: boolean): Match {
-  if (typeof value === 'string') return ofText(`${value}: drop`).match;
+/** `depth`: the number of matches around it. */
+function readMatch(value: unknown, at: string, functions: boolean, depth = 0): Match {
+  if (depth > AFTER_DEPTH_MAX)
+    throw wrong(at, `is within ${AFTER_DEPTH_MAX} others`, 'several rules, each with fewer of them');
+  if (typeof value === 'string') return parseMatchText(value);
   if (!functions && hasTest(value))
     throw wrong(
       `${at}.test`,
@@ -150,7 +151,7 @@ function readMatch(value: unknown, at: string, functions: boolean): Match {
   return {
     ...(filter !== undefined && { filter }),
     ...(test !== undefined && { test: test as (frame: Frame) => boolean }),
-    ...(after !== undefined && { after: readMatch(after, `${at}.after`, functions) }),
+    ...(after !== undefined && { after: readMatch(after, `${at}.after`, functions, depth + 1) }),
     ...(Object.fromEntries(simple) as Partial<Match>),
   };
 }
@@ -160,7 +161,7 @@ const hasTest = (match: unknown): boolean =>
 
 function readEffect(value: unknown, at: string): Effect {
   const kinds = Object.keys(EFFECT_WORDS);
-  const { kind } = (typeof value === 'object' ? value : {}) as Read;
+  const { kind } = fieldsOf(value);
   if (typeof kind !== 'string' || !kinds.includes(kind))
     throw wrong(`${at}.kind`, 'is not one of the effects', didYouMean(String(kind), kinds, kinds.join(', ')));
   const { values = [], options = [] } = effectRow(kind as EffectKind);

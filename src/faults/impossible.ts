@@ -5,7 +5,7 @@
  */
 import { usageError } from '../errors';
 import { rejectsAll } from '../packet/filter';
-import { ruleText } from './language';
+import { effectText, ruleText } from './language';
 import type { Effect, EffectKind, Match, Rule } from './rules';
 
 /** What a frame must be for an effect to be possible, as a filter. */
@@ -20,7 +20,10 @@ const AT_BYTE_NEEDS = 'tcp';
 /** Compiles all filters. Throws USAGE for one that libpcap does not understand, and for a rule that cannot match. */
 export function requirePossible(rules: readonly Rule[]): void {
   for (const rule of rules) {
-    const why = whyNot(rule.match) ?? firstOf(rule.effects, (effect) => effectWhyNot(rule.match, effect));
+    const why =
+      whyNot(rule.match) ??
+      firstOf(rule.effects, (effect) => effectWhyNot(rule.match, effect)) ??
+      afterTheLast(rule.effects);
     if (why !== null)
       throw usageError(
         `rule ${rule.id}, "${ruleText(rule)}"`,
@@ -49,6 +52,18 @@ function whyNot({ filter = '', after, nth, every, first, atByte }: Match): strin
     return `the first ${first} frames have none that is every ${every}`;
   const why = after === undefined ? null : whyNot(after);
   return why === null ? null : `after: ${why}`;
+}
+
+/** Whether no frame goes on after an effect. A reset, for example, may be impossible for a frame, which then passes. */
+const isLast = (effect: Effect): boolean =>
+  effect.kind === 'loss' ? effect.probability === 1 : ['drop', 'cut', 'carrier', 'blackhole'].includes(effect.kind);
+
+function afterTheLast(effects: readonly Effect[]): string | null {
+  const last = effects.findIndex(isLast);
+  const [effect, next] = last < 0 ? [] : effects.slice(last);
+  return effect === undefined || next === undefined
+    ? null
+    : `"${effectText(next)}" comes after "${effectText(effect)}", and nothing is left of the frame`;
 }
 
 function effectWhyNot({ filter = '' }: Match, effect: Effect): string | null {

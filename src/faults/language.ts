@@ -14,6 +14,7 @@ import type { Effect, EffectKind, Match, Rule } from './rules';
 import { type Unit, WrongValue } from './units';
 import {
   AFTER,
+  AFTER_DEPTH_MAX,
   ALL,
   type AnyEffectRow,
   effectRow,
@@ -106,7 +107,7 @@ function parseRule(source: Source, { text, at }: Piece): Omit<Rule, 'id'> {
       `such as ${hasEffect(text) ? `${ALL.word}: ${text}` : EXAMPLE}`,
     );
   const match = parseMatch(source, { text: text.slice(0, colon), at });
-  const effects = parseEffects(source, { text: text.slice(colon + 1), at: at + colon + 1 });
+  const effects = effectsIn(source, { text: text.slice(colon + 1), at: at + colon + 1 });
   if (effects.length === 0)
     throw source.wrong(
       text.slice(colon),
@@ -115,6 +116,17 @@ function parseRule(source: Source, { text, at }: Piece): Omit<Rule, 'id'> {
       `such as ${text.slice(0, colon).trim()}: drop; the effects are ${EFFECT_NAMES.join(', ')}`,
     );
   return { match, effects };
+}
+
+/** Reads what comes before the colon of a rule. Throws USAGE. */
+export const parseMatchText = (text: string): Match => parseMatch(new Source(text), { text, at: 0 });
+
+/** Reads what comes after the colon of a rule. Throws USAGE. */
+export function parseEffects(text: string): Effect[] {
+  const effects = effectsIn(new Source(text), { text, at: 0 });
+  if (effects.length === 0)
+    throw usageError('effects', 'there is no effect', `the effects are ${EFFECT_NAMES.join(', ')}`);
+  return effects;
 }
 
 const hasEffect = (text: string): boolean => EFFECT_NAMES.includes(text.split(/\s/)[0] as string);
@@ -138,7 +150,8 @@ class Words {
   }
 }
 
-function parseMatch(source: Source, piece: Piece): Match {
+/** `depth`: the number of matches around it. */
+function parseMatch(source: Source, piece: Piece, depth = 0): Match {
   const words = source.split(piece, isSpace);
   const begin = words.findIndex(({ text }) => MATCH_NAMES.includes(text));
   const ofFilter = begin < 0 ? words : words.slice(0, begin);
@@ -173,7 +186,7 @@ function parseMatch(source: Source, piece: Piece): Match {
     if (narrow.done || MATCH_NAMES.includes(narrow.peek() as string))
       throw source.wrong(word.text, word.at, 'has no value', hint);
     const value = narrow.take();
-    if (field === undefined) match.after = parseAfter(source, value);
+    if (field === undefined) match.after = parseAfter(source, value, depth + 1);
     else
       (match as Record<string, unknown>)[field] = read(source, MATCH_WORDS[field].unit as Unit<unknown>, word, value);
   }
@@ -191,7 +204,14 @@ function unknownInMatch(source: Source, { text, at }: Piece): VnetError {
   );
 }
 
-function parseAfter(source: Source, { text, at }: Piece): Match {
+function parseAfter(source: Source, { text, at }: Piece, depth: number): Match {
+  if (depth > AFTER_DEPTH_MAX)
+    throw source.wrong(
+      `${AFTER.word} ${text}`,
+      at,
+      `is within ${AFTER_DEPTH_MAX} others`,
+      'several rules, each with fewer of them',
+    );
   if (!text.startsWith('(') || !text.endsWith(')'))
     throw source.wrong(
       `${AFTER.word} ${text}`,
@@ -199,10 +219,10 @@ function parseAfter(source: Source, { text, at }: Piece): Match {
       'takes a match in parentheses',
       `${AFTER.word} (udp port 53 nth 2)`,
     );
-  return parseMatch(source, { text: text.slice(1, -1), at: at + 1 });
+  return parseMatch(source, { text: text.slice(1, -1), at: at + 1 }, depth);
 }
 
-function parseEffects(source: Source, piece: Piece): Effect[] {
+function effectsIn(source: Source, piece: Piece): Effect[] {
   const words = new Words(source.split(piece, isSpace));
   const effects: Effect[] = [];
   while (!words.done) {

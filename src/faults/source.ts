@@ -4,7 +4,7 @@ import * as path from 'node:path';
 
 import { usageError, VnetError } from '../errors';
 import { absolutePath } from '../native/inherited';
-import { NotTrusted, readTrusted } from '../native/trusted';
+import { NotAFile, NotTrusted, readTrusted } from '../native/trusted';
 import { areRules } from '../options/values';
 import { DEFAULT_SEED, type Effect, type Faults, type Rule } from './rules';
 
@@ -32,6 +32,12 @@ export interface ImpairmentWish {
 /** How a document begins, and no rule in words. */
 const JSON_BEGINS = /^\s*[{[]/;
 const MODULE = /\.[cm]?[jt]s$/;
+
+/** Bytes of the longest file of rules, in which there may be times of a trace as well. */
+const RULES_BYTES_MAX = 8 << 20;
+/** What open(2) and lstat(2) say of a text that is no name of a file. */
+const NO_FILE: readonly (string | undefined)[] = ['ENOENT', 'ENOTDIR', 'ENAMETOOLONG'];
+const BYTE_ORDER_MARK = /^\uFEFF/;
 
 /** Makes the path of a file absolute if it is not. */
 type Absolute = (file: string) => string;
@@ -62,11 +68,17 @@ function withTrace(effect: Effect, absolute: Absolute): Effect {
       trace: { file, opportunities: packedTrace(readTrusted(file, TRACE_BYTES_MAX).toString('latin1')) },
     };
   } catch (cause) {
-    if (cause instanceof NotTrusted) throw notTrusted(file, cause);
+    if (cause instanceof NotTrusted && !(cause instanceof NotAFile)) throw notTrusted(file, cause);
     const { code, message } = cause as NodeJS.ErrnoException;
     throw usageError(
       `trace "${named}"`,
-      code === undefined ? message : code === 'ENOENT' ? 'there is no such file' : `cannot be read: ${message}`,
+      cause instanceof NotAFile
+        ? cause.why
+        : code === undefined
+          ? message
+          : code === 'ENOENT'
+            ? 'there is no such file'
+            : `cannot be read: ${message}`,
       'a trace of mahimahi has a time in milliseconds in each line, none before the one above it',
     );
   }
@@ -89,7 +101,7 @@ export function readWish(textOrFile: string, seed: number | null, absolute: Abso
   }
   const file = absolute(textOrFile);
   if (MODULE.test(file)) return { file, seed };
-  const text = readRules(file, textOrFile).toString();
+  const text = readRules(file, textOrFile).toString().replace(BYTE_ORDER_MARK, '');
   // A file may name others beside it.
   return wishOf(documents().readFaults(file.endsWith('.json') ? jsonOf(text, file) : text), seed, besides(file));
 }
@@ -102,9 +114,17 @@ export const besides =
 
 function readRules(file: string, typed: string): Buffer {
   try {
-    return readTrusted(file);
+    return readTrusted(file, RULES_BYTES_MAX);
   } catch (cause) {
+    if (cause instanceof NotAFile) throw usageError(`faults ${file}`, cause.why, 'name a file with rules in it');
     if (cause instanceof NotTrusted) throw notTrusted(file, cause);
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (!NO_FILE.includes(code))
+      throw usageError(
+        `faults ${file}`,
+        code === undefined ? message : `cannot be read: ${message}`,
+        `rules are short, such as '${words().EXAMPLE}'`,
+      );
     throw usageError(
       `faults "${typed}"`,
       'is neither the name of a file nor rules',

@@ -113,6 +113,17 @@ export const COUNT = numberUnit({
   most: COUNT_MAX,
   ...plain,
 });
+/** More copies of a frame than this would fill the memory, or take the thread too long. */
+const COPIES_MAX = 1000;
+/** Copies of one frame. */
+export const COPIES = numberUnit({
+  form: 'N',
+  hint: `a number from 1 to ${COPIES_MAX}`,
+  what: 'a number',
+  least: 1,
+  most: COPIES_MAX,
+  ...plain,
+});
 /** An index of a byte or bit. */
 export const INDEX = numberUnit({
   form: 'N',

@@ -9,6 +9,7 @@ import { TRACE } from './trace';
 import {
   CHANCE,
   choice,
+  COPIES,
   COUNT,
   COUNTS,
   FLAG,
@@ -178,7 +179,7 @@ export const EFFECT_WORDS: { readonly [K in EffectKind]: EffectRow<EffectOf<K>> 
   duplicate: {
     word: 'duplicate',
     help: 'this many copies of it arrive as well [1]',
-    values: [{ field: 'copies', unit: COUNT, otherwise: 1 }],
+    values: [{ field: 'copies', unit: COPIES, otherwise: 1 }],
   },
   reorder: {
     word: 'reorder',
@@ -281,6 +282,9 @@ export function effectHelp(): HelpRow[] {
 
 /** The example of rules in hints. */
 export const EXAMPLE = 'udp port 53 nth 2: drop; tcp port 443: delay 40ms jitter 5ms loss 2%';
+
+/** The most matches within each other, by `after`. */
+export const AFTER_DEPTH_MAX = 16;
 
 /** The most rules of one set. */
 export const RULES_MAX = 1000;

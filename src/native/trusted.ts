@@ -34,6 +34,14 @@ export class NotTrusted extends Error {
   }
 }
 
+/** There is something else than a file, such as a directory or a pipe. */
+export class NotAFile extends NotTrusted {
+  constructor(at: string) {
+    super(at, 'is not a file');
+    this.name = 'NotAFile';
+  }
+}
+
 /** Whether files of a user are trusted: those of root and of the effective user are. */
 export const isTrustedUser = (uid: number): boolean => uid === 0 || uid === process.geteuid?.();
 
@@ -104,7 +112,7 @@ export function readTrusted(file: string, bytesMax = Infinity): Buffer {
   const fd = fs.openSync(real, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
   try {
     const stat = fs.fstatSync(fd);
-    if (!stat.isFile()) throw new NotTrusted(real, 'is not a file');
+    if (!stat.isFile()) throw new NotAFile(real);
     requireTrusted(real, stat);
     if (stat.size > bytesMax) throw new RangeError(`has more than ${bytesMax} bytes`);
     return fs.readFileSync(fd);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Rules in words and in JSON: what they mean, that they become the same again, and what is said about mistakes. */
+import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
@@ -108,6 +109,19 @@ t.test('mistakes: the place, what is wrong, and what to write', async (t) => {
   wrong('udp: drop\ntcp nth 1\n', /^"tcp nth 1" \(line 2, character 1\): has no colon/, /such as/);
   wrong('udp: drop; tcp: reorder x', /^"reorder x" \(character 25\)/, /a number/);
   wrong(`${'udp: drop;'.repeat(1001)}`, /more than 1000 rules/, /nth or every/);
+  wrong(`${'udp: drop;'.repeat(10_000)}`, /more than 1000 rules/, /nth or every/);
+  wrong('udp: duplicate 1000000000', /"duplicate 1000000000" .*is more than 1000/, /from 1 to 1000/);
+  wrong('udp: delay 99999999999999999ms', /is not a time/, /40ms/);
+  wrong('udp: rate 9999999999999999gbit', /is more than 100gbit/, /10mbit/);
+  wrong('udp: delay 1e3ms', /is not a time/, /40ms/);
+  wrong('udp: delay -5ms', /is not a time/, /40ms/);
+  wrong('udp: loss NaN%', /is not a percentage/, /0.5%/);
+  wrong('udp nth 99999999999999999999: drop', /is not a number/, /2 or 2,5/);
+  wrong('udp at-byte 9007199254740993: drop', /is more than 9007199254740991/, /100000/);
+  const nested = (depth: number): string => `udp ${'after ('.repeat(depth)}udp${')'.repeat(depth)}: drop`;
+  t.equal(parseRules(nested(16)).length, 1);
+  wrong(nested(17), /^"after \(udp\)" \(character 123\): is within 16 others/, /several rules/);
+  wrong(nested(12_000), /is within 16 others/, /several rules/);
 });
 
 /** A rule of random words. */
@@ -266,6 +280,26 @@ t.test('rules in JSON', async (t) => {
   wrong([{ match: { filter: 5 }, effects: 'drop' }], /match\.filter: is not an expression/);
   wrong([{ match: { test }, effects: 'drop' }], /match\.test: is a function, which only a file/);
   wrong([{ match: { after: { nthh: 1 } }, effects: 'drop' }], /match\.after\.nthh/);
+  for (const nothing of [null, 1, true, [], 'x'])
+    wrong([{ effects: [nothing] }], nothing === 'x' ? /"x" .*is not an effect/ : /effects\[0\]\.kind: is not one of/);
+  for (const nothing of [null, 1, true, []]) {
+    wrong([nothing], /the rules\[0\]: is not an object/);
+    wrong([{ match: nothing, effects: 'drop' }], /match: is not an object/);
+  }
+  // A text in place of a match or of effects is all of it: nothing is left out silently.
+  wrong([{ effects: 'drop; tcp: drop' }], /"drop;" \(character 1\): is not an effect/);
+  wrong([{ effects: 'udp: drop' }], /"udp:" \(character 1\): is not an effect/);
+  wrong([{ effects: 'drop # not tcp' }], /"#" \(character 6\): is not an effect/);
+  wrong([{ effects: ' ' }], /there is no effect/);
+  t.equal(readFaults([{ match: 'udp: drop; tcp', effects: 'drop' }]).rules[0]?.match.filter, 'udp: drop; tcp');
+  wrong([{ match: '', effects: 'drop' }], /no frames are named/);
+  wrong([{ match: { nth: [1e400] }, effects: 'drop' }], /match\.nth: is not a number/);
+  wrong([{ effects: [{ kind: '__proto__' }] }], /kind: is not one of the effects/);
+  wrong([{ effects: [{ kind: 'duplicate', copies: 1e9 }] }], /copies: is more than 1000/);
+  wrong(JSON.parse('{ "__proto__": 1, "rules": ["udp: drop"] }'), /__proto__: is not a field/);
+  let deep = {};
+  for (let depth = 0; depth < 20_000; depth++) deep = { after: deep };
+  t.throws(() => readFaults([{ match: deep, effects: 'drop' }]), { code: 'USAGE', message: /is within 16 others/ });
   wrong(
     [
       { id: 1, effects: 'drop' },
@@ -286,6 +320,37 @@ t.test('a JSON document in place of words', async (t) => {
   t.throws(() => readWish('{ "rules": [', null), { code: 'USAGE', message: /^faults document: is not JSON/ });
 });
 
+t.test('a FILE that is none, is too large, or begins with a byte order mark', async (t) => {
+  const directory = fs.mkdtempSync('/root/.vnet-bpf-test-');
+  t.teardown(() => fs.rmSync(directory, { recursive: true }));
+  const at = (name: string): string => path.join(directory, name);
+  const rules = readWish('udp: drop', null);
+  fs.mkdirSync(at('dir'));
+  execFileSync('mkfifo', [at('fifo')]);
+  fs.symlinkSync('loop', at('loop'));
+  fs.symlinkSync('nowhere', at('dangling'));
+  for (const name of ['large.txt', 'large.json', 'large.trace']) {
+    fs.writeFileSync(at(name), '1\n', { mode: 0o644 });
+    fs.truncateSync(at(name), 100 << 20);
+  }
+  for (const [name, message] of [
+    ['dir', /is not a file/],
+    ['fifo', /is not a file/],
+    ['loop', /cannot be read: ELOOP/],
+    ['dangling', /is neither the name of a file nor rules|there is no such file/],
+    ['large.txt', /has more than 8388608 bytes/],
+    ['large.json', /has more than 8388608 bytes/],
+    ['large.trace', /has more than 8388608 bytes/],
+  ] as const) {
+    t.throws(() => readWish(at(name), null), { code: 'USAGE', message }, name);
+    t.throws(() => readWish(`udp: trace ${at(name)}`, null), { code: 'USAGE', message }, `a trace: ${name}`);
+  }
+  fs.writeFileSync(at('plain.txt'), '\uFEFFudp: drop\r\n', { mode: 0o644 });
+  fs.writeFileSync(at('plain.json'), '\uFEFF["udp: drop"]', { mode: 0o644 });
+  fs.symlinkSync('plain.json', at('link.json'));
+  for (const name of ['plain.txt', 'plain.json', 'link.json']) t.same(readWish(at(name), null), rules, name);
+});
+
 t.test('rules that can never take effect', async (t) => {
   const never = (t: Test, text: string, why: RegExp): void =>
     void t.throws(() => requirePossible(parseRules(text)), { code: 'USAGE', message: why }, text);
@@ -302,9 +367,12 @@ t.test('rules that can never take effect', async (t) => {
   never(t, 'nth 3,5 every 2: drop', /none of nth 3,5 is also every 2/);
   never(t, 'every 10 first 5: drop', /the first 5 frames have none/);
   never(t, 'udp after (nth 7 first 3): drop', /after: none of nth 7/);
+  never(t, 'udp: drop delay 5ms', /"delay 5ms" comes after "drop", and nothing is left of the frame/);
+  never(t, 'udp: duplicate cut 2s loss 3%', /"loss 3%" comes after "cut 2s"/);
+  never(t, 'udp: loss 100% ecn', /"ecn" comes after "loss 100%"/);
   requirePossible(
     parseRules(
-      'udp port 53 nth 2: drop; vlan and tcp at-byte 5: reset; at-byte 7: drop; nth 4,5 every 2: drop; ip6: ecn',
+      'udp port 53 nth 2: drop; vlan and tcp at-byte 5: reset drop; at-byte 7: loss 99% drop; nth 4,5 every 2: drop; ip6: ecn',
     ),
   );
   t.throws(() => requirePossible(parseRules('udp porty 53 and tcp: drop')), {
