@@ -13,7 +13,7 @@ PREFIX ?= /usr/local
 
 # Debian packages: to build and run, and those that only tests use.
 PACKAGES := clang libbpf-dev libbpf1 iproute2 iputils-ping util-linux mount
-TEST_PACKAGES := $(PACKAGES) iperf3 tcpdump ethtool tcpreplay procps kmod dnsutils tmux curl lintian tshark? bpftool? zsh? fish? groff-base?
+TEST_PACKAGES := $(PACKAGES) iperf3 tcpdump ethtool tcpreplay procps kmod dnsutils tmux curl lintian tshark? bpftool? zsh? fish? groff-base? openssl ngtcp2-client?
 BENCH_PACKAGES := $(TEST_PACKAGES) gcc libc6-dev
 SELFTEST_PACKAGES := $(BENCH_PACKAGES) bash libssl-dev xz-utils debian-archive-keyring
 PLAYWRIGHT_PACKAGES := $(TEST_PACKAGES) chromium
@@ -130,7 +130,7 @@ lint: setup-build ## type checks, eslint, the formatter's layout, warnings of cl
 lint-style-of-%:
 	$(BIN)/eslint --config test/lint/eslint.config.mjs --max-warnings 0 $*
 
-FORMATTED := 'src/**/*.ts' 'test/**/*.{ts,mjs,cjs}'
+FORMATTED := 'src/**/*.ts' 'src/examples/**/*.mjs' 'test/**/*.{ts,mjs,cjs}'
 
 lint-layout:
 	@$(BIN)/prettier --log-level warn --check $(FORMATTED) || { . src/setup/say.sh; fail "the layout" "is not the formatter's" "make format"; }
@@ -245,7 +245,8 @@ setup-build:
 setup-test:
 	@src/setup/machine.sh
 	@[ "$(SETUP)" = no ] || src/setup/packages.sh $(TEST_PACKAGES)
-	@[ "$(SETUP)" = no ] || src/setup/promtool.sh .cache/bin
+	@[ "$(SETUP)" = no ] || src/setup/program.sh prometheus usr/bin/promtool .cache/bin
+	@[ "$(SETUP)" = no ] || src/setup/program.sh ngtcp2-server usr/sbin/gtlsserver .cache/bin
 	@[ "$(SETUP)" = no ] || src/setup/npm-cache.sh
 
 setup-bench:

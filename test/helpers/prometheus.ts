@@ -62,7 +62,7 @@ export function withoutPromtool(): string | false {
   try {
     return run(promtool, ['--version']).status === 0 ? false : 'promtool does not run';
   } catch {
-    return 'there is no promtool: src/setup/promtool.sh could not download it';
+    return 'there is no promtool: src/setup/program.sh could not download it';
   }
 }
 
