@@ -93,6 +93,8 @@ const FIRST = [
   'faults',
   'explore',
   'explore-ends',
+  'docs-faults-tutorial',
+  'fault-examples',
   'record',
   'detach-blocked',
   'output-lost',
