@@ -34,6 +34,7 @@ export interface Outcome {
   log: readonly Fault[];
   /** The end of what the command has printed. */
   output: string;
+  /** How long it took; the limit, if it did not end in time. */
   ms: number;
 }
 
@@ -134,7 +135,7 @@ async function run(network: Throwaway, { command, faults, timeoutMs, signal }: T
   if (signal.aborted) throw new GivenUp();
   if (problem) throw problem;
   const log = faults === null ? [] : await nic.faultLog();
-  return { status: isLate ? null : status, log, output: output.text, ms };
+  return { status: isLate ? null : status, log, output: output.text, ms: isLate ? timeoutMs : ms };
 }
 
 /** The last bytes that a command has printed, on both streams. */
