@@ -17,6 +17,7 @@ import { walk } from './tree';
 const ORDER = [
   'setup',
   'cli',
+  'web',
   'top',
   'demo',
   'doctor',
