@@ -41,6 +41,7 @@ export interface Commanded {
     peek(): Promise<SteppedFrame | null>;
     step(verdict: 'pass' | 'drop' | Uint8Array): Promise<boolean>;
     resume(): Promise<void>;
+    cut(ms: number): Promise<void>;
     faultsReport(): Promise<FaultsReport | null>;
   };
   /**
@@ -93,10 +94,10 @@ function faultsOf(document: unknown, file: unknown, seed: unknown): FaultsWish {
 /** The longest loss of the carrier that ends by itself, in milliseconds: an hour, as any time of a rule. */
 export const CARRIER_LOSS_MAX_MS = 3_600_000;
 
-function timeOf(forMs: unknown): number | null {
-  if (forMs !== null && !(typeof forMs === 'number' && forMs >= 0 && forMs <= CARRIER_LOSS_MAX_MS))
-    throw wrongArgument('forMs', 'is not a time');
-  return forMs;
+/** Reads a time in milliseconds, of an hour at most. Throws USAGE. */
+function timeOf(name: string, ms: unknown): number {
+  if (typeof ms === 'number' && ms >= 0 && ms <= CARRIER_LOSS_MAX_MS) return ms;
+  throw wrongArgument(name, `is not a time of at most ${CARRIER_LOSS_MAX_MS} milliseconds`);
 }
 
 function textsOf(words: unknown): string[] {
@@ -147,10 +148,11 @@ export function loopOrders(controller: Commanded): Readonly<Record<string, Order
     'faults-report': () => controller.loop.faultsReport(),
     impair: ({ words }) => controller.impair(words === null ? null : checkedWords(textsOf(words))),
     carrier: ({ direction, forMs }) => {
-      if (direction === 'down') return controller.carrier.lose(timeOf(forMs));
+      if (direction === 'down') return controller.carrier.lose(forMs === null ? null : timeOf('forMs', forMs));
       if (direction === 'up') return controller.carrier.restore();
       throw wrongArgument('direction', 'is neither down nor up');
     },
+    cut: ({ ms }) => controller.loop.cut(timeOf('ms', ms)),
     inject: ({ frame }) => controller.loop.inject(frameOf(frame)),
     pause,
     peek: async (_order, session) => {

@@ -211,6 +211,7 @@ const SEEDS = [
   { order: 'impair', words: ['delay', '20ms', '5ms', 'loss', '1%'] },
   { order: 'impair', words: null },
   { order: 'carrier', direction: 'down', forMs: 2000 },
+  { order: 'cut', ms: 2000 },
   { order: 'carrier', direction: 'down', forMs: null },
   { order: 'carrier', direction: 'up', forMs: null },
   { order: 'inject', frame: Buffer.alloc(60, 7).toString('base64') },
@@ -279,6 +280,7 @@ t.test('50,000 mutated orders', async (t) => {
     pause: async () => undefined,
     resume: async () => undefined,
     faultsReport: async () => null,
+    cut: async (ms: unknown) => void seen.push(typeof ms === 'number' && ms >= 0 && ms <= 3_600_000 ? null : ms),
     peek: async () => null,
     inject: async (frame: unknown) => void seen.push(frame instanceof Uint8Array && frame.length >= 14 ? null : frame),
     step: async (verdict: unknown) =>
