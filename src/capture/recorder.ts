@@ -23,12 +23,13 @@ import { printable } from '../printable';
 import { visiblePins } from '../state/bpffs';
 import { type Attachment, controlSocket } from '../state/store';
 import { commentOf } from './comment';
-import { FRAME_BYTES_MAX, type Section } from './contract';
+import { FRAME_BYTES_MAX, type RecordedPacket, type Section } from './contract';
 import { FaultWords } from './fault-words';
 import { FrameLog, type Progress } from './frame-log';
 import { RECORDING_PINS } from './session';
 import { type OutputFiles, OutputFull } from './sink';
 import { TraceReader } from './trace-ring';
+import type { RecordedFrame } from './trace-ring';
 import { type Counts, RecordingOutput, WallClock } from './writer';
 
 export interface RecorderOptions {
@@ -48,6 +49,38 @@ export interface Recorded {
   /** Frames that the filter does not match. */
   unmatched: number;
   bytes: number;
+}
+
+/** Takes the frames of a recording that goes into no file. Its methods must not throw. */
+export interface FrameListener {
+  /** Whether heard() is to be called with the frame. This is called for each frame, once its end is known. */
+  wants(frame: RecordedFrame): boolean;
+  heard(packet: RecordedPacket, frame: RecordedFrame): void;
+}
+
+/** Stands where RecordingOutput does for a recording that goes into no file. */
+class ToListener {
+  frames = 0;
+  readonly bytes = 0;
+  readonly blockedFor = 0;
+
+  constructor(private readonly listener: FrameListener) {}
+
+  wants(frame: RecordedFrame): boolean {
+    return this.listener.wants(frame);
+  }
+
+  packet(packet: RecordedPacket, frame: RecordedFrame): Promise<void> {
+    this.frames++;
+    this.listener.heard(packet, frame);
+    return Promise.resolve();
+  }
+
+  readonly begin = (): Promise<void> => Promise.resolve();
+  readonly flush = this.begin;
+  readonly tick = this.begin;
+  readonly end = this.begin;
+  readonly endFull = this.begin;
 }
 
 /**
@@ -81,7 +114,7 @@ export class Recorder implements Disposable {
   private readonly trace: TraceReader;
   private readonly outcomes: OutcomeReader;
   private readonly control: SharedWords;
-  private readonly output: RecordingOutput;
+  private readonly output: RecordingOutput | ToListener;
   /** Frames that were written without their end, which was missed. */
   private untold = 0;
   private stopping = false;
@@ -93,7 +126,7 @@ export class Recorder implements Disposable {
     private readonly client: ControlClient,
     private readonly before: RecordingAnswer,
     attachment: Attachment,
-    files: OutputFiles,
+    into: OutputFiles | FrameListener,
     private readonly options: RecorderOptions,
   ) {
     this.faultWords = new FaultWords(client);
@@ -105,13 +138,16 @@ export class Recorder implements Disposable {
     this.outcomes = this.own(new OutcomeReader(outcomes));
     const memory = this.own(MappedMemory.map({ fd: control.fd, length: CONTROL.size }));
     this.control = new SharedWords(memory.buffer, 0, CONTROL.size);
-    this.output = new RecordingOutput(
-      files,
-      sectionOf(attachment, options),
-      this.clock,
-      () => this.counts,
-      (counts) => this.summary(counts),
-    );
+    this.output =
+      'wants' in into
+        ? new ToListener(into)
+        : new RecordingOutput(
+            into,
+            sectionOf(attachment, options),
+            this.clock,
+            () => this.counts,
+            (counts) => this.summary(counts),
+          );
   }
 
   private own<T extends Disposable>(resource: T): T {
@@ -123,14 +159,18 @@ export class Recorder implements Disposable {
    * Starts recording. Throws a VnetError if no process loops the interface, or it is being recorded; nothing stays open
    * then.
    */
-  static async begin(attachment: Attachment, files: OutputFiles, options: RecorderOptions): Promise<Recorder> {
+  static async begin(
+    attachment: Attachment,
+    into: OutputFiles | FrameListener,
+    options: RecorderOptions,
+  ): Promise<Recorder> {
     const client = await ControlClient.connect(controlSocket(attachment.id));
     try {
       const { bufferBytes, filter } = options;
       // The filter may read more of a frame than the recording keeps.
       const snapLen = Math.min(FRAME_BYTES_MAX, Math.max(options.snapLen, filter?.bytesNeeded ?? 0));
       const before = (await client.ask({ order: 'record', bufferBytes, snapLen })) as RecordingAnswer;
-      const recorder = new Recorder(client, before, attachment, files, options);
+      const recorder = new Recorder(client, before, attachment, into, options);
       client.onGone(() => recorder.end());
       return recorder;
     } catch (error) {
@@ -222,16 +262,19 @@ export class Recorder implements Disposable {
     while (output.frames < options.count) {
       const frame = log.shift(all || log.bytes > OPEN_BYTES_MAX);
       if (!frame) break;
-      const { high, low } = this.clock.stamp(frame.time);
-      await output.packet({
-        high,
-        low,
-        length: frame.length,
-        block: frame.block,
-        at: frame.frameAt,
-        captured: Math.min(frame.captured, options.snapLen),
-        comment: commentOf(frame, frame.faults === null ? [] : await this.faultWords.of(frame.faults)),
-      });
+      if (output.wants(frame)) {
+        const { high, low } = this.clock.stamp(frame.time);
+        const packet = {
+          high,
+          low,
+          length: frame.length,
+          block: frame.block,
+          at: frame.frameAt,
+          captured: Math.min(frame.captured, options.snapLen),
+          comment: commentOf(frame, frame.faults === null ? [] : await this.faultWords.of(frame.faults)),
+        };
+        await output.packet(packet, frame);
+      }
       if (frame.ending === 'untold' || frame.ending === 'lost') this.untold++;
     }
     await output.flush();

@@ -55,6 +55,11 @@ export class RecordingOutput {
     await this.flush();
   }
 
+  /** Frames are all written. */
+  wants(): boolean {
+    return true;
+  }
+
   async packet(packet: RecordedPacket): Promise<void> {
     if (this.isDue(packet.captured)) await this.rotate();
     if (this.file.frames === 0) this.file.firstAt = clock.now();
