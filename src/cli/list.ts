@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf list`. */
 import { nothingIsAttached } from '../errors';
+import { wordsOf } from '../faults/source';
 import { locate } from '../lifecycle/find-attachment';
 import { lostAddresses } from '../link/hairpin';
 import { linkByIndex } from '../link/links';
@@ -82,7 +83,8 @@ export function describeAttachment(attachment: Attachment): AttachmentDescriptio
     hook: lives || decides ? attachment.hook : null,
     onHookError: attachment.onHookError,
     hookDown: lives ? attachment.hookDown : null,
-    faults: faultsText(attachment),
+    // They outlive their controller: an attach that adopts the interface puts them in place again.
+    faults: wordsOf(attachment.faults),
     metrics: lives ? attachment.metrics : null,
     carrier: attachment.carrierLost ? 'down' : 'up',
   };
@@ -95,12 +97,6 @@ function loopedAddresses(attachment: Attachment): string[] {
   using netns = openAttachmentNetns(attachment);
   const lost = netns?.run(() => (linkByIndex(ifindex) ? lostAddresses(ifindex, hairpin) : null));
   return hairpin.addresses.map(({ address }) => address).filter((address) => !lost?.has(address));
-}
-
-/** Faults outlive their controller: an attach that adopts the interface puts them in place again. */
-function faultsText({ faults }: Attachment): string | null {
-  if (faults === null || faults.document === null) return faults?.file ?? null;
-  return (require('../faults/document') as typeof import('../faults/document')).rulesText(faults.document);
 }
 
 /** What judges the frames, for the table. */

@@ -145,6 +145,12 @@ function jsonOf(text: string, file: string): unknown {
   }
 }
 
+/** Rules as the record of an attachment keeps them, in words, or the file with them; null for none. */
+export function wordsOf(faults: { document: string | null; file: string | null } | null): string | null {
+  if (faults === null || faults.document === null) return faults?.file ?? null;
+  return documents().rulesText(faults.document);
+}
+
 /** A document of another process, checked except for its filters. It names no file that is still to be read. Throws USAGE. */
 export function writtenWish(document: string): RulesWish {
   const faults = documents().readFaults(jsonOf(document, 'document'));
