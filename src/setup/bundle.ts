@@ -183,9 +183,16 @@ function cacheCompiler(): void {
   fs.writeFileSync(compilerBytecode(file), script.createCachedData());
 }
 
+/** Puts the page of `vnet-bpf web` where its server reads it. */
+function page(): void {
+  const source = path.join(ROOT, 'src', 'web', 'page');
+  for (const name of fs.readdirSync(source)) fs.copyFileSync(path.join(source, name), path.join(DIST, 'web', name));
+}
+
 async function main(): Promise<void> {
   process.setMaxListeners(0); // each run of a command adds those of a process
   cacheCompiler();
+  page();
   const program = path.join(DIST, 'cli', 'program');
   const quick = COMMANDS.flatMap(({ name, quick }) =>
     quick ? [{ name, bundle: quick.bundle, line: [name, ...quick.trial] }] : [],
