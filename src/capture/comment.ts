@@ -100,6 +100,15 @@ function outcomeOf({ outcome, detail, faults }: RecordedFrame): string {
   }
 }
 
+/** The same in a word, for a frame whose end is known; `unknown` otherwise. */
+export function kindOf({ ending, outcome }: RecordedFrame): 'passed' | 'dropped' | 'changed' | 'delayed' | 'unknown' {
+  if (ending === 'refused') return 'dropped';
+  if (ending !== 'told') return 'unknown';
+  if (outcome === OUTCOME.reinjected) return 'passed';
+  if (outcome === OUTCOME.changed || outcome === OUTCOME.segmented) return 'changed';
+  return outcome === OUTCOME.delayed ? 'delayed' : 'dropped';
+}
+
 function refusedOnReinjectPath(outcome: number): string | null {
   const refusal = POLLER_REFUSALS.find((row) => row.outcome === outcome);
   return refusal ? `refused on the reinject path (${refusal.name})` : null;

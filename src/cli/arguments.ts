@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The arguments of `attach`, from the rows of ATTACH_OPTIONS; limits that several commands have. */
+/** The arguments of `attach`, from the rows of ATTACH_OPTIONS; those of `record` and `extcap`, which record. */
 import { FRAME_BYTES_MAX } from '../capture/contract';
 import { usageError } from '../errors';
 import { absolutePath } from '../native/inherited';
@@ -57,3 +57,22 @@ export function toOptions(args: AttachArguments): AttachOptions {
 export const MIN_SNAPLEN = 64;
 export const MAX_SNAPLEN = FRAME_BYTES_MAX;
 export const DEFAULT_BUFFER = '32M';
+
+/** Options of `extcap`: Wireshark prescribes all but the first. */
+export const EXTCAP_OPTIONS: Options = {
+  install: {
+    ...text('put a program into DIRECTORY, or where your Wireshark looks, that calls this command', 'DIRECTORY'),
+    valueIsOptional: true,
+    offers: 'files',
+  },
+  'extcap-interfaces': flag('list the attached interfaces'),
+  'extcap-version': text('version of Wireshark', 'VERSION'),
+  'extcap-interface': { ...text('the interface that is meant', 'IFACE'), offers: 'interfaces' },
+  'extcap-dlts': flag('say which link type it has'),
+  'extcap-config': flag('say which options it has'),
+  'extcap-capture-filter': text("capture filter, in tcpdump's syntax", 'EXPRESSION'),
+  capture: flag('record it, until Wireshark ends this'),
+  fifo: { ...text('pipe to write to', 'FILE'), offers: 'files' },
+  snaplen: { ...text('as of record', 'BYTES'), default: String(MAX_SNAPLEN) },
+  buffer: { ...text('as of record', 'SIZE'), default: DEFAULT_BUFFER },
+};

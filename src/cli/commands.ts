@@ -2,7 +2,7 @@
 /** The commands, one row each. A new command is a row here and a module. */
 import { READ_FORMATS, UNPACKED_FORMATS, WRITTEN_FORMATS } from '../capture/formats';
 import { ON_HOOK_ERROR } from '../options/values';
-import { attachOptions, DEFAULT_BUFFER, MAX_SNAPLEN, MIN_SNAPLEN } from './arguments';
+import { attachOptions, DEFAULT_BUFFER, EXTCAP_OPTIONS, MAX_SNAPLEN, MIN_SNAPLEN } from './arguments';
 import {
   type Command,
   type Declared,
@@ -261,6 +261,21 @@ export const COMMANDS: readonly Command[] = [
     load: () => (require('./top') as typeof import('./top')).topCommand,
   },
   {
+    name: 'web',
+    describe: 'show interfaces at work on a page in the browser',
+    operands: [{ ...iface, describe: 'the interface; several, or all that are attached', takesRest: true }],
+    options: {
+      netns: netnsOption,
+      listen: {
+        ...text('address and port of the page; port 0 takes any that is free', 'ADDRESS:PORT'),
+        default: '127.0.0.1:0',
+      },
+      'allow-remote': flag('allow --listen an address that other machines reach; nothing is encrypted'),
+      'read-only': flag('show, and change nothing'),
+    },
+    load: () => (require('./web') as typeof import('./web')).webCommand,
+  },
+  {
     name: 'record',
     describe: 'write what the loop does to each frame into a file for Wireshark',
     operands: [requiredIface],
@@ -324,23 +339,7 @@ export const COMMANDS: readonly Command[] = [
     name: 'extcap',
     describe: 'let Wireshark record: it calls this',
     operands: [],
-    options: {
-      install: {
-        ...text('put a program into DIRECTORY, or where your Wireshark looks, that calls this command', 'DIRECTORY'),
-        valueIsOptional: true,
-        offers: 'files',
-      },
-      'extcap-interfaces': flag('list the attached interfaces'),
-      'extcap-version': text('version of Wireshark', 'VERSION'),
-      'extcap-interface': { ...text('the interface that is meant', 'IFACE'), offers: 'interfaces' },
-      'extcap-dlts': flag('say which link type it has'),
-      'extcap-config': flag('say which options it has'),
-      'extcap-capture-filter': text("capture filter, in tcpdump's syntax", 'EXPRESSION'),
-      capture: flag('record it, until Wireshark ends this'),
-      fifo: { ...text('pipe to write to', 'FILE'), offers: 'files' },
-      snaplen: { ...text('as of record', 'BYTES'), default: String(MAX_SNAPLEN) },
-      buffer: { ...text('as of record', 'SIZE'), default: DEFAULT_BUFFER },
-    },
+    options: EXTCAP_OPTIONS,
     load: () => (require('./extcap') as typeof import('./extcap')).extcapCommand,
   },
   {

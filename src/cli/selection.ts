@@ -29,6 +29,16 @@ export function selected({ iface, netns }: Selection): Attachment[] {
   return netns === undefined ? allAttachments() : attachmentsOfNetns(netns);
 }
 
+/** The same for a command that goes on: a named interface may go, and come again. */
+export function selectedNow(selection: Selection): Attachment[] {
+  try {
+    return selected(selection);
+  } catch (error) {
+    if (error instanceof VnetError && (error.code === 'NOT_ATTACHED' || error.code === 'NO_SUCH_NETNS')) return [];
+    throw error;
+  }
+}
+
 /**
  * If several interfaces are shown, reports broken attachments and sets the exit code, so that the others are shown,
  * too. For an interface that was named, selected() throws instead.

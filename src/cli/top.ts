@@ -3,7 +3,7 @@
 import { isatty } from 'node:tty';
 
 import { statsIfThere } from '../datapath/stats';
-import { nothingIsAttached, VnetError } from '../errors';
+import { nothingIsAttached } from '../errors';
 import { cannotBeWritten, requireReader } from '../native/standard-streams';
 import { movesCursor, showsBlocks, showsColours } from '../native/terminal';
 import { requirePrivileges } from '../requirements';
@@ -14,7 +14,7 @@ import { type Change, type Look, Readings, type Row, sorted } from '../top/readi
 import { FIRST_VIEW, press, screen, type View } from '../top/screen';
 import { plainLines } from '../top/table';
 import { Screen } from '../top/terminal';
-import { checkSelection, secondsOf, selected, type Selection } from './selection';
+import { checkSelection, secondsOf, selected, selectedNow, type Selection } from './selection';
 
 // The live screen.
 
@@ -118,19 +118,9 @@ export async function topCommand(args: TopArguments): Promise<void> {
 const hasScreen = (): boolean => isatty(0) && isatty(1) && movesCursor(process.env);
 
 function looks(selection: Selection): Look[] {
-  return attachments(selection).flatMap((attachment) => {
+  return selectedNow(selection).flatMap((attachment) => {
     const stats = statsIfThere(attachment);
     const { id, budget, whenFull } = attachment;
     return stats === null ? [] : [{ id, budget, whenFull, stats }];
   });
-}
-
-/** The selected attachments; a named one may go, and come again. */
-function attachments(selection: Selection): ReturnType<typeof selected> {
-  try {
-    return selected(selection);
-  } catch (error) {
-    if (error instanceof VnetError && (error.code === 'NOT_ATTACHED' || error.code === 'NO_SUCH_NETNS')) return [];
-    throw error;
-  }
 }

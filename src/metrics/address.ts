@@ -6,7 +6,7 @@
 import * as net from 'node:net';
 import * as os from 'node:os';
 
-import { usageError } from '../errors';
+import { usageError, VnetError } from '../errors';
 import { onCommandLine, type Place } from '../options/values';
 
 export interface ListenAddress {
@@ -40,7 +40,7 @@ export function parseListenAddress(text: string, { what }: Place = onCommandLine
     throw usageError(
       what,
       `"${odd}" is not a name`,
-      'after the port come the host names that Prometheus uses: 192.0.2.7:9100,web1.example.com',
+      'after the port come the host names by which it is asked: 192.0.2.7:9100,web1.example.com',
     );
   return { host, port, names };
 }
@@ -62,7 +62,7 @@ export function servedAt(url: string, { host, port }: HostAndPort): boolean {
   );
 }
 
-const isLoopback = (host: string): boolean => host === '::1' || (net.isIPv4(host) && host.startsWith('127.'));
+export const isLoopback = (host: string): boolean => host === '::1' || (net.isIPv4(host) && host.startsWith('127.'));
 
 /**
  * Whether a Host header names this server. With DNS rebinding, the header has the name of the attacking web page; an
@@ -77,3 +77,18 @@ export function isNamedBy({ host, names }: ListenAddress, header: string): boole
   if (asked === 'localhost') return any || isLoopback(host);
   return !isLoopback(host) && asked === os.hostname().toLowerCase();
 }
+
+/** The error for an address that `option` names and that cannot be listened on. */
+export function cannotListen(option: string, address: HostAndPort, error: NodeJS.ErrnoException): VnetError {
+  const [why, hint] = REASONS[error.code ?? ''] ?? [error.message, 'give another address or port'];
+  return new VnetError('BUSY', `--${option} ${addressText(address)}`, why, { hint, cause: error });
+}
+
+const REASONS: Readonly<Record<string, [string, string]>> = {
+  EADDRINUSE: ['the port is in use', 'give another port; 0 takes any that is free'],
+  EADDRNOTAVAIL: [
+    'this network namespace has no such address',
+    'ip addr shows those that it has; lo has to be up for 127.0.0.1 and ::1',
+  ],
+  EACCES: ['this process may not listen there', 'ports below 1024 need CAP_NET_BIND_SERVICE'],
+};

@@ -6,10 +6,9 @@ import * as http from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 
 import { Connections } from '../connections';
-import { VnetError } from '../errors';
 import { printable } from '../printable';
 import type { Attachment } from '../state/store';
-import { addressText, isNamedBy, type ListenAddress } from './address';
+import { addressText, cannotListen, isNamedBy, type ListenAddress } from './address';
 import { CONTENT_TYPE, metricsText, readings } from './prometheus';
 
 /** Returns the text of an answer; called for each request. */
@@ -60,7 +59,7 @@ export class MetricsServer implements Disposable {
     server.on('checkContinue', handle).on('checkExpectation', handle);
     server.unref();
     await new Promise<void>((resolve, reject) => {
-      server.once('error', (error: NodeJS.ErrnoException) => reject(cannotListen(address, error)));
+      server.once('error', (error: NodeJS.ErrnoException) => reject(cannotListen('metrics', address, error)));
       server.listen({ host: address.host, port: address.port, ipv6Only: true }, resolve);
     });
     // A connection could not be accepted because no descriptor was free: the next one may be.
@@ -112,20 +111,6 @@ async function answer(
     say(500, `${printable(error instanceof Error ? error.message : typeof error)}\n`);
   }
 }
-
-function cannotListen(address: ListenAddress, error: NodeJS.ErrnoException): VnetError {
-  const [why, hint] = REASONS[error.code ?? ''] ?? [error.message, 'give another address or port'];
-  return new VnetError('BUSY', `--metrics ${addressText(address)}`, why, { hint, cause: error });
-}
-
-const REASONS: Readonly<Record<string, [string, string]>> = {
-  EADDRINUSE: ['the port is in use', 'give another port; 0 takes any that is free'],
-  EADDRNOTAVAIL: [
-    'this network namespace has no such address',
-    'ip addr shows those that it has; lo has to be up for 127.0.0.1 and ::1',
-  ],
-  EACCES: ['this process may not listen there', 'ports below 1024 need CAP_NET_BIND_SERVICE'],
-};
 
 // `attach --metrics`: loaded only when it is needed.
 

@@ -37,8 +37,8 @@ const INVOCATIONS: Readonly<Record<string, Invocation>> = {
   extcap: { options: ['--extcap-interfaces'] },
 };
 
-/** This has a test of its own in test/kernel/long, which takes twelve seconds. */
-const ELSEWHERE = ['demo'];
+/** These have tests of their own: in test/kernel/long, because it takes twelve seconds, and in web.test.ts. */
+const ELSEWHERE = ['demo', 'web'];
 
 const LOST = /^vnet-bpf: standard output: cannot be written: [^\n]+ \((ENOSPC|EPIPE)\)\n?$/;
 /** Descriptor 5 is a pipe that no process reads. */
