@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The interfaces that pages can watch, by unique names, and readings of them. */
 import { statsIfThere } from '../datapath/stats';
-import { VnetError } from '../errors';
+import { isExhaustion, VnetError } from '../errors';
 import { wordsOf } from '../faults/source';
 import { shownNetns } from '../link/netns-record';
 import { type Attachment, isBroken, readAttachment } from '../state/store';
@@ -32,14 +32,13 @@ export class Interfaces {
   /** `look` returns the attachments that may be seen; it may throw a VnetError. */
   constructor(private readonly look: () => Attachment[]) {}
 
-  /** Looks which interfaces there are; true if that has changed. */
+  /** Looks which interfaces there are; true if that has changed. If it cannot be seen, all stays as it was. */
   refresh(): boolean {
     const before = JSON.stringify(this.watchable);
     try {
       this.all = named(this.look());
     } catch (error) {
-      if (!(error instanceof VnetError)) throw error;
-      this.all = [];
+      if (!isExhaustion(error) && !(error instanceof VnetError)) throw error;
     }
     return JSON.stringify(this.watchable) !== before;
   }

@@ -4,6 +4,7 @@
  * nothing runs, and while none watches an interface, nothing of it is read.
  */
 import type { Attachment } from '../state/store';
+import { refusalOf } from './actions';
 import { type FrameBatch, FrameFeed } from './frames';
 import { Interfaces, readingOf } from './interfaces';
 import type { FromServer, Refusal } from './protocol';
@@ -91,14 +92,23 @@ export class Live implements AsyncDisposable {
   }
 
   private show(name: string, pages: readonly Page[]): void {
-    const attachment = this.interfaces.find(name);
     const feed = this.feeds.get(name);
-    if (attachment) feed?.keepGoing(attachment);
-    const reading = attachment && readingOf(name, attachment, feed?.latency ?? null);
-    const text = reading && JSON.stringify(reading);
+    const [text, why] = this.read(name, feed);
     for (const page of pages) {
-      page.showReading(text, GONE);
+      page.showReading(text, why);
       page.showFrames(feed?.unavailable ?? null);
+    }
+  }
+
+  /** A reading as a message; null, and why there is none. A lack of memory or descriptors passes. */
+  private read(name: string, feed: FrameFeed | undefined): [string | null, string] {
+    try {
+      const attachment = this.interfaces.find(name);
+      if (attachment) feed?.keepGoing(attachment);
+      const reading = attachment && readingOf(name, attachment, feed?.latency ?? null);
+      return [reading && JSON.stringify(reading), GONE];
+    } catch (error) {
+      return [null, refusalOf(error).message];
     }
   }
 

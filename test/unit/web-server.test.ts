@@ -17,9 +17,9 @@ interface Served extends WebAddress {
   server: WebServer;
 }
 
-async function served(t: Test, readOnly = false): Promise<Served> {
+async function served(t: Test, listen = '127.0.0.1:0'): Promise<Served> {
   const directory = t.testdir({ 'page.html': '<!doctype html>', 'page.js': '"use strict"', 'page.css': 'body {}' });
-  const server = await WebServer.listen({ ...OPTIONS, readOnly, directory });
+  const server = await WebServer.listen({ ...OPTIONS, address: parseListenAddress(listen), directory });
   t.teardown(() => server[Symbol.asyncDispose]());
   return { server, ...webAddress(server.url) };
 }
@@ -223,6 +223,20 @@ t.test('many requests in one connection are answered once', async (t) => {
   socket.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
   await once(socket, 'close');
   t.equal(text.split('HTTP/1.1 200').length - 1, 1);
+});
+
+t.test('over IPv6, and by a name that was given', async (t) => {
+  const six = await served(t, '[::1]:0');
+  t.match(await get(six.base), { status: 200 });
+  const page = await opened(six);
+  t.ok(await page.next('hello'));
+  page.page.terminate();
+  const named = await served(t, '127.0.0.1:0,lab.example');
+  const [host, origin] = [`lab.example:${named.port}`, `http://lab.example:${named.port}`];
+  const byName = await asked(named, { host, origin });
+  t.not(typeof byName, 'number', 'a page by that name');
+  if (typeof byName !== 'number') byName.terminate();
+  t.equal(await asked(named, { host: 'other.example', origin: 'http://other.example' }), 421);
 });
 
 t.test('a server that ends says so to its pages', async (t) => {

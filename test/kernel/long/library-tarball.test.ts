@@ -154,7 +154,7 @@ t.test('npm pack, npm install', { skip: cannotRun || withoutTools('npm') }, asyn
       );
     t.same(
       names.filter((name) => !name.startsWith('@koromix/')).sort(),
-      ['koffi', 'libbpf-ts', 'typescript'],
+      ['koffi', 'libbpf-ts', 'typescript', 'ws'],
       `${names.length} packages: ${names.join(', ')}`,
     );
     for (const name of names) {
