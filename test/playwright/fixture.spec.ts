@@ -26,6 +26,8 @@ test.use({
   wireOptions: { wire: 'delay 50ms', seed: 5 },
 });
 
+test.beforeAll(({ workerWire }) => console.log(`network ${workerWire.lab.netns}`));
+
 test('a page is on the wire, which is slow from the beginning', async ({ page, site, wire }) => {
   const begin = performance.now();
   await page.goto(site);
