@@ -38,6 +38,8 @@ BENCH_BUILT := $(BENCH_PROGRAMS) dist-test/bench/redirect.bpf.o
 # checks, which are lint's.
 TEST_SOURCES := $(shell find test/unit test/kernel test/report test/helpers test/model test/playwright src/libbpf-ts/test -name '*.ts') \
 	$(wildcard src/libbpf-ts/test/bpf/*)
+# The page of `vnet-bpf web`, for a browser: it has no part in what Node runs.
+PAGE := $(shell find src/web/page -type f)
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DEFAULT_GOAL := help
@@ -130,7 +132,7 @@ lint: setup-build ## type checks, eslint, the formatter's layout, warnings of cl
 lint-style-of-%:
 	$(BIN)/eslint --config test/lint/eslint.config.mjs --max-warnings 0 $*
 
-FORMATTED := 'src/**/*.ts' 'src/examples/**/*.mjs' 'test/**/*.{ts,mjs,cjs}'
+FORMATTED := 'src/**/*.{ts,tsx,css}' 'src/examples/**/*.mjs' 'test/**/*.{ts,mjs,cjs}'
 
 lint-layout:
 	@$(BIN)/prettier --log-level warn --check $(FORMATTED) || { . src/setup/say.sh; fail "the layout" "is not the formatter's" "make format"; }
@@ -140,6 +142,7 @@ format: node_modules/.package-lock.json ## lay out TypeScript as the formatter h
 
 # Those of src were checked by `compile`.
 lint-types:
+	$(BIN)/tsc --noEmit -p src/web/page/tsconfig.json
 	$(BIN)/tsc --noEmit -p test/tsconfig.json
 
 lint-c:
@@ -192,7 +195,7 @@ $(LAYOUT_BUILT): $(BPF_OBJECT) $(LIBBPF_BUILT)
 $(LAYOUT): $(LAYOUT_BUILT)
 	@:
 
-$(BUILT): node_modules/.package-lock.json tsconfig.json src/libbpf-ts/tsconfig.json $(SOURCES)
+$(BUILT): node_modules/.package-lock.json tsconfig.json src/libbpf-ts/tsconfig.json $(SOURCES) $(PAGE)
 	@echo "build: TypeScript"
 	@$(BIN)/tsc -b
 	@$(NODE) dist/setup/bundle.js

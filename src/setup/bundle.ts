@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Makes a bundle of each entry, a single file, and its bytecode (V8's code cache), for src/native/node.ts to start.
- * make runs it after the compiler. Packages stay outside, except those that every command needs: the twenty files of
+ * Makes a bundle of each entry, a single file, and its bytecode (V8's code cache), for src/native/node.ts to start; and
+ * the page of `vnet-bpf web`. make runs it after the compiler. Packages stay outside, except those that every command needs: the twenty files of
  * yargs alone take 30 ms.
  *
  * In a bundle `__dirname` is that of its entry for every module, so names of files in dist start at `..`.
@@ -131,6 +131,35 @@ async function bundle(entry: string, name = entry, ...plugins: readonly Plugin[]
   if (wrong) throw new Error(`${outfile}: a module names a file beside itself, which the bundle is not: (${wrong[0]})`);
 }
 
+/** Modules of Node stay outside: what the page uses of a file of src needs none of them. */
+const withoutNode: Plugin = {
+  name: 'without-node',
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /^node:/ }, ({ path: name }) => ({ path: name, external: true, sideEffects: false })),
+};
+
+/** Makes the page of `vnet-bpf web` of its sources: a script, a style sheet, and the document that names them. */
+async function page(): Promise<void> {
+  const source = path.join(ROOT, 'src', 'web', 'page');
+  const outfile = path.join(DIST, 'web', 'page.js');
+  await build({
+    entryPoints: [path.join(source, 'main.tsx')],
+    outfile,
+    bundle: true,
+    platform: 'browser',
+    format: 'iife',
+    target: ['chrome109', 'firefox115', 'safari16'],
+    tsconfig: path.join(source, 'tsconfig.json'),
+    plugins: [withoutNode],
+    minify: true,
+    legalComments: 'eof',
+    logLevel: 'warning',
+  });
+  const left = /["'](node:\w+)["']/.exec(fs.readFileSync(outfile, 'utf8'));
+  if (left) throw new Error(`${outfile}: a browser does not have ${left[1]}`);
+  fs.copyFileSync(path.join(source, 'page.html'), path.join(DIST, 'web', 'page.html'));
+}
+
 /**
  * Compiles a bundle, runs it with each list of arguments, and keeps the bytecode of all functions that were called. A
  * command that fails here (because root or a library is missing) merely has no bytecode.
@@ -183,16 +212,10 @@ function cacheCompiler(): void {
   fs.writeFileSync(compilerBytecode(file), script.createCachedData());
 }
 
-/** Puts the page of `vnet-bpf web` where its server reads it. */
-function page(): void {
-  const source = path.join(ROOT, 'src', 'web', 'page');
-  for (const name of fs.readdirSync(source)) fs.copyFileSync(path.join(source, name), path.join(DIST, 'web', name));
-}
-
 async function main(): Promise<void> {
   process.setMaxListeners(0); // each run of a command adds those of a process
   cacheCompiler();
-  page();
+  await page();
   const program = path.join(DIST, 'cli', 'program');
   const quick = COMMANDS.flatMap(({ name, quick }) =>
     quick ? [{ name, bundle: quick.bundle, line: [name, ...quick.trial] }] : [],

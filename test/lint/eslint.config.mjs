@@ -13,7 +13,7 @@ export default tseslint.config(
     languageOptions: {
       parserOptions: {
         tsconfigRootDir: path.join(path.dirname(fileURLToPath(import.meta.url)), '..', '..'),
-        project: ['tsconfig.json', 'src/libbpf-ts/tsconfig.json', 'test/tsconfig.json'],
+        project: ['tsconfig.json', 'src/libbpf-ts/tsconfig.json', 'test/tsconfig.json', 'src/web/page/tsconfig.json'],
       },
     },
     linterOptions: { reportUnusedDisableDirectives: 'off' },
@@ -38,7 +38,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['src/**/*.ts'],
+    files: ['src/**/*.{ts,tsx}'],
     ignores: ['src/libbpf-ts/test/**'],
     rules: {
       // Durations are measured by clocks that cannot be set: src/native/clock.ts.

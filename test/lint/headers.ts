@@ -6,7 +6,7 @@ import { walk } from './tree';
 
 /** Programs, scripts and what make reads; documents, data and licences have no place for a comment. */
 const SOURCE =
-  /\.(ts|js|mjs|cjs|c|h|sh|bash|zsh|fish|service|conf|rules|network|link)$|(^|\/)Makefile$|^\.ci\/|^test\/vm\/guest\/[^.]+$/;
+  /\.(tsx?|css|js|mjs|cjs|c|h|sh|bash|zsh|fish|service|conf|rules|network|link)$|(^|\/)Makefile$|^\.ci\/|^test\/vm\/guest\/[^.]+$/;
 /** A BPF program that calls helpers for GPL programs only, as those in bpf/ do. */
 const GPL = /^bpf\/|^test\/bench\/c\/redirect\.bpf\.c$/;
 /** Behind `#!` at the latest. */

@@ -53,7 +53,10 @@ const problems: string[] = [];
 
 /** The layers of a file's own package, and which of them it is in. */
 function place(file: string): { layers: readonly string[]; layer: string } {
-  const parts = path.relative('src', file).replace(/\.ts$/, '').split('/');
+  const parts = path
+    .relative('src', file)
+    .replace(/\.tsx?$/, '')
+    .split('/');
   if (parts[0] === 'libbpf-ts')
     return { layers: LIBBPF, layer: parts.slice(0, parts[2] === 'native' ? 3 : 2).join('/') };
   const [folder = ''] = parts;
@@ -63,7 +66,9 @@ function place(file: string): { layers: readonly string[]; layer: string } {
 function importsOf(file: string, text: string): string[] {
   const names = ts.preProcessFile(text, true, true).importedFiles.map(({ fileName }) => fileName);
   const bases = names.filter((name) => name.startsWith('.')).map((name) => path.join(path.dirname(file), name));
-  return bases.flatMap((base) => [`${base}.ts`, `${base}/index.ts`].filter((each) => existsSync(each)).slice(0, 1));
+  return bases.flatMap((base) =>
+    [`${base}.ts`, `${base}.tsx`, `${base}/index.ts`].filter((each) => existsSync(each)).slice(0, 1),
+  );
 }
 
 function checkDirection(from: string, to: string): void {
@@ -90,7 +95,7 @@ function checkCircles(graph: ReadonlyMap<string, readonly string[]>): void {
 }
 
 const graph = new Map<string, readonly string[]>();
-for (const file of walk('src').filter((each) => each.endsWith('.ts'))) {
+for (const file of walk('src').filter((each) => /\.tsx?$/.test(each))) {
   const text = readFileSync(file, 'utf8');
   const { layers, layer } = place(file);
   if (!layers.includes(layer)) problems.push(`${file}: test/lint/layers.ts does not know the folder ${layer}`);

@@ -108,7 +108,7 @@ const documents = walk('.').filter((file) =>
   /^(?:README\.md|(?:docs|\.github|test)\/.*\.md|src\/libbpf-ts\/README\.md)$/.test(file),
 );
 const sources = [...walk('src'), ...walk('bpf'), ...walk('test')].filter(
-  (file) => /\.(?:ts|c|h)$/.test(file) && file !== 'test/lint/phrases.ts',
+  (file) => /\.(?:tsx?|c|h)$/.test(file) && file !== 'test/lint/phrases.ts',
 );
 const current = sources.filter((file) => !KEEP_FORMER_NAMES.test(file));
 const phrases = [...documents.map(prose), ...current.map(commentsAndStrings)].flatMap(({ file, lines }) =>
