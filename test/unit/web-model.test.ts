@@ -106,7 +106,7 @@ t.test('losses are shown where they happen', async (t) => {
   });
   t.same(lossesByPart(stats), {
     tx: [['full', 1]],
-    hook: [['hook', 3]],
+    hook: [['hook or faults', 3]],
     behind: [
       ['down', 2],
       ['impair', 4],

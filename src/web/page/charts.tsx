@@ -21,8 +21,8 @@ interface Chart {
   series: readonly Series[];
   /** The largest value that it can have; without it, the scale follows the values. */
   max?: number;
-  /** Shown only while there are values. */
-  optional?: boolean;
+  /** What is said in place of the chart while it has no values. */
+  none?: string;
 }
 
 const CHARTS: readonly Chart[] = [
@@ -30,14 +30,16 @@ const CHARTS: readonly Chart[] = [
     title: 'Frames', unit: '/s',
     series: [{ figure: 'sent', name: 'sent', colour: '--sent' }, { figure: 'returned', name: 'returned', colour: '--returned' }],
   },
-  { title: 'Queue', unit: '%', max: 100, series: [{ figure: 'fill', name: 'filled', colour: '--sent' }] },
+  {
+    title: 'Queue and budget', unit: '%', max: 100,
+    series: [{ figure: 'fill', name: 'filled', colour: '--sent' }, { figure: 'usedUp', name: 'used up', colour: '--poll' }],
+  },
   { title: 'Held', unit: 'frames', series: [{ figure: 'held', name: 'waiting', colour: '--held' }] },
   { title: 'Polls', unit: '/s', series: [{ figure: 'polls', name: 'polls', colour: '--poll' }] },
-  { title: 'Budget used up', unit: '% of polls', max: 100, series: [{ figure: 'usedUp', name: 'used up', colour: '--poll' }] },
   { title: 'Lost', unit: '/s', series: [{ figure: 'lost', name: 'lost', colour: '--bad' }] },
   {
-    title: 'Round trip', unit: 'us', optional: true,
-    series: [{ figure: 'p50', name: 'median', colour: '--returned' }, { figure: 'p99', name: '99th percentile', colour: '--held' }],
+    title: 'Round trip', unit: 'us', none: 'measured while Frames is open',
+    series: [{ figure: 'p50', name: 'median', colour: '--returned' }, { figure: 'p99', name: 'p99', colour: '--held' }],
   },
 ]; // prettier-ignore
 
@@ -182,6 +184,7 @@ function ChartView({ chart, history, zoom, span, onZoom, theme }: ChartProps) {
     };
   }, [theme]);
   useEffect(draw);
+  const isEmpty = chart.series.every(({ figure }) => history.column(figure).every((value) => value === null));
   const values = chart.series.map(({ figure }) => history.column(figure)[at ?? history.length - 1] ?? null);
   return (
     <figure>
@@ -196,6 +199,7 @@ function ChartView({ chart, history, zoom, span, onZoom, theme }: ChartProps) {
         </span>
       </figcaption>
       <div class="plot" ref={place} aria-hidden="true" />
+      {isEmpty && chart.none && <p class="none">{chart.none}</p>}
     </figure>
   );
 }
@@ -232,10 +236,6 @@ export function ChartsPanel({ model, paused, tabs, pause }: ViewProps) {
   const [zoom, setZoom] = useState<Zoom>(null);
   const theme = useTheme();
   const history = useShownHistory(model, paused);
-  const charts = CHARTS.filter(
-    ({ optional, series }) =>
-      !optional || series.some(({ figure }) => history.column(figure).some((value) => value !== null)),
-  );
   return (
     <>
       <div class="bar">
@@ -262,7 +262,7 @@ export function ChartsPanel({ model, paused, tabs, pause }: ViewProps) {
         {pause}
       </div>
       <div id="view" class="view grid" role="tabpanel" aria-labelledby="tab-charts">
-        {charts.map((chart) => (
+        {CHARTS.map((chart) => (
           <ChartView key={chart.title} {...{ chart, history, zoom, span, theme }} onZoom={setZoom} />
         ))}
       </div>

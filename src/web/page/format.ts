@@ -19,6 +19,12 @@ export function short(value: number): string {
   return `${Math.abs(scaled) < 100 ? scaled.toFixed(1) : scaled.toFixed()} ${PREFIXES[prefix] ?? ''}`.trim();
 }
 
+/** A rate with its unit: 12.3 kbit/s, 512 bit/s, 7/s. */
+export function perSecond(value: number, unit: string): string {
+  const text = short(value);
+  return unit === '' || /[a-z]$/i.test(text) ? `${text}${unit}/s` : `${text} ${unit}/s`;
+}
+
 /** Bytes in binary units: 8 MiB. */
 export function bytes(value: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB'];

@@ -19,7 +19,8 @@ const BYTES = 16;
 interface ListProps {
   frames: readonly FrameSeen[];
   selected: FrameSeen | null;
-  onSelect: (frame: FrameSeen) => void;
+  /** Null selects none. */
+  onSelect: (frame: FrameSeen | null) => void;
 }
 
 function FrameRow({
@@ -75,10 +76,19 @@ function FrameList({ frames, selected, onSelect }: ListProps) {
     return () => observer.disconnect();
   }, []);
   useLayoutEffect(() => {
-    if (list.current && follows.current) list.current.scrollTop = list.current.scrollHeight;
+    if (list.current && follows.current && !selected) list.current.scrollTop = list.current.scrollHeight;
   }, [frames]);
+  // The list becomes smaller as a frame is selected, and the frame stays in sight.
   const index = selected ? frames.findIndex(({ number }) => number === selected.number) : -1;
+  useLayoutEffect(() => {
+    const [top, element] = [index * ROW_PX, list.current];
+    if (!element || index < 0) return;
+    if (top < element.scrollTop) element.scrollTop = top;
+    else if (top + ROW_PX > element.scrollTop + element.clientHeight)
+      element.scrollTop = top + ROW_PX - element.clientHeight;
+  }, [selected, sight.height]);
   const move = (event: KeyboardEvent): void => {
+    if (event.key === 'Escape') onSelect(null);
     const page = Math.floor(sight.height / ROW_PX);
     const steps: Record<string, number> = { ArrowUp: -1, ArrowDown: 1, PageUp: -page, PageDown: page, Home: -frames.length, End: frames.length };
     const step = steps[event.key];
@@ -86,10 +96,6 @@ function FrameList({ frames, selected, onSelect }: ListProps) {
     event.preventDefault();
     const next = Math.min(frames.length - 1, Math.max(0, (index < 0 ? frames.length : index) + step));
     onSelect(frames[next] as FrameSeen);
-    const [top, element] = [next * ROW_PX, list.current];
-    if (!element) return;
-    if (top < element.scrollTop) element.scrollTop = top;
-    else if (top + ROW_PX > element.scrollTop + sight.height) element.scrollTop = top + ROW_PX - sight.height;
   }; // prettier-ignore
   const first = Math.max(0, Math.floor(sight.top / ROW_PX) - MARGIN);
   const shown = frames.slice(first, first + Math.ceil(sight.height / ROW_PX) + 2 * MARGIN);

@@ -6,7 +6,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Stats } from '../../datapath/stats';
 import { fillOf, type Rates } from '../../top/readings';
 import type { StatsSeen } from '../protocol';
-import { bytes, count, percent, short } from './format';
+import { bytes, count, percent, perSecond, short } from './format';
 import { type Box, layoutOf, type LoopLayout, pointOn } from './layout';
 import type { Model } from './model';
 import { DOTS_AT_ONCE, framesPerDot, lossesByPart, Motion } from './motion';
@@ -235,8 +235,8 @@ export function LoopPanel({ model }: { model: Model }) {
   const stats = seen?.stats ?? null;
   const state = queueState(model, wokenAt.current);
   const losses = stats ? lossesByPart(stats) : { tx: [], hook: [], behind: [] };
-  const rate = (value: number | undefined): string => (value === undefined ? '' : `${short(value)}/s`);
-  const bits = (value: number | undefined): string => (value === undefined ? '' : `${short(value)}bit/s`);
+  const rate = (value: number | undefined): string => (value === undefined ? '' : perSecond(value, ''));
+  const bits = (value: number | undefined): string => (value === undefined ? '' : perSecond(value, 'bit'));
   const { application, tx, waiting, poller, socket, rx } = layout;
   return (
     <section class="panel loop" aria-labelledby="loop-title">
@@ -285,8 +285,8 @@ export function LoopPanel({ model }: { model: Model }) {
             name="Poller"
             lines={[
               `${short(rates?.polls ?? 0)} polls/s`,
-              `${percent(rates?.budgetUsedUp ?? 0)} used up`,
-              'their budget',
+              'budget used up',
+              `in ${percent(rates?.budgetUsedUp ?? 0)} of them`,
             ]}
           >
             <Lines

@@ -41,7 +41,7 @@ export function lossesByPart({
   const some = (losses: [string, number][]): [string, number][] => losses.filter(([, frames]) => frames > 0);
   return {
     tx: some([...entries.filter(([reason]) => !isLate(reason)), ['held', held.dropped], ['stray', stray]]),
-    hook: some([['hook', hooks.dropped], ['hook-waiting', hooks.lost]]),
+    hook: some([['hook or faults', hooks.dropped], ['hook-waiting', hooks.lost]]),
     behind: some([...entries.filter(([reason]) => isLate(reason)), ['impair', impair.lost], ['behind', behind.lost]]),
   }; // prettier-ignore
 }
