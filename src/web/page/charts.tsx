@@ -31,8 +31,8 @@ const CHARTS: readonly Chart[] = [
     series: [{ figure: 'sent', name: 'sent', colour: '--sent' }, { figure: 'returned', name: 'returned', colour: '--returned' }],
   },
   {
-    title: 'Queue and budget', unit: '%', max: 100,
-    series: [{ figure: 'fill', name: 'filled', colour: '--sent' }, { figure: 'usedUp', name: 'used up', colour: '--poll' }],
+    title: 'Queue', unit: '%', max: 100,
+    series: [{ figure: 'fill', name: 'filled', colour: '--sent' }, { figure: 'usedUp', name: 'budget used', colour: '--poll' }],
   },
   { title: 'Held', unit: 'frames', series: [{ figure: 'held', name: 'waiting', colour: '--held' }] },
   { title: 'Polls', unit: '/s', series: [{ figure: 'polls', name: 'polls', colour: '--poll' }] },

@@ -213,7 +213,7 @@ function Detail({ frame }: { frame: FrameSeen }) {
   return (
     <div class="detail">
       <p class="about">
-        <b>Frame {frame.number}</b>: {printable(frame.outcome)}
+        <b>Frame {frame.number}</b>: {printable(frame.summary)}. {printable(frame.outcome)}
         {frame.length > bytes.length && ` (the first ${bytes.length} of ${count(frame.length)} bytes)`}
       </p>
       <Headers headers={headers} marked={marked} onMark={setMarked} />

@@ -34,8 +34,8 @@ const BOTTOM = 142;
 
 export function layoutOf(width: number): LoopLayout {
   const narrow = width < 860;
-  const end = narrow ? 114 : 132;
-  const gap = narrow ? 28 : 44;
+  const end = narrow ? 120 : 132;
+  const gap = narrow ? 25 : 44;
   const tall = BOTTOM + ROW - TOP;
   const application = { x: PAD, y: TOP, width: end, height: tall };
   const poller = { x: width - PAD - end, y: TOP, width: end, height: tall };
