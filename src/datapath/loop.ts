@@ -92,6 +92,11 @@ const STALLED_POLLS = 20;
 const STALLS_BEFORE_LOOK = 3;
 /** How long the loop may take at its end to deliver what is still in the ring, in milliseconds. */
 const DRAIN_MS = 200;
+/**
+ * The same for delayed frames, when others take the place of a hook or of faults: 64 MiB of small ones take half a
+ * second. Meanwhile the frames in the ring wait.
+ */
+const LEAVE_MS = 1500;
 const REPORT_MS = 50;
 
 export interface LoopParts {
@@ -304,7 +309,7 @@ export class PollLoop {
 
   /**
    * Delivers what was accepted before the end, for DRAIN_MS at most; delayed frames do not wait any longer. With
-   * STOP.leave, it delivers only what is no longer in the ring.
+   * STOP.leave, it delivers only what is no longer in the ring, for LEAVE_MS at most.
    */
   private finish(now: number): number {
     const { ring, poller } = this.parts;
@@ -312,7 +317,7 @@ export class PollLoop {
       this.wake();
       this.state = 'ending';
       this.leaves = load(this.parts.command, COMMAND.stop) === STOP.leave;
-      this.endBy = now + DRAIN_MS;
+      this.endBy = now + (this.leaves ? LEAVE_MS : DRAIN_MS);
     }
     poller.hasten(); // each time, because frames that are still in the ring may be delayed, too
     if (now < this.endBy && (this.leaves ? poller.hasWaiting : !ring.isEmpty())) {

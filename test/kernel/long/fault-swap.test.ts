@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Rules change places under a flat-out sender, and controllers are killed under it: the accounting balances to the
- * frame. VNET_BPF_TEST_SWAPS=1000 and VNET_BPF_TEST_KILLS=50 for the full run.
+ * Rules change places under a flat-out sender, controllers are killed under it, and rules of all kinds see all that it
+ * sends: the accounting balances to the frame. VNET_BPF_TEST_SWAPS=1000, VNET_BPF_TEST_KILLS=50 and
+ * VNET_BPF_TEST_FRAMES=1000000 for the full run.
  */
 import t from 'tap';
 import { attach, frameAccounting } from 'vnet-bpf';
@@ -12,14 +13,16 @@ import { eventually, killController } from '../../helpers/controller';
 import { startFlood } from '../../helpers/flood';
 import { delay } from '../../helpers/loop';
 import { quietNetns } from '../../helpers/netns';
+import { OwnTcpFlow } from '../../helpers/own-sockets';
 import { Random } from '../../helpers/random';
 import { scaled, withoutArp } from '../../helpers/traffic';
 
 const SWAPS = Number(process.env['VNET_BPF_TEST_SWAPS'] ?? scaled(60));
 const KILLS = Number(process.env['VNET_BPF_TEST_KILLS'] ?? scaled(6));
+const FRAMES = Number(process.env['VNET_BPF_TEST_FRAMES'] ?? scaled(20_000));
 const ADDRESS = '10.77.0.1';
 
-t.setTimeout((60_000 + SWAPS * 300 + KILLS * 5_000) * SLOW);
+t.setTimeout((60_000 + SWAPS * 300 + KILLS * 5_000 + FRAMES) * SLOW);
 
 const RULES = [
   'udp: loss 10%',
@@ -62,6 +65,50 @@ t.test(`${SWAPS} swaps`, { skip: cannotRun }, async (t) => {
   t.same(wrong, []);
   t.match(hooks, { lost: 0, errors: 0, waiting: 0 });
   t.ok(hooks.dropped > 0 && hooks.delayed > 0 && hooks.injected > 0);
+});
+
+/** What happens to datagrams, and what does to TCP: an ICMP error would end the sender of datagrams. */
+const OF_ALL_KINDS = [
+  'udp: loss 1%',
+  'udp every 7: drop',
+  'udp: loss gemodel 0.5% 20%',
+  'udp probability 10%: delay 2ms jitter 1ms unordered',
+  'udp probability 5%: reorder 3 within 20ms',
+  'udp every 5: duplicate',
+  'udp probability 5%: corrupt',
+  'udp every 11: truncate 60',
+  'udp every 2000: cut 1ms',
+  'udp every 10: trace 200 queue codel',
+  'udp: rate 100mbit queue 1ms',
+  'tcp from client nth 4: unreachable net',
+  'tcp from client nth 20: reset',
+];
+
+t.test(`${FRAMES} frames through rules of all kinds`, { skip: cannotRun }, async (t) => {
+  const netns = quietNetns(t);
+  await using nic = await attach('vnet0', { netns, addresses: [`${ADDRESS}/24`] });
+  withoutArp({ netns, iface: 'vnet0' }, ADDRESS);
+  await nic.faults(OF_ALL_KINDS, { seed: 5 });
+  const flow = OwnTcpFlow.start(t, netns, ADDRESS);
+  const { sender, receiver } = await startFlood(t, netns, { address: ADDRESS, bytes: 200, flows: 3 });
+  t.ok(await eventually(() => nic.stats().tx.packets >= FRAMES, (60_000 + FRAMES) * SLOW), `${FRAMES} frames are sent`);
+  await sender.stop();
+  flow.stop();
+  t.ok(await eventually(() => nic.stats().queue.packets === 0, 30_000 * SLOW), 'the rules have seen them all');
+  const report = await nic.faultsReport();
+  await nic.faults(null); // the slow line would take long to send the frames that wait for it
+  const isAtRest = (): boolean =>
+    frameAccounting(nic.stats()).balanced && nic.stats().hooks.waiting === 0 && nic.stats().queue.packets === 0;
+  t.ok(await eventually(isAtRest, 10_000 * SLOW), 'the frame accounting balances');
+  await receiver.stop();
+  const { hooks, tx } = nic.stats();
+  t.comment(`${tx.packets} frames, ${JSON.stringify(hooks)}`);
+  t.same(
+    report?.rules.filter(({ applied }) => applied === 0).map(({ text }) => text),
+    [],
+    'each rule has done something',
+  );
+  t.match(hooks, { lost: 0, errors: 0, waiting: 0 });
 });
 
 t.test(`${KILLS} kills`, { skip: cannotRun }, async (t) => {
