@@ -336,7 +336,7 @@ t.test('words and JSON of traces', async (t) => {
     code: 'USAGE',
     message: /more than 8388608 bytes/,
   });
-  t.throws(() => readWish('all: trace .', null, absolute), { code: 'HOOK', message: /is not a file/ });
+  t.throws(() => readWish('all: trace .', null, absolute), { code: 'USAGE', message: /is not a file/ });
   t.throws(() => writtenWish('["all: trace a.trace"]'), { code: 'USAGE', message: /its content is missing/ });
   t.throws(() => readWish('all: rate 1mbit target 5ms', null), {
     code: 'USAGE',
