@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
 /** `vnet-bpf stats`. */
 import { type CounterGroup, worded } from '../datapath/counter-words';
-import { frameAccounting, lostBehind, type Stats } from '../datapath/stats';
+import { frameAccounting, lostBehind, readStats, type Stats } from '../datapath/stats';
 import { nothingIsAttached, usageError, VnetError } from '../errors';
-import { monotonicMs } from '../native/clock';
+import { clock, monotonicMs } from '../native/clock';
 import { printable } from '../printable';
 import { requirePrivileges } from '../requirements';
 import type { Attachment } from '../state/store';
 import { bytes, print, printJson, printMade, printNotice, table } from '../terminal/output';
 import { checkSelection, readIfWhole, reportBroken, secondsOf, selected, type Read } from './selection';
+
+/** How long `--check` waits for frames that are on their way, and between two looks, in milliseconds. */
+const SETTLES_MS = { within: 1000, again: 50 } as const;
 
 interface StatsArguments {
   iface: string | undefined;
@@ -26,7 +29,8 @@ export async function statsCommand(args: StatsArguments): Promise<void> {
   checkSelection(args);
   requirePrivileges();
   for (;;) {
-    const read = selected(args).flatMap((attachment) => readIfWhole(attachment, args));
+    const found = selected(args).flatMap((attachment) => readIfWhole(attachment, args));
+    const read = args.check ? await Promise.all(found.map(settled)) : found;
     reportBroken(args);
     const readings = read.map(({ stats }) => stats);
     if (args.json) printJson(args.iface === undefined ? readings : readings[0]);
@@ -43,6 +47,15 @@ export async function statsCommand(args: StatsArguments): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, watchMs));
     if (!args.json) print('');
   }
+}
+
+/** The reading, or a later one: a frame on its way, such as one that the kernel sends by itself, is not lost. */
+async function settled({ attachment, stats }: Read): Promise<Read> {
+  for (const end = clock.now() + SETTLES_MS.within; !frameAccounting(stats).balanced && clock.now() < end;) {
+    await new Promise((resolve) => setTimeout(resolve, SETTLES_MS.again));
+    stats = readStats(attachment);
+  }
+  return { attachment, stats };
 }
 
 function printMetrics(read: readonly Read[]): void {
