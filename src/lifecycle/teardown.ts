@@ -17,7 +17,7 @@ import { openAttachmentNetns } from '../link/netns-record';
 import { roomExits } from '../link/room';
 import { ifPossible } from '../link/rtnetlink';
 import { peerName } from '../link/veth';
-import { commandWithin, requireIp } from '../native/command';
+import { commandWithin, runIp } from '../native/command';
 import { pinDirectory, removePins } from '../state/bpffs';
 import { FileLock } from '../state/lock';
 import { HOST_PEER_NETNS, stateDirectory, stateRoot } from '../state/paths';
@@ -107,7 +107,7 @@ export function teardownSteps(attachment: Attachment): Step[] {
       run: () => {
         removals.push(removeInterface(attachment));
         if (!removals.includes('there')) return;
-        requireIp(); // otherwise it is the kernel
+        runIp(); // otherwise it is the kernel
         throw stillThere(attachment);
       },
     },

@@ -59,6 +59,9 @@ export function requireIp(): void {
   if (!directories.some((directory) => canExecute(path.join(directory, 'ip')))) throw notInstalled('ip');
 }
 
+/** Throws COMMAND_FAILED if `ip` cannot be run, or what the system lacks for it. */
+export const runIp = (): void => void command('ip', ['-V']);
+
 function canExecute(file: string): boolean {
   try {
     accessSync(file, constants.X_OK);
