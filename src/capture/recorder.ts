@@ -117,6 +117,9 @@ export class Recorder implements Disposable {
   private readonly output: RecordingOutput | ToListener;
   /** Frames that were written without their end, which was missed. */
   private untold = 0;
+  /** Frames that came while the recording was paused, and how many had been captured when it was paused last. */
+  private leftOut = 0;
+  private pausedAt: number | null = null;
   private stopping = false;
   /** Whether the controller has ended the recording because the interface goes away. */
   private over = false;
@@ -185,6 +188,26 @@ export class Recorder implements Disposable {
     this.wake();
   }
 
+  /** Leaves frames out from now on, which count as missed, so that a recording of which a sample is enough costs little. */
+  pause(): void {
+    if (this.pausedAt !== null) return;
+    this.pausedAt = this.control.get64(CONTROL.captured);
+    this.tell(true);
+  }
+
+  /** Goes on after pause(). */
+  resume(): void {
+    if (this.pausedAt === null) return;
+    this.leftOut += this.control.get64(CONTROL.captured) - this.pausedAt;
+    this.pausedAt = null;
+    this.tell(false);
+  }
+
+  private tell(paused: boolean): void {
+    // A controller that is gone ends the recording.
+    this.client.ask({ order: 'record-pause', paused }).catch(() => undefined);
+  }
+
   private end(): void {
     this.over = true;
     this.stop();
@@ -197,7 +220,7 @@ export class Recorder implements Disposable {
       while (!this.stopping && this.output.frames < this.options.count) {
         if ((await this.look(false)) > 0) continue;
         await this.output.tick();
-        await this.pause(LOOK_MS);
+        await this.rest(LOOK_MS);
       }
       await this.finish();
     } catch (error) {
@@ -224,7 +247,7 @@ export class Recorder implements Disposable {
 
   /** Frames that were not recorded. */
   private get missed(): number {
-    return this.control.get64(CONTROL.traceMissed) - this.before.missed;
+    return this.control.get64(CONTROL.traceMissed) - this.before.missed + this.leftOut;
   }
 
   /** Reads what has been written; returns how many items there were. */
@@ -236,7 +259,7 @@ export class Recorder implements Disposable {
     while (this.trace.read < written) {
       const count = this.trace.take(this.log);
       taken += count;
-      if (count === 0) await this.pause(0); // a record is being written
+      if (count === 0) await this.rest(0); // a record is being written
       if (taken % 8192 < count) await this.drain(false);
     }
     taken += this.outcomes.takeUntil(told, (number, outcome, detail, time) =>
@@ -283,7 +306,7 @@ export class Recorder implements Disposable {
   /** Ends the recording; waits up to LINGER_MS for frames that are still in the loop. */
   private async finish(): Promise<void> {
     if (!this.over) await this.client.ask({ order: 'record-stop' }).catch(() => undefined);
-    for (const end = clock.now() + LINGER_MS; ; await this.pause(LOOK_MS)) {
+    for (const end = clock.now() + LINGER_MS; ; await this.rest(LOOK_MS)) {
       await this.look(false);
       if (this.over || this.log.bytes === 0 || clock.now() > end || this.output.frames >= this.options.count) break;
     }
@@ -299,7 +322,7 @@ export class Recorder implements Disposable {
       : `${missed} frames were missed: the recorder was too slow for --buffer ${this.options.bufferBytes}${ends}`;
   }
 
-  private pause(ms: number): Promise<void> {
+  private rest(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ms);
       this.wake = () => {

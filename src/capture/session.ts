@@ -32,7 +32,7 @@ const FIRST = u32(0);
 
 export class Recording {
   private open = true;
-
+  private tracing = true;
   private outcomes: BpfMap | undefined;
 
   private constructor(
@@ -66,7 +66,13 @@ export class Recording {
 
   /** Ends writing to the trace ring; outcomes of the frames that are in it are still written. */
   stopTracing(): void {
+    this.tracing = false;
     stopTracing(this.parts.datapath, this.parts.control);
+  }
+
+  /** Leaves frames out of the recording from now on, or goes on with it. */
+  pause(isPaused: boolean): void {
+    if (this.tracing) this.parts.control.set32(CONTROL.recording, isPaused ? 0 : 1);
   }
 
   /** Removes everything; what the recorder has mapped exists as long as the recorder. Idempotent. */

@@ -188,6 +188,7 @@ export interface RecordingAnswer {
 /** A recording in progress. */
 export interface Ongoing {
   stopTracing(): void;
+  pause(isPaused: boolean): void;
   end(): Promise<void>;
 }
 
@@ -206,6 +207,9 @@ export class RecorderOrders {
     record: (order, session) => this.record(order, session),
     'record-stop': async (_order, session) => {
       if (this.current?.session === session) (await this.current.recording).stopTracing();
+    },
+    'record-pause': async ({ paused }, session) => {
+      if (this.current?.session === session) (await this.current.recording).pause(paused === true);
     },
     'fault-rules': ({ set }) => this.faultRules(Number(set)),
   };

@@ -23,6 +23,8 @@ const RETRY_MS = 1000;
 const RETRY_SOON_MS = 200;
 /** Frames in a message, of which there are ten a second: 500 frames a second. */
 const BATCH_MAX = 50;
+/** Recorded frames between two messages after which the others are left out, unless a page wants only certain ones. */
+const SAMPLE = 2 * BATCH_MAX;
 /** Round trips from which percentiles are computed, and how old the last of them may be, in milliseconds. */
 const ROUND_TRIPS = 1024;
 const ROUND_TRIPS_OLD_MS = 1000;
@@ -39,6 +41,11 @@ export class FrameBatch {
   /** `filter` in tcpdump's syntax; '' matches all. Throws USAGE. */
   constructor(filter: string) {
     this.filter = filter.trim() === '' ? null : parseFilter(filter).compiled();
+  }
+
+  /** Whether it wants all frames, so that any sample of them will do. */
+  get wantsAll(): boolean {
+    return this.filter === null;
   }
 
   matches({ block, frameAt, captured, length }: RecordedFrame): boolean {
@@ -104,6 +111,8 @@ export class FrameFeed implements FrameListener {
   /** Attempts that have failed since the last recording. */
   private failures = 0;
   private missed = 0;
+  /** Frames recorded since the last tick. */
+  private seen = 0;
   /** The batches for the frame that wants() was asked about last. */
   private places: FrameBatch[] = [];
   /** Why there is no recording; null if there is one, or none is wanted. */
@@ -128,6 +137,8 @@ export class FrameFeed implements FrameListener {
 
   /** Begins to record, if that is wanted and not the case; counts the frames that the recording has missed. */
   keepGoing(attachment: Attachment): void {
+    this.seen = 0;
+    this.recorder?.resume();
     if (this.recorder) this.countMissed(this.recorder.recorded.missed);
     if (this.batches.size === 0 || this.running || clock.now() < this.retryAt) return;
     this.running = this.record(attachment).finally(() => (this.running = null));
@@ -158,6 +169,7 @@ export class FrameFeed implements FrameListener {
   }
 
   wants(frame: RecordedFrame): boolean {
+    if (++this.seen === SAMPLE && [...this.batches].every(({ wantsAll }) => wantsAll)) this.recorder?.pause();
     if (kindOf(frame) === 'passed' && frame.ending === 'told') this.roundTrips.add((frame.endedAt - frame.time) / 1000);
     this.places.length = 0;
     for (const batch of this.batches) if (batch.matches(frame) && batch.hasPlace()) this.places.push(batch);

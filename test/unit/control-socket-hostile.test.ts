@@ -221,6 +221,7 @@ const SEEDS = [
   { order: 'resume' },
   { order: 'record', bufferBytes: 1 << 25, snapLen: 262144 },
   { order: 'record-stop' },
+  { order: 'record-pause', paused: true },
   { order: 'fault-rules', set: 7 },
 ].map((order) => JSON.stringify(order));
 
@@ -325,7 +326,7 @@ t.test('50,000 mutated orders', async (t) => {
           ? null
           : request,
       );
-      return { stopTracing: () => undefined, end: async () => undefined } as never;
+      return { stopTracing: () => undefined, pause: () => undefined, end: async () => undefined } as never;
     },
     () => null,
   );
