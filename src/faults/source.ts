@@ -4,7 +4,7 @@ import * as path from 'node:path';
 
 import { usageError, VnetError } from '../errors';
 import { absolutePath } from '../native/inherited';
-import { NotAFile, NotTrusted, readTrusted } from '../native/trusted';
+import { NotAFile, NotTrusted, readCallersData } from '../native/trusted';
 import { areRules } from '../options/values';
 import { DEFAULT_SEED, type Effect, type Faults, type Rule } from './rules';
 
@@ -65,7 +65,7 @@ function withTrace(effect: Effect, absolute: Absolute): Effect {
   try {
     return {
       ...effect,
-      trace: { file, opportunities: packedTrace(readTrusted(file, TRACE_BYTES_MAX).toString('latin1')) },
+      trace: { file, opportunities: packedTrace(readCallersData(file, TRACE_BYTES_MAX).toString('latin1')) },
     };
   } catch (cause) {
     if (cause instanceof NotTrusted && !(cause instanceof NotAFile)) throw notTrusted(file, cause);
@@ -86,13 +86,13 @@ function withTrace(effect: Effect, absolute: Absolute): Effect {
 
 const notTrusted = (file: string, cause: NotTrusted): VnetError =>
   new VnetError('HOOK', `faults ${file}`, cause.message, {
-    hint: 'put it where only root can write: install -D -m 644 RULES /etc/vnet-bpf/RULES',
+    hint: 'put it where only root, or the user who called sudo, can write: install -D -m 644 RULES /etc/vnet-bpf/RULES',
     cause,
   });
 
 /**
  * Reads rules in words, a JSON document, or a file with one of them; a module is left to the thread that runs it. Only
- * root may be able to change the file. `absolute` makes a path absolute if it is not. Throws USAGE or HOOK.
+ * root, or the user who called through sudo, may be able to change the file. `absolute` makes a path absolute if it is not. Throws USAGE or HOOK.
  */
 export function readWish(textOrFile: string, seed: number | null, absolute: Absolute = absolutePath): RulesWish {
   if (areRules(textOrFile)) {
@@ -114,7 +114,7 @@ export const besides =
 
 function readRules(file: string, typed: string): Buffer {
   try {
-    return readTrusted(file, RULES_BYTES_MAX);
+    return readCallersData(file, RULES_BYTES_MAX);
   } catch (cause) {
     if (cause instanceof NotAFile) throw usageError(`faults ${file}`, cause.why, 'name a file with rules in it');
     if (cause instanceof NotTrusted) throw notTrusted(file, cause);

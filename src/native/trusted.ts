@@ -7,6 +7,9 @@
  * alone, sticky directories included; and each symbolic link on the way belongs to one of them. An access list that
  * lets others write shows in the group's bits of the mode.
  *
+ * Data that the caller could as well have typed, such as rules of faults in JSON, may also belong to the user who called
+ * through sudo, and so may the directories on the way to it.
+ *
  * The way is walked link by link, so that what was checked is what is opened. The file is opened without following a
  * link, checked once more through its descriptor, and read from there.
  */
@@ -21,6 +24,7 @@ const STICKY = 0o1000;
 /** The most symbolic links that are followed: as many as the kernel follows (path_resolution(7)). */
 const MAX_LINKS = 40;
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY } = fs.constants;
+const READING = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
 
 /** Another user can change a file, or put another in its place. */
 export class NotTrusted extends Error {
@@ -45,9 +49,24 @@ export class NotAFile extends NotTrusted {
 /** Whether files of a user are trusted: those of root and of the effective user are. */
 export const isTrustedUser = (uid: number): boolean => uid === 0 || uid === process.geteuid?.();
 
+/** The user who called through sudo, or null: the command reads and writes on their behalf. */
+function sudoUser(): number | null {
+  const uid = process.env['SUDO_UID'];
+  return process.geteuid?.() === 0 && uid !== undefined && /^\d+$/.test(uid) ? Number(uid) : null;
+}
+
+const isTheUsers = (uid: number): boolean => isTrustedUser(uid) || uid === sudoUser();
+
 function requireTrusted(at: string, { uid, mode }: fs.Stats): void {
   if (!isTrustedUser(uid)) throw new NotTrusted(at, 'does not belong to root');
   if ((mode & WRITABLE_BY_OTHERS) !== 0) throw new NotTrusted(at, 'can be written by others than root');
+}
+
+/** The same for data; the group that has the user's number is theirs alone, and many systems let it write. */
+function requireTheUsers(at: string, { uid, gid, mode }: fs.Stats): void {
+  if (!isTheUsers(uid)) throw new NotTrusted(at, 'belongs neither to root nor to the caller');
+  const others = gid === sudoUser() ? WRITABLE_BY_OTHERS & ~0o020 : WRITABLE_BY_OTHERS;
+  if ((mode & others) !== 0) throw new NotTrusted(at, 'can be written by others');
 }
 
 /** Whether another user can replace files in a directory that belong to root. */
@@ -57,6 +76,8 @@ const isOpen = ({ uid, mode }: fs.Stats): boolean =>
 interface Walk {
   /** Called for each directory, and for the file. */
   check: (at: string, stat: fs.Stats) => void;
+  /** Whose links are followed, and in whose directories. */
+  isOwner?: (uid: number) => boolean;
 }
 
 export interface Way {
@@ -70,7 +91,7 @@ export interface Way {
  * Follows a path component by component. Throws NotTrusted for a link that cannot be trusted, or the ENOENT of lstat(2)
  * for what is not there.
  */
-function walk(file: string, { check }: Walk): Way {
+function walk(file: string, { check, isOwner = isTrustedUser }: Walk): Way {
   const rest = path.resolve(file).split('/').filter(Boolean);
   let at = '/';
   let open = false;
@@ -86,8 +107,8 @@ function walk(file: string, { check }: Walk): Way {
       continue;
     }
     // A link's mode says nothing; its owner could put another in its place.
-    if (!isTrustedUser(stat.uid)) throw new NotTrusted(next, 'is a link that does not belong to root');
-    if (open) throw new NotTrusted(next, 'is a link in a directory of somebody else');
+    if (!isOwner(stat.uid)) throw new NotTrusted(next, 'is a link that does not belong to root');
+    if (open && isOwner === isTrustedUser) throw new NotTrusted(next, 'is a link in a directory of somebody else');
     if (++links > MAX_LINKS)
       throw Object.assign(new Error(`ELOOP: too many symbolic links, ${file}`), { code: 'ELOOP' });
     const target = fs.readlinkSync(next);
@@ -109,11 +130,31 @@ export const withoutForeignLinks = (file: string): Way => walk(file, { check: ()
 /** The content of a trusted file of at most `bytesMax` bytes. Throws NotTrusted, or what open(2) and read(2) say. */
 export function readTrusted(file: string, bytesMax = Infinity): Buffer {
   const real = trustedPath(file);
-  const fd = fs.openSync(real, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+  return readOpened(fs.openSync(real, READING), real, bytesMax, requireTrusted);
+}
+
+/**
+ * The same for data that the caller could have typed: it may also belong to the user who called through sudo. That user
+ * can change the way at any moment, but has no way to a file that they could not read: it is opened in the directory
+ * that was checked, and has no other name.
+ */
+export function readCallersData(file: string, bytesMax = Infinity): Buffer {
+  const { real } = walk(file, { check: requireTheUsers, isOwner: isTheUsers });
+  return inDirectory(path.dirname(real), (directory) =>
+    readOpened(fs.openSync(`${directory}/${path.basename(real)}`, READING), real, bytesMax, (at, stat) => {
+      requireTheUsers(at, stat);
+      if (stat.nlink > 1 && !isTrustedUser(fs.statSync(directory).uid))
+        throw new NotTrusted(at, 'has other names, too');
+    }),
+  );
+}
+
+/** Reads the file of a descriptor, which it closes, once `check` has accepted it. */
+function readOpened(fd: number, real: string, bytesMax: number, check: Walk['check']): Buffer {
   try {
     const stat = fs.fstatSync(fd);
     if (!stat.isFile()) throw new NotAFile(real);
-    requireTrusted(real, stat);
+    check(real, stat);
     if (stat.size > bytesMax) throw new RangeError(`has more than ${bytesMax} bytes`);
     return fs.readFileSync(fd);
   } finally {
@@ -127,14 +168,6 @@ export function readTrusted(file: string, bytesMax = Infinity): Buffer {
 const { O_WRONLY, O_CREAT, O_EXCL, O_TRUNC, O_DIRECTORY } = fs.constants;
 /** A flag of Linux that Node does not name: for a descriptor that can only be looked at. */
 const O_PATH = 0o10000000;
-
-/** The user who called through sudo, or null: the command writes on their behalf. */
-function sudoUser(): number | null {
-  const uid = process.env['SUDO_UID'];
-  return process.geteuid?.() === 0 && uid !== undefined && /^\d+$/.test(uid) ? Number(uid) : null;
-}
-
-const isTheUsers = (uid: number): boolean => isTrustedUser(uid) || uid === sudoUser();
 
 /**
  * Opens a file that only its owner can read, made or emptied; or a pipe, waiting for its reader; or a device. Throws

@@ -33,6 +33,53 @@ function theirs(t: Test): { directory: string; victim: string; at(name: string):
 /** Makes a file, or a link itself, belong to him. */
 const give = (file: string): void => fs.lchownSync(file, SOMEBODY, SOMEBODY);
 
+t.test('U1, U2: rules of faults may be of the user who called through sudo', { skip: cannotRun }, async (t) => {
+  const nic = attachedIn(t, quietNetns(t));
+  const { directory, victim, at } = theirs(t);
+  const sudo = { SUDO_UID: String(SOMEBODY) };
+  const set = (file: string, env: NodeJS.ProcessEnv = sudo): Result =>
+    cli(['faults', 'vnet0', '--netns', nic.netns, file], env);
+  const refuses = (name: string, says: RegExp, env?: NodeJS.ProcessEnv): void => {
+    t.match(set(at(name), env), { status: 1, stderr: says }, name);
+  };
+  const write = (name: string, text: string): void => {
+    fs.writeFileSync(at(name), text, { mode: 0o644 });
+    give(at(name));
+  };
+  write('rules.json', '["udp: drop"]');
+  write('a.trace', '1\n2\n');
+  write('rules.txt', 'udp: trace a.trace');
+  for (const name of ['rules.json', 'rules.txt']) {
+    t.equal(set(at(name)).status, 0, name);
+    refuses(name, /belongs neither to root nor to the caller/, {});
+    refuses(name, /belongs neither to root nor to the caller/, { SUDO_UID: String(SOMEBODY + 1) });
+  }
+  t.match(
+    cli(['run', '--stats', '/dev/null', '--faults', at('rules.json'), '--', 'true'], sudo),
+    { status: 0 },
+    'a command of run',
+  );
+  const daemon = ['attach', 'vnet1', '--netns', nic.netns, '--daemon', '--faults', at('rules.json')];
+  t.match(cli(daemon, sudo), { status: 0 }, 'a daemon');
+  fs.chmodSync(directory, 0o775);
+  fs.chmodSync(at('rules.json'), 0o664);
+  t.equal(set(at('rules.json')).status, 0, 'the group with the number of the user is theirs');
+  fs.chownSync(at('rules.json'), SOMEBODY, SOMEBODY + 1);
+  refuses('rules.json', /can be written by others/);
+  fs.chownSync(at('rules.json'), SOMEBODY, SOMEBODY);
+  fs.chmodSync(at('rules.json'), 0o666);
+  refuses('rules.json', /can be written by others/);
+  fs.linkSync(victim, at('hard'));
+  refuses('hard', /has other names, too/);
+  fs.symlinkSync('rules.txt', at('foreign'));
+  fs.lchownSync(at('foreign'), SOMEBODY + 1, SOMEBODY + 1);
+  refuses('foreign', /is a link that does not belong to root/);
+  write('rules.mjs', 'export default "udp: drop"');
+  refuses('rules.mjs', /does not belong to root/);
+  write('rules.js', 'module.exports = "udp: drop"');
+  refuses('rules.js', /does not belong to root/);
+});
+
 t.test('W1: extcap writes to a pipe that its caller has made, and to nothing else', { skip: cannotRun }, async (t) => {
   const nic = attachedIn(t, quietNetns(t));
   const { directory, victim, at } = theirs(t);
