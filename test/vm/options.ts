@@ -18,7 +18,7 @@ With a command: runs it in /work of the guest and shows its output; one argument
   --tests DIR         look for *.test.ts there instead (repeatable)
   --table FILE        when all is well, put the results into the table of this document
   --add FILE          put a host file into /work of the guest (repeatable)
-  --jobs N            kernels at a time (3)
+  --jobs N            kernels at a time (2)
   --env NAME=VALUE    in the environment of tests and command (repeatable)
   --timeout SECONDS   of processor time for one guest (3600 for tests, 300 for a command)
   --file-timeout S    for one test file or set (900; for other sets 1200)
@@ -103,7 +103,7 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
     directories: values.tests ?? [],
     add: values.add ?? [],
     environment: (values.env ?? []).map(assignment),
-    jobs: number('--jobs', values.jobs, 3),
+    jobs: number('--jobs', values.jobs, 2),
     timeoutMs: number('--timeout', values.timeout, isCommand ? 300 : 3600) * 1000,
     fileTimeoutSeconds: number('--file-timeout', values['file-timeout'], slow ? 1200 : 900),
     idleMs: number('--idle', values.idle, slow ? 240 : 45) * 1000,
