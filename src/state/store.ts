@@ -241,7 +241,9 @@ export function conditionOf(attachment: { id: string }): 'running' | 'detached' 
   // The caller may have read the record before the removal began.
   const now = readAttachment(attachment.id);
   if (now === null) return 'detached';
-  return !isBroken(now) && now.phase === 'detaching' && FileLock.isHeld(globalLock()) ? 'detached' : 'crashed';
+  if (!isBroken(now) && now.phase === 'detaching' && FileLock.isHeld(globalLock())) return 'detached';
+  // The removal may have ended between the two looks.
+  return readAttachment(attachment.id) === null ? 'detached' : 'crashed';
 }
 
 /** Whether the controller of an attachment is alive. */

@@ -107,8 +107,8 @@ class Place {
     this.udp = new OwnUdp(t, netns, ADDRESSES[0], 1000);
   }
 
-  /** The commands of the table; those for the peer and the room run in the peer namespace. */
-  do(commands: string): void {
+  /** Runs commands of the table, those for the peer and the room in the peer namespace; returns what they print. */
+  do(commands: string): string {
     const { peer, rooms, id } = attachmentOf(this.nic);
     const netns = /PEER|ROOM/.test(commands) ? HOST_PEER_NETNS : `/run/netns/${this.nic.netns}`;
     const text = commands
@@ -116,8 +116,8 @@ class Place {
       .replaceAll('ROOM', rooms[0]?.entry.name ?? id)
       .replace('x.o', this.object);
     // A /sys of the namespace's own has no BPF file system, which `ip` wants for XDP.
-    if (text.includes('/sys/class/net')) ok('ip', ['netns', 'exec', this.nic.netns, 'sh', '-ec', text]);
-    else ok('nsenter', [`--net=${netns}`, '--', 'sh', '-ec', text]);
+    if (text.includes('/sys/class/net')) return ok('ip', ['netns', 'exec', this.nic.netns, 'sh', '-ec', text]);
+    return ok('nsenter', [`--net=${netns}`, '--', 'sh', '-ec', text]);
   }
 
   log(): string {
@@ -243,6 +243,8 @@ t.test(
     place.do('ip link set vnet0 mtu 9000');
     await place.datagrams(t, 100);
     t.equal(mtu(), 9000);
+    const ofPeer = (): number => Number(/ mtu (\d+)/.exec(place.do('ip link show dev PEER'))?.[1]);
+    t.ok(await eventually(() => ofPeer() >= 9000), `its peer has ${ofPeer()}`);
     t.match(
       run('nsenter', [
         `--net=/run/netns/${place.nic.netns}`,

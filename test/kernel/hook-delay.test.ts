@@ -68,7 +68,9 @@ t.test('frames come back when they are due, and are counted meanwhile', { skip: 
   // A frame is back a moment before it is counted.
   const { hooks } = await loop.nic.atRest();
   t.match(hooks, { delayed: 3, dropped: 0, lost: 0 });
-  t.ok(hooks.waiting >= 2 && hooks.waiting <= 3, `${hooks.waiting} wait`);
+  const elapsed = performance.now() - start;
+  const least = [100, 200, 300].filter((due) => due > elapsed).length;
+  t.ok(hooks.waiting >= least && hooks.waiting <= 3, `${hooks.waiting} wait after ${Math.round(elapsed)} ms`);
   t.ok(frameAccounting(loop.stats()).balanced);
   t.ok(await loop.until(() => loop.back().length === 4));
   t.ok(performance.now() - start >= 300);

@@ -102,7 +102,8 @@ function optionsOf(
   return {
     ...size,
     pxAlign: true,
-    padding: [8, 8, 0, 0],
+    // The last time below the axis has to fit.
+    padding: [8, 28, 0, 0],
     legend: { show: false },
     cursor: {
       sync: { key: 'page', setSeries: false },

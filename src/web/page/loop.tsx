@@ -51,15 +51,24 @@ function Part({ box, name, lines, kind = '', children }: PartProps) {
   );
 }
 
+interface LossesProps {
+  x: number;
+  y: number;
+  losses: [string, number][];
+  rows: number;
+  /** The end of the lines at `x`, where they would not fit to the right of it. */
+  end?: boolean;
+}
+
 /** Losses beside the place where frames fall out. */
-function Losses({ x, y, losses, rows }: { x: number; y: number; losses: [string, number][]; rows: number }) {
+function Losses({ x, y, losses, rows, end = false }: LossesProps) {
   const shown = losses.length > rows ? losses.slice(0, rows - 1) : losses;
   const rest = losses.slice(shown.length).reduce((all, [, frames]) => all + frames, 0);
   const lines = rest > 0 ? [...shown, ['other reasons', rest] as const] : shown;
   return (
     <g class="losses">
       {lines.map(([reason, frames], i) => (
-        <text key={reason} x={x} y={y + i * 16}>
+        <text key={reason} x={x} y={y + i * 16} text-anchor={end ? 'end' : 'start'}>
           <tspan class="number">{short(frames)}</tspan> {reason}
         </text>
       ))}
@@ -310,7 +319,7 @@ export function LoopPanel({ model }: { model: Model }) {
             lines={[stats ? `${short(stats.rx.packets)} frames` : '', `${short(stats?.poll.merged ?? 0)} merged`]}
           />
           <Losses x={tx.x + 26} y={tx.y + tx.height + 20} losses={losses.tx} rows={4} />
-          <Losses x={poller.x + 26} y={poller.y + poller.height + 20} losses={losses.hook} rows={2} />
+          <Losses x={poller.x + poller.width} y={poller.y + poller.height + 20} losses={losses.hook} rows={2} end />
           <Losses x={socket.x + 26} y={socket.y + socket.height + 20} losses={losses.behind} rows={2} />
         </svg>
       </div>
