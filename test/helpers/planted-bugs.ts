@@ -110,10 +110,16 @@ async function reorder(): Promise<void> {
 
 const FILE_BYTES = 60_000;
 const FLUSH_BYTES = 16_384;
+/** The server pauses after these bytes: a reset takes away what the client has not read yet, and nothing would fail. */
+const FIRST_BYTES = 20_000;
+const PAUSE_MS = 100;
 
 /** Downloads a file, again if the connection breaks; what has been written before that is not taken away. */
 async function reset(): Promise<void> {
-  await serveTcp(PORTS.reset, (socket) => socket.end(Buffer.alloc(FILE_BYTES, 'x')));
+  await serveTcp(PORTS.reset, (socket) => {
+    socket.write(Buffer.alloc(FIRST_BYTES, 'x'));
+    setTimeout(() => socket.end(Buffer.alloc(FILE_BYTES - FIRST_BYTES, 'x')), PAUSE_MS);
+  });
   let written = 0;
   for (let attempt = 1; attempt <= 8; attempt++) {
     let waiting = 0;
