@@ -69,19 +69,19 @@ function withTrace(effect: Effect, absolute: Absolute): Effect {
     };
   } catch (cause) {
     if (cause instanceof NotTrusted && !(cause instanceof NotAFile)) throw notTrusted(file, cause);
-    const { code, message } = cause as NodeJS.ErrnoException;
     throw usageError(
       `trace "${named}"`,
-      cause instanceof NotAFile
-        ? cause.why
-        : code === undefined
-          ? message
-          : code === 'ENOENT'
-            ? 'there is no such file'
-            : `cannot be read: ${message}`,
+      whyUnread(cause as NodeJS.ErrnoException),
       'a trace of mahimahi has a time in milliseconds in each line, none before the one above it',
     );
   }
+}
+
+/** Why a file has not been read, or what is wrong with its content. */
+function whyUnread(cause: NodeJS.ErrnoException): string {
+  if (cause instanceof NotAFile) return cause.why;
+  if (cause.code === undefined) return cause.message;
+  return cause.code === 'ENOENT' ? 'there is no such file' : `cannot be read: ${cause.message}`;
 }
 
 const notTrusted = (file: string, cause: NotTrusted): VnetError =>
@@ -92,7 +92,8 @@ const notTrusted = (file: string, cause: NotTrusted): VnetError =>
 
 /**
  * Reads rules in words, a JSON document, or a file with one of them; a module is left to the thread that runs it. Only
- * root, or the user who called through sudo, may be able to change the file. `absolute` makes a path absolute if it is not. Throws USAGE or HOOK.
+ * root, or the user who called through sudo, may be able to change the file. `absolute` makes a path absolute if it is
+ * not. Throws USAGE or HOOK.
  */
 export function readWish(textOrFile: string, seed: number | null, absolute: Absolute = absolutePath): RulesWish {
   if (areRules(textOrFile)) {
@@ -118,11 +119,10 @@ function readRules(file: string, typed: string): Buffer {
   } catch (cause) {
     if (cause instanceof NotAFile) throw usageError(`faults ${file}`, cause.why, 'name a file with rules in it');
     if (cause instanceof NotTrusted) throw notTrusted(file, cause);
-    const { code, message } = cause as NodeJS.ErrnoException;
-    if (!NO_FILE.includes(code))
+    if (!NO_FILE.includes((cause as NodeJS.ErrnoException).code))
       throw usageError(
         `faults ${file}`,
-        code === undefined ? message : `cannot be read: ${message}`,
+        whyUnread(cause as NodeJS.ErrnoException),
         `rules are short, such as '${words().EXAMPLE}'`,
       );
     throw usageError(

@@ -57,28 +57,40 @@ function sudoUser(): number | null {
 
 const isTheUsers = (uid: number): boolean => isTrustedUser(uid) || uid === sudoUser();
 
-function requireTrusted(at: string, { uid, mode }: fs.Stats): void {
-  if (!isTrustedUser(uid)) throw new NotTrusted(at, 'does not belong to root');
-  if ((mode & WRITABLE_BY_OTHERS) !== 0) throw new NotTrusted(at, 'can be written by others than root');
+/** Which users may own a file, a directory or a link, and which bits of a mode let others write. */
+interface Trust {
+  isOwner(uid: number): boolean;
+  othersOf(gid: number): number;
+  /** What is said of what belongs to somebody else, and of what others can write. */
+  foreign: string;
+  writable: string;
 }
 
-/** The same for data; the group that has the user's number is theirs alone, and many systems let it write. */
-function requireTheUsers(at: string, { uid, gid, mode }: fs.Stats): void {
-  if (!isTheUsers(uid)) throw new NotTrusted(at, 'belongs neither to root nor to the caller');
-  const others = gid === sudoUser() ? WRITABLE_BY_OTHERS & ~0o020 : WRITABLE_BY_OTHERS;
-  if ((mode & others) !== 0) throw new NotTrusted(at, 'can be written by others');
-}
+const CODE: Trust = {
+  isOwner: isTrustedUser,
+  othersOf: () => WRITABLE_BY_OTHERS,
+  foreign: 'does not belong to root',
+  writable: 'can be written by others than root',
+};
 
-/** Whether another user can replace files in a directory that belong to root. */
-const isOpen = ({ uid, mode }: fs.Stats): boolean =>
-  !isTrustedUser(uid) || ((mode & WRITABLE_BY_OTHERS) !== 0 && (mode & STICKY) === 0);
+const DATA: Trust = {
+  isOwner: isTheUsers,
+  // The group that has the user's number is theirs alone, and many systems let it write.
+  othersOf: (gid) => (gid === sudoUser() ? WRITABLE_BY_OTHERS & ~0o020 : WRITABLE_BY_OTHERS),
+  foreign: 'belongs neither to root nor to the caller',
+  writable: 'can be written by others',
+};
 
-interface Walk {
-  /** Called for each directory, and for the file. */
-  check: (at: string, stat: fs.Stats) => void;
-  /** Whose links are followed, and in whose directories. */
-  isOwner?: (uid: number) => boolean;
-}
+type Check = (at: string, stat: fs.Stats, trust: Trust) => void;
+
+const requireTrusted: Check = (at, { uid, gid, mode }, { isOwner, othersOf, foreign, writable }) => {
+  if (!isOwner(uid)) throw new NotTrusted(at, foreign);
+  if ((mode & othersOf(gid)) !== 0) throw new NotTrusted(at, writable);
+};
+
+/** Whether another user can replace files in a directory that belong to a trusted one. */
+const isOpen = ({ uid, gid, mode }: fs.Stats, { isOwner, othersOf }: Trust): boolean =>
+  !isOwner(uid) || ((mode & othersOf(gid)) !== 0 && (mode & STICKY) === 0);
 
 export interface Way {
   /** The path without links. */
@@ -88,27 +100,27 @@ export interface Way {
 }
 
 /**
- * Follows a path component by component. Throws NotTrusted for a link that cannot be trusted, or the ENOENT of lstat(2)
+ * Follows a path component by component, and calls `check` for each directory and for the file. Throws NotTrusted for a link that cannot be trusted, or the ENOENT of lstat(2)
  * for what is not there.
  */
-function walk(file: string, { check, isOwner = isTrustedUser }: Walk): Way {
+function walk(file: string, trust: Trust, check: Check = requireTrusted): Way {
   const rest = path.resolve(file).split('/').filter(Boolean);
   let at = '/';
   let open = false;
-  check(at, fs.lstatSync(at));
+  check(at, fs.lstatSync(at), trust);
   for (let links = 0; rest.length > 0;) {
     const name = rest.shift() as string;
     const next = name === '..' ? path.dirname(at) : path.join(at, name);
     const stat = fs.lstatSync(next);
     if (!stat.isSymbolicLink()) {
-      check(next, stat);
-      open ||= stat.isDirectory() && isOpen(stat);
+      check(next, stat, trust);
+      open ||= stat.isDirectory() && isOpen(stat, trust);
       at = next;
       continue;
     }
     // A link's mode says nothing; its owner could put another in its place.
-    if (!isOwner(stat.uid)) throw new NotTrusted(next, 'is a link that does not belong to root');
-    if (open && isOwner === isTrustedUser) throw new NotTrusted(next, 'is a link in a directory of somebody else');
+    if (!trust.isOwner(stat.uid)) throw new NotTrusted(next, 'is a link that does not belong to root');
+    if (open) throw new NotTrusted(next, 'is a link in a directory of somebody else');
     if (++links > MAX_LINKS)
       throw Object.assign(new Error(`ELOOP: too many symbolic links, ${file}`), { code: 'ELOOP' });
     const target = fs.readlinkSync(next);
@@ -119,18 +131,18 @@ function walk(file: string, { check, isOwner = isTrustedUser }: Walk): Way {
 }
 
 /** The path of a trusted file or directory without links in it. Throws NotTrusted, or the error of lstat(2). */
-export const trustedPath = (file: string): string => walk(file, { check: requireTrusted }).real;
+export const trustedPath = (file: string): string => walk(file, CODE).real;
 
 /**
  * The same, but only the links on the way have to be trusted: for files that are written and not believed. Others may
  * change an open way at any moment.
  */
-export const withoutForeignLinks = (file: string): Way => walk(file, { check: () => undefined });
+export const withoutForeignLinks = (file: string): Way => walk(file, CODE, () => undefined);
 
 /** The content of a trusted file of at most `bytesMax` bytes. Throws NotTrusted, or what open(2) and read(2) say. */
 export function readTrusted(file: string, bytesMax = Infinity): Buffer {
   const real = trustedPath(file);
-  return readOpened(fs.openSync(real, READING), real, bytesMax, requireTrusted);
+  return readOpened(fs.openSync(real, READING), real, bytesMax, CODE);
 }
 
 /**
@@ -139,10 +151,10 @@ export function readTrusted(file: string, bytesMax = Infinity): Buffer {
  * that was checked, and has no other name.
  */
 export function readCallersData(file: string, bytesMax = Infinity): Buffer {
-  const { real } = walk(file, { check: requireTheUsers, isOwner: isTheUsers });
+  const { real } = walk(file, DATA);
   return inDirectory(path.dirname(real), (directory) =>
-    readOpened(fs.openSync(`${directory}/${path.basename(real)}`, READING), real, bytesMax, (at, stat) => {
-      requireTheUsers(at, stat);
+    readOpened(fs.openSync(`${directory}/${path.basename(real)}`, READING), real, bytesMax, DATA, (at, stat) => {
+      requireTrusted(at, stat, DATA);
       if (stat.nlink > 1 && !isTrustedUser(fs.statSync(directory).uid))
         throw new NotTrusted(at, 'has other names, too');
     }),
@@ -150,11 +162,11 @@ export function readCallersData(file: string, bytesMax = Infinity): Buffer {
 }
 
 /** Reads the file of a descriptor, which it closes, once `check` has accepted it. */
-function readOpened(fd: number, real: string, bytesMax: number, check: Walk['check']): Buffer {
+function readOpened(fd: number, real: string, bytesMax: number, trust: Trust, check = requireTrusted): Buffer {
   try {
     const stat = fs.fstatSync(fd);
     if (!stat.isFile()) throw new NotAFile(real);
-    check(real, stat);
+    check(real, stat, trust);
     if (stat.size > bytesMax) throw new RangeError(`has more than ${bytesMax} bytes`);
     return fs.readFileSync(fd);
   } finally {
