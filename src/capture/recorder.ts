@@ -28,8 +28,7 @@ import { FaultWords } from './fault-words';
 import { FrameLog, type Progress } from './frame-log';
 import { RECORDING_PINS } from './session';
 import { type OutputFiles, OutputFull } from './sink';
-import { TraceReader } from './trace-ring';
-import type { RecordedFrame } from './trace-ring';
+import { type RecordedFrame, TraceReader } from './trace-ring';
 import { type Counts, RecordingOutput, WallClock } from './writer';
 
 export interface RecorderOptions {

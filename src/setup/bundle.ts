@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
  * Makes a bundle of each entry, a single file, and its bytecode (V8's code cache), for src/native/node.ts to start; and
- * the page of `vnet-bpf web`. make runs it after the compiler. Packages stay outside, except those that every command needs: the twenty files of
- * yargs alone take 30 ms.
+ * the page of `vnet-bpf web`. make runs it after the compiler. Packages stay outside, except those that every command
+ * needs: the twenty files of yargs alone take 30 ms.
  *
  * In a bundle `__dirname` is that of its entry for every module, so names of files in dist start at `..`.
  */

@@ -5,7 +5,6 @@ import type { RecordedPacket } from '../capture/contract';
 import { type FrameListener, Recorder } from '../capture/recorder';
 import type { RecordedFrame } from '../capture/trace-ring';
 import { clock } from '../native/clock';
-import { parseBuffer } from '../options/values';
 import { parseFilter } from '../packet/filter';
 import type { FilterFunction } from '../packet/filter-code';
 import { Frame, summaryOf } from '../packet/frame';
@@ -16,7 +15,7 @@ import type { FrameSeen, FromServer, Refusal } from './protocol';
 /** Bytes of each frame that are recorded and sent. */
 const SNAP_BYTES = 256;
 /** Frames wait in it for this process; smaller than that of `record`, because a page shows a sample anyway. */
-const BUFFER = '4M';
+const BUFFER_BYTES = 4 << 20;
 /** Milliseconds after which a recording is tried again, such as one that somebody else makes just now. */
 const RETRY_MS = 1000;
 /** The same the first time: the one before, of this process, may not be quite over. */
@@ -152,7 +151,7 @@ export class FrameFeed implements FrameListener {
   private async record(attachment: Attachment): Promise<void> {
     try {
       await this.before;
-      const options = { bufferBytes: parseBuffer(BUFFER), snapLen: SNAP_BYTES, count: Infinity, application: '' };
+      const options = { bufferBytes: BUFFER_BYTES, snapLen: SNAP_BYTES, count: Infinity, application: '' };
       using recorder = await Recorder.begin(attachment, this, { ...options, filter: null });
       this.unavailable = null;
       this.failures = 0;

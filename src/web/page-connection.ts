@@ -6,6 +6,7 @@
 import type { WebSocket } from 'ws';
 
 import { usageError, VnetError } from '../errors';
+import { Turns } from '../native/turns';
 import { carryOut, refusalOf } from './actions';
 import { FrameBatch } from './frames';
 import type { Live, Page } from './live';
@@ -31,7 +32,7 @@ export class PageConnection implements Page {
   private toldGone = false;
   private answers = true;
   private queued = 0;
-  private turn: Promise<void> = Promise.resolve();
+  private readonly turns = new Turns();
 
   constructor(
     private readonly socket: WebSocket,
@@ -91,7 +92,7 @@ export class PageConnection implements Page {
     if (message.type === 'watch') return this.watch(message);
     if (this.queued >= MESSAGES_MAX) return this.socket.close(TRY_AGAIN_LATER, 'too many actions at once');
     this.queued++;
-    this.turn = this.turn.then(() => this.do(message)).finally(() => this.queued--);
+    void this.turns.take(() => this.do(message)).finally(() => this.queued--);
   }
 
   private async do(message: Do): Promise<void> {
