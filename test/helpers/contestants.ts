@@ -79,37 +79,50 @@ export class Contestant {
 export const median = (values: readonly number[]): number =>
   [...values].sort((a, b) => a - b)[values.length >> 1] ?? NaN;
 
+/** Medians of what was measured, such as packets per second. */
 export interface Comparison {
-  /** Packets per second. */
   first: number;
   second: number;
-  /** The median of the ratios of each pair of bursts, first / second. */
+  /** The median of the ratios of each pair, first / second. */
   ratio: number;
+}
+
+/** Measures two things in turn, after `warm` pairs that do not count. */
+export async function inPairs(
+  pairs: number,
+  warm: number,
+  measure: (which: 0 | 1) => number | Promise<number>,
+): Promise<Comparison> {
+  const values: [number[], number[]] = [[], []];
+  for (let pair = -warm; pair < pairs; pair++) {
+    const now: [number, number] = [NaN, NaN];
+    // Each goes first every other time, so that drift cancels out.
+    for (const i of pair % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)) now[i] = await measure(i);
+    // What else this process does, such as reading a page, has its turn.
+    await new Promise(setImmediate);
+    if (pair >= 0) values.forEach((each, i) => each.push(now[i] as number));
+  }
+  const [first, second] = values;
+  return {
+    first: median(first),
+    second: median(second),
+    ratio: median(first.map((value, i) => value / (second[i] as number))),
+  };
 }
 
 /** Sends `pairs` bursts into each interface in turn, and checks that everything came back. */
 export async function compare(t: Test, pairs: number, first: Contestant, second: Contestant): Promise<Comparison> {
   ok('taskset', ['--all-tasks', '--pid', '--cpu-list', '0', String(process.pid)]);
   using messages = new Messages(MESSAGES, BYTES);
-  const rates: [number[], number[]] = [[], []];
   let missing = 0;
-  for (let pair = -5; pair < pairs; pair++) {
-    const now: [number, number] = [NaN, NaN];
-    // Each goes first every other time, so that drift cancels out.
-    for (const i of pair % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)) {
-      const contestant = [first, second][i] as Contestant;
-      now[i] = contestant.burst(messages);
-      missing += PACKETS - contestant.read(messages);
-    }
-    // What else this process does, such as reading a page, has its turn.
-    await new Promise(setImmediate);
-    if (pair < 0) continue; // warms both up
-    rates[0].push(now[0]);
-    rates[1].push(now[1]);
-  }
+  const result = await inPairs(pairs, 5, (i) => {
+    const contestant = [first, second][i] as Contestant;
+    const rate = contestant.burst(messages);
+    missing += PACKETS - contestant.read(messages);
+    return rate;
+  });
   t.equal(missing, 0, 'everything came back');
   await first.check(t);
   await second.check(t);
-  const ratio = median(rates[0].map((rate, i) => rate / (rates[1][i] as number)));
-  return { first: Math.round(median(rates[0])), second: Math.round(median(rates[1])), ratio };
+  return { ...result, first: Math.round(result.first), second: Math.round(result.second) };
 }

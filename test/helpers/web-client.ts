@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** What the page of `vnet-bpf web` does, and what it never does: a client of its server. */
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+
+import type { Test } from 'tap';
 
 import { WebSocket } from 'ws';
 
 import type { Action, FromPage, FromServer } from '../../src/web/protocol';
+import { cliStart } from './cli';
 
 /** The address that the server has printed. */
 export interface WebAddress {
@@ -17,6 +21,20 @@ export interface WebAddress {
 export function webAddress(url: string): WebAddress {
   const { origin, port, hash } = new URL(url);
   return { base: origin, port: Number(port), token: hash.slice(1) };
+}
+
+export interface StartedWeb extends WebAddress {
+  server: ChildProcess;
+  /** The address with the token. */
+  url: string;
+}
+
+/** Starts `vnet-bpf web` until the test ends, and waits until it has printed its address. */
+export async function startWeb(t: Test, ...args: readonly string[]): Promise<StartedWeb> {
+  const server = cliStart(t, ['web', ...args]);
+  const [line] = (await once(server.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
+  const url = line.toString().trim();
+  return { server, url, ...webAddress(url) };
 }
 
 export interface Offer {

@@ -25,6 +25,7 @@ import { ADDRESSES, atRest, delay, look } from '../helpers/loop';
 import { connect, socketAddress } from '../helpers/native-socket';
 import { okIn, quietNetns } from '../helpers/netns';
 import { openDatagrams, ownHandshakes, OwnQuestions, readNow } from '../helpers/own-clients';
+import { TEN_RULES } from '../helpers/ten-rules';
 import { withoutQdisc } from '../helpers/qdisc';
 import { cannotLoop } from '../helpers/supported';
 import { freePort } from '../helpers/traffic';
@@ -70,22 +71,9 @@ t.test(`ten rules, eight clients at once: ${RUNS} runs with a seed are the same`
   const nic = attachedIn(t, quietNetns(t), ARGUMENTS);
   const [address] = ADDRESSES;
   const questions = new OwnQuestions(t, nic.netns, address, 53, 8);
-  const rules = [
-    'udp port 53 from client probability 20%: drop',
-    'udp port 53 from server: loss 10%',
-    'udp port 53 from client: loss gemodel 5% 50%',
-    'udp from server every 9: duplicate',
-    'udp from client nth 4: corrupt valid',
-    'udp port 53 from client after (from client nth 2) first 1: delay 5ms jitter 3ms',
-    'tcp[tcpflags] & tcp-syn != 0 from client nth 1 probability 30%: reset client',
-    // Of a lost SYN-ACK both sides remind each other, so only the first has a number that timing does not decide.
-    'tcp[tcpflags] & tcp-syn != 0 from server nth 1 probability 20%: drop',
-    'udp port 54: drop',
-    'arp: drop',
-  ];
   const run = async (seed: number): Promise<string[]> => {
     await atRest(nic); // what the last run has sent last is not to count
-    await setFaults(nic, { seed, rules });
+    await setFaults(nic, { seed, rules: TEN_RULES });
     await questions.ask(12, () => isAtRest(nic));
     await ownHandshakes(nic.netns, address, 80, 8);
     return events(nic);

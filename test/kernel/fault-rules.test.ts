@@ -17,6 +17,7 @@ import { eventually } from '../helpers/controller';
 import type { Asked, WorkOptions } from '../helpers/fault-tool';
 import { hookDirectory, hookFile } from '../helpers/hook-file';
 import { ok, quietNetns } from '../helpers/netns';
+import { TEN_RULES } from '../helpers/ten-rules';
 import { startTool } from '../helpers/tool-process';
 import { tcpRun } from '../helpers/traffic';
 
@@ -128,19 +129,7 @@ t.test('a delay is as long as asked for, and only what is meant is delayed', { s
 t.test('the same seed does the same, another one does not: eight clients at once', { skip: cannotRun }, async (t) => {
   const netns = quietNetns(t);
   const nic = await nicIn(t, netns);
-  const rules = [
-    'udp port 53 from client probability 20%: drop',
-    'udp port 53 from server: loss 10%',
-    'udp port 53 from client: loss gemodel 5% 50%',
-    'udp from server every 9: duplicate',
-    'udp from client nth 4: corrupt valid',
-    'udp port 53 from client after (from client nth 2) first 1: delay 5ms jitter 3ms',
-    'tcp[tcpflags] & tcp-syn != 0 from client nth 1 probability 30%: reset client',
-    // Of a lost SYN-ACK both sides remind each other, so only the first has a number that timing does not decide.
-    'tcp[tcpflags] & tcp-syn != 0 from server nth 1 probability 20%: drop',
-    'udp port 54: drop',
-    'arp: drop',
-  ].join('; ');
+  const rules = TEN_RULES.join('; ');
   const run = async (seed: number): Promise<string[]> => {
     await nic.faults(rules, { seed });
     // Nobody asks twice: on a slow machine a client might do so although nothing was lost.

@@ -22,21 +22,11 @@ import { eventually, killController } from '../helpers/controller';
 import { startFlood } from '../helpers/flood';
 import { inside, okIn, quietNetns, run } from '../helpers/netns';
 import { startRecording, tracePin } from '../helpers/recording';
-import { closed, type Opened, opened, type WebAddress, webAddress } from '../helpers/web-client';
+import { closed, type Opened, opened, startWeb, type WebAddress } from '../helpers/web-client';
 
 t.setTimeout(120_000 * SLOW);
 
 const ADDRESS = '10.77.0.1';
-
-interface Web extends WebAddress {
-  child: ChildProcess;
-}
-
-async function web(t: Test, ...args: readonly string[]): Promise<Web> {
-  const child = cliStart(t, ['web', ...args]);
-  const [line] = (await once(child.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
-  return { child, ...webAddress(line.toString().trim()) };
-}
 
 const attachedHere = (t: Test): Attached => attachedIn(t, quietNetns(t), ['--addr', `${ADDRESS}/24`]);
 
@@ -64,7 +54,7 @@ async function watching(from: WebAddress, nic: Attached, filter = ''): Promise<O
 
 t.test('a page sees readings and frames, and changes what happens to them', { skip: cannotRun }, async (t) => {
   const nic = attachedHere(t);
-  const from = await web(t, '--netns', nic.netns);
+  const from = await startWeb(t, '--netns', nic.netns);
   const page = await watching(from, nic, 'icmp');
   t.match(await page.next('stats', () => true), {
     interface: 'vnet0',
@@ -150,9 +140,9 @@ t.test('a page sees readings and frames, and changes what happens to them', { sk
     unavailable: { message: /filter "nonsense here"/ },
   });
 
-  const exit = once(from.child, 'close');
+  const exit = once(from.server, 'close');
   const code = closed(page.page);
-  from.child.kill('SIGINT');
+  from.server.kill('SIGINT');
   t.same([(await exit)[0], await code], [0, 1001], 'Ctrl-C ends it, and pages are told');
   await nic.atRest();
   t.notOk(fs.existsSync(tracePin(nic)), 'no recording is left');
@@ -160,7 +150,7 @@ t.test('a page sees readings and frames, and changes what happens to them', { sk
 
 t.test('the controller is killed, adopted and replaced while a page is open', { skip: cannotRun }, async (t) => {
   const nic = attachedHere(t);
-  const from = await web(t, 'vnet0', '--netns', nic.netns);
+  const from = await startWeb(t, 'vnet0', '--netns', nic.netns);
   const page = await watching(from, nic);
   await killController(nic);
   t.ok(await page.next('stats', ({ stats }) => stats.state === 'crashed'), 'the page shows that it has crashed');
@@ -180,7 +170,7 @@ t.test('the controller is killed, adopted and replaced while a page is open', { 
   attachInBackground(['vnet0', '--netns', nic.netns, '--addr', `${ADDRESS}/24`]);
   t.ok(await page.next('stats', ({ stats }) => stats.state === 'running'), 'another vnet0 takes its place');
   t.equal(page.messages.filter(({ type }) => type === 'gone').length, 1, 'it is told once');
-  t.equal(from.child.exitCode, null);
+  t.equal(from.server.exitCode, null);
 });
 
 /** Voluntary context switches of a process: each is a time that it has waited for something to do. */
@@ -189,11 +179,11 @@ const wakeUps = ({ pid }: ChildProcess): number =>
 
 t.test('nothing runs while no page is open, and one recording serves all pages', { skip: cannotRun }, async (t) => {
   const nic = attachedHere(t);
-  const from = await web(t, '--netns', nic.netns, '--read-only');
+  const from = await startWeb(t, '--netns', nic.netns, '--read-only');
   const isIdle = async (): Promise<boolean> => {
-    const before = wakeUps(from.child);
+    const before = wakeUps(from.server);
     await new Promise((resolve) => setTimeout(resolve, 500));
-    return wakeUps(from.child) - before <= 5;
+    return wakeUps(from.server) - before <= 5;
   };
   await new Promise((resolve) => setTimeout(resolve, 500));
   t.ok(await isIdle(), 'before the first page');
@@ -240,14 +230,14 @@ const residentBytes = ({ pid }: ChildProcess): number =>
 
 t.test('P7: a page that does not read, under load', { skip: cannotRun }, async (t) => {
   const nic = attachedHere(t);
-  const from = await web(t, '--netns', nic.netns);
+  const from = await startWeb(t, '--netns', nic.netns);
   const [slow, quick] = [await watching(from, nic), await watching(from, nic)];
   slow.page.pause();
   const flood = await startFlood(t, nic.netns, { address: ADDRESS, bytes: 200, rate: 30_000 });
   const grows = async (): Promise<number> => {
-    const before = residentBytes(from.child);
+    const before = residentBytes(from.server);
     await new Promise((resolve) => setTimeout(resolve, 1500));
-    return (residentBytes(from.child) - before) / 2 ** 20;
+    return (residentBytes(from.server) - before) / 2 ** 20;
   };
   await grows();
   const grown = await grows();

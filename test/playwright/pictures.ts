@@ -3,15 +3,16 @@
  * Takes the pictures of docs/ in Chromium, from an interface at work: `make pictures`. Figures in them are those of the
  * machine that took them, so they are looked at by people and not compared.
  */
-import { once } from 'node:events';
 import * as path from 'node:path';
 
 import { chromium } from 'playwright-core';
 import t from 'tap';
 
-import { attachedIn, cannotRun, cliOk, cliStart, ROOT } from '../helpers/cli';
+import { attachedIn, cannotRun, cliOk, ROOT } from '../helpers/cli';
 import { startFlood } from '../helpers/flood';
 import { quietNetns } from '../helpers/netns';
+import { startWeb } from '../helpers/web-client';
+import { CHROMIUM } from './stream';
 
 const ADDRESS = '10.77.0.1';
 const SIZE = { width: 1280, height: 720 };
@@ -26,12 +27,11 @@ t.setTimeout(240_000);
 t.test('docs/web-light.png and docs/web-dark.png', { skip: cannotRun }, async (t) => {
   const options = ['--addr', `${ADDRESS}/24`, '--ring-size', '256K', '--faults', RULES, '--seed', '7'];
   const nic = attachedIn(t, quietNetns(t), options);
-  const server = cliStart(t, ['web', '--netns', nic.netns]);
-  const [line] = (await once(server.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
-  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium' });
+  const { url } = await startWeb(t, '--netns', nic.netns);
+  const browser = await chromium.launch({ executablePath: CHROMIUM });
   t.teardown(() => browser.close());
   const page = await browser.newPage({ viewport: SIZE, deviceScaleFactor: 1.5 });
-  await page.goto(line.toString().trim());
+  await page.goto(url);
   await page.getByRole('button', { name: '30 s' }).click();
   const { sender, receiver } = await startFlood(t, nic.netns, { address: ADDRESS, ...LOAD });
   await page.waitForTimeout(RUNS_MS);

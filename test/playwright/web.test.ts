@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: MIT
 /** The page of `vnet-bpf web` in a browser, with an interface at work. `make test-playwright` runs it. */
-import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import * as fs from 'node:fs';
 
 import { type Browser, chromium, type Page } from 'playwright-core';
 import t, { type Test } from 'tap';
 
-import { type Attached, attachedIn, cannotRun, cliStart, SLOW } from '../helpers/cli';
+import { type Attached, attachedIn, SLOW } from '../helpers/cli';
 import { controllerPid } from '../helpers/controller';
 import { inside, quietNetns, run } from '../helpers/netns';
+import { startWeb } from '../helpers/web-client';
+import { CHROMIUM, skip } from './stream';
 
-const CHROMIUM = '/usr/bin/chromium';
-const skip = cannotRun || (fs.existsSync(CHROMIUM) ? false : 'needs Chromium: make test-playwright installs it');
 const ADDRESS = '10.77.0.1';
 const AXE = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -36,12 +34,6 @@ async function shown(t: Test, browser: Browser, url: string): Promise<Shown> {
   return { page, complaints };
 }
 
-async function served(t: Test, ...args: readonly string[]): Promise<{ server: ChildProcess; url: string }> {
-  const server = cliStart(t, ['web', ...args]);
-  const [line] = (await once(server.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
-  return { server, url: line.toString().trim() };
-}
-
 function ping({ netns }: Attached, ...args: string[]): string {
   const [nsenter, ...rest] = inside(netns) as [string, ...string[]];
   return run(nsenter, [...rest, 'ping', '-i', '0.1', '-W', '1', ...args, ADDRESS]).stdout;
@@ -63,7 +55,7 @@ const group = (page: Page, name: string): ReturnType<Page['locator']> => page.ge
 
 t.test('the page shows an interface at work', { skip }, async (t) => {
   const nic = attachedIn(t, quietNetns(t), ['--addr', `${ADDRESS}/24`, '--queue-packets', '16']);
-  const { server, url } = await served(t, '--netns', nic.netns);
+  const { server, url } = await startWeb(t, '--netns', nic.netns);
   const browser = await chromium.launch({ executablePath: CHROMIUM });
   t.teardown(() => browser.close());
   const { page, complaints } = await shown(t, browser, url);
@@ -162,7 +154,7 @@ t.test('the page shows an interface at work', { skip }, async (t) => {
 
 t.test('a page that may only look, and one whose token is wrong', { skip }, async (t) => {
   const nic = attachedIn(t, quietNetns(t), []);
-  const { url } = await served(t, '--netns', nic.netns, '--read-only');
+  const { url } = await startWeb(t, '--netns', nic.netns, '--read-only');
   const browser = await chromium.launch({ executablePath: CHROMIUM });
   t.teardown(() => browser.close());
   const { page } = await shown(t, browser, url);

@@ -3,13 +3,11 @@
  * What an open page of `vnet-bpf web` costs the loop, see contestants.ts: one with charts, and one with frames, against
  * none. VNET_BPF_SOAK_PAIRS pairs (400). The server has no processor of its own on a machine with two.
  */
-import { once } from 'node:events';
-
 import t from 'tap';
 
-import { cannotRun, cliStart, SLOW } from '../helpers/cli';
+import { cannotRun, SLOW } from '../helpers/cli';
 import { compare, Contestant } from '../helpers/contestants';
-import { opened, webAddress } from '../helpers/web-client';
+import { opened, startWeb } from '../helpers/web-client';
 
 const PAIRS = Number(process.env['VNET_BPF_SOAK_PAIRS'] ?? 400);
 /** Less than this share of what the loop does without a page is a fault. */
@@ -23,9 +21,7 @@ for (const [shows, frames] of [
 ] as const) {
   t.test(`a page with ${shows}, against none`, { skip: cannotRun }, async (t) => {
     const [seen, unseen] = [new Contestant(t, ['--gro', 'off']), new Contestant(t, ['--gro', 'off'])];
-    const server = cliStart(t, ['web', 'vnet0', '--netns', seen.nic.netns]);
-    const [line] = (await once(server.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
-    const page = await opened(webAddress(line.toString().trim()));
+    const page = await opened(await startWeb(t, 'vnet0', '--netns', seen.nic.netns));
     page.say({ type: 'watch', interface: 'vnet0', frames });
     await page.next('stats');
     const { first, second, ratio } = await compare(t, PAIRS, seen, unseen);
