@@ -91,6 +91,8 @@ t.test(
     const { stdout } = onOwnMachine(`
     vnet_bpf attach vnet0 --addr 10.77.0.1/24 --queue-packets 4 --ring-size 256K --daemon >/dev/null
     iperf3 --server --daemon --one-off >/dev/null
+    # It returns before it listens.
+    until ss --no-header --listening --tcp --numeric 'sport = :5201' | grep -q .; do sleep 0.05; done
     iperf3 --client 10.77.0.1 --udp --bitrate 0 --length 64 --parallel 8 --time 3 >/dev/null || true
     nsenter --net=/run/vnet-bpf/netns tc -s qdisc show | grep -A 2 tbf
     # The controller is killed with this machine.

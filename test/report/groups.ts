@@ -49,10 +49,10 @@ export const groups = {
     owns: (file) => KERNEL.test(file) && !ALONE.test(file) && !LONG.test(file),
     sandbox,
     obstacle: oldKernel,
-    jobs: 3,
+    jobs: 4,
     timeout: 300,
   },
-  'kernel-long': { owns: (file) => LONG.test(file), sandbox, obstacle: oldKernel, jobs: 3, timeout: 300 },
+  'kernel-long': { owns: (file) => LONG.test(file), sandbox, obstacle: oldKernel, jobs: 4, timeout: 300 },
   'kernel-alone': { owns: (file) => ALONE.test(file), sandbox, obstacle: oldKernel, jobs: 1, timeout: 300 },
 } satisfies Record<string, Group>;
 
