@@ -3,7 +3,6 @@
  * The controller's side of a recording: makes the trace ring and the outcomes ring, pins them for the recorder (a
  * process of its own) to open, and removes both when the recorder's connection closes, however the recorder ended.
  */
-import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 import { BpfError, BpfMap, MappedMemory, MapType } from 'libbpf-ts';
@@ -14,6 +13,7 @@ import { type Datapath, setInner, u32 } from '../datapath/programs';
 import { SharedWords } from '../datapath/shared-memory';
 import { VnetError } from '../errors';
 import { CONTROL } from '../layout';
+import { removeFile } from '../native/removal';
 import { pinDirectory } from '../state/bpffs';
 
 /** Names of the pins, beside those of the attachment. */
@@ -104,7 +104,7 @@ export function forgetCrashedRecording(datapath: Datapath, pins: string): void {
 }
 
 function forgetPins(pins: string): void {
-  for (const name of Object.values(RECORDING_PINS)) fs.rmSync(path.join(pins, name), { force: true });
+  for (const name of Object.values(RECORDING_PINS)) removeFile(path.join(pins, name));
 }
 
 function explain<T>(iface: string, bytes: number, body: () => T): T {

@@ -13,6 +13,7 @@ import * as net from 'node:net';
 
 import { Connections } from '../connections';
 import { type ErrorCode, usageError, VnetError } from '../errors';
+import { removeFile } from '../native/removal';
 
 export interface Order {
   order: string;
@@ -60,7 +61,7 @@ export class ControlServer implements Disposable {
     handlers: Readonly<Record<string, OrderHandler>>,
     { clientsMax = CLIENTS_MAX, idleMs = IDLE_MS } = {},
   ): Promise<ControlServer> {
-    fs.rmSync(file, { force: true });
+    removeFile(file);
     const connections = new Connections(clientsMax, idleMs);
     const server = net.createServer((socket) => void serve(socket, handlers, connections));
     await new Promise<void>((resolve, reject) => {

@@ -14,6 +14,7 @@ import { HINTS, VnetError } from '../errors';
 import { addNamedNetns } from '../link/netns';
 import { clock } from '../native/clock';
 import { programEnvironment, SYSTEM_PATH, workingDirectory } from '../native/inherited';
+import { removeTree } from '../native/removal';
 import { printable } from '../printable';
 import { reported } from '../terminal/failed-process';
 import { coloured, tell, tellMade } from '../terminal/output';
@@ -246,7 +247,7 @@ export class Sandbox {
       await run(`vnet-bpf detach ${this.where}`).catch(() => undefined); // not attached any more, or not yet
       await run(`ip netns del ${this.netns}`);
     }
-    fs.rmSync(this.directory, { recursive: true, force: true });
+    removeTree(this.directory);
   }
 }
 

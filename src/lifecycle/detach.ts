@@ -10,6 +10,7 @@ import { ControlClient, NoAnswer } from '../control/socket';
 import { commandAbout, isBusy, messageOf, named, VnetError } from '../errors';
 import { openPeerNetns } from '../link/netns';
 import { clock } from '../native/clock';
+import { removeTree } from '../native/removal';
 import { requirePrivileges } from '../requirements';
 import { FileLock, sleepSync } from '../state/lock';
 import { stateDirectory, stateRoot } from '../state/paths';
@@ -151,7 +152,7 @@ function requireForgotten(id: string): void {
   const directory = stateDirectory(id);
   if (!fs.lstatSync(directory, { throwIfNoEntry: false })) return;
   try {
-    fs.rmSync(directory, { recursive: true });
+    removeTree(directory);
   } catch (cause) {
     throw new VnetError(
       'STATE',

@@ -24,6 +24,7 @@ import {
   unshareNetns,
 } from '../native/libc';
 import { allPids, isInNetns } from '../native/processes';
+import { removeFile } from '../native/removal';
 import { HOST_PEER_NETNS, onHostMounts, peerNetnsFile } from '../state/paths';
 import { lockEverything } from '../state/store';
 import { links } from './links';
@@ -201,7 +202,7 @@ export function addNamedNetns(name: string): void {
     try {
       inNewNetns(() => bindMount('/proc/thread-self/ns/net', file));
     } catch (error) {
-      fs.rmSync(file, { force: true });
+      removeFile(file);
       throw error;
     }
   } catch (cause) {
@@ -221,7 +222,7 @@ export function addNamedNetns(name: string): void {
 export function removeNamedNetns(name: string): void {
   const file = namedNetnsFile(name);
   ifPossible(() => unmountLazily(file));
-  fs.rmSync(file, { force: true });
+  removeFile(file);
 }
 
 /**
@@ -305,7 +306,7 @@ export function removeEmptyPeerNetns(): void {
     onHostMounts(() => unmountLazily(HOST_PEER_NETNS), 'umount', ['-l', HOST_PEER_NETNS]);
   }
   try {
-    fs.rmSync(peerNetnsFile(), { force: true });
+    removeFile(peerNetnsFile());
   } catch {
     // /run is read-only: a file that nothing is mounted on does no harm
   }

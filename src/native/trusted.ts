@@ -17,6 +17,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 import { absolutePath } from './inherited';
+import { removeFile } from './removal';
 
 const WRITABLE_BY_OTHERS = 0o022;
 /** The sticky bit of a directory: only the owners of a file and of the directory can remove or rename the file. */
@@ -279,7 +280,7 @@ export function putFile(file: string, text: string, mode: number): void {
     fs.fchmodSync(fd, mode);
     fs.renameSync(made, file);
   } catch (error) {
-    fs.rmSync(made, { force: true });
+    removeFile(made);
     throw error;
   } finally {
     fs.closeSync(fd);

@@ -9,6 +9,7 @@
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { removeTree } from '../native/removal';
 
 interface LockedPackage {
   version?: string;
@@ -94,7 +95,7 @@ function main(directory: string): void {
   write('npm-shrinkwrap.json', shrinkwrapOf(lock));
   write('package.json', manifestOf(read(path.join(directory, 'package.json')), lock));
   // npm packs the dependencies of libbpf-ts beside it, with the part for this machine only.
-  fs.rmSync(path.join(directory, 'node_modules', '@koromix'), { recursive: true, force: true });
+  removeTree(path.join(directory, 'node_modules', '@koromix'));
   const koffi = path.join('node_modules', 'koffi', 'package.json');
   write(koffi, withoutScripts(read(path.join(directory, koffi))));
 }

@@ -7,6 +7,7 @@ import { isBpffs } from 'libbpf-ts';
 
 import { VnetError } from '../errors';
 import { mountFileSystem, randomBytes } from '../native/libc';
+import { removeTree } from '../native/removal';
 import { hostPath, isPrivate, machineIsOutOfSight, onHostMounts, privateDirectory, requirePrivate } from './paths';
 
 const BPFFS = '/sys/fs/bpf';
@@ -70,7 +71,7 @@ function makeOurDirectory(bpffs: string): void {
       }
     }
   } finally {
-    fs.rmSync(made, { recursive: true, force: true });
+    removeTree(made);
   }
 }
 
@@ -121,7 +122,7 @@ export function trustedPins(id: string): string {
 export function removePins(id: string): void {
   if (!isPrivate(path.dirname(pinDirectory(id)))) return; // there are none, or another user owns the directory and could lead us elsewhere
   try {
-    fs.rmSync(pinDirectory(id), { recursive: true, force: true });
+    removeTree(pinDirectory(id));
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'EROFS') throw cause;
     throw new VnetError('BPFFS', `BPF file system on ${BPFFS}`, 'is read-only: the pins of the interface stay', {

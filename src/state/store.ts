@@ -12,6 +12,7 @@ import { exhaustion, isBusy, isExhaustion, messageOf } from '../errors';
 import { LAYOUT_HASH } from '../layout';
 import { clock } from '../native/clock';
 import { randomBytes } from '../native/libc';
+import { removeFile, removeTree } from '../native/removal';
 import { FileLock } from './lock';
 import { privateDirectory, requirePrivate, stateDirectory, stateRoot } from './paths';
 import { parseRecord, RECORD_VERSION, type Attachment } from './record';
@@ -214,7 +215,7 @@ export function forgetAttachment(id: string): void {
 
 function removeIfPossible(file: string): void {
   try {
-    fs.rmSync(file, { recursive: true, force: true });
+    removeTree(file);
   } catch {
     // callers that have to know check whether it still exists
   }
@@ -225,7 +226,7 @@ function removeEmptyState(): void {
   const root = stateRoot();
   try {
     if (fs.readdirSync(root).some((name) => name !== 'lock')) return;
-    fs.rmSync(globalLock(), { force: true });
+    removeFile(globalLock());
     fs.rmdirSync(root); // not recursive: the next command may have made something in it already
   } catch {
     // the next command needs the directory, or it cannot be removed

@@ -18,6 +18,7 @@ import { wireRules } from '../faults/impairment';
 import type { Fault } from '../faults/log';
 import type { Rule } from '../faults/rules';
 import { Netns } from '../link/netns';
+import { removeTree } from '../native/removal';
 import { Lab, type LabOptions } from './lab';
 import type { SeedChoice } from './seed';
 
@@ -155,7 +156,7 @@ export class Wire implements AsyncDisposable {
     await Promise.allSettled(this.browsers.splice(0).map((browser) => browser.close()));
     for (const server of this.servers.splice(0)) server.close();
     for (const socket of this.connections) socket.destroy();
-    fs.rmSync(this.directory, { recursive: true, force: true });
+    removeTree(this.directory);
     await this.lab.close();
   }
 

@@ -25,15 +25,18 @@ const linkOf = (netns: string): LinkState =>
 const isOut = (netns: string): boolean => linkOf(netns).flags.includes('NO-CARRIER');
 const isUp = (netns: string): boolean => !isOut(netns) && linkOf(netns).operstate === 'UP';
 
-/** Numbers of the pings that were answered. */
-function answered(netns: string, count: number, ...options: string[]): number[] {
+/** Numbers of the pings that were answered; ping waits for the last answer as long as for the next ping, 0.1 s. */
+function answered(netns: string, count: number): number[] {
   const [nsenter, ...rest] = inside(netns) as [string, ...string[]];
   const { stdout } = run(nsenter, [
     ...rest,
-    ...['ping', '-c', String(count), '-i', '0.1', '-W', String(SLOW), ...options, ADDRESS],
+    ...['ping', '-c', String(count), '-i', '0.1', '-W', String(SLOW), ADDRESS],
   ]);
   return [...stdout.matchAll(/icmp_seq=(\d+) ttl/g)].map(([, number]) => Number(number));
 }
+
+/** Whether three pings are answered, each of which is waited for. */
+const answers = (netns: string): boolean => [1, 2, 3].every(() => answered(netns, 1).length === 1);
 
 const carrier = (nic: Attached, ...args: string[]): string =>
   cliOk(['carrier', nic.iface, ...args, '--netns', nic.netns]);
@@ -70,7 +73,7 @@ t.test('down until it is restored', { skip: cannotRun }, async (t) => {
 
   t.match(carrier(nic, 'up'), 'vnet0 has its carrier');
   t.ok(await eventually(() => isUp(netns)), 'it is back');
-  t.same(answered(netns, 3), [1, 2, 3]);
+  t.ok(answers(netns), 'it answers');
   t.match(carrier(nic, 'up'), 'vnet0 has its carrier', 'once more does nothing');
   t.equal(listed(netns, 'vnet0')?.carrier, 'up');
   t.match(
@@ -107,7 +110,7 @@ t.test('down for a time, and again and again under load', { skip: cannotRun }, a
   }
   await flood.stop('SIGKILL');
   t.ok(await eventually(() => isUp(netns)));
-  t.same(answered(netns, 3), [1, 2, 3]);
+  t.ok(answers(netns), 'it answers');
   await nic.atRest();
   await balances(t, nic);
   t.ok(nic.stats().refused.down > 0, `${nic.stats().refused.down} frames met a link without a carrier`);
@@ -143,7 +146,7 @@ t.test('after a crash it is as the order says', { skip: cannotRun }, async (t) =
   t.ok(isOut(netns), 'without a controller nothing ends it');
   adopt();
   t.ok(await eventually(() => isUp(netns), 2000), 'the next one does at once');
-  t.same(answered(netns, 3), [1, 2, 3]);
+  t.ok(answers(netns), 'it answers');
   await balances(t, nic);
   carrier(nic, 'down');
   cliOk(['detach', 'vnet0', '--netns', netns]);

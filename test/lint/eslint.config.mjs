@@ -45,6 +45,7 @@ export default tseslint.config(
       'no-restricted-properties': [
         'error',
         { object: 'Date', property: 'now', message: 'clock.now() of src/native/clock.ts does not go back' },
+        { object: 'fs', property: 'rmSync', message: 'removeTree() of src/native/removal.ts says why it failed' },
       ],
     },
   },

@@ -16,7 +16,13 @@ const PREPARE = `
 # A checkout below /root would be hidden, one below /tmp is not trusted.
 mount --bind "$ROOT" /mnt
 MAIN=/mnt/\${MAIN#"$ROOT/"} ROOT=/mnt
+# So would a Node be that somebody keeps there.
+cd "$(dirname "$NODE")"
 mount -t tmpfs -o mode=0700 tmpfs /root
+mkdir /root/node
+mount --bind . /root/node
+NODE=/root/node/$(basename "$NODE")
+cd /root
 mkdir -p /root/bin /root/nic/node_modules
 # What it writes into /etc goes with the machine.
 cp -a /etc /root/etc

@@ -39,9 +39,25 @@ export const koffi = load();
 
 function load(): Koffi {
   try {
-    return require('koffi') as Koffi;
+    return withoutStderr(() => require('koffi') as Koffi);
   } catch (cause) {
     throw koffiMissing(cause);
+  }
+}
+
+/**
+ * Runs something while process.stderr is hidden. koffi copies every property of node:util, among them those that Node
+ * loads at first use, which look at process.stderr (Node 24: internal/util/colors). Node would open it then, and make
+ * the pipe non-blocking for every program that shares it.
+ */
+function withoutStderr<Result>(action: () => Result): Result {
+  const original = Object.getOwnPropertyDescriptor(process, 'stderr');
+  if (!original?.configurable) return action();
+  Object.defineProperty(process, 'stderr', { value: undefined, configurable: true });
+  try {
+    return action();
+  } finally {
+    Object.defineProperty(process, 'stderr', original);
   }
 }
 
