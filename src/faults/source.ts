@@ -2,9 +2,9 @@
 /** Where rules come from: a text, a file of JSON or of text, or a module of TypeScript or JavaScript. */
 import * as path from 'node:path';
 
-import { usageError, VnetError } from '../errors';
+import { shellWord, usageError, VnetError } from '../errors';
 import { absolutePath } from '../native/inherited';
-import { NotAFile, NotTrusted, readCallersData } from '../native/trusted';
+import { callerMayRead, NotAFile, NotTrusted, readCallersData } from '../native/trusted';
 import { areRules } from '../options/values';
 import { DEFAULT_SEED, type Effect, type Faults, type Rule } from './rules';
 
@@ -69,13 +69,17 @@ function withTrace(effect: Effect, absolute: Absolute): Effect {
     };
   } catch (cause) {
     if (cause instanceof NotTrusted && !(cause instanceof NotAFile)) throw notTrusted(file, cause);
+    const { code } = cause as NodeJS.ErrnoException;
     throw usageError(
       `trace "${named}"`,
-      whyUnread(cause as NodeJS.ErrnoException),
+      code === undefined && !callerMayRead(file) ? UNSHOWN : whyUnread(cause as NodeJS.ErrnoException),
       'a trace of mahimahi has a time in milliseconds in each line, none before the one above it',
     );
   }
 }
+
+/** Of the content of a file that root can read, and the user who called through sudo cannot. */
+const UNSHOWN = 'is not understood, and it is not said why, because the user who called sudo cannot read it';
 
 /** Why a file has not been read, or what is wrong with its content. */
 function whyUnread(cause: NodeJS.ErrnoException): string {
@@ -103,8 +107,13 @@ export function readWish(textOrFile: string, seed: number | null, absolute: Abso
   const file = absolute(textOrFile);
   if (MODULE.test(file)) return { file, seed };
   const text = readRules(file, textOrFile).toString().replace(BYTE_ORDER_MARK, '');
-  // A file may name others beside it.
-  return wishOf(documents().readFaults(file.endsWith('.json') ? jsonOf(text, file) : text), seed, besides(file));
+  try {
+    // A file may name others beside it.
+    return wishOf(documents().readFaults(file.endsWith('.json') ? jsonOf(text, file) : text), seed, besides(file));
+  } catch (cause) {
+    if (callerMayRead(file)) throw cause;
+    throw usageError(`faults ${file}`, UNSHOWN, `chmod a+r ${shellWord(file)}, or be root without sudo`);
+  }
 }
 
 /** Names of files relative to the directory of another file. */

@@ -6,7 +6,8 @@
 import * as fs from 'node:fs';
 
 import { exhaustion, HINTS, VnetError } from '../errors';
-import { randomBytes, SystemError } from '../native/libc';
+import { SystemError } from '../native/libc';
+import { randomBytes } from '../native/random';
 import { MAX_MTU } from '../options/values';
 import { passesBigTcp } from '../requirements';
 import { addVeth, type Link, linkByName, type LinkNumbers, type LinkSettings, setNumbers, setUp } from './links';

@@ -51,6 +51,7 @@ const c = {
   poll: declare('int poll(_Inout_ uint8_t *descriptors, unsigned long count, int timeout)'),
   ppoll: declare('int ppoll(uint8_t *descriptors, unsigned long count, const uint8_t *timeout, uint8_t *signals)'),
   signal: declare('uintptr_t signal(int number, uintptr_t handler)'),
+  getxattr: declare('long getxattr(const char *path, const char *name, uint8_t *value, size_t size)'),
   _exit: declare('void _exit(int status)'),
   mallopt: declare('int mallopt(int parameter, int value)'),
   // Addresses are numbers: the hot path passes memory that was set up once.
@@ -386,14 +387,8 @@ export function watchEndOfChild(pid: number, onEnd: (signal: number) => void): F
   return { close };
 }
 
-/** Random bytes from the kernel. Node's crypto has them, too, but takes 12 ms to load and start. */
-export function randomBytes(count: number): Buffer {
-  const bytes = Buffer.alloc(count);
-  const fd = fs.openSync('/dev/urandom', 'r');
-  try {
-    fs.readSync(fd, bytes);
-  } finally {
-    fs.closeSync(fd);
-  }
-  return bytes;
+/** Whether others than owner and group have rights to a file or directory, by an access control list. */
+export function hasAccessList(file: string): boolean {
+  // The length of the list, or an error if there is none, or the file system has no lists.
+  return c.getxattr(file, 'system.posix_acl_access', null, 0) > 0;
 }

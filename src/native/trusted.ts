@@ -8,7 +8,8 @@
  * lets others write shows in the group's bits of the mode.
  *
  * Data that the caller could as well have typed, such as rules of faults in JSON, may also belong to the user who called
- * through sudo, and so may the directories on the way to it.
+ * through sudo, and so may the directories on the way to it. The group of that name may then write, too, as it may on
+ * many systems, if nobody else is in it.
  *
  * The way is walked link by link, so that what was checked is what is opened. The file is opened without following a
  * link, checked once more through its descriptor, and read from there.
@@ -20,6 +21,9 @@ import { absolutePath } from './inherited';
 import { removeFile } from './removal';
 
 const WRITABLE_BY_OTHERS = 0o022;
+const GROUP_WRITES = 0o020;
+const OTHERS_READ = 0o004;
+const OTHERS_ENTER = 0o001;
 /** The sticky bit of a directory: only the owners of a file and of the directory can remove or rename the file. */
 const STICKY = 0o1000;
 /** The most symbolic links that are followed: as many as the kernel follows (path_resolution(7)). */
@@ -58,10 +62,43 @@ function sudoUser(): number | null {
 
 const isTheUsers = (uid: number): boolean => isTrustedUser(uid) || uid === sudoUser();
 
-/** Which users may own a file, a directory or a link, and which bits of a mode let others write. */
+// Loaded only if a group may write: starting koffi takes longer than the rest of a check.
+const libc = (): typeof import('./libc') => require('./libc') as typeof import('./libc');
+
+/** Number, name and what is told of it, by lines of /etc/passwd or /etc/group; none if that cannot be read. */
+function entriesOf(file: string): string[][] {
+  try {
+    return fs
+      .readFileSync(file, 'utf8')
+      .split('\n')
+      .map((line) => line.split(':'));
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * Whether a group is that of the user who called through sudo alone: it has their number and name, as pam_umask(8) knows
+ * such groups, and nobody else is in it. What is in no file, such as a group of a directory service, is not known to be.
+ */
+function isUsersOwnGroup(gid: number): boolean {
+  const { SUDO_USER: user } = process.env;
+  if (user === undefined || gid !== sudoUser()) return false;
+  const groups = entriesOf('/etc/group').filter(([, , number]) => Number(number) === gid);
+  const isTheirs = ([name, , , members = '']: string[]): boolean =>
+    name === user && members.split(',').every((member) => member === '' || member === user);
+  return (
+    groups.length > 0 &&
+    groups.every(isTheirs) &&
+    entriesOf('/etc/passwd').every(([name, , , number]) => Number(number) !== gid || name === user)
+  );
+}
+
+/** Which users may own a file, a directory or a link, and whom bits of its mode may let write. */
 interface Trust {
   isOwner(uid: number): boolean;
-  othersOf(gid: number): number;
+  /** Whether it is nobody else whom the group's bits let write. */
+  isGroup(at: string, gid: number): boolean;
   /** What is said of what belongs to somebody else, and of what others can write. */
   foreign: string;
   writable: string;
@@ -69,29 +106,33 @@ interface Trust {
 
 const CODE: Trust = {
   isOwner: isTrustedUser,
-  othersOf: () => WRITABLE_BY_OTHERS,
+  isGroup: () => false,
   foreign: 'does not belong to root',
   writable: 'can be written by others than root',
 };
 
 const DATA: Trust = {
   isOwner: isTheUsers,
-  // The group that has the user's number is theirs alone, and many systems let it write.
-  othersOf: (gid) => (gid === sudoUser() ? WRITABLE_BY_OTHERS & ~0o020 : WRITABLE_BY_OTHERS),
+  // With an access list, the group's bits stand for everybody in it.
+  isGroup: (at, gid) => isUsersOwnGroup(gid) && !libc().hasAccessList(at),
   foreign: 'belongs neither to root nor to the caller',
   writable: 'can be written by others',
 };
 
 type Check = (at: string, stat: fs.Stats, trust: Trust) => void;
 
-const requireTrusted: Check = (at, { uid, gid, mode }, { isOwner, othersOf, foreign, writable }) => {
-  if (!isOwner(uid)) throw new NotTrusted(at, foreign);
-  if ((mode & othersOf(gid)) !== 0) throw new NotTrusted(at, writable);
+const requireTrusted: Check = (at, stat, trust) => {
+  if (!trust.isOwner(stat.uid)) throw new NotTrusted(at, trust.foreign);
+  if (isWritable(at, stat, trust)) throw new NotTrusted(at, trust.writable);
 };
 
+/** Whether the mode lets others write. */
+const isWritable = (at: string, { gid, mode }: fs.Stats, { isGroup }: Trust): boolean =>
+  (mode & WRITABLE_BY_OTHERS) !== 0 && ((mode & WRITABLE_BY_OTHERS & ~GROUP_WRITES) !== 0 || !isGroup(at, gid));
+
 /** Whether another user can replace files in a directory that belong to a trusted one. */
-const isOpen = ({ uid, gid, mode }: fs.Stats, { isOwner, othersOf }: Trust): boolean =>
-  !isOwner(uid) || ((mode & othersOf(gid)) !== 0 && (mode & STICKY) === 0);
+const isOpen = (at: string, stat: fs.Stats, trust: Trust): boolean =>
+  !trust.isOwner(stat.uid) || ((stat.mode & STICKY) === 0 && isWritable(at, stat, trust));
 
 export interface Way {
   /** The path without links. */
@@ -115,7 +156,7 @@ function walk(file: string, trust: Trust, check: Check = requireTrusted): Way {
     const stat = fs.lstatSync(next);
     if (!stat.isSymbolicLink()) {
       check(next, stat, trust);
-      open ||= stat.isDirectory() && isOpen(stat, trust);
+      open ||= stat.isDirectory() && isOpen(next, stat, trust);
       at = next;
       continue;
     }
@@ -162,6 +203,21 @@ export function readCallersData(file: string, bytesMax = Infinity): Buffer {
   );
 }
 
+/** Whether the user who called, through sudo or not, could read a file: only then may messages quote it. */
+export function callerMayRead(file: string): boolean {
+  const user = sudoUser();
+  if (user === null || user === 0) return true;
+  let may = true;
+  try {
+    walk(file, DATA, (_, stat) => {
+      may &&= stat.uid === user || (stat.mode & (stat.isDirectory() ? OTHERS_ENTER : OTHERS_READ)) !== 0;
+    });
+  } catch {
+    return false;
+  }
+  return may;
+}
+
 /** Reads the file of a descriptor, which it closes, once `check` has accepted it. */
 function readOpened(fd: number, real: string, bytesMax: number, trust: Trust, check = requireTrusted): Buffer {
   try {
@@ -182,31 +238,59 @@ const { O_WRONLY, O_CREAT, O_EXCL, O_TRUNC, O_DIRECTORY } = fs.constants;
 /** A flag of Linux that Node does not name: for a descriptor that can only be looked at. */
 const O_PATH = 0o10000000;
 
-/**
- * Opens a file that only its owner can read, made or emptied; or a pipe, waiting for its reader; or a device. Throws
- * NotTrusted.
- */
-export function openOutput(file: string): number {
+/** What is done with an output, by what there is: a descriptor of a process, nothing, or something. */
+interface OutputBy<T> {
+  descriptor(real: string): T;
+  none(there: string): T;
+  some(seen: number, stat: fs.Stats): T;
+}
+
+function atOutput<T>(file: string, by: OutputBy<T>): T {
   const absolute = absolutePath(file);
   const way = withoutForeignLinks(path.dirname(absolute));
   const name = path.basename(absolute);
   const real = path.join(way.real, name);
   // A descriptor, such as /dev/stdout: there is no name to follow.
-  if (/^\/proc\/(\d+|thread-self)\//.test(real)) return fs.openSync(real, 'w', 0o600);
+  if (/^\/proc\/(\d+|thread-self)\//.test(real)) return by.descriptor(real);
   return inDirectory(way.real, (directory) => {
     const there = `${directory}/${name}`;
     const seen = openIfThere(there);
-    if (seen === null) return fs.openSync(there, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+    if (seen === null) return by.none(there);
     try {
       const stat = fs.fstatSync(seen);
-      if (!stat.isSymbolicLink()) return openSeen(seen, real, stat);
+      if (!stat.isSymbolicLink()) {
+        requireOutputFile(real, stat);
+        return by.some(seen, stat);
+      }
       if (way.isOpen || !isTrustedUser(stat.uid)) throw new NotTrusted(real, 'is a link of somebody else');
     } finally {
       fs.closeSync(seen);
     }
-    return openOutput(path.resolve(way.real, fs.readlinkSync(there)));
+    return atOutput(path.resolve(way.real, fs.readlinkSync(there)), by);
   });
 }
+
+function requireOutputFile(name: string, stat: fs.Stats): void {
+  if (stat.isDirectory()) throw new NotTrusted(name, 'is a directory');
+  if ((stat.isFIFO() || stat.isFile()) && !isTheUsers(stat.uid)) throw new NotTrusted(name, 'belongs to somebody else');
+  if (stat.isFile() && stat.nlink > 1) throw new NotTrusted(name, 'has other names, too');
+}
+
+/**
+ * Opens a file that only its owner can read, made or emptied; or a pipe, waiting for its reader; or a device. Throws
+ * NotTrusted.
+ */
+export const openOutput = (file: string): number =>
+  atOutput(file, {
+    descriptor: (real) => fs.openSync(real, 'w', 0o600),
+    none: (there) => fs.openSync(there, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600),
+    // The file that was looked at, not the one that has its name by now.
+    some: (seen, stat) => fs.openSync(`/proc/self/fd/${seen}`, O_WRONLY | O_NOCTTY | (stat.isFile() ? O_TRUNC : 0)),
+  });
+
+/** Throws NotTrusted for a file that openOutput() would not open now; opens and makes nothing. */
+export const requireOutput = (file: string): void =>
+  atOutput(file, { descriptor: () => undefined, none: () => undefined, some: () => undefined });
 
 /**
  * Runs `body` with a path of the directory through a descriptor of it: another user may put a link in the directory's
@@ -233,14 +317,6 @@ function openIfThere(file: string): number | null {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   }
-}
-
-/** Opens the file that was looked at, not the one that has its name by now. */
-function openSeen(seen: number, name: string, stat: fs.Stats): number {
-  if (stat.isDirectory()) throw new NotTrusted(name, 'is a directory');
-  if ((stat.isFIFO() || stat.isFile()) && !isTheUsers(stat.uid)) throw new NotTrusted(name, 'belongs to somebody else');
-  if (stat.isFile() && stat.nlink > 1) throw new NotTrusted(name, 'has other names, too');
-  return fs.openSync(`/proc/self/fd/${seen}`, O_WRONLY | O_NOCTTY | (stat.isFile() ? O_TRUNC : 0));
 }
 
 /** Removes a file that openOutput() made; one that belongs to another user by now stays. */

@@ -6,7 +6,8 @@ import * as path from 'node:path';
 import { isBpffs } from 'libbpf-ts';
 
 import { VnetError } from '../errors';
-import { mountFileSystem, randomBytes } from '../native/libc';
+import { mountFileSystem } from '../native/libc';
+import { randomBytes } from '../native/random';
 import { removeTree } from '../native/removal';
 import { hostPath, isPrivate, machineIsOutOfSight, onHostMounts, privateDirectory, requirePrivate } from './paths';
 

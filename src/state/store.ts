@@ -11,7 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { exhaustion, isBusy, isExhaustion, messageOf } from '../errors';
 import { LAYOUT_HASH } from '../layout';
 import { clock } from '../native/clock';
-import { randomBytes } from '../native/libc';
+import { randomBytes } from '../native/random';
 import { removeFile, removeTree } from '../native/removal';
 import { FileLock } from './lock';
 import { privateDirectory, requirePrivate, stateDirectory, stateRoot } from './paths';

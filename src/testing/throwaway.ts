@@ -11,7 +11,7 @@ import * as path from 'node:path';
 import { addNamedNetns, Netns, removeNamedNetns } from '../link/netns';
 import { command } from '../native/command';
 import { programEnvironment, SYSTEM_PATH } from '../native/inherited';
-import { randomBytes } from '../native/libc';
+import { randomBytes } from '../native/random';
 import { attach, type Nic, type NicOptions, toAttachOptions } from '../nic/nic';
 
 // The guardian cleans up after a test or a `vnet-bpf run` that can no longer do so: a shell that waits until our end of

@@ -11,7 +11,9 @@ import t, { type Test } from 'tap';
 
 import { attachedIn, cannotRun, cli, SLOW } from '../helpers/cli';
 import { hookDirectory } from '../helpers/hook-file';
+import { onOwnMachine } from '../helpers/machine';
 import { ok, quietNetns, type Result } from '../helpers/netns';
+import { toolPath } from '../helpers/tool-process';
 import { PLAIN, SOMEBODY } from '../helpers/trap';
 
 t.setTimeout(300_000 * SLOW);
@@ -33,9 +35,9 @@ function theirs(t: Test): { directory: string; victim: string; at(name: string):
 /** Makes a file, or a link itself, belong to him. */
 const give = (file: string): void => fs.lchownSync(file, SOMEBODY, SOMEBODY);
 
-t.test('U1, U2: rules of faults may be of the user who called through sudo', { skip: cannotRun }, async (t) => {
+t.test('U1, U2, U3: rules of faults may be of the user who called through sudo', { skip: cannotRun }, async (t) => {
   const nic = attachedIn(t, quietNetns(t));
-  const { directory, victim, at } = theirs(t);
+  const { victim, at } = theirs(t);
   const sudo = { SUDO_UID: String(SOMEBODY) };
   const set = (file: string, env: NodeJS.ProcessEnv = sudo): Result =>
     cli(['faults', 'vnet0', '--netns', nic.netns, file], env);
@@ -61,14 +63,21 @@ t.test('U1, U2: rules of faults may be of the user who called through sudo', { s
   );
   const daemon = ['attach', 'vnet1', '--netns', nic.netns, '--daemon', '--faults', at('rules.json')];
   t.match(cli(daemon, sudo), { status: 0 }, 'a daemon');
-  fs.chmodSync(directory, 0o775);
   fs.chmodSync(at('rules.json'), 0o664);
-  t.equal(set(at('rules.json')).status, 0, 'the group with the number of the user is theirs');
-  fs.chownSync(at('rules.json'), SOMEBODY, SOMEBODY + 1);
   refuses('rules.json', /can be written by others/);
-  fs.chownSync(at('rules.json'), SOMEBODY, SOMEBODY);
   fs.chmodSync(at('rules.json'), 0o666);
   refuses('rules.json', /can be written by others/);
+  write('rules.txt', 'udp: trace ../victim');
+  for (const [file, says] of [
+    [victim, /^vnet-bpf: faults \S+victim: is not understood, and it is not said why/],
+    [at('rules.txt'), /^vnet-bpf: trace "..\/victim": is not understood, and it is not said why/],
+  ] as const) {
+    const { status, stderr } = set(file);
+    t.match(stderr, says);
+    t.equal(status, 2);
+    t.notMatch(stderr, 'root:x', 'U3: what the caller cannot read is not quoted');
+  }
+  t.match(set(victim, {}).stderr, 'root:x', 'but to root it is');
   fs.linkSync(victim, at('hard'));
   refuses('hard', /has other names, too/);
   fs.symlinkSync('rules.txt', at('foreign'));
@@ -78,6 +87,54 @@ t.test('U1, U2: rules of faults may be of the user who called through sudo', { s
   refuses('rules.mjs', /does not belong to root/);
   write('rules.js', 'module.exports = "udp: drop"');
   refuses('rules.js', /does not belong to root/);
+});
+
+t.test('U1: a group may write if it is that of the user alone, and nobody else may', { skip: cannotRun }, async (t) => {
+  const { status, stdout, stderr } = onOwnMachine(
+    `
+    mkdir -m 775 /run/of && mkdir -m 775 /run/of/user
+    echo 'udp: drop' >/run/of/user/rules
+    chown -R ${SOMEBODY}:${SOMEBODY} /run/of
+    chmod 664 /run/of/user/rules
+    touch /run/group /run/passwd
+    mount --bind /run/group /etc/group
+    mount --bind /run/passwd /etc/passwd
+    look() { vnet_bpf attach vnet0 --faults /run/of/user/rules --dry-run 2>&1 >/dev/null | grep -v ^hint | cut -d : -f 3-; echo "$1"; }
+    look 'not known'
+    echo 'alice:x:${SOMEBODY}:' >/run/group
+    look alone
+    echo 'alice:x:${SOMEBODY}:alice' >/run/group
+    look 'alone, and a member'
+    "$NODE" "$TOOL" /run/of/user/rules ${SOMEBODY + 1}
+    look 'file with a list'
+    "$NODE" "$TOOL" /run/of/user/rules
+    "$NODE" "$TOOL" /run/of/user ${SOMEBODY + 1}
+    look 'directory with a list'
+    "$NODE" "$TOOL" /run/of/user
+    look 'without lists'
+    echo 'alice:x:${SOMEBODY}:alice,bob' >/run/group
+    look 'another member'
+    echo 'staff:x:${SOMEBODY}:' >/run/group
+    look 'another name'
+    printf '%s\\n' 'alice:x:${SOMEBODY}:' 'same:x:${SOMEBODY}:bob' >/run/group
+    look 'another group with its number'
+    echo 'alice:x:${SOMEBODY}:' >/run/group
+    echo 'bob:x:1:${SOMEBODY}:::' >/run/passwd
+    look 'the group of another user'
+    echo 'alice:x:${SOMEBODY}:${SOMEBODY}:::' >/run/passwd
+    look 'the group of nobody else'
+  `,
+    { SUDO_UID: String(SOMEBODY), SUDO_USER: 'alice', TOOL: toolPath('access-list-tool') },
+  );
+  t.equal(status, 0, stderr);
+  const refused = (what: string): string => ` ${what} can be written by others`;
+  t.same(stdout.trimEnd().split('\n'), [
+    ...[refused('/run/of'), 'not known', 'alone', 'alone, and a member'],
+    ...[refused('/run/of/user/rules'), 'file with a list', refused('/run/of/user'), 'directory with a list'],
+    ...['without lists', refused('/run/of'), 'another member', refused('/run/of'), 'another name'],
+    ...[refused('/run/of'), 'another group with its number', refused('/run/of'), 'the group of another user'],
+    'the group of nobody else',
+  ]);
 });
 
 t.test('W1: extcap writes to a pipe that its caller has made, and to nothing else', { skip: cannotRun }, async (t) => {
