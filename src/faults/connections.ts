@@ -10,9 +10,10 @@
  * port, which the kernel picks, nor connections to other servers influence it. A server port that the kernel has
  * picked, from 32768 on, counts as none.
  */
+import { randomBytes } from '../native/random';
 import { ipv4Text, ipv6Text } from '../packet/addresses';
 import { ETHER_TYPE, type FrameData, type HeaderOffsets, PROTOCOL, TCP_FLAG } from '../packet/headers';
-import { hashOf } from './dice';
+import { finish, hashOf } from './dice';
 import type { Side } from './rules';
 
 /**
@@ -34,6 +35,18 @@ const NAMES: Readonly<Record<number, string>> = {
   [PROTOCOL.icmpv6]: 'icmpv6',
   [KIND.notIp | ETHER_TYPE.arp]: 'arp',
 };
+
+/**
+ * Secret odd numbers, one for each word of an endpoint: whoever knew how connections are hashed could open many with the
+ * same hash, and looking up one of them would take as long as looking at all.
+ */
+const KEYS = new Int32Array(Uint8Array.from(randomBytes(5 * 4)).buffer).map((word) => word | 1);
+
+/** Adds a word to a hash. */
+function mix(hash: number, word: number, key: number): number {
+  const h = Math.imul(hash + word, key);
+  return h ^ (h >>> 15);
+}
 
 /** One end: an address of one word or four, and a port. The words are signed, because larger numbers are slower. */
 class Endpoint {
@@ -64,7 +77,14 @@ class Endpoint {
   }
 
   get hash(): number {
-    return Math.imul(this.w0 ^ Math.imul(this.w1 ^ this.w2, 0x85ebca6b) ^ this.w3 ^ (this.port << 7), 0x9e3779b1);
+    let hash = mix(mix(0, this.port, KEYS[0] as number), this.w0, KEYS[1] as number);
+    if ((this.w1 | this.w2 | this.w3) !== 0) {
+      hash = mix(hash, this.w1, KEYS[2] as number);
+      hash = mix(hash, this.w2, KEYS[3] as number);
+      hash = mix(hash, this.w3, KEYS[4] as number);
+    }
+    // The hashes of both ends are added, and must not make up for each other.
+    return finish(hash);
   }
 }
 

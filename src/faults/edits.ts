@@ -5,7 +5,7 @@
  */
 import { ethernet, icmp, icmpv6, ipv4, ipv6, type Packet, reply, type Segment, tcp } from '../packet/build';
 import { Frame } from '../packet/frame';
-import { HeaderOffsets, PROTOCOL, TCP_FLAG, UDP_HEADER_BYTES } from '../packet/headers';
+import { HeaderOffsets, PROTOCOL, TCP_FLAG, TCP_HEADER_BYTES, UDP_HEADER_BYTES } from '../packet/headers';
 import { fixChecksums } from '../packet/offload';
 import type { FramePart, Side, Unreachable } from './rules';
 
@@ -15,13 +15,16 @@ const ETH_HEADER_BYTES = 14;
 export function partOf(frame: Uint8Array, wanted: FramePart): { from: number; to: number } {
   const { ip, ipPayload, ipEnd, transport, protocol } = new HeaderOffsets().find(frame, 0, frame.length);
   if (ip === 0) return { from: Math.min(ETH_HEADER_BYTES, frame.length - 1), to: frame.length };
-  const header =
-    transport === 0 ? 0 : protocol === PROTOCOL.tcp ? ((frame[transport + 12] as number) >>> 4) * 4 : UDP_HEADER_BYTES;
+  const header = transport === 0 ? 0 : protocol === PROTOCOL.tcp ? tcpHeaderBytes(frame, transport) : UDP_HEADER_BYTES;
   const payload = transport === 0 ? ipPayload : Math.min(ipEnd, transport + header);
   if (wanted === 'payload' && payload < ipEnd) return { from: payload, to: ipEnd };
   if (wanted !== 'ip' && transport > 0) return { from: transport, to: payload };
   return { from: ip, to: ipPayload };
 }
+
+/** A frame may claim a shorter header than TCP's. */
+const tcpHeaderBytes = (frame: Uint8Array, transport: number): number =>
+  Math.max(TCP_HEADER_BYTES, ((frame[transport + 12] as number) >>> 4) * 4);
 
 /**
  * Flips one bit of a frame, in place, and returns its number in the part. `bit` counts from the beginning of the part,

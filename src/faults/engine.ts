@@ -17,6 +17,7 @@ import { Dice } from './dice';
 import { type Applied, Decision, type FaultLine, prepare, type QueuedFrame } from './effects';
 import { brief, type Fault, type Logged } from './log';
 import { type Judged, Matcher, Shared } from './matching';
+import { Overtaking } from './overtaking';
 import type { Faults } from './rules';
 
 interface ReadyRule {
@@ -31,18 +32,12 @@ interface ReadyRule {
 /** How many frames a rule has matched, and to how many of them something happened. */
 export type RuleCounts = Pick<ReadyRule, 'id' | 'matched' | 'applied'>;
 
-/** A frame that waits until other frames of its direction have passed. */
-interface Held {
-  ticket: number;
-  left: number;
-  from: Judged['from'];
-}
-
 /** What is known about a connection, apart from the memory of effects. */
 interface State {
   /** The rule that has silenced the connection; 0 for none. */
   silencedBy: number;
-  held: Held[];
+  /** Frames that wait until others have passed, by direction. */
+  held: [Overtaking | null, Overtaking | null];
 }
 
 /** Direction of a frame as an index. */
@@ -225,7 +220,7 @@ export class Engine {
     if (!decision.drop) this.silence(state);
     if (decision.drop) return decision;
     if (decision.heldBy > 0) this.hold(judged.connection);
-    else if (state !== undefined && state.held.length > 0) this.passHeld(state.held);
+    else state?.held[INDEX[judged.from]]?.pass(this.released);
     if (decision.queued !== null) this.queue(decision.queued);
     else if (decision.ordered && !decision.unordered) this.keepOrder(judged.connection);
     return decision;
@@ -243,9 +238,10 @@ export class Engine {
   private hold(connection: Connection): void {
     const { decision, judged } = this;
     this.ticket = ++this.tickets;
-    this.stateOf(connection).held.push({ ticket: this.ticket, left: decision.heldBy, from: judged.from });
     decision.delayMs += decision.heldMs;
     decision.unordered = true;
+    const held = (this.stateOf(connection).held[INDEX[judged.from]] ??= new Overtaking());
+    held.add(this.ticket, decision.heldBy, judged.now + decision.delayMs, judged.now);
   }
 
   /** Names the frame, so that it can be dropped later; not if it waits for other frames, too. */
@@ -253,16 +249,6 @@ export class Engine {
     const { decision } = this;
     frame.moreMs = decision.delayMs - decision.queuedMs;
     if (this.ticket === 0) frame.ticket = this.ticket = ++this.tickets;
-  }
-
-  /** Counts this frame for the frames that wait until others have passed. */
-  private passHeld(held: Held[]): void {
-    for (let i = 0; i < held.length; i++) {
-      const each = held[i] as Held;
-      if (each.from !== this.judged.from || --each.left > 0) continue;
-      this.released.push(each.ticket);
-      held.splice(i--, 1);
-    }
   }
 
   /** Makes the frame arrive no earlier than those before it. */
@@ -276,7 +262,7 @@ export class Engine {
 
   private stateOf({ memory }: Connection): State {
     this.hasStates = true;
-    return (memory[0] ??= { silencedBy: 0, held: [] } satisfies State) as State;
+    return (memory[0] ??= { silencedBy: 0, held: [null, null] } satisfies State) as State;
   }
 
   private note(rule: number, n: number, effect: string): void {
