@@ -11,6 +11,11 @@ import type { Action, Refusal } from './protocol';
 /** Timeout in milliseconds, as for `vnet-bpf faults`: looking up names in filters may take long. */
 const TIMEOUT_MS = 60_000;
 
+/** Rules may name traces, whose content would show in messages. Throws USAGE. */
+function noFile(name: string): never {
+  throw usageError(`trace "${name}"`, 'is the name of a file, and a page names none', 'give its times: trace 0,2,40');
+}
+
 /** The order that carries out an action. Throws USAGE. */
 function orderOf(action: Action): Order {
   const none = { order: 'faults', document: null, file: null, seed: null };
@@ -23,7 +28,7 @@ function orderOf(action: Action): Order {
           'are not rules in words',
           'such as: icmp nth 2: drop; files are for vnet-bpf faults',
         );
-      return { ...none, ...readWish(action.rules, action.seed) };
+      return { ...none, ...readWish(action.rules, action.seed, noFile) };
     case 'clear-faults':
       return none;
     case 'impair': {

@@ -112,6 +112,13 @@ t.test('a page sees readings and frames, and changes what happens to them', { sk
     { message: /not rules in words/ },
     'a page names no file',
   );
+  for (const rules of ['all: trace /etc/passwd', '["all: trace /etc/passwd"]', 'udp: drop; ip: trace ./nothing'])
+    t.match(
+      await page.act('vnet0', { kind: 'faults', rules, seed: null }),
+      { message: /^trace "[^"]*": is the name of a file, and a page names none$/ },
+      `P3: nor a trace: ${rules}`,
+    );
+  t.equal(await page.act('vnet0', { kind: 'faults', rules: 'udp port 9: trace 0,2,40', seed: null }), null);
   t.equal(await page.act('vnet0', { kind: 'clear-faults' }), null);
   t.ok(await page.next('stats', ({ faults }) => faults === null));
 
