@@ -63,7 +63,7 @@ export class HookedPoller extends Transmitter {
   private plainCounts = false;
   /** The message of the plan with which the batch begins. */
   private first = 0;
-  /** Whether records had to stay in the ring because there is no memory left for delayed frames. */
+  /** Whether records had to stay in the ring, or injected frames in their queue: no memory is left for delayed ones. */
   private starved = false;
 
   constructor(private readonly parts: HookedPollerParts) {
@@ -261,16 +261,20 @@ export class HookedPoller extends Transmitter {
     const { injections, plan, arena } = this.parts;
     for (let frame = injections.peek(); frame; frame = injections.peek()) {
       if (plan.space <= leave || arena.free < ARENA_PER_RECORD) return;
-      if (injections.due > 0 ? !this.keep(frame, injections.due) : !this.inject(frame)) return;
+      if (injections.due === 0) this.inject(frame);
+      else if (!this.keep(frame, injections.due)) {
+        // There is space once a frame is due; until then, polling again would lead nowhere.
+        this.starved = true;
+        return;
+      }
       injections.shift();
     }
   }
 
-  private inject(frame: Uint8Array): boolean {
+  private inject(frame: Uint8Array): void {
     const { plan, arena } = this.parts;
     plan.countInjected();
     plan.send(arena.addressOf(arena.copy(frame)), VNET_HDR_BYTES + frame.length, true);
-    return true;
   }
 
   /** Delays an injected frame; false if there is no space for it. */

@@ -440,6 +440,22 @@ t.test('delay: an injected frame waits, too', async (t) => {
   t.same(alone.accounting(), { in: 1, out: 1 });
 });
 
+t.test('delay: while an injected frame does not fit into the memory, nothing is polled again at once', async (t) => {
+  const time = fakeClock(t);
+  const nic = new FakeHookedNic();
+  nic.newPoller(4 * 2048);
+  for (let i = 0; i < 6; i++) nic.injections.add(numbered(i), 5);
+  nic.poller.poll();
+  t.ok(nic.poller.hasMore);
+  t.same([nic.waits, nic.poller.blocked], [3, true], 'the fourth might need two blocks');
+  t.equal(nic.poller.due, time.now + 5, 'until there is space');
+  for (let turn = 0; turn < 6; turn++) {
+    time.now += 6;
+    nic.poller.poll();
+  }
+  t.same([nic.sent.length, nic.poller.blocked, nic.poller.hasMore], [6, false, false]);
+});
+
 t.test('delay: frames that wait when the thread ends are lost, and counted', async (t) => {
   const nic = new FakeHookedNic().use({ frame: () => ({ delay: 1000 }) });
   nic.put(numbered(1));
