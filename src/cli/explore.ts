@@ -3,7 +3,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-import { EXIT, shellWord, usageError } from '../errors';
+import { EXIT, messageOf, shellWord, usageError } from '../errors';
 import { endOf, Exploration, type Settings } from '../explore/explore';
 import { sentenceFor } from '../explore/sentence';
 import type { Found, Tally, Verdict } from '../explore/verdict';
@@ -14,7 +14,7 @@ import { loadFaults } from '../hooks/fault-hook';
 import { absolutePath, inheritedDescriptors, leaveRemovedDirectory } from '../native/inherited';
 import { setCloseOnExec } from '../native/libc';
 import { allNewsIsOut } from '../native/standard-streams';
-import { openOutput } from '../native/trusted';
+import { openOutput, requireOutput } from '../native/trusted';
 import { ATTACH_OPTIONS } from '../options/attach-options';
 import { readFlags } from '../options/read-options';
 import { onCommandLine, parseInteger } from '../options/values';
@@ -79,7 +79,7 @@ async function settingsOf(args: ExploreArguments, command: readonly string[], st
   const runs = number('runs', RUNS_MAX);
   const jobs = number('jobs', JOBS_MAX);
   const timeoutMs = args.timeout === undefined ? null : secondsOf('--timeout', args.timeout) * 1000;
-  requireDirectory(args.repro);
+  requireRepro(args);
   const faults = await loadFaults(readWish(args.faults, seed, absolutePath));
   const withFunction = faults.rules.find(({ match }) => hasFunction(match));
   if (withFunction !== undefined)
@@ -92,16 +92,19 @@ async function settingsOf(args: ExploreArguments, command: readonly string[], st
 }
 
 /** Checks now that the files can be made, and not after a long search. */
-function requireDirectory(repro: string): void {
-  const directory = path.dirname(absolutePath(repro));
+function requireRepro(args: ExploreArguments): void {
+  const wrong = (why: string): Error =>
+    usageError(`--repro "${args.repro}"`, why, 'name files in a directory of your own: --repro /root/repro');
+  const directory = path.dirname(absolutePath(args.repro));
   try {
     fs.accessSync(directory, fs.constants.W_OK);
   } catch {
-    throw usageError(
-      `--repro "${repro}"`,
-      `${directory} is not a directory in which files can be made`,
-      'name files in another directory: --repro /tmp/repro',
-    );
+    throw wrong(`${directory} is not a directory in which files can be made`);
+  }
+  try {
+    Object.values(filesOf(args)).forEach(requireOutput);
+  } catch (cause) {
+    throw wrong(messageOf(cause));
   }
 }
 
@@ -141,10 +144,12 @@ function linesFor(verdict: Verdict, args: ExploreArguments, command: readonly st
 }
 
 function foundLines(found: Found, alone: Tally, args: ExploreArguments, command: readonly string[]): string[] {
-  const { causes, faults, confirmed, outcome, isSmallest, isRecorded } = found;
+  const { causes, faults, confirmed, outcome, isSmallest, isRecorded, unrecorded } = found;
   const files = filesOf(args);
-  writeFaults(found, files.faults);
-  const words = ['vnet-bpf', 'run', ...(args.addr ?? []).flatMap((each) => ['--addr', each]), '--faults', files.faults];
+  const unwritten = writeFaults(found, files.faults);
+  const rules = faults.rules.map(ruleText).join('; ');
+  const given = unwritten === null ? ['--faults', files.faults] : ['--faults', rules, '--seed', String(faults.seed)];
+  const words = ['vnet-bpf', 'run', ...(args.addr ?? []).flatMap((each) => ['--addr', each]), ...given];
   return [
     sentenceFor(causes),
     ...(isSmallest ? [] : ['ended early: fewer or smaller faults may do']),
@@ -153,8 +158,9 @@ function foundLines(found: Found, alone: Tally, args: ExploreArguments, command:
       : [
           `${endOf(outcome)} in ${tallyText(confirmed)} with ${causes.length === 1 ? 'this fault' : 'these faults'}, failures in ${tallyText(alone)} without`,
         ]),
-    `${files.faults}: ${faults.rules.map(ruleText).join('; ')}`,
+    `${unwritten ?? files.faults}: ${rules}`,
     ...(isRecorded ? [`${files.recording}: the frames of a run that failed`] : []),
+    ...(unrecorded === null ? [] : [unrecorded]),
     `again: ${[...words, '--', ...command].map(shellWord).join(' ')}`,
     ...outputLines(outcome.output),
   ];
@@ -166,12 +172,18 @@ function outputLines(output: string): string[] {
   return output.trim() === '' ? [] : ['the command has printed, at the end:', ...lines.map((line) => `  ${line}`)];
 }
 
-function writeFaults({ faults }: Found, file: string): void {
-  const fd = openOutput(file);
+/** Returns why the file is not there; null if it is. What was found is shown in any case. */
+function writeFaults({ faults }: Found, file: string): string | null {
   try {
-    fs.writeFileSync(fd, `${jsonText(faults)}\n`);
-  } finally {
-    fs.closeSync(fd);
+    const fd = openOutput(file);
+    try {
+      fs.writeFileSync(fd, `${jsonText(faults)}\n`);
+    } finally {
+      fs.closeSync(fd);
+    }
+    return null;
+  } catch (error) {
+    return `${file} could not be written, because ${messageOf(error)}`;
   }
 }
 
@@ -179,7 +191,8 @@ function writeFaults({ faults }: Found, file: string): void {
 function documentFor(verdict: Verdict, args: ExploreArguments): unknown {
   const { kind, alone, runs } = verdict;
   const found = 'found' in verdict ? verdict.found : null;
-  if (kind === 'found') writeFaults(verdict.found, filesOf(args).faults);
+  const unwritten = kind === 'found' ? writeFaults(verdict.found, filesOf(args).faults) : null;
+  if (unwritten !== null) tellNotice(unwritten);
   return {
     result: kind,
     sentence: found && sentenceFor(found.causes),
@@ -193,7 +206,10 @@ function documentFor(verdict: Verdict, args: ExploreArguments): unknown {
     explored: runs,
     files:
       kind === 'found'
-        ? { faults: filesOf(args).faults, recording: verdict.found.isRecorded ? filesOf(args).recording : null }
+        ? {
+            faults: unwritten === null ? filesOf(args).faults : null,
+            recording: verdict.found.isRecorded ? filesOf(args).recording : null,
+          }
         : null,
   };
 }

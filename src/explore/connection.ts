@@ -35,10 +35,13 @@ export function connectionOf(label: string): Connection {
 /** Ports that the kernel picks, as the range of a filter. */
 const PICKED_PORTS = '32768-65535';
 
+/** Protocols that a frame can have over the other version of IP, where the word for them matches nothing. */
+const ODD: Readonly<Record<string, string>> = { 'icmp ip6': 'protocol 1', 'icmpv6 ip': 'protocol 58' };
+
 /** The filter that the frames of such connections match, whatever their numbers. */
 export function filterFor({ protocol, ends, port }: Connection): string {
   const family = ends?.isV6 ? 'ip6' : 'ip';
-  const kind = protocol
+  const kind = (ODD[`${protocol} ${family}`] ?? protocol)
     .replace(/^icmpv6$/, 'icmp6')
     .replace(/^protocol /, `${family} proto `)
     .replace(/^ethertype /, 'ether proto ');

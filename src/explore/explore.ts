@@ -176,6 +176,7 @@ export class Exploration {
       confirmed: { failed: 0, runs: 0 },
       isSmallest: false,
       isRecorded: false,
+      unrecorded: null,
     };
   }
 
@@ -189,7 +190,7 @@ export class Exploration {
     await trials.each(turns(CONFIRMING.runs), async ({ number, isAlone }, signal) => {
       if (number > CONFIRMING.least && performance.now() - start > CONFIRMING.ms) return;
       if (isAlone) return this.countAlone(await trials.run(null, signal));
-      const record = !isRecording && !found.isRecorded;
+      const record = !isRecording && !found.isRecorded && found.unrecorded === null;
       isRecording ||= record;
       const outcome = await trials.run(found.faults, signal, record ? settings.recordTo : null);
       found.confirmed.runs++;
@@ -197,7 +198,8 @@ export class Exploration {
       if (isSame) found.confirmed.failed++;
       if (isSame) found.outcome = outcome;
       if (record) isRecording = false;
-      found.isRecorded ||= record && isSame;
+      found.unrecorded ??= outcome.unrecorded;
+      found.isRecorded ||= record && isSame && outcome.unrecorded === null;
     });
     return found;
   }

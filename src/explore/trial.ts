@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { FRAME_BYTES_MAX } from '../capture/contract';
 import { Recorder } from '../capture/recorder';
 import { oneFile, openSink } from '../capture/sink';
-import { HINTS, VnetError } from '../errors';
+import { HINTS, messageOf, VnetError } from '../errors';
 import { documentOf } from '../faults/document';
 import type { Fault } from '../faults/log';
 import type { Faults } from '../faults/rules';
@@ -36,6 +36,8 @@ export interface Outcome {
   output: string;
   /** How long it took; the limit, if it did not end in time. */
   ms: number;
+  /** Why there is no recording; null if there is one, or none was wanted. */
+  unrecorded: string | null;
 }
 
 /** Says that a trial was given up, because its outcome is not needed any more. */
@@ -73,11 +75,26 @@ export async function trial(options: TrialOptions): Promise<Outcome> {
   }
 }
 
+/** A file that cannot be written costs the recording, not what the search has found. */
 async function runRecorded(network: Throwaway, options: TrialOptions): Promise<Outcome> {
   if (options.record === null) return run(network, options);
-  const { record: file } = options;
-  const attachment = allAttachments().find(({ id }) => id === network.nic.id) as Attachment;
-  using recorder = await Recorder.begin(
+  const begun = await recorderOf(network, options.record).catch(messageOf);
+  if (typeof begun === 'string') return { ...(await run(network, options)), unrecorded: begun };
+  using recorder = begun;
+  const recorded = recorder.run().then(() => null, messageOf);
+  let outcome: Outcome;
+  try {
+    outcome = await run(network, options);
+  } finally {
+    recorder.stop();
+    await recorded;
+  }
+  return { ...outcome, unrecorded: await recorded };
+}
+
+function recorderOf({ nic }: Throwaway, file: string): Promise<Recorder> {
+  const attachment = allAttachments().find(({ id }) => id === nic.id) as Attachment;
+  return Recorder.begin(
     attachment,
     oneFile(() => openSink(file)),
     {
@@ -88,15 +105,6 @@ async function runRecorded(network: Throwaway, options: TrialOptions): Promise<O
       filter: null,
     },
   );
-  const recorded = recorder.run();
-  // A file that cannot be written must not end this process while the command runs.
-  recorded.catch(() => undefined);
-  try {
-    return await run(network, options);
-  } finally {
-    recorder.stop();
-    await recorded;
-  }
 }
 
 async function run(network: Throwaway, { command, faults, timeoutMs, signal }: TrialOptions): Promise<Outcome> {
@@ -135,7 +143,7 @@ async function run(network: Throwaway, { command, faults, timeoutMs, signal }: T
   if (signal.aborted) throw new GivenUp();
   if (problem) throw problem;
   const log = faults === null ? [] : await nic.faultLog();
-  return { status: isLate ? null : status, log, output: output.text, ms: isLate ? timeoutMs : ms };
+  return { status: isLate ? null : status, log, output: output.text, ms: isLate ? timeoutMs : ms, unrecorded: null };
 }
 
 /** The last bytes that a command has printed, on both streams. */

@@ -23,8 +23,9 @@ export interface Found {
   confirmed: Tally;
   /** Whether nothing was left to be made smaller. */
   isSmallest: boolean;
-  /** Whether a failing run was recorded. */
+  /** Whether a failing run was recorded; if it could not be, why. */
   isRecorded: boolean;
+  unrecorded: string | null;
 }
 
 export type Verdict =

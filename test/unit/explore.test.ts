@@ -229,6 +229,8 @@ t.test('connections', async (t) => {
   t.same(both('arp #1'), ['arp', 'ARP']);
   t.same(both('ethertype 0x88cc #1'), ['ether proto 0x88cc', 'ethertype 0x88cc']);
   t.same(both('protocol 47 10.77.0.1 > 10.77.0.1 #1')[0], 'ip proto 47 and host 10.77.0.1');
+  t.same(both('icmp [fd77::1] > [fd77::1] #1')[0], 'ip6 proto 1 and host fd77::1', 'over the other version of IP');
+  t.same(both('icmpv6 10.77.0.1 > 10.77.0.1 #1')[0], 'ip proto 58 and host 10.77.0.1');
   t.throws(() => connectionOf('nonsense'), RangeError);
   t.same([1, 2, 3, 4, 11, 12, 21, 102].map(ordinal), ['1st', '2nd', '3rd', '4th', '11th', '12th', '21st', '102nd']);
 });

@@ -12,6 +12,7 @@ import { explore } from '../../helpers/explore';
 import { hookDirectory } from '../../helpers/hook-file';
 import { namespaces } from '../../helpers/run-command';
 import { toolPath } from '../../helpers/tool-process';
+import { SOMEBODY } from '../../helpers/trap';
 
 t.setTimeout(300_000 * SLOW);
 
@@ -113,6 +114,32 @@ t.test('ended while it makes the faults fewer: the best so far', { skip: cannotR
   t.equal(await run.status, 3, run.errors());
   t.match(run.output(), /^fails when [^]*\nended early: fewer or smaller faults may do\n/);
   t.ok(fs.existsSync(`${run.repro}.faults.json`));
+  t.same(ours(), []);
+});
+
+t.test('others take the names of its files meanwhile', { skip: cannotRun }, async (t) => {
+  const run = start(t, 'icmp nth 1: drop', 'ping', '-c', '1', '-W', '1', '10.77.0.1');
+  t.ok(await eventually(() => ours().length > 0, 30_000 * SLOW));
+  const victim = path.join(path.dirname(run.repro), 'victim');
+  fs.writeFileSync(victim, 'secret');
+  fs.writeFileSync(`${run.repro}.faults.json`, 'theirs');
+  fs.symlinkSync(victim, `${run.repro}.pcapng`);
+  for (const name of ['faults.json', 'pcapng']) fs.lchownSync(`${run.repro}.${name}`, SOMEBODY, SOMEBODY);
+  t.equal(await run.status, 3, run.errors());
+  t.match(run.output(), /^fails when the 1st message from the client of the 1st ICMP connection is dropped\n/);
+  t.match(
+    run.output(),
+    /\n\S+\.faults\.json could not be written, because \S+ belongs to somebody else: icmp [^\n]+: drop\n/,
+  );
+  t.match(run.output(), /\nrecording \S+\.pcapng: \S+ is a link of somebody else\n/);
+  t.match(run.output(), /\nagain: vnet-bpf run --addr 10.77.0.1\/24 --faults 'icmp [^']+: drop' --seed 1 -- ping /);
+  t.equal(fs.readFileSync(victim, 'utf8'), 'secret');
+  const refused = cli(['explore', '--faults', 'udp: drop', '--repro', run.repro, '--', 'true']);
+  t.match(
+    refused,
+    { status: 2, stderr: /--repro ".*": \S+\.faults\.json belongs to somebody else\nhint: / },
+    'at the start',
+  );
   t.same(ours(), []);
 });
 
