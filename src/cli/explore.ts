@@ -50,7 +50,9 @@ export async function exploreCommand(args: ExploreArguments, { words: command }:
       "vnet-bpf explore --faults 'udp: loss 10%' -- ./test.sh",
     );
   const stop = new AbortController();
-  const settings = await settingsOf(args, command, stop.signal);
+  let stops = 0;
+  process.on('SIGCONT', () => stops++);
+  const settings = await settingsOf(args, command, { stop: stop.signal, stops: () => stops });
   requirePrivileges();
   inheritedDescriptors().forEach(setCloseOnExec);
   leaveRemovedDirectory();
@@ -70,7 +72,11 @@ export async function exploreCommand(args: ExploreArguments, { words: command }:
 
 const EXIT_OF = { nothing: EXIT.done, found: EXIT.found, flaky: EXIT.flaky } as const;
 
-async function settingsOf(args: ExploreArguments, command: readonly string[], stop: AbortSignal): Promise<Settings> {
+async function settingsOf(
+  args: ExploreArguments,
+  command: readonly string[],
+  ends: Pick<Settings, 'stop' | 'stops'>,
+): Promise<Settings> {
   const number = (flag: 'runs' | 'jobs', most: number): number =>
     parseInteger(args[flag], onCommandLine(flag, args[flag]), 1, most);
   const seed = args.seed === undefined ? null : ATTACH_OPTIONS.seed.read(args.seed, onCommandLine('seed', args.seed));
@@ -88,7 +94,7 @@ async function settingsOf(args: ExploreArguments, command: readonly string[], st
       'has a function, which cannot be written into PREFIX.faults.json',
       'use a filter in its place',
     );
-  return { command, addresses, faults, runs, jobs, timeoutMs, recordTo: filesOf(args).recording, stop };
+  return { command, addresses, faults, runs, jobs, timeoutMs, recordTo: filesOf(args).recording, ...ends };
 }
 
 /** Checks now that the files can be made, and not after a long search. */

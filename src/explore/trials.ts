@@ -10,6 +10,8 @@ export interface TrialSettings {
   jobs: number;
   /** Aborted when everything is to end: whatever runs then throws GivenUp. */
   stop: AbortSignal;
+  /** How often this process has been stopped, as by Ctrl-Z, and continued. */
+  stops: () => number;
 }
 
 export class Trials {
@@ -23,10 +25,14 @@ export class Trials {
   ) {}
 
   async run(faults: Faults | null, signal: AbortSignal, record: string | null = null): Promise<Outcome> {
-    const { command, addresses } = this.settings;
-    const outcome = await trial({ command, addresses, faults, timeoutMs: this.timeoutMs, record, signal });
-    this.count++;
-    return outcome;
+    const { command, addresses, stops } = this.settings;
+    for (;;) {
+      const before = stops();
+      const outcome = await trial({ command, addresses, faults, timeoutMs: this.timeoutMs, record, signal });
+      this.count++;
+      // While this process was stopped the command had no network: what came of that says nothing.
+      if (stops() === before) return outcome;
+    }
   }
 
   /** Works on all items, several at once. */

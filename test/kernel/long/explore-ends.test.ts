@@ -83,11 +83,11 @@ interface Started {
 }
 
 /** Explores a program in the background. */
-function start(t: Test, rules: string, ...command: string[]): Started {
+function start(t: Test, rules: string, command: readonly string[], options: readonly string[] = []): Started {
   const repro = path.join(hookDirectory(t), 'repro');
   const child = spawn(
     process.execPath,
-    [MAIN, 'explore', '--faults', rules, '--addr', '10.77.0.1/24', '--repro', repro, '--', ...command],
+    [MAIN, 'explore', '--faults', rules, '--addr', '10.77.0.1/24', '--repro', repro, ...options, '--', ...command],
     { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NODE_OPTIONS: '' } },
   );
   t.teardown(() => child.exitCode === null && child.kill('SIGKILL'));
@@ -101,13 +101,11 @@ function start(t: Test, rules: string, ...command: string[]): Started {
 
 t.test('ended while it makes the faults fewer: the best so far', { skip: cannotRun }, async (t) => {
   // Fails a second after the first lost ping, so that there is time to end it.
-  const run = start(
-    t,
-    'icmp: loss 50% delay 1ms',
+  const run = start(t, 'icmp: loss 50% delay 1ms', [
     'sh',
     '-c',
     'ping -c 5 -i 0.2 -W 1 10.77.0.1 | grep -q " 0% packet loss"',
-  );
+  ]);
   t.ok(await eventually(() => /after \d+ faults/.test(run.errors()), 60_000 * SLOW), run.errors());
   await new Promise((resolve) => setTimeout(resolve, 8000));
   run.child.kill('SIGINT');
@@ -144,7 +142,7 @@ t.test('others take the names of its files meanwhile', { skip: cannotRun }, asyn
 });
 
 t.test('ended before it has found anything', { skip: cannotRun }, async (t) => {
-  const run = start(t, 'udp: drop', 'sleep', '60');
+  const run = start(t, 'udp: drop', ['sleep', '60']);
   t.ok(await eventually(() => ours().length > 0, 30_000 * SLOW));
   run.child.kill('SIGTERM');
   t.equal(await run.status, 143);
@@ -152,9 +150,23 @@ t.test('ended before it has found anything', { skip: cannotRun }, async (t) => {
 });
 
 t.test('killed: nothing is left', { skip: cannotRun }, async (t) => {
-  const run = start(t, 'udp: drop', 'sleep', '60');
+  const run = start(t, 'udp: drop', ['sleep', '60']);
   t.ok(await eventually(() => ours().length > 0, 30_000 * SLOW));
   run.child.kill('SIGKILL');
   await run.status;
   t.ok(await eventually(() => ours().length === 0, 30_000 * SLOW), 'its guardian has removed the network');
+});
+
+t.test('a run during which it was stopped says nothing', { skip: cannotRun }, async (t) => {
+  const marks = hookDirectory(t);
+  // Pings after a second, for which it is stopped the first time that the command runs.
+  const script = `[ -e ${marks}/once ] || { touch ${marks}/once; sleep 1; }; exec ping -c 1 -W 1 10.77.0.1`;
+  const run = start(t, 'udp: drop', ['sh', '-c', script], ['--runs', '2']);
+  t.ok(await eventually(() => fs.existsSync(`${marks}/once`), 30_000 * SLOW));
+  run.child.kill('SIGSTOP');
+  await new Promise((resolve) => setTimeout(resolve, 4000));
+  run.child.kill('SIGCONT');
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  t.ok(await eventually(() => run.child.exitCode !== null, 240_000 * SLOW));
+  t.equal(await run.status, 0, `the ping that failed meanwhile does not count: ${run.output()}${run.errors()}`);
 });
