@@ -157,15 +157,25 @@ function removeRules(attachment: Attachment): void {
   });
 }
 
+/** Names of peers and of the links of waiting rooms, of any attachment. */
+const PEER_NETNS_LINK = /^v[prxy][0-9a-f]{8}(q\d+)?$/;
+
 /**
- * Removes the peer, and with it vnet0, and the waiting rooms with the frames in them. Their names are unique to this
- * attachment.
+ * Removes the peer, and with it vnet0, and the waiting rooms with the frames in them. They are known by their names,
+ * which are unique to this attachment, and by their recorded indexes in case another program has renamed them.
  */
-function removePeerLinks({ id }: Attachment): Removal {
+function removePeerLinks({ id, peer, rooms }: Attachment): Removal {
   using peerNetns = openPeerNetns();
   if (!peerNetns) return 'removed';
+  const recorded = [peer, ...rooms.flatMap(({ entry, exit }) => [entry, exit])].map((end) => end?.ifindex);
   return peerNetns.run(() => {
-    const ours = links().filter(({ name }) => name === peerName(id) || name.startsWith(roomExits(id)));
+    const ours = links().filter(
+      ({ name, ifindex }) =>
+        name === peerName(id) ||
+        name.startsWith(roomExits(id)) ||
+        // A link of another attachment may have got the index of one that is gone.
+        (recorded.includes(ifindex) && !PEER_NETNS_LINK.test(name)),
+    );
     return removeLinks(
       ours.map(({ ifindex }) => ifindex),
       linkGroup(id),

@@ -14,6 +14,7 @@ import { eventually, lives } from '../helpers/controller';
 import { FAULTS } from '../helpers/faults';
 import { kernelLog } from '../helpers/kernel-log';
 import { okIn, testNetns } from '../helpers/netns';
+import { PrivateMachine } from '../helpers/private-machine';
 import { Random } from '../helpers/random';
 import { sameAs, snapshot } from '../helpers/snapshot';
 
@@ -153,4 +154,24 @@ t.test('a program detached after a crash: attach says so, and changes nothing', 
     'in one line, with a hint',
   );
   t.equal(cli(['attach', 'vnet0', '--netns', netns, '--daemon', '--replace', ...ADDRESSES]).status, 0, 'which helps');
+});
+
+const RENAME = `
+for link in $(ip -o link | sed -n 's/^[0-9]*: \\(v[prxy][^@:]*\\).*/\\1/p'); do
+  ip link set "$link" down; ip link set "$link" name "other$((count += 1))"
+done
+echo "$count"
+`;
+
+t.test('what is behind it is renamed: detach finds it', { skip: cannotRun }, async (t) => {
+  const machine = await PrivateMachine.start(t);
+  for (const how of ['running', 'crashed']) {
+    t.equal(machine.cli(['attach', 'vnet0', '--daemon', ...ADDRESSES]).status, 0);
+    if (how === 'crashed')
+      machine.shell('kill -KILL $(sed -n \'s/.*"pid": \\([0-9]*\\).*/\\1/p\' /run/vnet-bpf/*/state.json)');
+    const { stdout } = machine.run('nsenter', ['--net=/run/vnet-bpf/netns', 'sh', '-c', RENAME]);
+    t.equal(stdout, '4\n', 'the peer, and the three links of the waiting room');
+    t.match(machine.cli(['detach', 'vnet0']), { status: 0, stderr: '' }, how);
+    t.same(machine.residue(), [], `${how}: nothing is left`);
+  }
 });
