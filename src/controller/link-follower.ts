@@ -190,7 +190,9 @@ export class LinkFollower {
   }
 
   private followIpv6(link: Link): void {
-    if (this.ipv6.look(link))
+    const fight = (minutes: number): string =>
+      `somebody keeps setting net.ipv6.conf.${link.name}.accept_dad: new addresses are detected as duplicates first; the next try is in ${minutes} min`;
+    if (this.ipv6.look(link, () => this.repairs.may('accept_dad', fight)))
       this.followed.log(
         `${link.name}: detection of duplicate addresses was on, which comes with a new start of IPv6: it is off again`,
       );

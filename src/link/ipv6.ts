@@ -34,6 +34,9 @@ export function withoutAddressDetection(iface: string): void {
   for (const name of ['accept_dad', 'accept_ra', 'accept_redirects']) setInterfaceSysctl(iface, name, '0', 'ipv6');
 }
 
+const globalAddresses = ({ name }: Link): Address[] =>
+  addresses(name).filter((entry) => entry.family === 6 && entry.global);
+
 /** Follows IPv6 on an interface, and restores it after it has started anew. */
 export class Ipv6Keeper {
   /** The interface's global addresses when IPv6 last worked on it. */
@@ -43,18 +46,30 @@ export class Ipv6Keeper {
 
   /**
    * Looks at the interface, and restores what it had before IPv6 started anew. True if that was the case, or another
-   * program had switched DAD on.
+   * program had switched DAD on, which is undone if `mayUndo` says so.
    */
-  look(link: Link): boolean {
+  look(link: Link, mayUndo: () => boolean): boolean {
     const wasReset = detects(link.name);
+    if (wasReset === true && !this.isToRestore && this.isAsBefore(link) && !mayUndo()) {
+      this.known = globalAddresses(link);
+      return false;
+    }
     if (wasReset !== false) this.isToRestore = true;
     if (wasReset === null) return false;
     if (this.isToRestore) this.restore(link);
-    const present = addresses(link.name).filter((entry) => entry.family === 6 && entry.global);
+    const present = globalAddresses(link);
     // It may have ended, or started anew, since it was looked at: then the addresses are missing because of that.
     this.isToRestore = detects(link.name) !== false;
     if (!this.isToRestore) this.known = present;
     return wasReset;
+  }
+
+  /** Whether the interface has an address that it had before, or had none: a new start of IPv6 removes all. */
+  private isAsBefore(link: Link): boolean {
+    const present = globalAddresses(link);
+    return (
+      this.known.length === 0 || this.known.some(({ address }) => present.some((each) => each.address === address))
+    );
   }
 
   private restore(link: Link): void {

@@ -81,6 +81,7 @@ const UNDO: readonly (readonly [string, string])[] = [
   ['ip link set vnet0 alias', 'true'],
   ['ip link add br0', 'ip link del br0'],
   ['sysctl -w net.ipv4.conf.all.rp_filter', 'sysctl -w net.ipv4.conf.all.rp_filter=0'],
+  ['sysctl -w net.ipv4.conf.vnet0.rp_filter', 'sysctl -w net.ipv4.conf.vnet0.rp_filter=0'],
   [
     'sysctl -w net.ipv4.conf.vnet0.arp',
     'sysctl -w net.ipv4.conf.vnet0.arp_ignore=0 net.ipv4.conf.vnet0.arp_announce=0',

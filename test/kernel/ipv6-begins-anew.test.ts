@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** IPv6 on the interface is restored, whatever makes the kernel initialize it again. */
 import { spawn } from 'node:child_process';
+import * as fs from 'node:fs';
 
 import t from 'tap';
 
+import { Repairs } from '../../src/controller/supervisor';
 import { addresses } from '../../src/link/addresses';
 import { Ipv6Keeper, withoutAddressDetection } from '../../src/link/ipv6';
-import { linkByName } from '../../src/link/links';
+import { type Link, linkByName } from '../../src/link/links';
 import { Netns } from '../../src/link/netns';
 import { attachedIn, cannotRun, cliOk } from '../helpers/cli';
 import { eventually } from '../helpers/controller';
@@ -75,8 +77,7 @@ t.test('the MTU falls and rises at any moment of a look', { skip: cannotRun }, a
   ip('link', 'set', 'y', 'up');
   ip('addr', 'add', 'fd77::1/64', 'dev', 'x', 'nodad');
   const keeper = new Ipv6Keeper();
-  const look = (): boolean =>
-    netns.run(() => keeper.look(linkByName('x') as NonNullable<ReturnType<typeof linkByName>>));
+  const look = (): boolean => netns.run(() => keeper.look(linkByName('x') as Link, () => true));
   netns.run(() => withoutAddressDetection('x'));
   look();
   const changes = netns.run(() => spawn('ip', ['-batch', '-'], { stdio: ['pipe', 'ignore', 'inherit'] }));
@@ -98,4 +99,36 @@ t.test('the MTU falls and rises at any moment of a look', { skip: cannotRun }, a
   look();
   const left = netns.run(() => addresses('x')).map(({ address }) => address);
   t.ok(left.includes('fd77::1'), 'the address is there in the end');
+});
+
+t.test('there is no fight with somebody who keeps switching detection on', { skip: cannotRun }, async (t) => {
+  using netns = Netns.named(testNetns(t));
+  const ip = (...args: string[]): string => netns.run(() => ok('ip', args));
+  ip('link', 'add', 'x', 'up', 'type', 'veth', 'peer', 'name', 'y');
+  ip('link', 'set', 'y', 'up');
+  ip('addr', 'add', 'fd77::1/64', 'dev', 'x', 'nodad');
+  netns.run(() => withoutAddressDetection('x'));
+  const file = '/proc/sys/net/ipv6/conf/x/accept_dad';
+  const log: string[] = [];
+  const repairs = new Repairs((text) => log.push(text));
+  const keeper = new Ipv6Keeper();
+  const look = (): boolean =>
+    netns.run(() => keeper.look(linkByName('x') as Link, () => repairs.may('accept_dad', () => 'a fight')));
+  const has = (): string[] => netns.run(() => addresses('x')).map(({ address }) => address);
+  look();
+  const undone = Array.from({ length: 30 }, () => {
+    netns.run(() => fs.writeFileSync(file, '1'));
+    return look();
+  });
+  t.equal(undone.filter(Boolean).length, 20, 'as many repairs as are no fight');
+  t.same(log, ['a fight']);
+  t.equal(
+    netns.run(() => fs.readFileSync(file, 'utf8')),
+    '1\n',
+    'it is left alone',
+  );
+  ip('link', 'set', 'x', 'mtu', '1000');
+  ip('link', 'set', 'x', 'mtu', '1500');
+  look();
+  t.ok(has().includes('fd77::1'), 'a new start of IPv6 is followed meanwhile');
 });
