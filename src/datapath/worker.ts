@@ -8,8 +8,8 @@ import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from '
 import { loadAcquire, RingWaiter, trackMappings } from 'libbpf-ts';
 
 import { clock } from '../native/clock';
-import { allowedCpus, bindToCpu } from '../native/libc';
 import type { PollLoop } from './loop';
+import { OneCpu } from './one-cpu';
 import { openQueue, type PolledQueue, type PollRequest } from './worker-queue';
 
 /** A local copy: looking the function up in its module takes longer than the load. */
@@ -28,6 +28,8 @@ export interface GroupParts {
   onBell: () => void;
   /** Called once an interface has ended; its resources can be released. */
   onEnded: (loop: PollLoop) => void;
+  /** Called before each turn, with its time. */
+  onTurn: (now: number) => void;
 }
 
 export class PollGroup {
@@ -50,7 +52,9 @@ export class PollGroup {
   /** Polls until quit() has been called and no interface is left. */
   run(): void {
     while (!this.quitting || this.loops.length > 0) {
-      const pause = this.turn(clock.now());
+      const now = clock.now();
+      this.parts.onTurn(now);
+      const pause = this.turn(now);
       if (pause > 0) this.sleep(pause);
     }
   }
@@ -114,10 +118,7 @@ const RING_READY = RingWaiter.RING;
 
 function main(port: MessagePort, { spread, bell, mappings }: PollWorkerData): void {
   trackMappings(mappings);
-  // Bound to one CPU, as a NIC's interrupt is: frames wait in the backlog of the CPU that sent them (netif_rx), so a
-  // poller that moved in the middle of a flow would overtake its own frames.
-  const cpus = allowedCpus();
-  bindToCpu(cpus[spread % cpus.length] as number);
+  const cpu = new OneCpu(spread);
   using waiter = new RingWaiter();
   const open = new Map<PollLoop, PolledQueue>();
   const say = (message: PollWorkerMessage): void => port.postMessage(message);
@@ -154,7 +155,8 @@ function main(port: MessagePort, { spread, bell, mappings }: PollWorkerData): vo
     say({ kind: 'ended', key: polled.key });
   };
 
-  const group = new PollGroup({ waiter, bell: new Int32Array(bell), onBell, onEnded });
+  const onTurn = (now: number): void => cpu.keep(now);
+  const group = new PollGroup({ waiter, bell: new Int32Array(bell), onBell, onEnded, onTurn });
   say({ kind: 'started', wakeFd: waiter.wakeFd });
   onBell();
   group.run();

@@ -8,6 +8,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { MappedMemory, trackMappings } from 'libbpf-ts';
 
 import { PollLoop } from '../datapath/loop';
+import { CPU_LOOK_MS, OneCpu } from '../datapath/one-cpu';
 import { faultOf } from '../datapath/outcomes';
 import { Poller } from '../datapath/poller';
 import { increment } from '../datapath/shared-memory';
@@ -17,7 +18,7 @@ import { recordedRule } from '../faults/language';
 import { LogWriter } from '../faults/log-writer';
 import type { FaultsWish, RulesWish } from '../faults/source';
 import { BATCH, CONTROL } from '../layout';
-import { allowedCpus, bindToCpu } from '../native/libc';
+import { clock } from '../native/clock';
 import { keepNodeQuiet } from '../native/node';
 import type { OnHookError } from './contract';
 import { Reports } from './error-text';
@@ -364,7 +365,7 @@ keepNodeQuiet();
 const data = workerData as HookWorkerData;
 trackMappings(data.mappings);
 // On the same CPU as the plain poller would be.
-const cpus = allowedCpus();
-bindToCpu(cpus[data.spread % cpus.length] as number);
+const cpu = new OneCpu(data.spread);
+setInterval(() => cpu.keep(clock.now()), CPU_LOOK_MS).unref();
 const worker = new HookWorker(parentPort, data);
 parentPort.on('message', (request: HookRequest) => void worker.receive(request));

@@ -89,6 +89,7 @@ class Stage {
       bell: new Int32Array(new SharedArrayBuffer(4)),
       onBell: () => undefined,
       onEnded: () => group.quit(),
+      onTurn: () => undefined,
     });
     group.add(this.loop());
     group.run();
