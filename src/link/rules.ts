@@ -185,7 +185,13 @@ export const LOCAL: Rule = { priority: 0, table: LOCAL_TABLE, protocol: RTPROT_K
 /** Our first rule. */
 export const NET: Rule = { ...LOCAL, exceptGroup: LOOP_GROUP };
 
-export const isNet = (rule: Rule): boolean => rule.priority === 0 && rule.exceptGroup === LOOP_GROUP && asksLocal(rule);
+const asksLocalForOthers = (rule: Rule): boolean => rule.exceptGroup === LOOP_GROUP && asksLocal(rule);
+export const isNet = (rule: Rule): boolean => asksLocalForOthers(rule) && rule.priority === 0;
+/**
+ * A copy of our first rule that `ip rule restore` has made: the kernel reports no priority of 0, and gives the restored
+ * rule another one.
+ */
+const isRestored = (rule: Rule): boolean => asksLocalForOthers(rule) && rule.priority > 0;
 export const isLoop = ({ table, iif, special }: Rule): boolean =>
   table >= FIRST_TABLE && table <= LAST_TABLE && iif === 'lo' && !special;
 const isPlainLocal = (rule: Rule): boolean => asksLocal(rule) && rule.exceptGroup === undefined;
@@ -209,7 +215,7 @@ const isBehind = (rule: Rule, present: readonly Rule[]): boolean =>
     isNet(other) ? rule.priority === USUAL + 1 : isOurLoop(other) && other.priority === rule.priority - 1,
   );
 const isOurs = (rule: Rule, present: readonly Rule[]): boolean =>
-  isNet(rule) || isOurLoop(rule) || isBehind(rule, present);
+  asksLocalForOthers(rule) || isOurLoop(rule) || isBehind(rule, present);
 const isOthers = (rule: Rule, present: readonly Rule[]): boolean =>
   !isOurs(rule, present) && !isOld(rule) && !isFirst(rule);
 
@@ -285,7 +291,7 @@ function difference(present: readonly Rule[], wanted: readonly Rule[]): Change {
   return {
     add: wanted.filter((rule) => !present.some((each) => isSame(each, rule))),
     // Rules for the local table first: one of ours before a loop rule would take its packets.
-    remove: [...surplus.filter(isPlainLocal), ...surplus.filter(isLoop), ...surplus.filter(isNet)],
+    remove: [...surplus.filter(isPlainLocal), ...surplus.filter(isLoop), ...surplus.filter(asksLocalForOthers)],
   };
 }
 
@@ -300,7 +306,7 @@ export function changesWithout(table: number, present: readonly Rule[], isStale:
   const left = present.filter((rule) => !leaving.includes(rule));
   const anyNew = left.some(isOurLoop);
   const anyOld = left.some((rule) => isOld(rule) && !isOldMoved(rule));
-  const shared = anyNew ? [] : left.filter((rule) => isNet(rule) || isBehind(rule, present));
+  const shared = anyNew ? [] : left.filter((rule) => asksLocalForOthers(rule) || isBehind(rule, present));
   const oldMoved = anyOld ? [] : left.filter(isOldMoved);
   const others = left.some(
     (rule) =>
@@ -314,6 +320,12 @@ export function changesWithout(table: number, present: readonly Rule[], isStale:
   return {
     add: restored,
     behindAdded: left.filter((rule) => restored.length > 0 && isOthers(rule, present) && rule.priority === 0),
-    remove: [...shared.filter(isNet), ...shared.filter(isPlainLocal), ...oldMoved, ...leaving],
+    remove: [
+      ...shared.filter(isNet),
+      ...shared.filter(isRestored),
+      ...shared.filter(isPlainLocal),
+      ...oldMoved,
+      ...leaving,
+    ],
   };
 }

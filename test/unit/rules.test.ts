@@ -74,6 +74,9 @@ const OTHERS: Readonly<Record<string, (rules: Rules) => void>> = {
   'ip rule flush': (rules) => (rules.list = rules.list.filter(({ priority }) => priority === 0)),
   'systemd-networkd': (rules) => (rules.list = rules.list.filter(({ protocol }) => protocol === KERNEL)),
   'somebody takes his rules away': (rules) => (rules.list = rules.list.filter(({ special }) => !special)),
+  // `ip rule save` leaves out a priority of 0.
+  'ip rule save and restore': (rules) =>
+    rules.list.filter(({ priority }) => priority === 0).forEach((rule) => rules.addWithoutPriority(rule)),
   'the rule for the main table': (rules) => rules.add({ ...MAIN, protocol: BOOT }),
 };
 
