@@ -4,11 +4,11 @@
  * too long.
  */
 import * as fs from 'node:fs';
-import * as os from 'node:os';
 import * as path from 'node:path';
 
 import { quoted, usageError, VnetError } from '../errors';
 import { PROFILES } from '../impair/words';
+import { homeDirectory } from '../native/inherited';
 import { putFile } from '../native/trusted';
 import { printMade, tell } from '../terminal/output';
 import {
@@ -41,10 +41,11 @@ const valueOf = (declared: Declared, commands: readonly Command[]): Words | null
 
 /**
  * Shell commands that print names, one per line. The records are root's: for other users they print nothing, silently.
- * zsh reports a pattern that matches nothing, so find(1) looks for the files.
+ * zsh reports a pattern that matches nothing, so find(1) looks for the files. `command` passes over aliases and
+ * functions of the user's shell, which may have another `find`.
  */
-const INTERFACES = `find /run/vnet-bpf -name state.json -exec sed -n 's/^  "iface": "\\(.*\\)",$/\\1/p' {} + 2>/dev/null`;
-const NAMESPACES = 'find /run/netns -mindepth 1 -maxdepth 1 2>/dev/null | sed "s,.*/,,"';
+const INTERFACES = `command find /run/vnet-bpf -name state.json -exec sed -n 's/^  "iface": "\\(.*\\)",$/\\1/p' {} + 2>/dev/null`;
+const NAMESPACES = 'command find /run/netns -mindepth 1 -maxdepth 1 2>/dev/null | command sed "s,.*/,,"';
 
 const optionNames = (options: Options): string[] => Object.keys(options).map((name) => `--${name}`);
 
@@ -256,14 +257,10 @@ const SCRIPTS: Readonly<Record<Shell, (commands: readonly Command[]) => string>>
 const scriptOf = (shell: Shell, commands: readonly Command[]): string => SCRIPTS[shell](commands).trimEnd();
 
 /** The file where a shell looks: for all users if root asks, else for this user alone. */
-export function completionFile(
-  shell: Shell,
-  isRoot: boolean,
-  { HOME = '', XDG_DATA_HOME = '', XDG_CONFIG_HOME = '' } = process.env,
-): string {
-  const home = path.isAbsolute(HOME) ? HOME : os.userInfo().homedir;
+export function completionFile(shell: Shell, isRoot: boolean, env: NodeJS.ProcessEnv = process.env): string {
+  const { XDG_DATA_HOME = '', XDG_CONFIG_HOME = '' } = env;
   const below = (directory: string, otherwise: string): string =>
-    path.isAbsolute(directory) ? directory : path.join(home, otherwise);
+    path.isAbsolute(directory) ? directory : path.join(homeDirectory(env), otherwise);
   const share = isRoot ? '/usr/local/share' : below(XDG_DATA_HOME, '.local/share');
   switch (shell) {
     case 'bash':

@@ -68,6 +68,22 @@ for (const shell of SHELLS) {
 }
 
 t.test(
+  'a shell whose user has another find, and stops at errors',
+  { skip: cannotRun || without('bash') },
+  async (t) => {
+    const netns = testNetns(t);
+    attachedIn(t, netns, [], 'vncomplete0');
+    const script = path.join(ROOT, 'dist', 'completion', 'vnet-bpf.bash');
+    const lines = [
+      'shopt -s expand_aliases failglob; alias find=false sed=false',
+      `set -u; . '${script}'`,
+      'COMP_WORDS=(vnet-bpf detach "$1"); COMP_CWORD=2; _vnet_bpf; echo "${COMPREPLY[@]}"',
+    ];
+    t.match(run('bash', ['-c', lines.join('\n'), 'bash', 'vncom']), { status: 0, stdout: 'vncomplete0\n', stderr: '' });
+  },
+);
+
+t.test(
   'not root: nothing is offered, and nothing is said',
   { skip: cannotRun || without('bash') || withoutTools('setpriv') },
   async (t) => {
