@@ -4,12 +4,11 @@
  * a word followed by `{name=value}` pairs.
  */
 import * as fs from 'node:fs';
-import * as os from 'node:os';
 import * as path from 'node:path';
 
 import { oneFile, openPipeSink } from '../capture/sink';
 import { named, quoted, usageError, VnetError } from '../errors';
-import { absolutePath } from '../native/inherited';
+import { absolutePath, homeDirectory } from '../native/inherited';
 import { programVersion } from '../native/node';
 import { putFile, trustedPath, withoutForeignLinks } from '../native/trusted';
 import { parseFilter } from '../packet/filter';
@@ -26,8 +25,9 @@ const MADE_HERE = '# Made by vnet-bpf extcap --install: how Wireshark finds loop
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
 
 /** Where Wireshark looks besides its own directory: before version 4.2, and since. */
-export const personalDirectories = ({ XDG_CONFIG_HOME = '', HOME = '' } = process.env): string[] => {
-  const home = path.isAbsolute(HOME) ? HOME : os.userInfo().homedir;
+export const personalDirectories = (env: NodeJS.ProcessEnv = process.env): string[] => {
+  const { XDG_CONFIG_HOME = '' } = env;
+  const home = homeDirectory(env);
   return [
     path.join(path.isAbsolute(XDG_CONFIG_HOME) ? XDG_CONFIG_HOME : path.join(home, '.config'), 'wireshark', 'extcap'),
     path.join(home, '.local', 'lib', 'wireshark', 'extcap'),

@@ -109,14 +109,23 @@ function writeTypes(directory: string): void {
   fs.writeFileSync(path.join(types, 'package.json'), json({ private: true, type: 'commonjs' }));
 }
 
-/** Writes a file unless it exists; returns whether it was written. */
+/** Writes a file unless it exists; returns whether it was written. One that cannot be written to its end is removed. */
 function writeNew(file: string, text: string): boolean {
+  let fd: number;
   try {
-    fs.writeFileSync(file, text, { flag: 'wx' });
-    return true;
+    fd = fs.openSync(file, 'wx');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     return false;
+  }
+  try {
+    fs.writeFileSync(fd, text);
+    return true;
+  } catch (error) {
+    fs.rmSync(file, { force: true });
+    throw error;
+  } finally {
+    fs.closeSync(fd);
   }
 }
 

@@ -23,7 +23,7 @@ import { onCommandLine, parseBuffer, parseInteger, parseSize } from '../options/
 import { parseFilter } from '../packet/filter';
 import { requirePrivileges } from '../requirements';
 import type { Attachment } from '../state/store';
-import { bytes, jsonText, printNotice, reportError, tell, tellMade } from '../terminal/output';
+import { bytes, jsonText, reportError, tell, tellMade, tellNotice } from '../terminal/output';
 import { duration, ProgressLine, Rate } from '../terminal/progress';
 import { endSignals } from '../terminal/signals';
 import { MAX_SNAPLEN, MIN_SNAPLEN } from './arguments';
@@ -93,7 +93,7 @@ export async function recordCommand(args: RecordArguments): Promise<void> {
         unmatched,
       }),
     );
-  else if (args.write === STDOUT) printNotice(line);
+  else if (args.write === STDOUT) tellNotice(line);
   else tell(line);
   await allNewsIsOut();
   process.exit(); // a pipe with a slow reader must not keep the process alive

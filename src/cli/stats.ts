@@ -7,7 +7,7 @@ import { clock, monotonicMs } from '../native/clock';
 import { printable } from '../printable';
 import { requirePrivileges } from '../requirements';
 import type { Attachment } from '../state/store';
-import { bytes, print, printJson, printMade, printNotice, table } from '../terminal/output';
+import { bytes, print, printJson, printMade, table, tellNotice } from '../terminal/output';
 import { checkSelection, readIfWhole, reportBroken, secondsOf, selected, type Read } from './selection';
 
 /** How long `--check` waits for frames that are on their way, and between two looks, in milliseconds. */
@@ -68,7 +68,7 @@ function requireBalance(stats: Stats): void {
   const sums = frameAccounting(stats);
   const lost = lostBehind(stats);
   if (sums.balanced && lost.length > 0)
-    printNotice(`${stats.interface}: every frame is accounted for, but not all came back: ${listed(lost)}`);
+    tellNotice(`${stats.interface}: every frame is accounted for, but not all came back: ${listed(lost)}`);
   if (sums.balanced) return;
   throw new VnetError(
     'STATE',

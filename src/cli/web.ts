@@ -7,7 +7,7 @@ import { programVersion } from '../native/node';
 import { checkInterfaceName, checkNetnsName, onCommandLine } from '../options/values';
 import { requirePrivileges } from '../requirements';
 import type { Attachment } from '../state/store';
-import { print, printNotice } from '../terminal/output';
+import { print, tellNotice } from '../terminal/output';
 import { endSignals } from '../terminal/signals';
 import { WebServer } from '../web/server';
 import { selectedNow } from './selection';
@@ -29,18 +29,18 @@ export async function webCommand(args: WebArguments): Promise<void> {
   requirePrivileges();
   // An interface that is missing now is an error; one that goes later is not.
   names.forEach((name) => requireAttachment(name, netns ?? null));
-  const ended = new Promise<void>((resolve) => endSignals().forEach((signal) => process.once(signal, () => resolve())));
   const look = (): Attachment[] =>
     names.length === 0
       ? selectedNow({ iface: undefined, netns })
       : names.flatMap((iface) => selectedNow({ iface, netns }));
   await using server = await WebServer.listen({ address, version: programVersion(), readOnly, look });
   if (!isLoopback(address.host))
-    printNotice(
+    tellNotice(
       `warning: ${server.url.replace(/#.*/, '')} is open to the network, unencrypted: whoever reads the token there ${readOnly ? 'sees the frames' : 'sees the frames, and can change what happens to them'}`,
     );
   print(server.url);
-  await ended;
+  // Not before: a signal ends a process that waits for the reader of the address.
+  await new Promise<void>((resolve) => endSignals().forEach((signal) => process.once(signal, () => resolve())));
 }
 
 function addressOf({ listen, allowRemote }: WebArguments): ListenAddress {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** What this process inherits and passes on: descriptors, the environment, the umask, the working directory. */
 import * as fs from 'node:fs';
+import * as os from 'node:os';
 import * as path from 'node:path';
 
 import { VnetError } from '../errors';
@@ -138,6 +139,22 @@ export function programEnvironment(): NodeJS.ProcessEnv {
     NODE_OPTIONS: '',
     NODE_V8_COVERAGE: '',
   };
+}
+
+/**
+ * The home directory of this process's user: HOME, or what the system's list of users says. Throws a VnetError if
+ * neither names one, as for a user number that a container runtime has made up.
+ */
+export function homeDirectory({ HOME = '' }: NodeJS.ProcessEnv = process.env): string {
+  if (path.isAbsolute(HOME)) return HOME;
+  try {
+    return os.userInfo().homedir;
+  } catch (cause) {
+    throw new VnetError('STATE', `home directory of user ${process.geteuid?.()}`, 'is not known, and HOME is not set', {
+      hint: 'set HOME to the directory',
+      cause,
+    });
+  }
 }
 
 // The umask that this process has from its caller.

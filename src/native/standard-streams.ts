@@ -192,6 +192,9 @@ export function requireReader(): void {
 /** Prints what the command says about its work. Never throws, and waits for no reader. */
 export const news = (stream: StandardStream, text: string | Buffer): void => streams[stream].news(text);
 
+/** Whether news of a stream still waits for its reader, such as a terminal that Ctrl-S has stopped. */
+export const newsWaits = (stream: StandardStream): boolean => streams[stream].waits;
+
 /**
  * Passes on what a thread prints, as news. For a Worker with `stdout` and `stderr` set: otherwise Node.js opens
  * process.stdout and process.stderr for it.

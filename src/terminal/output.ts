@@ -37,9 +37,6 @@ const asText = (lines: readonly string[]): string => lines.map((line) => `${prin
 /** Prints lines of a report. Throws a VnetError if they cannot be written. */
 export const print = (...lines: readonly string[]): void => report(1, asText(lines));
 
-/** print() on stderr. */
-export const printNotice = (...lines: readonly string[]): void => report(2, asText(lines));
-
 /** Prints a report that is already printable: made of our own words, or of text that has been through printable(). */
 export const printMade = (text: string): void => report(1, `${text}\n`);
 

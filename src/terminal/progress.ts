@@ -3,8 +3,8 @@
 import * as fs from 'node:fs';
 
 import { clock } from '../native/clock';
-import { news } from '../native/standard-streams';
-import { inForeground, isTerminal } from '../native/terminal';
+import { news, newsWaits } from '../native/standard-streams';
+import { inForeground, isTerminal, movesCursor } from '../native/terminal';
 import { printable } from '../printable';
 
 const INTERVAL_MS = 500;
@@ -17,13 +17,14 @@ export class ProgressLine implements Disposable {
 
   /** `text` is called for each update. If standard error is not a terminal nothing is shown. */
   constructor(private readonly text: () => string) {
-    if (isTerminal(fs.fstatSync(2)) && process.env['TERM'] !== 'dumb')
+    if (isTerminal(fs.fstatSync(2)) && movesCursor(process.env))
       this.timer = setInterval(() => this.show(), INTERVAL_MS).unref();
   }
 
   private show(): void {
-    // While a shell has this process in the background, the terminal is the shell's.
-    if (!inForeground()) return;
+    // While a shell has this process in the background, the terminal is the shell's. A terminal that is stopped would
+    // show the lines of all that time at once, and what is kept for it has an end.
+    if (!inForeground() || newsWaits(2)) return;
     const text = printable(this.text()).slice(0, (process.stderr.columns || COLUMNS) - 1);
     this.write(text);
   }

@@ -9,6 +9,7 @@ import t from 'tap';
 import { commandsFor } from '../../src/cli/hook';
 import { cannotRun, cli, ROOT } from '../helpers/cli';
 import { hookDirectory } from '../helpers/hook-file';
+import { PrivateMachine } from '../helpers/private-machine';
 
 const node = (...args: readonly string[]): { status: number | null; stdout: string; stderr: string } =>
   spawnSync(process.execPath, args, { encoding: 'utf8', env: { ...process.env, NODE_OPTIONS: '' } });
@@ -110,6 +111,18 @@ t.test('what to type next', async (t) => {
     "sudo install -D -m 644 '/home/ann/my nic/hook.ts' /etc/vnet-bpf/hook.ts && sudo vnet-bpf hook vnet0 /etc/vnet-bpf/hook.ts",
     'a hook of a user is installed first',
   );
+});
+
+t.test('a full disk', { skip: cannotRun }, async (t) => {
+  const machine = await PrivateMachine.start(t);
+  machine.shell('mkdir /run/small; mount -t tmpfs -o size=4k,mode=755 tmpfs /run/small; echo >/run/small/first');
+  t.match(machine.cli(['hook', '--init', '/run/small/hook.ts']), {
+    status: 1,
+    stderr: /^vnet-bpf: hook \/run\/small\/hook.ts: cannot be written: ENOSPC\nhint: [^\n]+\n$/,
+  });
+  t.equal(machine.shell('ls /run/small'), 'first\n', 'no empty hook is left, which would stay as it is');
+  machine.shell('mount -o remount,size=10m /run/small');
+  t.match(machine.cli(['hook', '--init', '/run/small/hook.ts']), { status: 0, stdout: /hook\.ts is a hook/ });
 });
 
 t.test('where no hook can be', { skip: cannotRun }, async (t) => {

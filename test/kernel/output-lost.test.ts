@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Every command when its output cannot be written: a report fails with one line, and work is still done. */
+import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 import t from 'tap';
@@ -164,6 +165,22 @@ t.test('a recording that nobody reads ends in time, and says why', { skip: canno
     { status: 1, stderr: /^vnet-bpf: recording pipe: ends early: [^\n]+\nhint: [^\n]+\n$/ },
     'a pipe by its name',
   );
+  machine.cli(['detach', '--all']);
+});
+
+t.test('what a report says besides, on standard error, is no reason to fail', { skip: cannotRun }, async (t) => {
+  const machine = await PrivateMachine.start(t);
+  const withoutStderr = (args: string): Result =>
+    machine.run('bash', [
+      '-c',
+      `timeout -s INT 3 '${process.execPath}' '${MAIN}' ${args} 2>/dev/full >'${t.testdirName}/out'; echo $?`,
+    ]);
+  t.testdir({});
+  t.equal(machine.cli(['attach', 'vnet0', '--daemon']).status, 0);
+  t.equal(withoutStderr('record vnet0 -w - --duration 0.1').stdout, '0\n', 'how many frames were recorded');
+  // timeout(1) ends with 124 whatever it has ended.
+  t.equal(withoutStderr('web --listen 0.0.0.0:0 --allow-remote').stdout, '124\n', 'that others can reach the page');
+  t.match(fs.readFileSync(path.join(t.testdirName, 'out'), 'utf8'), /^http:/);
   machine.cli(['detach', '--all']);
 });
 

@@ -7,6 +7,7 @@ import t from 'tap';
 
 import { COMMANDS } from '../../src/cli/commands';
 import { completionFile, installFor } from '../../src/cli/completion';
+import { personalDirectories } from '../../src/cli/extcap';
 import { ROOT } from '../helpers/cli';
 
 t.test('where', async (t) => {
@@ -21,6 +22,27 @@ t.test('where', async (t) => {
     '/home/u/.config/fish/completions/vnet-bpf.fish',
     'a relative one does not count',
   );
+});
+
+const skip = process.geteuid?.() === 0 ? false : 'needs root';
+t.test('a user without a home', { skip }, async (t) => {
+  // A number that no list of users has, as in containers.
+  process.seteuid?.(4242);
+  try {
+    t.throws(() => completionFile('bash', false, {}), {
+      code: 'STATE',
+      message: 'home directory of user 4242: is not known, and HOME is not set',
+      hint: /HOME/,
+    });
+    t.throws(() => personalDirectories({}), { code: 'STATE' }, 'extcap --install, too');
+    t.equal(
+      completionFile('bash', false, { XDG_DATA_HOME: '/d' }),
+      '/d/bash-completion/completions/vnet-bpf',
+      'where none is needed',
+    );
+  } finally {
+    process.seteuid?.(0);
+  }
 });
 
 t.test('installed, and once more', async (t) => {
