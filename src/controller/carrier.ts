@@ -9,6 +9,7 @@
 import { commandAbout, HINTS, messageOf, VnetError } from '../errors';
 import { linkByIndex, setDown, setUp } from '../link/links';
 import type { Netns } from '../link/netns';
+import { openAttachmentNetns } from '../link/netns-record';
 import { refused } from '../link/veth';
 import { monotonicMs } from '../native/clock';
 import type { Attachment } from '../state/store';
@@ -140,13 +141,20 @@ export function carrierEnd(attachment: Attachment): number {
   });
 }
 
+/** Whether vnet0 is there without its peer. One that was deleted took vnet0 with it, which link-follower.ts notices. */
+function isAlone(attachment: Attachment): boolean {
+  using netns = openAttachmentNetns(attachment);
+  return netns?.run(() => linkByIndex(attachment.ifindex)?.peerIfindex === attachment.peer?.ifindex) ?? false;
+}
+
 /** The state of the peer, which no other program has to change. */
 export function peerPart({ attachment, peerNetns }: Pick<CarrierParts, 'attachment' | 'peerNetns'>): Part {
   const look = (): Finding | null => {
     const { peer, iface, carrierLost } = attachment;
-    const link = peer && peerNetns.run(() => linkByIndex(peer.ifindex));
-    // A peer that is gone took vnet0 with it, which link-follower.ts notices.
-    if (!link || link.up === (carrierLost === null)) return null;
+    if (!peer) return null;
+    const link = peerNetns.run(() => linkByIndex(peer.ifindex));
+    if (!link) return isAlone(attachment) ? { what: `somebody moved the peer of ${iface} to another namespace` } : null;
+    if (link.up === (carrierLost === null)) return null;
     return {
       what: `somebody set the peer of ${iface} ${link.up ? 'up' : 'down'}`,
       repair: () => peerNetns.run(() => (link.up ? setDown : setUp)(link.ifindex)),

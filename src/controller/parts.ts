@@ -207,7 +207,7 @@ function lockPart({ attachment, own }: Supervised): Part {
 function socketPart({ attachment, listenAgain }: Supervised): Part {
   const file = controlSocket(attachment.id);
   const look = (): Finding | null =>
-    fs.existsSync(file)
+    fs.lstatSync(file, { throwIfNoEntry: false })?.isSocket()
       ? null
       : { what: `somebody removed the control socket of ${attachment.iface}`, repair: listenAgain, always: true };
   return { name: 'the control socket', look };

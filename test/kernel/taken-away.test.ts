@@ -13,7 +13,7 @@ import { attachedIn, attachmentOf, cannotRun, cli, SLOW } from '../helpers/cli';
 import { eventually, lives } from '../helpers/controller';
 import { FAULTS } from '../helpers/faults';
 import { kernelLog } from '../helpers/kernel-log';
-import { okIn, testNetns } from '../helpers/netns';
+import { ok, okIn, testNetns } from '../helpers/netns';
 import { PrivateMachine } from '../helpers/private-machine';
 import { Random } from '../helpers/random';
 import { sameAs, snapshot } from '../helpers/snapshot';
@@ -154,6 +154,32 @@ t.test('a program detached after a crash: attach says so, and changes nothing', 
     'in one line, with a hint',
   );
   t.equal(cli(['attach', 'vnet0', '--netns', netns, '--daemon', '--replace', ...ADDRESSES]).status, 0, 'which helps');
+});
+
+t.test('it ends: the peer is moved to another namespace', { skip: cannotRun }, async (t) => {
+  const netns = testNetns(t);
+  const before = snapshot(netns);
+  const iface = `v${netns.slice(2)}`;
+  const { id, pid } = attachmentOf(attachedIn(t, netns, ADDRESSES, iface));
+  const far = testNetns(t);
+  ok('nsenter', ['--net=/run/vnet-bpf/netns', 'ip', 'link', 'set', `vp${id}`, 'netns', `/run/netns/${far}`]);
+  t.ok(await eventually(() => !lives(pid), 8000), 'the controller ends by itself');
+  t.ok(
+    kernelLog().some((line) => line.includes(`somebody moved the peer of ${iface} to another namespace`)),
+    'the log says why',
+  );
+  t.notMatch(ok('ip', ['-n', far, 'link']), `vp${id}`, 'the peer has gone with it');
+  await sameAs(t, before, 'nothing is left', netns);
+});
+
+t.test('something else in the place of the control socket', { skip: cannotRun }, async (t) => {
+  const machine = await PrivateMachine.start(t);
+  t.equal(machine.cli(['attach', 'vnet0', '--daemon', ...ADDRESSES]).status, 0);
+  machine.shell('for file in /run/vnet-bpf/*/control; do rm "$file"; touch "$file"; done');
+  t.ok(await eventually(() => machine.cli(['carrier', 'vnet0', 'up']).status === 0, 10_000), 'orders arrive again');
+  t.match(machine.cli(['log', 'vnet0']).stdout, /somebody removed the control socket of vnet0: put back/);
+  t.equal(machine.cli(['detach', 'vnet0']).status, 0);
+  t.same(machine.residue(), []);
 });
 
 const RENAME = `

@@ -99,6 +99,7 @@ t.test('commands and options exist', async (t) => {
 /** Of other programs, or not messages. */
 const NOT_OUR_MESSAGES = [
   "env: 'node': No such file or directory",
+  'Fatal process OOM in Failed to reserve virtual memory', // V8
   'Peer MTU is too large to set XDP',
   'stats --check',
   'ended with SIGABRT',
