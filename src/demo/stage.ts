@@ -10,7 +10,7 @@ import * as path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import type { Stats } from '../datapath/stats';
-import { HINTS, VnetError } from '../errors';
+import { exhaustion, HINTS, messageOf, VnetError } from '../errors';
 import { addNamedNetns } from '../link/netns';
 import { clock } from '../native/clock';
 import { programEnvironment, SYSTEM_PATH, workingDirectory } from '../native/inherited';
@@ -132,6 +132,20 @@ interface Listed {
 export const IFACE = 'vnet0';
 export const ADDRESS = '10.77.0.1';
 
+function directoryOfItsOwn(): string {
+  try {
+    return fs.mkdtempSync(path.join(os.tmpdir(), 'vnet-demo-'));
+  } catch (cause) {
+    throw (
+      exhaustion(cause) ??
+      new VnetError('STATE', `directory ${os.tmpdir()}`, `nothing can be made in it: ${messageOf(cause)}`, {
+        hint: 'TMPDIR names another one: TMPDIR=/tmp vnet-bpf demo',
+        cause,
+      })
+    );
+  }
+}
+
 export class Sandbox {
   readonly netns: string;
   readonly directory: string;
@@ -146,7 +160,7 @@ export class Sandbox {
   constructor() {
     this.netns = fs.existsSync('/run/netns/vnet-demo') ? `vnet-demo-${process.pid}` : 'vnet-demo';
     this.where = `${IFACE} --netns ${this.netns}`;
-    this.directory = fs.mkdtempSync(path.join(os.tmpdir(), 'vnet-demo-'));
+    this.directory = directoryOfItsOwn();
     for (const signal of endSignals()) process.on(signal, () => this.stop());
   }
 

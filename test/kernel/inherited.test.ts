@@ -266,6 +266,14 @@ t.test('an environment of nothing at all', { skip }, async (t) => {
   t.match(bash(`${env} attach vnet0 --daemon && ${env} list && ${env} detach vnet0`), { status: 0, stderr: '' });
 });
 
+t.test('a TMPDIR that is not there', { skip }, async (t) => {
+  const { bash } = await start(t);
+  const { status, stderr } = bash('V demo', { TMPDIR: '/nonexistent' });
+  t.equal(status, 1);
+  t.match(stderr, ONE_LINE_AND_HINT);
+  t.match(stderr, /^vnet-bpf: directory \/nonexistent: nothing can be made in it: [^]*hint: TMPDIR names another one/);
+});
+
 t.test('standard streams that are closed', { skip }, async (t) => {
   const { machine, bash } = await start(t);
   for (const closed of ['<&-', '>&-', '2>&-', '<&- >&- 2>&-']) {
