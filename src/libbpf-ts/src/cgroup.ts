@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { closeSync, openSync } from 'node:fs';
-import { systemError } from './errors';
+
+import { text } from './border';
+import { systemError, UsageError } from './errors';
 import { attachLink, type Link, type LinkKind } from './link';
 import { libbpf } from './native/libbpf';
 import type { BpfProgram } from './program';
@@ -31,8 +33,9 @@ export function attachCgroup(program: BpfProgram, { path }: CgroupTarget): Link 
 
 function openDirectory(path: string): number {
   try {
-    return openSync(path, 'r');
+    return openSync(text('attach to cgroup', 'path', path), 'r');
   } catch (error) {
+    if (error instanceof UsageError) throw error;
     const { errno = 0 } = error as NodeJS.ErrnoException;
     throw systemError(`open ${path}`, errno);
   }

@@ -5,7 +5,7 @@ import { check, Errno, systemError, UsageError } from './errors';
 import { OwnedFd, pinFd } from './fd';
 import type { ClsactState, TcDirection, TcLink, TcTarget } from './link';
 import { CStruct, lastErrno, libc, littleEndian } from './native/ffi';
-import { libbpf } from './native/libbpf';
+import { calling, libbpf } from './native/libbpf';
 import type { BpfProgram } from './program';
 
 const AF_NETLINK = 16;
@@ -169,16 +169,17 @@ export class ClsactLink implements TcLink {
 export function attachClsact(program: BpfProgram, target: TcTarget): TcLink {
   const { ifindex, direction } = target;
   const what = `attach ${program.name} to ${direction} of device ${ifindex} (clsact)`;
-  const created = libbpf.bpf_tc_hook_create(hookOf(ifindex, pointOf(direction)).bytes);
-  if (created !== -Errno.EEXIST) check(created, `${what}: create qdisc`, ['CAP_NET_ADMIN']);
+  const hook = hookOf(ifindex, pointOf(direction));
+  const { result: created, messages } = calling((library) => library.bpf_tc_hook_create(hook.bytes));
+  if (created !== -Errno.EEXIST) check(created, `${what}: create qdisc`, ['CAP_NET_ADMIN'], messages);
   // A filter of ours that still exists proves that the qdisc is the one that we created.
   const createdQdisc =
     created === 0 || [...creators].some((link) => link.target.ifindex === ifindex && link.isAttached());
   const filter = filterOf(0, 0).setU32(8, program.fd);
-  const error = libbpf.bpf_tc_attach(hookOf(ifindex, pointOf(direction)).bytes, filter.bytes);
-  if (error < 0) {
+  const attached = calling((library) => library.bpf_tc_attach(hook.bytes, filter.bytes));
+  if (attached.result < 0) {
     if (createdQdisc) removeEmptyQdisc(ifindex);
-    throw systemError(what, error, ['CAP_NET_ADMIN', 'CAP_BPF']);
+    throw systemError(what, attached.result, ['CAP_NET_ADMIN', 'CAP_BPF'], attached.messages);
   }
   const [handle, priority] = [filter.u32(20), filter.u32(24)];
   const state: ClsactState = { kind: 'clsact', ifindex, direction, handle, priority, progId: program.id, createdQdisc };

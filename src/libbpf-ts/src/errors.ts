@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
-import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 
 import { type Capability, kernelIsAtLeast, lackingCapabilities } from './kernel';
+import { errnoNames, libc } from './native/ffi';
+import { bounded, reasonOf } from './reasons';
 
-/**
- * Errors unknown to Node: those that libbpf invents (`enum libbpf_errno`), EBADFD, and ENOTSUPP, which leaks out of the
- * kernel.
- */
+/** Errors unknown to libc: those that libbpf invents (`enum libbpf_errno`), and two that leak out of the kernel. */
 const extra: Readonly<Record<number, readonly [string, string]>> = {
   77: ['EBADFD', 'file descriptor in bad state'],
+  512: ['ERESTARTSYS', 'interrupted by a signal'],
   524: ['ENOTSUPP', 'operation is not supported'],
   4000: ['LIBBPF_ERRNO__LIBELF', 'libelf failed: not an ELF file'],
   4001: ['LIBBPF_ERRNO__FORMAT', 'the BPF object is malformed'],
@@ -31,13 +30,13 @@ const extra: Readonly<Record<number, readonly [string, string]>> = {
 export function errnoName(errno: number): string {
   const known = extra[errno];
   if (known) return known[0];
-  for (const [name, value] of Object.entries(constants.errno)) if (value === errno) return name;
-  return `errno ${errno}`;
+  return errnoNames.get(errno) ?? `errno ${errno}`;
 }
 
 /** Description of a positive errno. */
 export function errnoText(errno: number): string {
-  return extra[errno]?.[1] ?? getSystemErrorMap().get(-errno)?.[1] ?? 'unknown error';
+  const known = extra[errno]?.[1] ?? getSystemErrorMap().get(-errno)?.[1];
+  return known ?? (errnoNames.has(errno) ? libc.strerror(errno).toLowerCase() : 'unknown error');
 }
 
 /** The errno values on which this package decides. */
@@ -49,10 +48,12 @@ export const Errno = {
   EBADF: 9,
   EAGAIN: 11,
   EACCES: 13,
+  EBUSY: 16,
   EEXIST: 17,
   ENODEV: 19,
   EINVAL: 22,
   ENOSPC: 28,
+  ERANGE: 34,
   ENOLINK: 67,
   EOPNOTSUPP: 95,
   ENOTSUPP: 524,
@@ -65,7 +66,21 @@ export interface BpfErrorDetails {
   readonly errno?: number;
   /** The system call or library function, for example `bpf(BPF_MAP_CREATE)`. */
   readonly operation: string;
+  /** What libbpf printed during the call, a line each. */
+  readonly messages?: readonly string[];
   readonly cause?: unknown;
+}
+
+/** Characters of a message: names in it come from object files, which may be anyone's. */
+const MESSAGE_MAX = 2000;
+/** The names that a message lists, and the characters of each. */
+const LISTED = 40;
+const NAME_MAX = 128;
+
+function listed(names: readonly string[]): string {
+  const shown = [...names].sort().slice(0, LISTED);
+  const more = names.length - shown.length;
+  return shown.map((name) => bounded(name, NAME_MAX)).join(', ') + (more > 0 ? ` and ${more} more` : '');
 }
 
 /** Base of every error that this package throws for something that the kernel or libbpf refused. */
@@ -78,9 +93,15 @@ export class BpfError extends Error {
   readonly errnoName: string;
   /** The system call or library function that failed. */
   readonly operation: string;
+  /**
+   * What libbpf printed during the call, a line each; the error's message has the lines that name the reason. Empty
+   * where libbpf printed nothing, or its messages cannot be collected.
+   */
+  readonly messages: readonly string[];
 
   constructor(message: string, details: BpfErrorDetails) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    super(bounded(message, MESSAGE_MAX), details.cause === undefined ? undefined : { cause: details.cause });
+    this.messages = details.messages ?? [];
     this.code = details.code ?? 'BPF_SYSCALL';
     this.errno = details.errno ?? 0;
     this.errnoName = this.errno === 0 ? '' : errnoName(this.errno);
@@ -111,8 +132,11 @@ export class UnknownNameError extends BpfError {
   readonly known: readonly string[];
 
   constructor(kind: string, wanted: string, known: readonly string[]) {
-    const list = known.length === 0 ? `there is no ${kind}` : `there are: ${[...known].sort().join(', ')}`;
-    super(`no ${kind} is named "${wanted}"; ${list}`, { code: 'BPF_UNKNOWN_NAME', operation: `find ${kind}` });
+    const list = known.length === 0 ? `there is no ${kind}` : `there are: ${listed(known)}`;
+    super(`no ${kind} is named "${bounded(wanted, NAME_MAX)}"; ${list}`, {
+      code: 'BPF_UNKNOWN_NAME',
+      operation: `find ${kind}`,
+    });
     this.known = known;
   }
 }
@@ -149,16 +173,25 @@ export class UsageError extends BpfError {
   }
 }
 
+/** An errno in words: `ENOENT (no such file or directory)`. */
+export const errnoWords = (errno: number): string => `${errnoName(errno)} (${errnoText(errno)})`;
+
 /**
- * The error for an errno; it names the missing capability if that is the reason.
+ * The error for an errno; it names the missing capability if that is the reason, or else says what libbpf printed.
  *
  * @param operation the system call or library function
  * @param errno positive or negative errno
  * @param capabilities what the operation needs; consulted only for EPERM and EACCES
+ * @param messages what libbpf printed during the call
  */
-export function systemError(operation: string, errno: number, capabilities: readonly Capability[] = []): BpfError {
+export function systemError(
+  operation: string,
+  errno: number,
+  capabilities: readonly Capability[] = [],
+  messages: readonly string[] = [],
+): BpfError {
   const positive = Math.abs(errno);
-  const what = `${operation}: ${errnoName(positive)} (${errnoText(positive)})`;
+  const what = `${operation}: ${errnoWords(positive)}`;
   if (positive === Errno.EPERM || positive === Errno.EACCES) {
     const lacking = lackingCapabilities(capabilities);
     if (lacking.length > 0) {
@@ -166,14 +199,21 @@ export function systemError(operation: string, errno: number, capabilities: read
         code: 'BPF_PERMISSION',
         errno: positive,
         operation,
+        messages,
       });
     }
   }
-  return new BpfError(what, { errno: positive, operation });
+  const reason = reasonOf(messages);
+  return new BpfError(reason === undefined ? what : `${what}: ${reason}`, { errno: positive, operation, messages });
 }
 
 /** Returns a non-negative `result`, throws {@link systemError} for a negative errno. */
-export function check(result: number, operation: string, capabilities: readonly Capability[] = []): number {
-  if (result < 0) throw systemError(operation, result, capabilities);
+export function check(
+  result: number,
+  operation: string,
+  capabilities: readonly Capability[] = [],
+  messages: readonly string[] = [],
+): number {
+  if (result < 0) throw systemError(operation, result, capabilities, messages);
   return result;
 }

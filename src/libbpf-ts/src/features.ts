@@ -34,12 +34,17 @@ const probes: Readonly<Record<FeatureName, Probe>> = {
   ringbuf: {
     title: 'BPF ring buffers',
     minimumKernel: '5.8',
-    run: () => conclusive(libbpf.libbpf_probe_bpf_map_type(MapType.RINGBUF, null)),
+    run: () => ifPrivileged(() => conclusive(libbpf.libbpf_probe_bpf_map_type(MapType.RINGBUF, null))),
   },
   'ringbuf-dynptr': {
     title: 'ring buffer records of variable size (bpf_ringbuf_reserve_dynptr)',
     minimumKernel: '5.19',
-    run: () => conclusive(libbpf.libbpf_probe_bpf_helper(ProgramType.SCHED_CLS, BPF_FUNC_ringbuf_reserve_dynptr, null)),
+    run: () =>
+      ifPrivileged(() => {
+        // Takes a program that cannot be loaded at all for one whose helper exists.
+        if (libbpf.libbpf_probe_bpf_prog_type(ProgramType.SCHED_CLS, null) !== 1) return undefined;
+        return conclusive(libbpf.libbpf_probe_bpf_helper(ProgramType.SCHED_CLS, BPF_FUNC_ringbuf_reserve_dynptr, null));
+      }),
   },
   'btf-vmlinux': {
     title: "the kernel's own BTF (CONFIG_DEBUG_INFO_BTF)",
@@ -103,6 +108,15 @@ function conclusive(answer: number): boolean | undefined {
   return answer < 0 ? undefined : answer === 1;
 }
 
+/**
+ * Runs a probe of libbpf's, which takes a missing privilege for a missing feature, only where a hash can be created. What
+ * /proc says of capabilities is not enough: those of a user namespace do not count.
+ */
+function ifPrivileged(probe: () => boolean | undefined): boolean | undefined {
+  const layout = { type: MapType.HASH, keySize: 4, valueSize: 4, maxEntries: 1 };
+  return attempt(() => BpfMap.create(layout).close()) === true ? probe() : undefined;
+}
+
 function probeMmapableArray(): boolean | undefined {
   const layout = { type: MapType.ARRAY, keySize: 4, valueSize: 8, maxEntries: 1 };
   return attempt(() => BpfMap.create({ ...layout, flags: MapFlag.MMAPABLE }).close());
@@ -123,7 +137,7 @@ function probeBatchLookup(): boolean | undefined {
  */
 function probeTrampolines(): boolean | undefined {
   if (lackingCapabilities(['CAP_BPF', 'CAP_PERFMON']).length > 0) return undefined;
-  return conclusive(libbpf.libbpf_probe_bpf_prog_type(ProgramType.TRACING, null));
+  return ifPrivileged(() => conclusive(libbpf.libbpf_probe_bpf_prog_type(ProgramType.TRACING, null)));
 }
 
 function attempt(probe: () => void): boolean | undefined {

@@ -40,5 +40,6 @@ export { attachKprobe, attachTrace, attachTracepoint } from './tracing';
 export type { KprobeTarget, TracepointTarget } from './tracing';
 export { declarationsOf, layoutOf } from './typescript';
 export { summarizeLog, VerifierError } from './verifier';
+export type { SourceLine } from './verifier';
 export { attachXdp } from './xdp';
-export type { XdpTarget } from './xdp';
+export type { XdpMode, XdpTarget } from './xdp';

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 /** Attachments: TC attachments, whichever way they were made, and Link for every other kind. */
-import { readlinkSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 
-import { Errno, NotSupportedError, systemError, UsageError } from './errors';
-import { requireBpffs } from './fd';
+import { type BpfError, Errno, NotSupportedError, systemError, UsageError } from './errors';
+import { kindOfFd, openPinnedFd, OwnedFd, pinFd, requireBpffs } from './fd';
 import { type Capability, kernelIsAtLeast } from './kernel';
-import { type Address, CStruct, lastErrno, libc } from './native/ffi';
-import { libbpf } from './native/libbpf';
+import { type Address, CStruct, libc } from './native/ffi';
+import { calling, libbpf } from './native/libbpf';
 import { type BpfProgram, handleOf } from './program';
+import { LinkType } from './uapi';
 
 /** The beginning of `struct bpf_link_info`. */
 export interface LinkInfo {
@@ -17,14 +18,30 @@ export interface LinkInfo {
   readonly progId: number;
 }
 
-/**
- * The kernel's information on a link (Linux 5.8); undefined for an attachment without a kernel link, see {@link Link}.
- */
+/** Reads the kernel's information on a link (Linux 5.8); undefined before. */
 function readInfo(fd: number): LinkInfo | undefined {
-  if (!/bpf.link/.test(readlinkSync(`/proc/self/fd/${fd}`))) return undefined;
   const info = new CStruct(64);
   const error = libbpf.bpf_obj_get_info_by_fd(fd, info.bytes, new Uint32Array([64]));
   return error < 0 ? undefined : { type: info.u32(0), id: info.u32(4), progId: info.u32(8) };
+}
+
+/** An attachment that libbpf holds, because more than a link belongs to it: the event of a tracepoint or kprobe. */
+class HeldByLibbpf {
+  readonly #handle: Address;
+
+  constructor(handle: Address) {
+    this.#handle = handle;
+  }
+
+  /** Ends the attachment, or leaves everything as it is, which keeps the event's descriptor until the process ends. */
+  close(leave: boolean): void {
+    if (leave) {
+      const fd = libbpf.bpf_link__fd(this.#handle);
+      libbpf.bpf_link__disconnect(this.#handle);
+      libc.close(fd);
+    }
+    libbpf.bpf_link__destroy(this.#handle);
+  }
 }
 
 /**
@@ -37,27 +54,37 @@ function readInfo(fd: number): LinkInfo | undefined {
 export class Link implements Disposable {
   /** The kernel's information: `enum bpf_link_type`, the link's number, and the program's number. */
   readonly info: LinkInfo | undefined;
-  #handle: Address;
+  /** The descriptor of the link, or, with an event, only its number, and libbpf's record. */
+  readonly #fd: OwnedFd | number;
+  readonly #held: HeldByLibbpf | undefined;
+  #closed = false;
   #pinPath: string | undefined;
 
-  /** @internal Takes ownership of a `struct bpf_link *`. */
-  constructor(handle: Address, pinPath?: string) {
-    this.#handle = handle;
+  private constructor(fd: OwnedFd | number, info: LinkInfo | undefined, held?: HeldByLibbpf, pinPath?: string) {
+    this.#fd = fd;
+    this.info = info;
+    this.#held = held;
     this.#pinPath = pinPath;
-    try {
-      this.info = readInfo(libbpf.bpf_link__fd(handle));
-      if (pinPath !== undefined && !this.info) throw new UsageError(`open pinned ${pinPath}`, 'is not a link');
-    } catch (error) {
-      libbpf.bpf_link__destroy(handle);
-      throw error;
-    }
+  }
+
+  /** @internal Takes ownership of the descriptor of a link. */
+  static fromFd(fd: OwnedFd, pinPath?: string): Link {
+    return new Link(fd, readInfo(fd.value), undefined, pinPath);
+  }
+
+  /** @internal Takes ownership of a `struct bpf_link *`. */
+  static fromHandle(handle: Address): Link {
+    const fd = libbpf.bpf_link__fd(handle);
+    const info = kindOfFd(fd) === 'link' ? readInfo(fd) : undefined;
+    if (!info || info.type === LinkType.PERF_EVENT) return new Link(fd, info, new HeldByLibbpf(handle));
+    libbpf.bpf_link__disconnect(handle);
+    libbpf.bpf_link__destroy(handle);
+    return new Link(new OwnedFd(fd, `link ${info.id}`), info);
   }
 
   /** Opens the link pinned at `path` (Linux 5.8). Throws BpfError, for example ENOENT; `BPF_USAGE` for a map. */
   static openPinned(path: string): Link {
-    const handle = libbpf.bpf_link__open(path);
-    if (handle === 0) throw systemError(`open pinned ${path}`, lastErrno(), ['CAP_BPF']);
-    return new Link(handle, path);
+    return Link.fromFd(openPinnedFd(path, 'link'), path);
   }
 
   /** Where the link is pinned; undefined if it is not. */
@@ -72,13 +99,11 @@ export class Link implements Disposable {
    * @throws NotSupportedError, BpffsError (`BPFFS_MISSING`), BpfError, for example EEXIST
    */
   pin(path: string): void {
-    const handle = this.#live('pin link');
+    const fd = this.#live('pin link');
     if (this.#pinPath !== undefined) throw new UsageError('pin link', `is pinned already, at ${this.#pinPath}`);
     if (!this.info) throw new NotSupportedError('pinning this attachment', '5.15', { operation: 'bpf_link__pin' });
-    // libbpf would create missing directories and never remove them.
     requireBpffs(dirname(path));
-    const error = libbpf.bpf_link__pin(handle, path);
-    if (error < 0) throw systemError(`pin ${path}`, error, ['CAP_BPF']);
+    pinFd(fd, path);
     this.#pinPath = path;
   }
 
@@ -90,8 +115,8 @@ export class Link implements Disposable {
    * moment later.
    */
   detach(): void {
-    if (this.#handle === 0) return;
-    const error = -libbpf.bpf_link__detach(this.#handle);
+    if (this.#closed) return;
+    const error = -libbpf.bpf_link_detach(this.#live('detach link'));
     // EOPNOTSUPP: this type cannot be detached; EBADF, EINVAL: there is no kernel link, or the kernel can detach none.
     const harmless: number[] = [Errno.EOPNOTSUPP, Errno.EINVAL, Errno.ENOLINK, Errno.ENODEV, Errno.EBADF];
     if (error > 0 && !harmless.includes(error)) throw systemError('bpf(BPF_LINK_DETACH)', error, ['CAP_BPF']);
@@ -101,26 +126,20 @@ export class Link implements Disposable {
   }
 
   close(): void {
-    const handle = this.#handle;
-    this.#handle = 0;
-    if (handle === 0) return;
-    if (this.#pinPath !== undefined) {
-      // libbpf would switch off the event of a tracepoint or kprobe, even if it is pinned. A disconnected link leaves
-      // everything as it is, so that the event's descriptor stays open until the process ends.
-      const fd = libbpf.bpf_link__fd(handle);
-      libbpf.bpf_link__disconnect(handle);
-      libc.close(fd);
-    }
-    libbpf.bpf_link__destroy(handle);
+    if (this.#closed) return;
+    this.#closed = true;
+    // libbpf would switch off the event of a tracepoint or kprobe, even if it is pinned.
+    this.#held?.close(this.#pinPath !== undefined);
+    if (typeof this.#fd !== 'number') this.#fd.close();
   }
 
   [Symbol.dispose](): void {
     this.close();
   }
 
-  #live(operation: string): Address {
-    if (this.#handle === 0) throw new UsageError(operation, 'is closed');
-    return this.#handle;
+  #live(operation: string): number {
+    if (this.#closed) throw new UsageError(operation, 'is closed');
+    return typeof this.#fd === 'number' ? this.#fd : this.#fd.value;
   }
 }
 
@@ -212,12 +231,22 @@ export function attachLink(
   call: (handle: Address) => Address,
 ): Link {
   const operation = attachOperation(program, where);
-  const link = call(handleOf(program));
-  if (link !== 0) return new Link(link);
-  const errno = lastErrno();
+  const handle = handleOf(program);
+  const { result, errno, messages } = calling(() => call(handle));
+  if (result !== 0) return Link.fromHandle(result);
+  throw attachError(operation, errno, kind, messages);
+}
+
+/** Why an attachment was not made. */
+export function attachError(
+  operation: string,
+  errno: number,
+  { feature, minimumKernel, capabilities }: LinkKind,
+  messages: readonly string[] = [],
+): BpfError {
   // ENOTSUPP: the kernel does not support it; EINVAL has many reasons, an old kernel among them.
-  const old = errno === Errno.EINVAL && !kernelIsAtLeast(kind.minimumKernel);
-  if (errno === Errno.ENOTSUPP || old)
-    throw new NotSupportedError(kind.feature, kind.minimumKernel, { operation, errno });
-  throw systemError(operation, errno, kind.capabilities);
+  const old = errno === Errno.EINVAL && !kernelIsAtLeast(minimumKernel);
+  return errno === Errno.ENOTSUPP || old
+    ? new NotSupportedError(feature, minimumKernel, { operation, errno, messages })
+    : systemError(operation, errno, capabilities, messages);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
+import { bytesOf, flags64, integer, text, uint32 } from './border';
 import { check, Errno, IncompatibleMapError, systemError, UsageError } from './errors';
-import { openPinnedFd, OwnedFd, pinFd } from './fd';
+import { openPinnedFd, OwnedFd, pinFd, requireKind } from './fd';
 import { possibleCpus } from './kernel';
 import { MappedMemory } from './mmap';
 import { CStruct } from './native/ffi';
@@ -136,6 +137,7 @@ export class BpfMap implements Disposable {
   private constructor(fd: OwnedFd, name?: string) {
     this.#fd = fd;
     try {
+      requireKind(fd.value, 'map', `open map ${name ?? fd.value}`);
       this.#info = readMapInfo(fd.value);
     } catch (error) {
       fd.close();
@@ -144,9 +146,9 @@ export class BpfMap implements Disposable {
     this.name = name ?? this.#info.name;
   }
 
-  /** Opens the map pinned at `path`. Throws BpfError: ENOENT; EINVAL if it is not a map. */
+  /** Opens the map pinned at `path`. Throws BpfError: ENOENT; `BPF_USAGE` for a pin of anything else. */
   static openPinned(path: string): BpfMap {
-    return new BpfMap(openPinnedFd(path, `map ${path}`));
+    return new BpfMap(openPinnedFd(path, 'map'));
   }
 
   /** A new handle with a duplicate of `fd`, which stays the caller's. */
@@ -157,6 +159,12 @@ export class BpfMap implements Disposable {
   /** Creates a map. Needs CAP_BPF. */
   static create(options: CreateMapOptions): BpfMap {
     const { type, name = null, keySize, valueSize, maxEntries, flags = 0 } = options;
+    const operation = 'create map';
+    integer(operation, 'type', type, 1, 0x7fff_ffff);
+    for (const [field, value] of Object.entries({ keySize, valueSize, maxEntries, flags })) {
+      uint32(operation, field, value);
+    }
+    if (name !== null) text(operation, 'name', name);
     const more = new CStruct(48, true).setU32(28, flags);
     const fd = libbpf.bpf_map_create(type, name, keySize, valueSize, maxEntries, more.bytes);
     check(fd, `bpf(BPF_MAP_CREATE) ${mapTypeName(type)}`, ['CAP_BPF']);
@@ -213,6 +221,7 @@ export class BpfMap implements Disposable {
   /** Stores a value. @param flags {@link UpdateFlag}: EEXIST and ENOENT are thrown as BpfError */
   set(key: Uint8Array, value: Uint8Array, flags = 0): void {
     this.#requirePlain('set', 'setPerCpu');
+    flags64('set', flags);
     this.#requireSize('value', value, this.valueSize);
     this.#update(key, value, flags);
   }
@@ -257,7 +266,7 @@ export class BpfMap implements Disposable {
    */
   *entriesBatch(batchSize = 256): Generator<[Uint8Array, Uint8Array]> {
     this.#requirePlain('entriesBatch', 'keys and getPerCpu');
-    const size = Math.max(1, Math.min(batchSize, this.maxEntries));
+    const size = Math.max(1, Math.min(uint32('entriesBatch', 'batchSize', batchSize, 1), this.maxEntries));
     const done = yield* lookupBatches(this.fd, this.keySize, this.valueSize, size);
     if (!done) yield* this.entries();
   }
@@ -274,6 +283,7 @@ export class BpfMap implements Disposable {
   /** Stores one value for each possible CPU. */
   setPerCpu(key: Uint8Array, values: readonly Uint8Array[], flags = 0): void {
     const stride = this.#requirePerCpu('setPerCpu');
+    flags64('setPerCpu', flags);
     const cpus = possibleCpus();
     if (values.length !== cpus) {
       throw new UsageError('setPerCpu', `${values.length} values for ${cpus} possible CPUs`);
@@ -327,7 +337,7 @@ export class BpfMap implements Disposable {
   }
 
   #requireSize(what: string, bytes: Uint8Array, size: number): void {
-    if (bytes.byteLength !== size) {
+    if (bytesOf(`map ${this.name}`, what, bytes).byteLength !== size) {
       throw new UsageError(`map ${this.name}`, `${what} has ${bytes.byteLength} bytes, not ${size}`);
     }
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-import { systemError, UsageError } from './errors';
+import { descriptor, integer } from './border';
+import { systemError } from './errors';
 import { lastErrno, libc, viewMemory } from './native/ffi';
 
 // Mappings outlive the thread that made them: when a thread ends, or is terminated, they stay with the process. So a
@@ -117,7 +118,9 @@ export class MappedMemory implements Disposable {
   /** Maps memory. Throws BpfError with the errno of mmap(2). */
   static map(options: MapOptions): MappedMemory {
     const { fd = -1, length, offset = 0, writable = true } = options;
-    if (!Number.isSafeInteger(length) || length <= 0) throw new UsageError('mmap', `length ${length} is not positive`);
+    integer('mmap', 'length', length, 1, Number.MAX_SAFE_INTEGER);
+    integer('mmap', 'offset', offset, 0, Number.MAX_SAFE_INTEGER);
+    if (options.fd !== undefined) descriptor('mmap', options.fd);
     const flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED;
     const address = libc.mmap(0, length, writable ? PROT_READ | PROT_WRITE : PROT_READ, flags, fd, offset);
     if (address === -1) throw systemError('mmap', lastErrno());

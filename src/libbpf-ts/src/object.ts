@@ -3,21 +3,18 @@ import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 
 import { Btf, BtfKind, type BtfType } from './btf';
-import { BpfError, check, errnoName, errnoText, UnknownNameError, UnreadableObjectError, UsageError } from './errors';
+import { text, uint32 } from './border';
+import { BpfError, check, errnoWords, UnknownNameError, UnreadableObjectError, UsageError } from './errors';
+import { closeLeftObjects, forgetObject, noteObject } from './left-objects';
 import { BpfMap } from './map';
-import {
-  type Address,
-  callOnThread,
-  copyMemory,
-  CStruct,
-  lastErrno,
-  libc,
-  littleEndian,
-  viewMemory,
-} from './native/ffi';
-import { libbpf } from './native/libbpf';
+import { type Address, callOnThread, copyMemory, CStruct, libc, littleEndian, viewMemory } from './native/ffi';
+import { calling, type Libbpf, libbpf } from './native/libbpf';
+import { markMessages, messagesSince } from './native/messages';
+import { withoutSignals } from './native/signals';
 import { BpfProgram, setHandle } from './program';
-import { loadError, LogBuffers } from './verifier';
+import { reasonOf } from './reasons';
+import { checkObject } from './sanity';
+import { loadError, LogBuffer } from './verifier';
 
 /** Reports a constant that does not fit its variable; code `BPF_CONSTANT`. */
 export class ConstantError extends BpfError {
@@ -98,9 +95,10 @@ export interface OpenObjectOptions {
 
 type State = 'open' | 'loading' | 'loaded' | 'failed' | 'closed';
 
-interface Logs extends Disposable {
-  readonly wanted: [name: string, handle: Address][];
-  readonly buffers: LogBuffers;
+/** A load under way. */
+interface Loading extends Disposable {
+  readonly programs: readonly (readonly [name: string, handle: Address])[];
+  readonly logs: LogBuffer;
 }
 
 /**
@@ -120,6 +118,7 @@ export class BpfObject implements Disposable {
   private constructor(handle: Address, name: string) {
     this.#handle = handle;
     this.name = name;
+    noteObject(handle);
     for (let map = 0; (map = libbpf.bpf_object__next_map(handle, map)) !== 0;) {
       this.#maps.set(libbpf.bpf_map__name(map), map);
     }
@@ -137,16 +136,20 @@ export class BpfObject implements Disposable {
   static open(source: string | Uint8Array, options: OpenObjectOptions = {}): BpfObject {
     const what = typeof source === 'string' ? source : (options.name ?? 'BPF object');
     const name = options.name ?? (typeof source === 'string' ? basename(source).split('.')[0]! : 'object');
-    const image = typeof source === 'string' ? readObject(source) : source;
+    text('open object', 'name', name);
+    const image = typeof source === 'string' ? readObject(text('open object', 'path', source)) : source;
+    if (!(image instanceof Uint8Array)) throw new UsageError('open object', 'the source is no path and no Uint8Array');
+    checkObject(image, what);
     const opts = new CStruct(80, true).setPointer(8, name);
-    const handle = libbpf.bpf_object__open_mem(image, image.length, opts.bytes);
-    if (handle === 0) {
-      const errno = lastErrno();
-      throw new UnreadableObjectError(what, `not a usable BPF object: ${errnoName(errno)} (${errnoText(errno)})`, {
-        errno,
-      });
+    const opened = calling((library) => library.bpf_object__open_mem(image, image.length, opts.bytes));
+    if (opened.result === 0) {
+      const { errno, messages } = opened;
+      const reason = reasonOf(messages);
+      const why = `not a usable BPF object: ${errnoWords(errno)}${reason === undefined ? '' : `: ${reason}`}`;
+      throw new UnreadableObjectError(what, why, { errno, messages });
     }
-    return new BpfObject(handle, name);
+    closeLeftObjects();
+    return new BpfObject(opened.result, name);
   }
 
   /** The object's own types. Throws `BPF_OBJECT` if it was compiled without -g. */
@@ -203,35 +206,36 @@ export class BpfObject implements Disposable {
    */
   setMaxEntries(map: string, entries: number): void {
     this.#requireState('setMaxEntries', 'open');
-    if (!Number.isInteger(entries) || entries < 0 || entries > 0xffffffff) {
-      throw new UsageError('setMaxEntries', `${entries} is not a 32-bit unsigned integer`);
-    }
-    check(libbpf.bpf_map__set_max_entries(this.#find('map', map), entries), `bpf_map__set_max_entries(${map})`);
+    uint32('setMaxEntries', 'entries', entries);
+    const handle = this.#find('map', map);
+    checkCall(`bpf_map__set_max_entries(${map})`, (library) => library.bpf_map__set_max_entries(handle, entries));
   }
 
   /** Chooses before load() whether a program is loaded at all. */
   setAutoload(program: string, on: boolean): void {
     this.#requireState('setAutoload', 'open');
     const handle = this.#find('program', program);
-    check(libbpf.bpf_program__set_autoload(handle, on), `bpf_program__set_autoload(${program})`);
+    checkCall(`bpf_program__set_autoload(${program})`, (library) => library.bpf_program__set_autoload(handle, on));
   }
 
   /** Makes load() use an existing map in place of `name`; `map` stays the caller's. */
   reuseMap(name: string, map: BpfMap): void {
     this.#requireState('reuseMap', 'open');
-    check(libbpf.bpf_map__reuse_fd(this.#find('map', name), map.fd), `bpf_map__reuse_fd(${name})`);
+    const handle = this.#find('map', name);
+    checkCall(`bpf_map__reuse_fd(${name})`, (library) => library.bpf_map__reuse_fd(handle, map.fd));
   }
 
   /**
    * Creates the maps and loads the programs, once.
    *
    * @throws VerifierError with the whole log if the verifier refuses a program; NotSupportedError if the kernel does
-   * not
-   *   support programs on trampolines; otherwise BpfError, with code `BPF_PERMISSION` and the missing capability
+   *   not support programs on trampolines; otherwise BpfError with the reason that libbpf gives, code `BPF_PERMISSION`
+   *   if a capability is missing, `BPF_INTERRUPTED` if signals have interrupted it
    */
   load(): void {
-    using logs = this.#logged();
-    this.#finishLoad(logs, libbpf.bpf_object__load(this.#handle));
+    using loading = this.#loading();
+    const { result, messages } = withoutSignals(() => calling((library) => library.bpf_object__load(this.#handle)));
+    this.#finishLoad(loading, result, messages);
   }
 
   /**
@@ -239,33 +243,30 @@ export class BpfObject implements Disposable {
    * must not be used until it is done.
    */
   async loadAsync(): Promise<void> {
-    using logs = this.#logged();
+    using loading = this.#loading();
     this.#state = 'loading';
+    const mark = markMessages();
     const result = await callOnThread(libbpf.bpf_object__load, this.#handle);
+    const messages = messagesSince(mark, 'another thread');
     // libbpf has read the kernel's types into 10 MB, which each thread of the pool would keep in its malloc arena.
     void callOnThread(libc.malloc_trim, 0);
-    this.#finishLoad(logs, result);
+    this.#finishLoad(loading, result, messages);
   }
 
   /** Gives each program that will be loaded a buffer for the verifier's log. */
-  #logged(): Logs {
+  #loading(): Loading {
     this.#requireState('load', 'open');
-    const wanted = [...this.#programs].filter(([, handle]) => libbpf.bpf_program__autoload(handle));
-    const buffers = new LogBuffers(wanted.length);
+    const programs = [...this.#programs].filter(([, handle]) => libbpf.bpf_program__autoload(handle));
+    const logs = new LogBuffer(programs.length);
     // libbpf loads with log level 0, and loads a refused program again with level 1 into the program's buffer.
-    wanted.forEach(([, handle], i) => libbpf.bpf_program__set_log_buf(handle, buffers.address(i), buffers.size));
-    return { wanted, buffers, [Symbol.dispose]: () => buffers[Symbol.dispose]() };
+    programs.forEach(([, handle], i) => libbpf.bpf_program__set_log_buf(handle, logs.address(i), logs.size));
+    return { programs, logs, [Symbol.dispose]: () => logs[Symbol.dispose]() };
   }
 
-  #finishLoad({ wanted, buffers }: Logs, result: number): void {
-    for (const [, handle] of wanted) libbpf.bpf_program__set_log_buf(handle, 0, 0);
+  #finishLoad({ programs, logs }: Loading, result: number, messages: readonly string[]): void {
+    for (const [, handle] of programs) libbpf.bpf_program__set_log_buf(handle, 0, 0);
     this.#state = result === 0 ? 'loaded' : 'failed';
-    if (result !== 0)
-      throw loadError(
-        this.name,
-        wanted.map(([name, handle], i) => ({ name, handle, log: buffers.text(i) })),
-        -result,
-      );
+    if (result !== 0) throw loadError({ object: this.name, programs, logs, errno: -result, messages });
   }
 
   /** A new handle for a map of the loaded object, which the caller closes; it outlives the object. */
@@ -294,6 +295,7 @@ export class BpfObject implements Disposable {
     if (this.#state === 'closed') return;
     this.#requireState('close', 'open', 'loaded', 'failed');
     this.#state = 'closed';
+    forgetObject(this.#handle);
     libbpf.bpf_object__close(this.#handle);
   }
 
@@ -336,6 +338,12 @@ export class BpfObject implements Disposable {
     };
     throw new UsageError(operation, `the object ${this.name} ${why[this.#state]}`);
   }
+}
+
+/** Calls libbpf, and throws what it printed if it fails. */
+function checkCall(operation: string, call: (library: Libbpf) => number): void {
+  const { result, messages } = calling(call);
+  check(result, operation, [], messages);
 }
 
 function readObject(path: string): Uint8Array {

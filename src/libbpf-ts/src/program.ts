@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
+import { bytesOf, integer, MAX_INT, uint32 } from './border';
 import { check, UsageError } from './errors';
-import { openPinnedFd, OwnedFd, pinFd } from './fd';
+import { openPinnedFd, OwnedFd, pinFd, requireKind } from './fd';
 import { type Address, CStruct, stableBytes, stableCopy } from './native/ffi';
 import { libbpf } from './native/libbpf';
+import { ProgramType } from './uapi';
 
 export interface TestRunOptions {
   /** Packet or other input of the program; TC programs need at least 14 bytes. */
@@ -13,7 +15,19 @@ export interface TestRunOptions {
   readonly repeat?: number;
   /** Space for the data after the run, in bytes; defaults to the input's length plus 256. */
   readonly dataOutSize?: number;
+  /** Raw tracepoint programs: the CPU on which to run. */
+  readonly cpu?: number;
 }
+
+/** BPF_F_TEST_RUN_ON_CPU */
+const TEST_RUN_ON_CPU = 1;
+
+/** Programs that the kernel runs with nothing but a context (bpf_prog_test_run_syscall, bpf_prog_test_run_raw_tp). */
+const CONTEXT_ONLY: ReadonlyMap<number, string> = new Map([
+  [ProgramType.RAW_TRACEPOINT, 'raw tracepoint'],
+  [ProgramType.RAW_TRACEPOINT_WRITABLE, 'raw tracepoint'],
+  [ProgramType.SYSCALL, 'syscall'],
+]);
 
 export interface TestRunResult {
   /** The program's return value, as u32. */
@@ -46,6 +60,7 @@ export class BpfProgram implements Disposable {
     const size = 232;
     const info = new CStruct(size);
     try {
+      requireKind(fd.value, 'program', `open program ${name ?? fd.value}`);
       const error = libbpf.bpf_obj_get_info_by_fd(fd.value, info.bytes, new Uint32Array([size]));
       check(error, 'bpf(BPF_OBJ_GET_INFO_BY_FD)', ['CAP_BPF']);
     } catch (error) {
@@ -58,9 +73,9 @@ export class BpfProgram implements Disposable {
     this.name = name ?? info.text(64, 16);
   }
 
-  /** Opens the program pinned at `path`. Throws BpfError, for example ENOENT. */
+  /** Opens the program pinned at `path`. Throws BpfError, for example ENOENT; `BPF_USAGE` for a pin of anything else. */
   static openPinned(path: string): BpfProgram {
-    return new BpfProgram(openPinnedFd(path, `program ${path}`));
+    return new BpfProgram(openPinnedFd(path, 'program'));
   }
 
   /** A new handle with a duplicate of `fd`, which stays the caller's. */
@@ -78,26 +93,46 @@ export class BpfProgram implements Disposable {
     pinFd(this.fd, path);
   }
 
-  /** Runs the program once or more without attaching it (BPF_PROG_TEST_RUN, Linux 4.12). */
+  /**
+   * Runs the program once or more without attaching it (BPF_PROG_TEST_RUN, Linux 4.12; raw tracepoints 5.10, syscall
+   * programs 5.14).
+   *
+   * Syscall and raw tracepoint programs are run once, with a context alone; a syscall program may change it.
+   *
+   * @throws UsageError for options that this kind of program does not have; BpfError, ENOTSUPP for a kind of program
+   *   that the kernel cannot run this way
+   */
   testRun(options: TestRunOptions = {}): TestRunResult {
-    const { data, ctx, repeat = 1 } = options;
-    const dataOut = stableBytes(data ? (options.dataOutSize ?? data.length + 256) : 0);
-    const ctxOut = stableBytes(ctx?.length ?? 0);
+    const operation = `test run of ${this.name}`;
+    const kind = CONTEXT_ONLY.get(this.type);
+    const { data, ctx, cpu } = options;
+    const repeat = uint32(operation, 'repeat', options.repeat ?? (kind ? 0 : 1));
+    if (kind !== undefined && (data !== undefined || options.dataOutSize !== undefined || repeat > 1)) {
+      throw new UsageError(operation, `a ${kind} program is run once, with ctx alone`);
+    }
+    if (data !== undefined) bytesOf(operation, 'data', data);
+    if (ctx !== undefined) bytesOf(operation, 'ctx', ctx);
+    const space = integer(operation, 'dataOutSize', options.dataOutSize ?? (data?.length ?? 0) + 256, 0, MAX_INT);
+    const dataOut = stableBytes(data ? space : 0);
+    // A syscall program changes its context in place.
+    const ctxIn = ctx ? stableCopy(ctx) : undefined;
+    const ctxOut = kind === undefined ? stableBytes(ctx?.length ?? 0) : (ctxIn ?? stableBytes(0));
     const run = new CStruct(80, true);
     if (data) {
       run.setPointer(8, stableCopy(data)).setU32(24, data.length);
       run.setPointer(16, dataOut).setU32(28, dataOut.length);
     }
-    if (ctx) {
-      run.setPointer(32, stableCopy(ctx)).setU32(48, ctx.length);
-      run.setPointer(40, ctxOut).setU32(52, ctxOut.length);
+    if (ctxIn) {
+      run.setPointer(32, ctxIn).setU32(48, ctxIn.length);
+      if (kind === undefined) run.setPointer(40, ctxOut).setU32(52, ctxOut.length);
     }
-    run.setU32(60, repeat);
+    run.setU32(60, kind === undefined ? repeat : 0);
+    if (cpu !== undefined) run.setU32(68, TEST_RUN_ON_CPU).setU32(72, uint32(operation, 'cpu', cpu));
     check(libbpf.bpf_prog_test_run_opts(this.fd, run.bytes), 'bpf(BPF_PROG_TEST_RUN)', ['CAP_BPF', 'CAP_NET_ADMIN']);
     return {
       retval: run.u32(56),
       data: dataOut.slice(0, run.u32(28)),
-      ctx: ctxOut.slice(0, run.u32(52)),
+      ctx: ctxOut.slice(0, kind === undefined ? run.u32(52) : ctxOut.length),
       durationNs: run.u32(64),
     };
   }

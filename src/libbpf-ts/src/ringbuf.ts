@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
+import { descriptor, integer, MAX_INT, uint32 } from './border';
 import { Errno, systemError } from './errors';
-import { OwnedFd } from './fd';
+import { OwnedFd, requireKind } from './fd';
 import { type BpfMap, checkLayout, readMapInfo } from './map';
 import { MappedMemory, pageSize } from './mmap';
 import { lastErrno, libc, littleEndian } from './native/ffi';
 import { RingReader } from './ring-reader';
 import { MapType } from './uapi';
+
+const DEFAULT_CAPACITY = 1024;
 
 export interface RingBufferOptions {
   /** The most records that one lease can hold; defaults to 1024. */
@@ -16,7 +19,8 @@ export interface RingBufferOptions {
  * A ring's descriptor, borrowed, and its bytes of record space. Throws IncompatibleMapError if it is not a ring buffer.
  */
 export function requireRing(map: BpfMap | number): { fd: number; size: number } {
-  const fd = typeof map === 'number' ? map : map.fd;
+  const fd = typeof map === 'number' ? descriptor('ring buffer', map) : map.fd;
+  requireKind(fd, 'map', 'ring buffer');
   const info = readMapInfo(fd);
   checkLayout(typeof map === 'number' ? info.name : map.name, info, { type: MapType.RINGBUF });
   return { fd, size: info.maxEntries };
@@ -45,6 +49,7 @@ export class RingBuffer implements Disposable {
    */
   constructor(map: BpfMap | number, options: RingBufferOptions = {}) {
     const { fd, size } = requireRing(map);
+    const capacity = uint32('ring buffer', 'capacity', options.capacity ?? DEFAULT_CAPACITY, 1);
     this.size = size;
     const page = pageSize();
     const mappings: MappedMemory[] = [];
@@ -60,7 +65,7 @@ export class RingBuffer implements Disposable {
       this.data = new Uint8Array(data.buffer);
       this.dataAddress = data.address;
       const memory = { consumer: consumer.buffer, producer: producer.buffer, data: data.buffer };
-      this.reader = new RingReader(memory, options.capacity);
+      this.reader = new RingReader(memory, capacity);
     } catch (error) {
       for (const mapping of mappings) mapping.close();
       throw error;
@@ -101,6 +106,12 @@ const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 const EPOLLIN = 1;
 const MAX_EVENTS = 8;
+/**
+ * The longest wait in the kernel, in milliseconds. A thread that waits there cannot be ended, so a longer wait, or one
+ * for ever, is a sequence of shorter ones: process.exit() and terminate() take effect between two.
+ */
+const WHOLE_MS = 1000;
+const PART_MS = 250;
 /** `struct epoll_event` is packed on x86-64 only (include/uapi/linux/eventpoll.h). */
 const EVENT_SIZE = process.arch === 'x64' ? 12 : 16;
 const EVENT_DATA = EVENT_SIZE - 8;
@@ -161,6 +172,8 @@ export class RingWaiter implements Disposable {
    * @param bit the flag that wait() returns for it; several descriptors may share one
    */
   add(fd: number, bit: number): void {
+    descriptor('watch', fd);
+    uint32('watch', 'bit', bit, 1);
     const event = new Uint8Array(new ArrayBuffer(EVENT_SIZE));
     const view = new DataView(event.buffer);
     view.setUint32(0, EPOLLIN, littleEndian);
@@ -181,9 +194,20 @@ export class RingWaiter implements Disposable {
    * Waits, which blocks the calling thread and its event loop, so call it in a worker.
    *
    * @param timeoutMs milliseconds; 0 only checks, -1 waits forever
-   * @returns flags of what is ready; 0 after a timeout or a signal
+   * @returns flags of what is ready; 0 after a timeout, or, if it is of a second at most, after a signal
    */
   wait(timeoutMs: number): number {
+    const timeout = integer('wait', 'timeoutMs', Math.ceil(timeoutMs), -1, MAX_INT);
+    if (timeout >= 0 && timeout <= WHOLE_MS) return this.#wait(timeout);
+    const end = timeout < 0 ? Infinity : performance.now() + timeout;
+    for (;;) {
+      const left = Math.ceil(end - performance.now());
+      const flags = this.#wait(Math.max(0, Math.min(PART_MS, left)));
+      if (flags !== 0 || left <= PART_MS) return flags;
+    }
+  }
+
+  #wait(timeoutMs: number): number {
     const ready = libc.epoll_wait(this.#epoll.value, this.#events, MAX_EVENTS, timeoutMs);
     if (ready < 0) {
       const errno = lastErrno();

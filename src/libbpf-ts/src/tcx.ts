@@ -2,6 +2,7 @@
 /** TC programs: attached by a TCX link where the kernel supports it (Linux 6.6), else through clsact. */
 import { existsSync, rmSync } from 'node:fs';
 
+import { ifindexOf, oneOf } from './border';
 import { attachClsact, ClsactLink } from './clsact';
 import { check, Errno, systemError, UsageError } from './errors';
 import { openPinnedFd, OwnedFd, pinFd } from './fd';
@@ -124,7 +125,7 @@ export function attachTcx(program: BpfProgram, target: TcTarget): TcLink | undef
 
 /** Opens a TCX link pinned at `path`. Its detach() also removes the pin. Throws BpfError, for example ENOENT. */
 export function openTcLink(path: string): TcLink {
-  return wrap(openPinnedFd(path, `link ${path}`), path);
+  return wrap(openPinnedFd(path, 'link'), path);
 }
 
 function wrap(fd: OwnedFd, pinPath?: string): TcLink {
@@ -150,6 +151,10 @@ export interface TcAttachTarget extends TcTarget {
  * @throws BpfError: ENODEV if there is no such device, `BPF_PERMISSION` with the name of a missing capability
  */
 export function attachTc(program: BpfProgram, target: TcAttachTarget): TcLink {
+  const operation = `attach ${program.name}`;
+  ifindexOf(operation, target.ifindex);
+  oneOf(operation, 'direction', target.direction, ['ingress', 'egress']);
+  oneOf(operation, 'prefer', target.prefer ?? 'tcx', ['tcx', 'clsact']);
   if (target.prefer !== 'clsact') {
     const link = attachTcx(program, target);
     if (link) return link;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { existsSync } from 'node:fs';
+
+import { text } from './border';
 import { BpfError, Errno, NotSupportedError } from './errors';
 import { attachLink, attachOperation, type Link, type LinkKind } from './link';
 import { libbpf } from './native/libbpf';
@@ -27,6 +29,8 @@ const TRACEFS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
  * mounted.
  */
 export function attachTracepoint(program: BpfProgram, { category, name }: TracepointTarget): Link {
+  text('attach tracepoint', 'category', category);
+  text('attach tracepoint', 'name', name);
   const kind = tracing('tracepoints', '4.7');
   const where = `to tracepoint ${category}:${name}`;
   try {
@@ -52,6 +56,7 @@ export function attachTracepoint(program: BpfProgram, { category, name }: Tracep
  * @throws BpfError: ENOENT if there is no such function; NotSupportedError if the kernel was built without kprobes
  */
 export function attachKprobe(program: BpfProgram, target: KprobeTarget): Link {
+  text('attach kprobe', 'function', target.function);
   const kind = tracing('tracing with kprobes (CONFIG_KPROBE_EVENTS)', '4.1');
   const where = `to ${target.function} (${target.onReturn ? 'kretprobe' : 'kprobe'})`;
   // ENOENT would not tell a missing function from missing kprobes.

@@ -50,6 +50,7 @@ export const AttachType = {
   TRACE_FENTRY: 24,
   TRACE_FEXIT: 25,
   MODIFY_RETURN: 26,
+  XDP: 37,
   TCX_INGRESS: 46,
   TCX_EGRESS: 47,
 } as const;
@@ -67,7 +68,10 @@ export const LinkType = {
 /** `enum bpf_prog_type`, those used here. */
 export const ProgramType = {
   SCHED_CLS: 3,
+  RAW_TRACEPOINT: 17,
+  RAW_TRACEPOINT_WRITABLE: 24,
   TRACING: 26,
+  SYSCALL: 31,
 } as const;
 
 /** Return values of a TC program in direct-action mode (include/uapi/linux/pkt_cls.h). */

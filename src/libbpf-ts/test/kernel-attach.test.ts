@@ -191,17 +191,24 @@ t.test('attachments', { skip: skipUnlessRoot }, async (t) => {
     using it = new Loaded(image, 'xdp');
     using hits = it.object.map('hits');
     hits.pin(bpffs.file('map'));
-    t.throws(() => Link.openPinned(bpffs.file('map')), { code: 'BPF_USAGE', message: /is not a link/ });
+    t.throws(() => Link.openPinned(bpffs.file('map')), { code: 'BPF_USAGE', message: /not a link/ });
     rmSync(bpffs.file('map'));
     t.throws(() => Link.openPinned(bpffs.file('none')), { code: 'BPF_SYSCALL', errnoName: 'ENOENT' });
-    using copy = BpfProgram.fromFd(it.program.fd, 'copy');
-    t.throws(() => attachXdp(copy, { ifindex: 1 }), { code: 'BPF_USAGE' });
+    {
+      using netns = new TestNetns('xdp-copy');
+      using copy = BpfProgram.fromFd(it.program.fd, 'copy');
+      it.object.close();
+      using link = netns.inside(() => attachXdp(copy, { ifindex: netns.ifindex('d0') }));
+      t.equal(link.info?.progId, it.program.id, 'XDP needs no object');
+    }
     using cgroup = new TestCgroup();
     using other = new Loaded(image, 'cgroup');
     using link = attachCgroup(other.program, { path: cgroup.path });
     t.throws(() => link.pin('/tmp/libbpf-ts-no-bpffs'), { code: 'BPFFS_MISSING' });
-    it.object.close();
-    t.throws(() => attachXdp(it.program, { ifindex: 1 }), { code: 'BPF_USAGE', message: /is closed/ });
+    using copy = BpfProgram.fromFd(other.program.fd, 'copy');
+    t.throws(() => attachCgroup(copy, { path: cgroup.path }), { code: 'BPF_USAGE', message: /BpfObject/ });
+    other.object.close();
+    t.throws(() => attachCgroup(other.program, { path: cgroup.path }), { code: 'BPF_USAGE', message: /is closed/ });
   });
 });
 

@@ -78,7 +78,10 @@ t.test('objects', { skip: skipUnlessRoot }, async (t) => {
     t.ok(caught instanceof VerifierError);
     const error = caught as VerifierError;
     t.match(error, { code: 'BPF_VERIFIER', program: 'bad', operation: 'bpf(BPF_PROG_LOAD)' });
-    t.match(error.message, /^load program bad: R0 invalid mem access 'map_value_or_null' \(\d+ lines omitted\)$/);
+    t.match(
+      error.message,
+      /^load program bad: R0 invalid mem access 'map_value_or_null' \(\d+ lines omitted\), at "return \*value;".*NULL/,
+    );
     t.match(error.log, /return \*value/, 'with the source lines');
     t.throws(() => object.program('good'), { code: 'BPF_USAGE', message: /failed to load/ });
 

@@ -117,6 +117,14 @@ export interface Libc {
   malloc_trim(pad: number): number;
   mmap(address: Address, length: number, protection: number, flags: number, fd: number, offset: number): Address;
   munmap(address: Address, length: number): number;
+  mprotect(address: Address, length: number, protection: number): number;
+  memcpy(destination: Bytes, source: Address, length: number): Address;
+  strerror(errno: number): string;
+  strnlen(text: Address, most: number): number;
+  dup3(from: number, to: number, flags: number): number;
+  pthread_self(): Address;
+  /** On Linux, of the calling thread alone. */
+  sigprocmask(how: number, signals: Bytes, previous: Bytes): number;
   epoll_create1(flags: number): number;
   epoll_ctl(epollFd: number, operation: number, fd: number, event: Bytes): number;
   epoll_wait(epollFd: number, events: Bytes, maxEvents: number, timeoutMs: number): number;
@@ -128,15 +136,42 @@ export interface Libc {
   recv(fd: number, buffer: Bytes, length: number, flags: number): number;
 }
 
+/** Every errno of this machine, by number; of two names for one number, the first of the alphabet. */
+export const errnoNames: ReadonlyMap<number, string> = new Map(
+  Object.entries(koffi.os.errno)
+    .sort(([one], [other]) => (one < other ? 1 : -1))
+    .map(([name, number]) => [number, name]),
+);
+
 let handle: LibraryHandle | undefined;
 
-export const libc: Libc = bindLazily<Libc>(() => (handle ??= koffi.load('libc.so.6')), {
+/** The C library: glibc by its name, another one, such as musl, as what the program itself is linked with. */
+function openLibc(): LibraryHandle {
+  if (handle) return handle;
+  try {
+    return (handle = koffi.load('libc.so.6'));
+  } catch {
+    return (handle = koffi.load(null));
+  }
+}
+
+/** Address of a function of libc. */
+export const libcSymbol = (name: string): bigint => BigInt(openLibc().symbol(name) as bigint);
+
+export const libc: Libc = bindLazily<Libc>(openLibc, {
   close: 'int close(int fd)',
   fcntl: 'int fcntl(int fd, int command, ...)',
   getpagesize: 'int getpagesize(void)',
   malloc_trim: 'int malloc_trim(size_t pad)',
   mmap: 'intptr_t mmap(uintptr_t address, size_t length, int protection, int flags, int fd, int64_t offset)',
   munmap: 'int munmap(uintptr_t address, size_t length)',
+  mprotect: 'int mprotect(uintptr_t address, size_t length, int protection)',
+  memcpy: 'uintptr_t memcpy(void *destination, uintptr_t source, size_t length)',
+  strerror: 'const char *strerror(int errno)',
+  strnlen: 'size_t strnlen(uintptr_t text, size_t most)',
+  dup3: 'int dup3(int from, int to, int flags)',
+  pthread_self: 'uintptr_t pthread_self(void)',
+  sigprocmask: 'int sigprocmask(int how, const void *signals, void *previous)',
   epoll_create1: 'int epoll_create1(int flags)',
   epoll_ctl: 'int epoll_ctl(int epfd, int op, int fd, void *event)',
   epoll_wait: 'int epoll_wait(int epfd, void *events, int maxevents, int timeout)',

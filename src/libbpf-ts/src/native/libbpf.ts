@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { type Address, bindLazily, koffi, type LibraryHandle } from './ffi';
+import { collect, type Collected, printFunction } from './messages';
 
 type Bytes = NodeJS.TypedArray | null;
 
@@ -111,13 +112,19 @@ function open(): LibraryHandle {
   let library: LibraryHandle;
   try {
     library = koffi.load(path);
-    // Without a print function libbpf writes nothing to stderr, and no native code calls back into JavaScript.
-    const setPrint = library.func('void *libbpf_set_print(void *fn)') as (fn: null) => unknown;
-    setPrint(null);
+    // No native code calls back into JavaScript, and libbpf writes nothing to stderr, even without a print function.
+    const setPrint = library.func('uintptr_t libbpf_set_print(uintptr_t fn)') as (fn: Address) => Address;
+    setPrint(printFunction());
   } catch (cause) {
     throw new LibraryError(path, cause);
   }
   return (handle = library);
+}
+
+/** Calls functions of libbpf and collects what they print. Throws LibraryError without libbpf. */
+export function calling<Result>(call: (library: Libbpf) => Result): Collected<Result> {
+  open();
+  return collect(() => call(libbpf));
 }
 
 export const libbpf: Libbpf = bindLazily<Libbpf>(open, {

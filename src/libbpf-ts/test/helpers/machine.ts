@@ -2,12 +2,12 @@
 /** What a test needs of the machine: root, a compiler, a program that runs, a namespace and file systems of its own. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, rmdirSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { type FeatureName, kernelIsAtLeast, NotSupportedError, requireFeature } from '../../src/index';
+import { BpfObject, type FeatureName, kernelIsAtLeast, NotSupportedError, requireFeature } from '../../src/index';
 
 /** For tap: the reason to skip a test of the real kernel, false when it must run. */
 export const skipUnlessRoot: string | false = process.getuid?.() === 0 ? false : 'needs root';
@@ -40,15 +40,39 @@ export function packet(length = 64, first = 0): Uint8Array {
   return bytes;
 }
 
-/** Compiles NAME.bpf.c, in test/bpf unless said, into a temporary directory, which is removed when the process ends. */
-export function compile(name: string, sources = join(__dirname, '..', 'bpf')): string {
+const temporary: string[] = [];
+process.on('exit', () => temporary.forEach((directory) => rmSync(directory, { recursive: true, force: true })));
+
+/** A temporary directory, which is removed when the process ends. */
+function temporaryDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'libbpf-ts-'));
-  process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
-  const object = join(directory, `${name}.bpf.o`);
-  const source = join(sources, `${name}.bpf.c`);
+  temporary.push(directory);
+  return directory;
+}
+
+/** Compiles NAME.bpf.c, in test/bpf unless said, into a temporary directory. */
+export const compile = (name: string, sources = join(__dirname, '..', 'bpf')): string =>
+  compileFile(join(sources, `${name}.bpf.c`), join(temporaryDirectory(), `${name}.bpf.o`));
+
+/** Compiles a program that a test has made. */
+export function compileText(name: string, text: string): string {
+  const source = join(temporaryDirectory(), `${name}.bpf.c`);
+  writeFileSync(source, text);
+  return compileFile(source, source.replace(/c$/, 'o'));
+}
+
+function compileFile(source: string, object: string): string {
   const machine = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
   const flags = ['-target', 'bpf', '-g', '-O2', '-mcpu=v3', `-I/usr/include/${machine}-linux-gnu`];
   execFileSync('clang', [...flags, '-c', source, '-o', object], { stdio: ['ignore', 'inherit', 'inherit'] });
+  return object;
+}
+
+/** Opens an object and loads only some of its programs: those that this kernel has may be few. */
+export function loadOnly(path: string, ...programs: readonly string[]): BpfObject {
+  const object = BpfObject.open(path);
+  for (const name of object.programNames) object.setAutoload(name, programs.includes(name));
+  object.load();
   return object;
 }
 
