@@ -43,7 +43,7 @@ PAGE := $(shell find src/web/page -type f)
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DEFAULT_GOAL := help
-.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-beside-others test-vm fetch-vm test-vm-dummy test-vm-systemd test-vm-self test-vm-table test-selftests test-playwright pictures soak bench bench-quick lint lint-layout lint-types lint-c lint-texts format build compile compile-tests compile-bench clean pack deb install uninstall setup setup-test setup-bench setup-vm setup-selftests setup-playwright setup-build
+.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-beside-others test-vm fetch-vm test-vm-dummy test-vm-systemd test-vm-self test-vm-table test-selftests test-corpus test-playwright pictures soak bench bench-quick lint lint-layout lint-types lint-c lint-texts format build compile compile-tests compile-bench clean pack deb install uninstall setup setup-test setup-bench setup-vm setup-selftests setup-playwright setup-build
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -103,6 +103,10 @@ test-selftests: setup-selftests ## run the kernel's own selftests on vnet0, besi
 	@$(MAKE) --no-print-directory compile
 	@$(NODE) -r ts-node/register/transpile-only test/selftests/run.ts $(SELFTEST_ARGS)
 
+test-corpus: setup-bench ## load other people's BPF objects with libbpf-ts and with libbpf in C; fetches them (150 MB); as root, 10 minutes
+	@$(MAKE) --no-print-directory compile-tests
+	@$(NODE) -r ts-node/register/transpile-only src/libbpf-ts/test/corpus/run.ts $(CORPUS_ARGS)
+
 test-playwright: setup-playwright ## run a page in Chromium on bad wires; installs Chromium (400 MB); as root, a minute
 	@$(MAKE) --no-print-directory compile-tests
 	@$(BIN)/tap run --jobs=1 --timeout=600 --reporter=tap test/playwright/*.test.ts
@@ -117,8 +121,8 @@ demo-vm: setup-vm ## show the demo in a virtual machine, without root
 
 soak: setup-test ## longer runs: mixed load, 50 kills, 500 faults, a million bad frames, hold against drop
 	@$(MAKE) --no-print-directory compile-tests
-	@VNET_BPF_TEST_KILLS=50 VNET_BPF_TEST_FRAMES=1000000 VNET_BPF_TEST_ALL_STEPS=1 VNET_BPF_TEST_INTERFACES=64 VNET_BPF_TEST_SWAPS=1000 VNET_BPF_TEST_FAULT_ROUNDS=500 VNET_BPF_TEST_ALL_OFFLOADS=1 VNET_BPF_TEST_ALL_BUGS=1 $(BIN)/tap run --jobs=1 --timeout=3600 --reporter=tap \
-		test/kernel/long/many.test.ts test/kernel/long/crash-adopt.test.ts test/kernel/long/crash-steps.test.ts test/kernel/long/lifecycle-killed.test.ts test/kernel/alone/fuzz-frames.test.ts test/kernel/long/hook-swap.test.ts test/kernel/long/fault-swap.test.ts test/kernel/long/record.test.ts test/kernel/faults.test.ts test/kernel/long/hold-offloads.test.ts test/kernel/long/explore.test.ts test/soak/hold-vs-drop.ts test/soak/hook-cost.ts test/soak/fault-cost.ts test/soak/fault-accuracy.ts test/soak/web-cost.ts test/soak/mixed.ts
+	@VNET_BPF_TEST_KILLS=50 VNET_BPF_TEST_FRAMES=1000000 VNET_BPF_TEST_ALL_STEPS=1 VNET_BPF_TEST_INTERFACES=64 VNET_BPF_TEST_SWAPS=1000 VNET_BPF_TEST_FAULT_ROUNDS=500 VNET_BPF_TEST_ALL_OFFLOADS=1 VNET_BPF_TEST_ALL_BUGS=1 LIBBPF_TS_MUTANTS=50000 $(BIN)/tap run --jobs=1 --timeout=3600 --reporter=tap \
+		test/kernel/long/many.test.ts test/kernel/long/crash-adopt.test.ts test/kernel/long/crash-steps.test.ts test/kernel/long/lifecycle-killed.test.ts test/kernel/alone/fuzz-frames.test.ts test/kernel/long/hook-swap.test.ts test/kernel/long/fault-swap.test.ts test/kernel/long/record.test.ts test/kernel/faults.test.ts test/kernel/long/hold-offloads.test.ts test/kernel/long/explore.test.ts test/soak/hold-vs-drop.ts test/soak/hook-cost.ts test/soak/fault-cost.ts test/soak/fault-accuracy.ts test/soak/web-cost.ts test/soak/mixed.ts src/libbpf-ts/test/kernel-mutants.test.ts
 
 bench: setup-bench ## compare with the same loop in C, with TAP and with the kernel's redirect; writes docs/benchmarks.md (BENCH_ARGS)
 	@$(MAKE) --no-print-directory compile-bench

@@ -51,6 +51,7 @@ t.test('what a compiler makes is taken', async (t) => {
   for (const source of sources) {
     const path = compile(source.replace('.bpf.c', ''));
     t.doesNotThrow(() => checkObject(readFileSync(path), path), source);
-    BpfObject.open(path).close();
+    // libbpf has maps of this kind no more.
+    if (source !== 'legacy-maps.bpf.c') BpfObject.open(path).close();
   }
 });
