@@ -35,10 +35,10 @@ export interface TestUnit {
 }
 
 /**
- * Those of libbpf-ts but what is in its directory `host`, which takes a real compiler, and those that one or two
- * kernels run.
+ * Those of libbpf-ts but what is in its directory `host` and what else takes a real compiler or the verifier of a recent
+ * kernel, and those that one or two kernels run.
  */
-const LIBBPF = /^(?!host\/)(.*\/)?kernel[-/](?!attach|examples|features).*\.test\.ts$/;
+const LIBBPF = /^(?!host\/)(.*\/)?kernel[-/](?!attach|border|errors|examples|faults|features|mutants).*\.test\.ts$/;
 const FEATURES = /^kernel-features\.test\.ts$/;
 const ATTACH = /^kernel-attach\.test\.ts$/;
 const EXAMPLES = /^kernel-examples\.test\.ts$/;

@@ -85,6 +85,11 @@ export const REFUSALS: readonly Refusal[] = [
     suggestion: 'return one of the values that this kind of program may return, on every path',
   },
   {
+    pattern: /failed to resolve CO-RE relocation/,
+    suggestion:
+      'the types of this kernel lack it: ask first, with bpf_core_field_exists() or bpf_core_type_exists(), and use another',
+  },
+  {
     pattern: /unknown func|invalid func|program of this type cannot use helper|cannot use helper/,
     suggestion:
       'this kernel does not have the helper, or not for this kind of program: see its first kernel in bpf-helpers(7), or use another section',

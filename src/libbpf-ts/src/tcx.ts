@@ -2,7 +2,7 @@
 /** TC programs: attached by a TCX link where the kernel supports it (Linux 6.6), else through clsact. */
 import { existsSync, rmSync } from 'node:fs';
 
-import { ifindexOf, oneOf } from './border';
+import { ifindexOf, integer, MAX_INT, oneOf } from './border';
 import { attachClsact, ClsactLink } from './clsact';
 import { check, Errno, systemError, UsageError } from './errors';
 import { openPinnedFd, OwnedFd, pinFd } from './fd';
@@ -171,6 +171,9 @@ export function attachTc(program: BpfProgram, target: TcAttachTarget): TcLink {
  * @throws BpfError, for example ENOENT if the pin of a TCX link is gone; `BPF_USAGE` for a TCX link without a pin
  */
 export function restoreTcLink(state: TcLinkState): TcLink {
+  // 0 for a device that was gone already.
+  integer('restore TC link', 'ifindex', state.ifindex, 0, MAX_INT);
+  oneOf('restore TC link', 'direction', state.direction, ['ingress', 'egress']);
   if (state.kind === 'clsact') return new ClsactLink(state);
   if (state.kind === 'tcx' && state.pinPath !== undefined) return openTcLink(state.pinPath);
   throw new UsageError('restore TC link', 'a tcx link can only be restored from its pin');

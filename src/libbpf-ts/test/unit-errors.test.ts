@@ -150,6 +150,7 @@ t.test('the words of older kernels', async (t) => {
       'At program exit the register R0 has value (0x4d; 0x0) should have been in (0x0; 0x1)',
       /return one of the values/,
     ],
+    ['failed to resolve CO-RE relocation <byte_off> [4] struct s.a (0:1 @ offset 1)', /bpf_core_field_exists/],
     ['unknown func bpf_loop#181', /does not have the helper/],
     ['cannot call GPL-restricted function from non-GPL compatible program', /SEC\("license"\)/],
     ['dereference of modified ctx ptr R1 off=4 disallowed', /read each field/],
