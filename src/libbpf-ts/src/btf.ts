@@ -1,81 +1,22 @@
 // SPDX-License-Identifier: MIT
+import { BtfKind, type BtfMember, type BtfStruct, type BtfType, type BtfVariable } from './btf-types';
 import { UnknownNameError, UnreadableObjectError } from './errors';
 import { littleEndian } from './native/ffi';
 
-/** Kinds of BTF types (include/uapi/linux/btf.h). */
-export const BtfKind = {
-  VOID: 0,
-  INT: 1,
-  PTR: 2,
-  ARRAY: 3,
-  STRUCT: 4,
-  UNION: 5,
-  ENUM: 6,
-  FWD: 7,
-  TYPEDEF: 8,
-  VOLATILE: 9,
-  CONST: 10,
-  RESTRICT: 11,
-  FUNC: 12,
-  FUNC_PROTO: 13,
-  VAR: 14,
-  DATASEC: 15,
-  FLOAT: 16,
-  DECL_TAG: 17,
-  TYPE_TAG: 18,
-  ENUM64: 19,
-} as const;
+export { BtfKind } from './btf-types';
+export type { BtfMember, BtfStruct, BtfType, BtfVariable } from './btf-types';
 
 const MAGIC = 0xeb9f;
 const MAX_DEPTH = 64;
-
-/** A type without typedefs and qualifiers. */
-export interface BtfType {
-  readonly id: number;
-  readonly kind: number;
-  /** Empty for an anonymous type. */
-  readonly name: string;
-  /** Bytes; 0 where a type has no size. */
-  readonly size: number;
-  /** For integers and enums: whether values are signed. */
-  readonly signed: boolean;
-  /** For integers: C `bool`. */
-  readonly bool: boolean;
-  /** For arrays: type id of an element. */
-  readonly element: number;
-  /** For arrays: number of elements. */
-  readonly length: number;
-}
-
-export interface BtfMember {
-  /** Empty for an anonymous struct or union. */
-  readonly name: string;
-  /** Bytes from the start of the struct; for a bit field, of the byte that holds its first bit. */
-  readonly offsetBytes: number;
-  /** Bytes of the member's type. */
-  readonly size: number;
-  /** Type id. */
-  readonly type: number;
-  /** Set for bit fields: first bit from the start of the struct, and width, in bits. */
-  readonly bitfield?: { readonly offsetBits: number; readonly width: number };
-}
-
-export interface BtfStruct {
-  readonly name: string;
-  /** Bytes. */
-  readonly size: number;
-  readonly members: readonly BtfMember[];
-}
-
-export interface BtfVariable {
-  readonly name: string;
-  /** Bytes from the start of the section. */
-  readonly offset: number;
-  /** Bytes. */
-  readonly size: number;
-  /** Type id. */
-  readonly type: number;
-}
+/** Kinds that stand for another type, whose layout they have. */
+const TRANSPARENT: ReadonlySet<number> = new Set([
+  BtfKind.TYPEDEF,
+  BtfKind.VOLATILE,
+  BtfKind.CONST,
+  BtfKind.RESTRICT,
+  BtfKind.TYPE_TAG,
+  BtfKind.VAR,
+]);
 
 /**
  * BPF Type Format, parsed in place: types by name, struct layouts and the variables of data sections.
@@ -151,21 +92,28 @@ export class Btf {
     return kind === undefined ? [...ids] : ids.filter((id) => this.kind(id) === kind);
   }
 
+  /** The texts of `__attribute__((btf_decl_tag("...")))` on a type or variable; those of its members are left out. */
+  tagsOf(id: number): string[] {
+    const tags: string[] = [];
+    for (let tag = 1; tag < this.#types.length; tag++) {
+      if (this.kind(tag) !== BtfKind.DECL_TAG) continue;
+      const at = this.#at(tag);
+      if (this.#u32(at + 8) === id && this.#u32(at + 12) === 0xffffffff) tags.push(this.name(tag));
+    }
+    return tags;
+  }
+
+  /** What a typedef, qualifier, tag, variable or pointer refers to directly; 0 for other types. */
+  target(id: number): number {
+    const kind = this.kind(id);
+    return kind === BtfKind.PTR || TRANSPARENT.has(kind) ? this.#u32(this.#at(id) + 8) : 0;
+  }
+
   /** Removes typedefs, const, volatile, restrict, tags and VAR from a type. */
   strip(id: number): number {
     for (let depth = 0; depth < MAX_DEPTH; depth++) {
-      switch (this.kind(id)) {
-        case BtfKind.TYPEDEF:
-        case BtfKind.VOLATILE:
-        case BtfKind.CONST:
-        case BtfKind.RESTRICT:
-        case BtfKind.TYPE_TAG:
-        case BtfKind.VAR:
-          id = this.#u32(this.#at(id) + 8);
-          break;
-        default:
-          return id;
-      }
+      if (!TRANSPARENT.has(this.kind(id))) return id;
+      id = this.target(id);
     }
     throw this.#bad(`type ${id} is a chain without an end`);
   }
@@ -173,7 +121,7 @@ export class Btf {
   /** Id of the type that a pointer points to, with its typedefs and qualifiers; 0 for `void *` and for other types. */
   pointee(id: number): number {
     const bare = this.strip(id);
-    return this.kind(bare) === BtfKind.PTR ? this.#u32(this.#at(bare) + 8) : 0;
+    return this.kind(bare) === BtfKind.PTR ? this.target(bare) : 0;
   }
 
   /** Bytes of a value of the type; pointers count 8, void and functions 0. */
@@ -220,8 +168,11 @@ export class Btf {
     return { name, size: this.#u32(at + 8), members };
   }
 
-  /** Values of an enum by the names of its constants. Throws UnknownNameError. */
-  enum(name: string): Record<string, number> {
+  /**
+   * Values of an enum by the names of its constants: exact, so bigint where a number would be rounded. Throws
+   * UnknownNameError.
+   */
+  enum(name: string): Record<string, number | bigint> {
     for (const id of this.find(name)) {
       const bare = this.strip(id);
       const kind = this.kind(bare);
@@ -230,8 +181,8 @@ export class Btf {
     throw new UnknownNameError('enum', name, this.#namesOf(BtfKind.ENUM, BtfKind.ENUM64));
   }
 
-  /** Values of an enum by type id. */
-  enumOf(id: number): Record<string, number> {
+  /** Values of an enum by type id, as {@link enum} gives them. */
+  enumOf(id: number): Record<string, number | bigint> {
     const bare = this.strip(id);
     return this.#enumValues(bare, this.kind(bare));
   }
@@ -291,17 +242,22 @@ export class Btf {
     }
   }
 
-  #enumValues(id: number, kind: number): Record<string, number> {
+  #enumValues(id: number, kind: number): Record<string, number | bigint> {
     const at = this.#at(id);
     const info = this.#u32(at + 4);
     const signed = info >>> 31 === 1;
-    const values: Record<string, number> = {};
+    const values: Record<string, number | bigint> = {};
     const width = kind === BtfKind.ENUM ? 8 : 12;
     for (let i = 0; i < (info & 0xffff); i++) {
       const entry = at + 12 + i * width;
       const low = this.#u32(entry + 4);
       const high = kind === BtfKind.ENUM ? 0 : this.#u32(entry + 8);
-      const value = kind === BtfKind.ENUM ? (signed ? low | 0 : low) : (signed ? high | 0 : high) * 2 ** 32 + low;
+      const value =
+        kind === BtfKind.ENUM
+          ? signed
+            ? low | 0
+            : low
+          : exact((BigInt(signed ? high | 0 : high) << 32n) | BigInt(low));
       values[this.#string(this.#u32(entry))] = value;
     }
     return values;
@@ -377,4 +333,10 @@ export class Btf {
   #bad(why: string): UnreadableObjectError {
     return new UnreadableObjectError(this.#source, why, { operation: 'parse BTF' });
   }
+}
+
+/** A number where that is exact. */
+function exact(value: bigint): number | bigint {
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : value;
 }

@@ -2,8 +2,18 @@
 export * from './uapi';
 export { Btf, BtfKind } from './btf';
 export type { BtfMember, BtfStruct, BtfType, BtfVariable } from './btf';
+export { attachBySection } from './attach';
 export { attachCgroup } from './cgroup';
 export type { CgroupTarget } from './cgroup';
+export { declarationsOf } from './codegen/declarations';
+export { layoutOf } from './codegen/layout';
+export { skeletonOf } from './codegen/skeleton';
+export type { SkeletonOptions } from './codegen/skeleton';
+export { CType, ValueError } from './ctypes/ctype';
+export type { Input } from './ctypes/ctype';
+export { BtfTypes } from './ctypes/from-btf';
+export { cString } from './ctypes/compound';
+export * as ctypes from './ctypes/index';
 export {
   BpfError,
   IncompatibleMapError,
@@ -34,11 +44,14 @@ export { loadAcquire, RINGBUF_BUSY_BIT, RINGBUF_DISCARD_BIT, RINGBUF_HEADER_SIZE
 export type { RingMemory } from './ring-reader';
 export { RingBuffer, ringUsage, RingWaiter, wakeWaiter } from './ringbuf';
 export type { RingBufferOptions } from './ringbuf';
+export { embeddedObject, Skeleton } from './skeleton';
 export { attachTc, openTcLink, restoreTcLink } from './tcx';
 export type { TcAttachTarget } from './tcx';
 export { attachKprobe, attachTrace, attachTracepoint } from './tracing';
 export type { KprobeTarget, TracepointTarget } from './tracing';
-export { declarationsOf, layoutOf } from './typescript';
+export { PerCpuMap, TypedMap } from './typed-map';
+export type { MapSource } from './typed-map';
+export { TypedRing } from './typed-ring';
 export { summarizeLog, VerifierError } from './verifier';
 export type { SourceLine } from './verifier';
 export { attachXdp } from './xdp';

@@ -4,10 +4,13 @@ import { basename } from 'node:path';
 
 import { Btf, BtfKind, type BtfType } from './btf';
 import { text, uint32 } from './border';
+import { type CType, ValueError } from './ctypes/ctype';
+import * as scalars from './ctypes/scalar';
+import { scalarOf } from './ctypes/shape';
 import { BpfError, check, errnoWords, UnknownNameError, UnreadableObjectError, UsageError } from './errors';
 import { closeLeftObjects, forgetObject, noteObject } from './left-objects';
 import { BpfMap } from './map';
-import { type Address, callOnThread, copyMemory, CStruct, libc, littleEndian, viewMemory } from './native/ffi';
+import { type Address, callOnThread, copyMemory, CStruct, libc, viewMemory } from './native/ffi';
 import { calling, type Libbpf, libbpf } from './native/libbpf';
 import { markMessages, messagesSince } from './native/messages';
 import { withoutSignals } from './native/signals';
@@ -56,29 +59,27 @@ export function encodeConstant(variable: string, btf: Btf, type: number, value: 
  * @throws ConstantError if the type is none of these or the value is out of its range
  */
 export function encodeScalar(variable: string, type: BtfType, value: Scalar): Uint8Array {
-  if (type.kind !== BtfKind.INT && type.kind !== BtfKind.ENUM && type.kind !== BtfKind.ENUM64) {
+  const scalar = INTEGERS.has(type.kind) ? scalarOf(type) : undefined;
+  if (scalar === undefined) {
     throw new ConstantError(
       variable,
       `only integers, enums, bool and arrays of such can be set, an array from several values; its type is ${kindName(type.kind)}`,
     );
   }
-  if (typeof value === 'number' && !Number.isSafeInteger(value)) {
-    throw new ConstantError(variable, `${value} is not a safe integer`);
+  const converter: CType<unknown> = scalars[scalar];
+  try {
+    // A byte of 0 or 1.
+    if (scalar === 'bool') return oneBit.encode(Number(value));
+    const number = typeof value === 'boolean' || type.size <= 4 ? Number(value) : value;
+    return converter.encode(number);
+  } catch (error) {
+    throw error instanceof ValueError ? new ConstantError(variable, error.why) : error;
   }
-  const wide = BigInt(value);
-  const bits = BigInt(type.size * 8);
-  const minimum = type.signed ? -(1n << (bits - 1n)) : 0n;
-  const maximum = type.bool ? 1n : type.signed ? (1n << (bits - 1n)) - 1n : (1n << bits) - 1n;
-  if (wide < minimum || wide > maximum) {
-    throw new ConstantError(variable, `${value} is out of range: ${minimum} to ${maximum}`);
-  }
-  const bytes = new Uint8Array(type.size);
-  let rest = BigInt.asUintN(Number(bits), wide);
-  for (let i = 0; i < type.size; i++, rest >>= 8n) {
-    bytes[littleEndian ? i : type.size - 1 - i] = Number(rest & 0xffn);
-  }
-  return bytes;
 }
+
+/** What takes 0 and 1. */
+const oneBit = scalars.bits(scalars.u8, 0, 1);
+const INTEGERS: ReadonlySet<number> = new Set([BtfKind.INT, BtfKind.ENUM, BtfKind.ENUM64]);
 
 function kindName(kind: number): string {
   return (
@@ -174,6 +175,33 @@ export class BpfObject implements Disposable {
     return [...this.#programs.keys()];
   }
 
+  /** Whether load() has succeeded. */
+  get loaded(): boolean {
+    return this.#state === 'loaded';
+  }
+
+  /** The name of the map that holds the global variables of a section, such as `.bss`; undefined if there is none. */
+  sectionMap(section: string): string | undefined {
+    // libbpf names the map of `.bss` "NAME.bss" with NAME cut, and that of `.bss.x` by its full name.
+    const plain = section.lastIndexOf('.') === 0;
+    return this.mapNames.find((name) => name === section || (plain && name.endsWith(section)));
+  }
+
+  /** What a map will hold after load(): a view of libbpf's memory, which must not be used once the object is closed. */
+  initialValue(map: string): Uint8Array {
+    this.#requireState('initialValue', 'open');
+    const size = new BigUint64Array(1);
+    const memory = libbpf.bpf_map__initial_value(this.#find('map', map), size);
+    if (memory === 0) throw new UsageError(`initial value of ${map}`, 'it is not a map of global variables');
+    return new Uint8Array(viewMemory(memory, Number(size[0])));
+  }
+
+  /** Changes the size of a map's values before load(), in bytes. */
+  setValueSize(map: string, bytes: number): void {
+    this.#requireState('setValueSize', 'open');
+    check(libbpf.bpf_map__set_value_size(this.#find('map', map), bytes), `bpf_map__set_value_size(${map})`);
+  }
+
   /**
    * Sets `const volatile` global variables (integers, enums, bool, and arrays of these, from their first element on)
    * before load(); the verifier then treats them as known and removes dead branches.
@@ -216,6 +244,11 @@ export class BpfObject implements Disposable {
     this.#requireState('setAutoload', 'open');
     const handle = this.#find('program', program);
     checkCall(`bpf_program__set_autoload(${program})`, (library) => library.bpf_program__set_autoload(handle, on));
+  }
+
+  /** Whether load() loads a program, or has. */
+  autoload(program: string): boolean {
+    return libbpf.bpf_program__autoload(this.#find('program', program));
   }
 
   /** Makes load() use an existing map in place of `name`; `map` stays the caller's. */
@@ -308,13 +341,10 @@ export class BpfObject implements Disposable {
     const found = new Map<string, { section: Address; offset: number; type: number }>();
     for (const section of this.btf.sections) {
       if (section !== '.rodata' && !section.startsWith('.rodata.')) continue;
-      // libbpf names the map of `.rodata` "NAME.rodata" with NAME cut, and that of `.rodata.x` by its full name.
-      const map = [...this.#maps].find(
-        ([name]) => name === section || (section === '.rodata' && name.endsWith(section)),
-      );
-      if (!map) continue;
+      const map = this.sectionMap(section);
+      if (map === undefined) continue;
       for (const { name, offset, type } of this.btf.datasec(section))
-        found.set(name, { section: map[1], offset, type });
+        found.set(name, { section: this.#find('map', map), offset, type });
     }
     return found;
   }

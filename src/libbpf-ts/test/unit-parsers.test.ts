@@ -7,7 +7,7 @@ import { errnoName, errnoText, systemError, UnknownNameError } from '../src/erro
 import { countCpus, missingCapabilities, parseRelease } from '../src/kernel';
 import { checkLayout } from '../src/map';
 import { encodeScalar } from '../src/object';
-import { layoutOf } from '../src/typescript';
+import { layoutOf } from '../src/codegen/layout';
 import { summarizeLog, VerifierError } from '../src/verifier';
 
 /** Writes raw BTF type by type; ids start at 1. */

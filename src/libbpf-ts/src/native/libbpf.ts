@@ -30,6 +30,7 @@ export interface Libbpf {
   bpf_map__name(map: Address): string;
   bpf_map__fd(map: Address): number;
   bpf_map__set_max_entries(map: Address, entries: number): number;
+  bpf_map__set_value_size(map: Address, size: number): number;
   bpf_map__reuse_fd(map: Address, fd: number): number;
   bpf_map__initial_value(map: Address, size: Bytes): Address;
   // bpf(2)
@@ -62,6 +63,7 @@ export interface Libbpf {
   bpf_link_create(programFd: number, target: number, type: number, options: Bytes): number;
   bpf_link_detach(fd: number): number;
   // attachments of an object's programs
+  bpf_program__attach(program: Address): Address;
   bpf_program__attach_xdp(program: Address, ifindex: number): Address;
   bpf_program__attach_tracepoint(program: Address, category: string, name: string): Address;
   bpf_program__attach_kprobe(program: Address, onReturn: boolean, functionName: string): Address;
@@ -144,6 +146,7 @@ export const libbpf: Libbpf = bindLazily<Libbpf>(open, {
   bpf_map__name: 'const char *bpf_map__name(uintptr_t map)',
   bpf_map__fd: 'int bpf_map__fd(uintptr_t map)',
   bpf_map__set_max_entries: 'int bpf_map__set_max_entries(uintptr_t map, uint32_t entries)',
+  bpf_map__set_value_size: 'int bpf_map__set_value_size(uintptr_t map, uint32_t size)',
   bpf_map__reuse_fd: 'int bpf_map__reuse_fd(uintptr_t map, int fd)',
   bpf_map__initial_value: 'uintptr_t bpf_map__initial_value(uintptr_t map, void *size)',
   bpf_map_create:
@@ -162,6 +165,7 @@ export const libbpf: Libbpf = bindLazily<Libbpf>(open, {
     'int bpf_prog_query(int target, int type, uint32_t flags, void *attach_flags, void *ids, void *count)',
   bpf_link_create: 'int bpf_link_create(int prog_fd, int target, int type, const void *opts)',
   bpf_link_detach: 'int bpf_link_detach(int fd)',
+  bpf_program__attach: 'uintptr_t bpf_program__attach(uintptr_t program)',
   bpf_program__attach_xdp: 'uintptr_t bpf_program__attach_xdp(uintptr_t program, int ifindex)',
   bpf_program__attach_tracepoint:
     'uintptr_t bpf_program__attach_tracepoint(uintptr_t program, const char *category, const char *name)',

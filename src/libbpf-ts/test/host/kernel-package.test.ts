@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The package as its README shows it, with a real compiler: the first example, with its files and commands as they are
-// written there, and the commands `libbpf-ts types` and `libbpf-ts layout`.
+// written there, and the command `libbpf-ts`.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,7 +8,8 @@ import { dirname, join } from 'node:path';
 
 import t from 'tap';
 
-import { BpfObject, declarationsOf } from '../../src/index';
+import { BpfObject, declarationsOf, type Skeleton } from '../../src/index';
+import { run as runText } from '../helpers/generated';
 import { compile, Example, skipUnlessRoot, TestNetns } from '../helpers/machine';
 
 const root = join(__dirname, '..', '..');
@@ -119,6 +120,19 @@ t.test('maps, constants and globals are what TypeScript takes them for', async (
   t.match(check(`export const value: Maps['shared']['value'] = 1;`), /'number' is not assignable to type 'bigint'/);
 });
 
+t.test('a skeleton, with and without the object in it', async (t) => {
+  const image = compile('counter');
+  const { status, stdout } = run('generate', image);
+  t.equal(status, 0);
+  t.match(stdout, 'export class Counter extends Skeleton<');
+  const embedded = run('generate', '--embed', '--name', 'Packets', image).stdout;
+  t.match(embedded, 'export class Packets extends Skeleton<');
+  const packets = runText(embedded)['Packets'] as { open(): Skeleton };
+  using skel = packets.open();
+  t.same(skel.object.programNames.sort(), ['count', 'on_call']);
+  t.same(skel.object.mapNames.filter((name) => name.includes('.')).sort(), ['counter.bss', 'counter.rodata']);
+});
+
 t.test('the layout of an example, and of maps and constants', async (t) => {
   const { status, stdout } = run('layout', compile('execs', join(root, 'examples')));
   t.equal(status, 0);
@@ -131,7 +145,16 @@ t.test('the layout of an example, and of maps and constants', async (t) => {
 t.test('what cannot be done', async (t) => {
   t.match(run('types', '/nonexistent.o'), { status: 1, stdout: '', stderr: /^libbpf-ts: \/nonexistent\.o: ENOENT/ });
   t.match(run('types', __filename), { status: 1, stdout: '', stderr: /^libbpf-ts: .*not a usable BPF object/ });
-  for (const wrong of [[], ['types'], ['layout'], ['type', 'x.o'], ['constructor', 'x.o'], ['types', 'x.o', 'y.o']])
+  for (const wrong of [
+    [],
+    ['types'],
+    ['layout'],
+    ['type', 'x.o'],
+    ['constructor', 'x.o'],
+    ['types', 'x.o', 'y.o'],
+    ['types', '--embed', 'x.o'],
+    ['generate', '--nothing', 'x.o'],
+  ])
     t.match(run(...wrong), { status: 2, stderr: /^usage: / });
   t.match(run('--help'), { status: 0, stdout: /^usage: / });
 });
