@@ -204,6 +204,31 @@ t.test('a flexible array goes on to the end', async (t) => {
   t.throws(() => type.encode({ items: [1, 2] }, 8), { message: /needs 10 bytes, there are 8/ });
 });
 
+t.test('flexible arrays that something follows are empty', async (t) => {
+  const type = types.type('padded');
+  const value = {
+    first: 1,
+    pad: { x: new Uint8Array() },
+    second: 2,
+    inner: [{ count: 3 }],
+    last: { tag: 4, items: [5, 6] },
+  };
+  const bytes = type.encode(value);
+  t.equal(bytes.length, type.size + 2);
+  const none = { tag: 0, items: [] };
+  t.same(type.decode(bytes), {
+    ...value,
+    inner: [
+      { ...none, count: 3, items: [0] },
+      { ...none, count: 0, items: [0] },
+    ],
+    last: { count: 0, tag: 4, items: [5, 6] },
+  });
+  const why = { code: 'BPF_VALUE', message: /flexible array has to be empty/ };
+  t.throws(() => type.encode({ pad: { x: [1] } }), why);
+  t.throws(() => type.encode({ inner: [{ items: [1, 2] }] }), why);
+});
+
 t.test('names that are no fields, and bytes that are too few', async (t) => {
   const type = types.type('inner');
   t.throws(() => type.encode({ a: 1, c: 2 }), { code: 'BPF_VALUE', message: /no field is named "c"; there are: a, b/ });
@@ -232,6 +257,26 @@ t.test('values of one type have their properties in one order', async (t) => {
     ['a', 2],
     ['b', 1n],
   ]);
+});
+
+t.test('structs that are read often are read by compiled code, with the same result', async (t) => {
+  for (const name of ['nested', 'arrays', 'bitfields', 'class', 'flexible', 'empty']) {
+    const type = new BtfTypes(object.btf).type(name);
+    const bytes = Uint8Array.from({ length: type.size + 4 }, (_, i) => (i * 37) & 0xff);
+    const first = type.decode(bytes);
+    for (let i = 0; i < 200; i++) type.decode(bytes);
+    t.same(Object.entries(type.decode(bytes) as object), Object.entries(first as object), name);
+  }
+});
+
+t.test('what does not fit is not written in part', async (t) => {
+  const type = types.type('inner');
+  const memory = new DataView(new ArrayBuffer(8));
+  t.throws(() => type.assign(memory, 0, { a: 1, b: -1 }, 'place'), { message: /^place\.b: -1 is out of range/ });
+  t.equal(memory.getUint8(0), 0);
+  type.assign(memory, 0, { a: 1, b: 2 }, 'place');
+  type.assign(memory, 0, { b: 3 }, 'place');
+  t.same(type.decode(new Uint8Array(memory.buffer)), { a: 0, b: 3 }, 'fields that are left out are zero');
 });
 
 t.test('constants of enums are exact', async (t) => {

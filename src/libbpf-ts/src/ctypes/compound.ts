@@ -3,6 +3,7 @@
 import { isDeepStrictEqual } from 'node:util';
 
 import { CType, Misfit, within } from './ctype';
+import { compiledReader, plainReader, type Reader } from './reader';
 import { BitField, describe } from './scalar';
 
 /** Bytes of a value that stands for bytes: text is UTF-8. */
@@ -23,6 +24,7 @@ export function cString(bytes: Uint8Array): string {
 }
 
 class Bytes extends CType<Uint8Array> {
+  override readonly composite = true;
   /** @param open whether the bytes go on to the end of the memory */
   constructor(name: string, size: number, open: boolean) {
     super(name, size);
@@ -56,7 +58,14 @@ export const bytes = (length: number): CType<Uint8Array> => new Bytes(`char [${l
 /** All bytes that there are, of a type that is not known, or a flexible array of bytes. */
 export const rawBytes: CType<Uint8Array> = new Bytes('bytes', 0, true);
 
+/** The elements of a flexible array that is not at the end would be written over what follows. */
+function requireClosed(type: CType<unknown>, value: unknown): void {
+  if (type.flexible && type.sizeFor(value) > type.size)
+    throw new Misfit('its flexible array has to be empty, because it is not at the end');
+}
+
 class ArrayOf<T> extends CType<readonly T[]> {
+  override readonly composite = true;
   override readonly exact: boolean;
   override readonly flexible: boolean;
 
@@ -89,6 +98,7 @@ class ArrayOf<T> extends CType<readonly T[]> {
     const { element } = this;
     for (let i = 0; i < values.length; i++) {
       try {
+        requireClosed(element, values[i]);
         element.write(memory, at + i * element.size, values[i]);
       } catch (error) {
         throw within(`[${i}]`, error);
@@ -119,20 +129,37 @@ interface PlacedField {
   readonly name: string;
   readonly offset: number;
   readonly type: CType<unknown>;
+  /** Whether its flexible array may have elements. */
+  readonly open: boolean;
   /** Whether it shares bits with another field, as in a union. */
   readonly shared: boolean;
+  /** Whether all objects have something of that name, such as toString. */
+  readonly inherited: boolean;
 }
 
+/** Compiling takes about as long as reading that many structs. */
+const READS_BEFORE_COMPILING = 100;
+
+/** Where the last of the fields ends, in bytes. */
+const endOf = (fields: readonly Field[]): number =>
+  Math.max(0, ...fields.map(([, offset, type]) => offset + type.size));
+
+/** Whether a field is or ends with a flexible array that has no other field behind it. */
+const isOpen = (offset: number, type: CType<unknown>, end: number): boolean =>
+  type.flexible && offset + type.size >= end;
+
 /** First bit and the bit after the last, from the start of the struct. */
-function extentOf([, offset, type]: Field): [number, number] {
+function extentOf([, offset, type]: Field, end: number): [number, number] {
   if (type instanceof BitField) return [offset * 8 + type.bit, offset * 8 + type.bit + type.width];
-  return [offset * 8, type.flexible ? Infinity : (offset + type.size) * 8];
+  return [offset * 8, isOpen(offset, type, end) ? Infinity : (offset + type.size) * 8];
 }
 
 /** Fields that share bits with others. */
-function sharedOf(fields: readonly Field[]): Set<Field> {
+function sharedOf(fields: readonly Field[], end: number): Set<Field> {
   const shared = new Set<Field>();
-  const placed = fields.map((field) => ({ field, extent: extentOf(field) })).sort((a, b) => a.extent[0] - b.extent[0]);
+  const placed = fields
+    .map((field) => ({ field, extent: extentOf(field, end) }))
+    .sort((a, b) => a.extent[0] - b.extent[0]);
   let open: typeof placed = [];
   for (const each of placed) {
     if (each.extent[1] <= each.extent[0]) continue;
@@ -145,63 +172,71 @@ function sharedOf(fields: readonly Field[]): Set<Field> {
 
 /** A struct or union as an object. */
 export class Compound<T> extends CType<T> {
+  override readonly composite = true;
   override readonly exact: boolean;
   override readonly flexible: boolean;
   readonly fields: readonly PlacedField[];
   /** In the order in which they are written: where fields share bits, those that lose some come first. */
   readonly #written: readonly PlacedField[];
   readonly #names: ReadonlySet<string>;
-  /** Copied for each value, so that all values of the type have their properties in one order. */
-  readonly #blank: Readonly<Record<string, unknown>>;
+  #read: Reader;
+  #reads = 0;
 
   constructor(name: string, size: number, fields: readonly Field[]) {
     super(name, size);
-    const shared = sharedOf(fields);
+    const end = endOf(fields);
+    const shared = sharedOf(fields, end);
     this.fields = fields.map((field) => ({
       name: field[0],
       offset: field[1],
       type: field[2],
+      open: isOpen(field[1], field[2], end),
       shared: shared.has(field),
+      inherited: field[0] in Object.prototype,
     }));
     this.#written = [...this.fields].sort((a, b) => Number(a.type.exact) - Number(b.type.exact));
     this.#names = new Set(fields.map(([each]) => each));
-    this.#blank = Object.fromEntries(fields.map(([each]) => [each, undefined]));
+    this.#read = plainReader(this.fields);
     this.exact = fields.every(([, , type]) => type.exact);
-    this.flexible = fields.some(([, , type]) => type.flexible);
+    this.flexible = this.fields.some(({ open }) => open);
   }
 
   override sizeFor(value: unknown): number {
     if (!this.flexible || typeof value !== 'object' || value === null) return this.size;
     const given = value as Readonly<Record<string, unknown>>;
     const ends = this.fields
-      .filter(({ name, type }) => type.flexible && given[name] !== undefined)
+      .filter(({ name, open }) => open && given[name] !== undefined)
       .map(({ name, offset, type }) => offset + type.sizeFor(given[name]));
     return Math.max(this.size, ...ends);
   }
 
   read(memory: DataView, at: number, end: number): T {
-    const value: Record<string, unknown> = { ...this.#blank };
-    for (const { name, offset, type } of this.fields) value[name] = type.read(memory, at + offset, end);
-    return value as T;
+    if (this.#reads < READS_BEFORE_COMPILING && ++this.#reads === READS_BEFORE_COMPILING)
+      this.#read = compiledReader(this.fields) ?? this.#read;
+    return this.#read(memory, at, end) as T;
   }
 
   write(memory: DataView, at: number, value: unknown): void {
     if (typeof value !== 'object' || value === null || Array.isArray(value))
       throw new Misfit(`${describe(value)} is no object`);
     const given = value as Readonly<Record<string, unknown>>;
-    for (const name of Object.keys(given)) {
-      if (!this.#names.has(name))
-        throw new Misfit(`no field is named "${name}"; there are: ${[...this.#names].sort().join(', ')}`);
-    }
     let shared: PlacedField[] | undefined;
+    let found = 0;
     for (const field of this.#written) {
-      // A field may be named as what all objects have, such as toString.
-      if (given[field.name] === undefined || (field.name in Object.prototype && !Object.hasOwn(given, field.name)))
-        continue;
+      if (given[field.name] === undefined || (field.inherited && !Object.hasOwn(given, field.name))) continue;
+      found++;
       writeField(memory, at, field, given);
       if (field.shared) (shared ??= []).push(field);
     }
+    const names = Object.keys(given);
+    if (names.length > found) this.#requireKnown(names);
     if (shared && shared.length > 1) this.#requireAgreement(memory, at, shared, given);
+  }
+
+  #requireKnown(names: readonly string[]): void {
+    const unknown = names.find((name) => !this.#names.has(name));
+    if (unknown === undefined) return;
+    throw new Misfit(`no field is named "${unknown}"; there are: ${[...this.#names].sort().join(', ')}`);
   }
 
   /** Fields that share bits must say the same of them, or else the value that was meant would be lost. */
@@ -224,10 +259,11 @@ export class Compound<T> extends CType<T> {
 function writeField(
   memory: DataView,
   at: number,
-  { name, offset, type }: PlacedField,
+  { name, offset, type, open }: PlacedField,
   given: Readonly<Record<string, unknown>>,
 ): void {
   try {
+    if (!open) requireClosed(type, given[name]);
     type.write(memory, at + offset, given[name]);
   } catch (error) {
     throw within(`.${name}`, error);

@@ -54,6 +54,8 @@ export abstract class CType<T> {
   readonly exact: boolean = true;
   /** Whether a value may be longer than {@link size}: it ends with a flexible array. */
   readonly flexible: boolean = false;
+  /** Whether a value consists of others; one that does not is written with one store. */
+  readonly composite: boolean = false;
 
   /**
    * @param name in C, for messages
@@ -89,6 +91,29 @@ export abstract class CType<T> {
    * @throws ValueError (`BPF_VALUE`) for a number out of range, an array that is too long, an unknown field
    */
   encode(value: Input<T>, size?: number): Uint8Array {
+    return this.#bytesOf(value, size, this.name);
+  }
+
+  /**
+   * Writes a value to memory that others read: an integer with one store, anything else once all of it is known to fit.
+   *
+   * @param what the place, for messages
+   * @throws ValueError; then nothing is written
+   */
+  assign(memory: DataView, at: number, value: Input<T>, what: string): void {
+    if (this.composite) {
+      const bytes = this.#bytesOf(value, this.size, what);
+      new Uint8Array(memory.buffer, memory.byteOffset + at, this.size).set(bytes);
+      return;
+    }
+    try {
+      this.write(memory, at, value);
+    } catch (error) {
+      throw asValueError(error, what);
+    }
+  }
+
+  #bytesOf(value: Input<T>, size: number | undefined, what: string): Uint8Array {
     try {
       const needed = this.sizeFor(value);
       if (size !== undefined && needed > size) throw new Misfit(`needs ${needed} bytes, there are ${size}`);
@@ -96,21 +121,10 @@ export abstract class CType<T> {
       this.write(new DataView(bytes.buffer), 0, value);
       return bytes;
     } catch (error) {
-      throw error instanceof Misfit ? new ValueError(this.name + error.path, error.message) : error;
-    }
-  }
-
-  /**
-   * Writes a value over bytes and keeps the padding.
-   *
-   * @param what the place, for messages
-   * @throws ValueError; what came before the error is written
-   */
-  assign(memory: DataView, at: number, value: Input<T>, what: string): void {
-    try {
-      this.write(memory, at, value);
-    } catch (error) {
-      throw error instanceof Misfit ? new ValueError(what + error.path, error.message) : error;
+      throw asValueError(error, what);
     }
   }
 }
+
+const asValueError = (error: unknown, what: string): unknown =>
+  error instanceof Misfit ? new ValueError(what + error.path, error.message) : error;

@@ -213,6 +213,18 @@ function writeBits(memory: DataView, at: number, bit: number, width: number, val
   }
 }
 
+/** As writeBits() with numbers. */
+function writeFewBits(memory: DataView, at: number, bit: number, width: number, value: number): void {
+  let mask = (2 ** width - 1) * 2 ** bit;
+  let placed = (value < 0 ? value + 2 ** width : value) * 2 ** bit;
+  for (let i = at; mask > 0; i++) {
+    const own = mask % 256;
+    memory.setUint8(i, (memory.getUint8(i) & ~own) | (placed % 256));
+    mask = Math.floor(mask / 256);
+    placed = Math.floor(placed / 256);
+  }
+}
+
 /**
  * A bit field.
  *
@@ -261,7 +273,7 @@ function smallBits(name: string, signed: boolean, bit: number, width: number): S
       const value = readFewBits(memory, at, bit, width);
       return signed && value >= half ? value - 2 * half : value;
     },
-    (memory, at, value) => writeBits(memory, at, bit, width, BigInt(value)),
+    (memory, at, value) => writeFewBits(memory, at, bit, width, value),
   );
 }
 
@@ -293,6 +305,6 @@ class BoolBits extends CType<boolean> {
 
   write(memory: DataView, at: number, value: unknown): void {
     if (typeof value !== 'boolean') throw new Misfit(`${describe(value)} is no boolean`);
-    writeBits(memory, at, this.bit, this.width, value ? 1n : 0n);
+    writeFewBits(memory, at, this.bit, this.width, Number(value));
   }
 }

@@ -122,6 +122,19 @@ struct flexible {
 
 struct empty {};
 
+/* As the kernel's CACHELINE_PADDING(). */
+struct padding {
+	char x[0];
+};
+
+struct padded {
+	__u32 first;
+	struct padding pad;
+	__u32 second;
+	struct flexible inner[2];
+	struct flexible last;
+};
+
 /* Names that mean something in TypeScript. */
 struct class {
 	__u32 class, delete, function, new, package, import, constructor, toString, __proto__, readonly, get, set;
@@ -150,6 +163,7 @@ MAP(bitfields, __u32, struct bitfields);
 MAP(packed, __u32, struct packed);
 MAP(arrays, __u32, struct arrays);
 MAP(nested, __u32, struct nested);
+MAP(padded, __u32, struct padded);
 MAP(delete, struct inner, struct class);
 MAP(package, union c, struct Object);
 
