@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: MIT
-import { inflateSync } from 'node:zlib';
-
 import { attachBySection } from './attach';
 import { Compound } from './ctypes/compound';
 import type { CType } from './ctypes/ctype';
@@ -13,9 +11,9 @@ import type { BpfProgram } from './program';
 import { PerCpuMap, TypedMap } from './typed-map';
 import { TypedRing } from './typed-ring';
 
-/** The object file in a generated module: zlib's deflate, as base64. */
+/** The object file in a generated module, which has it as base64. */
 export function embeddedObject(text: string): Uint8Array {
-  return inflateSync(Buffer.from(text, 'base64'));
+  return Buffer.from(text, 'base64');
 }
 
 /**

@@ -104,6 +104,16 @@ t.test('enums and sections', async (t) => {
   t.same(btf.datasec('.rodata'), [{ name: 'limit', offset: 2, size: 1, type: 12 }]);
 });
 
+t.test('constants of 64 bits are exact', async (t) => {
+  const w = new BtfWriter();
+  const [a, b, c] = [w.string('A'), w.string('B'), w.string('C')];
+  w.type('unsigned', BtfKind.ENUM64, 3, 8, [a, 0xffffffff, 0xffffffff, b, 0xfffffffe, 0xffffffff, c, 5, 0]); // 1
+  w.type('signed', BtfKind.ENUM64, 3, 8, [a, 0xffffffff, 0xffffffff, b, 0, 0x80000000, c, 0, 0x200000], 1); // 2
+  const btf = new Btf(w.bytes());
+  t.same(btf.enum('unsigned'), { A: 2n ** 64n - 1n, B: 2n ** 64n - 2n, C: 5 });
+  t.same(btf.enum('signed'), { A: -1, B: -(2n ** 63n), C: 2n ** 53n });
+});
+
 /** What a global variable points to: an unnamed union of the types that follow. */
 function sharing(types: (w: BtfWriter) => void, ...members: readonly number[]): Btf {
   const w = new BtfWriter();

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 /** `libbpf-ts generate`: a class for an object, with its programs, maps and global variables. */
-import { deflateSync } from 'node:zlib';
-
 import type { Btf } from '../btf';
 import { identifier, Names, property, quoted } from '../ctypes/names';
 import type { Shape } from '../ctypes/shape';
@@ -112,7 +110,7 @@ ${embedded ? '' : '   * @param source path of the object file, or its bytes\n'} 
 
 function embeddedText(object: Uint8Array): string {
   const lines =
-    deflateSync(object)
+    Buffer.from(object)
       .toString('base64')
       .match(/.{1,100}/g) ?? [];
   return `const ${EMBEDDED} = embeddedObject(\n${lines.map((line) => `  '${line}'`).join(' +\n')},\n);\n`;

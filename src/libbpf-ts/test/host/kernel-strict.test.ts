@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Generated code as tsc sees it in a strict project, against the built package.
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 
 import t from 'tap';
 
 import { BpfObject, declarationsOf, skeletonOf } from '../../src/index';
 import { compileStrictly } from '../helpers/generated';
-import { compile } from '../helpers/machine';
+import { compile, compileText } from '../helpers/machine';
 
 const root = resolve(__dirname, '..', '..');
 const examples = join(root, 'examples');
@@ -41,6 +41,19 @@ const use = (...lines: string[]): Map<string, string> =>
       `import { Types, color, inner } from './types.js';\nusing skel = Types.open('x');\n${lines.join('\n')}\nexport {};\n`,
     ],
   ]);
+
+t.test('the program of the README', async (t) => {
+  const [section] = readFileSync(join(root, 'README.md'), 'utf8').split('## Generated code\n')[1]!.split('\n## ');
+  const [, c] = /^```c\n(.*?)^```$/ms.exec(section!)!;
+  const [, program] = /^```ts\n(.*?)^```$/ms.exec(section!)!;
+  const headers = '#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n';
+  const code = 'SEC("tc") int count(struct __sk_buff *skb) { packets += shortest; return -1; }';
+  const image = compileText('packets', `${headers}${c}${code}\nchar _license[] SEC("license") = "GPL";\n`);
+  const text = `${program!.replace("'./packets'", "'./packets.js'")}
+declare const ifindex: number;
+declare const console: { log(...values: unknown[]): void };`;
+  t.equal(compileStrictly(new Map([...modulesOf(image), ['use', text]])), '');
+});
 
 t.test('a program that uses it', async (t) => {
   const said = compileStrictly(
