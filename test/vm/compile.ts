@@ -45,7 +45,8 @@ export function compileBpf(repository: string, directory: string): { path: strin
     const scratch = mkdtempSync(path.join(cache('images'), 'bpf-'));
     try {
       const object = path.join(scratch, 'object.o');
-      run('clang', ['-target', 'bpf', '-g', '-O2', '-mcpu=v3', include, '-c', file, '-o', object]);
+      const target = `-D__TARGET_ARCH_${process.arch === 'arm64' ? 'arm64' : 'x86'}`;
+      run('clang', ['-target', 'bpf', '-g', '-O2', '-mcpu=v3', target, include, '-c', file, '-o', object]);
       return { path: path.relative(repository, file).replace(/\.c$/, '.o'), content: readFileSync(object) };
     } finally {
       rmSync(scratch, { recursive: true });

@@ -31,20 +31,26 @@ const tooOld: ExpectedSkip = {
   why: 'the loop needs global BPF functions that take pointers, which came with Linux 5.13',
 };
 
+const noMap: ExpectedSkip = {
+  because: /^this kind of map requires Linux \d/,
+  why: 'bloom filters came with Linux 5.16, user ring buffers with 6.1, arenas with 6.9',
+};
+const noNetkit: ExpectedSkip = { because: /^there are no netkit devices$/, why: 'the image has no module for them' };
+
 export const kernels: readonly Kernel[] = [
   {
     name: '5.10',
     suites: ['bullseye-security'],
     image: /^linux-image-5\.10\.0-\d+-cloud-amd64$/,
     notes: 'only the binding, libbpf-ts; the loop says that it needs Linux 5.13',
-    skips: [tooOld, noTcx, noPin],
+    skips: [tooOld, noTcx, noPin, noMap],
   },
   {
     name: '6.1',
     suites: ['bookworm', 'bookworm-security'],
     image: /^linux-image-6\.1\.0-\d+-cloud-amd64$/,
     notes: 'clsact instead of tcx, UDP superpackets cut up; the verifier takes no lower bound from len != 0',
-    skips: [noTcx],
+    skips: [noTcx, noMap],
   },
   {
     name: '6.12',
@@ -65,7 +71,7 @@ export const kernels: readonly Kernel[] = [
     suites: ['trixie-backports'],
     image: /^linux-image-\d+\.\d+\.\d+\+deb13-cloud-amd64$/,
     notes: 'everything; 7.3 when this was written',
-    skips: [],
+    skips: [noNetkit],
   },
 ];
 

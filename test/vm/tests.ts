@@ -41,6 +41,7 @@ export interface TestUnit {
 const LIBBPF = /^(?!host\/)(.*\/)?kernel[-/](?!attach|border|errors|examples|faults|features|mutants).*\.test\.ts$/;
 const FEATURES = /^kernel-features\.test\.ts$/;
 const ATTACH = /^kernel-attach\.test\.ts$/;
+const KINDS = /^kernel-attach-kinds\.test\.ts$/;
 const EXAMPLES = /^kernel-examples\.test\.ts$/;
 
 /** The sets of tests by name. */
@@ -73,6 +74,8 @@ export const sets = {
     // The oldest, and the last one without tcx; with it, on the machine's own kernel.
     { directory: 'src/libbpf-ts/test', files: LIBBPF, together: 'matrix', kernels: ['5.10', '6.1'] },
     { directory: 'src/libbpf-ts/test', files: ATTACH, together: 'matrix', kernels: ['5.10', 'newest'] },
+    // With kprobes and trampolines, which the machine's own kernel may lack.
+    { directory: 'src/libbpf-ts/test', files: KINDS, together: 'matrix', kernels: ['newest'] },
   ],
   /** The tests of traffic on the other back end: a host may have no dummy, each kernel of the table does. */
   dummy: [{ directory: 'test/kernel', files: /^(long\/)?(dummy|traffic-.*)\.test\.ts$/, backEnd: 'dummy' }],
@@ -84,6 +87,7 @@ export const sets = {
     { directory: 'src/libbpf-ts/test', files: FEATURES },
     { directory: 'src/libbpf-ts/test', files: LIBBPF },
     { directory: 'src/libbpf-ts/test', files: ATTACH },
+    { directory: 'src/libbpf-ts/test', files: KINDS },
     { directory: 'src/libbpf-ts/test', files: EXAMPLES },
   ],
 } as const satisfies Record<string, readonly TestSet[]>;

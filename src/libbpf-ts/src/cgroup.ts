@@ -3,7 +3,8 @@ import { closeSync, openSync } from 'node:fs';
 
 import { text } from './border';
 import { systemError, UsageError } from './errors';
-import { attachLink, type Link, type LinkKind } from './link';
+import { attachLink, type LinkKind } from './attach-link';
+import { type Link } from './link';
 import { libbpf } from './native/libbpf';
 import type { BpfProgram } from './program';
 

@@ -3,12 +3,11 @@
 import { rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 
-import { type BpfError, Errno, NotSupportedError, systemError, UsageError } from './errors';
+import { Errno, NotSupportedError, systemError, UsageError } from './errors';
 import { kindOfFd, openPinnedFd, OwnedFd, pinFd, requireBpffs } from './fd';
-import { type Capability, kernelIsAtLeast } from './kernel';
+import { openFdById } from './ids';
 import { type Address, CStruct, libc } from './native/ffi';
-import { calling, libbpf } from './native/libbpf';
-import { type BpfProgram, handleOf } from './program';
+import { libbpf } from './native/libbpf';
 import { LinkType } from './uapi';
 
 /** The beginning of `struct bpf_link_info`. */
@@ -23,6 +22,27 @@ function readInfo(fd: number): LinkInfo | undefined {
   const info = new CStruct(64);
   const error = libbpf.bpf_obj_get_info_by_fd(fd, info.bytes, new Uint32Array([64]));
   return error < 0 ? undefined : { type: info.u32(0), id: info.u32(4), progId: info.u32(8) };
+}
+
+export interface UpdateOptions {
+  /** Replaced only if this program is attached now. */
+  readonly expected?: { readonly fd: number };
+}
+
+/** BPF_F_REPLACE */
+const REPLACE = 1 << 2;
+
+/** BPF_LINK_UPDATE. Throws BpfError. */
+export function updateLink(
+  link: number,
+  program: { readonly fd: number; readonly name: string },
+  { expected }: UpdateOptions,
+): void {
+  // bpf_link_update_opts: flags, old_prog_fd
+  const options = new CStruct(24, true);
+  if (expected) options.setU32(8, REPLACE).setU32(12, expected.fd);
+  const error = libbpf.bpf_link_update(link, program.fd, options.bytes);
+  if (error < 0) throw systemError(`update link to ${program.name}`, error, ['CAP_BPF']);
 }
 
 /** An attachment that libbpf holds, because more than a link belongs to it: the event of a tracepoint or kprobe. */
@@ -87,6 +107,11 @@ export class Link implements Disposable {
     return Link.fromFd(openPinnedFd(path, 'link'), path);
   }
 
+  /** Opens the link with a number of the kernel (Linux 5.8). Throws BpfError: ENOENT; EPERM without CAP_SYS_ADMIN. */
+  static fromId(id: number): Link {
+    return Link.fromFd(openFdById('link', id));
+  }
+
   /** Where the link is pinned; undefined if it is not. */
   get pinPath(): string | undefined {
     return this.#pinPath;
@@ -105,6 +130,22 @@ export class Link implements Disposable {
     requireBpffs(dirname(path));
     pinFd(fd, path);
     this.#pinPath = path;
+  }
+
+  /** Owned by this object: do not close it. Throws `BPF_USAGE` after close(). */
+  get fd(): number {
+    return this.#live('descriptor of a link');
+  }
+
+  /**
+   * Puts another program of the same type in the place of the attached one, without a moment in between: links of
+   * cgroups (Linux 5.7), network namespaces (5.8), XDP (5.9), iterators and netkit.
+   *
+   * @param options.expected only if this program is attached now; otherwise EPERM
+   * @throws BpfError: EINVAL for a kind of link, or a program, with which it cannot be done
+   */
+  update(program: { readonly fd: number; readonly name: string }, options: UpdateOptions = {}): void {
+    updateLink(this.#live('update link'), program, options);
   }
 
   /**
@@ -206,47 +247,4 @@ export interface TcLink extends Disposable {
   detach(): void;
   close(): void;
   toJSON(): TcLinkState;
-}
-
-/** What a kind of attachment needs, in the words of errors. */
-export interface LinkKind {
-  readonly feature: string;
-  readonly minimumKernel: string;
-  readonly capabilities: readonly Capability[];
-}
-
-/** The name of an attachment in errors. */
-export const attachOperation = (program: BpfProgram, where: string): string => `attach ${program.name} ${where}`;
-
-/**
- * Attaches a program that came from BpfObject.program(). The object must still be open, because libbpf reads the kind
- * of program there; it may be closed afterwards.
- *
- * @param call returns a `struct bpf_link *`, or 0 and sets errno
- */
-export function attachLink(
-  program: BpfProgram,
-  where: string,
-  kind: LinkKind,
-  call: (handle: Address) => Address,
-): Link {
-  const operation = attachOperation(program, where);
-  const handle = handleOf(program);
-  const { result, errno, messages } = calling(() => call(handle));
-  if (result !== 0) return Link.fromHandle(result);
-  throw attachError(operation, errno, kind, messages);
-}
-
-/** Why an attachment was not made. */
-export function attachError(
-  operation: string,
-  errno: number,
-  { feature, minimumKernel, capabilities }: LinkKind,
-  messages: readonly string[] = [],
-): BpfError {
-  // ENOTSUPP: the kernel does not support it; EINVAL has many reasons, an old kernel among them.
-  const old = errno === Errno.EINVAL && !kernelIsAtLeast(minimumKernel);
-  return errno === Errno.ENOTSUPP || old
-    ? new NotSupportedError(feature, minimumKernel, { operation, errno, messages })
-    : systemError(operation, errno, capabilities, messages);
 }

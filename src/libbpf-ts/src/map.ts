@@ -1,111 +1,15 @@
 // SPDX-License-Identifier: MIT
 import { bytesOf, flags64, integer, text, uint32 } from './border';
-import { check, Errno, IncompatibleMapError, systemError, UsageError } from './errors';
+import { BpfError, check, Errno, systemError, UsageError } from './errors';
 import { openPinnedFd, OwnedFd, pinFd, requireKind } from './fd';
+import { openFdById } from './ids';
 import { possibleCpus } from './kernel';
-import { MappedMemory } from './mmap';
-import { CStruct } from './native/ffi';
+import { deleteBatch, lookupBatches, packed, updateBatch } from './map-batches';
+import { checkLayout, isPerCpu, type MapInfo, type MapLayout, mapTypeName, readMapInfo } from './map-info';
+import { MappedMemory, pageSize } from './mmap';
+import { CStruct, littleEndian } from './native/ffi';
 import { libbpf } from './native/libbpf';
 import { MapFlag, MapType } from './uapi';
-
-/**
- * Reads a map with BPF_MAP_LOOKUP_BATCH (Linux 5.6).
- *
- * @param valueSize bytes per entry in the kernel's answer
- * @returns false, without having yielded anything, if the kernel or the map type has no batch look-up
- */
-export function* lookupBatches(
-  fd: number,
-  keySize: number,
-  valueSize: number,
-  batchSize: number,
-): Generator<[Uint8Array, Uint8Array], boolean> {
-  const options = new CStruct(24, true);
-  // The opaque position is a key for arrays and a bucket number (u32) for hashes.
-  let previous: Uint8Array | null = null;
-  let next: Uint8Array = new Uint8Array(Math.max(keySize, 8));
-  const count = new Uint32Array(1);
-  for (let size = batchSize; ;) {
-    const keys = new Uint8Array(size * keySize);
-    const values = new Uint8Array(size * valueSize);
-    count[0] = size;
-    const error = -libbpf.bpf_map_lookup_batch(fd, previous, next, keys, values, count, options.bytes);
-    if (error === Errno.ENOSPC) {
-      // A hash bucket holds more than fits; count means nothing here, so grow and ask again.
-      size *= 2;
-      continue;
-    }
-    if (error !== 0 && error !== Errno.ENOENT) {
-      const lacking = error === Errno.EINVAL || error === Errno.ENOTSUPP || error === Errno.EOPNOTSUPP;
-      if (previous === null && lacking) return false;
-      throw systemError('bpf(BPF_MAP_LOOKUP_BATCH)', error, ['CAP_BPF']);
-    }
-    for (let i = 0; i < count[0]!; i++) {
-      yield [keys.slice(i * keySize, (i + 1) * keySize), values.slice(i * valueSize, (i + 1) * valueSize)];
-    }
-    if (error === Errno.ENOENT) return true;
-    [previous, next] = [next, previous ?? new Uint8Array(next.length)];
-  }
-}
-
-/** The kernel's information on a map (`struct bpf_map_info`). */
-export interface MapInfo {
-  readonly type: number;
-  readonly id: number;
-  /** Bytes. */
-  readonly keySize: number;
-  /** Bytes; of one CPU's value in a per-CPU map. */
-  readonly valueSize: number;
-  readonly maxEntries: number;
-  readonly flags: number;
-  /** At most 15 characters. */
-  readonly name: string;
-}
-
-/** Expected layout of a map; omitted fields are not compared. */
-export type MapLayout = Partial<Pick<MapInfo, 'type' | 'keySize' | 'valueSize' | 'maxEntries' | 'flags'>>;
-
-export function readMapInfo(fd: number): MapInfo {
-  const info = new CStruct(88);
-  const length = new Uint32Array([88]);
-  check(libbpf.bpf_obj_get_info_by_fd(fd, info.bytes, length), 'bpf(BPF_OBJ_GET_INFO_BY_FD)', ['CAP_BPF']);
-  return {
-    type: info.u32(0),
-    id: info.u32(4),
-    keySize: info.u32(8),
-    valueSize: info.u32(12),
-    maxEntries: info.u32(16),
-    flags: info.u32(20),
-    name: info.text(24, 16),
-  };
-}
-
-/** Name of a map type, for messages. */
-export function mapTypeName(type: number): string {
-  return Object.entries(MapType).find(([, value]) => value === type)?.[0] ?? `type ${type}`;
-}
-
-/** Compares layouts; the pure part of {@link BpfMap.checkCompatible}. */
-export function checkLayout(name: string, actual: MapInfo, expected: MapLayout): void {
-  const differences: string[] = [];
-  for (const key of ['type', 'keySize', 'valueSize', 'maxEntries', 'flags'] as const) {
-    const want = expected[key];
-    if (want === undefined || want === actual[key]) continue;
-    const show = key === 'type' ? mapTypeName : String;
-    differences.push(`${key} is ${show(actual[key])}, not ${show(want)}`);
-  }
-  if (differences.length > 0) throw new IncompatibleMapError(name, differences);
-}
-
-/** Whether the kernel keeps a value for each possible CPU. */
-export function isPerCpu(type: number): boolean {
-  return (
-    type === MapType.PERCPU_ARRAY ||
-    type === MapType.PERCPU_HASH ||
-    type === MapType.LRU_PERCPU_HASH ||
-    type === MapType.PERCPU_CGROUP_STORAGE
-  );
-}
 
 export interface CreateMapOptions {
   /** {@link MapType} */
@@ -120,6 +24,8 @@ export interface CreateMapOptions {
   readonly name?: string;
   /** {@link MapFlag} */
   readonly flags?: number;
+  /** For maps of maps: a map like those that will be in it. It may be closed afterwards. */
+  readonly innerMap?: BpfMap;
 }
 
 /**
@@ -156,16 +62,22 @@ export class BpfMap implements Disposable {
     return new BpfMap(OwnedFd.duplicate(fd, `map ${name ?? fd}`), name);
   }
 
+  /** Opens the map with a number of the kernel (Linux 4.13). Throws BpfError: ENOENT; EPERM without CAP_SYS_ADMIN. */
+  static fromId(id: number): BpfMap {
+    return new BpfMap(openFdById('map', id));
+  }
+
   /** Creates a map. Needs CAP_BPF. */
   static create(options: CreateMapOptions): BpfMap {
-    const { type, name = null, keySize, valueSize, maxEntries, flags = 0 } = options;
+    const { type, name = null, keySize, valueSize, maxEntries, flags = 0, innerMap } = options;
     const operation = 'create map';
     integer(operation, 'type', type, 1, 0x7fff_ffff);
     for (const [field, value] of Object.entries({ keySize, valueSize, maxEntries, flags })) {
       uint32(operation, field, value);
     }
     if (name !== null) text(operation, 'name', name);
-    const more = new CStruct(48, true).setU32(28, flags);
+    // bpf_map_create_opts: inner_map_fd, map_flags
+    const more = new CStruct(48, true).setU32(24, innerMap?.fd ?? 0).setU32(28, flags);
     const fd = libbpf.bpf_map_create(type, name, keySize, valueSize, maxEntries, more.bytes);
     check(fd, `bpf(BPF_MAP_CREATE) ${mapTypeName(type)}`, ['CAP_BPF']);
     return new BpfMap(new OwnedFd(fd, `map ${name ?? ''}`), name ?? undefined);
@@ -296,17 +208,113 @@ export class BpfMap implements Disposable {
     this.#update(key, bytes, flags);
   }
 
+  /** Keys and the values of each possible CPU, two system calls each; entries removed meanwhile are left out. */
+  *entriesPerCpu(): Generator<[Uint8Array, Uint8Array[]]> {
+    for (const key of this.keys()) {
+      const values = this.getPerCpu(key);
+      if (values) yield [key, values];
+    }
+  }
+
   /**
-   * Maps an array with BPF_F_MMAPABLE into memory (Linux 5.5): value i starts at i × value size rounded up to 8.
+   * Stores many entries, in one system call where the kernel can (Linux 5.6), else one by one. Entries before the one
+   * that is refused stay stored.
+   *
+   * @throws BpfError as set() does, for example E2BIG for a full map
+   */
+  setBatch(entries: Iterable<readonly [key: Uint8Array, value: Uint8Array]>, flags = 0): void {
+    this.#requirePlain('setBatch', 'setPerCpu');
+    const all = [...entries];
+    for (const [key, value] of all) {
+      this.#requireSize('key', key, this.keySize);
+      this.#requireSize('value', value, this.valueSize);
+    }
+    if (all.length === 0) return;
+    const keys = packed(
+      all.map(([key]) => key),
+      this.keySize,
+    );
+    const values = packed(
+      all.map(([, value]) => value),
+      this.valueSize,
+    );
+    const elements = flags64('setBatch', flags);
+    const { done, errno } = updateBatch(this.fd, { keys, values, count: all.length }, elements);
+    if (errno === 0) return;
+    if (!isLacking(errno)) throw systemError(`update map ${this.name}`, errno, ['CAP_BPF']);
+    for (const [key, value] of all.slice(done)) this.#update(key, value, elements);
+  }
+
+  /** Removes many entries, in one system call where the kernel can; returns how many there were. */
+  deleteBatch(keys: Iterable<Uint8Array>): number {
+    const all = [...keys];
+    for (const key of all) this.#requireSize('key', key, this.keySize);
+    if (all.length === 0) return 0;
+    try {
+      return deleteBatch(this.fd, { keys: packed(all, this.keySize), count: all.length }, this.keySize);
+    } catch (error) {
+      if (!(error instanceof BpfError) || !isLacking(error.errno)) throw error;
+      return all.filter((key) => this.delete(key)).length;
+    }
+  }
+
+  /** Adds a value to a queue, a stack or a bloom filter. @param flags `UpdateFlag.EXIST`: the oldest gives way */
+  push(value: Uint8Array, flags = 0): void {
+    this.#requireNoKeys('push');
+    this.#requireSize('value', value, this.valueSize);
+    check(libbpf.bpf_map_update_elem(this.fd, null, value, flags64('push', flags)), `push to map ${this.name}`);
+  }
+
+  /** Takes the next value of a queue or a stack (Linux 4.20); undefined if there is none. */
+  pop(): Uint8Array | undefined {
+    return this.#next('pop', (value) => libbpf.bpf_map_lookup_and_delete_elem(this.fd, null, value));
+  }
+
+  /** The next value of a queue or a stack, which stays; undefined if there is none. */
+  peek(): Uint8Array | undefined {
+    return this.#next('peek', (value) => libbpf.bpf_map_lookup_elem(this.fd, null, value));
+  }
+
+  /** Whether a bloom filter may have a value; false is certain (Linux 5.16). */
+  mayHave(value: Uint8Array): boolean {
+    this.#requireNoKeys('mayHave');
+    this.#requireSize('value', value, this.valueSize);
+    const error = -libbpf.bpf_map_lookup_elem(this.fd, null, value.slice());
+    if (error !== 0 && error !== Errno.ENOENT) throw systemError(`look up in map ${this.name}`, error, ['CAP_BPF']);
+    return error === 0;
+  }
+
+  /** Opens the map in a map of maps, which the caller closes; undefined if the key has none. */
+  getMap(key: Uint8Array): BpfMap | undefined {
+    this.#requireMaps('getMap');
+    const id = this.get(key);
+    return id && BpfMap.fromId(new DataView(id.buffer).getUint32(0, littleEndian));
+  }
+
+  /** Puts a map into a map of maps; it stays the caller's, who may close it. */
+  setMap(key: Uint8Array, map: BpfMap, flags = 0): void {
+    this.#requireMaps('setMap');
+    this.set(key, new Uint8Array(new Uint32Array([map.fd]).buffer), flags);
+  }
+
+  /** Makes the map read-only for user space, for good (Linux 5.2). */
+  freeze(): void {
+    check(libbpf.bpf_map_freeze(this.fd), `freeze map ${this.name}`, ['CAP_BPF']);
+  }
+
+  /**
+   * Maps an array with BPF_F_MMAPABLE into memory (Linux 5.5): value i starts at i × value size rounded up to 8. Or an
+   * arena (Linux 6.9), whose entries are pages.
    * The caller owns the mapping and closes it; it keeps the map alive.
    *
    * @param options.writable false for frozen maps, such as `.rodata`; defaults to true
    */
   mmap(options: { readonly writable?: boolean } = {}): MappedMemory {
-    if (this.type !== MapType.ARRAY || (this.flags & MapFlag.MMAPABLE) === 0) {
-      throw new UsageError(`mmap of map ${this.name}`, 'only an ARRAY with BPF_F_MMAPABLE can be mapped');
+    const isArena = this.type === MapType.ARENA;
+    if (!isArena && (this.type !== MapType.ARRAY || (this.flags & MapFlag.MMAPABLE) === 0)) {
+      throw new UsageError(`mmap of map ${this.name}`, 'only an ARRAY with BPF_F_MMAPABLE or an ARENA can be mapped');
     }
-    const length = roundUp8(this.valueSize) * this.maxEntries;
+    const length = isArena ? pageSize() * this.maxEntries : roundUp8(this.valueSize) * this.maxEntries;
     return MappedMemory.map({ fd: this.fd, length, writable: options.writable ?? true });
   }
 
@@ -347,6 +355,28 @@ export class BpfMap implements Disposable {
     if (isPerCpu(this.type)) throw new UsageError(`${call} of map ${this.name}`, `it is per-CPU; use ${instead}`);
   }
 
+  #requireNoKeys(call: string): void {
+    if (this.keySize !== 0)
+      throw new UsageError(
+        `${call} of map ${this.name}`,
+        `${mapTypeName(this.type)} has keys; only a QUEUE, STACK or BLOOM_FILTER has none`,
+      );
+  }
+
+  #requireMaps(call: string): void {
+    if (this.type !== MapType.ARRAY_OF_MAPS && this.type !== MapType.HASH_OF_MAPS)
+      throw new UsageError(`${call} of map ${this.name}`, 'it is not a map of maps');
+  }
+
+  #next(call: string, take: (value: Uint8Array) => number): Uint8Array | undefined {
+    this.#requireNoKeys(call);
+    const value = new Uint8Array(this.valueSize);
+    const error = -take(value);
+    if (error === Errno.ENOENT) return undefined;
+    if (error !== 0) throw systemError(`${call} of map ${this.name}`, error, ['CAP_BPF']);
+    return value;
+  }
+
   #requirePerCpu(call: string): number {
     if (!isPerCpu(this.type)) throw new UsageError(`${call} of map ${this.name}`, 'it is not per-CPU');
     return roundUp8(this.valueSize);
@@ -356,3 +386,7 @@ export class BpfMap implements Disposable {
 function roundUp8(size: number): number {
   return Math.ceil(size / 8) * 8;
 }
+
+/** Whether a batch was refused because the kernel or the type of map has none. */
+const isLacking = (errno: number): boolean =>
+  errno === Errno.EINVAL || errno === Errno.ENOTSUPP || errno === Errno.EOPNOTSUPP;

@@ -2,97 +2,23 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 
-import { Btf, BtfKind, type BtfType } from './btf';
+import { attachMap, requireAttachBySection } from './attach';
+import { Btf } from './btf';
 import { text, uint32 } from './border';
-import { type CType, ValueError } from './ctypes/ctype';
-import * as scalars from './ctypes/scalar';
-import { scalarOf } from './ctypes/shape';
-import { BpfError, check, errnoWords, UnknownNameError, UnreadableObjectError, UsageError } from './errors';
+import { type ConstantValue, encodeConstant } from './constants';
+import { check, errnoWords, UnknownNameError, UnreadableObjectError, UsageError } from './errors';
 import { closeLeftObjects, forgetObject, noteObject } from './left-objects';
+import type { Link } from './link';
 import { BpfMap } from './map';
-import { type Address, callOnThread, copyMemory, CStruct, libc, viewMemory } from './native/ffi';
+import { type Address, callOnThread, copyMemory, libc, viewMemory } from './native/ffi';
 import { calling, type Libbpf, libbpf } from './native/libbpf';
 import { markMessages, messagesSince } from './native/messages';
 import { withoutSignals } from './native/signals';
-import { BpfProgram, setHandle } from './program';
+import { type MapSettings, openOptions, type OpenObjectOptions } from './object-options';
+import { BpfProgram, setOrigin } from './program';
 import { reasonOf } from './reasons';
 import { checkObject } from './sanity';
 import { loadError, LogBuffer } from './verifier';
-
-/** Reports a constant that does not fit its variable; code `BPF_CONSTANT`. */
-export class ConstantError extends BpfError {
-  override readonly name = 'ConstantError';
-
-  constructor(variable: string, why: string) {
-    super(`constant ${variable}: ${why}`, { code: 'BPF_CONSTANT', operation: 'set constant' });
-  }
-}
-
-/** A C integer, enum or bool. */
-export type Scalar = number | bigint | boolean;
-
-/** The value of a constant; for an array, its first elements. */
-export type ConstantValue = Scalar | readonly Scalar[];
-
-/**
- * Encodes a value in the type of a variable.
- *
- * @param type id of the variable's type in `btf`
- * @throws ConstantError if the type has no such value, or an array has fewer elements
- */
-export function encodeConstant(variable: string, btf: Btf, type: number, value: ConstantValue): Uint8Array {
-  const resolved = btf.resolve(type);
-  if (typeof value !== 'object') return encodeScalar(variable, resolved, value);
-  if (resolved.kind !== BtfKind.ARRAY)
-    throw new ConstantError(variable, `${value.length} values for what is not an array`);
-  if (value.length > resolved.length)
-    throw new ConstantError(variable, `${value.length} values for an array of ${resolved.length}`);
-  const element = btf.resolve(resolved.element);
-  return Buffer.concat(value.map((one, i) => encodeScalar(`${variable}[${i}]`, element, one)));
-}
-
-/**
- * Encodes a value as a C integer, enum or bool of a BTF type, in native byte order.
- *
- * @param variable name, for errors
- * @param type resolved type of the variable
- * @throws ConstantError if the type is none of these or the value is out of its range
- */
-export function encodeScalar(variable: string, type: BtfType, value: Scalar): Uint8Array {
-  const scalar = INTEGERS.has(type.kind) ? scalarOf(type) : undefined;
-  if (scalar === undefined) {
-    throw new ConstantError(
-      variable,
-      `only integers, enums, bool and arrays of such can be set, an array from several values; its type is ${kindName(type.kind)}`,
-    );
-  }
-  const converter: CType<unknown> = scalars[scalar];
-  try {
-    // A byte of 0 or 1.
-    if (scalar === 'bool') return oneBit.encode(Number(value));
-    const number = typeof value === 'boolean' || type.size <= 4 ? Number(value) : value;
-    return converter.encode(number);
-  } catch (error) {
-    throw error instanceof ValueError ? new ConstantError(variable, error.why) : error;
-  }
-}
-
-/** What takes 0 and 1. */
-const oneBit = scalars.bits(scalars.u8, 0, 1);
-const INTEGERS: ReadonlySet<number> = new Set([BtfKind.INT, BtfKind.ENUM, BtfKind.ENUM64]);
-
-function kindName(kind: number): string {
-  return (
-    Object.entries(BtfKind)
-      .find(([, value]) => value === kind)?.[0]
-      .toLowerCase() ?? `type of kind ${kind}`
-  );
-}
-
-export interface OpenObjectOptions {
-  /** Prefix of the names of internal maps such as `NAME.rodata`; defaults to the file's name up to the first dot. */
-  readonly name?: string;
-}
 
 type State = 'open' | 'loading' | 'loaded' | 'failed' | 'closed';
 
@@ -141,7 +67,7 @@ export class BpfObject implements Disposable {
     const image = typeof source === 'string' ? readObject(text('open object', 'path', source)) : source;
     if (!(image instanceof Uint8Array)) throw new UsageError('open object', 'the source is no path and no Uint8Array');
     checkObject(image, what);
-    const opts = new CStruct(80, true).setPointer(8, name);
+    const opts = openOptions(name, options);
     const opened = calling((library) => library.bpf_object__open_mem(image, image.length, opts.bytes));
     if (opened.result === 0) {
       const { errno, messages } = opened;
@@ -239,6 +165,23 @@ export class BpfObject implements Disposable {
     checkCall(`bpf_map__set_max_entries(${map})`, (library) => library.bpf_map__set_max_entries(handle, entries));
   }
 
+  /** Changes what a map is before load(); what is not given stays. */
+  setMap(map: string, settings: MapSettings): void {
+    this.#requireState('setMap', 'open');
+    const handle = this.#find('map', map);
+    const { type, keySize, valueSize, maxEntries, flags } = settings;
+    const set = (name: string, value: number | undefined, call: (library: Libbpf, value: number) => number): void => {
+      if (value === undefined) return;
+      uint32('setMap', name, value);
+      checkCall(`set ${name} of map ${map}`, (library) => call(library, value));
+    };
+    set('type', type, (library, value) => library.bpf_map__set_type(handle, value));
+    set('keySize', keySize, (library, value) => library.bpf_map__set_key_size(handle, value));
+    set('valueSize', valueSize, (library, value) => library.bpf_map__set_value_size(handle, value));
+    set('maxEntries', maxEntries, (library, value) => library.bpf_map__set_max_entries(handle, value));
+    set('flags', flags, (library, value) => library.bpf_map__set_map_flags(handle, value));
+  }
+
   /** Chooses before load() whether a program is loaded at all. */
   setAutoload(program: string, on: boolean): void {
     this.#requireState('setAutoload', 'open');
@@ -249,6 +192,37 @@ export class BpfObject implements Disposable {
   /** Whether load() loads a program, or has. */
   autoload(program: string): boolean {
     return libbpf.bpf_program__autoload(this.#find('program', program));
+  }
+
+  /**
+   * Says before load() of which type a program is, for a section that the installed libbpf does not know.
+   *
+   * @param type {@link ProgramType}
+   * @param attachType {@link AttachType}, for types that have one
+   */
+  setType(program: string, type: number, attachType?: number): void {
+    this.#requireState('setType', 'open');
+    const handle = this.#find('program', program);
+    uint32('setType', 'type', type);
+    checkCall(`bpf_program__set_type(${program})`, (library) => library.bpf_program__set_type(handle, type));
+    if (attachType === undefined) return;
+    uint32('setType', 'attachType', attachType);
+    checkCall(`bpf_program__set_expected_attach_type(${program})`, (library) =>
+      library.bpf_program__set_expected_attach_type(handle, attachType),
+    );
+  }
+
+  /**
+   * Says before load() to which function a program belongs: a kernel function (`fentry` and its like), or, with
+   * `program`, a global function of a program that is loaded (`freplace`, and `fentry` of BPF programs).
+   */
+  setAttachTarget(program: string, target: { readonly function: string; readonly program?: BpfProgram }): void {
+    this.#requireState('setAttachTarget', 'open');
+    const handle = this.#find('program', program);
+    const name = text('setAttachTarget', 'function', target.function);
+    checkCall(`bpf_program__set_attach_target(${program})`, (library) =>
+      library.bpf_program__set_attach_target(handle, target.program?.fd ?? 0, name),
+    );
   }
 
   /** Makes load() use an existing map in place of `name`; `map` stays the caller's. */
@@ -302,7 +276,11 @@ export class BpfObject implements Disposable {
     if (result !== 0) throw loadError({ object: this.name, programs, logs, errno: -result, messages });
   }
 
-  /** A new handle for a map of the loaded object, which the caller closes; it outlives the object. */
+  /**
+   * A new handle for a map of the loaded object, which the caller closes; it outlives the object.
+   *
+   * @param name as in the source, or the section of global variables: `.bss`, `.data`, `.rodata`
+   */
   map(name: string): BpfMap {
     const handle = this.#find('map', name);
     this.#requireState(`map ${name}`, 'loaded');
@@ -316,8 +294,18 @@ export class BpfObject implements Disposable {
     const fd = libbpf.bpf_program__fd(handle);
     if (fd < 0) throw new UsageError(`program ${name}`, 'was not loaded: autoload is off');
     const program = BpfProgram.fromFd(fd, name);
-    setHandle(program, () => this.#find('program', name));
+    setOrigin(program, { handle: () => this.#find('program', name), attach: () => requireAttachBySection(program) });
     return program;
+  }
+
+  /**
+   * Makes a struct_ops map of the loaded object, such as a congestion control, known to the kernel (Linux 5.6; a map of
+   * the section `.struct_ops.link` 6.4). It is unknown again when the link is closed.
+   */
+  attachStructOps(map: string): Link {
+    const handle = this.#find('map', map);
+    this.#requireState(`attach ${map}`, 'loaded');
+    return attachMap(map, handle);
   }
 
   /**
@@ -352,7 +340,7 @@ export class BpfObject implements Disposable {
   #find(kind: 'map' | 'program', name: string): Address {
     this.#requireState(`${kind} ${name}`, 'open', 'loaded', 'failed');
     const all = kind === 'map' ? this.#maps : this.#programs;
-    const handle = all.get(name);
+    const handle = all.get((kind === 'map' && name.startsWith('.') && this.sectionMap(name)) || name);
     if (handle === undefined) throw new UnknownNameError(kind, name, [...all.keys()]);
     return handle;
   }

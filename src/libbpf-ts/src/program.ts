@@ -2,6 +2,8 @@
 import { bytesOf, integer, MAX_INT, uint32 } from './border';
 import { check, UsageError } from './errors';
 import { openPinnedFd, OwnedFd, pinFd, requireKind } from './fd';
+import { openFdById } from './ids';
+import type { Link } from './link';
 import { type Address, CStruct, stableBytes, stableCopy } from './native/ffi';
 import { libbpf } from './native/libbpf';
 import { ProgramType } from './uapi';
@@ -78,6 +80,11 @@ export class BpfProgram implements Disposable {
     return new BpfProgram(openPinnedFd(path, 'program'));
   }
 
+  /** Opens the program with a number of the kernel. Throws BpfError: ENOENT; EPERM without CAP_SYS_ADMIN. */
+  static fromId(id: number): BpfProgram {
+    return new BpfProgram(openFdById('program', id));
+  }
+
   /** A new handle with a duplicate of `fd`, which stays the caller's. */
   static fromFd(fd: number, name?: string): BpfProgram {
     return new BpfProgram(OwnedFd.duplicate(fd, `program ${name ?? fd}`), name);
@@ -137,6 +144,17 @@ export class BpfProgram implements Disposable {
     };
   }
 
+  /**
+   * Attaches the program to what its section names, such as `kprobe/do_unlinkat`, `fentry/...` or `iter/task`. It must
+   * come from BpfObject.program(), and the object must still be open.
+   *
+   * @throws UsageError if the section names no place, as `xdp` and `tc` do; BpfError with the reason of the kernel or
+   *   of libbpf
+   */
+  attach(): Link {
+    return originOf(this, `attach ${this.name}`).attach();
+  }
+
   close(): void {
     this.#fd.close();
   }
@@ -146,16 +164,24 @@ export class BpfProgram implements Disposable {
   }
 }
 
-/** Finds libbpf's own record of a program; throws once the object that contains it is closed. */
-const handles = new WeakMap<BpfProgram, () => Address>();
+/** The object that a program came from. */
+interface Origin {
+  /** libbpf's own record of the program; throws once the object is closed. */
+  readonly handle: () => Address;
+  readonly attach: () => Link;
+}
 
-export function setHandle(program: BpfProgram, handle: () => Address): void {
-  handles.set(program, handle);
+const origins = new WeakMap<BpfProgram, Origin>();
+
+export function setOrigin(program: BpfProgram, origin: Origin): void {
+  origins.set(program, origin);
+}
+
+function originOf(program: BpfProgram, operation: string): Origin {
+  const origin = origins.get(program);
+  if (!origin) throw new UsageError(operation, 'it was not taken from a BpfObject, which knows how');
+  return origin;
 }
 
 /** The `struct bpf_program *`. Throws `BPF_USAGE` for a program without an object, or whose object is closed. */
-export function handleOf(program: BpfProgram): Address {
-  const handle = handles.get(program);
-  if (!handle) throw new UsageError(`attach ${program.name}`, 'it was not taken from a BpfObject, which knows how');
-  return handle();
-}
+export const handleOf = (program: BpfProgram): Address => originOf(program, `attach ${program.name}`).handle();

@@ -2,7 +2,8 @@
 import { descriptor, integer, MAX_INT, uint32 } from './border';
 import { Errno, systemError } from './errors';
 import { OwnedFd, requireKind } from './fd';
-import { type BpfMap, checkLayout, readMapInfo } from './map';
+import type { BpfMap } from './map';
+import { checkLayout, readMapInfo } from './map-info';
 import { MappedMemory, pageSize } from './mmap';
 import { lastErrno, libc, littleEndian } from './native/ffi';
 import { RingReader } from './ring-reader';

@@ -2,9 +2,11 @@
 /** TC programs: attached by a TCX link where the kernel supports it (Linux 6.6), else through clsact. */
 import { existsSync, rmSync } from 'node:fs';
 
+import { type Anchor, anchored, isAnchored } from './anchor';
 import { ifindexOf, integer, MAX_INT, oneOf } from './border';
+import { createLink } from './bpf-call';
 import { attachClsact, ClsactLink } from './clsact';
-import { check, Errno, systemError, UsageError } from './errors';
+import { check, Errno, NotSupportedError, systemError, UsageError } from './errors';
 import { openPinnedFd, OwnedFd, pinFd } from './fd';
 import type { TcLink, TcLinkState, TcTarget, TcxState } from './link';
 import { CStruct } from './native/ffi';
@@ -110,13 +112,17 @@ class TcxLink implements TcLink {
 }
 
 /**
- * Attaches through TCX, after the programs that are already attached.
+ * Attaches through TCX, after the programs that are already attached unless the target says where.
  *
  * @returns undefined if the kernel has no TCX
  */
-export function attachTcx(program: BpfProgram, target: TcTarget): TcLink | undefined {
-  const type = target.direction === 'ingress' ? AttachType.TCX_INGRESS : AttachType.TCX_EGRESS;
-  const fd = libbpf.bpf_link_create(program.fd, target.ifindex, type, null);
+export function attachTcx(program: BpfProgram, target: TcTarget & Anchor): TcLink | undefined {
+  const fd = createLink({
+    programFd: program.fd,
+    target: target.ifindex,
+    attachType: target.direction === 'ingress' ? AttachType.TCX_INGRESS : AttachType.TCX_EGRESS,
+    ...anchored(`attach ${program.name}`, target),
+  });
   if (fd >= 0) return wrap(new OwnedFd(fd, 'tcx link'));
   // EINVAL has many reasons; only a kernel without TCX is not an error.
   if (-fd === Errno.EINVAL && probeTcx() === false) return undefined;
@@ -137,7 +143,7 @@ function wrap(fd: OwnedFd, pinPath?: string): TcLink {
   }
 }
 
-export interface TcAttachTarget extends TcTarget {
+export interface TcAttachTarget extends TcTarget, Anchor {
   /** What to try first; defaults to `tcx`. `clsact` is available everywhere, so choosing it excludes TCX. */
   readonly prefer?: 'tcx' | 'clsact';
 }
@@ -146,7 +152,7 @@ export interface TcAttachTarget extends TcTarget {
  * Attaches a TC program (SCHED_CLS) to a network device of the calling thread's network namespace.
  *
  * Uses TCX from Linux 6.6 on, and before that the clsact qdisc with a direct-action cls_bpf filter. Falls back only if
- * the kernel has no TCX, not after any other error.
+ * the kernel has no TCX, not after any other error. A place among others (`before`, `first` and so on) needs TCX.
  *
  * @throws BpfError: ENODEV if there is no such device, `BPF_PERMISSION` with the name of a missing capability
  */
@@ -159,6 +165,7 @@ export function attachTc(program: BpfProgram, target: TcAttachTarget): TcLink {
     const link = attachTcx(program, target);
     if (link) return link;
   }
+  if (isAnchored(target)) throw new NotSupportedError('the order of TC programs', '6.6', { operation });
   return attachClsact(program, target);
 }
 

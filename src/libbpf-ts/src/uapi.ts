@@ -25,6 +25,9 @@ export const MapType = {
   QUEUE: 22,
   STACK: 23,
   RINGBUF: 27,
+  BLOOM_FILTER: 30,
+  USER_RINGBUF: 31,
+  ARENA: 33,
 } as const;
 
 /** Flags of BPF_MAP_CREATE. */
@@ -51,8 +54,12 @@ export const AttachType = {
   TRACE_FEXIT: 25,
   MODIFY_RETURN: 26,
   XDP: 37,
+  NETFILTER: 45,
   TCX_INGRESS: 46,
   TCX_EGRESS: 47,
+  TRACE_UPROBE_MULTI: 48,
+  NETKIT_PRIMARY: 54,
+  NETKIT_PEER: 55,
 } as const;
 
 /** `enum bpf_link_type`, those used here. */
@@ -60,18 +67,30 @@ export const LinkType = {
   RAW_TRACEPOINT: 1,
   TRACING: 2,
   CGROUP: 3,
+  ITER: 4,
+  NETNS: 5,
   XDP: 6,
   PERF_EVENT: 7,
+  KPROBE_MULTI: 8,
+  STRUCT_OPS: 9,
+  NETFILTER: 10,
   TCX: 11,
+  UPROBE_MULTI: 12,
+  NETKIT: 13,
 } as const;
 
 /** `enum bpf_prog_type`, those used here. */
 export const ProgramType = {
+  KPROBE: 2,
   SCHED_CLS: 3,
   RAW_TRACEPOINT: 17,
   RAW_TRACEPOINT_WRITABLE: 24,
   TRACING: 26,
+  STRUCT_OPS: 27,
+  EXT: 28,
+  LSM: 29,
   SYSCALL: 31,
+  NETFILTER: 32,
 } as const;
 
 /** Return values of a TC program in direct-action mode (include/uapi/linux/pkt_cls.h). */

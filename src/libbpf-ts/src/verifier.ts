@@ -8,7 +8,7 @@ import { type Address, lastErrno, libc } from './native/ffi';
 import { libbpf } from './native/libbpf';
 import { bounded } from './reasons';
 import { suggestionFor } from './refusals';
-import { AttachType } from './uapi';
+import { AttachType, ProgramType } from './uapi';
 
 /** Lines at the end of every log that explain nothing. */
 const epilogue =
@@ -191,6 +191,8 @@ const capabilities: readonly Capability[] = ['CAP_BPF', 'CAP_NET_ADMIN', 'CAP_PE
 
 const trampolines: readonly number[] = [AttachType.TRACE_FENTRY, AttachType.TRACE_FEXIT, AttachType.MODIFY_RETURN];
 
+const trampolineTypes: readonly number[] = [ProgramType.STRUCT_OPS, ProgramType.EXT, ProgramType.LSM];
+
 /** Why an object could not be loaded. */
 export function loadError({ object, programs, logs, errno, messages }: Load): BpfError {
   const operation = `load ${object}`;
@@ -223,4 +225,5 @@ function refusedProgram(messages: readonly string[]): string | undefined {
 }
 
 const usesTrampoline = ([, handle]: readonly [string, Address]): boolean =>
+  trampolineTypes.includes(libbpf.bpf_program__type(handle)) ||
   trampolines.includes(libbpf.bpf_program__expected_attach_type(handle));

@@ -2,7 +2,8 @@
 import { ifindexOf, oneOf } from './border';
 import { BpfError, Errno, errnoWords } from './errors';
 import { OwnedFd } from './fd';
-import { attachError, attachOperation, Link, type LinkKind } from './link';
+import { attachError, attachOperation, type LinkKind } from './attach-link';
+import { Link } from './link';
 import { CStruct } from './native/ffi';
 import { libbpf } from './native/libbpf';
 import type { BpfProgram } from './program';

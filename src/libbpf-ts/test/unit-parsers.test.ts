@@ -5,8 +5,8 @@ import t from 'tap';
 import { Btf, BtfKind } from '../src/btf';
 import { errnoName, errnoText, systemError, UnknownNameError } from '../src/errors';
 import { countCpus, missingCapabilities, parseRelease } from '../src/kernel';
-import { checkLayout } from '../src/map';
-import { encodeScalar } from '../src/object';
+import { checkLayout } from '../src/map-info';
+import { encodeScalar } from '../src/constants';
 import { layoutOf } from '../src/codegen/layout';
 import { summarizeLog, VerifierError } from '../src/verifier';
 

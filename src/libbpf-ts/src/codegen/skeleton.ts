@@ -4,7 +4,7 @@ import type { Btf } from '../btf';
 import { identifier, Names, property, quoted } from '../ctypes/names';
 import type { Shape } from '../ctypes/shape';
 import { UnreadableObjectError } from '../errors';
-import { isPerCpu } from '../map';
+import { isPerCpu } from '../map-info';
 import type { BpfObject } from '../object';
 import { MapType } from '../uapi';
 import { type Contents, contentsOf, type MapContents } from './contents';

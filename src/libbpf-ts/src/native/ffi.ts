@@ -65,11 +65,12 @@ function withoutStderr<Result>(action: () => Result): Result {
  * Turns a table of C prototypes into an object of functions that are bound at first use.
  *
  * Nothing is loaded until a function is read from the object, so importing this package never fails because a
- * library is missing. After the first read the bound function is an own data property, without a wrapper in between.
+ * library is missing. `missing` makes the error for a function that the library does not have. After the first read the bound function is an own data property, without a wrapper in between.
  */
 export function bindLazily<Functions extends object>(
   open: () => LibraryHandle,
   prototypes: { readonly [Name in keyof Functions]: string },
+  missing?: (name: string, cause: unknown) => Error,
 ): Functions {
   const bound = {};
   for (const [name, prototype] of Object.entries<string>(prototypes)) {
@@ -77,7 +78,13 @@ export function bindLazily<Functions extends object>(
       configurable: true,
       enumerable: true,
       get(): unknown {
-        const value: unknown = open().func(prototype);
+        const library = open();
+        let value: unknown;
+        try {
+          value = library.func(prototype);
+        } catch (cause) {
+          throw missing?.(name, cause) ?? cause;
+        }
         Object.defineProperty(bound, name, { value, enumerable: true });
         return value;
       },
@@ -134,6 +141,11 @@ export interface Libc {
   socket(domain: number, type: number, protocol: number): number;
   send(fd: number, buffer: Bytes, length: number, flags: number): number;
   recv(fd: number, buffer: Bytes, length: number, flags: number): number;
+  setsockopt(fd: number, level: number, option: number, value: Bytes, length: number): number;
+  /** bpf(2), for which libc has no function. @param call {@link SYSCALL}.bpf */
+  bpf(call: number, command: number, attributes: Bytes, size: number): number;
+  /** perf_event_open(2), for which libc has no function. @param call {@link SYSCALL}.perf_event_open */
+  perf_event_open(call: number, attributes: Bytes, pid: number, cpu: number, groupFd: number, flags: number): number;
 }
 
 /** Every errno of this machine, by number; of two names for one number, the first of the alphabet. */
@@ -142,6 +154,12 @@ export const errnoNames: ReadonlyMap<number, string> = new Map(
     .sort(([one], [other]) => (one < other ? 1 : -1))
     .map(([name, number]) => [number, name]),
 );
+
+/** Numbers of system calls (arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h). */
+export const SYSCALL =
+  process.arch === 'x64'
+    ? ({ bpf: 321, perf_event_open: 298 } as const)
+    : ({ bpf: 280, perf_event_open: 241 } as const);
 
 let handle: LibraryHandle | undefined;
 
@@ -181,6 +199,9 @@ export const libc: Libc = bindLazily<Libc>(openLibc, {
   socket: 'int socket(int domain, int type, int protocol)',
   send: 'intptr_t send(int fd, const void *buffer, size_t length, int flags)',
   recv: 'intptr_t recv(int fd, void *buffer, size_t length, int flags)',
+  setsockopt: 'int setsockopt(int fd, int level, int option, const void *value, uint32_t length)',
+  bpf: 'intptr_t syscall(intptr_t call, int command, void *attributes, uint32_t size)',
+  perf_event_open: 'intptr_t syscall(intptr_t call, void *attributes, int pid, int cpu, int group, uintptr_t flags)',
 });
 
 /** errno of the last native call on this thread; read it before any other call. */
@@ -231,7 +252,7 @@ export const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
 export class CStruct {
   readonly bytes: Uint8Array;
   readonly #view: DataView;
-  readonly #kept: Uint8Array[] = [];
+  readonly #kept: (Uint8Array | CStruct)[] = [];
 
   /** @param size sizeof the structure; with `sized` it is also stored first, as libbpf's option structures require. */
   constructor(size: number, sized = false) {
@@ -249,16 +270,16 @@ export class CStruct {
     return this;
   }
 
-  setU64(offset: number, value: number): this {
+  setU64(offset: number, value: number | bigint): this {
     this.#view.setBigUint64(offset, BigInt(value), littleEndian);
     return this;
   }
 
-  /** Stores an address; bytes or a string are kept reachable as long as this structure is. */
-  setPointer(offset: number, target: Uint8Array | string | Address): this {
+  /** Stores an address; bytes, a string or a structure are kept reachable as long as this structure is. */
+  setPointer(offset: number, target: Uint8Array | string | CStruct | Address): this {
     if (typeof target === 'number') return this.setU64(offset, target);
-    const bytes = typeof target === 'string' ? stableString(target) : target;
-    this.#kept.push(bytes);
+    const bytes = typeof target === 'string' ? stableString(target) : target instanceof CStruct ? target.bytes : target;
+    this.#kept.push(target instanceof CStruct ? target : bytes);
     return this.setU64(offset, addressOf(bytes));
   }
 

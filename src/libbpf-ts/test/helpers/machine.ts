@@ -1,8 +1,18 @@
 // SPDX-License-Identifier: MIT
 /** What a test needs of the machine: root, a compiler, a program that runs, a namespace and file systems of its own. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -61,9 +71,25 @@ export function compileText(name: string, text: string): string {
   return compileFile(source, source.replace(/c$/, 'o'));
 }
 
+/** Compiles NAME.c in test/bpf, a program of user space. */
+export function compileC(name: string): string {
+  const program = join(temporaryDirectory(), name);
+  execFileSync('clang', ['-O1', '-g', '-o', program, join(__dirname, '..', 'bpf', `${name}.c`)]);
+  return program;
+}
+
 function compileFile(source: string, object: string): string {
   const machine = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
-  const flags = ['-target', 'bpf', '-g', '-O2', '-mcpu=v3', `-I/usr/include/${machine}-linux-gnu`];
+  const target = process.arch === 'arm64' ? 'arm64' : 'x86';
+  const flags = [
+    '-target',
+    'bpf',
+    `-D__TARGET_ARCH_${target}`,
+    '-g',
+    '-O2',
+    '-mcpu=v3',
+    `-I/usr/include/${machine}-linux-gnu`,
+  ];
   execFileSync('clang', [...flags, '-c', source, '-o', object], { stdio: ['ignore', 'inherit', 'inherit'] });
   return object;
 }
@@ -245,5 +271,25 @@ export class TestTracefs implements Disposable {
 
   [Symbol.dispose](): void {
     if (this.#mounted) execFileSync('umount', [PLACE]);
+  }
+}
+
+/** The file system of the security modules, mounted for a test. */
+export class TestSecurityfs implements Disposable {
+  readonly #path = mkdtempSync(join(tmpdir(), 'libbpf-ts-security-'));
+  /** Names of the modules that the kernel asks; none if it has no such file system. */
+  readonly modules: readonly string[];
+  readonly #mounted: boolean;
+
+  constructor() {
+    const { status } = spawnSync('mount', ['-t', 'securityfs', 'securityfs', this.#path], { stdio: 'ignore' });
+    this.#mounted = status === 0;
+    const list = join(this.#path, 'lsm');
+    this.modules = this.#mounted && existsSync(list) ? readFileSync(list, 'utf8').trim().split(',') : [];
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#mounted) execFileSync('umount', [this.#path]);
+    rmdirSync(this.#path);
   }
 }
