@@ -105,19 +105,27 @@ function textsOf(words: unknown): string[] {
   return words.map(String);
 }
 
+/** What may pause a loop, as `by` of the order names it, and what ends that. */
+const DEBUGGERS = {
+  step: 'vnet-bpf step has paused it: end that, or let it resume the loop',
+  page: 'a page of vnet-bpf web has paused it: resume the loop there, or close that page',
+} as const;
+
 export function loopOrders(controller: Commanded): Readonly<Record<string, OrderHandler>> {
   /** The connection that has paused the loop. */
   let debugger_: ControlSession | null = null;
+  let by: keyof typeof DEBUGGERS = 'step';
 
-  const pause = async (_order: Order, session: ControlSession): Promise<void> => {
+  const pause = async (order: Order, session: ControlSession): Promise<void> => {
     if (debugger_)
       throw new VnetError(
         'BUSY',
         `the loop of ${controller.attachment.iface}`,
         'somebody is stepping through it already',
-        { hint: 'wait for the other vnet-bpf step, or end it' },
+        { hint: DEBUGGERS[by] },
       );
     debugger_ = session;
+    by = order['by'] === 'page' ? 'page' : 'step';
     // A debugger that goes away must not leave the loop paused.
     session.onClose(() => void resume(session));
     await controller.loop.pause();

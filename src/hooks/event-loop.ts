@@ -176,6 +176,10 @@ export class HookLoop {
     this.loop.nudge();
   }
 
+  get isPaused(): boolean {
+    return this.paused;
+  }
+
   resume(): void {
     this.paused = false;
     this.look();

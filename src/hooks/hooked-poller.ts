@@ -115,9 +115,16 @@ export class HookedPoller extends Transmitter {
     return this.turn(1, verdict) === 1;
   }
 
-  /** A copy of the next record; null if there is none. */
+  /** Sends what is judged or injected, as far as the socket takes it. While the loop is paused, no turn does. */
+  flush(): void {
+    while (this.isBehind) if (this.turn(this.passing, null) === 0 && this.blocked) return;
+    if (this.parts.injections.length > 0) this.turn(0, null);
+  }
+
+  /** A copy of the next record; null if there is none, or if the socket does not take those before it. */
   peek(): { bytes: Uint8Array; superpacket: boolean } | null {
     const { ring, judge } = this.parts;
+    this.flush();
     if (this.isBehind) return null;
     const leased = ring.lease(1);
     const frame = leased > 0 ? judge.copyOf(ring.offsets[0] as number) : null;

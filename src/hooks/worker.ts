@@ -282,7 +282,8 @@ class HookWorker {
         return null;
       case 'inject':
         this.injections.add(order.frame);
-        this.loop?.look();
+        if (this.loop?.isPaused) this.polled?.poller.flush();
+        else this.loop?.look();
         return null;
       case 'pause':
         this.loop?.pause();

@@ -11,6 +11,7 @@ import { requireAttachment } from '../lifecycle/find-attachment';
 import { standardInput } from '../native/standard-input';
 import { checkInterfaceName, checkNetnsName } from '../options/values';
 import { fixChecksums, Frame, hexDump, summaryOf } from '../packet';
+import { editField } from '../packet/field-edits';
 import { type PacketFilter, parseFilter } from '../packet/filter';
 import { requirePrivileges } from '../requirements';
 import { controlSocket } from '../state/store';
@@ -21,6 +22,7 @@ import { tell } from '../terminal/output';
 export type StepCommand =
   | { kind: 'pass' | 'drop'; count: number }
   | { kind: 'edit'; at: number; bytes: Uint8Array }
+  | { kind: 'set'; field: string; value: string }
   | { kind: 'inject'; frame: Uint8Array | null }
   | { kind: 'hex' }
   | { kind: 'resume' }
@@ -29,6 +31,7 @@ export type StepCommand =
 export const HELP = [
   'pass [N]           pass this frame, or N frames; an empty line passes one',
   'drop [N]           drop this frame, or N frames',
+  'edit FIELD VALUE   change a field of it, such as ttl; its checksums are fixed',
   'edit OFFSET HEX    overwrite bytes of it; its checksums are fixed',
   'inject [HEX]       make the interface receive a frame before this one; without HEX, a copy of this one',
   'hex                show its bytes',
@@ -46,6 +49,8 @@ export function parseCommand(line: string): StepCommand {
     case 'drop':
       return { kind, count: rest[0] === undefined ? 1 : whole(rest[0], 1) };
     case 'edit':
+      if (/^[a-z]/i.test(rest[0] ?? ''))
+        return { kind: 'set', field: rest[0] as string, value: rest.slice(1).join(' ') };
       return { kind, at: whole(rest[0] ?? '', 0), bytes: hexBytes(rest.slice(1).join('')) };
     case 'inject':
       return { kind, frame: rest.length === 0 ? null : hexBytes(rest.join('')) };
@@ -80,7 +85,8 @@ function whole(text: string, min: number): number {
   throw usageError(`"${text}"`, `is not a whole number of at least ${min}`, 'in decimal, or in hexadecimal with 0x');
 }
 
-function hexBytes(text: string): Uint8Array {
+/** Bytes in hexadecimal, two digits each, with or without colons. Throws USAGE. */
+export function hexBytes(text: string): Uint8Array {
   const digits = text.replaceAll(':', '');
   if (digits === '' || digits.length % 2 !== 0 || !/^[0-9a-f]+$/i.test(digits))
     throw usageError(`"${text}"`, 'is not bytes in hexadecimal', 'two digits per byte: 0800 or 08:00');
@@ -205,15 +211,20 @@ export class Stepper {
     }
     if (!current) return this.print('no frame is waiting');
     if (command.kind === 'hex') return this.print(...hexDump(current.bytes));
-    if (command.kind === 'edit') return this.edit(current, command.at, command.bytes);
+    if (command.kind === 'edit') return this.write(current, command.at, command.bytes);
+    if (command.kind === 'set') return this.edit(current, (bytes) => editField(bytes, command.field, command.value));
     this.repeat = { verdict: command.kind, left: command.count };
     await this.decide(command.kind);
   }
 
-  private edit(frame: ShownFrame, at: number, bytes: Uint8Array): void {
-    if (frame.superpacket) return this.print('a superpacket passes or is dropped: ethtool -K turns tso and gso off');
+  private write(frame: ShownFrame, at: number, bytes: Uint8Array): void {
     if (at + bytes.length > frame.bytes.length) return this.print(`the frame has ${frame.bytes.length} bytes`);
-    frame.bytes.set(bytes, at);
+    this.edit(frame, (all) => all.set(bytes, at));
+  }
+
+  private edit(frame: ShownFrame, change: (bytes: Uint8Array) => void): void {
+    if (frame.superpacket) return this.print('a superpacket passes or is dropped: ethtool -K turns tso and gso off');
+    change(frame.bytes);
     fixChecksums(frame.bytes);
     this.edited = true;
     this.show();
@@ -230,7 +241,8 @@ export class Stepper {
 
 // The loop of another process, through its control socket.
 
-function remoteLoop(client: ControlClient): SteppedLoop {
+/** The loop at the other end; `client` stays the caller's. */
+export function remoteLoop(client: ControlClient): SteppedLoop {
   const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
   return {
     peek: async () => {
@@ -332,7 +344,7 @@ export async function stepCommand(args: {
   using client = await ControlClient.connect(controlSocket(attachment.id));
   const input = standardInput();
   try {
-    await client.ask({ order: 'pause' });
+    await client.ask({ order: 'pause', by: 'step' });
     await new Stepper(remoteLoop(client), new TypedLines(input), tell, filter).run();
     await client.ask({ order: 'resume' });
     tell(`${attachment.iface} loops again`);

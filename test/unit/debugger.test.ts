@@ -62,6 +62,16 @@ t.test('edit: the frame is shown anew, and its checksums are right', async (t) =
   t.match(printed, 'frame 1, edited');
 });
 
+t.test('edit: a field by its name', async (t) => {
+  const typed = ['edit ttl 7', 'e destination-port 0x50', 'edit tll 7', 'edit flags SYN', 'edit ttl', 'pass'];
+  const { printed, happened } = await session([datagram], typed);
+  const [sent] = happened as [Uint8Array];
+  t.same([Frame.of(sent).ipv4?.ttl, Frame.of(sent).udp?.destinationPort], [7, 80]);
+  t.equal(onesComplement(sent), 0xffff);
+  for (const why of [/"tll": is no field; did you mean ttl\?/, /flags: the frame does not have it/, /from 0 to 255/])
+    t.match(printed, why);
+});
+
 t.test('inject, hex and help', async (t) => {
   const { printed, happened } = await session(
     [datagram],
