@@ -6,7 +6,7 @@ import { readWish } from '../faults/source';
 import { checkedWords } from '../impair/words';
 import { areRules } from '../options/values';
 import { type Attachment, controlSocket } from '../state/store';
-import type { Action, Refusal } from './protocol';
+import type { Refusal, Setting } from './protocol';
 
 /** Timeout in milliseconds, as for `vnet-bpf faults`: looking up names in filters may take long. */
 const TIMEOUT_MS = 60_000;
@@ -17,7 +17,7 @@ function noFile(name: string): never {
 }
 
 /** The order that carries out an action. Throws USAGE. */
-function orderOf(action: Action): Order {
+function orderOf(action: Setting): Order {
   const none = { order: 'faults', document: null, file: null, seed: null };
   switch (action.kind) {
     case 'faults':
@@ -43,7 +43,7 @@ function orderOf(action: Action): Order {
 }
 
 /** Carries out an action. Throws a VnetError if it cannot be done. */
-export async function carryOut(action: Action, attachment: Attachment): Promise<void> {
+export async function carryOut(action: Setting, attachment: Attachment): Promise<void> {
   const order = orderOf(action);
   using client = await ControlClient.connect(controlSocket(attachment.id));
   await client.ask(order, TIMEOUT_MS);

@@ -5,6 +5,7 @@
  */
 import type { Attachment } from '../state/store';
 import { refusalOf } from './actions';
+import { Debuggers, type Watcher } from './debugger';
 import { type FrameBatch, FrameFeed } from './frames';
 import { Interfaces, readingOf } from './interfaces';
 import type { FromServer, Refusal } from './protocol';
@@ -18,7 +19,7 @@ const CHECK_TICKS = 100;
 const GONE = 'it is not attached, or not in sight of this server';
 
 /** An open page. */
-export interface Page {
+export interface Page extends Watcher {
   /** The name of the interface that it watches; null: none. */
   readonly watched: string | null;
   /** The frames that it is to be sent; null if it wants none. */
@@ -33,12 +34,14 @@ export interface Page {
 
 export class Live implements AsyncDisposable {
   readonly interfaces: Interfaces;
+  readonly debuggers = new Debuggers((name) => [...this.pages].filter(({ watched }) => watched === name));
   private readonly pages = new Set<Page>();
   private readonly feeds = new Map<string, FrameFeed>();
   /** Feeds whose recording is about to end. */
   private readonly ending = new Set<Promise<void>>();
   private timer: NodeJS.Timeout | undefined;
   private ticks = 0;
+  private opened = 0;
 
   constructor(
     look: () => Attachment[],
@@ -52,6 +55,11 @@ export class Live implements AsyncDisposable {
     return this.pages.size;
   }
 
+  /** What a page is called that opens now, from an address; '' if that is this machine. */
+  nextName(address: string): string {
+    return `page ${++this.opened}${address === '' ? '' : ` (${address})`}`;
+  }
+
   /** A page has opened. */
   add(page: Page): void {
     this.pages.add(page);
@@ -63,6 +71,7 @@ export class Live implements AsyncDisposable {
 
   delete(page: Page): void {
     this.pages.delete(page);
+    this.debuggers.left(page, null);
     this.feeds.forEach((feed) => page.batch && feed.delete(page.batch));
     if (this.pages.size > 0) return;
     clearInterval(this.timer);
@@ -98,6 +107,7 @@ export class Live implements AsyncDisposable {
       page.showReading(text, why);
       page.showFrames(feed?.unavailable ?? null);
     }
+    this.debuggers.show(name);
   }
 
   /** A reading as a message; null, and why there is none. A lack of memory or descriptors passes. */
@@ -122,9 +132,10 @@ export class Live implements AsyncDisposable {
     }
   }
 
-  /** Ends everything; resolves when no recording is left. */
+  /** Ends everything; resolves when no recording and no paused loop is left. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const page of this.pages) this.delete(page);
+    await this.debuggers[Symbol.asyncDispose]();
     await Promise.all(this.ending);
   }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** Reads what a page sends: nothing but the messages of protocol.ts, within their limits, is let in. */
-import type { Action, FromPage } from './protocol';
+import { type Fields, isCount, isObject, isText, isTime } from './checks';
+import { DEBUGGER_ACTIONS } from './debugger-messages';
+import type { Action, FromPage, Setting } from './protocol';
 
 /** The longest message in bytes; rules are longer than anything else. */
 export const MESSAGE_BYTES_MAX = 64 << 10;
@@ -8,17 +10,10 @@ export const MESSAGE_BYTES_MAX = 64 << 10;
 const FILTER_MAX = 4096;
 const NAME_MAX = 256;
 
-type Fields = Readonly<Record<string, unknown>>;
-
-const isText = (value: unknown, max: number): value is string => typeof value === 'string' && value.length <= max;
 const isName = (value: unknown): value is string => isText(value, NAME_MAX);
-const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
-const isTime = (value: unknown): value is number => typeof value === 'number' && value >= 0;
-const isObject = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** Each action by its kind: what its fields have to be. Ranges are checked by the controller, as for the commands. */
-const ACTIONS: { readonly [K in Action['kind']]: (fields: Fields) => Extract<Action, { kind: K }> | null } = {
+/** Each setting by its kind: what its fields have to be. Ranges are checked by the controller, as for the commands. */
+const SETTINGS: { readonly [K in Setting['kind']]: (fields: Fields) => Extract<Setting, { kind: K }> | null } = {
   faults: ({ rules, seed }) =>
     isText(rules, MESSAGE_BYTES_MAX) && (seed === null || isCount(seed)) ? { kind: 'faults', rules, seed } : null,
   'clear-faults': () => ({ kind: 'clear-faults' }),
@@ -28,6 +23,11 @@ const ACTIONS: { readonly [K in Action['kind']]: (fields: Fields) => Extract<Act
       ? { kind: 'carrier', state, forMs }
       : null,
   cut: ({ ms }) => (isTime(ms) ? { kind: 'cut', ms } : null),
+};
+
+const ACTIONS: Readonly<Record<Action['kind'], (fields: Fields) => Action | null>> = {
+  ...SETTINGS,
+  ...DEBUGGER_ACTIONS,
 };
 
 function actionOf(value: unknown): Action | null {

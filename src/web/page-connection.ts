@@ -8,6 +8,7 @@ import type { WebSocket } from 'ws';
 import { usageError, VnetError } from '../errors';
 import { Turns } from '../native/turns';
 import { carryOut, refusalOf } from './actions';
+import { isDebuggerAction } from './debugger-messages';
 import { FrameBatch } from './frames';
 import type { Live, Page } from './live';
 import { messageOf } from './messages';
@@ -27,6 +28,7 @@ const POLICY_VIOLATION = 1008;
 const TRY_AGAIN_LATER = 1013;
 
 export class PageConnection implements Page {
+  readonly who: string;
   watched: string | null = null;
   batch: FrameBatch | null = null;
   private toldGone = false;
@@ -34,10 +36,13 @@ export class PageConnection implements Page {
   private queued = 0;
   private readonly turns = new Turns();
 
+  /** @param address of the browser; '' if that is on this machine */
   constructor(
     private readonly socket: WebSocket,
     private readonly live: Live,
+    address = '',
   ) {
+    this.who = live.nextName(address);
     socket.on('message', (data: Buffer, isBinary: boolean) => this.received(isBinary ? '' : data.toString()));
     socket.on('pong', () => (this.answers = true));
     socket.on('error', () => socket.terminate());
@@ -59,6 +64,12 @@ export class PageConnection implements Page {
 
   private get isSlow(): boolean {
     return this.socket.bufferedAmount > WAITING_BYTES;
+  }
+
+  offer(text: string): boolean {
+    if (this.isSlow) return false;
+    this.sendText(text);
+    return true;
   }
 
   showReading(text: string | null, why: string): void {
@@ -112,7 +123,8 @@ export class PageConnection implements Page {
     const attachment = this.live.interfaces.find(name);
     if (attachment === null)
       throw new VnetError('NOT_ATTACHED', name, 'is not attached', { hint: 'vnet-bpf list shows what is' });
-    await carryOut(action, attachment);
+    if (isDebuggerAction(action)) await this.live.debuggers.act(this, name, action, attachment);
+    else await carryOut(action, attachment);
   }
 
   private watch({ interface: name, frames }: Extract<FromPage, { type: 'watch' }>): void {
@@ -121,6 +133,7 @@ export class PageConnection implements Page {
     this.watched = name;
     this.batch = null;
     this.toldGone = false;
+    this.live.debuggers.left(this, name);
     if (name !== null && frames !== null) this.addBatch(name, frames.filter);
     // Last, so that a recording goes on if only the filter changes.
     before?.feed.delete(before.batch);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** What the page of `vnet-bpf web` and its server say to each other, as messages of JSON over one WebSocket. */
 import type { Stats } from '../datapath/stats';
+import type { DebuggerAction, DebuggerSeen } from './debugger-protocol';
 
 /** The path of the WebSocket. */
 export const LIVE = '/live';
@@ -21,6 +22,7 @@ export type FromServer =
   /** Interfaces came or went. */
   | { type: 'interfaces'; interfaces: Watchable[] }
   | StatsSeen
+  | DebuggerSeen
   /**
    * At most 200 frames in a message and 500 a second; `missed`: how many more there were since the last message. It is
    * also sent with `unavailable`, instead of frames, when they cannot be recorded.
@@ -79,7 +81,10 @@ export type FromPage =
   | { type: 'watch'; interface: string | null; frames: { filter: string } | null }
   | { type: 'do'; id: number; interface: string; action: Action };
 
-export type Action =
+export type Action = Setting | DebuggerAction;
+
+/** What a page may set. */
+export type Setting =
   | { kind: 'faults'; rules: string; seed: number | null }
   | { kind: 'clear-faults' }
   /** The words of `vnet-bpf impair`, or the name of a profile; '' removes the impairment. */

@@ -12,7 +12,7 @@ import { WebSocket, WebSocketServer } from 'ws';
 
 import { Connections } from '../connections';
 import { VnetError } from '../errors';
-import { addressText, cannotListen, type ListenAddress } from '../metrics/address';
+import { addressText, cannotListen, isLoopback, type ListenAddress } from '../metrics/address';
 import type { Attachment } from '../state/store';
 import { type Denied, deniedRequest, deniedUpgrade, newToken } from './access';
 import { Live } from './live';
@@ -145,7 +145,8 @@ export class WebServer implements AsyncDisposable {
     if (denied) return refuse(socket, denied);
     this.sockets.handleUpgrade(request, socket, head, (page: WebSocket) => {
       this.connections.busy(socket);
-      new PageConnection(page, this.live);
+      const address = socket.remoteAddress ?? '';
+      new PageConnection(page, this.live, isLoopback(address) ? '' : address);
     });
   }
 

@@ -4,18 +4,23 @@ import { useMemo, useRef, useState } from 'preact/hooks';
 
 import { ChartsPanel } from './charts';
 import { Controls } from './controls';
+import { DebuggerPanel } from './debugger';
 import { FramesPanel } from './frames';
 import { LoopPanel } from './loop';
 import type { Model } from './model';
 import { useModel } from './view';
 
 /** What is said about the interface: running, stopped queue, and so on. */
-function stateOf(model: Model): { words: string; kind: 'good' | 'bad' | 'quiet' } {
-  const { seen, gone, status } = model;
+function stateOf(model: Model): { words: string; kind: 'good' | 'bad' | 'held' | 'quiet' } {
+  const { seen, gone, status, debug } = model;
   if (status === 'refused') return { words: 'not connected', kind: 'bad' };
   if (status !== 'open') return { words: status === 'lost' ? 'connection lost' : 'connecting', kind: 'quiet' };
   if (gone !== null) return { words: 'gone', kind: 'bad' };
   if (!seen) return { words: 'no reading yet', kind: 'quiet' };
+  if (debug?.paused) {
+    const others = debug.steering !== null && debug.steering !== debug.you;
+    return { words: others ? `paused by ${debug.steering}` : 'loop paused', kind: 'held' };
+  }
   if (seen.stats.queue.stopped) return { words: 'queue stopped', kind: 'bad' };
   if (seen.carrier === 'down') return { words: 'carrier down', kind: 'bad' };
   return { words: seen.stats.state, kind: seen.stats.state === 'running' ? 'good' : 'bad' };
@@ -70,7 +75,8 @@ function Head({ model }: { model: Model }) {
   );
 }
 
-const TABS = { charts: 'Charts', frames: 'Frames' } as const;
+const TABS = { charts: 'Charts', frames: 'Frames', debugger: 'Debugger' } as const;
+const VIEWS = { charts: ChartsPanel, frames: FramesPanel, debugger: DebuggerPanel } as const;
 type Tab = keyof typeof TABS;
 const TAB_NAMES = Object.keys(TABS) as Tab[];
 
@@ -110,7 +116,7 @@ export function App({ model }: { model: Model }) {
   const { watched } = model;
   // The same element again, which preact does not compare with each reading: a view is drawn at a pace of its own.
   const view = useMemo(() => {
-    const View = tab === 'charts' ? ChartsPanel : FramesPanel;
+    const View = VIEWS[tab];
     const pause = (
       <button type="button" class="pause" aria-pressed={paused} onClick={() => setPaused(!paused)}>
         {paused ? 'Resume' : 'Pause'}
@@ -124,7 +130,7 @@ export function App({ model }: { model: Model }) {
       <Notice model={model} />
       <main class={model.status === 'open' ? '' : 'old'}>
         <LoopPanel model={model} />
-        <section class="panel views" aria-label="Charts and frames">
+        <section class="panel views" aria-label="Charts, frames and debugger">
           {view}
         </section>
         <Controls key={watched} model={model} />

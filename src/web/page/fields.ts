@@ -313,6 +313,9 @@ const rest = (name: string, from: number, to: number): DecodedHeader => ({
   fields: [{ name: 'Bytes', value: String(to - from), from, to }],
 });
 
+/** A byte as two hexadecimal digits. */
+export const hexOf = (byte: number): string => byte.toString(16).padStart(2, '0');
+
 /** The bytes of a text in base64; none if it is not valid. */
 export function bytesOf(base64: string): Uint8Array {
   try {

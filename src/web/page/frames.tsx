@@ -4,9 +4,10 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/ho
 
 import { printable } from '../../printable';
 import type { FrameSeen } from '../protocol';
-import { bytesOf, decode, type DecodedHeader, type Field } from './fields';
+import { bytesOf, decode, type DecodedHeader, type Field, hexOf } from './fields';
 import { count, timeOfDay } from './format';
-import { FRAMES_KEPT } from './model';
+import { InjectCopy } from './inject';
+import { FRAMES_KEPT, type Model } from './model';
 import { useModel, type ViewProps } from './view';
 
 /** Height of a row in pixels, as in page.css: only rows in sight are in the document. */
@@ -158,10 +159,9 @@ function Headers({
   ); // prettier-ignore
 }
 
-const hexOf = (byte: number): string => byte.toString(16).padStart(2, '0');
 const charOf = (byte: number): string => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : '.');
 
-function Bytes({
+export function Bytes({
   bytes,
   headers,
   marked,
@@ -170,7 +170,8 @@ function Bytes({
   bytes: Uint8Array;
   headers: DecodedHeader[];
   marked: Field | null;
-  onMark: (field: Field) => void;
+  /** `offset`: the byte that was chosen. */
+  onMark: (field: Field, offset: number) => void;
 }) {
   const fields = headers.flatMap((header) => header.fields);
   const at = (offset: number): Field | undefined => fields.find(({ from, to }) => from <= offset && offset < to);
@@ -186,7 +187,7 @@ function Bytes({
             <span class="offset">{line.toString(16).padStart(4, '0')}</span>
             <span class="hex">
               {part.map((byte, i) => (
-                <span key={i} class={classOf(line + i)} onClick={() => onMark(at(line + i) as Field)}>
+                <span key={i} class={classOf(line + i)} onClick={() => onMark(at(line + i) as Field, line + i)}>
                   {hexOf(byte)}
                 </span>
               ))}
@@ -205,17 +206,18 @@ function Bytes({
   ); // prettier-ignore
 }
 
-function Detail({ frame }: { frame: FrameSeen }) {
+function Detail({ model, frame }: { model: Model; frame: FrameSeen }) {
   const bytes = useMemo(() => bytesOf(frame.bytes), [frame]);
   const headers = useMemo(() => decode(bytes), [bytes]);
   const [marked, setMarked] = useState<Field | null>(null);
   useEffect(() => setMarked(null), [frame]);
   return (
     <div class="detail">
-      <p class="about">
+      <div class="about">
         <b>Frame {frame.number}</b>: {printable(frame.summary)}. {printable(frame.outcome)}
         {frame.length > bytes.length && ` (the first ${bytes.length} of ${count(frame.length)} bytes)`}
-      </p>
+        <InjectCopy key={frame.number} model={model} frame={frame} />
+      </div>
       <Headers headers={headers} marked={marked} onMark={setMarked} />
       <Bytes bytes={bytes} headers={headers} marked={marked} onMark={setMarked} />
     </div>
@@ -283,7 +285,7 @@ export function FramesPanel({ model, paused, tabs, pause }: ViewProps) {
       </div>
       <FrameList frames={frames} selected={selected} onSelect={setSelected} />
       {selected ? (
-        <Detail frame={selected} />
+        <Detail model={model} frame={selected} />
       ) : (
         <p class="empty">
           {frames.length === 0 ? 'No frame has passed since this view was opened.' : 'Select a frame to see its headers and bytes.'}

@@ -11,6 +11,7 @@ import './loop.css';
 import './charts.css';
 import './frames.css';
 import './controls.css';
+import './debugger.css';
 
 const model: Model = new Model((message) => connection.send(message));
 const connection = new Connection(location.hash.slice(1), {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** What the page knows: the messages of the server, as far as they are kept, and what it asks of the server. */
 import type { Rates } from '../../top/readings';
+import type { DebuggerSeen } from '../debugger-protocol';
 import type { Action, FrameSeen, FromPage, FromServer, Refusal, StatsSeen, Watchable } from '../protocol';
 import { History, MovingRates } from './history';
 
@@ -31,6 +32,9 @@ export class Model {
   private moving = new MovingRates(SHOWN_SPAN_MS);
   /** Why the interface that is watched cannot be read. */
   gone: string | null = null;
+
+  /** The debugger of the interface that is watched; null if no page has used it. */
+  debug: DebuggerSeen | null = null;
 
   frames: FrameSeen[] = [];
   /** Frames that the server has left out. */
@@ -64,6 +68,7 @@ export class Model {
   closed(opened: boolean): void {
     // A server that is there and does not accept the token closes the connection before it is open.
     this.status = opened || this.status === 'open' || this.status === 'lost' ? 'lost' : 'refused';
+    this.debug = null; // the loop resumes when the page that steers is gone
     for (const answer of this.pending.values()) answer(NOT_SENT);
     this.pending.clear();
     this.changed();
@@ -85,6 +90,9 @@ export class Model {
         break;
       case 'frames':
         if (message.interface === this.watched) this.addFrames(message);
+        break;
+      case 'debugger':
+        if (message.interface === this.watched) this.debug = message;
         break;
       case 'gone':
         if (message.interface === this.watched) this.gone = message.why;
@@ -121,7 +129,7 @@ export class Model {
   choose(name: string): void {
     if (name === this.watched) return;
     this.watched = name;
-    this.seen = this.before = this.rates = this.gone = null;
+    this.seen = this.before = this.rates = this.gone = this.debug = null;
     this.history = new History();
     this.moving = new MovingRates(SHOWN_SPAN_MS);
     this.clearFrames();
