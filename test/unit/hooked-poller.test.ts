@@ -268,6 +268,31 @@ t.test('step: one record at a time, judged by somebody else', async (t) => {
 });
 
 t.test(
+  'step: what the socket does not take, and what is injected, is sent before the next record is shown',
+  async (t) => {
+    const nic = new FakeHookedNic().use({ frame: () => 'pass' });
+    for (let i = 0; i < 3; i++) nic.put(numbered(i));
+    nic.answers = Array<number>(20).fill(minus('EAGAIN'));
+    t.equal(numberOf(nic.poller.peek()?.bytes ?? Buffer.alloc(0)), 0);
+    t.equal(nic.poller.step(numbered(77)), false, 'the socket is full');
+    t.same(nic.sent, []);
+    for (let i = 0; i < 100 && nic.poller.peek() === null; i++);
+    t.equal(numberOf(nic.poller.peek()?.bytes ?? Buffer.alloc(0)), 1, 'the frame has left the ring');
+    nic.injections.add(numbered(78));
+    nic.poller.flush();
+    nic.injections.add(numbered(79));
+    t.equal(numberOf(nic.poller.peek()?.bytes ?? Buffer.alloc(0)), 1, 'the record is still there');
+    nic.poller.step('drop');
+    nic.poller.step('pass');
+    t.same(
+      nic.sent.map(({ frame }) => numberOf(frame)),
+      [77, 78, 79, 2],
+    );
+    t.same(nic.accounting(), { in: 5, out: 5 });
+  },
+);
+
+t.test(
   'frames that never pass: longer than the MTU out of a hook or injected, and superpackets that cannot be segmented',
   async (t) => {
     const nic = new FakeHookedNic();
