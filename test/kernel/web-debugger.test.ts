@@ -336,6 +336,10 @@ t.test('what is not paused is not stepped through, and frames can be injected al
   t.match(await page.act('vnet0', { kind: 'pause', filter: 'nonsense here' }), { message: /filter "nonsense here"/ });
   await does(t, page, { kind: 'inject', bytes: 'ffffffffffff 020000000009 88b5'.padEnd(140, '0'), fix: true });
   t.ok(await eventually(() => nic.stats().hooks.injected === 1), 'an injected frame is received');
+  await does(t, page, { kind: 'pause', filter: '' });
+  await does(t, page, { kind: 'inject', bytes: 'ffffffffffff 020000000009 88b5'.padEnd(140, '0'), fix: true });
+  t.ok(await eventually(() => nic.stats().hooks.injected === 2), 'also while the loop is paused and no frame waits');
+  await does(t, page, { kind: 'resume' });
   loops(nic);
 
   const queues = attachedIn(t, quietNetns(t), ['--queues', '2']);

@@ -181,6 +181,42 @@ t.test('without a mouse: a field, bytes, a copy; an edit that is refused keeps t
   t.same(complaints, []);
 });
 
+t.test('TCP flags are buttons: a connection that is accepted looks refused', { skip }, async (t) => {
+  const nic = attachedIn(t, quietNetns(t), ['--addr', `${ADDRESS}/24`]);
+  const { url } = await startWeb(t, '--netns', nic.netns);
+  const page = await shown(await launched(t), url);
+  const node = (program: string): Background => Background.start(t, nic.netns, process.execPath, ['-e', program]);
+  const server = node(`require('net').createServer().listen(80, () => console.log('listens'))`);
+  await server.says(/listens/);
+  await page.getByLabel('Hold only').fill('tcp');
+  await button(page, 'Pause the loop').click();
+  await status(page, 'No frame waits.');
+  const client = node(`require('net').connect(80, '${ADDRESS}').on('error', ({ code }) => console.log(code))`);
+  await status(page, 'SYN, sequence');
+  const flag = (name: string): Locator => page.getByRole('group', { name: 'Flags' }).getByRole('button', { name });
+  t.equal(await flag('SYN').getAttribute('aria-pressed'), 'true');
+  await lookedAt(t, page, 'tcp');
+  // The client has sent its SYN again meanwhile.
+  const summary = page.locator('.about');
+  while (!(await summary.textContent())?.includes('SYN ACK')) {
+    await button(page, 'Step').click();
+    await page.waitForTimeout(100);
+  }
+  await flag('SYN').click();
+  await page
+    .getByRole('status')
+    .filter({ hasText: /, ACK, sequence/ })
+    .waitFor();
+  await flag('RST').click();
+  await page
+    .getByRole('status')
+    .filter({ hasText: /, RST ACK, sequence/ })
+    .waitFor();
+  await button(page, 'Step').click();
+  await client.says(/ECONNREFUSED/);
+  t.same(complaints, []);
+});
+
 t.test(
   'two pages: one steers, the other sees it and takes over; a pause of 10 s loses nothing',
   { skip },

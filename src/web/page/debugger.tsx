@@ -104,15 +104,17 @@ function PauseForm({ run, able, button }: { run: Run; able: boolean; button: Ref
   );
 }
 
-function Counts({ debug: { counts, filter } }: { debug: DebuggerSeen }) {
-  const { passed, dropped, injected, unseen } = counts;
-  const parts = [`${count(passed)} passed`, `${count(dropped)} dropped`];
-  if (injected > 0) parts.push(`${count(injected)} injected`);
-  const only = filter === '' ? '' : `; holds only ${filter}, ${count(unseen)} others passed`;
-  const text = printable(parts.join(', ') + only);
+const countsOf = ({ counts: { passed, dropped, injected } }: DebuggerSeen): string =>
+  `${count(passed)} passed, ${count(dropped)} dropped${injected > 0 ? `, ${count(injected)} injected` : ''}`;
+
+/** What the filter holds, and has not held; '' without one. */
+const filterOf = ({ counts, filter }: DebuggerSeen): string =>
+  filter === '' ? '' : `holds only ${filter}; ${count(counts.unseen)} others passed`;
+
+function Hint({ children }: { children: string }) {
   return (
-    <span class="hint" title={text}>
-      {text}
+    <span class="hint" title={printable(children)}>
+      {printable(children)}
     </span>
   );
 }
@@ -122,7 +124,7 @@ function PausedTools({ debug, run, able, mine, button }: { debug: DebuggerSeen; 
   return (
     <div class="tools">
       <span class="steers">{mine ? `You steer (${debug.you})` : debug.steering === null ? 'No page steers' : `${debug.steering} steers`}</span>
-      {mine ? <span class="apart" /> : <Counts debug={debug} />}
+      <Hint>{[mine ? '' : countsOf(debug), filterOf(debug)].filter((text) => text !== '').join('; ')}</Hint>
       {mine && (
         <>
           <Act able={able} onClick={() => run({ kind: 'let-go' })}>
@@ -179,7 +181,7 @@ function Verdicts({ debug, run, able, button }: { debug: DebuggerSeen; run: Run;
           Hold the next frame
         </Act>
       )}
-      <Counts debug={debug} />
+      <Hint>{countsOf(debug)}</Hint>
       <Act able={canDecide && held.edited} onClick={() => run({ kind: 'undo', frame })}>
         Undo edits
       </Act>
@@ -198,9 +200,9 @@ function About({ debug: { held, repeat, steering } }: { debug: DebuggerSeen }) {
       {held ? (
         <>
           <b>Frame {held.number} is held</b>
-          {held.edited && <b class="edited">, edited</b>}: {printable(held.summary)}; {count(held.length)} bytes
+          {held.edited && <b class="edited">, edited</b>}, {count(held.length)} bytes
           {shown < held.length && `, of which the first ${count(shown)} are shown`}
-          {held.superpacket && '; a superpacket, which passes or is dropped as it is'}.
+          {held.superpacket && ', a superpacket, which passes or is dropped as it is'}: {printable(held.summary)}
         </>
       ) : repeat ? (
         `${repeat.verdict === 'pass' ? 'Passing' : 'Dropping'} frames: ${count(repeat.left)} more, then the next one is held.`

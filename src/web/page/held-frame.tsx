@@ -91,22 +91,22 @@ interface HeadersProps {
   onMark: (field: Field) => void;
 }
 
-/** Those fields that can be edited come first: they are to be in sight without scrolling. */
-function editableFirst(headers: DecodedHeader[], isEditable: (field: Field) => boolean): DecodedHeader[] {
+/** Those fields that can be edited come first, apart from the others: they are to be in sight without scrolling. */
+function editableFirst(headers: DecodedHeader[], isEditable: (field: Field) => boolean): DecodedHeader[][] {
   const first = headers.map((header) => ({ ...header, fields: header.fields.filter(isEditable) }));
   const others = headers.map(({ name, fields, ...places }) => ({
     name: fields.some(isEditable) ? `${name}, other fields` : name,
     fields: fields.filter((field) => !isEditable(field)),
     ...places,
   }));
-  return [...first, ...others].filter(({ fields }) => fields.length > 0);
+  return [first, others].map((part) => part.filter(({ fields }) => fields.length > 0));
 }
 
 function HeldHeaders({ headers, held, run, marked, onMark }: HeadersProps) {
   const isMarked = (field: Field): boolean => marked?.from === field.from && marked.to === field.to;
   const editOf = (field: Field): Editable | undefined =>
     held.fields.find(({ from, to }) => from === field.from && to === field.to);
-  const groups = run ? editableFirst(headers, (field) => editOf(field) !== undefined) : headers;
+  const parts = run ? editableFirst(headers, (field) => editOf(field) !== undefined) : [headers];
   const row = (field: Field) => {
     const edit = editOf(field);
     const key = field.name + field.from;
@@ -132,10 +132,14 @@ function HeldHeaders({ headers, held, run, marked, onMark }: HeadersProps) {
   };
   return (
     <div class="headers" role="group" aria-label="Headers" tabIndex={0}>
-      {groups.map(({ name, fields }) => (
-        <div key={name} role="group" aria-label={name}>
-          <h3>{name}</h3>
-          {fields.map(row)}
+      {parts.map((groups, part) => (
+        <div key={part} class="columns">
+          {groups.map(({ name, fields }) => (
+            <div key={name} role="group" aria-label={name}>
+              <h3>{name}</h3>
+              {fields.map(row)}
+            </div>
+          ))}
         </div>
       ))}
     </div>
