@@ -7,7 +7,9 @@ import t, { type Test } from 'tap';
 import { ethernet, Frame, icmp, ipv4, udp } from '../../src/packet';
 import type { ShownFrame, SteppedLoop } from '../../src/step/debugger';
 import { isDebuggerAction } from '../../src/web/debugger-messages';
+import type { DebuggerSeen } from '../../src/web/debugger-protocol';
 import { messageOf } from '../../src/web/messages';
+import { Model } from '../../src/web/page/model';
 import { Stepping, typedFrame } from '../../src/web/stepping';
 import { onesComplement } from '../helpers/ones-complement';
 
@@ -205,6 +207,33 @@ t.test('typed frames', async (t) => {
   t.same(Buffer.from(typedFrame(hex, true)), Buffer.from(DATAGRAM), 'or with right checksums');
   t.same(Buffer.from(typedFrame(hex.replace(/../g, '$& ').trim().replace(' ', '\n'), true)), Buffer.from(DATAGRAM));
   for (const wrong of ['', '0', 'xyz!', '0x00']) t.throws(() => typedFrame(wrong, true), { code: 'USAGE' }, wrong);
+});
+
+t.test('the page keeps what it was told about the interface that it watches, while it is connected', async (t) => {
+  const model = new Model(() => true);
+  const told = (name: string): DebuggerSeen => ({
+    type: 'debugger',
+    interface: name,
+    you: 'page 1',
+    paused: true,
+    steering: 'page 2',
+    filter: '',
+    held: null,
+    repeat: null,
+    counts: { passed: 0, dropped: 0, injected: 0, unseen: 0 },
+    ended: null,
+  });
+  model.opened();
+  model.choose('vnet0');
+  model.received(told('vnet1'));
+  t.equal(model.debug, null);
+  model.received(told('vnet0'));
+  t.equal(model.debug?.steering, 'page 2');
+  model.choose('vnet1');
+  t.equal(model.debug, null, 'another interface has a debugger of its own');
+  model.received(told('vnet1'));
+  model.closed(true);
+  t.equal(model.debug, null, 'nothing is known without a connection');
 });
 
 t.test('P3: actions of the debugger that no page sends', async (t) => {
