@@ -164,10 +164,9 @@ lint-texts:
 	@$(NODE) -r ts-node/register/transpile-only test/lint/layers.ts
 	@$(NODE) -r ts-node/register/transpile-only test/lint/phrases.ts
 
-docs: setup-build ## make pages of the library's types and comments, in dist/docs
+docs: setup-build ## make a site of the documents and of the library's reference, with search, in dist/docs; checks its links
 	@$(MAKE) --no-print-directory compile
-	@$(BIN)/typedoc --tsconfig tsconfig.json --entryPoints src/index.ts --entryPoints src/hooks/index.ts --entryPoints src/faults/index.ts --entryPoints src/testing/index.ts \
-		--readme docs/hooks.md --excludeInternal --excludeProtected --excludeExternals --logLevel Error --out dist/docs
+	@$(NODE) dist/setup/site.js dist/docs
 
 build: setup-build ## compile TypeScript and BPF into dist/
 	@$(MAKE) --no-print-directory compile

@@ -13,6 +13,7 @@ import { COMMANDS } from '../../src/cli/commands';
 import { GLOBAL_OPTIONS } from '../../src/cli/declarations';
 import { missingCapabilities } from '../../src/requirements';
 import { tableBelow } from '../../src/setup/man-page';
+import { Slugs } from '../../src/setup/site-pages';
 import { ROOT } from '../helpers/cli';
 import { blocksOf } from '../helpers/document';
 
@@ -27,25 +28,23 @@ const PAGES = [
 const read = (file: string): string => fs.readFileSync(path.join(ROOT, file), 'utf8');
 const withoutBlocks = (text: string): string => text.replace(/^ *```[^]*?^ *```$/gm, '');
 
-/** The names that GitHub gives the headings of a page. */
-function anchorsOf(file: string): string[] {
-  const seen = new Map<string, number>();
-  return [...withoutBlocks(read(file)).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => {
-    const slug = heading
-      .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
-      .toLowerCase()
-      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
-      .trim()
-      .replace(/\s/g, '-');
-    const count = seen.get(slug) ?? 0;
-    seen.set(slug, count + 1);
-    return count === 0 ? slug : `${slug}-${count}`;
-  });
+/** The names of the headings of a page. */
+function anchorsOf(file: string): readonly string[] {
+  const slugs = new Slugs();
+  for (const [, heading = ''] of withoutBlocks(read(file)).matchAll(/^#+ (.*)$/gm))
+    slugs.add(heading.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1'));
+  return slugs.all;
 }
+
+/** Where a page leads: links and pictures, in Markdown and in HTML. */
+const linksOf = (page: string): string[] =>
+  [...withoutBlocks(read(page)).matchAll(/\]\(([^)\s]+)\)|\s(?:src|srcset|href)="([^"]+)"/g)].map(
+    ([, inMarkdown, inHtml]) => inMarkdown ?? inHtml ?? '',
+  );
 
 t.test('links lead to a file that is there, and to a heading of it', async (t) => {
   const broken = PAGES.flatMap((page) =>
-    [...withoutBlocks(read(page)).matchAll(/\]\(([^)\s]+)\)/g)].flatMap(([, link = '']) => {
+    linksOf(page).flatMap((link) => {
       if (/^[a-z]+:/.test(link)) return [];
       const [target = '', anchor] = link.split('#');
       const file = target === '' ? page : path.join(path.dirname(page), target);

@@ -46,9 +46,10 @@ t.test('links of documents', async (t) => {
   let links = 0;
   for (const document of documents) {
     t.ok(isPacked(document), document);
-    for (const [, target = ''] of fs
+    for (const [, inMarkdown, inHtml = ''] of fs
       .readFileSync(path.join(ROOT, document), 'utf8')
-      .matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)) {
+      .matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)|\s(?:src|srcset)="([^"]+)"/g)) {
+      const target = inMarkdown ?? inHtml;
       if (/^[a-z]+:/.test(target)) continue;
       const name = path.join(path.dirname(document), target);
       links++;
