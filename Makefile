@@ -36,7 +36,7 @@ BENCH_PROGRAMS := $(patsubst test/bench/c/%.c,dist-test/bench/%,$(filter-out %.b
 BENCH_BUILT := $(BENCH_PROGRAMS) dist-test/bench/redirect.bpf.o
 # Compiled because ts-node takes more than a second of each test file, and of each sender that a test starts; without type
 # checks, which are lint's.
-TEST_SOURCES := $(shell find test/unit test/kernel test/report test/helpers test/model test/playwright src/libbpf-ts/test -name '*.ts') \
+TEST_SOURCES := $(shell find test/unit test/kernel test/report test/helpers test/model test/pictures test/playwright src/libbpf-ts/test -name '*.ts') \
 	$(wildcard src/libbpf-ts/test/bpf/*)
 # The page of `vnet-bpf web`, for a browser: it has no part in what Node runs.
 PAGE := $(shell find src/web/page -type f)
@@ -111,9 +111,9 @@ test-playwright: setup-playwright ## run a page in Chromium on bad wires; instal
 	@$(MAKE) --no-print-directory compile-tests
 	@$(BIN)/tap run --jobs=1 --timeout=600 --reporter=tap test/playwright/*.test.ts
 
-pictures: setup-playwright ## take the pictures of docs/ in Chromium, from an interface at work; as root, a minute
+pictures: setup-playwright ## draw and take the pictures of docs/, from interfaces at work; installs Chromium (400 MB); as root, three minutes
 	@$(MAKE) --no-print-directory compile-tests
-	@$(BIN)/tap run --jobs=1 --timeout=300 --reporter=tap test/playwright/pictures.ts
+	@$(BIN)/tap run --jobs=1 --timeout=300 --reporter=tap test/pictures/take/*.ts
 
 demo-vm: setup-vm ## show the demo in a virtual machine, without root
 	@$(MAKE) --no-print-directory compile-tests

@@ -39,6 +39,11 @@ export class Tmux {
     return this.tmux('capture-pane', '-p', '-e');
   }
 
+  /** The same with the lines that have scrolled away. */
+  history(): string {
+    return this.tmux('capture-pane', '-p', '-e', '-S', '-');
+  }
+
   /** Waits until the screen shows a match; returns the lines, or all of the screen for the message of the failure. */
   async shows(what: RegExp): Promise<string[]> {
     let lines: string[] = [];

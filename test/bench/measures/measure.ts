@@ -21,8 +21,8 @@ export interface Section {
   more: readonly Column[];
   /** The system that the ratio column divides by, or null for a table without one. */
   baseline: string | null;
-  /** Whether there is a plot of it. */
-  plot: boolean;
+  /** Whether there is a plot of it, and which end of it is better. */
+  plot: false | 'more is better' | 'less is better';
 }
 
 /** One value of one system in one round. */

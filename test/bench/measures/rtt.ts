@@ -51,7 +51,7 @@ export const RTT: Section = {
     { key: 'lost', heading: 'lost' },
   ],
   baseline: 'tap',
-  plot: true,
+  plot: 'less is better',
 };
 
 export const RTT_IDLE = 'nothing else on the loop';

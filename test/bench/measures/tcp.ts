@@ -50,7 +50,7 @@ export const TCP: Section = {
     { key: 'cpuPerGigabyte', heading: 'CPU s per GB', digits: 3 },
   ],
   baseline: 'tap',
-  plot: true,
+  plot: 'more is better',
 };
 
 export const tcpLoad = (streams: number): string => (streams === 1 ? 'one stream' : `${streams} streams`);

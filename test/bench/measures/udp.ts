@@ -70,7 +70,7 @@ export const UDP: Section = {
     { key: 'outOfOrder', heading: 'out of order' },
   ],
   baseline: 'tap',
-  plot: true,
+  plot: 'more is better',
 };
 
 /** The load in words, as tables have it. */

@@ -9,7 +9,7 @@ import * as path from 'node:path';
 import type { Sample, Section } from '../measures/measure';
 import { headline } from './headline';
 import type { Machine } from './machine';
-import { machineText } from './machine';
+import { machineNote, machineText } from './machine';
 import { svg } from './plot';
 import { summary } from './statistics';
 import { distinct, sectionTable, valuesOf } from './table';
@@ -31,25 +31,49 @@ export function fillIn(text: string, parts: ReadonlyMap<string, string>): string
   return filled;
 }
 
-function plotOf(section: Section, all: readonly Sample[]): string {
+/** The names of the systems for someone who has only the plot. */
+const PLOT_NAMES: readonly (readonly [RegExp, string])[] = [
+  [/^ours(?=$|,)/, 'vnet-bpf'],
+  [/, gro off$/, ', --gro off'],
+  [/, 2 queues$/, ', --queues 2'],
+  [/, busy poll 0$/, ', --busy-poll 0'],
+  [/, busy poll$/, ', --busy-poll 100'],
+  [/^twin$/, 'the same poller in C'],
+  [/^tap$/, 'TAP, echo in C'],
+  [/^redirect$/, 'redirect in the kernel'],
+];
+
+const nameOf = (system: string): string =>
+  PLOT_NAMES.reduce((name, [what, instead]) => name.replace(what, instead), system);
+
+function plotOf(section: Section, { samples: all, machine }: Results): string {
   const samples = all.filter((sample) => sample.section === section.id);
-  const { title, value } = section;
-  const bar = (load: string, system: string) => {
+  const { title, value, plot } = section;
+  const barOf = (load: string, system: string) => {
     const values = valuesOf(samples, load, system, value);
     return values.length > 0 ? summary(values) : null;
   };
   const series = distinct(samples, 'system');
   const groups = distinct(samples, 'load');
-  // With one load and many variants, each variant gets a bar with its name below.
-  if (groups.length === 1)
-    return svg({
-      title,
-      unit: value.heading,
-      groups: series,
-      series: groups,
-      bar: (system, load) => bar(load, system),
-    });
-  return svg({ title, unit: value.heading, groups, series, bar });
+  const { digits } = value;
+  return svg({
+    // With one load and many variants of the product, the load is not named beside the bars.
+    title: groups.length === 1 ? `${title}, ${groups[0]}` : title,
+    unit: `${value.heading}, ${plot || ''}`,
+    note: machineNote(machine),
+    groups,
+    series,
+    ...(digits === undefined ? {} : { digits }),
+    isOurs: (system) => groups.length === 1 || system.startsWith('ours'),
+    nameOf,
+    bar: barOf,
+  });
+}
+
+/** The plots of a run, by the names of their files. */
+export function plotsOf(sections: readonly Section[], results: Results): Map<string, string> {
+  const plotted = sections.filter(({ id, plot }) => plot && results.samples.some(({ section }) => section === id));
+  return new Map(plotted.map((section) => [`benchmarks-${section.id}.svg`, plotOf(section, results)]));
 }
 
 /** One sample per line, with six digits: for programs to read and for people to compare. */
@@ -70,8 +94,7 @@ export function writeResults(
   const measured = sections.filter(({ id }) => samples.some(({ section }) => section === id));
   fs.mkdirSync(directory, { recursive: true });
   fs.writeFileSync(path.join(directory, 'benchmarks.json'), json(results));
-  for (const section of measured.filter(({ plot }) => plot))
-    fs.writeFileSync(path.join(directory, `benchmarks-${section.id}.svg`), plotOf(section, samples));
+  for (const [name, text] of plotsOf(sections, results)) fs.writeFileSync(path.join(directory, name), text);
   const parts = new Map([
     ['machine', machineText(machine)],
     ['headline', headline(samples)],

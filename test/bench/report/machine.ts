@@ -65,3 +65,9 @@ export function machineText({
     `commit ${commit || 'unknown'}; load average ${loadBefore} before and ${loadAfter} after.${busy}`
   );
 }
+
+/** The same in a line, below a plot. */
+export function machineNote({ date, cpu, cpus, virtual, kernel, node, loadBefore, commit }: Machine): string {
+  const busy = loadBefore > BUSY ? '; the machine was busy with other things' : '';
+  return `${date}, ${virtual ? 'virtual machine' : 'machine'} with ${cpus} x ${cpu}, Linux ${kernel}, Node ${node}, commit ${commit || 'unknown'}${busy}`;
+}

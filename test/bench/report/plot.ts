@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: MIT
-/** Bars of medians with their spread, as SVG. Groups of bars side by side, one bar for each series. */
+/**
+ * Bars of medians with their spread, as SVG: a panel for each group, a bar for each series, all on one scale. Names and
+ * numbers stand beside the bars, so that a plot can be read without colours, and by itself.
+ */
+import { GROUND, escapeXml, inBothSchemes, px, type Scheme, svgDocument } from '../../pictures/palette';
+import { format } from './table';
 
 export interface Bar {
   median: number;
@@ -9,87 +14,100 @@ export interface Bar {
 
 export interface Plot {
   title: string;
-  /** What the axis counts. */
+  /** What the bars count, and which end is better. */
   unit: string;
+  /** On what it was measured. */
+  note: string;
   groups: readonly string[];
   series: readonly string[];
+  /** Significant digits of the numbers. */
+  digits?: number;
+  /** Whether a series is one that the plot is about, rather than something that it is compared with. */
+  isOurs(series: string): boolean;
+  /** What a series is called in the plot. */
+  nameOf(series: string): string;
   /** The bar of a series in a group, or null where nothing was measured. */
   bar(group: string, series: string): Bar | null;
 }
 
-/** Told apart also by those who do not see red and green (Okabe and Ito). */
-const COLOURS = ['#0072b2', '#56b4e9', '#009e73', '#e69f00', '#d55e00', '#cc79a7', '#999999'];
-const HEIGHT = 260;
-const TOP = 56;
-const LEFT = 70;
-const BAR = 22;
-const GAP = 26;
-const TICKS = 5;
-const LEGEND = 110;
+const MARGIN = 20;
+const PANEL = { one: 828, two: 400, gap: 28 };
+const ROW = 21;
+const BAR = 13;
+const HEAD = 62;
+const GROUP_HEAD = 26;
+const GROUP_GAP = 18;
+const FOOT = 34;
+/** For a number behind its bar. */
+const NUMBER = 66;
 /** Of a letter, about: text is not measured here. */
-const LETTER = 6.5;
+const LETTER = 5.9;
 
-const escape = (text: string): string => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+const STYLE = `text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,Helvetica,Arial,"Liberation Sans","DejaVu Sans",sans-serif}
+.title{font-size:15px;font-weight:600}.group{font-weight:600}.name{text-anchor:end}.note{font-size:11px}
+${inBothSchemes(
+  (s: Scheme) =>
+    `${GROUND(s)}\ntext{fill:${s.ink}}.note,.unit{fill:${s.faint}}.ours{fill:${s.bar}}.other{fill:${s.otherBar}}.spread{stroke:${s.ink};fill:none}.axis{stroke:${s.border}}`,
+)}`;
 
-/** The first of 1, 2, 2.5, 5 times a power of ten that is not below `value`. */
-export function roundUp(value: number): number {
-  const power = 10 ** Math.floor(Math.log10(value));
-  return ([1, 2, 2.5, 5, 10].find((step) => step * power >= value) ?? 10) * power;
+const text = (x: number, y: number, content: string, classes: string): string =>
+  `<text x="${px(x)}" y="${px(y)}" class="${classes}">${escapeXml(content)}</text>`;
+
+/** Where bars begin and end, in pixels from the left of a panel, and the value at their end. */
+interface Scale {
+  from: number;
+  to: number;
+  top: number;
 }
 
-const text = (x: number, y: number, content: string, more = ''): string =>
-  `<text x="${x}" y="${y}" ${more}>${escape(content)}</text>`;
-
-function axis(top: number, width: number): string[] {
-  return Array.from({ length: TICKS + 1 }, (_, i) => {
-    const y = TOP + HEIGHT - (HEIGHT * i) / TICKS;
-    const label = Number(((top * i) / TICKS).toPrecision(3)).toLocaleString('en');
-    return `<path d="M${LEFT} ${y}H${width}" stroke="#ccc"/>` + text(LEFT - 6, y + 4, label, 'text-anchor="end"');
-  });
-}
-
-function column({ median, min, max }: Bar, x: number, top: number, colour: string): string {
-  const y = (value: number): number => Math.round((TOP + HEIGHT - (value / top) * HEIGHT) * 10) / 10;
-  const middle = x + (BAR - 3) / 2;
-  return (
-    `<rect x="${x}" y="${y(median)}" width="${BAR - 3}" height="${Math.round((TOP + HEIGHT - y(median)) * 10) / 10}" fill="${colour}"/>` +
-    `<path d="M${middle} ${y(max)}V${y(min)}M${middle - 3} ${y(max)}h6M${middle - 3} ${y(min)}h6" stroke="#222" fill="none"/>`
-  );
-}
-
-export function svg({ title, unit, groups, series, bar }: Plot): string {
-  const bars = groups.flatMap((group) => series.map((name) => bar(group, name))).filter((each) => each !== null);
-  const top = roundUp(Math.max(...bars.map(({ max }) => max), Number.MIN_VALUE));
-  const heading = `${title}: ${unit}, medians and spread`;
-  const groupWidth = Math.max(series.length * BAR + GAP, LETTER * Math.max(...groups.map(({ length }) => length)));
-  const axisEnd = LEFT + groups.length * groupWidth;
-  const width = Math.ceil(Math.max(axisEnd, LEFT + series.length * LEGEND, LEFT + heading.length * LETTER * 1.3));
-  const drawn = groups.flatMap((group, g) => {
-    const left = LEFT + (g + 0.5) * groupWidth - (series.length * BAR) / 2;
-    const columns = series.map((name, s) => {
-      const each = bar(group, name);
-      return each ? column(each, left + s * BAR, top, COLOURS[s % COLOURS.length] as string) : '';
-    });
-    return [...columns, text(LEFT + (g + 0.5) * groupWidth, TOP + HEIGHT + 18, group, 'text-anchor="middle"')];
-  });
-  const legend =
-    series.length < 2
-      ? []
-      : series.map((name, s) => {
-          const x = LEFT + s * LEGEND;
-          return (
-            `<rect x="${x}" y="32" width="10" height="10" fill="${COLOURS[s % COLOURS.length]}"/>` +
-            text(x + 14, 41, name)
-          );
-        });
+function row(
+  each: Bar,
+  name: string,
+  isOurs: boolean,
+  [x, y]: [number, number],
+  scale: Scale,
+  digits?: number,
+): string {
+  const { from, to, top } = scale;
+  const at = (value: number): number => x + from + (value / top) * (to - from);
+  const middle = y + ROW / 2;
+  const { median, min, max } = each;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${TOP + HEIGHT + 30}" font-family="sans-serif" font-size="11">`,
-    `<rect width="100%" height="100%" fill="#fff"/>`,
-    text(LEFT, 18, heading, 'font-size="13" font-weight="bold"'),
-    ...axis(top, axisEnd),
+    text(x + from - 8, middle + 4, name, 'name'),
+    `<rect class="${isOurs ? 'ours' : 'other'}" x="${px(x + from)}" y="${px(middle - BAR / 2)}" width="${px(at(median) - x - from)}" height="${BAR}"/>`,
+    `<path class="spread" d="M${px(at(min))} ${px(middle)}H${px(at(max))}M${px(at(min))} ${px(middle - 3)}v6M${px(at(max))} ${px(middle - 3)}v6"/>`,
+    text(at(max) + 7, middle + 4, format(median, digits), 'number'),
+  ].join('');
+}
+
+export function svg(plot: Plot): string {
+  const { title, unit, note, groups, series, bar, isOurs, nameOf, digits } = plot;
+  const bars = groups.flatMap((group) => series.map((name) => bar(group, name))).filter((each) => each !== null);
+  // The longest spread ends at the end of the scale: numbers need no axis.
+  const top = Math.max(...bars.map(({ max }) => max), Number.MIN_VALUE);
+  const columns = groups.length > 1 ? 2 : 1;
+  const panel = columns === 2 ? PANEL.two : PANEL.one;
+  const names = 12 + LETTER * Math.max(...series.map((name) => nameOf(name).length));
+  const scale: Scale = { from: names, to: panel - NUMBER, top };
+  const panelHeight = (columns === 2 ? GROUP_HEAD : 0) + series.length * ROW;
+  const height = HEAD + Math.ceil(groups.length / columns) * (panelHeight + GROUP_GAP) + FOOT;
+  const drawn = groups.flatMap((group, g) => {
+    const x = MARGIN + (g % columns) * (panel + PANEL.gap);
+    const y = HEAD + Math.floor(g / columns) * (panelHeight + GROUP_GAP);
+    const rows = y + panelHeight - series.length * ROW;
+    return [
+      ...(columns === 2 ? [text(x + names, y + 16, group, 'group')] : []),
+      ...series.map((name, s) => {
+        const each = bar(group, name);
+        return each ? row(each, nameOf(name), isOurs(name), [x, rows + s * ROW], scale, digits) : '';
+      }),
+      `<path class="axis" d="M${px(x + names)} ${px(rows)}v${px(series.length * ROW)}"/>`,
+    ];
+  });
+  return svgDocument({ width: 2 * MARGIN + columns * panel + (columns - 1) * PANEL.gap, height, title, style: STYLE }, [
+    text(MARGIN, 28, title, 'title'),
+    text(MARGIN, 48, `${unit}. Bars are medians, lines go from the lowest to the highest round.`, 'unit'),
     ...drawn,
-    ...legend,
-    '</svg>',
-    '',
-  ].join('\n');
+    text(MARGIN, height - 16, note, 'note'),
+  ]);
 }

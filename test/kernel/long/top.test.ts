@@ -1,46 +1,26 @@
 // SPDX-License-Identifier: MIT
 /** `top` in a terminal of 80x24, under traffic: what it shows, and what keys do. */
+import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-import t, { type Test } from 'tap';
+import t from 'tap';
 
-import { attachedIn, cannotRun, cli, cliStart, MAIN, ROOT, SLOW, type Attached } from '../../helpers/cli';
+import { attachedIn, cannotRun, cli, cliStart, MAIN, ROOT, SLOW } from '../../helpers/cli';
 import { eventually } from '../../helpers/controller';
-import { startFlood } from '../../helpers/flood';
 import { quietNetns } from '../../helpers/netns';
 import { refused } from '../../helpers/refusal';
-import { pictureIn, putPicture, shapeOf } from '../../helpers/screenshot';
 import { SIZE, Tmux } from '../../helpers/tmux';
-import { withoutArp, withoutTools } from '../../helpers/traffic';
+import { busyPair, shapeOf } from '../../helpers/top-picture';
+import { withoutTools } from '../../helpers/traffic';
+import { textIn } from '../../pictures/terminal';
 
 t.setTimeout(120_000 * SLOW);
 
-const README = path.join(ROOT, 'README.md');
-/** If set, the picture in the README is regenerated. */
-const DRAW = process.env['VNET_BPF_TEST_DRAW'] !== undefined;
-/** 64 frames, then a rest: about 1600 frames a second. */
-const SLOW_POLLER = { VNET_BPF_TEST_POLL_DELAY_US: '40000' };
-/** Frames per second that are offered, which is more than the poller takes. */
-const RATE = 2500;
-
-/** Two interfaces whose queues are full most of the time: one holds frames, the other refuses them. */
-async function busy(t: Test): Promise<{ netns: string; vnet0: Attached; vnet1: Attached }> {
-  const netns = quietNetns(t);
-  const attach = async (iface: string, address: string, ...args: string[]): Promise<Attached> => {
-    const nic = attachedIn(t, netns, ['--addr', `${address}/24`, '--ring-size', '256K', ...args], iface, SLOW_POLLER);
-    withoutArp(nic, address);
-    await startFlood(t, netns, { address, bytes: 1000, rate: RATE });
-    return nic;
-  };
-  return {
-    netns,
-    vnet0: await attach('vnet0', '10.77.0.1'),
-    vnet1: await attach('vnet1', '10.78.0.1', '--when-full', 'drop'),
-  };
-}
+/** What the README shows of it. */
+const PICTURE = path.join(ROOT, 'docs', 'top.svg');
 
 t.test('what it shows, and what keys do', { skip: cannotRun || withoutTools('tmux') }, async (t) => {
-  const { netns, vnet0, vnet1 } = await busy(t);
+  const { netns, vnet0, vnet1 } = await busyPair(t);
   const terminal = new Tmux(t, [process.execPath, MAIN, 'top', '--netns', netns], SIZE);
   const lines = await terminal.shows(/> vnet0[^]*tx +[1-9][^]*stops .*[▄█]$[^]*vnet1[^]*tx +[1-9][^]*drops full \d/m);
   t.equal(lines.length, SIZE.height);
@@ -96,24 +76,17 @@ t.test('what it shows, and what keys do', { skip: cannotRun || withoutTools('tmu
     t.ok(await eventually(() => fits(terminal.lines())), `it follows the size of the terminal: ${width}x${height}`);
   }
 
-  t.ok(
-    await eventually(() => !DRAW || /stops .*[▁-█]{46}$/m.test(terminal.lines().join('\n')), 60_000),
-    'for a picture: most of a minute',
-  );
   terminal.press('Up');
   const picture = async (): Promise<string[]> =>
-    (await terminal.shows(/> vnet0[^]*% of [^]*drops full/)).map((line) =>
-      line.replace(netns, 'lab'.padEnd(netns.length)),
-    );
-  if (DRAW) putPicture(README, await picture());
-  const wanted = shapeOf(pictureIn(README));
+    (await terminal.shows(/> vnet0[^]*% of [^]*drops full/)).map((line) => line.replaceAll(netns, 'lab'));
+  const wanted = shapeOf(textIn(fs.readFileSync(PICTURE, 'utf8')));
   let shape = shapeOf(await picture());
   // The terminal may just be in the middle of drawing.
   for (let tries = 0; tries < 10 && shape.join() !== wanted.join(); tries++) {
     await new Promise((resolve) => setTimeout(resolve, 200));
     shape = shapeOf(await picture());
   }
-  t.same(wanted, shape, 'the README shows a screen like this one');
+  t.same(wanted, shape, 'the picture shows a screen like this one; make pictures takes it anew');
 
   cli(['detach', 'vnet1', '--netns', netns]);
   t.match((await terminal.shows(/1 interface [^]* went/)).at(-1), `vnet1 in ${netns} went`);

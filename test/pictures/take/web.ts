@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
 /**
- * Takes the pictures of docs/ in Chromium, from an interface at work: `make pictures`. Figures in them are those of the
- * machine that took them, so they are looked at by people and not compared.
+ * Takes the pictures of the page of `vnet-bpf web` in Chromium, from an interface at work: `make pictures`. Figures in
+ * them are those of the machine that took them, so they are looked at by people and not compared.
  */
 import * as path from 'node:path';
 
 import { chromium } from 'playwright-core';
 import t from 'tap';
 
-import { attachedIn, cannotRun, cliOk, ROOT } from '../helpers/cli';
-import { startFlood } from '../helpers/flood';
-import { quietNetns } from '../helpers/netns';
-import { startWeb } from '../helpers/web-client';
-import { CHROMIUM } from './stream';
+import { attachedIn, cannotRun, cliOk, ROOT } from '../../helpers/cli';
+import { startFlood } from '../../helpers/flood';
+import { quietNetns } from '../../helpers/netns';
+import { startWeb } from '../../helpers/web-client';
+import { CHROMIUM } from '../../playwright/stream';
 
 const ADDRESS = '10.77.0.1';
 const SIZE = { width: 1280, height: 720 };
