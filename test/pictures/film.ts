@@ -108,8 +108,10 @@ export function film({ title, width, height, text, moments }: Session): string {
   ].join('\n');
   const { x, y } = MARGIN;
   const inner = { width: size.width - 2 * x, height: height * CELL.height };
+  // A letter may stick out of its cell.
+  const [edge, wide] = [x - 4, px(inner.width + 8)];
   return svgDocument({ ...size, title, style }, [
-    `<clipPath id="screen"><rect x="${x}" y="${y}" width="${px(inner.width)}" height="${px(inner.height)}"/></clipPath>`,
+    `<clipPath id="screen"><rect x="${edge}" y="${y}" width="${wide}" height="${px(inner.height)}"/></clipPath>`,
     `<g clip-path="url(#screen)"><g class="scroll">`,
     ...drawnLines(lines),
     ...typed.map(({ line, from }, i) => {
@@ -119,7 +121,7 @@ export function film({ title, width, height, text, moments }: Session): string {
         `<rect class="cursor" x="${px(left)}" y="${px(yOf(line) + 1)}" width="${px(CELL.width)}" height="${CELL.height - 2}"/></g>`
       );
     }),
-    `<rect class="cover curtain" x="${x}" y="${y}" width="${px(inner.width)}" height="${px(lines.length * CELL.height)}"/>`,
+    `<rect class="cover curtain" x="${edge}" y="${y}" width="${wide}" height="${px(lines.length * CELL.height)}"/>`,
     '</g></g>',
   ]);
 }
