@@ -41,6 +41,35 @@ export function scriptOf(blocks: readonly Block[]): string {
     .join('');
 }
 
+/** Matches a line that a document shows: whatever its numbers and sizes are; `...` stands for anything. */
+const shown = (line: string): RegExp =>
+  new RegExp(
+    `^${line
+      .trim()
+      .split(/\s+/)
+      .map((word) =>
+        word
+          .replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')
+          .replace(/\\\.\\\.\\\./g, '.*')
+          .replace(/\d+(?:\\\.\d+)*/g, '[\\d.]+')
+          .replace(/^(?:[KMG]i)?B$/, '(?:[KMG]i)?B'),
+      )
+      .join(' ')}$`,
+  );
+
+/** The lines of a document's block that an output lacks, in that order; a line `...` stands for any lines. */
+export function notShown(block: string, output: string): string[] {
+  const lines = output.split('\n').map((line) => line.trim().replace(/\s+/g, ' '));
+  let next = 0;
+  return block.split('\n').filter((line) => {
+    if (line.trim() === '' || line.trim() === '...') return false;
+    const pattern = shown(line);
+    const at = lines.findIndex((each, i) => i >= next && pattern.test(each));
+    if (at >= 0) next = at + 1;
+    return at < 0;
+  });
+}
+
 /** The reader's environment, for a private machine: the command in the PATH, and a directory to work in. */
 export const READERS_HOME = `
 mkdir -p /run/home/bin && cd /run/home
