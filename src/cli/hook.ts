@@ -8,6 +8,7 @@ import { commandFor, shellWord, usageError, VnetError } from '../errors';
 import type { OnHookError } from '../hooks/contract';
 import { requireAttachment } from '../lifecycle/find-attachment';
 import { absolutePath } from '../native/inherited';
+import { removeFile } from '../native/removal';
 import { NotTrusted, trustedPath } from '../native/trusted';
 import { checkInterfaceName, checkNetnsName } from '../options/values';
 import { requirePrivileges } from '../requirements';
@@ -122,7 +123,7 @@ function writeNew(file: string, text: string): boolean {
     fs.writeFileSync(fd, text);
     return true;
   } catch (error) {
-    fs.rmSync(file, { force: true });
+    removeFile(file);
     throw error;
   } finally {
     fs.closeSync(fd);

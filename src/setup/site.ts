@@ -8,6 +8,7 @@ import * as path from 'node:path';
 
 import type { Application, DocumentReflection, ProjectReflection } from 'typedoc' with { 'resolution-mode': 'import' };
 
+import { removeTree } from '../native/removal';
 import { checkSite } from './site-check';
 import { linkedFiles, pagesOf, type SitePage, Slugs, sourceFiles, sourcePage } from './site-pages';
 
@@ -52,7 +53,7 @@ function contentOf(root: string): Content {
   const names = listed.map(({ file }) => file);
   const pages = new Map(listed.map((page) => [path.join(root, page.file), page]));
   const sources = new Map<string, string>();
-  fs.rmSync(MADE, { recursive: true, force: true });
+  removeTree(MADE);
   for (const file of sourceFiles(root, linkedFiles(root, ['README.md', ...names]), names)) {
     const made = path.join(MADE, `${file}.md`);
     fs.mkdirSync(path.dirname(made), { recursive: true });
@@ -212,7 +213,7 @@ async function make(out: string): Promise<boolean> {
 
 async function main(out: string): Promise<void> {
   const isMade = await make(out);
-  fs.rmSync(MADE, { recursive: true, force: true });
+  removeTree(MADE);
   const { problems, links, pages } = checkSite(out);
   for (const problem of problems) console.error(problem);
   console.log(`docs: ${pages} pages, ${links} links, ${problems.length} of which lead nowhere`);
