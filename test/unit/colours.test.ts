@@ -34,9 +34,9 @@ t.test('one rule decides', async (t) => {
     (name) => /\.ts$/.test(name) && !/node_modules|dist\//.test(name),
   );
   const painting = files.filter((name) => /x1b\[\$?\{?[\w'"[\]]*\}?m/.test(fs.readFileSync(`${src}/${name}`, 'utf8')));
-  // The screen of `top` is a terminal by itself; it draws with attributes.
+  // The screen of `top` is a terminal by itself; it draws with attributes. Tests of libbpf-ts show that it does not.
   t.same(
-    painting.filter((name) => name !== 'top/terminal.ts'),
+    painting.filter((name) => name !== 'top/terminal.ts' && !name.startsWith('libbpf-ts/test/')),
     ['terminal/output.ts'],
   );
 });

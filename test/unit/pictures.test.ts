@@ -82,7 +82,8 @@ t.test('each drawing is valid, small, and loads and runs nothing', async (t) => 
 });
 
 t.test('each drawing has colours for light and for dark, and they are legible', async (t) => {
-  for (const name of DRAWN) {
+  // The course's pictures have colours of their own, which test/kernel/long/docs-driver.test.ts compares.
+  for (const name of DRAWN.filter((one) => !one.startsWith('driver-'))) {
     const svg = read(`docs/${name}`);
     t.match(svg, '@media (prefers-color-scheme:dark)', name);
     for (const { paper, ink } of [LIGHT, DARK]) {

@@ -116,7 +116,7 @@ t.test('ended while it makes the faults fewer: the best so far', { skip: cannotR
 });
 
 t.test('others take the names of its files meanwhile', { skip: cannotRun }, async (t) => {
-  const run = start(t, 'icmp nth 1: drop', 'ping', '-c', '1', '-W', '1', '10.77.0.1');
+  const run = start(t, 'icmp nth 1: drop', ['ping', '-c', '1', '-W', '1', '10.77.0.1']);
   t.ok(await eventually(() => ours().length > 0, 30_000 * SLOW));
   const victim = path.join(path.dirname(run.repro), 'victim');
   fs.writeFileSync(victim, 'secret');
