@@ -93,6 +93,7 @@ const FIRST = [
   'faults',
   'explore',
   'explore-ends',
+  'explore-interrupted',
   'docs-faults-tutorial',
   'fault-examples',
   'record',
