@@ -38,7 +38,8 @@ export interface TestUnit {
  * Those of libbpf-ts but what is in its directory `host` and what else takes a real compiler or the verifier of a recent
  * kernel, and those that one or two kernels run.
  */
-const LIBBPF = /^(?!host\/)(.*\/)?kernel[-/](?!attach|border|errors|examples|faults|features|mutants).*\.test\.ts$/;
+const LIBBPF =
+  /^(?!host\/)(.*\/)?kernel[-/](?!attach|border|errors|examples|faults|features|mutants|skeleton|types).*\.test\.ts$/;
 const FEATURES = /^kernel-features\.test\.ts$/;
 const ATTACH = /^kernel-attach\.test\.ts$/;
 const KINDS = /^kernel-attach-kinds\.test\.ts$/;
