@@ -54,16 +54,23 @@ export class FrameMemory {
   }
 }
 
-/** Blocks of a file before they are written out: bytes that are appended, in this machine's byte order. */
+/** The same memory as a Buffer, which writes text twice as fast as a loop; null in a browser, which has none. */
+const textOf = ({ bytes }: Block): Buffer | null =>
+  typeof Buffer === 'undefined' ? null : Buffer.from(bytes.buffer as ArrayBuffer);
+
+/**
+ * Blocks of a file before they are written out: bytes that are appended, in this machine's byte order. Browsers have it,
+ * too: it needs nothing of Node.js.
+ */
 export class BlockBuffer {
   private block: Block;
-  private text: Buffer;
+  private text: Buffer | null;
   /** Bytes so far; a multiple of 4 whenever a block of the file is complete. */
   length = 0;
 
   constructor(private readonly size = 1 << 18) {
     this.block = newBlock(size);
-    this.text = Buffer.from(this.block.bytes.buffer);
+    this.text = textOf(this.block);
   }
 
   /** Appends two u16, such as code and length of an option. */
@@ -94,7 +101,8 @@ export class BlockBuffer {
   /** padded() for a text that contains only ASCII. */
   ascii(text: string): void {
     const at = this.need(text.length + 3);
-    this.text.write(text, at, text.length, 'latin1');
+    if (this.text) this.text.write(text, at, text.length, 'latin1');
+    else for (let i = 0; i < text.length; i++) this.block.bytes[at + i] = text.charCodeAt(i);
     this.pad(at + text.length);
   }
 
@@ -129,7 +137,7 @@ export class BlockBuffer {
 
   private grow(bytes: number): void {
     this.block = newBlock(bytes);
-    this.text = Buffer.from(this.block.bytes.buffer);
+    this.text = textOf(this.block);
   }
 }
 

@@ -5,12 +5,12 @@
  */
 import { OUTCOME, POLLER_REFUSALS } from '../datapath/outcomes';
 import { GSO_UDP_L4, NEEDS_CSUM, REFUSALS as TX_REFUSALS, VNET, VNET_HDR_BYTES } from '../layout';
+import { VIRTIO_PREFIX } from './contract';
 import type { RecordedFrame } from './trace-ring';
 
 // A comment has the frame's struct virtio_net_hdr (include/uapi/linux/virtio_net.h), which is not among its bytes.
 
-/** Precedes the header, in hexadecimal, in a comment; replay looks for it. */
-export const VIRTIO_PREFIX = 'virtio_net_hdr ';
+export { VIRTIO_PREFIX };
 
 export interface VirtioNetHeader {
   needsChecksum: boolean;
@@ -82,6 +82,9 @@ function wayOf(frame: RecordedFrame): string {
   return `${before}, ${outcomeOf(frame)} after ${ms(frame.endedAt - (held ? releasedAt : time))}`;
 }
 
+/** The unit of the detail of OUTCOME.delayed, in nanoseconds. */
+const NS_PER_DETAIL = 100_000;
+
 function outcomeOf({ outcome, detail, faults }: RecordedFrame): string {
   const by = faults === null ? 'the hook' : 'faults';
   switch (outcome) {
@@ -94,7 +97,7 @@ function outcomeOf({ outcome, detail, faults }: RecordedFrame): string {
     case OUTCOME.segmented:
       return `cut by ${by}, ${detail} pieces reinjected`;
     case OUTCOME.delayed:
-      return `delayed by ${by} for ${(detail / 10).toFixed(1)} ms`;
+      return `delayed by ${by} for ${((detail * NS_PER_DETAIL) / 1e6).toFixed(1)} ms`;
     default:
       return refusedOnReinjectPath(outcome) ?? `outcome ${outcome}`;
   }
@@ -107,6 +110,14 @@ export function kindOf({ ending, outcome }: RecordedFrame): 'passed' | 'dropped'
   if (outcome === OUTCOME.reinjected) return 'passed';
   if (outcome === OUTCOME.changed || outcome === OUTCOME.segmented) return 'changed';
   return outcome === OUTCOME.delayed ? 'delayed' : 'dropped';
+}
+
+/** Milliseconds from when a frame was sent to when it arrives; null if it does not, or if that is not known. */
+export function tookOf(frame: RecordedFrame): number | null {
+  const kind = kindOf(frame);
+  if (kind === 'dropped' || kind === 'unknown') return null;
+  const delayed = kind === 'delayed' ? frame.detail * NS_PER_DETAIL : 0;
+  return Math.max(0, frame.endedAt - frame.time + delayed) / 1e6;
 }
 
 function refusedOnReinjectPath(outcome: number): string | null {

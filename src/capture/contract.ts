@@ -113,6 +113,9 @@ export interface RecordedPacket {
   comment: string;
 }
 
+/** Precedes the frame's virtio_net_hdr, in hexadecimal, in a comment; replay looks for it. */
+export const VIRTIO_PREFIX = 'virtio_net_hdr ';
+
 export interface Statistics {
   start: Stamp;
   end: Stamp;

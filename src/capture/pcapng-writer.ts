@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
  * Writes pcapng, in this machine's byte order: one section with one interface, frames with comments, and statistics at
- * the end.
+ * the end. The page of `vnet-bpf web` does so, too: nothing here needs Node.js.
  */
 import { BlockBuffer } from './buffers';
 import { type CaptureWriter, LINKTYPE_ETHERNET, type RecordedPacket, type Section, type Statistics } from './contract';
@@ -114,7 +114,7 @@ export class PcapngWriter implements CaptureWriter {
   }
 
   private text(code: number, value: string): void {
-    this.option(code, Buffer.from(value));
+    this.option(code, new TextEncoder().encode(value));
   }
 
   /** Writes a timestamp: the high half first, in either byte order. */

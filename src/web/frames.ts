@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** The frames of an interface, for the pages that show them: one recording, as `record` makes it, serves all of them. */
-import { kindOf } from '../capture/comment';
+import { kindOf, tookOf } from '../capture/comment';
 import type { RecordedPacket } from '../capture/contract';
 import { type FrameListener, Recorder } from '../capture/recorder';
 import type { RecordedFrame } from '../capture/trace-ring';
@@ -183,6 +183,7 @@ export class FrameFeed implements FrameListener {
       summary: summaryLine(bytes),
       outcome: comment,
       kind: kindOf(frame),
+      took: tookOf(frame),
       bytes: Buffer.from(bytes).toString('base64'),
     };
     for (const batch of this.places) batch.add(seen);

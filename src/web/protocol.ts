@@ -71,6 +71,8 @@ export interface FrameSeen {
   /** The comment of a recording, such as `reinjected after 12 us`. */
   outcome: string;
   kind: FrameKind;
+  /** Milliseconds after which it arrived; null if it did not, or if that is not known. */
+  took: number | null;
   /** The first 256 bytes, in base64. */
   bytes: string;
 }

@@ -149,6 +149,7 @@ const framesFrom = (number: number, frames: number): FrameSeen[] =>
     summary: '',
     outcome: '',
     kind: 'passed',
+    took: 0.1,
     bytes: '',
   }));
 

@@ -5,6 +5,7 @@ import { EventEmitter } from 'node:events';
 import t from 'tap';
 import type { WebSocket } from 'ws';
 
+import { tookOf } from '../../src/capture/comment';
 import type { RecordedPacket } from '../../src/capture/contract';
 import type { RecordedFrame } from '../../src/capture/trace-ring';
 import { OUTCOME } from '../../src/datapath/outcomes';
@@ -111,6 +112,13 @@ t.test('frames: their kinds, and the round trips of those that passed', async (t
     batch.take('vnet0', null)?.frames.map(({ kind, time }) => [kind, time]),
     ['passed', 'dropped', 'changed', 'changed', 'delayed', 'dropped'].map((kind) => [kind, 5]),
   );
+  for (const [outcome, detail, took] of [
+    [OUTCOME.reinjected, 0, 0.05],
+    [OUTCOME.delayed, 200, 20.05],
+    [OUTCOME.dropped, 0, null],
+  ] as const)
+    t.equal(tookOf({ ...frame(outcome), detail } as RecordedFrame), took, 'when it arrives, in milliseconds');
+  t.equal(tookOf({ ...frame(OUTCOME.reinjected), ending: 'untold' } as RecordedFrame), null);
   t.same(feed.latency, { p50: 50, p99: 50 }, 'in microseconds');
   t.equal(batch.take('vnet0', null), null, 'nothing is new');
   const why = { message: 'somebody records it already', hint: null };
