@@ -190,6 +190,35 @@ t.test('the page keeps 2,000 frames, and asks for none that nobody looks at', as
   t.same(lastWatch(sent), { type: 'watch', interface: 'vnet0', frames: null });
 });
 
+t.test('frames are recorded as long as a view shows them, and numbered across connections', async (t) => {
+  const { model, sent } = connected();
+  const first = model.showFrames();
+  t.match(lastWatch(sent), { frames: { filter: '' } });
+  model.setFilter('udp');
+  t.match(lastWatch(sent), { frames: { filter: 'udp' } });
+  const before = sent.length;
+  first();
+  const second = model.showFrames();
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  t.equal(sent.length, before, 'the next view takes over');
+  const seen = { type: 'frames', interface: 'vnet0', missed: 0, unavailable: null } as const;
+  model.received({ ...seen, frames: framesFrom(1, 5) });
+  model.closed(true);
+  model.opened();
+  model.received({ type: 'hello', version: '1', readOnly: false, interfaces: [] });
+  t.match(lastWatch(sent), { frames: { filter: 'udp' } }, 'another connection asks for the same');
+  model.received({ ...seen, frames: framesFrom(1, 2) });
+  t.same(model.frames.map(({ number }) => number), [1, 2, 3, 4, 5, 6, 7]); // prettier-ignore
+  second();
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  t.match(lastWatch(sent), { frames: null }, 'nobody shows them any more');
+  model.setFilter('tcp');
+  t.match(lastWatch(sent), { frames: null });
+  model.showFrames();
+  t.match(lastWatch(sent), { frames: { filter: 'tcp' } });
+  t.equal(model.frames.length, 0, 'those of another filter are not shown');
+});
+
 async function refused(t: Test, model: Model, why: string): Promise<void> {
   t.match(await model.do({ kind: 'cut', ms: 5000 }), { message: /connection to the server is lost/ }, why);
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** The page: its head, the loop, the tabs below it, and the controls beside them. */
-import { useMemo, useRef, useState } from 'preact/hooks';
+import type { RefObject } from 'preact';
+import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 
 import { ChartsPanel } from './charts';
 import { Controls } from './controls';
+import { ConversationsPanel } from './conversations';
 import { DebuggerPanel } from './debugger';
 import { FramesPanel } from './frames';
 import { LoopPanel } from './loop';
@@ -28,7 +30,7 @@ function stateOf(model: Model): { words: string; kind: 'good' | 'bad' | 'held' |
 
 /** A sentence across the page when there is nothing to show, or when it is old. */
 function Notice({ model }: { model: Model }) {
-  const { status, gone, watched, interfaces } = model;
+  const { status, gone, watched, interfaces, seen } = model;
   const notice =
     status === 'refused'
       ? 'The server does not accept this page. Open the address that vnet-bpf web has printed, with everything after the #.'
@@ -36,9 +38,11 @@ function Notice({ model }: { model: Model }) {
         ? 'The connection to the server is lost. The page shows the last reading and connects again by itself.'
         : gone !== null
           ? `${watched ?? ''}: ${gone}`
-          : status === 'open' && interfaces.length === 0
-            ? 'No interface is attached. Attach one, and it appears here: vnet-bpf attach vnet0 --daemon'
-            : null;
+          : status === 'open' && seen?.stats.state === 'crashed'
+            ? `${watched ?? ''}: the process that loops it has ended. The page goes on when it is attached again.`
+            : status === 'open' && interfaces.length === 0
+              ? 'No interface is attached. Attach one, and it appears here: vnet-bpf attach vnet0 --daemon'
+              : null;
   return (
     <div class="notice" role="status" hidden={notice === null}>
       {notice}
@@ -75,19 +79,34 @@ function Head({ model }: { model: Model }) {
   );
 }
 
-const TABS = { charts: 'Charts', frames: 'Frames', debugger: 'Debugger' } as const;
-const VIEWS = { charts: ChartsPanel, frames: FramesPanel, debugger: DebuggerPanel } as const;
+const TABS = {
+  charts: { title: 'Charts', view: ChartsPanel },
+  frames: { title: 'Frames', view: FramesPanel },
+  conversations: { title: 'Conversations', view: ConversationsPanel },
+  debugger: { title: 'Debugger', view: DebuggerPanel },
+} as const;
 type Tab = keyof typeof TABS;
 const TAB_NAMES = Object.keys(TABS) as Tab[];
 
-function Tabs({ tab, onTab }: { tab: Tab; onTab: (tab: Tab) => void }) {
+interface TabsProps {
+  tab: Tab;
+  onTab: (tab: Tab) => void;
+  /** Whether a key has chosen the tab: each view has tabs of its own, and the focus has to follow. */
+  byKey: RefObject<boolean>;
+}
+
+function Tabs({ tab, onTab, byKey }: TabsProps) {
   const list = useRef<HTMLDivElement>(null);
+  useLayoutEffect(() => {
+    if (byKey.current) list.current?.querySelector<HTMLElement>('[aria-selected="true"]')?.focus();
+    byKey.current = false;
+  }, []);
   const move = (event: KeyboardEvent): void => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (step === undefined) return;
     const next = (TAB_NAMES.indexOf(tab) + step + TAB_NAMES.length) % TAB_NAMES.length;
+    byKey.current = true;
     onTab(TAB_NAMES[next] as Tab);
-    list.current?.querySelectorAll('button')[next]?.focus();
   };
   return (
     <div class="tabs" role="tablist" aria-label="Views" ref={list} onKeyDown={move}>
@@ -102,7 +121,7 @@ function Tabs({ tab, onTab }: { tab: Tab; onTab: (tab: Tab) => void }) {
           tabIndex={tab === name ? 0 : -1}
           onClick={() => onTab(name)}
         >
-          {TABS[name]}
+          {TABS[name].title}
         </button>
       ))}
     </div>
@@ -112,17 +131,24 @@ function Tabs({ tab, onTab }: { tab: Tab; onTab: (tab: Tab) => void }) {
 export function App({ model }: { model: Model }) {
   useModel(model);
   const [tab, setTab] = useState<Tab>('charts');
+  const byKey = useRef(false);
   const [paused, setPaused] = useState(false);
   const { watched } = model;
   // The same element again, which preact does not compare with each reading: a view is drawn at a pace of its own.
   const view = useMemo(() => {
-    const View = VIEWS[tab];
+    const View = TABS[tab].view;
     const pause = (
       <button type="button" class="pause" aria-pressed={paused} onClick={() => setPaused(!paused)}>
         {paused ? 'Resume' : 'Pause'}
       </button>
     );
-    return <View key={`${tab} ${watched}`} {...{ model, paused, pause }} tabs={<Tabs tab={tab} onTab={setTab} />} />;
+    return (
+      <View
+        key={`${tab} ${watched}`}
+        {...{ model, paused, pause }}
+        tabs={<Tabs tab={tab} onTab={setTab} byKey={byKey} />}
+      />
+    );
   }, [model, watched, tab, paused]);
   return (
     <>
@@ -130,7 +156,7 @@ export function App({ model }: { model: Model }) {
       <Notice model={model} />
       <main class={model.status === 'open' ? '' : 'old'}>
         <LoopPanel model={model} />
-        <section class="panel views" aria-label="Charts, frames and debugger">
+        <section class="panel views" aria-label="Views">
           {view}
         </section>
         <Controls key={watched} model={model} />

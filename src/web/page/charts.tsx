@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** The charts: figures over the last five minutes, on one time axis. */
+import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 
+import { printable } from '../../printable';
 import { short } from './format';
 import type { Figure, History } from './history';
 import type { Model } from './model';
-import type { ViewProps } from './view';
+import { useFrames, type ViewProps } from './view';
 
 interface Series {
   figure: Figure;
@@ -21,8 +23,8 @@ interface Chart {
   series: readonly Series[];
   /** The largest value that it can have; without it, the scale follows the values. */
   max?: number;
-  /** What is said in place of the chart while it has no values. */
-  none?: string;
+  /** Whether it has values only while frames are recorded, which the user has to ask for. */
+  needsFrames?: boolean;
 }
 
 const CHARTS: readonly Chart[] = [
@@ -38,7 +40,7 @@ const CHARTS: readonly Chart[] = [
   { title: 'Polls', unit: '/s', series: [{ figure: 'polls', name: 'polls', colour: '--poll' }] },
   { title: 'Lost', unit: '/s', series: [{ figure: 'lost', name: 'lost', colour: '--bad' }] },
   {
-    title: 'Round trip', unit: 'us', none: 'measured while Frames is open',
+    title: 'Round trip', unit: 'us', needsFrames: true,
     series: [{ figure: 'p50', name: 'median', colour: '--returned' }, { figure: 'p99', name: 'p99', colour: '--held' }],
   },
 ]; // prettier-ignore
@@ -150,9 +152,13 @@ interface ChartProps {
   onZoom: (zoom: Zoom) => void;
   /** Changes with the colours of the page. */
   theme: string;
+  /** What is said in place of the chart while it has no values. */
+  none: ComponentChildren;
+  /** What can be set, beside the title. */
+  setting: ComponentChildren;
 }
 
-function ChartView({ chart, history, zoom, span, onZoom, theme }: ChartProps) {
+function ChartView({ chart, history, zoom, span, onZoom, theme, none, setting }: ChartProps) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const shown = useRef(history);
@@ -190,7 +196,7 @@ function ChartView({ chart, history, zoom, span, onZoom, theme }: ChartProps) {
   return (
     <figure>
       <figcaption>
-        <b>{chart.title}</b> <span class="unit">{chart.unit}</span>
+        <b>{chart.title}</b> <span class="unit">{chart.unit}</span> {setting}
         <span class="values">
           {chart.series.map(({ name, colour }, i) => (
             <span key={name} class={`value ${colour.slice(2)}`}>
@@ -200,7 +206,7 @@ function ChartView({ chart, history, zoom, span, onZoom, theme }: ChartProps) {
         </span>
       </figcaption>
       <div class="plot" ref={place} aria-hidden="true" />
-      {isEmpty && chart.none && <p class="none">{chart.none}</p>}
+      {isEmpty && none && <p class="none">{none}</p>}
     </figure>
   );
 }
@@ -237,6 +243,16 @@ export function ChartsPanel({ model, paused, tabs, pause }: ViewProps) {
   const [zoom, setZoom] = useState<Zoom>(null);
   const theme = useTheme();
   const history = useShownHistory(model, paused);
+  const { measures, unavailable } = model;
+  useFrames(model, measures);
+  const measure = (
+    <button type="button" class="small" aria-pressed={measures} onClick={() => model.measure(!measures)}>
+      Measure
+    </button>
+  );
+  const none = measures
+    ? (unavailable && printable(unavailable.message)) || 'no frame has come back yet'
+    : '“Measure” records frames meanwhile';
   return (
     <>
       <div class="bar">
@@ -264,7 +280,13 @@ export function ChartsPanel({ model, paused, tabs, pause }: ViewProps) {
       </div>
       <div id="view" class="view grid" role="tabpanel" aria-labelledby="tab-charts">
         {CHARTS.map((chart) => (
-          <ChartView key={chart.title} {...{ chart, history, zoom, span, theme }} onZoom={setZoom} />
+          <ChartView
+            key={chart.title}
+            {...{ chart, history, zoom, span, theme }}
+            onZoom={setZoom}
+            none={chart.needsFrames && none}
+            setting={chart.needsFrames && measure}
+          />
         ))}
       </div>
     </>

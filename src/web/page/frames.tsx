@@ -6,9 +6,11 @@ import { printable } from '../../printable';
 import type { FrameSeen } from '../protocol';
 import { bytesOf, decode, type DecodedHeader, type Field, hexOf } from './fields';
 import { count, timeOfDay } from './format';
+import { FramesRefused, FrameTools } from './frame-tools';
 import { InjectCopy } from './inject';
-import { FRAMES_KEPT, type Model } from './model';
-import { useModel, type ViewProps } from './view';
+import type { Model } from './model';
+import { outcomeWords } from './outcome';
+import { useFrames, useModel, usePaused, type ViewProps } from './view';
 
 /** Height of a row in pixels, as in page.css: only rows in sight are in the document. */
 const ROW_PX = 24;
@@ -54,7 +56,7 @@ function FrameRow({
       <span class="time">{timeOfDay(frame.time)}</span>
       <span class="summary">{printable(frame.summary)}</span>
       <span class="length">{count(frame.length)}</span>
-      <span class="outcome">{printable(frame.outcome)}</span>
+      <span class="outcome">{printable(outcomeWords(frame.outcome))}</span>
     </div>
   ); // prettier-ignore
 }
@@ -214,7 +216,7 @@ function Detail({ model, frame }: { model: Model; frame: FrameSeen }) {
   return (
     <div class="detail">
       <div class="about">
-        <b>Frame {frame.number}</b>: {printable(frame.summary)}. {printable(frame.outcome)}
+        <b>Frame {frame.number}</b>: {printable(frame.summary)}. {printable(outcomeWords(frame.outcome))}
         {frame.length > bytes.length && ` (the first ${bytes.length} of ${count(frame.length)} bytes)`}
         <InjectCopy key={frame.number} model={model} frame={frame} />
       </div>
@@ -226,72 +228,36 @@ function Detail({ model, frame }: { model: Model; frame: FrameSeen }) {
 
 export function FramesPanel({ model, paused, tabs, pause }: ViewProps) {
   useModel(model);
-  const [filter, setFilter] = useState('');
+  useFrames(model);
   const [selected, setSelected] = useState<FrameSeen | null>(null);
-  // Frames are recorded only while they are looked at.
-  useEffect(() => {
-    model.askForFrames('');
-    return () => model.askForFrames(null);
-  }, [model]);
-  const kept = useRef<readonly FrameSeen[] | null>(null);
-  if (!paused) kept.current = null;
-  else kept.current ??= model.frames;
-  const frames = kept.current ?? model.frames;
-  const { unavailable, missed } = model;
+  const frames = usePaused(model.frames, paused);
   return (
     <>
       <div class="bar">
         {tabs}
-        <form
-          class="tools"
-          onSubmit={(event) => {
-            event.preventDefault();
-            setSelected(null);
-            model.askForFrames(filter.trim());
-          }}
-        >
-        <label class="filter">
-          Filter{' '}
-          <input
-            type="text"
-            value={filter}
-            placeholder="tcp port 443"
-            spellcheck={false}
-            autocomplete="off"
-            aria-invalid={unavailable !== null}
-            aria-describedby="filter-error"
-            onInput={(event) => setFilter(event.currentTarget.value)}
-          />
-        </label>
-        <button type="submit">Apply</button>
-        <span class="hint">
-          {frames.length === FRAMES_KEPT ? `the last ${count(FRAMES_KEPT)} frames` : `${count(frames.length)} frames`}
-          {missed > 0 && `, ${count(missed)} left out`}
-        </span>
-      </form>
-      {pause}
+        <FrameTools model={model} frames={frames} onFilter={() => setSelected(null)} />
+        {pause}
       </div>
       <div id="view" class="view frames" role="tabpanel" aria-labelledby="tab-frames">
-      <div id="filter-error" class="error" role="alert" hidden={unavailable === null}>
-        {unavailable && printable(unavailable.message)}
-        {unavailable?.hint && <span class="advice">{printable(unavailable.hint)}</span>}
+        <FramesRefused model={model} />
+        <div class="titles" aria-hidden="true">
+          <span class="number">No.</span>
+          <span class="time">Time</span>
+          <span class="summary">Summary</span>
+          <span class="length">Bytes</span>
+          <span class="outcome">Outcome</span>
+        </div>
+        <FrameList frames={frames} selected={selected} onSelect={setSelected} />
+        {selected ? (
+          <Detail model={model} frame={selected} />
+        ) : (
+          <p class="empty">
+            {frames.length === 0
+              ? 'No frame has passed since this view was opened.'
+              : 'Select a frame to see its headers and bytes.'}
+          </p>
+        )}
       </div>
-      <div class="titles" aria-hidden="true">
-        <span class="number">No.</span>
-        <span class="time">Time</span>
-        <span class="summary">Summary</span>
-        <span class="length">Bytes</span>
-        <span class="outcome">Outcome</span>
-      </div>
-      <FrameList frames={frames} selected={selected} onSelect={setSelected} />
-      {selected ? (
-        <Detail model={model} frame={selected} />
-      ) : (
-        <p class="empty">
-          {frames.length === 0 ? 'No frame has passed since this view was opened.' : 'Select a frame to see its headers and bytes.'}
-        </p>
-      )}
-    </div>
     </>
-  ); // prettier-ignore
+  );
 }

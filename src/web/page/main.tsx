@@ -10,6 +10,7 @@ import './page.css';
 import './loop.css';
 import './charts.css';
 import './frames.css';
+import './conversations.css';
 import './controls.css';
 import './debugger.css';
 

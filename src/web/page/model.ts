@@ -3,10 +3,13 @@
 import type { Rates } from '../../top/readings';
 import type { DebuggerSeen } from '../debugger-protocol';
 import type { Action, FrameSeen, FromPage, FromServer, Refusal, StatsSeen, Watchable } from '../protocol';
+import { Flows } from './flows';
 import { History, MovingRates } from './history';
 
 /** Frames kept. */
 export const FRAMES_KEPT = 2000;
+/** Milliseconds for which frames are recorded after a view that shows them has closed. */
+const RELEASE_MS = 200;
 /** The span of the rates that are shown as numbers, in milliseconds. */
 const SHOWN_SPAN_MS = 1000;
 
@@ -37,12 +40,23 @@ export class Model {
   debug: DebuggerSeen | null = null;
 
   frames: FrameSeen[] = [];
+  flows = new Flows();
   /** Frames that the server has left out. */
   missed = 0;
   /** Why there are no frames. */
   unavailable: Refusal | null = null;
   /** The filter in use; null while frames are not asked for. */
   private filter: string | null = null;
+  /** The filter that is used whenever frames are asked for. */
+  wantedFilter = '';
+  /** Whether charts have the round trip measured. */
+  measures = false;
+  /** Views that show frames. */
+  private viewers = 0;
+  /** The filter of the frames that are kept. */
+  private keptFilter = '';
+  /** Frames numbered so far: the server counts from 1 again whenever it is asked anew. */
+  private numbered = 0;
 
   private readonly pending = new Map<number, (refusal: Refusal | null) => void>();
   private lastId = 0;
@@ -122,8 +136,10 @@ export class Model {
   private addFrames({ frames, missed, unavailable }: FromServer & { type: 'frames' }): void {
     this.unavailable = unavailable;
     this.missed += missed;
+    const numbered = frames.map((frame) => ({ ...frame, number: ++this.numbered }));
+    for (const frame of numbered) this.flows.add(frame);
     // A new list: what is shown while the page is paused stays as it is.
-    this.frames = [...this.frames, ...frames].slice(-FRAMES_KEPT);
+    this.frames = [...this.frames, ...numbered].slice(-FRAMES_KEPT);
   }
 
   choose(name: string): void {
@@ -139,6 +155,8 @@ export class Model {
 
   clearFrames(): void {
     this.frames = [];
+    this.flows = new Flows();
+    this.numbered = 0;
     this.missed = 0;
     this.unavailable = null;
     this.changed();
@@ -147,9 +165,31 @@ export class Model {
   /** Asks for frames that match a filter, or for no more frames. */
   askForFrames(filter: string | null): void {
     if (filter === this.filter) return;
-    if (filter !== null && this.filter !== null) this.clearFrames();
+    if (filter !== null && filter !== this.keptFilter) this.clearFrames();
+    this.keptFilter = filter ?? this.keptFilter;
     this.filter = filter;
     this.watch();
+  }
+
+  /** Has frames recorded until the function that is returned is called; another view may take over at once. */
+  showFrames(): () => void {
+    this.viewers++;
+    this.askForFrames(this.wantedFilter);
+    return () => {
+      this.viewers--;
+      setTimeout(() => this.viewers === 0 && this.askForFrames(null), RELEASE_MS);
+    };
+  }
+
+  setFilter(filter: string): void {
+    this.wantedFilter = filter;
+    if (this.filter !== null) this.askForFrames(filter);
+  }
+
+  /** Has the round trip measured while charts are shown, or no longer. */
+  measure(measures: boolean): void {
+    this.measures = measures;
+    this.changed();
   }
 
   private watch(): void {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** What the parts of the page share. */
 import type { ComponentChildren } from 'preact';
-import { useEffect, useReducer } from 'preact/hooks';
+import { useEffect, useReducer, useRef } from 'preact/hooks';
 
 import type { Model } from './model';
 
@@ -22,6 +22,19 @@ export function useModel(model: Model): void {
       cancelAnimationFrame(due);
     };
   }, [model]);
+}
+
+/** Has frames recorded while the view is open: nobody is to pay for frames that are not shown. */
+export function useFrames(model: Model, wanted = true): void {
+  useEffect(() => (wanted ? model.showFrames() : undefined), [model, wanted]);
+}
+
+/** What is shown: `current`, or while paused what that was when the pause began. */
+export function usePaused<T>(current: T, paused: boolean): T {
+  const kept = useRef<{ value: T } | null>(null);
+  if (!paused) kept.current = null;
+  else kept.current ??= { value: current };
+  return kept.current ? kept.current.value : current;
 }
 
 /** A view below the loop: its tab and its tools above it. */
