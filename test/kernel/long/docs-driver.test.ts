@@ -69,7 +69,10 @@ t.test('the experiments show it', { skip: cannotRun || withoutTools('iperf3', 'e
   const blocks = blocksOf(FILE);
   t.same([...new Set(blocks.map(({ language }) => language))].sort(), ['sh', 'text']);
   const commands = blocks.filter(({ language }) => language === 'sh');
-  const marked = scriptOf(commands).replace(/^echo "@@ line (\d+)"$/gm, 'echo "@@ line $1 $(date +%s%3N)"');
+  const marked = scriptOf(commands)
+    .replace(/^echo "@@ line (\d+)"$/gm, 'echo "@@ line $1 $(date +%s%3N)"')
+    // A reader looks at the page before going on.
+    .replace(/^(?:vnet-bpf detach|kill "\$web")/gm, 'sleep 1; $&');
   const told = path.join(t.testdir({}), 'told');
   const { status, stdout, stderr } = machine.run('bash', ['-c', READERS_HOME + PAGES + marked + PAGES_END], {
     NODE: process.execPath,
