@@ -47,6 +47,10 @@ export default tseslint.config(
         { object: 'Date', property: 'now', message: 'clock.now() of src/native/clock.ts does not go back' },
         { object: 'fs', property: 'rmSync', message: 'removeTree() of src/native/removal.ts says why it failed' },
       ],
+      'no-restricted-syntax': [
+        'error',
+        { selector: 'ImportSpecifier[imported.name="rmSync"]', message: 'unpin() of fd.ts says why it failed' },
+      ],
     },
   },
   {

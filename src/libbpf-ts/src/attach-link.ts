@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** What all functions that attach through libbpf have in common: the call, and why it failed. */
+/** What all functions that attach have in common: the call, and why it failed. */
+import { createLink, type LinkRequest } from './bpf-call';
 import { type BpfError, Errno, NotSupportedError, systemError } from './errors';
+import { OwnedFd } from './fd';
 import { type Capability, kernelIsAtLeast } from './kernel';
 import { Link } from './link';
 import type { Address } from './native/ffi';
@@ -48,4 +50,16 @@ export function attachError(
   return errno === Errno.ENOTSUPP || old
     ? new NotSupportedError(feature, minimumKernel, { operation, errno, messages })
     : systemError(operation, errno, capabilities, messages);
+}
+
+/** Attaches a program through bpf(2) itself. */
+export function attachByRequest(
+  program: BpfProgram,
+  where: string,
+  kind: LinkKind,
+  request: Omit<LinkRequest, 'programFd'>,
+): Link {
+  const fd = createLink({ ...request, programFd: program.fd });
+  if (fd >= 0) return Link.fromFd(new OwnedFd(fd, `link of ${program.name}`));
+  throw attachError(attachOperation(program, where), -fd, kind);
 }

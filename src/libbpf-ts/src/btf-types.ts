@@ -23,6 +23,38 @@ export const BtfKind = {
   ENUM64: 19,
 } as const;
 
+/** Bytes after the 12 that all types have; undefined for a kind that is unknown. @param count its `vlen` */
+export function trailerOf(kind: number, count: number): number | undefined {
+  switch (kind) {
+    case BtfKind.INT:
+    case BtfKind.VAR:
+    case BtfKind.DECL_TAG:
+      return 4;
+    case BtfKind.ARRAY:
+      return 12;
+    case BtfKind.STRUCT:
+    case BtfKind.UNION:
+    case BtfKind.DATASEC:
+    case BtfKind.ENUM64:
+      return count * 12;
+    case BtfKind.ENUM:
+    case BtfKind.FUNC_PROTO:
+      return count * 8;
+    case BtfKind.PTR:
+    case BtfKind.FWD:
+    case BtfKind.TYPEDEF:
+    case BtfKind.VOLATILE:
+    case BtfKind.CONST:
+    case BtfKind.RESTRICT:
+    case BtfKind.FUNC:
+    case BtfKind.FLOAT:
+    case BtfKind.TYPE_TAG:
+      return 0;
+    default:
+      return undefined;
+  }
+}
+
 /** A type without typedefs and qualifiers. */
 export interface BtfType {
   readonly id: number;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { BtfKind, type BtfMember, type BtfStruct, type BtfType, type BtfVariable } from './btf-types';
+import { BtfKind, type BtfMember, type BtfStruct, type BtfType, type BtfVariable, trailerOf } from './btf-types';
 import { UnknownNameError, UnreadableObjectError } from './errors';
 import { littleEndian } from './native/ffi';
 
@@ -266,35 +266,10 @@ export class Btf {
   /** Number of bytes after the 12 that all types have. */
   #trailer(at: number): number {
     const info = this.#u32(at + 4);
-    const count = info & 0xffff;
-    switch ((info >>> 24) & 0x1f) {
-      case BtfKind.INT:
-      case BtfKind.VAR:
-      case BtfKind.DECL_TAG:
-        return 4;
-      case BtfKind.ARRAY:
-        return 12;
-      case BtfKind.STRUCT:
-      case BtfKind.UNION:
-      case BtfKind.DATASEC:
-      case BtfKind.ENUM64:
-        return count * 12;
-      case BtfKind.ENUM:
-      case BtfKind.FUNC_PROTO:
-        return count * 8;
-      case BtfKind.PTR:
-      case BtfKind.FWD:
-      case BtfKind.TYPEDEF:
-      case BtfKind.VOLATILE:
-      case BtfKind.CONST:
-      case BtfKind.RESTRICT:
-      case BtfKind.FUNC:
-      case BtfKind.FLOAT:
-      case BtfKind.TYPE_TAG:
-        return 0;
-      default:
-        throw this.#bad(`BTF kind ${(info >>> 24) & 0x1f} is unknown`);
-    }
+    const kind = (info >>> 24) & 0x1f;
+    const bytes = trailerOf(kind, info & 0xffff);
+    if (bytes === undefined) throw this.#bad(`BTF kind ${kind} is unknown`);
+    return bytes;
   }
 
   #namesOf(...kinds: number[]): string[] {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-import { closeSync, openSync } from 'node:fs';
 
 import { text } from './border';
-import { systemError, UsageError } from './errors';
+import { withOpen } from './fd';
 import { attachLink, type LinkKind } from './attach-link';
 import { type Link } from './link';
 import { libbpf } from './native/libbpf';
@@ -24,20 +23,8 @@ export function attachCgroup(program: BpfProgram, { path }: CgroupTarget): Link 
     minimumKernel: '5.7',
     capabilities: ['CAP_BPF', 'CAP_NET_ADMIN'],
   };
-  const fd = openDirectory(path);
-  try {
-    return attachLink(program, `to cgroup ${path}`, kind, (it) => libbpf.bpf_program__attach_cgroup(it, fd));
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function openDirectory(path: string): number {
-  try {
-    return openSync(text('attach to cgroup', 'path', path), 'r');
-  } catch (error) {
-    if (error instanceof UsageError) throw error;
-    const { errno = 0 } = error as NodeJS.ErrnoException;
-    throw systemError(`open ${path}`, errno);
-  }
+  text('attach to cgroup', 'path', path);
+  return withOpen(path, (fd) =>
+    attachLink(program, `to cgroup ${path}`, kind, (it) => libbpf.bpf_program__attach_cgroup(it, fd)),
+  );
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-import { rmSync } from 'node:fs';
 
 import { check, Errno, systemError, UsageError } from './errors';
-import { OwnedFd, pinFd } from './fd';
+import { OwnedFd, pinFd, unpin } from './fd';
 import type { ClsactState, TcDirection, TcLink, TcTarget } from './link';
 import { CStruct, lastErrno, libc, littleEndian } from './native/ffi';
 import { calling, libbpf } from './native/libbpf';
@@ -135,7 +134,7 @@ export class ClsactLink implements TcLink {
       if (error !== 0 && !isGone(error)) throw systemError('remove TC filter', error, ['CAP_NET_ADMIN']);
       if (createdQdisc) removeEmptyQdisc(ifindex);
     }
-    if (this.#pinPath !== undefined) rmSync(this.#pinPath, { force: true });
+    if (this.#pinPath !== undefined) unpin(this.#pinPath);
     this.#pinPath = undefined;
     this.#detached = true;
     creators.delete(this);

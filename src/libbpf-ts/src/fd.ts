@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Descriptors: their owner, and their pins on a BPF file system (bpffs). */
-import { closeSync, openSync, readlinkSync, statfsSync } from 'node:fs';
+import { closeSync, openSync, readlinkSync, statfsSync, unlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
 
@@ -111,6 +111,22 @@ export class OwnedFd implements Disposable {
   }
 }
 
+/** Runs something with a file or directory that is open for reading meanwhile. Throws BpfError, for example ENOENT. */
+export function withOpen<Result>(path: string, action: (fd: number) => Result): Result {
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch (error) {
+    const { errno = 0 } = error as NodeJS.ErrnoException;
+    throw systemError(`open ${path}`, errno);
+  }
+  try {
+    return action(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** What a descriptor of bpf(2) can be. */
 export type BpfKind = 'map' | 'program' | 'link';
 
@@ -201,4 +217,13 @@ export function openPinnedFd(path: string, kind: BpfKind): OwnedFd {
     throw error;
   }
   return owned;
+}
+
+/** Removes a pin; does nothing if it is gone already. */
+export function unpin(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
 }

@@ -30,20 +30,17 @@ const CHUNK = 64 * 1024;
 export class BpfIterator implements Disposable {
   readonly link: Link;
   readonly #name: string;
-  readonly #linkFd: () => number;
 
   /** @internal */
   constructor(link: Link, name: string) {
     this.link = link;
     this.#name = name;
-    this.#linkFd = () => link.fd;
   }
 
   /** What the program writes, as a stream of bytes; destroying it early ends the program's run. */
   open(): Readable {
-    const fd = this.#begin();
-    // The stream closes the descriptor. A negative start would make it read from a position, which an iterator has not.
-    return createReadStream('', { fd });
+    // The stream closes the descriptor.
+    return createReadStream('', { fd: this.#begin() });
   }
 
   /** All that the program writes, which blocks the calling thread. */
@@ -67,7 +64,7 @@ export class BpfIterator implements Disposable {
   }
 
   #begin(): number {
-    const fd = libbpf.bpf_iter_create(this.#linkFd());
+    const fd = libbpf.bpf_iter_create(this.link.fd);
     if (fd < 0) throw systemError(`bpf(BPF_ITER_CREATE) of ${this.#name}`, fd, ['CAP_BPF']);
     return fd;
   }

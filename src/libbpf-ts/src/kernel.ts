@@ -27,22 +27,34 @@ export function kernelIsAtLeast(version: string, { major, minor }: KernelRelease
   return major > wanted.major || (major === wanted.major && minor >= wanted.minor);
 }
 
-/** Number of CPUs in a list such as `0-3,8`; the pure part of {@link possibleCpus}. */
-export function countCpus(list: string): number {
-  let count = 0;
-  for (const range of list.trim().split(',')) {
-    const match = /^(\d+)(?:-(\d+))?$/.exec(range);
-    if (match) count += Number(match[2] ?? match[1]) - Number(match[1]) + 1;
-  }
-  return count;
+/** The CPUs in a list such as `0-3,8`. */
+function cpusIn(list: string): number[] {
+  return list
+    .trim()
+    .split(',')
+    .flatMap((range) => {
+      const match = /^(\d+)(?:-(\d+))?$/.exec(range);
+      if (!match) return [];
+      const first = Number(match[1]);
+      return Array.from({ length: Number(match[2] ?? first) - first + 1 }, (_, i) => first + i);
+    });
 }
+
+/** How many CPUs such a list has; the pure part of {@link possibleCpus}. */
+export const countCpus = (list: string): number => cpusIn(list).length;
+
+const cpusOf = (which: 'possible' | 'online'): number[] =>
+  cpusIn(readFileSync(`/sys/devices/system/cpu/${which}`, 'latin1'));
 
 let possible = 0;
 
 /** Number of CPUs that may ever be online: the slots of a per-CPU map (num_possible_cpus() in the kernel). */
 export function possibleCpus(): number {
-  return (possible ||= countCpus(readFileSync('/sys/devices/system/cpu/possible', 'latin1')));
+  return (possible ||= cpusOf('possible').length);
 }
+
+/** The CPUs that are online now. */
+export const onlineCpus = (): number[] => cpusOf('online');
 
 /** Bit numbers of include/uapi/linux/capability.h; CAP_BPF and CAP_PERFMON exist since Linux 5.8. */
 const bits = { CAP_NET_ADMIN: 12, CAP_SYS_ADMIN: 21, CAP_PERFMON: 38, CAP_BPF: 39 } as const;

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** Attachments: TC attachments, whichever way they were made, and Link for every other kind. */
-import { rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 import { Errno, NotSupportedError, systemError, UsageError } from './errors';
-import { kindOfFd, openPinnedFd, OwnedFd, pinFd, requireBpffs } from './fd';
+import { kindOfFd, openPinnedFd, OwnedFd, pinFd, requireBpffs, unpin } from './fd';
 import { openFdById } from './ids';
 import { type Address, CStruct, libc } from './native/ffi';
 import { libbpf } from './native/libbpf';
@@ -161,7 +160,7 @@ export class Link implements Disposable {
     // EOPNOTSUPP: this type cannot be detached; EBADF, EINVAL: there is no kernel link, or the kernel can detach none.
     const harmless: number[] = [Errno.EOPNOTSUPP, Errno.EINVAL, Errno.ENOLINK, Errno.ENODEV, Errno.EBADF];
     if (error > 0 && !harmless.includes(error)) throw systemError('bpf(BPF_LINK_DETACH)', error, ['CAP_BPF']);
-    if (this.#pinPath !== undefined) rmSync(this.#pinPath, { force: true });
+    if (this.#pinPath !== undefined) unpin(this.#pinPath);
     this.#pinPath = undefined;
     this.close();
   }

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT
 /** Programs that decide over packets and sockets elsewhere than on a device: of a namespace, a socket, netfilter. */
-import { closeSync, openSync } from 'node:fs';
 
 import { descriptor, ifindexOf, integer, oneOf, text } from './border';
 import { type Anchor, anchored } from './anchor';
-import { createLink } from './bpf-call';
 import { systemError } from './errors';
-import { OwnedFd } from './fd';
-import { attachError, attachLink, attachOperation, type LinkKind } from './attach-link';
-import { Link } from './link';
+import { withOpen } from './fd';
+import { attachByRequest, attachLink, attachOperation, type LinkKind } from './attach-link';
+import type { Link } from './link';
 import { lastErrno, libc } from './native/ffi';
 import { libbpf } from './native/libbpf';
 import type { BpfProgram } from './program';
@@ -34,23 +32,10 @@ export interface NetnsTarget {
  */
 export function attachNetns(program: BpfProgram, { path }: NetnsTarget = {}): Link {
   const file = path === undefined ? '/proc/thread-self/ns/net' : text('attach netns', 'path', path);
-  const fd = openFile(file);
-  try {
-    return attachLink(program, `to network namespace ${file}`, network('programs of network namespaces', '5.9'), (it) =>
-      libbpf.bpf_program__attach_netns(it, fd),
-    );
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function openFile(path: string): number {
-  try {
-    return openSync(path, 'r');
-  } catch (error) {
-    const { errno = 0 } = error as NodeJS.ErrnoException;
-    throw systemError(`open ${path}`, errno);
-  }
+  const kind = network('programs of network namespaces', '5.9');
+  return withOpen(file, (fd) =>
+    attachLink(program, `to network namespace ${file}`, kind, (it) => libbpf.bpf_program__attach_netns(it, fd)),
+  );
 }
 
 const SOL_SOCKET = 1;
@@ -118,8 +103,8 @@ export function attachNetfilter(program: BpfProgram, target: NetfilterTarget): L
   const family = FAMILIES[oneOf(operation, 'family', target.family, names(FAMILIES))];
   const hook = HOOKS[oneOf(operation, 'hook', target.hook, names(HOOKS))];
   const priority = integer(operation, 'priority', target.priority, -0x8000_0000, 0x7fff_ffff);
-  const fd = createLink({
-    programFd: program.fd,
+  const where = `to ${target.hook} of netfilter, ${target.family}`;
+  return attachByRequest(program, where, network('netfilter programs', '6.4'), {
     target: 0,
     attachType: AttachType.NETFILTER,
     details: (attributes, at) =>
@@ -129,7 +114,6 @@ export function attachNetfilter(program: BpfProgram, target: NetfilterTarget): L
         .setU32(at + 8, priority >>> 0)
         .setU32(at + 12, target.defragment ? DEFRAGMENT : 0),
   });
-  return linkOf(fd, program, `to ${target.hook} of netfilter, ${target.family}`, network('netfilter programs', '6.4'));
 }
 
 export interface NetkitTarget extends Anchor {
@@ -144,18 +128,11 @@ export function attachNetkit(program: BpfProgram, target: NetkitTarget): Link {
   const operation = 'attach netkit';
   const ifindex = ifindexOf(operation, target.ifindex);
   const side = oneOf(operation, 'side', target.side, ['primary', 'peer']);
-  const fd = createLink({
-    programFd: program.fd,
+  return attachByRequest(program, `to ${side} of netkit ${ifindex}`, network('netkit devices', '6.7'), {
     target: ifindex,
     attachType: side === 'primary' ? AttachType.NETKIT_PRIMARY : AttachType.NETKIT_PEER,
     ...anchored(operation, target),
   });
-  return linkOf(fd, program, `to ${side} of netkit ${ifindex}`, network('netkit devices', '6.7'));
-}
-
-function linkOf(fd: number, program: BpfProgram, where: string, kind: LinkKind): Link {
-  if (fd >= 0) return Link.fromFd(new OwnedFd(fd, `link of ${program.name}`));
-  throw attachError(attachOperation(program, where), -fd, kind);
 }
 
 const names = <Table extends object>(table: Table): (keyof Table & string)[] =>

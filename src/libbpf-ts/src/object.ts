@@ -122,12 +122,6 @@ export class BpfObject implements Disposable {
     return new Uint8Array(viewMemory(memory, Number(size[0])));
   }
 
-  /** Changes the size of a map's values before load(), in bytes. */
-  setValueSize(map: string, bytes: number): void {
-    this.#requireState('setValueSize', 'open');
-    check(libbpf.bpf_map__set_value_size(this.#find('map', map), bytes), `bpf_map__set_value_size(${map})`);
-  }
-
   /**
    * Sets `const volatile` global variables (integers, enums, bool, and arrays of these, from their first element on)
    * before load(); the verifier then treats them as known and removes dead branches.

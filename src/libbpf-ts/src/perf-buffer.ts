@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** Perf buffers: one ring for each CPU, which bpf_perf_event_output() fills, also before ring buffers (Linux 4.4). */
-import { readFileSync } from 'node:fs';
-
 import { integer, uint32 } from './border';
-import { systemError, UsageError } from './errors';
+import { UsageError } from './errors';
 import { OwnedFd } from './fd';
+import { onlineCpus } from './kernel';
 import type { BpfMap } from './map';
 import { MappedMemory, pageSize } from './mmap';
-import { CStruct, lastErrno, libc, littleEndian, SYSCALL } from './native/ffi';
-import { untilReadable } from './readiness';
+import { littleEndian } from './native/ffi';
+import { openPerfEvent } from './perf-open';
+import { aTurn, untilReadable } from './readiness';
 import { loadAcquire } from './ring-reader';
 import { MapType } from './uapi';
 
@@ -32,10 +32,6 @@ const SAMPLE = 9;
 const HEADER = { type: 0, size: 6, body: 8 } as const;
 /** PERF_TYPE_SOFTWARE, PERF_COUNT_SW_BPF_OUTPUT, PERF_SAMPLE_RAW */
 const EVENT = { type: 1, config: 10, sampleType: 1 << 10 } as const;
-/** Offsets in `struct perf_event_attr`. */
-const ATTR = { type: 0, size: 4, config: 8, period: 16, sampleType: 24, wakeup: 48, bytes: 112 } as const;
-const PERF_FLAG_FD_CLOEXEC = 8;
-
 /** The ring of one CPU. */
 class CpuRing implements Disposable {
   readonly #cpu: number;
@@ -48,15 +44,7 @@ class CpuRing implements Disposable {
 
   constructor(cpu: number, pages: number) {
     this.#cpu = cpu;
-    const attributes = new CStruct(ATTR.bytes)
-      .setU32(ATTR.type, EVENT.type)
-      .setU32(ATTR.size, ATTR.bytes)
-      .setU64(ATTR.config, EVENT.config)
-      .setU64(ATTR.period, 1)
-      .setU64(ATTR.sampleType, EVENT.sampleType)
-      .setU32(ATTR.wakeup, 1);
-    const fd = libc.perf_event_open(SYSCALL.perf_event_open, attributes.bytes, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
-    if (fd < 0) throw systemError(`perf_event_open on CPU ${cpu}`, lastErrno(), ['CAP_PERFMON']);
+    const fd = openPerfEvent(`perf_event_open on CPU ${cpu}`, { ...EVENT, period: 1, wakeup: 1, cpu });
     this.#fd = new OwnedFd(fd, `perf buffer of CPU ${cpu}`);
     try {
       this.#mapping = MappedMemory.map({ fd, length: (1 + pages) * pageSize() });
@@ -162,7 +150,7 @@ export class PerfBuffer implements Disposable {
       for (const record of this.read()) {
         yield record;
         if (signal?.aborted) return;
-        if (++count % budget === 0) await new Promise((resolve) => setImmediate(resolve));
+        if (++count % budget === 0) await aTurn();
       }
       if (count === 0) await this.#untilReadable(signal);
     }
@@ -185,15 +173,4 @@ export class PerfBuffer implements Disposable {
     enough.abort();
     await Promise.all(waits);
   }
-}
-
-/** Numbers in a list such as `0-3,8`. */
-function onlineCpus(): number[] {
-  return readFileSync('/sys/devices/system/cpu/online', 'latin1')
-    .trim()
-    .split(',')
-    .flatMap((range) => {
-      const [first = 0, last = first] = range.split('-').map(Number);
-      return Array.from({ length: last - first + 1 }, (_, i) => first + i);
-    });
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /** Programs that run when a counter of the processor or of the kernel has counted on: sampling. */
 import { integer, MAX_INT } from './border';
-import { systemError, UsageError } from './errors';
+import { UsageError } from './errors';
 import { attachLink } from './attach-link';
 import { type Link } from './link';
-import { CStruct, lastErrno, libc, SYSCALL } from './native/ffi';
+import { CStruct, libc } from './native/ffi';
 import { libbpf } from './native/libbpf';
+import { openPerfEvent, type PerfEvent } from './perf-open';
 import type { BpfProgram } from './program';
 import { type Cookie, cookieOf, tracing } from './tracing';
 
@@ -37,13 +38,6 @@ export interface PerfEventTarget {
   readonly cookie?: Cookie;
 }
 
-/** Offsets in `struct perf_event_attr`, and the size of its first version with all that is used here. */
-const ATTR = { type: 0, size: 4, config: 8, sample: 16, flags: 40, bytes: 112 } as const;
-/** Bit 10 of the flags: `sample` is a frequency. */
-const FREQ = 1 << 10;
-const PERF_FLAG_FD_CLOEXEC = 8;
-const ANY = -1;
-
 /**
  * Attaches a program (`SEC("perf_event")`) to an event that is opened for it (Linux 4.9).
  *
@@ -56,27 +50,22 @@ export function attachPerfEvent(program: BpfProgram, target: PerfEventTarget): L
     throw new UsageError(operation, 'either frequency or period says how often');
   if (cpu === undefined && pid === undefined) throw new UsageError(operation, 'cpu or pid says where');
   const { type, config } = typeof event === 'string' ? namedEvent(operation, event) : event;
-  const attributes = new CStruct(ATTR.bytes)
-    .setU32(ATTR.type, integer(operation, 'event.type', type, 0, MAX_INT))
-    .setU32(ATTR.size, ATTR.bytes)
-    .setU64(ATTR.config, integer(operation, 'event.config', config, 0, Number.MAX_SAFE_INTEGER))
-    .setU64(ATTR.sample, integer(operation, 'frequency or period', frequency ?? period, 1, Number.MAX_SAFE_INTEGER))
-    .setU32(ATTR.flags, frequency === undefined ? 0 : FREQ);
-  const on = (name: string, value: number | undefined): number =>
-    value === undefined ? ANY : integer(operation, name, value, 0, MAX_INT);
-  const fd = libc.perf_event_open(
-    SYSCALL.perf_event_open,
-    attributes.bytes,
-    on('pid', pid),
-    on('cpu', cpu),
-    ANY,
-    PERF_FLAG_FD_CLOEXEC,
-  );
-  if (fd < 0) throw systemError('perf_event_open', lastErrno(), ['CAP_PERFMON']);
-  // bpf_perf_event_opts; libbpf closes the descriptor with the link.
+  const checked = (name: string, value: number | undefined, least = 0, most = MAX_INT): number | undefined =>
+    value === undefined ? undefined : integer(operation, name, value, least, most);
+  const wanted: PerfEvent = {
+    type: integer(operation, 'event.type', type, 0, MAX_INT),
+    config: integer(operation, 'event.config', config, 0, Number.MAX_SAFE_INTEGER),
+    frequency: checked('frequency', frequency, 1, Number.MAX_SAFE_INTEGER),
+    period: checked('period', period, 1, Number.MAX_SAFE_INTEGER),
+    pid: checked('pid', pid),
+    cpu: checked('cpu', cpu),
+  };
+  // bpf_perf_event_opts
   const options = new CStruct(16, true).setU64(8, cookieOf(operation, target.cookie));
   const kind = tracing('programs of perf events', target.cookie === undefined ? '4.9' : '5.15');
   const where = `to ${typeof event === 'string' ? event : `event ${type}:${config}`}`;
+  // libbpf closes the descriptor with the link.
+  const fd = openPerfEvent('perf_event_open', wanted);
   try {
     return attachLink(program, where, kind, (it) => libbpf.bpf_program__attach_perf_event_opts(it, fd, options.bytes));
   } catch (error) {

@@ -2,7 +2,7 @@
 /** Ring buffers as async iterators, which leave the event loop to others while there is nothing to read (Linux 5.8). */
 import { integer, uint32 } from './border';
 import type { BpfMap } from './map';
-import { untilReadable } from './readiness';
+import { aTurn, untilReadable } from './readiness';
 import { RingBuffer } from './ringbuf';
 
 export interface RingStreamOptions {
@@ -92,6 +92,3 @@ async function nextLease(
   }
   return 0;
 }
-
-/** Lets other events of this thread have their turn. */
-const aTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 import { descriptor, integer, MAX_INT, uint32 } from './border';
-import { Errno, systemError } from './errors';
-import { OwnedFd, requireKind } from './fd';
+import { Bell, Epoll, ringBell } from './epoll';
+import { Errno } from './errors';
+import { requireKind } from './fd';
 import type { BpfMap } from './map';
 import { checkLayout, readMapInfo } from './map-info';
 import { MappedMemory, pageSize } from './mmap';
-import { lastErrno, libc, littleEndian } from './native/ffi';
 import { RingReader } from './ring-reader';
 import { MapType } from './uapi';
 
@@ -101,28 +101,16 @@ export function ringUsage(map: BpfMap | number): number {
   return (lowHalf(page) - consumer) >>> 0;
 }
 
-const CLOEXEC = 0o2000000;
-const EFD_NONBLOCK = 0o4000;
-const EPOLL_CTL_ADD = 1;
-const EPOLL_CTL_DEL = 2;
-const EPOLLIN = 1;
-const MAX_EVENTS = 8;
 /**
  * The longest wait in the kernel, in milliseconds. A thread that waits there cannot be ended, so a longer wait, or one
  * for ever, is a sequence of shorter ones: process.exit() and terminate() take effect between two.
  */
 const WHOLE_MS = 1000;
 const PART_MS = 250;
-/** `struct epoll_event` is packed on x86-64 only (include/uapi/linux/eventpoll.h). */
-const EVENT_SIZE = process.arch === 'x64' ? 12 : 16;
-const EVENT_DATA = EVENT_SIZE - 8;
-
-const one = new BigUint64Array([1n]);
 
 /** Ends the wait() of the waiter with this {@link RingWaiter.wakeFd}; can be called from any thread of the process. */
 export function wakeWaiter(wakeFd: number): void {
-  // EAGAIN means that 2^64 - 2 wake-ups are pending: the waiter is awake.
-  libc.write(wakeFd, one, 8);
+  ringBell(wakeFd);
 }
 
 /**
@@ -138,23 +126,19 @@ export class RingWaiter implements Disposable {
   /** wait() flag: {@link wakeWaiter} was called. */
   static readonly WAKE = 2;
 
-  readonly #epoll: OwnedFd;
-  readonly #wake: OwnedFd;
-  readonly #events = new Uint8Array(new ArrayBuffer(MAX_EVENTS * EVENT_SIZE));
-  readonly #view = new DataView(this.#events.buffer);
-  readonly #drain = new BigUint64Array(new ArrayBuffer(8));
+  readonly #epoll = new Epoll('waiter');
+  readonly #bell: Bell;
 
   /** @param ring the ring's map or descriptor, which stays the caller's and must stay open */
   constructor(ring?: BpfMap | number) {
-    this.#epoll = own(libc.epoll_create1(CLOEXEC), 'epoll_create1', 'waiter');
     try {
-      this.#wake = own(libc.eventfd(0, CLOEXEC | EFD_NONBLOCK), 'eventfd', 'waiter');
+      this.#bell = new Bell('waiter');
     } catch (error) {
       this.#epoll.close();
       throw error;
     }
     try {
-      this.add(this.#wake.value, RingWaiter.WAKE);
+      this.add(this.#bell.fd, RingWaiter.WAKE);
       if (ring !== undefined) this.add(typeof ring === 'number' ? ring : ring.fd, RingWaiter.RING);
     } catch (error) {
       this.close();
@@ -164,7 +148,7 @@ export class RingWaiter implements Disposable {
 
   /** Descriptor to pass to {@link wakeWaiter} in another thread; owned by this object. */
   get wakeFd(): number {
-    return this.#wake.value;
+    return this.#bell.fd;
   }
 
   /**
@@ -175,20 +159,12 @@ export class RingWaiter implements Disposable {
   add(fd: number, bit: number): void {
     descriptor('watch', fd);
     uint32('watch', 'bit', bit, 1);
-    const event = new Uint8Array(new ArrayBuffer(EVENT_SIZE));
-    const view = new DataView(event.buffer);
-    view.setUint32(0, EPOLLIN, littleEndian);
-    view.setUint32(EVENT_DATA, bit, littleEndian);
-    if (libc.epoll_ctl(this.#epoll.value, EPOLL_CTL_ADD, fd, event) < 0) {
-      throw systemError('epoll_ctl(EPOLL_CTL_ADD)', lastErrno());
-    }
+    this.#epoll.add(fd, bit);
   }
 
   /** Stops watching a descriptor; does nothing if it was not watched. Call it before the descriptor is closed. */
   remove(fd: number): void {
-    if (libc.epoll_ctl(this.#epoll.value, EPOLL_CTL_DEL, fd, null) >= 0) return;
-    const errno = lastErrno();
-    if (errno !== Errno.ENOENT) throw systemError('epoll_ctl(EPOLL_CTL_DEL)', errno);
+    this.#epoll.remove(fd, Errno.ENOENT);
   }
 
   /**
@@ -209,34 +185,24 @@ export class RingWaiter implements Disposable {
   }
 
   #wait(timeoutMs: number): number {
-    const ready = libc.epoll_wait(this.#epoll.value, this.#events, MAX_EVENTS, timeoutMs);
-    if (ready < 0) {
-      const errno = lastErrno();
-      if (errno === Errno.EINTR) return 0;
-      throw systemError('epoll_wait', errno);
-    }
+    const ready = this.#epoll.wait(timeoutMs);
     let flags = 0;
-    for (let i = 0; i < ready; i++) flags |= this.#view.getUint32(i * EVENT_SIZE + EVENT_DATA, littleEndian);
-    if ((flags & RingWaiter.WAKE) !== 0) libc.read(this.#wake.value, this.#drain, 8);
+    for (let i = 0; i < ready; i++) flags |= this.#epoll.data(i);
+    if ((flags & RingWaiter.WAKE) !== 0) this.#bell.silence();
     return flags;
   }
 
   /** Calls {@link wakeWaiter} for this waiter; harmless after close(). */
   wake(): void {
-    if (!this.#wake.closed) wakeWaiter(this.#wake.value);
+    this.#bell.ring();
   }
 
   close(): void {
-    this.#wake.close();
+    this.#bell.close();
     this.#epoll.close();
   }
 
   [Symbol.dispose](): void {
     this.close();
   }
-}
-
-function own(fd: number, operation: string, what: string): OwnedFd {
-  if (fd < 0) throw systemError(operation, lastErrno());
-  return new OwnedFd(fd, what);
 }

@@ -4,7 +4,7 @@
  * call strcmp() with NULL or recurse without end when BTF contradicts itself. A compiler makes no such files; damage
  * and attackers do.
  */
-import { BtfKind } from './btf';
+import { BtfKind, trailerOf } from './btf-types';
 import { Elf, type ElfSection, SectionType } from './elf';
 import { UnreadableObjectError } from './errors';
 import { littleEndian } from './native/ffi';
@@ -118,7 +118,7 @@ class CheckedBtf {
     const info = this.#words.u32(at + 4);
     const kind = (info >>> 24) & 0x1f;
     const vlen = info & 0xffff;
-    const next = at + TYPE_SIZE + trailer(kind, vlen);
+    const next = at + TYPE_SIZE + (trailerOf(kind, vlen) ?? 0);
     if (kind === BtfKind.VOID) throw this.#bad(`has type ${id} of kind 0`);
     if (next > end) throw this.#bad(`is cut off in type ${id}`);
     this.#types.push({ at, kind, vlen });
@@ -248,28 +248,6 @@ class CheckedBtf {
 
 const kindAt = (words: Words, at: number, end: number): number =>
   at + TYPE_SIZE > end ? BtfKind.VOID : (words.u32(at + 4) >>> 24) & 0x1f;
-
-/** Bytes after the 12 that all types have. */
-function trailer(kind: number, vlen: number): number {
-  switch (kind) {
-    case BtfKind.INT:
-    case BtfKind.VAR:
-    case BtfKind.DECL_TAG:
-      return 4;
-    case BtfKind.ARRAY:
-      return 12;
-    case BtfKind.STRUCT:
-    case BtfKind.UNION:
-    case BtfKind.DATASEC:
-    case BtfKind.ENUM64:
-      return vlen * 12;
-    case BtfKind.ENUM:
-    case BtfKind.FUNC_PROTO:
-      return vlen * 8;
-    default:
-      return 0;
-  }
-}
 
 /** The parts of `.BTF.ext`: where the header has their offset and length, and what a record begins with. */
 const PARTS = [

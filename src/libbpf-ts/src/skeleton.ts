@@ -92,7 +92,7 @@ export abstract class Skeleton<Program extends string = string> implements Dispo
   /** For generated code: a ring buffer. */
   protected ringBuffer<T>(name: string, record: CType<T>): TypedRing<T> {
     // libbpf takes the size of records that the map names for that of values, which the kernel refuses.
-    this.object.setValueSize(name, 0);
+    this.object.setMap(name, { valueSize: 0 });
     const ring = new TypedRing(this.#map(name), record);
     this.#owned.unshift(ring);
     return ring;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /** TC programs: attached by a TCX link where the kernel supports it (Linux 6.6), else through clsact. */
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 
 import { type Anchor, anchored, isAnchored } from './anchor';
 import { ifindexOf, integer, MAX_INT, oneOf } from './border';
 import { createLink } from './bpf-call';
 import { attachClsact, ClsactLink } from './clsact';
 import { check, Errno, NotSupportedError, systemError, UsageError } from './errors';
-import { openPinnedFd, OwnedFd, pinFd } from './fd';
+import { openPinnedFd, OwnedFd, pinFd, unpin } from './fd';
 import type { TcLink, TcLinkState, TcTarget, TcxState } from './link';
 import { CStruct } from './native/ffi';
 import { libbpf } from './native/libbpf';
@@ -92,7 +92,7 @@ class TcxLink implements TcLink {
     if (error !== 0 && error !== Errno.ENOLINK && error !== Errno.ENODEV) {
       throw systemError('bpf(BPF_LINK_DETACH)', error, needed);
     }
-    if (this.#pinPath !== undefined) rmSync(this.#pinPath, { force: true });
+    if (this.#pinPath !== undefined) unpin(this.#pinPath);
     this.#pinPath = undefined;
     this.#fd.close();
   }

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** Programs that run when a process comes to a place of its own code. */
 import { integer, MAX_INT, text } from './border';
-import { createLink } from './bpf-call';
 import { UsageError } from './errors';
-import { OwnedFd } from './fd';
-import { attachError, attachLink, attachOperation } from './attach-link';
-import { Link } from './link';
+import { attachByRequest, attachLink } from './attach-link';
+import type { Link } from './link';
 import { CStruct } from './native/ffi';
 import { libbpf } from './native/libbpf';
 import type { BpfProgram } from './program';
@@ -106,8 +104,7 @@ export function attachUprobeMulti(program: BpfProgram, target: UprobeMultiTarget
   offsets.forEach((offset, i) =>
     places.setU64(8 * i, integer(operation, `offsets[${i}]`, offset, 0, Number.MAX_SAFE_INTEGER)),
   );
-  const fd = createLink({
-    programFd: program.fd,
+  return attachByRequest(program, where, kind, {
     target: 0,
     attachType: AttachType.TRACE_UPROBE_MULTI,
     // path, offsets, ref_ctr_offsets, cookies, cnt, flags, pid; pid 0 is every process
@@ -119,8 +116,6 @@ export function attachUprobeMulti(program: BpfProgram, target: UprobeMultiTarget
         .setU32(at + 36, onReturn ? MULTI_RETURN : 0)
         .setU32(at + 40, pid === EVERY_PROCESS ? 0 : pid === 0 ? process.pid : pid),
   });
-  if (fd >= 0) return Link.fromFd(new OwnedFd(fd, `link of ${program.name}`));
-  throw attachError(attachOperation(program, where), -fd, kind);
 }
 
 /**

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { ifindexOf, oneOf } from './border';
 import { BpfError, Errno, errnoWords } from './errors';
-import { OwnedFd } from './fd';
-import { attachError, attachOperation, type LinkKind } from './attach-link';
-import { Link } from './link';
-import { CStruct } from './native/ffi';
-import { libbpf } from './native/libbpf';
+import { attachByRequest, attachOperation, type LinkKind } from './attach-link';
+import type { Link } from './link';
 import type { BpfProgram } from './program';
 import { AttachType } from './uapi';
 
@@ -67,11 +64,14 @@ export function attachXdp(program: BpfProgram, { ifindex, mode }: XdpTarget): Li
   const where = `to device ${ifindexOf('attach XDP', ifindex)} (XDP)`;
   const operation = attachOperation(program, where);
   if (mode !== undefined) oneOf(operation, 'mode', mode, MODES);
-  const options = new CStruct(48, true).setU32(8, mode === undefined ? 0 : MODE_FLAG[mode]);
-  const fd = libbpf.bpf_link_create(program.fd, ifindex, AttachType.XDP, options.bytes);
-  if (fd >= 0) return Link.fromFd(new OwnedFd(fd, `link of ${program.name}`));
-  const hint = hintFor(-fd, mode);
-  const error = attachError(operation, -fd, KIND);
-  if (hint === undefined || error.code !== 'BPF_SYSCALL') throw error;
-  throw new BpfError(`${operation}: ${errnoWords(-fd)}: ${hint}`, { errno: -fd, operation });
+  const flags = mode === undefined ? 0 : MODE_FLAG[mode];
+  try {
+    return attachByRequest(program, where, KIND, { target: ifindex, attachType: AttachType.XDP, flags });
+  } catch (error) {
+    if (!(error instanceof BpfError) || error.code !== 'BPF_SYSCALL') throw error;
+    const { errno } = error;
+    const hint = hintFor(errno, mode);
+    if (hint === undefined) throw error;
+    throw new BpfError(`${operation}: ${errnoWords(errno)}: ${hint}`, { errno, operation });
+  }
 }

@@ -79,13 +79,9 @@ export interface Libbpf {
   bpf_obj_get_info_by_fd(fd: number, info: Bytes, length: Bytes): number;
   bpf_prog_test_run_opts(fd: number, options: Bytes): number;
   bpf_prog_query(target: number, type: number, flags: number, attachFlags: Bytes, ids: Bytes, count: Bytes): number;
-  bpf_link_create(programFd: number, target: number, type: number, options: Bytes): number;
   bpf_link_detach(fd: number): number;
   // attachments of an object's programs
   bpf_program__attach(program: Address): Address;
-  bpf_program__attach_xdp(program: Address, ifindex: number): Address;
-  bpf_program__attach_tracepoint(program: Address, category: string, name: string): Address;
-  bpf_program__attach_kprobe(program: Address, onReturn: boolean, functionName: string): Address;
   bpf_program__attach(program: Address): Address;
   bpf_program__attach_trace(program: Address): Address;
   bpf_program__attach_trace_opts(program: Address, options: Bytes): Address;
@@ -119,10 +115,7 @@ export interface Libbpf {
   bpf_map__attach_struct_ops(map: Address): Address;
   bpf_link_update(fd: number, programFd: number, options: Bytes): number;
   bpf_iter_create(linkFd: number): number;
-  bpf_link__open(path: string): Address;
   bpf_link__fd(link: Address): number;
-  bpf_link__pin(link: Address, path: string): number;
-  bpf_link__detach(link: Address): number;
   bpf_link__disconnect(link: Address): void;
   bpf_link__destroy(link: Address): number;
   // tc
@@ -268,13 +261,7 @@ export const libbpf: Libbpf = bindLazily<Libbpf>(
     bpf_prog_test_run_opts: 'int bpf_prog_test_run_opts(int fd, void *opts)',
     bpf_prog_query:
       'int bpf_prog_query(int target, int type, uint32_t flags, void *attach_flags, void *ids, void *count)',
-    bpf_link_create: 'int bpf_link_create(int prog_fd, int target, int type, const void *opts)',
     bpf_link_detach: 'int bpf_link_detach(int fd)',
-    bpf_program__attach_xdp: 'uintptr_t bpf_program__attach_xdp(uintptr_t program, int ifindex)',
-    bpf_program__attach_tracepoint:
-      'uintptr_t bpf_program__attach_tracepoint(uintptr_t program, const char *category, const char *name)',
-    bpf_program__attach_kprobe:
-      'uintptr_t bpf_program__attach_kprobe(uintptr_t program, bool retprobe, const char *function)',
     bpf_program__attach: 'uintptr_t bpf_program__attach(uintptr_t program)',
     bpf_program__attach_trace: 'uintptr_t bpf_program__attach_trace(uintptr_t program)',
     bpf_program__attach_trace_opts: 'uintptr_t bpf_program__attach_trace_opts(uintptr_t program, const void *opts)',
@@ -305,10 +292,7 @@ export const libbpf: Libbpf = bindLazily<Libbpf>(
     bpf_map__attach_struct_ops: 'uintptr_t bpf_map__attach_struct_ops(uintptr_t map)',
     bpf_link_update: 'int bpf_link_update(int fd, int program, const void *opts)',
     bpf_iter_create: 'int bpf_iter_create(int fd)',
-    bpf_link__open: 'uintptr_t bpf_link__open(const char *path)',
     bpf_link__fd: 'int bpf_link__fd(uintptr_t link)',
-    bpf_link__pin: 'int bpf_link__pin(uintptr_t link, const char *path)',
-    bpf_link__detach: 'int bpf_link__detach(uintptr_t link)',
     bpf_link__disconnect: 'void bpf_link__disconnect(uintptr_t link)',
     bpf_link__destroy: 'int bpf_link__destroy(uintptr_t link)',
     bpf_tc_hook_create: 'int bpf_tc_hook_create(void *hook)',
