@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** The debugger of the page of `vnet-bpf web` in a browser, on frames of a ping and of UDP. */
-import * as fs from 'node:fs';
-
-import { type Browser, chromium, type Locator, type Page } from 'playwright-core';
+import type { Browser, Locator, Page } from 'playwright-core';
 import t, { type Test } from 'tap';
 
 import { Background } from '../helpers/background';
@@ -11,60 +9,22 @@ import { checkReceived, startFlood } from '../helpers/flood';
 import { quietNetns } from '../helpers/netns';
 import { UdpPair } from '../helpers/udp-pair';
 import { startWeb } from '../helpers/web-client';
-import { CHROMIUM, skip } from './stream';
+import { skip } from './stream';
+import { launched, lookedAt, shown } from './web-page';
 
 const ADDRESS = '10.77.0.1';
-const AXE = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 const PAUSED_MS = 10_000;
-/** Widths at which the page is looked at: a laptop, and a tablet upright. */
-const SIZES = [
-  { width: 1280, height: 720 },
-  { width: 820, height: 1180 },
-];
-/** A directory into which pictures of the page are put; none without it. */
-const PICTURES = process.env['VNET_BPF_TEST_PICTURES'];
 
 t.setTimeout(300_000 * SLOW);
 
 /** What browsers complain about. */
 const complaints: string[] = [];
 
-async function shown(browser: Browser, url: string): Promise<Page> {
-  const page = await browser.newPage({ viewport: SIZES[0] as { width: number; height: number } });
-  page.setDefaultTimeout(20_000 * SLOW);
-  page.on('pageerror', ({ message }) => complaints.push(message));
-  page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
-  await page.goto(url);
-  await page.locator('.state', { hasText: 'running' }).waitFor();
+/** Opens the page at its debugger. */
+async function debuggerShown(browser: Browser, url: string): Promise<Page> {
+  const { page } = await shown(browser, url, complaints);
   await page.getByRole('tab', { name: 'Debugger' }).click();
   return page;
-}
-
-async function launched(t: Test): Promise<Browser> {
-  const browser = await chromium.launch({ executablePath: CHROMIUM });
-  t.teardown(() => browser.close());
-  return browser;
-}
-
-async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(AXE);
-  const found = (await page.evaluate('axe.run()')) as { violations: { id: string; nodes: { html: string }[] }[] };
-  return found.violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html}`));
-}
-
-/** Looks at the page as it is now, in light and dark, wide and narrow. */
-async function lookedAt(t: Test, page: Page, what: string): Promise<void> {
-  for (const size of SIZES) {
-    await page.setViewportSize(size);
-    for (const colorScheme of ['light', 'dark'] as const) {
-      await page.emulateMedia({ colorScheme });
-      await page.waitForTimeout(300);
-      t.same(await violations(page), [], `axe: ${what}, ${colorScheme}, ${size.width} wide`);
-      if (PICTURES) await page.screenshot({ path: `${PICTURES}/${what}-${size.width}-${colorScheme}.png` });
-    }
-    t.equal(await page.evaluate('document.documentElement.scrollWidth'), size.width, `${what}: ${size.width} wide`);
-  }
-  await page.setViewportSize(SIZES[0] as { width: number; height: number });
 }
 
 const button = (page: Page, name: string): Locator => page.getByRole('button', { name, exact: true });
@@ -76,7 +36,7 @@ const ping = (t: Test, { netns }: Attached, count: number, ...args: string[]): B
 t.test('frames are held, dropped and edited at a click, and the ping shows it', { skip }, async (t) => {
   const nic = attachedIn(t, quietNetns(t), ['--addr', `${ADDRESS}/24`]);
   const { url } = await startWeb(t, '--netns', nic.netns);
-  const page = await shown(await launched(t), url);
+  const page = await debuggerShown(await launched(t), url);
   await lookedAt(t, page, 'running');
   await page.getByLabel('Hold only').fill('icmp');
   await button(page, 'Pause the loop').click();
@@ -118,7 +78,7 @@ t.test('frames are held, dropped and edited at a click, and the ping shows it', 
 t.test('without a mouse: a field, bytes, a copy; an edit that is refused keeps the frame', { skip }, async (t) => {
   const nic = attachedIn(t, quietNetns(t), ['--addr', `${ADDRESS}/24`]);
   const { url } = await startWeb(t, '--netns', nic.netns);
-  const page = await shown(await launched(t), url);
+  const page = await debuggerShown(await launched(t), url);
   const isFocused = (locator: Locator): Promise<boolean> =>
     locator.evaluate((element) => element === element.ownerDocument.activeElement);
   await page.getByLabel('Hold only').focus();
@@ -184,7 +144,7 @@ t.test('without a mouse: a field, bytes, a copy; an edit that is refused keeps t
 t.test('TCP flags are buttons: a connection that is accepted looks refused', { skip }, async (t) => {
   const nic = attachedIn(t, quietNetns(t), ['--addr', `${ADDRESS}/24`]);
   const { url } = await startWeb(t, '--netns', nic.netns);
-  const page = await shown(await launched(t), url);
+  const page = await debuggerShown(await launched(t), url);
   const node = (program: string): Background => Background.start(t, nic.netns, process.execPath, ['-e', program]);
   const server = node(`require('net').createServer().listen(80, () => console.log('listens'))`);
   await server.says(/listens/);
@@ -224,7 +184,7 @@ t.test(
     const nic = attachedIn(t, quietNetns(t), ['--addr', `${ADDRESS}/24`, '--ring-size', '256K']);
     const { url } = await startWeb(t, '--netns', nic.netns);
     const browser = await launched(t);
-    const [one, two] = [await shown(browser, url), await shown(browser, url)] as const;
+    const [one, two] = [await debuggerShown(browser, url), await debuggerShown(browser, url)] as const;
     const { sender, receiver } = await startFlood(t, nic.netns, { address: ADDRESS, bytes: 200, rate: 2000 });
     await button(one, 'Pause the loop').click();
     await status(two, 'Frame 1 is held');
@@ -258,7 +218,7 @@ t.test(
 t.test('a page that may only look pauses nothing', { skip }, async (t) => {
   const nic = attachedIn(t, quietNetns(t), []);
   const { url } = await startWeb(t, '--netns', nic.netns, '--read-only');
-  const page = await shown(await launched(t), url);
+  const page = await debuggerShown(await launched(t), url);
   t.ok(await button(page, 'Pause the loop').isDisabled());
   t.equal(await button(page, 'Inject').count(), 0);
   await page.getByText('Read-only: this page shows').waitFor();

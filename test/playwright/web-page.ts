@@ -28,11 +28,10 @@ export async function launched(t: Test, args: string[] = []): Promise<Browser> {
   return browser;
 }
 
-/** Opens the page, and waits until it shows an interface that runs. */
-export async function shown(browser: Browser, url: string): Promise<Shown> {
+/** Opens the page, and waits until it shows an interface that runs. @param complaints where the browser's are added */
+export async function shown(browser: Browser, url: string, complaints: string[] = []): Promise<Shown> {
   const page = await browser.newPage({ viewport: WIDE });
   page.setDefaultTimeout(20_000 * SLOW);
-  const complaints: string[] = [];
   page.on('pageerror', ({ message }) => complaints.push(message));
   page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
   await page.goto(url);

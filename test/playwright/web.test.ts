@@ -1,54 +1,22 @@
 // SPDX-License-Identifier: MIT
 /** The page of `vnet-bpf web` in a browser, with an interface at work. `make test-playwright` runs it. */
-import * as fs from 'node:fs';
-
-import { type Browser, chromium, type Page } from 'playwright-core';
-import t, { type Test } from 'tap';
+import type { Page } from 'playwright-core';
+import t from 'tap';
 
 import { type Attached, attachedIn, SLOW } from '../helpers/cli';
 import { controllerPid } from '../helpers/controller';
 import { inside, quietNetns, run } from '../helpers/netns';
 import { startWeb } from '../helpers/web-client';
-import { CHROMIUM, skip } from './stream';
+import { skip } from './stream';
+import { launched, shown, violations } from './web-page';
 
 const ADDRESS = '10.77.0.1';
-const AXE = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
 t.setTimeout(300_000 * SLOW);
-
-interface Shown {
-  page: Page;
-  /** What the browser complains about. */
-  complaints: string[];
-}
-
-async function shown(t: Test, browser: Browser, url: string): Promise<Shown> {
-  const page = await browser.newPage({ viewport: { width: 1280, height: 720 } });
-  page.setDefaultTimeout(20_000 * SLOW);
-  const complaints: string[] = [];
-  page.on('pageerror', ({ message }) => complaints.push(message));
-  page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
-  await page.goto(url);
-  await page.locator('.state', { hasText: 'running' }).waitFor();
-  t.equal(new URL(page.url()).origin, new URL(url).origin);
-  return { page, complaints };
-}
 
 function ping({ netns }: Attached, ...args: string[]): string {
   const [nsenter, ...rest] = inside(netns) as [string, ...string[]];
   return run(nsenter, [...rest, 'ping', '-i', '0.1', '-W', '1', ...args, ADDRESS]).stdout;
-}
-
-/** What axe finds wrong with the page, as it is now. */
-async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(AXE);
-  const found = await page.evaluate('axe.run()');
-  const { violations, passes } = found as {
-    violations: { id: string; nodes: { html: string }[] }[];
-    passes: unknown[];
-  };
-  if (passes.length < 10) throw new Error('axe has looked at next to nothing');
-  return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html}`));
 }
 
 const group = (page: Page, name: string): ReturnType<Page['locator']> => page.getByRole('group', { name, exact: true });
@@ -56,9 +24,8 @@ const group = (page: Page, name: string): ReturnType<Page['locator']> => page.ge
 t.test('the page shows an interface at work', { skip }, async (t) => {
   const nic = attachedIn(t, quietNetns(t), ['--addr', `${ADDRESS}/24`, '--queue-packets', '16']);
   const { server, url } = await startWeb(t, '--netns', nic.netns);
-  const browser = await chromium.launch({ executablePath: CHROMIUM });
-  t.teardown(() => browser.close());
-  const { page, complaints } = await shown(t, browser, url);
+  const { page, complaints } = await shown(await launched(t), url);
+  t.equal(new URL(page.url()).origin, new URL(url).origin);
 
   await t.test('frames, without a mouse', async (t) => {
     await page.getByRole('tab', { name: 'Charts' }).focus();
@@ -155,9 +122,9 @@ t.test('the page shows an interface at work', { skip }, async (t) => {
 t.test('a page that may only look, and one whose token is wrong', { skip }, async (t) => {
   const nic = attachedIn(t, quietNetns(t), []);
   const { url } = await startWeb(t, '--netns', nic.netns, '--read-only');
-  const browser = await chromium.launch({ executablePath: CHROMIUM });
-  t.teardown(() => browser.close());
-  const { page } = await shown(t, browser, url);
+  const browser = await launched(t);
+  const { page } = await shown(browser, url);
+  t.equal(new URL(page.url()).origin, new URL(url).origin);
   await page.getByText('Read-only: the server was started with --read-only.').waitFor();
   t.ok(await page.getByRole('button', { name: 'Down for 2 s' }).isDisabled());
   const other = await browser.newPage();
