@@ -14,7 +14,7 @@ import { removeHairpin } from '../link/hairpin';
 import { linkByIndex, linkByName, links, setGroup } from '../link/links';
 import { openPeerNetns, removeEmptyPeerNetns } from '../link/netns';
 import { openAttachmentNetns } from '../link/netns-record';
-import { roomExits } from '../link/room';
+import { isPeerNetnsName, roomExits } from '../link/room';
 import { ifPossible } from '../link/rtnetlink';
 import { peerName } from '../link/veth';
 import { commandWithin, runIp } from '../native/command';
@@ -157,9 +157,6 @@ function removeRules(attachment: Attachment): void {
   });
 }
 
-/** Names of peers and of the links of waiting rooms, of any attachment. */
-const PEER_NETNS_LINK = /^v[prxy][0-9a-f]{8}(q\d+)?$/;
-
 /**
  * Removes the peer, and with it vnet0, and the waiting rooms with the frames in them. They are known by their names,
  * which are unique to this attachment, and by their recorded indexes in case another program has renamed them.
@@ -174,7 +171,7 @@ function removePeerLinks({ id, peer, rooms }: Attachment): Removal {
         name === peerName(id) ||
         name.startsWith(roomExits(id)) ||
         // A link of another attachment may have got the index of one that is gone.
-        (recorded.includes(ifindex) && !PEER_NETNS_LINK.test(name)),
+        (recorded.includes(ifindex) && !isPeerNetnsName(name)),
     );
     return removeLinks(
       ours.map(({ ifindex }) => ifindex),

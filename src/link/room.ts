@@ -24,6 +24,9 @@ export const roomNames = (id: string, queue: number): { entry: string; exit: str
   unused: `vy${id}q${queue}`,
 });
 
+/** Whether a name is peerName() or one of roomNames(), of any attachment: all that is made in the peer namespace. */
+export const isPeerNetnsName = (name: string): boolean => /^v[prxy][0-9a-f]{8}(q\d+)?$/.test(name);
+
 /** The first ifindex of rooms: far above those that the kernel gives, which are small and consecutive. */
 const FIRST_INDEX = 1 << 20;
 

@@ -8,6 +8,7 @@ import type { Test } from 'tap';
 import { cli } from './cli';
 import { hookDirectory } from './hook-file';
 import type { BugName } from './planted-bugs';
+import { namespaces } from './run-command';
 import { toolPath } from './tool-process';
 
 /** What `--json` prints. */
@@ -24,6 +25,9 @@ export interface Document {
   explored: number;
   files: { faults: string; recording: string | null } | null;
 }
+
+/** The network namespaces of runs of `explore`. */
+export const exploring = (): string[] => namespaces().filter((name) => name.startsWith('vnet-explore-'));
 
 export const bugOf = (bug: BugName): string[] => [process.execPath, toolPath('planted-bugs'), bug];
 

@@ -6,14 +6,11 @@ import * as path from 'node:path';
 import t from 'tap';
 
 import { cannotRun, cli, SLOW } from '../../helpers/cli';
-import { explore } from '../../helpers/explore';
+import { explore, exploring } from '../../helpers/explore';
 import { hookDirectory } from '../../helpers/hook-file';
-import { namespaces } from '../../helpers/run-command';
 import { toolPath } from '../../helpers/tool-process';
 
 t.setTimeout(300_000 * SLOW);
-
-const ours = (): string[] => namespaces().filter((name) => name.startsWith('vnet-explore-'));
 
 t.test('a cut of two seconds', { skip: cannotRun }, async (t) => {
   const repro = path.join(hookDirectory(t), 'repro');
@@ -68,5 +65,5 @@ t.test('nothing found, and what is wrong with the arguments', { skip: cannotRun 
     status: 1,
     stderr: /there is none of that name/,
   });
-  t.same(ours(), [], 'no namespace is left');
+  t.same(exploring(), [], 'no namespace is left');
 });

@@ -8,13 +8,11 @@ import t, { type Test } from 'tap';
 
 import { cannotRun, cli, MAIN, SLOW } from '../../helpers/cli';
 import { eventually } from '../../helpers/controller';
+import { exploring } from '../../helpers/explore';
 import { hookDirectory } from '../../helpers/hook-file';
-import { namespaces } from '../../helpers/run-command';
 import { SOMEBODY } from '../../helpers/trap';
 
 t.setTimeout(300_000 * SLOW);
-
-const ours = (): string[] => namespaces().filter((name) => name.startsWith('vnet-explore-'));
 
 interface Started {
   child: ChildProcess;
@@ -54,12 +52,12 @@ t.test('ended while it makes the faults fewer: the best so far', { skip: cannotR
   t.equal(await run.status, 3, run.errors());
   t.match(run.output(), /^fails when [^]*\nended early: fewer or smaller faults may do\n/);
   t.ok(fs.existsSync(`${run.repro}.faults.json`));
-  t.same(ours(), []);
+  t.same(exploring(), []);
 });
 
 t.test('others take the names of its files meanwhile', { skip: cannotRun }, async (t) => {
   const run = start(t, 'icmp nth 1: drop', ['ping', '-c', '1', '-W', '1', '10.77.0.1']);
-  t.ok(await eventually(() => ours().length > 0, 30_000 * SLOW));
+  t.ok(await eventually(() => exploring().length > 0, 30_000 * SLOW));
   const victim = path.join(path.dirname(run.repro), 'victim');
   fs.writeFileSync(victim, 'secret');
   fs.writeFileSync(`${run.repro}.faults.json`, 'theirs');
@@ -80,23 +78,23 @@ t.test('others take the names of its files meanwhile', { skip: cannotRun }, asyn
     { status: 2, stderr: /--repro ".*": \S+\.faults\.json belongs to somebody else\nhint: / },
     'at the start',
   );
-  t.same(ours(), []);
+  t.same(exploring(), []);
 });
 
 t.test('ended before it has found anything', { skip: cannotRun }, async (t) => {
   const run = start(t, 'udp: drop', ['sleep', '60']);
-  t.ok(await eventually(() => ours().length > 0, 30_000 * SLOW));
+  t.ok(await eventually(() => exploring().length > 0, 30_000 * SLOW));
   run.child.kill('SIGTERM');
   t.equal(await run.status, 143);
-  t.same(ours(), []);
+  t.same(exploring(), []);
 });
 
 t.test('killed: nothing is left', { skip: cannotRun }, async (t) => {
   const run = start(t, 'udp: drop', ['sleep', '60']);
-  t.ok(await eventually(() => ours().length > 0, 30_000 * SLOW));
+  t.ok(await eventually(() => exploring().length > 0, 30_000 * SLOW));
   run.child.kill('SIGKILL');
   await run.status;
-  t.ok(await eventually(() => ours().length === 0, 30_000 * SLOW), 'its guardian has removed the network');
+  t.ok(await eventually(() => exploring().length === 0, 30_000 * SLOW), 'its guardian has removed the network');
 });
 
 t.test('a run during which it was stopped says nothing', { skip: cannotRun }, async (t) => {
