@@ -117,9 +117,10 @@ export class Poller extends Transmitter {
     if (leased > 0) {
       this.drained += done;
       this.polls++;
-      control.set64(CONTROL.drained, this.drained);
+      // Those that came back first: readers take a queue in which nothing is pending for one that is counted to the end.
       control.set64(CONTROL.rxPackets, this.rxPackets);
       control.set64(CONTROL.rxBytes, this.rxBytes);
+      control.set64(CONTROL.drained, this.drained);
       this.parts.batch.end();
       control.set64(CONTROL.polls, this.polls);
       if (done === this.budget) control.set64(CONTROL.budgetExhausted, ++this.budgetExhausted);

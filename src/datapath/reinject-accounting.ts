@@ -127,7 +127,9 @@ export function judgeReinjectAccounting(
     netem && unexplained > lostAtLeast
       ? confirmed(unexplained, lostAtLeast, seen, now)
       : { lost: Math.max(lostAtLeast, unexplained), suspected: 0, since: 0 };
-  const duplicated = Math.max(seen.duplicated, lostAtLeast - mostMissing);
+  // Without netem nothing on the way makes two frames of one.
+  const byRules = record.byRules !== null && record.byRules.since !== null;
+  const duplicated = byRules ? seen.duplicated : Math.max(seen.duplicated, lostAtLeast - mostMissing);
   return {
     reinjected: {
       received: delivered.to,
@@ -207,9 +209,10 @@ function readKernelAccounting(
     if (before === null || after === null) return plain();
     // Read after netem's counter and before the refusals: what was dropped for lack of space is in one or the other.
     const offering = controls.queues.reduce((sum, queue) => sum + queue.get32(CONTROL.offering), 0);
-    const pending = controls.sum(CONTROL.captured) - controls.sum(CONTROL.drained);
+    const pending = controls.sum(CONTROL.captured) - controls.sum(CONTROL.drained) + waitingFrames(controls);
     const to = { sent: sentNow(), enobufs: enobufsNow() };
-    // Frames of a batch are counted only when the whole batch has been sent.
+    // Frames of a batch are counted only when the whole batch has been sent: those of the ring, and those that leave
+    // the memory of a hook's thread.
     const uncounted = pending === 0 && to.sent === from.sent && after === before ? 0 : pending + queues * BATCH.max;
     const reading: Reading = {
       sent: { from: from.sent, to: to.sent + uncounted },

@@ -284,9 +284,10 @@ export class Ledger {
   /** Publishes the counters, after the records have left the ring. */
   publish(): void {
     const { control, counters } = this;
-    control.set64(CONTROL.drained, counters.drained);
+    // In the order of Poller.drain().
     control.set64(CONTROL.rxPackets, counters.rxPackets);
     control.set64(CONTROL.rxBytes, counters.rxBytes);
+    control.set64(CONTROL.drained, counters.drained);
     control.set64(CONTROL.hooksDropped, counters.dropped);
     control.set64(CONTROL.hooksInjected, counters.injected);
     control.set64(CONTROL.hooksDelayed, counters.delayed);

@@ -114,6 +114,14 @@ t.test('a frame between netem and the counter of the peer is not lost', async (t
   t.same(removed.reinjected.impair, { ...none, lost: 5 }, 'without netem nothing is on its way');
 });
 
+t.test('by rules, frames that came back before they are counted as sent were not doubled', async (t) => {
+  const byRules = { dropped: 0, injected: 0, since: { dropped: 0, injected: 0 } };
+  const early = judge(100, 102, record({ byRules }), null, 0);
+  t.same(early.reinjected.impair, none);
+  const counted = judge(102, 102, record({ byRules }), null, 0, early.seen);
+  t.same(counted.reinjected.impair, none, 'nor are as many lost once they are');
+});
+
 t.test('the sum is always what was sent', async (t) => {
   for (const delivered of [50, 100, 150]) {
     for (const drops of [0, 20, 200]) {
