@@ -106,6 +106,21 @@ const FIRST = [
   'model-room',
 ];
 
+/** They measure when frames come back, which is said to the millisecond, beside others that use all processors. */
+const TIMED = [
+  'carrier',
+  'fault-engines',
+  'fault-lines',
+  'fault-rules',
+  'hook-delay',
+  'matrix-impair',
+  'testing-faults',
+  'undeliverable',
+];
+
+/** Whether a file gets the processor before others. */
+export const isTimed = (file: string): boolean => TIMED.includes(path.basename(file, '.test.ts'));
+
 /** The files of a group, in the order in which they run. */
 export function filesOf(name: GroupName): string[] {
   const isFirst = (file: string): boolean => FIRST.includes(path.basename(file, '.test.ts'));
