@@ -234,6 +234,9 @@ export function shortCuts(ifindex: number, { addresses: looped }: HairpinRecord)
   return found;
 }
 
+/** Somebody who changes the Ethernet address all the time is followed by the next message about it. */
+const MAC_TRIES = 8;
+
 /**
  * Makes the neighbour of an address permanent. `known` is the Ethernet address of the permanent one there is; one that
  * we did not make, with another Ethernet address, is left alone.
@@ -245,7 +248,16 @@ function keepNeighbour(
   oldMacs: ReadonlySet<string> = new Set(),
 ): void {
   if (!link.resolves || link.mac === '') return;
-  if (known === null || (known !== link.mac && oldMacs.has(known))) setNeighbour(link.ifindex, address, link.mac);
+  if (known !== null && (known === link.mac || !oldMacs.has(known))) return;
+  // The Ethernet address may have changed since `link` was read. The kernel then removed the neighbours of before, but
+  // not this one, and frames to it would be taken for another machine's.
+  let mac = link.mac;
+  for (let tries = 0; tries < MAC_TRIES; tries++) {
+    setNeighbour(link.ifindex, address, mac);
+    const now = linkByIndex(link.ifindex)?.mac ?? '';
+    if (now === '' || now === mac) return;
+    mac = now;
+  }
 }
 
 function forgetNeighbour(link: Link, address: HairpinAddress): void {
