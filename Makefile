@@ -36,14 +36,14 @@ BENCH_PROGRAMS := $(patsubst test/bench/c/%.c,dist-test/bench/%,$(filter-out %.b
 BENCH_BUILT := $(BENCH_PROGRAMS) dist-test/bench/redirect.bpf.o
 # Compiled because ts-node takes more than a second of each test file, and of each sender that a test starts; without type
 # checks, which are lint's.
-TEST_SOURCES := $(shell find test/unit test/kernel test/report test/helpers test/model test/pictures test/playwright src/libbpf-ts/test -name '*.ts') \
+TEST_SOURCES := $(shell find test/unit test/kernel test/report test/bench test/helpers test/model test/pictures test/playwright src/libbpf-ts/test -name '*.ts') \
 	$(wildcard src/libbpf-ts/test/bpf/*)
 # The page of `vnet-bpf web`, for a browser: it has no part in what Node runs.
 PAGE := $(shell find src/web/page -type f)
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DEFAULT_GOAL := help
-.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-beside-others test-vm fetch-vm test-vm-dummy test-vm-systemd test-vm-self test-vm-table test-selftests test-corpus test-playwright pictures soak bench bench-quick lint lint-layout lint-types lint-c lint-texts format build compile compile-tests compile-bench clean pack deb install uninstall setup setup-test setup-bench setup-vm setup-selftests setup-playwright setup-build
+.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-beside-others test-vm fetch-vm test-vm-dummy test-vm-systemd test-vm-self test-vm-table test-selftests test-corpus test-playwright pictures soak bench bench-quick lint lint-style lint-layout lint-c lint-texts format build compile compile-tests compile-bench clean pack deb install uninstall setup setup-test setup-bench setup-vm setup-selftests setup-playwright setup-build
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -133,31 +133,24 @@ bench-quick: setup-bench ## the same in a minute, less exact; writes nothing
 	@$(NODE) -r ts-node/register/transpile-only test/bench/run.ts --quick $(BENCH_ARGS)
 
 lint: setup-build ## type checks, eslint, the formatter's layout, warnings of clang, licence headers, a hint with each error, no registry host in the tree, the order of folders, words and phrases
-	@$(MAKE) --no-print-directory compile
-	@$(MAKE) --no-print-directory -j2 --output-sync lint-style-of-test lint-style-of-src lint-layout lint-types lint-c lint-texts
+	@$(MAKE) --no-print-directory -j2 --output-sync lint-layout lint-style lint-c lint-texts
 
-# Apart, because eslint has one thread.
-lint-style-of-%:
-	$(BIN)/eslint --config test/lint/eslint.config.mjs --max-warnings 0 $*
+lint-style: compile
+	@$(NODE) -r ts-node/register/transpile-only test/lint/style.ts
 
 FORMATTED := 'src/**/*.{ts,tsx,css}' 'src/examples/**/*.mjs' 'test/**/*.{ts,mjs,cjs}'
 
-lint-layout:
+lint-layout: node_modules/.package-lock.json
 	@$(BIN)/prettier --log-level warn --check $(FORMATTED) || { . src/setup/say.sh; fail "the layout" "is not the formatter's" "make format"; }
 
 format: node_modules/.package-lock.json ## lay out TypeScript as the formatter has it
 	@$(BIN)/prettier --log-level warn --write $(FORMATTED)
 
-# Those of src were checked by `compile`.
-lint-types:
-	$(BIN)/tsc --noEmit -p src/web/page/tsconfig.json
-	$(BIN)/tsc --noEmit -p test/tsconfig.json
-
 lint-c:
 	$(CLANG) $(BPF_CFLAGS) -fsyntax-only bpf/vnet.bpf.c test/bench/c/redirect.bpf.c test/bpf/others.bpf.c
 	$(CLANG) -O2 -Wall -Wextra -Werror -fsyntax-only $(filter-out %.bpf.c,$(wildcard test/bench/c/*.c))
 
-lint-texts:
+lint-texts: node_modules/.package-lock.json
 	@$(NODE) -r ts-node/register/transpile-only test/lint/headers.ts
 	@$(NODE) -r ts-node/register/transpile-only test/lint/hints.ts
 	@$(NODE) -r ts-node/register/transpile-only test/lint/hosts.ts
