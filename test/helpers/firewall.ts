@@ -25,7 +25,11 @@ export const DEATHS = {
   ],
   'ends its thread in a timer': [904, 'nic.after(1, () => process.exit(0))'],
   'does not return': [905, 'for (;;)'],
-  'does not return from a timer': [906, 'nic.after(1, () => { for (;;); })'],
+  // It waits, and so leaves the processor to others.
+  'does not return from a timer': [
+    906,
+    'nic.after(1, () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0))',
+  ],
   'overflows its stack': [907, '(function endless() { endless(); })()'],
 } as const;
 

@@ -11,7 +11,7 @@ const ALONE = /(^|\/)kernel\/alone\//;
 /** What takes long: load, abuse and crashes again and again, installing, terminals, examples. */
 const LONG = /(^|\/)kernel\/long\/|^src\/libbpf-ts\/test\/(host\/|kernel-examples)/;
 /** What make has compiled: TEST_SOURCES in the Makefile; not what looks for files of the tree beside its own. */
-const COMPILED = /^test\/(unit|kernel|report)\/|^src\/libbpf-ts\/test\/(unit-|kernel-(?!examples))/;
+const COMPILED = /^test\/(unit|kernel|report|bench\/report)\/|^src\/libbpf-ts\/test\/(unit-|kernel-(?!examples))/;
 /** Of test/vm only what needs no guest; of test/bench and test/selftests only what runs nothing. */
 const ROOTS = [
   'test/unit',
@@ -92,7 +92,6 @@ const FIRST = [
   'no-space',
   'faults',
   'explore',
-  'explore-ends',
   'explore-interrupted',
   'docs-faults-tutorial',
   'fault-examples',

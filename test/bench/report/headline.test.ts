@@ -4,10 +4,11 @@ import * as path from 'node:path';
 
 import t from 'tap';
 
+import { ROOT } from '../../helpers/cli';
 import type { Sample } from '../measures/measure';
 import { headline } from './headline';
 
-const DOCS = path.resolve(__dirname, '..', '..', '..', 'docs');
+const DOCS = path.join(ROOT, 'docs');
 const read = (file: string): string => fs.readFileSync(path.join(DOCS, file), 'utf8');
 const { samples } = JSON.parse(read('benchmarks.json')) as { samples: Sample[] };
 

@@ -71,6 +71,8 @@ t.test('the experiments show it', { skip: cannotRun || withoutTools('iperf3', 'e
   const commands = blocks.filter(({ language }) => language === 'sh');
   const marked = scriptOf(commands)
     .replace(/^echo "@@ line (\d+)"$/gm, 'echo "@@ line $1 $(date +%s%3N)"')
+    // A flood shows after a second what it shows after three.
+    .replaceAll('--bitrate 0 --length 64 --time 3', '--bitrate 0 --length 64 --time 1')
     // A reader looks at the page before going on.
     .replace(/^(?:vnet-bpf detach|kill "\$web")/gm, 'sleep 1; $&');
   const told = path.join(t.testdir({}), 'told');
