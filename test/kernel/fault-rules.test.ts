@@ -26,7 +26,7 @@ t.setTimeout(1_200_000 * SLOW);
 const ADDRESS = '10.77.0.1';
 /** Runs with the same seed, and transfers of which one byte is lost. */
 const RUNS = Number(process.env['VNET_BPF_TEST_RUNS'] ?? 4);
-const TRANSFERS = Number(process.env['VNET_BPF_TEST_TRANSFERS'] ?? 12);
+const TRANSFERS = Number(process.env['VNET_BPF_TEST_TRANSFERS'] ?? 8);
 
 async function nicIn(t: Test, netns: string, options: object = {}): Promise<Nic> {
   const nic = await attach('vnet0', { netns, addresses: [`${ADDRESS}/24`], ...options });

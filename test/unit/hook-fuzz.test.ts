@@ -11,7 +11,7 @@ import { FakeHookedNic, type Sent } from '../helpers/fake-hooked-nic';
 import { RecordFuzzer, type FuzzRecord } from '../helpers/fuzz-records';
 import { Random } from '../helpers/random';
 
-const RECORDS = Number(process.env['VNET_BPF_TEST_RECORDS'] ?? 200_000);
+const RECORDS = Number(process.env['VNET_BPF_TEST_RECORDS'] ?? 100_000);
 const SEED = 17;
 /** No record may take longer, whatever else the machine does. */
 const RECORD_MS = 2000;

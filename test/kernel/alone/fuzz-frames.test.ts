@@ -24,7 +24,7 @@ import { Random } from '../../helpers/random';
 import { scaled } from '../../helpers/traffic';
 
 /** Number of frames in all modes together. */
-const FRAMES = Number(process.env['VNET_BPF_TEST_FRAMES'] ?? scaled(60_000));
+const FRAMES = Number(process.env['VNET_BPF_TEST_FRAMES'] ?? scaled(40_000));
 const BATCH = 64;
 /**
  * Frames per second that a machine of two CPUs can loop beside the sender, so that the ping measures standstills and

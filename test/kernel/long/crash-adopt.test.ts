@@ -24,7 +24,7 @@ import { ok, okIn, quietNetns } from '../../helpers/netns';
 import { Random } from '../../helpers/random';
 import { scaled, withoutArp } from '../../helpers/traffic';
 
-const KILLS = Number(process.env['VNET_BPF_TEST_KILLS'] ?? scaled(8));
+const KILLS = Number(process.env['VNET_BPF_TEST_KILLS'] ?? scaled(5));
 const ADDRESS = '10.77.0.1';
 /** The poller is slower than the sender, so there are always frames in the ring when it is killed. */
 const SLOW_POLLER = { VNET_BPF_TEST_POLL_DELAY_US: '1000' };

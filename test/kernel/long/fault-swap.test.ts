@@ -17,9 +17,9 @@ import { OwnTcpFlow } from '../../helpers/own-sockets';
 import { Random } from '../../helpers/random';
 import { scaled, withoutArp } from '../../helpers/traffic';
 
-const SWAPS = Number(process.env['VNET_BPF_TEST_SWAPS'] ?? scaled(60));
-const KILLS = Number(process.env['VNET_BPF_TEST_KILLS'] ?? scaled(6));
-const FRAMES = Number(process.env['VNET_BPF_TEST_FRAMES'] ?? scaled(20_000));
+const SWAPS = Number(process.env['VNET_BPF_TEST_SWAPS'] ?? scaled(30));
+const KILLS = Number(process.env['VNET_BPF_TEST_KILLS'] ?? scaled(3));
+const FRAMES = Number(process.env['VNET_BPF_TEST_FRAMES'] ?? scaled(10_000));
 const ADDRESS = '10.77.0.1';
 
 t.setTimeout((60_000 + SWAPS * 300 + KILLS * 5_000 + FRAMES) * SLOW);

@@ -14,7 +14,7 @@ import { hookDirectory } from '../../helpers/hook-file';
 import { quietNetns } from '../../helpers/netns';
 import { scaled, udpRun, withoutArp } from '../../helpers/traffic';
 
-const FRAMES = Number(process.env['VNET_BPF_TEST_FRAMES'] ?? scaled(100_000));
+const FRAMES = Number(process.env['VNET_BPF_TEST_FRAMES'] ?? scaled(50_000));
 const ADDRESS = '10.77.0.1';
 const CHAOS = path.join(ROOT, 'dist', 'examples', 'chaos.js');
 

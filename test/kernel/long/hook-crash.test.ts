@@ -14,7 +14,7 @@ import { quietNetns } from '../../helpers/netns';
 import { Random } from '../../helpers/random';
 import { scaled, withoutArp } from '../../helpers/traffic';
 
-const KILLS = Number(process.env['VNET_BPF_TEST_KILLS'] ?? scaled(10));
+const KILLS = Number(process.env['VNET_BPF_TEST_KILLS'] ?? scaled(5));
 const ADDRESS = '10.77.0.1';
 
 t.setTimeout((30_000 + KILLS * 5_000) * SLOW);

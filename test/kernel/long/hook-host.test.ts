@@ -12,7 +12,7 @@ import { EchoClient } from '../../helpers/echo-client';
 import { okIn, testNetns } from '../../helpers/netns';
 import { scaled, withoutTools } from '../../helpers/traffic';
 
-const PINGS = Number(process.env['VNET_BPF_TEST_PINGS'] ?? scaled(10_000));
+const PINGS = Number(process.env['VNET_BPF_TEST_PINGS'] ?? scaled(5_000));
 const HOST = path.join(ROOT, 'dist', 'examples', 'host.js');
 const V4 = '10.77.0.2';
 const V6 = 'fd77::2';

@@ -17,7 +17,7 @@ import { ok, quietNetns } from '../../helpers/netns';
 import { Random } from '../../helpers/random';
 import { scaled, withoutArp } from '../../helpers/traffic';
 
-const SWAPS = Number(process.env['VNET_BPF_TEST_SWAPS'] ?? scaled(100));
+const SWAPS = Number(process.env['VNET_BPF_TEST_SWAPS'] ?? scaled(50));
 const ADDRESS = '10.77.0.1';
 
 t.setTimeout((60_000 + SWAPS * 200) * SLOW);

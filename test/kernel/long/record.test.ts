@@ -44,7 +44,7 @@ import { UdpPair } from '../../helpers/udp-pair';
 t.setTimeout(300_000 * SLOW);
 
 /** `make soak` records a million. */
-const FRAMES = Number(process.env['VNET_BPF_TEST_FRAMES'] ?? 50_000);
+const FRAMES = Number(process.env['VNET_BPF_TEST_FRAMES'] ?? 30_000);
 const ADDRESS = '10.77.0.1';
 const ARGUMENTS = ['--addr', `${ADDRESS}/24`];
 
