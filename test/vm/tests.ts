@@ -39,7 +39,7 @@ export interface TestUnit {
  * kernel, and those that one or two kernels run.
  */
 const LIBBPF =
-  /^(?!host\/)(.*\/)?kernel[-/](?!attach|border|errors|examples|faults|features|mutants|skeleton|types).*\.test\.ts$/;
+  /^(?!host\/)(.*\/)?kernel[-/](?!attach|border|errors|examples|faults|features|missing|mutants|skeleton|types).*\.test\.ts$/;
 const FEATURES = /^kernel-features\.test\.ts$/;
 const ATTACH = /^kernel-attach\.test\.ts$/;
 const KINDS = /^kernel-attach-kinds\.test\.ts$/;
