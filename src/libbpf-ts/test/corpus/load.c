@@ -19,11 +19,11 @@ static int try(const char *path)
 	int error = libbpf_get_error(object);
 
 	if (!object || error)
-		return printf("%s\topen\t%d\n", path, error), 0;
+		return printf("%s\topen\t%d\n", path, -error), 0;
 	error = bpf_object__load(object);
 	if (error)
-		return printf("%s\tload\t%d\n", path, error), 0;
-	return printf("%s\tloaded\n", path), 0;
+		return printf("%s\tload\t%d\n", path, -error), 0;
+	return printf("%s\tloaded\t0\n", path), 0;
 }
 
 int main(int argc, char **argv)

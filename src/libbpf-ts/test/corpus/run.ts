@@ -2,182 +2,107 @@
 /**
  * Loads other people's objects with libbpf in C and with this package, and compares: `make test-corpus`, as root.
  *
- * The objects are those of Debian's packages that ship some, and those of the kernel's selftests that the compiler here
- * takes. Everything is fetched into .cache/corpus, or the directory that VNET_BPF_CORPUS names, and stays there; other
- * arguments are directories with objects of one's own.
+ * The objects are those of Debian's packages that ship some, in files or in their programs, and the kernel's own in C, its
+ * selftests above all, that the compiler here takes. Everything is fetched into .cache/corpus, or the directory that
+ * VNET_BPF_CORPUS names, and stays there; other arguments are directories with objects of one's own.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { text } from 'node:stream/consumers';
 
-import type { Outcome } from './try';
+import { compileStrictly } from '../helpers/generated';
+import { compare, type InC, type Outcomes } from './compare';
+import { fetchCorpus, nameOf, objectsIn } from './fetch';
+import type { Memory, Outcome } from './try';
 
 const CACHE = resolve(process.env['VNET_BPF_CORPUS'] ?? '.cache/corpus');
+const MODULES = join(CACHE, 'modules');
 
-/** Packages of Debian that contain BPF objects; those that this release lacks are left out. */
-const PACKAGES = [
-  'libxdp1',
-  'xdp-tools',
-  'golang-github-cilium-ebpf-dev',
-  'suricata',
-  'dnsdist',
-  'dropwatch',
-  'netsniff-ng',
-];
-const KERNEL_SOURCE = /^linux-source-6\.\d+$/;
-const SELFTESTS = 'tools/testing/selftests/bpf';
+const say = (line: string): void => console.log(`corpus: ${line}`);
 
-const sh = (command: string, cwd = CACHE): string =>
-  execFileSync('bash', ['-o', 'pipefail', '-c', command], { cwd, encoding: 'utf8', maxBuffer: 1 << 28 });
-const say = (text: string): void => console.log(`corpus: ${text}`);
-
-/** Makes a directory once: under another name until it is complete. */
-function once(name: string, make: (directory: string) => void): string {
-  const done = join(CACHE, name);
-  if (existsSync(done)) return done;
-  const fresh = `${done}.new`;
-  rmSync(fresh, { recursive: true, force: true });
-  mkdirSync(fresh, { recursive: true });
-  make(fresh);
-  renameSync(fresh, done);
-  return done;
-}
-
-const available = (name: string): boolean => /Candidate: \d/.test(sh(`apt-cache policy ${name}`));
-
-function fetchPackages(directory: string): void {
-  for (const name of PACKAGES.filter(available)) {
-    say(`fetching ${name}`);
-    sh(`apt-get download ${name} >/dev/null && dpkg-deb -x ${name}_*.deb ${name} && rm ${name}_*.deb`, directory);
-  }
-}
-
-function fetchSelftests(directory: string): void {
-  const names = sh('apt-cache pkgnames linux-source-6')
-    .split('\n')
-    .filter((name) => KERNEL_SOURCE.test(name));
-  const name = names.find(available);
-  if (name === undefined) return say('no package with the source of the kernel');
-  say(`fetching ${name}`);
-  const parts = [SELFTESTS, 'tools/lib/bpf', 'tools/include'].map((part) => `'*/${part}'`).join(' ');
-  sh(`apt-get download ${name} >/dev/null`, directory);
-  sh(
-    `dpkg-deb --fsys-tarfile ${name}_*.deb | tar -xO --wildcards './usr/src/linux-source-*.tar.xz' | ` +
-      `tar -xJ --strip-components=1 --wildcards ${parts} && rm ${name}_*.deb`,
-    directory,
-  );
-}
-
-/** Compiles each program that this compiler takes. */
-function compileSelftests(source: string, directory: string): void {
-  const tests = join(source, SELFTESTS);
-  if (!existsSync(tests)) return;
-  sh(`bpftool btf dump file /sys/kernel/btf/vmlinux format c >vmlinux.h`, directory);
-  const machine = process.arch === 'arm64' ? 'arm64' : 'x86';
-  const multiarch = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
-  const flags =
-    `-target bpf -g -O2 -mcpu=v3 -w -D__TARGET_ARCH_${machine} -I${directory} -I${tests} -I${join(source, 'tools/include/uapi')} ` +
-    `-I/usr/include/${multiarch}-linux-gnu`;
-  say('compiling the selftests');
-  sh(
-    `ls ${tests}/progs/*.c | xargs -P2 -I{} sh -c 'timeout 60 clang ${flags} -c {} -o $(basename {} .c).bpf.o 2>/dev/null || true'`,
-    directory,
-  );
-}
-
-const EM_BPF = 247;
-
-/** Every BPF object below a directory. */
-function objectsIn(directory: string): string[] {
-  return readdirSync(directory, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && /\.(?:o|elf)$/.test(entry.name))
-    .map((entry) => join(entry.parentPath, entry.name))
-    .filter((path) => {
-      const head = readFileSync(path).subarray(0, 20);
-      return head.length === 20 && head.readUInt32BE(0) === 0x7f454c46 && head.readUInt16LE(18) === EM_BPF;
-    });
+/** Runs a program with a BPF file system of its own: maps that objects pin would be found by the next run. */
+async function apart(args: readonly string[]): Promise<{ status: number | null; stdout: string; stderr: string }> {
+  const child = spawn('unshare', ['-m', 'sh', '-c', 'mount -t bpf bpf /sys/fs/bpf && exec "$@"', 'sh', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  return { status: child.exitCode, stdout, stderr };
 }
 
 /** What libbpf in C says of each. */
-function withC(paths: readonly string[]): Map<string, string> {
+async function withC(paths: readonly string[]): Promise<Map<string, InC>> {
   const program = join(CACHE, 'load');
   execFileSync('cc', ['-O2', '-Wall', '-Wextra', '-Werror', '-o', program, join(__dirname, 'load.c'), '-lbpf']);
-  const lines = execFileSync(program, paths, { encoding: 'utf8', maxBuffer: 1 << 28 })
-    .trim()
-    .split('\n');
-  return new Map(lines.map((line) => [line.split('\t')[0]!, line.split('\t')[1]!]));
+  const { status, stdout, stderr } = await apart([program, ...paths]);
+  if (status !== 0) throw new Error(`${program}: ${stderr}`);
+  return new Map(
+    stdout
+      .trim()
+      .split('\n')
+      .map((line) => line.split('\t'))
+      .map(([path, outcome, errno]) => [path!, { outcome, errno: Number(errno) } as InC]),
+  );
 }
 
 /** What this package says; an object that ends the process is `crashed`, and the next process goes on behind it. */
-function withPackage(paths: readonly string[]): Map<string, Outcome | 'crashed'> {
-  const found = new Map<string, Outcome | 'crashed'>();
+async function withPackage(paths: readonly string[]): Promise<{ outcomes: Outcomes; memory: Memory | undefined }> {
+  const outcomes: Outcomes = new Map();
   const program = join(__dirname, `try${__filename.slice(-3)}`);
   const typescript = __filename.endsWith('.ts') ? ['-r', 'ts-node/register/transpile-only'] : [];
-  for (let rest = [...paths]; rest.length > 0;) {
-    const args = [...typescript, program, ...rest];
-    const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', maxBuffer: 1 << 28 });
+  for (let rest = [...paths]; ;) {
+    const command = [process.execPath, '--expose-gc', ...typescript, program, MODULES, ...rest];
+    const { status, stdout, stderr } = await apart(command);
+    let memory: Memory | undefined;
     for (const line of stdout.trim().split('\n').filter(Boolean)) {
-      const outcome = JSON.parse(line) as Outcome;
-      found.set(outcome.path, outcome);
+      const said = JSON.parse(line) as Outcome | Memory;
+      if ('passes' in said) memory = said;
+      else outcomes.set(said.path, said);
     }
-    rest = rest.filter((path) => !found.has(path));
-    if (status === 0) break;
-    const culprit = stderr
-      .trim()
-      .split('\n')
-      .filter((line) => rest.includes(line))
-      .at(-1);
+    rest = rest.filter((path) => !outcomes.has(path));
+    if (status === 0) return { outcomes, memory };
+    const lines = stderr.trim().split('\n');
+    const culprit = lines.filter((line) => rest.includes(line)).at(-1);
     if (culprit === undefined) throw new Error(stderr);
-    found.set(culprit, 'crashed');
-    say(`${culprit} ended the process: ${stderr.trim().split('\n').at(-1)}`);
+    outcomes.set(culprit, 'crashed');
+    say(`${culprit} ended the process: ${lines.slice(-5).join('\n')}`);
     rest = rest.filter((path) => path !== culprit);
   }
-  return found;
 }
 
-/** An error that gives only an errno, with no reason behind it. */
-const isBare = (message: string): boolean => /: (?:E[A-Z0-9]+|LIBBPF_ERRNO__\w+|errno \d+) \([^)]*\)$/.test(message);
-
-function main(own: readonly string[]): number {
-  mkdirSync(CACHE, { recursive: true });
-  const directories: string[] = own.length > 0 ? [...own] : [once('packages', fetchPackages)];
-  if (own.length === 0) {
-    const source = once('source', fetchSelftests);
-    directories.push(once('selftests', (directory) => compileSelftests(source, directory)));
-  }
-  const paths = directories.flatMap((directory) => objectsIn(resolve(directory)));
-  say(`${paths.length} objects`);
-  const theirs = withC(paths);
-  const ours = withPackage(paths);
-  const problems: string[] = [];
-  const sum = { loaded: 0, verifier: 0, unreadable: 0, others: 0, bare: 0, suggested: 0 };
-  const report: string[] = [];
-  for (const path of paths) {
-    const [their, our] = [theirs.get(path)!, ours.get(path)!];
-    const outcome = our === 'crashed' ? our : our.outcome;
-    if ((their === 'loaded') !== (outcome === 'loaded')) problems.push(`${path}: ${their} in C, ${outcome} here`);
-    if (our === 'crashed') continue;
-    if (our.outcome === 'loaded') sum.loaded++;
-    else if (our.code === 'BPF_VERIFIER') sum.verifier++;
-    else if (our.code === 'BPF_OBJECT') sum.unreadable++;
-    else sum.others++;
-    if (our.message === undefined) continue;
-    report.push(`${basename(path)}: ${our.message}`);
-    if (isBare(our.message)) {
-      sum.bare++;
-      problems.push(`${path}: no reason: ${our.message}`);
-    }
-    if (our.code === 'BPF_VERIFIER' && our.message.includes('; ')) sum.suggested++;
-  }
-  writeFileSync(join(CACHE, 'errors.txt'), `${report.join('\n')}\n`);
-  for (const problem of problems) console.log(problem);
-  say(
-    `${sum.loaded} loaded, ${sum.verifier} refused by the verifier (${sum.suggested} with a suggestion), ` +
-      `${sum.unreadable} no usable objects, ${sum.others} refused for other reasons, ${sum.bare} with a bare errno; ` +
-      `errors are in ${join(CACHE, 'errors.txt')}`,
+/** One run of tsc over all that was generated. */
+function compileAll(): { modules: number; errors: string[] } {
+  const modules = new Map(
+    readdirSync(MODULES).map((file) => [file.slice(0, -3), readFileSync(join(MODULES, file), 'utf8')]),
   );
-  say(problems.length === 0 ? 'the same objects load in C' : `${problems.length} problems`);
+  const errors = compileStrictly(modules)
+    .split('\n')
+    .filter((line) => /error TS\d+/.test(line));
+  return { modules: modules.size, errors };
+}
+
+async function main(own: readonly string[]): Promise<number> {
+  mkdirSync(CACHE, { recursive: true });
+  const directories = own.length > 0 ? own.map((directory) => resolve(directory)) : fetchCorpus(CACHE);
+  const paths = directories.flatMap(objectsIn);
+  const names = new Set(paths.map(nameOf));
+  if (names.size !== paths.length) throw new Error('two objects have one name');
+  say(`${paths.length} objects`);
+  rmSync(MODULES, { recursive: true, force: true });
+  mkdirSync(MODULES);
+  const [theirs, { outcomes, memory }] = await Promise.all([withC(paths), withPackage(paths)]);
+  say('loaded; compiling what was generated');
+  const { modules, errors } = compileAll();
+  const { problems, lines, errorTexts } = compare(paths, theirs, outcomes, memory);
+  problems.push(...errors);
+  writeFileSync(join(CACHE, 'errors.txt'), `${errorTexts.join('\n')}\n`);
+  for (const problem of problems) console.log(problem);
+  for (const line of lines) say(line);
+  say(`${modules} generated modules, ${errors.length} errors of tsc; errors of loading are in ${CACHE}/errors.txt`);
+  say(`${problems.length} problems after ${Math.round(performance.now() / 1000)} s`);
   return problems.length === 0 ? 0 : 1;
 }
 
-process.exitCode = main(process.argv.slice(2));
+void main(process.argv.slice(2)).then((code) => (process.exitCode = code));
