@@ -5,9 +5,13 @@ import { type Capability, kernelIsAtLeast, lackingCapabilities } from './kernel'
 import { errnoNames, libc } from './native/ffi';
 import { bounded, reasonOf } from './reasons';
 
-/** Errors unknown to libc: those that libbpf invents (`enum libbpf_errno`), and two that leak out of the kernel. */
+/**
+ * Errors unknown to libc: those that libbpf invents (`enum libbpf_errno`), and two that leak out of the kernel. And one
+ * of which libuv says that a socket does not support the operation.
+ */
 const extra: Readonly<Record<number, readonly [string, string]>> = {
   77: ['EBADFD', 'file descriptor in bad state'],
+  95: ['ENOTSUP', 'operation not supported'],
   512: ['ERESTARTSYS', 'interrupted by a signal'],
   524: ['ENOTSUPP', 'operation is not supported'],
   4000: ['LIBBPF_ERRNO__LIBELF', 'libelf failed: not an ELF file'],
@@ -183,12 +187,14 @@ export const errnoWords = (errno: number): string => `${errnoName(errno)} (${err
  * @param errno positive or negative errno
  * @param capabilities what the operation needs; consulted only for EPERM and EACCES
  * @param messages what libbpf printed during the call
+ * @param advice what to do
  */
 export function systemError(
   operation: string,
   errno: number,
   capabilities: readonly Capability[] = [],
   messages: readonly string[] = [],
+  advice?: string,
 ): BpfError {
   const positive = Math.abs(errno);
   const what = `${operation}: ${errnoWords(positive)}`;
@@ -204,7 +210,8 @@ export function systemError(
     }
   }
   const reason = reasonOf(messages);
-  return new BpfError(reason === undefined ? what : `${what}: ${reason}`, { errno: positive, operation, messages });
+  const whole = [reason === undefined ? what : `${what}: ${reason}`, ...(advice === undefined ? [] : [advice])];
+  return new BpfError(whole.join('; '), { errno: positive, operation, messages });
 }
 
 /** Returns a non-negative `result`, throws {@link systemError} for a negative errno. */

@@ -267,7 +267,8 @@ export class BpfObject implements Disposable {
   #finishLoad({ programs, logs }: Loading, result: number, messages: readonly string[]): void {
     for (const [, handle] of programs) libbpf.bpf_program__set_log_buf(handle, 0, 0);
     this.#state = result === 0 ? 'loaded' : 'failed';
-    if (result !== 0) throw loadError({ object: this.name, programs, logs, errno: -result, messages });
+    if (result !== 0)
+      throw loadError({ object: this.name, programs, maps: this.#maps, logs, errno: -result, messages });
   }
 
   /**

@@ -16,6 +16,8 @@ const REPEATS: readonly RegExp[] = [
   /^failed to load object /,
   /^failed to load BPF skeleton /,
   /^Error loading \.BTF into kernel: .*BTF is optional/,
+  // It goes on without, and says whether that has failed, too.
+  /^Error in bpf_create_map_xattr\(.*Retrying without BTF\.$/,
   /^failed to init(?:ialize)? /,
   /^prog '.*': BPF program load failed: /,
   /^prog '.*': failed to load: -\d+$/,

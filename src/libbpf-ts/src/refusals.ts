@@ -73,6 +73,24 @@ export const REFUSALS: readonly Refusal[] = [
     suggestion: 'a part of the variable was never set: initialize all of it, padding included (= {}, or memset)',
   },
   {
+    pattern: /call stack of \d+ frames is too deep/,
+    suggestion: 'functions may call each other 8 deep: inline some (static __always_inline)',
+  },
+  {
+    pattern: /failed to find the address for kernel symbol/,
+    suggestion:
+      'this kernel has no such variable, or hides it from this process: see /proc/kallsyms; a __weak extern may be missing',
+  },
+  {
+    pattern: /only read is supported/,
+    suggestion:
+      "the kernel's own structures are read-only for programs: write to them through a helper or kfunc that may",
+  },
+  {
+    pattern: /attach to unsupported member/,
+    suggestion: 'the kernel lets no program have this member of the struct_ops: leave it out',
+  },
+  {
     pattern: /R0 !read_ok/,
     suggestion: 'the return value is not set on every path',
   },

@@ -3,6 +3,7 @@
 import { BpfError, Errno, errnoWords, NotSupportedError, systemError } from './errors';
 import { probeFeature } from './features';
 import { type Capability, lackingCapabilities } from './kernel';
+import { loadAdvice } from './load-advice';
 import { noteMapped, noteUnmapped } from './mmap';
 import { type Address, lastErrno, libc } from './native/ffi';
 import { libbpf } from './native/libbpf';
@@ -51,15 +52,25 @@ export function readLog(log: string): LogSummary {
   const reportAt = lines.findIndex((line) => report.test(line));
   let index = (reportAt > 0 ? reportAt : lines.length) - 1;
   while (index > 0 && epilogue.test(lines[index]!)) index--;
-  const complaint = bounded(lines[index]!, LINE_MAX);
+  const complaint = complaintAt(lines, index);
   return { complaint, omitted: lines.length - 1, source: sourceBefore(lines, index) };
+}
+
+/** What is wrong with the arguments of a function, the line before says. */
+function complaintAt(lines: readonly string[], index: number): string {
+  const line = lines[index]!;
+  const before = lines[index - 1];
+  const isWhole =
+    before === undefined || !line.startsWith('Caller passes invalid args') || /^(?:\d+: |; )/.test(before);
+  return bounded(isWhole ? line : `${line}: ${before}`, LINE_MAX);
 }
 
 function sourceBefore(lines: readonly string[], index: number): SourceLine | undefined {
   for (let at = index; at >= 0; at--) {
     // Registers follow a semicolon, too, where the beginning of a log is cut off.
     const match = /^; (?!R\d+[_=(])(.*?)(?: @ (\S+):(\d+))?$/.exec(lines[at]!);
-    if (!match) continue;
+    // The compiler puts line 0, without a text, before what it has moved.
+    if (!match || match[1] === '') continue;
     const text = bounded(match[1]!, LINE_MAX);
     return match[2] === undefined ? { text } : { text, file: bounded(match[2], LINE_MAX), line: Number(match[3]) };
   }
@@ -181,6 +192,8 @@ export interface Load {
   readonly object: string;
   /** The programs that were to be loaded. */
   readonly programs: readonly (readonly [name: string, handle: Address])[];
+  /** All maps of the object, by name. */
+  readonly maps: ReadonlyMap<string, Address>;
   readonly logs: LogBuffer;
   /** Positive. */
   readonly errno: number;
@@ -194,7 +207,7 @@ const trampolines: readonly number[] = [AttachType.TRACE_FENTRY, AttachType.TRAC
 const trampolineTypes: readonly number[] = [ProgramType.STRUCT_OPS, ProgramType.EXT, ProgramType.LSM];
 
 /** Why an object could not be loaded. */
-export function loadError({ object, programs, logs, errno, messages }: Load): BpfError {
+export function loadError({ object, programs, maps, logs, errno, messages }: Load): BpfError {
   const operation = `load ${object}`;
   if (errno === Errno.EAGAIN || errno === Errno.EINTR) {
     return new BpfError(
@@ -212,7 +225,7 @@ export function loadError({ object, programs, logs, errno, messages }: Load): Bp
     const { title, minimumKernel, supported } = probeFeature('trampolines');
     if (supported === false) return new NotSupportedError(title, minimumKernel, { operation, errno, messages });
   }
-  return systemError(operation, errno, capabilities, messages);
+  return systemError(operation, errno, capabilities, messages, loadAdvice(messages, maps, new Map(programs)));
 }
 
 /** The program that libbpf names. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import t from 'tap';
 
 import { BpfError, BpfObject, VerifierError } from '../src/index';
-import { compile, skipUnlessRoot } from './helpers/machine';
+import { compile, compileText, skipUnlessRoot } from './helpers/machine';
 import { firstMessage, runScript, startWorker } from './helpers/script';
 
 /** The error of a load. */
@@ -59,8 +59,58 @@ t.test('a map that cannot be created is named', { skip: skipUnlessRoot }, async 
   object.setMaxEntries('hash', 0);
   t.match(
     errorOf(() => object.load()),
-    { errnoName: 'EINVAL', message: /map 'hash'/ },
+    { errnoName: 'EINVAL', message: /map 'hash'.*; its maxEntries are 0: give them with setMap\('hash', / },
   );
+});
+
+/** Maps that compile, and that the kernel refuses with EINVAL alone. */
+const REFUSED_MAPS: readonly (readonly [string, string, RegExp])[] = [
+  [
+    'no size of values, no number of entries',
+    '__uint(type, BPF_MAP_TYPE_STACK_TRACE); __type(key, __u32);',
+    /; its valueSize and maxEntries are 0: give them with setMap\('refused', \{ valueSize, maxEntries \}\)/,
+  ],
+  [
+    'a ring buffer of no size',
+    '__uint(type, BPF_MAP_TYPE_RINGBUF);',
+    /; its maxEntries are 0 \(bytes of a ring buffer\)/,
+  ],
+  [
+    'no inner map',
+    '__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS); __uint(max_entries, 1); __type(key, __u32); __type(value, __u32);',
+    /; it does not say what its inner maps are like/,
+  ],
+  [
+    'an inner map of no size',
+    '__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS); __uint(max_entries, 1); __type(key, __u32); ' +
+      '__array(values, struct { __uint(type, BPF_MAP_TYPE_ARRAY); __type(key, __u32); __type(value, __u32); });',
+    /; the max_entries of its inner map are 0/,
+  ],
+];
+
+t.test('why a map cannot be created', { skip: skipUnlessRoot }, async (t) => {
+  for (const [title, definition, expected] of REFUSED_MAPS) {
+    const path = compileText(
+      'refused',
+      `#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+struct { ${definition} } refused SEC(".maps");
+SEC("socket") int use(void *ctx) { return !bpf_map_lookup_elem(&refused, &(__u32){0}); }
+char _license[] SEC("license") = "GPL";
+`,
+    );
+    t.match(loadOf(path), { errnoName: 'EINVAL', message: expected }, title);
+  }
+});
+
+t.test('a type of programs that the kernel does not have', { skip: skipUnlessRoot }, async (t) => {
+  const NEVER = 1000;
+  using object = BpfObject.open(compile('runs'));
+  object.setAutoload('first_argument', false);
+  object.setType('add', NEVER);
+  const { message } = errorOf(() => object.load());
+  t.match(message, /^load runs: EINVAL \(invalid argument\): prog 'add': /);
+  t.match(message, /; (?:this kernel has no programs of type|the kernel refused it before the verifier)/);
 });
 
 t.test('on another thread of libuv', { skip: skipUnlessRoot }, async (t) => {

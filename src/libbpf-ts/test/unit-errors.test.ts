@@ -8,7 +8,7 @@ import t from 'tap';
 
 import { integer, oneOf, text, uint32 } from '../src/border';
 import { Elf } from '../src/elf';
-import { errnoName, systemError, UnknownNameError, UnreadableObjectError } from '../src/errors';
+import { errnoName, errnoWords, systemError, UnknownNameError, UnreadableObjectError } from '../src/errors';
 import { COLLECTORS } from '../src/native/messages';
 import { bounded, reasonOf } from '../src/reasons';
 import { suggestionFor } from '../src/refusals';
@@ -159,6 +159,10 @@ t.test('the words of older kernels', async (t) => {
     ['calling kernel function bpf_x is not allowed', /may not call/],
     ['R0 leaks addr as return value', /CAP_PERFMON/],
     ['helper call might sleep in a non-sleepable prog', /sleepable/],
+    ['the call stack of 8 frames is too deep !', /8 deep/],
+    ["ldimm64 failed to find the address for kernel symbol 'runqueues'.", /no such variable/],
+    ['only read is supported', /read-only for programs/],
+    ['attach to unsupported member get_info of struct tcp_congestion_ops', /leave it out/],
   ];
   for (const [complaint, expected] of complaints) t.match(suggestionFor(complaint), expected, complaint);
   t.equal(suggestionFor('nobody has seen this'), undefined);
@@ -175,4 +179,24 @@ t.test('the line in C', async (t) => {
   t.same(readLog(log.join('\n').replace(/ @ .*/, '')).source, { text: 'return *value;' }, 'before Linux 6.10');
   t.equal(readLog('; R7=0x27bf9\nBPF program is too large.').source, undefined);
   t.equal(readLog('').source, undefined);
+  const moved = [...log.slice(0, 2), ';  @ refused.bpf.c:0', ...log.slice(2)];
+  t.match(readLog(moved.join('\n')).source, { line: 26 }, 'the compiler has moved an instruction to no line');
+});
+
+t.test('arguments of a function, as Linux 6.18 refuses them', async (t) => {
+  const log = [
+    '2: (85) call pc+1',
+    'R1 type=scalar expected=fp',
+    "Caller passes invalid args into func#1 ('foo')",
+    'processed 2 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0',
+  ];
+  const { complaint } = readLog(log.join('\n'));
+  t.equal(complaint, "Caller passes invalid args into func#1 ('foo'): R1 type=scalar expected=fp");
+  t.match(suggestionFor(complaint), /another kind/);
+  const { complaint: alone } = readLog([log[0], ...log.slice(2)].join('\n'));
+  t.equal(alone, "Caller passes invalid args into func#1 ('foo')");
+});
+
+t.test('the words of an errno', async (t) => {
+  t.equal(errnoWords(95), 'ENOTSUP (operation not supported)', 'libuv says that of sockets');
 });

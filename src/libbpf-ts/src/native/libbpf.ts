@@ -33,6 +33,10 @@ export interface Libbpf {
   // maps of an object
   bpf_map__name(map: Address): string;
   bpf_map__fd(map: Address): number;
+  bpf_map__type(map: Address): number;
+  bpf_map__value_size(map: Address): number;
+  bpf_map__max_entries(map: Address): number;
+  bpf_map__inner_map(map: Address): Address;
   bpf_map__set_max_entries(map: Address, entries: number): number;
   bpf_map__set_type(map: Address, type: number): number;
   bpf_map__set_key_size(map: Address, size: number): number;
@@ -130,6 +134,8 @@ export interface Libbpf {
   user_ring_buffer__submit(ring: Address, sample: Address): void;
   user_ring_buffer__free(ring: Address): void;
   // probes
+  libbpf_bpf_map_type_str(type: number): string | null;
+  libbpf_bpf_prog_type_str(type: number): string | null;
   libbpf_probe_bpf_map_type(type: number, options: Bytes): number;
   libbpf_probe_bpf_prog_type(type: number, options: Bytes): number;
   libbpf_probe_bpf_helper(programType: number, helper: number, options: Bytes): number;
@@ -227,6 +233,10 @@ export const libbpf: Libbpf = bindLazily<Libbpf>(
     bpf_program__set_log_buf: 'int bpf_program__set_log_buf(uintptr_t program, uintptr_t buffer, size_t size)',
     bpf_map__name: 'const char *bpf_map__name(uintptr_t map)',
     bpf_map__fd: 'int bpf_map__fd(uintptr_t map)',
+    bpf_map__type: 'int bpf_map__type(uintptr_t map)',
+    bpf_map__value_size: 'uint32_t bpf_map__value_size(uintptr_t map)',
+    bpf_map__max_entries: 'uint32_t bpf_map__max_entries(uintptr_t map)',
+    bpf_map__inner_map: 'uintptr_t bpf_map__inner_map(uintptr_t map)',
     bpf_map__set_max_entries: 'int bpf_map__set_max_entries(uintptr_t map, uint32_t entries)',
     bpf_map__set_type: 'int bpf_map__set_type(uintptr_t map, int type)',
     bpf_map__set_key_size: 'int bpf_map__set_key_size(uintptr_t map, uint32_t size)',
@@ -304,6 +314,8 @@ export const libbpf: Libbpf = bindLazily<Libbpf>(
     user_ring_buffer__reserve: 'uintptr_t user_ring_buffer__reserve(uintptr_t ring, uint32_t size)',
     user_ring_buffer__submit: 'void user_ring_buffer__submit(uintptr_t ring, uintptr_t sample)',
     user_ring_buffer__free: 'void user_ring_buffer__free(uintptr_t ring)',
+    libbpf_bpf_map_type_str: 'const char *libbpf_bpf_map_type_str(int type)',
+    libbpf_bpf_prog_type_str: 'const char *libbpf_bpf_prog_type_str(int type)',
     libbpf_probe_bpf_prog_type: 'int libbpf_probe_bpf_prog_type(int type, const void *opts)',
     libbpf_probe_bpf_map_type: 'int libbpf_probe_bpf_map_type(int type, const void *opts)',
     libbpf_probe_bpf_helper: 'int libbpf_probe_bpf_helper(int type, int helper, const void *opts)',
