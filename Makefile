@@ -24,6 +24,7 @@ SETUP ?= yes
 BPF_OBJECT := dist/bpf/vnet.bpf.o
 # What the programs share with TypeScript, made of the object's BTF. Checked in: it is read in reviews.
 LAYOUT := src/layout.generated.ts
+EXAMPLES_GENERATED := $(patsubst src/libbpf-ts/examples/%.generated.ts,%,$(wildcard src/libbpf-ts/examples/*.generated.ts))
 LAYOUT_BUILT := dist/.layout
 LIBBPF_BUILT := src/libbpf-ts/dist/.built
 BUILT := dist/.built
@@ -43,7 +44,7 @@ PAGE := $(shell find src/web/page -type f)
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DEFAULT_GOAL := help
-.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-beside-others test-vm fetch-vm test-vm-dummy test-vm-systemd test-vm-self test-vm-table test-selftests test-corpus test-playwright pictures soak bench bench-quick lint lint-style lint-layout lint-c lint-texts format build compile compile-tests compile-bench clean pack deb install uninstall setup setup-test setup-bench setup-vm setup-selftests setup-playwright setup-build
+.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-beside-others test-vm fetch-vm test-vm-dummy test-vm-systemd test-vm-self test-vm-table test-selftests test-corpus test-playwright pictures soak bench bench-quick examples lint lint-style lint-layout lint-c lint-texts format build compile compile-tests compile-bench clean pack deb install uninstall setup setup-test setup-bench setup-vm setup-selftests setup-playwright setup-build
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -137,6 +138,13 @@ lint: setup-build ## type checks, eslint, the formatter's layout, warnings of cl
 
 lint-style: compile
 	@$(NODE) -r ts-node/register/transpile-only test/lint/style.ts
+
+# Of libbpf-ts; checked in, because they are read as examples, too.
+examples: setup-build ## write the generated code of the examples of libbpf-ts
+	@$(MAKE) --no-print-directory compile
+	@cd src/libbpf-ts/examples && work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && for name in $(EXAMPLES_GENERATED); do \
+		$(CLANG) -target bpf -g -O2 -mcpu=v3 -D__TARGET_ARCH_$(if $(filter aarch64%,$(MULTIARCH)),arm64,x86) -I/usr/include/$(MULTIARCH) -c $$name.bpf.c -o $$work/$$name.bpf.o && \
+		{ echo '// SPDX-License-Identifier: MIT'; $(NODE) ../dist/cli.js generate $$work/$$name.bpf.o; } >$$name.generated.ts || exit; done
 
 FORMATTED := 'src/**/*.{ts,tsx,css}' 'src/examples/**/*.mjs' 'test/**/*.{ts,mjs,cjs}'
 

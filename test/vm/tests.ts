@@ -43,7 +43,7 @@ const LIBBPF =
 const FEATURES = /^kernel-features\.test\.ts$/;
 const ATTACH = /^kernel-attach\.test\.ts$/;
 const KINDS = /^kernel-attach-kinds\.test\.ts$/;
-const EXAMPLES = /^kernel-examples\.test\.ts$/;
+const EXAMPLES = /^kernel-examples(-network)?\.test\.ts$/;
 
 /** The sets of tests by name. */
 export const sets = {
@@ -77,6 +77,7 @@ export const sets = {
     { directory: 'src/libbpf-ts/test', files: ATTACH, together: 'matrix', kernels: ['5.10', 'newest'] },
     // With kprobes and trampolines, which the machine's own kernel may lack.
     { directory: 'src/libbpf-ts/test', files: KINDS, together: 'matrix', kernels: ['newest'] },
+    { directory: 'src/libbpf-ts/test', files: EXAMPLES, together: 'matrix', kernels: ['newest'] },
   ],
   /** The tests of traffic on the other back end: a host may have no dummy, each kernel of the table does. */
   dummy: [{ directory: 'test/kernel', files: /^(long\/)?(dummy|traffic-.*)\.test\.ts$/, backEnd: 'dummy' }],

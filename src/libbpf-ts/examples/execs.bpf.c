@@ -9,18 +9,16 @@ struct exec {
 	char comm[16];
 };
 
-/* Makes clang describe the record in the object's BTF. */
-const struct exec *unused __attribute__((unused));
-
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 64 * 1024);
-} ring SEC(".maps");
+	__type(value, struct exec);
+} execs SEC(".maps");
 
-SEC("tracepoint")
+SEC("tracepoint/sched/sched_process_exec")
 int on_exec(void *ctx)
 {
-	struct exec *exec = bpf_ringbuf_reserve(&ring, sizeof(*exec), 0);
+	struct exec *exec = bpf_ringbuf_reserve(&execs, sizeof(*exec), 0);
 
 	if (!exec)
 		return 0; /* the reader is too slow */

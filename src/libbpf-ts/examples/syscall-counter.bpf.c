@@ -21,7 +21,7 @@ struct sys_enter {
 	__u64 args[6];
 };
 
-SEC("tracepoint")
+SEC("tracepoint/raw_syscalls/sys_enter")
 int sys_enter(struct sys_enter *ctx)
 {
 	__u32 id = ctx->id;

@@ -2,6 +2,7 @@
 import { type CType, ValueError } from './ctypes/ctype';
 import type { BpfMap } from './map';
 import { RingBuffer, RingWaiter } from './ringbuf';
+import { ringRecords, type RingStreamOptions } from './ring-stream';
 import type { MapSource } from './typed-map';
 
 /** Records that are leased at once. */
@@ -74,6 +75,16 @@ export class TypedRing<T> implements Disposable {
       }
       left -= count;
     }
+  }
+
+  /**
+   * The records as they come, until the signal; the event loop is free meanwhile, as with {@link ringRecords}. It is the
+   * ring's only reader: not together with {@link records}.
+   *
+   * @throws ValueError for a record that is shorter than its type, which is released
+   */
+  async *stream(options: RingStreamOptions = {}): AsyncGenerator<T, void> {
+    for await (const bytes of ringRecords(this.raw, options)) yield this.record.decode(bytes);
   }
 
   /**

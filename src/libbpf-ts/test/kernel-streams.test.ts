@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import t from 'tap';
 
-import { BpfObject, type BpfProgram, PerfBuffer, ringBatches, ringRecords } from '../src/index';
+import { BpfObject, type BpfProgram, ctypes, PerfBuffer, ringBatches, ringRecords, TypedRing } from '../src/index';
 import { compile, packet, skipUnlessSupported } from './helpers/machine';
 
 const numberOf = (record: Uint8Array): number => Number(Buffer.from(record).readBigUInt64LE());
@@ -42,6 +42,22 @@ t.test('streams', { skip: skipUnlessSupported('ringbuf') }, async (t) => {
     ended.abort();
     await reading;
     t.pass('the signal ends it');
+  });
+
+  await t.test('records of a type', async (t) => {
+    send(toRing, 3);
+    using typed = new TypedRing(ring, ctypes.u64);
+    for await (const number of typed.stream()) {
+      t.equal(number, BigInt(next++), 'decoded');
+      break;
+    }
+    using wide = new TypedRing(ring, ctypes.array(ctypes.u64, 2));
+    const reading = (async () => {
+      for await (const _ of wide.stream()) t.fail('a record that is too short');
+    })();
+    await t.rejects(reading, { code: 'BPF_VALUE' });
+    next++;
+    t.same([...typed.records()], [BigInt(next++)], 'the one that was refused is gone');
   });
 
   await t.test('batches, no larger than the budget, and timers between them', async (t) => {

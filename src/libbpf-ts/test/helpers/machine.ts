@@ -102,6 +102,9 @@ export function loadOnly(path: string, ...programs: readonly string[]): BpfObjec
   return object;
 }
 
+/** How long an example may be silent, in milliseconds: less than the guest that runs it. */
+const PATIENCE = process.env['VNET_BPF_VM'] ? 100_000 : 20_000;
+
 /** A program in TypeScript that a test runs as a user would, in a directory with its BPF object. */
 export class Example implements AsyncDisposable {
   output = '';
@@ -126,7 +129,7 @@ export class Example implements AsyncDisposable {
 
   /** Waits until the output matches; throws with the output when the program ends before. */
   async prints(expected: RegExp): Promise<void> {
-    for (const end = Date.now() + 20_000; !expected.test(this.output); await sleep(20)) {
+    for (const end = Date.now() + PATIENCE; !expected.test(this.output); await sleep(20)) {
       if (!this.running || Date.now() > end) throw new Error(`no ${expected} in the output:\n${this.output}`);
     }
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Generated code as tsc sees it in a strict project, against the built package.
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 
 import t from 'tap';
@@ -26,7 +26,9 @@ function modulesOf(image: string): [string, string][] {
 t.test('all objects of the tests and examples', async (t) => {
   const images = [
     ...['attach', 'basic', 'counter', 'refused', 'types'].map((name) => compile(name)),
-    ...['execs', 'syscall-counter', 'xdp-drop'].map((name) => compile(name, examples)),
+    ...readdirSync(examples)
+      .filter((name) => name.endsWith('.bpf.c'))
+      .map((name) => compile(basename(name, '.bpf.c'), examples)),
     ...[VNET].filter(existsSync),
   ];
   t.equal(compileStrictly(new Map(images.flatMap(modulesOf))), '');
