@@ -105,7 +105,7 @@ const wordsOf = (line: string): string[] =>
   (line.match(/[A-Z]?[a-z]+|[A-Z]+(?![a-z])/g) ?? []).map((word) => word.toLowerCase());
 
 const documents = walk('.').filter((file) =>
-  /^(?:README\.md|(?:docs|\.github|test)\/.*\.md|src\/libbpf-ts\/README\.md)$/.test(file),
+  /^(?:README\.md|(?:docs|\.github|test)\/.*\.md|src\/libbpf-ts\/(?:README|CHANGELOG)\.md)$/.test(file),
 );
 const sources = [...walk('src'), ...walk('bpf'), ...walk('test')].filter(
   (file) => /\.(?:tsx?|c|h)$/.test(file) && file !== 'test/lint/phrases.ts',
