@@ -97,6 +97,47 @@ t.test('streams', { skip: skipUnlessSupported('ringbuf') }, async (t) => {
     next += 10;
   });
 
+  await t.test('steps that are asked for before others are done', async (t) => {
+    const records = ringRecords(ring, { budget: 2 });
+    const steps = Array.from({ length: 5 }, () => records.next());
+    send(toRing, 6);
+    const seen = (await Promise.all(steps)).map(({ value }) => numberOf(value as Uint8Array));
+    t.same(
+      seen,
+      Array.from({ length: 5 }, (_, i) => next + i),
+      'in their order',
+    );
+    const [last, end, after] = await Promise.all([records.next(), records.return(undefined), records.next()]);
+    t.equal(numberOf(last.value as Uint8Array), next + 5);
+    t.same(
+      [end, after],
+      [
+        { done: true, value: undefined },
+        { done: true, value: undefined },
+      ],
+      'nothing after the end',
+    );
+    const again = ringRecords(ring);
+    await t.rejects(again.throw(new Error('thrown in')), /thrown in/);
+    t.same(await again.next(), { done: true, value: undefined });
+    next += 6;
+  });
+
+  await t.test('timers have their turn while short leases never end', async (t) => {
+    const ended = new AbortController();
+    let [seen, turns] = [0, 0];
+    const timer = setInterval(() => turns++, 0);
+    send(toRing, 10);
+    for await (const batch of ringBatches(ring, { budget: 64, signal: ended.signal })) {
+      seen += batch.length;
+      if (seen < 2000) send(toRing, 10);
+      else ended.abort();
+    }
+    clearInterval(timer);
+    t.ok(turns > 1, `${turns} turns of the timer`);
+    next += seen;
+  });
+
   await t.test('perf buffer', async (t) => {
     using buffer = new PerfBuffer(perf, { pages: 2 });
     const ended = new AbortController();
