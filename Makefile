@@ -44,7 +44,7 @@ PAGE := $(shell find src/web/page -type f)
 SOURCES := $(shell find src -name '*.ts' -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DEFAULT_GOAL := help
-.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-beside-others test-vm fetch-vm test-vm-dummy test-vm-systemd test-vm-self test-vm-table test-selftests test-corpus test-playwright pictures soak bench bench-quick examples lint lint-style lint-layout lint-c lint-texts format build compile compile-tests compile-bench clean pack deb install uninstall setup setup-test setup-bench setup-vm setup-selftests setup-playwright setup-build
+.PHONY: docs help demo demo-vm test test-long test-unit test-kernel test-beside-others test-vm fetch-vm test-vm-dummy test-vm-systemd test-vm-self test-vm-table test-vm-features test-selftests test-corpus test-playwright pictures soak bench bench-quick examples lint lint-style lint-layout lint-c lint-texts format build compile compile-tests compile-bench clean pack deb install uninstall setup setup-test setup-bench setup-vm setup-selftests setup-playwright setup-build
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -99,6 +99,11 @@ test-vm-self: setup-vm ## prove that each way in which a kernel can fail is noti
 test-vm-table: setup-vm ## run the matrix and write its results into docs/kernels.md
 	@$(MAKE) --no-print-directory compile-tests
 	@$(VM) --table docs/kernels.md $(VM_ARGS)
+
+test-vm-features: setup-vm ## run the kinds of attachments and maps and the examples of libbpf-ts on all kernels and write what each can do into its README; 15 minutes
+	@$(MAKE) --no-print-directory compile-tests
+	@$(VM) --all --set full --match 'kernel-(attach-kinds|map-kinds|examples)' $(VM_ARGS) | tee /dev/stderr | \
+		$(NODE) -r ts-node/register/transpile-only test/vm/feature-table.ts src/libbpf-ts/README.md
 
 test-selftests: setup-selftests ## run the kernel's own selftests on vnet0, beside a veth; fetches their source (150 MB); as root, 5 minutes
 	@$(MAKE) --no-print-directory compile

@@ -61,14 +61,14 @@ export const kernels: readonly Kernel[] = [
     suites: ['bookworm-security'],
     image: /^linux-image-6\.12\.\d+\+deb12-cloud-amd64$/,
     notes: 'everything',
-    skips: [],
+    skips: [noNetkit],
   },
   {
     name: '6.18',
     suites: ['trixie-backports'],
     image: /^linux-image-6\.18\.\d+\+deb13-cloud-amd64$/,
     notes: 'everything',
-    skips: [],
+    skips: [noNetkit],
   },
   {
     name: 'newest',

@@ -11,7 +11,6 @@ export interface KernelResult {
   readonly tests: readonly TestVerdict[];
 }
 
-const BEGIN = '<!-- made by make test-vm-table -->';
 const END = '<!-- end of what was made -->';
 
 /** A row for each test, a column for each kernel: how many assertions passed, or why there are none. */
@@ -44,10 +43,11 @@ export function resultTable(kernels: readonly KernelResult[]): string {
     .trimEnd();
 }
 
-/** Puts it between the two marks of a document. */
-export function writeTable(file: string, table: string): void {
+/** Puts it between the two marks of a document. @param target of make, which the first mark names */
+export function writeTable(file: string, table: string, target = 'test-vm-table'): void {
+  const mark = `<!-- made by make ${target} -->`;
   const text = readFileSync(file, 'utf8');
-  const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)];
-  if (begin < 0 || end < begin) throw new Error(`${file} has no lines "${BEGIN}" and "${END}"`);
-  writeFileSync(file, `${text.slice(0, begin + BEGIN.length)}\n\n${table}\n\n${text.slice(end)}`);
+  const [begin, end] = [text.indexOf(mark), text.indexOf(END)];
+  if (begin < 0 || end < begin) throw new Error(`${file} has no lines "${mark}" and "${END}"`);
+  writeFileSync(file, `${text.slice(0, begin + mark.length)}\n\n${table}\n\n${text.slice(end)}`);
 }

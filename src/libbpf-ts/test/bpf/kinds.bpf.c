@@ -12,6 +12,9 @@
 /* Counts only what this thread group does, where a program is run by the whole machine. */
 const volatile __u32 tgid;
 
+/* Whether the kernel has bpf_get_attach_cookie() (5.15): where not, the verifier leaves out what is not reached. */
+const volatile bool with_cookies;
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, __u32);
@@ -38,7 +41,7 @@ static __always_inline void hit_with_cookie(void *ctx, __u32 key)
 {
 	__u64 *cookie = bpf_map_lookup_elem(&cookies, &key);
 
-	if (cookie)
+	if (with_cookies && cookie)
 		*cookie = bpf_get_attach_cookie(ctx);
 	hit(key);
 }

@@ -6,6 +6,7 @@ import {
   AttachType,
   BpfObject,
   type BpfProgram,
+  kernelIsAtLeast,
   type Link,
   NotSupportedError,
   OldLibraryError,
@@ -58,7 +59,7 @@ export class Kinds implements Disposable {
     // libbpf before 1.3 does not know the section.
     if (names.includes('uprobe_multi'))
       this.object.setType('on_uprobe_multi', ProgramType.KPROBE, AttachType.TRACE_UPROBE_MULTI);
-    this.object.setConstants({ tgid: process.pid });
+    this.object.setConstants({ tgid: process.pid, with_cookies: kernelIsAtLeast('5.15') });
     this.object.load();
   }
 
