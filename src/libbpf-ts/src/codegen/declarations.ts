@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import type { Btf } from '../btf';
 import { titleOf } from '../ctypes/from-btf';
-import { identifier, Names, property, quoted } from '../ctypes/names';
+import { identifier, inComment, Names, property, quoted } from '../ctypes/names';
 import type { CompoundShape, EnumShape, FieldShape, Shape } from '../ctypes/shape';
 import { contentsOf } from './contents';
 import { literal } from './layout';
@@ -77,7 +77,9 @@ export class Declarations {
 
   /** Adds an interface under a name that is taken already. */
   add(name: string, comment: string, lines: readonly string[]): void {
-    this.text.push(`/** ${comment} */\nexport interface ${name} {\n${lines.map((line) => `  ${line}\n`).join('')}}\n`);
+    this.text.push(
+      `/** ${inComment(comment)} */\nexport interface ${name} {\n${lines.map((line) => `  ${line}\n`).join('')}}\n`,
+    );
   }
 
   /** A name that nothing in the module has. */
@@ -91,9 +93,9 @@ export class Declarations {
     const lines = Object.entries(shape.values).map(
       ([key, value]) => `  ${property(key)}: ${literal(shape.size > 4 ? BigInt(value) : value)},\n`,
     );
-    const comment = `/** ${shape.name === '' ? 'An unnamed enum' : `enum ${shape.name}`}, ${shape.size} bytes. */`;
+    const title = shape.name === '' ? 'An unnamed enum' : `enum ${shape.name}`;
     this.text.push(
-      `${comment}\nexport type ${name} = ${scalarType(shape.scalar, shape.size)};\n` +
+      `/** ${inComment(title)}, ${shape.size} bytes. */\nexport type ${name} = ${scalarType(shape.scalar, shape.size)};\n` +
         `export const ${name} = {\n${lines.join('')}} as const;\n`,
     );
     return name;
@@ -156,7 +158,9 @@ export function declarationsOf(btf: Btf, source: string): string {
       shape ? [`readonly ${part}: ${all.typeOf(shape, `${name}_${part}`)};`] : [],
     );
     // A ring buffer may have neither key nor value.
-    return parts.length > 0 ? [`/** map ${name} */`, `readonly ${property(name)}: { ${parts.join(' ')} };`] : [];
+    return parts.length > 0
+      ? [`/** map ${inComment(name)} */`, `readonly ${property(name)}: { ${parts.join(' ')} };`]
+      : [];
   });
   for (const { variables, pointees } of sections) {
     for (const [name, shape] of pointees) all.typeOf(shape, name);
@@ -164,5 +168,5 @@ export function declarationsOf(btf: Btf, source: string): string {
   }
   if (lines.length > 0) all.add(all.take('Maps'), 'Keys and values of the maps.', lines);
   const text = all.text.length > 0 ? all.text : ['export {};\n'];
-  return [`// Made by libbpf-ts from the BTF of ${source}.\n`, ...text].join('\n');
+  return [`// Made by libbpf-ts from the BTF of ${inComment(source)}.\n`, ...text].join('\n');
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** `libbpf-ts layout`: offsets, sizes and enums as constants. */
 import { type Btf, BtfKind, type BtfType } from '../btf';
-import { Names } from '../ctypes/names';
+import { identifier, inComment, Names, property } from '../ctypes/names';
 import { UnreadableObjectError } from '../errors';
 import { isCompound, MAPS, typesOfMap } from './contents';
 
@@ -84,20 +84,20 @@ class Constants {
       return;
     }
     const lines = values
-      .map(([each, value]) => `export const ${this.#taken.take(each)} = ${literal(value)};\n`)
+      .map(([each, value]) => `export const ${this.#taken.take(identifier(each))} = ${literal(value)};\n`)
       .join('');
-    this.texts.set(name || lines, `// enum ${name || 'without a name'}\n${lines}`);
+    this.texts.set(name || lines, `// enum ${inComment(name || 'without a name')}\n${lines}`);
   }
 
   #write(name: string, comment: string, entries: readonly Entry[]): void {
-    const taken = new Names();
+    // `__proto__: 0` in an object literal makes no property.
+    const taken = new Names(['__proto__']);
     const lines = entries.map(([each, value]) => {
-      const key = taken.take(camelCase(each));
-      return `  ${/^\d/.test(key) ? `'${key}'` : key}: ${literal(value)},\n`;
+      return `  ${property(taken.take(camelCase(each)))}: ${literal(value)},\n`;
     });
     this.texts.set(
       name,
-      `/** ${comment} */\nexport const ${this.#taken.take(name.toUpperCase())} = {\n${lines.join('')}} as const;\n`,
+      `/** ${inComment(comment)} */\nexport const ${this.#taken.take(identifier(name.toUpperCase()))} = {\n${lines.join('')}} as const;\n`,
     );
   }
 
@@ -140,7 +140,7 @@ export function layoutOf(btf: Btf, source: string): string {
   const texts = [...all.texts].sort(([a], [b]) => Number(a > b) - Number(a < b)).map(([, text]) => text);
   const hash = hashOf(texts.join('')).toString(16).padStart(8, '0');
   return [
-    `// Made by libbpf-ts from the BTF of ${source}; do not edit.\n`,
+    `// Made by libbpf-ts from the BTF of ${inComment(source)}; do not edit.\n`,
     ...texts,
     `/** Changes with anything above. */\nexport const LAYOUT_HASH = 0x${hash};\n`,
   ].join('\n');

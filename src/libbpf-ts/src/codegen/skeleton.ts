@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** `libbpf-ts generate`: a class for an object, with its programs, maps and global variables. */
 import type { Btf } from '../btf';
-import { identifier, Names, property, quoted } from '../ctypes/names';
+import { identifier, inComment, Names, property, quoted } from '../ctypes/names';
 import type { Shape } from '../ctypes/shape';
 import { UnreadableObjectError } from '../errors';
 import { isPerCpu } from '../map-info';
@@ -77,12 +77,14 @@ export function skeletonOf(object: BpfObject, source: string, options: SkeletonO
     if (variables.fields.length === 0 || object.sectionMap(name) === undefined) return [];
     const type = all.addSection(variables);
     const member = identifier(name.slice(1));
-    return [`  /** Global variables in ${name}. */\n  readonly ${member} = this.globals(${quoted(name)}, ${type});\n`];
+    return [
+      `  /** Global variables in ${inComment(name)}. */\n  readonly ${member} = this.globals(${quoted(name)}, ${type});\n`,
+    ];
   });
   if (mapLines.length > 0) members.unshift(`  readonly maps = {\n${mapLines.join('')}  };\n`);
 
   const programs = object.programNames.map(quoted);
-  const body = `/** Programs, maps and global variables of ${source}. */
+  const body = `/** Programs, maps and global variables of ${inComment(source)}. */
 export class ${className} extends Skeleton<${programs.join(' | ') || 'never'}> {
 ${openText(className, source, options.embed !== undefined)}
 ${members.map((member) => `${member}\n`).join('')}  private constructor(object: BpfObject) {
@@ -127,7 +129,7 @@ function headingOf(source: string, text: string): string {
     'Skeleton',
   ];
   return (
-    `// Made by libbpf-ts from the BTF of ${source}; do not edit.\n/* eslint-disable */\n` +
+    `// Made by libbpf-ts from the BTF of ${inComment(source)}; do not edit.\n/* eslint-disable */\n` +
     `import { ${imports.join(', ')} } from 'libbpf-ts';\n`
   );
 }

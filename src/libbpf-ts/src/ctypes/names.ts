@@ -35,9 +35,15 @@ export class Names {
 /** An identifier of TypeScript that is like a name in C, or in ELF, which may have dots and begin with a digit. */
 export const identifier = (name: string): string => name.replace(/\W/g, '_').replace(/^(?=\d|$)/, '_');
 
-/** A property in an object literal or interface: quoted if it has to be. */
-export const property = (name: string): string => (/^[A-Za-z_$][\w$]*$/.test(name) ? name : JSON.stringify(name));
-
 /** A string literal, in single quotes as long as that is possible. */
 export const quoted = (text: string): string =>
   /^[\x20-\x7e]*$/.test(text) && !/['\\]/.test(text) ? `'${text}'` : JSON.stringify(text);
+
+/** A property in an object literal or interface: quoted if it has to be. */
+export const property = (name: string): string => (/^[A-Za-z_$][\w$]*$/.test(name) ? name : quoted(name));
+
+/**
+ * A name within a comment, where it can neither end the comment nor begin a line: BTF may have been made by somebody who
+ * wants to have code in the text that is made from it.
+ */
+export const inComment = (name: string): string => name.replace(/[^\x20-\x7e]|\*\//g, '?');

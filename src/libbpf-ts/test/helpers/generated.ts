@@ -9,11 +9,16 @@ import ts from 'typescript';
 
 import * as sources from '../../src/index';
 
-/** The exports of a module in TypeScript, which imports the sources in the place of the package. */
+/**
+ * The exports of a module in TypeScript, which imports the sources in the place of the package. Throws what is wrong
+ * with its text.
+ */
 export function run(text: string): Record<string, unknown> {
-  const { outputText } = ts.transpileModule(text, {
+  const { outputText, diagnostics: [wrong] = [] } = ts.transpileModule(text, {
+    reportDiagnostics: true,
     compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 },
   });
+  if (wrong) throw new Error(ts.flattenDiagnosticMessageText(wrong.messageText, '\n'));
   const exports = {};
   const load = (name: string): unknown => {
     if (name !== 'libbpf-ts') throw new Error(`generated code imports ${name}`);
