@@ -6,8 +6,16 @@ import { locate } from '../lifecycle/find-attachment';
 import { lostAddresses } from '../link/hairpin';
 import { linkByIndex } from '../link/links';
 import { netnsText, openAttachmentNetns, shownNetns } from '../link/netns-record';
+import { LOOP_GROUP } from '../link/rules';
 import { requirePrivileges } from '../requirements';
-import { allAttachments, brokenAttachments, conditionOf, type Attachment, type BrokenAttachment } from '../state/store';
+import {
+  allAttachments,
+  type Attachment,
+  type BrokenAttachment,
+  brokenAttachments,
+  conditionOf,
+  STATE_VERSION,
+} from '../state/store';
 import { bytes, print, printJson, table } from '../terminal/output';
 
 /** One entry of `list --json`, and what `attach --json` prints. */
@@ -90,13 +98,21 @@ export function describeAttachment(attachment: Attachment): AttachmentDescriptio
   };
 }
 
-/** Without those that the interface has lost. Of an interface that is gone, those that were recorded. */
+/**
+ * Without those that the interface has lost, and none while it is outside of the group by which the routing rules know
+ * it. Of an interface that is gone, those that were recorded.
+ */
 function loopedAddresses(attachment: Attachment): string[] {
-  const { hairpin, ifindex } = attachment;
+  const { hairpin, ifindex, version } = attachment;
   if (!hairpin || hairpin.addresses.length === 0) return [];
+  const recorded = hairpin.addresses.map(({ address }) => address);
   using netns = openAttachmentNetns(attachment);
-  const lost = netns?.run(() => (linkByIndex(ifindex) ? lostAddresses(ifindex, hairpin) : null));
-  return hairpin.addresses.map(({ address }) => address).filter((address) => !lost?.has(address));
+  const link = netns?.run(() => linkByIndex(ifindex));
+  if (!netns || !link) return recorded;
+  // Another version may have looped by other rules.
+  if (version === STATE_VERSION && link.group !== LOOP_GROUP) return [];
+  const lost = netns.run(() => lostAddresses(ifindex, hairpin));
+  return recorded.filter((address) => !lost.has(address));
 }
 
 /** What judges the frames, for the table. */

@@ -108,7 +108,7 @@ export async function topCommand(args: TopArguments): Promise<void> {
     const { rows, changes } = readings.update(look(), performance.now());
     const lines = plainLines(rows, changes);
     if (lines.length > 0) print(...lines);
-    else if (first) print(nothingIsAttached(args.netns));
+    else if (first && rows.length === 0) print(nothingIsAttached(args.netns));
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
     requireReader();
   }

@@ -6,7 +6,7 @@ import t, { type Test } from 'tap';
 
 import { Answering } from '../helpers/answering';
 import { attachedIn, cannotRun, cli, cliOk, MAIN, SLOW, type Attached } from '../helpers/cli';
-import { controllerPid, eventually } from '../helpers/controller';
+import { controllerPid, eventually, listed } from '../helpers/controller';
 import { LOOP_RULES } from '../helpers/looped-rules';
 import { ok, okIn, run, testNetns as bareNetns } from '../helpers/netns';
 import { PrivateMachine } from '../helpers/private-machine';
@@ -159,8 +159,11 @@ t.test('a rule with no place before it', { skip: cannotRun }, async (t) => {
     'later, the log says it',
   );
   t.ok(answers(netns, '10.77.0.1'), 'and the address answers');
+  const shown = (): string[] | undefined => listed(netns, 'vnet0')?.addresses;
+  t.same(shown(), [], 'list does not call an address looped that is not');
   ok('ip', ['-n', netns, 'rule', 'del', 'pref', '1']);
   t.ok(await loops(nic, '10.77.0.1'), 'it loops again when the rule is gone');
+  t.same(shown(), LOOPED, 'and list says so');
 });
 
 t.test(

@@ -105,6 +105,7 @@ t.test('without a terminal: lines; and what is refused', { skip: cannotRun }, as
     'm',
   );
   t.ok(await eventually(() => (text.match(new RegExp(line, 'gm')) ?? []).length >= 3), 'a line each interval');
+  t.notMatch(text, /nothing is attached/, 'and before the first none that says otherwise');
   cli(['detach', nic.iface, '--netns', netns]);
   t.ok(await eventually(() => text.endsWith(`vnet0 in ${netns}: went\n`)), 'it is told that it went');
   attachedIn(t, netns);
