@@ -198,21 +198,26 @@ export function requireName(iface: string, netns: Netns, options: AttachOptions,
 /** The interface of that name, if there is one that may be taken. Throws INTERFACE_REFUSED for any other. */
 export function takeableLink(iface: string, netns: Netns, options: AttachOptions): Link | null {
   const existing = netns.run(() => linkByName(iface));
-  if (existing && (existing.kind !== 'dummy' || options.type === 'veth')) refuse(existing, options.netns);
-  return existing;
+  if (!existing) return null;
+  const isTakeable = existing.name === iface && existing.kind === 'dummy' && options.type !== 'veth';
+  if (isTakeable) return existing;
+  throw new VnetError('INTERFACE_REFUSED', `interface ${iface}`, whyRefused(existing, iface), {
+    hint: `choose another name: ${commandFor('attach', netns.run(freeName), options.netns)}`,
+  });
 }
 
-function refuse(link: Link, netns: string | null): never {
-  const what = `interface ${link.name}`;
+function whyRefused(link: Link, iface: string): string {
+  // The kernel finds an interface by its alternative names, too.
+  if (link.name !== iface) return `another interface has this name, too: ${link.name}, whose altname it is`;
   const kind = link.kind ?? (link.name === 'lo' ? 'the loopback device' : 'a physical device');
-  throw new VnetError(
-    'INTERFACE_REFUSED',
-    what,
-    `exists already, as ${link.kind ? `a ${kind}` : kind} that vnet-bpf did not make`,
-    {
-      hint: `choose another name: ${commandFor('attach', 'vnet0', netns)}`,
-    },
-  );
+  return `exists already, as ${link.kind ? `a ${kind}` : kind} that vnet-bpf did not make`;
+}
+
+/** The first of vnet0, vnet1 and so on that no interface has. */
+function freeName(): string {
+  let number = 0;
+  while (linkByName(`vnet${number}`)) number++;
+  return `vnet${number}`;
 }
 
 /** What happens while the queue is full. `hold` needs a veth: a dummy has no place where frames could wait. */

@@ -4,11 +4,13 @@ import * as fs from 'node:fs';
 
 import t from 'tap';
 
-import { attachedIn, cannotRun } from '../helpers/cli';
+import { attachedIn, cannotRun, SLOW } from '../helpers/cli';
 import { eventually, listed } from '../helpers/controller';
 import { ok, okIn, testNetns } from '../helpers/netns';
 import { refused } from '../helpers/refusal';
 import { sameAs, snapshot } from '../helpers/snapshot';
+
+t.setTimeout(120_000 * SLOW);
 
 t.test('what others made is refused by name and left alone', { skip: cannotRun }, async (t) => {
   const netns = testNetns(t);
@@ -24,6 +26,29 @@ t.test('what others made is refused by name and left alone', { skip: cannotRun }
     { args: ['attach', 'lo', ...at, '--replace'], status: 1, says: /lo.*loopback/ },
     { args: ['attach', 'br0', ...at], status: 1, says: /br0.*bridge/, hints: /vnet0/ },
     { args: ['attach', 'tap0', ...at, '--daemon'], status: 1, says: /tap0.*tun/, hints: /vnet0/ },
+  ]);
+  await sameAs(t, before, 'nothing has changed', netns);
+});
+
+t.test('a name that another interface has besides its own', { skip: cannotRun }, async (t) => {
+  const netns = testNetns(t);
+  const at = ['--netns', netns];
+  const add = (...words: string[]): string => ok('ip', ['-n', netns, 'link', ...words]);
+  add('add', 'other0', 'type', 'bridge');
+  add('property', 'add', 'dev', 'other0', 'altname', 'vnet0');
+  attachedIn(t, netns, [], 'vnet1');
+  add('property', 'add', 'dev', 'vnet1', 'altname', 'mine0');
+  const before = snapshot(netns);
+  const taken = (args: string[], says: RegExp): Parameters<typeof refused>[1][number] => ({
+    args: ['attach', ...args, ...at],
+    status: 1,
+    says,
+    hints: new RegExp(`^hint: choose another name: vnet-bpf attach vnet2 --netns ${netns}$`, 'm'),
+  });
+  await refused(t, [
+    taken(['vnet0'], /vnet0: another interface has this name, too: other0/),
+    taken(['mine0'], /mine0: another interface has this name, too: vnet1/),
+    taken(['lo'], /lo: .*loopback/),
   ]);
   await sameAs(t, before, 'nothing has changed', netns);
 });
