@@ -113,7 +113,7 @@ test-corpus: setup-bench ## load other people's BPF objects with libbpf-ts and w
 	@$(MAKE) --no-print-directory compile-tests
 	@$(NODE) -r ts-node/register/transpile-only src/libbpf-ts/test/corpus/run.ts $(CORPUS_ARGS)
 
-test-playwright: setup-playwright ## run a page in Chromium on bad wires; installs Chromium (400 MB); as root, a minute
+test-playwright: setup-playwright ## run a page in Chromium on bad wires; installs Chromium (400 MB); as root, four minutes
 	@$(MAKE) --no-print-directory compile-tests
 	@$(BIN)/tap run --jobs=1 --timeout=600 --reporter=tap test/playwright/*.test.ts
 
