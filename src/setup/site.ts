@@ -192,7 +192,7 @@ async function make(out: string): Promise<boolean> {
     headings: { readme: false, document: false },
     searchInComments: true,
     searchInDocuments: true,
-    highlightLanguages: [...typedoc.OptionDefaults.highlightLanguages, 'c', 'docker', 'ini', 'mermaid'],
+    highlightLanguages: [...typedoc.OptionDefaults.highlightLanguages, 'c', 'docker', 'ini'],
     ignoredHighlightLanguages: ['promql'],
     hideGenerator: true,
     // A name that the library only uses is not documented; a link that leads nowhere is an error.

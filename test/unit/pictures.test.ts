@@ -16,6 +16,7 @@ import { FIRST_VIEW, screen } from '../../src/top/screen';
 import { ROOT } from '../helpers/cli';
 import { rowWithHistory } from '../helpers/top-rows';
 import { contrast, elementsOf, foreignParts } from '../helpers/xml';
+import { gatePicture } from '../pictures/gate';
 import { loopPicture } from '../pictures/loop';
 import { DARK, LIGHT } from '../pictures/palette';
 import { DEMO, TSHARK } from '../pictures/scripts';
@@ -102,6 +103,14 @@ t.test('each drawing has colours for light and for dark, and they are legible', 
       t.ok(contrast(colour, paper) >= 3, `${scheme}: bars are seen`);
     t.not(border, paper);
   }
+});
+
+t.test('docs/gate.svg', async (t) => {
+  const svg = read('docs/gate.svg');
+  t.equal(svg, gatePicture(), 'make pictures draws it anew');
+  for (const name of ['Running', 'Stopped', 'Draining', 'Closing']) t.match(svg, `>${name}<`);
+  const drawnByScripts = PAGES.filter((page) => read(page).includes('```mermaid'));
+  t.same(drawnByScripts, [], 'no page needs a script to draw, which the site does not have');
 });
 
 t.test('docs/loop.svg', async (t) => {
