@@ -206,9 +206,20 @@ function orderOf(line: string | null): Order {
 
 /** The controller did not answer, or there is none. */
 export class NoAnswer extends VnetError {
-  constructor(why: string) {
-    super('BUSY', 'the controller', why, { hint: 'vnet-bpf list tells whether it lives' });
+  constructor(why: string, hint = 'vnet-bpf list tells whether it lives') {
+    super('BUSY', 'the controller', why, { hint });
   }
+}
+
+/** What connect(2) fails with if no process listens: the socket of one that was killed stays, until it is adopted. */
+const NOBODY_LISTENS: readonly (string | undefined)[] = ['ECONNREFUSED', 'ENOENT'];
+
+function notConnected({ code, message }: NodeJS.ErrnoException): NoAnswer {
+  if (!NOBODY_LISTENS.includes(code)) return new NoAnswer(`does not listen: ${message}`);
+  return new NoAnswer(
+    'has ended: no process loops the interface',
+    'vnet-bpf attach loops it again, and vnet-bpf list shows its state',
+  );
 }
 
 /** A connection to a controller, for one order or several. */
@@ -227,7 +238,7 @@ export class ControlClient implements Disposable {
     const socket = net.connect(file);
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve);
-      socket.once('error', (error) => reject(new NoAnswer(`does not listen: ${error.message}`)));
+      socket.once('error', (error) => reject(notConnected(error)));
     });
     return new ControlClient(socket);
   }
