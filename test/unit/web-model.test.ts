@@ -172,6 +172,21 @@ t.test('the page watches the first interface, and forgets one when it watches an
   t.equal(model.gone, null, 'it has come back');
 });
 
+t.test('an interface that is gone stays in the list, named as gone, beside the others', async (t) => {
+  const { model } = connected();
+  const [vnet0, vnet1] = ['vnet0', 'vnet1'].map((name) => ({ name, gone: false }));
+  t.same(model.choices, [vnet0, vnet1]);
+  model.received({ type: 'gone', interface: 'vnet0', why: 'it is detached' });
+  model.received({ type: 'interfaces', interfaces: [{ name: 'vnet1', netns: null }] });
+  t.equal(model.watched, 'vnet0', 'the page waits for it');
+  t.same(model.choices, [{ name: 'vnet0', gone: true }, vnet1]);
+  model.received({ type: 'interfaces', interfaces: [] });
+  t.same(model.choices, [{ name: 'vnet0', gone: true }], 'also if there is no other');
+  model.choose('vnet1');
+  model.received({ type: 'interfaces', interfaces: [{ name: 'vnet1', netns: null }] });
+  t.same(model.choices, [vnet1], 'it is forgotten when another is chosen');
+});
+
 t.test('the page keeps 2,000 frames, and asks for none that nobody looks at', async (t) => {
   const { model, sent } = connected();
   model.askForFrames('udp');

@@ -31,13 +31,14 @@ function stateOf(model: Model): { words: string; kind: 'good' | 'bad' | 'held' |
 /** A sentence across the page when there is nothing to show, or when it is old. */
 function Notice({ model }: { model: Model }) {
   const { status, gone, watched, interfaces, seen } = model;
+  const others = interfaces.some(({ name }) => name !== watched);
   const notice =
     status === 'refused'
       ? 'The server does not accept this page. Open the address that vnet-bpf web has printed, with everything after the #.'
       : status === 'lost'
         ? 'The connection to the server is lost. The page shows the last reading and connects again by itself.'
         : gone !== null
-          ? `${watched ?? ''}: ${gone}`
+          ? `${watched ?? ''}: ${gone}. The page goes on when it is attached again${others ? '; the list at the top has the other interfaces' : ''}.`
           : status === 'open' && seen?.stats.state === 'crashed'
             ? `${watched ?? ''}: the process that loops it has ended. The page goes on when it is attached again.`
             : status === 'open' && interfaces.length === 0
@@ -51,7 +52,7 @@ function Notice({ model }: { model: Model }) {
 }
 
 function Head({ model }: { model: Model }) {
-  const { interfaces, watched, seen, version } = model;
+  const { choices, watched, seen, version } = model;
   const state = stateOf(model);
   return (
     <header>
@@ -59,10 +60,10 @@ function Head({ model }: { model: Model }) {
       <label class="pick">
         <span class="unseen">Interface</span>
         <select value={watched ?? ''} onChange={(event) => model.choose(event.currentTarget.value)}>
-          {interfaces.length === 0 && <option value="">no interface</option>}
-          {interfaces.map(({ name }) => (
+          {choices.length === 0 && <option value="">no interface</option>}
+          {choices.map(({ name, gone }) => (
             <option key={name} value={name}>
-              {name}
+              {gone ? `${name} (gone)` : name}
             </option>
           ))}
         </select>

@@ -125,6 +125,14 @@ export class Model {
     if (this.watched === null && interfaces[0]) this.choose(interfaces[0].name);
   }
 
+  /** What can be chosen, by name: the interface that is watched stays among them when it is gone. */
+  get choices(): { name: string; gone: boolean }[] {
+    const { watched } = this;
+    const there = this.interfaces.map(({ name }) => ({ name, gone: false }));
+    if (watched === null || there.some(({ name }) => name === watched)) return there;
+    return [{ name: watched, gone: true }, ...there];
+  }
+
   private addReading(seen: StatsSeen): void {
     this.gone = null;
     this.before = this.seen;
