@@ -10,6 +10,7 @@ import { isDebuggerAction } from '../../src/web/debugger-messages';
 import type { DebuggerSeen } from '../../src/web/debugger-protocol';
 import { messageOf } from '../../src/web/messages';
 import { Model } from '../../src/web/page/model';
+import { withoutSuperpackets } from '../../src/web/page/superpacket';
 import { Stepping, typedFrame } from '../../src/web/stepping';
 import { onesComplement } from '../helpers/ones-complement';
 
@@ -197,6 +198,13 @@ t.test('a loop that is gone is told of once, and not looked at again', async (t)
   stepping[Symbol.dispose]();
   await new Promise((resolve) => setTimeout(resolve, 150));
   t.equal(failures.length, 1);
+});
+
+t.test('the page says by which command frames come that can be edited', async (t) => {
+  const off = 'ethtool -K vnet0 tso off gso off';
+  t.equal(withoutSuperpackets({ name: 'vnet0', netns: null }), off);
+  t.equal(withoutSuperpackets({ name: 'vnet0 (1f3)', netns: null }), off);
+  t.equal(withoutSuperpackets({ name: 'vnet0 in lab', netns: 'lab' }), `ip netns exec lab ${off}`);
 });
 
 t.test('typed frames', async (t) => {

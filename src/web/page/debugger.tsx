@@ -10,6 +10,7 @@ import { count } from './format';
 import { HeldDetail, type Run } from './held-frame';
 import { canInject, ErrorBox, InjectForm } from './inject';
 import type { Model } from './model';
+import { withoutSuperpackets } from './superpacket';
 import { useModel, type ViewProps } from './view';
 
 /** The most frames that one click passes. */
@@ -193,7 +194,8 @@ function Verdicts({ debug, run, able, button }: { debug: DebuggerSeen; run: Run;
 } // prettier-ignore
 
 /** What is held, or why nothing is: said aloud by screen readers as it changes. */
-function About({ debug: { held, repeat, steering } }: { debug: DebuggerSeen }) {
+function About({ debug: { held, repeat, steering, interface: name }, model }: { debug: DebuggerSeen; model: Model }) {
+  const command = withoutSuperpackets(model.interfaces.find((each) => each.name === name) ?? { name, netns: null });
   const shown = held ? Math.min(held.length, atob(held.bytes).length) : 0;
   return (
     <p class="about" role="status">
@@ -202,7 +204,14 @@ function About({ debug: { held, repeat, steering } }: { debug: DebuggerSeen }) {
           <b>Frame {held.number} is held</b>
           {held.edited && <b class="edited">, edited</b>}, {count(held.length)} bytes
           {shown < held.length && `, of which the first ${count(shown)} are shown`}
-          {held.superpacket && ', a superpacket, which passes or is dropped as it is'}: {printable(held.summary)}
+          {held.superpacket && ', a superpacket'}: {printable(held.summary)}
+          {held.superpacket && (
+            <span class="advice">
+              It cannot be edited, only passed or dropped: the kernel has yet to cut it into frames, and completes
+              lengths and checksums then. To edit frames, have the kernel send them one by one, and hold the next:{' '}
+              <code>{printable(command)}</code>
+            </span>
+          )}
         </>
       ) : repeat ? (
         `${repeat.verdict === 'pass' ? 'Passing' : 'Dropping'} frames: ${count(repeat.left)} more, then the next one is held.`
@@ -243,7 +252,7 @@ export function DebuggerPanel({ model, tabs }: ViewProps) {
         {paused ? (
           <>
             {mine && <Verdicts debug={debug} run={run} able={able} button={first} />}
-            <About debug={debug} />
+            <About debug={debug} model={model} />
             {debug.held ? <HeldDetail held={debug.held} run={mine && able ? run : null} /> : <div class="nothing" />}
           </>
         ) : (
