@@ -4,6 +4,8 @@ import { readdirSync } from 'node:fs';
 import { release } from 'node:os';
 import * as path from 'node:path';
 
+import type { Isolation } from './sandbox';
+
 /** Tests of the real kernel: files in a directory `kernel`, or named kernel-*. */
 const KERNEL = /(^|\/)kernel(\/|-)/;
 /** They measure time: processor time, or how soon something happens. */
@@ -26,14 +28,14 @@ const IN_A_GUEST = /^test\/vm\/.*guest/;
 
 /**
  * libbpf-ts leaves nothing on a machine that others could see, and makes requests that the kernel answers only in the
- * first pid namespace.
+ * first pid namespace. But it mounts what the machine has not mounted, such as tracefs.
  */
-const sandbox = (file: string): boolean => file.startsWith('test/kernel/');
+const isolation = (file: string): Isolation => (file.startsWith('test/kernel/') ? 'machine' : 'mounts');
 
 export interface Group {
   owns(file: string): boolean;
-  /** Whether a file runs in a sandbox: sandbox.ts. */
-  sandbox(file: string): boolean;
+  /** What a file has of its own. */
+  isolation(file: string): Isolation;
   /** Test files that run at the same time. */
   jobs: number;
   /** Why the group cannot run on this machine at all, or null. */
@@ -43,17 +45,17 @@ export interface Group {
 }
 
 export const groups = {
-  unit: { owns: (file) => !KERNEL.test(file), sandbox: () => false, obstacle: () => null, jobs: 2, timeout: 60 },
+  unit: { owns: (file) => !KERNEL.test(file), isolation: () => null, obstacle: () => null, jobs: 2, timeout: 60 },
   // More than there are processors: most of the time of each is spent waiting for the kernel.
   kernel: {
     owns: (file) => KERNEL.test(file) && !ALONE.test(file) && !LONG.test(file),
-    sandbox,
+    isolation,
     obstacle: oldKernel,
     jobs: 4,
     timeout: 300,
   },
-  'kernel-long': { owns: (file) => LONG.test(file), sandbox, obstacle: oldKernel, jobs: 4, timeout: 300 },
-  'kernel-alone': { owns: (file) => ALONE.test(file), sandbox, obstacle: oldKernel, jobs: 1, timeout: 300 },
+  'kernel-long': { owns: (file) => LONG.test(file), isolation, obstacle: oldKernel, jobs: 4, timeout: 300 },
+  'kernel-alone': { owns: (file) => ALONE.test(file), isolation, obstacle: oldKernel, jobs: 1, timeout: 300 },
 } satisfies Record<string, Group>;
 
 /** Want of root is not an obstacle: the tests themselves say then that they skip. */

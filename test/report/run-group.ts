@@ -4,7 +4,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { inspect } from 'node:util';
 
 import { filesOf, groups, isTimed, programOf, sourceOf, type GroupName } from './groups';
-import { sandboxed, signalSandboxed } from './sandbox';
+import { isolated, type Isolation, signalIsolated } from './sandbox';
 import { nothing, type Tally } from './tally';
 import { TapCounter, type Failure, type FileResult } from './tap-counter';
 
@@ -37,21 +37,21 @@ export async function runGroup(name: GroupName): Promise<Tally> {
  * two seconds of processor time for each.
  */
 async function runFiles(name: GroupName, files: readonly string[], counter: TapCounter): Promise<void> {
-  const { jobs, timeout, sandbox } = groups[name];
-  const running = new Set<ChildProcess>();
+  const { jobs, timeout, isolation } = groups[name];
+  const running = new Map<ChildProcess, Isolation>();
   // A test ends itself, and cleans up, when it is interrupted.
   let interrupted = false;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
       interrupted = true;
-      for (const child of running) signalSandboxed(child, signal);
+      for (const [child, isolation] of running) signalIsolated(isolation, child, signal);
     });
   }
   let next = 0;
   let number = 0;
   const worker = async (): Promise<void> => {
     for (let file = files[next++]; file !== undefined && !interrupted; file = files[next++]) {
-      const { lines, ok, milliseconds } = await runFile(file, timeout, sandbox, running);
+      const { lines, ok, milliseconds } = await runFile(file, timeout, isolation(file), running);
       counter.write(`# Subtest: ${file}\n${lines.map((line) => `    ${line}\n`).join('')}`);
       counter.write(`${ok ? 'ok' : 'not ok'} ${++number} - ${file} # time=${milliseconds}ms\n`);
     }
@@ -67,8 +67,8 @@ const GRACE = 60;
 function runFile(
   file: string,
   timeout: number,
-  sandbox: (file: string) => boolean,
-  running: Set<ChildProcess>,
+  isolation: Isolation,
+  running: Map<ChildProcess, Isolation>,
 ): Promise<{ lines: string[]; ok: boolean; milliseconds: number }> {
   const start = performance.now();
   const args = [
@@ -79,7 +79,7 @@ function runFile(
     './test/helpers/tap-in-one-file.cjs',
     programOf(file),
   ];
-  const command = sandbox(file) ? sandboxed(process.execPath, args) : ([process.execPath, args] as const);
+  const command = isolated(isolation, process.execPath, args);
   // Only root may ask for it; without root these tests skip.
   const [program, argv] = isTimed(file) && process.getuid?.() === 0 ? before(...command) : command;
   const child = spawn(program, argv, {
@@ -87,7 +87,7 @@ function runFile(
     // Of the tests directly in the file; 0 would be none.
     env: { ...process.env, TAP_TIMEOUT: String(timeout) },
   });
-  running.add(child);
+  running.set(child, isolation);
   const hard = setTimeout(() => child.kill('SIGKILL'), (timeout + GRACE) * 1000);
   let text = '';
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));

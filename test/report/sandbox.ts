@@ -63,13 +63,21 @@ let possible: boolean | undefined;
 const isPossible = (): boolean =>
   (possible ??= process.getuid?.() === 0 && spawnSync('unshare', [...UNSHARE, 'true']).status === 0);
 
-/** Program and arguments that run a command in a sandbox, or the command itself where there can be none. */
-export function sandboxed(program: string, args: readonly string[]): [string, string[]] {
-  return isPossible() ? ['unshare', [...UNSHARE, program, ...args]] : [program, [...args]];
+/** What a command has of its own: all that a sandbox gives it, its mounts, or nothing. */
+export type Isolation = 'machine' | 'mounts' | null;
+
+/** Program and arguments that run a command with what it is to have, or the command itself where that cannot be. */
+export function isolated(isolation: Isolation, program: string, args: readonly string[]): [string, string[]] {
+  if (isolation === null || !isPossible()) return [program, [...args]];
+  const options = isolation === 'machine' ? UNSHARE : ['--mount', '--propagation', 'private'];
+  return ['unshare', [...options, program, ...args]];
 }
 
-/** Sends a signal to the command that a child runs: unshare(1) itself keeps SIGINT and SIGTERM off. */
-export function signalSandboxed(child: ChildProcess, signal: NodeJS.Signals): void {
+/**
+ * Sends a signal to the command that a child runs: the unshare(1) that waits for a whole machine keeps SIGINT and
+ * SIGTERM off.
+ */
+export function signalIsolated(isolation: Isolation, child: ChildProcess, signal: NodeJS.Signals): void {
   let inside: number[] = [];
   try {
     inside = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'latin1')
@@ -79,6 +87,6 @@ export function signalSandboxed(child: ChildProcess, signal: NodeJS.Signals): vo
   } catch {
     // Ended meanwhile.
   }
-  if (child.spawnfile === 'unshare' && inside.length > 0) for (const pid of inside) process.kill(pid, signal);
+  if (isolation === 'machine' && isPossible() && inside.length > 0) for (const pid of inside) process.kill(pid, signal);
   else child.kill(signal);
 }
