@@ -257,7 +257,7 @@ export function ChartsPanel({ model, paused, tabs, pause }: ViewProps) {
     <>
       <div class="bar">
         {tabs}
-        <div role="group" aria-label="Time shown" class="choice">
+        <div role="group" aria-label="Time shown" class="choice" title="drag in a chart to zoom in">
           {SPANS.map((seconds) => (
             <button
               key={seconds}
@@ -275,7 +275,7 @@ export function ChartsPanel({ model, paused, tabs, pause }: ViewProps) {
         <span class="key">
           <span class="band" /> queue stopped <span class="tick" /> woken
         </span>
-        <span class="hint">{zoom ? 'Zoomed in: choose a time to go back.' : 'Drag in a chart to zoom in.'}</span>
+        {zoom !== null && <span class="hint">zoomed</span>}
         {pause}
       </div>
       <div id="view" class="view grid" role="tabpanel" aria-labelledby="tab-charts">
