@@ -128,8 +128,7 @@ export function judgeReinjectAccounting(
       ? confirmed(unexplained, lostAtLeast, seen, now)
       : { lost: Math.max(lostAtLeast, unexplained), suspected: 0, since: 0 };
   // Without netem nothing on the way makes two frames of one.
-  const byRules = record.byRules !== null && record.byRules.since !== null;
-  const duplicated = byRules ? seen.duplicated : Math.max(seen.duplicated, lostAtLeast - mostMissing);
+  const duplicated = record.byRules?.since ? seen.duplicated : Math.max(seen.duplicated, lostAtLeast - mostMissing);
   return {
     reinjected: {
       received: delivered.to,
